@@ -1,0 +1,34 @@
+//! The only file that reads a clock.
+//!
+//! Everything else is given a [`Timestamp`]. The clock is anchored to wall time once and then
+//! follows the monotonic clock, so that time never goes back while the host runs, whatever
+//! happens to the machine's date.
+
+#![expect(clippy::disallowed_methods, reason = "this is the file that may read the clock")]
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use crate::domain::Timestamp;
+
+/// Gives the time. Cheap to copy.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    anchor: Timestamp,
+    started_at: Instant,
+}
+
+impl Clock {
+    /// Reads the wall clock once.
+    #[must_use]
+    pub fn start() -> Self {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let anchor = Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX));
+        Self { anchor, started_at: Instant::now() }
+    }
+
+    /// The time now.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.anchor + self.started_at.elapsed()
+    }
+}

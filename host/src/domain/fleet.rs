@@ -1,0 +1,93 @@
+//! Scale sets and their instances, as the validated configuration describes them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::health::HealthSettings;
+use super::ids::{InstanceId, PluginName, ScaleSetName, Version};
+use super::policy::{HealthGate, RollingUpgradePolicy};
+
+/// Where an instance listens: a host name or IP address, and a port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Address {
+    /// Host name or IP address; an IPv6 address without brackets.
+    pub host: String,
+    /// TCP port, 1 to 65535.
+    pub port: u16,
+}
+
+impl Address {
+    /// Host part as a URL or `Host` header writes it: IPv6 in brackets.
+    #[must_use]
+    pub fn url_host(&self) -> String {
+        if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.url_host(), self.port)
+    }
+}
+
+/// Azure's protection policy of one instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Protection {
+    /// Never touched by a rolling upgrade.
+    pub from_scale_set_actions: bool,
+    /// Never removed when the set shrinks; no effect on upgrades.
+    pub from_scale_in: bool,
+}
+
+/// One member of a scale set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// Unique within the set.
+    pub id: InstanceId,
+    /// Where it listens.
+    pub address: Address,
+    /// Region, free text.
+    pub region: Option<String>,
+    /// Availability zone, free text; ordered as people count.
+    pub zone: Option<String>,
+    /// Update domain.
+    pub update_domain: Option<u32>,
+    /// Fault domain.
+    pub fault_domain: Option<u32>,
+    /// Free labels.
+    pub labels: BTreeMap<String, String>,
+    /// What upgrades may do to it.
+    pub protection: Protection,
+}
+
+/// What a scale set should run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Model {
+    /// Version of the application.
+    pub version: Version,
+}
+
+/// A named set of instances that share a model, a probe and a rolling-upgrade policy.
+///
+/// `D` is the driver's own settings, which the core never looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScaleSet<D = ()> {
+    /// Unique among the scale sets.
+    pub name: ScaleSetName,
+    /// Which plugin decides.
+    pub plugin: PluginName,
+    /// How instances are probed.
+    pub health: HealthSettings,
+    /// Azure's limits.
+    pub policy: RollingUpgradePolicy,
+    /// When an upgraded instance counts as good.
+    pub gate: HealthGate,
+    /// Wanted version.
+    pub model: Model,
+    /// Members by id.
+    pub instances: BTreeMap<InstanceId, Instance>,
+    /// How one instance is made to run one version.
+    pub driver: D,
+}

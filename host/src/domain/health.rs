@@ -1,0 +1,121 @@
+//! Health: what one probe claims, what the host commits to, and how it is probed.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// What one evaluation claims about an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Claim {
+    /// The application works.
+    Healthy,
+    /// The application says that it does not work.
+    Unhealthy,
+    /// It could not be found out.
+    Unknown,
+}
+
+/// Committed health of an instance, after `numberOfProbes` and `gracePeriod`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Health {
+    /// Within the grace period, or not probed yet. Means *wait*.
+    Initializing,
+    /// Counts as available.
+    Healthy,
+    /// Counts as unavailable.
+    Unhealthy,
+    /// Counts as unavailable.
+    Unknown,
+}
+
+impl Health {
+    /// Unhealthy and Unknown count against every limit; Initializing counts as neither.
+    #[must_use]
+    pub fn is_unhealthy(self) -> bool {
+        match self {
+            Self::Unhealthy | Self::Unknown => true,
+            Self::Initializing | Self::Healthy => false,
+        }
+    }
+
+    /// Azure's name of the state.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Initializing => "Initializing",
+            Self::Healthy => "Healthy",
+            Self::Unhealthy => "Unhealthy",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+/// How an instance is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProbeProtocol {
+    /// GET over plain HTTP/1.1.
+    Http,
+    /// GET over TLS; certificates are not verified, as in Azure: the probe asks an address, and
+    /// its answer carries no secret.
+    Https,
+    /// A connection that opens is healthy; no application data.
+    Tcp,
+}
+
+impl ProbeProtocol {
+    /// As the configuration and the `probe-protocol` attribute write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Tcp => "tcp",
+        }
+    }
+
+    /// What the state machine falls back to when the grace period ends without success: Unknown
+    /// when the application's word is missing, Unhealthy when a mere connection is.
+    #[must_use]
+    pub fn fail_state(self) -> Claim {
+        match self {
+            Self::Http | Self::Https => Claim::Unknown,
+            Self::Tcp => Claim::Unhealthy,
+        }
+    }
+}
+
+/// Which set of bounds and quirks the probe follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// Any fleet: interval from 0.1 s, request path taken as a path with query.
+    Fleet,
+    /// The bounds and the URL rules of Azure's application health extension.
+    Azure,
+}
+
+/// Probe settings of a scale set; names and meaning as in Azure's application health extension.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthSettings {
+    /// Which bounds applied when the settings were read.
+    pub profile: Profile,
+    /// How to ask.
+    pub protocol: ProbeProtocol,
+    /// Port for all instances; absent: the port of each instance's address.
+    pub port: Option<u16>,
+    /// Request target for http(s), starting with `/`; empty for tcp.
+    pub request_path: String,
+    /// From the start of one probe to the start of the next.
+    pub interval: Duration,
+    /// Limit for connect, headers and body together.
+    pub timeout: Duration,
+    /// Equal claims in a row that change the committed health; at least 1.
+    pub number_of_probes: u32,
+    /// How long an instance may stay Initializing.
+    pub grace_period: Duration,
+    /// Largest accepted body in bytes.
+    pub body_max: usize,
+    /// Response headers, lower case, that the plugin gets to see.
+    pub headers: Vec<String>,
+}

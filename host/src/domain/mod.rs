@@ -1,0 +1,24 @@
+//! The words of the domain as types. Everything else speaks in them.
+//!
+//! Deliberately free of I/O, clocks, randomness and wire formats: JSON names live in `api::wire`
+//! and `config`, generated WIT types in `plugin::v1`.
+
+pub mod decision;
+pub mod duration;
+pub mod fleet;
+pub mod health;
+pub mod ids;
+pub mod observation;
+pub mod policy;
+pub mod time;
+
+pub use decision::{Decision, Outcome, Participation, PluginFailure, PluginStamp, Reason};
+pub use duration::parse_iso_duration;
+pub use fleet::{Address, Instance, Model, Protection, ScaleSet};
+pub use health::{Claim, Health, HealthSettings, ProbeProtocol, Profile};
+pub use ids::{
+    Digest, Generation, InstanceId, OperationId, Phase, PluginName, ScaleSetName, UpgradeId, Version,
+};
+pub use observation::{Answer, Decided, InstanceFacts, Observation, ProbeFailure, Response, Round};
+pub use policy::{HealthGate, Percent, RollingUpgradePolicy};
+pub use time::Timestamp;

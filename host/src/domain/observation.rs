@@ -1,0 +1,117 @@
+//! What a probe round brought back, in the host's own words.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::decision::Outcome;
+use super::ids::{InstanceId, ScaleSetName, Version};
+use super::time::Timestamp;
+
+/// Facts about an instance that a plugin may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceFacts {
+    /// Unique within its scale set.
+    pub id: InstanceId,
+    /// The scale set.
+    pub scale_set: ScaleSetName,
+    /// Region.
+    pub region: Option<String>,
+    /// Availability zone.
+    pub zone: Option<String>,
+    /// Fault domain.
+    pub fault_domain: Option<u32>,
+    /// Update domain.
+    pub update_domain: Option<u32>,
+    /// Version that it runs, as far as the host knows.
+    pub version: Option<Version>,
+    /// Version that the model wants.
+    pub desired_version: Option<Version>,
+    /// Labels by name.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A complete HTTP response; for tcp an opened connection: status 0, nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Response {
+    /// Status code.
+    pub status: u16,
+    /// The headers that the configuration names, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The whole body, within the cap.
+    pub body: Vec<u8>,
+}
+
+/// Why a probe brought no response.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "camelCase")]
+pub enum ProbeFailure {
+    /// No complete answer in time.
+    #[error("no complete answer in time")]
+    Timeout,
+    /// Refused, reset or not routable.
+    #[error("unreachable: {0}")]
+    Unreachable(String),
+    /// The handshake failed.
+    #[error("TLS handshake failed: {0}")]
+    Tls(String),
+    /// Not valid HTTP.
+    #[error("not a valid HTTP response: {0}")]
+    InvalidResponse(String),
+    /// The cap that the body passed, in bytes.
+    #[error("body longer than {0} bytes")]
+    BodyTooLarge(u64),
+}
+
+/// What one source answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Name of the source; `health` for the scale set's health probe.
+    pub source: String,
+    /// The response, or why there is none.
+    pub outcome: Result<Response, ProbeFailure>,
+}
+
+/// Everything that one evaluation may depend on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observation {
+    /// The instance.
+    pub instance: InstanceFacts,
+    /// At least one.
+    pub answers: Vec<Answer>,
+    /// What the plugin returned as memory last time.
+    pub memory: Option<Vec<u8>>,
+    /// Open facts, for example (`probe-protocol`, `http`).
+    pub attributes: Vec<(String, String)>,
+}
+
+/// One finished probe round of one instance, on its way to the plugin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Round {
+    /// What was seen; `memory` is filled in by the plugin's worker.
+    pub observation: Observation,
+    /// Which life of the instance was probed: rises with each effect on it, so that an answer of
+    /// the process before is not taken for one of the process after.
+    pub epoch: u64,
+    /// When the probe began.
+    pub started_at: Timestamp,
+    /// When the probe ended.
+    pub finished_at: Timestamp,
+}
+
+/// One evaluated probe round, on its way to the control loop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decided {
+    /// The scale set.
+    pub scale_set: ScaleSetName,
+    /// The instance.
+    pub instance: InstanceId,
+    /// As in the round.
+    pub epoch: u64,
+    /// When the probe began.
+    pub started_at: Timestamp,
+    /// When the probe ended.
+    pub finished_at: Timestamp,
+    /// What the plugin said.
+    pub outcome: Outcome,
+}

@@ -1,0 +1,112 @@
+//! The rolling-upgrade policy: Azure's batch limits, and the numbers of the health gate.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Whole percent, 0 to 100.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Percent(u8);
+
+impl Percent {
+    /// A percentage; none above 100.
+    #[must_use]
+    pub fn new(value: u8) -> Option<Self> {
+        (value <= 100).then_some(Self(value))
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> u8 {
+        self.0
+    }
+
+    /// This share of `total`, rounded down: "no more than".
+    #[must_use]
+    pub fn of(self, total: usize) -> usize {
+        let share = (total as u128) * u128::from(self.0) / 100;
+        usize::try_from(share).unwrap_or(total)
+    }
+
+    /// Whether `part` of `total` is strictly more than this share. Integer arithmetic: 2 of 10 is
+    /// not more than 20 %.
+    #[must_use]
+    pub fn is_exceeded_by(self, part: usize, total: usize) -> bool {
+        (part as u128) * 100 > (total as u128) * u128::from(self.0)
+    }
+}
+
+/// Azure's `rollingUpgradePolicy`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RollingUpgradePolicy {
+    /// Upper bound of all instances upgraded at once, 5 to 100; never less than one instance.
+    pub max_batch_instance_percent: Percent,
+    /// Largest share of all instances that may be unhealthy before a batch starts, 5 to 100.
+    pub max_unhealthy_instance_percent: Percent,
+    /// Largest share of upgraded instances that may be unhealthy after a batch, 0 to 100.
+    pub max_unhealthy_upgraded_instance_percent: Percent,
+    /// From the end of one batch to the start of the next.
+    pub pause_time_between_batches: Duration,
+    /// Ignore zone borders when building batches.
+    pub enable_cross_zone_upgrade: bool,
+    /// Within a phase, upgrade unhealthy instances first.
+    pub prioritize_unhealthy_instances: bool,
+}
+
+impl RollingUpgradePolicy {
+    /// Largest batch for a scale set of `total` instances: the share rounded down, at least one.
+    #[must_use]
+    pub fn batch_max(&self, total: usize) -> usize {
+        self.max_batch_instance_percent.of(total).max(1)
+    }
+}
+
+/// How long to look at an upgraded instance before it counts as good, as three separate numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthGate {
+    /// Health is not looked at before this much time has passed since the effect.
+    pub wait: Duration,
+    /// It must then be Healthy without a break for this long.
+    pub stable_for: Duration,
+    /// All of it must be over this long after the effect; else the instance failed. Azure: 5 min.
+    pub deadline: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn percent(value: u8) -> Percent {
+        Percent::new(value).unwrap()
+    }
+
+    #[test]
+    fn batch_sizes_of_the_conformance_table() {
+        // Rows R04 to R06: floor, at least one.
+        for (total, share, batch) in [
+            (10, 20, 2),
+            (1, 20, 1),
+            (5, 20, 1),
+            (9, 20, 1),
+            (14, 20, 2),
+            (25, 20, 5),
+            (100, 5, 5),
+            (3, 100, 3),
+        ] {
+            assert_eq!(percent(share).of(total).max(1), batch, "{share} % of {total}");
+        }
+    }
+
+    #[test]
+    fn comparisons_are_strictly_more_than() {
+        // Rows R07 and R08.
+        assert!(!percent(20).is_exceeded_by(2, 10));
+        assert!(percent(20).is_exceeded_by(3, 10));
+        assert!(percent(0).is_exceeded_by(1, 1_000_000));
+        assert!(!percent(0).is_exceeded_by(0, 0));
+        assert!(!percent(100).is_exceeded_by(7, 7));
+    }
+}

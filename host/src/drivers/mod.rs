@@ -1,0 +1,68 @@
+//! Drivers make one instance run one version, in whatever way the site does that.
+//!
+//! A driver decides nothing: it is told instance, version, operation and generation, does it, and
+//! says how it went. Order, limits and retries belong to the core.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::domain::{Instance, InstanceId, OperationId, ScaleSetName, Version};
+
+/// A future on the heap, so that drivers of different kinds share one trait.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
+
+/// A request that one instance shall run one version. Idempotent: a repeat of the same operation,
+/// or of the version that already runs, is done at once.
+#[derive(Debug, Clone)]
+pub struct Ensure {
+    /// The scale set.
+    pub scale_set: ScaleSetName,
+    /// The instance, with address and labels.
+    pub instance: Instance,
+    /// What it shall run.
+    pub version: Version,
+    /// Identity of the effect.
+    pub operation: OperationId,
+    /// Generation of the host; a lower one than seen before is refused.
+    pub generation: u64,
+}
+
+/// Why an instance could not be made to run a version; one line for people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct DriverError(pub String);
+
+/// Something that happened to an instance outside of any request, for example a process that died.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DriverNote {
+    /// The scale set.
+    pub scale_set: ScaleSetName,
+    /// The instance.
+    pub instance: InstanceId,
+    /// What happened.
+    pub kind: DriverNoteKind,
+    /// One line for people, for example "process 4711 exited with code 1; restarting in 2 s".
+    pub text: String,
+}
+
+/// Kinds of notes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DriverNoteKind {
+    /// The process ended by itself; a new one follows. The instance starts a new life.
+    Exited,
+    /// A new process runs after an exit.
+    Restarted,
+}
+
+/// Makes instances run versions.
+pub trait Driver: Send + Sync {
+    /// Brings the instance to the version. Ends when the version has been applied, not when the
+    /// application is healthy: that is the health gate's business.
+    fn ensure(&self, request: Ensure) -> BoxFuture<Result<(), DriverError>>;
+
+    /// The version that the driver knows the instance to run; none when it runs nothing.
+    fn observe(&self, scale_set: &ScaleSetName, instance: &InstanceId) -> BoxFuture<Option<Version>>;
+
+    /// Ends everything that the driver started, gracefully and then by force. Idempotent.
+    fn shutdown(&self) -> BoxFuture<()>;
+}
