@@ -1,1 +1,272 @@
-//! Not written yet.
+//! The planner: who is upgraded when, and who is left alone and why.
+//!
+//! Pure: a plan is a function of the candidates, the policy and the wanted version. It does not
+//! look at the clock and starts nothing; `rollout` walks through the plan.
+
+mod digest;
+mod standing;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::ids::natural_cmp;
+use crate::domain::{
+    Digest, Health, InstanceId, Participation, Phase, Protection, RollingUpgradePolicy, ScaleSetName, Version,
+};
+
+pub use standing::{Standing, StandingInput, is_answered, reason_line, standing};
+
+/// What the planner knows of one instance at the moment of planning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// The instance.
+    pub id: InstanceId,
+    /// Zone.
+    pub zone: Option<String>,
+    /// Update domain.
+    pub update_domain: Option<u32>,
+    /// Fault domain; orders members of a group, never a border.
+    pub fault_domain: Option<u32>,
+    /// Protection.
+    pub protection: Protection,
+    /// Version that it runs.
+    pub version: Option<Version>,
+    /// Committed health.
+    pub health: Health,
+    /// What the plugin's answers amount to.
+    pub standing: Standing,
+}
+
+/// Input of [`plan`].
+#[derive(Debug, Clone, Copy)]
+pub struct PlanInput<'a> {
+    /// The scale set.
+    pub scale_set: &'a ScaleSetName,
+    /// The wanted version.
+    pub to: &'a Version,
+    /// Azure's limits.
+    pub policy: &'a RollingUpgradePolicy,
+    /// All instances of the set, protected and skipped ones included.
+    pub candidates: &'a [Candidate],
+}
+
+/// Instances that are upgraded at the same time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Batch {
+    /// Their phase; none is the last one.
+    pub phase: Option<Phase>,
+    /// Their zone; none when they have none or when zones are crossed.
+    pub zone: Option<String>,
+    /// Their update domain.
+    pub update_domain: Option<u32>,
+    /// Members in order.
+    pub instances: Vec<InstanceId>,
+}
+
+/// Why an instance is left alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "detail", rename_all = "kebab-case")]
+pub enum HoldReason {
+    /// The plugin says skip; its reason follows.
+    Skip(String),
+    /// The plugin says not now; its reason follows.
+    Defer(String),
+    /// `protectFromScaleSetActions` is set.
+    Protected,
+    /// No probe round has been judged yet.
+    Undecided,
+    /// The plugin failed; its failure follows.
+    PluginFailed(String),
+    /// Its health could not be found out; the latest reason follows.
+    Unknown(String),
+}
+
+impl HoldReason {
+    /// Stable code, part of the plan's digest; the detail is not, because it may hold figures that
+    /// change with every probe.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Skip(_) => "skip",
+            Self::Defer(_) => "defer",
+            Self::Protected => "protected",
+            Self::Undecided => "undecided",
+            Self::PluginFailed(_) => "plugin-failed",
+            Self::Unknown(_) => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for HoldReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Skip(detail) if detail.is_empty() => write!(f, "the application says skip"),
+            Self::Skip(detail) => write!(f, "the application says skip: {detail}"),
+            Self::Defer(detail) if detail.is_empty() => write!(f, "the application says not now"),
+            Self::Defer(detail) => write!(f, "the application says not now: {detail}"),
+            Self::Protected => write!(f, "protectFromScaleSetActions is set"),
+            Self::Undecided => write!(f, "no probe has been judged yet"),
+            Self::PluginFailed(detail) => write!(f, "no decision: {detail}"),
+            Self::Unknown(detail) if detail.is_empty() => write!(f, "its health is unknown"),
+            Self::Unknown(detail) => write!(f, "its health is unknown: {detail}"),
+        }
+    }
+}
+
+/// An instance that is left alone, with the reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hold {
+    /// The instance.
+    pub instance: InstanceId,
+    /// Why.
+    pub reason: HoldReason,
+}
+
+/// The order of an upgrade before it starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct Plan {
+    /// The scale set.
+    pub scale_set: ScaleSetName,
+    /// The wanted version.
+    pub to: Version,
+    /// Resolved size of the largest batch.
+    pub batch_max: usize,
+    /// In order.
+    pub batches: Vec<Batch>,
+    /// Instances left alone, by id.
+    pub holds: Vec<Hold>,
+    /// Instances that run the wanted version already, by id.
+    pub already: Vec<InstanceId>,
+    /// SHA-256 of everything that decides what happens.
+    pub digest: Digest,
+}
+
+/// Border of a batch, in the order in which groups are upgraded. A batch never holds members of
+/// two groups.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct GroupKey {
+    phase: PhaseOrder,
+    healthy_later: bool,
+    zone: Option<ZoneOrder>,
+    update_domain: Option<u32>,
+}
+
+/// Numeric phases first, instances without one in a phase of their own at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum PhaseOrder {
+    Number(Phase),
+    Last,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct ZoneOrder(String);
+
+impl PartialOrd for ZoneOrder {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ZoneOrder {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        natural_cmp(&self.0, &other.0)
+    }
+}
+
+/// Plans the upgrade of one scale set.
+///
+/// Hard borders of a batch are phase, zone (unless zones may be crossed) and update domain; fault
+/// domain and id only order members. The result does not depend on the order of the candidates.
+pub fn plan(input: &PlanInput<'_>) -> Plan {
+    let mut groups: BTreeMap<GroupKey, Vec<&Candidate>> = BTreeMap::new();
+    let mut holds = Vec::new();
+    let mut already = Vec::new();
+    for candidate in input.candidates {
+        match classify(candidate, input) {
+            Class::Already => already.push(candidate.id.clone()),
+            Class::Held(reason) => holds.push(Hold { instance: candidate.id.clone(), reason }),
+            Class::Target(key) => groups.entry(key).or_default().push(candidate),
+        }
+    }
+    already.sort();
+    holds.sort_by(|a, b| a.instance.cmp(&b.instance));
+    let batch_max = input.policy.batch_max(input.candidates.len());
+    let batches: Vec<Batch> =
+        groups.into_iter().flat_map(|(key, members)| cut(&key, members, batch_max)).collect();
+    let digest = digest::of(input, batch_max, &batches, &holds);
+    Plan {
+        scale_set: input.scale_set.clone(),
+        to: input.to.clone(),
+        batch_max,
+        batches,
+        holds,
+        already,
+        digest,
+    }
+}
+
+enum Class {
+    Already,
+    Held(HoldReason),
+    Target(GroupKey),
+}
+
+/// Where a candidate belongs. The order of the checks is the order of their strength: nothing
+/// overrides protection, and an instance that is already there needs no permission.
+fn classify(candidate: &Candidate, input: &PlanInput<'_>) -> Class {
+    if candidate.version.as_ref() == Some(input.to) {
+        return Class::Already;
+    }
+    if candidate.protection.from_scale_set_actions {
+        return Class::Held(HoldReason::Protected);
+    }
+    let phase = match &candidate.standing {
+        Standing::Undecided => return Class::Held(HoldReason::Undecided),
+        Standing::PluginFailed { failure, .. } => {
+            return Class::Held(HoldReason::PluginFailed(failure.clone()));
+        }
+        Standing::Unknown { detail, .. } => return Class::Held(HoldReason::Unknown(detail.clone())),
+        Standing::Decided { participation: Participation::Skip, detail, .. } => {
+            return Class::Held(HoldReason::Skip(detail.clone()));
+        }
+        Standing::Decided { participation: Participation::Defer, detail, .. } => {
+            return Class::Held(HoldReason::Defer(detail.clone()));
+        }
+        Standing::Decided { participation: Participation::Proceed, phase, .. } => *phase,
+    };
+    Class::Target(GroupKey {
+        phase: phase.map_or(PhaseOrder::Last, PhaseOrder::Number),
+        healthy_later: input.policy.prioritize_unhealthy_instances && !candidate.health.is_unhealthy(),
+        zone: if input.policy.enable_cross_zone_upgrade {
+            None
+        } else {
+            candidate.zone.clone().map(ZoneOrder)
+        },
+        update_domain: candidate.update_domain,
+    })
+}
+
+/// Cuts one group into batches of at most `batch_max`.
+fn cut(key: &GroupKey, mut members: Vec<&Candidate>, batch_max: usize) -> Vec<Batch> {
+    members.sort_by(|a, b| (a.fault_domain, &a.id).cmp(&(b.fault_domain, &b.id)));
+    members
+        .chunks(batch_max.max(1))
+        .map(|chunk| Batch {
+            phase: match key.phase {
+                PhaseOrder::Number(phase) => Some(phase),
+                PhaseOrder::Last => None,
+            },
+            zone: key.zone.as_ref().map(|zone| zone.0.clone()),
+            update_domain: key.update_domain,
+            instances: chunk.iter().map(|candidate| candidate.id.clone()).collect(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,147 @@
-//! Not written yet.
+//! The durable state: upgrades, versions, models, plugin generations and the audit trail.
+//!
+//! The loop hands over a list of [`Write`]s; they are durable together or not at all, and only
+//! then does it act. The store decides nothing and reads no clock.
+
+mod lock;
+mod sqlite;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{
+    Digest, Generation, InstanceId, PluginName, ScaleSetName, Timestamp, UpgradeId, Version,
+};
+use crate::rollout::{Member, Upgrade};
+
+pub use sqlite::SqliteStore;
+
+/// Something went wrong with the data directory.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another host works on it.
+    #[error("data directory `{}` is in use by another phasegate (pid {pid}); stop that one or choose another server.dataDir", path.display())]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// Process id that the other host wrote down.
+        pid: String,
+    },
+    /// It cannot be made or written.
+    #[error("cannot use data directory `{}`: {source}; make it writable or choose another server.dataDir", path.display())]
+    Unusable {
+        /// The directory.
+        path: PathBuf,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// It was written by a later version of Phasegate.
+    #[error("data file `{}` has schema {seen}, this phasegate knows up to {known}; run the newer phasegate that wrote it, or choose another server.dataDir", path.display())]
+    NewerSchema {
+        /// The data file.
+        path: PathBuf,
+        /// Schema in the file.
+        seen: i64,
+        /// Newest schema that this program knows.
+        known: i64,
+    },
+    /// SQLite says no.
+    #[error("data file `{}`: {source}", path.display())]
+    Sqlite {
+        /// The data file.
+        path: PathBuf,
+        /// SQLite's word.
+        source: rusqlite::Error,
+    },
+    /// A row does not read back.
+    #[error("data file `{}`: {what} does not read back: {source}; it was changed by another program or is damaged", path.display())]
+    Damaged {
+        /// The data file.
+        path: PathBuf,
+        /// Which row.
+        what: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
+
+/// What is wanted of a scale set, and what the configuration said when that was decided: a later
+/// change of the configuration wins over an older `upgrade start --to`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredModel {
+    /// Wanted version.
+    pub version: Version,
+    /// `model.version` of the configuration at that time.
+    pub configured: Version,
+}
+
+/// Which component a plugin ran last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredPlugin {
+    /// Its generation.
+    pub generation: Generation,
+    /// Digest of the component.
+    pub digest: Digest,
+    /// Digest of the component that the configuration named at that time.
+    pub configured: Digest,
+}
+
+/// One line of the audit trail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// When.
+    pub at: Timestamp,
+    /// Which scale set.
+    pub scale_set: ScaleSetName,
+    /// Which upgrade, if any.
+    pub upgrade: Option<UpgradeId>,
+    /// Which instance, if any.
+    pub instance: Option<InstanceId>,
+    /// Stable code of what happened.
+    pub kind: &'static str,
+    /// One line for people.
+    pub text: String,
+}
+
+/// One change of the durable state.
+#[derive(Debug, Clone)]
+pub enum Write {
+    /// The upgrade without its members.
+    Upgrade(Box<Upgrade>),
+    /// One member of an upgrade.
+    Member(UpgradeId, InstanceId, Member),
+    /// The version that an instance runs.
+    Version(ScaleSetName, InstanceId, Option<Version>),
+    /// What is wanted of a scale set.
+    Model(ScaleSetName, StoredModel),
+    /// Which component a plugin runs.
+    Plugin(PluginName, StoredPlugin),
+    /// A line of the audit trail.
+    Audit(AuditEntry),
+}
+
+/// Everything that a starting host needs to go on.
+#[derive(Debug, Default)]
+pub struct Stored {
+    /// Rises with each start; tells a driver which host speaks.
+    pub generation: u64,
+    /// Wanted versions.
+    pub models: BTreeMap<ScaleSetName, StoredModel>,
+    /// Versions that instances run; none where an effect failed half-way.
+    pub versions: BTreeMap<(ScaleSetName, InstanceId), Option<Version>>,
+    /// The latest upgrade of each scale set, with its members.
+    pub upgrades: BTreeMap<ScaleSetName, Upgrade>,
+    /// Components in use.
+    pub plugins: BTreeMap<PluginName, StoredPlugin>,
+}
+
+/// Where the loop writes.
+pub trait Store: Send {
+    /// Makes all writes durable together.
+    ///
+    /// # Errors
+    /// When the disk or the database refuses; nothing of the list is then stored.
+    fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError>;
+}

@@ -1,0 +1,143 @@
+//! What a plugin's answers amount to, for one instance, at the moment of planning.
+//!
+//! Here "unknown is never consent" becomes code: an instance is a target only while its own
+//! answer permits it. Pure; knows nothing of batches.
+
+use std::time::Duration;
+
+use crate::domain::{Claim, Decision, Health, Outcome, Participation, Phase, Timestamp};
+
+/// What the planner may assume about an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// No round has been judged yet.
+    Undecided,
+    /// The plugin failed on the latest round.
+    PluginFailed {
+        /// Names plugin, digest and cause.
+        failure: String,
+        /// Phase of the last good decision.
+        phase: Option<Phase>,
+    },
+    /// The application's word is missing.
+    Unknown {
+        /// The latest reason.
+        detail: String,
+        /// Phase of the last answered decision.
+        phase: Option<Phase>,
+    },
+    /// The application has spoken.
+    Decided {
+        /// Its phase; none is the last.
+        phase: Option<Phase>,
+        /// Whether it takes part.
+        participation: Participation,
+        /// The reason, `code: detail`; empty when there is none.
+        detail: String,
+    },
+}
+
+impl Standing {
+    /// Phase to show.
+    #[must_use]
+    pub fn phase(&self) -> Option<Phase> {
+        match self {
+            Self::Undecided => None,
+            Self::PluginFailed { phase, .. } | Self::Unknown { phase, .. } | Self::Decided { phase, .. } => {
+                *phase
+            }
+        }
+    }
+
+    /// Participation to show: what the planner will do with it. Unknown and failed mean skip.
+    #[must_use]
+    pub fn participation(&self) -> Option<Participation> {
+        match self {
+            Self::Undecided => None,
+            Self::PluginFailed { .. } | Self::Unknown { .. } => Some(Participation::Skip),
+            Self::Decided { participation, .. } => Some(*participation),
+        }
+    }
+}
+
+/// Input of [`standing`].
+#[derive(Debug, Clone, Copy)]
+pub struct StandingInput<'a> {
+    /// The latest round's outcome.
+    pub latest: Option<&'a Outcome>,
+    /// The last decision that rested on an answer of the application, and when it was made.
+    pub answered: Option<(&'a Decision, Timestamp)>,
+    /// Committed health.
+    pub health: Health,
+    /// The operator wants unhealthy instances upgraded first; that is permission for an instance
+    /// whose health is unknown, unless it said skip before.
+    pub prioritize_unhealthy: bool,
+    /// How long an answered decision stands in for a missing one.
+    pub freshness: Duration,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// Judges one instance.
+///
+/// - A failed evaluation holds the instance.
+/// - A skip or defer stands until an answer takes it back, however long the instance is silent.
+/// - One missed probe does not undo a permission: while the committed health is not Unknown, the
+///   last answered decision stands in, as long as it is fresh.
+/// - Otherwise, without an answer there is no permission.
+#[must_use]
+pub fn standing(input: &StandingInput<'_>) -> Standing {
+    let Some(latest) = input.latest else { return Standing::Undecided };
+    let answered_phase = input.answered.and_then(|(decision, _)| decision.phase);
+    let decision = match &latest.result {
+        Err(failure) => {
+            let stamp = &latest.stamp;
+            return Standing::PluginFailed {
+                failure: format!("plugin `{}` ({}) {failure}", stamp.name, stamp.digest.short()),
+                phase: answered_phase,
+            };
+        }
+        Ok(decision) => decision,
+    };
+    if is_answered(decision) {
+        return decided(decision);
+    }
+    let detail = reason_line(decision);
+    match input.answered {
+        Some((before, _)) if before.participation != Participation::Proceed => decided(before),
+        Some((before, at)) if input.health != Health::Unknown && input.now.since(at) <= input.freshness => {
+            decided(before)
+        }
+        _ if input.prioritize_unhealthy => {
+            Standing::Decided { phase: answered_phase, participation: Participation::Proceed, detail }
+        }
+        _ => Standing::Unknown { detail, phase: answered_phase },
+    }
+}
+
+/// Whether a decision rests on a word of the application: it made a health claim, or it asked to
+/// be left alone.
+#[must_use]
+pub fn is_answered(decision: &Decision) -> bool {
+    decision.claim != Claim::Unknown || decision.participation != Participation::Proceed
+}
+
+fn decided(decision: &Decision) -> Standing {
+    Standing::Decided {
+        phase: decision.phase,
+        participation: decision.participation,
+        detail: reason_line(decision),
+    }
+}
+
+/// The reason as one line, `code: detail`; empty when the plugin gave none.
+#[must_use]
+pub fn reason_line(decision: &Decision) -> String {
+    decision.reason.as_ref().map_or_else(String::new, |reason| {
+        if reason.detail.is_empty() {
+            reason.code.clone()
+        } else {
+            format!("{}: {}", reason.code, reason.detail)
+        }
+    })
+}

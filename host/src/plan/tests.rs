@@ -1,0 +1,224 @@
+//! The planning rows of the conformance table, and the standing of single instances.
+
+use std::time::Duration;
+
+use super::*;
+use crate::domain::{
+    Claim, Decision, Generation, Outcome, Percent, PluginFailure, PluginName, PluginStamp, Reason, Timestamp,
+};
+
+/// Parses candidates such as `1:0 2:- 3:1s 4:0@b/1`: id, phase (`-` none), `s` skip, `d` defer,
+/// `u` unhealthy, `p` protected, `x` already there, `@zone`, `/update domain`.
+fn candidates(text: &str) -> Vec<Candidate> {
+    text.split_whitespace().map(candidate).collect()
+}
+
+fn candidate(text: &str) -> Candidate {
+    let (text, update_domain) = match text.split_once('/') {
+        Some((rest, domain)) => (rest, Some(domain.parse().unwrap())),
+        None => (text, None),
+    };
+    let (text, zone) = match text.split_once('@') {
+        Some((rest, zone)) => (rest, Some(zone.to_owned())),
+        None => (text, None),
+    };
+    let (id, rest) = text.split_once(':').unwrap();
+    let flags: String = rest.chars().filter(|c| c.is_ascii_alphabetic()).collect();
+    let number: String = rest.chars().filter(char::is_ascii_digit).collect();
+    let participation = match () {
+        () if flags.contains('s') => Participation::Skip,
+        () if flags.contains('d') => Participation::Defer,
+        () => Participation::Proceed,
+    };
+    Candidate {
+        id: InstanceId::parse(id).unwrap(),
+        zone,
+        update_domain,
+        fault_domain: None,
+        protection: Protection { from_scale_set_actions: flags.contains('p'), from_scale_in: true },
+        version: Some(Version::parse(if flags.contains('x') { "v2" } else { "v1" }).unwrap()),
+        health: if flags.contains('u') { Health::Unhealthy } else { Health::Healthy },
+        standing: Standing::Decided {
+            phase: number.parse().ok().and_then(Phase::new),
+            participation,
+            detail: String::new(),
+        },
+    }
+}
+
+fn policy(batch_percent: u8) -> RollingUpgradePolicy {
+    RollingUpgradePolicy {
+        max_batch_instance_percent: Percent::new(batch_percent).unwrap(),
+        max_unhealthy_instance_percent: Percent::new(20).unwrap(),
+        max_unhealthy_upgraded_instance_percent: Percent::new(20).unwrap(),
+        pause_time_between_batches: Duration::ZERO,
+        enable_cross_zone_upgrade: false,
+        prioritize_unhealthy_instances: false,
+    }
+}
+
+fn plan_with(candidates: &[Candidate], policy: &RollingUpgradePolicy) -> Plan {
+    plan(&PlanInput {
+        scale_set: &ScaleSetName::parse("orders").unwrap(),
+        to: &Version::parse("v2").unwrap(),
+        policy,
+        candidates,
+    })
+}
+
+/// Smallest percentage that gives batches of `cap` for `total` instances.
+fn percent_for(cap: usize, total: usize) -> u8 {
+    (1..=100).find(|p| Percent::new(*p).unwrap().of(total).max(1) == cap).unwrap()
+}
+
+fn show(plan: &Plan) -> String {
+    let batch = |b: &Batch| {
+        let ids: Vec<&str> = b.instances.iter().map(InstanceId::as_str).collect();
+        format!("[{}]", ids.join(","))
+    };
+    plan.batches.iter().map(batch).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn planning_rows() {
+    for (row, instances, cap, expected) in [
+        ("P01", "1:1 2:0 3:2 4:0", 1, "[2] [4] [1] [3]"),
+        ("P02", "1:- 2:0 3:-", 2, "[2] [1,3]"),
+        ("P03", "1:0 2:0 3:0 4:1", 2, "[1,2] [3] [4]"),
+        ("P04", "1:10 2:2 3:1", 1, "[3] [2] [1]"),
+        ("P05", "1:0s 2:0", 1, "[2]"),
+        ("P06", "1:0s 2:-s", 2, ""),
+        ("P07", "1:- 2:- 3:- 4:- 5:- 6:- 7:- 8:- 9:- 10:-", 2, "[1,2] [3,4] [5,6] [7,8] [9,10]"),
+        ("P09", "1:0 2:- 3:5", 1, "[1] [3] [2]"),
+        ("P10", "1:0@a 2:0@a 3:0@b 4:0@b", 2, "[1,2] [3,4]"),
+        ("P11 off", "1:0@a 2:0@b", 2, "[1] [2]"),
+        ("P12", "1:0/0 2:0/1", 2, "[1] [2]"),
+        ("P18", "1:0p 2:0", 1, "[2]"),
+        ("P19", "1:0 2:0", 2, "[1,2]"),
+        ("P20", "1:0x 2:0", 1, "[2]"),
+        ("defer", "1:0d 2:0", 1, "[2]"),
+        ("zones as numbers", "1:0@10 2:0@2 3:0", 3, "[3] [2] [1]"),
+    ] {
+        let candidates = candidates(instances);
+        let policy = policy(percent_for(cap, candidates.len()));
+        let mut reversed = candidates.clone();
+        reversed.reverse();
+        let planned = plan_with(&candidates, &policy);
+        assert_eq!(show(&planned), expected, "{row}");
+        assert_eq!(planned, plan_with(&reversed, &policy), "{row}: the order of the input must not matter");
+    }
+}
+
+#[test]
+fn cross_zone_keeps_update_domains() {
+    let mut policy = policy(100);
+    policy.enable_cross_zone_upgrade = true;
+    assert_eq!(show(&plan_with(&candidates("1:0@a 2:0@b"), &policy)), "[1,2]", "P11 on");
+    assert_eq!(show(&plan_with(&candidates("1:0@a/0 2:0@b/1"), &policy)), "[1] [2]", "P12 cross-zone");
+}
+
+#[test]
+fn unhealthy_first_within_the_phase() {
+    let mut policy = policy(34);
+    policy.prioritize_unhealthy_instances = true;
+    assert_eq!(show(&plan_with(&candidates("1:0 2:0u 3:1u"), &policy)), "[2] [1] [3]", "P13");
+}
+
+#[test]
+fn each_hold_says_why() {
+    let mut all = candidates("1:0s 2:0d 3:0p 4:0");
+    all[3].standing = Standing::Undecided;
+    let planned = plan_with(&all, &policy(20));
+    let lines: Vec<String> = planned.holds.iter().map(|h| format!("{}: {}", h.instance, h.reason)).collect();
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    1: the application says skip
+    2: the application says not now
+    3: protectFromScaleSetActions is set
+    4: no probe has been judged yet
+    ");
+}
+
+#[test]
+fn digest_follows_the_course_and_not_the_wording() {
+    let policy_20 = policy(20);
+    let base = plan_with(&candidates("1:0 2:1 3:0s"), &policy_20);
+    let mut reworded = candidates("1:0 2:1 3:0s");
+    if let Standing::Decided { detail, .. } = &mut reworded[2].standing {
+        *detail = "in-backup: 42 % done".to_owned();
+    }
+    assert_eq!(plan_with(&reworded, &policy_20).digest, base.digest);
+    for other in ["1:0 2:0 3:0s", "1:0 2:1 3:0", "1:0 2:1 3:0d", "1:0 2:1 3:0s 4:0", "1:0@a 2:1 3:0s"] {
+        assert_ne!(plan_with(&candidates(other), &policy_20).digest, base.digest, "{other}");
+    }
+    assert_ne!(plan_with(&candidates("1:0 2:1 3:0s"), &policy(100)).digest, base.digest);
+}
+
+fn decision(claim: Claim, participation: Participation, code: &str) -> Decision {
+    Decision {
+        claim,
+        phase: Phase::new(3),
+        participation,
+        reason: Some(Reason { code: code.to_owned(), detail: String::new() }),
+        memory: None,
+        attributes: Vec::new(),
+    }
+}
+
+fn outcome(result: Result<Decision, PluginFailure>) -> Outcome {
+    Outcome {
+        stamp: PluginStamp {
+            name: PluginName::parse("db").unwrap(),
+            digest: Digest([0; 32]),
+            generation: Generation(1),
+        },
+        result,
+    }
+}
+
+#[test]
+fn silence_is_no_permission_and_takes_back_no_skip() {
+    use Participation::{Proceed, Skip};
+    let silent = outcome(Ok(decision(Claim::Unknown, Proceed, "timeout")));
+    let says_go = decision(Claim::Healthy, Proceed, "ok");
+    let says_skip = decision(Claim::Healthy, Skip, "in-backup");
+    let base = StandingInput {
+        latest: Some(&silent),
+        answered: None,
+        health: Health::Unknown,
+        prioritize_unhealthy: false,
+        freshness: Duration::from_secs(60),
+        now: Timestamp(100_000),
+    };
+    let recent = Timestamp(90_000);
+    let participation = |input: StandingInput<'_>| standing(&input).participation();
+
+    assert_eq!(participation(StandingInput { latest: None, ..base }), None);
+    assert_eq!(participation(base), Some(Skip), "never answered");
+    let after_go = StandingInput { answered: Some((&says_go, recent)), ..base };
+    assert_eq!(participation(after_go), Some(Skip), "health is unknown");
+    assert_eq!(
+        participation(StandingInput { health: Health::Healthy, ..after_go }),
+        Some(Proceed),
+        "one missed"
+    );
+    let stale = StandingInput { answered: Some((&says_go, Timestamp(0))), health: Health::Healthy, ..base };
+    assert_eq!(participation(stale), Some(Skip), "stale");
+    let after_skip = StandingInput {
+        answered: Some((&says_skip, Timestamp(0))),
+        health: Health::Healthy,
+        prioritize_unhealthy: true,
+        ..base
+    };
+    assert_eq!(participation(after_skip), Some(Skip), "a skip stands");
+    assert_eq!(participation(StandingInput { prioritize_unhealthy: true, ..base }), Some(Proceed));
+
+    let failed = outcome(Err(PluginFailure::OutOfTime { limit_ms: 50 }));
+    let standing = standing(&StandingInput {
+        latest: Some(&failed),
+        health: Health::Healthy,
+        prioritize_unhealthy: true,
+        ..after_go
+    });
+    assert_eq!(standing.participation(), Some(Skip));
+    assert_eq!(standing.phase(), Phase::new(3), "the last good phase is kept");
+}

@@ -1,0 +1,404 @@
+//! The state of one upgrade: everything that a restart needs to go on.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{
+    Digest, HealthGate, InstanceId, OperationId, Phase, RollingUpgradePolicy, ScaleSetName, Timestamp,
+    UpgradeId, Version,
+};
+use crate::plan::{Hold, Plan};
+
+/// How an upgrade stands, in Azure's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UpgradeState {
+    /// Under way.
+    RollingForward,
+    /// Every planned instance was dealt with.
+    Completed,
+    /// Stopped by a person.
+    Cancelled,
+    /// Stopped by a limit.
+    Faulted,
+}
+
+impl UpgradeState {
+    /// As Azure and our JSON write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RollingForward => "RollingForward",
+            Self::Completed => "Completed",
+            Self::Cancelled => "Cancelled",
+            Self::Faulted => "Faulted",
+        }
+    }
+}
+
+/// Where in its life an upgrade is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "stage", rename_all = "camelCase")]
+pub enum Stage {
+    /// Waits until every instance has been judged once and none is Initializing, so that the
+    /// snapshot rests on answers; at most until the given time.
+    Preparing {
+        /// When the snapshot is taken whatever is missing.
+        until: Timestamp,
+    },
+    /// Between batches; the next one may start at the given time.
+    Between {
+        /// End of the pause.
+        resume_at: Timestamp,
+    },
+    /// A batch is in flight.
+    InBatch,
+    /// Over.
+    Ended {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// How one batch stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BatchState {
+    /// Not started.
+    Pending,
+    /// In flight.
+    InProgress,
+    /// Over; every member came back healthy.
+    Completed,
+    /// Over; at least one member did not.
+    Failed,
+}
+
+impl BatchState {
+    /// As JSON writes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::InProgress => "InProgress",
+            Self::Completed => "Completed",
+            Self::Failed => "Failed",
+        }
+    }
+}
+
+/// One planned batch and how it went. Its members are in [`Upgrade::members`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchProgress {
+    /// As in the plan.
+    pub phase: Option<Phase>,
+    /// As in the plan.
+    pub zone: Option<String>,
+    /// As in the plan.
+    pub update_domain: Option<u32>,
+    /// How it stands.
+    pub state: BatchState,
+    /// When it was admitted.
+    pub started_at: Option<Timestamp>,
+    /// When its last member was dealt with.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// How one planned instance stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "camelCase")]
+pub enum MemberState {
+    /// Its batch has not started.
+    Pending,
+    /// The driver has been told; no answer yet.
+    Applying {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// The driver is done; the health gate watches.
+    Settling {
+        /// When the driver was done, or when a restarted host began to watch again.
+        applied_at: Timestamp,
+        /// Since when it has been Healthy without a break.
+        healthy_since: Option<Timestamp>,
+    },
+    /// Healthy at the new version.
+    Succeeded {
+        /// When.
+        at: Timestamp,
+    },
+    /// The driver failed or the health gate ran out of time.
+    Failed {
+        /// When.
+        at: Timestamp,
+        /// One line for people.
+        reason: String,
+    },
+}
+
+impl MemberState {
+    /// Dealt with, well or badly.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        match self {
+            Self::Succeeded { .. } | Self::Failed { .. } => true,
+            Self::Pending | Self::Applying { .. } | Self::Settling { .. } => false,
+        }
+    }
+
+    /// The driver or the health gate is busy with it.
+    #[must_use]
+    pub fn is_in_flight(&self) -> bool {
+        match self {
+            Self::Applying { .. } | Self::Settling { .. } => true,
+            Self::Pending | Self::Succeeded { .. } | Self::Failed { .. } => false,
+        }
+    }
+}
+
+/// One planned instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Member {
+    /// Index of its batch.
+    pub batch: usize,
+    /// Place within the batch.
+    pub position: usize,
+    /// What it ran before our first effect.
+    pub previous: Option<Version>,
+    /// Effects asked for so far; part of the operation id.
+    pub attempt: u32,
+    /// How it stands.
+    pub state: MemberState,
+}
+
+/// Azure's error codes of a rolling upgrade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UpgradeErrorCode {
+    /// Too many unhealthy instances before the first batch.
+    MaxUnhealthyInstancePercentExceededBeforeRollingUpgrade,
+    /// Too many unhealthy instances between two batches.
+    MaxUnhealthyInstancePercentExceededInRollingUpgrade,
+    /// Too many of the upgraded instances are unhealthy.
+    MaxUnhealthyUpgradedInstancePercentExceededInRollingUpgrade,
+    /// Within the limits, yet some upgraded instances failed.
+    RollingUpgradeInProgressWithFailedUpgradedVMs,
+}
+
+impl UpgradeErrorCode {
+    /// As Azure writes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MaxUnhealthyInstancePercentExceededBeforeRollingUpgrade => {
+                "MaxUnhealthyInstancePercentExceededBeforeRollingUpgrade"
+            }
+            Self::MaxUnhealthyInstancePercentExceededInRollingUpgrade => {
+                "MaxUnhealthyInstancePercentExceededInRollingUpgrade"
+            }
+            Self::MaxUnhealthyUpgradedInstancePercentExceededInRollingUpgrade => {
+                "MaxUnhealthyUpgradedInstancePercentExceededInRollingUpgrade"
+            }
+            Self::RollingUpgradeInProgressWithFailedUpgradedVMs => {
+                "RollingUpgradeInProgressWithFailedUpgradedVMs"
+            }
+        }
+    }
+}
+
+/// What went wrong, with one detail per instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpgradeError {
+    /// Azure's code.
+    pub code: UpgradeErrorCode,
+    /// One line for people, with the figures and the limit.
+    pub message: String,
+    /// Instance and one line each, by instance.
+    pub details: Vec<(InstanceId, String)>,
+}
+
+/// Counts of planned instances, in Azure's four words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// Healthy at the new version.
+    pub successful: usize,
+    /// Failed.
+    pub failed: usize,
+    /// With the driver or in the health gate.
+    pub in_progress: usize,
+    /// Waiting for their batch.
+    pub pending: usize,
+}
+
+/// One rolling upgrade of one scale set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Upgrade {
+    /// Unique within a data directory.
+    pub id: UpgradeId,
+    /// The scale set.
+    pub scale_set: ScaleSetName,
+    /// The wanted version.
+    pub to: Version,
+    /// The limits that were in force at the start.
+    pub policy: RollingUpgradePolicy,
+    /// The health gate that was in force at the start.
+    pub gate: HealthGate,
+    /// When it was asked for.
+    pub started_at: Timestamp,
+    /// How it stands.
+    pub state: UpgradeState,
+    /// Where in its life it is.
+    pub stage: Stage,
+    /// A person asked to stop; it stops after the batch in flight.
+    pub cancel_requested: bool,
+    /// Digest of the plan, once there is one.
+    pub digest: Option<Digest>,
+    /// Batches in order.
+    pub batches: Vec<BatchProgress>,
+    /// Index of the batch in flight, or of the next one.
+    pub current: usize,
+    /// Instances that the snapshot left out.
+    pub holds: Vec<Hold>,
+    /// What went wrong.
+    pub error: Option<UpgradeError>,
+    /// Planned instances. Kept apart by the store, one row each, so that a step writes only the
+    /// rows that it changed.
+    #[serde(skip)]
+    pub members: BTreeMap<InstanceId, Member>,
+}
+
+/// What starts an upgrade.
+#[derive(Debug, Clone)]
+pub struct StartUpgrade {
+    /// Unique within a data directory.
+    pub id: UpgradeId,
+    /// The scale set.
+    pub scale_set: ScaleSetName,
+    /// The wanted version.
+    pub to: Version,
+    /// Azure's limits.
+    pub policy: RollingUpgradePolicy,
+    /// The health gate.
+    pub gate: HealthGate,
+    /// How long to wait for instances that have not been judged yet.
+    pub prepare_max: Duration,
+}
+
+impl Upgrade {
+    /// A new upgrade that has decided nothing yet.
+    #[must_use]
+    pub fn new(start: StartUpgrade, now: Timestamp) -> Self {
+        let StartUpgrade { id, scale_set, to, policy, gate, prepare_max } = start;
+        Self {
+            id,
+            scale_set,
+            to,
+            policy,
+            gate,
+            started_at: now,
+            state: UpgradeState::RollingForward,
+            stage: Stage::Preparing { until: now + prepare_max },
+            cancel_requested: false,
+            digest: None,
+            batches: Vec::new(),
+            current: 0,
+            holds: Vec::new(),
+            error: None,
+            members: BTreeMap::new(),
+        }
+    }
+
+    /// Whether it still has something to do.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.state == UpgradeState::RollingForward
+    }
+
+    /// When it ended.
+    #[must_use]
+    pub fn ended_at(&self) -> Option<Timestamp> {
+        match self.stage {
+            Stage::Ended { at } => Some(at),
+            Stage::Preparing { .. } | Stage::Between { .. } | Stage::InBatch => None,
+        }
+    }
+
+    /// Counts.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        let mut progress = Progress::default();
+        for member in self.members.values() {
+            match member.state {
+                MemberState::Pending => progress.pending += 1,
+                MemberState::Applying { .. } | MemberState::Settling { .. } => progress.in_progress += 1,
+                MemberState::Succeeded { .. } => progress.successful += 1,
+                MemberState::Failed { .. } => progress.failed += 1,
+            }
+        }
+        progress
+    }
+
+    /// Members of one batch, in the order of the plan.
+    #[must_use]
+    pub fn batch_members(&self, batch: usize) -> Vec<&InstanceId> {
+        let mut members: Vec<(usize, &InstanceId)> = self
+            .members
+            .iter()
+            .filter(|(_, member)| member.batch == batch)
+            .map(|(id, member)| (member.position, id))
+            .collect();
+        members.sort();
+        members.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// Members of all batches, in the order of the plan; one pass over the members.
+    #[must_use]
+    pub fn members_by_batch(&self) -> Vec<Vec<&InstanceId>> {
+        let mut batches: Vec<Vec<(usize, &InstanceId)>> = vec![Vec::new(); self.batches.len()];
+        for (id, member) in &self.members {
+            if let Some(batch) = batches.get_mut(member.batch) {
+                batch.push((member.position, id));
+            }
+        }
+        let ordered = |mut batch: Vec<(usize, _)>| {
+            batch.sort();
+            batch.into_iter().map(|(_, id)| id).collect()
+        };
+        batches.into_iter().map(ordered).collect()
+    }
+
+    /// Identity of the effect on one instance: the same for a repeat after a restart.
+    #[must_use]
+    pub fn operation(&self, instance: &InstanceId, attempt: u32) -> OperationId {
+        OperationId(format!("{}/{}/{}", self.id, instance, attempt))
+    }
+
+    /// Takes over a plan. `previous` gives what an instance runs now.
+    pub(super) fn adopt(&mut self, plan: Plan, previous: impl Fn(&InstanceId) -> Option<Version>) {
+        self.digest = Some(plan.digest);
+        self.holds = plan.holds;
+        for (index, batch) in plan.batches.into_iter().enumerate() {
+            for (position, id) in batch.instances.into_iter().enumerate() {
+                let member = Member {
+                    batch: index,
+                    position,
+                    previous: previous(&id),
+                    attempt: 0,
+                    state: MemberState::Pending,
+                };
+                self.members.insert(id, member);
+            }
+            self.batches.push(BatchProgress {
+                phase: batch.phase,
+                zone: batch.zone,
+                update_domain: batch.update_domain,
+                state: BatchState::Pending,
+                started_at: None,
+                ended_at: None,
+            });
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! The store on SQLite: one file, write-ahead log, full sync.
+//!
+//! People may open the file with any SQLite tool; columns that they would search by are columns,
+//! the rest is JSON.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use serde::de::DeserializeOwned;
+
+use super::lock::{self, DirectoryLock};
+use super::{Store, StoreError, Stored, StoredModel, StoredPlugin, Write};
+use crate::domain::{InstanceId, PluginName, ScaleSetName, UpgradeId, Version};
+use crate::rollout::{Member, Upgrade};
+
+/// Newest schema that this program knows, kept in `user_version`.
+const SCHEMA: i64 = 1;
+
+const CREATE: &str = "
+CREATE TABLE host (generation INTEGER NOT NULL);
+INSERT INTO host VALUES (0);
+CREATE TABLE models (
+  scale_set TEXT PRIMARY KEY, version TEXT NOT NULL, configured TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE versions (
+  scale_set TEXT, instance TEXT, version TEXT, PRIMARY KEY (scale_set, instance)) WITHOUT ROWID;
+CREATE TABLE upgrades (
+  id TEXT PRIMARY KEY, scale_set TEXT NOT NULL, started_at INTEGER NOT NULL, state TEXT NOT NULL,
+  head TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX upgrades_by_scale_set ON upgrades (scale_set, started_at);
+CREATE TABLE members (
+  upgrade TEXT, instance TEXT, member TEXT NOT NULL, PRIMARY KEY (upgrade, instance)) WITHOUT ROWID;
+CREATE TABLE plugins (name TEXT PRIMARY KEY, stored TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE audit (
+  seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, scale_set TEXT NOT NULL, upgrade TEXT, instance TEXT,
+  kind TEXT NOT NULL, text TEXT NOT NULL);
+PRAGMA user_version = 1;
+";
+
+/// The data directory, open and locked.
+#[derive(Debug)]
+pub struct SqliteStore {
+    connection: Connection,
+    path: PathBuf,
+    _lock: DirectoryLock,
+}
+
+impl SqliteStore {
+    /// Opens the data directory, making it when it is not there, and reads what it holds.
+    ///
+    /// # Errors
+    /// When another host uses it, it cannot be written, or its schema is newer than ours.
+    pub fn open(directory: &Path) -> Result<(Self, Stored), StoreError> {
+        let unusable = |source| StoreError::Unusable { path: directory.to_owned(), source };
+        std::fs::create_dir_all(directory).map_err(unusable)?;
+        let lock = lock::acquire(directory)?;
+        let path = directory.join("phasegate.db");
+        let sqlite = |source| StoreError::Sqlite { path: path.clone(), source };
+        let mut connection = Connection::open(&path).map_err(sqlite)?;
+        prepare(&connection).map_err(sqlite)?;
+        migrate(&mut connection, &path)?;
+        let mut store = Self { connection, path, _lock: lock };
+        let stored = store.load()?;
+        Ok((store, stored))
+    }
+
+    fn load(&mut self) -> Result<Stored, StoreError> {
+        let path = self.path.clone();
+        let sqlite = |source| StoreError::Sqlite { path: path.clone(), source };
+        let reader = Reader { connection: &self.connection, path: &self.path };
+        let mut stored = Stored {
+            models: reader.models()?.into_iter().collect(),
+            versions: reader.versions()?.into_iter().collect(),
+            plugins: reader.plugins()?.into_iter().collect(),
+            ..Stored::default()
+        };
+        for upgrade in reader.latest_upgrades()? {
+            stored.upgrades.insert(upgrade.scale_set.clone(), upgrade);
+        }
+        let generation: i64 = self
+            .connection
+            .query_row("UPDATE host SET generation = generation + 1 RETURNING generation", [], |row| {
+                row.get(0)
+            })
+            .map_err(sqlite)?;
+        stored.generation = generation.unsigned_abs();
+        Ok(stored)
+    }
+}
+
+impl Store for SqliteStore {
+    fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError> {
+        let path = &self.path;
+        let sqlite = |source| StoreError::Sqlite { path: path.clone(), source };
+        let transaction = self.connection.transaction().map_err(sqlite)?;
+        for write in writes {
+            apply(&transaction, write, path)?;
+        }
+        transaction.commit().map_err(sqlite)
+    }
+}
+
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", "ON")
+}
+
+fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let sqlite = |source| StoreError::Sqlite { path: path.to_owned(), source };
+    let seen: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(sqlite)?;
+    if seen > SCHEMA {
+        return Err(StoreError::NewerSchema { path: path.to_owned(), seen, known: SCHEMA });
+    }
+    if seen < SCHEMA {
+        let transaction = connection.transaction().map_err(sqlite)?;
+        transaction.execute_batch(CREATE).map_err(sqlite)?;
+        transaction.commit().map_err(sqlite)?;
+    }
+    Ok(())
+}
+
+fn apply(transaction: &Transaction<'_>, write: &Write, path: &Path) -> Result<(), StoreError> {
+    let sqlite = |source| StoreError::Sqlite { path: path.to_owned(), source };
+    let json = |what: &str, result: Result<String, serde_json::Error>| {
+        result.map_err(|source| StoreError::Damaged { path: path.to_owned(), what: what.to_owned(), source })
+    };
+    let run = |sql: &str, params: &[&dyn rusqlite::ToSql]| {
+        transaction.prepare_cached(sql).and_then(|mut statement| statement.execute(params)).map_err(sqlite)
+    };
+    match write {
+        Write::Upgrade(upgrade) => {
+            let head = json("an upgrade", serde_json::to_string(upgrade))?;
+            run(
+                "INSERT OR REPLACE INTO upgrades VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![upgrade.id.as_str(),
+                    upgrade.scale_set.as_str(),
+                    upgrade.started_at.0,
+                    upgrade.state.name(),
+                    head],
+            )
+        }
+        Write::Member(upgrade, instance, member) => {
+            let member = json("a member", serde_json::to_string(member))?;
+            run(
+                "INSERT OR REPLACE INTO members VALUES (?1, ?2, ?3)",
+                params![upgrade.as_str(), instance.as_str(), member],
+            )
+        }
+        Write::Version(set, instance, version) => run(
+            "INSERT OR REPLACE INTO versions VALUES (?1, ?2, ?3)",
+            params![set.as_str(), instance.as_str(), version.as_ref().map(Version::as_str)],
+        ),
+        Write::Model(set, model) => run(
+            "INSERT OR REPLACE INTO models VALUES (?1, ?2, ?3)",
+            params![set.as_str(), model.version.as_str(), model.configured.as_str()],
+        ),
+        Write::Plugin(name, plugin) => {
+            let plugin = json("a plugin", serde_json::to_string(plugin))?;
+            run("INSERT OR REPLACE INTO plugins VALUES (?1, ?2)", params![name.as_str(), plugin])
+        }
+        Write::Audit(entry) => run(
+            "INSERT INTO audit (at, scale_set, upgrade, instance, kind, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![entry.at.0,
+                entry.scale_set.as_str(),
+                entry.upgrade.as_ref().map(UpgradeId::as_str),
+                entry.instance.as_ref().map(InstanceId::as_str),
+                entry.kind,
+                entry.text],
+        ),
+    }
+    .map(drop)
+}
+
+/// Reads tables into domain types; every text that does not parse is damage, said as such.
+struct Reader<'a> {
+    connection: &'a Connection,
+    path: &'a Path,
+}
+
+impl Reader<'_> {
+    fn sqlite(&self, source: rusqlite::Error) -> StoreError {
+        StoreError::Sqlite { path: self.path.to_owned(), source }
+    }
+
+    fn parse<T: DeserializeOwned>(&self, what: &str, json: &str) -> Result<T, StoreError> {
+        serde_json::from_str(json).map_err(|source| StoreError::Damaged {
+            path: self.path.to_owned(),
+            what: what.to_owned(),
+            source,
+        })
+    }
+
+    /// Parses an identifier through its JSON form, so that there is one error for damage.
+    fn id<T: DeserializeOwned>(&self, what: &str, text: String) -> Result<T, StoreError> {
+        serde_json::from_value(serde_json::Value::String(text)).map_err(|source| StoreError::Damaged {
+            path: self.path.to_owned(),
+            what: what.to_owned(),
+            source,
+        })
+    }
+
+    /// All rows of a query as optional texts.
+    fn rows(
+        &self,
+        sql: &str,
+        params: &[&dyn rusqlite::ToSql],
+    ) -> Result<Vec<Vec<Option<String>>>, StoreError> {
+        let read = || {
+            let mut statement = self.connection.prepare(sql)?;
+            let columns = statement.column_count();
+            let rows = statement.query_map(params, |row| (0..columns).map(|c| row.get(c)).collect())?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(|source| self.sqlite(source))
+    }
+
+    fn models(&self) -> Result<Vec<(ScaleSetName, StoredModel)>, StoreError> {
+        let mut models = Vec::new();
+        for row in self.rows("SELECT scale_set, version, configured FROM models", &[])? {
+            let [set, version, configured] = columns(row);
+            let model = StoredModel {
+                version: self.id("models", version)?,
+                configured: self.id("models", configured)?,
+            };
+            models.push((self.id("models", set)?, model));
+        }
+        Ok(models)
+    }
+
+    #[expect(clippy::type_complexity, reason = "the rows of one map, named in `Stored`")]
+    fn versions(&self) -> Result<Vec<((ScaleSetName, InstanceId), Option<Version>)>, StoreError> {
+        let mut versions = Vec::new();
+        for mut row in self.rows("SELECT scale_set, instance, version FROM versions", &[])? {
+            let version = row.pop().flatten().map(|text| self.id("versions", text)).transpose()?;
+            let [set, instance] = columns(row);
+            versions.push(((self.id("versions", set)?, self.id("versions", instance)?), version));
+        }
+        Ok(versions)
+    }
+
+    fn plugins(&self) -> Result<Vec<(PluginName, StoredPlugin)>, StoreError> {
+        let mut plugins = Vec::new();
+        for row in self.rows("SELECT name, stored FROM plugins", &[])? {
+            let [name, stored] = columns(row);
+            plugins.push((self.id("plugins", name)?, self.parse("plugins", &stored)?));
+        }
+        Ok(plugins)
+    }
+
+    fn latest_upgrades(&self) -> Result<Vec<Upgrade>, StoreError> {
+        let mut upgrades = Vec::new();
+        for row in self.rows("SELECT DISTINCT scale_set FROM upgrades", &[])? {
+            let [set] = columns(row);
+            let head: Option<String> = self
+                .connection
+                .query_row(
+                    "SELECT head FROM upgrades WHERE scale_set = ?1 ORDER BY started_at DESC, id DESC LIMIT 1",
+                    [&set],
+                    |row| row.get(0),
+                )
+                .optional()
+                .map_err(|source| self.sqlite(source))?;
+            let Some(head) = head else { continue };
+            let mut upgrade: Upgrade = self.parse("upgrades", &head)?;
+            let id = upgrade.id.as_str().to_owned();
+            for row in self.rows("SELECT instance, member FROM members WHERE upgrade = ?1", params![id])? {
+                let [instance, member] = columns(row);
+                let member: Member = self.parse("members", &member)?;
+                upgrade.members.insert(self.id("members", instance)?, member);
+            }
+            upgrades.push(upgrade);
+        }
+        Ok(upgrades)
+    }
+}
+
+/// The columns of a row; a missing or NULL one reads as empty, which no identifier is.
+fn columns<const N: usize>(row: Vec<Option<String>>) -> [String; N] {
+    let mut values = row.into_iter();
+    std::array::from_fn(|_| values.next().flatten().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id<T: DeserializeOwned>(text: &str) -> T {
+        serde_json::from_str(&format!("{text:?}")).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut store, stored) = SqliteStore::open(directory.path()).unwrap();
+        assert_eq!(stored.generation, 1);
+        let model = StoredModel { version: id("v2"), configured: id("v1") };
+        store
+            .commit(&[
+                Write::Model(id("orders"), model.clone()),
+                Write::Version(id("orders"), id("0"), Some(id("v1"))),
+                Write::Version(id("orders"), id("1"), None),
+            ])
+            .unwrap();
+        drop(store);
+        let (_store, stored) = SqliteStore::open(directory.path()).unwrap();
+        assert_eq!(stored.generation, 2);
+        assert_eq!(stored.models, [(id("orders"), model)].into());
+        assert_eq!(
+            stored.versions,
+            [((id("orders"), id("0")), Some(id("v1"))), ((id("orders"), id("1")), None)].into()
+        );
+    }
+
+    #[test]
+    fn a_second_host_is_refused_with_the_first_ones_pid() {
+        let directory = tempfile::tempdir().unwrap();
+        let _first = SqliteStore::open(directory.path()).unwrap();
+        let error = SqliteStore::open(directory.path()).unwrap_err().to_string();
+        assert!(error.contains(&format!("(pid {})", std::process::id())), "{error}");
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        drop(SqliteStore::open(directory.path()).unwrap());
+        let connection = Connection::open(directory.path().join("phasegate.db")).unwrap();
+        connection.pragma_update(None, "user_version", 7).unwrap();
+        drop(connection);
+        let error = SqliteStore::open(directory.path()).unwrap_err().to_string();
+        assert!(error.contains("has schema 7, this phasegate knows up to 1"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("phasegate.db"), "hello, this is not a database at all")
+            .unwrap();
+        let error = SqliteStore::open(directory.path()).unwrap_err().to_string();
+        assert!(error.contains("not a database"), "{error}");
+    }
+}
