@@ -26,6 +26,12 @@ impl Clock {
         Self { anchor, started_at: Instant::now() }
     }
 
+    /// When the clock was started.
+    #[must_use]
+    pub fn started_at(&self) -> Timestamp {
+        self.anchor
+    }
+
     /// The time now.
     #[must_use]
     pub fn now(&self) -> Timestamp {

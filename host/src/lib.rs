@@ -14,6 +14,7 @@ pub mod demo;
 pub mod domain;
 pub mod drivers;
 pub mod health;
+pub mod host;
 pub mod plan;
 pub mod plugin;
 pub mod probe;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The `phasegate` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    phasegate::cli::main()
+}

@@ -1,1 +1,34 @@
-fn main() {}
+//! End-to-end tests: one binary that starts the real `phasegate` program.
+//!
+//! Tests wait for conditions, never for time to pass, and each leaves no process behind; the
+//! harness in `support` checks the latter.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::allow_attributes,
+    reason = "a failing test is a panic; tests read clocks, wait and print"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cases;
+mod check;
+mod crash;
+mod demo;
+mod hostile_instances;
+mod hostile_plugins;
+mod seed;
+mod start;
+mod swap;
+mod tidy;
+mod upgrade;

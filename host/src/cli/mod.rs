@@ -1,1 +1,42 @@
-//! Not written yet.
+//! The command line: arguments in, output and an exit code out.
+//!
+//! Commands that look at or steer a running host speak to its HTTP API and hold no state of their
+//! own.
+
+pub mod args;
+pub mod client;
+pub mod commands;
+pub mod exit;
+pub mod output;
+pub mod target;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use exit::Exit;
+
+/// Parses the arguments, runs the command and gives the exit code.
+#[must_use]
+pub fn main() -> std::process::ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers (0); everything else could not run (2).
+            let code = if error.use_stderr() { Exit::CouldNotRun } else { Exit::Done };
+            let _ = error.print();
+            return code.into();
+        }
+    };
+    output::init_log(matches!(cli.command, Command::Run(_)));
+    let result = match cli.command {
+        Command::Run(args) => commands::run::run(&args),
+        Command::Check(args) => commands::check::run(&args),
+        Command::Demo(args) => commands::demo::run(&args),
+        Command::Fleet(args) => commands::fleet::run(&args),
+        Command::Upgrade(args) => commands::upgrade::run(&args),
+        Command::Plugin(args) => commands::plugin::run(&args),
+        Command::Guard(args) => commands::hidden::guard(&args),
+        Command::DemoDatabase(args) => commands::hidden::demo_database(args),
+    };
+    exit::report(result).into()
+}

@@ -1,1 +1,146 @@
-//! Not written yet.
+//! The control loop: the one owner of the state.
+//!
+//! Everything that happens reaches it as a [`ControlEvent`] through one bounded channel. It calls
+//! the pure core, makes the result durable, and only then acts. It probes nothing, runs no guest
+//! and serves no request itself.
+
+mod boot;
+mod commands;
+mod effects;
+mod report;
+mod run;
+mod state;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::api::wire;
+use crate::domain::{Decided, InstanceId, OperationId, PluginName, ScaleSetName, Version};
+use crate::drivers::DriverNote;
+use crate::store::StoredPlugin;
+
+pub(crate) use report::rfc3339;
+pub use run::{ControlParts, run};
+pub use state::SetParts;
+
+/// Capacity of the channel to the loop. Senders wait when it is full, which slows probing down
+/// rather than losing answers.
+pub const EVENTS_MAX: usize = 16_384;
+
+/// Something that the loop must know.
+#[derive(Debug)]
+pub enum ControlEvent {
+    /// A probe round was judged.
+    Decided(Decided),
+    /// A driver has answered.
+    EffectDone(EffectDone),
+    /// A driver reports something that nobody asked for.
+    Note(DriverNote),
+    /// A person or a program wants something.
+    Command(Command),
+    /// The host is ending: no more effects.
+    Shutdown,
+}
+
+/// A driver's answer.
+#[derive(Debug, Clone)]
+pub struct EffectDone {
+    /// The scale set.
+    pub scale_set: ScaleSetName,
+    /// The instance.
+    pub instance: InstanceId,
+    /// Which effect.
+    pub operation: OperationId,
+    /// How it went.
+    pub result: Result<(), String>,
+    /// What the driver says runs now.
+    pub observed: Option<Version>,
+}
+
+/// Where an answer goes.
+pub type Reply<T> = oneshot::Sender<Result<T, CommandError>>;
+
+/// A request to the loop.
+#[derive(Debug)]
+pub enum Command {
+    /// The whole fleet.
+    Fleet(Reply<wire::Fleet>),
+    /// What an upgrade would do now.
+    Plan(ScaleSetName, Option<Version>, Reply<wire::Plan>),
+    /// Start one.
+    Start(ScaleSetName, Option<Version>, Reply<wire::StatusDetail>),
+    /// How the latest one stands.
+    Status(ScaleSetName, Reply<wire::StatusDetail>),
+    /// Stop after the batch in flight.
+    Cancel(ScaleSetName, Reply<wire::StatusDetail>),
+    /// Record which component a plugin is about to run.
+    RecordPlugin(PluginName, StoredPlugin, Reply<()>),
+}
+
+/// Why a request was not granted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct CommandError {
+    /// Which kind.
+    pub kind: CommandErrorKind,
+    /// One line for people.
+    pub message: String,
+}
+
+/// Kinds of refusals; the API turns them into status codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommandErrorKind {
+    /// No such object.
+    NotFound,
+    /// Not in this state.
+    Conflict,
+    /// The request itself is wrong.
+    Invalid,
+    /// What was handed in is not good enough.
+    Refused,
+    /// The host cannot do it now.
+    Unavailable,
+}
+
+impl CommandError {
+    pub(crate) fn new(kind: CommandErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+}
+
+/// The way to the loop, for everybody else. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ControlHandle {
+    events: mpsc::Sender<ControlEvent>,
+}
+
+impl ControlHandle {
+    /// A handle and the loop's end of the channel.
+    #[must_use]
+    pub fn new() -> (Self, mpsc::Receiver<ControlEvent>) {
+        let (events, receiver) = mpsc::channel(EVENTS_MAX);
+        (Self { events }, receiver)
+    }
+
+    /// Hands over an event; waits while the channel is full. After the loop has ended the event
+    /// has no meaning any more and is dropped.
+    pub async fn send(&self, event: ControlEvent) {
+        let _ = self.events.send(event).await;
+    }
+
+    /// As [`Self::send`], from a thread that is not part of a runtime.
+    pub fn send_blocking(&self, event: ControlEvent) {
+        let _ = self.events.blocking_send(event);
+    }
+
+    /// Asks and waits for the answer.
+    ///
+    /// # Errors
+    /// What the loop answers, or Unavailable when it has ended.
+    pub async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, CommandError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(ControlEvent::Command(command(reply))).await;
+        answer.await.unwrap_or_else(|_| {
+            Err(CommandError::new(CommandErrorKind::Unavailable, "the host is shutting down"))
+        })
+    }
+}

@@ -1,1 +1,4 @@
-//! Not written yet.
+//! What `phasegate demo` runs: a small replicated database, and a fleet of it.
+
+pub mod database;
+pub mod fleet;

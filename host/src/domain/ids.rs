@@ -169,7 +169,7 @@ plain_order!(Version);
 string_id!(
     /// Id of one rolling upgrade; unique within a data directory and sortable by start.
     UpgradeId,
-    "-"
+    "._-"
 );
 plain_order!(UpgradeId);
 

@@ -32,7 +32,7 @@ pub enum Standing {
         phase: Option<Phase>,
         /// Whether it takes part.
         participation: Participation,
-        /// The reason, `code: detail`; empty when there is none.
+        /// The reason as one line; empty when there is none.
         detail: String,
     },
 }
@@ -130,14 +130,12 @@ fn decided(decision: &Decision) -> Standing {
     }
 }
 
-/// The reason as one line, `code: detail`; empty when the plugin gave none.
+/// The reason as one line for people, its code where it says no more; empty when the plugin gave
+/// none.
 #[must_use]
 pub fn reason_line(decision: &Decision) -> String {
-    decision.reason.as_ref().map_or_else(String::new, |reason| {
-        if reason.detail.is_empty() {
-            reason.code.clone()
-        } else {
-            format!("{}: {}", reason.code, reason.detail)
-        }
+    let reason = decision.reason.as_ref();
+    reason.map_or_else(String::new, |reason| {
+        if reason.detail.is_empty() { reason.code.clone() } else { reason.detail.clone() }
     })
 }

@@ -1,0 +1,202 @@
+//! Routes of our own API, version 1.
+//!
+//! | request | does |
+//! |---|---|
+//! | `GET /healthz` | says `ok` while the control loop answers |
+//! | `GET /v1/fleet` | the whole fleet |
+//! | `GET /v1/scale-sets/NAME/plan?to=VERSION` | what an upgrade would do now |
+//! | `POST /v1/scale-sets/NAME/upgrade` `{"to":…}` | starts one; 409 when one is running |
+//! | `GET /v1/scale-sets/NAME/upgrade` | how the latest one stands |
+//! | `POST /v1/scale-sets/NAME/upgrade/cancel` | stops after the batch in flight |
+//! | `GET /v1/plugins` | plugins and their active components |
+//! | `POST /v1/plugins/NAME/swap` component bytes | replaces the component |
+
+use std::sync::Arc;
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use hyper::{Method, Request, Response, StatusCode};
+use serde::Serialize;
+
+use super::guard::{Denied, Guard};
+use super::wire;
+use crate::control::{Command, CommandError, CommandErrorKind, ControlHandle};
+use crate::domain::{PluginName, ScaleSetName, Version};
+use crate::plugin::registry::PluginRegistry;
+
+/// Largest JSON body in bytes.
+const JSON_MAX: usize = 64 * 1024;
+
+/// Largest uploaded component in bytes; the loader has the same limit.
+const COMPONENT_MAX: usize = 64 * 1024 * 1024;
+
+/// What the routes need.
+pub struct Api {
+    /// The way to the loop.
+    pub control: ControlHandle,
+    /// The plugins.
+    pub plugins: Arc<PluginRegistry>,
+    /// Who may call.
+    pub guard: Guard,
+}
+
+/// A response that is not a success.
+struct Refusal {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into() }
+    }
+
+    fn invalid(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "InvalidParameter", message)
+    }
+}
+
+impl From<CommandError> for Refusal {
+    fn from(error: CommandError) -> Self {
+        let (status, code) = match error.kind {
+            CommandErrorKind::NotFound => (StatusCode::NOT_FOUND, "NotFound"),
+            CommandErrorKind::Conflict => (StatusCode::CONFLICT, "Conflict"),
+            CommandErrorKind::Invalid => (StatusCode::BAD_REQUEST, "InvalidParameter"),
+            CommandErrorKind::Refused => (StatusCode::UNPROCESSABLE_ENTITY, "Refused"),
+            CommandErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
+        };
+        Self::new(status, code, error.message)
+    }
+}
+
+/// Answers one request.
+pub async fn respond(api: &Api, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    match route(api, request).await {
+        Ok(response) => response,
+        Err(refusal) => {
+            let error = wire::Error { code: refusal.code.to_owned(), message: refusal.message, details: Vec::new() };
+            let mut response = json(refusal.status, &wire::ErrorBody { error });
+            if refusal.status == StatusCode::UNAUTHORIZED {
+                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            response
+        }
+    }
+}
+
+async fn route(api: &Api, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Refusal> {
+    api.guard.check(request.headers()).map_err(denied)?;
+    let path = request.uri().path().to_owned();
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    let method = request.method().clone();
+    match (method.clone(), segments.as_slice()) {
+        (Method::GET, ["healthz"]) => {
+            api.control.ask(Command::Fleet).await?;
+            Ok(ok(&serde_json::json!({"status": "ok"})))
+        }
+        (Method::GET, ["v1", "fleet"]) => Ok(ok(&api.control.ask(Command::Fleet).await?)),
+        (Method::GET, ["v1", "scale-sets", name, "plan"]) => {
+            let name = scale_set(name)?;
+            let to = query_to(&request)?;
+            Ok(ok(&api.control.ask(|reply| Command::Plan(name, to, reply)).await?))
+        }
+        (Method::POST, ["v1", "scale-sets", name, "upgrade"]) => {
+            let name = scale_set(name)?;
+            let to = start_request(request).await?;
+            let status = api.control.ask(|reply| Command::Start(name, to, reply)).await?;
+            Ok(json(StatusCode::ACCEPTED, &status))
+        }
+        (Method::GET, ["v1", "scale-sets", name, "upgrade"]) => {
+            let name = scale_set(name)?;
+            Ok(ok(&api.control.ask(|reply| Command::Status(name, reply)).await?))
+        }
+        (Method::POST, ["v1", "scale-sets", name, "upgrade", "cancel"]) => {
+            let name = scale_set(name)?;
+            let status = api.control.ask(|reply| Command::Cancel(name, reply)).await?;
+            Ok(json(StatusCode::ACCEPTED, &status))
+        }
+        (Method::GET, ["v1", "plugins"]) => Ok(ok(&api.plugins.list())),
+        (Method::POST, ["v1", "plugins", name, "swap"]) => swap(api, name, request).await,
+        _ => {
+            let message = format!("there is no {method} {path}; see the route list in the README");
+            Err(Refusal::new(StatusCode::NOT_FOUND, "NotFound", message))
+        }
+    }
+}
+
+fn denied(denied: Denied) -> Refusal {
+    match denied {
+        Denied::Unauthorized => Refusal::new(
+            StatusCode::UNAUTHORIZED,
+            "Unauthorized",
+            "a bearer token is needed; set PHASEGATE_TOKEN to the content of server.tokenFile",
+        ),
+        Denied::Foreign => Refusal::new(
+            StatusCode::FORBIDDEN,
+            "Forbidden",
+            "the Host or Origin header does not name this server; without a token only local clients are served",
+        ),
+    }
+}
+
+fn scale_set(text: &str) -> Result<ScaleSetName, Refusal> {
+    ScaleSetName::parse(text).map_err(|error| Refusal::invalid(format!("scale set name {text:?} {error}")))
+}
+
+fn version(text: &str) -> Result<Version, Refusal> {
+    Version::parse(text).map_err(|error| Refusal::invalid(format!("version {text:?} {error}")))
+}
+
+/// The `to` of a query. Versions need no escapes but `+`, which queries spell `%2B`.
+fn query_to(request: &Request<Incoming>) -> Result<Option<Version>, Refusal> {
+    let query = request.uri().query().unwrap_or("");
+    let mut to = None;
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=') {
+            Some(("to", value)) => {
+                to = Some(version(&value.replace("%2B", "+").replace("%3A", ":").replace("%40", "@"))?);
+            }
+            _ => return Err(Refusal::invalid(format!("unknown query parameter {pair:?}; known: to"))),
+        }
+    }
+    Ok(to)
+}
+
+async fn body(request: Request<Incoming>, limit: usize) -> Result<Bytes, Refusal> {
+    let collected = Limited::new(request.into_body(), limit).collect().await;
+    collected.map(http_body_util::Collected::to_bytes).map_err(|error| {
+        let message = format!("the body cannot be read: {error} (limit {limit} bytes)");
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message)
+    })
+}
+
+async fn start_request(request: Request<Incoming>) -> Result<Option<Version>, Refusal> {
+    let bytes = body(request, JSON_MAX).await?;
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let parsed: wire::StartRequest = serde_json::from_slice(&bytes)
+        .map_err(|error| Refusal::invalid(format!("the body is not {{\"to\": \"VERSION\"}}: {error}")))?;
+    parsed.to.as_deref().map(version).transpose()
+}
+
+async fn swap(api: &Api, name: &str, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Refusal> {
+    let name = PluginName::parse(name).map_err(|error| Refusal::invalid(format!("plugin name {name:?} {error}")))?;
+    let bytes = body(request, COMPONENT_MAX).await?;
+    let swapped = api.plugins.swap(&name, bytes.to_vec()).await?;
+    Ok(ok(&swapped))
+}
+
+fn ok(value: &impl Serialize) -> Response<Full<Bytes>> {
+    json(StatusCode::OK, value)
+}
+
+fn json(status: StatusCode, value: &impl Serialize) -> Response<Full<Bytes>> {
+    let body = serde_json::to_vec(value).unwrap_or_default();
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,242 @@
+//! The JSON of the HTTP API and of every `--json`, and nothing else.
+//!
+//! Field order is the order on the wire. Absent values are null, never left out.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// `GET /v1/fleet`, `fleet --json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fleet {
+    /// All scale sets, by name.
+    pub scale_sets: Vec<ScaleSet>,
+}
+
+/// One scale set.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ScaleSet {
+    /// Its name.
+    pub name: String,
+    /// Its instances, by id as people count.
+    pub instances: Vec<Instance>,
+}
+
+/// One instance.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Instance {
+    /// Unique within the scale set.
+    pub id: String,
+    /// `host:port`.
+    pub address: String,
+    /// Zone.
+    pub zone: Option<String>,
+    /// Update domain.
+    pub update_domain: Option<u32>,
+    /// Fault domain.
+    pub fault_domain: Option<u32>,
+    /// Labels by name.
+    pub labels: BTreeMap<String, String>,
+    /// Initializing, Healthy, Unhealthy or Unknown.
+    pub health: String,
+    /// Phase; null means the last one, or not known yet.
+    pub phase: Option<u32>,
+    /// `proceed`, `skip`, `defer`; null before the first decision.
+    pub participation: Option<String>,
+    /// One line for people.
+    pub reason: Option<String>,
+    /// Version that it runs.
+    pub version: Option<String>,
+    /// Version that the model wants.
+    pub desired_version: Option<String>,
+    /// Which code decided last; null before the first decision.
+    pub plugin: Option<Stamp>,
+}
+
+/// Which code decided.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Stamp {
+    /// Name in the configuration.
+    pub name: String,
+    /// `sha256:…` of the component.
+    pub digest: String,
+    /// Rises with each swap.
+    pub generation: u64,
+}
+
+/// `GET /v1/scale-sets/NAME/plan`, `upgrade plan --json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// The scale set.
+    pub scale_set: String,
+    /// The wanted version.
+    pub to: String,
+    /// `sha256:…` of all that decides the course of the upgrade.
+    pub digest: String,
+    /// In order.
+    pub batches: Vec<PlanBatch>,
+    /// Instances left alone.
+    pub holds: Vec<Hold>,
+}
+
+/// One planned batch.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanBatch {
+    /// Null is the last phase.
+    pub phase: Option<u32>,
+    /// Null without zones, or when zones may be crossed.
+    pub zone: Option<String>,
+    /// Update domain.
+    pub update_domain: Option<u32>,
+    /// Members in order.
+    pub instances: Vec<String>,
+}
+
+/// An instance that is left alone.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Hold {
+    /// Its id.
+    pub instance: String,
+    /// One line for people.
+    pub reason: String,
+}
+
+/// `GET /v1/scale-sets/NAME/upgrade`, `upgrade status --json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// The scale set.
+    pub scale_set: String,
+    /// Id of the upgrade.
+    pub id: String,
+    /// RollingForward, Completed, Cancelled or Faulted.
+    pub state: String,
+    /// Counts of planned instances.
+    pub progress: Progress,
+    /// In order.
+    pub batches: Vec<StatusBatch>,
+    /// Instances left alone.
+    pub holds: Vec<Hold>,
+    /// What went wrong.
+    pub error: Option<Error>,
+}
+
+/// A [`Status`] with what people ask next. The command line shows it; `--json` prints the plain
+/// one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusDetail {
+    /// The plain status.
+    pub status: Status,
+    /// The wanted version.
+    pub to: String,
+    /// What the upgrade waits for right now, one line; null when it waits for nothing.
+    pub waiting: Option<String>,
+    /// When it was asked for.
+    pub started_at: String,
+    /// When it ended.
+    pub ended_at: Option<String>,
+}
+
+/// Azure's four counters.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// Healthy at the new version.
+    pub successful: usize,
+    /// Failed.
+    pub failed: usize,
+    /// In flight.
+    pub in_progress: usize,
+    /// Waiting for their batch.
+    pub pending: usize,
+}
+
+/// One batch of a running or ended upgrade.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusBatch {
+    /// Null is the last phase.
+    pub phase: Option<u32>,
+    /// Members in order.
+    pub instances: Vec<String>,
+    /// Pending, InProgress, Completed or Failed.
+    pub state: String,
+    /// RFC 3339, UTC.
+    pub started_at: Option<String>,
+    /// RFC 3339, UTC.
+    pub ended_at: Option<String>,
+}
+
+/// An error in Azure's shape.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Error {
+    /// Stable code.
+    pub code: String,
+    /// One line for people.
+    pub message: String,
+    /// One entry per instance.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<ErrorDetail>,
+}
+
+/// What went wrong with one instance.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ErrorDetail {
+    /// Stable code.
+    pub code: String,
+    /// `<scale set>/virtualMachines/<id>`.
+    pub target: String,
+    /// One line for people.
+    pub message: String,
+}
+
+/// Body of every response that is not a success.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// The error.
+    pub error: Error,
+}
+
+/// Body of `POST /v1/scale-sets/NAME/upgrade`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartRequest {
+    /// The wanted version; null: the model's.
+    pub to: Option<String>,
+}
+
+/// `GET /v1/plugins`, `plugin list --json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Plugins {
+    /// All plugins, by name.
+    pub plugins: Vec<Plugin>,
+}
+
+/// One plugin.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plugin {
+    /// Name in the configuration.
+    pub name: String,
+    /// Where the active component came from: a path, `builtin:…` or `upload`.
+    pub source: String,
+    /// `sha256:…` of the active component.
+    pub digest: String,
+    /// Rises with each swap.
+    pub generation: u64,
+    /// World that it was built for.
+    pub world: Option<String>,
+    /// Same input, same answer.
+    pub pure: bool,
+    /// Size in bytes.
+    pub size: usize,
+    /// RFC 3339, UTC.
+    pub loaded_at: String,
+    /// Why the latest replacement was refused; null when none was.
+    pub last_error: Option<String>,
+}

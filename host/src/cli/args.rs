@@ -1,0 +1,221 @@
+//! The arguments as typed. Nothing is looked up or checked here beyond their form.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Rolls an upgrade through a fleet in the order that the application says is safe.
+#[derive(Debug, Parser)]
+#[command(name = "phasegate", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done, 1 the answer is no, 2 could not run.")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Watch a dozen local processes upgrade themselves, leader last; needs nothing
+    Demo(DemoArgs),
+    /// Probe the fleet and serve the API until stopped
+    Run(ConfigArgs),
+    /// Check a configuration: 0 when it is good, 1 with every problem when it is not
+    Check(ConfigArgs),
+    /// Show every instance: health, phase, participation, version and reason
+    Fleet(FleetArgs),
+    /// Plan, start, follow and cancel upgrades
+    Upgrade(UpgradeArgs),
+    /// Look at, build and swap policy plugins
+    Plugin(PluginArgs),
+    #[command(name = "__guard", hide = true)]
+    /// Ends orphaned process groups when the host is gone
+    Guard(GuardArgs),
+    #[command(name = "__demo-database", hide = true)]
+    /// One member of the demo's database
+    DemoDatabase(DemoDatabaseArgs),
+}
+
+/// Options of `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Keep the fleet and the API running after the upgrade, until Ctrl-C
+    #[arg(long)]
+    pub keep: bool,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A command that works on a configuration file.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// Configuration file
+    #[arg(short, long, value_name = "FILE", default_value = "phasegate.toml")]
+    pub config: PathBuf,
+}
+
+/// How to reach the running host.
+#[derive(Debug, Clone, Args)]
+pub struct ServerArgs {
+    /// Address of the running host [default: `server.listen` of the configuration]
+    #[arg(long, value_name = "HOST:PORT", env = "PHASEGATE_SERVER", global = true)]
+    pub server: Option<String>,
+    /// Configuration file to take the address and the token from
+    #[arg(short, long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// Token of the API [default: the content of `server.tokenFile`]
+    #[arg(long, value_name = "TOKEN", env = "PHASEGATE_TOKEN", hide_env_values = true, global = true)]
+    pub token: Option<String>,
+}
+
+/// Options of `fleet`.
+#[derive(Debug, Args)]
+pub struct FleetArgs {
+    /// How to reach the host.
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `upgrade`.
+#[derive(Debug, Args)]
+pub struct UpgradeArgs {
+    /// How to reach the host.
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: UpgradeVerb,
+}
+
+/// What to do with an upgrade.
+#[derive(Debug, Subcommand)]
+pub enum UpgradeVerb {
+    /// Show which instances would be upgraded when, and which not and why
+    Plan(UpgradeTo),
+    /// Start an upgrade
+    Start(StartArgs),
+    /// Show how the latest upgrade stands
+    Status(UpgradeOf),
+    /// Follow the latest upgrade to its end: 0 Completed, 1 Faulted or Cancelled
+    Watch(UpgradeOf),
+    /// Finish the batch in flight and stop
+    Cancel(UpgradeOf),
+}
+
+/// A scale set and a version.
+#[derive(Debug, Args)]
+pub struct UpgradeTo {
+    /// Scale set
+    pub name: String,
+    /// Wanted version [default: the model's]
+    #[arg(long, value_name = "VERSION")]
+    pub to: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `upgrade start`.
+#[derive(Debug, Args)]
+pub struct StartArgs {
+    /// Scale set and version.
+    #[command(flatten)]
+    pub upgrade: UpgradeTo,
+    /// Follow it to its end: 0 Completed, 1 Faulted or Cancelled
+    #[arg(long)]
+    pub wait: bool,
+}
+
+/// A scale set.
+#[derive(Debug, Args)]
+pub struct UpgradeOf {
+    /// Scale set
+    pub name: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `plugin`.
+#[derive(Debug, Args)]
+pub struct PluginArgs {
+    /// How to reach the host.
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: PluginVerb,
+}
+
+/// What to do with plugins.
+#[derive(Debug, Subcommand)]
+pub enum PluginVerb {
+    /// Say what a file is: world, version, imports, pure or not; 1 when the host would refuse it
+    Inspect {
+        /// WebAssembly file, or `builtin:azure-health`
+        file: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the plugins of the running host
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Replace the component of a plugin in the running host
+    Swap {
+        /// Plugin
+        name: String,
+        /// New component
+        file: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Turn a core module, as compilers write it, into a component
+    Componentize {
+        /// Core module with an embedded component type
+        module: PathBuf,
+        /// Where to write the component
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+    },
+}
+
+/// Options of the hidden guard.
+#[derive(Debug, Args)]
+pub struct GuardArgs {
+    /// Milliseconds between the gentle and the forceful end
+    #[arg(long)]
+    pub stop_timeout_ms: u64,
+}
+
+/// Options of the hidden demo database.
+#[derive(Debug, Args)]
+pub struct DemoDatabaseArgs {
+    /// Its id
+    #[arg(long)]
+    pub id: String,
+    /// Port on 127.0.0.1
+    #[arg(long)]
+    pub port: u16,
+    /// Version that it claims
+    #[arg(long)]
+    pub version: String,
+    /// `leader` or `replica`
+    #[arg(long)]
+    pub role: String,
+    /// Whether a backup is running
+    #[arg(long, default_value_t = false, action = clap::ArgAction::Set)]
+    pub backup: bool,
+    /// Milliseconds before it listens
+    #[arg(long, default_value_t = 0)]
+    pub startup_ms: u64,
+}

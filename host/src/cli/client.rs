@@ -1,0 +1,126 @@
+//! The client side of the HTTP API. One connection per request; nothing is cached.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::TcpStream;
+
+use super::exit::Refused;
+use crate::api::wire;
+use crate::config::parse_address;
+use crate::domain::Address;
+
+/// Longest wait for an answer. Loading a large plugin takes the longest.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Largest answer in bytes: a fleet of a hundred thousand instances fits.
+const ANSWER_MAX: usize = 256 * 1024 * 1024;
+
+/// Speaks to one host.
+pub struct Client {
+    address: Address,
+    token: Option<String>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Client {
+    /// A client for `host:port`.
+    ///
+    /// # Errors
+    /// When the address has another form, or the machine gives no resources.
+    pub fn new(authority: &str, token: Option<String>) -> anyhow::Result<Self> {
+        let address = match parse_address(authority) {
+            Ok(address) => address,
+            Err(error) => bail!("server `{authority}` {error}"),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { address, token, runtime })
+    }
+
+    /// `GET path`.
+    ///
+    /// # Errors
+    /// [`Refused`] when the host says no; anything else when it cannot be reached or understood.
+    pub fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        self.call(Method::GET, path, Bytes::new(), "application/json")
+    }
+
+    /// `POST path` with JSON.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
+        self.call(Method::POST, path, Bytes::from(serde_json::to_vec(body)?), "application/json")
+    }
+
+    /// `POST path` with bytes.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn upload<T: DeserializeOwned>(&self, path: &str, body: Vec<u8>) -> anyhow::Result<T> {
+        self.call(Method::POST, path, Bytes::from(body), "application/wasm")
+    }
+
+    fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        content_type: &'static str,
+    ) -> anyhow::Result<T> {
+        let exchange = async { tokio::time::timeout(TIMEOUT, self.exchange(method, path, body, content_type)).await };
+        let (status, body) = self
+            .runtime
+            .block_on(exchange)
+            .with_context(|| format!("no answer from {} within {} s", self.address, TIMEOUT.as_secs()))??;
+        if status.is_success() {
+            return serde_json::from_slice(&body)
+                .with_context(|| format!("{} answered with something else than Phasegate's JSON", self.address));
+        }
+        let Ok(wire::ErrorBody { error }) = serde_json::from_slice(&body) else {
+            bail!("{} answered {status} without Phasegate's JSON; is it a phasegate?", self.address);
+        };
+        if status == StatusCode::CONFLICT || status == StatusCode::UNPROCESSABLE_ENTITY {
+            return Err(Refused(error.message).into());
+        }
+        bail!("{}", error.message)
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        content_type: &'static str,
+    ) -> anyhow::Result<(StatusCode, Bytes)> {
+        let unreachable = || {
+            format!("cannot reach a phasegate at {}; start one with `phasegate run`, or name it with --server", self.address)
+        };
+        let stream = TcpStream::connect((self.address.host.as_str(), self.address.port))
+            .await
+            .with_context(unreachable)?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let driver = tokio::spawn(connection);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, self.address.to_string())
+            .header(CONTENT_TYPE, content_type);
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let response = sender.send_request(request.body(Full::new(body))?).await.with_context(unreachable)?;
+        let status = response.status();
+        let collected = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
+        let Ok(collected) = collected else { bail!("the answer from {} broke off", self.address) };
+        driver.abort();
+        Ok((status, collected.to_bytes()))
+    }
+}

@@ -1,0 +1,167 @@
+//! `phasegate demo`: a real fleet of local processes upgrades itself while you watch.
+
+mod screen;
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde::Serialize;
+
+use super::run::StopSignal;
+use super::upgrade::{render_plan, render_status};
+use crate::api::wire;
+use crate::cli::args::DemoArgs;
+use crate::cli::exit::Exit;
+use crate::cli::output;
+use crate::clock::Clock;
+use crate::control::{Command, ControlHandle};
+use crate::demo::fleet::{self, SCALE_SET, Workplace};
+use crate::domain::{ScaleSetName, Version};
+use crate::host::{Host, HostOptions};
+use screen::Screen;
+
+const FROM: &str = "v1";
+const TO: &str = "v2";
+
+/// From one look at the fleet to the next.
+const LOOK_EVERY: Duration = Duration::from_millis(150);
+
+/// The fleet must be healthy by then; on a busy machine a dozen processes take a while.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// Runs the demo.
+///
+/// # Errors
+/// When the machine gives no ports, processes or files.
+pub fn run(args: &DemoArgs) -> anyhow::Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(demo(args))
+}
+
+/// What happened, as `demo --json` prints it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Summary {
+    scale_set: String,
+    from: String,
+    to: String,
+    state: String,
+    seconds: f64,
+    order: Vec<String>,
+    batches: Vec<wire::PlanBatch>,
+    holds: Vec<wire::Hold>,
+    versions: std::collections::BTreeMap<String, Option<String>>,
+}
+
+async fn demo(args: &DemoArgs) -> anyhow::Result<Exit> {
+    let mut stop = StopSignal::listen()?;
+    let workplace = Workplace::new().context("cannot make a directory for the demo")?;
+    let config = fleet::prepare(&workplace)?;
+    let host = Host::start(&config, HostOptions::default()).await?;
+    let ended = tokio::select! {
+        result = show(&host, args) => result.map(Some),
+        () = stop.wait() => Ok(None),
+    };
+    let exit = match ended {
+        Ok(Some(exit)) => {
+            if args.keep {
+                keep_running(&host);
+                stop.wait().await;
+            }
+            Ok(exit)
+        }
+        Ok(None) => {
+            output::talk("\nstopping the demo\n");
+            Ok(Exit::No)
+        }
+        Err(error) => Err(error),
+    };
+    host.stop().await;
+    exit
+}
+
+fn keep_running(host: &Host) {
+    let address = host.address();
+    output::talk(&format!(
+        "\nThe fleet and the API at http://{address} stay up until Ctrl-C. Try in another terminal:\n  \
+         phasegate fleet --server {address}\n  phasegate upgrade start {SCALE_SET} --to v3 --wait --server {address}\n"
+    ));
+}
+
+async fn show(host: &Host, args: &DemoArgs) -> anyhow::Result<Exit> {
+    let control = host.control();
+    let name = ScaleSetName::parse(SCALE_SET)?;
+    let to = Version::parse(TO)?;
+    let screen = Screen::new(args.json);
+    screen.say(&format!(
+        "Starting {} processes of a small replicated database at {FROM}: three zones, one leader, one in backup.",
+        fleet::INSTANCES
+    ));
+    let clock = Clock::start();
+    loop {
+        let fleet = control.ask(Command::Fleet).await?;
+        screen.show(&fleet, None);
+        if fleet.scale_sets.iter().flat_map(|set| &set.instances).all(|instance| instance.health == "Healthy") {
+            break;
+        }
+        if clock.now() > clock.started_at() + READY_WITHIN {
+            bail!("the demo's fleet is not healthy after {} s", READY_WITHIN.as_secs());
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    let plan = control.ask(|reply| Command::Plan(name.clone(), Some(to.clone()), reply)).await?;
+    screen.say(&format!("The plugin has judged every instance. The plan:\n\n{}", render_plan(&plan)));
+    let started = clock.now();
+    control.ask(|reply| Command::Start(name.clone(), Some(to), reply)).await?;
+    let status = follow(control, &name, &screen).await?;
+    let fleet = control.ask(Command::Fleet).await?;
+    screen.show(&fleet, Some(&status));
+    screen.finish();
+    let seconds = clock.now().since(started).as_secs_f64();
+    let summary = summary(plan, &status, &fleet, seconds);
+    if args.json {
+        output::json(&summary)?;
+    } else {
+        output::data(&render(&summary, &status))?;
+    }
+    Ok(if status.status.state == "Completed" { Exit::Done } else { Exit::No })
+}
+
+async fn follow(control: &ControlHandle, name: &ScaleSetName, screen: &Screen) -> anyhow::Result<wire::StatusDetail> {
+    loop {
+        let status = control.ask(|reply| Command::Status(name.clone(), reply)).await?;
+        let fleet = control.ask(Command::Fleet).await?;
+        screen.show(&fleet, Some(&status));
+        if status.status.state != "RollingForward" {
+            return Ok(status);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+fn summary(plan: wire::Plan, detail: &wire::StatusDetail, fleet: &wire::Fleet, seconds: f64) -> Summary {
+    let done = detail.status.batches.iter().filter(|batch| batch.state == "Completed" || batch.state == "Failed");
+    let instances = fleet.scale_sets.iter().flat_map(|set| &set.instances);
+    Summary {
+        scale_set: plan.scale_set,
+        from: FROM.to_owned(),
+        to: plan.to,
+        state: detail.status.state.clone(),
+        seconds: (seconds * 10.0).round() / 10.0,
+        order: done.flat_map(|batch| batch.instances.clone()).collect(),
+        batches: plan.batches,
+        holds: detail.status.holds.clone(),
+        versions: instances.map(|instance| (instance.id.clone(), instance.version.clone())).collect(),
+    }
+}
+
+fn render(summary: &Summary, detail: &wire::StatusDetail) -> String {
+    let held: Vec<&str> = summary.holds.iter().map(|hold| hold.instance.as_str()).collect();
+    format!(
+        "\n{}\nUpgraded in this order: {}. Left alone: {}. It took {:.1} s.\n",
+        render_status(detail),
+        summary.order.join(" "),
+        if held.is_empty() { "none".to_owned() } else { held.join(" ") },
+        summary.seconds,
+    )
+}

@@ -1,0 +1,60 @@
+//! `phasegate fleet`: every instance on one line.
+
+use crate::api::wire;
+use crate::cli::args::FleetArgs;
+use crate::cli::exit::Exit;
+use crate::cli::output::{self, or_dash, table};
+use crate::cli::target;
+
+/// Shows the fleet.
+///
+/// # Errors
+/// When the host cannot be reached.
+pub fn run(args: &FleetArgs) -> anyhow::Result<Exit> {
+    let fleet: wire::Fleet = target::client(&args.server)?.get("/v1/fleet")?;
+    if args.json {
+        output::json(&fleet)?;
+    } else {
+        output::data(&render(&fleet))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The fleet as tables, one per scale set.
+#[must_use]
+pub fn render(fleet: &wire::Fleet) -> String {
+    let mut text = String::new();
+    for set in &fleet.scale_sets {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(&format!("{} ({} instances)\n", set.name, set.instances.len()));
+        let rows: Vec<Vec<String>> = set.instances.iter().map(row).collect();
+        text.push_str(&table(
+            &["ID", "ADDRESS", "ZONE", "UD", "HEALTH", "PHASE", "TAKES PART", "VERSION", "WANTED", "REASON"],
+            &rows,
+        ));
+    }
+    text
+}
+
+fn row(instance: &wire::Instance) -> Vec<String> {
+    // Known and without a phase is the last phase; unknown is a dash.
+    let phase = match (instance.phase, &instance.participation) {
+        (Some(phase), _) => phase.to_string(),
+        (None, Some(_)) => "last".to_owned(),
+        (None, None) => "-".to_owned(),
+    };
+    vec![
+        instance.id.clone(),
+        instance.address.clone(),
+        or_dash(instance.zone.as_ref()),
+        or_dash(instance.update_domain.as_ref()),
+        instance.health.clone(),
+        phase,
+        or_dash(instance.participation.as_ref()),
+        or_dash(instance.version.as_ref()),
+        or_dash(instance.desired_version.as_ref()),
+        or_dash(instance.reason.as_ref()),
+    ]
+}

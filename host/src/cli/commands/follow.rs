@@ -1,0 +1,63 @@
+//! Follows a running upgrade: a progress bar on a terminal, silence in a pipe.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::api::wire::{Progress, StatusDetail};
+use crate::cli::output;
+
+/// From one look to the next.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Looks again until the upgrade has ended.
+///
+/// # Errors
+/// When a look fails, or the machine gives no resources.
+pub fn to_the_end(
+    first: StatusDetail,
+    mut look: impl FnMut() -> anyhow::Result<StatusDetail>,
+) -> anyhow::Result<StatusDetail> {
+    let timer = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let bar = bar(&first);
+    let mut detail = first;
+    while detail.status.state == "RollingForward" {
+        show(&bar, &detail);
+        timer.block_on(async { tokio::time::sleep(LOOK_EVERY).await });
+        detail = look()?;
+    }
+    bar.finish_and_clear();
+    Ok(detail)
+}
+
+fn bar(detail: &StatusDetail) -> ProgressBar {
+    let target =
+        if output::stderr_is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(Some(total(detail.status.progress)), target);
+    let template = "{prefix} [{bar:30}] {pos}/{len} instances, {elapsed}, about {eta} left\n  {msg}";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar.set_prefix(format!("{} -> {}", detail.status.scale_set, detail.to));
+    bar
+}
+
+fn show(bar: &ProgressBar, detail: &StatusDetail) {
+    let status = &detail.status;
+    let done = status.progress.successful + status.progress.failed;
+    bar.set_length(total(status.progress));
+    bar.set_position(u64::try_from(done).unwrap_or(0));
+    let current = status.batches.iter().enumerate().find(|(_, batch)| batch.state == "InProgress");
+    let batch = current.map_or_else(String::new, |(index, batch)| {
+        let phase = batch.phase.map_or_else(|| "last phase".to_owned(), |phase| format!("phase {phase}"));
+        format!("batch {} of {}, {phase}: {}. ", index + 1, status.batches.len(), batch.instances.join(" "))
+    });
+    let waiting = detail.waiting.as_ref().map_or_else(String::new, |waiting| format!("Waiting for {waiting}"));
+    bar.set_message(format!("{batch}{waiting}"));
+    bar.tick();
+}
+
+fn total(progress: Progress) -> u64 {
+    let total = progress.successful + progress.failed + progress.in_progress + progress.pending;
+    u64::try_from(total).unwrap_or(0)
+}

@@ -1,0 +1,10 @@
+//! One file per verb.
+
+pub mod check;
+pub mod demo;
+pub mod fleet;
+pub mod follow;
+pub mod hidden;
+pub mod plugin;
+pub mod run;
+pub mod upgrade;

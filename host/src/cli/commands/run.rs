@@ -1,0 +1,77 @@
+//! `phasegate run`: the host in the foreground, until it is told to stop.
+
+use anyhow::Context;
+
+use crate::cli::args::ConfigArgs;
+use crate::cli::exit::Exit;
+use crate::cli::output;
+use crate::cli::target::read_token;
+use crate::config::{self, LoadConfigError};
+use crate::host::{Host, HostOptions};
+
+/// Runs the host.
+///
+/// # Errors
+/// When the configuration has problems, the port is taken, the data directory cannot be used, or a
+/// plugin does not load.
+pub fn run(args: &ConfigArgs) -> anyhow::Result<Exit> {
+    let config = match config::load(&args.config) {
+        Ok(config) => config,
+        Err(LoadConfigError::Invalid(problems)) => return Ok(refuse(&problems)),
+        Err(error @ LoadConfigError::Unreadable { .. }) => return Err(error.into()),
+    };
+    let problems = config::environment_problems(&config, std::env::var_os("PATH").as_deref());
+    if !problems.is_empty() {
+        return Ok(refuse(&problems));
+    }
+    let token = config.server.token_file.as_deref().map(read_token).transpose()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        // Asked for before anything starts, so that a signal during the start is not lost.
+        let mut stop = StopSignal::listen().context("cannot listen for signals")?;
+        let host = Host::start(&config, HostOptions { token }).await?;
+        tracing::info!("listening on http://{}", host.address());
+        stop.wait().await;
+        tracing::info!("stopping");
+        host.stop().await;
+        anyhow::Ok(())
+    })?;
+    Ok(Exit::Done)
+}
+
+fn refuse(problems: &config::Problems) -> Exit {
+    output::talk(&problems.to_string());
+    output::talk("error: the configuration has problems; nothing was started\n");
+    Exit::CouldNotRun
+}
+
+/// Ctrl-C, or what a service manager sends.
+pub struct StopSignal {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl StopSignal {
+    /// Begins to listen; from here on the signals no longer end the process by themselves.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the first of them.
+    pub async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! `phasegate upgrade`: plan, start, status, watch, cancel.
+
+use crate::api::wire;
+use crate::cli::args::{StartArgs, UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb};
+use crate::cli::client::Client;
+use crate::cli::exit::Exit;
+use crate::cli::output::{self, or_dash, table};
+use crate::cli::target;
+use crate::domain::{ScaleSetName, Version};
+
+use super::follow;
+
+/// Runs one verb.
+///
+/// # Errors
+/// When the host cannot be reached, does not know the scale set, or refuses.
+pub fn run(args: &UpgradeArgs) -> anyhow::Result<Exit> {
+    let client = target::client(&args.server)?;
+    match &args.verb {
+        UpgradeVerb::Plan(args) => plan(&client, args),
+        UpgradeVerb::Start(args) => start(&client, args),
+        UpgradeVerb::Status(args) => {
+            let detail: wire::StatusDetail = client.get(&upgrade_path(&args.name)?)?;
+            show(&detail, args.json)?;
+            Ok(Exit::Done)
+        }
+        UpgradeVerb::Watch(args) => watch(&client, args),
+        UpgradeVerb::Cancel(args) => {
+            let path = format!("{}/cancel", upgrade_path(&args.name)?);
+            let detail: wire::StatusDetail = client.post(&path, &serde_json::json!({}))?;
+            show(&detail, args.json)?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn scale_set_path(name: &str) -> anyhow::Result<String> {
+    let name = ScaleSetName::parse(name).map_err(|error| anyhow::anyhow!("scale set name `{name}` {error}"))?;
+    Ok(format!("/v1/scale-sets/{name}"))
+}
+
+fn upgrade_path(name: &str) -> anyhow::Result<String> {
+    Ok(format!("{}/upgrade", scale_set_path(name)?))
+}
+
+fn version(text: Option<&String>) -> anyhow::Result<Option<Version>> {
+    let parse = |text: &String| Version::parse(text).map_err(|error| anyhow::anyhow!("version `{text}` {error}"));
+    text.map(parse).transpose()
+}
+
+fn plan(client: &Client, args: &UpgradeTo) -> anyhow::Result<Exit> {
+    let to = version(args.to.as_ref())?;
+    let query = to.map_or_else(String::new, |to| format!("?to={}", to.as_str().replace('+', "%2B")));
+    let plan: wire::Plan = client.get(&format!("{}/plan{query}", scale_set_path(&args.name)?))?;
+    if args.json {
+        output::json(&plan)?;
+    } else {
+        output::data(&render_plan(&plan))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn start(client: &Client, args: &StartArgs) -> anyhow::Result<Exit> {
+    let to = version(args.upgrade.to.as_ref())?.map(|to| to.to_string());
+    let path = upgrade_path(&args.upgrade.name)?;
+    let detail: wire::StatusDetail = client.post(&path, &wire::StartRequest { to })?;
+    if !args.wait {
+        show(&detail, args.upgrade.json)?;
+        return Ok(Exit::Done);
+    }
+    let ended = follow::to_the_end(detail, || client.get(&path))?;
+    show(&ended, args.upgrade.json)?;
+    Ok(verdict(&ended))
+}
+
+fn watch(client: &Client, args: &UpgradeOf) -> anyhow::Result<Exit> {
+    let path = upgrade_path(&args.name)?;
+    let ended = follow::to_the_end(client.get(&path)?, || client.get(&path))?;
+    show(&ended, args.json)?;
+    Ok(verdict(&ended))
+}
+
+/// Completed is yes; Faulted and Cancelled are no.
+fn verdict(detail: &wire::StatusDetail) -> Exit {
+    if detail.status.state == "Completed" { Exit::Done } else { Exit::No }
+}
+
+fn show(detail: &wire::StatusDetail, json: bool) -> anyhow::Result<()> {
+    if json {
+        output::json(&detail.status)?;
+    } else {
+        output::data(&render_status(detail))?;
+    }
+    Ok(())
+}
+
+/// A plan for people.
+#[must_use]
+pub fn render_plan(plan: &wire::Plan) -> String {
+    let count: usize = plan.batches.iter().map(|batch| batch.instances.len()).sum();
+    let mut text = format!(
+        "{} -> {}: {count} instances in {} batches\nplan {}\n",
+        plan.scale_set,
+        plan.to,
+        plan.batches.len(),
+        plan.digest
+    );
+    if !plan.batches.is_empty() {
+        let row = |(index, batch): (usize, &wire::PlanBatch)| {
+            vec![
+                (index + 1).to_string(),
+                phase(batch.phase),
+                or_dash(batch.zone.as_ref()),
+                or_dash(batch.update_domain.as_ref()),
+                batch.instances.join(" "),
+            ]
+        };
+        let rows: Vec<Vec<String>> = plan.batches.iter().enumerate().map(row).collect();
+        text.push('\n');
+        text.push_str(&table(&["BATCH", "PHASE", "ZONE", "UD", "INSTANCES"], &rows));
+    }
+    text.push_str(&render_holds(&plan.holds));
+    text
+}
+
+/// A status for people.
+#[must_use]
+pub fn render_status(detail: &wire::StatusDetail) -> String {
+    let status = &detail.status;
+    let counts = status.progress;
+    let mut text = format!(
+        "{} -> {}: {} ({} successful, {} failed, {} in progress, {} pending)\nupgrade {}, started {}",
+        status.scale_set,
+        detail.to,
+        status.state,
+        counts.successful,
+        counts.failed,
+        counts.in_progress,
+        counts.pending,
+        status.id,
+        detail.started_at,
+    );
+    if let Some(ended_at) = &detail.ended_at {
+        text.push_str(&format!(", ended {ended_at}"));
+    }
+    text.push('\n');
+    if let Some(waiting) = &detail.waiting {
+        text.push_str(&format!("waiting for: {waiting}\n"));
+    }
+    if !status.batches.is_empty() {
+        let row = |(index, batch): (usize, &wire::StatusBatch)| {
+            vec![
+                (index + 1).to_string(),
+                phase(batch.phase),
+                batch.state.clone(),
+                batch.instances.join(" "),
+                or_dash(batch.started_at.as_ref()),
+                or_dash(batch.ended_at.as_ref()),
+            ]
+        };
+        let rows: Vec<Vec<String>> = status.batches.iter().enumerate().map(row).collect();
+        text.push('\n');
+        text.push_str(&table(&["BATCH", "PHASE", "STATE", "INSTANCES", "STARTED", "ENDED"], &rows));
+    }
+    text.push_str(&render_holds(&status.holds));
+    if let Some(error) = &status.error {
+        text.push_str(&format!("\n{}: {}\n", error.code, error.message));
+        for detail in &error.details {
+            text.push_str(&format!("  {}: {}\n", detail.target, detail.message));
+        }
+    }
+    text
+}
+
+fn render_holds(holds: &[wire::Hold]) -> String {
+    if holds.is_empty() {
+        return String::new();
+    }
+    let rows: Vec<Vec<String>> =
+        holds.iter().map(|hold| vec![hold.instance.clone(), hold.reason.clone()]).collect();
+    format!("\n{}", table(&["LEFT ALONE", "WHY"], &rows))
+}
+
+fn phase(phase: Option<u32>) -> String {
+    phase.map_or_else(|| "last".to_owned(), |phase| phase.to_string())
+}

@@ -1,0 +1,105 @@
+//! stdout is data, stderr is talk. All printing goes through here.
+
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+
+/// Sets up the log on stderr. A host says what it does; a command only what is odd.
+pub fn init_log(host: bool) {
+    use tracing_subscriber::EnvFilter;
+    let default = if host { "info" } else { "warn" };
+    let filter = EnvFilter::try_from_env("PHASEGATE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let ansi = io::stderr().is_terminal();
+    // A second initialisation, as in tests, changes nothing.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_target(false)
+        .with_ansi(ansi)
+        .try_init();
+}
+
+/// Writes text for people to stderr. A closed stderr is nobody's problem.
+pub fn talk(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Writes data to stdout.
+///
+/// # Errors
+/// When stdout is closed or full.
+pub fn data(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
+
+/// Writes a value to stdout as indented JSON and a line break.
+///
+/// # Errors
+/// When stdout is closed or full.
+pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    let mut text = serde_json::to_string_pretty(value)?;
+    text.push('\n');
+    Ok(data(&text)?)
+}
+
+/// Whether an error is that of a reader who went away, as `| head` does.
+#[must_use]
+pub fn is_closed_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Whether progress may be drawn.
+#[must_use]
+pub fn stderr_is_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// Lays out rows under headings: columns two spaces apart, the last one as long as it is.
+#[must_use]
+pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
+    let mut widths: Vec<usize> = headings.iter().map(|heading| heading.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    let mut line = |cells: &mut dyn Iterator<Item = &str>| {
+        let mut row = String::new();
+        for (cell, width) in cells.zip(&widths) {
+            row.push_str(cell);
+            let pad = (width + 2).saturating_sub(cell.chars().count());
+            row.extend(std::iter::repeat_n(' ', pad));
+        }
+        text.push_str(row.trim_end());
+        text.push('\n');
+    };
+    line(&mut headings.iter().copied());
+    for row in rows {
+        line(&mut row.iter().map(String::as_str));
+    }
+    text
+}
+
+/// A value, or a dash.
+#[must_use]
+pub fn or_dash<T: ToString>(value: Option<&T>) -> String {
+    value.map_or_else(|| "-".to_owned(), T::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_line_up() {
+        let rows = [vec!["1".to_owned(), "a b".to_owned()], vec!["100".to_owned(), "c".to_owned()]];
+        insta::assert_snapshot!(table(&["ID", "WHAT"], &rows), @r"
+        ID   WHAT
+        1    a b
+        100  c
+        ");
+    }
+}

@@ -1,0 +1,219 @@
+//! The loop's state in the words of the API, and the lines of the audit trail.
+
+use super::state::{InstanceState, SetState};
+use crate::api::wire;
+use crate::domain::{InstanceId, Phase, Timestamp, Version};
+use crate::plan::{Hold, Plan, Standing};
+use crate::rollout::{BatchState, Member, MemberState, Stage, Upgrade, UpgradeError};
+use crate::store::{AuditEntry, Write};
+
+/// RFC 3339 with milliseconds, UTC.
+pub(crate) fn rfc3339(at: Timestamp) -> String {
+    jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |at| format!("{at:.3}"))
+}
+
+pub(super) fn scale_set(set: &SetState, now: Timestamp) -> wire::ScaleSet {
+    wire::ScaleSet {
+        name: set.spec.name.to_string(),
+        instances: set.instances.values().map(|instance| self::instance(set, instance, now)).collect(),
+    }
+}
+
+fn instance(set: &SetState, instance: &InstanceState, now: Timestamp) -> wire::Instance {
+    let standing = set.standing(instance, now);
+    let spec = &instance.spec;
+    wire::Instance {
+        id: spec.id.to_string(),
+        address: spec.address.to_string(),
+        zone: spec.zone.clone(),
+        update_domain: spec.update_domain,
+        fault_domain: spec.fault_domain,
+        labels: spec.labels.clone(),
+        health: instance.fold.health().name().to_owned(),
+        phase: standing.phase().map(Phase::get),
+        participation: standing.participation().map(|participation| participation.name().to_owned()),
+        reason: reason(instance, &standing),
+        version: instance.version.as_ref().map(Version::to_string),
+        desired_version: Some(set.model.to_string()),
+        plugin: instance.latest.as_ref().map(|outcome| wire::Stamp {
+            name: outcome.stamp.name.to_string(),
+            digest: outcome.stamp.digest.to_string(),
+            generation: outcome.stamp.generation.0,
+        }),
+    }
+}
+
+/// The driver's trouble comes first: it explains the rest.
+fn reason(instance: &InstanceState, standing: &Standing) -> Option<String> {
+    if let Some((_, trouble)) = &instance.trouble {
+        return Some(trouble.clone());
+    }
+    let text = match standing {
+        Standing::Undecided => return None,
+        Standing::PluginFailed { failure, .. } => failure,
+        Standing::Unknown { detail, .. } | Standing::Decided { detail, .. } => detail,
+    };
+    (!text.is_empty()).then(|| text.clone())
+}
+
+pub(super) fn plan(plan: &Plan) -> wire::Plan {
+    let batch = |batch: &crate::plan::Batch| wire::PlanBatch {
+        phase: batch.phase.map(Phase::get),
+        zone: batch.zone.clone(),
+        update_domain: batch.update_domain,
+        instances: batch.instances.iter().map(InstanceId::to_string).collect(),
+    };
+    wire::Plan {
+        scale_set: plan.scale_set.to_string(),
+        to: plan.to.to_string(),
+        digest: plan.digest.to_string(),
+        batches: plan.batches.iter().map(batch).collect(),
+        holds: holds(&plan.holds),
+    }
+}
+
+fn holds(holds: &[Hold]) -> Vec<wire::Hold> {
+    let hold = |hold: &Hold| wire::Hold { instance: hold.instance.to_string(), reason: hold.reason.to_string() };
+    holds.iter().map(hold).collect()
+}
+
+pub(super) fn status(
+    upgrade: &Upgrade,
+    set: &SetState,
+    store_trouble: Option<&str>,
+    now: Timestamp,
+) -> wire::StatusDetail {
+    let members = upgrade.members_by_batch();
+    let batches = upgrade.batches.iter().zip(members).map(|(batch, members)| wire::StatusBatch {
+        phase: batch.phase.map(Phase::get),
+        instances: members.into_iter().map(InstanceId::to_string).collect(),
+        state: batch.state.name().to_owned(),
+        started_at: batch.started_at.map(rfc3339),
+        ended_at: batch.ended_at.map(rfc3339),
+    });
+    let counts = upgrade.progress();
+    wire::StatusDetail {
+        status: wire::Status {
+            scale_set: upgrade.scale_set.to_string(),
+            id: upgrade.id.to_string(),
+            state: upgrade.state.name().to_owned(),
+            progress: wire::Progress {
+                successful: counts.successful,
+                failed: counts.failed,
+                in_progress: counts.in_progress,
+                pending: counts.pending,
+            },
+            batches: batches.collect(),
+            holds: holds(&upgrade.holds),
+            error: upgrade.error.as_ref().map(|error| self::error(upgrade, error)),
+        },
+        to: upgrade.to.to_string(),
+        waiting: store_trouble.map(str::to_owned).or_else(|| waiting(upgrade, set, now)),
+        started_at: rfc3339(upgrade.started_at),
+        ended_at: upgrade.ended_at().map(rfc3339),
+    }
+}
+
+fn error(upgrade: &Upgrade, error: &UpgradeError) -> wire::Error {
+    let detail = |(id, message): &(InstanceId, String)| wire::ErrorDetail {
+        code: "RollingUpgradeInstanceUnhealthyError".to_owned(),
+        target: format!("{}/virtualMachines/{id}", upgrade.scale_set),
+        message: message.clone(),
+    };
+    wire::Error {
+        code: error.code.name().to_owned(),
+        message: error.message.clone(),
+        details: error.details.iter().map(detail).collect(),
+    }
+}
+
+/// What a running upgrade waits for, one line.
+fn waiting(upgrade: &Upgrade, set: &SetState, now: Timestamp) -> Option<String> {
+    match upgrade.stage {
+        Stage::Ended { .. } => None,
+        Stage::Preparing { .. } => {
+            let unready = set.instances.values().filter(|instance| {
+                instance.latest.is_none() || instance.fold.health() == crate::domain::Health::Initializing
+            });
+            let ids: Vec<&str> = unready.map(|instance| instance.spec.id.as_str()).collect();
+            Some(format!("first decision of {} (Initializing)", some_of(&ids)))
+        }
+        Stage::Between { resume_at } => (now < resume_at)
+            .then(|| format!("pause between batches, {} s left", resume_at.since(now).as_secs_f32().ceil())),
+        Stage::InBatch => {
+            let of = |wanted: fn(&MemberState) -> bool| {
+                let members = upgrade.members.iter().filter(|(_, member)| wanted(&member.state));
+                members.map(|(id, _)| id.as_str()).collect::<Vec<_>>()
+            };
+            let applying = of(|state| matches!(state, MemberState::Applying { .. }));
+            let settling = of(|state| matches!(state, MemberState::Settling { .. }));
+            Some(if applying.is_empty() {
+                format!("health of {}", some_of(&settling))
+            } else {
+                format!("driver to upgrade {}", some_of(&applying))
+            })
+        }
+    }
+}
+
+/// At most five names, and how many more there are.
+fn some_of(ids: &[&str]) -> String {
+    const SHOWN: usize = 5;
+    let shown: Vec<&str> = ids.iter().copied().take(SHOWN).collect();
+    match ids.len() {
+        0 => "no instance".to_owned(),
+        count if count > SHOWN => format!("instances {} and {} more", shown.join(", "), count - SHOWN),
+        1 => format!("instance {}", shown.join("")),
+        _ => format!("instances {}", shown.join(", ")),
+    }
+}
+
+fn audit(upgrade: &Upgrade, instance: Option<&InstanceId>, kind: &'static str, text: String, now: Timestamp) -> Write {
+    Write::Audit(AuditEntry {
+        at: now,
+        scale_set: upgrade.scale_set.clone(),
+        upgrade: Some(upgrade.id.clone()),
+        instance: instance.cloned(),
+        kind,
+        text,
+    })
+}
+
+/// The line for a change of one member.
+pub(super) fn member_audit(upgrade: &Upgrade, id: &InstanceId, member: &Member, now: Timestamp) -> Option<Write> {
+    let (kind, text) = match &member.state {
+        MemberState::Pending => return None,
+        MemberState::Applying { .. } => {
+            let from = member.previous.as_ref().map_or("nothing", Version::as_str);
+            ("apply", format!("{from} -> {} (attempt {})", upgrade.to, member.attempt))
+        }
+        MemberState::Settling { healthy_since: None, .. } => ("applied", format!("runs {}", upgrade.to)),
+        MemberState::Settling { healthy_since: Some(_), .. } => return None,
+        MemberState::Succeeded { .. } => ("succeeded", format!("healthy at {}", upgrade.to)),
+        MemberState::Failed { reason, .. } => ("failed", reason.clone()),
+    };
+    Some(audit(upgrade, Some(id), kind, text, now))
+}
+
+/// The lines for changes of batches and of the whole upgrade.
+pub(super) fn head_audit(upgrade: &Upgrade, before: &[BatchState], now: Timestamp) -> Vec<Write> {
+    let mut lines = Vec::new();
+    if before.is_empty() && upgrade.digest.is_some() {
+        for hold in &upgrade.holds {
+            lines.push(audit(upgrade, Some(&hold.instance), "hold", hold.reason.to_string(), now));
+        }
+    }
+    for (index, batch) in upgrade.batches.iter().enumerate() {
+        let was = before.get(index).copied().unwrap_or(BatchState::Pending);
+        if was != batch.state {
+            let members: Vec<&str> = upgrade.batch_members(index).into_iter().map(InstanceId::as_str).collect();
+            let text = format!("batch {} [{}] is {}", index + 1, members.join(","), batch.state.name());
+            lines.push(audit(upgrade, None, "batch", text, now));
+        }
+    }
+    if !upgrade.is_active() {
+        let why = upgrade.error.as_ref().map_or_else(String::new, |error| format!(": {}", error.message));
+        lines.push(audit(upgrade, None, "end", format!("{}{why}", upgrade.state.name()), now));
+    }
+    lines
+}

@@ -1,0 +1,269 @@
+//! The loop itself: take in events, step, record, act.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::state::{SetParts, SetState};
+use super::{ControlEvent, ControlHandle, EffectDone};
+use crate::clock::Clock;
+use crate::domain::{Decided, InstanceId, OperationId, ScaleSetName, Timestamp, Version};
+use crate::drivers::{DriverNote, DriverNoteKind};
+use crate::probe::Target;
+use crate::rollout::{Action, Event, Step, step};
+use crate::store::{AuditEntry, Store, Stored, Write};
+
+/// Events taken in before the upgrades look at the result: one look for many answers.
+const EVENTS_PER_TURN: usize = 1024;
+
+/// How long to wait before trying again to write, or to start an instance that did not start.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Everything that the loop is made of.
+pub struct ControlParts {
+    /// Time.
+    pub clock: Clock,
+    /// Scale sets with their drivers.
+    pub sets: Vec<SetParts>,
+    /// Where to record.
+    pub store: Box<dyn Store>,
+    /// What was recorded before.
+    pub stored: Stored,
+    /// Tells the prober about an instance; must not block.
+    pub set_target: Arc<dyn Fn(Target) + Send + Sync>,
+    /// The way back to the loop, for drivers' answers.
+    pub handle: ControlHandle,
+    /// Where drivers' work runs.
+    pub runtime: tokio::runtime::Handle,
+}
+
+/// The state of the loop.
+pub(super) struct Control {
+    pub(super) clock: Clock,
+    pub(super) sets: BTreeMap<ScaleSetName, SetState>,
+    pub(super) store: Box<dyn Store>,
+    pub(super) generation: u64,
+    pub(super) set_target: Arc<dyn Fn(Target) + Send + Sync>,
+    pub(super) handle: ControlHandle,
+    pub(super) runtime: tokio::runtime::Handle,
+    /// To be recorded at the end of this turn.
+    pub(super) writes: Vec<Write>,
+    /// To be done once `writes` are durable, never before.
+    pub(super) effects: Vec<Effect>,
+    /// The store refused; when to try again, and why.
+    pub(super) store_trouble: Option<(Timestamp, String)>,
+}
+
+/// An instance that shall run a version, under an operation id.
+#[derive(Debug, Clone)]
+pub(super) struct Effect {
+    pub(super) scale_set: ScaleSetName,
+    pub(super) instance: InstanceId,
+    pub(super) version: Version,
+    pub(super) operation: OperationId,
+}
+
+/// Runs the loop until it is told to shut down. Blocks the calling thread, which is its own: a
+/// slow disk delays decisions, never probes.
+///
+/// # Errors
+/// When the runtime of the thread cannot be made.
+pub fn run(parts: ControlParts, events: mpsc::Receiver<ControlEvent>) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let mut control = super::boot::start(parts);
+    runtime.block_on(control.serve(events));
+    Ok(())
+}
+
+impl Control {
+    async fn serve(&mut self, mut events: mpsc::Receiver<ControlEvent>) {
+        self.flush();
+        loop {
+            let wait = self.next_wake().map_or(Duration::from_secs(3600), |at| at.since(self.clock.now()));
+            let first = tokio::select! {
+                event = events.recv() => match event {
+                    Some(event) => Some(event),
+                    None => return,
+                },
+                () = tokio::time::sleep(wait) => None,
+            };
+            let mut next = first;
+            let mut taken = 0;
+            while let Some(event) = next {
+                if matches!(event, ControlEvent::Shutdown) {
+                    return;
+                }
+                self.take_in(event);
+                taken += 1;
+                next = if taken < EVENTS_PER_TURN { events.try_recv().ok() } else { None };
+            }
+            self.look();
+            self.flush();
+        }
+    }
+
+    fn take_in(&mut self, event: ControlEvent) {
+        match event {
+            ControlEvent::Decided(decided) => self.decided(decided),
+            ControlEvent::EffectDone(done) => self.effect_done(done),
+            ControlEvent::Note(note) => self.note(note),
+            ControlEvent::Command(command) => self.command(command),
+            ControlEvent::Shutdown => {}
+        }
+    }
+
+    fn decided(&mut self, decided: Decided) {
+        let Some(set) = self.sets.get_mut(&decided.scale_set) else { return };
+        let Some(instance) = set.instances.get_mut(&decided.instance) else { return };
+        let first = instance.latest.is_none();
+        let Some((before, after)) = instance.decided(decided) else { return };
+        if before != after {
+            tracing::info!(
+                scale_set = %set.spec.name, instance = %instance.spec.id,
+                "health {} -> {}", before.name(), after.name()
+            );
+        }
+        // A running upgrade looks again when something moved: a health, or the first answer.
+        set.dirty |= first || before != after;
+    }
+
+    fn effect_done(&mut self, done: EffectDone) {
+        let now = self.clock.now();
+        let Some(set) = self.sets.get_mut(&done.scale_set) else { return };
+        let Some(instance) = set.instances.get_mut(&done.instance) else { return };
+        if instance.busy.as_ref() != Some(&done.operation) {
+            return;
+        }
+        instance.busy = None;
+        instance.begin_life(&set.spec, now);
+        if instance.version != done.observed {
+            instance.version.clone_from(&done.observed);
+            self.writes.push(Write::Version(done.scale_set.clone(), done.instance.clone(), done.observed));
+        }
+        if let Err(reason) = &done.result {
+            tracing::warn!(scale_set = %done.scale_set, instance = %done.instance, "driver: {reason}");
+            instance.trouble = Some((now, reason.clone()));
+            if instance.version.is_none() {
+                instance.retry_at = Some(now + RETRY_AFTER);
+            }
+        }
+        self.announce(&done.scale_set, &done.instance);
+        self.step(
+            &done.scale_set,
+            &Event::EffectDone { operation: done.operation, instance: done.instance, result: done.result },
+        );
+    }
+
+    fn note(&mut self, note: DriverNote) {
+        let now = self.clock.now();
+        let Some(set) = self.sets.get_mut(&note.scale_set) else { return };
+        let Some(instance) = set.instances.get_mut(&note.instance) else { return };
+        let kind = match note.kind {
+            DriverNoteKind::Exited => "exited",
+            DriverNoteKind::Restarted => "restarted",
+        };
+        tracing::warn!(scale_set = %note.scale_set, instance = %note.instance, "{}", note.text);
+        instance.trouble = Some((now, note.text.clone()));
+        if self.store_trouble.is_none() {
+            self.writes.push(Write::Audit(AuditEntry {
+                at: now,
+                scale_set: note.scale_set,
+                upgrade: None,
+                instance: Some(note.instance),
+                kind,
+                text: note.text,
+            }));
+        }
+    }
+
+    /// Lets every upgrade look that has a reason to.
+    fn look(&mut self) {
+        let now = self.clock.now();
+        let due = |set: &SetState| {
+            let active = set.upgrade.as_ref().is_some_and(crate::rollout::Upgrade::is_active);
+            active && (set.dirty || set.wake_at.is_some_and(|at| at <= now))
+        };
+        let names: Vec<ScaleSetName> =
+            self.sets.iter().filter(|(_, set)| due(set)).map(|(name, _)| name.clone()).collect();
+        for name in names {
+            self.step(&name, &Event::Look);
+        }
+        self.retry_starts(now);
+    }
+
+    /// Steps one upgrade and collects what it wants recorded and done.
+    pub(super) fn step(&mut self, name: &ScaleSetName, event: &Event) {
+        let now = self.clock.now();
+        let Some(set) = self.sets.get_mut(name) else { return };
+        set.dirty = false;
+        let Some(mut upgrade) = set.upgrade.take() else { return };
+        let before = upgrade.batches.iter().map(|batch| batch.state).collect::<Vec<_>>();
+        let Step { changed, head_changed, actions, wake_at } = step(&mut upgrade, &set.view(now), event, now);
+        set.wake_at = wake_at;
+        for id in &changed {
+            if let Some(member) = upgrade.members.get(id) {
+                self.writes.push(Write::Member(upgrade.id.clone(), id.clone(), member.clone()));
+                self.writes.extend(super::report::member_audit(&upgrade, id, member, now));
+            }
+        }
+        if head_changed {
+            self.writes.extend(super::report::head_audit(&upgrade, &before, now));
+            self.writes.push(Write::Upgrade(Box::new(upgrade.clone())));
+        }
+        set.upgrade = Some(upgrade);
+        self.effects.extend(actions.into_iter().map(|Action::Apply { instance, version, operation }| Effect {
+            scale_set: name.clone(),
+            instance,
+            version,
+            operation,
+        }));
+    }
+
+    /// Makes the turn's writes durable, then performs its effects. While the store refuses,
+    /// nothing is performed.
+    pub(super) fn flush(&mut self) {
+        let now = self.clock.now();
+        if self.store_trouble.as_ref().is_some_and(|(retry_at, _)| now < *retry_at) {
+            return;
+        }
+        if !self.writes.is_empty() {
+            match self.store.commit(&self.writes) {
+                Ok(()) => {
+                    self.writes.clear();
+                    if self.store_trouble.take().is_some() {
+                        tracing::info!("the store accepts writes again; going on");
+                    }
+                }
+                Err(error) => {
+                    tracing::error!("cannot record, so nothing is upgraded until it works again: {error}");
+                    self.store_trouble = Some((now + RETRY_AFTER, error.to_string()));
+                    return;
+                }
+            }
+        }
+        for effect in std::mem::take(&mut self.effects) {
+            self.perform(effect);
+        }
+    }
+
+    fn next_wake(&self) -> Option<Timestamp> {
+        let upgrades = self.sets.values().filter_map(|set| set.wake_at);
+        let starts = self.sets.values().flat_map(|set| set.instances.values().filter_map(|i| i.retry_at));
+        let store = self.store_trouble.as_ref().map(|(retry_at, _)| *retry_at);
+        upgrades.chain(starts).chain(store).min()
+    }
+
+    /// Tells the prober what it should know of an instance now.
+    pub(super) fn announce(&self, name: &ScaleSetName, id: &InstanceId) {
+        let Some(set) = self.sets.get(name) else { return };
+        let Some(instance) = set.instances.get(id) else { return };
+        (self.set_target)(Target {
+            facts: Arc::new(set.facts(instance)),
+            address: instance.spec.address.clone(),
+            settings: Arc::new(set.spec.health.clone()),
+            epoch: instance.epoch,
+        });
+    }
+}

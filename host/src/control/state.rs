@@ -1,0 +1,189 @@
+//! What the loop knows: every scale set, every instance, the upgrade in progress.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::{
+    Claim, Decided, Decision, Health, Instance, InstanceFacts, InstanceId, OperationId, Outcome, ScaleSet,
+    Timestamp, Version,
+};
+use crate::drivers::Driver;
+use crate::health::{FoldSettings, HealthFold};
+use crate::plan::{Candidate, Standing, StandingInput, is_answered, standing};
+use crate::rollout::{FleetView, Upgrade};
+
+/// A scale set and the driver that serves it.
+pub struct SetParts {
+    /// From the configuration.
+    pub spec: ScaleSet,
+    /// Makes its instances run versions.
+    pub driver: Arc<dyn Driver>,
+}
+
+/// One scale set in the loop.
+pub(super) struct SetState {
+    pub(super) spec: ScaleSet,
+    pub(super) driver: Arc<dyn Driver>,
+    /// Wanted version: the configuration's, or that of the latest `upgrade start --to`.
+    pub(super) model: Version,
+    pub(super) instances: BTreeMap<InstanceId, InstanceState>,
+    /// The latest upgrade, running or ended.
+    pub(super) upgrade: Option<Upgrade>,
+    /// Something changed that the upgrade must look at.
+    pub(super) dirty: bool,
+    /// When the upgrade wants to look again.
+    pub(super) wake_at: Option<Timestamp>,
+}
+
+/// One instance in the loop.
+pub(super) struct InstanceState {
+    pub(super) spec: Instance,
+    pub(super) version: Option<Version>,
+    /// Rises with each effect; answers of an earlier life are dropped.
+    pub(super) epoch: u64,
+    pub(super) fold: HealthFold,
+    pub(super) latest: Option<Outcome>,
+    /// The last decision that rested on a word of the application.
+    pub(super) answered: Option<(Decision, Timestamp)>,
+    /// The driver's latest complaint, until the instance is healthy again.
+    pub(super) trouble: Option<(Timestamp, String)>,
+    /// The effect that the driver is busy with.
+    pub(super) busy: Option<OperationId>,
+    /// When to try again to start it, after a failed first start.
+    pub(super) retry_at: Option<Timestamp>,
+}
+
+impl InstanceState {
+    pub(super) fn new(set: &ScaleSet, spec: Instance, version: Option<Version>, now: Timestamp) -> Self {
+        Self {
+            spec,
+            version,
+            epoch: 0,
+            fold: new_fold(set, now),
+            latest: None,
+            answered: None,
+            trouble: None,
+            busy: None,
+            retry_at: None,
+        }
+    }
+
+    /// Begins a new life: the health of the one before says nothing about it.
+    pub(super) fn begin_life(&mut self, set: &ScaleSet, now: Timestamp) {
+        self.epoch += 1;
+        self.fold = new_fold(set, now);
+    }
+
+    /// Takes in a judged round. Gives the health before and after, or none when the round belongs
+    /// to an earlier life.
+    pub(super) fn decided(&mut self, decided: Decided) -> Option<(Health, Health)> {
+        if decided.epoch != self.epoch {
+            return None;
+        }
+        let before = self.fold.health();
+        let claim = decided.outcome.result.as_ref().map_or(Claim::Unknown, |decision| decision.claim);
+        let after = self.fold.observe(claim, decided.finished_at);
+        if let Ok(decision) = &decided.outcome.result
+            && is_answered(decision)
+        {
+            self.answered = Some((decision.clone(), decided.finished_at));
+        }
+        self.latest = Some(decided.outcome);
+        if after == Health::Healthy && self.trouble.as_ref().is_some_and(|(at, _)| *at < decided.started_at) {
+            self.trouble = None;
+        }
+        Some((before, after))
+    }
+}
+
+fn new_fold(set: &ScaleSet, now: Timestamp) -> HealthFold {
+    let health = &set.health;
+    let settings = FoldSettings {
+        number_of_probes: health.number_of_probes,
+        grace_period: health.grace_period,
+        fail_state: health.protocol.fail_state(),
+    };
+    HealthFold::new(settings, now)
+}
+
+impl SetState {
+    /// How long an answered decision stands in for a missed probe.
+    fn freshness(&self) -> Duration {
+        (self.spec.health.interval * 3).max(Duration::from_secs(60))
+    }
+
+    /// How long a starting upgrade waits for instances that have not been judged yet.
+    pub(super) fn prepare_max(&self) -> Duration {
+        let health = &self.spec.health;
+        health.grace_period + health.interval * (health.number_of_probes + 1) + health.timeout
+    }
+
+    pub(super) fn standing(&self, instance: &InstanceState, now: Timestamp) -> Standing {
+        standing(&StandingInput {
+            latest: instance.latest.as_ref(),
+            answered: instance.answered.as_ref().map(|(decision, at)| (decision, *at)),
+            health: instance.fold.health(),
+            prioritize_unhealthy: self.spec.policy.prioritize_unhealthy_instances,
+            freshness: self.freshness(),
+            now,
+        })
+    }
+
+    pub(super) fn facts(&self, instance: &InstanceState) -> InstanceFacts {
+        let spec = &instance.spec;
+        InstanceFacts {
+            id: spec.id.clone(),
+            scale_set: self.spec.name.clone(),
+            region: spec.region.clone(),
+            zone: spec.zone.clone(),
+            fault_domain: spec.fault_domain,
+            update_domain: spec.update_domain,
+            version: instance.version.clone(),
+            desired_version: Some(self.model.clone()),
+            labels: spec.labels.clone(),
+        }
+    }
+
+    /// The view that the core gets of this set at this moment.
+    pub(super) fn view(&self, now: Timestamp) -> SetView<'_> {
+        SetView { set: self, now }
+    }
+}
+
+/// A scale set at one moment, as the core sees it.
+pub(super) struct SetView<'a> {
+    set: &'a SetState,
+    now: Timestamp,
+}
+
+impl FleetView for SetView<'_> {
+    fn candidates(&self) -> Vec<Candidate> {
+        let candidate = |instance: &InstanceState| Candidate {
+            id: instance.spec.id.clone(),
+            zone: instance.spec.zone.clone(),
+            update_domain: instance.spec.update_domain,
+            fault_domain: instance.spec.fault_domain,
+            protection: instance.spec.protection,
+            version: instance.version.clone(),
+            health: instance.fold.health(),
+            standing: self.set.standing(instance, self.now),
+        };
+        self.set.instances.values().map(candidate).collect()
+    }
+
+    fn health(&self, instance: &InstanceId) -> Health {
+        self.set.instances.get(instance).map_or(Health::Unknown, |instance| instance.fold.health())
+    }
+
+    fn total(&self) -> usize {
+        self.set.instances.len()
+    }
+
+    fn unhealthy(&self) -> Vec<InstanceId> {
+        let unhealthy = |(id, instance): (&InstanceId, &InstanceState)| {
+            instance.fold.health().is_unhealthy().then(|| id.clone())
+        };
+        self.set.instances.iter().filter_map(unhealthy).collect()
+    }
+}

@@ -1,0 +1,224 @@
+//! Puts a host together from its parts, and takes it apart again in the right order.
+//!
+//! Starting: data directory, plugins, drivers, loop, prober, API. Stopping: API first, so that no
+//! new wish comes in; then the loop, so that no effect is asked for; then probes; drivers last.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::api::guard::Guard;
+use crate::api::{routes::Api, server};
+use crate::clock::Clock;
+use crate::config::{self, Config, DriverConfig, Place, Problem, Problems, ProcessConfig, TemplateValues};
+use crate::control::{self, ControlEvent, ControlHandle, ControlParts, SetParts};
+use crate::domain::{Instance, ScaleSet, ScaleSetName, Version};
+use crate::drivers::process::{Command, GuardCommand, ProcessDriver, ProcessSettings};
+use crate::drivers::{Driver, DriverNote};
+use crate::plugin::Runtime;
+use crate::plugin::registry::{self, PluginRegistry, RegistryParts};
+use crate::probe::{Prober, Target};
+use crate::store::{SqliteStore, Store};
+
+/// Notes of drivers that may wait; a driver that writes more waits.
+const NOTES_MAX: usize = 1024;
+
+/// What is not in the configuration file itself.
+#[derive(Debug, Default)]
+pub struct HostOptions {
+    /// Token of the API.
+    pub token: Option<String>,
+}
+
+/// A running host.
+pub struct Host {
+    address: SocketAddr,
+    control: ControlHandle,
+    loop_thread: std::thread::JoinHandle<std::io::Result<()>>,
+    prober: Arc<Prober>,
+    drivers: Vec<Arc<dyn Driver>>,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Host {
+    /// Starts everything. On an error nothing is left running.
+    ///
+    /// # Errors
+    /// When the port is taken, the data directory cannot be used, a plugin does not load, or the
+    /// machine gives no resources.
+    pub async fn start(config: &Config, options: HostOptions) -> anyhow::Result<Self> {
+        let clock = Clock::start();
+        let listen = config.server.listen;
+        let listener = tokio::net::TcpListener::bind(listen)
+            .await
+            .with_context(|| format!("cannot listen on {listen}; is another phasegate running? choose another server.listen"))?;
+        let address = listener.local_addr()?;
+        let (mut store, stored) = SqliteStore::open(&config.server.data_dir)?;
+        let (control, events) = ControlHandle::new();
+        let runtime = Runtime::new()?;
+        let parts = RegistryParts {
+            runtime,
+            data_dir: config.server.data_dir.clone(),
+            by_scale_set: config.scale_sets.iter().map(|set| (set.name.clone(), set.plugin.clone())).collect(),
+            control: control.clone(),
+            clock,
+        };
+        let (registry, writes) = PluginRegistry::load(&config.plugins, &stored, parts)?;
+        store.commit(&writes)?;
+        let registry = Arc::new(registry);
+        let (notes, noted) = mpsc::channel(NOTES_MAX);
+        let sets = sets(config, &notes)?;
+        let drivers = sets.iter().map(|set| set.driver.clone()).collect();
+        let sink = registry.clone();
+        let prober = Arc::new(Prober::start(clock, Arc::new(move |round| sink.submit(round))));
+        let targets = prober.clone();
+        let parts = ControlParts {
+            clock,
+            sets,
+            store: Box::new(store),
+            stored,
+            set_target: Arc::new(move |target: Target| targets.set(target)),
+            handle: control.clone(),
+            runtime: tokio::runtime::Handle::current(),
+        };
+        let loop_thread =
+            std::thread::Builder::new().name("control".to_owned()).spawn(move || control::run(parts, events))?;
+        let (stop, stopped) = watch::channel(false);
+        let api = Arc::new(Api {
+            control: control.clone(),
+            plugins: registry.clone(),
+            guard: Guard::new(options.token),
+        });
+        let tasks = vec![
+            tokio::spawn(pass_notes(noted, control.clone())),
+            tokio::spawn(registry.watch(stopped.clone())),
+            tokio::spawn(server::serve(listener, api, stopped)),
+        ];
+        Ok(Self { address, control, loop_thread, prober, drivers, stop, tasks })
+    }
+
+    /// Where the API listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The way to the loop.
+    #[must_use]
+    pub fn control(&self) -> &ControlHandle {
+        &self.control
+    }
+
+    /// Stops everything; afterwards no process that the host started is left.
+    pub async fn stop(self) {
+        let Self { control, loop_thread, prober, drivers, stop, tasks, .. } = self;
+        // Nobody listening any more is what is wanted.
+        let _ = stop.send(true);
+        control.send(ControlEvent::Shutdown).await;
+        // The loop ends after its turn; one that panicked has said so on stderr.
+        let _ = tokio::task::spawn_blocking(move || loop_thread.join()).await;
+        // The loop had the other handle; it is gone with its thread.
+        if let Some(prober) = Arc::into_inner(prober) {
+            prober.stop().await;
+        }
+        for driver in drivers {
+            driver.shutdown().await;
+        }
+        for task in tasks {
+            task.abort();
+        }
+    }
+}
+
+/// Problems of a configuration that only show on this machine: missing files and commands, and
+/// components that do not load.
+#[must_use]
+pub fn problems(config: &Config) -> Problems {
+    let mut problems = config::environment_problems(config, std::env::var_os("PATH").as_deref());
+    let runtime = match Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            problems.list.push(problem("plugins", error.to_string()));
+            return problems;
+        }
+    };
+    for plugin in &config.plugins {
+        let unreadable = |error: &registry::RegistryError| matches!(error, registry::RegistryError::Unreadable { .. });
+        if let Err(error) = registry::check(plugin, &runtime) {
+            // A file that is not there is among the problems already, with its line.
+            if !unreadable(&error) {
+                problems.list.push(problem(&format!("plugins.{}.component", plugin.name), error.to_string()));
+            }
+        }
+    }
+    problems
+}
+
+fn problem(key: &str, message: String) -> Problem {
+    Problem { place: Place { line: 1, column: 1 }, key: key.to_owned(), message, hint: None }
+}
+
+async fn pass_notes(mut notes: mpsc::Receiver<DriverNote>, control: ControlHandle) {
+    while let Some(note) = notes.recv().await {
+        control.send(ControlEvent::Note(note)).await;
+    }
+}
+
+/// Scale sets for the loop, each with its driver.
+fn sets(config: &Config, notes: &mpsc::Sender<DriverNote>) -> anyhow::Result<Vec<SetParts>> {
+    let mut sets = Vec::new();
+    for set in &config.scale_sets {
+        let driver: Arc<dyn Driver> = match &set.driver {
+            DriverConfig::Process(process) => {
+                Arc::new(process_driver(process, &config.server.data_dir, notes.clone())?)
+            }
+        };
+        let ScaleSet { name, plugin, health, policy, gate, model, instances, driver: _ } = set.clone();
+        let spec = ScaleSet { name, plugin, health, policy, gate, model, instances, driver: () };
+        sets.push(SetParts { spec, driver });
+    }
+    Ok(sets)
+}
+
+fn process_driver(
+    process: &ProcessConfig,
+    data_dir: &Path,
+    notes: mpsc::Sender<DriverNote>,
+) -> anyhow::Result<ProcessDriver> {
+    let stop_timeout: Duration = process.stop_timeout;
+    let process = process.clone();
+    let settings = ProcessSettings {
+        commands: Box::new(move |set: &ScaleSetName, instance: &Instance, version: &Version| {
+            render(&process, set, instance, version)
+        }),
+        search_path: std::env::var_os("PATH").unwrap_or_default(),
+        log_dir: data_dir.join("logs"),
+        stop_timeout,
+        guard: Some(GuardCommand::of_this_program(stop_timeout)?),
+    };
+    Ok(ProcessDriver::start(settings, notes)?)
+}
+
+fn render(
+    process: &ProcessConfig,
+    scale_set: &ScaleSetName,
+    instance: &Instance,
+    version: &Version,
+) -> Result<Command, String> {
+    let values = TemplateValues { scale_set, instance, version };
+    let text = |template: &config::Template| template.render(&values).map_err(|error| error.to_string());
+    let argv = process.command.iter().map(text).collect::<Result<Vec<_>, _>>()?;
+    let environment = process
+        .environment
+        .iter()
+        .map(|(name, template)| Ok((name.clone(), text(template)?)))
+        .collect::<Result<BTreeMap<_, _>, String>>()?;
+    Ok(Command { argv, environment, working_dir: process.working_dir.clone() })
+}
