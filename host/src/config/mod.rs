@@ -1,1 +1,181 @@
-//! Not written yet.
+//! Reads `phasegate.toml` into validated types, and reports all of its problems at once.
+//!
+//! How to read this module: `source`, `table` and `value` walk any TOML with its line numbers;
+//! `server`, `plugins`, `scale_sets`, `health`, `policy`, `drivers` and `instances` know the keys;
+//! `environment` checks what depends on the machine. Nothing here starts, connects to or loads
+//! anything, and only `load` and `environment` look at the file system.
+
+mod address;
+mod drivers;
+mod environment;
+mod health;
+mod instances;
+mod plugins;
+mod policy;
+mod problem;
+mod scale_sets;
+mod server;
+mod settings;
+mod show;
+mod source;
+mod suggest;
+mod table;
+mod template;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::de::DeTable;
+
+pub use address::{InvalidAddressError, parse_address};
+pub use environment::environment_problems;
+pub use plugins::AZURE_HEALTH;
+pub use problem::{LoadConfigError, Place, Problem, Problems};
+pub use template::{InvalidTemplateError, MissingValueError, Template, TemplateValues};
+
+use crate::domain::{PluginName, ScaleSet};
+use source::Source;
+use table::Table;
+
+/// A configuration without problems.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The file as it was named on the command line.
+    pub path: PathBuf,
+    /// The host itself.
+    pub server: Server,
+    /// The plugins in the order of the file; the implicit `azure-health` is the last one.
+    pub plugins: Vec<PluginConfig>,
+    /// The scale sets in the order of the file; at least one.
+    pub scale_sets: Vec<ScaleSet<DriverConfig>>,
+    /// Where the values are that [`environment_problems`] looks at.
+    places: BTreeMap<String, Place>,
+}
+
+/// Where the host listens and keeps its data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Address of the API; on other machines' networks only together with a token file.
+    pub listen: SocketAddr,
+    /// Directory of the store.
+    pub data_dir: PathBuf,
+    /// File with the token that API calls must carry.
+    pub token_file: Option<PathBuf>,
+}
+
+/// One plugin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginConfig {
+    /// Unique among the plugins.
+    pub name: PluginName,
+    /// Its code.
+    pub component: ComponentSource,
+    /// JSON object that the plugin gets; keys in the order of the file.
+    pub settings: String,
+    /// What one call may use.
+    pub limits: PluginLimits,
+    /// What survives from one call to the next.
+    pub isolation: Isolation,
+}
+
+/// Where a plugin's code comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ComponentSource {
+    /// Part of the host; only `azure-health` exists.
+    Builtin(String),
+    /// A WebAssembly component.
+    File(PathBuf),
+}
+
+/// Limits of a plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PluginLimits {
+    /// Memory in MiB, 1 to 4096.
+    pub memory_mib: u32,
+    /// Deadline of one call, 1 ms to 60 s.
+    pub timeout: Duration,
+}
+
+/// What survives from one call of a plugin to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// A new instance for each batch of observations.
+    PerBatch,
+    /// One instance for as long as it does not fail.
+    Reused,
+}
+
+/// How an instance is made to run a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DriverConfig {
+    /// The host starts a process per instance.
+    Process(ProcessConfig),
+}
+
+/// Settings of the process driver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessConfig {
+    /// Program and arguments; at least one. Every template renders for every instance of the set.
+    pub command: Vec<Template>,
+    /// Additional environment variables; these too render for every instance.
+    pub environment: BTreeMap<String, Template>,
+    /// Working directory; by default that of the configuration file.
+    pub working_dir: PathBuf,
+    /// From the request to end until force, 0.1 s to 1 h.
+    pub stop_timeout: Duration,
+}
+
+/// Reads and validates the file.
+///
+/// # Errors
+/// When the file cannot be read, is not UTF-8, or has problems.
+pub fn load(path: &Path) -> Result<Config, LoadConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| LoadConfigError::Unreadable { path: path.to_owned(), source })?;
+    parse(&text, path).map_err(LoadConfigError::Invalid)
+}
+
+/// Validates the text of the file `path`; relative paths in it start at the file's directory.
+///
+/// # Errors
+/// All problems that do not depend on the machine. While the text is not valid TOML, only wrong
+/// values are reported besides: what is missing or at odds may be in the part that is not readable.
+pub fn parse(text: &str, path: &Path) -> Result<Config, Problems> {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    let directory = path.parent().unwrap_or_else(|| Path::new(""));
+    let source = Source::new(text, directory, &errors);
+    let contents = read(Table::new(&source, String::new(), 0, Some(root.get_ref())));
+    let (mut problems, places) = source.finish(path);
+    match contents {
+        Some((server, plugins, scale_sets)) if problems.is_empty() => {
+            Ok(Config { path: path.to_owned(), server, plugins, scale_sets, places })
+        }
+        _ => {
+            if problems.is_empty() {
+                // Every missing value comes with a problem; if one does not, refuse all the same.
+                let message = "cannot be used, for an unknown reason; please report this file".to_owned();
+                let place = Place { line: 1, column: 1 };
+                problems.list.push(Problem { place, key: String::new(), message, hint: None });
+            }
+            Err(problems)
+        }
+    }
+}
+
+type Contents = (Server, Vec<PluginConfig>, Vec<ScaleSet<DriverConfig>>);
+
+fn read(mut root: Table<'_>) -> Option<Contents> {
+    let server = server::read(root.section("server", "{ listen = \"127.0.0.1:8970\" }"));
+    let plugins = root.optional("plugins", "[{ name = \"db\", component = \"db.wasm\" }]");
+    let plugins = plugins.map_or(Some(Vec::new()), |value| value.array("tables [[plugins]]"));
+    let plugins = plugins::read_all(plugins.unwrap_or_default());
+    let scale_sets = root.required("scaleSets", "[{ name = \"orders\", … }], or a table [[scaleSets]]");
+    let scale_sets = scale_sets.and_then(|value| scale_sets::read_all(&value, &plugins.names));
+    root.finish();
+    Some((server?, plugins.configs?, scale_sets?))
+}

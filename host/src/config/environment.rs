@@ -1,0 +1,141 @@
+//! Problems that depend on the machine: files, directories and programs that are not there.
+//!
+//! Reads no environment variables; the caller passes the search path. Nothing is run or changed.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use rustix::fs::{Access, access};
+
+use super::problem::{Place, Problem, Problems};
+use super::template::TemplateValues;
+use super::{ComponentSource, Config, DriverConfig, ProcessConfig};
+use crate::domain::ScaleSet;
+
+/// Where `execvp` looks when there is no `PATH`.
+const SEARCH_PATH_DEFAULT: &str = "/bin:/usr/bin";
+
+/// Checks that the files, directories and programs that the configuration names can be used.
+/// `search_path` is the host's own `PATH`.
+#[must_use]
+pub fn environment_problems(config: &Config, search_path: Option<&OsStr>) -> Problems {
+    let mut checker = Checker { config, problems: Vec::new() };
+    if let Some(path) = &config.server.token_file {
+        checker.readable_file("server.tokenFile", path);
+    }
+    for (index, plugin) in config.plugins.iter().enumerate() {
+        match &plugin.component {
+            ComponentSource::File(path) => {
+                checker.readable_file(&format!("plugins[{index}].component"), path);
+            }
+            ComponentSource::Builtin(_) => {}
+        }
+    }
+    for (index, set) in config.scale_sets.iter().enumerate() {
+        match &set.driver {
+            DriverConfig::Process(process) => checker.process(index, set, process, search_path),
+        }
+    }
+    let mut list = checker.problems;
+    list.sort();
+    Problems { path: config.path.clone(), list }
+}
+
+struct Checker<'a> {
+    config: &'a Config,
+    problems: Vec<Problem>,
+}
+
+impl Checker<'_> {
+    fn report(&mut self, key: &str, message: String) {
+        let place = self.config.places.get(key).copied().unwrap_or(Place { line: 1, column: 1 });
+        self.problems.push(Problem { place, key: key.to_owned(), message, hint: None });
+    }
+
+    fn readable_file(&mut self, key: &str, path: &Path) {
+        let shown = path.display();
+        // Opening comes second: it would wait for the other end of a pipe.
+        let message = match std::fs::metadata(path) {
+            Ok(metadata) if !metadata.is_file() => format!("`{shown}` is not a regular file"),
+            Ok(_) => match File::open(path) {
+                Ok(_) => return,
+                Err(error) => format!("cannot read `{shown}`: {}", cause(&error)),
+            },
+            Err(error) => format!("cannot read `{shown}`: {}", cause(&error)),
+        };
+        self.report(key, message);
+    }
+
+    fn process(
+        &mut self,
+        index: usize,
+        set: &ScaleSet<DriverConfig>,
+        process: &ProcessConfig,
+        search_path: Option<&OsStr>,
+    ) {
+        let directory = &process.working_dir;
+        match std::fs::metadata(directory) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_) | Err(_) => {
+                let key = format!("scaleSets[{index}].driver.workingDir");
+                self.report(&key, format!("`{}` is not a directory", directory.display()));
+                // A relative program would only be missed for the same reason.
+                return;
+            }
+        }
+        let mut checked = BTreeSet::new();
+        let mut failures = Vec::new();
+        for instance in set.instances.values() {
+            let values = TemplateValues { scale_set: &set.name, instance, version: &set.model.version };
+            let Some(Ok(program)) = process.command.first().map(|program| program.render(&values)) else {
+                continue;
+            };
+            // A variable of the set wins over the host's, as it does when the program is started.
+            let own_path = process.environment.get("PATH").and_then(|path| path.render(&values).ok());
+            if !checked.insert((program.clone(), own_path.clone())) {
+                continue;
+            }
+            let search_path = own_path.map(OsString::from).or(search_path.map(OsStr::to_owned));
+            let search_path = search_path.unwrap_or_else(|| SEARCH_PATH_DEFAULT.into());
+            if let Err(message) = find_program(&program, directory, &search_path) {
+                failures.push(format!("{message}, for instance \"{}\"", instance.id));
+            }
+        }
+        if let Some(first) = failures.first() {
+            let more = match failures.len() - 1 {
+                0 => String::new(),
+                more => format!(", and {more} more programs"),
+            };
+            self.report(&format!("scaleSets[{index}].driver.command"), format!("{first}{more}"));
+        }
+    }
+}
+
+fn find_program(program: &str, directory: &Path, search_path: &OsStr) -> Result<(), String> {
+    if program.contains('/') {
+        let path = directory.join(program);
+        return match std::fs::metadata(&path) {
+            Ok(_) if is_executable(&path) => Ok(()),
+            Ok(_) => Err(format!("`{}` is not an executable file", path.display())),
+            Err(error) => Err(format!("cannot find `{}`: {}", path.display(), cause(&error))),
+        };
+    }
+    let found =
+        std::env::split_paths(search_path).any(|entry| is_executable(&directory.join(entry).join(program)));
+    if found { Ok(()) } else { Err(format!("cannot find `{program}` on the search path")) }
+}
+
+fn is_executable(path: &Path) -> bool {
+    path.is_file() && access(path, Access::EXEC_OK).is_ok()
+}
+
+fn cause(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    }
+}

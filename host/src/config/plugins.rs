@@ -1,0 +1,105 @@
+//! Reads `[[plugins]]`.
+//!
+//! Does not look at the components; `environment.rs` does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::problem::Place;
+use super::table::Table;
+use super::value::Value;
+use super::{ComponentSource, Isolation, PluginConfig, PluginLimits, settings};
+use crate::domain::PluginName;
+
+/// Name of the plugin that exists without being configured, and of its built-in component.
+pub const AZURE_HEALTH: &str = "azure-health";
+
+/// All plugins.
+pub(super) struct Plugins {
+    /// Names that scale sets may use, including those of plugins with problems.
+    pub(super) names: BTreeSet<String>,
+    /// The plugins, unless one of them has a problem.
+    pub(super) configs: Option<Vec<PluginConfig>>,
+}
+
+pub(super) fn read_all(values: Vec<Value<'_>>) -> Plugins {
+    let mut seen: BTreeMap<String, (String, Place)> = BTreeMap::new();
+    let mut configs: Vec<Option<PluginConfig>> = Vec::new();
+    for value in values {
+        let Some(table) = value.table() else { continue };
+        configs.push(read(table, &mut seen));
+    }
+    if !seen.contains_key(AZURE_HEALTH) {
+        configs.push(implicit());
+    }
+    let mut names: BTreeSet<String> = seen.into_keys().collect();
+    names.insert(AZURE_HEALTH.to_owned());
+    Plugins { names, configs: configs.into_iter().collect() }
+}
+
+fn implicit() -> Option<PluginConfig> {
+    Some(PluginConfig {
+        name: PluginName::parse(AZURE_HEALTH).ok()?,
+        component: ComponentSource::Builtin(AZURE_HEALTH.to_owned()),
+        settings: "{}".to_owned(),
+        limits: limits(None)?,
+        isolation: Isolation::PerBatch,
+    })
+}
+
+fn read(mut table: Table<'_>, seen: &mut BTreeMap<String, (String, Place)>) -> Option<PluginConfig> {
+    let name = table.required("name", "\"db\"");
+    let component = table.required("component", "\"plugins/db.wasm\", or \"builtin:azure-health\"");
+    let settings = table.optional("settings", "{ maxLagBytes = 1048576 }");
+    let limits_table = table.section("limits", "{ memoryMiB = 64, timeoutMs = 100 }");
+    let isolation = table.optional("isolation", "\"batch\"");
+    table.finish();
+
+    let name = name.and_then(|value| unique_name(&value, seen));
+    let component = component.and_then(|value| component_source(&value));
+    let settings = settings.map_or(Some("{}".to_owned()), |value| settings::json_object(&value));
+    let isolation = isolation.map_or(Some(Isolation::PerBatch), |value| {
+        value.choice(&[("batch", Isolation::PerBatch), ("reused", Isolation::Reused)])
+    });
+    let limits = limits(Some(limits_table));
+    Some(PluginConfig {
+        name: name?,
+        component: component?,
+        settings: settings?,
+        limits: limits?,
+        isolation: isolation?,
+    })
+}
+
+fn unique_name(value: &Value<'_>, seen: &mut BTreeMap<String, (String, Place)>) -> Option<PluginName> {
+    let name = value.id(PluginName::parse)?;
+    value.unique(name.as_str(), name.to_string(), seen).then_some(name)
+}
+
+fn component_source(value: &Value<'_>) -> Option<ComponentSource> {
+    let Some(builtin) = value.filled()?.strip_prefix("builtin:") else {
+        value.remember();
+        return value.path().map(ComponentSource::File);
+    };
+    if builtin == AZURE_HEALTH {
+        return Some(ComponentSource::Builtin(builtin.to_owned()));
+    }
+    value.problem(
+        format!("is the unknown built-in component {builtin:?}"),
+        format!("write \"builtin:{AZURE_HEALTH}\", or the path of a file"),
+    );
+    None
+}
+
+fn limits(table: Option<Table<'_>>) -> Option<PluginLimits> {
+    let (mut memory, mut timeout) = (None, None);
+    if let Some(mut table) = table {
+        memory = table.optional("memoryMiB", "64");
+        timeout = table.optional("timeoutMs", "100");
+        table.finish();
+    }
+    // 64 MiB holds any component with its body buffers; 100 ms is far above what one call takes.
+    let memory_mib = memory.map_or(Some(64), |value| value.integer(1, 4096));
+    let timeout_ms = timeout.map_or(Some(100), |value| value.integer(1, 60_000));
+    Some(PluginLimits { memory_mib: memory_mib?, timeout: Duration::from_millis(timeout_ms?.into()) })
+}

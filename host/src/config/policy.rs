@@ -1,0 +1,96 @@
+//! Reads `[scaleSets.upgradePolicy]`; names and bounds are Azure's.
+
+use std::time::Duration;
+
+use super::table::Table;
+use super::value::Value;
+use crate::domain::{HealthGate, Percent, RollingUpgradePolicy};
+
+/// Azure: an upgraded instance that is not healthy after 5 minutes has failed.
+const DEADLINE_DEFAULT: Duration = Duration::from_secs(300);
+
+pub(super) fn read(mut table: Table<'_>) -> (Option<RollingUpgradePolicy>, Option<HealthGate>) {
+    let mode = table.optional("mode", "\"Rolling\"");
+    let rolling = table.section("rollingUpgradePolicy", "{ maxBatchInstancePercent = 20 }");
+    let gate = table.section("healthGate", "{ wait = \"PT0S\", stableFor = \"PT10S\", deadline = \"PT5M\" }");
+    table.finish();
+    if let Some(mode) = mode {
+        check_mode(&mode);
+    }
+    (read_rolling(rolling), read_gate(gate))
+}
+
+fn check_mode(value: &Value<'_>) {
+    let Some(text) = value.string() else { return };
+    let is = |mode: &str| text.eq_ignore_ascii_case(mode);
+    if is("Automatic") || is("Manual") {
+        value.problem(format!("is {text:?}, which is not supported"), "write \"Rolling\"".to_owned());
+    } else if !is("Rolling") {
+        // A suggestion for a misspelt word comes with the choice.
+        value.choice(&[("Rolling", ())]);
+    }
+}
+
+fn read_rolling(mut table: Table<'_>) -> Option<RollingUpgradePolicy> {
+    let batch = table.optional("maxBatchInstancePercent", "20");
+    let unhealthy = table.optional("maxUnhealthyInstancePercent", "20");
+    let unhealthy_upgraded = table.optional("maxUnhealthyUpgradedInstancePercent", "20");
+    let pause = table.optional("pauseTimeBetweenBatches", "\"PT0S\"");
+    let cross_zone = table.optional("enableCrossZoneUpgrade", "false");
+    let prioritize = table.optional("prioritizeUnhealthyInstances", "false");
+    let surge = table.optional("maxSurge", "false");
+    let rollback = table.optional("rollbackFailedInstancesOnPolicyBreach", "false");
+    table.finish();
+
+    for value in [surge, rollback].into_iter().flatten() {
+        if value.boolean() == Some(true) {
+            value.problem("is true, which is not supported yet", "write false, or leave it out".to_owned());
+        }
+    }
+    let batch = percent(batch, 5);
+    let unhealthy = percent(unhealthy, 5);
+    let unhealthy_upgraded = percent(unhealthy_upgraded, 0);
+    let pause = duration(pause.as_ref(), Duration::ZERO);
+    let cross_zone = cross_zone.map_or(Some(false), |value| value.boolean());
+    let prioritize = prioritize.map_or(Some(false), |value| value.boolean());
+    Some(RollingUpgradePolicy {
+        max_batch_instance_percent: batch?,
+        max_unhealthy_instance_percent: unhealthy?,
+        max_unhealthy_upgraded_instance_percent: unhealthy_upgraded?,
+        pause_time_between_batches: pause?,
+        enable_cross_zone_upgrade: cross_zone?,
+        prioritize_unhealthy_instances: prioritize?,
+    })
+}
+
+fn percent(value: Option<Value<'_>>, min: u32) -> Option<Percent> {
+    let percent = value.map_or(Some(20), |value| value.integer(min, 100))?;
+    u8::try_from(percent).ok().and_then(Percent::new)
+}
+
+fn duration(value: Option<&Value<'_>>, default: Duration) -> Option<Duration> {
+    value.map_or(Some(default), Value::iso_duration)
+}
+
+fn read_gate(mut table: Table<'_>) -> Option<HealthGate> {
+    let wait = table.optional("wait", "\"PT0S\"");
+    let stable_for = table.optional("stableFor", "\"PT10S\"");
+    let deadline = table.optional("deadline", "\"PT5M\"");
+    table.finish();
+
+    let wait_for = duration(wait.as_ref(), Duration::ZERO);
+    let stable = duration(stable_for.as_ref(), Duration::ZERO);
+    let until = duration(deadline.as_ref(), DEADLINE_DEFAULT);
+    let gate = HealthGate { wait: wait_for?, stable_for: stable?, deadline: until? };
+    let least = gate.wait + gate.stable_for;
+    // One of the three was written, since the defaults fit.
+    if let (true, Some(value)) = (least >= gate.deadline, deadline.or(stable_for).or(wait)) {
+        let (least, deadline) = (least.as_secs_f64(), gate.deadline.as_secs_f64());
+        value.conflict(
+            format!("leaves no time: wait and stableFor take {least} s, deadline is {deadline} s"),
+            "make deadline longer than both together",
+        );
+        return None;
+    }
+    Some(gate)
+}

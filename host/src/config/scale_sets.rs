@@ -1,0 +1,88 @@
+//! Reads `[[scaleSets]]`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::instances::SeenAddresses;
+use super::problem::Place;
+use super::suggest::suggest;
+use super::table::Table;
+use super::value::Value;
+use super::{AZURE_HEALTH, DriverConfig, drivers, health, instances, policy};
+use crate::domain::{Model, PluginName, ScaleSet, ScaleSetName, Version};
+
+pub(super) fn read_all(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<Vec<ScaleSet<DriverConfig>>> {
+    let values = value.array("tables [[scaleSets]]")?;
+    if values.is_empty() {
+        value.problem("is empty", "at least one scale set".to_owned());
+        return None;
+    }
+    let mut seen: BTreeMap<String, (String, Place)> = BTreeMap::new();
+    let mut addresses = SeenAddresses::new();
+    let read_one = |value: &Value<'_>| read(value.table()?, plugins, &mut seen, &mut addresses);
+    let scale_sets: Vec<Option<ScaleSet<DriverConfig>>> = values.iter().map(read_one).collect();
+    scale_sets.into_iter().collect()
+}
+
+fn read(
+    mut table: Table<'_>,
+    plugins: &BTreeSet<String>,
+    seen: &mut BTreeMap<String, (String, Place)>,
+    addresses: &mut SeenAddresses,
+) -> Option<ScaleSet<DriverConfig>> {
+    let name = table.required("name", "\"orders\"");
+    let plugin = table.optional("plugin", "\"azure-health\"");
+    let health = table.section("health", "{ protocol = \"http\", requestPath = \"/health\" }");
+    let policy = table.section("upgradePolicy", "{ mode = \"Rolling\" }");
+    let driver = table.required("driver", "{ kind = \"process\", command = [\"./server\"] }");
+    let model = table.required("model", "{ version = \"v1\" }");
+    let instances = table.required("instances", "[{ id = \"0\", address = \"127.0.0.1:9100\" }]");
+    table.finish();
+
+    let name = name.and_then(|value| {
+        let name = value.id(ScaleSetName::parse)?;
+        value.unique(name.as_str(), name.to_string(), seen).then_some(name)
+    });
+    let plugin = match plugin {
+        None => PluginName::parse(AZURE_HEALTH).ok(),
+        Some(value) => read_plugin(&value, plugins),
+    };
+    let health = health::read(health);
+    let (policy, gate) = policy::read(policy);
+    let driver = driver.and_then(|value| value.table()).map(drivers::read);
+    let model = model.and_then(|value| read_model(value.table()?));
+    let instances = instances.map(|value| instances::read_all(&value, addresses)).unwrap_or_default();
+    if let Some(driver) = &driver {
+        driver.check_templates(instances.valid.values());
+    }
+    Some(ScaleSet {
+        name: name?,
+        plugin: plugin?,
+        health: health?,
+        policy: policy?,
+        gate: gate?,
+        model: model?,
+        instances: instances.complete.then_some(instances.valid)?,
+        driver: driver?.config?,
+    })
+}
+
+fn read_plugin(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<PluginName> {
+    let name = value.id(PluginName::parse)?;
+    if plugins.contains(name.as_str()) {
+        return Some(name);
+    }
+    let known: Vec<String> = plugins.iter().map(|known| format!("\"{known}\"")).collect();
+    let known = known.join(", ");
+    let hint = match suggest(name.as_str(), plugins.iter().map(String::as_str)) {
+        Some(meant) => format!("did you mean \"{meant}\"? defined: {known}"),
+        None => format!("defined: {known}"),
+    };
+    value.conflict(format!("is \"{name}\", which is not defined"), hint);
+    None
+}
+
+fn read_model(mut table: Table<'_>) -> Option<Model> {
+    let version = table.required("version", "\"v1\"");
+    table.finish();
+    Some(Model { version: version?.id(Version::parse)? })
+}
