@@ -1,0 +1,66 @@
+//! Killed without a word in the middle of an upgrade, started again: it goes on where it was.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::support::{Site, fleet, wait_for};
+
+fn order(status: &Value) -> Vec<String> {
+    let batches = status["batches"].as_array().unwrap().iter();
+    batches.flat_map(|b| b["instances"].as_array().unwrap()).map(|id| id.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn kill_9_in_mid_batch_and_on() {
+    let site = Site::new();
+    site.write("phasegate.toml", fleet::databases(6).toml());
+    let host = site.host();
+    site.wait_until_healthy();
+    let started = site.json(&["upgrade", "start", "orders", "--to", "v2"]);
+    let planned = order(&started);
+    assert_eq!(planned.len(), 6, "the plan is made at once when everybody has answered");
+
+    // Kill it twice, each time inside a batch.
+    let mut host = host;
+    for batch in [0, 2] {
+        wait_for("a batch in flight", || {
+            let status = site.json(&["upgrade", "status", "orders"]);
+            (status["batches"][batch]["state"] == "InProgress").then_some(())
+        });
+        host.kill();
+        site.wait_until_nothing_is_left();
+        host = site.host();
+        assert_eq!(site.json(&["upgrade", "status", "orders"])["id"], started["id"], "the same upgrade goes on");
+    }
+    let ended = site.run(&["upgrade", "watch", "orders", "--json"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let status = ended.json();
+    assert_eq!(order(&status), planned, "the plan of the start is the plan of the end");
+    assert_eq!(status["progress"]["successful"], 6);
+    assert!(site.instances().iter().all(|instance| instance["version"] == "v2"));
+    host.stop();
+    assert_eq!(attempts(&site), planned.iter().map(|id| (id.clone(), 1)).collect(), "nothing was asked for twice");
+}
+
+/// Effects that the upgrade asked for, from the audit trail in the data file.
+fn attempts(site: &Site) -> BTreeMap<String, usize> {
+    let (store, stored) = phasegate::store::SqliteStore::open(&site.path("data")).unwrap();
+    drop(store);
+    let upgrade = stored.upgrades.into_values().next().unwrap();
+    upgrade.members.into_iter().map(|(id, member)| (id.to_string(), member.attempt as usize)).collect()
+}
+
+#[test]
+fn a_restart_brings_every_instance_up_at_the_version_that_it_ran() {
+    let site = Site::new();
+    site.write("phasegate.toml", fleet::databases(3).toml());
+    let host = site.host();
+    site.wait_until_healthy();
+    assert_eq!(site.run(&["upgrade", "start", "orders", "--to", "v2", "--wait"]).code, 0);
+    host.stop();
+    let host = site.host();
+    let instances = site.wait_until_healthy();
+    assert!(instances.iter().all(|i| i["version"] == "v2" && i["desiredVersion"] == "v2"), "{instances:?}");
+    host.stop();
+}

@@ -1,0 +1,102 @@
+//! Replacing a plugin in a running host.
+
+use crate::support::{Background, Site, fleet, guests, wait_for};
+
+fn site_with_plugin() -> Site {
+    let site = Site::new();
+    let mut databases = fleet::databases(4);
+    std::fs::copy(fleet::replicated_db(), site.path("db.wasm")).unwrap();
+    databases.component = "db.wasm".to_owned();
+    site.write("phasegate.toml", databases.toml());
+    site
+}
+
+fn generation(site: &Site) -> u64 {
+    site.json(&["plugin", "list"])["plugins"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|plugin| plugin["name"] == "db")
+        .unwrap()["generation"]
+        .as_u64()
+        .unwrap()
+}
+
+fn wait_for_generation(site: &Site, generation: u64) {
+    site.wait_for_instances("decisions of the new generation", |instance| {
+        instance["plugin"]["generation"] == generation
+    });
+}
+
+#[test]
+fn by_command_and_back_by_file_and_across_a_restart() {
+    let site = site_with_plugin();
+    let host = site.host();
+    let before = site.wait_until_healthy();
+    assert_eq!(before[0]["phase"], 1, "the leader");
+    assert_eq!(generation(&site), 1);
+
+    // A policy that has no phase for anybody.
+    site.write("other.wasm", guests::component("good").unwrap());
+    let swapped = site.run(&["plugin", "swap", "db", "other.wasm"]);
+    assert_eq!(swapped.code, 0, "{swapped:?}");
+    wait_for_generation(&site, 2);
+    assert!(site.instances().iter().all(|instance| instance["phase"].is_null()));
+    assert!(site.instances().iter().all(|instance| instance["health"] == "Healthy"), "no probe was missed");
+
+    host.stop();
+    let host = site.host();
+    wait_for_generation(&site, 2);
+    assert!(site.instances().iter().all(|instance| instance["phase"].is_null()), "an upload survives a restart");
+
+    // Another file in the configured place wins over the upload.
+    let mut rebuilt = std::fs::read(fleet::replicated_db()).unwrap();
+    // An empty custom section: the same plugin under another digest.
+    rebuilt.extend([0, 2, 1, b'x']);
+    site.write("beside.wasm", rebuilt);
+    std::fs::rename(site.path("beside.wasm"), site.path("db.wasm")).unwrap();
+    wait_for_generation(&site, 3);
+    assert_eq!(site.instances()[0]["phase"], 1);
+    host.stop();
+}
+
+#[test]
+fn what_does_not_load_leaves_the_old_one_in_place() {
+    let site = site_with_plugin();
+    let host = site.host();
+    site.wait_until_healthy();
+    let good = std::fs::read(fleet::replicated_db()).unwrap();
+    for (name, bytes, message) in [
+        ("empty", Vec::new(), "is empty"),
+        ("page", b"<html>".to_vec(), "not WebAssembly"),
+        ("half", good[..good.len() / 2].to_vec(), "damaged or incomplete"),
+        ("core", guests::core_module("good").unwrap(), "is a core module, not a component"),
+        ("loops", guests::component("loop-configure").unwrap(), "ms"),
+        ("traps", guests::component("trap-configure").unwrap(), "trap"),
+        ("refuses", guests::component("refuse-settings").unwrap(), "settings"),
+    ] {
+        let file = format!("{name}.wasm");
+        site.write(&file, bytes);
+        let finished = site.run(&["plugin", "swap", "db", &file]);
+        assert_eq!(finished.code, 1, "{name}: {finished:?}");
+        assert!(finished.stderr.contains(message), "{name}: {finished:?}");
+        assert!(finished.stderr.contains("generation 1 "), "{name}: {finished:?}");
+    }
+    // The same by file: said in the log and in the list.
+    site.write("db.wasm", "garbage");
+    let error = wait_for("the refusal in the list", || {
+        site.json(&["plugin", "list"])["plugins"][0]["lastError"].as_str().map(str::to_owned)
+            .filter(|error| error.contains("db.wasm"))
+    });
+    assert!(error.contains("stays active"), "{error}");
+    assert_eq!(generation(&site), 1);
+    site.wait_until_healthy();
+    stop_unharmed(host, &site);
+}
+
+fn stop_unharmed(host: Background<'_>, site: &Site) {
+    for instance in site.instances() {
+        assert_eq!(instance["plugin"]["generation"], 1, "{instance}");
+    }
+    host.stop();
+}
