@@ -1,0 +1,170 @@
+//! The state machine of Azure's application health extension, claim by claim.
+//!
+//! ```text
+//!                 numberOfProbes equal claims, not the fail state
+//!  Initializing ───────────────────────────────────────────────────> that claim ──┐ a change needs
+//!       │                                                                ^        │ numberOfProbes
+//!       └── grace period over ──> fail state ────────────────────────────┘ <──────┘ equal claims
+//! ```
+//!
+//! One grace period per value: once Initializing was left it never returns. A new life of the
+//! instance (a restart, an upgrade, other settings) is a new value.
+//!
+//! It deliberately does not look at why a claim was made, and it is not told about probes that
+//! never finished.
+
+#![warn(clippy::wildcard_enum_match_arm)]
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Claim, Health, HealthSettings, Timestamp};
+
+/// What the state machine needs to know of the probe settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FoldSettings {
+    /// Equal claims in a row that change the committed health; 0 is taken as 1.
+    pub number_of_probes: u32,
+    /// How long an instance may stay Initializing, measured from the start to the end of a probe.
+    ///
+    /// Zero means that there is no grace: the first claim of a failure counts at once. A healthy
+    /// claim still needs `number_of_probes` in a row, and until then the instance is
+    /// Initializing; that is over after `number_of_probes` probes at the latest.
+    pub grace_period: Duration,
+    /// What the end of an unsuccessful grace period counts as; see
+    /// [`ProbeProtocol::fail_state`](crate::domain::ProbeProtocol::fail_state). During the grace
+    /// period it means *not yet* and never ends it early.
+    pub fail_state: Claim,
+}
+
+impl From<&HealthSettings> for FoldSettings {
+    fn from(settings: &HealthSettings) -> Self {
+        Self {
+            number_of_probes: settings.number_of_probes,
+            grace_period: settings.grace_period,
+            fail_state: settings.protocol.fail_state(),
+        }
+    }
+}
+
+/// Health of one life of one instance. A value: small, comparable, and the same after a round
+/// trip through a store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthFold {
+    settings: FoldSettings,
+    started_at: Timestamp,
+    grace: Grace,
+    observed: Option<Claim>,
+    streak: u32,
+    committed: Option<Health>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Grace {
+    Running,
+    Over,
+}
+
+impl HealthFold {
+    /// Nothing is known yet. The grace period runs from `started_at`, which should be the start
+    /// of the first probe: time before it would be taken from the application's grace.
+    #[must_use]
+    pub fn new(settings: FoldSettings, started_at: Timestamp) -> Self {
+        Self { settings, started_at, grace: Grace::Running, observed: None, streak: 0, committed: None }
+    }
+
+    /// Takes the claim of a probe that ended at `now` and returns what is committed from then on.
+    pub fn observe(&mut self, claim: Claim, now: Timestamp) -> Health {
+        if self.observed == Some(claim) {
+            self.streak = self.streak.saturating_add(1);
+        } else {
+            self.streak = 1;
+            self.observed = Some(claim);
+        }
+        let candidate = match self.grace {
+            Grace::Over => state_of(claim),
+            Grace::Running if self.settings.grace_period.is_zero() => self.judge_without_grace(claim),
+            Grace::Running => self.judge_in_grace(claim, now),
+        };
+        let committed = match self.committed {
+            Some(committed) if !self.streak_is_complete() => committed,
+            Some(_) | None => candidate,
+        };
+        if self.streak_is_complete() {
+            // Streaks do not overlap: the next one starts with the next claim.
+            self.streak = 0;
+        }
+        self.committed = Some(committed);
+        committed
+    }
+
+    /// What is committed; Initializing before the first claim.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.committed.unwrap_or(Health::Initializing)
+    }
+
+    /// The claim that the current streak consists of; none before the first. The end of the
+    /// grace period counts as a claim of the fail state.
+    #[must_use]
+    pub fn observed(&self) -> Option<Claim> {
+        self.observed
+    }
+
+    /// When this life of the instance began.
+    #[must_use]
+    pub fn started_at(&self) -> Timestamp {
+        self.started_at
+    }
+
+    /// What it was made with.
+    #[must_use]
+    pub fn settings(&self) -> FoldSettings {
+        self.settings
+    }
+
+    fn streak_is_complete(&self) -> bool {
+        self.streak >= self.settings.number_of_probes.max(1)
+    }
+
+    /// Expiry is looked at before success: a streak that completes at the very end is too late.
+    fn judge_in_grace(&mut self, claim: Claim, now: Timestamp) -> Health {
+        let FoldSettings { grace_period, fail_state, number_of_probes: _ } = self.settings;
+        if now.since(self.started_at) >= grace_period {
+            self.grace = Grace::Over;
+            self.observed = Some(fail_state);
+            self.streak = 1;
+            self.committed = None;
+            return state_of(fail_state);
+        }
+        if self.streak_is_complete() && claim != fail_state {
+            self.grace = Grace::Over;
+            return state_of(claim);
+        }
+        Health::Initializing
+    }
+
+    fn judge_without_grace(&mut self, claim: Claim) -> Health {
+        if claim == Claim::Healthy && !self.streak_is_complete() {
+            return Health::Initializing;
+        }
+        self.grace = Grace::Over;
+        self.committed = None;
+        state_of(claim)
+    }
+}
+
+fn state_of(claim: Claim) -> Health {
+    match claim {
+        Claim::Healthy => Health::Healthy,
+        Claim::Unhealthy => Health::Unhealthy,
+        Claim::Unknown => Health::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,26 @@
+//! One probe of one target: the protocol's exchange under the one time limit.
+
+use std::sync::Arc;
+
+use tokio::time::timeout;
+
+use super::Target;
+use super::http::probe_http;
+use super::tcp::probe_tcp;
+use super::tls::Tls;
+use crate::domain::{ProbeFailure, ProbeProtocol, Response};
+
+/// Asks once. The settings' time limit covers looking up the name, connecting, the TLS handshake,
+/// headers and body together.
+pub(super) async fn ask(target: Arc<Target>, tls: Tls) -> Result<Response, ProbeFailure> {
+    let endpoint = target.endpoint();
+    let settings = &target.settings;
+    let exchange = async {
+        match settings.protocol {
+            ProbeProtocol::Tcp => probe_tcp(&endpoint).await,
+            ProbeProtocol::Http => probe_http(&endpoint, settings, None).await,
+            ProbeProtocol::Https => probe_http(&endpoint, settings, Some(&tls)).await,
+        }
+    };
+    timeout(settings.timeout, exchange).await.unwrap_or(Err(ProbeFailure::Timeout))
+}

@@ -1,0 +1,286 @@
+//! The runner with answers made up by the test, and once with real sockets. Short real times:
+//! every wait is for a round, with a bound.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+
+use super::*;
+use crate::domain::{Address, HealthSettings, ProbeProtocol, Response, Round};
+use crate::probe::testing::{PATIENCE, answer, listen, serve, settings, target};
+
+const LIMITS: Limits = Limits { in_flight_max: 100, hung_max: 50 };
+
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn every(interval: Duration) -> HealthSettings {
+    HealthSettings { interval, timeout: ms(300), ..settings(ProbeProtocol::Http) }
+}
+
+fn nowhere() -> Address {
+    Address { host: "127.0.0.1".to_owned(), port: 1 }
+}
+
+fn made_up(id: &str, interval: Duration, epoch: u64) -> Target {
+    Target { epoch, ..target(id, nowhere(), every(interval)) }
+}
+
+fn ok() -> Response {
+    Response { status: 200, headers: Vec::new(), body: Vec::new() }
+}
+
+fn id_of(round: &Round) -> &str {
+    round.observation.instance.id.as_str()
+}
+
+/// A prober with its rounds, in the order in which they arrive.
+struct Bench {
+    prober: Prober,
+    rounds: mpsc::UnboundedReceiver<Round>,
+}
+
+impl Bench {
+    fn new<F>(limits: Limits, ask: impl Fn(Arc<Target>) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Response, ProbeFailure>> + Send + 'static,
+    {
+        let (sender, rounds) = mpsc::unbounded_channel();
+        let sink: RoundSink = Arc::new(move |round| drop(sender.send(round)));
+        let ask: Ask = Arc::new(move |target| Box::pin(ask(target)));
+        Self { prober: Prober::start_with(Clock::start(), sink, ask, limits), rounds }
+    }
+
+    async fn next(&mut self) -> Round {
+        timeout(PATIENCE, self.rounds.recv()).await.expect("no round in time").unwrap()
+    }
+
+    /// The next round of one target; others are dropped.
+    async fn next_of(&mut self, id: &str) -> Round {
+        loop {
+            let round = self.next().await;
+            if id_of(&round) == id {
+                return round;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn first_probes_are_spread_and_every_target_is_probed_again() {
+    let mut bench = Bench::new(LIMITS, |_| async { Ok(ok()) });
+    for number in 0..50 {
+        bench.prober.set(made_up(&number.to_string(), ms(500), 1));
+    }
+    // The times at which each target was probed, until all were probed twice.
+    let mut starts: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+    while starts.len() < 50 || starts.values().any(|starts| starts.len() < 2) {
+        let round = bench.next().await;
+        starts.entry(id_of(&round).to_owned()).or_default().push(round.started_at.0);
+    }
+    let firsts = || starts.values().map(|starts| starts[0]);
+    let spread = firsts().max().unwrap() - firsts().min().unwrap();
+    assert!(spread > 250, "all at once, within {spread} ms");
+    // A tenth of the interval may be caught up after a late start.
+    assert!(starts.values().all(|starts| starts[1] - starts[0] >= 445), "{starts:?}");
+    assert!(bench.prober.lateness().started >= 100);
+}
+
+#[tokio::test]
+async fn a_round_says_what_was_asked_when_and_of_which_life() {
+    let mut bench = Bench::new(LIMITS, |_| async { Err(ProbeFailure::BodyTooLarge(7)) });
+    let before = Clock::start().now();
+    let target = made_up("a", ms(10), 42);
+    bench.prober.set(target.clone());
+    let Round { observation, epoch, started_at, finished_at } = bench.next().await;
+    assert_eq!(observation.instance, *target.facts);
+    assert_eq!(observation.answers.len(), 1);
+    assert_eq!(observation.answers[0].source, "health");
+    assert_eq!(observation.answers[0].outcome, Err(ProbeFailure::BodyTooLarge(7)));
+    assert_eq!(observation.memory, None);
+    assert_eq!(observation.attributes, [("probe-protocol".to_owned(), "http".to_owned())]);
+    assert_eq!(epoch, 42);
+    assert!(before <= started_at && started_at <= finished_at);
+}
+
+#[tokio::test]
+async fn probes_of_one_target_never_overlap() {
+    let running = Arc::new(AtomicUsize::new(0));
+    let most = Arc::new(AtomicUsize::new(0));
+    let (counter, peak) = (Arc::clone(&running), Arc::clone(&most));
+    let mut bench = Bench::new(LIMITS, move |_| {
+        let (counter, peak) = (Arc::clone(&counter), Arc::clone(&peak));
+        async move {
+            peak.fetch_max(counter.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            sleep(ms(25)).await;
+            counter.fetch_sub(1, Ordering::SeqCst);
+            Ok(ok())
+        }
+    });
+    bench.prober.set(made_up("a", ms(5), 1));
+    let mut last = bench.next().await;
+    for _ in 0..8 {
+        bench.prober.probe_now(&last.observation.instance.scale_set, &last.observation.instance.id);
+        let round = bench.next().await;
+        assert!(round.started_at >= last.finished_at);
+        last = round;
+    }
+    assert_eq!(most.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn targets_that_hang_do_not_delay_the_others() {
+    // Far more of them than may run at once, and each takes its place for as long as it can.
+    let limits = Limits { in_flight_max: 4, hung_max: 2 };
+    let mut bench = Bench::new(limits, |target: Arc<Target>| async move {
+        if target.facts.id.as_str().starts_with("hung") {
+            sleep(ms(200)).await;
+            return Err(ProbeFailure::Timeout);
+        }
+        Ok(ok())
+    });
+    for number in 0..20 {
+        bench.prober.set(made_up(&format!("hung{number}"), ms(20), 1));
+    }
+    // Until each has hung once they hold all places; from then on only two.
+    let mut hung = BTreeMap::new();
+    while hung.len() < 20 {
+        let round = bench.next().await;
+        hung.insert(id_of(&round).to_owned(), ());
+    }
+    bench.prober.set(made_up("good", ms(20), 1));
+    bench.next_of("good").await;
+    let mut others = 0;
+    for _ in 0..20 {
+        while id_of(&bench.next().await) != "good" {
+            others += 1;
+        }
+    }
+    // 20 rounds of the good one take 0.4 s, in which two places bring about 4 hung rounds. Were
+    // it to stand in line with the others, 20 of theirs would come with each of its own.
+    assert!(others <= 40, "{others} rounds of hung targets");
+}
+
+#[tokio::test]
+async fn a_new_epoch_is_probed_at_once_and_the_old_probe_still_reports() {
+    let release = Arc::new(Notify::new());
+    let gate = Arc::clone(&release);
+    let (tell, mut asked) = mpsc::unbounded_channel();
+    let mut bench = Bench::new(LIMITS, move |target: Arc<Target>| {
+        let gate = Arc::clone(&gate);
+        tell.send(target.epoch).unwrap();
+        async move {
+            if target.epoch == 1 {
+                gate.notified().await;
+            }
+            Ok(ok())
+        }
+    });
+    bench.prober.set(made_up("a", ms(5), 1));
+    assert_eq!(timeout(PATIENCE, asked.recv()).await.unwrap(), Some(1));
+
+    // The probe of epoch 1 is running. With an interval of an hour, only the new epoch can be
+    // the reason for the next one.
+    let hour = Duration::from_secs(3_600);
+    bench.prober.set(made_up("a", hour, 2));
+    assert_eq!(bench.next().await.epoch, 2);
+    release.notify_one();
+    assert_eq!(bench.next().await.epoch, 1);
+
+    // Waiting for an hour now; the same epoch does not hurry it, a higher one does.
+    bench.prober.set(made_up("a", hour, 2));
+    bench.prober.set(made_up("a", hour, 1));
+    bench.prober.set(made_up("a", hour, 3));
+    assert_eq!(bench.next().await.epoch, 3);
+    let facts = made_up("a", hour, 3).facts;
+    bench.prober.probe_now(&facts.scale_set, &facts.id);
+    assert_eq!(bench.next().await.epoch, 3);
+    assert_eq!(bench.prober.lateness().started, 4);
+}
+
+#[tokio::test]
+async fn a_removed_target_reports_no_more_and_can_come_back() {
+    let mut bench = Bench::new(LIMITS, |target: Arc<Target>| async move {
+        if target.epoch == 1 { std::future::pending().await } else { Ok(ok()) }
+    });
+    let old = made_up("a", ms(5), 1);
+    bench.prober.set(old.clone());
+    while bench.prober.lateness().started == 0 {
+        tokio::task::yield_now().await;
+    }
+    bench.prober.remove(&old.facts.scale_set, &old.facts.id);
+    bench.prober.set(made_up("b", ms(5), 2));
+    for _ in 0..5 {
+        assert_eq!(id_of(&bench.next().await), "b");
+    }
+    bench.prober.set(made_up("a", ms(5), 2));
+    bench.next_of("a").await;
+}
+
+#[tokio::test]
+async fn a_probe_that_panics_is_made_again() {
+    let asked = AtomicUsize::new(0);
+    let mut bench = Bench::new(LIMITS, move |_| {
+        let number = asked.fetch_add(1, Ordering::SeqCst);
+        async move {
+            assert_ne!(number, 0, "the first probe panics, on purpose");
+            Ok(ok())
+        }
+    });
+    bench.prober.set(made_up("a", ms(5), 1));
+    bench.next_of("a").await;
+}
+
+#[tokio::test]
+async fn no_round_comes_after_stop() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let sink: RoundSink = Arc::new(move |round| drop(tell.send(round)));
+    let alive = Arc::downgrade(&sink);
+    let ask: Ask = Arc::new(|_| Box::pin(async { Ok(ok()) }));
+    let prober = Prober::start_with(Clock::start(), sink, ask, LIMITS);
+    for number in 0..20 {
+        prober.set(made_up(&number.to_string(), ms(1), 1));
+    }
+    for _ in 0..50 {
+        timeout(PATIENCE, told.recv()).await.unwrap().unwrap();
+    }
+    prober.stop().await;
+    assert!(alive.upgrade().is_none(), "somebody could still call the sink");
+}
+
+#[tokio::test]
+async fn whole_way_with_real_sockets() {
+    let (sender, rounds) = mpsc::unbounded_channel();
+    let sink: RoundSink = Arc::new(move |round| drop(sender.send(round)));
+    let mut bench = Bench { prober: Prober::start(Clock::start(), sink), rounds };
+    let good =
+        serve(|stream| answer(stream, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec())).await;
+    let (silent, _listener) = listen().await;
+    bench.prober.set(target("good", good.clone(), every(ms(20))));
+    bench.prober.set(target("silent", silent, every(ms(20))));
+    let tcp = HealthSettings { protocol: ProbeProtocol::Tcp, ..every(ms(20)) };
+    bench.prober.set(target("tcp", good, tcp));
+
+    let mut goods = 0;
+    loop {
+        let round = bench.next().await;
+        let outcome = &round.observation.answers[0].outcome;
+        match id_of(&round) {
+            "good" => {
+                assert_eq!(outcome.as_ref().map(|response| &response.body[..]), Ok(&b"ok"[..]));
+                goods += 1;
+            }
+            "tcp" => assert_eq!(outcome.as_ref().map(|response| response.status), Ok(0)),
+            "silent" => {
+                assert_eq!(*outcome, Err(ProbeFailure::Timeout));
+                assert!(round.finished_at.since(round.started_at) >= ms(299));
+                break;
+            }
+            other => panic!("{other}"),
+        }
+    }
+    assert!(goods >= 5, "{goods} rounds beside a target that hangs");
+    timeout(PATIENCE, bench.prober.stop()).await.unwrap();
+}

@@ -1,0 +1,154 @@
+//! TLS towards instances, without looking at the certificate.
+//!
+//! As in Azure's extension, chain, name and expiry are not checked: a probe asks an address that
+//! the operator configured and its answer carries no secret; an expired certificate is the
+//! application's business to report. The verifier is private to this file, and nothing else in
+//! the host may talk TLS with it. TLS 1.2 and 1.3 only: a deliberate difference from the
+//! extension, which also takes 1.0 and 1.1.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::failure;
+use crate::domain::{Address, ProbeFailure};
+
+/// Makes handshakes; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Tls(Result<TlsConnector, String>);
+
+impl Tls {
+    pub(super) fn new() -> Self {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string());
+        Self(config.map(|builder| {
+            let mut config = builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(AcceptAny))
+                .with_no_client_auth();
+            // Each probe is a full handshake: it tests what a new client would meet.
+            config.resumption = Resumption::disabled();
+            TlsConnector::from(Arc::new(config))
+        }))
+    }
+
+    /// Shakes hands. The name is sent when it is a DNS name, and never compared.
+    pub(super) async fn handshake(
+        &self,
+        address: &Address,
+        stream: TcpStream,
+    ) -> Result<Lenient<TlsStream<TcpStream>>, ProbeFailure> {
+        let connector = self.0.as_ref().map_err(|text| ProbeFailure::Tls(text.clone()))?;
+        let name = match ServerName::try_from(address.host.clone()) {
+            Ok(name) => name,
+            Err(_) => stream.peer_addr().map_err(|error| failure::unreachable(address, &error))?.ip().into(),
+        };
+        // The request follows the handshake as a second small write, which must not wait.
+        let _ = stream.set_nodelay(true);
+        connector.connect(name, stream).await.map(Lenient).map_err(|error| failure::tls(&error))
+    }
+}
+
+/// A stream whose peer may end it without a TLS closing message, as many small servers do. A cut
+/// that matters still shows: in the length, the chunks or the body itself.
+pub(super) struct Lenient<S>(S);
+
+impl<S: AsyncRead + Unpin> AsyncRead for Lenient<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match Pin::new(&mut self.0).poll_read(context, buffer) {
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
+            other => other,
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Lenient<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
+
+#[derive(Debug)]
+struct AcceptAny;
+
+impl ServerCertVerifier for AcceptAny {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    // Signatures are not checked either: that would refuse the old keys and formats that the
+    // rule above is meant to let pass, and prove nothing about an unchecked certificate.
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![
+            SignatureScheme::ECDSA_NISTP256_SHA256,
+            SignatureScheme::ECDSA_NISTP384_SHA384,
+            SignatureScheme::ECDSA_NISTP521_SHA512,
+            SignatureScheme::ED25519,
+            SignatureScheme::ED448,
+            SignatureScheme::RSA_PSS_SHA256,
+            SignatureScheme::RSA_PSS_SHA384,
+            SignatureScheme::RSA_PSS_SHA512,
+            SignatureScheme::RSA_PKCS1_SHA256,
+            SignatureScheme::RSA_PKCS1_SHA384,
+            SignatureScheme::RSA_PKCS1_SHA512,
+            SignatureScheme::RSA_PKCS1_SHA1,
+            SignatureScheme::ECDSA_SHA1_Legacy,
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests;
