@@ -3,6 +3,8 @@
 //! A driver decides nothing: it is told instance, version, operation and generation, does it, and
 //! says how it went. Order, limits and retries belong to the core.
 
+pub mod process;
+
 use std::future::Future;
 use std::pin::Pin;
 
@@ -48,7 +50,8 @@ pub struct DriverNote {
 /// Kinds of notes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DriverNoteKind {
-    /// The process ended by itself; a new one follows. The instance starts a new life.
+    /// The process ended by itself, or a new one could not be started: nothing runs, and another
+    /// start follows. The instance starts a new life.
     Exited,
     /// A new process runs after an exit.
     Restarted,

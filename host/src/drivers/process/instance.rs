@@ -1,0 +1,264 @@
+//! One instance: at most one process group at a time, kept running.
+//!
+//! ```text
+//!            ensure                    exits by itself
+//!   Idle ──────────────> Running ─────────────────────────> Waiting
+//!     ^  stop old,          ^                                  │
+//!     │  start new          └────── delay over, or ensure ─────┘
+//!     └── only before the first ensure, and at the end
+//! ```
+//!
+//! Requests are worked off one after the other, so that two processes of one instance never
+//! overlap. Whether a version is good is not judged here, beyond that its process stays.
+
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Sleep;
+
+use super::backoff::{Backoff, in_seconds};
+use super::child::Running;
+use super::command::{CommandLine, Prepared};
+use super::guard_link::GuardLink;
+use super::output;
+use super::supervisor::Stage;
+use crate::clock::Clock;
+use crate::domain::{InstanceId, OperationId, ScaleSetName, Version};
+use crate::drivers::{DriverError, DriverNote, DriverNoteKind, Ensure};
+
+/// Which instance.
+pub(super) type InstanceKey = (ScaleSetName, InstanceId);
+
+/// Where the result of an ensure goes.
+pub(super) type Answer = oneshot::Sender<Result<(), DriverError>>;
+
+/// The way to an instance's task.
+pub(super) struct Handle {
+    pub(super) requests: mpsc::Sender<(Ensure, Answer)>,
+    pub(super) observed_version: watch::Receiver<Option<Version>>,
+}
+
+/// The times that tests shorten or stretch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timing {
+    /// A new process must run this long before an ensure is done.
+    pub(super) settle: Duration,
+    /// Between an exit and the next start.
+    pub(super) backoff: Backoff,
+}
+
+/// What all instances have in common.
+pub(super) struct Shared {
+    pub(super) commands: Box<dyn CommandLine>,
+    pub(super) search_path: std::ffi::OsString,
+    pub(super) log_dir: PathBuf,
+    pub(super) stop_timeout: Duration,
+    pub(super) timing: Timing,
+    pub(super) notes: mpsc::Sender<DriverNote>,
+    pub(super) guard: Rc<GuardLink>,
+    pub(super) clock: Clock,
+}
+
+/// Body of an instance's task: ends when the stage says so, and leaves nothing running.
+pub(super) async fn supervise_instance(
+    shared: Rc<Shared>,
+    key: InstanceKey,
+    mut inbox: mpsc::Receiver<(Ensure, Answer)>,
+    observed_version: watch::Sender<Option<Version>>,
+    stage: watch::Receiver<Stage>,
+) {
+    let mut stopping = stage.clone();
+    let backoff = shared.timing.backoff;
+    let mut task =
+        Task { shared, key, observed_version, stage, wanted: None, done: None, life: Life::Idle, backoff };
+    loop {
+        tokio::select! {
+            biased;
+            () = reached(&mut stopping, Stage::Ending) => break,
+            request = inbox.recv() => match request {
+                Some((request, answer)) => _ = answer.send(task.ensure(request).await.map_err(DriverError)),
+                None => break,
+            },
+            event = task.life.next() => match event {
+                Event::Exited(how) => task.after_exit(&how).await,
+                Event::Due => task.restart().await,
+            },
+        }
+    }
+    if let Err(error) = task.stop().await {
+        tracing::warn!(scale_set = %task.key.0, instance = %task.key.1, %error, "left behind");
+    }
+}
+
+/// Ends when the stage has come that far, or when the driver is gone.
+async fn reached(stage: &mut watch::Receiver<Stage>, wanted: Stage) {
+    _ = stage.wait_for(|stage| *stage >= wanted).await;
+}
+
+enum Life {
+    Idle,
+    Running(Box<Running>),
+    Waiting(Pin<Box<Sleep>>),
+}
+
+enum Event {
+    Exited(String),
+    Due,
+}
+
+impl Life {
+    async fn next(&mut self) -> Event {
+        match self {
+            Self::Idle => std::future::pending().await,
+            Self::Running(running) => Event::Exited(running.exited().await),
+            Self::Waiting(delay) => {
+                delay.await;
+                Event::Due
+            }
+        }
+    }
+}
+
+struct Task {
+    shared: Rc<Shared>,
+    key: InstanceKey,
+    observed_version: watch::Sender<Option<Version>>,
+    stage: watch::Receiver<Stage>,
+    /// What is kept running.
+    wanted: Option<Ensure>,
+    /// The last operation that succeeded.
+    done: Option<OperationId>,
+    life: Life,
+    backoff: Backoff,
+}
+
+impl Task {
+    async fn ensure(&mut self, request: Ensure) -> Result<(), String> {
+        if self.done.as_ref() == Some(&request.operation) {
+            return Ok(());
+        }
+        let operation = request.operation.clone();
+        let same_version = self.wanted.as_ref().is_some_and(|wanted| wanted.version == request.version);
+        if !(same_version && matches!(self.life, Life::Running(_))) {
+            let prepared = self.prepare(&request)?;
+            self.stop().await?;
+            if !same_version {
+                self.backoff.reset();
+            }
+            self.observed_version.send_replace(Some(request.version.clone()));
+            self.wanted = Some(request);
+            self.start(prepared).await?;
+        }
+        self.settle().await?;
+        self.done = Some(operation);
+        Ok(())
+    }
+
+    /// Everything that can be found out without touching the running process.
+    fn prepare(&self, request: &Ensure) -> Result<Prepared, String> {
+        let Shared { commands, search_path, log_dir, .. } = &*self.shared;
+        let command = commands.render(&request.scale_set, &request.instance, &request.version)?;
+        let program = command.resolve(search_path)?;
+        let log = output::log_path(log_dir, &request.scale_set, &request.instance.id);
+        output::open_log(&log)?;
+        Ok(Prepared { program, command, log, version: request.version.clone() })
+    }
+
+    /// Ends what runs. On an error it is still held, for another try.
+    async fn stop(&mut self) -> Result<(), String> {
+        if let Life::Running(running) = &mut self.life {
+            let forced = reached(&mut self.stage, Stage::Forced);
+            running.stop(self.shared.stop_timeout, forced, &self.shared.guard).await?;
+        }
+        self.life = Life::Idle;
+        Ok(())
+    }
+
+    /// Starts a process where none runs; a failure is tried again later.
+    async fn start(&mut self, prepared: Prepared) -> Result<(), String> {
+        if *self.stage.borrow() > Stage::Running {
+            return Err("the process driver is ending".to_owned());
+        }
+        match Running::spawn(prepared, &self.shared.guard, &self.shared.clock) {
+            Ok(running) => {
+                self.life = Life::Running(Box::new(running));
+                Ok(())
+            }
+            Err(error) => Err(self.retry_later(&error).await),
+        }
+    }
+
+    /// Waits until the process has run for the settle time.
+    async fn settle(&mut self) -> Result<(), String> {
+        let Life::Running(running) = &mut self.life else { return Ok(()) };
+        let ran = self.shared.clock.now().since(running.started_at);
+        let how = tokio::select! {
+            biased;
+            how = running.exited() => how,
+            () = tokio::time::sleep(self.shared.timing.settle.saturating_sub(ran)) => return Ok(()),
+            () = reached(&mut self.stage, Stage::Ending) => return Err("the process driver is ending".to_owned()),
+        };
+        let tail = running.output_tail();
+        let output =
+            if tail.is_empty() { "without output".to_owned() } else { format!("its output: {tail}") };
+        let (pid, Prepared { version, log, .. }) = (running.pid(), &running.prepared);
+        let text = format!("process {pid} of version {version} {how} at once, {output} ({})", log.display());
+        self.after_exit(&how).await;
+        Err(text)
+    }
+
+    /// The process ended by itself: the rest of its group follows, and later a new one comes.
+    async fn after_exit(&mut self, how: &str) {
+        let Life::Running(running) = &self.life else { return };
+        let ran = self.shared.clock.now().since(running.started_at);
+        let delay = self.backoff.after_run(ran);
+        let text = format!("process {} {how}; restarting in {}", running.pid(), in_seconds(delay));
+        self.note(DriverNoteKind::Exited, text).await;
+        if let Err(error) = self.stop().await {
+            tracing::warn!(scale_set = %self.key.0, instance = %self.key.1, %error, "restarting nevertheless");
+        }
+        self.life = Life::Waiting(Box::pin(tokio::time::sleep(delay)));
+    }
+
+    async fn restart(&mut self) {
+        let Some(wanted) = &self.wanted else { return };
+        let prepared = match self.prepare(wanted) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                self.retry_later(&error).await;
+                return;
+            }
+        };
+        let version = prepared.version.clone();
+        if self.start(prepared).await.is_err() {
+            return;
+        }
+        if let Life::Running(running) = &self.life {
+            let text = format!("process {} runs version {version} again", running.pid());
+            self.note(DriverNoteKind::Restarted, text).await;
+        }
+    }
+
+    /// Plans another start after one that did not even bring a process; says so.
+    async fn retry_later(&mut self, error: &str) -> String {
+        let delay = self.backoff.after_run(Duration::ZERO);
+        self.life = Life::Waiting(Box::pin(tokio::time::sleep(delay)));
+        let text = format!("{error}; trying again in {}", in_seconds(delay));
+        self.note(DriverNoteKind::Exited, text.clone()).await;
+        text
+    }
+
+    /// Waits for room, unless the driver is ending: its owner may have stopped reading.
+    async fn note(&mut self, kind: DriverNoteKind, text: String) {
+        let (scale_set, instance) = self.key.clone();
+        let note = DriverNote { scale_set, instance, kind, text };
+        tokio::select! {
+            biased;
+            _ = self.shared.notes.send(note) => {}
+            () = reached(&mut self.stage, Stage::Ending) => {}
+        }
+    }
+}

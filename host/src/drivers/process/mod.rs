@@ -1,0 +1,195 @@
+//! The process driver: one local process per instance, started, kept running and ended here.
+//!
+//! Each process leads a group of its own, so that Ctrl-C at the host's terminal does not reach it
+//! and everything that it starts ends with it. No process outlives the host: one that ends in good
+//! order stops them; one that is killed leaves it to the kernel (on Linux) and to the [`guard`].
+//!
+//! Does not judge health, does not retry an upgrade, and remembers nothing across a restart of
+//! the host: afterwards nothing runs, and nothing is said to.
+
+mod backoff;
+mod child;
+mod command;
+mod group;
+pub mod guard;
+mod guard_link;
+mod instance;
+mod output;
+mod supervisor;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::mpsc as blocking;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use self::backoff::Backoff;
+pub use self::command::{Command, CommandLine};
+pub use self::guard_link::GuardCommand;
+use self::instance::{Shared, Timing};
+use self::supervisor::{Request, Stage, Start};
+use super::{BoxFuture, Driver, DriverError, DriverNote, Ensure};
+use crate::clock::Clock;
+use crate::domain::{InstanceId, ScaleSetName, Version};
+
+/// A new process must run this long before an ensure is done: long enough for a missing file or a
+/// taken port to show, short enough not to slow an upgrade.
+const SETTLE: Duration = Duration::from_millis(150);
+
+/// Requests that may wait to be handed out; handing out does not block.
+const INBOX_LEN: usize = 64;
+
+/// What a process driver needs to know.
+pub struct ProcessSettings {
+    /// What to run for an instance.
+    pub commands: Box<dyn CommandLine>,
+    /// The host's `PATH`, for commands that do not set it.
+    pub search_path: OsString,
+    /// Where the output of instances goes, as `<scale set>-<instance>.log`; created if need be.
+    pub log_dir: PathBuf,
+    /// From SIGTERM to SIGKILL.
+    pub stop_timeout: Duration,
+    /// How to start the guard. Without one, processes of a killed host get only the kernel's
+    /// SIGTERM, and what they started gets nothing.
+    pub guard: Option<GuardCommand>,
+}
+
+/// Why a process driver could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartProcessDriverError {
+    /// The log directory.
+    #[error("log directory `{}` cannot be created", path.display())]
+    LogDir {
+        /// As in the settings.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The thread, its runtime or the guard.
+    #[error("the supervisor of processes or its guard cannot be started")]
+    Supervisor(#[source] io::Error),
+}
+
+/// Runs instances as local processes.
+///
+/// `ensure` first checks everything that can be checked; a command that cannot be executed is an
+/// error that leaves the old process untouched. Then it stops the old process group, starts the
+/// new process, and is done when that one still runs a moment later. When it does not, the upgrade
+/// has failed and says why, but the *new* version stays the one to run: it is started again with a
+/// growing delay, each exit with its note, and `observe` names it, until another `ensure` says
+/// otherwise. So it does when the start itself fails after the old process was stopped.
+///
+/// Dropping the driver ends all processes by force and blocks until they are gone.
+#[derive(Debug)]
+pub struct ProcessDriver {
+    inbox: mpsc::Sender<Request>,
+    stage: watch::Sender<Stage>,
+    finished: watch::Receiver<()>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl ProcessDriver {
+    /// Starts the supervisor thread and the guard. `notes` receives what happens to processes
+    /// outside of any request; while it is full, restarts wait.
+    ///
+    /// # Errors
+    /// When the log directory, the thread or the guard cannot be had.
+    pub fn start(
+        settings: ProcessSettings,
+        notes: mpsc::Sender<DriverNote>,
+    ) -> Result<Self, StartProcessDriverError> {
+        Self::start_with(settings, notes, Timing { settle: SETTLE, backoff: Backoff::PROCESS })
+    }
+
+    fn start_with(
+        settings: ProcessSettings,
+        notes: mpsc::Sender<DriverNote>,
+        timing: Timing,
+    ) -> Result<Self, StartProcessDriverError> {
+        let ProcessSettings { commands, search_path, log_dir, stop_timeout, guard } = settings;
+        // Absolute, because it is also shown to people who are elsewhere.
+        let log_dir = std::fs::create_dir_all(&log_dir)
+            .and_then(|()| log_dir.canonicalize())
+            .map_err(|source| StartProcessDriverError::LogDir { path: log_dir, source })?;
+        let (inbox, requests) = mpsc::channel(INBOX_LEN);
+        let (stage, stage_seen) = watch::channel(Stage::Running);
+        let (finish, finished) = watch::channel(());
+        let (ready, started) = blocking::channel();
+        let body = move || {
+            let _finish = finish;
+            let shared = Shared {
+                commands,
+                search_path,
+                log_dir,
+                stop_timeout,
+                timing,
+                notes,
+                guard: Rc::default(),
+                clock: Clock::start(),
+            };
+            supervisor::run(Start { shared, guard, inbox: requests, stage: stage_seen }, &ready);
+        };
+        let thread = std::thread::Builder::new()
+            .name("processes".to_owned())
+            .spawn(body)
+            .map_err(StartProcessDriverError::Supervisor)?;
+        let gone = || io::Error::other("its thread ended");
+        let result = started.recv().unwrap_or_else(|_| Err(gone()));
+        result.map_err(StartProcessDriverError::Supervisor)?;
+        Ok(Self { inbox, stage, finished, thread: Some(thread) })
+    }
+
+    /// Moves the stage on; never back.
+    fn advance(&self, stage: Stage) {
+        self.stage.send_if_modified(|now| {
+            let later = stage > *now;
+            *now = stage.max(*now);
+            later
+        });
+    }
+}
+
+impl Driver for ProcessDriver {
+    fn ensure(&self, request: Ensure) -> BoxFuture<Result<(), DriverError>> {
+        let inbox = self.inbox.clone();
+        Box::pin(async move {
+            let ended = || DriverError("the process driver has ended".to_owned());
+            let (answer, result) = oneshot::channel();
+            let request = Request::Ensure(Box::new(request), answer);
+            inbox.send(request).await.map_err(|_| ended())?;
+            result.await.unwrap_or_else(|_| Err(ended()))
+        })
+    }
+
+    fn observe(&self, scale_set: &ScaleSetName, instance: &InstanceId) -> BoxFuture<Option<Version>> {
+        let inbox = self.inbox.clone();
+        let key = (scale_set.clone(), instance.clone());
+        Box::pin(async move {
+            let (answer, version) = oneshot::channel();
+            inbox.send(Request::Observe(key, answer)).await.ok()?;
+            version.await.ok().flatten()
+        })
+    }
+
+    fn shutdown(&self) -> BoxFuture<()> {
+        self.advance(Stage::Ending);
+        let mut finished = self.finished.clone();
+        // Nothing is ever sent: the end of the thread drops the sender.
+        Box::pin(async move { while finished.changed().await.is_ok() {} })
+    }
+}
+
+impl Drop for ProcessDriver {
+    fn drop(&mut self) {
+        self.advance(Stage::Forced);
+        if let Some(thread) = self.thread.take() {
+            _ = thread.join();
+        }
+    }
+}

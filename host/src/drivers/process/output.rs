@@ -1,0 +1,100 @@
+//! The log file of an instance: both output streams of its processes, appended.
+//!
+//! Bounded at each start, not while a process runs: the process writes into the file itself, so
+//! that its output survives the host.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use crate::domain::{InstanceId, ScaleSetName};
+
+/// A log file larger than this is set aside at the next start; one older file is kept.
+const LOG_LEN_MAX: u64 = 4 * 1024 * 1024;
+
+/// How much of the end of the output is looked at for a message.
+const TAIL_LEN_MAX: u64 = 2048;
+const TAIL_LINES_MAX: usize = 5;
+
+/// The log file of an instance.
+pub(super) fn log_path(log_dir: &Path, scale_set: &ScaleSetName, instance: &InstanceId) -> PathBuf {
+    log_dir.join(format!("{scale_set}-{instance}.log"))
+}
+
+/// Opens the log for appending.
+pub(super) fn open_log(path: &Path) -> Result<File, String> {
+    let opened = OpenOptions::new().create(true).append(true).open(path);
+    opened.map_err(|error| format!("log file `{}` cannot be opened: {error}", path.display()))
+}
+
+/// Opens the log for a new process, after setting a large one aside; with its length, which is
+/// where the output of the new process begins.
+pub(super) fn open_log_for_start(path: &Path) -> Result<(File, u64), String> {
+    let large = std::fs::metadata(path).is_ok_and(|found| found.len() > LOG_LEN_MAX);
+    if large && let Err(error) = std::fs::rename(path, set_aside(path)) {
+        // Not a reason to leave the instance without a process.
+        tracing::warn!(path = %path.display(), %error, "could not set a large log file aside");
+    }
+    let file = open_log(path)?;
+    let length = file.metadata().map_or(0, |found| found.len());
+    Ok((file, length))
+}
+
+fn set_aside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".1");
+    PathBuf::from(name)
+}
+
+/// The last lines of the output since `start`, as one line; empty when there are none.
+pub(super) fn tail(path: &Path, start: u64) -> String {
+    let bytes = read_tail(path, start).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let mut lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let lines = lines.split_off(lines.len().saturating_sub(TAIL_LINES_MAX));
+    lines.join(" | ").chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+fn read_tail(path: &Path, start: u64) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(start.max(length.saturating_sub(TAIL_LEN_MAX))))?;
+    let mut bytes = Vec::new();
+    file.take(TAIL_LEN_MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_large_log_is_set_aside_at_the_next_start() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("db-1.log");
+        std::fs::write(&path, "old\n").unwrap();
+        let (mut file, start) = open_log_for_start(&path).unwrap();
+        file.write_all(b"new\n").unwrap();
+        assert_eq!(start, 4);
+        assert_eq!(tail(&path, start), "new");
+
+        File::options().write(true).open(&path).unwrap().set_len(LOG_LEN_MAX + 1).unwrap();
+        let (_, start) = open_log_for_start(&path).unwrap();
+        assert_eq!(start, 0);
+        assert_eq!(std::fs::metadata(temp.path().join("db-1.log.1")).unwrap().len(), LOG_LEN_MAX + 1);
+    }
+
+    #[test]
+    fn the_tail_is_one_short_line() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("db-1.log");
+        std::fs::write(&path, "1\n2\n\n  3\n4\x1b[31m\n5\n6\n").unwrap();
+        assert_eq!(tail(&path, 0), "2 | 3 | 4 [31m | 5 | 6");
+        std::fs::write(&path, "x".repeat(100_000)).unwrap();
+        assert_eq!(tail(&path, 0).len(), 2048);
+        assert_eq!(tail(&path, 200_000), "");
+        assert_eq!(tail(&temp.path().join("absent"), 0), "");
+    }
+}

@@ -1,0 +1,152 @@
+//! Tests with real processes: shells that write down what they are.
+
+mod guarded;
+mod upgrade;
+
+use std::path::{Path, PathBuf};
+
+use super::group::Group;
+use super::*;
+use crate::domain::{Address, Instance, OperationId};
+use crate::drivers::DriverNoteKind;
+
+/// Never reached in a good run; long enough for a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Notes that a rig holds unread.
+const NOTES_LEN: usize = 8;
+
+/// Runs for ever and appends its pid to the file `runs-VERSION`.
+const STEADY: &str = "echo $$ >> runs-$VERSION; exec sleep 300";
+
+struct Rig {
+    dir: tempfile::TempDir,
+    driver: Option<ProcessDriver>,
+    notes: mpsc::Receiver<DriverNote>,
+}
+
+struct Setup {
+    stop_timeout: Duration,
+    timing: Timing,
+    guard: Option<GuardCommand>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let milliseconds = Duration::from_millis;
+        let backoff = Backoff::new(milliseconds(20), milliseconds(80), PATIENCE);
+        Self { stop_timeout: PATIENCE, timing: Timing { settle: SETTLE, backoff }, guard: None }
+    }
+}
+
+impl Setup {
+    /// For processes that end at once, however slowly this machine runs them.
+    fn patient(settle: Duration) -> Self {
+        let mut setup = Self::default();
+        setup.timing.settle = settle;
+        setup
+    }
+}
+
+/// A driver whose version `v1` runs the first of the scripts, and so on. Other versions have a
+/// command that does not exist.
+fn rig(scripts: &[&str], setup: Setup) -> Rig {
+    let dir = tempfile::tempdir().unwrap();
+    let (notes_in, notes) = mpsc::channel(NOTES_LEN);
+    let settings = settings(dir.path(), scripts, setup.stop_timeout, setup.guard);
+    let driver = ProcessDriver::start_with(settings, notes_in, setup.timing).unwrap();
+    Rig { dir, driver: Some(driver), notes }
+}
+
+fn settings(
+    dir: &Path,
+    scripts: &[&str],
+    stop_timeout: Duration,
+    guard: Option<GuardCommand>,
+) -> ProcessSettings {
+    let scripts: Vec<String> = scripts.iter().map(|text| (*text).to_owned()).collect();
+    let working_dir = dir.to_owned();
+    let commands = move |_: &ScaleSetName, _: &Instance, version: &Version| {
+        let number: usize = version.as_str().trim_start_matches('v').parse().map_err(|_| "no number")?;
+        let argv = match scripts.get(number - 1) {
+            Some(script) => ["sh", "-c", script].map(str::to_owned).to_vec(),
+            None => vec!["no-such-database".to_owned()],
+        };
+        let environment = [("VERSION".to_owned(), version.to_string())].into();
+        Ok(Command { argv, environment, working_dir: working_dir.clone() })
+    };
+    let (commands, search_path) = (Box::new(commands), "/usr/bin:/bin".into());
+    ProcessSettings { commands, search_path, log_dir: dir.join("log"), stop_timeout, guard }
+}
+
+fn request(instance: &str, version: &str, operation: &str) -> Ensure {
+    let instance = Instance {
+        id: InstanceId::parse(instance).unwrap(),
+        address: Address { host: "127.0.0.1".to_owned(), port: 9 },
+        region: None,
+        zone: None,
+        update_domain: None,
+        fault_domain: None,
+        labels: std::collections::BTreeMap::new(),
+        protection: crate::domain::Protection::default(),
+    };
+    Ensure {
+        scale_set: ScaleSetName::parse("db").unwrap(),
+        instance,
+        version: Version::parse(version).unwrap(),
+        operation: OperationId(operation.to_owned()),
+        generation: 1,
+    }
+}
+
+/// Waits for a condition.
+async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let watch = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, watch).await.is_ok(), "waited in vain: {what}");
+}
+
+/// The groups that a script wrote down, once there are as many.
+async fn groups(path: PathBuf, count: usize) -> Vec<Group> {
+    until(&format!("{count} lines in {}", path.display()), || lines(&path).len() >= count).await;
+    lines(&path).iter().map(|line| Group::new(line.parse().unwrap()).unwrap()).collect()
+}
+
+/// Whole lines of a file; none while it does not exist.
+fn lines(path: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.split_inclusive('\n').filter_map(|line| Some(line.strip_suffix('\n')?.to_owned())).collect()
+}
+
+impl Rig {
+    fn driver(&self) -> &ProcessDriver {
+        self.driver.as_ref().unwrap()
+    }
+
+    async fn ensure(&self, instance: &str, version: &str, operation: &str) -> Result<(), String> {
+        let request = request(instance, version, operation);
+        self.driver().ensure(request).await.map_err(|error| error.to_string())
+    }
+
+    async fn observed(&self, instance: &str) -> Option<String> {
+        let key = request(instance, "v1", "");
+        let version = self.driver().observe(&key.scale_set, &key.instance.id).await;
+        version.map(|version| version.to_string())
+    }
+
+    async fn runs(&self, version: &str, count: usize) -> Vec<Group> {
+        groups(self.dir.path().join(format!("runs-{version}")), count).await
+    }
+
+    fn run_count(&self, version: &str) -> usize {
+        lines(&self.dir.path().join(format!("runs-{version}"))).len()
+    }
+
+    async fn note(&mut self) -> (DriverNoteKind, String) {
+        let note = tokio::time::timeout(PATIENCE, self.notes.recv()).await.unwrap().unwrap();
+        (note.kind, note.text)
+    }
+}
