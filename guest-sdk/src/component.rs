@@ -12,7 +12,6 @@ use crate::{Policy, ProbeFailure, Reason, Response};
 
 /// What `wit-bindgen` makes of the contract.
 #[doc(hidden)]
-#[expect(missing_docs, reason = "generated; the contract is the documentation")]
 pub mod bindings {
     wit_bindgen::generate!({
         path: "../wit/v1",
@@ -88,17 +87,7 @@ impl From<wit::Instance> for Instance {
             desired_version,
             labels,
         } = from;
-        Self {
-            id,
-            scale_set,
-            region,
-            zone,
-            fault_domain,
-            update_domain,
-            version,
-            desired_version,
-            labels,
-        }
+        Self { id, scale_set, region, zone, fault_domain, update_domain, version, desired_version, labels }
     }
 }
 

@@ -161,8 +161,7 @@ mod tests {
 
     #[test]
     fn health_is_the_named_source_or_the_first() {
-        let answer =
-            |source: &str| Answer { source: source.into(), outcome: Err(ProbeFailure::Timeout) };
+        let answer = |source: &str| Answer { source: source.into(), outcome: Err(ProbeFailure::Timeout) };
         let mut observation = Observation::default();
         assert_eq!(observation.health(), None);
         observation.answers = vec![answer("stats")];

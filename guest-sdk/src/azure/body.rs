@@ -27,11 +27,7 @@ pub fn read(body: &[u8], options: &Options) -> Reading {
     Reading { state, metrics, diagnostics }
 }
 
-fn read_text(
-    text: &str,
-    options: &Options,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> (State, Option<Metrics>) {
+fn read_text(text: &str, options: &Options, diagnostics: &mut Vec<Diagnostic>) -> (State, Option<Metrics>) {
     let mut draft = Draft::default();
     let kind = Kind::of(text);
     let result = match kind {
@@ -39,6 +35,7 @@ fn read_text(
         _ => scan::check(text),
     };
     let finished = match result {
+        Err(error) => Err(error.to_string()),
         Ok(()) => match kind {
             Kind::Object | Kind::Null => draft.finish(options, diagnostics),
             _ => {
@@ -46,12 +43,11 @@ fn read_text(
                 Ok((State::Unknown(Unclear::WrongType { what, found, expected }), None))
             }
         },
-        Err(error) => Err(error),
     };
-    finished.unwrap_or_else(|error| {
+    finished.unwrap_or_else(|why| {
         diagnostics.clear();
         diagnostics.extend(explain(text));
-        (State::Unknown(Unclear::InvalidJson(error.to_string())), None)
+        (State::Unknown(Unclear::InvalidJson(why)), None)
     })
 }
 
@@ -72,13 +68,7 @@ struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    fn take(
-        &mut self,
-        name: &str,
-        value: &'a str,
-        options: &Options,
-        diagnostics: &mut Vec<Diagnostic>,
-    ) {
+    fn take(&mut self, name: &str, value: &'a str, options: &Options, diagnostics: &mut Vec<Diagnostic>) {
         let kind = Kind::of(value);
         // Null leaves the earlier value, here and on every level.
         if kind == Kind::Null {
@@ -109,11 +99,14 @@ impl<'a> Draft<'a> {
         self,
         options: &Options,
         diagnostics: &mut Vec<Diagnostic>,
-    ) -> Result<(State, Option<Metrics>), serde_json::Error> {
+    ) -> Result<(State, Option<Metrics>), String> {
+        let decode = |name, literal| {
+            scan::text(literal).ok_or_else(|| format!("{name} has an escape of a lone surrogate"))
+        };
         let state = match (self.wrong, self.state) {
             (Some(wrong), _) => State::Unknown(wrong),
             (None, None) => State::Unknown(Unclear::NoState),
-            (None, Some(literal)) => match &*scan::text(literal)? {
+            (None, Some(literal)) => match &*decode(STATE, literal)? {
                 "Healthy" => State::Healthy,
                 "Unhealthy" => State::Unhealthy,
                 other => State::Unknown(Unclear::UnknownState(scan::excerpt(other))),
@@ -125,7 +118,7 @@ impl<'a> Draft<'a> {
                 diagnostics.push(Diagnostic::MetricsObjectCoerced);
                 Cow::Owned(compact(json))
             }
-            Some(literal) => scan::text(literal)?,
+            Some(literal) => decode(METRICS, literal)?,
         };
         let metrics = match raw.is_empty() {
             true => None,

@@ -13,10 +13,9 @@ const SKIP: &str = "SkipUpgrade";
 
 /// Reads a metrics text that is not empty.
 pub(super) fn read(raw: String, options: &Options, diagnostics: &mut Vec<Diagnostic>) -> Metrics {
-    let found = rolling_upgrade(&raw, diagnostics)
-        .and_then(|upgrade| members(upgrade, diagnostics).map_err(|error| error.to_string()));
-    match found {
-        Ok((phase, skip)) => {
+    match rolling_upgrade(&raw, diagnostics) {
+        Ok(upgrade) => {
+            let (phase, skip) = members(upgrade, diagnostics);
             let phase = phase.and_then(|json| read_phase(json, diagnostics));
             let skip = skip.map_or(Skip::No, |json| read_skip(json, options, diagnostics));
             Metrics { raw, status: MetricsStatus::Success, phase, skip }
@@ -29,10 +28,7 @@ pub(super) fn read(raw: String, options: &Options, diagnostics: &mut Vec<Diagnos
 }
 
 /// The text of `RollingUpgrade`, or why the metrics are not an object with a member.
-fn rolling_upgrade<'a>(
-    raw: &'a str,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Result<Option<&'a str>, String> {
+fn rolling_upgrade<'a>(raw: &'a str, diagnostics: &mut Vec<Diagnostic>) -> Result<Option<&'a str>, String> {
     let kind = Kind::of(raw);
     if kind != Kind::Object {
         return Err("is not the text of a JSON object".to_owned());
@@ -52,21 +48,19 @@ fn rolling_upgrade<'a>(
     }
 }
 
-type Found<'a> = (Option<&'a str>, Option<&'a str>);
-
 /// The texts of phase and skip.
 fn members<'a>(
     upgrade: Option<&'a str>,
     diagnostics: &mut Vec<Diagnostic>,
-) -> Result<Found<'a>, serde_json::Error> {
-    let Some(upgrade) = upgrade else { return Ok((None, None)) };
+) -> (Option<&'a str>, Option<&'a str>) {
+    let Some(upgrade) = upgrade else { return (None, None) };
     let kind = Kind::of(upgrade);
     if kind != Kind::Object {
         diagnostics.push(Diagnostic::RollingUpgradeIgnored(kind.name()));
-        return Ok((None, None));
+        return (None, None);
     }
     let (mut phase, mut skip, mut null_phase) = (None, None, None);
-    scan::members(upgrade, |name, value| {
+    let walked = scan::members(upgrade, |name, value| {
         let null = Kind::of(value) == Kind::Null;
         if name.eq_ignore_ascii_case(PHASE) {
             match null {
@@ -76,9 +70,11 @@ fn members<'a>(
         } else if name.eq_ignore_ascii_case(SKIP) && !null {
             replace(&mut skip, value, SKIP, diagnostics);
         }
-    })?;
+    });
+    // The text around it is valid JSON, so this object is too.
+    debug_assert_eq!(walked, Ok(()));
     // A phase that is only null is a mistake worth a word, unlike an absent one.
-    Ok((phase.or(null_phase), skip))
+    (phase.or(null_phase), skip)
 }
 
 fn read_phase(json: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<u32> {
@@ -86,7 +82,7 @@ fn read_phase(json: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<u32> {
     let phase = match Kind::of(json) {
         Kind::Number => narrow(scan::whole(json, max)),
         Kind::Text => {
-            let phase = scan::text(json).ok().and_then(|text| {
+            let phase = scan::text(json).and_then(|text| {
                 let digits = text.trim_ascii();
                 let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
                 plain.then(|| narrow(scan::whole(digits, max))).flatten()
@@ -110,7 +106,7 @@ fn read_skip(json: &str, options: &Options, diagnostics: &mut Vec<Diagnostic>) -
     let skip = match (Kind::of(json), json) {
         (Kind::Bool, "true") => Some(Skip::Yes),
         (Kind::Bool, _) => Some(Skip::No),
-        (Kind::Text, _) => scan::text(json).ok().and_then(|text| {
+        (Kind::Text, _) => scan::text(json).and_then(|text| {
             let word = text.trim_ascii();
             let yes = word.eq_ignore_ascii_case("true").then_some(Skip::Yes);
             yes.or_else(|| word.eq_ignore_ascii_case("false").then_some(Skip::No))
