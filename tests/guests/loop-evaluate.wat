@@ -1,0 +1,9 @@
+;; Never returns from `evaluate`.
+(module
+  ;; @include abi.wat
+  (func (export "phasegate:policy/evaluator@1.0.0#configure") (param $settings i32) (param $len i32) (result i32)
+    (call $accepted))
+  (func $evaluate (export "phasegate:policy/evaluator@1.0.0#evaluate") (param $batch i32) (param $count i32) (result i32)
+    (loop $again (br $again))
+    unreachable)
+)

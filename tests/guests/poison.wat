@@ -1,0 +1,24 @@
+;; Traps when a body starts with `X`, loops for ever when it starts with `L`, says that it cannot read
+;; one that starts with `U`, and finds the others healthy.
+(module
+  ;; @include abi.wat
+  (func (export "phasegate:policy/evaluator@1.0.0#configure") (param $settings i32) (param $len i32) (result i32)
+    (call $accepted))
+  (func $evaluate (export "phasegate:policy/evaluator@1.0.0#evaluate") (param $batch i32) (param $count i32) (result i32)
+    (local $area i32) (local $at i32) (local $text i32) (local $first i32)
+    (local.set $area (call $results (local.get $count)))
+    (local.set $at (i32.load (local.get $area)))
+    (loop $each
+      (local.set $first (call $first_byte (local.get $batch)))
+      (if (i32.eq (local.get $first) (i32.const 0x58)) (then unreachable))
+      (if (i32.eq (local.get $first) (i32.const 0x4c)) (then (loop $ever (br $ever))))
+      (if (i32.eq (local.get $first) (i32.const 0x55)) (then
+        (i32.store8 (local.get $at) (i32.const 1))
+        (i32.store offset=8 (local.get $at) (i32.const 1024))
+        (i32.store offset=12 (local.get $at) (i32.const 8))))
+      (local.set $at (i32.add (local.get $at) (i32.const 60)))
+      (local.set $batch (i32.add (local.get $batch) (i32.const 116)))
+      (br_if $each (local.tee $count (i32.sub (local.get $count) (i32.const 1)))))
+    (local.get $area))
+  (data (i32.const 1024) "bad body")
+)
