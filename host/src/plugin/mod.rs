@@ -1,1 +1,38 @@
-//! Not written yet.
+//! The plugin runtime: loads policy components, runs them within limits, checks what they say.
+//!
+//! Reading order: `engine` (how code is compiled and interrupted), `shape` and `world` (what bytes
+//! are, and whether they fit), `load` (bytes to a plugin), `call` (one call into a guest), `batch`
+//! (a call that fails costs only the observation that made it fail), `output` (checks), `v1` (the
+//! generated types of `wit/v1`), `worker` (a thread for each plugin).
+//!
+//! Everything here is synchronous and blocks for as long as the guest may run, so it never runs
+//! on the async reactor. It gives a guest no files, sockets, environment or randomness.
+
+mod batch;
+mod call;
+mod capability;
+mod componentize;
+mod engine;
+mod error;
+mod inspect;
+mod limits;
+mod load;
+mod output;
+mod shape;
+mod text;
+mod v1;
+mod worker;
+mod world;
+
+#[cfg(test)]
+mod tests;
+
+pub use batch::BATCH_MAX;
+pub use componentize::{ComponentizeError, componentize};
+pub use engine::{Runtime, RuntimeError};
+pub use error::LoadPluginError;
+pub use inspect::{Inspection, Kind, inspect};
+pub use limits::{Isolation, Limits};
+pub use load::LoadedPlugin;
+pub use worker::{OnDecided, PluginWorker, QUEUE_MAX};
+pub use world::{Import, ImportVerdict};

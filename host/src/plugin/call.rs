@@ -1,0 +1,157 @@
+//! One call into a guest: a store with its limits, a deadline armed before each call, and the
+//! name of what went wrong.
+//!
+//! It decides nothing about retries; see `batch`.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use wasmtime::{Engine, Store, Trap, WasmBacktrace};
+
+use crate::domain::{Decision, Observation, PluginFailure};
+
+use super::capability::{GuestLog, HostState};
+use super::engine::ticks;
+use super::limits::{HANDOVER_BYTES_MAX, Limits};
+use super::v1::{Guest, Linked, StartError};
+use super::{output, text};
+
+/// Longest message of the plugin's own about its settings, in bytes.
+const SETTINGS_MESSAGE_BYTES_MAX: usize = 2048;
+/// Guest functions named in the message of a trap, innermost first.
+const FRAMES_SHOWN_MAX: usize = 4;
+/// Longest function name that is demangled: demanglers are slow on names made to hurt them.
+const FRAME_NAME_BYTES_MAX: usize = 512;
+
+/// Everything that new instances are made of.
+pub(super) struct Code {
+    pub(super) engine: Engine,
+    pub(super) linked: Linked,
+    pub(super) settings: String,
+    pub(super) limits: Limits,
+    pub(super) log: Arc<GuestLog>,
+}
+
+/// Why there is no configured instance.
+pub(super) enum OpenError {
+    /// The exports have other types than the contract.
+    Types(String),
+    /// It did not come up.
+    Start(PluginFailure),
+    /// `configure` failed.
+    Configure(PluginFailure),
+    /// `configure` refused the settings.
+    Refused(String),
+}
+
+/// A configured instance with its store. Never used again after a failed call.
+pub(super) struct Session {
+    store: Store<HostState>,
+    guest: Guest,
+    limits: Limits,
+    /// Evaluations that it has served.
+    pub(super) calls: u32,
+}
+
+impl Code {
+    /// Makes a new instance and configures it.
+    pub(super) fn open(&self, now_ms: u64) -> Result<Session, OpenError> {
+        let mut store = Store::new(&self.engine, HostState::new(self.limits, Arc::clone(&self.log)));
+        store.limiter(|state| &mut state.limiter);
+        store.set_hostcall_fuel(HANDOVER_BYTES_MAX);
+        arm(&mut store, self.limits, now_ms);
+        let guest = match self.linked.start(&mut store) {
+            Ok(guest) => guest,
+            Err(StartError::Types(error)) => return Err(OpenError::Types(text::summary(&error))),
+            Err(StartError::Failed(error)) => {
+                return Err(OpenError::Start(classify(&error, &store, self.limits)));
+            }
+        };
+        arm(&mut store, self.limits, now_ms);
+        match guest.configure(&mut store, &self.settings) {
+            Ok(Ok(())) => Ok(Session { store, guest, limits: self.limits, calls: 0 }),
+            Ok(Err(said)) => Err(OpenError::Refused(text::escaped(&said, SETTINGS_MESSAGE_BYTES_MAX))),
+            Err(error) => Err(OpenError::Configure(classify(&error, &store, self.limits))),
+        }
+    }
+}
+
+impl Session {
+    /// Judges a batch. After an error the session must be dropped.
+    pub(super) fn evaluate(
+        &mut self,
+        batch: &[Observation],
+        now_ms: u64,
+    ) -> Result<Vec<Result<Decision, PluginFailure>>, PluginFailure> {
+        arm(&mut self.store, self.limits, now_ms);
+        self.calls = self.calls.saturating_add(1);
+        match self.guest.evaluate(&mut self.store, batch) {
+            Ok(results) => {
+                output::count(results.len(), batch.len())?;
+                Ok(results)
+            }
+            Err(error) => Err(classify(&error, &self.store, self.limits)),
+        }
+    }
+}
+
+/// Runs host code that handles hostile bytes; a panic in it becomes a message.
+pub(super) fn guarded<T>(what: &str, run: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|cause| {
+        let said = cause.downcast_ref::<&str>().map(|said| (*said).to_owned());
+        let said = said.or_else(|| cause.downcast_ref::<String>().cloned()).unwrap_or_default();
+        format!("{what} panicked, a bug in the host: {}", text::one_line(&said, 256))
+    })
+}
+
+/// Starts the clock of one call.
+fn arm(store: &mut Store<HostState>, limits: Limits, now_ms: u64) {
+    store.set_epoch_deadline(ticks(limits.timeout));
+    let state = store.data_mut();
+    state.now_ms = now_ms;
+    state.limiter.begin_call();
+}
+
+fn classify(error: &wasmtime::Error, store: &Store<HostState>, limits: Limits) -> PluginFailure {
+    let trap = error.downcast_ref::<Trap>();
+    if trap == Some(&Trap::Interrupt) {
+        let limit_ms = u64::try_from(limits.timeout.as_millis()).unwrap_or(u64::MAX);
+        return PluginFailure::OutOfTime { limit_ms };
+    }
+    if store.data().limiter.refused() {
+        return PluginFailure::OutOfMemory { limit_mib: u64::from(limits.memory_mib) };
+    }
+    if trap.is_some() {
+        return PluginFailure::Trapped(describe_trap(error));
+    }
+    let said = text::one_line(&error.root_cause().to_string(), 512);
+    // The engine's error for this is private; its words are all there is.
+    if said.contains("fuel allocated for hostcalls has been exhausted") {
+        let limit_mib = HANDOVER_BYTES_MAX >> 20;
+        return PluginFailure::BadOutput(format!("more than {limit_mib} MiB in one call"));
+    }
+    PluginFailure::BadOutput(said)
+}
+
+fn describe_trap(error: &wasmtime::Error) -> String {
+    let cause = error.root_cause().to_string();
+    let cause = cause.lines().next().unwrap_or_default();
+    let cause = text::one_line(cause.strip_prefix("wasm trap: ").unwrap_or(cause), 256);
+    let frames = error.downcast_ref::<WasmBacktrace>().map(frame_names).unwrap_or_default();
+    if frames.is_empty() { cause } else { format!("{cause} in {}", frames.join(" < ")) }
+}
+
+/// Names of the innermost guest functions.
+fn frame_names(trace: &WasmBacktrace) -> Vec<String> {
+    let too_long = |name: Option<&str>| name.is_some_and(|name| name.len() > FRAME_NAME_BYTES_MAX);
+    if trace.frames().iter().any(|frame| too_long(frame.func_name()) || too_long(frame.module().name())) {
+        return vec!["functions with very long names".to_owned()];
+    }
+    // Only the printed form has the names demangled: `  0:   0x1f - module!function`.
+    trace
+        .to_string()
+        .lines()
+        .filter_map(|line| line.split_once('!').map(|(_, name)| text::one_line(name, 96)))
+        .take(FRAMES_SHOWN_MAX)
+        .collect()
+}

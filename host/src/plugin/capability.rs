@@ -1,0 +1,138 @@
+//! What the host gives to a guest: a bounded log and the time of the evaluation.
+//!
+//! There is nothing else, and neither can block.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::domain::Timestamp;
+
+use super::limits::{Limiter, Limits};
+use super::text;
+
+/// Longest log line in bytes, as `wit/v1` promises.
+const LINE_BYTES_MAX: usize = 1024;
+/// Lines per window; also the burst.
+const LINES_MAX: u32 = 20;
+/// Length of the window in which lines are counted.
+const WINDOW: Duration = Duration::from_secs(1);
+
+/// How much a line matters.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Level {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+/// What one store holds for the host.
+pub(super) struct HostState {
+    pub(super) limiter: Limiter,
+    pub(super) now_ms: u64,
+    log: Arc<GuestLog>,
+}
+
+impl HostState {
+    pub(super) fn new(limits: Limits, log: Arc<GuestLog>) -> Self {
+        Self { limiter: Limiter::new(limits), now_ms: 0, log }
+    }
+
+    pub(super) fn write_line(&self, level: Level, message: &str) {
+        self.log.write(level, message);
+    }
+}
+
+/// The log of one plugin; shared by all its instances, so that a new instance has no new budget.
+pub(super) struct GuestLog {
+    clock: Clock,
+    state: Mutex<State>,
+}
+
+struct State {
+    label: String,
+    meter: Meter,
+}
+
+impl GuestLog {
+    pub(super) fn new(label: String, clock: Clock) -> Self {
+        Self { clock, state: Mutex::new(State { label, meter: Meter::new() }) }
+    }
+
+    /// Names the plugin in its lines.
+    pub(super) fn set_label(&self, label: &str) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        label.clone_into(&mut state.label);
+    }
+
+    /// Lines that were dropped so far because they came too fast.
+    pub(super) fn dropped(&self) -> u64 {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).meter.dropped
+    }
+
+    fn write(&self, level: Level, message: &str) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(missed) = state.meter.admit(self.clock.now()) else { return };
+        let plugin = state.label.as_str();
+        if missed > 0 {
+            tracing::warn!(
+                plugin,
+                missed,
+                "log lines of the plugin were dropped: more than {LINES_MAX} a second"
+            );
+        }
+        let line = text::one_line(message, LINE_BYTES_MAX);
+        match level {
+            Level::Debug => tracing::debug!(plugin, "{line}"),
+            Level::Info => tracing::info!(plugin, "{line}"),
+            Level::Warn => tracing::warn!(plugin, "{line}"),
+            Level::Error => tracing::error!(plugin, "{line}"),
+        }
+    }
+}
+
+/// Counts lines in windows.
+struct Meter {
+    window_at: Timestamp,
+    lines: u32,
+    dropped: u64,
+    reported: u64,
+}
+
+impl Meter {
+    fn new() -> Self {
+        Self { window_at: Timestamp::default(), lines: 0, dropped: 0, reported: 0 }
+    }
+
+    /// Whether a line may pass; if so, how many were dropped since the last that did.
+    fn admit(&mut self, now: Timestamp) -> Option<u64> {
+        if now.since(self.window_at) >= WINDOW {
+            self.window_at = now;
+            self.lines = 0;
+        }
+        if self.lines >= LINES_MAX {
+            self.dropped = self.dropped.saturating_add(1);
+            return None;
+        }
+        self.lines += 1;
+        let missed = self.dropped - self.reported;
+        self.reported = self.dropped;
+        Some(missed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_beyond_the_rate_are_counted_not_written() {
+        let mut meter = Meter::new();
+        let passed = (0..50).filter(|_| meter.admit(Timestamp(10_000)).is_some()).count();
+        assert_eq!((passed, meter.dropped), (20, 30));
+        assert_eq!(meter.admit(Timestamp(10_999)), None);
+        assert_eq!(meter.admit(Timestamp(11_000)), Some(31));
+        assert_eq!(meter.admit(Timestamp(11_000)), Some(0));
+    }
+}

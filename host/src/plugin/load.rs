@@ -1,0 +1,224 @@
+//! From bytes to a plugin that is ready to judge: shape, world, compile, link, configure.
+//!
+//! Each step has its own error, and none of them touches a plugin that already runs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use wasmtime::component::Component;
+
+use crate::clock::Clock;
+use crate::domain::{Decision, Digest, Observation, PluginFailure};
+
+use super::batch::{self, BatchSize, CallError, Caller, Freshness};
+use super::call::{self, Code, OpenError, Session};
+use super::capability::GuestLog;
+use super::engine::Runtime;
+use super::error::LoadPluginError;
+use super::limits::{Isolation, Limits};
+use super::world::{self, Import};
+use super::{inspect, shape, text, v1};
+
+/// Calls that a reused instance serves: its memory can only grow, and nobody shall come to rely
+/// on its globals.
+const REUSE_CALLS_MAX: u32 = 10_000;
+
+/// A plugin that is compiled, linked and configured. Not shared between threads: a second user
+/// loads a second one.
+pub struct LoadedPlugin {
+    code: Code,
+    isolation: Isolation,
+    digest: Digest,
+    pure: bool,
+    world: Option<String>,
+    clock: Clock,
+    session: Option<Session>,
+    size: BatchSize,
+    stop: Arc<AtomicBool>,
+}
+
+impl Runtime {
+    /// Loads a plugin: checks, compiles, links, and calls `configure` once on a first instance.
+    /// Compiling takes milliseconds for a small component, many seconds for one that carries a
+    /// language runtime.
+    ///
+    /// # Errors
+    /// When the bytes are not a component that fits the contract, or the plugin refuses its
+    /// settings or fails in `configure`.
+    pub fn load(
+        &self,
+        bytes: &[u8],
+        settings_json: &str,
+        limits: Limits,
+        isolation: Isolation,
+    ) -> Result<LoadedPlugin, LoadPluginError> {
+        let shape = shape::examine(bytes)?;
+        if !shape.is_component {
+            return Err(LoadPluginError::CoreModule { embedded: shape.has_component_type });
+        }
+        let imports: Vec<Import> = shape.imports.iter().map(|name| world::judge_import(name)).collect();
+        world::check(&imports, &shape.exports)?;
+        let component = call::guarded("the compiler", || Component::from_binary(&self.engine, bytes))
+            .and_then(|result| result.map_err(|error| text::summary(&error)))
+            .map_err(LoadPluginError::Compile)?;
+        let linked = v1::link(&self.engine, &component)
+            .map_err(|error| LoadPluginError::TypesDiffer(text::summary(&error)))?;
+        let digest = inspect::digest(bytes);
+        let log = Arc::new(GuestLog::new(digest.short(), self.clock));
+        let code =
+            Code { engine: self.engine.clone(), linked, settings: settings_json.to_owned(), limits, log };
+        let now_ms = u64::try_from(self.clock.now().0).unwrap_or(0);
+        let session = code.open(now_ms).map_err(LoadPluginError::from)?;
+        Ok(LoadedPlugin {
+            code,
+            isolation,
+            digest,
+            pure: world::is_pure(&imports),
+            world: world::guess(&imports, &shape.exports),
+            clock: self.clock,
+            session: Some(session),
+            size: BatchSize::new(),
+            stop: Arc::new(AtomicBool::new(false)),
+        })
+    }
+}
+
+impl LoadedPlugin {
+    /// SHA-256 of the component.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Whether equal input always brings an equal answer: it cannot ask for the time.
+    #[must_use]
+    pub fn is_pure(&self) -> bool {
+        self.pure
+    }
+
+    /// The world that it was built for, for example `phasegate:policy/policy@1.0.0`.
+    #[must_use]
+    pub fn world(&self) -> Option<&str> {
+        self.world.as_deref()
+    }
+
+    /// Log lines of the plugin that were dropped so far because they came too fast.
+    #[must_use]
+    pub fn log_lines_dropped(&self) -> u64 {
+        self.code.log.dropped()
+    }
+
+    /// Names the plugin in its log lines; before, they carry the start of its digest.
+    pub fn set_label(&self, label: &str) {
+        self.code.log.set_label(label);
+    }
+
+    /// Judges any number of observations, in calls of at most [`super::BATCH_MAX`]; the results
+    /// have the same length and order. `now_ms` is what the plugin's clock shows. Blocks for as
+    /// long as the guest may run.
+    pub fn evaluate(
+        &mut self,
+        observations: &[Observation],
+        now_ms: u64,
+    ) -> Vec<Result<Decision, PluginFailure>> {
+        let Self { code, isolation, clock, session, size, stop, .. } = self;
+        let mut caller = GuestCaller { code, isolation: *isolation, clock: *clock, session, stop, now_ms };
+        batch::evaluate(&mut caller, size, observations)
+    }
+
+    /// Makes evaluations end early, after the call that is under way, once the flag is set.
+    pub(super) fn stop_with(&mut self, stop: Arc<AtomicBool>) {
+        self.stop = stop;
+    }
+
+    /// Drops the instance, whatever state it is in.
+    pub(super) fn drop_instance(&mut self) {
+        self.session = None;
+    }
+}
+
+impl From<OpenError> for LoadPluginError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Types(message) => Self::TypesDiffer(message),
+            OpenError::Start(failure) => Self::Start(failure),
+            OpenError::Configure(failure) => Self::Configure(failure),
+            OpenError::Refused(said) => Self::SettingsRefused(said),
+        }
+    }
+}
+
+/// Calls the guest for one evaluation.
+struct GuestCaller<'a> {
+    code: &'a Code,
+    isolation: Isolation,
+    clock: Clock,
+    session: &'a mut Option<Session>,
+    stop: &'a AtomicBool,
+    now_ms: u64,
+}
+
+impl GuestCaller<'_> {
+    /// An instance for the next call, and whether it has served others before.
+    fn take_session(&mut self, freshness: Freshness) -> Result<Session, PluginFailure> {
+        let kept = self.session.take().filter(|session| match (self.isolation, freshness) {
+            // The instance that the load has configured may serve one call.
+            (Isolation::PerBatch, _) | (_, Freshness::Required) => session.calls == 0,
+            (Isolation::Reused, Freshness::Any) => session.calls < REUSE_CALLS_MAX,
+        });
+        match kept {
+            Some(session) => Ok(session),
+            None => self.code.open(self.now_ms).map_err(open_failure),
+        }
+    }
+}
+
+impl Caller for GuestCaller<'_> {
+    fn call(
+        &mut self,
+        batch: &[Observation],
+        freshness: Freshness,
+    ) -> Result<Vec<Result<Decision, PluginFailure>>, CallError> {
+        let begun_at = self.clock.now();
+        let lost = |clock: Clock| clock.now().since(begun_at);
+        let mut session = self.take_session(freshness).map_err(|failure| CallError {
+            failure,
+            lost: lost(self.clock),
+            blames_batch: false,
+            was_reused: false,
+        })?;
+        let was_reused = session.calls > 0;
+        match session.evaluate(batch, self.now_ms) {
+            Ok(results) => {
+                if self.isolation == Isolation::Reused {
+                    *self.session = Some(session);
+                }
+                Ok(results)
+            }
+            Err(failure) => {
+                Err(CallError { failure, lost: lost(self.clock), blames_batch: true, was_reused })
+            }
+        }
+    }
+
+    fn timeout(&self) -> Duration {
+        self.code.limits.timeout
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// A failure to make an instance of a plugin that was configured before with the same settings.
+fn open_failure(error: OpenError) -> PluginFailure {
+    match error {
+        OpenError::Start(failure) | OpenError::Configure(failure) => failure,
+        OpenError::Types(said) => PluginFailure::BadOutput(said),
+        OpenError::Refused(said) => {
+            let said = text::cut(&said, 512);
+            PluginFailure::BadOutput(format!("`configure` refused settings that it took before: {said}"))
+        }
+    }
+}

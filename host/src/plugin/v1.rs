@@ -1,0 +1,216 @@
+//! The adapter for version 1 of the contract: generated types to domain types and back.
+//!
+//! The only file that mentions generated types. A later version gets a file of its own that
+//! offers the same few functions.
+
+use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
+use wasmtime::{Engine, Store};
+
+use crate::domain::{self, Claim, PluginFailure};
+
+use super::capability::{HostState, Level};
+use super::output;
+
+mod generated {
+    wasmtime::component::bindgen!({
+        path: "../wit/v1",
+        world: "timed-policy",
+        // Inputs are lent to the guest, not copied first.
+        ownership: Borrowing { duplicate_if_necessary: false },
+    });
+}
+
+use generated::exports::phasegate::policy::evaluator as wit_evaluator;
+use generated::phasegate::policy::types as wit;
+use generated::phasegate::policy::{clock as wit_clock, log as wit_log};
+
+/// Names and values side by side, as the contract has them.
+type Pairs<'a> = Vec<(&'a str, &'a str)>;
+
+/// A component whose imports are linked and whose exports are found.
+pub(super) struct Linked {
+    pre: InstancePre<HostState>,
+    indices: generated::TimedPolicyIndices,
+}
+
+/// One live instance.
+pub(super) struct Guest(generated::TimedPolicy);
+
+/// Why there is no instance.
+pub(super) enum StartError {
+    /// The exports have other types than the contract.
+    Types(wasmtime::Error),
+    /// It trapped or broke a limit.
+    Failed(wasmtime::Error),
+}
+
+/// Links the host's interfaces.
+///
+/// # Errors
+/// When imports or exports have other types than the contract.
+pub(super) fn link(engine: &Engine, component: &Component) -> wasmtime::Result<Linked> {
+    let mut linker = Linker::<HostState>::new(engine);
+    generated::TimedPolicy::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    let pre = linker.instantiate_pre(component)?;
+    let indices = generated::TimedPolicyIndices::new(&pre)?;
+    Ok(Linked { pre, indices })
+}
+
+impl Linked {
+    pub(super) fn start(&self, store: &mut Store<HostState>) -> Result<Guest, StartError> {
+        let instance = self.pre.instantiate(&mut *store).map_err(StartError::Failed)?;
+        self.indices.load(&mut *store, &instance).map(Guest).map_err(StartError::Types)
+    }
+}
+
+impl Guest {
+    fn evaluator(&self) -> &wit_evaluator::Guest {
+        self.0.phasegate_policy_evaluator()
+    }
+
+    pub(super) fn configure(
+        &self,
+        store: &mut Store<HostState>,
+        settings: &str,
+    ) -> wasmtime::Result<Result<(), String>> {
+        self.evaluator().call_configure(store, settings)
+    }
+
+    /// Judges a batch; the number of results is not checked yet.
+    pub(super) fn evaluate(
+        &self,
+        store: &mut Store<HostState>,
+        batch: &[domain::Observation],
+    ) -> wasmtime::Result<Vec<Result<domain::Decision, PluginFailure>>> {
+        let lists: Vec<Lists<'_>> = batch.iter().map(Lists::of).collect();
+        let answers: Vec<Vec<wit::Answer<'_>>> =
+            batch.iter().zip(&lists).map(|(seen, lists)| answers(seen, lists)).collect();
+        let observations: Vec<wit::Observation<'_>> = batch
+            .iter()
+            .zip(&lists)
+            .zip(&answers)
+            .map(|((seen, lists), answers)| observation(seen, lists, answers))
+            .collect();
+        let results = self.evaluator().call_evaluate(store, &observations)?;
+        Ok(results.into_iter().map(|result| result.map_or_else(|f| Err(failure(&f)), decision)).collect())
+    }
+}
+
+impl wit::Host for HostState {}
+
+impl wit_clock::Host for HostState {
+    fn now_ms(&mut self) -> u64 {
+        self.now_ms
+    }
+}
+
+impl wit_log::Host for HostState {
+    fn write(&mut self, level: wit_log::Level, message: String) {
+        let level = match level {
+            wit_log::Level::Debug => Level::Debug,
+            wit_log::Level::Info => Level::Info,
+            wit_log::Level::Warn => Level::Warn,
+            wit_log::Level::Error => Level::Error,
+        };
+        self.write_line(level, &message);
+    }
+}
+
+/// The lists of one observation in the form that the guest is lent.
+struct Lists<'a> {
+    labels: Pairs<'a>,
+    attributes: Pairs<'a>,
+    /// One for each answer.
+    headers: Vec<Pairs<'a>>,
+}
+
+impl<'a> Lists<'a> {
+    fn of(seen: &'a domain::Observation) -> Self {
+        let pairs = |list: &'a [(String, String)]| -> Pairs<'a> {
+            list.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+        };
+        let labels = seen.instance.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        Self {
+            labels: labels.collect(),
+            attributes: pairs(&seen.attributes),
+            headers: seen
+                .answers
+                .iter()
+                .map(|answer| answer.outcome.as_ref().map_or_else(|_| Pairs::new(), |r| pairs(&r.headers)))
+                .collect(),
+        }
+    }
+}
+
+fn answers<'a>(seen: &'a domain::Observation, lists: &'a Lists<'a>) -> Vec<wit::Answer<'a>> {
+    let answer = |(answer, headers): (&'a domain::Answer, &'a Pairs<'a>)| wit::Answer {
+        source: &answer.source,
+        outcome: match &answer.outcome {
+            Ok(response) => Ok(wit::Response { status: response.status, headers, body: &response.body }),
+            Err(failure) => Err(probe_failure(failure)),
+        },
+    };
+    seen.answers.iter().zip(&lists.headers).map(answer).collect()
+}
+
+fn probe_failure(failure: &domain::ProbeFailure) -> wit::ProbeFailure<'_> {
+    match failure {
+        domain::ProbeFailure::Timeout => wit::ProbeFailure::Timeout,
+        domain::ProbeFailure::Unreachable(why) => wit::ProbeFailure::Unreachable(why),
+        domain::ProbeFailure::Tls(why) => wit::ProbeFailure::Tls(why),
+        domain::ProbeFailure::InvalidResponse(why) => wit::ProbeFailure::InvalidResponse(why),
+        domain::ProbeFailure::BodyTooLarge(cap) => wit::ProbeFailure::BodyTooLarge(*cap),
+    }
+}
+
+fn observation<'a>(
+    seen: &'a domain::Observation,
+    lists: &'a Lists<'a>,
+    answers: &'a [wit::Answer<'a>],
+) -> wit::Observation<'a> {
+    let domain::Observation { instance, answers: _, memory, attributes: _ } = seen;
+    wit::Observation {
+        instance: wit::Instance {
+            id: instance.id.as_str(),
+            scale_set: instance.scale_set.as_str(),
+            region: instance.region.as_deref(),
+            zone: instance.zone.as_deref(),
+            fault_domain: instance.fault_domain,
+            update_domain: instance.update_domain,
+            version: instance.version.as_ref().map(domain::Version::as_str),
+            desired_version: instance.desired_version.as_ref().map(domain::Version::as_str),
+            labels: &lists.labels,
+        },
+        answers,
+        memory: memory.as_deref(),
+        attributes: &lists.attributes,
+    }
+}
+
+fn decision(said: wit::Decision) -> Result<domain::Decision, PluginFailure> {
+    let wit::Decision { health, phase, participation, reason, memory, attributes } = said;
+    Ok(domain::Decision {
+        claim: match health {
+            wit::Health::Healthy => Claim::Healthy,
+            wit::Health::Unhealthy => Claim::Unhealthy,
+            wit::Health::Unknown => Claim::Unknown,
+        },
+        phase: output::phase(phase)?,
+        participation: match participation {
+            wit::Participation::Proceed => domain::Participation::Proceed,
+            wit::Participation::Skip => domain::Participation::Skip,
+            wit::Participation::Defer => domain::Participation::Defer,
+        },
+        reason: reason.map(|reason| output::reason(&reason.code, &reason.detail)),
+        memory: output::memory(memory)?,
+        attributes: output::attributes(attributes)?,
+    })
+}
+
+fn failure(said: &wit::Failure) -> PluginFailure {
+    match said {
+        wit::Failure::Unreadable(why) => output::refused("unreadable", why),
+        wit::Failure::Unsupported(why) => output::refused("unsupported", why),
+        wit::Failure::Internal(why) => output::refused("internal", why),
+    }
+}
