@@ -154,7 +154,9 @@ pub fn problems(config: &Config) -> Problems {
         if let Err(error) = registry::check(plugin, &runtime) {
             // A file that is not there is among the problems already, with its line.
             if !unreadable(&error) {
-                problems.list.push(problem(&format!("plugins.{}.component", plugin.name), error.to_string()));
+                let why = std::error::Error::source(&error).map_or_else(String::new, |why| format!(": it {why}"));
+                let key = format!("plugins.{}.component", plugin.name);
+                problems.list.push(problem(&key, format!("{error}{why}")));
             }
         }
     }
@@ -177,7 +179,7 @@ fn sets(config: &Config, notes: &mpsc::Sender<DriverNote>) -> anyhow::Result<Vec
     for set in &config.scale_sets {
         let driver: Arc<dyn Driver> = match &set.driver {
             DriverConfig::Process(process) => {
-                Arc::new(process_driver(process, &config.server.data_dir, notes.clone())?)
+                Arc::new(process_driver(process, &config.server.data_dir.join("logs").join(set.name.as_str()), notes.clone())?)
             }
         };
         let ScaleSet { name, plugin, health, policy, gate, model, instances, driver: _ } = set.clone();
@@ -189,7 +191,7 @@ fn sets(config: &Config, notes: &mpsc::Sender<DriverNote>) -> anyhow::Result<Vec
 
 fn process_driver(
     process: &ProcessConfig,
-    data_dir: &Path,
+    log_dir: &Path,
     notes: mpsc::Sender<DriverNote>,
 ) -> anyhow::Result<ProcessDriver> {
     let stop_timeout: Duration = process.stop_timeout;
@@ -199,7 +201,7 @@ fn process_driver(
             render(&process, set, instance, version)
         }),
         search_path: std::env::var_os("PATH").unwrap_or_default(),
-        log_dir: data_dir.join("logs"),
+        log_dir: log_dir.to_owned(),
         stop_timeout,
         guard: Some(GuardCommand::of_this_program(stop_timeout)?),
     };

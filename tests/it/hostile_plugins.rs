@@ -22,7 +22,7 @@ fn server() -> u16 {
 
 #[test]
 fn a_failing_plugin_holds_its_instances_and_no_others() {
-    let hostile = ["loop-evaluate", "memory-bomb", "trap-evaluate", "wrong-count", "memory-huge", "huge-phase"];
+    let hostile = ["loop-evaluate", "memory-bomb", "trap-evaluate", "wrong-count", "huge-memory", "huge-phase"];
     let site = Site::new();
     let mut toml = String::new();
     let api = fleet::free_ports(1)[0];

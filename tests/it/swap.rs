@@ -85,8 +85,9 @@ fn what_does_not_load_leaves_the_old_one_in_place() {
     // The same by file: said in the log and in the list.
     site.write("db.wasm", "garbage");
     let error = wait_for("the refusal in the list", || {
-        site.json(&["plugin", "list"])["plugins"][0]["lastError"].as_str().map(str::to_owned)
-            .filter(|error| error.contains("db.wasm"))
+        let plugins = site.json(&["plugin", "list"])["plugins"].as_array().unwrap().clone();
+        let db = plugins.into_iter().find(|plugin| plugin["name"] == "db").unwrap();
+        db["lastError"].as_str().map(str::to_owned).filter(|error| error.contains("db.wasm"))
     });
     assert!(error.contains("stays active"), "{error}");
     assert_eq!(generation(&site), 1);

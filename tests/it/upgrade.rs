@@ -126,7 +126,7 @@ fn a_process_that_dies_is_restarted_and_said_so() {
     let pid = rustix::process::Pid::from_raw(victim).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     wait_for("word of it", || site.log().contains("signal 9").then_some(()));
-    wait_for("a new process", || site.log().contains("restarted").then_some(()));
+    wait_for("a new process", || site.log().contains("runs version v1 again").then_some(()));
     site.wait_until_healthy();
     host.stop();
 }

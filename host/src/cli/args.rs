@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::demo::database::DatabaseArgs;
+
 /// Rolls an upgrade through a fleet in the order that the application says is safe.
 #[derive(Debug, Parser)]
-#[command(name = "phasegate", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "phasegate", version, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 done, 1 the answer is no, 2 could not run.")]
 pub struct Cli {
     /// What to do.
@@ -34,7 +36,7 @@ pub enum Command {
     Guard(GuardArgs),
     #[command(name = "__demo-database", hide = true)]
     /// One member of the demo's database
-    DemoDatabase(DemoDatabaseArgs),
+    DemoDatabase(DatabaseArgs),
 }
 
 /// Options of `demo`.
@@ -195,27 +197,4 @@ pub struct GuardArgs {
     /// Milliseconds between the gentle and the forceful end
     #[arg(long)]
     pub stop_timeout_ms: u64,
-}
-
-/// Options of the hidden demo database.
-#[derive(Debug, Args)]
-pub struct DemoDatabaseArgs {
-    /// Its id
-    #[arg(long)]
-    pub id: String,
-    /// Port on 127.0.0.1
-    #[arg(long)]
-    pub port: u16,
-    /// Version that it claims
-    #[arg(long)]
-    pub version: String,
-    /// `leader` or `replica`
-    #[arg(long)]
-    pub role: String,
-    /// Whether a backup is running
-    #[arg(long, default_value_t = false, action = clap::ArgAction::Set)]
-    pub backup: bool,
-    /// Milliseconds before it listens
-    #[arg(long, default_value_t = 0)]
-    pub startup_ms: u64,
 }

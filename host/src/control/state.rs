@@ -82,6 +82,10 @@ impl InstanceState {
             return None;
         }
         let before = self.fold.health();
+        if self.fold.observed().is_none() {
+            // Grace counts from the first probe of this life, which is spread over the interval.
+            self.fold = HealthFold::new(self.fold.settings(), decided.started_at);
+        }
         let claim = decided.outcome.result.as_ref().map_or(Claim::Unknown, |decision| decision.claim);
         let after = self.fold.observe(claim, decided.finished_at);
         if let Ok(decision) = &decided.outcome.result

@@ -60,8 +60,8 @@ pub struct DatabaseArgs {
     /// Part in the database.
     #[arg(long, value_enum)]
     pub role: Role,
-    /// Say that a backup is running.
-    #[arg(long)]
+    /// Say that a backup is running; a value and not a flag, so that it fits an argv template.
+    #[arg(long, default_value_t = false, action = clap::ArgAction::Set)]
     pub backup: bool,
     /// Milliseconds before it listens.
     #[arg(long, default_value_t = 0)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use super::database::free_ports;
+use super::ports::free_ports;
 use crate::config::{self, Config};
 use crate::plugin::builtin;
 

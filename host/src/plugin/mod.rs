@@ -9,6 +9,7 @@
 //! on the async reactor. It gives a guest no files, sockets, environment or randomness.
 
 mod batch;
+pub mod builtin;
 mod call;
 mod capability;
 mod componentize;
@@ -18,6 +19,7 @@ mod inspect;
 mod limits;
 mod load;
 mod output;
+pub mod registry;
 mod shape;
 mod text;
 mod v1;

@@ -19,7 +19,8 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<Exit> {
         output::talk(&format!("{}: ok\n", args.config.display()));
         return Ok(Exit::Done);
     }
-    output::data(&problems.to_string())?;
-    output::talk(&format!("{} problems\n", problems.list.len()));
+    output::data(&format!("{problems}\n"))?;
+    let count = problems.list.len();
+    output::talk(&format!("{count} problem{}\n", if count == 1 { "" } else { "s" }));
     Ok(Exit::No)
 }

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use crate::cli::args::{DemoDatabaseArgs, GuardArgs};
+use crate::cli::args::GuardArgs;
 use crate::cli::exit::Exit;
-use crate::demo::database;
+use crate::demo::database::{self, DatabaseArgs};
 use crate::drivers::process::guard;
 
 /// Waits for the host to end, then ends what it left.
@@ -13,7 +13,7 @@ use crate::drivers::process::guard;
 /// # Errors
 /// When standard input cannot be read.
 pub fn guard(args: &GuardArgs) -> anyhow::Result<Exit> {
-    guard::run(std::io::stdin().lock(), Duration::from_millis(args.stop_timeout_ms))?;
+    guard::run(std::io::stdin(), Duration::from_millis(args.stop_timeout_ms))?;
     Ok(Exit::Done)
 }
 
@@ -21,7 +21,7 @@ pub fn guard(args: &GuardArgs) -> anyhow::Result<Exit> {
 ///
 /// # Errors
 /// When its port is taken.
-pub fn demo_database(args: DemoDatabaseArgs) -> anyhow::Result<Exit> {
-    database::run(&args)?;
+pub fn demo_database(args: DatabaseArgs) -> anyhow::Result<Exit> {
+    database::run(args)?;
     Ok(Exit::Done)
 }

@@ -40,7 +40,7 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<Exit> {
 }
 
 fn refuse(problems: &config::Problems) -> Exit {
-    output::talk(&problems.to_string());
+    output::talk(&format!("{problems}\n"));
     output::talk("error: the configuration has problems; nothing was started\n");
     Exit::CouldNotRun
 }
