@@ -56,9 +56,9 @@ impl Host {
     pub async fn start(config: &Config, options: HostOptions) -> anyhow::Result<Self> {
         let clock = Clock::start();
         let listen = config.server.listen;
-        let listener = tokio::net::TcpListener::bind(listen)
-            .await
-            .with_context(|| format!("cannot listen on {listen}; is another phasegate running? choose another server.listen"))?;
+        let listener = tokio::net::TcpListener::bind(listen).await.with_context(|| {
+            format!("cannot listen on {listen}; is another phasegate running? choose another server.listen")
+        })?;
         let address = listener.local_addr()?;
         let (mut store, stored) = SqliteStore::open(&config.server.data_dir)?;
         let (control, events) = ControlHandle::new();
@@ -66,7 +66,11 @@ impl Host {
         let parts = RegistryParts {
             runtime,
             data_dir: config.server.data_dir.clone(),
-            by_scale_set: config.scale_sets.iter().map(|set| (set.name.clone(), set.plugin.clone())).collect(),
+            by_scale_set: config
+                .scale_sets
+                .iter()
+                .map(|set| (set.name.clone(), set.plugin.clone()))
+                .collect(),
             control: control.clone(),
             clock,
         };
@@ -88,8 +92,9 @@ impl Host {
             handle: control.clone(),
             runtime: tokio::runtime::Handle::current(),
         };
-        let loop_thread =
-            std::thread::Builder::new().name("control".to_owned()).spawn(move || control::run(parts, events))?;
+        let loop_thread = std::thread::Builder::new()
+            .name("control".to_owned())
+            .spawn(move || control::run(parts, events))?;
         let (stop, stopped) = watch::channel(false);
         let api = Arc::new(Api {
             control: control.clone(),
@@ -150,11 +155,13 @@ pub fn problems(config: &Config) -> Problems {
         }
     };
     for plugin in &config.plugins {
-        let unreadable = |error: &registry::RegistryError| matches!(error, registry::RegistryError::Unreadable { .. });
+        let unreadable =
+            |error: &registry::RegistryError| matches!(error, registry::RegistryError::Unreadable { .. });
         if let Err(error) = registry::check(plugin, &runtime) {
             // A file that is not there is among the problems already, with its line.
             if !unreadable(&error) {
-                let why = std::error::Error::source(&error).map_or_else(String::new, |why| format!(": it {why}"));
+                let why =
+                    std::error::Error::source(&error).map_or_else(String::new, |why| format!(": it {why}"));
                 let key = format!("plugins.{}.component", plugin.name);
                 problems.list.push(problem(&key, format!("{error}{why}")));
             }
@@ -178,9 +185,11 @@ fn sets(config: &Config, notes: &mpsc::Sender<DriverNote>) -> anyhow::Result<Vec
     let mut sets = Vec::new();
     for set in &config.scale_sets {
         let driver: Arc<dyn Driver> = match &set.driver {
-            DriverConfig::Process(process) => {
-                Arc::new(process_driver(process, &config.server.data_dir.join("logs").join(set.name.as_str()), notes.clone())?)
-            }
+            DriverConfig::Process(process) => Arc::new(process_driver(
+                process,
+                &config.server.data_dir.join("logs").join(set.name.as_str()),
+                notes.clone(),
+            )?),
         };
         let ScaleSet { name, plugin, health, policy, gate, model, instances, driver: _ } = set.clone();
         let spec = ScaleSet { name, plugin, health, policy, gate, model, instances, driver: () };

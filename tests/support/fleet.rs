@@ -27,7 +27,7 @@ pub struct Fleet {
 }
 
 pub fn free_ports(count: usize) -> Vec<u16> {
-    phasegate::demo::database::free_ports(count).unwrap()
+    phasegate::demo::ports::free_ports(count).unwrap()
 }
 
 pub fn replicated_db() -> String {

@@ -94,6 +94,12 @@ impl Diagnostic {
             Self::SkipInvalid(_) => "skip-invalid",
         }
     }
+
+    /// Whether it was written in another form than Azure's and understood all the same.
+    #[must_use]
+    pub fn is_form_only(&self) -> bool {
+        matches!(self, Self::MetricsObjectCoerced | Self::PhaseCoerced(_) | Self::SkipCoerced)
+    }
 }
 
 impl fmt::Display for Diagnostic {

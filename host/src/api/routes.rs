@@ -76,7 +76,8 @@ pub async fn respond(api: &Api, request: Request<Incoming>) -> Response<Full<Byt
     match route(api, request).await {
         Ok(response) => response,
         Err(refusal) => {
-            let error = wire::Error { code: refusal.code.to_owned(), message: refusal.message, details: Vec::new() };
+            let error =
+                wire::Error { code: refusal.code.to_owned(), message: refusal.message, details: Vec::new() };
             let mut response = json(refusal.status, &wire::ErrorBody { error });
             if refusal.status == StatusCode::UNAUTHORIZED {
                 response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -183,7 +184,8 @@ async fn start_request(request: Request<Incoming>) -> Result<Option<Version>, Re
 }
 
 async fn swap(api: &Api, name: &str, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Refusal> {
-    let name = PluginName::parse(name).map_err(|error| Refusal::invalid(format!("plugin name {name:?} {error}")))?;
+    let name =
+        PluginName::parse(name).map_err(|error| Refusal::invalid(format!("plugin name {name:?} {error}")))?;
     let bytes = body(request, COMPONENT_MAX).await?;
     let swapped = api.plugins.swap(&name, bytes.to_vec()).await?;
     Ok(ok(&swapped))

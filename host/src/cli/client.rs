@@ -75,14 +75,16 @@ impl Client {
         body: Bytes,
         content_type: &'static str,
     ) -> anyhow::Result<T> {
-        let exchange = async { tokio::time::timeout(TIMEOUT, self.exchange(method, path, body, content_type)).await };
+        let exchange =
+            async { tokio::time::timeout(TIMEOUT, self.exchange(method, path, body, content_type)).await };
         let (status, body) = self
             .runtime
             .block_on(exchange)
             .with_context(|| format!("no answer from {} within {} s", self.address, TIMEOUT.as_secs()))??;
         if status.is_success() {
-            return serde_json::from_slice(&body)
-                .with_context(|| format!("{} answered with something else than Phasegate's JSON", self.address));
+            return serde_json::from_slice(&body).with_context(|| {
+                format!("{} answered with something else than Phasegate's JSON", self.address)
+            });
         }
         let Ok(wire::ErrorBody { error }) = serde_json::from_slice(&body) else {
             bail!("{} answered {status} without Phasegate's JSON; is it a phasegate?", self.address);
@@ -101,7 +103,10 @@ impl Client {
         content_type: &'static str,
     ) -> anyhow::Result<(StatusCode, Bytes)> {
         let unreachable = || {
-            format!("cannot reach a phasegate at {}; start one with `phasegate run`, or name it with --server", self.address)
+            format!(
+                "cannot reach a phasegate at {}; start one with `phasegate run`, or name it with --server",
+                self.address
+            )
         };
         let stream = TcpStream::connect((self.address.host.as_str(), self.address.port))
             .await

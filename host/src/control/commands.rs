@@ -21,8 +21,9 @@ impl Control {
             Command::Cancel(name, reply) => answer(reply, self.cancel(&name)),
             Command::RecordPlugin(name, stored, reply) => {
                 let recorded = self.store.commit(&[Write::Plugin(name, stored)]);
-                let unavailable =
-                    |error: crate::store::StoreError| CommandError::new(CommandErrorKind::Unavailable, error.to_string());
+                let unavailable = |error: crate::store::StoreError| {
+                    CommandError::new(CommandErrorKind::Unavailable, error.to_string())
+                };
                 answer(reply, recorded.map_err(unavailable));
             }
         }
@@ -31,7 +32,8 @@ impl Control {
     fn set(&self, name: &ScaleSetName) -> Result<&SetState, CommandError> {
         self.sets.get(name).ok_or_else(|| {
             let known: Vec<&str> = self.sets.keys().map(ScaleSetName::as_str).collect();
-            let message = format!("there is no scale set `{name}`; the configuration has: {}", known.join(", "));
+            let message =
+                format!("there is no scale set `{name}`; the configuration has: {}", known.join(", "));
             CommandError::new(CommandErrorKind::NotFound, message)
         })
     }
@@ -47,7 +49,11 @@ impl Control {
         Ok(report::plan(&plan_now(set, &to, self.clock.now())))
     }
 
-    fn start(&mut self, name: &ScaleSetName, to: Option<Version>) -> Result<wire::StatusDetail, CommandError> {
+    fn start(
+        &mut self,
+        name: &ScaleSetName,
+        to: Option<Version>,
+    ) -> Result<wire::StatusDetail, CommandError> {
         let now = self.clock.now();
         let set = self.set(name)?;
         if let Some(running) = set.upgrade.as_ref().filter(|upgrade| upgrade.is_active()) {
@@ -58,7 +64,10 @@ impl Control {
             return Err(CommandError::new(CommandErrorKind::Conflict, message));
         }
         if let Some((_, trouble)) = &self.store_trouble {
-            return Err(CommandError::new(CommandErrorKind::Unavailable, format!("nothing can be recorded: {trouble}")));
+            return Err(CommandError::new(
+                CommandErrorKind::Unavailable,
+                format!("nothing can be recorded: {trouble}"),
+            ));
         }
         let to = to.unwrap_or_else(|| set.model.clone());
         let id = UpgradeId::parse(&format!("{name}-{}", now.0))
@@ -101,7 +110,9 @@ impl Control {
     fn status(&self, name: &ScaleSetName) -> Result<wire::StatusDetail, CommandError> {
         let set = self.set(name)?;
         let upgrade = set.upgrade.as_ref().ok_or_else(|| {
-            let message = format!("scale set `{name}` has had no upgrade yet; begin with `phasegate upgrade start {name}`");
+            let message = format!(
+                "scale set `{name}` has had no upgrade yet; begin with `phasegate upgrade start {name}`"
+            );
             CommandError::new(CommandErrorKind::NotFound, message)
         })?;
         let trouble = self.store_trouble.as_ref().map(|(_, text)| text.as_str());
@@ -112,7 +123,10 @@ impl Control {
         let set = self.set(name)?;
         let Some(upgrade) = set.upgrade.as_ref().filter(|upgrade| upgrade.is_active()) else {
             // Azure's words for the same refusal.
-            return Err(CommandError::new(CommandErrorKind::Conflict, "There is no ongoing Rolling Upgrade to cancel."));
+            return Err(CommandError::new(
+                CommandErrorKind::Conflict,
+                "There is no ongoing Rolling Upgrade to cancel.",
+            ));
         };
         self.writes.push(Write::Audit(AuditEntry {
             at: self.clock.now(),

@@ -73,7 +73,8 @@ pub(super) fn plan(plan: &Plan) -> wire::Plan {
 }
 
 fn holds(holds: &[Hold]) -> Vec<wire::Hold> {
-    let hold = |hold: &Hold| wire::Hold { instance: hold.instance.to_string(), reason: hold.reason.to_string() };
+    let hold =
+        |hold: &Hold| wire::Hold { instance: hold.instance.to_string(), reason: hold.reason.to_string() };
     holds.iter().map(hold).collect()
 }
 
@@ -168,7 +169,13 @@ fn some_of(ids: &[&str]) -> String {
     }
 }
 
-fn audit(upgrade: &Upgrade, instance: Option<&InstanceId>, kind: &'static str, text: String, now: Timestamp) -> Write {
+fn audit(
+    upgrade: &Upgrade,
+    instance: Option<&InstanceId>,
+    kind: &'static str,
+    text: String,
+    now: Timestamp,
+) -> Write {
     Write::Audit(AuditEntry {
         at: now,
         scale_set: upgrade.scale_set.clone(),
@@ -180,7 +187,12 @@ fn audit(upgrade: &Upgrade, instance: Option<&InstanceId>, kind: &'static str, t
 }
 
 /// The line for a change of one member.
-pub(super) fn member_audit(upgrade: &Upgrade, id: &InstanceId, member: &Member, now: Timestamp) -> Option<Write> {
+pub(super) fn member_audit(
+    upgrade: &Upgrade,
+    id: &InstanceId,
+    member: &Member,
+    now: Timestamp,
+) -> Option<Write> {
     let (kind, text) = match &member.state {
         MemberState::Pending => return None,
         MemberState::Applying { .. } => {
@@ -206,7 +218,8 @@ pub(super) fn head_audit(upgrade: &Upgrade, before: &[BatchState], now: Timestam
     for (index, batch) in upgrade.batches.iter().enumerate() {
         let was = before.get(index).copied().unwrap_or(BatchState::Pending);
         if was != batch.state {
-            let members: Vec<&str> = upgrade.batch_members(index).into_iter().map(InstanceId::as_str).collect();
+            let members: Vec<&str> =
+                upgrade.batch_members(index).into_iter().map(InstanceId::as_str).collect();
             let text = format!("batch {} [{}] is {}", index + 1, members.join(","), batch.state.name());
             lines.push(audit(upgrade, None, "batch", text, now));
         }

@@ -213,11 +213,8 @@ impl Control {
             self.writes.push(Write::Upgrade(Box::new(upgrade.clone())));
         }
         set.upgrade = Some(upgrade);
-        self.effects.extend(actions.into_iter().map(|Action::Apply { instance, version, operation }| Effect {
-            scale_set: name.clone(),
-            instance,
-            version,
-            operation,
+        self.effects.extend(actions.into_iter().map(|Action::Apply { instance, version, operation }| {
+            Effect { scale_set: name.clone(), instance, version, operation }
         }));
     }
 

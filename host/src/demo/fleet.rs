@@ -81,7 +81,8 @@ pub fn prepare(workplace: &Workplace) -> anyhow::Result<Config> {
 
 fn configuration(program: &Path, api_port: u16, ports: &[u16]) -> String {
     // A JSON string is a TOML basic string for every path that is UTF-8.
-    let program = serde_json::Value::from(program.display().to_string().replace('{', "{{").replace('}', "}}"));
+    let program =
+        serde_json::Value::from(program.display().to_string().replace('{', "{{").replace('}', "}}"));
     let mut text = format!(
         r#"[server]
 listen = "127.0.0.1:{api_port}"

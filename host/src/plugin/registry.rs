@@ -140,7 +140,9 @@ impl PluginRegistry {
     /// All plugins as the API shows them.
     #[must_use]
     pub fn list(&self) -> wire::Plugins {
-        wire::Plugins { plugins: self.entries.iter().map(|(name, entry)| entry.active().wire(name)).collect() }
+        wire::Plugins {
+            plugins: self.entries.iter().map(|(name, entry)| entry.active().wire(name)).collect(),
+        }
     }
 
     /// Replaces the component of a plugin by uploaded bytes, and keeps them for a restart.
@@ -159,7 +161,12 @@ impl PluginRegistry {
     }
 
     /// Loads, records, takes over. Whatever fails is shown in the list too.
-    async fn replace(&self, name: &PluginName, entry: &Entry, candidate: Candidate) -> Result<(), CommandError> {
+    async fn replace(
+        &self,
+        name: &PluginName,
+        entry: &Entry,
+        candidate: Candidate,
+    ) -> Result<(), CommandError> {
         let _one_at_a_time = entry.swapping.lock().await;
         let before = entry.active();
         if inspect::digest(&candidate.bytes) == before.digest {
@@ -203,7 +210,8 @@ impl PluginRegistry {
             let loaded = runtime.load(&bytes, &settings, limits, isolation);
             (bytes, loaded)
         });
-        let (bytes, loaded) = loading.await.map_err(|error| refused(format!("could not be loaded: {error}")))?;
+        let (bytes, loaded) =
+            loading.await.map_err(|error| refused(format!("could not be loaded: {error}")))?;
         let plugin = loaded.map_err(|error| refused(error.to_string()))?;
         let from_file = source != "upload";
         if !from_file {
@@ -215,9 +223,11 @@ impl PluginRegistry {
         next.configured =
             if from_file { configured(plugin.digest(), &entry.config.settings) } else { before.configured };
         let stored = next.stored();
-        self.parts.control.ask(|reply| Command::RecordPlugin(name.clone(), stored, reply)).await.map_err(
-            |error| CommandError::new(error.kind, format!("plugin `{name}`: {error}; {kept}")),
-        )?;
+        self.parts
+            .control
+            .ask(|reply| Command::RecordPlugin(name.clone(), stored, reply))
+            .await
+            .map_err(|error| CommandError::new(error.kind, format!("plugin `{name}`: {error}; {kept}")))?;
         entry.worker.swap(plugin, next.generation);
         entry.change(|active| *active = next);
         Ok(())
@@ -318,7 +328,11 @@ fn first_load(
     })
 }
 
-fn load(config: &PluginConfig, candidate: &Candidate, runtime: &Runtime) -> Result<LoadedPlugin, RegistryError> {
+fn load(
+    config: &PluginConfig,
+    candidate: &Candidate,
+    runtime: &Runtime,
+) -> Result<LoadedPlugin, RegistryError> {
     runtime.load(&candidate.bytes, &config.settings, limits(config), isolation(config)).map_err(|source| {
         RegistryError::Load {
             name: config.name.clone(),

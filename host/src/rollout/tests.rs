@@ -111,7 +111,14 @@ fn world(fleet: Fleet, policy: RollingUpgradePolicy, gate: HealthGate) -> World 
         prepare_max: Duration::from_secs(30),
     };
     let now = Timestamp(1_000_000);
-    World { upgrade: Upgrade::new(start, now), fleet, now, applied: Vec::new(), wake_at: None, pending: Vec::new() }
+    World {
+        upgrade: Upgrade::new(start, now),
+        fleet,
+        now,
+        applied: Vec::new(),
+        wake_at: None,
+        pending: Vec::new(),
+    }
 }
 
 impl World {
@@ -374,7 +381,11 @@ fn a_restart_asks_again_with_the_same_operation_and_watches_anew() {
     world.look();
     let first = world.pending.remove(0);
     let Action::Apply { instance, operation, .. } = first.clone();
-    world.event(&Event::EffectDone { operation: operation.clone(), instance: instance.clone(), result: Ok(()) });
+    world.event(&Event::EffectDone {
+        operation: operation.clone(),
+        instance: instance.clone(),
+        result: Ok(()),
+    });
     let second = world.pending.remove(0);
     // The host was away for longer than the deadline; only a watched instance can fail it.
     world.now = world.now + Duration::from_secs(3600);

@@ -6,7 +6,9 @@
 //! Deliberately no memory and no debounce: custom metrics mirror the latest probe only, and the
 //! host turns a sequence of claims into the committed health.
 
-use phasegate_sdk::azure::{self, InvalidSkip, MetricsStatus, ObjectMetrics, Options, Reading, Skip, State};
+use phasegate_sdk::azure::{
+    self, Diagnostic, InvalidSkip, MetricsStatus, ObjectMetrics, Options, Reading, Skip, State,
+};
 use phasegate_sdk::{Decision, Failure, Observation, Policy};
 
 /// The contract's bound on the value of an attribute, in bytes.
@@ -96,12 +98,18 @@ fn judge(reading: Reading) -> Decision {
         (Some(metrics), None) if metrics.status == MetricsStatus::Error => {
             why.add("invalid-metrics", "no phase, customMetrics is not usable");
         }
-        (Some(_), None) => why.add("no-phase", "no phase in customMetrics"),
+        (Some(_), None) if why.code.is_empty() => why.add("no-phase", "no phase in customMetrics"),
         (None, None) if why.code.is_empty() => why.add("no-phase", "no customMetrics"),
-        (None, None) => {}
+        (Some(_) | None, None) => {}
     }
-    for diagnostic in &diagnostics {
+    // What was understood all the same would only hide the reason; it goes into an attribute.
+    let (form, content): (Vec<&Diagnostic>, Vec<_>) = diagnostics.iter().partition(|odd| odd.is_form_only());
+    for diagnostic in content {
         why.add("", &diagnostic.to_string());
+    }
+    if !form.is_empty() {
+        let codes: Vec<&str> = form.into_iter().map(Diagnostic::code).collect();
+        decision = decision.attribute("diagnostics", codes.join(","));
     }
     if let Some(metrics) = metrics {
         decision = publish(decision, metrics, &mut why);
@@ -158,7 +166,7 @@ mod tests {
         );
         let decision = judge(azure::read(body.as_bytes(), &Options::default()));
         assert_eq!(decision.participation, phasegate_sdk::Participation::Skip);
-        let [(_, raw), (_, status)] = decision.attributes.as_slice() else { panic!("{decision:?}") };
+        let [(_, _), (_, raw), (_, status)] = decision.attributes.as_slice() else { panic!("{decision:?}") };
         assert_eq!((raw.len(), status.as_str()), (ATTRIBUTE_MAX, "error"));
         assert!(decision.reason.unwrap().detail.ends_with("(limit 16384), shown cut"));
     }

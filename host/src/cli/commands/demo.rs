@@ -101,7 +101,8 @@ async fn show(host: &Host, args: &DemoArgs) -> anyhow::Result<Exit> {
     loop {
         let fleet = control.ask(Command::Fleet).await?;
         screen.show(&fleet, None);
-        if fleet.scale_sets.iter().flat_map(|set| &set.instances).all(|instance| instance.health == "Healthy") {
+        if fleet.scale_sets.iter().flat_map(|set| &set.instances).all(|instance| instance.health == "Healthy")
+        {
             break;
         }
         if clock.now() > clock.started_at() + READY_WITHIN {
@@ -127,7 +128,11 @@ async fn show(host: &Host, args: &DemoArgs) -> anyhow::Result<Exit> {
     Ok(if status.status.state == "Completed" { Exit::Done } else { Exit::No })
 }
 
-async fn follow(control: &ControlHandle, name: &ScaleSetName, screen: &Screen) -> anyhow::Result<wire::StatusDetail> {
+async fn follow(
+    control: &ControlHandle,
+    name: &ScaleSetName,
+    screen: &Screen,
+) -> anyhow::Result<wire::StatusDetail> {
     loop {
         let status = control.ask(|reply| Command::Status(name.clone(), reply)).await?;
         let fleet = control.ask(Command::Fleet).await?;
@@ -140,7 +145,8 @@ async fn follow(control: &ControlHandle, name: &ScaleSetName, screen: &Screen) -
 }
 
 fn summary(plan: wire::Plan, detail: &wire::StatusDetail, fleet: &wire::Fleet, seconds: f64) -> Summary {
-    let done = detail.status.batches.iter().filter(|batch| batch.state == "Completed" || batch.state == "Failed");
+    let done =
+        detail.status.batches.iter().filter(|batch| batch.state == "Completed" || batch.state == "Failed");
     let instances = fleet.scale_sets.iter().flat_map(|set| &set.instances);
     Summary {
         scale_set: plan.scale_set,

@@ -31,8 +31,11 @@ pub fn to_the_end(
 }
 
 fn bar(detail: &StatusDetail) -> ProgressBar {
-    let target =
-        if output::stderr_is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let target = if output::stderr_is_terminal() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
     let bar = ProgressBar::with_draw_target(Some(total(detail.status.progress)), target);
     let template = "{prefix} [{bar:30}] {pos}/{len} instances, {elapsed}, about {eta} left\n  {msg}";
     if let Ok(style) = ProgressStyle::with_template(template) {
@@ -52,7 +55,8 @@ fn show(bar: &ProgressBar, detail: &StatusDetail) {
         let phase = batch.phase.map_or_else(|| "last phase".to_owned(), |phase| format!("phase {phase}"));
         format!("batch {} of {}, {phase}: {}. ", index + 1, status.batches.len(), batch.instances.join(" "))
     });
-    let waiting = detail.waiting.as_ref().map_or_else(String::new, |waiting| format!("Waiting for {waiting}"));
+    let waiting =
+        detail.waiting.as_ref().map_or_else(String::new, |waiting| format!("Waiting for {waiting}"));
     bar.set_message(format!("{batch}{waiting}"));
     bar.tick();
 }

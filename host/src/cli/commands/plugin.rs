@@ -61,7 +61,8 @@ struct ImportReport {
 }
 
 fn inspect_file(file: &Path, json: bool) -> anyhow::Result<Exit> {
-    let bytes = if file == Path::new("builtin:azure-health") { builtin::AZURE_HEALTH.to_vec() } else { read(file)? };
+    let bytes =
+        if file == Path::new("builtin:azure-health") { builtin::AZURE_HEALTH.to_vec() } else { read(file)? };
     let report = report(file, inspect(&bytes));
     if json {
         output::json(&report)?;
@@ -83,7 +84,10 @@ fn report(file: &Path, inspection: Inspection) -> Report {
     Report {
         file: file.display().to_string(),
         kind: kind.name(),
-        version: world.as_ref().and_then(|world| world.split_once('@')).map(|(_, version)| version.to_owned()),
+        version: world
+            .as_ref()
+            .and_then(|world| world.split_once('@'))
+            .map(|(_, version)| version.to_owned()),
         world,
         imports: imports.into_iter().map(import).collect(),
         exports,

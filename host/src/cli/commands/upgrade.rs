@@ -35,7 +35,8 @@ pub fn run(args: &UpgradeArgs) -> anyhow::Result<Exit> {
 }
 
 fn scale_set_path(name: &str) -> anyhow::Result<String> {
-    let name = ScaleSetName::parse(name).map_err(|error| anyhow::anyhow!("scale set name `{name}` {error}"))?;
+    let name =
+        ScaleSetName::parse(name).map_err(|error| anyhow::anyhow!("scale set name `{name}` {error}"))?;
     Ok(format!("/v1/scale-sets/{name}"))
 }
 
@@ -44,7 +45,8 @@ fn upgrade_path(name: &str) -> anyhow::Result<String> {
 }
 
 fn version(text: Option<&String>) -> anyhow::Result<Option<Version>> {
-    let parse = |text: &String| Version::parse(text).map_err(|error| anyhow::anyhow!("version `{text}` {error}"));
+    let parse =
+        |text: &String| Version::parse(text).map_err(|error| anyhow::anyhow!("version `{text}` {error}"));
     text.map(parse).transpose()
 }
 

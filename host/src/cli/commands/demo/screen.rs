@@ -136,14 +136,19 @@ impl Live {
         let all = &self.all;
         let total = self.total.get_or_insert_with(|| {
             let bar = all.add(ProgressBar::new(0));
-            if let Ok(style) = ProgressStyle::with_template("  [{bar:40}] {pos}/{len}, {elapsed}, about {eta} left: {msg}") {
+            if let Ok(style) =
+                ProgressStyle::with_template("  [{bar:40}] {pos}/{len}, {elapsed}, about {eta} left: {msg}")
+            {
                 bar.set_style(style.progress_chars("=> "));
             }
             bar
         });
         total.set_length((done + counts.in_progress + counts.pending).try_into().unwrap_or(0));
         total.set_position(done.try_into().unwrap_or(0));
-        let message = detail.waiting.as_ref().map_or_else(|| detail.status.state.clone(), |on| format!("waiting for {on}"));
+        let message = detail
+            .waiting
+            .as_ref()
+            .map_or_else(|| detail.status.state.clone(), |on| format!("waiting for {on}"));
         total.set_message(message);
         total.tick();
     }
