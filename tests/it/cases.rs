@@ -101,7 +101,11 @@ fn differences(expected: &Value, got: &Result<Decision, PluginFailure>) -> Vec<S
             same("health", text(&wanted["health"]), format!("{:?}", decision.claim).to_lowercase());
             same("participation", text(&wanted["participation"]), decision.participation.name().to_owned());
             let phase = wanted.get("phase").and_then(Value::as_u64);
-            same("phase", format!("{phase:?}"), format!("{:?}", decision.phase.map(|p: Phase| u64::from(p.get()))));
+            same(
+                "phase",
+                format!("{phase:?}"),
+                format!("{:?}", decision.phase.map(|p: Phase| u64::from(p.get()))),
+            );
             if let Some(wanted) = wanted.get("reason") {
                 let reason = decision.reason.clone().unwrap();
                 same("reason.code", text(&wanted["code"]), reason.code);
@@ -109,7 +113,8 @@ fn differences(expected: &Value, got: &Result<Decision, PluginFailure>) -> Vec<S
                 same("reason.detail", "true".to_owned(), reason.detail.contains(detail).to_string());
             }
             for (name, value) in wanted.get("attributes").and_then(Value::as_object).into_iter().flatten() {
-                let found = decision.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value);
+                let found =
+                    decision.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value);
                 same(name, format!("{:?}", value.as_str()), format!("{:?}", found.map(String::as_str)));
             }
         }
@@ -124,7 +129,8 @@ fn differences(expected: &Value, got: &Result<Decision, PluginFailure>) -> Vec<S
 }
 
 fn cases(folder: &Path) -> Vec<Value> {
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     let mut all = Vec::new();
     for path in paths {

@@ -8,7 +8,10 @@ use crate::support::{Site, fleet, wait_for};
 
 fn order(status: &Value) -> Vec<String> {
     let batches = status["batches"].as_array().unwrap().iter();
-    batches.flat_map(|b| b["instances"].as_array().unwrap()).map(|id| id.as_str().unwrap().to_owned()).collect()
+    batches
+        .flat_map(|b| b["instances"].as_array().unwrap())
+        .map(|id| id.as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[test]
@@ -31,7 +34,11 @@ fn kill_9_in_mid_batch_and_on() {
         host.kill();
         site.wait_until_nothing_is_left();
         host = site.host();
-        assert_eq!(site.json(&["upgrade", "status", "orders"])["id"], started["id"], "the same upgrade goes on");
+        assert_eq!(
+            site.json(&["upgrade", "status", "orders"])["id"],
+            started["id"],
+            "the same upgrade goes on"
+        );
     }
     let ended = site.run(&["upgrade", "watch", "orders", "--json"]);
     assert_eq!(ended.code, 0, "{ended:?}");
@@ -40,7 +47,11 @@ fn kill_9_in_mid_batch_and_on() {
     assert_eq!(status["progress"]["successful"], 6);
     assert!(site.instances().iter().all(|instance| instance["version"] == "v2"));
     host.stop();
-    assert_eq!(attempts(&site), planned.iter().map(|id| (id.clone(), 1)).collect(), "nothing was asked for twice");
+    assert_eq!(
+        attempts(&site),
+        planned.iter().map(|id| (id.clone(), 1)).collect(),
+        "nothing was asked for twice"
+    );
 }
 
 /// Effects that the upgrade asked for, from the audit trail in the data file.

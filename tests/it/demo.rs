@@ -9,7 +9,8 @@ fn the_demo_upgrades_replicas_first_the_leader_last_and_skips_the_backup() {
     assert_eq!(finished.code, 0, "{finished:?}");
     let summary = finished.json();
     assert_eq!(summary["state"], "Completed");
-    let order: Vec<&str> = summary["order"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
+    let order: Vec<&str> =
+        summary["order"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
     assert_eq!(order, ["0", "1", "2", "3", "4", "6", "7", "8", "10", "11", "5"]);
     assert_eq!(summary["holds"][0]["instance"], "9");
     assert!(summary["holds"][0]["reason"].as_str().unwrap().contains("backup"), "{summary}");

@@ -79,7 +79,7 @@ fn serve(manner: Manner) -> u16 {
 fn each_kind_gets_its_reason_and_harms_nobody() {
     let refused = fleet::free_ports(1)[0];
     let kinds: [(&str, Manner, &str); 8] = [
-        ("hangs", hangs, "no complete answer in time"),
+        ("hangs", hangs, "time limit"),
         ("gigabyte", gigabyte, "65536 bytes"),
         ("html", html, "JSON"),
         ("redirects", redirects, "302"),

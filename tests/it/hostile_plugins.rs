@@ -22,7 +22,8 @@ fn server() -> u16 {
 
 #[test]
 fn a_failing_plugin_holds_its_instances_and_no_others() {
-    let hostile = ["loop-evaluate", "memory-bomb", "trap-evaluate", "wrong-count", "huge-memory", "huge-phase"];
+    let hostile =
+        ["loop-evaluate", "memory-bomb", "trap-evaluate", "wrong-count", "huge-memory", "huge-phase"];
     let site = Site::new();
     let mut toml = String::new();
     let api = fleet::free_ports(1)[0];
@@ -67,7 +68,11 @@ model = {{ version = "v1" }}
         for instance in set["instances"].as_array().unwrap() {
             let good = name == "good";
             assert_eq!(instance["health"], if good { "Healthy" } else { "Unknown" }, "{name}: {instance}");
-            assert_eq!(instance["participation"], if good { "proceed" } else { "skip" }, "{name}: {instance}");
+            assert_eq!(
+                instance["participation"],
+                if good { "proceed" } else { "skip" },
+                "{name}: {instance}"
+            );
             if !good {
                 let reason = instance["reason"].as_str().unwrap();
                 assert!(reason.contains(&format!("plugin `{name}`")), "names the plugin: {reason}");

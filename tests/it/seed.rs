@@ -6,29 +6,28 @@ use crate::support::{Site, repository};
 /// Python is the one thing that this test needs beyond Rust. The project's CI demands it.
 fn python() -> bool {
     let found = std::process::Command::new("python3").arg("--version").output().is_ok();
-    assert!(found || std::env::var_os("PHASEGATE_REQUIRE_PYTHON").is_none(), "python3 is needed and not there");
+    assert!(
+        found || std::env::var_os("PHASEGATE_REQUIRE_PYTHON").is_none(),
+        "python3 is needed and not there"
+    );
     if !found {
         eprintln!("NOT RUN: this test needs python3");
     }
     found
 }
 
-#[test]
-fn phase_order_skip_and_both_as_the_documentation_says() {
-    if !python() {
-        return;
-    }
-    let site = Site::new();
-    let server = repository().join("tests/seed/server.py");
-    let samples = [
-        ("combined", "no"),
-        ("phase", "no"),
-        ("skip", "no"),
-        ("combined", "yes"),
-        ("phase", "yes"),
-        ("skip", "yes"),
-    ];
-    let mut ports = free_ports(samples.len() + 1);
+/// The samples in the order of their instances: what is asked for, and whether as text.
+const SAMPLES: [(&str, &str); 6] = [
+    ("combined", "no"),
+    ("phase", "no"),
+    ("skip", "no"),
+    ("combined", "yes"),
+    ("phase", "yes"),
+    ("skip", "yes"),
+];
+
+fn configuration() -> String {
+    let mut ports = free_ports(SAMPLES.len() + 1);
     let api = ports.pop().unwrap();
     let mut toml = format!(
         r#"[server]
@@ -48,20 +47,31 @@ command = ["python3", "{}", "--port", "{{port}}", "--version", "{{version}}",
 [scaleSets.model]
 version = "v1"
 "#,
-        server.display()
+        repository().join("tests/seed/server.py").display()
     );
-    for (index, ((sample, text), port)) in samples.iter().zip(&ports).enumerate() {
+    for (index, ((sample, text), port)) in SAMPLES.iter().zip(&ports).enumerate() {
         toml.push_str(&format!(
             "[[scaleSets.instances]]\nid = \"{index}\"\naddress = \"127.0.0.1:{port}\"\n\
              labels = {{ sample = \"{sample}\", text = \"{text}\" }}\n"
         ));
     }
-    site.write("phasegate.toml", toml);
+    toml
+}
+
+#[test]
+fn phase_order_skip_and_both_as_the_documentation_says() {
+    if !python() {
+        return;
+    }
+    let site = Site::new();
+    site.write("phasegate.toml", configuration());
     let host = site.host();
     let instances = site.wait_until_healthy();
     let shown: Vec<String> = instances
         .iter()
-        .map(|i| format!("{} {} {}", i["id"].as_str().unwrap(), i["phase"], i["participation"].as_str().unwrap()))
+        .map(|i| {
+            format!("{} {} {}", i["id"].as_str().unwrap(), i["phase"], i["participation"].as_str().unwrap())
+        })
         .collect();
     assert_eq!(
         shown,

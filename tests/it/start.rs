@@ -54,7 +54,10 @@ fn two_hosts_on_one_data_directory() {
     site.write("second.toml", second);
     let finished = site.run(&["run", "-c", "second.toml"]);
     assert_eq!(finished.code, 2, "{finished:?}");
-    assert!(finished.stderr.contains(&format!("in use by another phasegate (pid {})", host.pid())), "{finished:?}");
+    assert!(
+        finished.stderr.contains(&format!("in use by another phasegate (pid {})", host.pid())),
+        "{finished:?}"
+    );
     site.wait_until_healthy();
     host.stop();
 }

@@ -47,7 +47,10 @@ fn by_command_and_back_by_file_and_across_a_restart() {
     host.stop();
     let host = site.host();
     wait_for_generation(&site, 2);
-    assert!(site.instances().iter().all(|instance| instance["phase"].is_null()), "an upload survives a restart");
+    assert!(
+        site.instances().iter().all(|instance| instance["phase"].is_null()),
+        "an upload survives a restart"
+    );
 
     // Another file in the configured place wins over the upload.
     let mut rebuilt = std::fs::read(fleet::replicated_db()).unwrap();

@@ -10,7 +10,16 @@ const PURE: [&str; 4] = ["host/src/domain", "host/src/health", "host/src/plan", 
 
 /// What a pure module may not mention.
 const IMPURE: [&str; 11] = [
-    "tokio", "std::fs", "std::net", "std::env", "std::thread", "::now(", "HashMap", "rand::", "tracing", "async ",
+    "tokio",
+    "std::fs",
+    "std::net",
+    "std::env",
+    "std::thread",
+    "::now(",
+    "HashMap",
+    "rand::",
+    "tracing",
+    "async ",
     "SystemTime",
 ];
 
@@ -73,6 +82,9 @@ fn generated_types_stay_in_one_file() {
     for (path, text) in all_sources() {
         let adapter = path == "host/src/plugin/v1.rs" || path.starts_with("host/src/plugin/v1/");
         let test = path.starts_with("tests/") || path.starts_with("guest-sdk/");
-        assert!(adapter || test || !text.contains("bindgen!("), "{path}: generated types belong in plugin/v1.rs");
+        assert!(
+            adapter || test || !text.contains("bindgen!("),
+            "{path}: generated types belong in plugin/v1.rs"
+        );
     }
 }

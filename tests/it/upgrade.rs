@@ -19,8 +19,19 @@ fn plan_start_status_and_their_exact_shapes() {
     assert_eq!(
         keys(&fleet[0]),
         [
-            "id", "address", "zone", "updateDomain", "faultDomain", "labels", "health", "phase", "participation",
-            "reason", "version", "desiredVersion", "plugin"
+            "id",
+            "address",
+            "zone",
+            "updateDomain",
+            "faultDomain",
+            "labels",
+            "health",
+            "phase",
+            "participation",
+            "reason",
+            "version",
+            "desiredVersion",
+            "plugin"
         ]
     );
     assert_eq!(keys(&fleet[0]["plugin"]), ["name", "digest", "generation"]);
@@ -48,7 +59,10 @@ fn plan_start_status_and_their_exact_shapes() {
     assert_eq!(status["error"], Value::Null);
     let batches = status["batches"].as_array().unwrap();
     for pair in batches.windows(2) {
-        assert!(pair[0]["endedAt"].as_str() <= pair[1]["startedAt"].as_str(), "no batch before the last one's end");
+        assert!(
+            pair[0]["endedAt"].as_str() <= pair[1]["startedAt"].as_str(),
+            "no batch before the last one's end"
+        );
     }
     assert_eq!(site.run(&["upgrade", "watch", "orders"]).code, 0);
     host.stop();
@@ -63,7 +77,10 @@ fn a_second_start_is_refused_and_cancel_finishes_the_batch() {
     let host = site.host();
     site.wait_until_healthy();
     let refused = site.run(&["upgrade", "cancel", "orders"]);
-    assert_eq!((refused.code, refused.stderr.as_str()), (1, "error: There is no ongoing Rolling Upgrade to cancel.\n"));
+    assert_eq!(
+        (refused.code, refused.stderr.as_str()),
+        (1, "error: There is no ongoing Rolling Upgrade to cancel.\n")
+    );
 
     let first = site.json(&["upgrade", "start", "orders", "--to", "v2"]);
     let second = site.run(&["upgrade", "start", "orders", "--to", "v3"]);
@@ -105,7 +122,8 @@ fn a_version_that_does_not_start_faults_the_upgrade_and_spares_the_rest() {
     assert_eq!(detail["code"], "RollingUpgradeInstanceUnhealthyError");
     let text = detail["message"].as_str().unwrap();
     assert!(text.contains("code 7") && text.contains("cannot start v-bad"), "{text}");
-    let healthy = site.instances().iter().filter(|i| i["health"] == "Healthy" && i["version"] == "v1").count();
+    let healthy =
+        site.instances().iter().filter(|i| i["health"] == "Healthy" && i["version"] == "v1").count();
     assert_eq!(healthy, 4, "the rest is unharmed");
     host.stop();
 }

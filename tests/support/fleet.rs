@@ -62,7 +62,8 @@ pub fn databases(count: usize) -> Fleet {
 
 /// Instances whose answers the test gives itself: the process does nothing.
 pub fn answered_by_the_test(ports: &[u16], component: &str) -> Fleet {
-    let member = |port: &u16| Member { port: *port, zone: "1", update_domain: 0, role: "replica", backup: false };
+    let member =
+        |port: &u16| Member { port: *port, zone: "1", update_domain: 0, role: "replica", backup: false };
     Fleet {
         api_port: free_ports(1)[0],
         members: ports.iter().map(member).collect(),

@@ -39,15 +39,23 @@ pub enum Command {
     DemoDatabase(DatabaseArgs),
 }
 
+/// How to print what was read.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct OutputArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Options of `demo`.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
     /// Keep the fleet and the API running after the upgrade, until Ctrl-C
     #[arg(long)]
     pub keep: bool,
-    /// Print the summary as JSON
-    #[arg(long)]
-    pub json: bool,
+    /// How to print the summary.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// A command that works on a configuration file.
@@ -78,9 +86,9 @@ pub struct FleetArgs {
     /// How to reach the host.
     #[command(flatten)]
     pub server: ServerArgs,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    /// How to print.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// Options of `upgrade`.
@@ -117,9 +125,9 @@ pub struct UpgradeTo {
     /// Wanted version [default: the model's]
     #[arg(long, value_name = "VERSION")]
     pub to: Option<String>,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    /// How to print.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// Options of `upgrade start`.
@@ -138,9 +146,9 @@ pub struct StartArgs {
 pub struct UpgradeOf {
     /// Scale set
     pub name: String,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    /// How to print.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// Options of `plugin`.
@@ -161,15 +169,15 @@ pub enum PluginVerb {
     Inspect {
         /// WebAssembly file, or `builtin:azure-health`
         file: PathBuf,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        /// How to print.
+        #[command(flatten)]
+        output: OutputArgs,
     },
     /// List the plugins of the running host
     List {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        /// How to print.
+        #[command(flatten)]
+        output: OutputArgs,
     },
     /// Replace the component of a plugin in the running host
     Swap {
@@ -177,9 +185,9 @@ pub enum PluginVerb {
         name: String,
         /// New component
         file: PathBuf,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        /// How to print.
+        #[command(flatten)]
+        output: OutputArgs,
     },
     /// Turn a core module, as compilers write it, into a component
     Componentize {

@@ -27,7 +27,7 @@ pub fn main() -> std::process::ExitCode {
             return code.into();
         }
     };
-    output::init_log(matches!(cli.command, Command::Run(_)));
+    output::init_log(if matches!(cli.command, Command::Run(_)) { "info" } else { "warn" });
     let result = match cli.command {
         Command::Run(args) => commands::run::run(&args),
         Command::Check(args) => commands::check::run(&args),

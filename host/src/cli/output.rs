@@ -4,10 +4,9 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
-/// Sets up the log on stderr. A host says what it does; a command only what is odd.
-pub fn init_log(host: bool) {
+/// Sets up the log on stderr. A host says what it does (`info`), a command only what is odd.
+pub fn init_log(default: &str) {
     use tracing_subscriber::EnvFilter;
-    let default = if host { "info" } else { "warn" };
     let filter = EnvFilter::try_from_env("PHASEGATE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let ansi = io::stderr().is_terminal();
     // A second initialisation, as in tests, changes nothing.

@@ -1,6 +1,6 @@
 //! Start of the loop: what was recorded meets what is configured.
 
-use super::run::{Control, ControlParts, Effect};
+use super::run::{Control, ControlParts, Effect, Life};
 use super::state::{InstanceState, SetParts, SetState};
 use crate::domain::{InstanceId, OperationId, ScaleSetName, Timestamp, Version};
 use crate::rollout::{Event, MemberState};
@@ -78,16 +78,16 @@ impl Control {
             .filter(|instance| !in_flight(&instance.spec.id))
             .map(|instance| {
                 let version = instance.version.clone().unwrap_or_else(|| set.model.clone());
-                self.start_effect(name, &instance.spec.id, version)
+                self.start_effect(name, &instance.spec.id, version, Life::New)
             })
             .collect();
         self.effects.extend(starts);
     }
 
-    fn start_effect(&self, name: &ScaleSetName, id: &InstanceId, version: Version) -> Effect {
+    fn start_effect(&self, name: &ScaleSetName, id: &InstanceId, version: Version, life: Life) -> Effect {
         let now = self.clock.now();
         let operation = OperationId(format!("start/{}/{name}/{id}/{}", self.generation, now.0));
-        Effect { scale_set: name.clone(), instance: id.clone(), version, operation }
+        Effect { scale_set: name.clone(), instance: id.clone(), version, operation, life }
     }
 
     /// Tries again to start instances whose start failed, unless something else happens to them.
@@ -105,7 +105,7 @@ impl Control {
             }
         }
         for (name, id, version) in due {
-            let effect = self.start_effect(&name, &id, version);
+            let effect = self.start_effect(&name, &id, version, Life::Same);
             self.effects.push(effect);
         }
     }

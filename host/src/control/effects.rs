@@ -1,6 +1,6 @@
 //! From an effect that the core wants to a driver that does it.
 
-use super::run::{Control, Effect};
+use super::run::{Control, Effect, Life};
 use super::{ControlEvent, EffectDone};
 use crate::drivers::{DriverError, Ensure};
 
@@ -9,12 +9,14 @@ impl Control {
     /// the process that is about to stop are not taken for answers of the new one.
     pub(super) fn perform(&mut self, effect: Effect) {
         let now = self.clock.now();
-        let Effect { scale_set, instance: id, version, operation } = effect;
+        let Effect { scale_set, instance: id, version, operation, life } = effect;
         let Some(set) = self.sets.get_mut(&scale_set) else { return };
         let Some(instance) = set.instances.get_mut(&id) else { return };
         instance.busy = Some(operation.clone());
         instance.retry_at = None;
-        instance.begin_life(&set.spec, now);
+        if life == Life::New {
+            instance.begin_life(&set.spec, now);
+        }
         let request = Ensure {
             scale_set: scale_set.clone(),
             instance: instance.spec.clone(),

@@ -133,14 +133,17 @@ fn waiting(upgrade: &Upgrade, set: &SetState, now: Timestamp) -> Option<String> 
     match upgrade.stage {
         Stage::Ended { .. } => None,
         Stage::Preparing { .. } => {
-            let unready = set.instances.values().filter(|instance| {
-                instance.latest.is_none() || instance.fold.health() == crate::domain::Health::Initializing
-            });
-            let ids: Vec<&str> = unready.map(|instance| instance.spec.id.as_str()).collect();
-            Some(format!("first decision of {} (Initializing)", some_of(&ids)))
+            Some(format!("first decision of {} (Initializing)", some_of(&initializing(set))))
         }
-        Stage::Between { resume_at } => (now < resume_at)
-            .then(|| format!("pause between batches, {} s left", resume_at.since(now).as_secs_f32().ceil())),
+        Stage::Between { resume_at } if now < resume_at => {
+            Some(format!("pause between batches, {} s left", resume_at.since(now).as_secs_f32().ceil()))
+        }
+        Stage::Between { .. } if !initializing(set).is_empty() => {
+            Some(format!("{} to leave Initializing", some_of(&initializing(set))))
+        }
+        Stage::Between { .. } => upgrade.recovering_until.filter(|until| now < *until).map(|until| {
+            format!("fleet to be healthy after the host's restart, {} s at most", until.since(now).as_secs())
+        }),
         Stage::InBatch => {
             let of = |wanted: fn(&MemberState) -> bool| {
                 let members = upgrade.members.iter().filter(|(_, member)| wanted(&member.state));
@@ -148,13 +151,21 @@ fn waiting(upgrade: &Upgrade, set: &SetState, now: Timestamp) -> Option<String> 
             };
             let applying = of(|state| matches!(state, MemberState::Applying { .. }));
             let settling = of(|state| matches!(state, MemberState::Settling { .. }));
-            Some(if applying.is_empty() {
-                format!("health of {}", some_of(&settling))
-            } else {
-                format!("driver to upgrade {}", some_of(&applying))
+            Some(match (applying.is_empty(), settling.is_empty()) {
+                (false, _) => format!("driver to upgrade {}", some_of(&applying)),
+                (true, false) => format!("health of {}", some_of(&settling)),
+                (true, true) => "upgraded instances to be healthy again after the host's restart".to_owned(),
             })
         }
     }
+}
+
+/// Instances that cannot be judged yet.
+fn initializing(set: &SetState) -> Vec<&str> {
+    let unready = set.instances.values().filter(|instance| {
+        instance.latest.is_none() || instance.fold.health() == crate::domain::Health::Initializing
+    });
+    unready.map(|instance| instance.spec.id.as_str()).collect()
 }
 
 /// At most five names, and how many more there are.

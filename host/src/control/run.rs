@@ -63,6 +63,17 @@ pub(super) struct Effect {
     pub(super) instance: InstanceId,
     pub(super) version: Version,
     pub(super) operation: OperationId,
+    pub(super) life: Life,
+}
+
+/// What an effect means for the health of its instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Life {
+    /// It begins anew, with a grace period of its own.
+    New,
+    /// A start that failed is tried again: no second grace period, or it would be Initializing for
+    /// ever.
+    Same,
 }
 
 /// Runs the loop until it is told to shut down. Blocks the calling thread, which is its own: a
@@ -137,7 +148,9 @@ impl Control {
             return;
         }
         instance.busy = None;
-        instance.begin_life(&set.spec, now);
+        if done.result.is_ok() {
+            instance.begin_life(&set.spec, now);
+        }
         if instance.version != done.observed {
             instance.version.clone_from(&done.observed);
             self.writes.push(Write::Version(done.scale_set.clone(), done.instance.clone(), done.observed));
@@ -214,7 +227,7 @@ impl Control {
         }
         set.upgrade = Some(upgrade);
         self.effects.extend(actions.into_iter().map(|Action::Apply { instance, version, operation }| {
-            Effect { scale_set: name.clone(), instance, version, operation }
+            Effect { scale_set: name.clone(), instance, version, operation, life: Life::New }
         }));
     }
 

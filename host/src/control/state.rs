@@ -190,4 +190,8 @@ impl FleetView for SetView<'_> {
         };
         self.set.instances.iter().filter_map(unhealthy).collect()
     }
+
+    fn any_initializing(&self) -> bool {
+        self.set.instances.values().any(|instance| instance.fold.health() == Health::Initializing)
+    }
 }

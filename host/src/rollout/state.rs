@@ -252,6 +252,9 @@ pub struct Upgrade {
     pub state: UpgradeState,
     /// Where in its life it is.
     pub stage: Stage,
+    /// After a restart of the host: until then, instances that are not healthy are waited for and
+    /// not counted, because the restart itself may have taken them down.
+    pub recovering_until: Option<Timestamp>,
     /// A person asked to stop; it stops after the batch in flight.
     pub cancel_requested: bool,
     /// Digest of the plan, once there is one.
@@ -301,6 +304,7 @@ impl Upgrade {
             started_at: now,
             state: UpgradeState::RollingForward,
             stage: Stage::Preparing { until: now + prepare_max },
+            recovering_until: None,
             cancel_requested: false,
             digest: None,
             batches: Vec::new(),

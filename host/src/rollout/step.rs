@@ -20,6 +20,8 @@ pub trait FleetView {
     fn total(&self) -> usize;
     /// Instances that count as unhealthy, by id.
     fn unhealthy(&self) -> Vec<InstanceId>;
+    /// Whether an instance is Initializing: neither healthy nor unhealthy, so everybody waits.
+    fn any_initializing(&self) -> bool;
 }
 
 /// What happened.
@@ -176,12 +178,25 @@ fn between(
         wake(out, resume_at);
         return false;
     }
+    if fleet.any_initializing() {
+        // It ends with the grace period at the latest, and that is an event.
+        return false;
+    }
     if let Some(error) = unhealthy_fleet(upgrade, fleet) {
+        if let Some(until) = recovering(upgrade, now) {
+            wake(out, until);
+            return false;
+        }
         fault(upgrade, error, now);
         return true;
     }
     admit(upgrade, now, out);
     true
+}
+
+/// Until when the fleet may still be coming back from a restart of the host.
+fn recovering(upgrade: &Upgrade, now: Timestamp) -> Option<Timestamp> {
+    upgrade.recovering_until.filter(|until| now < *until)
 }
 
 /// The budget over the whole fleet, checked before each batch.
@@ -233,6 +248,8 @@ fn apply(upgrade: &mut Upgrade, instance: InstanceId, now: Timestamp, out: &mut 
 /// clocks for the health gate, because nobody has watched meanwhile.
 fn resume(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) {
     let (id, to) = (upgrade.id.clone(), upgrade.to.clone());
+    upgrade.recovering_until = Some(now + upgrade.gate.deadline);
+    out.head_changed = true;
     for (instance, member) in &mut upgrade.members {
         match &mut member.state {
             MemberState::Applying { .. } => {
@@ -301,12 +318,25 @@ fn in_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &
     if open > 0 {
         return false;
     }
+    if let Some(until) = recovering(upgrade, now)
+        && upgraded_are_down(upgrade, fleet)
+    {
+        wake(out, until);
+        return false;
+    }
     if let Some(batch) = upgrade.batches.get_mut(current) {
         batch.state = if failed == 0 { BatchState::Completed } else { BatchState::Failed };
         batch.ended_at = Some(now);
     }
     after_batch(upgrade, fleet, now);
     true
+}
+
+/// Whether an instance that was healthy at the new version is not healthy now.
+fn upgraded_are_down(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
+    let succeeded = |state: &MemberState| matches!(state, MemberState::Succeeded { .. });
+    let mut upgraded = upgrade.members.iter().filter(|(_, member)| succeeded(&member.state));
+    upgraded.any(|(id, _)| fleet.health(id) != Health::Healthy)
 }
 
 enum Settle {

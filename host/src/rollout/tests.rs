@@ -53,6 +53,10 @@ impl FleetView for Fleet {
     fn unhealthy(&self) -> Vec<InstanceId> {
         self.0.iter().filter(|(_, node)| node.health.is_unhealthy()).map(|(id, _)| id.clone()).collect()
     }
+
+    fn any_initializing(&self) -> bool {
+        self.0.values().any(|node| node.health == Health::Initializing)
+    }
 }
 
 fn version(text: &str) -> Version {
@@ -212,6 +216,20 @@ fn no_batch_before_the_one_before_is_healthy() {
     assert_eq!(world.applied.len(), 2, "Unknown is not healthy");
     world.set_health(1, Health::Healthy);
     assert_eq!(world.applied.len(), 4);
+}
+
+#[test]
+fn no_batch_is_admitted_while_an_instance_is_initializing() {
+    // Row R12.
+    let mut world = world(fleet(&[Some(0); 10]), policy(), GATE);
+    world.look();
+    world.drivers_answer(&Ok(()));
+    world.set_health(9, Health::Initializing);
+    world.set_health(0, Health::Healthy);
+    world.set_health(1, Health::Healthy);
+    assert_eq!(world.applied.len(), 2);
+    world.set_health(9, Health::Unhealthy);
+    assert_eq!(world.applied.len(), 4, "one unhealthy instance of ten is within the limit");
 }
 
 #[test]
@@ -399,6 +417,33 @@ fn a_restart_asks_again_with_the_same_operation_and_watches_anew() {
     assert_eq!(world.upgrade, before);
     world.run();
     assert_eq!(world.upgrade.state, UpgradeState::Completed);
+}
+
+#[test]
+fn a_fleet_that_went_down_with_the_host_is_waited_for_and_not_forever() {
+    for comes_back in [true, false] {
+        let mut world = world(fleet(&[Some(0); 10]), policy(), GATE);
+        world.look();
+        world.drivers_answer(&Ok(()));
+        world.everybody_is_healthy();
+        assert_eq!(world.applied.len(), 4, "the second batch is in flight");
+        for node in world.fleet.0.values_mut() {
+            node.health = Health::Unhealthy;
+        }
+        world.event(&Event::Resumed);
+        world.drivers_answer(&Ok(()));
+        world.set_health(2, Health::Healthy);
+        world.set_health(3, Health::Healthy);
+        assert!(world.upgrade.is_active(), "the others are still coming back");
+        assert_eq!(world.applied.len(), 6, "the open operations again, no further batch");
+        if comes_back {
+            world.run();
+            assert_eq!(world.upgrade.state, UpgradeState::Completed);
+        } else {
+            world.pass(300);
+            assert_eq!(world.upgrade.state, UpgradeState::Faulted);
+        }
+    }
 }
 
 #[test]

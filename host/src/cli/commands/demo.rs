@@ -92,7 +92,7 @@ async fn show(host: &Host, args: &DemoArgs) -> anyhow::Result<Exit> {
     let control = host.control();
     let name = ScaleSetName::parse(SCALE_SET)?;
     let to = Version::parse(TO)?;
-    let screen = Screen::new(args.json);
+    let screen = Screen::new(args.output);
     screen.say(&format!(
         "Starting {} processes of a small replicated database at {FROM}: three zones, one leader, one in backup.",
         fleet::INSTANCES
@@ -120,7 +120,7 @@ async fn show(host: &Host, args: &DemoArgs) -> anyhow::Result<Exit> {
     screen.finish();
     let seconds = clock.now().since(started).as_secs_f64();
     let summary = summary(plan, &status, &fleet, seconds);
-    if args.json {
+    if args.output.json {
         output::json(&summary)?;
     } else {
         output::data(&render(&summary, &status))?;

@@ -12,7 +12,7 @@ use crate::cli::target;
 /// When the host cannot be reached.
 pub fn run(args: &FleetArgs) -> anyhow::Result<Exit> {
     let fleet: wire::Fleet = target::client(&args.server)?.get("/v1/fleet")?;
-    if args.json {
+    if args.output.json {
         output::json(&fleet)?;
     } else {
         output::data(&render(&fleet))?;

@@ -6,7 +6,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use crate::api::wire;
-use crate::cli::args::{PluginArgs, PluginVerb, ServerArgs};
+use crate::cli::args::{OutputArgs, PluginArgs, PluginVerb, ServerArgs};
 use crate::cli::exit::{Exit, Refused};
 use crate::cli::output::{self, table};
 use crate::cli::target;
@@ -22,9 +22,9 @@ const FILE_MAX: u64 = 64 << 20;
 /// When a file cannot be read or written, or the host cannot be reached or refuses.
 pub fn run(args: &PluginArgs) -> anyhow::Result<Exit> {
     match &args.verb {
-        PluginVerb::Inspect { file, json } => inspect_file(file, *json),
-        PluginVerb::List { json } => list(&args.server, *json),
-        PluginVerb::Swap { name, file, json } => swap(&args.server, name, file, *json),
+        PluginVerb::Inspect { file, output } => inspect_file(file, *output),
+        PluginVerb::List { output } => list(&args.server, *output),
+        PluginVerb::Swap { name, file, output } => swap(&args.server, name, file, *output),
         PluginVerb::Componentize { module, output } => componentize_file(module, output),
     }
 }
@@ -60,11 +60,11 @@ struct ImportReport {
     reason: Option<String>,
 }
 
-fn inspect_file(file: &Path, json: bool) -> anyhow::Result<Exit> {
+fn inspect_file(file: &Path, format: OutputArgs) -> anyhow::Result<Exit> {
     let bytes =
         if file == Path::new("builtin:azure-health") { builtin::AZURE_HEALTH.to_vec() } else { read(file)? };
     let report = report(file, inspect(&bytes));
-    if json {
+    if format.json {
         output::json(&report)?;
     } else {
         output::data(&render(&report))?;
@@ -123,9 +123,9 @@ fn render(report: &Report) -> String {
     rows.iter().map(|(name, value)| format!("{name:<8} {value}\n")).collect()
 }
 
-fn list(server: &ServerArgs, json: bool) -> anyhow::Result<Exit> {
+fn list(server: &ServerArgs, format: OutputArgs) -> anyhow::Result<Exit> {
     let plugins: wire::Plugins = target::client(server)?.get("/v1/plugins")?;
-    if json {
+    if format.json {
         output::json(&plugins)?;
     } else {
         output::data(&render_list(&plugins.plugins))?;
@@ -155,11 +155,11 @@ fn render_list(plugins: &[wire::Plugin]) -> String {
     text
 }
 
-fn swap(server: &ServerArgs, name: &str, file: &Path, json: bool) -> anyhow::Result<Exit> {
+fn swap(server: &ServerArgs, name: &str, file: &Path, format: OutputArgs) -> anyhow::Result<Exit> {
     let name = PluginName::parse(name).map_err(|error| anyhow::anyhow!("plugin name `{name}` {error}"))?;
     let bytes = read(file)?;
     let plugin: wire::Plugin = target::client(server)?.upload(&format!("/v1/plugins/{name}/swap"), bytes)?;
-    if json {
+    if format.json {
         output::json(&plugin)?;
     } else {
         output::data(&render_list(&[plugin]))?;

@@ -1,7 +1,7 @@
 //! `phasegate upgrade`: plan, start, status, watch, cancel.
 
 use crate::api::wire;
-use crate::cli::args::{StartArgs, UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb};
+use crate::cli::args::{OutputArgs, StartArgs, UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb};
 use crate::cli::client::Client;
 use crate::cli::exit::Exit;
 use crate::cli::output::{self, or_dash, table};
@@ -21,14 +21,14 @@ pub fn run(args: &UpgradeArgs) -> anyhow::Result<Exit> {
         UpgradeVerb::Start(args) => start(&client, args),
         UpgradeVerb::Status(args) => {
             let detail: wire::StatusDetail = client.get(&upgrade_path(&args.name)?)?;
-            show(&detail, args.json)?;
+            show(&detail, args.output)?;
             Ok(Exit::Done)
         }
         UpgradeVerb::Watch(args) => watch(&client, args),
         UpgradeVerb::Cancel(args) => {
             let path = format!("{}/cancel", upgrade_path(&args.name)?);
             let detail: wire::StatusDetail = client.post(&path, &serde_json::json!({}))?;
-            show(&detail, args.json)?;
+            show(&detail, args.output)?;
             Ok(Exit::Done)
         }
     }
@@ -54,7 +54,7 @@ fn plan(client: &Client, args: &UpgradeTo) -> anyhow::Result<Exit> {
     let to = version(args.to.as_ref())?;
     let query = to.map_or_else(String::new, |to| format!("?to={}", to.as_str().replace('+', "%2B")));
     let plan: wire::Plan = client.get(&format!("{}/plan{query}", scale_set_path(&args.name)?))?;
-    if args.json {
+    if args.output.json {
         output::json(&plan)?;
     } else {
         output::data(&render_plan(&plan))?;
@@ -67,18 +67,18 @@ fn start(client: &Client, args: &StartArgs) -> anyhow::Result<Exit> {
     let path = upgrade_path(&args.upgrade.name)?;
     let detail: wire::StatusDetail = client.post(&path, &wire::StartRequest { to })?;
     if !args.wait {
-        show(&detail, args.upgrade.json)?;
+        show(&detail, args.upgrade.output)?;
         return Ok(Exit::Done);
     }
     let ended = follow::to_the_end(detail, || client.get(&path))?;
-    show(&ended, args.upgrade.json)?;
+    show(&ended, args.upgrade.output)?;
     Ok(verdict(&ended))
 }
 
 fn watch(client: &Client, args: &UpgradeOf) -> anyhow::Result<Exit> {
     let path = upgrade_path(&args.name)?;
     let ended = follow::to_the_end(client.get(&path)?, || client.get(&path))?;
-    show(&ended, args.json)?;
+    show(&ended, args.output)?;
     Ok(verdict(&ended))
 }
 
@@ -87,8 +87,8 @@ fn verdict(detail: &wire::StatusDetail) -> Exit {
     if detail.status.state == "Completed" { Exit::Done } else { Exit::No }
 }
 
-fn show(detail: &wire::StatusDetail, json: bool) -> anyhow::Result<()> {
-    if json {
+fn show(detail: &wire::StatusDetail, format: OutputArgs) -> anyhow::Result<()> {
+    if format.json {
         output::json(&detail.status)?;
     } else {
         output::data(&render_status(detail))?;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::api::wire;
+use crate::cli::args::OutputArgs;
 use crate::cli::output;
 
 /// Draws on stderr.
@@ -31,8 +32,8 @@ struct Live {
 
 impl Screen {
     /// A screen for the stderr that we have.
-    pub(super) fn new(json: bool) -> Self {
-        let mode = match (output::stderr_is_terminal(), json) {
+    pub(super) fn new(format: OutputArgs) -> Self {
+        let mode = match (output::stderr_is_terminal(), format.json) {
             (true, _) => {
                 let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
                 Mode::Live(RefCell::new(Live { all, ..Live::default() }))
@@ -60,7 +61,7 @@ impl Screen {
             Mode::Live(live) => {
                 let mut live = live.borrow_mut();
                 for instance in instances {
-                    live.row(instance, in_flight(instance, upgrade));
+                    live.row(instance, upgrade);
                 }
                 if let Some(upgrade) = upgrade {
                     live.total(upgrade);
@@ -100,7 +101,7 @@ fn in_flight(instance: &wire::Instance, upgrade: Option<&wire::StatusDetail>) ->
 }
 
 impl Live {
-    fn row(&mut self, instance: &wire::Instance, in_flight: bool) {
+    fn row(&mut self, instance: &wire::Instance, upgrade: Option<&wire::StatusDetail>) {
         let all = &self.all;
         let row = self.rows.entry(format!("{:>8}", instance.id)).or_insert_with(|| {
             let bar = all.add(ProgressBar::new_spinner());
@@ -111,13 +112,15 @@ impl Live {
         });
         let version = instance.version.as_deref().unwrap_or("-");
         let wanted = instance.desired_version.as_deref() == Some(version);
-        let colour = match (in_flight, instance.health.as_str(), instance.participation.as_deref()) {
-            (true, _, _) => "33",
-            (false, "Healthy", Some("skip")) => "36",
-            (false, "Healthy", _) if wanted => "32",
-            (false, "Healthy", _) => "0",
-            (false, _, _) => "31",
-        };
+        let colour =
+            match (in_flight(instance, upgrade), instance.health.as_str(), instance.participation.as_deref())
+            {
+                (true, _, _) => "33",
+                (false, "Healthy", Some("skip")) => "36",
+                (false, "Healthy", _) if wanted => "32",
+                (false, "Healthy", _) => "0",
+                (false, _, _) => "31",
+            };
         row.set_message(format!(
             "  \x1b[{colour}m{:>3}  zone {}  {:<7}  {version:<3}  {:<12}  phase {:<4}  {}\x1b[0m",
             instance.id,
