@@ -6,9 +6,17 @@
 
 #![expect(clippy::disallowed_methods, reason = "this is the file that may read the clock")]
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::domain::Timestamp;
+
+/// CPU time that the calling thread has used since it began; what a guest is charged, so that a
+/// busy machine does not make a good plugin look slow.
+#[must_use]
+pub fn thread_cpu_time() -> Duration {
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(used.tv_sec.unsigned_abs(), u32::try_from(used.tv_nsec).unwrap_or(0))
+}
 
 /// Gives the time. Cheap to copy.
 #[derive(Debug, Clone, Copy)]

@@ -41,6 +41,8 @@ pub struct Host {
     address: SocketAddr,
     control: ControlHandle,
     loop_thread: std::thread::JoinHandle<std::io::Result<()>>,
+    /// Closes when the loop ends, however it ends.
+    loop_ended: tokio::sync::oneshot::Receiver<()>,
     prober: Arc<Prober>,
     drivers: Vec<Arc<dyn Driver>>,
     stop: watch::Sender<bool>,
@@ -55,6 +57,7 @@ impl Host {
     /// machine gives no resources.
     pub async fn start(config: &Config, options: HostOptions) -> anyhow::Result<Self> {
         let clock = Clock::start();
+        raise_file_limit();
         let listen = config.server.listen;
         let listener = tokio::net::TcpListener::bind(listen).await.with_context(|| {
             format!("cannot listen on {listen}; is another phasegate running? choose another server.listen")
@@ -92,9 +95,12 @@ impl Host {
             handle: control.clone(),
             runtime: tokio::runtime::Handle::current(),
         };
-        let loop_thread = std::thread::Builder::new()
-            .name("control".to_owned())
-            .spawn(move || control::run(parts, events))?;
+        let (loop_alive, loop_ended) = tokio::sync::oneshot::channel();
+        let loop_thread = std::thread::Builder::new().name("control".to_owned()).spawn(move || {
+            // Dropped when the loop ends, also by a panic.
+            let _alive = loop_alive;
+            control::run(parts, events)
+        })?;
         let (stop, stopped) = watch::channel(false);
         let api = Arc::new(Api {
             control: control.clone(),
@@ -106,7 +112,7 @@ impl Host {
             tokio::spawn(registry.watch(stopped.clone())),
             tokio::spawn(server::serve(listener, api, stopped)),
         ];
-        Ok(Self { address, control, loop_thread, prober, drivers, stop, tasks })
+        Ok(Self { address, control, loop_thread, loop_ended, prober, drivers, stop, tasks })
     }
 
     /// Where the API listens.
@@ -119,6 +125,13 @@ impl Host {
     #[must_use]
     pub fn control(&self) -> &ControlHandle {
         &self.control
+    }
+
+    /// Waits until the loop has ended by itself, which it never should.
+    pub async fn failed(&mut self) {
+        let never: &mut tokio::sync::oneshot::Receiver<()> = &mut self.loop_ended;
+        // Nothing is ever sent; the end of the loop closes the channel.
+        let _ = never.await;
     }
 
     /// Stops everything; afterwards no process that the host started is left.
@@ -172,6 +185,16 @@ pub fn problems(config: &Config) -> Problems {
 
 fn problem(key: &str, message: String) -> Problem {
     Problem { place: Place { line: 1, column: 1 }, key: key.to_owned(), message, hint: None }
+}
+
+/// Every probe and every process costs file descriptors, and many systems begin with 1,024: takes
+/// what the system grants without asking anybody.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::debug!("the limit of open files stays as it is: {error}");
+    }
 }
 
 async fn pass_notes(mut notes: mpsc::Receiver<DriverNote>, control: ControlHandle) {

@@ -94,7 +94,7 @@ async fn route(api: &Api, request: Request<Incoming>) -> Result<Response<Full<By
     let method = request.method().clone();
     match (method.clone(), segments.as_slice()) {
         (Method::GET, ["healthz"]) => {
-            api.control.ask(Command::Fleet).await?;
+            api.control.ask(Command::Ping).await?;
             Ok(ok(&serde_json::json!({"status": "ok"})))
         }
         (Method::GET, ["v1", "fleet"]) => Ok(ok(&api.control.ask(Command::Fleet).await?)),

@@ -14,6 +14,7 @@ use super::state::SetState;
 impl Control {
     pub(super) fn command(&mut self, command: Command) {
         match command {
+            Command::Ping(reply) => answer(reply, Ok(())),
             Command::Fleet(reply) => answer(reply, Ok(self.fleet())),
             Command::Plan(name, to, reply) => answer(reply, self.plan(&name, to)),
             Command::Start(name, to, reply) => answer(reply, self.start(&name, to)),

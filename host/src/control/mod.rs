@@ -62,6 +62,8 @@ pub type Reply<T> = oneshot::Sender<Result<T, CommandError>>;
 /// A request to the loop.
 #[derive(Debug)]
 pub enum Command {
+    /// Whether the loop still turns.
+    Ping(Reply<()>),
     /// The whole fleet.
     Fleet(Reply<wire::Fleet>),
     /// What an upgrade would do now.

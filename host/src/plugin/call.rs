@@ -59,6 +59,7 @@ impl Code {
         let mut store = Store::new(&self.engine, HostState::new(self.limits, Arc::clone(&self.log)));
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(HANDOVER_BYTES_MAX);
+        store.epoch_deadline_callback(|mut context| Ok(context.data_mut().deadline.reached()));
         arm(&mut store, self.limits, now_ms);
         let guest = match self.linked.start(&mut store) {
             Ok(guest) => guest,
@@ -109,6 +110,7 @@ fn arm(store: &mut Store<HostState>, limits: Limits, now_ms: u64) {
     store.set_epoch_deadline(ticks(limits.timeout));
     let state = store.data_mut();
     state.now_ms = now_ms;
+    state.deadline.begin_call();
     state.limiter.begin_call();
 }
 

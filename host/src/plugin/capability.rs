@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::domain::Timestamp;
 
+use super::deadline::Deadline;
 use super::limits::{Limiter, Limits};
 use super::text;
 
@@ -30,13 +31,14 @@ pub(super) enum Level {
 /// What one store holds for the host.
 pub(super) struct HostState {
     pub(super) limiter: Limiter,
+    pub(super) deadline: Deadline,
     pub(super) now_ms: u64,
     log: Arc<GuestLog>,
 }
 
 impl HostState {
     pub(super) fn new(limits: Limits, log: Arc<GuestLog>) -> Self {
-        Self { limiter: Limiter::new(limits), now_ms: 0, log }
+        Self { limiter: Limiter::new(limits), deadline: Deadline::new(limits.timeout), now_ms: 0, log }
     }
 
     pub(super) fn write_line(&self, level: Level, message: &str) {

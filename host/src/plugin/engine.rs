@@ -1,7 +1,7 @@
 //! The engine that compiles and runs all plugins, and the thread that makes deadlines pass.
 //!
 //! One function builds the engine's configuration, because code compiled with one configuration
-//! does not run with another. Fuel is not used: deadlines are wall-clock time, in ticks.
+//! does not run with another. Fuel is not used: deadlines pass in ticks, see `deadline`.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;

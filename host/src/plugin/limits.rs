@@ -24,7 +24,7 @@ pub(super) const HANDOVER_BYTES_MAX: usize = 8 << 20;
 pub struct Limits {
     /// Memory of one instance in MiB: all linear memories and tables together.
     pub memory_mib: u32,
-    /// Wall-clock time of one call into the guest; at least, since deadlines pass in ticks.
+    /// CPU time of one call into the guest; at least, since deadlines pass in ticks.
     pub timeout: Duration,
 }
 

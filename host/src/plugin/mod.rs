@@ -13,6 +13,7 @@ pub mod builtin;
 mod call;
 mod capability;
 mod componentize;
+mod deadline;
 mod engine;
 mod error;
 mod inspect;

@@ -29,14 +29,20 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<Exit> {
     runtime.block_on(async {
         // Asked for before anything starts, so that a signal during the start is not lost.
         let mut stop = StopSignal::listen().context("cannot listen for signals")?;
-        let host = Host::start(&config, HostOptions { token }).await?;
+        let mut host = Host::start(&config, HostOptions { token }).await?;
         tracing::info!("listening on http://{}", host.address());
-        stop.wait().await;
+        let failed = tokio::select! {
+            () = stop.wait() => false,
+            () = host.failed() => true,
+        };
         tracing::info!("stopping");
         host.stop().await;
-        anyhow::Ok(())
-    })?;
-    Ok(Exit::Done)
+        anyhow::ensure!(
+            !failed,
+            "the control loop ended by itself; the log above says why; please report it"
+        );
+        Ok(Exit::Done)
+    })
 }
 
 fn refuse(problems: &config::Problems) -> Exit {
