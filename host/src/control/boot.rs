@@ -3,10 +3,11 @@
 use super::run::{Control, ControlParts, Effect, Life};
 use super::state::{InstanceState, SetParts, SetState};
 use crate::domain::{InstanceId, OperationId, ScaleSetName, Timestamp, Version};
+use crate::drivers::Custody;
 use crate::rollout::{Event, MemberState};
 use crate::store::{Stored, StoredModel, Write};
 
-/// Builds the state, starts every instance, and takes up the upgrades that were under way.
+/// Builds the state, starts or looks at every instance, and takes up the upgrades that were under way.
 pub(super) fn start(parts: ControlParts) -> Control {
     let ControlParts { clock, sets, store, mut stored, set_target, handle, runtime } = parts;
     let now = clock.now();
@@ -64,18 +65,21 @@ fn set_state(parts: SetParts, stored: &mut Stored, now: Timestamp) -> (SetState,
 }
 
 impl Control {
-    /// Brings every instance up at the version that it ran last; a new one at the model's. One
-    /// whose upgrade is in flight is left to the upgrade.
+    /// Brings every instance up at the version that it ran last; a new one at the model's. Where
+    /// the site keeps the instances running, only asks what they run. One whose upgrade is in
+    /// flight is left to the upgrade.
     fn start_instances(&mut self, name: &ScaleSetName) {
         let Some(set) = self.sets.get(name) else { return };
         let in_flight = |id: &InstanceId| {
             let member = set.upgrade.as_ref().filter(|u| u.is_active()).and_then(|u| u.members.get(id));
             member.is_some_and(|member| matches!(member.state, MemberState::Applying { .. }))
         };
-        let starts: Vec<Effect> = set
-            .instances
-            .values()
-            .filter(|instance| !in_flight(&instance.spec.id))
+        let instances = set.instances.values().filter(|instance| !in_flight(&instance.spec.id));
+        if set.driver.custody() == Custody::Site {
+            instances.for_each(|instance| self.observe(name, &instance.spec.id));
+            return;
+        }
+        let starts: Vec<Effect> = instances
             .map(|instance| {
                 let version = instance.version.clone().unwrap_or_else(|| set.model.clone());
                 self.start_effect(name, &instance.spec.id, version, Life::New)

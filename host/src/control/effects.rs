@@ -1,8 +1,10 @@
 //! From an effect that the core wants to a driver that does it.
 
 use super::run::{Control, Effect, Life};
-use super::{ControlEvent, EffectDone};
-use crate::drivers::{DriverError, Ensure};
+use super::{ControlEvent, EffectDone, Observed};
+use crate::domain::{InstanceId, ScaleSetName};
+use crate::drivers::{Custody, DriverError, Ensure};
+use crate::store::Write;
 
 impl Control {
     /// Hands one effect to its driver. The instance begins a new life at once, so that answers of
@@ -21,17 +23,59 @@ impl Control {
             scale_set: scale_set.clone(),
             instance: instance.spec.clone(),
             version,
+            previous: instance.version.clone(),
             operation: operation.clone(),
             generation: self.generation,
         };
+        let (spec, recorded) = (instance.spec.clone(), instance.version.clone());
         let driver = set.driver.clone();
         let handle = self.handle.clone();
         self.announce(&scale_set, &id);
         self.runtime.spawn(async move {
             let result = driver.ensure(request).await.map_err(|DriverError(text)| text);
-            let observed = driver.observe(&scale_set, &id).await;
+            let observed = driver.observe(&scale_set, &spec).await;
+            // A site whose driver cannot tell runs what it ran, as far as anybody knows.
+            let observed = match driver.custody() {
+                Custody::Host => observed,
+                Custody::Site => observed.or(recorded),
+            };
             let done = EffectDone { scale_set, instance: id, operation, result, observed };
             handle.send(ControlEvent::EffectDone(done)).await;
         });
+    }
+
+    /// Asks the driver what an instance runs that the site keeps running; begins no new life.
+    pub(super) fn observe(&self, scale_set: &ScaleSetName, id: &InstanceId) {
+        let Some(set) = self.sets.get(scale_set) else { return };
+        let Some(instance) = set.instances.get(id) else { return };
+        let (spec, epoch) = (instance.spec.clone(), instance.epoch);
+        let (driver, handle) = (set.driver.clone(), self.handle.clone());
+        self.announce(scale_set, id);
+        let scale_set = scale_set.clone();
+        self.runtime.spawn(async move {
+            let version = driver.observe(&scale_set, &spec).await;
+            let observed = Observed { scale_set, instance: spec.id, epoch, version };
+            handle.send(ControlEvent::Observed(observed)).await;
+        });
+    }
+
+    /// Records what an instance was seen to run. When nobody can tell, what was recorded before
+    /// stands, and a new instance is taken to run the model's version.
+    pub(super) fn observed(&mut self, observed: Observed) {
+        let Observed { scale_set, instance: id, epoch, version } = observed;
+        let Some(set) = self.sets.get_mut(&scale_set) else { return };
+        let Some(instance) = set.instances.get_mut(&id) else { return };
+        // An effect has begun since, and says itself what runs.
+        if instance.epoch != epoch {
+            return;
+        }
+        let version = version.or_else(|| instance.version.clone()).or_else(|| Some(set.model.clone()));
+        if instance.version == version {
+            return;
+        }
+        instance.version.clone_from(&version);
+        set.dirty = true;
+        self.writes.push(Write::Version(scale_set.clone(), id.clone(), version));
+        self.announce(&scale_set, &id);
     }
 }

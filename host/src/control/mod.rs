@@ -33,6 +33,8 @@ pub enum ControlEvent {
     Decided(Decided),
     /// A driver has answered.
     EffectDone(EffectDone),
+    /// A driver has looked at an instance of a set that the site keeps running.
+    Observed(Observed),
     /// A driver reports something that nobody asked for.
     Note(DriverNote),
     /// A person or a program wants something.
@@ -54,6 +56,19 @@ pub struct EffectDone {
     pub result: Result<(), String>,
     /// What the driver says runs now.
     pub observed: Option<Version>,
+}
+
+/// What an instance was seen to run, outside of any effect.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    /// The scale set.
+    pub scale_set: ScaleSetName,
+    /// The instance.
+    pub instance: InstanceId,
+    /// The life in which the question was asked.
+    pub epoch: u64,
+    /// The answer; none when the driver cannot tell.
+    pub version: Option<Version>,
 }
 
 /// Where an answer goes.

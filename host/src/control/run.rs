@@ -10,7 +10,7 @@ use super::state::{SetParts, SetState};
 use super::{ControlEvent, ControlHandle, EffectDone};
 use crate::clock::Clock;
 use crate::domain::{Decided, InstanceId, OperationId, ScaleSetName, Timestamp, Version};
-use crate::drivers::{DriverNote, DriverNoteKind};
+use crate::drivers::{Custody, DriverNote, DriverNoteKind};
 use crate::probe::Target;
 use crate::rollout::{Action, Event, Step, step};
 use crate::store::{AuditEntry, Store, Stored, Write};
@@ -119,6 +119,7 @@ impl Control {
         match event {
             ControlEvent::Decided(decided) => self.decided(decided),
             ControlEvent::EffectDone(done) => self.effect_done(done),
+            ControlEvent::Observed(observed) => self.observed(observed),
             ControlEvent::Note(note) => self.note(note),
             ControlEvent::Command(command) => self.command(command),
             ControlEvent::Shutdown => {}
@@ -158,7 +159,7 @@ impl Control {
         if let Err(reason) = &done.result {
             tracing::warn!(scale_set = %done.scale_set, instance = %done.instance, "driver: {reason}");
             instance.trouble = Some((now, reason.clone()));
-            if instance.version.is_none() {
+            if instance.version.is_none() && set.driver.custody() == Custody::Host {
                 instance.retry_at = Some(now + RETRY_AFTER);
             }
         }

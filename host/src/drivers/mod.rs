@@ -3,6 +3,8 @@
 //! A driver decides nothing: it is told instance, version, operation and generation, does it, and
 //! says how it went. Order, limits and retries belong to the core.
 
+mod backoff;
+pub mod local;
 pub mod process;
 
 use std::future::Future;
@@ -23,6 +25,8 @@ pub struct Ensure {
     pub instance: Instance,
     /// What it shall run.
     pub version: Version,
+    /// What it ran before as far as the host knows.
+    pub previous: Option<Version>,
     /// Identity of the effect.
     pub operation: OperationId,
     /// Generation of the host; a lower one than seen before is refused.
@@ -57,14 +61,27 @@ pub enum DriverNoteKind {
     Restarted,
 }
 
+/// Who keeps instances running between requests, and therefore what a starting host does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Custody {
+    /// The host: nothing runs unless this driver started it, so a starting host starts everything.
+    Host,
+    /// The site, in whatever way: a starting host only looks.
+    Site,
+}
+
 /// Makes instances run versions.
 pub trait Driver: Send + Sync {
     /// Brings the instance to the version. Ends when the version has been applied, not when the
     /// application is healthy: that is the health gate's business.
     fn ensure(&self, request: Ensure) -> BoxFuture<Result<(), DriverError>>;
 
-    /// The version that the driver knows the instance to run; none when it runs nothing.
-    fn observe(&self, scale_set: &ScaleSetName, instance: &InstanceId) -> BoxFuture<Option<Version>>;
+    /// The version that the instance runs. None when it runs nothing, where the host has custody;
+    /// where the site has, none means that the driver cannot tell.
+    fn observe(&self, scale_set: &ScaleSetName, instance: &Instance) -> BoxFuture<Option<Version>>;
+
+    /// Who keeps the instances running. Always the same.
+    fn custody(&self) -> Custody;
 
     /// Ends everything that the driver started, gracefully and then by force. Idempotent.
     fn shutdown(&self) -> BoxFuture<()>;

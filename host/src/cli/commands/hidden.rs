@@ -1,4 +1,4 @@
-//! Commands that the program starts itself: the guard of the process driver, and the demo's
+//! Commands that the program starts itself: the guard of local processes, and the demo's
 //! database.
 
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::cli::args::GuardArgs;
 use crate::cli::exit::Exit;
 use crate::demo::database::{self, DatabaseArgs};
-use crate::drivers::process::guard;
+use crate::drivers::local::guard;
 
 /// Waits for the host to end, then ends what it left.
 ///

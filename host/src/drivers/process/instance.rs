@@ -19,14 +19,12 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Sleep;
 
-use super::backoff::{Backoff, in_seconds};
 use super::child::Running;
 use super::command::{CommandLine, Prepared};
-use super::guard_link::GuardLink;
-use super::output;
-use super::supervisor::Stage;
 use crate::clock::Clock;
 use crate::domain::{InstanceId, OperationId, ScaleSetName, Version};
+use crate::drivers::backoff::{Backoff, in_seconds};
+use crate::drivers::local::{GuardLink, Stage, output, reached};
 use crate::drivers::{DriverError, DriverNote, DriverNoteKind, Ensure};
 
 /// Which instance.
@@ -91,11 +89,6 @@ pub(super) async fn supervise_instance(
     if let Err(error) = task.stop().await {
         tracing::warn!(scale_set = %task.key.0, instance = %task.key.1, %error, "left behind");
     }
-}
-
-/// Ends when the stage has come that far, or when the driver is gone.
-async fn reached(stage: &mut watch::Receiver<Stage>, wanted: Stage) {
-    _ = stage.wait_for(|stage| *stage >= wanted).await;
 }
 
 enum Life {

@@ -2,19 +2,14 @@
 //!
 //! Each process leads a group of its own, so that Ctrl-C at the host's terminal does not reach it
 //! and everything that it starts ends with it. No process outlives the host: one that ends in good
-//! order stops them; one that is killed leaves it to the kernel (on Linux) and to the [`guard`].
+//! order stops them; one that is killed leaves it to the kernel (on Linux) and to the guard.
 //!
 //! Does not judge health, does not retry an upgrade, and remembers nothing across a restart of
 //! the host: afterwards nothing runs, and nothing is said to.
 
-mod backoff;
 mod child;
 mod command;
-mod group;
-pub mod guard;
-mod guard_link;
 mod instance;
-mod output;
 mod supervisor;
 #[cfg(test)]
 mod tests;
@@ -22,21 +17,18 @@ mod tests;
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
-use std::rc::Rc;
-use std::sync::mpsc as blocking;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
-use self::backoff::Backoff;
-pub use self::command::{Command, CommandLine};
-pub use self::guard_link::GuardCommand;
+pub use self::command::CommandLine;
 use self::instance::{Shared, Timing};
-use self::supervisor::{Request, Stage, Start};
-use super::{BoxFuture, Driver, DriverError, DriverNote, Ensure};
+use self::supervisor::Request;
+use super::backoff::Backoff;
+use super::local::{GuardCommand, OwnThread};
+use super::{BoxFuture, Custody, Driver, DriverError, DriverNote, Ensure};
 use crate::clock::Clock;
-use crate::domain::{InstanceId, ScaleSetName, Version};
+use crate::domain::{Instance, ScaleSetName, Version};
 
 /// A new process must run this long before an ensure is done: long enough for a missing file or a
 /// taken port to show, short enough not to slow an upgrade.
@@ -89,9 +81,7 @@ pub enum StartProcessDriverError {
 #[derive(Debug)]
 pub struct ProcessDriver {
     inbox: mpsc::Sender<Request>,
-    stage: watch::Sender<Stage>,
-    finished: watch::Receiver<()>,
-    thread: Option<JoinHandle<()>>,
+    thread: OwnThread,
 }
 
 impl ProcessDriver {
@@ -118,40 +108,13 @@ impl ProcessDriver {
             .and_then(|()| log_dir.canonicalize())
             .map_err(|source| StartProcessDriverError::LogDir { path: log_dir, source })?;
         let (inbox, requests) = mpsc::channel(INBOX_LEN);
-        let (stage, stage_seen) = watch::channel(Stage::Running);
-        let (finish, finished) = watch::channel(());
-        let (ready, started) = blocking::channel();
-        let body = move || {
-            let _finish = finish;
-            let shared = Shared {
-                commands,
-                search_path,
-                log_dir,
-                stop_timeout,
-                timing,
-                notes,
-                guard: Rc::default(),
-                clock: Clock::start(),
-            };
-            supervisor::run(Start { shared, guard, inbox: requests, stage: stage_seen }, &ready);
-        };
-        let thread = std::thread::Builder::new()
-            .name("processes".to_owned())
-            .spawn(body)
-            .map_err(StartProcessDriverError::Supervisor)?;
-        let gone = || io::Error::other("its thread ended");
-        let result = started.recv().unwrap_or_else(|_| Err(gone()));
-        result.map_err(StartProcessDriverError::Supervisor)?;
-        Ok(Self { inbox, stage, finished, thread: Some(thread) })
-    }
-
-    /// Moves the stage on; never back.
-    fn advance(&self, stage: Stage) {
-        self.stage.send_if_modified(|now| {
-            let later = stage > *now;
-            *now = stage.max(*now);
-            later
-        });
+        let thread = OwnThread::start("processes", guard, move |guard, stage| {
+            let clock = Clock::start();
+            let shared = Shared { commands, search_path, log_dir, stop_timeout, timing, notes, guard, clock };
+            supervisor::supervise(shared, requests, stage)
+        })
+        .map_err(StartProcessDriverError::Supervisor)?;
+        Ok(Self { inbox, thread })
     }
 }
 
@@ -167,9 +130,9 @@ impl Driver for ProcessDriver {
         })
     }
 
-    fn observe(&self, scale_set: &ScaleSetName, instance: &InstanceId) -> BoxFuture<Option<Version>> {
+    fn observe(&self, scale_set: &ScaleSetName, instance: &Instance) -> BoxFuture<Option<Version>> {
         let inbox = self.inbox.clone();
-        let key = (scale_set.clone(), instance.clone());
+        let key = (scale_set.clone(), instance.id.clone());
         Box::pin(async move {
             let (answer, version) = oneshot::channel();
             inbox.send(Request::Observe(key, answer)).await.ok()?;
@@ -177,19 +140,11 @@ impl Driver for ProcessDriver {
         })
     }
 
-    fn shutdown(&self) -> BoxFuture<()> {
-        self.advance(Stage::Ending);
-        let mut finished = self.finished.clone();
-        // Nothing is ever sent: the end of the thread drops the sender.
-        Box::pin(async move { while finished.changed().await.is_ok() {} })
+    fn custody(&self) -> Custody {
+        Custody::Host
     }
-}
 
-impl Drop for ProcessDriver {
-    fn drop(&mut self) {
-        self.advance(Stage::Forced);
-        if let Some(thread) = self.thread.take() {
-            _ = thread.join();
-        }
+    fn shutdown(&self) -> BoxFuture<()> {
+        self.thread.shutdown()
     }
 }

@@ -1,35 +1,18 @@
-//! The one thread that starts all processes, and the hand-out of requests to the instances.
-//!
-//! A thread of its own, because the kernel ties the death signal of a child to the thread that
-//! started it: one that ends early, as threads of a pool do, would take the processes along.
+//! The hand-out of requests to the instances, each of which has a task of its own.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::rc::Rc;
-use std::sync::mpsc as blocking;
 
-use tokio::process::Child;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{JoinSet, LocalSet};
+use tokio::task::JoinSet;
 
-use super::guard_link::{GuardCommand, keep_guard};
 use super::instance::{Answer, Handle, InstanceKey, Shared, supervise_instance};
 use crate::domain::Version;
+use crate::drivers::local::Stage;
 use crate::drivers::{DriverError, Ensure};
 
 /// Requests to one instance that may wait for their turn; more is a runaway caller.
 const INSTANCE_QUEUE_LEN: usize = 16;
-
-/// How far the end of the driver has come. Only ever rises.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Stage {
-    /// Working.
-    Running,
-    /// Processes are asked to end.
-    Ending,
-    /// Processes are ended by force.
-    Forced,
-}
 
 /// What callers want.
 pub(super) enum Request {
@@ -39,53 +22,15 @@ pub(super) enum Request {
     Observe(InstanceKey, oneshot::Sender<Option<Version>>),
 }
 
-/// What the thread starts with.
-pub(super) struct Start {
-    pub(super) shared: Shared,
-    pub(super) guard: Option<GuardCommand>,
-    pub(super) inbox: mpsc::Receiver<Request>,
-    pub(super) stage: watch::Receiver<Stage>,
-}
-
-/// Body of the thread: says through `ready` whether it could start, then works until the stage
-/// says to end and nothing runs any more.
-pub(super) fn run(start: Start, ready: &blocking::Sender<io::Result<()>>) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            _ = ready.send(Err(error));
-            return;
-        }
-    };
-    let Start { shared, guard, inbox, stage } = start;
-    LocalSet::new().block_on(&runtime, async {
-        let first = guard.map(|command| match shared.guard.start(&command) {
-            Ok(child) => Ok((command, child)),
-            Err(error) => Err(error),
-        });
-        match first.transpose() {
-            Err(error) => _ = ready.send(Err(error)),
-            Ok(first) => {
-                _ = ready.send(Ok(()));
-                supervise(Rc::new(shared), first, inbox, stage).await;
-            }
-        }
-    });
-}
-
-async fn supervise(
-    shared: Rc<Shared>,
-    guard: Option<(GuardCommand, Child)>,
+/// The work of the thread: hands out requests until the stage says to end and nothing runs any
+/// more.
+pub(super) async fn supervise(
+    shared: Shared,
     mut inbox: mpsc::Receiver<Request>,
     mut stage: watch::Receiver<Stage>,
 ) {
-    let (close_guard, closing) = oneshot::channel();
-    let guard = guard.map(|(command, child)| {
-        let link = Rc::clone(&shared.guard);
-        tokio::task::spawn_local(keep_guard(link, command, child, closing, shared.clock))
-    });
     let mut dispatcher = Dispatcher {
-        shared,
+        shared: Rc::new(shared),
         stage: stage.clone(),
         instances: BTreeMap::new(),
         tasks: JoinSet::new(),
@@ -106,10 +51,6 @@ async fn supervise(
     drop(inbox);
     drop(dispatcher.instances);
     while dispatcher.tasks.join_next().await.is_some() {}
-    if let Some(guard) = guard {
-        _ = close_guard.send(());
-        _ = guard.await;
-    }
 }
 
 struct Dispatcher {

@@ -1,10 +1,12 @@
 //! The guard, seen from the host, and a host that is killed.
 
 use std::os::unix::process::ExitStatusExt;
+use std::rc::Rc;
 
 use rustix::process::Signal;
 
 use super::*;
+use crate::drivers::local::{GuardLink, guard, keep_guard};
 
 /// Set for the tests below that are bodies of other processes; elsewhere they do nothing.
 const BODY_FLAG: &str = "PHASEGATE_TEST_BODY";
@@ -113,11 +115,11 @@ async fn a_guard_that_does_not_read_is_replaced() {
         program: "/bin/sh".into(),
         arguments: vec!["-c".into(), "echo $$ >> \"$0\"; exec sleep 300".into(), starts.clone().into()],
     };
-    let link = Rc::new(guard_link::GuardLink::default());
+    let link = Rc::new(GuardLink::default());
     let child = link.start(&command).unwrap();
     let (_close, closing) = oneshot::channel();
     let local = tokio::task::LocalSet::new();
-    let keeper = guard_link::keep_guard(Rc::clone(&link), command, child, closing, Clock::start());
+    let keeper = keep_guard(Rc::clone(&link), command, child, closing, Clock::start());
     let work = async {
         groups(starts.clone(), 1).await;
         // More than a pipe holds.

@@ -5,10 +5,10 @@ mod upgrade;
 
 use std::path::{Path, PathBuf};
 
-use super::group::Group;
 use super::*;
-use crate::domain::{Address, Instance, OperationId};
+use crate::domain::{Address, InstanceId, OperationId};
 use crate::drivers::DriverNoteKind;
+use crate::drivers::local::{Command, Group};
 
 /// Never reached in a good run; long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -94,6 +94,7 @@ fn request(instance: &str, version: &str, operation: &str) -> Ensure {
         scale_set: ScaleSetName::parse("db").unwrap(),
         instance,
         version: Version::parse(version).unwrap(),
+        previous: None,
         operation: OperationId(operation.to_owned()),
         generation: 1,
     }
@@ -133,7 +134,7 @@ impl Rig {
 
     async fn observed(&self, instance: &str) -> Option<String> {
         let key = request(instance, "v1", "");
-        let version = self.driver().observe(&key.scale_set, &key.instance.id).await;
+        let version = self.driver().observe(&key.scale_set, &key.instance).await;
         version.map(|version| version.to_string())
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Doubles with every failure, up to a limit; starts over after a good run.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Backoff {
+pub(in crate::drivers) struct Backoff {
     delay_min: Duration,
     delay_max: Duration,
     good_after: Duration,
@@ -13,20 +13,24 @@ pub(super) struct Backoff {
 
 impl Backoff {
     /// For processes: half a second to half a minute, and a minute of running is good.
-    pub(super) const PROCESS: Self =
+    pub(in crate::drivers) const PROCESS: Self =
         Self::new(Duration::from_millis(500), Duration::from_secs(30), Duration::from_secs(60));
 
     /// For the guard: nearly at once, because nothing is guarded meanwhile.
-    pub(super) const GUARD: Self =
+    pub(in crate::drivers) const GUARD: Self =
         Self::new(Duration::from_millis(10), Duration::from_secs(30), Duration::from_secs(60));
 
     /// Delays from `delay_min` to `delay_max`; a run of `good_after` makes the next one short.
-    pub(super) const fn new(delay_min: Duration, delay_max: Duration, good_after: Duration) -> Self {
+    pub(in crate::drivers) const fn new(
+        delay_min: Duration,
+        delay_max: Duration,
+        good_after: Duration,
+    ) -> Self {
         Self { delay_min, delay_max, good_after, next: delay_min }
     }
 
     /// The delay after a run of this length; zero when it did not even start.
-    pub(super) fn after_run(&mut self, ran: Duration) -> Duration {
+    pub(in crate::drivers) fn after_run(&mut self, ran: Duration) -> Duration {
         if ran >= self.good_after {
             self.reset();
         }
@@ -36,13 +40,13 @@ impl Backoff {
     }
 
     /// Forgets all failures.
-    pub(super) fn reset(&mut self) {
+    pub(in crate::drivers) fn reset(&mut self) {
         self.next = self.delay_min;
     }
 }
 
 /// A delay for people: `0.5 s`, `30 s`.
-pub(super) fn in_seconds(delay: Duration) -> String {
+pub(in crate::drivers) fn in_seconds(delay: Duration) -> String {
     format!("{} s", delay.as_secs_f64())
 }
 

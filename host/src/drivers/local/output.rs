@@ -13,23 +13,27 @@ use crate::domain::{InstanceId, ScaleSetName};
 const LOG_LEN_MAX: u64 = 4 * 1024 * 1024;
 
 /// How much of the end of the output is looked at for a message.
-const TAIL_LEN_MAX: u64 = 2048;
+const TAIL_LEN_MAX: usize = 2048;
 const TAIL_LINES_MAX: usize = 5;
 
 /// The log file of an instance.
-pub(super) fn log_path(log_dir: &Path, scale_set: &ScaleSetName, instance: &InstanceId) -> PathBuf {
+pub(in crate::drivers) fn log_path(
+    log_dir: &Path,
+    scale_set: &ScaleSetName,
+    instance: &InstanceId,
+) -> PathBuf {
     log_dir.join(format!("{scale_set}-{instance}.log"))
 }
 
 /// Opens the log for appending.
-pub(super) fn open_log(path: &Path) -> Result<File, String> {
+pub(in crate::drivers) fn open_log(path: &Path) -> Result<File, String> {
     let opened = OpenOptions::new().create(true).append(true).open(path);
     opened.map_err(|error| format!("log file `{}` cannot be opened: {error}", path.display()))
 }
 
 /// Opens the log for a new process, after setting a large one aside; with its length, which is
 /// where the output of the new process begins.
-pub(super) fn open_log_for_start(path: &Path) -> Result<(File, u64), String> {
+pub(in crate::drivers) fn open_log_for_start(path: &Path) -> Result<(File, u64), String> {
     let large = std::fs::metadata(path).is_ok_and(|found| found.len() > LOG_LEN_MAX);
     if large && let Err(error) = std::fs::rename(path, set_aside(path)) {
         // Not a reason to leave the instance without a process.
@@ -47,9 +51,14 @@ fn set_aside(path: &Path) -> PathBuf {
 }
 
 /// The last lines of the output since `start`, as one line; empty when there are none.
-pub(super) fn tail(path: &Path, start: u64) -> String {
-    let bytes = read_tail(path, start).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
+pub(in crate::drivers) fn tail(path: &Path, start: u64) -> String {
+    in_one_line(&read_tail(path, start).unwrap_or_default())
+}
+
+/// The last lines of some output, as one line; empty when there are none.
+pub(in crate::drivers) fn in_one_line(bytes: &[u8]) -> String {
+    let bytes = bytes.split_at(bytes.len().saturating_sub(TAIL_LEN_MAX)).1;
+    let text = String::from_utf8_lossy(bytes);
     let mut lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let lines = lines.split_off(lines.len().saturating_sub(TAIL_LINES_MAX));
     lines.join(" | ").chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
@@ -58,9 +67,10 @@ pub(super) fn tail(path: &Path, start: u64) -> String {
 fn read_tail(path: &Path, start: u64) -> io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(start.max(length.saturating_sub(TAIL_LEN_MAX))))?;
+    let limit = TAIL_LEN_MAX as u64;
+    file.seek(SeekFrom::Start(start.max(length.saturating_sub(limit))))?;
     let mut bytes = Vec::new();
-    file.take(TAIL_LEN_MAX).read_to_end(&mut bytes)?;
+    file.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

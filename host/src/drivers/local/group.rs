@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, test_kill_pr
 
 /// How long everything left after SIGKILL may take to vanish. Only a process stuck in the kernel
 /// needs more than a moment.
-pub(super) const KILL_WAIT: Duration = Duration::from_secs(5);
+pub(in crate::drivers) const KILL_WAIT: Duration = Duration::from_secs(5);
 
 /// Shortest and longest time between two looks at a group that is ending.
 const LOOK_MIN: Duration = Duration::from_millis(5);
@@ -16,22 +16,22 @@ const LOOK_MAX: Duration = Duration::from_millis(100);
 
 /// Id of a process group that the driver created; equals the pid of its first process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Group(Pid);
+pub(in crate::drivers) struct Group(Pid);
 
 impl Group {
     /// The group with this id; none for ids that mean something else to `kill`: 0 is the caller's
     /// own group and 1 every process there is.
-    pub(super) fn new(id: i32) -> Option<Self> {
+    pub(in crate::drivers) fn new(id: i32) -> Option<Self> {
         if id > 1 { Pid::from_raw(id).map(Self) } else { None }
     }
 
     /// The number.
-    pub(super) fn id(self) -> i32 {
+    pub(in crate::drivers) fn id(self) -> i32 {
         self.0.as_raw_nonzero().get()
     }
 
     /// Sends a signal to all members. That there are none left is fine.
-    pub(super) fn signal(self, signal: Signal) {
+    pub(in crate::drivers) fn signal(self, signal: Signal) {
         if let Err(error) = kill_process_group(self.0, signal)
             && error != rustix::io::Errno::SRCH
         {
@@ -40,14 +40,14 @@ impl Group {
     }
 
     /// Asks all members to end; also wakes the stopped ones, which would not see it otherwise.
-    pub(super) fn terminate(self) {
+    pub(in crate::drivers) fn terminate(self) {
         self.signal(Signal::TERM);
         self.signal(Signal::CONT);
     }
 
     /// Whether a member still runs. One that has ended and was not collected by its parent does
     /// not count: it holds nothing but its number, possibly for ever.
-    pub(super) fn is_alive(self) -> bool {
+    pub(in crate::drivers) fn is_alive(self) -> bool {
         match test_kill_process_group(self.0) {
             Err(rustix::io::Errno::SRCH) => false,
             Ok(()) => has_running_member(self.id()).unwrap_or(true),
@@ -59,7 +59,7 @@ impl Group {
 
     /// Ends when no member runs. Only for a group whose first process has been collected: it also
     /// collects what was handed to this process, which is where orphans go when it is pid 1.
-    pub(super) async fn gone(self) {
+    pub(in crate::drivers) async fn gone(self) {
         let mut pause = LOOK_MIN;
         loop {
             while let Ok(Some(_)) = waitpgid(self.0, WaitOptions::NOHANG) {}

@@ -1,6 +1,6 @@
 //! The host's side of the guard: starting it, keeping it running, telling it the groups.
 //!
-//! Lives on the supervisor thread only, hence cells in place of locks. Never waits for the guard:
+//! Lives on one thread only, hence cells in place of locks. Never waits for the guard:
 //! a guard that does not read is replaced.
 
 use std::cell::RefCell;
@@ -16,10 +16,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Child;
 use tokio::sync::oneshot;
 
-use super::backoff::Backoff;
 use super::group::Group;
 use super::guard::{GUARD_COMMAND, GUARD_TIMEOUT_OPTION};
 use crate::clock::Clock;
+use crate::drivers::backoff::Backoff;
 
 /// How long a guard with nothing left to guard may take to end.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
@@ -52,7 +52,7 @@ impl GuardCommand {
 
 /// What the guard knows, or will be told when there is one again.
 #[derive(Debug, Default)]
-pub(super) struct GuardLink(RefCell<State>);
+pub(in crate::drivers) struct GuardLink(RefCell<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -69,14 +69,14 @@ struct Guard {
 
 impl GuardLink {
     /// A group exists now.
-    pub(super) fn add(&self, group: Group) {
+    pub(in crate::drivers) fn add(&self, group: Group) {
         let mut state = self.0.borrow_mut();
         state.groups.insert(group.id());
         state.tell('+', group.id());
     }
 
     /// A group is gone; its number may soon belong to someone else.
-    pub(super) fn remove(&self, group: Group) {
+    pub(in crate::drivers) fn remove(&self, group: Group) {
         let mut state = self.0.borrow_mut();
         if state.groups.remove(&group.id()) {
             state.tell('-', group.id());
@@ -84,7 +84,7 @@ impl GuardLink {
     }
 
     /// Starts a guard and tells it all groups.
-    pub(super) fn start(&self, command: &GuardCommand) -> io::Result<Child> {
+    pub(in crate::drivers) fn start(&self, command: &GuardCommand) -> io::Result<Child> {
         let (output, input) = io::pipe()?;
         rustix::fs::fcntl_setfl(&input, rustix::fs::OFlags::NONBLOCK)?;
         let child = tokio::process::Command::new(&command.program)
@@ -130,7 +130,7 @@ impl State {
 }
 
 /// Replaces the guard whenever it ends, until `closing` ends; then lets it end.
-pub(super) async fn keep_guard(
+pub(in crate::drivers) async fn keep_guard(
     link: Rc<GuardLink>,
     command: GuardCommand,
     mut guard: Child,

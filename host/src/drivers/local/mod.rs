@@ -1,0 +1,23 @@
+//! What drivers that run local programs have in common: programs in groups of their own that do
+//! not outlive the host.
+//!
+//! A host that ends in good order stops its programs; one that is killed leaves it to the kernel
+//! (on Linux) and to the [`guard`]. Deliberately blind to what a program does, and to programs
+//! that leave their group (`setsid`).
+
+mod command;
+mod group;
+pub mod guard;
+mod guard_link;
+mod leader;
+pub(super) mod output;
+mod thread;
+
+pub use self::command::Command;
+pub(super) use self::group::Group;
+pub use self::guard_link::GuardCommand;
+pub(super) use self::guard_link::GuardLink;
+#[cfg(test)]
+pub(super) use self::guard_link::keep_guard;
+pub(super) use self::leader::{Leader, describe};
+pub(super) use self::thread::{OwnThread, Stage, reached};
