@@ -3,11 +3,10 @@
 //! Starting: data directory, plugins, drivers, loop, prober, API. Stopping: API first, so that no
 //! new wish comes in; then the loop, so that no effect is asked for; then probes; drivers last.
 
-use std::collections::BTreeMap;
+mod drivers;
+
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::{mpsc, watch};
@@ -16,11 +15,9 @@ use tokio::task::JoinHandle;
 use crate::api::guard::Guard;
 use crate::api::{routes::Api, server};
 use crate::clock::Clock;
-use crate::config::{self, Config, DriverConfig, Place, Problem, Problems, ProcessConfig, TemplateValues};
+use crate::config::{self, Config, Place, Problem, Problems};
 use crate::control::{self, ControlEvent, ControlHandle, ControlParts, SetParts};
-use crate::domain::{Instance, ScaleSet, ScaleSetName, Version};
-use crate::drivers::local::{Command, GuardCommand};
-use crate::drivers::process::{ProcessDriver, ProcessSettings};
+use crate::domain::ScaleSet;
 use crate::drivers::{Driver, DriverNote};
 use crate::plugin::Runtime;
 use crate::plugin::registry::{self, PluginRegistry, RegistryParts};
@@ -161,6 +158,11 @@ impl Host {
 #[must_use]
 pub fn problems(config: &Config) -> Problems {
     let mut problems = config::environment_problems(config, std::env::var_os("PATH").as_deref());
+    for (index, set) in config.scale_sets.iter().enumerate() {
+        if let Some(message) = drivers::problem(&set.driver) {
+            problems.list.push(problem(&format!("scaleSets[{index}].driver"), message));
+        }
+    }
     let runtime = match Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -208,52 +210,12 @@ async fn pass_notes(mut notes: mpsc::Receiver<DriverNote>, control: ControlHandl
 fn sets(config: &Config, notes: &mpsc::Sender<DriverNote>) -> anyhow::Result<Vec<SetParts>> {
     let mut sets = Vec::new();
     for set in &config.scale_sets {
-        let driver: Arc<dyn Driver> = match &set.driver {
-            DriverConfig::Process(process) => Arc::new(process_driver(
-                process,
-                &config.server.data_dir.join("logs").join(set.name.as_str()),
-                notes.clone(),
-            )?),
-        };
+        let log_dir = config.server.data_dir.join("logs").join(set.name.as_str());
+        let driver = drivers::start(&set.driver, log_dir, notes)
+            .with_context(|| format!("cannot start the driver of scale set `{}`", set.name))?;
         let ScaleSet { name, plugin, health, policy, gate, model, instances, driver: _ } = set.clone();
         let spec = ScaleSet { name, plugin, health, policy, gate, model, instances, driver: () };
         sets.push(SetParts { spec, driver });
     }
     Ok(sets)
-}
-
-fn process_driver(
-    process: &ProcessConfig,
-    log_dir: &Path,
-    notes: mpsc::Sender<DriverNote>,
-) -> anyhow::Result<ProcessDriver> {
-    let stop_timeout: Duration = process.stop_timeout;
-    let process = process.clone();
-    let settings = ProcessSettings {
-        commands: Box::new(move |set: &ScaleSetName, instance: &Instance, version: &Version| {
-            render(&process, set, instance, version)
-        }),
-        search_path: std::env::var_os("PATH").unwrap_or_default(),
-        log_dir: log_dir.to_owned(),
-        stop_timeout,
-        guard: Some(GuardCommand::of_this_program(stop_timeout)?),
-    };
-    Ok(ProcessDriver::start(settings, notes)?)
-}
-
-fn render(
-    process: &ProcessConfig,
-    scale_set: &ScaleSetName,
-    instance: &Instance,
-    version: &Version,
-) -> Result<Command, String> {
-    let values = TemplateValues { scale_set, instance, version };
-    let text = |template: &config::Template| template.render(&values).map_err(|error| error.to_string());
-    let argv = process.command.iter().map(text).collect::<Result<Vec<_>, _>>()?;
-    let environment = process
-        .environment
-        .iter()
-        .map(|(name, template)| Ok((name.clone(), text(template)?)))
-        .collect::<Result<BTreeMap<_, _>, String>>()?;
-    Ok(Command { argv, environment, working_dir: process.working_dir.clone() })
 }

@@ -15,6 +15,7 @@ pub mod domain;
 pub mod drivers;
 pub mod health;
 pub mod host;
+mod net;
 pub mod plan;
 pub mod plugin;
 pub mod probe;

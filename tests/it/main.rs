@@ -25,6 +25,7 @@ mod cases;
 mod check;
 mod crash;
 mod demo;
+mod drivers;
 mod hostile_instances;
 mod hostile_plugins;
 mod seed;

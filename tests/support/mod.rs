@@ -1,5 +1,6 @@
 //! A running `phasegate` for a test: its configuration, its command line, and its end.
 
+pub mod agent;
 pub mod fleet;
 pub mod guests;
 

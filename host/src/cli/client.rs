@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::{Method, Request, StatusCode};
-use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
@@ -16,6 +15,7 @@ use super::exit::Refused;
 use crate::api::wire;
 use crate::config::parse_address;
 use crate::domain::Address;
+use crate::net::exchange::{ExchangeError, exchange};
 
 /// Longest wait for an answer. Loading a large plugin takes the longest.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -75,11 +75,11 @@ impl Client {
         body: Bytes,
         content_type: &'static str,
     ) -> anyhow::Result<T> {
-        let exchange =
-            async { tokio::time::timeout(TIMEOUT, self.exchange(method, path, body, content_type)).await };
+        let answer =
+            async { tokio::time::timeout(TIMEOUT, self.ask(method, path, body, content_type)).await };
         let (status, body) = self
             .runtime
-            .block_on(exchange)
+            .block_on(answer)
             .with_context(|| format!("no answer from {} within {} s", self.address, TIMEOUT.as_secs()))??;
         if status.is_success() {
             return serde_json::from_slice(&body).with_context(|| {
@@ -95,13 +95,13 @@ impl Client {
         bail!("{}", error.message)
     }
 
-    async fn exchange(
+    async fn ask(
         &self,
         method: Method,
         path: &str,
         body: Bytes,
         content_type: &'static str,
-    ) -> anyhow::Result<(StatusCode, Bytes)> {
+    ) -> anyhow::Result<(StatusCode, Vec<u8>)> {
         let unreachable = || {
             format!(
                 "cannot reach a phasegate at {}; start one with `phasegate run`, or name it with --server",
@@ -111,8 +111,6 @@ impl Client {
         let stream = TcpStream::connect((self.address.host.as_str(), self.address.port))
             .await
             .with_context(unreachable)?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let driver = tokio::spawn(connection);
         let mut request = Request::builder()
             .method(method)
             .uri(path)
@@ -121,11 +119,12 @@ impl Client {
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
-        let response = sender.send_request(request.body(Full::new(body))?).await.with_context(unreachable)?;
-        let status = response.status();
-        let collected = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
-        let Ok(collected) = collected else { bail!("the answer from {} broke off", self.address) };
-        driver.abort();
-        Ok((status, collected.to_bytes()))
+        match exchange(stream, request.body(Full::new(body))?, ANSWER_MAX).await {
+            Ok(answer) => Ok((StatusCode::from_u16(answer.status)?, answer.body)),
+            Err(ExchangeError::Head(error)) => Err(error).with_context(unreachable),
+            Err(ExchangeError::Status(_) | ExchangeError::Body(_) | ExchangeError::BodyTooLarge(_)) => {
+                bail!("the answer from {} broke off", self.address)
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Reads no environment variables; the caller passes the search path. Nothing is run or changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
@@ -11,9 +11,9 @@ use std::path::Path;
 use rustix::fs::{Access, access};
 
 use super::problem::{Place, Problem, Problems};
-use super::template::TemplateValues;
-use super::{ComponentSource, Config, DriverConfig, ProcessConfig};
-use crate::domain::ScaleSet;
+use super::template::{Template, TemplateValues, Wish};
+use super::{CommandConfig, ComponentSource, Config, DriverConfig, HttpConfig, ProcessConfig};
+use crate::domain::{OperationId, ScaleSet};
 
 /// Where `execvp` looks when there is no `PATH`.
 const SEARCH_PATH_DEFAULT: &str = "/bin:/usr/bin";
@@ -37,6 +37,8 @@ pub fn environment_problems(config: &Config, search_path: Option<&OsStr>) -> Pro
     for (index, set) in config.scale_sets.iter().enumerate() {
         match &set.driver {
             DriverConfig::Process(process) => checker.process(index, set, process, search_path),
+            DriverConfig::Command(command) => checker.command(index, set, command, search_path),
+            DriverConfig::Http(http) => checker.http(index, http),
         }
     }
     let mut list = checker.problems;
@@ -76,31 +78,68 @@ impl Checker<'_> {
         process: &ProcessConfig,
         search_path: Option<&OsStr>,
     ) {
-        let directory = &process.working_dir;
-        match std::fs::metadata(directory) {
-            Ok(metadata) if metadata.is_dir() => {}
-            Ok(_) | Err(_) => {
-                let key = format!("scaleSets[{index}].driver.workingDir");
-                self.report(&key, format!("`{}` is not a directory", directory.display()));
-                // A relative program would only be missed for the same reason.
-                return;
+        let ProcessConfig { command, environment, working_dir, stop_timeout: _ } = process;
+        if self.directory(index, working_dir) {
+            let found = Programs { set, environment, working_dir, search_path };
+            self.programs(&format!("scaleSets[{index}].driver.command"), command, &found);
+        }
+    }
+
+    fn command(
+        &mut self,
+        index: usize,
+        set: &ScaleSet<DriverConfig>,
+        config: &CommandConfig,
+        search_path: Option<&OsStr>,
+    ) {
+        let CommandConfig { command, observe, environment, working_dir, .. } = config;
+        if self.directory(index, working_dir) {
+            let found = Programs { set, environment, working_dir, search_path };
+            self.programs(&format!("scaleSets[{index}].driver.command"), command, &found);
+            if let Some(observe) = observe {
+                self.programs(&format!("scaleSets[{index}].driver.observe"), observe, &found);
             }
         }
+    }
+
+    fn http(&mut self, index: usize, http: &HttpConfig) {
+        let files = [("tokenFile", &http.token_file), ("caFile", &http.ca_file)];
+        for (name, path) in files {
+            if let Some(path) = path {
+                self.readable_file(&format!("scaleSets[{index}].driver.{name}"), path);
+            }
+        }
+    }
+
+    /// Whether programs can run there. A relative one would only be missed for the same reason.
+    fn directory(&mut self, index: usize, directory: &Path) -> bool {
+        let found = std::fs::metadata(directory).is_ok_and(|metadata| metadata.is_dir());
+        if !found {
+            let key = format!("scaleSets[{index}].driver.workingDir");
+            self.report(&key, format!("`{}` is not a directory", directory.display()));
+        }
+        found
+    }
+
+    fn programs(&mut self, key: &str, argv: &[Template], place: &Programs<'_>) {
+        let Programs { set, environment, working_dir, search_path } = place;
         let mut checked = BTreeSet::new();
         let mut failures = Vec::new();
         for instance in set.instances.values() {
-            let values = TemplateValues { scale_set: &set.name, instance, version: &set.model.version };
-            let Some(Ok(program)) = process.command.first().map(|program| program.render(&values)) else {
+            let operation = OperationId(String::new());
+            let wish = Wish::Apply { version: &set.model.version, operation: &operation, generation: 0 };
+            let values = TemplateValues { scale_set: &set.name, instance, wish };
+            let Some(Ok(program)) = argv.first().map(|program| program.render(&values)) else {
                 continue;
             };
             // A variable of the set wins over the host's, as it does when the program is started.
-            let own_path = process.environment.get("PATH").and_then(|path| path.render(&values).ok());
+            let own_path = environment.get("PATH").and_then(|path| path.render(&values).ok());
             if !checked.insert((program.clone(), own_path.clone())) {
                 continue;
             }
             let search_path = own_path.map(OsString::from).or(search_path.map(OsStr::to_owned));
             let search_path = search_path.unwrap_or_else(|| SEARCH_PATH_DEFAULT.into());
-            if let Err(message) = find_program(&program, directory, &search_path) {
+            if let Err(message) = find_program(&program, working_dir, &search_path) {
                 failures.push(format!("{message}, for instance \"{}\"", instance.id));
             }
         }
@@ -109,9 +148,17 @@ impl Checker<'_> {
                 0 => String::new(),
                 more => format!(", and {more} more programs"),
             };
-            self.report(&format!("scaleSets[{index}].driver.command"), format!("{first}{more}"));
+            self.report(key, format!("{first}{more}"));
         }
     }
+}
+
+/// Where programs are looked for.
+struct Programs<'a> {
+    set: &'a ScaleSet<DriverConfig>,
+    environment: &'a BTreeMap<String, Template>,
+    working_dir: &'a Path,
+    search_path: Option<&'a OsStr>,
 }
 
 fn find_program(program: &str, directory: &Path, search_path: &OsStr) -> Result<(), String> {

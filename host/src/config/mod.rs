@@ -23,6 +23,7 @@ mod table;
 mod template;
 #[cfg(test)]
 mod tests;
+mod url;
 mod value;
 
 use std::collections::BTreeMap;
@@ -33,10 +34,12 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 pub use address::{InvalidAddressError, parse_address};
+pub use drivers::{CommandConfig, HttpConfig};
 pub use environment::environment_problems;
 pub use plugins::AZURE_HEALTH;
 pub use problem::{LoadConfigError, Place, Problem, Problems};
-pub use template::{InvalidTemplateError, MissingValueError, Template, TemplateValues};
+pub use template::{InvalidTemplateError, MissingValueError, Scope, Template, TemplateValues, Wish};
+pub use url::{HttpUrl, InvalidUrlError, Scheme};
 
 use crate::domain::{PluginName, ScaleSet};
 use source::Source;
@@ -115,6 +118,10 @@ pub enum Isolation {
 pub enum DriverConfig {
     /// The host starts a process per instance.
     Process(ProcessConfig),
+    /// The host runs a program per upgrade of an instance.
+    Command(CommandConfig),
+    /// The host asks an agent.
+    Http(HttpConfig),
 }
 
 /// Settings of the process driver.

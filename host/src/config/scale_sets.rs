@@ -52,7 +52,7 @@ fn read(
     let model = model.and_then(|value| read_model(value.table()?));
     let instances = instances.map(|value| instances::read_all(&value, addresses)).unwrap_or_default();
     if let Some(driver) = &driver {
-        driver.check_templates(instances.valid.values());
+        driver.check_templates(name.as_ref(), instances.valid.values());
     }
     Some(ScaleSet {
         name: name?,

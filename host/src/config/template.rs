@@ -1,11 +1,15 @@
-//! Texts with placeholders, for argument lists and environments of drivers.
+//! Texts with placeholders, for argument lists, environments and URLs of drivers.
 //!
 //! No shell and no expressions: a placeholder is replaced by one value, and whatever that value
 //! holds is never looked at again.
 
+mod placeholder;
+
 use std::fmt;
 
-use crate::domain::{Instance, ScaleSetName, Version};
+use placeholder::Placeholder;
+
+use crate::domain::{Instance, OperationId, ScaleSetName, Version};
 
 /// A text such as `--port={port}`. `{{` and `}}` stand for braces.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +24,50 @@ pub struct TemplateValues<'a> {
     pub scale_set: &'a ScaleSetName,
     /// Gives `{id}`, `{address}`, `{host}`, `{port}`, `{zone}` and `{label.NAME}`.
     pub instance: &'a Instance,
-    /// Gives `{version}`: the version that the instance shall run.
-    pub version: &'a Version,
+    /// Gives the rest.
+    pub wish: Wish<'a>,
+}
+
+/// What is wanted of an instance; which of these there is decides about some placeholders.
+#[derive(Debug, Clone, Copy)]
+pub enum Wish<'a> {
+    /// Nothing: it is only looked at.
+    Look,
+    /// That it runs a version: `{version}`.
+    Run(&'a Version),
+    /// The same as one effect: also `{operation}` and `{generation}`.
+    Apply {
+        /// The version that the instance shall run.
+        version: &'a Version,
+        /// Identity of the effect.
+        operation: &'a OperationId,
+        /// Generation of the host.
+        generation: u64,
+    },
+}
+
+/// Which placeholders a text may have, by what it is rendered for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// For [`Wish::Look`].
+    Look,
+    /// For [`Wish::Run`].
+    Run,
+    /// For [`Wish::Apply`].
+    Apply,
+}
+
+impl Scope {
+    fn known(self) -> &'static str {
+        match self {
+            Self::Look => "{id}, {name}, {address}, {host}, {port}, {zone}, {label.NAME}",
+            Self::Run => "{id}, {name}, {version}, {address}, {host}, {port}, {zone}, {label.NAME}",
+            Self::Apply => {
+                "{id}, {name}, {version}, {address}, {host}, {port}, {zone}, {label.NAME}, {operation}, \
+                 {generation}"
+            }
+        }
+    }
 }
 
 /// Why a text is not a template; a fragment that follows the text.
@@ -34,8 +80,13 @@ pub enum InvalidTemplateError {
     #[error("has a }} without a {{ before it; write }}}} for a brace")]
     Close,
     /// Not a placeholder.
-    #[error("has the unknown placeholder {{{0}}}; known: {KNOWN}; write {{{{ and }}}} for braces")]
-    Unknown(String),
+    #[error("has the unknown placeholder {{{name}}}; known: {known}; write {{{{ and }}}} for braces")]
+    Unknown {
+        /// What stands between the braces.
+        name: String,
+        /// What may stand there.
+        known: &'static str,
+    },
     /// No program can be given this character.
     #[error("contains a NUL character")]
     Nul,
@@ -50,9 +101,10 @@ pub enum MissingValueError {
     /// It has no zone.
     #[error("has no zone")]
     Zone,
+    /// The text was read for another purpose than it is rendered for.
+    #[error("is not given {{{0}}} here")]
+    Wish(&'static str),
 }
-
-const KNOWN: &str = "{id}, {name}, {version}, {address}, {host}, {port}, {zone}, {label.NAME}";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
@@ -60,24 +112,12 @@ enum Part {
     Placeholder(Placeholder),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Placeholder {
-    Id,
-    Name,
-    Version,
-    Address,
-    Host,
-    Port,
-    Zone,
-    Label(String),
-}
-
 impl Template {
     /// Parses the text.
     ///
     /// # Errors
     /// When a brace has no partner, a placeholder is not known, or the text holds a NUL character.
-    pub fn parse(text: &str) -> Result<Self, InvalidTemplateError> {
+    pub fn parse(text: &str, scope: Scope) -> Result<Self, InvalidTemplateError> {
         if text.contains('\0') {
             return Err(InvalidTemplateError::Nul);
         }
@@ -98,7 +138,7 @@ impl Template {
                 if !literal.is_empty() {
                     parts.push(Part::Literal(std::mem::take(&mut literal)));
                 }
-                parts.push(Part::Placeholder(Placeholder::parse(name)?));
+                parts.push(Part::Placeholder(Placeholder::parse(name, scope)?));
                 rest = after;
             } else {
                 return Err(InvalidTemplateError::Close);
@@ -116,11 +156,27 @@ impl Template {
     /// # Errors
     /// When the instance has no zone or no label that the template asks for.
     pub fn render(&self, values: &TemplateValues<'_>) -> Result<String, MissingValueError> {
+        self.render_each(|placeholder| placeholder.value(values))
+    }
+
+    /// Replaces the placeholders so that no value can change the structure of a URL: a host is
+    /// written as a URL writes it, and everything else is escaped.
+    ///
+    /// # Errors
+    /// As [`Self::render`].
+    pub fn render_url(&self, values: &TemplateValues<'_>) -> Result<String, MissingValueError> {
+        self.render_each(|placeholder| placeholder.url_value(values))
+    }
+
+    fn render_each(
+        &self,
+        value: impl Fn(&Placeholder) -> Result<String, MissingValueError>,
+    ) -> Result<String, MissingValueError> {
         let mut text = String::new();
         for part in &self.parts {
             match part {
                 Part::Literal(literal) => text.push_str(literal),
-                Part::Placeholder(placeholder) => text.push_str(&placeholder.value(values)?),
+                Part::Placeholder(placeholder) => text.push_str(&value(placeholder)?),
             }
         }
         Ok(text)
@@ -147,122 +203,5 @@ impl fmt::Display for Template {
     }
 }
 
-impl Placeholder {
-    fn parse(name: &str) -> Result<Self, InvalidTemplateError> {
-        Ok(match name {
-            "id" => Self::Id,
-            "name" => Self::Name,
-            "version" => Self::Version,
-            "address" => Self::Address,
-            "host" => Self::Host,
-            "port" => Self::Port,
-            "zone" => Self::Zone,
-            other => match other.strip_prefix("label.") {
-                Some(label) if !label.is_empty() => Self::Label(label.to_owned()),
-                _ => return Err(InvalidTemplateError::Unknown(other.to_owned())),
-            },
-        })
-    }
-
-    fn value(&self, values: &TemplateValues<'_>) -> Result<String, MissingValueError> {
-        let TemplateValues { scale_set, instance, version } = values;
-        Ok(match self {
-            Self::Id => instance.id.to_string(),
-            Self::Name => scale_set.to_string(),
-            Self::Version => version.to_string(),
-            Self::Address => instance.address.to_string(),
-            Self::Host => instance.address.host.clone(),
-            Self::Port => instance.address.port.to_string(),
-            Self::Zone => instance.zone.clone().ok_or(MissingValueError::Zone)?,
-            Self::Label(name) => {
-                let label = instance.labels.get(name).cloned();
-                label.ok_or_else(|| MissingValueError::Label(name.clone()))?
-            }
-        })
-    }
-}
-
-impl fmt::Display for Placeholder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Id => "id",
-            Self::Name => "name",
-            Self::Version => "version",
-            Self::Address => "address",
-            Self::Host => "host",
-            Self::Port => "port",
-            Self::Zone => "zone",
-            Self::Label(name) => return write!(f, "label.{name}"),
-        })
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::{Address, InstanceId, Protection};
-
-    fn instance() -> Instance {
-        Instance {
-            id: InstanceId::parse("7").unwrap(),
-            address: Address { host: "::1".to_owned(), port: 9100 },
-            region: None,
-            zone: None,
-            update_domain: None,
-            fault_domain: None,
-            labels: [("role".to_owned(), "{id}".to_owned())].into(),
-            protection: Protection::default(),
-        }
-    }
-
-    fn render(text: &str) -> Result<String, String> {
-        let template = Template::parse(text).map_err(|error| error.to_string())?;
-        assert_eq!(Template::parse(&template.to_string()).as_ref(), Ok(&template), "{text}");
-        let scale_set = ScaleSetName::parse("orders").unwrap();
-        let version = Version::parse("v1").unwrap();
-        let instance = instance();
-        let values = TemplateValues { scale_set: &scale_set, instance: &instance, version: &version };
-        let result = template.render(&values).map_err(|error| error.to_string());
-        assert_eq!(template.missing(&instance).map(|error| error.to_string()), result.clone().err());
-        result
-    }
-
-    #[test]
-    fn replaces_placeholders_once() {
-        for (text, expected) in [
-            ("", ""),
-            ("plain", "plain"),
-            ("{id}", "7"),
-            ("--port={port}", "--port=9100"),
-            ("{name}-{id}-{version}", "orders-7-v1"),
-            ("{address} {host}", "[::1]:9100 ::1"),
-            ("{label.role}", "{id}"),
-            ("{{id}}", "{id}"),
-            ("{{{id}}}", "{7}"),
-            ("}}{{", "}{"),
-            ("é{id}é", "é7é"),
-        ] {
-            assert_eq!(render(text).as_deref(), Ok(expected), "{text}");
-        }
-    }
-
-    #[test]
-    fn refuses_everything_else() {
-        for (text, message) in [
-            ("{", "has a { that is not closed; write {{ for a brace"),
-            ("{id", "has a { that is not closed; write {{ for a brace"),
-            ("{{{id", "has a { that is not closed; write {{ for a brace"),
-            ("}", "has a } without a { before it; write }} for a brace"),
-            ("{id}}", "has a } without a { before it; write }} for a brace"),
-            ("a\0b", "contains a NUL character"),
-            ("{zone}", "has no zone"),
-            ("{label.rack}", "has no label \"rack\""),
-        ] {
-            assert_eq!(render(text).unwrap_err(), message, "{text}");
-        }
-        for text in ["{}", "{ID}", "{ id }", "{label.}", "{label}", "{{{{{nope}", "{{id}"] {
-            assert!(render(text).is_err(), "{text}");
-        }
-        insta::assert_snapshot!(render("{prot}").unwrap_err(), @"has the unknown placeholder {prot}; known: {id}, {name}, {version}, {address}, {host}, {port}, {zone}, {label.NAME}; write {{ and }} for braces");
-    }
-}
+mod tests;

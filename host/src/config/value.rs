@@ -31,7 +31,7 @@ pub(super) struct Value<'a> {
     /// Last part of the key.
     pub(super) name: &'a str,
     /// How a right value looks.
-    example: &'static str,
+    pub(super) example: &'static str,
     /// Why the bounds are as they are; appended to them.
     note: &'static str,
     offset: usize,

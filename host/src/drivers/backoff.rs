@@ -1,4 +1,4 @@
-//! How long to wait before a process is started again.
+//! How long to wait before something is tried again.
 
 use std::time::Duration;
 
@@ -20,6 +20,10 @@ impl Backoff {
     pub(in crate::drivers) const GUARD: Self =
         Self::new(Duration::from_millis(10), Duration::from_secs(30), Duration::from_secs(60));
 
+    /// For a site that is busy: a second to a minute.
+    pub(in crate::drivers) const RETRY: Self =
+        Self::new(Duration::from_secs(1), Duration::from_secs(60), Duration::MAX);
+
     /// Delays from `delay_min` to `delay_max`; a run of `good_after` makes the next one short.
     pub(in crate::drivers) const fn new(
         delay_min: Duration,
@@ -34,6 +38,11 @@ impl Backoff {
         if ran >= self.good_after {
             self.reset();
         }
+        self.after_failure()
+    }
+
+    /// The delay after something that did not work.
+    pub(in crate::drivers) fn after_failure(&mut self) -> Duration {
         let delay = self.next;
         self.next = delay.saturating_mul(2).min(self.delay_max);
         delay

@@ -4,8 +4,13 @@
 //! says how it went. Order, limits and retries belong to the core.
 
 mod backoff;
+pub mod command;
+pub mod http;
 pub mod local;
 pub mod process;
+mod site;
+#[cfg(test)]
+mod testing;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -2,16 +2,11 @@
 //!
 //! Deliberately quotes nothing that the instance sent: its bytes must not reach a terminal.
 
-use std::error::Error;
 use std::io;
 
 use crate::domain::{Address, ProbeFailure};
-
-/// Longest text in bytes: one line of a table, and small in every stored round.
-const TEXT_LEN_MAX: usize = 200;
-
-/// Largest accepted header block in bytes; also the read buffer's limit.
-pub(super) const HEADER_BLOCK_MAX: usize = 64 * 1024;
+use crate::net::exchange::HEADER_BLOCK_MAX;
+use crate::net::text::{find_io, io_text, one_line};
 
 const CLOSED_EARLY: &str = "the connection was closed before the response was complete";
 
@@ -61,49 +56,9 @@ pub(super) fn invalid(text: &str) -> ProbeFailure {
     ProbeFailure::InvalidResponse(one_line(text))
 }
 
-fn find_io(error: &hyper::Error) -> Option<&io::Error> {
-    let mut next: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(cause) = next {
-        if let Some(found) = cause.downcast_ref() {
-            return Some(found);
-        }
-        next = cause.source();
-    }
-    None
-}
-
-fn io_text(error: &io::Error) -> String {
-    let text = match error.kind() {
-        io::ErrorKind::ConnectionRefused => "connection refused",
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => "connection reset",
-        io::ErrorKind::HostUnreachable => "no route to the host",
-        io::ErrorKind::NetworkUnreachable => "no route to the network",
-        _ => return error.to_string(),
-    };
-    text.to_owned()
-}
-
-/// One line of at most 200 bytes; control characters become spaces.
-fn one_line(text: &str) -> String {
-    let mut line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if line.len() > TEXT_LEN_MAX {
-        line.truncate(line.floor_char_boundary(TEXT_LEN_MAX - '…'.len_utf8()));
-        line.push('…');
-    }
-    line
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn texts_are_one_bounded_line() {
-        assert_eq!(one_line("a\r\nb\u{1b}[31mc"), "a  b [31mc");
-        let long = one_line(&"é".repeat(300));
-        assert!(long.len() <= TEXT_LEN_MAX && long.ends_with("é…"), "{long}");
-        assert_eq!(one_line(&"x".repeat(200)).len(), 200);
-    }
 
     #[test]
     fn unreachable_names_the_address() {

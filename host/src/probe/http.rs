@@ -3,19 +3,18 @@
 //! Deliberately does without redirects, proxies, cookies, compression and kept connections: the
 //! answer is the instance's own and the plugin sees it as it came.
 
-use http_body_util::{BodyExt, Empty};
-use hyper::body::{Body, Bytes, Incoming};
-use hyper::client::conn::http1;
+use http_body_util::Empty;
+use hyper::body::Bytes;
 use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderValue, USER_AGENT};
 use hyper::http::uri::PathAndQuery;
 use hyper::{Request, Uri};
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::connect::connect;
-use super::failure::{self, HEADER_BLOCK_MAX};
+use super::failure;
 use super::tls::Tls;
 use crate::domain::{Address, HealthSettings, ProbeFailure, ProbeProtocol, Profile, Response};
+use crate::net::exchange::{Answer, ExchangeError, exchange};
 
 /// Most response headers that reach a plugin.
 const HEADERS_MAX: usize = 32;
@@ -37,8 +36,8 @@ pub(super) async fn probe_http(
     let request = request(address, settings)?;
     let stream = connect(address).await?;
     match tls {
-        Some(tls) => exchange(tls.handshake(address, stream).await?, address, settings, request).await,
-        None => exchange(stream, address, settings, request).await,
+        Some(tls) => ask(tls.handshake(address, stream).await?, address, settings, request).await,
+        None => ask(stream, address, settings, request).await,
     }
 }
 
@@ -71,7 +70,7 @@ fn request(address: &Address, settings: &HealthSettings) -> Result<Request<Empty
     Ok(request)
 }
 
-async fn exchange<S>(
+async fn ask<S>(
     stream: S,
     address: &Address,
     settings: &HealthSettings,
@@ -80,31 +79,13 @@ async fn exchange<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let failed = |error: hyper::Error| failure::exchange(address, &error);
-    let mut builder = http1::Builder::new();
-    // Title case: small servers have been seen that look for `Host` to the letter.
-    builder.max_header_size(HEADER_BLOCK_MAX).max_buf_size(HEADER_BLOCK_MAX).title_case_headers(true);
-    let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(failed)?;
-    let answer = async {
-        let response = sender.send_request(request).await.map_err(failed)?;
-        let status = response.status().as_u16();
-        if status > 599 {
-            return Err(failure::invalid(&format!("status {status} (limit 599)")));
-        }
-        let headers = pick_headers(response.headers(), &settings.headers);
-        let body = read_body(response.into_body(), settings.body_max, failed).await?;
-        Ok(Response { status, headers, body })
-    };
-    // The connection moves the bytes. Its own end is no result: the answer is told of it.
-    let carry = async {
-        let _ = connection.await;
-        std::future::pending().await
-    };
-    tokio::select! {
-        biased;
-        answer = answer => answer,
-        never = carry => never,
-    }
+    let answer = exchange(stream, request, settings.body_max).await.map_err(|error| match error {
+        ExchangeError::Head(error) | ExchangeError::Body(error) => failure::exchange(address, &error),
+        ExchangeError::Status(status) => failure::invalid(&format!("status {status} (limit 599)")),
+        ExchangeError::BodyTooLarge(limit) => ProbeFailure::BodyTooLarge(limit),
+    })?;
+    let Answer { status, headers, body } = answer;
+    Ok(Response { status, headers: pick_headers(&headers, &settings.headers), body })
 }
 
 fn pick_headers(headers: &HeaderMap, wanted: &[String]) -> Vec<(String, String)> {
@@ -116,28 +97,6 @@ fn pick_headers(headers: &HeaderMap, wanted: &[String]) -> Vec<(String, String)>
         .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
         .take(HEADERS_MAX)
         .collect()
-}
-
-/// Reads to the end, or up to the cap: an instance that sends without end costs no more.
-async fn read_body(
-    mut body: Incoming,
-    body_max: usize,
-    failed: impl Fn(hyper::Error) -> ProbeFailure,
-) -> Result<Vec<u8>, ProbeFailure> {
-    let limit = u64::try_from(body_max).unwrap_or(u64::MAX);
-    if body.size_hint().lower() > limit {
-        return Err(ProbeFailure::BodyTooLarge(limit));
-    }
-    let mut bytes = Vec::new();
-    while let Some(frame) = body.frame().await {
-        // What is no data is a trailer, which nobody asked for.
-        let Ok(data) = frame.map_err(&failed)?.into_data() else { continue };
-        if data.len() > body_max.saturating_sub(bytes.len()) {
-            return Err(ProbeFailure::BodyTooLarge(limit));
-        }
-        bytes.extend_from_slice(&data);
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]

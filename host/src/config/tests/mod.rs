@@ -1,6 +1,7 @@
 //! The whole file: what is accepted, and how problems read.
 
 mod azure;
+mod drivers;
 mod machine;
 mod texts;
 mod values;
@@ -109,7 +110,7 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
         model: Model { version: Version::parse("v1").unwrap() },
         instances: [(instance.id.clone(), instance)].into(),
         driver: DriverConfig::Process(ProcessConfig {
-            command: command.iter().map(|text| Template::parse(text).unwrap()).collect(),
+            command: command.iter().map(|text| Template::parse(text, Scope::Run).unwrap()).collect(),
             environment: BTreeMap::new(),
             working_dir: PathBuf::from("/etc/phasegate"),
             stop_timeout: Duration::from_secs(10),
@@ -214,7 +215,7 @@ fn reports_all_problems_at_once() {
     phasegate.toml:32:8: scaleSets[0].instances[1].zone: is the number 1.5 (write a string, for example zone = "1")
     phasegate.toml:34:8: scaleSets[1].name: is "orders", as is scaleSets[0].name in line 12 (must be unique)
     phasegate.toml:35:9: scaleSets[1].model: is a string "v1" (write a table, for example model = { version = "v1" })
-    phasegate.toml:36:19: scaleSets[1].driver.kind: is "kubernetes" (known: "process")
+    phasegate.toml:36:19: scaleSets[1].driver.kind: is "kubernetes" (known: "process", "command", "http")
     phasegate.toml:37:21: scaleSets[1].instances[0].id: "a b" contains ' '; use letters, digits and ._-
     phasegate.toml:37:28: scaleSets[1].instances[0].adress: is not a known key (did you mean "address"?)
     phasegate.toml:37:49: scaleSets[1].instances[1].id: is missing (for example id = "0")

@@ -129,7 +129,7 @@ component = "db.wasm" |  | plugins[0].component: is missing
 #policy | rollbackFailedInstancesOnPolicyBreach = true | Breach: is true, which is not supported yet
 #gate | deadline = 'PT0S' | healthGate.deadline: leaves no time: wait and stableFor take 0 s, deadline is 0
 #gate | stableFor = 'P1Y' | healthGate.stableFor: "P1Y" uses years or months
-"process" | 'systemd' | driver.kind: is "systemd" (known: "process")
+"process" | 'systemd' | driver.kind: is "systemd" (known: "process", "command", "http")
 kind = "process" |  | driver.kind: is missing
 ["true"] | 'true' | driver.command: is a string "true" (write an array of strings
 ["true"] | [] | driver.command: is empty
@@ -220,8 +220,10 @@ fn other_conversions() {
 
     let working_dir = |path: &str| {
         let config = parse(FILE, Path::new(path)).unwrap();
-        let DriverConfig::Process(process) = config.scale_sets[0].driver.clone();
-        process.working_dir
+        match config.scale_sets[0].driver.clone() {
+            DriverConfig::Process(process) => process.working_dir,
+            other => panic!("{other:?}"),
+        }
     };
     assert_eq!(working_dir("f.toml"), Path::new("."));
     assert_eq!(working_dir("/etc/f.toml"), Path::new("/etc"));

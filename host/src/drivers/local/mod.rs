@@ -11,13 +11,16 @@ pub mod guard;
 mod guard_link;
 mod leader;
 pub(super) mod output;
+mod runner;
 mod thread;
 
 pub use self::command::Command;
+#[cfg(test)]
 pub(super) use self::group::Group;
 pub use self::guard_link::GuardCommand;
 pub(super) use self::guard_link::GuardLink;
 #[cfg(test)]
 pub(super) use self::guard_link::keep_guard;
 pub(super) use self::leader::{Leader, describe};
+pub(super) use self::runner::{Capture, Finished, Job, Runner};
 pub(super) use self::thread::{OwnThread, Stage, reached};

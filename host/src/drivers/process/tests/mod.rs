@@ -6,12 +6,9 @@ mod upgrade;
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::domain::{Address, InstanceId, OperationId};
 use crate::drivers::DriverNoteKind;
 use crate::drivers::local::{Command, Group};
-
-/// Never reached in a good run; long enough for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::drivers::testing::{PATIENCE, lines, request, until};
 
 /// Notes that a rig holds unread.
 const NOTES_LEN: usize = 8;
@@ -79,47 +76,10 @@ fn settings(
     ProcessSettings { commands, search_path, log_dir: dir.join("log"), stop_timeout, guard }
 }
 
-fn request(instance: &str, version: &str, operation: &str) -> Ensure {
-    let instance = Instance {
-        id: InstanceId::parse(instance).unwrap(),
-        address: Address { host: "127.0.0.1".to_owned(), port: 9 },
-        region: None,
-        zone: None,
-        update_domain: None,
-        fault_domain: None,
-        labels: std::collections::BTreeMap::new(),
-        protection: crate::domain::Protection::default(),
-    };
-    Ensure {
-        scale_set: ScaleSetName::parse("db").unwrap(),
-        instance,
-        version: Version::parse(version).unwrap(),
-        previous: None,
-        operation: OperationId(operation.to_owned()),
-        generation: 1,
-    }
-}
-
-/// Waits for a condition.
-async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let watch = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    assert!(tokio::time::timeout(PATIENCE, watch).await.is_ok(), "waited in vain: {what}");
-}
-
 /// The groups that a script wrote down, once there are as many.
 async fn groups(path: PathBuf, count: usize) -> Vec<Group> {
     until(&format!("{count} lines in {}", path.display()), || lines(&path).len() >= count).await;
     lines(&path).iter().map(|line| Group::new(line.parse().unwrap()).unwrap()).collect()
-}
-
-/// Whole lines of a file; none while it does not exist.
-fn lines(path: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.split_inclusive('\n').filter_map(|line| Some(line.strip_suffix('\n')?.to_owned())).collect()
 }
 
 impl Rig {

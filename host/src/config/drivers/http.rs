@@ -1,0 +1,121 @@
+//! Reads the keys of `kind = "http"`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::super::table::Table;
+use super::super::template::{Scope, Template, TemplateValues, Wish};
+use super::super::url::{HttpUrl, Scheme};
+use super::super::value::Value;
+use super::{Templates, read_max_concurrent, read_template, read_wait};
+use crate::domain::{Instance, OperationId, ScaleSetName, Version};
+
+/// Settings of the http driver. Every template renders to a URL for every instance of the set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// Where an upgrade is asked for.
+    pub url: Template,
+    /// Where an instance says its version; knows no version and no operation.
+    pub observe_url: Option<Template>,
+    /// File with the token that every request carries.
+    pub token_file: Option<PathBuf>,
+    /// Certificates that are trusted, in PEM; there when a URL is https.
+    pub ca_file: Option<PathBuf>,
+    /// From the first request of an operation to its end, 0.1 s to a day.
+    pub timeout: Duration,
+    /// Most requests at once, 1 to 1024.
+    pub max_concurrent: u32,
+}
+
+/// A URL that is checked when the instances are known.
+pub(super) struct UrlTemplate<'a> {
+    value: Value<'a>,
+    template: Template,
+    scope: Scope,
+    ca_file: Option<PathBuf>,
+}
+
+pub(super) fn read<'a>(mut table: Table<'a>, templates: &mut Templates<'a>) -> Option<HttpConfig> {
+    let url = table.required("url", "\"http://{host}:8080/upgrade/{id}\"");
+    let observe_url = table.optional("observeUrl", "\"http://{host}:8080/version/{id}\"");
+    let token_file = table.optional("tokenFile", "\"agent.token\"");
+    let ca_file = table.optional("caFile", "\"/etc/ssl/certs/ca-certificates.crt\"");
+    let timeout = table.optional("timeoutInSeconds", "600");
+    let max_concurrent = table.optional("maxConcurrent", "64");
+    table.finish();
+
+    let token_file = read_file(token_file);
+    let ca_file = read_file(ca_file);
+    let trusted = ca_file.clone().flatten();
+    let url = url.and_then(|value| read_url(value, Scope::Apply, trusted.clone(), templates));
+    let observe_url = match observe_url {
+        Some(value) => read_url(value, Scope::Look, trusted, templates).map(Some),
+        None => Some(None),
+    };
+    let timeout = read_wait(timeout, 0.1);
+    let max_concurrent = read_max_concurrent(max_concurrent);
+    Some(HttpConfig {
+        url: url?,
+        observe_url: observe_url?,
+        token_file: token_file?,
+        ca_file: ca_file?,
+        timeout: timeout?,
+        max_concurrent: max_concurrent?,
+    })
+}
+
+/// A file that may be left out; nothing at all when its path is wrong.
+fn read_file(value: Option<Value<'_>>) -> Option<Option<PathBuf>> {
+    let Some(value) = value else { return Some(None) };
+    value.remember();
+    value.path().map(Some)
+}
+
+fn read_url<'a>(
+    value: Value<'a>,
+    scope: Scope,
+    ca_file: Option<PathBuf>,
+    templates: &mut Templates<'a>,
+) -> Option<Template> {
+    let text = value.filled()?;
+    let template = read_template(value.clone(), text, scope, templates)?;
+    templates.urls.push(UrlTemplate { value, template: template.clone(), scope, ca_file });
+    Some(template)
+}
+
+impl UrlTemplate<'_> {
+    /// Reports the first instance for which this is no URL that the driver may use.
+    pub(super) fn check<'i>(
+        &self,
+        scale_set: Option<&ScaleSetName>,
+        mut instances: impl Iterator<Item = &'i Instance>,
+    ) {
+        // What cannot be read is reported where it is.
+        let (Some(scale_set), Ok(version)) = (scale_set, Version::parse("v1")) else { return };
+        let operation = OperationId("operation".to_owned());
+        let wish = match self.scope {
+            Scope::Look => Wish::Look,
+            Scope::Run => Wish::Run(&version),
+            Scope::Apply => Wish::Apply { version: &version, operation: &operation, generation: 1 },
+        };
+        let problem = instances.find_map(|instance| {
+            let url = self.template.render_url(&TemplateValues { scale_set, instance, wish }).ok()?;
+            let (message, hint) = self.refusal(&url)?;
+            Some((format!("cannot be used for instance \"{}\": `{url}` {message}", instance.id), hint))
+        });
+        if let Some((message, hint)) = problem {
+            self.value.conflict(message, hint);
+        }
+    }
+
+    fn refusal(&self, url: &str) -> Option<(String, &'static str)> {
+        match HttpUrl::parse(url) {
+            Err(error) => Some((error.to_string(), "for example http://{host}:8080/upgrade/{id}")),
+            Ok(url) if url.scheme == Scheme::Https && self.ca_file.is_none() => Some((
+                "is https, and nothing says which certificates to trust".to_owned(),
+                "add caFile = \"/etc/ssl/certs/ca-certificates.crt\", or that of your own authority",
+            )),
+            Ok(_) => None,
+        }
+    }
+}

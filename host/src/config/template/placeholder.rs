@@ -1,0 +1,102 @@
+//! What may stand between braces, and what it stands for.
+
+use std::fmt;
+
+use super::{InvalidTemplateError, MissingValueError, Scope, TemplateValues, Wish};
+use crate::config::url::escape;
+use crate::domain::Version;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Placeholder {
+    Id,
+    Name,
+    Version,
+    Operation,
+    Generation,
+    Address,
+    Host,
+    Port,
+    Zone,
+    Label(String),
+}
+
+impl Placeholder {
+    pub(super) fn parse(name: &str, scope: Scope) -> Result<Self, InvalidTemplateError> {
+        let unknown = || InvalidTemplateError::Unknown { name: name.to_owned(), known: scope.known() };
+        Ok(match (name, scope) {
+            ("id", _) => Self::Id,
+            ("name", _) => Self::Name,
+            ("version", Scope::Run | Scope::Apply) => Self::Version,
+            ("operation", Scope::Apply) => Self::Operation,
+            ("generation", Scope::Apply) => Self::Generation,
+            ("address", _) => Self::Address,
+            ("host", _) => Self::Host,
+            ("port", _) => Self::Port,
+            ("zone", _) => Self::Zone,
+            (other, _) => match other.strip_prefix("label.") {
+                Some(label) if !label.is_empty() => Self::Label(label.to_owned()),
+                _ => return Err(unknown()),
+            },
+        })
+    }
+
+    pub(super) fn value(&self, values: &TemplateValues<'_>) -> Result<String, MissingValueError> {
+        let TemplateValues { scale_set, instance, wish } = values;
+        Ok(match self {
+            Self::Id => instance.id.to_string(),
+            Self::Name => scale_set.to_string(),
+            Self::Version => wish.version().ok_or(MissingValueError::Wish("version"))?.to_string(),
+            Self::Operation => match wish {
+                Wish::Apply { operation, .. } => operation.0.clone(),
+                Wish::Look | Wish::Run(_) => return Err(MissingValueError::Wish("operation")),
+            },
+            Self::Generation => match wish {
+                Wish::Apply { generation, .. } => generation.to_string(),
+                Wish::Look | Wish::Run(_) => return Err(MissingValueError::Wish("generation")),
+            },
+            Self::Address => instance.address.to_string(),
+            Self::Host => instance.address.host.clone(),
+            Self::Port => instance.address.port.to_string(),
+            Self::Zone => instance.zone.clone().ok_or(MissingValueError::Zone)?,
+            Self::Label(name) => {
+                let label = instance.labels.get(name).cloned();
+                label.ok_or_else(|| MissingValueError::Label(name.clone()))?
+            }
+        })
+    }
+
+    pub(super) fn url_value(&self, values: &TemplateValues<'_>) -> Result<String, MissingValueError> {
+        match self {
+            Self::Host => Ok(values.instance.address.url_host()),
+            // Its form is checked where it is parsed: nothing in it has to be escaped.
+            Self::Address => self.value(values),
+            _ => Ok(escape(&self.value(values)?)),
+        }
+    }
+}
+
+impl Wish<'_> {
+    fn version(&self) -> Option<&Version> {
+        match self {
+            Self::Look => None,
+            Self::Run(version) | Self::Apply { version, .. } => Some(version),
+        }
+    }
+}
+
+impl fmt::Display for Placeholder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Id => "id",
+            Self::Name => "name",
+            Self::Version => "version",
+            Self::Operation => "operation",
+            Self::Generation => "generation",
+            Self::Address => "address",
+            Self::Host => "host",
+            Self::Port => "port",
+            Self::Zone => "zone",
+            Self::Label(name) => return write!(f, "label.{name}"),
+        })
+    }
+}

@@ -1,0 +1,45 @@
+//! What every program finds in its environment, besides the host's own and the configured ones.
+//!
+//! Says nothing of tokens and files of the host.
+
+use std::collections::BTreeMap;
+
+use crate::domain::{Instance, ScaleSetName};
+use crate::drivers::Ensure;
+
+/// For a program that applies something.
+pub(super) fn of_request(request: &Ensure) -> BTreeMap<String, String> {
+    let Ensure { scale_set, instance, version, previous, operation, generation } = request;
+    let mut environment = of_instance(scale_set, instance);
+    let mut set = |name: &str, value: String| environment.insert(format!("PHASEGATE_{name}"), value);
+    set("VERSION", version.to_string());
+    if let Some(previous) = previous {
+        set("PREVIOUS_VERSION", previous.to_string());
+    }
+    set("OPERATION", operation.0.clone());
+    set("GENERATION", generation.to_string());
+    environment
+}
+
+/// For any program.
+pub(super) fn of_instance(scale_set: &ScaleSetName, instance: &Instance) -> BTreeMap<String, String> {
+    let mut environment = BTreeMap::new();
+    let mut set = |name: &str, value: String| environment.insert(format!("PHASEGATE_{name}"), value);
+    for (name, value) in &instance.labels {
+        set(&format!("LABEL_{}", variable_name(name)), value.clone());
+    }
+    set("SCALE_SET", scale_set.to_string());
+    set("INSTANCE", instance.id.to_string());
+    set("ADDRESS", instance.address.to_string());
+    set("HOST", instance.address.host.clone());
+    set("PORT", instance.address.port.to_string());
+    if let Some(zone) = &instance.zone {
+        set("ZONE", zone.clone());
+    }
+    environment
+}
+
+/// Upper case; everything that shells do not allow in a name becomes `_`.
+fn variable_name(label: &str) -> String {
+    label.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
+}

@@ -1,0 +1,128 @@
+//! The command driver: a program of the site's own brings an instance to a version.
+//!
+//! What a program says with its exit code: 0 done, 75 busy and worth another try, anything else
+//! failed. The one that looks says with 3 that it cannot tell. No program outlives the host.
+//!
+//! Keeps nothing running: what a program leaves in its process group is ended with it. Does not
+//! judge health and remembers nothing across a restart of the host.
+
+mod environment;
+mod run;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use self::run::{Programs, Timing};
+use super::local::{Command, GuardCommand, Runner};
+use super::site::{Confirm, Site};
+use super::{BoxFuture, Custody, Driver, DriverError, Ensure};
+use crate::domain::{Instance, ScaleSetName, Version};
+
+/// Renders the programs of an instance. Must not block.
+pub trait CommandLines: Send + Sync {
+    /// The program that applies the request.
+    ///
+    /// # Errors
+    /// When there is none; one line for people.
+    fn apply(&self, request: &Ensure) -> Result<Command, String>;
+
+    /// The program that prints the version of the instance; none when the site has none.
+    ///
+    /// # Errors
+    /// When it cannot be rendered; one line for people.
+    fn look(&self, scale_set: &ScaleSetName, instance: &Instance) -> Result<Option<Command>, String>;
+}
+
+/// What a command driver needs to know.
+pub struct CommandSettings {
+    /// What to run.
+    pub commands: Box<dyn CommandLines>,
+    /// The host's `PATH`, for commands that do not set it.
+    pub search_path: OsString,
+    /// Where the output of programs goes, as `<scale set>-<instance>.log`; created if need be.
+    pub log_dir: PathBuf,
+    /// Longest run of one program.
+    pub timeout: Duration,
+    /// How long a program that says "busy" is started again.
+    pub retry_for: Duration,
+    /// Most programs at once.
+    pub max_concurrent: usize,
+    /// How to start the guard; see the process driver.
+    pub guard: Option<GuardCommand>,
+}
+
+/// Why a command driver could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartCommandDriverError {
+    /// The log directory.
+    #[error("log directory `{}` cannot be created", path.display())]
+    LogDir {
+        /// As in the settings.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The thread, its runtime or the guard.
+    #[error("the runner of commands or its guard cannot be started")]
+    Runner(#[source] io::Error),
+}
+
+/// Runs programs that upgrade instances.
+///
+/// `ensure` asks the instance first, where the site has a program for that: what already runs is
+/// not applied again, which is what a host that was killed finds after an effect that went
+/// through. Afterwards it asks again, and what was said to be done and is not has failed. Dropping
+/// the driver and all of its futures ends all programs by force, and blocks until they are gone.
+pub struct CommandDriver {
+    site: Site<Programs>,
+    programs: Programs,
+}
+
+impl CommandDriver {
+    /// Starts the thread that runs programs, and the guard.
+    ///
+    /// # Errors
+    /// When the log directory, the thread or the guard cannot be had.
+    pub fn start(settings: CommandSettings) -> Result<Self, StartCommandDriverError> {
+        Self::start_with(settings, Timing::default(), Confirm::default())
+    }
+
+    fn start_with(
+        mut settings: CommandSettings,
+        timing: Timing,
+        confirm: Confirm,
+    ) -> Result<Self, StartCommandDriverError> {
+        let log_dir = settings.log_dir;
+        // Absolute, because it is also shown to people who are elsewhere.
+        settings.log_dir = std::fs::create_dir_all(&log_dir)
+            .and_then(|()| log_dir.canonicalize())
+            .map_err(|source| StartCommandDriverError::LogDir { path: log_dir, source })?;
+        let runner =
+            Runner::start("commands", settings.guard.take()).map_err(StartCommandDriverError::Runner)?;
+        let programs = Programs::new(settings, runner, timing);
+        Ok(Self { site: Site::new(programs.clone(), confirm), programs })
+    }
+}
+
+impl Driver for CommandDriver {
+    fn ensure(&self, request: Ensure) -> BoxFuture<Result<(), DriverError>> {
+        self.site.ensure(request)
+    }
+
+    fn observe(&self, scale_set: &ScaleSetName, instance: &Instance) -> BoxFuture<Option<Version>> {
+        self.site.observe(scale_set, instance)
+    }
+
+    fn custody(&self) -> Custody {
+        Custody::Site
+    }
+
+    fn shutdown(&self) -> BoxFuture<()> {
+        self.site.end();
+        self.programs.shutdown()
+    }
+}

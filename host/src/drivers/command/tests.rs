@@ -1,0 +1,288 @@
+//! Tests with the real script of `tests/stubs`, which stands for a site.
+
+mod failures;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::*;
+use crate::domain::OperationId;
+use crate::drivers::backoff::Backoff;
+use crate::drivers::local::Group;
+use crate::drivers::testing::{PATIENCE, lines, request, until};
+
+/// Whether the site has a program that looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Looks {
+    Yes,
+    No,
+}
+
+struct Script {
+    dir: PathBuf,
+    looks: Looks,
+}
+
+impl Script {
+    fn command(&self, verb: &str) -> Command {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/stubs/driver.sh");
+        let argv = [script, verb, self.dir.to_str().unwrap()].map(str::to_owned).to_vec();
+        Command {
+            argv,
+            environment: [("EXTRA".to_owned(), "1".to_owned())].into(),
+            working_dir: self.dir.clone(),
+        }
+    }
+}
+
+impl CommandLines for Script {
+    fn apply(&self, request: &Ensure) -> Result<Command, String> {
+        match request.version.as_str() {
+            "v-missing" => {
+                let mut command = self.command("upgrade");
+                command.argv[0] = "no-such-program".to_owned();
+                Ok(command)
+            }
+            _ => Ok(self.command("upgrade")),
+        }
+    }
+
+    fn look(&self, _: &ScaleSetName, _: &Instance) -> Result<Option<Command>, String> {
+        Ok((self.looks == Looks::Yes).then(|| self.command("observe")))
+    }
+}
+
+struct Site {
+    dir: tempfile::TempDir,
+    driver: Arc<CommandDriver>,
+}
+
+struct Setup {
+    looks: Looks,
+    timeout: Duration,
+    retry_for: Duration,
+    max_concurrent: usize,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { looks: Looks::No, timeout: PATIENCE, retry_for: PATIENCE, max_concurrent: 64 }
+    }
+}
+
+fn site(setup: Setup) -> Site {
+    let dir = tempfile::tempdir().unwrap();
+    let Setup { looks, timeout, retry_for, max_concurrent } = setup;
+    let settings = CommandSettings {
+        commands: Box::new(Script { dir: dir.path().to_owned(), looks }),
+        search_path: "/usr/bin:/bin".into(),
+        log_dir: dir.path().join("log"),
+        timeout,
+        retry_for,
+        max_concurrent,
+        guard: None,
+    };
+    let milliseconds = Duration::from_millis;
+    let short = Backoff::new(milliseconds(10), milliseconds(40), Duration::MAX);
+    let timing = Timing { retry: short, stop_timeout: milliseconds(200) };
+    let confirm = Confirm { within: milliseconds(100), pause: short };
+    let driver = Arc::new(CommandDriver::start_with(settings, timing, confirm).unwrap());
+    Site { dir, driver }
+}
+
+impl Site {
+    async fn ensure(&self, instance: &str, version: &str, operation: &str) -> Result<(), String> {
+        self.send(request(instance, version, operation)).await
+    }
+
+    async fn send(&self, request: Ensure) -> Result<(), String> {
+        self.driver.ensure(request).await.map_err(|error| error.to_string())
+    }
+
+    /// As above, in the background.
+    fn begin(&self, instance: &str, version: &str) -> tokio::task::JoinHandle<Result<(), DriverError>> {
+        tokio::spawn(self.driver.ensure(request(instance, version, instance)))
+    }
+
+    async fn observed(&self, instance: &str, manner: &str) -> Option<String> {
+        let mut key = request(instance, "v1", "");
+        key.instance.labels.insert("manner".to_owned(), manner.to_owned());
+        let version = self.driver.observe(&key.scale_set, &key.instance).await;
+        version.map(|version| version.to_string())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn calls(&self) -> Vec<String> {
+        lines(&self.path("calls"))
+    }
+
+    async fn groups(&self, count: usize) -> Vec<Group> {
+        let pids = self.path("pids");
+        until("the programs", || lines(&pids).len() >= count).await;
+        lines(&pids).iter().map(|pid| Group::new(pid.parse().unwrap()).unwrap()).collect()
+    }
+
+    /// The end of an error, without the path of the script and of the log.
+    fn short(&self, error: &str) -> String {
+        let log = self.path("log/db-1.log").canonicalize().unwrap();
+        error.replace(&format!(" ({})", log.display()), " (LOG)").replace(env!("CARGO_MANIFEST_DIR"), "")
+    }
+}
+
+#[tokio::test]
+async fn a_program_brings_the_instance_to_the_version_once() {
+    let site = site(Setup::default());
+    assert_eq!(site.driver.custody(), Custody::Site);
+    assert_eq!(site.observed("1", "").await, None);
+    let (first, again) = tokio::join!(site.ensure("1", "v1", "a"), site.ensure("1", "v1", "a"));
+    assert_eq!((first, again), (Ok(()), Ok(())));
+    // Another operation with nothing to do, and a late repeat of it, whatever that says.
+    site.ensure("1", "v1", "b").await.unwrap();
+    site.ensure("1", "v2", "b").await.unwrap();
+    assert_eq!(site.calls(), ["db/1 >v1 a 1"]);
+    assert_eq!(site.observed("1", "").await.as_deref(), Some("v1"));
+    site.ensure("1", "v2", "c").await.unwrap();
+    assert_eq!(lines(&site.path("1.version")), ["v2"]);
+    assert_eq!(site.observed("1", "").await.as_deref(), Some("v2"));
+}
+
+#[tokio::test]
+async fn an_older_generation_is_refused() {
+    let site = site(Setup::default());
+    let newer = Ensure { generation: 7, ..request("1", "v1", "a") };
+    site.send(newer).await.unwrap();
+    let error = site.ensure("2", "v2", "b").await.unwrap_err();
+    assert_eq!(error, "the request is of generation 1 and 7 has been seen: a newer host is in charge");
+    assert_eq!(site.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn the_environment_says_everything() {
+    let site = site(Setup::default());
+    let mut request = request("1", "v2", "u/9/1/1");
+    request.instance.address.host = "::1".to_owned();
+    request.instance.zone = Some("z 1".to_owned());
+    request.instance.labels = [("manner", "env"), ("rack-no.2", "a=b\"'$x")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+    request.previous = Some(Version::parse("v1").unwrap());
+    request.generation = 4;
+    site.send(request).await.unwrap();
+    insta::assert_snapshot!(lines(&site.path("env")).join("\n"), @r#"
+    PHASEGATE_ADDRESS=[::1]:9
+    PHASEGATE_GENERATION=4
+    PHASEGATE_HOST=::1
+    PHASEGATE_INSTANCE=1
+    PHASEGATE_LABEL_MANNER=env
+    PHASEGATE_LABEL_RACK_NO_2=a=b"'$x
+    PHASEGATE_OPERATION=u/9/1/1
+    PHASEGATE_PORT=9
+    PHASEGATE_PREVIOUS_VERSION=v1
+    PHASEGATE_SCALE_SET=db
+    PHASEGATE_VERSION=v2
+    PHASEGATE_ZONE=z 1
+    "#);
+}
+
+#[tokio::test]
+async fn what_a_program_leaves_in_its_group_is_ended() {
+    let site = site(Setup::default());
+    site.ensure("1", "v2-leaves", "a").await.unwrap();
+    assert!(!site.groups(1).await[0].is_alive());
+    assert_eq!(lines(&site.path("1.version")), ["v2-leaves"]);
+}
+
+#[tokio::test]
+async fn an_instance_that_can_be_asked_is_asked_first() {
+    let site = site(Setup { looks: Looks::Yes, ..Setup::default() });
+    assert_eq!(site.observed("1", "").await, None);
+    std::fs::write(site.path("1.version"), "v2\n").unwrap();
+    assert_eq!(site.observed("1", "").await.as_deref(), Some("v2"));
+    // As after a crash of the host behind the effect.
+    site.ensure("1", "v2", "a").await.unwrap();
+    assert_eq!(site.calls(), [] as [&str; 0]);
+    site.ensure("1", "v3", "b").await.unwrap();
+    assert_eq!(site.calls().len(), 1);
+    for manner in ["look-fails", "look-noise"] {
+        assert_eq!(site.observed("1", manner).await.as_deref(), Some("v3"), "{manner}: as it was applied");
+        assert_eq!(site.observed("2", manner).await, None, "{manner}");
+    }
+}
+
+#[tokio::test]
+async fn no_more_programs_than_allowed_run_at_once() {
+    let site = site(Setup { max_concurrent: 2, ..Setup::default() });
+    let tasks = ["1", "2", "3", "4", "5"].map(|id| site.begin(id, "v2-wait"));
+    site.groups(2).await;
+    // Room for a third to show up.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(site.calls().len(), 2);
+    std::fs::write(site.path("go"), "").unwrap();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    assert_eq!(site.calls().len(), 5);
+}
+
+#[tokio::test]
+async fn one_instance_has_one_program_at_a_time() {
+    let site = site(Setup::default());
+    let first = site.begin("1", "v2-wait");
+    site.groups(1).await;
+    let mut other = request("1", "v3", "other");
+    other.operation = OperationId("other".to_owned());
+    let second = tokio::spawn(site.driver.ensure(other));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(site.calls().len(), 1);
+    std::fs::write(site.path("go"), "").unwrap();
+    first.await.unwrap().unwrap();
+    second.await.unwrap().unwrap();
+    assert_eq!(lines(&site.path("1.version")), ["v3"]);
+}
+
+#[tokio::test]
+async fn shutdown_leaves_nothing_and_can_be_repeated() {
+    let site = site(Setup::default());
+    let tasks = [site.begin("1", "v2-hang"), site.begin("2", "v2-wait")];
+    let groups = site.groups(2).await;
+    assert!(groups.iter().all(|group| group.is_alive()));
+    tokio::join!(site.driver.shutdown(), site.driver.shutdown());
+    assert!(!groups.iter().any(|group| group.is_alive()));
+    for task in tasks {
+        assert_eq!(task.await.unwrap().unwrap_err().to_string(), "the driver has ended");
+    }
+    assert_eq!(site.ensure("3", "v2", "c").await.unwrap_err(), "the driver has ended");
+    assert_eq!(site.observed("1", "").await, None);
+}
+
+#[tokio::test]
+async fn who_no_longer_waits_ends_the_program() {
+    let site = site(Setup::default());
+    let task = site.begin("1", "v2-hang");
+    let group = site.groups(1).await[0];
+    task.abort();
+    until("its end", || !group.is_alive()).await;
+}
+
+#[test]
+fn what_cannot_be_had_is_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("log"), "a file").unwrap();
+    let settings = |log_dir: &Path, guard| CommandSettings {
+        commands: Box::new(Script { dir: dir.path().to_owned(), looks: Looks::No }),
+        search_path: OsString::new(),
+        log_dir: log_dir.to_owned(),
+        timeout: PATIENCE,
+        retry_for: PATIENCE,
+        max_concurrent: 1,
+        guard,
+    };
+    let error = CommandDriver::start(settings(&dir.path().join("log"), None)).err().unwrap();
+    assert_eq!(error.to_string(), format!("log directory `{}/log` cannot be created", dir.path().display()));
+    let guard = GuardCommand { program: "/no/such/guard".into(), arguments: Vec::new() };
+    let error = CommandDriver::start(settings(dir.path(), Some(guard))).err().unwrap();
+    assert_eq!(error.to_string(), "the runner of commands or its guard cannot be started");
+}

@@ -1,0 +1,196 @@
+//! One operation with an agent from the first request to the end, and the question for a version.
+//!
+//! Does not order operations; `site` does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Bytes;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+
+use super::client::{Ask, Client, SendError};
+use super::judge::{Asked, Verdict, judge};
+use super::tls::VerifiedTls;
+use super::{AgentUrls, HttpSettings, LoadCertificatesError};
+use crate::config::HttpUrl;
+use crate::domain::{Instance, ScaleSetName, Version};
+use crate::drivers::backoff::Backoff;
+use crate::drivers::site::Reach;
+use crate::drivers::{BoxFuture, Ensure};
+use crate::net::text::first_line;
+
+/// Longest wait for the answer to a question. A request that does something may take as long as
+/// the operation.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The times that tests shorten.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timing {
+    /// Between two tries of a busy agent, or of one that cannot be reached.
+    pub(super) retry: Backoff,
+    /// Between two polls.
+    pub(super) poll: Backoff,
+    /// Bounds of what `Retry-After` may ask for.
+    pub(super) after_min: Duration,
+    pub(super) after_max: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            retry: Backoff::RETRY,
+            poll: Backoff::new(Duration::from_secs(1), Duration::from_secs(5), Duration::MAX),
+            after_min: Duration::from_secs(1),
+            after_max: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Reaches instances by their agents.
+pub(super) struct Agents(Arc<Shared>);
+
+struct Shared {
+    urls: Box<dyn AgentUrls>,
+    timeout: Duration,
+    client: Client,
+    timing: Timing,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RequestBody<'a> {
+    scale_set: &'a str,
+    instance: &'a str,
+    address: String,
+    zone: Option<&'a str>,
+    labels: &'a std::collections::BTreeMap<String, String>,
+    version: &'a str,
+    operation: &'a str,
+    generation: u64,
+}
+
+#[derive(Deserialize)]
+struct VersionBody {
+    version: Option<String>,
+}
+
+impl Agents {
+    pub(super) fn new(settings: HttpSettings, timing: Timing) -> Result<Self, LoadCertificatesError> {
+        let HttpSettings { urls, token_file, ca_file, timeout, max_concurrent } = settings;
+        let tls = ca_file.as_deref().map(VerifiedTls::load).transpose()?;
+        let client = Client { tls, token_file, permits: Semaphore::new(max_concurrent) };
+        Ok(Self(Arc::new(Shared { urls, timeout, client, timing })))
+    }
+}
+
+impl Reach for Agents {
+    fn apply(&self, request: Arc<Ensure>) -> BoxFuture<Result<(), String>> {
+        let shared = Arc::clone(&self.0);
+        Box::pin(async move { shared.apply(&request).await })
+    }
+
+    fn look(
+        &self,
+        scale_set: &ScaleSetName,
+        instance: &Instance,
+    ) -> Option<BoxFuture<Result<Option<Version>, String>>> {
+        let url = self.0.urls.look(scale_set, instance).transpose()?;
+        let shared = Arc::clone(&self.0);
+        Some(Box::pin(async move { shared.look(&url?).await }))
+    }
+}
+
+impl Shared {
+    async fn apply(&self, request: &Ensure) -> Result<(), String> {
+        let mut latest = "there was no answer yet".to_owned();
+        let operation = self.operate(request, &mut latest);
+        match tokio::time::timeout(self.timeout, operation).await {
+            Ok(result) => result,
+            Err(_) => Err(format!("not done within {} s: {latest}", self.timeout.as_secs_f64())),
+        }
+    }
+
+    /// Asks until there is an end. `latest` says what was heard last.
+    async fn operate(&self, request: &Ensure, latest: &mut String) -> Result<(), String> {
+        let url = self.urls.apply(request)?;
+        let post = Ask::Post { key: request.operation.0.clone(), body: body(request)? };
+        let mut place: Option<HttpUrl> = None;
+        let (mut retry, mut poll) = (self.timing.retry, self.timing.poll);
+        loop {
+            let verdict = match &place {
+                None => self.ask(&url, post.clone(), Asked::Post).await,
+                Some(place) => {
+                    let question = self.ask(place, Ask::Get, Asked::Poll);
+                    tokio::time::timeout(QUESTION_TIMEOUT, question).await.unwrap_or_else(|_| {
+                        Verdict::Again { reason: "the agent does not answer".to_owned(), after: None }
+                    })
+                }
+            };
+            let (after, delay) = match verdict {
+                Verdict::Done => return Ok(()),
+                Verdict::Failed(reason) => return Err(reason),
+                Verdict::Again { reason, after } => {
+                    tracing::info!(
+                        scale_set = %request.scale_set, instance = %request.instance.id, "again later: {reason}"
+                    );
+                    *latest = reason;
+                    (after, retry.after_failure())
+                }
+                Verdict::Running { poll: found, message, after } => {
+                    *latest = if message.is_empty() { "it is under way".to_owned() } else { message };
+                    retry.reset();
+                    let default = || url.with_parameter("operation", &request.operation.0);
+                    place = Some(found.or(place).unwrap_or_else(default));
+                    (after, poll.after_failure())
+                }
+            };
+            let Timing { after_min, after_max, .. } = self.timing;
+            tokio::time::sleep(after.map_or(delay, |after| after.clamp(after_min, after_max))).await;
+        }
+    }
+
+    async fn ask(&self, url: &HttpUrl, ask: Ask, asked: Asked) -> Verdict {
+        match self.client.ask(url, ask).await {
+            Ok(answer) => judge(url, asked, &answer),
+            Err(SendError::Again(reason)) => Verdict::Again { reason, after: None },
+            Err(SendError::Never(reason)) => Verdict::Failed(reason),
+        }
+    }
+
+    async fn look(&self, url: &HttpUrl) -> Result<Option<Version>, String> {
+        let answer = tokio::time::timeout(QUESTION_TIMEOUT.min(self.timeout), self.client.ask(url, Ask::Get));
+        let answer = match answer.await {
+            Err(_) => return Err(format!("{url} does not answer")),
+            Ok(Err(SendError::Again(reason) | SendError::Never(reason))) => return Err(reason),
+            Ok(Ok(answer)) => answer,
+        };
+        if answer.status != 200 {
+            return Err(format!("{url} answered {}", answer.status));
+        }
+        let fields: Result<VersionBody, _> = serde_json::from_slice(&answer.body);
+        let Ok(VersionBody { version }) = fields else {
+            return Err(format!("{url} answered with something else than {{\"version\": …}}"));
+        };
+        let parse = |text: String| {
+            let shown = first_line(text.as_bytes());
+            Version::parse(&text).map_err(|_| format!("{url} answered with `{shown}`, which is no version"))
+        };
+        version.map(parse).transpose()
+    }
+}
+
+fn body(request: &Ensure) -> Result<Bytes, String> {
+    let Ensure { scale_set, instance, version, previous: _, operation, generation } = request;
+    let body = RequestBody {
+        scale_set: scale_set.as_str(),
+        instance: instance.id.as_str(),
+        address: instance.address.to_string(),
+        zone: instance.zone.as_deref(),
+        labels: &instance.labels,
+        version: version.as_str(),
+        operation: &operation.0,
+        generation: *generation,
+    };
+    serde_json::to_vec(&body).map(Bytes::from).map_err(|error| error.to_string())
+}

@@ -1,0 +1,109 @@
+//! The http driver: an agent of the site's own brings an instance to a version.
+//!
+//! One operation is one POST, repeated under the same `Idempotency-Key` while the agent is busy or
+//! cannot be reached, and then as many polls as it takes. Everything that an agent sends is
+//! limited and quoted; it can point to nobody but itself.
+//!
+//! Keeps nothing running, follows no redirects, does not judge health, and remembers nothing
+//! across a restart of the host: a repeat of the operation then says the same key.
+
+mod agent;
+mod client;
+mod judge;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use self::agent::{Agents, Timing};
+pub use self::tls::LoadCertificatesError;
+use self::tls::VerifiedTls;
+use super::site::{Confirm, Site};
+use super::{BoxFuture, Custody, Driver, DriverError, Ensure};
+use crate::config::HttpUrl;
+use crate::domain::{Instance, ScaleSetName, Version};
+
+/// Renders the URLs of an instance. Must not block.
+pub trait AgentUrls: Send + Sync {
+    /// Where the request is sent.
+    ///
+    /// # Errors
+    /// When there is no such URL; one line for people.
+    fn apply(&self, request: &Ensure) -> Result<HttpUrl, String>;
+
+    /// Where the version of the instance is asked for; none when the site cannot be asked.
+    ///
+    /// # Errors
+    /// When there is no such URL; one line for people.
+    fn look(&self, scale_set: &ScaleSetName, instance: &Instance) -> Result<Option<HttpUrl>, String>;
+}
+
+/// What an http driver needs to know.
+pub struct HttpSettings {
+    /// Whom to ask.
+    pub urls: Box<dyn AgentUrls>,
+    /// File with a token that every request carries; read anew each time, so that it can change.
+    pub token_file: Option<PathBuf>,
+    /// Certificates that are trusted, in PEM. Without it nothing is spoken over https.
+    pub ca_file: Option<PathBuf>,
+    /// From the first request of an operation to its end.
+    pub timeout: Duration,
+    /// Most requests at once.
+    pub max_concurrent: usize,
+}
+
+/// Asks agents to upgrade instances.
+///
+/// `ensure` asks the instance for its version first and afterwards, where the site has a URL for
+/// that, as the command driver does.
+pub struct HttpDriver {
+    site: Site<Agents>,
+}
+
+impl HttpDriver {
+    /// Makes the driver; nothing is asked yet.
+    ///
+    /// # Errors
+    /// When the certificates cannot be read.
+    pub fn start(settings: HttpSettings) -> Result<Self, LoadCertificatesError> {
+        Self::start_with(settings, Timing::default(), Confirm::default())
+    }
+
+    /// Whether the file holds certificates that can be trusted.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn check_certificates(path: &Path) -> Result<(), LoadCertificatesError> {
+        VerifiedTls::load(path).map(|_| ())
+    }
+
+    fn start_with(
+        settings: HttpSettings,
+        timing: Timing,
+        confirm: Confirm,
+    ) -> Result<Self, LoadCertificatesError> {
+        Ok(Self { site: Site::new(Agents::new(settings, timing)?, confirm) })
+    }
+}
+
+impl Driver for HttpDriver {
+    fn ensure(&self, request: Ensure) -> BoxFuture<Result<(), DriverError>> {
+        self.site.ensure(request)
+    }
+
+    fn observe(&self, scale_set: &ScaleSetName, instance: &Instance) -> BoxFuture<Option<Version>> {
+        self.site.observe(scale_set, instance)
+    }
+
+    fn custody(&self) -> Custody {
+        Custody::Site
+    }
+
+    /// Hangs up. What agents have begun is theirs to finish.
+    fn shutdown(&self) -> BoxFuture<()> {
+        self.site.end();
+        Box::pin(std::future::ready(()))
+    }
+}

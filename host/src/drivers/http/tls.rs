@@ -1,0 +1,74 @@
+//! TLS towards agents, with verified certificates.
+//!
+//! Trusts exactly what the configuration names: the machine's own certificates only when it names
+//! their file. Has nothing to do with the TLS of probes, which verifies nothing.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::domain::Address;
+
+/// Why certificates cannot be trusted.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadCertificatesError {
+    /// The file.
+    #[error("cannot read certificates from `{}`", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rustls::pki_types::pem::Error,
+    },
+    /// There is none in it that can be used.
+    #[error("`{}` holds no usable certificate", .0.display())]
+    Empty(PathBuf),
+    /// The library.
+    #[error("TLS cannot be set up")]
+    Setup(#[source] rustls::Error),
+}
+
+/// Makes verified handshakes; cheap to clone.
+#[derive(Clone)]
+pub(super) struct VerifiedTls(TlsConnector);
+
+impl VerifiedTls {
+    /// Trusts the certificates in the file and no others. Ones that cannot be used as roots are
+    /// passed over: the bundles of many systems hold some.
+    pub(super) fn load(path: &Path) -> Result<Self, LoadCertificatesError> {
+        let unreadable = |source| LoadCertificatesError::Unreadable { path: path.to_owned(), source };
+        let certificates = CertificateDer::pem_file_iter(path).map_err(unreadable)?;
+        let certificates = certificates.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+        let mut roots = RootCertStore::empty();
+        let (added, _) = roots.add_parsable_certificates(certificates);
+        if added == 0 {
+            return Err(LoadCertificatesError::Empty(path.to_owned()));
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(LoadCertificatesError::Setup)?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self(TlsConnector::from(Arc::new(config))))
+    }
+
+    /// Shakes hands; the certificate must be for the host as the URL names it.
+    pub(super) async fn handshake(
+        &self,
+        address: &Address,
+        stream: TcpStream,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let name = ServerName::try_from(address.host.clone());
+        let name =
+            name.map_err(|_| io::Error::other("the host is not a name that a certificate can have"))?;
+        self.0.connect(name, stream).await
+    }
+}

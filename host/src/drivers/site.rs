@@ -1,0 +1,222 @@
+//! What drivers have in common whose instances the site keeps running: one thing at a time per
+//! instance, repeats, older hosts, and whether "done" is true.
+//!
+//! Does not know how an instance is reached; [`Reach`] does. Remembers nothing across a restart of
+//! the host: then the instance is asked, and where nobody can be asked the request is repeated
+//! under its old operation id.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::backoff::Backoff;
+use super::{BoxFuture, DriverError, Ensure};
+use crate::domain::{Instance, InstanceId, OperationId, ScaleSetName, Version};
+
+/// How long an instance that was said to be done may still name another version: long enough for
+/// a service manager to replace a process, short against everything else.
+const CONFIRM_WITHIN: Duration = Duration::from_secs(10);
+
+/// One way to reach instances.
+pub(super) trait Reach: Send + Sync + 'static {
+    /// Applies the request, tries again included. Can be dropped, and then does no more.
+    fn apply(&self, request: Arc<Ensure>) -> BoxFuture<Result<(), String>>;
+
+    /// Asks an instance for its version; it may not know. None when there is no way to ask.
+    fn look(
+        &self,
+        scale_set: &ScaleSetName,
+        instance: &Instance,
+    ) -> Option<BoxFuture<Result<Option<Version>, String>>>;
+}
+
+/// The times that tests shorten.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Confirm {
+    /// How long another version is tolerated.
+    pub(super) within: Duration,
+    /// Between two looks.
+    pub(super) pause: Backoff,
+}
+
+impl Default for Confirm {
+    fn default() -> Self {
+        let pause = Backoff::new(Duration::from_millis(250), Duration::from_secs(2), Duration::MAX);
+        Self { within: CONFIRM_WITHIN, pause }
+    }
+}
+
+/// All instances of a driver, reached in one way.
+pub(super) struct Site<R> {
+    shared: Arc<Shared<R>>,
+    ending: watch::Sender<Ending>,
+}
+
+/// Whether the driver is being shut down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    No,
+    Yes,
+}
+
+struct Shared<R> {
+    reach: R,
+    confirm: Confirm,
+    /// Highest generation seen.
+    generation: AtomicU64,
+    places: Mutex<BTreeMap<(ScaleSetName, InstanceId), Arc<Place>>>,
+}
+
+/// One instance.
+struct Place {
+    /// Held while something is done to it.
+    turn: tokio::sync::Mutex<()>,
+    known: watch::Sender<Known>,
+}
+
+/// What this life of the host knows of an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Known {
+    /// Nothing was asked of it.
+    Nothing,
+    /// This was done last.
+    Applied { operation: OperationId, version: Version },
+    /// Something was begun and did not end well: whatever it seems to run, it may be half done.
+    InDoubt,
+}
+
+impl<R: Reach> Site<R> {
+    pub(super) fn new(reach: R, confirm: Confirm) -> Self {
+        let shared = Shared { reach, confirm, generation: AtomicU64::new(0), places: Mutex::default() };
+        Self { shared: Arc::new(shared), ending: watch::Sender::new(Ending::No) }
+    }
+
+    /// See `Driver::ensure`.
+    pub(super) fn ensure(&self, request: Ensure) -> BoxFuture<Result<(), DriverError>> {
+        let shared = Arc::clone(&self.shared);
+        let mut ending = self.ending.subscribe();
+        Box::pin(async move {
+            tokio::select! {
+                biased;
+                _ = ending.wait_for(|ending| *ending == Ending::Yes) => Err("the driver has ended".to_owned()),
+                result = shared.ensure(Arc::new(request)) => result,
+            }
+            .map_err(DriverError)
+        })
+    }
+
+    /// See `Driver::observe`.
+    pub(super) fn observe(
+        &self,
+        scale_set: &ScaleSetName,
+        instance: &Instance,
+    ) -> BoxFuture<Option<Version>> {
+        let shared = Arc::clone(&self.shared);
+        let (scale_set, instance) = (scale_set.clone(), instance.clone());
+        let mut ending = self.ending.subscribe();
+        Box::pin(async move {
+            tokio::select! {
+                biased;
+                _ = ending.wait_for(|ending| *ending == Ending::Yes) => None,
+                version = shared.observe(&scale_set, &instance) => version,
+            }
+        })
+    }
+
+    /// Lets go of everything that is under way, and refuses what comes later.
+    pub(super) fn end(&self) {
+        self.ending.send_replace(Ending::Yes);
+    }
+}
+
+impl<R: Reach> Shared<R> {
+    async fn ensure(&self, request: Arc<Ensure>) -> Result<(), String> {
+        let seen = self.generation.fetch_max(request.generation, Ordering::SeqCst);
+        if request.generation < seen {
+            return Err(format!(
+                "the request is of generation {} and {seen} has been seen: a newer host is in charge",
+                request.generation
+            ));
+        }
+        let place = self.place(&request.scale_set, &request.instance.id);
+        let _turn = place.turn.lock().await;
+        let known = place.known.borrow().clone();
+        let is_done = match &known {
+            Known::Applied { operation, .. } if *operation == request.operation => return Ok(()),
+            Known::Applied { .. } | Known::Nothing => self.runs_already(&known, &request).await,
+            Known::InDoubt => false,
+        };
+        if !is_done {
+            place.known.send_replace(Known::InDoubt);
+            self.reach.apply(Arc::clone(&request)).await?;
+            self.confirm(&request).await?;
+        }
+        let Ensure { operation, version, .. } = &*request;
+        place.known.send_replace(Known::Applied { operation: operation.clone(), version: version.clone() });
+        Ok(())
+    }
+
+    async fn observe(&self, scale_set: &ScaleSetName, instance: &Instance) -> Option<Version> {
+        if let Some(Some(version)) = self.look(scale_set, instance).await {
+            return Some(version);
+        }
+        match &*self.place(scale_set, &instance.id).known.borrow() {
+            Known::Applied { version, .. } => Some(version.clone()),
+            Known::Nothing | Known::InDoubt => None,
+        }
+    }
+
+    /// Whether nothing is left to do.
+    async fn runs_already(&self, known: &Known, request: &Ensure) -> bool {
+        match (self.look(&request.scale_set, &request.instance).await, known) {
+            (Some(seen), _) => seen.as_ref() == Some(&request.version),
+            (None, Known::Applied { version, .. }) => *version == request.version,
+            (None, Known::Nothing | Known::InDoubt) => false,
+        }
+    }
+
+    /// Whether what was said to be done is so, as far as anybody can be asked. An instance that
+    /// does not answer now is the health gate's business.
+    async fn confirm(&self, request: &Ensure) -> Result<(), String> {
+        let Confirm { within, mut pause } = self.confirm;
+        let mut over = pin!(tokio::time::sleep(within));
+        loop {
+            let seen = match self.look(&request.scale_set, &request.instance).await {
+                Some(Some(seen)) if seen != request.version => seen,
+                Some(_) | None => return Ok(()),
+            };
+            tokio::select! {
+                biased;
+                () = &mut over => return Err(format!(
+                    "it was said to be done, and the instance still runs {seen} {} s later",
+                    within.as_secs_f64()
+                )),
+                () = tokio::time::sleep(pause.after_failure()) => {}
+            }
+        }
+    }
+
+    /// Asks the instance. The outer none says that nobody can be asked.
+    async fn look(&self, scale_set: &ScaleSetName, instance: &Instance) -> Option<Option<Version>> {
+        match self.reach.look(scale_set, instance)?.await {
+            Ok(version) => Some(version),
+            Err(reason) => {
+                tracing::warn!(%scale_set, instance = %instance.id, "cannot tell its version: {reason}");
+                Some(None)
+            }
+        }
+    }
+
+    fn place(&self, scale_set: &ScaleSetName, instance: &InstanceId) -> Arc<Place> {
+        // Nothing is awaited and nothing can panic while it is held.
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = places.entry((scale_set.clone(), instance.clone())).or_insert_with(|| {
+            Arc::new(Place { turn: tokio::sync::Mutex::default(), known: watch::Sender::new(Known::Nothing) })
+        });
+        Arc::clone(place)
+    }
+}

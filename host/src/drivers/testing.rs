@@ -1,0 +1,49 @@
+//! What the tests of several drivers share: requests, and waiting for conditions.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use super::Ensure;
+use crate::domain::{Address, Instance, InstanceId, OperationId, Protection, ScaleSetName, Version};
+
+/// Never reached in a good run; long enough for a busy machine.
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A request of generation 1 to an instance of the set `db`.
+pub(super) fn request(instance: &str, version: &str, operation: &str) -> Ensure {
+    let instance = Instance {
+        id: InstanceId::parse(instance).unwrap(),
+        address: Address { host: "127.0.0.1".to_owned(), port: 9 },
+        region: None,
+        zone: None,
+        update_domain: None,
+        fault_domain: None,
+        labels: BTreeMap::new(),
+        protection: Protection::default(),
+    };
+    Ensure {
+        scale_set: ScaleSetName::parse("db").unwrap(),
+        instance,
+        version: Version::parse(version).unwrap(),
+        previous: None,
+        operation: OperationId(operation.to_owned()),
+        generation: 1,
+    }
+}
+
+/// Waits for a condition.
+pub(super) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let watch = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, watch).await.is_ok(), "waited in vain: {what}");
+}
+
+/// Whole lines of a file; none while it does not exist.
+pub(super) fn lines(path: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.split_inclusive('\n').filter_map(|line| Some(line.strip_suffix('\n')?.to_owned())).collect()
+}

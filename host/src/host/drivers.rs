@@ -1,0 +1,147 @@
+//! Makes the driver of a scale set from its configuration.
+//!
+//! The only place where templates meet drivers: a driver gets texts, never templates.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::config::{
+    CommandConfig, DriverConfig, HttpConfig, HttpUrl, ProcessConfig, Template, TemplateValues, Wish,
+};
+use crate::domain::{Instance, ScaleSetName, Version};
+use crate::drivers::command::{CommandDriver, CommandLines, CommandSettings};
+use crate::drivers::http::{AgentUrls, HttpDriver, HttpSettings};
+use crate::drivers::local::{Command, GuardCommand};
+use crate::drivers::process::{ProcessDriver, ProcessSettings};
+use crate::drivers::{Driver, DriverNote, Ensure};
+
+/// From SIGTERM to SIGKILL for what a killed host leaves of its commands.
+const COMMAND_STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Starts a driver.
+pub(super) fn start(
+    config: &DriverConfig,
+    log_dir: PathBuf,
+    notes: &mpsc::Sender<DriverNote>,
+) -> anyhow::Result<Arc<dyn Driver>> {
+    Ok(match config {
+        DriverConfig::Process(process) => Arc::new(self::process(process, log_dir, notes.clone())?),
+        DriverConfig::Command(command) => Arc::new(self::command(command, log_dir)?),
+        DriverConfig::Http(http) => Arc::new(self::http(http)?),
+    })
+}
+
+/// What is wrong with the files of a driver, beyond that they are not there.
+pub(super) fn problem(config: &DriverConfig) -> Option<String> {
+    let file = match config {
+        DriverConfig::Http(http) => http.ca_file.as_deref().filter(|path| path.is_file()),
+        DriverConfig::Process(_) | DriverConfig::Command(_) => None,
+    };
+    HttpDriver::check_certificates(file?).err().map(|error| error.to_string())
+}
+
+fn process(
+    config: &ProcessConfig,
+    log_dir: PathBuf,
+    notes: mpsc::Sender<DriverNote>,
+) -> anyhow::Result<ProcessDriver> {
+    let stop_timeout = config.stop_timeout;
+    let process = config.clone();
+    let settings = ProcessSettings {
+        commands: Box::new(move |scale_set: &ScaleSetName, instance: &Instance, version: &Version| {
+            let values = TemplateValues { scale_set, instance, wish: Wish::Run(version) };
+            render(&process.command, &process.environment, process.working_dir.clone(), &values)
+        }),
+        search_path: std::env::var_os("PATH").unwrap_or_default(),
+        log_dir,
+        stop_timeout,
+        guard: Some(GuardCommand::of_this_program(stop_timeout)?),
+    };
+    Ok(ProcessDriver::start(settings, notes)?)
+}
+
+fn command(config: &CommandConfig, log_dir: PathBuf) -> anyhow::Result<CommandDriver> {
+    let settings = CommandSettings {
+        commands: Box::new(Commands(config.clone())),
+        search_path: std::env::var_os("PATH").unwrap_or_default(),
+        log_dir,
+        timeout: config.timeout,
+        retry_for: config.retry_for,
+        max_concurrent: usize::try_from(config.max_concurrent)?,
+        guard: Some(GuardCommand::of_this_program(COMMAND_STOP_TIMEOUT)?),
+    };
+    Ok(CommandDriver::start(settings)?)
+}
+
+fn http(config: &HttpConfig) -> anyhow::Result<HttpDriver> {
+    let settings = HttpSettings {
+        urls: Box::new(Urls { apply: config.url.clone(), look: config.observe_url.clone() }),
+        token_file: config.token_file.clone(),
+        ca_file: config.ca_file.clone(),
+        timeout: config.timeout,
+        max_concurrent: usize::try_from(config.max_concurrent)?,
+    };
+    Ok(HttpDriver::start(settings)?)
+}
+
+struct Commands(CommandConfig);
+
+impl CommandLines for Commands {
+    fn apply(&self, request: &Ensure) -> Result<Command, String> {
+        let CommandConfig { command, environment, working_dir, .. } = &self.0;
+        render(command, environment, working_dir.clone(), &of_request(request))
+    }
+
+    fn look(&self, scale_set: &ScaleSetName, instance: &Instance) -> Result<Option<Command>, String> {
+        let CommandConfig { observe, environment, working_dir, .. } = &self.0;
+        let values = TemplateValues { scale_set, instance, wish: Wish::Look };
+        let observe = observe.as_ref();
+        observe.map(|observe| render(observe, environment, working_dir.clone(), &values)).transpose()
+    }
+}
+
+struct Urls {
+    apply: Template,
+    look: Option<Template>,
+}
+
+impl AgentUrls for Urls {
+    fn apply(&self, request: &Ensure) -> Result<HttpUrl, String> {
+        url(&self.apply, &of_request(request))
+    }
+
+    fn look(&self, scale_set: &ScaleSetName, instance: &Instance) -> Result<Option<HttpUrl>, String> {
+        let values = TemplateValues { scale_set, instance, wish: Wish::Look };
+        self.look.as_ref().map(|template| url(template, &values)).transpose()
+    }
+}
+
+fn of_request(request: &Ensure) -> TemplateValues<'_> {
+    let Ensure { scale_set, instance, version, operation, generation, previous: _ } = request;
+    let wish = Wish::Apply { version, operation, generation: *generation };
+    TemplateValues { scale_set, instance, wish }
+}
+
+fn url(template: &Template, values: &TemplateValues<'_>) -> Result<HttpUrl, String> {
+    let text = template.render_url(values).map_err(|error| error.to_string())?;
+    HttpUrl::parse(&text).map_err(|error| format!("`{text}` {error}"))
+}
+
+fn render(
+    argv: &[Template],
+    environment: &BTreeMap<String, Template>,
+    working_dir: PathBuf,
+    values: &TemplateValues<'_>,
+) -> Result<Command, String> {
+    let text = |template: &Template| template.render(values).map_err(|error| error.to_string());
+    let argv = argv.iter().map(text).collect::<Result<Vec<_>, _>>()?;
+    let environment = environment
+        .iter()
+        .map(|(name, template)| Ok((name.clone(), text(template)?)))
+        .collect::<Result<BTreeMap<_, _>, String>>()?;
+    Ok(Command { argv, environment, working_dir })
+}
