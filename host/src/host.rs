@@ -214,8 +214,30 @@ fn sets(config: &Config, notes: &mpsc::Sender<DriverNote>) -> anyhow::Result<Vec
                 notes.clone(),
             )?),
         };
-        let ScaleSet { name, plugin, health, policy, gate, model, instances, driver: _ } = set.clone();
-        let spec = ScaleSet { name, plugin, health, policy, gate, model, instances, driver: () };
+        let ScaleSet {
+            name,
+            plugin,
+            health,
+            policy,
+            gate,
+            failure,
+            checkpoints,
+            model,
+            instances,
+            driver: _,
+        } = set.clone();
+        let spec = ScaleSet {
+            name,
+            plugin,
+            health,
+            policy,
+            gate,
+            failure,
+            checkpoints,
+            model,
+            instances,
+            driver: (),
+        };
         sets.push(SetParts { spec, driver });
     }
     Ok(sets)

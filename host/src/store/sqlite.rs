@@ -9,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::de::DeserializeOwned;
 
 use super::lock::{self, DirectoryLock};
-use super::{Store, StoreError, Stored, StoredModel, StoredPlugin, Write};
-use crate::domain::{InstanceId, PluginName, ScaleSetName, UpgradeId, Version};
+use super::{AuditEntry, Store, StoreError, Stored, StoredModel, StoredPlugin, Write};
+use crate::domain::{InstanceId, PluginName, ScaleSetName, Timestamp, UpgradeId, Version};
 use crate::rollout::{Member, Upgrade};
 
 /// Newest schema that this program knows, kept in `user_version`.
@@ -29,10 +29,13 @@ CREATE TABLE upgrades (
 CREATE INDEX upgrades_by_scale_set ON upgrades (scale_set, started_at);
 CREATE TABLE members (
   upgrade TEXT, instance TEXT, member TEXT NOT NULL, PRIMARY KEY (upgrade, instance)) WITHOUT ROWID;
+CREATE TABLE quarantine (
+  scale_set TEXT, version TEXT, reason TEXT NOT NULL, PRIMARY KEY (scale_set, version)) WITHOUT ROWID;
 CREATE TABLE plugins (name TEXT PRIMARY KEY, stored TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE audit (
   seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, scale_set TEXT NOT NULL, upgrade TEXT, instance TEXT,
   kind TEXT NOT NULL, text TEXT NOT NULL);
+CREATE INDEX audit_by_scale_set ON audit (scale_set, seq);
 PRAGMA user_version = 1;
 ";
 
@@ -71,6 +74,7 @@ impl SqliteStore {
             models: reader.models()?.into_iter().collect(),
             versions: reader.versions()?.into_iter().collect(),
             plugins: reader.plugins()?.into_iter().collect(),
+            quarantined: reader.quarantined()?.into_iter().collect(),
             ..Stored::default()
         };
         for upgrade in reader.latest_upgrades()? {
@@ -96,6 +100,10 @@ impl Store for SqliteStore {
             apply(&transaction, write, path)?;
         }
         transaction.commit().map_err(sqlite)
+    }
+
+    fn audit(&self, scale_set: &ScaleSetName, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
+        Reader { connection: &self.connection, path: &self.path }.audit(scale_set, limit)
     }
 }
 
@@ -158,13 +166,21 @@ fn apply(transaction: &Transaction<'_>, write: &Write, path: &Path) -> Result<()
             let plugin = json("a plugin", serde_json::to_string(plugin))?;
             run("INSERT OR REPLACE INTO plugins VALUES (?1, ?2)", params![name.as_str(), plugin])
         }
+        Write::Quarantine(set, version, Some(reason)) => run(
+            "INSERT OR REPLACE INTO quarantine VALUES (?1, ?2, ?3)",
+            params![set.as_str(), version.as_str(), reason],
+        ),
+        Write::Quarantine(set, version, None) => run(
+            "DELETE FROM quarantine WHERE scale_set = ?1 AND version = ?2",
+            params![set.as_str(), version.as_str()],
+        ),
         Write::Audit(entry) => run(
             "INSERT INTO audit (at, scale_set, upgrade, instance, kind, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             params![entry.at.0,
                 entry.scale_set.as_str(),
                 entry.upgrade.as_ref().map(UpgradeId::as_str),
                 entry.instance.as_ref().map(InstanceId::as_str),
-                entry.kind,
+                entry.kind.as_ref(),
                 entry.text],
         ),
     }
@@ -245,6 +261,36 @@ impl Reader<'_> {
             plugins.push((self.id("plugins", name)?, self.parse("plugins", &stored)?));
         }
         Ok(plugins)
+    }
+
+    fn quarantined(&self) -> Result<Vec<((ScaleSetName, Version), String)>, StoreError> {
+        let mut quarantined = Vec::new();
+        for row in self.rows("SELECT scale_set, version, reason FROM quarantine", &[])? {
+            let [set, version, reason] = columns(row);
+            quarantined.push(((self.id("quarantine", set)?, self.id("quarantine", version)?), reason));
+        }
+        Ok(quarantined)
+    }
+
+    fn audit(&self, scale_set: &ScaleSetName, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
+        let latest = "SELECT CAST(at AS TEXT), upgrade, instance, kind, text FROM audit \
+             WHERE scale_set = ?1 ORDER BY seq DESC LIMIT ?2";
+        let mut entries = Vec::new();
+        for row in self.rows(latest, params![scale_set.as_str(), limit])? {
+            let optional = |column: usize| row.get(column).cloned().flatten();
+            let upgrade = optional(1).map(|text| self.id("audit", text)).transpose()?;
+            let instance = optional(2).map(|text| self.id("audit", text)).transpose()?;
+            entries.push(AuditEntry {
+                at: Timestamp(optional(0).and_then(|text| text.parse().ok()).unwrap_or(0)),
+                scale_set: scale_set.clone(),
+                upgrade,
+                instance,
+                kind: optional(3).unwrap_or_default().into(),
+                text: optional(4).unwrap_or_default(),
+            });
+        }
+        entries.reverse();
+        Ok(entries)
     }
 
     fn latest_upgrades(&self) -> Result<Vec<Upgrade>, StoreError> {
