@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
-use crate::domain::PhaseName;
 use crate::domain::{
     Checkpoints, FailureRules, Health, HealthGate, InstanceId, OnBreach, OnInstanceFailure, Participation,
     Percent, Phase, Protection, RollingUpgradePolicy, ScaleSetName, Timestamp, UpgradeId, Version,

@@ -187,6 +187,9 @@ fn apply(transaction: &Transaction<'_>, write: &Write, path: &Path) -> Result<()
     .map(drop)
 }
 
+/// Rows that become a map of [`Stored`].
+type Rows<K, V> = Vec<(K, V)>;
+
 /// Reads tables into domain types; every text that does not parse is damage, said as such.
 struct Reader<'a> {
     connection: &'a Connection,
@@ -230,7 +233,7 @@ impl Reader<'_> {
         read().map_err(|source| self.sqlite(source))
     }
 
-    fn models(&self) -> Result<Vec<(ScaleSetName, StoredModel)>, StoreError> {
+    fn models(&self) -> Result<Rows<ScaleSetName, StoredModel>, StoreError> {
         let mut models = Vec::new();
         for row in self.rows("SELECT scale_set, version, configured FROM models", &[])? {
             let [set, version, configured] = columns(row);
@@ -243,8 +246,7 @@ impl Reader<'_> {
         Ok(models)
     }
 
-    #[expect(clippy::type_complexity, reason = "the rows of one map, named in `Stored`")]
-    fn versions(&self) -> Result<Vec<((ScaleSetName, InstanceId), Option<Version>)>, StoreError> {
+    fn versions(&self) -> Result<Rows<(ScaleSetName, InstanceId), Option<Version>>, StoreError> {
         let mut versions = Vec::new();
         for mut row in self.rows("SELECT scale_set, instance, version FROM versions", &[])? {
             let version = row.pop().flatten().map(|text| self.id("versions", text)).transpose()?;
@@ -254,7 +256,7 @@ impl Reader<'_> {
         Ok(versions)
     }
 
-    fn plugins(&self) -> Result<Vec<(PluginName, StoredPlugin)>, StoreError> {
+    fn plugins(&self) -> Result<Rows<PluginName, StoredPlugin>, StoreError> {
         let mut plugins = Vec::new();
         for row in self.rows("SELECT name, stored FROM plugins", &[])? {
             let [name, stored] = columns(row);
@@ -263,7 +265,7 @@ impl Reader<'_> {
         Ok(plugins)
     }
 
-    fn quarantined(&self) -> Result<Vec<((ScaleSetName, Version), String)>, StoreError> {
+    fn quarantined(&self) -> Result<Rows<(ScaleSetName, Version), String>, StoreError> {
         let mut quarantined = Vec::new();
         for row in self.rows("SELECT scale_set, version, reason FROM quarantine", &[])? {
             let [set, version, reason] = columns(row);
