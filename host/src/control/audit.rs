@@ -1,5 +1,7 @@
 //! The lines of the audit trail: every decision, admission and effect, with its reason.
 
+use std::collections::BTreeSet;
+
 use super::state::SetState;
 use crate::domain::{InstanceId, Timestamp, Version};
 use crate::plan::Standing;
@@ -25,7 +27,7 @@ pub(super) fn line(
 }
 
 /// The line for a change of one member.
-pub(super) fn member(upgrade: &Upgrade, id: &InstanceId, member: &Member, now: Timestamp) -> Option<Write> {
+fn member(upgrade: &Upgrade, id: &InstanceId, member: &Member, now: Timestamp) -> Option<Write> {
     let from = member.previous.as_ref().map_or("nothing", Version::as_str);
     let (target, attempt) = (&member.target, member.attempt);
     let (kind, text) = match &member.state {
@@ -66,12 +68,27 @@ impl Before {
     }
 }
 
-/// The lines for changes of batches and of the whole upgrade.
-pub(super) fn head(upgrade: &Upgrade, before: &Before, set: &SetState, now: Timestamp) -> Vec<Write> {
+/// The lines of one step, in the order in which people read them: the plan, its members, the ends.
+pub(super) fn step(
+    upgrade: &Upgrade,
+    before: &Before,
+    changed: &BTreeSet<InstanceId>,
+    set: &SetState,
+    now: Timestamp,
+) -> Vec<Write> {
     let mut lines = Vec::new();
     if !before.planned && upgrade.digest.is_some() {
         lines.extend(plan(upgrade, set, now));
     }
+    let members = changed.iter().filter_map(|id| upgrade.members.get(id).map(|member| (id, member)));
+    lines.extend(members.filter_map(|(id, member)| self::member(upgrade, id, member, now)));
+    lines.extend(ends(upgrade, before, now));
+    lines
+}
+
+/// The lines for batches that ended and for the end of the whole upgrade.
+fn ends(upgrade: &Upgrade, before: &Before, now: Timestamp) -> Vec<Write> {
+    let mut lines = Vec::new();
     let ended = upgrade.batches.iter().enumerate().filter(|(_, batch)| batch.ended_at.is_some());
     for (index, batch) in ended.skip(before.batches_ended) {
         let members: Vec<&str> = upgrade.batch_members(index).into_iter().map(InstanceId::as_str).collect();

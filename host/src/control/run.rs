@@ -216,13 +216,10 @@ impl Control {
         let before = Before::of(&upgrade);
         let Step { changed, head_changed, actions, wake_at } = step(&mut upgrade, &set.view(now), event, now);
         set.wake_at = wake_at;
-        if head_changed {
-            self.writes.extend(audit::head(&upgrade, &before, set, now));
-        }
+        self.writes.extend(audit::step(&upgrade, &before, &changed, set, now));
         for id in &changed {
             if let Some(member) = upgrade.members.get(id) {
                 self.writes.push(Write::Member(upgrade.id.clone(), id.clone(), member.clone()));
-                self.writes.extend(audit::member(&upgrade, id, member, now));
             }
         }
         if head_changed {
