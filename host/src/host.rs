@@ -213,8 +213,30 @@ fn sets(config: &Config, notes: &mpsc::Sender<DriverNote>) -> anyhow::Result<Vec
         let log_dir = config.server.data_dir.join("logs").join(set.name.as_str());
         let driver = drivers::start(&set.driver, log_dir, notes)
             .with_context(|| format!("cannot start the driver of scale set `{}`", set.name))?;
-        let ScaleSet { name, plugin, health, policy, gate, model, instances, driver: _ } = set.clone();
-        let spec = ScaleSet { name, plugin, health, policy, gate, model, instances, driver: () };
+        let ScaleSet {
+            name,
+            plugin,
+            health,
+            policy,
+            gate,
+            failure,
+            checkpoints,
+            model,
+            instances,
+            driver: _,
+        } = set.clone();
+        let spec = ScaleSet {
+            name,
+            plugin,
+            health,
+            policy,
+            gate,
+            failure,
+            checkpoints,
+            model,
+            instances,
+            driver: (),
+        };
         sets.push(SetParts { spec, driver });
     }
     Ok(sets)

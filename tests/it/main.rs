@@ -23,6 +23,7 @@ mod support;
 
 mod cases;
 mod check;
+mod control;
 mod crash;
 mod demo;
 mod drivers;

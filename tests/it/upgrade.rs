@@ -122,9 +122,15 @@ fn a_version_that_does_not_start_faults_the_upgrade_and_spares_the_rest() {
     assert_eq!(detail["code"], "RollingUpgradeInstanceUnhealthyError");
     let text = detail["message"].as_str().unwrap();
     assert!(text.contains("code 7") && text.contains("cannot start v-bad"), "{text}");
-    let healthy =
-        site.instances().iter().filter(|i| i["health"] == "Healthy" && i["version"] == "v1").count();
-    assert_eq!(healthy, 4, "the rest is unharmed");
+    assert!(text.contains("v1 was brought back"), "{text}");
+    site.wait_for_instances("a fleet that is whole again", |instance| {
+        instance["health"] == "Healthy" && instance["version"] == "v1"
+    });
+    let again = site.run(&["upgrade", "start", "orders", "--to", "v-bad"]);
+    assert_eq!(again.code, 1, "{again:?}");
+    assert!(again.stderr.contains("quarantine"), "{again:?}");
+    let forced = site.run(&["upgrade", "start", "orders", "--to", "v-bad", "--force", "--wait"]);
+    assert_eq!(forced.code, 1, "it is tried again, and faults again: {forced:?}");
     host.stop();
 }
 

@@ -5,9 +5,10 @@
 //! | `GET /healthz` | says `ok` while the control loop answers |
 //! | `GET /v1/fleet` | the whole fleet |
 //! | `GET /v1/scale-sets/NAME/plan?to=VERSION` | what an upgrade would do now |
-//! | `POST /v1/scale-sets/NAME/upgrade` `{"to":…}` | starts one; 409 when one is running |
+//! | `POST /v1/scale-sets/NAME/upgrade` `{"to","plan","force"}` | starts one; 409 when one is running |
 //! | `GET /v1/scale-sets/NAME/upgrade` | how the latest one stands |
-//! | `POST /v1/scale-sets/NAME/upgrade/cancel` | stops after the batch in flight |
+//! | `POST /v1/scale-sets/NAME/upgrade/WISH` | `cancel`, `pause`, `resume`, `approve` or `rollback` |
+//! | `GET /v1/scale-sets/NAME/log` | the audit trail |
 //! | `GET /v1/plugins` | plugins and their active components |
 //! | `POST /v1/plugins/NAME/swap` component bytes | replaces the component |
 
@@ -21,9 +22,10 @@ use serde::Serialize;
 
 use super::guard::{Denied, Guard};
 use super::wire;
-use crate::control::{Command, CommandError, CommandErrorKind, ControlHandle};
-use crate::domain::{PluginName, ScaleSetName, Version};
+use crate::control::{Command, CommandError, CommandErrorKind, ControlHandle, Quarantined, StartOptions};
+use crate::domain::{Digest, PluginName, ScaleSetName, Version};
 use crate::plugin::registry::PluginRegistry;
+use crate::rollout::Wish;
 
 /// Largest JSON body in bytes.
 const JSON_MAX: usize = 64 * 1024;
@@ -105,17 +107,21 @@ async fn route(api: &Api, request: Request<Incoming>) -> Result<Response<Full<By
         }
         (Method::POST, ["v1", "scale-sets", name, "upgrade"]) => {
             let name = scale_set(name)?;
-            let to = start_request(request).await?;
-            let status = api.control.ask(|reply| Command::Start(name, to, reply)).await?;
+            let options = start_request(request).await?;
+            let status = api.control.ask(|reply| Command::Start(name, options, reply)).await?;
             Ok(json(StatusCode::ACCEPTED, &status))
         }
         (Method::GET, ["v1", "scale-sets", name, "upgrade"]) => {
             let name = scale_set(name)?;
             Ok(ok(&api.control.ask(|reply| Command::Status(name, reply)).await?))
         }
-        (Method::POST, ["v1", "scale-sets", name, "upgrade", "cancel"]) => {
+        (Method::GET, ["v1", "scale-sets", name, "log"]) => {
             let name = scale_set(name)?;
-            let status = api.control.ask(|reply| Command::Cancel(name, reply)).await?;
+            Ok(ok(&api.control.ask(|reply| Command::Log(name, reply)).await?))
+        }
+        (Method::POST, ["v1", "scale-sets", name, "upgrade", wish]) => {
+            let (name, wish) = (scale_set(name)?, self::wish(wish)?);
+            let status = api.control.ask(|reply| Command::Wish(name, wish, reply)).await?;
             Ok(json(StatusCode::ACCEPTED, &status))
         }
         (Method::GET, ["v1", "plugins"]) => Ok(ok(&api.plugins.list())),
@@ -173,14 +179,36 @@ async fn body(request: Request<Incoming>, limit: usize) -> Result<Bytes, Refusal
     })
 }
 
-async fn start_request(request: Request<Incoming>) -> Result<Option<Version>, Refusal> {
+fn wish(text: &str) -> Result<Wish, Refusal> {
+    Ok(match text {
+        "cancel" => Wish::Cancel,
+        "pause" => Wish::Pause,
+        "resume" => Wish::Resume,
+        "approve" => Wish::Approve,
+        "rollback" => Wish::RollBack,
+        _ => {
+            let message =
+                format!("an upgrade has no {text:?}; known: cancel, pause, resume, approve, rollback");
+            return Err(Refusal::new(StatusCode::NOT_FOUND, "NotFound", message));
+        }
+    })
+}
+
+async fn start_request(request: Request<Incoming>) -> Result<StartOptions, Refusal> {
     let bytes = body(request, JSON_MAX).await?;
     if bytes.is_empty() {
-        return Ok(None);
+        return Ok(StartOptions::default());
     }
     let parsed: wire::StartRequest = serde_json::from_slice(&bytes)
         .map_err(|error| Refusal::invalid(format!("the body is not {{\"to\": \"VERSION\"}}: {error}")))?;
-    parsed.to.as_deref().map(version).transpose()
+    let digest = |text: &str| {
+        Digest::parse(text).ok_or_else(|| Refusal::invalid(format!("plan {text:?} is no `sha256:` digest")))
+    };
+    Ok(StartOptions {
+        to: parsed.to.as_deref().map(version).transpose()?,
+        plan: parsed.plan.as_deref().map(digest).transpose()?,
+        quarantined: if parsed.force { Quarantined::Allow } else { Quarantined::Refuse },
+    })
 }
 
 async fn swap(api: &Api, name: &str, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Refusal> {

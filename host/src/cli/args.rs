@@ -115,6 +115,16 @@ pub enum UpgradeVerb {
     Watch(UpgradeOf),
     /// Finish the batch in flight and stop
     Cancel(UpgradeOf),
+    /// Finish the batch in flight and admit nothing more for now
+    Pause(UpgradeOf),
+    /// Go on after a pause or a `pauseAfterPhase`
+    Resume(UpgradeOf),
+    /// Go on before an `approvalBeforePhase`
+    Approve(UpgradeOf),
+    /// Bring every touched instance back to the version before, newest first
+    Rollback(RollbackArgs),
+    /// Show the audit trail: every decision, admission and effect
+    Log(UpgradeOf),
 }
 
 /// A scale set and a version.
@@ -136,6 +146,23 @@ pub struct StartArgs {
     /// Scale set and version.
     #[command(flatten)]
     pub upgrade: UpgradeTo,
+    /// Follow it to its end: 0 Completed, 1 Faulted or Cancelled
+    #[arg(long)]
+    pub wait: bool,
+    /// Start exactly the plan that `upgrade plan` showed, or nothing
+    #[arg(long, value_name = "DIGEST")]
+    pub plan: Option<String>,
+    /// Try a version again that faulted before
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Options of `upgrade rollback`.
+#[derive(Debug, Args)]
+pub struct RollbackArgs {
+    /// Scale set.
+    #[command(flatten)]
+    pub upgrade: UpgradeOf,
     /// Follow it to its end: 0 Completed, 1 Faulted or Cancelled
     #[arg(long)]
     pub wait: bool,

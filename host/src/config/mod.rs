@@ -13,6 +13,7 @@ mod instances;
 mod plugins;
 mod policy;
 mod problem;
+mod rules;
 mod scale_sets;
 mod server;
 mod settings;
@@ -41,6 +42,7 @@ pub use problem::{LoadConfigError, Place, Problem, Problems};
 pub use template::{InvalidTemplateError, MissingValueError, Scope, Template, TemplateValues, Wish};
 pub use url::{HttpUrl, InvalidUrlError, Scheme};
 
+pub use crate::domain::{Isolation, PluginLimits};
 use crate::domain::{PluginName, ScaleSet};
 use source::Source;
 use table::Table;
@@ -93,24 +95,6 @@ pub enum ComponentSource {
     Builtin(String),
     /// A WebAssembly component.
     File(PathBuf),
-}
-
-/// Limits of a plugin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PluginLimits {
-    /// Memory in MiB, 1 to 4096.
-    pub memory_mib: u32,
-    /// Deadline of one call, 1 ms to 60 s.
-    pub timeout: Duration,
-}
-
-/// What survives from one call of a plugin to the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Isolation {
-    /// A new instance for each batch of observations.
-    PerBatch,
-    /// One instance for as long as it does not fail.
-    Reused,
 }
 
 /// How an instance is made to run a version.

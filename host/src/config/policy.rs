@@ -2,22 +2,35 @@
 
 use std::time::Duration;
 
+use super::rules::{self, Rules};
 use super::table::Table;
 use super::value::Value;
-use crate::domain::{HealthGate, Percent, RollingUpgradePolicy};
+use crate::domain::{Checkpoints, FailureRules, HealthGate, Percent, RollingUpgradePolicy};
 
 /// Azure: an upgraded instance that is not healthy after 5 minutes has failed.
 const DEADLINE_DEFAULT: Duration = Duration::from_secs(300);
 
-pub(super) fn read(mut table: Table<'_>) -> (Option<RollingUpgradePolicy>, Option<HealthGate>) {
+/// Everything that `[scaleSets.upgradePolicy]` says.
+pub(super) struct UpgradePolicy {
+    pub(super) rolling: RollingUpgradePolicy,
+    pub(super) gate: HealthGate,
+    pub(super) failure: FailureRules,
+    pub(super) checkpoints: Checkpoints,
+}
+
+pub(super) fn read(mut table: Table<'_>) -> Option<UpgradePolicy> {
     let mode = table.optional("mode", "\"Rolling\"");
     let rolling = table.section("rollingUpgradePolicy", "{ maxBatchInstancePercent = 20 }");
     let gate = table.section("healthGate", "{ wait = \"PT0S\", stableFor = \"PT10S\", deadline = \"PT5M\" }");
+    let rules = Rules::take(&mut table);
     table.finish();
     if let Some(mode) = mode {
         check_mode(&mode);
     }
-    (read_rolling(rolling), read_gate(gate))
+    let rolling = read_rolling(rolling, rules);
+    let gate = read_gate(gate);
+    let (rolling, failure, checkpoints) = rolling?;
+    Some(UpgradePolicy { rolling, gate: gate?, failure, checkpoints })
 }
 
 fn check_mode(value: &Value<'_>) {
@@ -31,7 +44,9 @@ fn check_mode(value: &Value<'_>) {
     }
 }
 
-fn read_rolling(mut table: Table<'_>) -> Option<RollingUpgradePolicy> {
+type Rolling = (RollingUpgradePolicy, FailureRules, Checkpoints);
+
+fn read_rolling(mut table: Table<'_>, rules: Rules<'_>) -> Option<Rolling> {
     let batch = table.optional("maxBatchInstancePercent", "20");
     let unhealthy = table.optional("maxUnhealthyInstancePercent", "20");
     let unhealthy_upgraded = table.optional("maxUnhealthyUpgradedInstancePercent", "20");
@@ -40,27 +55,31 @@ fn read_rolling(mut table: Table<'_>) -> Option<RollingUpgradePolicy> {
     let prioritize = table.optional("prioritizeUnhealthyInstances", "false");
     let surge = table.optional("maxSurge", "false");
     let rollback = table.optional("rollbackFailedInstancesOnPolicyBreach", "false");
+    let sizes = table.optional("batches", "[1, 5, \"20%\"]");
     table.finish();
 
-    for value in [surge, rollback].into_iter().flatten() {
-        if value.boolean() == Some(true) {
-            value.problem("is true, which is not supported yet", "write false, or leave it out".to_owned());
-        }
+    if let Some(value) = surge.filter(|value| value.boolean() == Some(true)) {
+        value.problem("is true, which no driver supports", "write false, or leave it out".to_owned());
     }
+    let rules = rules.read(rollback.as_ref());
+    let batches = rules::batches(sizes.as_ref());
     let batch = percent(batch, 5);
     let unhealthy = percent(unhealthy, 5);
     let unhealthy_upgraded = percent(unhealthy_upgraded, 0);
     let pause = duration(pause.as_ref(), Duration::ZERO);
     let cross_zone = cross_zone.map_or(Some(false), |value| value.boolean());
     let prioritize = prioritize.map_or(Some(false), |value| value.boolean());
-    Some(RollingUpgradePolicy {
+    let policy = RollingUpgradePolicy {
         max_batch_instance_percent: batch?,
         max_unhealthy_instance_percent: unhealthy?,
         max_unhealthy_upgraded_instance_percent: unhealthy_upgraded?,
         pause_time_between_batches: pause?,
         enable_cross_zone_upgrade: cross_zone?,
         prioritize_unhealthy_instances: prioritize?,
-    })
+        batches: batches?,
+    };
+    let (failure, checkpoints) = rules?;
+    Some((policy, failure, checkpoints))
 }
 
 fn percent(value: Option<Value<'_>>, min: u32) -> Option<Percent> {

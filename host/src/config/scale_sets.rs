@@ -47,19 +47,22 @@ fn read(
         Some(value) => read_plugin(&value, plugins),
     };
     let health = health::read(health);
-    let (policy, gate) = policy::read(policy);
+    let policy = policy::read(policy);
     let driver = driver.and_then(|value| value.table()).map(drivers::read);
     let model = model.and_then(|value| read_model(value.table()?));
     let instances = instances.map(|value| instances::read_all(&value, addresses)).unwrap_or_default();
     if let Some(driver) = &driver {
         driver.check_templates(name.as_ref(), instances.valid.values());
     }
+    let policy = policy?;
     Some(ScaleSet {
         name: name?,
         plugin: plugin?,
         health: health?,
-        policy: policy?,
-        gate: gate?,
+        policy: policy.rolling,
+        gate: policy.gate,
+        failure: policy.failure,
+        checkpoints: policy.checkpoints,
         model: model?,
         instances: instances.complete.then_some(instances.valid)?,
         driver: driver?.config?,

@@ -60,7 +60,11 @@ fn set_state(parts: SetParts, stored: &mut Stored, now: Timestamp) -> (SetState,
         // An instance that the configuration no longer has can never settle.
         upgrade.members.retain(|id, member| instances.contains_key(id) || member.state.is_terminal());
     }
-    let state = SetState { spec, driver, model, instances, upgrade, dirty: true, wake_at: None };
+    let mine = |((set, version), reason): ((ScaleSetName, Version), String)| {
+        (set == spec.name).then_some((version, reason))
+    };
+    let quarantined = stored.quarantined.clone().into_iter().filter_map(mine).collect();
+    let state = SetState { spec, driver, model, instances, upgrade, quarantined, dirty: true, wake_at: None };
     (state, writes)
 }
 

@@ -4,9 +4,11 @@
 //! the pure core, makes the result durable, and only then acts. It probes nothing, runs no guest
 //! and serves no request itself.
 
+mod audit;
 mod boot;
 mod commands;
 mod effects;
+mod lifecycle;
 mod report;
 mod run;
 mod state;
@@ -14,8 +16,9 @@ mod state;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::api::wire;
-use crate::domain::{Decided, InstanceId, OperationId, PluginName, ScaleSetName, Version};
+use crate::domain::{Decided, Digest, InstanceId, OperationId, PluginName, ScaleSetName, Version};
 use crate::drivers::DriverNote;
+use crate::rollout::Wish;
 use crate::store::StoredPlugin;
 
 pub(crate) use report::rfc3339;
@@ -84,13 +87,36 @@ pub enum Command {
     /// What an upgrade would do now.
     Plan(ScaleSetName, Option<Version>, Reply<wire::Plan>),
     /// Start one.
-    Start(ScaleSetName, Option<Version>, Reply<wire::StatusDetail>),
+    Start(ScaleSetName, StartOptions, Reply<wire::StatusDetail>),
     /// How the latest one stands.
     Status(ScaleSetName, Reply<wire::StatusDetail>),
-    /// Stop after the batch in flight.
-    Cancel(ScaleSetName, Reply<wire::StatusDetail>),
+    /// Tell the running one something; a rollback also goes for an ended one.
+    Wish(ScaleSetName, Wish, Reply<wire::StatusDetail>),
+    /// The audit trail.
+    Log(ScaleSetName, Reply<wire::Log>),
     /// Record which component a plugin is about to run.
     RecordPlugin(PluginName, StoredPlugin, Reply<()>),
+}
+
+/// How an upgrade shall be started.
+#[derive(Debug, Clone, Default)]
+pub struct StartOptions {
+    /// The wanted version; none: the model's.
+    pub to: Option<Version>,
+    /// Exactly the plan with this digest.
+    pub plan: Option<Digest>,
+    /// Whether a quarantined version may be tried again.
+    pub quarantined: Quarantined,
+}
+
+/// What a start does about a version that faulted before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Quarantined {
+    /// Refuse it.
+    #[default]
+    Refuse,
+    /// Try it again.
+    Allow,
 }
 
 /// Why a request was not granted.

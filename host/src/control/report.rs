@@ -1,11 +1,11 @@
-//! The loop's state in the words of the API, and the lines of the audit trail.
+//! The loop's state in the words of the API.
 
 use super::state::{InstanceState, SetState};
 use crate::api::wire;
-use crate::domain::{InstanceId, Phase, Timestamp, Version};
+use crate::domain::{InstanceId, Phase, PhaseName, ScaleSetName, Timestamp, Version};
 use crate::plan::{Hold, Plan, Standing};
-use crate::rollout::{BatchState, Member, MemberState, Stage, Upgrade, UpgradeError};
-use crate::store::{AuditEntry, Write};
+use crate::rollout::{MemberState, Stage, Upgrade, UpgradeError, Waiting};
+use crate::store::AuditEntry;
 
 /// RFC 3339 with milliseconds, UTC.
 pub(crate) fn rfc3339(at: Timestamp) -> String {
@@ -130,34 +130,48 @@ fn error(upgrade: &Upgrade, error: &UpgradeError) -> wire::Error {
 
 /// What a running upgrade waits for, one line.
 fn waiting(upgrade: &Upgrade, set: &SetState, now: Timestamp) -> Option<String> {
-    match upgrade.stage {
-        Stage::Ended { .. } => None,
+    let of = |wanted: fn(&MemberState) -> bool| {
+        let members = upgrade.members.iter().filter(|(_, member)| wanted(&member.state));
+        some_of(&members.map(|(id, _)| id.as_str()).collect::<Vec<_>>())
+    };
+    let any = |wanted: fn(&MemberState) -> bool| upgrade.members.values().any(|member| wanted(&member.state));
+    let settling: fn(&MemberState) -> bool = |state| matches!(state, MemberState::Settling { .. });
+    Some(match upgrade.stage {
+        Stage::Ended { .. } => return None,
         Stage::Preparing { .. } => {
-            Some(format!("first decision of {} (Initializing)", some_of(&initializing(set))))
+            format!("first decision of {} (Initializing)", some_of(&initializing(set)))
         }
-        Stage::Between { resume_at } if now < resume_at => {
-            Some(format!("pause between batches, {} s left", resume_at.since(now).as_secs_f32().ceil()))
+        Stage::Between { resume_at } => return between(upgrade, set, resume_at, now),
+        Stage::Undoing => format!("driver to bring back {}", of(MemberState::is_with_driver)),
+        Stage::InBatch if any(MemberState::is_with_driver) => {
+            format!("driver to change {}", of(MemberState::is_with_driver))
         }
-        Stage::Between { .. } if !initializing(set).is_empty() => {
-            Some(format!("{} to leave Initializing", some_of(&initializing(set))))
+        Stage::InBatch if any(settling) => format!("health of {}", of(settling)),
+        Stage::InBatch => "upgraded instances to be healthy again after the host's restart".to_owned(),
+    })
+}
+
+fn between(upgrade: &Upgrade, set: &SetState, resume_at: Timestamp, now: Timestamp) -> Option<String> {
+    let phase = |phase: PhaseName| match phase {
+        PhaseName::Number(phase) => format!("phase {}", phase.get()),
+        PhaseName::Last => "the last phase".to_owned(),
+    };
+    let seconds = |until: Timestamp| until.since(now).as_secs_f32().ceil();
+    let name = &upgrade.scale_set;
+    Some(match crate::rollout::waiting(upgrade, &set.view(now), resume_at, now)? {
+        Waiting::Pause { until } => format!("pause between batches, {} s left", seconds(until)),
+        Waiting::Paused => format!("a person: paused; go on with `phasegate upgrade resume {name}`"),
+        Waiting::Resume { after } => {
+            format!("a person: {} is done; go on with `phasegate upgrade resume {name}`", phase(after))
         }
-        Stage::Between { .. } => upgrade.recovering_until.filter(|until| now < *until).map(|until| {
-            format!("fleet to be healthy after the host's restart, {} s at most", until.since(now).as_secs())
-        }),
-        Stage::InBatch => {
-            let of = |wanted: fn(&MemberState) -> bool| {
-                let members = upgrade.members.iter().filter(|(_, member)| wanted(&member.state));
-                members.map(|(id, _)| id.as_str()).collect::<Vec<_>>()
-            };
-            let applying = of(|state| matches!(state, MemberState::Applying { .. }));
-            let settling = of(|state| matches!(state, MemberState::Settling { .. }));
-            Some(match (applying.is_empty(), settling.is_empty()) {
-                (false, _) => format!("driver to upgrade {}", some_of(&applying)),
-                (true, false) => format!("health of {}", some_of(&settling)),
-                (true, true) => "upgraded instances to be healthy again after the host's restart".to_owned(),
-            })
+        Waiting::Approval { before } => {
+            format!("a person: {} needs `phasegate upgrade approve {name}`", phase(before))
         }
-    }
+        Waiting::Initializing => format!("{} to leave Initializing", some_of(&initializing(set))),
+        Waiting::Recovery { until } => {
+            format!("fleet to be healthy after the host's restart, {} s at most", seconds(until))
+        }
+    })
 }
 
 /// Instances that cannot be judged yet.
@@ -180,64 +194,14 @@ fn some_of(ids: &[&str]) -> String {
     }
 }
 
-fn audit(
-    upgrade: &Upgrade,
-    instance: Option<&InstanceId>,
-    kind: &'static str,
-    text: String,
-    now: Timestamp,
-) -> Write {
-    Write::Audit(AuditEntry {
-        at: now,
-        scale_set: upgrade.scale_set.clone(),
-        upgrade: Some(upgrade.id.clone()),
-        instance: instance.cloned(),
-        kind,
-        text,
-    })
-}
-
-/// The line for a change of one member.
-pub(super) fn member_audit(
-    upgrade: &Upgrade,
-    id: &InstanceId,
-    member: &Member,
-    now: Timestamp,
-) -> Option<Write> {
-    let (kind, text) = match &member.state {
-        MemberState::Pending => return None,
-        MemberState::Applying { .. } => {
-            let from = member.previous.as_ref().map_or("nothing", Version::as_str);
-            ("apply", format!("{from} -> {} (attempt {})", upgrade.to, member.attempt))
-        }
-        MemberState::Settling { healthy_since: None, .. } => ("applied", format!("runs {}", upgrade.to)),
-        MemberState::Settling { healthy_since: Some(_), .. } => return None,
-        MemberState::Succeeded { .. } => ("succeeded", format!("healthy at {}", upgrade.to)),
-        MemberState::Failed { reason, .. } => ("failed", reason.clone()),
+/// The audit trail as the API shows it.
+pub(super) fn log(name: &ScaleSetName, entries: &[AuditEntry]) -> wire::Log {
+    let entry = |entry: &AuditEntry| wire::LogEntry {
+        at: rfc3339(entry.at),
+        upgrade: entry.upgrade.as_ref().map(ToString::to_string),
+        instance: entry.instance.as_ref().map(ToString::to_string),
+        kind: entry.kind.to_string(),
+        text: entry.text.clone(),
     };
-    Some(audit(upgrade, Some(id), kind, text, now))
-}
-
-/// The lines for changes of batches and of the whole upgrade.
-pub(super) fn head_audit(upgrade: &Upgrade, before: &[BatchState], now: Timestamp) -> Vec<Write> {
-    let mut lines = Vec::new();
-    if before.is_empty() && upgrade.digest.is_some() {
-        for hold in &upgrade.holds {
-            lines.push(audit(upgrade, Some(&hold.instance), "hold", hold.reason.to_string(), now));
-        }
-    }
-    for (index, batch) in upgrade.batches.iter().enumerate() {
-        let was = before.get(index).copied().unwrap_or(BatchState::Pending);
-        if was != batch.state {
-            let members: Vec<&str> =
-                upgrade.batch_members(index).into_iter().map(InstanceId::as_str).collect();
-            let text = format!("batch {} [{}] is {}", index + 1, members.join(","), batch.state.name());
-            lines.push(audit(upgrade, None, "batch", text, now));
-        }
-    }
-    if !upgrade.is_active() {
-        let why = upgrade.error.as_ref().map_or_else(String::new, |error| format!(": {}", error.message));
-        lines.push(audit(upgrade, None, "end", format!("{}{why}", upgrade.state.name()), now));
-    }
-    lines
+    wire::Log { scale_set: name.to_string(), entries: entries.iter().map(entry).collect() }
 }

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::audit::{self, Before};
 use super::state::{SetParts, SetState};
 use super::{ControlEvent, ControlHandle, EffectDone};
 use crate::clock::Clock;
 use crate::domain::{Decided, InstanceId, OperationId, ScaleSetName, Timestamp, Version};
 use crate::drivers::{Custody, DriverNote, DriverNoteKind};
 use crate::probe::Target;
-use crate::rollout::{Action, Event, Step, step};
+use crate::rollout::{Event, Step, step};
 use crate::store::{AuditEntry, Store, Stored, Write};
 
 /// Events taken in before the upgrades look at the result: one look for many answers.
@@ -186,7 +187,7 @@ impl Control {
                 scale_set: note.scale_set,
                 upgrade: None,
                 instance: Some(note.instance),
-                kind,
+                kind: kind.into(),
                 text: note.text,
             }));
         }
@@ -213,23 +214,24 @@ impl Control {
         let Some(set) = self.sets.get_mut(name) else { return };
         set.dirty = false;
         let Some(mut upgrade) = set.upgrade.take() else { return };
-        let before = upgrade.batches.iter().map(|batch| batch.state).collect::<Vec<_>>();
+        let before = Before::of(&upgrade);
         let Step { changed, head_changed, actions, wake_at } = step(&mut upgrade, &set.view(now), event, now);
         set.wake_at = wake_at;
+        self.writes.extend(audit::step(&upgrade, &before, &changed, set, now));
         for id in &changed {
             if let Some(member) = upgrade.members.get(id) {
                 self.writes.push(Write::Member(upgrade.id.clone(), id.clone(), member.clone()));
-                self.writes.extend(super::report::member_audit(&upgrade, id, member, now));
             }
         }
         if head_changed {
-            self.writes.extend(super::report::head_audit(&upgrade, &before, now));
             self.writes.push(Write::Upgrade(Box::new(upgrade.clone())));
         }
+        let ended = before.was_active() && !upgrade.is_active();
         set.upgrade = Some(upgrade);
-        self.effects.extend(actions.into_iter().map(|Action::Apply { instance, version, operation }| {
-            Effect { scale_set: name.clone(), instance, version, operation, life: Life::New }
-        }));
+        self.effects_of(name, actions);
+        if ended {
+            self.ended(name);
+        }
     }
 
     /// Makes the turn's writes durable, then performs its effects. While the store refuses,

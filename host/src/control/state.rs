@@ -30,6 +30,8 @@ pub(super) struct SetState {
     pub(super) instances: BTreeMap<InstanceId, InstanceState>,
     /// The latest upgrade, running or ended.
     pub(super) upgrade: Option<Upgrade>,
+    /// Versions that faulted, with the reason.
+    pub(super) quarantined: BTreeMap<Version, String>,
     /// Something changed that the upgrade must look at.
     pub(super) dirty: bool,
     /// When the upgrade wants to look again.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::health::HealthSettings;
 use super::ids::{InstanceId, PluginName, ScaleSetName, Version};
 use super::policy::{HealthGate, RollingUpgradePolicy};
+use super::rules::{Checkpoints, FailureRules};
 
 /// Where an instance listens: a host name or IP address, and a port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +85,10 @@ pub struct ScaleSet<D = ()> {
     pub policy: RollingUpgradePolicy,
     /// When an upgraded instance counts as good.
     pub gate: HealthGate,
+    /// What is done about failures.
+    pub failure: FailureRules,
+    /// Where an upgrade waits for a person.
+    pub checkpoints: Checkpoints,
     /// Wanted version.
     pub model: Model,
     /// Members by id.

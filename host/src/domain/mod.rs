@@ -8,8 +8,10 @@ pub mod duration;
 pub mod fleet;
 pub mod health;
 pub mod ids;
+pub mod limits;
 pub mod observation;
 pub mod policy;
+pub mod rules;
 pub mod time;
 
 pub use decision::{Decision, Outcome, Participation, PluginFailure, PluginStamp, Reason};
@@ -19,6 +21,8 @@ pub use health::{Claim, Health, HealthSettings, ProbeProtocol, Profile};
 pub use ids::{
     Digest, Generation, InstanceId, OperationId, Phase, PluginName, ScaleSetName, UpgradeId, Version,
 };
+pub use limits::{Isolation, PluginLimits};
 pub use observation::{Answer, Decided, InstanceFacts, Observation, ProbeFailure, Response, Round};
-pub use policy::{HealthGate, Percent, RollingUpgradePolicy};
+pub use policy::{BatchSize, HealthGate, Percent, RollingUpgradePolicy};
+pub use rules::{Checkpoints, FailureRules, OnBreach, OnInstanceFailure, PhaseName};
 pub use time::Timestamp;

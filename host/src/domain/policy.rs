@@ -53,6 +53,18 @@ pub struct RollingUpgradePolicy {
     pub enable_cross_zone_upgrade: bool,
     /// Within a phase, upgrade unhealthy instances first.
     pub prioritize_unhealthy_instances: bool,
+    /// Sizes of the first batches, in order; the last one goes on. Empty: as large as allowed.
+    pub batches: Vec<BatchSize>,
+}
+
+/// Size of a batch, never above [`RollingUpgradePolicy::batch_max`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum BatchSize {
+    /// So many instances.
+    Count(u32),
+    /// This share of all instances, rounded down, at least one.
+    Share(Percent),
 }
 
 impl RollingUpgradePolicy {
@@ -60,6 +72,18 @@ impl RollingUpgradePolicy {
     #[must_use]
     pub fn batch_max(&self, total: usize) -> usize {
         self.max_batch_instance_percent.of(total).max(1)
+    }
+
+    /// Size of the batch with this index, counted over the whole upgrade.
+    #[must_use]
+    pub fn batch_size(&self, index: usize, total: usize) -> usize {
+        let limit = self.batch_max(total);
+        let size = match self.batches.get(index).or(self.batches.last()) {
+            None => limit,
+            Some(BatchSize::Count(count)) => usize::try_from(*count).unwrap_or(limit),
+            Some(BatchSize::Share(share)) => share.of(total),
+        };
+        size.clamp(1, limit)
     }
 }
 

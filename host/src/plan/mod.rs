@@ -196,8 +196,11 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     already.sort();
     holds.sort_by(|a, b| a.instance.cmp(&b.instance));
     let batch_max = input.policy.batch_max(input.candidates.len());
-    let batches: Vec<Batch> =
-        groups.into_iter().flat_map(|(key, members)| cut(&key, members, batch_max)).collect();
+    let size = |index| input.policy.batch_size(index, input.candidates.len());
+    let mut batches = Vec::new();
+    for (key, members) in groups {
+        cut(&key, members, size, &mut batches);
+    }
     let digest = digest::of(input, batch_max, &batches, &holds);
     Plan {
         scale_set: input.scale_set.clone(),
@@ -251,21 +254,29 @@ fn classify(candidate: &Candidate, input: &PlanInput<'_>) -> Class {
     })
 }
 
-/// Cuts one group into batches of at most `batch_max`.
-fn cut(key: &GroupKey, mut members: Vec<&Candidate>, batch_max: usize) -> Vec<Batch> {
+/// Cuts one group into batches behind those that are there; `size` gives how large the batch with
+/// an index may be.
+fn cut(
+    key: &GroupKey,
+    mut members: Vec<&Candidate>,
+    size: impl Fn(usize) -> usize,
+    batches: &mut Vec<Batch>,
+) {
     members.sort_by(|a, b| (a.fault_domain, &a.id).cmp(&(b.fault_domain, &b.id)));
-    members
-        .chunks(batch_max.max(1))
-        .map(|chunk| Batch {
+    let mut rest = members.as_slice();
+    while !rest.is_empty() {
+        let (batch, behind) = rest.split_at(size(batches.len()).clamp(1, rest.len()));
+        rest = behind;
+        batches.push(Batch {
             phase: match key.phase {
                 PhaseOrder::Number(phase) => Some(phase),
                 PhaseOrder::Last => None,
             },
             zone: key.zone.as_ref().map(|zone| zone.0.clone()),
             update_domain: key.update_domain,
-            instances: chunk.iter().map(|candidate| candidate.id.clone()).collect(),
-        })
-        .collect()
+            instances: batch.iter().map(|candidate| candidate.id.clone()).collect(),
+        });
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::domain::{
-    Claim, Decision, Generation, Outcome, Percent, PluginFailure, PluginName, PluginStamp, Reason, Timestamp,
+    BatchSize, Claim, Decision, Generation, Outcome, Percent, PluginFailure, PluginName, PluginStamp, Reason,
+    Timestamp,
 };
 
 /// Parses candidates such as `1:0 2:- 3:1s 4:0@b/1`: id, phase (`-` none), `s` skip, `d` defer,
@@ -54,6 +55,7 @@ fn policy(batch_percent: u8) -> RollingUpgradePolicy {
         pause_time_between_batches: Duration::ZERO,
         enable_cross_zone_upgrade: false,
         prioritize_unhealthy_instances: false,
+        batches: Vec::new(),
     }
 }
 
@@ -115,6 +117,16 @@ fn cross_zone_keeps_update_domains() {
     policy.enable_cross_zone_upgrade = true;
     assert_eq!(show(&plan_with(&candidates("1:0@a 2:0@b"), &policy)), "[1,2]", "P11 on");
     assert_eq!(show(&plan_with(&candidates("1:0@a/0 2:0@b/1"), &policy)), "[1] [2]", "P12 cross-zone");
+}
+
+#[test]
+fn batches_grow_over_the_whole_upgrade_and_never_above_the_limit() {
+    let mut policy = policy(40);
+    policy.batches =
+        vec![BatchSize::Count(1), BatchSize::Count(2), BatchSize::Share(Percent::new(90).unwrap())];
+    let ten = "1:0@a 2:0@a 3:0@a 4:0@b 5:0@b 6:0@b 7:0@b 8:0@b 9:0@b 10:1@b";
+    let planned = plan_with(&candidates(ten), &policy);
+    assert_eq!(show(&planned), "[1] [2,3] [4,5,6,7] [8,9] [10]", "1, 2, then 90 % cut to 40 %");
 }
 
 #[test]

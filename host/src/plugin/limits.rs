@@ -2,9 +2,9 @@
 //!
 //! Time is not limited here but by the deadline of each call, see `call`.
 
-use std::time::Duration;
-
 use wasmtime::ResourceLimiter;
+
+pub use crate::domain::{Isolation, PluginLimits as Limits};
 
 /// Core instances of one component. Python components are about twenty linked modules.
 const INSTANCES_MAX: usize = 200;
@@ -18,24 +18,6 @@ const TABLE_ELEMENT_BYTES: usize = size_of::<usize>();
 /// Bytes that one call may make the host allocate for what the guest hands over. A decision that
 /// keeps the contract needs at most 270 KiB; a batch that needs more is split.
 pub(super) const HANDOVER_BYTES_MAX: usize = 8 << 20;
-
-/// What a plugin may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Memory of one instance in MiB: all linear memories and tables together.
-    pub memory_mib: u32,
-    /// CPU time of one call into the guest; at least, since deadlines pass in ticks.
-    pub timeout: Duration,
-}
-
-/// How long an instance lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Isolation {
-    /// A new instance for each batch: nothing survives.
-    PerBatch,
-    /// One instance until it fails or has served 10,000 calls. Cheaper for small batches.
-    Reused,
-}
 
 /// Refuses growth, and remembers that it did, so that running out of memory is told from a trap.
 pub(super) struct Limiter {
@@ -122,6 +104,8 @@ impl ResourceLimiter for Limiter {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

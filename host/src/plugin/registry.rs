@@ -13,10 +13,10 @@ use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Isolation, Limits, LoadPluginError, LoadedPlugin, PluginWorker, Runtime, builtin, inspect};
+use super::{LoadPluginError, LoadedPlugin, PluginWorker, Runtime, builtin, inspect};
 use crate::api::wire;
 use crate::clock::Clock;
-use crate::config::{self, ComponentSource, PluginConfig};
+use crate::config::{ComponentSource, PluginConfig};
 use crate::control::{Command, CommandError, CommandErrorKind, ControlEvent, ControlHandle};
 use crate::domain::{Digest, Generation, PluginName, Round, ScaleSetName, Timestamp};
 use crate::store::{Stored, StoredPlugin, Write};
@@ -203,8 +203,8 @@ impl PluginRegistry {
         let (runtime, settings, limits, isolation) = (
             self.parts.runtime.clone(),
             entry.config.settings.clone(),
-            limits(&entry.config),
-            isolation(&entry.config),
+            entry.config.limits,
+            entry.config.isolation,
         );
         let loading = tokio::task::spawn_blocking(move || {
             let loaded = runtime.load(&bytes, &settings, limits, isolation);
@@ -333,7 +333,7 @@ fn load(
     candidate: &Candidate,
     runtime: &Runtime,
 ) -> Result<LoadedPlugin, RegistryError> {
-    runtime.load(&candidate.bytes, &config.settings, limits(config), isolation(config)).map_err(|source| {
+    runtime.load(&candidate.bytes, &config.settings, config.limits, config.isolation).map_err(|source| {
         RegistryError::Load {
             name: config.name.clone(),
             component: candidate.source.clone(),
@@ -355,17 +355,6 @@ fn read(config: &PluginConfig) -> Result<Candidate, RegistryError> {
             })?;
             Ok(Candidate { bytes, source: path.display().to_string() })
         }
-    }
-}
-
-fn limits(config: &PluginConfig) -> Limits {
-    Limits { memory_mib: config.limits.memory_mib, timeout: config.limits.timeout }
-}
-
-fn isolation(config: &PluginConfig) -> Isolation {
-    match config.isolation {
-        config::Isolation::PerBatch => Isolation::PerBatch,
-        config::Isolation::Reused => Isolation::Reused,
     }
 }
 

@@ -16,11 +16,20 @@
 //! Pure: [`step()`] takes the state, a view of the fleet, one event and the time, and gives back
 //! actions. It performs nothing and reads no clock; `control` does both.
 
+mod admission;
+pub mod error;
+mod gate;
+pub mod member;
+mod rollback;
 pub mod state;
 pub mod step;
 
-pub use state::{
-    BatchProgress, BatchState, Member, MemberState, Progress, Stage, StartUpgrade, Upgrade, UpgradeError,
-    UpgradeErrorCode, UpgradeState,
-};
-pub use step::{Action, Event, FleetView, Step, step};
+pub use admission::{Waiting, waiting};
+pub use error::{UpgradeError, UpgradeErrorCode};
+pub use member::{Member, MemberState, Restored};
+pub use rollback::rollback_of;
+pub use state::{BatchProgress, BatchState, Progress, Purpose, Stage, StartUpgrade, Upgrade, UpgradeState};
+pub use step::{Action, Event, FleetView, Step, Wish, step};
+
+#[cfg(test)]
+mod tests;

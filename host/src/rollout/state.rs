@@ -6,10 +6,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Digest, HealthGate, InstanceId, OperationId, Phase, RollingUpgradePolicy, ScaleSetName, Timestamp,
-    UpgradeId, Version,
+    Checkpoints, Digest, FailureRules, HealthGate, InstanceId, OperationId, Phase, RollingUpgradePolicy,
+    ScaleSetName, Timestamp, UpgradeId, Version,
 };
 use crate::plan::{Hold, Plan};
+
+use super::error::UpgradeError;
+use super::member::{Member, MemberState};
 
 /// How an upgrade stands, in Azure's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,10 +57,26 @@ pub enum Stage {
     },
     /// A batch is in flight.
     InBatch,
+    /// A limit was passed; instances that failed get their previous version back before the end.
+    Undoing,
     /// Over.
     Ended {
         /// When.
         at: Timestamp,
+    },
+}
+
+/// What an upgrade is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum Purpose {
+    /// Bring instances to a new version, behind all limits.
+    Forward,
+    /// Bring the instances of an earlier upgrade back, newest first: no phases, no pauses, and no
+    /// limit that could stop half-way.
+    Rollback {
+        /// The earlier upgrade.
+        of: UpgradeId,
     },
 }
 
@@ -105,119 +124,6 @@ pub struct BatchProgress {
     pub ended_at: Option<Timestamp>,
 }
 
-/// How one planned instance stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "camelCase")]
-pub enum MemberState {
-    /// Its batch has not started.
-    Pending,
-    /// The driver has been told; no answer yet.
-    Applying {
-        /// Since when.
-        since: Timestamp,
-    },
-    /// The driver is done; the health gate watches.
-    Settling {
-        /// When the driver was done, or when a restarted host began to watch again.
-        applied_at: Timestamp,
-        /// Since when it has been Healthy without a break.
-        healthy_since: Option<Timestamp>,
-    },
-    /// Healthy at the new version.
-    Succeeded {
-        /// When.
-        at: Timestamp,
-    },
-    /// The driver failed or the health gate ran out of time.
-    Failed {
-        /// When.
-        at: Timestamp,
-        /// One line for people.
-        reason: String,
-    },
-}
-
-impl MemberState {
-    /// Dealt with, well or badly.
-    #[must_use]
-    pub fn is_terminal(&self) -> bool {
-        match self {
-            Self::Succeeded { .. } | Self::Failed { .. } => true,
-            Self::Pending | Self::Applying { .. } | Self::Settling { .. } => false,
-        }
-    }
-
-    /// The driver or the health gate is busy with it.
-    #[must_use]
-    pub fn is_in_flight(&self) -> bool {
-        match self {
-            Self::Applying { .. } | Self::Settling { .. } => true,
-            Self::Pending | Self::Succeeded { .. } | Self::Failed { .. } => false,
-        }
-    }
-}
-
-/// One planned instance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Member {
-    /// Index of its batch.
-    pub batch: usize,
-    /// Place within the batch.
-    pub position: usize,
-    /// What it ran before our first effect.
-    pub previous: Option<Version>,
-    /// Effects asked for so far; part of the operation id.
-    pub attempt: u32,
-    /// How it stands.
-    pub state: MemberState,
-}
-
-/// Azure's error codes of a rolling upgrade.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum UpgradeErrorCode {
-    /// Too many unhealthy instances before the first batch.
-    MaxUnhealthyInstancePercentExceededBeforeRollingUpgrade,
-    /// Too many unhealthy instances between two batches.
-    MaxUnhealthyInstancePercentExceededInRollingUpgrade,
-    /// Too many of the upgraded instances are unhealthy.
-    MaxUnhealthyUpgradedInstancePercentExceededInRollingUpgrade,
-    /// Within the limits, yet some upgraded instances failed.
-    RollingUpgradeInProgressWithFailedUpgradedVMs,
-}
-
-impl UpgradeErrorCode {
-    /// As Azure writes it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::MaxUnhealthyInstancePercentExceededBeforeRollingUpgrade => {
-                "MaxUnhealthyInstancePercentExceededBeforeRollingUpgrade"
-            }
-            Self::MaxUnhealthyInstancePercentExceededInRollingUpgrade => {
-                "MaxUnhealthyInstancePercentExceededInRollingUpgrade"
-            }
-            Self::MaxUnhealthyUpgradedInstancePercentExceededInRollingUpgrade => {
-                "MaxUnhealthyUpgradedInstancePercentExceededInRollingUpgrade"
-            }
-            Self::RollingUpgradeInProgressWithFailedUpgradedVMs => {
-                "RollingUpgradeInProgressWithFailedUpgradedVMs"
-            }
-        }
-    }
-}
-
-/// What went wrong, with one detail per instance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UpgradeError {
-    /// Azure's code.
-    pub code: UpgradeErrorCode,
-    /// One line for people, with the figures and the limit.
-    pub message: String,
-    /// Instance and one line each, by instance.
-    pub details: Vec<(InstanceId, String)>,
-}
-
 /// Counts of planned instances, in Azure's four words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -242,6 +148,12 @@ pub struct Upgrade {
     pub scale_set: ScaleSetName,
     /// The wanted version.
     pub to: Version,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// What happens beyond a failure.
+    pub failure: FailureRules,
+    /// Where it stops by itself.
+    pub checkpoints: Checkpoints,
     /// The limits that were in force at the start.
     pub policy: RollingUpgradePolicy,
     /// The health gate that was in force at the start.
@@ -257,6 +169,14 @@ pub struct Upgrade {
     pub recovering_until: Option<Timestamp>,
     /// A person asked to stop; it stops after the batch in flight.
     pub cancel_requested: bool,
+    /// Once it has stopped, it is rolled back.
+    pub then_roll_back: bool,
+    /// A person asked to admit nothing more until `resume`.
+    pub paused: bool,
+    /// The batch before which a `resume` passed a checkpoint.
+    pub resumed_at: Option<usize>,
+    /// The batch before which a person approved.
+    pub approved_at: Option<usize>,
     /// Digest of the plan, once there is one.
     pub digest: Option<Digest>,
     /// Batches in order.
@@ -286,6 +206,10 @@ pub struct StartUpgrade {
     pub policy: RollingUpgradePolicy,
     /// The health gate.
     pub gate: HealthGate,
+    /// What happens beyond a failure.
+    pub failure: FailureRules,
+    /// Where it stops by itself.
+    pub checkpoints: Checkpoints,
     /// How long to wait for instances that have not been judged yet.
     pub prepare_max: Duration,
 }
@@ -294,11 +218,14 @@ impl Upgrade {
     /// A new upgrade that has decided nothing yet.
     #[must_use]
     pub fn new(start: StartUpgrade, now: Timestamp) -> Self {
-        let StartUpgrade { id, scale_set, to, policy, gate, prepare_max } = start;
+        let StartUpgrade { id, scale_set, to, policy, gate, failure, checkpoints, prepare_max } = start;
         Self {
             id,
             scale_set,
             to,
+            purpose: Purpose::Forward,
+            failure,
+            checkpoints,
             policy,
             gate,
             started_at: now,
@@ -306,6 +233,10 @@ impl Upgrade {
             stage: Stage::Preparing { until: now + prepare_max },
             recovering_until: None,
             cancel_requested: false,
+            then_roll_back: false,
+            paused: false,
+            resumed_at: None,
+            approved_at: None,
             digest: None,
             batches: Vec::new(),
             current: 0,
@@ -326,7 +257,7 @@ impl Upgrade {
     pub fn ended_at(&self) -> Option<Timestamp> {
         match self.stage {
             Stage::Ended { at } => Some(at),
-            Stage::Preparing { .. } | Stage::Between { .. } | Stage::InBatch => None,
+            Stage::Preparing { .. } | Stage::Between { .. } | Stage::InBatch | Stage::Undoing => None,
         }
     }
 
@@ -337,7 +268,11 @@ impl Upgrade {
         for member in self.members.values() {
             match member.state {
                 MemberState::Pending => progress.pending += 1,
-                MemberState::Applying { .. } | MemberState::Settling { .. } => progress.in_progress += 1,
+                MemberState::Applying { .. }
+                | MemberState::Settling { .. }
+                | MemberState::Restoring { .. } => {
+                    progress.in_progress += 1;
+                }
                 MemberState::Succeeded { .. } => progress.successful += 1,
                 MemberState::Failed { .. } => progress.failed += 1,
             }
@@ -381,7 +316,7 @@ impl Upgrade {
     }
 
     /// Takes over a plan. `previous` gives what an instance runs now.
-    pub(super) fn adopt(&mut self, plan: Plan, previous: impl Fn(&InstanceId) -> Option<Version>) {
+    pub fn adopt(&mut self, plan: Plan, previous: impl Fn(&InstanceId) -> Option<Version>) {
         self.digest = Some(plan.digest);
         self.holds = plan.holds;
         for (index, batch) in plan.batches.into_iter().enumerate() {
@@ -390,6 +325,7 @@ impl Upgrade {
                     batch: index,
                     position,
                     previous: previous(&id),
+                    target: self.to.clone(),
                     attempt: 0,
                     state: MemberState::Pending,
                 };
@@ -404,5 +340,6 @@ impl Upgrade {
                 ended_at: None,
             });
         }
+        self.stage = Stage::Between { resume_at: self.started_at };
     }
 }

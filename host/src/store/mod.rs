@@ -6,6 +6,7 @@
 mod lock;
 mod sqlite;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -100,7 +101,7 @@ pub struct AuditEntry {
     /// Which instance, if any.
     pub instance: Option<InstanceId>,
     /// Stable code of what happened.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// One line for people.
     pub text: String,
 }
@@ -118,6 +119,8 @@ pub enum Write {
     Model(ScaleSetName, StoredModel),
     /// Which component a plugin runs.
     Plugin(PluginName, StoredPlugin),
+    /// A version that faulted, and why; none lifts the quarantine.
+    Quarantine(ScaleSetName, Version, Option<String>),
     /// A line of the audit trail.
     Audit(AuditEntry),
 }
@@ -133,6 +136,8 @@ pub struct Stored {
     pub versions: BTreeMap<(ScaleSetName, InstanceId), Option<Version>>,
     /// The latest upgrade of each scale set, with its members.
     pub upgrades: BTreeMap<ScaleSetName, Upgrade>,
+    /// Versions that faulted and are not tried again unless somebody insists, with the reason.
+    pub quarantined: BTreeMap<(ScaleSetName, Version), String>,
     /// Components in use.
     pub plugins: BTreeMap<PluginName, StoredPlugin>,
 }
@@ -144,4 +149,10 @@ pub trait Store: Send {
     /// # Errors
     /// When the disk or the database refuses; nothing of the list is then stored.
     fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError>;
+
+    /// The latest lines of the audit trail of a scale set, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the data file cannot be read.
+    fn audit(&self, scale_set: &ScaleSetName, limit: u32) -> Result<Vec<AuditEntry>, StoreError>;
 }

@@ -9,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::de::DeserializeOwned;
 
 use super::lock::{self, DirectoryLock};
-use super::{Store, StoreError, Stored, StoredModel, StoredPlugin, Write};
-use crate::domain::{InstanceId, PluginName, ScaleSetName, UpgradeId, Version};
+use super::{AuditEntry, Store, StoreError, Stored, StoredModel, StoredPlugin, Write};
+use crate::domain::{InstanceId, PluginName, ScaleSetName, Timestamp, UpgradeId, Version};
 use crate::rollout::{Member, Upgrade};
 
 /// Newest schema that this program knows, kept in `user_version`.
@@ -29,10 +29,13 @@ CREATE TABLE upgrades (
 CREATE INDEX upgrades_by_scale_set ON upgrades (scale_set, started_at);
 CREATE TABLE members (
   upgrade TEXT, instance TEXT, member TEXT NOT NULL, PRIMARY KEY (upgrade, instance)) WITHOUT ROWID;
+CREATE TABLE quarantine (
+  scale_set TEXT, version TEXT, reason TEXT NOT NULL, PRIMARY KEY (scale_set, version)) WITHOUT ROWID;
 CREATE TABLE plugins (name TEXT PRIMARY KEY, stored TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE audit (
   seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, scale_set TEXT NOT NULL, upgrade TEXT, instance TEXT,
   kind TEXT NOT NULL, text TEXT NOT NULL);
+CREATE INDEX audit_by_scale_set ON audit (scale_set, seq);
 PRAGMA user_version = 1;
 ";
 
@@ -71,6 +74,7 @@ impl SqliteStore {
             models: reader.models()?.into_iter().collect(),
             versions: reader.versions()?.into_iter().collect(),
             plugins: reader.plugins()?.into_iter().collect(),
+            quarantined: reader.quarantined()?.into_iter().collect(),
             ..Stored::default()
         };
         for upgrade in reader.latest_upgrades()? {
@@ -96,6 +100,10 @@ impl Store for SqliteStore {
             apply(&transaction, write, path)?;
         }
         transaction.commit().map_err(sqlite)
+    }
+
+    fn audit(&self, scale_set: &ScaleSetName, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
+        Reader { connection: &self.connection, path: &self.path }.audit(scale_set, limit)
     }
 }
 
@@ -158,18 +166,29 @@ fn apply(transaction: &Transaction<'_>, write: &Write, path: &Path) -> Result<()
             let plugin = json("a plugin", serde_json::to_string(plugin))?;
             run("INSERT OR REPLACE INTO plugins VALUES (?1, ?2)", params![name.as_str(), plugin])
         }
+        Write::Quarantine(set, version, Some(reason)) => run(
+            "INSERT OR REPLACE INTO quarantine VALUES (?1, ?2, ?3)",
+            params![set.as_str(), version.as_str(), reason],
+        ),
+        Write::Quarantine(set, version, None) => run(
+            "DELETE FROM quarantine WHERE scale_set = ?1 AND version = ?2",
+            params![set.as_str(), version.as_str()],
+        ),
         Write::Audit(entry) => run(
             "INSERT INTO audit (at, scale_set, upgrade, instance, kind, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             params![entry.at.0,
                 entry.scale_set.as_str(),
                 entry.upgrade.as_ref().map(UpgradeId::as_str),
                 entry.instance.as_ref().map(InstanceId::as_str),
-                entry.kind,
+                entry.kind.as_ref(),
                 entry.text],
         ),
     }
     .map(drop)
 }
+
+/// Rows that become a map of [`Stored`].
+type Rows<K, V> = Vec<(K, V)>;
 
 /// Reads tables into domain types; every text that does not parse is damage, said as such.
 struct Reader<'a> {
@@ -214,7 +233,7 @@ impl Reader<'_> {
         read().map_err(|source| self.sqlite(source))
     }
 
-    fn models(&self) -> Result<Vec<(ScaleSetName, StoredModel)>, StoreError> {
+    fn models(&self) -> Result<Rows<ScaleSetName, StoredModel>, StoreError> {
         let mut models = Vec::new();
         for row in self.rows("SELECT scale_set, version, configured FROM models", &[])? {
             let [set, version, configured] = columns(row);
@@ -227,8 +246,7 @@ impl Reader<'_> {
         Ok(models)
     }
 
-    #[expect(clippy::type_complexity, reason = "the rows of one map, named in `Stored`")]
-    fn versions(&self) -> Result<Vec<((ScaleSetName, InstanceId), Option<Version>)>, StoreError> {
+    fn versions(&self) -> Result<Rows<(ScaleSetName, InstanceId), Option<Version>>, StoreError> {
         let mut versions = Vec::new();
         for mut row in self.rows("SELECT scale_set, instance, version FROM versions", &[])? {
             let version = row.pop().flatten().map(|text| self.id("versions", text)).transpose()?;
@@ -238,13 +256,43 @@ impl Reader<'_> {
         Ok(versions)
     }
 
-    fn plugins(&self) -> Result<Vec<(PluginName, StoredPlugin)>, StoreError> {
+    fn plugins(&self) -> Result<Rows<PluginName, StoredPlugin>, StoreError> {
         let mut plugins = Vec::new();
         for row in self.rows("SELECT name, stored FROM plugins", &[])? {
             let [name, stored] = columns(row);
             plugins.push((self.id("plugins", name)?, self.parse("plugins", &stored)?));
         }
         Ok(plugins)
+    }
+
+    fn quarantined(&self) -> Result<Rows<(ScaleSetName, Version), String>, StoreError> {
+        let mut quarantined = Vec::new();
+        for row in self.rows("SELECT scale_set, version, reason FROM quarantine", &[])? {
+            let [set, version, reason] = columns(row);
+            quarantined.push(((self.id("quarantine", set)?, self.id("quarantine", version)?), reason));
+        }
+        Ok(quarantined)
+    }
+
+    fn audit(&self, scale_set: &ScaleSetName, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
+        let latest = "SELECT CAST(at AS TEXT), upgrade, instance, kind, text FROM audit \
+             WHERE scale_set = ?1 ORDER BY seq DESC LIMIT ?2";
+        let mut entries = Vec::new();
+        for row in self.rows(latest, params![scale_set.as_str(), limit])? {
+            let optional = |column: usize| row.get(column).cloned().flatten();
+            let upgrade = optional(1).map(|text| self.id("audit", text)).transpose()?;
+            let instance = optional(2).map(|text| self.id("audit", text)).transpose()?;
+            entries.push(AuditEntry {
+                at: Timestamp(optional(0).and_then(|text| text.parse().ok()).unwrap_or(0)),
+                scale_set: scale_set.clone(),
+                upgrade,
+                instance,
+                kind: optional(3).unwrap_or_default().into(),
+                text: optional(4).unwrap_or_default(),
+            });
+        }
+        entries.reverse();
+        Ok(entries)
     }
 
     fn latest_upgrades(&self) -> Result<Vec<Upgrade>, StoreError> {

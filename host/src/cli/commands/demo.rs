@@ -14,7 +14,7 @@ use crate::cli::args::DemoArgs;
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::clock::Clock;
-use crate::control::{Command, ControlHandle};
+use crate::control::{Command, ControlHandle, StartOptions};
 use crate::demo::fleet::{self, SCALE_SET, Workplace};
 use crate::domain::{ScaleSetName, Version};
 use crate::host::{Host, HostOptions};
@@ -113,7 +113,11 @@ async fn show(host: &Host, args: &DemoArgs) -> anyhow::Result<Exit> {
     let plan = control.ask(|reply| Command::Plan(name.clone(), Some(to.clone()), reply)).await?;
     screen.say(&format!("The plugin has judged every instance. The plan:\n\n{}", render_plan(&plan)));
     let started = clock.now();
-    control.ask(|reply| Command::Start(name.clone(), Some(to), reply)).await?;
+    control
+        .ask(|reply| {
+            Command::Start(name.clone(), StartOptions { to: Some(to), ..StartOptions::default() }, reply)
+        })
+        .await?;
     let status = follow(control, &name, &screen).await?;
     let fleet = control.ask(Command::Fleet).await?;
     screen.show(&fleet, Some(&status));

@@ -1,7 +1,7 @@
 //! `phasegate upgrade`: plan, start, status, watch, cancel.
 
 use crate::api::wire;
-use crate::cli::args::{OutputArgs, StartArgs, UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb};
+use crate::cli::args::{OutputArgs, RollbackArgs, StartArgs, UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb};
 use crate::cli::client::Client;
 use crate::cli::exit::Exit;
 use crate::cli::output::{self, or_dash, table};
@@ -25,13 +25,56 @@ pub fn run(args: &UpgradeArgs) -> anyhow::Result<Exit> {
             Ok(Exit::Done)
         }
         UpgradeVerb::Watch(args) => watch(&client, args),
-        UpgradeVerb::Cancel(args) => {
-            let path = format!("{}/cancel", upgrade_path(&args.name)?);
-            let detail: wire::StatusDetail = client.post(&path, &serde_json::json!({}))?;
-            show(&detail, args.output)?;
-            Ok(Exit::Done)
-        }
+        UpgradeVerb::Cancel(args) => wish(&client, args, "cancel"),
+        UpgradeVerb::Pause(args) => wish(&client, args, "pause"),
+        UpgradeVerb::Resume(args) => wish(&client, args, "resume"),
+        UpgradeVerb::Approve(args) => wish(&client, args, "approve"),
+        UpgradeVerb::Rollback(args) => rollback(&client, args),
+        UpgradeVerb::Log(args) => log(&client, args),
     }
+}
+
+fn wish(client: &Client, args: &UpgradeOf, wish: &str) -> anyhow::Result<Exit> {
+    let path = format!("{}/{wish}", upgrade_path(&args.name)?);
+    let detail: wire::StatusDetail = client.post(&path, &serde_json::json!({}))?;
+    show(&detail, args.output)?;
+    Ok(Exit::Done)
+}
+
+fn rollback(client: &Client, args: &RollbackArgs) -> anyhow::Result<Exit> {
+    if !args.wait {
+        return wish(client, &args.upgrade, "rollback");
+    }
+    let path = upgrade_path(&args.upgrade.name)?;
+    let asked: wire::StatusDetail = client.post(&format!("{path}/rollback"), &serde_json::json!({}))?;
+    let mut ended = follow::to_the_end(asked, || client.get(&path))?;
+    // While the upgrade itself was under way it had to end first; the rollback follows it.
+    let latest: wire::StatusDetail = client.get(&path)?;
+    if latest.status.id != ended.status.id {
+        ended = follow::to_the_end(latest, || client.get(&path))?;
+    }
+    show(&ended, args.upgrade.output)?;
+    Ok(verdict(&ended))
+}
+
+fn log(client: &Client, args: &UpgradeOf) -> anyhow::Result<Exit> {
+    let log: wire::Log = client.get(&format!("{}/log", scale_set_path(&args.name)?))?;
+    if args.output.json {
+        output::json(&log)?;
+        return Ok(Exit::Done);
+    }
+    let row = |entry: &wire::LogEntry| {
+        vec![
+            entry.at.clone(),
+            or_dash(entry.upgrade.as_ref()),
+            or_dash(entry.instance.as_ref()),
+            entry.kind.clone(),
+            entry.text.clone(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = log.entries.iter().map(row).collect();
+    output::data(&table(&["AT", "UPGRADE", "INSTANCE", "WHAT", "WHY"], &rows))?;
+    Ok(Exit::Done)
 }
 
 fn scale_set_path(name: &str) -> anyhow::Result<String> {
@@ -65,7 +108,8 @@ fn plan(client: &Client, args: &UpgradeTo) -> anyhow::Result<Exit> {
 fn start(client: &Client, args: &StartArgs) -> anyhow::Result<Exit> {
     let to = version(args.upgrade.to.as_ref())?.map(|to| to.to_string());
     let path = upgrade_path(&args.upgrade.name)?;
-    let detail: wire::StatusDetail = client.post(&path, &wire::StartRequest { to })?;
+    let detail: wire::StatusDetail =
+        client.post(&path, &wire::StartRequest { to, plan: args.plan.clone(), force: args.force })?;
     if !args.wait {
         show(&detail, args.upgrade.output)?;
         return Ok(Exit::Done);

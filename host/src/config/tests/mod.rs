@@ -10,8 +10,8 @@ use std::path::Path;
 
 use super::*;
 use crate::domain::{
-    Address, HealthGate, HealthSettings, Instance, InstanceId, Model, Percent, ProbeProtocol, Profile,
-    Protection, RollingUpgradePolicy, ScaleSetName, Version,
+    Address, Checkpoints, FailureRules, HealthGate, HealthSettings, Instance, InstanceId, Model, Percent,
+    ProbeProtocol, Profile, Protection, RollingUpgradePolicy, ScaleSetName, Version,
 };
 
 const SAMPLE: &str = r#"[server]
@@ -101,12 +101,15 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
             pause_time_between_batches: Duration::ZERO,
             enable_cross_zone_upgrade: false,
             prioritize_unhealthy_instances: false,
+            batches: Vec::new(),
         },
         gate: HealthGate {
             wait: Duration::ZERO,
             stable_for: Duration::ZERO,
             deadline: Duration::from_secs(300),
         },
+        failure: FailureRules::default(),
+        checkpoints: Checkpoints::default(),
         model: Model { version: Version::parse("v1").unwrap() },
         instances: [(instance.id.clone(), instance)].into(),
         driver: DriverConfig::Process(ProcessConfig {
@@ -206,7 +209,7 @@ fn reports_all_problems_at_once() {
     phasegate.toml:20:8: scaleSets[0].upgradePolicy.mode: is "Manual", which is not supported (write "Rolling")
     phasegate.toml:21:52: scaleSets[0].upgradePolicy.rollingUpgradePolicy.maxBatchInstancePercent: is 4 (allowed: 5 to 100)
     phasegate.toml:21:81: scaleSets[0].upgradePolicy.rollingUpgradePolicy.pauseTimeBetweenBatches: "5s" is not an ISO-8601 duration; write for example PT0S, PT30S, PT5M, P1DT12H or P2W
-    phasegate.toml:21:98: scaleSets[0].upgradePolicy.rollingUpgradePolicy.maxSurge: is true, which is not supported yet (write false, or leave it out)
+    phasegate.toml:21:98: scaleSets[0].upgradePolicy.rollingUpgradePolicy.maxSurge: is true, which no driver supports (write false, or leave it out)
     phasegate.toml:22:23: scaleSets[0].upgradePolicy.healthGate.wait: leaves no time: wait and stableFor take 300 s, deadline is 300 s (make deadline longer than both together)
     phasegate.toml:25:24: scaleSets[0].driver.command[1]: cannot be filled in: instance "0" has no label "rack" (add it to every instance of the set, or drop the placeholder)
     phasegate.toml:25:47: scaleSets[0].driver.command[2]: "{prot}" has the unknown placeholder {prot}; known: {id}, {name}, {version}, {address}, {host}, {port}, {zone}, {label.NAME}; write {{ and }} for braces

@@ -62,7 +62,14 @@ fn accepts_the_edges() {
         ("#policy", "maxBatchInstancePercent = 100\nmaxUnhealthyInstancePercent = 100"),
         ("#policy", "maxUnhealthyUpgradedInstancePercent = 0"),
         ("#policy", "maxUnhealthyUpgradedInstancePercent = 100"),
-        ("#policy", "maxSurge = false\nrollbackFailedInstancesOnPolicyBreach = false"),
+        (
+            "#policy",
+            "maxSurge = false\nrollbackFailedInstancesOnPolicyBreach = true\nbatches = [1, 5, \"20%\"]",
+        ),
+        (
+            "#mode",
+            "pauseAfterPhase = [0]\napprovalBeforePhase = [1, \"last\"]\nrollbackOnPolicyBreach = true",
+        ),
         ("#gate", "wait = 'PT2M'\nstableFor = 'PT2M59S'"),
         ("#driver", "environment = { PATH = '{host}', EMPTY = '' }\nstopTimeoutInSeconds = 0.1"),
         ("[\"true\"]", "['{id}', '', '{{}}']"),
@@ -125,8 +132,17 @@ component = "db.wasm" |  | plugins[0].component: is missing
 #policy | pauseTimeBetweenBatches = 5 | pauseTimeBetweenBatches: is the number 5 (write a string
 #policy | enableCrossZoneUpgrade = 'true' | enableCrossZoneUpgrade: is a string "true" (write true or
 #policy | prioritizeUnhealthyInstances = 1 | prioritizeUnhealthyInstances: is the number 1 (write true
-#policy | maxSurge = true | maxSurge: is true, which is not supported yet
-#policy | rollbackFailedInstancesOnPolicyBreach = true | Breach: is true, which is not supported yet
+#policy | maxSurge = true | maxSurge: is true, which no driver supports
+#policy | batches = [] | batches: has 0 entries (1 to 100)
+#policy | batches = [0] | batches[0]: is 0 (allowed: 1 to 1000000)
+#policy | batches = [1, "x"] | batches[1]: is "x" (a share from "1%" to "100%")
+#policy | batches = ["0%"] | batches[0]: is "0%"
+#policy | batches = ["101%"] | batches[0]: is "101%"
+#policy | batches = "1" | batches: is a string "1"
+#mode | pauseAfterPhase = 1 | pauseAfterPhase: is the number 1
+#mode | pauseAfterPhase = [-1] | pauseAfterPhase[0]: is -1 (allowed: 0 to 2147483647)
+#mode | approvalBeforePhase = ["lst"] | approvalBeforePhase[0]: is "lst" (did you mean "last"?
+#mode | restoreFailedInstances = "yes" | restoreFailedInstances: is a string "yes"
 #gate | deadline = 'PT0S' | healthGate.deadline: leaves no time: wait and stableFor take 0 s, deadline is 0
 #gate | stableFor = 'P1Y' | healthGate.stableFor: "P1Y" uses years or months
 "process" | 'systemd' | driver.kind: is "systemd" (known: "process", "command", "http")

@@ -1,0 +1,67 @@
+//! What an upgrade does beyond its limits: about failures, and where it waits for a person.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::Phase;
+
+/// What happens beyond a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailureRules {
+    /// What is done about an instance that failed.
+    pub instance: OnInstanceFailure,
+    /// What is done when a limit is passed.
+    pub breach: OnBreach,
+}
+
+/// What is done about an instance that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OnInstanceFailure {
+    /// Its previous version is brought back at once.
+    #[default]
+    Restore,
+    /// It stays as it is.
+    Leave,
+}
+
+/// What is done when a limit is passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OnBreach {
+    /// Stop.
+    #[default]
+    Stop,
+    /// Stop, and bring the failed instances back (`rollbackFailedInstancesOnPolicyBreach`).
+    RestoreFailed,
+    /// Stop, and roll the whole upgrade back.
+    RollBack,
+}
+
+/// A phase of the plan by its number, or the last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PhaseName {
+    /// Instances with this number.
+    Number(Phase),
+    /// Instances without a number.
+    Last,
+}
+
+impl From<Option<Phase>> for PhaseName {
+    fn from(phase: Option<Phase>) -> Self {
+        phase.map_or(Self::Last, Self::Number)
+    }
+}
+
+/// Where an upgrade stops by itself and waits for a person.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Checkpoints {
+    /// After these phases, until `resume`.
+    pub pause_after: BTreeSet<PhaseName>,
+    /// Before these phases, until `approve`.
+    pub approval_before: BTreeSet<PhaseName>,
+}

@@ -1,0 +1,146 @@
+//! What happens beyond the plain course: ways back, pauses, checkpoints, shrunk batches.
+
+use super::*;
+use crate::domain::PhaseName;
+
+fn restoring(breach: OnBreach, limit: u8) -> World {
+    let mut policy = policy();
+    policy.max_unhealthy_upgraded_instance_percent = Percent::new(limit).unwrap();
+    let mut world = world(fleet(&[Some(0); 10]), policy, GATE);
+    world.upgrade.failure = FailureRules { instance: OnInstanceFailure::Restore, breach };
+    world.look();
+    world.drivers_answer(&Ok(()));
+    world.set_health(0, Health::Healthy);
+    world
+}
+
+fn versions(actions: &[Action]) -> Vec<String> {
+    let of = |Action::Apply { instance, version, .. }: &Action| format!("{instance}={version}");
+    actions.iter().map(of).collect()
+}
+
+#[test]
+fn an_instance_that_does_not_recover_gets_its_previous_version_back() {
+    // Row R16.
+    let mut world = restoring(OnBreach::Stop, 50);
+    world.pass(300);
+    assert_eq!(versions(&world.pending), ["1=v1"]);
+    assert!(world.upgrade.is_active());
+    world.drivers_answer(&Ok(()));
+    let member = &world.upgrade.members[&id(1)];
+    assert!(matches!(&member.state, MemberState::Failed { restored: Restored::Yes, .. }), "{member:?}");
+    world.run();
+    assert_eq!(world.upgrade.state, UpgradeState::Completed);
+    let details = &world.upgrade.error.as_ref().unwrap().details;
+    assert_eq!(details[0].1, "was still Initializing 300 s after its upgrade; v1 was brought back");
+}
+
+#[test]
+fn a_way_back_that_fails_is_told() {
+    let mut world = restoring(OnBreach::Stop, 20);
+    world.pass(300);
+    world.drivers_answer(&Err("no such image".to_owned()));
+    assert_eq!(world.upgrade.state, UpgradeState::Faulted);
+    let details = &world.upgrade.error.as_ref().unwrap().details;
+    assert!(
+        details[0].1.ends_with("its previous version could not be brought back: no such image"),
+        "{details:?}"
+    );
+}
+
+#[test]
+fn a_breach_can_bring_back_what_was_left_as_it_is() {
+    let mut world = restoring(OnBreach::RestoreFailed, 20);
+    world.upgrade.failure.instance = OnInstanceFailure::Leave;
+    world.pass(300);
+    assert_eq!((world.upgrade.stage, versions(&world.pending)), (Stage::Undoing, vec!["1=v1".to_owned()]));
+    assert!(world.upgrade.is_active());
+    world.drivers_answer(&Ok(()));
+    assert_eq!(world.upgrade.state, UpgradeState::Faulted);
+}
+
+#[test]
+fn a_rollback_goes_newest_first_to_what_was_there_before() {
+    let mut world = world(fleet(&[Some(0); 10]), policy(), GATE);
+    for _ in 0..2 {
+        world.look();
+        world.drivers_answer(&Ok(()));
+        world.everybody_is_healthy();
+    }
+    assert_eq!(world.applied.join(" "), "0 1 2 3 4 5");
+    assert_eq!(
+        rollback_of(&world.upgrade, UpgradeId::parse("orders-2").unwrap(), world.now),
+        None,
+        "still active"
+    );
+    world.event(&Event::Wish(Wish::RollBack));
+    world.drivers_answer(&Ok(()));
+    world.everybody_is_healthy();
+    assert_eq!((world.upgrade.state, world.upgrade.then_roll_back), (UpgradeState::Cancelled, true));
+
+    let id = UpgradeId::parse("orders-2").unwrap();
+    world.upgrade = rollback_of(&world.upgrade, id, world.now).unwrap();
+    world.applied.clear();
+    // The fleet is in a bad state, and a rollback goes on all the same.
+    for node in world.fleet.0.values_mut() {
+        node.health = Health::Unhealthy;
+    }
+    world.look();
+    assert_eq!(versions(&world.pending), ["5=v1", "4=v1"]);
+    world.run();
+    assert_eq!(world.upgrade.state, UpgradeState::Completed);
+    assert_eq!(world.applied.join(" "), "5 4 3 2 1 0");
+}
+
+#[test]
+fn pause_admits_nothing_until_resume() {
+    let mut world = world(fleet(&[Some(0); 10]), policy(), GATE);
+    world.look();
+    world.event(&Event::Wish(Wish::Pause));
+    world.drivers_answer(&Ok(()));
+    world.everybody_is_healthy();
+    world.pass(3600);
+    assert_eq!(world.applied.len(), 2);
+    world.event(&Event::Wish(Wish::Resume));
+    assert_eq!(world.applied.len(), 4);
+}
+
+#[test]
+fn checkpoints_wait_for_a_person_at_the_border_of_their_phase() {
+    let mut world = world(fleet(&[Some(0), Some(1), None]), policy(), GATE);
+    let number = |number| PhaseName::Number(Phase::new(number).unwrap());
+    world.upgrade.checkpoints =
+        Checkpoints { pause_after: [number(0)].into(), approval_before: [PhaseName::Last].into() };
+    let finish_batch = |world: &mut World| {
+        world.drivers_answer(&Ok(()));
+        world.everybody_is_healthy();
+        world.pass(3600);
+    };
+    world.look();
+    finish_batch(&mut world);
+    assert_eq!(world.applied.join(" "), "0", "pauseAfterPhase");
+    world.event(&Event::Wish(Wish::Approve));
+    assert_eq!(world.applied.join(" "), "0", "an approval is no resume");
+    world.event(&Event::Wish(Wish::Resume));
+    assert_eq!(world.applied.join(" "), "0 1");
+    finish_batch(&mut world);
+    assert_eq!(world.applied.join(" "), "0 1", "approvalBeforePhase");
+    world.event(&Event::Wish(Wish::Resume));
+    assert_eq!(world.applied.join(" "), "0 1", "a resume is no approval");
+    world.event(&Event::Wish(Wish::Approve));
+    assert_eq!(world.applied.join(" "), "0 1 2");
+}
+
+#[test]
+fn a_batch_shrinks_to_what_the_fleet_can_spare() {
+    let mut policy = policy();
+    policy.max_batch_instance_percent = Percent::new(40).unwrap();
+    policy.max_unhealthy_instance_percent = Percent::new(40).unwrap();
+    let mut world = world(fleet(&[Some(0); 10]), policy, GATE);
+    world.set_health(9, Health::Unhealthy);
+    assert_eq!(world.applied.join(" "), "0 1 2", "four may be down, one is");
+    assert_eq!(world.upgrade.batches.len(), 4);
+    world.run();
+    assert_eq!(world.upgrade.state, UpgradeState::Completed);
+    assert_eq!(world.applied.len(), 10);
+}
