@@ -28,6 +28,7 @@ mod crash;
 mod demo;
 mod hostile_instances;
 mod hostile_plugins;
+mod http;
 mod seed;
 mod start;
 mod swap;
