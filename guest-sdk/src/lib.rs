@@ -80,5 +80,11 @@ macro_rules! export_policy {
                 Exported with_types_in $crate::__private::bindings
             );
         };
+
+        // On the machine of the author nobody calls it, and it is not dead code all the same.
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: fn(
+            <$policy as $crate::Policy>::Settings,
+        ) -> ::core::result::Result<$policy, ::std::string::String> = <$policy as $crate::Policy>::new;
     };
 }

@@ -15,9 +15,8 @@ use tokio::task::JoinHandle;
 use crate::api::guard::Guard;
 use crate::api::{routes::Api, server};
 use crate::clock::Clock;
-use crate::config::{self, Config, Place, Problem, Problems};
+use crate::config::{self, Config, Problems};
 use crate::control::{self, ControlEvent, ControlHandle, ControlParts, SetParts};
-use crate::domain::ScaleSet;
 use crate::drivers::{Driver, DriverNote};
 use crate::plugin::Runtime;
 use crate::plugin::registry::{self, PluginRegistry, RegistryParts};
@@ -160,34 +159,30 @@ pub fn problems(config: &Config) -> Problems {
     let mut problems = config::environment_problems(config, std::env::var_os("PATH").as_deref());
     for (index, set) in config.scale_sets.iter().enumerate() {
         if let Some(message) = drivers::problem(&set.driver) {
-            problems.list.push(problem(&format!("scaleSets[{index}].driver"), message));
+            problems.list.push(config.problem(&format!("scaleSets[{index}].driver.caFile"), message));
         }
     }
     let runtime = match Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
-            problems.list.push(problem("plugins", error.to_string()));
+            problems.list.push(config.problem("plugins", error.to_string()));
             return problems;
         }
     };
-    for plugin in &config.plugins {
-        let unreadable =
-            |error: &registry::RegistryError| matches!(error, registry::RegistryError::Unreadable { .. });
+    for (index, plugin) in config.plugins.iter().enumerate() {
+        // A file that is not there is among the problems already.
+        let known = format!("plugins[{index}].component");
+        if problems.list.iter().any(|problem| problem.key == known) {
+            continue;
+        }
         if let Err(error) = registry::check(plugin, &runtime) {
-            // A file that is not there is among the problems already, with its line.
-            if !unreadable(&error) {
-                let why =
-                    std::error::Error::source(&error).map_or_else(String::new, |why| format!(": it {why}"));
-                let key = format!("plugins.{}.component", plugin.name);
-                problems.list.push(problem(&key, format!("{error}{why}")));
-            }
+            let key = if error.is_about_settings() { format!("plugins[{index}].settings") } else { known };
+            let why = std::error::Error::source(&error).map_or_else(String::new, |why| format!(": it {why}"));
+            problems.list.push(config.problem(&key, format!("{error}{why}")));
         }
     }
+    problems.list.sort();
     problems
-}
-
-fn problem(key: &str, message: String) -> Problem {
-    Problem { place: Place { line: 1, column: 1 }, key: key.to_owned(), message, hint: None }
 }
 
 /// Every probe and every process costs file descriptors, and many systems begin with 1,024: takes
@@ -213,30 +208,7 @@ fn sets(config: &Config, notes: &mpsc::Sender<DriverNote>) -> anyhow::Result<Vec
         let log_dir = config.server.data_dir.join("logs").join(set.name.as_str());
         let driver = drivers::start(&set.driver, log_dir, notes)
             .with_context(|| format!("cannot start the driver of scale set `{}`", set.name))?;
-        let ScaleSet {
-            name,
-            plugin,
-            health,
-            policy,
-            gate,
-            failure,
-            checkpoints,
-            model,
-            instances,
-            driver: _,
-        } = set.clone();
-        let spec = ScaleSet {
-            name,
-            plugin,
-            health,
-            policy,
-            gate,
-            failure,
-            checkpoints,
-            model,
-            instances,
-            driver: (),
-        };
+        let (spec, _) = set.clone().split();
         sets.push(SetParts { spec, driver });
     }
     Ok(sets)

@@ -72,11 +72,45 @@ fn a_component_that_does_not_load_is_a_problem_of_the_configuration() {
 }
 
 #[test]
+fn settings_that_the_plugin_refuses_are_told_with_their_line() {
+    let site = Site::new();
+    let mut databases = fleet::databases(2);
+    databases.settings = "{ maxLagByte = 1 }";
+    let toml = databases.toml();
+    let line = toml.lines().position(|line| line.starts_with("settings")).unwrap() + 1;
+    site.write("phasegate.toml", toml);
+    let finished = site.run(&["check"]);
+    assert_eq!(finished.code, 1, "{finished:?}");
+    assert!(finished.stdout.contains(&format!("phasegate.toml:{line}:")), "{finished:?}");
+    assert!(
+        finished.stdout.contains("plugins[0].settings") && finished.stdout.contains("maxLagByte"),
+        "{finished:?}"
+    );
+}
+
+#[test]
+fn a_component_that_is_too_large_is_not_read() {
+    let site = Site::new();
+    let mut databases = fleet::databases(2);
+    std::fs::File::create(site.path("sparse.wasm")).unwrap().set_len(1 << 40).unwrap();
+    databases.component = "sparse.wasm".to_owned();
+    site.write("phasegate.toml", databases.toml());
+    let finished = site.run(&["check"]);
+    assert_eq!(finished.code, 1, "{finished:?}");
+    assert!(finished.stdout.contains("1099511627776 bytes"), "{finished:?}");
+    assert_eq!(site.run(&["plugin", "inspect", "/dev/zero"]).code, 2);
+}
+
+#[test]
 fn good_and_unreadable_files() {
     let site = Site::new();
     site.write("phasegate.toml", fleet::databases(2).toml());
     let good = site.run(&["check"]);
     assert_eq!((good.code, good.stdout.as_str()), (0, ""), "{good:?}");
+    site.write("binary.toml", b"[server]\nlisten = \"\xff\"\n");
+    let binary = site.run(&["check", "-c", "binary.toml"]);
+    assert_eq!(binary.code, 1, "{binary:?}");
+    assert!(binary.stdout.starts_with("binary.toml:2:11: is not UTF-8"), "{binary:?}");
     let absent = site.run(&["check", "-c", "absent.toml"]);
     assert_eq!(absent.code, 2, "{absent:?}");
     assert!(absent.stderr.contains("cannot read `absent.toml`"), "{absent:?}");

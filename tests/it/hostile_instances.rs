@@ -76,6 +76,22 @@ fn serve(manner: Manner) -> u16 {
 }
 
 #[test]
+fn a_dead_fleet_is_no_success() {
+    let site = Site::new();
+    let mut dead = fleet::answered_by_the_test(&fleet::free_ports(5), "builtin:azure-health");
+    dead.policy = "maxBatchInstancePercent = 20";
+    site.write("phasegate.toml", dead.toml());
+    let host = site.host();
+    let ended = site.run(&["upgrade", "start", "orders", "--to", "v2", "--wait", "--json"]);
+    assert_eq!(ended.code, 1, "{ended:?}");
+    let status = ended.json();
+    assert_eq!(status["error"]["code"], "MaxUnhealthyInstancePercentExceededBeforeRollingUpgrade");
+    assert_eq!(status["progress"]["pending"], 0);
+    assert!(site.log().contains("Faulted"), "the log tells it too");
+    host.stop();
+}
+
+#[test]
 fn each_kind_gets_its_reason_and_harms_nobody() {
     let refused = fleet::free_ports(1)[0];
     let kinds: [(&str, Manner, &str); 8] = [

@@ -29,6 +29,7 @@ mod demo;
 mod drivers;
 mod hostile_instances;
 mod hostile_plugins;
+mod http;
 mod seed;
 mod start;
 mod swap;

@@ -1,18 +1,9 @@
 //! Routes of our own API, version 1.
 //!
-//! | request | does |
-//! |---|---|
-//! | `GET /healthz` | says `ok` while the control loop answers |
-//! | `GET /v1/fleet` | the whole fleet |
-//! | `GET /v1/scale-sets/NAME/plan?to=VERSION` | what an upgrade would do now |
-//! | `POST /v1/scale-sets/NAME/upgrade` `{"to","plan","force"}` | starts one; 409 when one is running |
-//! | `GET /v1/scale-sets/NAME/upgrade` | how the latest one stands |
-//! | `POST /v1/scale-sets/NAME/upgrade/WISH` | `cancel`, `pause`, `resume`, `approve` or `rollback` |
-//! | `GET /v1/scale-sets/NAME/log` | the audit trail |
-//! | `GET /v1/plugins` | plugins and their active components |
-//! | `POST /v1/plugins/NAME/swap` component bytes | replaces the component |
+//! `host/API.md` lists them for people.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -32,6 +23,12 @@ const JSON_MAX: usize = 64 * 1024;
 
 /// Largest uploaded component in bytes; the loader has the same limit.
 const COMPONENT_MAX: usize = 64 * 1024 * 1024;
+
+/// How long a JSON body may take to arrive.
+const JSON_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a component may take to arrive: 64 MiB over a slow line.
+const COMPONENT_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// What the routes need.
 pub struct Api {
@@ -92,7 +89,8 @@ pub async fn respond(api: &Api, request: Request<Incoming>) -> Response<Full<Byt
 async fn route(api: &Api, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Refusal> {
     api.guard.check(request.headers()).map_err(denied)?;
     let path = request.uri().path().to_owned();
-    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    let decoded: Vec<String> = path.split('/').skip(1).map(percent_decoded).collect::<Result<_, _>>()?;
+    let segments: Vec<&str> = decoded.iter().map(String::as_str).collect();
     let method = request.method().clone();
     match (method.clone(), segments.as_slice()) {
         (Method::GET, ["healthz"]) => {
@@ -126,11 +124,41 @@ async fn route(api: &Api, request: Request<Incoming>) -> Result<Response<Full<By
         }
         (Method::GET, ["v1", "plugins"]) => Ok(ok(&api.plugins.list())),
         (Method::POST, ["v1", "plugins", name, "swap"]) => swap(api, name, request).await,
-        _ => {
-            let message = format!("there is no {method} {path}; see the route list in the README");
-            Err(Refusal::new(StatusCode::NOT_FOUND, "NotFound", message))
-        }
+        (_, known) => Err(unknown_route(&method, &path, known)),
     }
+}
+
+/// 405 where another method would do, 404 elsewhere.
+fn unknown_route(method: &Method, path: &str, segments: &[&str]) -> Refusal {
+    let allowed = match segments {
+        ["healthz"] | ["v1", "fleet" | "plugins"] | ["v1", "scale-sets", _, "plan" | "log"] => "GET",
+        ["v1", "scale-sets", _, "upgrade"] => "GET and POST",
+        ["v1", "scale-sets", _, "upgrade", _] | ["v1", "plugins", _, "swap"] => "POST",
+        _ => {
+            let message = format!("there is no {path}; host/API.md lists the routes");
+            return Refusal::new(StatusCode::NOT_FOUND, "NotFound", message);
+        }
+    };
+    let message = format!("{path} does not take {method}, only {allowed}");
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
+}
+
+/// Undoes the percent-encoding of one path segment or query value.
+fn percent_decoded(text: &str) -> Result<String, Refusal> {
+    let invalid = || Refusal::invalid(format!("{text:?} is not percent-encoded UTF-8"));
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let digits = rest.get(..2).and_then(|digits| std::str::from_utf8(digits).ok()).ok_or_else(invalid)?;
+        bytes.push(u8::from_str_radix(digits, 16).map_err(|_| invalid())?);
+        rest = rest.get(2..).unwrap_or_default();
+    }
+    String::from_utf8(bytes).map_err(|_| invalid())
 }
 
 fn denied(denied: Denied) -> Refusal {
@@ -156,23 +184,31 @@ fn version(text: &str) -> Result<Version, Refusal> {
     Version::parse(text).map_err(|error| Refusal::invalid(format!("version {text:?} {error}")))
 }
 
-/// The `to` of a query. Versions need no escapes but `+`, which queries spell `%2B`.
+/// The `to` of a query, at most once.
 fn query_to(request: &Request<Incoming>) -> Result<Option<Version>, Refusal> {
     let query = request.uri().query().unwrap_or("");
     let mut to = None;
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         match pair.split_once('=') {
-            Some(("to", value)) => {
-                to = Some(version(&value.replace("%2B", "+").replace("%3A", ":").replace("%40", "@"))?);
-            }
+            Some(("to", value)) if to.is_none() => to = Some(version(&percent_decoded(value)?)?),
+            Some(("to", _)) => return Err(Refusal::invalid("the query has `to` more than once")),
             _ => return Err(Refusal::invalid(format!("unknown query parameter {pair:?}; known: to"))),
         }
     }
     Ok(to)
 }
 
-async fn body(request: Request<Incoming>, limit: usize) -> Result<Bytes, Refusal> {
-    let collected = Limited::new(request.into_body(), limit).collect().await;
+async fn body(request: Request<Incoming>, limit: usize, within: Duration) -> Result<Bytes, Refusal> {
+    let announced = hyper::body::Body::size_hint(request.body()).lower();
+    if announced > u64::try_from(limit).unwrap_or(u64::MAX) {
+        let message = format!("the body has {announced} bytes (limit {limit})");
+        return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message));
+    }
+    let collecting = Limited::new(request.into_body(), limit).collect();
+    let collected = tokio::time::timeout(within, collecting).await.map_err(|_| {
+        let message = format!("the body did not arrive within {} s", within.as_secs());
+        Refusal::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeout", message)
+    })?;
     collected.map(http_body_util::Collected::to_bytes).map_err(|error| {
         let message = format!("the body cannot be read: {error} (limit {limit} bytes)");
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message)
@@ -195,7 +231,7 @@ fn wish(text: &str) -> Result<Wish, Refusal> {
 }
 
 async fn start_request(request: Request<Incoming>) -> Result<StartOptions, Refusal> {
-    let bytes = body(request, JSON_MAX).await?;
+    let bytes = body(request, JSON_MAX, JSON_TIMEOUT).await?;
     if bytes.is_empty() {
         return Ok(StartOptions::default());
     }
@@ -214,7 +250,7 @@ async fn start_request(request: Request<Incoming>) -> Result<StartOptions, Refus
 async fn swap(api: &Api, name: &str, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Refusal> {
     let name =
         PluginName::parse(name).map_err(|error| Refusal::invalid(format!("plugin name {name:?} {error}")))?;
-    let bytes = body(request, COMPONENT_MAX).await?;
+    let bytes = body(request, COMPONENT_MAX, COMPONENT_TIMEOUT).await?;
     let swapped = api.plugins.swap(&name, bytes.to_vec()).await?;
     Ok(ok(&swapped))
 }

@@ -69,7 +69,7 @@ pub struct ConfigArgs {
 /// How to reach the running host.
 #[derive(Debug, Clone, Args)]
 pub struct ServerArgs {
-    /// Address of the running host [default: `server.listen` of the configuration]
+    /// Address of the running host; wins over PHASEGATE_SERVER, and that over the configuration
     #[arg(long, value_name = "HOST:PORT", env = "PHASEGATE_SERVER", global = true)]
     pub server: Option<String>,
     /// Configuration file to take the address and the token from

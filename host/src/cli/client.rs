@@ -17,8 +17,12 @@ use crate::config::parse_address;
 use crate::domain::Address;
 use crate::net::exchange::{ExchangeError, exchange};
 
-/// Longest wait for an answer. Loading a large plugin takes the longest.
-const TIMEOUT: Duration = Duration::from_secs(120);
+/// Longest wait for an answer.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Longest wait for an uploaded component to be loaded; one that carries a language runtime takes
+/// most of a minute.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Largest answer in bytes: a fleet of a hundred thousand instances fits.
 const ANSWER_MAX: usize = 256 * 1024 * 1024;
@@ -75,12 +79,12 @@ impl Client {
         body: Bytes,
         content_type: &'static str,
     ) -> anyhow::Result<T> {
-        let answer =
-            async { tokio::time::timeout(TIMEOUT, self.ask(method, path, body, content_type)).await };
+        let limit = if content_type == "application/wasm" { UPLOAD_TIMEOUT } else { TIMEOUT };
+        let answer = async { tokio::time::timeout(limit, self.ask(method, path, body, content_type)).await };
         let (status, body) = self
             .runtime
             .block_on(answer)
-            .with_context(|| format!("no answer from {} within {} s", self.address, TIMEOUT.as_secs()))??;
+            .with_context(|| format!("no answer from {} within {} s", self.address, limit.as_secs()))??;
         if status.is_success() {
             return serde_json::from_slice(&body).with_context(|| {
                 format!("{} answered with something else than Phasegate's JSON", self.address)

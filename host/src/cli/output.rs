@@ -12,10 +12,27 @@ pub fn init_log(default: &str) {
     // A second initialisation, as in tests, changes nothing.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(|| Quiet(io::stderr()))
+        .log_internal_errors(false)
         .with_target(false)
         .with_ansi(ansi)
         .try_init();
+}
+
+/// A stderr whose errors are nobody's problem: a host must not end because its log cannot be
+/// written, as on a full disk or after the reader of a pipe has gone.
+struct Quiet(io::Stderr);
+
+impl Write for Quiet {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = self.0.write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let _ = self.0.flush();
+        Ok(())
+    }
 }
 
 /// Writes text for people to stderr. A closed stderr is nobody's problem.
@@ -49,10 +66,11 @@ pub fn is_closed_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// Whether progress may be drawn.
+/// Whether progress may be drawn: on a terminal that can go back over what it has shown.
 #[must_use]
 pub fn stderr_is_terminal() -> bool {
-    io::stderr().is_terminal()
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    io::stderr().is_terminal() && !dumb
 }
 
 /// Lays out rows under headings: columns two spaces apart, the last one as long as it is.

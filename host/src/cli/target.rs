@@ -21,21 +21,26 @@ const DEFAULT_SERVER: &str = "127.0.0.1:8970";
 /// When the address has another form than `host:port` or `http://host:port`, or the configuration
 /// or the token file cannot be read.
 pub fn client(args: &ServerArgs) -> anyhow::Result<Client> {
-    let config = match (&args.config, &args.server) {
+    // An empty variable is as good as none.
+    let server = args.server.as_deref().filter(|server| !server.is_empty());
+    let token = args.token.as_deref().filter(|token| !token.is_empty());
+    let config = match (&args.config, server) {
+        // Everything that the file could tell is known already.
+        (_, Some(_)) if token.is_some() => None,
         (Some(path), _) => Some(load(path)?),
         // The default file only helps out when there is nothing else to go by.
         (None, None) if Path::new(DEFAULT_CONFIG).exists() => Some(load(Path::new(DEFAULT_CONFIG))?),
         (None, _) => None,
     };
     let listen: Option<SocketAddr> = config.as_ref().map(|config| config.server.listen);
-    let server = match (&args.server, listen) {
-        (Some(server), _) => server.clone(),
+    let server = match (server, listen) {
+        (Some(server), _) => server.to_owned(),
         (None, Some(listen)) => reachable(listen).to_string(),
         (None, None) => DEFAULT_SERVER.to_owned(),
     };
     let token_file: Option<PathBuf> = config.and_then(|config| config.server.token_file);
-    let token = match (&args.token, token_file) {
-        (Some(token), _) => Some(token.clone()),
+    let token = match (token, token_file) {
+        (Some(token), _) => Some(token.to_owned()),
         (None, Some(path)) => Some(read_token(&path)?),
         (None, None) => None,
     };
@@ -43,9 +48,16 @@ pub fn client(args: &ServerArgs) -> anyhow::Result<Client> {
 }
 
 fn load(path: &Path) -> anyhow::Result<config::Config> {
-    config::load(path).with_context(|| {
-        format!("cannot take the host's address from `{}`; name it with --server", path.display())
-    })
+    match config::load(path) {
+        Ok(config) => Ok(config),
+        Err(config::LoadConfigError::Invalid(problems)) => bail!(
+            "`{}`, which names the host and its token, has {} problems; see `phasegate check -c {}`",
+            path.display(),
+            problems.list.len(),
+            path.display(),
+        ),
+        Err(error) => Err(error).context("the host and its token could not be looked up"),
+    }
 }
 
 /// Reads the token of a token file.
@@ -72,7 +84,7 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
 
 fn authority(server: &str) -> anyhow::Result<String> {
     let rest = server.strip_prefix("http://").unwrap_or(server).trim_end_matches('/');
-    if rest.starts_with("https://") || rest.contains('/') {
+    if rest.starts_with("https://") || rest.contains(['/', '@']) {
         bail!("server `{server}` is not `HOST:PORT` or `http://HOST:PORT`");
     }
     Ok(rest.to_owned())

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use rustix::fs::{Access, access};
 
-use super::problem::{Place, Problem, Problems};
+use super::problem::{Problem, Problems};
 use super::template::{Template, TemplateValues, Wish};
 use super::{CommandConfig, ComponentSource, Config, DriverConfig, HttpConfig, ProcessConfig};
 use crate::domain::{OperationId, ScaleSet};
@@ -53,8 +53,7 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn report(&mut self, key: &str, message: String) {
-        let place = self.config.places.get(key).copied().unwrap_or(Place { line: 1, column: 1 });
-        self.problems.push(Problem { place, key: key.to_owned(), message, hint: None });
+        self.problems.push(self.config.problem(key, message));
     }
 
     fn readable_file(&mut self, key: &str, path: &Path) {

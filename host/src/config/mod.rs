@@ -121,14 +121,34 @@ pub struct ProcessConfig {
     pub stop_timeout: Duration,
 }
 
+impl Config {
+    /// A problem with the value of a key that was found after reading, with its line.
+    #[must_use]
+    pub fn problem(&self, key: &str, message: String) -> Problem {
+        let place = self.places.get(key).copied().unwrap_or(Place { line: 1, column: 1 });
+        Problem { place, key: key.to_owned(), message, hint: None }
+    }
+}
+
 /// Reads and validates the file.
 ///
 /// # Errors
 /// When the file cannot be read, is not UTF-8, or has problems.
 pub fn load(path: &Path) -> Result<Config, LoadConfigError> {
-    let text = std::fs::read_to_string(path)
+    let bytes = std::fs::read(path)
         .map_err(|source| LoadConfigError::Unreadable { path: path.to_owned(), source })?;
+    let text = String::from_utf8(bytes).map_err(|error| LoadConfigError::Invalid(not_utf8(&error, path)))?;
     parse(&text, path).map_err(LoadConfigError::Invalid)
+}
+
+/// The one problem of a file that is not text.
+fn not_utf8(error: &std::string::FromUtf8Error, path: &Path) -> Problems {
+    let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+    let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let column = good.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+    let message = "is not UTF-8 text from here on".to_owned();
+    let problem = Problem { place: Place { line, column }, key: String::new(), message, hint: None };
+    Problems { path: path.to_owned(), list: vec![problem] }
 }
 
 /// Validates the text of the file `path`; relative paths in it start at the file's directory.

@@ -57,6 +57,9 @@ fn read(mut table: Table<'_>, seen: &mut BTreeMap<String, (String, Place)>) -> O
 
     let name = name.and_then(|value| unique_name(&value, seen));
     let component = component.and_then(|value| component_source(&value));
+    if let Some(settings) = &settings {
+        settings.remember();
+    }
     let settings = settings.map_or(Some("{}".to_owned()), |value| settings::json_object(&value));
     let isolation = isolation.map_or(Some(Isolation::PerBatch), |value| {
         value.choice(&[("batch", Isolation::PerBatch), ("reused", Isolation::Reused)])
@@ -77,8 +80,8 @@ fn unique_name(value: &Value<'_>, seen: &mut BTreeMap<String, (String, Place)>) 
 }
 
 fn component_source(value: &Value<'_>) -> Option<ComponentSource> {
+    value.remember();
     let Some(builtin) = value.filled()?.strip_prefix("builtin:") else {
-        value.remember();
         return value.path().map(ComponentSource::File);
     };
     if builtin == AZURE_HEALTH {

@@ -16,21 +16,27 @@ pub(super) struct UpgradePolicy {
     pub(super) gate: HealthGate,
     pub(super) failure: FailureRules,
     pub(super) checkpoints: Checkpoints,
+    pub(super) defer_max: Duration,
 }
+
+/// An instance that is busy is asked for half an hour, then left out.
+const DEFER_DEFAULT: Duration = Duration::from_secs(1800);
 
 pub(super) fn read(mut table: Table<'_>) -> Option<UpgradePolicy> {
     let mode = table.optional("mode", "\"Rolling\"");
     let rolling = table.section("rollingUpgradePolicy", "{ maxBatchInstancePercent = 20 }");
     let gate = table.section("healthGate", "{ wait = \"PT0S\", stableFor = \"PT10S\", deadline = \"PT5M\" }");
     let rules = Rules::take(&mut table);
+    let defer = table.optional("deferDeadline", "\"PT30M\"");
     table.finish();
     if let Some(mode) = mode {
         check_mode(&mode);
     }
     let rolling = read_rolling(rolling, rules);
     let gate = read_gate(gate);
+    let defer_max = duration(defer.as_ref(), DEFER_DEFAULT);
     let (rolling, failure, checkpoints) = rolling?;
-    Some(UpgradePolicy { rolling, gate: gate?, failure, checkpoints })
+    Some(UpgradePolicy { rolling, gate: gate?, failure, checkpoints, defer_max: defer_max? })
 }
 
 fn check_mode(value: &Value<'_>) {

@@ -63,6 +63,7 @@ fn read(
         gate: policy.gate,
         failure: policy.failure,
         checkpoints: policy.checkpoints,
+        defer_max: policy.defer_max,
         model: model?,
         instances: instances.complete.then_some(instances.valid)?,
         driver: driver?.config?,

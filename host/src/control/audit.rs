@@ -8,6 +8,21 @@ use crate::plan::Standing;
 use crate::rollout::{Member, MemberState, Restored, Upgrade};
 use crate::store::{AuditEntry, Write};
 
+/// Says on the log what was recorded; the small steps of single instances only to who asks.
+pub(super) fn log(write: Write) {
+    let Write::Audit(AuditEntry { scale_set, upgrade, instance, kind, text, .. }) = write else { return };
+    let (upgrade, instance) = (upgrade.map(|id| id.to_string()), instance.map(|id| id.to_string()));
+    match kind.as_ref() {
+        "decision" | "apply" | "applied" | "succeeded" => {
+            tracing::debug!(%scale_set, upgrade, instance, "{kind}: {text}");
+        }
+        "failed" | "restore" => tracing::warn!(%scale_set, upgrade, instance, "{kind}: {text}"),
+        // The driver's notes were logged when they came.
+        "exited" | "restarted" => {}
+        _ => tracing::info!(%scale_set, upgrade, instance, "{kind}: {text}"),
+    }
+}
+
 /// One line about an upgrade or one of its instances.
 pub(super) fn line(
     upgrade: &Upgrade,

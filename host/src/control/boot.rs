@@ -57,8 +57,7 @@ fn set_state(parts: SetParts, stored: &mut Stored, now: Timestamp) -> (SetState,
     }
     let mut upgrade = stored.upgrades.remove(&spec.name);
     if let Some(upgrade) = &mut upgrade {
-        // An instance that the configuration no longer has can never settle.
-        upgrade.members.retain(|id, member| instances.contains_key(id) || member.state.is_terminal());
+        upgrade.forget_missing(|id| instances.contains_key(id), now);
     }
     let mine = |((set, version), reason): ((ScaleSetName, Version), String)| {
         (set == spec.name).then_some((version, reason))

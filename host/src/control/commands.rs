@@ -71,7 +71,13 @@ impl Control {
 /// What an upgrade would do at this moment.
 pub(super) fn plan_now(set: &SetState, to: &Version, now: Timestamp) -> Plan {
     let candidates = set.view(now).candidates();
-    plan(&PlanInput { scale_set: &set.spec.name, to, policy: &set.spec.policy, candidates: &candidates })
+    plan(&PlanInput {
+        scale_set: &set.spec.name,
+        to,
+        policy: &set.spec.policy,
+        candidates: &candidates,
+        total: candidates.len(),
+    })
 }
 
 /// A refusal of the store, as an answer.

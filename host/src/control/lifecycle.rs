@@ -7,7 +7,9 @@ use super::{CommandError, CommandErrorKind, Quarantined, StartOptions, audit};
 use crate::api::wire;
 use crate::domain::{Digest, ScaleSetName, Timestamp, UpgradeId};
 use crate::plan::Plan;
-use crate::rollout::{Action, Event, Purpose, StartUpgrade, Upgrade, UpgradeState, Wish, rollback_of};
+use crate::rollout::{
+    Action, Event, FleetView, Purpose, StartUpgrade, Upgrade, UpgradeState, Wish, rollback_of,
+};
 use crate::store::{StoredModel, Write};
 
 impl Control {
@@ -39,19 +41,21 @@ impl Control {
             gate: set.spec.gate,
             failure: set.spec.failure,
             checkpoints: set.spec.checkpoints.clone(),
+            defer_max: set.spec.defer_max,
             prepare_max: set.prepare_max(),
         };
         let mut upgrade = Upgrade::new(start, now);
         if let Some(wanted) = options.plan {
             let plan = plan_now(set, &to, now);
             check_digest(&plan, wanted)?;
-            upgrade.adopt(plan, |id| set.instances.get(id).and_then(|instance| instance.version.clone()));
+            upgrade.adopt(plan, &set.view(now).candidates());
         }
         let mut intent = vec![Write::Quarantine(name.clone(), to.clone(), None)];
         intent.extend(self.intent(&upgrade, format!("upgrade to {to} was asked for"), now));
         self.store.commit(&intent).map_err(|error| {
             CommandError::new(CommandErrorKind::Unavailable, format!("nothing was started: {error}"))
         })?;
+        intent.into_iter().for_each(audit::log);
         if let Some(set) = self.sets.get_mut(name) {
             set.quarantined.remove(&to);
         }

@@ -158,7 +158,7 @@ fn between(upgrade: &Upgrade, set: &SetState, resume_at: Timestamp, now: Timesta
     };
     let seconds = |until: Timestamp| until.since(now).as_secs_f32().ceil();
     let name = &upgrade.scale_set;
-    Some(match crate::rollout::waiting(upgrade, &set.view(now), resume_at, now)? {
+    Some(match crate::rollout::waiting_for(upgrade, &set.view(now), resume_at, now)? {
         Waiting::Pause { until } => format!("pause between batches, {} s left", seconds(until)),
         Waiting::Paused => format!("a person: paused; go on with `phasegate upgrade resume {name}`"),
         Waiting::Resume { after } => {
@@ -168,6 +168,10 @@ fn between(upgrade: &Upgrade, set: &SetState, resume_at: Timestamp, now: Timesta
             format!("a person: {} needs `phasegate upgrade approve {name}`", phase(before))
         }
         Waiting::Initializing => format!("{} to leave Initializing", some_of(&initializing(set))),
+        Waiting::Deferred { until } => {
+            let ids: Vec<&str> = upgrade.deferred.keys().map(InstanceId::as_str).collect();
+            format!("{} that said \"not now\", {} s at most", some_of(&ids), seconds(until))
+        }
         Waiting::Recovery { until } => {
             format!("fleet to be healthy after the host's restart, {} s at most", seconds(until))
         }

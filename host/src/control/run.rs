@@ -129,7 +129,8 @@ impl Control {
 
     fn decided(&mut self, decided: Decided) {
         let Some(set) = self.sets.get_mut(&decided.scale_set) else { return };
-        let Some(instance) = set.instances.get_mut(&decided.instance) else { return };
+        let id = decided.instance.clone();
+        let Some(instance) = set.instances.get_mut(&id) else { return };
         let first = instance.latest.is_none();
         let Some((before, after)) = instance.decided(decided) else { return };
         if before != after {
@@ -140,6 +141,8 @@ impl Control {
         }
         // A running upgrade looks again when something moved: a health, or the first answer.
         set.dirty |= first || before != after;
+        // An instance that said "not now" may say something else.
+        set.dirty |= set.upgrade.as_ref().is_some_and(|upgrade| upgrade.deferred.contains_key(&id));
     }
 
     fn effect_done(&mut self, done: EffectDone) {
@@ -244,7 +247,7 @@ impl Control {
         if !self.writes.is_empty() {
             match self.store.commit(&self.writes) {
                 Ok(()) => {
-                    self.writes.clear();
+                    self.writes.drain(..).for_each(audit::log);
                     if self.store_trouble.take().is_some() {
                         tracing::info!("the store accepts writes again; going on");
                     }

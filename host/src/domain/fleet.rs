@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -89,10 +90,46 @@ pub struct ScaleSet<D = ()> {
     pub failure: FailureRules,
     /// Where an upgrade waits for a person.
     pub checkpoints: Checkpoints,
+    /// How long after its start an upgrade asks instances again that say "not now".
+    pub defer_max: Duration,
     /// Wanted version.
     pub model: Model,
     /// Members by id.
     pub instances: BTreeMap<InstanceId, Instance>,
     /// How one instance is made to run one version.
     pub driver: D,
+}
+
+impl<D> ScaleSet<D> {
+    /// The scale set as the core sees it, and the driver's own settings.
+    #[must_use]
+    pub fn split(self) -> (ScaleSet, D) {
+        let Self {
+            name,
+            plugin,
+            health,
+            policy,
+            gate,
+            failure,
+            checkpoints,
+            defer_max,
+            model,
+            instances,
+            driver,
+        } = self;
+        let set = ScaleSet {
+            name,
+            plugin,
+            health,
+            policy,
+            gate,
+            failure,
+            checkpoints,
+            defer_max,
+            model,
+            instances,
+            driver: (),
+        };
+        (set, driver)
+    }
 }

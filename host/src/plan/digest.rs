@@ -22,7 +22,7 @@ pub(super) fn of(input: &PlanInput<'_>, batch_max: usize, batches: &[Batch], hol
     let policy = input.policy;
     line(&[
         &batch_max.to_string(),
-        &input.candidates.len().to_string(),
+        &input.total.to_string(),
         &policy.max_unhealthy_instance_percent.get().to_string(),
         &policy.max_unhealthy_upgraded_instance_percent.get().to_string(),
         &policy.pause_time_between_batches.as_millis().to_string(),

@@ -48,8 +48,10 @@ pub struct PlanInput<'a> {
     pub to: &'a Version,
     /// Azure's limits.
     pub policy: &'a RollingUpgradePolicy,
-    /// All instances of the set, protected and skipped ones included.
+    /// Instances to plan for, protected and skipped ones included.
     pub candidates: &'a [Candidate],
+    /// Number of instances of the whole set, which percentages refer to.
+    pub total: usize,
 }
 
 /// Instances that are upgraded at the same time.
@@ -103,15 +105,17 @@ impl HoldReason {
 impl fmt::Display for HoldReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Skip(detail) if detail.is_empty() => write!(f, "the application says skip"),
-            Self::Skip(detail) => write!(f, "the application says skip: {detail}"),
-            Self::Defer(detail) if detail.is_empty() => write!(f, "the application says not now"),
-            Self::Defer(detail) => write!(f, "the application says not now: {detail}"),
+            Self::Skip(detail) if detail.is_empty() => write!(f, "skip"),
+            Self::Skip(detail) => write!(f, "skip: {detail}"),
+            Self::Defer(detail) if detail.is_empty() => write!(f, "not now"),
+            Self::Defer(detail) => write!(f, "not now: {detail}"),
             Self::Protected => write!(f, "protectFromScaleSetActions is set"),
             Self::Undecided => write!(f, "no probe has been judged yet"),
             Self::PluginFailed(detail) => write!(f, "no decision: {detail}"),
-            Self::Unknown(detail) if detail.is_empty() => write!(f, "its health is unknown"),
-            Self::Unknown(detail) => write!(f, "its health is unknown: {detail}"),
+            Self::Unknown(detail) if detail.is_empty() => {
+                write!(f, "its health is unknown, which is no permission")
+            }
+            Self::Unknown(detail) => write!(f, "its health is unknown, which is no permission: {detail}"),
         }
     }
 }
@@ -195,8 +199,8 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     }
     already.sort();
     holds.sort_by(|a, b| a.instance.cmp(&b.instance));
-    let batch_max = input.policy.batch_max(input.candidates.len());
-    let size = |index| input.policy.batch_size(index, input.candidates.len());
+    let batch_max = input.policy.batch_max(input.total);
+    let size = |index| input.policy.batch_size(index, input.total);
     let mut batches = Vec::new();
     for (key, members) in groups {
         cut(&key, members, size, &mut batches);

@@ -65,6 +65,7 @@ fn plan_with(candidates: &[Candidate], policy: &RollingUpgradePolicy) -> Plan {
         to: &Version::parse("v2").unwrap(),
         policy,
         candidates,
+        total: candidates.len(),
     })
 }
 
@@ -143,8 +144,8 @@ fn each_hold_says_why() {
     let planned = plan_with(&all, &policy(20));
     let lines: Vec<String> = planned.holds.iter().map(|h| format!("{}: {}", h.instance, h.reason)).collect();
     insta::assert_snapshot!(lines.join("\n"), @r"
-    1: the application says skip
-    2: the application says not now
+    1: skip
+    2: not now
     3: protectFromScaleSetActions is set
     4: no probe has been judged yet
     ");

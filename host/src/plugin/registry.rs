@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 
-use super::{LoadPluginError, LoadedPlugin, PluginWorker, Runtime, builtin, inspect};
+use super::{LoadPluginError, LoadedPlugin, PluginWorker, Runtime, builtin, inspect, read_component};
 use crate::api::wire;
 use crate::clock::Clock;
 use crate::config::{ComponentSource, PluginConfig};
@@ -54,6 +54,17 @@ pub enum RegistryError {
     },
 }
 
+impl RegistryError {
+    /// Whether the component is fine and its settings are not.
+    #[must_use]
+    pub fn is_about_settings(&self) -> bool {
+        match self {
+            Self::Load { source, .. } => matches!(**source, LoadPluginError::SettingsRefused(_)),
+            Self::Unreadable { .. } | Self::Worker { .. } => false,
+        }
+    }
+}
+
 /// What the registry is made of.
 pub struct RegistryParts {
     /// Compiles components.
@@ -71,6 +82,8 @@ pub struct RegistryParts {
 /// All plugins of a host.
 pub struct PluginRegistry {
     parts: RegistryParts,
+    /// Held while uploaded components are written, taken over or removed.
+    keeping: tokio::sync::Mutex<()>,
     entries: BTreeMap<PluginName, Entry>,
 }
 
@@ -122,7 +135,7 @@ impl PluginRegistry {
             writes.push(Write::Plugin(config.name.clone(), entry.active().stored()));
             entries.insert(config.name.clone(), entry);
         }
-        Ok((Self { parts, entries }, writes))
+        Ok((Self { parts, keeping: tokio::sync::Mutex::new(()), entries }, writes))
     }
 
     /// Hands a round to the plugin of its scale set. Never blocks for longer than a full channel
@@ -158,6 +171,21 @@ impl PluginRegistry {
         })?;
         self.replace(name, entry, Candidate { bytes, source: "upload".to_owned() }).await?;
         Ok(entry.active().wire(name))
+    }
+
+    /// Removes uploads that no plugin uses any more; best effort.
+    fn prune(&self) {
+        let used: Vec<PathBuf> = self
+            .entries
+            .values()
+            .map(|entry| kept_path(&self.parts.data_dir, entry.active().digest))
+            .collect();
+        let Ok(files) = std::fs::read_dir(self.parts.data_dir.join("components")) else { return };
+        for path in files.flatten().map(|file| file.path()).filter(|path| !used.contains(path)) {
+            if let Err(error) = std::fs::remove_file(&path) {
+                tracing::debug!("`{}` stays: {error}", path.display());
+            }
+        }
     }
 
     /// Loads, records, takes over. Whatever fails is shown in the list too.
@@ -214,6 +242,8 @@ impl PluginRegistry {
             loading.await.map_err(|error| refused(format!("could not be loaded: {error}")))?;
         let plugin = loaded.map_err(|error| refused(error.to_string()))?;
         let from_file = source != "upload";
+        // From keeping the bytes to using them nobody else may tidy up.
+        let _kept = self.keeping.lock().await;
         if !from_file {
             keep(&self.parts.data_dir, plugin.digest(), &bytes)
                 .map_err(|error| refused(format!("cannot be kept in the data directory: {error}")))?;
@@ -230,6 +260,7 @@ impl PluginRegistry {
             .map_err(|error| CommandError::new(error.kind, format!("plugin `{name}`: {error}; {kept}")))?;
         entry.worker.swap(plugin, next.generation);
         entry.change(|active| *active = next);
+        self.prune();
         Ok(())
     }
 }
@@ -302,7 +333,7 @@ fn first_load(
             Some(bytes) => candidate = Candidate { bytes, source: "upload".to_owned() },
             None => tracing::warn!(
                 plugin = %config.name,
-                "the uploaded component {} is gone from the data directory; using the configured one",
+                "the uploaded component {} is missing from the data directory or damaged; using the configured one",
                 stored.digest.short()
             ),
         }
@@ -348,7 +379,7 @@ fn read(config: &PluginConfig) -> Result<Candidate, RegistryError> {
             Ok(Candidate { bytes: builtin::AZURE_HEALTH.to_vec(), source: format!("builtin:{name}") })
         }
         ComponentSource::File(path) => {
-            let bytes = std::fs::read(path).map_err(|source| RegistryError::Unreadable {
+            let bytes = read_component(path).map_err(|source| RegistryError::Unreadable {
                 name: config.name.clone(),
                 path: path.clone(),
                 source,
@@ -381,5 +412,5 @@ fn keep(data_dir: &Path, digest: Digest, bytes: &[u8]) -> std::io::Result<()> {
 
 /// Reads kept bytes back; what no longer has its digest is not there.
 fn kept(data_dir: &Path, digest: Digest) -> Option<Vec<u8>> {
-    std::fs::read(kept_path(data_dir, digest)).ok().filter(|bytes| inspect::digest(bytes) == digest)
+    read_component(&kept_path(data_dir, digest)).ok().filter(|bytes| inspect::digest(bytes) == digest)
 }

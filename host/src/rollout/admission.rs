@@ -3,11 +3,10 @@
 //! Every "not yet" leaves the stage as it is; the reason can be read off the same state, see
 //! [`Waiting`]. Nothing here looks at a batch in flight.
 
-use std::collections::BTreeMap;
-
 use crate::domain::{InstanceId, PhaseName, Timestamp};
 use crate::plan::{Candidate, PlanInput, Standing, plan};
 
+use super::deferred::{self, Deferred};
 use super::error::{UpgradeError, UpgradeErrorCode};
 use super::member::MemberState;
 use super::state::{BatchState, Purpose, Stage, Upgrade, UpgradeState};
@@ -35,6 +34,11 @@ pub enum Waiting {
     },
     /// Instances that are Initializing.
     Initializing,
+    /// Instances that say "not now".
+    Deferred {
+        /// When they are left out.
+        until: Timestamp,
+    },
     /// The fleet, which went down with the host.
     Recovery {
         /// Until when it is waited for.
@@ -67,10 +71,9 @@ pub(super) fn prepare(
         to: &upgrade.to,
         policy: &upgrade.policy,
         candidates: &candidates,
+        total: candidates.len(),
     });
-    let running: BTreeMap<_, _> =
-        candidates.into_iter().map(|candidate| (candidate.id, candidate.version)).collect();
-    upgrade.adopt(plan, |id| running.get(id).cloned().flatten());
+    upgrade.adopt(plan, &candidates);
     out.changed.extend(upgrade.members.keys().cloned());
     true
 }
@@ -83,29 +86,43 @@ pub(super) fn between(
     now: Timestamp,
     out: &mut Step,
 ) -> bool {
+    if upgrade.cancel_requested {
+        let over = upgrade.current >= upgrade.batches.len() && !deferred::is_due(upgrade);
+        if over {
+            finish(upgrade, now)
+        } else {
+            end(upgrade, UpgradeState::Cancelled, now)
+        }
+        return true;
+    }
+    if upgrade.purpose == Purpose::Forward {
+        if let Some(waiting) = waiting(upgrade, fleet, resume_at, now) {
+            if let Waiting::Pause { until } | Waiting::Recovery { until } = waiting {
+                out.wake(until);
+            }
+            return false;
+        }
+        if upgrade.has_more()
+            && let Some(error) = unhealthy_fleet(upgrade, fleet)
+        {
+            fault(upgrade, error, now);
+            return true;
+        }
+        match deferred::ask(upgrade, fleet, now, out) {
+            Deferred::Settled => {}
+            Deferred::Moved => return true,
+            Deferred::Waiting => return false,
+        }
+    }
     if upgrade.current >= upgrade.batches.len() {
         finish(upgrade, now);
         return true;
     }
-    if upgrade.cancel_requested {
-        end(upgrade, UpgradeState::Cancelled, now);
-        return true;
-    }
-    if upgrade.purpose != Purpose::Forward {
-        admit(upgrade, usize::MAX, now, out);
-        return true;
-    }
-    if let Some(waiting) = waiting(upgrade, fleet, resume_at, now) {
-        if let Waiting::Pause { until } | Waiting::Recovery { until } = waiting {
-            out.wake(until);
-        }
-        return false;
-    }
-    if let Some(error) = unhealthy_fleet(upgrade, fleet) {
-        fault(upgrade, error, now);
-        return true;
-    }
-    admit(upgrade, room(upgrade, fleet), now, out);
+    let room = match &upgrade.purpose {
+        Purpose::Forward => room(upgrade, fleet),
+        Purpose::Rollback { .. } => usize::MAX,
+    };
+    admit(upgrade, room, now, out);
     true
 }
 
@@ -121,12 +138,15 @@ fn finish(upgrade: &mut Upgrade, now: Timestamp) {
 
 /// Why the next batch is not admitted now; none when it may be judged by the limits.
 #[must_use]
-pub fn waiting(
+pub(super) fn waiting(
     upgrade: &Upgrade,
     fleet: &dyn FleetView,
     resume_at: Timestamp,
     now: Timestamp,
 ) -> Option<Waiting> {
+    if !upgrade.has_more() {
+        return None;
+    }
     if now < resume_at {
         return Some(Waiting::Pause { until: resume_at });
     }
@@ -144,9 +164,27 @@ pub fn waiting(
     unhealthy_fleet(upgrade, fleet).map(|_| Waiting::Recovery { until })
 }
 
+/// As [`waiting`], and also what the last look found: instances that say "not now". For people.
+#[must_use]
+pub fn waiting_for(
+    upgrade: &Upgrade,
+    fleet: &dyn FleetView,
+    resume_at: Timestamp,
+    now: Timestamp,
+) -> Option<Waiting> {
+    let deferred = || {
+        deferred::is_due(upgrade).then(|| Waiting::Deferred { until: upgrade.started_at + upgrade.defer_max })
+    };
+    waiting(upgrade, fleet, resume_at, now).or_else(deferred)
+}
+
 /// A checkpoint between the phase before and the one that comes next, unless it was passed.
 fn checkpoint(upgrade: &Upgrade) -> Option<Waiting> {
     let current = upgrade.current;
+    if deferred::is_due(upgrade) {
+        // The phase before is not over yet.
+        return None;
+    }
     let next = PhaseName::from(upgrade.batches.get(current)?.phase);
     let before = current.checked_sub(1).and_then(|index| upgrade.batches.get(index));
     let before = before.map(|batch| PhaseName::from(batch.phase));

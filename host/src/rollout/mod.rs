@@ -17,6 +17,7 @@
 //! actions. It performs nothing and reads no clock; `control` does both.
 
 mod admission;
+mod deferred;
 pub mod error;
 mod gate;
 pub mod member;
@@ -24,7 +25,7 @@ mod rollback;
 pub mod state;
 pub mod step;
 
-pub use admission::{Waiting, waiting};
+pub use admission::{Waiting, waiting_for};
 pub use error::{UpgradeError, UpgradeErrorCode};
 pub use member::{Member, MemberState, Restored};
 pub use rollback::rollback_of;

@@ -68,6 +68,8 @@ pub fn rollback_of(upgrade: &Upgrade, id: UpgradeId, now: Timestamp) -> Option<U
         batches,
         current: 0,
         holds: Vec::new(),
+        deferred: BTreeMap::new(),
+        defer_max: upgrade.defer_max,
         error: None,
         members,
     })

@@ -6,13 +6,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Checkpoints, Digest, FailureRules, HealthGate, InstanceId, OperationId, Phase, RollingUpgradePolicy,
-    ScaleSetName, Timestamp, UpgradeId, Version,
+    Checkpoints, Digest, FailureRules, HealthGate, InstanceId, OperationId, Phase, PhaseName,
+    RollingUpgradePolicy, ScaleSetName, Timestamp, UpgradeId, Version,
 };
-use crate::plan::{Hold, Plan};
+use crate::plan::{Batch, Candidate, Hold, HoldReason, Plan};
 
-use super::error::UpgradeError;
-use super::member::{Member, MemberState};
+use super::error::{UpgradeError, UpgradeErrorCode};
+use super::member::{Member, MemberState, Restored};
 
 /// How an upgrade stands, in Azure's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,6 +185,10 @@ pub struct Upgrade {
     pub current: usize,
     /// Instances that the snapshot left out.
     pub holds: Vec<Hold>,
+    /// Those of them that said "not now" and are to be asked again, with their phase.
+    pub deferred: BTreeMap<InstanceId, PhaseName>,
+    /// How long after the start they are asked.
+    pub defer_max: Duration,
     /// What went wrong.
     pub error: Option<UpgradeError>,
     /// Planned instances. Kept apart by the store, one row each, so that a step writes only the
@@ -210,6 +214,8 @@ pub struct StartUpgrade {
     pub failure: FailureRules,
     /// Where it stops by itself.
     pub checkpoints: Checkpoints,
+    /// How long instances that say "not now" are asked again.
+    pub defer_max: Duration,
     /// How long to wait for instances that have not been judged yet.
     pub prepare_max: Duration,
 }
@@ -218,7 +224,8 @@ impl Upgrade {
     /// A new upgrade that has decided nothing yet.
     #[must_use]
     pub fn new(start: StartUpgrade, now: Timestamp) -> Self {
-        let StartUpgrade { id, scale_set, to, policy, gate, failure, checkpoints, prepare_max } = start;
+        let StartUpgrade { id, scale_set, to, policy, gate, failure, checkpoints, defer_max, prepare_max } =
+            start;
         Self {
             id,
             scale_set,
@@ -241,6 +248,8 @@ impl Upgrade {
             batches: Vec::new(),
             current: 0,
             holds: Vec::new(),
+            deferred: BTreeMap::new(),
+            defer_max,
             error: None,
             members: BTreeMap::new(),
         }
@@ -250,6 +259,13 @@ impl Upgrade {
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.state == UpgradeState::RollingForward
+    }
+
+    /// Whether it has not gone through its plan: a batch or a deferred instance is left, or it has
+    /// not even begun.
+    #[must_use]
+    pub(super) fn has_more(&self) -> bool {
+        self.current == 0 || self.current < self.batches.len() || !self.deferred.is_empty()
     }
 
     /// When it ended.
@@ -265,6 +281,11 @@ impl Upgrade {
     #[must_use]
     pub fn progress(&self) -> Progress {
         let mut progress = Progress::default();
+        let before = UpgradeErrorCode::MaxUnhealthyInstancePercentExceededBeforeRollingUpgrade;
+        if self.error.as_ref().is_some_and(|error| error.code == before) {
+            // Azure: an upgrade that was refused at the door has counted nothing.
+            return progress;
+        }
         for member in self.members.values() {
             match member.state {
                 MemberState::Pending => progress.pending += 1,
@@ -315,31 +336,70 @@ impl Upgrade {
         OperationId(format!("{}/{}/{}", self.id, instance, attempt))
     }
 
-    /// Takes over a plan. `previous` gives what an instance runs now.
-    pub fn adopt(&mut self, plan: Plan, previous: impl Fn(&InstanceId) -> Option<Version>) {
+    /// After a restart with another configuration: what it no longer has can never settle. Planned
+    /// instances leave the plan; one in flight has failed.
+    pub fn forget_missing(&mut self, is_there: impl Fn(&InstanceId) -> bool, now: Timestamp) {
+        self.deferred.retain(|id, _| is_there(id));
+        self.members.retain(|id, member| is_there(id) || member.state != MemberState::Pending);
+        for (_, member) in
+            self.members.iter_mut().filter(|(id, member)| !is_there(id) && !member.state.is_terminal())
+        {
+            let reason = "was removed from the configuration".to_owned();
+            member.state = MemberState::Failed { at: now, reason, restored: Restored::NotTried };
+        }
+    }
+
+    /// Takes over a plan made from `candidates`.
+    pub fn adopt(&mut self, plan: Plan, candidates: &[Candidate]) {
         self.digest = Some(plan.digest);
+        let of = |id: &InstanceId| candidates.iter().find(|candidate| candidate.id == *id);
+        for hold in plan.holds.iter().filter(|hold| matches!(hold.reason, HoldReason::Defer(_))) {
+            let phase = of(&hold.instance).and_then(|candidate| candidate.standing.phase());
+            self.deferred.insert(hold.instance.clone(), phase.into());
+        }
         self.holds = plan.holds;
-        for (index, batch) in plan.batches.into_iter().enumerate() {
+        let versions: BTreeMap<&InstanceId, &Option<Version>> =
+            candidates.iter().map(|candidate| (&candidate.id, &candidate.version)).collect();
+        self.insert(plan.batches, |id| versions.get(id).copied().cloned().flatten());
+        self.stage = Stage::Between { resume_at: self.started_at };
+    }
+
+    /// Puts batches before the one that is next, and gives whose rows changed. `previous` gives what
+    /// an instance runs now.
+    pub(super) fn insert(
+        &mut self,
+        batches: Vec<Batch>,
+        previous: impl Fn(&InstanceId) -> Option<Version>,
+    ) -> Vec<InstanceId> {
+        let (at, count) = (self.current, batches.len());
+        let mut changed = Vec::new();
+        for (id, member) in self.members.iter_mut().filter(|(_, member)| member.batch >= at) {
+            member.batch += count;
+            changed.push(id.clone());
+        }
+        for (index, batch) in batches.into_iter().enumerate() {
             for (position, id) in batch.instances.into_iter().enumerate() {
                 let member = Member {
-                    batch: index,
+                    batch: at + index,
                     position,
                     previous: previous(&id),
                     target: self.to.clone(),
                     attempt: 0,
                     state: MemberState::Pending,
                 };
+                changed.push(id.clone());
                 self.members.insert(id, member);
             }
-            self.batches.push(BatchProgress {
+            let progress = BatchProgress {
                 phase: batch.phase,
                 zone: batch.zone,
                 update_domain: batch.update_domain,
                 state: BatchState::Pending,
                 started_at: None,
                 ended_at: None,
-            });
+            };
+            self.batches.insert(at + index, progress);
         }
-        self.stage = Stage::Between { resume_at: self.started_at };
+        changed
     }
 }

@@ -116,6 +116,7 @@ fn world(fleet: Fleet, policy: RollingUpgradePolicy, gate: HealthGate) -> World 
         gate,
         failure: FailureRules { instance: OnInstanceFailure::Leave, breach: OnBreach::Stop },
         checkpoints: Checkpoints::default(),
+        defer_max: Duration::from_secs(600),
         prepare_max: Duration::from_secs(30),
     };
     let now = Timestamp(1_000_000);

@@ -38,6 +38,12 @@ pub enum StoreError {
         /// The system's word.
         source: std::io::Error,
     },
+    /// The data file was removed or replaced while we had it open.
+    #[error("data file `{}` was removed or replaced while the host ran; nothing can be recorded any more: stop the host, bring the file back or start anew", path.display())]
+    Gone {
+        /// The data file.
+        path: PathBuf,
+    },
     /// It was written by a later version of Phasegate.
     #[error("data file `{}` has schema {seen}, this phasegate knows up to {known}; run the newer phasegate that wrote it, or choose another server.dataDir", path.display())]
     NewerSchema {

@@ -44,6 +44,8 @@ PRAGMA user_version = 1;
 pub struct SqliteStore {
     connection: Connection,
     path: PathBuf,
+    /// Device and inode of the data file as it was opened.
+    identity: Option<(u64, u64)>,
     _lock: DirectoryLock,
 }
 
@@ -61,7 +63,8 @@ impl SqliteStore {
         let mut connection = Connection::open(&path).map_err(sqlite)?;
         prepare(&connection).map_err(sqlite)?;
         migrate(&mut connection, &path)?;
-        let mut store = Self { connection, path, _lock: lock };
+        let identity = identity(&path);
+        let mut store = Self { connection, path, identity, _lock: lock };
         let stored = store.load()?;
         Ok((store, stored))
     }
@@ -94,6 +97,10 @@ impl SqliteStore {
 impl Store for SqliteStore {
     fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError> {
         let path = &self.path;
+        // SQLite would go on writing into a file that nobody can find any more.
+        if identity(path) != self.identity {
+            return Err(StoreError::Gone { path: path.clone() });
+        }
         let sqlite = |source| StoreError::Sqlite { path: path.clone(), source };
         let transaction = self.connection.transaction().map_err(sqlite)?;
         for write in writes {
@@ -105,6 +112,11 @@ impl Store for SqliteStore {
     fn audit(&self, scale_set: &ScaleSetName, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         Reader { connection: &self.connection, path: &self.path }.audit(scale_set, limit)
     }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
@@ -365,6 +377,17 @@ mod tests {
         let _first = SqliteStore::open(directory.path()).unwrap();
         let error = SqliteStore::open(directory.path()).unwrap_err().to_string();
         assert!(error.contains(&format!("(pid {})", std::process::id())), "{error}");
+    }
+
+    #[test]
+    fn a_data_file_that_is_gone_is_noticed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut store, _) = SqliteStore::open(directory.path()).unwrap();
+        let write = [Write::Version(id("orders"), id("0"), None)];
+        store.commit(&write).unwrap();
+        std::fs::remove_file(directory.path().join("phasegate.db")).unwrap();
+        let error = store.commit(&write).unwrap_err().to_string();
+        assert!(error.contains("was removed or replaced"), "{error}");
     }
 
     #[test]

@@ -55,7 +55,12 @@ struct Summary {
 
 async fn demo(args: &DemoArgs) -> anyhow::Result<Exit> {
     let mut stop = StopSignal::listen()?;
-    let workplace = Workplace::new().context("cannot make a directory for the demo")?;
+    let workplace = Workplace::new().with_context(|| {
+        format!(
+            "cannot make a directory for the demo in `{}`; set TMPDIR to another place",
+            std::env::temp_dir().display()
+        )
+    })?;
     let config = fleet::prepare(&workplace)?;
     let host = Host::start(&config, HostOptions::default()).await?;
     let ended = tokio::select! {

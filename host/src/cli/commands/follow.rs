@@ -37,12 +37,17 @@ fn bar(detail: &StatusDetail) -> ProgressBar {
         ProgressDrawTarget::hidden()
     };
     let bar = ProgressBar::with_draw_target(Some(total(detail.status.progress)), target);
-    let template = "{prefix} [{bar:30}] {pos}/{len} instances, {elapsed}, about {eta} left\n  {msg}";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.progress_chars("=> "));
-    }
+    set_style(&bar, "");
     bar.set_prefix(format!("{} -> {}", detail.status.scale_set, detail.to));
     bar
+}
+
+fn set_style(bar: &ProgressBar, estimate: &str) {
+    let template =
+        format!("{{prefix}} [{{bar:30}}] {{pos}}/{{len}} instances, {{elapsed}}{estimate}\n  {{msg}}");
+    if let Ok(style) = ProgressStyle::with_template(&template) {
+        bar.set_style(style.progress_chars("=> "));
+    }
 }
 
 fn show(bar: &ProgressBar, detail: &StatusDetail) {
@@ -50,6 +55,8 @@ fn show(bar: &ProgressBar, detail: &StatusDetail) {
     let done = status.progress.successful + status.progress.failed;
     bar.set_length(total(status.progress));
     bar.set_position(u64::try_from(done).unwrap_or(0));
+    // Before the first instance is through there is nothing to reckon with.
+    set_style(bar, if done == 0 { "" } else { ", about {eta} left" });
     let current = status.batches.iter().enumerate().find(|(_, batch)| batch.state == "InProgress");
     let batch = current.map_or_else(String::new, |(index, batch)| {
         let phase = batch.phase.map_or_else(|| "last phase".to_owned(), |phase| format!("phase {phase}"));

@@ -11,10 +11,7 @@ use crate::cli::exit::{Exit, Refused};
 use crate::cli::output::{self, table};
 use crate::cli::target;
 use crate::domain::PluginName;
-use crate::plugin::{ImportVerdict, Inspection, builtin, componentize, inspect};
-
-/// Largest file that is read; the host accepts no larger component.
-const FILE_MAX: u64 = 64 << 20;
+use crate::plugin::{ImportVerdict, Inspection, builtin, componentize, inspect, read_component};
 
 /// Runs one verb.
 ///
@@ -30,10 +27,7 @@ pub fn run(args: &PluginArgs) -> anyhow::Result<Exit> {
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let cannot = || format!("cannot read `{}`", path.display());
-    let size = std::fs::metadata(path).with_context(cannot)?.len();
-    anyhow::ensure!(size <= FILE_MAX, "`{}` is {size} bytes (limit {FILE_MAX})", path.display());
-    std::fs::read(path).with_context(cannot)
+    read_component(path).with_context(|| format!("cannot read `{}`", path.display()))
 }
 
 /// The report of `plugin inspect --json`.

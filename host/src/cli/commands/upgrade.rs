@@ -112,7 +112,9 @@ fn start(client: &Client, args: &StartArgs) -> anyhow::Result<Exit> {
         client.post(&path, &wire::StartRequest { to, plan: args.plan.clone(), force: args.force })?;
     if !args.wait {
         show(&detail, args.upgrade.output)?;
-        return Ok(Exit::Done);
+        // It may be over already, and badly: refused at the door.
+        let faulted = detail.status.state == "Faulted";
+        return Ok(if faulted { Exit::No } else { Exit::Done });
     }
     let ended = follow::to_the_end(detail, || client.get(&path))?;
     show(&ended, args.upgrade.output)?;

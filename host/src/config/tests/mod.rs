@@ -110,6 +110,7 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
         },
         failure: FailureRules::default(),
         checkpoints: Checkpoints::default(),
+        defer_max: Duration::from_secs(1800),
         model: Model { version: Version::parse("v1").unwrap() },
         instances: [(instance.id.clone(), instance)].into(),
         driver: DriverConfig::Process(ProcessConfig {
@@ -246,7 +247,7 @@ fn an_unreadable_file_is_one_error() {
     let path = directory.path().join("phasegate.toml");
     assert!(matches!(load(&path), Err(LoadConfigError::Unreadable { .. })));
     std::fs::write(&path, [b'#', 0xff]).unwrap();
-    assert!(matches!(load(&path), Err(LoadConfigError::Unreadable { .. })));
+    assert!(matches!(load(&path), Err(LoadConfigError::Invalid(_))), "not UTF-8 is a mistake in the file");
     std::fs::write(&path, "x = 1").unwrap();
     let error = load(&path).unwrap_err();
     assert_eq!(error.to_string(), format!("2 problems in `{}`", path.display()));

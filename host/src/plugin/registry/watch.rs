@@ -13,7 +13,9 @@ use tokio::sync::watch;
 
 use super::{Candidate, PluginRegistry};
 use crate::config::ComponentSource;
+use crate::control::CommandErrorKind;
 use crate::domain::PluginName;
+use crate::plugin::read_component;
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -31,7 +33,12 @@ struct Seen {
     read: Option<Stamp>,
     /// As it was at the last look.
     looked: Option<Stamp>,
+    /// Looks to leave out.
+    rest: u32,
 }
+
+/// Looks left out before the host tries again what it could not record: five seconds.
+const RETRY_LOOKS: u32 = 10;
 
 impl PluginRegistry {
     /// Watches until `stop` turns true.
@@ -40,7 +47,7 @@ impl PluginRegistry {
         for (name, entry) in &self.entries {
             if let ComponentSource::File(path) = &entry.config.component {
                 let stamp = stamp(path);
-                seen.insert(name.clone(), Seen { read: stamp.clone(), looked: stamp });
+                seen.insert(name.clone(), Seen { read: stamp.clone(), looked: stamp, rest: 0 });
             }
         }
         if seen.is_empty() {
@@ -60,6 +67,10 @@ impl PluginRegistry {
     async fn look(&self, name: &PluginName, seen: &mut Seen) {
         let Some(entry) = self.entries.get(name) else { return };
         let ComponentSource::File(path) = &entry.config.component else { return };
+        seen.rest = seen.rest.saturating_sub(1);
+        if seen.rest > 0 {
+            return;
+        }
         let now = stamp(path);
         let settled = now == seen.looked;
         seen.looked.clone_from(&now);
@@ -68,7 +79,7 @@ impl PluginRegistry {
             return;
         }
         seen.read = now;
-        let bytes = match std::fs::read(path) {
+        let bytes = match read_component(path) {
             Ok(bytes) => bytes,
             Err(error) => {
                 let message = format!("cannot read component `{}`: {error}", path.display());
@@ -78,7 +89,13 @@ impl PluginRegistry {
             }
         };
         // The outcome is logged and listed; there is nobody else to tell.
-        let _ = self.replace(name, entry, Candidate { bytes, source: path.display().to_string() }).await;
+        let outcome =
+            self.replace(name, entry, Candidate { bytes, source: path.display().to_string() }).await;
+        if outcome.is_err_and(|error| error.kind == CommandErrorKind::Unavailable) {
+            // Nothing against the bytes: the host could not record them, on a full disk for example.
+            seen.read = None;
+            seen.rest = RETRY_LOOKS;
+        }
     }
 }
 

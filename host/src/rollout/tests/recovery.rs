@@ -144,3 +144,71 @@ fn a_batch_shrinks_to_what_the_fleet_can_spare() {
     assert_eq!(world.upgrade.state, UpgradeState::Completed);
     assert_eq!(world.applied.len(), 10);
 }
+
+fn deferring(number: usize) -> World {
+    let mut fleet = fleet(&[Some(0), Some(0), Some(1)]);
+    fleet.0.get_mut(&id(number)).unwrap().participation = Participation::Defer;
+    world(fleet, policy(), GATE)
+}
+
+fn finish_batch(world: &mut World) {
+    world.drivers_answer(&Ok(()));
+    world.everybody_is_healthy();
+}
+
+#[test]
+fn an_instance_that_says_not_now_is_asked_again_before_the_next_phase() {
+    let mut world = deferring(0);
+    world.look();
+    finish_batch(&mut world);
+    assert_eq!(world.applied.join(" "), "1", "phase 1 waits, because phase 0 is not over");
+    assert_eq!(world.wake_at, Some(Timestamp(1_600_000)));
+    world.fleet.0.get_mut(&id(0)).unwrap().participation = Participation::Proceed;
+    world.look();
+    assert_eq!(world.applied.join(" "), "1 0");
+    assert_eq!(world.upgrade.holds, []);
+    finish_batch(&mut world);
+    finish_batch(&mut world);
+    assert_eq!((world.applied.join(" ").as_str(), world.upgrade.state), ("1 0 2", UpgradeState::Completed));
+}
+
+#[test]
+fn an_instance_that_never_stops_saying_not_now_is_left_out() {
+    for last in [0, 2] {
+        let mut world = deferring(last);
+        world.look();
+        finish_batch(&mut world);
+        finish_batch(&mut world);
+        assert!(world.upgrade.is_active(), "the time for asking is not over");
+        world.pass(600);
+        finish_batch(&mut world);
+        assert_eq!(world.upgrade.state, UpgradeState::Completed);
+        assert!(!world.applied.contains(&last.to_string()));
+        assert!(world.upgrade.holds[0].reason.to_string().ends_with("the time for asking is over"));
+    }
+}
+
+#[test]
+fn not_now_may_become_skip() {
+    let mut world = deferring(0);
+    world.look();
+    finish_batch(&mut world);
+    world.fleet.0.get_mut(&id(0)).unwrap().participation = Participation::Skip;
+    world.look();
+    finish_batch(&mut world);
+    assert_eq!((world.applied.join(" ").as_str(), world.upgrade.state), ("1 2", UpgradeState::Completed));
+}
+
+#[test]
+fn a_fleet_that_is_down_is_never_completed_with_nothing_done() {
+    let mut down = fleet(&[Some(0); 5]);
+    for node in down.0.values_mut() {
+        node.health = Health::Unknown;
+        node.participation = Participation::Skip;
+    }
+    let mut world = world(down, policy(), GATE);
+    world.look();
+    assert_eq!(world.upgrade.state, UpgradeState::Faulted);
+    assert_eq!(world.code(), Some("MaxUnhealthyInstancePercentExceededBeforeRollingUpgrade"));
+    assert_eq!(world.upgrade.progress(), Progress::default());
+}

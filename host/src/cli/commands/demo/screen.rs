@@ -105,7 +105,7 @@ impl Live {
         let all = &self.all;
         let row = self.rows.entry(format!("{:>8}", instance.id)).or_insert_with(|| {
             let bar = all.add(ProgressBar::new_spinner());
-            if let Ok(style) = ProgressStyle::with_template("{msg}") {
+            if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
                 bar.set_style(style);
             }
             bar
@@ -139,8 +139,7 @@ impl Live {
         let all = &self.all;
         let total = self.total.get_or_insert_with(|| {
             let bar = all.add(ProgressBar::new(0));
-            if let Ok(style) =
-                ProgressStyle::with_template("  [{bar:40}] {pos}/{len}, {elapsed}, about {eta} left: {msg}")
+            if let Ok(style) = ProgressStyle::with_template("  [{bar:20}] {pos}/{len}, {elapsed}: {wide_msg}")
             {
                 bar.set_style(style.progress_chars("=> "));
             }

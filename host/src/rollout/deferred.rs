@@ -1,0 +1,73 @@
+//! Instances that said "not now" at the snapshot: asked again at the end of their phase, and left
+//! out when the time for asking is over.
+
+use crate::domain::{InstanceId, Participation, PhaseName, Timestamp};
+use crate::plan::{Candidate, Hold, HoldReason, PlanInput, Standing, plan};
+
+use super::state::Upgrade;
+use super::step::{FleetView, Step};
+
+/// What became of the deferred instances whose turn has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Deferred {
+    /// None is due: the next batch may come, or the end.
+    Settled,
+    /// Some have joined as batches of their own, or were left out; look again.
+    Moved,
+    /// Some still say "not now".
+    Waiting,
+}
+
+/// Whether an instance that deferred still stands in the way: its phase is over, and it has not
+/// been dealt with.
+#[must_use]
+pub(super) fn is_due(upgrade: &Upgrade) -> bool {
+    due(upgrade).next().is_some()
+}
+
+fn due(upgrade: &Upgrade) -> impl Iterator<Item = &InstanceId> {
+    let next = upgrade.batches.get(upgrade.current).map(|batch| PhaseName::from(batch.phase));
+    let over = move |phase: &PhaseName| next.is_none_or(|next| *phase < next);
+    upgrade.deferred.iter().filter(move |(_, phase)| over(phase)).map(|(id, _)| id)
+}
+
+/// Asks the due ones again.
+pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) -> Deferred {
+    let due: Vec<InstanceId> = due(upgrade).cloned().collect();
+    if due.is_empty() {
+        return Deferred::Settled;
+    }
+    let all = fleet.candidates();
+    let asked: Vec<Candidate> = all.iter().filter(|candidate| due.contains(&candidate.id)).cloned().collect();
+    let defers = |candidate: &Candidate| {
+        matches!(candidate.standing, Standing::Decided { participation: Participation::Defer, .. })
+    };
+    let until = upgrade.started_at + upgrade.defer_max;
+    if now < until && asked.iter().any(defers) {
+        out.wake(until);
+        // Those who no longer defer wait for the others, so that their batches are cut once.
+        return Deferred::Waiting;
+    }
+    let again = plan(&PlanInput {
+        scale_set: &upgrade.scale_set,
+        to: &upgrade.to,
+        policy: &upgrade.policy,
+        candidates: &asked,
+        total: all.len(),
+    });
+    upgrade.deferred.retain(|id, _| !due.contains(id));
+    upgrade.holds.retain(|hold| !due.contains(&hold.instance));
+    let late = |hold: Hold| match hold.reason {
+        HoldReason::Defer(detail) => Hold {
+            instance: hold.instance,
+            reason: HoldReason::Defer(format!("{detail}; the time for asking is over")),
+        },
+        _ => hold,
+    };
+    upgrade.holds.extend(again.holds.into_iter().map(late));
+    upgrade.holds.sort_by(|a, b| a.instance.cmp(&b.instance));
+    let running = |id: &InstanceId| asked.iter().find(|c| c.id == *id).and_then(|c| c.version.clone());
+    let joined = upgrade.insert(again.batches, running);
+    out.changed.extend(joined);
+    Deferred::Moved
+}

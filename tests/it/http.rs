@@ -1,0 +1,61 @@
+//! The HTTP API as a stranger would try it: wrong methods and paths, slow and foreign requests.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use crate::support::{Site, fleet};
+
+/// Sends raw bytes and gives the status line and the body.
+fn exchange(port: u16, request: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    answer
+}
+
+fn request(port: u16, line: &str, headers: &str) -> String {
+    exchange(
+        port,
+        &format!("{line} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n{headers}\r\n"),
+    )
+}
+
+#[test]
+fn wrong_requests_get_the_right_status_and_an_error_body() {
+    let site = Site::new();
+    let databases = fleet::databases(3);
+    let port = databases.api_port;
+    site.write("phasegate.toml", databases.toml());
+    let host = site.host();
+    for (line, headers, status) in [
+        ("GET /healthz", "", "200"),
+        ("GET /v1/fleet", "", "200"),
+        ("GET /v1/scale-sets/%6frders/plan?to=v%32", "", "200"),
+        ("DELETE /v1/fleet", "", "405"),
+        ("POST /v1/fleet", "", "405"),
+        ("GET /v1/scale-sets/orders/upgrade/cancel", "", "405"),
+        ("GET /nowhere", "", "404"),
+        ("GET /v1/scale-sets/nope/plan", "", "404"),
+        ("POST /v1/scale-sets/orders/upgrade/explode", "", "404"),
+        ("GET /v1/scale-sets/orders/plan?to=v%zz", "", "400"),
+        ("GET /v1/scale-sets/orders/plan?to=v2&to=v3", "", "400"),
+        ("GET /v1/scale-sets/orders/plan?from=v1", "", "400"),
+        ("GET /v1/scale-sets/..%2f..%2fetc/plan", "", "400"),
+        ("GET /v1/fleet", "Origin: http://evil.example\r\n", "403"),
+        ("POST /v1/scale-sets/orders/upgrade", "Content-Length: 5\r\n\r\n[1,2]", "400"),
+        ("POST /v1/scale-sets/orders/upgrade", "Content-Length: 14\r\n\r\n{\"too\": \"v2\"}x", "400"),
+        ("POST /v1/scale-sets/orders/upgrade", "Content-Length: 10000000\r\n", "413"),
+        ("POST /v1/scale-sets/orders/upgrade", "Content-Length: 9\r\n", "408"),
+    ] {
+        let answer = request(port, line, headers);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{line} {headers}: {answer}");
+        assert_eq!(status != "200", answer.contains("{\"error\":{\"code\":"), "{line}: {answer}");
+    }
+    let foreign = exchange(port, "GET /v1/fleet HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n");
+    assert!(foreign.starts_with("HTTP/1.1 403 "), "{foreign}");
+    site.wait_until_healthy();
+    host.stop();
+}
