@@ -133,3 +133,19 @@ fn each_kind_gets_its_reason_and_harms_nobody() {
     assert_eq!(touched, 2);
     host.stop();
 }
+
+#[test]
+fn a_stranger_on_the_port_is_not_the_instance() {
+    let site = Site::new();
+    // The process of the instance cannot stay, and something else answers at its address.
+    let mut taken = fleet::answered_by_the_test(&[serve(good)], "builtin:azure-health");
+    taken.command = r#"["sh", "-c", "sleep 0.3; echo address in use >&2; exit 1"]"#.to_owned();
+    site.write("phasegate.toml", taken.toml());
+    let host = site.host();
+    wait_for("a health that is not the stranger's", || {
+        let instance = site.instances().remove(0);
+        let held = instance["participation"] == "skip" && instance["health"] == "Unknown";
+        (held && instance["reason"].as_str().unwrap().contains("exited with code 1")).then_some(())
+    });
+    host.stop();
+}

@@ -154,6 +154,8 @@ impl Control {
         }
         instance.busy = None;
         if done.result.is_ok() {
+            instance.down = false;
+            instance.applied_at = now;
             instance.begin_life(&set.spec, now);
         }
         if instance.version != done.observed {
@@ -184,6 +186,10 @@ impl Control {
         };
         tracing::warn!(scale_set = %note.scale_set, instance = %note.instance, "{}", note.text);
         instance.trouble = Some((now, note.text.clone()));
+        // A note about the process before the latest effect comes too late to matter.
+        if note.at >= instance.applied_at {
+            instance.down = note.kind == DriverNoteKind::Exited;
+        }
         if self.store_trouble.is_none() {
             self.writes.push(Write::Audit(AuditEntry {
                 at: now,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
-    Claim, Decided, Decision, Health, Instance, InstanceFacts, InstanceId, OperationId, Outcome, ScaleSet,
-    Timestamp, Version,
+    Claim, Decided, Decision, Health, Instance, InstanceFacts, InstanceId, OperationId, Outcome,
+    Participation, ScaleSet, Timestamp, Version,
 };
 use crate::drivers::Driver;
 use crate::health::{FoldSettings, HealthFold};
@@ -50,6 +50,10 @@ pub(super) struct InstanceState {
     pub(super) answered: Option<(Decision, Timestamp)>,
     /// The driver's latest complaint, until the instance is healthy again.
     pub(super) trouble: Option<(Timestamp, String)>,
+    /// The driver says that nothing runs. Whatever then answers at its address is somebody else.
+    pub(super) down: bool,
+    /// When the driver last brought it to a version.
+    pub(super) applied_at: Timestamp,
     /// The effect that the driver is busy with.
     pub(super) busy: Option<OperationId>,
     /// When to try again to start it, after a failed first start.
@@ -66,6 +70,8 @@ impl InstanceState {
             latest: None,
             answered: None,
             trouble: None,
+            down: false,
+            applied_at: Timestamp::default(),
             busy: None,
             retry_at: None,
         }
@@ -88,7 +94,8 @@ impl InstanceState {
             // Grace counts from the first probe of this life, which is spread over the interval.
             self.fold = HealthFold::new(self.fold.settings(), decided.started_at);
         }
-        let claim = decided.outcome.result.as_ref().map_or(Claim::Unknown, |decision| decision.claim);
+        let claimed = decided.outcome.result.as_ref().map_or(Claim::Unknown, |decision| decision.claim);
+        let claim = if self.down { Claim::Unknown } else { claimed };
         let after = self.fold.observe(claim, decided.finished_at);
         if let Ok(decision) = &decided.outcome.result
             && is_answered(decision)
@@ -126,14 +133,20 @@ impl SetState {
     }
 
     pub(super) fn standing(&self, instance: &InstanceState, now: Timestamp) -> Standing {
-        standing(&StandingInput {
+        let judged = standing(&StandingInput {
             latest: instance.latest.as_ref(),
             answered: instance.answered.as_ref().map(|(decision, at)| (decision, *at)),
             health: instance.fold.health(),
             prioritize_unhealthy: self.spec.policy.prioritize_unhealthy_instances,
             freshness: self.freshness(),
             now,
-        })
+        });
+        let permits = judged.participation() == Some(Participation::Proceed);
+        if instance.down && permits && !self.spec.policy.prioritize_unhealthy_instances {
+            let detail = instance.trouble.as_ref().map_or_else(String::new, |(_, text)| text.clone());
+            return Standing::Unknown { detail, phase: judged.phase() };
+        }
+        judged
     }
 
     pub(super) fn facts(&self, instance: &InstanceState) -> InstanceFacts {

@@ -15,7 +15,7 @@ mod testing;
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::domain::{Instance, InstanceId, OperationId, ScaleSetName, Version};
+use crate::domain::{Instance, InstanceId, OperationId, ScaleSetName, Timestamp, Version};
 
 /// A future on the heap, so that drivers of different kinds share one trait.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
@@ -50,6 +50,8 @@ pub struct DriverNote {
     pub scale_set: ScaleSetName,
     /// The instance.
     pub instance: InstanceId,
+    /// When.
+    pub at: Timestamp,
     /// What happened.
     pub kind: DriverNoteKind,
     /// One line for people, for example "process 4711 exited with code 1; restarting in 2 s".

@@ -1,7 +1,7 @@
 //! The log file of an instance: both output streams of its processes, appended.
 //!
-//! Bounded at each start, not while a process runs: the process writes into the file itself, so
-//! that its output survives the host.
+//! The process writes into the file itself, so that its output survives the host. The file is set
+//! aside at a start, and cut while a process runs, when it has grown too large.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -9,8 +9,11 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::{InstanceId, ScaleSetName};
 
-/// A log file larger than this is set aside at the next start; one older file is kept.
+/// A log file larger than this is set aside at the next start, or cut; one older file is kept.
 const LOG_LEN_MAX: u64 = 4 * 1024 * 1024;
+
+/// How much of the end of a log that is cut is kept beside it.
+const END_LEN: u64 = 256 * 1024;
 
 /// How much of the end of the output is looked at for a message.
 const TAIL_LEN_MAX: usize = 2048;
@@ -44,6 +47,22 @@ pub(in crate::drivers) fn open_log_for_start(path: &Path) -> Result<(File, u64),
     Ok((file, length))
 }
 
+/// Cuts a log file that a running process has made too large, and keeps its end beside it. What is
+/// written in between is lost: a process that writes megabytes a second is not read line by line.
+pub(in crate::drivers) fn keep_small(path: &Path) -> io::Result<()> {
+    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+    let length = file.metadata()?.len();
+    if length <= LOG_LEN_MAX {
+        return Ok(());
+    }
+    file.seek(SeekFrom::Start(length.saturating_sub(END_LEN)))?;
+    let mut end = Vec::new();
+    (&mut file).take(END_LEN).read_to_end(&mut end)?;
+    std::fs::write(set_aside(path), end)?;
+    // The process appends, so it goes on at the new end.
+    file.set_len(0)
+}
+
 fn set_aside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".1");
@@ -68,6 +87,8 @@ fn read_tail(path: &Path, start: u64) -> io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
     let limit = TAIL_LEN_MAX as u64;
+    // It was cut since the process started.
+    let start = if start > length { 0 } else { start };
     file.seek(SeekFrom::Start(start.max(length.saturating_sub(limit))))?;
     let mut bytes = Vec::new();
     file.take(limit).read_to_end(&mut bytes)?;
@@ -79,6 +100,22 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+
+    #[test]
+    fn a_log_that_grows_too_large_is_cut_under_the_writer() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("db-1.log");
+        let (mut writer, _) = open_log_for_start(&path).unwrap();
+        writer.write_all(&vec![b'x'; usize::try_from(LOG_LEN_MAX).unwrap()]).unwrap();
+        keep_small(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), LOG_LEN_MAX, "at the limit it stays");
+        writer.write_all(b"the end\n").unwrap();
+        keep_small(&path).unwrap();
+        writer.write_all(b"and on\n").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"and on\n");
+        assert!(std::fs::read(temp.path().join("db-1.log.1")).unwrap().ends_with(b"the end\n"));
+        assert_eq!(tail(&path, LOG_LEN_MAX), "and on");
+    }
 
     #[test]
     fn a_large_log_is_set_aside_at_the_next_start() {

@@ -91,6 +91,9 @@ pub(super) async fn supervise_instance(
     }
 }
 
+/// How often the log of a running process is looked at.
+const LOG_LOOK_EVERY: Duration = Duration::from_secs(1);
+
 enum Life {
     Idle,
     Running(Box<Running>),
@@ -106,7 +109,16 @@ impl Life {
     async fn next(&mut self) -> Event {
         match self {
             Self::Idle => std::future::pending().await,
-            Self::Running(running) => Event::Exited(running.exited().await),
+            Self::Running(running) => loop {
+                match tokio::time::timeout(LOG_LOOK_EVERY, running.exited()).await {
+                    Ok(how) => return Event::Exited(how),
+                    Err(_) => {
+                        if let Err(error) = output::keep_small(&running.prepared.log) {
+                            tracing::debug!(log = %running.prepared.log.display(), %error, "could not be cut");
+                        }
+                    }
+                }
+            },
             Self::Waiting(delay) => {
                 delay.await;
                 Event::Due
@@ -247,7 +259,7 @@ impl Task {
     /// Waits for room, unless the driver is ending: its owner may have stopped reading.
     async fn note(&mut self, kind: DriverNoteKind, text: String) {
         let (scale_set, instance) = self.key.clone();
-        let note = DriverNote { scale_set, instance, kind, text };
+        let note = DriverNote { scale_set, instance, at: self.shared.clock.now(), kind, text };
         tokio::select! {
             biased;
             _ = self.shared.notes.send(note) => {}
