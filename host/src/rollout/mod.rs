@@ -19,6 +19,7 @@
 mod admission;
 pub mod error;
 mod gate;
+pub mod invariants;
 pub mod member;
 mod rollback;
 pub mod state;
