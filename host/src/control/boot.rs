@@ -3,7 +3,7 @@
 use super::run::{Control, ControlParts, Effect, Life};
 use super::state::{InstanceState, SetParts, SetState};
 use crate::domain::{InstanceId, OperationId, ScaleSetName, Timestamp, Version};
-use crate::rollout::{Event, MemberState};
+use crate::rollout::Event;
 use crate::store::{Stored, StoredModel, Write};
 
 /// Builds the state, starts every instance, and takes up the upgrades that were under way.
@@ -74,7 +74,7 @@ impl Control {
         let Some(set) = self.sets.get(name) else { return };
         let in_flight = |id: &InstanceId| {
             let member = set.upgrade.as_ref().filter(|u| u.is_active()).and_then(|u| u.members.get(id));
-            member.is_some_and(|member| matches!(member.state, MemberState::Applying { .. }))
+            member.is_some_and(|member| member.state.is_with_driver())
         };
         let starts: Vec<Effect> = set
             .instances

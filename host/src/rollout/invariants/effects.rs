@@ -7,8 +7,9 @@ use super::{Check, Rule, Seen};
 use crate::domain::{Health, InstanceId, OperationId, Version};
 use crate::rollout::{Action, Event, MemberState, Stage};
 
-/// Effects on one instance in one upgrade: there, and back.
-const ATTEMPTS_MAX: u32 = 2;
+/// Effects on one instance in one upgrade: there, back, and back once more when a breach finds that
+/// the first way back failed.
+const ATTEMPTS_MAX: u32 = 3;
 
 impl Check<'_> {
     /// After a limit was passed, everything that failed goes back at the same time: it is down
