@@ -17,6 +17,7 @@ impl Control {
         if life == Life::New {
             instance.begin_life(&set.spec, now);
         }
+        let wanted = version.clone();
         let request = Ensure {
             scale_set: scale_set.clone(),
             instance: instance.spec.clone(),
@@ -28,8 +29,15 @@ impl Control {
         let handle = self.handle.clone();
         self.announce(&scale_set, &id);
         self.runtime.spawn(async move {
-            let result = driver.ensure(request).await.map_err(|DriverError(text)| text);
+            let answer = driver.ensure(request).await.map_err(|DriverError(text)| text);
             let observed = driver.observe(&scale_set, &id).await;
+            // Else the old version, which is healthy, would pass the health gate for the new one.
+            let result = answer.and_then(|()| match &observed {
+                Some(seen) if *seen != wanted => {
+                    Err(format!("the driver says done, but the instance runs {seen} and not {wanted}"))
+                }
+                Some(_) | None => Ok(()),
+            });
             let done = EffectDone { scale_set, instance: id, operation, result, observed };
             handle.send(ControlEvent::EffectDone(done)).await;
         });

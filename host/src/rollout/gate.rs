@@ -127,12 +127,7 @@ pub(super) fn is_over_limit(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
 }
 
 /// Judges all that has been upgraded so far: tells what is not healthy, and stops over the limit.
-pub(super) fn judge_upgraded(
-    upgrade: &mut Upgrade,
-    fleet: &dyn FleetView,
-    now: Timestamp,
-    out: &mut Step,
-) {
+pub(super) fn judge_upgraded(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) {
     let (upgraded, unhealthy) = upgraded_so_far(upgrade, fleet);
     if unhealthy.is_empty() {
         return;

@@ -196,16 +196,17 @@ impl Checker {
     }
 
     /// A person was told that a wish is granted.
-    pub fn acknowledged(&mut self, upgrade: &Upgrade, wish: Wish) {
-        let history = self.histories.entry(upgrade.id.clone()).or_default();
+    /// `current` is the batch that was in flight or next when it was wished.
+    pub fn acknowledged(&mut self, upgrade: &UpgradeId, current: usize, wish: Wish) {
+        let history = self.histories.entry(upgrade.clone()).or_default();
         match wish {
             Wish::Cancel | Wish::RollBack => history.cancelled = true,
             Wish::Pause => history.paused = true,
             Wish::Resume => {
                 history.paused = false;
-                history.resumed_at = Some(upgrade.current);
+                history.resumed_at = Some(current);
             }
-            Wish::Approve => history.approved_at = Some(upgrade.current),
+            Wish::Approve => history.approved_at = Some(current),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::domain::Participation;
 use crate::rollout::invariants::Rule;
-use crate::rollout::{Event, Purpose, Upgrade, Wish};
+use crate::rollout::{Event, Purpose, Wish};
 
 use super::fleet::{decision, index_of};
 use super::host::{Effect, Host, Origin, Record};
@@ -209,11 +209,12 @@ impl World {
             let choices = [Wish::Pause, Wish::Pause, Wish::Cancel, Wish::RollBack];
             if self.rng.chance(wishes) { self.rng.pick(&choices).copied() } else { None }
         };
-        let active = host.upgrade.as_ref().filter(|upgrade| Upgrade::is_active(upgrade));
-        let allowed =
-            active.is_some_and(|u| wish != Some(Wish::RollBack) || u.purpose == Purpose::Forward);
-        if let Some(wish) = wish.filter(|_| allowed) {
-            host.wish = Some(wish);
+        let active = host.upgrade.as_ref().filter(|upgrade| upgrade.is_active());
+        let wish = wish
+            .zip(active)
+            .filter(|(wish, upgrade)| *wish != Wish::RollBack || upgrade.purpose == Purpose::Forward);
+        if let Some((wish, upgrade)) = wish {
+            host.wish = Some((wish, upgrade.id.clone(), upgrade.current));
             self.step(&mut host, &Event::Wish(wish));
         }
         self.finish(host);

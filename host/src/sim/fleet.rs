@@ -153,9 +153,8 @@ impl FleetView for View<'_> {
     }
 
     fn unhealthy(&self) -> Vec<InstanceId> {
-        let down = |(id, known): (&InstanceId, &Known)| {
-            known.fold.health().is_unhealthy().then(|| id.clone())
-        };
+        let down =
+            |(id, known): (&InstanceId, &Known)| known.fold.health().is_unhealthy().then(|| id.clone());
         self.ids.iter().zip(self.known).filter_map(down).collect()
     }
 

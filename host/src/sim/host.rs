@@ -17,6 +17,9 @@ use super::world::{Happening, World};
 /// How long a starting upgrade waits for answers.
 const PREPARE_MAX: Duration = Duration::from_secs(90);
 
+/// Longer than any deadline of a scenario.
+const AWAY_LONG: Duration = Duration::from_secs(600);
+
 /// What survives a crash.
 #[derive(Debug, Default)]
 pub(super) struct Disk {
@@ -36,7 +39,7 @@ pub(super) struct Host {
     pub(super) dirty: bool,
     pub(super) wake: u64,
     /// A wish whose answer waits for the disk.
-    pub(super) wish: Option<Wish>,
+    pub(super) wish: Option<(Wish, UpgradeId, usize)>,
 }
 
 /// One write.
@@ -102,8 +105,12 @@ impl World {
     pub(super) fn boot(&mut self) {
         self.disk.generation += 1;
         let settings = self.scenario.health;
-        let known =
-            self.disk.versions.iter().map(|version| Known::new(version.clone(), settings, self.now)).collect();
+        let known = self
+            .disk
+            .versions
+            .iter()
+            .map(|version| Known::new(version.clone(), settings, self.now))
+            .collect();
         let mut host = Host {
             generation: self.disk.generation,
             known,
@@ -176,8 +183,7 @@ impl World {
             now: self.now,
         };
         let out = step(&mut upgrade, &view, event, self.now);
-        let seen =
-            Seen { before: &before, after: &upgrade, event, step: &out, fleet: &view, now: self.now };
+        let seen = Seen { before: &before, after: &upgrade, event, step: &out, fleet: &view, now: self.now };
         let found = self.checker.observe(&seen);
         self.violations.extend(found);
         self.runs_what_it_says(&before, &upgrade);
@@ -254,8 +260,8 @@ impl World {
             if self.disk.upgrade != host.upgrade {
                 self.violation(Rule::Replay, "the record is not the state".to_owned());
             }
-            if let (Some(wish), Some(upgrade)) = (host.wish.take(), &host.upgrade) {
-                self.checker.acknowledged(upgrade, wish);
+            if let Some((wish, upgrade, current)) = host.wish.take() {
+                self.checker.acknowledged(&upgrade, current, wish);
             }
             if self.crashes_here(CrashAt::AfterCommit, self.commits - 1) {
                 return Flushed::Crashed;
@@ -281,7 +287,11 @@ impl World {
                 node.call += 1;
             }
         }
-        let away = Duration::from_millis(self.rng.between(500, 60_000));
+        // A planned crash is a long one: every deadline passes meanwhile.
+        let away = match self.scenario.crash {
+            Some(_) => AWAY_LONG,
+            None => Duration::from_millis(self.rng.between(500, 60_000)),
+        };
         self.at(away, Happening::HostStart);
     }
 
@@ -299,7 +309,9 @@ impl World {
         let member = upgrade.members.get(&effect.instance);
         member.is_some_and(|member| {
             let operation = upgrade.operation(&effect.instance, member.attempt);
-            operation == effect.operation && *member.wanted() == effect.version && member.state.is_with_driver()
+            operation == effect.operation
+                && *member.wanted() == effect.version
+                && member.state.is_with_driver()
         })
     }
 }

@@ -136,8 +136,9 @@ impl World {
     fn new(seed: u64, scenario: &Scenario) -> Option<Self> {
         let mut rng = Rng::new(seed);
         let old = Version::parse("v1").ok()?;
-        let ids: Vec<InstanceId> =
-            (0..scenario.instances).filter_map(|number| InstanceId::parse(&number.to_string()).ok()).collect();
+        let ids: Vec<InstanceId> = (0..scenario.instances)
+            .filter_map(|number| InstanceId::parse(&number.to_string()).ok())
+            .collect();
         let nodes = ids.iter().map(|_| node(&mut rng, scenario, &old)).collect();
         let mut world = Self {
             scenario: scenario.clone(),
@@ -188,7 +189,8 @@ impl World {
             events += 1;
             if at.since(BEGIN) > self.scenario.limit || events > EVENTS_MAX {
                 let upgrade = self.disk.upgrade.as_ref();
-                let detail = format!("no end after {} s: {:?}", at.since(BEGIN).as_secs(), upgrade.map(|u| u.stage));
+                let detail =
+                    format!("no end after {} s: {:?}", at.since(BEGIN).as_secs(), upgrade.map(|u| u.stage));
                 self.violation(Rule::Ending, detail);
                 break;
             }
@@ -200,9 +202,11 @@ impl World {
         self.outcome()
     }
 
-    /// The recorded upgrade has ended and nothing follows.
+    /// The recorded upgrade has ended, nothing follows, and the driver has nothing to do.
     fn is_over(&self) -> bool {
-        self.host.is_some() && self.disk.upgrade.as_ref().is_some_and(|upgrade| !upgrade.is_active())
+        let idle = |host: &Host| host.known.iter().all(|known| known.busy.is_none());
+        self.host.as_ref().is_some_and(idle)
+            && self.disk.upgrade.as_ref().is_some_and(|upgrade| !upgrade.is_active())
     }
 
     fn outcome(self) -> Outcome {

@@ -30,8 +30,7 @@ impl Check<'_> {
             return;
         }
         let current = after.current;
-        let phase_of =
-            |index: usize| after.batches.get(index).map(|batch| PhaseName::from(batch.phase));
+        let phase_of = |index: usize| after.batches.get(index).map(|batch| PhaseName::from(batch.phase));
         let before = current.checked_sub(1).and_then(phase_of);
         let Some(next) = phase_of(current).filter(|next| before != Some(*next)) else { return };
         let approved = self.history.approved_at == Some(current) || after.approved_at == Some(current);
@@ -76,7 +75,10 @@ impl Check<'_> {
         let taken = self.admitted.len() + elsewhere;
         if taken > limit {
             let batch = self.admitted.len();
-            self.report(Rule::Budget, format!("{batch} admitted with {elsewhere} down elsewhere (limit {limit})"));
+            self.report(
+                Rule::Budget,
+                format!("{batch} admitted with {elsewhere} down elsewhere (limit {limit})"),
+            );
         }
         if fleet.any_initializing() {
             self.report(Rule::Health, "admitted while an instance is Initializing".to_owned());
@@ -137,9 +139,12 @@ impl Check<'_> {
         let Some(former) = self.former else { return };
         let turn = |id: &InstanceId| former.turn.get(id).copied();
         let here = self.admitted.iter().filter_map(turn).max();
-        let newer = self.seen.after.members.iter().find(|(id, member)| {
-            member.state == MemberState::Pending && turn(id) > here
-        });
+        let newer = self
+            .seen
+            .after
+            .members
+            .iter()
+            .find(|(id, member)| member.state == MemberState::Pending && turn(id) > here);
         if let Some((id, _)) = newer {
             self.report(Rule::WayBack, format!("`{id}` was upgraded later and is still waiting"));
         }
