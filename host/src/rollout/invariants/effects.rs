@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Check, Rule, Seen};
+use super::{Check, History, Rule, Seen};
 use crate::domain::{Health, InstanceId, OperationId, Version};
 use crate::rollout::{Action, Event, MemberState, Stage};
 
@@ -77,14 +77,8 @@ impl Check<'_> {
             self.report(Rule::OneEffect, format!("attempt {} after {former}", member.attempt));
         }
         match (self.former, &member.state) {
-            (Some(former), _) => {
-                let touched = former.touched.contains(instance);
-                self.way_back(instance, version, touched);
-            }
-            (None, MemberState::Restoring { .. }) => {
-                let touched = self.history.touched.contains(instance);
-                self.way_back(instance, version, touched);
-            }
+            (Some(former), _) => self.way_back(instance, version, former),
+            (None, MemberState::Restoring { .. }) => self.way_back(instance, version, self.history),
             (None, _) => self.way_there(instance, version),
         }
     }
@@ -96,18 +90,19 @@ impl Check<'_> {
         if !self.admitted.contains(instance) {
             self.report(Rule::Stopped, format!("`{instance}` gets {version} without admission"));
         }
-        if !self.fact(instance).is_some_and(|fact| fact.consent.is_ok()) {
+        if self.fact(instance).is_none_or(|fact| fact.consent.is_err()) {
             self.report(Rule::Consent, format!("`{instance}` gets {version} and did not consent"));
         }
     }
 
-    fn way_back(&mut self, instance: &InstanceId, version: &Version, touched: bool) {
+    /// `there` is the history of the way there.
+    fn way_back(&mut self, instance: &InstanceId, version: &Version, there: &History) {
         let recorded = self.fact(instance).and_then(|fact| fact.version.clone());
         if recorded.as_ref() != Some(version) {
             let detail = format!("`{instance}` goes back to {version}, it ran {recorded:?}");
             self.report(Rule::WayBack, detail);
         }
-        if !touched {
+        if !there.touched.contains(instance) {
             self.report(Rule::WayBack, format!("`{instance}` goes back and was never touched"));
         }
     }
