@@ -1,7 +1,7 @@
 //! Phasegate: rolls an upgrade through a fleet in the order that the application says is safe.
 //!
 //! How to read this crate: `domain` holds the words; `health`, `plan` and `rollout` are the pure
-//! core, values in and values out; `control` is the one loop that owns the state and turns the
+//! core, values in and values out, and `sim` runs them in an invented world; `control` is the one loop that owns the state and turns the
 //! core's actions into effects; `probe`, `plugin`, `drivers`, `store` and `api` are what it talks
 //! to; `config` reads the file and `cli` the command line. See `ARCHITECTURE.md` beside this crate.
 
@@ -20,4 +20,5 @@ pub mod plan;
 pub mod plugin;
 pub mod probe;
 pub mod rollout;
+pub mod sim;
 pub mod store;

@@ -6,7 +6,11 @@ use std::path::{Path, PathBuf};
 use crate::support::repository;
 
 /// Modules that must stay pure: values in, values out.
-const PURE: [&str; 4] = ["host/src/domain", "host/src/health", "host/src/plan", "host/src/rollout"];
+const PURE: [&str; 5] =
+    ["host/src/domain", "host/src/health", "host/src/plan", "host/src/rollout", "host/src/sim"];
+
+/// The one file among them that may read its settings: how many seeds to try.
+const SETTINGS: &str = "host/src/sim/tests.rs";
 
 /// What a pure module may not mention.
 const IMPURE: [&str; 11] = [
@@ -50,7 +54,7 @@ fn all_sources() -> Vec<(String, String)> {
 #[test]
 fn the_core_is_pure() {
     for (path, text) in all_sources() {
-        if !PURE.iter().any(|folder| path.starts_with(folder)) {
+        if path == SETTINGS || !PURE.iter().any(|folder| path.starts_with(folder)) {
             continue;
         }
         for (number, line) in text.lines().enumerate() {

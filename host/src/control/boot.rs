@@ -101,12 +101,12 @@ impl Control {
     pub(super) fn retry_starts(&mut self, now: Timestamp) {
         let mut due = Vec::new();
         for (name, set) in &mut self.sets {
-            let model = set.model.clone();
             for (id, instance) in &mut set.instances {
                 if instance.retry_at.is_some_and(|at| at <= now) {
                     instance.retry_at = None;
-                    if instance.busy.is_none() {
-                        due.push((name.clone(), id.clone(), model.clone()));
+                    // Not the model: that may be the target of an upgrade that left this one out.
+                    if let (None, Some(asked)) = (&instance.busy, &instance.asked) {
+                        due.push((name.clone(), id.clone(), asked.clone()));
                     }
                 }
             }

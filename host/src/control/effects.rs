@@ -15,10 +15,12 @@ impl Control {
         let Some(set) = self.sets.get_mut(&scale_set) else { return };
         let Some(instance) = set.instances.get_mut(&id) else { return };
         instance.busy = Some(operation.clone());
+        instance.asked = Some(version.clone());
         instance.retry_at = None;
         if life == Life::New {
             instance.begin_life(&set.spec, now);
         }
+        let wanted = version.clone();
         let request = Ensure {
             scale_set: scale_set.clone(),
             instance: instance.spec.clone(),
@@ -32,12 +34,19 @@ impl Control {
         let handle = self.handle.clone();
         self.announce(&scale_set, &id);
         self.runtime.spawn(async move {
-            let result = driver.ensure(request).await.map_err(|DriverError(text)| text);
-            let observed = driver.observe(&scale_set, &spec).await;
+            let answer = driver.ensure(request).await.map_err(|DriverError(text)| text);
+            let seen = driver.observe(&scale_set, &spec).await;
+            // Else the old version, which is healthy, would pass the health gate for the new one.
+            let result = answer.and_then(|()| match &seen {
+                Some(seen) if *seen != wanted => {
+                    Err(format!("the driver says done, but the instance runs {seen} and not {wanted}"))
+                }
+                Some(_) | None => Ok(()),
+            });
             // A site whose driver cannot tell runs what it ran, as far as anybody knows.
             let observed = match driver.custody() {
-                Custody::Host => observed,
-                Custody::Site => observed.or(recorded),
+                Custody::Host => seen,
+                Custody::Site => seen.or(recorded),
             };
             let done = EffectDone { scale_set, instance: id, operation, result, observed };
             handle.send(ControlEvent::EffectDone(done)).await;

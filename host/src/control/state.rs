@@ -54,6 +54,8 @@ pub(super) struct InstanceState {
     pub(super) down: bool,
     /// When the driver last brought it to a version.
     pub(super) applied_at: Timestamp,
+    /// The version that the driver was last asked for; what a start that failed tries again.
+    pub(super) asked: Option<Version>,
     /// The effect that the driver is busy with.
     pub(super) busy: Option<OperationId>,
     /// When to try again to start it, after a failed first start.
@@ -71,6 +73,7 @@ impl InstanceState {
             answered: None,
             trouble: None,
             down: false,
+            asked: None,
             applied_at: Timestamp::default(),
             busy: None,
             retry_at: None,

@@ -16,6 +16,12 @@ impl Percent {
         (value <= 100).then_some(Self(value))
     }
 
+    /// A percentage; 100 for everything above.
+    #[must_use]
+    pub fn clamped(value: u64) -> Self {
+        Self(u8::try_from(value.min(100)).unwrap_or(100))
+    }
+
     /// The number.
     #[must_use]
     pub fn get(self) -> u8 {

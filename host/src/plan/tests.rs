@@ -235,3 +235,5 @@ fn silence_is_no_permission_and_takes_back_no_skip() {
     assert_eq!(standing.participation(), Some(Skip));
     assert_eq!(standing.phase(), Phase::new(3), "the last good phase is kept");
 }
+
+mod properties;

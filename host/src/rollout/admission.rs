@@ -8,6 +8,7 @@ use crate::plan::{Candidate, PlanInput, Standing, plan};
 
 use super::deferred::{self, Deferred};
 use super::error::{UpgradeError, UpgradeErrorCode};
+use super::gate;
 use super::member::MemberState;
 use super::state::{BatchState, Purpose, Stage, Upgrade, UpgradeState};
 use super::step::{FleetView, Step, apply, end, fault};
@@ -102,6 +103,11 @@ pub(super) fn between(
             }
             return false;
         }
+        if upgrade.has_more() && gate::is_over_limit(upgrade, fleet) {
+            // What was healthy after its batch may have gone down during the pause.
+            gate::judge_upgraded(upgrade, fleet, now, out);
+            return true;
+        }
         if upgrade.has_more()
             && let Some(error) = unhealthy_fleet(upgrade, fleet)
         {
@@ -120,6 +126,8 @@ pub(super) fn between(
     }
     let room = match &upgrade.purpose {
         Purpose::Forward => room(upgrade, fleet),
+        // No limit stops a way back; a person can.
+        Purpose::Rollback { .. } if upgrade.paused => return false,
         Purpose::Rollback { .. } => usize::MAX,
     };
     admit(upgrade, room, now, out);
@@ -161,7 +169,8 @@ pub(super) fn waiting(
         return Some(Waiting::Initializing);
     }
     let until = upgrade.recovering_until.filter(|until| now < *until)?;
-    unhealthy_fleet(upgrade, fleet).map(|_| Waiting::Recovery { until })
+    let down = unhealthy_fleet(upgrade, fleet).is_some() || gate::is_over_limit(upgrade, fleet);
+    down.then_some(Waiting::Recovery { until })
 }
 
 /// As [`waiting`], and also what the last look found: instances that say "not now". For people.
@@ -224,13 +233,20 @@ fn unhealthy_fleet(upgrade: &Upgrade, fleet: &dyn FleetView) -> Option<UpgradeEr
 }
 
 /// How many members of the next batch may be taken down now, together with what is down anyway.
-/// At least one: a fleet within its limits always moves.
+/// A member that is down already costs nothing. At least one: a fleet within its limits always
+/// moves.
 fn room(upgrade: &Upgrade, fleet: &dyn FleetView) -> usize {
     let budget = upgrade.policy.max_unhealthy_instance_percent.of(fleet.total());
-    let next = upgrade.current;
-    let in_batch = |id: &InstanceId| upgrade.members.get(id).is_some_and(|member| member.batch == next);
-    let elsewhere = fleet.unhealthy().iter().filter(|id| !in_batch(id)).count();
-    budget.saturating_sub(elsewhere).max(1)
+    let mut spare = budget.saturating_sub(fleet.unhealthy().len());
+    let mut room = 0;
+    for id in upgrade.batch_members(upgrade.current) {
+        if !fleet.health(id).is_unhealthy() {
+            let Some(rest) = spare.checked_sub(1) else { break };
+            spare = rest;
+        }
+        room += 1;
+    }
+    room.max(1)
 }
 
 /// Starts the next batch with at most `room` members; the others become a batch of their own

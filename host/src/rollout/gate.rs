@@ -112,10 +112,22 @@ fn settle(
     }
 }
 
-/// Judges all that has been upgraded so far, then goes on to the pause.
+/// Goes on to the pause, unless what has been upgraded so far is over its limit.
 fn after_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) {
     upgrade.current += 1;
     upgrade.stage = Stage::Between { resume_at: now + upgrade.policy.pause_time_between_batches };
+    judge_upgraded(upgrade, fleet, now, out);
+}
+
+/// Whether too much of what has been upgraded so far is unhealthy. A way back has no limit.
+pub(super) fn is_over_limit(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
+    let (upgraded, unhealthy) = upgraded_so_far(upgrade, fleet);
+    let limit = upgrade.policy.max_unhealthy_upgraded_instance_percent;
+    upgrade.purpose == Purpose::Forward && limit.is_exceeded_by(unhealthy.len(), upgraded)
+}
+
+/// Judges all that has been upgraded so far: tells what is not healthy, and stops over the limit.
+pub(super) fn judge_upgraded(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) {
     let (upgraded, unhealthy) = upgraded_so_far(upgrade, fleet);
     if unhealthy.is_empty() {
         return;

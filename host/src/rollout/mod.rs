@@ -20,6 +20,7 @@ mod admission;
 mod deferred;
 pub mod error;
 mod gate;
+pub mod invariants;
 pub mod member;
 mod rollback;
 pub mod state;

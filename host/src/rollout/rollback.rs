@@ -55,6 +55,7 @@ pub fn rollback_of(upgrade: &Upgrade, id: UpgradeId, now: Timestamp) -> Option<U
         checkpoints: Checkpoints::default(),
         policy: upgrade.policy.clone(),
         gate: upgrade.gate,
+        prepare_max: upgrade.prepare_max,
         started_at: now,
         state: UpgradeState::RollingForward,
         stage: Stage::Between { resume_at: now },

@@ -158,6 +158,9 @@ pub struct Upgrade {
     pub policy: RollingUpgradePolicy,
     /// The health gate that was in force at the start.
     pub gate: HealthGate,
+    /// How long to wait for instances that have not been judged yet; anew after a restart.
+    #[serde(default)]
+    pub prepare_max: Duration,
     /// When it was asked for.
     pub started_at: Timestamp,
     /// How it stands.
@@ -235,6 +238,7 @@ impl Upgrade {
             checkpoints,
             policy,
             gate,
+            prepare_max,
             started_at: now,
             state: UpgradeState::RollingForward,
             stage: Stage::Preparing { until: now + prepare_max },

@@ -199,6 +199,10 @@ pub(super) fn fail(
 fn resume(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) {
     upgrade.recovering_until = Some(now + upgrade.gate.deadline);
     out.head_changed = true;
+    if let Stage::Preparing { until } = &mut upgrade.stage {
+        // Nobody has answered yet: a snapshot at the old time would hold the whole fleet.
+        *until = (*until).max(now + upgrade.prepare_max);
+    }
     let mut open = Vec::new();
     for (instance, member) in &mut upgrade.members {
         if member.state.is_with_driver() {

@@ -462,4 +462,5 @@ fn an_ended_upgrade_does_nothing_more() {
     assert_eq!(world.upgrade, before);
 }
 
+mod limits;
 mod recovery;

@@ -1,0 +1,159 @@
+//! What holds for the plan of any fleet.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::PhaseName;
+
+fn any_standing() -> impl Strategy<Value = Standing> {
+    let phase = prop_oneof![Just(None), (0_u32..4).prop_map(Phase::new)];
+    let participation = prop_oneof![6 => Just(Participation::Proceed), 1 => Just(Participation::Skip), 1 => Just(Participation::Defer)];
+    let decided = (phase, participation).prop_map(|(phase, participation)| Standing::Decided {
+        phase,
+        participation,
+        detail: String::new(),
+    });
+    prop_oneof![
+        8 => decided,
+        1 => Just(Standing::Undecided),
+        1 => Just(Standing::PluginFailed { failure: "trapped".to_owned(), phase: None }),
+        1 => Just(Standing::Unknown { detail: "timeout".to_owned(), phase: None }),
+    ]
+}
+
+prop_compose! {
+    fn any_candidate()(
+        zone in prop_oneof![Just(None), (1_u32..12).prop_map(|zone| Some(zone.to_string()))],
+        update_domain in prop_oneof![Just(None), (0_u32..3).prop_map(Some)],
+        fault_domain in prop_oneof![Just(None), (0_u32..3).prop_map(Some)],
+        from_scale_set_actions in prop::bool::weighted(0.1),
+        version in prop_oneof![1 => Just(None), 1 => Just(Some("v2")), 8 => Just(Some("v1"))],
+        health in prop_oneof![Just(Health::Healthy), Just(Health::Unhealthy), Just(Health::Unknown)],
+        standing in any_standing(),
+    ) -> Candidate {
+        Candidate {
+            id: InstanceId::parse("0").unwrap(),
+            zone,
+            update_domain,
+            fault_domain,
+            protection: Protection { from_scale_set_actions, from_scale_in: false },
+            version: version.map(|version| Version::parse(version).unwrap()),
+            health,
+            standing,
+        }
+    }
+}
+
+fn any_fleet() -> impl Strategy<Value = Vec<Candidate>> {
+    let numbered = |mut fleet: Vec<Candidate>| {
+        for (number, candidate) in fleet.iter_mut().enumerate() {
+            candidate.id = InstanceId::parse(&number.to_string()).unwrap();
+        }
+        fleet
+    };
+    prop::collection::vec(any_candidate(), 0..24).prop_map(numbered)
+}
+
+prop_compose! {
+    fn any_policy()(
+        batch in 5_u8..=100,
+        enable_cross_zone_upgrade: bool,
+        prioritize_unhealthy_instances: bool,
+        batches in prop::collection::vec(
+            prop_oneof![(0_u32..9).prop_map(BatchSize::Count), (1_u8..=100).prop_map(|share| {
+                BatchSize::Share(Percent::new(share).unwrap())
+            })],
+            0..4,
+        ),
+    ) -> RollingUpgradePolicy {
+        RollingUpgradePolicy {
+            enable_cross_zone_upgrade,
+            prioritize_unhealthy_instances,
+            batches,
+            ..policy(batch)
+        }
+    }
+}
+
+/// What decides the course: batches, who is left alone and for which kind of reason, and the size
+/// of the fleet. Not the wording, and not who is there already.
+fn course(plan: &Plan) -> (Vec<Batch>, Vec<(InstanceId, &'static str)>, usize, usize) {
+    let holds: Vec<_> = plan.holds.iter().map(|hold| (hold.instance.clone(), hold.reason.code())).collect();
+    let planned: usize = plan.batches.iter().map(|batch| batch.instances.len()).sum();
+    let total = planned + holds.len() + plan.already.len();
+    (plan.batches.clone(), holds, total, plan.batch_max)
+}
+
+proptest! {
+    #[test]
+    fn the_order_of_the_input_does_not_matter(
+        (fleet, shuffled) in any_fleet().prop_flat_map(|fleet| (Just(fleet.clone()), Just(fleet).prop_shuffle())),
+        policy in any_policy(),
+    ) {
+        prop_assert_eq!(plan_with(&fleet, &policy), plan_with(&shuffled, &policy));
+    }
+
+    #[test]
+    fn everybody_has_exactly_one_place(fleet in any_fleet(), policy in any_policy()) {
+        let plan = plan_with(&fleet, &policy);
+        let batches = plan.batches.iter().flat_map(|batch| batch.instances.iter());
+        let holds = plan.holds.iter().map(|hold| &hold.instance);
+        let mut places: Vec<&InstanceId> = batches.chain(holds).chain(&plan.already).collect();
+        places.sort();
+        let all: Vec<&InstanceId> = fleet.iter().map(|candidate| &candidate.id).collect();
+        prop_assert_eq!(places, all);
+    }
+
+    #[test]
+    fn only_who_consents_is_planned(fleet in any_fleet(), policy in any_policy()) {
+        let plan = plan_with(&fleet, &policy);
+        let planned: BTreeSet<&InstanceId> =
+            plan.batches.iter().flat_map(|batch| batch.instances.iter()).collect();
+        let to = Version::parse("v2").unwrap();
+        for candidate in &fleet {
+            let consents = candidate.standing.participation() == Some(Participation::Proceed)
+                && !candidate.protection.from_scale_set_actions
+                && candidate.version.as_ref() != Some(&to);
+            prop_assert_eq!(planned.contains(&candidate.id), consents, "{:?}", candidate);
+        }
+    }
+
+    #[test]
+    fn batches_keep_borders_sizes_and_the_order_of_phases(fleet in any_fleet(), policy in any_policy()) {
+        let plan = plan_with(&fleet, &policy);
+        let by_id: BTreeMap<&InstanceId, &Candidate> = fleet.iter().map(|c| (&c.id, c)).collect();
+        let limit = policy.batch_max(fleet.len());
+        let mut phases = Vec::new();
+        for batch in &plan.batches {
+            let size = batch.instances.len();
+            prop_assert!((1..=limit).contains(&size), "{} (limit {})", size, limit);
+            let members: Vec<&Candidate> = batch.instances.iter().map(|id| by_id[id]).collect();
+            let zones: BTreeSet<_> = members.iter().map(|c| &c.zone).collect();
+            let domains: BTreeSet<_> = members.iter().map(|c| c.update_domain).collect();
+            let of_members: BTreeSet<_> = members.iter().map(|c| PhaseName::from(c.standing.phase())).collect();
+            prop_assert!(zones.len() == 1 || policy.enable_cross_zone_upgrade);
+            prop_assert_eq!(domains.into_iter().collect::<Vec<_>>(), vec![batch.update_domain]);
+            prop_assert_eq!(of_members.into_iter().collect::<Vec<_>>(), vec![PhaseName::from(batch.phase)]);
+            phases.push(PhaseName::from(batch.phase));
+        }
+        prop_assert!(phases.is_sorted(), "{:?}", phases);
+    }
+
+    #[test]
+    fn equal_course_equal_digest(
+        fleet in any_fleet(),
+        policy in any_policy(),
+        index: prop::sample::Index,
+        other in any_candidate(),
+    ) {
+        let mut changed = fleet.clone();
+        if !changed.is_empty() {
+            let slot = index.index(changed.len());
+            changed[slot] = Candidate { id: changed[slot].id.clone(), ..other };
+        }
+        let (a, b) = (plan_with(&fleet, &policy), plan_with(&changed, &policy));
+        prop_assert_eq!(a.digest == b.digest, course(&a) == course(&b));
+    }
+}

@@ -1,0 +1,259 @@
+//! The invariants of a rolling upgrade as one checker, for simulation, exploration and tests.
+//!
+//! Numbers are those of the design. The checker keeps its own history of what was admitted, asked
+//! for and acknowledged, and looks at each step from outside: it shares the policy's arithmetic
+//! with the code that it checks, and none of its decisions. It changes nothing and fails nothing;
+//! it reports.
+
+mod admission;
+mod effects;
+mod ending;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crate::domain::{InstanceId, OperationId, Participation, PhaseName, Timestamp, UpgradeId, Version};
+use crate::plan::{Candidate, Standing};
+
+use super::{Event, FleetView, MemberState, Purpose, Step, Upgrade, Wish};
+
+/// Which invariant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rule {
+    /// 1: the budget at each admission.
+    Budget,
+    /// 2: one zone and one update domain in flight.
+    Borders,
+    /// 3: phases one after the other.
+    Phases,
+    /// 4: who did not consent is left alone.
+    Consent,
+    /// 5: one effect for each upgrade, instance and attempt.
+    OneEffect,
+    /// 6: the upgraded-unhealthy limit stops before the next admission.
+    UpgradedLimit,
+    /// 7: the way back goes to the recorded version, on touched instances only.
+    WayBack,
+    /// 8: accepted generations never go back.
+    Generations,
+    /// 10: nothing is admitted after pause or cancel, or across a checkpoint.
+    Stopped,
+    /// 12: the record replays to the same state.
+    Replay,
+    /// 13: only Healthy is healthy.
+    Health,
+    /// 14: it ends, or waits with a true reason.
+    Ending,
+}
+
+impl Rule {
+    /// Its number in the design.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Budget => 1,
+            Self::Borders => 2,
+            Self::Phases => 3,
+            Self::Consent => 4,
+            Self::OneEffect => 5,
+            Self::UpgradedLimit => 6,
+            Self::WayBack => 7,
+            Self::Generations => 8,
+            Self::Stopped => 10,
+            Self::Replay => 12,
+            Self::Health => 13,
+            Self::Ending => 14,
+        }
+    }
+}
+
+/// One broken invariant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Which.
+    pub rule: Rule,
+    /// When.
+    pub at: Timestamp,
+    /// What was seen.
+    pub detail: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ms: invariant {} ({:?}): {}", self.at.0, self.rule.number(), self.rule, self.detail)
+    }
+}
+
+/// One step as seen from outside.
+#[derive(Clone, Copy)]
+pub struct Seen<'a> {
+    /// State before it.
+    pub before: &'a Upgrade,
+    /// State after it.
+    pub after: &'a Upgrade,
+    /// What happened.
+    pub event: &'a Event,
+    /// What it gave back.
+    pub step: &'a Step,
+    /// The fleet that it looked at.
+    pub fleet: &'a dyn FleetView,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// An instance at the moment of the snapshot.
+#[derive(Debug, Clone)]
+struct Fact {
+    zone: Option<String>,
+    update_domain: Option<u32>,
+    phase: PhaseName,
+    version: Option<Version>,
+    consent: Result<(), &'static str>,
+}
+
+/// What became durable of one upgrade, and what was promised to people.
+#[derive(Debug, Clone, Default)]
+struct History {
+    facts: BTreeMap<InstanceId, Fact>,
+    effects: BTreeMap<OperationId, (InstanceId, Version)>,
+    /// Rises with each admission.
+    turn: BTreeMap<InstanceId, usize>,
+    touched: BTreeSet<InstanceId>,
+    paused: bool,
+    cancelled: bool,
+    resumed_at: Option<usize>,
+    approved_at: Option<usize>,
+}
+
+/// An effect that was decided and is not yet known to be durable.
+#[derive(Debug, Clone)]
+struct Decided {
+    upgrade: UpgradeId,
+    operation: OperationId,
+    instance: InstanceId,
+    version: Version,
+    admitted: bool,
+}
+
+/// Watches one scale set.
+#[derive(Debug, Clone, Default)]
+pub struct Checker {
+    histories: BTreeMap<UpgradeId, History>,
+    decided: Vec<Decided>,
+}
+
+impl Checker {
+    /// Looks at one step.
+    pub fn observe(&mut self, seen: &Seen<'_>) -> Vec<Violation> {
+        let id = &seen.after.id;
+        let history = self.histories.entry(id.clone()).or_default();
+        if seen.before.digest.is_none() && seen.after.digest.is_some() {
+            history.facts = seen.fleet.candidates().into_iter().map(|c| fact(c, &seen.after.to)).collect();
+        }
+        let empty = History::default();
+        let history = self.histories.get(id).unwrap_or(&empty);
+        let former = match &seen.after.purpose {
+            Purpose::Forward => None,
+            Purpose::Rollback { of } => Some(self.histories.get(of).unwrap_or(&empty)),
+        };
+        let admitted = admitted(seen);
+        let mut check = Check { seen, history, former, admitted: &admitted, found: Vec::new() };
+        if !admitted.is_empty() {
+            check.admission();
+        }
+        check.in_flight();
+        check.effects();
+        check.ending();
+        let found = check.found;
+        for super::Action::Apply { instance, version, operation } in &seen.step.actions {
+            self.decided.push(Decided {
+                upgrade: id.clone(),
+                operation: operation.clone(),
+                instance: instance.clone(),
+                version: version.clone(),
+                admitted: admitted.contains(instance),
+            });
+        }
+        found
+    }
+
+    /// Everything decided so far is durable.
+    pub fn committed(&mut self) {
+        for decided in std::mem::take(&mut self.decided) {
+            let history = self.histories.entry(decided.upgrade).or_default();
+            if decided.admitted {
+                let turn = history.turn.len();
+                history.turn.insert(decided.instance.clone(), turn);
+            }
+            history.touched.insert(decided.instance.clone());
+            history.effects.insert(decided.operation, (decided.instance, decided.version));
+        }
+    }
+
+    /// The host went down: what was not durable never happened.
+    pub fn crashed(&mut self) {
+        self.decided.clear();
+    }
+
+    /// A person was told that a wish is granted.
+    /// `current` is the batch that was in flight or next when it was wished.
+    pub fn acknowledged(&mut self, upgrade: &UpgradeId, current: usize, wish: Wish) {
+        let history = self.histories.entry(upgrade.clone()).or_default();
+        match wish {
+            Wish::Cancel | Wish::RollBack => history.cancelled = true,
+            Wish::Pause => history.paused = true,
+            Wish::Resume => {
+                history.paused = false;
+                history.resumed_at = Some(current);
+            }
+            Wish::Approve => history.approved_at = Some(current),
+        }
+    }
+}
+
+/// One step under the eye of one history.
+struct Check<'a> {
+    seen: &'a Seen<'a>,
+    history: &'a History,
+    /// History of the upgrade that this one rolls back.
+    former: Option<&'a History>,
+    admitted: &'a BTreeSet<InstanceId>,
+    found: Vec<Violation>,
+}
+
+impl Check<'_> {
+    fn report(&mut self, rule: Rule, detail: String) {
+        self.found.push(Violation { rule, at: self.seen.now, detail });
+    }
+
+    fn is_forward(&self) -> bool {
+        self.former.is_none()
+    }
+
+    fn fact(&self, id: &InstanceId) -> Option<&Fact> {
+        self.former.unwrap_or(self.history).facts.get(id)
+    }
+}
+
+fn fact(candidate: Candidate, to: &Version) -> (InstanceId, Fact) {
+    let consent = match &candidate.standing {
+        _ if candidate.protection.from_scale_set_actions => Err("is protected"),
+        _ if candidate.version.as_ref() == Some(to) => Err("is there already"),
+        Standing::Undecided => Err("has not been judged"),
+        Standing::PluginFailed { .. } => Err("has no decision"),
+        Standing::Unknown { .. } => Err("is unknown"),
+        Standing::Decided { participation: Participation::Skip, .. } => Err("says skip"),
+        Standing::Decided { participation: Participation::Defer, .. } => Err("says not now"),
+        Standing::Decided { participation: Participation::Proceed, .. } => Ok(()),
+    };
+    let Candidate { id, zone, update_domain, version, standing, .. } = candidate;
+    let phase = PhaseName::from(standing.phase());
+    (id, Fact { zone, update_domain, phase, version, consent })
+}
+
+/// Members that left Pending in this step.
+fn admitted(seen: &Seen<'_>) -> BTreeSet<InstanceId> {
+    let waited = |id| seen.before.members.get(id).is_none_or(|member| member.state == MemberState::Pending);
+    let left = seen.after.members.iter().filter(|(_, member)| member.state != MemberState::Pending);
+    left.filter(|(id, _)| waited(*id)).map(|(id, _)| id.clone()).collect()
+}

@@ -1,0 +1,156 @@
+//! What must hold when a batch is admitted: invariants 1, 3, 4, 6, 10 and 13.
+
+use super::{Check, Rule};
+use crate::domain::{InstanceId, PhaseName};
+use crate::rollout::{MemberState, Upgrade};
+
+impl Check<'_> {
+    pub(super) fn admission(&mut self) {
+        self.stopped();
+        self.alone();
+        if self.is_forward() {
+            self.budget();
+            self.upgraded_limit();
+            self.phases();
+            self.consent();
+        } else {
+            self.newest_first();
+        }
+    }
+
+    fn stopped(&mut self) {
+        let after = self.seen.after;
+        let promised = (self.history.paused || self.history.cancelled) && !self.is_resume();
+        if promised || after.paused || after.cancel_requested {
+            let detail =
+                format!("{:?} was admitted after pause or cancel was acknowledged", names(self.admitted));
+            self.report(Rule::Stopped, detail);
+        }
+        if !self.is_forward() {
+            return;
+        }
+        let current = after.current;
+        let phase_of = |index: usize| after.batches.get(index).map(|batch| PhaseName::from(batch.phase));
+        let before = current.checked_sub(1).and_then(phase_of);
+        let Some(next) = phase_of(current).filter(|next| before != Some(*next)) else { return };
+        let approved = self.history.approved_at == Some(current) || after.approved_at == Some(current);
+        let resumed = self.history.resumed_at == Some(current) || after.resumed_at == Some(current);
+        if after.checkpoints.approval_before.contains(&next) && !approved {
+            self.report(Rule::Stopped, format!("{next:?} began without approval"));
+        }
+        if before.is_some_and(|before| after.checkpoints.pause_after.contains(&before)) && !resumed {
+            self.report(Rule::Stopped, format!("{next:?} began without resume"));
+        }
+    }
+
+    /// A resume in this very step takes a pause back.
+    fn is_resume(&self) -> bool {
+        use crate::rollout::{Event, Wish};
+        *self.seen.event == Event::Wish(Wish::Resume) && !self.history.cancelled
+    }
+
+    /// Nobody else is in flight, and no batch is larger than the policy allows.
+    fn alone(&mut self) {
+        let members = &self.seen.after.members;
+        let others = members.iter().filter(|(id, m)| m.state.is_in_flight() && !self.admitted.contains(*id));
+        let others: Vec<InstanceId> = others.map(|(id, _)| id.clone()).collect();
+        if !others.is_empty() {
+            self.report(Rule::Budget, format!("admitted while {others:?} is in flight"));
+        }
+        let limit = self.seen.after.policy.batch_max(self.seen.fleet.total());
+        if self.admitted.len() > limit {
+            self.report(Rule::Budget, format!("a batch of {} (limit {limit})", self.admitted.len()));
+        }
+    }
+
+    fn budget(&mut self) {
+        let fleet = self.seen.fleet;
+        let (total, down) = (fleet.total(), fleet.unhealthy());
+        let share = self.seen.after.policy.max_unhealthy_instance_percent;
+        if share.is_exceeded_by(down.len(), total) {
+            self.report(Rule::Budget, format!("admitted with {} of {total} unavailable", down.len()));
+        }
+        let elsewhere = down.iter().filter(|id| !self.admitted.contains(*id)).count();
+        let limit = share.of(total).max(down.len() + 1);
+        let taken = self.admitted.len() + elsewhere;
+        if taken > limit {
+            let batch = self.admitted.len();
+            self.report(
+                Rule::Budget,
+                format!("{batch} admitted with {elsewhere} down elsewhere (limit {limit})"),
+            );
+        }
+        if fleet.any_initializing() {
+            self.report(Rule::Health, "admitted while an instance is Initializing".to_owned());
+        }
+    }
+
+    fn upgraded_limit(&mut self) {
+        let (upgraded, bad) = self.upgraded(self.seen.after);
+        let limit = self.seen.after.policy.max_unhealthy_upgraded_instance_percent;
+        if limit.is_exceeded_by(bad, upgraded) {
+            self.report(Rule::UpgradedLimit, format!("admitted with {bad} of {upgraded} upgraded unhealthy"));
+        }
+    }
+
+    /// How many were upgraded so far, and how many of them failed or are down.
+    fn upgraded(&self, upgrade: &Upgrade) -> (usize, usize) {
+        let mut counts = (0, 0);
+        for (id, member) in &upgrade.members {
+            let bad = match member.state {
+                MemberState::Succeeded { .. } => self.seen.fleet.health(id).is_unhealthy(),
+                MemberState::Failed { .. } => true,
+                MemberState::Pending
+                | MemberState::Applying { .. }
+                | MemberState::Settling { .. }
+                | MemberState::Restoring { .. } => continue,
+            };
+            counts.0 += 1;
+            counts.1 += usize::from(bad);
+        }
+        counts
+    }
+
+    fn phases(&mut self) {
+        let phases = self.admitted.iter().filter_map(|id| self.fact(id)).map(|fact| fact.phase);
+        let Some(first) = phases.min() else { return };
+        let open = self.seen.after.members.iter().find(|(id, member)| {
+            let earlier = self.fact(id).is_some_and(|fact| fact.phase < first);
+            earlier && !member.state.is_terminal()
+        });
+        if let Some((id, _)) = open {
+            let detail = format!("{first:?} was admitted while `{id}` of an earlier phase is open");
+            self.report(Rule::Phases, detail);
+        }
+    }
+
+    fn consent(&mut self) {
+        for id in self.admitted {
+            let refused = match self.fact(id).map(|fact| fact.consent) {
+                Some(Ok(())) => continue,
+                Some(Err(why)) => why,
+                None => "was not in the snapshot",
+            };
+            self.report(Rule::Consent, format!("`{id}` was admitted and {refused}"));
+        }
+    }
+
+    fn newest_first(&mut self) {
+        let Some(former) = self.former else { return };
+        let turn = |id: &InstanceId| former.turn.get(id).copied();
+        let here = self.admitted.iter().filter_map(turn).max();
+        let newer = self
+            .seen
+            .after
+            .members
+            .iter()
+            .find(|(id, member)| member.state == MemberState::Pending && turn(id) > here);
+        if let Some((id, _)) = newer {
+            self.report(Rule::WayBack, format!("`{id}` was upgraded later and is still waiting"));
+        }
+    }
+}
+
+fn names<'a>(ids: impl IntoIterator<Item = &'a InstanceId>) -> Vec<&'a str> {
+    ids.into_iter().map(InstanceId::as_str).collect()
+}

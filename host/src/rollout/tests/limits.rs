@@ -1,0 +1,92 @@
+//! Limits at the moment of admission, and restarts at awkward moments; each was found by the
+//! simulation or while it was written.
+
+use super::*;
+
+#[test]
+fn a_member_that_is_down_and_left_for_the_next_batch_counts_as_down() {
+    let mut policy = policy();
+    policy.max_batch_instance_percent = Percent::new(40).unwrap();
+    policy.max_unhealthy_instance_percent = Percent::new(40).unwrap();
+    let mut fleet = fleet(&[Some(0); 10]);
+    for number in [3, 9] {
+        fleet.0.get_mut(&id(number)).unwrap().health = Health::Unhealthy;
+    }
+    let mut world = world(fleet, policy, GATE);
+    world.look();
+    assert_eq!(world.applied.join(" "), "0 1", "four may be down, two are");
+}
+
+#[test]
+fn a_member_that_is_down_already_costs_nothing() {
+    let mut policy = policy();
+    policy.max_batch_instance_percent = Percent::new(40).unwrap();
+    let mut fleet = fleet(&[Some(0); 10]);
+    for number in [0, 1] {
+        fleet.0.get_mut(&id(number)).unwrap().health = Health::Unhealthy;
+    }
+    let mut world = world(fleet, policy, GATE);
+    world.look();
+    assert_eq!(world.applied.join(" "), "0 1", "two may be down, and these two are");
+}
+
+#[test]
+fn upgraded_instances_that_go_down_in_the_pause_stop_the_next_batch() {
+    let mut policy = policy();
+    policy.pause_time_between_batches = Duration::from_secs(60);
+    let mut world = world(fleet(&[Some(0); 10]), policy, GATE);
+    world.look();
+    world.drivers_answer(&Ok(()));
+    world.everybody_is_healthy();
+    world.set_health(0, Health::Unhealthy);
+    world.pass(60);
+    assert_eq!((world.upgrade.state, world.applied.len()), (UpgradeState::Faulted, 2));
+    assert_eq!(world.code(), Some("MaxUnhealthyUpgradedInstancePercentExceededInRollingUpgrade"));
+}
+
+#[test]
+fn upgraded_instances_that_went_down_with_the_host_are_waited_for() {
+    let mut policy = policy();
+    policy.pause_time_between_batches = Duration::from_secs(60);
+    let mut world = world(fleet(&[Some(0); 10]), policy, GATE);
+    world.look();
+    world.drivers_answer(&Ok(()));
+    world.everybody_is_healthy();
+    world.set_health(0, Health::Unhealthy);
+    world.pass(59);
+    world.event(&Event::Resumed);
+    world.pass(1);
+    assert!(world.upgrade.is_active());
+    assert_eq!(world.wake_at, Some(world.now + Duration::from_secs(299)));
+    world.set_health(0, Health::Healthy);
+    assert_eq!(world.applied.len(), 4);
+}
+
+#[test]
+fn a_pause_holds_a_rollback_too() {
+    let mut world = world(fleet(&[Some(0); 10]), policy(), GATE);
+    world.run();
+    world.upgrade = rollback_of(&world.upgrade, UpgradeId::parse("orders-2").unwrap(), world.now).unwrap();
+    world.applied.clear();
+    world.event(&Event::Wish(Wish::Pause));
+    assert_eq!(world.applied.len(), 0);
+    world.event(&Event::Wish(Wish::Resume));
+    assert_eq!(world.applied.join(" "), "9 8");
+}
+
+#[test]
+fn a_restart_before_the_snapshot_asks_everybody_again() {
+    let mut world = world(fleet(&[Some(0); 5]), policy(), GATE);
+    let all = |world: &mut World, decided| {
+        world.fleet.0.values_mut().for_each(|node| node.decided = decided);
+    };
+    all(&mut world, false);
+    world.look();
+    world.now = world.now + Duration::from_secs(3600);
+    world.event(&Event::Resumed);
+    assert_eq!(world.upgrade.digest, None, "nobody has been asked since the host is back");
+    assert_eq!(world.wake_at, Some(world.now + Duration::from_secs(30)));
+    all(&mut world, true);
+    world.run();
+    assert_eq!((world.upgrade.state, world.applied.len()), (UpgradeState::Completed, 5));
+}

@@ -1,0 +1,61 @@
+//! When two states of an exploration are the same: numbers that decide what can still happen.
+
+use crate::domain::{Health, Timestamp};
+use crate::rollout::{MemberState, Restored, Stage};
+
+use super::State;
+
+/// The state as numbers.
+pub(super) fn of(state: &State) -> Vec<i64> {
+    let State { upgrade, nodes, open, wake_at, now, checker: _, way: _ } = state;
+    let ahead = |at: Timestamp| (at.0 - now.0).max(0);
+    let place = |index: Option<usize>| index.map_or(-1, number);
+    let mut key = match upgrade.stage {
+        Stage::Preparing { until } => vec![0, ahead(until)],
+        Stage::Between { resume_at } => vec![1, ahead(resume_at)],
+        Stage::InBatch => vec![2, 0],
+        Stage::Undoing => vec![3, 0],
+        Stage::Ended { .. } => vec![4, 0],
+    };
+    key.extend([
+        upgrade.recovering_until.map_or(0, ahead),
+        wake_at.map_or(-1, ahead),
+        i64::from(upgrade.paused),
+        i64::from(upgrade.cancel_requested),
+        i64::from(upgrade.error.is_some()),
+        number(upgrade.current),
+        number(upgrade.batches.len()),
+        place(upgrade.resumed_at),
+        place(upgrade.approved_at),
+    ]);
+    for member in upgrade.members.values() {
+        let (kind, a, b) = match &member.state {
+            MemberState::Pending => (0, 0, 0),
+            MemberState::Applying { .. } => (1, 0, 0),
+            MemberState::Settling { applied_at, healthy_since } => {
+                let since = healthy_since.map_or(-1, |at| now.0 - at.0);
+                (2, ahead(*applied_at + upgrade.gate.deadline), since)
+            }
+            MemberState::Succeeded { .. } => (3, 0, 0),
+            MemberState::Restoring { .. } => (4, 0, 0),
+            MemberState::Failed { restored: Restored::NotTried, .. } => (5, 0, 0),
+            MemberState::Failed { restored: Restored::Yes, .. } => (6, 0, 0),
+            MemberState::Failed { restored: Restored::No(_), .. } => (7, 0, 0),
+        };
+        key.extend([number(member.batch), i64::from(member.attempt), kind, a, b]);
+    }
+    for (index, node) in nodes.iter().enumerate() {
+        let health = match node.health {
+            Health::Initializing => 0,
+            Health::Healthy => 1,
+            Health::Unhealthy => 2,
+            Health::Unknown => 3,
+        };
+        key.extend([health, i64::from(node.version == upgrade.to), i64::from(open.contains_key(&index))]);
+    }
+    key
+}
+
+fn number(value: usize) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,318 @@
+//! The simulated host: the loop of `control`, with a disk that keeps what was committed and a
+//! crash between any two moves.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::domain::{InstanceId, OperationId, UpgradeId, Version};
+use crate::rollout::invariants::{Rule, Seen};
+use crate::rollout::{
+    Action, Event, Member, MemberState, Purpose, StartUpgrade, Upgrade, Wish, rollback_of, step,
+};
+
+use super::fleet::{Known, View, index_of};
+use super::scenario::CrashAt;
+use super::world::{Happening, World};
+
+/// How long a starting upgrade waits for answers.
+const PREPARE_MAX: Duration = Duration::from_secs(90);
+
+/// Longer than any deadline of a scenario.
+const AWAY_LONG: Duration = Duration::from_secs(600);
+
+/// What survives a crash.
+#[derive(Debug, Default)]
+pub(super) struct Disk {
+    pub(super) generation: u64,
+    pub(super) upgrade: Option<Upgrade>,
+    pub(super) versions: Vec<Option<Version>>,
+}
+
+/// What does not.
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) generation: u64,
+    pub(super) known: Vec<Known>,
+    pub(super) upgrade: Option<Upgrade>,
+    pub(super) writes: Vec<Record>,
+    pub(super) effects: Vec<Effect>,
+    pub(super) dirty: bool,
+    pub(super) wake: u64,
+    /// A wish whose answer waits for the disk.
+    pub(super) wish: Option<(Wish, UpgradeId, usize)>,
+}
+
+/// One write.
+#[derive(Debug)]
+pub(super) enum Record {
+    Install(Box<Upgrade>),
+    Head(Box<Upgrade>),
+    Member(InstanceId, Member),
+    Version(usize, Option<Version>),
+}
+
+/// One effect.
+#[derive(Debug)]
+pub(super) struct Effect {
+    pub(super) instance: InstanceId,
+    pub(super) version: Version,
+    pub(super) operation: OperationId,
+    pub(super) origin: Origin,
+}
+
+/// Who wants an effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    Upgrade,
+    Start,
+}
+
+/// Whether the host is still there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flushed {
+    Well,
+    Crashed,
+}
+
+impl Disk {
+    fn commit(&mut self, writes: Vec<Record>) {
+        for write in writes {
+            match write {
+                Record::Install(upgrade) => self.upgrade = Some(*upgrade),
+                Record::Head(mut head) => {
+                    if let Some(old) = self.upgrade.take() {
+                        head.members = old.members;
+                    }
+                    self.upgrade = Some(*head);
+                }
+                Record::Member(id, member) => {
+                    if let Some(upgrade) = &mut self.upgrade {
+                        upgrade.members.insert(id, member);
+                    }
+                }
+                Record::Version(index, version) => {
+                    if let Some(slot) = self.versions.get_mut(index) {
+                        *slot = version;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl World {
+    /// A host starts from the disk.
+    pub(super) fn boot(&mut self) {
+        self.disk.generation += 1;
+        let settings = self.scenario.health;
+        let known = self
+            .disk
+            .versions
+            .iter()
+            .map(|version| Known::new(version.clone(), settings, self.now))
+            .collect();
+        let mut host = Host {
+            generation: self.disk.generation,
+            known,
+            upgrade: self.disk.upgrade.clone(),
+            writes: Vec::new(),
+            effects: Vec::new(),
+            dirty: true,
+            wake: self.disk.generation << 32,
+            wish: None,
+        };
+        if host.upgrade.is_some() {
+            self.step(&mut host, &Event::Resumed);
+        } else if let Some(upgrade) = self.new_upgrade() {
+            host.writes.push(Record::Install(Box::new(upgrade.clone())));
+            host.upgrade = Some(upgrade);
+        }
+        self.start_instances(&mut host);
+        for index in 0..self.ids.len() {
+            let spread = u64::try_from(self.scenario.interval.as_millis()).unwrap_or(1);
+            let after = Duration::from_millis(self.rng.between(0, spread));
+            self.at(after, Happening::Probe(index, host.generation));
+        }
+        self.finish(host);
+    }
+
+    fn new_upgrade(&self) -> Option<Upgrade> {
+        let start = StartUpgrade {
+            id: UpgradeId::parse(&format!("sim-{}", self.now.0)).ok()?,
+            scale_set: self.set.clone(),
+            to: self.new.clone(),
+            policy: self.scenario.policy.clone(),
+            gate: self.scenario.gate,
+            failure: self.scenario.failure,
+            checkpoints: self.scenario.checkpoints.clone(),
+            defer_max: std::time::Duration::from_secs(600),
+            prepare_max: PREPARE_MAX,
+        };
+        Some(Upgrade::new(start, self.now))
+    }
+
+    /// Brings every instance up that no upgrade is busy with.
+    fn start_instances(&mut self, host: &mut Host) {
+        for (index, id) in self.ids.iter().enumerate() {
+            let member = host.upgrade.as_ref().filter(|u| u.is_active()).and_then(|u| u.members.get(id));
+            if member.is_some_and(|member| member.state.is_with_driver()) {
+                continue;
+            }
+            let Some(known) = host.known.get(index) else { continue };
+            let model = host.upgrade.as_ref().map_or(&self.old, |upgrade| &upgrade.to);
+            host.effects.push(Effect {
+                instance: id.clone(),
+                version: known.version.as_ref().unwrap_or(model).clone(),
+                operation: OperationId(format!("start/{}/{id}", host.generation)),
+                origin: Origin::Start,
+            });
+        }
+    }
+
+    /// One step of the core, checked, its writes and effects collected.
+    pub(super) fn step(&mut self, host: &mut Host, event: &Event) {
+        let Some(mut upgrade) = host.upgrade.take() else { return };
+        host.dirty = false;
+        self.steps += 1;
+        let before = upgrade.clone();
+        let view = View {
+            ids: &self.ids,
+            nodes: &self.nodes,
+            known: &host.known,
+            prioritize_unhealthy: self.scenario.policy.prioritize_unhealthy_instances,
+            freshness: (self.scenario.interval * 3).max(Duration::from_secs(60)),
+            now: self.now,
+        };
+        let out = step(&mut upgrade, &view, event, self.now);
+        let seen = Seen { before: &before, after: &upgrade, event, step: &out, fleet: &view, now: self.now };
+        let found = self.checker.observe(&seen);
+        self.violations.extend(found);
+        self.runs_what_it_says(&before, &upgrade);
+        for id in &out.changed {
+            if let Some(member) = upgrade.members.get(id) {
+                host.writes.push(Record::Member(id.clone(), member.clone()));
+            }
+        }
+        if out.head_changed {
+            host.writes.push(Record::Head(Box::new(Upgrade { members: BTreeMap::new(), ..upgrade.clone() })));
+        }
+        let ended = before.is_active() && !upgrade.is_active();
+        let effect = |Action::Apply { instance, version, operation }| Effect {
+            instance,
+            version,
+            operation,
+            origin: Origin::Upgrade,
+        };
+        host.effects.extend(out.actions.into_iter().map(effect));
+        host.wake += 1;
+        if let Some(at) = out.wake_at {
+            self.at(at.since(self.now), Happening::Wake(host.wake));
+        }
+        let follow = ended && upgrade.then_roll_back;
+        host.upgrade = Some(upgrade);
+        if follow {
+            self.roll_back(host);
+        }
+    }
+
+    /// Who has just passed the health gate really runs the version.
+    fn runs_what_it_says(&mut self, before: &Upgrade, after: &Upgrade) {
+        let succeeded = |state: &MemberState| matches!(state, MemberState::Succeeded { .. });
+        for (id, member) in after.members.iter().filter(|(_, member)| succeeded(&member.state)) {
+            let already = before.members.get(id).is_some_and(|member| succeeded(&member.state));
+            let running = self.nodes.get(index_of(id)).and_then(|node| node.running.clone());
+            if !already && running.as_ref() != Some(&member.target) {
+                self.violation(Rule::Health, format!("`{id}` succeeded and runs {running:?}"));
+            }
+        }
+    }
+
+    /// Puts the rollback of an ended upgrade in its place.
+    fn roll_back(&mut self, host: &mut Host) {
+        let Some(ended) = host.upgrade.as_ref().filter(|ended| ended.purpose == Purpose::Forward) else {
+            return;
+        };
+        let Ok(id) = UpgradeId::parse(&format!("sim-back-{}", self.now.0)) else { return };
+        let Some(rollback) = rollback_of(ended, id, self.now) else { return };
+        host.writes.push(Record::Install(Box::new(rollback.clone())));
+        host.upgrade = Some(rollback);
+        self.step(host, &Event::Look);
+    }
+
+    /// The end of a turn: look if there is a reason to, record, act.
+    pub(super) fn finish(&mut self, mut host: Host) {
+        if host.dirty && host.upgrade.as_ref().is_some_and(Upgrade::is_active) {
+            self.step(&mut host, &Event::Look);
+        }
+        match self.flush(&mut host) {
+            Flushed::Well => self.host = Some(host),
+            Flushed::Crashed => self.crash(),
+        }
+    }
+
+    fn flush(&mut self, host: &mut Host) -> Flushed {
+        if !host.writes.is_empty() {
+            if self.crashes_here(CrashAt::BeforeCommit, self.commits) {
+                return Flushed::Crashed;
+            }
+            self.disk.commit(std::mem::take(&mut host.writes));
+            self.commits += 1;
+            self.checker.committed();
+            if self.disk.upgrade != host.upgrade {
+                self.violation(Rule::Replay, "the record is not the state".to_owned());
+            }
+            if let Some((wish, upgrade, current)) = host.wish.take() {
+                self.checker.acknowledged(&upgrade, current, wish);
+            }
+            if self.crashes_here(CrashAt::AfterCommit, self.commits - 1) {
+                return Flushed::Crashed;
+            }
+        }
+        for effect in std::mem::take(&mut host.effects) {
+            self.perform(host, effect);
+            if self.crashes_here(CrashAt::AfterAct, self.calls - 1) {
+                return Flushed::Crashed;
+            }
+        }
+        Flushed::Well
+    }
+
+    /// What was not committed is gone; somebody starts the host again.
+    pub(super) fn crash(&mut self) {
+        self.host = None;
+        self.crashes += 1;
+        self.checker.crashed();
+        if self.scenario.dies_with_host {
+            for node in &mut self.nodes {
+                node.running = None;
+                node.call += 1;
+            }
+        }
+        // A planned crash is a long one: every deadline passes meanwhile.
+        let away = match self.scenario.crash {
+            Some(_) => AWAY_LONG,
+            None => Duration::from_millis(self.rng.between(500, 60_000)),
+        };
+        self.at(away, Happening::HostStart);
+    }
+
+    fn crashes_here(&mut self, place: CrashAt, number: usize) -> bool {
+        match self.scenario.crash {
+            Some(crash) => self.crashes == 0 && crash.at == place && crash.number == number,
+            None if self.is_quiet() => false,
+            None => self.rng.chance(self.scenario.faults.host_crash),
+        }
+    }
+
+    /// No effect without its record.
+    pub(super) fn is_recorded(&self, effect: &Effect) -> bool {
+        let Some(upgrade) = self.disk.upgrade.as_ref() else { return false };
+        let member = upgrade.members.get(&effect.instance);
+        member.is_some_and(|member| {
+            let operation = upgrade.operation(&effect.instance, member.attempt);
+            operation == effect.operation
+                && *member.wanted() == effect.version
+                && member.state.is_with_driver()
+        })
+    }
+}

@@ -1,0 +1,227 @@
+//! What a simulated world is like: fleet, policy, faults.
+
+use std::time::Duration;
+
+use crate::domain::{
+    BatchSize, Checkpoints, Claim, FailureRules, HealthGate, OnBreach, OnInstanceFailure, Percent, Phase,
+    PhaseName, RollingUpgradePolicy,
+};
+use crate::health::FoldSettings;
+
+use super::rng::Rng;
+
+/// A world before it begins.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// Size of the fleet.
+    pub instances: usize,
+    /// Zones in use; 0 is a regional set.
+    pub zones: u32,
+    /// Update domains in use; 0 is none.
+    pub update_domains: u32,
+    /// Phases in use, besides instances without one.
+    pub phases: u32,
+    /// Instances in a thousand that say skip.
+    pub skip: u32,
+    /// Instances in a thousand that are protected.
+    pub protected: u32,
+    /// Azure's limits.
+    pub policy: RollingUpgradePolicy,
+    /// The health gate.
+    pub gate: HealthGate,
+    /// What happens beyond a failure.
+    pub failure: FailureRules,
+    /// Where it stops by itself.
+    pub checkpoints: Checkpoints,
+    /// The health state machine.
+    pub health: FoldSettings,
+    /// From one probe to the next.
+    pub interval: Duration,
+    /// What goes wrong.
+    pub faults: Faults,
+    /// Instances are children of the host and die with it.
+    pub dies_with_host: bool,
+    /// One crash at one place, instead of by chance.
+    pub crash: Option<Crash>,
+    /// Faults and people stop here.
+    pub quiet_after: Duration,
+    /// Whatever has not ended here never will.
+    pub limit: Duration,
+}
+
+/// Rates, each in a thousand.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Faults {
+    /// An instance goes down for a while; for each probe.
+    pub instance_crash: u32,
+    /// A probe gets no answer.
+    pub lost_probe: u32,
+    /// A new version takes long to start.
+    pub slow_start: u32,
+    /// An instance never becomes healthy at the new version.
+    pub bad_version: u32,
+    /// A zone goes down for a while; for each probe of its instances.
+    pub zone_loss: u32,
+    /// The driver fails.
+    pub driver_fails: u32,
+    /// The driver says done and nothing was done.
+    pub driver_lies: u32,
+    /// The driver does not answer until it is asked again after a restart of the host.
+    pub driver_hangs: u32,
+    /// The driver answers twice, the second time late.
+    pub driver_repeats: u32,
+    /// The host goes down; for each commit.
+    pub host_crash: u32,
+    /// A person wants something; for each half minute.
+    pub wishes: u32,
+}
+
+/// Where exactly the host goes down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Crash {
+    /// At which place.
+    pub at: CrashAt,
+    /// The how-manieth of them, from 0.
+    pub number: usize,
+}
+
+/// A place where a crash hurts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CrashAt {
+    /// Decided, not recorded.
+    BeforeCommit,
+    /// Recorded, nothing done.
+    AfterCommit,
+    /// One effect handed over, its answer lost.
+    AfterAct,
+}
+
+impl Default for Scenario {
+    /// Twelve healthy instances, three zones, two phases, no faults.
+    fn default() -> Self {
+        let percent = Percent::clamped;
+        Self {
+            instances: 12,
+            zones: 3,
+            update_domains: 0,
+            phases: 2,
+            skip: 0,
+            protected: 0,
+            policy: RollingUpgradePolicy {
+                max_batch_instance_percent: percent(20),
+                max_unhealthy_instance_percent: percent(20),
+                max_unhealthy_upgraded_instance_percent: percent(20),
+                pause_time_between_batches: Duration::ZERO,
+                enable_cross_zone_upgrade: false,
+                prioritize_unhealthy_instances: false,
+                batches: Vec::new(),
+            },
+            gate: HealthGate {
+                wait: Duration::ZERO,
+                stable_for: Duration::ZERO,
+                deadline: Duration::from_secs(120),
+            },
+            failure: FailureRules::default(),
+            checkpoints: Checkpoints::default(),
+            health: FoldSettings {
+                number_of_probes: 1,
+                grace_period: Duration::from_secs(40),
+                fail_state: Claim::Unknown,
+            },
+            interval: Duration::from_secs(5),
+            faults: Faults::default(),
+            dies_with_host: false,
+            crash: None,
+            quiet_after: Duration::from_secs(15 * 60),
+            limit: Duration::from_secs(6 * 3600),
+        }
+    }
+}
+
+impl Scenario {
+    /// A world out of numbers: every setting may be anything that a site could configure.
+    #[must_use]
+    pub fn random(rng: &mut Rng) -> Self {
+        let mut percent = |low, high| Percent::clamped(rng.between(low, high));
+        let (batch, unhealthy, upgraded, share) =
+            (percent(5, 100), percent(5, 100), percent(0, 100), percent(1, 100));
+        let growing = vec![BatchSize::Count(1), BatchSize::Share(share)];
+        let policy = RollingUpgradePolicy {
+            max_batch_instance_percent: batch,
+            max_unhealthy_instance_percent: unhealthy,
+            max_unhealthy_upgraded_instance_percent: upgraded,
+            pause_time_between_batches: Duration::from_secs(pick(rng, &[0, 0, 10, 60])),
+            enable_cross_zone_upgrade: rng.chance(300),
+            prioritize_unhealthy_instances: rng.chance(300),
+            batches: if rng.chance(300) { growing } else { Vec::new() },
+        };
+        let stable = pick(rng, &[0, 0, 15, 30]);
+        let gate = HealthGate {
+            wait: Duration::from_secs(pick(rng, &[0, 0, 5, 20])),
+            stable_for: Duration::from_secs(stable),
+            deadline: Duration::from_secs(stable + pick(rng, &[60, 120])),
+        };
+        let failure = FailureRules {
+            instance: if rng.chance(700) { OnInstanceFailure::Restore } else { OnInstanceFailure::Leave },
+            breach: *rng
+                .pick(&[OnBreach::Stop, OnBreach::RestoreFailed, OnBreach::RollBack])
+                .unwrap_or(&OnBreach::Stop),
+        };
+        let mut checkpoints = Checkpoints::default();
+        if rng.chance(200) {
+            checkpoints.pause_after.extend(Phase::new(0).map(PhaseName::Number));
+            checkpoints.approval_before.insert(PhaseName::Last);
+        }
+        Self {
+            instances: usize::try_from(rng.between(1, 12)).unwrap_or(1),
+            zones: small(rng, 3),
+            update_domains: if rng.chance(300) { 2 } else { 0 },
+            phases: small(rng, 3),
+            skip: pick(rng, &[0, 100, 300]),
+            protected: pick(rng, &[0, 100]),
+            policy,
+            gate,
+            failure,
+            checkpoints,
+            health: FoldSettings {
+                number_of_probes: small(rng, 3),
+                grace_period: Duration::from_secs(pick(rng, &[0, 20, 60])),
+                fail_state: if rng.chance(500) { Claim::Unknown } else { Claim::Unhealthy },
+            },
+            interval: Duration::from_secs(pick(rng, &[5, 10])),
+            faults: Faults::random(rng),
+            dies_with_host: rng.chance(500),
+            ..Self::default()
+        }
+    }
+}
+
+impl Faults {
+    /// Some faults at some rates; one world in ten has none.
+    fn random(rng: &mut Rng) -> Self {
+        if rng.chance(100) {
+            return Self::default();
+        }
+        Self {
+            instance_crash: pick(rng, &[0, 2, 10]),
+            lost_probe: pick(rng, &[0, 20, 200]),
+            slow_start: pick(rng, &[0, 100, 400]),
+            bad_version: pick(rng, &[0, 0, 50, 300, 1000]),
+            zone_loss: pick(rng, &[0, 0, 2]),
+            driver_fails: pick(rng, &[0, 50, 300]),
+            driver_lies: pick(rng, &[0, 0, 100]),
+            driver_hangs: pick(rng, &[0, 0, 100]),
+            driver_repeats: pick(rng, &[0, 200]),
+            host_crash: pick(rng, &[0, 20, 150]),
+            wishes: pick(rng, &[0, 50, 300]),
+        }
+    }
+}
+
+fn pick<T: Copy + Default>(rng: &mut Rng, choices: &[T]) -> T {
+    rng.pick(choices).copied().unwrap_or_default()
+}
+
+fn small(rng: &mut Rng, high: u64) -> u32 {
+    u32::try_from(rng.between(0, high)).unwrap_or(0)
+}

@@ -1,0 +1,140 @@
+#!/usr/bin/env bash
+# Takes one guard of the core away at a time and shows that some test notices: a checker that
+# cannot fail proves nothing. Works on a copy of the pure modules in a folder of its own; the tree
+# is only read.
+#
+#   tests/mutants.sh            all mutants, about ten seconds each
+#   tests/mutants.sh zone       those whose name contains "zone"
+#
+# Ends with 1 when a mutant survives, with 2 when a mutant does not apply or does not build.
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+only=${1:-}
+work=$(mktemp -d "${TMPDIR:-/tmp}/phasegate-mutants.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+
+mkdir -p "$work/src"
+for module in domain health plan rollout sim; do
+    cp -R "$root/host/src/$module" "$work/src/"
+done
+printf '//! The pure core alone.\n\n' >"$work/src/lib.rs"
+for module in domain health plan rollout sim; do
+    printf 'pub mod %s;\n' "$module" >>"$work/src/lib.rs"
+done
+cp "$root/Cargo.lock" "$work/"
+version() { grep -E "^$1 = " "$root/Cargo.toml"; }
+{
+    printf '[package]\nname = "phasegate"\nversion = "0.1.0"\nedition = "2024"\n\n[workspace]\n\n[dependencies]\n'
+    version serde && version sha2 && version thiserror
+    printf '\n[dev-dependencies]\n'
+    version insta && version proptest && version serde_json
+    printf '\n[profile.test]\nopt-level = 1\ndebug = false\n'
+} >"$work/Cargo.toml"
+cp -R "$work/src" "$work/good"
+
+export PHASEGATE_SEEDS=${PHASEGATE_SEEDS:-3000}
+export PROPTEST_FAILURE_PERSISTENCE=off
+tests() { (cd "$work" && timeout 300 cargo test --offline --quiet --lib "$@" >"$work/log" 2>&1); }
+
+if ! tests; then
+    tail -40 "$work/log"
+    echo "error: the tests fail without any mutant"
+    exit 2
+fi
+
+killed=0 survived=0 broken=0
+
+# mutant NAME FILE OLD NEW: replaces the text OLD, which must be there, by NEW.
+mutant() {
+    local name=$1 file=$2
+    [[ $name == *"$only"* ]] || return 0
+    rm -rf "$work/src" && cp -R "$work/good" "$work/src"
+    OLD=$3 NEW=$4 perl -0pi -e 's/\Q$ENV{OLD}\E/$ENV{NEW}/' "$work/src/$file"
+    if cmp -s "$work/src/$file" "$work/good/$file"; then
+        printf '%-34s DOES NOT APPLY\n' "$name"
+        broken=$((broken + 1))
+    elif ! tests --no-run; then
+        printf '%-34s DOES NOT BUILD\n' "$name"
+        grep -m 3 -A 4 '^error' "$work/log" || true
+        broken=$((broken + 1))
+    elif tests; then
+        printf '%-34s SURVIVED\n' "$name"
+        survived=$((survived + 1))
+    else
+        local all invented first
+        all=$(grep -c '^---- .* stdout ----' "$work/log" || true)
+        invented=$(grep -c '^---- sim::.* stdout ----' "$work/log" || true)
+        first=$(grep -m 1 -oE 'invariant [0-9]+ \([A-Za-z]+\)' "$work/log" || true)
+        printf '%-34s killed by %s tests, %s of them simulated %s\n' "$name" "$all" "$invented" "${first:+($first)}"
+        killed=$((killed + 1))
+    fi
+}
+
+plan=plan/mod.rs admission=rollout/admission.rs gate=rollout/gate.rs step=rollout/step.rs
+
+mutant skip $plan '            return Class::Held(HoldReason::Skip(detail.clone()));' '            { let _ = detail; None }'
+mutant protection $plan 'if candidate.protection.from_scale_set_actions {' 'if false {'
+mutant undecided $plan 'Standing::Undecided => return Class::Held(HoldReason::Undecided),' 'Standing::Undecided => None,'
+mutant unknown $plan 'return Class::Held(HoldReason::Unknown(detail.clone())),' '{ let _ = detail; None }'
+mutant already-there $plan 'if candidate.version.as_ref() == Some(input.to) {' 'if false {'
+mutant phase-order $plan 'phase: phase.map_or(PhaseOrder::Last, PhaseOrder::Number),' 'phase: PhaseOrder::Last,'
+mutant phase-last-first $plan '    Number(Phase),
+    Last,' '    Last,
+    Number(Phase),'
+mutant zone-border $plan 'zone: if input.policy.enable_cross_zone_upgrade {' 'zone: if true {'
+mutant update-domain-border $plan '        update_domain: candidate.update_domain,
+    })' '        update_domain: None,
+    })'
+mutant silence-takes-back-skip plan/standing.rs 'Some((before, _)) if before.participation != Participation::Proceed => decided(before),' ''
+mutant budget-check $admission 'if !limit.is_exceeded_by(unhealthy.len(), total) {' 'if true {'
+mutant room $admission 'admit(upgrade, room(upgrade, fleet), now, out);' 'admit(upgrade, room(upgrade, fleet).max(usize::MAX), now, out);'
+mutant room-forgets-the-rest $admission 'if !fleet.health(id).is_unhealthy() {' 'if fleet.health(id).is_unhealthy() {'
+mutant any-initializing $admission 'if fleet.any_initializing() {' 'if false {'
+mutant pause $admission '    if upgrade.paused {
+        return Some(Waiting::Paused);' '    if false {
+        return Some(Waiting::Paused);'
+mutant pause-of-a-rollback $admission 'if !upgrade.paused {' 'if true {'
+mutant checkpoint $admission 'if let Some(checkpoint) = checkpoint(upgrade) {' 'if let Some(checkpoint) = checkpoint(upgrade).filter(|_| false) {'
+mutant cancel-between-batches $admission '    if upgrade.cancel_requested {
+        end(upgrade, UpgradeState::Cancelled, now);
+        return true;
+    }
+    if upgrade.purpose' '    if upgrade.purpose'
+mutant judge-again-before-a-batch $admission 'if gate::is_over_limit(upgrade, fleet) {' 'if false {'
+mutant upgraded-limit $gate 'upgrade.purpose == Purpose::Forward && limit.is_exceeded_by(unhealthy.len(), upgraded);
+    let code' 'false;
+    let code'
+mutant unknown-passes-the-gate $gate '        Health::Healthy => {' '        Health::Healthy | Health::Unknown => {'
+mutant initializing-passes-the-gate $gate '        Health::Healthy => {' '        Health::Healthy | Health::Initializing => {'
+mutant batch-ends-early $gate 'if members().any(|member| !member.state.is_terminal()) {' 'if members().all(|member| !member.state.is_terminal()) {'
+mutant deadline $gate 'let deadline = applied_at + gate.deadline;' 'let deadline = applied_at + gate.deadline * 100_000;'
+mutant attempt-of-an-answer $step 'if upgrade.operation(instance, member.attempt) != *operation {' 'if false {'
+mutant attempt-counts $step 'member.attempt += 1;' 'member.attempt = 1;'
+mutant restore-target rollout/member.rs 'self.previous.as_ref().unwrap_or(&self.target),' '&self.target,'
+mutant rollback-target rollout/rollback.rs 'let Some(target) = member.way_back().cloned() else { continue };' 'let target = upgrade.to.clone();'
+mutant rollback-of-the-untouched rollout/rollback.rs 'MemberState::Pending | MemberState::Failed { restored: Restored::Yes, .. } => false,' 'MemberState::Failed { restored: Restored::Yes, .. } => false, MemberState::Pending => true,'
+mutant rollback-order rollout/rollback.rs '.zip(upgrade.members_by_batch()).rev()' '.zip(upgrade.members_by_batch())'
+mutant resume-asks-again $step 'out.actions.push(Action::Apply { instance, version, operation });
+    }
+}' 'let _ = (instance, version, operation);
+    }
+}'
+mutant prepare-anew $step '*until = (*until).max(now + upgrade.prepare_max);' 'let _ = until;'
+mutant wait-for-a-fleet-that-went-down $step 'upgrade.recovering_until = Some(now + upgrade.gate.deadline);' 'upgrade.recovering_until = None;'
+mutant unrecorded-change $step '    if let Some(member) = upgrade.members.get_mut(instance) {
+        member.state = next;
+    }
+    out.changed.insert(instance.clone());' '    if let Some(member) = upgrade.members.get_mut(instance) {
+        member.state = next;
+    }'
+mutant act-before-record sim/host.rs '        if !host.writes.is_empty() {
+            if self.crashes_here' '        for effect in std::mem::take(&mut host.effects) {
+            self.perform(host, effect);
+        }
+        if !host.writes.is_empty() {
+            if self.crashes_here'
+
+echo "$killed killed, $survived survived, $broken did not apply or build"
+[[ $broken -eq 0 ]] || exit 2
+[[ $survived -eq 0 ]] || exit 1
