@@ -51,6 +51,9 @@ pub struct Instance {
     pub version: Option<String>,
     /// Version that the model wants.
     pub desired_version: Option<String>,
+    /// Versions of its extensions, as far as known.
+    #[serde(default)]
+    pub extensions: BTreeMap<String, String>,
     /// Which code decided last; null before the first decision.
     pub plugin: Option<Stamp>,
 }
@@ -121,8 +124,55 @@ pub struct Status {
     pub batches: Vec<StatusBatch>,
     /// Instances left alone.
     pub holds: Vec<Hold>,
+    /// One line for every instance that does not have what is wanted: why not now.
+    #[serde(default)]
+    pub not_yet: Vec<Hold>,
+    /// What the upgrade waits for right now, one line; null when it waits for nothing.
+    #[serde(default)]
+    pub waiting: Option<String>,
+    /// How long it will still take, from the batches so far; null before the first one has ended.
+    #[serde(default)]
+    pub estimate: Option<Estimate>,
+    /// When it is tried again by itself, RFC 3339, UTC; null when it is not.
+    #[serde(default)]
+    pub retry_at: Option<String>,
     /// What went wrong.
     pub error: Option<Error>,
+}
+
+/// What the batches so far let expect; waits for people are not in it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Estimate {
+    /// Whole seconds.
+    pub seconds_left: u64,
+    /// RFC 3339, UTC.
+    pub ends_at: String,
+    /// Batches that have not ended.
+    pub batches_left: usize,
+    /// What one took so far, on average.
+    pub seconds_per_batch: f64,
+}
+
+/// `GET /v1/line`, `line status --json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Line {
+    /// Whether no upgrade admits anything.
+    pub stopped: bool,
+    /// RFC 3339, UTC.
+    pub since: Option<String>,
+    /// One line for people.
+    pub reason: Option<String>,
+}
+
+/// Body of `POST /v1/line/stop`, and optional body of the wishes.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReasonRequest {
+    /// One line for people.
+    #[serde(default)]
+    pub reason: Option<String>,
 }
 
 /// A [`Status`] with what people ask next. The command line shows it; `--json` prints the plain
@@ -162,6 +212,12 @@ pub struct Progress {
 pub struct StatusBatch {
     /// Null is the last phase.
     pub phase: Option<u32>,
+    /// Null without zones, or when zones may be crossed.
+    #[serde(default)]
+    pub zone: Option<String>,
+    /// Update domain.
+    #[serde(default)]
+    pub update_domain: Option<u32>,
     /// Members in order.
     pub instances: Vec<String>,
     /// Pending, InProgress, Completed or Failed.
@@ -215,6 +271,15 @@ pub struct StartRequest {
     /// Try a version again that is in quarantine.
     #[serde(default)]
     pub force: bool,
+    /// Extensions with their versions; null is the model's version.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub extensions: BTreeMap<String, Option<String>>,
+    /// These instances now, without phases, batches and limits; `*` is all of them.
+    #[serde(default)]
+    pub instances: Option<Vec<String>>,
+    /// Why freeze windows and a stopped line do not hold it.
+    #[serde(default)]
+    pub bypass: Option<String>,
 }
 
 /// `GET /v1/scale-sets/NAME/log`, `upgrade log --json`.

@@ -29,6 +29,8 @@ pub enum Command {
     Fleet(FleetArgs),
     /// Plan, start, follow and cancel upgrades
     Upgrade(UpgradeArgs),
+    /// Hold every upgrade of every scale set, or let them go on
+    Line(LineArgs),
     /// Look at, build and swap policy plugins
     Plugin(PluginArgs),
     #[command(name = "__guard", hide = true)]
@@ -121,10 +123,49 @@ pub enum UpgradeVerb {
     Resume(UpgradeOf),
     /// Go on before an `approvalBeforePhase`
     Approve(UpgradeOf),
+    /// Go on in spite of freeze windows and of a stopped line
+    Bypass(BypassArgs),
     /// Bring every touched instance back to the version before, newest first
     Rollback(RollbackArgs),
     /// Show the audit trail: every decision, admission and effect
     Log(UpgradeOf),
+}
+
+/// Options of `line`.
+#[derive(Debug, Args)]
+pub struct LineArgs {
+    /// How to reach the host.
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: LineVerb,
+}
+
+/// What to do with the line.
+#[derive(Debug, Subcommand)]
+pub enum LineVerb {
+    /// Show whether the line is stopped: 0 it goes on, 1 it is stopped
+    Status {
+        /// How to print.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Finish the batches in flight and admit nothing more anywhere
+    Stop {
+        /// Why; goes into the audit trail
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// How to print.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Let upgrades go on
+    Start {
+        /// How to print.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
 }
 
 /// A scale set and a version.
@@ -132,9 +173,12 @@ pub enum UpgradeVerb {
 pub struct UpgradeTo {
     /// Scale set
     pub name: String,
-    /// Wanted version [default: the model's]
+    /// Wanted version of the application [default: the whole model, extensions included]
     #[arg(long, value_name = "VERSION")]
     pub to: Option<String>,
+    /// Upgrade this extension, by default to the model's version; may be given several times
+    #[arg(long, value_name = "NAME[=VERSION]")]
+    pub extension: Vec<String>,
     /// How to print.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -155,6 +199,24 @@ pub struct StartArgs {
     /// Try a version again that faulted before
     #[arg(long)]
     pub force: bool,
+    /// Manual upgrade: these instances now (comma-separated ids, or `*`), without phases, batches and
+    /// limits, and whatever their plugin says; protected ones are refused
+    #[arg(long, value_name = "IDS", value_delimiter = ',', conflicts_with = "plan")]
+    pub instances: Option<Vec<String>>,
+    /// Go on in spite of freeze windows and of a stopped line; the text goes into the audit trail
+    #[arg(long, value_name = "WHY")]
+    pub bypass: Option<String>,
+}
+
+/// Options of `upgrade bypass`.
+#[derive(Debug, Args)]
+pub struct BypassArgs {
+    /// Scale set.
+    #[command(flatten)]
+    pub upgrade: UpgradeOf,
+    /// Why; goes into the audit trail
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
 }
 
 /// Options of `upgrade rollback`.

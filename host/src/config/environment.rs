@@ -13,7 +13,7 @@ use rustix::fs::{Access, access};
 use super::problem::{Problem, Problems};
 use super::template::{Template, TemplateValues, Wish};
 use super::{CommandConfig, ComponentSource, Config, DriverConfig, HttpConfig, ProcessConfig};
-use crate::domain::{OperationId, ScaleSet};
+use crate::domain::{Component, OperationId, ScaleSet};
 
 /// Where `execvp` looks when there is no `PATH`.
 const SEARCH_PATH_DEFAULT: &str = "/bin:/usr/bin";
@@ -126,7 +126,12 @@ impl Checker<'_> {
         let mut failures = Vec::new();
         for instance in set.instances.values() {
             let operation = OperationId(String::new());
-            let wish = Wish::Apply { version: &set.model.version, operation: &operation, generation: 0 };
+            let wish = Wish::Apply {
+                component: &Component::Application,
+                version: &set.model.version,
+                operation: &operation,
+                generation: 0,
+            };
             let values = TemplateValues { scale_set: &set.name, instance, wish };
             let Some(Ok(program)) = argv.first().map(|program| program.render(&values)) else {
                 continue;

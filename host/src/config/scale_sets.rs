@@ -8,7 +8,7 @@ use super::suggest::suggest;
 use super::table::Table;
 use super::value::Value;
 use super::{AZURE_HEALTH, DriverConfig, drivers, health, instances, policy};
-use crate::domain::{Model, PluginName, ScaleSet, ScaleSetName, Version};
+use crate::domain::{APPLICATION, ExtensionName, Model, PluginName, ScaleSet, ScaleSetName, Version};
 
 pub(super) fn read_all(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<Vec<ScaleSet<DriverConfig>>> {
     let values = value.array("tables [[scaleSets]]")?;
@@ -63,6 +63,8 @@ fn read(
         gate: policy.gate,
         failure: policy.failure,
         checkpoints: policy.checkpoints,
+        decisions: crate::domain::Decisions::default(),
+        retry: None,
         defer_max: policy.defer_max,
         model: model?,
         instances: instances.complete.then_some(instances.valid)?,
@@ -85,8 +87,39 @@ fn read_plugin(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<PluginNa
     None
 }
 
+fn read_extension(
+    mut table: Table<'_>,
+    known: &[(ExtensionName, Version)],
+) -> Option<(ExtensionName, Version)> {
+    let name = table.required("name", "\"monitoring\"");
+    let version = table.required("version", "\"1.2.0\"");
+    table.finish();
+    let version = version.and_then(|value| value.id(Version::parse));
+    let value = name?;
+    let name = value.id(ExtensionName::parse)?;
+    if name.as_str() == APPLICATION {
+        value.problem(
+            format!("is {APPLICATION:?}, which means the application itself"),
+            "give it another name".to_owned(),
+        );
+        return None;
+    }
+    if known.iter().any(|(known, _)| *known == name) {
+        value.conflict(format!("is \"{name}\", which is there already"), "name each extension once");
+        return None;
+    }
+    Some((name, version?))
+}
+
 fn read_model(mut table: Table<'_>) -> Option<Model> {
     let version = table.required("version", "\"v1\"");
+    let extensions = table.optional("extensions", "[{ name = \"monitoring\", version = \"1.2.0\" }]");
     table.finish();
-    Some(Model { version: version?.id(Version::parse)? })
+    let version = version.and_then(|value| value.id(Version::parse));
+    let mut known = Vec::new();
+    for value in extensions.map_or(Some(Vec::new()), |value| value.array("an array of tables"))? {
+        let extension = value.table().and_then(|table| read_extension(table, &known))?;
+        known.push(extension);
+    }
+    Some(Model { version: version?, extensions: known })
 }

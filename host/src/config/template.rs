@@ -9,7 +9,7 @@ use std::fmt;
 
 use placeholder::Placeholder;
 
-use crate::domain::{Instance, OperationId, ScaleSetName, Version};
+use crate::domain::{Component, Instance, OperationId, ScaleSetName, Version};
 
 /// A text such as `--port={port}`. `{{` and `}}` stand for braces.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,9 +35,11 @@ pub enum Wish<'a> {
     Look,
     /// That it runs a version: `{version}`.
     Run(&'a Version),
-    /// The same as one effect: also `{operation}` and `{generation}`.
+    /// One effect: also `{component}`, `{operation}` and `{generation}`.
     Apply {
-        /// The version that the instance shall run.
+        /// What of the instance.
+        component: &'a Component,
+        /// The version that it shall have.
         version: &'a Version,
         /// Identity of the effect.
         operation: &'a OperationId,
@@ -63,8 +65,8 @@ impl Scope {
             Self::Look => "{id}, {name}, {address}, {host}, {port}, {zone}, {label.NAME}",
             Self::Run => "{id}, {name}, {version}, {address}, {host}, {port}, {zone}, {label.NAME}",
             Self::Apply => {
-                "{id}, {name}, {version}, {address}, {host}, {port}, {zone}, {label.NAME}, {operation}, \
-                 {generation}"
+                "{id}, {name}, {version}, {address}, {host}, {port}, {zone}, {label.NAME}, {component}, \
+                 {operation}, {generation}"
             }
         }
     }

@@ -2,7 +2,11 @@
 
 use super::run::{Control, ControlParts, Effect, Life};
 use super::state::{InstanceState, SetParts, SetState};
-use crate::domain::{InstanceId, OperationId, ScaleSetName, Timestamp, Version};
+use std::collections::BTreeMap;
+
+use crate::domain::{
+    Change, Component, Goal, InstanceId, OperationId, ScaleSet, ScaleSetName, Timestamp, Version,
+};
 use crate::drivers::Custody;
 use crate::rollout::Event;
 use crate::store::{Stored, StoredModel, Write};
@@ -13,7 +17,8 @@ pub(super) fn start(parts: ControlParts) -> Control {
     let now = clock.now();
     let mut control = Control {
         clock,
-        sets: std::collections::BTreeMap::new(),
+        sets: BTreeMap::new(),
+        line: stored.line.clone(),
         store,
         generation: stored.generation,
         set_target,
@@ -30,7 +35,7 @@ pub(super) fn start(parts: ControlParts) -> Control {
     }
     let names: Vec<ScaleSetName> = control.sets.keys().cloned().collect();
     for name in names {
-        control.step(&name, &Event::Resumed);
+        control.step(&name, &[Event::Resumed]);
         control.start_instances(&name);
     }
     control
@@ -40,31 +45,64 @@ pub(super) fn start(parts: ControlParts) -> Control {
 /// over an older `upgrade start --to`; otherwise the record wins.
 fn set_state(parts: SetParts, stored: &mut Stored, now: Timestamp) -> (SetState, Vec<Write>) {
     let SetParts { spec, driver } = parts;
-    let configured = spec.model.version.clone();
     let mut writes = Vec::new();
-    let model = match stored.models.remove(&spec.name) {
-        Some(model) if model.configured == configured => model.version,
-        Some(_) | None => {
-            let model = StoredModel { version: configured.clone(), configured: configured.clone() };
-            writes.push(Write::Model(spec.name.clone(), model));
-            configured
+    let wanted = |change: &Change| {
+        let configured = change.to.clone();
+        match stored.models.remove(&(spec.name.clone(), change.component.clone())) {
+            Some(model) if model.configured == configured => {
+                Change { component: change.component.clone(), to: model.version }
+            }
+            Some(_) | None => {
+                let model = StoredModel { version: configured.clone(), configured };
+                writes.push(Write::Model(spec.name.clone(), change.component.clone(), model));
+                change.clone()
+            }
         }
     };
-    let mut instances = std::collections::BTreeMap::new();
-    for (id, instance) in &spec.instances {
-        let version = stored.versions.remove(&(spec.name.clone(), id.clone())).flatten();
-        instances.insert(id.clone(), InstanceState::new(&spec, instance.clone(), version, now));
-    }
+    let model = Goal::new(spec.model.goal().changes().map(wanted).collect::<Vec<_>>());
+    let instances = instances(&spec, stored, now);
     let mut upgrade = stored.upgrades.remove(&spec.name);
     if let Some(upgrade) = &mut upgrade {
-        upgrade.forget_missing(|id| instances.contains_key(id), now);
+        for id in upgrade.forget_missing(|id| instances.contains_key(id), now) {
+            writes.push(match upgrade.members.get(&id) {
+                Some(member) => Write::Member(upgrade.id.clone(), id, member.clone()),
+                None => Write::MemberLeft(upgrade.id.clone(), id),
+            });
+        }
     }
-    let mine = |((set, version), reason): ((ScaleSetName, Version), String)| {
-        (set == spec.name).then_some((version, reason))
+    let mine = |((set, change), reason): ((ScaleSetName, Change), String)| {
+        (set == spec.name).then_some((change, reason))
     };
     let quarantined = stored.quarantined.clone().into_iter().filter_map(mine).collect();
-    let state = SetState { spec, driver, model, instances, upgrade, quarantined, dirty: true, wake_at: None };
+    let retry = stored.retries.remove(&spec.name);
+    let line_stopped = stored.line.is_some();
+    let state = SetState {
+        spec,
+        driver,
+        model,
+        instances,
+        upgrade,
+        quarantined,
+        retry,
+        line_stopped,
+        answers: Vec::new(),
+        dirty: true,
+        wake_at: None,
+    };
     (state, writes)
+}
+
+fn instances(spec: &ScaleSet, stored: &mut Stored, now: Timestamp) -> BTreeMap<InstanceId, InstanceState> {
+    let mut instances = BTreeMap::new();
+    for (id, instance) in &spec.instances {
+        instances.insert(id.clone(), InstanceState::new(spec, instance.clone(), None, now));
+    }
+    for ((_, id, component), version) in stored.versions.iter().filter(|((set, _, _), _)| *set == spec.name) {
+        if let Some(instance) = instances.get_mut(id) {
+            instance.set_version(component, version.clone());
+        }
+    }
+    instances
 }
 
 impl Control {
@@ -84,7 +122,8 @@ impl Control {
         }
         let starts: Vec<Effect> = instances
             .map(|instance| {
-                let version = instance.version.clone().unwrap_or_else(|| set.model.clone());
+                let model = set.model.of(&Component::Application).unwrap_or(&set.spec.model.version);
+                let version = instance.version.as_ref().unwrap_or(model).clone();
                 self.start_effect(name, &instance.spec.id, version, Life::New)
             })
             .collect();
@@ -94,7 +133,14 @@ impl Control {
     fn start_effect(&self, name: &ScaleSetName, id: &InstanceId, version: Version, life: Life) -> Effect {
         let now = self.clock.now();
         let operation = OperationId(format!("start/{}/{name}/{id}/{}", self.generation, now.0));
-        Effect { scale_set: name.clone(), instance: id.clone(), version, operation, life }
+        Effect {
+            scale_set: name.clone(),
+            instance: id.clone(),
+            component: Component::Application,
+            version,
+            operation,
+            life,
+        }
     }
 
     /// Tries again to start instances whose start failed, unless something else happens to them.

@@ -2,9 +2,12 @@
 
 use super::state::{InstanceState, SetState};
 use crate::api::wire;
-use crate::domain::{InstanceId, Phase, PhaseName, ScaleSetName, Timestamp, Version};
+use crate::domain::{Component, InstanceId, Phase, PhaseName, ScaleSetName, Timestamp, Version};
 use crate::plan::{Hold, Plan, Standing};
-use crate::rollout::{MemberState, Stage, Upgrade, UpgradeError, Waiting};
+use crate::rollout::{
+    BatchProgress, MemberState, Stage, Upgrade, UpgradeError, Waiting, WhyNot, estimate, waiting_now,
+    why_not_yet,
+};
 use crate::store::AuditEntry;
 
 /// RFC 3339 with milliseconds, UTC.
@@ -34,7 +37,8 @@ fn instance(set: &SetState, instance: &InstanceState, now: Timestamp) -> wire::I
         participation: standing.participation().map(|participation| participation.name().to_owned()),
         reason: reason(instance, &standing),
         version: instance.version.as_ref().map(Version::to_string),
-        desired_version: Some(set.model.to_string()),
+        desired_version: set.model.of(&Component::Application).map(Version::to_string),
+        extensions: instance.extensions.iter().map(|(name, v)| (name.to_string(), v.to_string())).collect(),
         plugin: instance.latest.as_ref().map(|outcome| wire::Stamp {
             name: outcome.stamp.name.to_string(),
             digest: outcome.stamp.digest.to_string(),
@@ -65,7 +69,7 @@ pub(super) fn plan(plan: &Plan) -> wire::Plan {
     };
     wire::Plan {
         scale_set: plan.scale_set.to_string(),
-        to: plan.to.to_string(),
+        to: plan.goal.to_string(),
         digest: plan.digest.to_string(),
         batches: plan.batches.iter().map(batch).collect(),
         holds: holds(&plan.holds),
@@ -84,15 +88,17 @@ pub(super) fn status(
     store_trouble: Option<&str>,
     now: Timestamp,
 ) -> wire::StatusDetail {
-    let members = upgrade.members_by_batch();
-    let batches = upgrade.batches.iter().zip(members).map(|(batch, members)| wire::StatusBatch {
+    let batch = |(index, batch): (usize, &BatchProgress)| wire::StatusBatch {
         phase: batch.phase.map(Phase::get),
-        instances: members.into_iter().map(InstanceId::to_string).collect(),
+        zone: batch.zone.clone(),
+        update_domain: batch.update_domain,
+        instances: upgrade.batch_members(index).into_iter().map(InstanceId::to_string).collect(),
         state: batch.state.name().to_owned(),
         started_at: batch.started_at.map(rfc3339),
         ended_at: batch.ended_at.map(rfc3339),
-    });
+    };
     let counts = upgrade.progress();
+    let waiting = store_trouble.map(str::to_owned).or_else(|| waiting(upgrade, set, now));
     wire::StatusDetail {
         status: wire::Status {
             scale_set: upgrade.scale_set.to_string(),
@@ -104,15 +110,37 @@ pub(super) fn status(
                 in_progress: counts.in_progress,
                 pending: counts.pending,
             },
-            batches: batches.collect(),
+            batches: upgrade.batches.iter().enumerate().map(batch).collect(),
             holds: holds(&upgrade.holds),
+            not_yet: not_yet(upgrade, set, waiting.as_deref(), now),
+            waiting: waiting.clone(),
+            estimate: estimate(upgrade, |at| set.frozen_until(at), now).map(|estimate| wire::Estimate {
+                seconds_left: estimate.ends_at.since(now).as_secs(),
+                ends_at: rfc3339(estimate.ends_at),
+                batches_left: estimate.batches_left,
+                seconds_per_batch: estimate.per_batch.as_secs_f64(),
+            }),
+            retry_at: set.retry.as_ref().map(|retry| rfc3339(retry.at)),
             error: upgrade.error.as_ref().map(|error| self::error(upgrade, error)),
         },
-        to: upgrade.to.to_string(),
-        waiting: store_trouble.map(str::to_owned).or_else(|| waiting(upgrade, set, now)),
+        to: upgrade.goal.to_string(),
+        waiting,
         started_at: rfc3339(upgrade.started_at),
         ended_at: upgrade.ended_at().map(rfc3339),
     }
+}
+
+/// One line for each instance that does not have what is wanted.
+fn not_yet(upgrade: &Upgrade, set: &SetState, waiting: Option<&str>, now: Timestamp) -> Vec<wire::Hold> {
+    let line = |(id, why): (InstanceId, WhyNot)| {
+        let text = why.line(now);
+        let reason = match (&why, waiting) {
+            (WhyNot::Next, Some(waiting)) => format!("{text}, which waits for {waiting}"),
+            _ => text,
+        };
+        wire::Hold { instance: id.to_string(), reason }
+    };
+    why_not_yet(upgrade, &set.view(now)).into_iter().map(line).collect()
 }
 
 fn error(upgrade: &Upgrade, error: &UpgradeError) -> wire::Error {
@@ -136,12 +164,15 @@ fn waiting(upgrade: &Upgrade, set: &SetState, now: Timestamp) -> Option<String> 
     };
     let any = |wanted: fn(&MemberState) -> bool| upgrade.members.values().any(|member| wanted(&member.state));
     let settling: fn(&MemberState) -> bool = |state| matches!(state, MemberState::Settling { .. });
+    let stopped = waiting_now(upgrade, &set.view(now), now)
+        .map(|waiting| self::waiting_line(waiting, upgrade, set, now));
     Some(match upgrade.stage {
         Stage::Ended { .. } => return None,
+        Stage::Preparing { .. } if stopped.is_some() => return stopped,
         Stage::Preparing { .. } => {
             format!("first decision of {} (Initializing)", some_of(&initializing(set)))
         }
-        Stage::Between { resume_at } => return between(upgrade, set, resume_at, now),
+        Stage::Between { .. } => return stopped,
         Stage::Undoing => format!("driver to bring back {}", of(MemberState::is_with_driver)),
         Stage::InBatch if any(MemberState::is_with_driver) => {
             format!("driver to change {}", of(MemberState::is_with_driver))
@@ -151,14 +182,25 @@ fn waiting(upgrade: &Upgrade, set: &SetState, now: Timestamp) -> Option<String> 
     })
 }
 
-fn between(upgrade: &Upgrade, set: &SetState, resume_at: Timestamp, now: Timestamp) -> Option<String> {
+fn waiting_line(waiting: Waiting, upgrade: &Upgrade, set: &SetState, now: Timestamp) -> String {
     let phase = |phase: PhaseName| match phase {
         PhaseName::Number(phase) => format!("phase {}", phase.get()),
         PhaseName::Last => "the last phase".to_owned(),
     };
     let seconds = |until: Timestamp| until.since(now).as_secs_f32().ceil();
     let name = &upgrade.scale_set;
-    Some(match crate::rollout::waiting_for(upgrade, &set.view(now), resume_at, now)? {
+    match waiting {
+        Waiting::Line => {
+            format!(
+                "a person: the line is stopped for all scale sets; let it go on with `phasegate line start`, or bypass it with `phasegate upgrade bypass {name} --reason TEXT`"
+            )
+        }
+        Waiting::Freeze { until } => {
+            format!(
+                "the end of a freeze window at {}; bypass it with `phasegate upgrade bypass {name} --reason TEXT`",
+                rfc3339(until)
+            )
+        }
         Waiting::Pause { until } => format!("pause between batches, {} s left", seconds(until)),
         Waiting::Paused => format!("a person: paused; go on with `phasegate upgrade resume {name}`"),
         Waiting::Resume { after } => {
@@ -175,7 +217,7 @@ fn between(upgrade: &Upgrade, set: &SetState, resume_at: Timestamp, now: Timesta
         Waiting::Recovery { until } => {
             format!("fleet to be healthy after the host's restart, {} s at most", seconds(until))
         }
-    })
+    }
 }
 
 /// Instances that cannot be judged yet.

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
-    Claim, Decided, Decision, Health, Instance, InstanceFacts, InstanceId, OperationId, Outcome,
-    Participation, ScaleSet, Timestamp, Version,
+    Change, Claim, Component, Decided, Decision, ExtensionName, Goal, Health, Instance, InstanceFacts,
+    InstanceId, OperationId, Outcome, Participation, ScaleSet, Timestamp, Version,
 };
 use crate::drivers::Driver;
 use crate::health::{FoldSettings, HealthFold};
 use crate::plan::{Candidate, Standing, StandingInput, is_answered, standing};
-use crate::rollout::{FleetView, Upgrade};
+use crate::rollout::{Event, FleetView, Stop, Upgrade, UpgradeRules};
+use crate::store::Retry;
 
 /// A scale set and the driver that serves it.
 pub struct SetParts {
@@ -25,13 +26,19 @@ pub struct SetParts {
 pub(super) struct SetState {
     pub(super) spec: ScaleSet,
     pub(super) driver: Arc<dyn Driver>,
-    /// Wanted version: the configuration's, or that of the latest `upgrade start --to`.
-    pub(super) model: Version,
+    /// What is wanted: the configuration's model, or what the latest upgrade was started with.
+    pub(super) model: Goal,
     pub(super) instances: BTreeMap<InstanceId, InstanceState>,
     /// The latest upgrade, running or ended.
     pub(super) upgrade: Option<Upgrade>,
     /// Versions that faulted, with the reason.
-    pub(super) quarantined: BTreeMap<Version, String>,
+    pub(super) quarantined: BTreeMap<Change, String>,
+    /// When the latest upgrade, which faulted, is tried again.
+    pub(super) retry: Option<Retry>,
+    /// A person stopped the line for all sets.
+    pub(super) line_stopped: bool,
+    /// Answers of drivers that the upgrade has not heard yet.
+    pub(super) answers: Vec<Event>,
     /// Something changed that the upgrade must look at.
     pub(super) dirty: bool,
     /// When the upgrade wants to look again.
@@ -41,7 +48,10 @@ pub(super) struct SetState {
 /// One instance in the loop.
 pub(super) struct InstanceState {
     pub(super) spec: Instance,
+    /// Version of the application.
     pub(super) version: Option<Version>,
+    /// Versions of extensions, as far as known.
+    pub(super) extensions: BTreeMap<ExtensionName, Version>,
     /// Rises with each effect; answers of an earlier life are dropped.
     pub(super) epoch: u64,
     pub(super) fold: HealthFold,
@@ -67,6 +77,7 @@ impl InstanceState {
         Self {
             spec,
             version,
+            extensions: BTreeMap::new(),
             epoch: 0,
             fold: new_fold(set, now),
             latest: None,
@@ -77,6 +88,27 @@ impl InstanceState {
             applied_at: Timestamp::default(),
             busy: None,
             retry_at: None,
+        }
+    }
+
+    /// Records a version; gives whether it is another one than before.
+    pub(super) fn set_version(&mut self, component: &Component, version: Option<Version>) -> bool {
+        let changed = self.version_of(component) != version.as_ref();
+        match (component, version) {
+            (Component::Application, version) => self.version = version,
+            (Component::Extension(name), Some(version)) => {
+                drop(self.extensions.insert(name.clone(), version))
+            }
+            (Component::Extension(name), None) => drop(self.extensions.remove(name)),
+        }
+        changed
+    }
+
+    /// The version that it has of a component.
+    pub(super) fn version_of(&self, component: &Component) -> Option<&Version> {
+        match component {
+            Component::Application => self.version.as_ref(),
+            Component::Extension(name) => self.extensions.get(name),
         }
     }
 
@@ -124,6 +156,30 @@ fn new_fold(set: &ScaleSet, now: Timestamp) -> HealthFold {
 }
 
 impl SetState {
+    /// When a faulted upgrade is tried again; none while another one runs.
+    pub(super) fn retry_at(&self) -> Option<Timestamp> {
+        let idle = !self.upgrade.as_ref().is_some_and(Upgrade::is_active);
+        self.retry.as_ref().filter(|_| idle).map(|retry| retry.at)
+    }
+
+    /// End of the freeze window that is open at a time.
+    pub(super) fn frozen_until(&self, _at: Timestamp) -> Option<Timestamp> {
+        None
+    }
+
+    /// What an upgrade of this set goes by.
+    pub(super) fn rules(&self) -> UpgradeRules {
+        UpgradeRules {
+            policy: self.spec.policy.clone(),
+            gate: self.spec.gate,
+            failure: self.spec.failure,
+            checkpoints: self.spec.checkpoints.clone(),
+            decisions: self.spec.decisions,
+            defer_max: self.spec.defer_max,
+            prepare_max: self.prepare_max(),
+        }
+    }
+
     /// How long an answered decision stands in for a missed probe.
     fn freshness(&self) -> Duration {
         (self.spec.health.interval * 3).max(Duration::from_secs(60))
@@ -162,7 +218,7 @@ impl SetState {
             fault_domain: spec.fault_domain,
             update_domain: spec.update_domain,
             version: instance.version.clone(),
-            desired_version: Some(self.model.clone()),
+            desired_version: self.model.of(&Component::Application).cloned(),
             labels: spec.labels.clone(),
         }
     }
@@ -188,6 +244,7 @@ impl FleetView for SetView<'_> {
             fault_domain: instance.spec.fault_domain,
             protection: instance.spec.protection,
             version: instance.version.clone(),
+            extensions: instance.extensions.clone(),
             health: instance.fold.health(),
             standing: self.set.standing(instance, self.now),
         };
@@ -209,7 +266,18 @@ impl FleetView for SetView<'_> {
         self.set.instances.iter().filter_map(unhealthy).collect()
     }
 
+    fn unhealthy_count(&self) -> usize {
+        self.set.instances.values().filter(|instance| instance.fold.health().is_unhealthy()).count()
+    }
+
     fn any_initializing(&self) -> bool {
         self.set.instances.values().any(|instance| instance.fold.health() == Health::Initializing)
+    }
+
+    fn stop(&self) -> Option<Stop> {
+        if self.set.line_stopped {
+            return Some(Stop::Line);
+        }
+        self.set.frozen_until(self.now).map(|until| Stop::Freeze { until })
     }
 }

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::component::{Change, Component, Goal};
 use super::health::HealthSettings;
-use super::ids::{InstanceId, PluginName, ScaleSetName, Version};
+use super::ids::{ExtensionName, PluginName, ScaleSetName, Version};
+use super::instance_id::InstanceId;
 use super::policy::{HealthGate, RollingUpgradePolicy};
-use super::rules::{Checkpoints, FailureRules};
+use super::rules::{Checkpoints, Decisions, FailureRules, RetryRule};
 
 /// Where an instance listens: a host name or IP address, and a port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +71,21 @@ pub struct Instance {
 pub struct Model {
     /// Version of the application.
     pub version: Version,
+    /// Versions of its extensions, in the order in which an instance gets them.
+    pub extensions: Vec<(ExtensionName, Version)>,
+}
+
+impl Model {
+    /// All of it.
+    #[must_use]
+    pub fn goal(&self) -> Goal {
+        let application = Change { component: Component::Application, to: self.version.clone() };
+        let extension = |(name, to): &(ExtensionName, Version)| Change {
+            component: Component::Extension(name.clone()),
+            to: to.clone(),
+        };
+        Goal::new(std::iter::once(application).chain(self.extensions.iter().map(extension)))
+    }
 }
 
 /// A named set of instances that share a model, a probe and a rolling-upgrade policy.
@@ -90,6 +107,10 @@ pub struct ScaleSet<D = ()> {
     pub failure: FailureRules,
     /// Where an upgrade waits for a person.
     pub checkpoints: Checkpoints,
+    /// Whether the application is asked again before each batch.
+    pub decisions: Decisions,
+    /// When a faulted upgrade is tried again by itself; never without it.
+    pub retry: Option<RetryRule>,
     /// How long after its start an upgrade asks instances again that say "not now".
     pub defer_max: Duration,
     /// Wanted version.
@@ -112,6 +133,8 @@ impl<D> ScaleSet<D> {
             gate,
             failure,
             checkpoints,
+            decisions,
+            retry,
             defer_max,
             model,
             instances,
@@ -125,6 +148,8 @@ impl<D> ScaleSet<D> {
             gate,
             failure,
             checkpoints,
+            decisions,
+            retry,
             defer_max,
             model,
             instances,

@@ -1,6 +1,7 @@
 //! What an upgrade does beyond its limits: about failures, and where it waits for a person.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,27 @@ pub enum OnBreach {
     RestoreFailed,
     /// Stop, and roll the whole upgrade back.
     RollBack,
+}
+
+/// When the application is asked whether an instance may be upgraded, and in which phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Decisions {
+    /// Once, when the upgrade starts, as Azure does.
+    #[default]
+    Snapshot,
+    /// Again before each batch.
+    Live,
+}
+
+/// When a faulted upgrade is tried again by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RetryRule {
+    /// From its end to the next try.
+    pub after: Duration,
+    /// Most tries, the first one not counted.
+    pub limit: u32,
 }
 
 /// A phase of the plan by its number, or the last one.

@@ -15,7 +15,7 @@ mod testing;
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::domain::{Instance, InstanceId, OperationId, ScaleSetName, Timestamp, Version};
+use crate::domain::{Component, Instance, InstanceId, OperationId, ScaleSetName, Timestamp, Version};
 
 /// A future on the heap, so that drivers of different kinds share one trait.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
@@ -28,9 +28,11 @@ pub struct Ensure {
     pub scale_set: ScaleSetName,
     /// The instance, with address and labels.
     pub instance: Instance,
-    /// What it shall run.
+    /// What of it.
+    pub component: Component,
+    /// The version that it shall have.
     pub version: Version,
-    /// What it ran before as far as the host knows.
+    /// The version that it had before as far as the host knows.
     pub previous: Option<Version>,
     /// Identity of the effect.
     pub operation: OperationId,

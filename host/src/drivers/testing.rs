@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Ensure;
-use crate::domain::{Address, Instance, InstanceId, OperationId, Protection, ScaleSetName, Version};
+use crate::domain::{
+    Address, Component, Instance, InstanceId, OperationId, Protection, ScaleSetName, Version,
+};
 
 /// Never reached in a good run; long enough for a busy machine.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -25,6 +27,7 @@ pub(super) fn request(instance: &str, version: &str, operation: &str) -> Ensure 
     Ensure {
         scale_set: ScaleSetName::parse("db").unwrap(),
         instance,
+        component: Component::Application,
         version: Version::parse(version).unwrap(),
         previous: None,
         operation: OperationId(operation.to_owned()),

@@ -121,8 +121,8 @@ impl AgentUrls for Urls {
 }
 
 fn of_request(request: &Ensure) -> TemplateValues<'_> {
-    let Ensure { scale_set, instance, version, operation, generation, previous: _ } = request;
-    let wish = Wish::Apply { version, operation, generation: *generation };
+    let Ensure { scale_set, instance, component, version, operation, generation, previous: _ } = request;
+    let wish = Wish::Apply { component, version, operation, generation: *generation };
     TemplateValues { scale_set, instance, wish }
 }
 

@@ -18,7 +18,10 @@ pub(super) fn of(input: &PlanInput<'_>, batch_max: usize, batches: &[Batch], hol
         }
         hash.update(b"\n");
     };
-    line(&["phasegate plan 1", input.scale_set.as_str(), input.to.as_str()]);
+    line(&["phasegate plan 1", input.scale_set.as_str()]);
+    for change in input.goal.changes() {
+        line(&["goal", change.component.as_str(), change.to.as_str()]);
+    }
     let policy = input.policy;
     line(&[
         &batch_max.to_string(),

@@ -12,7 +12,10 @@ mod ending;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::domain::{InstanceId, OperationId, Participation, PhaseName, Timestamp, UpgradeId, Version};
+use crate::domain::{
+    Component, Decisions, Goal, InstanceId, OperationId, Participation, PhaseName, Timestamp, UpgradeId,
+    Version,
+};
 use crate::plan::{Candidate, Standing};
 
 use super::{Event, FleetView, MemberState, Purpose, Step, Upgrade, Wish};
@@ -92,7 +95,7 @@ pub struct Seen<'a> {
     /// State after it.
     pub after: &'a Upgrade,
     /// What happened.
-    pub event: &'a Event,
+    pub events: &'a [Event],
     /// What it gave back.
     pub step: &'a Step,
     /// The fleet that it looked at.
@@ -107,7 +110,7 @@ struct Fact {
     zone: Option<String>,
     update_domain: Option<u32>,
     phase: PhaseName,
-    version: Option<Version>,
+    versions: BTreeMap<Component, Version>,
     consent: Result<(), &'static str>,
 }
 
@@ -115,14 +118,15 @@ struct Fact {
 #[derive(Debug, Clone, Default)]
 struct History {
     facts: BTreeMap<InstanceId, Fact>,
-    effects: BTreeMap<OperationId, (InstanceId, Version)>,
+    effects: BTreeMap<OperationId, (InstanceId, Component, Version)>,
     /// Rises with each admission.
     turn: BTreeMap<InstanceId, usize>,
     touched: BTreeSet<InstanceId>,
     paused: bool,
     cancelled: bool,
-    resumed_at: Option<usize>,
-    approved_at: Option<usize>,
+    bypassed: bool,
+    resumed: BTreeSet<PhaseName>,
+    approved: BTreeSet<PhaseName>,
 }
 
 /// An effect that was decided and is not yet known to be durable.
@@ -131,6 +135,7 @@ struct Decided {
     upgrade: UpgradeId,
     operation: OperationId,
     instance: InstanceId,
+    component: Component,
     version: Version,
     admitted: bool,
 }
@@ -147,13 +152,19 @@ impl Checker {
     pub fn observe(&mut self, seen: &Seen<'_>) -> Vec<Violation> {
         let id = &seen.after.id;
         let history = self.histories.entry(id.clone()).or_default();
-        if seen.before.digest.is_none() && seen.after.digest.is_some() {
-            history.facts = seen.fleet.candidates().into_iter().map(|c| fact(c, &seen.after.to)).collect();
+        let planned = seen.before.digest.is_none() && seen.after.digest.is_some();
+        let asks_again = seen.after.rules.decisions == Decisions::Live && !admitted(seen).is_empty();
+        if planned || asks_again {
+            // Who was touched before keeps what was found then.
+            let facts = seen.fleet.candidates().into_iter().map(|c| fact(c, &seen.after.goal));
+            let untouched = |(id, _): &(InstanceId, Fact)| !history.touched.contains(id);
+            let facts: Vec<_> = facts.filter(untouched).collect();
+            history.facts.extend(facts);
         }
         let empty = History::default();
         let history = self.histories.get(id).unwrap_or(&empty);
         let former = match &seen.after.purpose {
-            Purpose::Forward => None,
+            Purpose::Forward | Purpose::Manual => None,
             Purpose::Rollback { of } => Some(self.histories.get(of).unwrap_or(&empty)),
         };
         let admitted = admitted(seen);
@@ -165,11 +176,12 @@ impl Checker {
         check.effects();
         check.ending();
         let found = check.found;
-        for super::Action::Apply { instance, version, operation } in &seen.step.actions {
+        for super::Action::Apply { instance, component, version, operation } in &seen.step.actions {
             self.decided.push(Decided {
                 upgrade: id.clone(),
                 operation: operation.clone(),
                 instance: instance.clone(),
+                component: component.clone(),
                 version: version.clone(),
                 admitted: admitted.contains(instance),
             });
@@ -186,7 +198,8 @@ impl Checker {
                 history.turn.insert(decided.instance.clone(), turn);
             }
             history.touched.insert(decided.instance.clone());
-            history.effects.insert(decided.operation, (decided.instance, decided.version));
+            let effect = (decided.instance, decided.component, decided.version);
+            history.effects.insert(decided.operation, effect);
         }
     }
 
@@ -195,18 +208,22 @@ impl Checker {
         self.decided.clear();
     }
 
-    /// A person was told that a wish is granted.
-    /// `current` is the batch that was in flight or next when it was wished.
-    pub fn acknowledged(&mut self, upgrade: &UpgradeId, current: usize, wish: Wish) {
-        let history = self.histories.entry(upgrade.clone()).or_default();
+    /// A person was told that a wish is granted. `before` is the upgrade as it stood when it was
+    /// wished.
+    pub fn acknowledged(&mut self, before: &Upgrade, wish: Wish) {
+        let history = self.histories.entry(before.id.clone()).or_default();
+        let between = matches!(before.stage, super::Stage::Between { .. });
+        let phase = |index: usize| before.batches.get(index).map(|batch| PhaseName::from(batch.phase));
         match wish {
             Wish::Cancel | Wish::RollBack => history.cancelled = true,
             Wish::Pause => history.paused = true,
             Wish::Resume => {
                 history.paused = false;
-                history.resumed_at = Some(current);
+                let behind = before.current.checked_sub(1).and_then(phase);
+                history.resumed.extend(behind.filter(|_| between));
             }
-            Wish::Approve => history.approved_at = Some(current),
+            Wish::Approve => history.approved.extend(phase(before.current).filter(|_| between)),
+            Wish::Bypass => history.bypassed = true,
         }
     }
 }
@@ -235,10 +252,10 @@ impl Check<'_> {
     }
 }
 
-fn fact(candidate: Candidate, to: &Version) -> (InstanceId, Fact) {
+fn fact(candidate: Candidate, goal: &Goal) -> (InstanceId, Fact) {
     let consent = match &candidate.standing {
         _ if candidate.protection.from_scale_set_actions => Err("is protected"),
-        _ if candidate.version.as_ref() == Some(to) => Err("is there already"),
+        _ if candidate.is_at(goal) => Err("is there already"),
         Standing::Undecided => Err("has not been judged"),
         Standing::PluginFailed { .. } => Err("has no decision"),
         Standing::Unknown { .. } => Err("is unknown"),
@@ -246,9 +263,12 @@ fn fact(candidate: Candidate, to: &Version) -> (InstanceId, Fact) {
         Standing::Decided { participation: Participation::Defer, .. } => Err("says not now"),
         Standing::Decided { participation: Participation::Proceed, .. } => Ok(()),
     };
-    let Candidate { id, zone, update_domain, version, standing, .. } = candidate;
+    let Candidate { id, zone, update_domain, version, extensions, standing, .. } = candidate;
     let phase = PhaseName::from(standing.phase());
-    (id, Fact { zone, update_domain, phase, version, consent })
+    let extensions = extensions.into_iter().map(|(name, version)| (Component::Extension(name), version));
+    let versions =
+        version.map(|version| (Component::Application, version)).into_iter().chain(extensions).collect();
+    (id, Fact { zone, update_domain, phase, versions, consent })
 }
 
 /// Members that left Pending in this step.

@@ -19,19 +19,32 @@
 mod admission;
 mod deferred;
 pub mod error;
+mod estimate;
 mod gate;
 pub mod invariants;
+mod limits;
+mod live;
+mod manual;
 pub mod member;
+pub mod members;
+mod reasons;
 mod rollback;
 pub mod state;
 pub mod step;
+mod waiting;
 
-pub use admission::{Waiting, waiting_for};
 pub use error::{UpgradeError, UpgradeErrorCode};
-pub use member::{Member, MemberState, Restored};
+pub use estimate::{Estimate, estimate};
+pub use manual::manual;
+pub use member::{Member, MemberState, Part, PartState, Restored};
+pub use members::Members;
+pub use reasons::{WhyNot, why_not_yet};
 pub use rollback::rollback_of;
-pub use state::{BatchProgress, BatchState, Progress, Purpose, Stage, StartUpgrade, Upgrade, UpgradeState};
-pub use step::{Action, Event, FleetView, Step, Wish, step};
+pub use state::{
+    BatchProgress, BatchState, Progress, Purpose, Stage, StartUpgrade, Upgrade, UpgradeRules, UpgradeState,
+};
+pub use step::{Action, Event, FleetView, Step, Stop, Wish, step};
+pub use waiting::{Waiting, waiting_for, waiting_now};
 
 #[cfg(test)]
 mod tests;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::domain::{
-    BatchSize, Checkpoints, Claim, FailureRules, HealthGate, OnBreach, OnInstanceFailure, Percent, Phase,
-    PhaseName, RollingUpgradePolicy,
+    BatchSize, Checkpoints, Claim, Decisions, FailureRules, HealthGate, OnBreach, OnInstanceFailure, Percent,
+    Phase, PhaseName, RollingUpgradePolicy,
 };
 use crate::health::FoldSettings;
 
@@ -33,6 +33,8 @@ pub struct Scenario {
     pub failure: FailureRules,
     /// Where it stops by itself.
     pub checkpoints: Checkpoints,
+    /// Whether the application is asked again before each batch.
+    pub decisions: Decisions,
     /// The health state machine.
     pub health: FoldSettings,
     /// From one probe to the next.
@@ -123,6 +125,7 @@ impl Default for Scenario {
             },
             failure: FailureRules::default(),
             checkpoints: Checkpoints::default(),
+            decisions: Decisions::Snapshot,
             health: FoldSettings {
                 number_of_probes: 1,
                 grace_period: Duration::from_secs(40),
@@ -183,6 +186,7 @@ impl Scenario {
             gate,
             failure,
             checkpoints,
+            decisions: if rng.chance(500) { Decisions::Live } else { Decisions::Snapshot },
             health: FoldSettings {
                 number_of_probes: small(rng, 3),
                 grace_period: Duration::from_secs(pick(rng, &[0, 20, 60])),

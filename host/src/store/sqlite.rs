@@ -9,20 +9,23 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::de::DeserializeOwned;
 
 use super::lock::{self, DirectoryLock};
-use super::{AuditEntry, Store, StoreError, Stored, StoredModel, StoredPlugin, Write};
-use crate::domain::{InstanceId, PluginName, ScaleSetName, Timestamp, UpgradeId, Version};
+use super::{AuditEntry, Retry, StoppedLine, Store, StoreError, Stored, StoredModel, StoredPlugin, Write};
+use crate::domain::{Change, Component, InstanceId, PluginName, ScaleSetName, Timestamp, UpgradeId, Version};
 use crate::rollout::{Member, Upgrade};
 
 /// Newest schema that this program knows, kept in `user_version`.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 
 const CREATE: &str = "
-CREATE TABLE host (generation INTEGER NOT NULL);
-INSERT INTO host VALUES (0);
+CREATE TABLE host (generation INTEGER NOT NULL, line TEXT NOT NULL);
+INSERT INTO host VALUES (0, 'null');
+CREATE TABLE retries (scale_set TEXT PRIMARY KEY, retry TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE models (
-  scale_set TEXT PRIMARY KEY, version TEXT NOT NULL, configured TEXT NOT NULL) WITHOUT ROWID;
+  scale_set TEXT, component TEXT, version TEXT NOT NULL, configured TEXT NOT NULL,
+  PRIMARY KEY (scale_set, component)) WITHOUT ROWID;
 CREATE TABLE versions (
-  scale_set TEXT, instance TEXT, version TEXT, PRIMARY KEY (scale_set, instance)) WITHOUT ROWID;
+  scale_set TEXT, instance TEXT, component TEXT, version TEXT,
+  PRIMARY KEY (scale_set, instance, component)) WITHOUT ROWID;
 CREATE TABLE upgrades (
   id TEXT PRIMARY KEY, scale_set TEXT NOT NULL, started_at INTEGER NOT NULL, state TEXT NOT NULL,
   head TEXT NOT NULL) WITHOUT ROWID;
@@ -30,13 +33,14 @@ CREATE INDEX upgrades_by_scale_set ON upgrades (scale_set, started_at);
 CREATE TABLE members (
   upgrade TEXT, instance TEXT, member TEXT NOT NULL, PRIMARY KEY (upgrade, instance)) WITHOUT ROWID;
 CREATE TABLE quarantine (
-  scale_set TEXT, version TEXT, reason TEXT NOT NULL, PRIMARY KEY (scale_set, version)) WITHOUT ROWID;
+  scale_set TEXT, component TEXT, version TEXT, reason TEXT NOT NULL,
+  PRIMARY KEY (scale_set, component, version)) WITHOUT ROWID;
 CREATE TABLE plugins (name TEXT PRIMARY KEY, stored TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE audit (
   seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, scale_set TEXT NOT NULL, upgrade TEXT, instance TEXT,
   kind TEXT NOT NULL, text TEXT NOT NULL);
 CREATE INDEX audit_by_scale_set ON audit (scale_set, seq);
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 ";
 
 /// The data directory, open and locked.
@@ -78,6 +82,8 @@ impl SqliteStore {
             versions: reader.versions()?.into_iter().collect(),
             plugins: reader.plugins()?.into_iter().collect(),
             quarantined: reader.quarantined()?.into_iter().collect(),
+            retries: reader.retries()?.into_iter().collect(),
+            line: reader.line()?,
             ..Stored::default()
         };
         for upgrade in reader.latest_upgrades()? {
@@ -131,6 +137,9 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     if seen > SCHEMA {
         return Err(StoreError::NewerSchema { path: path.to_owned(), seen, known: SCHEMA });
     }
+    if seen > 0 && seen < SCHEMA {
+        return Err(StoreError::OlderSchema { path: path.to_owned(), seen, known: SCHEMA });
+    }
     if seen < SCHEMA {
         let transaction = connection.transaction().map_err(sqlite)?;
         transaction.execute_batch(CREATE).map_err(sqlite)?;
@@ -166,26 +175,39 @@ fn apply(transaction: &Transaction<'_>, write: &Write, path: &Path) -> Result<()
                 params![upgrade.as_str(), instance.as_str(), member],
             )
         }
-        Write::Version(set, instance, version) => run(
-            "INSERT OR REPLACE INTO versions VALUES (?1, ?2, ?3)",
-            params![set.as_str(), instance.as_str(), version.as_ref().map(Version::as_str)],
+        Write::MemberLeft(upgrade, instance) => run(
+            "DELETE FROM members WHERE upgrade = ?1 AND instance = ?2",
+            params![upgrade.as_str(), instance.as_str()],
         ),
-        Write::Model(set, model) => run(
-            "INSERT OR REPLACE INTO models VALUES (?1, ?2, ?3)",
-            params![set.as_str(), model.version.as_str(), model.configured.as_str()],
+        Write::Version(set, instance, component, version) => run(
+            "INSERT OR REPLACE INTO versions VALUES (?1, ?2, ?3, ?4)",
+            params![set.as_str(), instance.as_str(), component.as_str(), version.as_ref().map(Version::as_str)],
+        ),
+        Write::Model(set, component, model) => run(
+            "INSERT OR REPLACE INTO models VALUES (?1, ?2, ?3, ?4)",
+            params![set.as_str(), component.as_str(), model.version.as_str(), model.configured.as_str()],
         ),
         Write::Plugin(name, plugin) => {
             let plugin = json("a plugin", serde_json::to_string(plugin))?;
             run("INSERT OR REPLACE INTO plugins VALUES (?1, ?2)", params![name.as_str(), plugin])
         }
-        Write::Quarantine(set, version, Some(reason)) => run(
-            "INSERT OR REPLACE INTO quarantine VALUES (?1, ?2, ?3)",
-            params![set.as_str(), version.as_str(), reason],
+        Write::Quarantine(set, change, Some(reason)) => run(
+            "INSERT OR REPLACE INTO quarantine VALUES (?1, ?2, ?3, ?4)",
+            params![set.as_str(), change.component.as_str(), change.to.as_str(), reason],
         ),
-        Write::Quarantine(set, version, None) => run(
-            "DELETE FROM quarantine WHERE scale_set = ?1 AND version = ?2",
-            params![set.as_str(), version.as_str()],
+        Write::Quarantine(set, change, None) => run(
+            "DELETE FROM quarantine WHERE scale_set = ?1 AND component = ?2 AND version = ?3",
+            params![set.as_str(), change.component.as_str(), change.to.as_str()],
         ),
+        Write::Retry(set, Some(retry)) => {
+            let retry = json("a retry", serde_json::to_string(retry))?;
+            run("INSERT OR REPLACE INTO retries VALUES (?1, ?2)", params![set.as_str(), retry])
+        }
+        Write::Retry(set, None) => run("DELETE FROM retries WHERE scale_set = ?1", params![set.as_str()]),
+        Write::Line(line) => {
+            let line = json("the line", serde_json::to_string(line))?;
+            run("UPDATE host SET line = ?1", params![line])
+        }
         Write::Audit(entry) => run(
             "INSERT INTO audit (at, scale_set, upgrade, instance, kind, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             params![entry.at.0,
@@ -245,25 +267,27 @@ impl Reader<'_> {
         read().map_err(|source| self.sqlite(source))
     }
 
-    fn models(&self) -> Result<Rows<ScaleSetName, StoredModel>, StoreError> {
+    fn models(&self) -> Result<Rows<(ScaleSetName, Component), StoredModel>, StoreError> {
         let mut models = Vec::new();
-        for row in self.rows("SELECT scale_set, version, configured FROM models", &[])? {
-            let [set, version, configured] = columns(row);
+        for row in self.rows("SELECT scale_set, component, version, configured FROM models", &[])? {
+            let [set, component, version, configured] = columns(row);
             let model = StoredModel {
                 version: self.id("models", version)?,
                 configured: self.id("models", configured)?,
             };
-            models.push((self.id("models", set)?, model));
+            models.push(((self.id("models", set)?, self.id("models", component)?), model));
         }
         Ok(models)
     }
 
-    fn versions(&self) -> Result<Rows<(ScaleSetName, InstanceId), Option<Version>>, StoreError> {
+    fn versions(&self) -> Result<Rows<(ScaleSetName, InstanceId, Component), Option<Version>>, StoreError> {
         let mut versions = Vec::new();
-        for mut row in self.rows("SELECT scale_set, instance, version FROM versions", &[])? {
+        for mut row in self.rows("SELECT scale_set, instance, component, version FROM versions", &[])? {
             let version = row.pop().flatten().map(|text| self.id("versions", text)).transpose()?;
-            let [set, instance] = columns(row);
-            versions.push(((self.id("versions", set)?, self.id("versions", instance)?), version));
+            let [set, instance, component] = columns(row);
+            let key =
+                (self.id("versions", set)?, self.id("versions", instance)?, self.id("versions", component)?);
+            versions.push((key, version));
         }
         Ok(versions)
     }
@@ -277,13 +301,30 @@ impl Reader<'_> {
         Ok(plugins)
     }
 
-    fn quarantined(&self) -> Result<Rows<(ScaleSetName, Version), String>, StoreError> {
+    fn quarantined(&self) -> Result<Rows<(ScaleSetName, Change), String>, StoreError> {
         let mut quarantined = Vec::new();
-        for row in self.rows("SELECT scale_set, version, reason FROM quarantine", &[])? {
-            let [set, version, reason] = columns(row);
-            quarantined.push(((self.id("quarantine", set)?, self.id("quarantine", version)?), reason));
+        for row in self.rows("SELECT scale_set, component, version, reason FROM quarantine", &[])? {
+            let [set, component, version, reason] = columns(row);
+            let change =
+                Change { component: self.id("quarantine", component)?, to: self.id("quarantine", version)? };
+            quarantined.push(((self.id("quarantine", set)?, change), reason));
         }
         Ok(quarantined)
+    }
+
+    fn retries(&self) -> Result<Rows<ScaleSetName, Retry>, StoreError> {
+        let mut retries = Vec::new();
+        for row in self.rows("SELECT scale_set, retry FROM retries", &[])? {
+            let [set, retry] = columns(row);
+            retries.push((self.id("retries", set)?, self.parse("retries", &retry)?));
+        }
+        Ok(retries)
+    }
+
+    fn line(&self) -> Result<Option<StoppedLine>, StoreError> {
+        let rows = self.rows("SELECT line FROM host", &[])?;
+        let text = rows.into_iter().flatten().flatten().next();
+        text.map_or(Ok(None), |text| self.parse("host", &text))
     }
 
     fn audit(&self, scale_set: &ScaleSetName, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
@@ -354,21 +395,31 @@ mod tests {
         let (mut store, stored) = SqliteStore::open(directory.path()).unwrap();
         assert_eq!(stored.generation, 1);
         let model = StoredModel { version: id("v2"), configured: id("v1") };
+        let goal = crate::domain::Goal::application(id("v2"));
+        let retry = Retry { at: Timestamp(7), goal, attempt: 2 };
+        let line = StoppedLine { at: Timestamp(5), reason: "the network is down".to_owned() };
         store
             .commit(&[
-                Write::Model(id("orders"), model.clone()),
-                Write::Version(id("orders"), id("0"), Some(id("v1"))),
-                Write::Version(id("orders"), id("1"), None),
+                Write::Model(id("orders"), id("application"), model.clone()),
+                Write::Version(id("orders"), id("0"), id("application"), Some(id("v1"))),
+                Write::Version(id("orders"), id("1"), id("monitoring"), None),
+                Write::Retry(id("orders"), Some(retry.clone())),
+                Write::Line(Some(line.clone())),
             ])
             .unwrap();
         drop(store);
         let (_store, stored) = SqliteStore::open(directory.path()).unwrap();
         assert_eq!(stored.generation, 2);
-        assert_eq!(stored.models, [(id("orders"), model)].into());
+        assert_eq!(stored.models, [((id("orders"), id("application")), model)].into());
         assert_eq!(
             stored.versions,
-            [((id("orders"), id("0")), Some(id("v1"))), ((id("orders"), id("1")), None)].into()
+            [
+                ((id("orders"), id("0"), id("application")), Some(id("v1"))),
+                ((id("orders"), id("1"), id("monitoring")), None)
+            ]
+            .into()
         );
+        assert_eq!((stored.retries, stored.line), ([(id("orders"), retry)].into(), Some(line)));
     }
 
     #[test]
@@ -383,7 +434,7 @@ mod tests {
     fn a_data_file_that_is_gone_is_noticed() {
         let directory = tempfile::tempdir().unwrap();
         let (mut store, _) = SqliteStore::open(directory.path()).unwrap();
-        let write = [Write::Version(id("orders"), id("0"), None)];
+        let write = [Write::Version(id("orders"), id("0"), id("application"), None)];
         store.commit(&write).unwrap();
         std::fs::remove_file(directory.path().join("phasegate.db")).unwrap();
         let error = store.commit(&write).unwrap_err().to_string();
@@ -398,7 +449,7 @@ mod tests {
         connection.pragma_update(None, "user_version", 7).unwrap();
         drop(connection);
         let error = SqliteStore::open(directory.path()).unwrap_err().to_string();
-        assert!(error.contains("has schema 7, this phasegate knows up to 1"), "{error}");
+        assert!(error.contains("has schema 7, this phasegate knows up to 2"), "{error}");
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! `phasegate upgrade`: plan, start, status, watch, cancel.
 
+use std::collections::BTreeMap;
+
 use crate::api::wire;
 use crate::cli::args::{OutputArgs, RollbackArgs, StartArgs, UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb};
 use crate::cli::client::Client;
 use crate::cli::exit::Exit;
 use crate::cli::output::{self, or_dash, table};
 use crate::cli::target;
-use crate::domain::{ScaleSetName, Version};
+use crate::domain::{ExtensionName, ScaleSetName, Version};
 
 use super::follow;
 
@@ -29,6 +31,13 @@ pub fn run(args: &UpgradeArgs) -> anyhow::Result<Exit> {
         UpgradeVerb::Pause(args) => wish(&client, args, "pause"),
         UpgradeVerb::Resume(args) => wish(&client, args, "resume"),
         UpgradeVerb::Approve(args) => wish(&client, args, "approve"),
+        UpgradeVerb::Bypass(args) => {
+            let path = format!("{}/bypass", upgrade_path(&args.upgrade.name)?);
+            let request = wire::ReasonRequest { reason: Some(args.reason.clone()) };
+            let detail: wire::StatusDetail = client.post(&path, &request)?;
+            show(&detail, args.upgrade.output)?;
+            Ok(Exit::Done)
+        }
         UpgradeVerb::Rollback(args) => rollback(&client, args),
         UpgradeVerb::Log(args) => log(&client, args),
     }
@@ -93,9 +102,30 @@ fn version(text: Option<&String>) -> anyhow::Result<Option<Version>> {
     text.map(parse).transpose()
 }
 
+/// `NAME` or `NAME=VERSION`, each once.
+fn extensions(texts: &[String]) -> anyhow::Result<BTreeMap<String, Option<String>>> {
+    let mut all = BTreeMap::new();
+    for text in texts {
+        let (name, to) = match text.split_once('=') {
+            Some((name, to)) => (name, Some(to.to_owned())),
+            None => (text.as_str(), None),
+        };
+        ExtensionName::parse(name).map_err(|error| anyhow::anyhow!("extension `{name}` {error}"))?;
+        version(to.as_ref())?;
+        anyhow::ensure!(all.insert(name.to_owned(), to).is_none(), "extension `{name}` is named twice");
+    }
+    Ok(all)
+}
+
 fn plan(client: &Client, args: &UpgradeTo) -> anyhow::Result<Exit> {
     let to = version(args.to.as_ref())?;
-    let query = to.map_or_else(String::new, |to| format!("?to={}", to.as_str().replace('+', "%2B")));
+    let encoded = |text: &str| text.replace('+', "%2B");
+    let mut query: Vec<String> = to.iter().map(|to| format!("to={}", encoded(to.as_str()))).collect();
+    for (name, to) in extensions(&args.extension)? {
+        let to = to.map_or_else(String::new, |to| format!("={}", encoded(&to)));
+        query.push(format!("extension={name}{to}"));
+    }
+    let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
     let plan: wire::Plan = client.get(&format!("{}/plan{query}", scale_set_path(&args.name)?))?;
     if args.output.json {
         output::json(&plan)?;
@@ -108,8 +138,15 @@ fn plan(client: &Client, args: &UpgradeTo) -> anyhow::Result<Exit> {
 fn start(client: &Client, args: &StartArgs) -> anyhow::Result<Exit> {
     let to = version(args.upgrade.to.as_ref())?.map(|to| to.to_string());
     let path = upgrade_path(&args.upgrade.name)?;
-    let detail: wire::StatusDetail =
-        client.post(&path, &wire::StartRequest { to, plan: args.plan.clone(), force: args.force })?;
+    let request = wire::StartRequest {
+        to,
+        plan: args.plan.clone(),
+        force: args.force,
+        extensions: extensions(&args.upgrade.extension)?,
+        instances: args.instances.clone(),
+        bypass: args.bypass.clone(),
+    };
+    let detail: wire::StatusDetail = client.post(&path, &request)?;
     if !args.wait {
         show(&detail, args.upgrade.output)?;
         // It may be over already, and badly: refused at the door.
@@ -195,6 +232,18 @@ pub fn render_status(detail: &wire::StatusDetail) -> String {
     if let Some(waiting) = &detail.waiting {
         text.push_str(&format!("waiting for: {waiting}\n"));
     }
+    if let Some(estimate) = &status.estimate {
+        text.push_str(&format!(
+            "about {} left, until {}: {} batches of {:.0} s\n",
+            duration(estimate.seconds_left),
+            estimate.ends_at,
+            estimate.batches_left,
+            estimate.seconds_per_batch,
+        ));
+    }
+    if let Some(retry_at) = &status.retry_at {
+        text.push_str(&format!("is tried again at {retry_at}\n"));
+    }
     if !status.batches.is_empty() {
         let row = |(index, batch): (usize, &wire::StatusBatch)| {
             vec![
@@ -210,12 +259,37 @@ pub fn render_status(detail: &wire::StatusDetail) -> String {
         text.push('\n');
         text.push_str(&table(&["BATCH", "PHASE", "STATE", "INSTANCES", "STARTED", "ENDED"], &rows));
     }
-    text.push_str(&render_holds(&status.holds));
+    text.push_str(&render_reasons(&status.not_yet));
     if let Some(error) = &status.error {
         text.push_str(&format!("\n{}: {}\n", error.code, error.message));
         for detail in &error.details {
             text.push_str(&format!("  {}: {}\n", detail.target, detail.message));
         }
+    }
+    text
+}
+
+/// `90` is `1 min 30 s`.
+fn duration(seconds: u64) -> String {
+    match (seconds / 3600, seconds % 3600 / 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}
+
+/// Instances shown by name; a table of a thousand helps nobody.
+const REASONS_MAX: usize = 50;
+
+fn render_reasons(reasons: &[wire::Hold]) -> String {
+    if reasons.is_empty() {
+        return String::new();
+    }
+    let row = |hold: &wire::Hold| vec![hold.instance.clone(), hold.reason.clone()];
+    let rows: Vec<Vec<String>> = reasons.iter().take(REASONS_MAX).map(row).collect();
+    let mut text = format!("\n{}", table(&["NOT YET", "WHY"], &rows));
+    if let Some(more) = reasons.len().checked_sub(REASONS_MAX).filter(|more| *more > 0) {
+        text.push_str(&format!("and {more} more; `--json` has them all\n"));
     }
     text
 }

@@ -8,7 +8,7 @@ use super::super::template::{Scope, Template, TemplateValues, Wish};
 use super::super::url::{HttpUrl, Scheme};
 use super::super::value::Value;
 use super::{Templates, read_max_concurrent, read_template, read_wait};
-use crate::domain::{Instance, OperationId, ScaleSetName, Version};
+use crate::domain::{Component, Instance, OperationId, ScaleSetName, Version};
 
 /// Settings of the http driver. Every template renders to a URL for every instance of the set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +96,12 @@ impl UrlTemplate<'_> {
         let wish = match self.scope {
             Scope::Look => Wish::Look,
             Scope::Run => Wish::Run(&version),
-            Scope::Apply => Wish::Apply { version: &version, operation: &operation, generation: 1 },
+            Scope::Apply => Wish::Apply {
+                component: &Component::Application,
+                version: &version,
+                operation: &operation,
+                generation: 1,
+            },
         };
         let problem = instances.find_map(|instance| {
             let url = self.template.render_url(&TemplateValues { scale_set, instance, wish }).ok()?;

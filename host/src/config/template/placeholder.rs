@@ -10,6 +10,7 @@ use crate::domain::Version;
 pub(super) enum Placeholder {
     Id,
     Name,
+    Component,
     Version,
     Operation,
     Generation,
@@ -27,6 +28,7 @@ impl Placeholder {
             ("id", _) => Self::Id,
             ("name", _) => Self::Name,
             ("version", Scope::Run | Scope::Apply) => Self::Version,
+            ("component", Scope::Apply) => Self::Component,
             ("operation", Scope::Apply) => Self::Operation,
             ("generation", Scope::Apply) => Self::Generation,
             ("address", _) => Self::Address,
@@ -46,6 +48,10 @@ impl Placeholder {
             Self::Id => instance.id.to_string(),
             Self::Name => scale_set.to_string(),
             Self::Version => wish.version().ok_or(MissingValueError::Wish("version"))?.to_string(),
+            Self::Component => match wish {
+                Wish::Apply { component, .. } => component.to_string(),
+                Wish::Look | Wish::Run(_) => return Err(MissingValueError::Wish("component")),
+            },
             Self::Operation => match wish {
                 Wish::Apply { operation, .. } => operation.0.clone(),
                 Wish::Look | Wish::Run(_) => return Err(MissingValueError::Wish("operation")),
@@ -89,6 +95,7 @@ impl fmt::Display for Placeholder {
         f.write_str(match self {
             Self::Id => "id",
             Self::Name => "name",
+            Self::Component => "component",
             Self::Version => "version",
             Self::Operation => "operation",
             Self::Generation => "generation",

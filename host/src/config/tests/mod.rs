@@ -111,7 +111,9 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
         failure: FailureRules::default(),
         checkpoints: Checkpoints::default(),
         defer_max: Duration::from_secs(1800),
-        model: Model { version: Version::parse("v1").unwrap() },
+        decisions: crate::domain::Decisions::default(),
+        retry: None,
+        model: Model { version: Version::parse("v1").unwrap(), extensions: Vec::new() },
         instances: [(instance.id.clone(), instance)].into(),
         driver: DriverConfig::Process(ProcessConfig {
             command: command.iter().map(|text| Template::parse(text, Scope::Run).unwrap()).collect(),

@@ -9,9 +9,10 @@ use crate::drivers::Ensure;
 
 /// For a program that applies something.
 pub(super) fn of_request(request: &Ensure) -> BTreeMap<String, String> {
-    let Ensure { scale_set, instance, version, previous, operation, generation } = request;
+    let Ensure { scale_set, instance, component, version, previous, operation, generation } = request;
     let mut environment = of_instance(scale_set, instance);
     let mut set = |name: &str, value: String| environment.insert(format!("PHASEGATE_{name}"), value);
+    set("COMPONENT", component.to_string());
     set("VERSION", version.to_string());
     if let Some(previous) = previous {
         set("PREVIOUS_VERSION", previous.to_string());

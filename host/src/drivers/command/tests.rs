@@ -178,6 +178,7 @@ async fn the_environment_says_everything() {
     said.retain(|line| !inherited(line));
     insta::assert_snapshot!(said.join("\n"), @r#"
     PHASEGATE_ADDRESS=[::1]:9
+    PHASEGATE_COMPONENT=application
     PHASEGATE_GENERATION=4
     PHASEGATE_HOST=::1
     PHASEGATE_INSTANCE=1

@@ -65,6 +65,7 @@ struct RequestBody<'a> {
     address: String,
     zone: Option<&'a str>,
     labels: &'a std::collections::BTreeMap<String, String>,
+    component: &'a str,
     version: &'a str,
     operation: &'a str,
     generation: u64,
@@ -181,13 +182,14 @@ impl Shared {
 }
 
 fn body(request: &Ensure) -> Result<Bytes, String> {
-    let Ensure { scale_set, instance, version, previous: _, operation, generation } = request;
+    let Ensure { scale_set, instance, component, version, previous: _, operation, generation } = request;
     let body = RequestBody {
         scale_set: scale_set.as_str(),
         instance: instance.id.as_str(),
         address: instance.address.to_string(),
         zone: instance.zone.as_deref(),
         labels: &instance.labels,
+        component: component.as_str(),
         version: version.as_str(),
         operation: &operation.0,
         generation: *generation,

@@ -116,7 +116,7 @@ async fn one_request_says_everything() {
     assert_eq!(seen.header("content-type"), Some("application/json"));
     assert_eq!(seen.header("host").unwrap(), format!("127.0.0.1:{}", site.agent.port));
     assert_eq!(seen.header("authorization"), None);
-    insta::assert_snapshot!(seen.body, @r#"{"scaleSet":"db","instance":"1","address":"127.0.0.1:9","zone":"z1","labels":{"rack":"a"},"version":"v2","operation":"u/9/1/1","generation":1}"#);
+    insta::assert_snapshot!(seen.body, @r#"{"scaleSet":"db","instance":"1","address":"127.0.0.1:9","zone":"z1","labels":{"rack":"a"},"component":"application","version":"v2","operation":"u/9/1/1","generation":1}"#);
     assert_eq!(site.observed("1").await.as_deref(), Some("v2"), "as it was applied");
     assert_eq!(site.observed("2").await, None);
 }

@@ -40,6 +40,7 @@ prop_compose! {
             fault_domain,
             protection: Protection { from_scale_set_actions, from_scale_in: false },
             version: version.map(|version| Version::parse(version).unwrap()),
+            extensions: BTreeMap::new(),
             health,
             standing,
         }

@@ -2,12 +2,15 @@
 
 use super::{Check, Rule};
 use crate::domain::{InstanceId, PhaseName};
-use crate::rollout::{MemberState, Upgrade};
+use crate::rollout::{MemberState, Purpose, Stop, Upgrade};
 
 impl Check<'_> {
     pub(super) fn admission(&mut self) {
         self.stopped();
         self.alone();
+        if self.seen.after.purpose == Purpose::Manual {
+            return;
+        }
         if self.is_forward() {
             self.budget();
             self.upgraded_limit();
@@ -26,19 +29,28 @@ impl Check<'_> {
                 format!("{:?} was admitted after pause or cancel was acknowledged", names(self.admitted));
             self.report(Rule::Stopped, detail);
         }
-        if !self.is_forward() {
+        let bypassed = self.history.bypassed || after.bypass;
+        match self.seen.fleet.stop() {
+            Some(stop) if !bypassed && (stop == Stop::Line || self.is_forward()) => {
+                let detail = format!("{:?} was admitted in spite of {stop:?}", names(self.admitted));
+                self.report(Rule::Stopped, detail);
+            }
+            _ => {}
+        }
+        if after.purpose != Purpose::Forward {
             return;
         }
         let current = after.current;
         let phase_of = |index: usize| after.batches.get(index).map(|batch| PhaseName::from(batch.phase));
         let before = current.checked_sub(1).and_then(phase_of);
         let Some(next) = phase_of(current).filter(|next| before != Some(*next)) else { return };
-        let approved = self.history.approved_at == Some(current) || after.approved_at == Some(current);
-        let resumed = self.history.resumed_at == Some(current) || after.resumed_at == Some(current);
-        if after.checkpoints.approval_before.contains(&next) && !approved {
+        let approved = self.history.approved.contains(&next) || after.approved.contains(&next);
+        if after.rules.checkpoints.approval_before.contains(&next) && !approved {
             self.report(Rule::Stopped, format!("{next:?} began without approval"));
         }
-        if before.is_some_and(|before| after.checkpoints.pause_after.contains(&before)) && !resumed {
+        let Some(before) = before else { return };
+        let resumed = self.history.resumed.contains(&before) || after.resumed.contains(&before);
+        if after.rules.checkpoints.pause_after.contains(&before) && !resumed {
             self.report(Rule::Stopped, format!("{next:?} began without resume"));
         }
     }
@@ -46,7 +58,7 @@ impl Check<'_> {
     /// A resume in this very step takes a pause back.
     fn is_resume(&self) -> bool {
         use crate::rollout::{Event, Wish};
-        *self.seen.event == Event::Wish(Wish::Resume) && !self.history.cancelled
+        self.seen.events.contains(&Event::Wish(Wish::Resume)) && !self.history.cancelled
     }
 
     /// Nobody else is in flight, and no batch is larger than the policy allows.
@@ -57,7 +69,7 @@ impl Check<'_> {
         if !others.is_empty() {
             self.report(Rule::Budget, format!("admitted while {others:?} is in flight"));
         }
-        let limit = self.seen.after.policy.batch_max(self.seen.fleet.total());
+        let limit = self.seen.after.rules.policy.batch_max(self.seen.fleet.total());
         if self.admitted.len() > limit {
             self.report(Rule::Budget, format!("a batch of {} (limit {limit})", self.admitted.len()));
         }
@@ -66,7 +78,7 @@ impl Check<'_> {
     fn budget(&mut self) {
         let fleet = self.seen.fleet;
         let (total, down) = (fleet.total(), fleet.unhealthy());
-        let share = self.seen.after.policy.max_unhealthy_instance_percent;
+        let share = self.seen.after.rules.policy.max_unhealthy_instance_percent;
         if share.is_exceeded_by(down.len(), total) {
             self.report(Rule::Budget, format!("admitted with {} of {total} unavailable", down.len()));
         }
@@ -87,7 +99,7 @@ impl Check<'_> {
 
     fn upgraded_limit(&mut self) {
         let (upgraded, bad) = self.upgraded(self.seen.after);
-        let limit = self.seen.after.policy.max_unhealthy_upgraded_instance_percent;
+        let limit = self.seen.after.rules.policy.max_unhealthy_upgraded_instance_percent;
         if limit.is_exceeded_by(bad, upgraded) {
             self.report(Rule::UpgradedLimit, format!("admitted with {bad} of {upgraded} upgraded unhealthy"));
         }
@@ -96,7 +108,7 @@ impl Check<'_> {
     /// How many were upgraded so far, and how many of them failed or are down.
     fn upgraded(&self, upgrade: &Upgrade) -> (usize, usize) {
         let mut counts = (0, 0);
-        for (id, member) in &upgrade.members {
+        for (id, member) in upgrade.members.iter() {
             let bad = match member.state {
                 MemberState::Succeeded { .. } => self.seen.fleet.health(id).is_unhealthy(),
                 MemberState::Failed { .. } => true,
