@@ -52,7 +52,7 @@ pub struct Instance {
     /// Version that the model wants.
     pub desired_version: Option<String>,
     /// Versions of its extensions, as far as known.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub extensions: BTreeMap<String, String>,
     /// Which code decided last; null before the first decision.
     pub plugin: Option<Stamp>,
@@ -108,7 +108,7 @@ pub struct Hold {
     pub reason: String,
 }
 
-/// `GET /v1/scale-sets/NAME/upgrade`, `upgrade status --json`.
+/// `upgrade status --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
@@ -124,18 +124,6 @@ pub struct Status {
     pub batches: Vec<StatusBatch>,
     /// Instances left alone.
     pub holds: Vec<Hold>,
-    /// One line for every instance that does not have what is wanted: why not now.
-    #[serde(default)]
-    pub not_yet: Vec<Hold>,
-    /// What the upgrade waits for right now, one line; null when it waits for nothing.
-    #[serde(default)]
-    pub waiting: Option<String>,
-    /// How long it will still take, from the batches so far; null before the first one has ended.
-    #[serde(default)]
-    pub estimate: Option<Estimate>,
-    /// When it is tried again by itself, RFC 3339, UTC; null when it is not.
-    #[serde(default)]
-    pub retry_at: Option<String>,
     /// What went wrong.
     pub error: Option<Error>,
 }
@@ -175,8 +163,8 @@ pub struct ReasonRequest {
     pub reason: Option<String>,
 }
 
-/// A [`Status`] with what people ask next. The command line shows it; `--json` prints the plain
-/// one.
+/// `GET /v1/scale-sets/NAME/upgrade`, `upgrade status --json --detail`: a [`Status`] with what
+/// people ask next.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StatusDetail {
@@ -186,6 +174,12 @@ pub struct StatusDetail {
     pub to: String,
     /// What the upgrade waits for right now, one line; null when it waits for nothing.
     pub waiting: Option<String>,
+    /// One line for every instance that does not have what is wanted: why not now.
+    pub not_yet: Vec<Hold>,
+    /// How long it will still take, from the batches so far; null before the first one has ended.
+    pub estimate: Option<Estimate>,
+    /// When it is tried again by itself, RFC 3339, UTC; null when it is not.
+    pub retry_at: Option<String>,
     /// When it was asked for.
     pub started_at: String,
     /// When it ended.
@@ -212,12 +206,6 @@ pub struct Progress {
 pub struct StatusBatch {
     /// Null is the last phase.
     pub phase: Option<u32>,
-    /// Null without zones, or when zones may be crossed.
-    #[serde(default)]
-    pub zone: Option<String>,
-    /// Update domain.
-    #[serde(default)]
-    pub update_domain: Option<u32>,
     /// Members in order.
     pub instances: Vec<String>,
     /// Pending, InProgress, Completed or Failed.

@@ -49,6 +49,17 @@ pub struct OutputArgs {
     pub json: bool,
 }
 
+/// How to print what has more to it than its plain JSON.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct DetailArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// With --json: also what people read, such as reasons, waits and estimates
+    #[arg(long, requires = "json")]
+    pub detail: bool,
+}
+
 /// Options of `demo`.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
@@ -181,7 +192,7 @@ pub struct UpgradeTo {
     pub extension: Vec<String>,
     /// How to print.
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub output: DetailArgs,
 }
 
 /// Options of `upgrade start`.
@@ -237,7 +248,7 @@ pub struct UpgradeOf {
     pub name: String,
     /// How to print.
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub output: DetailArgs,
 }
 
 /// Options of `plugin`.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::api::wire;
-use crate::cli::args::{OutputArgs, RollbackArgs, StartArgs, UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb};
+use crate::cli::args::{DetailArgs, RollbackArgs, StartArgs, UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb};
 use crate::cli::client::Client;
 use crate::cli::exit::Exit;
 use crate::cli::output::{self, or_dash, table};
@@ -170,8 +170,10 @@ fn verdict(detail: &wire::StatusDetail) -> Exit {
     if detail.status.state == "Completed" { Exit::Done } else { Exit::No }
 }
 
-fn show(detail: &wire::StatusDetail, format: OutputArgs) -> anyhow::Result<()> {
-    if format.json {
+fn show(detail: &wire::StatusDetail, format: DetailArgs) -> anyhow::Result<()> {
+    if format.json && format.detail {
+        output::json(detail)?;
+    } else if format.json {
         output::json(&detail.status)?;
     } else {
         output::data(&render_status(detail))?;
@@ -232,7 +234,7 @@ pub fn render_status(detail: &wire::StatusDetail) -> String {
     if let Some(waiting) = &detail.waiting {
         text.push_str(&format!("waiting for: {waiting}\n"));
     }
-    if let Some(estimate) = &status.estimate {
+    if let Some(estimate) = &detail.estimate {
         text.push_str(&format!(
             "about {} left, until {}: {} batches of {:.0} s\n",
             duration(estimate.seconds_left),
@@ -241,7 +243,7 @@ pub fn render_status(detail: &wire::StatusDetail) -> String {
             estimate.seconds_per_batch,
         ));
     }
-    if let Some(retry_at) = &status.retry_at {
+    if let Some(retry_at) = &detail.retry_at {
         text.push_str(&format!("is tried again at {retry_at}\n"));
     }
     if !status.batches.is_empty() {
@@ -259,7 +261,7 @@ pub fn render_status(detail: &wire::StatusDetail) -> String {
         text.push('\n');
         text.push_str(&table(&["BATCH", "PHASE", "STATE", "INSTANCES", "STARTED", "ENDED"], &rows));
     }
-    text.push_str(&render_reasons(&status.not_yet));
+    text.push_str(&render_reasons(&detail.not_yet));
     if let Some(error) = &status.error {
         text.push_str(&format!("\n{}: {}\n", error.code, error.message));
         for detail in &error.details {
