@@ -13,6 +13,7 @@ pub mod observation;
 pub mod policy;
 pub mod rules;
 pub mod time;
+pub mod window;
 
 pub use decision::{Decision, Outcome, Participation, PluginFailure, PluginStamp, Reason};
 pub use duration::parse_iso_duration;
@@ -24,5 +25,6 @@ pub use ids::{
 pub use limits::{Isolation, PluginLimits};
 pub use observation::{Answer, Decided, InstanceFacts, Observation, ProbeFailure, Response, Round};
 pub use policy::{BatchSize, HealthGate, Percent, RollingUpgradePolicy};
-pub use rules::{Checkpoints, FailureRules, OnBreach, OnInstanceFailure, PhaseName};
+pub use rules::{Checkpoints, Decisions, FailureRules, OnBreach, OnInstanceFailure, PhaseName, RetryRule};
 pub use time::Timestamp;
+pub use window::{ClockTime, FreezeWindow, FreezeWindows, Frozen, Weekdays};
