@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::health::HealthSettings;
 use super::ids::{InstanceId, PluginName, ScaleSetName, Version};
 use super::policy::{HealthGate, RollingUpgradePolicy};
-use super::rules::{Checkpoints, FailureRules};
+use super::rules::{Checkpoints, Decisions, FailureRules, RetryRule};
+use super::window::FreezeWindows;
 
 /// Where an instance listens: a host name or IP address, and a port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +93,12 @@ pub struct ScaleSet<D = ()> {
     pub checkpoints: Checkpoints,
     /// How long after its start an upgrade asks instances again that say "not now".
     pub defer_max: Duration,
+    /// Whether later decisions of the plugin count.
+    pub decisions: Decisions,
+    /// Whether an upgrade that failed is tried again by itself; none: never.
+    pub retry: Option<RetryRule>,
+    /// When nothing may begin.
+    pub freeze: FreezeWindows,
     /// Wanted version.
     pub model: Model,
     /// Members by id.
@@ -113,6 +120,9 @@ impl<D> ScaleSet<D> {
             failure,
             checkpoints,
             defer_max,
+            decisions,
+            retry,
+            freeze,
             model,
             instances,
             driver,
@@ -126,6 +136,9 @@ impl<D> ScaleSet<D> {
             failure,
             checkpoints,
             defer_max,
+            decisions,
+            retry,
+            freeze,
             model,
             instances,
             driver: (),
