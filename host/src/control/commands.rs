@@ -46,7 +46,8 @@ impl Control {
     fn plan(&self, name: &ScaleSetName, to: Option<Version>) -> Result<wire::Plan, CommandError> {
         let set = self.set(name)?;
         let to = to.unwrap_or_else(|| set.model.clone());
-        Ok(report::plan(&plan_now(set, &to, self.clock.now())))
+        let now = self.clock.now();
+        Ok(report::plan(&plan_now(set, &to, now), set, now))
     }
 
     pub(super) fn status(&self, name: &ScaleSetName) -> Result<wire::StatusDetail, CommandError> {

@@ -21,7 +21,7 @@ use crate::drivers::DriverNote;
 use crate::rollout::Wish;
 use crate::store::StoredPlugin;
 
-pub(crate) use report::rfc3339;
+pub(crate) use report::{limits, rfc3339};
 pub use run::{ControlParts, run};
 pub use state::SetParts;
 

@@ -153,6 +153,13 @@ pub fn render_plan(plan: &wire::Plan) -> String {
         plan.batches.len(),
         plan.digest
     );
+    text.push_str(&render_limits(&plan.limits));
+    if let Some(frozen) = &plan.frozen {
+        text.push_str(&format!("frozen until {}: {}\n", frozen.until, frozen.reason));
+    }
+    for warning in &plan.warnings {
+        text.push_str(&format!("warning: {}\n", warning.message));
+    }
     if !plan.batches.is_empty() {
         let row = |(index, batch): (usize, &wire::PlanBatch)| {
             vec![
@@ -169,6 +176,25 @@ pub fn render_plan(plan: &wire::Plan) -> String {
     }
     text.push_str(&render_holds(&plan.holds));
     text
+}
+
+/// The limits as counts, one line.
+fn render_limits(limits: &wire::Limits) -> String {
+    let growing = match limits.batch_sizes.as_slice() {
+        [_] => String::new(),
+        sizes => {
+            let sizes: Vec<String> = sizes.iter().map(usize::to_string).collect();
+            format!(", batches of {}, and so on", sizes.join(", "))
+        }
+    };
+    format!(
+        "of {} instances at most {} at once ({} %), at most {} unhealthy ({} %){growing}\n",
+        limits.instances,
+        limits.batch_max,
+        limits.max_batch_instance_percent,
+        limits.unhealthy_max,
+        limits.max_unhealthy_instance_percent,
+    )
 }
 
 /// A status for people.
