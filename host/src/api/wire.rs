@@ -69,7 +69,7 @@ pub struct Stamp {
     pub generation: u64,
 }
 
-/// `GET /v1/scale-sets/NAME/plan`, `upgrade plan --json`.
+/// `upgrade plan --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
@@ -83,6 +83,61 @@ pub struct Plan {
     pub batches: Vec<PlanBatch>,
     /// Instances left alone.
     pub holds: Vec<Hold>,
+}
+
+/// `GET /v1/scale-sets/NAME/plan`, `upgrade plan --json --detail`: a [`Plan`] with what to know
+/// before a start.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PlanDetail {
+    /// The plain plan.
+    #[serde(flatten)]
+    pub plan: Plan,
+    /// The policy's percentages as counts.
+    pub limits: Limits,
+    /// The freeze in force; null when there is none.
+    pub frozen: Option<Frozen>,
+    /// What to know before a start.
+    pub warnings: Vec<Warning>,
+}
+
+/// Percentages of a policy and what they are for a fleet of this size.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// All instances; what the percentages refer to.
+    pub instances: usize,
+    /// How many of them no upgrade may touch.
+    pub protected: usize,
+    /// As configured.
+    pub max_batch_instance_percent: u8,
+    /// Largest batch.
+    pub batch_max: usize,
+    /// As configured.
+    pub max_unhealthy_instance_percent: u8,
+    /// So many may be unhealthy when a batch starts.
+    pub unhealthy_max: usize,
+    /// As configured; of what has been upgraded so far, so it is no fixed count.
+    pub max_unhealthy_upgraded_instance_percent: u8,
+    /// Sizes of the first batches; the last one goes on.
+    pub batch_sizes: Vec<usize>,
+}
+
+/// A freeze: nothing begins.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Frozen {
+    /// RFC 3339, UTC.
+    pub until: String,
+    /// One line for people.
+    pub reason: String,
+}
+
+/// Something to know that is no error.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Warning {
+    /// Stable code.
+    pub code: String,
+    /// One line for people.
+    pub message: String,
 }
 
 /// One planned batch.
@@ -325,4 +380,57 @@ pub struct Plugin {
     pub loaded_at: String,
     /// Why the latest replacement was refused; null when none was.
     pub last_error: Option<String>,
+}
+
+/// `check --json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Check {
+    /// Whether a host would start with this file.
+    pub ok: bool,
+    /// What keeps it from it, in the order of the lines.
+    pub problems: Vec<CheckProblem>,
+    /// What to know all the same.
+    pub warnings: Vec<CheckWarning>,
+    /// What the policies amount to; empty while the file itself is wrong.
+    pub scale_sets: Vec<CheckScaleSet>,
+}
+
+/// One thing to correct.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CheckProblem {
+    /// The file as it was named.
+    pub file: String,
+    /// Counted from 1.
+    pub line: usize,
+    /// Counted from 1, in characters.
+    pub column: usize,
+    /// Path of the key; empty when the file is not TOML.
+    pub key: String,
+    /// What was seen.
+    pub message: String,
+    /// What would be right; null when the message says it.
+    pub hint: Option<String>,
+}
+
+/// A warning about one scale set.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckWarning {
+    /// The scale set.
+    pub scale_set: String,
+    /// Stable code.
+    pub code: String,
+    /// One line for people.
+    pub message: String,
+}
+
+/// One scale set of the file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CheckScaleSet {
+    /// Its name.
+    pub name: String,
+    /// Its policy's percentages as counts.
+    #[serde(flatten)]
+    pub limits: Limits,
 }

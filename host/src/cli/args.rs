@@ -24,7 +24,7 @@ pub enum Command {
     /// Probe the fleet and serve the API until stopped
     Run(ConfigArgs),
     /// Check a configuration: 0 when it is good, 1 with every problem when it is not
-    Check(ConfigArgs),
+    Check(CheckArgs),
     /// Show every instance: health, phase, participation, version and reason
     Fleet(FleetArgs),
     /// Plan, start, follow and cancel upgrades
@@ -77,6 +77,17 @@ pub struct ConfigArgs {
     /// Configuration file
     #[arg(short, long, value_name = "FILE", default_value = "phasegate.toml")]
     pub config: PathBuf,
+}
+
+/// Options of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// What to check.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// How to print.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// How to reach the running host.

@@ -1,13 +1,15 @@
 //! Reads `phasegate.toml` into validated types, and reports all of its problems at once.
 //!
 //! How to read this module: `source`, `table` and `value` walk any TOML with its line numbers;
-//! `server`, `plugins`, `scale_sets`, `health`, `policy`, `drivers` and `instances` know the keys;
+//! `server`, `plugins`, `scale_sets`, `health`, `policy`, `rules`, `freeze`, `drivers` and `instances`
+//! know the keys;
 //! `environment` checks what depends on the machine. Nothing here starts, connects to or loads
 //! anything, and only `load` and `environment` look at the file system.
 
 mod address;
 mod drivers;
 mod environment;
+mod freeze;
 mod health;
 mod instances;
 mod plugins;

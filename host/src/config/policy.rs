@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use super::freeze;
 use super::rules::{self, Rules};
 use super::table::Table;
 use super::value::Value;
-use crate::domain::{Checkpoints, FailureRules, HealthGate, Percent, RollingUpgradePolicy};
+use crate::domain::{
+    Checkpoints, Decisions, FailureRules, FreezeWindows, HealthGate, Percent, RetryRule, RollingUpgradePolicy,
+};
 
 /// Azure: an upgraded instance that is not healthy after 5 minutes has failed.
 const DEADLINE_DEFAULT: Duration = Duration::from_secs(300);
@@ -17,6 +20,9 @@ pub(super) struct UpgradePolicy {
     pub(super) failure: FailureRules,
     pub(super) checkpoints: Checkpoints,
     pub(super) defer_max: Duration,
+    pub(super) decisions: Decisions,
+    pub(super) retry: Option<RetryRule>,
+    pub(super) freeze: FreezeWindows,
 }
 
 /// An instance that is busy is asked for half an hour, then left out.
@@ -28,6 +34,10 @@ pub(super) fn read(mut table: Table<'_>) -> Option<UpgradePolicy> {
     let gate = table.section("healthGate", "{ wait = \"PT0S\", stableFor = \"PT10S\", deadline = \"PT5M\" }");
     let rules = Rules::take(&mut table);
     let defer = table.optional("deferDeadline", "\"PT30M\"");
+    let decisions = table.optional("decisions", "\"snapshot\"");
+    let retry_after = table.optional("retryAfter", "\"P3D\"");
+    let retry_limit = table.optional("retryLimit", "3");
+    let windows = table.optional("freezeWindows", "[{ days = [\"Sat\", \"Sun\"] }]");
     table.finish();
     if let Some(mode) = mode {
         check_mode(&mode);
@@ -35,8 +45,22 @@ pub(super) fn read(mut table: Table<'_>) -> Option<UpgradePolicy> {
     let rolling = read_rolling(rolling, rules);
     let gate = read_gate(gate);
     let defer_max = duration(defer.as_ref(), DEFER_DEFAULT);
+    let decisions = decisions.map_or(Some(Decisions::default()), |value| {
+        value.choice(&[("snapshot", Decisions::Snapshot), ("live", Decisions::Live)])
+    });
+    let retry = rules::retry(retry_after.as_ref(), retry_limit.as_ref());
+    let freeze = freeze::read(windows.as_ref());
     let (rolling, failure, checkpoints) = rolling?;
-    Some(UpgradePolicy { rolling, gate: gate?, failure, checkpoints, defer_max: defer_max? })
+    Some(UpgradePolicy {
+        rolling,
+        gate: gate?,
+        failure,
+        checkpoints,
+        defer_max: defer_max?,
+        decisions: decisions?,
+        retry: retry?,
+        freeze: freeze?,
+    })
 }
 
 fn check_mode(value: &Value<'_>) {
@@ -64,8 +88,12 @@ fn read_rolling(mut table: Table<'_>, rules: Rules<'_>) -> Option<Rolling> {
     let sizes = table.optional("batches", "[1, 5, \"20%\"]");
     table.finish();
 
-    if let Some(value) = surge.filter(|value| value.boolean() == Some(true)) {
-        value.problem("is true, which no driver supports", "write false, or leave it out".to_owned());
+    match surge.as_ref().map(|value| (value, value.raw.as_bool())) {
+        None | Some((_, Some(false))) => {}
+        Some((value, Some(true))) => {
+            value.problem("is true, which no driver supports", "write false, or leave it out".to_owned());
+        }
+        Some((value, None)) => value.wrong_type("false, or leave it out"),
     }
     let rules = rules.read(rollback.as_ref());
     let batches = rules::batches(sizes.as_ref());

@@ -45,10 +45,11 @@ impl Control {
         wire::Fleet { scale_sets: self.sets.values().map(|set| report::scale_set(set, now)).collect() }
     }
 
-    fn plan(&self, name: &ScaleSetName, wanted: &Wanted) -> Result<wire::Plan, CommandError> {
+    fn plan(&self, name: &ScaleSetName, wanted: &Wanted) -> Result<wire::PlanDetail, CommandError> {
         let set = self.set(name)?;
         let goal = lifecycle::wanted(set, wanted)?;
-        Ok(report::plan(&plan_now(set, &goal, self.clock.now())))
+        let now = self.clock.now();
+        Ok(report::plan(&plan_now(set, &goal, now), set, now))
     }
 
     pub(super) fn status(&self, name: &ScaleSetName) -> Result<wire::StatusDetail, CommandError> {

@@ -25,7 +25,7 @@ use crate::drivers::DriverNote;
 use crate::rollout::Wish;
 use crate::store::StoredPlugin;
 
-pub(crate) use report::rfc3339;
+pub(crate) use report::{limits, rfc3339};
 pub use run::{ControlParts, run};
 pub use state::SetParts;
 
@@ -91,7 +91,7 @@ pub enum Command {
     /// The whole fleet.
     Fleet(Reply<wire::Fleet>),
     /// What an upgrade would do now.
-    Plan(ScaleSetName, Wanted, Reply<wire::Plan>),
+    Plan(ScaleSetName, Wanted, Reply<wire::PlanDetail>),
     /// Start one.
     Start(ScaleSetName, StartOptions, Reply<wire::StatusDetail>),
     /// How the latest one stands.

@@ -2,17 +2,19 @@
 
 use super::state::{InstanceState, SetState};
 use crate::api::wire;
-use crate::domain::{Component, InstanceId, Phase, PhaseName, ScaleSetName, Timestamp, Version};
-use crate::plan::{Hold, Plan, Standing};
+use crate::domain::{
+    Component, InstanceId, Phase, PhaseName, RollingUpgradePolicy, ScaleSetName, Timestamp, Version,
+};
+use crate::plan::{FeasibilityInput, Finding, Hold, Plan, Resolved, Standing, feasibility, fleet_unhealthy};
 use crate::rollout::{
-    BatchProgress, MemberState, Stage, Upgrade, UpgradeError, Waiting, WhyNot, estimate, waiting_now,
-    why_not_yet,
+    BatchProgress, FleetView, MemberState, Stage, Upgrade, UpgradeError, Waiting, WhyNot, estimate,
+    waiting_now, why_not_yet,
 };
 use crate::store::AuditEntry;
 
 /// RFC 3339 with milliseconds, UTC.
 pub(crate) fn rfc3339(at: Timestamp) -> String {
-    jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |at| format!("{at:.3}"))
+    at.to_string()
 }
 
 pub(super) fn scale_set(set: &SetState, now: Timestamp) -> wire::ScaleSet {
@@ -60,20 +62,55 @@ fn reason(instance: &InstanceState, standing: &Standing) -> Option<String> {
     (!text.is_empty()).then(|| text.clone())
 }
 
-pub(super) fn plan(plan: &Plan) -> wire::Plan {
+/// A plan, and what a person should know before it is started now.
+pub(super) fn plan(plan: &Plan, set: &SetState, now: Timestamp) -> wire::PlanDetail {
     let batch = |batch: &crate::plan::Batch| wire::PlanBatch {
         phase: batch.phase.map(Phase::get),
         zone: batch.zone.clone(),
         update_domain: batch.update_domain,
         instances: batch.instances.iter().map(InstanceId::to_string).collect(),
     };
-    wire::Plan {
-        scale_set: plan.scale_set.to_string(),
-        to: plan.goal.to_string(),
-        digest: plan.digest.to_string(),
-        batches: plan.batches.iter().map(batch).collect(),
-        holds: holds(&plan.holds),
+    let found = feasibility(&FeasibilityInput::of(&set.spec, now));
+    let view = set.view(now);
+    // A plan without batches ends before anything is counted.
+    let starts = !plan.batches.is_empty();
+    let at_once =
+        starts.then(|| fleet_unhealthy(&set.spec.policy, &view.unhealthy(), view.total())).flatten();
+    wire::PlanDetail {
+        plan: wire::Plan {
+            scale_set: plan.scale_set.to_string(),
+            to: plan.goal.to_string(),
+            digest: plan.digest.to_string(),
+            batches: plan.batches.iter().map(batch).collect(),
+            holds: holds(&plan.holds),
+        },
+        limits: limits(&set.spec.policy, &found.resolved),
+        frozen: set
+            .spec
+            .freeze
+            .frozen_at(now)
+            .map(|frozen| wire::Frozen { until: rfc3339(frozen.until), reason: frozen.reason }),
+        warnings: found.findings.iter().chain(&at_once).map(warning).collect(),
     }
+}
+
+/// The percentages of a policy beside their counts.
+pub(crate) fn limits(policy: &RollingUpgradePolicy, resolved: &Resolved) -> wire::Limits {
+    let Resolved { total, protected, batch_max, unhealthy_max, batch_sizes } = resolved;
+    wire::Limits {
+        instances: *total,
+        protected: *protected,
+        max_batch_instance_percent: policy.max_batch_instance_percent.get(),
+        batch_max: *batch_max,
+        max_unhealthy_instance_percent: policy.max_unhealthy_instance_percent.get(),
+        unhealthy_max: *unhealthy_max,
+        max_unhealthy_upgraded_instance_percent: policy.max_unhealthy_upgraded_instance_percent.get(),
+        batch_sizes: batch_sizes.clone(),
+    }
+}
+
+fn warning(finding: &Finding) -> wire::Warning {
+    wire::Warning { code: finding.code().to_owned(), message: finding.to_string() }
 }
 
 fn holds(holds: &[Hold]) -> Vec<wire::Hold> {

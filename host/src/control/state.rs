@@ -163,8 +163,8 @@ impl SetState {
     }
 
     /// End of the freeze window that is open at a time.
-    pub(super) fn frozen_until(&self, _at: Timestamp) -> Option<Timestamp> {
-        None
+    pub(super) fn frozen_until(&self, at: Timestamp) -> Option<Timestamp> {
+        self.spec.freeze.frozen_at(at).map(|frozen| frozen.until)
     }
 
     /// What an upgrade of this set goes by.

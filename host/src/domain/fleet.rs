@@ -12,6 +12,7 @@ use super::ids::{ExtensionName, PluginName, ScaleSetName, Version};
 use super::instance_id::InstanceId;
 use super::policy::{HealthGate, RollingUpgradePolicy};
 use super::rules::{Checkpoints, Decisions, FailureRules, RetryRule};
+use super::window::FreezeWindows;
 
 /// Where an instance listens: a host name or IP address, and a port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,12 +108,14 @@ pub struct ScaleSet<D = ()> {
     pub failure: FailureRules,
     /// Where an upgrade waits for a person.
     pub checkpoints: Checkpoints,
-    /// Whether the application is asked again before each batch.
-    pub decisions: Decisions,
-    /// When a faulted upgrade is tried again by itself; never without it.
-    pub retry: Option<RetryRule>,
     /// How long after its start an upgrade asks instances again that say "not now".
     pub defer_max: Duration,
+    /// Whether later decisions of the plugin count.
+    pub decisions: Decisions,
+    /// Whether an upgrade that failed is tried again by itself; none: never.
+    pub retry: Option<RetryRule>,
+    /// When nothing may begin.
+    pub freeze: FreezeWindows,
     /// Wanted version.
     pub model: Model,
     /// Members by id.
@@ -133,9 +136,10 @@ impl<D> ScaleSet<D> {
             gate,
             failure,
             checkpoints,
+            defer_max,
             decisions,
             retry,
-            defer_max,
+            freeze,
             model,
             instances,
             driver,
@@ -148,9 +152,10 @@ impl<D> ScaleSet<D> {
             gate,
             failure,
             checkpoints,
+            defer_max,
             decisions,
             retry,
-            defer_max,
+            freeze,
             model,
             instances,
             driver: (),

@@ -15,6 +15,7 @@ pub mod observation;
 pub mod policy;
 pub mod rules;
 pub mod time;
+pub mod window;
 
 pub use component::{APPLICATION, Change, Component, Goal};
 pub use decision::{Decision, Outcome, Participation, PluginFailure, PluginStamp, Reason};
@@ -30,3 +31,4 @@ pub use observation::{Answer, Decided, InstanceFacts, Observation, ProbeFailure,
 pub use policy::{BatchSize, HealthGate, Percent, RollingUpgradePolicy};
 pub use rules::{Checkpoints, Decisions, FailureRules, OnBreach, OnInstanceFailure, PhaseName, RetryRule};
 pub use time::Timestamp;
+pub use window::{ClockTime, FreezeWindow, FreezeWindows, Frozen, Weekdays};

@@ -1,4 +1,5 @@
-//! What an upgrade does beyond its limits: about failures, and where it waits for a person.
+//! What an upgrade does beyond its limits: about failures, about decisions that change, and where it
+//! waits for a person.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -41,24 +42,24 @@ pub enum OnBreach {
     RollBack,
 }
 
-/// When the application is asked whether an instance may be upgraded, and in which phase.
+/// Which decisions of the plugin an upgrade follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Decisions {
-    /// Once, when the upgrade starts, as Azure does.
+    /// Those of its start.
     #[default]
     Snapshot,
-    /// Again before each batch.
+    /// Those of the moment, before each batch.
     Live,
 }
 
-/// When a faulted upgrade is tried again by itself.
+/// When an upgrade that failed is tried again by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RetryRule {
-    /// From its end to the next try.
+    /// So long after its end, at least a minute.
     pub after: Duration,
-    /// Most tries, the first one not counted.
+    /// So many times, 1 to 100.
     pub limit: u32,
 }
 

@@ -4,6 +4,7 @@
 //! look at the clock and starts nothing; `rollout` walks through the plan.
 
 mod digest;
+mod feasibility;
 mod standing;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use crate::domain::{
     RollingUpgradePolicy, ScaleSetName, Version,
 };
 
+pub use feasibility::{Feasibility, FeasibilityInput, Finding, Resolved, feasibility, fleet_unhealthy};
 pub use standing::{Standing, StandingInput, is_answered, reason_line, standing};
 
 /// What the planner knows of one instance at the moment of planning.

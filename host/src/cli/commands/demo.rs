@@ -127,7 +127,7 @@ async fn show(host: &Host, args: &DemoArgs) -> anyhow::Result<Exit> {
     screen.show(&fleet, Some(&status));
     screen.finish();
     let seconds = clock.now().since(started).as_secs_f64();
-    let summary = summary(plan, &status, &fleet, seconds);
+    let summary = summary(plan.plan, &status, &fleet, seconds);
     if args.output.json {
         output::json(&summary)?;
     } else {

@@ -126,11 +126,18 @@ fn plan(client: &Client, args: &UpgradeTo) -> anyhow::Result<Exit> {
         query.push(format!("extension={name}{to}"));
     }
     let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
-    let plan: wire::Plan = client.get(&format!("{}/plan{query}", scale_set_path(&args.name)?))?;
-    if args.output.json {
-        output::json(&plan)?;
+    let detail: wire::PlanDetail = client.get(&format!("{}/plan{query}", scale_set_path(&args.name)?))?;
+    if !args.output.json {
+        output::data(&render_plan(&detail))?;
+        return Ok(Exit::Done);
+    }
+    for warning in &detail.warnings {
+        output::talk(&format!("warning: {}\n", warning.message));
+    }
+    if args.output.detail {
+        output::json(&detail)?;
     } else {
-        output::data(&render_plan(&plan))?;
+        output::json(&detail.plan)?;
     }
     Ok(Exit::Done)
 }
@@ -183,7 +190,8 @@ fn show(detail: &wire::StatusDetail, format: DetailArgs) -> anyhow::Result<()> {
 
 /// A plan for people.
 #[must_use]
-pub fn render_plan(plan: &wire::Plan) -> String {
+pub fn render_plan(detail: &wire::PlanDetail) -> String {
+    let plan = &detail.plan;
     let count: usize = plan.batches.iter().map(|batch| batch.instances.len()).sum();
     let mut text = format!(
         "{} -> {}: {count} instances in {} batches\nplan {}\n",
@@ -192,6 +200,13 @@ pub fn render_plan(plan: &wire::Plan) -> String {
         plan.batches.len(),
         plan.digest
     );
+    text.push_str(&render_limits(&detail.limits));
+    if let Some(frozen) = &detail.frozen {
+        text.push_str(&format!("frozen until {}: {}\n", frozen.until, frozen.reason));
+    }
+    for warning in &detail.warnings {
+        text.push_str(&format!("warning: {}\n", warning.message));
+    }
     if !plan.batches.is_empty() {
         let row = |(index, batch): (usize, &wire::PlanBatch)| {
             vec![
@@ -208,6 +223,25 @@ pub fn render_plan(plan: &wire::Plan) -> String {
     }
     text.push_str(&render_holds(&plan.holds));
     text
+}
+
+/// The limits as counts, one line.
+fn render_limits(limits: &wire::Limits) -> String {
+    let growing = match limits.batch_sizes.as_slice() {
+        [_] => String::new(),
+        sizes => {
+            let sizes: Vec<String> = sizes.iter().map(usize::to_string).collect();
+            format!(", batches of {}, and so on", sizes.join(", "))
+        }
+    };
+    format!(
+        "of {} instances at most {} at once ({} %), at most {} unhealthy ({} %){growing}\n",
+        limits.instances,
+        limits.batch_max,
+        limits.max_batch_instance_percent,
+        limits.unhealthy_max,
+        limits.max_unhealthy_instance_percent,
+    )
 }
 
 /// A status for people.

@@ -10,8 +10,9 @@ use std::path::Path;
 
 use super::*;
 use crate::domain::{
-    Address, Checkpoints, FailureRules, HealthGate, HealthSettings, Instance, InstanceId, Model, Percent,
-    ProbeProtocol, Profile, Protection, RollingUpgradePolicy, ScaleSetName, Version,
+    Address, Checkpoints, Decisions, FailureRules, FreezeWindows, HealthGate, HealthSettings, Instance,
+    InstanceId, Model, Percent, ProbeProtocol, Profile, Protection, RollingUpgradePolicy, ScaleSetName,
+    Version,
 };
 
 const SAMPLE: &str = r#"[server]
@@ -111,8 +112,9 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
         failure: FailureRules::default(),
         checkpoints: Checkpoints::default(),
         defer_max: Duration::from_secs(1800),
-        decisions: crate::domain::Decisions::default(),
+        decisions: Decisions::Snapshot,
         retry: None,
+        freeze: FreezeWindows::default(),
         model: Model { version: Version::parse("v1").unwrap(), extensions: Vec::new() },
         instances: [(instance.id.clone(), instance)].into(),
         driver: DriverConfig::Process(ProcessConfig {
