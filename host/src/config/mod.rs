@@ -121,6 +121,9 @@ pub struct ProcessConfig {
     pub working_dir: PathBuf,
     /// From the request to end until force, 0.1 s to 1 h.
     pub stop_timeout: Duration,
+    /// Program and arguments that bring an extension of an instance to a version; at least one when
+    /// there are any.
+    pub extension_command: Option<Vec<Template>>,
 }
 
 impl Config {

@@ -86,6 +86,7 @@ fn set_state(parts: SetParts, stored: &mut Stored, now: Timestamp) -> (SetState,
         retry,
         line_stopped,
         answers: Vec::new(),
+        shown: std::collections::VecDeque::new(),
         dirty: true,
         wake_at: None,
     };

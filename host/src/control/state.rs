@@ -1,6 +1,6 @@
 //! What the loop knows: every scale set, every instance, the upgrade in progress.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +10,12 @@ use crate::domain::{
 };
 use crate::drivers::Driver;
 use crate::health::{FoldSettings, HealthFold};
-use crate::plan::{Candidate, Standing, StandingInput, is_answered, standing};
+use crate::plan::{Candidate, Plan, Standing, StandingInput, is_answered, standing};
 use crate::rollout::{Event, FleetView, Stop, Upgrade, UpgradeRules};
 use crate::store::Retry;
+
+/// Shown plans that are remembered for each set.
+const SHOWN_MAX: usize = 16;
 
 /// A scale set and the driver that serves it.
 pub struct SetParts {
@@ -39,6 +42,9 @@ pub(super) struct SetState {
     pub(super) line_stopped: bool,
     /// Answers of drivers that the upgrade has not heard yet.
     pub(super) answers: Vec<Event>,
+    /// Plans that were shown, oldest first: a start that names one of them and no longer fits says
+    /// what has changed since.
+    pub(super) shown: VecDeque<Plan>,
     /// Something changed that the upgrade must look at.
     pub(super) dirty: bool,
     /// When the upgrade wants to look again.
@@ -156,6 +162,17 @@ fn new_fold(set: &ScaleSet, now: Timestamp) -> HealthFold {
 }
 
 impl SetState {
+    /// Remembers a plan that is shown to somebody.
+    pub(super) fn remember(&mut self, plan: Plan) {
+        if self.shown.iter().any(|known| known.digest == plan.digest) {
+            return;
+        }
+        if self.shown.len() == SHOWN_MAX {
+            self.shown.pop_front();
+        }
+        self.shown.push_back(plan);
+    }
+
     /// When a faulted upgrade is tried again; none while another one runs.
     pub(super) fn retry_at(&self) -> Option<Timestamp> {
         let idle = !self.upgrade.as_ref().is_some_and(Upgrade::is_active);

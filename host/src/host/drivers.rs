@@ -17,10 +17,14 @@ use crate::drivers::command::{CommandDriver, CommandLines, CommandSettings};
 use crate::drivers::http::{AgentUrls, HttpDriver, HttpSettings};
 use crate::drivers::local::{Command, GuardCommand};
 use crate::drivers::process::{ProcessDriver, ProcessSettings};
-use crate::drivers::{Driver, DriverNote, Ensure};
+use crate::drivers::{Driver, DriverNote, Ensure, WithExtensions};
 
 /// From SIGTERM to SIGKILL for what a killed host leaves of its commands.
 const COMMAND_STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest run of a program that installs an extension, and how long one that says "busy" is
+/// started again; the default of the command driver.
+const EXTENSION_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Starts a driver.
 pub(super) fn start(
@@ -29,7 +33,16 @@ pub(super) fn start(
     notes: &mpsc::Sender<DriverNote>,
 ) -> anyhow::Result<Arc<dyn Driver>> {
     Ok(match config {
-        DriverConfig::Process(process) => Arc::new(self::process(process, log_dir, notes.clone())?),
+        DriverConfig::Process(process) => {
+            let application = self::process(process, log_dir.clone(), notes.clone())?;
+            match &process.extension_command {
+                None => Arc::new(application),
+                Some(command) => {
+                    let extensions = self::command(&extension_programs(process, command), log_dir)?;
+                    Arc::new(WithExtensions { application, extensions })
+                }
+            }
+        }
         DriverConfig::Command(command) => Arc::new(self::command(command, log_dir)?),
         DriverConfig::Http(http) => Arc::new(self::http(http)?),
     })
@@ -62,6 +75,19 @@ fn process(
         guard: Some(GuardCommand::of_this_program(stop_timeout)?),
     };
     Ok(ProcessDriver::start(settings, notes)?)
+}
+
+/// What installs extensions beside processes, as the command driver takes it.
+fn extension_programs(process: &ProcessConfig, command: &[Template]) -> CommandConfig {
+    CommandConfig {
+        command: command.to_vec(),
+        observe: None,
+        environment: BTreeMap::new(),
+        working_dir: process.working_dir.clone(),
+        timeout: EXTENSION_TIMEOUT,
+        retry_for: EXTENSION_TIMEOUT,
+        max_concurrent: 64,
+    }
 }
 
 fn command(config: &CommandConfig, log_dir: PathBuf) -> anyhow::Result<CommandDriver> {

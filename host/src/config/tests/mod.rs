@@ -122,6 +122,7 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
             environment: BTreeMap::new(),
             working_dir: PathBuf::from("/etc/phasegate"),
             stop_timeout: Duration::from_secs(10),
+            extension_command: None,
         }),
     }
 }
