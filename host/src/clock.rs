@@ -40,6 +40,12 @@ impl Clock {
         self.anchor
     }
 
+    /// Time since the clock was started, for measuring.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.started_at.elapsed()
+    }
+
     /// The time now.
     #[must_use]
     pub fn now(&self) -> Timestamp {

@@ -146,7 +146,7 @@ fn cases(folder: &Path) -> Vec<Value> {
 fn run(name: &str, component: &Path) -> usize {
     let bytes = std::fs::read(component).unwrap_or_else(|error| panic!("{}: {error}", component.display()));
     let runtime = Runtime::new().unwrap();
-    let limits = Limits { memory_mib: 32, timeout: Duration::from_secs(5) };
+    let limits = Limits { memory_mib: 32, timeout: Duration::from_secs(5), ..Limits::DEFAULT };
     let cases = cases(&repository().join("plugins").join(name).join("cases"));
     let mut failed = Vec::new();
     for case in &cases {

@@ -18,9 +18,8 @@ pub mod trial;
 pub use contract::CONTRACT;
 pub use language::Language;
 
-use std::time::Duration;
 
 use crate::plugin::Limits;
 
 /// What the configuration gives to a plugin that asks for nothing else.
-pub const DEFAULT_LIMITS: Limits = Limits { memory_mib: 64, timeout: Duration::from_millis(100) };
+pub const DEFAULT_LIMITS: Limits = Limits::DEFAULT;

@@ -44,7 +44,7 @@ pub use problem::{LoadConfigError, Place, Problem, Problems};
 pub use template::{InvalidTemplateError, MissingValueError, Scope, Template, TemplateValues, Wish};
 pub use url::{HttpUrl, InvalidUrlError, Scheme};
 
-pub use crate::domain::{Isolation, PluginLimits};
+pub use crate::domain::{Isolation, OnFailure, PluginLimits};
 use crate::domain::{PluginName, ScaleSet};
 use source::Source;
 use table::Table;
@@ -88,6 +88,8 @@ pub struct PluginConfig {
     pub limits: PluginLimits,
     /// What survives from one call to the next.
     pub isolation: Isolation,
+    /// What becomes of its instances while it fails.
+    pub on_failure: OnFailure,
 }
 
 /// Where a plugin's code comes from.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::problem::Place;
 use super::table::Table;
 use super::value::Value;
-use super::{ComponentSource, Isolation, PluginConfig, PluginLimits, settings};
+use super::{ComponentSource, Isolation, OnFailure, PluginConfig, PluginLimits, settings};
 use crate::domain::PluginName;
 
 /// Name of the plugin that exists without being configured, and of its built-in component.
@@ -44,6 +44,7 @@ fn implicit() -> Option<PluginConfig> {
         settings: "{}".to_owned(),
         limits: limits(None)?,
         isolation: Isolation::PerBatch,
+        on_failure: OnFailure::Hold,
     })
 }
 
@@ -53,6 +54,7 @@ fn read(mut table: Table<'_>, seen: &mut BTreeMap<String, (String, Place)>) -> O
     let settings = table.optional("settings", "{ maxLagBytes = 1048576 }");
     let limits_table = table.section("limits", "{ memoryMiB = 64, timeoutMs = 100 }");
     let isolation = table.optional("isolation", "\"batch\"");
+    let on_failure = table.optional("onFailure", "\"hold\"");
     table.finish();
 
     let name = name.and_then(|value| unique_name(&value, seen));
@@ -64,6 +66,13 @@ fn read(mut table: Table<'_>, seen: &mut BTreeMap<String, (String, Place)>) -> O
     let isolation = isolation.map_or(Some(Isolation::PerBatch), |value| {
         value.choice(&[("batch", Isolation::PerBatch), ("reused", Isolation::Reused)])
     });
+    let on_failure = on_failure.map_or(Some(OnFailure::Hold), |value| {
+        value.choice(&[
+            ("hold", OnFailure::Hold),
+            ("last-good", OnFailure::LastGood),
+            ("azure", OnFailure::Azure),
+        ])
+    });
     let limits = limits(Some(limits_table));
     Some(PluginConfig {
         name: name?,
@@ -71,6 +80,7 @@ fn read(mut table: Table<'_>, seen: &mut BTreeMap<String, (String, Place)>) -> O
         settings: settings?,
         limits: limits?,
         isolation: isolation?,
+        on_failure: on_failure?,
     })
 }
 
@@ -95,14 +105,24 @@ fn component_source(value: &Value<'_>) -> Option<ComponentSource> {
 }
 
 fn limits(table: Option<Table<'_>>) -> Option<PluginLimits> {
-    let (mut memory, mut timeout) = (None, None);
-    if let Some(mut table) = table {
-        memory = table.optional("memoryMiB", "64");
-        timeout = table.optional("timeoutMs", "100");
-        table.finish();
-    }
-    // 64 MiB holds any component with its body buffers; 100 ms is far above what one call takes.
-    let memory_mib = memory.map_or(Some(64), |value| value.integer(1, 4096));
-    let timeout_ms = timeout.map_or(Some(100), |value| value.integer(1, 60_000));
-    Some(PluginLimits { memory_mib: memory_mib?, timeout: Duration::from_millis(timeout_ms?.into()) })
+    let default = PluginLimits::DEFAULT;
+    let Some(mut table) = table else { return Some(default) };
+    let memory = table.optional("memoryMiB", "64");
+    let timeout = table.optional("timeoutMs", "100");
+    let fuel = table.optional("fuel", "50000000");
+    let log_lines = table.optional("logLinesPerMinute", "600");
+    table.finish();
+    let memory_mib = memory.map_or(Some(default.memory_mib), |value| value.integer(1, 4096));
+    let timeout = timeout.map_or(Some(default.timeout), |value| {
+        value.integer(1, 60_000).map(|ms| Duration::from_millis(ms.into()))
+    });
+    let fuel =
+        fuel.map_or(Some(default.fuel), |value| value.integer(10_000, u32::MAX).map(u64::from));
+    let log_lines = log_lines.map_or(Some(default.log_lines_per_minute), |value| value.integer(0, 1_000_000));
+    Some(PluginLimits {
+        memory_mib: memory_mib?,
+        timeout: timeout?,
+        fuel: fuel?,
+        log_lines_per_minute: log_lines?,
+    })
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::health::Claim;
 use super::ids::{Digest, Generation, Phase, PluginName};
+use super::time::Timestamp;
 
 /// Whether an instance takes part in a rolling upgrade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +84,12 @@ pub enum PluginFailure {
         /// The deadline in milliseconds.
         limit_ms: u64,
     },
+    /// The evaluation did more work than allowed.
+    #[error("used more than {limit} fuel; raise limits.fuel or make the plugin do less")]
+    OutOfFuel {
+        /// The limit.
+        limit: u64,
+    },
     /// The call needed more memory than allowed.
     #[error("needed more than {limit_mib} MiB of memory; raise limits.memoryMiB or make the plugin leaner")]
     OutOfMemory {
@@ -100,11 +107,44 @@ pub enum PluginFailure {
     Overloaded,
 }
 
+/// What an evaluation took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cost {
+    /// Work, as limited by [`super::PluginLimits::fuel`]. Of a batch, an equal share.
+    pub fuel: u64,
+    /// Wall-clock time in nanoseconds. Of a batch, an equal share.
+    pub time_ns: u64,
+}
+
+/// Whether an outcome is from an evaluation of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Origin {
+    /// The plugin was asked.
+    #[default]
+    Evaluated,
+    /// A pure plugin had answered the very same before.
+    Unchanged,
+}
+
+/// When and how an outcome came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Evaluation {
+    /// When the plugin was asked; of an unchanged observation, when it was asked before.
+    pub at: Timestamp,
+    /// What that took.
+    pub cost: Cost,
+    /// Whether it was asked for this round.
+    pub origin: Origin,
+}
+
 /// Result of one evaluation of one observation, stamped with the code that gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// Which code decided or failed.
     pub stamp: PluginStamp,
+    /// When, and what it took.
+    pub evaluation: Evaluation,
     /// The decision, or why there is none.
     pub result: Result<Decision, PluginFailure>,
 }

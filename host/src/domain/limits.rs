@@ -7,8 +7,39 @@ use std::time::Duration;
 pub struct PluginLimits {
     /// Memory of one instance in MiB, 1 to 4096: all linear memories and tables together.
     pub memory_mib: u32,
-    /// CPU time of one call, 1 ms to 60 s; at least, since deadlines pass in ticks.
+    /// CPU time of one call, 1 ms to 60 s; at least, since deadlines pass in ticks. The backstop.
     pub timeout: Duration,
+    /// Work for one evaluation, about one for each instruction: the same on every machine. A batch
+    /// has no more than this either and is split when it is too little, so that company changes
+    /// nothing for an observation.
+    pub fuel: u64,
+    /// Log lines in one minute; also the burst.
+    pub log_lines_per_minute: u32,
+}
+
+impl PluginLimits {
+    /// Far above what a normal policy takes: 64 MiB hold any component with its body buffers,
+    /// 50 million instructions are a thousand times the work of an ordinary decision and take less
+    /// than the 100 ms that stop what fuel cannot see.
+    pub const DEFAULT: Self = Self {
+        memory_mib: 64,
+        timeout: Duration::from_millis(100),
+        fuel: 50_000_000,
+        log_lines_per_minute: 600,
+    };
+}
+
+/// What becomes of an instance while its plugin fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnFailure {
+    /// Health Unknown, and held back from upgrades.
+    #[default]
+    Hold,
+    /// The last good decision stands in while it is fresh; then as [`Self::Hold`].
+    LastGood,
+    /// As Azure would: health Unknown, the last phase, and *not* held back. Dangerous: an upgrade
+    /// may touch what the plugin would have kept it from.
+    Azure,
 }
 
 /// How long an instance of a plugin lives.

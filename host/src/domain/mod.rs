@@ -18,7 +18,9 @@ pub mod time;
 pub mod window;
 
 pub use component::{APPLICATION, Change, Component, Goal};
-pub use decision::{Decision, Outcome, Participation, PluginFailure, PluginStamp, Reason};
+pub use decision::{
+    Cost, Decision, Evaluation, Origin, Outcome, Participation, PluginFailure, PluginStamp, Reason,
+};
 pub use duration::parse_iso_duration;
 pub use fleet::{Address, Instance, Model, Protection, ScaleSet};
 pub use health::{Claim, Health, HealthSettings, ProbeProtocol, Profile};
@@ -26,7 +28,7 @@ pub use ids::{
     Digest, ExtensionName, Generation, OperationId, Phase, PluginName, ScaleSetName, UpgradeId, Version,
 };
 pub use instance_id::InstanceId;
-pub use limits::{Isolation, PluginLimits};
+pub use limits::{Isolation, OnFailure, PluginLimits};
 pub use observation::{Answer, Decided, InstanceFacts, Observation, ProbeFailure, Response, Round};
 pub use policy::{BatchSize, HealthGate, Percent, RollingUpgradePolicy};
 pub use rules::{Checkpoints, Decisions, FailureRules, OnBreach, OnInstanceFailure, PhaseName, RetryRule};

@@ -10,7 +10,8 @@ use super::instance_id::InstanceId;
 use super::time::Timestamp;
 
 /// Facts about an instance that a plugin may use.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct InstanceFacts {
     /// Unique within its scale set.
     pub id: InstanceId,

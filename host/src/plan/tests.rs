@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::domain::{
-    BatchSize, Claim, Decision, Generation, Outcome, Percent, PluginFailure, PluginName, PluginStamp, Reason,
+    BatchSize, Claim, Decision, Evaluation, Generation, Outcome, Percent, PluginFailure, PluginName, PluginStamp, Reason,
     Timestamp,
 };
 
@@ -186,6 +186,7 @@ fn outcome(result: Result<Decision, PluginFailure>) -> Outcome {
             digest: Digest([0; 32]),
             generation: Generation(1),
         },
+        evaluation: Evaluation::default(),
         result,
     }
 }

@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{Decision, Observation, PluginFailure};
+use crate::domain::{Cost, Decision, Observation, PluginFailure};
 
 /// Most observations of one call.
 pub const BATCH_MAX: usize = 128;
@@ -44,11 +44,23 @@ pub(super) trait Caller {
         freshness: Freshness,
     ) -> Result<Vec<Result<Decision, PluginFailure>>, CallError>;
 
+    /// What the latest call took.
+    fn spent(&self) -> Cost;
+
     /// Deadline of one call.
     fn timeout(&self) -> Duration;
 
     /// Whether to end early.
     fn stopped(&self) -> bool;
+}
+
+/// What became of some observations, in their order.
+#[derive(Debug, Default)]
+pub struct Judged {
+    /// One for each.
+    pub results: Vec<Result<Decision, PluginFailure>>,
+    /// What each took; of a batch, an equal share.
+    pub costs: Vec<Cost>,
 }
 
 /// A call that brought no results.
@@ -108,9 +120,10 @@ pub(super) fn evaluate(
     caller: &mut impl Caller,
     size: &mut BatchSize,
     observations: &[Observation],
-) -> Vec<Result<Decision, PluginFailure>> {
+) -> Judged {
+    let (results, costs) = (Vec::with_capacity(observations.len()), Vec::with_capacity(observations.len()));
     let mut run = Run {
-        results: Vec::with_capacity(observations.len()),
+        judged: Judged { results, costs },
         lost: Duration::ZERO,
         succeeded: false,
         gave_up: None,
@@ -121,12 +134,12 @@ pub(super) fn evaluate(
         run.batch(caller, size, batch);
         rest = tail;
     }
-    run.results
+    run.judged
 }
 
 /// State of one evaluation.
 struct Run {
-    results: Vec<Result<Decision, PluginFailure>>,
+    judged: Judged,
     lost: Duration,
     succeeded: bool,
     gave_up: Option<PluginFailure>,
@@ -146,17 +159,20 @@ impl Run {
                 self.gave_up = Some(PluginFailure::Overloaded);
             }
             if let Some(failure) = &self.gave_up {
-                self.fail(part.len(), &failure.clone());
+                self.fail(part.len(), &failure.clone(), Cost::default());
                 continue;
             }
             match caller.call(part, freshness) {
                 Ok(results) => {
                     self.succeeded = true;
                     succeeded_max = succeeded_max.max(part.len());
-                    self.results.extend(results);
+                    self.take(results, caller.spent());
                 }
                 Err(error) => {
-                    late |= matches!(error.failure, PluginFailure::OutOfTime { .. });
+                    late |= matches!(
+                        error.failure,
+                        PluginFailure::OutOfTime { .. } | PluginFailure::OutOfFuel { .. }
+                    );
                     failed_calls += 1;
                     self.count_lost(&error, caller.timeout());
                     match part.split_at_checked(part.len() / 2) {
@@ -167,7 +183,7 @@ impl Run {
                         _ if error.was_reused => parts.push(part),
                         _ => {
                             poisons += 1;
-                            self.fail(part.len(), &error.failure);
+                            self.fail(part.len(), &error.failure, caller.spent());
                         }
                     }
                 }
@@ -184,8 +200,15 @@ impl Run {
         }
     }
 
-    fn fail(&mut self, count: usize, failure: &PluginFailure) {
-        self.results.extend(std::iter::repeat_n(failure, count).map(|failure| Err(failure.clone())));
+    fn take(&mut self, results: Vec<Result<Decision, PluginFailure>>, spent: Cost) {
+        let count = u64::try_from(results.len().max(1)).unwrap_or(u64::MAX);
+        let share = Cost { fuel: spent.fuel / count, time_ns: spent.time_ns / count };
+        self.judged.costs.extend(std::iter::repeat_n(share, results.len()));
+        self.judged.results.extend(results);
+    }
+
+    fn fail(&mut self, count: usize, failure: &PluginFailure, spent: Cost) {
+        self.take(vec![Err(failure.clone()); count], spent);
     }
 
     fn count_lost(&mut self, error: &CallError, timeout: Duration) {

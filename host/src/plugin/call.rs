@@ -11,11 +11,12 @@ use wasmtime::{Engine, Store, Trap, WasmBacktrace};
 use crate::domain::{Decision, Digest, Observation, PluginFailure};
 
 use super::capability::{GuestLog, HostState};
-use super::engine::ticks;
 use super::limits::{HANDOVER_BYTES_MAX, Limits};
 use super::v1::{Guest, Linked, StartError};
 use super::{output, text, wasi};
 
+/// Fuel of a start and of `configure`, in evaluations: these come once for an instance.
+const START_FUEL: u64 = 10;
 /// Longest message of the plugin's own about its settings, in bytes.
 const SETTINGS_MESSAGE_BYTES_MAX: usize = 2048;
 /// Guest functions named in the message of a trap, innermost first.
@@ -62,7 +63,8 @@ impl Code {
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(HANDOVER_BYTES_MAX);
         store.epoch_deadline_callback(|mut context| Ok(context.data_mut().deadline.reached()));
-        arm(&mut store, self.limits, now_ms, self.seed(&[]));
+        let fuel = self.limits.fuel.saturating_mul(START_FUEL);
+        arm(&mut store, fuel, now_ms, self.seed(&[])).map_err(OpenError::Start)?;
         let guest = match self.linked.start(&mut store) {
             Ok(guest) => guest,
             Err(StartError::Types(error)) => return Err(OpenError::Types(text::summary(&error))),
@@ -70,7 +72,7 @@ impl Code {
                 return Err(OpenError::Start(classify(&error, &store, self.limits)));
             }
         };
-        arm(&mut store, self.limits, now_ms, self.seed(&[]));
+        arm(&mut store, fuel, now_ms, self.seed(&[])).map_err(OpenError::Configure)?;
         let answer = guest.configure(&mut store, &self.settings);
         store.data_mut().finish_lines();
         match answer {
@@ -92,6 +94,11 @@ impl Session {
         self.store.data().limiter.used()
     }
 
+    /// Fuel that the latest evaluation used.
+    pub(super) fn fuel_used(&self) -> u64 {
+        self.limits.fuel.saturating_sub(self.store.get_fuel().unwrap_or(0))
+    }
+
     /// Judges a batch. After an error the session must be dropped.
     pub(super) fn evaluate(
         &mut self,
@@ -99,7 +106,7 @@ impl Session {
         now_ms: u64,
         seed: Option<[u8; 32]>,
     ) -> Result<Vec<Result<Decision, PluginFailure>>, PluginFailure> {
-        arm(&mut self.store, self.limits, now_ms, seed);
+        arm(&mut self.store, self.limits.fuel, now_ms, seed)?;
         self.calls = self.calls.saturating_add(1);
         let answer = self.guest.evaluate(&mut self.store, batch);
         self.store.data_mut().finish_lines();
@@ -122,16 +129,24 @@ pub(super) fn guarded<T>(what: &str, run: impl FnOnce() -> T) -> Result<T, Strin
     })
 }
 
-/// Starts the clock of one call.
-fn arm(store: &mut Store<HostState>, limits: Limits, now_ms: u64, seed: Option<[u8; 32]>) {
-    store.set_epoch_deadline(ticks(limits.timeout));
+/// Starts the clock of one call and gives it its fuel.
+fn arm(
+    store: &mut Store<HostState>,
+    fuel: u64,
+    now_ms: u64,
+    seed: Option<[u8; 32]>,
+) -> Result<(), PluginFailure> {
+    // Fails only in an engine that counts no fuel.
+    store.set_fuel(fuel).map_err(|error| PluginFailure::Trapped(text::summary(&error)))?;
     let state = store.data_mut();
     state.now_ms = now_ms;
     if let Some(seed) = seed {
         state.wasi.begin_call(seed);
     }
-    state.deadline.begin_call();
     state.limiter.begin_call();
+    let ticks = state.deadline.begin_call();
+    store.set_epoch_deadline(ticks);
+    Ok(())
 }
 
 fn classify(error: &wasmtime::Error, store: &Store<HostState>, limits: Limits) -> PluginFailure {
@@ -139,6 +154,9 @@ fn classify(error: &wasmtime::Error, store: &Store<HostState>, limits: Limits) -
     if trap == Some(&Trap::Interrupt) {
         let limit_ms = u64::try_from(limits.timeout.as_millis()).unwrap_or(u64::MAX);
         return PluginFailure::OutOfTime { limit_ms };
+    }
+    if trap == Some(&Trap::OutOfFuel) {
+        return PluginFailure::OutOfFuel { limit: limits.fuel };
     }
     if store.data().limiter.refused() {
         return PluginFailure::OutOfMemory { limit_mib: u64::from(limits.memory_mib) };

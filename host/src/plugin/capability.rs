@@ -15,10 +15,8 @@ use super::wasi;
 
 /// Longest log line in bytes, as `wit/v1` promises.
 const LINE_BYTES_MAX: usize = 1024;
-/// Lines per window; also the burst.
-const LINES_MAX: u32 = 20;
 /// Length of the window in which lines are counted.
-const WINDOW: Duration = Duration::from_secs(1);
+const WINDOW: Duration = Duration::from_secs(60);
 
 /// How much a line matters.
 #[derive(Debug, Clone, Copy)]
@@ -92,8 +90,8 @@ struct State {
 }
 
 impl GuestLog {
-    pub(super) fn new(label: String, clock: Clock) -> Self {
-        Self { clock, state: Mutex::new(State { label, meter: Meter::new() }) }
+    pub(super) fn new(label: String, lines_max: u32, clock: Clock) -> Self {
+        Self { clock, state: Mutex::new(State { label, meter: Meter::new(lines_max) }) }
     }
 
     /// Names the plugin in its lines.
@@ -110,12 +108,13 @@ impl GuestLog {
     fn write(&self, level: Level, message: &str) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(missed) = state.meter.admit(self.clock.now()) else { return };
-        let plugin = state.label.as_str();
+        let (plugin, lines_max) = (state.label.as_str(), state.meter.lines_max);
         if missed > 0 {
             tracing::warn!(
                 plugin,
                 missed,
-                "log lines of the plugin were dropped: more than {LINES_MAX} a second"
+                "log lines of the plugin were dropped: more than {lines_max} in a minute; \
+                 raise limits.logLinesPerMinute or make the plugin log less"
             );
         }
         let line = text::one_line(message, LINE_BYTES_MAX);
@@ -130,6 +129,7 @@ impl GuestLog {
 
 /// Counts lines in windows.
 struct Meter {
+    lines_max: u32,
     window_at: Timestamp,
     lines: u32,
     dropped: u64,
@@ -137,8 +137,8 @@ struct Meter {
 }
 
 impl Meter {
-    fn new() -> Self {
-        Self { window_at: Timestamp::default(), lines: 0, dropped: 0, reported: 0 }
+    fn new(lines_max: u32) -> Self {
+        Self { lines_max, window_at: Timestamp::default(), lines: 0, dropped: 0, reported: 0 }
     }
 
     /// Whether a line may pass; if so, how many were dropped since the last that did.
@@ -147,7 +147,7 @@ impl Meter {
             self.window_at = now;
             self.lines = 0;
         }
-        if self.lines >= LINES_MAX {
+        if self.lines >= self.lines_max {
             self.dropped = self.dropped.saturating_add(1);
             return None;
         }
@@ -164,11 +164,11 @@ mod tests {
 
     #[test]
     fn lines_beyond_the_rate_are_counted_not_written() {
-        let mut meter = Meter::new();
+        let mut meter = Meter::new(20);
         let passed = (0..50).filter(|_| meter.admit(Timestamp(10_000)).is_some()).count();
         assert_eq!((passed, meter.dropped), (20, 30));
-        assert_eq!(meter.admit(Timestamp(10_999)), None);
-        assert_eq!(meter.admit(Timestamp(11_000)), Some(31));
-        assert_eq!(meter.admit(Timestamp(11_000)), Some(0));
+        assert_eq!(meter.admit(Timestamp(69_999)), None);
+        assert_eq!(meter.admit(Timestamp(70_000)), Some(31));
+        assert_eq!(meter.admit(Timestamp(70_000)), Some(0));
     }
 }

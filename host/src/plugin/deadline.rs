@@ -3,6 +3,9 @@
 //! The engine's ticks pass in wall-clock time. When they run out, the guest has not necessarily
 //! run: on a busy machine its thread may have waited for a core. Then it gets the rest of its time,
 //! at most a fixed number of times over. A guest that spins is stopped on time either way.
+//!
+//! Reading the CPU time is a system call, which costs as much as a small decision. So it is read
+//! only by calls that last: the first alarm comes after one tick, and CPU time counts from there.
 
 use std::time::Duration;
 
@@ -18,25 +21,31 @@ const WALL_TIMES: u32 = 20;
 #[derive(Debug)]
 pub(super) struct Deadline {
     limit: Duration,
-    begun: Duration,
+    /// CPU time at the first alarm of the call; none before.
+    begun: Option<Duration>,
     extensions: u32,
 }
 
 impl Deadline {
     pub(super) fn new(limit: Duration) -> Self {
-        Self { limit, begun: Duration::ZERO, extensions: 0 }
+        Self { limit, begun: None, extensions: 0 }
     }
 
-    /// Starts the clock of a call, on the thread that runs it.
-    pub(super) fn begin_call(&mut self) {
-        self.begun = thread_cpu_time();
+    /// Starts the clock of a call; gives the ticks until the first alarm.
+    pub(super) fn begin_call(&mut self) -> u64 {
+        self.begun = None;
         self.extensions = 0;
+        ticks(Duration::ZERO)
     }
 
-    /// The ticks have run out: stop, or go on for what is left.
+    /// The ticks have run out: stop, or go on for what is left. Runs on the thread of the call.
     pub(super) fn reached(&mut self) -> UpdateDeadline {
-        let used = thread_cpu_time().saturating_sub(self.begun);
-        let left = self.limit.saturating_sub(used);
+        let now = thread_cpu_time();
+        let Some(begun) = self.begun else {
+            self.begun = Some(now);
+            return UpdateDeadline::Continue(ticks(self.limit));
+        };
+        let left = self.limit.saturating_sub(now.saturating_sub(begun));
         if left.is_zero() || self.extensions >= WALL_TIMES {
             return UpdateDeadline::Interrupt;
         }

@@ -1,7 +1,8 @@
 //! The engine that compiles and runs all plugins, and the thread that makes deadlines pass.
 //!
 //! One function builds the engine's configuration, because code compiled with one configuration
-//! does not run with another. Fuel is not used: deadlines pass in ticks, see `deadline`.
+//! does not run with another. Fuel limits the work of a call, the same on every machine; deadlines,
+//! which pass in ticks, are the backstop, see `deadline`.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -54,6 +55,7 @@ fn config() -> Config {
     // The contract has no async; without it a call costs 1.7 times less.
     config.concurrency_support(false);
     config.epoch_interruption(true);
+    config.consume_fuel(true);
     // Same input, same answer, on every machine.
     config.cranelift_nan_canonicalization(true);
     config.relaxed_simd_deterministic(true);

@@ -1,6 +1,6 @@
 //! What a guest may use, and the limiter that refuses more.
 //!
-//! Time is not limited here but by the deadline of each call, see `call`.
+//! Time and work are not limited here but by the deadline and the fuel of each call, see `call`.
 
 use wasmtime::ResourceLimiter;
 
@@ -109,13 +109,11 @@ impl ResourceLimiter for Limiter {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
     fn all_memories_share_one_limit() {
-        let mut limiter = Limiter::new(Limits { memory_mib: 1, timeout: Duration::ZERO });
+        let mut limiter = Limiter::new(Limits { memory_mib: 1, ..Limits::DEFAULT });
         assert!(limiter.memory_growing(0, 512 << 10, None).unwrap());
         assert!(limiter.table_growing(0, 1 << 10, None).unwrap());
         assert!(!limiter.refused());
@@ -128,7 +126,7 @@ mod tests {
 
     #[test]
     fn growth_that_failed_is_given_back() {
-        let mut limiter = Limiter::new(Limits { memory_mib: 1, timeout: Duration::ZERO });
+        let mut limiter = Limiter::new(Limits { memory_mib: 1, ..Limits::DEFAULT });
         assert!(limiter.memory_growing(0, 1 << 20, None).unwrap());
         limiter.memory_grow_failed(wasmtime::Error::msg("no")).unwrap();
         assert!(limiter.memory_growing(0, 1 << 20, None).unwrap());

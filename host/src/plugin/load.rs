@@ -10,9 +10,9 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::clock::Clock;
-use crate::domain::{Decision, Digest, Observation, PluginFailure};
+use crate::domain::{Cost, Decision, Digest, Observation, PluginFailure};
 
-use super::batch::{self, BatchSize, CallError, Caller, Freshness};
+use super::batch::{self, BatchSize, CallError, Caller, Freshness, Judged};
 use super::call::{self, Code, OpenError, Session};
 use super::capability::GuestLog;
 use super::engine::Runtime;
@@ -32,6 +32,7 @@ pub struct LoadedPlugin {
     isolation: Isolation,
     digest: Digest,
     pure: bool,
+    repeatable: bool,
     world: Option<String>,
     clock: Clock,
     session: Option<Session>,
@@ -100,6 +101,12 @@ impl Runtime {
 }
 
 impl CompiledPlugin {
+    /// SHA-256 of the component.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
     /// Makes a first instance and calls its `configure`.
     ///
     /// # Errors
@@ -115,7 +122,7 @@ impl CompiledPlugin {
             linked: Arc::clone(&self.linked),
             settings: settings_json.to_owned(),
             limits,
-            log: Arc::new(GuestLog::new(self.digest.short(), self.clock)),
+            log: Arc::new(GuestLog::new(self.digest.short(), limits.log_lines_per_minute, self.clock)),
             random: world::imports_random(&self.imports).then_some(self.digest),
         };
         let now_ms = u64::try_from(self.clock.now().0).unwrap_or(0);
@@ -126,6 +133,7 @@ impl CompiledPlugin {
             isolation,
             digest: self.digest,
             pure: world::is_pure(&self.imports),
+            repeatable: world::is_repeatable(&self.imports),
             world: self.world.clone(),
             clock: self.clock,
             session: Some(session),
@@ -146,6 +154,21 @@ impl LoadedPlugin {
     #[must_use]
     pub fn is_pure(&self) -> bool {
         self.pure
+    }
+
+    /// Whether an equal observation need not be judged again: pure, and without any WASI.
+    pub(super) fn is_repeatable(&self) -> bool {
+        self.repeatable
+    }
+
+    /// What it may use.
+    pub(super) fn limits(&self) -> Limits {
+        self.code.limits
+    }
+
+    /// Its settings, as JSON.
+    pub(super) fn settings(&self) -> &str {
+        &self.code.settings
     }
 
     /// The world that it was built for, for example `phasegate:policy/policy@1.0.0`.
@@ -179,9 +202,15 @@ impl LoadedPlugin {
         observations: &[Observation],
         now_ms: u64,
     ) -> Vec<Result<Decision, PluginFailure>> {
+        self.judge(observations, now_ms).results
+    }
+
+    /// As [`Self::evaluate`], with what each took.
+    pub fn judge(&mut self, observations: &[Observation], now_ms: u64) -> Judged {
         let Self { code, isolation, clock, session, size, stop, memory_bytes, .. } = self;
         let (isolation, clock) = (*isolation, *clock);
-        let mut caller = GuestCaller { code, isolation, clock, session, stop, now_ms, memory_bytes };
+        let spent = Cost::default();
+        let mut caller = GuestCaller { code, isolation, clock, session, stop, now_ms, memory_bytes, spent };
         batch::evaluate(&mut caller, size, observations)
     }
 
@@ -216,6 +245,8 @@ struct GuestCaller<'a> {
     stop: &'a AtomicBool,
     now_ms: u64,
     memory_bytes: &'a mut usize,
+    /// By the latest call.
+    spent: Cost,
 }
 
 impl GuestCaller<'_> {
@@ -239,8 +270,9 @@ impl Caller for GuestCaller<'_> {
         batch: &[Observation],
         freshness: Freshness,
     ) -> Result<Vec<Result<Decision, PluginFailure>>, CallError> {
-        let begun_at = self.clock.now();
-        let lost = |clock: Clock| clock.now().since(begun_at);
+        let begun_at = self.clock.elapsed();
+        let lost = |clock: Clock| clock.elapsed().saturating_sub(begun_at);
+        self.spent = Cost::default();
         let mut session = self.take_session(freshness).map_err(|failure| CallError {
             failure,
             lost: lost(self.clock),
@@ -249,7 +281,13 @@ impl Caller for GuestCaller<'_> {
         })?;
         let was_reused = session.calls > 0;
         let seed = self.code.seed(batch);
+        let before = self.clock.elapsed();
         let answer = session.evaluate(batch, self.now_ms, seed);
+        let time = self.clock.elapsed().saturating_sub(before);
+        self.spent = Cost {
+            fuel: session.fuel_used(),
+            time_ns: u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
+        };
         *self.memory_bytes = session.memory_bytes().max(*self.memory_bytes);
         match answer {
             Ok(results) => {
@@ -262,6 +300,10 @@ impl Caller for GuestCaller<'_> {
                 Err(CallError { failure, lost: lost(self.clock), blames_batch: true, was_reused })
             }
         }
+    }
+
+    fn spent(&self) -> Cost {
+        self.spent
     }
 
     fn timeout(&self) -> Duration {

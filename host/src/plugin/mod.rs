@@ -34,7 +34,7 @@ mod world;
 #[cfg(test)]
 mod tests;
 
-pub use batch::BATCH_MAX;
+pub use batch::{BATCH_MAX, Judged};
 pub use componentize::{ComponentizeError, componentize, finish};
 pub use engine::{Runtime, RuntimeError};
 pub use error::LoadPluginError;
@@ -42,5 +42,5 @@ pub use file::read_component;
 pub use inspect::{Inspection, Kind, inspect};
 pub use limits::{Isolation, Limits};
 pub use load::{CompiledPlugin, LoadedPlugin};
-pub use worker::{OnDecided, PluginWorker, QUEUE_MAX};
+pub use worker::{Counts, Known, OnDecided, OnTrouble, PluginTrouble, PluginWorker, QUEUE_MAX, Repeats, Watchers};
 pub use world::{Import, ImportVerdict};

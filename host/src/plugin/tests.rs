@@ -17,7 +17,13 @@ use crate::domain::{
 
 use super::{Isolation, Limits, LoadPluginError, LoadedPlugin, Runtime};
 
-const LIMITS: Limits = Limits { memory_mib: 8, timeout: Duration::from_millis(300) };
+/// So much fuel that it is time that runs out.
+const LIMITS: Limits = Limits {
+    memory_mib: 8,
+    timeout: Duration::from_millis(300),
+    fuel: u64::MAX / 16,
+    log_lines_per_minute: 60,
+};
 
 fn load_as(name: &str, isolation: Isolation) -> Result<LoadedPlugin, LoadPluginError> {
     let bytes = guests::component(name).unwrap();

@@ -4,21 +4,26 @@
 //! that does not fit is handed back. The worker keeps the plugin's memory of each instance. It
 //! loads nothing and writes nothing to disk.
 
+mod circuit;
+mod repeat;
 mod run;
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crate::clock::Clock;
 use crate::domain::{
-    Decided, Digest, Generation, InstanceId, Outcome, PluginFailure, PluginName, PluginStamp, Round,
-    ScaleSetName,
+    Decided, Digest, Evaluation, Generation, InstanceId, Outcome, PluginFailure, PluginName, PluginStamp,
+    Round, ScaleSetName,
 };
+use crate::recording::{Recorder, settings_digest};
 
 use super::load::LoadedPlugin;
+pub use circuit::PluginTrouble;
+use circuit::Circuit;
+pub use repeat::{Known, Repeats};
 use run::{Ticket, Worker};
 
 /// Rounds that wait at most: more than a minute of work for a plugin in trouble is stale anyway.
@@ -31,6 +36,31 @@ const STACK_BYTES: usize = 4 << 20;
 pub type OnDecided = Box<dyn Fn(Decided) + Send>;
 
 type Key = (ScaleSetName, InstanceId);
+
+/// Hears of a plugin that fails for most of its instances, on the worker's thread. Once for each
+/// generation.
+pub type OnTrouble = Box<dyn Fn(PluginTrouble) + Send>;
+
+/// Who is told what a worker does.
+pub struct Watchers {
+    /// Gets the decisions.
+    pub on_decided: OnDecided,
+    /// Hears of trouble.
+    pub on_trouble: OnTrouble,
+    /// Keeps what was judged.
+    pub recorder: Option<Recorder>,
+}
+
+/// What a worker has done since it began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Observations that the plugin was asked about.
+    pub evaluated: u64,
+    /// Observations that were the same as the ones before, byte for byte; the plugin was not asked.
+    pub unchanged: u64,
+    /// Observations that brought no decision.
+    pub failed: u64,
+}
 
 /// The thread of one plugin. Dropping it stops it.
 pub struct PluginWorker {
@@ -45,6 +75,9 @@ struct Shared {
     waiting: AtomicUsize,
     stop: Arc<AtomicBool>,
     active: Mutex<(Digest, Generation)>,
+    evaluated: AtomicU64,
+    unchanged: AtomicU64,
+    failed: AtomicU64,
 }
 
 enum Job {
@@ -62,9 +95,24 @@ impl PluginWorker {
     /// When the system gives no thread.
     pub fn spawn(
         name: PluginName,
-        mut plugin: LoadedPlugin,
+        plugin: LoadedPlugin,
         generation: Generation,
         on_decided: OnDecided,
+        clock: Clock,
+    ) -> std::io::Result<Self> {
+        let watchers = Watchers { on_decided, on_trouble: Box::new(drop), recorder: None };
+        Self::spawn_watched(name, plugin, generation, watchers, clock)
+    }
+
+    /// As [`Self::spawn`], with everybody who wants to hear of it.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn spawn_watched(
+        name: PluginName,
+        mut plugin: LoadedPlugin,
+        generation: Generation,
+        watchers: Watchers,
         clock: Clock,
     ) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel();
@@ -72,18 +120,24 @@ impl PluginWorker {
             waiting: AtomicUsize::new(0),
             stop: Arc::new(AtomicBool::new(false)),
             active: Mutex::new((plugin.digest(), generation)),
+            evaluated: AtomicU64::new(0),
+            unchanged: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
         });
         run::adopt(&mut plugin, &name, &shared);
         let worker = Worker {
             name: name.clone(),
+            settings: settings_digest(plugin.settings()),
             plugin,
             generation,
-            on_decided,
+            watchers,
             clock,
             queue,
             set_aside: None,
             shared: Arc::clone(&shared),
-            memories: BTreeMap::new(),
+            repeats: Repeats::new(),
+            circuit: Circuit::new(),
+            latest_failure: String::new(),
         };
         let thread = thread::Builder::new()
             .name(format!("plugin-{name}"))
@@ -112,7 +166,8 @@ impl PluginWorker {
     /// What becomes of a round that [`Self::submit`] gave back.
     #[must_use]
     pub fn overloaded(&self, round: &Round) -> Decided {
-        let outcome = Outcome { stamp: self.stamp(), result: Err(PluginFailure::Overloaded) };
+        let evaluation = Evaluation { at: round.finished_at, ..Evaluation::default() };
+        let outcome = Outcome { stamp: self.stamp(), evaluation, result: Err(PluginFailure::Overloaded) };
         let Round { epoch, started_at, finished_at, .. } = *round;
         Ticket { epoch, started_at, finished_at }.decided(run::key(round), outcome)
     }
@@ -137,6 +192,14 @@ impl PluginWorker {
     pub fn stamp(&self) -> PluginStamp {
         let (digest, generation) = *self.shared.active.lock().unwrap_or_else(PoisonError::into_inner);
         PluginStamp { name: self.name.clone(), digest, generation }
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let Shared { evaluated, unchanged, failed, .. } = &*self.shared;
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Counts { evaluated: read(evaluated), unchanged: read(unchanged), failed: read(failed) }
     }
 
     /// Rounds that wait.

@@ -108,6 +108,12 @@ pub(super) fn is_pure(imports: &[Import]) -> bool {
     !imports_clock(imports) && imports.iter().all(|import| import.is_allowed() && !varies(import))
 }
 
+/// Whether an equal observation need not be judged again: pure, and nothing of WASI, whose output to
+/// the log would be missed.
+pub(super) fn is_repeatable(imports: &[Import]) -> bool {
+    is_pure(imports) && !imports.iter().any(|import| import.name.starts_with("wasi:"))
+}
+
 /// Whether it may ask for random numbers.
 pub(super) fn imports_random(imports: &[Import]) -> bool {
     imports.iter().any(|import| wasi::is_random(&import.name))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::domain::{
-    Claim, Decision, Digest, Generation, Health, InstanceId, OperationId, Outcome, Participation, Phase,
+    Claim, Decision, Digest, Evaluation, Generation, Health, InstanceId, OperationId, Outcome, Participation, Phase,
     PluginName, PluginStamp, Protection, Timestamp, Version,
 };
 use crate::health::{FoldSettings, HealthFold};
@@ -79,7 +79,7 @@ impl Known {
         if is_answered(&decision) {
             self.answered = Some((decision.clone(), now));
         }
-        self.latest = Some(Outcome { stamp, result: Ok(decision) });
+        self.latest = Some(Outcome { stamp, evaluation: Evaluation::default(), result: Ok(decision) });
         first || before != after
     }
 }

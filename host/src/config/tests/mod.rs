@@ -142,15 +142,21 @@ fn accepts_the_sample() {
         name: PluginName::parse("db").unwrap(),
         component: ComponentSource::File("/etc/phasegate/plugins/replicated-db/replicated-db.wasm".into()),
         settings: "{\"maxLagBytes\":1048576}".to_owned(),
-        limits: PluginLimits { memory_mib: 32, timeout: Duration::from_millis(50) },
+        limits: PluginLimits {
+            memory_mib: 32,
+            timeout: Duration::from_millis(50),
+            ..PluginLimits::DEFAULT
+        },
         isolation: Isolation::PerBatch,
+        on_failure: OnFailure::Hold,
     };
     let azure_health = PluginConfig {
         name: PluginName::parse("azure-health").unwrap(),
         component: ComponentSource::Builtin("azure-health".to_owned()),
         settings: "{}".to_owned(),
-        limits: PluginLimits { memory_mib: 64, timeout: Duration::from_millis(100) },
+        limits: PluginLimits::DEFAULT,
         isolation: Isolation::PerBatch,
+        on_failure: OnFailure::Hold,
     };
     assert_eq!(config.plugins, [db, azure_health]);
     assert_eq!(config.scale_sets, [expected_scale_set()]);

@@ -38,6 +38,10 @@ impl Caller for Fake {
         Ok(batch.iter().map(|seen| Ok(decision(id(seen)))).collect())
     }
 
+    fn spent(&self) -> Cost {
+        Cost::default()
+    }
+
     fn timeout(&self) -> Duration {
         TIMEOUT
     }
@@ -96,7 +100,7 @@ fn every_set_of_poisons_is_isolated() {
         for set in 0..1_u32 << count {
             let poisons: Vec<usize> = (0..count).filter(|id| set & (1 << id) != 0).collect();
             let mut fake = Fake { poisons: poisons.clone(), ..Fake::default() };
-            let results = evaluate(&mut fake, &mut BatchSize::new(), &observations(count));
+            let results = evaluate(&mut fake, &mut BatchSize::new(), &observations(count)).results;
             assert_eq!(results.len(), count);
             assert_eq!(failed(&results), poisons);
         }
@@ -106,7 +110,7 @@ fn every_set_of_poisons_is_isolated() {
 #[test]
 fn one_poison_costs_fifteen_calls_with_fresh_instances() {
     let mut fake = Fake { poisons: vec![77], ..Fake::default() };
-    let results = evaluate(&mut fake, &mut BatchSize::new(), &observations(128));
+    let results = evaluate(&mut fake, &mut BatchSize::new(), &observations(128)).results;
     assert_eq!(failed(&results), [77]);
     assert_eq!(fake.calls.len(), 15);
     assert_eq!(fake.calls[0], (128, Freshness::Any));
@@ -116,7 +120,7 @@ fn one_poison_costs_fifteen_calls_with_fresh_instances() {
 #[test]
 fn a_plugin_that_does_not_start_is_called_once_for_a_batch() {
     let mut fake = Fake { broken: true, ..Fake::default() };
-    let results = evaluate(&mut fake, &mut BatchSize::new(), &observations(128));
+    let results = evaluate(&mut fake, &mut BatchSize::new(), &observations(128)).results;
     assert_eq!((results.len(), failed(&results).len(), fake.calls.len()), (128, 128, 1));
 }
 
@@ -125,7 +129,7 @@ fn a_slow_plugin_gets_smaller_batches_and_later_larger_ones() {
     let mut fake = Fake { in_time_max: 40, ..Fake::default() };
     let mut size = BatchSize::new();
     let all = observations(128);
-    assert!(failed(&evaluate(&mut fake, &mut size, &all)).is_empty());
+    assert!(failed(&evaluate(&mut fake, &mut size, &all).results).is_empty());
     assert_eq!(size.size, 32);
     fake.calls.clear();
     for _ in 0..10 {
@@ -168,7 +172,8 @@ fn a_plugin_that_never_answers_costs_ten_timeouts() {
     let mut fake = Fake { in_time_max: 1, poisons: (0..300).collect(), ..Fake::default() };
     let mut endless = |batch: usize| {
         fake.calls.clear();
-        let results = evaluate(&mut NeverInTime(&mut fake), &mut BatchSize::new(), &observations(batch));
+        let judged = evaluate(&mut NeverInTime(&mut fake), &mut BatchSize::new(), &observations(batch));
+        let results = judged.results;
         assert_eq!(failed(&results).len(), batch);
         fake.calls.len()
     };
@@ -188,6 +193,10 @@ impl Caller for NeverInTime<'_> {
         Err(CallError { failure, lost: TIMEOUT, blames_batch: true, was_reused: false })
     }
 
+    fn spent(&self) -> Cost {
+        Cost::default()
+    }
+
     fn timeout(&self) -> Duration {
         TIMEOUT
     }
@@ -200,6 +209,6 @@ impl Caller for NeverInTime<'_> {
 #[test]
 fn a_stop_ends_after_the_call_under_way() {
     let mut fake = Fake { stop_after: Some(1), ..Fake::default() };
-    let results = evaluate(&mut fake, &mut BatchSize::new(), &observations(300));
+    let results = evaluate(&mut fake, &mut BatchSize::new(), &observations(300)).results;
     assert_eq!((results.len(), failed(&results).len(), fake.calls.len()), (300, 172, 1));
 }

@@ -55,7 +55,7 @@ fn settings_reach_the_plugin() {
 fn a_loaded_plugin_says_what_it_is() {
     let bytes = guests::component("good").unwrap();
     let runtime = Runtime::new().unwrap();
-    let limits = Limits { memory_mib: 1, timeout: Duration::from_millis(50) };
+    let limits = Limits { memory_mib: 1, timeout: Duration::from_millis(50), ..super::LIMITS };
     let plugin = runtime.load(&bytes, "{}", limits, Isolation::Reused).unwrap();
     assert_eq!(plugin.digest(), crate::plugin::inspect(&bytes).digest);
     assert!(plugin.is_pure());

@@ -1,33 +1,40 @@
 //! The inside of a worker's thread.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, PoisonError};
 
 use crate::clock::Clock;
 use crate::domain::{
-    Decided, Decision, Generation, Observation, Outcome, PluginFailure, PluginName, PluginStamp, Round,
-    Timestamp,
+    Cost, Decided, Digest, Evaluation, Generation, Observation, Origin, Outcome, PluginFailure, PluginName,
+    PluginStamp, Round, Timestamp,
 };
-use crate::plugin::batch::BATCH_MAX;
+use crate::plugin::batch::{BATCH_MAX, Judged};
 use crate::plugin::call::guarded;
 use crate::plugin::load::LoadedPlugin;
+use crate::recording::{Judgement, Recorder, SEGMENTS, settings_digest};
 
-use super::{Job, Key, OnDecided, Shared};
+use super::circuit::{Broken, Circuit, PluginTrouble};
+use super::repeat::{Known, Repeats};
+use super::{Job, Key, Shared, Watchers};
 
 /// State of the thread.
 pub(super) struct Worker {
     pub(super) name: PluginName,
     pub(super) plugin: LoadedPlugin,
     pub(super) generation: Generation,
-    pub(super) on_decided: OnDecided,
+    /// Digest of the plugin's settings.
+    pub(super) settings: Digest,
+    pub(super) watchers: Watchers,
     pub(super) clock: Clock,
     pub(super) queue: Receiver<Job>,
     /// A job that was taken from the queue too early.
     pub(super) set_aside: Option<Job>,
     pub(super) shared: Arc<Shared>,
-    pub(super) memories: BTreeMap<Key, Vec<u8>>,
+    pub(super) repeats: Repeats,
+    pub(super) circuit: Circuit,
+    pub(super) latest_failure: String,
 }
 
 impl Worker {
@@ -38,10 +45,10 @@ impl Worker {
                 Ok(Job::Round(round)) => self.decide(*round),
                 Ok(Job::Swap(plugin, generation)) => self.swap(*plugin, generation),
                 Ok(Job::Remember(key, memory)) => {
-                    self.memories.insert(key, memory);
+                    self.repeats.remember(key, memory);
                 }
                 Ok(Job::Forget(key)) => {
-                    self.memories.remove(&key);
+                    self.repeats.forget(&key);
                 }
                 Ok(Job::Stop) | Err(_) => return,
             }
@@ -56,6 +63,9 @@ impl Worker {
         adopt(&mut plugin, &self.name, &self.shared);
         self.plugin = plugin;
         self.generation = generation;
+        self.settings = settings_digest(self.plugin.settings());
+        self.repeats.swapped();
+        self.circuit = Circuit::new();
         let mut active = self.shared.active.lock().unwrap_or_else(PoisonError::into_inner);
         *active = (self.plugin.digest(), generation);
     }
@@ -63,27 +73,113 @@ impl Worker {
     fn decide(&mut self, first: Round) {
         let rounds = self.drain(first);
         self.shared.waiting.fetch_sub(rounds.len(), Ordering::Relaxed);
-        let mut tickets = Vec::with_capacity(rounds.len());
-        let mut observations = Vec::with_capacity(rounds.len());
+        let judged = rounds.len();
+        let mut tickets = Vec::with_capacity(judged);
+        let mut observations = Vec::with_capacity(judged);
+        let repeatable = self.plugin.is_repeatable();
         for (key, round) in rounds {
             let Round { mut observation, epoch, started_at, finished_at } = round;
-            observation.memory = self.memories.get(&key).cloned();
+            observation.memory = self.repeats.memory(&key).cloned();
+            let ticket = Ticket { epoch, started_at, finished_at };
+            if repeatable && let Some(outcome) = self.unchanged(&key, &observation) {
+                (self.watchers.on_decided)(ticket.decided(key, outcome));
+                continue;
+            }
             observations.push(observation);
-            tickets.push((key, Ticket { epoch, started_at, finished_at }));
+            tickets.push((key, ticket));
         }
-        let results = self.evaluate(&observations);
+        let unchanged = judged - observations.len();
+        add(&self.shared.unchanged, unchanged);
+        let failed = if observations.is_empty() { 0 } else { self.ask(tickets, observations) };
+        if !self.stopped() {
+            self.watch(judged, failed);
+        }
+    }
+
+    /// The decision on an observation that is the same as the one before.
+    fn unchanged(&mut self, key: &Key, seen: &Observation) -> Option<Outcome> {
+        let segment = self.watchers.recorder.as_ref().map_or(0, Recorder::segment);
+        let stamp = self.stamp();
+        let now = self.clock.now();
+        let known = self.repeats.known(key, seen)?;
+        if segment.saturating_sub(known.segment) >= SEGMENTS / 2 {
+            // Its record is about to leave the ring.
+            (known.segment, known.evaluation.at) = (segment, now);
+            if let Some(recorder) = &self.watchers.recorder {
+                recorder.record(Judgement {
+                    stamp: &stamp,
+                    settings: self.settings,
+                    limits: self.plugin.limits(),
+                    evaluation: known.evaluation,
+                    observation: known.observation(),
+                    result: &Ok(known.decision.clone()),
+                });
+            }
+        }
+        let evaluation = Evaluation { origin: Origin::Unchanged, ..known.evaluation };
+        Some(Outcome { stamp, evaluation, result: Ok(known.decision.clone()) })
+    }
+
+    /// Asks the plugin; gives how many observations failed.
+    fn ask(&mut self, tickets: Vec<(Key, Ticket)>, observations: Vec<Observation>) -> usize {
+        let at = self.clock.now();
+        let Judged { results, costs } = self.evaluate(&observations, at);
         if self.stopped() {
-            return;
+            return 0;
         }
-        let stamp = PluginStamp {
-            name: self.name.clone(),
-            digest: self.plugin.digest(),
-            generation: self.generation,
-        };
-        for ((key, ticket), result) in tickets.into_iter().zip(results) {
-            self.keep_memory(&key, &result);
-            (self.on_decided)(ticket.decided(key, Outcome { stamp: stamp.clone(), result }));
+        let failed = results.iter().filter(|result| result.is_err()).count();
+        if let Some(Err(failure)) = results.iter().rfind(|result| result.is_err()) {
+            self.latest_failure = failure.to_string();
         }
+        add(&self.shared.evaluated, results.len());
+        add(&self.shared.failed, failed);
+        let (stamp, repeatable) = (self.stamp(), self.plugin.is_repeatable());
+        let segment = self.watchers.recorder.as_ref().map_or(0, Recorder::segment);
+        let judged = tickets.into_iter().zip(observations).zip(results.into_iter().zip(costs));
+        for (((key, ticket), observation), (result, cost)) in judged {
+            let evaluation = Evaluation { at, cost, origin: Origin::Evaluated };
+            self.repeats.keep_memory(&key, &result);
+            if let Some(recorder) = &self.watchers.recorder
+                && result != Err(PluginFailure::Overloaded)
+            {
+                recorder.record(Judgement {
+                    stamp: &stamp,
+                    settings: self.settings,
+                    limits: self.plugin.limits(),
+                    evaluation,
+                    observation: &observation,
+                    result: &result,
+                });
+            }
+            if repeatable {
+                let known = result.as_ref().ok().cloned();
+                let known = known.map(|decision| Known::new(observation, decision, evaluation, segment));
+                self.repeats.learn(&key, known);
+            }
+            (self.watchers.on_decided)(ticket.decided(key, Outcome { stamp: stamp.clone(), evaluation, result }));
+        }
+        failed
+    }
+
+    /// Tells who wants to know that the plugin fails for most of its instances.
+    fn watch(&mut self, judged: usize, failed: usize) {
+        let Some(broken) = self.circuit.count(judged, failed, self.repeats.len()) else { return };
+        let PluginStamp { name, digest, generation } = self.stamp();
+        let Broken { failed, judged, rounds } = broken;
+        let cause = self.latest_failure.clone();
+        (self.watchers.on_trouble)(PluginTrouble {
+            plugin: name,
+            digest,
+            generation,
+            failed,
+            judged,
+            rounds,
+            cause,
+        });
+    }
+
+    fn stamp(&self) -> PluginStamp {
+        PluginStamp { name: self.name.clone(), digest: self.plugin.digest(), generation: self.generation }
     }
 
     /// The round and those that wait behind it, up to the next other job, each instance once:
@@ -105,31 +201,24 @@ impl Worker {
         rounds
     }
 
-    fn evaluate(&mut self, observations: &[Observation]) -> Vec<Result<Decision, PluginFailure>> {
-        let now_ms = u64::try_from(self.clock.now().0).unwrap_or(0);
+    fn evaluate(&mut self, observations: &[Observation], at: Timestamp) -> Judged {
+        let now_ms = u64::try_from(at.0).unwrap_or(0);
         let plugin = &mut self.plugin;
-        match guarded("the evaluation", || plugin.evaluate(observations, now_ms)) {
-            Ok(results) => results,
+        match guarded("the evaluation", || plugin.judge(observations, now_ms)) {
+            Ok(judged) => judged,
             Err(said) => {
                 tracing::error!(plugin = self.name.as_str(), "{said}");
                 self.plugin.drop_instance();
-                vec![Err(PluginFailure::Trapped(said)); observations.len()]
+                let count = observations.len();
+                let results = vec![Err(PluginFailure::Trapped(said)); count];
+                Judged { results, costs: vec![Cost::default(); count] }
             }
         }
     }
+}
 
-    /// After a failure the last memory stays.
-    fn keep_memory(&mut self, key: &Key, result: &Result<Decision, PluginFailure>) {
-        match result.as_ref().map(|decision| &decision.memory) {
-            Ok(Some(memory)) => {
-                self.memories.insert(key.clone(), memory.clone());
-            }
-            Ok(None) => {
-                self.memories.remove(key);
-            }
-            Err(_) => {}
-        }
-    }
+fn add(counter: &AtomicU64, count: usize) {
+    counter.fetch_add(u64::try_from(count).unwrap_or(0), Ordering::Relaxed);
 }
 
 /// Makes a plugin part of a worker.

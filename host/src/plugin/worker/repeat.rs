@@ -1,0 +1,133 @@
+//! What is kept of each instance between rounds: the plugin's memory, and the last observation with
+//! its decision. Where the plugin is pure and the next observation is the same, byte for byte, its
+//! decision is known and the plugin need not be asked.
+//!
+//! The observations themselves are compared, not hashes of them, so there is nothing to collide.
+
+use std::collections::BTreeMap;
+
+use crate::domain::{Answer, Decision, Evaluation, InstanceId, Observation, PluginFailure, ScaleSetName};
+
+/// Bytes of observations that are kept; instances beyond are judged anew each time.
+const BYTES_MAX: usize = 64 << 20;
+
+/// Bytes of an observation besides its texts, roughly.
+const OBSERVATION_BYTES: usize = 512;
+
+pub(super) type Key = (ScaleSetName, InstanceId);
+
+/// Memory and last observation of every instance of a plugin.
+#[derive(Debug, Default)]
+pub struct Repeats {
+    last: BTreeMap<Key, Last>,
+    bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Last {
+    memory: Option<Vec<u8>>,
+    known: Option<Known>,
+}
+
+/// An observation that was judged.
+#[derive(Debug)]
+pub struct Known {
+    observation: Observation,
+    bytes: usize,
+    /// What the plugin decided.
+    pub decision: Decision,
+    /// When, and what it took.
+    pub evaluation: Evaluation,
+    /// Which segment of the recording has it.
+    pub segment: u64,
+}
+
+impl Repeats {
+    /// Nothing known.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Instances that were judged or have a memory.
+    pub(super) fn len(&self) -> usize {
+        self.last.len()
+    }
+
+    /// The plugin's memory of an instance.
+    #[must_use]
+    pub fn memory(&self, key: &Key) -> Option<&Vec<u8>> {
+        self.last.get(key).and_then(|last| last.memory.as_ref())
+    }
+
+    /// The decision on this very observation, memory included, if it was the last one.
+    pub fn known(&mut self, key: &Key, seen: &Observation) -> Option<&mut Known> {
+        self.last.get_mut(key)?.known.as_mut().filter(|known| known.observation == *seen)
+    }
+
+    /// Puts back a memory from before.
+    pub(super) fn remember(&mut self, key: Key, memory: Vec<u8>) {
+        self.last.entry(key).or_default().memory = Some(memory);
+    }
+
+    /// Drops an instance.
+    pub(super) fn forget(&mut self, key: &Key) {
+        if let Some(Last { known: Some(known), .. }) = self.last.remove(key) {
+            self.bytes = self.bytes.saturating_sub(known.bytes);
+        }
+    }
+
+    /// Other code: its answers are not known. Memory stays.
+    pub(super) fn swapped(&mut self) {
+        self.last.values_mut().for_each(|last| last.known = None);
+        self.bytes = 0;
+    }
+
+    /// Takes in the memory that a decision brought. After a failure the last one stays.
+    pub(super) fn keep_memory(&mut self, key: &Key, result: &Result<Decision, PluginFailure>) {
+        let memory = result.as_ref().ok().map(|decision| &decision.memory);
+        match (self.last.get_mut(key), memory) {
+            (Some(last), Some(memory)) => last.memory.clone_from(memory),
+            (None, memory) => {
+                let memory = memory.cloned().flatten();
+                self.last.insert(key.clone(), Last { memory, known: None });
+            }
+            (Some(_), None) => {}
+        }
+    }
+
+    /// Makes a decision known, in place of the one before; none after a failure.
+    pub fn learn(&mut self, key: &Key, known: Option<Known>) {
+        let last = match self.last.get_mut(key) {
+            Some(last) => last,
+            None => self.last.entry(key.clone()).or_default(),
+        };
+        if let Some(before) = last.known.take() {
+            self.bytes = self.bytes.saturating_sub(before.bytes);
+        }
+        if let Some(known) = known.filter(|known| self.bytes.saturating_add(known.bytes) <= BYTES_MAX) {
+            self.bytes = self.bytes.saturating_add(known.bytes);
+            last.known = Some(known);
+        }
+    }
+}
+
+impl Known {
+    /// A judged observation.
+    #[must_use]
+    pub fn new(observation: Observation, decision: Decision, evaluation: Evaluation, segment: u64) -> Self {
+        let bytes = size(&observation).saturating_add(decision.memory.as_ref().map_or(0, Vec::len));
+        Self { observation, bytes, decision, evaluation, segment }
+    }
+
+    /// What was judged.
+    pub(super) fn observation(&self) -> &Observation {
+        &self.observation
+    }
+}
+
+fn size(seen: &Observation) -> usize {
+    let body = |answer: &Answer| answer.outcome.as_ref().map_or(0, |response| response.body.len());
+    let bodies: usize = seen.answers.iter().map(body).sum();
+    OBSERVATION_BYTES + bodies + seen.memory.as_ref().map_or(0, Vec::len)
+}

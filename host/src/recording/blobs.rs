@@ -1,0 +1,49 @@
+//! Components and settings by digest, for as long as a record names them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::domain::Digest;
+
+/// What a blob is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Component,
+    Settings,
+}
+
+/// Where a blob is.
+pub(super) fn path(folder: &Path, digest: Digest, kind: Kind) -> PathBuf {
+    let text = digest.to_string();
+    let hex = text.trim_start_matches("sha256:");
+    let extension = match kind {
+        Kind::Component => "wasm",
+        Kind::Settings => "json",
+    };
+    folder.join("blobs").join(format!("{hex}.{extension}"))
+}
+
+/// Writes a blob, unless it is there.
+pub(super) fn keep(folder: &Path, digest: Digest, kind: Kind, bytes: &[u8]) -> io::Result<()> {
+    let path = path(folder, digest, kind);
+    if path.exists() {
+        return Ok(());
+    }
+    super::ring::private_folder(&folder.join("blobs"))?;
+    let beside = path.with_extension("new");
+    fs::write(&beside, bytes)?;
+    fs::rename(beside, path)
+}
+
+/// Removes the blobs that nobody names any more; best effort.
+pub(super) fn prune(folder: &Path, used: &BTreeSet<String>) {
+    let Ok(files) = fs::read_dir(folder.join("blobs")) else { return };
+    for path in files.flatten().map(|file| file.path()) {
+        let named = path.file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| used.contains(stem));
+        if !named && let Err(error) = fs::remove_file(&path) {
+            tracing::debug!("`{}` stays: {error}", path.display());
+        }
+    }
+}

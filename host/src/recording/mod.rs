@@ -1,0 +1,83 @@
+//! The recording: what plugins were asked and what they said, kept for a while so that it can be
+//! looked at and judged again.
+//!
+//! ```text
+//! data directory/recording/
+//!   0000000000000007.jsonl   one record on a line; the highest number is written to
+//!   blobs/HEX.wasm           each component that a record names
+//!   blobs/HEX.json           each settings that a record names
+//! ```
+//!
+//! How to read this module: `record` is one line, `redact` takes secrets out of bodies, `ring` writes
+//! and drops segments, `read` finds records again, `replay` judges them again.
+//!
+//! A record that cannot be written is lost and counted; nothing here holds a decision up or stops
+//! the host. What was not asked again because it was unchanged has no record of its own, but its
+//! last one is written anew before it would leave the ring.
+
+mod blobs;
+mod read;
+mod record;
+mod redact;
+mod replay;
+mod ring;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::domain::{Digest, Evaluation, Observation, PluginFailure, PluginLimits, PluginStamp};
+
+pub use read::{ReadError, Reading, find, read};
+pub use record::{Record, RecordedOutcome};
+pub use redact::{InvalidPointerError, Pointer};
+pub use replay::{Again, Replay, ReplayError, blob_dir};
+pub use ring::{Recorder, SEGMENTS};
+
+/// How the recording is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordingConfig {
+    /// Bytes of all records together, 1 MiB to 64 GiB.
+    pub bytes_max: u64,
+    /// Age of a record, a minute to a year.
+    pub age_max: Duration,
+    /// Parts of JSON bodies that are not written down.
+    pub redact: Vec<Pointer>,
+}
+
+impl Default for RecordingConfig {
+    fn default() -> Self {
+        Self { bytes_max: 64 << 20, age_max: Duration::from_secs(24 * 3600), redact: Vec::new() }
+    }
+}
+
+/// One outcome on its way into the recording.
+pub struct Judgement<'a> {
+    /// Which code.
+    pub stamp: &'a PluginStamp,
+    /// Digest of its settings.
+    pub settings: Digest,
+    /// Within these limits.
+    pub limits: PluginLimits,
+    /// When, and what it took.
+    pub evaluation: Evaluation,
+    /// What was judged.
+    pub observation: &'a Observation,
+    /// What came out.
+    pub result: &'a Result<crate::domain::Decision, PluginFailure>,
+}
+
+/// The folder of a data directory.
+#[must_use]
+pub fn folder(data_dir: &std::path::Path) -> PathBuf {
+    data_dir.join("recording")
+}
+
+/// By what name settings are kept.
+#[must_use]
+pub fn settings_digest(settings: &str) -> Digest {
+    Digest(Sha256::digest(settings.as_bytes()).into())
+}

@@ -1,0 +1,172 @@
+//! One record: an observation and what came of it, as a line of JSON.
+
+use serde::{Deserialize, Serialize};
+
+use super::Judgement;
+use super::redact::{self, Pointer};
+use crate::domain::{
+    Answer, Cost, Decision, Digest, Generation, InstanceFacts, Observation, PluginFailure, PluginName,
+    ProbeFailure, Response, Timestamp,
+};
+
+/// One evaluation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// When, in Unix milliseconds; also what the plugin's clock showed.
+    pub at: Timestamp,
+    /// Which plugin.
+    pub plugin: PluginName,
+    /// Its component.
+    pub digest: Digest,
+    /// Its generation.
+    pub generation: Generation,
+    /// Digest of its settings.
+    pub settings: Digest,
+    /// Its limit of memory.
+    #[serde(rename = "memoryMiB")]
+    pub memory_mib: u32,
+    /// Its limit of fuel.
+    pub fuel_max: u64,
+    /// What it took.
+    #[serde(flatten)]
+    pub cost: Cost,
+    /// Something was taken out of a body, so that nothing can be proved with this record.
+    pub redacted: bool,
+    instance: InstanceFacts,
+    answers: Vec<RecordedAnswer>,
+    memory: Option<Bytes>,
+    attributes: Vec<(String, String)>,
+    /// What came out.
+    pub outcome: RecordedOutcome,
+}
+
+/// What came out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RecordedOutcome {
+    /// A decision.
+    Decision(Decision),
+    /// None.
+    Failure(PluginFailure),
+}
+
+impl RecordedOutcome {
+    /// As the worker has it.
+    #[must_use]
+    pub fn of(result: &Result<Decision, PluginFailure>) -> Self {
+        match result {
+            Ok(decision) => Self::Decision(decision.clone()),
+            Err(failure) => Self::Failure(failure.clone()),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RecordedAnswer {
+    source: String,
+    #[serde(flatten)]
+    outcome: RecordedProbe,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum RecordedProbe {
+    Response { status: u16, headers: Vec<(String, String)>, body: Bytes },
+    Failure(ProbeFailure),
+}
+
+/// Text where it is text, so that people can read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Bytes {
+    Text(String),
+    Hex { hex: String },
+}
+
+impl Bytes {
+    fn of(bytes: Vec<u8>) -> Self {
+        match String::from_utf8(bytes) {
+            Ok(text) => Self::Text(text),
+            Err(error) => {
+                Self::Hex { hex: error.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect() }
+            }
+        }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Text(text) => text.clone().into_bytes(),
+            Self::Hex { hex } => hex
+                .as_bytes()
+                .chunks(2)
+                .filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+                .collect(),
+        }
+    }
+}
+
+impl Record {
+    /// Writes down an evaluation, without what shall not be written down.
+    pub(super) fn new(judged: &Judgement<'_>, redact: &[Pointer]) -> Self {
+        let Judgement { stamp, settings, limits, evaluation, observation, result } = judged;
+        let Observation { instance, answers, memory, attributes } = observation;
+        let mut redacted = false;
+        let answer = |answer: &Answer| RecordedAnswer {
+            source: answer.source.clone(),
+            outcome: match &answer.outcome {
+                Err(failure) => RecordedProbe::Failure(failure.clone()),
+                Ok(Response { status, headers, body }) => {
+                    let cleaned = redact::body(body, redact);
+                    redacted |= cleaned.is_some();
+                    let body = Bytes::of(cleaned.unwrap_or_else(|| body.clone()));
+                    RecordedProbe::Response { status: *status, headers: headers.clone(), body }
+                }
+            },
+        };
+        let answers = answers.iter().map(answer).collect();
+        Self {
+            at: evaluation.at,
+            plugin: stamp.name.clone(),
+            digest: stamp.digest,
+            generation: stamp.generation,
+            settings: *settings,
+            memory_mib: limits.memory_mib,
+            fuel_max: limits.fuel,
+            cost: evaluation.cost,
+            redacted,
+            instance: instance.clone(),
+            answers,
+            memory: memory.clone().map(Bytes::of),
+            attributes: attributes.clone(),
+            outcome: RecordedOutcome::of(result),
+        }
+    }
+
+    /// The instance.
+    #[must_use]
+    pub fn instance(&self) -> &InstanceFacts {
+        &self.instance
+    }
+
+    /// What was judged.
+    #[must_use]
+    pub fn observation(&self) -> Observation {
+        let answer = |answer: &RecordedAnswer| Answer {
+            source: answer.source.clone(),
+            outcome: match &answer.outcome {
+                RecordedProbe::Failure(failure) => Err(failure.clone()),
+                RecordedProbe::Response { status, headers, body } => {
+                    Ok(Response { status: *status, headers: headers.clone(), body: body.bytes() })
+                }
+            },
+        };
+        Observation {
+            instance: self.instance.clone(),
+            answers: self.answers.iter().map(answer).collect(),
+            memory: self.memory.as_ref().map(Bytes::bytes),
+            attributes: self.attributes.clone(),
+        }
+    }
+}
