@@ -12,6 +12,7 @@ use anyhow::Context;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::api::explain::Explain;
 use crate::api::guard::Guard;
 use crate::api::{routes::Api, server};
 use crate::clock::Clock;
@@ -21,6 +22,7 @@ use crate::drivers::{Driver, DriverNote};
 use crate::plugin::Runtime;
 use crate::plugin::registry::{self, PluginRegistry, RegistryParts};
 use crate::probe::{Prober, Target};
+use crate::recording::{self, Recorder};
 use crate::store::{SqliteStore, Store};
 
 /// Notes of drivers that may wait; a driver that writes more waits.
@@ -63,8 +65,10 @@ impl Host {
         let (mut store, stored) = SqliteStore::open(&config.server.data_dir)?;
         let (control, events) = ControlHandle::new();
         let runtime = Runtime::new()?;
+        let recorder = recorder(config, clock);
         let parts = RegistryParts {
-            runtime,
+            runtime: runtime.clone(),
+            recorder: recorder.clone(),
             data_dir: config.server.data_dir.clone(),
             by_scale_set: config
                 .scale_sets
@@ -102,6 +106,7 @@ impl Host {
         let api = Arc::new(Api {
             control: control.clone(),
             plugins: registry.clone(),
+            explain: recorder.map(|recorder| Explain { recorder, runtime }),
             guard: Guard::new(options.token),
         });
         let tasks = vec![
@@ -195,6 +200,14 @@ fn raise_file_limit() {
     }
 }
 
+/// The recording; a host that cannot record decides all the same.
+fn recorder(config: &Config, clock: Clock) -> Option<Recorder> {
+    let recording = config.recording.as_ref()?;
+    let folder = recording::folder(&config.server.data_dir);
+    let started = Recorder::start(&folder, recording, clock);
+    started.map_err(|error| tracing::warn!("nothing is recorded: `{}`: {error}", folder.display())).ok()
+}
+
 async fn pass_notes(mut notes: mpsc::Receiver<DriverNote>, control: ControlHandle) {
     while let Some(note) = notes.recv().await {
         control.send(ControlEvent::Note(note)).await;
@@ -209,7 +222,9 @@ fn sets(config: &Config, notes: &mpsc::Sender<DriverNote>) -> anyhow::Result<Vec
         let driver = drivers::start(&set.driver, log_dir, notes)
             .with_context(|| format!("cannot start the driver of scale set `{}`", set.name))?;
         let (spec, _) = set.clone().split();
-        sets.push(SetParts { spec, driver });
+        let plugin = config.plugins.iter().find(|plugin| plugin.name == spec.plugin);
+        let on_failure = plugin.map(|plugin| plugin.on_failure).unwrap_or_default();
+        sets.push(SetParts { spec, driver, on_failure });
     }
     Ok(sets)
 }

@@ -1,6 +1,7 @@
 //! The HTTP API: routes and wire types. It owns no state; it asks the control loop and the plugin
 //! registry.
 
+pub mod explain;
 pub mod guard;
 mod requests;
 pub mod routes;

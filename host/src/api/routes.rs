@@ -11,11 +11,12 @@ use hyper::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 
+use super::explain::{self, Explain};
 use super::guard::{Denied, Guard};
 use super::requests::{self, percent_decoded};
 use super::wire;
 use crate::control::{Command, CommandError, CommandErrorKind, ControlHandle};
-use crate::domain::{PluginName, ScaleSetName};
+use crate::domain::{InstanceId, PluginName, ScaleSetName};
 use crate::plugin::registry::PluginRegistry;
 
 /// Largest JSON body in bytes.
@@ -36,6 +37,8 @@ pub struct Api {
     pub control: ControlHandle,
     /// The plugins.
     pub plugins: Arc<PluginRegistry>,
+    /// The recording; none when nothing is recorded.
+    pub explain: Option<Explain>,
     /// Who may call.
     pub guard: Guard,
 }
@@ -117,6 +120,12 @@ async fn route(api: &Api, request: Request<Incoming>) -> Result<Response<Full<By
             let name = scale_set(name)?;
             Ok(ok(&api.control.ask(|reply| Command::Log(name, reply)).await?))
         }
+        (Method::GET, ["v1", "scale-sets", name, "explain", instance]) => {
+            let name = scale_set(name)?;
+            let instance = InstanceId::parse(instance)
+                .map_err(|error| Refusal::invalid(format!("instance id {instance:?} {error}")))?;
+            Ok(ok(&explain::run(&api.control, api.explain.as_ref(), name, instance).await?))
+        }
         (Method::POST, ["v1", "scale-sets", name, "upgrade", wish]) => {
             let (name, wish) = (scale_set(name)?, requests::wish(wish)?);
             let reason = requests::reason(&body(request, JSON_MAX, JSON_TIMEOUT).await?)?;
@@ -141,6 +150,7 @@ async fn route(api: &Api, request: Request<Incoming>) -> Result<Response<Full<By
 fn unknown_route(method: &Method, path: &str, segments: &[&str]) -> Refusal {
     let allowed = match segments {
         ["healthz"] | ["v1", "fleet" | "plugins" | "line"] | ["v1", "scale-sets", _, "plan" | "log"] => "GET",
+        ["v1", "scale-sets", _, "explain", _] => "GET",
         ["v1", "scale-sets", _, "upgrade"] => "GET and POST",
         ["v1", "scale-sets", _, "upgrade", _]
         | ["v1", "plugins", _, "swap"]

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::demo::database::DatabaseArgs;
 
-pub use plugin::{PluginArgs, PluginVerb};
+pub use plugin::{PluginArgs, PluginVerb, ReplayArgs};
 
 /// Rolls an upgrade through a fleet in the order that the application says is safe.
 #[derive(Debug, Parser)]
@@ -116,7 +116,7 @@ pub struct FleetArgs {
     pub server: ServerArgs,
     /// How to print.
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub output: DetailArgs,
 }
 
 /// Options of `upgrade`.
@@ -155,6 +155,9 @@ pub enum UpgradeVerb {
     Rollback(RollbackArgs),
     /// Show the audit trail: every decision, admission and effect
     Log(UpgradeOf),
+    /// Show what an instance's plugin was asked and said when the latest upgrade took or left the
+    /// instance, and whether it says the same again: 1 when it does not
+    Explain(ExplainArgs),
 }
 
 /// Options of `line`.
@@ -232,6 +235,18 @@ pub struct StartArgs {
     /// Go on in spite of freeze windows and of a stopped line; the text goes into the audit trail
     #[arg(long, value_name = "WHY")]
     pub bypass: Option<String>,
+}
+
+/// Options of `upgrade explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// Scale set
+    pub name: String,
+    /// Instance
+    pub instance: String,
+    /// How to print.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// Options of `upgrade bypass`.

@@ -1,7 +1,7 @@
 //! Reads `phasegate.toml` into validated types, and reports all of its problems at once.
 //!
 //! How to read this module: `source`, `table` and `value` walk any TOML with its line numbers;
-//! `server`, `plugins`, `scale_sets`, `health`, `policy`, `rules`, `freeze`, `drivers` and `instances`
+//! `server`, `recording`, `plugins`, `scale_sets`, `health`, `policy`, `rules`, `freeze`, `drivers` and `instances`
 //! know the keys;
 //! `environment` checks what depends on the machine. Nothing here starts, connects to or loads
 //! anything, and only `load` and `environment` look at the file system.
@@ -15,6 +15,7 @@ mod instances;
 mod plugins;
 mod policy;
 mod problem;
+mod recording;
 mod rules;
 mod scale_sets;
 mod server;
@@ -46,6 +47,7 @@ pub use url::{HttpUrl, InvalidUrlError, Scheme};
 
 pub use crate::domain::{Isolation, OnFailure, PluginLimits};
 use crate::domain::{PluginName, ScaleSet};
+use crate::recording::RecordingConfig;
 use source::Source;
 use table::Table;
 
@@ -56,6 +58,8 @@ pub struct Config {
     pub path: PathBuf,
     /// The host itself.
     pub server: Server,
+    /// What of the plugins' work is recorded; none when nothing is.
+    pub recording: Option<RecordingConfig>,
     /// The plugins in the order of the file; the implicit `azure-health` is the last one.
     pub plugins: Vec<PluginConfig>,
     /// The scale sets in the order of the file; at least one.
@@ -170,8 +174,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Problems> {
     let contents = read(Table::new(&source, String::new(), 0, Some(root.get_ref())));
     let (mut problems, places) = source.finish(path);
     match contents {
-        Some((server, plugins, scale_sets)) if problems.is_empty() => {
-            Ok(Config { path: path.to_owned(), server, plugins, scale_sets, places })
+        Some((server, recording, plugins, scale_sets)) if problems.is_empty() => {
+            Ok(Config { path: path.to_owned(), server, recording, plugins, scale_sets, places })
         }
         _ => {
             if problems.is_empty() {
@@ -185,15 +189,16 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Problems> {
     }
 }
 
-type Contents = (Server, Vec<PluginConfig>, Vec<ScaleSet<DriverConfig>>);
+type Contents = (Server, Option<RecordingConfig>, Vec<PluginConfig>, Vec<ScaleSet<DriverConfig>>);
 
 fn read(mut root: Table<'_>) -> Option<Contents> {
     let server = server::read(root.section("server", "{ listen = \"127.0.0.1:8970\" }"));
+    let recording = recording::read(root.section("recording", "{ maxMiB = 64, maxAge = \"P1D\" }"));
     let plugins = root.optional("plugins", "[{ name = \"db\", component = \"db.wasm\" }]");
     let plugins = plugins.map_or(Some(Vec::new()), |value| value.array("tables [[plugins]]"));
     let plugins = plugins::read_all(plugins.unwrap_or_default());
     let scale_sets = root.required("scaleSets", "[{ name = \"orders\", … }], or a table [[scaleSets]]");
     let scale_sets = scale_sets.and_then(|value| scale_sets::read_all(&value, &plugins.names));
     root.finish();
-    Some((server?, plugins.configs?, scale_sets?))
+    Some((server?, recording?, plugins.configs?, scale_sets?))
 }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::state::SetState;
-use crate::domain::{Change, Component, Decisions, InstanceId, Phase, Timestamp, Version};
+use crate::domain::{
+    Change, Component, Cost, Decisions, Evaluation, InstanceId, Outcome, Phase, PluginStamp, Timestamp, Version,
+};
 use crate::plan::Standing;
 use crate::rollout::{Member, MemberState, PartState, Upgrade};
 use crate::store::{AuditEntry, Write};
@@ -163,13 +165,26 @@ fn phase_name(phase: Option<Phase>) -> String {
     phase.map_or_else(|| "the last phase".to_owned(), |phase| format!("phase {}", phase.get()))
 }
 
-/// Which code decided last.
+/// Which code decided last, what it took and when it was asked; [`read_stamp`] reads it.
 fn stamp(set: &SetState, id: &InstanceId) -> String {
     let outcome = set.instances.get(id).and_then(|instance| instance.latest.as_ref());
     outcome.map_or_else(String::new, |outcome| {
-        let stamp = &outcome.stamp;
-        format!(" [plugin {} {} generation {}]", stamp.name, stamp.digest, stamp.generation.0)
+        let Outcome { stamp: PluginStamp { name, digest, generation }, evaluation, .. } = outcome;
+        let Evaluation { at, cost: Cost { fuel, time_ns }, origin: _ } = evaluation;
+        let generation = generation.0;
+        format!("{STAMP}{name} {digest} generation {generation}, {fuel} fuel, {time_ns} ns, judged {at}]")
     })
+}
+
+/// How a stamp begins.
+const STAMP: &str = " [plugin ";
+
+/// The text of a line before its stamp, and the moment in it at which the plugin was asked.
+pub(crate) fn read_stamp(text: &str) -> Option<(&str, Timestamp)> {
+    let (said, stamp) = text.rsplit_once(STAMP)?;
+    let (_, at) = stamp.strip_suffix(']')?.rsplit_once("judged ")?;
+    let at: jiff::Timestamp = at.parse().ok()?;
+    Some((said, Timestamp(at.as_millisecond())))
 }
 
 /// The lines for batches that ended and for the end of the whole upgrade.

@@ -44,7 +44,7 @@ pub(super) fn start(parts: ControlParts) -> Control {
 /// One scale set from its configuration and its record. A changed configuration of the model wins
 /// over an older `upgrade start --to`; otherwise the record wins.
 fn set_state(parts: SetParts, stored: &mut Stored, now: Timestamp) -> (SetState, Vec<Write>) {
-    let SetParts { spec, driver } = parts;
+    let SetParts { spec, driver, on_failure } = parts;
     let mut writes = Vec::new();
     let wanted = |change: &Change| {
         let configured = change.to.clone();
@@ -79,6 +79,7 @@ fn set_state(parts: SetParts, stored: &mut Stored, now: Timestamp) -> (SetState,
     let state = SetState {
         spec,
         driver,
+        on_failure,
         model,
         instances,
         upgrade,

@@ -22,9 +22,11 @@ use crate::domain::{
     Component, Decided, Digest, ExtensionName, InstanceId, OperationId, PluginName, ScaleSetName, Version,
 };
 use crate::drivers::DriverNote;
+use crate::plugin::PluginTrouble;
 use crate::rollout::Wish;
 use crate::store::StoredPlugin;
 
+pub(crate) use audit::read_stamp;
 pub(crate) use report::{limits, rfc3339};
 pub use run::{ControlParts, run};
 pub use state::SetParts;
@@ -42,6 +44,8 @@ pub enum ControlEvent {
     EffectDone(EffectDone),
     /// A driver has looked at an instance of a set that the site keeps running.
     Observed(Observed),
+    /// A plugin fails for most of its instances.
+    PluginTrouble(PluginTrouble),
     /// A driver reports something that nobody asked for.
     Note(DriverNote),
     /// A person or a program wants something.

@@ -3,7 +3,7 @@
 use super::state::{InstanceState, SetState};
 use crate::api::wire;
 use crate::domain::{
-    Component, InstanceId, Phase, PhaseName, RollingUpgradePolicy, ScaleSetName, Timestamp, Version,
+    Component, InstanceId, Origin, Phase, PhaseName, RollingUpgradePolicy, ScaleSetName, Timestamp, Version,
 };
 use crate::plan::{FeasibilityInput, Finding, Hold, Plan, Resolved, Standing, feasibility, fleet_unhealthy};
 use crate::rollout::{
@@ -45,6 +45,12 @@ fn instance(set: &SetState, instance: &InstanceState, now: Timestamp) -> wire::I
             name: outcome.stamp.name.to_string(),
             digest: outcome.stamp.digest.to_string(),
             generation: outcome.stamp.generation.0,
+        }),
+        evaluation: instance.latest.as_ref().map(|outcome| wire::Evaluation {
+            judged_at: rfc3339(outcome.evaluation.at),
+            fuel: outcome.evaluation.cost.fuel,
+            time_ns: outcome.evaluation.cost.time_ns,
+            unchanged: outcome.evaluation.origin == Origin::Unchanged,
         }),
     }
 }

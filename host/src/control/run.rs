@@ -10,8 +10,9 @@ use super::audit::{self, Before};
 use super::state::{SetParts, SetState};
 use super::{ControlEvent, ControlHandle, EffectDone};
 use crate::clock::Clock;
-use crate::domain::{Component, Decided, InstanceId, OperationId, ScaleSetName, Timestamp, Version};
+use crate::domain::{Component, Decided, InstanceId, OnFailure, OperationId, ScaleSetName, Timestamp, Version};
 use crate::drivers::{Custody, DriverNote, DriverNoteKind};
+use crate::plugin::PluginTrouble;
 use crate::probe::Target;
 use crate::rollout::{Event, Step, step};
 use crate::store::{AuditEntry, StoppedLine, Store, Stored, Write};
@@ -124,18 +125,46 @@ impl Control {
             ControlEvent::Decided(decided) => self.decided(decided),
             ControlEvent::EffectDone(done) => self.effect_done(done),
             ControlEvent::Observed(observed) => self.observed(observed),
+            ControlEvent::PluginTrouble(trouble) => self.plugin_trouble(&trouble),
             ControlEvent::Note(note) => self.note(note),
             ControlEvent::Command(command) => self.command(command),
             ControlEvent::Shutdown => {}
         }
     }
 
+    /// Tells every scale set of the plugin; who can go back to the generation before does so.
+    fn plugin_trouble(&mut self, trouble: &PluginTrouble) {
+        let PluginTrouble { plugin, digest, generation, failed, judged, rounds, cause } = trouble;
+        let text = format!(
+            "plugin {plugin} ({} generation {}) failed for {failed} of {judged} instances, {rounds} rounds in a row: {cause}",
+            digest.short(),
+            generation.0
+        );
+        tracing::error!(%plugin, "{text}");
+        if self.store_trouble.is_some() {
+            return;
+        }
+        let at = self.clock.now();
+        let line = |set: &SetState| {
+            Write::Audit(AuditEntry {
+                at,
+                scale_set: set.spec.name.clone(),
+                upgrade: None,
+                instance: None,
+                kind: "plugin-trouble".into(),
+                text: text.clone(),
+            })
+        };
+        self.writes.extend(self.sets.values().filter(|set| set.spec.plugin == *plugin).map(line));
+    }
+
     fn decided(&mut self, decided: Decided) {
         let Some(set) = self.sets.get_mut(&decided.scale_set) else { return };
         let id = decided.instance.clone();
+        let stands_in = (set.on_failure == OnFailure::LastGood).then(|| set.freshness());
         let Some(instance) = set.instances.get_mut(&id) else { return };
         let first = instance.latest.is_none();
-        let Some((before, after)) = instance.decided(decided) else { return };
+        let Some((before, after)) = instance.decided(decided, stands_in) else { return };
         if before != after {
             tracing::info!(
                 scale_set = %set.spec.name, instance = %instance.spec.id,

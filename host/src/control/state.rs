@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::domain::{
     Change, Claim, Component, Decided, Decision, ExtensionName, Goal, Health, Instance, InstanceFacts,
-    InstanceId, OperationId, Outcome, Participation, ScaleSet, Timestamp, Version,
+    InstanceId, OnFailure, OperationId, Outcome, Participation, ScaleSet, Timestamp, Version,
 };
 use crate::drivers::Driver;
 use crate::health::{FoldSettings, HealthFold};
@@ -23,12 +23,15 @@ pub struct SetParts {
     pub spec: ScaleSet,
     /// Makes its instances run versions.
     pub driver: Arc<dyn Driver>,
+    /// What becomes of an instance while its plugin fails.
+    pub on_failure: OnFailure,
 }
 
 /// One scale set in the loop.
 pub(super) struct SetState {
     pub(super) spec: ScaleSet,
     pub(super) driver: Arc<dyn Driver>,
+    pub(super) on_failure: OnFailure,
     /// What is wanted: the configuration's model, or what the latest upgrade was started with.
     pub(super) model: Goal,
     pub(super) instances: BTreeMap<InstanceId, InstanceState>,
@@ -125,8 +128,8 @@ impl InstanceState {
     }
 
     /// Takes in a judged round. Gives the health before and after, or none when the round belongs
-    /// to an earlier life.
-    pub(super) fn decided(&mut self, decided: Decided) -> Option<(Health, Health)> {
+    /// to an earlier life. Where the plugin failed, the last good decision may stand in for a time.
+    pub(super) fn decided(&mut self, decided: Decided, stands_in: Option<Duration>) -> Option<(Health, Health)> {
         if decided.epoch != self.epoch {
             return None;
         }
@@ -135,7 +138,14 @@ impl InstanceState {
             // Grace counts from the first probe of this life, which is spread over the interval.
             self.fold = HealthFold::new(self.fold.settings(), decided.started_at);
         }
-        let claimed = decided.outcome.result.as_ref().map_or(Claim::Unknown, |decision| decision.claim);
+        let before_failure = || {
+            let (decision, at) = self.answered.as_ref()?;
+            (decided.finished_at.since(*at) <= stands_in?).then_some(decision.claim)
+        };
+        let claimed = match &decided.outcome.result {
+            Ok(decision) => decision.claim,
+            Err(_) => before_failure().unwrap_or(Claim::Unknown),
+        };
         let claim = if self.down { Claim::Unknown } else { claimed };
         let after = self.fold.observe(claim, decided.finished_at);
         if let Ok(decision) = &decided.outcome.result
@@ -198,7 +208,7 @@ impl SetState {
     }
 
     /// How long an answered decision stands in for a missed probe.
-    fn freshness(&self) -> Duration {
+    pub(super) fn freshness(&self) -> Duration {
         (self.spec.health.interval * 3).max(Duration::from_secs(60))
     }
 
@@ -212,6 +222,7 @@ impl SetState {
         let judged = standing(&StandingInput {
             latest: instance.latest.as_ref(),
             answered: instance.answered.as_ref().map(|(decision, at)| (decision, *at)),
+            on_failure: self.on_failure,
             health: instance.fold.health(),
             prioritize_unhealthy: self.spec.policy.prioritize_unhealthy_instances,
             freshness: self.freshness(),

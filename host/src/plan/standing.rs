@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{Claim, Decision, Health, Outcome, Participation, Phase, Timestamp};
+use crate::domain::{Claim, Decision, Health, OnFailure, Outcome, Participation, Phase, Timestamp};
 
 /// What the planner may assume about an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +67,8 @@ pub struct StandingInput<'a> {
     pub latest: Option<&'a Outcome>,
     /// The last decision that rested on an answer of the application, and when it was made.
     pub answered: Option<(&'a Decision, Timestamp)>,
+    /// What a failed evaluation means.
+    pub on_failure: OnFailure,
     /// Committed health.
     pub health: Health,
     /// The operator wants unhealthy instances upgraded first; that is permission for an instance
@@ -80,7 +82,9 @@ pub struct StandingInput<'a> {
 
 /// Judges one instance.
 ///
-/// - A failed evaluation holds the instance.
+/// - A failed evaluation holds the instance, unless the configuration says otherwise: then the last
+///   good decision stands in while it is fresh, or the instance takes part in the last phase. Not
+///   even then is it touched after it said skip or defer.
 /// - A skip or defer stands until an answer takes it back, however long the instance is silent.
 /// - One missed probe does not undo a permission: while the committed health is not Unknown, the
 ///   last answered decision stands in, as long as it is fresh.
@@ -92,10 +96,8 @@ pub fn standing(input: &StandingInput<'_>) -> Standing {
     let decision = match &latest.result {
         Err(failure) => {
             let stamp = &latest.stamp;
-            return Standing::PluginFailed {
-                failure: format!("plugin `{}` ({}) {failure}", stamp.name, stamp.digest.short()),
-                phase: answered_phase,
-            };
+            let failure = format!("plugin `{}` ({}) {failure}", stamp.name, stamp.digest.short());
+            return failed(input, failure, answered_phase);
         }
         Ok(decision) => decision,
     };
@@ -120,6 +122,20 @@ pub fn standing(input: &StandingInput<'_>) -> Standing {
 #[must_use]
 pub fn is_answered(decision: &Decision) -> bool {
     decision.claim != Claim::Unknown || decision.participation != Participation::Proceed
+}
+
+fn failed(input: &StandingInput<'_>, failure: String, phase: Option<Phase>) -> Standing {
+    let fresh = input.answered.filter(|(_, at)| input.now.since(*at) <= input.freshness);
+    let kept = input.answered.filter(|(before, _)| before.participation != Participation::Proceed);
+    match (input.on_failure, fresh, kept) {
+        (OnFailure::LastGood, Some((before, _)), _) => decided(before),
+        (OnFailure::Azure, _, None) => {
+            Standing::Decided { phase: None, participation: Participation::Proceed, detail: failure }
+        }
+        (OnFailure::Hold | OnFailure::LastGood | OnFailure::Azure, _, _) => {
+            Standing::PluginFailed { failure, phase }
+        }
+    }
 }
 
 fn decided(decision: &Decision) -> Standing {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::domain::{
-    BatchSize, Claim, Decision, Evaluation, Generation, Outcome, Percent, PluginFailure, PluginName, PluginStamp, Reason,
+    BatchSize, Claim, Decision, Evaluation, Generation, OnFailure, Outcome, Percent, PluginFailure, PluginName, PluginStamp, Reason,
     Timestamp,
 };
 
@@ -198,6 +198,7 @@ fn silence_is_no_permission_and_takes_back_no_skip() {
     let says_go = decision(Claim::Healthy, Proceed, "ok");
     let says_skip = decision(Claim::Healthy, Skip, "in-backup");
     let base = StandingInput {
+        on_failure: OnFailure::Hold,
         latest: Some(&silent),
         answered: None,
         health: Health::Unknown,

@@ -13,12 +13,15 @@ use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 
-use super::{LoadPluginError, LoadedPlugin, PluginWorker, Runtime, builtin, inspect, read_component};
+use super::{
+    Counts, LoadPluginError, LoadedPlugin, PluginWorker, Runtime, Watchers, builtin, inspect, read_component,
+};
 use crate::api::wire;
 use crate::clock::Clock;
 use crate::config::{ComponentSource, PluginConfig};
 use crate::control::{Command, CommandError, CommandErrorKind, ControlEvent, ControlHandle};
 use crate::domain::{Digest, Generation, PluginName, Round, ScaleSetName, Timestamp};
+use crate::recording::Recorder;
 use crate::store::{Stored, StoredPlugin, Write};
 
 /// Why a plugin of the configuration cannot be used.
@@ -75,6 +78,8 @@ pub struct RegistryParts {
     pub by_scale_set: BTreeMap<ScaleSetName, PluginName>,
     /// The way to the loop.
     pub control: ControlHandle,
+    /// Keeps what plugins judge; none when nothing is recorded.
+    pub recorder: Option<Recorder>,
     /// Time.
     pub clock: Clock,
 }
@@ -154,7 +159,7 @@ impl PluginRegistry {
     #[must_use]
     pub fn list(&self) -> wire::Plugins {
         wire::Plugins {
-            plugins: self.entries.iter().map(|(name, entry)| entry.active().wire(name)).collect(),
+            plugins: self.entries.iter().map(|(name, entry)| entry.wire(name)).collect(),
         }
     }
 
@@ -170,7 +175,7 @@ impl PluginRegistry {
             CommandError::new(CommandErrorKind::NotFound, message)
         })?;
         self.replace(name, entry, Candidate { bytes, source: "upload".to_owned() }).await?;
-        Ok(entry.active().wire(name))
+        Ok(entry.wire(name))
     }
 
     /// Removes uploads that no plugin uses any more; best effort.
@@ -258,6 +263,9 @@ impl PluginRegistry {
             .ask(|reply| Command::RecordPlugin(name.clone(), stored, reply))
             .await
             .map_err(|error| CommandError::new(error.kind, format!("plugin `{name}`: {error}; {kept}")))?;
+        if let Some(recorder) = &self.parts.recorder {
+            recorder.keep(name, (plugin.digest(), &bytes), &entry.config.settings);
+        }
         entry.worker.swap(plugin, next.generation);
         entry.change(|active| *active = next);
         self.prune();
@@ -268,6 +276,14 @@ impl PluginRegistry {
 impl Entry {
     fn active(&self) -> Active {
         self.active.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn wire(&self, name: &PluginName) -> wire::Plugin {
+        let Counts { evaluated, unchanged, failed } = self.worker.counts();
+        wire::Plugin {
+            counts: wire::PluginCounts { evaluated, unchanged, failed },
+            ..self.active().wire(name)
+        }
     }
 
     fn change(&self, change: impl FnOnce(&mut Active)) {
@@ -305,6 +321,7 @@ impl Active {
             size: self.size,
             loaded_at: crate::control::rfc3339(self.loaded_at),
             last_error: self.last_error.clone(),
+            counts: wire::PluginCounts::default(),
         }
     }
 }
@@ -349,7 +366,13 @@ fn first_load(
     active.loaded_at = parts.clock.now();
     let control = parts.control.clone();
     let on_decided = Box::new(move |decided| control.send_blocking(ControlEvent::Decided(decided)));
-    let worker = PluginWorker::spawn(config.name.clone(), plugin, generation, on_decided, parts.clock)
+    let control = parts.control.clone();
+    let on_trouble = Box::new(move |trouble| control.send_blocking(ControlEvent::PluginTrouble(trouble)));
+    if let Some(recorder) = &parts.recorder {
+        recorder.keep(&config.name, (plugin.digest(), &candidate.bytes), &config.settings);
+    }
+    let watchers = Watchers { on_decided, on_trouble, recorder: parts.recorder.clone() };
+    let worker = PluginWorker::spawn_watched(config.name.clone(), plugin, generation, watchers, parts.clock)
         .map_err(|source| RegistryError::Worker { name: config.name.clone(), source })?;
     Ok(Entry {
         config: config.clone(),

@@ -134,6 +134,7 @@ impl FleetView for View<'_> {
             extensions: BTreeMap::new(),
             health: known.fold.health(),
             standing: standing(&StandingInput {
+                on_failure: crate::domain::OnFailure::Hold,
                 latest: known.latest.as_ref(),
                 answered: known.answered.as_ref().map(|(decision, at)| (decision, *at)),
                 health: known.fold.health(),

@@ -92,6 +92,8 @@ pub enum PluginVerb {
         #[command(flatten)]
         output: OutputArgs,
     },
+    /// Judge recorded observations again and print the decisions that differ: 1 when there are any
+    Replay(ReplayArgs),
     /// Turn a core module, as compilers write it, into a component
     Componentize {
         /// Core module with an embedded component type
@@ -100,4 +102,23 @@ pub enum PluginVerb {
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
     },
+}
+
+/// Options of `plugin replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// Folder `recording` of a data directory, or one file of it
+    pub recording: PathBuf,
+    /// Judge with this: a component, a folder of a project, or a plugin of the configuration
+    #[arg(long, value_name = "PLUGIN", required_unless_present = "verify")]
+    pub plugin: Option<String>,
+    /// Compare with this instead of the recorded decisions
+    #[arg(long, value_name = "PLUGIN", requires = "plugin")]
+    pub against: Option<String>,
+    /// Prove that the recorded components decide again what they decided
+    #[arg(long, conflicts_with = "plugin")]
+    pub verify: bool,
+    /// How to print.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }

@@ -11,7 +11,11 @@ use crate::cli::target;
 /// # Errors
 /// When the host cannot be reached.
 pub fn run(args: &FleetArgs) -> anyhow::Result<Exit> {
-    let fleet: wire::Fleet = target::client(&args.server)?.get("/v1/fleet")?;
+    let mut fleet: wire::Fleet = target::client(&args.server)?.get("/v1/fleet")?;
+    if !args.output.detail {
+        let instances = fleet.scale_sets.iter_mut().flat_map(|set| &mut set.instances);
+        instances.for_each(|instance| instance.evaluation = None);
+    }
     if args.output.json {
         output::json(&fleet)?;
     } else {

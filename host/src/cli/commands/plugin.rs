@@ -3,6 +3,7 @@
 mod bench;
 mod inspect;
 mod project;
+mod replay;
 mod subject;
 mod test;
 
@@ -34,6 +35,7 @@ pub fn run(args: &PluginArgs) -> anyhow::Result<Exit> {
         PluginVerb::Inspect { file, output } => inspect::run(file, *output),
         PluginVerb::List { output } => list(&args.server, *output),
         PluginVerb::Swap { name, file, output } => swap(&args.server, name, file, *output),
+        PluginVerb::Replay(options) => replay::run(options, args.server.config.as_deref()),
         PluginVerb::Componentize { module, output } => componentize_file(module, output),
     }
 }

@@ -1,5 +1,7 @@
 //! `phasegate upgrade`: plan, start, status, watch, cancel.
 
+mod explain;
+
 use std::collections::BTreeMap;
 
 use crate::api::wire;
@@ -40,6 +42,7 @@ pub fn run(args: &UpgradeArgs) -> anyhow::Result<Exit> {
         }
         UpgradeVerb::Rollback(args) => rollback(&client, args),
         UpgradeVerb::Log(args) => log(&client, args),
+        UpgradeVerb::Explain(args) => explain::run(&client, args),
     }
 }
 

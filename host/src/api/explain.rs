@@ -1,0 +1,120 @@
+//! Why an upgrade treated an instance as it did: the recorded decision, judged again.
+
+use crate::api::wire;
+use crate::control::{Command, CommandError, CommandErrorKind, ControlHandle, read_stamp, rfc3339};
+use crate::domain::{InstanceId, ScaleSetName};
+use crate::plugin::Runtime;
+use crate::recording::{self, Record, RecordedOutcome, Recorder, Replay};
+
+/// What explaining needs.
+pub struct Explain {
+    /// The recording.
+    pub recorder: Recorder,
+    /// Judges again; never with the instances that decide.
+    pub runtime: Runtime,
+}
+
+/// Explains the latest decision that the latest upgrade took about an instance.
+pub(super) async fn run(
+    control: &ControlHandle,
+    explain: Option<&Explain>,
+    name: ScaleSetName,
+    instance: InstanceId,
+) -> Result<wire::Explanation, CommandError> {
+    let asked = name.clone();
+    let status = control.ask(|reply| Command::Status(asked, reply)).await?;
+    let asked = name.clone();
+    let log = control.ask(|reply| Command::Log(asked, reply)).await?;
+    let upgrade = status.status.id;
+    let of_it = |entry: &&wire::LogEntry| {
+        entry.upgrade.as_deref() == Some(&upgrade)
+            && entry.instance.as_deref() == Some(instance.as_str())
+            && matches!(entry.kind.as_str(), "decision" | "hold")
+    };
+    let Some(entry) = log.entries.iter().rfind(of_it) else {
+        let message = format!(
+            "upgrade `{upgrade}` of scale set `{name}` has decided nothing about instance `{instance}`; \
+             see `phasegate upgrade log {name}`"
+        );
+        return Err(CommandError::new(CommandErrorKind::NotFound, message));
+    };
+    let (said, judged_at) = read_stamp(&entry.text).map_or((entry.text.as_str(), None), |(s, at)| (s, Some(at)));
+    let mut answer = wire::Explanation {
+        scale_set: name.to_string(),
+        upgrade: upgrade.clone(),
+        instance: instance.to_string(),
+        verdict: said.to_owned(),
+        at: entry.at.clone(),
+        plugin: None,
+        observation: serde_json::Value::Null,
+        outcome: serde_json::Value::Null,
+        again: serde_json::Value::Null,
+        fuel: None,
+        same: None,
+        note: None,
+    };
+    let (explain, judged_at) = match (explain, judged_at) {
+        (Some(explain), Some(at)) => (explain, at),
+        (None, _) => {
+            answer.note = Some("nothing is recorded; set recording.maxMiB above 0".to_owned());
+            return Ok(answer);
+        }
+        (_, None) => {
+            answer.note = Some("no plugin had judged it".to_owned());
+            return Ok(answer);
+        }
+    };
+    let (recorder, runtime) = (explain.recorder.clone(), explain.runtime.clone());
+    let work = move || {
+        recorder.flush();
+        match recording::find(recorder.folder(), &name, &instance, judged_at) {
+            Ok(Some(record)) => again(&mut answer, &record, &recorder, runtime),
+            Ok(None) => {
+                answer.note = Some(format!(
+                    "the evaluation of {} is not in the recording (any more); see recording.maxMiB and maxAge",
+                    rfc3339(judged_at)
+                ));
+            }
+            Err(error) => answer.note = Some(error.to_string()),
+        }
+        answer
+    };
+    let unavailable = |error: tokio::task::JoinError| {
+        CommandError::new(CommandErrorKind::Unavailable, format!("it could not be judged again: {error}"))
+    };
+    tokio::task::spawn_blocking(work).await.map_err(unavailable)
+}
+
+fn json(outcome: &RecordedOutcome) -> serde_json::Value {
+    serde_json::to_value(outcome).unwrap_or_default()
+}
+
+fn again(answer: &mut wire::Explanation, record: &Record, recorder: &Recorder, runtime: Runtime) {
+    answer.plugin = Some(wire::Stamp {
+        name: record.plugin.to_string(),
+        digest: record.digest.to_string(),
+        generation: record.generation.0,
+    });
+    answer.outcome = json(&record.outcome);
+    let mut whole = serde_json::to_value(record).unwrap_or_default();
+    let parts = ["instance", "answers", "memory", "attributes"];
+    let taken = parts.into_iter().filter_map(|part| {
+        whole.get_mut(part).map(|value| (part.to_owned(), value.take()))
+    });
+    answer.observation = serde_json::Value::Object(taken.collect());
+    match Replay::new(runtime).as_recorded(record, recorder.folder()) {
+        Ok(again) => {
+            answer.again = json(&again.outcome);
+            answer.fuel = Some(again.cost.fuel);
+            if record.redacted {
+                answer.note = Some("parts of the body were not written down, so nothing is proved".to_owned());
+            } else {
+                answer.same = Some(again.outcome == record.outcome);
+            }
+            if !again.pure {
+                answer.note = Some("the plugin is not pure: it promises no same answer".to_owned());
+            }
+        }
+        Err(error) => answer.note = Some(format!("it cannot be judged again: {error}")),
+    }
+}

@@ -1,0 +1,54 @@
+//! `upgrade explain`: why the latest upgrade took an instance or left it alone.
+
+use crate::api::wire;
+use crate::cli::args::ExplainArgs;
+use crate::cli::client::Client;
+use crate::cli::exit::Exit;
+use crate::cli::output;
+use crate::domain::InstanceId;
+
+/// Asks the host and prints the answer; 1 when the decision does not come out again.
+pub(super) fn run(client: &Client, args: &ExplainArgs) -> anyhow::Result<Exit> {
+    let instance = InstanceId::parse(&args.instance)
+        .map_err(|error| anyhow::anyhow!("instance id `{}` {error}", args.instance))?;
+    let path = format!("{}/explain/{instance}", super::scale_set_path(&args.name)?);
+    let answer: wire::Explanation = client.get(&path)?;
+    if args.output.json {
+        output::json(&answer)?;
+    } else {
+        output::data(&render(&answer)?)?;
+    }
+    Ok(if answer.same == Some(false) { Exit::No } else { Exit::Done })
+}
+
+fn render(answer: &wire::Explanation) -> anyhow::Result<String> {
+    let mut text = format!(
+        "{} instance {}, upgrade {}\n{} at {}\n",
+        answer.scale_set, answer.instance, answer.upgrade, answer.verdict, answer.at
+    );
+    if let Some(plugin) = &answer.plugin {
+        let (name, digest, generation) = (&plugin.name, &plugin.digest, plugin.generation);
+        text.push_str(&format!("plugin {name} {digest} generation {generation}\n"));
+    }
+    for (what, value) in
+        [("observation", &answer.observation), ("said", &answer.outcome), ("says now", &answer.again)]
+    {
+        if !value.is_null() {
+            text.push_str(&format!("\n{what}\n{}\n", serde_json::to_string_pretty(value)?));
+        }
+    }
+    let same = match answer.same {
+        Some(true) => "the same, to the byte",
+        Some(false) => "NOT the same",
+        None => "not proved",
+    };
+    text.push_str(&format!("\njudged again: {same}"));
+    if let Some(fuel) = answer.fuel {
+        text.push_str(&format!(", {fuel} fuel"));
+    }
+    if let Some(note) = &answer.note {
+        text.push_str(&format!("; {note}"));
+    }
+    text.push('\n');
+    Ok(text)
+}
