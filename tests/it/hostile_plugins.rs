@@ -6,7 +6,7 @@ use std::net::TcpListener;
 
 use crate::support::{Site, fleet, guests, wait_for};
 
-fn server() -> u16 {
+pub(crate) fn server() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {

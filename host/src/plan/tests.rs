@@ -230,6 +230,19 @@ fn silence_is_no_permission_and_takes_back_no_skip() {
     assert_eq!(participation(StandingInput { prioritize_unhealthy: true, ..base }), Some(Proceed));
 
     let failed = outcome(Err(PluginFailure::OutOfTime { limit_ms: 50 }));
+    let how = |on_failure, answered| {
+        let input = StandingInput { latest: Some(&failed), on_failure, answered, ..base };
+        let standing = standing(&input);
+        (standing.participation(), standing.phase())
+    };
+    let (recently, long_ago) = (Some((&says_go, recent)), Some((&says_go, Timestamp(0))));
+    assert_eq!(how(OnFailure::LastGood, recently), (Some(Proceed), Phase::new(3)));
+    assert_eq!(how(OnFailure::LastGood, long_ago), (Some(Skip), Phase::new(3)), "no longer fresh");
+    assert_eq!(how(OnFailure::LastGood, None), (Some(Skip), None));
+    assert_eq!(how(OnFailure::Azure, long_ago), (Some(Proceed), None));
+    assert_eq!(how(OnFailure::Azure, None), (Some(Proceed), None));
+    let skipped = Some((&says_skip, Timestamp(0)));
+    assert_eq!(how(OnFailure::Azure, skipped).0, Some(Skip), "a skip stands");
     let standing = standing(&StandingInput {
         latest: Some(&failed),
         health: Health::Healthy,

@@ -99,6 +99,11 @@ impl Session {
         self.limits.fuel.saturating_sub(self.store.get_fuel().unwrap_or(0))
     }
 
+    /// CPU time of the latest evaluation, if it has lasted.
+    pub(super) fn time_used(&self) -> Option<std::time::Duration> {
+        self.store.data().deadline.used()
+    }
+
     /// Judges a batch. After an error the session must be dropped.
     pub(super) fn evaluate(
         &mut self,

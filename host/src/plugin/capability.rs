@@ -165,10 +165,10 @@ mod tests {
     #[test]
     fn lines_beyond_the_rate_are_counted_not_written() {
         let mut meter = Meter::new(20);
-        let passed = (0..50).filter(|_| meter.admit(Timestamp(10_000)).is_some()).count();
+        let passed = (0..50).filter(|_| meter.admit(Timestamp(100_000)).is_some()).count();
         assert_eq!((passed, meter.dropped), (20, 30));
-        assert_eq!(meter.admit(Timestamp(69_999)), None);
-        assert_eq!(meter.admit(Timestamp(70_000)), Some(31));
-        assert_eq!(meter.admit(Timestamp(70_000)), Some(0));
+        assert_eq!(meter.admit(Timestamp(159_999)), None);
+        assert_eq!(meter.admit(Timestamp(160_000)), Some(31));
+        assert_eq!(meter.admit(Timestamp(160_000)), Some(0));
     }
 }

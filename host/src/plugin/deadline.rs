@@ -38,6 +38,11 @@ impl Deadline {
         ticks(Duration::ZERO)
     }
 
+    /// CPU time of a call that has lasted; none of one that was over before the first alarm.
+    pub(super) fn used(&self) -> Option<Duration> {
+        self.begun.map(|begun| thread_cpu_time().saturating_sub(begun))
+    }
+
     /// The ticks have run out: stop, or go on for what is left. Runs on the thread of the call.
     pub(super) fn reached(&mut self) -> UpdateDeadline {
         let now = thread_cpu_time();

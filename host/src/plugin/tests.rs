@@ -6,6 +6,7 @@ mod guests;
 mod bytes;
 mod evaluate;
 mod load;
+mod repeat;
 mod work;
 
 use std::collections::BTreeMap;

@@ -1,1 +1,161 @@
 //! Records: written, read, judged again.
+
+#[path = "../../../tests/support/guests.rs"]
+mod guests;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Duration;
+
+use super::*;
+use crate::clock::Clock;
+use crate::domain::{
+    Answer, Decision, Generation, InstanceFacts, InstanceId, PluginName, Response, ScaleSetName, Timestamp,
+};
+use crate::plugin::{Isolation, LoadedPlugin, Runtime};
+
+fn observation(id: usize, body: &[u8]) -> Observation {
+    Observation {
+        instance: InstanceFacts {
+            id: InstanceId::parse(&id.to_string()).unwrap(),
+            scale_set: ScaleSetName::parse("web").unwrap(),
+            region: None,
+            zone: Some("1".to_owned()),
+            fault_domain: None,
+            update_domain: Some(3),
+            version: None,
+            desired_version: None,
+            labels: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
+        },
+        answers: vec![Answer {
+            source: "health".to_owned(),
+            outcome: Ok(Response { status: 200, headers: Vec::new(), body: body.to_vec() }),
+        }],
+        memory: Some(vec![0xff, 1]),
+        attributes: vec![("probe-protocol".to_owned(), "http".to_owned())],
+    }
+}
+
+fn load(bytes: &[u8]) -> LoadedPlugin {
+    let limits = PluginLimits::DEFAULT;
+    Runtime::new().unwrap().load(bytes, "{}", limits, Isolation::PerBatch).unwrap()
+}
+
+fn write(recorder: &Recorder, at: i64, seen: &Observation, result: &Result<Decision, PluginFailure>, digest: Digest) {
+    let stamp = PluginStamp { name: PluginName::parse("db").unwrap(), digest, generation: Generation(2) };
+    recorder.record(Judgement {
+        stamp: &stamp,
+        settings: settings_digest("{}"),
+        limits: PluginLimits::DEFAULT,
+        evaluation: Evaluation { at: Timestamp(at), ..Evaluation::default() },
+        observation: seen,
+        result,
+    });
+}
+
+fn failed() -> Result<Decision, PluginFailure> {
+    Err(PluginFailure::Trapped("x".to_owned()))
+}
+
+#[test]
+fn what_is_recorded_is_judged_the_same_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = Recorder::start(folder.path(), &RecordingConfig::default(), Clock::start()).unwrap();
+    let bytes = guests::component("counter").unwrap();
+    let mut plugin = load(&bytes);
+    let name = PluginName::parse("db").unwrap();
+    recorder.keep(&name, (plugin.digest(), &bytes), "{}");
+    for (at, body) in [b"7".as_slice(), b"\xff\x00", b"X", b"F"].into_iter().enumerate() {
+        let seen = observation(at, body);
+        let result = plugin.evaluate(std::slice::from_ref(&seen), 0).pop().unwrap();
+        write(&recorder, i64::try_from(at).unwrap(), &seen, &result, plugin.digest());
+    }
+    recorder.flush();
+    let Reading { records, damaged } = read(folder.path()).unwrap();
+    assert_eq!((records.len(), damaged), (4, 0));
+    let mut replay = Replay::new(Runtime::new().unwrap());
+    for (at, record) in records.iter().enumerate() {
+        assert_eq!(record.observation().memory, Some(vec![0xff, 1]));
+        let again = replay.as_recorded(record, folder.path()).unwrap();
+        assert_eq!(again.outcome, record.outcome, "{at}");
+        assert!(again.pure && (again.cost.fuel > 0 || at == 2), "{at} {again:?}");
+    }
+    let one = find(folder.path(), &records[1].instance().scale_set, &records[1].instance().id, Timestamp(1));
+    assert_eq!(one.unwrap().unwrap(), records[1]);
+
+    // Without the component nothing is claimed.
+    fs::remove_dir_all(folder.path().join("blobs")).unwrap();
+    let mut replay = Replay::new(Runtime::new().unwrap());
+    assert!(matches!(replay.as_recorded(&records[0], folder.path()), Err(ReplayError::Missing { .. })));
+}
+
+#[test]
+fn half_a_line_costs_one_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = RecordingConfig::default();
+    for run in 0..3 {
+        let recorder = Recorder::start(folder.path(), &config, Clock::start()).unwrap();
+        write(&recorder, run, &observation(1, b""), &failed(), Digest([7; 32]));
+        write(&recorder, run, &observation(2, b""), &failed(), Digest([7; 32]));
+        recorder.flush();
+        drop(recorder);
+        let (_, newest) = ring::segments(folder.path()).unwrap().pop().unwrap();
+        let text = fs::read(&newest).unwrap();
+        fs::write(&newest, &text[..text.len() - 100]).unwrap();
+    }
+    let Reading { records, damaged } = read(folder.path()).unwrap();
+    assert_eq!((records.len(), damaged), (3, 3));
+}
+
+#[test]
+fn the_ring_is_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = RecordingConfig { bytes_max: 1 << 20, ..RecordingConfig::default() };
+    let recorder = Recorder::start(folder.path(), &config, Clock::start()).unwrap();
+    let name = PluginName::parse("db").unwrap();
+    let (old, new) = (Digest([1; 32]), Digest([2; 32]));
+    recorder.keep(&name, (old, b"old"), "{}");
+    write(&recorder, 0, &observation(1, b""), &failed(), old);
+    recorder.keep(&name, (new, b"new"), "{}");
+    let body = vec![b'x'; 3000];
+    for at in 1..=2000 {
+        write(&recorder, at, &observation(1, &body), &failed(), new);
+        if at % 50 == 0 {
+            recorder.flush();
+        }
+    }
+    let size: u64 =
+        ring::segments(folder.path()).unwrap().iter().map(|(_, path)| fs::metadata(path).unwrap().len()).sum();
+    assert!(size <= (1 << 20) + (256 << 10) && size > 512 << 10, "{size}");
+    assert_eq!(recorder.lost(), 0);
+    let Reading { records, damaged } = read(folder.path()).unwrap();
+    assert_eq!((records.last().unwrap().at, damaged), (Timestamp(2000), 0));
+    let blob = |digest| blobs::path(folder.path(), digest, blobs::Kind::Component).exists();
+    assert!(blob(new) && !blob(old), "components go with their records");
+}
+
+#[test]
+fn old_segments_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = RecordingConfig { age_max: Duration::from_millis(1), ..RecordingConfig::default() };
+    fs::write(folder.path().join("0000000000000003.jsonl"), "{}\n").unwrap();
+    std::thread::sleep(Duration::from_millis(20));
+    let recorder = Recorder::start(folder.path(), &config, Clock::start()).unwrap();
+    recorder.flush();
+    assert!(ring::segments(folder.path()).unwrap().iter().all(|(number, _)| *number > 3));
+}
+
+#[test]
+fn a_redacted_record_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let redact = vec![Pointer::parse("/password").unwrap()];
+    let config = RecordingConfig { redact, ..RecordingConfig::default() };
+    let recorder = Recorder::start(folder.path(), &config, Clock::start()).unwrap();
+    write(&recorder, 1, &observation(1, br#"{"password":"hunter2"}"#), &failed(), Digest([1; 32]));
+    write(&recorder, 2, &observation(1, br#"{"other":1}"#), &failed(), Digest([1; 32]));
+    recorder.flush();
+    let records = read(folder.path()).unwrap().records;
+    assert_eq!((records[0].redacted, records[1].redacted), (true, false));
+    let (_, path) = ring::segments(folder.path()).unwrap().pop().unwrap();
+    assert!(!fs::read_to_string(path).unwrap().contains("hunter2"));
+}

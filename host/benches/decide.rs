@@ -1,0 +1,203 @@
+//! What a decision costs beside the same decision in native code: `cargo bench -p phasegate`.
+//!
+//! CPU time; all rows of the table in turn, round after round, and the median of each. Quote the
+//! ratios: absolute figures move with the machine. Fuel and the deadline are on, as in a host.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    missing_docs,
+    clippy::allow_attributes,
+    reason = "a broken benchmark is a panic, and its table goes to stdout"
+)]
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use azure_health::{AzureHealth, Settings};
+use phasegate::clock::{Clock, thread_cpu_time};
+use phasegate::domain::{
+    Answer, Evaluation, Generation, InstanceFacts, InstanceId, Observation, PluginName, Response, Round,
+    ScaleSetName, Timestamp,
+};
+use phasegate::plugin::{BATCH_MAX, Isolation, Known, Limits, LoadedPlugin, PluginWorker, Repeats, Runtime};
+use phasegate_sdk::Policy as _;
+
+const ROUNDS: usize = 31;
+/// CPU time of one row in one round.
+const ROW: Duration = Duration::from_millis(4);
+const FLEET: usize = 10_000;
+
+const BODY: &str = r#"{"ApplicationHealthState":"Healthy","CustomMetrics":"{\"rollingUpgrade\":{\"PhaseOrderingNumber\":1,\"SkipUpgrade\":\"false\"}}"}"#;
+
+fn body(bytes: usize) -> String {
+    if bytes <= BODY.len() {
+        return BODY.to_owned();
+    }
+    let entry = r#"{"name":"shard-0001","lag":12345,"ok":true},"#;
+    let mut text = format!("{},\"shards\":[", BODY.trim_end_matches('}'));
+    while text.len() < bytes {
+        text.push_str(entry);
+    }
+    format!("{}]}}", text.trim_end_matches(','))
+}
+
+fn observation(id: usize, body: &str) -> Observation {
+    Observation {
+        instance: InstanceFacts {
+            id: InstanceId::parse(&id.to_string()).unwrap(),
+            scale_set: ScaleSetName::parse("bench").unwrap(),
+            region: None,
+            zone: Some("1".to_owned()),
+            fault_domain: None,
+            update_domain: Some(1),
+            version: None,
+            desired_version: None,
+            labels: BTreeMap::new(),
+        },
+        answers: vec![Answer {
+            source: "health".to_owned(),
+            outcome: Ok(Response { status: 200, headers: Vec::new(), body: body.as_bytes().to_vec() }),
+        }],
+        memory: None,
+        attributes: vec![("probe-protocol".to_owned(), "http".to_owned())],
+    }
+}
+
+fn native(body: &str) -> phasegate_sdk::Observation {
+    phasegate_sdk::Observation {
+        answers: vec![phasegate_sdk::Answer {
+            source: "health".to_owned(),
+            outcome: Ok(phasegate_sdk::Response {
+                status: 200,
+                headers: Vec::new(),
+                body: body.as_bytes().to_vec(),
+            }),
+        }],
+        attributes: vec![("probe-protocol".to_owned(), "http".to_owned())],
+        ..phasegate_sdk::Observation::default()
+    }
+}
+
+/// One row: what is measured, how many observations one call of it takes, what it is compared with.
+struct Row {
+    name: &'static str,
+    size: usize,
+    base: usize,
+    goal: f64,
+    call: Box<dyn FnMut()>,
+    taken: Vec<f64>,
+}
+
+impl Row {
+    fn new(name: &'static str, (base, goal): (usize, f64), size: usize, call: impl FnMut() + 'static) -> Self {
+        Self { name, size, base, goal, call: Box::new(call), taken: Vec::new() }
+    }
+
+    fn measure(&mut self) {
+        let began = thread_cpu_time();
+        let mut calls = 0_u32;
+        let mut spent = Duration::ZERO;
+        while spent < ROW {
+            for _ in 0..16 {
+                (self.call)();
+            }
+            calls += 16;
+            spent = thread_cpu_time() - began;
+        }
+        self.taken.push(spent.as_nanos() as f64 / f64::from(calls) / self.size as f64);
+    }
+
+    fn median(&mut self) -> f64 {
+        self.taken.sort_by(f64::total_cmp);
+        self.taken[self.taken.len() / 2]
+    }
+}
+
+fn judge(plugin: LoadedPlugin, seen: Vec<Observation>) -> impl FnMut() {
+    let mut plugin = plugin;
+    move || {
+        let judged = plugin.judge(black_box(&seen), 0);
+        assert!(black_box(&judged.results).iter().all(Result::is_ok));
+    }
+}
+
+fn main() {
+    let runtime = Runtime::new().unwrap();
+    let compiled = runtime.compile(phasegate::plugin::builtin::AZURE_HEALTH).unwrap();
+    let load = |isolation| compiled.configure("{}", Limits::DEFAULT, isolation).unwrap();
+    let (small, large) = (body(0), body(64 << 10));
+    let one = |body: &str| vec![observation(1, body)];
+    let policy = || AzureHealth::new(Settings::default()).unwrap();
+    let natively = |body: &str| {
+        let (policy, seen) = (policy(), native(body));
+        move || drop(black_box(policy.decide(black_box(&seen))))
+    };
+    let unchanged = {
+        let seen = observation(1, &small);
+        let key = (seen.instance.scale_set.clone(), seen.instance.id.clone());
+        let decision = load(Isolation::Reused).evaluate(&one(&small), 0).pop().unwrap().unwrap();
+        let mut repeats = Repeats::new();
+        repeats.learn(&key, Some(Known::new(seen.clone(), decision, Evaluation::default(), 0)));
+        move || drop(black_box(repeats.known(&key, black_box(&seen)).map(|known| known.decision.clone())))
+    };
+    let batch: Vec<Observation> = (0..BATCH_MAX).map(|id| observation(id, &small)).collect();
+    let mut rows = [
+        Row::new("native, small body", (0, 1.0), 1, natively(&small)),
+        Row::new("reused instance, one by one", (0, 4.5), 1, judge(load(Isolation::Reused), one(&small))),
+        Row::new("reused instance, batch of 128", (0, 4.5), BATCH_MAX, judge(load(Isolation::Reused), batch.clone())),
+        Row::new("new instance for a batch of 128", (0, 5.0), BATCH_MAX, judge(load(Isolation::PerBatch), batch)),
+        Row::new("new instance for each", (0, 30.0), 1, judge(load(Isolation::PerBatch), one(&small))),
+        Row::new("unchanged observation", (0, 0.5), 1, unchanged),
+        Row::new("native, 64 KiB", (6, 1.0), 1, natively(&large)),
+        Row::new("reused instance, 64 KiB", (6, 1.5), 1, judge(load(Isolation::Reused), one(&large))),
+    ];
+    for _ in 0..ROUNDS {
+        rows.iter_mut().for_each(Row::measure);
+    }
+    let medians: Vec<f64> = rows.iter_mut().map(Row::median).collect();
+    println!("{:<34}{:>10}{:>10}{:>8}", "DECISION", "NS CPU", "x NATIVE", "GOAL");
+    for (row, median) in rows.iter().zip(&medians) {
+        println!("{:<34}{:>10.0}{:>10.2}{:>8.1}", row.name, median, median / medians[row.base], row.goal);
+    }
+    fleet(load(Isolation::PerBatch), &small);
+}
+
+/// A round of a whole fleet through a worker: queue, memory, batches, decisions.
+fn fleet(plugin: LoadedPlugin, body: &str) {
+    let (sender, decided) = mpsc::channel();
+    let on_decided = Box::new(move |decided| sender.send(decided).unwrap_or_default());
+    let name = PluginName::parse("bench").unwrap();
+    let worker = PluginWorker::spawn(name, plugin, Generation(1), on_decided, Clock::start()).unwrap();
+    for (what, changes) in [("changed", true), ("unchanged", false)] {
+        let mut taken = Vec::new();
+        for round in 0..9 {
+            let rounds: Vec<Round> = (0..FLEET)
+                .map(|id| {
+                    let body = if changes { format!("{body}{}", " ".repeat(round)) } else { body.to_owned() };
+                    Round {
+                        observation: observation(id, &body),
+                        epoch: 0,
+                        started_at: Timestamp(0),
+                        finished_at: Timestamp(0),
+                    }
+                })
+                .collect();
+            let began = process_cpu_time();
+            rounds.into_iter().for_each(|round| worker.submit(round).unwrap());
+            (0..FLEET).for_each(|_| drop(black_box(decided.recv().unwrap())));
+            taken.push((process_cpu_time() - began).as_secs_f64() * 1000.0);
+        }
+        taken.sort_by(f64::total_cmp);
+        println!("10,000 {what} instances, whole round: {:.1} ms CPU (goal 50)", taken[taken.len() / 2]);
+    }
+}
+
+/// CPU time of all threads.
+fn process_cpu_time() -> Duration {
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(used.tv_sec.unsigned_abs(), u32::try_from(used.tv_nsec).unwrap_or(0))
+}

@@ -1,0 +1,156 @@
+//! The recording of a running host: replayed, proved, explained; and plugins that begin to fail.
+
+use std::io::Write as _;
+
+use serde_json::Value;
+
+use crate::support::{Site, fleet, guests, wait_for};
+
+fn recorded_site(more: &str) -> Site {
+    let site = Site::new();
+    let mut databases = fleet::databases(3);
+    std::fs::copy(fleet::replicated_db(), site.path("db.wasm")).unwrap();
+    databases.component = "db.wasm".to_owned();
+    site.write("phasegate.toml", format!("{}\n{more}", databases.toml()));
+    site
+}
+
+fn newest_segment(site: &Site) -> std::path::PathBuf {
+    let files = std::fs::read_dir(site.path("data/recording")).unwrap().flatten().map(|file| file.path());
+    let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|e| e == "jsonl")).collect();
+    files.sort();
+    files.pop().unwrap()
+}
+
+#[test]
+fn what_was_decided_is_proved_and_explained_even_after_a_crash_and_a_swap() {
+    let site = recorded_site("");
+    let host = site.host();
+    site.wait_until_healthy();
+    let ended = site.run(&["upgrade", "start", "orders", "--to", "v2", "--wait", "--json"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let explained = site.json(&["upgrade", "explain", "orders", "0"]);
+    assert_eq!(explained["same"], true, "{explained}");
+    assert!(explained["verdict"].as_str().unwrap().starts_with("proceed in batch 3"), "{explained}");
+    assert_eq!(explained["plugin"]["generation"], 1);
+    assert!(explained["fuel"].as_u64().unwrap() > 0);
+    assert_eq!(explained["observation"]["instance"]["id"], "0");
+    let log = site.run(&["upgrade", "log", "orders"]);
+    assert!(log.stdout.contains(" fuel, ") && log.stdout.contains(" ns, judged "), "{log:?}");
+    let detail = site.run(&["fleet", "--json", "--detail"]).json();
+    assert!(detail["scaleSets"][0]["instances"][0]["evaluation"]["fuel"].as_u64().unwrap() > 0);
+    let counts = site.json(&["plugin", "list"])["plugins"][1]["counts"].clone();
+    assert!(counts["evaluated"].as_u64().unwrap() > 0, "{counts}");
+
+    site.write("good.wasm", guests::component("good").unwrap());
+    assert_eq!(site.run(&["plugin", "swap", "db", "good.wasm"]).code, 0);
+    host.kill();
+    let mut file = std::fs::OpenOptions::new().append(true).open(newest_segment(&site)).unwrap();
+    file.write_all(b"{\"at\":12,\"plug").unwrap();
+    drop(file);
+
+    let proof = site.run(&["plugin", "replay", "data/recording", "--verify", "--json"]);
+    assert_eq!(proof.code, 0, "{proof:?}");
+    let proof = proof.json();
+    assert!(proof["judged"].as_u64().unwrap() >= 3 && proof["judged"] == proof["same"], "{proof}");
+    assert_eq!((&proof["damaged"], &proof["unproved"]), (&Value::from(1), &Value::Array(Vec::new())));
+
+    let other = site.run(&["plugin", "replay", "data/recording", "--plugin", "good.wasm"]);
+    assert_eq!(other.code, 1, "{other:?}");
+    assert!(other.stdout.contains("phase 1"), "{other:?}");
+    let same = site.run(&["plugin", "replay", "data/recording", "--plugin", "db", "--against", "db.wasm"]);
+    assert_eq!(same.code, 0, "{same:?}");
+    assert_eq!(site.run(&["plugin", "replay", "data/recording"]).code, 2, "nothing to replay with");
+    assert_eq!(site.run(&["plugin", "replay", "absent", "--verify"]).code, 2);
+
+    // A component that lies about itself proves nothing.
+    let host = site.host();
+    site.wait_until_healthy();
+    let explained = site.json(&["upgrade", "explain", "orders", "0"]);
+    assert_eq!((&explained["same"], &explained["plugin"]["generation"]), (&true.into(), &1.into()), "{explained}");
+    host.stop();
+}
+
+#[test]
+fn a_changed_record_is_found_out_and_a_redacted_one_claims_nothing() {
+    let site = recorded_site("");
+    let host = site.host();
+    site.wait_until_healthy();
+    host.stop();
+    let path = newest_segment(&site);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let forged = text.replacen("\"claim\":\"Healthy\"", "\"claim\":\"Unhealthy\"", 1);
+    assert_ne!(text, forged);
+    std::fs::write(&path, forged).unwrap();
+    let proof = site.run(&["plugin", "replay", "data/recording", "--verify"]);
+    assert_eq!(proof.code, 1, "{proof:?}");
+    assert!(proof.stdout.contains("1 differ"), "{proof:?}");
+
+    let site = recorded_site("[recording]\nmaxMiB = 8\nmaxAge = \"PT1H\"\nredact = [\"/*\"]\n");
+    let host = site.host();
+    site.wait_until_healthy();
+    host.stop();
+    let proof = site.run(&["plugin", "replay", "data/recording", "--verify"]);
+    assert!(proof.stdout.contains("not proved: parts of the body were not written down"), "{proof:?}");
+    assert!(!std::fs::read_to_string(newest_segment(&site)).unwrap().contains("\\\"role\\\":\\\"leader"));
+
+    let site = recorded_site("[recording]\nmaxMiB = 0\n");
+    let host = site.host();
+    site.wait_until_healthy();
+    host.stop();
+    assert!(!site.path("data/recording").exists());
+}
+
+#[test]
+fn each_plugin_fails_in_its_own_way() {
+    let site = Site::new();
+    let answers = fleet::free_ports(1)[0];
+    let mut toml = format!("[server]\nlisten = \"127.0.0.1:{answers}\"\n");
+    let kinds = ["hold", "last-good", "azure"];
+    site.write("good.wasm", guests::component("good").unwrap());
+    site.write("traps.wasm", guests::component("trap-evaluate").unwrap());
+    for name in kinds {
+        toml.push_str(&format!(
+            "[[plugins]]\nname = \"{name}\"\ncomponent = \"good.wasm\"\nonFailure = \"{name}\"\n"
+        ));
+    }
+    for name in kinds {
+        let port = super::hostile_plugins::server();
+        toml.push_str(&format!(
+            "[[scaleSets]]\nname = \"{name}\"\nplugin = \"{name}\"\n\
+             health = {{ intervalInSeconds = 0.2, gracePeriod = 1 }}\n\
+             driver = {{ kind = \"process\", command = [\"sleep\", \"1000\"], stopTimeoutInSeconds = 1 }}\n\
+             model = {{ version = \"v1\" }}\n\
+             [[scaleSets.instances]]\nid = \"0\"\naddress = \"127.0.0.1:{port}\"\n"
+        ));
+    }
+    site.write("phasegate.toml", toml);
+    let host = site.host();
+    let of = |name: &str| {
+        let sets = site.json(&["fleet"])["scaleSets"].as_array().unwrap().clone();
+        let set = sets.into_iter().find(|set| set["name"] == name).unwrap();
+        set["instances"][0].clone()
+    };
+    for name in kinds {
+        wait_for("health", || (of(name)["health"] == "Healthy").then_some(()));
+        assert_eq!(site.run(&["plugin", "swap", name, "traps.wasm"]).code, 0);
+    }
+    for (name, health, participation) in
+        [("hold", "Unknown", "skip"), ("azure", "Unknown", "proceed"), ("last-good", "Healthy", "proceed")]
+    {
+        let seen = wait_for(name, || {
+            let seen = of(name);
+            (seen["health"] == health && seen["plugin"]["generation"] == 2).then_some(seen)
+        });
+        assert_eq!(seen["participation"], participation, "{name}: {seen}");
+    }
+    wait_for("the trouble in the audit trail", || {
+        let log = site.run(&["upgrade", "log", "hold"]);
+        log.stdout.contains("plugin-trouble").then_some(())
+    });
+    let plugins = site.json(&["plugin", "list"])["plugins"].as_array().unwrap().clone();
+    let hold = plugins.iter().find(|plugin| plugin["name"] == "hold").unwrap();
+    assert!(hold["counts"]["failed"].as_u64().unwrap() > 0, "{hold}");
+    assert!(hold["counts"]["unchanged"].as_u64().unwrap() > 0, "{hold}");
+    host.stop();
+}
