@@ -115,7 +115,8 @@ impl Control {
         let Some(set) = self.sets.get(name) else { return };
         let in_flight = |id: &InstanceId| {
             let member = set.upgrade.as_ref().filter(|u| u.is_active()).and_then(|u| u.members.get(id));
-            member.is_some_and(|member| member.state.is_with_driver())
+            let wanted = member.and_then(crate::rollout::Member::wanted);
+            wanted.is_some_and(|(component, _)| *component == Component::Application)
         };
         let instances = set.instances.values().filter(|instance| !in_flight(&instance.spec.id));
         if set.driver.custody() == Custody::Site {
@@ -153,7 +154,7 @@ impl Control {
                 if instance.retry_at.is_some_and(|at| at <= now) {
                     instance.retry_at = None;
                     // Not the model: that may be the target of an upgrade that left this one out.
-                    if let (None, Some(asked)) = (&instance.busy, &instance.asked) {
+                    if let (true, Some(asked)) = (instance.busy.is_empty(), &instance.asked) {
                         due.push((name.clone(), id.clone(), asked.clone()));
                     }
                 }

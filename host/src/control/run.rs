@@ -181,10 +181,10 @@ impl Control {
         let now = self.clock.now();
         let Some(set) = self.sets.get_mut(&done.scale_set) else { return };
         let Some(instance) = set.instances.get_mut(&done.instance) else { return };
-        if instance.busy.as_ref() != Some(&done.operation) {
+        if instance.busy.get(&done.component) != Some(&done.operation) {
             return;
         }
-        instance.busy = None;
+        instance.busy.remove(&done.component);
         if done.result.is_ok() {
             instance.down = false;
             instance.applied_at = now;

@@ -75,8 +75,9 @@ pub(super) struct InstanceState {
     pub(super) applied_at: Timestamp,
     /// The version that the driver was last asked for; what a start that failed tries again.
     pub(super) asked: Option<Version>,
-    /// The effect that the driver is busy with.
-    pub(super) busy: Option<OperationId>,
+    /// The effects that the driver is busy with. After a restart the application may be started
+    /// while an extension is being installed.
+    pub(super) busy: BTreeMap<Component, OperationId>,
     /// When to try again to start it, after a failed first start.
     pub(super) retry_at: Option<Timestamp>,
 }
@@ -95,7 +96,7 @@ impl InstanceState {
             down: false,
             asked: None,
             applied_at: Timestamp::default(),
-            busy: None,
+            busy: BTreeMap::new(),
             retry_at: None,
         }
     }
