@@ -93,7 +93,12 @@ struct Row {
 }
 
 impl Row {
-    fn new(name: &'static str, (base, goal): (usize, f64), size: usize, call: impl FnMut() + 'static) -> Self {
+    fn new(
+        name: &'static str,
+        (base, goal): (usize, f64),
+        size: usize,
+        call: impl FnMut() + 'static,
+    ) -> Self {
         Self { name, size, base, goal, call: Box::new(call), taken: Vec::new() }
     }
 
@@ -148,8 +153,18 @@ fn main() {
     let mut rows = [
         Row::new("native, small body", (0, 1.0), 1, natively(&small)),
         Row::new("reused instance, one by one", (0, 4.5), 1, judge(load(Isolation::Reused), one(&small))),
-        Row::new("reused instance, batch of 128", (0, 4.5), BATCH_MAX, judge(load(Isolation::Reused), batch.clone())),
-        Row::new("new instance for a batch of 128", (0, 5.0), BATCH_MAX, judge(load(Isolation::PerBatch), batch)),
+        Row::new(
+            "reused instance, batch of 128",
+            (0, 4.5),
+            BATCH_MAX,
+            judge(load(Isolation::Reused), batch.clone()),
+        ),
+        Row::new(
+            "new instance for a batch of 128",
+            (0, 5.0),
+            BATCH_MAX,
+            judge(load(Isolation::PerBatch), batch),
+        ),
         Row::new("new instance for each", (0, 30.0), 1, judge(load(Isolation::PerBatch), one(&small))),
         Row::new("unchanged observation", (0, 0.5), 1, unchanged),
         Row::new("native, 64 KiB", (6, 1.0), 1, natively(&large)),

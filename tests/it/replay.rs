@@ -67,7 +67,11 @@ fn what_was_decided_is_proved_and_explained_even_after_a_crash_and_a_swap() {
     let host = site.host();
     site.wait_until_healthy();
     let explained = site.json(&["upgrade", "explain", "orders", "0"]);
-    assert_eq!((&explained["same"], &explained["plugin"]["generation"]), (&true.into(), &1.into()), "{explained}");
+    assert_eq!(
+        (&explained["same"], &explained["plugin"]["generation"]),
+        (&true.into(), &1.into()),
+        "{explained}"
+    );
     host.stop();
 }
 

@@ -27,7 +27,6 @@ pub(crate) fn component(name: &str) -> anyhow::Result<Vec<u8>> {
 
 /// A guest built against another contract than `wit/v1`; `change` edits the text of the contract
 /// and the same edit is made to the guest, which names versions too.
-#[allow(dead_code, clippy::allow_attributes, reason = "not every user of this file needs it")]
 pub(crate) fn component_of_other_contract(
     name: &str,
     change: impl Fn(String) -> String,

@@ -38,7 +38,8 @@ pub(super) async fn run(
         );
         return Err(CommandError::new(CommandErrorKind::NotFound, message));
     };
-    let (said, judged_at) = read_stamp(&entry.text).map_or((entry.text.as_str(), None), |(s, at)| (s, Some(at)));
+    let (said, judged_at) =
+        read_stamp(&entry.text).map_or((entry.text.as_str(), None), |(s, at)| (s, Some(at)));
     let mut answer = wire::Explanation {
         scale_set: name.to_string(),
         upgrade: upgrade.clone(),
@@ -98,16 +99,16 @@ fn again(answer: &mut wire::Explanation, record: &Record, recorder: &Recorder, r
     answer.outcome = json(&record.outcome);
     let mut whole = serde_json::to_value(record).unwrap_or_default();
     let parts = ["instance", "answers", "memory", "attributes"];
-    let taken = parts.into_iter().filter_map(|part| {
-        whole.get_mut(part).map(|value| (part.to_owned(), value.take()))
-    });
+    let taken =
+        parts.into_iter().filter_map(|part| whole.get_mut(part).map(|value| (part.to_owned(), value.take())));
     answer.observation = serde_json::Value::Object(taken.collect());
     match Replay::new(runtime).as_recorded(record, recorder.folder()) {
         Ok(again) => {
             answer.again = json(&again.outcome);
             answer.fuel = Some(again.cost.fuel);
             if record.redacted {
-                answer.note = Some("parts of the body were not written down, so nothing is proved".to_owned());
+                answer.note =
+                    Some("parts of the body were not written down, so nothing is proved".to_owned());
             } else {
                 answer.same = Some(again.outcome == record.outcome);
             }

@@ -18,7 +18,6 @@ pub mod trial;
 pub use contract::CONTRACT;
 pub use language::Language;
 
-
 use crate::plugin::Limits;
 
 /// What the configuration gives to a plugin that asks for nothing else.

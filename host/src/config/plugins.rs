@@ -116,8 +116,7 @@ fn limits(table: Option<Table<'_>>) -> Option<PluginLimits> {
     let timeout = timeout.map_or(Some(default.timeout), |value| {
         value.integer(1, 60_000).map(|ms| Duration::from_millis(ms.into()))
     });
-    let fuel =
-        fuel.map_or(Some(default.fuel), |value| value.integer(10_000, u32::MAX).map(u64::from));
+    let fuel = fuel.map_or(Some(default.fuel), |value| value.integer(10_000, u32::MAX).map(u64::from));
     let log_lines = log_lines.map_or(Some(default.log_lines_per_minute), |value| value.integer(0, 1_000_000));
     Some(PluginLimits {
         memory_mib: memory_mib?,

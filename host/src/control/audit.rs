@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::state::SetState;
 use crate::domain::{
-    Change, Component, Cost, Decisions, Evaluation, InstanceId, Outcome, Phase, PluginStamp, Timestamp, Version,
+    Change, Component, Cost, Decisions, Evaluation, InstanceId, Outcome, Phase, PluginStamp, Timestamp,
+    Version,
 };
 use crate::plan::Standing;
 use crate::rollout::{Member, MemberState, PartState, Upgrade};

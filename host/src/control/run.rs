@@ -10,7 +10,9 @@ use super::audit::{self, Before};
 use super::state::{SetParts, SetState};
 use super::{ControlEvent, ControlHandle, EffectDone};
 use crate::clock::Clock;
-use crate::domain::{Component, Decided, InstanceId, OnFailure, OperationId, ScaleSetName, Timestamp, Version};
+use crate::domain::{
+    Component, Decided, InstanceId, OnFailure, OperationId, ScaleSetName, Timestamp, Version,
+};
 use crate::drivers::{Custody, DriverNote, DriverNoteKind};
 use crate::plugin::PluginTrouble;
 use crate::probe::Target;

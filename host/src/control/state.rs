@@ -130,7 +130,11 @@ impl InstanceState {
 
     /// Takes in a judged round. Gives the health before and after, or none when the round belongs
     /// to an earlier life. Where the plugin failed, the last good decision may stand in for a time.
-    pub(super) fn decided(&mut self, decided: Decided, stands_in: Option<Duration>) -> Option<(Health, Health)> {
+    pub(super) fn decided(
+        &mut self,
+        decided: Decided,
+        stands_in: Option<Duration>,
+    ) -> Option<(Health, Health)> {
         if decided.epoch != self.epoch {
             return None;
         }

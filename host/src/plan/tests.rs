@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::domain::{
-    BatchSize, Claim, Decision, Evaluation, Generation, OnFailure, Outcome, Percent, PluginFailure, PluginName, PluginStamp, Reason,
-    Timestamp,
+    BatchSize, Claim, Decision, Evaluation, Generation, OnFailure, Outcome, Percent, PluginFailure,
+    PluginName, PluginStamp, Reason, Timestamp,
 };
 
 /// Parses candidates such as `1:0 2:- 3:1s 4:0@b/1`: id, phase (`-` none), `s` skip, `d` defer,

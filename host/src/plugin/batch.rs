@@ -122,12 +122,8 @@ pub(super) fn evaluate(
     observations: &[Observation],
 ) -> Judged {
     let (results, costs) = (Vec::with_capacity(observations.len()), Vec::with_capacity(observations.len()));
-    let mut run = Run {
-        judged: Judged { results, costs },
-        lost: Duration::ZERO,
-        succeeded: false,
-        gave_up: None,
-    };
+    let mut run =
+        Run { judged: Judged { results, costs }, lost: Duration::ZERO, succeeded: false, gave_up: None };
     let mut rest = observations;
     while !rest.is_empty() {
         let (batch, tail) = rest.split_at(rest.len().min(size.size));

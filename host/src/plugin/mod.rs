@@ -32,7 +32,7 @@ mod worker;
 mod world;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use batch::{BATCH_MAX, Judged};
 pub use componentize::{ComponentizeError, componentize, finish};
@@ -42,5 +42,7 @@ pub use file::read_component;
 pub use inspect::{Inspection, Kind, inspect};
 pub use limits::{Isolation, Limits};
 pub use load::{CompiledPlugin, LoadedPlugin};
-pub use worker::{Counts, Known, OnDecided, OnTrouble, PluginTrouble, PluginWorker, QUEUE_MAX, Repeats, Watchers};
+pub use worker::{
+    Counts, Known, OnDecided, OnTrouble, PluginTrouble, PluginWorker, QUEUE_MAX, Repeats, Watchers,
+};
 pub use world::{Import, ImportVerdict};

@@ -158,9 +158,7 @@ impl PluginRegistry {
     /// All plugins as the API shows them.
     #[must_use]
     pub fn list(&self) -> wire::Plugins {
-        wire::Plugins {
-            plugins: self.entries.iter().map(|(name, entry)| entry.wire(name)).collect(),
-        }
+        wire::Plugins { plugins: self.entries.iter().map(|(name, entry)| entry.wire(name)).collect() }
     }
 
     /// Replaces the component of a plugin by uploaded bytes, and keeps them for a restart.

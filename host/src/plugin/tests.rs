@@ -1,7 +1,7 @@
 //! Runs real components, most of them hostile, through the whole runtime.
 
 #[path = "../../../tests/support/guests.rs"]
-mod guests;
+pub(crate) mod guests;
 
 mod bytes;
 mod evaluate;

@@ -21,8 +21,8 @@ use crate::domain::{
 use crate::recording::{Recorder, settings_digest};
 
 use super::load::LoadedPlugin;
-pub use circuit::PluginTrouble;
 use circuit::Circuit;
+pub use circuit::PluginTrouble;
 pub use repeat::{Known, Repeats};
 use run::{Ticket, Worker};
 

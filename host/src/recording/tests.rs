@@ -1,8 +1,5 @@
 //! Records: written, read, judged again.
 
-#[path = "../../../tests/support/guests.rs"]
-mod guests;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
@@ -12,6 +9,7 @@ use crate::clock::Clock;
 use crate::domain::{
     Answer, Decision, Generation, InstanceFacts, InstanceId, PluginName, Response, ScaleSetName, Timestamp,
 };
+use crate::plugin::tests::guests;
 use crate::plugin::{Isolation, LoadedPlugin, Runtime};
 
 fn observation(id: usize, body: &[u8]) -> Observation {
@@ -41,7 +39,13 @@ fn load(bytes: &[u8]) -> LoadedPlugin {
     Runtime::new().unwrap().load(bytes, "{}", limits, Isolation::PerBatch).unwrap()
 }
 
-fn write(recorder: &Recorder, at: i64, seen: &Observation, result: &Result<Decision, PluginFailure>, digest: Digest) {
+fn write(
+    recorder: &Recorder,
+    at: i64,
+    seen: &Observation,
+    result: &Result<Decision, PluginFailure>,
+    digest: Digest,
+) {
     let stamp = PluginStamp { name: PluginName::parse("db").unwrap(), digest, generation: Generation(2) };
     recorder.record(Judgement {
         stamp: &stamp,
@@ -124,8 +128,11 @@ fn the_ring_is_bounded() {
             recorder.flush();
         }
     }
-    let size: u64 =
-        ring::segments(folder.path()).unwrap().iter().map(|(_, path)| fs::metadata(path).unwrap().len()).sum();
+    let size: u64 = ring::segments(folder.path())
+        .unwrap()
+        .iter()
+        .map(|(_, path)| fs::metadata(path).unwrap().len())
+        .sum();
     assert!(size <= (1 << 20) + (256 << 10) && size > 512 << 10, "{size}");
     assert_eq!(recorder.lost(), 0);
     let Reading { records, damaged } = read(folder.path()).unwrap();
@@ -137,12 +144,14 @@ fn the_ring_is_bounded() {
 #[test]
 fn old_segments_go() {
     let folder = tempfile::tempdir().unwrap();
-    let config = RecordingConfig { age_max: Duration::from_millis(1), ..RecordingConfig::default() };
-    fs::write(folder.path().join("0000000000000003.jsonl"), "{}\n").unwrap();
-    std::thread::sleep(Duration::from_millis(20));
-    let recorder = Recorder::start(folder.path(), &config, Clock::start()).unwrap();
+    let old = folder.path().join("0000000000000003.jsonl");
+    fs::write(&old, "{}\n").unwrap();
+    let yesterday = std::time::UNIX_EPOCH + Duration::from_secs(1_000_000);
+    fs::File::options().append(true).open(&old).unwrap().set_modified(yesterday).unwrap();
+    let recorder = Recorder::start(folder.path(), &RecordingConfig::default(), Clock::start()).unwrap();
     recorder.flush();
-    assert!(ring::segments(folder.path()).unwrap().iter().all(|(number, _)| *number > 3));
+    assert!(!old.exists());
+    assert_eq!(recorder.segment(), 4, "numbers are not used twice");
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::domain::{
-    Claim, Decision, Digest, Evaluation, Generation, Health, InstanceId, OperationId, Outcome, Participation, Phase,
-    PluginName, PluginStamp, Protection, Timestamp, Version,
+    Claim, Decision, Digest, Evaluation, Generation, Health, InstanceId, OperationId, Outcome, Participation,
+    Phase, PluginName, PluginStamp, Protection, Timestamp, Version,
 };
 use crate::health::{FoldSettings, HealthFold};
 use crate::plan::{Candidate, StandingInput, is_answered, standing};

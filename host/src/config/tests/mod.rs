@@ -142,11 +142,7 @@ fn accepts_the_sample() {
         name: PluginName::parse("db").unwrap(),
         component: ComponentSource::File("/etc/phasegate/plugins/replicated-db/replicated-db.wasm".into()),
         settings: "{\"maxLagBytes\":1048576}".to_owned(),
-        limits: PluginLimits {
-            memory_mib: 32,
-            timeout: Duration::from_millis(50),
-            ..PluginLimits::DEFAULT
-        },
+        limits: PluginLimits { memory_mib: 32, timeout: Duration::from_millis(50), ..PluginLimits::DEFAULT },
         isolation: Isolation::PerBatch,
         on_failure: OnFailure::Hold,
     };

@@ -186,9 +186,8 @@ fn a_hundred_swaps_under_load_lose_nothing() {
         .iter()
         .map(|name| guests::component(name).unwrap())
         .collect();
-    let load = |n: usize| {
-        runtime.load(&components[n % components.len()], "{}", super::LIMITS, Isolation::PerBatch)
-    };
+    let load =
+        |n: usize| runtime.load(&components[n % components.len()], "{}", super::LIMITS, Isolation::PerBatch);
     let desk = Desk::new(load(0).unwrap());
     let mut digests = BTreeMap::from([(1, load(0).unwrap().digest())]);
     let (mut generation, mut refused, mut asked) = (1, 0, 0_u64);

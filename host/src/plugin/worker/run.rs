@@ -156,7 +156,9 @@ impl Worker {
                 let known = known.map(|decision| Known::new(observation, decision, evaluation, segment));
                 self.repeats.learn(&key, known);
             }
-            (self.watchers.on_decided)(ticket.decided(key, Outcome { stamp: stamp.clone(), evaluation, result }));
+            (self.watchers.on_decided)(
+                ticket.decided(key, Outcome { stamp: stamp.clone(), evaluation, result }),
+            );
         }
         failed
     }

@@ -67,9 +67,7 @@ pub(super) fn run(args: &ReplayArgs, config: Option<&Path>) -> anyhow::Result<Ex
     let mut replay = Replay::new(Runtime::new()?);
     let report = Progress::new("replaying").during(|step| {
         step.say("compiling");
-        let mut side = |name: Option<&String>| {
-            name.map(|name| side(&mut replay, name, config)).transpose()
-        };
+        let mut side = |name: Option<&String>| name.map(|name| side(&mut replay, name, config)).transpose();
         let (plugin, against) = (side(args.plugin.as_ref())?, side(args.against.as_ref())?);
         step.say("judging");
         let mut report = Report { damaged, ..Report::default() };
@@ -162,7 +160,8 @@ fn side(replay: &mut Replay, name: &str, config: Option<&Path>) -> anyhow::Resul
     let path = Path::new(name);
     if path.exists() || name.starts_with("builtin:") {
         let subject = Subject::read(path)?;
-        let component = replay.compile(&subject.bytes).map_err(|error| Refused(format!("`{name}`: {error}")))?;
+        let component =
+            replay.compile(&subject.bytes).map_err(|error| Refused(format!("`{name}`: {error}")))?;
         return Ok(Side { component, settings: None });
     }
     let file = config.unwrap_or(Path::new(DEFAULT_CONFIG));
