@@ -180,7 +180,8 @@ fn resident() -> usize {
 
 #[test]
 fn a_hundred_swaps_under_load_lose_nothing() {
-    const INSTANCES: usize = 64;
+    const INSTANCES: usize = 32;
+    const TURNS: usize = 12;
     let runtime = Runtime::new().unwrap();
     let components: Vec<Vec<u8>> = ["body-health", "trap-configure", "counter", "trap-evaluate"]
         .iter()
@@ -194,12 +195,12 @@ fn a_hundred_swaps_under_load_lose_nothing() {
     let mut memory_after_warm_up = 0;
     let mut seen: Vec<(u64, Digest)> = Vec::new();
     for swap in 1..=100 {
-        for turn in 0..40 {
+        for turn in 0..TURNS {
             for id in 0..INSTANCES {
                 desk.worker.submit(round(id, &(turn % 7).to_string())).unwrap();
                 asked += 1;
             }
-            if turn == 20 {
+            if turn == TURNS / 2 {
                 match load(swap) {
                     Ok(plugin) => {
                         generation += 1;
@@ -220,7 +221,7 @@ fn a_hundred_swaps_under_load_lose_nothing() {
             memory_after_warm_up = resident();
         }
     }
-    assert_eq!((seen.len(), refused), (100 * 40 * INSTANCES, 25), "no round is lost");
+    assert_eq!((seen.len(), refused), (100 * TURNS * INSTANCES, 25), "no round is lost");
     assert!(seen.windows(2).all(|pair| pair[0].0 <= pair[1].0), "generations never mix");
     assert!(seen.iter().all(|(generation, digest)| digests.get(generation) == Some(digest)));
     let grown = resident().saturating_sub(memory_after_warm_up);
