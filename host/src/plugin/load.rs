@@ -281,11 +281,9 @@ impl Caller for GuestCaller<'_> {
         })?;
         let was_reused = session.calls > 0;
         let seed = self.code.seed(batch);
-        let before = self.clock.elapsed();
         let answer = session.evaluate(batch, self.now_ms, seed);
-        let time = self.clock.elapsed().saturating_sub(before);
-        self.spent =
-            Cost { fuel: session.fuel_used(), time_ns: u64::try_from(time.as_nanos()).unwrap_or(u64::MAX) };
+        let time_ns = u64::try_from(lost(self.clock).as_nanos()).unwrap_or(u64::MAX);
+        self.spent = Cost { fuel: session.fuel_used(), time_ns };
         *self.memory_bytes = session.memory_bytes().max(*self.memory_bytes);
         match answer {
             Ok(results) => {
