@@ -20,12 +20,13 @@ pub(super) fn read_all(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<
     let mut seen: BTreeMap<String, (String, Place)> = BTreeMap::new();
     let mut addresses = SeenAddresses::new();
     let mut ports = Vec::new();
-    let read_one = |(index, value): (usize, &Value<'_>)| {
-        let (set, surge) = read(value.table()?, plugins, &mut seen, &mut addresses)?;
-        ports.extend(surge.map(|surge| (index, surge)));
-        Some(set)
-    };
-    let scale_sets: Vec<Option<ScaleSet<DriverConfig>>> = values.iter().enumerate().map(read_one).collect();
+    let mut scale_sets: Vec<Option<ScaleSet<DriverConfig>>> = Vec::new();
+    for (index, value) in values.iter().enumerate() {
+        let set = value.table().and_then(|table| read(table, plugins, &mut seen, &mut addresses));
+        let (set, surge) = set.unzip();
+        ports.extend(surge.flatten().map(|surge| (index, surge)));
+        scale_sets.push(set);
+    }
     drivers::check_ports(&ports, &addresses);
     scale_sets.into_iter().collect()
 }

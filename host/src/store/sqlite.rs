@@ -10,11 +10,11 @@ use serde::de::DeserializeOwned;
 
 use super::lock::{self, DirectoryLock};
 use super::{AuditEntry, Retry, StoppedLine, Store, StoreError, Stored, StoredModel, StoredPlugin, Write};
-use crate::domain::{Change, Component, InstanceId, PluginName, ScaleSetName, Timestamp, UpgradeId, Version};
+use crate::domain::{Change, Component, InstanceId, Membership, PluginName, ScaleSetName, Timestamp, UpgradeId, Version};
 use crate::rollout::{Member, Upgrade};
 
 /// Newest schema that this program knows, kept in `user_version`.
-const SCHEMA: i64 = 2;
+const SCHEMA: i64 = 3;
 
 const CREATE: &str = "
 CREATE TABLE host (generation INTEGER NOT NULL, line TEXT NOT NULL);
@@ -26,6 +26,8 @@ CREATE TABLE models (
 CREATE TABLE versions (
   scale_set TEXT, instance TEXT, component TEXT, version TEXT,
   PRIMARY KEY (scale_set, instance, component)) WITHOUT ROWID;
+CREATE TABLE memberships (
+  scale_set TEXT, instance TEXT, membership TEXT NOT NULL, PRIMARY KEY (scale_set, instance)) WITHOUT ROWID;
 CREATE TABLE upgrades (
   id TEXT PRIMARY KEY, scale_set TEXT NOT NULL, started_at INTEGER NOT NULL, state TEXT NOT NULL,
   head TEXT NOT NULL) WITHOUT ROWID;
@@ -40,7 +42,7 @@ CREATE TABLE audit (
   seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, scale_set TEXT NOT NULL, upgrade TEXT, instance TEXT,
   kind TEXT NOT NULL, text TEXT NOT NULL);
 CREATE INDEX audit_by_scale_set ON audit (scale_set, seq);
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 ";
 
 /// The data directory, open and locked.
@@ -80,6 +82,7 @@ impl SqliteStore {
         let mut stored = Stored {
             models: reader.models()?.into_iter().collect(),
             versions: reader.versions()?.into_iter().collect(),
+            memberships: reader.memberships()?.into_iter().collect(),
             plugins: reader.plugins()?.into_iter().collect(),
             quarantined: reader.quarantined()?.into_iter().collect(),
             retries: reader.retries()?.into_iter().collect(),
@@ -183,6 +186,13 @@ fn apply(transaction: &Transaction<'_>, write: &Write, path: &Path) -> Result<()
             "INSERT OR REPLACE INTO versions VALUES (?1, ?2, ?3, ?4)",
             params![set.as_str(), instance.as_str(), component.as_str(), version.as_ref().map(Version::as_str)],
         ),
+        Write::Membership(set, instance, membership) => {
+            let membership = json("a membership", serde_json::to_string(membership))?;
+            run(
+                "INSERT OR REPLACE INTO memberships VALUES (?1, ?2, ?3)",
+                params![set.as_str(), instance.as_str(), membership],
+            )
+        }
         Write::Model(set, component, model) => run(
             "INSERT OR REPLACE INTO models VALUES (?1, ?2, ?3, ?4)",
             params![set.as_str(), component.as_str(), model.version.as_str(), model.configured.as_str()],
@@ -292,6 +302,16 @@ impl Reader<'_> {
         Ok(versions)
     }
 
+    fn memberships(&self) -> Result<Rows<(ScaleSetName, InstanceId), Membership>, StoreError> {
+        let mut memberships = Vec::new();
+        for row in self.rows("SELECT scale_set, instance, membership FROM memberships", &[])? {
+            let [set, instance, membership] = columns(row);
+            let key = (self.id("memberships", set)?, self.id("memberships", instance)?);
+            memberships.push((key, self.parse("memberships", &membership)?));
+        }
+        Ok(memberships)
+    }
+
     fn plugins(&self) -> Result<Rows<PluginName, StoredPlugin>, StoreError> {
         let mut plugins = Vec::new();
         for row in self.rows("SELECT name, stored FROM plugins", &[])? {
@@ -397,12 +417,14 @@ mod tests {
         let model = StoredModel { version: id("v2"), configured: id("v1") };
         let goal = crate::domain::Goal::application(id("v2"));
         let retry = Retry { at: Timestamp(7), goal, attempt: 2 };
+        let gone = Membership::Deleted { replaced_by: Some(id("7")) };
         let line = StoppedLine { at: Timestamp(5), reason: "the network is down".to_owned() };
         store
             .commit(&[
                 Write::Model(id("orders"), id("application"), model.clone()),
                 Write::Version(id("orders"), id("0"), id("application"), Some(id("v1"))),
                 Write::Version(id("orders"), id("1"), id("monitoring"), None),
+                Write::Membership(id("orders"), id("3"), gone.clone()),
                 Write::Retry(id("orders"), Some(retry.clone())),
                 Write::Line(Some(line.clone())),
             ])
@@ -419,6 +441,7 @@ mod tests {
             ]
             .into()
         );
+        assert_eq!(stored.memberships, [((id("orders"), id("3")), gone)].into());
         assert_eq!((stored.retries, stored.line), ([(id("orders"), retry)].into(), Some(line)));
     }
 
@@ -449,7 +472,7 @@ mod tests {
         connection.pragma_update(None, "user_version", 7).unwrap();
         drop(connection);
         let error = SqliteStore::open(directory.path()).unwrap_err().to_string();
-        assert!(error.contains("has schema 7, this phasegate knows up to 2"), "{error}");
+        assert!(error.contains("has schema 7, this phasegate knows up to 3"), "{error}");
     }
 
     #[test]
