@@ -32,6 +32,7 @@ mod hostile_plugins;
 mod http;
 mod seed;
 mod start;
+mod surge;
 mod swap;
 mod tidy;
 mod upgrade;

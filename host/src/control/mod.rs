@@ -20,7 +20,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::api::wire;
 use crate::domain::{
-    Address, Component, Decided, Digest, ExtensionName, InstanceId, OperationId, PluginName, ScaleSetName, Version,
+    Address, Component, Decided, Digest, ExtensionName, InstanceId, OperationId, PluginName, ScaleSetName,
+    Version,
 };
 use crate::drivers::DriverNote;
 use crate::rollout::Wish;

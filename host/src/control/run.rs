@@ -23,7 +23,7 @@ const EVENTS_PER_TURN: usize = 1024;
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// How the prober is told that an instance is gone.
-pub type ForgetTarget = Arc<dyn Fn(&ScaleSetName, &InstanceId) + Send + Sync>;
+pub(super) type ForgetTarget = Arc<dyn Fn(&ScaleSetName, &InstanceId) + Send + Sync>;
 
 /// Everything that the loop is made of.
 pub struct ControlParts {

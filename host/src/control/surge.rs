@@ -67,11 +67,7 @@ impl Control {
         set.dirty = true;
         let membership = Membership::Leaving { instance: spec, located, replaced_by: successor.clone() };
         self.writes.push(Write::Membership(name.clone(), id.clone(), membership));
-        Some(Effect::Delete {
-            scale_set: name.clone(),
-            instance: id.clone(),
-            operation: operation.clone(),
-        })
+        Some(Effect::Delete { scale_set: name.clone(), instance: id.clone(), operation: operation.clone() })
     }
 
     fn gone_already(&self, name: &ScaleSetName, id: &InstanceId, operation: &OperationId) -> Effect {
@@ -288,7 +284,8 @@ pub(super) fn recorded(
                 (instance, Place::Coming { replaces }, Located::Never)
             }
             Membership::Created { instance, replaces } => {
-                let is_coming = set.upgrade.as_ref().is_some_and(|upgrade| is_beside(upgrade, &replaces, &id));
+                let is_coming =
+                    set.upgrade.as_ref().is_some_and(|upgrade| is_beside(upgrade, &replaces, &id));
                 let member = Place::Member { replaced: Some(replaces.clone()) };
                 let place = if is_coming { Place::Coming { replaces } } else { member };
                 (instance, place, Located::Yes)

@@ -15,7 +15,9 @@ mod testing;
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::domain::{Address, Component, Instance, InstanceId, Located, OperationId, ScaleSetName, Timestamp, Version};
+use crate::domain::{
+    Address, Component, Instance, InstanceId, Located, OperationId, ScaleSetName, Timestamp, Version,
+};
 
 /// A future on the heap, so that drivers of different kinds share one trait.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;

@@ -185,10 +185,7 @@ fn of_deletion(request: &Delete) -> TemplateValues<'_> {
 
 /// Whether texts ask for the address of an instance that never had one. Another address must never
 /// stand in for it.
-fn lacks_address<'a>(
-    mut templates: impl Iterator<Item = &'a Template>,
-    values: &TemplateValues<'_>,
-) -> bool {
+fn lacks_address<'a>(mut templates: impl Iterator<Item = &'a Template>, values: &TemplateValues<'_>) -> bool {
     templates.any(|template| template.render(values) == Err(MissingValueError::Address))
 }
 

@@ -356,7 +356,9 @@ fn failure(part: &Part, replacement: Option<&InstanceId>) -> Option<String> {
         Component::Extension(name) => format!("extension {name}: "),
     };
     let back = match (restored, &part.previous) {
-        (Restored::Yes, _) if replacement.is_some() => "; nothing is left of that one, and this one stays".to_owned(),
+        (Restored::Yes, _) if replacement.is_some() => {
+            "; nothing is left of that one, and this one stays".to_owned()
+        }
         (Restored::No(why), _) if replacement.is_some() => format!("; that one could not be deleted: {why}"),
         (Restored::Yes, Some(previous)) => format!("; {previous} was brought back"),
         (Restored::No(why), Some(previous)) => format!("; {previous} could not be brought back: {why}"),

@@ -117,7 +117,10 @@ impl WhyNot {
             }
             Self::Surging { by, how } => match how {
                 Surging::Creating(since) => {
-                    format!("{by} is being created to take its place, since {} s", now.since(*since).as_secs())
+                    format!(
+                        "{by} is being created to take its place, since {} s",
+                        now.since(*since).as_secs()
+                    )
                 }
                 Surging::Completing(to) => format!("{by}, which will take its place, is brought to {to}"),
                 Surging::InGate(health, deadline) => format!(
@@ -222,9 +225,7 @@ fn in_hand(upgrade: &Upgrade, member: &Member, health: Health) -> WhyNot {
         | MemberState::Deleting { .. }
         | MemberState::Removing { .. }
         | MemberState::Succeeded { .. }
-        | MemberState::Failed { .. } => {
-            WhyNot::Failed(member.failure().unwrap_or_default())
-        }
+        | MemberState::Failed { .. } => WhyNot::Failed(member.failure().unwrap_or_default()),
     }
 }
 

@@ -6,8 +6,8 @@ use crate::domain::{
 
 use super::member::{Member, MemberState, Part, PartState};
 use super::members::Members;
-use super::surge::Way;
 use super::state::{BatchProgress, BatchState, Purpose, Stage, StartUpgrade, Upgrade, UpgradeRules};
+use super::surge::Way;
 
 /// An upgrade that undoes an ended one: the batches that it touched in reverse order, so that
 /// their zone and update-domain borders hold on the way back too. Where new instances took over,

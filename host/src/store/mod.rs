@@ -13,8 +13,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Change, Component, Digest, Generation, Goal, InstanceId, Membership, PluginName, ScaleSetName, Timestamp, UpgradeId,
-    Version,
+    Change, Component, Digest, Generation, Goal, InstanceId, Membership, PluginName, ScaleSetName, Timestamp,
+    UpgradeId, Version,
 };
 use crate::rollout::{Member, Upgrade};
 

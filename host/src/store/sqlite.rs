@@ -10,7 +10,9 @@ use serde::de::DeserializeOwned;
 
 use super::lock::{self, DirectoryLock};
 use super::{AuditEntry, Retry, StoppedLine, Store, StoreError, Stored, StoredModel, StoredPlugin, Write};
-use crate::domain::{Change, Component, InstanceId, Membership, PluginName, ScaleSetName, Timestamp, UpgradeId, Version};
+use crate::domain::{
+    Change, Component, InstanceId, Membership, PluginName, ScaleSetName, Timestamp, UpgradeId, Version,
+};
 use crate::rollout::{Member, Upgrade};
 
 /// Newest schema that this program knows, kept in `user_version`.

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::super::table::Table;
 use super::super::template::{Scope, Template};
-use super::{Templates, both_or_none, read_argv, read_environment, read_max_concurrent, read_wait, read_working_dir};
+use super::{
+    Templates, both_or_none, read_argv, read_environment, read_max_concurrent, read_wait, read_working_dir,
+};
 
 /// Settings of the command driver. Every template renders for every instance of the set.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -119,9 +119,7 @@ impl UrlTemplate<'_> {
         let wish = match self.scope {
             Scope::Look => Wish::Look,
             Scope::Run => Wish::Run(&version),
-            Scope::Delete => {
-                Wish::Delete { located: Located::Yes, operation: &operation, generation: 1 }
-            }
+            Scope::Delete => Wish::Delete { located: Located::Yes, operation: &operation, generation: 1 },
             // One for each instance, below.
             Scope::Apply | Scope::Create => Wish::Apply {
                 component: &Component::Application,

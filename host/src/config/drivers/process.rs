@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::ProcessConfig;
 use super::super::table::Table;
 use super::super::template::Scope;
-use super::{Templates, surge, read_argv, read_environment, read_working_dir};
+use super::{Templates, read_argv, read_environment, read_working_dir, surge};
 
 /// Long enough for a server to finish its requests, short enough to wait for.
 const STOP_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);

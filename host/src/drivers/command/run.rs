@@ -174,7 +174,12 @@ impl Shared {
         }
     }
 
-    pub(super) async fn run(&self, command: Command, capture: Capture, limit: Duration) -> Result<Finished, String> {
+    pub(super) async fn run(
+        &self,
+        command: Command,
+        capture: Capture,
+        limit: Duration,
+    ) -> Result<Finished, String> {
         let program = command.resolve(&self.settings.search_path)?;
         // Never closed.
         let _permit = self.permits.acquire().await;

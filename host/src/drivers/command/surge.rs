@@ -35,10 +35,14 @@ impl Shared {
         match finished.status.and_then(|status| status.code()) {
             Some(0) => {
                 let text = String::from_utf8_lossy(&finished.output);
-                let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+                let line =
+                    text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
                 let address = parse_address(line);
                 address.map(Attempt::Done).map_err(|error| {
-                    format!("`{name}` did not print an address on its last line: `{}` {error}", shown(line.as_bytes()))
+                    format!(
+                        "`{name}` did not print an address on its last line: `{}` {error}",
+                        shown(line.as_bytes())
+                    )
                 })
             }
             Some(EXIT_BUSY) => Ok(Attempt::Busy(reason())),

@@ -231,7 +231,10 @@ impl Shared {
                 Some(place) => {
                     let question = self.ask(place, Ask::Get, (Asked::Poll, busy));
                     tokio::time::timeout(QUESTION_TIMEOUT, question).await.unwrap_or_else(|_| {
-                        (Verdict::Again { reason: "the agent does not answer".to_owned(), after: None }, Vec::new())
+                        (
+                            Verdict::Again { reason: "the agent does not answer".to_owned(), after: None },
+                            Vec::new(),
+                        )
                     })
                 }
             };

@@ -26,12 +26,7 @@ impl Ports {
 
     /// A port for an instance at a host: the same again for the same instance, else the lowest one
     /// on which nobody listens and that no instance has.
-    pub(super) async fn take(
-        &self,
-        key: &InstanceKey,
-        host: &str,
-        taken: &[Address],
-    ) -> Result<u16, String> {
+    pub(super) async fn take(&self, key: &InstanceKey, host: &str, taken: &[Address]) -> Result<u16, String> {
         let (first, last) = self.range;
         for port in first..=last {
             if taken.iter().any(|address| address.port == port) {
