@@ -1,10 +1,14 @@
 //! The arguments as typed. Nothing is looked up or checked here beyond their form.
 
+mod plugin;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::demo::database::DatabaseArgs;
+
+pub use plugin::{PluginArgs, PluginVerb};
 
 /// Rolls an upgrade through a fleet in the order that the application says is safe.
 #[derive(Debug, Parser)]
@@ -31,7 +35,7 @@ pub enum Command {
     Upgrade(UpgradeArgs),
     /// Hold every upgrade of every scale set, or let them go on
     Line(LineArgs),
-    /// Look at, build and swap policy plugins
+    /// Write, build, test, look at and swap policy plugins
     Plugin(PluginArgs),
     #[command(name = "__guard", hide = true)]
     /// Ends orphaned process groups when the host is gone
@@ -260,54 +264,6 @@ pub struct UpgradeOf {
     /// How to print.
     #[command(flatten)]
     pub output: DetailArgs,
-}
-
-/// Options of `plugin`.
-#[derive(Debug, Args)]
-pub struct PluginArgs {
-    /// How to reach the host.
-    #[command(flatten)]
-    pub server: ServerArgs,
-    /// What to do.
-    #[command(subcommand)]
-    pub verb: PluginVerb,
-}
-
-/// What to do with plugins.
-#[derive(Debug, Subcommand)]
-pub enum PluginVerb {
-    /// Say what a file is: world, version, imports, pure or not; 1 when the host would refuse it
-    Inspect {
-        /// WebAssembly file, or `builtin:azure-health`
-        file: PathBuf,
-        /// How to print.
-        #[command(flatten)]
-        output: OutputArgs,
-    },
-    /// List the plugins of the running host
-    List {
-        /// How to print.
-        #[command(flatten)]
-        output: OutputArgs,
-    },
-    /// Replace the component of a plugin in the running host
-    Swap {
-        /// Plugin
-        name: String,
-        /// New component
-        file: PathBuf,
-        /// How to print.
-        #[command(flatten)]
-        output: OutputArgs,
-    },
-    /// Turn a core module, as compilers write it, into a component
-    Componentize {
-        /// Core module with an embedded component type
-        module: PathBuf,
-        /// Where to write the component
-        #[arg(short, long, value_name = "FILE")]
-        output: PathBuf,
-    },
 }
 
 /// Options of the hidden guard.

@@ -8,6 +8,7 @@ pub mod client;
 pub mod commands;
 pub mod exit;
 pub mod output;
+pub mod progress;
 pub mod target;
 
 use clap::Parser;

@@ -77,10 +77,14 @@ impl Checker<'_> {
         process: &ProcessConfig,
         search_path: Option<&OsStr>,
     ) {
-        let ProcessConfig { command, environment, working_dir, stop_timeout: _, surge: _ } = process;
+        let ProcessConfig { command, environment, working_dir, extension_command, stop_timeout: _, surge: _ } =
+            process;
         if self.directory(index, working_dir) {
             let found = Programs { set, environment, working_dir, search_path };
             self.programs(&format!("scaleSets[{index}].driver.command"), command, &found);
+            if let Some(command) = extension_command {
+                self.programs(&format!("scaleSets[{index}].driver.extensionCommand"), command, &found);
+            }
         }
     }
 

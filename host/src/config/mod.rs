@@ -123,6 +123,9 @@ pub struct ProcessConfig {
     pub stop_timeout: Duration,
     /// Ports for new instances; without them none can be created.
     pub surge: Option<PortRange>,
+    /// Program and arguments that bring an extension of an instance to a version; at least one when
+    /// there are any.
+    pub extension_command: Option<Vec<Template>>,
 }
 
 impl Config {

@@ -57,10 +57,14 @@ fn read<'a>(
     let health = health::read(health);
     let policy = policy::read(policy);
     let driver = driver.and_then(|value| value.table()).map(drivers::read);
-    let model = model.and_then(|value| read_model(value.table()?));
+    let model_value = model;
+    let model = model_value.as_ref().and_then(|value| read_model(value.table()?));
     let instances = instances.map(|value| instances::read_all(&value, addresses)).unwrap_or_default();
     if let Some(driver) = &driver {
         driver.check_templates(name.as_ref(), instances.valid.values());
+    }
+    if let (Some(value), Some(model), Some(driver)) = (&model_value, &model, &driver) {
+        check_extensions(value, model, driver.config.as_ref());
     }
     let policy = policy?;
     let mut driver = driver?;
@@ -105,6 +109,17 @@ fn read_plugin(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<PluginNa
     };
     value.conflict(format!("is \"{name}\", which is not defined"), hint);
     None
+}
+
+/// A process is started; who installs something beside it must be said.
+fn check_extensions(value: &Value<'_>, model: &Model, driver: Option<&DriverConfig>) {
+    let Some(DriverConfig::Process(process)) = driver else { return };
+    if let (Some((name, _)), None) = (model.extensions.first(), &process.extension_command) {
+        value.conflict(
+            format!("has the extension \"{name}\", and the process driver has no program that installs it"),
+            "add extensionCommand = [\"./install.sh\", \"{component}\", \"{version}\"] to the driver",
+        );
+    }
 }
 
 fn read_extension(

@@ -80,6 +80,7 @@ fn set_state(parts: SetParts, stored: &mut Stored, now: Timestamp) -> (SetState,
         retry,
         line_stopped,
         answers: Vec::new(),
+        shown: std::collections::VecDeque::new(),
         dirty: true,
         wake_at: None,
     };
@@ -123,9 +124,14 @@ impl Control {
     fn start_instances(&mut self, name: &ScaleSetName) {
         let now = self.clock.now();
         let Some(set) = self.sets.get(name) else { return };
-        // Effects of the upgrade have been asked for again; some of them on new instances.
-        let in_flight: BTreeSet<InstanceId> =
-            self.effects.iter().filter(|effect| effect.scale_set() == name).map(Effect::instance).collect();
+        // Effects of the upgrade have been asked for again; some of them on new instances. Those on
+        // extensions are no reason not to start the application.
+        let in_flight: BTreeSet<InstanceId> = self
+            .effects
+            .iter()
+            .filter(|effect| effect.scale_set() == name)
+            .filter_map(Effect::of_application)
+            .collect();
         let leaving = set.instances.iter().filter(|(id, instance)| {
             matches!(instance.place, Place::Leaving { .. }) && !in_flight.contains(*id)
         });
@@ -173,7 +179,7 @@ impl Control {
                 if !leaving && instance.retry_at.is_some_and(|at| at <= now) {
                     instance.retry_at = None;
                     // Not the model: that may be the target of an upgrade that left this one out.
-                    if let (None, Some(asked)) = (&instance.busy, &instance.asked) {
+                    if let (true, Some(asked)) = (instance.busy.is_empty(), &instance.asked) {
                         due.push((name.clone(), id.clone(), asked.clone()));
                     }
                 }

@@ -14,7 +14,7 @@ impl Control {
         let RunEffect { scale_set, instance: id, component, version, operation, life } = effect;
         let Some(set) = self.sets.get_mut(&scale_set) else { return };
         let Some(instance) = set.instances.get_mut(&id) else { return };
-        instance.busy = Some(operation.clone());
+        instance.busy.insert(component.clone(), operation.clone());
         if component == Component::Application {
             instance.asked = Some(version.clone());
         }

@@ -10,7 +10,7 @@ use crate::domain::{
     Change, Checkpoints, Component, Digest, Goal, InstanceId, ScaleSetName, Timestamp, UpgradeId,
 };
 use crate::drivers::Creation;
-use crate::plan::{Candidate, Plan};
+use crate::plan::{Candidate, Plan, changes};
 use crate::rollout::{
     Action, Event, FleetView, PartState, Purpose, StartUpgrade, Upgrade, UpgradeState, Wish, manual,
     rollback_of,
@@ -71,7 +71,7 @@ impl Control {
                 upgrade.attempt = attempt.number;
                 if let Some(wanted) = options.plan {
                     let plan = plan_now(set, &goal, now);
-                    check_digest(&plan, wanted)?;
+                    check_digest(set, &plan, wanted)?;
                     upgrade.adopt(plan, &set.view(now).candidates());
                 }
                 upgrade
@@ -271,8 +271,8 @@ impl Control {
                     operation,
                     life: Life::New,
                 })),
-                Action::Create { .. } => self.to_create(name, &action),
-                Action::Delete { .. } => self.to_delete(name, &action),
+                Action::Create { .. } => self.intend_creation(name, &action),
+                Action::Delete { .. } => self.intend_deletion(name, &action),
             };
             self.effects.extend(effect);
         }
@@ -390,24 +390,31 @@ fn check_creation(set: &SetState) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Refuses a plan that is no longer the one that was shown, and says what the plan is now.
-fn check_digest(plan: &Plan, wanted: Digest) -> Result<(), CommandError> {
+/// Refuses a plan that is no longer the one that was shown, and says what has changed since.
+fn check_digest(set: &SetState, plan: &Plan, wanted: Digest) -> Result<(), CommandError> {
     if plan.digest == wanted {
         return Ok(());
     }
-    let ids = |batch: &crate::plan::Batch| {
-        let ids: Vec<&str> = batch.instances.iter().map(crate::domain::InstanceId::as_str).collect();
-        format!("[{}]", ids.join(","))
+    let changed = match set.shown.iter().find(|shown| shown.digest == wanted) {
+        Some(shown) if shown.goal != plan.goal => {
+            format!("it was to {}, and this start is to {}", shown.goal, plan.goal)
+        }
+        Some(shown) => match changes(shown, plan) {
+            same if same.is_empty() => "the limits are others".to_owned(),
+            changed => changed,
+        },
+        None => format!("this host has not shown it; {}", summary(plan)),
     };
-    let batches: Vec<String> = plan.batches.iter().map(ids).collect();
-    let held = |hold: &crate::plan::Hold| format!("{} ({})", hold.instance, hold.reason.code());
-    let holds: Vec<String> = plan.holds.iter().map(held).collect();
     let message = format!(
-        "the fleet has changed since plan {wanted} was shown, and nothing was started; the plan is now {}: \
-         batches {}; left alone: {}",
-        plan.digest,
-        if batches.is_empty() { "none".to_owned() } else { batches.join(" ") },
-        if holds.is_empty() { "none".to_owned() } else { holds.join(", ") },
+        "the fleet has changed since plan {wanted} was shown, and nothing was started: {changed}; \
+         the plan is now {}",
+        plan.digest
     );
     Err(CommandError::new(CommandErrorKind::Conflict, message))
+}
+
+fn summary(plan: &Plan) -> String {
+    let planned: usize = plan.batches.iter().map(|batch| batch.instances.len()).sum();
+    let (batches, held) = (plan.batches.len(), plan.holds.len());
+    format!("{planned} instances would be upgraded in {batches} batches and {held} left alone")
 }

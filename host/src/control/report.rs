@@ -156,6 +156,7 @@ pub(super) fn status(
             error: upgrade.error.as_ref().map(|error| self::error(upgrade, error)),
         },
         to: upgrade.goal.to_string(),
+        already_latest: upgrade.already,
         not_yet: not_yet(upgrade, set, waiting.as_deref(), now),
         estimate: estimate(upgrade, |at| set.frozen_until(at), now).map(|estimate| wire::Estimate {
             seconds_left: estimate.ends_at.since(now).as_secs(),

@@ -92,12 +92,13 @@ impl Effect {
         }
     }
 
-    /// Its instance.
-    pub(super) fn instance(&self) -> InstanceId {
+    /// Its instance, unless it is about an extension.
+    pub(super) fn of_application(&self) -> Option<InstanceId> {
         match self {
+            Self::Run(RunEffect { component: Component::Extension(_), .. }) => None,
             Self::Run(RunEffect { instance, .. })
             | Self::Create { instance, .. }
-            | Self::Delete { instance, .. } => instance.clone(),
+            | Self::Delete { instance, .. } => Some(instance.clone()),
         }
     }
 }
@@ -197,10 +198,10 @@ impl Control {
         let now = self.clock.now();
         let Some(set) = self.sets.get_mut(&done.scale_set) else { return };
         let Some(instance) = set.instances.get_mut(&done.instance) else { return };
-        if instance.busy.as_ref() != Some(&done.operation) {
+        if instance.busy.get(&done.component) != Some(&done.operation) {
             return;
         }
-        instance.busy = None;
+        instance.busy.remove(&done.component);
         if done.result.is_ok() {
             instance.down = false;
             instance.applied_at = now;

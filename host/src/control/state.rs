@@ -1,6 +1,6 @@
 //! What the loop knows: every scale set, every instance, the upgrade in progress.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +10,12 @@ use crate::domain::{
 };
 use crate::drivers::Driver;
 use crate::health::{FoldSettings, HealthFold};
-use crate::plan::{Candidate, Standing, StandingInput, is_answered, standing};
+use crate::plan::{Candidate, Plan, Standing, StandingInput, is_answered, standing};
 use crate::rollout::{Event, FleetView, Stop, Upgrade, UpgradeRules};
 use crate::store::Retry;
+
+/// Shown plans that are remembered for each set.
+const SHOWN_MAX: usize = 16;
 
 /// A scale set and the driver that serves it.
 pub struct SetParts {
@@ -41,6 +44,9 @@ pub(super) struct SetState {
     pub(super) line_stopped: bool,
     /// Answers of drivers that the upgrade has not heard yet.
     pub(super) answers: Vec<Event>,
+    /// Plans that were shown, oldest first: a start that names one of them and no longer fits says
+    /// what has changed since.
+    pub(super) shown: VecDeque<Plan>,
     /// Something changed that the upgrade must look at.
     pub(super) dirty: bool,
     /// When the upgrade wants to look again.
@@ -91,8 +97,9 @@ pub(super) struct InstanceState {
     pub(super) applied_at: Timestamp,
     /// The version that the driver was last asked for; what a start that failed tries again.
     pub(super) asked: Option<Version>,
-    /// The effect that the driver is busy with.
-    pub(super) busy: Option<OperationId>,
+    /// The effects that the driver is busy with. After a restart the application may be started
+    /// while an extension is being installed.
+    pub(super) busy: BTreeMap<Component, OperationId>,
     /// When to try again to start it, after a failed first start.
     pub(super) retry_at: Option<Timestamp>,
 }
@@ -113,7 +120,7 @@ impl InstanceState {
             down: false,
             asked: None,
             applied_at: Timestamp::default(),
-            busy: None,
+            busy: BTreeMap::new(),
             retry_at: None,
         }
     }
@@ -191,6 +198,17 @@ impl SetState {
     /// The instances that count.
     pub(super) fn members(&self) -> impl Iterator<Item = (&InstanceId, &InstanceState)> {
         self.instances.iter().filter(|(_, instance)| instance.is_member())
+    }
+
+    /// Remembers a plan that is shown to somebody.
+    pub(super) fn remember(&mut self, plan: Plan) {
+        if self.shown.iter().any(|known| known.digest == plan.digest) {
+            return;
+        }
+        if self.shown.len() == SHOWN_MAX {
+            self.shown.pop_front();
+        }
+        self.shown.push_back(plan);
     }
 
     /// When a faulted upgrade is tried again; none while another one runs.

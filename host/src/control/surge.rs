@@ -22,7 +22,7 @@ const DELETE_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 impl Control {
     /// Records that an instance is about to be created, and gives the effect.
-    pub(super) fn to_create(&mut self, name: &ScaleSetName, action: &Action) -> Option<Effect> {
+    pub(super) fn intend_creation(&mut self, name: &ScaleSetName, action: &Action) -> Option<Effect> {
         let now = self.clock.now();
         let Action::Create { instance: id, replaces, version, operation } = action else { return None };
         let set = self.sets.get_mut(name)?;
@@ -49,7 +49,7 @@ impl Control {
 
     /// Records that an instance is about to be deleted, and gives the effect. Who stands in its
     /// place is a member from this turn on.
-    pub(super) fn to_delete(&mut self, name: &ScaleSetName, action: &Action) -> Option<Effect> {
+    pub(super) fn intend_deletion(&mut self, name: &ScaleSetName, action: &Action) -> Option<Effect> {
         let Action::Delete { instance: id, successor, operation } = action else { return None };
         let set = self.sets.get_mut(name)?;
         if let Some(successor) = successor.as_ref().and_then(|id| set.instances.get_mut(id)) {
@@ -85,7 +85,7 @@ impl Control {
         let generation = self.generation;
         let Some(set) = self.sets.get_mut(&scale_set) else { return };
         let Some(instance) = set.instances.get_mut(&id) else { return };
-        instance.busy = Some(operation.clone());
+        instance.busy.insert(Component::Application, operation.clone());
         instance.asked = Some(version.clone());
         let request = Create {
             scale_set: scale_set.clone(),
@@ -133,10 +133,10 @@ impl Control {
         let Created { scale_set: name, instance: id, operation, result, version } = created;
         let Some(set) = self.sets.get_mut(&name) else { return };
         let Some(instance) = set.instances.get_mut(&id) else { return };
-        if instance.busy.as_ref() != Some(&operation) {
+        if instance.busy.get(&Component::Application) != Some(&operation) {
             return;
         }
-        instance.busy = None;
+        instance.busy.remove(&Component::Application);
         let answer = match result {
             Ok(address) => {
                 instance.spec.address = address;
@@ -176,7 +176,7 @@ impl Control {
             self.answer(&scale_set, event);
             return;
         };
-        instance.busy = Some(operation.clone());
+        instance.busy.insert(Component::Application, operation.clone());
         instance.retry_at = None;
         let request = Delete {
             scale_set: scale_set.clone(),
@@ -199,10 +199,10 @@ impl Control {
         let Deleted { scale_set: name, instance: id, operation, result } = deleted;
         let Some(set) = self.sets.get_mut(&name) else { return };
         let Some(instance) = set.instances.get_mut(&id) else { return };
-        if instance.busy.as_ref() != Some(&operation) {
+        if instance.busy.get(&Component::Application) != Some(&operation) {
             return;
         }
-        instance.busy = None;
+        instance.busy.remove(&Component::Application);
         match &result {
             Ok(()) => {
                 let replaced_by = match &instance.place {
@@ -245,7 +245,7 @@ impl Control {
         for (name, set) in &mut self.sets {
             let mut ids = Vec::new();
             for (id, instance) in &mut set.instances {
-                let leaving = matches!(instance.place, Place::Leaving { .. }) && instance.busy.is_none();
+                let leaving = matches!(instance.place, Place::Leaving { .. }) && instance.busy.is_empty();
                 if leaving && instance.retry_at.is_some_and(|at| at <= now) {
                     instance.retry_at = None;
                     ids.push(id.clone());

@@ -5,12 +5,15 @@
 
 mod backoff;
 pub mod command;
+mod extensions;
 pub mod http;
 pub mod local;
 pub mod process;
 mod site;
 #[cfg(test)]
 mod testing;
+
+pub use self::extensions::WithExtensions;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use super::backoff::Backoff;
 use super::{BoxFuture, Create, Delete, DriverError, Ensure};
-use crate::domain::{Address, Instance, InstanceId, OperationId, ScaleSetName, Version};
+use crate::domain::{Address, Component, Instance, InstanceId, OperationId, ScaleSetName, Version};
 
 /// How long an instance that was said to be done may still name another version: long enough for
 /// a service manager to replace a process, short against everything else.
@@ -82,10 +82,22 @@ struct Shared<R> {
 struct Place {
     /// Held while something is done to it.
     turn: tokio::sync::Mutex<()>,
-    known: watch::Sender<Known>,
+    known: Mutex<BTreeMap<Component, Known>>,
 }
 
-/// What this life of the host knows of an instance.
+impl Place {
+    fn known(&self, component: &Component) -> Known {
+        // Nothing is awaited and nothing can panic while it is held.
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(component).cloned().unwrap_or(Known::Nothing)
+    }
+
+    fn learn(&self, component: &Component, known: Known) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(component.clone(), known);
+    }
+}
+
+/// What this life of the host knows of a component of an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Known {
     /// Nothing was asked of it.
@@ -188,19 +200,20 @@ impl<R: Reach> Shared<R> {
         self.admit(request.generation)?;
         let place = self.place(&request.scale_set, &request.instance.id);
         let _turn = place.turn.lock().await;
-        let known = place.known.borrow().clone();
+        let known = place.known(&request.component);
         let is_done = match &known {
             Known::Applied { operation, .. } if *operation == request.operation => return Ok(()),
             Known::Applied { .. } | Known::Nothing => self.runs_already(&known, &request).await,
             Known::InDoubt => false,
         };
         if !is_done {
-            place.known.send_replace(Known::InDoubt);
+            place.learn(&request.component, Known::InDoubt);
             self.reach.apply(Arc::clone(&request)).await?;
             self.confirm(&request).await?;
         }
-        let Ensure { operation, version, .. } = &*request;
-        place.known.send_replace(Known::Applied { operation: operation.clone(), version: version.clone() });
+        let Ensure { operation, version, component, .. } = &*request;
+        let done = Known::Applied { operation: operation.clone(), version: version.clone() };
+        place.learn(component, done);
         Ok(())
     }
 
@@ -208,15 +221,15 @@ impl<R: Reach> Shared<R> {
         if let Some(Some(version)) = self.look(scale_set, instance).await {
             return Some(version);
         }
-        match &*self.place(scale_set, &instance.id).known.borrow() {
-            Known::Applied { version, .. } => Some(version.clone()),
+        match self.place(scale_set, &instance.id).known(&Component::Application) {
+            Known::Applied { version, .. } => Some(version),
             Known::Nothing | Known::InDoubt => None,
         }
     }
 
     /// Whether nothing is left to do.
     async fn runs_already(&self, known: &Known, request: &Ensure) -> bool {
-        match (self.look(&request.scale_set, &request.instance).await, known) {
+        match (self.look_for(request).await, known) {
             (Some(seen), _) => seen.as_ref() == Some(&request.version),
             (None, Known::Applied { version, .. }) => *version == request.version,
             (None, Known::Nothing | Known::InDoubt) => false,
@@ -229,7 +242,7 @@ impl<R: Reach> Shared<R> {
         let Confirm { within, mut pause } = self.confirm;
         let mut over = pin!(tokio::time::sleep(within));
         loop {
-            let seen = match self.look(&request.scale_set, &request.instance).await {
+            let seen = match self.look_for(request).await {
                 Some(Some(seen)) if seen != request.version => seen,
                 Some(_) | None => return Ok(()),
             };
@@ -241,6 +254,14 @@ impl<R: Reach> Shared<R> {
                 )),
                 () = tokio::time::sleep(pause.after_failure()) => {}
             }
+        }
+    }
+
+    /// Asks the instance what it runs; of extensions it knows nothing.
+    async fn look_for(&self, request: &Ensure) -> Option<Option<Version>> {
+        match request.component {
+            Component::Application => self.look(&request.scale_set, &request.instance).await,
+            Component::Extension(_) => None,
         }
     }
 
@@ -265,7 +286,7 @@ impl<R: Reach> Shared<R> {
         // Nothing is awaited and nothing can panic while it is held.
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let place = places.entry((scale_set.clone(), instance.clone())).or_insert_with(|| {
-            Arc::new(Place { turn: tokio::sync::Mutex::default(), known: watch::Sender::new(Known::Nothing) })
+            Arc::new(Place { turn: tokio::sync::Mutex::default(), known: Mutex::default() })
         });
         Arc::clone(place)
     }

@@ -18,10 +18,14 @@ use crate::drivers::command::{CommandDriver, CommandLines, CommandSettings};
 use crate::drivers::http::{AgentUrls, HttpDriver, HttpSettings};
 use crate::drivers::local::{Command, GuardCommand};
 use crate::drivers::process::{ProcessDriver, ProcessSettings};
-use crate::drivers::{Create, Creation, Delete, Driver, DriverNote, Ensure};
+use crate::drivers::{Create, Creation, Delete, Driver, DriverNote, Ensure, WithExtensions};
 
 /// From SIGTERM to SIGKILL for what a killed host leaves of its commands.
 const COMMAND_STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest run of a program that installs an extension, and how long one that says "busy" is
+/// started again; the default of the command driver.
+const EXTENSION_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Starts a driver.
 pub(super) fn start(
@@ -30,7 +34,16 @@ pub(super) fn start(
     notes: &mpsc::Sender<DriverNote>,
 ) -> anyhow::Result<Arc<dyn Driver>> {
     Ok(match config {
-        DriverConfig::Process(process) => Arc::new(self::process(process, log_dir, notes.clone())?),
+        DriverConfig::Process(process) => {
+            let application = self::process(process, log_dir.clone(), notes.clone())?;
+            match &process.extension_command {
+                None => Arc::new(application),
+                Some(command) => {
+                    let extensions = self::command(&extension_programs(process, command), log_dir)?;
+                    Arc::new(WithExtensions { application, extensions })
+                }
+            }
+        }
         DriverConfig::Command(command) => Arc::new(self::command(command, log_dir)?),
         DriverConfig::Http(http) => Arc::new(self::http(http)?),
     })
@@ -66,10 +79,24 @@ fn process(
     Ok(ProcessDriver::start(settings, notes)?)
 }
 
+/// What installs extensions beside processes, as the command driver takes it.
+fn extension_programs(process: &ProcessConfig, command: &[Template]) -> CommandConfig {
+    CommandConfig {
+        command: command.to_vec(),
+        observe: None,
+        surge: None,
+        environment: BTreeMap::new(),
+        working_dir: process.working_dir.clone(),
+        timeout: EXTENSION_TIMEOUT,
+        retry_for: EXTENSION_TIMEOUT,
+        max_concurrent: 64,
+    }
+}
+
 fn command(config: &CommandConfig, log_dir: PathBuf) -> anyhow::Result<CommandDriver> {
     let settings = CommandSettings {
         commands: Box::new(Commands(config.clone())),
-        creation: creation(config.surge.is_some()),
+        creation: creation(config.surge.as_ref()),
         search_path: std::env::var_os("PATH").unwrap_or_default(),
         log_dir,
         timeout: config.timeout,
@@ -87,7 +114,7 @@ fn http(config: &HttpConfig) -> anyhow::Result<HttpDriver> {
             look: config.observe_url.clone(),
             surge: config.surge.clone(),
         }),
-        creation: creation(config.surge.is_some()),
+        creation: creation(config.surge.as_ref()),
         token_file: config.token_file.clone(),
         ca_file: config.ca_file.clone(),
         timeout: config.timeout,
@@ -96,8 +123,8 @@ fn http(config: &HttpConfig) -> anyhow::Result<HttpDriver> {
     Ok(HttpDriver::start(settings)?)
 }
 
-fn creation(told: bool) -> Creation {
-    if told { Creation::Possible } else { Creation::NotTold }
+fn creation<T>(surge: Option<&T>) -> Creation {
+    if surge.is_some() { Creation::Possible } else { Creation::NotTold }
 }
 
 struct Commands(CommandConfig);

@@ -6,7 +6,8 @@
 //! generated types of `wit/v1`), `worker` (a thread for each plugin).
 //!
 //! Everything here is synchronous and blocks for as long as the guest may run, so it never runs
-//! on the async reactor. It gives a guest no files, sockets, environment or randomness.
+//! on the async reactor. It gives a guest no files, sockets, environment or randomness; `wasi` are
+//! the stubs for languages that cannot do without.
 
 mod batch;
 pub mod builtin;
@@ -14,6 +15,7 @@ mod call;
 mod capability;
 mod componentize;
 mod deadline;
+mod difference;
 mod engine;
 mod error;
 mod file;
@@ -25,6 +27,7 @@ pub mod registry;
 mod shape;
 mod text;
 mod v1;
+mod wasi;
 mod worker;
 mod world;
 
@@ -32,12 +35,12 @@ mod world;
 mod tests;
 
 pub use batch::BATCH_MAX;
-pub use componentize::{ComponentizeError, componentize};
+pub use componentize::{ComponentizeError, componentize, finish};
 pub use engine::{Runtime, RuntimeError};
 pub use error::LoadPluginError;
 pub use file::read_component;
 pub use inspect::{Inspection, Kind, inspect};
 pub use limits::{Isolation, Limits};
-pub use load::LoadedPlugin;
+pub use load::{CompiledPlugin, LoadedPlugin};
 pub use worker::{OnDecided, PluginWorker, QUEUE_MAX};
 pub use world::{Import, ImportVerdict};

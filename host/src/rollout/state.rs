@@ -215,6 +215,8 @@ pub struct Upgrade {
     pub holds: Vec<Hold>,
     /// Those of them that said "not now" and are to be asked again, with their phase.
     pub deferred: BTreeMap<InstanceId, PhaseName>,
+    /// How many instances had all that is wanted when it was planned.
+    pub already: usize,
     /// What went wrong.
     pub error: Option<UpgradeError>,
     /// Planned instances. Kept apart by the store, one row each, so that a step writes only the
@@ -267,6 +269,7 @@ impl Upgrade {
             current: 0,
             holds: Vec::new(),
             deferred: BTreeMap::new(),
+            already: 0,
             error: None,
             members: Members::default(),
         }
@@ -382,6 +385,7 @@ impl Upgrade {
     pub fn adopt(&mut self, plan: Plan, candidates: &[Candidate]) {
         self.digest = Some(plan.digest);
         let running: BTreeMap<&InstanceId, &Candidate> = candidates.iter().map(|c| (&c.id, c)).collect();
+        self.already = plan.already.len();
         self.hold(plan.holds, &running);
         self.insert(plan.batches, &running);
         self.stage = Stage::Between { resume_at: self.started_at };

@@ -6,7 +6,7 @@ use crate::api::wire;
 use crate::cli::args::{DetailArgs, RollbackArgs, StartArgs, UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb};
 use crate::cli::client::Client;
 use crate::cli::exit::Exit;
-use crate::cli::output::{self, or_dash, table};
+use crate::cli::output::{self, duration, or_dash, table};
 use crate::cli::target;
 use crate::domain::{ExtensionName, ScaleSetName, Version};
 
@@ -265,6 +265,9 @@ pub fn render_status(detail: &wire::StatusDetail) -> String {
         text.push_str(&format!(", ended {ended_at}"));
     }
     text.push('\n');
+    if detail.already_latest > 0 {
+        text.push_str(&format!("{} more had it already\n", detail.already_latest));
+    }
     if let Some(waiting) = &detail.waiting {
         text.push_str(&format!("waiting for: {waiting}\n"));
     }
@@ -303,15 +306,6 @@ pub fn render_status(detail: &wire::StatusDetail) -> String {
         }
     }
     text
-}
-
-/// `90` is `1 min 30 s`.
-fn duration(seconds: u64) -> String {
-    match (seconds / 3600, seconds % 3600 / 60, seconds % 60) {
-        (0, 0, seconds) => format!("{seconds} s"),
-        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
-        (hours, minutes, _) => format!("{hours} h {minutes} min"),
-    }
 }
 
 /// Instances shown by name; a table of a thousand helps nobody.

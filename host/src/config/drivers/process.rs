@@ -16,6 +16,7 @@ pub(super) fn read<'a>(mut table: Table<'a>, templates: &mut Templates<'a>) -> O
     let working_dir = table.optional("workingDir", "\"servers\"");
     let surge = table.optional("surge", "{ ports = \"9100-9199\" }");
     let stop_timeout = table.optional("stopTimeoutInSeconds", "10");
+    let extension = table.optional("extensionCommand", "[\"./install.sh\", \"{component}\", \"{version}\"]");
     let directory = table.source.directory;
     table.finish();
 
@@ -24,11 +25,16 @@ pub(super) fn read<'a>(mut table: Table<'a>, templates: &mut Templates<'a>) -> O
     let environment = read_environment(environment, Scope::Run, templates);
     let working_dir = read_working_dir(working_dir, directory);
     let stop_timeout = stop_timeout.map_or(Some(STOP_TIMEOUT_DEFAULT), |value| value.seconds(0.1, 3600.0));
+    let extension_command = match extension {
+        Some(value) => read_argv(&value, Scope::Apply, templates).map(Some),
+        None => Some(None),
+    };
     Some(ProcessConfig {
         command: command?,
         environment: environment?,
         working_dir: working_dir?,
         stop_timeout: stop_timeout?,
         surge: surge?,
+        extension_command: extension_command?,
     })
 }

@@ -124,6 +124,7 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
             working_dir: PathBuf::from("/etc/phasegate"),
             stop_timeout: Duration::from_secs(10),
             surge: None,
+            extension_command: None,
         }),
     }
 }
