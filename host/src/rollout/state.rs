@@ -14,6 +14,7 @@ use crate::plan::{Batch, Candidate, Hold, HoldReason, Plan};
 use super::error::{UpgradeError, UpgradeErrorCode};
 use super::member::{Member, MemberState, Part, PartState};
 use super::members::Members;
+use super::surge::{Way, whole};
 
 /// How an upgrade stands, in Azure's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -322,6 +323,10 @@ impl Upgrade {
                 MemberState::Pending => progress.pending += 1,
                 MemberState::Applying { .. }
                 | MemberState::Settling { .. }
+                | MemberState::Creating { .. }
+                | MemberState::Ready { .. }
+                | MemberState::Deleting { .. }
+                | MemberState::Removing { .. }
                 | MemberState::Restoring { .. } => {
                     progress.in_progress += 1;
                 }
@@ -406,9 +411,13 @@ impl Upgrade {
             let number = self.new_number();
             for (position, id) in batch.instances.into_iter().enumerate() {
                 let Some(candidate) = candidates.get(&id) else { continue };
-                let parts = parts(&self.goal, candidate);
+                let mut parts = parts(&self.goal, candidate);
+                let way = Way::of(self, &parts);
+                if way == Way::Surge {
+                    parts = whole(&self.goal, candidate, parts);
+                }
                 let state = MemberState::Pending;
-                let member = Member { batch: number, position, parts, attempt: 0, state };
+                let member = Member { batch: number, position, way, parts, attempt: 0, state };
                 joined.push(id.clone());
                 self.members.insert(id, member);
             }
