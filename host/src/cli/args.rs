@@ -1,8 +1,12 @@
 //! The arguments as typed. Nothing is looked up or checked here beyond their form.
 
+mod simulate;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub use simulate::SimulateArgs;
 
 use crate::demo::database::DatabaseArgs;
 
@@ -33,6 +37,8 @@ pub enum Command {
     Line(LineArgs),
     /// Look at, build and swap policy plugins
     Plugin(PluginArgs),
+    /// Run an upgrade thousands of times on a virtual clock: how long, how often it faults
+    Simulate(Box<SimulateArgs>),
     #[command(name = "__guard", hide = true)]
     /// Ends orphaned process groups when the host is gone
     Guard(GuardArgs),

@@ -30,4 +30,4 @@ pub use decider::{AtTheirWord, Decider, Sight};
 pub use run::{End, RegionRun, Run, plan_of, run};
 pub use setup::{Condition, Crowd, Facts, Fleet, Invented, Pace, Probes, Rates, Setup, Span, Watch};
 pub use summary::{Broken, Ending, RegionSummary, Spread, Summary, Worst, summary};
-pub use timeline::{Entry, Timeline};
+pub use timeline::{Entry, Timeline, span as span_text};

@@ -215,7 +215,8 @@ fn end(upgrade: &Upgrade) -> String {
 }
 
 /// A time span as people say it.
-pub(super) fn span(span: Duration) -> String {
+#[must_use]
+pub fn span(span: Duration) -> String {
     let seconds = span.as_secs() + u64::from(span.subsec_millis() >= 500);
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, 0, seconds) => format!("{seconds} s"),
