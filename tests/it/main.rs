@@ -31,6 +31,7 @@ mod hostile_instances;
 mod hostile_plugins;
 mod http;
 mod seed;
+mod simulate;
 mod start;
 mod swap;
 mod tidy;

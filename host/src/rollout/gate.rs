@@ -10,18 +10,17 @@ use super::step::{FleetView, Step, end, fail, go};
 /// Watches the members of the batch in flight. Gives whether the batch is over.
 pub(super) fn in_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) -> bool {
     let ids: Vec<InstanceId> = upgrade.batch_members(upgrade.current).into_iter().cloned().collect();
+    let (mut open, mut failed) = (false, false);
     for id in &ids {
-        if upgrade.members.get(id).is_some_and(|member| matches!(member.state, MemberState::Settling { .. }))
-        {
-            watch(upgrade, id, fleet.health(id), now, out);
+        // One look-up for each: a batch may be large, and is looked at often.
+        match watch(upgrade, id, fleet, now, out) {
+            Some(MemberState::Failed { .. }) => failed = true,
+            Some(state) => open |= !state.is_terminal(),
+            None => {}
         }
     }
-    let mut failed = false;
-    for member in ids.iter().filter_map(|id| upgrade.members.get(id)) {
-        if !member.state.is_terminal() {
-            return false;
-        }
-        failed |= matches!(member.state, MemberState::Failed { .. });
+    if open {
+        return false;
     }
     if let Some(until) = upgrade.recovering_until.filter(|until| now < *until)
         && upgraded_are_down(upgrade, fleet)
@@ -44,27 +43,39 @@ fn upgraded_are_down(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
     upgraded.any(|(id, _)| fleet.health(id) != Health::Healthy)
 }
 
-/// Looks at one settling member.
-fn watch(upgrade: &mut Upgrade, id: &InstanceId, health: Health, now: Timestamp, out: &mut Step) {
+/// Looks at one member of the batch, and gives how it stands then.
+fn watch<'a>(
+    upgrade: &'a mut Upgrade,
+    id: &InstanceId,
+    fleet: &dyn FleetView,
+    now: Timestamp,
+    out: &mut Step,
+) -> Option<&'a MemberState> {
     let gate = upgrade.rules.gate;
-    let Some(member) = upgrade.members.get_mut(id) else { return };
-    let MemberState::Settling { applied_at, healthy_since } = &mut member.state else { return };
-    let (applied_at, before) = (*applied_at, *healthy_since);
-    match settle(health, gate, applied_at, healthy_since, now) {
-        Settle::Wait(at) => {
-            out.wake(at);
-            if before != *healthy_since {
+    let member = upgrade.members.get_mut(id)?;
+    let mut bad = None;
+    if let MemberState::Settling { applied_at, healthy_since } = &mut member.state {
+        let before = *healthy_since;
+        match settle(fleet.health(id), gate, *applied_at, healthy_since, now) {
+            Settle::Wait(at) => {
+                out.wake(at);
+                if before != *healthy_since {
+                    out.changed.insert(id.clone());
+                }
+            }
+            Settle::Good => {
+                let failed = member.has_failed_part();
+                member.state =
+                    if failed { MemberState::Failed { at: now } } else { MemberState::Succeeded { at: now } };
                 out.changed.insert(id.clone());
             }
+            Settle::Bad(reason) => bad = Some(reason),
         }
-        Settle::Good => {
-            let failed = member.has_failed_part();
-            member.state =
-                if failed { MemberState::Failed { at: now } } else { MemberState::Succeeded { at: now } };
-            out.changed.insert(id.clone());
-        }
-        Settle::Bad(reason) => fail(upgrade, id, &reason, now, out),
     }
+    if let Some(reason) = bad {
+        fail(upgrade, id, &reason, now, out);
+    }
+    upgrade.members.get(id).map(|member| &member.state)
 }
 
 enum Settle {
