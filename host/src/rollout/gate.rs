@@ -3,21 +3,29 @@
 use crate::domain::{Health, HealthGate, InstanceId, OnBreach, OnInstanceFailure, Timestamp};
 
 use super::error::{UpgradeError, UpgradeErrorCode};
-use super::member::MemberState;
+use super::member::{Member, MemberState};
 use super::state::{BatchState, Stage, Upgrade, UpgradeState};
 use super::step::{FleetView, Step, end, fail, go};
 
 /// Watches the members of the batch in flight. Gives whether the batch is over.
 pub(super) fn in_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) -> bool {
-    let ids: Vec<InstanceId> = upgrade.batch_members(upgrade.current).into_iter().cloned().collect();
     let (mut open, mut failed) = (false, false);
-    for id in &ids {
-        // One look-up for each: a batch may be large, and is looked at often.
-        match watch(upgrade, id, fleet, now, out) {
-            Some(MemberState::Failed { .. }) => failed = true,
-            Some(state) => open |= !state.is_terminal(),
-            None => {}
-        }
+    let mut count = |state: &MemberState| match state {
+        MemberState::Failed { .. } => failed = true,
+        state => open |= !state.is_terminal(),
+    };
+    let number = upgrade.batches.get(upgrade.current).map(|batch| batch.number);
+    let mut bad = Vec::new();
+    let gate = upgrade.rules.gate;
+    if let Some(number) = number {
+        upgrade.members.visit_batch(number, |id, member| match watch(gate, id, member, fleet, now, out) {
+            Some(reason) => bad.push((id.clone(), reason)),
+            None => count(&member.state),
+        });
+    }
+    for (id, reason) in bad {
+        fail(upgrade, &id, &reason, now, out);
+        upgrade.members.get(&id).into_iter().for_each(|member| count(&member.state));
     }
     if open {
         return false;
@@ -43,39 +51,34 @@ fn upgraded_are_down(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
     upgraded.any(|(id, _)| fleet.health(id) != Health::Healthy)
 }
 
-/// Looks at one member of the batch, and gives how it stands then.
-fn watch<'a>(
-    upgrade: &'a mut Upgrade,
+/// Looks at one member of the batch, and gives why it has failed if it just did.
+fn watch(
+    gate: HealthGate,
     id: &InstanceId,
+    member: &mut Member,
     fleet: &dyn FleetView,
     now: Timestamp,
     out: &mut Step,
-) -> Option<&'a MemberState> {
-    let gate = upgrade.rules.gate;
-    let member = upgrade.members.get_mut(id)?;
-    let mut bad = None;
-    if let MemberState::Settling { applied_at, healthy_since } = &mut member.state {
-        let before = *healthy_since;
-        match settle(fleet.health(id), gate, *applied_at, healthy_since, now) {
-            Settle::Wait(at) => {
-                out.wake(at);
-                if before != *healthy_since {
-                    out.changed.insert(id.clone());
-                }
-            }
-            Settle::Good => {
-                let failed = member.has_failed_part();
-                member.state =
-                    if failed { MemberState::Failed { at: now } } else { MemberState::Succeeded { at: now } };
+) -> Option<String> {
+    let MemberState::Settling { applied_at, healthy_since } = &mut member.state else { return None };
+    let before = *healthy_since;
+    match settle(fleet.health(id), gate, *applied_at, healthy_since, now) {
+        Settle::Wait(at) => {
+            out.wake(at);
+            if before != *healthy_since {
                 out.changed.insert(id.clone());
             }
-            Settle::Bad(reason) => bad = Some(reason),
+            None
         }
+        Settle::Good => {
+            let failed = member.has_failed_part();
+            member.state =
+                if failed { MemberState::Failed { at: now } } else { MemberState::Succeeded { at: now } };
+            out.changed.insert(id.clone());
+            None
+        }
+        Settle::Bad(reason) => Some(reason),
     }
-    if let Some(reason) = bad {
-        fail(upgrade, id, &reason, now, out);
-    }
-    upgrade.members.get(id).map(|member| &member.state)
 }
 
 enum Settle {

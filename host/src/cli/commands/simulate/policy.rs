@@ -169,8 +169,8 @@ mod tests {
     #[test]
     fn bad_settings_are_told_with_value_and_limit() {
         let error = |given: &str| set(&[given]).unwrap_err().to_string();
-        insta::assert_snapshot!(error("maxBatchInstancePercent=4"), @"");
-        insta::assert_snapshot!(error("pauseTimeBetweenBatches=5s"), @"");
+        insta::assert_snapshot!(error("maxBatchInstancePercent=4"), @"`--policy maxBatchInstancePercent=4` is 4 (allowed: 5 to 100)");
+        insta::assert_snapshot!(error("pauseTimeBetweenBatches=5s"), @r#"`--policy pauseTimeBetweenBatches=5s` "5s" is not an ISO-8601 duration; write for example PT0S, PT30S, PT5M, P1DT12H or P2W"#);
         assert!(error("batchPercent=3").contains("no setting `batchPercent`"));
         assert!(error("wait").contains("KEY=VALUE"));
         assert!(error("wait=\n[x]").contains("is no value"));

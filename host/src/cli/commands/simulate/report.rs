@@ -65,14 +65,13 @@ impl Report<'_> {
 
     fn what(&self, text: &mut String) {
         let count = self.summary.runs;
-        let plural = if count == 1 { "" } else { "s" };
         let last = self.runs.last().map_or(0, |run| run.seed);
         let first = self.runs.first().map_or(0, |run| run.seed);
         let seeds = if count == 1 { format!("seed {first}") } else { format!("seeds {first} to {last}") };
         let _ = writeln!(
             text,
-            "{} run{plural} of an upgrade of {} to {}; {seeds}; faults: {}",
-            grouped(count),
+            "{} of an upgrade of {} to {}; {seeds}; faults: {}",
+            many(count, "run"),
             self.fleet(),
             self.setup.to,
             faults(&self.setup.rates),
@@ -80,20 +79,29 @@ impl Report<'_> {
     }
 
     fn fleet(&self) -> String {
-        let mut text = format!("{} instance{}", grouped(self.size), if self.size == 1 { "" } else { "s" });
+        let mut text = many(self.size, "instance");
         let regions = self.setup.regions;
         if regions > 1 {
             let _ = write!(text, " in {regions} regions");
         }
         match &self.setup.fleet {
             Fleet::Invented(invented) => {
-                let _ = write!(text, ", {} zones, {} phases", invented.zones, invented.phases.len());
+                let _ = write!(
+                    text,
+                    ", {}, {}",
+                    many(usize::from(invented.zones), "zone"),
+                    many(invented.phases.len(), "phase")
+                );
                 if invented.update_domains > 0 {
-                    let _ = write!(text, ", {} update domains", invented.update_domains);
+                    let _ = write!(
+                        text,
+                        ", {}",
+                        many(usize::try_from(invented.update_domains).unwrap_or(0), "update domain")
+                    );
                 }
             }
             Fleet::Recorded(crowd) => {
-                let _ = write!(text, " of `{}`, {} zones", self.setup.name, crowd.zones.len());
+                let _ = write!(text, " of `{}`, {}", self.setup.name, many(crowd.zones.len(), "zone"));
             }
         }
         text
@@ -354,7 +362,7 @@ fn spread_text<T: PartialEq>(spread: &Spread<T>, show: impl Fn(&T) -> String) ->
     if median == max {
         return show(median);
     }
-    format!("median {}, 95 % at most {}, longest or most {}", show(median), show(p95), show(max))
+    format!("median {}, p95 {}, max {}", show(median), show(p95), show(max))
 }
 
 fn faults(rates: &Rates) -> String {
@@ -381,6 +389,11 @@ fn decimal(millionths: u64) -> String {
 fn share(part: usize, total: usize) -> String {
     let tenths = (part * 1000 + total / 2).checked_div(total).unwrap_or(0);
     format!("{}.{} %", tenths / 10, tenths % 10)
+}
+
+/// A number of things.
+fn many(count: usize, what: &str) -> String {
+    format!("{} {what}{}", grouped(count), if count == 1 { "" } else { "s" })
 }
 
 /// A number with commas between thousands.
@@ -416,6 +429,7 @@ mod tests {
     fn numbers_are_written_for_people() {
         assert_eq!(grouped(1_234_567), "1,234,567");
         assert_eq!(grouped(999), "999");
+        assert_eq!((many(1, "run"), many(2000, "run")), ("1 run".to_owned(), "2,000 runs".to_owned()));
         assert_eq!(decimal(20_000), "0.02");
         assert_eq!(decimal(3_000_000), "3");
         assert_eq!(share(1, 3), "33.3 %");
