@@ -34,6 +34,7 @@ mod http;
 mod kinds;
 mod live;
 mod seed;
+mod simulate;
 mod start;
 mod stops;
 mod surge;

@@ -54,6 +54,9 @@ pub struct Instance {
     /// Versions of its extensions, as far as known.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub extensions: BTreeMap<String, String>,
+    /// Whether `protectFromScaleSetActions` is set; left out when it is not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub protected: bool,
     /// Which code decided last; null before the first decision.
     pub plugin: Option<Stamp>,
 }

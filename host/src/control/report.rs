@@ -42,6 +42,7 @@ fn instance(set: &SetState, instance: &InstanceState, now: Timestamp) -> wire::I
         version: instance.version.as_ref().map(Version::to_string),
         desired_version: set.model.of(&Component::Application).map(Version::to_string),
         extensions: instance.extensions.iter().map(|(name, v)| (name.to_string(), v.to_string())).collect(),
+        protected: spec.protection.from_scale_set_actions,
         plugin: instance.latest.as_ref().map(|outcome| wire::Stamp {
             name: outcome.stamp.name.to_string(),
             digest: outcome.stamp.digest.to_string(),

@@ -8,4 +8,5 @@ pub mod hidden;
 pub mod line;
 pub mod plugin;
 pub mod run;
+pub mod simulate;
 pub mod upgrade;
