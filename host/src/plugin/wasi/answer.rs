@@ -145,7 +145,9 @@ pub(super) fn give(
             let wanted = match params.first() {
                 Some(Val::U64(wanted)) if *wanted <= RANDOM_BYTES_MAX => *wanted,
                 _ => {
-                    return Err(wasmtime::Error::msg(format!("`{name}`: more than {RANDOM_BYTES_MAX} bytes")));
+                    return Err(wasmtime::Error::msg(format!(
+                        "`{name}`: more than {RANDOM_BYTES_MAX} bytes"
+                    )));
                 }
             };
             let random = &mut store.data_mut().wasi;
