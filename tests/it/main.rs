@@ -21,6 +21,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod author;
 mod cases;
 mod check;
 mod control;

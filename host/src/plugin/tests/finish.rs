@@ -1,6 +1,6 @@
 //! Core modules that compilers of C, Zig and Go leave, made components.
 
-use super::{LIMITS, batch, guests};
+use super::{LIMITS, batch};
 use crate::plugin::{ComponentizeError, Isolation, Runtime, finish, inspect};
 
 const ADAPTER: &[u8] = include_bytes!("../../author/adapter/preview1.wasm");
