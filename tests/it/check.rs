@@ -1,6 +1,9 @@
 //! `phasegate check`.
 
-use crate::support::{Site, fleet};
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
+use crate::support::{Site, fleet, wait_for};
 
 #[test]
 fn ten_mistakes_are_told_at_once_with_their_lines() {
@@ -121,4 +124,115 @@ fn the_example_of_the_readme_is_accepted() {
     let readme = std::fs::read_to_string(crate::support::repository().join("README.md")).unwrap();
     let example = readme.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
     phasegate::config::parse(example, std::path::Path::new("phasegate.toml")).unwrap();
+}
+
+#[test]
+fn json_holds_problems_warnings_and_counts() {
+    let site = Site::new();
+    let mut databases = fleet::databases(2);
+    site.write("phasegate.toml", databases.toml());
+    let text = site.run(&["check"]);
+    assert_eq!((text.code, text.stdout.as_str()), (0, ""), "{text:?}");
+    assert!(text.stderr.contains("warning: scale set \"orders\": "), "{text:?}");
+    assert!(text.stderr.contains("can never pass: "), "{text:?}");
+    let small = site.json(&["check"]);
+    assert_eq!((&small["ok"], &small["problems"]), (&true.into(), &serde_json::json!([])));
+    assert_eq!(small["warnings"][0]["scaleSet"], "orders");
+    assert_eq!(small["warnings"][0]["code"], "unsatisfiable");
+    let expected = serde_json::json!([{
+        "name": "orders", "instances": 2, "protected": 0,
+        "maxBatchInstancePercent": 20, "batchMax": 1,
+        "maxUnhealthyInstancePercent": 20, "unhealthyMax": 0,
+        "maxUnhealthyUpgradedInstancePercent": 20, "batchSizes": [1],
+    }]);
+    assert_eq!(small["scaleSets"], expected);
+
+    databases = fleet::databases(5);
+    site.write("phasegate.toml", databases.toml());
+    let large = site.run(&["check"]);
+    assert_eq!((large.code, large.stderr.as_str()), (0, "phasegate.toml: ok\n"), "{large:?}");
+
+    databases.component = "missing.wasm".to_owned();
+    site.write("phasegate.toml", databases.toml());
+    let absent = site.run(&["check", "--json"]);
+    assert_eq!(absent.code, 1, "{absent:?}");
+    assert_eq!(absent.json()["ok"], false);
+    assert_eq!(absent.json()["problems"][0]["key"], "plugins[0].component");
+    assert_eq!(absent.json()["scaleSets"][0]["batchMax"], 1, "the policy is known all the same");
+
+    site.write("phasegate.toml", "[server]\nlisten = \"localhost:80\"\ndatadir = 1\n");
+    let wrong = site.run(&["check", "--json"]).json();
+    let lines: Vec<&serde_json::Value> =
+        wrong["problems"].as_array().unwrap().iter().map(|problem| &problem["line"]).collect();
+    assert_eq!(lines, [1, 2, 3], "{wrong}");
+    let last = serde_json::json!({
+        "file": "phasegate.toml", "line": 3, "column": 1, "key": "server.datadir",
+        "message": "is not a known key", "hint": "did you mean \"dataDir\"?",
+    });
+    assert_eq!(wrong["problems"][2], last);
+    assert_eq!(wrong["scaleSets"], serde_json::json!([]));
+}
+
+#[test]
+fn a_plan_shows_counts_freezes_and_warnings() {
+    let site = Site::new();
+    let windows = "[[scaleSets.upgradePolicy.freezeWindows]]\nlastDate = \"2099-12-31\"\n\
+                   reason = \"end of the quarter\"\n";
+    let plain = fleet::databases(2).toml();
+    let toml = plain.replace("[scaleSets.driver]", &format!("{windows}[scaleSets.driver]"));
+    assert_ne!(plain, toml);
+    site.write("phasegate.toml", plain);
+    let host = site.host();
+    site.wait_until_healthy();
+    let open = site.json(&["upgrade", "plan", "orders", "--to", "v2", "--detail"]);
+    assert_eq!(open["frozen"], serde_json::Value::Null);
+    assert_eq!(open["limits"]["unhealthyMax"], 0);
+    assert_eq!(open["warnings"].as_array().unwrap().len(), 1, "{open}");
+    host.stop();
+
+    site.write("phasegate.toml", toml);
+    let host = site.host();
+    site.wait_until_healthy();
+    let frozen = site.json(&["upgrade", "plan", "orders", "--to", "v2", "--detail"]);
+    assert_eq!(frozen["digest"], open["digest"], "a freeze is no part of the plan");
+    assert_eq!(frozen["frozen"]["reason"], "end of the quarter");
+    let text = site.run(&["upgrade", "plan", "orders", "--to", "v2"]).stdout;
+    assert!(text.contains("of 2 instances at most 1 at once (20 %), at most 0 unhealthy (20 %)\n"), "{text}");
+    assert!(text.contains("frozen until 20") && text.contains("Z: end of the quarter\n"), "{text}");
+    assert!(text.contains("warning: maxUnhealthyInstancePercent = 20 can never pass: "), "{text}");
+    host.stop();
+}
+
+#[test]
+fn a_plan_says_that_a_start_would_end_at_once() {
+    let site = Site::new();
+    let listeners = [TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap()];
+    let ports = listeners.each_ref().map(|listener| listener.local_addr().unwrap().port());
+    for listener in listeners {
+        std::thread::spawn(move || {
+            let body = "{\"ApplicationHealthState\":\"Unhealthy\"}";
+            for mut stream in listener.incoming().flatten() {
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            }
+        });
+    }
+    let mut sleepers = fleet::answered_by_the_test(&ports, "builtin:azure-health");
+    sleepers.policy = "maxBatchInstancePercent = 50\nmaxUnhealthyInstancePercent = 50";
+    site.write("phasegate.toml", sleepers.toml());
+    let host = site.host();
+    let plan = wait_for("the fleet to be unhealthy", || {
+        let plan = site.json(&["upgrade", "plan", "orders", "--to", "v2", "--detail"]);
+        (!plan["warnings"].as_array().unwrap().is_empty()).then_some(plan)
+    });
+    let warnings = serde_json::json!([{
+        "code": "fleet-unhealthy",
+        "message": "2 of 2 instances are unhealthy right now, more than maxUnhealthyInstancePercent = 50 \
+                    allows (1): an upgrade that starts now ends Faulted at once; the first is `0`",
+    }]);
+    assert_eq!(plan["warnings"], warnings);
+    let started = site.run(&["upgrade", "start", "orders", "--to", "v2", "--wait"]);
+    assert_eq!(started.code, 1, "{started:?}");
+    assert!(started.stdout.contains("ExceededBeforeRollingUpgrade"), "{started:?}");
+    host.stop();
 }

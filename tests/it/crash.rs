@@ -59,7 +59,7 @@ fn attempts(site: &Site) -> BTreeMap<String, usize> {
     let (store, stored) = phasegate::store::SqliteStore::open(&site.path("data")).unwrap();
     drop(store);
     let upgrade = stored.upgrades.into_values().next().unwrap();
-    upgrade.members.into_iter().map(|(id, member)| (id.to_string(), member.attempt as usize)).collect()
+    upgrade.members.iter().map(|(id, member)| (id.to_string(), member.attempt as usize)).collect()
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! registry.
 
 pub mod guard;
+mod requests;
 pub mod routes;
 pub mod server;
 pub mod wire;

@@ -12,11 +12,11 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 
 use super::guard::{Denied, Guard};
+use super::requests::{self, percent_decoded};
 use super::wire;
-use crate::control::{Command, CommandError, CommandErrorKind, ControlHandle, Quarantined, StartOptions};
-use crate::domain::{Digest, PluginName, ScaleSetName, Version};
+use crate::control::{Command, CommandError, CommandErrorKind, ControlHandle};
+use crate::domain::{PluginName, ScaleSetName};
 use crate::plugin::registry::PluginRegistry;
-use crate::rollout::Wish;
 
 /// Largest JSON body in bytes.
 const JSON_MAX: usize = 64 * 1024;
@@ -41,18 +41,18 @@ pub struct Api {
 }
 
 /// A response that is not a success.
-struct Refusal {
+pub(super) struct Refusal {
     status: StatusCode,
     code: &'static str,
     message: String,
 }
 
 impl Refusal {
-    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self { status, code, message: message.into() }
     }
 
-    fn invalid(message: impl Into<String>) -> Self {
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "InvalidParameter", message)
     }
 }
@@ -100,12 +100,12 @@ async fn route(api: &Api, request: Request<Incoming>) -> Result<Response<Full<By
         (Method::GET, ["v1", "fleet"]) => Ok(ok(&api.control.ask(Command::Fleet).await?)),
         (Method::GET, ["v1", "scale-sets", name, "plan"]) => {
             let name = scale_set(name)?;
-            let to = query_to(&request)?;
-            Ok(ok(&api.control.ask(|reply| Command::Plan(name, to, reply)).await?))
+            let wanted = requests::query(request.uri().query().unwrap_or(""))?;
+            Ok(ok(&api.control.ask(|reply| Command::Plan(name, wanted, reply)).await?))
         }
         (Method::POST, ["v1", "scale-sets", name, "upgrade"]) => {
             let name = scale_set(name)?;
-            let options = start_request(request).await?;
+            let options = requests::start(&body(request, JSON_MAX, JSON_TIMEOUT).await?)?;
             let status = api.control.ask(|reply| Command::Start(name, options, reply)).await?;
             Ok(json(StatusCode::ACCEPTED, &status))
         }
@@ -118,9 +118,18 @@ async fn route(api: &Api, request: Request<Incoming>) -> Result<Response<Full<By
             Ok(ok(&api.control.ask(|reply| Command::Log(name, reply)).await?))
         }
         (Method::POST, ["v1", "scale-sets", name, "upgrade", wish]) => {
-            let (name, wish) = (scale_set(name)?, self::wish(wish)?);
+            let (name, wish) = (scale_set(name)?, requests::wish(wish)?);
+            let reason = requests::reason(&body(request, JSON_MAX, JSON_TIMEOUT).await?)?;
+            let wish = requests::wish_for(wish, reason)?;
             let status = api.control.ask(|reply| Command::Wish(name, wish, reply)).await?;
             Ok(json(StatusCode::ACCEPTED, &status))
+        }
+        (Method::GET, ["v1", "line"]) => Ok(ok(&api.control.ask(Command::Line).await?)),
+        (Method::POST, ["v1", "line", verb @ ("stop" | "start")]) => {
+            let stop = *verb == "stop";
+            let reason = requests::reason(&body(request, JSON_MAX, JSON_TIMEOUT).await?)?;
+            let reason = stop.then(|| reason.unwrap_or_default());
+            Ok(ok(&api.control.ask(|reply| Command::SetLine(reason, reply)).await?))
         }
         (Method::GET, ["v1", "plugins"]) => Ok(ok(&api.plugins.list())),
         (Method::POST, ["v1", "plugins", name, "swap"]) => swap(api, name, request).await,
@@ -131,9 +140,11 @@ async fn route(api: &Api, request: Request<Incoming>) -> Result<Response<Full<By
 /// 405 where another method would do, 404 elsewhere.
 fn unknown_route(method: &Method, path: &str, segments: &[&str]) -> Refusal {
     let allowed = match segments {
-        ["healthz"] | ["v1", "fleet" | "plugins"] | ["v1", "scale-sets", _, "plan" | "log"] => "GET",
+        ["healthz"] | ["v1", "fleet" | "plugins" | "line"] | ["v1", "scale-sets", _, "plan" | "log"] => "GET",
         ["v1", "scale-sets", _, "upgrade"] => "GET and POST",
-        ["v1", "scale-sets", _, "upgrade", _] | ["v1", "plugins", _, "swap"] => "POST",
+        ["v1", "scale-sets", _, "upgrade", _]
+        | ["v1", "plugins", _, "swap"]
+        | ["v1", "line", "stop" | "start"] => "POST",
         _ => {
             let message = format!("there is no {path}; host/API.md lists the routes");
             return Refusal::new(StatusCode::NOT_FOUND, "NotFound", message);
@@ -141,24 +152,6 @@ fn unknown_route(method: &Method, path: &str, segments: &[&str]) -> Refusal {
     };
     let message = format!("{path} does not take {method}, only {allowed}");
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
-}
-
-/// Undoes the percent-encoding of one path segment or query value.
-fn percent_decoded(text: &str) -> Result<String, Refusal> {
-    let invalid = || Refusal::invalid(format!("{text:?} is not percent-encoded UTF-8"));
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        rest = tail;
-        if *first != b'%' {
-            bytes.push(*first);
-            continue;
-        }
-        let digits = rest.get(..2).and_then(|digits| std::str::from_utf8(digits).ok()).ok_or_else(invalid)?;
-        bytes.push(u8::from_str_radix(digits, 16).map_err(|_| invalid())?);
-        rest = rest.get(2..).unwrap_or_default();
-    }
-    String::from_utf8(bytes).map_err(|_| invalid())
 }
 
 fn denied(denied: Denied) -> Refusal {
@@ -180,24 +173,6 @@ fn scale_set(text: &str) -> Result<ScaleSetName, Refusal> {
     ScaleSetName::parse(text).map_err(|error| Refusal::invalid(format!("scale set name {text:?} {error}")))
 }
 
-fn version(text: &str) -> Result<Version, Refusal> {
-    Version::parse(text).map_err(|error| Refusal::invalid(format!("version {text:?} {error}")))
-}
-
-/// The `to` of a query, at most once.
-fn query_to(request: &Request<Incoming>) -> Result<Option<Version>, Refusal> {
-    let query = request.uri().query().unwrap_or("");
-    let mut to = None;
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        match pair.split_once('=') {
-            Some(("to", value)) if to.is_none() => to = Some(version(&percent_decoded(value)?)?),
-            Some(("to", _)) => return Err(Refusal::invalid("the query has `to` more than once")),
-            _ => return Err(Refusal::invalid(format!("unknown query parameter {pair:?}; known: to"))),
-        }
-    }
-    Ok(to)
-}
-
 async fn body(request: Request<Incoming>, limit: usize, within: Duration) -> Result<Bytes, Refusal> {
     let announced = hyper::body::Body::size_hint(request.body()).lower();
     if announced > u64::try_from(limit).unwrap_or(u64::MAX) {
@@ -212,38 +187,6 @@ async fn body(request: Request<Incoming>, limit: usize, within: Duration) -> Res
     collected.map(http_body_util::Collected::to_bytes).map_err(|error| {
         let message = format!("the body cannot be read: {error} (limit {limit} bytes)");
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message)
-    })
-}
-
-fn wish(text: &str) -> Result<Wish, Refusal> {
-    Ok(match text {
-        "cancel" => Wish::Cancel,
-        "pause" => Wish::Pause,
-        "resume" => Wish::Resume,
-        "approve" => Wish::Approve,
-        "rollback" => Wish::RollBack,
-        _ => {
-            let message =
-                format!("an upgrade has no {text:?}; known: cancel, pause, resume, approve, rollback");
-            return Err(Refusal::new(StatusCode::NOT_FOUND, "NotFound", message));
-        }
-    })
-}
-
-async fn start_request(request: Request<Incoming>) -> Result<StartOptions, Refusal> {
-    let bytes = body(request, JSON_MAX, JSON_TIMEOUT).await?;
-    if bytes.is_empty() {
-        return Ok(StartOptions::default());
-    }
-    let parsed: wire::StartRequest = serde_json::from_slice(&bytes)
-        .map_err(|error| Refusal::invalid(format!("the body is not {{\"to\": \"VERSION\"}}: {error}")))?;
-    let digest = |text: &str| {
-        Digest::parse(text).ok_or_else(|| Refusal::invalid(format!("plan {text:?} is no `sha256:` digest")))
-    };
-    Ok(StartOptions {
-        to: parsed.to.as_deref().map(version).transpose()?,
-        plan: parsed.plan.as_deref().map(digest).transpose()?,
-        quarantined: if parsed.force { Quarantined::Allow } else { Quarantined::Refuse },
     })
 }
 

@@ -51,6 +51,9 @@ pub struct Instance {
     pub version: Option<String>,
     /// Version that the model wants.
     pub desired_version: Option<String>,
+    /// Versions of its extensions, as far as known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub extensions: BTreeMap<String, String>,
     /// Which code decided last; null before the first decision.
     pub plugin: Option<Stamp>,
 }
@@ -66,7 +69,7 @@ pub struct Stamp {
     pub generation: u64,
 }
 
-/// `GET /v1/scale-sets/NAME/plan`, `upgrade plan --json`.
+/// `upgrade plan --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
@@ -80,6 +83,61 @@ pub struct Plan {
     pub batches: Vec<PlanBatch>,
     /// Instances left alone.
     pub holds: Vec<Hold>,
+}
+
+/// `GET /v1/scale-sets/NAME/plan`, `upgrade plan --json --detail`: a [`Plan`] with what to know
+/// before a start.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PlanDetail {
+    /// The plain plan.
+    #[serde(flatten)]
+    pub plan: Plan,
+    /// The policy's percentages as counts.
+    pub limits: Limits,
+    /// The freeze in force; null when there is none.
+    pub frozen: Option<Frozen>,
+    /// What to know before a start.
+    pub warnings: Vec<Warning>,
+}
+
+/// Percentages of a policy and what they are for a fleet of this size.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// All instances; what the percentages refer to.
+    pub instances: usize,
+    /// How many of them no upgrade may touch.
+    pub protected: usize,
+    /// As configured.
+    pub max_batch_instance_percent: u8,
+    /// Largest batch.
+    pub batch_max: usize,
+    /// As configured.
+    pub max_unhealthy_instance_percent: u8,
+    /// So many may be unhealthy when a batch starts.
+    pub unhealthy_max: usize,
+    /// As configured; of what has been upgraded so far, so it is no fixed count.
+    pub max_unhealthy_upgraded_instance_percent: u8,
+    /// Sizes of the first batches; the last one goes on.
+    pub batch_sizes: Vec<usize>,
+}
+
+/// A freeze: nothing begins.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Frozen {
+    /// RFC 3339, UTC.
+    pub until: String,
+    /// One line for people.
+    pub reason: String,
+}
+
+/// Something to know that is no error.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Warning {
+    /// Stable code.
+    pub code: String,
+    /// One line for people.
+    pub message: String,
 }
 
 /// One planned batch.
@@ -105,7 +163,7 @@ pub struct Hold {
     pub reason: String,
 }
 
-/// `GET /v1/scale-sets/NAME/upgrade`, `upgrade status --json`.
+/// `upgrade status --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
@@ -125,8 +183,54 @@ pub struct Status {
     pub error: Option<Error>,
 }
 
-/// A [`Status`] with what people ask next. The command line shows it; `--json` prints the plain
-/// one.
+/// An upgrade that is taken back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RollsBack {
+    /// Its id.
+    pub id: String,
+    /// What it was to bring.
+    pub to: String,
+    /// Which limit ended it; null when a person did, or when it had completed.
+    pub because: Option<String>,
+}
+
+/// What the batches so far let expect; waits for people are not in it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Estimate {
+    /// Whole seconds.
+    pub seconds_left: u64,
+    /// RFC 3339, UTC; null while it waits for a person.
+    pub ends_at: Option<String>,
+    /// Batches that have not ended.
+    pub batches_left: usize,
+    /// What one took so far, on average.
+    pub seconds_per_batch: f64,
+}
+
+/// `GET /v1/line`, `line status --json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Line {
+    /// Whether no upgrade admits anything.
+    pub stopped: bool,
+    /// RFC 3339, UTC.
+    pub since: Option<String>,
+    /// One line for people.
+    pub reason: Option<String>,
+}
+
+/// Body of `POST /v1/line/stop`, and optional body of the wishes.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReasonRequest {
+    /// One line for people.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// `GET /v1/scale-sets/NAME/upgrade`, `upgrade status --json --detail`: a [`Status`] with what
+/// people ask next.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StatusDetail {
@@ -136,6 +240,16 @@ pub struct StatusDetail {
     pub to: String,
     /// What the upgrade waits for right now, one line; null when it waits for nothing.
     pub waiting: Option<String>,
+    /// The upgrade that this one takes back; null when it is none.
+    pub rolls_back: Option<RollsBack>,
+    /// Instances that had all that is wanted when the upgrade was planned.
+    pub already_latest: usize,
+    /// One line for every instance that does not have what is wanted: why not now.
+    pub not_yet: Vec<Hold>,
+    /// How long it will still take, from the batches so far; null before the first one has ended.
+    pub estimate: Option<Estimate>,
+    /// When it is tried again by itself, RFC 3339, UTC; null when it is not.
+    pub retry_at: Option<String>,
     /// When it was asked for.
     pub started_at: String,
     /// When it ended.
@@ -215,6 +329,15 @@ pub struct StartRequest {
     /// Try a version again that is in quarantine.
     #[serde(default)]
     pub force: bool,
+    /// Extensions with their versions; null is the model's version.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub extensions: BTreeMap<String, Option<String>>,
+    /// These instances now, without phases, batches and limits; `*` is all of them.
+    #[serde(default)]
+    pub instances: Option<Vec<String>>,
+    /// Why freeze windows and a stopped line do not hold it.
+    #[serde(default)]
+    pub bypass: Option<String>,
 }
 
 /// `GET /v1/scale-sets/NAME/log`, `upgrade log --json`.
@@ -272,4 +395,57 @@ pub struct Plugin {
     pub loaded_at: String,
     /// Why the latest replacement was refused; null when none was.
     pub last_error: Option<String>,
+}
+
+/// `check --json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Check {
+    /// Whether a host would start with this file.
+    pub ok: bool,
+    /// What keeps it from it, in the order of the lines.
+    pub problems: Vec<CheckProblem>,
+    /// What to know all the same.
+    pub warnings: Vec<CheckWarning>,
+    /// What the policies amount to; empty while the file itself is wrong.
+    pub scale_sets: Vec<CheckScaleSet>,
+}
+
+/// One thing to correct.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CheckProblem {
+    /// The file as it was named.
+    pub file: String,
+    /// Counted from 1.
+    pub line: usize,
+    /// Counted from 1, in characters.
+    pub column: usize,
+    /// Path of the key; empty when the file is not TOML.
+    pub key: String,
+    /// What was seen.
+    pub message: String,
+    /// What would be right; null when the message says it.
+    pub hint: Option<String>,
+}
+
+/// A warning about one scale set.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckWarning {
+    /// The scale set.
+    pub scale_set: String,
+    /// Stable code.
+    pub code: String,
+    /// One line for people.
+    pub message: String,
+}
+
+/// One scale set of the file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CheckScaleSet {
+    /// Its name.
+    pub name: String,
+    /// Its policy's percentages as counts.
+    #[serde(flatten)]
+    pub limits: Limits,
 }

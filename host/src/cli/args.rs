@@ -28,11 +28,13 @@ pub enum Command {
     /// Probe the fleet and serve the API until stopped
     Run(ConfigArgs),
     /// Check a configuration: 0 when it is good, 1 with every problem when it is not
-    Check(ConfigArgs),
+    Check(CheckArgs),
     /// Show every instance: health, phase, participation, version and reason
     Fleet(FleetArgs),
     /// Plan, start, follow and cancel upgrades
     Upgrade(UpgradeArgs),
+    /// Hold every upgrade of every scale set, or let them go on
+    Line(LineArgs),
     /// Write, build, test, look at and swap policy plugins
     Plugin(PluginArgs),
     #[command(name = "__guard", hide = true)]
@@ -49,6 +51,17 @@ pub struct OutputArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// How to print what has more to it than its plain JSON.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct DetailArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// With --json: also what people read, such as reasons, waits and estimates
+    #[arg(long, requires = "json")]
+    pub detail: bool,
 }
 
 /// Options of `demo`.
@@ -68,6 +81,17 @@ pub struct ConfigArgs {
     /// Configuration file
     #[arg(short, long, value_name = "FILE", default_value = "phasegate.toml")]
     pub config: PathBuf,
+}
+
+/// Options of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// What to check.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// How to print.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// How to reach the running host.
@@ -125,10 +149,49 @@ pub enum UpgradeVerb {
     Resume(UpgradeOf),
     /// Go on before an `approvalBeforePhase`
     Approve(UpgradeOf),
+    /// Go on in spite of freeze windows and of a stopped line
+    Bypass(BypassArgs),
     /// Bring every touched instance back to the version before, newest first
     Rollback(RollbackArgs),
     /// Show the audit trail: every decision, admission and effect
     Log(UpgradeOf),
+}
+
+/// Options of `line`.
+#[derive(Debug, Args)]
+pub struct LineArgs {
+    /// How to reach the host.
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: LineVerb,
+}
+
+/// What to do with the line.
+#[derive(Debug, Subcommand)]
+pub enum LineVerb {
+    /// Show whether the line is stopped: 0 it goes on, 1 it is stopped
+    Status {
+        /// How to print.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Finish the batches in flight and admit nothing more anywhere
+    Stop {
+        /// Why; goes into the audit trail
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// How to print.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Let upgrades go on
+    Start {
+        /// How to print.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
 }
 
 /// A scale set and a version.
@@ -136,12 +199,15 @@ pub enum UpgradeVerb {
 pub struct UpgradeTo {
     /// Scale set
     pub name: String,
-    /// Wanted version [default: the model's]
+    /// Wanted version of the application [default: the whole model, extensions included]
     #[arg(long, value_name = "VERSION")]
     pub to: Option<String>,
+    /// Upgrade this extension, by default to the model's version; may be given several times
+    #[arg(long, value_name = "NAME[=VERSION]")]
+    pub extension: Vec<String>,
     /// How to print.
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub output: DetailArgs,
 }
 
 /// Options of `upgrade start`.
@@ -159,6 +225,24 @@ pub struct StartArgs {
     /// Try a version again that faulted before
     #[arg(long)]
     pub force: bool,
+    /// Manual upgrade: these instances now (comma-separated ids, or `*`), without phases, batches and
+    /// limits, and whatever their plugin says; protected ones are refused
+    #[arg(long, value_name = "IDS", value_delimiter = ',', conflicts_with = "plan")]
+    pub instances: Option<Vec<String>>,
+    /// Go on in spite of freeze windows and of a stopped line; the text goes into the audit trail
+    #[arg(long, value_name = "WHY")]
+    pub bypass: Option<String>,
+}
+
+/// Options of `upgrade bypass`.
+#[derive(Debug, Args)]
+pub struct BypassArgs {
+    /// Scale set.
+    #[command(flatten)]
+    pub upgrade: UpgradeOf,
+    /// Why; goes into the audit trail
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
 }
 
 /// Options of `upgrade rollback`.
@@ -179,7 +263,7 @@ pub struct UpgradeOf {
     pub name: String,
     /// How to print.
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub output: DetailArgs,
 }
 
 /// Options of the hidden guard.

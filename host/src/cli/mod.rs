@@ -34,6 +34,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Check(args) => commands::check::run(&args),
         Command::Demo(args) => commands::demo::run(&args),
         Command::Fleet(args) => commands::fleet::run(&args),
+        Command::Line(args) => commands::line::run(&args),
         Command::Upgrade(args) => commands::upgrade::run(&args),
         Command::Plugin(args) => commands::plugin::run(&args),
         Command::Guard(args) => commands::hidden::guard(&args),

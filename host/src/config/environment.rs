@@ -13,7 +13,7 @@ use rustix::fs::{Access, access};
 use super::problem::{Problem, Problems};
 use super::template::{Template, TemplateValues, Wish};
 use super::{CommandConfig, ComponentSource, Config, DriverConfig, HttpConfig, ProcessConfig};
-use crate::domain::{OperationId, ScaleSet};
+use crate::domain::{Component, OperationId, ScaleSet};
 
 /// Where `execvp` looks when there is no `PATH`.
 const SEARCH_PATH_DEFAULT: &str = "/bin:/usr/bin";
@@ -77,10 +77,14 @@ impl Checker<'_> {
         process: &ProcessConfig,
         search_path: Option<&OsStr>,
     ) {
-        let ProcessConfig { command, environment, working_dir, stop_timeout: _ } = process;
+        let ProcessConfig { command, environment, working_dir, extension_command, stop_timeout: _, surge: _ } =
+            process;
         if self.directory(index, working_dir) {
             let found = Programs { set, environment, working_dir, search_path };
             self.programs(&format!("scaleSets[{index}].driver.command"), command, &found);
+            if let Some(command) = extension_command {
+                self.programs(&format!("scaleSets[{index}].driver.extensionCommand"), command, &found);
+            }
         }
     }
 
@@ -91,12 +95,16 @@ impl Checker<'_> {
         config: &CommandConfig,
         search_path: Option<&OsStr>,
     ) {
-        let CommandConfig { command, observe, environment, working_dir, .. } = config;
+        let CommandConfig { command, observe, surge, environment, working_dir, .. } = config;
         if self.directory(index, working_dir) {
             let found = Programs { set, environment, working_dir, search_path };
             self.programs(&format!("scaleSets[{index}].driver.command"), command, &found);
             if let Some(observe) = observe {
                 self.programs(&format!("scaleSets[{index}].driver.observe"), observe, &found);
+            }
+            if let Some(surge) = surge {
+                self.programs(&format!("scaleSets[{index}].driver.create"), &surge.create, &found);
+                self.programs(&format!("scaleSets[{index}].driver.delete"), &surge.delete, &found);
             }
         }
     }
@@ -126,7 +134,12 @@ impl Checker<'_> {
         let mut failures = Vec::new();
         for instance in set.instances.values() {
             let operation = OperationId(String::new());
-            let wish = Wish::Apply { version: &set.model.version, operation: &operation, generation: 0 };
+            let wish = Wish::Apply {
+                component: &Component::Application,
+                version: &set.model.version,
+                operation: &operation,
+                generation: 0,
+            };
             let values = TemplateValues { scale_set: &set.name, instance, wish };
             let Some(Ok(program)) = argv.first().map(|program| program.render(&values)) else {
                 continue;

@@ -1,13 +1,15 @@
 //! Reads `phasegate.toml` into validated types, and reports all of its problems at once.
 //!
 //! How to read this module: `source`, `table` and `value` walk any TOML with its line numbers;
-//! `server`, `plugins`, `scale_sets`, `health`, `policy`, `drivers` and `instances` know the keys;
+//! `server`, `plugins`, `scale_sets`, `health`, `policy`, `rules`, `freeze`, `drivers` and `instances`
+//! know the keys;
 //! `environment` checks what depends on the machine. Nothing here starts, connects to or loads
 //! anything, and only `load` and `environment` look at the file system.
 
 mod address;
 mod drivers;
 mod environment;
+mod freeze;
 mod health;
 mod instances;
 mod plugins;
@@ -35,7 +37,7 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 pub use address::{InvalidAddressError, parse_address};
-pub use drivers::{CommandConfig, HttpConfig};
+pub use drivers::{CommandConfig, HttpConfig, PortRange, SurgeCommands, SurgeUrls};
 pub use environment::environment_problems;
 pub use plugins::AZURE_HEALTH;
 pub use problem::{LoadConfigError, Place, Problem, Problems};
@@ -119,6 +121,11 @@ pub struct ProcessConfig {
     pub working_dir: PathBuf,
     /// From the request to end until force, 0.1 s to 1 h.
     pub stop_timeout: Duration,
+    /// Ports for new instances; without them none can be created.
+    pub surge: Option<PortRange>,
+    /// Program and arguments that bring an extension of an instance to a version; at least one when
+    /// there are any.
+    pub extension_command: Option<Vec<Template>>,
 }
 
 impl Config {

@@ -2,32 +2,44 @@
 
 use std::time::Duration;
 
+use super::freeze;
 use super::rules::{self, Rules};
 use super::table::Table;
 use super::value::Value;
-use crate::domain::{Checkpoints, FailureRules, HealthGate, Percent, RollingUpgradePolicy};
+use crate::domain::{
+    Checkpoints, Decisions, FailureRules, FreezeWindows, HealthGate, Percent, RetryRule, RollingUpgradePolicy,
+};
 
 /// Azure: an upgraded instance that is not healthy after 5 minutes has failed.
 const DEADLINE_DEFAULT: Duration = Duration::from_secs(300);
 
 /// Everything that `[scaleSets.upgradePolicy]` says.
-pub(super) struct UpgradePolicy {
+pub(super) struct UpgradePolicy<'a> {
     pub(super) rolling: RollingUpgradePolicy,
+    /// `maxSurge`, where it is written.
+    pub(super) surge: Option<Value<'a>>,
     pub(super) gate: HealthGate,
     pub(super) failure: FailureRules,
     pub(super) checkpoints: Checkpoints,
     pub(super) defer_max: Duration,
+    pub(super) decisions: Decisions,
+    pub(super) retry: Option<RetryRule>,
+    pub(super) freeze: FreezeWindows,
 }
 
 /// An instance that is busy is asked for half an hour, then left out.
 const DEFER_DEFAULT: Duration = Duration::from_secs(1800);
 
-pub(super) fn read(mut table: Table<'_>) -> Option<UpgradePolicy> {
+pub(super) fn read(mut table: Table<'_>) -> Option<UpgradePolicy<'_>> {
     let mode = table.optional("mode", "\"Rolling\"");
     let rolling = table.section("rollingUpgradePolicy", "{ maxBatchInstancePercent = 20 }");
     let gate = table.section("healthGate", "{ wait = \"PT0S\", stableFor = \"PT10S\", deadline = \"PT5M\" }");
     let rules = Rules::take(&mut table);
     let defer = table.optional("deferDeadline", "\"PT30M\"");
+    let decisions = table.optional("decisions", "\"snapshot\"");
+    let retry_after = table.optional("retryAfter", "\"P3D\"");
+    let retry_limit = table.optional("retryLimit", "3");
+    let windows = table.optional("freezeWindows", "[{ days = [\"Sat\", \"Sun\"] }]");
     table.finish();
     if let Some(mode) = mode {
         check_mode(&mode);
@@ -35,8 +47,23 @@ pub(super) fn read(mut table: Table<'_>) -> Option<UpgradePolicy> {
     let rolling = read_rolling(rolling, rules);
     let gate = read_gate(gate);
     let defer_max = duration(defer.as_ref(), DEFER_DEFAULT);
-    let (rolling, failure, checkpoints) = rolling?;
-    Some(UpgradePolicy { rolling, gate: gate?, failure, checkpoints, defer_max: defer_max? })
+    let decisions = decisions.map_or(Some(Decisions::default()), |value| {
+        value.choice(&[("snapshot", Decisions::Snapshot), ("live", Decisions::Live)])
+    });
+    let retry = rules::retry(retry_after.as_ref(), retry_limit.as_ref());
+    let freeze = freeze::read(windows.as_ref());
+    let (rolling, surge, failure, checkpoints) = rolling?;
+    Some(UpgradePolicy {
+        rolling,
+        surge,
+        gate: gate?,
+        failure,
+        checkpoints,
+        defer_max: defer_max?,
+        decisions: decisions?,
+        retry: retry?,
+        freeze: freeze?,
+    })
 }
 
 fn check_mode(value: &Value<'_>) {
@@ -50,9 +77,9 @@ fn check_mode(value: &Value<'_>) {
     }
 }
 
-type Rolling = (RollingUpgradePolicy, FailureRules, Checkpoints);
+type Rolling<'a> = (RollingUpgradePolicy, Option<Value<'a>>, FailureRules, Checkpoints);
 
-fn read_rolling(mut table: Table<'_>, rules: Rules<'_>) -> Option<Rolling> {
+fn read_rolling<'a>(mut table: Table<'a>, rules: Rules<'a>) -> Option<Rolling<'a>> {
     let batch = table.optional("maxBatchInstancePercent", "20");
     let unhealthy = table.optional("maxUnhealthyInstancePercent", "20");
     let unhealthy_upgraded = table.optional("maxUnhealthyUpgradedInstancePercent", "20");
@@ -64,9 +91,7 @@ fn read_rolling(mut table: Table<'_>, rules: Rules<'_>) -> Option<Rolling> {
     let sizes = table.optional("batches", "[1, 5, \"20%\"]");
     table.finish();
 
-    if let Some(value) = surge.filter(|value| value.boolean() == Some(true)) {
-        value.problem("is true, which no driver supports", "write false, or leave it out".to_owned());
-    }
+    let max_surge = surge.as_ref().map_or(Some(false), Value::boolean);
     let rules = rules.read(rollback.as_ref());
     let batches = rules::batches(sizes.as_ref());
     let batch = percent(batch, 5);
@@ -82,10 +107,11 @@ fn read_rolling(mut table: Table<'_>, rules: Rules<'_>) -> Option<Rolling> {
         pause_time_between_batches: pause?,
         enable_cross_zone_upgrade: cross_zone?,
         prioritize_unhealthy_instances: prioritize?,
+        max_surge: max_surge?,
         batches: batches?,
     };
     let (failure, checkpoints) = rules?;
-    Some((policy, failure, checkpoints))
+    Some((policy, surge, failure, checkpoints))
 }
 
 fn percent(value: Option<Value<'_>>, min: u32) -> Option<Percent> {

@@ -9,7 +9,7 @@ use std::fmt;
 
 use placeholder::Placeholder;
 
-use crate::domain::{Instance, OperationId, ScaleSetName, Version};
+use crate::domain::{Component, Instance, InstanceId, Located, OperationId, ScaleSetName, Version};
 
 /// A text such as `--port={port}`. `{{` and `}}` stand for braces.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,10 +35,33 @@ pub enum Wish<'a> {
     Look,
     /// That it runs a version: `{version}`.
     Run(&'a Version),
-    /// The same as one effect: also `{operation}` and `{generation}`.
+    /// One effect: also `{component}`, `{operation}` and `{generation}`.
     Apply {
-        /// The version that the instance shall run.
+        /// What of the instance.
+        component: &'a Component,
+        /// The version that it shall have.
         version: &'a Version,
+        /// Identity of the effect.
+        operation: &'a OperationId,
+        /// Generation of the host.
+        generation: u64,
+    },
+    /// That it comes into being: as an effect on the application, and `{replaces}`. Its address is
+    /// still that of the one that it replaces.
+    Create {
+        /// Whose place it takes.
+        replaces: &'a InstanceId,
+        /// The version that it shall have.
+        version: &'a Version,
+        /// Identity of the effect.
+        operation: &'a OperationId,
+        /// Generation of the host.
+        generation: u64,
+    },
+    /// That it goes: `{operation}` and `{generation}`.
+    Delete {
+        /// Whether anybody knows its address.
+        located: Located,
         /// Identity of the effect.
         operation: &'a OperationId,
         /// Generation of the host.
@@ -55,6 +78,10 @@ pub enum Scope {
     Run,
     /// For [`Wish::Apply`].
     Apply,
+    /// For [`Wish::Create`].
+    Create,
+    /// For [`Wish::Delete`].
+    Delete,
 }
 
 impl Scope {
@@ -63,8 +90,15 @@ impl Scope {
             Self::Look => "{id}, {name}, {address}, {host}, {port}, {zone}, {label.NAME}",
             Self::Run => "{id}, {name}, {version}, {address}, {host}, {port}, {zone}, {label.NAME}",
             Self::Apply => {
-                "{id}, {name}, {version}, {address}, {host}, {port}, {zone}, {label.NAME}, {operation}, \
-                 {generation}"
+                "{id}, {name}, {version}, {address}, {host}, {port}, {zone}, {label.NAME}, {component}, \
+                 {operation}, {generation}"
+            }
+            Self::Create => {
+                "{id}, {replaces}, {name}, {version}, {address}, {host}, {port}, {zone}, {label.NAME}, \
+                 {component}, {operation}, {generation}"
+            }
+            Self::Delete => {
+                "{id}, {name}, {address}, {host}, {port}, {zone}, {label.NAME}, {operation}, {generation}"
             }
         }
     }
@@ -101,6 +135,9 @@ pub enum MissingValueError {
     /// It has no zone.
     #[error("has no zone")]
     Zone,
+    /// It was never said where it is.
+    #[error("never had an address")]
+    Address,
     /// The text was read for another purpose than it is rendered for.
     #[error("is not given {{{0}}} here")]
     Wish(&'static str),

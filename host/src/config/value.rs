@@ -93,11 +93,6 @@ impl<'a> Value<'a> {
         );
     }
 
-    /// Whether it is a string, for keys that take more than one type.
-    pub(super) fn is_string(&self) -> bool {
-        self.raw.as_str().is_some()
-    }
-
     pub(super) fn string(&self) -> Option<&'a str> {
         let text = self.raw.as_str();
         if text.is_none() {

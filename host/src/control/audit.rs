@@ -1,11 +1,12 @@
 //! The lines of the audit trail: every decision, admission and effect, with its reason.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::state::SetState;
-use crate::domain::{InstanceId, Timestamp, Version};
+use super::surge;
+use crate::domain::{Change, Component, Decisions, InstanceId, Phase, Timestamp, Version};
 use crate::plan::Standing;
-use crate::rollout::{Member, MemberState, Restored, Upgrade};
+use crate::rollout::{Member, MemberState, PartState, Upgrade};
 use crate::store::{AuditEntry, Write};
 
 /// Says on the log what was recorded; the small steps of single instances only to who asks.
@@ -13,12 +14,12 @@ pub(super) fn log(write: Write) {
     let Write::Audit(AuditEntry { scale_set, upgrade, instance, kind, text, .. }) = write else { return };
     let (upgrade, instance) = (upgrade.map(|id| id.to_string()), instance.map(|id| id.to_string()));
     match kind.as_ref() {
-        "decision" | "apply" | "applied" | "succeeded" => {
+        "decision" | "apply" | "applied" | "create" | "ready" | "succeeded" => {
             tracing::debug!(%scale_set, upgrade, instance, "{kind}: {text}");
         }
-        "failed" | "restore" => tracing::warn!(%scale_set, upgrade, instance, "{kind}: {text}"),
+        "failed" | "restore" | "remove" => tracing::warn!(%scale_set, upgrade, instance, "{kind}: {text}"),
         // The driver's notes were logged when they came.
-        "exited" | "restarted" => {}
+        "exited" | "restarted" | "deleted" => {}
         _ => tracing::info!(%scale_set, upgrade, instance, "{kind}: {text}"),
     }
 }
@@ -43,31 +44,59 @@ pub(super) fn line(
 
 /// The line for a change of one member.
 fn member(upgrade: &Upgrade, id: &InstanceId, member: &Member, now: Timestamp) -> Option<Write> {
-    let from = member.previous.as_ref().map_or("nothing", Version::as_str);
-    let (target, attempt) = (&member.target, member.attempt);
+    if member.replacement().is_some() {
+        return surge::audited(upgrade, id, now);
+    }
+    let attempt = member.attempt;
+    let all = || {
+        let parts = member.parts.iter().map(|part| name(&part.component, &part.target));
+        parts.collect::<Vec<_>>().join(", ")
+    };
     let (kind, text) = match &member.state {
-        MemberState::Pending | MemberState::Settling { healthy_since: Some(_), .. } => return None,
-        MemberState::Applying { .. } => ("apply", format!("{from} -> {target} (attempt {attempt})")),
-        MemberState::Settling { healthy_since: None, .. } => ("applied", format!("runs {target}")),
-        MemberState::Succeeded { .. } => ("succeeded", format!("healthy at {target}")),
-        MemberState::Restoring { reason, .. } => {
-            ("restore", format!("{reason}; {target} -> {from} (attempt {attempt})"))
+        MemberState::Pending
+        | MemberState::Creating { .. }
+        | MemberState::Ready { .. }
+        | MemberState::Deleting { .. }
+        | MemberState::Removing { .. }
+        | MemberState::Settling { healthy_since: Some(_), .. } => return None,
+        MemberState::Applying { part, .. } => {
+            let part = member.parts.get(*part)?;
+            let from = part.previous.as_ref().map_or("nothing", Version::as_str);
+            let to = &part.target;
+            ("apply", format!("{}{from} -> {to} (attempt {attempt})", whose(&part.component)))
         }
-        MemberState::Failed { reason, restored: Restored::NotTried, .. } => ("failed", reason.clone()),
-        MemberState::Failed { reason, restored: Restored::Yes, .. } => {
-            ("failed", format!("{reason}; {from} was brought back"))
+        MemberState::Settling { healthy_since: None, .. } => ("applied", format!("has {}", all())),
+        MemberState::Succeeded { .. } => ("succeeded", format!("healthy with {}", all())),
+        MemberState::Restoring { part, .. } => {
+            let part = member.parts.get(*part)?;
+            let PartState::Failed { reason, .. } = &part.state else { return None };
+            let (from, to) = (&part.target, part.way_back().map_or("nothing", Version::as_str));
+            let whose = whose(&part.component);
+            ("restore", format!("{whose}{reason}; {from} -> {to} (attempt {attempt})"))
         }
-        MemberState::Failed { reason, restored: Restored::No(why), .. } => {
-            ("failed", format!("{reason}; {from} could not be brought back: {why}"))
-        }
+        MemberState::Failed { .. } => ("failed", member.failure()?),
     };
     Some(line(upgrade, Some(id), kind, text, now))
+}
+
+/// Says whose version it is where it is not the application's.
+fn whose(component: &Component) -> String {
+    match component {
+        Component::Application => String::new(),
+        Component::Extension(name) => format!("extension {name}: "),
+    }
+}
+
+pub(super) fn name(component: &Component, version: &Version) -> String {
+    Change { component: component.clone(), to: version.clone() }.to_string()
 }
 
 /// What must be known of an upgrade before a step, to tell what the step changed.
 pub(super) struct Before {
     active: bool,
     planned: bool,
+    /// What each instance was told, where it is asked again.
+    told: BTreeMap<InstanceId, String>,
     /// Batches end in order and never open again, so counting is enough.
     batches_ended: usize,
 }
@@ -75,7 +104,12 @@ pub(super) struct Before {
 impl Before {
     pub(super) fn of(upgrade: &Upgrade) -> Self {
         let ended = upgrade.batches.iter().filter(|batch| batch.ended_at.is_some());
-        Self { active: upgrade.is_active(), planned: upgrade.digest.is_some(), batches_ended: ended.count() }
+        Self {
+            active: upgrade.is_active(),
+            planned: upgrade.digest.is_some(),
+            told: told(upgrade),
+            batches_ended: ended.count(),
+        }
     }
 
     pub(super) fn was_active(&self) -> bool {
@@ -95,10 +129,56 @@ pub(super) fn step(
     if !before.planned && upgrade.digest.is_some() {
         lines.extend(plan(upgrade, set, now));
     }
+    if before.planned {
+        lines.extend(changed_minds(upgrade, before, set, now));
+    }
     let members = changed.iter().filter_map(|id| upgrade.members.get(id).map(|member| (id, member)));
     lines.extend(members.filter_map(|(id, member)| self::member(upgrade, id, member, now)));
     lines.extend(ends(upgrade, before, now));
     lines
+}
+
+/// What every instance whose turn has not come was told, for upgrades that ask again.
+fn told(upgrade: &Upgrade) -> BTreeMap<InstanceId, String> {
+    if upgrade.rules.decisions != Decisions::Live || !upgrade.is_active() {
+        return BTreeMap::new();
+    }
+    let holds = upgrade.holds.iter().map(|hold| (hold.instance.clone(), hold.reason.code().to_owned()));
+    let phases: BTreeMap<u32, Option<Phase>> =
+        upgrade.batches.iter().map(|batch| (batch.number, batch.phase)).collect();
+    let pending = upgrade.members.iter().filter(|(_, member)| member.state == MemberState::Pending);
+    let pending = pending.map(|(id, member)| {
+        let phase = phases.get(&member.batch()).copied().flatten();
+        (id.clone(), format!("proceed in {}", phase_name(phase)))
+    });
+    holds.chain(pending).collect()
+}
+
+/// The lines for instances that say something else than before.
+fn changed_minds(upgrade: &Upgrade, before: &Before, set: &SetState, now: Timestamp) -> Vec<Write> {
+    let after = told(upgrade);
+    let changed = after.iter().filter(|(id, word)| before.told.get(*id).is_some_and(|told| told != *word));
+    let line = |(id, word): (&InstanceId, &String)| {
+        let hold = upgrade.holds.iter().find(|hold| hold.instance == *id);
+        let word = hold.map_or_else(|| word.clone(), |hold| hold.reason.to_string());
+        let former = before.told.get(id).map_or("", String::as_str);
+        let text = format!("{word} (was: {former}){}", stamp(set, id));
+        self::line(upgrade, Some(id), "decision", text, now)
+    };
+    changed.map(line).collect()
+}
+
+fn phase_name(phase: Option<Phase>) -> String {
+    phase.map_or_else(|| "the last phase".to_owned(), |phase| format!("phase {}", phase.get()))
+}
+
+/// Which code decided last.
+fn stamp(set: &SetState, id: &InstanceId) -> String {
+    let outcome = set.instances.get(id).and_then(|instance| instance.latest.as_ref());
+    outcome.map_or_else(String::new, |outcome| {
+        let stamp = &outcome.stamp;
+        format!(" [plugin {} {} generation {}]", stamp.name, stamp.digest, stamp.generation.0)
+    })
 }
 
 /// The lines for batches that ended and for the end of the whole upgrade.
@@ -119,33 +199,31 @@ fn ends(upgrade: &Upgrade, before: &Before, now: Timestamp) -> Vec<Write> {
 
 /// The lines for a new plan: the decision on each instance, with the code that made it.
 pub(super) fn plan(upgrade: &Upgrade, set: &SetState, now: Timestamp) -> Vec<Write> {
-    let stamp = |id: &InstanceId| {
-        let outcome = set.instances.get(id).and_then(|instance| instance.latest.as_ref());
-        outcome.map_or_else(String::new, |outcome| {
-            let stamp = &outcome.stamp;
-            format!(" [plugin {} {} generation {}]", stamp.name, stamp.digest, stamp.generation.0)
-        })
-    };
     let mut lines = Vec::new();
     if let Some(digest) = &upgrade.digest {
         let (members, batches) = (upgrade.members.len(), upgrade.batches.len());
         let text = format!("{members} instances in {batches} batches, plan {digest}");
         lines.push(line(upgrade, None, "plan", text, now));
     }
-    for (id, member) in &upgrade.members {
-        let phase = upgrade.batches.get(member.batch).and_then(|batch| batch.phase);
-        let phase =
-            phase.map_or_else(|| "the last phase".to_owned(), |phase| format!("phase {}", phase.get()));
+    let batches: BTreeMap<u32, (usize, Option<Phase>)> = upgrade
+        .batches
+        .iter()
+        .enumerate()
+        .map(|(index, batch)| (batch.number, (index, batch.phase)))
+        .collect();
+    for (id, member) in upgrade.members.iter() {
+        let (index, phase) = batches.get(&member.batch()).copied().unwrap_or_default();
+        let phase = phase_name(phase);
         let standing = set.instances.get(id).map(|instance| set.standing(instance, now));
         let why = match standing {
             Some(Standing::Decided { detail, .. }) if !detail.is_empty() => format!(": {detail}"),
             _ => String::new(),
         };
-        let text = format!("proceed in batch {}, {phase}{why}{}", member.batch + 1, stamp(id));
+        let text = format!("proceed in batch {}, {phase}{why}{}", index + 1, stamp(set, id));
         lines.push(line(upgrade, Some(id), "decision", text, now));
     }
     for hold in &upgrade.holds {
-        let text = format!("{}{}", hold.reason, stamp(&hold.instance));
+        let text = format!("{}{}", hold.reason, stamp(set, &hold.instance));
         lines.push(line(upgrade, Some(&hold.instance), "hold", text, now));
     }
     lines

@@ -2,9 +2,9 @@
 
 use super::run::Control;
 use super::state::SetState;
-use super::{Command, CommandError, CommandErrorKind, Reply, report};
+use super::{Command, CommandError, CommandErrorKind, Reply, Wanted, lifecycle, report};
 use crate::api::wire;
-use crate::domain::{ScaleSetName, Timestamp, Version};
+use crate::domain::{Goal, ScaleSetName, Timestamp};
 use crate::plan::{Plan, PlanInput, plan};
 use crate::rollout::FleetView;
 use crate::store::{StoreError, Write};
@@ -17,7 +17,9 @@ impl Control {
         match command {
             Command::Ping(reply) => answer(reply, Ok(())),
             Command::Fleet(reply) => answer(reply, Ok(self.fleet())),
-            Command::Plan(name, to, reply) => answer(reply, self.plan(&name, to)),
+            Command::Plan(name, wanted, reply) => answer(reply, self.plan(&name, &wanted)),
+            Command::Line(reply) => answer(reply, Ok(self.line())),
+            Command::SetLine(reason, reply) => answer(reply, self.set_line(reason)),
             Command::Start(name, options, reply) => answer(reply, self.start(&name, options)),
             Command::Status(name, reply) => answer(reply, self.status(&name)),
             Command::Wish(name, wish, reply) => answer(reply, self.wish(&name, wish)),
@@ -43,10 +45,16 @@ impl Control {
         wire::Fleet { scale_sets: self.sets.values().map(|set| report::scale_set(set, now)).collect() }
     }
 
-    fn plan(&self, name: &ScaleSetName, to: Option<Version>) -> Result<wire::Plan, CommandError> {
+    fn plan(&mut self, name: &ScaleSetName, wanted: &Wanted) -> Result<wire::PlanDetail, CommandError> {
         let set = self.set(name)?;
-        let to = to.unwrap_or_else(|| set.model.clone());
-        Ok(report::plan(&plan_now(set, &to, self.clock.now())))
+        let goal = lifecycle::wanted(set, wanted)?;
+        let now = self.clock.now();
+        let plan = plan_now(set, &goal, now);
+        let shown = report::plan(&plan, set, now);
+        if let Some(set) = self.sets.get_mut(name) {
+            set.remember(plan);
+        }
+        Ok(shown)
     }
 
     pub(super) fn status(&self, name: &ScaleSetName) -> Result<wire::StatusDetail, CommandError> {
@@ -69,14 +77,15 @@ impl Control {
 }
 
 /// What an upgrade would do at this moment.
-pub(super) fn plan_now(set: &SetState, to: &Version, now: Timestamp) -> Plan {
+pub(super) fn plan_now(set: &SetState, goal: &Goal, now: Timestamp) -> Plan {
     let candidates = set.view(now).candidates();
     plan(&PlanInput {
         scale_set: &set.spec.name,
-        to,
+        goal,
         policy: &set.spec.policy,
         candidates: &candidates,
         total: candidates.len(),
+        batches_before: 0,
     })
 }
 

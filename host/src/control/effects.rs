@@ -1,21 +1,23 @@
 //! From an effect that the core wants to a driver that does it.
 
-use super::run::{Control, Effect, Life};
+use super::run::{Control, Life, RunEffect};
 use super::{ControlEvent, EffectDone, Observed};
-use crate::domain::{InstanceId, ScaleSetName};
+use crate::domain::{Component, InstanceId, ScaleSetName};
 use crate::drivers::{Custody, DriverError, Ensure};
 use crate::store::Write;
 
 impl Control {
     /// Hands one effect to its driver. The instance begins a new life at once, so that answers of
     /// the process that is about to stop are not taken for answers of the new one.
-    pub(super) fn perform(&mut self, effect: Effect) {
+    pub(super) fn perform(&mut self, effect: RunEffect) {
         let now = self.clock.now();
-        let Effect { scale_set, instance: id, version, operation, life } = effect;
+        let RunEffect { scale_set, instance: id, component, version, operation, life } = effect;
         let Some(set) = self.sets.get_mut(&scale_set) else { return };
         let Some(instance) = set.instances.get_mut(&id) else { return };
-        instance.busy = Some(operation.clone());
-        instance.asked = Some(version.clone());
+        instance.busy.insert(component.clone(), operation.clone());
+        if component == Component::Application {
+            instance.asked = Some(version.clone());
+        }
         instance.retry_at = None;
         if life == Life::New {
             instance.begin_life(&set.spec, now);
@@ -24,18 +26,23 @@ impl Control {
         let request = Ensure {
             scale_set: scale_set.clone(),
             instance: instance.spec.clone(),
+            component: component.clone(),
             version,
-            previous: instance.version.clone(),
+            previous: instance.version_of(&component).cloned(),
             operation: operation.clone(),
             generation: self.generation,
         };
-        let (spec, recorded) = (instance.spec.clone(), instance.version.clone());
+        let (spec, recorded) = (instance.spec.clone(), instance.version_of(&component).cloned());
         let driver = set.driver.clone();
         let handle = self.handle.clone();
         self.announce(&scale_set, &id);
         self.runtime.spawn(async move {
             let answer = driver.ensure(request).await.map_err(|DriverError(text)| text);
-            let seen = driver.observe(&scale_set, &spec).await;
+            let seen = match &component {
+                Component::Application => driver.observe(&scale_set, &spec).await,
+                // What an extension is at is what was last done to it.
+                Component::Extension(_) => answer.is_ok().then(|| wanted.clone()).or(recorded.clone()),
+            };
             // Else the old version, which is healthy, would pass the health gate for the new one.
             let result = answer.and_then(|()| match &seen {
                 Some(seen) if *seen != wanted => {
@@ -48,7 +55,7 @@ impl Control {
                 Custody::Host => seen,
                 Custody::Site => seen.or(recorded),
             };
-            let done = EffectDone { scale_set, instance: id, operation, result, observed };
+            let done = EffectDone { scale_set, instance: id, component, operation, result, observed };
             handle.send(ControlEvent::EffectDone(done)).await;
         });
     }
@@ -78,13 +85,14 @@ impl Control {
         if instance.epoch != epoch {
             return;
         }
-        let version = version.or_else(|| instance.version.clone()).or_else(|| Some(set.model.clone()));
+        let model = || set.model.of(&Component::Application).cloned();
+        let version = version.or_else(|| instance.version.clone()).or_else(model);
         if instance.version == version {
             return;
         }
         instance.version.clone_from(&version);
         set.dirty = true;
-        self.writes.push(Write::Version(scale_set.clone(), id.clone(), version));
+        self.writes.push(Write::Version(scale_set.clone(), id.clone(), Component::Application, version));
         self.announce(&scale_set, &id);
     }
 }

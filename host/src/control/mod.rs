@@ -9,19 +9,25 @@ mod boot;
 mod commands;
 mod effects;
 mod lifecycle;
+mod line;
 mod report;
+mod retry;
 mod run;
 mod state;
+mod surge;
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::api::wire;
-use crate::domain::{Decided, Digest, InstanceId, OperationId, PluginName, ScaleSetName, Version};
+use crate::domain::{
+    Address, Component, Decided, Digest, ExtensionName, InstanceId, OperationId, PluginName, ScaleSetName,
+    Version,
+};
 use crate::drivers::DriverNote;
 use crate::rollout::Wish;
 use crate::store::StoredPlugin;
 
-pub(crate) use report::rfc3339;
+pub(crate) use report::{limits, rfc3339};
 pub use run::{ControlParts, run};
 pub use state::SetParts;
 
@@ -36,6 +42,10 @@ pub enum ControlEvent {
     Decided(Decided),
     /// A driver has answered.
     EffectDone(EffectDone),
+    /// A driver has answered to a creation.
+    Created(Created),
+    /// A driver has answered to a deletion.
+    Deleted(Deleted),
     /// A driver has looked at an instance of a set that the site keeps running.
     Observed(Observed),
     /// A driver reports something that nobody asked for.
@@ -53,12 +63,42 @@ pub struct EffectDone {
     pub scale_set: ScaleSetName,
     /// The instance.
     pub instance: InstanceId,
+    /// What of it.
+    pub component: Component,
     /// Which effect.
     pub operation: OperationId,
     /// How it went.
     pub result: Result<(), String>,
     /// What the driver says runs now.
     pub observed: Option<Version>,
+}
+
+/// A driver's answer to a creation.
+#[derive(Debug, Clone)]
+pub struct Created {
+    /// The scale set.
+    pub scale_set: ScaleSetName,
+    /// The new instance.
+    pub instance: InstanceId,
+    /// Which effect.
+    pub operation: OperationId,
+    /// Where it is.
+    pub result: Result<Address, String>,
+    /// What runs there.
+    pub version: Option<Version>,
+}
+
+/// A driver's answer to a deletion.
+#[derive(Debug, Clone)]
+pub struct Deleted {
+    /// The scale set.
+    pub scale_set: ScaleSetName,
+    /// The instance.
+    pub instance: InstanceId,
+    /// Which effect.
+    pub operation: OperationId,
+    /// How it went.
+    pub result: Result<(), String>,
 }
 
 /// What an instance was seen to run, outside of any effect.
@@ -85,13 +125,17 @@ pub enum Command {
     /// The whole fleet.
     Fleet(Reply<wire::Fleet>),
     /// What an upgrade would do now.
-    Plan(ScaleSetName, Option<Version>, Reply<wire::Plan>),
+    Plan(ScaleSetName, Wanted, Reply<wire::PlanDetail>),
     /// Start one.
     Start(ScaleSetName, StartOptions, Reply<wire::StatusDetail>),
     /// How the latest one stands.
     Status(ScaleSetName, Reply<wire::StatusDetail>),
     /// Tell the running one something; a rollback also goes for an ended one.
-    Wish(ScaleSetName, Wish, Reply<wire::StatusDetail>),
+    Wish(ScaleSetName, WishFor, Reply<wire::StatusDetail>),
+    /// Whether the line is stopped.
+    Line(Reply<wire::Line>),
+    /// Stop the line with this reason, or let it go on.
+    SetLine(Option<String>, Reply<wire::Line>),
     /// The audit trail.
     Log(ScaleSetName, Reply<wire::Log>),
     /// Record which component a plugin is about to run.
@@ -101,12 +145,43 @@ pub enum Command {
 /// How an upgrade shall be started.
 #[derive(Debug, Clone, Default)]
 pub struct StartOptions {
-    /// The wanted version; none: the model's.
-    pub to: Option<Version>,
+    /// What is wanted.
+    pub wanted: Wanted,
+    /// These instances now, without phases, batches and limits.
+    pub manual: Option<Selection>,
+    /// In spite of freeze windows and of a stopped line, because of this.
+    pub bypass: Option<String>,
     /// Exactly the plan with this digest.
     pub plan: Option<Digest>,
     /// Whether a quarantined version may be tried again.
     pub quarantined: Quarantined,
+}
+
+/// What an upgrade shall bring; nothing named means the whole model.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// Version of the application.
+    pub to: Option<Version>,
+    /// Extensions; without a version that of the model.
+    pub extensions: Vec<(ExtensionName, Option<Version>)>,
+}
+
+/// Instances that a person names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// `*`
+    All,
+    /// By id.
+    These(Vec<InstanceId>),
+}
+
+/// Something that a person tells an upgrade.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WishFor {
+    /// What.
+    pub wish: Wish,
+    /// Why; goes into the audit trail.
+    pub reason: Option<String>,
 }
 
 /// What a start does about a version that faulted before.

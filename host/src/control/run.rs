@@ -7,20 +7,23 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::audit::{self, Before};
-use super::state::{SetParts, SetState};
+use super::state::{Place, SetParts, SetState};
 use super::{ControlEvent, ControlHandle, EffectDone};
 use crate::clock::Clock;
-use crate::domain::{Decided, InstanceId, OperationId, ScaleSetName, Timestamp, Version};
+use crate::domain::{Component, Decided, InstanceId, Located, OperationId, ScaleSetName, Timestamp, Version};
 use crate::drivers::{Custody, DriverNote, DriverNoteKind};
 use crate::probe::Target;
 use crate::rollout::{Event, Step, step};
-use crate::store::{AuditEntry, Store, Stored, Write};
+use crate::store::{AuditEntry, StoppedLine, Store, Stored, Write};
 
 /// Events taken in before the upgrades look at the result: one look for many answers.
 const EVENTS_PER_TURN: usize = 1024;
 
 /// How long to wait before trying again to write, or to start an instance that did not start.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// How the prober is told that an instance is gone.
+pub(super) type ForgetTarget = Arc<dyn Fn(&ScaleSetName, &InstanceId) + Send + Sync>;
 
 /// Everything that the loop is made of.
 pub struct ControlParts {
@@ -34,6 +37,8 @@ pub struct ControlParts {
     pub stored: Stored,
     /// Tells the prober about an instance; must not block.
     pub set_target: Arc<dyn Fn(Target) + Send + Sync>,
+    /// Tells the prober that an instance is gone; must not block.
+    pub forget_target: ForgetTarget,
     /// The way back to the loop, for drivers' answers.
     pub handle: ControlHandle,
     /// Where drivers' work runs.
@@ -44,9 +49,12 @@ pub struct ControlParts {
 pub(super) struct Control {
     pub(super) clock: Clock,
     pub(super) sets: BTreeMap<ScaleSetName, SetState>,
+    /// A person stopped the line for all sets.
+    pub(super) line: Option<StoppedLine>,
     pub(super) store: Box<dyn Store>,
     pub(super) generation: u64,
     pub(super) set_target: Arc<dyn Fn(Target) + Send + Sync>,
+    pub(super) forget_target: ForgetTarget,
     pub(super) handle: ControlHandle,
     pub(super) runtime: tokio::runtime::Handle,
     /// To be recorded at the end of this turn.
@@ -57,11 +65,50 @@ pub(super) struct Control {
     pub(super) store_trouble: Option<(Timestamp, String)>,
 }
 
+/// Something that a driver shall do, under an operation id.
+#[derive(Debug, Clone)]
+pub(super) enum Effect {
+    /// An instance shall run a version.
+    Run(RunEffect),
+    /// An instance shall come into being.
+    Create {
+        scale_set: ScaleSetName,
+        instance: InstanceId,
+        replaces: InstanceId,
+        version: Version,
+        operation: OperationId,
+    },
+    /// An instance shall go.
+    Delete { scale_set: ScaleSetName, instance: InstanceId, operation: OperationId },
+}
+
+impl Effect {
+    /// The scale set of its instance.
+    pub(super) fn scale_set(&self) -> &ScaleSetName {
+        match self {
+            Self::Run(RunEffect { scale_set, .. })
+            | Self::Create { scale_set, .. }
+            | Self::Delete { scale_set, .. } => scale_set,
+        }
+    }
+
+    /// Its instance, unless it is about an extension.
+    pub(super) fn of_application(&self) -> Option<InstanceId> {
+        match self {
+            Self::Run(RunEffect { component: Component::Extension(_), .. }) => None,
+            Self::Run(RunEffect { instance, .. })
+            | Self::Create { instance, .. }
+            | Self::Delete { instance, .. } => Some(instance.clone()),
+        }
+    }
+}
+
 /// An instance that shall run a version, under an operation id.
 #[derive(Debug, Clone)]
-pub(super) struct Effect {
+pub(super) struct RunEffect {
     pub(super) scale_set: ScaleSetName,
     pub(super) instance: InstanceId,
+    pub(super) component: Component,
     pub(super) version: Version,
     pub(super) operation: OperationId,
     pub(super) life: Life,
@@ -120,6 +167,8 @@ impl Control {
         match event {
             ControlEvent::Decided(decided) => self.decided(decided),
             ControlEvent::EffectDone(done) => self.effect_done(done),
+            ControlEvent::Created(created) => self.created(created),
+            ControlEvent::Deleted(deleted) => self.deleted(deleted),
             ControlEvent::Observed(observed) => self.observed(observed),
             ControlEvent::Note(note) => self.note(note),
             ControlEvent::Command(command) => self.command(command),
@@ -149,18 +198,18 @@ impl Control {
         let now = self.clock.now();
         let Some(set) = self.sets.get_mut(&done.scale_set) else { return };
         let Some(instance) = set.instances.get_mut(&done.instance) else { return };
-        if instance.busy.as_ref() != Some(&done.operation) {
+        if instance.busy.get(&done.component) != Some(&done.operation) {
             return;
         }
-        instance.busy = None;
+        instance.busy.remove(&done.component);
         if done.result.is_ok() {
             instance.down = false;
             instance.applied_at = now;
             instance.begin_life(&set.spec, now);
         }
-        if instance.version != done.observed {
-            instance.version.clone_from(&done.observed);
-            self.writes.push(Write::Version(done.scale_set.clone(), done.instance.clone(), done.observed));
+        if instance.set_version(&done.component, done.observed.clone()) {
+            let (name, id) = (done.scale_set.clone(), done.instance.clone());
+            self.writes.push(Write::Version(name, id, done.component.clone(), done.observed));
         }
         if let Err(reason) = &done.result {
             tracing::warn!(scale_set = %done.scale_set, instance = %done.instance, "driver: {reason}");
@@ -169,11 +218,14 @@ impl Control {
                 instance.retry_at = Some(now + RETRY_AFTER);
             }
         }
+        if set.upgrade.as_ref().is_some_and(crate::rollout::Upgrade::is_active) {
+            set.answers.push(Event::EffectDone {
+                operation: done.operation,
+                instance: done.instance.clone(),
+                result: done.result,
+            });
+        }
         self.announce(&done.scale_set, &done.instance);
-        self.step(
-            &done.scale_set,
-            &Event::EffectDone { operation: done.operation, instance: done.instance, result: done.result },
-        );
     }
 
     fn note(&mut self, note: DriverNote) {
@@ -207,30 +259,37 @@ impl Control {
         let now = self.clock.now();
         let due = |set: &SetState| {
             let active = set.upgrade.as_ref().is_some_and(crate::rollout::Upgrade::is_active);
-            active && (set.dirty || set.wake_at.is_some_and(|at| at <= now))
+            let woken = set.dirty || !set.answers.is_empty() || set.wake_at.is_some_and(|at| at <= now);
+            active && woken
         };
         let names: Vec<ScaleSetName> =
             self.sets.iter().filter(|(_, set)| due(set)).map(|(name, _)| name.clone()).collect();
         for name in names {
-            self.step(&name, &Event::Look);
+            self.step(&name, &[]);
         }
         self.retry_starts(now);
+        self.retry_deletions(now);
+        self.retry_upgrades(now);
     }
 
-    /// Steps one upgrade and collects what it wants recorded and done.
-    pub(super) fn step(&mut self, name: &ScaleSetName, event: &Event) {
+    /// Steps one upgrade with the drivers' answers and these events, and collects what it wants
+    /// recorded and done.
+    pub(super) fn step(&mut self, name: &ScaleSetName, events: &[Event]) {
         let now = self.clock.now();
         let Some(set) = self.sets.get_mut(name) else { return };
         set.dirty = false;
+        let mut all = std::mem::take(&mut set.answers);
+        all.extend_from_slice(events);
         let Some(mut upgrade) = set.upgrade.take() else { return };
         let before = Before::of(&upgrade);
-        let Step { changed, head_changed, actions, wake_at } = step(&mut upgrade, &set.view(now), event, now);
+        let Step { changed, head_changed, actions, wake_at } = step(&mut upgrade, &set.view(now), &all, now);
         set.wake_at = wake_at;
         self.writes.extend(audit::step(&upgrade, &before, &changed, set, now));
         for id in &changed {
-            if let Some(member) = upgrade.members.get(id) {
-                self.writes.push(Write::Member(upgrade.id.clone(), id.clone(), member.clone()));
-            }
+            self.writes.push(match upgrade.members.get(id) {
+                Some(member) => Write::Member(upgrade.id.clone(), id.clone(), member.clone()),
+                None => Write::MemberLeft(upgrade.id.clone(), id.clone()),
+            });
         }
         if head_changed {
             self.writes.push(Write::Upgrade(Box::new(upgrade.clone())));
@@ -266,7 +325,15 @@ impl Control {
             }
         }
         for effect in std::mem::take(&mut self.effects) {
-            self.perform(effect);
+            match effect {
+                Effect::Run(effect) => self.perform(effect),
+                Effect::Create { scale_set, instance, replaces, version, operation } => {
+                    self.create((scale_set, instance, replaces), version, operation);
+                }
+                Effect::Delete { scale_set, instance, operation } => {
+                    self.delete(scale_set, instance, operation);
+                }
+            }
         }
     }
 
@@ -274,13 +341,18 @@ impl Control {
         let upgrades = self.sets.values().filter_map(|set| set.wake_at);
         let starts = self.sets.values().flat_map(|set| set.instances.values().filter_map(|i| i.retry_at));
         let store = self.store_trouble.as_ref().map(|(retry_at, _)| *retry_at);
-        upgrades.chain(starts).chain(store).min()
+        let retries = self.sets.values().filter_map(SetState::retry_at);
+        upgrades.chain(starts).chain(store).chain(retries).min()
     }
 
     /// Tells the prober what it should know of an instance now.
     pub(super) fn announce(&self, name: &ScaleSetName, id: &InstanceId) {
         let Some(set) = self.sets.get(name) else { return };
         let Some(instance) = set.instances.get(id) else { return };
+        // Nobody knows yet where it is, or what answers there means nothing any more.
+        if instance.located == Located::Never || matches!(instance.place, Place::Leaving { .. }) {
+            return;
+        }
         (self.set_target)(Target {
             facts: Arc::new(set.facts(instance)),
             address: instance.spec.address.clone(),

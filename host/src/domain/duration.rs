@@ -25,7 +25,8 @@ pub const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 /// [`DURATION_MAX`].
 pub fn parse_iso_duration(text: &str) -> Result<Duration, InvalidDurationError> {
     let Some(rest) = text.strip_prefix('P') else {
-        return Err(invalid("is not an ISO-8601 duration"));
+        let small = text.starts_with('p') && parse_iso_duration(&text.to_ascii_uppercase()).is_ok();
+        return Err(invalid(if small { "has small letters" } else { "is not an ISO-8601 duration" }));
     };
     let (date, time) = match rest.split_once('T') {
         Some((_, "")) => return Err(invalid("ends after `T`")),
@@ -36,7 +37,7 @@ pub fn parse_iso_duration(text: &str) -> Result<Duration, InvalidDurationError> 
         return Err(invalid("has no parts"));
     }
     if date.contains('Y') || date.contains('M') {
-        return Err(invalid("uses years or months, whose length varies"));
+        return Err(invalid("uses years or months, whose length varies (minutes come after `T`)"));
     }
     let mut total = Duration::ZERO;
     if date.contains('W') {
@@ -62,7 +63,11 @@ fn add_parts(
         total = total.checked_add(parse_part(number, *unit, *seconds)?).ok_or(invalid("is too long"))?;
         text = rest;
     }
-    if text.is_empty() { Ok(total) } else { Err(invalid("has a part that is out of place")) }
+    if text.is_empty() {
+        return Ok(total);
+    }
+    let bare = text.bytes().all(|byte| byte.is_ascii_digit());
+    Err(invalid(if bare { "has a number without a unit" } else { "has a part that is out of place" }))
 }
 
 fn parse_part(number: &str, unit: char, seconds: u64) -> Result<Duration, InvalidDurationError> {

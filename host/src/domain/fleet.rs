@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::component::{Change, Component, Goal};
 use super::health::HealthSettings;
-use super::ids::{InstanceId, PluginName, ScaleSetName, Version};
+use super::ids::{ExtensionName, PluginName, ScaleSetName, Version};
+use super::instance_id::InstanceId;
 use super::policy::{HealthGate, RollingUpgradePolicy};
-use super::rules::{Checkpoints, FailureRules};
+use super::rules::{Checkpoints, Decisions, FailureRules, RetryRule};
+use super::window::FreezeWindows;
 
 /// Where an instance listens: a host name or IP address, and a port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +47,7 @@ pub struct Protection {
 }
 
 /// One member of a scale set.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
     /// Unique within the set.
     pub id: InstanceId,
@@ -69,6 +72,21 @@ pub struct Instance {
 pub struct Model {
     /// Version of the application.
     pub version: Version,
+    /// Versions of its extensions, in the order in which an instance gets them.
+    pub extensions: Vec<(ExtensionName, Version)>,
+}
+
+impl Model {
+    /// All of it.
+    #[must_use]
+    pub fn goal(&self) -> Goal {
+        let application = Change { component: Component::Application, to: self.version.clone() };
+        let extension = |(name, to): &(ExtensionName, Version)| Change {
+            component: Component::Extension(name.clone()),
+            to: to.clone(),
+        };
+        Goal::new(std::iter::once(application).chain(self.extensions.iter().map(extension)))
+    }
 }
 
 /// A named set of instances that share a model, a probe and a rolling-upgrade policy.
@@ -92,6 +110,12 @@ pub struct ScaleSet<D = ()> {
     pub checkpoints: Checkpoints,
     /// How long after its start an upgrade asks instances again that say "not now".
     pub defer_max: Duration,
+    /// Whether later decisions of the plugin count.
+    pub decisions: Decisions,
+    /// Whether an upgrade that failed is tried again by itself; none: never.
+    pub retry: Option<RetryRule>,
+    /// When nothing may begin.
+    pub freeze: FreezeWindows,
     /// Wanted version.
     pub model: Model,
     /// Members by id.
@@ -113,6 +137,9 @@ impl<D> ScaleSet<D> {
             failure,
             checkpoints,
             defer_max,
+            decisions,
+            retry,
+            freeze,
             model,
             instances,
             driver,
@@ -126,6 +153,9 @@ impl<D> ScaleSet<D> {
             failure,
             checkpoints,
             defer_max,
+            decisions,
+            retry,
+            freeze,
             model,
             instances,
             driver: (),

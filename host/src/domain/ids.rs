@@ -37,7 +37,7 @@ pub enum InvalidIdError {
 /// Longest identifier in bytes: fits a DNS label with room, and keeps tables readable.
 pub const ID_LEN_MAX: usize = 128;
 
-fn check(text: &str, allowed: &'static str) -> Result<(), InvalidIdError> {
+pub(super) fn check(text: &str, allowed: &'static str) -> Result<(), InvalidIdError> {
     let Some(first) = text.chars().next() else { return Err(InvalidIdError::Empty) };
     if text.len() > ID_LEN_MAX {
         return Err(InvalidIdError::TooLong { seen: text.len(), limit: ID_LEN_MAX });
@@ -127,36 +127,30 @@ string_id!(
 );
 plain_order!(PluginName);
 
-string_id!(
-    /// Id of an instance within its scale set. Ordered as people count: numbers by value and
-    /// before names, so that `2` comes before `10`.
-    InstanceId,
-    "._-"
-);
-
-impl PartialOrd for InstanceId {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for InstanceId {
-    fn cmp(&self, other: &Self) -> Ordering {
-        natural_cmp(&self.0, &other.0)
-    }
-}
-
 /// Orders texts that are wholly numeric by value, before all others; ties and names by bytes.
 /// Also the order of zones.
 #[must_use]
 pub fn natural_cmp(a: &str, b: &str) -> Ordering {
-    match (a.parse::<u64>(), b.parse::<u64>()) {
-        (Ok(x), Ok(y)) => x.cmp(&y).then_with(|| a.cmp(b)),
-        (Ok(_), Err(_)) => Ordering::Less,
-        (Err(_), Ok(_)) => Ordering::Greater,
-        (Err(_), Err(_)) => a.cmp(b),
+    order_of_text((a.parse().ok(), a), (b.parse().ok(), b))
+}
+
+/// As [`natural_cmp`], with the values at hand.
+pub(super) fn order_of_text(a: (Option<u64>, &str), b: (Option<u64>, &str)) -> Ordering {
+    match (a.0, b.0) {
+        (Some(x), Some(y)) => x.cmp(&y).then_with(|| a.1.cmp(b.1)),
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (None, None) => a.1.cmp(b.1),
     }
 }
+
+string_id!(
+    /// Name of an extension: something installed beside the application, with a version of its
+    /// own.
+    ExtensionName,
+    "._-"
+);
+plain_order!(ExtensionName);
 
 string_id!(
     /// A version of the application or of an extension, as the site names it. It travels into
@@ -267,6 +261,7 @@ impl Phase {
 
 #[cfg(test)]
 mod tests {
+    use super::super::InstanceId;
     use super::*;
 
     #[test]

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::decision::Outcome;
-use super::ids::{InstanceId, ScaleSetName, Version};
+use super::ids::{ScaleSetName, Version};
+use super::instance_id::InstanceId;
 use super::time::Timestamp;
 
 /// Facts about an instance that a plugin may use.

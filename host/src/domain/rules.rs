@@ -1,6 +1,8 @@
-//! What an upgrade does beyond its limits: about failures, and where it waits for a person.
+//! What an upgrade does beyond its limits: about failures, about decisions that change, and where it
+//! waits for a person.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +40,27 @@ pub enum OnBreach {
     RestoreFailed,
     /// Stop, and roll the whole upgrade back.
     RollBack,
+}
+
+/// Which decisions of the plugin an upgrade follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Decisions {
+    /// Those of its start.
+    #[default]
+    Snapshot,
+    /// Those of the moment, before each batch.
+    Live,
+}
+
+/// When an upgrade that failed is tried again by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RetryRule {
+    /// So long after its end, at least a minute.
+    pub after: Duration,
+    /// So many times, 1 to 100.
+    pub limit: u32,
 }
 
 /// A phase of the plan by its number, or the last one.

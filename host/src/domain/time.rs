@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads a clock; see `clock.rs`.
 
+use std::fmt;
 use std::ops::Add;
 use std::time::Duration;
 
@@ -17,6 +18,16 @@ impl Timestamp {
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+/// RFC 3339 with milliseconds, UTC.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(at) => write!(f, "{at:.3}"),
+            Err(_) => write!(f, "{}", self.0),
+        }
     }
 }
 

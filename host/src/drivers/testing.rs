@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use super::Ensure;
-use crate::domain::{Address, Instance, InstanceId, OperationId, Protection, ScaleSetName, Version};
+use super::{Create, Delete, Ensure};
+use crate::domain::{
+    Address, Component, Instance, InstanceId, Located, OperationId, Protection, ScaleSetName, Version,
+};
 
 /// Never reached in a good run; long enough for a busy machine.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -25,11 +27,26 @@ pub(super) fn request(instance: &str, version: &str, operation: &str) -> Ensure 
     Ensure {
         scale_set: ScaleSetName::parse("db").unwrap(),
         instance,
+        component: Component::Application,
         version: Version::parse(version).unwrap(),
         previous: None,
         operation: OperationId(operation.to_owned()),
         generation: 1,
     }
+}
+
+/// A request of generation 1 that creates `instance` in the place of `0`.
+pub(super) fn creation(instance: &str, version: &str, operation: &str) -> Create {
+    let Ensure { scale_set, instance, version, operation, generation, .. } =
+        request(instance, version, operation);
+    let replaces = InstanceId::parse("0").unwrap();
+    Create { scale_set, instance, replaces, version, taken: Vec::new(), operation, generation }
+}
+
+/// A request of generation 1 that deletes an instance.
+pub(super) fn deletion(instance: &str, operation: &str) -> Delete {
+    let Ensure { scale_set, instance, operation, generation, .. } = request(instance, "v1", operation);
+    Delete { scale_set, instance, located: Located::Yes, operation, generation }
 }
 
 /// Waits for a condition.

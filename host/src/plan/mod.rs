@@ -3,7 +3,9 @@
 //! Pure: a plan is a function of the candidates, the policy and the wanted version. It does not
 //! look at the clock and starts nothing; `rollout` walks through the plan.
 
+mod changes;
 mod digest;
+mod feasibility;
 mod standing;
 
 use std::collections::BTreeMap;
@@ -13,9 +15,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::natural_cmp;
 use crate::domain::{
-    Digest, Health, InstanceId, Participation, Phase, Protection, RollingUpgradePolicy, ScaleSetName, Version,
+    Component, Digest, ExtensionName, Goal, Health, InstanceId, Participation, Phase, Protection,
+    RollingUpgradePolicy, ScaleSetName, Version,
 };
 
+pub use changes::changes;
+pub use feasibility::{Feasibility, FeasibilityInput, Finding, Resolved, feasibility, fleet_unhealthy};
 pub use standing::{Standing, StandingInput, is_answered, reason_line, standing};
 
 /// What the planner knows of one instance at the moment of planning.
@@ -31,12 +36,31 @@ pub struct Candidate {
     pub fault_domain: Option<u32>,
     /// Protection.
     pub protection: Protection,
-    /// Version that it runs.
+    /// Version of the application that it runs.
     pub version: Option<Version>,
+    /// Versions of its extensions, as far as known.
+    pub extensions: BTreeMap<ExtensionName, Version>,
     /// Committed health.
     pub health: Health,
     /// What the plugin's answers amount to.
     pub standing: Standing,
+}
+
+impl Candidate {
+    /// The version that it has of a component.
+    #[must_use]
+    pub fn version_of(&self, component: &Component) -> Option<&Version> {
+        match component {
+            Component::Application => self.version.as_ref(),
+            Component::Extension(name) => self.extensions.get(name),
+        }
+    }
+
+    /// Whether nothing of the goal is left to do.
+    #[must_use]
+    pub fn is_at(&self, goal: &Goal) -> bool {
+        goal.changes().all(|change| self.version_of(&change.component) == Some(&change.to))
+    }
 }
 
 /// Input of [`plan`].
@@ -44,14 +68,16 @@ pub struct Candidate {
 pub struct PlanInput<'a> {
     /// The scale set.
     pub scale_set: &'a ScaleSetName,
-    /// The wanted version.
-    pub to: &'a Version,
+    /// What is wanted.
+    pub goal: &'a Goal,
     /// Azure's limits.
     pub policy: &'a RollingUpgradePolicy,
     /// Instances to plan for, protected and skipped ones included.
     pub candidates: &'a [Candidate],
     /// Number of instances of the whole set, which percentages refer to.
     pub total: usize,
+    /// Batches that lie behind; the sizes of growing batches count on from there.
+    pub batches_before: usize,
 }
 
 /// Instances that are upgraded at the same time.
@@ -136,15 +162,15 @@ pub struct Hold {
 pub struct Plan {
     /// The scale set.
     pub scale_set: ScaleSetName,
-    /// The wanted version.
-    pub to: Version,
+    /// What is wanted.
+    pub goal: Goal,
     /// Resolved size of the largest batch.
     pub batch_max: usize,
     /// In order.
     pub batches: Vec<Batch>,
     /// Instances left alone, by id.
     pub holds: Vec<Hold>,
-    /// Instances that run the wanted version already, by id.
+    /// Instances that have all that is wanted, by id.
     pub already: Vec<InstanceId>,
     /// SHA-256 of everything that decides what happens.
     pub digest: Digest,
@@ -200,7 +226,7 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     already.sort();
     holds.sort_by(|a, b| a.instance.cmp(&b.instance));
     let batch_max = input.policy.batch_max(input.total);
-    let size = |index| input.policy.batch_size(index, input.total);
+    let size = |index| input.policy.batch_size(input.batches_before + index, input.total);
     let mut batches = Vec::new();
     for (key, members) in groups {
         cut(&key, members, size, &mut batches);
@@ -208,7 +234,7 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     let digest = digest::of(input, batch_max, &batches, &holds);
     Plan {
         scale_set: input.scale_set.clone(),
-        to: input.to.clone(),
+        goal: input.goal.clone(),
         batch_max,
         batches,
         holds,
@@ -226,7 +252,7 @@ enum Class {
 /// Where a candidate belongs. The order of the checks is the order of their strength: nothing
 /// overrides protection, and an instance that is already there needs no permission.
 fn classify(candidate: &Candidate, input: &PlanInput<'_>) -> Class {
-    if candidate.version.as_ref() == Some(input.to) {
+    if candidate.is_at(input.goal) {
         return Class::Already;
     }
     if candidate.protection.from_scale_set_actions {

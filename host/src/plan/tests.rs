@@ -38,6 +38,7 @@ fn candidate(text: &str) -> Candidate {
         fault_domain: None,
         protection: Protection { from_scale_set_actions: flags.contains('p'), from_scale_in: true },
         version: Some(Version::parse(if flags.contains('x') { "v2" } else { "v1" }).unwrap()),
+        extensions: BTreeMap::new(),
         health: if flags.contains('u') { Health::Unhealthy } else { Health::Healthy },
         standing: Standing::Decided {
             phase: number.parse().ok().and_then(Phase::new),
@@ -55,6 +56,7 @@ fn policy(batch_percent: u8) -> RollingUpgradePolicy {
         pause_time_between_batches: Duration::ZERO,
         enable_cross_zone_upgrade: false,
         prioritize_unhealthy_instances: false,
+        max_surge: false,
         batches: Vec::new(),
     }
 }
@@ -62,10 +64,11 @@ fn policy(batch_percent: u8) -> RollingUpgradePolicy {
 fn plan_with(candidates: &[Candidate], policy: &RollingUpgradePolicy) -> Plan {
     plan(&PlanInput {
         scale_set: &ScaleSetName::parse("orders").unwrap(),
-        to: &Version::parse("v2").unwrap(),
+        goal: &Goal::application(Version::parse("v2").unwrap()),
         policy,
         candidates,
         total: candidates.len(),
+        batches_before: 0,
     })
 }
 

@@ -1,7 +1,9 @@
 //! Instances that said "not now" at the snapshot: asked again at the end of their phase, and left
 //! out when the time for asking is over.
 
-use crate::domain::{InstanceId, Participation, PhaseName, Timestamp};
+use std::collections::BTreeMap;
+
+use crate::domain::{Decisions, InstanceId, Participation, PhaseName, Timestamp};
 use crate::plan::{Candidate, Hold, HoldReason, PlanInput, Standing, plan};
 
 use super::state::Upgrade;
@@ -37,12 +39,17 @@ pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, 
     if due.is_empty() {
         return Deferred::Settled;
     }
+    let until = upgrade.defer_until();
+    if upgrade.rules.decisions == Decisions::Live && now < until {
+        // Everybody has just been asked.
+        out.wake(until);
+        return Deferred::Waiting;
+    }
     let all = fleet.candidates();
     let asked: Vec<Candidate> = all.iter().filter(|candidate| due.contains(&candidate.id)).cloned().collect();
     let defers = |candidate: &Candidate| {
         matches!(candidate.standing, Standing::Decided { participation: Participation::Defer, .. })
     };
-    let until = upgrade.started_at + upgrade.defer_max;
     if now < until && asked.iter().any(defers) {
         out.wake(until);
         // Those who no longer defer wait for the others, so that their batches are cut once.
@@ -50,10 +57,11 @@ pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, 
     }
     let again = plan(&PlanInput {
         scale_set: &upgrade.scale_set,
-        to: &upgrade.to,
-        policy: &upgrade.policy,
+        goal: &upgrade.goal,
+        policy: &upgrade.rules.policy,
         candidates: &asked,
         total: all.len(),
+        batches_before: upgrade.current,
     });
     upgrade.deferred.retain(|id, _| !due.contains(id));
     upgrade.holds.retain(|hold| !due.contains(&hold.instance));
@@ -66,8 +74,8 @@ pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, 
     };
     upgrade.holds.extend(again.holds.into_iter().map(late));
     upgrade.holds.sort_by(|a, b| a.instance.cmp(&b.instance));
-    let running = |id: &InstanceId| asked.iter().find(|c| c.id == *id).and_then(|c| c.version.clone());
-    let joined = upgrade.insert(again.batches, running);
+    let candidates: BTreeMap<&InstanceId, &Candidate> = asked.iter().map(|c| (&c.id, c)).collect();
+    let joined = upgrade.insert(again.batches, &candidates);
     out.changed.extend(joined);
     Deferred::Moved
 }

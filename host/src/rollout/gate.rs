@@ -1,27 +1,31 @@
 //! The health gate: watches the batch in flight, and judges what has been upgraded so far.
 
-use crate::domain::{Health, HealthGate, InstanceId, OnBreach, Timestamp};
+use crate::domain::{Health, HealthGate, InstanceId, OnBreach, OnInstanceFailure, Timestamp};
 
 use super::error::{UpgradeError, UpgradeErrorCode};
-use super::member::{MemberState, Restored};
-use super::state::{BatchState, Purpose, Stage, Upgrade, UpgradeState};
-use super::step::{FleetView, Step, apply, end, fail};
+use super::member::MemberState;
+use super::state::{BatchState, Stage, Upgrade, UpgradeState};
+use super::step::{FleetView, Step, end, fail, go};
+use super::surge;
 
 /// Watches the members of the batch in flight. Gives whether the batch is over.
 pub(super) fn in_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) -> bool {
-    let current = upgrade.current;
-    let settling: Vec<InstanceId> = upgrade
-        .members
-        .iter()
-        .filter(|(_, member)| member.batch == current && matches!(member.state, MemberState::Settling { .. }))
-        .map(|(id, _)| id.clone())
-        .collect();
-    for id in settling {
-        watch(upgrade, &id, fleet.health(&id), now, out);
+    let ids: Vec<InstanceId> = upgrade.batch_members(upgrade.current).into_iter().cloned().collect();
+    surge::recheck(upgrade, &ids, fleet, out);
+    for id in &ids {
+        let Some(member) = upgrade.members.get(id) else { continue };
+        if matches!(member.state, MemberState::Settling { .. }) {
+            let health = fleet.health(member.watched(id));
+            watch(upgrade, id, health, now, out);
+        }
     }
-    let members = || upgrade.members.values().filter(|member| member.batch == current);
-    if members().any(|member| !member.state.is_terminal()) {
-        return false;
+    surge::take_over(upgrade, &ids, now, out);
+    let mut failed = false;
+    for member in ids.iter().filter_map(|id| upgrade.members.get(id)) {
+        if !member.state.is_terminal() {
+            return false;
+        }
+        failed |= matches!(member.state, MemberState::Failed { .. });
     }
     if let Some(until) = upgrade.recovering_until.filter(|until| now < *until)
         && upgraded_are_down(upgrade, fleet)
@@ -29,8 +33,7 @@ pub(super) fn in_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timest
         out.wake(until);
         return false;
     }
-    let failed = members().any(|member| matches!(member.state, MemberState::Failed { .. }));
-    if let Some(batch) = upgrade.batches.get_mut(current) {
+    if let Some(batch) = upgrade.batches.get_mut(upgrade.current) {
         batch.state = if failed { BatchState::Failed } else { BatchState::Completed };
         batch.ended_at = Some(now);
     }
@@ -42,12 +45,12 @@ pub(super) fn in_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timest
 fn upgraded_are_down(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
     let succeeded = |state: &MemberState| matches!(state, MemberState::Succeeded { .. });
     let mut upgraded = upgrade.members.iter().filter(|(_, member)| succeeded(&member.state));
-    upgraded.any(|(id, _)| fleet.health(id) != Health::Healthy)
+    upgraded.any(|(id, member)| fleet.health(member.occupant(id)) != Health::Healthy)
 }
 
 /// Looks at one settling member.
 fn watch(upgrade: &mut Upgrade, id: &InstanceId, health: Health, now: Timestamp, out: &mut Step) {
-    let gate = upgrade.gate;
+    let gate = upgrade.rules.gate;
     let Some(member) = upgrade.members.get_mut(id) else { return };
     let MemberState::Settling { applied_at, healthy_since } = &mut member.state else { return };
     let (applied_at, before) = (*applied_at, *healthy_since);
@@ -59,10 +62,16 @@ fn watch(upgrade: &mut Upgrade, id: &InstanceId, health: Health, now: Timestamp,
             }
         }
         Settle::Good => {
-            member.state = MemberState::Succeeded { at: now };
+            member.state = if member.is_surge() {
+                MemberState::Ready { applied_at }
+            } else if member.has_failed_part() {
+                MemberState::Failed { at: now }
+            } else {
+                MemberState::Succeeded { at: now }
+            };
             out.changed.insert(id.clone());
         }
-        Settle::Bad(reason) => fail(upgrade, id, reason, now, out),
+        Settle::Bad(reason) => fail(upgrade, id, &reason, now, out),
     }
 }
 
@@ -115,15 +124,16 @@ fn settle(
 /// Goes on to the pause, unless what has been upgraded so far is over its limit.
 fn after_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) {
     upgrade.current += 1;
-    upgrade.stage = Stage::Between { resume_at: now + upgrade.policy.pause_time_between_batches };
+    upgrade.stage = Stage::Between { resume_at: now + upgrade.rules.policy.pause_time_between_batches };
     judge_upgraded(upgrade, fleet, now, out);
 }
 
-/// Whether too much of what has been upgraded so far is unhealthy. A way back has no limit.
+/// Whether too much of what has been upgraded so far is unhealthy. A way back has no limit, nor has a
+/// person who names instances.
 pub(super) fn is_over_limit(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
     let (upgraded, unhealthy) = upgraded_so_far(upgrade, fleet);
-    let limit = upgrade.policy.max_unhealthy_upgraded_instance_percent;
-    upgrade.purpose == Purpose::Forward && limit.is_exceeded_by(unhealthy.len(), upgraded)
+    let limit = upgrade.rules.policy.max_unhealthy_upgraded_instance_percent;
+    upgrade.is_forward() && limit.is_exceeded_by(unhealthy.len(), upgraded)
 }
 
 /// Judges all that has been upgraded so far: tells what is not healthy, and stops over the limit.
@@ -132,8 +142,8 @@ pub(super) fn judge_upgraded(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: 
     if unhealthy.is_empty() {
         return;
     }
-    let limit = upgrade.policy.max_unhealthy_upgraded_instance_percent;
-    let exceeded = upgrade.purpose == Purpose::Forward && limit.is_exceeded_by(unhealthy.len(), upgraded);
+    let limit = upgrade.rules.policy.max_unhealthy_upgraded_instance_percent;
+    let exceeded = upgrade.is_forward() && limit.is_exceeded_by(unhealthy.len(), upgraded);
     let code = if exceeded {
         UpgradeErrorCode::MaxUnhealthyUpgradedInstancePercentExceededInRollingUpgrade
     } else {
@@ -157,21 +167,15 @@ pub(super) fn judge_upgraded(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: 
 fn upgraded_so_far(upgrade: &Upgrade, fleet: &dyn FleetView) -> (usize, Vec<(InstanceId, String)>) {
     let mut upgraded = 0_usize;
     let mut unhealthy = Vec::new();
-    for (id, member) in &upgrade.members {
+    for (id, member) in upgrade.members.iter() {
         match &member.state {
-            MemberState::Failed { reason, restored, .. } => {
+            MemberState::Failed { .. } => {
                 upgraded += 1;
-                let back = match (restored, &member.previous) {
-                    (Restored::Yes, Some(previous)) => format!("; {previous} was brought back"),
-                    (Restored::No(why), _) => {
-                        format!("; its previous version could not be brought back: {why}")
-                    }
-                    (Restored::Yes | Restored::NotTried, _) => String::new(),
-                };
-                unhealthy.push((id.clone(), format!("{reason}{back}")));
+                unhealthy.push((id.clone(), member.failure().unwrap_or_default()));
             }
             MemberState::Succeeded { .. } => {
                 upgraded += 1;
+                let id = member.occupant(id);
                 let health = fleet.health(id);
                 if health.is_unhealthy() {
                     unhealthy.push((id.clone(), format!("became {} after it was upgraded", health.name())));
@@ -180,6 +184,10 @@ fn upgraded_so_far(upgrade: &Upgrade, fleet: &dyn FleetView) -> (usize, Vec<(Ins
             MemberState::Pending
             | MemberState::Applying { .. }
             | MemberState::Settling { .. }
+            | MemberState::Creating { .. }
+            | MemberState::Ready { .. }
+            | MemberState::Deleting { .. }
+            | MemberState::Removing { .. }
             | MemberState::Restoring { .. } => {}
         }
     }
@@ -188,23 +196,21 @@ fn upgraded_so_far(upgrade: &Upgrade, fleet: &dyn FleetView) -> (usize, Vec<(Ins
 
 /// A limit was passed. Ends at once, or after the failed instances have been brought back.
 fn breach(upgrade: &mut Upgrade, unhealthy: &[InstanceId], now: Timestamp, out: &mut Step) {
-    match upgrade.failure.breach {
+    match upgrade.rules.failure.breach {
         OnBreach::Stop => {}
         OnBreach::RollBack => upgrade.then_roll_back = true,
         OnBreach::RestoreFailed => {
             for id in unhealthy {
-                let Some(member) = upgrade.members.get(id) else { continue };
-                let reason = match &member.state {
-                    MemberState::Failed { restored: Restored::Yes, .. } => continue,
-                    MemberState::Failed { reason, .. } => reason.clone(),
-                    MemberState::Pending
-                    | MemberState::Applying { .. }
-                    | MemberState::Settling { .. }
-                    | MemberState::Succeeded { .. }
-                    | MemberState::Restoring { .. } => "became unhealthy after it was upgraded".to_owned(),
-                };
-                if member.way_back().is_some() {
-                    apply(upgrade, id, MemberState::Restoring { since: now, reason }, out);
+                let Some(member) = upgrade.members.get_mut(id) else { continue };
+                // With maxSurge, the one before was never touched, or is gone.
+                if member.is_surge() {
+                    continue;
+                }
+                member.applied_have_failed("became unhealthy after it was upgraded");
+                member.try_again_to_restore();
+                if member.last_to_restore().is_some() {
+                    let back = member.next(OnInstanceFailure::Restore, now);
+                    go(upgrade, id, back, out);
                 }
             }
             if !out.actions.is_empty() {

@@ -8,14 +8,18 @@
 mod admission;
 mod effects;
 mod ending;
+mod surge;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::domain::{InstanceId, OperationId, Participation, PhaseName, Timestamp, UpgradeId, Version};
+use crate::domain::{
+    Component, Decisions, Goal, InstanceId, OperationId, Participation, PhaseName, Timestamp, UpgradeId,
+    Version,
+};
 use crate::plan::{Candidate, Standing};
 
-use super::{Event, FleetView, MemberState, Purpose, Step, Upgrade, Wish};
+use super::{Action, Event, FleetView, MemberState, Purpose, Step, Upgrade, Wish};
 
 /// Which invariant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +48,9 @@ pub enum Rule {
     Health,
     /// 14: it ends, or waits with a true reason.
     Ending,
+    /// 15: with maxSurge, nobody goes before another one is healthy in its place, capacity never
+    /// falls, and no id is used twice.
+    Surge,
 }
 
 impl Rule {
@@ -63,6 +70,7 @@ impl Rule {
             Self::Replay => 12,
             Self::Health => 13,
             Self::Ending => 14,
+            Self::Surge => 15,
         }
     }
 }
@@ -92,7 +100,7 @@ pub struct Seen<'a> {
     /// State after it.
     pub after: &'a Upgrade,
     /// What happened.
-    pub event: &'a Event,
+    pub events: &'a [Event],
     /// What it gave back.
     pub step: &'a Step,
     /// The fleet that it looked at.
@@ -107,7 +115,7 @@ struct Fact {
     zone: Option<String>,
     update_domain: Option<u32>,
     phase: PhaseName,
-    version: Option<Version>,
+    versions: BTreeMap<Component, Version>,
     consent: Result<(), &'static str>,
 }
 
@@ -115,14 +123,20 @@ struct Fact {
 #[derive(Debug, Clone, Default)]
 struct History {
     facts: BTreeMap<InstanceId, Fact>,
-    effects: BTreeMap<OperationId, (InstanceId, Version)>,
+    /// Component and version where something was not deleted.
+    effects: BTreeMap<OperationId, (InstanceId, Option<(Component, Version)>)>,
+    /// New instances, and whose place they were to take.
+    created: BTreeMap<InstanceId, InstanceId>,
+    /// Number of instances at the snapshot.
+    capacity: usize,
     /// Rises with each admission.
     turn: BTreeMap<InstanceId, usize>,
     touched: BTreeSet<InstanceId>,
     paused: bool,
     cancelled: bool,
-    resumed_at: Option<usize>,
-    approved_at: Option<usize>,
+    bypassed: bool,
+    resumed: BTreeSet<PhaseName>,
+    approved: BTreeSet<PhaseName>,
 }
 
 /// An effect that was decided and is not yet known to be durable.
@@ -131,7 +145,10 @@ struct Decided {
     upgrade: UpgradeId,
     operation: OperationId,
     instance: InstanceId,
-    version: Version,
+    /// None where something is deleted.
+    change: Option<(Component, Version)>,
+    /// Whose place the instance is to take.
+    replaces: Option<InstanceId>,
     admitted: bool,
 }
 
@@ -147,14 +164,21 @@ impl Checker {
     pub fn observe(&mut self, seen: &Seen<'_>) -> Vec<Violation> {
         let id = &seen.after.id;
         let history = self.histories.entry(id.clone()).or_default();
-        if seen.before.digest.is_none() && seen.after.digest.is_some() {
-            history.facts = seen.fleet.candidates().into_iter().map(|c| fact(c, &seen.after.to)).collect();
+        let planned = seen.before.digest.is_none() && seen.after.digest.is_some();
+        let asks_again = seen.after.rules.decisions == Decisions::Live && !admitted(seen).is_empty();
+        if planned || asks_again {
+            // Who was touched before keeps what was found then.
+            let facts = seen.fleet.candidates().into_iter().map(|c| fact(c, &seen.after.goal));
+            let untouched = |(id, _): &(InstanceId, Fact)| !history.touched.contains(id);
+            let facts: Vec<_> = facts.filter(untouched).collect();
+            history.facts.extend(facts);
+            history.capacity = seen.fleet.total();
         }
         let empty = History::default();
         let history = self.histories.get(id).unwrap_or(&empty);
         let former = match &seen.after.purpose {
-            Purpose::Forward => None,
-            Purpose::Rollback { of } => Some(self.histories.get(of).unwrap_or(&empty)),
+            Purpose::Forward | Purpose::Manual => None,
+            Purpose::Rollback { of, .. } => Some(self.histories.get(of).unwrap_or(&empty)),
         };
         let admitted = admitted(seen);
         let mut check = Check { seen, history, former, admitted: &admitted, found: Vec::new() };
@@ -163,17 +187,10 @@ impl Checker {
         }
         check.in_flight();
         check.effects();
+        check.surge();
         check.ending();
         let found = check.found;
-        for super::Action::Apply { instance, version, operation } in &seen.step.actions {
-            self.decided.push(Decided {
-                upgrade: id.clone(),
-                operation: operation.clone(),
-                instance: instance.clone(),
-                version: version.clone(),
-                admitted: admitted.contains(instance),
-            });
-        }
+        self.decided.extend(seen.step.actions.iter().map(|action| decided(id, action, &admitted)));
         found
     }
 
@@ -181,12 +198,16 @@ impl Checker {
     pub fn committed(&mut self) {
         for decided in std::mem::take(&mut self.decided) {
             let history = self.histories.entry(decided.upgrade).or_default();
+            let member = decided.replaces.clone().unwrap_or_else(|| decided.instance.clone());
             if decided.admitted {
                 let turn = history.turn.len();
-                history.turn.insert(decided.instance.clone(), turn);
+                history.turn.insert(member.clone(), turn);
             }
-            history.touched.insert(decided.instance.clone());
-            history.effects.insert(decided.operation, (decided.instance, decided.version));
+            history.touched.insert(member.clone());
+            if decided.replaces.is_some() {
+                history.created.insert(decided.instance.clone(), member);
+            }
+            history.effects.insert(decided.operation, (decided.instance, decided.change));
         }
     }
 
@@ -195,19 +216,48 @@ impl Checker {
         self.decided.clear();
     }
 
-    /// A person was told that a wish is granted.
-    /// `current` is the batch that was in flight or next when it was wished.
-    pub fn acknowledged(&mut self, upgrade: &UpgradeId, current: usize, wish: Wish) {
-        let history = self.histories.entry(upgrade.clone()).or_default();
+    /// A person was told that a wish is granted. `before` is the upgrade as it stood when it was
+    /// wished.
+    pub fn acknowledged(&mut self, before: &Upgrade, wish: Wish) {
+        let history = self.histories.entry(before.id.clone()).or_default();
+        let between = matches!(before.stage, super::Stage::Between { .. });
+        let phase = |index: usize| before.batches.get(index).map(|batch| PhaseName::from(batch.phase));
         match wish {
             Wish::Cancel | Wish::RollBack => history.cancelled = true,
             Wish::Pause => history.paused = true,
             Wish::Resume => {
                 history.paused = false;
-                history.resumed_at = Some(current);
+                let behind = before.current.checked_sub(1).and_then(phase);
+                history.resumed.extend(behind.filter(|_| between));
             }
-            Wish::Approve => history.approved_at = Some(current),
+            Wish::Approve => history.approved.extend(phase(before.current).filter(|_| between)),
+            Wish::Bypass => history.bypassed = true,
         }
+    }
+}
+
+impl History {
+    /// The instance in whose place one stands.
+    fn first<'a>(&'a self, id: &'a InstanceId) -> &'a InstanceId {
+        self.created.get(id).unwrap_or(id)
+    }
+}
+
+fn decided(upgrade: &UpgradeId, action: &Action, admitted: &BTreeSet<InstanceId>) -> Decided {
+    let (change, replaces) = match action {
+        Action::Apply { component, version, .. } => (Some((component.clone(), version.clone())), None),
+        Action::Create { version, replaces, .. } => {
+            (Some((Component::Application, version.clone())), Some(replaces.clone()))
+        }
+        Action::Delete { .. } => (None, None),
+    };
+    Decided {
+        upgrade: upgrade.clone(),
+        operation: action.operation().clone(),
+        instance: action.instance().clone(),
+        admitted: admitted.contains(replaces.as_ref().unwrap_or(action.instance())),
+        change,
+        replaces,
     }
 }
 
@@ -231,14 +281,15 @@ impl Check<'_> {
     }
 
     fn fact(&self, id: &InstanceId) -> Option<&Fact> {
-        self.former.unwrap_or(self.history).facts.get(id)
+        let there = self.former.unwrap_or(self.history);
+        there.facts.get(there.first(id))
     }
 }
 
-fn fact(candidate: Candidate, to: &Version) -> (InstanceId, Fact) {
+fn fact(candidate: Candidate, goal: &Goal) -> (InstanceId, Fact) {
     let consent = match &candidate.standing {
         _ if candidate.protection.from_scale_set_actions => Err("is protected"),
-        _ if candidate.version.as_ref() == Some(to) => Err("is there already"),
+        _ if candidate.is_at(goal) => Err("is there already"),
         Standing::Undecided => Err("has not been judged"),
         Standing::PluginFailed { .. } => Err("has no decision"),
         Standing::Unknown { .. } => Err("is unknown"),
@@ -246,9 +297,12 @@ fn fact(candidate: Candidate, to: &Version) -> (InstanceId, Fact) {
         Standing::Decided { participation: Participation::Defer, .. } => Err("says not now"),
         Standing::Decided { participation: Participation::Proceed, .. } => Ok(()),
     };
-    let Candidate { id, zone, update_domain, version, standing, .. } = candidate;
+    let Candidate { id, zone, update_domain, version, extensions, standing, .. } = candidate;
     let phase = PhaseName::from(standing.phase());
-    (id, Fact { zone, update_domain, phase, version, consent })
+    let extensions = extensions.into_iter().map(|(name, version)| (Component::Extension(name), version));
+    let versions =
+        version.map(|version| (Component::Application, version)).into_iter().chain(extensions).collect();
+    (id, Fact { zone, update_domain, phase, versions, consent })
 }
 
 /// Members that left Pending in this step.

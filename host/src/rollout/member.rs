@@ -1,16 +1,19 @@
-//! One planned instance on its way.
+//! One planned instance on its way, and the parts that it gets one after the other.
 //!
 //! ```text
-//! Pending -> Applying -> Settling -> Succeeded
-//!               |           |
-//!               +-----------+--> Restoring -> Failed
-//!               |           |                   ^
-//!               +-----------+-------------------+   when nothing is to be restored
+//! Pending -> Applying (part by part) -> Settling -> Succeeded
+//!                       |                  |
+//!                       +------------------+--> Restoring (part by part, newest first) -> Failed
 //! ```
+//!
+//! A part that the driver fails on does not stop the parts after it. What failed is brought back;
+//! what went well goes through the health gate and stays.
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Timestamp, Version};
+use crate::domain::{Change, Component, InstanceId, OnInstanceFailure, Timestamp, Version};
+
+use super::surge::Way;
 
 /// How one planned instance stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +25,8 @@ pub enum MemberState {
     Applying {
         /// Since when.
         since: Timestamp,
+        /// Index of the part.
+        part: usize,
     },
     /// The driver is done; the health gate watches.
     Settling {
@@ -30,30 +35,46 @@ pub enum MemberState {
         /// Since when it has been Healthy without a break.
         healthy_since: Option<Timestamp>,
     },
-    /// Healthy at the wanted version.
+    /// The driver has been told to create the instance that takes its place.
+    Creating {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// The new instance has passed the health gate, and waits for the others of the batch.
+    Ready {
+        /// When the gate began to watch it.
+        applied_at: Timestamp,
+    },
+    /// The new instance stands in its place, and the driver has been told to delete this one.
+    Deleting {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// The new instance failed, and the driver has been told to delete it.
+    Removing {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// Healthy with everything that was wanted.
     Succeeded {
         /// When.
         at: Timestamp,
     },
-    /// It failed, and the driver has been told to bring its previous version back.
+    /// A part failed, and the driver has been told to bring its previous version back.
     Restoring {
         /// Since when.
         since: Timestamp,
-        /// Why it failed; one line for people.
-        reason: String,
+        /// Index of the part.
+        part: usize,
     },
-    /// The driver failed or the health gate ran out of time.
+    /// At least one part failed; the parts say why.
     Failed {
         /// When.
         at: Timestamp,
-        /// One line for people.
-        reason: String,
-        /// Whether its previous version was brought back.
-        restored: Restored,
     },
 }
 
-/// What became of the previous version of a failed instance.
+/// What became of the previous version of a part that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Restored {
@@ -65,13 +86,65 @@ pub enum Restored {
     No(String),
 }
 
+/// How one part of a member stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "camelCase")]
+pub enum PartState {
+    /// Its turn has not come, or the driver has not answered.
+    Waiting,
+    /// The driver is done.
+    Applied,
+    /// The driver failed, or the instance did not come back healthy.
+    Failed {
+        /// One line for people.
+        reason: String,
+        /// What became of the version before.
+        restored: Restored,
+    },
+}
+
+/// One component that a member gets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Part {
+    /// Which.
+    pub component: Component,
+    /// Its version before our first effect.
+    pub previous: Option<Version>,
+    /// Its version after it.
+    pub target: Version,
+    /// How it stands.
+    pub state: PartState,
+}
+
+impl Part {
+    /// The version that brings it back to where it was, if it was somewhere else.
+    #[must_use]
+    pub fn way_back(&self) -> Option<&Version> {
+        self.previous.as_ref().filter(|previous| **previous != self.target)
+    }
+
+    /// Whether it failed and what it was before has not been asked for.
+    fn is_to_be_restored(&self) -> bool {
+        let failed = matches!(self.state, PartState::Failed { restored: Restored::NotTried, .. });
+        failed && self.way_back().is_some()
+    }
+}
+
 impl MemberState {
     /// Dealt with, well or badly.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
         match self {
             Self::Succeeded { .. } | Self::Failed { .. } => true,
-            Self::Pending | Self::Applying { .. } | Self::Settling { .. } | Self::Restoring { .. } => false,
+            Self::Pending
+            | Self::Applying { .. }
+            | Self::Settling { .. }
+            | Self::Creating { .. }
+            | Self::Ready { .. }
+            | Self::Deleting { .. }
+            | Self::Removing { .. }
+            | Self::Restoring { .. } => false,
         }
     }
 
@@ -79,7 +152,13 @@ impl MemberState {
     #[must_use]
     pub fn is_in_flight(&self) -> bool {
         match self {
-            Self::Applying { .. } | Self::Settling { .. } | Self::Restoring { .. } => true,
+            Self::Applying { .. }
+            | Self::Settling { .. }
+            | Self::Creating { .. }
+            | Self::Ready { .. }
+            | Self::Deleting { .. }
+            | Self::Removing { .. }
+            | Self::Restoring { .. } => true,
             Self::Pending | Self::Succeeded { .. } | Self::Failed { .. } => false,
         }
     }
@@ -87,7 +166,14 @@ impl MemberState {
     /// The driver has been asked and has not answered.
     #[must_use]
     pub fn is_with_driver(&self) -> bool {
-        matches!(self, Self::Applying { .. } | Self::Restoring { .. })
+        matches!(
+            self,
+            Self::Applying { .. }
+                | Self::Creating { .. }
+                | Self::Deleting { .. }
+                | Self::Removing { .. }
+                | Self::Restoring { .. }
+        )
     }
 }
 
@@ -95,14 +181,15 @@ impl MemberState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Member {
-    /// Index of its batch.
-    pub batch: usize,
+    /// Number of its batch, see [`super::BatchProgress::number`].
+    pub(super) batch: u32,
     /// Place within the batch.
-    pub position: usize,
-    /// What it ran before our first effect.
-    pub previous: Option<Version>,
-    /// What it shall run.
-    pub target: Version,
+    pub(super) position: usize,
+    /// How it gets it.
+    #[serde(default)]
+    pub way: Way,
+    /// What it gets, in order.
+    pub parts: Vec<Part>,
     /// Effects asked for so far; part of the operation id.
     pub attempt: u32,
     /// How it stands.
@@ -110,22 +197,179 @@ pub struct Member {
 }
 
 impl Member {
-    /// The version that brings it back to where it was, if it was somewhere else.
+    /// Number of its batch.
     #[must_use]
-    pub fn way_back(&self) -> Option<&Version> {
-        self.previous.as_ref().filter(|previous| **previous != self.target)
+    pub fn batch(&self) -> u32 {
+        self.batch
     }
 
-    /// What the driver is asked for in the present state.
+    /// What the driver is asked for in the present state: component and version.
     #[must_use]
-    pub fn wanted(&self) -> &Version {
+    pub fn wanted(&self) -> Option<(&Component, &Version)> {
         match &self.state {
-            MemberState::Restoring { .. } => self.previous.as_ref().unwrap_or(&self.target),
+            MemberState::Applying { part, .. } => {
+                self.parts.get(*part).map(|part| (&part.component, &part.target))
+            }
+            MemberState::Restoring { part, .. } => {
+                let part = self.parts.get(*part)?;
+                part.way_back().map(|previous| (&part.component, previous))
+            }
+            MemberState::Creating { .. } => {
+                let mut parts = self.parts.iter().map(|part| (&part.component, &part.target));
+                parts.find(|(component, _)| **component == Component::Application)
+            }
             MemberState::Pending
-            | MemberState::Applying { .. }
+            | MemberState::Ready { .. }
+            | MemberState::Deleting { .. }
+            | MemberState::Removing { .. }
             | MemberState::Settling { .. }
             | MemberState::Succeeded { .. }
-            | MemberState::Failed { .. } => &self.target,
+            | MemberState::Failed { .. } => None,
         }
     }
+
+    /// Whether any effect of ours may be on it still.
+    #[must_use]
+    pub fn is_touched(&self) -> bool {
+        self.attempt > 0 && self.parts.iter().any(Self::leaves_a_trace)
+    }
+
+    /// Whether our effect on a part may be there still.
+    pub(super) fn leaves_a_trace(part: &Part) -> bool {
+        let touched = match &part.state {
+            PartState::Failed { restored: Restored::Yes, .. } => false,
+            // Waiting may be with the driver.
+            PartState::Waiting | PartState::Applied | PartState::Failed { .. } => true,
+        };
+        touched && part.way_back().is_some()
+    }
+
+    /// Takes in the driver's answer for the part in hand; gives false when none is in hand.
+    pub(super) fn answered(&mut self, result: &Result<(), String>) -> bool {
+        let (part, back) = match self.state {
+            MemberState::Applying { part, .. } => (part, false),
+            MemberState::Restoring { part, .. } => (part, true),
+            // The application comes first.
+            MemberState::Creating { .. } => (0, false),
+            MemberState::Removing { .. } => {
+                self.removed(result);
+                return true;
+            }
+            MemberState::Pending
+            | MemberState::Ready { .. }
+            | MemberState::Deleting { .. }
+            | MemberState::Settling { .. }
+            | MemberState::Succeeded { .. }
+            | MemberState::Failed { .. } => return false,
+        };
+        let creating = matches!(self.state, MemberState::Creating { .. });
+        let blamed = result.as_ref().err().map(|why| {
+            if creating {
+                return self.blame(&format!("could not be created: {why}"));
+            }
+            if self.is_surge() { self.blame(&format!("failed: {why}")) } else { why.clone() }
+        });
+        let Some(part) = self.parts.get_mut(part) else { return false };
+        match (&mut part.state, result) {
+            (PartState::Failed { restored, .. }, result) if back => {
+                *restored = result.as_ref().map_or_else(|why| Restored::No(why.clone()), |()| Restored::Yes);
+            }
+            (state, Ok(())) => *state = PartState::Applied,
+            (state, Err(_)) => {
+                let reason = blamed.unwrap_or_default();
+                *state = PartState::Failed { reason, restored: Restored::NotTried };
+            }
+        }
+        true
+    }
+
+    /// Everything that went well so far has failed after all.
+    pub(super) fn applied_have_failed(&mut self, reason: &str) {
+        for part in self.parts.iter_mut().filter(|part| part.state == PartState::Applied) {
+            part.state = PartState::Failed { reason: reason.to_owned(), restored: Restored::NotTried };
+        }
+    }
+
+    /// Everything that is not over has failed.
+    pub(super) fn open_have_failed(&mut self, reason: &str) {
+        for part in &mut self.parts {
+            if !matches!(part.state, PartState::Failed { .. }) {
+                part.state = PartState::Failed { reason: reason.to_owned(), restored: Restored::NotTried };
+            }
+        }
+    }
+
+    /// What follows once the driver has nothing of it in hand.
+    pub(super) fn next(&self, rule: OnInstanceFailure, now: Timestamp) -> MemberState {
+        if self.is_surge() {
+            return self.next_of_surge(now);
+        }
+        if let Some(part) = self.parts.iter().position(|part| part.state == PartState::Waiting) {
+            return MemberState::Applying { since: now, part };
+        }
+        if rule == OnInstanceFailure::Restore
+            && let Some(part) = self.last_to_restore()
+        {
+            return MemberState::Restoring { since: now, part };
+        }
+        if self.parts.iter().any(|part| part.state == PartState::Applied) {
+            return MemberState::Settling { applied_at: now, healthy_since: None };
+        }
+        MemberState::Failed { at: now }
+    }
+
+    /// A way back that failed once is tried once more.
+    pub(super) fn try_again_to_restore(&mut self) {
+        for part in &mut self.parts {
+            if let PartState::Failed { restored, .. } = &mut part.state
+                && matches!(restored, Restored::No(_))
+            {
+                *restored = Restored::NotTried;
+            }
+        }
+    }
+
+    /// Index of the newest part that is to be brought back.
+    pub(super) fn last_to_restore(&self) -> Option<usize> {
+        self.parts.iter().rposition(Part::is_to_be_restored)
+    }
+
+    /// Whether any part failed.
+    #[must_use]
+    pub fn has_failed_part(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part.state, PartState::Failed { .. }))
+    }
+
+    /// Why it failed and what became of it, one line; none while nothing failed.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        let failures: Vec<String> =
+            self.parts.iter().filter_map(|part| failure(part, self.replacement())).collect();
+        let stays = |part: &Part| {
+            let change = Change { component: part.component.clone(), to: part.target.clone() };
+            (part.state == PartState::Applied).then(|| change.to_string())
+        };
+        let stays: Vec<String> = self.parts.iter().filter_map(stays).collect();
+        let in_place = self.replacement().is_none() && !stays.is_empty();
+        let stays = if in_place { format!("; {} stays", stays.join(", ")) } else { String::new() };
+        (!failures.is_empty()).then(|| format!("{}{stays}", failures.join("; ")))
+    }
+}
+
+fn failure(part: &Part, replacement: Option<&InstanceId>) -> Option<String> {
+    let PartState::Failed { reason, restored } = &part.state else { return None };
+    let whose = match &part.component {
+        Component::Application => String::new(),
+        Component::Extension(name) => format!("extension {name}: "),
+    };
+    let back = match (restored, &part.previous) {
+        (Restored::Yes, _) if replacement.is_some() => {
+            "; nothing is left of that one, and this one stays".to_owned()
+        }
+        (Restored::No(why), _) if replacement.is_some() => format!("; that one could not be deleted: {why}"),
+        (Restored::Yes, Some(previous)) => format!("; {previous} was brought back"),
+        (Restored::No(why), Some(previous)) => format!("; {previous} could not be brought back: {why}"),
+        (Restored::Yes | Restored::No(_) | Restored::NotTried, _) => String::new(),
+    };
+    Some(format!("{whose}{reason}{back}"))
 }

@@ -13,25 +13,42 @@
 //!                          └───────────┴─────> Failed
 //! ```
 //!
+//! With `maxSurge` a member goes another way, see `surge`.
+//!
 //! Pure: [`step()`] takes the state, a view of the fleet, one event and the time, and gives back
 //! actions. It performs nothing and reads no clock; `control` does both.
 
 mod admission;
 mod deferred;
 pub mod error;
+mod estimate;
 mod gate;
 pub mod invariants;
+mod limits;
+mod live;
+mod manual;
 pub mod member;
+pub mod members;
+mod reasons;
 mod rollback;
 pub mod state;
 pub mod step;
+mod surge;
+mod waiting;
 
-pub use admission::{Waiting, waiting_for};
 pub use error::{UpgradeError, UpgradeErrorCode};
-pub use member::{Member, MemberState, Restored};
+pub use estimate::{Estimate, estimate};
+pub use manual::manual;
+pub use member::{Member, MemberState, Part, PartState, Restored};
+pub use members::Members;
+pub use reasons::{Surging, WhyNot, why_not_yet};
 pub use rollback::rollback_of;
-pub use state::{BatchProgress, BatchState, Progress, Purpose, Stage, StartUpgrade, Upgrade, UpgradeState};
-pub use step::{Action, Event, FleetView, Step, Wish, step};
+pub use state::{
+    BatchProgress, BatchState, Progress, Purpose, Stage, StartUpgrade, Upgrade, UpgradeRules, UpgradeState,
+};
+pub use step::{Action, Event, FleetView, Step, Stop, Wish, step};
+pub use surge::Way;
+pub use waiting::{Waiting, refusal, waiting_for, waiting_now};
 
 #[cfg(test)]
 mod tests;

@@ -1,90 +1,103 @@
-//! The way back of a whole upgrade: newest first, to what each instance ran before.
-
-use std::collections::BTreeMap;
+//! The way back of a whole upgrade: newest first, to what each instance had before.
 
 use crate::domain::{
-    Checkpoints, FailureRules, InstanceId, OnBreach, OnInstanceFailure, Timestamp, UpgradeId,
+    Checkpoints, Component, FailureRules, OnBreach, OnInstanceFailure, Timestamp, UpgradeId,
 };
 
-use super::member::{Member, MemberState, Restored};
-use super::state::{BatchProgress, BatchState, Purpose, Stage, Upgrade, UpgradeState};
+use super::member::{Member, MemberState, Part, PartState};
+use super::members::Members;
+use super::state::{BatchProgress, BatchState, Purpose, Stage, StartUpgrade, Upgrade, UpgradeRules};
+use super::surge::Way;
 
 /// An upgrade that undoes an ended one: the batches that it touched in reverse order, so that
-/// their zone and update-domain borders hold on the way back too. None when there is nothing to
-/// undo.
+/// their zone and update-domain borders hold on the way back too. Where new instances took over,
+/// newer ones with the versions of before take over from those. None when there is nothing to undo.
 #[must_use]
 pub fn rollback_of(upgrade: &Upgrade, id: UpgradeId, now: Timestamp) -> Option<Upgrade> {
     if upgrade.is_active() {
         return None;
     }
-    let mut batches = Vec::new();
-    let mut members = BTreeMap::new();
-    for (batch, ids) in upgrade.batches.iter().zip(upgrade.members_by_batch()).rev() {
-        let touched = |id: &&InstanceId| upgrade.members.get(*id).is_some_and(must_go_back);
-        let back: Vec<_> = ids.into_iter().rev().filter(touched).collect();
-        for (position, id) in back.iter().enumerate() {
-            let Some(member) = upgrade.members.get(*id) else { continue };
-            let Some(target) = member.way_back().cloned() else { continue };
-            let member = Member {
-                batch: batches.len(),
-                position,
-                previous: Some(member.target.clone()),
-                target,
-                attempt: 0,
-                state: MemberState::Pending,
-            };
-            members.insert((*id).clone(), member);
+    let mut batches: Vec<BatchProgress> = Vec::new();
+    let mut members = Members::default();
+    for batch in upgrade.batches.iter().rev() {
+        let number = u32::try_from(batches.len()).ok()?;
+        let mut position = 0;
+        for id in upgrade.members.of_batch(batch.number).rev() {
+            let Some(before) = upgrade.members.get(id) else { continue };
+            let Some((way, parts)) = parts_back(before) else { continue };
+            let state = MemberState::Pending;
+            let member = Member { batch: number, position, way, parts, attempt: 0, state };
+            members.insert(before.occupant(id).clone(), member);
+            position += 1;
         }
-        if !back.is_empty() {
-            let fresh = BatchProgress {
-                state: BatchState::Pending,
-                started_at: None,
-                ended_at: None,
-                ..batch.clone()
-            };
-            batches.push(fresh);
+        if position > 0 {
+            let state = BatchState::Pending;
+            batches.push(BatchProgress { number, state, started_at: None, ended_at: None, ..batch.clone() });
         }
     }
-    let to = members.values().next()?.target.clone();
-    Some(Upgrade {
-        id,
-        scale_set: upgrade.scale_set.clone(),
-        to,
-        purpose: Purpose::Rollback { of: upgrade.id.clone() },
+    if members.is_empty() {
+        return None;
+    }
+    let rules = UpgradeRules {
         failure: FailureRules { instance: OnInstanceFailure::Leave, breach: OnBreach::Stop },
         checkpoints: Checkpoints::default(),
-        policy: upgrade.policy.clone(),
-        gate: upgrade.gate,
-        prepare_max: upgrade.prepare_max,
-        started_at: now,
-        state: UpgradeState::RollingForward,
+        ..upgrade.rules.clone()
+    };
+    let start = StartUpgrade {
+        id,
+        scale_set: upgrade.scale_set.clone(),
+        // What is wanted from now on; each member knows itself what it goes back to.
+        goal: upgrade.before.clone(),
+        rules,
+        before: upgrade.goal.clone(),
+        bypass: false,
+    };
+    let purpose = Purpose::Rollback {
+        of: upgrade.id.clone(),
+        from: upgrade.goal.clone(),
+        because: upgrade.error.as_ref().map(|error| error.message.clone()),
+    };
+    Some(Upgrade {
+        purpose,
+        bypass: upgrade.bypass,
         stage: Stage::Between { resume_at: now },
-        recovering_until: None,
-        cancel_requested: false,
-        then_roll_back: false,
-        paused: false,
-        resumed_at: None,
-        approved_at: None,
-        digest: None,
+        next_number: u32::try_from(batches.len()).ok()?,
         batches,
-        current: 0,
-        holds: Vec::new(),
-        deferred: BTreeMap::new(),
-        defer_max: upgrade.defer_max,
-        error: None,
         members,
+        ..Upgrade::new(start, now)
     })
 }
 
-/// Whether our effect may still be on the instance.
-fn must_go_back(member: &Member) -> bool {
-    let touched = match &member.state {
-        MemberState::Pending | MemberState::Failed { restored: Restored::Yes, .. } => false,
-        MemberState::Applying { .. }
-        | MemberState::Settling { .. }
-        | MemberState::Succeeded { .. }
-        | MemberState::Restoring { .. }
-        | MemberState::Failed { .. } => true,
+/// The parts on which our effect may still be, newest first, and the way back; none when there is
+/// none.
+fn parts_back(member: &Member) -> Option<(Way, Vec<Part>)> {
+    match member.way {
+        Way::InPlace if member.is_touched() => {}
+        Way::Instead { .. } => return whole_back(member),
+        // The new instance is gone, and the old one was never touched.
+        Way::InPlace | Way::Surge | Way::Beside { .. } => return None,
+    }
+    let back = |part: &Part| {
+        let target = part.way_back()?.clone();
+        Member::leaves_a_trace(part).then(|| Part {
+            component: part.component.clone(),
+            previous: Some(part.target.clone()),
+            target,
+            state: PartState::Waiting,
+        })
     };
-    touched && member.way_back().is_some()
+    let parts: Vec<Part> = member.parts.iter().rev().filter_map(back).collect();
+    (!parts.is_empty()).then_some((Way::InPlace, parts))
+}
+
+/// A new instance gets everything that the first one had.
+fn whole_back(member: &Member) -> Option<(Way, Vec<Part>)> {
+    let back = |part: &Part| {
+        let target = part.previous.clone()?;
+        let previous = Some(part.target.clone());
+        Some(Part { component: part.component.clone(), previous, target, state: PartState::Waiting })
+    };
+    let parts: Vec<Part> = member.parts.iter().filter_map(back).collect();
+    let has_application = parts.iter().any(|part| part.component == Component::Application);
+    has_application.then_some((Way::Surge, parts))
 }

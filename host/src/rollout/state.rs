@@ -1,18 +1,20 @@
 //! The state of one upgrade: everything that a restart needs to go on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Checkpoints, Digest, FailureRules, HealthGate, InstanceId, OperationId, Phase, PhaseName,
-    RollingUpgradePolicy, ScaleSetName, Timestamp, UpgradeId, Version,
+    Checkpoints, Decisions, Digest, FailureRules, Goal, HealthGate, InstanceId, OperationId, Phase,
+    PhaseName, RollingUpgradePolicy, ScaleSetName, Timestamp, UpgradeId,
 };
 use crate::plan::{Batch, Candidate, Hold, HoldReason, Plan};
 
 use super::error::{UpgradeError, UpgradeErrorCode};
-use super::member::{Member, MemberState, Restored};
+use super::member::{Member, MemberState, Part, PartState};
+use super::members::Members;
+use super::surge::{Way, whole};
 
 /// How an upgrade stands, in Azure's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,11 +74,18 @@ pub enum Stage {
 pub enum Purpose {
     /// Bring instances to a new version, behind all limits.
     Forward,
+    /// Bring the instances that a person named to a new version, now: no phases, no batches, no
+    /// limits, and a skip is overridden.
+    Manual,
     /// Bring the instances of an earlier upgrade back, newest first: no phases, no pauses, and no
     /// limit that could stop half-way.
     Rollback {
         /// The earlier upgrade.
         of: UpgradeId,
+        /// What that one was to bring.
+        from: Goal,
+        /// Why it ended, when a limit ended it; one line for people.
+        because: Option<String>,
     },
 }
 
@@ -110,6 +119,9 @@ impl BatchState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BatchProgress {
+    /// Its name within the upgrade; stays when batches are put in before it, so that members need
+    /// not be told.
+    pub number: u32,
     /// As in the plan.
     pub phase: Option<Phase>,
     /// As in the plan.
@@ -138,7 +150,27 @@ pub struct Progress {
     pub pending: usize,
 }
 
-/// One rolling upgrade of one scale set.
+/// What an upgrade goes by, as it was configured when it started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UpgradeRules {
+    /// Azure's limits.
+    pub policy: RollingUpgradePolicy,
+    /// The health gate.
+    pub gate: HealthGate,
+    /// What happens beyond a failure.
+    pub failure: FailureRules,
+    /// Where it stops by itself.
+    pub checkpoints: Checkpoints,
+    /// Whether the application is asked again before each batch.
+    pub decisions: Decisions,
+    /// How long after the start instances are asked again that say "not now".
+    pub defer_max: Duration,
+    /// How long to wait for instances that have not been judged yet; anew after a restart.
+    pub prepare_max: Duration,
+}
+
+/// One upgrade of one scale set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Upgrade {
@@ -146,21 +178,19 @@ pub struct Upgrade {
     pub id: UpgradeId,
     /// The scale set.
     pub scale_set: ScaleSetName,
-    /// The wanted version.
-    pub to: Version,
+    /// What is wanted.
+    pub goal: Goal,
     /// What it is for.
     pub purpose: Purpose,
-    /// What happens beyond a failure.
-    pub failure: FailureRules,
-    /// Where it stops by itself.
-    pub checkpoints: Checkpoints,
-    /// The limits that were in force at the start.
-    pub policy: RollingUpgradePolicy,
-    /// The health gate that was in force at the start.
-    pub gate: HealthGate,
-    /// How long to wait for instances that have not been judged yet; anew after a restart.
-    #[serde(default)]
-    pub prepare_max: Duration,
+    /// What it goes by.
+    pub rules: UpgradeRules,
+    /// What was wanted of the scale set before; what a rollback makes wanted again.
+    pub before: Goal,
+    /// When a person wanted it in spite of freeze windows and of the line as it was stopped then. A
+    /// line that is stopped later holds it.
+    pub bypass: Option<Timestamp>,
+    /// Which try it is; 1 unless it faulted before and was tried again by itself.
+    pub attempt: u32,
     /// When it was asked for.
     pub started_at: Timestamp,
     /// How it stands.
@@ -176,28 +206,30 @@ pub struct Upgrade {
     pub then_roll_back: bool,
     /// A person asked to admit nothing more until `resume`.
     pub paused: bool,
-    /// The batch before which a `resume` passed a checkpoint.
-    pub resumed_at: Option<usize>,
-    /// The batch before which a person approved.
-    pub approved_at: Option<usize>,
+    /// Phases behind which a person let it go on.
+    pub resumed: BTreeSet<PhaseName>,
+    /// Phases that a person approved.
+    pub approved: BTreeSet<PhaseName>,
     /// Digest of the plan, once there is one.
     pub digest: Option<Digest>,
     /// Batches in order.
     pub batches: Vec<BatchProgress>,
+    /// Number of the next batch that is made.
+    pub next_number: u32,
     /// Index of the batch in flight, or of the next one.
     pub current: usize,
-    /// Instances that the snapshot left out.
+    /// Instances that are left out.
     pub holds: Vec<Hold>,
     /// Those of them that said "not now" and are to be asked again, with their phase.
     pub deferred: BTreeMap<InstanceId, PhaseName>,
-    /// How long after the start they are asked.
-    pub defer_max: Duration,
+    /// How many instances had all that is wanted when it was planned.
+    pub already: usize,
     /// What went wrong.
     pub error: Option<UpgradeError>,
     /// Planned instances. Kept apart by the store, one row each, so that a step writes only the
     /// rows that it changed.
     #[serde(skip)]
-    pub members: BTreeMap<InstanceId, Member>,
+    pub members: Members,
 }
 
 /// What starts an upgrade.
@@ -207,55 +239,49 @@ pub struct StartUpgrade {
     pub id: UpgradeId,
     /// The scale set.
     pub scale_set: ScaleSetName,
-    /// The wanted version.
-    pub to: Version,
-    /// Azure's limits.
-    pub policy: RollingUpgradePolicy,
-    /// The health gate.
-    pub gate: HealthGate,
-    /// What happens beyond a failure.
-    pub failure: FailureRules,
-    /// Where it stops by itself.
-    pub checkpoints: Checkpoints,
-    /// How long instances that say "not now" are asked again.
-    pub defer_max: Duration,
-    /// How long to wait for instances that have not been judged yet.
-    pub prepare_max: Duration,
+    /// What is wanted.
+    pub goal: Goal,
+    /// What it goes by.
+    pub rules: UpgradeRules,
+    /// What was wanted before.
+    pub before: Goal,
+    /// Whether freeze windows and a stopped line do not hold it.
+    pub bypass: bool,
 }
 
 impl Upgrade {
     /// A new upgrade that has decided nothing yet.
     #[must_use]
     pub fn new(start: StartUpgrade, now: Timestamp) -> Self {
-        let StartUpgrade { id, scale_set, to, policy, gate, failure, checkpoints, defer_max, prepare_max } =
-            start;
+        let StartUpgrade { id, scale_set, goal, rules, before, bypass } = start;
+        let until = now + rules.prepare_max;
         Self {
             id,
             scale_set,
-            to,
+            goal,
             purpose: Purpose::Forward,
-            failure,
-            checkpoints,
-            policy,
-            gate,
-            prepare_max,
+            rules,
+            before,
+            bypass: bypass.then_some(now),
+            attempt: 1,
             started_at: now,
             state: UpgradeState::RollingForward,
-            stage: Stage::Preparing { until: now + prepare_max },
+            stage: Stage::Preparing { until },
             recovering_until: None,
             cancel_requested: false,
             then_roll_back: false,
             paused: false,
-            resumed_at: None,
-            approved_at: None,
+            resumed: BTreeSet::new(),
+            approved: BTreeSet::new(),
             digest: None,
             batches: Vec::new(),
+            next_number: 0,
             current: 0,
             holds: Vec::new(),
             deferred: BTreeMap::new(),
-            defer_max,
+            already: 0,
             error: None,
-            members: BTreeMap::new(),
+            members: Members::default(),
         }
     }
 
@@ -265,11 +291,23 @@ impl Upgrade {
         self.state == UpgradeState::RollingForward
     }
 
+    /// Whether it goes forward behind all limits.
+    #[must_use]
+    pub fn is_forward(&self) -> bool {
+        self.purpose == Purpose::Forward
+    }
+
     /// Whether it has not gone through its plan: a batch or a deferred instance is left, or it has
     /// not even begun.
     #[must_use]
     pub(super) fn has_more(&self) -> bool {
         self.current == 0 || self.current < self.batches.len() || !self.deferred.is_empty()
+    }
+
+    /// Until when instances that say "not now" are asked again.
+    #[must_use]
+    pub fn defer_until(&self) -> Timestamp {
+        self.started_at + self.rules.defer_max
     }
 
     /// When it ended.
@@ -295,6 +333,10 @@ impl Upgrade {
                 MemberState::Pending => progress.pending += 1,
                 MemberState::Applying { .. }
                 | MemberState::Settling { .. }
+                | MemberState::Creating { .. }
+                | MemberState::Ready { .. }
+                | MemberState::Deleting { .. }
+                | MemberState::Removing { .. }
                 | MemberState::Restoring { .. } => {
                     progress.in_progress += 1;
                 }
@@ -305,33 +347,17 @@ impl Upgrade {
         progress
     }
 
-    /// Members of one batch, in the order of the plan.
+    /// Members of one batch by its index, in the order of the plan.
     #[must_use]
-    pub fn batch_members(&self, batch: usize) -> Vec<&InstanceId> {
-        let mut members: Vec<(usize, &InstanceId)> = self
-            .members
-            .iter()
-            .filter(|(_, member)| member.batch == batch)
-            .map(|(id, member)| (member.position, id))
-            .collect();
-        members.sort();
-        members.into_iter().map(|(_, id)| id).collect()
+    pub fn batch_members(&self, index: usize) -> Vec<&InstanceId> {
+        let number = self.batches.get(index).map(|batch| batch.number);
+        number.into_iter().flat_map(|number| self.members.of_batch(number)).collect()
     }
 
-    /// Members of all batches, in the order of the plan; one pass over the members.
+    /// Index of the batch with a number.
     #[must_use]
-    pub fn members_by_batch(&self) -> Vec<Vec<&InstanceId>> {
-        let mut batches: Vec<Vec<(usize, &InstanceId)>> = vec![Vec::new(); self.batches.len()];
-        for (id, member) in &self.members {
-            if let Some(batch) = batches.get_mut(member.batch) {
-                batch.push((member.position, id));
-            }
-        }
-        let ordered = |mut batch: Vec<(usize, _)>| {
-            batch.sort();
-            batch.into_iter().map(|(_, id)| id).collect()
-        };
-        batches.into_iter().map(ordered).collect()
+    pub fn batch_index(&self, number: u32) -> Option<usize> {
+        self.batches.iter().position(|batch| batch.number == number)
     }
 
     /// Identity of the effect on one instance: the same for a repeat after a restart.
@@ -340,61 +366,93 @@ impl Upgrade {
         OperationId(format!("{}/{}/{}", self.id, instance, attempt))
     }
 
-    /// After a restart with another configuration: what it no longer has can never settle. Planned
-    /// instances leave the plan; one in flight has failed.
-    pub fn forget_missing(&mut self, is_there: impl Fn(&InstanceId) -> bool, now: Timestamp) {
-        self.deferred.retain(|id, _| is_there(id));
-        self.members.retain(|id, member| is_there(id) || member.state != MemberState::Pending);
-        for (_, member) in
-            self.members.iter_mut().filter(|(id, member)| !is_there(id) && !member.state.is_terminal())
-        {
-            let reason = "was removed from the configuration".to_owned();
-            member.state = MemberState::Failed { at: now, reason, restored: Restored::NotTried };
+    /// After a change of the configuration: what it no longer has can never settle. Planned
+    /// instances that are gone or protected now leave the plan; one in flight that is gone has
+    /// failed. Gives those that changed.
+    pub fn reconfigured(
+        &mut self,
+        is_there: impl Fn(&InstanceId) -> bool,
+        is_protected: impl Fn(&InstanceId) -> bool,
+        now: Timestamp,
+    ) -> Vec<InstanceId> {
+        if !self.is_active() {
+            return Vec::new();
         }
+        let protected = self.leave_out_protected(is_protected);
+        self.deferred.retain(|id, _| is_there(id));
+        let open = |(id, member): &(&InstanceId, &Member)| !is_there(id) && !member.state.is_terminal();
+        let gone: Vec<InstanceId> = self.members.iter().filter(open).map(|(id, _)| id.clone()).collect();
+        for id in &gone {
+            let Some(member) = self.members.get_mut(id) else { continue };
+            if member.state == MemberState::Pending {
+                self.members.remove(id);
+            } else {
+                member.open_have_failed("was removed from the configuration");
+                member.state = MemberState::Failed { at: now };
+            }
+        }
+        gone.into_iter().chain(protected).collect()
+    }
+
+    /// A way back and a person who names instances touch only what was touched or named.
+    fn leave_out_protected(&mut self, is_protected: impl Fn(&InstanceId) -> bool) -> Vec<InstanceId> {
+        if !self.is_forward() {
+            return Vec::new();
+        }
+        let waits =
+            |(id, member): &(&InstanceId, &Member)| member.state == MemberState::Pending && is_protected(id);
+        let protected: Vec<InstanceId> =
+            self.members.iter().filter(waits).map(|(id, _)| id.clone()).collect();
+        for id in &protected {
+            self.members.remove(id);
+            self.holds.push(Hold { instance: id.clone(), reason: HoldReason::Protected });
+        }
+        self.holds.sort_by(|a, b| a.instance.cmp(&b.instance));
+        protected
     }
 
     /// Takes over a plan made from `candidates`.
     pub fn adopt(&mut self, plan: Plan, candidates: &[Candidate]) {
         self.digest = Some(plan.digest);
-        let of = |id: &InstanceId| candidates.iter().find(|candidate| candidate.id == *id);
-        for hold in plan.holds.iter().filter(|hold| matches!(hold.reason, HoldReason::Defer(_))) {
-            let phase = of(&hold.instance).and_then(|candidate| candidate.standing.phase());
-            self.deferred.insert(hold.instance.clone(), phase.into());
-        }
-        self.holds = plan.holds;
-        let versions: BTreeMap<&InstanceId, &Option<Version>> =
-            candidates.iter().map(|candidate| (&candidate.id, &candidate.version)).collect();
-        self.insert(plan.batches, |id| versions.get(id).copied().cloned().flatten());
+        let running: BTreeMap<&InstanceId, &Candidate> = candidates.iter().map(|c| (&c.id, c)).collect();
+        self.already = plan.already.len();
+        self.hold(plan.holds, &running);
+        self.insert(plan.batches, &running);
         self.stage = Stage::Between { resume_at: self.started_at };
     }
 
-    /// Puts batches before the one that is next, and gives whose rows changed. `previous` gives what
-    /// an instance runs now.
+    /// Leaves instances out; those that said "not now" are remembered.
+    pub(super) fn hold(&mut self, holds: Vec<Hold>, candidates: &BTreeMap<&InstanceId, &Candidate>) {
+        for hold in holds.iter().filter(|hold| matches!(hold.reason, HoldReason::Defer(_))) {
+            let phase = candidates.get(&hold.instance).and_then(|candidate| candidate.standing.phase());
+            self.deferred.insert(hold.instance.clone(), phase.into());
+        }
+        self.holds = holds;
+    }
+
+    /// Puts batches before the one that is next, and gives who joined.
     pub(super) fn insert(
         &mut self,
         batches: Vec<Batch>,
-        previous: impl Fn(&InstanceId) -> Option<Version>,
+        candidates: &BTreeMap<&InstanceId, &Candidate>,
     ) -> Vec<InstanceId> {
-        let (at, count) = (self.current, batches.len());
-        let mut changed = Vec::new();
-        for (id, member) in self.members.iter_mut().filter(|(_, member)| member.batch >= at) {
-            member.batch += count;
-            changed.push(id.clone());
-        }
+        let mut joined = Vec::new();
         for (index, batch) in batches.into_iter().enumerate() {
+            let number = self.new_number();
             for (position, id) in batch.instances.into_iter().enumerate() {
-                let member = Member {
-                    batch: at + index,
-                    position,
-                    previous: previous(&id),
-                    target: self.to.clone(),
-                    attempt: 0,
-                    state: MemberState::Pending,
-                };
-                changed.push(id.clone());
+                let Some(candidate) = candidates.get(&id) else { continue };
+                let mut parts = parts(&self.goal, candidate);
+                let way = Way::of(self, &parts);
+                if way == Way::Surge {
+                    parts = whole(&self.goal, candidate, parts);
+                }
+                let state = MemberState::Pending;
+                let member = Member { batch: number, position, way, parts, attempt: 0, state };
+                joined.push(id.clone());
                 self.members.insert(id, member);
             }
             let progress = BatchProgress {
+                number,
                 phase: batch.phase,
                 zone: batch.zone,
                 update_domain: batch.update_domain,
@@ -402,8 +460,27 @@ impl Upgrade {
                 started_at: None,
                 ended_at: None,
             };
-            self.batches.insert(at + index, progress);
+            self.batches.insert(self.current + index, progress);
         }
-        changed
+        joined
     }
+
+    /// A number that no batch has had.
+    pub(super) fn new_number(&mut self) -> u32 {
+        let number = self.next_number;
+        self.next_number += 1;
+        number
+    }
+}
+
+/// What one instance gets: what it does not have yet, in the order of the goal.
+pub(super) fn parts(goal: &Goal, candidate: &Candidate) -> Vec<Part> {
+    let missing = goal.changes().filter(|change| candidate.version_of(&change.component) != Some(&change.to));
+    let part = |change: &crate::domain::Change| Part {
+        component: change.component.clone(),
+        previous: candidate.version_of(&change.component).cloned(),
+        target: change.to.clone(),
+        state: PartState::Waiting,
+    };
+    missing.map(part).collect()
 }

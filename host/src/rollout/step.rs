@@ -1,17 +1,17 @@
-//! One step of a rollout: state, fleet, event and time in; actions out.
+//! One step of a rollout: state, fleet, events and time in; actions out.
 //!
 //! Total: an event that makes no sense here changes nothing. `admission` decides what starts,
 //! `gate` what has ended well.
 
 use std::collections::BTreeSet;
 
-use crate::domain::{Health, InstanceId, OnInstanceFailure, OperationId, Timestamp, Version};
+use crate::domain::{Component, Health, InstanceId, OnInstanceFailure, OperationId, Timestamp, Version};
 use crate::plan::Candidate;
 
 use super::error::UpgradeError;
-use super::member::{MemberState, Restored};
+use super::member::MemberState;
 use super::state::{Stage, Upgrade, UpgradeState};
-use super::{admission, gate};
+use super::{admission, gate, waiting};
 
 /// What a step may know of the fleet. A trait, so that the loop, the simulator and the tests give
 /// their own without copying the fleet for each event.
@@ -24,8 +24,35 @@ pub trait FleetView {
     fn total(&self) -> usize;
     /// Instances that count as unhealthy, by id.
     fn unhealthy(&self) -> Vec<InstanceId>;
+    /// How many they are.
+    fn unhealthy_count(&self) -> usize {
+        self.unhealthy().len()
+    }
     /// Whether an instance is Initializing: neither healthy nor unhealthy, so everybody waits.
     fn any_initializing(&self) -> bool;
+    /// Every id that an instance of the set has, or ever had.
+    fn ids_ever(&self) -> Vec<InstanceId> {
+        self.candidates().into_iter().map(|candidate| candidate.id).collect()
+    }
+    /// Why nothing new may start anywhere, or in this scale set, at this moment.
+    fn stop(&self) -> Option<Stop> {
+        None
+    }
+}
+
+/// Why nothing new may start, whatever the instances say. A person may bypass it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// A person stopped the line.
+    Line {
+        /// When.
+        since: Timestamp,
+    },
+    /// A freeze window is open.
+    Freeze {
+        /// Its end.
+        until: Timestamp,
+    },
 }
 
 /// What happened.
@@ -61,27 +88,73 @@ pub enum Wish {
     Resume,
     /// Go on before a phase that needs approval.
     Approve,
+    /// Go on in spite of freeze windows and of a stopped line.
+    Bypass,
 }
 
 /// What is to be done, after the new state has been recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Make the instance run the version.
+    /// Make the instance have the version of the component.
     Apply {
         /// The instance.
         instance: InstanceId,
+        /// The component.
+        component: Component,
         /// The version.
         version: Version,
         /// Identity of the effect.
         operation: OperationId,
     },
+    /// Create an instance that has the version.
+    Create {
+        /// The new one.
+        instance: InstanceId,
+        /// Whose place it shall take.
+        replaces: InstanceId,
+        /// The version of its application.
+        version: Version,
+        /// Identity of the effect.
+        operation: OperationId,
+    },
+    /// Delete an instance.
+    Delete {
+        /// Which.
+        instance: InstanceId,
+        /// Who stands in its place from now on; none for a new one that failed.
+        successor: Option<InstanceId>,
+        /// Identity of the effect.
+        operation: OperationId,
+    },
+}
+
+impl Action {
+    /// Identity of the effect.
+    #[must_use]
+    pub fn operation(&self) -> &OperationId {
+        match self {
+            Self::Apply { operation, .. }
+            | Self::Create { operation, .. }
+            | Self::Delete { operation, .. } => operation,
+        }
+    }
+
+    /// The instance to which it happens.
+    #[must_use]
+    pub fn instance(&self) -> &InstanceId {
+        match self {
+            Self::Apply { instance, .. } | Self::Create { instance, .. } | Self::Delete { instance, .. } => {
+                instance
+            }
+        }
+    }
 }
 
 /// Result of a step.
 #[derive(Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct Step {
-    /// Members whose row changed.
+    /// Members whose row changed, or that left the plan.
     pub changed: BTreeSet<InstanceId>,
     /// Whether anything but members changed.
     pub head_changed: bool,
@@ -98,19 +171,21 @@ impl Step {
     }
 }
 
-/// Applies one event.
-pub fn step(upgrade: &mut Upgrade, fleet: &dyn FleetView, event: &Event, now: Timestamp) -> Step {
+/// Applies events that happened at the same moment, then looks once.
+pub fn step(upgrade: &mut Upgrade, fleet: &dyn FleetView, events: &[Event], now: Timestamp) -> Step {
     let mut out = Step::default();
     if !upgrade.is_active() {
         return out;
     }
-    match event {
-        Event::Look => {}
-        Event::Resumed => resume(upgrade, now, &mut out),
-        Event::EffectDone { operation, instance, result } => {
-            effect_done(upgrade, (operation, instance), result, now, &mut out);
+    for event in events {
+        match event {
+            Event::Look => {}
+            Event::Resumed => resume(upgrade, now, &mut out),
+            Event::EffectDone { operation, instance, result } => {
+                effect_done(upgrade, (operation, instance), result, now, &mut out);
+            }
+            Event::Wish(wish) => grant(upgrade, *wish, now, &mut out),
         }
-        Event::Wish(wish) => grant(upgrade, *wish, &mut out),
     }
     advance(upgrade, fleet, now, &mut out);
     out
@@ -135,7 +210,7 @@ fn advance(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &m
     }
 }
 
-fn grant(upgrade: &mut Upgrade, wish: Wish, out: &mut Step) {
+fn grant(upgrade: &mut Upgrade, wish: Wish, now: Timestamp, out: &mut Step) {
     match wish {
         Wish::Cancel => upgrade.cancel_requested = true,
         Wish::RollBack => {
@@ -145,9 +220,10 @@ fn grant(upgrade: &mut Upgrade, wish: Wish, out: &mut Step) {
         Wish::Pause => upgrade.paused = true,
         Wish::Resume => {
             upgrade.paused = false;
-            upgrade.resumed_at = Some(upgrade.current);
+            upgrade.resumed.extend(waiting::border(upgrade).and_then(|border| border.before));
         }
-        Wish::Approve => upgrade.approved_at = Some(upgrade.current),
+        Wish::Approve => upgrade.approved.extend(waiting::border(upgrade).map(|border| border.next)),
+        Wish::Bypass => upgrade.bypass = Some(now),
     }
     out.head_changed = true;
 }
@@ -162,61 +238,58 @@ pub(super) fn fault(upgrade: &mut Upgrade, error: UpgradeError, now: Timestamp) 
     end(upgrade, UpgradeState::Faulted, now);
 }
 
-/// Asks for a new effect on one member: what its state wants.
-pub(super) fn apply(upgrade: &mut Upgrade, instance: &InstanceId, state: MemberState, out: &mut Step) {
+/// Brings one member to a state, with a new effect where the state wants one.
+pub(super) fn go(upgrade: &mut Upgrade, instance: &InstanceId, state: MemberState, out: &mut Step) {
     let Some(member) = upgrade.members.get_mut(instance) else { return };
-    member.attempt += 1;
-    member.state = state;
-    let (version, attempt) = (member.wanted().clone(), member.attempt);
-    let operation = upgrade.operation(instance, attempt);
     out.changed.insert(instance.clone());
-    out.actions.push(Action::Apply { instance: instance.clone(), version, operation });
+    member.state = state;
+    if member.state.is_with_driver() {
+        member.attempt += 1;
+    }
+    ask(upgrade, instance, out);
 }
 
-/// A member did not make it: brings its previous version back, or leaves it as it is.
+/// Asks for what a member's state wants, under its latest attempt.
+fn ask(upgrade: &Upgrade, instance: &InstanceId, out: &mut Step) {
+    let Some(member) = upgrade.members.get(instance) else { return };
+    let operation = upgrade.operation(instance, member.attempt);
+    out.actions.extend(member.action(instance, operation));
+}
+
+/// A member did not come back healthy: brings its previous versions back, or leaves it as it is.
 pub(super) fn fail(
     upgrade: &mut Upgrade,
     instance: &InstanceId,
-    reason: String,
+    reason: &str,
     now: Timestamp,
     out: &mut Step,
 ) {
+    let rule = upgrade.rules.failure.instance;
     let Some(member) = upgrade.members.get_mut(instance) else { return };
-    let restore = match upgrade.failure.instance {
-        OnInstanceFailure::Restore => member.way_back().is_some(),
-        OnInstanceFailure::Leave => false,
-    };
-    if restore {
-        apply(upgrade, instance, MemberState::Restoring { since: now, reason }, out);
-    } else {
-        member.state = MemberState::Failed { at: now, reason, restored: Restored::NotTried };
-        out.changed.insert(instance.clone());
-    }
+    let reason = member.blame(reason);
+    member.applied_have_failed(&reason);
+    let next = member.next(rule, now);
+    go(upgrade, instance, next, out);
 }
 
 /// After a restart: the same operations again (the driver treats a repeat as done), and fresh
 /// clocks for the health gate, because nobody has watched meanwhile.
 fn resume(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) {
-    upgrade.recovering_until = Some(now + upgrade.gate.deadline);
+    upgrade.recovering_until = Some(now + upgrade.rules.gate.deadline);
     out.head_changed = true;
     if let Stage::Preparing { until } = &mut upgrade.stage {
         // Nobody has answered yet: a snapshot at the old time would hold the whole fleet.
-        *until = (*until).max(now + upgrade.prepare_max);
+        *until = (*until).max(now + upgrade.rules.prepare_max);
     }
-    let mut open = Vec::new();
-    for (instance, member) in &mut upgrade.members {
-        if member.state.is_with_driver() {
-            open.push((instance.clone(), member.wanted().clone(), member.attempt));
-        }
-        if let MemberState::Settling { applied_at, healthy_since } = &mut member.state {
-            *applied_at = now;
-            *healthy_since = None;
+    let in_flight = |(_, member): &(&InstanceId, &super::Member)| member.state.is_in_flight();
+    let open: Vec<InstanceId> = upgrade.members.iter().filter(in_flight).map(|(id, _)| id.clone()).collect();
+    for instance in open {
+        let Some(member) = upgrade.members.get_mut(&instance) else { continue };
+        if matches!(member.state, MemberState::Settling { .. } | MemberState::Ready { .. }) {
+            member.state = MemberState::Settling { applied_at: now, healthy_since: None };
             out.changed.insert(instance.clone());
         }
-    }
-    for (instance, version, attempt) in open {
-        let operation = upgrade.operation(&instance, attempt);
-        out.actions.push(Action::Apply { instance, version, operation });
+        ask(upgrade, &instance, out);
     }
 }
 
@@ -227,32 +300,33 @@ fn effect_done(
     now: Timestamp,
     out: &mut Step,
 ) {
-    let Some(member) = upgrade.members.get(instance) else { return };
-    if upgrade.operation(instance, member.attempt) != *operation {
-        return;
-    }
-    let next = match (&member.state, result) {
-        (MemberState::Applying { .. }, Ok(())) => {
-            MemberState::Settling { applied_at: now, healthy_since: None }
-        }
-        (MemberState::Applying { .. }, Err(reason)) => {
-            fail(upgrade, instance, reason.clone(), now, out);
-            return;
-        }
-        (MemberState::Restoring { reason, .. }, result) => {
-            let restored = result.as_ref().map_or_else(|why| Restored::No(why.clone()), |()| Restored::Yes);
-            MemberState::Failed { at: now, reason: reason.clone(), restored }
-        }
-        (
-            MemberState::Pending
-            | MemberState::Settling { .. }
-            | MemberState::Succeeded { .. }
-            | MemberState::Failed { .. },
-            _,
-        ) => return,
+    let Some(instance) = member_of(upgrade, operation, instance) else { return };
+    // What a breach brings back is brought back whatever the rule for single failures says.
+    let rule = if upgrade.stage == Stage::Undoing {
+        OnInstanceFailure::Restore
+    } else {
+        upgrade.rules.failure.instance
     };
-    if let Some(member) = upgrade.members.get_mut(instance) {
-        member.state = next;
+    let Some(member) = upgrade.members.get_mut(&instance) else { return };
+    if matches!(member.state, MemberState::Deleting { .. }) {
+        member.deleted(result, now);
+        out.changed.insert(instance);
+    } else if member.answered(result) {
+        let next = member.next(rule, now);
+        go(upgrade, &instance, next, out);
     }
-    out.changed.insert(instance.clone());
+}
+
+/// The member that an operation belongs to. What happens to a new instance is an effect of the one
+/// whose place it takes.
+fn member_of(upgrade: &Upgrade, operation: &OperationId, instance: &InstanceId) -> Option<InstanceId> {
+    let is_it = |id: &InstanceId| {
+        let member = upgrade.members.get(id);
+        member.is_some_and(|member| upgrade.operation(id, member.attempt) == *operation)
+    };
+    if is_it(instance) {
+        return Some(instance.clone());
+    }
+    let mut batch = upgrade.batch_members(upgrade.current).into_iter();
+    batch.find(|id| upgrade.members.get(id).is_some_and(|m| m.watched(id) == instance) && is_it(id)).cloned()
 }

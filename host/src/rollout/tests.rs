@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::domain::{
-    Checkpoints, FailureRules, Health, HealthGate, InstanceId, OnBreach, OnInstanceFailure, Participation,
-    Percent, Phase, Protection, RollingUpgradePolicy, ScaleSetName, Timestamp, UpgradeId, Version,
+    Checkpoints, Decisions, ExtensionName, FailureRules, Goal, Health, HealthGate, InstanceId, OnBreach,
+    OnInstanceFailure, Participation, Percent, Phase, Protection, RollingUpgradePolicy, ScaleSetName,
+    Timestamp, UpgradeId, Version,
 };
 use crate::plan::{Candidate, Standing};
 
@@ -15,10 +16,11 @@ struct Node {
     participation: Participation,
     health: Health,
     version: &'static str,
+    extensions: BTreeMap<ExtensionName, Version>,
     decided: bool,
 }
 
-struct Fleet(BTreeMap<InstanceId, Node>);
+struct Fleet(BTreeMap<InstanceId, Node>, Option<Stop>);
 
 impl FleetView for Fleet {
     fn candidates(&self) -> Vec<Candidate> {
@@ -29,6 +31,7 @@ impl FleetView for Fleet {
             fault_domain: None,
             protection: Protection::default(),
             version: Some(version(node.version)),
+            extensions: node.extensions.clone(),
             health: node.health,
             standing: if node.decided {
                 Standing::Decided {
@@ -58,6 +61,10 @@ impl FleetView for Fleet {
     fn any_initializing(&self) -> bool {
         self.0.values().any(|node| node.health == Health::Initializing)
     }
+
+    fn stop(&self) -> Option<Stop> {
+        self.1
+    }
 }
 
 fn version(text: &str) -> Version {
@@ -75,9 +82,10 @@ fn fleet(phases: &[Option<u32>]) -> Fleet {
         participation: Participation::Proceed,
         health: Health::Healthy,
         version: "v1",
+        extensions: BTreeMap::new(),
         decided: true,
     };
-    Fleet(phases.iter().enumerate().map(|(index, phase)| (id(index), node(phase))).collect())
+    Fleet(phases.iter().enumerate().map(|(index, phase)| (id(index), node(phase))).collect(), None)
 }
 
 /// One upgrade and its world.
@@ -100,6 +108,7 @@ fn policy() -> RollingUpgradePolicy {
         pause_time_between_batches: Duration::ZERO,
         enable_cross_zone_upgrade: false,
         prioritize_unhealthy_instances: false,
+        max_surge: false,
         batches: Vec::new(),
     }
 }
@@ -111,13 +120,18 @@ fn world(fleet: Fleet, policy: RollingUpgradePolicy, gate: HealthGate) -> World 
     let start = StartUpgrade {
         id: UpgradeId::parse("orders-1").unwrap(),
         scale_set: ScaleSetName::parse("orders").unwrap(),
-        to: version("v2"),
-        policy,
-        gate,
-        failure: FailureRules { instance: OnInstanceFailure::Leave, breach: OnBreach::Stop },
-        checkpoints: Checkpoints::default(),
-        defer_max: Duration::from_secs(600),
-        prepare_max: Duration::from_secs(30),
+        goal: Goal::application(version("v2")),
+        rules: UpgradeRules {
+            policy,
+            gate,
+            failure: FailureRules { instance: OnInstanceFailure::Leave, breach: OnBreach::Stop },
+            checkpoints: Checkpoints::default(),
+            decisions: Decisions::Snapshot,
+            defer_max: Duration::from_secs(600),
+            prepare_max: Duration::from_secs(30),
+        },
+        before: Goal::application(version("v1")),
+        bypass: false,
     };
     let now = Timestamp(1_000_000);
     World {
@@ -132,11 +146,10 @@ fn world(fleet: Fleet, policy: RollingUpgradePolicy, gate: HealthGate) -> World 
 
 impl World {
     fn event(&mut self, event: &Event) {
-        let out = step(&mut self.upgrade, &self.fleet, event, self.now);
+        let out = step(&mut self.upgrade, &self.fleet, std::slice::from_ref(event), self.now);
         self.wake_at = out.wake_at;
         for action in out.actions {
-            let Action::Apply { instance, .. } = &action;
-            self.applied.push(instance.to_string());
+            self.applied.push(action.instance().to_string());
             self.pending.push(action);
         }
     }
@@ -147,7 +160,8 @@ impl World {
 
     /// The driver answers for everything it was asked for; instances come back Initializing.
     fn drivers_answer(&mut self, result: &Result<(), String>) {
-        for Action::Apply { instance, operation, .. } in std::mem::take(&mut self.pending) {
+        for action in std::mem::take(&mut self.pending) {
+            let (instance, operation) = (action.instance().clone(), action.operation().clone());
             if let Some(node) = self.fleet.0.get_mut(&instance) {
                 node.health = Health::Initializing;
                 node.version = "v2";
@@ -320,7 +334,8 @@ fn a_failure_within_the_limit_goes_on_and_is_told() {
     policy.max_unhealthy_upgraded_instance_percent = Percent::new(50).unwrap();
     let mut world = world(fleet(&[Some(0); 10]), policy, GATE);
     world.look();
-    let Action::Apply { instance, operation, .. } = world.pending.remove(0);
+    let action = world.pending.remove(0);
+    let (instance, operation) = (action.instance().clone(), action.operation().clone());
     world.event(&Event::EffectDone { operation, instance, result: Err("exit code 3".to_owned()) });
     world.run();
     assert_eq!(world.upgrade.state, UpgradeState::Completed);
@@ -403,7 +418,7 @@ fn a_restart_asks_again_with_the_same_operation_and_watches_anew() {
     let mut world = world(fleet(&[Some(0); 10]), policy(), GATE);
     world.look();
     let first = world.pending.remove(0);
-    let Action::Apply { instance, operation, .. } = first.clone();
+    let (instance, operation) = (first.instance().clone(), first.operation().clone());
     world.event(&Event::EffectDone {
         operation: operation.clone(),
         instance: instance.clone(),
@@ -462,5 +477,9 @@ fn an_ended_upgrade_does_nothing_more() {
     assert_eq!(world.upgrade, before);
 }
 
+mod kinds;
 mod limits;
+mod live;
 mod recovery;
+mod stops;
+mod surge;

@@ -214,16 +214,19 @@ impl State {
     fn step(&mut self, event: &Event) -> Vec<Violation> {
         let before = self.upgrade.clone();
         let view = Tiny(&self.nodes);
-        let out = step(&mut self.upgrade, &view, event, self.now);
+        let events = std::slice::from_ref(event);
+        let out = step(&mut self.upgrade, &view, events, self.now);
         let seen =
-            Seen { before: &before, after: &self.upgrade, event, step: &out, fleet: &view, now: self.now };
+            Seen { before: &before, after: &self.upgrade, events, step: &out, fleet: &view, now: self.now };
         let broken = self.checker.observe(&seen);
         self.checker.committed();
         if let Event::Wish(wish) = event {
-            self.checker.acknowledged(&before.id, before.current, *wish);
+            self.checker.acknowledged(&before, *wish);
         }
         self.wake_at = out.wake_at;
-        for Action::Apply { instance, version, operation } in out.actions {
+        for action in out.actions {
+            // No tiny policy wants maxSurge.
+            let Action::Apply { instance, version, operation, .. } = action else { continue };
             if let Some(index) = self.nodes.iter().position(|node| node.id == instance) {
                 self.open.insert(index, (operation, version));
             }
@@ -243,6 +246,7 @@ impl FleetView for Tiny<'_> {
             fault_domain: None,
             protection: Protection::default(),
             version: Some(node.version.clone()),
+            extensions: BTreeMap::new(),
             health: node.health,
             standing: Standing::Decided {
                 phase: node.phase,

@@ -214,7 +214,7 @@ impl World {
             .zip(active)
             .filter(|(wish, upgrade)| *wish != Wish::RollBack || upgrade.purpose == Purpose::Forward);
         if let Some((wish, upgrade)) = wish {
-            host.wish = Some((wish, upgrade.id.clone(), upgrade.current));
+            host.wish = Some((wish, Box::new(upgrade.clone())));
             self.step(&mut host, &Event::Wish(wish));
         }
         self.finish(host);

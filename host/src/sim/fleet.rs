@@ -131,6 +131,7 @@ impl FleetView for View<'_> {
             fault_domain: None,
             protection: node.facts.protection,
             version: known.version.clone(),
+            extensions: BTreeMap::new(),
             health: known.fold.health(),
             standing: standing(&StandingInput {
                 latest: known.latest.as_ref(),

@@ -1,13 +1,13 @@
 //! The simulated host: the loop of `control`, with a disk that keeps what was committed and a
 //! crash between any two moves.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::{InstanceId, OperationId, UpgradeId, Version};
+use crate::domain::{Component, Goal, InstanceId, OperationId, UpgradeId, Version};
 use crate::rollout::invariants::{Rule, Seen};
 use crate::rollout::{
-    Action, Event, Member, MemberState, Purpose, StartUpgrade, Upgrade, Wish, rollback_of, step,
+    Action, Event, Member, MemberState, Members, Purpose, StartUpgrade, Upgrade, UpgradeRules, Wish,
+    rollback_of, step,
 };
 
 use super::fleet::{Known, View, index_of};
@@ -39,7 +39,7 @@ pub(super) struct Host {
     pub(super) dirty: bool,
     pub(super) wake: u64,
     /// A wish whose answer waits for the disk.
-    pub(super) wish: Option<(Wish, UpgradeId, usize)>,
+    pub(super) wish: Option<(Wish, Box<Upgrade>)>,
 }
 
 /// One write.
@@ -47,7 +47,7 @@ pub(super) struct Host {
 pub(super) enum Record {
     Install(Box<Upgrade>),
     Head(Box<Upgrade>),
-    Member(InstanceId, Member),
+    Member(InstanceId, Option<Member>),
     Version(usize, Option<Version>),
 }
 
@@ -87,7 +87,10 @@ impl Disk {
                 }
                 Record::Member(id, member) => {
                     if let Some(upgrade) = &mut self.upgrade {
-                        upgrade.members.insert(id, member);
+                        match member {
+                            Some(member) => upgrade.members.insert(id, member),
+                            None => drop(upgrade.members.remove(&id)),
+                        }
                     }
                 }
                 Record::Version(index, version) => {
@@ -140,13 +143,18 @@ impl World {
         let start = StartUpgrade {
             id: UpgradeId::parse(&format!("sim-{}", self.now.0)).ok()?,
             scale_set: self.set.clone(),
-            to: self.new.clone(),
-            policy: self.scenario.policy.clone(),
-            gate: self.scenario.gate,
-            failure: self.scenario.failure,
-            checkpoints: self.scenario.checkpoints.clone(),
-            defer_max: std::time::Duration::from_secs(600),
-            prepare_max: PREPARE_MAX,
+            goal: Goal::application(self.new.clone()),
+            rules: UpgradeRules {
+                policy: self.scenario.policy.clone(),
+                gate: self.scenario.gate,
+                failure: self.scenario.failure,
+                checkpoints: self.scenario.checkpoints.clone(),
+                decisions: self.scenario.decisions,
+                defer_max: Duration::from_secs(600),
+                prepare_max: PREPARE_MAX,
+            },
+            before: Goal::application(self.old.clone()),
+            bypass: false,
         };
         Some(Upgrade::new(start, self.now))
     }
@@ -159,7 +167,8 @@ impl World {
                 continue;
             }
             let Some(known) = host.known.get(index) else { continue };
-            let model = host.upgrade.as_ref().map_or(&self.old, |upgrade| &upgrade.to);
+            let goal = host.upgrade.as_ref().and_then(|upgrade| upgrade.goal.of(&Component::Application));
+            let model = goal.unwrap_or(&self.old);
             host.effects.push(Effect {
                 instance: id.clone(),
                 version: known.version.as_ref().unwrap_or(model).clone(),
@@ -183,27 +192,28 @@ impl World {
             freshness: (self.scenario.interval * 3).max(Duration::from_secs(60)),
             now: self.now,
         };
-        let out = step(&mut upgrade, &view, event, self.now);
-        let seen = Seen { before: &before, after: &upgrade, event, step: &out, fleet: &view, now: self.now };
+        let events = std::slice::from_ref(event);
+        let out = step(&mut upgrade, &view, events, self.now);
+        let seen = Seen { before: &before, after: &upgrade, events, step: &out, fleet: &view, now: self.now };
         let found = self.checker.observe(&seen);
         self.violations.extend(found);
         self.runs_what_it_says(&before, &upgrade);
         for id in &out.changed {
-            if let Some(member) = upgrade.members.get(id) {
-                host.writes.push(Record::Member(id.clone(), member.clone()));
-            }
+            host.writes.push(Record::Member(id.clone(), upgrade.members.get(id).cloned()));
         }
         if out.head_changed {
-            host.writes.push(Record::Head(Box::new(Upgrade { members: BTreeMap::new(), ..upgrade.clone() })));
+            host.writes
+                .push(Record::Head(Box::new(Upgrade { members: Members::default(), ..upgrade.clone() })));
         }
         let ended = before.is_active() && !upgrade.is_active();
-        let effect = |Action::Apply { instance, version, operation }| Effect {
-            instance,
-            version,
-            operation,
-            origin: Origin::Upgrade,
+        let effect = |action| match action {
+            Action::Apply { instance, version, operation, .. } => {
+                Some(Effect { instance, version, operation, origin: Origin::Upgrade })
+            }
+            // No invented policy wants maxSurge.
+            Action::Create { .. } | Action::Delete { .. } => None,
         };
-        host.effects.extend(out.actions.into_iter().map(effect));
+        host.effects.extend(out.actions.into_iter().filter_map(effect));
         host.wake += 1;
         if let Some(at) = out.wake_at {
             self.at(at.since(self.now), Happening::Wake(host.wake));
@@ -221,7 +231,7 @@ impl World {
         for (id, member) in after.members.iter().filter(|(_, member)| succeeded(&member.state)) {
             let already = before.members.get(id).is_some_and(|member| succeeded(&member.state));
             let running = self.nodes.get(index_of(id)).and_then(|node| node.running.clone());
-            if !already && running.as_ref() != Some(&member.target) {
+            if !already && !member.parts.iter().all(|part| running.as_ref() == Some(&part.target)) {
                 self.violation(Rule::Health, format!("`{id}` succeeded and runs {running:?}"));
             }
         }
@@ -261,8 +271,8 @@ impl World {
             if self.disk.upgrade != host.upgrade {
                 self.violation(Rule::Replay, "the record is not the state".to_owned());
             }
-            if let Some((wish, upgrade, current)) = host.wish.take() {
-                self.checker.acknowledged(&upgrade, current, wish);
+            if let Some((wish, before)) = host.wish.take() {
+                self.checker.acknowledged(&before, wish);
             }
             if self.crashes_here(CrashAt::AfterCommit, self.commits - 1) {
                 return Flushed::Crashed;
@@ -311,7 +321,7 @@ impl World {
         member.is_some_and(|member| {
             let operation = upgrade.operation(&effect.instance, member.attempt);
             operation == effect.operation
-                && *member.wanted() == effect.version
+                && member.wanted().map(|(_, version)| version) == Some(&effect.version)
                 && member.state.is_with_driver()
         })
     }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::domain::{
-    BatchSize, Checkpoints, Claim, FailureRules, HealthGate, OnBreach, OnInstanceFailure, Percent, Phase,
-    PhaseName, RollingUpgradePolicy,
+    BatchSize, Checkpoints, Claim, Decisions, FailureRules, HealthGate, OnBreach, OnInstanceFailure, Percent,
+    Phase, PhaseName, RollingUpgradePolicy,
 };
 use crate::health::FoldSettings;
 
@@ -33,6 +33,8 @@ pub struct Scenario {
     pub failure: FailureRules,
     /// Where it stops by itself.
     pub checkpoints: Checkpoints,
+    /// Whether the application is asked again before each batch.
+    pub decisions: Decisions,
     /// The health state machine.
     pub health: FoldSettings,
     /// From one probe to the next.
@@ -114,6 +116,7 @@ impl Default for Scenario {
                 pause_time_between_batches: Duration::ZERO,
                 enable_cross_zone_upgrade: false,
                 prioritize_unhealthy_instances: false,
+                max_surge: false,
                 batches: Vec::new(),
             },
             gate: HealthGate {
@@ -123,6 +126,7 @@ impl Default for Scenario {
             },
             failure: FailureRules::default(),
             checkpoints: Checkpoints::default(),
+            decisions: Decisions::Snapshot,
             health: FoldSettings {
                 number_of_probes: 1,
                 grace_period: Duration::from_secs(40),
@@ -153,6 +157,7 @@ impl Scenario {
             pause_time_between_batches: Duration::from_secs(pick(rng, &[0, 0, 10, 60])),
             enable_cross_zone_upgrade: rng.chance(300),
             prioritize_unhealthy_instances: rng.chance(300),
+            max_surge: false,
             batches: if rng.chance(300) { growing } else { Vec::new() },
         };
         let stable = pick(rng, &[0, 0, 15, 30]);
@@ -183,6 +188,7 @@ impl Scenario {
             gate,
             failure,
             checkpoints,
+            decisions: if rng.chance(500) { Decisions::Live } else { Decisions::Snapshot },
             health: FoldSettings {
                 number_of_probes: small(rng, 3),
                 grace_period: Duration::from_secs(pick(rng, &[0, 20, 60])),

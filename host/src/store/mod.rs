@@ -13,7 +13,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Digest, Generation, InstanceId, PluginName, ScaleSetName, Timestamp, UpgradeId, Version,
+    Change, Component, Digest, Generation, Goal, InstanceId, Membership, PluginName, ScaleSetName, Timestamp,
+    UpgradeId, Version,
 };
 use crate::rollout::{Member, Upgrade};
 
@@ -43,6 +44,16 @@ pub enum StoreError {
     Gone {
         /// The data file.
         path: PathBuf,
+    },
+    /// It was written by a version from before the first release.
+    #[error("data file `{}` has schema {seen}, this phasegate starts at {known}; choose another server.dataDir, or move the file away to start anew", path.display())]
+    OlderSchema {
+        /// The data file.
+        path: PathBuf,
+        /// Schema in the file.
+        seen: i64,
+        /// The only schema that this program knows.
+        known: i64,
     },
     /// It was written by a later version of Phasegate.
     #[error("data file `{}` has schema {seen}, this phasegate knows up to {known}; run the newer phasegate that wrote it, or choose another server.dataDir", path.display())]
@@ -74,13 +85,34 @@ pub enum StoreError {
     },
 }
 
-/// What is wanted of a scale set, and what the configuration said when that was decided: a later
+/// A faulted upgrade that is tried again by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Retry {
+    /// When.
+    pub at: Timestamp,
+    /// What is wanted.
+    pub goal: Goal,
+    /// Which try it will be; 1 was the first.
+    pub attempt: u32,
+}
+
+/// No upgrade of any scale set admits anything, until a person says otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoppedLine {
+    /// Since when.
+    pub at: Timestamp,
+    /// One line for people.
+    pub reason: String,
+}
+
+/// What is wanted of a component, and what the configuration said when that was decided: a later
 /// change of the configuration wins over an older `upgrade start --to`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredModel {
     /// Wanted version.
     pub version: Version,
-    /// `model.version` of the configuration at that time.
+    /// What the configuration said at that time.
     pub configured: Version,
 }
 
@@ -119,14 +151,22 @@ pub enum Write {
     Upgrade(Box<Upgrade>),
     /// One member of an upgrade.
     Member(UpgradeId, InstanceId, Member),
-    /// The version that an instance runs.
-    Version(ScaleSetName, InstanceId, Option<Version>),
-    /// What is wanted of a scale set.
-    Model(ScaleSetName, StoredModel),
+    /// A member that left the plan before its turn.
+    MemberLeft(UpgradeId, InstanceId),
+    /// The version that an instance has of a component.
+    Version(ScaleSetName, InstanceId, Component, Option<Version>),
+    /// An instance that was created or deleted.
+    Membership(ScaleSetName, InstanceId, Membership),
+    /// What is wanted of a component in a scale set.
+    Model(ScaleSetName, Component, StoredModel),
     /// Which component a plugin runs.
     Plugin(PluginName, StoredPlugin),
     /// A version that faulted, and why; none lifts the quarantine.
-    Quarantine(ScaleSetName, Version, Option<String>),
+    Quarantine(ScaleSetName, Change, Option<String>),
+    /// When a faulted upgrade is tried again; none drops the plan.
+    Retry(ScaleSetName, Option<Retry>),
+    /// A stopped line; none lets it go on.
+    Line(Option<StoppedLine>),
     /// A line of the audit trail.
     Audit(AuditEntry),
 }
@@ -137,13 +177,19 @@ pub struct Stored {
     /// Rises with each start; tells a driver which host speaks.
     pub generation: u64,
     /// Wanted versions.
-    pub models: BTreeMap<ScaleSetName, StoredModel>,
-    /// Versions that instances run; none where an effect failed half-way.
-    pub versions: BTreeMap<(ScaleSetName, InstanceId), Option<Version>>,
+    pub models: BTreeMap<(ScaleSetName, Component), StoredModel>,
+    /// Versions that instances have; none where an effect failed half-way.
+    pub versions: BTreeMap<(ScaleSetName, InstanceId, Component), Option<Version>>,
+    /// Instances that were created or deleted.
+    pub memberships: BTreeMap<(ScaleSetName, InstanceId), Membership>,
     /// The latest upgrade of each scale set, with its members.
     pub upgrades: BTreeMap<ScaleSetName, Upgrade>,
     /// Versions that faulted and are not tried again unless somebody insists, with the reason.
-    pub quarantined: BTreeMap<(ScaleSetName, Version), String>,
+    pub quarantined: BTreeMap<(ScaleSetName, Change), String>,
+    /// Faulted upgrades that are tried again.
+    pub retries: BTreeMap<ScaleSetName, Retry>,
+    /// Whether the line is stopped.
+    pub line: Option<StoppedLine>,
     /// Components in use.
     pub plugins: BTreeMap<PluginName, StoredPlugin>,
 }
@@ -161,4 +207,10 @@ pub trait Store: Send {
     /// # Errors
     /// When the data file cannot be read.
     fn audit(&self, scale_set: &ScaleSetName, limit: u32) -> Result<Vec<AuditEntry>, StoreError>;
+
+    /// The latest upgrade of a scale set that was asked for before a time, with its members.
+    ///
+    /// # Errors
+    /// When the data file cannot be read.
+    fn upgrade_before(&self, scale_set: &ScaleSetName, at: Timestamp) -> Result<Option<Upgrade>, StoreError>;
 }

@@ -14,7 +14,7 @@ use crate::cli::args::DemoArgs;
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::clock::Clock;
-use crate::control::{Command, ControlHandle, StartOptions};
+use crate::control::{Command, ControlHandle, StartOptions, Wanted};
 use crate::demo::fleet::{self, SCALE_SET, Workplace};
 use crate::domain::{ScaleSetName, Version};
 use crate::host::{Host, HostOptions};
@@ -115,20 +115,19 @@ async fn show(host: &Host, args: &DemoArgs) -> anyhow::Result<Exit> {
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    let plan = control.ask(|reply| Command::Plan(name.clone(), Some(to.clone()), reply)).await?;
+    let wanted = Wanted { to: Some(to), extensions: Vec::new() };
+    let plan = control.ask(|reply| Command::Plan(name.clone(), wanted.clone(), reply)).await?;
     screen.say(&format!("The plugin has judged every instance. The plan:\n\n{}", render_plan(&plan)));
     let started = clock.now();
     control
-        .ask(|reply| {
-            Command::Start(name.clone(), StartOptions { to: Some(to), ..StartOptions::default() }, reply)
-        })
+        .ask(|reply| Command::Start(name.clone(), StartOptions { wanted, ..StartOptions::default() }, reply))
         .await?;
     let status = follow(control, &name, &screen).await?;
     let fleet = control.ask(Command::Fleet).await?;
     screen.show(&fleet, Some(&status));
     screen.finish();
     let seconds = clock.now().since(started).as_secs_f64();
-    let summary = summary(plan, &status, &fleet, seconds);
+    let summary = summary(plan.plan, &status, &fleet, seconds);
     if args.output.json {
         output::json(&summary)?;
     } else {

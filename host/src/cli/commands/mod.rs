@@ -5,6 +5,7 @@ pub mod demo;
 pub mod fleet;
 pub mod follow;
 pub mod hidden;
+pub mod line;
 pub mod plugin;
 pub mod run;
 pub mod upgrade;

@@ -1,12 +1,14 @@
 //! `phasegate upgrade`: plan, start, status, watch, cancel.
 
+use std::collections::BTreeMap;
+
 use crate::api::wire;
-use crate::cli::args::{OutputArgs, RollbackArgs, StartArgs, UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb};
+use crate::cli::args::{DetailArgs, RollbackArgs, StartArgs, UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb};
 use crate::cli::client::Client;
 use crate::cli::exit::Exit;
-use crate::cli::output::{self, or_dash, table};
+use crate::cli::output::{self, duration, or_dash, table};
 use crate::cli::target;
-use crate::domain::{ScaleSetName, Version};
+use crate::domain::{ExtensionName, ScaleSetName, Version};
 
 use super::follow;
 
@@ -29,6 +31,13 @@ pub fn run(args: &UpgradeArgs) -> anyhow::Result<Exit> {
         UpgradeVerb::Pause(args) => wish(&client, args, "pause"),
         UpgradeVerb::Resume(args) => wish(&client, args, "resume"),
         UpgradeVerb::Approve(args) => wish(&client, args, "approve"),
+        UpgradeVerb::Bypass(args) => {
+            let path = format!("{}/bypass", upgrade_path(&args.upgrade.name)?);
+            let request = wire::ReasonRequest { reason: Some(args.reason.clone()) };
+            let detail: wire::StatusDetail = client.post(&path, &request)?;
+            show(&detail, args.upgrade.output)?;
+            Ok(Exit::Done)
+        }
         UpgradeVerb::Rollback(args) => rollback(&client, args),
         UpgradeVerb::Log(args) => log(&client, args),
     }
@@ -93,14 +102,42 @@ fn version(text: Option<&String>) -> anyhow::Result<Option<Version>> {
     text.map(parse).transpose()
 }
 
+/// `NAME` or `NAME=VERSION`, each once.
+fn extensions(texts: &[String]) -> anyhow::Result<BTreeMap<String, Option<String>>> {
+    let mut all = BTreeMap::new();
+    for text in texts {
+        let (name, to) = match text.split_once('=') {
+            Some((name, to)) => (name, Some(to.to_owned())),
+            None => (text.as_str(), None),
+        };
+        ExtensionName::parse(name).map_err(|error| anyhow::anyhow!("extension `{name}` {error}"))?;
+        version(to.as_ref())?;
+        anyhow::ensure!(all.insert(name.to_owned(), to).is_none(), "extension `{name}` is named twice");
+    }
+    Ok(all)
+}
+
 fn plan(client: &Client, args: &UpgradeTo) -> anyhow::Result<Exit> {
     let to = version(args.to.as_ref())?;
-    let query = to.map_or_else(String::new, |to| format!("?to={}", to.as_str().replace('+', "%2B")));
-    let plan: wire::Plan = client.get(&format!("{}/plan{query}", scale_set_path(&args.name)?))?;
-    if args.output.json {
-        output::json(&plan)?;
+    let encoded = |text: &str| text.replace('+', "%2B");
+    let mut query: Vec<String> = to.iter().map(|to| format!("to={}", encoded(to.as_str()))).collect();
+    for (name, to) in extensions(&args.extension)? {
+        let to = to.map_or_else(String::new, |to| format!("={}", encoded(&to)));
+        query.push(format!("extension={name}{to}"));
+    }
+    let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
+    let detail: wire::PlanDetail = client.get(&format!("{}/plan{query}", scale_set_path(&args.name)?))?;
+    if !args.output.json {
+        output::data(&render_plan(&detail))?;
+        return Ok(Exit::Done);
+    }
+    for warning in &detail.warnings {
+        output::talk(&format!("warning: {}\n", warning.message));
+    }
+    if args.output.detail {
+        output::json(&detail)?;
     } else {
-        output::data(&render_plan(&plan))?;
+        output::json(&detail.plan)?;
     }
     Ok(Exit::Done)
 }
@@ -108,17 +145,26 @@ fn plan(client: &Client, args: &UpgradeTo) -> anyhow::Result<Exit> {
 fn start(client: &Client, args: &StartArgs) -> anyhow::Result<Exit> {
     let to = version(args.upgrade.to.as_ref())?.map(|to| to.to_string());
     let path = upgrade_path(&args.upgrade.name)?;
-    let detail: wire::StatusDetail =
-        client.post(&path, &wire::StartRequest { to, plan: args.plan.clone(), force: args.force })?;
+    let request = wire::StartRequest {
+        to,
+        plan: args.plan.clone(),
+        force: args.force,
+        extensions: extensions(&args.upgrade.extension)?,
+        instances: args.instances.clone(),
+        bypass: args.bypass.clone(),
+    };
+    let detail: wire::StatusDetail = client.post(&path, &request)?;
     if !args.wait {
         show(&detail, args.upgrade.output)?;
         // It may be over already, and badly: refused at the door.
         let faulted = detail.status.state == "Faulted";
         return Ok(if faulted { Exit::No } else { Exit::Done });
     }
+    let id = detail.status.id.clone();
     let ended = follow::to_the_end(detail, || client.get(&path))?;
     show(&ended, args.upgrade.output)?;
-    Ok(verdict(&ended))
+    // What completed may be the rollback of what was started.
+    Ok(if ended.status.id == id { verdict(&ended) } else { Exit::No })
 }
 
 fn watch(client: &Client, args: &UpgradeOf) -> anyhow::Result<Exit> {
@@ -133,8 +179,10 @@ fn verdict(detail: &wire::StatusDetail) -> Exit {
     if detail.status.state == "Completed" { Exit::Done } else { Exit::No }
 }
 
-fn show(detail: &wire::StatusDetail, format: OutputArgs) -> anyhow::Result<()> {
-    if format.json {
+fn show(detail: &wire::StatusDetail, format: DetailArgs) -> anyhow::Result<()> {
+    if format.json && format.detail {
+        output::json(detail)?;
+    } else if format.json {
         output::json(&detail.status)?;
     } else {
         output::data(&render_status(detail))?;
@@ -144,7 +192,8 @@ fn show(detail: &wire::StatusDetail, format: OutputArgs) -> anyhow::Result<()> {
 
 /// A plan for people.
 #[must_use]
-pub fn render_plan(plan: &wire::Plan) -> String {
+pub fn render_plan(detail: &wire::PlanDetail) -> String {
+    let plan = &detail.plan;
     let count: usize = plan.batches.iter().map(|batch| batch.instances.len()).sum();
     let mut text = format!(
         "{} -> {}: {count} instances in {} batches\nplan {}\n",
@@ -153,6 +202,13 @@ pub fn render_plan(plan: &wire::Plan) -> String {
         plan.batches.len(),
         plan.digest
     );
+    text.push_str(&render_limits(&detail.limits));
+    if let Some(frozen) = &detail.frozen {
+        text.push_str(&format!("frozen until {}: {}\n", frozen.until, frozen.reason));
+    }
+    for warning in &detail.warnings {
+        text.push_str(&format!("warning: {}\n", warning.message));
+    }
     if !plan.batches.is_empty() {
         let row = |(index, batch): (usize, &wire::PlanBatch)| {
             vec![
@@ -169,6 +225,25 @@ pub fn render_plan(plan: &wire::Plan) -> String {
     }
     text.push_str(&render_holds(&plan.holds));
     text
+}
+
+/// The limits as counts, one line.
+fn render_limits(limits: &wire::Limits) -> String {
+    let growing = match limits.batch_sizes.as_slice() {
+        [_] => String::new(),
+        sizes => {
+            let sizes: Vec<String> = sizes.iter().map(usize::to_string).collect();
+            format!(", batches of {}, and so on", sizes.join(", "))
+        }
+    };
+    format!(
+        "of {} instances at most {} at once ({} %), at most {} unhealthy ({} %){growing}\n",
+        limits.instances,
+        limits.batch_max,
+        limits.max_batch_instance_percent,
+        limits.unhealthy_max,
+        limits.max_unhealthy_instance_percent,
+    )
 }
 
 /// A status for people.
@@ -192,8 +267,31 @@ pub fn render_status(detail: &wire::StatusDetail) -> String {
         text.push_str(&format!(", ended {ended_at}"));
     }
     text.push('\n');
+    if let Some(back) = &detail.rolls_back {
+        let because = back.because.as_ref().map_or_else(String::new, |because| format!(": {because}"));
+        text.push_str(&format!("takes upgrade {} (to {}) back{because}\n", back.id, back.to));
+    }
+    if detail.already_latest > 0 {
+        text.push_str(&format!("{} more had it already\n", detail.already_latest));
+    }
     if let Some(waiting) = &detail.waiting {
         text.push_str(&format!("waiting for: {waiting}\n"));
+    }
+    if let Some(estimate) = &detail.estimate {
+        let until = match &estimate.ends_at {
+            Some(ends_at) => format!(", until {ends_at}"),
+            None => " once it goes on".to_owned(),
+        };
+        text.push_str(&format!(
+            "about {} left{until}: {} more {} of {:.0} s\n",
+            duration(estimate.seconds_left),
+            estimate.batches_left,
+            if estimate.batches_left == 1 { "batch" } else { "batches" },
+            estimate.seconds_per_batch,
+        ));
+    }
+    if let Some(retry_at) = &detail.retry_at {
+        text.push_str(&format!("is tried again at {retry_at}\n"));
     }
     if !status.batches.is_empty() {
         let row = |(index, batch): (usize, &wire::StatusBatch)| {
@@ -210,12 +308,28 @@ pub fn render_status(detail: &wire::StatusDetail) -> String {
         text.push('\n');
         text.push_str(&table(&["BATCH", "PHASE", "STATE", "INSTANCES", "STARTED", "ENDED"], &rows));
     }
-    text.push_str(&render_holds(&status.holds));
+    text.push_str(&render_reasons(&detail.not_yet));
     if let Some(error) = &status.error {
         text.push_str(&format!("\n{}: {}\n", error.code, error.message));
         for detail in &error.details {
             text.push_str(&format!("  {}: {}\n", detail.target, detail.message));
         }
+    }
+    text
+}
+
+/// Instances shown by name; a table of a thousand helps nobody.
+const REASONS_MAX: usize = 50;
+
+fn render_reasons(reasons: &[wire::Hold]) -> String {
+    if reasons.is_empty() {
+        return String::new();
+    }
+    let row = |hold: &wire::Hold| vec![hold.instance.clone(), hold.reason.clone()];
+    let rows: Vec<Vec<String>> = reasons.iter().take(REASONS_MAX).map(row).collect();
+    let mut text = format!("\n{}", table(&["NOT YET", "WHY"], &rows));
+    if let Some(more) = reasons.len().checked_sub(REASONS_MAX).filter(|more| *more > 0) {
+        text.push_str(&format!("and {more} more; `--json` has them all\n"));
     }
     text
 }

@@ -1,7 +1,7 @@
 //! What is replaced, what is refused, and what a URL makes of it.
 
 use super::*;
-use crate::domain::{Address, InstanceId, Protection};
+use crate::domain::{Address, Component, InstanceId, Protection};
 
 fn instance() -> Instance {
     Instance {
@@ -87,7 +87,12 @@ fn no_value_changes_the_structure_of_a_url() {
     let operation = OperationId("u/1 ?#".to_owned());
     let mut instance = instance();
     instance.labels.insert("path".to_owned(), "a/../b?c=d&e=é%".to_owned());
-    let wish = Wish::Apply { version: &version, operation: &operation, generation: 3 };
+    let wish = Wish::Apply {
+        component: &Component::Application,
+        version: &version,
+        operation: &operation,
+        generation: 3,
+    };
     let values = TemplateValues { scale_set: &scale_set, instance: &instance, wish };
     for (text, expected) in [
         ("http://{host}:{port}/{id}", "http://[::1]:9100/7"),

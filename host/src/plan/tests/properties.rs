@@ -40,6 +40,7 @@ prop_compose! {
             fault_domain,
             protection: Protection { from_scale_set_actions, from_scale_in: false },
             version: version.map(|version| Version::parse(version).unwrap()),
+            extensions: BTreeMap::new(),
             health,
             standing,
         }
@@ -71,6 +72,7 @@ prop_compose! {
         RollingUpgradePolicy {
             enable_cross_zone_upgrade,
             prioritize_unhealthy_instances,
+            max_surge: false,
             batches,
             ..policy(batch)
         }

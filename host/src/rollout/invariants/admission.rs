@@ -2,12 +2,15 @@
 
 use super::{Check, Rule};
 use crate::domain::{InstanceId, PhaseName};
-use crate::rollout::{MemberState, Upgrade};
+use crate::rollout::{MemberState, Purpose, Stop, Upgrade};
 
 impl Check<'_> {
     pub(super) fn admission(&mut self) {
         self.stopped();
         self.alone();
+        if self.seen.after.purpose == Purpose::Manual {
+            return;
+        }
         if self.is_forward() {
             self.budget();
             self.upgraded_limit();
@@ -26,27 +29,44 @@ impl Check<'_> {
                 format!("{:?} was admitted after pause or cancel was acknowledged", names(self.admitted));
             self.report(Rule::Stopped, detail);
         }
-        if !self.is_forward() {
+        match self.seen.fleet.stop() {
+            Some(stop) if self.holds(stop) => {
+                let detail = format!("{:?} was admitted in spite of {stop:?}", names(self.admitted));
+                self.report(Rule::Stopped, detail);
+            }
+            _ => {}
+        }
+        if after.purpose != Purpose::Forward {
             return;
         }
         let current = after.current;
         let phase_of = |index: usize| after.batches.get(index).map(|batch| PhaseName::from(batch.phase));
         let before = current.checked_sub(1).and_then(phase_of);
         let Some(next) = phase_of(current).filter(|next| before != Some(*next)) else { return };
-        let approved = self.history.approved_at == Some(current) || after.approved_at == Some(current);
-        let resumed = self.history.resumed_at == Some(current) || after.resumed_at == Some(current);
-        if after.checkpoints.approval_before.contains(&next) && !approved {
+        let approved = self.history.approved.contains(&next) || after.approved.contains(&next);
+        if after.rules.checkpoints.approval_before.contains(&next) && !approved {
             self.report(Rule::Stopped, format!("{next:?} began without approval"));
         }
-        if before.is_some_and(|before| after.checkpoints.pause_after.contains(&before)) && !resumed {
+        let Some(before) = before else { return };
+        let resumed = self.history.resumed.contains(&before) || after.resumed.contains(&before);
+        if after.rules.checkpoints.pause_after.contains(&before) && !resumed {
             self.report(Rule::Stopped, format!("{next:?} began without resume"));
+        }
+    }
+
+    /// Whether a stop holds this upgrade: a bypass is good for what was stopped when it was given.
+    fn holds(&self, stop: Stop) -> bool {
+        match (stop, self.seen.after.bypass) {
+            (Stop::Line { since }, Some(bypass)) => since > bypass,
+            (Stop::Line { .. }, None) => !self.history.bypassed,
+            (Stop::Freeze { .. }, bypass) => self.is_forward() && bypass.is_none() && !self.history.bypassed,
         }
     }
 
     /// A resume in this very step takes a pause back.
     fn is_resume(&self) -> bool {
         use crate::rollout::{Event, Wish};
-        *self.seen.event == Event::Wish(Wish::Resume) && !self.history.cancelled
+        self.seen.events.contains(&Event::Wish(Wish::Resume)) && !self.history.cancelled
     }
 
     /// Nobody else is in flight, and no batch is larger than the policy allows.
@@ -57,7 +77,7 @@ impl Check<'_> {
         if !others.is_empty() {
             self.report(Rule::Budget, format!("admitted while {others:?} is in flight"));
         }
-        let limit = self.seen.after.policy.batch_max(self.seen.fleet.total());
+        let limit = self.seen.after.rules.policy.batch_max(self.seen.fleet.total());
         if self.admitted.len() > limit {
             self.report(Rule::Budget, format!("a batch of {} (limit {limit})", self.admitted.len()));
         }
@@ -66,13 +86,16 @@ impl Check<'_> {
     fn budget(&mut self) {
         let fleet = self.seen.fleet;
         let (total, down) = (fleet.total(), fleet.unhealthy());
-        let share = self.seen.after.policy.max_unhealthy_instance_percent;
+        let share = self.seen.after.rules.policy.max_unhealthy_instance_percent;
         if share.is_exceeded_by(down.len(), total) {
             self.report(Rule::Budget, format!("admitted with {} of {total} unavailable", down.len()));
         }
         let elsewhere = down.iter().filter(|id| !self.admitted.contains(*id)).count();
         let limit = share.of(total).max(down.len() + 1);
-        let taken = self.admitted.len() + elsewhere;
+        // Who is replaced serves until another one is healthy in its place.
+        let stays =
+            |id: &&InstanceId| self.seen.after.members.get(id).is_some_and(crate::rollout::Member::is_surge);
+        let taken = self.admitted.iter().filter(|id| !stays(id)).count() + elsewhere;
         if taken > limit {
             let batch = self.admitted.len();
             self.report(
@@ -87,7 +110,7 @@ impl Check<'_> {
 
     fn upgraded_limit(&mut self) {
         let (upgraded, bad) = self.upgraded(self.seen.after);
-        let limit = self.seen.after.policy.max_unhealthy_upgraded_instance_percent;
+        let limit = self.seen.after.rules.policy.max_unhealthy_upgraded_instance_percent;
         if limit.is_exceeded_by(bad, upgraded) {
             self.report(Rule::UpgradedLimit, format!("admitted with {bad} of {upgraded} upgraded unhealthy"));
         }
@@ -96,13 +119,17 @@ impl Check<'_> {
     /// How many were upgraded so far, and how many of them failed or are down.
     fn upgraded(&self, upgrade: &Upgrade) -> (usize, usize) {
         let mut counts = (0, 0);
-        for (id, member) in &upgrade.members {
+        for (id, member) in upgrade.members.iter() {
             let bad = match member.state {
-                MemberState::Succeeded { .. } => self.seen.fleet.health(id).is_unhealthy(),
+                MemberState::Succeeded { .. } => self.seen.fleet.health(member.occupant(id)).is_unhealthy(),
                 MemberState::Failed { .. } => true,
                 MemberState::Pending
                 | MemberState::Applying { .. }
                 | MemberState::Settling { .. }
+                | MemberState::Creating { .. }
+                | MemberState::Ready { .. }
+                | MemberState::Deleting { .. }
+                | MemberState::Removing { .. }
                 | MemberState::Restoring { .. } => continue,
             };
             counts.0 += 1;
@@ -137,7 +164,7 @@ impl Check<'_> {
 
     fn newest_first(&mut self) {
         let Some(former) = self.former else { return };
-        let turn = |id: &InstanceId| former.turn.get(id).copied();
+        let turn = |id: &InstanceId| former.turn.get(former.first(id)).copied();
         let here = self.admitted.iter().filter_map(turn).max();
         let newer = self
             .seen

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use super::{Check, History, Rule, Seen};
-use crate::domain::{Health, InstanceId, OperationId, Version};
-use crate::rollout::{Action, Event, MemberState, Stage};
+use crate::domain::{Change, Component, Health, InstanceId, OperationId, Version};
+use crate::rollout::{Action, Event, MemberState, Purpose, Stage};
 
-/// Effects on one instance in one upgrade: there, back, and back once more when a breach finds that
+/// Effects for one part of an instance in one upgrade: there, back, and back once more when a breach finds that
 /// the first way back failed.
 const ATTEMPTS_MAX: u32 = 3;
 
@@ -16,14 +16,14 @@ impl Check<'_> {
     /// anyway, so there is no border left to keep.
     pub(super) fn in_flight(&mut self) {
         let after = self.seen.after;
-        if after.stage == Stage::Undoing {
+        if after.stage == Stage::Undoing || after.purpose == Purpose::Manual {
             return;
         }
         let flying = after.members.iter().filter(|(_, member)| member.state.is_in_flight());
         let facts: Vec<_> = flying.filter_map(|(id, _)| self.fact(id)).collect();
         let zones: BTreeSet<_> = facts.iter().map(|fact| fact.zone.clone()).collect();
         let domains: BTreeSet<_> = facts.iter().map(|fact| fact.update_domain).collect();
-        if zones.len() > 1 && !after.policy.enable_cross_zone_upgrade {
+        if zones.len() > 1 && !after.rules.policy.enable_cross_zone_upgrade {
             self.report(Rule::Borders, format!("in flight in zones {zones:?}"));
         }
         if domains.len() > 1 {
@@ -39,16 +39,38 @@ impl Check<'_> {
             return;
         }
         let mut here = BTreeSet::new();
-        for Action::Apply { instance, version, operation } in &self.seen.step.actions {
+        for action in &self.seen.step.actions {
+            let operation = action.operation();
             if !here.insert(operation) {
                 self.report(Rule::OneEffect, format!("{operation} twice in one step"));
             }
-            self.effect(instance, version, operation);
+            let member = self.member_of(action);
+            let change = |component: &Component, version: &Version| Change {
+                component: component.clone(),
+                to: version.clone(),
+            };
+            let change = match action {
+                Action::Apply { component, version, .. } => Some(change(component, version)),
+                Action::Create { version, .. } => Some(change(&Component::Application, version)),
+                Action::Delete { .. } => None,
+            };
+            self.effect(&member, change.as_ref(), operation);
         }
         self.settled();
     }
 
-    fn effect(&mut self, instance: &InstanceId, version: &Version, operation: &OperationId) {
+    /// The member to which an effect belongs: that of a new instance to the one that it replaces.
+    fn member_of(&self, action: &Action) -> InstanceId {
+        match action {
+            Action::Create { replaces, .. } => replaces.clone(),
+            Action::Apply { instance, .. } | Action::Delete { instance, .. } => {
+                let here = self.seen.after.members.get(instance).map(|_| instance);
+                here.unwrap_or_else(|| self.history.first(instance)).clone()
+            }
+        }
+    }
+
+    fn effect(&mut self, instance: &InstanceId, change: Option<&Change>, operation: &OperationId) {
         let after = self.seen.after;
         let Some(member) = after.members.get(instance) else {
             self.report(Rule::OneEffect, format!("{operation} on `{instance}`, which is not planned"));
@@ -60,15 +82,19 @@ impl Check<'_> {
         if *operation != after.operation(instance, member.attempt) {
             self.report(Rule::OneEffect, format!("{operation} is not attempt {}", member.attempt));
         }
-        if member.attempt > ATTEMPTS_MAX {
+        let most = ATTEMPTS_MAX * u32::try_from(member.parts.len()).unwrap_or(u32::MAX / ATTEMPTS_MAX);
+        let surges = member.is_surge();
+        if member.attempt > most {
             self.report(Rule::OneEffect, format!("attempt {} on `{instance}`", member.attempt));
         }
-        if let Some((_, recorded)) = self.history.effects.get(operation) {
-            if *self.seen.event != Event::Resumed {
+        if let Some((_, meant)) = self.history.effects.get(operation) {
+            let meant = meant.clone().map(|(component, to)| Change { component, to });
+            if !self.seen.events.contains(&Event::Resumed) {
                 self.report(Rule::OneEffect, format!("{operation} was asked for again"));
             }
-            if recorded != version {
-                self.report(Rule::OneEffect, format!("{operation} meant {recorded} and now {version}"));
+            if meant.as_ref() != change {
+                let detail = format!("{operation} meant {meant:?} and now {change:?}");
+                self.report(Rule::OneEffect, detail);
             }
             return;
         }
@@ -76,33 +102,41 @@ impl Check<'_> {
         if member.attempt != former + 1 {
             self.report(Rule::OneEffect, format!("attempt {} after {former}", member.attempt));
         }
+        let Some(change) = change else { return };
+        if surges && after.goal.of(&change.component).is_none() {
+            // A new instance gets what the one before had.
+            return;
+        }
         match (self.former, &member.state) {
-            (Some(former), _) => self.way_back(instance, version, former),
-            (None, MemberState::Restoring { .. }) => self.way_back(instance, version, self.history),
-            (None, _) => self.way_there(instance, version),
+            (Some(former), _) => self.way_back(instance, change, former),
+            (None, MemberState::Restoring { .. }) => self.way_back(instance, change, self.history),
+            (None, _) => self.way_there(instance, change),
         }
     }
 
-    fn way_there(&mut self, instance: &InstanceId, version: &Version) {
-        if *version != self.seen.after.to {
-            self.report(Rule::WayBack, format!("`{instance}` gets {version}, which nobody wanted"));
+    fn way_there(&mut self, instance: &InstanceId, change: &Change) {
+        let Seen { before, after, .. } = *self.seen;
+        if after.goal.of(&change.component) != Some(&change.to) {
+            self.report(Rule::WayBack, format!("`{instance}` gets {change}, which nobody wanted"));
         }
-        if !self.admitted.contains(instance) {
-            self.report(Rule::Stopped, format!("`{instance}` gets {version} without admission"));
+        let goes_on = before.members.get(instance).is_some_and(|member| member.state.is_with_driver());
+        if !self.admitted.contains(instance) && !goes_on {
+            self.report(Rule::Stopped, format!("`{instance}` gets {change} without admission"));
         }
-        if self.fact(instance).is_none_or(|fact| fact.consent.is_err()) {
-            self.report(Rule::Consent, format!("`{instance}` gets {version} and did not consent"));
+        let consented = self.fact(instance).is_some_and(|fact| fact.consent.is_ok());
+        if !consented && after.purpose == Purpose::Forward {
+            self.report(Rule::Consent, format!("`{instance}` gets {change} and did not consent"));
         }
     }
 
     /// `there` is the history of the way there.
-    fn way_back(&mut self, instance: &InstanceId, version: &Version, there: &History) {
-        let recorded = self.fact(instance).and_then(|fact| fact.version.clone());
-        if recorded.as_ref() != Some(version) {
-            let detail = format!("`{instance}` goes back to {version}, it ran {recorded:?}");
+    fn way_back(&mut self, instance: &InstanceId, change: &Change, there: &History) {
+        let recorded = self.fact(instance).and_then(|fact| fact.versions.get(&change.component).cloned());
+        if recorded.as_ref() != Some(&change.to) {
+            let detail = format!("`{instance}` goes back to {change}, it had {recorded:?}");
             self.report(Rule::WayBack, detail);
         }
-        if !there.touched.contains(instance) {
+        if !there.touched.contains(there.first(instance)) {
             self.report(Rule::WayBack, format!("`{instance}` goes back and was never touched"));
         }
     }
@@ -110,14 +144,17 @@ impl Check<'_> {
     /// Who passed the health gate in this step must be Healthy now, after the wait.
     fn settled(&mut self) {
         let Seen { before, after, fleet, now, .. } = *self.seen;
-        for (id, member) in &after.members {
+        for (id, member) in after.members.iter() {
             let MemberState::Succeeded { .. } = member.state else { continue };
             let former = before.members.get(id).map(|member| &member.state);
             match former {
                 Some(MemberState::Succeeded { .. }) => continue,
                 // The answer and the health gate may come in one step when there is no wait.
-                Some(MemberState::Applying { .. }) if after.gate.wait.is_zero() => {}
-                Some(MemberState::Settling { applied_at, .. }) if now >= *applied_at + after.gate.wait => {}
+                Some(MemberState::Applying { .. }) if after.rules.gate.wait.is_zero() => {}
+                Some(MemberState::Settling { applied_at, .. })
+                    if now >= *applied_at + after.rules.gate.wait => {}
+                // It was Healthy when the old one was about to be deleted.
+                Some(MemberState::Deleting { .. }) => continue,
                 other => self.report(Rule::Health, format!("`{id}` succeeded out of {other:?}")),
             }
             let health = fleet.health(id);

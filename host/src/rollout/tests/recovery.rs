@@ -7,7 +7,7 @@ fn restoring(breach: OnBreach, limit: u8) -> World {
     let mut policy = policy();
     policy.max_unhealthy_upgraded_instance_percent = Percent::new(limit).unwrap();
     let mut world = world(fleet(&[Some(0); 10]), policy, GATE);
-    world.upgrade.failure = FailureRules { instance: OnInstanceFailure::Restore, breach };
+    world.upgrade.rules.failure = FailureRules { instance: OnInstanceFailure::Restore, breach };
     world.look();
     world.drivers_answer(&Ok(()));
     world.set_health(0, Health::Healthy);
@@ -15,7 +15,10 @@ fn restoring(breach: OnBreach, limit: u8) -> World {
 }
 
 fn versions(actions: &[Action]) -> Vec<String> {
-    let of = |Action::Apply { instance, version, .. }: &Action| format!("{instance}={version}");
+    let of = |action: &Action| match action {
+        Action::Apply { instance, version, .. } => format!("{instance}={version}"),
+        other => panic!("{other:?}"),
+    };
     actions.iter().map(of).collect()
 }
 
@@ -27,8 +30,11 @@ fn an_instance_that_does_not_recover_gets_its_previous_version_back() {
     assert_eq!(versions(&world.pending), ["1=v1"]);
     assert!(world.upgrade.is_active());
     world.drivers_answer(&Ok(()));
-    let member = &world.upgrade.members[&id(1)];
-    assert!(matches!(&member.state, MemberState::Failed { restored: Restored::Yes, .. }), "{member:?}");
+    let member = world.upgrade.members.get(&id(1)).unwrap();
+    assert!(
+        matches!(&member.parts[0].state, PartState::Failed { restored: Restored::Yes, .. }),
+        "{member:?}"
+    );
     world.run();
     assert_eq!(world.upgrade.state, UpgradeState::Completed);
     let details = &world.upgrade.error.as_ref().unwrap().details;
@@ -42,16 +48,13 @@ fn a_way_back_that_fails_is_told() {
     world.drivers_answer(&Err("no such image".to_owned()));
     assert_eq!(world.upgrade.state, UpgradeState::Faulted);
     let details = &world.upgrade.error.as_ref().unwrap().details;
-    assert!(
-        details[0].1.ends_with("its previous version could not be brought back: no such image"),
-        "{details:?}"
-    );
+    assert!(details[0].1.ends_with("v1 could not be brought back: no such image"), "{details:?}");
 }
 
 #[test]
 fn a_breach_can_bring_back_what_was_left_as_it_is() {
     let mut world = restoring(OnBreach::RestoreFailed, 20);
-    world.upgrade.failure.instance = OnInstanceFailure::Leave;
+    world.upgrade.rules.failure.instance = OnInstanceFailure::Leave;
     world.pass(300);
     assert_eq!((world.upgrade.stage, versions(&world.pending)), (Stage::Undoing, vec!["1=v1".to_owned()]));
     assert!(world.upgrade.is_active());
@@ -109,7 +112,7 @@ fn pause_admits_nothing_until_resume() {
 fn checkpoints_wait_for_a_person_at_the_border_of_their_phase() {
     let mut world = world(fleet(&[Some(0), Some(1), None]), policy(), GATE);
     let number = |number| PhaseName::Number(Phase::new(number).unwrap());
-    world.upgrade.checkpoints =
+    world.upgrade.rules.checkpoints =
         Checkpoints { pause_after: [number(0)].into(), approval_before: [PhaseName::Last].into() };
     let finish_batch = |world: &mut World| {
         world.drivers_answer(&Ok(()));

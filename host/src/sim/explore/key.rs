@@ -1,7 +1,7 @@
 //! When two states of an exploration are the same: numbers that decide what can still happen.
 
-use crate::domain::{Health, Timestamp};
-use crate::rollout::{MemberState, Restored, Stage};
+use crate::domain::{Component, Health, Timestamp};
+use crate::rollout::{MemberState, Part, PartState, Restored, Stage};
 
 use super::State;
 
@@ -9,7 +9,6 @@ use super::State;
 pub(super) fn of(state: &State) -> Vec<i64> {
     let State { upgrade, nodes, open, wake_at, now, checker: _, way: _ } = state;
     let ahead = |at: Timestamp| (at.0 - now.0).max(0);
-    let place = |index: Option<usize>| index.map_or(-1, number);
     let mut key = match upgrade.stage {
         Stage::Preparing { until } => vec![0, ahead(until)],
         Stage::Between { resume_at } => vec![1, ahead(resume_at)],
@@ -25,8 +24,8 @@ pub(super) fn of(state: &State) -> Vec<i64> {
         i64::from(upgrade.error.is_some()),
         number(upgrade.current),
         number(upgrade.batches.len()),
-        place(upgrade.resumed_at),
-        place(upgrade.approved_at),
+        number(upgrade.resumed.len()),
+        number(upgrade.approved.len()),
     ]);
     for member in upgrade.members.values() {
         let (kind, a, b) = match &member.state {
@@ -34,15 +33,19 @@ pub(super) fn of(state: &State) -> Vec<i64> {
             MemberState::Applying { .. } => (1, 0, 0),
             MemberState::Settling { applied_at, healthy_since } => {
                 let since = healthy_since.map_or(-1, |at| now.0 - at.0);
-                (2, ahead(*applied_at + upgrade.gate.deadline), since)
+                (2, ahead(*applied_at + upgrade.rules.gate.deadline), since)
             }
             MemberState::Succeeded { .. } => (3, 0, 0),
             MemberState::Restoring { .. } => (4, 0, 0),
-            MemberState::Failed { restored: Restored::NotTried, .. } => (5, 0, 0),
-            MemberState::Failed { restored: Restored::Yes, .. } => (6, 0, 0),
-            MemberState::Failed { restored: Restored::No(_), .. } => (7, 0, 0),
+            MemberState::Failed { .. } => (5, 0, 0),
+            MemberState::Creating { .. } => (6, 0, 0),
+            MemberState::Ready { applied_at } => (7, ahead(*applied_at + upgrade.rules.gate.deadline), 0),
+            MemberState::Deleting { .. } => (8, 0, 0),
+            MemberState::Removing { .. } => (9, 0, 0),
         };
-        key.extend([number(member.batch), i64::from(member.attempt), kind, a, b]);
+        let batch = upgrade.batch_index(member.batch()).map_or(-1, number);
+        key.extend([batch, i64::from(member.attempt), kind, a, b]);
+        key.extend(member.parts.iter().map(part));
     }
     for (index, node) in nodes.iter().enumerate() {
         let health = match node.health {
@@ -51,9 +54,23 @@ pub(super) fn of(state: &State) -> Vec<i64> {
             Health::Unhealthy => 2,
             Health::Unknown => 3,
         };
-        key.extend([health, i64::from(node.version == upgrade.to), i64::from(open.contains_key(&index))]);
+        key.extend([
+            health,
+            i64::from(upgrade.goal.of(&Component::Application) == Some(&node.version)),
+            i64::from(open.contains_key(&index)),
+        ]);
     }
     key
+}
+
+fn part(part: &Part) -> i64 {
+    match &part.state {
+        PartState::Waiting => 0,
+        PartState::Applied => 1,
+        PartState::Failed { restored: Restored::NotTried, .. } => 2,
+        PartState::Failed { restored: Restored::Yes, .. } => 3,
+        PartState::Failed { restored: Restored::No(_), .. } => 4,
+    }
 }
 
 fn number(value: usize) -> i64 {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::explore::{Bounds, Report, TinyNode, explore};
 use crate::domain::{
-    FailureRules, Health, InstanceId, OnBreach, OnInstanceFailure, Participation, Percent, Phase,
-    ScaleSetName, Timestamp, UpgradeId, Version,
+    Decisions, FailureRules, Goal, Health, InstanceId, OnBreach, OnInstanceFailure, Participation, Percent,
+    Phase, ScaleSetName, Timestamp, UpgradeId, Version,
 };
-use crate::rollout::{StartUpgrade, Upgrade};
+use crate::rollout::{StartUpgrade, Upgrade, UpgradeRules};
 use crate::sim::Scenario;
 
 /// `0@a` is phase 0 in zone a, `-` no phase, `s` skip.
@@ -27,6 +27,7 @@ struct Limits {
     batch: u8,
     unhealthy: u8,
     upgraded: u8,
+    decisions: Decisions,
 }
 
 fn check(fleet: &str, limits: &Limits, failure: FailureRules, bounds: Bounds) -> Report {
@@ -37,13 +38,18 @@ fn check(fleet: &str, limits: &Limits, failure: FailureRules, bounds: Bounds) ->
     let start = StartUpgrade {
         id: UpgradeId::parse("tiny-1").unwrap(),
         scale_set: ScaleSetName::parse("tiny").unwrap(),
-        to: Version::parse("v2").unwrap(),
-        policy,
-        gate: Scenario::default().gate,
-        failure,
-        checkpoints: Default::default(),
-        defer_max: std::time::Duration::from_secs(600),
-        prepare_max: Duration::from_secs(30),
+        goal: Goal::application(Version::parse("v2").unwrap()),
+        rules: UpgradeRules {
+            policy,
+            gate: Scenario::default().gate,
+            failure,
+            checkpoints: Default::default(),
+            decisions: limits.decisions,
+            defer_max: Duration::from_secs(600),
+            prepare_max: Duration::from_secs(30),
+        },
+        before: Goal::application(Version::parse("v1").unwrap()),
+        bypass: false,
     };
     let upgrade = Upgrade::new(start, Timestamp(1_000_000));
     let report = explore(upgrade, fleet.split_whitespace().enumerate().map(node).collect(), bounds);
@@ -64,7 +70,7 @@ const LEAVE: FailureRules =
 fn two_instances_to_the_very_end() {
     // Every reachable state: the exploration ends by itself.
     let bounds = Bounds { depth: usize::MAX, states: 400_000 };
-    let limits = Limits { batch: 50, unhealthy: 50, upgraded: 50 };
+    let limits = Limits { batch: 50, unhealthy: 50, upgraded: 50, decisions: Decisions::Snapshot };
     let report = check("0@a -@b", &limits, RESTORE_AND_UNDO, bounds);
     assert!(report.states < bounds.states && report.ended > 0, "{report:?}");
 }
@@ -72,7 +78,7 @@ fn two_instances_to_the_very_end() {
 #[test]
 fn four_instances_with_zones_phases_and_a_skip() {
     let bounds = Bounds { depth: 14, states: 30_000 };
-    let limits = Limits { batch: 50, unhealthy: 50, upgraded: 50 };
+    let limits = Limits { batch: 50, unhealthy: 50, upgraded: 50, decisions: Decisions::Snapshot };
     for failure in [RESTORE_AND_UNDO, LEAVE] {
         let report = check("0@a 0@b 1@a s@b", &limits, failure, bounds);
         assert!(report.states > 5_000 && report.ended > 0, "{report:?}");
@@ -82,7 +88,7 @@ fn four_instances_with_zones_phases_and_a_skip() {
 #[test]
 fn four_instances_in_one_batch() {
     let bounds = Bounds { depth: 12, states: 30_000 };
-    let limits = Limits { batch: 100, unhealthy: 75, upgraded: 25 };
+    let limits = Limits { batch: 100, unhealthy: 75, upgraded: 25, decisions: Decisions::Live };
     let report = check("0@a 0@a 0@a s@a", &limits, RESTORE_AND_UNDO, bounds);
     assert!(report.states > 5_000, "{report:?}");
 }

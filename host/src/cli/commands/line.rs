@@ -1,0 +1,46 @@
+//! `phasegate line`: one switch that holds every upgrade of every scale set.
+
+use crate::api::wire;
+use crate::cli::args::{LineArgs, LineVerb, OutputArgs};
+use crate::cli::exit::Exit;
+use crate::cli::output;
+use crate::cli::target;
+
+/// Runs one verb. `status` ends with 1 while the line is stopped.
+///
+/// # Errors
+/// When the host cannot be reached or refuses.
+pub fn run(args: &LineArgs) -> anyhow::Result<Exit> {
+    let client = target::client(&args.server)?;
+    match &args.verb {
+        LineVerb::Status { output } => {
+            let line: wire::Line = client.get("/v1/line")?;
+            show(&line, *output)?;
+            Ok(if line.stopped { Exit::No } else { Exit::Done })
+        }
+        LineVerb::Stop { reason, output } => {
+            let request = wire::ReasonRequest { reason: Some(reason.clone()) };
+            show(&client.post("/v1/line/stop", &request)?, *output)?;
+            Ok(Exit::Done)
+        }
+        LineVerb::Start { output } => {
+            show(&client.post("/v1/line/start", &wire::ReasonRequest::default())?, *output)?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn show(line: &wire::Line, format: OutputArgs) -> anyhow::Result<()> {
+    if format.json {
+        return output::json(line);
+    }
+    let text = match (&line.since, &line.reason) {
+        (Some(since), Some(reason)) if line.stopped => {
+            format!(
+                "the line is stopped since {since}: {reason}\nno upgrade admits anything until `phasegate line start`\n"
+            )
+        }
+        _ => "the line goes on\n".to_owned(),
+    };
+    Ok(output::data(&text)?)
+}

@@ -1,0 +1,74 @@
+//! Ids of instances: shared text, compared a million times.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{InvalidIdError, check, order_of_text};
+
+/// Id of an instance within its scale set. Ordered as people count: numbers by value and before
+/// names, so that `2` comes before `10`. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct InstanceId {
+    text: Arc<str>,
+    /// Its value when it is wholly numeric.
+    number: Option<u64>,
+}
+
+impl InstanceId {
+    /// Parses the identifier.
+    ///
+    /// # Errors
+    /// When the text is empty, too long, or holds a character outside letters, digits, `.`, `_`
+    /// and `-`.
+    pub fn parse(text: &str) -> Result<Self, InvalidIdError> {
+        check(text, "._-")?;
+        Ok(Self { text: text.into(), number: text.parse().ok() })
+    }
+
+    /// The identifier as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Its value when it is a number.
+    #[must_use]
+    pub fn number(&self) -> Option<u64> {
+        self.number
+    }
+}
+
+impl fmt::Display for InstanceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl TryFrom<String> for InstanceId {
+    type Error = InvalidIdError;
+    fn try_from(text: String) -> Result<Self, InvalidIdError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<InstanceId> for String {
+    fn from(id: InstanceId) -> Self {
+        id.text.as_ref().to_owned()
+    }
+}
+
+impl PartialOrd for InstanceId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for InstanceId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        order_of_text((self.number, &self.text), (other.number, &other.text))
+    }
+}

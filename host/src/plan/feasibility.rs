@@ -1,0 +1,350 @@
+//! What a policy amounts to for a fleet of this size: its percentages as counts, and what in it
+//! cannot work or will not do what it seems to say.
+//!
+//! Pure, and only talk: no plan and no upgrade depends on what is found here.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::domain::{
+    BatchSize, Checkpoints, FailureRules, FreezeWindows, HealthGate, InstanceId, OnBreach, Percent,
+    PhaseName, RollingUpgradePolicy, ScaleSet, Timestamp,
+};
+
+/// How far ahead openings between freeze windows are looked at.
+const OPENINGS_WITHIN: Duration = Duration::from_secs(35 * 24 * 3600);
+
+/// Largest number of openings that are looked at.
+const OPENINGS_MAX: usize = 64;
+
+/// Input of [`feasibility`].
+#[derive(Debug, Clone, Copy)]
+pub struct FeasibilityInput<'a> {
+    /// Azure's limits.
+    pub policy: &'a RollingUpgradePolicy,
+    /// When an upgraded instance counts as good.
+    pub gate: &'a HealthGate,
+    /// What is done about failures.
+    pub failure: FailureRules,
+    /// Where an upgrade waits for a person.
+    pub checkpoints: &'a Checkpoints,
+    /// When nothing may begin.
+    pub freeze: &'a FreezeWindows,
+    /// Number of instances.
+    pub total: usize,
+    /// How many of them no upgrade may touch.
+    pub protected: usize,
+    /// Now; freeze windows are looked at from here on.
+    pub now: Timestamp,
+}
+
+impl<'a> FeasibilityInput<'a> {
+    /// What a scale set of the configuration says.
+    #[must_use]
+    pub fn of<D>(set: &'a ScaleSet<D>, now: Timestamp) -> Self {
+        let protected = set.instances.values().filter(|one| one.protection.from_scale_set_actions).count();
+        Self {
+            policy: &set.policy,
+            gate: &set.gate,
+            failure: set.failure,
+            checkpoints: &set.checkpoints,
+            freeze: &set.freeze,
+            total: set.instances.len(),
+            protected,
+            now,
+        }
+    }
+}
+
+/// The percentages of a policy as counts of instances.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// All instances; what the percentages refer to.
+    pub total: usize,
+    /// How many of them no upgrade may touch.
+    pub protected: usize,
+    /// Largest batch.
+    pub batch_max: usize,
+    /// So many may be unhealthy when a batch starts.
+    pub unhealthy_max: usize,
+    /// Sizes of the first batches; the last one goes on.
+    pub batch_sizes: Vec<usize>,
+}
+
+impl Resolved {
+    /// Resolves the percentages for so many instances.
+    #[must_use]
+    pub fn of(policy: &RollingUpgradePolicy, total: usize, protected: usize) -> Self {
+        let sizes = 0..policy.batches.len().max(1);
+        Self {
+            total,
+            protected,
+            batch_max: policy.batch_max(total),
+            unhealthy_max: policy.max_unhealthy_instance_percent.of(total),
+            batch_sizes: sizes.map(|index| policy.batch_size(index, total)).collect(),
+        }
+    }
+}
+
+/// Something that a person should know before an upgrade starts. Displayed as one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// No instance may be touched.
+    AllProtected {
+        /// Number of instances.
+        total: usize,
+    },
+    /// One instance is more than may be unhealthy: read strictly, no batch is ever allowed.
+    Unsatisfiable {
+        /// Number of instances.
+        total: usize,
+        /// Share that may be unhealthy.
+        limit: Percent,
+        /// Smallest share that allows one.
+        enough: Percent,
+    },
+    /// Batches are larger than what may be unhealthy.
+    BatchesShrink {
+        /// Size of the largest batch as written.
+        size: usize,
+        /// Number of instances.
+        total: usize,
+        /// Share that may be unhealthy.
+        limit: Percent,
+        /// That share as a count.
+        shrunk: usize,
+    },
+    /// An entry of `batches` is larger than the largest batch.
+    BatchesCut {
+        /// The first such entry.
+        index: usize,
+        /// What it says.
+        entry: BatchSize,
+        /// What it is as a count.
+        size: usize,
+        /// How many more there are.
+        more: usize,
+        /// Largest batch as a share.
+        limit: Percent,
+        /// Largest batch.
+        batch_max: usize,
+    },
+    /// The first failure undoes everything.
+    FirstFailureRollsBack,
+    /// `pauseAfterPhase` names the last phase, after which nothing waits.
+    PauseAfterLast,
+    /// Less time between two freezes than a batch may take.
+    ShortOpening {
+        /// End of the freeze before.
+        opens_at: Timestamp,
+        /// Start of the next one.
+        closes_at: Timestamp,
+        /// How long an instance may take to become good.
+        deadline: Duration,
+    },
+    /// More is unhealthy right now than may be.
+    FleetUnhealthy {
+        /// The first of them.
+        first: InstanceId,
+        /// How many.
+        unhealthy: usize,
+        /// Number of instances.
+        total: usize,
+        /// Share that may be unhealthy.
+        limit: Percent,
+    },
+}
+
+impl Finding {
+    /// Stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::AllProtected { .. } => "all-protected",
+            Self::Unsatisfiable { .. } => "unsatisfiable",
+            Self::BatchesShrink { .. } => "batches-shrink",
+            Self::BatchesCut { .. } => "batches-cut",
+            Self::FirstFailureRollsBack => "first-failure-rolls-back",
+            Self::PauseAfterLast => "pause-after-last",
+            Self::ShortOpening { .. } => "short-opening",
+            Self::FleetUnhealthy { .. } => "fleet-unhealthy",
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AllProtected { total } => write!(
+                f,
+                "protectFromScaleSetActions is set for {}: no upgrade would ever change anything",
+                all(*total),
+            ),
+            Self::Unsatisfiable { total, limit, enough } => write!(
+                f,
+                "maxUnhealthyInstancePercent = {} can never pass: it allows 0 of {total} {} to be unhealthy, and \
+                 the smallest batch takes 1 down ({} %). Phasegate upgrades one at a time all the same, as Azure \
+                 does, but an upgrade ends when one instance is down before a batch or stays down after a \
+                 failure; {} or more allows one",
+                limit.get(),
+                noun(*total),
+                100 / total.max(&1),
+                enough.get(),
+            ),
+            Self::BatchesShrink { size, total, limit, shrunk } => write!(
+                f,
+                "batches of {size} shrink to {shrunk}: maxUnhealthyInstancePercent = {} allows {shrunk} of {total} \
+                 instances to be down",
+                limit.get(),
+            ),
+            Self::BatchesCut { index, entry, size, more, limit, batch_max } => {
+                let entry = match entry {
+                    BatchSize::Count(count) => count.to_string(),
+                    BatchSize::Share(share) => format!("\"{}%\" ({size})", share.get()),
+                };
+                let more = if *more == 0 { String::new() } else { format!(", and {more} more") };
+                write!(
+                    f,
+                    "batches[{index}] = {entry} is cut to {batch_max} by maxBatchInstancePercent = {}{more}",
+                    limit.get(),
+                )
+            }
+            Self::FirstFailureRollsBack => write!(
+                f,
+                "maxUnhealthyUpgradedInstancePercent = 0 and rollbackOnPolicyBreach = true: the first instance \
+                 that fails rolls back all that were upgraded before it",
+            ),
+            Self::PauseAfterLast => write!(
+                f,
+                "pauseAfterPhase names \"last\", after which nothing is left to wait: the upgrade ends without \
+                 a pause",
+            ),
+            Self::ShortOpening { opens_at, closes_at, deadline } => write!(
+                f,
+                "freeze windows leave only {} s from {opens_at} to {closes_at}, less than healthGate.deadline \
+                 ({} s): a batch that starts then is judged during the next freeze",
+                closes_at.since(*opens_at).as_secs(),
+                deadline.as_secs(),
+            ),
+            Self::FleetUnhealthy { first, unhealthy, total, limit } => write!(
+                f,
+                "{unhealthy} of {total} instances {} unhealthy right now, more than maxUnhealthyInstancePercent = {} \
+                 allows ({}): an upgrade that starts now ends Faulted at once; the first is `{first}`",
+                if *unhealthy == 1 { "is" } else { "are" },
+                limit.get(),
+                limit.of(*total),
+            ),
+        }
+    }
+}
+
+fn noun(count: usize) -> &'static str {
+    if count == 1 { "instance" } else { "instances" }
+}
+
+fn all(count: usize) -> String {
+    if count == 1 { "the only instance".to_owned() } else { format!("all {count} instances") }
+}
+
+/// Answer of [`feasibility`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Feasibility {
+    /// The counts.
+    pub resolved: Resolved,
+    /// The worst first; none for a policy that does what it says.
+    pub findings: Vec<Finding>,
+}
+
+/// Looks at a policy together with the size of the fleet.
+#[must_use]
+pub fn feasibility(input: &FeasibilityInput<'_>) -> Feasibility {
+    let FeasibilityInput { policy, total, protected, .. } = *input;
+    let resolved = Resolved::of(policy, total, protected);
+    let mut findings = Vec::new();
+    if total > 0 && protected >= total {
+        findings.push(Finding::AllProtected { total });
+        return Feasibility { resolved, findings };
+    }
+    findings.extend(down_at_once(policy, &resolved));
+    findings.extend(cut(policy, &resolved));
+    let zero = policy.max_unhealthy_upgraded_instance_percent.get() == 0;
+    if zero && input.failure.breach == OnBreach::RollBack && total > 1 {
+        findings.push(Finding::FirstFailureRollsBack);
+    }
+    if input.checkpoints.pause_after.contains(&PhaseName::Last) {
+        findings.push(Finding::PauseAfterLast);
+    }
+    findings.extend(short_opening(input));
+    Feasibility { resolved, findings }
+}
+
+/// Whether a start would end at once because of what is unhealthy.
+#[must_use]
+pub fn fleet_unhealthy(
+    policy: &RollingUpgradePolicy,
+    unhealthy: &[InstanceId],
+    total: usize,
+) -> Option<Finding> {
+    let limit = policy.max_unhealthy_instance_percent;
+    let first = unhealthy.first().filter(|_| limit.is_exceeded_by(unhealthy.len(), total))?.clone();
+    Some(Finding::FleetUnhealthy { first, unhealthy: unhealthy.len(), total, limit })
+}
+
+/// What a batch takes down against what may be down.
+fn down_at_once(policy: &RollingUpgradePolicy, resolved: &Resolved) -> Option<Finding> {
+    let limit = policy.max_unhealthy_instance_percent;
+    let Resolved { total, unhealthy_max, .. } = *resolved;
+    if total == 0 {
+        return None;
+    }
+    if unhealthy_max == 0 {
+        let enough = Percent::clamped(100_u64.div_ceil(u64::try_from(total).unwrap_or(u64::MAX)));
+        return Some(Finding::Unsatisfiable { total, limit, enough });
+    }
+    let size = resolved.batch_sizes.iter().copied().max().unwrap_or(resolved.batch_max);
+    // Nobody is taken down for a batch with maxSurge.
+    let shrinks = size > unhealthy_max && !policy.max_surge;
+    shrinks.then_some(Finding::BatchesShrink { size, total, limit, shrunk: unhealthy_max })
+}
+
+/// Entries of `batches` above the limit.
+fn cut(policy: &RollingUpgradePolicy, resolved: &Resolved) -> Option<Finding> {
+    let Resolved { total, batch_max, .. } = *resolved;
+    let written = |entry: &BatchSize| match entry {
+        BatchSize::Count(count) => usize::try_from(*count).unwrap_or(usize::MAX),
+        BatchSize::Share(share) => share.of(total),
+    };
+    let mut over = policy.batches.iter().enumerate().filter(|(_, entry)| written(entry) > batch_max);
+    let (index, entry) = over.next()?;
+    Some(Finding::BatchesCut {
+        index,
+        entry: *entry,
+        size: written(entry),
+        more: over.count(),
+        limit: policy.max_batch_instance_percent,
+        batch_max,
+    })
+}
+
+/// The first time between two freezes that is too short for a batch.
+fn short_opening(input: &FeasibilityInput<'_>) -> Option<Finding> {
+    let FeasibilityInput { freeze, gate, now, .. } = *input;
+    let mut at = now;
+    for _ in 0..OPENINGS_MAX {
+        // Only a whole opening counts: what is left of the present one says nothing about the windows.
+        let frozen_from = if freeze.frozen_at(at).is_some() { at } else { freeze.next_after(at)? };
+        let opens_at = freeze.frozen_at(frozen_from)?.until;
+        if opens_at.since(now) > OPENINGS_WITHIN {
+            return None;
+        }
+        let closes_at = freeze.next_after(opens_at)?;
+        if closes_at.since(opens_at) < gate.deadline {
+            return Some(Finding::ShortOpening { opens_at, closes_at, deadline: gate.deadline });
+        }
+        at = closes_at;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,54 @@
+//! Azure's limits over the whole fleet, as integers.
+
+use crate::domain::InstanceId;
+
+use super::error::{UpgradeError, UpgradeErrorCode};
+use super::state::Upgrade;
+use super::step::FleetView;
+
+/// Whether too much of the fleet is unhealthy for another batch.
+pub(super) fn is_fleet_over_limit(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
+    let limit = upgrade.rules.policy.max_unhealthy_instance_percent;
+    limit.is_exceeded_by(fleet.unhealthy_count(), fleet.total())
+}
+
+/// The budget over the whole fleet, checked before each batch.
+pub(super) fn unhealthy_fleet(upgrade: &Upgrade, fleet: &dyn FleetView) -> Option<UpgradeError> {
+    if !is_fleet_over_limit(upgrade, fleet) {
+        return None;
+    }
+    let unhealthy = fleet.unhealthy();
+    let (total, limit) = (fleet.total(), upgrade.rules.policy.max_unhealthy_instance_percent);
+    let code = if upgrade.current == 0 {
+        UpgradeErrorCode::MaxUnhealthyInstancePercentExceededBeforeRollingUpgrade
+    } else {
+        UpgradeErrorCode::MaxUnhealthyInstancePercentExceededInRollingUpgrade
+    };
+    let message = format!(
+        "{} of {total} instances are unhealthy, more than maxUnhealthyInstancePercent = {} allows; the first is `{}`",
+        unhealthy.len(),
+        limit.get(),
+        unhealthy.first().map_or("", |id| id.as_str()),
+    );
+    let detail = |id| (id, "Instance found to be unhealthy or unreachable.".to_owned());
+    Some(UpgradeError { code, message, details: unhealthy.into_iter().map(detail).collect() })
+}
+
+/// How many members of the next batch may be taken down now, together with what is down anyway.
+/// A member that is down already costs nothing, nor does one that stays until another one is
+/// healthy in its place. At least one: a fleet within its limits always
+/// moves.
+pub(super) fn room(upgrade: &Upgrade, members: &[InstanceId], fleet: &dyn FleetView) -> usize {
+    let budget = upgrade.rules.policy.max_unhealthy_instance_percent.of(fleet.total());
+    let mut spare = budget.saturating_sub(fleet.unhealthy_count());
+    let mut room = 0;
+    for id in members {
+        let stays = upgrade.members.get(id).is_some_and(super::Member::is_surge);
+        if !stays && !fleet.health(id).is_unhealthy() {
+            let Some(rest) = spare.checked_sub(1) else { break };
+            spare = rest;
+        }
+        room += 1;
+    }
+    room.max(1)
+}

@@ -1,0 +1,34 @@
+//! The manual upgrade: the instances that a person named, now.
+//!
+//! As Azure's `manualupgrade`: no phases, no batches, no limits, and a skip is overridden, because
+//! the person is there and the plugin is not asked. Protection is not overridden.
+
+use crate::domain::{InstanceId, Timestamp};
+use crate::plan::{Batch, Candidate, Hold, HoldReason};
+
+use super::state::{Purpose, Stage, StartUpgrade, Upgrade};
+
+/// An upgrade of these candidates, all at once. Protected ones are left out, with the reason; those
+/// that have all that is wanted are, too, without one.
+#[must_use]
+pub fn manual(start: StartUpgrade, candidates: &[Candidate], now: Timestamp) -> Upgrade {
+    let mut upgrade = Upgrade::new(start, now);
+    upgrade.purpose = Purpose::Manual;
+    upgrade.stage = Stage::Between { resume_at: now };
+    upgrade.already = candidates.iter().filter(|candidate| candidate.is_at(&upgrade.goal)).count();
+    let wanted = || candidates.iter().filter(|candidate| !candidate.is_at(&upgrade.goal));
+    let is_protected = |candidate: &&Candidate| candidate.protection.from_scale_set_actions;
+    let protected = |c: &Candidate| Hold { instance: c.id.clone(), reason: HoldReason::Protected };
+    let mut holds: Vec<Hold> = wanted().filter(is_protected).map(protected).collect();
+    let mut instances: Vec<InstanceId> =
+        wanted().filter(|candidate| !is_protected(candidate)).map(|c| c.id.clone()).collect();
+    holds.sort_by(|a, b| a.instance.cmp(&b.instance));
+    instances.sort();
+    upgrade.holds = holds;
+    if !instances.is_empty() {
+        let batch = Batch { phase: None, zone: None, update_domain: None, instances };
+        let by_id = candidates.iter().map(|candidate| (&candidate.id, candidate)).collect();
+        upgrade.insert(vec![batch], &by_id);
+    }
+    upgrade
+}

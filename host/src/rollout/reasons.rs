@@ -1,0 +1,311 @@
+//! Why an instance has not been upgraded yet: one reason for each, at every moment.
+
+use std::fmt;
+
+use crate::domain::{Health, InstanceId, PhaseName, Timestamp};
+use crate::plan::{Hold, HoldReason};
+
+use super::member::{Member, MemberState};
+use super::state::{BatchProgress, Upgrade};
+use super::step::FleetView;
+
+/// Why not now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WhyNot {
+    /// It is left out.
+    Held(HoldReason),
+    /// It said "not now" and is asked again until then.
+    Deferred {
+        /// Its word.
+        detail: String,
+        /// When it is left out.
+        until: Timestamp,
+    },
+    /// Nobody has been asked yet.
+    Unplanned,
+    /// The upgrade ends before its turn.
+    Ending,
+    /// It failed, and the driver brings its previous version back.
+    Restoring {
+        /// What is brought back.
+        to: String,
+        /// Since when.
+        since: Timestamp,
+        /// Why it failed.
+        reason: String,
+    },
+    /// The driver is busy with it.
+    WithDriver {
+        /// What it is brought to.
+        to: String,
+        /// Since when.
+        since: Timestamp,
+    },
+    /// Another instance is about to take its place.
+    Surging {
+        /// Which.
+        by: InstanceId,
+        /// How far it is.
+        how: Surging,
+    },
+    /// It is in the health gate.
+    InGate {
+        /// Its health.
+        health: Health,
+        /// When its health is looked at.
+        looked_at: Timestamp,
+        /// When it is through, if it stays Healthy.
+        stable_at: Option<Timestamp>,
+        /// When it has failed.
+        deadline: Timestamp,
+    },
+    /// It is in the batch that comes next.
+    Next,
+    /// Its batch comes later.
+    Later {
+        /// How many batches come before its own.
+        batches: usize,
+        /// What its own has to wait for.
+        after: After,
+    },
+    /// It failed.
+    Failed(String),
+    /// The upgrade ended before its turn.
+    Ended(&'static str),
+}
+
+/// How far an instance is that takes the place of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Surging {
+    /// The driver creates it, since then.
+    Creating(Timestamp),
+    /// The driver brings something else of it to this.
+    Completing(String),
+    /// It is in the health gate, and has failed at that time.
+    InGate(Health, Timestamp),
+    /// It is healthy, and the others of its batch are not yet.
+    Ready,
+    /// It has taken over, and the old one is being deleted since then.
+    TakenOver(Timestamp),
+    /// It failed for this reason, and is being deleted.
+    Removing(String),
+}
+
+/// What separates a batch from the one that is under way or comes next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum After {
+    /// A phase has to be done first.
+    Phase(PhaseName),
+    /// A zone has to be done first; none is the instances without one.
+    Zone(Option<String>),
+    /// An update domain has to be done first; none is the instances without one.
+    UpdateDomain(Option<u32>),
+    /// Only the size of a batch.
+    Batch,
+}
+
+impl fmt::Display for After {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Phase(PhaseName::Number(phase)) => write!(f, "phase {} comes first", phase.get()),
+            Self::Phase(PhaseName::Last) => write!(f, "the last phase comes first"),
+            Self::Zone(Some(zone)) => write!(f, "zone {zone} comes first"),
+            Self::Zone(None) => write!(f, "instances without a zone come first"),
+            Self::UpdateDomain(Some(domain)) => write!(f, "update domain {domain} comes first"),
+            Self::UpdateDomain(None) => write!(f, "instances without an update domain come first"),
+            Self::Batch => write!(f, "a batch takes no more at once"),
+        }
+    }
+}
+
+impl WhyNot {
+    /// One line for people.
+    #[must_use]
+    pub fn line(&self, now: Timestamp) -> String {
+        let seconds = |until: Timestamp| until.since(now).as_secs_f32().ceil();
+        match self {
+            Self::Held(reason) => reason.to_string(),
+            Self::Deferred { detail, until } if detail.is_empty() => {
+                format!("said \"not now\"; is asked again for {} s at most", seconds(*until))
+            }
+            Self::Deferred { detail, until } => {
+                format!("not now: {detail}; is asked again for {} s at most", seconds(*until))
+            }
+            Self::WithDriver { to, since } => {
+                format!("the driver brings it to {to}, since {} s", now.since(*since).as_secs())
+            }
+            Self::Surging { by, how } => match how {
+                Surging::Creating(since) => {
+                    format!(
+                        "{by} is being created to take its place, since {} s",
+                        now.since(*since).as_secs()
+                    )
+                }
+                Surging::Completing(to) => format!("{by}, which will take its place, is brought to {to}"),
+                Surging::InGate(health, deadline) => format!(
+                    "{by}, which will take its place, is {} in the health gate, {} s left",
+                    health.name(),
+                    seconds(*deadline)
+                ),
+                Surging::Ready => {
+                    format!("{by} is ready to take its place, and waits for the others of the batch")
+                }
+                Surging::TakenOver(since) => format!(
+                    "{by} has taken its place; this one is being deleted, since {} s",
+                    now.since(*since).as_secs()
+                ),
+                Surging::Removing(reason) => format!("stays: {reason}; that one is being deleted"),
+            },
+            Self::InGate { looked_at, .. } if now < *looked_at => {
+                format!("health gate: its health is looked at in {} s", seconds(*looked_at))
+            }
+            Self::InGate { health: Health::Healthy, stable_at: Some(stable_at), .. } if now < *stable_at => {
+                format!("health gate: Healthy, and must stay so for {} s more", seconds(*stable_at))
+            }
+            Self::InGate { health, deadline, .. } => {
+                let health = health.name();
+                format!(
+                    "health gate: {health}; it has failed unless it is Healthy in {} s",
+                    seconds(*deadline)
+                )
+            }
+            Self::Unplanned => "the upgrade has not been planned yet".to_owned(),
+            Self::Ending => "the upgrade ends before its turn, because somebody cancelled it".to_owned(),
+            Self::Restoring { to, since, reason } => {
+                format!(
+                    "failed: {reason}; the driver brings {to} back, since {} s",
+                    now.since(*since).as_secs()
+                )
+            }
+            Self::Next => "is in the next batch".to_owned(),
+            Self::Later { batches, after } => {
+                format!(
+                    "{batches} {} before its own: {after}",
+                    if *batches == 1 { "batch" } else { "batches" }
+                )
+            }
+            Self::Failed(reason) => format!("failed: {reason}"),
+            Self::Ended(state) => format!("the upgrade ended before its turn: {state}"),
+        }
+    }
+}
+
+/// Every instance of the upgrade that does not have what is wanted, by id, with the reason.
+#[must_use]
+pub fn why_not_yet(upgrade: &Upgrade, fleet: &dyn FleetView) -> Vec<(InstanceId, WhyNot)> {
+    let mut all: Vec<(InstanceId, WhyNot)> =
+        upgrade.holds.iter().map(|hold| (hold.instance.clone(), held(upgrade, hold))).collect();
+    for (index, batch) in upgrade.batches.iter().enumerate() {
+        for id in upgrade.members.of_batch(batch.number) {
+            let Some(member) = upgrade.members.get(id) else { continue };
+            let why = match &member.state {
+                MemberState::Succeeded { .. } => continue,
+                MemberState::Pending => ahead(upgrade, index, batch),
+                _ => in_hand(upgrade, member, fleet.health(member.watched(id))),
+            };
+            all.push((id.clone(), why));
+        }
+    }
+    if upgrade.digest.is_none() && upgrade.is_forward() && upgrade.is_active() {
+        let missing = fleet.candidates().into_iter().filter(|candidate| !candidate.is_at(&upgrade.goal));
+        all.extend(missing.map(|candidate| (candidate.id, WhyNot::Unplanned)));
+    }
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    all
+}
+
+fn held(upgrade: &Upgrade, hold: &Hold) -> WhyNot {
+    match &hold.reason {
+        HoldReason::Defer(detail) if upgrade.is_active() && upgrade.deferred.contains_key(&hold.instance) => {
+            WhyNot::Deferred { detail: detail.clone(), until: upgrade.defer_until() }
+        }
+        reason => WhyNot::Held(reason.clone()),
+    }
+}
+
+/// What takes the place of a member, and how far it is.
+fn surging(upgrade: &Upgrade, member: &Member, health: Health) -> Option<WhyNot> {
+    let how = match &member.state {
+        MemberState::Creating { since } => Surging::Creating(*since),
+        MemberState::Applying { .. } => {
+            let (component, version) = member.wanted()?;
+            Surging::Completing(format!("{component}={version}"))
+        }
+        MemberState::Settling { applied_at, .. } => {
+            Surging::InGate(health, *applied_at + upgrade.rules.gate.deadline)
+        }
+        MemberState::Ready { .. } => Surging::Ready,
+        MemberState::Deleting { since } => Surging::TakenOver(*since),
+        MemberState::Removing { .. } => Surging::Removing(member.failure().unwrap_or_default()),
+        MemberState::Pending
+        | MemberState::Restoring { .. }
+        | MemberState::Succeeded { .. }
+        | MemberState::Failed { .. } => return None,
+    };
+    Some(WhyNot::Surging { by: member.replacement()?.clone(), how })
+}
+
+fn in_hand(upgrade: &Upgrade, member: &Member, health: Health) -> WhyNot {
+    if let Some(surging) = surging(upgrade, member, health) {
+        return surging;
+    }
+    match &member.state {
+        MemberState::Applying { since, .. } => WhyNot::WithDriver { to: wanted(member), since: *since },
+        MemberState::Restoring { since, .. } => WhyNot::Restoring {
+            to: wanted(member),
+            since: *since,
+            reason: member.failure().unwrap_or_default(),
+        },
+        MemberState::Settling { applied_at, healthy_since } => {
+            let gate = upgrade.rules.gate;
+            WhyNot::InGate {
+                health,
+                looked_at: *applied_at + gate.wait,
+                stable_at: healthy_since.map(|since| since + gate.stable_for),
+                deadline: *applied_at + gate.deadline,
+            }
+        }
+        MemberState::Pending
+        | MemberState::Creating { .. }
+        | MemberState::Ready { .. }
+        | MemberState::Deleting { .. }
+        | MemberState::Removing { .. }
+        | MemberState::Succeeded { .. }
+        | MemberState::Failed { .. } => WhyNot::Failed(member.failure().unwrap_or_default()),
+    }
+}
+
+/// What the driver is asked for.
+fn wanted(member: &Member) -> String {
+    let change = |(component, version): (&crate::domain::Component, &crate::domain::Version)| {
+        crate::domain::Change { component: component.clone(), to: version.clone() }.to_string()
+    };
+    member.wanted().map_or_else(String::new, change)
+}
+
+fn ahead(upgrade: &Upgrade, index: usize, batch: &BatchProgress) -> WhyNot {
+    if !upgrade.is_active() {
+        return WhyNot::Ended(upgrade.state.name());
+    }
+    if upgrade.cancel_requested {
+        return WhyNot::Ending;
+    }
+    let batches = index.saturating_sub(upgrade.current);
+    let Some(now) = upgrade.batches.get(upgrade.current).filter(|_| batches > 0) else {
+        return WhyNot::Next;
+    };
+    WhyNot::Later { batches, after: between(now, batch) }
+}
+
+fn between(now: &BatchProgress, batch: &BatchProgress) -> After {
+    if now.phase != batch.phase {
+        return After::Phase(now.phase.into());
+    }
+    if now.zone != batch.zone {
+        return After::Zone(now.zone.clone());
+    }
+    if now.update_domain != batch.update_domain {
+        return After::UpdateDomain(now.update_domain);
+    }
+    After::Batch
+}

@@ -1,0 +1,168 @@
+//! Several extensions at once, and the manual upgrade.
+
+use super::*;
+use crate::domain::{Change, Component};
+
+fn extension(name: &str) -> ExtensionName {
+    ExtensionName::parse(name).unwrap()
+}
+
+fn goal(changes: &[(&str, &str)]) -> Goal {
+    let change = |(name, to): &(&str, &str)| Change {
+        component: Component::try_from((*name).to_owned()).unwrap(),
+        to: version(to),
+    };
+    Goal::new(changes.iter().map(change))
+}
+
+/// Ten instances with extension `logs` at 1; `metrics` was never there.
+fn two_extensions() -> World {
+    let mut fleet = fleet(&[Some(0); 10]);
+    for node in fleet.0.values_mut() {
+        node.extensions.insert(extension("logs"), version("1"));
+    }
+    let mut world = world(fleet, policy(), GATE);
+    world.upgrade.goal = goal(&[("logs", "2"), ("metrics", "7")]);
+    world.upgrade.rules.failure.instance = OnInstanceFailure::Restore;
+    world.upgrade.rules.policy.max_unhealthy_upgraded_instance_percent = Percent::new(100).unwrap();
+    world
+}
+
+fn asked(world: &World) -> String {
+    let one = |action: &Action| match action {
+        Action::Apply { instance, component, version, .. } => format!("{instance}:{component}={version}"),
+        other => panic!("{other:?}"),
+    };
+    world.pending.iter().map(one).collect::<Vec<_>>().join(" ")
+}
+
+/// Answers the first open effect.
+fn answer(world: &mut World, result: &Result<(), String>) {
+    let Action::Apply { instance, operation, component, version } = world.pending.remove(0) else { panic!() };
+    let node = world.fleet.0.get_mut(&instance).unwrap();
+    if let (Component::Extension(name), Ok(())) = (&component, result) {
+        node.extensions.insert(name.clone(), version);
+    }
+    world.event(&Event::EffectDone { operation, instance, result: result.clone() });
+}
+
+#[test]
+fn extensions_are_batched_together_and_applied_one_by_one() {
+    let mut world = two_extensions();
+    world.look();
+    assert_eq!(asked(&world), "0:logs=2 1:logs=2", "two of ten");
+    answer(&mut world, &Ok(()));
+    assert_eq!(asked(&world), "1:logs=2 0:metrics=7", "one after the other");
+    for _ in 0..3 {
+        answer(&mut world, &Ok(()));
+    }
+    assert_eq!(asked(&world), "2:logs=2 3:logs=2");
+    for _ in 0..16 {
+        answer(&mut world, &Ok(()));
+    }
+    assert_eq!(world.upgrade.state, UpgradeState::Completed);
+}
+
+#[test]
+fn one_that_fails_does_not_stop_the_other() {
+    // Row R22.
+    let mut world = two_extensions();
+    world.look();
+    answer(&mut world, &Err("no such package".to_owned()));
+    assert_eq!(asked(&world), "1:logs=2 0:metrics=7");
+    world.pending.swap(0, 1);
+    answer(&mut world, &Ok(()));
+    assert_eq!(asked(&world), "1:logs=2 0:logs=1", "then what failed is brought back");
+    world.pending.swap(0, 1);
+    answer(&mut world, &Ok(()));
+    let member = world.upgrade.members.get(&id(0)).unwrap();
+    assert_eq!(
+        member.failure().as_deref(),
+        Some("extension logs: no such package; 1 was brought back; metrics=7 stays")
+    );
+    assert_eq!(member.parts[1].state, PartState::Applied, "the other one stays");
+}
+
+#[test]
+fn an_instance_that_does_not_come_back_gets_all_of_them_back_newest_first() {
+    let mut world = two_extensions();
+    world.upgrade.goal = goal(&[("logs", "2"), ("application", "v2")]);
+    world.look();
+    for _ in 0..4 {
+        answer(&mut world, &Ok(()));
+        world.set_health(0, Health::Unhealthy);
+    }
+    world.pass(300);
+    assert_eq!(asked(&world), "0:application=v1");
+    answer(&mut world, &Ok(()));
+    assert_eq!(asked(&world), "0:logs=1");
+    answer(&mut world, &Ok(()));
+    let member = world.upgrade.members.get(&id(0)).unwrap();
+    assert!(matches!(member.state, MemberState::Failed { .. }), "{member:?}");
+}
+
+#[test]
+fn what_was_never_there_cannot_be_brought_back() {
+    let mut world = two_extensions();
+    world.upgrade.goal = goal(&[("metrics", "7")]);
+    world.look();
+    answer(&mut world, &Err("no space".to_owned()));
+    answer(&mut world, &Ok(()));
+    let member = world.upgrade.members.get(&id(0)).unwrap();
+    assert_eq!(member.failure().as_deref(), Some("extension metrics: no space"));
+}
+
+#[test]
+fn a_rollback_of_extensions_goes_back_in_the_opposite_order() {
+    let mut world = two_extensions();
+    world.upgrade.goal = goal(&[("logs", "2"), ("application", "v2")]);
+    world.look();
+    world.event(&Event::Wish(Wish::RollBack));
+    for _ in 0..4 {
+        answer(&mut world, &Ok(()));
+    }
+    assert_eq!(world.upgrade.state, UpgradeState::Cancelled);
+    world.upgrade = rollback_of(&world.upgrade, UpgradeId::parse("orders-2").unwrap(), world.now).unwrap();
+    world.look();
+    assert_eq!(asked(&world), "1:application=v1 0:application=v1");
+    answer(&mut world, &Ok(()));
+    assert_eq!(asked(&world), "0:application=v1 1:logs=1");
+}
+
+fn by_hand(fleet: Fleet, instances: &[usize]) -> World {
+    let mut world = world(fleet, policy(), GATE);
+    let Upgrade { id: name, scale_set, goal, rules, before, .. } = world.upgrade;
+    let start = StartUpgrade { id: name, scale_set, goal, rules, before, bypass: false };
+    let named: Vec<Candidate> =
+        world.fleet.candidates().into_iter().filter(|c| instances.iter().any(|n| c.id == id(*n))).collect();
+    world.upgrade = manual(start, &named, world.now);
+    world
+}
+
+#[test]
+fn a_manual_upgrade_takes_the_named_at_once_and_overrides_skip() {
+    let mut fleet = fleet(&[Some(0); 10]);
+    fleet.0.get_mut(&id(3)).unwrap().participation = Participation::Skip;
+    fleet.0.get_mut(&id(9)).unwrap().health = Health::Unhealthy;
+    let mut world = by_hand(fleet, &[7, 3, 5]);
+    world.look();
+    assert_eq!(world.applied.join(" "), "3 5 7");
+    world.run();
+    assert_eq!((world.upgrade.state, world.applied.len()), (UpgradeState::Completed, 3));
+}
+
+#[test]
+fn a_manual_upgrade_that_leaves_a_failure_behind_has_faulted() {
+    let mut world = by_hand(fleet(&[Some(0); 10]), &[1, 2]);
+    world.look();
+    world.drivers_answer(&Err("exit code 3".to_owned()));
+    assert_eq!(world.upgrade.state, UpgradeState::Faulted);
+    assert_eq!(world.code(), Some("RollingUpgradeInProgressWithFailedUpgradedVMs"));
+}
+
+#[test]
+fn a_manual_upgrade_of_what_is_there_already_is_done_at_once() {
+    let mut world = by_hand(fleet(&[Some(0); 3]), &[]);
+    world.look();
+    assert_eq!((world.upgrade.state, world.applied.len()), (UpgradeState::Completed, 0));
+}

@@ -1,0 +1,200 @@
+//! Why the next batch is not admitted at this moment.
+
+use crate::domain::{PhaseName, Timestamp};
+
+use super::state::{Purpose, Stage, Upgrade};
+use super::step::{FleetView, Stop, Wish};
+use super::{deferred, gate, limits};
+
+/// What a running upgrade waits for between batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waiting {
+    /// The pause of the rolling-upgrade policy.
+    Pause {
+        /// Its end.
+        until: Timestamp,
+    },
+    /// A person, after `upgrade pause`.
+    Paused,
+    /// A person, who stopped the line.
+    Line,
+    /// The end of a freeze window.
+    Freeze {
+        /// Its end.
+        until: Timestamp,
+    },
+    /// A person, at `pauseAfterPhase`.
+    Resume {
+        /// The phase that is done.
+        after: PhaseName,
+    },
+    /// A person, at `approvalBeforePhase`.
+    Approval {
+        /// The phase that comes next.
+        before: PhaseName,
+    },
+    /// Instances that are Initializing.
+    Initializing,
+    /// Instances that say "not now".
+    Deferred {
+        /// When they are left out.
+        until: Timestamp,
+    },
+    /// The fleet, which went down with the host.
+    Recovery {
+        /// Until when it is waited for.
+        until: Timestamp,
+    },
+}
+
+impl Waiting {
+    /// When it is over by itself.
+    #[must_use]
+    pub fn until(self) -> Option<Timestamp> {
+        match self {
+            Self::Pause { until }
+            | Self::Freeze { until }
+            | Self::Deferred { until }
+            | Self::Recovery { until } => Some(until),
+            Self::Paused | Self::Line | Self::Resume { .. } | Self::Approval { .. } | Self::Initializing => {
+                None
+            }
+        }
+    }
+}
+
+/// What holds an upgrade before anything of it is looked at.
+pub(super) fn stopped(upgrade: &Upgrade, fleet: &dyn FleetView) -> Option<Waiting> {
+    if upgrade.paused {
+        return Some(Waiting::Paused);
+    }
+    match fleet.stop()? {
+        // An emergency comes after whatever was good enough for a bypass before.
+        Stop::Line { since } if upgrade.bypass.is_some_and(|bypass| since <= bypass) => None,
+        Stop::Line { .. } => Some(Waiting::Line),
+        Stop::Freeze { .. } if upgrade.bypass.is_some() => None,
+        // Nobody wants a bad version over the holidays because it was found in a freeze.
+        Stop::Freeze { .. } if matches!(upgrade.purpose, Purpose::Rollback { .. }) => None,
+        Stop::Freeze { until } => Some(Waiting::Freeze { until }),
+    }
+}
+
+/// Why the next batch is not admitted now; none when it may be judged by the limits.
+#[must_use]
+pub(super) fn waiting(
+    upgrade: &Upgrade,
+    fleet: &dyn FleetView,
+    resume_at: Timestamp,
+    now: Timestamp,
+) -> Option<Waiting> {
+    if !upgrade.has_more() {
+        return None;
+    }
+    if !upgrade.is_forward() {
+        return stopped(upgrade, fleet);
+    }
+    if now < resume_at {
+        return Some(Waiting::Pause { until: resume_at });
+    }
+    if let Some(stopped) = stopped(upgrade, fleet) {
+        return Some(stopped);
+    }
+    if let Some(checkpoint) = checkpoint(upgrade) {
+        return Some(checkpoint);
+    }
+    if fleet.any_initializing() {
+        // It ends with the grace period at the latest, and that is an event.
+        return Some(Waiting::Initializing);
+    }
+    let until = upgrade.recovering_until.filter(|until| now < *until)?;
+    let down = limits::is_fleet_over_limit(upgrade, fleet) || gate::is_over_limit(upgrade, fleet);
+    down.then_some(Waiting::Recovery { until })
+}
+
+/// As [`waiting`], and also what the last look found: instances that say "not now". For people.
+#[must_use]
+pub fn waiting_for(
+    upgrade: &Upgrade,
+    fleet: &dyn FleetView,
+    resume_at: Timestamp,
+    now: Timestamp,
+) -> Option<Waiting> {
+    let deferred = || deferred::is_due(upgrade).then(|| Waiting::Deferred { until: upgrade.defer_until() });
+    waiting(upgrade, fleet, resume_at, now).or_else(deferred)
+}
+
+/// What a running upgrade waits for before its next batch, whatever its stage; none while a batch
+/// is in flight.
+#[must_use]
+pub fn waiting_now(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp) -> Option<Waiting> {
+    match upgrade.stage {
+        Stage::Preparing { .. } => stopped(upgrade, fleet),
+        Stage::Between { resume_at } => waiting_for(upgrade, fleet, resume_at, now),
+        Stage::InBatch | Stage::Undoing | Stage::Ended { .. } => None,
+    }
+}
+
+/// Why a wish makes no sense now; none when it does.
+#[must_use]
+pub fn refusal(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp, wish: Wish) -> Option<&'static str> {
+    let waiting = waiting_now(upgrade, fleet, now);
+    let ends = upgrade.cancel_requested;
+    match wish {
+        Wish::Cancel | Wish::RollBack => None,
+        Wish::Pause | Wish::Resume | Wish::Approve | Wish::Bypass if ends => {
+            Some("it ends after the batch in flight, because somebody cancelled it")
+        }
+        Wish::Pause => None,
+        Wish::Resume => {
+            let at_checkpoint = matches!(waiting, Some(Waiting::Resume { .. }));
+            (!upgrade.paused && !at_checkpoint).then_some("it is not paused, and no phase waits for a resume")
+        }
+        Wish::Approve => {
+            let wanted = border(upgrade).is_some_and(|border| {
+                let checkpoints = &upgrade.rules.checkpoints.approval_before;
+                checkpoints.contains(&border.next) && !upgrade.approved.contains(&border.next)
+            });
+            (!wanted).then_some("no phase waits for an approval")
+        }
+        Wish::Bypass => {
+            let stopped = fleet.stop().is_some();
+            (!stopped).then_some("neither a freeze window nor a stopped line holds it")
+        }
+    }
+}
+
+/// Where an upgrade stands between two batches.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Border {
+    /// Phase of the batch that ended.
+    pub(super) before: Option<PhaseName>,
+    /// Phase of the batch that comes.
+    pub(super) next: PhaseName,
+}
+
+/// The border at which an upgrade stands; none in a batch, or while the phase before is not over.
+pub(super) fn border(upgrade: &Upgrade) -> Option<Border> {
+    if !matches!(upgrade.stage, Stage::Between { .. }) || deferred::is_due(upgrade) {
+        return None;
+    }
+    let phase = |index: usize| upgrade.batches.get(index).map(|batch| PhaseName::from(batch.phase));
+    let next = phase(upgrade.current)?;
+    Some(Border { before: upgrade.current.checked_sub(1).and_then(phase), next })
+}
+
+/// A checkpoint between the phase before and the one that comes next, unless it was passed.
+fn checkpoint(upgrade: &Upgrade) -> Option<Waiting> {
+    let Border { before, next } = border(upgrade)?;
+    if before == Some(next) {
+        return None;
+    }
+    let checkpoints = &upgrade.rules.checkpoints;
+    if let Some(after) = before
+        && checkpoints.pause_after.contains(&after)
+        && !upgrade.resumed.contains(&after)
+    {
+        return Some(Waiting::Resume { after });
+    }
+    let wanted = checkpoints.approval_before.contains(&next) && !upgrade.approved.contains(&next);
+    wanted.then_some(Waiting::Approval { before: next })
+}
