@@ -22,6 +22,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod author;
 mod cases;
 mod check;
 mod control;
