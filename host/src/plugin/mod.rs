@@ -11,6 +11,7 @@
 
 mod batch;
 pub mod builtin;
+mod cache;
 mod call;
 mod capability;
 mod componentize;
@@ -25,6 +26,7 @@ mod load;
 mod output;
 pub mod registry;
 mod shape;
+mod stage;
 mod text;
 mod v1;
 mod wasi;
@@ -35,6 +37,7 @@ mod world;
 mod tests;
 
 pub use batch::BATCH_MAX;
+pub use cache::CodeCache;
 pub use componentize::{ComponentizeError, componentize, finish};
 pub use engine::{Runtime, RuntimeError};
 pub use error::LoadPluginError;
@@ -42,5 +45,6 @@ pub use file::read_component;
 pub use inspect::{Inspection, Kind, inspect};
 pub use limits::{Isolation, Limits};
 pub use load::{CompiledPlugin, LoadedPlugin};
+pub use stage::{LoadTrace, Stage, Step, StepState};
 pub use worker::{OnDecided, PluginWorker, QUEUE_MAX};
 pub use world::{Import, ImportVerdict};
