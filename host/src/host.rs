@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Problems};
 use crate::control::{self, ControlEvent, ControlHandle, ControlParts, SetParts};
 use crate::drivers::{Driver, DriverNote};
-use crate::plugin::Runtime;
+use crate::plugin::{CodeCache, Runtime, RuntimeError};
 use crate::plugin::registry::{self, PluginRegistry, RegistryParts};
 use crate::probe::{Prober, Target};
 use crate::store::{SqliteStore, Store};
@@ -62,7 +62,7 @@ impl Host {
         let address = listener.local_addr()?;
         let (mut store, stored) = SqliteStore::open(&config.server.data_dir)?;
         let (control, events) = ControlHandle::new();
-        let runtime = Runtime::new()?;
+        let runtime = plugin_runtime(&config.server.data_dir)?;
         let parts = RegistryParts {
             runtime,
             data_dir: config.server.data_dir.clone(),
@@ -193,6 +193,18 @@ fn raise_file_limit() {
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         tracing::debug!("the limit of open files stays as it is: {error}");
     }
+}
+
+/// The plugin runtime with its cache. Without one a start takes longer, nothing worse.
+fn plugin_runtime(data_dir: &std::path::Path) -> Result<Runtime, RuntimeError> {
+    let runtime = Runtime::new()?;
+    Ok(match CodeCache::open(data_dir) {
+        Ok(cache) => runtime.with_cache(cache),
+        Err(error) => {
+            tracing::warn!("compiled code cannot be kept in the data directory: {error}");
+            runtime
+        }
+    })
 }
 
 async fn pass_notes(mut notes: mpsc::Receiver<DriverNote>, control: ControlHandle) {

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::demo::database::DatabaseArgs;
 
-pub use plugin::{PluginArgs, PluginVerb};
+pub use plugin::{PluginArgs, PluginOf, PluginVerb, SwapArgs};
 
 /// Rolls an upgrade through a fleet in the order that the application says is safe.
 #[derive(Debug, Parser)]

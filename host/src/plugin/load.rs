@@ -116,7 +116,7 @@ impl Runtime {
             trace.note(Stage::Compile, "cached");
             return Ok(component);
         }
-        let component = call::guarded("the compiler", || Component::from_binary(&self.engine, bytes))
+        let component = compile_aside(|| Component::from_binary(&self.engine, bytes))
             .and_then(|result| result.map_err(|error| text::summary(&error)))
             .map_err(LoadPluginError::Compile)?;
         if let Some(cache) = &self.cache {
@@ -124,6 +124,22 @@ impl Runtime {
         }
         Ok(component)
     }
+}
+
+/// Runs the compiler on a thread of its own, which gives way to everything that already runs. The
+/// compiler's helpers are begun by it and are as polite.
+fn compile_aside<T: Send>(compile: impl FnOnce() -> T + Send) -> Result<T, String> {
+    let polite = || {
+        // One that stays as important as the others is no reason not to compile.
+        let _ = rustix::process::nice(10);
+        call::guarded("the compiler", compile)
+    };
+    std::thread::scope(|scope| {
+        let thread =
+            std::thread::Builder::new().name("plugin-compiler".to_owned()).spawn_scoped(scope, polite);
+        let thread = thread.map_err(|error| format!("no thread for the compiler: {error}"))?;
+        thread.join().unwrap_or_else(|_| Err("the compiler ended without a result".to_owned()))
+    })
 }
 
 /// Everything that can be said of the bytes before the compiler, which takes its time.

@@ -114,6 +114,12 @@ impl LoadTrace {
         Self { clock, steps: Arc::default() }
     }
 
+    /// The clock that it goes by.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
     /// Runs a stage and records how it went.
     ///
     /// # Errors
