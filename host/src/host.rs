@@ -18,25 +18,30 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Problems};
 use crate::control::{self, ControlEvent, ControlHandle, ControlParts, SetParts};
 use crate::drivers::{Driver, DriverNote};
-use crate::plugin::{CodeCache, Runtime, RuntimeError};
 use crate::plugin::registry::{self, PluginRegistry, RegistryParts};
+use crate::plugin::{CodeCache, Runtime, RuntimeError};
 use crate::probe::{Prober, Target};
+use crate::reload::Reloader;
 use crate::store::{SqliteStore, Store};
 
 /// Notes of drivers that may wait; a driver that writes more waits.
 const NOTES_MAX: usize = 1024;
 
 /// What is not in the configuration file itself.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct HostOptions {
     /// Token of the API.
     pub token: Option<String>,
+    /// Is told how the plugins come along: one that carries a language runtime compiles for most of
+    /// a minute.
+    pub on_stage: Option<registry::OnFirstStage>,
 }
 
 /// A running host.
 pub struct Host {
     address: SocketAddr,
     control: ControlHandle,
+    reloader: Arc<Reloader>,
     loop_thread: std::thread::JoinHandle<std::io::Result<()>>,
     /// Closes when the loop ends, however it ends.
     loop_ended: tokio::sync::oneshot::Receiver<()>,
@@ -73,6 +78,7 @@ impl Host {
                 .collect(),
             control: control.clone(),
             clock,
+            on_stage: options.on_stage,
         };
         let (registry, writes) = PluginRegistry::load(&config.plugins, &stored, parts)?;
         store.commit(&writes)?;
@@ -99,9 +105,11 @@ impl Host {
             control::run(parts, events)
         })?;
         let (stop, stopped) = watch::channel(false);
+        let reloader = Arc::new(Reloader::new(config, registry.clone()));
         let api = Arc::new(Api {
             control: control.clone(),
             plugins: registry.clone(),
+            reloader: reloader.clone(),
             guard: Guard::new(options.token),
         });
         let tasks = vec![
@@ -109,7 +117,7 @@ impl Host {
             tokio::spawn(registry.watch(stopped.clone())),
             tokio::spawn(server::serve(listener, api, stopped)),
         ];
-        Ok(Self { address, control, loop_thread, loop_ended, prober, drivers, stop, tasks })
+        Ok(Self { address, control, reloader, loop_thread, loop_ended, prober, drivers, stop, tasks })
     }
 
     /// Where the API listens.
@@ -122,6 +130,12 @@ impl Host {
     #[must_use]
     pub fn control(&self) -> &ControlHandle {
         &self.control
+    }
+
+    /// Takes over a changed configuration file.
+    #[must_use]
+    pub fn reloader(&self) -> Arc<Reloader> {
+        self.reloader.clone()
     }
 
     /// Waits until the loop has ended by itself, which it never should.

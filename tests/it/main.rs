@@ -32,6 +32,7 @@ mod hostile_plugins;
 mod http;
 mod kinds;
 mod live;
+mod pipeline;
 mod seed;
 mod start;
 mod stops;

@@ -23,9 +23,8 @@ pub(super) async fn respond(
         "diff" | "history" => Method::GET,
         "swap" | "promote" | "discard" | "rollback" => Method::POST,
         _ => {
-            let message = format!(
-                "a plugin has no {verb:?}; known: swap, diff, promote, discard, history, rollback"
-            );
+            let message =
+                format!("a plugin has no {verb:?}; known: swap, diff, promote, discard, history, rollback");
             return Err(Refusal::new(StatusCode::NOT_FOUND, "NotFound", message));
         }
     };
@@ -68,8 +67,7 @@ fn swap_options(query: &str) -> Result<SwapOptions, Refusal> {
             Some(("force", value)) => options.force = boolean("force", value)?,
             Some(("dryRun", value)) => options.dry_run = boolean("dryRun", value)?,
             _ => {
-                let message =
-                    format!("unknown query parameter {pair:?}; known: strategy, force, dryRun");
+                let message = format!("unknown query parameter {pair:?}; known: strategy, force, dryRun");
                 return Err(Refusal::invalid(message));
             }
         }

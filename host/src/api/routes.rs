@@ -18,6 +18,7 @@ use super::wire;
 use crate::control::{Command, CommandError, CommandErrorKind, ControlHandle};
 use crate::domain::ScaleSetName;
 use crate::plugin::registry::PluginRegistry;
+use crate::reload::Reloader;
 
 /// Largest JSON body in bytes.
 const JSON_MAX: usize = 64 * 1024;
@@ -37,6 +38,8 @@ pub struct Api {
     pub control: ControlHandle,
     /// The plugins.
     pub plugins: Arc<PluginRegistry>,
+    /// Takes over a changed configuration.
+    pub reloader: Arc<Reloader>,
     /// Who may call.
     pub guard: Guard,
 }
@@ -132,6 +135,7 @@ async fn route(api: &Api, request: Request<Incoming>) -> Result<Response<Full<By
             let reason = stop.then(|| reason.unwrap_or_default());
             Ok(ok(&api.control.ask(|reply| Command::SetLine(reason, reply)).await?))
         }
+        (Method::POST, ["v1", "reload"]) => Ok(ok(&api.reloader.reload().await?)),
         (Method::GET, ["v1", "plugins"]) => Ok(ok(&api.plugins.list())),
         (_, ["v1", "plugins", name, verb]) => plugins::respond(api, name, verb, request).await,
         (_, known) => Err(unknown_route(&method, &path, known)),
@@ -143,8 +147,7 @@ fn unknown_route(method: &Method, path: &str, segments: &[&str]) -> Refusal {
     let allowed = match segments {
         ["healthz"] | ["v1", "fleet" | "plugins" | "line"] | ["v1", "scale-sets", _, "plan" | "log"] => "GET",
         ["v1", "scale-sets", _, "upgrade"] => "GET and POST",
-        ["v1", "scale-sets", _, "upgrade", _]
-        | ["v1", "line", "stop" | "start"] => "POST",
+        ["v1", "scale-sets", _, "upgrade", _] | ["v1", "line", "stop" | "start"] => "POST",
         _ => {
             let message = format!("there is no {path}; host/API.md lists the routes");
             return Refusal::new(StatusCode::NOT_FOUND, "NotFound", message);
@@ -173,7 +176,11 @@ fn scale_set(text: &str) -> Result<ScaleSetName, Refusal> {
     ScaleSetName::parse(text).map_err(|error| Refusal::invalid(format!("scale set name {text:?} {error}")))
 }
 
-pub(super) async fn body(request: Request<Incoming>, limit: usize, within: Duration) -> Result<Bytes, Refusal> {
+pub(super) async fn body(
+    request: Request<Incoming>,
+    limit: usize,
+    within: Duration,
+) -> Result<Bytes, Refusal> {
     let announced = hyper::body::Body::size_hint(request.body()).lower();
     if announced > u64::try_from(limit).unwrap_or(u64::MAX) {
         let message = format!("the body has {announced} bytes (limit {limit})");

@@ -355,6 +355,13 @@ pub struct LogEntry {
     pub text: String,
 }
 
+/// `POST /v1/reload`, `reload --json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Reload {
+    /// What changed, in words; empty when the file says what the host goes by already.
+    pub changed: Vec<String>,
+}
+
 /// `check --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

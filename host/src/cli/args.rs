@@ -37,6 +37,8 @@ pub enum Command {
     Line(LineArgs),
     /// Write, build, test, look at and swap policy plugins
     Plugin(PluginArgs),
+    /// Let the running host read its configuration file again: plugins, probes and policies
+    Reload(ReloadArgs),
     #[command(name = "__guard", hide = true)]
     /// Ends orphaned process groups when the host is gone
     Guard(GuardArgs),
@@ -106,6 +108,17 @@ pub struct ServerArgs {
     /// Token of the API [default: the content of `server.tokenFile`]
     #[arg(long, value_name = "TOKEN", env = "PHASEGATE_TOKEN", hide_env_values = true, global = true)]
     pub token: Option<String>,
+}
+
+/// Options of `reload`.
+#[derive(Debug, Args)]
+pub struct ReloadArgs {
+    /// How to reach the host.
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// How to print.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// Options of `fleet`.

@@ -15,6 +15,7 @@ mod instances;
 mod plugins;
 mod policy;
 mod problem;
+mod reload;
 mod rules;
 mod scale_sets;
 mod server;
@@ -42,12 +43,13 @@ pub use drivers::{CommandConfig, HttpConfig};
 pub use environment::environment_problems;
 pub use plugins::AZURE_HEALTH;
 pub use problem::{LoadConfigError, Place, Problem, Problems};
+pub use reload::{changed_parts, restart_reasons};
 pub use swap_rules::{Forbidden, Gate, Strategy, SwapRules};
 pub use template::{InvalidTemplateError, MissingValueError, Scope, Template, TemplateValues, Wish};
 pub use url::{HttpUrl, InvalidUrlError, Scheme};
 
-pub use crate::domain::{Isolation, PluginLimits};
 use crate::domain::{Digest, PluginName, ScaleSet};
+pub use crate::domain::{Isolation, PluginLimits};
 use source::Source;
 use table::Table;
 

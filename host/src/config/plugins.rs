@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::problem::Place;
+use super::swap_rules::{self, SwapRules, Typed};
 use super::table::Table;
 use super::value::Value;
-use super::swap_rules::{self, SwapRules, Typed};
 use super::{ComponentSource, Isolation, PluginConfig, PluginLimits, settings};
 use crate::domain::{Digest, PluginName};
 
@@ -113,7 +113,8 @@ fn pinned(value: &Value<'_>, component: Option<&ComponentSource>) -> Option<Dige
     let Some(digest) = Digest::parse(text) else {
         value.problem(
             format!("is {text:?}, which is no digest"),
-            "write \"sha256:\" and 64 hexadecimal digits; `phasegate plugin inspect FILE` shows them".to_owned(),
+            "write \"sha256:\" and 64 hexadecimal digits; `phasegate plugin inspect FILE` shows them"
+                .to_owned(),
         );
         return None;
     };

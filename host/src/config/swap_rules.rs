@@ -142,12 +142,7 @@ fn read_gate(mut table: Table<'_>) -> Option<Gate> {
     // Three times each of a small fleet, and long enough for a few rounds.
     let observations = observations.map_or(Some(100), |value| value.integer(1, 1_000_000_000));
     let time = time.map_or(Some(Duration::from_secs(60)), |value| value.iso_duration());
-    Some(Gate {
-        changed_max: changed?,
-        forbid: forbid?,
-        observations_min: observations?,
-        time_min: time?,
-    })
+    Some(Gate { changed_max: changed?, forbid: forbid?, observations_min: observations?, time_min: time? })
 }
 
 fn forbidden(value: &Value<'_>) -> Option<Forbidden> {
@@ -157,10 +152,7 @@ fn forbidden(value: &Value<'_>) -> Option<Forbidden> {
         let words: Vec<String> = WORDS.iter().map(|(word, _)| format!("\"{word}\"")).collect();
         value.problem(
             format!("is the unknown change {text:?}"),
-            format!(
-                "known: {}, and \"A->B\" with two of healthy, unhealthy and unknown",
-                words.join(", ")
-            ),
+            format!("known: {}, and \"A->B\" with two of healthy, unhealthy and unknown", words.join(", ")),
         );
     }
     parsed

@@ -232,7 +232,10 @@ mod tests {
         let reopened = CodeCache::open(directory.path()).unwrap();
         assert!(reopened.load(&engine(), digest).is_some());
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(&cache.folder), mode(&path), mode(&cache.folder.join("key"))), (0o700, 0o600, 0o600));
+        assert_eq!(
+            (mode(&cache.folder), mode(&path), mode(&cache.folder.join("key"))),
+            (0o700, 0o600, 0o600)
+        );
     }
 
     #[test]

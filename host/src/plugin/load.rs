@@ -82,11 +82,7 @@ impl Runtime {
     ///
     /// # Errors
     /// As [`Self::compile`].
-    pub fn compile_traced(
-        &self,
-        bytes: &[u8],
-        trace: &LoadTrace,
-    ) -> Result<CompiledPlugin, LoadPluginError> {
+    pub fn compile_traced(&self, bytes: &[u8], trace: &LoadTrace) -> Result<CompiledPlugin, LoadPluginError> {
         let (imports, world) = trace.run(Stage::Shape, || check_shape(bytes))?;
         let digest = inspect::digest(bytes);
         let component = trace.run(Stage::Compile, || self.component(bytes, digest, trace))?;

@@ -45,6 +45,6 @@ pub use file::read_component;
 pub use inspect::{Inspection, Kind, inspect};
 pub use limits::{Isolation, Limits};
 pub use load::{CompiledPlugin, LoadedPlugin};
-pub use stage::{LoadTrace, Stage, Step, StepState};
+pub use stage::{LoadTrace, OnStage, Stage, Step, StepState};
 pub use worker::{OnDecided, PluginWorker, QUEUE_MAX};
 pub use world::{Import, ImportVerdict};

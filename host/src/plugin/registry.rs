@@ -10,6 +10,7 @@ mod compare;
 mod entry;
 mod first;
 mod prepare;
+mod reload;
 mod shadow;
 mod source;
 mod take_over;
@@ -18,8 +19,9 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use super::{LoadPluginError, LoadTrace, Runtime};
+use super::{LoadPluginError, LoadTrace, Runtime, Stage};
 use crate::api::wire;
 use crate::clock::Clock;
 use crate::config::{PluginConfig, Strategy};
@@ -93,7 +95,12 @@ pub struct RegistryParts {
     pub control: ControlHandle,
     /// Time.
     pub clock: Clock,
+    /// Is told of the stages of the first load, which a person may be waiting for.
+    pub on_stage: Option<OnFirstStage>,
 }
+
+/// Is told of a plugin and the stage that it begins.
+pub type OnFirstStage = Arc<dyn Fn(&PluginName, Stage) + Send + Sync>;
 
 /// All plugins of a host.
 pub struct PluginRegistry {
@@ -199,7 +206,10 @@ impl PluginRegistry {
 fn refused(entry: &Entry, trace: &LoadTrace, source: &str, why: &str) -> CommandError {
     let stage = trace.failed().map_or(String::new(), |stage| format!(", stage {}", stage.name()));
     let kept = format!("{} stays active", entry.active().shown());
-    CommandError::new(CommandErrorKind::Refused, format!("plugin `{}`{stage}: {source} {why}; {kept}", entry.name))
+    CommandError::new(
+        CommandErrorKind::Refused,
+        format!("plugin `{}`{stage}: {source} {why}; {kept}", entry.name),
+    )
 }
 
 /// Checks that the component of a plugin loads, as a start of the host would, and throws it away.
@@ -216,11 +226,15 @@ pub fn check(config: &PluginConfig, runtime: &Runtime) -> Result<(), RegistryErr
     };
     let bytes = candidate.fetch(&PathBuf::new()).map_err(|why| refused("fetch", why))?;
     prepare::pinned(&candidate, &bytes, config.digest).map_err(|why| refused("digest", why))?;
-    runtime.load(&bytes, &config.settings, config.limits, config.isolation).map(drop).map_err(|source| {
-        RegistryError::Load {
-            name: config.name.clone(),
-            component: candidate.source.clone(),
-            source: Box::new(source),
-        }
-    })
+    let load = |source| RegistryError::Load {
+        name: config.name.clone(),
+        component: candidate.source.clone(),
+        source: Box::new(source),
+    };
+    let compiled = runtime.compile(&bytes).map_err(load)?;
+    compiled.configure(&config.settings, config.limits, config.isolation).map_err(load)?;
+    if let Some(folder) = candidate.cases() {
+        prepare::self_test(&compiled, &folder, config.limits).map_err(|why| refused("self-test", why))?;
+    }
+    Ok(())
 }

@@ -100,18 +100,28 @@ pub struct Step {
     pub note: Option<String>,
 }
 
+/// Is told of each stage as it begins.
+pub type OnStage = Arc<dyn Fn(Stage) + Send + Sync>;
+
 /// The record of one load. Clones share it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct LoadTrace {
     clock: Clock,
     steps: Arc<Mutex<Vec<Step>>>,
+    on_stage: Option<OnStage>,
 }
 
 impl LoadTrace {
     /// An empty record.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
-        Self { clock, steps: Arc::default() }
+        Self { clock, steps: Arc::default(), on_stage: None }
+    }
+
+    /// An empty record that tells somebody.
+    #[must_use]
+    pub fn telling(clock: Clock, on_stage: OnStage) -> Self {
+        Self { on_stage: Some(on_stage), ..Self::new(clock) }
     }
 
     /// The clock that it goes by.
@@ -136,6 +146,9 @@ impl LoadTrace {
 
     /// Begins a stage; [`Self::end`] ends it.
     pub fn begin(&self, stage: Stage) {
+        if let Some(on_stage) = &self.on_stage {
+            on_stage(stage);
+        }
         let began_at = self.clock.now();
         let step = Step { stage, state: StepState::Running, began_at, took_ms: 0, note: None };
         self.with(|steps| steps.push(step));

@@ -14,8 +14,8 @@ use std::thread::{self, JoinHandle};
 
 use crate::clock::Clock;
 use crate::domain::{
-    Decided, Digest, Generation, InstanceId, Observation, Outcome, PluginFailure, PluginName, PluginStamp, Round,
-    ScaleSetName,
+    Decided, Digest, Generation, InstanceId, Observation, Outcome, PluginFailure, PluginName, PluginStamp,
+    Round, ScaleSetName,
 };
 
 use super::load::LoadedPlugin;

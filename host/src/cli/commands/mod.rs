@@ -7,5 +7,6 @@ pub mod follow;
 pub mod hidden;
 pub mod line;
 pub mod plugin;
+pub mod reload;
 pub mod run;
 pub mod upgrade;

@@ -72,7 +72,10 @@ impl Comparison {
     /// Why the new one fails more; a fragment that follows its name.
     pub(super) fn failing(&self) -> Option<String> {
         let example = self.failure.as_ref().filter(|_| self.more_failures() > 0)?;
-        Some(format!("fails on more observations than the active one ({} more), as on {example}", self.more_failures()))
+        Some(format!(
+            "fails on more observations than the active one ({} more), as on {example}",
+            self.more_failures()
+        ))
     }
 
     /// The first forbidden change; a fragment.
@@ -85,9 +88,8 @@ impl Comparison {
         let max = gate.changed_max?;
         let (changed, total) = (self.changed(), instances.max(self.pairs.len()));
         let limit = usize::try_from(max).unwrap_or(100);
-        (changed * 100 > limit * total).then(|| {
-            format!("changes {changed} of {total} instances (gate.maxChangedPercent is {max})")
-        })
+        (changed * 100 > limit * total)
+            .then(|| format!("changes {changed} of {total} instances (gate.maxChangedPercent is {max})"))
     }
 
     /// Why a gate refuses, with all that was seen; a fragment.

@@ -80,10 +80,7 @@ pub(super) enum TrialKind {
     /// The new one waits to be promoted.
     Shadow(Box<Prepared>),
     /// The old one waits to be needed.
-    Watch {
-        former: Box<Active>,
-        until: Timestamp,
-    },
+    Watch { former: Box<Active>, until: Timestamp },
 }
 
 /// A comparison, and what was compared.

@@ -93,13 +93,14 @@ fn choose(
     parts: &RegistryParts,
 ) -> Result<Chosen, RegistryError> {
     let candidate = Candidate::configured(config);
-    let trace = LoadTrace::new(parts.clock);
+    let trace = new_trace(config, parts);
     let before = || stored.map(|stored| recorded(config, stored));
     let bytes = candidate.fetch(&parts.data_dir);
     let named = bytes.as_ref().ok().map(|bytes| configured(inspect::digest(bytes), &config.settings));
     if let (Some(stored), Some(named), Some(before)) = (stored, named, before()) {
         let refused = stored.refused.clone().filter(|refused| refused.configured == named);
-        let last = before.settings == config.settings && bytes.as_ref().is_ok_and(|b| inspect::digest(b) == stored.digest);
+        let last = before.settings == config.settings
+            && bytes.as_ref().is_ok_and(|b| inspect::digest(b) == stored.digest);
         if refused.is_some() || (stored.configured == named && !last) {
             match prepare(config, before, &trace, parts) {
                 Ok(prepared) => {
@@ -113,7 +114,7 @@ fn choose(
             }
         }
     }
-    let trace = LoadTrace::new(parts.clock);
+    let trace = new_trace(config, parts);
     let error = match prepare(config, candidate, &trace, parts) {
         Ok(prepared) => {
             let configured = configured(prepared.digest, &config.settings);
@@ -123,13 +124,19 @@ fn choose(
     };
     // The generation before goes on, as it would have without the restart.
     let (Some(stored), Some(before)) = (stored, before()) else { return Err(error) };
-    let trace = LoadTrace::new(parts.clock);
+    let trace = new_trace(config, parts);
     let Ok(prepared) = prepare(config, before, &trace, parts) else { return Err(error) };
     let why = std::error::Error::source(&error).map_or_else(String::new, |why| format!(": it {why}"));
     let trouble = format!("{error}{why}; generation {} stays active", stored.generation.0);
     tracing::error!("{trouble}");
     let (configured, refused) = (stored.configured, stored.refused.clone());
     Ok(Chosen { prepared, configured, trace, trouble: Some(trouble), refused })
+}
+
+fn new_trace(config: &PluginConfig, parts: &RegistryParts) -> LoadTrace {
+    let Some(on_stage) = parts.on_stage.clone() else { return LoadTrace::new(parts.clock) };
+    let name = config.name.clone();
+    LoadTrace::telling(parts.clock, Arc::new(move |stage| on_stage(&name, stage)))
 }
 
 /// The recorded generation as a candidate.

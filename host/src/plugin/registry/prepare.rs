@@ -11,7 +11,7 @@ use crate::author::{cases, trial};
 use crate::config::{Gate, PluginConfig, Strategy};
 use crate::domain::Digest;
 use crate::plugin::load::CompiledPlugin;
-use crate::plugin::{LoadTrace, LoadedPlugin, Runtime, Stage, StepState, inspect};
+use crate::plugin::{Limits, LoadTrace, LoadedPlugin, Runtime, Stage, StepState, inspect};
 
 /// A candidate that passed.
 pub(super) struct Prepared {
@@ -42,7 +42,8 @@ pub(super) struct Preparation {
 pub(super) enum Heed {
     /// It is refused.
     Refuse,
-    /// It goes on; the comparison is shown. So under `--force`, and before a shadow, which judges more.
+    /// It goes on; the comparison is shown. So in a dry run, under `--force`, and before a shadow, which
+    /// judges more.
     Show,
 }
 
@@ -57,7 +58,8 @@ pub(super) struct Unfit {
 impl Preparation {
     /// Runs the stages. On an error the record knows the stage.
     pub(super) fn run(&self, candidate: Candidate) -> Result<Prepared, Unfit> {
-        let (bytes, digest, compiled, plugin) = self.load(&candidate).map_err(|why| Unfit { why, showed: None })?;
+        let (bytes, digest, compiled, plugin) =
+            self.load(&candidate).map_err(|why| Unfit { why, showed: None })?;
         let mut prepared =
             Prepared { candidate, bytes, digest, compiled: Arc::new(compiled), plugin, comparison: None };
         match self.rehearse(&mut prepared) {
@@ -70,10 +72,7 @@ impl Preparation {
         }
     }
 
-    fn load(
-        &self,
-        candidate: &Candidate,
-    ) -> Result<(Vec<u8>, Digest, CompiledPlugin, LoadedPlugin), String> {
+    fn load(&self, candidate: &Candidate) -> Result<(Vec<u8>, Digest, CompiledPlugin, LoadedPlugin), String> {
         let trace = &self.trace;
         let bytes = trace.run(Stage::Fetch, || candidate.fetch(&self.data_dir))?;
         let digest = trace.run(Stage::Digest, || pinned(candidate, &bytes, self.config.digest))?;
@@ -84,33 +83,13 @@ impl Preparation {
             .map_err(|error| error.to_string())?;
         match candidate.cases() {
             None => trace.skip(Stage::SelfTest, "no cases beside it"),
-            Some(folder) => trace.run(Stage::SelfTest, || self.self_test(&compiled, &folder))?,
+            Some(folder) => {
+                let cases =
+                    trace.run(Stage::SelfTest, || self_test(&compiled, &folder, self.config.limits))?;
+                trace.note(Stage::SelfTest, format!("{cases} cases"));
+            }
         }
         Ok((bytes, digest, compiled, plugin))
-    }
-
-    fn self_test(&self, compiled: &CompiledPlugin, folder: &Path) -> Result<(), String> {
-        let cases = match cases::read(folder) {
-            Ok(cases) => cases,
-            Err(cases::CasesError::None(_)) => return Ok(()),
-            Err(error) => return Err(format!("has cases that cannot be run: {error}")),
-        };
-        let trial = trial::run(compiled, &cases, self.config.limits)
-            .map_err(|error| format!("cannot run its cases: it {error}"))?;
-        let failed: Vec<&trial::Outcome> =
-            trial.outcomes.iter().filter(|outcome| !outcome.differences.is_empty()).collect();
-        if let Some(first) = failed.first() {
-            return Err(format!(
-                "fails {} of its {} cases, the first being {:?} in {}: it answered {}",
-                failed.len(),
-                cases.len(),
-                first.name,
-                first.file,
-                first.got
-            ));
-        }
-        self.trace.note(Stage::SelfTest, format!("{} cases", cases.len()));
-        Ok(())
     }
 
     fn rehearse(&self, prepared: &mut Prepared) -> Result<(), String> {
@@ -143,6 +122,30 @@ impl Preparation {
                 Ok(())
             }
         }
+    }
+}
+
+/// Runs the cases of a folder and gives their number; an error is a fragment that follows the source.
+pub(super) fn self_test(compiled: &CompiledPlugin, folder: &Path, limits: Limits) -> Result<usize, String> {
+    let cases = match cases::read(folder) {
+        Ok(cases) => cases,
+        Err(cases::CasesError::None(_)) => return Ok(0),
+        Err(error) => return Err(format!("has cases that cannot be run: {error}")),
+    };
+    let trial =
+        trial::run(compiled, &cases, limits).map_err(|error| format!("cannot run its cases: it {error}"))?;
+    let failed: Vec<&trial::Outcome> =
+        trial.outcomes.iter().filter(|outcome| !outcome.differences.is_empty()).collect();
+    match failed.first() {
+        None => Ok(cases.len()),
+        Some(first) => Err(format!(
+            "fails {} of its {} cases, the first being {:?} in {}: it answered {}",
+            failed.len(),
+            cases.len(),
+            first.name,
+            first.file,
+            first.got
+        )),
     }
 }
 

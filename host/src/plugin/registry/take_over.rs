@@ -14,7 +14,7 @@ use super::{PluginRegistry, SwapOptions, refused};
 use crate::config::{PluginConfig, Strategy};
 use crate::control::{Command, CommandError};
 use crate::domain::{Digest, Generation};
-use crate::plugin::{LoadTrace, Stage, StepState};
+use crate::plugin::{LoadTrace, LoadedPlugin, Stage, StepState};
 use crate::store::{StoredPlugin, StoredRefusal};
 
 /// What a promotion leaves behind it.
@@ -66,8 +66,10 @@ impl PluginRegistry {
     }
 
     async fn go(&self, entry: &Entry, job: Job) -> Result<Option<Diff>, CommandError> {
-        let Job { candidate, strategy, order: Order { options, why, afterwards }, trace, before, config } = job;
-        let heed = if options.force || strategy == Strategy::Shadow { Heed::Show } else { Heed::Refuse };
+        let Job { candidate, strategy, order: Order { options, why, afterwards }, trace, before, config } =
+            job;
+        let shown = options.force || options.dry_run || strategy == Strategy::Shadow;
+        let heed = if shown { Heed::Show } else { Heed::Refuse };
         let preparation = Preparation {
             runtime: self.parts.runtime.clone(),
             data_dir: self.parts.data_dir.clone(),
@@ -99,6 +101,11 @@ impl PluginRegistry {
         };
         if prepared.digest == before.digest && prepared.candidate.settings == before.settings {
             trace.skip(Stage::Promote, "it is the active one already");
+            if from_configuration && !options.dry_run {
+                // The file is what it was: what judges beside it is not wanted any more.
+                let is_shadow = |trial: &mut Trial| matches!(trial.kind, TrialKind::Shadow(_));
+                drop(entry.with(|state| state.trial.take_if(is_shadow)));
+            }
             return Ok(None);
         }
         let diff = prepared.comparison.clone().map(|comparison| {
@@ -143,7 +150,8 @@ impl PluginRegistry {
         let label = format!("{} (shadow)", entry.name);
         let clock = self.parts.clock;
         if matches!(prepared.candidate.origin, Origin::Configured(_)) {
-            let why = "it was judging beside the active one when the host stopped; swap it in, or write it again";
+            let why =
+                "it was judging beside the active one when the host stopped; swap it in, or write it again";
             self.remember_refusal(entry, &source, &prepared.candidate.settings, why).await;
         }
         // One at a time has the tap.
@@ -164,58 +172,74 @@ impl PluginRegistry {
         trace: &LoadTrace,
         promotion: Promotion,
     ) -> Result<(), CommandError> {
-        let Prepared { candidate, bytes, digest, compiled, plugin, .. } = prepared;
-        let former = entry.active();
-        let source = candidate.source;
-        trace.begin(Stage::Promote);
         // From keeping the bytes to using them nobody else may tidy up.
         let _kept = self.keeping.lock().await;
+        let next = self.propose(entry, prepared, trace, &promotion.why)?;
+        self.record(entry, next.stored.clone()).await.inspect_err(|error| {
+            trace.end(Stage::Promote, StepState::Failed, Some(error.message.clone()));
+        })?;
+        self.install(entry, next, trace, &promotion);
+        self.prune();
+        Ok(())
+    }
+
+    /// Keeps the bytes of a component and says what is to be recorded before it takes over.
+    pub(super) fn propose(
+        &self,
+        entry: &Entry,
+        prepared: Prepared,
+        trace: &LoadTrace,
+        why: &str,
+    ) -> Result<Next, CommandError> {
+        let Prepared { candidate, bytes, digest, compiled, plugin, .. } = prepared;
+        let former = entry.active();
+        trace.begin(Stage::Promote);
         keep(&self.parts.data_dir, digest, &bytes).map_err(|error| {
             let why = format!("cannot be kept in the data directory: {error}");
             trace.end(Stage::Promote, StepState::Failed, Some(why.clone()));
-            refused(entry, trace, &source, &why)
+            refused(entry, trace, &candidate.source, &why)
         })?;
-        let named = match candidate.origin {
-            Origin::Configured(_) => configured(digest, &candidate.settings),
-            // What the configuration names is not taken up again at the next start.
-            Origin::Upload(_) | Origin::Kept(_) => former.configured,
-        };
-        let next = Active {
-            source: source.clone(),
+        let from_configuration = matches!(candidate.origin, Origin::Configured(_));
+        let active = Active {
+            source: candidate.source,
             digest,
             generation: Generation(former.generation.0 + 1),
+            // What the configuration names now is not taken up again at the next start.
+            configured: if from_configuration {
+                configured(digest, &candidate.settings)
+            } else {
+                former.configured
+            },
             settings: candidate.settings,
-            configured: named,
             compiled,
             world: plugin.world().map(str::to_owned),
             pure: plugin.is_pure(),
             size: bytes.len(),
             loaded_at: self.parts.clock.now(),
         };
-        let stored = entry.with(|state| {
-            let refused = state.refused.clone();
-            StoredPlugin { refused, ..state.stored_with(&next, promotion.why.clone()) }
+        let stored = entry.with(|state| StoredPlugin {
+            refused: state.refused.clone().filter(|_| !from_configuration),
+            ..state.stored_with(&active, why.to_owned())
         });
-        let stored = match candidate.origin {
-            Origin::Configured(_) => StoredPlugin { refused: None, ..stored },
-            Origin::Upload(_) | Origin::Kept(_) => stored,
-        };
-        self.record(entry, stored.clone()).await.inspect_err(|error| {
-            trace.end(Stage::Promote, StepState::Failed, Some(error.message.clone()));
-        })?;
-        entry.worker.swap(plugin, next.generation);
-        trace.end(Stage::Promote, StepState::Passed, Some(next.shown()));
+        Ok(Next { active, plugin, stored })
+    }
+
+    /// Takes over; its record is durable.
+    pub(super) fn install(&self, entry: &Entry, next: Next, trace: &LoadTrace, promotion: &Promotion) {
+        let Next { active, plugin, stored } = next;
+        let former = entry.active();
+        entry.worker.swap(plugin, active.generation);
+        trace.end(Stage::Promote, StepState::Passed, Some(active.shown()));
+        let Promotion { why, afterwards } = promotion;
+        tracing::info!(plugin = %entry.name, "{}: {} is active ({why})", active.source, active.shown());
         entry.with(|state| {
             state.trial = None;
-            state.active = next.clone();
+            state.active = active;
             state.history = stored.history;
             state.refused = stored.refused;
             state.counters.promoted += 1;
         });
-        tracing::info!(plugin = %entry.name, "{source}: {} is active ({})", next.shown(), promotion.why);
-        self.begin_watch(entry, former, trace, promotion.afterwards);
-        self.prune();
-        Ok(())
+        self.begin_watch(entry, former, trace, *afterwards);
     }
 
     /// Lets the former component judge on beside the new one. Without a watch the new one stays.
@@ -270,15 +294,13 @@ impl PluginRegistry {
     async fn record(&self, entry: &Entry, stored: StoredPlugin) -> Result<(), CommandError> {
         let kept = format!("{} stays active", entry.active().shown());
         let name = entry.name.clone();
-        self.parts
-            .control
-            .ask(|reply| Command::RecordPlugin(name, stored, reply))
-            .await
-            .map_err(|error| CommandError::new(error.kind, format!("plugin `{}`: {error}; {kept}", entry.name)))
+        self.parts.control.ask(|reply| Command::RecordPlugin(name, stored, reply)).await.map_err(|error| {
+            CommandError::new(error.kind, format!("plugin `{}`: {error}; {kept}", entry.name))
+        })
     }
 
     /// Removes bytes that no generation uses any more.
-    fn prune(&self) {
+    pub(super) fn prune(&self) {
         let used = self.entries.values().flat_map(|entry| {
             entry.with(|state| {
                 let kept = state.history.iter().map(|generation| generation.digest);
@@ -304,6 +326,13 @@ struct Job {
     trace: LoadTrace,
     before: Active,
     config: PluginConfig,
+}
+
+/// A component that is about to take over.
+pub(super) struct Next {
+    pub(super) active: Active,
+    pub(super) plugin: LoadedPlugin,
+    pub(super) stored: StoredPlugin,
 }
 
 /// Why a component takes over, and what comes then.

@@ -245,8 +245,7 @@ impl Trial {
         let gate = self.gate.as_ref();
         match &self.kind {
             TrialKind::Watch { until, .. } => {
-                let failing =
-                    comparison.failing().filter(|_| comparison.more_failures() >= REVERT_FAILURES);
+                let failing = comparison.failing().filter(|_| comparison.more_failures() >= REVERT_FAILURES);
                 let why = failing.or_else(|| gate.and_then(|gate| comparison.too_many(gate, instances)));
                 match why {
                     Some(why) => Turn::Revert(why),
@@ -273,9 +272,8 @@ impl Trial {
 }
 
 fn needs_shadow(entry: &Entry) -> Result<(), CommandError> {
-    let has = entry.with(|state| {
-        state.trial.as_ref().is_some_and(|trial| matches!(trial.kind, TrialKind::Shadow(_)))
-    });
+    let has = entry
+        .with(|state| state.trial.as_ref().is_some_and(|trial| matches!(trial.kind, TrialKind::Shadow(_))));
     if has {
         return Ok(());
     }

@@ -86,11 +86,8 @@ impl PluginRegistry {
             return;
         }
         seen.read = now;
-        let order = Order {
-            options: SwapOptions::default(),
-            why: "its file changed",
-            afterwards: Afterwards::Watch,
-        };
+        let order =
+            Order { options: SwapOptions::default(), why: "its file changed", afterwards: Afterwards::Watch };
         // The outcome is logged and listed; there is nobody else to tell.
         let outcome = self.replace(entry, Candidate::configured(&entry.config()), order).await;
         if outcome.is_err_and(|error| error.kind == CommandErrorKind::Unavailable) {

@@ -21,7 +21,7 @@ pub(super) fn list(server: &ServerArgs, format: OutputArgs) -> anyhow::Result<Ex
     Ok(Exit::Done)
 }
 
-/// `plugin swap`.
+/// `plugin swap`; a dry run ends with 1 when the gate would refuse.
 pub(super) fn swap(server: &ServerArgs, args: &SwapArgs) -> anyhow::Result<Exit> {
     let name = name(&args.name)?;
     let bytes = super::read(&args.file)?;
@@ -39,13 +39,14 @@ pub(super) fn swap(server: &ServerArgs, args: &SwapArgs) -> anyhow::Result<Exit>
     let swapped: wire::PluginSwap = target::client(server)?.upload(&path, bytes)?;
     if args.output.json {
         output::json(&swapped)?;
-        return Ok(Exit::Done);
+    } else {
+        output::data(&render_list(std::slice::from_ref(&swapped.plugin)))?;
+        if let Some(diff) = &swapped.diff {
+            output::data(&format!("\n{}", render_diff(diff)))?;
+        }
     }
-    output::data(&render_list(std::slice::from_ref(&swapped.plugin)))?;
-    if let Some(diff) = &swapped.diff {
-        output::data(&format!("\n{}", render_diff(diff)))?;
-    }
-    Ok(Exit::Done)
+    let refused = swapped.diff.is_some_and(|diff| diff.refusal.is_some());
+    Ok(if args.dry_run && refused { Exit::No } else { Exit::Done })
 }
 
 /// `plugin diff`.
@@ -182,7 +183,8 @@ fn verdict(verdict: &wire::PluginVerdict) -> String {
     let reason = verdict.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
     match (&verdict.health, &verdict.participation) {
         (Some(health), Some(participation)) => {
-            let phase = verdict.phase.map_or_else(|| "last phase".to_owned(), |phase| format!("phase {phase}"));
+            let phase =
+                verdict.phase.map_or_else(|| "last phase".to_owned(), |phase| format!("phase {phase}"));
             format!("{health}, {phase}, {participation}{reason}")
         }
         _ => format!("fails{reason}"),
