@@ -88,13 +88,17 @@ impl Host {
         let drivers = sets.iter().map(|set| set.driver.clone()).collect();
         let sink = registry.clone();
         let prober = Arc::new(Prober::start(clock, Arc::new(move |round| sink.submit(round))));
-        let targets = prober.clone();
+        let (targets, forgets, memories) = (prober.clone(), prober.clone(), registry.clone());
         let parts = ControlParts {
             clock,
             sets,
             store: Box::new(store),
             stored,
             set_target: Arc::new(move |target: Target| targets.set(target)),
+            forget_target: Arc::new(move |scale_set, instance| {
+                forgets.remove(scale_set, instance);
+                memories.forget(scale_set, instance);
+            }),
             handle: control.clone(),
             runtime: tokio::runtime::Handle::current(),
         };

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::support::answers::Answers;
-use crate::support::{Site, fleet};
+use crate::support::{Site, fleet, wait_for};
 
 /// Three processes; extensions are files that a program writes.
 fn toml(answers: &Answers) -> String {
@@ -21,7 +21,10 @@ extensions = [{ name = "logs", version = "1" }, { name = "metrics", version = "1
 /// Writes down every call; `bad` versions fail.
 const INSTALL: &str = "#!/bin/sh
 echo \"$1 $2 ${PHASEGATE_PREVIOUS_VERSION:-nothing} $3\" >> calls
-case $3 in bad*) echo 'no such package' >&2; exit 1;; esac
+case $3 in
+bad*) echo 'no such package' >&2; exit 1;;
+slow*) while [ ! -e go ]; do sleep 0.05; done;;
+esac
 ";
 
 fn calls(site: &Site) -> Vec<String> {
@@ -71,6 +74,30 @@ fn extensions_are_upgraded_together_one_by_one_and_fail_alone() {
     let unknown = site.run(&["upgrade", "start", "orders", "--extension", "nope"]);
     assert_eq!(unknown.code, 2);
     assert!(unknown.stderr.contains("extensions of its model: logs, metrics"), "{unknown:?}");
+    host.stop();
+}
+
+#[test]
+fn a_host_that_is_killed_while_an_extension_is_installed_goes_on() {
+    let (site, _answers) = prepared();
+    let host = site.host();
+    site.wait_until_healthy();
+    site.json(&["upgrade", "start", "orders", "--extension", "metrics=slow-2"]);
+    wait_for("the program", || fs::read_to_string(site.path("calls")).is_ok().then_some(()));
+    host.kill();
+    let host = site.host();
+    wait_for("the program again", || {
+        let text = fs::read_to_string(site.path("calls")).unwrap();
+        (text.lines().count() == 2).then_some(())
+    });
+    site.write("go", "");
+    let ended = site.run(&["upgrade", "watch", "orders"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let calls = calls(&site);
+    assert_eq!(calls[0], calls[1], "the one that was in flight, again");
+    assert_eq!(calls.len(), 4, "{calls:?}");
+    let versions = site.instances();
+    assert!(versions.iter().all(|i| i["version"] == "v1" && i["extensions"]["metrics"] == "slow-2"));
     host.stop();
 }
 

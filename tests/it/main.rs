@@ -11,6 +11,7 @@
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::disallowed_methods,
+    clippy::fn_params_excessive_bools,
     missing_docs,
     unreachable_pub,
     dead_code,
@@ -36,6 +37,7 @@ mod pipeline;
 mod seed;
 mod start;
 mod stops;
+mod surge;
 mod swap;
 mod tidy;
 mod upgrade;

@@ -233,6 +233,8 @@ pub struct StatusDetail {
     pub to: String,
     /// What the upgrade waits for right now, one line; null when it waits for nothing.
     pub waiting: Option<String>,
+    /// Instances that had all that is wanted when the upgrade was planned.
+    pub already_latest: usize,
     /// One line for every instance that does not have what is wanted: why not now.
     pub not_yet: Vec<Hold>,
     /// How long it will still take, from the batches so far; null before the first one has ended.

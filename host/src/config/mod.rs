@@ -39,7 +39,7 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 pub use address::{InvalidAddressError, parse_address};
-pub use drivers::{CommandConfig, HttpConfig};
+pub use drivers::{CommandConfig, HttpConfig, PortRange, SurgeCommands, SurgeUrls};
 pub use environment::environment_problems;
 pub use plugins::AZURE_HEALTH;
 pub use problem::{LoadConfigError, Place, Problem, Problems};
@@ -129,6 +129,8 @@ pub struct ProcessConfig {
     pub working_dir: PathBuf,
     /// From the request to end until force, 0.1 s to 1 h.
     pub stop_timeout: Duration,
+    /// Ports for new instances; without them none can be created.
+    pub surge: Option<PortRange>,
     /// Program and arguments that bring an extension of an instance to a version; at least one when
     /// there are any.
     pub extension_command: Option<Vec<Template>>,

@@ -2,13 +2,14 @@
 //! when it has ended.
 
 use super::commands::plan_now;
-use super::run::{Control, Effect, Life};
-use super::state::SetState;
+use super::run::{Control, Effect, Life, RunEffect};
+use super::state::{InstanceState, SetState};
 use super::{CommandError, CommandErrorKind, Quarantined, Selection, StartOptions, Wanted, WishFor, audit};
 use crate::api::wire;
 use crate::domain::{
     Change, Checkpoints, Component, Digest, Goal, InstanceId, ScaleSetName, Timestamp, UpgradeId,
 };
+use crate::drivers::Creation;
 use crate::plan::{Candidate, Plan, changes};
 use crate::rollout::{
     Action, Event, FleetView, PartState, Purpose, StartUpgrade, Upgrade, UpgradeState, Wish, manual,
@@ -51,6 +52,7 @@ impl Control {
             return Err(CommandError::new(CommandErrorKind::Unavailable, message));
         }
         check_quarantine(set, &goal, options.quarantined)?;
+        check_creation(set)?;
         let mut start = StartUpgrade {
             id: self.new_id(name, now)?,
             scale_set: name.clone(),
@@ -223,7 +225,8 @@ impl Control {
         })?;
         if let Some(set) = self.sets.get(&name) {
             // What the configuration no longer has stays as it is.
-            rollback.forget_missing(|id| set.instances.contains_key(id), now);
+            let is_there = |id: &InstanceId| set.instances.get(id).is_some_and(InstanceState::is_member);
+            rollback.forget_missing(is_there, now);
         }
         let text = format!("rolls back `{}` to {}", ended.id, rollback.goal);
         let intent = self.intent(&rollback, text, now);
@@ -258,15 +261,21 @@ impl Control {
 
     /// Takes the actions of a step as effects to perform.
     pub(super) fn effects_of(&mut self, name: &ScaleSetName, actions: Vec<Action>) {
-        let effect = |Action::Apply { instance, component, version, operation }| Effect {
-            scale_set: name.clone(),
-            instance,
-            component,
-            version,
-            operation,
-            life: Life::New,
-        };
-        self.effects.extend(actions.into_iter().map(effect));
+        for action in actions {
+            let effect = match action {
+                Action::Apply { instance, component, version, operation } => Some(Effect::Run(RunEffect {
+                    scale_set: name.clone(),
+                    instance,
+                    component,
+                    version,
+                    operation,
+                    life: Life::New,
+                })),
+                Action::Create { .. } => self.intend_creation(name, &action),
+                Action::Delete { .. } => self.intend_deletion(name, &action),
+            };
+            self.effects.extend(effect);
+        }
     }
 }
 
@@ -339,7 +348,7 @@ fn selected(set: &SetState, selection: &Selection, now: Timestamp) -> Result<Vec
         return invalid("no instance is named; name them, or `*` for all".to_owned());
     }
     let unknown: Vec<&str> =
-        ids.iter().filter(|id| !set.instances.contains_key(*id)).map(InstanceId::as_str).collect();
+        ids.iter().filter(|id| !all.iter().any(|c| c.id == **id)).map(InstanceId::as_str).collect();
     if !unknown.is_empty() {
         let known: Vec<&str> = set.instances.keys().take(20).map(InstanceId::as_str).collect();
         let more = set.instances.len().saturating_sub(known.len());
@@ -369,6 +378,16 @@ fn still_running(upgrade: &Upgrade) -> CommandError {
         upgrade.id, upgrade.scale_set, upgrade.goal
     );
     CommandError::new(CommandErrorKind::Conflict, message)
+}
+
+/// The configuration is checked before; a driver that cannot create must all the same never be
+/// taken for one that changes instances in place.
+fn check_creation(set: &SetState) -> Result<(), CommandError> {
+    if set.spec.policy.max_surge && set.driver.creation() == Creation::NotTold {
+        let message = format!("scale set `{}` wants maxSurge, and its driver cannot create", set.spec.name);
+        return Err(CommandError::new(CommandErrorKind::Invalid, message));
+    }
+    Ok(())
 }
 
 /// Refuses a plan that is no longer the one that was shown, and says what has changed since.

@@ -1,13 +1,14 @@
 //! The loop's state in the words of the API.
 
 use super::state::{InstanceState, SetState};
+use super::surge;
 use crate::api::wire;
 use crate::domain::{
     Component, InstanceId, Phase, PhaseName, RollingUpgradePolicy, ScaleSetName, Timestamp, Version,
 };
 use crate::plan::{FeasibilityInput, Finding, Hold, Plan, Resolved, Standing, feasibility, fleet_unhealthy};
 use crate::rollout::{
-    BatchProgress, FleetView, MemberState, Stage, Upgrade, UpgradeError, Waiting, WhyNot, estimate,
+    BatchProgress, FleetView, Member, MemberState, Stage, Upgrade, UpgradeError, Waiting, WhyNot, estimate,
     waiting_now, why_not_yet,
 };
 use crate::store::AuditEntry;
@@ -55,11 +56,16 @@ fn reason(instance: &InstanceState, standing: &Standing) -> Option<String> {
         return Some(trouble.clone());
     }
     let text = match standing {
-        Standing::Undecided => return None,
+        Standing::Undecided => return surge::note(&instance.place),
         Standing::PluginFailed { failure, .. } => failure,
         Standing::Unknown { detail, .. } | Standing::Decided { detail, .. } => detail,
     };
-    (!text.is_empty()).then(|| text.clone())
+    match (surge::note(&instance.place), text.is_empty()) {
+        (note, true) => note,
+        // What it says for itself comes before where it came from.
+        (Some(note), false) if !instance.is_member() => Some(format!("{note}: {text}")),
+        (_, false) => Some(text.clone()),
+    }
 }
 
 /// A plan, and what a person should know before it is started now.
@@ -150,6 +156,7 @@ pub(super) fn status(
             error: upgrade.error.as_ref().map(|error| self::error(upgrade, error)),
         },
         to: upgrade.goal.to_string(),
+        already_latest: upgrade.already,
         not_yet: not_yet(upgrade, set, waiting.as_deref(), now),
         estimate: estimate(upgrade, |at| set.frozen_until(at), now).map(|estimate| wire::Estimate {
             seconds_left: estimate.ends_at.since(now).as_secs(),
@@ -194,10 +201,13 @@ fn error(upgrade: &Upgrade, error: &UpgradeError) -> wire::Error {
 fn waiting(upgrade: &Upgrade, set: &SetState, now: Timestamp) -> Option<String> {
     let of = |wanted: fn(&MemberState) -> bool| {
         let members = upgrade.members.iter().filter(|(_, member)| wanted(&member.state));
-        some_of(&members.map(|(id, _)| id.as_str()).collect::<Vec<_>>())
+        some_of(&members.map(|(id, member)| busy_with(id, member).as_str()).collect::<Vec<_>>())
     };
     let any = |wanted: fn(&MemberState) -> bool| upgrade.members.values().any(|member| wanted(&member.state));
     let settling: fn(&MemberState) -> bool = |state| matches!(state, MemberState::Settling { .. });
+    let creating: fn(&MemberState) -> bool = |state| matches!(state, MemberState::Creating { .. });
+    let deleting: fn(&MemberState) -> bool =
+        |state| matches!(state, MemberState::Deleting { .. } | MemberState::Removing { .. });
     let stopped = waiting_now(upgrade, &set.view(now), now)
         .map(|waiting| self::waiting_line(waiting, upgrade, set, now));
     Some(match upgrade.stage {
@@ -208,12 +218,19 @@ fn waiting(upgrade: &Upgrade, set: &SetState, now: Timestamp) -> Option<String> 
         }
         Stage::Between { .. } => return stopped,
         Stage::Undoing => format!("driver to bring back {}", of(MemberState::is_with_driver)),
+        Stage::InBatch if any(creating) => format!("driver to create {}", of(creating)),
+        Stage::InBatch if any(deleting) => format!("driver to delete {}", of(deleting)),
         Stage::InBatch if any(MemberState::is_with_driver) => {
             format!("driver to change {}", of(MemberState::is_with_driver))
         }
         Stage::InBatch if any(settling) => format!("health of {}", of(settling)),
         Stage::InBatch => "upgraded instances to be healthy again after the host's restart".to_owned(),
     })
+}
+
+/// The instance that the driver or the health gate has in hand for a member.
+fn busy_with<'a>(id: &'a InstanceId, member: &'a Member) -> &'a InstanceId {
+    if matches!(member.state, MemberState::Deleting { .. }) { id } else { member.watched(id) }
 }
 
 fn waiting_line(waiting: Waiting, upgrade: &Upgrade, set: &SetState, now: Timestamp) -> String {
@@ -256,7 +273,7 @@ fn waiting_line(waiting: Waiting, upgrade: &Upgrade, set: &SetState, now: Timest
 
 /// Instances that cannot be judged yet.
 fn initializing(set: &SetState) -> Vec<&str> {
-    let unready = set.instances.values().filter(|instance| {
+    let unready = set.members().map(|(_, instance)| instance).filter(|instance| {
         instance.latest.is_none() || instance.fold.health() == crate::domain::Health::Initializing
     });
     unready.map(|instance| instance.spec.id.as_str()).collect()

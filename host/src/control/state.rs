@@ -1,12 +1,12 @@
 //! What the loop knows: every scale set, every instance, the upgrade in progress.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
     Change, Claim, Component, Decided, Decision, ExtensionName, Goal, Health, Instance, InstanceFacts,
-    InstanceId, OperationId, Outcome, Participation, ScaleSet, Timestamp, Version,
+    InstanceId, Located, OperationId, Outcome, Participation, ScaleSet, Timestamp, Version,
 };
 use crate::drivers::Driver;
 use crate::health::{FoldSettings, HealthFold};
@@ -32,6 +32,8 @@ pub(super) struct SetState {
     /// What is wanted: the configuration's model, or what the latest upgrade was started with.
     pub(super) model: Goal,
     pub(super) instances: BTreeMap<InstanceId, InstanceState>,
+    /// Every id that was ever used, by what is gone too.
+    pub(super) ids_ever: BTreeSet<InstanceId>,
     /// The latest upgrade, running or ended.
     pub(super) upgrade: Option<Upgrade>,
     /// Versions that faulted, with the reason.
@@ -51,9 +53,32 @@ pub(super) struct SetState {
     pub(super) wake_at: Option<Timestamp>,
 }
 
+/// What an instance is to its scale set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It counts.
+    Member {
+        /// In whose place it came, if it was created here.
+        replaced: Option<InstanceId>,
+    },
+    /// It is made to take the place of another, and counts for nothing yet.
+    Coming {
+        /// Which.
+        replaces: InstanceId,
+    },
+    /// It has to go, and counts for nothing any more.
+    Leaving {
+        /// Who is there in its place.
+        replaced_by: Option<InstanceId>,
+    },
+}
+
 /// One instance in the loop.
 pub(super) struct InstanceState {
     pub(super) spec: Instance,
+    pub(super) place: Place,
+    /// Whether the address is its own.
+    pub(super) located: Located,
     /// Version of the application.
     pub(super) version: Option<Version>,
     /// Versions of extensions, as far as known.
@@ -72,8 +97,9 @@ pub(super) struct InstanceState {
     pub(super) applied_at: Timestamp,
     /// The version that the driver was last asked for; what a start that failed tries again.
     pub(super) asked: Option<Version>,
-    /// The effect that the driver is busy with.
-    pub(super) busy: Option<OperationId>,
+    /// The effects that the driver is busy with. After a restart the application may be started
+    /// while an extension is being installed.
+    pub(super) busy: BTreeMap<Component, OperationId>,
     /// When to try again to start it, after a failed first start.
     pub(super) retry_at: Option<Timestamp>,
 }
@@ -82,6 +108,8 @@ impl InstanceState {
     pub(super) fn new(set: &ScaleSet, spec: Instance, version: Option<Version>, now: Timestamp) -> Self {
         Self {
             spec,
+            place: Place::Member { replaced: None },
+            located: Located::Yes,
             version,
             extensions: BTreeMap::new(),
             epoch: 0,
@@ -92,9 +120,14 @@ impl InstanceState {
             down: false,
             asked: None,
             applied_at: Timestamp::default(),
-            busy: None,
+            busy: BTreeMap::new(),
             retry_at: None,
         }
+    }
+
+    /// Whether it counts.
+    pub(super) fn is_member(&self) -> bool {
+        matches!(self.place, Place::Member { .. })
     }
 
     /// Records a version; gives whether it is another one than before.
@@ -162,6 +195,11 @@ fn new_fold(set: &ScaleSet, now: Timestamp) -> HealthFold {
 }
 
 impl SetState {
+    /// The instances that count.
+    pub(super) fn members(&self) -> impl Iterator<Item = (&InstanceId, &InstanceState)> {
+        self.instances.iter().filter(|(_, instance)| instance.is_member())
+    }
+
     /// Remembers a plan that is shown to somebody.
     pub(super) fn remember(&mut self, plan: Plan) {
         if self.shown.iter().any(|known| known.digest == plan.digest) {
@@ -265,7 +303,7 @@ impl FleetView for SetView<'_> {
             health: instance.fold.health(),
             standing: self.set.standing(instance, self.now),
         };
-        self.set.instances.values().map(candidate).collect()
+        self.set.members().map(|(_, instance)| candidate(instance)).collect()
     }
 
     fn health(&self, instance: &InstanceId) -> Health {
@@ -273,22 +311,26 @@ impl FleetView for SetView<'_> {
     }
 
     fn total(&self) -> usize {
-        self.set.instances.len()
+        self.set.members().count()
     }
 
     fn unhealthy(&self) -> Vec<InstanceId> {
         let unhealthy = |(id, instance): (&InstanceId, &InstanceState)| {
             instance.fold.health().is_unhealthy().then(|| id.clone())
         };
-        self.set.instances.iter().filter_map(unhealthy).collect()
+        self.set.members().filter_map(unhealthy).collect()
     }
 
     fn unhealthy_count(&self) -> usize {
-        self.set.instances.values().filter(|instance| instance.fold.health().is_unhealthy()).count()
+        self.set.members().filter(|(_, instance)| instance.fold.health().is_unhealthy()).count()
     }
 
     fn any_initializing(&self) -> bool {
-        self.set.instances.values().any(|instance| instance.fold.health() == Health::Initializing)
+        self.set.members().any(|(_, instance)| instance.fold.health() == Health::Initializing)
+    }
+
+    fn ids_ever(&self) -> Vec<InstanceId> {
+        self.set.ids_ever.iter().cloned().collect()
     }
 
     fn stop(&self) -> Option<Stop> {

@@ -26,7 +26,7 @@ use crate::api::wire;
 use crate::clock::Clock;
 use crate::config::{PluginConfig, Strategy};
 use crate::control::{CommandError, CommandErrorKind, ControlEvent, ControlHandle};
-use crate::domain::{PluginName, Round, ScaleSetName};
+use crate::domain::{InstanceId, PluginName, Round, ScaleSetName};
 use crate::store::{Stored, Write};
 use entry::Entry;
 use source::{Candidate, Origin};
@@ -153,6 +153,14 @@ impl PluginRegistry {
             let control = self.parts.control.clone();
             tokio::spawn(async move { control.send(ControlEvent::Decided(decided)).await });
         }
+    }
+
+    /// Drops what is known of an instance that is gone.
+    pub fn forget(&self, scale_set: &ScaleSetName, instance: &InstanceId) {
+        let name = self.parts.by_scale_set.get(scale_set);
+        let Some(entry) = name.and_then(|name| self.entries.get(name)) else { return };
+        entry.worker.forget(scale_set.clone(), instance.clone());
+        entry.tap.forget(&(scale_set.clone(), instance.clone()));
     }
 
     /// All plugins as the API shows them.

@@ -6,16 +6,20 @@ use super::error::{UpgradeError, UpgradeErrorCode};
 use super::member::MemberState;
 use super::state::{BatchState, Stage, Upgrade, UpgradeState};
 use super::step::{FleetView, Step, end, fail, go};
+use super::surge;
 
 /// Watches the members of the batch in flight. Gives whether the batch is over.
 pub(super) fn in_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) -> bool {
     let ids: Vec<InstanceId> = upgrade.batch_members(upgrade.current).into_iter().cloned().collect();
+    surge::recheck(upgrade, &ids, fleet, out);
     for id in &ids {
-        if upgrade.members.get(id).is_some_and(|member| matches!(member.state, MemberState::Settling { .. }))
-        {
-            watch(upgrade, id, fleet.health(id), now, out);
+        let Some(member) = upgrade.members.get(id) else { continue };
+        if matches!(member.state, MemberState::Settling { .. }) {
+            let health = fleet.health(member.watched(id));
+            watch(upgrade, id, health, now, out);
         }
     }
+    surge::take_over(upgrade, &ids, now, out);
     let mut failed = false;
     for member in ids.iter().filter_map(|id| upgrade.members.get(id)) {
         if !member.state.is_terminal() {
@@ -41,7 +45,7 @@ pub(super) fn in_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timest
 fn upgraded_are_down(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
     let succeeded = |state: &MemberState| matches!(state, MemberState::Succeeded { .. });
     let mut upgraded = upgrade.members.iter().filter(|(_, member)| succeeded(&member.state));
-    upgraded.any(|(id, _)| fleet.health(id) != Health::Healthy)
+    upgraded.any(|(id, member)| fleet.health(member.occupant(id)) != Health::Healthy)
 }
 
 /// Looks at one settling member.
@@ -58,9 +62,13 @@ fn watch(upgrade: &mut Upgrade, id: &InstanceId, health: Health, now: Timestamp,
             }
         }
         Settle::Good => {
-            let failed = member.has_failed_part();
-            member.state =
-                if failed { MemberState::Failed { at: now } } else { MemberState::Succeeded { at: now } };
+            member.state = if member.is_surge() {
+                MemberState::Ready { applied_at }
+            } else if member.has_failed_part() {
+                MemberState::Failed { at: now }
+            } else {
+                MemberState::Succeeded { at: now }
+            };
             out.changed.insert(id.clone());
         }
         Settle::Bad(reason) => fail(upgrade, id, &reason, now, out),
@@ -167,6 +175,7 @@ fn upgraded_so_far(upgrade: &Upgrade, fleet: &dyn FleetView) -> (usize, Vec<(Ins
             }
             MemberState::Succeeded { .. } => {
                 upgraded += 1;
+                let id = member.occupant(id);
                 let health = fleet.health(id);
                 if health.is_unhealthy() {
                     unhealthy.push((id.clone(), format!("became {} after it was upgraded", health.name())));
@@ -175,6 +184,10 @@ fn upgraded_so_far(upgrade: &Upgrade, fleet: &dyn FleetView) -> (usize, Vec<(Ins
             MemberState::Pending
             | MemberState::Applying { .. }
             | MemberState::Settling { .. }
+            | MemberState::Creating { .. }
+            | MemberState::Ready { .. }
+            | MemberState::Deleting { .. }
+            | MemberState::Removing { .. }
             | MemberState::Restoring { .. } => {}
         }
     }
@@ -189,6 +202,10 @@ fn breach(upgrade: &mut Upgrade, unhealthy: &[InstanceId], now: Timestamp, out: 
         OnBreach::RestoreFailed => {
             for id in unhealthy {
                 let Some(member) = upgrade.members.get_mut(id) else { continue };
+                // With maxSurge, the one before was never touched, or is gone.
+                if member.is_surge() {
+                    continue;
+                }
                 member.applied_have_failed("became unhealthy after it was upgraded");
                 member.try_again_to_restore();
                 if member.last_to_restore().is_some() {

@@ -28,6 +28,13 @@ pub enum WhyNot {
         /// Since when.
         since: Timestamp,
     },
+    /// Another instance is about to take its place.
+    Surging {
+        /// Which.
+        by: InstanceId,
+        /// How far it is.
+        how: Surging,
+    },
     /// It is in the health gate.
     InGate {
         /// Its health.
@@ -48,6 +55,23 @@ pub enum WhyNot {
     Failed(String),
     /// The upgrade ended before its turn.
     Ended(&'static str),
+}
+
+/// How far an instance is that takes the place of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Surging {
+    /// The driver creates it, since then.
+    Creating(Timestamp),
+    /// The driver brings something else of it to this.
+    Completing(String),
+    /// It is in the health gate, and has failed at that time.
+    InGate(Health, Timestamp),
+    /// It is healthy, and the others of its batch are not yet.
+    Ready,
+    /// It has taken over, and the old one is being deleted since then.
+    TakenOver(Timestamp),
+    /// It failed for this reason, and is being deleted.
+    Removing(String),
 }
 
 /// What separates a batch from the one that is under way or comes next.
@@ -91,6 +115,28 @@ impl WhyNot {
             Self::WithDriver { to, since } => {
                 format!("the driver brings it to {to}, since {} s", now.since(*since).as_secs())
             }
+            Self::Surging { by, how } => match how {
+                Surging::Creating(since) => {
+                    format!(
+                        "{by} is being created to take its place, since {} s",
+                        now.since(*since).as_secs()
+                    )
+                }
+                Surging::Completing(to) => format!("{by}, which will take its place, is brought to {to}"),
+                Surging::InGate(health, deadline) => format!(
+                    "{by}, which will take its place, is {} in the health gate, {} s left",
+                    health.name(),
+                    seconds(*deadline)
+                ),
+                Surging::Ready => {
+                    format!("{by} is ready to take its place, and waits for the others of the batch")
+                }
+                Surging::TakenOver(since) => format!(
+                    "{by} has taken its place; this one is being deleted, since {} s",
+                    now.since(*since).as_secs()
+                ),
+                Surging::Removing(reason) => format!("stays: {reason}; that one is being deleted"),
+            },
             Self::InGate { health, deadline } => {
                 format!("is {} in the health gate, {} s left", health.name(), seconds(*deadline))
             }
@@ -118,7 +164,7 @@ pub fn why_not_yet(upgrade: &Upgrade, fleet: &dyn FleetView) -> Vec<(InstanceId,
             let why = match &member.state {
                 MemberState::Succeeded { .. } => continue,
                 MemberState::Pending => ahead(upgrade, index, batch),
-                _ => in_hand(upgrade, member, fleet.health(id)),
+                _ => in_hand(upgrade, member, fleet.health(member.watched(id))),
             };
             all.push((id.clone(), why));
         }
@@ -136,7 +182,32 @@ fn held(upgrade: &Upgrade, hold: &Hold) -> WhyNot {
     }
 }
 
+/// What takes the place of a member, and how far it is.
+fn surging(upgrade: &Upgrade, member: &Member, health: Health) -> Option<WhyNot> {
+    let how = match &member.state {
+        MemberState::Creating { since } => Surging::Creating(*since),
+        MemberState::Applying { .. } => {
+            let (component, version) = member.wanted()?;
+            Surging::Completing(format!("{component}={version}"))
+        }
+        MemberState::Settling { applied_at, .. } => {
+            Surging::InGate(health, *applied_at + upgrade.rules.gate.deadline)
+        }
+        MemberState::Ready { .. } => Surging::Ready,
+        MemberState::Deleting { since } => Surging::TakenOver(*since),
+        MemberState::Removing { .. } => Surging::Removing(member.failure().unwrap_or_default()),
+        MemberState::Pending
+        | MemberState::Restoring { .. }
+        | MemberState::Succeeded { .. }
+        | MemberState::Failed { .. } => return None,
+    };
+    Some(WhyNot::Surging { by: member.replacement()?.clone(), how })
+}
+
 fn in_hand(upgrade: &Upgrade, member: &Member, health: Health) -> WhyNot {
+    if let Some(surging) = surging(upgrade, member, health) {
+        return surging;
+    }
     match &member.state {
         MemberState::Applying { since, .. } | MemberState::Restoring { since, .. } => {
             let to = member.wanted().map_or_else(String::new, |(component, version)| match component {
@@ -148,9 +219,13 @@ fn in_hand(upgrade: &Upgrade, member: &Member, health: Health) -> WhyNot {
         MemberState::Settling { applied_at, .. } => {
             WhyNot::InGate { health, deadline: *applied_at + upgrade.rules.gate.deadline }
         }
-        MemberState::Pending | MemberState::Succeeded { .. } | MemberState::Failed { .. } => {
-            WhyNot::Failed(member.failure().unwrap_or_default())
-        }
+        MemberState::Pending
+        | MemberState::Creating { .. }
+        | MemberState::Ready { .. }
+        | MemberState::Deleting { .. }
+        | MemberState::Removing { .. }
+        | MemberState::Succeeded { .. }
+        | MemberState::Failed { .. } => WhyNot::Failed(member.failure().unwrap_or_default()),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::plan::{Batch, Candidate, Hold, HoldReason, Plan};
 use super::error::{UpgradeError, UpgradeErrorCode};
 use super::member::{Member, MemberState, Part, PartState};
 use super::members::Members;
+use super::surge::{Way, whole};
 
 /// How an upgrade stands, in Azure's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -214,6 +215,8 @@ pub struct Upgrade {
     pub holds: Vec<Hold>,
     /// Those of them that said "not now" and are to be asked again, with their phase.
     pub deferred: BTreeMap<InstanceId, PhaseName>,
+    /// How many instances had all that is wanted when it was planned.
+    pub already: usize,
     /// What went wrong.
     pub error: Option<UpgradeError>,
     /// Planned instances. Kept apart by the store, one row each, so that a step writes only the
@@ -266,6 +269,7 @@ impl Upgrade {
             current: 0,
             holds: Vec::new(),
             deferred: BTreeMap::new(),
+            already: 0,
             error: None,
             members: Members::default(),
         }
@@ -319,6 +323,10 @@ impl Upgrade {
                 MemberState::Pending => progress.pending += 1,
                 MemberState::Applying { .. }
                 | MemberState::Settling { .. }
+                | MemberState::Creating { .. }
+                | MemberState::Ready { .. }
+                | MemberState::Deleting { .. }
+                | MemberState::Removing { .. }
                 | MemberState::Restoring { .. } => {
                     progress.in_progress += 1;
                 }
@@ -377,6 +385,7 @@ impl Upgrade {
     pub fn adopt(&mut self, plan: Plan, candidates: &[Candidate]) {
         self.digest = Some(plan.digest);
         let running: BTreeMap<&InstanceId, &Candidate> = candidates.iter().map(|c| (&c.id, c)).collect();
+        self.already = plan.already.len();
         self.hold(plan.holds, &running);
         self.insert(plan.batches, &running);
         self.stage = Stage::Between { resume_at: self.started_at };
@@ -402,9 +411,13 @@ impl Upgrade {
             let number = self.new_number();
             for (position, id) in batch.instances.into_iter().enumerate() {
                 let Some(candidate) = candidates.get(&id) else { continue };
-                let parts = parts(&self.goal, candidate);
+                let mut parts = parts(&self.goal, candidate);
+                let way = Way::of(self, &parts);
+                if way == Way::Surge {
+                    parts = whole(&self.goal, candidate, parts);
+                }
                 let state = MemberState::Pending;
-                let member = Member { batch: number, position, parts, attempt: 0, state };
+                let member = Member { batch: number, position, way, parts, attempt: 0, state };
                 joined.push(id.clone());
                 self.members.insert(id, member);
             }

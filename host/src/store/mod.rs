@@ -13,8 +13,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Change, Component, Digest, Generation, Goal, InstanceId, PluginName, ScaleSetName, Timestamp, UpgradeId,
-    Version,
+    Change, Component, Digest, Generation, Goal, InstanceId, Membership, PluginName, ScaleSetName, Timestamp,
+    UpgradeId, Version,
 };
 use crate::rollout::{Member, Upgrade};
 
@@ -189,6 +189,8 @@ pub enum Write {
     MemberLeft(UpgradeId, InstanceId),
     /// The version that an instance has of a component.
     Version(ScaleSetName, InstanceId, Component, Option<Version>),
+    /// An instance that was created or deleted.
+    Membership(ScaleSetName, InstanceId, Membership),
     /// What is wanted of a component in a scale set.
     Model(ScaleSetName, Component, StoredModel),
     /// Which component a plugin runs.
@@ -212,6 +214,8 @@ pub struct Stored {
     pub models: BTreeMap<(ScaleSetName, Component), StoredModel>,
     /// Versions that instances have; none where an effect failed half-way.
     pub versions: BTreeMap<(ScaleSetName, InstanceId, Component), Option<Version>>,
+    /// Instances that were created or deleted.
+    pub memberships: BTreeMap<(ScaleSetName, InstanceId), Membership>,
     /// The latest upgrade of each scale set, with its members.
     pub upgrades: BTreeMap<ScaleSetName, Upgrade>,
     /// Versions that faulted and are not tried again unless somebody insists, with the reason.

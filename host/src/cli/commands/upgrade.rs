@@ -265,6 +265,9 @@ pub fn render_status(detail: &wire::StatusDetail) -> String {
         text.push_str(&format!(", ended {ended_at}"));
     }
     text.push('\n');
+    if detail.already_latest > 0 {
+        text.push_str(&format!("{} more had it already\n", detail.already_latest));
+    }
     if let Some(waiting) = &detail.waiting {
         text.push_str(&format!("waiting for: {waiting}\n"));
     }

@@ -65,6 +65,11 @@ impl Tap {
         lock(&self.last).len()
     }
 
+    /// Drops what an instance said that is gone.
+    pub(super) fn forget(&self, key: &Key) {
+        lock(&self.last).remove(key);
+    }
+
     fn send_to(&self, beside: Option<SyncSender<Arc<Seen>>>) {
         *lock(&self.beside) = beside;
     }

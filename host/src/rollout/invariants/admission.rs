@@ -84,7 +84,10 @@ impl Check<'_> {
         }
         let elsewhere = down.iter().filter(|id| !self.admitted.contains(*id)).count();
         let limit = share.of(total).max(down.len() + 1);
-        let taken = self.admitted.len() + elsewhere;
+        // Who is replaced serves until another one is healthy in its place.
+        let stays =
+            |id: &&InstanceId| self.seen.after.members.get(id).is_some_and(crate::rollout::Member::is_surge);
+        let taken = self.admitted.iter().filter(|id| !stays(id)).count() + elsewhere;
         if taken > limit {
             let batch = self.admitted.len();
             self.report(
@@ -110,11 +113,15 @@ impl Check<'_> {
         let mut counts = (0, 0);
         for (id, member) in upgrade.members.iter() {
             let bad = match member.state {
-                MemberState::Succeeded { .. } => self.seen.fleet.health(id).is_unhealthy(),
+                MemberState::Succeeded { .. } => self.seen.fleet.health(member.occupant(id)).is_unhealthy(),
                 MemberState::Failed { .. } => true,
                 MemberState::Pending
                 | MemberState::Applying { .. }
                 | MemberState::Settling { .. }
+                | MemberState::Creating { .. }
+                | MemberState::Ready { .. }
+                | MemberState::Deleting { .. }
+                | MemberState::Removing { .. }
                 | MemberState::Restoring { .. } => continue,
             };
             counts.0 += 1;
@@ -149,7 +156,7 @@ impl Check<'_> {
 
     fn newest_first(&mut self) {
         let Some(former) = self.former else { return };
-        let turn = |id: &InstanceId| former.turn.get(id).copied();
+        let turn = |id: &InstanceId| former.turn.get(former.first(id)).copied();
         let here = self.admitted.iter().filter_map(turn).max();
         let newer = self
             .seen

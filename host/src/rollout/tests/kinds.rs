@@ -29,15 +29,16 @@ fn two_extensions() -> World {
 }
 
 fn asked(world: &World) -> String {
-    let one = |Action::Apply { instance, component, version, .. }: &Action| {
-        format!("{instance}:{component}={version}")
+    let one = |action: &Action| match action {
+        Action::Apply { instance, component, version, .. } => format!("{instance}:{component}={version}"),
+        other => panic!("{other:?}"),
     };
     world.pending.iter().map(one).collect::<Vec<_>>().join(" ")
 }
 
 /// Answers the first open effect.
 fn answer(world: &mut World, result: &Result<(), String>) {
-    let Action::Apply { instance, operation, component, version } = world.pending.remove(0);
+    let Action::Apply { instance, operation, component, version } = world.pending.remove(0) else { panic!() };
     let node = world.fleet.0.get_mut(&instance).unwrap();
     if let (Component::Extension(name), Ok(())) = (&component, result) {
         node.extensions.insert(name.clone(), version);

@@ -160,7 +160,7 @@ fn render(report: &Report) -> String {
         row("reused", report.batch, &report.reused_batch),
     ];
     let mut text = table(&["INSTANCE", "BATCH", "NS EACH", "P99", "RATIO", "CALLS"], &rows);
-    let (whole, tenth) = (report.memory_bytes >> 20, (report.memory_bytes & 0xf_ffff) * 10 >> 20);
+    let (whole, tenth) = (report.memory_bytes >> 20, ((report.memory_bytes & 0xf_ffff) * 10) >> 20);
     let compile = report.compile_micros;
     text.push_str(&format!(
         "\nnanoseconds of CPU for each observation; {} observations, {} of {} fail\n\
