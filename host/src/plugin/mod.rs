@@ -3,7 +3,8 @@
 //! Reading order: `engine` (how code is compiled and interrupted), `shape` and `world` (what bytes
 //! are, and whether they fit), `load` (bytes to a plugin), `call` (one call into a guest), `batch`
 //! (a call that fails costs only the observation that made it fail), `output` (checks), `v1` (the
-//! generated types of `wit/v1`), `worker` (a thread for each plugin).
+//! generated types of `wit/v1`), `worker` (a thread for each plugin), `stage` and `cache` (what a
+//! load went through, and what of it is kept), `registry` (the plugins of a running host).
 //!
 //! Everything here is synchronous and blocks for as long as the guest may run, so it never runs
 //! on the async reactor. It gives a guest no files, sockets, environment or randomness; `wasi` are

@@ -261,11 +261,10 @@ impl Trial {
                 }
                 let enough = comparison.observations >= u64::from(gate.observations_min)
                     && now.since(self.began_at) >= gate.time_min;
-                match comparison.refusal(Some(gate), instances) {
-                    _ if !enough => Turn::Wait,
-                    Some(why) => Turn::Refuse(why),
-                    None => Turn::Promote,
+                if !enough {
+                    return Turn::Wait;
                 }
+                comparison.refusal(Some(gate), instances).map_or(Turn::Promote, Turn::Refuse)
             }
         }
     }
