@@ -35,6 +35,7 @@ mod kinds;
 mod live;
 mod pipeline;
 mod seed;
+mod simulate;
 mod start;
 mod stops;
 mod surge;

@@ -1,10 +1,13 @@
 //! The arguments as typed. Nothing is looked up or checked here beyond their form.
 
 mod plugin;
+mod simulate;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub use simulate::SimulateArgs;
 
 use crate::demo::database::DatabaseArgs;
 
@@ -39,6 +42,8 @@ pub enum Command {
     Plugin(PluginArgs),
     /// Let the running host read its configuration file again: plugins, probes and policies
     Reload(ReloadArgs),
+    /// Run an upgrade thousands of times on a virtual clock: how long, how often it faults
+    Simulate(Box<SimulateArgs>),
     #[command(name = "__guard", hide = true)]
     /// Ends orphaned process groups when the host is gone
     Guard(GuardArgs),

@@ -1,5 +1,6 @@
 //! Start of the loop: what was recorded meets what is configured.
 
+use super::audit;
 use super::run::{Control, ControlParts, Effect, Life, RunEffect};
 use super::state::{InstanceState, Place, SetParts, SetState};
 use super::surge;
@@ -68,7 +69,7 @@ fn set_state(parts: SetParts, stored: &mut Stored, now: Timestamp) -> (SetState,
     };
     let quarantined = stored.quarantined.clone().into_iter().filter_map(mine).collect();
     let retry = stored.retries.remove(&spec.name);
-    let line_stopped = stored.line.is_some();
+    let line = stored.line.clone();
     let mut state = SetState {
         instances: BTreeMap::new(),
         ids_ever: BTreeSet::new(),
@@ -78,7 +79,7 @@ fn set_state(parts: SetParts, stored: &mut Stored, now: Timestamp) -> (SetState,
         upgrade,
         quarantined,
         retry,
-        line_stopped,
+        line,
         answers: Vec::new(),
         shown: std::collections::VecDeque::new(),
         dirty: true,
@@ -87,12 +88,20 @@ fn set_state(parts: SetParts, stored: &mut Stored, now: Timestamp) -> (SetState,
     writes.extend(instances(&mut state, stored, now));
     let SetState { instances, upgrade, .. } = &mut state;
     if let Some(upgrade) = upgrade {
-        for id in upgrade.forget_missing(|id| instances.contains_key(id), now) {
+        let is_there = |id: &InstanceId| instances.contains_key(id);
+        let is_protected = |id: &InstanceId| {
+            instances.get(id).is_some_and(|instance| instance.spec.protection.from_scale_set_actions)
+        };
+        for id in upgrade.reconfigured(is_there, is_protected, now) {
+            let why = if is_there(&id) { "is protected now" } else { "was removed from the configuration" };
+            let text = format!("leaves the upgrade: it {why}");
+            writes.push(audit::line(upgrade, Some(&id), "hold", text, now));
             writes.push(match upgrade.members.get(&id) {
                 Some(member) => Write::Member(upgrade.id.clone(), id, member.clone()),
                 None => Write::MemberLeft(upgrade.id.clone(), id),
             });
         }
+        writes.push(Write::Upgrade(Box::new(upgrade.clone())));
     }
     writes.extend(surge::orphans(&mut state));
     (state, writes)

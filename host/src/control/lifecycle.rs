@@ -12,7 +12,7 @@ use crate::domain::{
 use crate::drivers::Creation;
 use crate::plan::{Candidate, Plan, changes};
 use crate::rollout::{
-    Action, Event, FleetView, PartState, Purpose, StartUpgrade, Upgrade, UpgradeState, Wish, manual,
+    Action, Event, FleetView, PartState, Purpose, StartUpgrade, Upgrade, UpgradeState, Wish, manual, refusal,
     rollback_of,
 };
 use crate::store::{StoredModel, Write};
@@ -58,6 +58,7 @@ impl Control {
             scale_set: name.clone(),
             goal: goal.clone(),
             rules: set.rules(),
+            before: set.model.clone(),
             bypass: options.bypass.is_some(),
         };
         let upgrade = match &options.manual {
@@ -80,6 +81,10 @@ impl Control {
         let lift = goal.changes().map(|change| Write::Quarantine(name.clone(), change.clone(), None));
         let mut intent: Vec<Write> = lift.collect();
         intent.push(Write::Retry(name.clone(), None));
+        if let (Some(_), Some(ended)) = (&set.retry, &set.upgrade) {
+            let text = format!("is not tried again by itself: `{}` was started", upgrade.id);
+            intent.push(audit::line(ended, None, "retry", text, now));
+        }
         intent.extend(self.intent(&upgrade, attempt.why, now));
         self.store.commit(&intent).map_err(|error| {
             CommandError::new(CommandErrorKind::Unavailable, format!("nothing was started: {error}"))
@@ -158,6 +163,10 @@ impl Control {
         if wish == Wish::RollBack && !upgrade.is_forward() && upgrade.purpose != Purpose::Manual {
             return Err(still_running(upgrade));
         }
+        if let Some(why) = refusal(upgrade, &set.view(now), now, wish) {
+            let message = format!("upgrade `{}` of scale set `{name}`: {why}", upgrade.id);
+            return Err(CommandError::new(CommandErrorKind::Conflict, message));
+        }
         let (kind, text) = match wish {
             Wish::Cancel => ("cancel", "cancel was asked for; the batch in flight is finished first"),
             Wish::RollBack => ("rollback", "rollback was asked for; the batch in flight is finished first"),
@@ -183,8 +192,9 @@ impl Control {
         let (ended, retry) = (set.upgrade.clone(), set.retry.is_some());
         let message = match (wish, ended) {
             (Wish::RollBack, Some(ended)) => {
+                let touched = self.last_touching(ended)?;
+                self.roll_back(&touched)?;
                 self.drop_retry(name, "a rollback was asked for");
-                self.roll_back(&ended)?;
                 self.flush_or_say()?;
                 return self.status(name);
             }
@@ -210,6 +220,24 @@ impl Control {
         })
     }
 
+    /// The latest upgrade that did anything: one that found everybody there already does not hide
+    /// the one before it from a rollback.
+    fn last_touching(&self, latest: Upgrade) -> Result<Upgrade, CommandError> {
+        let idle = |upgrade: &Upgrade| {
+            let touched = upgrade.members.values().any(|member| member.attempt > 0);
+            !touched && !matches!(upgrade.purpose, Purpose::Rollback { .. })
+        };
+        let mut upgrade = latest.clone();
+        while idle(&upgrade) {
+            let before = self.store.upgrade_before(&upgrade.scale_set, upgrade.started_at);
+            match before.map_err(|error| super::commands::unavailable(&error))? {
+                Some(before) => upgrade = before,
+                None => return Ok(latest),
+            }
+        }
+        Ok(upgrade)
+    }
+
     /// Puts the rollback of an ended upgrade in its place.
     fn roll_back(&mut self, ended: &Upgrade) -> Result<(), CommandError> {
         let now = self.clock.now();
@@ -226,9 +254,9 @@ impl Control {
         if let Some(set) = self.sets.get(&name) {
             // What the configuration no longer has stays as it is.
             let is_there = |id: &InstanceId| set.instances.get(id).is_some_and(InstanceState::is_member);
-            rollback.forget_missing(is_there, now);
+            rollback.reconfigured(is_there, |_| false, now);
         }
-        let text = format!("rolls back `{}` to {}", ended.id, rollback.goal);
+        let text = format!("takes `{}` (to {}) back to what each instance had before", ended.id, ended.goal);
         let intent = self.intent(&rollback, text, now);
         self.writes.extend(intent);
         self.install(rollback);
@@ -322,6 +350,9 @@ pub(super) fn wanted(set: &SetState, wanted: &Wanted) -> Result<Goal, CommandErr
         }
         changes.push(Change { component, to });
     }
+    // An instance gets them in the order of the model, however they were named.
+    let place = |change: &Change| set.model.changes().position(|model| model.component == change.component);
+    changes.sort_by_key(place);
     Ok(Goal::new(changes))
 }
 

@@ -8,8 +8,8 @@ use crate::domain::{
 };
 use crate::plan::{FeasibilityInput, Finding, Hold, Plan, Resolved, Standing, feasibility, fleet_unhealthy};
 use crate::rollout::{
-    BatchProgress, FleetView, Member, MemberState, Stage, Upgrade, UpgradeError, Waiting, WhyNot, estimate,
-    waiting_now, why_not_yet,
+    BatchProgress, FleetView, Member, MemberState, Purpose, Stage, Upgrade, UpgradeError, Waiting, WhyNot,
+    estimate, waiting_now, why_not_yet,
 };
 use crate::store::AuditEntry;
 
@@ -42,6 +42,7 @@ fn instance(set: &SetState, instance: &InstanceState, now: Timestamp) -> wire::I
         version: instance.version.as_ref().map(Version::to_string),
         desired_version: set.model.of(&Component::Application).map(Version::to_string),
         extensions: instance.extensions.iter().map(|(name, v)| (name.to_string(), v.to_string())).collect(),
+        protected: spec.protection.from_scale_set_actions,
         plugin: instance.latest.as_ref().map(|outcome| wire::Stamp {
             name: outcome.stamp.name.to_string(),
             digest: outcome.stamp.digest.to_string(),
@@ -96,7 +97,7 @@ pub(super) fn plan(plan: &Plan, set: &SetState, now: Timestamp) -> wire::PlanDet
             .freeze
             .frozen_at(now)
             .map(|frozen| wire::Frozen { until: rfc3339(frozen.until), reason: frozen.reason }),
-        warnings: found.findings.iter().chain(&at_once).map(warning).collect(),
+        warnings: found.findings.iter().chain(&at_once).map(warning).chain(stopped_line(set)).collect(),
     }
 }
 
@@ -113,6 +114,13 @@ pub(crate) fn limits(policy: &RollingUpgradePolicy, resolved: &Resolved) -> wire
         max_unhealthy_upgraded_instance_percent: policy.max_unhealthy_upgraded_instance_percent.get(),
         batch_sizes: batch_sizes.clone(),
     }
+}
+
+/// A stopped line holds a start.
+fn stopped_line(set: &SetState) -> Option<wire::Warning> {
+    let line = set.line.as_ref()?;
+    let message = format!("the line is stopped since {}: {}", rfc3339(line.at), line.reason);
+    Some(wire::Warning { code: "line-stopped".to_owned(), message })
 }
 
 fn warning(finding: &Finding) -> wire::Warning {
@@ -139,6 +147,9 @@ pub(super) fn status(
         ended_at: batch.ended_at.map(rfc3339),
     };
     let counts = upgrade.progress();
+    let stopped = waiting_now(upgrade, &set.view(now), now);
+    let for_a_person =
+        stopped.is_some_and(|waiting| waiting.until().is_none() && waiting != Waiting::Initializing);
     let waiting = store_trouble.map(str::to_owned).or_else(|| waiting(upgrade, set, now));
     wire::StatusDetail {
         status: wire::Status {
@@ -157,10 +168,16 @@ pub(super) fn status(
         },
         to: upgrade.goal.to_string(),
         already_latest: upgrade.already,
+        rolls_back: match &upgrade.purpose {
+            Purpose::Rollback { of, from, because } => {
+                Some(wire::RollsBack { id: of.to_string(), to: from.to_string(), because: because.clone() })
+            }
+            Purpose::Forward | Purpose::Manual => None,
+        },
         not_yet: not_yet(upgrade, set, waiting.as_deref(), now),
         estimate: estimate(upgrade, |at| set.frozen_until(at), now).map(|estimate| wire::Estimate {
             seconds_left: estimate.ends_at.since(now).as_secs(),
-            ends_at: rfc3339(estimate.ends_at),
+            ends_at: (!for_a_person).then(|| rfc3339(estimate.ends_at)),
             batches_left: estimate.batches_left,
             seconds_per_batch: estimate.per_batch.as_secs_f64(),
         }),
@@ -197,8 +214,19 @@ fn error(upgrade: &Upgrade, error: &UpgradeError) -> wire::Error {
     }
 }
 
-/// What a running upgrade waits for, one line.
+/// What a running upgrade waits for, one line, and what follows when somebody wished for it.
 fn waiting(upgrade: &Upgrade, set: &SetState, now: Timestamp) -> Option<String> {
+    let line = waiting_for_what(upgrade, set, now)?;
+    let then = match (upgrade.stage, upgrade.then_roll_back, upgrade.cancel_requested, upgrade.paused) {
+        (Stage::InBatch, true, _, _) => "; then it is rolled back",
+        (Stage::InBatch, _, true, _) => "; then it is cancelled",
+        (Stage::InBatch, _, _, true) => "; then it is paused",
+        _ => "",
+    };
+    Some(format!("{line}{then}"))
+}
+
+fn waiting_for_what(upgrade: &Upgrade, set: &SetState, now: Timestamp) -> Option<String> {
     let of = |wanted: fn(&MemberState) -> bool| {
         let members = upgrade.members.iter().filter(|(_, member)| wanted(&member.state));
         some_of(&members.map(|(id, member)| busy_with(id, member).as_str()).collect::<Vec<_>>())
@@ -242,13 +270,19 @@ fn waiting_line(waiting: Waiting, upgrade: &Upgrade, set: &SetState, now: Timest
     let name = &upgrade.scale_set;
     match waiting {
         Waiting::Line => {
+            let line = set.line.as_ref();
+            let why =
+                line.map_or_else(String::new, |line| format!(" since {}: {}", rfc3339(line.at), line.reason));
             format!(
-                "a person: the line is stopped for all scale sets; let it go on with `phasegate line start`, or bypass it with `phasegate upgrade bypass {name} --reason TEXT`"
+                "a person: the line is stopped for all scale sets{why}; let it go on with \
+                 `phasegate line start`, or bypass it with `phasegate upgrade bypass {name} --reason TEXT`"
             )
         }
         Waiting::Freeze { until } => {
+            let reason = set.spec.freeze.frozen_at(now).map_or_else(String::new, |frozen| frozen.reason);
             format!(
-                "the end of a freeze window at {}; bypass it with `phasegate upgrade bypass {name} --reason TEXT`",
+                "the end of a freeze window ({reason}) at {}; bypass it with \
+                 `phasegate upgrade bypass {name} --reason TEXT`",
                 rfc3339(until)
             )
         }

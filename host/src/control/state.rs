@@ -12,7 +12,7 @@ use crate::drivers::Driver;
 use crate::health::{FoldSettings, HealthFold};
 use crate::plan::{Candidate, Plan, Standing, StandingInput, is_answered, standing};
 use crate::rollout::{Event, FleetView, Stop, Upgrade, UpgradeRules};
-use crate::store::Retry;
+use crate::store::{Retry, StoppedLine};
 
 /// Shown plans that are remembered for each set.
 const SHOWN_MAX: usize = 16;
@@ -41,7 +41,7 @@ pub(super) struct SetState {
     /// When the latest upgrade, which faulted, is tried again.
     pub(super) retry: Option<Retry>,
     /// A person stopped the line for all sets.
-    pub(super) line_stopped: bool,
+    pub(super) line: Option<StoppedLine>,
     /// Answers of drivers that the upgrade has not heard yet.
     pub(super) answers: Vec<Event>,
     /// Plans that were shown, oldest first: a start that names one of them and no longer fits says
@@ -334,8 +334,8 @@ impl FleetView for SetView<'_> {
     }
 
     fn stop(&self) -> Option<Stop> {
-        if self.set.line_stopped {
-            return Some(Stop::Line);
+        if let Some(line) = &self.set.line {
+            return Some(Stop::Line { since: line.at });
         }
         self.set.frozen_until(self.now).map(|until| Stop::Freeze { until })
     }

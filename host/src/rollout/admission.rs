@@ -31,6 +31,11 @@ pub(super) fn prepare(
         stopped.until().into_iter().for_each(|until| out.wake(until));
         return false;
     }
+    if now < until && fleet.any_initializing() {
+        // Told apart from the question below because it costs nothing.
+        out.wake(until);
+        return false;
+    }
     let candidates = fleet.candidates();
     let unready = |c: &Candidate| {
         matches!(c.standing, Standing::Undecided) || c.health == crate::domain::Health::Initializing

@@ -3,25 +3,33 @@
 use crate::domain::{Health, HealthGate, InstanceId, OnBreach, OnInstanceFailure, Timestamp};
 
 use super::error::{UpgradeError, UpgradeErrorCode};
-use super::member::MemberState;
+use super::member::{Member, MemberState};
 use super::state::{BatchState, Stage, Upgrade, UpgradeState};
 use super::step::{FleetView, Step, end, fail, go};
 use super::surge;
 
 /// Watches the members of the batch in flight. Gives whether the batch is over.
 pub(super) fn in_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) -> bool {
-    let ids: Vec<InstanceId> = upgrade.batch_members(upgrade.current).into_iter().cloned().collect();
-    surge::recheck(upgrade, &ids, fleet, out);
-    for id in &ids {
-        let Some(member) = upgrade.members.get(id) else { continue };
-        if matches!(member.state, MemberState::Settling { .. }) {
-            let health = fleet.health(member.watched(id));
-            watch(upgrade, id, health, now, out);
-        }
+    let Some(number) = upgrade.batches.get(upgrade.current).map(|batch| batch.number) else { return false };
+    let surges = upgrade.rules.policy.max_surge;
+    let ids: Vec<InstanceId> =
+        if surges { upgrade.members.of_batch(number).cloned().collect() } else { Vec::new() };
+    if surges {
+        surge::recheck(upgrade, &ids, fleet, out);
     }
-    surge::take_over(upgrade, &ids, now, out);
+    let gate = upgrade.rules.gate;
+    let mut bad = Vec::new();
+    upgrade.members.visit_batch(number, |id, member| {
+        bad.extend(watch(gate, id, member, fleet, now, out).map(|reason| (id.clone(), reason)));
+    });
+    for (id, reason) in bad {
+        fail(upgrade, &id, &reason, now, out);
+    }
+    if surges {
+        surge::take_over(upgrade, &ids, now, out);
+    }
     let mut failed = false;
-    for member in ids.iter().filter_map(|id| upgrade.members.get(id)) {
+    for member in upgrade.members.of_batch(number).filter_map(|id| upgrade.members.get(id)) {
         if !member.state.is_terminal() {
             return false;
         }
@@ -48,18 +56,29 @@ fn upgraded_are_down(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
     upgraded.any(|(id, member)| fleet.health(member.occupant(id)) != Health::Healthy)
 }
 
-/// Looks at one settling member.
-fn watch(upgrade: &mut Upgrade, id: &InstanceId, health: Health, now: Timestamp, out: &mut Step) {
-    let gate = upgrade.rules.gate;
-    let Some(member) = upgrade.members.get_mut(id) else { return };
-    let MemberState::Settling { applied_at, healthy_since } = &mut member.state else { return };
-    let (applied_at, before) = (*applied_at, *healthy_since);
+/// Looks at one member of the batch, and gives why it has failed if it just did.
+fn watch(
+    gate: HealthGate,
+    id: &InstanceId,
+    member: &mut Member,
+    fleet: &dyn FleetView,
+    now: Timestamp,
+    out: &mut Step,
+) -> Option<String> {
+    if !matches!(member.state, MemberState::Settling { .. }) {
+        return None;
+    }
+    let health = fleet.health(member.watched(id));
+    let MemberState::Settling { applied_at, healthy_since } = &mut member.state else { return None };
+    let before = *healthy_since;
+    let applied_at = *applied_at;
     match settle(health, gate, applied_at, healthy_since, now) {
         Settle::Wait(at) => {
             out.wake(at);
             if before != *healthy_since {
                 out.changed.insert(id.clone());
             }
+            None
         }
         Settle::Good => {
             member.state = if member.is_surge() {
@@ -70,8 +89,9 @@ fn watch(upgrade: &mut Upgrade, id: &InstanceId, health: Health, now: Timestamp,
                 MemberState::Succeeded { at: now }
             };
             out.changed.insert(id.clone());
+            None
         }
-        Settle::Bad(reason) => fail(upgrade, id, &reason, now, out),
+        Settle::Bad(reason) => Some(reason),
     }
 }
 

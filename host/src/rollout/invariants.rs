@@ -178,7 +178,7 @@ impl Checker {
         let history = self.histories.get(id).unwrap_or(&empty);
         let former = match &seen.after.purpose {
             Purpose::Forward | Purpose::Manual => None,
-            Purpose::Rollback { of } => Some(self.histories.get(of).unwrap_or(&empty)),
+            Purpose::Rollback { of, .. } => Some(self.histories.get(of).unwrap_or(&empty)),
         };
         let admitted = admitted(seen);
         let mut check = Check { seen, history, former, admitted: &admitted, found: Vec::new() };

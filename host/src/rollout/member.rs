@@ -11,7 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Component, InstanceId, OnInstanceFailure, Timestamp, Version};
+use crate::domain::{Change, Component, InstanceId, OnInstanceFailure, Timestamp, Version};
 
 use super::surge::Way;
 
@@ -345,7 +345,14 @@ impl Member {
     pub fn failure(&self) -> Option<String> {
         let failures: Vec<String> =
             self.parts.iter().filter_map(|part| failure(part, self.replacement())).collect();
-        (!failures.is_empty()).then(|| failures.join("; "))
+        let stays = |part: &Part| {
+            let change = Change { component: part.component.clone(), to: part.target.clone() };
+            (part.state == PartState::Applied).then(|| change.to_string())
+        };
+        let stays: Vec<String> = self.parts.iter().filter_map(stays).collect();
+        let in_place = self.replacement().is_none() && !stays.is_empty();
+        let stays = if in_place { format!("; {} stays", stays.join(", ")) } else { String::new() };
+        (!failures.is_empty()).then(|| format!("{}{stays}", failures.join("; ")))
     }
 }
 

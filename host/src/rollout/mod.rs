@@ -48,7 +48,7 @@ pub use state::{
 };
 pub use step::{Action, Event, FleetView, Step, Stop, Wish, step};
 pub use surge::Way;
-pub use waiting::{Waiting, waiting_for, waiting_now};
+pub use waiting::{Waiting, refusal, waiting_for, waiting_now};
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! The way back of a whole upgrade: newest first, to what each instance had before.
 
 use crate::domain::{
-    Change, Checkpoints, Component, FailureRules, Goal, OnBreach, OnInstanceFailure, Timestamp, UpgradeId,
+    Checkpoints, Component, FailureRules, OnBreach, OnInstanceFailure, Timestamp, UpgradeId,
 };
 
 use super::member::{Member, MemberState, Part, PartState};
@@ -35,19 +35,31 @@ pub fn rollback_of(upgrade: &Upgrade, id: UpgradeId, now: Timestamp) -> Option<U
             batches.push(BatchProgress { number, state, started_at: None, ended_at: None, ..batch.clone() });
         }
     }
-    let parts = members.values().flat_map(|member| &member.parts);
-    let goal =
-        Goal::new(parts.map(|part| Change { component: part.component.clone(), to: part.target.clone() }));
-    goal.changes().next()?;
+    if members.is_empty() {
+        return None;
+    }
     let rules = UpgradeRules {
         failure: FailureRules { instance: OnInstanceFailure::Leave, breach: OnBreach::Stop },
         checkpoints: Checkpoints::default(),
         ..upgrade.rules.clone()
     };
-    let start =
-        StartUpgrade { id, scale_set: upgrade.scale_set.clone(), goal, rules, bypass: upgrade.bypass };
+    let start = StartUpgrade {
+        id,
+        scale_set: upgrade.scale_set.clone(),
+        // What is wanted from now on; each member knows itself what it goes back to.
+        goal: upgrade.before.clone(),
+        rules,
+        before: upgrade.goal.clone(),
+        bypass: false,
+    };
+    let purpose = Purpose::Rollback {
+        of: upgrade.id.clone(),
+        from: upgrade.goal.clone(),
+        because: upgrade.error.as_ref().map(|error| error.message.clone()),
+    };
     Some(Upgrade {
-        purpose: Purpose::Rollback { of: upgrade.id.clone() },
+        purpose,
+        bypass: upgrade.bypass,
         stage: Stage::Between { resume_at: now },
         next_number: u32::try_from(batches.len()).ok()?,
         batches,

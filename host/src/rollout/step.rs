@@ -44,7 +44,10 @@ pub trait FleetView {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
     /// A person stopped the line.
-    Line,
+    Line {
+        /// When.
+        since: Timestamp,
+    },
     /// A freeze window is open.
     Freeze {
         /// Its end.
@@ -181,7 +184,7 @@ pub fn step(upgrade: &mut Upgrade, fleet: &dyn FleetView, events: &[Event], now:
             Event::EffectDone { operation, instance, result } => {
                 effect_done(upgrade, (operation, instance), result, now, &mut out);
             }
-            Event::Wish(wish) => grant(upgrade, *wish, &mut out),
+            Event::Wish(wish) => grant(upgrade, *wish, now, &mut out),
         }
     }
     advance(upgrade, fleet, now, &mut out);
@@ -207,7 +210,7 @@ fn advance(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &m
     }
 }
 
-fn grant(upgrade: &mut Upgrade, wish: Wish, out: &mut Step) {
+fn grant(upgrade: &mut Upgrade, wish: Wish, now: Timestamp, out: &mut Step) {
     match wish {
         Wish::Cancel => upgrade.cancel_requested = true,
         Wish::RollBack => {
@@ -220,7 +223,7 @@ fn grant(upgrade: &mut Upgrade, wish: Wish, out: &mut Step) {
             upgrade.resumed.extend(waiting::border(upgrade).and_then(|border| border.before));
         }
         Wish::Approve => upgrade.approved.extend(waiting::border(upgrade).map(|border| border.next)),
-        Wish::Bypass => upgrade.bypass = true,
+        Wish::Bypass => upgrade.bypass = Some(now),
     }
     out.head_changed = true;
 }

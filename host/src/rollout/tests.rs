@@ -130,6 +130,7 @@ fn world(fleet: Fleet, policy: RollingUpgradePolicy, gate: HealthGate) -> World 
             defer_max: Duration::from_secs(600),
             prepare_max: Duration::from_secs(30),
         },
+        before: Goal::application(version("v1")),
         bypass: false,
     };
     let now = Timestamp(1_000_000);

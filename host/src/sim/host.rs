@@ -153,6 +153,7 @@ impl World {
                 defer_max: Duration::from_secs(600),
                 prepare_max: PREPARE_MAX,
             },
+            before: Goal::application(self.old.clone()),
             bypass: false,
         };
         Some(Upgrade::new(start, self.now))

@@ -241,4 +241,10 @@ pub trait Store: Send {
     /// # Errors
     /// When the data file cannot be read.
     fn audit(&self, scale_set: &ScaleSetName, limit: u32) -> Result<Vec<AuditEntry>, StoreError>;
+
+    /// The latest upgrade of a scale set that was asked for before a time, with its members.
+    ///
+    /// # Errors
+    /// When the data file cannot be read.
+    fn upgrade_before(&self, scale_set: &ScaleSetName, at: Timestamp) -> Result<Option<Upgrade>, StoreError>;
 }

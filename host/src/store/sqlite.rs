@@ -123,6 +123,11 @@ impl Store for SqliteStore {
     fn audit(&self, scale_set: &ScaleSetName, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         Reader { connection: &self.connection, path: &self.path }.audit(scale_set, limit)
     }
+
+    fn upgrade_before(&self, scale_set: &ScaleSetName, at: Timestamp) -> Result<Option<Upgrade>, StoreError> {
+        let reader = Reader { connection: &self.connection, path: &self.path };
+        reader.upgrade_before(scale_set.as_str(), at.0)
+    }
 }
 
 fn identity(path: &Path) -> Option<(u64, u64)> {
@@ -397,26 +402,29 @@ impl Reader<'_> {
         let mut upgrades = Vec::new();
         for row in self.rows("SELECT DISTINCT scale_set FROM upgrades", &[])? {
             let [set] = columns(row);
-            let head: Option<String> = self
-                .connection
-                .query_row(
-                    "SELECT head FROM upgrades WHERE scale_set = ?1 ORDER BY started_at DESC, id DESC LIMIT 1",
-                    [&set],
-                    |row| row.get(0),
-                )
-                .optional()
-                .map_err(|source| self.sqlite(source))?;
-            let Some(head) = head else { continue };
-            let mut upgrade: Upgrade = self.parse("upgrades", &head)?;
-            let id = upgrade.id.as_str().to_owned();
-            for row in self.rows("SELECT instance, member FROM members WHERE upgrade = ?1", params![id])? {
-                let [instance, member] = columns(row);
-                let member: Member = self.parse("members", &member)?;
-                upgrade.members.insert(self.id("members", instance)?, member);
-            }
-            upgrades.push(upgrade);
+            upgrades.extend(self.upgrade_before(&set, i64::MAX)?);
         }
         Ok(upgrades)
+    }
+
+    /// The latest upgrade of a set that was asked for before a time.
+    fn upgrade_before(&self, set: &str, before: i64) -> Result<Option<Upgrade>, StoreError> {
+        let latest = "SELECT head FROM upgrades WHERE scale_set = ?1 AND started_at < ?2 \
+             ORDER BY started_at DESC, id DESC LIMIT 1";
+        let head: Option<String> = self
+            .connection
+            .query_row(latest, params![set, before], |row| row.get(0))
+            .optional()
+            .map_err(|source| self.sqlite(source))?;
+        let Some(head) = head else { return Ok(None) };
+        let mut upgrade: Upgrade = self.parse("upgrades", &head)?;
+        let id = upgrade.id.as_str().to_owned();
+        for row in self.rows("SELECT instance, member FROM members WHERE upgrade = ?1", params![id])? {
+            let [instance, member] = columns(row);
+            let member: Member = self.parse("members", &member)?;
+            upgrade.members.insert(self.id("members", instance)?, member);
+        }
+        Ok(Some(upgrade))
     }
 }
 

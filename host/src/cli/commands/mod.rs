@@ -9,4 +9,5 @@ pub mod line;
 pub mod plugin;
 pub mod reload;
 pub mod run;
+pub mod simulate;
 pub mod upgrade;

@@ -29,9 +29,8 @@ impl Check<'_> {
                 format!("{:?} was admitted after pause or cancel was acknowledged", names(self.admitted));
             self.report(Rule::Stopped, detail);
         }
-        let bypassed = self.history.bypassed || after.bypass;
         match self.seen.fleet.stop() {
-            Some(stop) if !bypassed && (stop == Stop::Line || self.is_forward()) => {
+            Some(stop) if self.holds(stop) => {
                 let detail = format!("{:?} was admitted in spite of {stop:?}", names(self.admitted));
                 self.report(Rule::Stopped, detail);
             }
@@ -52,6 +51,15 @@ impl Check<'_> {
         let resumed = self.history.resumed.contains(&before) || after.resumed.contains(&before);
         if after.rules.checkpoints.pause_after.contains(&before) && !resumed {
             self.report(Rule::Stopped, format!("{next:?} began without resume"));
+        }
+    }
+
+    /// Whether a stop holds this upgrade: a bypass is good for what was stopped when it was given.
+    fn holds(&self, stop: Stop) -> bool {
+        match (stop, self.seen.after.bypass) {
+            (Stop::Line { since }, Some(bypass)) => since > bypass,
+            (Stop::Line { .. }, None) => !self.history.bypassed,
+            (Stop::Freeze { .. }, bypass) => self.is_forward() && bypass.is_none() && !self.history.bypassed,
         }
     }
 

@@ -413,8 +413,8 @@ fn extensions_alone_and_named_instances_are_changed_in_place() {
     world.look();
     assert_eq!(world.asked(), "0=7");
     let world = surge(2, 100);
-    let Upgrade { id, scale_set, goal, rules, .. } = world.upgrade;
-    let start = StartUpgrade { id, scale_set, goal, rules, bypass: false };
+    let Upgrade { id, scale_set, goal, rules, before, .. } = world.upgrade;
+    let start = StartUpgrade { id, scale_set, goal, rules, before, bypass: false };
     let upgrade = manual(start, &world.site.candidates(), world.now);
     assert!(upgrade.members.values().all(|member| !member.is_surge()));
 }
