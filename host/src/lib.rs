@@ -20,6 +20,7 @@ mod net;
 pub mod plan;
 pub mod plugin;
 pub mod probe;
+pub mod reload;
 pub mod rollout;
 pub mod sim;
 pub mod store;

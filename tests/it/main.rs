@@ -34,6 +34,7 @@ mod hostile_plugins;
 mod http;
 mod kinds;
 mod live;
+mod pipeline;
 mod seed;
 mod simulate;
 mod start;

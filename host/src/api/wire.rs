@@ -6,6 +6,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+mod plugin;
+
+pub use plugin::*;
+
 /// `GET /v1/fleet`, `fleet --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -369,35 +373,11 @@ pub struct LogEntry {
     pub text: String,
 }
 
-/// `GET /v1/plugins`, `plugin list --json`.
+/// `POST /v1/reload`, `reload --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Plugins {
-    /// All plugins, by name.
-    pub plugins: Vec<Plugin>,
-}
-
-/// One plugin.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Plugin {
-    /// Name in the configuration.
-    pub name: String,
-    /// Where the active component came from: a path, `builtin:…` or `upload`.
-    pub source: String,
-    /// `sha256:…` of the active component.
-    pub digest: String,
-    /// Rises with each swap.
-    pub generation: u64,
-    /// World that it was built for.
-    pub world: Option<String>,
-    /// Same input, same answer.
-    pub pure: bool,
-    /// Size in bytes.
-    pub size: usize,
-    /// RFC 3339, UTC.
-    pub loaded_at: String,
-    /// Why the latest replacement was refused; null when none was.
-    pub last_error: Option<String>,
+pub struct Reload {
+    /// What changed, in words; empty when the file says what the host goes by already.
+    pub changed: Vec<String>,
 }
 
 /// `check --json`.

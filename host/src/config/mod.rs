@@ -15,6 +15,7 @@ mod instances;
 mod plugins;
 mod policy;
 mod problem;
+mod reload;
 mod rules;
 mod scale_sets;
 mod server;
@@ -22,6 +23,7 @@ mod settings;
 mod show;
 mod source;
 mod suggest;
+mod swap_rules;
 mod table;
 mod template;
 #[cfg(test)]
@@ -41,11 +43,13 @@ pub use drivers::{CommandConfig, HttpConfig, PortRange, SurgeCommands, SurgeUrls
 pub use environment::environment_problems;
 pub use plugins::AZURE_HEALTH;
 pub use problem::{LoadConfigError, Place, Problem, Problems};
+pub use reload::{changed_parts, restart_reasons};
+pub use swap_rules::{Forbidden, Gate, Strategy, SwapRules};
 pub use template::{InvalidTemplateError, MissingValueError, Scope, Template, TemplateValues, Wish};
 pub use url::{HttpUrl, InvalidUrlError, Scheme};
 
+use crate::domain::{Digest, PluginName, ScaleSet};
 pub use crate::domain::{Isolation, PluginLimits};
-use crate::domain::{PluginName, ScaleSet};
 use source::Source;
 use table::Table;
 
@@ -88,6 +92,10 @@ pub struct PluginConfig {
     pub limits: PluginLimits,
     /// What survives from one call to the next.
     pub isolation: Isolation,
+    /// What the component must be; nothing else is ever run.
+    pub digest: Option<Digest>,
+    /// How a new component takes over.
+    pub swap: SwapRules,
 }
 
 /// Where a plugin's code comes from.

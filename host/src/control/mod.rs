@@ -10,6 +10,7 @@ mod commands;
 mod effects;
 mod lifecycle;
 mod line;
+mod reconfigure;
 mod report;
 mod retry;
 mod run;
@@ -20,8 +21,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::api::wire;
 use crate::domain::{
-    Address, Component, Decided, Digest, ExtensionName, InstanceId, OperationId, PluginName, ScaleSetName,
-    Version,
+    Address, Component, Decided, Digest, ExtensionName, InstanceId, OperationId, PluginName, ScaleSet,
+    ScaleSetName, Version,
 };
 use crate::drivers::DriverNote;
 use crate::rollout::Wish;
@@ -140,6 +141,8 @@ pub enum Command {
     Log(ScaleSetName, Reply<wire::Log>),
     /// Record which component a plugin is about to run.
     RecordPlugin(PluginName, StoredPlugin, Reply<()>),
+    /// Go by these sets from now on, and record the plugins that take over with them; all or nothing.
+    Reconfigure(Vec<ScaleSet>, Vec<(PluginName, StoredPlugin)>, Reply<()>),
 }
 
 /// How an upgrade shall be started.

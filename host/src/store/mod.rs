@@ -125,6 +125,40 @@ pub struct StoredPlugin {
     pub digest: Digest,
     /// Digest of the component that the configuration named at that time.
     pub configured: Digest,
+    /// The latest generations, oldest first; the last one is this one.
+    #[serde(default)]
+    pub history: Vec<StoredGeneration>,
+    /// What the configuration names and what did not pass: it is not taken at a start either.
+    #[serde(default)]
+    pub refused: Option<StoredRefusal>,
+}
+
+/// One generation of a plugin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredGeneration {
+    /// Which.
+    pub generation: Generation,
+    /// Digest of the component; its bytes are kept under it.
+    pub digest: Digest,
+    /// Where it came from.
+    pub source: String,
+    /// Its settings, as JSON.
+    pub settings: String,
+    /// When it took over.
+    pub at: Timestamp,
+    /// Why, in one line.
+    pub why: String,
+}
+
+/// What a pipeline refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredRefusal {
+    /// As [`StoredPlugin::configured`].
+    pub configured: Digest,
+    /// Why, in one line.
+    pub why: String,
 }
 
 /// One line of the audit trail.

@@ -146,6 +146,8 @@ fn accepts_the_sample() {
         settings: "{\"maxLagBytes\":1048576}".to_owned(),
         limits: PluginLimits { memory_mib: 32, timeout: Duration::from_millis(50) },
         isolation: Isolation::PerBatch,
+        digest: None,
+        swap: SwapRules::default(),
     };
     let azure_health = PluginConfig {
         name: PluginName::parse("azure-health").unwrap(),
@@ -153,6 +155,8 @@ fn accepts_the_sample() {
         settings: "{}".to_owned(),
         limits: PluginLimits { memory_mib: 64, timeout: Duration::from_millis(100) },
         isolation: Isolation::PerBatch,
+        digest: None,
+        swap: SwapRules::default(),
     };
     assert_eq!(config.plugins, [db, azure_health]);
     assert_eq!(config.scale_sets, [expected_scale_set()]);
