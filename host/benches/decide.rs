@@ -184,7 +184,7 @@ fn main() {
 /// A round of a whole fleet through a worker: queue, memory, batches, decisions.
 fn fleet(plugin: LoadedPlugin, body: &str) {
     let (sender, decided) = mpsc::channel();
-    let on_decided = Box::new(move |decided| sender.send(decided).unwrap_or_default());
+    let on_decided = Box::new(move |_, decided| sender.send(decided).unwrap_or_default());
     let name = PluginName::parse("bench").unwrap();
     let worker = PluginWorker::spawn(name, plugin, Generation(1), on_decided, Clock::start()).unwrap();
     for (what, changes) in [("changed", true), ("unchanged", false)] {

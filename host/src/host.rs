@@ -19,26 +19,31 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Problems};
 use crate::control::{self, ControlEvent, ControlHandle, ControlParts, SetParts};
 use crate::drivers::{Driver, DriverNote};
-use crate::plugin::Runtime;
 use crate::plugin::registry::{self, PluginRegistry, RegistryParts};
+use crate::plugin::{CodeCache, Runtime, RuntimeError};
 use crate::probe::{Prober, Target};
 use crate::recording::{self, Recorder};
+use crate::reload::Reloader;
 use crate::store::{SqliteStore, Store};
 
 /// Notes of drivers that may wait; a driver that writes more waits.
 const NOTES_MAX: usize = 1024;
 
 /// What is not in the configuration file itself.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct HostOptions {
     /// Token of the API.
     pub token: Option<String>,
+    /// Is told how the plugins come along: one that carries a language runtime compiles for most of
+    /// a minute.
+    pub on_stage: Option<registry::OnFirstStage>,
 }
 
 /// A running host.
 pub struct Host {
     address: SocketAddr,
     control: ControlHandle,
+    reloader: Arc<Reloader>,
     loop_thread: std::thread::JoinHandle<std::io::Result<()>>,
     /// Closes when the loop ends, however it ends.
     loop_ended: tokio::sync::oneshot::Receiver<()>,
@@ -64,7 +69,7 @@ impl Host {
         let address = listener.local_addr()?;
         let (mut store, stored) = SqliteStore::open(&config.server.data_dir)?;
         let (control, events) = ControlHandle::new();
-        let runtime = Runtime::new()?;
+        let runtime = plugin_runtime(&config.server.data_dir)?;
         let recorder = recorder(config, clock);
         let parts = RegistryParts {
             runtime: runtime.clone(),
@@ -77,6 +82,7 @@ impl Host {
                 .collect(),
             control: control.clone(),
             clock,
+            on_stage: options.on_stage,
         };
         let (registry, writes) = PluginRegistry::load(&config.plugins, &stored, parts)?;
         store.commit(&writes)?;
@@ -86,13 +92,17 @@ impl Host {
         let drivers = sets.iter().map(|set| set.driver.clone()).collect();
         let sink = registry.clone();
         let prober = Arc::new(Prober::start(clock, Arc::new(move |round| sink.submit(round))));
-        let targets = prober.clone();
+        let (targets, forgets, memories) = (prober.clone(), prober.clone(), registry.clone());
         let parts = ControlParts {
             clock,
             sets,
             store: Box::new(store),
             stored,
             set_target: Arc::new(move |target: Target| targets.set(target)),
+            forget_target: Arc::new(move |scale_set, instance| {
+                forgets.remove(scale_set, instance);
+                memories.forget(scale_set, instance);
+            }),
             handle: control.clone(),
             runtime: tokio::runtime::Handle::current(),
         };
@@ -103,10 +113,12 @@ impl Host {
             control::run(parts, events)
         })?;
         let (stop, stopped) = watch::channel(false);
+        let reloader = Arc::new(Reloader::new(config, registry.clone()));
         let api = Arc::new(Api {
             control: control.clone(),
             plugins: registry.clone(),
             explain: recorder.map(|recorder| Explain { recorder, runtime }),
+            reloader: reloader.clone(),
             guard: Guard::new(options.token),
         });
         let tasks = vec![
@@ -114,7 +126,7 @@ impl Host {
             tokio::spawn(registry.watch(stopped.clone())),
             tokio::spawn(server::serve(listener, api, stopped)),
         ];
-        Ok(Self { address, control, loop_thread, loop_ended, prober, drivers, stop, tasks })
+        Ok(Self { address, control, reloader, loop_thread, loop_ended, prober, drivers, stop, tasks })
     }
 
     /// Where the API listens.
@@ -127,6 +139,12 @@ impl Host {
     #[must_use]
     pub fn control(&self) -> &ControlHandle {
         &self.control
+    }
+
+    /// Takes over a changed configuration file.
+    #[must_use]
+    pub fn reloader(&self) -> Arc<Reloader> {
+        self.reloader.clone()
     }
 
     /// Waits until the loop has ended by itself, which it never should.
@@ -206,6 +224,18 @@ fn recorder(config: &Config, clock: Clock) -> Option<Recorder> {
     let folder = recording::folder(&config.server.data_dir);
     let started = Recorder::start(&folder, recording, clock);
     started.map_err(|error| tracing::warn!("nothing is recorded: `{}`: {error}", folder.display())).ok()
+}
+
+/// The plugin runtime with its cache. Without one a start takes longer, nothing worse.
+fn plugin_runtime(data_dir: &std::path::Path) -> Result<Runtime, RuntimeError> {
+    let runtime = Runtime::new()?;
+    Ok(match CodeCache::open(data_dir) {
+        Ok(cache) => runtime.with_cache(cache),
+        Err(error) => {
+            tracing::warn!("compiled code cannot be kept in the data directory: {error}");
+            runtime
+        }
+    })
 }
 
 async fn pass_notes(mut notes: mpsc::Receiver<DriverNote>, control: ControlHandle) {

@@ -21,6 +21,7 @@ pub mod plan;
 pub mod plugin;
 pub mod probe;
 pub mod recording;
+pub mod reload;
 pub mod rollout;
 pub mod sim;
 pub mod store;

@@ -8,7 +8,7 @@ use crate::clock::thread_cpu_time;
 use crate::domain::Observation;
 use crate::plugin::{BATCH_MAX, CompiledPlugin, Isolation, Limits, LoadPluginError, LoadedPlugin};
 
-use super::trial::NOW_MS;
+use super::cases::NOW_MS;
 
 /// Time that each figure is measured for.
 const MEASURE_TIME: Duration = Duration::from_millis(300);

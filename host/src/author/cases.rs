@@ -14,6 +14,8 @@ use crate::domain::Observation;
 pub use expect::{Difference, Expectation, Got, show};
 use typed::Typed;
 
+/// What the clock shows in a case that does not say: 2026-01-01T12:00:00Z, a Thursday.
+pub const NOW_MS: u64 = 1_767_268_800_000;
 /// Largest case file that is read.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
@@ -26,6 +28,8 @@ pub struct Case {
     pub name: String,
     /// JSON text for `configure`.
     pub settings: String,
+    /// What the plugin's clock shows, in milliseconds since 1970.
+    pub now_ms: u64,
     /// What to judge; absent where only the settings matter.
     pub observation: Option<Observation>,
     /// What must come.
@@ -102,15 +106,23 @@ fn read_bounded(path: &Path) -> io::Result<String> {
 }
 
 fn build(file: &str, typed: Typed) -> Result<Case, String> {
-    let Typed { name, settings, observation, expect } = typed;
+    let Typed { name, settings, now, observation, expect } = typed;
     let named = |why: String| format!("case {name:?}: {why}");
+    let now_ms = now.map_or(Ok(NOW_MS), |now| millis(&now)).map_err(named)?;
     let observation = observation.map(|typed| typed.build()).transpose().map_err(named)?;
     let expected = Expectation::build(expect).map_err(named)?;
     if observation.is_none() && !matches!(expected, Expectation::ConfigureError(_)) {
         return Err(named("`observation` is missing".to_owned()));
     }
     let settings = settings.map_or_else(|| "{}".to_owned(), |settings| settings.to_string());
-    Ok(Case { file: file.to_owned(), name, settings, observation, expected })
+    Ok(Case { file: file.to_owned(), name, settings, now_ms, observation, expected })
+}
+
+fn millis(text: &str) -> Result<u64, String> {
+    let time: jiff::Timestamp = text
+        .parse()
+        .map_err(|_| format!("`now` is {text:?}, expected a time such as 2026-01-01T12:00:00Z"))?;
+    u64::try_from(time.as_millisecond()).map_err(|_| "`now` is before 1970".to_owned())
 }
 
 #[cfg(test)]

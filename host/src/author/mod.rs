@@ -22,3 +22,16 @@ use crate::plugin::Limits;
 
 /// What the configuration gives to a plugin that asks for nothing else.
 pub const DEFAULT_LIMITS: Limits = Limits::DEFAULT;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limits_are_those_of_the_configuration() {
+        let text = "[[scaleSets]]\nname = \"a\"\n[scaleSets.driver]\nkind = \"process\"\ncommand = [\"true\"]\n\
+            [scaleSets.model]\nversion = \"1\"\n[[scaleSets.instances]]\nid = \"0\"\naddress = \"127.0.0.1:1\"\n";
+        let config = crate::config::parse(text, std::path::Path::new("phasegate.toml")).unwrap();
+        assert_eq!(config.plugins[0].limits, DEFAULT_LIMITS);
+    }
+}

@@ -12,8 +12,6 @@ use crate::clock::thread_cpu_time;
 use crate::domain::Observation;
 use crate::plugin::{BATCH_MAX, CompiledPlugin, Isolation, Limits, LoadPluginError, LoadedPlugin};
 
-/// The time that a plugin's clock shows during a trial: 2026-01-01T12:00:00Z, a Thursday.
-pub const NOW_MS: u64 = 1_767_268_800_000;
 /// State that is told of; one is enough to act on.
 const STATES_MAX: usize = 3;
 
@@ -67,9 +65,10 @@ pub struct Budget {
     pub limits: Limits,
 }
 
-/// Observations with the same settings, and what a new instance answers to each alone.
+/// Observations with the same settings and time, and what a new instance answers to each alone.
 struct Group<'a> {
     settings: &'a str,
+    now_ms: u64,
     cases: Vec<(&'a str, Observation, Got)>,
 }
 
@@ -81,7 +80,7 @@ pub fn run(plugin: &CompiledPlugin, cases: &[Case], limits: Limits) -> Result<Tr
     if let Err(error @ LoadPluginError::Start(_)) = plugin.configure("{}", limits, Isolation::PerBatch) {
         return Err(error);
     }
-    let mut groups: BTreeMap<&str, Group<'_>> = BTreeMap::new();
+    let mut groups: BTreeMap<(&str, u64), Group<'_>> = BTreeMap::new();
     let mut trial = Trial {
         outcomes: Vec::new(),
         states: Vec::new(),
@@ -96,9 +95,11 @@ pub fn run(plugin: &CompiledPlugin, cases: &[Case], limits: Limits) -> Result<Tr
             got: show(&got),
         });
         if let (Some(observation), Got::Judged(_)) = (&case.observation, &got) {
-            let group = groups
-                .entry(&case.settings)
-                .or_insert_with(|| Group { settings: &case.settings, cases: Vec::new() });
+            let group = groups.entry((&case.settings, case.now_ms)).or_insert_with(|| Group {
+                settings: &case.settings,
+                now_ms: case.now_ms,
+                cases: Vec::new(),
+            });
             group.cases.push((&case.name, observation.clone(), got));
         }
     }
@@ -117,7 +118,7 @@ fn ask_alone(plugin: &CompiledPlugin, case: &Case, limits: Limits) -> Got {
         Err(LoadPluginError::SettingsRefused(said)) => Got::Refused(said),
         Err(error) => Got::Broken(error.to_string()),
         Ok(mut loaded) => match &case.observation {
-            Some(observation) => Got::Judged(one(&mut loaded, observation)),
+            Some(observation) => Got::Judged(one(&mut loaded, observation, case.now_ms)),
             None => Got::Accepted,
         },
     }
@@ -126,9 +127,10 @@ fn ask_alone(plugin: &CompiledPlugin, case: &Case, limits: Limits) -> Got {
 fn one(
     loaded: &mut LoadedPlugin,
     observation: &Observation,
+    now_ms: u64,
 ) -> Result<crate::domain::Decision, crate::domain::PluginFailure> {
     let lost = || Err(crate::domain::PluginFailure::BadOutput("no result".to_owned()));
-    loaded.evaluate(std::slice::from_ref(observation), NOW_MS).pop().unwrap_or_else(lost)
+    loaded.evaluate(std::slice::from_ref(observation), now_ms).pop().unwrap_or_else(lost)
 }
 
 fn look_for_state(
@@ -144,7 +146,7 @@ fn look_for_state(
     for when in ["in an instance that judged others before", "when it was asked once more"] {
         for &at in &sound {
             let Some((_, observation, _)) = group.cases.get(at) else { continue };
-            let got = Got::Judged(one(reused, observation));
+            let got = Got::Judged(one(reused, observation, group.now_ms));
             group.note(at, when, &got, states);
         }
     }
@@ -161,7 +163,7 @@ fn look_for_state(
         for loaded in [&mut fresh, &mut *reused] {
             let batch: Vec<Observation> =
                 order.iter().filter_map(|at| group.cases.get(*at)).map(|(_, seen, _)| seen.clone()).collect();
-            let results = loaded.evaluate(&batch, NOW_MS);
+            let results = loaded.evaluate(&batch, group.now_ms);
             for (at, result) in order.iter().zip(results) {
                 group.note(*at, when, &Got::Judged(result), states);
             }
@@ -195,7 +197,7 @@ fn measure(group: &Group<'_>, reused: &mut LoadedPlugin, budget: &mut Budget) {
     }
     let full: Vec<Observation> = cases.iter().copied().cycle().take(BATCH_MAX).cloned().collect();
     let before = thread_cpu_time();
-    let _ = reused.evaluate(&full, NOW_MS);
+    let _ = reused.evaluate(&full, group.now_ms);
     let took = thread_cpu_time().saturating_sub(before);
     if took > budget.longest {
         (budget.longest, budget.batch) = (took, full.len());

@@ -1,14 +1,17 @@
 //! The arguments as typed. Nothing is looked up or checked here beyond their form.
 
 mod plugin;
+mod simulate;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use simulate::SimulateArgs;
+
 use crate::demo::database::DatabaseArgs;
 
-pub use plugin::{PluginArgs, PluginVerb, ReplayArgs};
+pub use plugin::{PluginArgs, PluginOf, PluginVerb, ReplayArgs, SwapArgs};
 
 /// Rolls an upgrade through a fleet in the order that the application says is safe.
 #[derive(Debug, Parser)]
@@ -37,6 +40,10 @@ pub enum Command {
     Line(LineArgs),
     /// Write, build, test, look at and swap policy plugins
     Plugin(PluginArgs),
+    /// Let the running host read its configuration file again: plugins, probes and policies
+    Reload(ReloadArgs),
+    /// Run an upgrade thousands of times on a virtual clock: how long, how often it faults
+    Simulate(Box<SimulateArgs>),
     #[command(name = "__guard", hide = true)]
     /// Ends orphaned process groups when the host is gone
     Guard(GuardArgs),
@@ -106,6 +113,17 @@ pub struct ServerArgs {
     /// Token of the API [default: the content of `server.tokenFile`]
     #[arg(long, value_name = "TOKEN", env = "PHASEGATE_TOKEN", hide_env_values = true, global = true)]
     pub token: Option<String>,
+}
+
+/// Options of `reload`.
+#[derive(Debug, Args)]
+pub struct ReloadArgs {
+    /// How to reach the host.
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// How to print.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// Options of `fleet`.

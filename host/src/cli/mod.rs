@@ -37,6 +37,8 @@ pub fn main() -> std::process::ExitCode {
         Command::Line(args) => commands::line::run(&args),
         Command::Upgrade(args) => commands::upgrade::run(&args),
         Command::Plugin(args) => commands::plugin::run(&args),
+        Command::Reload(args) => commands::reload::run(&args),
+        Command::Simulate(args) => commands::simulate::run(&args),
         Command::Guard(args) => commands::hidden::guard(&args),
         Command::DemoDatabase(args) => commands::hidden::demo_database(args),
     };

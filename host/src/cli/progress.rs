@@ -76,10 +76,11 @@ fn show(title: &str, said: &mpsc::Receiver<String>) {
 }
 
 fn spinner(title: &str) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()).with_elapsed(QUIET_TIME);
     if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix}: {msg} ({elapsed})") {
         bar.set_style(style);
     }
     bar.set_prefix(title.to_owned());
-    bar.with_elapsed(QUIET_TIME)
+    bar.set_draw_target(ProgressDrawTarget::stderr());
+    bar
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::drivers::SurgePorts;
 use super::instances::SeenAddresses;
 use super::problem::Place;
 use super::suggest::suggest;
@@ -18,17 +19,24 @@ pub(super) fn read_all(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<
     }
     let mut seen: BTreeMap<String, (String, Place)> = BTreeMap::new();
     let mut addresses = SeenAddresses::new();
-    let read_one = |value: &Value<'_>| read(value.table()?, plugins, &mut seen, &mut addresses);
-    let scale_sets: Vec<Option<ScaleSet<DriverConfig>>> = values.iter().map(read_one).collect();
+    let mut ports = Vec::new();
+    let mut scale_sets: Vec<Option<ScaleSet<DriverConfig>>> = Vec::new();
+    for (index, value) in values.iter().enumerate() {
+        let set = value.table().and_then(|table| read(table, plugins, &mut seen, &mut addresses));
+        let (set, surge) = set.unzip();
+        ports.extend(surge.flatten().map(|surge| (index, surge)));
+        scale_sets.push(set);
+    }
+    drivers::check_ports(&ports, &addresses);
     scale_sets.into_iter().collect()
 }
 
-fn read(
-    mut table: Table<'_>,
+fn read<'a>(
+    mut table: Table<'a>,
     plugins: &BTreeSet<String>,
     seen: &mut BTreeMap<String, (String, Place)>,
     addresses: &mut SeenAddresses,
-) -> Option<ScaleSet<DriverConfig>> {
+) -> Option<(ScaleSet<DriverConfig>, Option<SurgePorts<'a>>)> {
     let name = table.required("name", "\"orders\"");
     let plugin = table.optional("plugin", "\"azure-health\"");
     let health = table.section("health", "{ protocol = \"http\", requestPath = \"/health\" }");
@@ -59,7 +67,10 @@ fn read(
         check_extensions(value, model, driver.config.as_ref());
     }
     let policy = policy?;
-    Some(ScaleSet {
+    let mut driver = driver?;
+    let ports = driver.ports().map(|ports| ports.on(instances.valid.values().map(|i| &i.address)));
+    check_surge(policy.surge.as_ref().filter(|_| policy.rolling.max_surge), driver.config.as_ref());
+    let set = ScaleSet {
         name: name?,
         plugin: plugin?,
         health: health?,
@@ -73,8 +84,16 @@ fn read(
         freeze: policy.freeze,
         model: model?,
         instances: instances.complete.then_some(instances.valid)?,
-        driver: driver?.config?,
-    })
+        driver: driver.config?,
+    };
+    Some((set, ports))
+}
+
+/// Refuses `maxSurge` where nobody has said how instances are created: there is no silent way out.
+fn check_surge(max_surge: Option<&Value<'_>>, driver: Option<&DriverConfig>) {
+    if let (Some(value), Some(hint)) = (max_surge, driver.and_then(drivers::missing)) {
+        value.conflict("is true, and the driver has not been told how to create instances", hint);
+    }
 }
 
 fn read_plugin(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<PluginName> {

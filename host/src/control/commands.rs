@@ -28,6 +28,7 @@ impl Control {
                 let recorded = self.store.commit(&[Write::Plugin(name, stored)]);
                 answer(reply, recorded.map_err(|error| unavailable(&error)));
             }
+            Command::Reconfigure(sets, plugins, reply) => answer(reply, self.reconfigure(sets, plugins)),
         }
     }
 

@@ -1,8 +1,8 @@
 //! A driver for instances, and another one for their extensions: a process is started anew for a
 //! version, an extension is installed beside it by a program.
 
-use super::{BoxFuture, Custody, Driver, DriverError, Ensure};
-use crate::domain::{Component, Instance, ScaleSetName, Version};
+use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, Ensure};
+use crate::domain::{Address, Component, Instance, ScaleSetName, Version};
 
 /// Two drivers as one.
 pub struct WithExtensions<A, E> {
@@ -22,6 +22,19 @@ impl<A: Driver, E: Driver> Driver for WithExtensions<A, E> {
 
     fn observe(&self, scale_set: &ScaleSetName, instance: &Instance) -> BoxFuture<Option<Version>> {
         self.application.observe(scale_set, instance)
+    }
+
+    fn creation(&self) -> Creation {
+        self.application.creation()
+    }
+
+    /// Extensions follow one by one.
+    fn create(&self, request: Create) -> BoxFuture<Result<Address, DriverError>> {
+        self.application.create(request)
+    }
+
+    fn delete(&self, request: Delete) -> BoxFuture<Result<(), DriverError>> {
+        self.application.delete(request)
     }
 
     fn custody(&self) -> Custody {

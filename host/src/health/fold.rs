@@ -62,6 +62,17 @@ pub struct HealthFold {
     committed: Option<Health>,
 }
 
+/// How long a repeated claim changes nothing; see [`HealthFold::settled`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// The next one may change something.
+    No,
+    /// Those before this time change nothing.
+    Until(Timestamp),
+    /// None ever will.
+    Forever,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum Grace {
@@ -125,6 +136,24 @@ impl HealthFold {
     #[must_use]
     pub fn settings(&self) -> FoldSettings {
         self.settings
+    }
+
+    /// How long more claims like this one change nothing that anybody could ever see, so that they
+    /// need not be taken in.
+    #[must_use]
+    pub fn settled(&self, claim: Claim) -> Settled {
+        let FoldSettings { grace_period, fail_state, number_of_probes: _ } = self.settings;
+        if self.observed != Some(claim) {
+            return Settled::No;
+        }
+        match self.grace {
+            Grace::Over if self.committed == Some(state_of(claim)) => Settled::Forever,
+            // Every claim of another kind begins a streak of its own.
+            Grace::Running if !grace_period.is_zero() && claim == fail_state => {
+                Settled::Until(self.started_at + grace_period)
+            }
+            Grace::Over | Grace::Running => Settled::No,
+        }
     }
 
     fn streak_is_complete(&self) -> bool {

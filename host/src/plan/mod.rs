@@ -8,6 +8,7 @@ mod digest;
 mod feasibility;
 mod standing;
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -176,13 +177,13 @@ pub struct Plan {
     pub digest: Digest,
 }
 
-/// Border of a batch, in the order in which groups are upgraded. A batch never holds members of
-/// two groups.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct GroupKey {
+/// Border of a batch. A batch never holds members of two groups. Ordered in whichever way is
+/// quick; see [`GroupKey::turn`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct GroupKey<'a> {
     phase: PhaseOrder,
     healthy_later: bool,
-    zone: Option<ZoneOrder>,
+    zone: Option<&'a str>,
     update_domain: Option<u32>,
 }
 
@@ -193,18 +194,19 @@ enum PhaseOrder {
     Last,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct ZoneOrder(String);
-
-impl PartialOrd for ZoneOrder {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for ZoneOrder {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        natural_cmp(&self.0, &other.0)
+impl GroupKey<'_> {
+    /// Which of two groups is upgraded first. Zones are ordered as people count, which takes longer
+    /// than finding a candidate's group may.
+    fn turn(&self, other: &Self) -> Ordering {
+        let Self { phase, healthy_later, zone, update_domain } = self;
+        let zones = match (zone, other.zone) {
+            (Some(zone), Some(other)) => natural_cmp(zone, other),
+            (zone, other) => zone.is_some().cmp(&other.is_some()),
+        };
+        (phase, healthy_later)
+            .cmp(&(&other.phase, &other.healthy_later))
+            .then(zones)
+            .then(update_domain.cmp(&other.update_domain))
     }
 }
 
@@ -213,14 +215,14 @@ impl Ord for ZoneOrder {
 /// Hard borders of a batch are phase, zone (unless zones may be crossed) and update domain; fault
 /// domain and id only order members. The result does not depend on the order of the candidates.
 pub fn plan(input: &PlanInput<'_>) -> Plan {
-    let mut groups: BTreeMap<GroupKey, Vec<&Candidate>> = BTreeMap::new();
+    let mut groups: BTreeMap<GroupKey<'_>, Vec<Target<'_>>> = BTreeMap::new();
     let mut holds = Vec::new();
     let mut already = Vec::new();
     for candidate in input.candidates {
         match classify(candidate, input) {
             Class::Already => already.push(candidate.id.clone()),
             Class::Held(reason) => holds.push(Hold { instance: candidate.id.clone(), reason }),
-            Class::Target(key) => groups.entry(key).or_default().push(candidate),
+            Class::Target(key) => groups.entry(key).or_default().push(Target::from(candidate)),
         }
     }
     already.sort();
@@ -228,6 +230,8 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     let batch_max = input.policy.batch_max(input.total);
     let size = |index| input.policy.batch_size(input.batches_before + index, input.total);
     let mut batches = Vec::new();
+    let mut groups: Vec<(GroupKey<'_>, Vec<Target<'_>>)> = groups.into_iter().collect();
+    groups.sort_by(|(a, _), (b, _)| a.turn(b));
     for (key, members) in groups {
         cut(&key, members, size, &mut batches);
     }
@@ -243,15 +247,41 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     }
 }
 
-enum Class {
+enum Class<'a> {
     Already,
     Held(HoldReason),
-    Target(GroupKey),
+    Target(GroupKey<'a>),
+}
+
+/// A member of a group, with what orders it at hand: candidates lie far apart.
+#[derive(Debug, Clone, Copy)]
+struct Target<'a> {
+    fault_domain: Option<u32>,
+    number: Option<u64>,
+    id: &'a InstanceId,
+}
+
+impl<'a> From<&'a Candidate> for Target<'a> {
+    fn from(candidate: &'a Candidate) -> Self {
+        let Candidate { id, fault_domain, .. } = candidate;
+        Self { fault_domain: *fault_domain, number: id.number(), id }
+    }
+}
+
+impl Target<'_> {
+    /// By fault domain, then by id.
+    fn order(&self, other: &Self) -> Ordering {
+        let ids = || match (self.number, other.number) {
+            (Some(number), Some(other)) if number != other => number.cmp(&other),
+            _ => self.id.cmp(other.id),
+        };
+        self.fault_domain.cmp(&other.fault_domain).then_with(ids)
+    }
 }
 
 /// Where a candidate belongs. The order of the checks is the order of their strength: nothing
 /// overrides protection, and an instance that is already there needs no permission.
-fn classify(candidate: &Candidate, input: &PlanInput<'_>) -> Class {
+fn classify<'a>(candidate: &'a Candidate, input: &PlanInput<'_>) -> Class<'a> {
     if candidate.is_at(input.goal) {
         return Class::Already;
     }
@@ -275,11 +305,7 @@ fn classify(candidate: &Candidate, input: &PlanInput<'_>) -> Class {
     Class::Target(GroupKey {
         phase: phase.map_or(PhaseOrder::Last, PhaseOrder::Number),
         healthy_later: input.policy.prioritize_unhealthy_instances && !candidate.health.is_unhealthy(),
-        zone: if input.policy.enable_cross_zone_upgrade {
-            None
-        } else {
-            candidate.zone.clone().map(ZoneOrder)
-        },
+        zone: if input.policy.enable_cross_zone_upgrade { None } else { candidate.zone.as_deref() },
         update_domain: candidate.update_domain,
     })
 }
@@ -287,12 +313,12 @@ fn classify(candidate: &Candidate, input: &PlanInput<'_>) -> Class {
 /// Cuts one group into batches behind those that are there; `size` gives how large the batch with
 /// an index may be.
 fn cut(
-    key: &GroupKey,
-    mut members: Vec<&Candidate>,
+    key: &GroupKey<'_>,
+    mut members: Vec<Target<'_>>,
     size: impl Fn(usize) -> usize,
     batches: &mut Vec<Batch>,
 ) {
-    members.sort_by(|a, b| (a.fault_domain, &a.id).cmp(&(b.fault_domain, &b.id)));
+    members.sort_by(Target::order);
     let mut rest = members.as_slice();
     while !rest.is_empty() {
         let (batch, behind) = rest.split_at(size(batches.len()).clamp(1, rest.len()));
@@ -302,9 +328,9 @@ fn cut(
                 PhaseOrder::Number(phase) => Some(phase),
                 PhaseOrder::Last => None,
             },
-            zone: key.zone.as_ref().map(|zone| zone.0.clone()),
+            zone: key.zone.map(str::to_owned),
             update_domain: key.update_domain,
-            instances: batch.iter().map(|candidate| candidate.id.clone()).collect(),
+            instances: batch.iter().map(|target| target.id.clone()).collect(),
         });
     }
 }

@@ -4,6 +4,7 @@
 //! does not run with another. Fuel limits the work of a call, the same on every machine; deadlines,
 //! which pass in ticks, are the backstop, see `deadline`.
 
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -11,6 +12,8 @@ use std::time::Duration;
 use wasmtime::{Config, Engine, EngineWeak, WasmBacktraceDetails};
 
 use crate::clock::Clock;
+
+use super::cache::CodeCache;
 
 /// Length of one tick of the epoch. A deadline is late by at most two of them.
 const TICK: Duration = Duration::from_millis(5);
@@ -23,6 +26,7 @@ const FRAMES_MAX: usize = 8;
 pub struct Runtime {
     pub(super) engine: Engine,
     pub(super) clock: Clock,
+    pub(super) cache: Option<Arc<CodeCache>>,
 }
 
 /// Why the runtime cannot run on this machine.
@@ -39,7 +43,13 @@ impl Runtime {
     pub fn new() -> Result<Self, RuntimeError> {
         let engine = Engine::new(&config()).map_err(|error| RuntimeError(error.to_string()))?;
         start_ticker(engine.weak())?;
-        Ok(Self { engine, clock: Clock::start() })
+        Ok(Self { engine, clock: Clock::start(), cache: None })
+    }
+
+    /// The same runtime, which keeps compiled code.
+    #[must_use]
+    pub fn with_cache(self, cache: CodeCache) -> Self {
+        Self { cache: Some(Arc::new(cache)), ..self }
     }
 }
 

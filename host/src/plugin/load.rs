@@ -18,6 +18,7 @@ use super::capability::GuestLog;
 use super::engine::Runtime;
 use super::error::LoadPluginError;
 use super::limits::{Isolation, Limits};
+use super::stage::{LoadTrace, Stage};
 use super::world::{self, Import};
 use super::{difference, inspect, shape, text, v1, wasi};
 
@@ -75,38 +76,84 @@ impl Runtime {
     /// # Errors
     /// When the bytes are not a component that fits the contract.
     pub fn compile(&self, bytes: &[u8]) -> Result<CompiledPlugin, LoadPluginError> {
-        let shape = shape::examine(bytes)?;
-        if !shape.is_component {
-            return Err(LoadPluginError::CoreModule { embedded: shape.has_component_type });
-        }
-        let language = || wasi::language(bytes);
-        let imports = world::judge(&shape.imports, language);
-        world::check(&imports, &shape.exports, language)?;
-        // Before the compiler, which takes its time with a component that cannot fit anyway.
-        difference::check(&shape)?;
-        let component = call::guarded("the compiler", || Component::from_binary(&self.engine, bytes))
-            .and_then(|result| result.map_err(|error| text::summary(&error)))
-            .map_err(LoadPluginError::Compile)?;
-        let linked = v1::link(&self.engine, &component)
-            .map_err(|error| LoadPluginError::TypesDiffer(text::summary(&error)))?;
+        self.compile_traced(bytes, &LoadTrace::new(self.clock))
+    }
+
+    /// The same, with its stages on record.
+    ///
+    /// # Errors
+    /// As [`Self::compile`].
+    pub fn compile_traced(&self, bytes: &[u8], trace: &LoadTrace) -> Result<CompiledPlugin, LoadPluginError> {
+        let (imports, world) = trace.run(Stage::Shape, || check_shape(bytes))?;
+        let digest = inspect::digest(bytes);
+        let component = trace.run(Stage::Compile, || self.component(bytes, digest, trace))?;
+        let linked = trace.run(Stage::Link, || {
+            v1::link(&self.engine, &component)
+                .map_err(|error| LoadPluginError::TypesDiffer(text::summary(&error)))
+        })?;
         Ok(CompiledPlugin {
             engine: self.engine.clone(),
             linked: Arc::new(linked),
-            digest: inspect::digest(bytes),
-            world: world::guess(&imports, &shape.exports),
+            digest,
+            world,
             imports,
             clock: self.clock,
         })
     }
+
+    /// Machine code, from the cache or the compiler.
+    fn component(
+        &self,
+        bytes: &[u8],
+        digest: Digest,
+        trace: &LoadTrace,
+    ) -> Result<Component, LoadPluginError> {
+        let cached = self.cache.as_ref().and_then(|cache| cache.load(&self.engine, digest));
+        if let Some(component) = cached {
+            trace.note(Stage::Compile, "cached");
+            return Ok(component);
+        }
+        let component = compile_aside(|| Component::from_binary(&self.engine, bytes))
+            .and_then(|result| result.map_err(|error| text::summary(&error)))
+            .map_err(LoadPluginError::Compile)?;
+        if let Some(cache) = &self.cache {
+            cache.store(&self.engine, digest, &component);
+        }
+        Ok(component)
+    }
+}
+
+/// Runs the compiler on a thread of its own, which gives way to everything that already runs. The
+/// compiler's helpers are begun by it and are as polite.
+fn compile_aside<T: Send>(compile: impl FnOnce() -> T + Send) -> Result<T, String> {
+    let polite = || {
+        // One that stays as important as the others is no reason not to compile.
+        let _ = rustix::process::nice(10);
+        call::guarded("the compiler", compile)
+    };
+    std::thread::scope(|scope| {
+        let thread =
+            std::thread::Builder::new().name("plugin-compiler".to_owned()).spawn_scoped(scope, polite);
+        let thread = thread.map_err(|error| format!("no thread for the compiler: {error}"))?;
+        thread.join().unwrap_or_else(|_| Err("the compiler ended without a result".to_owned()))
+    })
+}
+
+/// Everything that can be said of the bytes before the compiler, which takes its time.
+fn check_shape(bytes: &[u8]) -> Result<(Vec<Import>, Option<String>), LoadPluginError> {
+    let shape = shape::examine(bytes)?;
+    if !shape.is_component {
+        return Err(LoadPluginError::CoreModule { embedded: shape.has_component_type });
+    }
+    let language = || wasi::language(bytes);
+    let imports = world::judge(&shape.imports, language);
+    world::check(&imports, &shape.exports, language)?;
+    difference::check(&shape)?;
+    let world = world::guess(&imports, &shape.exports);
+    Ok((imports, world))
 }
 
 impl CompiledPlugin {
-    /// SHA-256 of the component.
-    #[must_use]
-    pub fn digest(&self) -> Digest {
-        self.digest
-    }
-
     /// Makes a first instance and calls its `configure`.
     ///
     /// # Errors
@@ -140,6 +187,14 @@ impl CompiledPlugin {
             size: BatchSize::new(),
             stop: Arc::new(AtomicBool::new(false)),
         })
+    }
+}
+
+impl CompiledPlugin {
+    /// SHA-256 of the component.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.digest
     }
 }
 

@@ -5,8 +5,10 @@ pub(crate) mod guests;
 
 mod bytes;
 mod evaluate;
+mod finish;
 mod load;
 mod repeat;
+mod wasi;
 mod work;
 
 use std::collections::BTreeMap;

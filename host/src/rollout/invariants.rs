@@ -8,6 +8,7 @@
 mod admission;
 mod effects;
 mod ending;
+mod surge;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -18,7 +19,7 @@ use crate::domain::{
 };
 use crate::plan::{Candidate, Standing};
 
-use super::{Event, FleetView, MemberState, Purpose, Step, Upgrade, Wish};
+use super::{Action, Event, FleetView, MemberState, Purpose, Step, Upgrade, Wish};
 
 /// Which invariant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +48,9 @@ pub enum Rule {
     Health,
     /// 14: it ends, or waits with a true reason.
     Ending,
+    /// 15: with maxSurge, nobody goes before another one is healthy in its place, capacity never
+    /// falls, and no id is used twice.
+    Surge,
 }
 
 impl Rule {
@@ -66,6 +70,7 @@ impl Rule {
             Self::Replay => 12,
             Self::Health => 13,
             Self::Ending => 14,
+            Self::Surge => 15,
         }
     }
 }
@@ -118,7 +123,12 @@ struct Fact {
 #[derive(Debug, Clone, Default)]
 struct History {
     facts: BTreeMap<InstanceId, Fact>,
-    effects: BTreeMap<OperationId, (InstanceId, Component, Version)>,
+    /// Component and version where something was not deleted.
+    effects: BTreeMap<OperationId, (InstanceId, Option<(Component, Version)>)>,
+    /// New instances, and whose place they were to take.
+    created: BTreeMap<InstanceId, InstanceId>,
+    /// Number of instances at the snapshot.
+    capacity: usize,
     /// Rises with each admission.
     turn: BTreeMap<InstanceId, usize>,
     touched: BTreeSet<InstanceId>,
@@ -135,8 +145,10 @@ struct Decided {
     upgrade: UpgradeId,
     operation: OperationId,
     instance: InstanceId,
-    component: Component,
-    version: Version,
+    /// None where something is deleted.
+    change: Option<(Component, Version)>,
+    /// Whose place the instance is to take.
+    replaces: Option<InstanceId>,
     admitted: bool,
 }
 
@@ -160,12 +172,13 @@ impl Checker {
             let untouched = |(id, _): &(InstanceId, Fact)| !history.touched.contains(id);
             let facts: Vec<_> = facts.filter(untouched).collect();
             history.facts.extend(facts);
+            history.capacity = seen.fleet.total();
         }
         let empty = History::default();
         let history = self.histories.get(id).unwrap_or(&empty);
         let former = match &seen.after.purpose {
             Purpose::Forward | Purpose::Manual => None,
-            Purpose::Rollback { of } => Some(self.histories.get(of).unwrap_or(&empty)),
+            Purpose::Rollback { of, .. } => Some(self.histories.get(of).unwrap_or(&empty)),
         };
         let admitted = admitted(seen);
         let mut check = Check { seen, history, former, admitted: &admitted, found: Vec::new() };
@@ -174,18 +187,10 @@ impl Checker {
         }
         check.in_flight();
         check.effects();
+        check.surge();
         check.ending();
         let found = check.found;
-        for super::Action::Apply { instance, component, version, operation } in &seen.step.actions {
-            self.decided.push(Decided {
-                upgrade: id.clone(),
-                operation: operation.clone(),
-                instance: instance.clone(),
-                component: component.clone(),
-                version: version.clone(),
-                admitted: admitted.contains(instance),
-            });
-        }
+        self.decided.extend(seen.step.actions.iter().map(|action| decided(id, action, &admitted)));
         found
     }
 
@@ -193,13 +198,16 @@ impl Checker {
     pub fn committed(&mut self) {
         for decided in std::mem::take(&mut self.decided) {
             let history = self.histories.entry(decided.upgrade).or_default();
+            let member = decided.replaces.clone().unwrap_or_else(|| decided.instance.clone());
             if decided.admitted {
                 let turn = history.turn.len();
-                history.turn.insert(decided.instance.clone(), turn);
+                history.turn.insert(member.clone(), turn);
             }
-            history.touched.insert(decided.instance.clone());
-            let effect = (decided.instance, decided.component, decided.version);
-            history.effects.insert(decided.operation, effect);
+            history.touched.insert(member.clone());
+            if decided.replaces.is_some() {
+                history.created.insert(decided.instance.clone(), member);
+            }
+            history.effects.insert(decided.operation, (decided.instance, decided.change));
         }
     }
 
@@ -228,6 +236,31 @@ impl Checker {
     }
 }
 
+impl History {
+    /// The instance in whose place one stands.
+    fn first<'a>(&'a self, id: &'a InstanceId) -> &'a InstanceId {
+        self.created.get(id).unwrap_or(id)
+    }
+}
+
+fn decided(upgrade: &UpgradeId, action: &Action, admitted: &BTreeSet<InstanceId>) -> Decided {
+    let (change, replaces) = match action {
+        Action::Apply { component, version, .. } => (Some((component.clone(), version.clone())), None),
+        Action::Create { version, replaces, .. } => {
+            (Some((Component::Application, version.clone())), Some(replaces.clone()))
+        }
+        Action::Delete { .. } => (None, None),
+    };
+    Decided {
+        upgrade: upgrade.clone(),
+        operation: action.operation().clone(),
+        instance: action.instance().clone(),
+        admitted: admitted.contains(replaces.as_ref().unwrap_or(action.instance())),
+        change,
+        replaces,
+    }
+}
+
 /// One step under the eye of one history.
 struct Check<'a> {
     seen: &'a Seen<'a>,
@@ -248,7 +281,8 @@ impl Check<'_> {
     }
 
     fn fact(&self, id: &InstanceId) -> Option<&Fact> {
-        self.former.unwrap_or(self.history).facts.get(id)
+        let there = self.former.unwrap_or(self.history);
+        there.facts.get(there.first(id))
     }
 }
 

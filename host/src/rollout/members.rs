@@ -7,18 +7,22 @@ use crate::domain::InstanceId;
 
 use super::member::Member;
 
-/// Planned instances.
+/// Planned instances. They lie side by side in the order in which they were put in, which is that
+/// of the batches: whoever looks at a large batch again and again reads on instead of searching.
 #[derive(Debug, Clone, Default)]
 pub struct Members {
-    by_id: BTreeMap<InstanceId, Member>,
+    slots: Vec<Option<(InstanceId, Member)>>,
+    /// Slots that are empty.
+    free: Vec<usize>,
+    by_id: BTreeMap<InstanceId, usize>,
     /// Number of the batch, place within it.
-    by_batch: BTreeMap<u32, BTreeMap<usize, InstanceId>>,
+    by_batch: BTreeMap<u32, BTreeMap<usize, usize>>,
 }
 
-/// The index follows from the members.
+/// Where they lie follows from how they came to be there.
 impl PartialEq for Members {
     fn eq(&self, other: &Self) -> bool {
-        self.by_id == other.by_id
+        self.len() == other.len() && self.iter().eq(other.iter())
     }
 }
 
@@ -40,17 +44,18 @@ impl Members {
     /// One of them.
     #[must_use]
     pub fn get(&self, id: &InstanceId) -> Option<&Member> {
-        self.by_id.get(id)
+        self.slot(*self.by_id.get(id)?).map(|(_, member)| member)
     }
 
     /// One of them; its batch and place stay as they are.
     pub(super) fn get_mut(&mut self, id: &InstanceId) -> Option<&mut Member> {
-        self.by_id.get_mut(id)
+        let slot = *self.by_id.get(id)?;
+        self.slots.get_mut(slot)?.as_mut().map(|(_, member)| member)
     }
 
     /// All by id.
     pub fn iter(&self) -> impl Iterator<Item = (&InstanceId, &Member)> {
-        self.by_id.iter()
+        self.by_id.values().filter_map(|slot| self.slot(*slot)).map(|(id, member)| (id, member))
     }
 
     /// All by id.
@@ -60,44 +65,71 @@ impl Members {
 
     /// All by id.
     pub fn values(&self) -> impl Iterator<Item = &Member> {
-        self.by_id.values()
+        self.iter().map(|(_, member)| member)
     }
 
     /// Those of one batch, in order.
     pub fn of_batch(&self, batch: u32) -> impl DoubleEndedIterator<Item = &InstanceId> {
-        self.by_batch.get(&batch).into_iter().flat_map(BTreeMap::values)
+        let slots = self.by_batch.get(&batch).into_iter().flat_map(BTreeMap::values);
+        slots.filter_map(|slot| self.slot(*slot)).map(|(id, _)| id)
+    }
+
+    /// Visits those of one batch, in order; their batch and place stay as they are.
+    pub(super) fn visit_batch(&mut self, batch: u32, mut visit: impl FnMut(&InstanceId, &mut Member)) {
+        for slot in self.by_batch.get(&batch).into_iter().flat_map(BTreeMap::values) {
+            if let Some(Some((id, member))) = self.slots.get_mut(*slot) {
+                visit(id, member);
+            }
+        }
     }
 
     /// Puts one in, or in the place of its former self.
     pub fn insert(&mut self, id: InstanceId, member: Member) {
         self.unlist(&id);
-        self.by_batch.entry(member.batch).or_default().insert(member.position, id.clone());
-        self.by_id.insert(id, member);
+        let known = self.by_id.get(&id).copied();
+        let slot = known.or_else(|| self.free.pop()).unwrap_or(self.slots.len());
+        self.by_batch.entry(member.batch).or_default().insert(member.position, slot);
+        if known.is_none() {
+            self.by_id.insert(id.clone(), slot);
+        }
+        match self.slots.get_mut(slot) {
+            Some(place) => *place = Some((id, member)),
+            None => self.slots.push(Some((id, member))),
+        }
     }
 
     /// Takes one out.
     pub fn remove(&mut self, id: &InstanceId) -> Option<Member> {
         self.unlist(id);
-        self.by_id.remove(id)
+        let slot = self.by_id.remove(id)?;
+        self.free.push(slot);
+        self.slots.get_mut(slot)?.take().map(|(_, member)| member)
     }
 
     /// Gives one another batch and place.
     pub(super) fn place(&mut self, id: &InstanceId, batch: u32, position: usize) {
         self.unlist(id);
-        if let Some(member) = self.by_id.get_mut(id) {
+        let Some(slot) = self.by_id.get(id).copied() else { return };
+        if let Some(Some((_, member))) = self.slots.get_mut(slot) {
             (member.batch, member.position) = (batch, position);
-            self.by_batch.entry(batch).or_default().insert(position, id.clone());
+            self.by_batch.entry(batch).or_default().insert(position, slot);
         }
     }
 
+    fn slot(&self, slot: usize) -> Option<&(InstanceId, Member)> {
+        self.slots.get(slot)?.as_ref()
+    }
+
     fn unlist(&mut self, id: &InstanceId) {
-        let Some(member) = self.by_id.get(id) else { return };
-        let Some(batch) = self.by_batch.get_mut(&member.batch) else { return };
-        if batch.get(&member.position) == Some(id) {
-            batch.remove(&member.position);
+        let Some(slot) = self.by_id.get(id).copied() else { return };
+        let Some(Some((_, member))) = self.slots.get(slot) else { return };
+        let (number, position) = (member.batch, member.position);
+        let Some(batch) = self.by_batch.get_mut(&number) else { return };
+        if batch.get(&position) == Some(&slot) {
+            batch.remove(&position);
         }
         if batch.is_empty() {
-            self.by_batch.remove(&member.batch);
+            self.by_batch.remove(&number);
         }
     }
 }

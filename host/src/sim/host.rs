@@ -153,6 +153,7 @@ impl World {
                 defer_max: Duration::from_secs(600),
                 prepare_max: PREPARE_MAX,
             },
+            before: Goal::application(self.old.clone()),
             bypass: false,
         };
         Some(Upgrade::new(start, self.now))
@@ -205,13 +206,14 @@ impl World {
                 .push(Record::Head(Box::new(Upgrade { members: Members::default(), ..upgrade.clone() })));
         }
         let ended = before.is_active() && !upgrade.is_active();
-        let effect = |Action::Apply { instance, version, operation, .. }| Effect {
-            instance,
-            version,
-            operation,
-            origin: Origin::Upgrade,
+        let effect = |action| match action {
+            Action::Apply { instance, version, operation, .. } => {
+                Some(Effect { instance, version, operation, origin: Origin::Upgrade })
+            }
+            // No invented policy wants maxSurge.
+            Action::Create { .. } | Action::Delete { .. } => None,
         };
-        host.effects.extend(out.actions.into_iter().map(effect));
+        host.effects.extend(out.actions.into_iter().filter_map(effect));
         host.wake += 1;
         if let Some(at) = out.wake_at {
             self.at(at.since(self.now), Happening::Wake(host.wake));

@@ -15,6 +15,7 @@
 pub mod explore;
 mod faults;
 mod fleet;
+pub mod forecast;
 mod host;
 mod rng;
 mod scenario;

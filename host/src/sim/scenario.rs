@@ -116,6 +116,7 @@ impl Default for Scenario {
                 pause_time_between_batches: Duration::ZERO,
                 enable_cross_zone_upgrade: false,
                 prioritize_unhealthy_instances: false,
+                max_surge: false,
                 batches: Vec::new(),
             },
             gate: HealthGate {
@@ -156,6 +157,7 @@ impl Scenario {
             pause_time_between_batches: Duration::from_secs(pick(rng, &[0, 0, 10, 60])),
             enable_cross_zone_upgrade: rng.chance(300),
             prioritize_unhealthy_instances: rng.chance(300),
+            max_surge: false,
             batches: if rng.chance(300) { growing } else { Vec::new() },
         };
         let stable = pick(rng, &[0, 0, 15, 30]);

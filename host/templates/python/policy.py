@@ -5,6 +5,7 @@ from wit_world.exports import Evaluator as EvaluatorExport
 from wit_world.imports.types import (
     Decision,
     Failure,
+    Failure_Internal,
     Failure_Unsupported,
     Health,
     Observation,
@@ -22,7 +23,15 @@ class Evaluator(EvaluatorExport):
 
     def evaluate(self, batch: list[Observation]) -> list[Result[Decision, Failure]]:
         """As many results as observations, in the same order; each depends on its own alone."""
-        return [decide(seen) for seen in batch]
+        return [guarded(seen) for seen in batch]
+
+
+def guarded(seen: Observation) -> Result[Decision, Failure]:
+    """An exception would cost the whole batch its answers, and nobody would read its text."""
+    try:
+        return decide(seen)
+    except Exception as error:
+        return Err(Failure_Internal(f"{type(error).__name__}: {error}"))
 
 
 def decide(seen: Observation) -> Result[Decision, Failure]:

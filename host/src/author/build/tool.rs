@@ -61,6 +61,8 @@ impl Step {
             .args(&tool.first)
             .args(args)
             .envs(env.iter().map(|(name, value)| (name, value)))
+            // A tool's own stack is nothing that an author can act on.
+            .env("RUST_BACKTRACE", "0")
             .current_dir(folder)
             .stdin(Stdio::null())
             .output();

@@ -18,6 +18,8 @@ pub(super) struct Typed {
     pub(super) name: String,
     /// Any JSON, so that a case can show that an array is refused; `{}` by default.
     pub(super) settings: Option<Value>,
+    /// What the clock shows, for a plugin that imports it.
+    pub(super) now: Option<String>,
     pub(super) observation: Option<TypedObservation>,
     pub(super) expect: TypedExpect,
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::{OutputArgs, ServerArgs};
 use crate::author::Language;
@@ -83,14 +83,23 @@ pub enum PluginVerb {
         output: OutputArgs,
     },
     /// Replace the component of a plugin in the running host
-    Swap {
-        /// Plugin
-        name: String,
-        /// New component
-        file: PathBuf,
-        /// How to print.
+    Swap(SwapArgs),
+    /// Show what a new component changes: which instances, from what to what, and why
+    Diff(PluginOf),
+    /// Let the component take over that judges beside the active one
+    Promote(PluginOf),
+    /// End the component that judges beside the active one
+    Discard(PluginOf),
+    /// Show the generations that can be gone back to
+    History(PluginOf),
+    /// Go back to a former generation, its component and its settings, under a new number
+    Rollback {
+        /// Which plugin.
         #[command(flatten)]
-        output: OutputArgs,
+        plugin: PluginOf,
+        /// Generation [default: the latest one that differs from the active one]
+        #[arg(long, value_name = "GENERATION")]
+        to: Option<u64>,
     },
     /// Judge recorded observations again and print the decisions that differ: 1 when there are any
     Replay(ReplayArgs),
@@ -121,4 +130,58 @@ pub struct ReplayArgs {
     /// How to print.
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// A plugin of the running host.
+#[derive(Debug, Args)]
+pub struct PluginOf {
+    /// Plugin
+    pub name: String,
+    /// How to print.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Options of `plugin swap`.
+#[derive(Debug, Args)]
+pub struct SwapArgs {
+    /// Plugin
+    pub name: String,
+    /// New component
+    pub file: PathBuf,
+    /// Only show what it would change
+    #[arg(long)]
+    pub dry_run: bool,
+    /// What it must pass [default: `strategy` of the configuration]
+    #[arg(long, value_enum)]
+    pub strategy: Option<StrategyArg>,
+    /// Swap it in whatever it changes, as long as it loads
+    #[arg(long)]
+    pub force: bool,
+    /// How to print.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// What a new component must pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StrategyArg {
+    /// It loads and takes its settings
+    Immediate,
+    /// It judges the last observation of every instance once
+    Rehearse,
+    /// It judges live observations beside the active one until its gate or a person decides
+    Shadow,
+}
+
+impl StrategyArg {
+    /// As the API writes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Immediate => "immediate",
+            Self::Rehearse => "rehearse",
+            Self::Shadow => "shadow",
+        }
+    }
 }

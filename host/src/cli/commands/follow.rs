@@ -10,6 +10,9 @@ use crate::cli::output::{self, duration};
 /// From one look to the next.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// Looks without an answer until nobody is expected to answer any more: a minute.
+const MISSES_MAX: u32 = 240;
+
 /// Lines below the bar; a terminal of 24 lines has room for them.
 const REASONS_MAX: usize = 12;
 
@@ -24,10 +27,19 @@ pub fn to_the_end(
     let timer = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let bar = bar(&first);
     let mut detail = first;
+    let mut misses = 0;
     while detail.status.state == "RollingForward" {
         show(&bar, &detail);
         timer.block_on(async { tokio::time::sleep(LOOK_EVERY).await });
-        detail = look()?;
+        match look() {
+            Ok(now) => (detail, misses) = (now, 0),
+            Err(error) if misses >= MISSES_MAX => return Err(error),
+            Err(error) => {
+                // A host that is being restarted takes the upgrade up where it was.
+                misses += 1;
+                bar.set_message(format!("trying again: {error:#}"));
+            }
+        }
     }
     bar.finish_and_clear();
     Ok(detail)

@@ -2,6 +2,7 @@
 
 mod bench;
 mod inspect;
+mod operate;
 mod project;
 mod replay;
 mod subject;
@@ -11,12 +12,8 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use crate::api::wire;
-use crate::cli::args::{OutputArgs, PluginArgs, PluginVerb, ServerArgs};
+use crate::cli::args::{PluginArgs, PluginVerb};
 use crate::cli::exit::{Exit, Refused};
-use crate::cli::output::{self, table};
-use crate::cli::target;
-use crate::domain::PluginName;
 use crate::plugin::{componentize, read_component};
 
 /// Runs one verb.
@@ -33,8 +30,16 @@ pub fn run(args: &PluginArgs) -> anyhow::Result<Exit> {
         }
         PluginVerb::Wit { out } => project::wit(out.as_deref()),
         PluginVerb::Inspect { file, output } => inspect::run(file, *output),
-        PluginVerb::List { output } => list(&args.server, *output),
-        PluginVerb::Swap { name, file, output } => swap(&args.server, name, file, *output),
+        PluginVerb::List { output } => operate::list(&args.server, *output),
+        PluginVerb::Swap(swap) => operate::swap(&args.server, swap),
+        PluginVerb::Diff(of) => operate::diff(&args.server, of),
+        PluginVerb::Promote(of) => operate::tell(&args.server, of, "promote"),
+        PluginVerb::Discard(of) => operate::tell(&args.server, of, "discard"),
+        PluginVerb::History(of) => operate::history(&args.server, of),
+        PluginVerb::Rollback { plugin, to } => {
+            let verb = to.map_or_else(|| "rollback".to_owned(), |to| format!("rollback?to={to}"));
+            operate::tell(&args.server, plugin, &verb)
+        }
         PluginVerb::Replay(options) => replay::run(options, args.server.config.as_deref()),
         PluginVerb::Componentize { module, output } => componentize_file(module, output),
     }
@@ -42,50 +47,6 @@ pub fn run(args: &PluginArgs) -> anyhow::Result<Exit> {
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     read_component(path).with_context(|| format!("cannot read `{}`", path.display()))
-}
-
-fn list(server: &ServerArgs, format: OutputArgs) -> anyhow::Result<Exit> {
-    let plugins: wire::Plugins = target::client(server)?.get("/v1/plugins")?;
-    if format.json {
-        output::json(&plugins)?;
-    } else {
-        output::data(&render_list(&plugins.plugins))?;
-    }
-    Ok(Exit::Done)
-}
-
-fn render_list(plugins: &[wire::Plugin]) -> String {
-    let row = |plugin: &wire::Plugin| {
-        vec![
-            plugin.name.clone(),
-            plugin.generation.to_string(),
-            plugin.digest.chars().take("sha256:".len() + 12).collect(),
-            if plugin.pure { "yes" } else { "no" }.to_owned(),
-            plugin.size.to_string(),
-            plugin.loaded_at.clone(),
-            plugin.source.clone(),
-        ]
-    };
-    let rows: Vec<Vec<String>> = plugins.iter().map(row).collect();
-    let mut text = table(&["NAME", "GENERATION", "DIGEST", "PURE", "BYTES", "LOADED", "SOURCE"], &rows);
-    for plugin in plugins {
-        if let Some(error) = &plugin.last_error {
-            text.push_str(&format!("\nlatest replacement refused: {error}\n"));
-        }
-    }
-    text
-}
-
-fn swap(server: &ServerArgs, name: &str, file: &Path, format: OutputArgs) -> anyhow::Result<Exit> {
-    let name = PluginName::parse(name).map_err(|error| anyhow::anyhow!("plugin name `{name}` {error}"))?;
-    let bytes = read(file)?;
-    let plugin: wire::Plugin = target::client(server)?.upload(&format!("/v1/plugins/{name}/swap"), bytes)?;
-    if format.json {
-        output::json(&plugin)?;
-    } else {
-        output::data(&render_list(&[plugin]))?;
-    }
-    Ok(Exit::Done)
 }
 
 fn componentize_file(module: &Path, output: &Path) -> anyhow::Result<Exit> {

@@ -257,3 +257,40 @@ fn assert_promises(fold: &HealthFold, last: Health, elapsed: Duration, seen: &[(
         assert_eq!(health, state_of(newest), "not what was claimed: {fold:?} {seen:?}");
     }
 }
+
+#[test]
+fn claims_that_are_settled_may_be_left_out() {
+    let mut left_out = 0;
+    for (number_of_probes, grace, fail_state) in [
+        (1, 0, Claim::Unknown),
+        (2, 0, Claim::Unhealthy),
+        (1, 15, Claim::Unknown),
+        (2, 15, Claim::Unhealthy),
+        (3, 20, Claim::Unknown),
+    ] {
+        let settings =
+            FoldSettings { number_of_probes, grace_period: Duration::from_secs(grace), fail_state };
+        for sequence in 0..3_u32.pow(8) {
+            let mut all = HealthFold::new(settings, START);
+            let mut some = all.clone();
+            for place in 0..8 {
+                let now = START + Duration::from_secs(5 * u64::from(place));
+                let claim = match sequence / 3_u32.pow(place) % 3 {
+                    0 => Claim::Healthy,
+                    1 => Claim::Unhealthy,
+                    _ => Claim::Unknown,
+                };
+                all.observe(claim, now);
+                match some.settled(claim) {
+                    Settled::Forever => left_out += 1,
+                    Settled::Until(at) if now < at => left_out += 1,
+                    Settled::Until(_) | Settled::No => {
+                        some.observe(claim, now);
+                    }
+                }
+                assert_eq!(all.health(), some.health(), "{settings:?} {sequence} {place}");
+            }
+        }
+    }
+    assert!(left_out > 10_000, "{left_out}");
+}

@@ -72,6 +72,7 @@ prop_compose! {
         RollingUpgradePolicy {
             enable_cross_zone_upgrade,
             prioritize_unhealthy_instances,
+            max_surge: false,
             batches,
             ..policy(batch)
         }
@@ -87,7 +88,94 @@ fn course(plan: &Plan) -> (Vec<Batch>, Vec<(InstanceId, &'static str)>, usize, u
     (plan.batches.clone(), holds, total, plan.batch_max)
 }
 
+/// The plan as simply as it can be said: sorts everybody by everything, and cuts where a border is.
+fn simple_batches(fleet: &[Candidate], policy: &RollingUpgradePolicy) -> Vec<Batch> {
+    let to = Goal::application(Version::parse("v2").unwrap());
+    let mut targets: Vec<&Candidate> = fleet
+        .iter()
+        .filter(|c| !c.is_at(&to) && !c.protection.from_scale_set_actions)
+        .filter(|c| matches!(c.standing, Standing::Decided { participation: Participation::Proceed, .. }))
+        .collect();
+    let zone = |c: &Candidate| if policy.enable_cross_zone_upgrade { None } else { c.zone.clone() };
+    let zone_order = |c: &Candidate| {
+        let number = |zone: &String| zone.parse::<u64>().unwrap_or(u64::MAX);
+        zone(c).map(|zone| (number(&zone), zone))
+    };
+    let later = |c: &Candidate| policy.prioritize_unhealthy_instances && !c.health.is_unhealthy();
+    let phase = |c: &Candidate| PhaseName::from(c.standing.phase());
+    targets
+        .sort_by_key(|c| (phase(c), later(c), zone_order(c), c.update_domain, c.fault_domain, c.id.number()));
+    let group = |c: &Candidate| (phase(c), later(c), zone(c), c.update_domain);
+    let mut batches: Vec<Batch> = Vec::new();
+    let mut last = None;
+    for candidate in targets {
+        let size = policy.batch_size(batches.len().saturating_sub(1), fleet.len());
+        let fits = last == Some(group(candidate))
+            && batches.last().is_some_and(|batch| batch.instances.len() < size);
+        if !fits {
+            batches.push(Batch {
+                phase: candidate.standing.phase(),
+                zone: zone(candidate),
+                update_domain: candidate.update_domain,
+                instances: Vec::new(),
+            });
+        }
+        last = Some(group(candidate));
+        batches.last_mut().unwrap().instances.push(candidate.id.clone());
+    }
+    batches
+}
+
+/// The digest as simply as it can be said.
+fn simple_digest(plan: &Plan, policy: &RollingUpgradePolicy, total: usize) -> Digest {
+    use sha2::Digest as _;
+    let dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    let mut lines = vec![
+        vec!["phasegate plan 1".to_owned(), plan.scale_set.to_string()],
+        vec!["goal".to_owned(), "application".to_owned(), "v2".to_owned()],
+        vec![
+            plan.batch_max.to_string(),
+            total.to_string(),
+            policy.max_unhealthy_instance_percent.get().to_string(),
+            policy.max_unhealthy_upgraded_instance_percent.get().to_string(),
+            policy.pause_time_between_batches.as_millis().to_string(),
+        ],
+    ];
+    for batch in &plan.batches {
+        let phase = batch.phase.map_or_else(|| "last".to_owned(), |phase| phase.get().to_string());
+        let zone = dash(batch.zone.as_ref().map(|zone| format!("zone {zone}")));
+        let domain = dash(batch.update_domain.map(|domain| domain.to_string()));
+        let ids = batch.instances.iter().map(InstanceId::to_string);
+        lines.push(["batch".to_owned(), phase, zone, domain].into_iter().chain(ids).collect());
+    }
+    for hold in &plan.holds {
+        lines.push(vec!["hold".to_owned(), hold.instance.to_string(), hold.reason.code().to_owned()]);
+    }
+    let mut hash = sha2::Sha256::new();
+    for field in lines.iter().flat_map(|line| line.iter().map(Some).chain([None])) {
+        match field {
+            Some(field) => hash.update(format!("{}\t", field.escape_default())),
+            None => hash.update("\n"),
+        }
+    }
+    Digest(hash.finalize().into())
+}
+
 proptest! {
+    #[test]
+    fn quick_and_simple_planning_agree(
+        mut fleet in any_fleet(),
+        policy in any_policy(),
+        odd in prop_oneof![Just("b\tc"), Just("é"), Just("01"), Just("a\"'\\z")],
+    ) {
+        for candidate in fleet.iter_mut().filter(|c| c.zone.as_deref() == Some("2")) {
+            candidate.zone = Some(odd.to_owned());
+        }
+        let plan = plan_with(&fleet, &policy);
+        prop_assert_eq!(&plan.batches, &simple_batches(&fleet, &policy));
+        prop_assert_eq!(plan.digest, simple_digest(&plan, &policy, fleet.len()));
+    }
+
     #[test]
     fn the_order_of_the_input_does_not_matter(
         (fleet, shuffled) in any_fleet().prop_flat_map(|fleet| (Just(fleet.clone()), Just(fleet).prop_shuffle())),

@@ -73,7 +73,7 @@ struct Desk {
 impl Desk {
     fn new(plugin: LoadedPlugin) -> Self {
         let (sender, decided) = mpsc::channel();
-        let on_decided = Box::new(move |decided| sender.send(decided).unwrap_or_default());
+        let on_decided = Box::new(move |_, decided| sender.send(decided).unwrap_or_default());
         let name = PluginName::parse("test").unwrap();
         let worker = PluginWorker::spawn(name, plugin, Generation(1), on_decided, Clock::start()).unwrap();
         Self { worker, decided }
@@ -131,7 +131,7 @@ fn trouble_is_said_once() {
     let (sender, trouble) = mpsc::channel();
     let (decided, decisions) = mpsc::channel();
     let watchers = Watchers {
-        on_decided: Box::new(move |said| decided.send(said).unwrap_or_default()),
+        on_decided: Box::new(move |_, said| decided.send(said).unwrap_or_default()),
         on_trouble: Box::new(move |said| sender.send(said).unwrap_or_default()),
         recorder: None,
     };

@@ -82,7 +82,7 @@ impl Worker {
             observation.memory = self.repeats.memory(&key).cloned();
             let ticket = Ticket { epoch, started_at, finished_at };
             if repeatable && let Some(outcome) = self.unchanged(&key, &observation) {
-                (self.watchers.on_decided)(ticket.decided(key, outcome));
+                (self.watchers.on_decided)(observation, ticket.decided(key, outcome));
                 continue;
             }
             observations.push(observation);
@@ -152,13 +152,15 @@ impl Worker {
                 });
             }
             if repeatable {
-                let known = result.as_ref().ok().cloned();
-                let known = known.map(|decision| Known::new(observation, decision, evaluation, segment));
+                let known = result
+                    .as_ref()
+                    .ok()
+                    .cloned()
+                    .map(|decision| Known::new(observation.clone(), decision, evaluation, segment));
                 self.repeats.learn(&key, known);
             }
-            (self.watchers.on_decided)(
-                ticket.decided(key, Outcome { stamp: stamp.clone(), evaluation, result }),
-            );
+            let outcome = Outcome { stamp: stamp.clone(), evaluation, result };
+            (self.watchers.on_decided)(observation, ticket.decided(key, outcome));
         }
         failed
     }

@@ -2,7 +2,10 @@
 
 package contract
 
-import "unsafe"
+import (
+	"fmt"
+	"unsafe"
+)
 
 // A pointer of the guest: 32 bits, whatever size Go's own pointers have.
 type pointer uint32
@@ -185,7 +188,7 @@ func evaluate(at pointer, length uint32) pointer {
 	}
 	for i := pointer(0); i < pointer(length); i++ {
 		seen := readObservation(at + i*116)
-		decision, failure := chosen.Decide(&seen)
+		decision, failure := judge(&seen)
 		if failure != nil {
 			writeFailure(results+i*60, failure)
 		} else {
@@ -196,6 +199,20 @@ func evaluate(at pointer, length uint32) pointer {
 	store32(area, uint32(results))
 	store32(area+4, length)
 	return area
+}
+
+// judge makes a panic a failure of the one observation that caused it.
+func judge(seen *Observation) (decision *Decision, failure *Failure) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			failure = Internal(fmt.Sprint("panic: ", cause))
+		}
+	}()
+	decision, failure = chosen.Decide(seen)
+	if decision == nil && failure == nil {
+		failure = Internal("neither a decision nor a failure")
+	}
+	return decision, failure
 }
 
 //go:wasmexport cabi_post_phasegate:policy/evaluator@1.0.0#evaluate

@@ -27,6 +27,15 @@ function decide(seen) {
   return decision("healthy", 0, "proceed", "ok", "it answers");
 }
 
+/** An exception would cost the whole batch its answers, and nobody would read its text. */
+function guarded(seen) {
+  try {
+    return decide(seen);
+  } catch (error) {
+    return failure("internal", `${error}`);
+  }
+}
+
 export const evaluator = {
   /** Once for each new instance, before anything else. `settings` is JSON; what is thrown refuses them. */
   configure(settings) {
@@ -35,6 +44,6 @@ export const evaluator = {
 
   /** As many results as observations, in the same order; each depends on its own alone. */
   evaluate(batch) {
-    return batch.map(decide);
+    return batch.map(guarded);
   },
 };

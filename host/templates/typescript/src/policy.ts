@@ -37,12 +37,21 @@ function decide(seen: Observation): Judgement {
   return decision("healthy", 0, "proceed", "ok", "it answers");
 }
 
+/** An exception would cost the whole batch its answers, and nobody would read its text. */
+function guarded(seen: Observation): Judgement {
+  try {
+    return decide(seen);
+  } catch (error) {
+    return failure("internal", `${error}`);
+  }
+}
+
 export const evaluator: Evaluator = {
   configure(settings) {
     if (settings.trim() !== "{}") throw `@NAME@ has no settings, but was given ${settings}`;
   },
 
   evaluate(batch) {
-    return batch.map(decide);
+    return batch.map(guarded);
   },
 };

@@ -143,7 +143,9 @@ fn one(comptime T: type) *T {
 }
 
 fn many(comptime T: type, len: usize) []T {
-    return arena.allocator().alloc(T, len) catch unreachable;
+    // Never none: the slice of nothing may point outside of the memory, which the host refuses.
+    const block = arena.allocator().alloc(T, @max(len, 1)) catch unreachable;
+    return block[0..len];
 }
 
 fn find(pairs: []const Pair, name: []const u8) ?[]const u8 {
@@ -162,7 +164,8 @@ const RawText = extern struct {
     len: usize,
 
     fn of(text: []const u8) RawText {
-        return .{ .ptr = text.ptr, .len = text.len };
+        // The slice of nothing may point anywhere; the host looks at the address all the same.
+        return .{ .ptr = if (text.len == 0) "" else text.ptr, .len = text.len };
     }
     fn lift(self: RawText) []const u8 {
         return if (self.len == 0) "" else self.ptr[0..self.len];

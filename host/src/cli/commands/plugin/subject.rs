@@ -41,10 +41,24 @@ impl Subject {
 }
 
 fn component_of(folder: &Path) -> anyhow::Result<PathBuf> {
-    let file = Project::open(folder)?.component();
+    let file = match Project::open(folder) {
+        Ok(project) => project.component(),
+        // As the Rust plugins of this repository are: the SDK needs no manifest of ours.
+        Err(error) => match of_the_same_name(folder) {
+            Some(file) => file,
+            None => return Err(error.into()),
+        },
+    };
     if !file.exists() {
         let folder = folder.display();
         anyhow::bail!("`{}` is not built yet; run `phasegate plugin build {folder}`", file.display());
     }
     Ok(file)
+}
+
+/// `game/game.wasm` for the folder `game`, if it exists.
+fn of_the_same_name(folder: &Path) -> Option<PathBuf> {
+    let folder_name = folder.canonicalize().ok()?;
+    let file = folder.join(format!("{}.wasm", folder_name.file_name()?.to_str()?));
+    file.is_file().then_some(file)
 }

@@ -176,7 +176,7 @@ fn millis(micros: u64) -> String {
 }
 
 fn mib(bytes: usize) -> String {
-    format!("{}.{}", bytes >> 20, (bytes & 0xf_ffff) * 10 >> 20)
+    format!("{}.{}", bytes >> 20, ((bytes & 0xf_ffff) * 10) >> 20)
 }
 
 fn percent(part: u64, whole: u64) -> String {
