@@ -18,7 +18,7 @@ use crate::cli::output;
 use crate::config::{self, LoadConfigError};
 use crate::domain::{ScaleSet, Timestamp, Version};
 use crate::rollout::UpgradeRules;
-use crate::sim::forecast::{Fleet, Pace, Probes, Setup, summary};
+use crate::sim::forecast::{Fleet, Pace, Probes, Setup, Tell, summary};
 
 /// Runs of a small fleet, if none are named.
 const RUNS: usize = 100;
@@ -44,9 +44,9 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<Exit> {
     };
     let judge = wasm::Judge::load(args, size)?;
     let first = args.timeline.flatten().unwrap_or(args.seed);
-    let told = args.timeline.is_some();
+    let tell = if args.timeline.is_some() { Tell::Timeline } else { Tell::Figures };
     let count = match args.runs {
-        _ if told => 1,
+        _ if tell == Tell::Timeline => 1,
         Some(count) if (1..=RUNS_MAX).contains(&count) => count,
         Some(count) => bail!("`--runs` is {count} (allowed: 1 to {RUNS_MAX})"),
         None if size > LARGE => 1,
@@ -56,7 +56,7 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<Exit> {
     if size >= LARGE {
         cost.of_the_plan(&setup, first, &mut *judge.decider()?)?;
     }
-    let runs = runs::all(&setup, &runs::Wanted { first, count, size, told }, &judge)?;
+    let runs = runs::all(&setup, &runs::Wanted { first, count, size, tell }, &judge)?;
     let summary = summary(&runs);
     let report = report::Report { args, setup: &setup, size, runs: &runs, summary: &summary };
     if args.json {

@@ -105,14 +105,23 @@ impl Run {
     }
 }
 
-/// Runs one simulation. `told` asks for a timeline.
+/// What is told of a run beside its figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tell {
+    /// Nothing.
+    Figures,
+    /// Everything, in lines.
+    Timeline,
+}
+
+/// Runs one simulation.
 #[must_use]
-pub fn run(setup: &Setup, seed: u64, watch: Watch, told: bool, decider: &mut dyn Decider) -> Run {
+pub fn run(setup: &Setup, seed: u64, watch: Watch, tell: Tell, decider: &mut dyn Decider) -> Run {
     let mut run = Run { seed, watch, regions: Vec::new() };
     for region in 0..setup.regions.max(1) {
         let seed = draw(seed, 0, u64::from(region)).next_u64();
         let done =
-            with_crowd(setup, region, seed, |crowd| region_run(setup, crowd, seed, watch, told, decider));
+            with_crowd(setup, region, seed, |crowd| region_run(setup, crowd, seed, watch, tell, decider));
         let Some(done) = done else { break };
         let goes_on = done.end == End::Completed;
         run.regions.push(done);
@@ -163,7 +172,7 @@ fn region_run(
     crowd: &Crowd,
     seed: u64,
     watch: Watch,
-    told: bool,
+    tell: Tell,
     decider: &mut dyn Decider,
 ) -> Option<RegionRun> {
     let start = StartUpgrade {
@@ -178,7 +187,10 @@ fn region_run(
         world: World::new(setup, crowd, seed),
         upgrade: Upgrade::new(start, setup.begin),
         decider,
-        timeline: if told { Timeline::from(setup.begin) } else { Timeline::default() },
+        timeline: match tell {
+            Tell::Timeline => Timeline::from(setup.begin),
+            Tell::Figures => Timeline::default(),
+        },
         watcher: Watcher::new(watch),
         seed,
     });

@@ -202,7 +202,7 @@ impl Bodies {
             return Response {
                 status: 200,
                 headers: Vec::new(),
-                body: azure(health, phase, skip).into_bytes(),
+                body: azure(health, phase, seen.facts.participation).into_bytes(),
             };
         };
         let fill = [
@@ -220,7 +220,8 @@ impl Bodies {
 }
 
 /// A rich health state with custom metrics.
-fn azure(health: &str, phase: Option<u32>, skip: bool) -> String {
+fn azure(health: &str, phase: Option<u32>, participation: Participation) -> String {
+    let skip = participation != Participation::Proceed;
     let mut wishes = serde_json::Map::new();
     if let Some(phase) = phase {
         wishes.insert("PhaseOrderingNumber".to_owned(), phase.into());
