@@ -142,7 +142,7 @@ fn each_plugin_fails_in_its_own_way() {
             let unchanged = plugin["counts"]["unchanged"].as_u64().unwrap() > 0;
             (unchanged && of(name)["health"] == "Healthy").then_some(())
         });
-        assert_eq!(site.run(&["plugin", "swap", name, "traps.wasm"]).code, 0);
+        assert_eq!(site.run(&["plugin", "swap", name, "traps.wasm", "--force"]).code, 0);
     }
     for (name, health, participation) in
         [("hold", "Unknown", "skip"), ("azure", "Unknown", "proceed"), ("last-good", "Healthy", "proceed")]
