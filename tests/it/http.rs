@@ -16,7 +16,7 @@ fn exchange(port: u16, request: &str) -> String {
     answer
 }
 
-fn request(port: u16, line: &str, headers: &str) -> String {
+pub fn request(port: u16, line: &str, headers: &str) -> String {
     exchange(
         port,
         &format!("{line} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n{headers}\r\n"),
@@ -33,6 +33,11 @@ fn wrong_requests_get_the_right_status_and_an_error_body() {
     for (line, headers, status) in [
         ("GET /healthz", "", "200"),
         ("GET /v1/fleet", "", "200"),
+        ("GET /metrics", "", "200"),
+        ("POST /metrics", "", "405"),
+        ("GET /v1/scale-sets/orders/log?instance=0", "", "200"),
+        ("GET /v1/scale-sets/orders/log?instance=..%2f", "", "400"),
+        ("GET /v1/scale-sets/orders/log?id=0", "", "400"),
         ("GET /v1/scale-sets/%6frders/plan?to=v%32", "", "200"),
         ("DELETE /v1/fleet", "", "405"),
         ("POST /v1/fleet", "", "405"),

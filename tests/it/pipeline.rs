@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use crate::http;
 use crate::support::answers::Answers;
 use crate::support::{Background, Site, fleet, guests, repository, wait_for};
 
@@ -124,6 +125,15 @@ fn what_fails_at_a_stage_leaves_the_old_one() {
     wait_for_error(&site, "stage self-test");
     std::fs::remove_dir_all(site.path("cases")).unwrap();
     assert_eq!(db(&site)["counters"]["refused"], 6);
+    let metrics = http::request(site.port(), "GET /metrics", "");
+    for line in [
+        "phasegate_plugin_loads_total{plugin=\"db\",event=\"refused\"} 6",
+        "phasegate_plugin_load_stage_seconds{plugin=\"db\",stage=\"self-test\",state=\"failed\"} ",
+        "phasegate_line_stopped 0.0",
+        "\n# EOF",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
     host.stop();
 }
 

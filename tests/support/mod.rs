@@ -136,6 +136,13 @@ impl Site {
         host
     }
 
+    /// Port of the API, from the configuration that was written.
+    pub fn port(&self) -> u16 {
+        let file = std::fs::read_to_string(self.path("phasegate.toml")).unwrap();
+        let listen = file.lines().find_map(|line| line.strip_prefix("listen = \"127.0.0.1:")).unwrap();
+        listen.trim_end_matches('"').parse().unwrap()
+    }
+
     pub fn log(&self) -> String {
         fs::read_to_string(self.path("stderr.log")).unwrap_or_default()
     }

@@ -23,13 +23,11 @@ pub(super) async fn run(
 ) -> Result<wire::Explanation, CommandError> {
     let asked = name.clone();
     let status = control.ask(|reply| Command::Status(asked, reply)).await?;
-    let asked = name.clone();
-    let log = control.ask(|reply| Command::Log(asked, reply)).await?;
+    let (asked, only) = (name.clone(), Some(instance.clone()));
+    let log = control.ask(|reply| Command::Log(asked, only, reply)).await?;
     let upgrade = status.status.id;
     let of_it = |entry: &&wire::LogEntry| {
-        entry.upgrade.as_deref() == Some(&upgrade)
-            && entry.instance.as_deref() == Some(instance.as_str())
-            && matches!(entry.kind.as_str(), "decision" | "hold")
+        entry.upgrade.as_deref() == Some(&upgrade) && matches!(entry.kind.as_str(), "decision" | "hold")
     };
     let Some(entry) = log.entries.iter().rfind(of_it) else {
         let message = format!(

@@ -3,6 +3,7 @@
 
 pub mod explain;
 pub mod guard;
+mod metrics;
 mod plugins;
 mod requests;
 pub mod routes;

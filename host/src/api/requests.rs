@@ -55,6 +55,19 @@ pub(super) fn query(query: &str) -> Result<Wanted, Refusal> {
     Ok(wanted)
 }
 
+/// `instance=ID`, or nothing.
+pub(super) fn instance(query: &str) -> Result<Option<InstanceId>, Refusal> {
+    match query.split_once('=') {
+        None if query.is_empty() => Ok(None),
+        Some(("instance", value)) => instance_id(&percent_decoded(value)?).map(Some),
+        _ => Err(Refusal::invalid(format!("{query:?} is not `instance=ID`"))),
+    }
+}
+
+pub(super) fn instance_id(text: &str) -> Result<InstanceId, Refusal> {
+    InstanceId::parse(text).map_err(|error| Refusal::invalid(format!("instance id {text:?} {error}")))
+}
+
 /// The body of a start; an empty one wants the whole model.
 pub(super) fn start(bytes: &[u8]) -> Result<StartOptions, Refusal> {
     if bytes.is_empty() {

@@ -13,11 +13,12 @@ use serde::Serialize;
 
 use super::explain::{self, Explain};
 use super::guard::{Denied, Guard};
+use super::metrics::{self, Snapshot};
 use super::plugins;
 use super::requests::{self, percent_decoded};
 use super::wire;
 use crate::control::{Command, CommandError, CommandErrorKind, ControlHandle};
-use crate::domain::{InstanceId, ScaleSetName};
+use crate::domain::ScaleSetName;
 use crate::plugin::registry::PluginRegistry;
 use crate::reload::Reloader;
 
@@ -104,6 +105,7 @@ async fn route(api: &Api, request: Request<Incoming>) -> Result<Response<Full<By
             api.control.ask(Command::Ping).await?;
             Ok(ok(&serde_json::json!({"status": "ok"})))
         }
+        (Method::GET, ["metrics"]) => scrape(api).await,
         (Method::GET, ["v1", "fleet"]) => Ok(ok(&api.control.ask(Command::Fleet).await?)),
         (Method::GET, ["v1", "scale-sets", name, "plan"]) => {
             let name = scale_set(name)?;
@@ -122,12 +124,12 @@ async fn route(api: &Api, request: Request<Incoming>) -> Result<Response<Full<By
         }
         (Method::GET, ["v1", "scale-sets", name, "log"]) => {
             let name = scale_set(name)?;
-            Ok(ok(&api.control.ask(|reply| Command::Log(name, reply)).await?))
+            let instance = requests::instance(request.uri().query().unwrap_or(""))?;
+            Ok(ok(&api.control.ask(|reply| Command::Log(name, instance, reply)).await?))
         }
         (Method::GET, ["v1", "scale-sets", name, "explain", instance]) => {
             let name = scale_set(name)?;
-            let instance = InstanceId::parse(instance)
-                .map_err(|error| Refusal::invalid(format!("instance id {instance:?} {error}")))?;
+            let instance = requests::instance_id(instance)?;
             Ok(ok(&explain::run(&api.control, api.explain.as_ref(), name, instance).await?))
         }
         (Method::POST, ["v1", "scale-sets", name, "upgrade", wish]) => {
@@ -151,10 +153,25 @@ async fn route(api: &Api, request: Request<Incoming>) -> Result<Response<Full<By
     }
 }
 
+async fn scrape(api: &Api) -> Result<Response<Full<Bytes>>, Refusal> {
+    let tally = api.control.ask(Command::Tally).await?;
+    let lost_records = api.explain.as_ref().map(|explain| explain.recorder.lost());
+    let text = metrics::render(Snapshot { tally, plugins: api.plugins.list(), lost_records });
+    let text = text.map_err(|error| {
+        let message = format!("the metrics cannot be written: {error}");
+        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message)
+    })?;
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
+    Ok(response)
+}
+
 /// 405 where another method would do, 404 elsewhere.
 fn unknown_route(method: &Method, path: &str, segments: &[&str]) -> Refusal {
     let allowed = match segments {
-        ["healthz"] | ["v1", "fleet" | "plugins" | "line"] | ["v1", "scale-sets", _, "plan" | "log"] => "GET",
+        ["healthz" | "metrics"]
+        | ["v1", "fleet" | "plugins" | "line"]
+        | ["v1", "scale-sets", _, "plan" | "log"] => "GET",
         ["v1", "scale-sets", _, "explain", _] => "GET",
         ["v1", "scale-sets", _, "upgrade"] => "GET and POST",
         ["v1", "scale-sets", _, "upgrade", _] | ["v1", "line", "stop" | "start"] => "POST",

@@ -1,4 +1,4 @@
-//! What an evaluation costs: time for each observation, memory, and the time to compile.
+//! What an evaluation costs: time and fuel for each observation, memory, and the time to compile.
 //!
 //! CPU time of this thread, so that a busy machine does not make a plugin look slow.
 
@@ -30,7 +30,9 @@ pub struct Figures {
     pub reused_batch: Timing,
     /// The most memory that an instance had.
     pub memory_bytes: usize,
-    /// Share of calls whose observation failed.
+    /// Work for one observation: the median and the most.
+    pub fuel: (u64, u64),
+    /// Observations of a full batch that failed.
     pub failed: usize,
 }
 
@@ -65,9 +67,17 @@ pub fn run(
         fresh_batch: batches(&mut fresh, &full),
         reused_batch: batches(&mut reused, &full),
         memory_bytes: fresh.memory_bytes().max(reused.memory_bytes()),
+        fuel: fuel(&mut reused, observations),
         failed,
     };
     Ok(figures)
+}
+
+fn fuel(loaded: &mut LoadedPlugin, observations: &[Observation]) -> (u64, u64) {
+    let alone = |seen| loaded.judge(std::slice::from_ref(seen), NOW_MS).costs;
+    let mut used: Vec<u64> = observations.iter().flat_map(alone).map(|cost| cost.fuel).collect();
+    used.sort_unstable();
+    (used.get(used.len() / 2).copied().unwrap_or(0), used.last().copied().unwrap_or(0))
 }
 
 fn singles(loaded: &mut LoadedPlugin, observations: &[Observation]) -> Timing {

@@ -61,6 +61,8 @@ pub struct Budget {
     pub batch: usize,
     /// The most memory that an instance had.
     pub memory_bytes: usize,
+    /// The most work that one observation took.
+    pub fuel: u64,
     /// What it may use.
     pub limits: Limits,
 }
@@ -84,7 +86,7 @@ pub fn run(plugin: &CompiledPlugin, cases: &[Case], limits: Limits) -> Result<Tr
     let mut trial = Trial {
         outcomes: Vec::new(),
         states: Vec::new(),
-        budget: Budget { longest: Duration::ZERO, batch: 0, memory_bytes: 0, limits },
+        budget: Budget { longest: Duration::ZERO, batch: 0, memory_bytes: 0, fuel: 0, limits },
     };
     for case in cases {
         let got = ask_alone(plugin, case, limits);
@@ -187,13 +189,18 @@ impl Group<'_> {
     }
 }
 
-/// Times full batches made of the cases, each alone in a call of its own size.
+/// The work of each case alone, and the time of a full batch made of them.
 fn measure(group: &Group<'_>, reused: &mut LoadedPlugin, budget: &mut Budget) {
     let sound = (0..group.cases.len()).filter(|at| group.is_sound(*at));
     let cases: Vec<&Observation> =
         sound.filter_map(|at| group.cases.get(at)).map(|(_, seen, _)| seen).collect();
     if cases.is_empty() {
         return;
+    }
+    for seen in &cases {
+        let alone = reused.judge(std::slice::from_ref(*seen), group.now_ms);
+        let fuel = alone.costs.iter().map(|cost| cost.fuel).max().unwrap_or(0);
+        budget.fuel = budget.fuel.max(fuel);
     }
     let full: Vec<Observation> = cases.iter().copied().cycle().take(BATCH_MAX).cloned().collect();
     let before = thread_cpu_time();

@@ -172,7 +172,7 @@ pub enum UpgradeVerb {
     /// Bring every touched instance back to the version before, newest first
     Rollback(RollbackArgs),
     /// Show the audit trail: every decision, admission and effect
-    Log(UpgradeOf),
+    Log(LogArgs),
     /// Show what an instance's plugin was asked and said when the latest upgrade took or left the
     /// instance, and whether it says the same again: 1 when it does not
     Explain(ExplainArgs),
@@ -253,6 +253,19 @@ pub struct StartArgs {
     /// Go on in spite of freeze windows and of a stopped line; the text goes into the audit trail
     #[arg(long, value_name = "WHY")]
     pub bypass: Option<String>,
+}
+
+/// Options of `upgrade log`.
+#[derive(Debug, Args)]
+pub struct LogArgs {
+    /// Scale set
+    pub name: String,
+    /// Only what concerns this instance
+    #[arg(long, value_name = "ID")]
+    pub instance: Option<String>,
+    /// How to print.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// Options of `upgrade explain`.

@@ -4,7 +4,7 @@ use super::run::Control;
 use super::state::SetState;
 use super::{Command, CommandError, CommandErrorKind, Reply, Wanted, lifecycle, report};
 use crate::api::wire;
-use crate::domain::{Goal, ScaleSetName, Timestamp};
+use crate::domain::{Goal, InstanceId, ScaleSetName, Timestamp};
 use crate::plan::{Plan, PlanInput, plan};
 use crate::rollout::FleetView;
 use crate::store::{StoreError, Write};
@@ -17,13 +17,14 @@ impl Control {
         match command {
             Command::Ping(reply) => answer(reply, Ok(())),
             Command::Fleet(reply) => answer(reply, Ok(self.fleet())),
+            Command::Tally(reply) => answer(reply, Ok(self.tally())),
             Command::Plan(name, wanted, reply) => answer(reply, self.plan(&name, &wanted)),
             Command::Line(reply) => answer(reply, Ok(self.line())),
             Command::SetLine(reason, reply) => answer(reply, self.set_line(reason)),
             Command::Start(name, options, reply) => answer(reply, self.start(&name, options)),
             Command::Status(name, reply) => answer(reply, self.status(&name)),
             Command::Wish(name, wish, reply) => answer(reply, self.wish(&name, wish)),
-            Command::Log(name, reply) => answer(reply, self.log(&name)),
+            Command::Log(name, instance, reply) => answer(reply, self.log(&name, instance.as_ref())),
             Command::RecordPlugin(name, stored, reply) => {
                 let recorded = self.store.commit(&[Write::Plugin(name, stored)]);
                 answer(reply, recorded.map_err(|error| unavailable(&error)));
@@ -70,9 +71,9 @@ impl Control {
         Ok(report::status(upgrade, set, trouble, self.clock.now()))
     }
 
-    fn log(&self, name: &ScaleSetName) -> Result<wire::Log, CommandError> {
+    fn log(&self, name: &ScaleSetName, instance: Option<&InstanceId>) -> Result<wire::Log, CommandError> {
         self.set(name)?;
-        let entries = self.store.audit(name, LOG_MAX).map_err(|error| unavailable(&error))?;
+        let entries = self.store.audit(name, instance, LOG_MAX).map_err(|error| unavailable(&error))?;
         Ok(report::log(name, &entries))
     }
 }

@@ -16,6 +16,7 @@ mod retry;
 mod run;
 mod state;
 mod surge;
+mod tally;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -33,6 +34,7 @@ pub(crate) use audit::read_stamp;
 pub(crate) use report::{limits, rfc3339};
 pub use run::{ControlParts, run};
 pub use state::SetParts;
+pub use tally::{SetTally, Tally};
 
 /// Capacity of the channel to the loop. Senders wait when it is full, which slows probing down
 /// rather than losing answers.
@@ -129,6 +131,8 @@ pub enum Command {
     Ping(Reply<()>),
     /// The whole fleet.
     Fleet(Reply<wire::Fleet>),
+    /// All of it as counts.
+    Tally(Reply<Tally>),
     /// What an upgrade would do now.
     Plan(ScaleSetName, Wanted, Reply<wire::PlanDetail>),
     /// Start one.
@@ -141,8 +145,8 @@ pub enum Command {
     Line(Reply<wire::Line>),
     /// Stop the line with this reason, or let it go on.
     SetLine(Option<String>, Reply<wire::Line>),
-    /// The audit trail.
-    Log(ScaleSetName, Reply<wire::Log>),
+    /// The audit trail, or what concerns one instance.
+    Log(ScaleSetName, Option<InstanceId>, Reply<wire::Log>),
     /// Record which component a plugin is about to run.
     RecordPlugin(PluginName, StoredPlugin, Reply<()>),
     /// Go by these sets from now on, and record the plugins that take over with them; all or nothing.

@@ -16,7 +16,7 @@ pub enum Claim {
 }
 
 /// Committed health of an instance, after `numberOfProbes` and `gracePeriod`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Health {
     /// Within the grace period, or not probed yet. Means *wait*.
     Initializing,

@@ -236,11 +236,17 @@ pub trait Store: Send {
     /// When the disk or the database refuses; nothing of the list is then stored.
     fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError>;
 
-    /// The latest lines of the audit trail of a scale set, oldest first, at most `limit`.
+    /// The latest lines of the audit trail of a scale set, or of one instance of it, oldest first, at
+    /// most `limit`.
     ///
     /// # Errors
     /// When the data file cannot be read.
-    fn audit(&self, scale_set: &ScaleSetName, limit: u32) -> Result<Vec<AuditEntry>, StoreError>;
+    fn audit(
+        &self,
+        scale_set: &ScaleSetName,
+        instance: Option<&InstanceId>,
+        limit: u32,
+    ) -> Result<Vec<AuditEntry>, StoreError>;
 
     /// The latest upgrade of a scale set that was asked for before a time, with its members.
     ///

@@ -120,8 +120,13 @@ impl Store for SqliteStore {
         transaction.commit().map_err(sqlite)
     }
 
-    fn audit(&self, scale_set: &ScaleSetName, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
-        Reader { connection: &self.connection, path: &self.path }.audit(scale_set, limit)
+    fn audit(
+        &self,
+        scale_set: &ScaleSetName,
+        instance: Option<&InstanceId>,
+        limit: u32,
+    ) -> Result<Vec<AuditEntry>, StoreError> {
+        Reader { connection: &self.connection, path: &self.path }.audit(scale_set, instance, limit)
     }
 
     fn upgrade_before(&self, scale_set: &ScaleSetName, at: Timestamp) -> Result<Option<Upgrade>, StoreError> {
@@ -377,11 +382,17 @@ impl Reader<'_> {
         text.map_or(Ok(None), |text| self.parse("host", &text))
     }
 
-    fn audit(&self, scale_set: &ScaleSetName, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
+    fn audit(
+        &self,
+        scale_set: &ScaleSetName,
+        instance: Option<&InstanceId>,
+        limit: u32,
+    ) -> Result<Vec<AuditEntry>, StoreError> {
         let latest = "SELECT CAST(at AS TEXT), upgrade, instance, kind, text FROM audit \
-             WHERE scale_set = ?1 ORDER BY seq DESC LIMIT ?2";
+             WHERE scale_set = ?1 AND (?3 IS NULL OR instance = ?3) ORDER BY seq DESC LIMIT ?2";
+        let instance = instance.map(InstanceId::as_str);
         let mut entries = Vec::new();
-        for row in self.rows(latest, params![scale_set.as_str(), limit])? {
+        for row in self.rows(latest, params![scale_set.as_str(), limit, instance])? {
             let optional = |column: usize| row.get(column).cloned().flatten();
             let upgrade = optional(1).map(|text| self.id("audit", text)).transpose()?;
             let instance = optional(2).map(|text| self.id("audit", text)).transpose()?;

@@ -5,12 +5,14 @@ mod explain;
 use std::collections::BTreeMap;
 
 use crate::api::wire;
-use crate::cli::args::{DetailArgs, RollbackArgs, StartArgs, UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb};
+use crate::cli::args::{
+    DetailArgs, LogArgs, RollbackArgs, StartArgs, UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb,
+};
 use crate::cli::client::Client;
 use crate::cli::exit::Exit;
 use crate::cli::output::{self, duration, or_dash, table};
 use crate::cli::target;
-use crate::domain::{ExtensionName, ScaleSetName, Version};
+use crate::domain::{ExtensionName, InstanceId, ScaleSetName, Version};
 
 use super::follow;
 
@@ -69,8 +71,12 @@ fn rollback(client: &Client, args: &RollbackArgs) -> anyhow::Result<Exit> {
     Ok(verdict(&ended))
 }
 
-fn log(client: &Client, args: &UpgradeOf) -> anyhow::Result<Exit> {
-    let log: wire::Log = client.get(&format!("{}/log", scale_set_path(&args.name)?))?;
+fn log(client: &Client, args: &LogArgs) -> anyhow::Result<Exit> {
+    let mut path = format!("{}/log", scale_set_path(&args.name)?);
+    if let Some(instance) = &args.instance {
+        path.push_str(&format!("?instance={}", instance_id(instance)?));
+    }
+    let log: wire::Log = client.get(&path)?;
     if args.output.json {
         output::json(&log)?;
         return Ok(Exit::Done);
@@ -87,6 +93,10 @@ fn log(client: &Client, args: &UpgradeOf) -> anyhow::Result<Exit> {
     let rows: Vec<Vec<String>> = log.entries.iter().map(row).collect();
     output::data(&table(&["AT", "UPGRADE", "INSTANCE", "WHAT", "WHY"], &rows))?;
     Ok(Exit::Done)
+}
+
+fn instance_id(text: &str) -> anyhow::Result<InstanceId> {
+    InstanceId::parse(text).map_err(|error| anyhow::anyhow!("instance id `{text}` {error}"))
 }
 
 fn scale_set_path(name: &str) -> anyhow::Result<String> {

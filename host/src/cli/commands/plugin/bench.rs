@@ -32,8 +32,15 @@ struct Report {
     fresh_batch: TimingReport,
     reused_batch: TimingReport,
     memory_bytes: usize,
-    /// The engine counts no fuel.
-    fuel: Option<u64>,
+    /// For one observation.
+    fuel: FuelReport,
+}
+
+#[derive(Debug, Serialize)]
+struct FuelReport {
+    median: u64,
+    max: u64,
+    limit: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -67,7 +74,15 @@ pub(super) fn run(
     });
     let (compile, figures) =
         measured.map_err(|error: LoadPluginError| Refused(format!("`{}` {error}", subject.name)))?;
-    let Figures { fresh_one, reused_one, fresh_batch, reused_batch, memory_bytes, failed } = figures;
+    let Figures {
+        fresh_one,
+        reused_one,
+        fresh_batch,
+        reused_batch,
+        memory_bytes,
+        fuel: (median, max),
+        failed,
+    } = figures;
     let timing = |Timing { median_ns, p99_ns, calls }| TimingReport { median_ns, p99_ns, calls };
     let report = Report {
         plugin: subject.name,
@@ -81,7 +96,7 @@ pub(super) fn run(
         fresh_batch: timing(fresh_batch),
         reused_batch: timing(reused_batch),
         memory_bytes,
-        fuel: None,
+        fuel: FuelReport { median, max, limit: DEFAULT_LIMITS.fuel },
     };
     if format.json {
         output::json(&report)?;
@@ -162,17 +177,23 @@ fn render(report: &Report) -> String {
     let mut text = table(&["INSTANCE", "BATCH", "NS EACH", "P99", "RATIO", "CALLS"], &rows);
     let (whole, tenth) = (report.memory_bytes >> 20, ((report.memory_bytes & 0xf_ffff) * 10) >> 20);
     let compile = report.compile_micros;
+    let failures = match report.failed {
+        0 => String::new(),
+        failed => format!("; {failed} of {} in a batch bring no decision", report.batch),
+    };
     text.push_str(&format!(
-        "\nnanoseconds of CPU for each observation; {} observations, {} of {} fail\n\
+        "\nnanoseconds of CPU for each observation; {} observations{}\n\
          memory   {whole}.{tenth} MiB for each instance\n\
          compile  {}.{:03} s for {} bytes\n\
-         fuel     not measured: this host limits time\n",
+         fuel     {} for each observation, at most {} (limit {})\n",
         report.observations,
-        report.failed,
-        report.batch,
+        failures,
         compile / 1_000_000,
         compile % 1_000_000 / 1000,
         report.size,
+        report.fuel.median,
+        report.fuel.max,
+        report.fuel.limit,
     ));
     text
 }

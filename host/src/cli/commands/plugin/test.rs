@@ -54,6 +54,9 @@ struct BudgetReport {
     timeout_micros: u64,
     memory_bytes: usize,
     memory_limit_bytes: usize,
+    /// For one observation.
+    fuel: u64,
+    fuel_limit: u64,
     within: bool,
 }
 
@@ -103,7 +106,7 @@ fn report(plugin: String, trial: Trial) -> Report {
 }
 
 fn budget_report(budget: Budget) -> BudgetReport {
-    let Budget { longest, batch, memory_bytes, limits } = budget;
+    let Budget { longest, batch, memory_bytes, fuel, limits } = budget;
     let micros = |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let memory_limit_bytes = usize::try_from(u64::from(limits.memory_mib) << 20).unwrap_or(usize::MAX);
     BudgetReport {
@@ -112,7 +115,9 @@ fn budget_report(budget: Budget) -> BudgetReport {
         timeout_micros: micros(limits.timeout),
         memory_bytes,
         memory_limit_bytes,
-        within: longest <= limits.timeout && memory_bytes <= memory_limit_bytes,
+        fuel,
+        fuel_limit: limits.fuel,
+        within: longest <= limits.timeout && memory_bytes <= memory_limit_bytes && fuel <= limits.fuel,
     }
 }
 
@@ -165,6 +170,9 @@ fn render_budget(budget: &BudgetReport) -> String {
         let share = percent(as_u64(budget.memory_bytes), as_u64(budget.memory_limit_bytes));
         let (used, limit) = (mib(budget.memory_bytes), mib(budget.memory_limit_bytes));
         text.push_str(&format!("memory  {used} of {limit} MiB ({share} %)\n"));
+        let (fuel, limit) = (budget.fuel, budget.fuel_limit);
+        let share = percent(fuel, limit);
+        text.push_str(&format!("fuel    {fuel} of {limit} ({share} %) for one observation\n"));
     } else {
         text.push_str(&format!("budget  not measured: no case was judged (a full batch is {BATCH_MAX})\n"));
     }

@@ -5,12 +5,10 @@ use crate::cli::args::ExplainArgs;
 use crate::cli::client::Client;
 use crate::cli::exit::Exit;
 use crate::cli::output;
-use crate::domain::InstanceId;
 
 /// Asks the host and prints the answer; 1 when the decision does not come out again.
 pub(super) fn run(client: &Client, args: &ExplainArgs) -> anyhow::Result<Exit> {
-    let instance = InstanceId::parse(&args.instance)
-        .map_err(|error| anyhow::anyhow!("instance id `{}` {error}", args.instance))?;
+    let instance = super::instance_id(&args.instance)?;
     let path = format!("{}/explain/{instance}", super::scale_set_path(&args.name)?);
     let answer: wire::Explanation = client.get(&path)?;
     if args.output.json {
@@ -30,10 +28,12 @@ fn render(answer: &wire::Explanation) -> anyhow::Result<String> {
         let (name, digest, generation) = (&plugin.name, &plugin.digest, plugin.generation);
         text.push_str(&format!("plugin {name} {digest} generation {generation}\n"));
     }
-    for (what, value) in
-        [("observation", &answer.observation), ("said", &answer.outcome), ("says now", &answer.again)]
-    {
-        if !value.is_null() {
+    let parts =
+        [("observation", &answer.observation), ("said", &answer.outcome), ("says now", &answer.again)];
+    for (what, value) in parts {
+        // The same once more would only be something else to read.
+        let repeats = what == "says now" && answer.again == answer.outcome;
+        if !value.is_null() && !repeats {
             text.push_str(&format!("\n{what}\n{}\n", serde_json::to_string_pretty(value)?));
         }
     }

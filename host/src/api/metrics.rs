@@ -1,0 +1,169 @@
+//! `GET /metrics`: what the host knows, as OpenMetrics text.
+//!
+//! Everything is counted elsewhere and read at each scrape, so there is nothing to keep in step. No
+//! label takes its value from an instance: the number of series depends on the configuration alone.
+
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use super::wire;
+use crate::control::Tally;
+use crate::domain::Health;
+use crate::rollout::{Progress, UpgradeState};
+
+/// Media type of the answer.
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What a scrape sees.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    pub(super) tally: Tally,
+    pub(super) plugins: wire::Plugins,
+    /// Records of decisions that were lost; none when nothing is recorded.
+    pub(super) lost_records: Option<u64>,
+}
+
+/// Labels and a value.
+type Sample<const N: usize, V> = ([(&'static str, String); N], V);
+
+/// The text of a scrape.
+pub(super) fn render(snapshot: Snapshot) -> Result<String, fmt::Error> {
+    let mut registry = Registry::with_prefix("phasegate");
+    registry.register_collector(Box::new(snapshot));
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+impl Collector for Snapshot {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        self.fleet(&mut encoder)?;
+        self.plugin_gauges(&mut encoder)?;
+        self.plugin_counters(&mut encoder)?;
+        if let Some(lost) = self.lost_records {
+            let help = "Records of decisions that were not written to the recording";
+            counters::<0>(&mut encoder, "recording_lost", help, [([], lost)])?;
+        }
+        Ok(())
+    }
+}
+
+impl Snapshot {
+    fn fleet(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let Tally { line_stopped, sets } = &self.tally;
+        let health = sets.iter().flat_map(|set| {
+            let of = |(health, count): (&Health, &usize)| {
+                let labels = [("scale_set", set.name.to_string()), ("health", health.name().to_owned())];
+                (labels, as_f64(*count))
+            };
+            set.health.iter().map(of)
+        });
+        gauges(encoder, "instances", "Instances by committed health", health)?;
+        let upgrades = || sets.iter().filter_map(|set| Some((set.name.to_string(), set.upgrade?)));
+        let states = upgrades().flat_map(|(name, (state, _))| {
+            let all = [
+                UpgradeState::RollingForward,
+                UpgradeState::Completed,
+                UpgradeState::Cancelled,
+                UpgradeState::Faulted,
+            ];
+            all.map(|one| {
+                let labels = [("scale_set", name.clone()), ("state", one.name().to_owned())];
+                (labels, if one == state { 1.0 } else { 0.0 })
+            })
+        });
+        gauges(encoder, "upgrade_state", "1 for the state of the latest upgrade", states)?;
+        let progress = upgrades().flat_map(|(name, (_, progress))| {
+            let Progress { successful, failed, in_progress, pending } = progress;
+            let counts = [
+                ("successful", successful),
+                ("failed", failed),
+                ("inProgress", in_progress),
+                ("pending", pending),
+            ];
+            counts.map(|(progress, count)| {
+                ([("scale_set", name.clone()), ("progress", progress.to_owned())], as_f64(count))
+            })
+        });
+        gauges(encoder, "upgrade_instances", "Instances of the latest upgrade by progress", progress)?;
+        let stopped = if *line_stopped { 1.0 } else { 0.0 };
+        gauges::<0>(encoder, "line_stopped", "1 while the line is stopped", [([], stopped)])
+    }
+
+    fn plugin_gauges(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let plugins = &self.plugins.plugins;
+        let generations = plugins.iter().map(|plugin| {
+            let labels = [("plugin", plugin.name.clone()), ("digest", plugin.digest.clone())];
+            // A generation past 2^53 is not reached.
+            (labels, plugin.generation as f64)
+        });
+        gauges(encoder, "plugin_generation", "Generation that decides", generations)?;
+        let stages = plugins.iter().flat_map(|plugin| {
+            let stages = plugin.load.iter().flat_map(|load| &load.stages);
+            stages.map(|stage| {
+                let labels = [
+                    ("plugin", plugin.name.clone()),
+                    ("stage", stage.name.clone()),
+                    ("state", stage.state.clone()),
+                ];
+                (labels, stage.ms as f64 / 1000.0)
+            })
+        });
+        let help = "How long each stage of the latest load has taken";
+        gauges(encoder, "plugin_load_stage_seconds", help, stages)
+    }
+
+    fn plugin_counters(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let plugins = &self.plugins.plugins;
+        let loads = plugins.iter().flat_map(|plugin| {
+            let wire::PluginCounters { loads, refused, promoted, reverted } = plugin.counters;
+            [("begun", loads), ("refused", refused), ("promoted", promoted), ("reverted", reverted)]
+                .map(|(event, count)| ([("plugin", plugin.name.clone()), ("event", event.to_owned())], count))
+        });
+        counters(encoder, "plugin_loads", "What became of loads since the host started", loads)?;
+        let observations = plugins.iter().flat_map(|plugin| {
+            let wire::PluginCounts { evaluated, unchanged, failed } = plugin.counts;
+            [("judged", evaluated.saturating_sub(failed)), ("unchanged", unchanged), ("failed", failed)].map(
+                |(result, count)| ([("plugin", plugin.name.clone()), ("result", result.to_owned())], count),
+            )
+        });
+        counters(encoder, "plugin_observations", "Observations by what the plugin made of them", observations)
+    }
+}
+
+fn gauges<const N: usize>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    samples: impl IntoIterator<Item = Sample<N, f64>>,
+) -> Result<(), fmt::Error> {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (labels, value) in samples {
+        ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+fn counters<const N: usize>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    samples: impl IntoIterator<Item = Sample<N, u64>>,
+) -> Result<(), fmt::Error> {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (labels, value) in samples {
+        ConstCounter::new(value).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+fn as_f64(count: usize) -> f64 {
+    u32::try_from(count).map_or(f64::from(u32::MAX), f64::from)
+}
