@@ -146,7 +146,12 @@ fn gauges<const N: usize>(
 ) -> Result<(), fmt::Error> {
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
     for (labels, value) in samples {
-        ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+        let value = ConstGauge::new(value);
+        // Without labels there are no braces either.
+        match labels.is_empty() {
+            true => return value.encode(family),
+            false => value.encode(family.encode_family(&labels)?)?,
+        }
     }
     Ok(())
 }
@@ -159,7 +164,11 @@ fn counters<const N: usize>(
 ) -> Result<(), fmt::Error> {
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
     for (labels, value) in samples {
-        ConstCounter::new(value).encode(family.encode_family(&labels)?)?;
+        let value = ConstCounter::new(value);
+        match labels.is_empty() {
+            true => return value.encode(family),
+            false => value.encode(family.encode_family(&labels)?)?,
+        }
     }
     Ok(())
 }
