@@ -4,26 +4,57 @@
 
 use std::borrow::Cow;
 
+const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
+const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+
 /// Length of the run of bytes that need no attention: up to a quote, backslash or control
 /// character, or the end.
+#[inline(always)]
 pub(super) fn plain(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
-    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
-    let mut length = 0;
-    // Eight bytes at a time: long strings are what makes a body long.
-    let (chunks, _) = bytes.as_chunks::<8>();
-    for chunk in chunks {
-        let word = u64::from_ne_bytes(*chunk);
+    let stops = |word: u64| {
         let (quote, slash) = (word ^ (ONES * 0x22), word ^ (ONES * 0x5c));
         let control = word.wrapping_sub(ONES * 0x20) & !word;
         let special = (quote.wrapping_sub(ONES) & !quote) | (slash.wrapping_sub(ONES) & !slash);
-        if (control | special) & HIGH != 0 {
-            break;
+        (control | special) & HIGH
+    };
+    run(bytes, stops, |byte| matches!(byte, b'"' | b'\\' | 0..0x20))
+}
+
+/// Length of the run of decimal digits.
+#[inline(always)]
+pub(super) fn digits(bytes: &[u8]) -> usize {
+    let stops = |word: u64| {
+        let digits = word ^ (ONES * 0x30);
+        (digits.wrapping_add(ONES * 0x76) | digits) & HIGH
+    };
+    run(bytes, stops, |byte| !byte.is_ascii_digit())
+}
+
+/// Length of the run up to a byte at which it stops, eight bytes at a time. `stops` sets the high
+/// bit of each byte of a word at which to stop; it may be wrong about those behind the first one.
+#[inline(always)]
+fn run(bytes: &[u8], stops: impl Fn(u64) -> u64, stop: impl Fn(u8) -> bool) -> usize {
+    // The first byte is the lowest one.
+    let found = |chunk: &[u8; 8]| stops(u64::from_le_bytes(*chunk));
+    let place = |found: u64| usize::try_from(found.trailing_zeros() / 8).unwrap_or(0);
+    // Most runs are short: the first step is taken without a loop around it.
+    match bytes.first_chunk().map(found) {
+        Some(0) => 8 + long_run(bytes.get(8..).unwrap_or_default(), found, stop),
+        Some(found) => place(found),
+        None => bytes.iter().position(|byte| stop(*byte)).unwrap_or(bytes.len()),
+    }
+}
+
+fn long_run(bytes: &[u8], found: impl Fn(&[u8; 8]) -> u64, stop: impl Fn(u8) -> bool) -> usize {
+    let mut length = 0;
+    while let Some(chunk) = bytes.get(length..).and_then(|rest| rest.first_chunk()) {
+        match found(chunk) {
+            0 => length += 8,
+            found => return length + usize::try_from(found.trailing_zeros() / 8).unwrap_or(0),
         }
-        length += 8;
     }
     let rest = bytes.get(length..).unwrap_or_default();
-    length + rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).unwrap_or(rest.len())
+    length + rest.iter().position(|byte| stop(*byte)).unwrap_or(rest.len())
 }
 
 /// Length of the escape sequence that the bytes start with, if it is one.
@@ -36,6 +67,7 @@ pub(super) fn escape(bytes: &[u8]) -> Option<usize> {
 }
 
 /// What lies between the quotes of a literal.
+#[inline]
 pub(super) fn inside(literal: &str) -> &str {
     literal.get(1..literal.len().saturating_sub(1)).unwrap_or_default()
 }

@@ -1,8 +1,9 @@
 //! The one pass over a JSON text that checks it and finds the members of its object.
 //!
-//! Deliberately does not decode: values are handed out as they are written.
+//! Deliberately does not decode: values are handed out as they are written. Written for a guest,
+//! where the head of each loop and each call pays for fuel and deadline: eight bytes at a time, no
+//! loop where there is mostly nothing to loop over, and positions that are plain numbers.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use super::literal;
@@ -25,216 +26,216 @@ impl fmt::Display for Malformed {
 /// Calls `visit` with name and text of each member of an object, in document order, duplicates
 /// included; a name with a lone surrogate comes as its literal. Members before an error have been
 /// visited, so collect first and act on success.
-pub(crate) fn members<'a>(json: &'a str, mut visit: impl FnMut(&str, &'a str)) -> Result<(), Malformed> {
-    let mut walk = Walk { json, at: 0 };
-    walk.space();
-    if !walk.eat(b'{') {
-        return Err(walk.fail("expected an object"));
-    }
-    walk.space();
-    if !walk.eat(b'}') {
-        loop {
-            let name = walk.name()?;
-            let value = walk.value()?;
-            visit(&name, value);
-            walk.space();
-            if walk.eat(b'}') {
-                break;
-            }
-            if !walk.eat(b',') {
-                return Err(walk.fail(IN_OBJECT));
-            }
-        }
-    }
-    walk.end()
+pub(crate) fn members<'a>(json: &'a str, visit: impl FnMut(&str, &'a str)) -> Result<(), Malformed> {
+    object(json, visit).map_err(|stop| stop.told(json))
 }
 
 /// Whether the whole text is one well-formed JSON value.
 pub(crate) fn check(json: &str) -> Result<(), Malformed> {
-    let mut walk = Walk { json, at: 0 };
-    walk.value()?;
-    walk.end()
+    let bytes = json.as_bytes();
+    value(bytes, space(bytes, 0)).and_then(|at| end(bytes, at)).map_err(|stop| stop.told(json))
 }
 
 const IN_OBJECT: &str = "expected `,` or the end of the object";
 const IN_ARRAY: &str = "expected `,` or the end of the array";
 
-/// A position in a text; always between two characters when a method returns.
-struct Walk<'a> {
-    json: &'a str,
+/// What went wrong, and the byte at which it did.
+#[derive(Clone, Copy)]
+struct Stop {
+    what: &'static str,
     at: usize,
 }
 
-impl<'a> Walk<'a> {
-    fn peek(&self) -> Option<u8> {
-        self.json.as_bytes().get(self.at).copied()
-    }
-
-    fn eat(&mut self, byte: u8) -> bool {
-        let found = self.peek() == Some(byte);
-        self.at += usize::from(found);
-        found
-    }
-
-    fn space(&mut self) {
-        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
-            self.at += 1;
-        }
-    }
-
-    /// What went wrong here, or that the text ends here, which is then the better word.
-    fn fail(&self, what: &'static str) -> Malformed {
-        let before = self.json.get(..self.at).unwrap_or(self.json);
-        let what = if before.len() == self.json.len() { "ends too early" } else { what };
+impl Stop {
+    /// In lines and columns, or that the text ends here, which is then the better word.
+    #[cold]
+    fn told(self, json: &str) -> Malformed {
+        let before = json.get(..self.at).unwrap_or(json);
+        let what = if before.len() == json.len() { "ends too early" } else { self.what };
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         Malformed { what, line, column }
     }
+}
 
-    fn since(&self, start: usize) -> &'a str {
-        self.json.get(start..self.at).unwrap_or_default()
+fn stop<T>(what: &'static str, at: usize) -> Result<T, Stop> {
+    Err(Stop { what, at })
+}
+
+fn object<'a>(json: &'a str, mut visit: impl FnMut(&str, &'a str)) -> Result<(), Stop> {
+    let bytes = json.as_bytes();
+    let mut at = space(bytes, 0);
+    if bytes.get(at) != Some(&b'{') {
+        return stop("expected an object", at);
     }
-
-    fn end(&mut self) -> Result<(), Malformed> {
-        self.space();
-        match self.peek() {
-            None => Ok(()),
-            Some(_) => Err(self.fail("text after the end")),
+    at = space(bytes, at + 1);
+    if bytes.get(at) == Some(&b'}') {
+        return end(bytes, at + 1);
+    }
+    loop {
+        let begin = space(bytes, at);
+        let (close, escaped) = name(bytes, begin)?;
+        let literal = json.get(begin..close).unwrap_or_default();
+        let from = space(bytes, colon(bytes, close)?);
+        let to = value(bytes, from)?;
+        let value = json.get(from..to).unwrap_or_default();
+        match escaped {
+            false => visit(literal::inside(literal), value),
+            true => visit(&super::content(literal), value),
+        }
+        at = space(bytes, to);
+        match bytes.get(at) {
+            Some(b',') => at += 1,
+            Some(b'}') => return end(bytes, at + 1),
+            _ => return stop(IN_OBJECT, at),
         }
     }
+}
 
-    /// A name and its colon.
-    fn name(&mut self) -> Result<Cow<'a, str>, Malformed> {
-        self.space();
-        if self.peek() != Some(b'"') {
-            return Err(self.fail("expected a name in double quotes"));
-        }
-        let start = self.at;
-        let escaped = self.string()?;
-        let literal = self.since(start);
-        self.space();
-        if !self.eat(b':') {
-            return Err(self.fail("expected `:`"));
-        }
-        Ok(match escaped {
-            false => Cow::Borrowed(literal::inside(literal)),
-            true => super::content(literal),
-        })
+fn end(bytes: &[u8], at: usize) -> Result<(), Stop> {
+    let at = space(bytes, at);
+    if at == bytes.len() { Ok(()) } else { stop("text after the end", at) }
+}
+
+#[inline(always)]
+fn space(bytes: &[u8], at: usize) -> usize {
+    match bytes.get(at) {
+        Some(0..=b' ') => spaces(bytes, at),
+        _ => at,
     }
+}
 
-    /// The text of one value, without the space around it.
-    fn value(&mut self) -> Result<&'a str, Malformed> {
-        self.space();
-        let start = self.at;
-        // The brackets that are still to close; a heap list in place of recursion.
-        let mut open: Vec<u8> = Vec::new();
+fn spaces(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(b' ' | b'\t' | b'\n' | b'\r') = bytes.get(at) {
+        at += 1;
+    }
+    at
+}
+
+/// The end of the value that begins here.
+fn value(bytes: &[u8], mut at: usize) -> Result<usize, Stop> {
+    // The brackets that are still to close; a heap list in place of recursion.
+    let mut open: Vec<u8> = Vec::new();
+    let mut named = false;
+    loop {
+        if named {
+            let (close, _) = name(bytes, space(bytes, at))?;
+            at = colon(bytes, close)?;
+        }
+        at = space(bytes, at);
+        match bytes.get(at) {
+            Some(b'"') => at = string(bytes, at)?.0,
+            Some(bracket @ (b'{' | b'[')) => {
+                // Two further in the character set for both kinds.
+                let closing = bracket + 2;
+                at = space(bytes, at + 1);
+                if bytes.get(at) != Some(&closing) {
+                    open.push(closing);
+                    named = closing == b'}';
+                    continue;
+                }
+                at += 1;
+            }
+            Some(b'-' | b'0'..=b'9') => at = number(bytes, at)?,
+            Some(b't') => at = word(bytes, at, b"true")?,
+            Some(b'f') => at = word(bytes, at, b"false")?,
+            Some(b'n') => at = word(bytes, at, b"null")?,
+            _ => return stop("expected a value", at),
+        }
+        // Closes what ends here.
         loop {
-            self.space();
-            match self.peek() {
-                Some(b'"') => self.string().map(|_| ())?,
-                Some(b'{') => {
-                    self.at += 1;
-                    self.space();
-                    if !self.eat(b'}') {
-                        open.push(b'}');
-                        self.name()?;
-                        continue;
-                    }
+            let Some(bracket) = open.last().copied() else { return Ok(at) };
+            at = space(bytes, at);
+            match bytes.get(at) {
+                Some(b',') => {
+                    at += 1;
+                    named = bracket == b'}';
+                    break;
                 }
-                Some(b'[') => {
-                    self.at += 1;
-                    self.space();
-                    if !self.eat(b']') {
-                        open.push(b']');
-                        continue;
-                    }
+                Some(byte) if *byte == bracket => {
+                    at += 1;
+                    open.pop();
                 }
-                Some(b'-' | b'0'..=b'9') => self.number()?,
-                Some(b't') => self.word("true")?,
-                Some(b'f') => self.word("false")?,
-                Some(b'n') => self.word("null")?,
-                _ => return Err(self.fail("expected a value")),
-            }
-            if !self.close(&mut open)? {
-                return Ok(self.since(start));
+                _ => return stop(if bracket == b'}' { IN_OBJECT } else { IN_ARRAY }, at),
             }
         }
     }
+}
 
-    /// After a value: closes what ends here. Whether another value must follow.
-    fn close(&mut self, open: &mut Vec<u8>) -> Result<bool, Malformed> {
-        while let Some(bracket) = open.last().copied() {
-            self.space();
-            if self.eat(bracket) {
-                open.pop();
-            } else if self.eat(b',') {
-                if bracket == b'}' {
-                    self.name()?;
-                }
-                return Ok(true);
-            } else {
-                return Err(self.fail(if bracket == b'}' { IN_OBJECT } else { IN_ARRAY }));
-            }
-        }
-        Ok(false)
+/// The end of the name that begins here, and whether it has escapes.
+#[inline(always)]
+fn name(bytes: &[u8], at: usize) -> Result<(usize, bool), Stop> {
+    match bytes.get(at) {
+        Some(b'"') => string(bytes, at),
+        _ => stop("expected a name in double quotes", at),
     }
+}
 
-    fn word(&mut self, word: &str) -> Result<(), Malformed> {
-        let rest = self.json.get(self.at..).unwrap_or_default();
-        if !rest.starts_with(word) {
-            return Err(self.fail("expected a value"));
-        }
-        self.at += word.len();
-        Ok(())
+/// What lies behind the colon.
+#[inline(always)]
+fn colon(bytes: &[u8], at: usize) -> Result<usize, Stop> {
+    let at = space(bytes, at);
+    if bytes.get(at) == Some(&b':') { Ok(at + 1) } else { stop("expected `:`", at) }
+}
+
+#[inline(always)]
+fn word(bytes: &[u8], at: usize, word: &[u8]) -> Result<usize, Stop> {
+    let rest = bytes.get(at..).unwrap_or_default();
+    if rest.starts_with(word) { Ok(at + word.len()) } else { stop("expected a value", at) }
+}
+
+#[inline(always)]
+fn number(bytes: &[u8], mut at: usize) -> Result<usize, Stop> {
+    at += usize::from(bytes.get(at) == Some(&b'-'));
+    // A leading zero stands alone.
+    at = if bytes.get(at) == Some(&b'0') { at + 1 } else { digits(bytes, at)? };
+    match bytes.get(at) {
+        Some(b'.' | b'e' | b'E') => fraction(bytes, at),
+        _ => Ok(at),
     }
+}
 
-    fn number(&mut self) -> Result<(), Malformed> {
-        self.eat(b'-');
-        // A leading zero stands alone.
-        if !self.eat(b'0') {
-            self.digits()?;
-        }
-        if self.eat(b'.') {
-            self.digits()?;
-        }
-        if self.eat(b'e') || self.eat(b'E') {
-            let _signed = self.eat(b'+') || self.eat(b'-');
-            self.digits()?;
-        }
-        Ok(())
+fn fraction(bytes: &[u8], mut at: usize) -> Result<usize, Stop> {
+    if bytes.get(at) == Some(&b'.') {
+        at = digits(bytes, at + 1)?;
     }
-
-    fn digits(&mut self) -> Result<(), Malformed> {
-        let start = self.at;
-        while let Some(b'0'..=b'9') = self.peek() {
-            self.at += 1;
-        }
-        match self.at > start {
-            true => Ok(()),
-            false => Err(self.fail("invalid number")),
-        }
+    if let Some(b'e' | b'E') = bytes.get(at) {
+        at += 1;
+        at += usize::from(matches!(bytes.get(at), Some(b'+' | b'-')));
+        at = digits(bytes, at)?;
     }
+    Ok(at)
+}
 
-    /// A string literal. Whether it has escapes.
-    fn string(&mut self) -> Result<bool, Malformed> {
-        self.at += 1;
-        let mut escaped = false;
-        loop {
-            let rest = self.json.as_bytes().get(self.at..).unwrap_or_default();
-            let plain = literal::plain(rest);
-            self.at += plain;
-            match self.peek() {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(escaped);
-                }
-                Some(b'\\') => {
-                    let length = rest.get(plain..).and_then(literal::escape);
-                    self.at += length.ok_or_else(|| self.fail("invalid escape"))?;
-                    escaped = true;
-                }
-                _ => return Err(self.fail("control character in a string")),
-            }
+#[inline(always)]
+fn digits(bytes: &[u8], at: usize) -> Result<usize, Stop> {
+    let count = literal::digits(bytes.get(at..).unwrap_or_default());
+    if count > 0 { Ok(at + count) } else { stop("invalid number", at) }
+}
+
+/// The end of the string literal that begins here, and whether it has escapes.
+#[inline(always)]
+fn string(bytes: &[u8], at: usize) -> Result<(usize, bool), Stop> {
+    let at = at + 1;
+    let at = at + literal::plain(bytes.get(at..).unwrap_or_default());
+    match bytes.get(at) {
+        Some(b'"') => Ok((at + 1, false)),
+        _ => escapes(bytes, at).map(|at| (at, true)),
+    }
+}
+
+/// The rest of a string literal that has escapes, or none.
+fn escapes(bytes: &[u8], mut at: usize) -> Result<usize, Stop> {
+    loop {
+        let rest = bytes.get(at..).unwrap_or_default();
+        match rest.first() {
+            Some(b'"') => return Ok(at + 1),
+            Some(b'\\') => match literal::escape(rest) {
+                Some(length) => at += length,
+                None => return stop("invalid escape", at),
+            },
+            _ => return stop("control character in a string", at),
         }
+        at += literal::plain(bytes.get(at..).unwrap_or_default());
     }
 }
