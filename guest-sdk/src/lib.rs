@@ -38,6 +38,8 @@ mod policy;
 mod scan;
 
 #[cfg(target_arch = "wasm32")]
+mod allocator;
+#[cfg(target_arch = "wasm32")]
 mod component;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testkit;

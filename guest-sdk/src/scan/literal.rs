@@ -76,14 +76,16 @@ pub(super) fn inside(literal: &str) -> &str {
 /// text can hold.
 pub(crate) fn text(literal: &str) -> Option<Cow<'_, str>> {
     let mut rest = inside(literal);
-    if !rest.contains('\\') {
+    let mut at = plain(rest.as_bytes());
+    if at == rest.len() {
         return Some(Cow::Borrowed(rest));
     }
     // Never longer than what is written.
     let mut out = String::with_capacity(rest.len());
-    while let Some((before, after)) = rest.split_once('\\') {
-        out.push_str(before);
-        let (kind, tail) = (after.as_bytes().first()?, after.get(1..)?);
+    while at < rest.len() {
+        // A well-formed literal has nothing else to stop at than a backslash.
+        out.push_str(rest.get(..at)?);
+        let (kind, tail) = (rest.as_bytes().get(at + 1)?, rest.get(at + 2..)?);
         rest = tail;
         out.push(match kind {
             b'b' => '\u{8}',
@@ -98,6 +100,7 @@ pub(crate) fn text(literal: &str) -> Option<Cow<'_, str>> {
             }
             same => char::from(*same),
         });
+        at = plain(rest.as_bytes());
     }
     out.push_str(rest);
     Some(Cow::Owned(out))
