@@ -18,7 +18,7 @@ use crate::cli::output;
 use crate::config::{self, LoadConfigError};
 use crate::domain::{ScaleSet, Timestamp, Version};
 use crate::rollout::UpgradeRules;
-use crate::sim::forecast::{Fleet, Pace, Probes, Setup, summary};
+use crate::sim::forecast::{Fleet, Pace, Probes, Setup, Told, summary};
 
 /// Runs of a small fleet, if none are named.
 const RUNS: usize = 100;
@@ -44,9 +44,9 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<Exit> {
     };
     let judge = wasm::Judge::load(args, size)?;
     let first = args.timeline.flatten().unwrap_or(args.seed);
-    let told = args.timeline.is_some();
+    let told = if args.timeline.is_some() { Told::Lines } else { Told::Sum };
     let count = match args.runs {
-        _ if told => 1,
+        _ if told == Told::Lines => 1,
         Some(count) if (1..=RUNS_MAX).contains(&count) => count,
         Some(count) => bail!("`--runs` is {count} (allowed: 1 to {RUNS_MAX})"),
         None if size > LARGE => 1,

@@ -105,9 +105,18 @@ impl Run {
     }
 }
 
-/// Runs one simulation. `told` asks for a timeline.
+/// How much of a run is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// What it amounts to.
+    Sum,
+    /// Also a timeline.
+    Lines,
+}
+
+/// Runs one simulation.
 #[must_use]
-pub fn run(setup: &Setup, seed: u64, watch: Watch, told: bool, decider: &mut dyn Decider) -> Run {
+pub fn run(setup: &Setup, seed: u64, watch: Watch, told: Told, decider: &mut dyn Decider) -> Run {
     let mut run = Run { seed, watch, regions: Vec::new() };
     for region in 0..setup.regions.max(1) {
         let seed = draw(seed, 0, u64::from(region)).next_u64();
@@ -163,7 +172,7 @@ fn region_run(
     crowd: &Crowd,
     seed: u64,
     watch: Watch,
-    told: bool,
+    told: Told,
     decider: &mut dyn Decider,
 ) -> Option<RegionRun> {
     let start = StartUpgrade {
@@ -177,7 +186,10 @@ fn region_run(
         world: World::new(setup, crowd, seed),
         upgrade: Upgrade::new(start, setup.begin),
         decider,
-        timeline: if told { Timeline::from(setup.begin) } else { Timeline::default() },
+        timeline: match told {
+            Told::Sum => Timeline::default(),
+            Told::Lines => Timeline::from(setup.begin),
+        },
         watcher: Watcher::new(watch),
         seed,
     });

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::wasm::Judge;
 use crate::cli::output;
-use crate::sim::forecast::{End, Run, Setup, Watch, run};
+use crate::sim::forecast::{End, Run, Setup, Told, Watch, run};
 
 /// Above so many instances runs follow each other, because each takes much memory.
 const ALONE_FROM: usize = 100_000;
@@ -24,7 +24,7 @@ pub(super) struct Wanted {
     pub(super) first: u64,
     pub(super) count: usize,
     pub(super) size: usize,
-    pub(super) told: bool,
+    pub(super) told: Told,
 }
 
 /// All of them, by seed.
