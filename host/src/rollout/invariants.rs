@@ -129,6 +129,30 @@ struct History {
     approved: BTreeSet<PhaseName>,
 }
 
+impl History {
+    /// Notes what instances say at the moments at which it counts: at the plan, before a batch when
+    /// decisions are live, and when one that said "not now" was asked again. Who was touched before
+    /// keeps what was found then.
+    fn find_out(&mut self, seen: &Seen<'_>) {
+        let Seen { before, after, .. } = *seen;
+        let planned = before.digest.is_none() && after.digest.is_some();
+        let named = after.purpose == Purpose::Manual && self.facts.is_empty();
+        let asked = after.rules.decisions == Decisions::Live && !admitted(seen).is_empty();
+        let asked_again =
+            |id: &InstanceId| before.deferred.contains_key(id) && !after.deferred.contains_key(id);
+        let all = planned || named || asked;
+        if !all && !before.deferred.keys().any(|id| asked_again(id)) {
+            return;
+        }
+        for candidate in seen.fleet.candidates() {
+            if !self.touched.contains(&candidate.id) && (all || asked_again(&candidate.id)) {
+                let (id, fact) = fact(candidate, &after.goal);
+                self.facts.insert(id, fact);
+            }
+        }
+    }
+}
+
 /// An effect that was decided and is not yet known to be durable.
 #[derive(Debug, Clone)]
 struct Decided {
@@ -152,15 +176,7 @@ impl Checker {
     pub fn observe(&mut self, seen: &Seen<'_>) -> Vec<Violation> {
         let id = &seen.after.id;
         let history = self.histories.entry(id.clone()).or_default();
-        let planned = seen.before.digest.is_none() && seen.after.digest.is_some();
-        let asks_again = seen.after.rules.decisions == Decisions::Live && !admitted(seen).is_empty();
-        if planned || asks_again {
-            // Who was touched before keeps what was found then.
-            let facts = seen.fleet.candidates().into_iter().map(|c| fact(c, &seen.after.goal));
-            let untouched = |(id, _): &(InstanceId, Fact)| !history.touched.contains(id);
-            let facts: Vec<_> = facts.filter(untouched).collect();
-            history.facts.extend(facts);
-        }
+        history.find_out(seen);
         let empty = History::default();
         let history = self.histories.get(id).unwrap_or(&empty);
         let former = match &seen.after.purpose {

@@ -62,6 +62,9 @@ impl World {
         if let Some(known) = host.known.get_mut(index) {
             host.dirty |= known.judged(decision, self.stamp.clone(), self.now);
         }
+        // An instance that said "not now" may say something else.
+        let deferred = |id| host.upgrade.as_ref().is_some_and(|upgrade| upgrade.deferred.contains_key(id));
+        host.dirty |= self.ids.get(index).is_some_and(deferred);
         if host.dirty {
             self.finish(host);
         } else {
@@ -76,6 +79,20 @@ impl World {
             let until = self.now + self.seconds(5, 120);
             if let Some(node) = self.nodes.get_mut(index) {
                 node.up_at = node.up_at.max(until);
+            }
+        }
+        if self.rng.chance(faults.fickle) {
+            let last = u64::try_from(self.nodes.len()).unwrap_or(1).saturating_sub(1);
+            let other = usize::try_from(self.rng.between(0, last)).unwrap_or(0);
+            let phase = |at: usize| self.nodes.get(at).and_then(|node| node.facts.phase);
+            let (one, two) = (phase(index), phase(other));
+            let said = [Participation::Proceed, Participation::Skip, Participation::Defer];
+            let now = self.rng.pick(&said).copied().unwrap_or(Participation::Proceed);
+            for (at, phase) in [(index, two), (other, one)] {
+                if let Some(node) = self.nodes.get_mut(at) {
+                    node.facts.phase = phase;
+                    node.facts.participation = now;
+                }
             }
         }
         if self.rng.chance(faults.zone_loss) {
@@ -139,9 +156,10 @@ impl World {
         }
         let forward = host.upgrade.as_ref().is_some_and(|upgrade| upgrade.purpose == Purpose::Forward);
         let Some(node) = self.nodes.get(index_of(&effect.instance)) else { return };
-        let silent = self.scenario.policy.prioritize_unhealthy_instances;
+        // Who changes its mind, or is silent, may have said something else when it counted.
+        let sure = !self.scenario.policy.prioritize_unhealthy_instances && self.scenario.faults.fickle == 0;
         let refused = node.facts.protection.from_scale_set_actions
-            || (node.facts.participation != Participation::Proceed && !silent);
+            || (node.facts.participation != Participation::Proceed && sure);
         if forward && refused && effect.version == self.new {
             self.violation(Rule::Consent, format!("`{}` refused and is upgraded", effect.instance));
         }
@@ -202,11 +220,15 @@ impl World {
         self.at(Duration::from_secs(30), Happening::People);
         let Some(mut host) = self.host.take() else { return };
         let (quiet, wishes) = (self.is_quiet(), self.faults().wishes);
+        if self.line && quiet || self.rng.chance(self.faults().line) {
+            self.line = !self.line;
+            host.dirty = true;
+        }
         let wish = if quiet || self.rng.chance(300) {
             let choices = [Wish::Resume, Wish::Approve];
             self.rng.pick(&choices).copied()
         } else {
-            let choices = [Wish::Pause, Wish::Pause, Wish::Cancel, Wish::RollBack];
+            let choices = [Wish::Pause, Wish::Pause, Wish::Cancel, Wish::RollBack, Wish::Bypass];
             if self.rng.chance(wishes) { self.rng.pick(&choices).copied() } else { None }
         };
         let active = host.upgrade.as_ref().filter(|upgrade| upgrade.is_active());

@@ -9,7 +9,7 @@ use crate::domain::{
 };
 use crate::health::{FoldSettings, HealthFold};
 use crate::plan::{Candidate, StandingInput, is_answered, standing};
-use crate::rollout::FleetView;
+use crate::rollout::{FleetView, Stop};
 
 /// What never changes about an instance.
 #[derive(Debug, Clone)]
@@ -114,6 +114,7 @@ pub(super) struct View<'a> {
     pub(super) prioritize_unhealthy: bool,
     pub(super) freshness: Duration,
     pub(super) now: Timestamp,
+    pub(super) stop: Option<Stop>,
 }
 
 /// Place of an instance in the fleet: its id is its number.
@@ -161,5 +162,9 @@ impl FleetView for View<'_> {
 
     fn any_initializing(&self) -> bool {
         self.known.iter().any(|known| known.fold.health() == Health::Initializing)
+    }
+
+    fn stop(&self) -> Option<Stop> {
+        self.stop
     }
 }

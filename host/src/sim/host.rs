@@ -6,13 +6,13 @@ use std::time::Duration;
 use crate::domain::{Component, Goal, InstanceId, OperationId, UpgradeId, Version};
 use crate::rollout::invariants::{Rule, Seen};
 use crate::rollout::{
-    Action, Event, Member, MemberState, Members, Purpose, StartUpgrade, Upgrade, UpgradeRules, Wish,
-    rollback_of, step,
+    Action, Event, FleetView, Member, MemberState, Members, Purpose, StartUpgrade, Stop, Upgrade,
+    UpgradeRules, Wish, manual, rollback_of, step,
 };
 
 use super::fleet::{Known, View, index_of};
-use super::scenario::CrashAt;
-use super::world::{Happening, World};
+use super::scenario::{CrashAt, Kind};
+use super::world::{BEGIN, Happening, World};
 
 /// How long a starting upgrade waits for answers.
 const PREPARE_MAX: Duration = Duration::from_secs(90);
@@ -126,7 +126,7 @@ impl World {
         };
         if host.upgrade.is_some() {
             self.step(&mut host, &Event::Resumed);
-        } else if let Some(upgrade) = self.new_upgrade() {
+        } else if let Some(upgrade) = self.new_upgrade(&host) {
             host.writes.push(Record::Install(Box::new(upgrade.clone())));
             host.upgrade = Some(upgrade);
         }
@@ -139,7 +139,7 @@ impl World {
         self.finish(host);
     }
 
-    fn new_upgrade(&self) -> Option<Upgrade> {
+    fn new_upgrade(&self, host: &Host) -> Option<Upgrade> {
         let start = StartUpgrade {
             id: UpgradeId::parse(&format!("sim-{}", self.now.0)).ok()?,
             scale_set: self.set.clone(),
@@ -155,7 +155,10 @@ impl World {
             },
             bypass: false,
         };
-        Some(Upgrade::new(start, self.now))
+        Some(match self.scenario.kind {
+            Kind::Rolling => Upgrade::new(start, self.now),
+            Kind::Manual => manual(start, &self.view(&host.known).candidates(), self.now),
+        })
     }
 
     /// Brings every instance up that no upgrade is busy with.
@@ -177,24 +180,40 @@ impl World {
         }
     }
 
+    fn view<'a>(&'a self, known: &'a [Known]) -> View<'a> {
+        View {
+            ids: &self.ids,
+            nodes: &self.nodes,
+            known,
+            prioritize_unhealthy: self.scenario.policy.prioritize_unhealthy_instances,
+            freshness: (self.scenario.interval * 3).max(Duration::from_secs(60)),
+            now: self.now,
+            stop: self.stop(),
+        }
+    }
+
+    fn stop(&self) -> Option<Stop> {
+        if self.line {
+            return Some(Stop::Line);
+        }
+        let (from, to) = self.scenario.freeze?;
+        let since = self.now.since(BEGIN);
+        (from <= since && since < to).then_some(Stop::Freeze { until: BEGIN + to })
+    }
+
     /// One step of the core, checked, its writes and effects collected.
     pub(super) fn step(&mut self, host: &mut Host, event: &Event) {
         let Some(mut upgrade) = host.upgrade.take() else { return };
         host.dirty = false;
         self.steps += 1;
         let before = upgrade.clone();
-        let view = View {
-            ids: &self.ids,
-            nodes: &self.nodes,
-            known: &host.known,
-            prioritize_unhealthy: self.scenario.policy.prioritize_unhealthy_instances,
-            freshness: (self.scenario.interval * 3).max(Duration::from_secs(60)),
-            now: self.now,
-        };
+        let mut checker = std::mem::take(&mut self.checker);
+        let view = self.view(&host.known);
         let events = std::slice::from_ref(event);
         let out = step(&mut upgrade, &view, events, self.now);
         let seen = Seen { before: &before, after: &upgrade, events, step: &out, fleet: &view, now: self.now };
-        let found = self.checker.observe(&seen);
+        let found = checker.observe(&seen);
+        self.checker = checker;
         self.violations.extend(found);
         self.runs_what_it_says(&before, &upgrade);
         for id in &out.changed {

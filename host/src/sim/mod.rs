@@ -22,7 +22,7 @@ mod scenario;
 mod world;
 
 pub use rng::Rng;
-pub use scenario::{Crash, CrashAt, Faults, Scenario};
+pub use scenario::{Crash, CrashAt, Faults, Kind, Scenario};
 pub use world::{Outcome, run};
 
 #[cfg(test)]

@@ -39,6 +39,10 @@ pub struct Scenario {
     pub health: FoldSettings,
     /// From one probe to the next.
     pub interval: Duration,
+    /// When nothing may begin: from and to, since the beginning.
+    pub freeze: Option<(Duration, Duration)>,
+    /// What kind of upgrade it is.
+    pub kind: Kind,
     /// What goes wrong.
     pub faults: Faults,
     /// Instances are children of the host and die with it.
@@ -49,6 +53,15 @@ pub struct Scenario {
     pub quiet_after: Duration,
     /// Whatever has not ended here never will.
     pub limit: Duration,
+}
+
+/// What kind of upgrade a world sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Batch by batch.
+    Rolling,
+    /// A person names all instances.
+    Manual,
 }
 
 /// Rates, each in a thousand.
@@ -76,6 +89,11 @@ pub struct Faults {
     pub host_crash: u32,
     /// A person wants something; for each half minute.
     pub wishes: u32,
+    /// A person stops the line or lets it go on; for each half minute.
+    pub line: u32,
+    /// Two instances swap their phases, as when the leader moves, and one changes its mind about
+    /// taking part; for each probe.
+    pub fickle: u32,
 }
 
 /// Where exactly the host goes down.
@@ -132,6 +150,8 @@ impl Default for Scenario {
                 fail_state: Claim::Unknown,
             },
             interval: Duration::from_secs(5),
+            freeze: None,
+            kind: Kind::Rolling,
             faults: Faults::default(),
             dies_with_host: false,
             crash: None,
@@ -195,6 +215,11 @@ impl Scenario {
             interval: Duration::from_secs(pick(rng, &[5, 10])),
             faults: Faults::random(rng),
             dies_with_host: rng.chance(500),
+            freeze: rng.chance(200).then(|| {
+                let from = rng.between(0, 120);
+                (Duration::from_secs(from), Duration::from_secs(from + rng.between(1, 600)))
+            }),
+            kind: if rng.chance(100) { Kind::Manual } else { Kind::Rolling },
             ..Self::default()
         }
     }
@@ -218,6 +243,8 @@ impl Faults {
             driver_repeats: pick(rng, &[0, 200]),
             host_crash: pick(rng, &[0, 20, 150]),
             wishes: pick(rng, &[0, 50, 300]),
+            line: pick(rng, &[0, 0, 0, 100]),
+            fickle: pick(rng, &[0, 0, 5, 50]),
         }
     }
 }

@@ -102,6 +102,8 @@ pub(super) struct World {
     pub(super) disk: Disk,
     pub(super) host: Option<Host>,
     pub(super) checker: Checker,
+    /// A person stopped the line; the disk remembers it.
+    pub(super) line: bool,
     pub(super) violations: Vec<Violation>,
     pub(super) steps: usize,
     pub(super) commits: usize,
@@ -152,6 +154,7 @@ impl World {
             disk: Disk::default(),
             host: None,
             checker: Checker::default(),
+            line: false,
             violations: Vec::new(),
             steps: 0,
             commits: 0,

@@ -61,7 +61,8 @@ impl Check<'_> {
         self.seen.events.contains(&Event::Wish(Wish::Resume)) && !self.history.cancelled
     }
 
-    /// Nobody else is in flight, and no batch is larger than the policy allows.
+    /// Nobody else is in flight, and no batch is larger than the policy allows; a person who names
+    /// instances has no limit.
     fn alone(&mut self) {
         let members = &self.seen.after.members;
         let others = members.iter().filter(|(id, m)| m.state.is_in_flight() && !self.admitted.contains(*id));
@@ -70,7 +71,7 @@ impl Check<'_> {
             self.report(Rule::Budget, format!("admitted while {others:?} is in flight"));
         }
         let limit = self.seen.after.rules.policy.batch_max(self.seen.fleet.total());
-        if self.admitted.len() > limit {
+        if self.admitted.len() > limit && self.seen.after.purpose != Purpose::Manual {
             self.report(Rule::Budget, format!("a batch of {} (limit {limit})", self.admitted.len()));
         }
     }
