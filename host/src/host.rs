@@ -18,25 +18,30 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Problems};
 use crate::control::{self, ControlEvent, ControlHandle, ControlParts, SetParts};
 use crate::drivers::{Driver, DriverNote};
-use crate::plugin::Runtime;
 use crate::plugin::registry::{self, PluginRegistry, RegistryParts};
+use crate::plugin::{CodeCache, Runtime, RuntimeError};
 use crate::probe::{Prober, Target};
+use crate::reload::Reloader;
 use crate::store::{SqliteStore, Store};
 
 /// Notes of drivers that may wait; a driver that writes more waits.
 const NOTES_MAX: usize = 1024;
 
 /// What is not in the configuration file itself.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct HostOptions {
     /// Token of the API.
     pub token: Option<String>,
+    /// Is told how the plugins come along: one that carries a language runtime compiles for most of
+    /// a minute.
+    pub on_stage: Option<registry::OnFirstStage>,
 }
 
 /// A running host.
 pub struct Host {
     address: SocketAddr,
     control: ControlHandle,
+    reloader: Arc<Reloader>,
     loop_thread: std::thread::JoinHandle<std::io::Result<()>>,
     /// Closes when the loop ends, however it ends.
     loop_ended: tokio::sync::oneshot::Receiver<()>,
@@ -62,7 +67,7 @@ impl Host {
         let address = listener.local_addr()?;
         let (mut store, stored) = SqliteStore::open(&config.server.data_dir)?;
         let (control, events) = ControlHandle::new();
-        let runtime = Runtime::new()?;
+        let runtime = plugin_runtime(&config.server.data_dir)?;
         let parts = RegistryParts {
             runtime,
             data_dir: config.server.data_dir.clone(),
@@ -73,6 +78,7 @@ impl Host {
                 .collect(),
             control: control.clone(),
             clock,
+            on_stage: options.on_stage,
         };
         let (registry, writes) = PluginRegistry::load(&config.plugins, &stored, parts)?;
         store.commit(&writes)?;
@@ -82,13 +88,17 @@ impl Host {
         let drivers = sets.iter().map(|set| set.driver.clone()).collect();
         let sink = registry.clone();
         let prober = Arc::new(Prober::start(clock, Arc::new(move |round| sink.submit(round))));
-        let targets = prober.clone();
+        let (targets, forgets, memories) = (prober.clone(), prober.clone(), registry.clone());
         let parts = ControlParts {
             clock,
             sets,
             store: Box::new(store),
             stored,
             set_target: Arc::new(move |target: Target| targets.set(target)),
+            forget_target: Arc::new(move |scale_set, instance| {
+                forgets.remove(scale_set, instance);
+                memories.forget(scale_set, instance);
+            }),
             handle: control.clone(),
             runtime: tokio::runtime::Handle::current(),
         };
@@ -99,9 +109,11 @@ impl Host {
             control::run(parts, events)
         })?;
         let (stop, stopped) = watch::channel(false);
+        let reloader = Arc::new(Reloader::new(config, registry.clone()));
         let api = Arc::new(Api {
             control: control.clone(),
             plugins: registry.clone(),
+            reloader: reloader.clone(),
             guard: Guard::new(options.token),
         });
         let tasks = vec![
@@ -109,7 +121,7 @@ impl Host {
             tokio::spawn(registry.watch(stopped.clone())),
             tokio::spawn(server::serve(listener, api, stopped)),
         ];
-        Ok(Self { address, control, loop_thread, loop_ended, prober, drivers, stop, tasks })
+        Ok(Self { address, control, reloader, loop_thread, loop_ended, prober, drivers, stop, tasks })
     }
 
     /// Where the API listens.
@@ -122,6 +134,12 @@ impl Host {
     #[must_use]
     pub fn control(&self) -> &ControlHandle {
         &self.control
+    }
+
+    /// Takes over a changed configuration file.
+    #[must_use]
+    pub fn reloader(&self) -> Arc<Reloader> {
+        self.reloader.clone()
     }
 
     /// Waits until the loop has ended by itself, which it never should.
@@ -193,6 +211,18 @@ fn raise_file_limit() {
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         tracing::debug!("the limit of open files stays as it is: {error}");
     }
+}
+
+/// The plugin runtime with its cache. Without one a start takes longer, nothing worse.
+fn plugin_runtime(data_dir: &std::path::Path) -> Result<Runtime, RuntimeError> {
+    let runtime = Runtime::new()?;
+    Ok(match CodeCache::open(data_dir) {
+        Ok(cache) => runtime.with_cache(cache),
+        Err(error) => {
+            tracing::warn!("compiled code cannot be kept in the data directory: {error}");
+            runtime
+        }
+    })
 }
 
 async fn pass_notes(mut notes: mpsc::Receiver<DriverNote>, control: ControlHandle) {

@@ -3,9 +3,10 @@
 //! How to read this crate: `domain` holds the words; `health`, `plan` and `rollout` are the pure
 //! core, values in and values out, and `sim` runs them in an invented world; `control` is the one loop that owns the state and turns the
 //! core's actions into effects; `probe`, `plugin`, `drivers`, `store` and `api` are what it talks
-//! to; `config` reads the file and `cli` the command line. See `ARCHITECTURE.md` beside this crate.
+//! to; `author` serves whoever writes a plugin; `config` reads the file and `cli` the command line. See `ARCHITECTURE.md` beside this crate.
 
 pub mod api;
+pub mod author;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -19,6 +20,7 @@ mod net;
 pub mod plan;
 pub mod plugin;
 pub mod probe;
+pub mod reload;
 pub mod rollout;
 pub mod sim;
 pub mod store;

@@ -11,6 +11,7 @@
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::disallowed_methods,
+    clippy::fn_params_excessive_bools,
     missing_docs,
     unreachable_pub,
     dead_code,
@@ -21,6 +22,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod author;
 mod cases;
 mod check;
 mod control;
@@ -30,9 +32,14 @@ mod drivers;
 mod hostile_instances;
 mod hostile_plugins;
 mod http;
+mod kinds;
+mod live;
+mod pipeline;
 mod seed;
 mod simulate;
 mod start;
+mod stops;
+mod surge;
 mod swap;
 mod tidy;
 mod upgrade;

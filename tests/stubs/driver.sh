@@ -3,6 +3,8 @@
 #
 #   driver.sh upgrade FOLDER    FOLDER/INSTANCE.version becomes the wanted version
 #   driver.sh observe FOLDER    prints it; 3 when there is none
+#   driver.sh create FOLDER     a new instance has the wanted version; prints where it is
+#   driver.sh delete FOLDER     the instance is gone
 #
 # It misbehaves as the label `manner` of the instance says, or the end of the wanted version
 # (`v2-hang`). Every call is a line in FOLDER/calls.
@@ -50,6 +52,28 @@ upgrade() {
     esac
     echo "$PHASEGATE_VERSION" > "$file.new"
     mv "$file.new" "$file"
+}
+
+create() {
+    echo "create $PHASEGATE_SCALE_SET/$PHASEGATE_INSTANCE $PHASEGATE_REPLACES>$PHASEGATE_VERSION" \
+        "$PHASEGATE_OPERATION $PHASEGATE_GENERATION $PHASEGATE_REPLACES_ADDRESS" >> "$folder/calls"
+    [ "${PHASEGATE_VERSION#*-}" = silent ] || echo "looking for a place"
+    case ${PHASEGATE_VERSION#*-} in
+    full) echo "the rack is full" >&2; exit 76 ;;
+    silent) exit 0 ;;
+    noise) echo "ready"; exit 0 ;;
+    fail) echo "disk is full" >&2; exit 1 ;;
+    always-busy) echo "locked for ever" >&2; exit 75 ;;
+    esac
+    echo "$PHASEGATE_VERSION" > "$file.new"
+    mv "$file.new" "$file"
+    echo "127.0.0.1:$((4000 + PHASEGATE_INSTANCE))"
+    echo
+}
+
+delete() {
+    echo "delete $PHASEGATE_SCALE_SET/$PHASEGATE_INSTANCE $PHASEGATE_OPERATION" >> "$folder/calls"
+    rm -f "$file"
 }
 
 "$1"

@@ -47,7 +47,12 @@ fn embed(text: &str, contract: Option<&str>) -> anyhow::Result<Vec<u8>> {
         None => resolve.push_dir(folder("wit/v1"))?.0,
     };
     let world = if text.contains("phasegate:policy/clock@") { "timed-policy" } else { "policy" };
-    let world = resolve.select_world(&[package], Some(world))?;
+    let world = if text.contains("(import \"wasi:") {
+        let package = resolve.push_file(folder("tests/guests/wasi.wit"))?;
+        resolve.select_world(&[package], Some("wasi"))?
+    } else {
+        resolve.select_world(&[package], Some(world))?
+    };
     let encoding = wit_component::StringEncoding::UTF8;
     wit_component::embed_component_metadata(&mut module, &resolve, world, encoding, false)?;
     Ok(module)

@@ -1,6 +1,7 @@
 //! A running `phasegate` for a test: its configuration, its command line, and its end.
 
 pub mod agent;
+pub mod answers;
 pub mod fleet;
 pub mod guests;
 

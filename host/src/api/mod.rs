@@ -2,6 +2,7 @@
 //! registry.
 
 pub mod guard;
+mod plugins;
 mod requests;
 pub mod routes;
 pub mod server;

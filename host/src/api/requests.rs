@@ -60,8 +60,7 @@ pub(super) fn start(bytes: &[u8]) -> Result<StartOptions, Refusal> {
     if bytes.is_empty() {
         return Ok(StartOptions::default());
     }
-    let parsed: wire::StartRequest = serde_json::from_slice(bytes)
-        .map_err(|error| Refusal::invalid(format!("the body is not {{\"to\": \"VERSION\"}}: {error}")))?;
+    let parsed: wire::StartRequest = object(bytes, "{\"to\": \"VERSION\"}, an object of a start's keys")?;
     let digest = |text: &str| {
         Digest::parse(text).ok_or_else(|| Refusal::invalid(format!("plan {text:?} is no `sha256:` digest")))
     };
@@ -131,9 +130,17 @@ pub(super) fn reason(bytes: &[u8]) -> Result<Option<String>, Refusal> {
     if bytes.is_empty() {
         return Ok(None);
     }
-    let parsed: wire::ReasonRequest = serde_json::from_slice(bytes)
-        .map_err(|error| Refusal::invalid(format!("the body is not {{\"reason\": \"…\"}}: {error}")))?;
+    let parsed: wire::ReasonRequest = object(bytes, "{\"reason\": \"…\"}")?;
     parsed.reason.map(|reason| line(reason, "reason")).transpose()
+}
+
+/// A JSON object; serde would also take an array for a struct, key by key.
+fn object<T: serde::de::DeserializeOwned>(bytes: &[u8], wanted: &str) -> Result<T, Refusal> {
+    let invalid = |why: String| Refusal::invalid(format!("the body is not {wanted}: {why}"));
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return Err(invalid("it is no JSON object".to_owned()));
+    }
+    serde_json::from_slice(bytes).map_err(|error| invalid(error.to_string()))
 }
 
 /// One line for people.
@@ -149,7 +156,8 @@ fn line(text: String, what: &str) -> Result<String, Refusal> {
 }
 
 fn version(text: &str) -> Result<Version, Refusal> {
-    Version::parse(text).map_err(|error| Refusal::invalid(format!("version {text:?} {error}")))
+    let shown: String = text.chars().take(60).collect();
+    Version::parse(text).map_err(|error| Refusal::invalid(format!("version {shown:?} {error}")))
 }
 
 fn extension(text: &str) -> Result<ExtensionName, Refusal> {

@@ -12,23 +12,25 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 
 use super::guard::{Denied, Guard};
+use super::plugins;
 use super::requests::{self, percent_decoded};
 use super::wire;
 use crate::control::{Command, CommandError, CommandErrorKind, ControlHandle};
-use crate::domain::{PluginName, ScaleSetName};
+use crate::domain::ScaleSetName;
 use crate::plugin::registry::PluginRegistry;
+use crate::reload::Reloader;
 
 /// Largest JSON body in bytes.
 const JSON_MAX: usize = 64 * 1024;
 
 /// Largest uploaded component in bytes; the loader has the same limit.
-const COMPONENT_MAX: usize = 64 * 1024 * 1024;
+pub(super) const COMPONENT_MAX: usize = 64 * 1024 * 1024;
 
 /// How long a JSON body may take to arrive.
 const JSON_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a component may take to arrive: 64 MiB over a slow line.
-const COMPONENT_TIMEOUT: Duration = Duration::from_secs(300);
+pub(super) const COMPONENT_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// What the routes need.
 pub struct Api {
@@ -36,6 +38,8 @@ pub struct Api {
     pub control: ControlHandle,
     /// The plugins.
     pub plugins: Arc<PluginRegistry>,
+    /// Takes over a changed configuration.
+    pub reloader: Arc<Reloader>,
     /// Who may call.
     pub guard: Guard,
 }
@@ -131,8 +135,9 @@ async fn route(api: &Api, request: Request<Incoming>) -> Result<Response<Full<By
             let reason = stop.then(|| reason.unwrap_or_default());
             Ok(ok(&api.control.ask(|reply| Command::SetLine(reason, reply)).await?))
         }
+        (Method::POST, ["v1", "reload"]) => Ok(ok(&api.reloader.reload().await?)),
         (Method::GET, ["v1", "plugins"]) => Ok(ok(&api.plugins.list())),
-        (Method::POST, ["v1", "plugins", name, "swap"]) => swap(api, name, request).await,
+        (_, ["v1", "plugins", name, verb]) => plugins::respond(api, name, verb, request).await,
         (_, known) => Err(unknown_route(&method, &path, known)),
     }
 }
@@ -142,9 +147,7 @@ fn unknown_route(method: &Method, path: &str, segments: &[&str]) -> Refusal {
     let allowed = match segments {
         ["healthz"] | ["v1", "fleet" | "plugins" | "line"] | ["v1", "scale-sets", _, "plan" | "log"] => "GET",
         ["v1", "scale-sets", _, "upgrade"] => "GET and POST",
-        ["v1", "scale-sets", _, "upgrade", _]
-        | ["v1", "plugins", _, "swap"]
-        | ["v1", "line", "stop" | "start"] => "POST",
+        ["v1", "scale-sets", _, "upgrade", _] | ["v1", "line", "stop" | "start"] => "POST",
         _ => {
             let message = format!("there is no {path}; host/API.md lists the routes");
             return Refusal::new(StatusCode::NOT_FOUND, "NotFound", message);
@@ -173,7 +176,11 @@ fn scale_set(text: &str) -> Result<ScaleSetName, Refusal> {
     ScaleSetName::parse(text).map_err(|error| Refusal::invalid(format!("scale set name {text:?} {error}")))
 }
 
-async fn body(request: Request<Incoming>, limit: usize, within: Duration) -> Result<Bytes, Refusal> {
+pub(super) async fn body(
+    request: Request<Incoming>,
+    limit: usize,
+    within: Duration,
+) -> Result<Bytes, Refusal> {
     let announced = hyper::body::Body::size_hint(request.body()).lower();
     if announced > u64::try_from(limit).unwrap_or(u64::MAX) {
         let message = format!("the body has {announced} bytes (limit {limit})");
@@ -190,15 +197,7 @@ async fn body(request: Request<Incoming>, limit: usize, within: Duration) -> Res
     })
 }
 
-async fn swap(api: &Api, name: &str, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Refusal> {
-    let name =
-        PluginName::parse(name).map_err(|error| Refusal::invalid(format!("plugin name {name:?} {error}")))?;
-    let bytes = body(request, COMPONENT_MAX, COMPONENT_TIMEOUT).await?;
-    let swapped = api.plugins.swap(&name, bytes.to_vec()).await?;
-    Ok(ok(&swapped))
-}
-
-fn ok(value: &impl Serialize) -> Response<Full<Bytes>> {
+pub(super) fn ok(value: &impl Serialize) -> Response<Full<Bytes>> {
     json(StatusCode::OK, value)
 }
 

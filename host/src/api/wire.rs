@@ -6,6 +6,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+mod plugin;
+
+pub use plugin::*;
+
 /// `GET /v1/fleet`, `fleet --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -186,14 +190,25 @@ pub struct Status {
     pub error: Option<Error>,
 }
 
+/// An upgrade that is taken back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RollsBack {
+    /// Its id.
+    pub id: String,
+    /// What it was to bring.
+    pub to: String,
+    /// Which limit ended it; null when a person did, or when it had completed.
+    pub because: Option<String>,
+}
+
 /// What the batches so far let expect; waits for people are not in it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Estimate {
     /// Whole seconds.
     pub seconds_left: u64,
-    /// RFC 3339, UTC.
-    pub ends_at: String,
+    /// RFC 3339, UTC; null while it waits for a person.
+    pub ends_at: Option<String>,
     /// Batches that have not ended.
     pub batches_left: usize,
     /// What one took so far, on average.
@@ -232,6 +247,10 @@ pub struct StatusDetail {
     pub to: String,
     /// What the upgrade waits for right now, one line; null when it waits for nothing.
     pub waiting: Option<String>,
+    /// The upgrade that this one takes back; null when it is none.
+    pub rolls_back: Option<RollsBack>,
+    /// Instances that had all that is wanted when the upgrade was planned.
+    pub already_latest: usize,
     /// One line for every instance that does not have what is wanted: why not now.
     pub not_yet: Vec<Hold>,
     /// How long it will still take, from the batches so far; null before the first one has ended.
@@ -354,35 +373,11 @@ pub struct LogEntry {
     pub text: String,
 }
 
-/// `GET /v1/plugins`, `plugin list --json`.
+/// `POST /v1/reload`, `reload --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Plugins {
-    /// All plugins, by name.
-    pub plugins: Vec<Plugin>,
-}
-
-/// One plugin.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Plugin {
-    /// Name in the configuration.
-    pub name: String,
-    /// Where the active component came from: a path, `builtin:…` or `upload`.
-    pub source: String,
-    /// `sha256:…` of the active component.
-    pub digest: String,
-    /// Rises with each swap.
-    pub generation: u64,
-    /// World that it was built for.
-    pub world: Option<String>,
-    /// Same input, same answer.
-    pub pure: bool,
-    /// Size in bytes.
-    pub size: usize,
-    /// RFC 3339, UTC.
-    pub loaded_at: String,
-    /// Why the latest replacement was refused; null when none was.
-    pub last_error: Option<String>,
+pub struct Reload {
+    /// What changed, in words; empty when the file says what the host goes by already.
+    pub changed: Vec<String>,
 }
 
 /// `check --json`.

@@ -1,5 +1,6 @@
 //! The arguments as typed. Nothing is looked up or checked here beyond their form.
 
+mod plugin;
 mod simulate;
 
 use std::path::PathBuf;
@@ -9,6 +10,8 @@ use clap::{Args, Parser, Subcommand};
 pub use simulate::SimulateArgs;
 
 use crate::demo::database::DatabaseArgs;
+
+pub use plugin::{PluginArgs, PluginOf, PluginVerb, SwapArgs};
 
 /// Rolls an upgrade through a fleet in the order that the application says is safe.
 #[derive(Debug, Parser)]
@@ -35,8 +38,10 @@ pub enum Command {
     Upgrade(UpgradeArgs),
     /// Hold every upgrade of every scale set, or let them go on
     Line(LineArgs),
-    /// Look at, build and swap policy plugins
+    /// Write, build, test, look at and swap policy plugins
     Plugin(PluginArgs),
+    /// Let the running host read its configuration file again: plugins, probes and policies
+    Reload(ReloadArgs),
     /// Run an upgrade thousands of times on a virtual clock: how long, how often it faults
     Simulate(Box<SimulateArgs>),
     #[command(name = "__guard", hide = true)]
@@ -108,6 +113,17 @@ pub struct ServerArgs {
     /// Token of the API [default: the content of `server.tokenFile`]
     #[arg(long, value_name = "TOKEN", env = "PHASEGATE_TOKEN", hide_env_values = true, global = true)]
     pub token: Option<String>,
+}
+
+/// Options of `reload`.
+#[derive(Debug, Args)]
+pub struct ReloadArgs {
+    /// How to reach the host.
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// How to print.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// Options of `fleet`.
@@ -266,54 +282,6 @@ pub struct UpgradeOf {
     /// How to print.
     #[command(flatten)]
     pub output: DetailArgs,
-}
-
-/// Options of `plugin`.
-#[derive(Debug, Args)]
-pub struct PluginArgs {
-    /// How to reach the host.
-    #[command(flatten)]
-    pub server: ServerArgs,
-    /// What to do.
-    #[command(subcommand)]
-    pub verb: PluginVerb,
-}
-
-/// What to do with plugins.
-#[derive(Debug, Subcommand)]
-pub enum PluginVerb {
-    /// Say what a file is: world, version, imports, pure or not; 1 when the host would refuse it
-    Inspect {
-        /// WebAssembly file, or `builtin:azure-health`
-        file: PathBuf,
-        /// How to print.
-        #[command(flatten)]
-        output: OutputArgs,
-    },
-    /// List the plugins of the running host
-    List {
-        /// How to print.
-        #[command(flatten)]
-        output: OutputArgs,
-    },
-    /// Replace the component of a plugin in the running host
-    Swap {
-        /// Plugin
-        name: String,
-        /// New component
-        file: PathBuf,
-        /// How to print.
-        #[command(flatten)]
-        output: OutputArgs,
-    },
-    /// Turn a core module, as compilers write it, into a component
-    Componentize {
-        /// Core module with an embedded component type
-        module: PathBuf,
-        /// Where to write the component
-        #[arg(short, long, value_name = "FILE")]
-        output: PathBuf,
-    },
 }
 
 /// Options of the hidden guard.

@@ -72,6 +72,14 @@ impl Client {
         self.call(Method::POST, path, Bytes::from(body), "application/wasm")
     }
 
+    /// `POST /v1/reload`, which waits for components to compile.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn reload<T: DeserializeOwned>(&self) -> anyhow::Result<T> {
+        self.upload("/v1/reload", Vec::new())
+    }
+
     fn call<T: DeserializeOwned>(
         &self,
         method: Method,

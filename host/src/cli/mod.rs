@@ -8,6 +8,7 @@ pub mod client;
 pub mod commands;
 pub mod exit;
 pub mod output;
+pub mod progress;
 pub mod target;
 
 use clap::Parser;
@@ -36,6 +37,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Line(args) => commands::line::run(&args),
         Command::Upgrade(args) => commands::upgrade::run(&args),
         Command::Plugin(args) => commands::plugin::run(&args),
+        Command::Reload(args) => commands::reload::run(&args),
         Command::Simulate(args) => commands::simulate::run(&args),
         Command::Guard(args) => commands::hidden::guard(&args),
         Command::DemoDatabase(args) => commands::hidden::demo_database(args),

@@ -51,7 +51,8 @@ fn load(path: &Path) -> anyhow::Result<config::Config> {
     match config::load(path) {
         Ok(config) => Ok(config),
         Err(config::LoadConfigError::Invalid(problems)) => bail!(
-            "`{}`, which names the host and its token, has {} problems; see `phasegate check -c {}`",
+            "`{}`, which names the host and its token, has {} problems; see `phasegate check -c {}`, or name \
+             the host with --server and its token with --token",
             path.display(),
             problems.list.len(),
             path.display(),

@@ -77,10 +77,14 @@ impl Checker<'_> {
         process: &ProcessConfig,
         search_path: Option<&OsStr>,
     ) {
-        let ProcessConfig { command, environment, working_dir, stop_timeout: _ } = process;
+        let ProcessConfig { command, environment, working_dir, extension_command, stop_timeout: _, surge: _ } =
+            process;
         if self.directory(index, working_dir) {
             let found = Programs { set, environment, working_dir, search_path };
             self.programs(&format!("scaleSets[{index}].driver.command"), command, &found);
+            if let Some(command) = extension_command {
+                self.programs(&format!("scaleSets[{index}].driver.extensionCommand"), command, &found);
+            }
         }
     }
 
@@ -91,12 +95,16 @@ impl Checker<'_> {
         config: &CommandConfig,
         search_path: Option<&OsStr>,
     ) {
-        let CommandConfig { command, observe, environment, working_dir, .. } = config;
+        let CommandConfig { command, observe, surge, environment, working_dir, .. } = config;
         if self.directory(index, working_dir) {
             let found = Programs { set, environment, working_dir, search_path };
             self.programs(&format!("scaleSets[{index}].driver.command"), command, &found);
             if let Some(observe) = observe {
                 self.programs(&format!("scaleSets[{index}].driver.observe"), observe, &found);
+            }
+            if let Some(surge) = surge {
+                self.programs(&format!("scaleSets[{index}].driver.create"), &surge.create, &found);
+                self.programs(&format!("scaleSets[{index}].driver.delete"), &surge.delete, &found);
             }
         }
     }

@@ -15,6 +15,7 @@ mod instances;
 mod plugins;
 mod policy;
 mod problem;
+mod reload;
 mod rules;
 mod scale_sets;
 mod server;
@@ -22,6 +23,7 @@ mod settings;
 mod show;
 mod source;
 mod suggest;
+mod swap_rules;
 mod table;
 mod template;
 #[cfg(test)]
@@ -37,15 +39,17 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 pub use address::{InvalidAddressError, parse_address};
-pub use drivers::{CommandConfig, HttpConfig};
+pub use drivers::{CommandConfig, HttpConfig, PortRange, SurgeCommands, SurgeUrls};
 pub use environment::environment_problems;
 pub use plugins::AZURE_HEALTH;
 pub use problem::{LoadConfigError, Place, Problem, Problems};
+pub use reload::{changed_parts, restart_reasons};
+pub use swap_rules::{Forbidden, Gate, Strategy, SwapRules};
 pub use template::{InvalidTemplateError, MissingValueError, Scope, Template, TemplateValues, Wish};
 pub use url::{HttpUrl, InvalidUrlError, Scheme};
 
+use crate::domain::{Digest, PluginName, ScaleSet};
 pub use crate::domain::{Isolation, PluginLimits};
-use crate::domain::{PluginName, ScaleSet};
 use source::Source;
 use table::Table;
 
@@ -88,6 +92,10 @@ pub struct PluginConfig {
     pub limits: PluginLimits,
     /// What survives from one call to the next.
     pub isolation: Isolation,
+    /// What the component must be; nothing else is ever run.
+    pub digest: Option<Digest>,
+    /// How a new component takes over.
+    pub swap: SwapRules,
 }
 
 /// Where a plugin's code comes from.
@@ -121,6 +129,11 @@ pub struct ProcessConfig {
     pub working_dir: PathBuf,
     /// From the request to end until force, 0.1 s to 1 h.
     pub stop_timeout: Duration,
+    /// Ports for new instances; without them none can be created.
+    pub surge: Option<PortRange>,
+    /// Program and arguments that bring an extension of an instance to a version; at least one when
+    /// there are any.
+    pub extension_command: Option<Vec<Template>>,
 }
 
 impl Config {

@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::problem::Place;
+use super::swap_rules::{self, SwapRules, Typed};
 use super::table::Table;
 use super::value::Value;
 use super::{ComponentSource, Isolation, PluginConfig, PluginLimits, settings};
-use crate::domain::PluginName;
+use crate::domain::{Digest, PluginName};
 
 /// Name of the plugin that exists without being configured, and of its built-in component.
 pub const AZURE_HEALTH: &str = "azure-health";
@@ -44,6 +45,8 @@ fn implicit() -> Option<PluginConfig> {
         settings: "{}".to_owned(),
         limits: limits(None)?,
         isolation: Isolation::PerBatch,
+        digest: None,
+        swap: SwapRules::default(),
     })
 }
 
@@ -53,6 +56,12 @@ fn read(mut table: Table<'_>, seen: &mut BTreeMap<String, (String, Place)>) -> O
     let settings = table.optional("settings", "{ maxLagBytes = 1048576 }");
     let limits_table = table.section("limits", "{ memoryMiB = 64, timeoutMs = 100 }");
     let isolation = table.optional("isolation", "\"batch\"");
+    let digest = table.optional("digest", "\"sha256:…\"");
+    let swap = Typed {
+        strategy: table.optional("strategy", "\"rehearse\""),
+        watch_time: table.optional("watchTime", "\"PT1M\""),
+        gate: table.optional("gate", "{ maxChangedPercent = 5 }"),
+    };
     table.finish();
 
     let name = name.and_then(|value| unique_name(&value, seen));
@@ -65,12 +74,16 @@ fn read(mut table: Table<'_>, seen: &mut BTreeMap<String, (String, Place)>) -> O
         value.choice(&[("batch", Isolation::PerBatch), ("reused", Isolation::Reused)])
     });
     let limits = limits(Some(limits_table));
+    let digest = digest.map_or(Some(None), |value| pinned(&value, component.as_ref()).map(Some));
+    let swap = swap_rules::read(swap);
     Some(PluginConfig {
         name: name?,
         component: component?,
         settings: settings?,
         limits: limits?,
         isolation: isolation?,
+        digest: digest?,
+        swap: swap?,
     })
 }
 
@@ -92,6 +105,24 @@ fn component_source(value: &Value<'_>) -> Option<ComponentSource> {
         format!("write \"builtin:{AZURE_HEALTH}\", or the path of a file"),
     );
     None
+}
+
+/// The digest that the component must have.
+fn pinned(value: &Value<'_>, component: Option<&ComponentSource>) -> Option<Digest> {
+    let text = value.filled()?;
+    let Some(digest) = Digest::parse(text) else {
+        value.problem(
+            format!("is {text:?}, which is no digest"),
+            "write \"sha256:\" and 64 hexadecimal digits; `phasegate plugin inspect FILE` shows them"
+                .to_owned(),
+        );
+        return None;
+    };
+    if matches!(component, Some(ComponentSource::Builtin(_))) {
+        value.problem("goes with a file, not with a built-in component", None);
+        return None;
+    }
+    Some(digest)
 }
 
 fn limits(table: Option<Table<'_>>) -> Option<PluginLimits> {

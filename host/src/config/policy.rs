@@ -14,8 +14,10 @@ use crate::domain::{
 const DEADLINE_DEFAULT: Duration = Duration::from_secs(300);
 
 /// Everything that `[scaleSets.upgradePolicy]` says.
-pub(super) struct UpgradePolicy {
+pub(super) struct UpgradePolicy<'a> {
     pub(super) rolling: RollingUpgradePolicy,
+    /// `maxSurge`, where it is written.
+    pub(super) surge: Option<Value<'a>>,
     pub(super) gate: HealthGate,
     pub(super) failure: FailureRules,
     pub(super) checkpoints: Checkpoints,
@@ -28,7 +30,7 @@ pub(super) struct UpgradePolicy {
 /// An instance that is busy is asked for half an hour, then left out.
 const DEFER_DEFAULT: Duration = Duration::from_secs(1800);
 
-pub(super) fn read(mut table: Table<'_>) -> Option<UpgradePolicy> {
+pub(super) fn read(mut table: Table<'_>) -> Option<UpgradePolicy<'_>> {
     let mode = table.optional("mode", "\"Rolling\"");
     let rolling = table.section("rollingUpgradePolicy", "{ maxBatchInstancePercent = 20 }");
     let gate = table.section("healthGate", "{ wait = \"PT0S\", stableFor = \"PT10S\", deadline = \"PT5M\" }");
@@ -50,9 +52,10 @@ pub(super) fn read(mut table: Table<'_>) -> Option<UpgradePolicy> {
     });
     let retry = rules::retry(retry_after.as_ref(), retry_limit.as_ref());
     let freeze = freeze::read(windows.as_ref());
-    let (rolling, failure, checkpoints) = rolling?;
+    let (rolling, surge, failure, checkpoints) = rolling?;
     Some(UpgradePolicy {
         rolling,
+        surge,
         gate: gate?,
         failure,
         checkpoints,
@@ -74,9 +77,9 @@ fn check_mode(value: &Value<'_>) {
     }
 }
 
-type Rolling = (RollingUpgradePolicy, FailureRules, Checkpoints);
+type Rolling<'a> = (RollingUpgradePolicy, Option<Value<'a>>, FailureRules, Checkpoints);
 
-fn read_rolling(mut table: Table<'_>, rules: Rules<'_>) -> Option<Rolling> {
+fn read_rolling<'a>(mut table: Table<'a>, rules: Rules<'a>) -> Option<Rolling<'a>> {
     let batch = table.optional("maxBatchInstancePercent", "20");
     let unhealthy = table.optional("maxUnhealthyInstancePercent", "20");
     let unhealthy_upgraded = table.optional("maxUnhealthyUpgradedInstancePercent", "20");
@@ -88,13 +91,7 @@ fn read_rolling(mut table: Table<'_>, rules: Rules<'_>) -> Option<Rolling> {
     let sizes = table.optional("batches", "[1, 5, \"20%\"]");
     table.finish();
 
-    match surge.as_ref().map(|value| (value, value.raw.as_bool())) {
-        None | Some((_, Some(false))) => {}
-        Some((value, Some(true))) => {
-            value.problem("is true, which no driver supports", "write false, or leave it out".to_owned());
-        }
-        Some((value, None)) => value.wrong_type("false, or leave it out"),
-    }
+    let max_surge = surge.as_ref().map_or(Some(false), Value::boolean);
     let rules = rules.read(rollback.as_ref());
     let batches = rules::batches(sizes.as_ref());
     let batch = percent(batch, 5);
@@ -110,10 +107,11 @@ fn read_rolling(mut table: Table<'_>, rules: Rules<'_>) -> Option<Rolling> {
         pause_time_between_batches: pause?,
         enable_cross_zone_upgrade: cross_zone?,
         prioritize_unhealthy_instances: prioritize?,
+        max_surge: max_surge?,
         batches: batches?,
     };
     let (failure, checkpoints) = rules?;
-    Some((policy, failure, checkpoints))
+    Some((policy, surge, failure, checkpoints))
 }
 
 fn percent(value: Option<Value<'_>>, min: u32) -> Option<Percent> {

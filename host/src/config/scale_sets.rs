@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::drivers::SurgePorts;
 use super::instances::SeenAddresses;
 use super::problem::Place;
 use super::suggest::suggest;
@@ -18,17 +19,24 @@ pub(super) fn read_all(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<
     }
     let mut seen: BTreeMap<String, (String, Place)> = BTreeMap::new();
     let mut addresses = SeenAddresses::new();
-    let read_one = |value: &Value<'_>| read(value.table()?, plugins, &mut seen, &mut addresses);
-    let scale_sets: Vec<Option<ScaleSet<DriverConfig>>> = values.iter().map(read_one).collect();
+    let mut ports = Vec::new();
+    let mut scale_sets: Vec<Option<ScaleSet<DriverConfig>>> = Vec::new();
+    for (index, value) in values.iter().enumerate() {
+        let set = value.table().and_then(|table| read(table, plugins, &mut seen, &mut addresses));
+        let (set, surge) = set.unzip();
+        ports.extend(surge.flatten().map(|surge| (index, surge)));
+        scale_sets.push(set);
+    }
+    drivers::check_ports(&ports, &addresses);
     scale_sets.into_iter().collect()
 }
 
-fn read(
-    mut table: Table<'_>,
+fn read<'a>(
+    mut table: Table<'a>,
     plugins: &BTreeSet<String>,
     seen: &mut BTreeMap<String, (String, Place)>,
     addresses: &mut SeenAddresses,
-) -> Option<ScaleSet<DriverConfig>> {
+) -> Option<(ScaleSet<DriverConfig>, Option<SurgePorts<'a>>)> {
     let name = table.required("name", "\"orders\"");
     let plugin = table.optional("plugin", "\"azure-health\"");
     let health = table.section("health", "{ protocol = \"http\", requestPath = \"/health\" }");
@@ -49,13 +57,20 @@ fn read(
     let health = health::read(health);
     let policy = policy::read(policy);
     let driver = driver.and_then(|value| value.table()).map(drivers::read);
-    let model = model.and_then(|value| read_model(value.table()?));
+    let model_value = model;
+    let model = model_value.as_ref().and_then(|value| read_model(value.table()?));
     let instances = instances.map(|value| instances::read_all(&value, addresses)).unwrap_or_default();
     if let Some(driver) = &driver {
         driver.check_templates(name.as_ref(), instances.valid.values());
     }
+    if let (Some(value), Some(model), Some(driver)) = (&model_value, &model, &driver) {
+        check_extensions(value, model, driver.config.as_ref());
+    }
     let policy = policy?;
-    Some(ScaleSet {
+    let mut driver = driver?;
+    let ports = driver.ports().map(|ports| ports.on(instances.valid.values().map(|i| &i.address)));
+    check_surge(policy.surge.as_ref().filter(|_| policy.rolling.max_surge), driver.config.as_ref());
+    let set = ScaleSet {
         name: name?,
         plugin: plugin?,
         health: health?,
@@ -69,8 +84,16 @@ fn read(
         freeze: policy.freeze,
         model: model?,
         instances: instances.complete.then_some(instances.valid)?,
-        driver: driver?.config?,
-    })
+        driver: driver.config?,
+    };
+    Some((set, ports))
+}
+
+/// Refuses `maxSurge` where nobody has said how instances are created: there is no silent way out.
+fn check_surge(max_surge: Option<&Value<'_>>, driver: Option<&DriverConfig>) {
+    if let (Some(value), Some(hint)) = (max_surge, driver.and_then(drivers::missing)) {
+        value.conflict("is true, and the driver has not been told how to create instances", hint);
+    }
 }
 
 fn read_plugin(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<PluginName> {
@@ -86,6 +109,17 @@ fn read_plugin(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<PluginNa
     };
     value.conflict(format!("is \"{name}\", which is not defined"), hint);
     None
+}
+
+/// A process is started; who installs something beside it must be said.
+fn check_extensions(value: &Value<'_>, model: &Model, driver: Option<&DriverConfig>) {
+    let Some(DriverConfig::Process(process)) = driver else { return };
+    if let (Some((name, _)), None) = (model.extensions.first(), &process.extension_command) {
+        value.conflict(
+            format!("has the extension \"{name}\", and the process driver has no program that installs it"),
+            "add extensionCommand = [\"./install.sh\", \"{component}\", \"{version}\"] to the driver",
+        );
+    }
 }
 
 fn read_extension(

@@ -9,7 +9,7 @@ use std::fmt;
 
 use placeholder::Placeholder;
 
-use crate::domain::{Component, Instance, OperationId, ScaleSetName, Version};
+use crate::domain::{Component, Instance, InstanceId, Located, OperationId, ScaleSetName, Version};
 
 /// A text such as `--port={port}`. `{{` and `}}` stand for braces.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +46,27 @@ pub enum Wish<'a> {
         /// Generation of the host.
         generation: u64,
     },
+    /// That it comes into being: as an effect on the application, and `{replaces}`. Its address is
+    /// still that of the one that it replaces.
+    Create {
+        /// Whose place it takes.
+        replaces: &'a InstanceId,
+        /// The version that it shall have.
+        version: &'a Version,
+        /// Identity of the effect.
+        operation: &'a OperationId,
+        /// Generation of the host.
+        generation: u64,
+    },
+    /// That it goes: `{operation}` and `{generation}`.
+    Delete {
+        /// Whether anybody knows its address.
+        located: Located,
+        /// Identity of the effect.
+        operation: &'a OperationId,
+        /// Generation of the host.
+        generation: u64,
+    },
 }
 
 /// Which placeholders a text may have, by what it is rendered for.
@@ -57,6 +78,10 @@ pub enum Scope {
     Run,
     /// For [`Wish::Apply`].
     Apply,
+    /// For [`Wish::Create`].
+    Create,
+    /// For [`Wish::Delete`].
+    Delete,
 }
 
 impl Scope {
@@ -67,6 +92,13 @@ impl Scope {
             Self::Apply => {
                 "{id}, {name}, {version}, {address}, {host}, {port}, {zone}, {label.NAME}, {component}, \
                  {operation}, {generation}"
+            }
+            Self::Create => {
+                "{id}, {replaces}, {name}, {version}, {address}, {host}, {port}, {zone}, {label.NAME}, \
+                 {component}, {operation}, {generation}"
+            }
+            Self::Delete => {
+                "{id}, {name}, {address}, {host}, {port}, {zone}, {label.NAME}, {operation}, {generation}"
             }
         }
     }
@@ -103,6 +135,9 @@ pub enum MissingValueError {
     /// It has no zone.
     #[error("has no zone")]
     Zone,
+    /// It was never said where it is.
+    #[error("never had an address")]
+    Address,
     /// The text was read for another purpose than it is rendered for.
     #[error("is not given {{{0}}} here")]
     Wish(&'static str),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::state::SetState;
+use super::surge;
 use crate::domain::{Change, Component, Decisions, InstanceId, Phase, Timestamp, Version};
 use crate::plan::Standing;
 use crate::rollout::{Member, MemberState, PartState, Upgrade};
@@ -13,12 +14,12 @@ pub(super) fn log(write: Write) {
     let Write::Audit(AuditEntry { scale_set, upgrade, instance, kind, text, .. }) = write else { return };
     let (upgrade, instance) = (upgrade.map(|id| id.to_string()), instance.map(|id| id.to_string()));
     match kind.as_ref() {
-        "decision" | "apply" | "applied" | "succeeded" => {
+        "decision" | "apply" | "applied" | "create" | "ready" | "succeeded" => {
             tracing::debug!(%scale_set, upgrade, instance, "{kind}: {text}");
         }
-        "failed" | "restore" => tracing::warn!(%scale_set, upgrade, instance, "{kind}: {text}"),
+        "failed" | "restore" | "remove" => tracing::warn!(%scale_set, upgrade, instance, "{kind}: {text}"),
         // The driver's notes were logged when they came.
-        "exited" | "restarted" => {}
+        "exited" | "restarted" | "deleted" => {}
         _ => tracing::info!(%scale_set, upgrade, instance, "{kind}: {text}"),
     }
 }
@@ -43,13 +44,21 @@ pub(super) fn line(
 
 /// The line for a change of one member.
 fn member(upgrade: &Upgrade, id: &InstanceId, member: &Member, now: Timestamp) -> Option<Write> {
+    if member.replacement().is_some() {
+        return surge::audited(upgrade, id, now);
+    }
     let attempt = member.attempt;
     let all = || {
         let parts = member.parts.iter().map(|part| name(&part.component, &part.target));
         parts.collect::<Vec<_>>().join(", ")
     };
     let (kind, text) = match &member.state {
-        MemberState::Pending | MemberState::Settling { healthy_since: Some(_), .. } => return None,
+        MemberState::Pending
+        | MemberState::Creating { .. }
+        | MemberState::Ready { .. }
+        | MemberState::Deleting { .. }
+        | MemberState::Removing { .. }
+        | MemberState::Settling { healthy_since: Some(_), .. } => return None,
         MemberState::Applying { part, .. } => {
             let part = member.parts.get(*part)?;
             let from = part.previous.as_ref().map_or("nothing", Version::as_str);
@@ -78,7 +87,7 @@ fn whose(component: &Component) -> String {
     }
 }
 
-fn name(component: &Component, version: &Version) -> String {
+pub(super) fn name(component: &Component, version: &Version) -> String {
     Change { component: component.clone(), to: version.clone() }.to_string()
 }
 

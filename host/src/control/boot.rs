@@ -1,11 +1,13 @@
 //! Start of the loop: what was recorded meets what is configured.
 
-use super::run::{Control, ControlParts, Effect, Life};
-use super::state::{InstanceState, SetParts, SetState};
-use std::collections::BTreeMap;
+use super::audit;
+use super::run::{Control, ControlParts, Effect, Life, RunEffect};
+use super::state::{InstanceState, Place, SetParts, SetState};
+use super::surge;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{
-    Change, Component, Goal, InstanceId, OperationId, ScaleSet, ScaleSetName, Timestamp, Version,
+    Change, Component, Goal, InstanceId, Located, Membership, OperationId, ScaleSetName, Timestamp, Version,
 };
 use crate::drivers::Custody;
 use crate::rollout::Event;
@@ -13,7 +15,7 @@ use crate::store::{Stored, StoredModel, Write};
 
 /// Builds the state, starts or looks at every instance, and takes up the upgrades that were under way.
 pub(super) fn start(parts: ControlParts) -> Control {
-    let ControlParts { clock, sets, store, mut stored, set_target, handle, runtime } = parts;
+    let ControlParts { clock, sets, store, mut stored, set_target, forget_target, handle, runtime } = parts;
     let now = clock.now();
     let mut control = Control {
         clock,
@@ -22,6 +24,7 @@ pub(super) fn start(parts: ControlParts) -> Control {
         store,
         generation: stored.generation,
         set_target,
+        forget_target,
         handle,
         runtime,
         writes: Vec::new(),
@@ -60,49 +63,67 @@ fn set_state(parts: SetParts, stored: &mut Stored, now: Timestamp) -> (SetState,
         }
     };
     let model = Goal::new(spec.model.goal().changes().map(wanted).collect::<Vec<_>>());
-    let instances = instances(&spec, stored, now);
-    let mut upgrade = stored.upgrades.remove(&spec.name);
-    if let Some(upgrade) = &mut upgrade {
-        for id in upgrade.forget_missing(|id| instances.contains_key(id), now) {
-            writes.push(match upgrade.members.get(&id) {
-                Some(member) => Write::Member(upgrade.id.clone(), id, member.clone()),
-                None => Write::MemberLeft(upgrade.id.clone(), id),
-            });
-        }
-    }
+    let upgrade = stored.upgrades.remove(&spec.name);
     let mine = |((set, change), reason): ((ScaleSetName, Change), String)| {
         (set == spec.name).then_some((change, reason))
     };
     let quarantined = stored.quarantined.clone().into_iter().filter_map(mine).collect();
     let retry = stored.retries.remove(&spec.name);
-    let line_stopped = stored.line.is_some();
-    let state = SetState {
+    let line = stored.line.clone();
+    let mut state = SetState {
+        instances: BTreeMap::new(),
+        ids_ever: BTreeSet::new(),
         spec,
         driver,
         model,
-        instances,
         upgrade,
         quarantined,
         retry,
-        line_stopped,
+        line,
         answers: Vec::new(),
+        shown: std::collections::VecDeque::new(),
         dirty: true,
         wake_at: None,
     };
+    writes.extend(instances(&mut state, stored, now));
+    let SetState { instances, upgrade, .. } = &mut state;
+    if let Some(upgrade) = upgrade {
+        let is_there = |id: &InstanceId| instances.contains_key(id);
+        let is_protected = |id: &InstanceId| {
+            instances.get(id).is_some_and(|instance| instance.spec.protection.from_scale_set_actions)
+        };
+        for id in upgrade.reconfigured(is_there, is_protected, now) {
+            let why = if is_there(&id) { "is protected now" } else { "was removed from the configuration" };
+            let text = format!("leaves the upgrade: it {why}");
+            writes.push(audit::line(upgrade, Some(&id), "hold", text, now));
+            writes.push(match upgrade.members.get(&id) {
+                Some(member) => Write::Member(upgrade.id.clone(), id, member.clone()),
+                None => Write::MemberLeft(upgrade.id.clone(), id),
+            });
+        }
+        writes.push(Write::Upgrade(Box::new(upgrade.clone())));
+    }
+    writes.extend(surge::orphans(&mut state));
     (state, writes)
 }
 
-fn instances(spec: &ScaleSet, stored: &mut Stored, now: Timestamp) -> BTreeMap<InstanceId, InstanceState> {
-    let mut instances = BTreeMap::new();
-    for (id, instance) in &spec.instances {
-        instances.insert(id.clone(), InstanceState::new(spec, instance.clone(), None, now));
+/// Puts in what the configuration lists and what was created, without what was deleted.
+fn instances(state: &mut SetState, stored: &mut Stored, now: Timestamp) -> Vec<Write> {
+    for (id, instance) in &state.spec.instances {
+        state.instances.insert(id.clone(), InstanceState::new(&state.spec, instance.clone(), None, now));
     }
-    for ((_, id, component), version) in stored.versions.iter().filter(|((set, _, _), _)| *set == spec.name) {
-        if let Some(instance) = instances.get_mut(id) {
+    state.ids_ever.extend(state.spec.instances.keys().cloned());
+    let name = state.spec.name.clone();
+    let mine = |((set, id), _): &((ScaleSetName, InstanceId), Membership)| (*set == name).then(|| id.clone());
+    let memberships = stored.memberships.clone().into_iter().filter_map(|row| Some((mine(&row)?, row.1)));
+    let writes = surge::recorded(state, memberships.collect(), now);
+    for ((_, id, component), version) in stored.versions.iter().filter(|((set, _, _), _)| *set == name) {
+        state.ids_ever.insert(id.clone());
+        if let Some(instance) = state.instances.get_mut(id) {
             instance.set_version(component, version.clone());
         }
     }
-    instances
+    writes
 }
 
 impl Control {
@@ -110,12 +131,27 @@ impl Control {
     /// the site keeps the instances running, only asks what they run. One whose upgrade is in
     /// flight is left to the upgrade.
     fn start_instances(&mut self, name: &ScaleSetName) {
+        let now = self.clock.now();
         let Some(set) = self.sets.get(name) else { return };
-        let in_flight = |id: &InstanceId| {
-            let member = set.upgrade.as_ref().filter(|u| u.is_active()).and_then(|u| u.members.get(id));
-            member.is_some_and(|member| member.state.is_with_driver())
+        // Effects of the upgrade have been asked for again; some of them on new instances. Those on
+        // extensions are no reason not to start the application.
+        let in_flight: BTreeSet<InstanceId> = self
+            .effects
+            .iter()
+            .filter(|effect| effect.scale_set() == name)
+            .filter_map(Effect::of_application)
+            .collect();
+        let leaving = set.instances.iter().filter(|(id, instance)| {
+            matches!(instance.place, Place::Leaving { .. }) && !in_flight.contains(*id)
+        });
+        let leaving: Vec<InstanceId> = leaving.map(|(id, _)| id.clone()).collect();
+        self.delete_again(name, leaving, now);
+        let Some(set) = self.sets.get(name) else { return };
+        let runs = |instance: &&InstanceState| {
+            let place = !matches!(instance.place, Place::Leaving { .. });
+            place && instance.located == Located::Yes && !in_flight.contains(&instance.spec.id)
         };
-        let instances = set.instances.values().filter(|instance| !in_flight(&instance.spec.id));
+        let instances = set.instances.values().filter(runs);
         if set.driver.custody() == Custody::Site {
             instances.for_each(|instance| self.observe(name, &instance.spec.id));
             return;
@@ -133,14 +169,14 @@ impl Control {
     fn start_effect(&self, name: &ScaleSetName, id: &InstanceId, version: Version, life: Life) -> Effect {
         let now = self.clock.now();
         let operation = OperationId(format!("start/{}/{name}/{id}/{}", self.generation, now.0));
-        Effect {
+        Effect::Run(RunEffect {
             scale_set: name.clone(),
             instance: id.clone(),
             component: Component::Application,
             version,
             operation,
             life,
-        }
+        })
     }
 
     /// Tries again to start instances whose start failed, unless something else happens to them.
@@ -148,10 +184,11 @@ impl Control {
         let mut due = Vec::new();
         for (name, set) in &mut self.sets {
             for (id, instance) in &mut set.instances {
-                if instance.retry_at.is_some_and(|at| at <= now) {
+                let leaving = matches!(instance.place, Place::Leaving { .. });
+                if !leaving && instance.retry_at.is_some_and(|at| at <= now) {
                     instance.retry_at = None;
                     // Not the model: that may be the target of an upgrade that left this one out.
-                    if let (None, Some(asked)) = (&instance.busy, &instance.asked) {
+                    if let (true, Some(asked)) = (instance.busy.is_empty(), &instance.asked) {
                         due.push((name.clone(), id.clone(), asked.clone()));
                     }
                 }

@@ -28,6 +28,7 @@ impl Control {
                 let recorded = self.store.commit(&[Write::Plugin(name, stored)]);
                 answer(reply, recorded.map_err(|error| unavailable(&error)));
             }
+            Command::Reconfigure(sets, plugins, reply) => answer(reply, self.reconfigure(sets, plugins)),
         }
     }
 
@@ -45,11 +46,16 @@ impl Control {
         wire::Fleet { scale_sets: self.sets.values().map(|set| report::scale_set(set, now)).collect() }
     }
 
-    fn plan(&self, name: &ScaleSetName, wanted: &Wanted) -> Result<wire::PlanDetail, CommandError> {
+    fn plan(&mut self, name: &ScaleSetName, wanted: &Wanted) -> Result<wire::PlanDetail, CommandError> {
         let set = self.set(name)?;
         let goal = lifecycle::wanted(set, wanted)?;
         let now = self.clock.now();
-        Ok(report::plan(&plan_now(set, &goal, now), set, now))
+        let plan = plan_now(set, &goal, now);
+        let shown = report::plan(&plan, set, now);
+        if let Some(set) = self.sets.get_mut(name) {
+            set.remember(plan);
+        }
+        Ok(shown)
     }
 
     pub(super) fn status(&self, name: &ScaleSetName) -> Result<wire::StatusDetail, CommandError> {

@@ -1,6 +1,6 @@
 //! From an effect that the core wants to a driver that does it.
 
-use super::run::{Control, Effect, Life};
+use super::run::{Control, Life, RunEffect};
 use super::{ControlEvent, EffectDone, Observed};
 use crate::domain::{Component, InstanceId, ScaleSetName};
 use crate::drivers::{Custody, DriverError, Ensure};
@@ -9,12 +9,12 @@ use crate::store::Write;
 impl Control {
     /// Hands one effect to its driver. The instance begins a new life at once, so that answers of
     /// the process that is about to stop are not taken for answers of the new one.
-    pub(super) fn perform(&mut self, effect: Effect) {
+    pub(super) fn perform(&mut self, effect: RunEffect) {
         let now = self.clock.now();
-        let Effect { scale_set, instance: id, component, version, operation, life } = effect;
+        let RunEffect { scale_set, instance: id, component, version, operation, life } = effect;
         let Some(set) = self.sets.get_mut(&scale_set) else { return };
         let Some(instance) = set.instances.get_mut(&id) else { return };
-        instance.busy = Some(operation.clone());
+        instance.busy.insert(component.clone(), operation.clone());
         if component == Component::Application {
             instance.asked = Some(version.clone());
         }

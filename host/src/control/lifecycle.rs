@@ -2,16 +2,17 @@
 //! when it has ended.
 
 use super::commands::plan_now;
-use super::run::{Control, Effect, Life};
-use super::state::SetState;
+use super::run::{Control, Effect, Life, RunEffect};
+use super::state::{InstanceState, SetState};
 use super::{CommandError, CommandErrorKind, Quarantined, Selection, StartOptions, Wanted, WishFor, audit};
 use crate::api::wire;
 use crate::domain::{
     Change, Checkpoints, Component, Digest, Goal, InstanceId, ScaleSetName, Timestamp, UpgradeId,
 };
-use crate::plan::{Candidate, Plan};
+use crate::drivers::Creation;
+use crate::plan::{Candidate, Plan, changes};
 use crate::rollout::{
-    Action, Event, FleetView, PartState, Purpose, StartUpgrade, Upgrade, UpgradeState, Wish, manual,
+    Action, Event, FleetView, PartState, Purpose, StartUpgrade, Upgrade, UpgradeState, Wish, manual, refusal,
     rollback_of,
 };
 use crate::store::{StoredModel, Write};
@@ -51,11 +52,13 @@ impl Control {
             return Err(CommandError::new(CommandErrorKind::Unavailable, message));
         }
         check_quarantine(set, &goal, options.quarantined)?;
+        check_creation(set)?;
         let mut start = StartUpgrade {
             id: self.new_id(name, now)?,
             scale_set: name.clone(),
             goal: goal.clone(),
             rules: set.rules(),
+            before: set.model.clone(),
             bypass: options.bypass.is_some(),
         };
         let upgrade = match &options.manual {
@@ -69,7 +72,7 @@ impl Control {
                 upgrade.attempt = attempt.number;
                 if let Some(wanted) = options.plan {
                     let plan = plan_now(set, &goal, now);
-                    check_digest(&plan, wanted)?;
+                    check_digest(set, &plan, wanted)?;
                     upgrade.adopt(plan, &set.view(now).candidates());
                 }
                 upgrade
@@ -78,6 +81,10 @@ impl Control {
         let lift = goal.changes().map(|change| Write::Quarantine(name.clone(), change.clone(), None));
         let mut intent: Vec<Write> = lift.collect();
         intent.push(Write::Retry(name.clone(), None));
+        if let (Some(_), Some(ended)) = (&set.retry, &set.upgrade) {
+            let text = format!("is not tried again by itself: `{}` was started", upgrade.id);
+            intent.push(audit::line(ended, None, "retry", text, now));
+        }
         intent.extend(self.intent(&upgrade, attempt.why, now));
         self.store.commit(&intent).map_err(|error| {
             CommandError::new(CommandErrorKind::Unavailable, format!("nothing was started: {error}"))
@@ -156,6 +163,10 @@ impl Control {
         if wish == Wish::RollBack && !upgrade.is_forward() && upgrade.purpose != Purpose::Manual {
             return Err(still_running(upgrade));
         }
+        if let Some(why) = refusal(upgrade, &set.view(now), now, wish) {
+            let message = format!("upgrade `{}` of scale set `{name}`: {why}", upgrade.id);
+            return Err(CommandError::new(CommandErrorKind::Conflict, message));
+        }
         let (kind, text) = match wish {
             Wish::Cancel => ("cancel", "cancel was asked for; the batch in flight is finished first"),
             Wish::RollBack => ("rollback", "rollback was asked for; the batch in flight is finished first"),
@@ -181,8 +192,9 @@ impl Control {
         let (ended, retry) = (set.upgrade.clone(), set.retry.is_some());
         let message = match (wish, ended) {
             (Wish::RollBack, Some(ended)) => {
+                let touched = self.last_touching(ended)?;
+                self.roll_back(&touched)?;
                 self.drop_retry(name, "a rollback was asked for");
-                self.roll_back(&ended)?;
                 self.flush_or_say()?;
                 return self.status(name);
             }
@@ -208,6 +220,24 @@ impl Control {
         })
     }
 
+    /// The latest upgrade that did anything: one that found everybody there already does not hide
+    /// the one before it from a rollback.
+    fn last_touching(&self, latest: Upgrade) -> Result<Upgrade, CommandError> {
+        let idle = |upgrade: &Upgrade| {
+            let touched = upgrade.members.values().any(|member| member.attempt > 0);
+            !touched && !matches!(upgrade.purpose, Purpose::Rollback { .. })
+        };
+        let mut upgrade = latest.clone();
+        while idle(&upgrade) {
+            let before = self.store.upgrade_before(&upgrade.scale_set, upgrade.started_at);
+            match before.map_err(|error| super::commands::unavailable(&error))? {
+                Some(before) => upgrade = before,
+                None => return Ok(latest),
+            }
+        }
+        Ok(upgrade)
+    }
+
     /// Puts the rollback of an ended upgrade in its place.
     fn roll_back(&mut self, ended: &Upgrade) -> Result<(), CommandError> {
         let now = self.clock.now();
@@ -223,9 +253,10 @@ impl Control {
         })?;
         if let Some(set) = self.sets.get(&name) {
             // What the configuration no longer has stays as it is.
-            rollback.forget_missing(|id| set.instances.contains_key(id), now);
+            let is_there = |id: &InstanceId| set.instances.get(id).is_some_and(InstanceState::is_member);
+            rollback.reconfigured(is_there, |_| false, now);
         }
-        let text = format!("rolls back `{}` to {}", ended.id, rollback.goal);
+        let text = format!("takes `{}` (to {}) back to what each instance had before", ended.id, ended.goal);
         let intent = self.intent(&rollback, text, now);
         self.writes.extend(intent);
         self.install(rollback);
@@ -258,15 +289,21 @@ impl Control {
 
     /// Takes the actions of a step as effects to perform.
     pub(super) fn effects_of(&mut self, name: &ScaleSetName, actions: Vec<Action>) {
-        let effect = |Action::Apply { instance, component, version, operation }| Effect {
-            scale_set: name.clone(),
-            instance,
-            component,
-            version,
-            operation,
-            life: Life::New,
-        };
-        self.effects.extend(actions.into_iter().map(effect));
+        for action in actions {
+            let effect = match action {
+                Action::Apply { instance, component, version, operation } => Some(Effect::Run(RunEffect {
+                    scale_set: name.clone(),
+                    instance,
+                    component,
+                    version,
+                    operation,
+                    life: Life::New,
+                })),
+                Action::Create { .. } => self.intend_creation(name, &action),
+                Action::Delete { .. } => self.intend_deletion(name, &action),
+            };
+            self.effects.extend(effect);
+        }
     }
 }
 
@@ -313,6 +350,9 @@ pub(super) fn wanted(set: &SetState, wanted: &Wanted) -> Result<Goal, CommandErr
         }
         changes.push(Change { component, to });
     }
+    // An instance gets them in the order of the model, however they were named.
+    let place = |change: &Change| set.model.changes().position(|model| model.component == change.component);
+    changes.sort_by_key(place);
     Ok(Goal::new(changes))
 }
 
@@ -339,7 +379,7 @@ fn selected(set: &SetState, selection: &Selection, now: Timestamp) -> Result<Vec
         return invalid("no instance is named; name them, or `*` for all".to_owned());
     }
     let unknown: Vec<&str> =
-        ids.iter().filter(|id| !set.instances.contains_key(*id)).map(InstanceId::as_str).collect();
+        ids.iter().filter(|id| !all.iter().any(|c| c.id == **id)).map(InstanceId::as_str).collect();
     if !unknown.is_empty() {
         let known: Vec<&str> = set.instances.keys().take(20).map(InstanceId::as_str).collect();
         let more = set.instances.len().saturating_sub(known.len());
@@ -371,24 +411,41 @@ fn still_running(upgrade: &Upgrade) -> CommandError {
     CommandError::new(CommandErrorKind::Conflict, message)
 }
 
-/// Refuses a plan that is no longer the one that was shown, and says what the plan is now.
-fn check_digest(plan: &Plan, wanted: Digest) -> Result<(), CommandError> {
+/// The configuration is checked before; a driver that cannot create must all the same never be
+/// taken for one that changes instances in place.
+fn check_creation(set: &SetState) -> Result<(), CommandError> {
+    if set.spec.policy.max_surge && set.driver.creation() == Creation::NotTold {
+        let message = format!("scale set `{}` wants maxSurge, and its driver cannot create", set.spec.name);
+        return Err(CommandError::new(CommandErrorKind::Invalid, message));
+    }
+    Ok(())
+}
+
+/// Refuses a plan that is no longer the one that was shown, and says what has changed since.
+fn check_digest(set: &SetState, plan: &Plan, wanted: Digest) -> Result<(), CommandError> {
     if plan.digest == wanted {
         return Ok(());
     }
-    let ids = |batch: &crate::plan::Batch| {
-        let ids: Vec<&str> = batch.instances.iter().map(crate::domain::InstanceId::as_str).collect();
-        format!("[{}]", ids.join(","))
+    let changed = match set.shown.iter().find(|shown| shown.digest == wanted) {
+        Some(shown) if shown.goal != plan.goal => {
+            format!("it was to {}, and this start is to {}", shown.goal, plan.goal)
+        }
+        Some(shown) => match changes(shown, plan) {
+            same if same.is_empty() => "the limits are others".to_owned(),
+            changed => changed,
+        },
+        None => format!("this host has not shown it; {}", summary(plan)),
     };
-    let batches: Vec<String> = plan.batches.iter().map(ids).collect();
-    let held = |hold: &crate::plan::Hold| format!("{} ({})", hold.instance, hold.reason.code());
-    let holds: Vec<String> = plan.holds.iter().map(held).collect();
     let message = format!(
-        "the fleet has changed since plan {wanted} was shown, and nothing was started; the plan is now {}: \
-         batches {}; left alone: {}",
-        plan.digest,
-        if batches.is_empty() { "none".to_owned() } else { batches.join(" ") },
-        if holds.is_empty() { "none".to_owned() } else { holds.join(", ") },
+        "the fleet has changed since plan {wanted} was shown, and nothing was started: {changed}; \
+         the plan is now {}",
+        plan.digest
     );
     Err(CommandError::new(CommandErrorKind::Conflict, message))
+}
+
+fn summary(plan: &Plan) -> String {
+    let planned: usize = plan.batches.iter().map(|batch| batch.instances.len()).sum();
+    let (batches, held) = (plan.batches.len(), plan.holds.len());
+    format!("{planned} instances would be upgraded in {batches} batches and {held} left alone")
 }

@@ -50,7 +50,7 @@ impl Control {
         self.store.commit(&writes).map_err(|error| unavailable(&error))?;
         tracing::warn!("{text}");
         for set in self.sets.values_mut() {
-            set.line_stopped = line.is_some();
+            set.line.clone_from(&line);
             set.dirty = true;
         }
         self.line = line;

@@ -10,16 +10,19 @@ mod commands;
 mod effects;
 mod lifecycle;
 mod line;
+mod reconfigure;
 mod report;
 mod retry;
 mod run;
 mod state;
+mod surge;
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::api::wire;
 use crate::domain::{
-    Component, Decided, Digest, ExtensionName, InstanceId, OperationId, PluginName, ScaleSetName, Version,
+    Address, Component, Decided, Digest, ExtensionName, InstanceId, OperationId, PluginName, ScaleSet,
+    ScaleSetName, Version,
 };
 use crate::drivers::DriverNote;
 use crate::rollout::Wish;
@@ -40,6 +43,10 @@ pub enum ControlEvent {
     Decided(Decided),
     /// A driver has answered.
     EffectDone(EffectDone),
+    /// A driver has answered to a creation.
+    Created(Created),
+    /// A driver has answered to a deletion.
+    Deleted(Deleted),
     /// A driver has looked at an instance of a set that the site keeps running.
     Observed(Observed),
     /// A driver reports something that nobody asked for.
@@ -65,6 +72,34 @@ pub struct EffectDone {
     pub result: Result<(), String>,
     /// What the driver says runs now.
     pub observed: Option<Version>,
+}
+
+/// A driver's answer to a creation.
+#[derive(Debug, Clone)]
+pub struct Created {
+    /// The scale set.
+    pub scale_set: ScaleSetName,
+    /// The new instance.
+    pub instance: InstanceId,
+    /// Which effect.
+    pub operation: OperationId,
+    /// Where it is.
+    pub result: Result<Address, String>,
+    /// What runs there.
+    pub version: Option<Version>,
+}
+
+/// A driver's answer to a deletion.
+#[derive(Debug, Clone)]
+pub struct Deleted {
+    /// The scale set.
+    pub scale_set: ScaleSetName,
+    /// The instance.
+    pub instance: InstanceId,
+    /// Which effect.
+    pub operation: OperationId,
+    /// How it went.
+    pub result: Result<(), String>,
 }
 
 /// What an instance was seen to run, outside of any effect.
@@ -106,6 +141,8 @@ pub enum Command {
     Log(ScaleSetName, Reply<wire::Log>),
     /// Record which component a plugin is about to run.
     RecordPlugin(PluginName, StoredPlugin, Reply<()>),
+    /// Go by these sets from now on, and record the plugins that take over with them; all or nothing.
+    Reconfigure(Vec<ScaleSet>, Vec<(PluginName, StoredPlugin)>, Reply<()>),
 }
 
 /// How an upgrade shall be started.

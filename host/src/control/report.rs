@@ -1,14 +1,15 @@
 //! The loop's state in the words of the API.
 
 use super::state::{InstanceState, SetState};
+use super::surge;
 use crate::api::wire;
 use crate::domain::{
     Component, InstanceId, Phase, PhaseName, RollingUpgradePolicy, ScaleSetName, Timestamp, Version,
 };
 use crate::plan::{FeasibilityInput, Finding, Hold, Plan, Resolved, Standing, feasibility, fleet_unhealthy};
 use crate::rollout::{
-    BatchProgress, FleetView, MemberState, Stage, Upgrade, UpgradeError, Waiting, WhyNot, estimate,
-    waiting_now, why_not_yet,
+    BatchProgress, FleetView, Member, MemberState, Purpose, Stage, Upgrade, UpgradeError, Waiting, WhyNot,
+    estimate, waiting_now, why_not_yet,
 };
 use crate::store::AuditEntry;
 
@@ -56,11 +57,16 @@ fn reason(instance: &InstanceState, standing: &Standing) -> Option<String> {
         return Some(trouble.clone());
     }
     let text = match standing {
-        Standing::Undecided => return None,
+        Standing::Undecided => return surge::note(&instance.place),
         Standing::PluginFailed { failure, .. } => failure,
         Standing::Unknown { detail, .. } | Standing::Decided { detail, .. } => detail,
     };
-    (!text.is_empty()).then(|| text.clone())
+    match (surge::note(&instance.place), text.is_empty()) {
+        (note, true) => note,
+        // What it says for itself comes before where it came from.
+        (Some(note), false) if !instance.is_member() => Some(format!("{note}: {text}")),
+        (_, false) => Some(text.clone()),
+    }
 }
 
 /// A plan, and what a person should know before it is started now.
@@ -91,7 +97,7 @@ pub(super) fn plan(plan: &Plan, set: &SetState, now: Timestamp) -> wire::PlanDet
             .freeze
             .frozen_at(now)
             .map(|frozen| wire::Frozen { until: rfc3339(frozen.until), reason: frozen.reason }),
-        warnings: found.findings.iter().chain(&at_once).map(warning).collect(),
+        warnings: found.findings.iter().chain(&at_once).map(warning).chain(stopped_line(set)).collect(),
     }
 }
 
@@ -108,6 +114,13 @@ pub(crate) fn limits(policy: &RollingUpgradePolicy, resolved: &Resolved) -> wire
         max_unhealthy_upgraded_instance_percent: policy.max_unhealthy_upgraded_instance_percent.get(),
         batch_sizes: batch_sizes.clone(),
     }
+}
+
+/// A stopped line holds a start.
+fn stopped_line(set: &SetState) -> Option<wire::Warning> {
+    let line = set.line.as_ref()?;
+    let message = format!("the line is stopped since {}: {}", rfc3339(line.at), line.reason);
+    Some(wire::Warning { code: "line-stopped".to_owned(), message })
 }
 
 fn warning(finding: &Finding) -> wire::Warning {
@@ -134,6 +147,9 @@ pub(super) fn status(
         ended_at: batch.ended_at.map(rfc3339),
     };
     let counts = upgrade.progress();
+    let stopped = waiting_now(upgrade, &set.view(now), now);
+    let for_a_person =
+        stopped.is_some_and(|waiting| waiting.until().is_none() && waiting != Waiting::Initializing);
     let waiting = store_trouble.map(str::to_owned).or_else(|| waiting(upgrade, set, now));
     wire::StatusDetail {
         status: wire::Status {
@@ -151,10 +167,17 @@ pub(super) fn status(
             error: upgrade.error.as_ref().map(|error| self::error(upgrade, error)),
         },
         to: upgrade.goal.to_string(),
+        already_latest: upgrade.already,
+        rolls_back: match &upgrade.purpose {
+            Purpose::Rollback { of, from, because } => {
+                Some(wire::RollsBack { id: of.to_string(), to: from.to_string(), because: because.clone() })
+            }
+            Purpose::Forward | Purpose::Manual => None,
+        },
         not_yet: not_yet(upgrade, set, waiting.as_deref(), now),
         estimate: estimate(upgrade, |at| set.frozen_until(at), now).map(|estimate| wire::Estimate {
             seconds_left: estimate.ends_at.since(now).as_secs(),
-            ends_at: rfc3339(estimate.ends_at),
+            ends_at: (!for_a_person).then(|| rfc3339(estimate.ends_at)),
             batches_left: estimate.batches_left,
             seconds_per_batch: estimate.per_batch.as_secs_f64(),
         }),
@@ -191,14 +214,28 @@ fn error(upgrade: &Upgrade, error: &UpgradeError) -> wire::Error {
     }
 }
 
-/// What a running upgrade waits for, one line.
+/// What a running upgrade waits for, one line, and what follows when somebody wished for it.
 fn waiting(upgrade: &Upgrade, set: &SetState, now: Timestamp) -> Option<String> {
+    let line = waiting_for_what(upgrade, set, now)?;
+    let then = match (upgrade.stage, upgrade.then_roll_back, upgrade.cancel_requested, upgrade.paused) {
+        (Stage::InBatch, true, _, _) => "; then it is rolled back",
+        (Stage::InBatch, _, true, _) => "; then it is cancelled",
+        (Stage::InBatch, _, _, true) => "; then it is paused",
+        _ => "",
+    };
+    Some(format!("{line}{then}"))
+}
+
+fn waiting_for_what(upgrade: &Upgrade, set: &SetState, now: Timestamp) -> Option<String> {
     let of = |wanted: fn(&MemberState) -> bool| {
         let members = upgrade.members.iter().filter(|(_, member)| wanted(&member.state));
-        some_of(&members.map(|(id, _)| id.as_str()).collect::<Vec<_>>())
+        some_of(&members.map(|(id, member)| busy_with(id, member).as_str()).collect::<Vec<_>>())
     };
     let any = |wanted: fn(&MemberState) -> bool| upgrade.members.values().any(|member| wanted(&member.state));
     let settling: fn(&MemberState) -> bool = |state| matches!(state, MemberState::Settling { .. });
+    let creating: fn(&MemberState) -> bool = |state| matches!(state, MemberState::Creating { .. });
+    let deleting: fn(&MemberState) -> bool =
+        |state| matches!(state, MemberState::Deleting { .. } | MemberState::Removing { .. });
     let stopped = waiting_now(upgrade, &set.view(now), now)
         .map(|waiting| self::waiting_line(waiting, upgrade, set, now));
     Some(match upgrade.stage {
@@ -209,12 +246,19 @@ fn waiting(upgrade: &Upgrade, set: &SetState, now: Timestamp) -> Option<String> 
         }
         Stage::Between { .. } => return stopped,
         Stage::Undoing => format!("driver to bring back {}", of(MemberState::is_with_driver)),
+        Stage::InBatch if any(creating) => format!("driver to create {}", of(creating)),
+        Stage::InBatch if any(deleting) => format!("driver to delete {}", of(deleting)),
         Stage::InBatch if any(MemberState::is_with_driver) => {
             format!("driver to change {}", of(MemberState::is_with_driver))
         }
         Stage::InBatch if any(settling) => format!("health of {}", of(settling)),
         Stage::InBatch => "upgraded instances to be healthy again after the host's restart".to_owned(),
     })
+}
+
+/// The instance that the driver or the health gate has in hand for a member.
+fn busy_with<'a>(id: &'a InstanceId, member: &'a Member) -> &'a InstanceId {
+    if matches!(member.state, MemberState::Deleting { .. }) { id } else { member.watched(id) }
 }
 
 fn waiting_line(waiting: Waiting, upgrade: &Upgrade, set: &SetState, now: Timestamp) -> String {
@@ -226,13 +270,19 @@ fn waiting_line(waiting: Waiting, upgrade: &Upgrade, set: &SetState, now: Timest
     let name = &upgrade.scale_set;
     match waiting {
         Waiting::Line => {
+            let line = set.line.as_ref();
+            let why =
+                line.map_or_else(String::new, |line| format!(" since {}: {}", rfc3339(line.at), line.reason));
             format!(
-                "a person: the line is stopped for all scale sets; let it go on with `phasegate line start`, or bypass it with `phasegate upgrade bypass {name} --reason TEXT`"
+                "a person: the line is stopped for all scale sets{why}; let it go on with \
+                 `phasegate line start`, or bypass it with `phasegate upgrade bypass {name} --reason TEXT`"
             )
         }
         Waiting::Freeze { until } => {
+            let reason = set.spec.freeze.frozen_at(now).map_or_else(String::new, |frozen| frozen.reason);
             format!(
-                "the end of a freeze window at {}; bypass it with `phasegate upgrade bypass {name} --reason TEXT`",
+                "the end of a freeze window ({reason}) at {}; bypass it with \
+                 `phasegate upgrade bypass {name} --reason TEXT`",
                 rfc3339(until)
             )
         }
@@ -257,7 +307,7 @@ fn waiting_line(waiting: Waiting, upgrade: &Upgrade, set: &SetState, now: Timest
 
 /// Instances that cannot be judged yet.
 fn initializing(set: &SetState) -> Vec<&str> {
-    let unready = set.instances.values().filter(|instance| {
+    let unready = set.members().map(|(_, instance)| instance).filter(|instance| {
         instance.latest.is_none() || instance.fold.health() == crate::domain::Health::Initializing
     });
     unready.map(|instance| instance.spec.id.as_str()).collect()

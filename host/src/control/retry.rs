@@ -13,6 +13,10 @@ impl Control {
         let Some(set) = self.sets.get_mut(name) else { return };
         let Some(upgrade) = set.upgrade.as_ref().filter(|upgrade| upgrade.is_forward()) else { return };
         let (Some(rule), UpgradeState::Faulted) = (set.spec.retry, upgrade.state) else { return };
+        if upgrade.cancel_requested {
+            // A person wanted it to stop.
+            return;
+        }
         if upgrade.attempt > rule.limit {
             let text = format!("not tried again: retryLimit = {} is reached", rule.limit);
             self.writes.push(audit::line(upgrade, None, "retry", text, self.clock.now()));

@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::audit::{self, Before};
-use super::state::{SetParts, SetState};
+use super::state::{Place, SetParts, SetState};
 use super::{ControlEvent, ControlHandle, EffectDone};
 use crate::clock::Clock;
-use crate::domain::{Component, Decided, InstanceId, OperationId, ScaleSetName, Timestamp, Version};
+use crate::domain::{Component, Decided, InstanceId, Located, OperationId, ScaleSetName, Timestamp, Version};
 use crate::drivers::{Custody, DriverNote, DriverNoteKind};
 use crate::probe::Target;
 use crate::rollout::{Event, Step, step};
@@ -21,6 +21,9 @@ const EVENTS_PER_TURN: usize = 1024;
 
 /// How long to wait before trying again to write, or to start an instance that did not start.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// How the prober is told that an instance is gone.
+pub(super) type ForgetTarget = Arc<dyn Fn(&ScaleSetName, &InstanceId) + Send + Sync>;
 
 /// Everything that the loop is made of.
 pub struct ControlParts {
@@ -34,6 +37,8 @@ pub struct ControlParts {
     pub stored: Stored,
     /// Tells the prober about an instance; must not block.
     pub set_target: Arc<dyn Fn(Target) + Send + Sync>,
+    /// Tells the prober that an instance is gone; must not block.
+    pub forget_target: ForgetTarget,
     /// The way back to the loop, for drivers' answers.
     pub handle: ControlHandle,
     /// Where drivers' work runs.
@@ -49,6 +54,7 @@ pub(super) struct Control {
     pub(super) store: Box<dyn Store>,
     pub(super) generation: u64,
     pub(super) set_target: Arc<dyn Fn(Target) + Send + Sync>,
+    pub(super) forget_target: ForgetTarget,
     pub(super) handle: ControlHandle,
     pub(super) runtime: tokio::runtime::Handle,
     /// To be recorded at the end of this turn.
@@ -59,9 +65,47 @@ pub(super) struct Control {
     pub(super) store_trouble: Option<(Timestamp, String)>,
 }
 
+/// Something that a driver shall do, under an operation id.
+#[derive(Debug, Clone)]
+pub(super) enum Effect {
+    /// An instance shall run a version.
+    Run(RunEffect),
+    /// An instance shall come into being.
+    Create {
+        scale_set: ScaleSetName,
+        instance: InstanceId,
+        replaces: InstanceId,
+        version: Version,
+        operation: OperationId,
+    },
+    /// An instance shall go.
+    Delete { scale_set: ScaleSetName, instance: InstanceId, operation: OperationId },
+}
+
+impl Effect {
+    /// The scale set of its instance.
+    pub(super) fn scale_set(&self) -> &ScaleSetName {
+        match self {
+            Self::Run(RunEffect { scale_set, .. })
+            | Self::Create { scale_set, .. }
+            | Self::Delete { scale_set, .. } => scale_set,
+        }
+    }
+
+    /// Its instance, unless it is about an extension.
+    pub(super) fn of_application(&self) -> Option<InstanceId> {
+        match self {
+            Self::Run(RunEffect { component: Component::Extension(_), .. }) => None,
+            Self::Run(RunEffect { instance, .. })
+            | Self::Create { instance, .. }
+            | Self::Delete { instance, .. } => Some(instance.clone()),
+        }
+    }
+}
+
 /// An instance that shall run a version, under an operation id.
 #[derive(Debug, Clone)]
-pub(super) struct Effect {
+pub(super) struct RunEffect {
     pub(super) scale_set: ScaleSetName,
     pub(super) instance: InstanceId,
     pub(super) component: Component,
@@ -123,6 +167,8 @@ impl Control {
         match event {
             ControlEvent::Decided(decided) => self.decided(decided),
             ControlEvent::EffectDone(done) => self.effect_done(done),
+            ControlEvent::Created(created) => self.created(created),
+            ControlEvent::Deleted(deleted) => self.deleted(deleted),
             ControlEvent::Observed(observed) => self.observed(observed),
             ControlEvent::Note(note) => self.note(note),
             ControlEvent::Command(command) => self.command(command),
@@ -152,10 +198,10 @@ impl Control {
         let now = self.clock.now();
         let Some(set) = self.sets.get_mut(&done.scale_set) else { return };
         let Some(instance) = set.instances.get_mut(&done.instance) else { return };
-        if instance.busy.as_ref() != Some(&done.operation) {
+        if instance.busy.get(&done.component) != Some(&done.operation) {
             return;
         }
-        instance.busy = None;
+        instance.busy.remove(&done.component);
         if done.result.is_ok() {
             instance.down = false;
             instance.applied_at = now;
@@ -222,6 +268,7 @@ impl Control {
             self.step(&name, &[]);
         }
         self.retry_starts(now);
+        self.retry_deletions(now);
         self.retry_upgrades(now);
     }
 
@@ -278,7 +325,15 @@ impl Control {
             }
         }
         for effect in std::mem::take(&mut self.effects) {
-            self.perform(effect);
+            match effect {
+                Effect::Run(effect) => self.perform(effect),
+                Effect::Create { scale_set, instance, replaces, version, operation } => {
+                    self.create((scale_set, instance, replaces), version, operation);
+                }
+                Effect::Delete { scale_set, instance, operation } => {
+                    self.delete(scale_set, instance, operation);
+                }
+            }
         }
     }
 
@@ -294,6 +349,10 @@ impl Control {
     pub(super) fn announce(&self, name: &ScaleSetName, id: &InstanceId) {
         let Some(set) = self.sets.get(name) else { return };
         let Some(instance) = set.instances.get(id) else { return };
+        // Nobody knows yet where it is, or what answers there means nothing any more.
+        if instance.located == Located::Never || matches!(instance.place, Place::Leaving { .. }) {
+            return;
+        }
         (self.set_target)(Target {
             facts: Arc::new(set.facts(instance)),
             address: instance.spec.address.clone(),

@@ -1,18 +1,21 @@
 //! What the loop knows: every scale set, every instance, the upgrade in progress.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
     Change, Claim, Component, Decided, Decision, ExtensionName, Goal, Health, Instance, InstanceFacts,
-    InstanceId, OperationId, Outcome, Participation, ScaleSet, Timestamp, Version,
+    InstanceId, Located, OperationId, Outcome, Participation, ScaleSet, Timestamp, Version,
 };
 use crate::drivers::Driver;
 use crate::health::{FoldSettings, HealthFold};
-use crate::plan::{Candidate, Standing, StandingInput, is_answered, standing};
+use crate::plan::{Candidate, Plan, Standing, StandingInput, is_answered, standing};
 use crate::rollout::{Event, FleetView, Stop, Upgrade, UpgradeRules};
-use crate::store::Retry;
+use crate::store::{Retry, StoppedLine};
+
+/// Shown plans that are remembered for each set.
+const SHOWN_MAX: usize = 16;
 
 /// A scale set and the driver that serves it.
 pub struct SetParts {
@@ -29,6 +32,8 @@ pub(super) struct SetState {
     /// What is wanted: the configuration's model, or what the latest upgrade was started with.
     pub(super) model: Goal,
     pub(super) instances: BTreeMap<InstanceId, InstanceState>,
+    /// Every id that was ever used, by what is gone too.
+    pub(super) ids_ever: BTreeSet<InstanceId>,
     /// The latest upgrade, running or ended.
     pub(super) upgrade: Option<Upgrade>,
     /// Versions that faulted, with the reason.
@@ -36,18 +41,44 @@ pub(super) struct SetState {
     /// When the latest upgrade, which faulted, is tried again.
     pub(super) retry: Option<Retry>,
     /// A person stopped the line for all sets.
-    pub(super) line_stopped: bool,
+    pub(super) line: Option<StoppedLine>,
     /// Answers of drivers that the upgrade has not heard yet.
     pub(super) answers: Vec<Event>,
+    /// Plans that were shown, oldest first: a start that names one of them and no longer fits says
+    /// what has changed since.
+    pub(super) shown: VecDeque<Plan>,
     /// Something changed that the upgrade must look at.
     pub(super) dirty: bool,
     /// When the upgrade wants to look again.
     pub(super) wake_at: Option<Timestamp>,
 }
 
+/// What an instance is to its scale set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It counts.
+    Member {
+        /// In whose place it came, if it was created here.
+        replaced: Option<InstanceId>,
+    },
+    /// It is made to take the place of another, and counts for nothing yet.
+    Coming {
+        /// Which.
+        replaces: InstanceId,
+    },
+    /// It has to go, and counts for nothing any more.
+    Leaving {
+        /// Who is there in its place.
+        replaced_by: Option<InstanceId>,
+    },
+}
+
 /// One instance in the loop.
 pub(super) struct InstanceState {
     pub(super) spec: Instance,
+    pub(super) place: Place,
+    /// Whether the address is its own.
+    pub(super) located: Located,
     /// Version of the application.
     pub(super) version: Option<Version>,
     /// Versions of extensions, as far as known.
@@ -66,8 +97,9 @@ pub(super) struct InstanceState {
     pub(super) applied_at: Timestamp,
     /// The version that the driver was last asked for; what a start that failed tries again.
     pub(super) asked: Option<Version>,
-    /// The effect that the driver is busy with.
-    pub(super) busy: Option<OperationId>,
+    /// The effects that the driver is busy with. After a restart the application may be started
+    /// while an extension is being installed.
+    pub(super) busy: BTreeMap<Component, OperationId>,
     /// When to try again to start it, after a failed first start.
     pub(super) retry_at: Option<Timestamp>,
 }
@@ -76,6 +108,8 @@ impl InstanceState {
     pub(super) fn new(set: &ScaleSet, spec: Instance, version: Option<Version>, now: Timestamp) -> Self {
         Self {
             spec,
+            place: Place::Member { replaced: None },
+            located: Located::Yes,
             version,
             extensions: BTreeMap::new(),
             epoch: 0,
@@ -86,9 +120,14 @@ impl InstanceState {
             down: false,
             asked: None,
             applied_at: Timestamp::default(),
-            busy: None,
+            busy: BTreeMap::new(),
             retry_at: None,
         }
+    }
+
+    /// Whether it counts.
+    pub(super) fn is_member(&self) -> bool {
+        matches!(self.place, Place::Member { .. })
     }
 
     /// Records a version; gives whether it is another one than before.
@@ -156,6 +195,22 @@ fn new_fold(set: &ScaleSet, now: Timestamp) -> HealthFold {
 }
 
 impl SetState {
+    /// The instances that count.
+    pub(super) fn members(&self) -> impl Iterator<Item = (&InstanceId, &InstanceState)> {
+        self.instances.iter().filter(|(_, instance)| instance.is_member())
+    }
+
+    /// Remembers a plan that is shown to somebody.
+    pub(super) fn remember(&mut self, plan: Plan) {
+        if self.shown.iter().any(|known| known.digest == plan.digest) {
+            return;
+        }
+        if self.shown.len() == SHOWN_MAX {
+            self.shown.pop_front();
+        }
+        self.shown.push_back(plan);
+    }
+
     /// When a faulted upgrade is tried again; none while another one runs.
     pub(super) fn retry_at(&self) -> Option<Timestamp> {
         let idle = !self.upgrade.as_ref().is_some_and(Upgrade::is_active);
@@ -248,7 +303,7 @@ impl FleetView for SetView<'_> {
             health: instance.fold.health(),
             standing: self.set.standing(instance, self.now),
         };
-        self.set.instances.values().map(candidate).collect()
+        self.set.members().map(|(_, instance)| candidate(instance)).collect()
     }
 
     fn health(&self, instance: &InstanceId) -> Health {
@@ -256,27 +311,31 @@ impl FleetView for SetView<'_> {
     }
 
     fn total(&self) -> usize {
-        self.set.instances.len()
+        self.set.members().count()
     }
 
     fn unhealthy(&self) -> Vec<InstanceId> {
         let unhealthy = |(id, instance): (&InstanceId, &InstanceState)| {
             instance.fold.health().is_unhealthy().then(|| id.clone())
         };
-        self.set.instances.iter().filter_map(unhealthy).collect()
+        self.set.members().filter_map(unhealthy).collect()
     }
 
     fn unhealthy_count(&self) -> usize {
-        self.set.instances.values().filter(|instance| instance.fold.health().is_unhealthy()).count()
+        self.set.members().filter(|(_, instance)| instance.fold.health().is_unhealthy()).count()
     }
 
     fn any_initializing(&self) -> bool {
-        self.set.instances.values().any(|instance| instance.fold.health() == Health::Initializing)
+        self.set.members().any(|(_, instance)| instance.fold.health() == Health::Initializing)
+    }
+
+    fn ids_ever(&self) -> Vec<InstanceId> {
+        self.set.ids_ever.iter().cloned().collect()
     }
 
     fn stop(&self) -> Option<Stop> {
-        if self.set.line_stopped {
-            return Some(Stop::Line);
+        if let Some(line) = &self.set.line {
+            return Some(Stop::Line { since: line.at });
         }
         self.set.frozen_until(self.now).map(|until| Stop::Freeze { until })
     }

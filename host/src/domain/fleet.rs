@@ -47,7 +47,7 @@ pub struct Protection {
 }
 
 /// One member of a scale set.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
     /// Unique within the set.
     pub id: InstanceId,

@@ -7,10 +7,12 @@ pub mod component;
 pub mod decision;
 pub mod duration;
 pub mod fleet;
+pub mod fresh_id;
 pub mod health;
 pub mod ids;
 pub mod instance_id;
 pub mod limits;
+pub mod membership;
 pub mod observation;
 pub mod policy;
 pub mod rules;
@@ -21,12 +23,14 @@ pub use component::{APPLICATION, Change, Component, Goal};
 pub use decision::{Decision, Outcome, Participation, PluginFailure, PluginStamp, Reason};
 pub use duration::parse_iso_duration;
 pub use fleet::{Address, Instance, Model, Protection, ScaleSet};
+pub use fresh_id::FreshIds;
 pub use health::{Claim, Health, HealthSettings, ProbeProtocol, Profile};
 pub use ids::{
     Digest, ExtensionName, Generation, OperationId, Phase, PluginName, ScaleSetName, UpgradeId, Version,
 };
 pub use instance_id::InstanceId;
 pub use limits::{Isolation, PluginLimits};
+pub use membership::{Located, Membership};
 pub use observation::{Answer, Decided, InstanceFacts, Observation, ProbeFailure, Response, Round};
 pub use policy::{BatchSize, HealthGate, Percent, RollingUpgradePolicy};
 pub use rules::{Checkpoints, Decisions, FailureRules, OnBreach, OnInstanceFailure, PhaseName, RetryRule};

@@ -59,6 +59,9 @@ pub struct RollingUpgradePolicy {
     pub enable_cross_zone_upgrade: bool,
     /// Within a phase, upgrade unhealthy instances first.
     pub prioritize_unhealthy_instances: bool,
+    /// Create new instances first, and delete the old ones once those are healthy.
+    #[serde(default)]
+    pub max_surge: bool,
     /// Sizes of the first batches, in order; the last one goes on. Empty: as large as allowed.
     pub batches: Vec<BatchSize>,
 }

@@ -5,6 +5,7 @@
 
 mod backoff;
 pub mod command;
+mod extensions;
 pub mod http;
 pub mod local;
 pub mod process;
@@ -12,10 +13,14 @@ mod site;
 #[cfg(test)]
 mod testing;
 
+pub use self::extensions::WithExtensions;
+
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::domain::{Component, Instance, InstanceId, OperationId, ScaleSetName, Timestamp, Version};
+use crate::domain::{
+    Address, Component, Instance, InstanceId, Located, OperationId, ScaleSetName, Timestamp, Version,
+};
 
 /// A future on the heap, so that drivers of different kinds share one trait.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
@@ -34,6 +39,41 @@ pub struct Ensure {
     pub version: Version,
     /// The version that it had before as far as the host knows.
     pub previous: Option<Version>,
+    /// Identity of the effect.
+    pub operation: OperationId,
+    /// Generation of the host; a lower one than seen before is refused.
+    pub generation: u64,
+}
+
+/// A request that an instance comes into being that runs a version. Idempotent: a repeat of the same
+/// operation gives the same instance.
+#[derive(Debug, Clone)]
+pub struct Create {
+    /// The scale set.
+    pub scale_set: ScaleSetName,
+    /// The new instance; its address is still that of the one whose place it takes.
+    pub instance: Instance,
+    /// Whose place it takes.
+    pub replaces: InstanceId,
+    /// The version that it shall have.
+    pub version: Version,
+    /// Where other instances are, those of all sets.
+    pub taken: Vec<Address>,
+    /// Identity of the effect.
+    pub operation: OperationId,
+    /// Generation of the host; a lower one than seen before is refused.
+    pub generation: u64,
+}
+
+/// A request that an instance goes for good. Idempotent: what is not there is deleted.
+#[derive(Debug, Clone)]
+pub struct Delete {
+    /// The scale set.
+    pub scale_set: ScaleSetName,
+    /// The instance.
+    pub instance: Instance,
+    /// Whether its address is its own: the driver may never have said where it is.
+    pub located: Located,
     /// Identity of the effect.
     pub operation: OperationId,
     /// Generation of the host; a lower one than seen before is refused.
@@ -79,6 +119,15 @@ pub enum Custody {
     Site,
 }
 
+/// Whether a driver can create instances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Creation {
+    /// It was told how.
+    Possible,
+    /// It was not.
+    NotTold,
+}
+
 /// Makes instances run versions.
 pub trait Driver: Send + Sync {
     /// Brings the instance to the version. Ends when the version has been applied, not when the
@@ -88,6 +137,16 @@ pub trait Driver: Send + Sync {
     /// The version that the instance runs. None when it runs nothing, where the host has custody;
     /// where the site has, none means that the driver cannot tell.
     fn observe(&self, scale_set: &ScaleSetName, instance: &Instance) -> BoxFuture<Option<Version>>;
+
+    /// Whether `create` and `delete` can work at all. Always the same.
+    fn creation(&self) -> Creation;
+
+    /// Creates an instance at a place that the driver chooses, and gives its address. Ends when the
+    /// version has been applied, as `ensure` does.
+    fn create(&self, request: Create) -> BoxFuture<Result<Address, DriverError>>;
+
+    /// Deletes an instance. What a failed `create` may have left is deleted, too.
+    fn delete(&self, request: Delete) -> BoxFuture<Result<(), DriverError>>;
 
     /// Who keeps the instances running. Always the same.
     fn custody(&self) -> Custody;

@@ -6,6 +6,7 @@
 //! under its old operation id.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,8 +15,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::backoff::Backoff;
-use super::{BoxFuture, DriverError, Ensure};
-use crate::domain::{Instance, InstanceId, OperationId, ScaleSetName, Version};
+use super::{BoxFuture, Create, Delete, DriverError, Ensure};
+use crate::domain::{Address, Component, Instance, InstanceId, OperationId, ScaleSetName, Version};
 
 /// How long an instance that was said to be done may still name another version: long enough for
 /// a service manager to replace a process, short against everything else.
@@ -25,6 +26,12 @@ const CONFIRM_WITHIN: Duration = Duration::from_secs(10);
 pub(super) trait Reach: Send + Sync + 'static {
     /// Applies the request, tries again included. Can be dropped, and then does no more.
     fn apply(&self, request: Arc<Ensure>) -> BoxFuture<Result<(), String>>;
+
+    /// Creates an instance, tries again included, and gives its address. Can be dropped, too.
+    fn create(&self, request: Arc<Create>) -> BoxFuture<Result<Address, String>>;
+
+    /// Deletes an instance, tries again included. Can be dropped, too.
+    fn delete(&self, request: Arc<Delete>) -> BoxFuture<Result<(), String>>;
 
     /// Asks an instance for its version; it may not know. None when there is no way to ask.
     fn look(
@@ -75,10 +82,22 @@ struct Shared<R> {
 struct Place {
     /// Held while something is done to it.
     turn: tokio::sync::Mutex<()>,
-    known: watch::Sender<Known>,
+    known: Mutex<BTreeMap<Component, Known>>,
 }
 
-/// What this life of the host knows of an instance.
+impl Place {
+    fn known(&self, component: &Component) -> Known {
+        // Nothing is awaited and nothing can panic while it is held.
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(component).cloned().unwrap_or(Known::Nothing)
+    }
+
+    fn learn(&self, component: &Component, known: Known) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(component.clone(), known);
+    }
+}
+
+/// What this life of the host knows of a component of an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Known {
     /// Nothing was asked of it.
@@ -98,12 +117,44 @@ impl<R: Reach> Site<R> {
     /// See `Driver::ensure`.
     pub(super) fn ensure(&self, request: Ensure) -> BoxFuture<Result<(), DriverError>> {
         let shared = Arc::clone(&self.shared);
+        self.unless_ending(async move { shared.ensure(Arc::new(request)).await })
+    }
+
+    /// See `Driver::create`. A repeat goes to the site again, which knows the operation.
+    pub(super) fn create(&self, request: Create) -> BoxFuture<Result<Address, DriverError>> {
+        let shared = Arc::clone(&self.shared);
+        self.unless_ending(async move {
+            shared.admit(request.generation)?;
+            let place = shared.place(&request.scale_set, &request.instance.id);
+            let _turn = place.turn.lock().await;
+            shared.reach.create(Arc::new(request)).await
+        })
+    }
+
+    /// See `Driver::delete`.
+    pub(super) fn delete(&self, request: Delete) -> BoxFuture<Result<(), DriverError>> {
+        let shared = Arc::clone(&self.shared);
+        self.unless_ending(async move {
+            shared.admit(request.generation)?;
+            let (scale_set, id) = (request.scale_set.clone(), request.instance.id.clone());
+            let place = shared.place(&scale_set, &id);
+            let _turn = place.turn.lock().await;
+            shared.reach.delete(Arc::new(request)).await?;
+            shared.forget(&scale_set, &id);
+            Ok(())
+        })
+    }
+
+    fn unless_ending<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, String>> + Send + 'static,
+    ) -> BoxFuture<Result<T, DriverError>> {
         let mut ending = self.ending.subscribe();
         Box::pin(async move {
             tokio::select! {
                 biased;
                 _ = ending.wait_for(|ending| *ending == Ending::Yes) => Err("the driver has ended".to_owned()),
-                result = shared.ensure(Arc::new(request)) => result,
+                result = work => result,
             }
             .map_err(DriverError)
         })
@@ -134,29 +185,35 @@ impl<R: Reach> Site<R> {
 }
 
 impl<R: Reach> Shared<R> {
-    async fn ensure(&self, request: Arc<Ensure>) -> Result<(), String> {
-        let seen = self.generation.fetch_max(request.generation, Ordering::SeqCst);
-        if request.generation < seen {
+    /// Refuses a host that has been replaced.
+    fn admit(&self, generation: u64) -> Result<(), String> {
+        let seen = self.generation.fetch_max(generation, Ordering::SeqCst);
+        if generation < seen {
             return Err(format!(
-                "the request is of generation {} and {seen} has been seen: a newer host is in charge",
-                request.generation
+                "the request is of generation {generation} and {seen} has been seen: a newer host is in charge"
             ));
         }
+        Ok(())
+    }
+
+    async fn ensure(&self, request: Arc<Ensure>) -> Result<(), String> {
+        self.admit(request.generation)?;
         let place = self.place(&request.scale_set, &request.instance.id);
         let _turn = place.turn.lock().await;
-        let known = place.known.borrow().clone();
+        let known = place.known(&request.component);
         let is_done = match &known {
             Known::Applied { operation, .. } if *operation == request.operation => return Ok(()),
             Known::Applied { .. } | Known::Nothing => self.runs_already(&known, &request).await,
             Known::InDoubt => false,
         };
         if !is_done {
-            place.known.send_replace(Known::InDoubt);
+            place.learn(&request.component, Known::InDoubt);
             self.reach.apply(Arc::clone(&request)).await?;
             self.confirm(&request).await?;
         }
-        let Ensure { operation, version, .. } = &*request;
-        place.known.send_replace(Known::Applied { operation: operation.clone(), version: version.clone() });
+        let Ensure { operation, version, component, .. } = &*request;
+        let done = Known::Applied { operation: operation.clone(), version: version.clone() };
+        place.learn(component, done);
         Ok(())
     }
 
@@ -164,15 +221,15 @@ impl<R: Reach> Shared<R> {
         if let Some(Some(version)) = self.look(scale_set, instance).await {
             return Some(version);
         }
-        match &*self.place(scale_set, &instance.id).known.borrow() {
-            Known::Applied { version, .. } => Some(version.clone()),
+        match self.place(scale_set, &instance.id).known(&Component::Application) {
+            Known::Applied { version, .. } => Some(version),
             Known::Nothing | Known::InDoubt => None,
         }
     }
 
     /// Whether nothing is left to do.
     async fn runs_already(&self, known: &Known, request: &Ensure) -> bool {
-        match (self.look(&request.scale_set, &request.instance).await, known) {
+        match (self.look_for(request).await, known) {
             (Some(seen), _) => seen.as_ref() == Some(&request.version),
             (None, Known::Applied { version, .. }) => *version == request.version,
             (None, Known::Nothing | Known::InDoubt) => false,
@@ -185,7 +242,7 @@ impl<R: Reach> Shared<R> {
         let Confirm { within, mut pause } = self.confirm;
         let mut over = pin!(tokio::time::sleep(within));
         loop {
-            let seen = match self.look(&request.scale_set, &request.instance).await {
+            let seen = match self.look_for(request).await {
                 Some(Some(seen)) if seen != request.version => seen,
                 Some(_) | None => return Ok(()),
             };
@@ -200,6 +257,14 @@ impl<R: Reach> Shared<R> {
         }
     }
 
+    /// Asks the instance what it runs; of extensions it knows nothing.
+    async fn look_for(&self, request: &Ensure) -> Option<Option<Version>> {
+        match request.component {
+            Component::Application => self.look(&request.scale_set, &request.instance).await,
+            Component::Extension(_) => None,
+        }
+    }
+
     /// Asks the instance. The outer none says that nobody can be asked.
     async fn look(&self, scale_set: &ScaleSetName, instance: &Instance) -> Option<Option<Version>> {
         match self.reach.look(scale_set, instance)?.await {
@@ -211,11 +276,17 @@ impl<R: Reach> Shared<R> {
         }
     }
 
+    /// An instance is gone, and its id does not come again.
+    fn forget(&self, scale_set: &ScaleSetName, instance: &InstanceId) {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        places.remove(&(scale_set.clone(), instance.clone()));
+    }
+
     fn place(&self, scale_set: &ScaleSetName, instance: &InstanceId) -> Arc<Place> {
         // Nothing is awaited and nothing can panic while it is held.
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let place = places.entry((scale_set.clone(), instance.clone())).or_insert_with(|| {
-            Arc::new(Place { turn: tokio::sync::Mutex::default(), known: watch::Sender::new(Known::Nothing) })
+            Arc::new(Place { turn: tokio::sync::Mutex::default(), known: Mutex::default() })
         });
         Arc::clone(place)
     }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use super::Ensure;
+use super::{Create, Delete, Ensure};
 use crate::domain::{
-    Address, Component, Instance, InstanceId, OperationId, Protection, ScaleSetName, Version,
+    Address, Component, Instance, InstanceId, Located, OperationId, Protection, ScaleSetName, Version,
 };
 
 /// Never reached in a good run; long enough for a busy machine.
@@ -33,6 +33,20 @@ pub(super) fn request(instance: &str, version: &str, operation: &str) -> Ensure 
         operation: OperationId(operation.to_owned()),
         generation: 1,
     }
+}
+
+/// A request of generation 1 that creates `instance` in the place of `0`.
+pub(super) fn creation(instance: &str, version: &str, operation: &str) -> Create {
+    let Ensure { scale_set, instance, version, operation, generation, .. } =
+        request(instance, version, operation);
+    let replaces = InstanceId::parse("0").unwrap();
+    Create { scale_set, instance, replaces, version, taken: Vec::new(), operation, generation }
+}
+
+/// A request of generation 1 that deletes an instance.
+pub(super) fn deletion(instance: &str, operation: &str) -> Delete {
+    let Ensure { scale_set, instance, operation, generation, .. } = request(instance, "v1", operation);
+    Delete { scale_set, instance, located: Located::Yes, operation, generation }
 }
 
 /// Waits for a condition.

@@ -26,6 +26,9 @@ pub(super) fn of(input: &PlanInput<'_>, batch_max: usize, batches: &[Batch], hol
         &policy.max_unhealthy_upgraded_instance_percent.get().to_string(),
         &policy.pause_time_between_batches.as_millis().to_string(),
     ]);
+    if policy.max_surge {
+        lines.line(["max surge"]);
+    }
     for batch in batches {
         let phase = batch.phase.map_or_else(|| "last".to_owned(), |phase| phase.get().to_string());
         let zone = batch.zone.as_ref().map_or_else(|| "-".to_owned(), |zone| format!("zone {zone}"));

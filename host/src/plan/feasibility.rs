@@ -302,7 +302,8 @@ fn down_at_once(policy: &RollingUpgradePolicy, resolved: &Resolved) -> Option<Fi
         return Some(Finding::Unsatisfiable { total, limit, enough });
     }
     let size = resolved.batch_sizes.iter().copied().max().unwrap_or(resolved.batch_max);
-    let shrinks = size > unhealthy_max;
+    // Nobody is taken down for a batch with maxSurge.
+    let shrinks = size > unhealthy_max && !policy.max_surge;
     shrinks.then_some(Finding::BatchesShrink { size, total, limit, shrunk: unhealthy_max })
 }
 

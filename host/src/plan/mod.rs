@@ -3,6 +3,7 @@
 //! Pure: a plan is a function of the candidates, the policy and the wanted version. It does not
 //! look at the clock and starts nothing; `rollout` walks through the plan.
 
+mod changes;
 mod digest;
 mod feasibility;
 mod standing;
@@ -19,6 +20,7 @@ use crate::domain::{
     RollingUpgradePolicy, ScaleSetName, Version,
 };
 
+pub use changes::changes;
 pub use feasibility::{Feasibility, FeasibilityInput, Finding, Resolved, feasibility, fleet_unhealthy};
 pub use standing::{Standing, StandingInput, is_answered, reason_line, standing};
 

@@ -56,6 +56,7 @@ fn policy(batch_percent: u8) -> RollingUpgradePolicy {
         pause_time_between_batches: Duration::ZERO,
         enable_cross_zone_upgrade: false,
         prioritize_unhealthy_instances: false,
+        max_surge: false,
         batches: Vec::new(),
     }
 }

@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use wasmtime::{Engine, Store, Trap, WasmBacktrace};
 
-use crate::domain::{Decision, Observation, PluginFailure};
+use crate::domain::{Decision, Digest, Observation, PluginFailure};
 
 use super::capability::{GuestLog, HostState};
 use super::engine::ticks;
 use super::limits::{HANDOVER_BYTES_MAX, Limits};
 use super::v1::{Guest, Linked, StartError};
-use super::{output, text};
+use super::{output, text, wasi};
 
 /// Longest message of the plugin's own about its settings, in bytes.
 const SETTINGS_MESSAGE_BYTES_MAX: usize = 2048;
@@ -26,10 +26,12 @@ const FRAME_NAME_BYTES_MAX: usize = 512;
 /// Everything that new instances are made of.
 pub(super) struct Code {
     pub(super) engine: Engine,
-    pub(super) linked: Linked,
+    pub(super) linked: Arc<Linked>,
     pub(super) settings: String,
     pub(super) limits: Limits,
     pub(super) log: Arc<GuestLog>,
+    /// The component's digest, if it imports randomness.
+    pub(super) random: Option<Digest>,
 }
 
 /// Why there is no configured instance.
@@ -60,7 +62,7 @@ impl Code {
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(HANDOVER_BYTES_MAX);
         store.epoch_deadline_callback(|mut context| Ok(context.data_mut().deadline.reached()));
-        arm(&mut store, self.limits, now_ms);
+        arm(&mut store, self.limits, now_ms, self.seed(&[]));
         let guest = match self.linked.start(&mut store) {
             Ok(guest) => guest,
             Err(StartError::Types(error)) => return Err(OpenError::Types(text::summary(&error))),
@@ -68,25 +70,40 @@ impl Code {
                 return Err(OpenError::Start(classify(&error, &store, self.limits)));
             }
         };
-        arm(&mut store, self.limits, now_ms);
-        match guest.configure(&mut store, &self.settings) {
+        arm(&mut store, self.limits, now_ms, self.seed(&[]));
+        let answer = guest.configure(&mut store, &self.settings);
+        store.data_mut().finish_lines();
+        match answer {
             Ok(Ok(())) => Ok(Session { store, guest, limits: self.limits, calls: 0 }),
             Ok(Err(said)) => Err(OpenError::Refused(text::escaped(&said, SETTINGS_MESSAGE_BYTES_MAX))),
             Err(error) => Err(OpenError::Configure(classify(&error, &store, self.limits))),
         }
     }
+
+    /// The seed of one call; nothing for a component without randomness.
+    pub(super) fn seed(&self, batch: &[Observation]) -> Option<[u8; 32]> {
+        self.random.map(|digest| wasi::seed(digest, &self.settings, batch))
+    }
 }
 
 impl Session {
+    /// Bytes of linear memory and tables that it has.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.store.data().limiter.used()
+    }
+
     /// Judges a batch. After an error the session must be dropped.
     pub(super) fn evaluate(
         &mut self,
         batch: &[Observation],
         now_ms: u64,
+        seed: Option<[u8; 32]>,
     ) -> Result<Vec<Result<Decision, PluginFailure>>, PluginFailure> {
-        arm(&mut self.store, self.limits, now_ms);
+        arm(&mut self.store, self.limits, now_ms, seed);
         self.calls = self.calls.saturating_add(1);
-        match self.guest.evaluate(&mut self.store, batch) {
+        let answer = self.guest.evaluate(&mut self.store, batch);
+        self.store.data_mut().finish_lines();
+        match answer {
             Ok(results) => {
                 output::count(results.len(), batch.len())?;
                 Ok(results)
@@ -106,10 +123,13 @@ pub(super) fn guarded<T>(what: &str, run: impl FnOnce() -> T) -> Result<T, Strin
 }
 
 /// Starts the clock of one call.
-fn arm(store: &mut Store<HostState>, limits: Limits, now_ms: u64) {
+fn arm(store: &mut Store<HostState>, limits: Limits, now_ms: u64, seed: Option<[u8; 32]>) {
     store.set_epoch_deadline(ticks(limits.timeout));
     let state = store.data_mut();
     state.now_ms = now_ms;
+    if let Some(seed) = seed {
+        state.wasi.begin_call(seed);
+    }
     state.deadline.begin_call();
     state.limiter.begin_call();
 }

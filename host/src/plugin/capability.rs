@@ -1,6 +1,6 @@
 //! What the host gives to a guest: a bounded log and the time of the evaluation.
 //!
-//! There is nothing else, and neither can block.
+//! There is nothing else but the stubs of `wasi`, and nothing can block.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,6 +11,7 @@ use crate::domain::Timestamp;
 use super::deadline::Deadline;
 use super::limits::{Limiter, Limits};
 use super::text;
+use super::wasi;
 
 /// Longest log line in bytes, as `wit/v1` promises.
 const LINE_BYTES_MAX: usize = 1024;
@@ -33,16 +34,49 @@ pub(super) struct HostState {
     pub(super) limiter: Limiter,
     pub(super) deadline: Deadline,
     pub(super) now_ms: u64,
+    pub(super) wasi: wasi::State,
     log: Arc<GuestLog>,
 }
 
 impl HostState {
     pub(super) fn new(limits: Limits, log: Arc<GuestLog>) -> Self {
-        Self { limiter: Limiter::new(limits), deadline: Deadline::new(limits.timeout), now_ms: 0, log }
+        Self {
+            limiter: Limiter::new(limits),
+            deadline: Deadline::new(limits.timeout),
+            now_ms: 0,
+            wasi: wasi::State::new(),
+            log,
+        }
     }
 
     pub(super) fn write_line(&self, level: Level, message: &str) {
         self.log.write(level, message);
+    }
+
+    /// Takes what the guest writes to stdout or stderr.
+    pub(super) fn print(&mut self, stream: wasi::Stream, bytes: &[u8]) {
+        for line in self.wasi.lines(stream, bytes) {
+            self.print_line(stream, &line);
+        }
+    }
+
+    /// Writes the lines that a call has begun and not ended.
+    pub(super) fn finish_lines(&mut self) {
+        for (stream, line) in self.wasi.rest() {
+            if let Some(line) = line {
+                self.print_line(stream, &line);
+            }
+        }
+    }
+
+    fn print_line(&self, stream: wasi::Stream, line: &str) {
+        let level = match stream {
+            wasi::Stream::Out => Level::Info,
+            wasi::Stream::Err => Level::Warn,
+        };
+        if !line.trim().is_empty() {
+            self.log.write(level, line);
+        }
     }
 }
 

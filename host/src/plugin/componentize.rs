@@ -1,11 +1,15 @@
-//! Turns a core module that carries its component type into a component.
+//! Turns a core module into a component: one that carries its type, or, in `finish`, one that a
+//! compiler of C, Zig or Go left as it is.
 //!
-//! It adapts nothing: a module that imports WASI preview 1 is refused.
+//! Only `finish` adapts: `componentize` refuses a module that imports WASI preview 1.
 
-use wit_component::ComponentEncoder;
+use wasmparser::{Parser, Payload};
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
 
 use super::error::LoadPluginError;
 use super::{shape, text};
+use crate::author::CONTRACT;
 
 /// Why a core module cannot become a component. Each message follows the file's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,7 +24,9 @@ pub enum ComponentizeError {
     #[error("has no component-type section; build the module with wit-bindgen or phasegate-sdk")]
     NoComponentType,
     /// It was compiled against WASI.
-    #[error("imports WASI preview 1; build it for the target wasm32-unknown-unknown")]
+    #[error(
+        "imports WASI preview 1; build it for the target wasm32-unknown-unknown, or with `phasegate plugin build`"
+    )]
     ImportsWasi,
     /// The encoder's own words.
     #[error("cannot become a component: {0}")]
@@ -48,8 +54,80 @@ pub fn componentize(core: &[u8]) -> Result<Vec<u8>, ComponentizeError> {
             .validate(true)
             .module(core)
             .and_then(|encoder| encoder.encode())
-            .map_err(|error| text::one_line(&format!("{error:#}"), 1024))
+            .map_err(|error| words(&error))
     })
     .and_then(|result| result)
     .map_err(ComponentizeError::Encode)
+}
+
+/// Stands in for WASI preview 1; made from `author/adapter/preview1.wat`.
+const PREVIEW1: &[u8] = include_bytes!("../author/adapter/preview1.wasm");
+/// The world of the adapter.
+const ADAPTER_WORLD: &str =
+    "package phasegate:adapter;\nworld preview1 { import phasegate:policy/log@1.0.0; }\n";
+
+/// Makes a component of a core module that a compiler left as it is: adds its component type where
+/// there is none, and stubs where it imports WASI preview 1.
+///
+/// # Errors
+/// As [`componentize`], and when the module does not export what the contract asks for.
+pub fn finish(core: &[u8]) -> Result<Vec<u8>, ComponentizeError> {
+    let shape = shape::examine(core).map_err(ComponentizeError::Unreadable)?;
+    if shape.is_component {
+        return Err(ComponentizeError::AlreadyComponent);
+    }
+    let imports = |prefix: &str| shape.imports.iter().any(|name| name.starts_with(prefix));
+    let world = if imports("phasegate:policy/clock@") { "timed-policy" } else { "policy" };
+    let make = || {
+        let mut core = without_debug(core).map_err(|error| words(&error))?;
+        if !shape.has_component_type {
+            embed(&mut core, None, world)?;
+        }
+        let mut encoder = ComponentEncoder::default();
+        encoder.validate(true).module(&core).map_err(|error| words(&error))?;
+        if imports("wasi_snapshot_preview1.") {
+            let mut adapter = PREVIEW1.to_vec();
+            embed(&mut adapter, Some(ADAPTER_WORLD), "preview1")?;
+            encoder.adapter("wasi_snapshot_preview1", &adapter).map_err(|error| words(&error))?;
+        }
+        encoder.encode().map_err(|error| words(&error))
+    };
+    super::call::guarded("the component encoder", make)
+        .and_then(|result| result)
+        .map_err(ComponentizeError::Encode)
+}
+
+/// A module without the sections for debuggers, which are many times larger than the rest. The names
+/// of functions stay: traps are reported with them.
+fn without_debug(core: &[u8]) -> Result<Vec<u8>, wasmparser::Error> {
+    let mut kept = core.get(..8).unwrap_or_default().to_vec();
+    let mut from = kept.len();
+    for payload in Parser::new(0).parse_all(core) {
+        let payload = payload?;
+        let Some((_, range)) = payload.as_section() else { continue };
+        let debug =
+            matches!(&payload, Payload::CustomSection(section) if section.name().starts_with(".debug_"));
+        if !debug {
+            kept.extend_from_slice(core.get(from..range.end).unwrap_or_default());
+        }
+        from = range.end;
+    }
+    Ok(kept)
+}
+
+/// Adds to a module the type of the component that it is for.
+fn embed(module: &mut Vec<u8>, more: Option<&str>, world: &str) -> Result<(), String> {
+    let mut resolve = Resolve::default();
+    let mut package = resolve.push_str("policy.wit", CONTRACT).map_err(|error| words(&error))?;
+    if let Some(more) = more {
+        package = resolve.push_str("more.wit", more).map_err(|error| words(&error))?;
+    }
+    let world = resolve.select_world(&[package], Some(world)).map_err(|error| words(&error))?;
+    embed_component_metadata(module, &resolve, world, StringEncoding::UTF8, false)
+        .map_err(|error| words(&error))
+}
+
+/// All levels of an encoder's error in one line.
+fn words(error: &(impl std::fmt::Display + ?Sized)) -> String {
+    text::one_line(&format!("{error:#}"), 1024)
 }

@@ -3,6 +3,7 @@
 //! One function builds the engine's configuration, because code compiled with one configuration
 //! does not run with another. Fuel is not used: deadlines pass in ticks, see `deadline`.
 
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -10,6 +11,8 @@ use std::time::Duration;
 use wasmtime::{Config, Engine, EngineWeak, WasmBacktraceDetails};
 
 use crate::clock::Clock;
+
+use super::cache::CodeCache;
 
 /// Length of one tick of the epoch. A deadline is late by at most two of them.
 const TICK: Duration = Duration::from_millis(5);
@@ -22,6 +25,7 @@ const FRAMES_MAX: usize = 8;
 pub struct Runtime {
     pub(super) engine: Engine,
     pub(super) clock: Clock,
+    pub(super) cache: Option<Arc<CodeCache>>,
 }
 
 /// Why the runtime cannot run on this machine.
@@ -38,7 +42,13 @@ impl Runtime {
     pub fn new() -> Result<Self, RuntimeError> {
         let engine = Engine::new(&config()).map_err(|error| RuntimeError(error.to_string()))?;
         start_ticker(engine.weak())?;
-        Ok(Self { engine, clock: Clock::start() })
+        Ok(Self { engine, clock: Clock::start(), cache: None })
+    }
+
+    /// The same runtime, which keeps compiled code.
+    #[must_use]
+    pub fn with_cache(self, cache: CodeCache) -> Self {
+        Self { cache: Some(Arc::new(cache)), ..self }
     }
 }
 

@@ -8,10 +8,6 @@ use super::world::{Import, ImportVerdict};
 /// Largest component in bytes. Python and JavaScript components are 12 to 20 MiB.
 pub(super) const COMPONENT_BYTES_MAX: usize = 64 << 20;
 
-const WASI_RECIPE: &str = "plugins get no files, network, environment or randomness; build without \
-    WASI: Rust for the target wasm32-unknown-unknown, Python with `componentize-py … --stub-wasi`, \
-    JavaScript with `jco componentize --disable all` (or `--stub-wasi`)";
-
 /// Why a plugin cannot be loaded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoadPluginError {
@@ -71,8 +67,13 @@ pub enum LoadPluginError {
         seen: String,
     },
     /// It needs more than a plugin gets.
-    #[error("{}", refused_imports(.0))]
-    RefusedImports(Vec<Import>),
+    #[error("{}", refused_imports(.imports, .recipe.as_ref()))]
+    RefusedImports {
+        /// What it does not get.
+        imports: Vec<Import>,
+        /// How to build without WASI, in the language that it seems to be written in.
+        recipe: Option<&'static str>,
+    },
     /// Right names, other types.
     #[error("has types that differ from wit/v1: {0}; rebuild it with the contract of this host")]
     TypesDiffer(String),
@@ -90,19 +91,13 @@ pub enum LoadPluginError {
     Configure(PluginFailure),
 }
 
-fn refused_imports(imports: &[Import]) -> String {
+fn refused_imports(imports: &[Import], recipe: Option<&&'static str>) -> String {
     let names: Vec<String> = imports.iter().map(|import| import.name.clone()).collect();
-    let wasi = imports.iter().any(|import| import.name.starts_with("wasi:"));
-    let advice = if wasi {
-        WASI_RECIPE.to_owned()
-    } else {
-        imports
-            .iter()
-            .find_map(|import| match &import.verdict {
-                ImportVerdict::Refused(why) => Some(why.clone()),
-                ImportVerdict::Allowed => None,
-            })
-            .unwrap_or_default()
-    };
-    format!("imports {}, which this host does not offer: {advice}", text::names(&names))
+    let why = imports.iter().find_map(|import| match import.verdict {
+        ImportVerdict::Refused(why) => Some(why),
+        ImportVerdict::Allowed(_) => None,
+    });
+    let why = why.unwrap_or_default();
+    let advice = recipe.map(|recipe| format!("; {recipe}")).unwrap_or_default();
+    format!("imports {}, which this host does not offer: {why}{advice}", text::names(&names))
 }

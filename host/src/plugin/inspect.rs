@@ -1,15 +1,15 @@
 //! A report about some bytes that may be a plugin, made without compiling or running them.
 //!
-//! It compares names, not types; a component with the right names and other types is found when
-//! it is loaded.
+//! What it cannot see is whether the component comes up and takes its settings.
 
 use sha2::{Digest as _, Sha256};
 
 use crate::domain::Digest;
 
 use super::error::LoadPluginError;
-use super::shape;
+use super::wasi;
 use super::world::{self, Import};
+use super::{difference, shape};
 
 /// What some bytes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,13 +75,15 @@ pub fn inspect(bytes: &[u8]) -> Inspection {
             return report;
         }
     };
-    report.imports = shape.imports.iter().map(|name| world::judge_import(name)).collect();
-    report.exports = shape.exports;
+    let language = || wasi::language(bytes);
+    report.imports = world::judge(&shape.imports, language);
+    report.exports.clone_from(&shape.exports);
     if shape.is_component {
         report.kind = Kind::Component;
         report.world = world::guess(&report.imports, &report.exports);
         report.pure = world::is_pure(&report.imports);
-        report.fits = world::check(&report.imports, &report.exports);
+        report.fits =
+            world::check(&report.imports, &report.exports, language).and_then(|()| difference::check(&shape));
     } else {
         report.kind = Kind::CoreModule;
         report.fits = Err(LoadPluginError::CoreModule { embedded: shape.has_component_type });

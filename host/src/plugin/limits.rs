@@ -43,6 +43,11 @@ impl Limiter {
         self.refused
     }
 
+    /// Bytes granted so far.
+    pub(super) fn used(&self) -> usize {
+        self.used
+    }
+
     fn grow(&mut self, by: usize) -> bool {
         let wanted = self.used.saturating_add(by);
         if wanted > self.limit {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::clock::Clock;
@@ -17,8 +18,9 @@ use super::capability::GuestLog;
 use super::engine::Runtime;
 use super::error::LoadPluginError;
 use super::limits::{Isolation, Limits};
+use super::stage::{LoadTrace, Stage};
 use super::world::{self, Import};
-use super::{inspect, shape, text, v1};
+use super::{difference, inspect, shape, text, v1, wasi};
 
 /// Calls that a reused instance serves: its memory can only grow, and nobody shall come to rely
 /// on its globals.
@@ -36,6 +38,18 @@ pub struct LoadedPlugin {
     session: Option<Session>,
     size: BatchSize,
     stop: Arc<AtomicBool>,
+    memory_bytes: usize,
+}
+
+/// A component that is checked, compiled and linked, and not configured yet: one compilation serves
+/// any number of settings.
+pub struct CompiledPlugin {
+    engine: Engine,
+    linked: Arc<v1::Linked>,
+    digest: Digest,
+    imports: Vec<Import>,
+    world: Option<String>,
+    clock: Clock,
 }
 
 impl Runtime {
@@ -53,34 +67,132 @@ impl Runtime {
         limits: Limits,
         isolation: Isolation,
     ) -> Result<LoadedPlugin, LoadPluginError> {
-        let shape = shape::examine(bytes)?;
-        if !shape.is_component {
-            return Err(LoadPluginError::CoreModule { embedded: shape.has_component_type });
+        self.compile(bytes)?.configure(settings_json, limits, isolation)
+    }
+
+    /// Checks, compiles and links; runs nothing of the component.
+    ///
+    /// # Errors
+    /// When the bytes are not a component that fits the contract.
+    pub fn compile(&self, bytes: &[u8]) -> Result<CompiledPlugin, LoadPluginError> {
+        self.compile_traced(bytes, &LoadTrace::new(self.clock))
+    }
+
+    /// The same, with its stages on record.
+    ///
+    /// # Errors
+    /// As [`Self::compile`].
+    pub fn compile_traced(&self, bytes: &[u8], trace: &LoadTrace) -> Result<CompiledPlugin, LoadPluginError> {
+        let (imports, world) = trace.run(Stage::Shape, || check_shape(bytes))?;
+        let digest = inspect::digest(bytes);
+        let component = trace.run(Stage::Compile, || self.component(bytes, digest, trace))?;
+        let linked = trace.run(Stage::Link, || {
+            v1::link(&self.engine, &component)
+                .map_err(|error| LoadPluginError::TypesDiffer(text::summary(&error)))
+        })?;
+        Ok(CompiledPlugin {
+            engine: self.engine.clone(),
+            linked: Arc::new(linked),
+            digest,
+            world,
+            imports,
+            clock: self.clock,
+        })
+    }
+
+    /// Machine code, from the cache or the compiler.
+    fn component(
+        &self,
+        bytes: &[u8],
+        digest: Digest,
+        trace: &LoadTrace,
+    ) -> Result<Component, LoadPluginError> {
+        let cached = self.cache.as_ref().and_then(|cache| cache.load(&self.engine, digest));
+        if let Some(component) = cached {
+            trace.note(Stage::Compile, "cached");
+            return Ok(component);
         }
-        let imports: Vec<Import> = shape.imports.iter().map(|name| world::judge_import(name)).collect();
-        world::check(&imports, &shape.exports)?;
-        let component = call::guarded("the compiler", || Component::from_binary(&self.engine, bytes))
+        let component = compile_aside(|| Component::from_binary(&self.engine, bytes))
             .and_then(|result| result.map_err(|error| text::summary(&error)))
             .map_err(LoadPluginError::Compile)?;
-        let linked = v1::link(&self.engine, &component)
-            .map_err(|error| LoadPluginError::TypesDiffer(text::summary(&error)))?;
-        let digest = inspect::digest(bytes);
-        let log = Arc::new(GuestLog::new(digest.short(), self.clock));
-        let code =
-            Code { engine: self.engine.clone(), linked, settings: settings_json.to_owned(), limits, log };
+        if let Some(cache) = &self.cache {
+            cache.store(&self.engine, digest, &component);
+        }
+        Ok(component)
+    }
+}
+
+/// Runs the compiler on a thread of its own, which gives way to everything that already runs. The
+/// compiler's helpers are begun by it and are as polite.
+fn compile_aside<T: Send>(compile: impl FnOnce() -> T + Send) -> Result<T, String> {
+    let polite = || {
+        // One that stays as important as the others is no reason not to compile.
+        let _ = rustix::process::nice(10);
+        call::guarded("the compiler", compile)
+    };
+    std::thread::scope(|scope| {
+        let thread =
+            std::thread::Builder::new().name("plugin-compiler".to_owned()).spawn_scoped(scope, polite);
+        let thread = thread.map_err(|error| format!("no thread for the compiler: {error}"))?;
+        thread.join().unwrap_or_else(|_| Err("the compiler ended without a result".to_owned()))
+    })
+}
+
+/// Everything that can be said of the bytes before the compiler, which takes its time.
+fn check_shape(bytes: &[u8]) -> Result<(Vec<Import>, Option<String>), LoadPluginError> {
+    let shape = shape::examine(bytes)?;
+    if !shape.is_component {
+        return Err(LoadPluginError::CoreModule { embedded: shape.has_component_type });
+    }
+    let language = || wasi::language(bytes);
+    let imports = world::judge(&shape.imports, language);
+    world::check(&imports, &shape.exports, language)?;
+    difference::check(&shape)?;
+    let world = world::guess(&imports, &shape.exports);
+    Ok((imports, world))
+}
+
+impl CompiledPlugin {
+    /// Makes a first instance and calls its `configure`.
+    ///
+    /// # Errors
+    /// When the plugin does not start, refuses the settings or fails in `configure`.
+    pub fn configure(
+        &self,
+        settings_json: &str,
+        limits: Limits,
+        isolation: Isolation,
+    ) -> Result<LoadedPlugin, LoadPluginError> {
+        let code = Code {
+            engine: self.engine.clone(),
+            linked: Arc::clone(&self.linked),
+            settings: settings_json.to_owned(),
+            limits,
+            log: Arc::new(GuestLog::new(self.digest.short(), self.clock)),
+            random: world::imports_random(&self.imports).then_some(self.digest),
+        };
         let now_ms = u64::try_from(self.clock.now().0).unwrap_or(0);
         let session = code.open(now_ms).map_err(LoadPluginError::from)?;
         Ok(LoadedPlugin {
+            memory_bytes: session.memory_bytes(),
             code,
             isolation,
-            digest,
-            pure: world::is_pure(&imports),
-            world: world::guess(&imports, &shape.exports),
+            digest: self.digest,
+            pure: world::is_pure(&self.imports),
+            world: self.world.clone(),
             clock: self.clock,
             session: Some(session),
             size: BatchSize::new(),
             stop: Arc::new(AtomicBool::new(false)),
         })
+    }
+}
+
+impl CompiledPlugin {
+    /// SHA-256 of the component.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.digest
     }
 }
 
@@ -103,6 +215,12 @@ impl LoadedPlugin {
         self.world.as_deref()
     }
 
+    /// The most memory, in bytes, that one of its instances has had so far; tables count too.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.memory_bytes
+    }
+
     /// Log lines of the plugin that were dropped so far because they came too fast.
     #[must_use]
     pub fn log_lines_dropped(&self) -> u64 {
@@ -122,8 +240,9 @@ impl LoadedPlugin {
         observations: &[Observation],
         now_ms: u64,
     ) -> Vec<Result<Decision, PluginFailure>> {
-        let Self { code, isolation, clock, session, size, stop, .. } = self;
-        let mut caller = GuestCaller { code, isolation: *isolation, clock: *clock, session, stop, now_ms };
+        let Self { code, isolation, clock, session, size, stop, memory_bytes, .. } = self;
+        let (isolation, clock) = (*isolation, *clock);
+        let mut caller = GuestCaller { code, isolation, clock, session, stop, now_ms, memory_bytes };
         batch::evaluate(&mut caller, size, observations)
     }
 
@@ -157,6 +276,7 @@ struct GuestCaller<'a> {
     session: &'a mut Option<Session>,
     stop: &'a AtomicBool,
     now_ms: u64,
+    memory_bytes: &'a mut usize,
 }
 
 impl GuestCaller<'_> {
@@ -189,7 +309,10 @@ impl Caller for GuestCaller<'_> {
             was_reused: false,
         })?;
         let was_reused = session.calls > 0;
-        match session.evaluate(batch, self.now_ms) {
+        let seed = self.code.seed(batch);
+        let answer = session.evaluate(batch, self.now_ms, seed);
+        *self.memory_bytes = session.memory_bytes().max(*self.memory_bytes);
+        match answer {
             Ok(results) => {
                 if self.isolation == Isolation::Reused {
                     *self.session = Some(session);

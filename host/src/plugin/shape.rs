@@ -2,6 +2,7 @@
 //!
 //! Nothing is compiled or run, and no input makes it panic.
 
+use wasmparser::types::Types;
 use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
 
 use super::error::{COMPONENT_BYTES_MAX, LoadPluginError};
@@ -12,8 +13,9 @@ const CORE_MODULE: [u8; 4] = [1, 0, 0, 0];
 const COMPONENT: [u8; 4] = [0x0d, 0, 1, 0];
 
 /// Valid WebAssembly and the names at its surface.
-#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Shape {
+    /// What the validation found, for a look at the types behind the names.
+    pub(super) types: Types,
     pub(super) is_component: bool,
     /// A core module's are written `module.name`.
     pub(super) imports: Vec<String>,
@@ -36,8 +38,8 @@ pub(super) fn examine(bytes: &[u8]) -> Result<Shape, LoadPluginError> {
         message: text::one_line(error.message(), 256),
         offset: error.offset(),
     };
-    Validator::new_with_features(features()).validate_all(bytes).map_err(damaged)?;
-    read_names(bytes).map_err(damaged)
+    let types = Validator::new_with_features(features()).validate_all(bytes).map_err(damaged)?;
+    read_names(bytes, types).map_err(damaged)
 }
 
 /// Whether the first bytes are those of WebAssembly that this host knows.
@@ -90,9 +92,14 @@ fn looks_like(bytes: &[u8]) -> String {
     format!("it starts with the bytes {} instead of 00 61 73 6d; give the `.wasm` file", first.join(" "))
 }
 
-fn read_names(bytes: &[u8]) -> Result<Shape, wasmparser::Error> {
-    let mut shape =
-        Shape { is_component: false, imports: Vec::new(), exports: Vec::new(), has_component_type: false };
+fn read_names(bytes: &[u8], types: Types) -> Result<Shape, wasmparser::Error> {
+    let mut shape = Shape {
+        types,
+        is_component: false,
+        imports: Vec::new(),
+        exports: Vec::new(),
+        has_component_type: false,
+    };
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload?;

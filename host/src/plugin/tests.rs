@@ -5,7 +5,9 @@ mod guests;
 
 mod bytes;
 mod evaluate;
+mod finish;
 mod load;
+mod wasi;
 mod work;
 
 use std::collections::BTreeMap;

@@ -9,7 +9,7 @@ use wasmtime::{Engine, Store};
 use crate::domain::{self, Claim, PluginFailure};
 
 use super::capability::{HostState, Level};
-use super::output;
+use super::{output, wasi};
 
 mod generated {
     wasmtime::component::bindgen!({
@@ -51,6 +51,7 @@ pub(super) enum StartError {
 pub(super) fn link(engine: &Engine, component: &Component) -> wasmtime::Result<Linked> {
     let mut linker = Linker::<HostState>::new(engine);
     generated::TimedPolicy::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    wasi::link(&mut linker, engine, component)?;
     let pre = linker.instantiate_pre(component)?;
     let indices = generated::TimedPolicyIndices::new(&pre)?;
     Ok(Linked { pre, indices })

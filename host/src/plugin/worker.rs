@@ -14,8 +14,8 @@ use std::thread::{self, JoinHandle};
 
 use crate::clock::Clock;
 use crate::domain::{
-    Decided, Digest, Generation, InstanceId, Outcome, PluginFailure, PluginName, PluginStamp, Round,
-    ScaleSetName,
+    Decided, Digest, Generation, InstanceId, Observation, Outcome, PluginFailure, PluginName, PluginStamp,
+    Round, ScaleSetName,
 };
 
 use super::load::LoadedPlugin;
@@ -27,8 +27,8 @@ pub const QUEUE_MAX: usize = 16_384;
 /// Stack of a worker; the guest has its own limit of 512 KiB within it.
 const STACK_BYTES: usize = 4 << 20;
 
-/// Receives decisions, on the worker's thread. Must not block for long.
-pub type OnDecided = Box<dyn Fn(Decided) + Send>;
+/// Receives decisions and what they rest on, on the worker's thread. Must not block for long.
+pub type OnDecided = Box<dyn Fn(Observation, Decided) + Send>;
 
 type Key = (ScaleSetName, InstanceId);
 

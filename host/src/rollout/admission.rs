@@ -12,7 +12,7 @@ use super::member::MemberState;
 use super::state::{BatchState, Purpose, Stage, Upgrade, UpgradeState};
 use super::step::{FleetView, Step, end, fault, go};
 use super::waiting::{Waiting, stopped, waiting};
-use super::{deferred, gate, live};
+use super::{deferred, gate, live, surge};
 
 /// Waits for answers, then takes the snapshot. Gives whether the stage changed.
 pub(super) fn prepare(
@@ -136,7 +136,9 @@ fn admit(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut
     }
     upgrade.stage = Stage::InBatch;
     let rule = upgrade.rules.failure.instance;
-    for instance in members.iter().take(room) {
+    let admitted: Vec<InstanceId> = members.iter().take(room).cloned().collect();
+    surge::choose_replacements(upgrade, &admitted, fleet);
+    for instance in &admitted {
         let Some(member) = upgrade.members.get(instance) else { continue };
         let first = member.next(rule, now);
         go(upgrade, instance, first, out);

@@ -6,29 +6,34 @@ use super::error::{UpgradeError, UpgradeErrorCode};
 use super::member::{Member, MemberState};
 use super::state::{BatchState, Stage, Upgrade, UpgradeState};
 use super::step::{FleetView, Step, end, fail, go};
+use super::surge;
 
 /// Watches the members of the batch in flight. Gives whether the batch is over.
 pub(super) fn in_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) -> bool {
-    let (mut open, mut failed) = (false, false);
-    let mut count = |state: &MemberState| match state {
-        MemberState::Failed { .. } => failed = true,
-        state => open |= !state.is_terminal(),
-    };
-    let number = upgrade.batches.get(upgrade.current).map(|batch| batch.number);
-    let mut bad = Vec::new();
-    let gate = upgrade.rules.gate;
-    if let Some(number) = number {
-        upgrade.members.visit_batch(number, |id, member| match watch(gate, id, member, fleet, now, out) {
-            Some(reason) => bad.push((id.clone(), reason)),
-            None => count(&member.state),
-        });
+    let Some(number) = upgrade.batches.get(upgrade.current).map(|batch| batch.number) else { return false };
+    let surges = upgrade.rules.policy.max_surge;
+    let ids: Vec<InstanceId> =
+        if surges { upgrade.members.of_batch(number).cloned().collect() } else { Vec::new() };
+    if surges {
+        surge::recheck(upgrade, &ids, fleet, out);
     }
+    let gate = upgrade.rules.gate;
+    let mut bad = Vec::new();
+    upgrade.members.visit_batch(number, |id, member| {
+        bad.extend(watch(gate, id, member, fleet, now, out).map(|reason| (id.clone(), reason)));
+    });
     for (id, reason) in bad {
         fail(upgrade, &id, &reason, now, out);
-        upgrade.members.get(&id).into_iter().for_each(|member| count(&member.state));
     }
-    if open {
-        return false;
+    if surges {
+        surge::take_over(upgrade, &ids, now, out);
+    }
+    let mut failed = false;
+    for member in upgrade.members.of_batch(number).filter_map(|id| upgrade.members.get(id)) {
+        if !member.state.is_terminal() {
+            return false;
+        }
+        failed |= matches!(member.state, MemberState::Failed { .. });
     }
     if let Some(until) = upgrade.recovering_until.filter(|until| now < *until)
         && upgraded_are_down(upgrade, fleet)
@@ -48,7 +53,7 @@ pub(super) fn in_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timest
 fn upgraded_are_down(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
     let succeeded = |state: &MemberState| matches!(state, MemberState::Succeeded { .. });
     let mut upgraded = upgrade.members.iter().filter(|(_, member)| succeeded(&member.state));
-    upgraded.any(|(id, _)| fleet.health(id) != Health::Healthy)
+    upgraded.any(|(id, member)| fleet.health(member.occupant(id)) != Health::Healthy)
 }
 
 /// Looks at one member of the batch, and gives why it has failed if it just did.
@@ -60,9 +65,14 @@ fn watch(
     now: Timestamp,
     out: &mut Step,
 ) -> Option<String> {
+    if !matches!(member.state, MemberState::Settling { .. }) {
+        return None;
+    }
+    let health = fleet.health(member.watched(id));
     let MemberState::Settling { applied_at, healthy_since } = &mut member.state else { return None };
     let before = *healthy_since;
-    match settle(fleet.health(id), gate, *applied_at, healthy_since, now) {
+    let applied_at = *applied_at;
+    match settle(health, gate, applied_at, healthy_since, now) {
         Settle::Wait(at) => {
             out.wake(at);
             if before != *healthy_since {
@@ -71,9 +81,13 @@ fn watch(
             None
         }
         Settle::Good => {
-            let failed = member.has_failed_part();
-            member.state =
-                if failed { MemberState::Failed { at: now } } else { MemberState::Succeeded { at: now } };
+            member.state = if member.is_surge() {
+                MemberState::Ready { applied_at }
+            } else if member.has_failed_part() {
+                MemberState::Failed { at: now }
+            } else {
+                MemberState::Succeeded { at: now }
+            };
             out.changed.insert(id.clone());
             None
         }
@@ -181,6 +195,7 @@ fn upgraded_so_far(upgrade: &Upgrade, fleet: &dyn FleetView) -> (usize, Vec<(Ins
             }
             MemberState::Succeeded { .. } => {
                 upgraded += 1;
+                let id = member.occupant(id);
                 let health = fleet.health(id);
                 if health.is_unhealthy() {
                     unhealthy.push((id.clone(), format!("became {} after it was upgraded", health.name())));
@@ -189,6 +204,10 @@ fn upgraded_so_far(upgrade: &Upgrade, fleet: &dyn FleetView) -> (usize, Vec<(Ins
             MemberState::Pending
             | MemberState::Applying { .. }
             | MemberState::Settling { .. }
+            | MemberState::Creating { .. }
+            | MemberState::Ready { .. }
+            | MemberState::Deleting { .. }
+            | MemberState::Removing { .. }
             | MemberState::Restoring { .. } => {}
         }
     }
@@ -203,6 +222,10 @@ fn breach(upgrade: &mut Upgrade, unhealthy: &[InstanceId], now: Timestamp, out: 
         OnBreach::RestoreFailed => {
             for id in unhealthy {
                 let Some(member) = upgrade.members.get_mut(id) else { continue };
+                // With maxSurge, the one before was never touched, or is gone.
+                if member.is_surge() {
+                    continue;
+                }
                 member.applied_have_failed("became unhealthy after it was upgraded");
                 member.try_again_to_restore();
                 if member.last_to_restore().is_some() {

@@ -8,17 +8,16 @@
 mod admission;
 mod effects;
 mod ending;
+mod history;
+mod surge;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::domain::{
-    Component, Decisions, Goal, InstanceId, OperationId, Participation, PhaseName, Timestamp, UpgradeId,
-    Version,
-};
-use crate::plan::{Candidate, Standing};
+use crate::domain::{Component, InstanceId, OperationId, PhaseName, Timestamp, UpgradeId, Version};
 
-use super::{Event, FleetView, MemberState, Purpose, Step, Upgrade, Wish};
+use self::history::{Fact, History};
+use super::{Action, Event, FleetView, MemberState, Purpose, Step, Upgrade, Wish};
 
 /// Which invariant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +46,9 @@ pub enum Rule {
     Health,
     /// 14: it ends, or waits with a true reason.
     Ending,
+    /// 15: with maxSurge, nobody goes before another one is healthy in its place, capacity never
+    /// falls, and no id is used twice.
+    Surge,
 }
 
 impl Rule {
@@ -66,6 +68,7 @@ impl Rule {
             Self::Replay => 12,
             Self::Health => 13,
             Self::Ending => 14,
+            Self::Surge => 15,
         }
     }
 }
@@ -104,63 +107,16 @@ pub struct Seen<'a> {
     pub now: Timestamp,
 }
 
-/// An instance at the moment of the snapshot.
-#[derive(Debug, Clone)]
-struct Fact {
-    zone: Option<String>,
-    update_domain: Option<u32>,
-    phase: PhaseName,
-    versions: BTreeMap<Component, Version>,
-    consent: Result<(), &'static str>,
-}
-
-/// What became durable of one upgrade, and what was promised to people.
-#[derive(Debug, Clone, Default)]
-struct History {
-    facts: BTreeMap<InstanceId, Fact>,
-    effects: BTreeMap<OperationId, (InstanceId, Component, Version)>,
-    /// Rises with each admission.
-    turn: BTreeMap<InstanceId, usize>,
-    touched: BTreeSet<InstanceId>,
-    paused: bool,
-    cancelled: bool,
-    bypassed: bool,
-    resumed: BTreeSet<PhaseName>,
-    approved: BTreeSet<PhaseName>,
-}
-
-impl History {
-    /// Notes what instances say at the moments at which it counts: at the plan, before a batch when
-    /// decisions are live, and when one that said "not now" was asked again. Who was touched before
-    /// keeps what was found then.
-    fn find_out(&mut self, seen: &Seen<'_>) {
-        let Seen { before, after, .. } = *seen;
-        let planned = before.digest.is_none() && after.digest.is_some();
-        let named = after.purpose == Purpose::Manual && self.facts.is_empty();
-        let asked = after.rules.decisions == Decisions::Live && !admitted(seen).is_empty();
-        let asked_again =
-            |id: &InstanceId| before.deferred.contains_key(id) && !after.deferred.contains_key(id);
-        let all = planned || named || asked;
-        if !all && !before.deferred.keys().any(|id| asked_again(id)) {
-            return;
-        }
-        for candidate in seen.fleet.candidates() {
-            if !self.touched.contains(&candidate.id) && (all || asked_again(&candidate.id)) {
-                let (id, fact) = fact(candidate, &after.goal);
-                self.facts.insert(id, fact);
-            }
-        }
-    }
-}
-
 /// An effect that was decided and is not yet known to be durable.
 #[derive(Debug, Clone)]
 struct Decided {
     upgrade: UpgradeId,
     operation: OperationId,
     instance: InstanceId,
-    component: Component,
-    version: Version,
+    /// None where something is deleted.
+    change: Option<(Component, Version)>,
+    /// Whose place the instance is to take.
+    replaces: Option<InstanceId>,
     admitted: bool,
 }
 
@@ -181,7 +137,7 @@ impl Checker {
         let history = self.histories.get(id).unwrap_or(&empty);
         let former = match &seen.after.purpose {
             Purpose::Forward | Purpose::Manual => None,
-            Purpose::Rollback { of } => Some(self.histories.get(of).unwrap_or(&empty)),
+            Purpose::Rollback { of, .. } => Some(self.histories.get(of).unwrap_or(&empty)),
         };
         let admitted = admitted(seen);
         let mut check = Check { seen, history, former, admitted: &admitted, found: Vec::new() };
@@ -190,18 +146,10 @@ impl Checker {
         }
         check.in_flight();
         check.effects();
+        check.surge();
         check.ending();
         let found = check.found;
-        for super::Action::Apply { instance, component, version, operation } in &seen.step.actions {
-            self.decided.push(Decided {
-                upgrade: id.clone(),
-                operation: operation.clone(),
-                instance: instance.clone(),
-                component: component.clone(),
-                version: version.clone(),
-                admitted: admitted.contains(instance),
-            });
-        }
+        self.decided.extend(seen.step.actions.iter().map(|action| decided(id, action, &admitted)));
         found
     }
 
@@ -209,13 +157,16 @@ impl Checker {
     pub fn committed(&mut self) {
         for decided in std::mem::take(&mut self.decided) {
             let history = self.histories.entry(decided.upgrade).or_default();
+            let member = decided.replaces.clone().unwrap_or_else(|| decided.instance.clone());
             if decided.admitted {
                 let turn = history.turn.len();
-                history.turn.insert(decided.instance.clone(), turn);
+                history.turn.insert(member.clone(), turn);
             }
-            history.touched.insert(decided.instance.clone());
-            let effect = (decided.instance, decided.component, decided.version);
-            history.effects.insert(decided.operation, effect);
+            history.touched.insert(member.clone());
+            if decided.replaces.is_some() {
+                history.created.insert(decided.instance.clone(), member);
+            }
+            history.effects.insert(decided.operation, (decided.instance, decided.change));
         }
     }
 
@@ -244,6 +195,24 @@ impl Checker {
     }
 }
 
+fn decided(upgrade: &UpgradeId, action: &Action, admitted: &BTreeSet<InstanceId>) -> Decided {
+    let (change, replaces) = match action {
+        Action::Apply { component, version, .. } => (Some((component.clone(), version.clone())), None),
+        Action::Create { version, replaces, .. } => {
+            (Some((Component::Application, version.clone())), Some(replaces.clone()))
+        }
+        Action::Delete { .. } => (None, None),
+    };
+    Decided {
+        upgrade: upgrade.clone(),
+        operation: action.operation().clone(),
+        instance: action.instance().clone(),
+        admitted: admitted.contains(replaces.as_ref().unwrap_or(action.instance())),
+        change,
+        replaces,
+    }
+}
+
 /// One step under the eye of one history.
 struct Check<'a> {
     seen: &'a Seen<'a>,
@@ -264,27 +233,9 @@ impl Check<'_> {
     }
 
     fn fact(&self, id: &InstanceId) -> Option<&Fact> {
-        self.former.unwrap_or(self.history).facts.get(id)
+        let there = self.former.unwrap_or(self.history);
+        there.facts.get(there.first(id))
     }
-}
-
-fn fact(candidate: Candidate, goal: &Goal) -> (InstanceId, Fact) {
-    let consent = match &candidate.standing {
-        _ if candidate.protection.from_scale_set_actions => Err("is protected"),
-        _ if candidate.is_at(goal) => Err("is there already"),
-        Standing::Undecided => Err("has not been judged"),
-        Standing::PluginFailed { .. } => Err("has no decision"),
-        Standing::Unknown { .. } => Err("is unknown"),
-        Standing::Decided { participation: Participation::Skip, .. } => Err("says skip"),
-        Standing::Decided { participation: Participation::Defer, .. } => Err("says not now"),
-        Standing::Decided { participation: Participation::Proceed, .. } => Ok(()),
-    };
-    let Candidate { id, zone, update_domain, version, extensions, standing, .. } = candidate;
-    let phase = PhaseName::from(standing.phase());
-    let extensions = extensions.into_iter().map(|(name, version)| (Component::Extension(name), version));
-    let versions =
-        version.map(|version| (Component::Application, version)).into_iter().chain(extensions).collect();
-    (id, Fact { zone, update_domain, phase, versions, consent })
 }
 
 /// Members that left Pending in this step.

@@ -35,14 +35,16 @@ pub(super) fn unhealthy_fleet(upgrade: &Upgrade, fleet: &dyn FleetView) -> Optio
 }
 
 /// How many members of the next batch may be taken down now, together with what is down anyway.
-/// A member that is down already costs nothing. At least one: a fleet within its limits always
+/// A member that is down already costs nothing, nor does one that stays until another one is
+/// healthy in its place. At least one: a fleet within its limits always
 /// moves.
 pub(super) fn room(upgrade: &Upgrade, members: &[InstanceId], fleet: &dyn FleetView) -> usize {
     let budget = upgrade.rules.policy.max_unhealthy_instance_percent.of(fleet.total());
     let mut spare = budget.saturating_sub(fleet.unhealthy_count());
     let mut room = 0;
     for id in members {
-        if !fleet.health(id).is_unhealthy() {
+        let stays = upgrade.members.get(id).is_some_and(super::Member::is_surge);
+        if !stays && !fleet.health(id).is_unhealthy() {
             let Some(rest) = spare.checked_sub(1) else { break };
             spare = rest;
         }

@@ -27,7 +27,8 @@ pub(super) fn ask_again(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Times
         batches_before: upgrade.current,
     });
     let late = now >= upgrade.defer_until();
-    let holds: Vec<Hold> = again.holds.into_iter().map(|hold| expired(hold, late)).collect();
+    let holds: Vec<Hold> =
+        again.holds.into_iter().map(|hold| if late { expired(hold) } else { hold }).collect();
     let same_order = is_same(upgrade, &again.batches);
     if same_order && says_the_same(&upgrade.holds, &holds) {
         return;
@@ -44,9 +45,9 @@ pub(super) fn ask_again(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Times
 }
 
 /// A "not now" counts as skip when the time for asking is over.
-fn expired(hold: Hold, late: bool) -> Hold {
+fn expired(hold: Hold) -> Hold {
     match hold.reason {
-        HoldReason::Defer(detail) if late => {
+        HoldReason::Defer(detail) => {
             let detail = if detail.is_empty() { "said \"not now\"".to_owned() } else { detail };
             let reason = HoldReason::Skip(format!("{detail}; the time for asking is over"));
             Hold { instance: hold.instance, reason }

@@ -15,6 +15,7 @@ pub fn manual(start: StartUpgrade, candidates: &[Candidate], now: Timestamp) -> 
     let mut upgrade = Upgrade::new(start, now);
     upgrade.purpose = Purpose::Manual;
     upgrade.stage = Stage::Between { resume_at: now };
+    upgrade.already = candidates.iter().filter(|candidate| candidate.is_at(&upgrade.goal)).count();
     let wanted = || candidates.iter().filter(|candidate| !candidate.is_at(&upgrade.goal));
     let is_protected = |candidate: &&Candidate| candidate.protection.from_scale_set_actions;
     let protected = |c: &Candidate| Hold { instance: c.id.clone(), reason: HoldReason::Protected };

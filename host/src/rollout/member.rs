@@ -11,7 +11,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Component, OnInstanceFailure, Timestamp, Version};
+use crate::domain::{Change, Component, InstanceId, OnInstanceFailure, Timestamp, Version};
+
+use super::surge::Way;
 
 /// How one planned instance stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +34,26 @@ pub enum MemberState {
         applied_at: Timestamp,
         /// Since when it has been Healthy without a break.
         healthy_since: Option<Timestamp>,
+    },
+    /// The driver has been told to create the instance that takes its place.
+    Creating {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// The new instance has passed the health gate, and waits for the others of the batch.
+    Ready {
+        /// When the gate began to watch it.
+        applied_at: Timestamp,
+    },
+    /// The new instance stands in its place, and the driver has been told to delete this one.
+    Deleting {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// The new instance failed, and the driver has been told to delete it.
+    Removing {
+        /// Since when.
+        since: Timestamp,
     },
     /// Healthy with everything that was wanted.
     Succeeded {
@@ -115,7 +137,14 @@ impl MemberState {
     pub fn is_terminal(&self) -> bool {
         match self {
             Self::Succeeded { .. } | Self::Failed { .. } => true,
-            Self::Pending | Self::Applying { .. } | Self::Settling { .. } | Self::Restoring { .. } => false,
+            Self::Pending
+            | Self::Applying { .. }
+            | Self::Settling { .. }
+            | Self::Creating { .. }
+            | Self::Ready { .. }
+            | Self::Deleting { .. }
+            | Self::Removing { .. }
+            | Self::Restoring { .. } => false,
         }
     }
 
@@ -123,7 +152,13 @@ impl MemberState {
     #[must_use]
     pub fn is_in_flight(&self) -> bool {
         match self {
-            Self::Applying { .. } | Self::Settling { .. } | Self::Restoring { .. } => true,
+            Self::Applying { .. }
+            | Self::Settling { .. }
+            | Self::Creating { .. }
+            | Self::Ready { .. }
+            | Self::Deleting { .. }
+            | Self::Removing { .. }
+            | Self::Restoring { .. } => true,
             Self::Pending | Self::Succeeded { .. } | Self::Failed { .. } => false,
         }
     }
@@ -131,7 +166,14 @@ impl MemberState {
     /// The driver has been asked and has not answered.
     #[must_use]
     pub fn is_with_driver(&self) -> bool {
-        matches!(self, Self::Applying { .. } | Self::Restoring { .. })
+        matches!(
+            self,
+            Self::Applying { .. }
+                | Self::Creating { .. }
+                | Self::Deleting { .. }
+                | Self::Removing { .. }
+                | Self::Restoring { .. }
+        )
     }
 }
 
@@ -143,6 +185,9 @@ pub struct Member {
     pub(super) batch: u32,
     /// Place within the batch.
     pub(super) position: usize,
+    /// How it gets it.
+    #[serde(default)]
+    pub way: Way,
     /// What it gets, in order.
     pub parts: Vec<Part>,
     /// Effects asked for so far; part of the operation id.
@@ -169,7 +214,14 @@ impl Member {
                 let part = self.parts.get(*part)?;
                 part.way_back().map(|previous| (&part.component, previous))
             }
+            MemberState::Creating { .. } => {
+                let mut parts = self.parts.iter().map(|part| (&part.component, &part.target));
+                parts.find(|(component, _)| **component == Component::Application)
+            }
             MemberState::Pending
+            | MemberState::Ready { .. }
+            | MemberState::Deleting { .. }
+            | MemberState::Removing { .. }
             | MemberState::Settling { .. }
             | MemberState::Succeeded { .. }
             | MemberState::Failed { .. } => None,
@@ -197,19 +249,35 @@ impl Member {
         let (part, back) = match self.state {
             MemberState::Applying { part, .. } => (part, false),
             MemberState::Restoring { part, .. } => (part, true),
+            // The application comes first.
+            MemberState::Creating { .. } => (0, false),
+            MemberState::Removing { .. } => {
+                self.removed(result);
+                return true;
+            }
             MemberState::Pending
+            | MemberState::Ready { .. }
+            | MemberState::Deleting { .. }
             | MemberState::Settling { .. }
             | MemberState::Succeeded { .. }
             | MemberState::Failed { .. } => return false,
         };
+        let creating = matches!(self.state, MemberState::Creating { .. });
+        let blamed = result.as_ref().err().map(|why| {
+            if creating {
+                return self.blame(&format!("could not be created: {why}"));
+            }
+            if self.is_surge() { self.blame(&format!("failed: {why}")) } else { why.clone() }
+        });
         let Some(part) = self.parts.get_mut(part) else { return false };
         match (&mut part.state, result) {
             (PartState::Failed { restored, .. }, result) if back => {
                 *restored = result.as_ref().map_or_else(|why| Restored::No(why.clone()), |()| Restored::Yes);
             }
             (state, Ok(())) => *state = PartState::Applied,
-            (state, Err(reason)) => {
-                *state = PartState::Failed { reason: reason.clone(), restored: Restored::NotTried };
+            (state, Err(_)) => {
+                let reason = blamed.unwrap_or_default();
+                *state = PartState::Failed { reason, restored: Restored::NotTried };
             }
         }
         true
@@ -233,6 +301,9 @@ impl Member {
 
     /// What follows once the driver has nothing of it in hand.
     pub(super) fn next(&self, rule: OnInstanceFailure, now: Timestamp) -> MemberState {
+        if self.is_surge() {
+            return self.next_of_surge(now);
+        }
         if let Some(part) = self.parts.iter().position(|part| part.state == PartState::Waiting) {
             return MemberState::Applying { since: now, part };
         }
@@ -272,18 +343,30 @@ impl Member {
     /// Why it failed and what became of it, one line; none while nothing failed.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
-        let failures: Vec<String> = self.parts.iter().filter_map(failure).collect();
-        (!failures.is_empty()).then(|| failures.join("; "))
+        let failures: Vec<String> =
+            self.parts.iter().filter_map(|part| failure(part, self.replacement())).collect();
+        let stays = |part: &Part| {
+            let change = Change { component: part.component.clone(), to: part.target.clone() };
+            (part.state == PartState::Applied).then(|| change.to_string())
+        };
+        let stays: Vec<String> = self.parts.iter().filter_map(stays).collect();
+        let in_place = self.replacement().is_none() && !stays.is_empty();
+        let stays = if in_place { format!("; {} stays", stays.join(", ")) } else { String::new() };
+        (!failures.is_empty()).then(|| format!("{}{stays}", failures.join("; ")))
     }
 }
 
-fn failure(part: &Part) -> Option<String> {
+fn failure(part: &Part, replacement: Option<&InstanceId>) -> Option<String> {
     let PartState::Failed { reason, restored } = &part.state else { return None };
     let whose = match &part.component {
         Component::Application => String::new(),
         Component::Extension(name) => format!("extension {name}: "),
     };
     let back = match (restored, &part.previous) {
+        (Restored::Yes, _) if replacement.is_some() => {
+            "; nothing is left of that one, and this one stays".to_owned()
+        }
+        (Restored::No(why), _) if replacement.is_some() => format!("; that one could not be deleted: {why}"),
         (Restored::Yes, Some(previous)) => format!("; {previous} was brought back"),
         (Restored::No(why), Some(previous)) => format!("; {previous} could not be brought back: {why}"),
         (Restored::Yes | Restored::No(_) | Restored::NotTried, _) => String::new(),

@@ -13,6 +13,8 @@
 //!                          └───────────┴─────> Failed
 //! ```
 //!
+//! With `maxSurge` a member goes another way, see `surge`.
+//!
 //! Pure: [`step()`] takes the state, a view of the fleet, one event and the time, and gives back
 //! actions. It performs nothing and reads no clock; `control` does both.
 
@@ -31,6 +33,7 @@ mod reasons;
 mod rollback;
 pub mod state;
 pub mod step;
+mod surge;
 mod waiting;
 
 pub use error::{UpgradeError, UpgradeErrorCode};
@@ -38,13 +41,14 @@ pub use estimate::{Estimate, estimate};
 pub use manual::manual;
 pub use member::{Member, MemberState, Part, PartState, Restored};
 pub use members::Members;
-pub use reasons::{WhyNot, why_not_yet};
+pub use reasons::{Surging, WhyNot, why_not_yet};
 pub use rollback::rollback_of;
 pub use state::{
     BatchProgress, BatchState, Progress, Purpose, Stage, StartUpgrade, Upgrade, UpgradeRules, UpgradeState,
 };
 pub use step::{Action, Event, FleetView, Step, Stop, Wish, step};
-pub use waiting::{Waiting, waiting_for, waiting_now};
+pub use surge::Way;
+pub use waiting::{Waiting, refusal, waiting_for, waiting_now};
 
 #[cfg(test)]
 mod tests;

@@ -21,6 +21,19 @@ pub enum WhyNot {
         /// When it is left out.
         until: Timestamp,
     },
+    /// Nobody has been asked yet.
+    Unplanned,
+    /// The upgrade ends before its turn.
+    Ending,
+    /// It failed, and the driver brings its previous version back.
+    Restoring {
+        /// What is brought back.
+        to: String,
+        /// Since when.
+        since: Timestamp,
+        /// Why it failed.
+        reason: String,
+    },
     /// The driver is busy with it.
     WithDriver {
         /// What it is brought to.
@@ -28,10 +41,21 @@ pub enum WhyNot {
         /// Since when.
         since: Timestamp,
     },
+    /// Another instance is about to take its place.
+    Surging {
+        /// Which.
+        by: InstanceId,
+        /// How far it is.
+        how: Surging,
+    },
     /// It is in the health gate.
     InGate {
         /// Its health.
         health: Health,
+        /// When its health is looked at.
+        looked_at: Timestamp,
+        /// When it is through, if it stays Healthy.
+        stable_at: Option<Timestamp>,
         /// When it has failed.
         deadline: Timestamp,
     },
@@ -50,15 +74,32 @@ pub enum WhyNot {
     Ended(&'static str),
 }
 
+/// How far an instance is that takes the place of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Surging {
+    /// The driver creates it, since then.
+    Creating(Timestamp),
+    /// The driver brings something else of it to this.
+    Completing(String),
+    /// It is in the health gate, and has failed at that time.
+    InGate(Health, Timestamp),
+    /// It is healthy, and the others of its batch are not yet.
+    Ready,
+    /// It has taken over, and the old one is being deleted since then.
+    TakenOver(Timestamp),
+    /// It failed for this reason, and is being deleted.
+    Removing(String),
+}
+
 /// What separates a batch from the one that is under way or comes next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum After {
     /// A phase has to be done first.
     Phase(PhaseName),
-    /// A zone has to be done first.
-    Zone(String),
-    /// An update domain has to be done first.
-    UpdateDomain(u32),
+    /// A zone has to be done first; none is the instances without one.
+    Zone(Option<String>),
+    /// An update domain has to be done first; none is the instances without one.
+    UpdateDomain(Option<u32>),
     /// Only the size of a batch.
     Batch,
 }
@@ -68,8 +109,10 @@ impl fmt::Display for After {
         match self {
             Self::Phase(PhaseName::Number(phase)) => write!(f, "phase {} comes first", phase.get()),
             Self::Phase(PhaseName::Last) => write!(f, "the last phase comes first"),
-            Self::Zone(zone) => write!(f, "zone {zone} comes first"),
-            Self::UpdateDomain(domain) => write!(f, "update domain {domain} comes first"),
+            Self::Zone(Some(zone)) => write!(f, "zone {zone} comes first"),
+            Self::Zone(None) => write!(f, "instances without a zone come first"),
+            Self::UpdateDomain(Some(domain)) => write!(f, "update domain {domain} comes first"),
+            Self::UpdateDomain(None) => write!(f, "instances without an update domain come first"),
             Self::Batch => write!(f, "a batch takes no more at once"),
         }
     }
@@ -91,8 +134,48 @@ impl WhyNot {
             Self::WithDriver { to, since } => {
                 format!("the driver brings it to {to}, since {} s", now.since(*since).as_secs())
             }
-            Self::InGate { health, deadline } => {
-                format!("is {} in the health gate, {} s left", health.name(), seconds(*deadline))
+            Self::Surging { by, how } => match how {
+                Surging::Creating(since) => {
+                    format!(
+                        "{by} is being created to take its place, since {} s",
+                        now.since(*since).as_secs()
+                    )
+                }
+                Surging::Completing(to) => format!("{by}, which will take its place, is brought to {to}"),
+                Surging::InGate(health, deadline) => format!(
+                    "{by}, which will take its place, is {} in the health gate, {} s left",
+                    health.name(),
+                    seconds(*deadline)
+                ),
+                Surging::Ready => {
+                    format!("{by} is ready to take its place, and waits for the others of the batch")
+                }
+                Surging::TakenOver(since) => format!(
+                    "{by} has taken its place; this one is being deleted, since {} s",
+                    now.since(*since).as_secs()
+                ),
+                Surging::Removing(reason) => format!("stays: {reason}; that one is being deleted"),
+            },
+            Self::InGate { looked_at, .. } if now < *looked_at => {
+                format!("health gate: its health is looked at in {} s", seconds(*looked_at))
+            }
+            Self::InGate { health: Health::Healthy, stable_at: Some(stable_at), .. } if now < *stable_at => {
+                format!("health gate: Healthy, and must stay so for {} s more", seconds(*stable_at))
+            }
+            Self::InGate { health, deadline, .. } => {
+                let health = health.name();
+                format!(
+                    "health gate: {health}; it has failed unless it is Healthy in {} s",
+                    seconds(*deadline)
+                )
+            }
+            Self::Unplanned => "the upgrade has not been planned yet".to_owned(),
+            Self::Ending => "the upgrade ends before its turn, because somebody cancelled it".to_owned(),
+            Self::Restoring { to, since, reason } => {
+                format!(
+                    "failed: {reason}; the driver brings {to} back, since {} s",
+                    now.since(*since).as_secs()
+                )
             }
             Self::Next => "is in the next batch".to_owned(),
             Self::Later { batches, after } => {
@@ -118,10 +201,14 @@ pub fn why_not_yet(upgrade: &Upgrade, fleet: &dyn FleetView) -> Vec<(InstanceId,
             let why = match &member.state {
                 MemberState::Succeeded { .. } => continue,
                 MemberState::Pending => ahead(upgrade, index, batch),
-                _ => in_hand(upgrade, member, fleet.health(id)),
+                _ => in_hand(upgrade, member, fleet.health(member.watched(id))),
             };
             all.push((id.clone(), why));
         }
+    }
+    if upgrade.digest.is_none() && upgrade.is_forward() && upgrade.is_active() {
+        let missing = fleet.candidates().into_iter().filter(|candidate| !candidate.is_at(&upgrade.goal));
+        all.extend(missing.map(|candidate| (candidate.id, WhyNot::Unplanned)));
     }
     all.sort_by(|a, b| a.0.cmp(&b.0));
     all
@@ -136,27 +223,72 @@ fn held(upgrade: &Upgrade, hold: &Hold) -> WhyNot {
     }
 }
 
-fn in_hand(upgrade: &Upgrade, member: &Member, health: Health) -> WhyNot {
-    match &member.state {
-        MemberState::Applying { since, .. } | MemberState::Restoring { since, .. } => {
-            let to = member.wanted().map_or_else(String::new, |(component, version)| match component {
-                crate::domain::Component::Application => version.to_string(),
-                crate::domain::Component::Extension(name) => format!("{name}={version}"),
-            });
-            WhyNot::WithDriver { to, since: *since }
+/// What takes the place of a member, and how far it is.
+fn surging(upgrade: &Upgrade, member: &Member, health: Health) -> Option<WhyNot> {
+    let how = match &member.state {
+        MemberState::Creating { since } => Surging::Creating(*since),
+        MemberState::Applying { .. } => {
+            let (component, version) = member.wanted()?;
+            Surging::Completing(format!("{component}={version}"))
         }
         MemberState::Settling { applied_at, .. } => {
-            WhyNot::InGate { health, deadline: *applied_at + upgrade.rules.gate.deadline }
+            Surging::InGate(health, *applied_at + upgrade.rules.gate.deadline)
         }
-        MemberState::Pending | MemberState::Succeeded { .. } | MemberState::Failed { .. } => {
-            WhyNot::Failed(member.failure().unwrap_or_default())
-        }
+        MemberState::Ready { .. } => Surging::Ready,
+        MemberState::Deleting { since } => Surging::TakenOver(*since),
+        MemberState::Removing { .. } => Surging::Removing(member.failure().unwrap_or_default()),
+        MemberState::Pending
+        | MemberState::Restoring { .. }
+        | MemberState::Succeeded { .. }
+        | MemberState::Failed { .. } => return None,
+    };
+    Some(WhyNot::Surging { by: member.replacement()?.clone(), how })
+}
+
+fn in_hand(upgrade: &Upgrade, member: &Member, health: Health) -> WhyNot {
+    if let Some(surging) = surging(upgrade, member, health) {
+        return surging;
     }
+    match &member.state {
+        MemberState::Applying { since, .. } => WhyNot::WithDriver { to: wanted(member), since: *since },
+        MemberState::Restoring { since, .. } => WhyNot::Restoring {
+            to: wanted(member),
+            since: *since,
+            reason: member.failure().unwrap_or_default(),
+        },
+        MemberState::Settling { applied_at, healthy_since } => {
+            let gate = upgrade.rules.gate;
+            WhyNot::InGate {
+                health,
+                looked_at: *applied_at + gate.wait,
+                stable_at: healthy_since.map(|since| since + gate.stable_for),
+                deadline: *applied_at + gate.deadline,
+            }
+        }
+        MemberState::Pending
+        | MemberState::Creating { .. }
+        | MemberState::Ready { .. }
+        | MemberState::Deleting { .. }
+        | MemberState::Removing { .. }
+        | MemberState::Succeeded { .. }
+        | MemberState::Failed { .. } => WhyNot::Failed(member.failure().unwrap_or_default()),
+    }
+}
+
+/// What the driver is asked for.
+fn wanted(member: &Member) -> String {
+    let change = |(component, version): (&crate::domain::Component, &crate::domain::Version)| {
+        crate::domain::Change { component: component.clone(), to: version.clone() }.to_string()
+    };
+    member.wanted().map_or_else(String::new, change)
 }
 
 fn ahead(upgrade: &Upgrade, index: usize, batch: &BatchProgress) -> WhyNot {
     if !upgrade.is_active() {
         return WhyNot::Ended(upgrade.state.name());
+    }
+    if upgrade.cancel_requested {
+        return WhyNot::Ending;
     }
     let batches = index.saturating_sub(upgrade.current);
     let Some(now) = upgrade.batches.get(upgrade.current).filter(|_| batches > 0) else {
@@ -169,9 +301,11 @@ fn between(now: &BatchProgress, batch: &BatchProgress) -> After {
     if now.phase != batch.phase {
         return After::Phase(now.phase.into());
     }
-    match (&now.zone, now.update_domain) {
-        (Some(zone), _) if batch.zone.as_ref() != Some(zone) => After::Zone(zone.clone()),
-        (_, Some(domain)) if batch.update_domain != Some(domain) => After::UpdateDomain(domain),
-        _ => After::Batch,
+    if now.zone != batch.zone {
+        return After::Zone(now.zone.clone());
     }
+    if now.update_domain != batch.update_domain {
+        return After::UpdateDomain(now.update_domain);
+    }
+    After::Batch
 }

@@ -1,16 +1,17 @@
 //! The way back of a whole upgrade: newest first, to what each instance had before.
 
 use crate::domain::{
-    Change, Checkpoints, FailureRules, Goal, OnBreach, OnInstanceFailure, Timestamp, UpgradeId,
+    Checkpoints, Component, FailureRules, OnBreach, OnInstanceFailure, Timestamp, UpgradeId,
 };
 
 use super::member::{Member, MemberState, Part, PartState};
 use super::members::Members;
 use super::state::{BatchProgress, BatchState, Purpose, Stage, StartUpgrade, Upgrade, UpgradeRules};
+use super::surge::Way;
 
 /// An upgrade that undoes an ended one: the batches that it touched in reverse order, so that
-/// their zone and update-domain borders hold on the way back too. None when there is nothing to
-/// undo.
+/// their zone and update-domain borders hold on the way back too. Where new instances took over,
+/// newer ones with the versions of before take over from those. None when there is nothing to undo.
 #[must_use]
 pub fn rollback_of(upgrade: &Upgrade, id: UpgradeId, now: Timestamp) -> Option<Upgrade> {
     if upgrade.is_active() {
@@ -22,9 +23,11 @@ pub fn rollback_of(upgrade: &Upgrade, id: UpgradeId, now: Timestamp) -> Option<U
         let number = u32::try_from(batches.len()).ok()?;
         let mut position = 0;
         for id in upgrade.members.of_batch(batch.number).rev() {
-            let Some(parts) = upgrade.members.get(id).and_then(parts_back) else { continue };
+            let Some(before) = upgrade.members.get(id) else { continue };
+            let Some((way, parts)) = parts_back(before) else { continue };
             let state = MemberState::Pending;
-            members.insert(id.clone(), Member { batch: number, position, parts, attempt: 0, state });
+            let member = Member { batch: number, position, way, parts, attempt: 0, state };
+            members.insert(before.occupant(id).clone(), member);
             position += 1;
         }
         if position > 0 {
@@ -32,19 +35,31 @@ pub fn rollback_of(upgrade: &Upgrade, id: UpgradeId, now: Timestamp) -> Option<U
             batches.push(BatchProgress { number, state, started_at: None, ended_at: None, ..batch.clone() });
         }
     }
-    let parts = members.values().flat_map(|member| &member.parts);
-    let goal =
-        Goal::new(parts.map(|part| Change { component: part.component.clone(), to: part.target.clone() }));
-    goal.changes().next()?;
+    if members.is_empty() {
+        return None;
+    }
     let rules = UpgradeRules {
         failure: FailureRules { instance: OnInstanceFailure::Leave, breach: OnBreach::Stop },
         checkpoints: Checkpoints::default(),
         ..upgrade.rules.clone()
     };
-    let start =
-        StartUpgrade { id, scale_set: upgrade.scale_set.clone(), goal, rules, bypass: upgrade.bypass };
+    let start = StartUpgrade {
+        id,
+        scale_set: upgrade.scale_set.clone(),
+        // What is wanted from now on; each member knows itself what it goes back to.
+        goal: upgrade.before.clone(),
+        rules,
+        before: upgrade.goal.clone(),
+        bypass: false,
+    };
+    let purpose = Purpose::Rollback {
+        of: upgrade.id.clone(),
+        from: upgrade.goal.clone(),
+        because: upgrade.error.as_ref().map(|error| error.message.clone()),
+    };
     Some(Upgrade {
-        purpose: Purpose::Rollback { of: upgrade.id.clone() },
+        purpose,
+        bypass: upgrade.bypass,
         stage: Stage::Between { resume_at: now },
         next_number: u32::try_from(batches.len()).ok()?,
         batches,
@@ -53,10 +68,14 @@ pub fn rollback_of(upgrade: &Upgrade, id: UpgradeId, now: Timestamp) -> Option<U
     })
 }
 
-/// The parts on which our effect may still be, newest first; none when there is none.
-fn parts_back(member: &Member) -> Option<Vec<Part>> {
-    if !member.is_touched() {
-        return None;
+/// The parts on which our effect may still be, newest first, and the way back; none when there is
+/// none.
+fn parts_back(member: &Member) -> Option<(Way, Vec<Part>)> {
+    match member.way {
+        Way::InPlace if member.is_touched() => {}
+        Way::Instead { .. } => return whole_back(member),
+        // The new instance is gone, and the old one was never touched.
+        Way::InPlace | Way::Surge | Way::Beside { .. } => return None,
     }
     let back = |part: &Part| {
         let target = part.way_back()?.clone();
@@ -68,5 +87,17 @@ fn parts_back(member: &Member) -> Option<Vec<Part>> {
         })
     };
     let parts: Vec<Part> = member.parts.iter().rev().filter_map(back).collect();
-    (!parts.is_empty()).then_some(parts)
+    (!parts.is_empty()).then_some((Way::InPlace, parts))
+}
+
+/// A new instance gets everything that the first one had.
+fn whole_back(member: &Member) -> Option<(Way, Vec<Part>)> {
+    let back = |part: &Part| {
+        let target = part.previous.clone()?;
+        let previous = Some(part.target.clone());
+        Some(Part { component: part.component.clone(), previous, target, state: PartState::Waiting })
+    };
+    let parts: Vec<Part> = member.parts.iter().filter_map(back).collect();
+    let has_application = parts.iter().any(|part| part.component == Component::Application);
+    has_application.then_some((Way::Surge, parts))
 }

@@ -14,6 +14,7 @@ use crate::plan::{Batch, Candidate, Hold, HoldReason, Plan};
 use super::error::{UpgradeError, UpgradeErrorCode};
 use super::member::{Member, MemberState, Part, PartState};
 use super::members::Members;
+use super::surge::{Way, whole};
 
 /// How an upgrade stands, in Azure's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +82,10 @@ pub enum Purpose {
     Rollback {
         /// The earlier upgrade.
         of: UpgradeId,
+        /// What that one was to bring.
+        from: Goal,
+        /// Why it ended, when a limit ended it; one line for people.
+        because: Option<String>,
     },
 }
 
@@ -179,8 +184,11 @@ pub struct Upgrade {
     pub purpose: Purpose,
     /// What it goes by.
     pub rules: UpgradeRules,
-    /// A person wants it in spite of freeze windows and of a stopped line.
-    pub bypass: bool,
+    /// What was wanted of the scale set before; what a rollback makes wanted again.
+    pub before: Goal,
+    /// When a person wanted it in spite of freeze windows and of the line as it was stopped then. A
+    /// line that is stopped later holds it.
+    pub bypass: Option<Timestamp>,
     /// Which try it is; 1 unless it faulted before and was tried again by itself.
     pub attempt: u32,
     /// When it was asked for.
@@ -214,6 +222,8 @@ pub struct Upgrade {
     pub holds: Vec<Hold>,
     /// Those of them that said "not now" and are to be asked again, with their phase.
     pub deferred: BTreeMap<InstanceId, PhaseName>,
+    /// How many instances had all that is wanted when it was planned.
+    pub already: usize,
     /// What went wrong.
     pub error: Option<UpgradeError>,
     /// Planned instances. Kept apart by the store, one row each, so that a step writes only the
@@ -233,6 +243,8 @@ pub struct StartUpgrade {
     pub goal: Goal,
     /// What it goes by.
     pub rules: UpgradeRules,
+    /// What was wanted before.
+    pub before: Goal,
     /// Whether freeze windows and a stopped line do not hold it.
     pub bypass: bool,
 }
@@ -241,7 +253,7 @@ impl Upgrade {
     /// A new upgrade that has decided nothing yet.
     #[must_use]
     pub fn new(start: StartUpgrade, now: Timestamp) -> Self {
-        let StartUpgrade { id, scale_set, goal, rules, bypass } = start;
+        let StartUpgrade { id, scale_set, goal, rules, before, bypass } = start;
         let until = now + rules.prepare_max;
         Self {
             id,
@@ -249,7 +261,8 @@ impl Upgrade {
             goal,
             purpose: Purpose::Forward,
             rules,
-            bypass,
+            before,
+            bypass: bypass.then_some(now),
             attempt: 1,
             started_at: now,
             state: UpgradeState::RollingForward,
@@ -266,6 +279,7 @@ impl Upgrade {
             current: 0,
             holds: Vec::new(),
             deferred: BTreeMap::new(),
+            already: 0,
             error: None,
             members: Members::default(),
         }
@@ -319,6 +333,10 @@ impl Upgrade {
                 MemberState::Pending => progress.pending += 1,
                 MemberState::Applying { .. }
                 | MemberState::Settling { .. }
+                | MemberState::Creating { .. }
+                | MemberState::Ready { .. }
+                | MemberState::Deleting { .. }
+                | MemberState::Removing { .. }
                 | MemberState::Restoring { .. } => {
                     progress.in_progress += 1;
                 }
@@ -348,16 +366,19 @@ impl Upgrade {
         OperationId(format!("{}/{}/{}", self.id, instance, attempt))
     }
 
-    /// After a restart with another configuration: what it no longer has can never settle. Planned
-    /// instances leave the plan; one in flight has failed. Gives those that changed.
-    pub fn forget_missing(
+    /// After a change of the configuration: what it no longer has can never settle. Planned
+    /// instances that are gone or protected now leave the plan; one in flight that is gone has
+    /// failed. Gives those that changed.
+    pub fn reconfigured(
         &mut self,
         is_there: impl Fn(&InstanceId) -> bool,
+        is_protected: impl Fn(&InstanceId) -> bool,
         now: Timestamp,
     ) -> Vec<InstanceId> {
         if !self.is_active() {
             return Vec::new();
         }
+        let protected = self.leave_out_protected(is_protected);
         self.deferred.retain(|id, _| is_there(id));
         let open = |(id, member): &(&InstanceId, &Member)| !is_there(id) && !member.state.is_terminal();
         let gone: Vec<InstanceId> = self.members.iter().filter(open).map(|(id, _)| id.clone()).collect();
@@ -370,13 +391,31 @@ impl Upgrade {
                 member.state = MemberState::Failed { at: now };
             }
         }
-        gone
+        gone.into_iter().chain(protected).collect()
+    }
+
+    /// A way back and a person who names instances touch only what was touched or named.
+    fn leave_out_protected(&mut self, is_protected: impl Fn(&InstanceId) -> bool) -> Vec<InstanceId> {
+        if !self.is_forward() {
+            return Vec::new();
+        }
+        let waits =
+            |(id, member): &(&InstanceId, &Member)| member.state == MemberState::Pending && is_protected(id);
+        let protected: Vec<InstanceId> =
+            self.members.iter().filter(waits).map(|(id, _)| id.clone()).collect();
+        for id in &protected {
+            self.members.remove(id);
+            self.holds.push(Hold { instance: id.clone(), reason: HoldReason::Protected });
+        }
+        self.holds.sort_by(|a, b| a.instance.cmp(&b.instance));
+        protected
     }
 
     /// Takes over a plan made from `candidates`.
     pub fn adopt(&mut self, plan: Plan, candidates: &[Candidate]) {
         self.digest = Some(plan.digest);
         let running: BTreeMap<&InstanceId, &Candidate> = candidates.iter().map(|c| (&c.id, c)).collect();
+        self.already = plan.already.len();
         self.hold(plan.holds, &running);
         self.insert(plan.batches, &running);
         self.stage = Stage::Between { resume_at: self.started_at };
@@ -402,9 +441,13 @@ impl Upgrade {
             let number = self.new_number();
             for (position, id) in batch.instances.into_iter().enumerate() {
                 let Some(candidate) = candidates.get(&id) else { continue };
-                let parts = parts(&self.goal, candidate);
+                let mut parts = parts(&self.goal, candidate);
+                let way = Way::of(self, &parts);
+                if way == Way::Surge {
+                    parts = whole(&self.goal, candidate, parts);
+                }
                 let state = MemberState::Pending;
-                let member = Member { batch: number, position, parts, attempt: 0, state };
+                let member = Member { batch: number, position, way, parts, attempt: 0, state };
                 joined.push(id.clone());
                 self.members.insert(id, member);
             }

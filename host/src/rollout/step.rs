@@ -30,6 +30,10 @@ pub trait FleetView {
     }
     /// Whether an instance is Initializing: neither healthy nor unhealthy, so everybody waits.
     fn any_initializing(&self) -> bool;
+    /// Every id that an instance of the set has, or ever had.
+    fn ids_ever(&self) -> Vec<InstanceId> {
+        self.candidates().into_iter().map(|candidate| candidate.id).collect()
+    }
     /// Why nothing new may start anywhere, or in this scale set, at this moment.
     fn stop(&self) -> Option<Stop> {
         None
@@ -40,7 +44,10 @@ pub trait FleetView {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
     /// A person stopped the line.
-    Line,
+    Line {
+        /// When.
+        since: Timestamp,
+    },
     /// A freeze window is open.
     Freeze {
         /// Its end.
@@ -99,6 +106,48 @@ pub enum Action {
         /// Identity of the effect.
         operation: OperationId,
     },
+    /// Create an instance that has the version.
+    Create {
+        /// The new one.
+        instance: InstanceId,
+        /// Whose place it shall take.
+        replaces: InstanceId,
+        /// The version of its application.
+        version: Version,
+        /// Identity of the effect.
+        operation: OperationId,
+    },
+    /// Delete an instance.
+    Delete {
+        /// Which.
+        instance: InstanceId,
+        /// Who stands in its place from now on; none for a new one that failed.
+        successor: Option<InstanceId>,
+        /// Identity of the effect.
+        operation: OperationId,
+    },
+}
+
+impl Action {
+    /// Identity of the effect.
+    #[must_use]
+    pub fn operation(&self) -> &OperationId {
+        match self {
+            Self::Apply { operation, .. }
+            | Self::Create { operation, .. }
+            | Self::Delete { operation, .. } => operation,
+        }
+    }
+
+    /// The instance to which it happens.
+    #[must_use]
+    pub fn instance(&self) -> &InstanceId {
+        match self {
+            Self::Apply { instance, .. } | Self::Create { instance, .. } | Self::Delete { instance, .. } => {
+                instance
+            }
+        }
+    }
 }
 
 /// Result of a step.
@@ -135,7 +184,7 @@ pub fn step(upgrade: &mut Upgrade, fleet: &dyn FleetView, events: &[Event], now:
             Event::EffectDone { operation, instance, result } => {
                 effect_done(upgrade, (operation, instance), result, now, &mut out);
             }
-            Event::Wish(wish) => grant(upgrade, *wish, &mut out),
+            Event::Wish(wish) => grant(upgrade, *wish, now, &mut out),
         }
     }
     advance(upgrade, fleet, now, &mut out);
@@ -161,7 +210,7 @@ fn advance(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &m
     }
 }
 
-fn grant(upgrade: &mut Upgrade, wish: Wish, out: &mut Step) {
+fn grant(upgrade: &mut Upgrade, wish: Wish, now: Timestamp, out: &mut Step) {
     match wish {
         Wish::Cancel => upgrade.cancel_requested = true,
         Wish::RollBack => {
@@ -174,7 +223,7 @@ fn grant(upgrade: &mut Upgrade, wish: Wish, out: &mut Step) {
             upgrade.resumed.extend(waiting::border(upgrade).and_then(|border| border.before));
         }
         Wish::Approve => upgrade.approved.extend(waiting::border(upgrade).map(|border| border.next)),
-        Wish::Bypass => upgrade.bypass = true,
+        Wish::Bypass => upgrade.bypass = Some(now),
     }
     out.head_changed = true;
 }
@@ -194,12 +243,17 @@ pub(super) fn go(upgrade: &mut Upgrade, instance: &InstanceId, state: MemberStat
     let Some(member) = upgrade.members.get_mut(instance) else { return };
     out.changed.insert(instance.clone());
     member.state = state;
-    let Some((component, version)) = member.wanted() else { return };
-    let (component, version) = (component.clone(), version.clone());
-    member.attempt += 1;
-    let attempt = member.attempt;
-    let operation = upgrade.operation(instance, attempt);
-    out.actions.push(Action::Apply { instance: instance.clone(), component, version, operation });
+    if member.state.is_with_driver() {
+        member.attempt += 1;
+    }
+    ask(upgrade, instance, out);
+}
+
+/// Asks for what a member's state wants, under its latest attempt.
+fn ask(upgrade: &Upgrade, instance: &InstanceId, out: &mut Step) {
+    let Some(member) = upgrade.members.get(instance) else { return };
+    let operation = upgrade.operation(instance, member.attempt);
+    out.actions.extend(member.action(instance, operation));
 }
 
 /// A member did not come back healthy: brings its previous versions back, or leaves it as it is.
@@ -212,7 +266,8 @@ pub(super) fn fail(
 ) {
     let rule = upgrade.rules.failure.instance;
     let Some(member) = upgrade.members.get_mut(instance) else { return };
-    member.applied_have_failed(reason);
+    let reason = member.blame(reason);
+    member.applied_have_failed(&reason);
     let next = member.next(rule, now);
     go(upgrade, instance, next, out);
 }
@@ -230,15 +285,11 @@ fn resume(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) {
     let open: Vec<InstanceId> = upgrade.members.iter().filter(in_flight).map(|(id, _)| id.clone()).collect();
     for instance in open {
         let Some(member) = upgrade.members.get_mut(&instance) else { continue };
-        if let MemberState::Settling { applied_at, healthy_since } = &mut member.state {
-            *applied_at = now;
-            *healthy_since = None;
+        if matches!(member.state, MemberState::Settling { .. } | MemberState::Ready { .. }) {
+            member.state = MemberState::Settling { applied_at: now, healthy_since: None };
             out.changed.insert(instance.clone());
         }
-        let Some((component, version)) = member.wanted() else { continue };
-        let (component, version, attempt) = (component.clone(), version.clone(), member.attempt);
-        let operation = upgrade.operation(&instance, attempt);
-        out.actions.push(Action::Apply { instance, component, version, operation });
+        ask(upgrade, &instance, out);
     }
 }
 
@@ -249,19 +300,33 @@ fn effect_done(
     now: Timestamp,
     out: &mut Step,
 ) {
-    let Some(member) = upgrade.members.get(instance) else { return };
-    if upgrade.operation(instance, member.attempt) != *operation {
-        return;
-    }
+    let Some(instance) = member_of(upgrade, operation, instance) else { return };
     // What a breach brings back is brought back whatever the rule for single failures says.
     let rule = if upgrade.stage == Stage::Undoing {
         OnInstanceFailure::Restore
     } else {
         upgrade.rules.failure.instance
     };
-    let Some(member) = upgrade.members.get_mut(instance) else { return };
-    if member.answered(result) {
+    let Some(member) = upgrade.members.get_mut(&instance) else { return };
+    if matches!(member.state, MemberState::Deleting { .. }) {
+        member.deleted(result, now);
+        out.changed.insert(instance);
+    } else if member.answered(result) {
         let next = member.next(rule, now);
-        go(upgrade, instance, next, out);
+        go(upgrade, &instance, next, out);
     }
+}
+
+/// The member that an operation belongs to. What happens to a new instance is an effect of the one
+/// whose place it takes.
+fn member_of(upgrade: &Upgrade, operation: &OperationId, instance: &InstanceId) -> Option<InstanceId> {
+    let is_it = |id: &InstanceId| {
+        let member = upgrade.members.get(id);
+        member.is_some_and(|member| upgrade.operation(id, member.attempt) == *operation)
+    };
+    if is_it(instance) {
+        return Some(instance.clone());
+    }
+    let mut batch = upgrade.batch_members(upgrade.current).into_iter();
+    batch.find(|id| upgrade.members.get(id).is_some_and(|m| m.watched(id) == instance) && is_it(id)).cloned()
 }

@@ -108,6 +108,7 @@ fn policy() -> RollingUpgradePolicy {
         pause_time_between_batches: Duration::ZERO,
         enable_cross_zone_upgrade: false,
         prioritize_unhealthy_instances: false,
+        max_surge: false,
         batches: Vec::new(),
     }
 }
@@ -129,6 +130,7 @@ fn world(fleet: Fleet, policy: RollingUpgradePolicy, gate: HealthGate) -> World 
             defer_max: Duration::from_secs(600),
             prepare_max: Duration::from_secs(30),
         },
+        before: Goal::application(version("v1")),
         bypass: false,
     };
     let now = Timestamp(1_000_000);
@@ -147,8 +149,7 @@ impl World {
         let out = step(&mut self.upgrade, &self.fleet, std::slice::from_ref(event), self.now);
         self.wake_at = out.wake_at;
         for action in out.actions {
-            let Action::Apply { instance, .. } = &action;
-            self.applied.push(instance.to_string());
+            self.applied.push(action.instance().to_string());
             self.pending.push(action);
         }
     }
@@ -159,7 +160,8 @@ impl World {
 
     /// The driver answers for everything it was asked for; instances come back Initializing.
     fn drivers_answer(&mut self, result: &Result<(), String>) {
-        for Action::Apply { instance, operation, .. } in std::mem::take(&mut self.pending) {
+        for action in std::mem::take(&mut self.pending) {
+            let (instance, operation) = (action.instance().clone(), action.operation().clone());
             if let Some(node) = self.fleet.0.get_mut(&instance) {
                 node.health = Health::Initializing;
                 node.version = "v2";
@@ -332,7 +334,8 @@ fn a_failure_within_the_limit_goes_on_and_is_told() {
     policy.max_unhealthy_upgraded_instance_percent = Percent::new(50).unwrap();
     let mut world = world(fleet(&[Some(0); 10]), policy, GATE);
     world.look();
-    let Action::Apply { instance, operation, .. } = world.pending.remove(0);
+    let action = world.pending.remove(0);
+    let (instance, operation) = (action.instance().clone(), action.operation().clone());
     world.event(&Event::EffectDone { operation, instance, result: Err("exit code 3".to_owned()) });
     world.run();
     assert_eq!(world.upgrade.state, UpgradeState::Completed);
@@ -415,7 +418,7 @@ fn a_restart_asks_again_with_the_same_operation_and_watches_anew() {
     let mut world = world(fleet(&[Some(0); 10]), policy(), GATE);
     world.look();
     let first = world.pending.remove(0);
-    let Action::Apply { instance, operation, .. } = first.clone();
+    let (instance, operation) = (first.instance().clone(), first.operation().clone());
     world.event(&Event::EffectDone {
         operation: operation.clone(),
         instance: instance.clone(),
@@ -479,3 +482,4 @@ mod limits;
 mod live;
 mod recovery;
 mod stops;
+mod surge;

@@ -224,7 +224,9 @@ impl State {
             self.checker.acknowledged(&before, *wish);
         }
         self.wake_at = out.wake_at;
-        for Action::Apply { instance, version, operation, .. } in out.actions {
+        for action in out.actions {
+            // No tiny policy wants maxSurge.
+            let Action::Apply { instance, version, operation, .. } = action else { continue };
             if let Some(index) = self.nodes.iter().position(|node| node.id == instance) {
                 self.open.insert(index, (operation, version));
             }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{Component, Goal, InstanceId, OperationId, UpgradeId, Version};
+use crate::domain::{Change, Component, InstanceId, OperationId, UpgradeId, Version};
 use crate::rollout::invariants::{Rule, Seen};
 use crate::rollout::{
     Action, Event, FleetView, Member, MemberState, Members, Purpose, StartUpgrade, Stop, Upgrade,
@@ -12,6 +12,7 @@ use crate::rollout::{
 
 use super::fleet::{Known, View, index_of};
 use super::scenario::{CrashAt, Kind};
+use super::versions::Versions;
 use super::world::{BEGIN, Happening, World};
 
 /// How long a starting upgrade waits for answers.
@@ -25,7 +26,7 @@ const AWAY_LONG: Duration = Duration::from_secs(600);
 pub(super) struct Disk {
     pub(super) generation: u64,
     pub(super) upgrade: Option<Upgrade>,
-    pub(super) versions: Vec<Option<Version>>,
+    pub(super) versions: Vec<Versions>,
 }
 
 /// What does not.
@@ -48,14 +49,14 @@ pub(super) enum Record {
     Install(Box<Upgrade>),
     Head(Box<Upgrade>),
     Member(InstanceId, Option<Member>),
-    Version(usize, Option<Version>),
+    Version(usize, Component, Option<Version>),
 }
 
 /// One effect.
 #[derive(Debug)]
 pub(super) struct Effect {
     pub(super) instance: InstanceId,
-    pub(super) version: Version,
+    pub(super) change: Change,
     pub(super) operation: OperationId,
     pub(super) origin: Origin,
 }
@@ -93,9 +94,9 @@ impl Disk {
                         }
                     }
                 }
-                Record::Version(index, version) => {
-                    if let Some(slot) = self.versions.get_mut(index) {
-                        *slot = version;
+                Record::Version(index, component, version) => {
+                    if let Some(versions) = self.versions.get_mut(index) {
+                        versions.set(&component, version);
                     }
                 }
             }
@@ -112,7 +113,7 @@ impl World {
             .disk
             .versions
             .iter()
-            .map(|version| Known::new(version.clone(), settings, self.now))
+            .map(|versions| Known::new(versions.clone(), settings, self.now))
             .collect();
         let mut host = Host {
             generation: self.disk.generation,
@@ -143,7 +144,7 @@ impl World {
         let start = StartUpgrade {
             id: UpgradeId::parse(&format!("sim-{}", self.now.0)).ok()?,
             scale_set: self.set.clone(),
-            goal: Goal::application(self.new.clone()),
+            goal: self.goal.clone(),
             rules: UpgradeRules {
                 policy: self.scenario.policy.clone(),
                 gate: self.scenario.gate,
@@ -153,6 +154,7 @@ impl World {
                 defer_max: Duration::from_secs(600),
                 prepare_max: PREPARE_MAX,
             },
+            before: self.before.clone(),
             bypass: false,
         };
         Some(match self.scenario.kind {
@@ -161,19 +163,20 @@ impl World {
         })
     }
 
-    /// Brings every instance up that no upgrade is busy with.
+    /// Brings every instance up whose application no upgrade is busy with.
     fn start_instances(&mut self, host: &mut Host) {
+        let component = Component::Application;
         for (index, id) in self.ids.iter().enumerate() {
-            let member = host.upgrade.as_ref().filter(|u| u.is_active()).and_then(|u| u.members.get(id));
-            if member.is_some_and(|member| member.state.is_with_driver()) {
+            let asked = |effect: &Effect| effect.instance == *id && effect.change.component == component;
+            if host.effects.iter().any(asked) {
                 continue;
             }
             let Some(known) = host.known.get(index) else { continue };
-            let goal = host.upgrade.as_ref().and_then(|upgrade| upgrade.goal.of(&Component::Application));
-            let model = goal.unwrap_or(&self.old);
+            let goal = host.upgrade.as_ref().and_then(|upgrade| upgrade.goal.of(&component));
+            let version = known.versions.application.as_ref().or(goal).unwrap_or(&self.first);
             host.effects.push(Effect {
                 instance: id.clone(),
-                version: known.version.as_ref().unwrap_or(model).clone(),
+                change: Change { component: component.clone(), to: version.clone() },
                 operation: OperationId(format!("start/{}/{id}", host.generation)),
                 origin: Origin::Start,
             });
@@ -193,8 +196,8 @@ impl World {
     }
 
     fn stop(&self) -> Option<Stop> {
-        if self.line {
-            return Some(Stop::Line);
+        if let Some(since) = self.line {
+            return Some(Stop::Line { since });
         }
         let (from, to) = self.scenario.freeze?;
         let since = self.now.since(BEGIN);
@@ -224,13 +227,15 @@ impl World {
                 .push(Record::Head(Box::new(Upgrade { members: Members::default(), ..upgrade.clone() })));
         }
         let ended = before.is_active() && !upgrade.is_active();
-        let effect = |Action::Apply { instance, version, operation, .. }| Effect {
-            instance,
-            version,
-            operation,
-            origin: Origin::Upgrade,
+        let effect = |action| match action {
+            Action::Apply { instance, component, version: to, operation } => {
+                let change = Change { component, to };
+                Some(Effect { instance, change, operation, origin: Origin::Upgrade })
+            }
+            // No invented policy wants maxSurge.
+            Action::Create { .. } | Action::Delete { .. } => None,
         };
-        host.effects.extend(out.actions.into_iter().map(effect));
+        host.effects.extend(out.actions.into_iter().filter_map(effect));
         host.wake += 1;
         if let Some(at) = out.wake_at {
             self.at(at.since(self.now), Happening::Wake(host.wake));
@@ -247,8 +252,9 @@ impl World {
         let succeeded = |state: &MemberState| matches!(state, MemberState::Succeeded { .. });
         for (id, member) in after.members.iter().filter(|(_, member)| succeeded(&member.state)) {
             let already = before.members.get(id).is_some_and(|member| succeeded(&member.state));
-            let running = self.nodes.get(index_of(id)).and_then(|node| node.running.clone());
-            if !already && !member.parts.iter().all(|part| running.as_ref() == Some(&part.target)) {
+            let Some(running) = self.nodes.get(index_of(id)).map(|node| &node.running) else { continue };
+            if !already && !member.parts.iter().all(|part| running.of(&part.component) == Some(&part.target)) {
+                let running = running.clone();
                 self.violation(Rule::Health, format!("`{id}` succeeded and runs {running:?}"));
             }
         }
@@ -311,8 +317,8 @@ impl World {
         self.checker.crashed();
         if self.scenario.dies_with_host {
             for node in &mut self.nodes {
-                node.running = None;
-                node.call += 1;
+                node.running.application = None;
+                node.calls.clear();
             }
         }
         // A planned crash is a long one: every deadline passes meanwhile.
@@ -338,7 +344,7 @@ impl World {
         member.is_some_and(|member| {
             let operation = upgrade.operation(&effect.instance, member.attempt);
             operation == effect.operation
-                && member.wanted().map(|(_, version)| version) == Some(&effect.version)
+                && member.wanted() == Some((&effect.change.component, &effect.change.to))
                 && member.state.is_with_driver()
         })
     }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::domain::{
-    BatchSize, Checkpoints, Claim, Decisions, FailureRules, HealthGate, OnBreach, OnInstanceFailure, Percent,
-    Phase, PhaseName, RollingUpgradePolicy,
+    BatchSize, Change, Checkpoints, Claim, Component, Decisions, FailureRules, Goal, HealthGate, OnBreach,
+    OnInstanceFailure, Percent, Phase, PhaseName, RollingUpgradePolicy, Version,
 };
 use crate::health::FoldSettings;
 
@@ -25,6 +25,14 @@ pub struct Scenario {
     pub skip: u32,
     /// Instances in a thousand that are protected.
     pub protected: u32,
+    /// Where the application stands among what the upgrade brings.
+    pub application: Place,
+    /// How many extensions it brings.
+    pub extensions: u32,
+    /// Parts of an instance in a thousand that are there in the new version before.
+    pub ahead: u32,
+    /// Other extensions of an instance in a thousand that it does not have before.
+    pub missing: u32,
     /// Azure's limits.
     pub policy: RollingUpgradePolicy,
     /// The health gate.
@@ -64,6 +72,26 @@ pub enum Kind {
     Manual,
 }
 
+/// Where the application stands among what an upgrade brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Before the extensions.
+    First,
+    /// Behind them.
+    Last,
+    /// It stays as it is: only extensions change.
+    Absent,
+}
+
+/// Whose versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Of {
+    /// Those of the model before the upgrade.
+    Before,
+    /// Those that the upgrade brings.
+    After,
+}
+
 /// Rates, each in a thousand.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Faults {
@@ -71,15 +99,16 @@ pub struct Faults {
     pub instance_crash: u32,
     /// A probe gets no answer.
     pub lost_probe: u32,
-    /// A new version takes long to start.
+    /// A new version of the application takes long to start.
     pub slow_start: u32,
-    /// An instance never becomes healthy at the new version.
+    /// An instance never becomes healthy at the new version of one part.
     pub bad_version: u32,
     /// A zone goes down for a while; for each probe of its instances.
     pub zone_loss: u32,
     /// The driver fails.
     pub driver_fails: u32,
-    /// The driver says done and nothing was done.
+    /// The driver says done and nothing was done; only of the application, because nobody can ask
+    /// what an extension is at.
     pub driver_lies: u32,
     /// The driver does not answer until it is asked again after a restart of the host.
     pub driver_hangs: u32,
@@ -91,7 +120,7 @@ pub struct Faults {
     pub wishes: u32,
     /// A person stops the line or lets it go on; for each half minute.
     pub line: u32,
-    /// Two instances swap their phases, as when the leader moves, and one changes its mind about
+    /// Two instances swap their phases, as when the leader moves, and say something else about
     /// taking part; for each probe.
     pub fickle: u32,
 }
@@ -127,6 +156,10 @@ impl Default for Scenario {
             phases: 2,
             skip: 0,
             protected: 0,
+            application: Place::First,
+            extensions: 0,
+            ahead: 0,
+            missing: 0,
             policy: RollingUpgradePolicy {
                 max_batch_instance_percent: percent(20),
                 max_unhealthy_instance_percent: percent(20),
@@ -134,6 +167,7 @@ impl Default for Scenario {
                 pause_time_between_batches: Duration::ZERO,
                 enable_cross_zone_upgrade: false,
                 prioritize_unhealthy_instances: false,
+                max_surge: false,
                 batches: Vec::new(),
             },
             gate: HealthGate {
@@ -176,6 +210,7 @@ impl Scenario {
             pause_time_between_batches: Duration::from_secs(pick(rng, &[0, 0, 10, 60])),
             enable_cross_zone_upgrade: rng.chance(300),
             prioritize_unhealthy_instances: rng.chance(300),
+            max_surge: false,
             batches: if rng.chance(300) { growing } else { Vec::new() },
         };
         let stable = pick(rng, &[0, 0, 15, 30]);
@@ -195,6 +230,12 @@ impl Scenario {
             checkpoints.pause_after.extend(Phase::new(0).map(PhaseName::Number));
             checkpoints.approval_before.insert(PhaseName::Last);
         }
+        let extensions = pick(rng, &[0, 0, 0, 1, 2, 3]);
+        let application = match rng.between(0, 3) {
+            1 if extensions > 0 => Place::Absent,
+            2 => Place::Last,
+            _ => Place::First,
+        };
         Self {
             instances: usize::try_from(rng.between(1, 12)).unwrap_or(1),
             zones: small(rng, 3),
@@ -202,6 +243,10 @@ impl Scenario {
             phases: small(rng, 3),
             skip: pick(rng, &[0, 100, 300]),
             protected: pick(rng, &[0, 100]),
+            application,
+            extensions,
+            ahead: pick(rng, &[0, 0, 0, 100]),
+            missing: pick(rng, &[0, 300]),
             policy,
             gate,
             failure,
@@ -222,6 +267,25 @@ impl Scenario {
             kind: if rng.chance(100) { Kind::Manual } else { Kind::Rolling },
             ..Self::default()
         }
+    }
+
+    /// The versions that the model names of everything that the upgrade brings, in its order.
+    pub(super) fn goal(&self, of: Of) -> Goal {
+        let (application, extension) = match of {
+            Of::Before => ("v1", "1.0"),
+            Of::After => ("v2", "1.1"),
+        };
+        let change = |(component, to): (String, &str)| {
+            Some(Change { component: Component::try_from(component).ok()?, to: Version::parse(to).ok()? })
+        };
+        let extensions = (0..self.extensions).map(|number| (format!("extension-{number}"), extension));
+        let application = || (Component::Application.to_string(), application);
+        let (first, last) = match self.application {
+            Place::First => (Some(application()), None),
+            Place::Last => (None, Some(application())),
+            Place::Absent => (None, None),
+        };
+        Goal::new(first.into_iter().chain(extensions).chain(last).filter_map(change))
     }
 }
 

@@ -13,8 +13,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Change, Component, Digest, Generation, Goal, InstanceId, PluginName, ScaleSetName, Timestamp, UpgradeId,
-    Version,
+    Change, Component, Digest, Generation, Goal, InstanceId, Membership, PluginName, ScaleSetName, Timestamp,
+    UpgradeId, Version,
 };
 use crate::rollout::{Member, Upgrade};
 
@@ -125,6 +125,40 @@ pub struct StoredPlugin {
     pub digest: Digest,
     /// Digest of the component that the configuration named at that time.
     pub configured: Digest,
+    /// The latest generations, oldest first; the last one is this one.
+    #[serde(default)]
+    pub history: Vec<StoredGeneration>,
+    /// What the configuration names and what did not pass: it is not taken at a start either.
+    #[serde(default)]
+    pub refused: Option<StoredRefusal>,
+}
+
+/// One generation of a plugin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredGeneration {
+    /// Which.
+    pub generation: Generation,
+    /// Digest of the component; its bytes are kept under it.
+    pub digest: Digest,
+    /// Where it came from.
+    pub source: String,
+    /// Its settings, as JSON.
+    pub settings: String,
+    /// When it took over.
+    pub at: Timestamp,
+    /// Why, in one line.
+    pub why: String,
+}
+
+/// What a pipeline refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredRefusal {
+    /// As [`StoredPlugin::configured`].
+    pub configured: Digest,
+    /// Why, in one line.
+    pub why: String,
 }
 
 /// One line of the audit trail.
@@ -155,6 +189,8 @@ pub enum Write {
     MemberLeft(UpgradeId, InstanceId),
     /// The version that an instance has of a component.
     Version(ScaleSetName, InstanceId, Component, Option<Version>),
+    /// An instance that was created or deleted.
+    Membership(ScaleSetName, InstanceId, Membership),
     /// What is wanted of a component in a scale set.
     Model(ScaleSetName, Component, StoredModel),
     /// Which component a plugin runs.
@@ -178,6 +214,8 @@ pub struct Stored {
     pub models: BTreeMap<(ScaleSetName, Component), StoredModel>,
     /// Versions that instances have; none where an effect failed half-way.
     pub versions: BTreeMap<(ScaleSetName, InstanceId, Component), Option<Version>>,
+    /// Instances that were created or deleted.
+    pub memberships: BTreeMap<(ScaleSetName, InstanceId), Membership>,
     /// The latest upgrade of each scale set, with its members.
     pub upgrades: BTreeMap<ScaleSetName, Upgrade>,
     /// Versions that faulted and are not tried again unless somebody insists, with the reason.
@@ -203,4 +241,10 @@ pub trait Store: Send {
     /// # Errors
     /// When the data file cannot be read.
     fn audit(&self, scale_set: &ScaleSetName, limit: u32) -> Result<Vec<AuditEntry>, StoreError>;
+
+    /// The latest upgrade of a scale set that was asked for before a time, with its members.
+    ///
+    /// # Errors
+    /// When the data file cannot be read.
+    fn upgrade_before(&self, scale_set: &ScaleSetName, at: Timestamp) -> Result<Option<Upgrade>, StoreError>;
 }

@@ -10,11 +10,13 @@ use serde::de::DeserializeOwned;
 
 use super::lock::{self, DirectoryLock};
 use super::{AuditEntry, Retry, StoppedLine, Store, StoreError, Stored, StoredModel, StoredPlugin, Write};
-use crate::domain::{Change, Component, InstanceId, PluginName, ScaleSetName, Timestamp, UpgradeId, Version};
+use crate::domain::{
+    Change, Component, InstanceId, Membership, PluginName, ScaleSetName, Timestamp, UpgradeId, Version,
+};
 use crate::rollout::{Member, Upgrade};
 
 /// Newest schema that this program knows, kept in `user_version`.
-const SCHEMA: i64 = 2;
+const SCHEMA: i64 = 3;
 
 const CREATE: &str = "
 CREATE TABLE host (generation INTEGER NOT NULL, line TEXT NOT NULL);
@@ -26,6 +28,8 @@ CREATE TABLE models (
 CREATE TABLE versions (
   scale_set TEXT, instance TEXT, component TEXT, version TEXT,
   PRIMARY KEY (scale_set, instance, component)) WITHOUT ROWID;
+CREATE TABLE memberships (
+  scale_set TEXT, instance TEXT, membership TEXT NOT NULL, PRIMARY KEY (scale_set, instance)) WITHOUT ROWID;
 CREATE TABLE upgrades (
   id TEXT PRIMARY KEY, scale_set TEXT NOT NULL, started_at INTEGER NOT NULL, state TEXT NOT NULL,
   head TEXT NOT NULL) WITHOUT ROWID;
@@ -40,7 +44,7 @@ CREATE TABLE audit (
   seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, scale_set TEXT NOT NULL, upgrade TEXT, instance TEXT,
   kind TEXT NOT NULL, text TEXT NOT NULL);
 CREATE INDEX audit_by_scale_set ON audit (scale_set, seq);
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 ";
 
 /// The data directory, open and locked.
@@ -80,6 +84,7 @@ impl SqliteStore {
         let mut stored = Stored {
             models: reader.models()?.into_iter().collect(),
             versions: reader.versions()?.into_iter().collect(),
+            memberships: reader.memberships()?.into_iter().collect(),
             plugins: reader.plugins()?.into_iter().collect(),
             quarantined: reader.quarantined()?.into_iter().collect(),
             retries: reader.retries()?.into_iter().collect(),
@@ -117,6 +122,11 @@ impl Store for SqliteStore {
 
     fn audit(&self, scale_set: &ScaleSetName, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         Reader { connection: &self.connection, path: &self.path }.audit(scale_set, limit)
+    }
+
+    fn upgrade_before(&self, scale_set: &ScaleSetName, at: Timestamp) -> Result<Option<Upgrade>, StoreError> {
+        let reader = Reader { connection: &self.connection, path: &self.path };
+        reader.upgrade_before(scale_set.as_str(), at.0)
     }
 }
 
@@ -161,11 +171,13 @@ fn apply(transaction: &Transaction<'_>, write: &Write, path: &Path) -> Result<()
             let head = json("an upgrade", serde_json::to_string(upgrade))?;
             run(
                 "INSERT OR REPLACE INTO upgrades VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![upgrade.id.as_str(),
+                params![
+                    upgrade.id.as_str(),
                     upgrade.scale_set.as_str(),
                     upgrade.started_at.0,
                     upgrade.state.name(),
-                    head],
+                    head
+                ],
             )
         }
         Write::Member(upgrade, instance, member) => {
@@ -181,8 +193,20 @@ fn apply(transaction: &Transaction<'_>, write: &Write, path: &Path) -> Result<()
         ),
         Write::Version(set, instance, component, version) => run(
             "INSERT OR REPLACE INTO versions VALUES (?1, ?2, ?3, ?4)",
-            params![set.as_str(), instance.as_str(), component.as_str(), version.as_ref().map(Version::as_str)],
+            params![
+                set.as_str(),
+                instance.as_str(),
+                component.as_str(),
+                version.as_ref().map(Version::as_str)
+            ],
         ),
+        Write::Membership(set, instance, membership) => {
+            let membership = json("a membership", serde_json::to_string(membership))?;
+            run(
+                "INSERT OR REPLACE INTO memberships VALUES (?1, ?2, ?3)",
+                params![set.as_str(), instance.as_str(), membership],
+            )
+        }
         Write::Model(set, component, model) => run(
             "INSERT OR REPLACE INTO models VALUES (?1, ?2, ?3, ?4)",
             params![set.as_str(), component.as_str(), model.version.as_str(), model.configured.as_str()],
@@ -191,38 +215,54 @@ fn apply(transaction: &Transaction<'_>, write: &Write, path: &Path) -> Result<()
             let plugin = json("a plugin", serde_json::to_string(plugin))?;
             run("INSERT OR REPLACE INTO plugins VALUES (?1, ?2)", params![name.as_str(), plugin])
         }
-        Write::Quarantine(set, change, Some(reason)) => run(
-            "INSERT OR REPLACE INTO quarantine VALUES (?1, ?2, ?3, ?4)",
-            params![set.as_str(), change.component.as_str(), change.to.as_str(), reason],
-        ),
-        Write::Quarantine(set, change, None) => run(
-            "DELETE FROM quarantine WHERE scale_set = ?1 AND component = ?2 AND version = ?3",
-            params![set.as_str(), change.component.as_str(), change.to.as_str()],
-        ),
+        Write::Quarantine(set, change, reason) => {
+            return quarantine(transaction, set, change, reason.as_deref()).map_err(sqlite);
+        }
         Write::Retry(set, Some(retry)) => {
             let retry = json("a retry", serde_json::to_string(retry))?;
             run("INSERT OR REPLACE INTO retries VALUES (?1, ?2)", params![set.as_str(), retry])
         }
         Write::Retry(set, None) => run("DELETE FROM retries WHERE scale_set = ?1", params![set.as_str()]),
         Write::Line(line) => {
-            let line = json("the line", serde_json::to_string(line))?;
-            run("UPDATE host SET line = ?1", params![line])
+            run("UPDATE host SET line = ?1", params![json("the line", serde_json::to_string(line))?])
         }
-        Write::Audit(entry) => run(
-            "INSERT INTO audit (at, scale_set, upgrade, instance, kind, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![entry.at.0,
-                entry.scale_set.as_str(),
-                entry.upgrade.as_ref().map(UpgradeId::as_str),
-                entry.instance.as_ref().map(InstanceId::as_str),
-                entry.kind.as_ref(),
-                entry.text],
-        ),
+        Write::Audit(entry) => return append(transaction, entry).map_err(sqlite),
     }
     .map(drop)
 }
 
+/// Puts a version into quarantine, or takes it out.
+fn quarantine(
+    transaction: &Transaction<'_>,
+    set: &ScaleSetName,
+    change: &Change,
+    reason: Option<&str>,
+) -> rusqlite::Result<()> {
+    let (set, component, version) = (set.as_str(), change.component.as_str(), change.to.as_str());
+    let Some(reason) = reason else {
+        let sql = "DELETE FROM quarantine WHERE scale_set = ?1 AND component = ?2 AND version = ?3";
+        return transaction.execute(sql, params![set, component, version]).map(drop);
+    };
+    let sql = "INSERT OR REPLACE INTO quarantine VALUES (?1, ?2, ?3, ?4)";
+    transaction.execute(sql, params![set, component, version, reason]).map(drop)
+}
+
+/// Adds a line to the audit trail.
+fn append(transaction: &Transaction<'_>, entry: &AuditEntry) -> rusqlite::Result<()> {
+    let sql =
+        "INSERT INTO audit (at, scale_set, upgrade, instance, kind, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let AuditEntry { at, scale_set, upgrade, instance, kind, text } = entry;
+    let upgrade = upgrade.as_ref().map(UpgradeId::as_str);
+    let instance = instance.as_ref().map(InstanceId::as_str);
+    let mut statement = transaction.prepare_cached(sql)?;
+    statement.execute(params![at.0, scale_set.as_str(), upgrade, instance, kind.as_ref(), text]).map(drop)
+}
+
 /// Rows that become a map of [`Stored`].
 type Rows<K, V> = Vec<(K, V)>;
+
+/// What a recorded version belongs to.
+type VersionKey = (ScaleSetName, InstanceId, Component);
 
 /// Reads tables into domain types; every text that does not parse is damage, said as such.
 struct Reader<'a> {
@@ -280,7 +320,7 @@ impl Reader<'_> {
         Ok(models)
     }
 
-    fn versions(&self) -> Result<Rows<(ScaleSetName, InstanceId, Component), Option<Version>>, StoreError> {
+    fn versions(&self) -> Result<Rows<VersionKey, Option<Version>>, StoreError> {
         let mut versions = Vec::new();
         for mut row in self.rows("SELECT scale_set, instance, component, version FROM versions", &[])? {
             let version = row.pop().flatten().map(|text| self.id("versions", text)).transpose()?;
@@ -290,6 +330,16 @@ impl Reader<'_> {
             versions.push((key, version));
         }
         Ok(versions)
+    }
+
+    fn memberships(&self) -> Result<Rows<(ScaleSetName, InstanceId), Membership>, StoreError> {
+        let mut memberships = Vec::new();
+        for row in self.rows("SELECT scale_set, instance, membership FROM memberships", &[])? {
+            let [set, instance, membership] = columns(row);
+            let key = (self.id("memberships", set)?, self.id("memberships", instance)?);
+            memberships.push((key, self.parse("memberships", &membership)?));
+        }
+        Ok(memberships)
     }
 
     fn plugins(&self) -> Result<Rows<PluginName, StoredPlugin>, StoreError> {
@@ -352,26 +402,29 @@ impl Reader<'_> {
         let mut upgrades = Vec::new();
         for row in self.rows("SELECT DISTINCT scale_set FROM upgrades", &[])? {
             let [set] = columns(row);
-            let head: Option<String> = self
-                .connection
-                .query_row(
-                    "SELECT head FROM upgrades WHERE scale_set = ?1 ORDER BY started_at DESC, id DESC LIMIT 1",
-                    [&set],
-                    |row| row.get(0),
-                )
-                .optional()
-                .map_err(|source| self.sqlite(source))?;
-            let Some(head) = head else { continue };
-            let mut upgrade: Upgrade = self.parse("upgrades", &head)?;
-            let id = upgrade.id.as_str().to_owned();
-            for row in self.rows("SELECT instance, member FROM members WHERE upgrade = ?1", params![id])? {
-                let [instance, member] = columns(row);
-                let member: Member = self.parse("members", &member)?;
-                upgrade.members.insert(self.id("members", instance)?, member);
-            }
-            upgrades.push(upgrade);
+            upgrades.extend(self.upgrade_before(&set, i64::MAX)?);
         }
         Ok(upgrades)
+    }
+
+    /// The latest upgrade of a set that was asked for before a time.
+    fn upgrade_before(&self, set: &str, before: i64) -> Result<Option<Upgrade>, StoreError> {
+        let latest = "SELECT head FROM upgrades WHERE scale_set = ?1 AND started_at < ?2 \
+             ORDER BY started_at DESC, id DESC LIMIT 1";
+        let head: Option<String> = self
+            .connection
+            .query_row(latest, params![set, before], |row| row.get(0))
+            .optional()
+            .map_err(|source| self.sqlite(source))?;
+        let Some(head) = head else { return Ok(None) };
+        let mut upgrade: Upgrade = self.parse("upgrades", &head)?;
+        let id = upgrade.id.as_str().to_owned();
+        for row in self.rows("SELECT instance, member FROM members WHERE upgrade = ?1", params![id])? {
+            let [instance, member] = columns(row);
+            let member: Member = self.parse("members", &member)?;
+            upgrade.members.insert(self.id("members", instance)?, member);
+        }
+        Ok(Some(upgrade))
     }
 }
 
@@ -382,82 +435,4 @@ fn columns<const N: usize>(row: Vec<Option<String>>) -> [String; N] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn id<T: DeserializeOwned>(text: &str) -> T {
-        serde_json::from_str(&format!("{text:?}")).unwrap()
-    }
-
-    #[test]
-    fn what_is_written_reads_back() {
-        let directory = tempfile::tempdir().unwrap();
-        let (mut store, stored) = SqliteStore::open(directory.path()).unwrap();
-        assert_eq!(stored.generation, 1);
-        let model = StoredModel { version: id("v2"), configured: id("v1") };
-        let goal = crate::domain::Goal::application(id("v2"));
-        let retry = Retry { at: Timestamp(7), goal, attempt: 2 };
-        let line = StoppedLine { at: Timestamp(5), reason: "the network is down".to_owned() };
-        store
-            .commit(&[
-                Write::Model(id("orders"), id("application"), model.clone()),
-                Write::Version(id("orders"), id("0"), id("application"), Some(id("v1"))),
-                Write::Version(id("orders"), id("1"), id("monitoring"), None),
-                Write::Retry(id("orders"), Some(retry.clone())),
-                Write::Line(Some(line.clone())),
-            ])
-            .unwrap();
-        drop(store);
-        let (_store, stored) = SqliteStore::open(directory.path()).unwrap();
-        assert_eq!(stored.generation, 2);
-        assert_eq!(stored.models, [((id("orders"), id("application")), model)].into());
-        assert_eq!(
-            stored.versions,
-            [
-                ((id("orders"), id("0"), id("application")), Some(id("v1"))),
-                ((id("orders"), id("1"), id("monitoring")), None)
-            ]
-            .into()
-        );
-        assert_eq!((stored.retries, stored.line), ([(id("orders"), retry)].into(), Some(line)));
-    }
-
-    #[test]
-    fn a_second_host_is_refused_with_the_first_ones_pid() {
-        let directory = tempfile::tempdir().unwrap();
-        let _first = SqliteStore::open(directory.path()).unwrap();
-        let error = SqliteStore::open(directory.path()).unwrap_err().to_string();
-        assert!(error.contains(&format!("(pid {})", std::process::id())), "{error}");
-    }
-
-    #[test]
-    fn a_data_file_that_is_gone_is_noticed() {
-        let directory = tempfile::tempdir().unwrap();
-        let (mut store, _) = SqliteStore::open(directory.path()).unwrap();
-        let write = [Write::Version(id("orders"), id("0"), id("application"), None)];
-        store.commit(&write).unwrap();
-        std::fs::remove_file(directory.path().join("phasegate.db")).unwrap();
-        let error = store.commit(&write).unwrap_err().to_string();
-        assert!(error.contains("was removed or replaced"), "{error}");
-    }
-
-    #[test]
-    fn a_newer_schema_is_refused() {
-        let directory = tempfile::tempdir().unwrap();
-        drop(SqliteStore::open(directory.path()).unwrap());
-        let connection = Connection::open(directory.path().join("phasegate.db")).unwrap();
-        connection.pragma_update(None, "user_version", 7).unwrap();
-        drop(connection);
-        let error = SqliteStore::open(directory.path()).unwrap_err().to_string();
-        assert!(error.contains("has schema 7, this phasegate knows up to 2"), "{error}");
-    }
-
-    #[test]
-    fn a_file_that_is_no_database_is_refused() {
-        let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("phasegate.db"), "hello, this is not a database at all")
-            .unwrap();
-        let error = SqliteStore::open(directory.path()).unwrap_err().to_string();
-        assert!(error.contains("not a database"), "{error}");
-    }
-}
+mod tests;

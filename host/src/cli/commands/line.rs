@@ -32,7 +32,7 @@ pub fn run(args: &LineArgs) -> anyhow::Result<Exit> {
 
 fn show(line: &wire::Line, format: OutputArgs) -> anyhow::Result<()> {
     if format.json {
-        return Ok(output::json(line)?);
+        return output::json(line);
     }
     let text = match (&line.since, &line.reason) {
         (Some(since), Some(reason)) if line.stopped => {

@@ -7,6 +7,7 @@ pub mod follow;
 pub mod hidden;
 pub mod line;
 pub mod plugin;
+pub mod reload;
 pub mod run;
 pub mod simulate;
 pub mod upgrade;

@@ -1,5 +1,7 @@
 //! `phasegate run`: the host in the foreground, until it is told to stop.
 
+use std::sync::Arc;
+
 use anyhow::Context;
 
 use crate::cli::args::ConfigArgs;
@@ -8,6 +10,7 @@ use crate::cli::output;
 use crate::cli::target::read_token;
 use crate::config::{self, LoadConfigError};
 use crate::host::{Host, HostOptions};
+use crate::plugin::registry::OnFirstStage;
 
 /// Runs the host.
 ///
@@ -29,11 +32,23 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<Exit> {
     runtime.block_on(async {
         // Asked for before anything starts, so that a signal during the start is not lost.
         let mut stop = StopSignal::listen().context("cannot listen for signals")?;
-        let mut host = Host::start(&config, HostOptions { token }).await?;
+        let started = Host::start(&config, HostOptions { token, on_stage: show_stages() }).await;
+        if output::stderr_is_terminal() {
+            output::talk(CLEAR_LINE);
+        }
+        let mut host = started?;
         tracing::info!("listening on http://{}", host.address());
-        let failed = tokio::select! {
-            () = stop.wait() => false,
-            () = host.failed() => true,
+        let mut reloads = Reloads::listen().context("cannot listen for signals")?;
+        let failed = loop {
+            tokio::select! {
+                () = stop.wait() => break false,
+                () = host.failed() => break true,
+                () = reloads.wait() => {
+                    let reloader = host.reloader();
+                    // Whoever sent the signal reads the outcome in the log.
+                    tokio::spawn(async move { reloader.reload().await.map(drop) });
+                }
+            }
         };
         tracing::info!("stopping");
         host.stop().await;
@@ -45,17 +60,47 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<Exit> {
     })
 }
 
+/// Back to the begin of the line, and nothing in it.
+const CLEAR_LINE: &str = "\r\x1b[K";
+
+/// On a terminal, the stage that a starting plugin is at, in a line that the log writes over.
+fn show_stages() -> Option<OnFirstStage> {
+    output::stderr_is_terminal().then(|| -> OnFirstStage {
+        Arc::new(|plugin, stage| output::talk(&format!("{CLEAR_LINE}plugin {plugin}: {} …\r", stage.name())))
+    })
+}
+
 fn refuse(problems: &config::Problems) -> Exit {
     output::talk(&format!("{problems}\n"));
     output::talk("error: the configuration has problems; nothing was started\n");
     Exit::CouldNotRun
 }
 
+/// SIGHUP: the configuration shall be read again.
+struct Reloads(Option<tokio::signal::unix::Signal>);
+
+impl Reloads {
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self(if hangup_is_ignored() { None } else { Some(signal(SignalKind::hangup())?) }))
+    }
+
+    /// Waits for the next one that does not come from a terminal that has gone.
+    async fn wait(&mut self) {
+        loop {
+            let Some(signal) = &mut self.0 else { return std::future::pending().await };
+            if signal.recv().await.is_some() && !started_on_terminal_that_is_gone() {
+                return;
+            }
+        }
+    }
+}
+
 /// Ctrl-C, or what a service manager sends.
 pub struct StopSignal {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
-    /// None under `nohup`, which wants the host to outlive its terminal.
+    /// The terminal was closed. None under `nohup`, which wants the host to outlive it.
     hangup: Option<tokio::signal::unix::Signal>,
 }
 
@@ -66,6 +111,8 @@ impl StopSignal {
     /// When the system refuses.
     pub fn listen() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
+        // Looks once while the terminal is there.
+        started_on_terminal_that_is_gone();
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
@@ -76,17 +123,31 @@ impl StopSignal {
     /// Waits for the first of them.
     pub async fn wait(&mut self) {
         let hangup = async {
-            match &mut self.hangup {
-                Some(hangup) => hangup.recv().await,
-                None => std::future::pending().await,
+            loop {
+                match &mut self.hangup {
+                    Some(hangup) => _ = hangup.recv().await,
+                    None => std::future::pending().await,
+                }
+                if started_on_terminal_that_is_gone() {
+                    return;
+                }
             }
         };
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
-            _ = hangup => {}
+            () = hangup => {}
         }
     }
+}
+
+/// Whether stderr was a terminal that has been closed: then nobody is there who could have wanted a
+/// reload.
+fn started_on_terminal_that_is_gone() -> bool {
+    use std::io::IsTerminal as _;
+    static WAS_TERMINAL: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    let is = std::io::stderr().is_terminal();
+    *WAS_TERMINAL.get_or_init(|| is) && !is
 }
 
 /// Whether whoever started us asked that SIGHUP be ignored. Linux tells; elsewhere it counts.

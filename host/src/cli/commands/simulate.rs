@@ -18,7 +18,7 @@ use crate::cli::output;
 use crate::config::{self, LoadConfigError};
 use crate::domain::{ScaleSet, Timestamp, Version};
 use crate::rollout::UpgradeRules;
-use crate::sim::forecast::{Fleet, Pace, Probes, Setup, Told, summary};
+use crate::sim::forecast::{Fleet, Pace, Probes, Setup, Tell, summary};
 
 /// Runs of a small fleet, if none are named.
 const RUNS: usize = 100;
@@ -44,9 +44,9 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<Exit> {
     };
     let judge = wasm::Judge::load(args, size)?;
     let first = args.timeline.flatten().unwrap_or(args.seed);
-    let told = if args.timeline.is_some() { Told::Lines } else { Told::Sum };
+    let tell = if args.timeline.is_some() { Tell::Timeline } else { Tell::Figures };
     let count = match args.runs {
-        _ if told == Told::Lines => 1,
+        _ if tell == Tell::Timeline => 1,
         Some(count) if (1..=RUNS_MAX).contains(&count) => count,
         Some(count) => bail!("`--runs` is {count} (allowed: 1 to {RUNS_MAX})"),
         None if size > LARGE => 1,
@@ -56,7 +56,7 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<Exit> {
     if size >= LARGE {
         cost.of_the_plan(&setup, first, &mut *judge.decider()?)?;
     }
-    let runs = runs::all(&setup, &runs::Wanted { first, count, size, told }, &judge)?;
+    let runs = runs::all(&setup, &runs::Wanted { first, count, size, tell }, &judge)?;
     let summary = summary(&runs);
     let report = report::Report { args, setup: &setup, size, runs: &runs, summary: &summary };
     if args.json {
@@ -74,6 +74,11 @@ fn setup(args: &SimulateArgs) -> anyhow::Result<Setup> {
         None => None,
     };
     let set = policy::apply(base.as_ref(), &args.policy)?;
+    if set.policy.max_surge {
+        bail!(
+            "maxSurge is true, which `simulate` does not know; try the same in place with --policy maxSurge=false"
+        );
+    }
     let to = match &args.to {
         Some(text) => Some(
             Version::parse(text).map_err(|error| anyhow::anyhow!("version `{text}` of `--to` {error}"))?,

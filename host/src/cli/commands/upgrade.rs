@@ -6,7 +6,7 @@ use crate::api::wire;
 use crate::cli::args::{DetailArgs, RollbackArgs, StartArgs, UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb};
 use crate::cli::client::Client;
 use crate::cli::exit::Exit;
-use crate::cli::output::{self, or_dash, table};
+use crate::cli::output::{self, duration, or_dash, table};
 use crate::cli::target;
 use crate::domain::{ExtensionName, ScaleSetName, Version};
 
@@ -160,9 +160,11 @@ fn start(client: &Client, args: &StartArgs) -> anyhow::Result<Exit> {
         let faulted = detail.status.state == "Faulted";
         return Ok(if faulted { Exit::No } else { Exit::Done });
     }
+    let id = detail.status.id.clone();
     let ended = follow::to_the_end(detail, || client.get(&path))?;
     show(&ended, args.upgrade.output)?;
-    Ok(verdict(&ended))
+    // What completed may be the rollback of what was started.
+    Ok(if ended.status.id == id { verdict(&ended) } else { Exit::No })
 }
 
 fn watch(client: &Client, args: &UpgradeOf) -> anyhow::Result<Exit> {
@@ -265,15 +267,26 @@ pub fn render_status(detail: &wire::StatusDetail) -> String {
         text.push_str(&format!(", ended {ended_at}"));
     }
     text.push('\n');
+    if let Some(back) = &detail.rolls_back {
+        let because = back.because.as_ref().map_or_else(String::new, |because| format!(": {because}"));
+        text.push_str(&format!("takes upgrade {} (to {}) back{because}\n", back.id, back.to));
+    }
+    if detail.already_latest > 0 {
+        text.push_str(&format!("{} more had it already\n", detail.already_latest));
+    }
     if let Some(waiting) = &detail.waiting {
         text.push_str(&format!("waiting for: {waiting}\n"));
     }
     if let Some(estimate) = &detail.estimate {
+        let until = match &estimate.ends_at {
+            Some(ends_at) => format!(", until {ends_at}"),
+            None => " once it goes on".to_owned(),
+        };
         text.push_str(&format!(
-            "about {} left, until {}: {} batches of {:.0} s\n",
+            "about {} left{until}: {} more {} of {:.0} s\n",
             duration(estimate.seconds_left),
-            estimate.ends_at,
             estimate.batches_left,
+            if estimate.batches_left == 1 { "batch" } else { "batches" },
             estimate.seconds_per_batch,
         ));
     }
@@ -303,15 +316,6 @@ pub fn render_status(detail: &wire::StatusDetail) -> String {
         }
     }
     text
-}
-
-/// `90` is `1 min 30 s`.
-fn duration(seconds: u64) -> String {
-    match (seconds / 3600, seconds % 3600 / 60, seconds % 60) {
-        (0, 0, seconds) => format!("{seconds} s"),
-        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
-        (hours, minutes, _) => format!("{hours} h {minutes} min"),
-    }
 }
 
 /// Instances shown by name; a table of a thousand helps nobody.

@@ -7,8 +7,8 @@ use super::super::table::Table;
 use super::super::template::{Scope, Template, TemplateValues, Wish};
 use super::super::url::{HttpUrl, Scheme};
 use super::super::value::Value;
-use super::{Templates, read_max_concurrent, read_template, read_wait};
-use crate::domain::{Component, Instance, OperationId, ScaleSetName, Version};
+use super::{Templates, both_or_none, read_max_concurrent, read_template, read_wait};
+use crate::domain::{Component, Instance, Located, OperationId, ScaleSetName, Version};
 
 /// Settings of the http driver. Every template renders to a URL for every instance of the set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct HttpConfig {
     pub url: Template,
     /// Where an instance says its version; knows no version and no operation.
     pub observe_url: Option<Template>,
+    /// Where instances are created and deleted, where the site can.
+    pub surge: Option<SurgeUrls>,
     /// File with the token that every request carries.
     pub token_file: Option<PathBuf>,
     /// Certificates that are trusted, in PEM; there when a URL is https.
@@ -25,6 +27,15 @@ pub struct HttpConfig {
     pub timeout: Duration,
     /// Most requests at once, 1 to 1024.
     pub max_concurrent: u32,
+}
+
+/// Where instances are created and deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SurgeUrls {
+    /// Where a new instance is asked for.
+    pub create: Template,
+    /// Where the end of one is asked for.
+    pub delete: Template,
 }
 
 /// A URL that is checked when the instances are known.
@@ -38,6 +49,8 @@ pub(super) struct UrlTemplate<'a> {
 pub(super) fn read<'a>(mut table: Table<'a>, templates: &mut Templates<'a>) -> Option<HttpConfig> {
     let url = table.required("url", "\"http://{host}:8080/upgrade/{id}\"");
     let observe_url = table.optional("observeUrl", "\"http://{host}:8080/version/{id}\"");
+    let create = table.optional("createUrl", "\"http://{host}:8080/create/{id}\"");
+    let delete = table.optional("deleteUrl", "\"http://{host}:8080/delete/{id}\"");
     let token_file = table.optional("tokenFile", "\"agent.token\"");
     let ca_file = table.optional("caFile", "\"/etc/ssl/certs/ca-certificates.crt\"");
     let timeout = table.optional("timeoutInSeconds", "600");
@@ -49,14 +62,24 @@ pub(super) fn read<'a>(mut table: Table<'a>, templates: &mut Templates<'a>) -> O
     let trusted = ca_file.clone().flatten();
     let url = url.and_then(|value| read_url(value, Scope::Apply, trusted.clone(), templates));
     let observe_url = match observe_url {
-        Some(value) => read_url(value, Scope::Look, trusted, templates).map(Some),
+        Some(value) => read_url(value, Scope::Look, trusted.clone(), templates).map(Some),
         None => Some(None),
+    };
+    let both = both_or_none(create.as_ref(), delete.as_ref());
+    let create = create.map(|value| read_url(value, Scope::Create, trusted.clone(), templates));
+    let delete = delete.map(|value| read_url(value, Scope::Delete, trusted, templates));
+    let surge = match (create, delete) {
+        (Some(create), Some(delete)) => {
+            create.and_then(|create| Some(Some(SurgeUrls { create, delete: delete? })))
+        }
+        (_, _) => both.then_some(None),
     };
     let timeout = read_wait(timeout, 0.1);
     let max_concurrent = read_max_concurrent(max_concurrent);
     Some(HttpConfig {
         url: url?,
         observe_url: observe_url?,
+        surge: surge?,
         token_file: token_file?,
         ca_file: ca_file?,
         timeout: timeout?,
@@ -96,7 +119,9 @@ impl UrlTemplate<'_> {
         let wish = match self.scope {
             Scope::Look => Wish::Look,
             Scope::Run => Wish::Run(&version),
-            Scope::Apply => Wish::Apply {
+            Scope::Delete => Wish::Delete { located: Located::Yes, operation: &operation, generation: 1 },
+            // One for each instance, below.
+            Scope::Apply | Scope::Create => Wish::Apply {
                 component: &Component::Application,
                 version: &version,
                 operation: &operation,
@@ -104,6 +129,13 @@ impl UrlTemplate<'_> {
             },
         };
         let problem = instances.find_map(|instance| {
+            let wish = match self.scope {
+                Scope::Create => {
+                    let replaces = &instance.id;
+                    Wish::Create { replaces, version: &version, operation: &operation, generation: 1 }
+                }
+                Scope::Look | Scope::Run | Scope::Apply | Scope::Delete => wish,
+            };
             let url = self.template.render_url(&TemplateValues { scale_set, instance, wish }).ok()?;
             let (message, hint) = self.refusal(&url)?;
             Some((format!("cannot be used for instance \"{}\": `{url}` {message}", instance.id), hint))

@@ -5,13 +5,17 @@
 mod command;
 mod http;
 mod process;
+mod surge;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use self::command::CommandConfig;
-pub use self::http::HttpConfig;
+pub use self::command::{CommandConfig, SurgeCommands};
+pub use self::http::{HttpConfig, SurgeUrls};
+pub use self::surge::PortRange;
+use self::surge::both_or_none;
+pub(super) use self::surge::{SurgePorts, check_ports, missing};
 use super::DriverConfig;
 use super::table::Table;
 use super::template::{Scope, Template};
@@ -35,6 +39,7 @@ pub(super) struct Driver<'a> {
 struct Templates<'a> {
     all: Vec<(Value<'a>, Template)>,
     urls: Vec<http::UrlTemplate<'a>>,
+    ports: Option<SurgePorts<'a>>,
 }
 
 /// Kinds of drivers.
@@ -60,7 +65,12 @@ pub(super) fn read(mut table: Table<'_>) -> Driver<'_> {
     Driver { config, templates }
 }
 
-impl Driver<'_> {
+impl<'a> Driver<'a> {
+    /// The ports for new instances, to be compared with those of other sets.
+    pub(super) fn ports(&mut self) -> Option<SurgePorts<'a>> {
+        self.templates.ports.take()
+    }
+
     /// Reports placeholders that some instances have no value for, and URLs that are none once they
     /// are filled in.
     pub(super) fn check_templates<'i>(

@@ -4,11 +4,12 @@ use std::fmt;
 
 use super::{InvalidTemplateError, MissingValueError, Scope, TemplateValues, Wish};
 use crate::config::url::escape;
-use crate::domain::Version;
+use crate::domain::{Component, Located, OperationId, Version};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Placeholder {
     Id,
+    Replaces,
     Name,
     Component,
     Version,
@@ -27,10 +28,11 @@ impl Placeholder {
         Ok(match (name, scope) {
             ("id", _) => Self::Id,
             ("name", _) => Self::Name,
-            ("version", Scope::Run | Scope::Apply) => Self::Version,
-            ("component", Scope::Apply) => Self::Component,
-            ("operation", Scope::Apply) => Self::Operation,
-            ("generation", Scope::Apply) => Self::Generation,
+            ("replaces", Scope::Create) => Self::Replaces,
+            ("version", Scope::Run | Scope::Apply | Scope::Create) => Self::Version,
+            ("component", Scope::Apply | Scope::Create) => Self::Component,
+            ("operation", Scope::Apply | Scope::Create | Scope::Delete) => Self::Operation,
+            ("generation", Scope::Apply | Scope::Create | Scope::Delete) => Self::Generation,
             ("address", _) => Self::Address,
             ("host", _) => Self::Host,
             ("port", _) => Self::Port,
@@ -48,18 +50,26 @@ impl Placeholder {
             Self::Id => instance.id.to_string(),
             Self::Name => scale_set.to_string(),
             Self::Version => wish.version().ok_or(MissingValueError::Wish("version"))?.to_string(),
+            Self::Replaces => match wish {
+                Wish::Create { replaces, .. } => replaces.to_string(),
+                Wish::Look | Wish::Run(_) | Wish::Apply { .. } | Wish::Delete { .. } => {
+                    return Err(MissingValueError::Wish("replaces"));
+                }
+            },
             Self::Component => match wish {
                 Wish::Apply { component, .. } => component.to_string(),
-                Wish::Look | Wish::Run(_) => return Err(MissingValueError::Wish("component")),
+                Wish::Create { .. } => Component::Application.to_string(),
+                Wish::Look | Wish::Run(_) | Wish::Delete { .. } => {
+                    return Err(MissingValueError::Wish("component"));
+                }
             },
-            Self::Operation => match wish {
-                Wish::Apply { operation, .. } => operation.0.clone(),
-                Wish::Look | Wish::Run(_) => return Err(MissingValueError::Wish("operation")),
-            },
-            Self::Generation => match wish {
-                Wish::Apply { generation, .. } => generation.to_string(),
-                Wish::Look | Wish::Run(_) => return Err(MissingValueError::Wish("generation")),
-            },
+            Self::Operation => wish.effect().ok_or(MissingValueError::Wish("operation"))?.0.0.clone(),
+            Self::Generation => wish.effect().ok_or(MissingValueError::Wish("generation"))?.1.to_string(),
+            Self::Address | Self::Host | Self::Port
+                if matches!(wish, Wish::Delete { located: Located::Never, .. }) =>
+            {
+                return Err(MissingValueError::Address);
+            }
             Self::Address => instance.address.to_string(),
             Self::Host => instance.address.host.clone(),
             Self::Port => instance.address.port.to_string(),
@@ -73,7 +83,7 @@ impl Placeholder {
 
     pub(super) fn url_value(&self, values: &TemplateValues<'_>) -> Result<String, MissingValueError> {
         match self {
-            Self::Host => Ok(values.instance.address.url_host()),
+            Self::Host => self.value(values).map(|_| values.instance.address.url_host()),
             // Its form is checked where it is parsed: nothing in it has to be escaped.
             Self::Address => self.value(values),
             _ => Ok(escape(&self.value(values)?)),
@@ -84,8 +94,18 @@ impl Placeholder {
 impl Wish<'_> {
     fn version(&self) -> Option<&Version> {
         match self {
-            Self::Look => None,
-            Self::Run(version) | Self::Apply { version, .. } => Some(version),
+            Self::Look | Self::Delete { .. } => None,
+            Self::Run(version) | Self::Apply { version, .. } | Self::Create { version, .. } => Some(version),
+        }
+    }
+
+    /// Identity of the effect, and the generation of the host.
+    fn effect(&self) -> Option<(&OperationId, u64)> {
+        match self {
+            Self::Look | Self::Run(_) => None,
+            Self::Apply { operation, generation, .. }
+            | Self::Create { operation, generation, .. }
+            | Self::Delete { operation, generation, .. } => Some((operation, *generation)),
         }
     }
 }
@@ -94,6 +114,7 @@ impl fmt::Display for Placeholder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Id => "id",
+            Self::Replaces => "replaces",
             Self::Name => "name",
             Self::Component => "component",
             Self::Version => "version",

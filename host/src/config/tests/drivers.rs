@@ -39,6 +39,7 @@ fn defaults() {
     let expected = CommandConfig {
         command: vec![text("up"), text("{operation}-{generation}-{version}")],
         observe: None,
+        surge: None,
         environment: BTreeMap::new(),
         working_dir: "etc".into(),
         timeout: Duration::from_secs(600),
@@ -50,6 +51,7 @@ fn defaults() {
     let expected = HttpConfig {
         url: text("http://{address}/{id}/{version}?{operation}"),
         observe_url: None,
+        surge: None,
         token_file: None,
         ca_file: None,
         timeout: Duration::from_secs(600),
@@ -104,9 +106,20 @@ kind = 'http' ; url = 'https://{host}/' | `https://[::1]/` is https, and nothing
 kind = 'http' ; url = 'http://{host}/{nope}' | driver.url: "http://{host}/{nope}" has the unknown placeholder {nope}
 kind = 'http' ; url = 'http://{host}/' ; observeUrl = 'http://{host}/{generation}' | driver.observeUrl: "http://{host}/{generation}" has the unknown
 kind = 'http' ; url = 'http://{host}/' ; observeUrl = 'ftp://{host}/' | driver.observeUrl: cannot be used for instance "0": `ftp://[::1]/` does not begin
+kind = 'command' ; command = ['up'] ; create = ['new', '{id}'] | driver.create: is given without delete (add delete, or leave both out
+kind = 'command' ; command = ['up'] ; delete = ['del', '{id}'] | driver.delete: is given without create
+kind = 'command' ; command = ['up', '{replaces}'] | driver.command[1]: "{replaces}" has the unknown placeholder {replaces}
+kind = 'command' ; command = ['up'] ; create = ['new'] ; delete = ['del', '{version}'] | driver.delete[1]: "{version}" has the unknown placeholder {version}
+kind = 'http' ; url = 'http://{host}/' ; createUrl = 'http://{host}/' | driver.createUrl: is given without deleteUrl
+kind = 'http' ; url = 'http://{host}/' ; createUrl = 'ftp://{host}/{replaces}' ; deleteUrl = 'http://{host}/' | driver.createUrl: cannot be used for instance "0": `ftp://[::1]/0` does not begin
+kind = 'process' ; command = ['up'] ; surge = { } | driver.surge.ports: is missing (for example ports = "9100-9199")
+kind = 'process' ; command = ['up'] ; surge = { ports = '9199-9100' } | driver.surge.ports: is "9199-9100" (write the lowest and the highest port
+kind = 'process' ; command = ['up'] ; surge = { ports = '0-7' } | driver.surge.ports: is "0-7"
+kind = 'process' ; command = ['up'] ; surge = { ports = 9100 } | driver.surge.ports: is the number 9100
+kind = 'process' ; command = ['up'] ; surge = { port = '1-2' } | driver.surge.port: is not a known key (did you mean "ports"?
 kind = 'http' ; url = 'http://{host}/' ; tokenFile = '' | driver.tokenFile: is empty
 kind = 'http' ; url = 'http://{host}/' ; timeoutInSeconds = 1e9 | driver.timeoutInSeconds: is 1e9 (allowed: 0.1 to 86400)
-kind = 'http' ; url = 'http://{host}/' ; command = ['up'] | driver.command: is not a known key (known here: kind, url, observeUrl, tokenFile, caFile, timeoutInSeconds, maxConcurrent)
+kind = 'http' ; url = 'http://{host}/' ; command = ['up'] | driver.command: is not a known key (known here: kind, url, observeUrl, createUrl, deleteUrl, tokenFile, caFile, timeoutInSeconds, maxConcurrent)
 "##;
 
 #[test]
@@ -151,4 +164,37 @@ fn what_has_to_be_on_the_machine() {
     fs::write(directory.path().join("t"), "secret").unwrap();
     fs::write(directory.path().join("ca"), "").unwrap();
     assert_eq!(check(files), "");
+}
+
+/// Two sets of processes; what follows is the second one's ports, and a part of the one problem.
+#[test]
+fn ports_for_new_instances_belong_to_one_set() {
+    let set = |name: &str, address: &str, ports: &str| {
+        format!(
+            "[[scaleSets]]\nname = '{name}'\nmodel = {{ version = 'v1' }}\n\
+             instances = [{{ id = '0', address = '{address}' }}]\n\
+             upgradePolicy = {{ rollingUpgradePolicy = {{ maxSurge = true }} }}\n\
+             [scaleSets.driver]\nkind = 'process'\ncommand = ['up']\nsurge = {{ ports = '{ports}' }}\n"
+        )
+    };
+    for (second, address, expected) in [
+        ("200-299", "h:2", ""),
+        (
+            "1-1",
+            "h:2",
+            "scaleSets[1].driver.surge.ports: holds port 1, which is that of scaleSets[0].instances[0].address",
+        ),
+        (
+            "150-250",
+            "h:2",
+            "scaleSets[1].driver.surge.ports: has ports in common with scaleSets[0].driver.surge.ports in line 9",
+        ),
+        ("150-250", "other:2", ""),
+        ("2-9", "h:2", ""),
+    ] {
+        let text = format!("{}{}", set("a", "h:1", "100-199"), set("b", address, second));
+        let seen =
+            parse(&text, Path::new("f")).map_or_else(|problems| problems.to_string(), |_| String::new());
+        assert!(seen.contains(expected) && seen.is_empty() == expected.is_empty(), "{second}: {seen}");
+    }
 }

@@ -102,6 +102,7 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
             pause_time_between_batches: Duration::ZERO,
             enable_cross_zone_upgrade: false,
             prioritize_unhealthy_instances: false,
+            max_surge: false,
             batches: Vec::new(),
         },
         gate: HealthGate {
@@ -122,6 +123,8 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
             environment: BTreeMap::new(),
             working_dir: PathBuf::from("/etc/phasegate"),
             stop_timeout: Duration::from_secs(10),
+            surge: None,
+            extension_command: None,
         }),
     }
 }
@@ -143,6 +146,8 @@ fn accepts_the_sample() {
         settings: "{\"maxLagBytes\":1048576}".to_owned(),
         limits: PluginLimits { memory_mib: 32, timeout: Duration::from_millis(50) },
         isolation: Isolation::PerBatch,
+        digest: None,
+        swap: SwapRules::default(),
     };
     let azure_health = PluginConfig {
         name: PluginName::parse("azure-health").unwrap(),
@@ -150,6 +155,8 @@ fn accepts_the_sample() {
         settings: "{}".to_owned(),
         limits: PluginLimits { memory_mib: 64, timeout: Duration::from_millis(100) },
         isolation: Isolation::PerBatch,
+        digest: None,
+        swap: SwapRules::default(),
     };
     assert_eq!(config.plugins, [db, azure_health]);
     assert_eq!(config.scale_sets, [expected_scale_set()]);
@@ -176,7 +183,7 @@ intervalInSeconds = 0.05
 alien = 1
 [scaleSets.upgradePolicy]
 mode = "Manual"
-rollingUpgradePolicy = { maxBatchInstancePercent = 4, pauseTimeBetweenBatches = "5s", maxSurge = true }
+rollingUpgradePolicy = { maxBatchInstancePercent = 4, pauseTimeBetweenBatches = "5s" }
 healthGate = { wait = "PT5M" }
 [scaleSets.driver]
 kind = "process"
@@ -214,7 +221,6 @@ fn reports_all_problems_at_once() {
     phasegate.toml:20:8: scaleSets[0].upgradePolicy.mode: is "Manual", which is not supported (write "Rolling")
     phasegate.toml:21:52: scaleSets[0].upgradePolicy.rollingUpgradePolicy.maxBatchInstancePercent: is 4 (allowed: 5 to 100)
     phasegate.toml:21:81: scaleSets[0].upgradePolicy.rollingUpgradePolicy.pauseTimeBetweenBatches: "5s" is not an ISO-8601 duration; write for example PT0S, PT30S, PT5M, P1DT12H or P2W
-    phasegate.toml:21:98: scaleSets[0].upgradePolicy.rollingUpgradePolicy.maxSurge: is true, which no driver supports (write false, or leave it out)
     phasegate.toml:22:23: scaleSets[0].upgradePolicy.healthGate.wait: leaves no time: wait and stableFor take 300 s, deadline is 300 s (make deadline longer than both together)
     phasegate.toml:25:24: scaleSets[0].driver.command[1]: cannot be filled in: instance "0" has no label "rack" (add it to every instance of the set, or drop the placeholder)
     phasegate.toml:25:47: scaleSets[0].driver.command[2]: "{prot}" has the unknown placeholder {prot}; known: {id}, {name}, {version}, {address}, {host}, {port}, {zone}, {label.NAME}; write {{ and }} for braces

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Instance, ScaleSetName};
-use crate::drivers::Ensure;
+use crate::domain::{APPLICATION, Instance, Located, ScaleSetName};
+use crate::drivers::{Create, Delete, Ensure};
 
 /// For a program that applies something.
 pub(super) fn of_request(request: &Ensure) -> BTreeMap<String, String> {
@@ -17,6 +17,39 @@ pub(super) fn of_request(request: &Ensure) -> BTreeMap<String, String> {
     if let Some(previous) = previous {
         set("PREVIOUS_VERSION", previous.to_string());
     }
+    set("OPERATION", operation.0.clone());
+    set("GENERATION", generation.to_string());
+    environment
+}
+
+/// For a program that creates an instance; its address is not known yet.
+pub(super) fn of_creation(request: &Create) -> BTreeMap<String, String> {
+    let Create { scale_set, instance, replaces, version, taken: _, operation, generation } = request;
+    let mut environment = of_instance(scale_set, instance);
+    for name in ["ADDRESS", "HOST", "PORT"] {
+        if let Some(value) = environment.remove(&format!("PHASEGATE_{name}")) {
+            environment.insert(format!("PHASEGATE_REPLACES_{name}"), value);
+        }
+    }
+    let mut set = |name: &str, value: String| environment.insert(format!("PHASEGATE_{name}"), value);
+    set("REPLACES", replaces.to_string());
+    set("COMPONENT", APPLICATION.to_owned());
+    set("VERSION", version.to_string());
+    set("OPERATION", operation.0.clone());
+    set("GENERATION", generation.to_string());
+    environment
+}
+
+/// For a program that deletes an instance.
+pub(super) fn of_deletion(request: &Delete) -> BTreeMap<String, String> {
+    let Delete { scale_set, instance, located, operation, generation } = request;
+    let mut environment = of_instance(scale_set, instance);
+    if *located == Located::Never {
+        for name in ["ADDRESS", "HOST", "PORT"] {
+            environment.remove(&format!("PHASEGATE_{name}"));
+        }
+    }
+    let mut set = |name: &str, value: String| environment.insert(format!("PHASEGATE_{name}"), value);
     set("OPERATION", operation.0.clone());
     set("GENERATION", generation.to_string());
     environment

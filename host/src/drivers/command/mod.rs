@@ -1,13 +1,14 @@
 //! The command driver: a program of the site's own brings an instance to a version.
 //!
 //! What a program says with its exit code: 0 done, 75 busy and worth another try, anything else
-//! failed. The one that looks says with 3 that it cannot tell. No program outlives the host.
+//! failed (76 from one that creates: no more room). The one that looks says with 3 that it cannot tell. No program outlives the host.
 //!
 //! Keeps nothing running: what a program leaves in its process group is ended with it. Does not
 //! judge health and remembers nothing across a restart of the host.
 
 mod environment;
 mod run;
+mod surge;
 #[cfg(test)]
 mod tests;
 
@@ -19,8 +20,8 @@ use std::time::Duration;
 use self::run::{Programs, Timing};
 use super::local::{Command, GuardCommand, Runner};
 use super::site::{Confirm, Site};
-use super::{BoxFuture, Custody, Driver, DriverError, Ensure};
-use crate::domain::{Instance, ScaleSetName, Version};
+use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, Ensure};
+use crate::domain::{Address, Instance, ScaleSetName, Version};
 
 /// Renders the programs of an instance. Must not block.
 pub trait CommandLines: Send + Sync {
@@ -29,6 +30,19 @@ pub trait CommandLines: Send + Sync {
     /// # Errors
     /// When there is none; one line for people.
     fn apply(&self, request: &Ensure) -> Result<Command, String>;
+
+    /// The program that creates an instance; none when the site has none.
+    ///
+    /// # Errors
+    /// When it cannot be rendered; one line for people.
+    fn create(&self, request: &Create) -> Result<Option<Command>, String>;
+
+    /// The program that deletes an instance; none when nobody can say which, because the instance
+    /// never had an address.
+    ///
+    /// # Errors
+    /// When it cannot be rendered; one line for people.
+    fn delete(&self, request: &Delete) -> Result<Option<Command>, String>;
 
     /// The program that prints the version of the instance; none when the site has none.
     ///
@@ -41,6 +55,8 @@ pub trait CommandLines: Send + Sync {
 pub struct CommandSettings {
     /// What to run.
     pub commands: Box<dyn CommandLines>,
+    /// Whether `commands` can create and delete.
+    pub creation: Creation,
     /// The host's `PATH`, for commands that do not set it.
     pub search_path: OsString,
     /// Where the output of programs goes, as `<scale set>-<instance>.log`; created if need be.
@@ -79,6 +95,7 @@ pub enum StartCommandDriverError {
 /// the driver and all of its futures ends all programs by force, and blocks until they are gone.
 pub struct CommandDriver {
     site: Site<Programs>,
+    creation: Creation,
     programs: Programs,
 }
 
@@ -103,8 +120,9 @@ impl CommandDriver {
             .map_err(|source| StartCommandDriverError::LogDir { path: log_dir, source })?;
         let runner =
             Runner::start("commands", settings.guard.take()).map_err(StartCommandDriverError::Runner)?;
+        let creation = settings.creation;
         let programs = Programs::new(settings, runner, timing);
-        Ok(Self { site: Site::new(programs.clone(), confirm), programs })
+        Ok(Self { site: Site::new(programs.clone(), confirm), creation, programs })
     }
 }
 
@@ -115,6 +133,18 @@ impl Driver for CommandDriver {
 
     fn observe(&self, scale_set: &ScaleSetName, instance: &Instance) -> BoxFuture<Option<Version>> {
         self.site.observe(scale_set, instance)
+    }
+
+    fn creation(&self) -> Creation {
+        self.creation
+    }
+
+    fn create(&self, request: Create) -> BoxFuture<Result<Address, DriverError>> {
+        self.site.create(request)
+    }
+
+    fn delete(&self, request: Delete) -> BoxFuture<Result<(), DriverError>> {
+        self.site.delete(request)
     }
 
     fn custody(&self) -> Custody {

@@ -2,6 +2,7 @@
 //!
 //! Does not order anything; `site` does.
 
+use std::future::Future;
 use std::io::Write;
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,14 +11,14 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::{CommandSettings, environment};
-use crate::domain::{Instance, InstanceId, ScaleSetName, Version};
+use crate::domain::{Address, Instance, InstanceId, ScaleSetName, Version};
 use crate::drivers::backoff::Backoff;
 use crate::drivers::local::{Capture, Command, Finished, Job, Runner, describe, output};
 use crate::drivers::site::Reach;
-use crate::drivers::{BoxFuture, Ensure};
+use crate::drivers::{BoxFuture, Create, Delete, Ensure};
 
 /// `EX_TEMPFAIL` of `sysexits.h`: not now, but later.
-const EXIT_BUSY: i32 = 75;
+pub(super) const EXIT_BUSY: i32 = 75;
 
 /// A program that looks cannot tell.
 const EXIT_UNKNOWN: i32 = 3;
@@ -42,17 +43,18 @@ impl Default for Timing {
 
 /// Reaches instances by programs.
 #[derive(Clone)]
-pub(super) struct Programs(Arc<Shared>);
+pub(super) struct Programs(pub(super) Arc<Shared>);
 
-struct Shared {
-    settings: CommandSettings,
+pub(super) struct Shared {
+    pub(super) settings: CommandSettings,
     runner: Runner,
     timing: Timing,
     permits: Semaphore,
 }
 
-enum Attempt {
-    Done,
+/// How one run of a program ended that did not fail.
+pub(super) enum Attempt<T> {
+    Done(T),
     Busy(String),
 }
 
@@ -74,6 +76,16 @@ impl Reach for Programs {
         Box::pin(async move { shared.apply(&request).await })
     }
 
+    fn create(&self, request: Arc<Create>) -> BoxFuture<Result<Address, String>> {
+        let shared = Arc::clone(&self.0);
+        Box::pin(async move { shared.create(&request).await })
+    }
+
+    fn delete(&self, request: Arc<Delete>) -> BoxFuture<Result<(), String>> {
+        let shared = Arc::clone(&self.0);
+        Box::pin(async move { shared.delete(&request).await })
+    }
+
     fn look(
         &self,
         scale_set: &ScaleSetName,
@@ -91,17 +103,28 @@ impl Reach for Programs {
 
 impl Shared {
     async fn apply(&self, request: &Ensure) -> Result<(), String> {
+        self.persist((&request.scale_set, &request.instance.id), || self.attempt(request)).await
+    }
+
+    /// Tries until the site is not busy any more, or too long.
+    pub(super) async fn persist<T, F>(
+        &self,
+        (scale_set, instance): (&ScaleSetName, &InstanceId),
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<T, String>
+    where
+        F: Future<Output = Result<Attempt<T>, String>>,
+    {
         let mut backoff = self.timing.retry;
         let mut over = pin!(tokio::time::sleep(self.settings.retry_for));
         loop {
-            let reason = match self.attempt(request).await? {
-                Attempt::Done => return Ok(()),
+            let reason = match attempt().await? {
+                Attempt::Done(value) => return Ok(value),
                 Attempt::Busy(reason) => reason,
             };
             let delay = backoff.after_failure();
             tracing::info!(
-                scale_set = %request.scale_set, instance = %request.instance.id,
-                "busy: {reason}; trying again in {} s", delay.as_secs_f64()
+                %scale_set, %instance, "busy: {reason}; trying again in {} s", delay.as_secs_f64()
             );
             tokio::select! {
                 biased;
@@ -113,7 +136,7 @@ impl Shared {
         }
     }
 
-    async fn attempt(&self, request: &Ensure) -> Result<Attempt, String> {
+    async fn attempt(&self, request: &Ensure) -> Result<Attempt<()>, String> {
         let mut command = self.settings.commands.apply(request)?;
         command.environment.extend(environment::of_request(request));
         let name = command.argv.first().cloned().unwrap_or_default();
@@ -128,7 +151,7 @@ impl Shared {
         );
         let reason = || format!("`{name}` {how}, {} ({log})", shown(&finished.output));
         match finished.status.and_then(|status| status.code()) {
-            Some(0) => Ok(Attempt::Done),
+            Some(0) => Ok(Attempt::Done(())),
             Some(EXIT_BUSY) => Ok(Attempt::Busy(reason())),
             Some(_) | None => Err(reason()),
         }
@@ -151,7 +174,12 @@ impl Shared {
         }
     }
 
-    async fn run(&self, command: Command, capture: Capture, limit: Duration) -> Result<Finished, String> {
+    pub(super) async fn run(
+        &self,
+        command: Command,
+        capture: Capture,
+        limit: Duration,
+    ) -> Result<Finished, String> {
         let program = command.resolve(&self.settings.search_path)?;
         // Never closed.
         let _permit = self.permits.acquire().await;
@@ -160,7 +188,13 @@ impl Shared {
     }
 
     /// Appends the output to the instance's log, and says where that is.
-    fn keep(&self, scale_set: &ScaleSetName, instance: &InstanceId, bytes: &[u8], title: &str) -> String {
+    pub(super) fn keep(
+        &self,
+        scale_set: &ScaleSetName,
+        instance: &InstanceId,
+        bytes: &[u8],
+        title: &str,
+    ) -> String {
         let path = output::log_path(&self.settings.log_dir, scale_set, instance);
         let written = output::open_log_for_start(&path).and_then(|(mut log, _)| {
             let mut text = format!("--- {title}\n").into_bytes();
@@ -180,14 +214,14 @@ impl Shared {
     }
 }
 
-fn ending(finished: &Finished, limit: Duration) -> String {
+pub(super) fn ending(finished: &Finished, limit: Duration) -> String {
     match finished.status {
         Some(status) => describe(status),
         None => format!("did not end within {} s and was ended by force", limit.as_secs_f64()),
     }
 }
 
-fn shown(bytes: &[u8]) -> String {
+pub(super) fn shown(bytes: &[u8]) -> String {
     let tail = output::in_one_line(bytes);
     if tail.is_empty() { "without output".to_owned() } else { format!("its output: {tail}") }
 }

@@ -1,6 +1,7 @@
 //! Tests with the real script of `tests/stubs`, which stands for a site.
 
 mod failures;
+mod surge;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -47,6 +48,14 @@ impl CommandLines for Script {
         }
     }
 
+    fn create(&self, _: &Create) -> Result<Option<Command>, String> {
+        Ok(Some(self.command("create")))
+    }
+
+    fn delete(&self, _: &Delete) -> Result<Option<Command>, String> {
+        Ok(Some(self.command("delete")))
+    }
+
     fn look(&self, _: &ScaleSetName, _: &Instance) -> Result<Option<Command>, String> {
         Ok((self.looks == Looks::Yes).then(|| self.command("observe")))
     }
@@ -75,6 +84,7 @@ fn site(setup: Setup) -> Site {
     let Setup { looks, timeout, retry_for, max_concurrent } = setup;
     let settings = CommandSettings {
         commands: Box::new(Script { dir: dir.path().to_owned(), looks }),
+        creation: Creation::Possible,
         search_path: "/usr/bin:/bin".into(),
         log_dir: dir.path().join("log"),
         timeout,
@@ -279,6 +289,7 @@ fn what_cannot_be_had_is_reported() {
     std::fs::write(dir.path().join("log"), "a file").unwrap();
     let settings = |log_dir: &Path, guard| CommandSettings {
         commands: Box::new(Script { dir: dir.path().to_owned(), looks: Looks::No }),
+        creation: Creation::NotTold,
         search_path: OsString::new(),
         log_dir: log_dir.to_owned(),
         timeout: PATIENCE,

@@ -10,14 +10,16 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use super::client::{Ask, Client, SendError};
-use super::judge::{Asked, Verdict, judge};
+use super::judge::{Asked, Verdict, judge, no_room};
 use super::tls::VerifiedTls;
 use super::{AgentUrls, HttpSettings, LoadCertificatesError};
-use crate::config::HttpUrl;
-use crate::domain::{Instance, ScaleSetName, Version};
+use crate::config::{HttpUrl, parse_address};
+use crate::domain::{
+    APPLICATION, Address, Instance, InstanceId, Located, OperationId, ScaleSetName, Version,
+};
 use crate::drivers::backoff::Backoff;
 use crate::drivers::site::Reach;
-use crate::drivers::{BoxFuture, Ensure};
+use crate::drivers::{BoxFuture, Create, Delete, Ensure};
 use crate::net::text::first_line;
 
 /// Longest wait for the answer to a question. A request that does something may take as long as
@@ -71,6 +73,54 @@ struct RequestBody<'a> {
     generation: u64,
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CreateBody<'a> {
+    scale_set: &'a str,
+    instance: &'a str,
+    replaces: &'a str,
+    replaces_address: String,
+    zone: Option<&'a str>,
+    labels: &'a std::collections::BTreeMap<String, String>,
+    component: &'a str,
+    version: &'a str,
+    operation: &'a str,
+    generation: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DeleteBody<'a> {
+    scale_set: &'a str,
+    instance: &'a str,
+    address: Option<String>,
+    operation: &'a str,
+    generation: u64,
+}
+
+#[derive(Deserialize)]
+struct AddressBody {
+    address: String,
+}
+
+/// What is posted, and to whom.
+struct Posting<'a> {
+    url: HttpUrl,
+    body: Bytes,
+    operation: &'a OperationId,
+    instance: (&'a ScaleSetName, &'a InstanceId),
+    busy: Busy,
+}
+
+/// What an agent means that refuses a request because of the state that it is in.
+#[derive(Debug, Clone, Copy)]
+enum Busy {
+    /// It can be asked again.
+    Wait,
+    /// 409 and 507 say that there is no more room.
+    NoRoom,
+}
+
 #[derive(Deserialize)]
 struct VersionBody {
     version: Option<String>,
@@ -78,7 +128,7 @@ struct VersionBody {
 
 impl Agents {
     pub(super) fn new(settings: HttpSettings, timing: Timing) -> Result<Self, LoadCertificatesError> {
-        let HttpSettings { urls, token_file, ca_file, timeout, max_concurrent } = settings;
+        let HttpSettings { urls, creation: _, token_file, ca_file, timeout, max_concurrent } = settings;
         let tls = ca_file.as_deref().map(VerifiedTls::load).transpose()?;
         let client = Client { tls, token_file, permits: Semaphore::new(max_concurrent) };
         Ok(Self(Arc::new(Shared { urls, timeout, client, timing })))
@@ -89,6 +139,16 @@ impl Reach for Agents {
     fn apply(&self, request: Arc<Ensure>) -> BoxFuture<Result<(), String>> {
         let shared = Arc::clone(&self.0);
         Box::pin(async move { shared.apply(&request).await })
+    }
+
+    fn create(&self, request: Arc<Create>) -> BoxFuture<Result<Address, String>> {
+        let shared = Arc::clone(&self.0);
+        Box::pin(async move { shared.create(&request).await })
+    }
+
+    fn delete(&self, request: Arc<Delete>) -> BoxFuture<Result<(), String>> {
+        let shared = Arc::clone(&self.0);
+        Box::pin(async move { shared.delete(&request).await })
     }
 
     fn look(
@@ -104,8 +164,55 @@ impl Reach for Agents {
 
 impl Shared {
     async fn apply(&self, request: &Ensure) -> Result<(), String> {
+        let wish = Posting {
+            url: self.urls.apply(request)?,
+            body: body(request)?,
+            operation: &request.operation,
+            instance: (&request.scale_set, &request.instance.id),
+            busy: Busy::Wait,
+        };
+        self.post(wish).await.map(|_| ())
+    }
+
+    async fn create(&self, request: &Create) -> Result<Address, String> {
+        let url = self.urls.create(request)?;
+        let wish = Posting {
+            url: url.ok_or("the driver has not been told how to create instances")?,
+            body: body_of_creation(request)?,
+            operation: &request.operation,
+            instance: (&request.scale_set, &request.instance.id),
+            busy: Busy::NoRoom,
+        };
+        let url = wish.url.clone();
+        let body = self.post(wish).await?;
+        let address = serde_json::from_slice::<AddressBody>(&body).ok().map(|body| body.address);
+        let address = address.ok_or_else(|| format!("{url} is done, and did not name an address"))?;
+        let shown = first_line(address.as_bytes());
+        parse_address(&address).map_err(|error| format!("{url} named the address `{shown}`, which {error}"))
+    }
+
+    async fn delete(&self, request: &Delete) -> Result<(), String> {
+        let Some(url) = self.urls.delete(request)? else {
+            tracing::warn!(
+                scale_set = %request.scale_set, instance = %request.instance.id,
+                "it never had an address, and cannot be deleted without one; is anything left of it?"
+            );
+            return Ok(());
+        };
+        let wish = Posting {
+            url,
+            body: body_of_deletion(request)?,
+            operation: &request.operation,
+            instance: (&request.scale_set, &request.instance.id),
+            busy: Busy::Wait,
+        };
+        self.post(wish).await.map(|_| ())
+    }
+
+    /// One operation within its time. Gives the body of the last answer.
+    async fn post(&self, wish: Posting<'_>) -> Result<Vec<u8>, String> {
         let mut latest = "there was no answer yet".to_owned();
-        let operation = self.operate(request, &mut latest);
+        let operation = self.operate(wish, &mut latest);
         match tokio::time::timeout(self.timeout, operation).await {
             Ok(result) => result,
             Err(_) => Err(format!("not done within {} s: {latest}", self.timeout.as_secs_f64())),
@@ -113,35 +220,36 @@ impl Shared {
     }
 
     /// Asks until there is an end. `latest` says what was heard last.
-    async fn operate(&self, request: &Ensure, latest: &mut String) -> Result<(), String> {
-        let url = self.urls.apply(request)?;
-        let post = Ask::Post { key: request.operation.0.clone(), body: body(request)? };
+    async fn operate(&self, wish: Posting<'_>, latest: &mut String) -> Result<Vec<u8>, String> {
+        let Posting { url, body, operation, instance: (scale_set, instance), busy } = wish;
+        let post = Ask::Post { key: operation.0.clone(), body };
         let mut place: Option<HttpUrl> = None;
         let (mut retry, mut poll) = (self.timing.retry, self.timing.poll);
         loop {
-            let verdict = match &place {
-                None => self.ask(&url, post.clone(), Asked::Post).await,
+            let (verdict, said) = match &place {
+                None => self.ask(&url, post.clone(), (Asked::Post, busy)).await,
                 Some(place) => {
-                    let question = self.ask(place, Ask::Get, Asked::Poll);
+                    let question = self.ask(place, Ask::Get, (Asked::Poll, busy));
                     tokio::time::timeout(QUESTION_TIMEOUT, question).await.unwrap_or_else(|_| {
-                        Verdict::Again { reason: "the agent does not answer".to_owned(), after: None }
+                        (
+                            Verdict::Again { reason: "the agent does not answer".to_owned(), after: None },
+                            Vec::new(),
+                        )
                     })
                 }
             };
             let (after, delay) = match verdict {
-                Verdict::Done => return Ok(()),
+                Verdict::Done => return Ok(said),
                 Verdict::Failed(reason) => return Err(reason),
                 Verdict::Again { reason, after } => {
-                    tracing::info!(
-                        scale_set = %request.scale_set, instance = %request.instance.id, "again later: {reason}"
-                    );
+                    tracing::info!(%scale_set, %instance, "again later: {reason}");
                     *latest = reason;
                     (after, retry.after_failure())
                 }
                 Verdict::Running { poll: found, message, after } => {
                     *latest = if message.is_empty() { "it is under way".to_owned() } else { message };
                     retry.reset();
-                    let default = || url.with_parameter("operation", &request.operation.0);
+                    let default = || url.with_parameter("operation", &operation.0);
                     place = Some(found.or(place).unwrap_or_else(default));
                     (after, poll.after_failure())
                 }
@@ -151,11 +259,17 @@ impl Shared {
         }
     }
 
-    async fn ask(&self, url: &HttpUrl, ask: Ask, asked: Asked) -> Verdict {
+    async fn ask(&self, url: &HttpUrl, ask: Ask, (asked, busy): (Asked, Busy)) -> (Verdict, Vec<u8>) {
         match self.client.ask(url, ask).await {
-            Ok(answer) => judge(url, asked, &answer),
-            Err(SendError::Again(reason)) => Verdict::Again { reason, after: None },
-            Err(SendError::Never(reason)) => Verdict::Failed(reason),
+            Ok(answer) => {
+                let verdict = match busy {
+                    Busy::NoRoom => no_room(&answer),
+                    Busy::Wait => None,
+                };
+                (verdict.unwrap_or_else(|| judge(url, asked, &answer)), answer.body)
+            }
+            Err(SendError::Again(reason)) => (Verdict::Again { reason, after: None }, Vec::new()),
+            Err(SendError::Never(reason)) => (Verdict::Failed(reason), Vec::new()),
         }
     }
 
@@ -179,6 +293,35 @@ impl Shared {
         };
         version.map(parse).transpose()
     }
+}
+
+fn body_of_creation(request: &Create) -> Result<Bytes, String> {
+    let Create { scale_set, instance, replaces, version, taken: _, operation, generation } = request;
+    let body = CreateBody {
+        scale_set: scale_set.as_str(),
+        instance: instance.id.as_str(),
+        replaces: replaces.as_str(),
+        replaces_address: instance.address.to_string(),
+        zone: instance.zone.as_deref(),
+        labels: &instance.labels,
+        component: APPLICATION,
+        version: version.as_str(),
+        operation: &operation.0,
+        generation: *generation,
+    };
+    serde_json::to_vec(&body).map(Bytes::from).map_err(|error| error.to_string())
+}
+
+fn body_of_deletion(request: &Delete) -> Result<Bytes, String> {
+    let Delete { scale_set, instance, located, operation, generation } = request;
+    let body = DeleteBody {
+        scale_set: scale_set.as_str(),
+        instance: instance.id.as_str(),
+        address: (*located == Located::Yes).then(|| instance.address.to_string()),
+        operation: &operation.0,
+        generation: *generation,
+    };
+    serde_json::to_vec(&body).map(Bytes::from).map_err(|error| error.to_string())
 }
 
 fn body(request: &Ensure) -> Result<Bytes, String> {

@@ -75,6 +75,14 @@ pub(super) fn judge(url: &HttpUrl, asked: Asked, answer: &Answer) -> Verdict {
     }
 }
 
+/// What an agent means that cannot create an instance because there is no more room; none for any
+/// other answer.
+pub(super) fn no_room(answer: &Answer) -> Option<Verdict> {
+    let Answer { status, body, .. } = answer;
+    let refused = matches!(*status, 409 | 507);
+    refused.then(|| Verdict::Failed(format!("no more room: the agent answered {status}{}", words(body))))
+}
+
 /// An answer with 200 is done by itself when it follows the request; a poll has to say so.
 fn by_state(asked: Asked, fields: &Body, after: Option<Duration>) -> Verdict {
     let message = fields.message.as_deref().map(shown).unwrap_or_default();

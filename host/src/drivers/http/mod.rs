@@ -21,9 +21,9 @@ use self::agent::{Agents, Timing};
 pub use self::tls::LoadCertificatesError;
 use self::tls::VerifiedTls;
 use super::site::{Confirm, Site};
-use super::{BoxFuture, Custody, Driver, DriverError, Ensure};
+use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, Ensure};
 use crate::config::HttpUrl;
-use crate::domain::{Instance, ScaleSetName, Version};
+use crate::domain::{Address, Instance, ScaleSetName, Version};
 
 /// Renders the URLs of an instance. Must not block.
 pub trait AgentUrls: Send + Sync {
@@ -32,6 +32,19 @@ pub trait AgentUrls: Send + Sync {
     /// # Errors
     /// When there is no such URL; one line for people.
     fn apply(&self, request: &Ensure) -> Result<HttpUrl, String>;
+
+    /// Where a new instance is asked for; none when the site has no such place.
+    ///
+    /// # Errors
+    /// When there is no such URL; one line for people.
+    fn create(&self, request: &Create) -> Result<Option<HttpUrl>, String>;
+
+    /// Where the end of an instance is asked for; none when nobody can say where, because the
+    /// instance never had an address.
+    ///
+    /// # Errors
+    /// When there is no such URL; one line for people.
+    fn delete(&self, request: &Delete) -> Result<Option<HttpUrl>, String>;
 
     /// Where the version of the instance is asked for; none when the site cannot be asked.
     ///
@@ -44,6 +57,8 @@ pub trait AgentUrls: Send + Sync {
 pub struct HttpSettings {
     /// Whom to ask.
     pub urls: Box<dyn AgentUrls>,
+    /// Whether `urls` can create and delete.
+    pub creation: Creation,
     /// File with a token that every request carries; read anew each time, so that it can change.
     pub token_file: Option<PathBuf>,
     /// Certificates that are trusted, in PEM. Without it nothing is spoken over https.
@@ -60,6 +75,7 @@ pub struct HttpSettings {
 /// that, as the command driver does.
 pub struct HttpDriver {
     site: Site<Agents>,
+    creation: Creation,
 }
 
 impl HttpDriver {
@@ -84,7 +100,8 @@ impl HttpDriver {
         timing: Timing,
         confirm: Confirm,
     ) -> Result<Self, LoadCertificatesError> {
-        Ok(Self { site: Site::new(Agents::new(settings, timing)?, confirm) })
+        let creation = settings.creation;
+        Ok(Self { creation, site: Site::new(Agents::new(settings, timing)?, confirm) })
     }
 }
 
@@ -95,6 +112,18 @@ impl Driver for HttpDriver {
 
     fn observe(&self, scale_set: &ScaleSetName, instance: &Instance) -> BoxFuture<Option<Version>> {
         self.site.observe(scale_set, instance)
+    }
+
+    fn creation(&self) -> Creation {
+        self.creation
+    }
+
+    fn create(&self, request: Create) -> BoxFuture<Result<Address, DriverError>> {
+        self.site.create(request)
+    }
+
+    fn delete(&self, request: Delete) -> BoxFuture<Result<(), DriverError>> {
+        self.site.delete(request)
     }
 
     fn custody(&self) -> Custody {

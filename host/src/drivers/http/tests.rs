@@ -10,6 +10,7 @@ mod hostile;
 mod secure;
 #[path = "../../../../tests/support/agent.rs"]
 mod stub;
+mod surge;
 
 use stub::{Agent, Reply, Seen, answer};
 
@@ -30,6 +31,14 @@ impl AgentUrls for Urls {
         Ok(HttpUrl::parse(&format!("{}/up/{}?x", self.base, request.instance.id)).unwrap())
     }
 
+    fn create(&self, request: &Create) -> Result<Option<HttpUrl>, String> {
+        Ok(Some(HttpUrl::parse(&format!("{}/create/{}", self.base, request.instance.id)).unwrap()))
+    }
+
+    fn delete(&self, request: &Delete) -> Result<Option<HttpUrl>, String> {
+        Ok(Some(HttpUrl::parse(&format!("{}/delete/{}", self.base, request.instance.id)).unwrap()))
+    }
+
     fn look(&self, _: &ScaleSetName, instance: &Instance) -> Result<Option<HttpUrl>, String> {
         let url = || HttpUrl::parse(&format!("{}/version/{}", self.base, instance.id)).unwrap();
         Ok((self.looks == Looks::Yes).then(url))
@@ -44,6 +53,7 @@ struct Site {
 fn driver(base: String, looks: Looks, change: impl FnOnce(&mut HttpSettings)) -> HttpDriver {
     let mut settings = HttpSettings {
         urls: Box::new(Urls { base, looks }),
+        creation: Creation::Possible,
         token_file: None,
         ca_file: None,
         timeout: PATIENCE,

@@ -33,9 +33,17 @@ pub(super) type InstanceKey = (ScaleSetName, InstanceId);
 /// Where the result of an ensure goes.
 pub(super) type Answer = oneshot::Sender<Result<(), DriverError>>;
 
+/// What an instance is told.
+pub(super) enum Order {
+    /// See `Driver::ensure`.
+    Ensure(Box<Ensure>, Answer),
+    /// See `Driver::delete`: ends the task.
+    Delete(Answer),
+}
+
 /// The way to an instance's task.
 pub(super) struct Handle {
-    pub(super) requests: mpsc::Sender<(Ensure, Answer)>,
+    pub(super) requests: mpsc::Sender<Order>,
     pub(super) observed_version: watch::Receiver<Option<Version>>,
 }
 
@@ -64,7 +72,7 @@ pub(super) struct Shared {
 pub(super) async fn supervise_instance(
     shared: Rc<Shared>,
     key: InstanceKey,
-    mut inbox: mpsc::Receiver<(Ensure, Answer)>,
+    mut inbox: mpsc::Receiver<Order>,
     observed_version: watch::Sender<Option<Version>>,
     stage: watch::Receiver<Stage>,
 ) {
@@ -77,7 +85,21 @@ pub(super) async fn supervise_instance(
             biased;
             () = reached(&mut stopping, Stage::Ending) => break,
             request = inbox.recv() => match request {
-                Some((request, answer)) => _ = answer.send(task.ensure(request).await.map_err(DriverError)),
+                Some(Order::Ensure(request, answer)) => {
+                    _ = answer.send(task.ensure(*request).await.map_err(DriverError));
+                }
+                Some(Order::Delete(answer)) => {
+                    let stopped = task.stop().await;
+                    let is_over = stopped.is_ok();
+                    if is_over {
+                        // Whoever asks again finds that it is gone.
+                        inbox.close();
+                    }
+                    _ = answer.send(stopped.map_err(DriverError));
+                    if is_over {
+                        return;
+                    }
+                }
                 None => break,
             },
             event = task.life.next() => match event {

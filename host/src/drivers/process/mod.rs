@@ -10,6 +10,7 @@
 mod child;
 mod command;
 mod instance;
+mod ports;
 mod supervisor;
 #[cfg(test)]
 mod tests;
@@ -17,18 +18,20 @@ mod tests;
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
 pub use self::command::CommandLine;
-use self::instance::{Shared, Timing};
+use self::instance::{Answer, Shared, Timing};
+use self::ports::Ports;
 use self::supervisor::Request;
 use super::backoff::Backoff;
 use super::local::{GuardCommand, OwnThread};
-use super::{BoxFuture, Custody, Driver, DriverError, DriverNote, Ensure};
+use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, DriverNote, Ensure};
 use crate::clock::Clock;
-use crate::domain::{Instance, ScaleSetName, Version};
+use crate::domain::{Address, Component, Instance, ScaleSetName, Version};
 
 /// A new process must run this long before an ensure is done: long enough for a missing file or a
 /// taken port to show, short enough not to slow an upgrade.
@@ -47,6 +50,8 @@ pub struct ProcessSettings {
     pub log_dir: PathBuf,
     /// From SIGTERM to SIGKILL.
     pub stop_timeout: Duration,
+    /// Lowest and highest port for new instances; without them none can be created.
+    pub surge_ports: Option<(u16, u16)>,
     /// How to start the guard. Without one, processes of a killed host get only the kernel's
     /// SIGTERM, and what they started gets nothing.
     pub guard: Option<GuardCommand>,
@@ -68,6 +73,17 @@ pub enum StartProcessDriverError {
     Supervisor(#[source] io::Error),
 }
 
+/// Hands a request to the supervisor and waits for its answer.
+async fn ask(
+    inbox: mpsc::Sender<Request>,
+    request: impl FnOnce(Answer) -> Request,
+) -> Result<(), DriverError> {
+    let ended = || DriverError("the process driver has ended".to_owned());
+    let (answer, result) = oneshot::channel();
+    inbox.send(request(answer)).await.map_err(|_| ended())?;
+    result.await.unwrap_or_else(|_| Err(ended()))
+}
+
 /// Runs instances as local processes.
 ///
 /// `ensure` first checks everything that can be checked; a command that cannot be executed is an
@@ -81,6 +97,7 @@ pub enum StartProcessDriverError {
 #[derive(Debug)]
 pub struct ProcessDriver {
     inbox: mpsc::Sender<Request>,
+    ports: Option<Arc<Ports>>,
     thread: OwnThread,
 }
 
@@ -102,7 +119,7 @@ impl ProcessDriver {
         notes: mpsc::Sender<DriverNote>,
         timing: Timing,
     ) -> Result<Self, StartProcessDriverError> {
-        let ProcessSettings { commands, search_path, log_dir, stop_timeout, guard } = settings;
+        let ProcessSettings { commands, search_path, log_dir, stop_timeout, surge_ports, guard } = settings;
         // Absolute, because it is also shown to people who are elsewhere.
         let log_dir = std::fs::create_dir_all(&log_dir)
             .and_then(|()| log_dir.canonicalize())
@@ -114,19 +131,55 @@ impl ProcessDriver {
             supervisor::supervise(shared, requests, stage)
         })
         .map_err(StartProcessDriverError::Supervisor)?;
-        Ok(Self { inbox, thread })
+        let ports = surge_ports.map(|range| Arc::new(Ports::new(range)));
+        Ok(Self { inbox, ports, thread })
     }
 }
 
 impl Driver for ProcessDriver {
     fn ensure(&self, request: Ensure) -> BoxFuture<Result<(), DriverError>> {
         let inbox = self.inbox.clone();
+        Box::pin(ask(inbox, move |answer| Request::Ensure(Box::new(request), answer)))
+    }
+
+    fn creation(&self) -> Creation {
+        if self.ports.is_some() { Creation::Possible } else { Creation::NotTold }
+    }
+
+    /// Starts a process for a new instance, at a free port of the host where the replaced one is.
+    fn create(&self, request: Create) -> BoxFuture<Result<Address, DriverError>> {
+        let (inbox, ports) = (self.inbox.clone(), self.ports.clone());
         Box::pin(async move {
-            let ended = || DriverError("the process driver has ended".to_owned());
-            let (answer, result) = oneshot::channel();
-            let request = Request::Ensure(Box::new(request), answer);
-            inbox.send(request).await.map_err(|_| ended())?;
-            result.await.unwrap_or_else(|_| Err(ended()))
+            let not_told = || DriverError("the driver has no ports for new instances".to_owned());
+            let ports = ports.ok_or_else(not_told)?;
+            let Create { scale_set, instance, replaces: _, version, taken, operation, generation } = request;
+            let key = (scale_set.clone(), instance.id.clone());
+            let host = instance.address.host.clone();
+            let port = ports.take(&key, &host, &taken).await.map_err(DriverError)?;
+            let address = Address { host, port };
+            let ensure = Ensure {
+                scale_set,
+                instance: Instance { address: address.clone(), ..instance },
+                component: Component::Application,
+                version,
+                previous: None,
+                operation,
+                generation,
+            };
+            ask(inbox, move |answer| Request::Ensure(Box::new(ensure), answer)).await.map(|()| address)
+        })
+    }
+
+    /// Ends the process group gracefully, then by force.
+    fn delete(&self, request: Delete) -> BoxFuture<Result<(), DriverError>> {
+        let (inbox, ports) = (self.inbox.clone(), self.ports.clone());
+        Box::pin(async move {
+            let key = (request.scale_set.clone(), request.instance.id.clone());
+            let generation = request.generation;
+            let to = key.clone();
+            ask(inbox, move |answer| Request::Delete(to, generation, answer)).await?;
+            ports.iter().for_each(|ports| ports.release(&key));
+            Ok(())
         })
     }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
-use super::instance::{Answer, Handle, InstanceKey, Shared, supervise_instance};
+use super::instance::{Answer, Handle, InstanceKey, Order, Shared, supervise_instance};
 use crate::domain::Version;
 use crate::drivers::local::Stage;
 use crate::drivers::{DriverError, Ensure};
@@ -18,6 +18,8 @@ const INSTANCE_QUEUE_LEN: usize = 16;
 pub(super) enum Request {
     /// See `Driver::ensure`.
     Ensure(Box<Ensure>, Answer),
+    /// See `Driver::delete`; with the generation of the host.
+    Delete(InstanceKey, u64, Answer),
     /// See `Driver::observe`.
     Observe(InstanceKey, oneshot::Sender<Option<Version>>),
 }
@@ -42,6 +44,7 @@ pub(super) async fn supervise(
             _ = stage.wait_for(|stage| *stage > Stage::Running) => break,
             request = inbox.recv() => match request {
                 Some(Request::Ensure(request, answer)) => dispatcher.ensure(*request, answer),
+                Some(Request::Delete(key, generation, answer)) => dispatcher.delete(&key, generation, answer),
                 Some(Request::Observe(key, answer)) => _ = answer.send(dispatcher.observe(&key)),
                 None => break,
             },
@@ -63,15 +66,7 @@ struct Dispatcher {
 
 impl Dispatcher {
     fn ensure(&mut self, request: Ensure, answer: Answer) {
-        if request.generation < self.generation {
-            let text = format!(
-                "the request is of generation {} and {} has been seen: a newer host is in charge",
-                request.generation, self.generation
-            );
-            _ = answer.send(Err(DriverError(text)));
-            return;
-        }
-        self.generation = request.generation;
+        let Some(answer) = self.admit(request.generation, answer) else { return };
         let key = (request.scale_set.clone(), request.instance.id.clone());
         let Self { shared, stage, instances, tasks, .. } = self;
         let handle = instances.entry(key).or_insert_with_key(|key| {
@@ -81,16 +76,44 @@ impl Dispatcher {
             tasks.spawn_local(supervise_instance(shared, key.clone(), inbox, version, stage.clone()));
             Handle { requests, observed_version }
         });
-        match handle.requests.try_send((request, answer)) {
-            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => {}
-            Err(mpsc::error::TrySendError::Full((_, answer))) => {
-                let text = format!("more than {INSTANCE_QUEUE_LEN} requests wait for this instance");
-                _ = answer.send(Err(DriverError(text)));
-            }
+        hand_over(handle, Order::Ensure(Box::new(request), answer));
+    }
+
+    /// Ends what runs; what never ran is gone.
+    fn delete(&mut self, key: &InstanceKey, generation: u64, answer: Answer) {
+        let Some(answer) = self.admit(generation, answer) else { return };
+        match self.instances.get(key) {
+            // Its task has ended, which it does when it was deleted.
+            Some(handle) if handle.requests.is_closed() => _ = answer.send(Ok(())),
+            Some(handle) => hand_over(handle, Order::Delete(answer)),
+            None => _ = answer.send(Ok(())),
         }
+    }
+
+    /// Refuses a host that has been replaced.
+    fn admit(&mut self, generation: u64, answer: Answer) -> Option<Answer> {
+        if generation < self.generation {
+            let text = format!(
+                "the request is of generation {generation} and {} has been seen: a newer host is in charge",
+                self.generation
+            );
+            _ = answer.send(Err(DriverError(text)));
+            return None;
+        }
+        self.generation = generation;
+        Some(answer)
     }
 
     fn observe(&self, key: &InstanceKey) -> Option<Version> {
         self.instances.get(key).and_then(|handle| handle.observed_version.borrow().clone())
+    }
+}
+
+/// Puts an order at the end of an instance's queue. One whose task has ended drops its answer.
+fn hand_over(handle: &Handle, order: Order) {
+    if let Err(mpsc::error::TrySendError::Full(order)) = handle.requests.try_send(order) {
+        let text = format!("more than {INSTANCE_QUEUE_LEN} requests wait for this instance");
+        let (Order::Ensure(_, answer) | Order::Delete(answer)) = order;
+        _ = answer.send(Err(DriverError(text)));
     }
 }

@@ -27,6 +27,7 @@ fn defaults() -> Case {
             pause_time_between_batches: Duration::ZERO,
             enable_cross_zone_upgrade: false,
             prioritize_unhealthy_instances: false,
+            max_surge: false,
             batches: Vec::new(),
         },
         gate: HealthGate {

@@ -72,6 +72,7 @@ prop_compose! {
         RollingUpgradePolicy {
             enable_cross_zone_upgrade,
             prioritize_unhealthy_instances,
+            max_surge: false,
             batches,
             ..policy(batch)
         }

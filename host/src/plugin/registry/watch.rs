@@ -4,18 +4,19 @@
 //! or renames makes no difference. A file is taken once it has looked the same twice, so that a
 //! copy in progress is not read half.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 
-use super::{Candidate, PluginRegistry};
+use super::entry::Entry;
+use super::source::Candidate;
+use super::take_over::{Afterwards, Order};
+use super::{PluginRegistry, SwapOptions};
 use crate::config::ComponentSource;
 use crate::control::CommandErrorKind;
 use crate::domain::PluginName;
-use crate::plugin::read_component;
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -41,32 +42,38 @@ struct Seen {
 const RETRY_LOOKS: u32 = 10;
 
 impl PluginRegistry {
-    /// Watches until `stop` turns true.
-    pub async fn watch(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
-        let mut seen: BTreeMap<PluginName, Seen> = BTreeMap::new();
-        for (name, entry) in &self.entries {
-            if let ComponentSource::File(path) = &entry.config.component {
-                let stamp = stamp(path);
-                seen.insert(name.clone(), Seen { read: stamp.clone(), looked: stamp, rest: 0 });
-            }
+    /// Watches files, shadows and watches until `stop` turns true.
+    pub async fn watch(self: Arc<Self>, stop: watch::Receiver<bool>) {
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(Arc::clone(&self).tend(stop.clone()));
+        // Each on its own: a component that takes long to compile does not keep the others waiting.
+        for name in self.entries.keys() {
+            tasks.spawn(Arc::clone(&self).watch_file(name.clone(), stop.clone()));
         }
-        if seen.is_empty() {
-            return;
-        }
+        while tasks.join_next().await.is_some() {}
+    }
+
+    async fn watch_file(self: Arc<Self>, name: PluginName, mut stop: watch::Receiver<bool>) {
+        let Ok(entry) = self.entry(&name) else { return };
+        let mut seen: Option<(PathBuf, Seen)> = None;
         loop {
+            if let ComponentSource::File(path) = entry.config().component {
+                let known = seen.take().filter(|(known, _)| *known == path);
+                let (path, mut known) = known.unwrap_or_else(|| {
+                    let stamp = stamp(&path);
+                    (path, Seen { read: stamp.clone(), looked: stamp, rest: 0 })
+                });
+                self.look(entry, &path, &mut known).await;
+                seen = Some((path, known));
+            }
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
                 _ = stop.wait_for(|stop| *stop) => return,
             }
-            for (name, seen) in &mut seen {
-                self.look(name, seen).await;
-            }
         }
     }
 
-    async fn look(&self, name: &PluginName, seen: &mut Seen) {
-        let Some(entry) = self.entries.get(name) else { return };
-        let ComponentSource::File(path) = &entry.config.component else { return };
+    async fn look(&self, entry: &Entry, path: &Path, seen: &mut Seen) {
         seen.rest = seen.rest.saturating_sub(1);
         if seen.rest > 0 {
             return;
@@ -79,18 +86,10 @@ impl PluginRegistry {
             return;
         }
         seen.read = now;
-        let bytes = match read_component(path) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                let message = format!("cannot read component `{}`: {error}", path.display());
-                tracing::warn!(plugin = %name, "{message}");
-                entry.change(|active| active.last_error = Some(message));
-                return;
-            }
-        };
+        let order =
+            Order { options: SwapOptions::default(), why: "its file changed", afterwards: Afterwards::Watch };
         // The outcome is logged and listed; there is nobody else to tell.
-        let outcome =
-            self.replace(name, entry, Candidate { bytes, source: path.display().to_string() }).await;
+        let outcome = self.replace(entry, Candidate::configured(&entry.config()), order).await;
         if outcome.is_err_and(|error| error.kind == CommandErrorKind::Unavailable) {
             // Nothing against the bytes: the host could not record them, on a full disk for example.
             seen.read = None;

@@ -135,24 +135,77 @@ fn a_later_minor_version_runs() {
     super::one(&mut plugin).unwrap();
 }
 
-#[test]
-fn types_that_differ_are_refused() {
-    let change = |text: String| text.replace("    status: u16,", "    status: u16,\n    length: u32,");
+/// The refusal of a guest built against a changed contract.
+fn changed(from: &str, to: &str) -> String {
+    let change = |text: String| text.replacen(from, to, 1);
     let message = refusal(&guests::component_of_other_contract("good", change).unwrap());
-    assert!(message.starts_with("has types that differ from wit/v1: "), "{message}");
-    assert!(message.ends_with("; rebuild it with the contract of this host"), "{message}");
+    let message = message.strip_prefix("has types that differ from wit/v1: ").unwrap_or(&message);
+    message.strip_suffix("; rebuild it with the contract of this host").unwrap_or(message).to_owned()
 }
 
 #[test]
-fn wasi_is_refused_with_a_recipe() {
+fn types_that_differ_are_named() {
+    for (from, to, expected) in [
+        (
+            "    memory: option<list<u8>>,\n    /// Facts that later",
+            "    /// Facts that later",
+            "record `observation` lacks `memory`",
+        ),
+        (
+            "    status: u16,",
+            "    status: u16,\n    length: u32,",
+            "record `response` has `length`, which the contract does not know",
+        ),
+        ("    status: u16,", "    status: u32,", "`status` of record `response` is u32 instead of u16"),
+        (
+            "    region: option<string>,",
+            "    region: string,",
+            "`region` of record `instance` is string instead of an option of string",
+        ),
+        (
+            "    participation: participation,",
+            "    participation: string,",
+            "`participation` of record `decision` is string instead of enum `participation`",
+        ),
+        (
+            "    unknown,\n  }",
+            "    unknown,\n    starting,\n  }",
+            "enum `health` has `starting`, which the contract does not know",
+        ),
+        ("    internal(string),", "", "variant `failure` lacks `internal`"),
+        (
+            "    unreachable(string),",
+            "    unreachable,",
+            "`unreachable` of variant `probe-failure` is nothing instead of string",
+        ),
+        (
+            "    fault-domain: option<u32>,\n    /// Update domain: instances that may be taken down together.\n    update-domain: option<u32>,",
+            "    update-domain: option<u32>,\n    fault-domain: option<u32>,",
+            "record `instance` has its members in another order",
+        ),
+    ] {
+        assert_eq!(changed(from, to), expected, "{to}");
+    }
+}
+
+#[test]
+fn inspection_names_types_that_differ_too() {
+    let change = |text: String| text.replace("    status: u16,", "    status: u32,");
+    let report = inspect(&guests::component_of_other_contract("good", change).unwrap());
+    let said = report.fits.unwrap_err().to_string();
+    assert!(said.contains("`status` of record `response` is u32 instead of u16"), "{said}");
+}
+
+#[test]
+fn other_imports_are_refused_with_a_recipe() {
     let text = "(component
-        (import \"wasi:cli/environment@0.2.6\" (instance))
+        (import \"wasi:http/types@0.2.6\" (instance))
         (import \"phasegate:policy/log@1.0.0\" (instance))
         (instance $i)
         (export \"phasegate:policy/evaluator@1.0.0\" (instance $i)))";
     let bytes = wat::parse_str(text).unwrap();
     let message = refusal(&bytes);
-    assert!(message.starts_with("imports `wasi:cli/environment@0.2.6`, which"), "{message}");
+    assert!(message.starts_with("imports `wasi:http/types@0.2.6`, which"), "{message}");
     for recipe in ["wasm32-unknown-unknown", "--stub-wasi", "--disable all"] {
         assert!(message.contains(recipe), "{message}");
     }
@@ -160,8 +213,9 @@ fn wasi_is_refused_with_a_recipe() {
     assert_eq!(report.kind, Kind::Component);
     assert_eq!(report.world.as_deref(), Some("phasegate:policy/policy@1.0.0"));
     assert!(!report.pure);
-    assert_eq!(report.imports[0].verdict, ImportVerdict::Refused("plugins get no WASI".to_owned()));
-    assert_eq!(report.imports[1].verdict, ImportVerdict::Allowed);
+    let refused = ImportVerdict::Refused("a plugin gets no HTTP: the host asks the instances");
+    assert_eq!(report.imports[0].verdict, refused);
+    assert!(report.imports[1].is_allowed());
 }
 
 #[test]

@@ -80,9 +80,9 @@ impl Worker {
             digest: self.plugin.digest(),
             generation: self.generation,
         };
-        for ((key, ticket), result) in tickets.into_iter().zip(results) {
+        for (((key, ticket), result), observation) in tickets.into_iter().zip(results).zip(observations) {
             self.keep_memory(&key, &result);
-            (self.on_decided)(ticket.decided(key, Outcome { stamp: stamp.clone(), result }));
+            (self.on_decided)(observation, ticket.decided(key, Outcome { stamp: stamp.clone(), result }));
         }
     }
 

@@ -29,9 +29,8 @@ impl Check<'_> {
                 format!("{:?} was admitted after pause or cancel was acknowledged", names(self.admitted));
             self.report(Rule::Stopped, detail);
         }
-        let bypassed = self.history.bypassed || after.bypass;
         match self.seen.fleet.stop() {
-            Some(stop) if !bypassed && (stop == Stop::Line || self.is_forward()) => {
+            Some(stop) if self.holds(stop) => {
                 let detail = format!("{:?} was admitted in spite of {stop:?}", names(self.admitted));
                 self.report(Rule::Stopped, detail);
             }
@@ -52,6 +51,15 @@ impl Check<'_> {
         let resumed = self.history.resumed.contains(&before) || after.resumed.contains(&before);
         if after.rules.checkpoints.pause_after.contains(&before) && !resumed {
             self.report(Rule::Stopped, format!("{next:?} began without resume"));
+        }
+    }
+
+    /// Whether a stop holds this upgrade: a bypass is good for what was stopped when it was given.
+    fn holds(&self, stop: Stop) -> bool {
+        match (stop, self.seen.after.bypass) {
+            (Stop::Line { since }, Some(bypass)) => since > bypass,
+            (Stop::Line { .. }, None) => !self.history.bypassed,
+            (Stop::Freeze { .. }, bypass) => self.is_forward() && bypass.is_none() && !self.history.bypassed,
         }
     }
 
@@ -85,7 +93,10 @@ impl Check<'_> {
         }
         let elsewhere = down.iter().filter(|id| !self.admitted.contains(*id)).count();
         let limit = share.of(total).max(down.len() + 1);
-        let taken = self.admitted.len() + elsewhere;
+        // Who is replaced serves until another one is healthy in its place.
+        let stays =
+            |id: &&InstanceId| self.seen.after.members.get(id).is_some_and(crate::rollout::Member::is_surge);
+        let taken = self.admitted.iter().filter(|id| !stays(id)).count() + elsewhere;
         if taken > limit {
             let batch = self.admitted.len();
             self.report(
@@ -111,11 +122,15 @@ impl Check<'_> {
         let mut counts = (0, 0);
         for (id, member) in upgrade.members.iter() {
             let bad = match member.state {
-                MemberState::Succeeded { .. } => self.seen.fleet.health(id).is_unhealthy(),
+                MemberState::Succeeded { .. } => self.seen.fleet.health(member.occupant(id)).is_unhealthy(),
                 MemberState::Failed { .. } => true,
                 MemberState::Pending
                 | MemberState::Applying { .. }
                 | MemberState::Settling { .. }
+                | MemberState::Creating { .. }
+                | MemberState::Ready { .. }
+                | MemberState::Deleting { .. }
+                | MemberState::Removing { .. }
                 | MemberState::Restoring { .. } => continue,
             };
             counts.0 += 1;
@@ -150,7 +165,7 @@ impl Check<'_> {
 
     fn newest_first(&mut self) {
         let Some(former) = self.former else { return };
-        let turn = |id: &InstanceId| former.turn.get(id).copied();
+        let turn = |id: &InstanceId| former.turn.get(former.first(id)).copied();
         let here = self.admitted.iter().filter_map(turn).max();
         let newer = self
             .seen

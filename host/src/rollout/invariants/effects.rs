@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{Check, History, Rule, Seen};
-use crate::domain::{Change, Health, InstanceId, OperationId};
+use crate::domain::{Change, Component, Health, InstanceId, OperationId, Version};
 use crate::rollout::{Action, Event, MemberState, Purpose, Stage};
 
 /// Effects for one part of an instance in one upgrade: there, back, and back once more when a breach finds that
@@ -39,17 +39,38 @@ impl Check<'_> {
             return;
         }
         let mut here = BTreeSet::new();
-        for Action::Apply { instance, component, version, operation } in &self.seen.step.actions {
+        for action in &self.seen.step.actions {
+            let operation = action.operation();
             if !here.insert(operation) {
                 self.report(Rule::OneEffect, format!("{operation} twice in one step"));
             }
-            let change = Change { component: component.clone(), to: version.clone() };
-            self.effect(instance, &change, operation);
+            let member = self.member_of(action);
+            let change = |component: &Component, version: &Version| Change {
+                component: component.clone(),
+                to: version.clone(),
+            };
+            let change = match action {
+                Action::Apply { component, version, .. } => Some(change(component, version)),
+                Action::Create { version, .. } => Some(change(&Component::Application, version)),
+                Action::Delete { .. } => None,
+            };
+            self.effect(&member, change.as_ref(), operation);
         }
         self.settled();
     }
 
-    fn effect(&mut self, instance: &InstanceId, change: &Change, operation: &OperationId) {
+    /// The member to which an effect belongs: that of a new instance to the one that it replaces.
+    fn member_of(&self, action: &Action) -> InstanceId {
+        match action {
+            Action::Create { replaces, .. } => replaces.clone(),
+            Action::Apply { instance, .. } | Action::Delete { instance, .. } => {
+                let here = self.seen.after.members.get(instance).map(|_| instance);
+                here.unwrap_or_else(|| self.history.first(instance)).clone()
+            }
+        }
+    }
+
+    fn effect(&mut self, instance: &InstanceId, change: Option<&Change>, operation: &OperationId) {
         let after = self.seen.after;
         let Some(member) = after.members.get(instance) else {
             self.report(Rule::OneEffect, format!("{operation} on `{instance}`, which is not planned"));
@@ -62,15 +83,17 @@ impl Check<'_> {
             self.report(Rule::OneEffect, format!("{operation} is not attempt {}", member.attempt));
         }
         let most = ATTEMPTS_MAX * u32::try_from(member.parts.len()).unwrap_or(u32::MAX / ATTEMPTS_MAX);
+        let surges = member.is_surge();
         if member.attempt > most {
             self.report(Rule::OneEffect, format!("attempt {} on `{instance}`", member.attempt));
         }
-        if let Some((_, component, version)) = self.history.effects.get(operation) {
+        if let Some((_, meant)) = self.history.effects.get(operation) {
+            let meant = meant.clone().map(|(component, to)| Change { component, to });
             if !self.seen.events.contains(&Event::Resumed) {
                 self.report(Rule::OneEffect, format!("{operation} was asked for again"));
             }
-            if (component, version) != (&change.component, &change.to) {
-                let detail = format!("{operation} meant {component} {version} and now {change}");
+            if meant.as_ref() != change {
+                let detail = format!("{operation} meant {meant:?} and now {change:?}");
                 self.report(Rule::OneEffect, detail);
             }
             return;
@@ -78,6 +101,11 @@ impl Check<'_> {
         let former = self.seen.before.members.get(instance).map_or(0, |member| member.attempt);
         if member.attempt != former + 1 {
             self.report(Rule::OneEffect, format!("attempt {} after {former}", member.attempt));
+        }
+        let Some(change) = change else { return };
+        if surges && after.goal.of(&change.component).is_none() {
+            // A new instance gets what the one before had.
+            return;
         }
         match (self.former, &member.state) {
             (Some(former), _) => self.way_back(instance, change, former),
@@ -108,7 +136,7 @@ impl Check<'_> {
             let detail = format!("`{instance}` goes back to {change}, it had {recorded:?}");
             self.report(Rule::WayBack, detail);
         }
-        if !there.touched.contains(instance) {
+        if !there.touched.contains(there.first(instance)) {
             self.report(Rule::WayBack, format!("`{instance}` goes back and was never touched"));
         }
     }
@@ -125,6 +153,8 @@ impl Check<'_> {
                 Some(MemberState::Applying { .. }) if after.rules.gate.wait.is_zero() => {}
                 Some(MemberState::Settling { applied_at, .. })
                     if now >= *applied_at + after.rules.gate.wait => {}
+                // It was Healthy when the old one was about to be deleted.
+                Some(MemberState::Deleting { .. }) => continue,
                 other => self.report(Rule::Health, format!("`{id}` succeeded out of {other:?}")),
             }
             let health = fleet.health(id);

@@ -9,7 +9,9 @@ impl Check<'_> {
         let wakes = self.seen.step.wake_at.is_some();
         let waits = match after.stage {
             Stage::Ended { .. } => !after.is_active(),
-            Stage::Preparing { .. } => wakes || self.seen.fleet.stop() == Some(Stop::Line) || after.paused,
+            Stage::Preparing { .. } => {
+                wakes || matches!(self.seen.fleet.stop(), Some(Stop::Line { .. })) || after.paused
+            }
             Stage::Between { resume_at } => {
                 match waiting_for(after, self.seen.fleet, resume_at, self.seen.now) {
                     Some(waiting) => waiting.until().is_none() || wakes,

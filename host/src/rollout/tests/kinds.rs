@@ -29,15 +29,16 @@ fn two_extensions() -> World {
 }
 
 fn asked(world: &World) -> String {
-    let one = |Action::Apply { instance, component, version, .. }: &Action| {
-        format!("{instance}:{component}={version}")
+    let one = |action: &Action| match action {
+        Action::Apply { instance, component, version, .. } => format!("{instance}:{component}={version}"),
+        other => panic!("{other:?}"),
     };
     world.pending.iter().map(one).collect::<Vec<_>>().join(" ")
 }
 
 /// Answers the first open effect.
 fn answer(world: &mut World, result: &Result<(), String>) {
-    let Action::Apply { instance, operation, component, version } = world.pending.remove(0);
+    let Action::Apply { instance, operation, component, version } = world.pending.remove(0) else { panic!() };
     let node = world.fleet.0.get_mut(&instance).unwrap();
     if let (Component::Extension(name), Ok(())) = (&component, result) {
         node.extensions.insert(name.clone(), version);
@@ -75,7 +76,10 @@ fn one_that_fails_does_not_stop_the_other() {
     world.pending.swap(0, 1);
     answer(&mut world, &Ok(()));
     let member = world.upgrade.members.get(&id(0)).unwrap();
-    assert_eq!(member.failure().as_deref(), Some("extension logs: no such package; 1 was brought back"));
+    assert_eq!(
+        member.failure().as_deref(),
+        Some("extension logs: no such package; 1 was brought back; metrics=7 stays")
+    );
     assert_eq!(member.parts[1].state, PartState::Applied, "the other one stays");
 }
 
@@ -127,8 +131,8 @@ fn a_rollback_of_extensions_goes_back_in_the_opposite_order() {
 
 fn by_hand(fleet: Fleet, instances: &[usize]) -> World {
     let mut world = world(fleet, policy(), GATE);
-    let Upgrade { id: name, scale_set, goal, rules, .. } = world.upgrade;
-    let start = StartUpgrade { id: name, scale_set, goal, rules, bypass: false };
+    let Upgrade { id: name, scale_set, goal, rules, before, .. } = world.upgrade;
+    let start = StartUpgrade { id: name, scale_set, goal, rules, before, bypass: false };
     let named: Vec<Candidate> =
         world.fleet.candidates().into_iter().filter(|c| instances.iter().any(|n| c.id == id(*n))).collect();
     world.upgrade = manual(start, &named, world.now);

@@ -15,7 +15,10 @@ fn restoring(breach: OnBreach, limit: u8) -> World {
 }
 
 fn versions(actions: &[Action]) -> Vec<String> {
-    let of = |Action::Apply { instance, version, .. }: &Action| format!("{instance}={version}");
+    let of = |action: &Action| match action {
+        Action::Apply { instance, version, .. } => format!("{instance}={version}"),
+        other => panic!("{other:?}"),
+    };
     actions.iter().map(of).collect()
 }
 

@@ -19,13 +19,13 @@ fn reasons(world: &World) -> Vec<String> {
 #[test]
 fn a_stop_holds_the_next_batch_and_not_the_one_in_flight() {
     let until = Timestamp(9_000_000);
-    for stop in [Stop::Line, Stop::Freeze { until }] {
+    for stop in [Stop::Line { since: Timestamp(2_000_000) }, Stop::Freeze { until }] {
         let mut world = two_batches();
         world.look();
         world.fleet.1 = Some(stop);
         finish_batch(&mut world);
         assert_eq!((world.upgrade.current, world.applied.len()), (1, 1), "{stop:?}");
-        assert_eq!(world.wake_at, (stop != Stop::Line).then_some(until));
+        assert_eq!(world.wake_at, matches!(stop, Stop::Freeze { .. }).then_some(until));
         let waiting = waiting_now(&world.upgrade, &world.fleet, world.now);
         assert!(matches!(waiting, Some(Waiting::Line | Waiting::Freeze { .. })), "{waiting:?}");
         world.fleet.1 = None;
@@ -37,7 +37,7 @@ fn a_stop_holds_the_next_batch_and_not_the_one_in_flight() {
 #[test]
 fn a_person_may_go_on_all_the_same() {
     let mut world = two_batches();
-    world.fleet.1 = Some(Stop::Line);
+    world.fleet.1 = Some(Stop::Line { since: Timestamp(1_000_000) });
     world.look();
     assert_eq!((world.applied.len(), &world.upgrade.digest), (0, &None), "not even a snapshot");
     world.event(&Event::Wish(Wish::Bypass));
@@ -47,8 +47,55 @@ fn a_person_may_go_on_all_the_same() {
 }
 
 #[test]
+fn a_line_that_is_stopped_after_a_bypass_holds() {
+    let mut world = two_batches();
+    world.upgrade.bypass = Some(world.now);
+    world.look();
+    world.fleet.1 = Some(Stop::Line { since: world.now + Duration::from_secs(1) });
+    world.now = world.now + Duration::from_secs(2);
+    finish_batch(&mut world);
+    assert_eq!((world.upgrade.current, world.applied.len()), (1, 1));
+    world.event(&Event::Wish(Wish::Bypass));
+    assert_eq!(world.applied.len(), 2, "and may be bypassed in its turn");
+}
+
+#[test]
+fn a_wish_that_makes_no_sense_is_refused() {
+    let mut world = two_batches();
+    world.upgrade.rules.checkpoints.approval_before =
+        [crate::domain::PhaseName::Number(Phase::new(1).unwrap())].into();
+    let refused = |world: &World, wish| refusal(&world.upgrade, &world.fleet, world.now, wish).is_some();
+    world.look();
+    for wish in [Wish::Resume, Wish::Approve, Wish::Bypass] {
+        assert!(refused(&world, wish), "{wish:?}");
+    }
+    world.event(&Event::Wish(Wish::Pause));
+    assert!(!refused(&world, Wish::Resume));
+    world.event(&Event::Wish(Wish::Resume));
+    for _ in 0..2 {
+        finish_batch(&mut world);
+    }
+    assert!(!refused(&world, Wish::Approve), "phase 1 waits");
+    world.event(&Event::Wish(Wish::Cancel));
+    assert!(refused(&world, Wish::Approve));
+}
+
+#[test]
+fn an_instance_that_is_protected_later_leaves_the_plan() {
+    let mut world = two_batches();
+    world.look();
+    let changed = world.upgrade.reconfigured(|_| true, |other| *other == id(1), world.now);
+    assert_eq!(changed, [id(1)]);
+    assert_eq!(world.upgrade.holds[0].reason, crate::plan::HoldReason::Protected);
+    world.run();
+    assert_eq!(world.applied.join(" "), "0 2");
+}
+
+#[test]
 fn a_way_back_goes_on_in_a_freeze_and_not_on_a_stopped_line() {
-    for (stop, goes_on) in [(Stop::Freeze { until: Timestamp(9_000_000) }, true), (Stop::Line, false)] {
+    for (stop, goes_on) in
+        [(Stop::Freeze { until: Timestamp(9_000_000) }, true), (Stop::Line { since: Timestamp(0) }, false)]
+    {
         let mut world = two_batches();
         world.run();
         world.upgrade =
@@ -63,7 +110,7 @@ fn a_way_back_goes_on_in_a_freeze_and_not_on_a_stopped_line() {
 #[test]
 fn cancel_works_on_a_stopped_line() {
     let mut world = two_batches();
-    world.fleet.1 = Some(Stop::Line);
+    world.fleet.1 = Some(Stop::Line { since: Timestamp(1_000_000) });
     world.look();
     world.event(&Event::Wish(Wish::Cancel));
     assert_eq!(world.upgrade.state, UpgradeState::Cancelled);
@@ -85,7 +132,10 @@ fn everybody_has_a_reason() {
         ]
     );
     world.drivers_answer(&Ok(()));
-    assert_eq!(reasons(&world)[0], "0: is Initializing in the health gate, 300 s left");
+    assert_eq!(
+        reasons(&world)[0],
+        "0: health gate: Initializing; it has failed unless it is Healthy in 300 s"
+    );
     world.upgrade.rules.policy.pause_time_between_batches = Duration::from_secs(60);
     world.everybody_is_healthy();
     assert_eq!(reasons(&world)[0], "1: is in the next batch");

@@ -38,6 +38,10 @@ pub(super) fn of(state: &State) -> Vec<i64> {
             MemberState::Succeeded { .. } => (3, 0, 0),
             MemberState::Restoring { .. } => (4, 0, 0),
             MemberState::Failed { .. } => (5, 0, 0),
+            MemberState::Creating { .. } => (6, 0, 0),
+            MemberState::Ready { applied_at } => (7, ahead(*applied_at + upgrade.rules.gate.deadline), 0),
+            MemberState::Deleting { .. } => (8, 0, 0),
+            MemberState::Removing { .. } => (9, 0, 0),
         };
         let batch = upgrade.batch_index(member.batch()).map_or(-1, number);
         key.extend([batch, i64::from(member.attempt), kind, a, b]);

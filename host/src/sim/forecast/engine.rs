@@ -277,7 +277,8 @@ impl<'a> Engine<'a> {
     }
 
     fn perform(&mut self, action: Action) {
-        let Action::Apply { instance, component, version, operation } = action;
+        // Nobody forecasts maxSurge: whoever sets a forecast up refuses it.
+        let Action::Apply { instance, component, version, operation } = action else { return };
         let Some(place) = self.world.crowd.index(&instance) else { return };
         let Ok(whom) = u32::try_from(place) else { return };
         self.world.begin_life(place);

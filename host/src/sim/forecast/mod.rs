@@ -27,7 +27,7 @@ mod watch;
 mod world;
 
 pub use decider::{AtTheirWord, Decider, Sight};
-pub use run::{End, RegionRun, Run, Told, plan_of, run};
+pub use run::{End, RegionRun, Run, Tell, plan_of, run};
 pub use setup::{Condition, Crowd, Facts, Fleet, Invented, Pace, Probes, Rates, Setup, Span, Watch};
 pub use summary::{Broken, Ending, RegionSummary, Spread, Summary, Worst, summary};
 pub use timeline::{Entry, Timeline, span as span_text};

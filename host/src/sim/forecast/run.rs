@@ -105,23 +105,23 @@ impl Run {
     }
 }
 
-/// How much of a run is told.
+/// What is told of a run beside its figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
-    /// What it amounts to.
-    Sum,
-    /// Also a timeline.
-    Lines,
+pub enum Tell {
+    /// Nothing.
+    Figures,
+    /// Everything, in lines.
+    Timeline,
 }
 
 /// Runs one simulation.
 #[must_use]
-pub fn run(setup: &Setup, seed: u64, watch: Watch, told: Told, decider: &mut dyn Decider) -> Run {
+pub fn run(setup: &Setup, seed: u64, watch: Watch, tell: Tell, decider: &mut dyn Decider) -> Run {
     let mut run = Run { seed, watch, regions: Vec::new() };
     for region in 0..setup.regions.max(1) {
         let seed = draw(seed, 0, u64::from(region)).next_u64();
         let done =
-            with_crowd(setup, region, seed, |crowd| region_run(setup, crowd, seed, watch, told, decider));
+            with_crowd(setup, region, seed, |crowd| region_run(setup, crowd, seed, watch, tell, decider));
         let Some(done) = done else { break };
         let goes_on = done.end == End::Completed;
         run.regions.push(done);
@@ -172,7 +172,7 @@ fn region_run(
     crowd: &Crowd,
     seed: u64,
     watch: Watch,
-    told: Told,
+    tell: Tell,
     decider: &mut dyn Decider,
 ) -> Option<RegionRun> {
     let start = StartUpgrade {
@@ -180,15 +180,16 @@ fn region_run(
         scale_set: setup.name.clone(),
         goal: Goal::application(setup.to.clone()),
         rules: setup.rules.clone(),
+        before: Goal::application(setup.to.clone()),
         bypass: false,
     };
     let mut engine = Engine::new(Parts {
         world: World::new(setup, crowd, seed),
         upgrade: Upgrade::new(start, setup.begin),
         decider,
-        timeline: match told {
-            Told::Sum => Timeline::default(),
-            Told::Lines => Timeline::from(setup.begin),
+        timeline: match tell {
+            Tell::Timeline => Timeline::from(setup.begin),
+            Tell::Figures => Timeline::default(),
         },
         watcher: Watcher::new(watch),
         seed,

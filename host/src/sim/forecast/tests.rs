@@ -64,7 +64,7 @@ fn random(seed: u64) -> Setup {
 }
 
 fn run_of(setup: &Setup, seed: u64, watch: Watch) -> Run {
-    run(setup, seed, watch, Told::Lines, &mut AtTheirWord)
+    run(setup, seed, watch, Tell::Timeline, &mut AtTheirWord)
 }
 
 /// Everything but the number of things that happened.

@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use super::*;
-use crate::domain::{OnBreach, Version};
+use crate::domain::OnBreach;
 
 /// The world, its seed, and the versions in the end.
 fn same_end(seed: u64, scenario: &Scenario) -> (usize, usize) {
     let calm = run(seed, scenario);
     assert_eq!(calm.violations, [], "without a crash");
-    let end = |outcome: &Outcome| -> (UpgradeState, bool, Vec<Option<Version>>, Vec<Option<Version>>) {
+    let end = |outcome: &Outcome| -> (UpgradeState, bool, Vec<Versions>, Vec<Versions>) {
         (outcome.state, outcome.rolled_back, outcome.versions.clone(), outcome.running.clone())
     };
     let mut runs = 0;

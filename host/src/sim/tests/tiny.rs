@@ -48,6 +48,7 @@ fn check(fleet: &str, limits: &Limits, failure: FailureRules, bounds: Bounds) ->
             defer_max: Duration::from_secs(600),
             prepare_max: Duration::from_secs(30),
         },
+        before: Goal::application(Version::parse("v1").unwrap()),
         bypass: false,
     };
     let upgrade = Upgrade::new(start, Timestamp(1_000_000));

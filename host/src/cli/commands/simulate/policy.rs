@@ -41,6 +41,7 @@ const KEYS: &[Key] = &[
     key!("prioritizeUnhealthyInstances", Rolling, policy.prioritize_unhealthy_instances),
     key!("rollbackFailedInstancesOnPolicyBreach", Rolling, failure.breach),
     key!("batches", Rolling, policy.batches),
+    key!("maxSurge", Rolling, policy.max_surge),
     key!("restoreFailedInstances", Upgrade, failure.instance),
     key!("rollbackOnPolicyBreach", Upgrade, failure.breach),
     key!("pauseAfterPhase", Upgrade, checkpoints.pause_after),

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::wasm::Judge;
 use crate::cli::output;
-use crate::sim::forecast::{End, Run, Setup, Told, Watch, run};
+use crate::sim::forecast::{End, Run, Setup, Tell, Watch, run};
 
 /// Above so many instances runs follow each other, because each takes much memory.
 const ALONE_FROM: usize = 100_000;
@@ -24,7 +24,7 @@ pub(super) struct Wanted {
     pub(super) first: u64,
     pub(super) count: usize,
     pub(super) size: usize,
-    pub(super) told: Told,
+    pub(super) tell: Tell,
 }
 
 /// All of them, by seed.
@@ -43,7 +43,7 @@ pub(super) fn all(setup: &Setup, wanted: &Wanted, judge: &Judge) -> anyhow::Resu
                 return Ok(done);
             }
             let seed = wanted.first.wrapping_add(u64::try_from(number)?);
-            let run = run(setup, seed, watch(wanted, number), wanted.told, &mut *decider);
+            let run = run(setup, seed, watch(wanted, number), wanted.tell, &mut *decider);
             if run.end() != End::Completed {
                 let count = faulted.fetch_add(1, Ordering::Relaxed) + 1;
                 bar.set_message(format!(", {count} did not complete"));

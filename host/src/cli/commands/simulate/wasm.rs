@@ -197,19 +197,19 @@ impl Bodies {
     fn response(&self, seen: &Sight<'_>, zone: Option<&str>, claim: Claim) -> Response {
         let phase = seen.facts.phase.map(|phase| phase.get());
         let health = if claim == Claim::Healthy { "Healthy" } else { "Unhealthy" };
-        let participation = seen.facts.participation;
+        let skip = seen.facts.participation != Participation::Proceed;
         let Some(template) = self.by_phase.get(&phase).or(self.all.as_ref()) else {
             return Response {
                 status: 200,
                 headers: Vec::new(),
-                body: azure(health, phase, participation).into_bytes(),
+                body: azure(health, phase, seen.facts.participation).into_bytes(),
             };
         };
         let fill = [
             ("{id}", seen.facts.id.to_string()),
             ("{zone}", zone.unwrap_or_default().to_owned()),
             ("{phase}", phase.map_or_else(|| "null".to_owned(), |phase| phase.to_string())),
-            ("{skip}", skips(participation).to_string()),
+            ("{skip}", skip.to_string()),
             ("{health}", health.to_owned()),
             ("{version}", seen.version.map_or_else(String::new, Version::to_string)),
         ];
@@ -219,18 +219,14 @@ impl Bodies {
     }
 }
 
-/// Not now is no for whoever knows only yes and no.
-fn skips(participation: Participation) -> bool {
-    participation != Participation::Proceed
-}
-
 /// A rich health state with custom metrics.
 fn azure(health: &str, phase: Option<u32>, participation: Participation) -> String {
+    let skip = participation != Participation::Proceed;
     let mut wishes = serde_json::Map::new();
     if let Some(phase) = phase {
         wishes.insert("PhaseOrderingNumber".to_owned(), phase.into());
     }
-    wishes.insert("SkipUpgrade".to_owned(), skips(participation).into());
+    wishes.insert("SkipUpgrade".to_owned(), skip.into());
     let metrics = serde_json::json!({ "rollingUpgrade": wishes });
     serde_json::json!({ "ApplicationHealthState": health, "customMetrics": metrics.to_string() }).to_string()
 }

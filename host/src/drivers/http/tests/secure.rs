@@ -79,6 +79,7 @@ fn a_file_without_certificates_is_reported() {
     let path = dir.path().join("ca.pem");
     let start = || {
         let settings = HttpSettings {
+            creation: Creation::NotTold,
             urls: Box::new(Urls { base: String::new(), looks: Looks::No }),
             token_file: None,
             ca_file: Some(path.clone()),

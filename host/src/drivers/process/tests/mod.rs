@@ -73,7 +73,14 @@ fn settings(
         Ok(Command { argv, environment, working_dir: working_dir.clone() })
     };
     let (commands, search_path) = (Box::new(commands), "/usr/bin:/bin".into());
-    ProcessSettings { commands, search_path, log_dir: dir.join("log"), stop_timeout, guard }
+    ProcessSettings {
+        commands,
+        search_path,
+        log_dir: dir.join("log"),
+        stop_timeout,
+        surge_ports: None,
+        guard,
+    }
 }
 
 /// The groups that a script wrote down, once there are as many.

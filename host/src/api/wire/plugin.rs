@@ -1,0 +1,171 @@
+//! The JSON about plugins: what runs, how it was loaded, what a new one would change.
+
+use serde::{Deserialize, Serialize};
+
+/// `GET /v1/plugins`, `plugin list --json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Plugins {
+    /// All plugins, by name.
+    pub plugins: Vec<Plugin>,
+}
+
+/// One plugin.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plugin {
+    /// Name in the configuration.
+    pub name: String,
+    /// Where the active component came from: a path, a URL, `builtin:…` or `upload`.
+    pub source: String,
+    /// `sha256:…` of the active component.
+    pub digest: String,
+    /// Rises with each swap.
+    pub generation: u64,
+    /// World that it was built for.
+    pub world: Option<String>,
+    /// Same input, same answer.
+    pub pure: bool,
+    /// Size in bytes.
+    pub size: usize,
+    /// RFC 3339, UTC.
+    pub loaded_at: String,
+    /// Why the latest replacement was refused; null when none was.
+    pub last_error: Option<String>,
+    /// The stage that is under way, such as `compile` or `shadow`; null while nothing is.
+    pub stage: Option<String>,
+    /// The latest load, also one that was refused.
+    pub load: Option<PluginLoad>,
+    /// Since the host started.
+    pub counters: PluginCounters,
+}
+
+/// One load and its stages.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PluginLoad {
+    /// Where the component came from.
+    pub source: String,
+    /// `immediate`, `rehearse` or `shadow`.
+    pub strategy: String,
+    /// In order, as far as it came.
+    pub stages: Vec<PluginStage>,
+}
+
+/// One stage of a load.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PluginStage {
+    /// `fetch`, `digest`, `shape`, `compile`, `link`, `configure`, `self-test`, `rehearse`, `shadow`,
+    /// `promote` or `watch`.
+    pub name: String,
+    /// `running`, `passed`, `skipped` or `failed`.
+    pub state: String,
+    /// Milliseconds; so far, while it runs.
+    pub ms: u64,
+    /// One line for people.
+    pub note: Option<String>,
+}
+
+/// What happened to a plugin since the host started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PluginCounters {
+    /// Loads that were begun.
+    pub loads: u64,
+    /// Loads that were refused at some stage.
+    pub refused: u64,
+    /// Generations that took over.
+    pub promoted: u64,
+    /// Generations that a watch took back.
+    pub reverted: u64,
+}
+
+/// The answer to a swap: the plugin as it is now, and what the new component changes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PluginSwap {
+    /// The plugin.
+    #[serde(flatten)]
+    pub plugin: Plugin,
+    /// What was compared; null under `immediate`, and where the component is the active one already.
+    pub diff: Option<PluginDiff>,
+}
+
+/// `GET /v1/plugins/NAME/diff`, `plugin diff --json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PluginDiff {
+    /// The plugin.
+    pub plugin: String,
+    /// `rehearse`, `shadow` or `watch`.
+    pub stage: String,
+    /// `sha256:…` of the component that was there before.
+    pub from: String,
+    /// `sha256:…` of the new one.
+    pub to: String,
+    /// Instances of its scale sets that were judged.
+    pub instances: usize,
+    /// Observations that both judged.
+    pub observations: u64,
+    /// Instances whose latest decision differs.
+    pub changed: usize,
+    /// Observations where only the new one failed.
+    pub failed_new: u64,
+    /// Observations where only the old one failed.
+    pub failed_old: u64,
+    /// Why the gate refuses it; null when it does not, so far.
+    pub refusal: Option<String>,
+    /// The instances that differ.
+    pub changes: Vec<PluginChange>,
+}
+
+/// An instance that is judged differently.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PluginChange {
+    /// Its scale set.
+    pub scale_set: String,
+    /// Its id.
+    pub instance: String,
+    /// What differs, in the words of `gate.forbid`.
+    pub changes: Vec<String>,
+    /// What the old component says.
+    pub from: PluginVerdict,
+    /// What the new one says.
+    pub to: PluginVerdict,
+}
+
+/// What a component says of an instance.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PluginVerdict {
+    /// `healthy`, `unhealthy` or `unknown`; null when it failed.
+    pub health: Option<String>,
+    /// Phase; null is the last one.
+    pub phase: Option<u32>,
+    /// `proceed`, `skip` or `defer`; null when it failed.
+    pub participation: Option<String>,
+    /// Why, or why it failed.
+    pub reason: Option<String>,
+}
+
+/// `GET /v1/plugins/NAME/history`, `plugin history --json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PluginHistory {
+    /// The plugin.
+    pub name: String,
+    /// The latest generations that can be gone back to, oldest first; the last one is active.
+    pub generations: Vec<PluginGeneration>,
+}
+
+/// One generation.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PluginGeneration {
+    /// Which.
+    pub generation: u64,
+    /// `sha256:…` of its component.
+    pub digest: String,
+    /// Where that came from.
+    pub source: String,
+    /// When it took over; RFC 3339, UTC.
+    pub at: String,
+    /// Why.
+    pub why: String,
+}

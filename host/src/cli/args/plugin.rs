@@ -1,0 +1,166 @@
+//! The arguments of `plugin`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{OutputArgs, ServerArgs};
+use crate::author::Language;
+
+/// Options of `plugin`.
+#[derive(Debug, Args)]
+pub struct PluginArgs {
+    /// How to reach the host.
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: PluginVerb,
+}
+
+/// What to do with plugins.
+#[derive(Debug, Subcommand)]
+pub enum PluginVerb {
+    /// Write a project that builds and passes its cases at once, into a new folder NAME
+    New {
+        /// Name of the plugin and of its folder
+        name: String,
+        /// Language
+        #[arg(short, long, value_enum)]
+        lang: Language,
+    },
+    /// Make a project a component with the ordinary tools of its language
+    Build {
+        /// Folder of the project
+        #[arg(default_value = ".")]
+        project: PathBuf,
+    },
+    /// Run the cases beside a component; look for hidden state; say how near it came to the limits
+    Test {
+        /// Component, or folder of a project
+        #[arg(default_value = ".")]
+        plugin: PathBuf,
+        /// Folder of the case files [default: `cases` beside the component]
+        #[arg(long, value_name = "DIR")]
+        cases: Option<PathBuf>,
+        /// How to print.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Measure time for each evaluation, memory, and the time to compile
+    Bench {
+        /// Component, or folder of a project
+        #[arg(default_value = ".")]
+        plugin: PathBuf,
+        /// Settings as JSON [default: those of the first case that is judged, or `{}`]
+        #[arg(long, value_name = "JSON")]
+        settings: Option<String>,
+        /// Folder of the case files, whose observations are measured
+        #[arg(long, value_name = "DIR")]
+        cases: Option<PathBuf>,
+        /// How to print.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Print the contract between host and plugin
+    Wit {
+        /// Write it into this folder instead, as `policy.wit`
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// Say what a file is: world, version, imports, pure or not; 1 when the host would refuse it
+    Inspect {
+        /// WebAssembly file, folder of a project, or `builtin:azure-health`
+        file: PathBuf,
+        /// How to print.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// List the plugins of the running host
+    List {
+        /// How to print.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Replace the component of a plugin in the running host
+    Swap(SwapArgs),
+    /// Show what a new component changes: which instances, from what to what, and why
+    Diff(PluginOf),
+    /// Let the component take over that judges beside the active one
+    Promote(PluginOf),
+    /// End the component that judges beside the active one
+    Discard(PluginOf),
+    /// Show the generations that can be gone back to
+    History(PluginOf),
+    /// Go back to a former generation, its component and its settings, under a new number
+    Rollback {
+        /// Which plugin.
+        #[command(flatten)]
+        plugin: PluginOf,
+        /// Generation [default: the latest one that differs from the active one]
+        #[arg(long, value_name = "GENERATION")]
+        to: Option<u64>,
+    },
+    /// Turn a core module, as compilers write it, into a component
+    Componentize {
+        /// Core module with an embedded component type
+        module: PathBuf,
+        /// Where to write the component
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+    },
+}
+
+/// A plugin of the running host.
+#[derive(Debug, Args)]
+pub struct PluginOf {
+    /// Plugin
+    pub name: String,
+    /// How to print.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Options of `plugin swap`.
+#[derive(Debug, Args)]
+pub struct SwapArgs {
+    /// Plugin
+    pub name: String,
+    /// New component
+    pub file: PathBuf,
+    /// Only show what it would change
+    #[arg(long)]
+    pub dry_run: bool,
+    /// What it must pass [default: `strategy` of the configuration]
+    #[arg(long, value_enum)]
+    pub strategy: Option<StrategyArg>,
+    /// Swap it in whatever it changes, as long as it loads
+    #[arg(long)]
+    pub force: bool,
+    /// How to print.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// What a new component must pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StrategyArg {
+    /// It loads and takes its settings
+    Immediate,
+    /// It judges the last observation of every instance once
+    Rehearse,
+    /// It judges live observations beside the active one until its gate or a person decides
+    Shadow,
+}
+
+impl StrategyArg {
+    /// As the API writes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Immediate => "immediate",
+            Self::Rehearse => "rehearse",
+            Self::Shadow => "shadow",
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! `plugin bench`: what an evaluation costs.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::subject::Subject;
+use crate::author::DEFAULT_LIMITS;
+use crate::author::bench::{self, Figures, Timing};
+use crate::author::cases::Case;
+use crate::cli::args::OutputArgs;
+use crate::cli::exit::{Exit, Refused};
+use crate::cli::output::{self, table};
+use crate::cli::progress::Progress;
+use crate::clock::Clock;
+use crate::domain::{Answer, InstanceFacts, InstanceId, Observation, Response, ScaleSetName};
+use crate::plugin::{BATCH_MAX, LoadPluginError, Runtime};
+
+/// The report of `plugin bench --json`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    plugin: String,
+    size: usize,
+    compile_micros: u64,
+    observations: usize,
+    failed: usize,
+    batch: usize,
+    /// Nanoseconds of CPU for each observation.
+    fresh_one: TimingReport,
+    reused_one: TimingReport,
+    fresh_batch: TimingReport,
+    reused_batch: TimingReport,
+    memory_bytes: usize,
+    /// The engine counts no fuel.
+    fuel: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TimingReport {
+    median_ns: u64,
+    p99_ns: u64,
+    calls: usize,
+}
+
+/// Measures a plugin and prints the report.
+pub(super) fn run(
+    path: &Path,
+    settings: Option<&str>,
+    cases: Option<&Path>,
+    format: OutputArgs,
+) -> anyhow::Result<Exit> {
+    // What a plugin logs thousands of times is not what is measured.
+    output::init_log("off");
+    let subject = Subject::read(path)?;
+    let (settings, observations) = input(&subject, settings, cases)?;
+    let (runtime, clock) = (Runtime::new()?, Clock::start());
+    let measured = Progress::new("measuring").during(|step| {
+        step.say("compiling");
+        let began = clock.now();
+        let plugin = runtime.compile(&subject.bytes)?;
+        let compile = clock.now().since(began);
+        step.say("evaluating");
+        let figures = bench::run(&plugin, &settings, &observations, DEFAULT_LIMITS)?;
+        Ok((compile, figures))
+    });
+    let (compile, figures) =
+        measured.map_err(|error: LoadPluginError| Refused(format!("`{}` {error}", subject.name)))?;
+    let Figures { fresh_one, reused_one, fresh_batch, reused_batch, memory_bytes, failed } = figures;
+    let timing = |Timing { median_ns, p99_ns, calls }| TimingReport { median_ns, p99_ns, calls };
+    let report = Report {
+        plugin: subject.name,
+        size: subject.bytes.len(),
+        compile_micros: u64::try_from(compile.as_micros()).unwrap_or(u64::MAX),
+        observations: observations.len(),
+        failed,
+        batch: BATCH_MAX,
+        fresh_one: timing(fresh_one),
+        reused_one: timing(reused_one),
+        fresh_batch: timing(fresh_batch),
+        reused_batch: timing(reused_batch),
+        memory_bytes,
+        fuel: None,
+    };
+    if format.json {
+        output::json(&report)?;
+    } else {
+        output::data(&render(&report))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Settings and observations: those of the cases that have the same settings as the first one, or a
+/// plain answer where there are no cases.
+fn input(
+    subject: &Subject,
+    settings: Option<&str>,
+    named: Option<&Path>,
+) -> anyhow::Result<(String, Vec<Observation>)> {
+    let cases = match (subject.cases(named), named) {
+        (Ok(cases), _) => cases,
+        (Err(error), Some(_)) => return Err(error),
+        (Err(_), None) => Vec::new(),
+    };
+    let judged = |case: &Case| case.observation.is_some();
+    let wanted = match settings {
+        Some(settings) => settings.to_owned(),
+        None => cases
+            .iter()
+            .find(|case| judged(case))
+            .map_or_else(|| "{}".to_owned(), |case| case.settings.clone()),
+    };
+    let fits = |case: &Case| settings.is_some() || case.settings == wanted;
+    let mut observations: Vec<Observation> =
+        cases.into_iter().filter(fits).filter_map(|case| case.observation).collect();
+    if observations.is_empty() {
+        observations.push(plain()?);
+    }
+    Ok((wanted, observations))
+}
+
+fn plain() -> anyhow::Result<Observation> {
+    let response = Response { status: 200, headers: Vec::new(), body: b"{}".to_vec() };
+    Ok(Observation {
+        instance: InstanceFacts {
+            id: InstanceId::parse("0")?,
+            scale_set: ScaleSetName::parse("bench")?,
+            region: None,
+            zone: None,
+            fault_domain: None,
+            update_domain: None,
+            version: None,
+            desired_version: None,
+            labels: std::collections::BTreeMap::new(),
+        },
+        answers: vec![Answer { source: "health".to_owned(), outcome: Ok(response) }],
+        memory: None,
+        attributes: Vec::new(),
+    })
+}
+
+fn render(report: &Report) -> String {
+    let row = |instance: &str, batch: usize, timing: &TimingReport| {
+        let base = report.reused_batch.median_ns.max(1);
+        let tenths = timing.median_ns.saturating_mul(10) / base;
+        vec![
+            instance.to_owned(),
+            batch.to_string(),
+            timing.median_ns.to_string(),
+            timing.p99_ns.to_string(),
+            format!("{}.{}", tenths / 10, tenths % 10),
+            timing.calls.to_string(),
+        ]
+    };
+    let rows = [
+        row("fresh", 1, &report.fresh_one),
+        row("reused", 1, &report.reused_one),
+        row("fresh", report.batch, &report.fresh_batch),
+        row("reused", report.batch, &report.reused_batch),
+    ];
+    let mut text = table(&["INSTANCE", "BATCH", "NS EACH", "P99", "RATIO", "CALLS"], &rows);
+    let (whole, tenth) = (report.memory_bytes >> 20, ((report.memory_bytes & 0xf_ffff) * 10) >> 20);
+    let compile = report.compile_micros;
+    text.push_str(&format!(
+        "\nnanoseconds of CPU for each observation; {} observations, {} of {} fail\n\
+         memory   {whole}.{tenth} MiB for each instance\n\
+         compile  {}.{:03} s for {} bytes\n\
+         fuel     not measured: this host limits time\n",
+        report.observations,
+        report.failed,
+        report.batch,
+        compile / 1_000_000,
+        compile % 1_000_000 / 1000,
+        report.size,
+    ));
+    text
+}

@@ -1,0 +1,192 @@
+//! What an operator does with the plugins of a running host.
+
+use crate::api::wire;
+use crate::cli::args::{OutputArgs, PluginOf, ServerArgs, SwapArgs};
+use crate::cli::exit::Exit;
+use crate::cli::output::{self, or_dash, table};
+use crate::cli::target;
+use crate::domain::PluginName;
+
+/// Instances of a comparison that are shown to people; `--json` has them all.
+const CHANGES_SHOWN_MAX: usize = 50;
+
+/// `plugin list`.
+pub(super) fn list(server: &ServerArgs, format: OutputArgs) -> anyhow::Result<Exit> {
+    let plugins: wire::Plugins = target::client(server)?.get("/v1/plugins")?;
+    if format.json {
+        output::json(&plugins)?;
+    } else {
+        output::data(&render_list(&plugins.plugins))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// `plugin swap`; a dry run ends with 1 when the gate would refuse.
+pub(super) fn swap(server: &ServerArgs, args: &SwapArgs) -> anyhow::Result<Exit> {
+    let name = name(&args.name)?;
+    let bytes = super::read(&args.file)?;
+    let mut query = Vec::new();
+    if let Some(strategy) = args.strategy {
+        query.push(format!("strategy={}", strategy.name()));
+    }
+    if args.force {
+        query.push("force=true".to_owned());
+    }
+    if args.dry_run {
+        query.push("dryRun=true".to_owned());
+    }
+    let path = format!("/v1/plugins/{name}/swap?{}", query.join("&"));
+    let swapped: wire::PluginSwap = target::client(server)?.upload(&path, bytes)?;
+    if args.output.json {
+        output::json(&swapped)?;
+    } else {
+        output::data(&render_list(std::slice::from_ref(&swapped.plugin)))?;
+        if let Some(diff) = &swapped.diff {
+            output::data(&format!("\n{}", render_diff(diff)))?;
+        }
+    }
+    let refused = swapped.diff.is_some_and(|diff| diff.refusal.is_some());
+    Ok(if args.dry_run && refused { Exit::No } else { Exit::Done })
+}
+
+/// `plugin diff`.
+pub(super) fn diff(server: &ServerArgs, of: &PluginOf) -> anyhow::Result<Exit> {
+    let name = name(&of.name)?;
+    let diff: wire::PluginDiff = target::client(server)?.get(&format!("/v1/plugins/{name}/diff"))?;
+    if of.output.json {
+        output::json(&diff)?;
+    } else {
+        output::data(&render_diff(&diff))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// `plugin promote`, `plugin discard` and `plugin rollback`.
+pub(super) fn tell(server: &ServerArgs, of: &PluginOf, verb: &str) -> anyhow::Result<Exit> {
+    let name = name(&of.name)?;
+    let path = format!("/v1/plugins/{name}/{verb}");
+    let plugin: wire::Plugin = target::client(server)?.post(&path, &serde_json::json!({}))?;
+    if of.output.json {
+        output::json(&plugin)?;
+    } else {
+        output::data(&render_list(&[plugin]))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// `plugin history`.
+pub(super) fn history(server: &ServerArgs, of: &PluginOf) -> anyhow::Result<Exit> {
+    let name = name(&of.name)?;
+    let history: wire::PluginHistory = target::client(server)?.get(&format!("/v1/plugins/{name}/history"))?;
+    if of.output.json {
+        output::json(&history)?;
+        return Ok(Exit::Done);
+    }
+    let row = |one: &wire::PluginGeneration| {
+        vec![
+            one.generation.to_string(),
+            short(&one.digest),
+            one.at.clone(),
+            one.source.clone(),
+            one.why.clone(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = history.generations.iter().map(row).collect();
+    output::data(&table(&["GENERATION", "DIGEST", "SINCE", "SOURCE", "WHY"], &rows))?;
+    Ok(Exit::Done)
+}
+
+fn name(text: &str) -> anyhow::Result<PluginName> {
+    PluginName::parse(text).map_err(|error| anyhow::anyhow!("plugin name `{text}` {error}"))
+}
+
+fn short(digest: &str) -> String {
+    digest.chars().take("sha256:".len() + 12).collect()
+}
+
+fn render_list(plugins: &[wire::Plugin]) -> String {
+    let row = |plugin: &wire::Plugin| {
+        vec![
+            plugin.name.clone(),
+            plugin.generation.to_string(),
+            short(&plugin.digest),
+            if plugin.pure { "yes" } else { "no" }.to_owned(),
+            plugin.size.to_string(),
+            plugin.loaded_at.clone(),
+            or_dash(plugin.stage.as_ref()),
+            plugin.source.clone(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = plugins.iter().map(row).collect();
+    let mut text =
+        table(&["NAME", "GENERATION", "DIGEST", "PURE", "BYTES", "LOADED", "STAGE", "SOURCE"], &rows);
+    for plugin in plugins {
+        if let Some(load) = &plugin.load {
+            text.push_str(&format!("\nlatest load of {}, from {}:\n", plugin.name, load.source));
+            text.push_str(&render_stages(load));
+        }
+        if let Some(error) = &plugin.last_error {
+            text.push_str(&format!("\nlatest replacement refused: {error}\n"));
+        }
+    }
+    text
+}
+
+fn render_stages(load: &wire::PluginLoad) -> String {
+    let row = |stage: &wire::PluginStage| {
+        vec![
+            format!("  {}", stage.name),
+            stage.state.clone(),
+            format!("{} ms", stage.ms),
+            stage.note.clone().unwrap_or_default(),
+        ]
+    };
+    table(&["  STAGE", "RESULT", "TIME", "NOTE"], &load.stages.iter().map(row).collect::<Vec<_>>())
+}
+
+fn render_diff(diff: &wire::PluginDiff) -> String {
+    let mut text = format!(
+        "{} of {} instances change from {} to {} ({}, {} observations)\n",
+        diff.changed,
+        diff.instances,
+        short(&diff.from),
+        short(&diff.to),
+        diff.stage,
+        diff.observations
+    );
+    if let Some(refusal) = &diff.refusal {
+        text.push_str(&format!("refused: {refusal}\n"));
+    }
+    if diff.changes.is_empty() {
+        return text;
+    }
+    let row = |change: &wire::PluginChange| {
+        vec![
+            format!("{}/{}", change.scale_set, change.instance),
+            change.changes.join(", "),
+            verdict(&change.from),
+            verdict(&change.to),
+        ]
+    };
+    let rows: Vec<Vec<String>> = diff.changes.iter().take(CHANGES_SHOWN_MAX).map(row).collect();
+    text.push('\n');
+    text.push_str(&table(&["INSTANCE", "CHANGES", "FROM", "TO"], &rows));
+    let more = diff.changes.len().saturating_sub(CHANGES_SHOWN_MAX);
+    if more > 0 {
+        text.push_str(&format!("and {more} more; --json has them all\n"));
+    }
+    text
+}
+
+/// `healthy, phase 1, proceed (ready)`.
+fn verdict(verdict: &wire::PluginVerdict) -> String {
+    let reason = verdict.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    match (&verdict.health, &verdict.participation) {
+        (Some(health), Some(participation)) => {
+            let phase =
+                verdict.phase.map_or_else(|| "last phase".to_owned(), |phase| format!("phase {phase}"));
+            format!("{health}, {phase}, {participation}{reason}")
+        }
+        _ => format!("fails{reason}"),
+    }
+}

@@ -1,0 +1,185 @@
+//! `plugin test`: the cases on the component, hidden state, and the budget.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::subject::Subject;
+use crate::author::DEFAULT_LIMITS;
+use crate::author::cases::Difference;
+use crate::author::trial::{self, Budget, Trial};
+use crate::cli::args::OutputArgs;
+use crate::cli::exit::{Exit, Refused};
+use crate::cli::output;
+use crate::cli::progress::Progress;
+use crate::plugin::{BATCH_MAX, Runtime};
+
+/// The report of `plugin test --json`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    plugin: String,
+    passed: usize,
+    failed: usize,
+    cases: Vec<CaseReport>,
+    hidden_state: Vec<StateReport>,
+    budget: BudgetReport,
+    good: bool,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CaseReport {
+    file: String,
+    name: String,
+    passed: bool,
+    got: String,
+    differences: Vec<Difference>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StateReport {
+    case: String,
+    when: &'static str,
+    alone: String,
+    then: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BudgetReport {
+    batch: usize,
+    longest_call_micros: u64,
+    timeout_micros: u64,
+    memory_bytes: usize,
+    memory_limit_bytes: usize,
+    within: bool,
+}
+
+/// Tests a plugin and prints the report.
+pub(super) fn run(path: &Path, cases: Option<&Path>, format: OutputArgs) -> anyhow::Result<Exit> {
+    output::init_log("warn");
+    let subject = Subject::read(path)?;
+    let cases = subject.cases(cases)?;
+    let runtime = Runtime::new()?;
+    let progress = Progress::new("testing");
+    let trial = progress.during(|step| {
+        step.say("compiling");
+        let plugin = runtime.compile(&subject.bytes)?;
+        step.say(&format!("{} cases", cases.len()));
+        trial::run(&plugin, &cases, DEFAULT_LIMITS)
+    });
+    let trial = trial.map_err(|error| Refused(format!("`{}` {error}", subject.name)))?;
+    let report = report(subject.name, trial);
+    if format.json {
+        output::json(&report)?;
+    } else {
+        output::data(&render(&report))?;
+    }
+    Ok(if report.good { Exit::Done } else { Exit::No })
+}
+
+fn report(plugin: String, trial: Trial) -> Report {
+    let Trial { outcomes, states, budget } = trial;
+    let cases: Vec<CaseReport> = outcomes
+        .into_iter()
+        .map(|outcome| CaseReport {
+            file: outcome.file,
+            name: outcome.name,
+            passed: outcome.differences.is_empty(),
+            got: outcome.got,
+            differences: outcome.differences,
+        })
+        .collect();
+    let failed = cases.iter().filter(|case| !case.passed).count();
+    let hidden_state: Vec<StateReport> = states
+        .into_iter()
+        .map(|state| StateReport { case: state.case, when: state.when, alone: state.alone, then: state.then })
+        .collect();
+    let budget = budget_report(budget);
+    let good = failed == 0 && hidden_state.is_empty() && budget.within;
+    Report { plugin, passed: cases.len() - failed, failed, cases, hidden_state, budget, good }
+}
+
+fn budget_report(budget: Budget) -> BudgetReport {
+    let Budget { longest, batch, memory_bytes, limits } = budget;
+    let micros = |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let memory_limit_bytes = usize::try_from(u64::from(limits.memory_mib) << 20).unwrap_or(usize::MAX);
+    BudgetReport {
+        batch,
+        longest_call_micros: micros(longest),
+        timeout_micros: micros(limits.timeout),
+        memory_bytes,
+        memory_limit_bytes,
+        within: longest <= limits.timeout && memory_bytes <= memory_limit_bytes,
+    }
+}
+
+fn render(report: &Report) -> String {
+    let mut text = String::new();
+    for case in report.cases.iter().filter(|case| !case.passed) {
+        text.push_str(&format!("FAILED  {}: {}\n", case.file, case.name));
+        for Difference { what, expected, got } in &case.differences {
+            text.push_str(&format!("    {what}\n      - expected {expected}\n      + got      {got}\n"));
+        }
+        if case.differences.iter().all(|difference| difference.got != case.got) {
+            text.push_str(&format!("    whole answer: {}\n", case.got));
+        }
+        text.push('\n');
+    }
+    for state in &report.hidden_state {
+        text.push_str(&format!("HIDDEN STATE  {}\n", state.case));
+        text.push_str(&format!("      - alone in a new instance: {}\n", state.alone));
+        text.push_str(&format!("      + {}: {}\n", state.when, state.then));
+    }
+    if !report.hidden_state.is_empty() {
+        text.push_str(
+            "    An answer may depend on its observation and the settings alone. Keep what must last in\n    \
+             `memory`: globals may vanish between any two calls.\n\n",
+        );
+    }
+    let total = report.passed + report.failed;
+    text.push_str(&format!("cases   {} of {total} passed\n", report.passed));
+    let state = if report.hidden_state.is_empty() { "none found" } else { "FOUND" };
+    text.push_str(&format!("state   {state}: fresh and used instances, batches in three orders\n"));
+    text.push_str(&render_budget(&report.budget));
+    text
+}
+
+fn render_budget(budget: &BudgetReport) -> String {
+    let mut text = String::new();
+    if budget.batch > 0 {
+        let share = percent(budget.longest_call_micros, budget.timeout_micros);
+        let (took, limit) = (millis(budget.longest_call_micros), millis(budget.timeout_micros));
+        text.push_str(&format!(
+            "time    {took} of {limit} ms ({share} %) for a call with {} observations",
+            budget.batch
+        ));
+        text.push_str(if budget.longest_call_micros > budget.timeout_micros {
+            "; TOO LONG: the host makes such batches smaller, down to one\n"
+        } else {
+            "\n"
+        });
+        let as_u64 = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
+        let share = percent(as_u64(budget.memory_bytes), as_u64(budget.memory_limit_bytes));
+        let (used, limit) = (mib(budget.memory_bytes), mib(budget.memory_limit_bytes));
+        text.push_str(&format!("memory  {used} of {limit} MiB ({share} %)\n"));
+    } else {
+        text.push_str(&format!("budget  not measured: no case was judged (a full batch is {BATCH_MAX})\n"));
+    }
+    text
+}
+
+fn millis(micros: u64) -> String {
+    format!("{}.{:02}", micros / 1000, micros % 1000 / 10)
+}
+
+fn mib(bytes: usize) -> String {
+    format!("{}.{}", bytes >> 20, ((bytes & 0xf_ffff) * 10) >> 20)
+}
+
+fn percent(part: u64, whole: u64) -> String {
+    let tenths = part.saturating_mul(1000) / whole.max(1);
+    format!("{}.{}", tenths / 10, tenths % 10)
+}

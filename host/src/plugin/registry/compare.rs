@@ -1,0 +1,284 @@
+//! What differs between two components that judge the same observations, and whether a gate lets it
+//! pass. Values in, values out.
+
+use std::collections::BTreeMap;
+
+use crate::config::{Forbidden, Gate};
+use crate::domain::{Claim, Decision, InstanceId, Participation, PluginFailure, ScaleSetName};
+
+/// Names an instance.
+pub(super) type Key = (ScaleSetName, InstanceId);
+
+/// What one component says of one observation.
+pub(super) type Verdict = Result<Decision, PluginFailure>;
+
+/// Both answers to the latest observation of an instance.
+#[derive(Debug, Clone)]
+pub(super) struct Pair {
+    /// Of the component that was there before.
+    pub(super) old: Verdict,
+    /// Of the new one.
+    pub(super) new: Verdict,
+}
+
+/// Everything that two components were asked.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Comparison {
+    /// The latest of each instance.
+    pub(super) pairs: BTreeMap<Key, Pair>,
+    /// How many of them differ.
+    changed: usize,
+    /// All that were compared.
+    pub(super) observations: u64,
+    /// Observations where only the new one failed, and where only the old one did.
+    pub(super) failed_new: u64,
+    pub(super) failed_old: u64,
+    /// The latest failure of only the new one.
+    failure: Option<String>,
+    /// The first change that the gate forbids.
+    forbidden: Option<String>,
+}
+
+impl Comparison {
+    /// Takes in both answers to one observation.
+    pub(super) fn add(&mut self, key: Key, old: Verdict, new: Verdict, gate: Option<&Gate>) {
+        self.observations += 1;
+        match (&old, &new) {
+            (Ok(_), Err(failure)) => {
+                self.failed_new += 1;
+                self.failure = Some(format!("{}: it {failure}", shown(&key)));
+            }
+            (Err(_), Ok(_)) => self.failed_old += 1,
+            (Ok(_), Ok(_)) | (Err(_), Err(_)) => {}
+        }
+        let pair = Pair { old, new };
+        if let (None, Some(gate)) = (&self.forbidden, gate) {
+            let seen = gate.forbid.iter().find(|forbidden| pair.is(**forbidden));
+            self.forbidden = seen.map(|forbidden| {
+                format!("would make of {} {}, which gate.forbid names", shown(&key), word(*forbidden))
+            });
+        }
+        self.changed += usize::from(pair.differs());
+        if let Some(before) = self.pairs.insert(key, pair) {
+            self.changed -= usize::from(before.differs());
+        }
+    }
+
+    /// Instances whose latest decision differs.
+    pub(super) fn changed(&self) -> usize {
+        self.changed
+    }
+
+    /// How many more observations the new one fails on.
+    pub(super) fn more_failures(&self) -> u64 {
+        self.failed_new.saturating_sub(self.failed_old)
+    }
+
+    /// Why the new one fails more; a fragment that follows its name.
+    pub(super) fn failing(&self) -> Option<String> {
+        let example = self.failure.as_ref().filter(|_| self.more_failures() > 0)?;
+        Some(format!(
+            "fails on more observations than the active one ({} more), as on {example}",
+            self.more_failures()
+        ))
+    }
+
+    /// The first forbidden change; a fragment.
+    pub(super) fn forbidden(&self) -> Option<&str> {
+        self.forbidden.as_deref()
+    }
+
+    /// Whether too many of `instances` change; a fragment.
+    pub(super) fn too_many(&self, gate: &Gate, instances: usize) -> Option<String> {
+        let max = gate.changed_max?;
+        let (changed, total) = (self.changed(), instances.max(self.pairs.len()));
+        let limit = usize::try_from(max).unwrap_or(100);
+        (changed * 100 > limit * total)
+            .then(|| format!("changes {changed} of {total} instances (gate.maxChangedPercent is {max})"))
+    }
+
+    /// Why a gate refuses, with all that was seen; a fragment.
+    pub(super) fn refusal(&self, gate: Option<&Gate>, instances: usize) -> Option<String> {
+        let forbidden = || self.forbidden().map(str::to_owned);
+        let too_many = || gate.and_then(|gate| self.too_many(gate, instances));
+        self.failing().or_else(forbidden).or_else(too_many)
+    }
+}
+
+impl Pair {
+    /// Whether anything does; cheap, unlike [`Self::changes`].
+    fn differs(&self) -> bool {
+        match (&self.old, &self.new) {
+            (Ok(old), Ok(new)) => {
+                (old.claim, old.phase, old.participation) != (new.claim, new.phase, new.participation)
+            }
+            (old, new) => old.is_ok() != new.is_ok(),
+        }
+    }
+
+    /// What differs, in the words of gates; empty when nothing does.
+    pub(super) fn changes(&self) -> Vec<String> {
+        let mut changes = Vec::new();
+        match (&self.old, &self.new) {
+            (Ok(_), Err(_)) => changes.push("fails".to_owned()),
+            (Err(_), Ok(_)) => changes.push("no longer fails".to_owned()),
+            (Ok(old), Ok(new)) => {
+                if old.claim != new.claim {
+                    changes.push(format!("{}->{}", health(old.claim), health(new.claim)));
+                }
+                let mut more = vec![Forbidden::PhaseDecrease, Forbidden::PhaseIncrease];
+                let takes_part = old.participation != new.participation;
+                let skips = [Forbidden::SkipRemoved, Forbidden::SkipAdded];
+                match skips.iter().find(|skip| self.is(**skip)) {
+                    Some(skip) => more.push(*skip),
+                    None if takes_part => {
+                        changes.push(format!("{}->{}", old.participation.name(), new.participation.name()));
+                    }
+                    None => {}
+                }
+                changes.extend(more.into_iter().filter(|change| self.is(*change)).map(word));
+            }
+            (Err(_), Err(_)) => {}
+        }
+        changes
+    }
+
+    /// Whether this change happens here. A failure counts as it is treated: unknown, and skipped.
+    fn is(&self, change: Forbidden) -> bool {
+        let phase = |verdict: &Verdict| verdict.as_ref().ok().and_then(|decision| decision.phase);
+        let skips = |verdict: &Verdict| {
+            verdict.as_ref().map_or(true, |decision| decision.participation == Participation::Skip)
+        };
+        // None is the last phase. A failure keeps the phase before.
+        let both = self.old.is_ok() && self.new.is_ok();
+        let order = |verdict: &Verdict| phase(verdict).map_or(u64::MAX, |phase| u64::from(phase.get()));
+        match change {
+            Forbidden::Health(from, to) => claim(&self.old) == from && claim(&self.new) == to,
+            Forbidden::PhaseDecrease => both && order(&self.new) < order(&self.old),
+            Forbidden::PhaseIncrease => both && order(&self.new) > order(&self.old),
+            Forbidden::SkipRemoved => skips(&self.old) && !skips(&self.new),
+            Forbidden::SkipAdded => !skips(&self.old) && skips(&self.new),
+        }
+    }
+}
+
+fn claim(verdict: &Verdict) -> Claim {
+    verdict.as_ref().map_or(Claim::Unknown, |decision| decision.claim)
+}
+
+/// As gates write it.
+pub(super) fn health(claim: Claim) -> &'static str {
+    match claim {
+        Claim::Healthy => "healthy",
+        Claim::Unhealthy => "unhealthy",
+        Claim::Unknown => "unknown",
+    }
+}
+
+fn word(change: Forbidden) -> String {
+    match change {
+        Forbidden::Health(from, to) => format!("{}->{}", health(from), health(to)),
+        Forbidden::PhaseDecrease => "phase-decrease".to_owned(),
+        Forbidden::PhaseIncrease => "phase-increase".to_owned(),
+        Forbidden::SkipRemoved => "skip-removed".to_owned(),
+        Forbidden::SkipAdded => "skip-added".to_owned(),
+    }
+}
+
+fn shown((scale_set, instance): &Key) -> String {
+    format!("instance `{scale_set}/{instance}`")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::Phase;
+
+    fn said(claim: Claim, phase: Option<u32>, participation: Participation) -> Verdict {
+        let phase = phase.and_then(Phase::new);
+        Ok(Decision { claim, phase, participation, reason: None, memory: None, attributes: Vec::new() })
+    }
+
+    fn good(phase: u32) -> Verdict {
+        said(Claim::Healthy, Some(phase), Participation::Proceed)
+    }
+
+    fn failed() -> Verdict {
+        Err(PluginFailure::Trapped("unreachable".to_owned()))
+    }
+
+    fn gate(changed_max: Option<u32>, forbid: &[Forbidden]) -> Gate {
+        Gate { changed_max, forbid: forbid.to_vec(), observations_min: 1, time_min: Duration::ZERO }
+    }
+
+    fn compared(pairs: &[(Verdict, Verdict)], gate: &Gate) -> Comparison {
+        let mut comparison = Comparison::default();
+        for (index, (old, new)) in pairs.iter().enumerate() {
+            let key =
+                (ScaleSetName::parse("orders").unwrap(), InstanceId::parse(&index.to_string()).unwrap());
+            comparison.add(key, old.clone(), new.clone(), Some(gate));
+        }
+        comparison
+    }
+
+    #[test]
+    fn changes_have_names() {
+        let skip = said(Claim::Healthy, None, Participation::Skip);
+        let defer = said(Claim::Healthy, Some(1), Participation::Defer);
+        let ill = said(Claim::Unhealthy, Some(1), Participation::Proceed);
+        let rows: [(Verdict, Verdict, Vec<&str>); 9] = [
+            (good(1), good(1), vec![]),
+            (good(2), good(1), vec!["phase-decrease"]),
+            (good(1), skip.clone(), vec!["phase-increase", "skip-added"]),
+            (skip, defer.clone(), vec!["phase-decrease", "skip-removed"]),
+            (defer, good(1), vec!["defer->proceed"]),
+            (good(1), ill, vec!["healthy->unhealthy"]),
+            (good(1), failed(), vec!["fails"]),
+            (failed(), good(1), vec!["no longer fails"]),
+            (failed(), failed(), vec![]),
+        ];
+        for (old, new, expected) in rows {
+            let pair = Pair { old, new };
+            assert_eq!(
+                (pair.changes(), pair.differs()),
+                (expected.iter().map(|e| (*e).to_owned()).collect(), !expected.is_empty())
+            );
+        }
+    }
+
+    #[test]
+    fn an_instance_counts_as_it_was_judged_last() {
+        let key = (ScaleSetName::parse("orders").unwrap(), InstanceId::parse("0").unwrap());
+        let mut comparison = Comparison::default();
+        for (new, changed) in [(good(2), 1), (good(2), 1), (good(1), 0), (failed(), 1), (good(1), 0)] {
+            comparison.add(key.clone(), good(1), new, None);
+            assert_eq!(comparison.changed(), changed);
+        }
+    }
+
+    #[test]
+    fn a_gate_says_why_it_refuses() {
+        let none = gate(None, &[]);
+        let half = gate(Some(50), &[]);
+        let strict = gate(None, &[Forbidden::PhaseDecrease]);
+        let no_skip_removed = gate(None, &[Forbidden::SkipRemoved]);
+        for (pairs, gate, expected) in [
+            (vec![(good(1), good(2)), (good(1), good(2))], &none, None),
+            (vec![(good(1), failed())], &none, Some("fails on more observations")),
+            (vec![(failed(), failed())], &none, None),
+            (vec![(good(1), failed()), (failed(), good(1))], &none, None),
+            (vec![(good(1), good(2)), (good(1), good(1))], &half, None),
+            (vec![(good(1), good(2)), (good(1), good(2))], &half, Some("changes 2 of 2 instances")),
+            (vec![(good(2), good(1))], &strict, Some("`orders/0` phase-decrease")),
+            (vec![(failed(), good(1))], &no_skip_removed, Some("skip-removed")),
+        ] {
+            let refusal = compared(&pairs, gate).refusal(Some(gate), pairs.len());
+            match expected {
+                Some(text) => assert!(refusal.as_ref().is_some_and(|r| r.contains(text)), "{refusal:?}"),
+                None => assert_eq!(refusal, None),
+            }
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! What the registry knows of one plugin, and how the API shows it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::compare::{Comparison, Pair, Verdict, health};
+use super::prepare::Prepared;
+use super::shadow::{Shadow, Tap};
+use crate::api::wire;
+use crate::config::{Gate, PluginConfig, Strategy};
+use crate::control::rfc3339;
+use crate::domain::{Digest, Generation, PluginName, Timestamp};
+use crate::plugin::load::CompiledPlugin;
+use crate::plugin::{LoadTrace, PluginWorker, Stage};
+use crate::store::{StoredGeneration, StoredPlugin, StoredRefusal};
+
+/// Generations that can be gone back to.
+const HISTORY_MAX: usize = 5;
+
+/// One plugin.
+pub(super) struct Entry {
+    pub(super) name: PluginName,
+    pub(super) worker: PluginWorker,
+    pub(super) tap: Arc<Tap>,
+    /// One load at a time; also held while a shadow or a watch ends.
+    pub(super) swapping: tokio::sync::Mutex<()>,
+    state: Mutex<State>,
+}
+
+/// What changes about it.
+pub(super) struct State {
+    pub(super) config: PluginConfig,
+    pub(super) active: Active,
+    /// Oldest first; the last one is active.
+    pub(super) history: Vec<StoredGeneration>,
+    pub(super) refused: Option<StoredRefusal>,
+    pub(super) last_error: Option<String>,
+    pub(super) load: Option<Load>,
+    /// A second component at work.
+    pub(super) trial: Option<Trial>,
+    /// The latest comparison that has ended.
+    pub(super) diff: Option<Diff>,
+    pub(super) counters: wire::PluginCounters,
+}
+
+/// What is known of the active component.
+#[derive(Clone)]
+pub(super) struct Active {
+    pub(super) source: String,
+    pub(super) digest: Digest,
+    pub(super) generation: Generation,
+    pub(super) settings: String,
+    /// Digest of what the configuration names: component and settings.
+    pub(super) configured: Digest,
+    pub(super) compiled: Arc<CompiledPlugin>,
+    pub(super) world: Option<String>,
+    pub(super) pure: bool,
+    pub(super) size: usize,
+    pub(super) loaded_at: Timestamp,
+}
+
+/// The latest load.
+#[derive(Clone)]
+pub(super) struct Load {
+    pub(super) source: String,
+    pub(super) strategy: Strategy,
+    pub(super) trace: LoadTrace,
+}
+
+/// A second component at work beside the active one.
+pub(super) struct Trial {
+    pub(super) shadow: Shadow,
+    pub(super) gate: Option<Gate>,
+    pub(super) trace: LoadTrace,
+    pub(super) began_at: Timestamp,
+    pub(super) kind: TrialKind,
+}
+
+/// Which way a trial goes.
+pub(super) enum TrialKind {
+    /// The new one waits to be promoted.
+    Shadow(Box<Prepared>),
+    /// The old one waits to be needed.
+    Watch { former: Box<Active>, until: Timestamp },
+}
+
+/// A comparison, and what was compared.
+#[derive(Clone)]
+pub(super) struct Diff {
+    pub(super) stage: Stage,
+    pub(super) from: Digest,
+    pub(super) to: Digest,
+    pub(super) instances: usize,
+    pub(super) comparison: Comparison,
+    pub(super) refusal: Option<String>,
+}
+
+impl Entry {
+    pub(super) fn new(worker: PluginWorker, tap: Arc<Tap>, state: State) -> Self {
+        let swapping = tokio::sync::Mutex::new(());
+        Self { name: state.config.name.clone(), worker, tap, swapping, state: Mutex::new(state) }
+    }
+
+    pub(super) fn active(&self) -> Active {
+        self.with(|state| state.active.clone())
+    }
+
+    pub(super) fn config(&self) -> PluginConfig {
+        self.with(|state| state.config.clone())
+    }
+
+    pub(super) fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The latest comparison, or the one that is under way.
+    pub(super) fn diff(&self) -> Option<wire::PluginDiff> {
+        let instances = self.tap.instances();
+        let diff = self.with(|state| match &state.trial {
+            Some(trial) => Some(trial.diff(&state.active, instances)),
+            None => state.diff.clone(),
+        });
+        diff.map(|diff| diff.wire(&self.name))
+    }
+
+    pub(super) fn wire(&self) -> wire::Plugin {
+        self.with(|state| {
+            let active = &state.active;
+            wire::Plugin {
+                name: self.name.to_string(),
+                source: active.source.clone(),
+                digest: active.digest.to_string(),
+                generation: active.generation.0,
+                world: active.world.clone(),
+                pure: active.pure,
+                size: active.size,
+                loaded_at: rfc3339(active.loaded_at),
+                last_error: state.last_error.clone(),
+                stage: state.load.as_ref().and_then(|load| load.trace.running()).map(|s| s.name().to_owned()),
+                load: state.load.as_ref().map(Load::wire),
+                counters: state.counters,
+            }
+        })
+    }
+}
+
+impl State {
+    /// The record with `next` as its generation.
+    pub(super) fn stored_with(&self, next: &Active, why: String) -> StoredPlugin {
+        let mut history = self.history.clone();
+        history.push(next.stored(why));
+        let surplus = history.len().saturating_sub(HISTORY_MAX);
+        history.drain(..surplus);
+        StoredPlugin {
+            generation: next.generation,
+            digest: next.digest,
+            configured: next.configured,
+            history,
+            refused: None,
+        }
+    }
+
+    /// The record as it stands.
+    pub(super) fn stored(&self) -> StoredPlugin {
+        StoredPlugin {
+            generation: self.active.generation,
+            digest: self.active.digest,
+            configured: self.active.configured,
+            history: self.history.clone(),
+            refused: self.refused.clone(),
+        }
+    }
+}
+
+impl Active {
+    pub(super) fn stored(&self, why: String) -> StoredGeneration {
+        StoredGeneration {
+            generation: self.generation,
+            digest: self.digest,
+            source: self.source.clone(),
+            settings: self.settings.clone(),
+            at: self.loaded_at,
+            why,
+        }
+    }
+
+    /// `generation 3 (0123456789ab)`.
+    pub(super) fn shown(&self) -> String {
+        format!("generation {} ({})", self.generation.0, self.digest.short())
+    }
+}
+
+impl Trial {
+    pub(super) fn diff(&self, active: &Active, instances: usize) -> Diff {
+        let comparison = self.shadow.comparison().clone();
+        let (stage, from, to) = match &self.kind {
+            TrialKind::Shadow(prepared) => (Stage::Shadow, active.digest, prepared.digest),
+            TrialKind::Watch { former, .. } => (Stage::Watch, former.digest, active.digest),
+        };
+        let refusal = comparison.refusal(self.gate.as_ref(), instances);
+        Diff { stage, from, to, instances, comparison, refusal }
+    }
+}
+
+impl Load {
+    fn wire(&self) -> wire::PluginLoad {
+        let stage = |step: crate::plugin::Step| wire::PluginStage {
+            name: step.stage.name().to_owned(),
+            state: step.state.name().to_owned(),
+            ms: step.took_ms,
+            note: step.note,
+        };
+        wire::PluginLoad {
+            source: self.source.clone(),
+            strategy: self.strategy.name().to_owned(),
+            stages: self.trace.steps().into_iter().map(stage).collect(),
+        }
+    }
+}
+
+impl Diff {
+    pub(super) fn wire(&self, name: &PluginName) -> wire::PluginDiff {
+        let changed = |((scale_set, instance), pair): (&super::compare::Key, &Pair)| {
+            let changes = pair.changes();
+            (!changes.is_empty()).then(|| wire::PluginChange {
+                scale_set: scale_set.to_string(),
+                instance: instance.to_string(),
+                changes,
+                from: verdict(&pair.old),
+                to: verdict(&pair.new),
+            })
+        };
+        wire::PluginDiff {
+            plugin: name.to_string(),
+            stage: self.stage.name().to_owned(),
+            from: self.from.to_string(),
+            to: self.to.to_string(),
+            instances: self.instances,
+            observations: self.comparison.observations,
+            changed: self.comparison.changed(),
+            failed_new: self.comparison.failed_new,
+            failed_old: self.comparison.failed_old,
+            refusal: self.refusal.as_ref().map(|why| format!("it {why}")),
+            changes: self.comparison.pairs.iter().filter_map(changed).collect(),
+        }
+    }
+}
+
+fn verdict(verdict: &Verdict) -> wire::PluginVerdict {
+    match verdict {
+        Ok(decision) => wire::PluginVerdict {
+            health: Some(health(decision.claim).to_owned()),
+            phase: decision.phase.map(crate::domain::Phase::get),
+            participation: Some(decision.participation.name().to_owned()),
+            reason: decision.reason.as_ref().map(|reason| reason.detail.clone()),
+        },
+        Err(failure) => wire::PluginVerdict {
+            health: None,
+            phase: None,
+            participation: None,
+            reason: Some(failure.to_string()),
+        },
+    }
+}

@@ -1,0 +1,178 @@
+//! The load at the start of a host: what is configured meets what is recorded.
+//!
+//! The configuration wins when it changed while the host was off, unless what it names was refused
+//! before or does not load; then the recorded generation goes on, and the list says why.
+
+use std::sync::Arc;
+
+use super::entry::{Active, Entry, Load, State};
+use super::prepare::{Heed, Preparation, Prepared, Unfit};
+use super::shadow::Tap;
+use super::source::{Candidate, Origin, configured, keep};
+use super::{RegistryError, RegistryParts};
+use crate::api::wire::PluginCounters;
+use crate::config::{PluginConfig, Strategy};
+use crate::control::ControlEvent;
+use crate::domain::Generation;
+use crate::plugin::{LoadTrace, PluginWorker, inspect};
+use crate::store::{StoredGeneration, StoredPlugin, StoredRefusal};
+
+/// What runs first, and why it is not what the configuration names, if so.
+struct Chosen {
+    prepared: Prepared,
+    /// Digest of what the configuration names.
+    configured: crate::domain::Digest,
+    trace: LoadTrace,
+    trouble: Option<String>,
+    refused: Option<StoredRefusal>,
+}
+
+/// Loads a plugin and starts its worker.
+pub(super) fn load(
+    config: &PluginConfig,
+    stored: Option<&StoredPlugin>,
+    parts: &RegistryParts,
+) -> Result<Entry, RegistryError> {
+    let Chosen { prepared, configured, trace, trouble, refused } = choose(config, stored, parts)?;
+    let same = stored.filter(|stored| {
+        let settings = stored.history.last().map_or(config.settings.as_str(), |last| &last.settings);
+        stored.digest == prepared.digest && settings == prepared.candidate.settings
+    });
+    let generation = match (stored, same) {
+        (_, Some(same)) => same.generation,
+        (Some(before), _) => Generation(before.generation.0 + 1),
+        (None, _) => Generation(1),
+    };
+    let Prepared { candidate, bytes, digest, compiled, plugin, .. } = prepared;
+    // A disk that is full keeps a later return from working, not the host from starting.
+    if let Err(error) = keep(&parts.data_dir, digest, &bytes) {
+        tracing::warn!(plugin = %config.name, "its component cannot be kept in the data directory: {error}");
+    }
+    let active = Active {
+        source: candidate.source.clone(),
+        digest,
+        generation,
+        settings: candidate.settings,
+        configured,
+        compiled,
+        world: plugin.world().map(str::to_owned),
+        pure: plugin.is_pure(),
+        size: bytes.len(),
+        loaded_at: parts.clock.now(),
+    };
+    tracing::info!(plugin = %config.name, "{}: {}", active.shown(), trace.summary());
+    let history = stored.map(|stored| stored.history.clone()).unwrap_or_default();
+    let mut state = State {
+        config: config.clone(),
+        active: active.clone(),
+        history,
+        refused,
+        last_error: trouble,
+        load: Some(Load { source: candidate.source, strategy: Strategy::Immediate, trace }),
+        trial: None,
+        diff: None,
+        counters: PluginCounters { loads: 1, ..PluginCounters::default() },
+    };
+    if state.history.last().map(|last| last.generation) != Some(generation) {
+        state.history = state.stored_with(&active, "start of the host".to_owned()).history;
+    }
+    let tap = Arc::new(Tap::default());
+    let (control, taking) = (parts.control.clone(), Arc::clone(&tap));
+    let on_decided = Box::new(move |observation, decided| {
+        taking.take(observation, &decided);
+        control.send_blocking(ControlEvent::Decided(decided));
+    });
+    let worker = PluginWorker::spawn(config.name.clone(), plugin, generation, on_decided, parts.clock)
+        .map_err(|source| RegistryError::Worker { name: config.name.clone(), source })?;
+    Ok(Entry::new(worker, tap, state))
+}
+
+fn choose(
+    config: &PluginConfig,
+    stored: Option<&StoredPlugin>,
+    parts: &RegistryParts,
+) -> Result<Chosen, RegistryError> {
+    let candidate = Candidate::configured(config);
+    let trace = new_trace(config, parts);
+    let before = || stored.map(|stored| recorded(config, stored));
+    let bytes = candidate.fetch(&parts.data_dir);
+    let named = bytes.as_ref().ok().map(|bytes| configured(inspect::digest(bytes), &config.settings));
+    if let (Some(stored), Some(named), Some(before)) = (stored, named, before()) {
+        let refused = stored.refused.clone().filter(|refused| refused.configured == named);
+        let last = before.settings == config.settings
+            && bytes.as_ref().is_ok_and(|b| inspect::digest(b) == stored.digest);
+        if refused.is_some() || (stored.configured == named && !last) {
+            match prepare(config, before, &trace, parts) {
+                Ok(prepared) => {
+                    let trouble = refused.as_ref().map(|refused| refused.why.clone());
+                    let configured = stored.configured;
+                    return Ok(Chosen { prepared, configured, trace, trouble, refused });
+                }
+                Err(error) => {
+                    tracing::warn!(plugin = %config.name, "{error}; using the configured component");
+                }
+            }
+        }
+    }
+    let trace = new_trace(config, parts);
+    let error = match prepare(config, candidate, &trace, parts) {
+        Ok(prepared) => {
+            let configured = configured(prepared.digest, &config.settings);
+            return Ok(Chosen { prepared, configured, trace, trouble: None, refused: None });
+        }
+        Err(error) => error,
+    };
+    // The generation before goes on, as it would have without the restart.
+    let (Some(stored), Some(before)) = (stored, before()) else { return Err(error) };
+    let trace = new_trace(config, parts);
+    let Ok(prepared) = prepare(config, before, &trace, parts) else { return Err(error) };
+    let why = std::error::Error::source(&error).map_or_else(String::new, |why| format!(": it {why}"));
+    let trouble = format!("{error}{why}; generation {} stays active", stored.generation.0);
+    tracing::error!("{trouble}");
+    let (configured, refused) = (stored.configured, stored.refused.clone());
+    Ok(Chosen { prepared, configured, trace, trouble: Some(trouble), refused })
+}
+
+fn new_trace(config: &PluginConfig, parts: &RegistryParts) -> LoadTrace {
+    let Some(on_stage) = parts.on_stage.clone() else { return LoadTrace::new(parts.clock) };
+    let name = config.name.clone();
+    LoadTrace::telling(parts.clock, Arc::new(move |stage| on_stage(&name, stage)))
+}
+
+/// The recorded generation as a candidate.
+fn recorded(config: &PluginConfig, stored: &StoredPlugin) -> Candidate {
+    let last = stored.history.last().filter(|last| last.digest == stored.digest);
+    let last = last.cloned().unwrap_or_else(|| StoredGeneration {
+        generation: stored.generation,
+        digest: stored.digest,
+        source: "upload".to_owned(),
+        settings: config.settings.clone(),
+        at: crate::domain::Timestamp(0),
+        why: String::new(),
+    });
+    Candidate { origin: Origin::Kept(last.digest), source: last.source, settings: last.settings }
+}
+
+fn prepare(
+    config: &PluginConfig,
+    candidate: Candidate,
+    trace: &LoadTrace,
+    parts: &RegistryParts,
+) -> Result<Prepared, RegistryError> {
+    let component = candidate.source.clone();
+    let preparation = Preparation {
+        runtime: parts.runtime.clone(),
+        data_dir: parts.data_dir.clone(),
+        config: config.clone(),
+        strategy: Strategy::Immediate,
+        heed: Heed::Refuse,
+        last: Vec::new(),
+        trace: trace.clone(),
+    };
+    preparation.run(candidate).map_err(|Unfit { why, .. }| RegistryError::Refused {
+        name: config.name.clone(),
+        component,
+        stage: trace.failed().map_or("load", |stage| stage.name()),
+        source: super::Why(why),
+    })
+}

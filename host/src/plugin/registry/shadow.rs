@@ -1,0 +1,245 @@
+//! What comes by the active component: the last observation of each instance, and a second
+//! component that judges the same observations beside it, without effect.
+//!
+//! The second one has a thread and a queue of its own. When it does not keep up, it sees less; the
+//! active one never waits for it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use super::compare::{Comparison, Key, Verdict};
+use crate::clock::Clock;
+use crate::config::Gate;
+use crate::domain::{Decided, Generation, Observation, PluginFailure};
+use crate::plugin::call::guarded;
+use crate::plugin::{BATCH_MAX, LoadedPlugin};
+
+/// Observations that wait for the second component.
+const QUEUE_MAX: usize = 1024;
+/// Stack of its thread, as that of a worker.
+const STACK_BYTES: usize = 4 << 20;
+/// A rehearsal ends early when it fails on so many more: it is refused anyway.
+const FAILURES_MAX: u64 = 256;
+
+/// One observation, and what the active component said of it.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) observation: Observation,
+    pub(super) verdict: Verdict,
+    pub(super) generation: Generation,
+}
+
+/// Stands where the decisions of a worker come out.
+#[derive(Debug, Default)]
+pub(super) struct Tap {
+    last: Mutex<BTreeMap<Key, Arc<Seen>>>,
+    beside: Mutex<Option<SyncSender<Arc<Seen>>>>,
+}
+
+impl Tap {
+    /// Takes in a decision, on the worker's thread.
+    pub(super) fn take(&self, observation: Observation, decided: &Decided) {
+        let outcome = &decided.outcome;
+        let seen = Arc::new(Seen {
+            observation,
+            verdict: outcome.result.clone(),
+            generation: outcome.stamp.generation,
+        });
+        if let Some(beside) = &*lock(&self.beside) {
+            // One that does not keep up sees less.
+            let _ = beside.try_send(Arc::clone(&seen));
+        }
+        lock(&self.last).insert((decided.scale_set.clone(), decided.instance.clone()), seen);
+    }
+
+    /// The last of each instance.
+    pub(super) fn last(&self) -> Vec<(Key, Arc<Seen>)> {
+        lock(&self.last).iter().map(|(key, seen)| (key.clone(), Arc::clone(seen))).collect()
+    }
+
+    /// Instances that were judged.
+    pub(super) fn instances(&self) -> usize {
+        lock(&self.last).len()
+    }
+
+    /// Drops what an instance said that is gone.
+    pub(super) fn forget(&self, key: &Key) {
+        lock(&self.last).remove(key);
+    }
+
+    fn send_to(&self, beside: Option<SyncSender<Arc<Seen>>>) {
+        *lock(&self.beside) = beside;
+    }
+}
+
+/// Which of the two components is the second one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The new one: it may take over.
+    Candidate,
+    /// The old one: it may come back.
+    Former,
+}
+
+/// A second component at work. Dropping it ends its thread after the call that is under way.
+pub(super) struct Shadow {
+    tap: Arc<Tap>,
+    stop: Arc<AtomicBool>,
+    comparison: Arc<Mutex<Comparison>>,
+}
+
+/// What a second component needs.
+pub(super) struct ShadowParts {
+    pub(super) plugin: LoadedPlugin,
+    pub(super) label: String,
+    pub(super) role: Role,
+    /// Whose decisions it is compared with.
+    pub(super) live: Generation,
+    pub(super) gate: Option<Gate>,
+    pub(super) clock: Clock,
+}
+
+impl Shadow {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system gives none.
+    pub(super) fn start(tap: &Arc<Tap>, parts: ShadowParts) -> std::io::Result<Self> {
+        let (beside, queue) = mpsc::sync_channel(QUEUE_MAX);
+        let stop = Arc::new(AtomicBool::new(false));
+        let comparison = Arc::<Mutex<Comparison>>::default();
+        let ShadowParts { mut plugin, label, role, live, gate, clock } = parts;
+        plugin.set_label(&label);
+        plugin.stop_with(Arc::clone(&stop));
+        let memories = BTreeMap::new();
+        let run = Run { plugin, role, live, gate, clock, memories, comparison: Arc::clone(&comparison) };
+        let stopped = Arc::clone(&stop);
+        thread::Builder::new()
+            .name(format!("shadow-{label}"))
+            .stack_size(STACK_BYTES)
+            .spawn(move || run.run(&queue, &stopped))?;
+        tap.send_to(Some(beside));
+        Ok(Self { tap: Arc::clone(tap), stop, comparison })
+    }
+
+    /// What was seen so far.
+    pub(super) fn comparison(&self) -> MutexGuard<'_, Comparison> {
+        lock(&self.comparison)
+    }
+}
+
+impl Drop for Shadow {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // The queue closes, which ends the thread.
+        self.tap.send_to(None);
+    }
+}
+
+struct Run {
+    plugin: LoadedPlugin,
+    role: Role,
+    live: Generation,
+    gate: Option<Gate>,
+    clock: Clock,
+    /// Its own memories; where it has none yet it begins with the active one's.
+    memories: BTreeMap<Key, Option<Vec<u8>>>,
+    comparison: Arc<Mutex<Comparison>>,
+}
+
+impl Run {
+    fn run(mut self, queue: &Receiver<Arc<Seen>>, stop: &AtomicBool) {
+        let mut first = queue.recv().ok();
+        while let Some(seen) = first.take() {
+            if stop.load(Ordering::Relaxed) {
+                return;
+            }
+            let mut batch = BTreeMap::from([(key(&seen), seen)]);
+            while batch.len() < BATCH_MAX {
+                match queue.try_recv() {
+                    Ok(seen) if !batch.contains_key(&key(&seen)) => {
+                        batch.insert(key(&seen), seen);
+                    }
+                    Ok(seen) => {
+                        first = Some(seen);
+                        break;
+                    }
+                    Err(_) => break,
+                }
+            }
+            batch.retain(|_, seen| seen.generation == self.live);
+            self.judge(batch, stop);
+            first = first.or_else(|| queue.recv().ok());
+        }
+    }
+
+    fn judge(&mut self, batch: BTreeMap<Key, Arc<Seen>>, stop: &AtomicBool) {
+        let observations: Vec<Observation> = batch
+            .iter()
+            .map(|(key, seen)| {
+                let mut observation = seen.observation.clone();
+                if let Some(memory) = self.memories.get(key) {
+                    observation.memory.clone_from(memory);
+                }
+                observation
+            })
+            .collect();
+        let results = evaluate(&mut self.plugin, &observations, self.clock);
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut comparison = lock(&self.comparison);
+        for ((key, seen), beside) in batch.into_iter().zip(results) {
+            if let Ok(decision) = &beside {
+                self.memories.insert(key.clone(), decision.memory.clone());
+            }
+            let live = seen.verdict.clone();
+            let (old, new) = match self.role {
+                Role::Candidate => (live, beside),
+                Role::Former => (beside, live),
+            };
+            comparison.add(key, old, new, self.gate.as_ref());
+        }
+    }
+}
+
+/// Lets a candidate judge the last observation of each instance, once.
+pub(super) fn rehearse(
+    plugin: &mut LoadedPlugin,
+    last: &[(Key, Arc<Seen>)],
+    gate: Option<&Gate>,
+    clock: Clock,
+) -> Comparison {
+    let mut comparison = Comparison::default();
+    for part in last.chunks(BATCH_MAX) {
+        let observations: Vec<Observation> = part.iter().map(|(_, seen)| seen.observation.clone()).collect();
+        let results = evaluate(plugin, &observations, clock);
+        for ((key, seen), new) in part.iter().zip(results) {
+            comparison.add(key.clone(), seen.verdict.clone(), new, gate);
+        }
+        if comparison.more_failures() > FAILURES_MAX {
+            break;
+        }
+    }
+    comparison
+}
+
+fn evaluate(plugin: &mut LoadedPlugin, observations: &[Observation], clock: Clock) -> Vec<Verdict> {
+    let now_ms = u64::try_from(clock.now().0).unwrap_or(0);
+    guarded("the evaluation", || plugin.evaluate(observations, now_ms)).unwrap_or_else(|said| {
+        plugin.drop_instance();
+        vec![Err(PluginFailure::Trapped(said)); observations.len()]
+    })
+}
+
+fn key(seen: &Seen) -> Key {
+    let facts = &seen.observation.instance;
+    (facts.scale_set.clone(), facts.id.clone())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

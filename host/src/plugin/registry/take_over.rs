@@ -1,0 +1,352 @@
+//! The second half of the pipeline: shadow, promote, watch, and the ways out.
+//!
+//! ```text
+//! prepared ─┬─> promote ─> watch ─┬─> stays
+//!           └─> shadow ──^        └─> the former one again, as a new generation
+//! ```
+
+use super::compare::Comparison;
+use super::entry::{Active, Diff, Entry, Load, Trial, TrialKind};
+use super::prepare::{Heed, Preparation, Prepared, Unfit};
+use super::shadow::{Role, Shadow, ShadowParts};
+use super::source::{Candidate, Origin, configured, keep, prune};
+use super::{PluginRegistry, SwapOptions, refused};
+use crate::config::{PluginConfig, Strategy};
+use crate::control::{Command, CommandError};
+use crate::domain::{Digest, Generation};
+use crate::plugin::{LoadTrace, LoadedPlugin, Stage, StepState};
+use crate::store::{StoredPlugin, StoredRefusal};
+
+/// What a promotion leaves behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Afterwards {
+    /// The former component judges on, with the limits of the gate.
+    Watch,
+    /// It judges on; only failures count, because a person has seen the changes.
+    WatchFailures,
+    /// Nothing: a person insists, or it is a way back.
+    Nothing,
+}
+
+impl PluginRegistry {
+    /// Loads a candidate and brings it as far as its strategy lets it. Whatever fails leaves the
+    /// active one in place, and is said in the answer, the log and the list.
+    pub(super) async fn replace(
+        &self,
+        entry: &Entry,
+        candidate: Candidate,
+        order: Order,
+    ) -> Result<Option<Diff>, CommandError> {
+        let _one_at_a_time = entry.swapping.lock().await;
+        let before = entry.active();
+        let source = candidate.source.clone();
+        let config = entry.config();
+        let strategy = order.options.strategy.unwrap_or(config.swap.strategy);
+        let trace = LoadTrace::new(self.parts.clock);
+        entry.with(|state| {
+            state.counters.loads += 1;
+            state.load = Some(Load { source: source.clone(), strategy, trace: trace.clone() });
+        });
+        let job = Job { candidate, strategy, order, trace: trace.clone(), before, config };
+        let result = self.go(entry, job).await;
+        match &result {
+            Ok(_) => {
+                tracing::info!(plugin = %entry.name, "{source}: {}", trace.summary());
+                entry.with(|state| state.last_error = None);
+            }
+            Err(error) => {
+                tracing::warn!(plugin = %entry.name, "{error}");
+                entry.with(|state| {
+                    state.counters.refused += 1;
+                    state.last_error = Some(error.message.clone());
+                });
+            }
+        }
+        result
+    }
+
+    async fn go(&self, entry: &Entry, job: Job) -> Result<Option<Diff>, CommandError> {
+        let Job { candidate, strategy, order: Order { options, why, afterwards }, trace, before, config } =
+            job;
+        let shown = options.force || options.dry_run || strategy == Strategy::Shadow;
+        let heed = if shown { Heed::Show } else { Heed::Refuse };
+        let preparation = Preparation {
+            runtime: self.parts.runtime.clone(),
+            data_dir: self.parts.data_dir.clone(),
+            config: config.clone(),
+            strategy,
+            heed,
+            last: entry.tap.last(),
+            trace: trace.clone(),
+        };
+        let from_configuration = matches!(candidate.origin, Origin::Configured(_));
+        let (source, settings) = (candidate.source.clone(), candidate.settings.clone());
+        let instances = preparation.last.len();
+        let working = tokio::task::spawn_blocking(move || preparation.run(candidate)).await;
+        let prepared = match working {
+            Ok(Ok(prepared)) => prepared,
+            Ok(Err(Unfit { why, showed })) => {
+                if let Some((to, comparison)) = showed.map(|showed| *showed) {
+                    let diff = rehearsed(&before, to, instances, comparison, Some(why.clone()));
+                    entry.with(|state| state.diff = Some(diff));
+                }
+                if from_configuration && !options.dry_run {
+                    self.remember_refusal(entry, &source, &settings, &why).await;
+                }
+                return Err(refused(entry, &trace, &source, &why));
+            }
+            Err(error) => {
+                return Err(refused(entry, &trace, &source, &format!("could not be loaded: {error}")));
+            }
+        };
+        if prepared.digest == before.digest && prepared.candidate.settings == before.settings {
+            trace.skip(Stage::Promote, "it is the active one already");
+            if from_configuration && !options.dry_run {
+                // The file is what it was: what judges beside it is not wanted any more.
+                let is_shadow = |trial: &mut Trial| matches!(trial.kind, TrialKind::Shadow(_));
+                drop(entry.with(|state| state.trial.take_if(is_shadow)));
+            }
+            return Ok(None);
+        }
+        let diff = prepared.comparison.clone().map(|comparison| {
+            let refusal = comparison.refusal(config.swap.gate.as_ref(), instances);
+            rehearsed(&before, prepared.digest, instances, comparison, refusal)
+        });
+        if let Some(diff) = &diff {
+            entry.with(|state| state.diff = Some(diff.clone()));
+        }
+        if options.dry_run {
+            trace.skip(Stage::Promote, "dry run");
+            return Ok(diff);
+        }
+        if strategy == Strategy::Shadow {
+            self.begin_shadow(entry, prepared, &config, &trace).await?;
+            return Ok(diff);
+        }
+        let (why, afterwards) =
+            if options.force { ("swap --force", Afterwards::Nothing) } else { (why, afterwards) };
+        self.promote(entry, prepared, &trace, Promotion { why: why.to_owned(), afterwards }).await?;
+        Ok(diff)
+    }
+
+    async fn begin_shadow(
+        &self,
+        entry: &Entry,
+        mut prepared: Prepared,
+        config: &PluginConfig,
+        trace: &LoadTrace,
+    ) -> Result<(), CommandError> {
+        let source = prepared.candidate.source.clone();
+        let failed = |why: String| refused(entry, trace, &source, &why);
+        trace.begin(Stage::Shadow);
+        // Its own instance goes beside; another one waits to take over.
+        let spare = prepared
+            .compiled
+            .configure(&prepared.candidate.settings, config.limits, config.isolation)
+            .map_err(|error| failed(error.to_string()))?;
+        let plugin = std::mem::replace(&mut prepared.plugin, spare);
+        let live = entry.active().generation;
+        let gate = config.swap.gate.clone();
+        let label = format!("{} (shadow)", entry.name);
+        let clock = self.parts.clock;
+        if matches!(prepared.candidate.origin, Origin::Configured(_)) {
+            let why =
+                "it was judging beside the active one when the host stopped; swap it in, or write it again";
+            self.remember_refusal(entry, &source, &prepared.candidate.settings, why).await;
+        }
+        // One at a time has the tap.
+        drop(entry.with(|state| state.trial.take()));
+        let parts = ShadowParts { plugin, label, role: Role::Candidate, live, gate: gate.clone(), clock };
+        let shadow = Shadow::start(&entry.tap, parts).map_err(|error| failed(error.to_string()))?;
+        let kind = TrialKind::Shadow(Box::new(prepared));
+        let trial = Trial { shadow, gate, trace: trace.clone(), began_at: clock.now(), kind };
+        entry.with(|state| state.trial = Some(trial));
+        Ok(())
+    }
+
+    /// Records, takes over, and begins to watch.
+    pub(super) async fn promote(
+        &self,
+        entry: &Entry,
+        prepared: Prepared,
+        trace: &LoadTrace,
+        promotion: Promotion,
+    ) -> Result<(), CommandError> {
+        // From keeping the bytes to using them nobody else may tidy up.
+        let _kept = self.keeping.lock().await;
+        let next = self.propose(entry, prepared, trace, &promotion.why)?;
+        self.record(entry, next.stored.clone()).await.inspect_err(|error| {
+            trace.end(Stage::Promote, StepState::Failed, Some(error.message.clone()));
+        })?;
+        self.install(entry, next, trace, &promotion);
+        self.prune();
+        Ok(())
+    }
+
+    /// Keeps the bytes of a component and says what is to be recorded before it takes over.
+    pub(super) fn propose(
+        &self,
+        entry: &Entry,
+        prepared: Prepared,
+        trace: &LoadTrace,
+        why: &str,
+    ) -> Result<Next, CommandError> {
+        let Prepared { candidate, bytes, digest, compiled, plugin, .. } = prepared;
+        let former = entry.active();
+        trace.begin(Stage::Promote);
+        keep(&self.parts.data_dir, digest, &bytes).map_err(|error| {
+            let why = format!("cannot be kept in the data directory: {error}");
+            trace.end(Stage::Promote, StepState::Failed, Some(why.clone()));
+            refused(entry, trace, &candidate.source, &why)
+        })?;
+        let from_configuration = matches!(candidate.origin, Origin::Configured(_));
+        let active = Active {
+            source: candidate.source,
+            digest,
+            generation: Generation(former.generation.0 + 1),
+            // What the configuration names now is not taken up again at the next start.
+            configured: if from_configuration {
+                configured(digest, &candidate.settings)
+            } else {
+                former.configured
+            },
+            settings: candidate.settings,
+            compiled,
+            world: plugin.world().map(str::to_owned),
+            pure: plugin.is_pure(),
+            size: bytes.len(),
+            loaded_at: self.parts.clock.now(),
+        };
+        let stored = entry.with(|state| StoredPlugin {
+            refused: state.refused.clone().filter(|_| !from_configuration),
+            ..state.stored_with(&active, why.to_owned())
+        });
+        Ok(Next { active, plugin, stored })
+    }
+
+    /// Takes over; its record is durable.
+    pub(super) fn install(&self, entry: &Entry, next: Next, trace: &LoadTrace, promotion: &Promotion) {
+        let Next { active, plugin, stored } = next;
+        let former = entry.active();
+        entry.worker.swap(plugin, active.generation);
+        trace.end(Stage::Promote, StepState::Passed, Some(active.shown()));
+        let Promotion { why, afterwards } = promotion;
+        tracing::info!(plugin = %entry.name, "{}: {} is active ({why})", active.source, active.shown());
+        entry.with(|state| {
+            state.trial = None;
+            state.active = active;
+            state.history = stored.history;
+            state.refused = stored.refused;
+            state.counters.promoted += 1;
+        });
+        self.begin_watch(entry, former, trace, *afterwards);
+    }
+
+    /// Lets the former component judge on beside the new one. Without a watch the new one stays.
+    fn begin_watch(&self, entry: &Entry, former: Active, trace: &LoadTrace, afterwards: Afterwards) {
+        let config = entry.config();
+        let skip = |why: &str| trace.skip(Stage::Watch, why);
+        let gate = match afterwards {
+            Afterwards::Nothing => return skip("not asked for"),
+            Afterwards::WatchFailures => None,
+            Afterwards::Watch => config.swap.gate.clone(),
+        };
+        if config.swap.watch_time.is_zero() {
+            return skip("watchTime is zero");
+        }
+        let plugin = match former.compiled.configure(&former.settings, config.limits, config.isolation) {
+            Ok(plugin) => plugin,
+            Err(error) => return skip(&format!("the former component {error}")),
+        };
+        let clock = self.parts.clock;
+        let (began_at, until) = (clock.now(), clock.now() + config.swap.watch_time);
+        let label = format!("{} (former)", entry.name);
+        entry.with(|state| {
+            let live = state.active.generation;
+            let parts = ShadowParts { plugin, label, role: Role::Former, live, gate: gate.clone(), clock };
+            match Shadow::start(&entry.tap, parts) {
+                Ok(shadow) => {
+                    trace.begin(Stage::Watch);
+                    let kind = TrialKind::Watch { former: Box::new(former), until };
+                    state.trial = Some(Trial { shadow, gate, trace: trace.clone(), began_at, kind });
+                }
+                Err(error) => skip(&error.to_string()),
+            }
+        });
+    }
+
+    /// So that a start of the host does not take up what was refused. Best effort: a start that
+    /// does is no worse than a start with a new file.
+    pub(super) async fn remember_refusal(&self, entry: &Entry, source: &str, settings: &str, why: &str) {
+        let Ok(bytes) = Candidate::configured(&entry.config()).fetch(&self.parts.data_dir) else { return };
+        let named = configured(crate::plugin::inspect::digest(&bytes), settings);
+        let stored = entry.with(|state| {
+            let kept = state.active.shown();
+            let why = format!("{source} {why}; {kept} stays active");
+            state.refused = Some(StoredRefusal { configured: named, why });
+            state.stored()
+        });
+        if let Err(error) = self.record(entry, stored).await {
+            tracing::warn!(plugin = %entry.name, "a restart will not know of the refusal: {error}");
+        }
+    }
+
+    async fn record(&self, entry: &Entry, stored: StoredPlugin) -> Result<(), CommandError> {
+        let kept = format!("{} stays active", entry.active().shown());
+        let name = entry.name.clone();
+        self.parts.control.ask(|reply| Command::RecordPlugin(name, stored, reply)).await.map_err(|error| {
+            CommandError::new(error.kind, format!("plugin `{}`: {error}; {kept}", entry.name))
+        })
+    }
+
+    /// Removes bytes that no generation uses any more.
+    pub(super) fn prune(&self) {
+        let used = self.entries.values().flat_map(|entry| {
+            entry.with(|state| {
+                let kept = state.history.iter().map(|generation| generation.digest);
+                kept.chain([state.active.digest]).collect::<Vec<Digest>>()
+            })
+        });
+        prune(&self.parts.data_dir, &used.collect());
+    }
+}
+
+/// What is wanted of a load, and why.
+pub(super) struct Order {
+    pub(super) options: SwapOptions,
+    pub(super) why: &'static str,
+    pub(super) afterwards: Afterwards,
+}
+
+/// What a load is made of.
+struct Job {
+    candidate: Candidate,
+    strategy: Strategy,
+    order: Order,
+    trace: LoadTrace,
+    before: Active,
+    config: PluginConfig,
+}
+
+/// A component that is about to take over.
+pub(super) struct Next {
+    pub(super) active: Active,
+    pub(super) plugin: LoadedPlugin,
+    pub(super) stored: StoredPlugin,
+}
+
+/// Why a component takes over, and what comes then.
+pub(super) struct Promotion {
+    pub(super) why: String,
+    pub(super) afterwards: Afterwards,
+}
+
+fn rehearsed(
+    before: &Active,
+    to: Digest,
+    instances: usize,
+    comparison: Comparison,
+    refusal: Option<String>,
+) -> Diff {
+    Diff { stage: Stage::Rehearse, from: before.digest, to, instances, comparison, refusal }
+}

