@@ -166,3 +166,25 @@ fn a_manual_upgrade_of_what_is_there_already_is_done_at_once() {
     world.look();
     assert_eq!((world.upgrade.state, world.applied.len()), (UpgradeState::Completed, 0));
 }
+
+#[test]
+fn a_breach_finds_what_has_no_way_back_and_says_that_it_failed() {
+    // Found by seed 1123 of the worlds with extensions: the record said that it had gone well.
+    let mut world = two_extensions();
+    world.upgrade.goal = goal(&[("metrics", "7")]);
+    world.upgrade.rules.failure.breach = OnBreach::RestoreFailed;
+    world.upgrade.rules.policy.max_unhealthy_upgraded_instance_percent = Percent::new(0).unwrap();
+    world.upgrade.rules.policy.pause_time_between_batches = Duration::from_secs(60);
+    world.look();
+    answer(&mut world, &Ok(()));
+    answer(&mut world, &Ok(()));
+    assert_eq!(world.upgrade.progress().successful, 2);
+    world.set_health(1, Health::Unhealthy);
+    world.now = world.now + Duration::from_secs(60);
+    let out = step(&mut world.upgrade, &world.fleet, &[Event::Look], world.now);
+    assert_eq!((world.upgrade.state, &out.actions), (UpgradeState::Faulted, &Vec::new()));
+    assert!(out.changed.contains(&id(1)), "it is to be recorded: {out:?}");
+    let member = world.upgrade.members.get(&id(1)).unwrap();
+    assert!(matches!(member.state, MemberState::Failed { .. }), "{member:?}");
+    assert_eq!(world.upgrade.progress().failed, 1);
+}
