@@ -292,7 +292,8 @@ impl World {
             self.commits += 1;
             self.checker.committed();
             if self.disk.upgrade != host.upgrade {
-                self.violation(Rule::Replay, "the record is not the state".to_owned());
+                let places = differences(self.disk.upgrade.as_ref(), host.upgrade.as_ref());
+                self.violation(Rule::Replay, format!("the record is not the state: {places}"));
             }
             if let Some((wish, before)) = host.wish.take() {
                 self.checker.acknowledged(&before, wish);
@@ -348,4 +349,11 @@ impl World {
                 && member.state.is_with_driver()
         })
     }
+}
+
+/// Where the record and the state part, line by line.
+fn differences(record: Option<&Upgrade>, state: Option<&Upgrade>) -> String {
+    let (record, state) = (format!("{record:#?}"), format!("{state:#?}"));
+    let part = record.lines().zip(state.lines()).filter(|(a, b)| a != b).take(3);
+    part.map(|(a, b)| format!("{} / {}", a.trim(), b.trim())).collect::<Vec<_>>().join("; ")
 }
