@@ -144,6 +144,7 @@ impl Checker {
         if !admitted.is_empty() {
             check.admission();
         }
+        check.bypass();
         check.in_flight();
         check.effects();
         check.surge();
@@ -226,6 +227,11 @@ struct Check<'a> {
 impl Check<'_> {
     fn report(&mut self, rule: Rule, detail: String) {
         self.found.push(Violation { rule, at: self.seen.now, detail });
+    }
+
+    /// Without batches and borders: a person named the instances, or takes back what was done so.
+    fn is_by_hand(&self) -> bool {
+        self.former.unwrap_or(self.history).by_hand
     }
 
     fn is_forward(&self) -> bool {

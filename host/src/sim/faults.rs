@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::domain::{Component, Participation};
 use crate::rollout::invariants::Rule;
-use crate::rollout::{Event, Purpose, Wish};
+use crate::rollout::{Event, Purpose, Upgrade, Wish};
 
 use super::fleet::{Known, decision, index_of};
 use super::host::{Effect, Host, Origin, Record};
@@ -234,6 +234,12 @@ impl World {
         }
     }
 
+    /// Whether a person wants an upgrade undone that has just ended.
+    pub(super) fn wants_it_back(&mut self) -> bool {
+        let wishes = self.faults().wishes;
+        self.rng.chance(wishes)
+    }
+
     /// Somebody may want something. When all is quiet, people see to it that the upgrade goes on.
     fn people(&mut self) {
         self.at(Duration::from_secs(30), Happening::People);
@@ -253,11 +259,16 @@ impl World {
         let active = host.upgrade.as_ref().filter(|upgrade| upgrade.is_active());
         let wish = wish
             .zip(active)
-            .filter(|(wish, upgrade)| *wish != Wish::RollBack || upgrade.purpose == Purpose::Forward);
+            .filter(|(wish, upgrade)| *wish != Wish::RollBack || !is_rollback(upgrade));
         if let Some((wish, upgrade)) = wish {
             host.wish = Some((wish, Box::new(upgrade.clone())));
             self.step(&mut host, &Event::Wish(wish));
         }
         self.finish(host);
     }
+}
+
+/// A way back is not taken back.
+pub(super) fn is_rollback(upgrade: &Upgrade) -> bool {
+    matches!(upgrade.purpose, Purpose::Rollback { .. })
 }

@@ -6,10 +6,11 @@ use std::time::Duration;
 use crate::domain::{Change, Component, InstanceId, OperationId, UpgradeId, Version};
 use crate::rollout::invariants::{Rule, Seen};
 use crate::rollout::{
-    Action, Event, FleetView, Member, MemberState, Members, Purpose, StartUpgrade, Stop, Upgrade,
+    Action, Event, FleetView, Member, MemberState, Members, StartUpgrade, Stop, Upgrade,
     UpgradeRules, Wish, manual, rollback_of, step,
 };
 
+use super::faults::is_rollback;
 use super::fleet::{Known, View, index_of};
 use super::scenario::{CrashAt, Kind};
 use super::versions::Versions;
@@ -155,7 +156,7 @@ impl World {
                 prepare_max: PREPARE_MAX,
             },
             before: self.before.clone(),
-            bypass: false,
+            bypass: self.scenario.bypass,
         };
         Some(match self.scenario.kind {
             Kind::Rolling => Upgrade::new(start, self.now),
@@ -240,7 +241,7 @@ impl World {
         if let Some(at) = out.wake_at {
             self.at(at.since(self.now), Happening::Wake(host.wake));
         }
-        let follow = ended && upgrade.then_roll_back;
+        let follow = ended && (upgrade.then_roll_back || self.wants_it_back());
         host.upgrade = Some(upgrade);
         if follow {
             self.roll_back(host);
@@ -262,9 +263,10 @@ impl World {
 
     /// Puts the rollback of an ended upgrade in its place.
     fn roll_back(&mut self, host: &mut Host) {
-        let Some(ended) = host.upgrade.as_ref().filter(|ended| ended.purpose == Purpose::Forward) else {
+        let Some(ended) = host.upgrade.as_ref() else { return };
+        if is_rollback(ended) {
             return;
-        };
+        }
         let Ok(id) = UpgradeId::parse(&format!("sim-back-{}", self.now.0)) else { return };
         let Some(rollback) = rollback_of(ended, id, self.now) else { return };
         host.writes.push(Record::Install(Box::new(rollback.clone())));

@@ -51,6 +51,8 @@ pub struct Scenario {
     pub freeze: Option<(Duration, Duration)>,
     /// What kind of upgrade it is.
     pub kind: Kind,
+    /// Whether a person wants it in spite of the freeze.
+    pub bypass: bool,
     /// What goes wrong.
     pub faults: Faults,
     /// Instances are children of the host and die with it.
@@ -116,7 +118,7 @@ pub struct Faults {
     pub driver_repeats: u32,
     /// The host goes down; for each commit.
     pub host_crash: u32,
-    /// A person wants something; for each half minute.
+    /// A person wants something; for each half minute. Also, that an upgrade that ended is taken back.
     pub wishes: u32,
     /// A person stops the line or lets it go on; for each half minute.
     pub line: u32,
@@ -186,6 +188,7 @@ impl Default for Scenario {
             interval: Duration::from_secs(5),
             freeze: None,
             kind: Kind::Rolling,
+            bypass: false,
             faults: Faults::default(),
             dies_with_host: false,
             crash: None,
@@ -265,6 +268,7 @@ impl Scenario {
                 (Duration::from_secs(from), Duration::from_secs(from + rng.between(1, 600)))
             }),
             kind: if rng.chance(100) { Kind::Manual } else { Kind::Rolling },
+            bypass: rng.chance(100),
             ..Self::default()
         }
     }

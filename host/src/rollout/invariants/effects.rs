@@ -16,7 +16,7 @@ impl Check<'_> {
     /// anyway, so there is no border left to keep.
     pub(super) fn in_flight(&mut self) {
         let after = self.seen.after;
-        if after.stage == Stage::Undoing || after.purpose == Purpose::Manual {
+        if after.stage == Stage::Undoing || self.is_by_hand() {
             return;
         }
         let flying = after.members.iter().filter(|(_, member)| member.state.is_in_flight());

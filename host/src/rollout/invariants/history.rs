@@ -33,6 +33,8 @@ pub(super) struct History {
     /// Rises with each admission.
     pub(super) turn: BTreeMap<InstanceId, usize>,
     pub(super) touched: BTreeSet<InstanceId>,
+    /// A person named the instances.
+    pub(super) by_hand: bool,
     pub(super) paused: bool,
     pub(super) cancelled: bool,
     pub(super) bypassed: bool,
@@ -47,7 +49,8 @@ impl History {
     pub(super) fn find_out(&mut self, seen: &Seen<'_>) {
         let Seen { before, after, .. } = *seen;
         let planned = before.digest.is_none() && after.digest.is_some();
-        let named = after.purpose == Purpose::Manual && self.facts.is_empty();
+        self.by_hand = after.purpose == Purpose::Manual;
+        let named = self.by_hand && self.facts.is_empty();
         let asked = after.rules.decisions == Decisions::Live && !admitted(seen).is_empty();
         let asked_again =
             |id: &InstanceId| before.deferred.contains_key(id) && !after.deferred.contains_key(id);

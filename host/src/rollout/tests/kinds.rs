@@ -152,6 +152,16 @@ fn a_manual_upgrade_takes_the_named_at_once_and_overrides_skip() {
 }
 
 #[test]
+fn the_way_back_of_a_manual_upgrade_is_its_way_there() {
+    let mut world = by_hand(fleet(&[Some(0); 10]), &[7, 3, 5]);
+    world.run();
+    let back = rollback_of(&world.upgrade, UpgradeId::parse("orders-2").unwrap(), world.now).unwrap();
+    world.upgrade = back;
+    world.look();
+    assert_eq!(asked(&world), "7:application=v1 5:application=v1 3:application=v1");
+}
+
+#[test]
 fn a_manual_upgrade_that_leaves_a_failure_behind_has_faulted() {
     let mut world = by_hand(fleet(&[Some(0); 10]), &[1, 2]);
     world.look();

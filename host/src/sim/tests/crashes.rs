@@ -43,6 +43,19 @@ fn a_crash_at_any_place_changes_nothing_in_the_end() {
 }
 
 #[test]
+fn a_crash_between_the_parts_of_an_instance_changes_nothing_in_the_end() {
+    for dies_with_host in [false, true] {
+        for application in [Place::First, Place::Last, Place::Absent] {
+            let scenario =
+                Scenario { dies_with_host, application, extensions: 2, missing: 300, ..Scenario::default() };
+            for seed in 0..2 {
+                same_end(seed, &scenario);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_crash_during_the_way_back_changes_nothing_in_the_end() {
     // The new version never becomes healthy: failed instances are restored, the rest rolled back.
     for breach in [OnBreach::Stop, OnBreach::RestoreFailed, OnBreach::RollBack] {
