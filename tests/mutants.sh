@@ -73,7 +73,7 @@ mutant() {
 
 plan=plan/mod.rs admission=rollout/admission.rs gate=rollout/gate.rs step=rollout/step.rs
 limits=rollout/limits.rs waiting=rollout/waiting.rs live=rollout/live.rs member=rollout/member.rs
-rollback=rollout/rollback.rs
+rollback=rollout/rollback.rs deferred=rollout/deferred.rs
 
 mutant skip $plan '            return Class::Held(HoldReason::Skip(detail.clone()));' '            { let _ = detail; None }'
 mutant protection $plan 'if candidate.protection.from_scale_set_actions {' 'if false {'
@@ -113,6 +113,10 @@ mutant next-part $member 'return MemberState::Applying { since: now, part };' 'l
 mutant parts-back-in-order $member 'self.parts.iter().rposition(Part::is_to_be_restored)' 'self.parts.iter().position(Part::is_to_be_restored)'
 mutant manual-overrides-protection rollout/manual.rs 'wanted().filter(|candidate| !is_protected(candidate))' 'wanted()'
 mutant checkpoint $waiting 'if let Some(checkpoint) = checkpoint(upgrade) {' 'if let Some(checkpoint) = checkpoint(upgrade).filter(|_| false) {'
+mutant not-now-joins-too-early rollout/state.rs 'take_while(|before| **before < phase)' 'take_while(|before| false && **before < phase)'
+mutant not-now-is-not-asked-again $deferred 'upgrade.deferred.retain(|id, _| !due.contains(id));' 'upgrade.deferred.clear();'
+mutant unrecorded-breach $gate '                out.changed.insert(id.clone());
+                let back' '                let back'
 mutant cancel-before-the-snapshot $admission '    if upgrade.cancel_requested {
         end(upgrade, UpgradeState::Cancelled, now);
         return true;

@@ -49,9 +49,7 @@ struct Blocks {
 }
 
 #[repr(align(16))]
-struct First(
-    #[expect(dead_code, reason = "only its address is used")] [u8; CHUNK],
-);
+struct First(#[expect(dead_code, reason = "only its address is used")] [u8; CHUNK]);
 
 /// The list of a layout; none for what the system keeps. A zero size never comes here.
 #[inline(always)]

@@ -228,8 +228,10 @@ fn breach(upgrade: &mut Upgrade, unhealthy: &[InstanceId], now: Timestamp, out: 
                 }
                 member.applied_have_failed("became unhealthy after it was upgraded");
                 member.try_again_to_restore();
-                if member.last_to_restore().is_some() {
-                    let back = member.next(OnInstanceFailure::Restore, now);
+                out.changed.insert(id.clone());
+                let back = member.next(OnInstanceFailure::Restore, now);
+                // Without a way back it has failed all the same.
+                if back.is_with_driver() || matches!(member.state, MemberState::Succeeded { .. }) {
                     go(upgrade, id, back, out);
                 }
             }

@@ -8,17 +8,15 @@
 mod admission;
 mod effects;
 mod ending;
+mod history;
 mod surge;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::domain::{
-    Component, Decisions, Goal, InstanceId, OperationId, Participation, PhaseName, Timestamp, UpgradeId,
-    Version,
-};
-use crate::plan::{Candidate, Standing};
+use crate::domain::{Component, InstanceId, OperationId, PhaseName, Timestamp, UpgradeId, Version};
 
+use self::history::{Fact, History};
 use super::{Action, Event, FleetView, MemberState, Purpose, Step, Upgrade, Wish};
 
 /// Which invariant.
@@ -109,36 +107,6 @@ pub struct Seen<'a> {
     pub now: Timestamp,
 }
 
-/// An instance at the moment of the snapshot.
-#[derive(Debug, Clone)]
-struct Fact {
-    zone: Option<String>,
-    update_domain: Option<u32>,
-    phase: PhaseName,
-    versions: BTreeMap<Component, Version>,
-    consent: Result<(), &'static str>,
-}
-
-/// What became durable of one upgrade, and what was promised to people.
-#[derive(Debug, Clone, Default)]
-struct History {
-    facts: BTreeMap<InstanceId, Fact>,
-    /// Component and version where something was not deleted.
-    effects: BTreeMap<OperationId, (InstanceId, Option<(Component, Version)>)>,
-    /// New instances, and whose place they were to take.
-    created: BTreeMap<InstanceId, InstanceId>,
-    /// Number of instances at the snapshot.
-    capacity: usize,
-    /// Rises with each admission.
-    turn: BTreeMap<InstanceId, usize>,
-    touched: BTreeSet<InstanceId>,
-    paused: bool,
-    cancelled: bool,
-    bypassed: bool,
-    resumed: BTreeSet<PhaseName>,
-    approved: BTreeSet<PhaseName>,
-}
-
 /// An effect that was decided and is not yet known to be durable.
 #[derive(Debug, Clone)]
 struct Decided {
@@ -164,16 +132,7 @@ impl Checker {
     pub fn observe(&mut self, seen: &Seen<'_>) -> Vec<Violation> {
         let id = &seen.after.id;
         let history = self.histories.entry(id.clone()).or_default();
-        let planned = seen.before.digest.is_none() && seen.after.digest.is_some();
-        let asks_again = seen.after.rules.decisions == Decisions::Live && !admitted(seen).is_empty();
-        if planned || asks_again {
-            // Who was touched before keeps what was found then.
-            let facts = seen.fleet.candidates().into_iter().map(|c| fact(c, &seen.after.goal));
-            let untouched = |(id, _): &(InstanceId, Fact)| !history.touched.contains(id);
-            let facts: Vec<_> = facts.filter(untouched).collect();
-            history.facts.extend(facts);
-            history.capacity = seen.fleet.total();
-        }
+        history.find_out(seen);
         let empty = History::default();
         let history = self.histories.get(id).unwrap_or(&empty);
         let former = match &seen.after.purpose {
@@ -185,6 +144,7 @@ impl Checker {
         if !admitted.is_empty() {
             check.admission();
         }
+        check.bypass();
         check.in_flight();
         check.effects();
         check.surge();
@@ -236,13 +196,6 @@ impl Checker {
     }
 }
 
-impl History {
-    /// The instance in whose place one stands.
-    fn first<'a>(&'a self, id: &'a InstanceId) -> &'a InstanceId {
-        self.created.get(id).unwrap_or(id)
-    }
-}
-
 fn decided(upgrade: &UpgradeId, action: &Action, admitted: &BTreeSet<InstanceId>) -> Decided {
     let (change, replaces) = match action {
         Action::Apply { component, version, .. } => (Some((component.clone(), version.clone())), None),
@@ -276,6 +229,11 @@ impl Check<'_> {
         self.found.push(Violation { rule, at: self.seen.now, detail });
     }
 
+    /// Without batches and borders: a person named the instances, or takes back what was done so.
+    fn is_by_hand(&self) -> bool {
+        self.former.unwrap_or(self.history).by_hand
+    }
+
     fn is_forward(&self) -> bool {
         self.former.is_none()
     }
@@ -284,25 +242,6 @@ impl Check<'_> {
         let there = self.former.unwrap_or(self.history);
         there.facts.get(there.first(id))
     }
-}
-
-fn fact(candidate: Candidate, goal: &Goal) -> (InstanceId, Fact) {
-    let consent = match &candidate.standing {
-        _ if candidate.protection.from_scale_set_actions => Err("is protected"),
-        _ if candidate.is_at(goal) => Err("is there already"),
-        Standing::Undecided => Err("has not been judged"),
-        Standing::PluginFailed { .. } => Err("has no decision"),
-        Standing::Unknown { .. } => Err("is unknown"),
-        Standing::Decided { participation: Participation::Skip, .. } => Err("says skip"),
-        Standing::Decided { participation: Participation::Defer, .. } => Err("says not now"),
-        Standing::Decided { participation: Participation::Proceed, .. } => Ok(()),
-    };
-    let Candidate { id, zone, update_domain, version, extensions, standing, .. } = candidate;
-    let phase = PhaseName::from(standing.phase());
-    let extensions = extensions.into_iter().map(|(name, version)| (Component::Extension(name), version));
-    let versions =
-        version.map(|version| (Component::Application, version)).into_iter().chain(extensions).collect();
-    (id, Fact { zone, update_domain, phase, versions, consent })
 }
 
 /// Members that left Pending in this step.

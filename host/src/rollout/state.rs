@@ -430,14 +430,18 @@ impl Upgrade {
         self.holds = holds;
     }
 
-    /// Puts batches before the one that is next, and gives who joined.
+    /// Puts batches in where their phase comes next, before others of that phase, and gives who joined.
     pub(super) fn insert(
         &mut self,
         batches: Vec<Batch>,
         candidates: &BTreeMap<&InstanceId, &Candidate>,
     ) -> Vec<InstanceId> {
+        let phase = |batch: &BatchProgress| PhaseName::from(batch.phase);
+        let ahead: Vec<PhaseName> = self.batches.iter().skip(self.current).map(phase).collect();
         let mut joined = Vec::new();
         for (index, batch) in batches.into_iter().enumerate() {
+            let phase = PhaseName::from(batch.phase);
+            let earlier = ahead.iter().take_while(|before| **before < phase).count();
             let number = self.new_number();
             for (position, id) in batch.instances.into_iter().enumerate() {
                 let Some(candidate) = candidates.get(&id) else { continue };
@@ -460,7 +464,7 @@ impl Upgrade {
                 started_at: None,
                 ended_at: None,
             };
-            self.batches.insert(self.current + index, progress);
+            self.batches.insert(self.current + earlier + index, progress);
         }
         joined
     }

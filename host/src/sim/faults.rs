@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use crate::domain::Participation;
+use crate::domain::{Component, Participation};
 use crate::rollout::invariants::Rule;
-use crate::rollout::{Event, Purpose, Wish};
+use crate::rollout::{Event, Purpose, Upgrade, Wish};
 
-use super::fleet::{decision, index_of};
+use super::fleet::{Known, decision, index_of};
 use super::host::{Effect, Host, Origin, Record};
 use super::scenario::Faults;
 use super::world::{Call, Happening, How, World};
@@ -56,12 +56,15 @@ impl World {
         self.misfortune(index);
         let lost = self.rng.chance(self.faults().lost_probe);
         let Some(node) = self.nodes.get(index) else { return };
-        let claim = if lost { None } else { node.claim(&self.new, self.now) };
+        let claim = if lost { None } else { node.claim(self.now) };
         let decision = decision(&node.facts, claim);
         let Some(mut host) = self.host.take() else { return };
         if let Some(known) = host.known.get_mut(index) {
             host.dirty |= known.judged(decision, self.stamp.clone(), self.now);
         }
+        // An instance that said "not now" may say something else.
+        let deferred = |id| host.upgrade.as_ref().is_some_and(|upgrade| upgrade.deferred.contains_key(id));
+        host.dirty |= self.ids.get(index).is_some_and(deferred);
         if host.dirty {
             self.finish(host);
         } else {
@@ -76,6 +79,20 @@ impl World {
             let until = self.now + self.seconds(5, 120);
             if let Some(node) = self.nodes.get_mut(index) {
                 node.up_at = node.up_at.max(until);
+            }
+        }
+        if self.rng.chance(faults.fickle) {
+            let last = u64::try_from(self.nodes.len()).unwrap_or(1).saturating_sub(1);
+            let other = usize::try_from(self.rng.between(0, last)).unwrap_or(0);
+            let phase = |at: usize| self.nodes.get(at).and_then(|node| node.facts.phase);
+            let (one, two) = (phase(index), phase(other));
+            let said = [Participation::Proceed, Participation::Skip, Participation::Defer];
+            let now = self.rng.pick(&said).copied().unwrap_or(Participation::Proceed);
+            for (at, phase) in [(index, two), (other, one)] {
+                if let Some(node) = self.nodes.get_mut(at) {
+                    node.facts.phase = phase;
+                    node.facts.participation = now;
+                }
             }
         }
         if self.rng.chance(faults.zone_loss) {
@@ -94,17 +111,18 @@ impl World {
             self.may_perform(host, &effect);
         }
         let index = index_of(&effect.instance);
+        let component = &effect.change.component;
         if let Some(known) = host.known.get_mut(index) {
-            known.busy = Some(effect.operation.clone());
+            known.busy.insert(component.clone(), effect.operation.clone());
             known.begin_life(self.now);
         }
         let Some(node) = self.nodes.get_mut(index) else { return };
-        let former = node.asked.insert(effect.operation.clone(), effect.version.clone());
+        let former = node.asked.insert(effect.operation.clone(), effect.change.clone());
         let fenced = host.generation < node.generation;
         node.generation = host.generation;
-        node.call += 1;
-        let number = node.call;
-        if former.is_some_and(|former| former != effect.version) {
+        let number = self.calls;
+        node.calls.insert(component.clone(), number);
+        if former.is_some_and(|former| former != effect.change) {
             self.violation(Rule::OneEffect, format!("{} has two meanings", effect.operation));
         }
         if fenced {
@@ -112,7 +130,7 @@ impl World {
         }
         let faults = if effect.origin == Origin::Upgrade { self.faults() } else { Faults::default() };
         let how = match () {
-            () if self.rng.chance(faults.driver_lies) => How::Lies,
+            () if *component == Component::Application && self.rng.chance(faults.driver_lies) => How::Lies,
             () if self.rng.chance(faults.driver_fails) => How::FailsBefore,
             () if self.rng.chance(faults.driver_fails) => How::FailsAfter,
             () => How::Well,
@@ -122,8 +140,8 @@ impl World {
             self.at(after, Happening::HostStop(host.generation));
             return;
         }
-        let Effect { version, operation, .. } = effect;
-        let call = Call { number, generation: host.generation, operation, version, how };
+        let Effect { change, operation, .. } = effect;
+        let call = Call { number, generation: host.generation, operation, change, how };
         if self.rng.chance(faults.driver_repeats) {
             let late = self.seconds(1, 120);
             self.at(late, Happening::Repeat(index, call.clone()));
@@ -137,12 +155,18 @@ impl World {
         if !self.is_recorded(effect) {
             self.violation(Rule::OneEffect, format!("{} was not recorded before", effect.operation));
         }
-        let forward = host.upgrade.as_ref().is_some_and(|upgrade| upgrade.purpose == Purpose::Forward);
+        let Some(purpose) = host.upgrade.as_ref().map(|upgrade| &upgrade.purpose) else { return };
         let Some(node) = self.nodes.get(index_of(&effect.instance)) else { return };
-        let silent = self.scenario.policy.prioritize_unhealthy_instances;
-        let refused = node.facts.protection.from_scale_set_actions
-            || (node.facts.participation != Participation::Proceed && !silent);
-        if forward && refused && effect.version == self.new {
+        // Who changes its mind, or is silent, may have said something else when it counted.
+        let sure = !self.scenario.policy.prioritize_unhealthy_instances && self.scenario.faults.fickle == 0;
+        let skips = node.facts.participation != Participation::Proceed && sure;
+        let refused = match purpose {
+            Purpose::Forward => skips || node.facts.protection.from_scale_set_actions,
+            Purpose::Manual => node.facts.protection.from_scale_set_actions,
+            Purpose::Rollback { .. } => false,
+        };
+        let target = self.goal.of(&effect.change.component) == Some(&effect.change.to);
+        if refused && target {
             self.violation(Rule::Consent, format!("`{}` refused and is upgraded", effect.instance));
         }
     }
@@ -151,20 +175,27 @@ impl World {
     fn done(&mut self, index: usize, call: Call) {
         let slow = self.rng.chance(self.faults().slow_start);
         let start = if slow { self.seconds(20, 150) } else { self.seconds(1, 10) };
-        let Some(node) = self.nodes.get_mut(index).filter(|node| node.call == call.number) else { return };
+        let component = &call.change.component;
+        let Some(node) = self.nodes.get_mut(index) else { return };
+        if node.calls.get(component) != Some(&call.number) {
+            return;
+        }
+        let wanted = Some(&call.change.to);
         match call.how {
-            How::Well if node.running.as_ref() == Some(&call.version) => {}
+            How::Well if node.running.of(component) == wanted => {}
             How::Well => {
-                node.running = Some(call.version.clone());
-                node.up_at = node.up_at.max(self.now + start);
+                node.running.set(component, wanted.cloned());
+                if *component == Component::Application {
+                    node.up_at = node.up_at.max(self.now + start);
+                }
             }
-            How::FailsAfter => node.running = None,
+            How::FailsAfter => drop(node.running.set(component, None)),
             How::FailsBefore | How::Lies => {}
         }
-        let observed = node.running.clone();
+        let found = node.running.of(component).cloned();
         let result = match call.how {
             How::FailsBefore | How::FailsAfter => Err("exit code 3".to_owned()),
-            How::Well | How::Lies if observed.as_ref() == Some(&call.version) => Ok(()),
+            How::Well | How::Lies if found.as_ref() == wanted => Ok(()),
             How::Well | How::Lies => Err("says done, and is not".to_owned()),
         };
         if self.host.as_ref().is_none_or(|host| host.generation != call.generation) {
@@ -172,15 +203,20 @@ impl World {
         }
         let Some(mut host) = self.host.take() else { return };
         if let Some(known) = host.known.get_mut(index)
-            && known.busy.as_ref() == Some(&call.operation)
+            && known.busy.get(component) == Some(&call.operation)
         {
-            known.busy = None;
+            known.busy.remove(component);
             if result.is_ok() {
                 known.begin_life(self.now);
             }
-            if known.version != observed {
-                known.version.clone_from(&observed);
-                host.writes.push(Record::Version(index, observed));
+            let observed = match component {
+                Component::Application => found,
+                // Nobody can ask: it is at what was last done to it.
+                Component::Extension(_) if result.is_ok() => wanted.cloned(),
+                Component::Extension(_) => known.versions.of(component).cloned(),
+            };
+            if known.versions.set(component, observed.clone()) {
+                host.writes.push(Record::Version(index, component.clone(), observed));
             }
         }
         self.answer(&mut host, index, &call, result);
@@ -191,10 +227,17 @@ impl World {
     fn answer(&mut self, host: &mut Host, index: usize, call: &Call, result: Result<(), String>) {
         let Some(instance) = self.ids.get(index).cloned() else { return };
         // A repeat says again what was said; it must not be the first to say it.
-        let open = host.known.get(index).is_some_and(|known| known.busy.as_ref() == Some(&call.operation));
+        let busy = |known: &Known| known.busy.get(&call.change.component) == Some(&call.operation);
+        let open = host.known.get(index).is_some_and(busy);
         if !open {
             self.step(host, &Event::EffectDone { operation: call.operation.clone(), instance, result });
         }
+    }
+
+    /// Whether a person wants an upgrade undone that has just ended.
+    pub(super) fn wants_it_back(&mut self) -> bool {
+        let wishes = self.faults().wishes;
+        self.rng.chance(wishes)
     }
 
     /// Somebody may want something. When all is quiet, people see to it that the upgrade goes on.
@@ -202,21 +245,29 @@ impl World {
         self.at(Duration::from_secs(30), Happening::People);
         let Some(mut host) = self.host.take() else { return };
         let (quiet, wishes) = (self.is_quiet(), self.faults().wishes);
+        if (self.line.is_some() && quiet) || self.rng.chance(self.faults().line) {
+            self.line = if self.line.is_some() { None } else { Some(self.now) };
+            host.dirty = true;
+        }
         let wish = if quiet || self.rng.chance(300) {
             let choices = [Wish::Resume, Wish::Approve];
             self.rng.pick(&choices).copied()
         } else {
-            let choices = [Wish::Pause, Wish::Pause, Wish::Cancel, Wish::RollBack];
+            let choices = [Wish::Pause, Wish::Pause, Wish::Cancel, Wish::RollBack, Wish::Bypass];
             if self.rng.chance(wishes) { self.rng.pick(&choices).copied() } else { None }
         };
         let active = host.upgrade.as_ref().filter(|upgrade| upgrade.is_active());
-        let wish = wish
-            .zip(active)
-            .filter(|(wish, upgrade)| *wish != Wish::RollBack || upgrade.purpose == Purpose::Forward);
+        let wish =
+            wish.zip(active).filter(|(wish, upgrade)| *wish != Wish::RollBack || !is_rollback(upgrade));
         if let Some((wish, upgrade)) = wish {
             host.wish = Some((wish, Box::new(upgrade.clone())));
             self.step(&mut host, &Event::Wish(wish));
         }
         self.finish(host);
     }
+}
+
+/// A way back is not taken back.
+pub(super) fn is_rollback(upgrade: &Upgrade) -> bool {
+    matches!(upgrade.purpose, Purpose::Rollback { .. })
 }

@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::domain::{
-    Claim, Decision, Digest, Evaluation, Generation, Health, InstanceId, OperationId, Outcome, Participation,
-    Phase, PluginName, PluginStamp, Protection, Timestamp, Version,
+    Change, Claim, Component, Decision, Digest, Evaluation, Generation, Health, InstanceId, OperationId,
+    Outcome, Participation, Phase, PluginName, PluginStamp, Protection, Timestamp,
 };
 use crate::health::{FoldSettings, HealthFold};
 use crate::plan::{Candidate, StandingInput, is_answered, standing};
-use crate::rollout::FleetView;
+use crate::rollout::{FleetView, Stop};
 
-/// What never changes about an instance.
+use super::versions::Versions;
+
+/// What is not a matter of upgrades about an instance. Phase and participation change in fickle
+/// worlds.
 #[derive(Debug, Clone)]
 pub(super) struct Facts {
     pub(super) zone: Option<String>,
@@ -19,33 +22,33 @@ pub(super) struct Facts {
     pub(super) protection: Protection,
     pub(super) phase: Option<Phase>,
     pub(super) participation: Participation,
-    /// Never healthy at the new version.
-    pub(super) bad_version: bool,
+    /// Never healthy with this version of this part.
+    pub(super) bad_version: Option<Change>,
 }
 
 /// An instance as it is.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
     pub(super) facts: Facts,
-    pub(super) running: Option<Version>,
+    pub(super) running: Versions,
     /// Answers from then on.
     pub(super) up_at: Timestamp,
-    /// The call that the driver works on; an older one no longer counts.
-    pub(super) call: u64,
+    /// The call that the driver works on for each part; an older one no longer counts.
+    pub(super) calls: BTreeMap<Component, usize>,
     /// Generation of the host that gave the latest call.
     pub(super) generation: u64,
     /// What each operation asked for.
-    pub(super) asked: BTreeMap<OperationId, Version>,
+    pub(super) asked: BTreeMap<OperationId, Change>,
 }
 
 impl Node {
     /// What a probe finds at this time; none when nobody answers.
-    pub(super) fn claim(&self, new: &Version, now: Timestamp) -> Option<Claim> {
-        let running = self.running.as_ref()?;
-        if now < self.up_at {
+    pub(super) fn claim(&self, now: Timestamp) -> Option<Claim> {
+        if self.running.application.is_none() || now < self.up_at {
             return None;
         }
-        let bad = self.facts.bad_version && running == new;
+        let has = |change: &Change| self.running.of(&change.component) == Some(&change.to);
+        let bad = self.facts.bad_version.as_ref().is_some_and(has);
         Some(if bad { Claim::Unhealthy } else { Claim::Healthy })
     }
 }
@@ -53,16 +56,18 @@ impl Node {
 /// An instance as the host knows it; gone with the host.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
-    pub(super) version: Option<Version>,
+    pub(super) versions: Versions,
     pub(super) fold: HealthFold,
     latest: Option<Outcome>,
     answered: Option<(Decision, Timestamp)>,
-    pub(super) busy: Option<OperationId>,
+    /// After a restart the application may be started while an extension is being installed.
+    pub(super) busy: BTreeMap<Component, OperationId>,
 }
 
 impl Known {
-    pub(super) fn new(version: Option<Version>, settings: FoldSettings, now: Timestamp) -> Self {
-        Self { version, fold: HealthFold::new(settings, now), latest: None, answered: None, busy: None }
+    pub(super) fn new(versions: Versions, settings: FoldSettings, now: Timestamp) -> Self {
+        let fold = HealthFold::new(settings, now);
+        Self { versions, fold, latest: None, answered: None, busy: BTreeMap::new() }
     }
 
     pub(super) fn begin_life(&mut self, now: Timestamp) {
@@ -114,6 +119,7 @@ pub(super) struct View<'a> {
     pub(super) prioritize_unhealthy: bool,
     pub(super) freshness: Duration,
     pub(super) now: Timestamp,
+    pub(super) stop: Option<Stop>,
 }
 
 /// Place of an instance in the fleet: its id is its number.
@@ -130,8 +136,8 @@ impl FleetView for View<'_> {
             update_domain: node.facts.update_domain,
             fault_domain: None,
             protection: node.facts.protection,
-            version: known.version.clone(),
-            extensions: BTreeMap::new(),
+            version: known.versions.application.clone(),
+            extensions: known.versions.extensions.clone(),
             health: known.fold.health(),
             standing: standing(&StandingInput {
                 on_failure: crate::domain::OnFailure::Hold,
@@ -162,5 +168,9 @@ impl FleetView for View<'_> {
 
     fn any_initializing(&self) -> bool {
         self.known.iter().any(|known| known.fold.health() == Health::Initializing)
+    }
+
+    fn stop(&self) -> Option<Stop> {
+        self.stop
     }
 }

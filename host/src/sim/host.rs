@@ -3,16 +3,18 @@
 
 use std::time::Duration;
 
-use crate::domain::{Component, Goal, InstanceId, OperationId, UpgradeId, Version};
+use crate::domain::{Change, Component, InstanceId, OperationId, UpgradeId, Version};
 use crate::rollout::invariants::{Rule, Seen};
 use crate::rollout::{
-    Action, Event, Member, MemberState, Members, Purpose, StartUpgrade, Upgrade, UpgradeRules, Wish,
-    rollback_of, step,
+    Action, Event, FleetView, Member, MemberState, Members, StartUpgrade, Stop, Upgrade, UpgradeRules, Wish,
+    manual, rollback_of, step,
 };
 
+use super::faults::is_rollback;
 use super::fleet::{Known, View, index_of};
-use super::scenario::CrashAt;
-use super::world::{Happening, World};
+use super::scenario::{CrashAt, Kind};
+use super::versions::Versions;
+use super::world::{BEGIN, Happening, World};
 
 /// How long a starting upgrade waits for answers.
 const PREPARE_MAX: Duration = Duration::from_secs(90);
@@ -25,7 +27,7 @@ const AWAY_LONG: Duration = Duration::from_secs(600);
 pub(super) struct Disk {
     pub(super) generation: u64,
     pub(super) upgrade: Option<Upgrade>,
-    pub(super) versions: Vec<Option<Version>>,
+    pub(super) versions: Vec<Versions>,
 }
 
 /// What does not.
@@ -48,14 +50,14 @@ pub(super) enum Record {
     Install(Box<Upgrade>),
     Head(Box<Upgrade>),
     Member(InstanceId, Option<Member>),
-    Version(usize, Option<Version>),
+    Version(usize, Component, Option<Version>),
 }
 
 /// One effect.
 #[derive(Debug)]
 pub(super) struct Effect {
     pub(super) instance: InstanceId,
-    pub(super) version: Version,
+    pub(super) change: Change,
     pub(super) operation: OperationId,
     pub(super) origin: Origin,
 }
@@ -93,9 +95,9 @@ impl Disk {
                         }
                     }
                 }
-                Record::Version(index, version) => {
-                    if let Some(slot) = self.versions.get_mut(index) {
-                        *slot = version;
+                Record::Version(index, component, version) => {
+                    if let Some(versions) = self.versions.get_mut(index) {
+                        versions.set(&component, version);
                     }
                 }
             }
@@ -112,7 +114,7 @@ impl World {
             .disk
             .versions
             .iter()
-            .map(|version| Known::new(version.clone(), settings, self.now))
+            .map(|versions| Known::new(versions.clone(), settings, self.now))
             .collect();
         let mut host = Host {
             generation: self.disk.generation,
@@ -126,7 +128,7 @@ impl World {
         };
         if host.upgrade.is_some() {
             self.step(&mut host, &Event::Resumed);
-        } else if let Some(upgrade) = self.new_upgrade() {
+        } else if let Some(upgrade) = self.new_upgrade(&host) {
             host.writes.push(Record::Install(Box::new(upgrade.clone())));
             host.upgrade = Some(upgrade);
         }
@@ -139,11 +141,11 @@ impl World {
         self.finish(host);
     }
 
-    fn new_upgrade(&self) -> Option<Upgrade> {
+    fn new_upgrade(&self, host: &Host) -> Option<Upgrade> {
         let start = StartUpgrade {
             id: UpgradeId::parse(&format!("sim-{}", self.now.0)).ok()?,
             scale_set: self.set.clone(),
-            goal: Goal::application(self.new.clone()),
+            goal: self.goal.clone(),
             rules: UpgradeRules {
                 policy: self.scenario.policy.clone(),
                 gate: self.scenario.gate,
@@ -153,29 +155,54 @@ impl World {
                 defer_max: Duration::from_secs(600),
                 prepare_max: PREPARE_MAX,
             },
-            before: Goal::application(self.old.clone()),
-            bypass: false,
+            before: self.before.clone(),
+            bypass: self.scenario.bypass,
         };
-        Some(Upgrade::new(start, self.now))
+        Some(match self.scenario.kind {
+            Kind::Rolling => Upgrade::new(start, self.now),
+            Kind::Manual => manual(start, &self.view(&host.known).candidates(), self.now),
+        })
     }
 
-    /// Brings every instance up that no upgrade is busy with.
+    /// Brings every instance up whose application no upgrade is busy with.
     fn start_instances(&mut self, host: &mut Host) {
+        let component = Component::Application;
         for (index, id) in self.ids.iter().enumerate() {
-            let member = host.upgrade.as_ref().filter(|u| u.is_active()).and_then(|u| u.members.get(id));
-            if member.is_some_and(|member| member.state.is_with_driver()) {
+            let asked = |effect: &Effect| effect.instance == *id && effect.change.component == component;
+            if host.effects.iter().any(asked) {
                 continue;
             }
             let Some(known) = host.known.get(index) else { continue };
-            let goal = host.upgrade.as_ref().and_then(|upgrade| upgrade.goal.of(&Component::Application));
-            let model = goal.unwrap_or(&self.old);
+            let goal = host.upgrade.as_ref().and_then(|upgrade| upgrade.goal.of(&component));
+            let version = known.versions.application.as_ref().or(goal).unwrap_or(&self.first);
             host.effects.push(Effect {
                 instance: id.clone(),
-                version: known.version.as_ref().unwrap_or(model).clone(),
+                change: Change { component: component.clone(), to: version.clone() },
                 operation: OperationId(format!("start/{}/{id}", host.generation)),
                 origin: Origin::Start,
             });
         }
+    }
+
+    fn view<'a>(&'a self, known: &'a [Known]) -> View<'a> {
+        View {
+            ids: &self.ids,
+            nodes: &self.nodes,
+            known,
+            prioritize_unhealthy: self.scenario.policy.prioritize_unhealthy_instances,
+            freshness: (self.scenario.interval * 3).max(Duration::from_secs(60)),
+            now: self.now,
+            stop: self.stop(),
+        }
+    }
+
+    fn stop(&self) -> Option<Stop> {
+        if let Some(since) = self.line {
+            return Some(Stop::Line { since });
+        }
+        let (from, to) = self.scenario.freeze?;
+        let since = self.now.since(BEGIN);
+        (from <= since && since < to).then_some(Stop::Freeze { until: BEGIN + to })
     }
 
     /// One step of the core, checked, its writes and effects collected.
@@ -184,18 +211,13 @@ impl World {
         host.dirty = false;
         self.steps += 1;
         let before = upgrade.clone();
-        let view = View {
-            ids: &self.ids,
-            nodes: &self.nodes,
-            known: &host.known,
-            prioritize_unhealthy: self.scenario.policy.prioritize_unhealthy_instances,
-            freshness: (self.scenario.interval * 3).max(Duration::from_secs(60)),
-            now: self.now,
-        };
+        let mut checker = std::mem::take(&mut self.checker);
+        let view = self.view(&host.known);
         let events = std::slice::from_ref(event);
         let out = step(&mut upgrade, &view, events, self.now);
         let seen = Seen { before: &before, after: &upgrade, events, step: &out, fleet: &view, now: self.now };
-        let found = self.checker.observe(&seen);
+        let found = checker.observe(&seen);
+        self.checker = checker;
         self.violations.extend(found);
         self.runs_what_it_says(&before, &upgrade);
         for id in &out.changed {
@@ -207,8 +229,9 @@ impl World {
         }
         let ended = before.is_active() && !upgrade.is_active();
         let effect = |action| match action {
-            Action::Apply { instance, version, operation, .. } => {
-                Some(Effect { instance, version, operation, origin: Origin::Upgrade })
+            Action::Apply { instance, component, version: to, operation } => {
+                let change = Change { component, to };
+                Some(Effect { instance, change, operation, origin: Origin::Upgrade })
             }
             // No invented policy wants maxSurge.
             Action::Create { .. } | Action::Delete { .. } => None,
@@ -218,7 +241,7 @@ impl World {
         if let Some(at) = out.wake_at {
             self.at(at.since(self.now), Happening::Wake(host.wake));
         }
-        let follow = ended && upgrade.then_roll_back;
+        let follow = ended && (upgrade.then_roll_back || self.wants_it_back());
         host.upgrade = Some(upgrade);
         if follow {
             self.roll_back(host);
@@ -230,8 +253,10 @@ impl World {
         let succeeded = |state: &MemberState| matches!(state, MemberState::Succeeded { .. });
         for (id, member) in after.members.iter().filter(|(_, member)| succeeded(&member.state)) {
             let already = before.members.get(id).is_some_and(|member| succeeded(&member.state));
-            let running = self.nodes.get(index_of(id)).and_then(|node| node.running.clone());
-            if !already && !member.parts.iter().all(|part| running.as_ref() == Some(&part.target)) {
+            let Some(running) = self.nodes.get(index_of(id)).map(|node| &node.running) else { continue };
+            if !already && !member.parts.iter().all(|part| running.of(&part.component) == Some(&part.target))
+            {
+                let running = running.clone();
                 self.violation(Rule::Health, format!("`{id}` succeeded and runs {running:?}"));
             }
         }
@@ -239,9 +264,10 @@ impl World {
 
     /// Puts the rollback of an ended upgrade in its place.
     fn roll_back(&mut self, host: &mut Host) {
-        let Some(ended) = host.upgrade.as_ref().filter(|ended| ended.purpose == Purpose::Forward) else {
+        let Some(ended) = host.upgrade.as_ref() else { return };
+        if is_rollback(ended) {
             return;
-        };
+        }
         let Ok(id) = UpgradeId::parse(&format!("sim-back-{}", self.now.0)) else { return };
         let Some(rollback) = rollback_of(ended, id, self.now) else { return };
         host.writes.push(Record::Install(Box::new(rollback.clone())));
@@ -269,7 +295,8 @@ impl World {
             self.commits += 1;
             self.checker.committed();
             if self.disk.upgrade != host.upgrade {
-                self.violation(Rule::Replay, "the record is not the state".to_owned());
+                let places = differences(self.disk.upgrade.as_ref(), host.upgrade.as_ref());
+                self.violation(Rule::Replay, format!("the record is not the state: {places}"));
             }
             if let Some((wish, before)) = host.wish.take() {
                 self.checker.acknowledged(&before, wish);
@@ -294,8 +321,8 @@ impl World {
         self.checker.crashed();
         if self.scenario.dies_with_host {
             for node in &mut self.nodes {
-                node.running = None;
-                node.call += 1;
+                node.running.application = None;
+                node.calls.clear();
             }
         }
         // A planned crash is a long one: every deadline passes meanwhile.
@@ -321,8 +348,15 @@ impl World {
         member.is_some_and(|member| {
             let operation = upgrade.operation(&effect.instance, member.attempt);
             operation == effect.operation
-                && member.wanted().map(|(_, version)| version) == Some(&effect.version)
+                && member.wanted() == Some((&effect.change.component, &effect.change.to))
                 && member.state.is_with_driver()
         })
     }
+}
+
+/// Where the record and the state part, line by line.
+fn differences(record: Option<&Upgrade>, state: Option<&Upgrade>) -> String {
+    let (record, state) = (format!("{record:#?}"), format!("{state:#?}"));
+    let part = record.lines().zip(state.lines()).filter(|(a, b)| a != b).take(3);
+    part.map(|(a, b)| format!("{} / {}", a.trim(), b.trim())).collect::<Vec<_>>().join("; ")
 }

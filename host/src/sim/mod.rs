@@ -17,12 +17,15 @@ mod faults;
 mod fleet;
 pub mod forecast;
 mod host;
+mod making;
 mod rng;
 mod scenario;
+mod versions;
 mod world;
 
 pub use rng::Rng;
-pub use scenario::{Crash, CrashAt, Faults, Scenario};
+pub use scenario::{Crash, CrashAt, Faults, Kind, Place, Scenario};
+pub use versions::Versions;
 pub use world::{Outcome, run};
 
 #[cfg(test)]

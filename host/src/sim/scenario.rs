@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::domain::{
-    BatchSize, Checkpoints, Claim, Decisions, FailureRules, HealthGate, OnBreach, OnInstanceFailure, Percent,
-    Phase, PhaseName, RollingUpgradePolicy,
+    BatchSize, Change, Checkpoints, Claim, Component, Decisions, FailureRules, Goal, HealthGate, OnBreach,
+    OnInstanceFailure, Percent, Phase, PhaseName, RollingUpgradePolicy, Version,
 };
 use crate::health::FoldSettings;
 
@@ -25,6 +25,14 @@ pub struct Scenario {
     pub skip: u32,
     /// Instances in a thousand that are protected.
     pub protected: u32,
+    /// Where the application stands among what the upgrade brings.
+    pub application: Place,
+    /// How many extensions it brings.
+    pub extensions: u32,
+    /// Parts of an instance in a thousand that are there in the new version before.
+    pub ahead: u32,
+    /// Other extensions of an instance in a thousand that it does not have before.
+    pub missing: u32,
     /// Azure's limits.
     pub policy: RollingUpgradePolicy,
     /// The health gate.
@@ -39,6 +47,12 @@ pub struct Scenario {
     pub health: FoldSettings,
     /// From one probe to the next.
     pub interval: Duration,
+    /// When nothing may begin: from and to, since the beginning.
+    pub freeze: Option<(Duration, Duration)>,
+    /// What kind of upgrade it is.
+    pub kind: Kind,
+    /// Whether a person wants it in spite of the freeze.
+    pub bypass: bool,
     /// What goes wrong.
     pub faults: Faults,
     /// Instances are children of the host and die with it.
@@ -51,6 +65,35 @@ pub struct Scenario {
     pub limit: Duration,
 }
 
+/// What kind of upgrade a world sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Batch by batch.
+    Rolling,
+    /// A person names all instances.
+    Manual,
+}
+
+/// Where the application stands among what an upgrade brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Before the extensions.
+    First,
+    /// Behind them.
+    Last,
+    /// It stays as it is: only extensions change.
+    Absent,
+}
+
+/// Whose versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Of {
+    /// Those of the model before the upgrade.
+    Before,
+    /// Those that the upgrade brings.
+    After,
+}
+
 /// Rates, each in a thousand.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Faults {
@@ -58,15 +101,16 @@ pub struct Faults {
     pub instance_crash: u32,
     /// A probe gets no answer.
     pub lost_probe: u32,
-    /// A new version takes long to start.
+    /// A new version of the application takes long to start.
     pub slow_start: u32,
-    /// An instance never becomes healthy at the new version.
+    /// An instance never becomes healthy at the new version of one part.
     pub bad_version: u32,
     /// A zone goes down for a while; for each probe of its instances.
     pub zone_loss: u32,
     /// The driver fails.
     pub driver_fails: u32,
-    /// The driver says done and nothing was done.
+    /// The driver says done and nothing was done; only of the application, because nobody can ask
+    /// what an extension is at.
     pub driver_lies: u32,
     /// The driver does not answer until it is asked again after a restart of the host.
     pub driver_hangs: u32,
@@ -74,8 +118,13 @@ pub struct Faults {
     pub driver_repeats: u32,
     /// The host goes down; for each commit.
     pub host_crash: u32,
-    /// A person wants something; for each half minute.
+    /// A person wants something; for each half minute. Also, that an upgrade that ended is taken back.
     pub wishes: u32,
+    /// A person stops the line or lets it go on; for each half minute.
+    pub line: u32,
+    /// Two instances swap their phases, as when the leader moves, and say something else about
+    /// taking part; for each probe.
+    pub fickle: u32,
 }
 
 /// Where exactly the host goes down.
@@ -109,6 +158,10 @@ impl Default for Scenario {
             phases: 2,
             skip: 0,
             protected: 0,
+            application: Place::First,
+            extensions: 0,
+            ahead: 0,
+            missing: 0,
             policy: RollingUpgradePolicy {
                 max_batch_instance_percent: percent(20),
                 max_unhealthy_instance_percent: percent(20),
@@ -133,6 +186,9 @@ impl Default for Scenario {
                 fail_state: Claim::Unknown,
             },
             interval: Duration::from_secs(5),
+            freeze: None,
+            kind: Kind::Rolling,
+            bypass: false,
             faults: Faults::default(),
             dies_with_host: false,
             crash: None,
@@ -177,6 +233,12 @@ impl Scenario {
             checkpoints.pause_after.extend(Phase::new(0).map(PhaseName::Number));
             checkpoints.approval_before.insert(PhaseName::Last);
         }
+        let extensions = pick(rng, &[0, 0, 0, 1, 2, 3]);
+        let application = match rng.between(0, 3) {
+            1 if extensions > 0 => Place::Absent,
+            2 => Place::Last,
+            _ => Place::First,
+        };
         Self {
             instances: usize::try_from(rng.between(1, 12)).unwrap_or(1),
             zones: small(rng, 3),
@@ -184,6 +246,10 @@ impl Scenario {
             phases: small(rng, 3),
             skip: pick(rng, &[0, 100, 300]),
             protected: pick(rng, &[0, 100]),
+            application,
+            extensions,
+            ahead: pick(rng, &[0, 0, 0, 100]),
+            missing: pick(rng, &[0, 300]),
             policy,
             gate,
             failure,
@@ -197,8 +263,33 @@ impl Scenario {
             interval: Duration::from_secs(pick(rng, &[5, 10])),
             faults: Faults::random(rng),
             dies_with_host: rng.chance(500),
+            freeze: rng.chance(200).then(|| {
+                let from = rng.between(0, 120);
+                (Duration::from_secs(from), Duration::from_secs(from + rng.between(1, 600)))
+            }),
+            kind: if rng.chance(100) { Kind::Manual } else { Kind::Rolling },
+            bypass: rng.chance(100),
             ..Self::default()
         }
+    }
+
+    /// The versions that the model names of everything that the upgrade brings, in its order.
+    pub(super) fn goal(&self, of: Of) -> Goal {
+        let (application, extension) = match of {
+            Of::Before => ("v1", "1.0"),
+            Of::After => ("v2", "1.1"),
+        };
+        let change = |(component, to): (String, &str)| {
+            Some(Change { component: Component::try_from(component).ok()?, to: Version::parse(to).ok()? })
+        };
+        let extensions = (0..self.extensions).map(|number| (format!("extension-{number}"), extension));
+        let application = || (Component::Application.to_string(), application);
+        let (first, last) = match self.application {
+            Place::First => (Some(application()), None),
+            Place::Last => (None, Some(application())),
+            Place::Absent => (None, None),
+        };
+        Goal::new(first.into_iter().chain(extensions).chain(last).filter_map(change))
     }
 }
 
@@ -220,6 +311,8 @@ impl Faults {
             driver_repeats: pick(rng, &[0, 200]),
             host_crash: pick(rng, &[0, 20, 150]),
             wishes: pick(rng, &[0, 50, 300]),
+            line: pick(rng, &[0, 0, 0, 100]),
+            fickle: pick(rng, &[0, 0, 5, 50]),
         }
     }
 }

@@ -4,16 +4,16 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use crate::domain::{
-    InstanceId, OperationId, Participation, Phase, PluginStamp, Protection, ScaleSetName, Timestamp, Version,
-};
+use crate::domain::{Change, Goal, InstanceId, OperationId, PluginStamp, ScaleSetName, Timestamp, Version};
 use crate::rollout::UpgradeState;
 use crate::rollout::invariants::{Checker, Rule, Violation};
 
-use super::fleet::{Facts, Node, stamp};
+use super::fleet::{Node, stamp};
 use super::host::{Disk, Host};
+use super::making::Making;
 use super::rng::Rng;
-use super::scenario::Scenario;
+use super::scenario::{Of, Scenario};
+use super::versions::Versions;
 
 /// Virtual time begins here.
 pub(super) const BEGIN: Timestamp = Timestamp(1_000_000);
@@ -40,10 +40,10 @@ pub struct Outcome {
     pub calls: usize,
     /// Crashes of the host.
     pub crashes: usize,
-    /// Recorded version of each instance at the end, in order.
-    pub versions: Vec<Option<Version>>,
-    /// Actual version of each instance at the end, in order.
-    pub running: Vec<Option<Version>>,
+    /// Recorded versions of each instance at the end, in order.
+    pub versions: Vec<Versions>,
+    /// Actual versions of each instance at the end, in order.
+    pub running: Vec<Versions>,
 }
 
 /// Something that will happen.
@@ -68,10 +68,10 @@ pub(super) enum Happening {
 /// One call of the driver.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Call {
-    pub(super) number: u64,
+    pub(super) number: usize,
     pub(super) generation: u64,
     pub(super) operation: OperationId,
-    pub(super) version: Version,
+    pub(super) change: Change,
     pub(super) how: How,
 }
 
@@ -95,13 +95,19 @@ pub(super) struct World {
     pub(super) now: Timestamp,
     pub(super) ids: Vec<InstanceId>,
     pub(super) nodes: Vec<Node>,
-    pub(super) old: Version,
-    pub(super) new: Version,
+    /// The application of before.
+    pub(super) first: Version,
+    /// What was wanted before.
+    pub(super) before: Goal,
+    /// What the upgrade brings.
+    pub(super) goal: Goal,
     pub(super) set: ScaleSetName,
     pub(super) stamp: PluginStamp,
     pub(super) disk: Disk,
     pub(super) host: Option<Host>,
     pub(super) checker: Checker,
+    /// Since when the line is stopped by a person; the disk remembers it.
+    pub(super) line: Option<Timestamp>,
     pub(super) violations: Vec<Violation>,
     pub(super) steps: usize,
     pub(super) commits: usize,
@@ -135,23 +141,25 @@ impl World {
     /// None only if the fixed names of the simulator were no names.
     fn new(seed: u64, scenario: &Scenario) -> Option<Self> {
         let mut rng = Rng::new(seed);
-        let old = Version::parse("v1").ok()?;
+        let first = Version::parse("v1").ok()?;
+        let (before, goal) = (scenario.goal(Of::Before), scenario.goal(Of::After));
         let ids: Vec<InstanceId> = (0..scenario.instances)
             .filter_map(|number| InstanceId::parse(&number.to_string()).ok())
             .collect();
-        let nodes = ids.iter().map(|_| node(&mut rng, scenario, &old)).collect();
+        let mut made = Making { rng: &mut rng, scenario, first: &first, before: &before, goal: &goal };
+        let nodes = ids.iter().map(|_| made.node()).collect();
         let mut world = Self {
             scenario: scenario.clone(),
             rng,
             now: BEGIN,
             ids,
             nodes,
-            new: Version::parse("v2").ok()?,
             set: ScaleSetName::parse("sim").ok()?,
             stamp: stamp()?,
             disk: Disk::default(),
             host: None,
             checker: Checker::default(),
+            line: None,
             violations: Vec::new(),
             steps: 0,
             commits: 0,
@@ -159,9 +167,11 @@ impl World {
             crashes: 0,
             heap: BinaryHeap::new(),
             sequence: 0,
-            old,
+            first,
+            before,
+            goal,
         };
-        world.disk.versions = vec![Some(world.old.clone()); world.ids.len()];
+        world.disk.versions = world.nodes.iter().map(|node| node.running.clone()).collect();
         world.at(Duration::ZERO, Happening::HostStart);
         world.at(Duration::from_secs(30), Happening::People);
         Some(world)
@@ -204,7 +214,7 @@ impl World {
 
     /// The recorded upgrade has ended, nothing follows, and the driver has nothing to do.
     fn is_over(&self) -> bool {
-        let idle = |host: &Host| host.known.iter().all(|known| known.busy.is_none());
+        let idle = |host: &Host| host.known.iter().all(|known| known.busy.is_empty());
         self.host.as_ref().is_some_and(idle)
             && self.disk.upgrade.as_ref().is_some_and(|upgrade| !upgrade.is_active())
     }
@@ -223,35 +233,5 @@ impl World {
             running: self.nodes.into_iter().map(|node| node.running).collect(),
             violations: self.violations,
         }
-    }
-}
-
-fn node(rng: &mut Rng, scenario: &Scenario, old: &Version) -> Node {
-    let mut below = |count: u32| {
-        let last = u64::from(count.checked_sub(1)?);
-        u32::try_from(rng.between(0, last)).ok()
-    };
-    let zone = below(scenario.zones).map(|zone| (zone + 1).to_string());
-    let update_domain = below(scenario.update_domains);
-    let phase = below(scenario.phases).and_then(Phase::new);
-    let last_phase = rng.chance(150);
-    let facts = Facts {
-        zone,
-        update_domain,
-        protection: Protection {
-            from_scale_set_actions: rng.chance(scenario.protected),
-            from_scale_in: false,
-        },
-        phase: if last_phase { None } else { phase },
-        participation: if rng.chance(scenario.skip) { Participation::Skip } else { Participation::Proceed },
-        bad_version: rng.chance(scenario.faults.bad_version),
-    };
-    Node {
-        facts,
-        running: Some(old.clone()),
-        up_at: BEGIN,
-        call: 0,
-        generation: 0,
-        asked: std::collections::BTreeMap::new(),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Check, Rule};
 use crate::domain::{InstanceId, PhaseName};
-use crate::rollout::{MemberState, Purpose, Stop, Upgrade};
+use crate::rollout::{Event, MemberState, Purpose, Stop, Upgrade, Wish};
 
 impl Check<'_> {
     pub(super) fn admission(&mut self) {
@@ -54,6 +54,15 @@ impl Check<'_> {
         }
     }
 
+    /// Only a person lets an upgrade go on in spite of what holds it.
+    pub(super) fn bypass(&mut self) {
+        let (before, after) = (self.seen.before.bypass, self.seen.after.bypass);
+        let wished = self.seen.events.contains(&Event::Wish(Wish::Bypass)) && after == Some(self.seen.now);
+        if before != after && !wished {
+            self.report(Rule::Stopped, format!("a bypass of {after:?} that nobody wanted"));
+        }
+    }
+
     /// Whether a stop holds this upgrade: a bypass is good for what was stopped when it was given.
     fn holds(&self, stop: Stop) -> bool {
         match (stop, self.seen.after.bypass) {
@@ -65,7 +74,6 @@ impl Check<'_> {
 
     /// A resume in this very step takes a pause back.
     fn is_resume(&self) -> bool {
-        use crate::rollout::{Event, Wish};
         self.seen.events.contains(&Event::Wish(Wish::Resume)) && !self.history.cancelled
     }
 
@@ -78,7 +86,7 @@ impl Check<'_> {
             self.report(Rule::Budget, format!("admitted while {others:?} is in flight"));
         }
         let limit = self.seen.after.rules.policy.batch_max(self.seen.fleet.total());
-        if self.admitted.len() > limit {
+        if self.admitted.len() > limit && !self.is_by_hand() {
             self.report(Rule::Budget, format!("a batch of {} (limit {limit})", self.admitted.len()));
         }
     }

@@ -16,7 +16,7 @@ impl Check<'_> {
     /// anyway, so there is no border left to keep.
     pub(super) fn in_flight(&mut self) {
         let after = self.seen.after;
-        if after.stage == Stage::Undoing || after.purpose == Purpose::Manual {
+        if after.stage == Stage::Undoing || self.is_by_hand() {
             return;
         }
         let flying = after.members.iter().filter(|(_, member)| member.state.is_in_flight());
@@ -103,6 +103,7 @@ impl Check<'_> {
             self.report(Rule::OneEffect, format!("attempt {} after {former}", member.attempt));
         }
         let Some(change) = change else { return };
+        self.not_too_often(instance, change, &member.state);
         if surges && after.goal.of(&change.component).is_none() {
             // A new instance gets what the one before had.
             return;
@@ -114,10 +115,28 @@ impl Check<'_> {
         }
     }
 
+    /// Each part goes there once, and back once, or twice when a breach finds that the first way back
+    /// failed.
+    fn not_too_often(&mut self, instance: &InstanceId, change: &Change, state: &MemberState) {
+        let same = |(id, meant): &&(InstanceId, Option<(Component, Version)>)| {
+            let (component, to) = (&change.component, &change.to);
+            id == instance && meant.as_ref().is_some_and(|meant| (&meant.0, &meant.1) == (component, to))
+        };
+        let before = self.history.effects.values().filter(same).count();
+        let most = if matches!(state, MemberState::Restoring { .. }) { 2 } else { 1 };
+        if before >= most {
+            self.report(Rule::OneEffect, format!("`{instance}` gets {change} for the {}th time", before + 1));
+        }
+    }
+
     fn way_there(&mut self, instance: &InstanceId, change: &Change) {
         let Seen { before, after, .. } = *self.seen;
         if after.goal.of(&change.component) != Some(&change.to) {
             self.report(Rule::WayBack, format!("`{instance}` gets {change}, which nobody wanted"));
+        }
+        let found = self.fact(instance).and_then(|fact| fact.versions.get(&change.component));
+        if found == Some(&change.to) {
+            self.report(Rule::OneEffect, format!("`{instance}` gets {change}, which it has"));
         }
         let goes_on = before.members.get(instance).is_some_and(|member| member.state.is_with_driver());
         if !self.admitted.contains(instance) && !goes_on {

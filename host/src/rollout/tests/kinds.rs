@@ -152,6 +152,16 @@ fn a_manual_upgrade_takes_the_named_at_once_and_overrides_skip() {
 }
 
 #[test]
+fn the_way_back_of_a_manual_upgrade_is_its_way_there() {
+    let mut world = by_hand(fleet(&[Some(0); 10]), &[7, 3, 5]);
+    world.run();
+    let back = rollback_of(&world.upgrade, UpgradeId::parse("orders-2").unwrap(), world.now).unwrap();
+    world.upgrade = back;
+    world.look();
+    assert_eq!(asked(&world), "7:application=v1 5:application=v1 3:application=v1");
+}
+
+#[test]
 fn a_manual_upgrade_that_leaves_a_failure_behind_has_faulted() {
     let mut world = by_hand(fleet(&[Some(0); 10]), &[1, 2]);
     world.look();
@@ -165,4 +175,26 @@ fn a_manual_upgrade_of_what_is_there_already_is_done_at_once() {
     let mut world = by_hand(fleet(&[Some(0); 3]), &[]);
     world.look();
     assert_eq!((world.upgrade.state, world.applied.len()), (UpgradeState::Completed, 0));
+}
+
+#[test]
+fn a_breach_finds_what_has_no_way_back_and_says_that_it_failed() {
+    // Found by seed 1123 of the worlds with extensions: the record said that it had gone well.
+    let mut world = two_extensions();
+    world.upgrade.goal = goal(&[("metrics", "7")]);
+    world.upgrade.rules.failure.breach = OnBreach::RestoreFailed;
+    world.upgrade.rules.policy.max_unhealthy_upgraded_instance_percent = Percent::new(0).unwrap();
+    world.upgrade.rules.policy.pause_time_between_batches = Duration::from_secs(60);
+    world.look();
+    answer(&mut world, &Ok(()));
+    answer(&mut world, &Ok(()));
+    assert_eq!(world.upgrade.progress().successful, 2);
+    world.set_health(1, Health::Unhealthy);
+    world.now = world.now + Duration::from_secs(60);
+    let out = step(&mut world.upgrade, &world.fleet, &[Event::Look], world.now);
+    assert_eq!((world.upgrade.state, &out.actions), (UpgradeState::Faulted, &Vec::new()));
+    assert!(out.changed.contains(&id(1)), "it is to be recorded: {out:?}");
+    let member = world.upgrade.members.get(&id(1)).unwrap();
+    assert!(matches!(member.state, MemberState::Failed { .. }), "{member:?}");
+    assert_eq!(world.upgrade.progress().failed, 1);
 }

@@ -203,6 +203,20 @@ fn not_now_may_become_skip() {
 }
 
 #[test]
+fn who_said_not_now_and_leads_when_it_is_asked_again_goes_last() {
+    // Found by seed 8312 of the worlds with changing answers: it went before phase 1.
+    let mut world = deferring(0);
+    world.look();
+    finish_batch(&mut world);
+    let leader = world.fleet.0.get_mut(&id(0)).unwrap();
+    (leader.participation, leader.phase) = (Participation::Proceed, None);
+    world.look();
+    finish_batch(&mut world);
+    finish_batch(&mut world);
+    assert_eq!((world.applied.join(" ").as_str(), world.upgrade.state), ("1 2 0", UpgradeState::Completed));
+}
+
+#[test]
 fn a_fleet_that_is_down_is_never_completed_with_nothing_done() {
     let mut down = fleet(&[Some(0); 5]);
     for node in down.0.values_mut() {

@@ -22,6 +22,8 @@ pub(super) struct Watcher {
     /// Upgrade and number of the batch that was admitted last.
     admitted: Option<(UpgradeId, u32)>,
     phase: Option<PhaseName>,
+    /// Who had said nothing when the plan was made, by place in the fleet; none before.
+    silent: Option<BTreeSet<usize>>,
     pub(super) violations: Vec<Violation>,
     pub(super) violated: usize,
     /// Most instances that were not Healthy at once, since the plan was made.
@@ -36,6 +38,7 @@ impl Watcher {
             checker: Checker::default(),
             admitted: None,
             phase: None,
+            silent: None,
             violations: Vec::new(),
             violated: 0,
             unavailable: 0,
@@ -66,6 +69,9 @@ impl Watcher {
                 }
             }
             found.into_iter().for_each(|violation| self.keep(violation));
+        }
+        if self.silent.is_none() && after.digest.is_some() && self.watch == Watch::Admissions {
+            self.silent = Some(world.silent());
         }
         let number = after.batches.get(after.current).map(|batch| batch.number);
         let admitted = number.filter(|_| after.stage == Stage::InBatch && after.is_forward());
@@ -98,6 +104,12 @@ impl Watcher {
         let now = world.now;
         let phase = upgrade.batches.get(upgrade.current).map(|batch| PhaseName::from(batch.phase));
         let former = std::mem::replace(&mut self.phase, phase);
+        let facts: Vec<&Facts> = members
+            .iter()
+            .filter_map(|id| world.crowd.index(id).and_then(|index| world.crowd.facts.get(index)))
+            .collect();
+        let refusing: Vec<&Facts> =
+            facts.iter().filter(|facts| !self.consents(facts, upgrade, world)).copied().collect();
         let mut report = |rule, detail| self.keep(Violation { rule, at: now, detail });
         let limit = policy.batch_max(total);
         if members.len() > limit {
@@ -112,22 +124,29 @@ impl Watcher {
                 format!("{} admitted with {elsewhere} down elsewhere (limit {limit})", members.len());
             report(Rule::Budget, detail);
         }
-        let facts: Vec<&Facts> = members
-            .iter()
-            .filter_map(|id| world.crowd.index(id).and_then(|index| world.crowd.facts.get(index)))
-            .collect();
         let zones: BTreeSet<_> = facts.iter().map(|facts| facts.zone).collect();
         let domains: BTreeSet<_> = facts.iter().map(|facts| facts.update_domain).collect();
         if (zones.len() > 1 && !policy.enable_cross_zone_upgrade) || domains.len() > 1 {
             report(Rule::Borders, format!("in flight in zones {zones:?}, update domains {domains:?}"));
         }
-        for facts in facts.iter().filter(|facts| !world.consents(facts)) {
+        for facts in refusing {
             report(Rule::Consent, format!("`{}` was admitted and did not consent", facts.id));
         }
         // Who is asked again may join late.
         if phase < former && upgrade.rules.decisions == Decisions::Snapshot {
             report(Rule::Phases, format!("{phase:?} was admitted after {former:?}"));
         }
+    }
+
+    /// A snapshot may take silence for consent, and what is said later does not count then.
+    fn consents(&self, facts: &Facts, upgrade: &Upgrade, world: &World<'_>) -> bool {
+        let rules = &upgrade.rules;
+        let silence_counts =
+            rules.decisions == Decisions::Snapshot && rules.policy.prioritize_unhealthy_instances;
+        let was_silent = |index| self.silent.as_ref().is_some_and(|silent| silent.contains(&index));
+        let unprotected = !facts.protection.from_scale_set_actions;
+        (silence_counts && unprotected && world.crowd.index(&facts.id).is_some_and(was_silent))
+            || world.consents(facts)
     }
 
     /// The end of an instant.

@@ -1,6 +1,6 @@
 //! The fleet of a run: what each instance does, and what the host has found out about it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::domain::{Claim, Decision, Health, InstanceId, Outcome, Participation, Timestamp};
@@ -304,6 +304,12 @@ impl<'a> World<'a> {
         let silent = self.setup.rules.policy.prioritize_unhealthy_instances;
         let consents = said.map_or(silent, |decision| decision.participation == Participation::Proceed);
         consents && !facts.protection.from_scale_set_actions
+    }
+
+    /// Who has never said anything, by place in the fleet.
+    pub(super) fn silent(&self) -> BTreeSet<usize> {
+        let nodes = self.nodes.iter().enumerate();
+        nodes.filter(|(_, node)| node.answered.is_none()).map(|(index, _)| index).collect()
     }
 
     fn candidate(&self, facts: &Facts, node: &Node) -> Candidate {

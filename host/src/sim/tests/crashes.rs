@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use super::*;
-use crate::domain::{OnBreach, Version};
+use crate::domain::OnBreach;
 
 /// The world, its seed, and the versions in the end.
 fn same_end(seed: u64, scenario: &Scenario) -> (usize, usize) {
     let calm = run(seed, scenario);
     assert_eq!(calm.violations, [], "without a crash");
-    let end = |outcome: &Outcome| -> (UpgradeState, bool, Vec<Option<Version>>, Vec<Option<Version>>) {
+    let end = |outcome: &Outcome| -> (UpgradeState, bool, Vec<Versions>, Vec<Versions>) {
         (outcome.state, outcome.rolled_back, outcome.versions.clone(), outcome.running.clone())
     };
     let mut runs = 0;
@@ -38,6 +38,19 @@ fn a_crash_at_any_place_changes_nothing_in_the_end() {
         for seed in 0..5 {
             let (commits, runs) = same_end(seed, &scenario);
             assert!(commits > 24 && runs > 70, "{commits} commits, {runs} runs");
+        }
+    }
+}
+
+#[test]
+fn a_crash_between_the_parts_of_an_instance_changes_nothing_in_the_end() {
+    for dies_with_host in [false, true] {
+        for application in [Place::First, Place::Last, Place::Absent] {
+            let scenario =
+                Scenario { dies_with_host, application, extensions: 2, missing: 300, ..Scenario::default() };
+            for seed in 0..2 {
+                same_end(seed, &scenario);
+            }
         }
     }
 }

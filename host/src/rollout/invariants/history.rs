@@ -1,0 +1,93 @@
+//! What the checker remembers of one upgrade: what instances said when it counted, what was done,
+//! and what was promised to people.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Seen, admitted};
+use crate::domain::{Component, Decisions, Goal, InstanceId, OperationId, Participation, PhaseName, Version};
+use crate::plan::{Candidate, Standing};
+use crate::rollout::Purpose;
+
+/// An instance at the moment of the snapshot.
+#[derive(Debug, Clone)]
+pub(super) struct Fact {
+    pub(super) zone: Option<String>,
+    pub(super) update_domain: Option<u32>,
+    pub(super) phase: PhaseName,
+    pub(super) versions: BTreeMap<Component, Version>,
+    pub(super) consent: Result<(), &'static str>,
+}
+
+/// What became durable of one upgrade, and what was promised to people.
+#[derive(Debug, Clone, Default)]
+pub(super) struct History {
+    pub(super) facts: BTreeMap<InstanceId, Fact>,
+    /// Component and version where something was not deleted.
+    pub(super) effects: BTreeMap<OperationId, (InstanceId, Option<(Component, Version)>)>,
+    /// New instances, and whose place they were to take.
+    pub(super) created: BTreeMap<InstanceId, InstanceId>,
+    /// Number of instances at the snapshot.
+    pub(super) capacity: usize,
+    /// Rises with each admission.
+    pub(super) turn: BTreeMap<InstanceId, usize>,
+    pub(super) touched: BTreeSet<InstanceId>,
+    /// A person named the instances.
+    pub(super) by_hand: bool,
+    pub(super) paused: bool,
+    pub(super) cancelled: bool,
+    pub(super) bypassed: bool,
+    pub(super) resumed: BTreeSet<PhaseName>,
+    pub(super) approved: BTreeSet<PhaseName>,
+}
+
+impl History {
+    /// Notes what instances say at the moments at which it counts: at the plan, before a batch when
+    /// decisions are live, and when one that said "not now" was asked again. Who was touched before
+    /// keeps what was found then.
+    pub(super) fn find_out(&mut self, seen: &Seen<'_>) {
+        let Seen { before, after, .. } = *seen;
+        let planned = before.digest.is_none() && after.digest.is_some();
+        self.by_hand = after.purpose == Purpose::Manual;
+        let named = self.by_hand && self.facts.is_empty();
+        let asked = after.rules.decisions == Decisions::Live && !admitted(seen).is_empty();
+        let asked_again =
+            |id: &InstanceId| before.deferred.contains_key(id) && !after.deferred.contains_key(id);
+        let all = planned || named || asked;
+        if !all && !before.deferred.keys().any(asked_again) {
+            return;
+        }
+        if all {
+            self.capacity = seen.fleet.total();
+        }
+        for candidate in seen.fleet.candidates() {
+            if !self.touched.contains(&candidate.id) && (all || asked_again(&candidate.id)) {
+                let (id, fact) = fact(candidate, &after.goal);
+                self.facts.insert(id, fact);
+            }
+        }
+    }
+
+    /// The instance in whose place one stands.
+    pub(super) fn first<'a>(&'a self, id: &'a InstanceId) -> &'a InstanceId {
+        self.created.get(id).unwrap_or(id)
+    }
+}
+
+fn fact(candidate: Candidate, goal: &Goal) -> (InstanceId, Fact) {
+    let consent = match &candidate.standing {
+        _ if candidate.protection.from_scale_set_actions => Err("is protected"),
+        _ if candidate.is_at(goal) => Err("is there already"),
+        Standing::Undecided => Err("has not been judged"),
+        Standing::PluginFailed { .. } => Err("has no decision"),
+        Standing::Unknown { .. } => Err("is unknown"),
+        Standing::Decided { participation: Participation::Skip, .. } => Err("says skip"),
+        Standing::Decided { participation: Participation::Defer, .. } => Err("says not now"),
+        Standing::Decided { participation: Participation::Proceed, .. } => Ok(()),
+    };
+    let Candidate { id, zone, update_domain, version, extensions, standing, .. } = candidate;
+    let phase = PhaseName::from(standing.phase());
+    let extensions = extensions.into_iter().map(|(name, version)| (Component::Extension(name), version));
+    let versions =
+        version.map(|version| (Component::Application, version)).into_iter().chain(extensions).collect();
+    (id, Fact { zone, update_domain, phase, versions, consent })
+}
