@@ -42,7 +42,9 @@ pub(super) async fn respond(
                 None => Offer::Bytes(bytes.to_vec()),
                 Some(source) if bytes.is_empty() => Offer::Reference(source),
                 Some(_) => {
-                    return Err(Refusal::invalid("`source` and bytes exclude each other: the host fetches one"));
+                    return Err(Refusal::invalid(
+                        "`source` and bytes exclude each other: the host fetches one",
+                    ));
                 }
             };
             Ok(ok(&plugins.swap(&name, offer, options).await?))

@@ -163,7 +163,8 @@ impl PluginConfig {
     /// digest pins.
     #[must_use]
     pub fn may_move(&self) -> bool {
-        matches!(&self.component, ComponentSource::Remote(source) if !source.is_fixed()) && self.digest.is_none()
+        matches!(&self.component, ComponentSource::Remote(source) if !source.is_fixed())
+            && self.digest.is_none()
     }
 }
 

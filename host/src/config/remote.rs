@@ -268,9 +268,12 @@ mod tests {
     fn credentials_are_of_one_server() {
         let parse = |text: &str| RemoteSource::parse(text).unwrap();
         let one = parse("oci://h:1/a:1");
-        for (other, same) in
-            [("oci://H:1/b:2", true), ("oci://h/a:1", false), ("oci://i:1/a:1", false), ("https://h:1/a", false)]
-        {
+        for (other, same) in [
+            ("oci://H:1/b:2", true),
+            ("oci://h/a:1", false),
+            ("oci://i:1/a:1", false),
+            ("https://h:1/a", false),
+        ] {
             assert_eq!(one.is_same_server(&parse(other)), same, "{other}");
         }
         assert!(parse("https://h/a").is_same_server(&parse("https://h:443/b")));

@@ -30,8 +30,8 @@ use crate::control::{CommandError, CommandErrorKind, ControlEvent, ControlHandle
 use crate::domain::{InstanceId, PluginName, Round, ScaleSetName};
 use crate::recording::Recorder;
 use crate::store::{Stored, Write};
-use entry::Entry;
 pub use check::{Checked, Network, check, is_fetched};
+use entry::Entry;
 pub use reload::Reloaded;
 use source::{Candidate, Origin};
 use take_over::{Afterwards, Order};

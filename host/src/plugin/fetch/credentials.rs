@@ -36,7 +36,9 @@ impl Authorization {
     /// What to do when it is not enough; a fragment after the server's refusal.
     pub(super) fn advice(&self) -> &'static str {
         match self {
-            Self::None => "it wants credentials: fetch.tokenFile, or fetch.usernameFile and fetch.passwordFile",
+            Self::None => {
+                "it wants credentials: fetch.tokenFile, or fetch.usernameFile and fetch.passwordFile"
+            }
             Self::Bearer(_) => "it does not accept the token in fetch.tokenFile",
             Self::Basic(_) => "it does not accept what is in fetch.usernameFile and fetch.passwordFile",
         }
@@ -60,7 +62,10 @@ fn read_files(credentials: Option<Credentials>) -> Result<Authorization, String>
         Some(Credentials::Password { username, password }) => {
             let user = line(&username)?;
             if user.contains(':') {
-                return Err(format!("`{}` holds a user with a `:`, which cannot be sent", username.display()));
+                return Err(format!(
+                    "`{}` holds a user with a `:`, which cannot be sent",
+                    username.display()
+                ));
             }
             let both = base64::encode(format!("{user}:{}", line(&password)?).as_bytes());
             let value = header(format!("Basic {both}"));

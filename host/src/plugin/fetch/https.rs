@@ -5,6 +5,7 @@
 //! error only the status is shown: a page may repeat what it was sent.
 
 use std::io;
+use std::time::Duration;
 
 use http_body_util::Empty;
 use hyper::body::Bytes;
@@ -23,6 +24,9 @@ use crate::plugin::error::COMPONENT_BYTES_MAX;
 
 /// Redirects of one request: registries and mirrors need one or two.
 const REDIRECTS_MAX: usize = 5;
+
+/// Longest wait for a connection: a start goes on without a server that is away.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 const USER_AGENT_TEXT: &str = concat!("phasegate/", env!("CARGO_PKG_VERSION"));
 
@@ -67,7 +71,9 @@ impl Client<'_> {
         let address = &get.url.address;
         let request = request(get)?;
         let failed = |error: &io::Error| one_line(&format!("{address}: {}", io_text(error)));
-        let stream = TcpStream::connect((address.host.as_str(), address.port)).await;
+        let connecting = TcpStream::connect((address.host.as_str(), address.port));
+        let stream = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
+        let stream = stream.map_err(|_| format!("{address} does not accept a connection"))?;
         let stream = stream.map_err(|error| failed(&error))?;
         // The request follows as a second small write, which must not wait.
         _ = stream.set_nodelay(true);

@@ -75,7 +75,8 @@ impl Fetch<'_> {
         std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().name("plugin-fetch".to_owned());
             let thread = thread.spawn_scoped(scope, || self.wait());
-            let thread = thread.map_err(|error| FetchError::Transfer(format!("no thread for it: {error}")))?;
+            let thread =
+                thread.map_err(|error| FetchError::Transfer(format!("no thread for it: {error}")))?;
             thread.join().unwrap_or_else(|_| {
                 let why = "it ended without a result; the log says why; please report it";
                 Err(FetchError::Transfer(why.to_owned()))

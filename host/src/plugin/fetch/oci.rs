@@ -117,7 +117,8 @@ impl<'a> Registry<'a> {
         scope: Option<&str>,
     ) -> Result<HttpUrl, FetchError> {
         let address = &self.base.address;
-        let refused = |why: String| FetchError::Transfer(format!("{address} names a token server that {why}"));
+        let refused =
+            |why: String| FetchError::Transfer(format!("{address} names a token server that {why}"));
         let url = HttpUrl::parse(realm).map_err(|error| refused(error.to_string()))?;
         let both_here = self.base.scheme == Scheme::Http && is_loopback(&url.address.host);
         if url.scheme == Scheme::Http && !both_here {

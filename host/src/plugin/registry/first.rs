@@ -151,7 +151,10 @@ fn choose(
     let why = std::error::Error::source(&error).map_or_else(String::new, |why| format!(": it {why}"));
     let number = stored.generation.0;
     let trouble = if stands_in {
-        format!("{error}{why}; the bytes of its last load, generation {number} ({}), are used", digest.short())
+        format!(
+            "{error}{why}; the bytes of its last load, generation {number} ({}), are used",
+            digest.short()
+        )
     } else {
         format!("{error}{why}; generation {number} stays active")
     };
@@ -199,9 +202,7 @@ fn preparation(config: &PluginConfig, parts: &RegistryParts) -> Preparation {
 fn run(preparation: &Preparation, candidate: Candidate) -> Result<Prepared, RegistryError> {
     let component = candidate.source.clone();
     let Preparation { config, trace, .. } = preparation;
-    preparation
-        .run(candidate)
-        .map_err(|Unfit { why, .. }| refused(config, component, trace, why))
+    preparation.run(candidate).map_err(|Unfit { why, .. }| refused(config, component, trace, why))
 }
 
 fn refused(config: &PluginConfig, component: String, trace: &LoadTrace, why: String) -> RegistryError {

@@ -109,9 +109,8 @@ impl Preparation {
     /// The stages after the first one.
     pub(super) fn go_on(&self, candidate: Candidate, bytes: Vec<u8>) -> Result<Prepared, Unfit> {
         let digest = inspect::digest(&bytes);
-        let (compiled, plugin) = self
-            .load(&candidate, &bytes)
-            .map_err(|why| Unfit { why, digest: Some(digest), showed: None })?;
+        let (compiled, plugin) =
+            self.load(&candidate, &bytes).map_err(|why| Unfit { why, digest: Some(digest), showed: None })?;
         let mut prepared =
             Prepared { candidate, bytes, digest, compiled: Arc::new(compiled), plugin, comparison: None };
         match self.rehearse(&mut prepared) {

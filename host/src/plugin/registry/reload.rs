@@ -133,7 +133,8 @@ impl PluginRegistry {
         let named_before = entry.active().configured;
         let working = tokio::task::spawn_blocking(move || {
             // An upload or a way back stands for as long as the place holds what it held then.
-            let same = |digest| runs_alike && configured(digest, &preparation.config.settings) == named_before;
+            let same =
+                |digest| runs_alike && configured(digest, &preparation.config.settings) == named_before;
             preparation.run_unless(candidate, same)
         });
         let unfit = match working.await {
