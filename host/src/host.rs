@@ -18,8 +18,9 @@ use crate::api::{routes::Api, server};
 use crate::clock::Clock;
 use crate::config::{self, Config, Problems};
 use crate::control::{self, ControlEvent, ControlHandle, ControlParts, SetParts};
+use crate::drivers::http::HttpDriver;
 use crate::drivers::{Driver, DriverNote};
-use crate::plugin::registry::{self, PluginRegistry, RegistryParts};
+use crate::plugin::registry::{self, Network, PluginRegistry, RegistryParts};
 use crate::plugin::{CodeCache, Runtime, RuntimeError};
 use crate::probe::{Prober, Target};
 use crate::recording::{self, Recorder};
@@ -176,13 +177,21 @@ impl Host {
 }
 
 /// Problems of a configuration that only show on this machine: missing files and commands, and
-/// components that do not load.
+/// components that do not load. Fetches components only where `network` lets it; what was not fetched
+/// is no problem.
 #[must_use]
-pub fn problems(config: &Config) -> Problems {
+pub fn problems(config: &Config, network: Network) -> Problems {
     let mut problems = config::environment_problems(config, std::env::var_os("PATH").as_deref());
     for (index, set) in config.scale_sets.iter().enumerate() {
         if let Some(message) = drivers::problem(&set.driver) {
             problems.list.push(config.problem(&format!("scaleSets[{index}].driver.caFile"), message));
+        }
+    }
+    for (index, plugin) in config.plugins.iter().enumerate() {
+        let file = plugin.fetch.ca_file.as_deref().filter(|path| path.is_file());
+        if let Some(Err(error)) = file.map(HttpDriver::check_certificates) {
+            let key = format!("plugins[{index}].fetch.caFile");
+            problems.list.push(config.problem(&key, error.to_string()));
         }
     }
     let runtime = match Runtime::new() {
@@ -195,10 +204,11 @@ pub fn problems(config: &Config) -> Problems {
     for (index, plugin) in config.plugins.iter().enumerate() {
         // A file that is not there is among the problems already.
         let known = format!("plugins[{index}].component");
-        if problems.list.iter().any(|problem| problem.key == known) {
+        let files = format!("plugins[{index}].fetch.");
+        if problems.list.iter().any(|problem| problem.key == known || problem.key.starts_with(&files)) {
             continue;
         }
-        if let Err(error) = registry::check(plugin, &runtime) {
+        if let Err(error) = registry::check(plugin, &runtime, &config.server.data_dir, network) {
             let key = if error.is_about_settings() { format!("plugins[{index}].settings") } else { known };
             let why = std::error::Error::source(&error).map_or_else(String::new, |why| format!(": it {why}"));
             problems.list.push(config.problem(&key, format!("{error}{why}")));

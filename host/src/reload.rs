@@ -68,8 +68,8 @@ impl Reloader {
             }
         }
         let plugins = self.plugins.reload(&next.plugins, sets).await?;
-        changed.extend(plugins.iter().map(|name| format!("plugin `{name}`")));
+        changed.extend(plugins.changed.iter().map(|name| format!("plugin `{name}`")));
         *current = next;
-        Ok(wire::Reload { changed })
+        Ok(wire::Reload { changed, warnings: plugins.warnings })
     }
 }

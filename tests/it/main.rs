@@ -38,6 +38,7 @@ mod pipeline;
 mod replay;
 mod seed;
 mod simulate;
+mod sources;
 mod start;
 mod stops;
 mod surge;

@@ -20,12 +20,12 @@ fn site(keys: &str) -> (Site, Answers) {
     (site, answers)
 }
 
-fn azure_health() -> Vec<u8> {
+pub(crate) fn azure_health() -> Vec<u8> {
     std::fs::read(repository().join("plugins/azure-health/azure-health.wasm")).unwrap()
 }
 
 /// The same code under another digest.
-fn variant(mark: u8) -> Vec<u8> {
+pub(crate) fn variant(mark: u8) -> Vec<u8> {
     let mut bytes = azure_health();
     bytes.extend([0, 2, 1, mark]);
     bytes
@@ -35,17 +35,17 @@ fn guest(name: &str) -> Vec<u8> {
     guests::component(name).unwrap()
 }
 
-fn db(site: &Site) -> Value {
+pub(crate) fn db(site: &Site) -> Value {
     let plugins = site.json(&["plugin", "list"])["plugins"].as_array().unwrap().clone();
     plugins.into_iter().find(|plugin| plugin["name"] == "db").unwrap()
 }
 
-fn generation(site: &Site) -> u64 {
+pub(crate) fn generation(site: &Site) -> u64 {
     db(site)["generation"].as_u64().unwrap()
 }
 
 /// State and note of a stage of the latest load.
-fn stage(plugin: &Value, name: &str) -> (String, String) {
+pub(crate) fn stage(plugin: &Value, name: &str) -> (String, String) {
     let stages = plugin["load"]["stages"].as_array().unwrap();
     let stage = stages.iter().find(|stage| stage["name"] == name);
     let text = |key: &str| stage.and_then(|stage| stage[key].as_str()).unwrap_or("").to_owned();
@@ -66,7 +66,7 @@ fn wait_for_generation(site: &Site, wanted: u64) -> Value {
     })
 }
 
-fn judged_by(site: &Site, generation: u64) {
+pub(crate) fn judged_by(site: &Site, generation: u64) {
     site.wait_for_instances("decisions of the generation", |instance| {
         instance["plugin"]["generation"] == generation
     });

@@ -4,6 +4,7 @@ pub mod agent;
 pub mod answers;
 pub mod fleet;
 pub mod guests;
+pub mod registry;
 
 use std::fs;
 use std::io::Read;

@@ -6,9 +6,9 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use super::requests::percent_decoded;
 use super::routes::{Api, COMPONENT_MAX, COMPONENT_TIMEOUT, Refusal, body, ok};
-use crate::config::Strategy;
+use crate::config::{RemoteSource, Strategy};
 use crate::domain::{Generation, PluginName};
-use crate::plugin::registry::SwapOptions;
+use crate::plugin::registry::{Offer, SwapOptions};
 
 /// Answers a request about one plugin.
 pub(super) async fn respond(
@@ -36,9 +36,18 @@ pub(super) async fn respond(
     let plugins = &api.plugins;
     match verb {
         "swap" => {
-            let options = swap_options(&query)?;
+            let (options, source) = swap_options(&query)?;
             let bytes = body(request, COMPONENT_MAX, COMPONENT_TIMEOUT).await?;
-            Ok(ok(&plugins.swap(&name, bytes.to_vec(), options).await?))
+            let offer = match source {
+                None => Offer::Bytes(bytes.to_vec()),
+                Some(source) if bytes.is_empty() => Offer::Reference(source),
+                Some(_) => {
+                    return Err(Refusal::invalid(
+                        "`source` and bytes exclude each other: the host fetches one",
+                    ));
+                }
+            };
+            Ok(ok(&plugins.swap(&name, offer, options).await?))
         }
         "rollback" => Ok(ok(&plugins.roll_back(&name, generation(&query)?).await?)),
         _ if !query.is_empty() => {
@@ -51,9 +60,10 @@ pub(super) async fn respond(
     }
 }
 
-/// `strategy=NAME`, `force=true`, `dryRun=true`.
-fn swap_options(query: &str) -> Result<SwapOptions, Refusal> {
+/// `strategy=NAME`, `force=true`, `dryRun=true`, `source=REFERENCE`.
+fn swap_options(query: &str) -> Result<(SwapOptions, Option<RemoteSource>), Refusal> {
     let mut options = SwapOptions::default();
+    let mut source = None;
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         match pair.split_once('=') {
             Some(("strategy", value)) => {
@@ -66,13 +76,19 @@ fn swap_options(query: &str) -> Result<SwapOptions, Refusal> {
             }
             Some(("force", value)) => options.force = boolean("force", value)?,
             Some(("dryRun", value)) => options.dry_run = boolean("dryRun", value)?,
+            Some(("source", value)) => {
+                let text = percent_decoded(value)?;
+                let parsed = RemoteSource::parse(&text);
+                source = Some(parsed.map_err(|error| Refusal::invalid(format!("source {text:?} {error}")))?);
+            }
             _ => {
-                let message = format!("unknown query parameter {pair:?}; known: strategy, force, dryRun");
+                let message =
+                    format!("unknown query parameter {pair:?}; known: strategy, force, dryRun, source");
                 return Err(Refusal::invalid(message));
             }
         }
     }
-    Ok(options)
+    Ok((options, source))
 }
 
 fn boolean(name: &str, value: &str) -> Result<bool, Refusal> {
@@ -95,10 +111,14 @@ mod tests {
 
     #[test]
     fn options_are_parsed_or_refused() {
+        let db = RemoteSource::parse("oci://h/db:1").unwrap();
         let all = SwapOptions { strategy: Some(Strategy::Shadow), force: true, dry_run: true };
         for (query, expected) in [
-            ("", Some(SwapOptions::default())),
-            ("strategy=shadow&force=true&dryRun=true", Some(all)),
+            ("", Some((SwapOptions::default(), None))),
+            ("strategy=shadow&force=true&dryRun=true", Some((all, None))),
+            ("source=oci%3A%2F%2Fh%2Fdb%3A1", Some((SwapOptions::default(), Some(db)))),
+            ("source=oci://h/db", None),
+            ("source=db.wasm", None),
             ("strategy=canary", None),
             ("force=yes", None),
             ("force", None),

@@ -384,6 +384,9 @@ pub struct LogEntry {
 pub struct Reload {
     /// What changed, in words; empty when the file says what the host goes by already.
     pub changed: Vec<String>,
+    /// What could not be looked at, such as a registry that does not answer, and what goes on instead.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// `check --json`.
@@ -417,12 +420,16 @@ pub struct CheckProblem {
     pub hint: Option<String>,
 }
 
-/// A warning about one scale set.
+/// A warning about one scale set or one plugin.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckWarning {
-    /// The scale set.
-    pub scale_set: String,
+    /// The scale set; absent when it is about a plugin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale_set: Option<String>,
+    /// The plugin; absent when it is about a scale set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<String>,
     /// Stable code.
     pub code: String,
     /// One line for people.

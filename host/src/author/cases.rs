@@ -2,7 +2,7 @@
 //!
 //! Strict: an unknown key is an error, so that a misspelt expectation never passes.
 
-mod base64;
+pub(crate) mod base64;
 mod expect;
 mod typed;
 

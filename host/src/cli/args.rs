@@ -96,6 +96,9 @@ pub struct CheckArgs {
     /// What to check.
     #[command(flatten)]
     pub config: ConfigArgs,
+    /// Make no requests: leave out components that would have to be fetched
+    #[arg(long)]
+    pub offline: bool,
     /// How to print.
     #[command(flatten)]
     pub output: OutputArgs,

@@ -12,7 +12,9 @@ use rustix::fs::{Access, access};
 
 use super::problem::{Problem, Problems};
 use super::template::{Template, TemplateValues, Wish};
-use super::{CommandConfig, ComponentSource, Config, DriverConfig, HttpConfig, ProcessConfig};
+use super::{
+    CommandConfig, ComponentSource, Config, Credentials, DriverConfig, FetchConfig, HttpConfig, ProcessConfig,
+};
 use crate::domain::{Component, OperationId, ScaleSet};
 
 /// Where `execvp` looks when there is no `PATH`.
@@ -31,8 +33,9 @@ pub fn environment_problems(config: &Config, search_path: Option<&OsStr>) -> Pro
             ComponentSource::File(path) => {
                 checker.readable_file(&format!("plugins[{index}].component"), path);
             }
-            ComponentSource::Builtin(_) => {}
+            ComponentSource::Builtin(_) | ComponentSource::Remote(_) => {}
         }
+        checker.fetch(index, &plugin.fetch);
     }
     for (index, set) in config.scale_sets.iter().enumerate() {
         match &set.driver {
@@ -68,6 +71,23 @@ impl Checker<'_> {
             Err(error) => format!("cannot read `{shown}`: {}", cause(&error)),
         };
         self.report(key, message);
+    }
+
+    fn fetch(&mut self, index: usize, fetch: &FetchConfig) {
+        let FetchConfig { ca_file, timeout: _, credentials } = fetch;
+        let mut files = vec![("caFile", ca_file.as_deref())];
+        match credentials {
+            None => {}
+            Some(Credentials::Token(token)) => files.push(("tokenFile", Some(token))),
+            Some(Credentials::Password { username, password }) => {
+                files.extend([("usernameFile", Some(username.as_path())), ("passwordFile", Some(password))]);
+            }
+        }
+        for (name, path) in files {
+            if let Some(path) = path {
+                self.readable_file(&format!("plugins[{index}].fetch.{name}"), path);
+            }
+        }
     }
 
     fn process(

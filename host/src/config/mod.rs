@@ -1,7 +1,7 @@
 //! Reads `phasegate.toml` into validated types, and reports all of its problems at once.
 //!
 //! How to read this module: `source`, `table` and `value` walk any TOML with its line numbers;
-//! `server`, `recording`, `plugins`, `scale_sets`, `health`, `policy`, `rules`, `freeze`, `drivers` and `instances`
+//! `server`, `recording`, `plugins`, `remote`, `fetch`, `scale_sets`, `health`, `policy`, `rules`, `freeze`, `drivers` and `instances`
 //! know the keys;
 //! `environment` checks what depends on the machine. Nothing here starts, connects to or loads
 //! anything, and only `load` and `environment` look at the file system.
@@ -9,6 +9,7 @@
 mod address;
 mod drivers;
 mod environment;
+mod fetch;
 mod freeze;
 mod health;
 mod instances;
@@ -17,6 +18,7 @@ mod policy;
 mod problem;
 mod recording;
 mod reload;
+mod remote;
 mod rules;
 mod scale_sets;
 mod server;
@@ -42,12 +44,14 @@ use toml::de::DeTable;
 pub use address::{InvalidAddressError, parse_address};
 pub use drivers::{CommandConfig, HttpConfig, PortRange, SurgeCommands, SurgeUrls};
 pub use environment::environment_problems;
+pub use fetch::{Credentials, FetchConfig};
 pub use plugins::AZURE_HEALTH;
 pub use problem::{LoadConfigError, Place, Problem, Problems};
 pub use reload::{changed_parts, restart_reasons};
+pub use remote::{InvalidRemoteError, OciReference, RemotePlace, RemoteSource, is_loopback};
 pub use swap_rules::{Forbidden, Gate, Strategy, SwapRules};
 pub use template::{InvalidTemplateError, MissingValueError, Scope, Template, TemplateValues, Wish};
-pub use url::{HttpUrl, InvalidUrlError, Scheme};
+pub use url::{HttpUrl, InvalidUrlError, Scheme, escape};
 
 use crate::domain::{Digest, PluginName, ScaleSet};
 pub use crate::domain::{Isolation, OnFailure, PluginLimits};
@@ -100,6 +104,8 @@ pub struct PluginConfig {
     pub on_failure: OnFailure,
     /// What the component must be; nothing else is ever run.
     pub digest: Option<Digest>,
+    /// How it is fetched, when it is, and whatever else is swapped in by reference.
+    pub fetch: FetchConfig,
     /// How a new component takes over.
     pub swap: SwapRules,
 }
@@ -111,6 +117,8 @@ pub enum ComponentSource {
     Builtin(String),
     /// A WebAssembly component.
     File(PathBuf),
+    /// One that is fetched.
+    Remote(RemoteSource),
 }
 
 /// How an instance is made to run a version.
@@ -140,6 +148,24 @@ pub struct ProcessConfig {
     /// Program and arguments that bring an extension of an instance to a version; at least one when
     /// there are any.
     pub extension_command: Option<Vec<Template>>,
+}
+
+impl PluginConfig {
+    /// How `source` is fetched for this plugin: with its credentials only where they are meant for.
+    #[must_use]
+    pub fn fetch_of(&self, source: &RemoteSource) -> FetchConfig {
+        let knows = matches!(&self.component, ComponentSource::Remote(own) if own.is_same_server(source));
+        let credentials = self.fetch.credentials.clone().filter(|_| knows);
+        FetchConfig { credentials, ..self.fetch.clone() }
+    }
+
+    /// Whether what the configuration names may be other bytes tomorrow: a fetched component that no
+    /// digest pins.
+    #[must_use]
+    pub fn may_move(&self) -> bool {
+        matches!(&self.component, ComponentSource::Remote(source) if !source.is_fixed())
+            && self.digest.is_none()
+    }
 }
 
 impl Config {

@@ -9,7 +9,10 @@ use super::problem::Place;
 use super::swap_rules::{self, SwapRules, Typed};
 use super::table::Table;
 use super::value::Value;
-use super::{ComponentSource, Isolation, OnFailure, PluginConfig, PluginLimits, settings};
+use super::{
+    ComponentSource, FetchConfig, Isolation, OnFailure, PluginConfig, PluginLimits, RemoteSource, fetch,
+    settings,
+};
 use crate::domain::{Digest, PluginName};
 
 /// Name of the plugin that exists without being configured, and of its built-in component.
@@ -47,18 +50,20 @@ fn implicit() -> Option<PluginConfig> {
         isolation: Isolation::PerBatch,
         on_failure: OnFailure::Hold,
         digest: None,
+        fetch: FetchConfig::default(),
         swap: SwapRules::default(),
     })
 }
 
 fn read(mut table: Table<'_>, seen: &mut BTreeMap<String, (String, Place)>) -> Option<PluginConfig> {
     let name = table.required("name", "\"db\"");
-    let component = table.required("component", "\"plugins/db.wasm\", or \"builtin:azure-health\"");
+    let component = table.required("component", "\"plugins/db.wasm\", \"oci://…\" or \"https://…\"");
     let settings = table.optional("settings", "{ maxLagBytes = 1048576 }");
     let limits_table = table.section("limits", "{ memoryMiB = 64, timeoutMs = 100 }");
     let isolation = table.optional("isolation", "\"batch\"");
     let on_failure = table.optional("onFailure", "\"hold\"");
     let digest = table.optional("digest", "\"sha256:…\"");
+    let fetch = table.section("fetch", "{ caFile = \"ca.pem\", timeout = \"PT1M\" }");
     let swap = Typed {
         strategy: table.optional("strategy", "\"rehearse\""),
         watch_time: table.optional("watchTime", "\"PT1M\""),
@@ -84,6 +89,12 @@ fn read(mut table: Table<'_>, seen: &mut BTreeMap<String, (String, Place)>) -> O
     });
     let limits = limits(Some(limits_table));
     let digest = digest.map_or(Some(None), |value| pinned(&value, component.as_ref()).map(Some));
+    let server = match component {
+        // What cannot be read is reported where it is.
+        Some(ComponentSource::Remote(_)) | None => fetch::Server::Known,
+        Some(ComponentSource::Builtin(_) | ComponentSource::File(_)) => fetch::Server::None,
+    };
+    let fetch = fetch::read(fetch, server);
     let swap = swap_rules::read(swap);
     Some(PluginConfig {
         name: name?,
@@ -93,6 +104,7 @@ fn read(mut table: Table<'_>, seen: &mut BTreeMap<String, (String, Place)>) -> O
         isolation: isolation?,
         on_failure: on_failure?,
         digest: digest?,
+        fetch: fetch?,
         swap: swap?,
     })
 }
@@ -104,7 +116,11 @@ fn unique_name(value: &Value<'_>, seen: &mut BTreeMap<String, (String, Place)>) 
 
 fn component_source(value: &Value<'_>) -> Option<ComponentSource> {
     value.remember();
-    let Some(builtin) = value.filled()?.strip_prefix("builtin:") else {
+    let text = value.filled()?;
+    if RemoteSource::looks_like(text) {
+        return value.parsed(text, RemoteSource::parse(text)).map(ComponentSource::Remote);
+    }
+    let Some(builtin) = text.strip_prefix("builtin:") else {
         return value.path().map(ComponentSource::File);
     };
     if builtin == AZURE_HEALTH {
@@ -112,7 +128,7 @@ fn component_source(value: &Value<'_>) -> Option<ComponentSource> {
     }
     value.problem(
         format!("is the unknown built-in component {builtin:?}"),
-        format!("write \"builtin:{AZURE_HEALTH}\", or the path of a file"),
+        format!("write \"builtin:{AZURE_HEALTH}\", the path of a file, oci://… or https://…"),
     );
     None
 }

@@ -1,4 +1,4 @@
-//! URLs of agents: `http://host:port/path?query`, and what an answer may point to.
+//! URLs of agents and components: `http://host:port/path?query`, and what an answer may point to.
 //!
 //! Resolves no names. Deliberately knows neither users nor fragments: nobody needs them here, and
 //! both have been used to make one URL look like another.
@@ -75,6 +75,23 @@ impl HttpUrl {
     /// # Errors
     /// When it is no URL, or one of another origin.
     pub fn resolve(&self, location: &str) -> Result<Self, InvalidUrlError> {
+        let url = self.follow(location)?;
+        if self.is_same_origin(&url) { Ok(url) } else { Err(InvalidUrlError::OtherOrigin) }
+    }
+
+    /// Whether scheme, host and port are the same.
+    #[must_use]
+    pub fn is_same_origin(&self, other: &Self) -> bool {
+        other.scheme == self.scheme
+            && other.address.port == self.address.port
+            && other.address.host.eq_ignore_ascii_case(&self.address.host)
+    }
+
+    /// What a `Location` of an answer from here means, wherever it points to.
+    ///
+    /// # Errors
+    /// When it is no URL.
+    pub fn follow(&self, location: &str) -> Result<Self, InvalidUrlError> {
         check_characters(location)?;
         let with_target = |target: String| Self { target, ..self.clone() };
         let is_absolute = split_scheme(location).is_some();
@@ -97,10 +114,7 @@ impl HttpUrl {
             let folder = self.path().rsplit_once('/').map_or("", |(folder, _)| folder);
             with_target(format!("{folder}/{location}"))
         };
-        let same_origin = url.scheme == self.scheme
-            && url.address.port == self.address.port
-            && url.address.host.eq_ignore_ascii_case(&self.address.host);
-        if same_origin { Ok(url) } else { Err(InvalidUrlError::OtherOrigin) }
+        Ok(url)
     }
 
     /// The same with one more parameter; the value is escaped.
@@ -128,7 +142,8 @@ impl fmt::Display for HttpUrl {
 }
 
 /// Escapes everything that is not unreserved (RFC 3986, 2.3).
-pub(super) fn escape(text: &str) -> String {
+#[must_use]
+pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

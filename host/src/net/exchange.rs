@@ -49,6 +49,21 @@ where
     B: Body<Data = Bytes> + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    exchange_watched(stream, request, body_max, &mut |_| ()).await
+}
+
+/// The same; `on_bytes` is told how much of the body there is, each time that there is more.
+pub(crate) async fn exchange_watched<S, B>(
+    stream: S,
+    request: Request<B>,
+    body_max: usize,
+    on_bytes: &mut (dyn FnMut(usize) + Send),
+) -> Result<Answer, ExchangeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    B: Body<Data = Bytes> + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let mut builder = http1::Builder::new();
     // Title case: small servers have been seen that look for `Host` to the letter.
     builder.max_header_size(HEADER_BLOCK_MAX).max_buf_size(HEADER_BLOCK_MAX).title_case_headers(true);
@@ -61,7 +76,7 @@ where
             return Err(ExchangeError::Status(status));
         }
         let (head, body) = response.into_parts();
-        Ok(Answer { status, headers: head.headers, body: read_body(body, body_max).await? })
+        Ok(Answer { status, headers: head.headers, body: read_body(body, body_max, on_bytes).await? })
     };
     // The connection moves the bytes. Its own end is no result: the answer is told of it.
     let carry = async {
@@ -76,7 +91,11 @@ where
 }
 
 /// Reads to the end, or up to the cap: somebody who sends without end costs no more.
-async fn read_body(mut body: Incoming, body_max: usize) -> Result<Vec<u8>, ExchangeError> {
+async fn read_body(
+    mut body: Incoming,
+    body_max: usize,
+    on_bytes: &mut (dyn FnMut(usize) + Send),
+) -> Result<Vec<u8>, ExchangeError> {
     let limit = u64::try_from(body_max).unwrap_or(u64::MAX);
     if body.size_hint().lower() > limit {
         return Err(ExchangeError::BodyTooLarge(limit));
@@ -89,6 +108,7 @@ async fn read_body(mut body: Incoming, body_max: usize) -> Result<Vec<u8>, Excha
             return Err(ExchangeError::BodyTooLarge(limit));
         }
         bytes.extend_from_slice(&data);
+        on_bytes(bytes.len());
     }
     Ok(bytes)
 }

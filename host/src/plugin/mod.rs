@@ -4,7 +4,7 @@
 //! are, and whether they fit), `load` (bytes to a plugin), `call` (one call into a guest), `batch`
 //! (a call that fails costs only the observation that made it fail), `output` (checks), `v1` (the
 //! generated types of `wit/v1`), `worker` (a thread for each plugin), `stage` and `cache` (what a
-//! load went through, and what of it is kept), `registry` (the plugins of a running host).
+//! load went through, and what of it is kept), `fetch` (components of other machines), `registry` (the plugins of a running host).
 //!
 //! Everything here is synchronous and blocks for as long as the guest may run, so it never runs
 //! on the async reactor. It gives a guest no files, sockets, environment or randomness; `wasi` are
@@ -20,6 +20,7 @@ mod deadline;
 mod difference;
 mod engine;
 mod error;
+mod fetch;
 mod file;
 mod inspect;
 mod limits;
@@ -42,6 +43,7 @@ pub use cache::CodeCache;
 pub use componentize::{ComponentizeError, componentize, finish};
 pub use engine::{Runtime, RuntimeError};
 pub use error::LoadPluginError;
+pub use fetch::{Fetch, FetchError, Fetched};
 pub use file::read_component;
 pub use inspect::{Inspection, Kind, inspect};
 pub use limits::{Isolation, Limits};

@@ -6,6 +6,7 @@
 //! active one in place. No round is lost either way: rounds wait in the worker's queue and are judged
 //! by exactly one generation.
 
+mod check;
 mod compare;
 mod entry;
 mod first;
@@ -24,12 +25,14 @@ use std::sync::Arc;
 use super::{LoadPluginError, LoadTrace, Runtime, Stage};
 use crate::api::wire;
 use crate::clock::Clock;
-use crate::config::{PluginConfig, Strategy};
+use crate::config::{PluginConfig, RemoteSource, Strategy};
 use crate::control::{CommandError, CommandErrorKind, ControlEvent, ControlHandle};
 use crate::domain::{InstanceId, PluginName, Round, ScaleSetName};
 use crate::recording::Recorder;
 use crate::store::{Stored, Write};
+pub use check::{Checked, Network, check, is_fetched};
 use entry::Entry;
+pub use reload::Reloaded;
 use source::{Candidate, Origin};
 use take_over::{Afterwards, Order};
 
@@ -113,6 +116,16 @@ pub struct PluginRegistry {
     entries: BTreeMap<PluginName, Entry>,
 }
 
+/// A component that somebody wants to have swapped in.
+#[derive(Debug, Clone)]
+pub enum Offer {
+    /// This one.
+    Bytes(Vec<u8>),
+    /// One that the host fetches, with the plugin's settings for that; with its credentials only from
+    /// the server that they are meant for.
+    Reference(RemoteSource),
+}
+
 /// How a component shall be swapped in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SwapOptions {
@@ -172,20 +185,24 @@ impl PluginRegistry {
         wire::Plugins { plugins: self.entries.values().map(Entry::wire).collect() }
     }
 
-    /// Brings uploaded bytes in, as far as their strategy lets them, and keeps them for a restart.
+    /// Brings a component in, as far as its strategy lets it, and keeps its bytes for a restart.
     ///
     /// # Errors
-    /// When there is no such plugin, the bytes fail at a stage, or nothing can be recorded. The
+    /// When there is no such plugin, the component fails at a stage, or nothing can be recorded. The
     /// active component then stays.
     pub async fn swap(
         &self,
         name: &PluginName,
-        bytes: Vec<u8>,
+        offer: Offer,
         options: SwapOptions,
     ) -> Result<wire::PluginSwap, CommandError> {
         let entry = self.entry(name)?;
         let settings = entry.config().settings;
-        let candidate = Candidate { origin: Origin::Upload(bytes), source: "upload".to_owned(), settings };
+        let (source, origin) = match offer {
+            Offer::Bytes(bytes) => ("upload".to_owned(), Origin::Upload(bytes)),
+            Offer::Reference(source) => (source.to_string(), Origin::Named(source)),
+        };
+        let candidate = Candidate { origin, source, settings };
         let order = Order { options, why: "swap", afterwards: Afterwards::Watch };
         let diff = self.replace(entry, candidate, order).await?;
         Ok(wire::PluginSwap { plugin: entry.wire(), diff: diff.map(|diff| diff.wire(name)) })
@@ -221,31 +238,4 @@ fn refused(entry: &Entry, trace: &LoadTrace, source: &str, why: &str) -> Command
         CommandErrorKind::Refused,
         format!("plugin `{}`{stage}: {source} {why}; {kept}", entry.name),
     )
-}
-
-/// Checks that the component of a plugin loads, as a start of the host would, and throws it away.
-///
-/// # Errors
-/// When it does not.
-pub fn check(config: &PluginConfig, runtime: &Runtime) -> Result<(), RegistryError> {
-    let candidate = Candidate::configured(config);
-    let refused = |stage, why| RegistryError::Refused {
-        name: config.name.clone(),
-        component: candidate.source.clone(),
-        stage,
-        source: Why(why),
-    };
-    let bytes = candidate.fetch(&PathBuf::new()).map_err(|why| refused("fetch", why))?;
-    prepare::pinned(&candidate, &bytes, config.digest).map_err(|why| refused("digest", why))?;
-    let load = |source| RegistryError::Load {
-        name: config.name.clone(),
-        component: candidate.source.clone(),
-        source: Box::new(source),
-    };
-    let compiled = runtime.compile(&bytes).map_err(load)?;
-    compiled.configure(&config.settings, config.limits, config.isolation).map_err(load)?;
-    if let Some(folder) = candidate.cases() {
-        prepare::self_test(&compiled, &folder, config.limits).map_err(|why| refused("self-test", why))?;
-    }
-    Ok(())
 }

@@ -27,7 +27,7 @@ pub(super) fn decode(text: &str) -> Result<Vec<u8>, String> {
 }
 
 /// Encodes, to show bytes as a case file would.
-pub(super) fn encode(bytes: &[u8]) -> String {
+pub(crate) fn encode(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();
     for chunk in bytes.chunks(3) {

@@ -37,7 +37,7 @@ pub enum PluginVerb {
     },
     /// Run the cases beside a component; look for hidden state; say how near it came to the limits
     Test {
-        /// Component, or folder of a project
+        /// Component, folder of a project, oci://… or https://…
         #[arg(default_value = ".")]
         plugin: PathBuf,
         /// Folder of the case files [default: `cases` beside the component]
@@ -70,7 +70,7 @@ pub enum PluginVerb {
     },
     /// Say what a file is: world, version, imports, pure or not; 1 when the host would refuse it
     Inspect {
-        /// WebAssembly file, folder of a project, or `builtin:azure-health`
+        /// WebAssembly file, folder of a project, `builtin:azure-health`, oci://… or https://…
         file: PathBuf,
         /// How to print.
         #[command(flatten)]
@@ -147,7 +147,7 @@ pub struct PluginOf {
 pub struct SwapArgs {
     /// Plugin
     pub name: String,
-    /// New component
+    /// New component: a file, or oci://… or https://…, which the host fetches
     pub file: PathBuf,
     /// Only show what it would change
     #[arg(long)]

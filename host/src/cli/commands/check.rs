@@ -5,21 +5,28 @@ use crate::cli::args::CheckArgs;
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::clock::Clock;
-use crate::config::{self, Config, LoadConfigError, Problem, Problems};
+use crate::config::{self, ComponentSource, Config, LoadConfigError, Problem, Problems};
 use crate::control;
 use crate::plan::{FeasibilityInput, feasibility};
+use crate::plugin::registry::{Network, is_fetched};
 
 /// Checks the file and what it names on this machine.
 ///
 /// # Errors
 /// When the file cannot be read.
 pub fn run(args: &CheckArgs) -> anyhow::Result<Exit> {
+    let network = if args.offline { Network::Forbidden } else { Network::Allowed };
     let (problems, config) = match config::load(&args.config.config) {
-        Ok(config) => (crate::host::problems(&config), Some(config)),
+        Ok(config) => {
+            if network == Network::Allowed {
+                say_what_is_fetched(&config);
+            }
+            (crate::host::problems(&config, network), Some(config))
+        }
         Err(LoadConfigError::Invalid(problems)) => (problems, None),
         Err(error @ LoadConfigError::Unreadable { .. }) => return Err(error.into()),
     };
-    let checked = checked(&problems, config.as_ref());
+    let checked = checked(&problems, config.as_ref(), network);
     if args.output.json {
         output::json(&checked)?;
     } else {
@@ -30,7 +37,12 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<Exit> {
 
 fn show(checked: &wire::Check, problems: &Problems) -> anyhow::Result<()> {
     for warning in &checked.warnings {
-        output::talk(&format!("warning: scale set \"{}\": {}\n", warning.scale_set, warning.message));
+        let about = match (&warning.scale_set, &warning.plugin) {
+            (Some(name), _) => format!("scale set \"{name}\": "),
+            (None, Some(name)) => format!("plugin \"{name}\": "),
+            (None, None) => String::new(),
+        };
+        output::talk(&format!("warning: {about}{}\n", warning.message));
     }
     if checked.ok {
         output::talk(&format!("{}: ok\n", problems.path.display()));
@@ -42,14 +54,49 @@ fn show(checked: &wire::Check, problems: &Problems) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn checked(problems: &Problems, config: Option<&Config>) -> wire::Check {
-    let now = Clock::start().now();
+/// A check that uses the network says so.
+fn say_what_is_fetched(config: &Config) {
+    for plugin in &config.plugins {
+        if let ComponentSource::Remote(source) = &plugin.component
+            && is_fetched(plugin, &config.server.data_dir)
+        {
+            output::talk(&format!("plugin \"{}\": fetching {source}\n", plugin.name));
+        }
+    }
+}
+
+/// What to know of the plugins.
+fn about_plugins(config: &Config, network: Network) -> Vec<wire::CheckWarning> {
     let mut warnings = Vec::new();
+    for plugin in &config.plugins {
+        let mut warn = |code: &str, message: String| {
+            let (code, plugin) = (code.to_owned(), Some(plugin.name.to_string()));
+            warnings.push(wire::CheckWarning { scale_set: None, plugin, code, message });
+        };
+        let ComponentSource::Remote(source) = &plugin.component else { continue };
+        if plugin.may_move() {
+            let message = format!(
+                "nothing pins `{source}`: whoever can write there decides what runs; add digest = \
+                 \"sha256:…\", which `phasegate plugin inspect` and `plugin list` show"
+            );
+            warn("unpinned", message);
+        }
+        if network == Network::Forbidden && is_fetched(plugin, &config.server.data_dir) {
+            warn("not-fetched", format!("`{source}` was not fetched, so it was not checked"));
+        }
+    }
+    warnings
+}
+
+fn checked(problems: &Problems, config: Option<&Config>, network: Network) -> wire::Check {
+    let now = Clock::start().now();
+    let mut warnings = config.map(|config| about_plugins(config, network)).unwrap_or_default();
     let mut scale_sets = Vec::new();
     for set in config.map(|config| config.scale_sets.as_slice()).unwrap_or_default() {
         let found = feasibility(&FeasibilityInput::of(set, now));
         warnings.extend(found.findings.iter().map(|finding| wire::CheckWarning {
-            scale_set: set.name.to_string(),
+            scale_set: Some(set.name.to_string()),
+            plugin: None,
             code: finding.code().to_owned(),
             message: finding.to_string(),
         }));

@@ -12,6 +12,9 @@ use crate::cli::target;
 /// When the host cannot be reached, or refuses; then it goes by what it went by before.
 pub fn run(args: &ReloadArgs) -> anyhow::Result<Exit> {
     let reload: wire::Reload = target::client(&args.server)?.reload()?;
+    for warning in &reload.warnings {
+        output::talk(&format!("warning: {warning}\n"));
+    }
     if args.output.json {
         output::json(&reload)?;
     } else if reload.changed.is_empty() {

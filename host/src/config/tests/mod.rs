@@ -148,6 +148,7 @@ fn accepts_the_sample() {
         isolation: Isolation::PerBatch,
         on_failure: OnFailure::Hold,
         digest: None,
+        fetch: FetchConfig::default(),
         swap: SwapRules::default(),
     };
     let azure_health = PluginConfig {
@@ -158,6 +159,7 @@ fn accepts_the_sample() {
         isolation: Isolation::PerBatch,
         on_failure: OnFailure::Hold,
         digest: None,
+        fetch: FetchConfig::default(),
         swap: SwapRules::default(),
     };
     assert_eq!(config.plugins, [db, azure_health]);
@@ -209,9 +211,9 @@ fn reports_all_problems_at_once() {
     insta::assert_snapshot!(problems(WRONG), @r#"
     phasegate.toml:2:10: server.listen: is 0.0.0.0:8970, where other machines could start and stop upgrades without a token (add tokenFile = "phasegate.token", or listen on 127.0.0.1)
     phasegate.toml:3:1: server.datadir: is not a known key (did you mean "dataDir"?)
-    phasegate.toml:6:13: plugins[0].component: is the unknown built-in component "nothing" (write "builtin:azure-health", or the path of a file)
+    phasegate.toml:6:13: plugins[0].component: is the unknown built-in component "nothing" (write "builtin:azure-health", the path of a file, oci://… or https://…)
     phasegate.toml:7:20: plugins[0].settings.lag: is nan, which JSON cannot hold (write a finite number, or a string)
-    phasegate.toml:8:1: plugins[1].component: is missing (for example component = "plugins/db.wasm", or "builtin:azure-health")
+    phasegate.toml:8:1: plugins[1].component: is missing (for example component = "plugins/db.wasm", "oci://…" or "https://…")
     phasegate.toml:9:8: plugins[1].name: is "db", as is plugins[0].name in line 5 (must be unique)
     phasegate.toml:10:24: plugins[1].limits.memoryMiB: is a string "32" (write a whole number, for example memoryMiB = 64)
     phasegate.toml:11:1: scaleSets[0].model: is missing (for example model = { version = "v1" })

@@ -70,6 +70,9 @@ fn accepts_the_edges() {
             "#mode",
             "pauseAfterPhase = [0]\napprovalBeforePhase = [1, \"last\"]\nrollbackOnPolicyBreach = true",
         ),
+        ("\"db.wasm\"", "'https://h/db.wasm'\nfetch = { caFile = 'a', timeout = 'PT4M', tokenFile = 'b' }"),
+        ("\"db.wasm\"", "'oci://h/a:1'\nfetch = { usernameFile = 'a', passwordFile = 'b' }"),
+        ("#plugin", "fetch = { caFile = 'a', timeout = 'PT1S' }"),
         ("#gate", "wait = 'PT2M'\nstableFor = 'PT2M59S'"),
         ("#driver", "environment = { PATH = '{host}', EMPTY = '' }\nstopTimeoutInSeconds = 0.1"),
         ("[\"true\"]", "['{id}', '', '{{}}']"),
@@ -93,6 +96,17 @@ const WRONG_VALUES: &str = r##"
 "db" | 'a b' | plugins[0].name: "a b" contains ' '
 component = "db.wasm" |  | plugins[0].component: is missing
 "db.wasm" | 'builtin:' | plugins[0].component: is the unknown built-in component ""
+"db.wasm" | 'http://h/x' | plugins[0].component: "http://h/x" would be fetched in the clear, which only a
+"db.wasm" | 'oci://h/db' | plugins[0].component: "oci://h/db" names no version; add :TAG
+"db.wasm" | 'file:///x' | plugins[0].component: "file:///x" has an unknown scheme; write https://…
+"db.wasm" | 'oci://h/a:1' ; fetch = { timeout = 'PT0S' } | plugins[0].fetch.timeout: is 0 s (allowed: PT1S to PT4M)
+"db.wasm" | 'oci://h/a:1' ; fetch = { timeout = 60 } | plugins[0].fetch.timeout: is the number 60
+"db.wasm" | 'oci://h/a:1' ; fetch = { caFile = '' } | plugins[0].fetch.caFile: is empty
+"db.wasm" | 'oci://h/a:1' ; fetch = { token = 'x' } | plugins[0].fetch.token: is not a known key
+"db.wasm" | 'oci://h/a:1' ; fetch = { usernameFile = 'x' } | usernameFile: is there without passwordFile
+"db.wasm" | 'oci://h/a:1' ; fetch = { passwordFile = 'x' } | passwordFile: is there without usernameFile
+"db.wasm" | 'oci://h/a:1' ; fetch = { tokenFile = 'x', passwordFile = 'y' } | tokenFile: is at odds with
+#plugin | fetch = { tokenFile = 'x' } | plugins[0].fetch.tokenFile: goes with a component that is fetched
 #plugin | settings = 'x' | plugins[0].settings: is a string "x" (write a table
 #plugin | settings = { a = [{ b = inf }] } | plugins[0].settings.a[0].b: is inf, which JSON cannot hold
 #plugin | settings = { a = 9223372036854775808 } | plugins[0].settings.a: is a number that does not fit

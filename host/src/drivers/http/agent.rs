@@ -11,7 +11,6 @@ use tokio::sync::Semaphore;
 
 use super::client::{Ask, Client, SendError};
 use super::judge::{Asked, Verdict, judge, no_room};
-use super::tls::VerifiedTls;
 use super::{AgentUrls, HttpSettings, LoadCertificatesError};
 use crate::config::{HttpUrl, parse_address};
 use crate::domain::{
@@ -21,6 +20,7 @@ use crate::drivers::backoff::Backoff;
 use crate::drivers::site::Reach;
 use crate::drivers::{BoxFuture, Create, Delete, Ensure};
 use crate::net::text::first_line;
+use crate::net::tls::VerifiedTls;
 
 /// Longest wait for the answer to a question. A request that does something may take as long as
 /// the operation.

@@ -12,18 +12,17 @@ mod client;
 mod judge;
 #[cfg(test)]
 mod tests;
-mod tls;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::agent::{Agents, Timing};
-pub use self::tls::LoadCertificatesError;
-use self::tls::VerifiedTls;
 use super::site::{Confirm, Site};
 use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, Ensure};
 use crate::config::HttpUrl;
 use crate::domain::{Address, Instance, ScaleSetName, Version};
+pub use crate::net::tls::LoadCertificatesError;
+use crate::net::tls::VerifiedTls;
 
 /// Renders the URLs of an instance. Must not block.
 pub trait AgentUrls: Send + Sync {

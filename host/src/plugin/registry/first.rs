@@ -14,7 +14,7 @@ use crate::api::wire::PluginCounters;
 use crate::config::{PluginConfig, Strategy};
 use crate::control::ControlEvent;
 use crate::domain::Generation;
-use crate::plugin::{LoadTrace, PluginWorker, Watchers, inspect};
+use crate::plugin::{FetchError, LoadTrace, PluginWorker, Watchers, inspect};
 use crate::store::{StoredGeneration, StoredPlugin, StoredRefusal};
 
 /// What runs first, and why it is not what the configuration names, if so.
@@ -99,19 +99,20 @@ fn choose(
     parts: &RegistryParts,
 ) -> Result<Chosen, RegistryError> {
     let candidate = Candidate::configured(config);
-    let trace = new_trace(config, parts);
+    let named_by = preparation(config, parts);
     let before = || stored.map(|stored| recorded(config, stored));
-    let bytes = candidate.fetch(&parts.data_dir);
-    let named = bytes.as_ref().ok().map(|bytes| configured(inspect::digest(bytes), &config.settings));
+    let read = named_by.fetch(&candidate);
+    let named = read.as_ref().ok().map(|read| configured(inspect::digest(&read.bytes), &config.settings));
     if let (Some(stored), Some(named), Some(before)) = (stored, named, before()) {
         let refused = stored.refused.clone().filter(|refused| refused.configured == named);
         let last = before.settings == config.settings
-            && bytes.as_ref().is_ok_and(|b| inspect::digest(b) == stored.digest);
+            && read.as_ref().is_ok_and(|read| inspect::digest(&read.bytes) == stored.digest);
         if refused.is_some() || (stored.configured == named && !last) {
-            match prepare(config, before, &trace, parts) {
+            let preparation = preparation(config, parts);
+            match run(&preparation, before) {
                 Ok(prepared) => {
                     let trouble = refused.as_ref().map(|refused| refused.why.clone());
-                    let configured = stored.configured;
+                    let (configured, trace) = (stored.configured, preparation.trace);
                     return Ok(Chosen { prepared, configured, trace, trouble, refused });
                 }
                 Err(error) => {
@@ -120,23 +121,50 @@ fn choose(
             }
         }
     }
-    let trace = new_trace(config, parts);
-    let error = match prepare(config, candidate, &trace, parts) {
+    let component = candidate.source.clone();
+    let is_away = matches!(read, Err(FetchError::Transfer(_)));
+    let prepared = match read {
+        Ok(read) => named_by.go_on(candidate, read.bytes).map_err(|Unfit { why, .. }| why),
+        Err(error) => Err(error.to_string()),
+    };
+    let error = match prepared {
         Ok(prepared) => {
             let configured = configured(prepared.digest, &config.settings);
+            let trace = named_by.trace;
             return Ok(Chosen { prepared, configured, trace, trouble: None, refused: None });
         }
-        Err(error) => error,
+        Err(why) => refused(config, component.clone(), &named_by.trace, why),
     };
     // The generation before goes on, as it would have without the restart.
-    let (Some(stored), Some(before)) = (stored, before()) else { return Err(error) };
-    let trace = new_trace(config, parts);
-    let Ok(prepared) = prepare(config, before, &trace, parts) else { return Err(error) };
+    let (Some(stored), Some(mut before)) = (stored, before()) else { return Err(error) };
+    let mut configured_now = stored.configured;
+    let Origin::Kept(digest) = before.origin else { return Err(error) };
+    let stands_in =
+        is_away && before.source == component && config.digest.is_none_or(|wanted| wanted == digest);
+    if stands_in && before.settings != config.settings {
+        // Nothing says that its place holds other bytes now: they take the settings of today.
+        before.settings.clone_from(&config.settings);
+        configured_now = configured(digest, &config.settings);
+    }
+    let preparation = preparation(config, parts);
+    let Ok(prepared) = run(&preparation, before) else { return Err(error) };
     let why = std::error::Error::source(&error).map_or_else(String::new, |why| format!(": it {why}"));
-    let trouble = format!("{error}{why}; generation {} stays active", stored.generation.0);
-    tracing::error!("{trouble}");
-    let (configured, refused) = (stored.configured, stored.refused.clone());
-    Ok(Chosen { prepared, configured, trace, trouble: Some(trouble), refused })
+    let number = stored.generation.0;
+    let trouble = if stands_in {
+        format!(
+            "{error}{why}; the bytes of its last load, generation {number} ({}), are used",
+            digest.short()
+        )
+    } else {
+        format!("{error}{why}; generation {number} stays active")
+    };
+    if is_away {
+        tracing::warn!("{trouble}");
+    } else {
+        tracing::error!("{trouble}");
+    }
+    let (trace, refused) = (preparation.trace, stored.refused.clone());
+    Ok(Chosen { prepared, configured: configured_now, trace, trouble: Some(trouble), refused })
 }
 
 fn new_trace(config: &PluginConfig, parts: &RegistryParts) -> LoadTrace {
@@ -159,26 +187,29 @@ fn recorded(config: &PluginConfig, stored: &StoredPlugin) -> Candidate {
     Candidate { origin: Origin::Kept(last.digest), source: last.source, settings: last.settings }
 }
 
-fn prepare(
-    config: &PluginConfig,
-    candidate: Candidate,
-    trace: &LoadTrace,
-    parts: &RegistryParts,
-) -> Result<Prepared, RegistryError> {
-    let component = candidate.source.clone();
-    let preparation = Preparation {
+fn preparation(config: &PluginConfig, parts: &RegistryParts) -> Preparation {
+    Preparation {
         runtime: parts.runtime.clone(),
         data_dir: parts.data_dir.clone(),
         config: config.clone(),
         strategy: Strategy::Immediate,
         heed: Heed::Refuse,
         last: Vec::new(),
-        trace: trace.clone(),
-    };
-    preparation.run(candidate).map_err(|Unfit { why, .. }| RegistryError::Refused {
+        trace: new_trace(config, parts),
+    }
+}
+
+fn run(preparation: &Preparation, candidate: Candidate) -> Result<Prepared, RegistryError> {
+    let component = candidate.source.clone();
+    let Preparation { config, trace, .. } = preparation;
+    preparation.run(candidate).map_err(|Unfit { why, .. }| refused(config, component, trace, why))
+}
+
+fn refused(config: &PluginConfig, component: String, trace: &LoadTrace, why: String) -> RegistryError {
+    RegistryError::Refused {
         name: config.name.clone(),
         component,
         stage: trace.failed().map_or("load", |stage| stage.name()),
         source: super::Why(why),
-    })
+    }
 }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use super::compare::{Comparison, Key};
 use super::shadow::{Seen, rehearse};
-use super::source::Candidate;
+use super::source::{Candidate, Read, Reading};
 use crate::author::{cases, trial};
 use crate::config::{Gate, PluginConfig, Strategy};
 use crate::domain::Digest;
 use crate::plugin::load::CompiledPlugin;
-use crate::plugin::{Limits, LoadTrace, LoadedPlugin, Runtime, Stage, StepState, inspect};
+use crate::plugin::{FetchError, Limits, LoadTrace, LoadedPlugin, Runtime, Stage, StepState, inspect};
 
 /// A candidate that passed.
 pub(super) struct Prepared {
@@ -51,32 +51,81 @@ pub(super) enum Heed {
 pub(super) struct Unfit {
     /// A fragment that follows its source.
     pub(super) why: String,
-    /// Its digest and what it showed, when it was refused for that.
-    pub(super) showed: Option<Box<(Digest, Comparison)>>,
+    /// Of its bytes, when there are any.
+    pub(super) digest: Option<Digest>,
+    /// What it showed, when it was refused for that.
+    pub(super) showed: Option<Box<Comparison>>,
+}
+
+impl Unfit {
+    fn unread(error: FetchError) -> Self {
+        Self { why: error.to_string(), digest: None, showed: None }
+    }
 }
 
 impl Preparation {
     /// Runs the stages. On an error the record knows the stage.
     pub(super) fn run(&self, candidate: Candidate) -> Result<Prepared, Unfit> {
-        let (bytes, digest, compiled, plugin) =
-            self.load(&candidate).map_err(|why| Unfit { why, showed: None })?;
+        let read = self.fetch(&candidate).map_err(Unfit::unread)?;
+        self.go_on(candidate, read.bytes)
+    }
+
+    /// Runs the stages, unless `same` says of the digest that nothing is to be done.
+    pub(super) fn run_unless(
+        &self,
+        candidate: Candidate,
+        same: impl FnOnce(Digest) -> bool,
+    ) -> Result<Option<Prepared>, Unfit> {
+        let read = self.fetch(&candidate).map_err(Unfit::unread)?;
+        let digest = inspect::digest(&read.bytes);
+        if same(digest) {
+            self.trace.skip(Stage::Digest, format!("{} as before", digest.short()));
+            return Ok(None);
+        }
+        self.go_on(candidate, read.bytes).map(Some)
+    }
+
+    /// The first stage.
+    pub(super) fn fetch(&self, candidate: &Candidate) -> Result<Read, FetchError> {
+        let trace = &self.trace;
+        trace.begin(Stage::Fetch);
+        let on_bytes = |bytes: u64| trace.note(Stage::Fetch, format!("{bytes} bytes so far"));
+        let reading = Reading { data_dir: &self.data_dir, config: &self.config, on_bytes: &on_bytes };
+        let read = candidate.read(&reading);
+        match &read {
+            Ok(read) => trace.end(Stage::Fetch, StepState::Passed, read.note.clone()),
+            Err(FetchError::Digest(why)) => {
+                trace.end(Stage::Fetch, StepState::Passed, None);
+                trace.begin(Stage::Digest);
+                trace.end(Stage::Digest, StepState::Failed, Some(why.clone()));
+            }
+            Err(error @ (FetchError::Transfer(_) | FetchError::Unreadable(_))) => {
+                trace.end(Stage::Fetch, StepState::Failed, Some(error.to_string()));
+            }
+        }
+        read
+    }
+
+    /// The stages after the first one.
+    pub(super) fn go_on(&self, candidate: Candidate, bytes: Vec<u8>) -> Result<Prepared, Unfit> {
+        let digest = inspect::digest(&bytes);
+        let (compiled, plugin) =
+            self.load(&candidate, &bytes).map_err(|why| Unfit { why, digest: Some(digest), showed: None })?;
         let mut prepared =
             Prepared { candidate, bytes, digest, compiled: Arc::new(compiled), plugin, comparison: None };
         match self.rehearse(&mut prepared) {
             Ok(()) => Ok(prepared),
             Err(why) => {
-                let digest = prepared.digest;
-                let showed = prepared.comparison.map(|comparison| Box::new((digest, comparison)));
-                Err(Unfit { why, showed })
+                let showed = prepared.comparison.map(Box::new);
+                Err(Unfit { why, digest: Some(digest), showed })
             }
         }
     }
 
-    fn load(&self, candidate: &Candidate) -> Result<(Vec<u8>, Digest, CompiledPlugin, LoadedPlugin), String> {
+    fn load(&self, candidate: &Candidate, bytes: &[u8]) -> Result<(CompiledPlugin, LoadedPlugin), String> {
         let trace = &self.trace;
-        let bytes = trace.run(Stage::Fetch, || candidate.fetch(&self.data_dir))?;
-        let digest = trace.run(Stage::Digest, || pinned(candidate, &bytes, self.config.digest))?;
-        let compiled = self.runtime.compile_traced(&bytes, trace).map_err(|error| error.to_string())?;
+        trace.run(Stage::Digest, || pinned(candidate, bytes, self.config.digest))?;
+        let compiled = self.runtime.compile_traced(bytes, trace).map_err(|error| error.to_string())?;
         let PluginConfig { limits, isolation, .. } = self.config;
         let plugin = trace
             .run(Stage::Configure, || compiled.configure(&candidate.settings, limits, isolation))
@@ -89,7 +138,7 @@ impl Preparation {
                 trace.note(Stage::SelfTest, format!("{cases} cases"));
             }
         }
-        Ok((bytes, digest, compiled, plugin))
+        Ok((compiled, plugin))
     }
 
     fn rehearse(&self, prepared: &mut Prepared) -> Result<(), String> {

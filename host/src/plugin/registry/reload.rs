@@ -4,43 +4,64 @@ use tokio::sync::MutexGuard;
 
 use super::entry::{Active, Entry, Load};
 use super::prepare::{Heed, Preparation, Prepared, Unfit};
-use super::source::Candidate;
+use super::source::{Candidate, configured};
 use super::take_over::{Afterwards, Next, Promotion};
 use super::{PluginRegistry, refused};
 use crate::config::{PluginConfig, Strategy};
 use crate::control::{Command, CommandError};
 use crate::domain::ScaleSet;
-use crate::plugin::LoadTrace;
+use crate::plugin::{LoadTrace, Stage};
 
 const WHY: &str = "reload";
 
-/// A plugin whose part of the configuration changed.
+/// A plugin whose part of the configuration changed, or whose component is fetched and may have.
 struct Changed<'a> {
     entry: &'a Entry,
     config: PluginConfig,
+    part: Part,
     trace: LoadTrace,
     /// Absent when what runs stays the same.
     prepared: Option<Prepared>,
+    /// Why a component could not be looked at, though nothing of the plugin changed.
+    warning: Option<String>,
     _one_at_a_time: MutexGuard<'a, ()>,
+}
+
+/// Whether the file says something else about a plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Changed,
+    Same,
+}
+
+/// What a reload did to the plugins.
+#[derive(Debug, Default)]
+pub struct Reloaded {
+    /// Names of those that changed.
+    pub changed: Vec<String>,
+    /// What could not be looked at, and what that means.
+    pub warnings: Vec<String>,
 }
 
 impl PluginRegistry {
     /// Prepares every plugin that changed, then records all of them and takes them over together
-    /// with the sets. Gives the names of the plugins that changed. A shadow does not fit into all or
-    /// nothing: under that strategy the gate sees a rehearsal.
+    /// with the sets. Fetches components again that nothing pins: a tag may have moved. A shadow does
+    /// not fit into all or nothing: under that strategy the gate sees a rehearsal.
     ///
     /// # Errors
-    /// When one of them fails at a stage, or nothing can be recorded; then nothing has changed.
+    /// When one of them fails at a stage, or nothing can be recorded; then nothing has changed. A
+    /// component that cannot be fetched is only a warning where nothing of its plugin changed.
     pub async fn reload(
         &self,
         configs: &[PluginConfig],
         sets: Vec<ScaleSet>,
-    ) -> Result<Vec<String>, CommandError> {
+    ) -> Result<Reloaded, CommandError> {
         let mut changed = Vec::new();
         for entry in self.entries.values() {
             let Some(config) = configs.iter().find(|config| config.name == entry.name) else { continue };
-            if *config != entry.config() {
-                changed.push(self.prepare_change(entry, config).await?);
+            let part = if *config == entry.config() { Part::Same } else { Part::Changed };
+            if part == Part::Changed || config.may_move() {
+                changed.push(self.prepare_change(entry, config, part).await?);
             }
         }
         let _kept = self.keeping.lock().await;
@@ -56,24 +77,31 @@ impl PluginRegistry {
         let records = records.collect();
         self.parts.control.ask(|reply| Command::Reconfigure(sets, records, reply)).await?;
         // Nothing can fail from here on.
+        let mut reloaded = Reloaded::default();
         for change in &changed {
             change.entry.with(|state| {
                 state.config = change.config.clone();
-                state.last_error = None;
+                state.last_error.clone_from(&change.warning);
             });
+            reloaded.warnings.extend(change.warning.clone());
+            let takes_over = ready.iter().any(|(ready, _)| ready.entry.name == change.entry.name);
+            if change.part == Part::Changed || takes_over {
+                reloaded.changed.push(change.entry.name.to_string());
+            }
         }
         for (change, next) in ready {
             let promotion = Promotion { why: WHY.to_owned(), afterwards: Afterwards::Watch };
             self.install(change.entry, next, &change.trace, &promotion);
         }
         self.prune();
-        Ok(changed.iter().map(|change| change.entry.name.to_string()).collect())
+        Ok(reloaded)
     }
 
     async fn prepare_change<'a>(
         &self,
         entry: &'a Entry,
         config: &PluginConfig,
+        part: Part,
     ) -> Result<Changed<'a>, CommandError> {
         let guard = entry.swapping.lock().await;
         let trace = LoadTrace::new(self.parts.clock);
@@ -82,23 +110,17 @@ impl PluginRegistry {
         let mut change = Changed {
             entry,
             config: config.clone(),
+            part,
             trace: trace.clone(),
             prepared: None,
+            warning: None,
             _one_at_a_time: guard,
         };
-        if runs_alike {
+        if runs_alike && !config.may_move() {
             return Ok(change);
         }
-        let strategy = match config.swap.strategy {
-            Strategy::Immediate => Strategy::Immediate,
-            Strategy::Rehearse | Strategy::Shadow => Strategy::Rehearse,
-        };
+        let (strategy, source) = self.begin_load(entry, config, &trace);
         let candidate = Candidate::configured(config);
-        let source = candidate.source.clone();
-        entry.with(|state| {
-            state.counters.loads += 1;
-            state.load = Some(Load { source: source.clone(), strategy, trace: trace.clone() });
-        });
         let preparation = Preparation {
             runtime: self.parts.runtime.clone(),
             data_dir: self.parts.data_dir.clone(),
@@ -108,22 +130,52 @@ impl PluginRegistry {
             last: entry.tap.last(),
             trace: trace.clone(),
         };
-        let working = tokio::task::spawn_blocking(move || preparation.run(candidate)).await;
-        let why = match working {
-            Ok(Ok(prepared)) => {
+        let named_before = entry.active().configured;
+        let working = tokio::task::spawn_blocking(move || {
+            // An upload or a way back stands for as long as the place holds what it held then.
+            let same =
+                |digest| runs_alike && configured(digest, &preparation.config.settings) == named_before;
+            preparation.run_unless(candidate, same)
+        });
+        let unfit = match working.await {
+            Ok(Ok(None)) => return Ok(change),
+            Ok(Ok(Some(prepared))) => {
                 let active = entry.active();
                 change.prepared = Some(prepared).filter(|next| !is_same(next, &active, &before, config));
                 return Ok(change);
             }
-            Ok(Err(Unfit { why, .. })) => why,
-            Err(error) => format!("could not be loaded: {error}"),
+            Ok(Err(unfit)) => unfit,
+            Err(error) => Unfit { why: format!("could not be loaded: {error}"), digest: None, showed: None },
         };
-        let error = refused(entry, &trace, &source, &why);
+        let error = refused(entry, &trace, &source, &unfit.why);
         entry.with(|state| {
             state.counters.refused += 1;
             state.last_error = Some(error.message.clone());
         });
+        if runs_alike && trace.failed() == Some(Stage::Fetch) {
+            tracing::warn!(plugin = %entry.name, "{error}");
+            change.warning = Some(error.message);
+            return Ok(change);
+        }
+        if let Some(digest) = unfit.digest.filter(|_| part == Part::Same) {
+            // The next start shall not take up what moved and was refused.
+            self.remember_refusal(entry, configured(digest, &config.settings), &source, &unfit.why).await;
+        }
         Err(error)
+    }
+
+    /// Puts the load on record; gives what it must pass and where it is from.
+    fn begin_load(&self, entry: &Entry, config: &PluginConfig, trace: &LoadTrace) -> (Strategy, String) {
+        let strategy = match config.swap.strategy {
+            Strategy::Immediate => Strategy::Immediate,
+            Strategy::Rehearse | Strategy::Shadow => Strategy::Rehearse,
+        };
+        let source = Candidate::configured(config).source;
+        entry.with(|state| {
+            state.counters.loads += 1;
+            state.load = Some(Load { source: source.clone(), strategy, trace: trace.clone() });
+        });
+        (strategy, source)
     }
 }
 

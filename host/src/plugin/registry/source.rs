@@ -1,16 +1,18 @@
 //! Where components come from, and where their bytes are kept: under their digest in the data
-//! directory, so that an upload survives a restart and a former generation can come back.
+//! directory, so that an upload survives a restart, a former generation can come back, and what was
+//! fetched need not be fetched again.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use crate::config::{ComponentSource, PluginConfig};
+use crate::config::{ComponentSource, PluginConfig, RemoteSource};
 use crate::domain::Digest;
-use crate::plugin::{builtin, inspect, read_component};
+use crate::plugin::{Fetch, FetchError, builtin, inspect, read_component};
 
 /// A component on its way in.
 #[derive(Debug, Clone)]
@@ -29,8 +31,25 @@ pub(super) enum Origin {
     Configured(ComponentSource),
     /// Handed in.
     Upload(Vec<u8>),
+    /// Where whoever swaps it in says.
+    Named(RemoteSource),
     /// Kept from a former generation.
     Kept(Digest),
+}
+
+/// What a candidate is read with.
+pub(super) struct Reading<'a> {
+    pub(super) data_dir: &'a Path,
+    pub(super) config: &'a PluginConfig,
+    /// Is told how many bytes have been fetched.
+    pub(super) on_bytes: &'a (dyn Fn(u64) + Sync),
+}
+
+/// The bytes of a candidate.
+pub(super) struct Read {
+    pub(super) bytes: Vec<u8>,
+    /// How they came, where that is worth a word.
+    pub(super) note: Option<String>,
 }
 
 impl Candidate {
@@ -39,21 +58,32 @@ impl Candidate {
         let source = match &config.component {
             ComponentSource::Builtin(name) => format!("builtin:{name}"),
             ComponentSource::File(path) => path.display().to_string(),
+            ComponentSource::Remote(source) => source.to_string(),
         };
         let origin = Origin::Configured(config.component.clone());
         Self { origin, source, settings: config.settings.clone() }
     }
 
-    /// Reads its bytes; an error is a fragment that follows the source.
-    pub(super) fn fetch(&self, data_dir: &Path) -> Result<Vec<u8>, String> {
+    /// Reads or fetches its bytes. Blocks.
+    pub(super) fn read(&self, reading: &Reading<'_>) -> Result<Read, FetchError> {
+        let plain = |bytes| Ok(Read { bytes, note: None });
         match &self.origin {
-            Origin::Configured(ComponentSource::Builtin(_)) => Ok(builtin::AZURE_HEALTH.to_vec()),
-            Origin::Configured(ComponentSource::File(path)) => {
-                read_component(path).map_err(|error| format!("cannot be read: {error}"))
+            Origin::Configured(ComponentSource::Builtin(_)) => plain(builtin::AZURE_HEALTH.to_vec()),
+            Origin::Configured(ComponentSource::File(path)) => match read_component(path) {
+                Ok(bytes) => plain(bytes),
+                Err(error) => Err(FetchError::Unreadable(format!("cannot be read: {error}"))),
+            },
+            Origin::Configured(ComponentSource::Remote(source)) | Origin::Named(source) => {
+                fetch(source, reading)
             }
-            Origin::Upload(bytes) => Ok(bytes.clone()),
-            Origin::Kept(digest) => kept(data_dir, *digest)
-                .ok_or_else(|| "is missing from the data directory or damaged".to_owned()),
+            Origin::Upload(bytes) => plain(bytes.clone()),
+            Origin::Kept(digest) => match kept(reading.data_dir, *digest) {
+                Some(bytes) => plain(bytes),
+                None => {
+                    let why = "is missing from the data directory or damaged";
+                    Err(FetchError::Unreadable(why.to_owned()))
+                }
+            },
         }
     }
 
@@ -69,6 +99,22 @@ impl Candidate {
         let folder = path.parent()?.join("cases");
         folder.is_dir().then_some(folder)
     }
+}
+
+/// Fetches a component, unless the very bytes that the configuration asks for are here.
+fn fetch(source: &RemoteSource, reading: &Reading<'_>) -> Result<Read, FetchError> {
+    let Reading { data_dir, config, on_bytes } = reading;
+    if let Some(bytes) = config.digest.and_then(|wanted| kept(data_dir, wanted)) {
+        return Ok(Read { bytes, note: Some("kept; no request was made".to_owned()) });
+    }
+    let fetch = Fetch {
+        source,
+        settings: &config.fetch_of(source),
+        wanted: config.digest,
+        kept: &|digest| kept(data_dir, digest),
+        on_bytes: *on_bytes,
+    };
+    fetch.run().map(|fetched| Read { bytes: fetched.bytes, note: Some(fetched.note) })
 }
 
 /// Digest of what the configuration says: when it changes, the configuration wins over an upload.
@@ -89,9 +135,13 @@ pub(super) fn keep(data_dir: &Path, digest: Digest, bytes: &[u8]) -> std::io::Re
         return Ok(());
     }
     let path = kept_path(data_dir, digest);
-    fs::create_dir_all(data_dir.join("components"))?;
+    let folder = data_dir.join("components");
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+    // Fetched with credentials, perhaps.
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
     let beside = path.with_extension("part");
-    let mut file = fs::File::create(&beside)?;
+    let mut file =
+        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
     file.write_all(bytes)?;
     // Before a record that names it is durable.
     file.sync_all()?;

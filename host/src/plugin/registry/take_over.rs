@@ -85,13 +85,13 @@ impl PluginRegistry {
         let working = tokio::task::spawn_blocking(move || preparation.run(candidate)).await;
         let prepared = match working {
             Ok(Ok(prepared)) => prepared,
-            Ok(Err(Unfit { why, showed })) => {
-                if let Some((to, comparison)) = showed.map(|showed| *showed) {
-                    let diff = rehearsed(&before, to, instances, comparison, Some(why.clone()));
+            Ok(Err(Unfit { why, digest, showed })) => {
+                if let (Some(to), Some(comparison)) = (digest, showed) {
+                    let diff = rehearsed(&before, to, instances, *comparison, Some(why.clone()));
                     entry.with(|state| state.diff = Some(diff));
                 }
-                if from_configuration && !options.dry_run {
-                    self.remember_refusal(entry, &source, &settings, &why).await;
+                if let Some(digest) = digest.filter(|_| from_configuration && !options.dry_run) {
+                    self.remember_refusal(entry, configured(digest, &settings), &source, &why).await;
                 }
                 return Err(refused(entry, &trace, &source, &why));
             }
@@ -152,7 +152,8 @@ impl PluginRegistry {
         if matches!(prepared.candidate.origin, Origin::Configured(_)) {
             let why =
                 "it was judging beside the active one when the host stopped; swap it in, or write it again";
-            self.remember_refusal(entry, &source, &prepared.candidate.settings, why).await;
+            let named = configured(prepared.digest, &prepared.candidate.settings);
+            self.remember_refusal(entry, named, &source, why).await;
         }
         // One at a time has the tap.
         drop(entry.with(|state| state.trial.take()));
@@ -280,9 +281,7 @@ impl PluginRegistry {
 
     /// So that a start of the host does not take up what was refused. Best effort: a start that
     /// does is no worse than a start with a new file.
-    pub(super) async fn remember_refusal(&self, entry: &Entry, source: &str, settings: &str, why: &str) {
-        let Ok(bytes) = Candidate::configured(&entry.config()).fetch(&self.parts.data_dir) else { return };
-        let named = configured(crate::plugin::inspect::digest(&bytes), settings);
+    pub(super) async fn remember_refusal(&self, entry: &Entry, named: Digest, source: &str, why: &str) {
         let stored = entry.with(|state| {
             let kept = state.active.shown();
             let why = format!("{source} {why}; {kept} stays active");

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::entry::{Active, Entry, Trial, TrialKind};
 use super::prepare::Prepared;
-use super::source::{Candidate, Origin, kept};
+use super::source::{Candidate, Origin, configured, kept};
 use super::take_over::{Afterwards, Order, Promotion};
 use super::{PluginRegistry, SwapOptions, refused};
 use crate::api::wire;
@@ -76,7 +76,8 @@ impl PluginRegistry {
                 let source = &prepared.candidate.source;
                 let error = refused(entry, &trial.trace, source, &why);
                 if matches!(prepared.candidate.origin, Origin::Configured(_)) {
-                    self.remember_refusal(entry, source, &prepared.candidate.settings, &why).await;
+                    let named = configured(prepared.digest, &prepared.candidate.settings);
+                    self.remember_refusal(entry, named, source, &why).await;
                 }
                 tracing::warn!(plugin = %entry.name, "{error}");
                 entry.with(|state| {

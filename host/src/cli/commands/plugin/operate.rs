@@ -1,10 +1,12 @@
 //! What an operator does with the plugins of a running host.
 
+use super::subject;
 use crate::api::wire;
 use crate::cli::args::{OutputArgs, PluginOf, ServerArgs, SwapArgs};
 use crate::cli::exit::Exit;
 use crate::cli::output::{self, or_dash, table};
 use crate::cli::target;
+use crate::config::escape;
 use crate::domain::PluginName;
 
 /// Instances of a comparison that are shown to people; `--json` has them all.
@@ -24,8 +26,15 @@ pub(super) fn list(server: &ServerArgs, format: OutputArgs) -> anyhow::Result<Ex
 /// `plugin swap`; a dry run ends with 1 when the gate would refuse.
 pub(super) fn swap(server: &ServerArgs, args: &SwapArgs) -> anyhow::Result<Exit> {
     let name = name(&args.name)?;
-    let bytes = super::read(&args.file)?;
     let mut query = Vec::new();
+    let bytes = match subject::reference(&args.file)? {
+        // The host has the certificates and credentials for it.
+        Some(source) => {
+            query.push(format!("source={}", escape(&source.to_string())));
+            Vec::new()
+        }
+        None => super::read(&args.file)?,
+    };
     if let Some(strategy) = args.strategy {
         query.push(format!("strategy={}", strategy.name()));
     }

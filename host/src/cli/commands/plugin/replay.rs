@@ -10,7 +10,7 @@ use crate::cli::args::ReplayArgs;
 use crate::cli::exit::{Exit, Refused};
 use crate::cli::output::{self, table};
 use crate::cli::progress::Progress;
-use crate::config::{self, ComponentSource};
+use crate::config::{self, ComponentSource, RemoteSource};
 use crate::domain::{Digest, PluginFailure};
 use crate::plugin::Runtime;
 use crate::recording::{self, Reading, Record, RecordedOutcome, Replay, ReplayError, blob_dir};
@@ -158,7 +158,7 @@ fn verify(replay: &mut Replay, record: &Record, folder: &Path) -> anyhow::Result
 /// A component file, a project, or a plugin of the configuration with its settings.
 fn side(replay: &mut Replay, name: &str, config: Option<&Path>) -> anyhow::Result<Side> {
     let path = Path::new(name);
-    if path.exists() || name.starts_with("builtin:") {
+    if path.exists() || name.starts_with("builtin:") || RemoteSource::looks_like(name) {
         let subject = Subject::read(path)?;
         let component =
             replay.compile(&subject.bytes).map_err(|error| Refused(format!("`{name}`: {error}")))?;
@@ -172,6 +172,7 @@ fn side(replay: &mut Replay, name: &str, config: Option<&Path>) -> anyhow::Resul
         plugin.with_context(|| format!("`{name}` is neither a file nor a plugin of `{}`", file.display()))?;
     let subject = match &plugin.component {
         ComponentSource::File(path) => Subject::read(path)?,
+        ComponentSource::Remote(source) => Subject::fetch(source, &plugin.fetch, plugin.digest)?,
         ComponentSource::Builtin(builtin) => Subject::read(Path::new(&format!("builtin:{builtin}")))?,
     };
     let component = replay.compile(&subject.bytes).map_err(|error| Refused(format!("`{name}`: {error}")))?;

@@ -1,4 +1,5 @@
-//! The plugin that a verb is about: a component file, or the folder of a project.
+//! The plugin that a verb is about: a component file, the folder of a project, or a reference that is
+//! fetched.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +7,9 @@ use anyhow::Context as _;
 
 use crate::author::cases::{self, Case};
 use crate::author::project::Project;
-use crate::plugin::{builtin, read_component};
+use crate::config::{FetchConfig, RemoteSource};
+use crate::domain::Digest;
+use crate::plugin::{Fetch, builtin, inspect, read_component};
 
 /// The name of the component that is part of the host.
 const BUILTIN: &str = "builtin:azure-health";
@@ -27,10 +30,28 @@ impl Subject {
             let bytes = builtin::AZURE_HEALTH.to_vec();
             return Ok(Self { name: BUILTIN.to_owned(), bytes, folder: PathBuf::new() });
         }
+        if let Some(source) = reference(path)? {
+            return Self::fetch(&source, &FetchConfig::default(), None);
+        }
         let file = if path.is_dir() { component_of(path)? } else { path.to_owned() };
         let bytes = read_component(&file).with_context(|| format!("cannot read `{}`", file.display()))?;
         let folder = file.parent().map(Path::to_owned).unwrap_or_default();
         Ok(Self { name: file.display().to_string(), bytes, folder })
+    }
+
+    /// Fetches what a reference names.
+    pub(super) fn fetch(
+        source: &RemoteSource,
+        settings: &FetchConfig,
+        wanted: Option<Digest>,
+    ) -> anyhow::Result<Self> {
+        let fetch = Fetch { source, settings, wanted, kept: &|_| None, on_bytes: &|_| () };
+        let fetched = fetch.run().map_err(|error| anyhow::anyhow!("`{source}` {error}"))?;
+        if let Some(wanted) = wanted {
+            let seen = inspect(&fetched.bytes).digest;
+            anyhow::ensure!(seen == wanted, "`{source}` has the digest {seen}, not {wanted}");
+        }
+        Ok(Self { name: source.to_string(), bytes: fetched.bytes, folder: PathBuf::new() })
     }
 
     /// The cases beside it, or in the folder that the arguments name.
@@ -38,6 +59,12 @@ impl Subject {
         let beside = self.folder.join("cases");
         Ok(cases::read(named.unwrap_or(&beside))?)
     }
+}
+
+/// What an argument names, if it is something to be fetched.
+pub(super) fn reference(path: &Path) -> anyhow::Result<Option<RemoteSource>> {
+    let Some(text) = path.to_str().filter(|text| RemoteSource::looks_like(text)) else { return Ok(None) };
+    RemoteSource::parse(text).map(Some).map_err(|error| anyhow::anyhow!("`{text}` {error}"))
 }
 
 fn component_of(folder: &Path) -> anyhow::Result<PathBuf> {

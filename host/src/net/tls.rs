@@ -1,7 +1,7 @@
-//! TLS towards agents, with verified certificates.
+//! TLS towards agents and the servers of components, with verified certificates.
 //!
-//! Trusts exactly what the configuration names: the machine's own certificates only when it names
-//! their file. Has nothing to do with the TLS of probes, which verifies nothing.
+//! Never trusts the machine's own certificates unless the configuration names their file. Has nothing
+//! to do with the TLS of probes, which verifies nothing.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,20 +37,26 @@ pub enum LoadCertificatesError {
 
 /// Makes verified handshakes; cheap to clone.
 #[derive(Clone)]
-pub(super) struct VerifiedTls(TlsConnector);
+pub(crate) struct VerifiedTls(TlsConnector);
 
 impl VerifiedTls {
-    /// Trusts the certificates in the file and no others. Ones that cannot be used as roots are
-    /// passed over: the bundles of many systems hold some.
-    pub(super) fn load(path: &Path) -> Result<Self, LoadCertificatesError> {
-        let unreadable = |source| LoadCertificatesError::Unreadable { path: path.to_owned(), source };
-        let certificates = CertificateDer::pem_file_iter(path).map_err(unreadable)?;
-        let certificates = certificates.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+    /// Trusts the certificates in the file and no others.
+    pub(crate) fn load(path: &Path) -> Result<Self, LoadCertificatesError> {
         let mut roots = RootCertStore::empty();
-        let (added, _) = roots.add_parsable_certificates(certificates);
-        if added == 0 {
-            return Err(LoadCertificatesError::Empty(path.to_owned()));
+        add(&mut roots, path)?;
+        Self::trusting(roots)
+    }
+
+    /// Trusts the authorities that browsers trust, and the certificates in the file.
+    pub(crate) fn web(path: Option<&Path>) -> Result<Self, LoadCertificatesError> {
+        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        if let Some(path) = path {
+            add(&mut roots, path)?;
         }
+        Self::trusting(roots)
+    }
+
+    fn trusting(roots: RootCertStore) -> Result<Self, LoadCertificatesError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -61,7 +67,7 @@ impl VerifiedTls {
     }
 
     /// Shakes hands; the certificate must be for the host as the URL names it.
-    pub(super) async fn handshake(
+    pub(crate) async fn handshake(
         &self,
         address: &Address,
         stream: TcpStream,
@@ -71,4 +77,14 @@ impl VerifiedTls {
             name.map_err(|_| io::Error::other("the host is not a name that a certificate can have"))?;
         self.0.connect(name, stream).await
     }
+}
+
+/// Adds the certificates of a file. Ones that cannot be used as roots are passed over: the bundles of
+/// many systems hold some.
+fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), LoadCertificatesError> {
+    let unreadable = |source| LoadCertificatesError::Unreadable { path: path.to_owned(), source };
+    let certificates = CertificateDer::pem_file_iter(path).map_err(unreadable)?;
+    let certificates = certificates.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+    let (added, _) = roots.add_parsable_certificates(certificates);
+    if added == 0 { Err(LoadCertificatesError::Empty(path.to_owned())) } else { Ok(()) }
 }
