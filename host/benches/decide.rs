@@ -14,7 +14,7 @@
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use azure_health::{AzureHealth, Settings};
@@ -146,7 +146,7 @@ fn main() {
         let key = (seen.instance.scale_set.clone(), seen.instance.id.clone());
         let decision = load(Isolation::Reused).evaluate(&one(&small), 0).pop().unwrap().unwrap();
         let mut repeats = Repeats::new();
-        repeats.learn(&key, Some(Known::new(seen.clone(), decision, Evaluation::default(), 0)));
+        repeats.learn(&key, Some(Known::new(Arc::new(seen.clone()), decision, Evaluation::default(), 0)));
         move || drop(black_box(repeats.known(&key, black_box(&seen)).map(|known| known.decision.clone())))
     };
     let batch: Vec<Observation> = (0..BATCH_MAX).map(|id| observation(id, &small)).collect();

@@ -287,6 +287,12 @@ fn nothing_with_another_digest_runs() {
     let host = started(&site);
     assert_eq!((generation(&site), db(&site)["digest"].as_str()), (1, Some(digest.as_str())));
     host.stop();
+    // What ran under another digest does not run under this one.
+    let other = format!("sha256:{}", "0".repeat(64));
+    edit(&site, &digest, &other);
+    let refused = site.run(&["run"]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.stderr.contains(&other), "{refused:?}");
 }
 
 fn edit(site: &Site, from: &str, to: &str) {

@@ -4,6 +4,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -51,12 +52,13 @@ pub(super) fn check(text: &str, allowed: &'static str) -> Result<(), InvalidIdEr
     Ok(())
 }
 
+/// Identifiers are shared text: each decision carries some.
 macro_rules! string_id {
     ($(#[$doc:meta])* $name:ident, $allowed:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Parses the identifier.
@@ -66,7 +68,7 @@ macro_rules! string_id {
             /// and the allowed punctuation.
             pub fn parse(text: &str) -> Result<Self, InvalidIdError> {
                 check(text, $allowed)?;
-                Ok(Self(text.to_owned()))
+                Ok(Self(text.into()))
             }
 
             /// The identifier as text.
@@ -85,14 +87,13 @@ macro_rules! string_id {
         impl TryFrom<String> for $name {
             type Error = InvalidIdError;
             fn try_from(text: String) -> Result<Self, InvalidIdError> {
-                check(&text, $allowed)?;
-                Ok(Self(text))
+                Self::parse(&text)
             }
         }
 
         impl From<$name> for String {
             fn from(id: $name) -> Self {
-                id.0
+                id.0.as_ref().to_owned()
             }
         }
     };
@@ -107,7 +108,8 @@ macro_rules! plain_order {
         }
         impl Ord for $name {
             fn cmp(&self, other: &Self) -> Ordering {
-                self.0.cmp(&other.0)
+                // Most are clones of one another.
+                if Arc::ptr_eq(&self.0, &other.0) { Ordering::Equal } else { self.0.cmp(&other.0) }
             }
         }
     };
@@ -194,7 +196,7 @@ impl Digest {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let hex = text.strip_prefix("sha256:")?;
-        if hex.len() != 64 || !hex.is_ascii() {
+        if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
         let mut bytes = [0_u8; 32];

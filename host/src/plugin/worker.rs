@@ -33,7 +33,7 @@ pub const QUEUE_MAX: usize = 16_384;
 const STACK_BYTES: usize = 4 << 20;
 
 /// Receives decisions and what they rest on, on the worker's thread. Must not block for long.
-pub type OnDecided = Box<dyn Fn(Observation, Decided) + Send>;
+pub type OnDecided = Box<dyn Fn(Arc<Observation>, Decided) + Send>;
 
 type Key = (ScaleSetName, InstanceId);
 

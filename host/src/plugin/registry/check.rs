@@ -60,7 +60,7 @@ pub fn check(
         FetchError::Transfer(_) | FetchError::Unreadable(_) => refused("fetch", error.to_string()),
     })?;
     let bytes = bytes.bytes;
-    pinned(&candidate, &bytes, config.digest).map_err(|why| refused("digest", why))?;
+    pinned(&bytes, config.digest).map_err(|why| refused("digest", why))?;
     let load = |source| RegistryError::Load {
         name: config.name.clone(),
         component: candidate.source.clone(),

@@ -124,7 +124,7 @@ impl Preparation {
 
     fn load(&self, candidate: &Candidate, bytes: &[u8]) -> Result<(CompiledPlugin, LoadedPlugin), String> {
         let trace = &self.trace;
-        trace.run(Stage::Digest, || pinned(candidate, bytes, self.config.digest))?;
+        trace.run(Stage::Digest, || pinned(bytes, self.config.digest))?;
         let compiled = self.runtime.compile_traced(bytes, trace).map_err(|error| error.to_string())?;
         let PluginConfig { limits, isolation, .. } = self.config;
         let plugin = trace
@@ -198,10 +198,11 @@ pub(super) fn self_test(compiled: &CompiledPlugin, folder: &Path, limits: Limits
     }
 }
 
-/// The digest of bytes, if it is what the configuration asks for.
-pub(super) fn pinned(candidate: &Candidate, bytes: &[u8], wanted: Option<Digest>) -> Result<Digest, String> {
+/// The digest of bytes, if it is what the configuration asks for: also of those of an earlier
+/// generation, which may have run under another `digest`.
+pub(super) fn pinned(bytes: &[u8], wanted: Option<Digest>) -> Result<Digest, String> {
     let digest = inspect::digest(bytes);
-    match wanted.filter(|_| candidate.is_pinned()) {
+    match wanted {
         Some(wanted) if wanted != digest => {
             Err(format!("has the digest {digest}, and the configuration asks for {wanted}"))
         }

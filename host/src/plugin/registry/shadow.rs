@@ -27,7 +27,7 @@ const FAILURES_MAX: u64 = 256;
 /// One observation, and what the active component said of it.
 #[derive(Debug)]
 pub(super) struct Seen {
-    pub(super) observation: Observation,
+    pub(super) observation: Arc<Observation>,
     pub(super) verdict: Verdict,
     pub(super) generation: Generation,
 }
@@ -41,7 +41,7 @@ pub(super) struct Tap {
 
 impl Tap {
     /// Takes in a decision, on the worker's thread.
-    pub(super) fn take(&self, observation: Observation, decided: &Decided) {
+    pub(super) fn take(&self, observation: Arc<Observation>, decided: &Decided) {
         let outcome = &decided.outcome;
         let seen = Arc::new(Seen {
             observation,
@@ -180,7 +180,7 @@ impl Run {
         let observations: Vec<Observation> = batch
             .iter()
             .map(|(key, seen)| {
-                let mut observation = seen.observation.clone();
+                let mut observation = (*seen.observation).clone();
                 if let Some(memory) = self.memories.get(key) {
                     observation.memory.clone_from(memory);
                 }
@@ -215,7 +215,8 @@ pub(super) fn rehearse(
 ) -> Comparison {
     let mut comparison = Comparison::default();
     for part in last.chunks(BATCH_MAX) {
-        let observations: Vec<Observation> = part.iter().map(|(_, seen)| seen.observation.clone()).collect();
+        let observations: Vec<Observation> =
+            part.iter().map(|(_, seen)| (*seen.observation).clone()).collect();
         let results = evaluate(plugin, &observations, clock);
         for ((key, seen), new) in part.iter().zip(results) {
             comparison.add(key.clone(), seen.verdict.clone(), new, gate);

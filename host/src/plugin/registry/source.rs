@@ -87,12 +87,6 @@ impl Candidate {
         }
     }
 
-    /// Whether its digest must be the one that the configuration asks for. A generation that is kept
-    /// was what was asked for in its time.
-    pub(super) fn is_pinned(&self) -> bool {
-        !matches!(self.origin, Origin::Kept(_))
-    }
-
     /// Folder of the cases beside it.
     pub(super) fn cases(&self) -> Option<PathBuf> {
         let Origin::Configured(ComponentSource::File(path)) = &self.origin else { return None };

@@ -136,7 +136,7 @@ fn stopping_waits_for_one_call_only() {
 #[test]
 fn a_panic_in_the_callback_ends_only_its_own_worker() {
     let name = PluginName::parse("bad").unwrap();
-    let bug = Box::new(|_: Observation, _: Decided| panic!("a bug"));
+    let bug = Box::new(|_: std::sync::Arc<Observation>, _: Decided| panic!("a bug"));
     let broken = PluginWorker::spawn(name, load("good"), Generation(1), bug, Clock::start()).unwrap();
     let (worker, decided) = spawn(load("good"));
     broken.submit(round(1, "", 0)).unwrap();

@@ -5,6 +5,7 @@
 //! The observations themselves are compared, not hashes of them, so there is nothing to collide.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::domain::{Answer, Decision, Evaluation, InstanceId, Observation, PluginFailure, ScaleSetName};
 
@@ -32,7 +33,7 @@ struct Last {
 /// An observation that was judged.
 #[derive(Debug)]
 pub struct Known {
-    observation: Observation,
+    observation: Arc<Observation>,
     bytes: usize,
     /// What the plugin decided.
     pub decision: Decision,
@@ -62,7 +63,7 @@ impl Repeats {
 
     /// The decision on this very observation, memory included, if it was the last one.
     pub fn known(&mut self, key: &Key, seen: &Observation) -> Option<&mut Known> {
-        self.last.get_mut(key)?.known.as_mut().filter(|known| known.observation == *seen)
+        self.last.get_mut(key)?.known.as_mut().filter(|known| *known.observation == *seen)
     }
 
     /// Puts back a memory from before.
@@ -115,13 +116,18 @@ impl Repeats {
 impl Known {
     /// A judged observation.
     #[must_use]
-    pub fn new(observation: Observation, decision: Decision, evaluation: Evaluation, segment: u64) -> Self {
+    pub fn new(
+        observation: Arc<Observation>,
+        decision: Decision,
+        evaluation: Evaluation,
+        segment: u64,
+    ) -> Self {
         let bytes = size(&observation).saturating_add(decision.memory.as_ref().map_or(0, Vec::len));
         Self { observation, bytes, decision, evaluation, segment }
     }
 
     /// What was judged.
-    pub(super) fn observation(&self) -> &Observation {
+    pub(super) fn observation(&self) -> &Arc<Observation> {
         &self.observation
     }
 }

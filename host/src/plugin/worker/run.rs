@@ -81,8 +81,8 @@ impl Worker {
             let Round { mut observation, epoch, started_at, finished_at } = round;
             observation.memory = self.repeats.memory(&key).cloned();
             let ticket = Ticket { epoch, started_at, finished_at };
-            if repeatable && let Some(outcome) = self.unchanged(&key, &observation) {
-                (self.watchers.on_decided)(observation, ticket.decided(key, outcome));
+            if repeatable && let Some((seen, outcome)) = self.unchanged(&key, &observation) {
+                (self.watchers.on_decided)(seen, ticket.decided(key, outcome));
                 continue;
             }
             observations.push(observation);
@@ -96,8 +96,8 @@ impl Worker {
         }
     }
 
-    /// The decision on an observation that is the same as the one before.
-    fn unchanged(&mut self, key: &Key, seen: &Observation) -> Option<Outcome> {
+    /// The decision on an observation that is the same as the one before, with that one.
+    fn unchanged(&mut self, key: &Key, seen: &Observation) -> Option<(Arc<Observation>, Outcome)> {
         let segment = self.watchers.recorder.as_ref().map_or(0, Recorder::segment);
         let stamp = self.stamp();
         let now = self.clock.now();
@@ -117,7 +117,8 @@ impl Worker {
             }
         }
         let evaluation = Evaluation { origin: Origin::Unchanged, ..known.evaluation };
-        Some(Outcome { stamp, evaluation, result: Ok(known.decision.clone()) })
+        let outcome = Outcome { stamp, evaluation, result: Ok(known.decision.clone()) };
+        Some((Arc::clone(known.observation()), outcome))
     }
 
     /// Asks the plugin; gives how many observations failed.
@@ -138,6 +139,7 @@ impl Worker {
         let judged = tickets.into_iter().zip(observations).zip(results.into_iter().zip(costs));
         for (((key, ticket), observation), (result, cost)) in judged {
             let evaluation = Evaluation { at, cost, origin: Origin::Evaluated };
+            let observation = Arc::new(observation);
             self.repeats.keep_memory(&key, &result);
             if let Some(recorder) = &self.watchers.recorder
                 && result != Err(PluginFailure::Overloaded)
@@ -156,7 +158,7 @@ impl Worker {
                     .as_ref()
                     .ok()
                     .cloned()
-                    .map(|decision| Known::new(observation.clone(), decision, evaluation, segment));
+                    .map(|decision| Known::new(Arc::clone(&observation), decision, evaluation, segment));
                 self.repeats.learn(&key, known);
             }
             let outcome = Outcome { stamp: stamp.clone(), evaluation, result };
