@@ -9,7 +9,7 @@ use crate::domain::{
     Version,
 };
 use crate::plan::Standing;
-use crate::rollout::{Member, MemberState, PartState, Upgrade};
+use crate::rollout::{Member, MemberState, Part, PartState, Upgrade};
 use crate::store::{AuditEntry, Write};
 
 /// Says on the log what was recorded; the small steps of single instances only to who asks.
@@ -68,7 +68,7 @@ fn member(upgrade: &Upgrade, id: &InstanceId, member: &Member, now: Timestamp) -
             let to = &part.target;
             ("apply", format!("{}{from} -> {to} (attempt {attempt})", whose(&part.component)))
         }
-        MemberState::Settling { healthy_since: None, .. } => ("applied", format!("has {}", all())),
+        MemberState::Settling { healthy_since: None, .. } => ("applied", applied(member)),
         MemberState::Succeeded { .. } => ("succeeded", format!("healthy with {}", all())),
         MemberState::Restoring { part, .. } => {
             let part = member.parts.get(*part)?;
@@ -80,6 +80,21 @@ fn member(upgrade: &Upgrade, id: &InstanceId, member: &Member, now: Timestamp) -
         MemberState::Failed { .. } => ("failed", member.failure()?),
     };
     Some(line(upgrade, Some(id), kind, text, now))
+}
+
+/// What the driver was done with, and what it failed at.
+fn applied(member: &Member) -> String {
+    let parts = |failed: bool| {
+        let wanted = move |part: &&Part| matches!(part.state, PartState::Failed { .. }) == failed;
+        let names = member.parts.iter().filter(wanted).map(|part| name(&part.component, &part.target));
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let (has, failed) = (parts(false), parts(true));
+    match (has.is_empty(), failed.is_empty()) {
+        (_, true) => format!("has {has}"),
+        (true, false) => format!("has nothing new; {failed} failed"),
+        (false, false) => format!("has {has}; {failed} failed"),
+    }
 }
 
 /// Says whose version it is where it is not the application's.

@@ -127,10 +127,27 @@ impl Control {
         located.map(|instance| instance.spec.address.clone()).collect()
     }
 
+    /// Who else is at an address.
+    fn stands_at(&self, address: &Address, new: (&ScaleSetName, &InstanceId)) -> Option<String> {
+        let all = self.sets.iter().flat_map(|(name, set)| set.instances.values().map(move |one| (name, one)));
+        let mut others = all.filter(|(name, one)| {
+            one.located == Located::Yes && one.spec.address == *address && (*name, &one.spec.id) != new
+        });
+        others.next().map(|(name, one)| format!("instance `{}` of scale set `{name}`", one.spec.id))
+    }
+
     /// Takes in the driver's answer to a creation.
     pub(super) fn created(&mut self, created: Created) {
         let now = self.clock.now();
         let Created { scale_set: name, instance: id, operation, result, version } = created;
+        let result = result.and_then(|address| match self.stands_at(&address, (&name, &id)) {
+            None => Ok(address),
+            // Whoever answers there would be taken for the new one, and the old one deleted.
+            Some(other) => Err(format!(
+                "the driver says that the new instance is at {address}, where {other} is; `create` must give \
+                 it an address of its own"
+            )),
+        });
         let Some(set) = self.sets.get_mut(&name) else { return };
         let Some(instance) = set.instances.get_mut(&id) else { return };
         if instance.busy.get(&Component::Application) != Some(&operation) {

@@ -294,7 +294,8 @@ pub fn fleet_unhealthy(
 fn down_at_once(policy: &RollingUpgradePolicy, resolved: &Resolved) -> Option<Finding> {
     let limit = policy.max_unhealthy_instance_percent;
     let Resolved { total, unhealthy_max, .. } = *resolved;
-    if total == 0 {
+    // Nobody is taken down for a batch with maxSurge.
+    if total == 0 || policy.max_surge {
         return None;
     }
     if unhealthy_max == 0 {
@@ -302,9 +303,7 @@ fn down_at_once(policy: &RollingUpgradePolicy, resolved: &Resolved) -> Option<Fi
         return Some(Finding::Unsatisfiable { total, limit, enough });
     }
     let size = resolved.batch_sizes.iter().copied().max().unwrap_or(resolved.batch_max);
-    // Nobody is taken down for a batch with maxSurge.
-    let shrinks = size > unhealthy_max && !policy.max_surge;
-    shrinks.then_some(Finding::BatchesShrink { size, total, limit, shrunk: unhealthy_max })
+    (size > unhealthy_max).then_some(Finding::BatchesShrink { size, total, limit, shrunk: unhealthy_max })
 }
 
 /// Entries of `batches` above the limit.

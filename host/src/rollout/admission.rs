@@ -11,7 +11,7 @@ use super::limits::{room, unhealthy_fleet};
 use super::member::MemberState;
 use super::state::{BatchState, Purpose, Stage, Upgrade, UpgradeState};
 use super::step::{FleetView, Step, end, fault, go};
-use super::waiting::{Waiting, stopped, waiting};
+use super::waiting::{Waiting, stopped, unheard, waiting};
 use super::{deferred, gate, live, surge};
 
 /// Waits for answers, then takes the snapshot. Gives whether the stage changed.
@@ -76,6 +76,10 @@ pub(super) fn between(
     }
     let is_live = upgrade.is_forward() && upgrade.rules.decisions == Decisions::Live;
     if is_live && now >= resume_at && stopped(upgrade, fleet).is_none() {
+        if let Some(waiting) = unheard(upgrade, fleet, now) {
+            waiting.until().into_iter().for_each(|until| out.wake(until));
+            return false;
+        }
         live::ask_again(upgrade, fleet, now, out);
     }
     if let Some(waiting) = waiting(upgrade, fleet, resume_at, now) {

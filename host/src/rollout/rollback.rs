@@ -1,7 +1,10 @@
 //! The way back of a whole upgrade: newest first, to what each instance had before.
 
+use std::collections::BTreeMap;
+
 use crate::domain::{
-    Checkpoints, Component, FailureRules, OnBreach, OnInstanceFailure, Timestamp, UpgradeId,
+    Change, Checkpoints, Component, FailureRules, Goal, OnBreach, OnInstanceFailure, Timestamp, UpgradeId,
+    Version,
 };
 
 use super::member::{Member, MemberState, Part, PartState};
@@ -47,7 +50,7 @@ pub fn rollback_of(upgrade: &Upgrade, id: UpgradeId, now: Timestamp) -> Option<U
         id,
         scale_set: upgrade.scale_set.clone(),
         // What is wanted from now on; each member knows itself what it goes back to.
-        goal: upgrade.before.clone(),
+        goal: wanted_again(upgrade, &members),
         rules,
         before: upgrade.goal.clone(),
         bypass: false,
@@ -66,6 +69,22 @@ pub fn rollback_of(upgrade: &Upgrade, id: UpgradeId, now: Timestamp) -> Option<U
         members,
         ..Upgrade::new(start, now)
     })
+}
+
+/// What was wanted before, except where most of the members go back to something else: after a try
+/// that faulted the version that is taken back was wanted before this try, too.
+fn wanted_again(upgrade: &Upgrade, members: &Members) -> Goal {
+    let most = |change: &Change| {
+        let mut counts: BTreeMap<&Version, usize> = BTreeMap::new();
+        let parts = members.values().flat_map(|member| &member.parts);
+        for part in parts.filter(|part| part.component == change.component) {
+            *counts.entry(&part.target).or_default() += 1;
+        }
+        let most = counts.into_iter().max_by_key(|(version, count)| (*count, **version == change.to));
+        let to = most.map_or_else(|| change.to.clone(), |(version, _)| version.clone());
+        Change { component: change.component.clone(), to }
+    };
+    Goal::new(upgrade.before.changes().map(most))
 }
 
 /// The parts on which our effect may still be, newest first, and the way back; none when there is

@@ -1,7 +1,9 @@
 //! Why the next batch is not admitted at this moment.
 
-use crate::domain::{PhaseName, Timestamp};
+use crate::domain::{Decisions, InstanceId, PhaseName, Timestamp};
+use crate::plan::{Candidate, Standing};
 
+use super::member::MemberState;
 use super::state::{Purpose, Stage, Upgrade};
 use super::step::{FleetView, Stop, Wish};
 use super::{deferred, gate, limits};
@@ -87,8 +89,11 @@ pub(super) fn waiting(
     resume_at: Timestamp,
     now: Timestamp,
 ) -> Option<Waiting> {
+    let is_live = upgrade.is_forward() && upgrade.rules.decisions == Decisions::Live;
+    let unheard = || if is_live { unheard(upgrade, fleet, now) } else { None };
     if !upgrade.has_more() {
-        return None;
+        // Somebody may still join.
+        return unheard().filter(|_| now >= resume_at && stopped(upgrade, fleet).is_none());
     }
     if !upgrade.is_forward() {
         return stopped(upgrade, fleet);
@@ -102,6 +107,9 @@ pub(super) fn waiting(
     if let Some(checkpoint) = checkpoint(upgrade) {
         return Some(checkpoint);
     }
+    if let Some(unheard) = unheard() {
+        return Some(unheard);
+    }
     if fleet.any_initializing() {
         // It ends with the grace period at the latest, and that is an event.
         return Some(Waiting::Initializing);
@@ -109,6 +117,21 @@ pub(super) fn waiting(
     let until = upgrade.recovering_until.filter(|until| now < *until)?;
     let down = limits::is_fleet_over_limit(upgrade, fleet) || gate::is_over_limit(upgrade, fleet);
     down.then_some(Waiting::Recovery { until })
+}
+
+/// Why nobody can be asked again now: a host that was started a moment ago has heard of nobody, and
+/// silence would leave out everybody whose turn has not come.
+#[must_use]
+pub(super) fn unheard(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp) -> Option<Waiting> {
+    let until = upgrade.recovering_until.filter(|until| now < *until)?;
+    if fleet.any_initializing() {
+        return Some(Waiting::Initializing);
+    }
+    let is_open =
+        |id: &InstanceId| upgrade.members.get(id).is_none_or(|member| member.state == MemberState::Pending);
+    let is_unheard =
+        |candidate: &Candidate| matches!(candidate.standing, Standing::Undecided) && is_open(&candidate.id);
+    fleet.candidates().iter().any(is_unheard).then_some(Waiting::Recovery { until })
 }
 
 /// As [`waiting`], and also what the last look found: instances that say "not now". For people.

@@ -90,3 +90,13 @@ fn a_restart_before_the_snapshot_asks_everybody_again() {
     world.run();
     assert_eq!((world.upgrade.state, world.applied.len()), (UpgradeState::Completed, 5));
 }
+
+#[test]
+fn what_is_taken_back_is_not_wanted_again() {
+    // A second try: the first one faulted, so that v2 was wanted before this one, too.
+    let mut world = world(fleet(&[Some(0); 5]), policy(), GATE);
+    world.upgrade.before = world.upgrade.goal.clone();
+    world.run();
+    let back = rollback_of(&world.upgrade, UpgradeId::parse("orders-2").unwrap(), world.now).unwrap();
+    assert_eq!(back.goal, Goal::application(version("v1")));
+}

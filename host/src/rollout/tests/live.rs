@@ -118,3 +118,26 @@ fn a_phase_that_was_approved_is_not_asked_for_twice() {
     world.run();
     assert_eq!(world.applied.join(" "), "0 2 1");
 }
+
+#[test]
+fn a_host_that_has_heard_of_nobody_asks_nobody() {
+    let mut world = live(&[Some(0); 4]);
+    world.look();
+    finish_batch(&mut world);
+    assert_eq!(world.applied.len(), 2);
+    // The host is started again while 1 is in flight, and finds it done before the first probes.
+    world.event(&Event::Resumed);
+    for node in world.fleet.0.values_mut() {
+        node.decided = false;
+    }
+    finish_batch(&mut world);
+    // The driver was asked once more for the same.
+    assert_eq!((world.applied.len(), world.upgrade.state), (3, UpgradeState::RollingForward));
+    assert_eq!(world.upgrade.members.len(), 4);
+    for node in world.fleet.0.values_mut() {
+        node.decided = true;
+    }
+    world.run();
+    assert_eq!(world.applied.join(" "), "0 1 1 2 3");
+    assert_eq!(world.upgrade.state, UpgradeState::Completed);
+}

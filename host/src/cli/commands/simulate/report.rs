@@ -165,11 +165,11 @@ impl Report<'_> {
         let mut command = String::from("phasegate");
         let mut skip = false;
         for argument in std::env::args().skip(1) {
-            if std::mem::take(&mut skip) {
+            if std::mem::take(&mut skip) && !argument.starts_with('-') {
                 continue;
             }
             match argument.as_str() {
-                "--runs" | "--seed" => skip = true,
+                "--runs" | "--seed" | "--timeline" => skip = true,
                 text if text.starts_with("--runs=") || text.starts_with("--seed=") || text == "--json" => {}
                 text if text.starts_with("--timeline") => {}
                 text => {

@@ -13,8 +13,9 @@ use crate::sim::forecast::{End, Run, Setup, Tell, Watch, run};
 /// Above so many instances runs follow each other, because each takes much memory.
 const ALONE_FROM: usize = 100_000;
 
-/// Instances times runs whose every step is checked; the others are checked at each admission.
-const CHECKED_MAX: usize = 200_000;
+/// Instances squared, times runs, whose every step is checked: half a minute or less. The others are
+/// checked at each admission.
+const CHECKED_MAX: usize = 10_000_000;
 
 /// Largest fleet whose every step is checked.
 const CHECKED_SIZE_MAX: usize = 2_000;
@@ -67,7 +68,7 @@ pub(super) fn all(setup: &Setup, wanted: &Wanted, judge: &Judge) -> anyhow::Resu
 }
 
 fn watch(wanted: &Wanted, number: usize) -> Watch {
-    let affordable = CHECKED_MAX / wanted.size.max(1);
+    let affordable = CHECKED_MAX / wanted.size.max(1).saturating_pow(2);
     let every_step = wanted.size <= CHECKED_SIZE_MAX && number < affordable;
     if every_step { Watch::Steps } else { Watch::Admissions }
 }
