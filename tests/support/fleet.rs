@@ -2,6 +2,7 @@
 //! processes beside servers that the test itself runs.
 
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use super::{program, repository};
 
@@ -26,8 +27,20 @@ pub struct Fleet {
     pub policy: &'static str,
 }
 
+/// Ports for a test alone: below those that the system gives to outgoing connections, which take a
+/// port that a host is about to listen on, and never the same ones twice in this run.
 pub fn free_ports(count: usize) -> Vec<u16> {
-    phasegate::demo::ports::free_ports(count).unwrap()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    const FIRST: u16 = 10_000;
+    const LAST: u16 = 32_000;
+    // Another run of the tests begins elsewhere.
+    let begin = u16::try_from(std::process::id() % u32::from(LAST - FIRST)).unwrap();
+    let candidates = std::iter::repeat_with(|| {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        FIRST + (begin + step % (LAST - FIRST)) % (LAST - FIRST)
+    });
+    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    candidates.filter(is_free).take(count).collect()
 }
 
 pub fn replicated_db() -> String {
