@@ -145,6 +145,7 @@ impl Checker {
             check.admission();
         }
         check.bypass();
+        check.asked_again();
         check.in_flight();
         check.effects();
         check.surge();

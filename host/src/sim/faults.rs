@@ -7,8 +7,9 @@ use crate::domain::{Component, Participation};
 use crate::rollout::invariants::Rule;
 use crate::rollout::{Event, Purpose, Upgrade, Wish};
 
+use super::disk::Record;
 use super::fleet::{Known, decision, index_of};
-use super::host::{Effect, Host, Origin, Record};
+use super::host::{Effect, Host, Origin};
 use super::scenario::Faults;
 use super::world::{Call, Happening, How, World};
 
@@ -152,7 +153,7 @@ impl World {
 
     /// What the world itself knows about an effect, without asking the core.
     fn may_perform(&mut self, host: &Host, effect: &Effect) {
-        if !self.is_recorded(effect) {
+        if !self.disk.holds(effect) {
             self.violation(Rule::OneEffect, format!("{} was not recorded before", effect.operation));
         }
         let Some(purpose) = host.upgrade.as_ref().map(|upgrade| &upgrade.purpose) else { return };

@@ -3,17 +3,17 @@
 
 use std::time::Duration;
 
-use crate::domain::{Change, Component, InstanceId, OperationId, UpgradeId, Version};
+use crate::domain::{Change, Component, InstanceId, OperationId, UpgradeId};
 use crate::rollout::invariants::{Rule, Seen};
 use crate::rollout::{
-    Action, Event, FleetView, Member, MemberState, Members, StartUpgrade, Stop, Upgrade, UpgradeRules, Wish,
-    manual, rollback_of, step,
+    Action, Event, FleetView, MemberState, Members, StartUpgrade, Stop, Upgrade, UpgradeRules, Wish, manual,
+    rollback_of, step,
 };
 
+use super::disk::Record;
 use super::faults::is_rollback;
 use super::fleet::{Known, View, index_of};
 use super::scenario::{CrashAt, Kind};
-use super::versions::Versions;
 use super::world::{BEGIN, Happening, World};
 
 /// How long a starting upgrade waits for answers.
@@ -22,15 +22,7 @@ const PREPARE_MAX: Duration = Duration::from_secs(90);
 /// Longer than any deadline of a scenario.
 const AWAY_LONG: Duration = Duration::from_secs(600);
 
-/// What survives a crash.
-#[derive(Debug, Default)]
-pub(super) struct Disk {
-    pub(super) generation: u64,
-    pub(super) upgrade: Option<Upgrade>,
-    pub(super) versions: Vec<Versions>,
-}
-
-/// What does not.
+/// What does not survive a crash.
 #[derive(Debug)]
 pub(super) struct Host {
     pub(super) generation: u64,
@@ -42,15 +34,6 @@ pub(super) struct Host {
     pub(super) wake: u64,
     /// A wish whose answer waits for the disk.
     pub(super) wish: Option<(Wish, Box<Upgrade>)>,
-}
-
-/// One write.
-#[derive(Debug)]
-pub(super) enum Record {
-    Install(Box<Upgrade>),
-    Head(Box<Upgrade>),
-    Member(InstanceId, Option<Member>),
-    Version(usize, Component, Option<Version>),
 }
 
 /// One effect.
@@ -74,35 +57,6 @@ pub(super) enum Origin {
 enum Flushed {
     Well,
     Crashed,
-}
-
-impl Disk {
-    fn commit(&mut self, writes: Vec<Record>) {
-        for write in writes {
-            match write {
-                Record::Install(upgrade) => self.upgrade = Some(*upgrade),
-                Record::Head(mut head) => {
-                    if let Some(old) = self.upgrade.take() {
-                        head.members = old.members;
-                    }
-                    self.upgrade = Some(*head);
-                }
-                Record::Member(id, member) => {
-                    if let Some(upgrade) = &mut self.upgrade {
-                        match member {
-                            Some(member) => upgrade.members.insert(id, member),
-                            None => drop(upgrade.members.remove(&id)),
-                        }
-                    }
-                }
-                Record::Version(index, component, version) => {
-                    if let Some(versions) = self.versions.get_mut(index) {
-                        versions.set(&component, version);
-                    }
-                }
-            }
-        }
-    }
 }
 
 impl World {
@@ -295,7 +249,7 @@ impl World {
             self.commits += 1;
             self.checker.committed();
             if self.disk.upgrade != host.upgrade {
-                let places = differences(self.disk.upgrade.as_ref(), host.upgrade.as_ref());
+                let places = self.disk.differences(host.upgrade.as_ref());
                 self.violation(Rule::Replay, format!("the record is not the state: {places}"));
             }
             if let Some((wish, before)) = host.wish.take() {
@@ -340,23 +294,4 @@ impl World {
             None => self.rng.chance(self.scenario.faults.host_crash),
         }
     }
-
-    /// No effect without its record.
-    pub(super) fn is_recorded(&self, effect: &Effect) -> bool {
-        let Some(upgrade) = self.disk.upgrade.as_ref() else { return false };
-        let member = upgrade.members.get(&effect.instance);
-        member.is_some_and(|member| {
-            let operation = upgrade.operation(&effect.instance, member.attempt);
-            operation == effect.operation
-                && member.wanted() == Some((&effect.change.component, &effect.change.to))
-                && member.state.is_with_driver()
-        })
-    }
-}
-
-/// Where the record and the state part, line by line.
-fn differences(record: Option<&Upgrade>, state: Option<&Upgrade>) -> String {
-    let (record, state) = (format!("{record:#?}"), format!("{state:#?}"));
-    let part = record.lines().zip(state.lines()).filter(|(a, b)| a != b).take(3);
-    part.map(|(a, b)| format!("{} / {}", a.trim(), b.trim())).collect::<Vec<_>>().join("; ")
 }

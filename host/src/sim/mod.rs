@@ -12,11 +12,13 @@
 //!
 //! Pure: the same seed and the same scenario give the same outcome, byte for byte.
 
+mod disk;
 pub mod explore;
 mod faults;
 mod fleet;
 pub mod forecast;
 mod host;
+mod invent;
 mod making;
 mod rng;
 mod scenario;

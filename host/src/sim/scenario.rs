@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use crate::domain::{
-    BatchSize, Change, Checkpoints, Claim, Component, Decisions, FailureRules, Goal, HealthGate, OnBreach,
-    OnInstanceFailure, Percent, Phase, PhaseName, RollingUpgradePolicy, Version,
+    Change, Checkpoints, Claim, Component, Decisions, FailureRules, Goal, HealthGate, Percent,
+    RollingUpgradePolicy, Version,
 };
 use crate::health::FoldSettings;
-
-use super::rng::Rng;
 
 /// A world before it begins.
 #[derive(Debug, Clone)]
@@ -199,80 +197,6 @@ impl Default for Scenario {
 }
 
 impl Scenario {
-    /// A world out of numbers: every setting may be anything that a site could configure.
-    #[must_use]
-    pub fn random(rng: &mut Rng) -> Self {
-        let mut percent = |low, high| Percent::clamped(rng.between(low, high));
-        let (batch, unhealthy, upgraded, share) =
-            (percent(5, 100), percent(5, 100), percent(0, 100), percent(1, 100));
-        let growing = vec![BatchSize::Count(1), BatchSize::Share(share)];
-        let policy = RollingUpgradePolicy {
-            max_batch_instance_percent: batch,
-            max_unhealthy_instance_percent: unhealthy,
-            max_unhealthy_upgraded_instance_percent: upgraded,
-            pause_time_between_batches: Duration::from_secs(pick(rng, &[0, 0, 10, 60])),
-            enable_cross_zone_upgrade: rng.chance(300),
-            prioritize_unhealthy_instances: rng.chance(300),
-            max_surge: false,
-            batches: if rng.chance(300) { growing } else { Vec::new() },
-        };
-        let stable = pick(rng, &[0, 0, 15, 30]);
-        let gate = HealthGate {
-            wait: Duration::from_secs(pick(rng, &[0, 0, 5, 20])),
-            stable_for: Duration::from_secs(stable),
-            deadline: Duration::from_secs(stable + pick(rng, &[60, 120])),
-        };
-        let failure = FailureRules {
-            instance: if rng.chance(700) { OnInstanceFailure::Restore } else { OnInstanceFailure::Leave },
-            breach: *rng
-                .pick(&[OnBreach::Stop, OnBreach::RestoreFailed, OnBreach::RollBack])
-                .unwrap_or(&OnBreach::Stop),
-        };
-        let mut checkpoints = Checkpoints::default();
-        if rng.chance(200) {
-            checkpoints.pause_after.extend(Phase::new(0).map(PhaseName::Number));
-            checkpoints.approval_before.insert(PhaseName::Last);
-        }
-        let extensions = pick(rng, &[0, 0, 0, 1, 2, 3]);
-        let application = match rng.between(0, 3) {
-            1 if extensions > 0 => Place::Absent,
-            2 => Place::Last,
-            _ => Place::First,
-        };
-        Self {
-            instances: usize::try_from(rng.between(1, 12)).unwrap_or(1),
-            zones: small(rng, 3),
-            update_domains: if rng.chance(300) { 2 } else { 0 },
-            phases: small(rng, 3),
-            skip: pick(rng, &[0, 100, 300]),
-            protected: pick(rng, &[0, 100]),
-            application,
-            extensions,
-            ahead: pick(rng, &[0, 0, 0, 100]),
-            missing: pick(rng, &[0, 300]),
-            policy,
-            gate,
-            failure,
-            checkpoints,
-            decisions: if rng.chance(500) { Decisions::Live } else { Decisions::Snapshot },
-            health: FoldSettings {
-                number_of_probes: small(rng, 3),
-                grace_period: Duration::from_secs(pick(rng, &[0, 20, 60])),
-                fail_state: if rng.chance(500) { Claim::Unknown } else { Claim::Unhealthy },
-            },
-            interval: Duration::from_secs(pick(rng, &[5, 10])),
-            faults: Faults::random(rng),
-            dies_with_host: rng.chance(500),
-            freeze: rng.chance(200).then(|| {
-                let from = rng.between(0, 120);
-                (Duration::from_secs(from), Duration::from_secs(from + rng.between(1, 600)))
-            }),
-            kind: if rng.chance(100) { Kind::Manual } else { Kind::Rolling },
-            bypass: rng.chance(100),
-            ..Self::default()
-        }
-    }
-
     /// The versions that the model names of everything that the upgrade brings, in its order.
     pub(super) fn goal(&self, of: Of) -> Goal {
         let (application, extension) = match of {
@@ -291,36 +215,4 @@ impl Scenario {
         };
         Goal::new(first.into_iter().chain(extensions).chain(last).filter_map(change))
     }
-}
-
-impl Faults {
-    /// Some faults at some rates; one world in ten has none.
-    fn random(rng: &mut Rng) -> Self {
-        if rng.chance(100) {
-            return Self::default();
-        }
-        Self {
-            instance_crash: pick(rng, &[0, 2, 10]),
-            lost_probe: pick(rng, &[0, 20, 200]),
-            slow_start: pick(rng, &[0, 100, 400]),
-            bad_version: pick(rng, &[0, 0, 50, 300, 1000]),
-            zone_loss: pick(rng, &[0, 0, 2]),
-            driver_fails: pick(rng, &[0, 50, 300]),
-            driver_lies: pick(rng, &[0, 0, 100]),
-            driver_hangs: pick(rng, &[0, 0, 100]),
-            driver_repeats: pick(rng, &[0, 200]),
-            host_crash: pick(rng, &[0, 20, 150]),
-            wishes: pick(rng, &[0, 50, 300]),
-            line: pick(rng, &[0, 0, 0, 100]),
-            fickle: pick(rng, &[0, 0, 5, 50]),
-        }
-    }
-}
-
-fn pick<T: Copy + Default>(rng: &mut Rng, choices: &[T]) -> T {
-    rng.pick(choices).copied().unwrap_or_default()
-}
-
-fn small(rng: &mut Rng, high: u64) -> u32 {
-    u32::try_from(rng.between(0, high)).unwrap_or(0)
 }

@@ -8,8 +8,9 @@ use crate::domain::{Change, Goal, InstanceId, OperationId, PluginStamp, ScaleSet
 use crate::rollout::UpgradeState;
 use crate::rollout::invariants::{Checker, Rule, Violation};
 
+use super::disk::Disk;
 use super::fleet::{Node, stamp};
-use super::host::{Disk, Host};
+use super::host::Host;
 use super::making::Making;
 use super::rng::Rng;
 use super::scenario::{Of, Scenario};

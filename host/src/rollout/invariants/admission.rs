@@ -1,7 +1,8 @@
 //! What must hold when a batch is admitted: invariants 1, 3, 4, 6, 10 and 13.
 
-use super::{Check, Rule};
-use crate::domain::{InstanceId, PhaseName};
+use super::{Check, Rule, Seen};
+use crate::domain::{InstanceId, Participation, PhaseName};
+use crate::plan::Standing;
 use crate::rollout::{Event, MemberState, Purpose, Stop, Upgrade, Wish};
 
 impl Check<'_> {
@@ -167,6 +168,20 @@ impl Check<'_> {
                 None => "was not in the snapshot",
             };
             self.report(Rule::Consent, format!("`{id}` was admitted and {refused}"));
+        }
+    }
+
+    /// Who says "not now" is asked again until the time for asking is over.
+    pub(super) fn asked_again(&mut self) {
+        let Seen { before, after, fleet, now, .. } = *self.seen;
+        let left = |id: &InstanceId| before.deferred.contains_key(id) && !after.deferred.contains_key(id);
+        if now >= after.defer_until() || !before.deferred.keys().any(left) {
+            return;
+        }
+        for candidate in fleet.candidates().iter().filter(|candidate| left(&candidate.id)) {
+            if matches!(candidate.standing, Standing::Decided { participation: Participation::Defer, .. }) {
+                self.report(Rule::Consent, format!("`{}` says not now and is forgotten", candidate.id));
+            }
         }
     }
 

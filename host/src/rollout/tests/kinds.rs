@@ -198,3 +198,25 @@ fn a_breach_finds_what_has_no_way_back_and_says_that_it_failed() {
     assert!(matches!(member.state, MemberState::Failed { .. }), "{member:?}");
     assert_eq!(world.upgrade.progress().failed, 1);
 }
+
+#[test]
+fn a_breach_records_what_of_a_failed_instance_had_gone_well() {
+    let mut world = two_extensions();
+    world.upgrade.goal = goal(&[("metrics", "7"), ("traces", "3")]);
+    world.upgrade.rules.failure.breach = OnBreach::RestoreFailed;
+    world.upgrade.rules.policy.max_unhealthy_upgraded_instance_percent = Percent::new(50).unwrap();
+    world.upgrade.rules.policy.pause_time_between_batches = Duration::from_secs(60);
+    world.look();
+    answer(&mut world, &Err("no space".to_owned()));
+    for _ in 0..3 {
+        answer(&mut world, &Ok(()));
+    }
+    assert_eq!((world.upgrade.progress().failed, world.upgrade.progress().successful), (1, 1));
+    world.set_health(1, Health::Unhealthy);
+    world.now = world.now + Duration::from_secs(60);
+    let out = step(&mut world.upgrade, &world.fleet, &[Event::Look], world.now);
+    assert_eq!(world.upgrade.state, UpgradeState::Faulted);
+    let failed = |part: &Part| matches!(part.state, PartState::Failed { .. });
+    assert!(world.upgrade.members.get(&id(0)).unwrap().parts.iter().all(failed));
+    assert_eq!(out.changed, [id(0), id(1)].into(), "both rows are to be recorded");
+}

@@ -42,6 +42,20 @@ fn an_instance_that_does_not_recover_gets_its_previous_version_back() {
 }
 
 #[test]
+fn a_rollback_leaves_alone_what_was_brought_back_before() {
+    let mut world = restoring(OnBreach::Stop, 50);
+    world.pass(300);
+    world.drivers_answer(&Ok(()));
+    world.event(&Event::Wish(Wish::RollBack));
+    world.drivers_answer(&Ok(()));
+    world.everybody_is_healthy();
+    assert!(!world.upgrade.is_active() && world.upgrade.members.get(&id(1)).unwrap().attempt == 2);
+    let back = rollback_of(&world.upgrade, UpgradeId::parse("orders-2").unwrap(), world.now).unwrap();
+    let ids: Vec<&str> = back.members.keys().map(InstanceId::as_str).collect();
+    assert_eq!(ids, ["0"]);
+}
+
+#[test]
 fn a_way_back_that_fails_is_told() {
     let mut world = restoring(OnBreach::Stop, 20);
     world.pass(300);
@@ -200,6 +214,24 @@ fn not_now_may_become_skip() {
     world.look();
     finish_batch(&mut world);
     assert_eq!((world.applied.join(" ").as_str(), world.upgrade.state), ("1 2", UpgradeState::Completed));
+}
+
+#[test]
+fn who_says_not_now_in_a_later_phase_is_asked_in_its_turn() {
+    let mut fleet = fleet(&[Some(0), Some(0), Some(1), Some(1)]);
+    for number in [0, 2] {
+        fleet.0.get_mut(&id(number)).unwrap().participation = Participation::Defer;
+    }
+    let mut world = world(fleet, policy(), GATE);
+    world.look();
+    finish_batch(&mut world);
+    for number in [0, 2] {
+        world.fleet.0.get_mut(&id(number)).unwrap().participation = Participation::Proceed;
+        world.look();
+        finish_batch(&mut world);
+        finish_batch(&mut world);
+    }
+    assert_eq!((world.applied.join(" ").as_str(), world.upgrade.state), ("1 0 3 2", UpgradeState::Completed));
 }
 
 #[test]
