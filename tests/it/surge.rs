@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::support::answers::Answers;
 use crate::support::{Site, fleet, wait_for};
 
 /// Ports below those that the system hands out, and another range for each test.
@@ -149,6 +150,29 @@ fn no_room_is_told_and_nothing_changes_in_place() {
     let versions: Vec<String> = ids(&site);
     assert_eq!(versions.iter().filter(|id| id.ends_with(":v2")).count(), 1, "{versions:?}");
     assert_eq!(versions.iter().filter(|id| id.ends_with(":v1")).count(), 3, "{versions:?}");
+    host.stop();
+}
+
+#[test]
+fn whoever_stands_there_already_is_no_new_instance() {
+    let site = Site::new();
+    let answers = Answers::start(&[0; 4]);
+    let mut fleet = fleet::answered_by_the_test(&answers.ports, "builtin:azure-health");
+    fleet.policy = "maxBatchInstancePercent = 50\nmaxSurge = true";
+    let lying = format!(
+        "kind = \"command\"\ncommand = [\"true\"]\ncreate = [\"echo\", \"127.0.0.1:{}\"]\ndelete = [\"true\"]\n",
+        answers.ports[0]
+    );
+    let process = "kind = \"process\"\ncommand = [\"sleep\", \"1000\"]\nstopTimeoutInSeconds = 2\n";
+    assert!(fleet.toml().contains(process));
+    site.write("phasegate.toml", fleet.toml().replace(process, &lying));
+    let host = site.host();
+    site.wait_until_healthy();
+    let ended = site.run(&["upgrade", "start", "orders", "--to", "v2", "--wait", "--json"]);
+    assert_eq!(ended.code, 1, "{ended:?}");
+    let detail = text(&ended.json()["error"]["details"][0]["message"]).to_owned();
+    assert!(detail.contains("where instance `0` of scale set `orders` is"), "{detail}");
+    assert_eq!(ids(&site), ["0:v1", "1:v1", "2:v1", "3:v1"]);
     host.stop();
 }
 

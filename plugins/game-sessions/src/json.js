@@ -14,25 +14,24 @@ function isClosing(byte) {
   return byte === 93 || byte === 125;
 }
 
-/** How deeply brackets outside of texts are nested. */
-function depth(body) {
-  let now = 0;
-  let most = 0;
+/** Whether brackets outside of texts are nested too deeply; what lies behind them is not looked at. */
+function isTooDeep(body) {
+  let depth = 0;
   let inText = false;
   for (let at = 0; at < body.length; at++) {
     const byte = body[at];
     if (inText && byte === BACKSLASH) at++;
     else if (byte === QUOTE) inText = !inText;
-    else if (!inText && isOpening(byte)) most = Math.max(most, ++now);
-    else if (!inText && isClosing(byte)) now--;
+    else if (!inText && isOpening(byte) && ++depth > DEPTH_MAX) return true;
+    else if (!inText && isClosing(byte)) depth--;
   }
-  return most;
+  return false;
 }
 
 /** The value; throws an Error that says why there is none. */
 export function parseJson(body) {
   if (body.length === 0) throw new Error("it is empty");
-  if (depth(body) > DEPTH_MAX) throw new Error(`it is nested deeper than ${DEPTH_MAX}`);
+  if (isTooDeep(body)) throw new Error(`it is nested deeper than ${DEPTH_MAX}`);
   // Escaped byte by byte and decoded, because QuickJS has no TextDecoder.
   let text = "";
   for (const byte of body) {
