@@ -66,7 +66,11 @@ mutant() {
         all=$(grep -c '^---- .* stdout ----' "$work/log" || true)
         invented=$(grep -c '^---- sim::.* stdout ----' "$work/log" || true)
         first=$(grep -m 1 -oE 'invariant [0-9]+ \([A-Za-z]+\)' "$work/log" || true)
-        printf '%-34s killed by %s tests, %s of them simulated %s\n' "$name" "$all" "$invented" "${first:+($first)}"
+        if [[ $all -eq 0 ]]; then
+            printf '%-34s killed: the tests do not end within 300 s\n' "$name"
+        else
+            printf '%-34s killed by %s tests, %s of them simulated %s\n' "$name" "$all" "$invented" "${first:+($first)}"
+        fi
         killed=$((killed + 1))
     fi
 }
