@@ -7,7 +7,7 @@ use std::fmt;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -144,16 +144,8 @@ fn gauges<const N: usize>(
     help: &str,
     samples: impl IntoIterator<Item = Sample<N, f64>>,
 ) -> Result<(), fmt::Error> {
-    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-    for (labels, value) in samples {
-        let value = ConstGauge::new(value);
-        // Without labels there are no braces either.
-        match labels.is_empty() {
-            true => return value.encode(family),
-            false => value.encode(family.encode_family(&labels)?)?,
-        }
-    }
-    Ok(())
+    let samples = samples.into_iter().map(|(labels, value)| (labels, ConstGauge::new(value)));
+    family(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?, samples)
 }
 
 fn counters<const N: usize>(
@@ -162,12 +154,19 @@ fn counters<const N: usize>(
     help: &str,
     samples: impl IntoIterator<Item = Sample<N, u64>>,
 ) -> Result<(), fmt::Error> {
-    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    let samples = samples.into_iter().map(|(labels, value)| (labels, ConstCounter::new(value)));
+    family(encoder.encode_descriptor(name, help, None, MetricType::Counter)?, samples)
+}
+
+fn family<const N: usize>(
+    mut encoder: MetricEncoder<'_>,
+    samples: impl Iterator<Item = Sample<N, impl EncodeMetric>>,
+) -> Result<(), fmt::Error> {
     for (labels, value) in samples {
-        let value = ConstCounter::new(value);
+        // Without labels there are no braces either.
         match labels.is_empty() {
-            true => return value.encode(family),
-            false => value.encode(family.encode_family(&labels)?)?,
+            true => return value.encode(encoder),
+            false => value.encode(encoder.encode_family(&labels)?)?,
         }
     }
     Ok(())

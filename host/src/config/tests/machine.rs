@@ -22,7 +22,7 @@ instances = [
 ]
 [scaleSets.driver]
 kind = "process"
-workingDir = "work"
+workingDir = "site"
 command = ["COMMAND"]
 "#;
 
@@ -46,16 +46,16 @@ fn write(path: &Path, mode: u32) {
 fn prepare(directory: &Path) {
     write(&directory.join("token"), 0o600);
     write(&directory.join("db.wasm"), 0o600);
-    fs::create_dir_all(directory.join("work/directory")).unwrap();
-    write(&directory.join("work/server"), 0o700);
-    write(&directory.join("work/other"), 0o600);
+    fs::create_dir_all(directory.join("site/directory")).unwrap();
+    write(&directory.join("site/server"), 0o700);
+    write(&directory.join("site/other"), 0o600);
 }
 
 #[test]
 fn accepts_what_is_there() {
     assert_eq!(check("./server", None, prepare), "");
     assert_eq!(check("sh", None, prepare), "");
-    assert_eq!(check("server", Some("/nothing:[DIR]/work"), prepare), "");
+    assert_eq!(check("server", Some("/nothing:[DIR]/site"), prepare), "");
     assert_eq!(check("server", Some("."), prepare), "");
 }
 
@@ -64,11 +64,11 @@ fn reports_what_is_not() {
     insta::assert_snapshot!(check("./server", None, |_| ()), @"
     [DIR]/f.toml:3:13: server.tokenFile: cannot read `[DIR]/token`: there is no such file
     [DIR]/f.toml:6:13: plugins[0].component: cannot read `[DIR]/db.wasm`: there is no such file
-    [DIR]/f.toml:17:14: scaleSets[0].driver.workingDir: `[DIR]/work` is not a directory
+    [DIR]/f.toml:17:14: scaleSets[0].driver.workingDir: `[DIR]/site` is not a directory
     ");
-    insta::assert_snapshot!(check("./{label.program}", None, prepare), @r#"[DIR]/f.toml:18:11: scaleSets[0].driver.command: `[DIR]/work/./other` is not an executable file, for instance "2""#);
-    insta::assert_snapshot!(check("./directory", None, prepare), @r#"[DIR]/f.toml:18:11: scaleSets[0].driver.command: `[DIR]/work/./directory` is not an executable file, for instance "0""#);
-    insta::assert_snapshot!(check("{label.program}-{id}", Some("[DIR]/work"), prepare), @r#"[DIR]/f.toml:18:11: scaleSets[0].driver.command: cannot find `server-0` on the search path, for instance "0", and 2 more programs"#);
+    insta::assert_snapshot!(check("./{label.program}", None, prepare), @r#"[DIR]/f.toml:18:11: scaleSets[0].driver.command: `[DIR]/site/./other` is not an executable file, for instance "2""#);
+    insta::assert_snapshot!(check("./directory", None, prepare), @r#"[DIR]/f.toml:18:11: scaleSets[0].driver.command: `[DIR]/site/./directory` is not an executable file, for instance "0""#);
+    insta::assert_snapshot!(check("{label.program}-{id}", Some("[DIR]/site"), prepare), @r#"[DIR]/f.toml:18:11: scaleSets[0].driver.command: cannot find `server-0` on the search path, for instance "0", and 2 more programs"#);
     insta::assert_snapshot!(check("sh", Some(""), |directory| {
         prepare(directory);
         fs::remove_file(directory.join("db.wasm")).unwrap();
