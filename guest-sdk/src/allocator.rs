@@ -141,3 +141,26 @@ unsafe impl GlobalAlloc for Allocator {
         }
     }
 }
+
+/// What the host calls for each string and list that it hands over. The bindings bring one of their
+/// own, which gives way to this: theirs goes through four calls, each of which pays for fuel.
+///
+/// # Safety
+/// The canonical ABI's: `old` is null with an `old_len` of 0, or came from here with `old_len` and
+/// `align`, which is a power of two.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cabi_realloc(old: *mut u8, old_len: usize, align: usize, new_len: usize) -> *mut u8 {
+    // SAFETY: the caller's promise; a size of zero goes to neither.
+    let block = unsafe {
+        let layout = |size| Layout::from_size_align_unchecked(size, align);
+        match (old_len, new_len) {
+            (0, 0) => return core::ptr::without_provenance_mut(align),
+            (0, _) => ALLOCATOR.alloc(layout(new_len)),
+            _ => ALLOCATOR.realloc(old, layout(old_len), new_len),
+        }
+    };
+    if block.is_null() {
+        core::arch::wasm32::unreachable();
+    }
+    block
+}

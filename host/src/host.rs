@@ -239,6 +239,7 @@ fn recorder(config: &Config, clock: Clock) -> Option<Recorder> {
 /// The plugin runtime with its cache. Without one a start takes longer, nothing worse.
 fn plugin_runtime(data_dir: &std::path::Path) -> Result<Runtime, RuntimeError> {
     let runtime = Runtime::new()?;
+    tracing::info!("memory of plugin instances comes from {}", runtime.allocation());
     Ok(match CodeCache::open(data_dir) {
         Ok(cache) => runtime.with_cache(cache),
         Err(error) => {

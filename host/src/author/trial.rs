@@ -130,7 +130,7 @@ fn one(
     loaded: &mut LoadedPlugin,
     observation: &Observation,
     now_ms: u64,
-) -> Result<crate::domain::Decision, crate::domain::PluginFailure> {
+) -> crate::domain::Verdict {
     let lost = || Err(crate::domain::PluginFailure::BadOutput("no result".to_owned()));
     loaded.evaluate(std::slice::from_ref(observation), now_ms).pop().unwrap_or_else(lost)
 }

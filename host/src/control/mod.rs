@@ -43,8 +43,8 @@ pub const EVENTS_MAX: usize = 16_384;
 /// Something that the loop must know.
 #[derive(Debug)]
 pub enum ControlEvent {
-    /// A probe round was judged.
-    Decided(Decided),
+    /// Probe rounds were judged.
+    Decided(Vec<Decided>),
     /// A driver has answered.
     EffectDone(EffectDone),
     /// A driver has answered to a creation.

@@ -168,7 +168,7 @@ impl Control {
 
     fn take_in(&mut self, event: ControlEvent) {
         match event {
-            ControlEvent::Decided(decided) => self.decided(decided),
+            ControlEvent::Decided(batch) => batch.into_iter().for_each(|decided| self.decided(decided)),
             ControlEvent::EffectDone(done) => self.effect_done(done),
             ControlEvent::Created(created) => self.created(created),
             ControlEvent::Deleted(deleted) => self.deleted(deleted),

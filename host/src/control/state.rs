@@ -91,7 +91,7 @@ pub(super) struct InstanceState {
     pub(super) fold: HealthFold,
     pub(super) latest: Option<Outcome>,
     /// The last decision that rested on a word of the application.
-    pub(super) answered: Option<(Decision, Timestamp)>,
+    pub(super) answered: Option<(Arc<Decision>, Timestamp)>,
     /// The driver's latest complaint, until the instance is healthy again.
     pub(super) trouble: Option<(Timestamp, String)>,
     /// The driver says that nothing runs. Whatever then answers at its address is somebody else.
@@ -188,7 +188,7 @@ impl InstanceState {
         if let Ok(decision) = &decided.outcome.result
             && is_answered(decision)
         {
-            self.answered = Some((decision.clone(), decided.finished_at));
+            self.answered = Some((Arc::clone(decision), decided.finished_at));
         }
         self.latest = Some(decided.outcome);
         if after == Health::Healthy && self.trouble.as_ref().is_some_and(|(at, _)| *at < decided.started_at) {
@@ -263,7 +263,7 @@ impl SetState {
     pub(super) fn standing(&self, instance: &InstanceState, now: Timestamp) -> Standing {
         let judged = standing(&StandingInput {
             latest: instance.latest.as_ref(),
-            answered: instance.answered.as_ref().map(|(decision, at)| (decision, *at)),
+            answered: instance.answered.as_ref().map(|(decision, at)| (&**decision, *at)),
             on_failure: self.on_failure,
             health: instance.fold.health(),
             prioritize_unhealthy: self.spec.policy.prioritize_unhealthy_instances,

@@ -1,5 +1,7 @@
 //! What a plugin answered for one instance.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::health::Claim;
@@ -145,6 +147,9 @@ pub struct Outcome {
     pub stamp: PluginStamp,
     /// When, and what it took.
     pub evaluation: Evaluation,
-    /// The decision, or why there is none.
-    pub result: Result<Decision, PluginFailure>,
+    /// The decision, or why there is none. Shared: an unchanged observation brings the same again.
+    pub result: Verdict,
 }
+
+/// What became of an evaluation.
+pub type Verdict = Result<Arc<Decision>, PluginFailure>;

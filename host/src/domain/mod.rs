@@ -21,7 +21,7 @@ pub mod window;
 
 pub use component::{APPLICATION, Change, Component, Goal};
 pub use decision::{
-    Cost, Decision, Evaluation, Origin, Outcome, Participation, PluginFailure, PluginStamp, Reason,
+    Cost, Decision, Evaluation, Origin, Outcome, Participation, PluginFailure, PluginStamp, Reason, Verdict,
 };
 pub use duration::parse_iso_duration;
 pub use fleet::{Address, Instance, Model, Protection, ScaleSet};

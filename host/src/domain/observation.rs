@@ -1,6 +1,7 @@
 //! What a probe round brought back, in the host's own words.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -77,8 +78,8 @@ pub struct Answer {
 /// Everything that one evaluation may depend on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observation {
-    /// The instance.
-    pub instance: InstanceFacts,
+    /// The instance; the same facts serve all rounds until one of them changes.
+    pub instance: Arc<InstanceFacts>,
     /// At least one.
     pub answers: Vec<Answer>,
     /// What the plugin returned as memory last time.

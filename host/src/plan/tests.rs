@@ -180,7 +180,7 @@ fn decision(claim: Claim, participation: Participation, code: &str) -> Decision 
     }
 }
 
-fn outcome(result: Result<Decision, PluginFailure>) -> Outcome {
+fn outcome(result: Verdict) -> Outcome {
     Outcome {
         stamp: PluginStamp {
             name: PluginName::parse("db").unwrap(),

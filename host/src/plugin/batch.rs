@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{Cost, Decision, Observation, PluginFailure};
+use crate::domain::{Cost, Observation, PluginFailure, Verdict};
 
 /// Most observations of one call.
 pub const BATCH_MAX: usize = 128;
@@ -42,7 +42,7 @@ pub(super) trait Caller {
         &mut self,
         batch: &[Observation],
         freshness: Freshness,
-    ) -> Result<Vec<Result<Decision, PluginFailure>>, CallError>;
+    ) -> Result<Vec<Verdict>, CallError>;
 
     /// What the latest call took.
     fn spent(&self) -> Cost;
@@ -58,7 +58,7 @@ pub(super) trait Caller {
 #[derive(Debug, Default)]
 pub struct Judged {
     /// One for each.
-    pub results: Vec<Result<Decision, PluginFailure>>,
+    pub results: Vec<Verdict>,
     /// What each took; of a batch, an equal share.
     pub costs: Vec<Cost>,
 }
@@ -196,7 +196,7 @@ impl Run {
         }
     }
 
-    fn take(&mut self, results: Vec<Result<Decision, PluginFailure>>, spent: Cost) {
+    fn take(&mut self, results: Vec<Verdict>, spent: Cost) {
         let count = u64::try_from(results.len().max(1)).unwrap_or(u64::MAX);
         let share = Cost { fuel: spent.fuel / count, time_ns: spent.time_ns / count };
         self.judged.costs.extend(std::iter::repeat_n(share, results.len()));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use wasmtime::{Engine, Store, Trap, WasmBacktrace};
 
-use crate::domain::{Decision, Digest, Observation, PluginFailure};
+use crate::domain::{Digest, Observation, PluginFailure, Verdict};
 
 use super::capability::{GuestLog, HostState};
 use super::limits::{HANDOVER_BYTES_MAX, Limits};
@@ -110,7 +110,7 @@ impl Session {
         batch: &[Observation],
         now_ms: u64,
         seed: Option<[u8; 32]>,
-    ) -> Result<Vec<Result<Decision, PluginFailure>>, PluginFailure> {
+    ) -> Result<Vec<Verdict>, PluginFailure> {
         arm(&mut self.store, self.limits.fuel, now_ms, seed)?;
         self.calls = self.calls.saturating_add(1);
         let answer = self.guest.evaluate(&mut self.store, batch);

@@ -9,14 +9,36 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use wasmtime::{Config, Engine, EngineWeak, WasmBacktraceDetails};
+use wasmtime::{
+    Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
+    WasmBacktraceDetails,
+};
 
 use crate::clock::Clock;
 
 use super::cache::CodeCache;
+use super::limits::{INSTANCES_MAX, MEMORIES_MAX, TABLES_MAX};
+use super::text;
 
 /// Length of one tick of the epoch. A deadline is late by at most two of them.
 const TICK: Duration = Duration::from_millis(5);
+
+/// Linear memories of all plugins together; a plugin has one to three for each of its instances,
+/// of which there are two while another component judges beside it. Address space, not memory.
+const POOL_MEMORIES: u32 = 1000;
+/// The largest memory that a configuration may allow.
+const POOL_MEMORY_BYTES: usize = 4 << 30;
+/// Elements of a table.
+const POOL_TABLE_ELEMENTS: usize = 1 << 20;
+/// Size of what the engine keeps of an instance besides memories and tables.
+const POOL_INSTANCE_BYTES: usize = 16 << 20;
+/// Memory of an instance that is wiped and kept for the next one, where the system says which pages
+/// were written to.
+const KEPT_BYTES: usize = 1 << 20;
+/// The same of a table.
+const KEPT_TABLE_BYTES: usize = 64 << 10;
+/// Memories that wait for a component which may not come back.
+const KEPT_MEMORIES: u32 = 8;
 
 /// Guest frames kept of a trap: enough to see where, few enough for one line.
 const FRAMES_MAX: usize = 8;
@@ -27,6 +49,8 @@ pub struct Runtime {
     pub(super) engine: Engine,
     pub(super) clock: Clock,
     pub(super) cache: Option<Arc<CodeCache>>,
+    /// Why instances do not come from a pool, if they do not.
+    no_pool: Option<Arc<str>>,
 }
 
 /// Why the runtime cannot run on this machine.
@@ -41,9 +65,28 @@ impl Runtime {
     /// # Errors
     /// When the engine does not support this machine, or no thread can be started.
     pub fn new() -> Result<Self, RuntimeError> {
-        let engine = Engine::new(&config()).map_err(|error| RuntimeError(error.to_string()))?;
+        let mut pooled = config();
+        pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+        // The pool needs terabytes of address space, which some machines and limits do not have.
+        let (engine, no_pool) = match Engine::new(&pooled) {
+            Ok(engine) => (engine, None),
+            Err(error) => {
+                let engine = Engine::new(&config()).map_err(|error| RuntimeError(error.to_string()))?;
+                (engine, Some(text::summary(&error).into()))
+            }
+        };
         start_ticker(engine.weak())?;
-        Ok(Self { engine, clock: Clock::start(), cache: None })
+        Ok(Self { engine, clock: Clock::start(), cache: None, no_pool })
+    }
+
+    /// Where the memory of a new instance comes from, in words: decides what one costs.
+    #[must_use]
+    pub fn allocation(&self) -> String {
+        match &self.no_pool {
+            None if wipes() => "a pool, wiped between uses".to_owned(),
+            None => "a pool, returned to the system between uses (wiping needs Linux 6.7)".to_owned(),
+            Some(why) => format!("the system, one by one, because there can be no pool: {why}"),
+        }
     }
 
     /// The same runtime, which keeps compiled code.
@@ -74,6 +117,38 @@ fn config() -> Config {
     config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(FRAMES_MAX));
     // Threads need no line: wasmtime is built without them.
     config
+}
+
+/// Memory for instances that is reserved once: a new one costs a quarter of what it costs otherwise.
+/// Its bounds are never below those of `limits`, which are the ones that a plugin meets.
+fn pool() -> PoolingAllocationConfig {
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_memories(POOL_MEMORIES)
+        .total_tables(4 * POOL_MEMORIES)
+        .total_core_instances(20 * POOL_MEMORIES)
+        .total_component_instances(POOL_MEMORIES)
+        .max_memory_size(POOL_MEMORY_BYTES)
+        .table_elements(POOL_TABLE_ELEMENTS)
+        .max_core_instance_size(POOL_INSTANCE_BYTES)
+        .max_component_instance_size(POOL_INSTANCE_BYTES)
+        .max_core_instances_per_component(count(INSTANCES_MAX))
+        .max_memories_per_component(count(MEMORIES_MAX))
+        .max_memories_per_module(count(MEMORIES_MAX))
+        .max_tables_per_component(count(TABLES_MAX))
+        .max_tables_per_module(count(TABLES_MAX))
+        .max_unused_warm_slots(KEPT_MEMORIES);
+    if wipes() {
+        // Without knowing what was written, wiping costs more than new pages.
+        pool.pagemap_scan(Enabled::Yes)
+            .linear_memory_keep_resident(KEPT_BYTES)
+            .table_keep_resident(KEPT_TABLE_BYTES);
+    }
+    pool
+}
+
+fn wipes() -> bool {
+    PoolingAllocationConfig::is_pagemap_scan_available()
 }
 
 fn start_ticker(engine: EngineWeak) -> Result<(), RuntimeError> {

@@ -7,11 +7,11 @@ use wasmtime::ResourceLimiter;
 pub use crate::domain::{Isolation, PluginLimits as Limits};
 
 /// Core instances of one component. Python components are about twenty linked modules.
-const INSTANCES_MAX: usize = 200;
+pub(super) const INSTANCES_MAX: usize = 200;
 /// Linear memories of one component.
-const MEMORIES_MAX: usize = 32;
+pub(super) const MEMORIES_MAX: usize = 32;
 /// Tables of one component.
-const TABLES_MAX: usize = 64;
+pub(super) const TABLES_MAX: usize = 64;
 /// What one table element costs the host in bytes.
 const TABLE_ELEMENT_BYTES: usize = size_of::<usize>();
 

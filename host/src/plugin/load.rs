@@ -10,7 +10,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::clock::Clock;
-use crate::domain::{Cost, Decision, Digest, Observation, PluginFailure};
+use crate::domain::{Cost, Digest, Observation, PluginFailure, Verdict};
 
 use super::batch::{self, BatchSize, CallError, Caller, Freshness, Judged};
 use super::call::{self, Code, OpenError, Session};
@@ -256,7 +256,7 @@ impl LoadedPlugin {
         &mut self,
         observations: &[Observation],
         now_ms: u64,
-    ) -> Vec<Result<Decision, PluginFailure>> {
+    ) -> Vec<Verdict> {
         self.judge(observations, now_ms).results
     }
 
@@ -324,7 +324,7 @@ impl Caller for GuestCaller<'_> {
         &mut self,
         batch: &[Observation],
         freshness: Freshness,
-    ) -> Result<Vec<Result<Decision, PluginFailure>>, CallError> {
+    ) -> Result<Vec<Verdict>, CallError> {
         let begun_at = self.clock.elapsed();
         let lost = |clock: Clock| clock.elapsed().saturating_sub(begun_at);
         self.spent = Cost::default();

@@ -22,8 +22,8 @@ pub(super) fn phase(number: Option<u32>) -> Result<Option<Phase>, PluginFailure>
     }
 }
 
-pub(super) fn reason(code: &str, detail: &str) -> Reason {
-    Reason { code: text::code(code, CODE_BYTES_MAX), detail: text::one_line(detail, LINE_BYTES_MAX) }
+pub(super) fn reason(code: String, detail: String) -> Reason {
+    Reason { code: text::code(code, CODE_BYTES_MAX), detail: text::into_line(detail, LINE_BYTES_MAX) }
 }
 
 pub(super) fn memory(bytes: Option<Vec<u8>>) -> Result<Option<Vec<u8>>, PluginFailure> {
@@ -105,6 +105,6 @@ mod tests {
         assert_eq!(phase(Some(Phase::MAX)).unwrap().unwrap().get(), Phase::MAX);
         assert_eq!(memory(Some(vec![0; 4096])).unwrap().unwrap().len(), 4096);
         assert_eq!(attributes(vec![("n".repeat(64), "v".repeat(16384)); 16]).unwrap().len(), 16);
-        assert_eq!(reason("a", &"é".repeat(600)).detail.len(), 1024);
+        assert_eq!(reason("a".to_owned(), "é".repeat(600)).detail.len(), 1024);
     }
 }

@@ -167,7 +167,7 @@ impl PluginRegistry {
         if let Err(round) = entry.worker.submit(round) {
             let decided = entry.worker.overloaded(&round);
             let control = self.parts.control.clone();
-            tokio::spawn(async move { control.send(ControlEvent::Decided(decided)).await });
+            tokio::spawn(async move { control.send(ControlEvent::Decided(vec![decided])).await });
         }
     }
 

@@ -72,7 +72,7 @@ fn batch(bodies: &[&str]) -> Vec<Observation> {
 }
 
 /// Evaluates one observation with an empty body.
-fn one(plugin: &mut LoadedPlugin) -> Result<Decision, PluginFailure> {
+fn one(plugin: &mut LoadedPlugin) -> Verdict {
     plugin.evaluate(&batch(&[""]), 0).pop().unwrap()
 }
 
@@ -81,6 +81,6 @@ fn failure(name: &str) -> String {
     one(&mut load(name)).unwrap_err().to_string()
 }
 
-fn phases(results: &[Result<Decision, PluginFailure>]) -> Vec<Option<u32>> {
+fn phases(results: &[Verdict]) -> Vec<Option<u32>> {
     results.iter().map(|result| result.as_ref().unwrap().phase.map(|phase| phase.get())).collect()
 }

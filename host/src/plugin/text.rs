@@ -15,6 +15,12 @@ pub(super) fn one_line(text: &str, max: usize) -> String {
     cut(text, max).chars().map(|c| if steers(c) { ' ' } else { c }).collect()
 }
 
+/// The same of a text that is not needed otherwise; mostly it is one line already.
+pub(super) fn into_line(text: String, max: usize) -> String {
+    let fits = text.len() <= max && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if fits { text } else { one_line(&text, max) }
+}
+
 /// At most `max` bytes of the text with everything that steers written as an escape; says how
 /// long the text was when it is cut.
 pub(super) fn escaped(text: &str, max: usize) -> String {
@@ -30,8 +36,12 @@ pub(super) fn escaped(text: &str, max: usize) -> String {
 }
 
 /// Lower-case letters, digits and hyphens, at most `max` of them; never empty.
-pub(super) fn code(text: &str, max: usize) -> String {
-    let code: String = cut(text, max)
+pub(super) fn code(text: String, max: usize) -> String {
+    let fits = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+    if (1..=max).contains(&text.len()) && text.bytes().all(fits) {
+        return text;
+    }
+    let code: String = cut(&text, max)
         .chars()
         .map(|c| c.to_ascii_lowercase())
         .map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' })
@@ -79,7 +89,12 @@ mod tests {
 
     #[test]
     fn text_cannot_steer_a_terminal() {
-        assert_eq!(one_line("a\x1b[2Jb\nc\u{202e}d\u{85}e", 99), "a [2Jb c d e");
+        let line = "a\x1b[2Jb\nc\u{202e}d\u{85}e";
+        assert_eq!(one_line(line, 99), "a [2Jb c d e");
+        assert_eq!(into_line(line.to_owned(), 99), "a [2Jb c d e");
+        for (text, max, expected) in [("a ~", 3, "a ~"), ("a ~b", 3, "a ~"), ("\u{7f}é", 9, " é")] {
+            assert_eq!(into_line(text.to_owned(), max), expected, "{text:?}");
+        }
         assert_eq!(escaped("a\nb\x1b", 99), "a\\nb\\u{1b}");
         assert_eq!(escaped("abcdef", 3), "abc… (6 bytes in all)");
     }
@@ -89,8 +104,8 @@ mod tests {
         for (text, expected) in
             [("bad-body", "bad-body"), ("HTTP 500", "http-500"), ("ä_b", "--b"), ("", "unspecified")]
         {
-            assert_eq!(code(text, 64), expected, "{text:?}");
+            assert_eq!(code(text.to_owned(), 64), expected, "{text:?}");
         }
-        assert_eq!(code(&"x".repeat(1 << 20), 64).len(), 64);
+        assert_eq!(code("x".repeat(1 << 20), 64).len(), 64);
     }
 }

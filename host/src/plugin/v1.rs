@@ -3,10 +3,12 @@
 //! The only file that mentions generated types. A later version gets a file of its own that
 //! offers the same few functions.
 
+use std::sync::Arc;
+
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 use wasmtime::{Engine, Store};
 
-use crate::domain::{self, Claim, PluginFailure};
+use crate::domain::{self, Claim, PluginFailure, Verdict};
 
 use super::capability::{HostState, Level};
 use super::{output, wasi};
@@ -24,8 +26,8 @@ use generated::exports::phasegate::policy::evaluator as wit_evaluator;
 use generated::phasegate::policy::types as wit;
 use generated::phasegate::policy::{clock as wit_clock, log as wit_log};
 
-/// Names and values side by side, as the contract has them.
-type Pairs<'a> = Vec<(&'a str, &'a str)>;
+/// Name and value side by side, as the contract has them.
+type Pair<'a> = (&'a str, &'a str);
 
 /// A component whose imports are linked and whose exports are found.
 pub(super) struct Linked {
@@ -82,16 +84,10 @@ impl Guest {
         &self,
         store: &mut Store<HostState>,
         batch: &[domain::Observation],
-    ) -> wasmtime::Result<Vec<Result<domain::Decision, PluginFailure>>> {
-        let lists: Vec<Lists<'_>> = batch.iter().map(Lists::of).collect();
-        let answers: Vec<Vec<wit::Answer<'_>>> =
-            batch.iter().zip(&lists).map(|(seen, lists)| answers(seen, lists)).collect();
-        let observations: Vec<wit::Observation<'_>> = batch
-            .iter()
-            .zip(&lists)
-            .zip(&answers)
-            .map(|((seen, lists), answers)| observation(seen, lists, answers))
-            .collect();
+    ) -> wasmtime::Result<Vec<Verdict>> {
+        let lists = Lists::of(batch);
+        let answers = answers(batch, &lists.headers);
+        let observations = observations(batch, &lists.pairs, &answers);
         let results = self.evaluator().call_evaluate(store, &observations)?;
         Ok(results.into_iter().map(|result| result.map_or_else(|f| Err(failure(&f)), decision)).collect())
     }
@@ -117,41 +113,57 @@ impl wit_log::Host for HostState {
     }
 }
 
-/// The lists of one observation in the form that the guest is lent.
+/// The lists of all observations of a batch, one after the other, in the form that the guest is
+/// lent: an observation has a handful, and an allocation for each would cost as much as its call.
 struct Lists<'a> {
-    labels: Pairs<'a>,
-    attributes: Pairs<'a>,
-    /// One for each answer.
-    headers: Vec<Pairs<'a>>,
+    /// Labels, then attributes, of each observation.
+    pairs: Vec<Pair<'a>>,
+    /// Of each answer of each observation.
+    headers: Vec<Pair<'a>>,
 }
 
-impl<'a> Lists<'a> {
-    fn of(seen: &'a domain::Observation) -> Self {
-        let pairs = |list: &'a [(String, String)]| -> Pairs<'a> {
-            list.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
-        };
-        let labels = seen.instance.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        Self {
-            labels: labels.collect(),
-            attributes: pairs(&seen.attributes),
-            headers: seen
-                .answers
-                .iter()
-                .map(|answer| answer.outcome.as_ref().map_or_else(|_| Pairs::new(), |r| pairs(&r.headers)))
-                .collect(),
-        }
+/// What has not been taken of a list yet.
+struct Rest<'a, T>(&'a [T]);
+
+impl<'a, T> Rest<'a, T> {
+    fn take(&mut self, count: usize) -> &'a [T] {
+        self.0.split_off(..count).unwrap_or_default()
     }
 }
 
-fn answers<'a>(seen: &'a domain::Observation, lists: &'a Lists<'a>) -> Vec<wit::Answer<'a>> {
-    let answer = |(answer, headers): (&'a domain::Answer, &'a Pairs<'a>)| wit::Answer {
+impl<'a> Lists<'a> {
+    fn of(batch: &'a [domain::Observation]) -> Self {
+        let (mut pairs, mut headers) = (Vec::new(), Vec::new());
+        for seen in batch {
+            let labels = seen.instance.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            pairs.extend(labels);
+            pairs.extend(seen.attributes.iter().map(pair));
+            for response in seen.answers.iter().filter_map(|answer| answer.outcome.as_ref().ok()) {
+                headers.extend(response.headers.iter().map(pair));
+            }
+        }
+        Self { pairs, headers }
+    }
+}
+
+fn pair((name, value): &(String, String)) -> Pair<'_> {
+    (name, value)
+}
+
+fn answers<'a>(batch: &'a [domain::Observation], headers: &'a [Pair<'a>]) -> Vec<wit::Answer<'a>> {
+    let mut headers = Rest(headers);
+    let answer = |answer: &'a domain::Answer| wit::Answer {
         source: &answer.source,
         outcome: match &answer.outcome {
-            Ok(response) => Ok(wit::Response { status: response.status, headers, body: &response.body }),
+            Ok(response) => Ok(wit::Response {
+                status: response.status,
+                headers: headers.take(response.headers.len()),
+                body: &response.body,
+            }),
             Err(failure) => Err(probe_failure(failure)),
         },
     };
-    seen.answers.iter().zip(&lists.headers).map(answer).collect()
+    batch.iter().flat_map(|seen| &seen.answers).map(answer).collect()
 }
 
 fn probe_failure(failure: &domain::ProbeFailure) -> wit::ProbeFailure<'_> {
@@ -164,33 +176,37 @@ fn probe_failure(failure: &domain::ProbeFailure) -> wit::ProbeFailure<'_> {
     }
 }
 
-fn observation<'a>(
-    seen: &'a domain::Observation,
-    lists: &'a Lists<'a>,
+fn observations<'a>(
+    batch: &'a [domain::Observation],
+    pairs: &'a [Pair<'a>],
     answers: &'a [wit::Answer<'a>],
-) -> wit::Observation<'a> {
-    let domain::Observation { instance, answers: _, memory, attributes: _ } = seen;
-    wit::Observation {
-        instance: wit::Instance {
-            id: instance.id.as_str(),
-            scale_set: instance.scale_set.as_str(),
-            region: instance.region.as_deref(),
-            zone: instance.zone.as_deref(),
-            fault_domain: instance.fault_domain,
-            update_domain: instance.update_domain,
-            version: instance.version.as_ref().map(domain::Version::as_str),
-            desired_version: instance.desired_version.as_ref().map(domain::Version::as_str),
-            labels: &lists.labels,
-        },
-        answers,
-        memory: memory.as_deref(),
-        attributes: &lists.attributes,
-    }
+) -> Vec<wit::Observation<'a>> {
+    let (mut pairs, mut answers) = (Rest(pairs), Rest(answers));
+    let observation = |seen: &'a domain::Observation| {
+        let domain::Observation { instance, answers: own, memory, attributes } = seen;
+        wit::Observation {
+            instance: wit::Instance {
+                id: instance.id.as_str(),
+                scale_set: instance.scale_set.as_str(),
+                region: instance.region.as_deref(),
+                zone: instance.zone.as_deref(),
+                fault_domain: instance.fault_domain,
+                update_domain: instance.update_domain,
+                version: instance.version.as_ref().map(domain::Version::as_str),
+                desired_version: instance.desired_version.as_ref().map(domain::Version::as_str),
+                labels: pairs.take(instance.labels.len()),
+            },
+            answers: answers.take(own.len()),
+            memory: memory.as_deref(),
+            attributes: pairs.take(attributes.len()),
+        }
+    };
+    batch.iter().map(observation).collect()
 }
 
-fn decision(said: wit::Decision) -> Result<domain::Decision, PluginFailure> {
+fn decision(said: wit::Decision) -> Verdict {
     let wit::Decision { health, phase, participation, reason, memory, attributes } = said;
-    Ok(domain::Decision {
+    Ok(Arc::new(domain::Decision {
         claim: match health {
             wit::Health::Healthy => Claim::Healthy,
             wit::Health::Unhealthy => Claim::Unhealthy,
@@ -202,10 +218,10 @@ fn decision(said: wit::Decision) -> Result<domain::Decision, PluginFailure> {
             wit::Participation::Skip => domain::Participation::Skip,
             wit::Participation::Defer => domain::Participation::Defer,
         },
-        reason: reason.map(|reason| output::reason(&reason.code, &reason.detail)),
+        reason: reason.map(|reason| output::reason(reason.code, reason.detail)),
         memory: output::memory(memory)?,
         attributes: output::attributes(attributes)?,
-    })
+    }))
 }
 
 fn failure(said: &wit::Failure) -> PluginFailure {

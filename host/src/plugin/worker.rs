@@ -32,8 +32,9 @@ pub const QUEUE_MAX: usize = 16_384;
 /// Stack of a worker; the guest has its own limit of 512 KiB within it.
 const STACK_BYTES: usize = 4 << 20;
 
-/// Receives decisions and what they rest on, on the worker's thread. Must not block for long.
-pub type OnDecided = Box<dyn Fn(Arc<Observation>, Decided) + Send>;
+/// Receives decisions and what they rest on, those of one batch at a time, on the worker's thread.
+/// Must not block for long.
+pub type OnDecided = Box<dyn Fn(Vec<(Arc<Observation>, Decided)>) + Send>;
 
 type Key = (ScaleSetName, InstanceId);
 

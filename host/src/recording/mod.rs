@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::domain::{Digest, Evaluation, Observation, PluginFailure, PluginLimits, PluginStamp};
+use crate::domain::{Digest, Evaluation, Observation, PluginLimits, PluginStamp, Verdict};
 
 pub use read::{ReadError, Reading, find, read};
 pub use record::{Record, RecordedOutcome};
@@ -67,7 +67,7 @@ pub struct Judgement<'a> {
     /// What was judged.
     pub observation: &'a Observation,
     /// What came out.
-    pub result: &'a Result<crate::domain::Decision, PluginFailure>,
+    pub result: &'a Verdict,
 }
 
 /// The folder of a data directory.

@@ -1,12 +1,14 @@
 //! One record: an observation and what came of it, as a line of JSON.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::Judgement;
 use super::redact::{self, Pointer};
 use crate::domain::{
     Answer, Cost, Decision, Digest, Generation, InstanceFacts, Observation, PluginFailure, PluginName,
-    ProbeFailure, Response, Timestamp,
+    ProbeFailure, Response, Timestamp, Verdict,
 };
 
 /// One evaluation.
@@ -54,9 +56,9 @@ pub enum RecordedOutcome {
 impl RecordedOutcome {
     /// As the worker has it.
     #[must_use]
-    pub fn of(result: &Result<Decision, PluginFailure>) -> Self {
+    pub fn of(result: &Verdict) -> Self {
         match result {
-            Ok(decision) => Self::Decision(decision.clone()),
+            Ok(decision) => Self::Decision((**decision).clone()),
             Err(failure) => Self::Failure(failure.clone()),
         }
     }
@@ -136,7 +138,7 @@ impl Record {
             fuel_max: limits.fuel,
             cost: evaluation.cost,
             redacted,
-            instance: instance.clone(),
+            instance: (**instance).clone(),
             answers,
             memory: memory.clone().map(Bytes::of),
             attributes: attributes.clone(),
@@ -163,7 +165,7 @@ impl Record {
             },
         };
         Observation {
-            instance: self.instance.clone(),
+            instance: Arc::new(self.instance.clone()),
             answers: self.answers.iter().map(answer).collect(),
             memory: self.memory.as_ref().map(Bytes::bytes),
             attributes: self.attributes.clone(),

@@ -43,7 +43,7 @@ fn write(
     recorder: &Recorder,
     at: i64,
     seen: &Observation,
-    result: &Result<Decision, PluginFailure>,
+    result: &Verdict,
     digest: Digest,
 ) {
     let stamp = PluginStamp { name: PluginName::parse("db").unwrap(), digest, generation: Generation(2) };
@@ -57,7 +57,7 @@ fn write(
     });
 }
 
-fn failed() -> Result<Decision, PluginFailure> {
+fn failed() -> Verdict {
     Err(PluginFailure::Trapped("x".to_owned()))
 }
 

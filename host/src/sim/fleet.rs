@@ -1,6 +1,7 @@
 //! The invented fleet: what each instance really does, and what the host knows of it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
@@ -84,7 +85,7 @@ impl Known {
         if is_answered(&decision) {
             self.answered = Some((decision.clone(), now));
         }
-        self.latest = Some(Outcome { stamp, evaluation: Evaluation::default(), result: Ok(decision) });
+        self.latest = Some(Outcome { stamp, evaluation: Evaluation::default(), result: Ok(Arc::new(decision)) });
         first || before != after
     }
 }

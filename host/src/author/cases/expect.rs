@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::base64;
-use crate::domain::{Claim, Decision, Participation, PluginFailure};
+use crate::domain::{Claim, Decision, Participation, PluginFailure, Verdict};
 
 /// What is expected, as typed: exactly one of the three.
 #[derive(Debug, Deserialize)]
@@ -75,7 +75,7 @@ enum FailureKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Got {
     /// A decision or a failure.
-    Judged(Result<Decision, PluginFailure>),
+    Judged(Verdict),
     /// The settings were refused, in these words.
     Refused(String),
     /// The settings were accepted, and there is nothing to judge.
@@ -210,7 +210,7 @@ pub fn show(got: &Got) -> String {
         Got::Judged(Err(failure)) => failure.to_string(),
         Got::Judged(Ok(decision)) => {
             let Decision { claim: health, phase: number, participation, reason, memory, attributes } =
-                decision;
+                &**decision;
             let number = phase(number.map(crate::domain::Phase::get));
             let mut line = format!("{}, {number}, {}", claim(*health), participation.name());
             if let Some(reason) = reason {

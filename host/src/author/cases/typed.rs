@@ -1,6 +1,7 @@
 //! The format as it is typed, and how it becomes an observation.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -91,7 +92,7 @@ impl TypedObservation {
     pub(super) fn build(self) -> Result<Observation, String> {
         let Self { instance, answers, memory, attributes } = self;
         Ok(Observation {
-            instance: instance.build()?,
+            instance: Arc::new(instance.build()?),
             answers: answers.into_iter().map(TypedAnswer::build).collect::<Result<_, _>>()?,
             memory: memory.as_deref().map(base64::decode).transpose()?,
             attributes: attributes.into_iter().collect(),

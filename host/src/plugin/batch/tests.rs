@@ -21,7 +21,7 @@ impl Caller for Fake {
         &mut self,
         batch: &[Observation],
         freshness: Freshness,
-    ) -> Result<Vec<Result<Decision, PluginFailure>>, CallError> {
+    ) -> Result<Vec<Verdict>, CallError> {
         self.calls.push((batch.len(), freshness));
         let error =
             |failure, lost, blames_batch| CallError { failure, lost, blames_batch, was_reused: false };
@@ -83,8 +83,8 @@ fn observations(count: usize) -> Vec<Observation> {
 }
 
 /// Every result is at its observation's place; the places of those that failed.
-fn failed(results: &[Result<Decision, PluginFailure>]) -> Vec<usize> {
-    let failed = |(id, result): (usize, &Result<Decision, PluginFailure>)| match result {
+fn failed(results: &[Verdict]) -> Vec<usize> {
+    let failed = |(id, result): (usize, &Verdict)| match result {
         Ok(said) => {
             assert_eq!(*said, decision(id));
             None
@@ -187,7 +187,7 @@ impl Caller for NeverInTime<'_> {
         &mut self,
         batch: &[Observation],
         freshness: Freshness,
-    ) -> Result<Vec<Result<Decision, PluginFailure>>, CallError> {
+    ) -> Result<Vec<Verdict>, CallError> {
         self.0.calls.push((batch.len(), freshness));
         let failure = PluginFailure::OutOfTime { limit_ms: 1000 };
         Err(CallError { failure, lost: TIMEOUT, blames_batch: true, was_reused: false })

@@ -4,13 +4,10 @@
 use std::collections::BTreeMap;
 
 use crate::config::{Forbidden, Gate};
-use crate::domain::{Claim, Decision, InstanceId, Participation, PluginFailure, ScaleSetName};
+use crate::domain::{Claim, InstanceId, Participation, ScaleSetName, Verdict};
 
 /// Names an instance.
 pub(super) type Key = (ScaleSetName, InstanceId);
-
-/// What one component says of one observation.
-pub(super) type Verdict = Result<Decision, PluginFailure>;
 
 /// Both answers to the latest observation of an instance.
 #[derive(Debug, Clone)]

@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::compare::{Comparison, Pair, Verdict, health};
+use super::compare::{Comparison, Pair, health};
 use super::prepare::Prepared;
 use super::shadow::{Shadow, Tap};
 use crate::api::wire;
 use crate::config::{Gate, PluginConfig, Strategy};
 use crate::control::rfc3339;
-use crate::domain::{Digest, Generation, PluginName, Timestamp};
+use crate::domain::{Digest, Generation, PluginName, Timestamp, Verdict};
 use crate::plugin::load::CompiledPlugin;
 use crate::plugin::{Counts, LoadTrace, PluginWorker, Stage};
 use crate::store::{StoredGeneration, StoredPlugin, StoredRefusal};

@@ -13,7 +13,7 @@ use super::{RegistryError, RegistryParts};
 use crate::api::wire::PluginCounters;
 use crate::config::{PluginConfig, Strategy};
 use crate::control::ControlEvent;
-use crate::domain::Generation;
+use crate::domain::{Decided, Generation, Observation};
 use crate::plugin::{FetchError, LoadTrace, PluginWorker, Watchers, inspect};
 use crate::store::{StoredGeneration, StoredPlugin, StoredRefusal};
 
@@ -78,9 +78,12 @@ pub(super) fn load(
     }
     let tap = Arc::new(Tap::default());
     let (control, taking) = (parts.control.clone(), Arc::clone(&tap));
-    let on_decided = Box::new(move |observation, decided| {
-        taking.take(observation, &decided);
-        control.send_blocking(ControlEvent::Decided(decided));
+    let on_decided = Box::new(move |batch: Vec<(Arc<Observation>, Decided)>| {
+        let tapped = |(observation, decided)| {
+            taking.take(observation, &decided);
+            decided
+        };
+        control.send_blocking(ControlEvent::Decided(batch.into_iter().map(tapped).collect()));
     });
     let control = parts.control.clone();
     let on_trouble = Box::new(move |trouble| control.send_blocking(ControlEvent::PluginTrouble(trouble)));

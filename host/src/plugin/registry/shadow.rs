@@ -10,10 +10,10 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use super::compare::{Comparison, Key, Verdict};
+use super::compare::{Comparison, Key};
 use crate::clock::Clock;
 use crate::config::Gate;
-use crate::domain::{Decided, Generation, Observation, PluginFailure};
+use crate::domain::{Decided, Generation, Observation, PluginFailure, Verdict};
 use crate::plugin::call::guarded;
 use crate::plugin::{BATCH_MAX, LoadedPlugin};
 

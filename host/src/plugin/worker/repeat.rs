@@ -4,10 +4,10 @@
 //!
 //! The observations themselves are compared, not hashes of them, so there is nothing to collide.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::domain::{Answer, Decision, Evaluation, InstanceId, Observation, PluginFailure, ScaleSetName};
+use crate::domain::{Answer, Decision, Evaluation, InstanceId, Observation, ScaleSetName, Verdict};
 
 /// Bytes of observations that are kept; instances beyond are judged anew each time.
 const BYTES_MAX: usize = 64 << 20;
@@ -20,12 +20,16 @@ pub(super) type Key = (ScaleSetName, InstanceId);
 /// Memory and last observation of every instance of a plugin.
 #[derive(Debug, Default)]
 pub struct Repeats {
-    last: BTreeMap<Key, Last>,
+    last: HashMap<Key, Last>,
     bytes: usize,
+    /// Number of the batch that is being put together.
+    batch: u64,
 }
 
 #[derive(Debug, Default)]
 struct Last {
+    /// The batch that it was in.
+    batch: u64,
     memory: Option<Vec<u8>>,
     known: Option<Known>,
 }
@@ -36,7 +40,7 @@ pub struct Known {
     observation: Arc<Observation>,
     bytes: usize,
     /// What the plugin decided.
-    pub decision: Decision,
+    pub decision: Arc<Decision>,
     /// When, and what it took.
     pub evaluation: Evaluation,
     /// Which segment of the recording has it.
@@ -53,6 +57,23 @@ impl Repeats {
     /// Instances that were judged or have a memory.
     pub(super) fn len(&self) -> usize {
         self.last.len()
+    }
+
+    /// Begins a batch, which has each instance once.
+    pub(super) fn begin_batch(&mut self) {
+        self.batch = self.batch.wrapping_add(1);
+    }
+
+    /// Takes an instance into the batch; false when it is there already.
+    pub(super) fn enter(&mut self, key: &Key) -> bool {
+        let batch = self.batch;
+        match self.last.get_mut(key) {
+            Some(last) => std::mem::replace(&mut last.batch, batch) != batch,
+            None => {
+                self.last.insert(key.clone(), Last { batch, ..Last::default() });
+                true
+            }
+        }
     }
 
     /// The plugin's memory of an instance.
@@ -85,15 +106,9 @@ impl Repeats {
     }
 
     /// Takes in the memory that a decision brought. After a failure the last one stays.
-    pub(super) fn keep_memory(&mut self, key: &Key, result: &Result<Decision, PluginFailure>) {
-        let memory = result.as_ref().ok().map(|decision| &decision.memory);
-        match (self.last.get_mut(key), memory) {
-            (Some(last), Some(memory)) => last.memory.clone_from(memory),
-            (None, memory) => {
-                let memory = memory.cloned().flatten();
-                self.last.insert(key.clone(), Last { memory, known: None });
-            }
-            (Some(_), None) => {}
+    pub(super) fn keep_memory(&mut self, key: &Key, verdict: &Verdict) {
+        if let (Some(last), Ok(decision)) = (self.last.get_mut(key), verdict) {
+            last.memory.clone_from(&decision.memory);
         }
     }
 
@@ -118,7 +133,7 @@ impl Known {
     #[must_use]
     pub fn new(
         observation: Arc<Observation>,
-        decision: Decision,
+        decision: Arc<Decision>,
         evaluation: Evaluation,
         segment: u64,
     ) -> Self {

@@ -1,6 +1,5 @@
 //! The inside of a worker's thread.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, PoisonError};
@@ -8,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 use crate::clock::Clock;
 use crate::domain::{
     Cost, Decided, Digest, Evaluation, Generation, Observation, Origin, Outcome, PluginFailure, PluginName,
-    PluginStamp, Round, Timestamp,
+    PluginStamp, Round, Timestamp, Verdict,
 };
 use crate::plugin::batch::{BATCH_MAX, Judged};
 use crate::plugin::call::guarded;
@@ -42,7 +41,7 @@ impl Worker {
         while !self.stopped() {
             let next = self.set_aside.take().map_or_else(|| self.queue.recv(), Ok);
             match next {
-                Ok(Job::Round(round)) => self.decide(*round),
+                Ok(Job::Round(round)) => self.decide(round),
                 Ok(Job::Swap(plugin, generation)) => self.swap(*plugin, generation),
                 Ok(Job::Remember(key, memory)) => {
                     self.repeats.remember(key, memory);
@@ -70,61 +69,67 @@ impl Worker {
         *active = (self.plugin.digest(), generation);
     }
 
-    fn decide(&mut self, first: Round) {
+    fn decide(&mut self, first: Box<Round>) {
         let rounds = self.drain(first);
-        self.shared.waiting.fetch_sub(rounds.len(), Ordering::Relaxed);
         let judged = rounds.len();
-        let mut tickets = Vec::with_capacity(judged);
-        let mut observations = Vec::with_capacity(judged);
-        let repeatable = self.plugin.is_repeatable();
+        self.shared.waiting.fetch_sub(judged, Ordering::Relaxed);
+        let now = self.now();
+        let mut known = Vec::new();
+        let mut asked = Asked::default();
         for (key, round) in rounds {
-            let Round { mut observation, epoch, started_at, finished_at } = round;
+            let Round { mut observation, epoch, started_at, finished_at } = *round;
             observation.memory = self.repeats.memory(&key).cloned();
             let ticket = Ticket { epoch, started_at, finished_at };
-            if repeatable && let Some((seen, outcome)) = self.unchanged(&key, &observation) {
-                (self.watchers.on_decided)(seen, ticket.decided(key, outcome));
-                continue;
+            match self.unchanged(&key, &observation, &now) {
+                Some((seen, outcome)) => known.push((seen, ticket.decided(key, outcome))),
+                None => {
+                    asked.observations.push(observation);
+                    asked.tickets.push((key, ticket));
+                }
             }
-            observations.push(observation);
-            tickets.push((key, ticket));
         }
-        let unchanged = judged - observations.len();
-        add(&self.shared.unchanged, unchanged);
-        let failed = if observations.is_empty() { 0 } else { self.ask(tickets, observations) };
+        add(&self.shared.unchanged, known.len());
+        if !known.is_empty() {
+            // Those who are known do not wait for those who must be asked.
+            (self.watchers.on_decided)(known);
+        }
+        let failed = if asked.tickets.is_empty() { 0 } else { self.ask(asked, &now) };
         if !self.stopped() {
             self.watch(judged, failed);
         }
     }
 
-    /// The decision on an observation that is the same as the one before, with that one.
-    fn unchanged(&mut self, key: &Key, seen: &Observation) -> Option<(Arc<Observation>, Outcome)> {
-        let segment = self.watchers.recorder.as_ref().map_or(0, Recorder::segment);
-        let stamp = self.stamp();
-        let now = self.clock.now();
-        let known = self.repeats.known(key, seen)?;
-        if segment.saturating_sub(known.segment) >= SEGMENTS / 2 {
-            // Its record is about to leave the ring.
-            (known.segment, known.evaluation.at) = (segment, now);
-            if let Some(recorder) = &self.watchers.recorder {
-                recorder.record(Judgement {
-                    stamp: &stamp,
-                    settings: self.settings,
-                    limits: self.plugin.limits(),
-                    evaluation: known.evaluation,
-                    observation: known.observation(),
-                    result: &Ok(known.decision.clone()),
-                });
-            }
+    /// What a whole batch has in common.
+    fn now(&self) -> Now {
+        Now {
+            at: self.clock.now(),
+            stamp: self.stamp(),
+            segment: self.watchers.recorder.as_ref().map_or(0, Recorder::segment),
+            repeatable: self.plugin.is_repeatable(),
         }
-        let evaluation = Evaluation { origin: Origin::Unchanged, ..known.evaluation };
-        let outcome = Outcome { stamp, evaluation, result: Ok(known.decision.clone()) };
-        Some((Arc::clone(known.observation()), outcome))
+    }
+
+    /// The decision on an observation that is the same as the one before, with that one.
+    fn unchanged(&mut self, key: &Key, seen: &Observation, now: &Now) -> Option<(Arc<Observation>, Outcome)> {
+        let known = if now.repeatable { self.repeats.known(key, seen)? } else { return None };
+        // Its record is about to leave the ring.
+        let ages = now.segment.saturating_sub(known.segment) >= SEGMENTS / 2;
+        if ages {
+            (known.segment, known.evaluation.at) = (now.segment, now.at);
+        }
+        let (seen, evaluation) = (Arc::clone(known.observation()), known.evaluation);
+        let result = Ok(Arc::clone(&known.decision));
+        if ages {
+            self.record(now, evaluation, &seen, &result);
+        }
+        let evaluation = Evaluation { origin: Origin::Unchanged, ..evaluation };
+        Some((seen, Outcome { stamp: now.stamp.clone(), evaluation, result }))
     }
 
     /// Asks the plugin; gives how many observations failed.
-    fn ask(&mut self, tickets: Vec<(Key, Ticket)>, observations: Vec<Observation>) -> usize {
-        let at = self.clock.now();
-        let Judged { results, costs } = self.evaluate(&observations, at);
+    fn ask(&mut self, asked: Asked, now: &Now) -> usize {
+        let Asked { tickets, observations } = asked;
+        let Judged { results, costs } = self.evaluate(&observations, now.at);
         if self.stopped() {
             return 0;
         }
@@ -134,37 +139,33 @@ impl Worker {
         }
         add(&self.shared.evaluated, results.len());
         add(&self.shared.failed, failed);
-        let (stamp, repeatable) = (self.stamp(), self.plugin.is_repeatable());
-        let segment = self.watchers.recorder.as_ref().map_or(0, Recorder::segment);
         let judged = tickets.into_iter().zip(observations).zip(results.into_iter().zip(costs));
-        for (((key, ticket), observation), (result, cost)) in judged {
-            let evaluation = Evaluation { at, cost, origin: Origin::Evaluated };
+        let decided = judged.map(|(((key, ticket), observation), (verdict, cost))| {
+            let evaluation = Evaluation { at: now.at, cost, origin: Origin::Evaluated };
             let observation = Arc::new(observation);
-            self.repeats.keep_memory(&key, &result);
-            if let Some(recorder) = &self.watchers.recorder
-                && result != Err(PluginFailure::Overloaded)
-            {
-                recorder.record(Judgement {
-                    stamp: &stamp,
-                    settings: self.settings,
-                    limits: self.plugin.limits(),
-                    evaluation,
-                    observation: &observation,
-                    result: &result,
-                });
+            self.repeats.keep_memory(&key, &verdict);
+            if verdict != Err(PluginFailure::Overloaded) {
+                self.record(now, evaluation, &observation, &verdict);
             }
-            if repeatable {
-                let known = result
-                    .as_ref()
-                    .ok()
-                    .cloned()
-                    .map(|decision| Known::new(Arc::clone(&observation), decision, evaluation, segment));
+            if now.repeatable {
+                let known = verdict.as_ref().ok().map(|decision| {
+                    Known::new(Arc::clone(&observation), Arc::clone(decision), evaluation, now.segment)
+                });
                 self.repeats.learn(&key, known);
             }
-            let outcome = Outcome { stamp: stamp.clone(), evaluation, result };
-            (self.watchers.on_decided)(observation, ticket.decided(key, outcome));
-        }
+            let outcome = Outcome { stamp: now.stamp.clone(), evaluation, result: verdict };
+            (observation, ticket.decided(key, outcome))
+        });
+        let decided = decided.collect();
+        (self.watchers.on_decided)(decided);
         failed
+    }
+
+    fn record(&self, now: &Now, evaluation: Evaluation, observation: &Arc<Observation>, result: &Verdict) {
+        if let Some(recorder) = &self.watchers.recorder {
+            let (stamp, settings, limits) = (&now.stamp, self.settings, self.plugin.limits());
+            recorder.record(Judgement { stamp, settings, limits, evaluation, observation, result });
+        }
     }
 
     /// Tells who wants to know that the plugin fails for most of its instances.
@@ -190,12 +191,20 @@ impl Worker {
 
     /// The round and those that wait behind it, up to the next other job, each instance once:
     /// a second round of an instance needs the memory that the first one brings.
-    fn drain(&mut self, first: Round) -> BTreeMap<Key, Round> {
-        let mut rounds = BTreeMap::from([(key(&first), first)]);
+    fn drain(&mut self, first: Box<Round>) -> Vec<(Key, Box<Round>)> {
+        self.repeats.begin_batch();
+        let first_key = key(&first);
+        self.repeats.enter(&first_key);
+        let mut rounds = vec![(first_key, first)];
         while rounds.len() < BATCH_MAX {
             match self.queue.try_recv() {
-                Ok(Job::Round(round)) if !rounds.contains_key(&key(&round)) => {
-                    rounds.insert(key(&round), *round);
+                Ok(Job::Round(round)) => {
+                    let key = key(&round);
+                    if !self.repeats.enter(&key) {
+                        self.set_aside = Some(Job::Round(round));
+                        break;
+                    }
+                    rounds.push((key, round));
                 }
                 Ok(other) => {
                     self.set_aside = Some(other);
@@ -221,6 +230,22 @@ impl Worker {
             }
         }
     }
+}
+
+/// What the rounds of a batch have in common.
+struct Now {
+    at: Timestamp,
+    stamp: PluginStamp,
+    /// Which segment of the recording is being written.
+    segment: u64,
+    repeatable: bool,
+}
+
+/// Rounds that the plugin is asked about: whose, and what was seen.
+#[derive(Default)]
+struct Asked {
+    tickets: Vec<(Key, Ticket)>,
+    observations: Vec<Observation>,
 }
 
 fn add(counter: &AtomicU64, count: usize) {

@@ -144,7 +144,7 @@ async fn probe(clock: Clock, target: &Target, asking: Asking) -> Round {
     let protocol = target.settings.protocol.name();
     Round {
         observation: Observation {
-            instance: (*target.facts).clone(),
+            instance: Arc::clone(&target.facts),
             answers: vec![Answer { source: SOURCE.to_owned(), outcome }],
             memory: None,
             attributes: vec![("probe-protocol".to_owned(), protocol.to_owned())],

@@ -1,5 +1,7 @@
 //! Who judges the answers of a simulated fleet: nobody, or a real plugin behind this trait.
 
+use std::sync::Arc;
+
 use crate::domain::{Claim, Decision, Evaluation, Outcome, Participation, Timestamp, Version};
 
 use super::setup::{Crowd, Facts};
@@ -40,6 +42,6 @@ impl Decider for AtTheirWord {
         let claim = seen.answer.unwrap_or(Claim::Unknown);
         let decision =
             Decision { claim, phase, participation, reason: None, memory: None, attributes: Vec::new() };
-        Some(Outcome { stamp: stamp()?, evaluation: Evaluation::default(), result: Ok(decision) })
+        Some(Outcome { stamp: stamp()?, evaluation: Evaluation::default(), result: Ok(Arc::new(decision)) })
     }
 }

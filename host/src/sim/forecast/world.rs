@@ -242,7 +242,7 @@ impl<'a> World<'a> {
     }
 
     fn decision(&self, number: u32) -> Option<&Decision> {
-        self.outcome(number)?.result.as_ref().ok()
+        self.outcome(number)?.result.as_deref().ok()
     }
 
     /// A plugin that failed has found nothing out.

@@ -1,6 +1,7 @@
 //! `plugin bench`: what an evaluation costs.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -32,6 +33,8 @@ struct Report {
     fresh_batch: TimingReport,
     reused_batch: TimingReport,
     memory_bytes: usize,
+    /// Where that comes from; decides what a fresh instance costs.
+    allocation: String,
     /// For one observation.
     fuel: FuelReport,
 }
@@ -96,6 +99,7 @@ pub(super) fn run(
         fresh_batch: timing(fresh_batch),
         reused_batch: timing(reused_batch),
         memory_bytes,
+        allocation: runtime.allocation(),
         fuel: FuelReport { median, max, limit: DEFAULT_LIMITS.fuel },
     };
     if format.json {
@@ -138,7 +142,7 @@ fn input(
 fn plain() -> anyhow::Result<Observation> {
     let response = Response { status: 200, headers: Vec::new(), body: b"{}".to_vec() };
     Ok(Observation {
-        instance: InstanceFacts {
+        instance: Arc::new(InstanceFacts {
             id: InstanceId::parse("0")?,
             scale_set: ScaleSetName::parse("bench")?,
             region: None,
@@ -148,7 +152,7 @@ fn plain() -> anyhow::Result<Observation> {
             version: None,
             desired_version: None,
             labels: std::collections::BTreeMap::new(),
-        },
+        }),
         answers: vec![Answer { source: "health".to_owned(), outcome: Ok(response) }],
         memory: None,
         attributes: Vec::new(),
@@ -183,11 +187,12 @@ fn render(report: &Report) -> String {
     };
     text.push_str(&format!(
         "\nnanoseconds of CPU for each observation; {} observations{}\n\
-         memory   {whole}.{tenth} MiB for each instance\n\
+         memory   {whole}.{tenth} MiB for each instance, from {}\n\
          compile  {}.{:03} s for {} bytes\n\
          fuel     {} for each observation, at most {} (limit {})\n",
         report.observations,
         failures,
+        report.allocation,
         compile / 1_000_000,
         compile % 1_000_000 / 1000,
         report.size,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -136,8 +137,9 @@ impl Decider for ByPlugin<'_> {
         let result = self.plugin.evaluate(&[observation], now).pop()?;
         // Memory and attributes are for hosts; here they would only tell equal outcomes apart.
         let result = result.map(|mut decision| {
-            decision.memory = None;
-            decision.attributes.clear();
+            let plain = Arc::make_mut(&mut decision);
+            plain.memory = None;
+            plain.attributes.clear();
             decision
         });
         let outcome = Outcome { stamp: self.stamp.clone(), evaluation: Evaluation::default(), result };
@@ -155,7 +157,7 @@ impl Code {
             Some(claim) => Ok(self.bodies.response(seen, zone.as_deref(), claim)),
         };
         Observation {
-            instance: InstanceFacts {
+            instance: Arc::new(InstanceFacts {
                 id: facts.id.clone(),
                 scale_set: self.set.clone(),
                 region: None,
@@ -165,7 +167,7 @@ impl Code {
                 version: seen.version.cloned(),
                 desired_version: seen.crowd.versions.first().cloned(),
                 labels: BTreeMap::new(),
-            },
+            }),
             answers: vec![Answer { source: "health".to_owned(), outcome: answer }],
             memory: None,
             attributes: vec![("probe-protocol".to_owned(), "http".to_owned())],
