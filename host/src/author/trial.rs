@@ -126,11 +126,7 @@ fn ask_alone(plugin: &CompiledPlugin, case: &Case, limits: Limits) -> Got {
     }
 }
 
-fn one(
-    loaded: &mut LoadedPlugin,
-    observation: &Observation,
-    now_ms: u64,
-) -> crate::domain::Verdict {
+fn one(loaded: &mut LoadedPlugin, observation: &Observation, now_ms: u64) -> crate::domain::Verdict {
     let lost = || Err(crate::domain::PluginFailure::BadOutput("no result".to_owned()));
     loaded.evaluate(std::slice::from_ref(observation), now_ms).pop().unwrap_or_else(lost)
 }

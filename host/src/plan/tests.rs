@@ -1,11 +1,12 @@
 //! The planning rows of the conformance table, and the standing of single instances.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
 use crate::domain::{
     BatchSize, Claim, Decision, Evaluation, Generation, OnFailure, Outcome, Percent, PluginFailure,
-    PluginName, PluginStamp, Reason, Timestamp,
+    PluginName, PluginStamp, Reason, Timestamp, Verdict,
 };
 
 /// Parses candidates such as `1:0 2:- 3:1s 4:0@b/1`: id, phase (`-` none), `s` skip, `d` defer,
@@ -195,7 +196,7 @@ fn outcome(result: Verdict) -> Outcome {
 #[test]
 fn silence_is_no_permission_and_takes_back_no_skip() {
     use Participation::{Proceed, Skip};
-    let silent = outcome(Ok(decision(Claim::Unknown, Proceed, "timeout")));
+    let silent = outcome(Ok(Arc::new(decision(Claim::Unknown, Proceed, "timeout"))));
     let says_go = decision(Claim::Healthy, Proceed, "ok");
     let says_skip = decision(Claim::Healthy, Skip, "in-backup");
     let base = StandingInput {

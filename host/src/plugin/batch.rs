@@ -38,11 +38,7 @@ pub(super) enum Freshness {
 /// Makes calls into a guest.
 pub(super) trait Caller {
     /// Judges a batch; as many results as observations.
-    fn call(
-        &mut self,
-        batch: &[Observation],
-        freshness: Freshness,
-    ) -> Result<Vec<Verdict>, CallError>;
+    fn call(&mut self, batch: &[Observation], freshness: Freshness) -> Result<Vec<Verdict>, CallError>;
 
     /// What the latest call took.
     fn spent(&self) -> Cost;

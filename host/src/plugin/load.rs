@@ -252,11 +252,7 @@ impl LoadedPlugin {
     /// Judges any number of observations, in calls of at most [`super::BATCH_MAX`]; the results
     /// have the same length and order. `now_ms` is what the plugin's clock shows. Blocks for as
     /// long as the guest may run.
-    pub fn evaluate(
-        &mut self,
-        observations: &[Observation],
-        now_ms: u64,
-    ) -> Vec<Verdict> {
+    pub fn evaluate(&mut self, observations: &[Observation], now_ms: u64) -> Vec<Verdict> {
         self.judge(observations, now_ms).results
     }
 
@@ -320,11 +316,7 @@ impl GuestCaller<'_> {
 }
 
 impl Caller for GuestCaller<'_> {
-    fn call(
-        &mut self,
-        batch: &[Observation],
-        freshness: Freshness,
-    ) -> Result<Vec<Verdict>, CallError> {
+    fn call(&mut self, batch: &[Observation], freshness: Freshness) -> Result<Vec<Verdict>, CallError> {
         let begun_at = self.clock.elapsed();
         let lost = |clock: Clock| clock.elapsed().saturating_sub(begun_at);
         self.spent = Cost::default();

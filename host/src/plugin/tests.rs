@@ -12,10 +12,12 @@ mod wasi;
 mod work;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use crate::domain::{
-    Answer, Decision, InstanceFacts, InstanceId, Observation, PluginFailure, Response, ScaleSetName,
+    Answer, Decided, InstanceFacts, InstanceId, Observation, Response, ScaleSetName, Verdict,
 };
 
 use super::{Isolation, Limits, LoadPluginError, LoadedPlugin, Runtime};
@@ -43,7 +45,7 @@ fn refusal(name: &str) -> String {
 
 fn observation(id: usize, body: &str) -> Observation {
     Observation {
-        instance: InstanceFacts {
+        instance: Arc::new(InstanceFacts {
             id: InstanceId::parse(&id.to_string()).unwrap(),
             scale_set: ScaleSetName::parse("web").unwrap(),
             region: None,
@@ -53,7 +55,7 @@ fn observation(id: usize, body: &str) -> Observation {
             version: None,
             desired_version: None,
             labels: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
-        },
+        }),
         answers: vec![Answer {
             source: "health".to_owned(),
             outcome: Ok(Response {
@@ -69,6 +71,11 @@ fn observation(id: usize, body: &str) -> Observation {
 
 fn batch(bodies: &[&str]) -> Vec<Observation> {
     bodies.iter().enumerate().map(|(id, body)| observation(id, body)).collect()
+}
+
+/// Sends on each decision of a batch.
+fn each(sender: Sender<Decided>) -> impl Fn(Vec<(Arc<Observation>, Decided)>) + Send {
+    move |batch| batch.into_iter().for_each(|(_, decided)| sender.send(decided).unwrap_or_default())
 }
 
 /// Evaluates one observation with an empty body.

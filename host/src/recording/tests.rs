@@ -2,19 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
 use crate::clock::Clock;
 use crate::domain::{
-    Answer, Decision, Generation, InstanceFacts, InstanceId, PluginName, Response, ScaleSetName, Timestamp,
+    Answer, Generation, InstanceFacts, InstanceId, PluginFailure, PluginName, Response, ScaleSetName,
+    Timestamp,
 };
 use crate::plugin::tests::guests;
 use crate::plugin::{Isolation, LoadedPlugin, Runtime};
 
 fn observation(id: usize, body: &[u8]) -> Observation {
     Observation {
-        instance: InstanceFacts {
+        instance: Arc::new(InstanceFacts {
             id: InstanceId::parse(&id.to_string()).unwrap(),
             scale_set: ScaleSetName::parse("web").unwrap(),
             region: None,
@@ -24,7 +26,7 @@ fn observation(id: usize, body: &[u8]) -> Observation {
             version: None,
             desired_version: None,
             labels: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
-        },
+        }),
         answers: vec![Answer {
             source: "health".to_owned(),
             outcome: Ok(Response { status: 200, headers: Vec::new(), body: body.to_vec() }),
@@ -39,13 +41,7 @@ fn load(bytes: &[u8]) -> LoadedPlugin {
     Runtime::new().unwrap().load(bytes, "{}", limits, Isolation::PerBatch).unwrap()
 }
 
-fn write(
-    recorder: &Recorder,
-    at: i64,
-    seen: &Observation,
-    result: &Verdict,
-    digest: Digest,
-) {
+fn write(recorder: &Recorder, at: i64, seen: &Observation, result: &Verdict, digest: Digest) {
     let stamp = PluginStamp { name: PluginName::parse("db").unwrap(), digest, generation: Generation(2) };
     recorder.record(Judgement {
         stamp: &stamp,

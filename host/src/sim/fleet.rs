@@ -85,7 +85,8 @@ impl Known {
         if is_answered(&decision) {
             self.answered = Some((decision.clone(), now));
         }
-        self.latest = Some(Outcome { stamp, evaluation: Evaluation::default(), result: Ok(Arc::new(decision)) });
+        self.latest =
+            Some(Outcome { stamp, evaluation: Evaluation::default(), result: Ok(Arc::new(decision)) });
         first || before != after
     }
 }

@@ -1,7 +1,9 @@
 //! The splitting, with a caller that only pretends.
 
 use super::*;
-use crate::domain::{Claim, InstanceFacts, InstanceId, Participation, ScaleSetName};
+use std::sync::Arc;
+
+use crate::domain::{Claim, Decision, InstanceFacts, InstanceId, Participation, ScaleSetName};
 
 const TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -17,11 +19,7 @@ struct Fake {
 }
 
 impl Caller for Fake {
-    fn call(
-        &mut self,
-        batch: &[Observation],
-        freshness: Freshness,
-    ) -> Result<Vec<Verdict>, CallError> {
+    fn call(&mut self, batch: &[Observation], freshness: Freshness) -> Result<Vec<Verdict>, CallError> {
         self.calls.push((batch.len(), freshness));
         let error =
             |failure, lost, blames_batch| CallError { failure, lost, blames_batch, was_reused: false };
@@ -51,20 +49,20 @@ impl Caller for Fake {
     }
 }
 
-fn decision(id: usize) -> Decision {
-    Decision {
+fn decision(id: usize) -> Arc<Decision> {
+    Arc::new(Decision {
         claim: Claim::Healthy,
         phase: None,
         participation: Participation::Proceed,
         reason: None,
         memory: Some(id.to_le_bytes().to_vec()),
         attributes: Vec::new(),
-    }
+    })
 }
 
 fn observations(count: usize) -> Vec<Observation> {
     let observation = |id: usize| Observation {
-        instance: InstanceFacts {
+        instance: Arc::new(InstanceFacts {
             id: InstanceId::parse(&id.to_string()).unwrap(),
             scale_set: ScaleSetName::parse("a").unwrap(),
             region: None,
@@ -74,7 +72,7 @@ fn observations(count: usize) -> Vec<Observation> {
             version: None,
             desired_version: None,
             labels: std::collections::BTreeMap::new(),
-        },
+        }),
         answers: Vec::new(),
         memory: None,
         attributes: Vec::new(),
@@ -183,11 +181,7 @@ fn a_plugin_that_never_answers_costs_ten_timeouts() {
 struct NeverInTime<'a>(&'a mut Fake);
 
 impl Caller for NeverInTime<'_> {
-    fn call(
-        &mut self,
-        batch: &[Observation],
-        freshness: Freshness,
-    ) -> Result<Vec<Verdict>, CallError> {
+    fn call(&mut self, batch: &[Observation], freshness: Freshness) -> Result<Vec<Verdict>, CallError> {
         self.0.calls.push((batch.len(), freshness));
         let failure = PluginFailure::OutOfTime { limit_ms: 1000 };
         Err(CallError { failure, lost: TIMEOUT, blames_batch: true, was_reused: false })

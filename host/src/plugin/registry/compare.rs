@@ -188,14 +188,16 @@ fn shown((scale_set, instance): &Key) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
-    use crate::domain::Phase;
+    use crate::domain::{Decision, Phase, PluginFailure};
 
     fn said(claim: Claim, phase: Option<u32>, participation: Participation) -> Verdict {
         let phase = phase.and_then(Phase::new);
-        Ok(Decision { claim, phase, participation, reason: None, memory: None, attributes: Vec::new() })
+        let (reason, memory, attributes) = (None, None, Vec::new());
+        Ok(Arc::new(Decision { claim, phase, participation, reason, memory, attributes }))
     }
 
     fn good(phase: u32) -> Verdict {

@@ -1,5 +1,7 @@
 //! Evaluation: answers, hostile answers, limits, isolation.
 
+use std::sync::Arc;
+
 use crate::clock::thread_cpu_time;
 use crate::domain::{Claim, Decision, Participation, PluginFailure};
 
@@ -8,19 +10,19 @@ use crate::plugin::{Isolation, Limits, Runtime};
 
 #[test]
 fn a_good_guest_decides() {
-    let expected = Decision {
+    let expected = Arc::new(Decision {
         claim: Claim::Healthy,
         phase: None,
         participation: Participation::Proceed,
         reason: None,
         memory: None,
         attributes: Vec::new(),
-    };
+    });
     for isolation in [Isolation::PerBatch, Isolation::Reused] {
         let mut plugin = load_as("good", isolation).unwrap();
         for size in [0, 1, 128, 300] {
             let results = plugin.evaluate(&vec![observation(1, "{}"); size], 0);
-            assert_eq!(results, vec![Ok(expected.clone()); size]);
+            assert_eq!(results, vec![Ok(Arc::clone(&expected)); size]);
         }
     }
 }
@@ -72,7 +74,7 @@ fn hostile_guests_cost_a_failure() {
 
 #[test]
 fn a_long_reason_is_cut() {
-    let reason = one(&mut load("huge-reason")).unwrap().reason.unwrap();
+    let reason = one(&mut load("huge-reason")).unwrap().reason.clone().unwrap();
     assert_eq!(reason.code, "a".repeat(64));
     assert_eq!(reason.detail, "A".repeat(1024));
     // Ten of them are more than the host takes in one call: the batch is split.

@@ -1,14 +1,14 @@
 //! Fuel, unchanged observations, many plugins, swaps under load.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::domain::{Decided, Digest, Generation, Origin, PluginFailure, PluginName, Round, Timestamp};
 use crate::plugin::{Counts, Isolation, Limits, LoadedPlugin, PluginWorker, Runtime, Watchers};
 
-use super::{batch, guests, load, load_as, observation, one, phases};
+use super::{batch, each, guests, load, load_as, observation, one, phases};
 
 fn round(id: usize, body: &str) -> Round {
     let observation = observation(id, body);
@@ -73,7 +73,7 @@ struct Desk {
 impl Desk {
     fn new(plugin: LoadedPlugin) -> Self {
         let (sender, decided) = mpsc::channel();
-        let on_decided = Box::new(move |_, decided| sender.send(decided).unwrap_or_default());
+        let on_decided = Box::new(each(sender));
         let name = PluginName::parse("test").unwrap();
         let worker = PluginWorker::spawn(name, plugin, Generation(1), on_decided, Clock::start()).unwrap();
         Self { worker, decided }
@@ -97,7 +97,8 @@ fn an_unchanged_observation_is_not_judged_again() {
     assert_eq!(desk.ask(1, "8"), (Evaluated, Some(8)), "another body");
     assert_eq!(desk.ask(1, "7"), (Evaluated, Some(7)), "only the last one is known");
     let mut labelled = round(1, "7");
-    labelled.observation.instance.version = Some(crate::domain::Version::parse("v2").unwrap());
+    Arc::make_mut(&mut labelled.observation.instance).version =
+        Some(crate::domain::Version::parse("v2").unwrap());
     desk.worker.submit(labelled).unwrap();
     assert_eq!(desk.decided.recv().unwrap().outcome.evaluation.origin, Evaluated, "another fact");
     assert_eq!(desk.worker.counts(), Counts { evaluated: 5, unchanged: 1, failed: 0 });
@@ -131,7 +132,7 @@ fn trouble_is_said_once() {
     let (sender, trouble) = mpsc::channel();
     let (decided, decisions) = mpsc::channel();
     let watchers = Watchers {
-        on_decided: Box::new(move |_, said| decided.send(said).unwrap_or_default()),
+        on_decided: Box::new(each(decided)),
         on_trouble: Box::new(move |said| sender.send(said).unwrap_or_default()),
         recorder: None,
     };

@@ -8,7 +8,7 @@ use crate::domain::{
     Decided, Generation, InstanceId, Observation, PluginFailure, PluginName, Round, ScaleSetName, Timestamp,
 };
 
-use super::{load, observation};
+use super::{each, load, observation};
 use crate::plugin::{LoadedPlugin, PluginWorker, QUEUE_MAX};
 
 fn round(id: usize, body: &str, epoch: u64) -> Round {
@@ -18,7 +18,7 @@ fn round(id: usize, body: &str, epoch: u64) -> Round {
 fn spawn(plugin: LoadedPlugin) -> (PluginWorker, Receiver<Decided>) {
     let (sender, decided) = mpsc::channel();
     let name = PluginName::parse("test").unwrap();
-    let on_decided = Box::new(move |_, decided| sender.send(decided).unwrap_or_default());
+    let on_decided = Box::new(each(sender));
     let worker = PluginWorker::spawn(name, plugin, Generation(1), on_decided, Clock::start()).unwrap();
     (worker, decided)
 }
@@ -136,7 +136,7 @@ fn stopping_waits_for_one_call_only() {
 #[test]
 fn a_panic_in_the_callback_ends_only_its_own_worker() {
     let name = PluginName::parse("bad").unwrap();
-    let bug = Box::new(|_: std::sync::Arc<Observation>, _: Decided| panic!("a bug"));
+    let bug = Box::new(|_: Vec<(std::sync::Arc<Observation>, Decided)>| panic!("a bug"));
     let broken = PluginWorker::spawn(name, load("good"), Generation(1), bug, Clock::start()).unwrap();
     let (worker, decided) = spawn(load("good"));
     broken.submit(round(1, "", 0)).unwrap();

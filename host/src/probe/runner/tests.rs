@@ -95,7 +95,7 @@ async fn a_round_says_what_was_asked_when_and_of_which_life() {
     let target = made_up("a", ms(10), 42);
     bench.prober.set(target.clone());
     let Round { observation, epoch, started_at, finished_at } = bench.next().await;
-    assert_eq!(observation.instance, *target.facts);
+    assert_eq!(observation.instance, target.facts);
     assert_eq!(observation.answers.len(), 1);
     assert_eq!(observation.answers[0].source, "health");
     assert_eq!(observation.answers[0].outcome, Err(ProbeFailure::BodyTooLarge(7)));
