@@ -97,12 +97,96 @@ fn a_changed_record_is_found_out_and_a_redacted_one_claims_nothing() {
     let proof = site.run(&["plugin", "replay", "data/recording", "--verify"]);
     assert!(proof.stdout.contains("not proved: parts of the body were not written down"), "{proof:?}");
     assert!(!std::fs::read_to_string(newest_segment(&site)).unwrap().contains("\\\"role\\\":\\\"leader"));
+    let two = ["plugin", "replay", "data/recording", "--plugin", "db", "--against", "db.wasm"];
+    let two = site.run(&two);
+    assert_eq!(two.code, 1, "{two:?}");
+    assert!(two.stdout.contains("not proved: parts of the body were not written down"), "{two:?}");
+    assert!(two.stdout.starts_with("0 judged again"), "{two:?}");
 
     let site = recorded_site("[recording]\nmaxMiB = 0\n");
     let host = site.host();
     site.wait_until_healthy();
     host.stop();
     assert!(!site.path("data/recording").exists());
+}
+
+/// A site with a scale set for each plugin, all of one component, which has judged each once at least.
+fn recorded_site_of(plugins: &[&str]) -> Site {
+    let site = Site::new();
+    site.write("good.wasm", guests::component("good").unwrap());
+    let mut toml = format!("[server]\nlisten = \"127.0.0.1:{}\"\n", fleet::free_ports(1)[0]);
+    for name in plugins {
+        toml.push_str(&format!("[[plugins]]\nname = \"{name}\"\ncomponent = \"good.wasm\"\n"));
+    }
+    for name in plugins {
+        let port = super::hostile_plugins::server();
+        toml.push_str(&format!(
+            "[[scaleSets]]\nname = \"set-{name}\"\nplugin = \"{name}\"\n\
+             health = {{ intervalInSeconds = 0.2, gracePeriod = 1 }}\n\
+             driver = {{ kind = \"process\", command = [\"sleep\", \"1000\"], stopTimeoutInSeconds = 1 }}\n\
+             model = {{ version = \"v1\" }}\n\
+             [[scaleSets.instances]]\nid = \"0\"\naddress = \"127.0.0.1:{port}\"\n"
+        ));
+    }
+    site.write("phasegate.toml", toml);
+    let host = site.host();
+    wait_for("an answer of each", || {
+        let sets = site.json(&["fleet"])["scaleSets"].as_array().unwrap().clone();
+        sets.iter().all(|set| set["instances"][0]["health"] == "Healthy").then_some(())
+    });
+    host.stop();
+    site
+}
+
+#[test]
+fn the_records_of_one_plugin_are_judged_and_a_file_that_is_no_recording_is_refused() {
+    let site = recorded_site_of(&["one", "two"]);
+    let replay = |more: &[&str]| {
+        let mut arguments = vec!["plugin", "replay", "data/recording", "--json"];
+        arguments.extend_from_slice(more);
+        site.run(&arguments)
+    };
+    let all = replay(&["--verify"]).json()["judged"].as_u64().unwrap();
+    let refused = replay(&["--plugin", "good.wasm"]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.stderr.contains("several plugins: `one`, `two`; say with `--name PLUGIN`"), "{refused:?}");
+    // A folder of that name does not hide the plugin.
+    std::fs::create_dir(site.path("one")).unwrap();
+    for choice in [
+        &["--plugin", "good.wasm", "--name", "one"][..],
+        &["--plugin", "good.wasm", "--scale-set", "set-one"],
+        &["--plugin", "one"],
+        &["--plugin", "one", "--against", "good.wasm"],
+        &["--plugin", "two", "--name", "one"],
+        &["--verify", "--name", "one"],
+    ] {
+        let judged = replay(choice);
+        assert_eq!(judged.code, 0, "{choice:?}: {judged:?}");
+        let judged = judged.json()["judged"].as_u64().unwrap();
+        assert!(judged > 0 && judged < all, "{choice:?}: {judged} of {all}");
+    }
+    for (choice, expected) in [
+        (&["--verify", "--name", "three"][..], "no records of plugin `three`; it has those of `one`, `two`"),
+        (&["--verify", "--scale-set", "three"], "of scale set `three`; it has those of `set-one`, `set-two`"),
+        (&["--verify", "--name", "a b"], "--name `a b` "),
+    ] {
+        let refused = replay(choice);
+        assert_eq!(refused.code, 2, "{choice:?}: {refused:?}");
+        assert!(refused.stderr.contains(expected), "{choice:?}: {refused:?}");
+    }
+
+    site.write("core.wasm", b"\0asm\x01\0\0\0");
+    site.write("noise", b"\x07\xff\nnoise\n\0");
+    for (arguments, expected) in [
+        (["good.wasm", "--verify"], "`good.wasm` is no recording: none of its "),
+        (["noise", "--verify"], "`noise` is no recording: none of its 3 lines is a record"),
+        (["data", "--verify"], "did you mean `data/recording`?"),
+        (["data/recording", "--plugin=core.wasm"], "is a core module, not a component"),
+    ] {
+        let refused = site.run(&[&["plugin", "replay"], &arguments[..]].concat());
+        assert_eq!(refused.code, 2, "{arguments:?}: {refused:?}");
+        assert!(refused.stderr.contains(expected), "{arguments:?}: {refused:?}");
+    }
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub struct Reading {
     pub records: Vec<Record>,
     /// Lines that are no records: what a crash left, or damage.
     pub damaged: usize,
+    /// Files that were looked at; a folder without any is no recording.
+    pub files: usize,
 }
 
 /// Reads a folder of segments, or one file.
@@ -30,7 +32,7 @@ pub struct Reading {
 /// When it is not there or cannot be read. Damaged lines are counted, not refused.
 pub fn read(path: &Path) -> Result<Reading, ReadError> {
     let mut reading = Reading::default();
-    each(path, |line| match serde_json::from_slice(line) {
+    reading.files = each(path, |line| match serde_json::from_slice(line) {
         Ok(record) => reading.records.push(record),
         Err(_) => reading.damaged += 1,
     })?;
@@ -62,13 +64,15 @@ pub fn find(
     Ok(found)
 }
 
-fn each(path: &Path, mut line: impl FnMut(&[u8])) -> Result<(), ReadError> {
+/// Shows every line; gives how many files there are.
+fn each(path: &Path, mut line: impl FnMut(&[u8])) -> Result<usize, ReadError> {
     let unreadable = |source| ReadError { path: path.to_owned(), source };
     let files = if path.is_dir() {
         ring::segments(path).map_err(unreadable)?.into_iter().map(|(_, path)| path).collect()
     } else {
         vec![path.to_owned()]
     };
+    let count = files.len();
     for file in files {
         let text = match std::fs::read(&file) {
             Ok(text) => text,
@@ -78,5 +82,5 @@ fn each(path: &Path, mut line: impl FnMut(&[u8])) -> Result<(), ReadError> {
         };
         text.split(|byte| *byte == b'\n').filter(|text| !text.is_empty()).for_each(&mut line);
     }
-    Ok(())
+    Ok(count)
 }

@@ -118,7 +118,8 @@ pub enum PluginVerb {
 pub struct ReplayArgs {
     /// Folder `recording` of a data directory, or one file of it
     pub recording: PathBuf,
-    /// Judge with this: a component, a folder of a project, or a plugin of the configuration
+    /// Judge with this: a plugin of the configuration, with its settings and, where nothing else is
+    /// said, its own records; or a component or ./FOLDER of a project, with the recorded settings
     #[arg(long, value_name = "PLUGIN", required_unless_present = "verify")]
     pub plugin: Option<String>,
     /// Compare with this instead of the recorded decisions
@@ -127,6 +128,12 @@ pub struct ReplayArgs {
     /// Prove that the recorded components decide again what they decided
     #[arg(long, conflicts_with = "plugin")]
     pub verify: bool,
+    /// Only the records of this plugin; needed for a component where several plugins have records
+    #[arg(long, value_name = "PLUGIN")]
+    pub name: Option<String>,
+    /// Only the records of this scale set
+    #[arg(long, value_name = "NAME")]
+    pub scale_set: Option<String>,
     /// How to print.
     #[command(flatten)]
     pub output: OutputArgs,
