@@ -94,6 +94,7 @@ impl Host {
         let sink = registry.clone();
         let prober = Arc::new(Prober::start(clock, Arc::new(move |round| sink.submit(round))));
         let (targets, forgets, memories) = (prober.clone(), prober.clone(), registry.clone());
+        let keeps = recorder.clone();
         let parts = ControlParts {
             clock,
             sets,
@@ -103,6 +104,11 @@ impl Host {
             forget_target: Arc::new(move |scale_set, instance| {
                 forgets.remove(scale_set, instance);
                 memories.forget(scale_set, instance);
+            }),
+            keep_used: Arc::new(move |used| {
+                if let Some(recorder) = &keeps {
+                    recorder.keep_used(used);
+                }
             }),
             handle: control.clone(),
             runtime: tokio::runtime::Handle::current(),

@@ -15,11 +15,11 @@ fn recorded_site(more: &str) -> Site {
     site
 }
 
-fn newest_segment(site: &Site) -> std::path::PathBuf {
+fn newest_segment(site: &Site) -> Option<std::path::PathBuf> {
     let files = std::fs::read_dir(site.path("data/recording")).unwrap().flatten().map(|file| file.path());
     let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|e| e == "jsonl")).collect();
     files.sort();
-    files.pop().unwrap()
+    files.pop()
 }
 
 #[test]
@@ -35,6 +35,11 @@ fn what_was_decided_is_proved_and_explained_even_after_a_crash_and_a_swap() {
     assert_eq!(explained["plugin"]["generation"], 1);
     assert!(explained["fuel"].as_u64().unwrap() > 0);
     assert_eq!(explained["observation"]["instance"]["id"], "0");
+    wait_for("the records that the upgrade has gone by", || {
+        let folder = std::fs::read_dir(site.path("data/recording/kept/orders")).ok()?;
+        let files = folder.flatten().map(|file| std::fs::read_to_string(file.path()).unwrap());
+        files.into_iter().any(|text| text.matches("{\"at\":").count() == 3).then_some(())
+    });
     let log = site.run(&["upgrade", "log", "orders"]);
     assert!(log.stdout.contains(" fuel, ") && log.stdout.contains(" ns, judged "), "{log:?}");
     let detail = site.run(&["fleet", "--json", "--detail"]).json();
@@ -45,7 +50,7 @@ fn what_was_decided_is_proved_and_explained_even_after_a_crash_and_a_swap() {
     site.write("good.wasm", guests::component("good").unwrap());
     assert_eq!(site.run(&["plugin", "swap", "db", "good.wasm"]).code, 0);
     host.kill();
-    let mut file = std::fs::OpenOptions::new().append(true).open(newest_segment(&site)).unwrap();
+    let mut file = std::fs::OpenOptions::new().append(true).open(newest_segment(&site).unwrap()).unwrap();
     file.write_all(b"{\"at\":12,\"plug").unwrap();
     drop(file);
 
@@ -63,7 +68,10 @@ fn what_was_decided_is_proved_and_explained_even_after_a_crash_and_a_swap() {
     assert_eq!(site.run(&["plugin", "replay", "data/recording"]).code, 2, "nothing to replay with");
     assert_eq!(site.run(&["plugin", "replay", "absent", "--verify"]).code, 2);
 
-    // A component that lies about itself proves nothing.
+    // Also when the ring has turned meanwhile.
+    while let Some(segment) = newest_segment(&site) {
+        std::fs::remove_file(segment).unwrap();
+    }
     let host = site.host();
     site.wait_until_healthy();
     let explained = site.json(&["upgrade", "explain", "orders", "0"]);
@@ -72,6 +80,10 @@ fn what_was_decided_is_proved_and_explained_even_after_a_crash_and_a_swap() {
         (&true.into(), &1.into()),
         "{explained}"
     );
+    std::fs::remove_dir_all(site.path("data/recording/kept")).unwrap();
+    let gone = site.run(&["upgrade", "explain", "orders", "0"]);
+    assert_eq!(gone.code, 1, "{gone:?}");
+    assert!(gone.stdout.contains("NOT judged again; its evaluation of 2"), "{gone:?}");
     host.stop();
 }
 
@@ -81,7 +93,7 @@ fn a_changed_record_is_found_out_and_a_redacted_one_claims_nothing() {
     let host = site.host();
     site.wait_until_healthy();
     host.stop();
-    let path = newest_segment(&site);
+    let path = newest_segment(&site).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
     let forged = text.replacen("\"claim\":\"Healthy\"", "\"claim\":\"Unhealthy\"", 1);
     assert_ne!(text, forged);
@@ -96,7 +108,9 @@ fn a_changed_record_is_found_out_and_a_redacted_one_claims_nothing() {
     host.stop();
     let proof = site.run(&["plugin", "replay", "data/recording", "--verify"]);
     assert!(proof.stdout.contains("not proved: parts of the body were not written down"), "{proof:?}");
-    assert!(!std::fs::read_to_string(newest_segment(&site)).unwrap().contains("\\\"role\\\":\\\"leader"));
+    assert!(
+        !std::fs::read_to_string(newest_segment(&site).unwrap()).unwrap().contains("\\\"role\\\":\\\"leader")
+    );
     let two = ["plugin", "replay", "data/recording", "--plugin", "db", "--against", "db.wasm"];
     let two = site.run(&two);
     assert_eq!(two.code, 1, "{two:?}");
@@ -149,7 +163,10 @@ fn the_records_of_one_plugin_are_judged_and_a_file_that_is_no_recording_is_refus
     let all = replay(&["--verify"]).json()["judged"].as_u64().unwrap();
     let refused = replay(&["--plugin", "good.wasm"]);
     assert_eq!(refused.code, 2, "{refused:?}");
-    assert!(refused.stderr.contains("several plugins: `one`, `two`; say with `--name PLUGIN`"), "{refused:?}");
+    assert!(
+        refused.stderr.contains("several plugins: `one`, `two`; say with `--name PLUGIN`"),
+        "{refused:?}"
+    );
     // A folder of that name does not hide the plugin.
     std::fs::create_dir(site.path("one")).unwrap();
     for choice in [
@@ -183,7 +200,7 @@ fn the_records_of_one_plugin_are_judged_and_a_file_that_is_no_recording_is_refus
         (["data", "--verify"], "did you mean `data/recording`?"),
         (["data/recording", "--plugin=core.wasm"], "is a core module, not a component"),
     ] {
-        let refused = site.run(&[&["plugin", "replay"], &arguments[..]].concat());
+        let refused = site.run(&[&["plugin", "replay"][..], &arguments].concat());
         assert_eq!(refused.code, 2, "{arguments:?}: {refused:?}");
         assert!(refused.stderr.contains(expected), "{arguments:?}: {refused:?}");
     }
@@ -236,7 +253,19 @@ fn each_plugin_fails_in_its_own_way() {
             (seen["health"] == health && seen["plugin"]["generation"] == 2).then_some(seen)
         });
         assert_eq!(seen["participation"], participation, "{name}: {seen}");
+        let stands_in = seen["standsIn"]["failure"].as_str().unwrap_or_default();
+        assert_eq!(stands_in.contains("plugin `last-good`"), name == "last-good", "{seen}");
+        let said = seen["reason"].as_str().unwrap_or_default().contains("the last good decision, of 2");
+        assert_eq!(said, name == "last-good", "{seen}");
     }
+    // What was gone by is explained, not what came in its place.
+    assert_eq!(site.run(&["upgrade", "start", "last-good", "--to", "v2"]).code, 0);
+    let explained = wait_for("the decision", || {
+        let explained = site.run(&["upgrade", "explain", "last-good", "0", "--json"]);
+        (explained.code == 0).then(|| explained.json())
+    });
+    assert_eq!(explained["plugin"]["generation"], 1, "{explained}");
+    assert!(explained["standsIn"].as_str().unwrap().contains("stands in: plugin `last-good`"), "{explained}");
     wait_for("the trouble in the audit trail", || {
         let log = site.run(&["upgrade", "log", "hold"]);
         log.stdout.contains("plugin-trouble").then_some(())

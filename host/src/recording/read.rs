@@ -3,8 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Record;
 use super::ring;
+use super::{Record, Used, kept};
 use crate::domain::{InstanceId, ScaleSetName, Timestamp};
 
 /// A recording cannot be read.
@@ -62,6 +62,17 @@ pub fn find(
         }
     })?;
     Ok(found)
+}
+
+/// The record of a decision that an upgrade has gone by: from what was kept for it, or from the ring.
+///
+/// # Errors
+/// As [`read`].
+pub fn find_used(folder: &Path, used: &Used) -> Result<Option<Record>, ReadError> {
+    let Used { scale_set, upgrade, instance, at } = used;
+    let kept = kept::path(folder, scale_set, upgrade);
+    let found = if kept.is_file() { find(&kept, scale_set, instance, *at)? } else { None };
+    if found.is_some() { Ok(found) } else { find(folder, scale_set, instance, *at) }
 }
 
 /// Shows every line; gives how many files there are.

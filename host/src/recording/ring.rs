@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::domain::{Digest, PluginName, Timestamp};
 
 use super::blobs::{self, Kind};
+use super::kept::{self, Keeper, Used};
 use super::redact::Pointer;
 use super::{Judgement, Record, RecordingConfig};
 
@@ -35,6 +36,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub struct Recorder {
     lines: SyncSender<Message>,
+    used: SyncSender<Vec<Used>>,
     shared: Arc<Shared>,
 }
 
@@ -79,7 +81,10 @@ impl Recorder {
             begun_at: clock.now(),
         };
         thread::Builder::new().name("recording".to_owned()).spawn(move || ring.run(&queue))?;
-        Ok(Self { lines, shared })
+        let keeper = Keeper { folder: folder.to_owned(), bytes_max: config.bytes_max };
+        let for_keeper = lines.clone();
+        let used = keeper.start(move || flush(&for_keeper))?;
+        Ok(Self { lines, used, shared })
     }
 
     /// Writes an evaluation down, some time soon. Never blocks; what does not fit is lost.
@@ -87,6 +92,13 @@ impl Recorder {
         let record = Message::Record(Box::new(Record::new(&judged, &self.shared.redact)));
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.lines.try_send(record) {
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Keeps the records of decisions that an upgrade has gone by, some time soon. Never blocks.
+    pub fn keep_used(&self, used: Vec<Used>) {
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.used.try_send(used) {
+            tracing::warn!("records that an upgrade has gone by are not kept: too many upgrades at once");
         }
     }
 
@@ -123,11 +135,15 @@ impl Recorder {
 
     /// Waits until everything that was handed in is written.
     pub fn flush(&self) {
-        let (done, wait) = mpsc::sync_channel(1);
-        if self.lines.send(Message::Flush(done)).is_ok() {
-            // The thread is gone only with its queue; then there is nothing to wait for.
-            let _ = wait.recv();
-        }
+        flush(&self.lines);
+    }
+}
+
+fn flush(lines: &SyncSender<Message>) {
+    let (done, wait) = mpsc::sync_channel(1);
+    if lines.send(Message::Flush(done)).is_ok() {
+        // The thread is gone only with its queue; then there is nothing to wait for.
+        let _ = wait.recv();
     }
 }
 
@@ -252,7 +268,9 @@ impl Ring {
                 let _ = fs::remove_file(path);
             }
         }
-        blobs::prune(&self.shared.folder, &self.used());
+        let mut used = self.used();
+        used.extend(kept::named(&self.shared.folder));
+        blobs::prune(&self.shared.folder, &used);
     }
 
     /// The blobs that a record or a plugin names, by their hexadecimal digits.

@@ -7,7 +7,6 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::subject::Subject;
-use choose::Choice;
 use crate::cli::args::ReplayArgs;
 use crate::cli::exit::Exit;
 use crate::cli::output::{self, table};
@@ -16,6 +15,7 @@ use crate::config::{self, ComponentSource, RemoteSource};
 use crate::domain::{Digest, PluginFailure};
 use crate::plugin::Runtime;
 use crate::recording::{self, Record, RecordedOutcome, Replay, ReplayError, blob_dir};
+use choose::Choice;
 
 /// Configuration that is looked at when none is named.
 const DEFAULT_CONFIG: &str = "phasegate.toml";
@@ -142,12 +142,12 @@ fn compare(
     if record.redacted {
         return Ok(Compared::Unproved(REDACTED.to_owned()));
     }
-    let mut judge =
-        |side: &Side| match replay.with(record, side.component, side.settings.as_deref(), folder) {
-            Ok(again) => Ok(Some(again.outcome)),
-            Err(ReplayError::Missing { .. }) => Ok(None),
-            Err(error @ ReplayError::Load(_)) => Err(cannot_judge(record, &error)),
-        };
+    let mut judge = |side: &Side| match replay.with(record, side.component, side.settings.as_deref(), folder)
+    {
+        Ok(again) => Ok(Some(again.outcome)),
+        Err(ReplayError::Missing { .. }) => Ok(None),
+        Err(error @ ReplayError::Load(_)) => Err(cannot_judge(record, &error)),
+    };
     let after = judge(plugin)?;
     let before = match against {
         Some(side) => judge(side)?,

@@ -29,8 +29,8 @@ pub(super) fn records(path: &Path, reading: Reading, choice: &Choice<'_>) -> any
     check(path, &reading)?;
     let mut records = reading.records;
     if let Some(wanted) = choice.scale_set {
-        let wanted = ScaleSetName::parse(wanted)
-            .map_err(|error| anyhow::anyhow!("--scale-set `{wanted}` {error}"))?;
+        let wanted =
+            ScaleSetName::parse(wanted).map_err(|error| anyhow::anyhow!("--scale-set `{wanted}` {error}"))?;
         let known = names(records.iter().map(|record| record.instance().scale_set.as_str()));
         records.retain(|record| record.instance().scale_set == wanted);
         anyhow::ensure!(
@@ -70,7 +70,8 @@ fn check(path: &Path, reading: &Reading) -> anyhow::Result<()> {
     }
     let shown = path.display();
     let inside = path.join("recording");
-    let hint = if inside.is_dir() { format!("; did you mean `{}`?", inside.display()) } else { String::new() };
+    let hint =
+        if inside.is_dir() { format!("; did you mean `{}`?", inside.display()) } else { String::new() };
     match (files, damaged) {
         (0, _) => {
             anyhow::bail!("`{shown}` is no recording: no `*.jsonl` file is in it; {WHAT_IT_IS}{hint}")
