@@ -216,7 +216,11 @@ fn a_shadow_is_promoted_or_refused_by_its_gate() {
     let refused = wait_for_error(&site, "stage shadow");
     assert!(refused["lastError"].as_str().unwrap().contains("changes 4 of 4 instances"), "{refused}");
     assert_eq!(generation(&site), 1);
-    assert!(site.json(&["plugin", "diff", "db"])["observations"].as_u64().unwrap() >= 12);
+    let diff = site.json(&["plugin", "diff", "db"]);
+    assert!(diff["observations"].as_u64().unwrap() >= 12);
+    assert_eq!((diff["compared"].as_u64(), diff["missed"].as_u64()), (Some(4), Some(0)), "{diff}");
+    let metrics = http::request(site.port(), "GET /metrics", "");
+    assert!(metrics.contains("phasegate_plugin_shadow_missed_total{plugin=\"db\"} 0"), "{metrics}");
 
     site.write("same.wasm", variant(b'b'));
     assert_eq!(site.run(&["plugin", "swap", "db", "same.wasm"]).code, 0);

@@ -176,7 +176,7 @@ impl PluginRegistry {
         let name = self.parts.by_scale_set.get(scale_set);
         let Some(entry) = name.and_then(|name| self.entries.get(name)) else { return };
         entry.worker.forget(scale_set.clone(), instance.clone());
-        entry.tap.forget(&(scale_set.clone(), instance.clone()));
+        entry.forget(&(scale_set.clone(), instance.clone()));
     }
 
     /// All plugins as the API shows them.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::compare::{Comparison, Pair, Verdict, health};
+use super::compare::{Comparison, Key, Pair, Verdict, health};
 use super::prepare::Prepared;
 use super::shadow::{Shadow, Tap};
 use crate::api::wire;
@@ -91,6 +91,8 @@ pub(super) struct Diff {
     pub(super) to: Digest,
     pub(super) instances: usize,
     pub(super) comparison: Comparison,
+    /// Observations that the second component did not see.
+    pub(super) missed: u64,
     pub(super) refusal: Option<String>,
 }
 
@@ -110,6 +112,16 @@ impl Entry {
 
     pub(super) fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
         act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Drops what an instance said that is gone, also from the comparison that is under way.
+    pub(super) fn forget(&self, key: &Key) {
+        self.tap.forget(key);
+        self.with(|state| {
+            if let Some(trial) = &state.trial {
+                trial.shadow.comparison().forget(key);
+            }
+        });
     }
 
     /// The latest comparison, or the one that is under way.
@@ -138,7 +150,7 @@ impl Entry {
                 last_error: state.last_error.clone(),
                 stage: state.load.as_ref().and_then(|load| load.trace.running()).map(|s| s.name().to_owned()),
                 load: state.load.as_ref().map(Load::wire),
-                counters: state.counters,
+                counters: wire::PluginCounters { missed: self.tap.missed(), ..state.counters },
                 counts: wire::PluginCounts { evaluated, unchanged, failed },
             }
         })
@@ -199,7 +211,7 @@ impl Trial {
             TrialKind::Watch { former, .. } => (Stage::Watch, former.digest, active.digest),
         };
         let refusal = comparison.refusal(self.gate.as_ref(), instances);
-        Diff { stage, from, to, instances, comparison, refusal }
+        Diff { stage, from, to, instances, comparison, missed: self.shadow.missed(), refusal }
     }
 }
 
@@ -221,7 +233,7 @@ impl Load {
 
 impl Diff {
     pub(super) fn wire(&self, name: &PluginName) -> wire::PluginDiff {
-        let changed = |((scale_set, instance), pair): (&super::compare::Key, &Pair)| {
+        let changed = |((scale_set, instance), pair): (&Key, &Pair)| {
             let changes = pair.changes();
             (!changes.is_empty()).then(|| wire::PluginChange {
                 scale_set: scale_set.to_string(),
@@ -237,7 +249,9 @@ impl Diff {
             from: self.from.to_string(),
             to: self.to.to_string(),
             instances: self.instances,
+            compared: self.comparison.pairs.len(),
             observations: self.comparison.observations,
+            missed: self.missed,
             changed: self.comparison.changed(),
             failed_new: self.comparison.failed_new,
             failed_old: self.comparison.failed_old,

@@ -350,5 +350,5 @@ fn rehearsed(
     comparison: Comparison,
     refusal: Option<String>,
 ) -> Diff {
-    Diff { stage: Stage::Rehearse, from: before.digest, to, instances, comparison, refusal }
+    Diff { stage: Stage::Rehearse, from: before.digest, to, instances, comparison, missed: 0, refusal }
 }

@@ -260,9 +260,7 @@ impl Trial {
                 if let Some(why) = comparison.forbidden() {
                     return Turn::Refuse(why.to_owned());
                 }
-                let enough = comparison.observations >= u64::from(gate.observations_min)
-                    && now.since(self.began_at) >= gate.time_min;
-                if !enough {
+                if !comparison.is_enough(gate, instances, now.since(self.began_at)) {
                     return Turn::Wait;
                 }
                 comparison.refusal(Some(gate), instances).map_or(Turn::Promote, Turn::Refuse)
