@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::beside::resume;
 use super::entry::{Active, Entry, Load, State};
 use super::prepare::{Heed, Preparation, Prepared, Unfit};
 use super::shadow::Tap;
@@ -90,7 +91,13 @@ pub(super) fn load(
     let watchers = Watchers { on_decided, on_trouble, recorder: parts.recorder.clone() };
     let worker = PluginWorker::spawn_watched(config.name.clone(), plugin, generation, watchers, parts.clock)
         .map_err(|source| RegistryError::Worker { name: config.name.clone(), source })?;
-    Ok(Entry::new(worker, tap, state))
+    let entry = Entry::new(worker, tap, state);
+    // Beside another component than it was compared with it has no place.
+    if let Some(shadow) = same.and_then(|same| same.shadow.as_ref()) {
+        let preparation = preparation(config, parts);
+        resume(&entry, shadow, &Preparation { strategy: Strategy::Shadow, heed: Heed::Show, ..preparation });
+    }
+    Ok(entry)
 }
 
 fn choose(
