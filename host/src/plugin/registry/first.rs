@@ -53,7 +53,7 @@ pub(super) fn fetch_all(configs: &[PluginConfig], parts: &RegistryParts) -> Vec<
     std::thread::scope(|scope| {
         for _ in 1..FETCHES_MAX {
             // Without more threads this one fetches them all.
-            let _ = std::thread::Builder::new().name("plugin-fetches".to_owned()).spawn_scoped(scope, &fetch);
+            let _ = std::thread::Builder::new().name("plugin-fetches".to_owned()).spawn_scoped(scope, fetch);
         }
         fetch();
     });

@@ -71,7 +71,12 @@ impl PluginRegistry {
             let Some(prepared) = &change.prepared else { continue };
             taking_over.push(change.entry.swapping.lock().await);
             if change.entry.active().generation != change.before {
-                return Err(overtaken(change.entry, &prepared.candidate.source, change.before));
+                return Err(overtaken(
+                    change.entry,
+                    &change.trace,
+                    &prepared.candidate.source,
+                    change.before,
+                ));
             }
         }
         let _kept = self.keeping.lock().await;

@@ -128,10 +128,7 @@ impl PluginRegistry {
         }
         if entry.active().generation != before.generation {
             // Whoever changed that did not know of this one, and it was compared with another one.
-            trace.begin(Stage::Promote);
-            let error = overtaken(entry, &source, before.generation);
-            trace.end(Stage::Promote, StepState::Failed, Some(error.message.clone()));
-            return Err(error);
+            return Err(overtaken(entry, &trace, &source, before.generation));
         }
         if strategy == Strategy::Shadow {
             self.begin_shadow(entry, prepared, &config, &trace).await?;
@@ -346,12 +343,14 @@ fn busy(entry: &Entry) -> CommandError {
 }
 
 /// Another generation took over while a component was loaded beside this one.
-pub(super) fn overtaken(entry: &Entry, source: &str, before: Generation) -> CommandError {
+pub(super) fn overtaken(entry: &Entry, trace: &LoadTrace, source: &str, before: Generation) -> CommandError {
     let message = format!(
         "plugin `{}`, stage promote: {source} was loaded beside generation {}, and {} took over meanwhile and stays active; try again",
         entry.name,
         before.0,
         entry.active().shown()
     );
+    trace.begin(Stage::Promote);
+    trace.end(Stage::Promote, StepState::Failed, Some(message.clone()));
     CommandError::new(CommandErrorKind::Conflict, message)
 }
