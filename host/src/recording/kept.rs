@@ -13,11 +13,11 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use super::Record;
-use super::ring;
-use crate::domain::{InstanceId, ScaleSetName, Timestamp, UpgradeId};
+use super::{Record, ring, segments};
+use crate::domain::{Digest, InstanceId, ScaleSetName, Timestamp, UpgradeId};
 
 /// Upgrades of a scale set whose records are kept.
 const UPGRADES_MAX: usize = 3;
@@ -52,6 +52,8 @@ pub(super) struct Keeper {
     pub(super) folder: PathBuf,
     /// Of all that is kept.
     pub(super) bytes_max: u64,
+    /// What kept records name, for whoever removes blobs.
+    pub(super) named: Arc<Mutex<BTreeSet<Digest>>>,
 }
 
 /// Where the records of an upgrade are.
@@ -111,6 +113,8 @@ impl Keeper {
             }
         }
         self.drop_old();
+        let named = named(&self.folder);
+        *self.named.lock().unwrap_or_else(PoisonError::into_inner) = named;
         Ok(())
     }
 
@@ -122,7 +126,7 @@ impl Keeper {
         }
         let mut found = BTreeMap::new();
         // Newest first: that is where most of them are.
-        for (_, path) in ring::segments(&self.folder)?.into_iter().rev() {
+        for (_, path) in segments::files(&self.folder)?.into_iter().rev() {
             let mut here = BTreeMap::new();
             each_line(&path, |line| {
                 let Some(places) = moment(line).and_then(|at| moments.get(&at)) else { return };
@@ -155,19 +159,10 @@ impl Keeper {
     }
 }
 
-/// The digests that kept records name, by their hexadecimal digits.
-pub(super) fn named(folder: &Path) -> BTreeSet<String> {
-    const BEGIN: &[u8] = b"\"sha256:";
-    let mut named = BTreeSet::new();
-    for path in files(folder) {
-        let text = fs::read(path).unwrap_or_default();
-        let digests = memchr::memmem::find_iter(&text, BEGIN).filter_map(|at| {
-            let begin = at + BEGIN.len();
-            std::str::from_utf8(text.get(begin..begin + 64)?).ok().map(str::to_owned)
-        });
-        named.extend(digests);
-    }
-    named
+/// The components and settings that kept records name.
+pub(super) fn named(folder: &Path) -> BTreeSet<Digest> {
+    // What cannot be read cannot be judged again either.
+    files(folder).iter().flat_map(|path| segments::names(path).unwrap_or_default()).collect()
 }
 
 /// When the plugin was asked: a record begins with it.

@@ -3,8 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::ring;
-use super::{Record, Used, kept};
+use super::{Record, Used, kept, segments};
 use crate::domain::{InstanceId, ScaleSetName, Timestamp};
 
 /// A recording cannot be read.
@@ -79,7 +78,7 @@ pub fn find_used(folder: &Path, used: &Used) -> Result<Option<Record>, ReadError
 fn each(path: &Path, mut line: impl FnMut(&[u8])) -> Result<usize, ReadError> {
     let unreadable = |source| ReadError { path: path.to_owned(), source };
     let files = if path.is_dir() {
-        ring::segments(path).map_err(unreadable)?.into_iter().map(|(_, path)| path).collect()
+        segments::files(path).map_err(unreadable)?.into_iter().map(|(_, path)| path).collect()
     } else {
         vec![path.to_owned()]
     };

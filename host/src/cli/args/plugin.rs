@@ -49,7 +49,7 @@ pub enum PluginVerb {
     },
     /// Measure time for each evaluation, memory, and the time to compile
     Bench {
-        /// Component, or folder of a project
+        /// Component, folder of a project, oci://… or https://…
         #[arg(default_value = ".")]
         plugin: PathBuf,
         /// Settings as JSON [default: those of the first case that is judged, or `{}`]
@@ -119,7 +119,8 @@ pub struct ReplayArgs {
     /// Folder `recording` of a data directory, or one file of it
     pub recording: PathBuf,
     /// Judge with this: a plugin of the configuration, with its settings and, where nothing else is
-    /// said, its own records; or a component or ./FOLDER of a project, with the recorded settings
+    /// said, its own records; or a component, ./FOLDER of a
+    /// project, oci://… or https://…, with the recorded settings
     #[arg(long, value_name = "PLUGIN", required_unless_present = "verify")]
     pub plugin: Option<String>,
     /// Compare with this instead of the recorded decisions
