@@ -6,23 +6,19 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use wasmtime::{Engine, Store, Trap, WasmBacktrace};
+use wasmtime::{Engine, Store, Trap};
 
 use crate::domain::{Digest, Observation, PluginFailure, Verdict};
 
 use super::capability::{GuestLog, HostState};
 use super::limits::{HANDOVER_BYTES_MAX, Limits};
 use super::v1::{Guest, Linked, StartError};
-use super::{output, text, wasi};
+use super::{output, text, trap, wasi};
 
 /// Fuel of a start and of `configure`, in evaluations: these come once for an instance.
 const START_FUEL: u64 = 10;
 /// Longest message of the plugin's own about its settings, in bytes.
 const SETTINGS_MESSAGE_BYTES_MAX: usize = 2048;
-/// Guest functions named in the message of a trap, innermost first.
-const FRAMES_SHOWN_MAX: usize = 4;
-/// Longest function name that is demangled: demanglers are slow on names made to hurt them.
-const FRAME_NAME_BYTES_MAX: usize = 512;
 
 /// Everything that new instances are made of.
 pub(super) struct Code {
@@ -64,12 +60,14 @@ impl Code {
         store.set_hostcall_fuel(HANDOVER_BYTES_MAX);
         store.epoch_deadline_callback(|mut context| Ok(context.data_mut().deadline.reached()));
         let fuel = self.limits.fuel.saturating_mul(START_FUEL);
+        // What a message calls the limit is the one that held.
+        let limits = Limits { fuel, ..self.limits };
         arm(&mut store, fuel, now_ms, self.seed(&[])).map_err(OpenError::Start)?;
         let guest = match self.linked.start(&mut store) {
             Ok(guest) => guest,
             Err(StartError::Types(error)) => return Err(OpenError::Types(text::summary(&error))),
             Err(StartError::Failed(error)) => {
-                return Err(OpenError::Start(classify(&error, &store, self.limits)));
+                return Err(OpenError::Start(classify(&error, &store, limits)));
             }
         };
         arm(&mut store, fuel, now_ms, self.seed(&[])).map_err(OpenError::Configure)?;
@@ -78,7 +76,7 @@ impl Code {
         match answer {
             Ok(Ok(())) => Ok(Session { store, guest, limits: self.limits, calls: 0 }),
             Ok(Err(said)) => Err(OpenError::Refused(text::escaped(&said, SETTINGS_MESSAGE_BYTES_MAX))),
-            Err(error) => Err(OpenError::Configure(classify(&error, &store, self.limits))),
+            Err(error) => Err(OpenError::Configure(classify(&error, &store, limits))),
         }
     }
 
@@ -167,7 +165,7 @@ fn classify(error: &wasmtime::Error, store: &Store<HostState>, limits: Limits) -
         return PluginFailure::OutOfMemory { limit_mib: u64::from(limits.memory_mib) };
     }
     if trap.is_some() {
-        return PluginFailure::Trapped(describe_trap(error));
+        return PluginFailure::Trapped(trap::describe(error));
     }
     let said = text::one_line(&error.root_cause().to_string(), 512);
     // The engine's error for this is private; its words are all there is.
@@ -176,27 +174,4 @@ fn classify(error: &wasmtime::Error, store: &Store<HostState>, limits: Limits) -
         return PluginFailure::BadOutput(format!("more than {limit_mib} MiB in one call"));
     }
     PluginFailure::BadOutput(said)
-}
-
-fn describe_trap(error: &wasmtime::Error) -> String {
-    let cause = error.root_cause().to_string();
-    let cause = cause.lines().next().unwrap_or_default();
-    let cause = text::one_line(cause.strip_prefix("wasm trap: ").unwrap_or(cause), 256);
-    let frames = error.downcast_ref::<WasmBacktrace>().map(frame_names).unwrap_or_default();
-    if frames.is_empty() { cause } else { format!("{cause} in {}", frames.join(" < ")) }
-}
-
-/// Names of the innermost guest functions.
-fn frame_names(trace: &WasmBacktrace) -> Vec<String> {
-    let too_long = |name: Option<&str>| name.is_some_and(|name| name.len() > FRAME_NAME_BYTES_MAX);
-    if trace.frames().iter().any(|frame| too_long(frame.func_name()) || too_long(frame.module().name())) {
-        return vec!["functions with very long names".to_owned()];
-    }
-    // Only the printed form has the names demangled: `  0:   0x1f - module!function`.
-    trace
-        .to_string()
-        .lines()
-        .filter_map(|line| line.split_once('!').map(|(_, name)| text::one_line(name, 96)))
-        .take(FRAMES_SHOWN_MAX)
-        .collect()
 }
