@@ -43,6 +43,9 @@ pub enum PluginVerb {
         /// Folder of the case files [default: `cases` beside the component]
         #[arg(long, value_name = "DIR")]
         cases: Option<PathBuf>,
+        /// Certificates of an authority of your own, in PEM, for a reference
+        #[arg(long, value_name = "FILE")]
+        ca_file: Option<PathBuf>,
         /// How to print.
         #[command(flatten)]
         output: OutputArgs,
@@ -58,6 +61,9 @@ pub enum PluginVerb {
         /// Folder of the case files, whose observations are measured
         #[arg(long, value_name = "DIR")]
         cases: Option<PathBuf>,
+        /// Certificates of an authority of your own, in PEM, for a reference
+        #[arg(long, value_name = "FILE")]
+        ca_file: Option<PathBuf>,
         /// How to print.
         #[command(flatten)]
         output: OutputArgs,
@@ -71,7 +77,11 @@ pub enum PluginVerb {
     /// Say what a file is: world, version, imports, pure or not; 1 when the host would refuse it
     Inspect {
         /// WebAssembly file, folder of a project, `builtin:azure-health`, oci://… or https://…
+        #[arg(default_value = ".")]
         file: PathBuf,
+        /// Certificates of an authority of your own, in PEM, for a reference
+        #[arg(long, value_name = "FILE")]
+        ca_file: Option<PathBuf>,
         /// How to print.
         #[command(flatten)]
         output: OutputArgs,
@@ -82,7 +92,7 @@ pub enum PluginVerb {
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Replace the component of a plugin in the running host
+    /// Replace the component of a plugin in the running host, after the cases beside the file have passed
     Swap(SwapArgs),
     /// Show what a new component changes: which instances, from what to what, and why
     Diff(PluginOf),
@@ -163,7 +173,7 @@ pub struct SwapArgs {
     /// What it must pass [default: `strategy` of the configuration]
     #[arg(long, value_enum)]
     pub strategy: Option<StrategyArg>,
-    /// Swap it in whatever it changes, as long as it loads
+    /// Swap it in whatever it changes and whatever cases it fails, as long as it loads
     #[arg(long)]
     pub force: bool,
     /// How to print.

@@ -11,7 +11,7 @@ use crate::cli::args::ReplayArgs;
 use crate::cli::exit::Exit;
 use crate::cli::output::{self, table};
 use crate::cli::progress::Progress;
-use crate::config::{self, ComponentSource, RemoteSource};
+use crate::config::{self, ComponentSource, FetchConfig, RemoteSource};
 use crate::domain::{Digest, PluginFailure};
 use crate::plugin::Runtime;
 use crate::recording::{self, Record, RecordedOutcome, Replay, ReplayError, blob_dir};
@@ -201,13 +201,16 @@ fn side(replay: &mut Replay, name: &str, config: Option<&Path>) -> anyhow::Resul
     let mut plugins = config.iter().flat_map(|config| &config.plugins);
     let Some(plugin) = plugins.find(|plugin| plugin.name.as_str() == name) else {
         anyhow::ensure!(is_path, "`{name}` is neither a file nor a plugin of `{}`", file.display());
-        let component = compile(&Subject::read(path)?)?;
+        let component = compile(&Subject::read(path, &FetchConfig::default())?)?;
         return Ok(Side { component, settings: None, name: None });
     };
     let subject = match &plugin.component {
-        ComponentSource::File(path) => Subject::read(path)?,
+        ComponentSource::File(path) => Subject::read(path, &FetchConfig::default())?,
         ComponentSource::Remote(source) => Subject::fetch(source, &plugin.fetch, plugin.digest)?,
-        ComponentSource::Builtin(builtin) => Subject::read(Path::new(&format!("builtin:{builtin}")))?,
+        ComponentSource::Builtin(builtin) => {
+            let name = format!("builtin:{builtin}");
+            Subject::read(Path::new(&name), &FetchConfig::default())?
+        }
     };
     let component = compile(&subject)?;
     Ok(Side { component, settings: Some(plugin.settings.clone()), name: Some(name.to_owned()) })
