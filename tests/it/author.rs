@@ -233,12 +233,6 @@ fn what_was_not_judged_has_no_findings() {
 }
 
 #[test]
-fn a_limit_of_the_start_is_named_as_it_is() {
-    let tried = test("loop-configure", &json!([case("any", "a", &healthy(None))]));
-    assert!(tried.stdout.contains("used more than 500000000 fuel"), "{tried:?}");
-}
-
-#[test]
 fn a_component_that_is_older_than_its_source_is_said() {
     let site = Site::new();
     assert_eq!(site.run(&["plugin", "new", "game", "--lang", "c"]).code, 0);

@@ -11,6 +11,8 @@ use super::text;
 const FRAMES_SHOWN_MAX: usize = 4;
 /// Longest function name that is demangled: demanglers are slow on names made to hurt them.
 const FRAME_NAME_BYTES_MAX: usize = 512;
+/// What a plugin in Python did that looks for a file.
+const FILES: &str = " (it looked for a file: in Python import at the top of the module, and let no exception leave a function)";
 /// Longest name of a function that is shown.
 const NAME_BYTES_MAX: usize = 96;
 /// How functions of the runtimes of Rust, Zig and Go begin; `<` stands before those of a trait.
@@ -45,10 +47,15 @@ fn located(cause: &str, frames: &[String]) -> String {
     let shown: Vec<String> =
         shown.into_iter().take(FRAMES_SHOWN_MAX).map(|name| text::one_line(name, NAME_BYTES_MAX)).collect();
     let panicked = frames.iter().take_while(|name| is_of_a_runtime(name)).any(|name| name.contains("panic"));
-    let panicked = if panicked { " (a panic; what it said is in the log)" } else { "" };
+    let why = match panicked {
+        true => " (a panic; what it said is in the log)",
+        // Only Python gets there: an import in a function, or the report of an exception, reads files.
+        false if frames.iter().any(|name| name.contains("populate_preopens")) => FILES,
+        false => "",
+    };
     match shown.is_empty() {
         true => cause.to_owned(),
-        false => format!("{cause}{panicked} in {}", shown.join(" < ")),
+        false => format!("{cause}{why} in {}", shown.join(" < ")),
     }
 }
 
@@ -63,8 +70,13 @@ fn frame_names(trace: &WasmBacktrace) -> Vec<String> {
     printed.lines().filter_map(|line| line.split_once('!').map(|(_, name)| without_hashes(name))).collect()
 }
 
-/// `std[a543996e6e7dbf1e]::panicking` is `std::panicking`: the compiler's hash tells nobody anything.
+/// `std[a543996e6e7dbf1e]::panicking` is `std::panicking`, and `a::b::h8c1c7e218c5827f3` is `a::b`: the
+/// compiler's hashes tell nobody anything.
 fn without_hashes(name: &str) -> String {
+    let legacy = name
+        .rsplit_once("::h")
+        .filter(|(_, hash)| hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let name = legacy.map_or(name, |(name, _)| name);
     let mut shown = String::with_capacity(name.len());
     let mut rest = name;
     while let Some((before, after)) = rest.split_once('[') {
@@ -101,7 +113,7 @@ mod tests {
             "<std[a543996e6e7dbf1e]::panicking::Payload as core[1]::X>::get",
             "core[a543996e6e7dbf1e]::option::unwrap_failed",
             "hostile[0123456789abcdef]::first_of",
-            "hostile[0123456789abcdef]::decide",
+            "hostile::decide::h8c1c7e218c5827f3",
         ];
         let zig = [
             "debug.panicExtra__func_2",
@@ -118,6 +130,11 @@ mod tests {
             ),
             (&own[..], "x in hostile::my_helper < hostile::decide"),
             (&["runtime.throw"], "x in runtime.throw"),
+            (
+                &["a", "__wasilibc_populate_preopens"],
+                "x (it looked for a file: in Python import at the top of the module, and let no exception \
+                 leave a function) in a < __wasilibc_populate_preopens",
+            ),
             (&["a[b]", "f", "g", "h", "i"], "x in a[b] < f < g < h"),
             (&[], "x"),
         ] {
