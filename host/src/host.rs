@@ -68,7 +68,11 @@ impl Host {
             format!("cannot listen on {listen}; is another phasegate running? choose another server.listen")
         })?;
         let address = listener.local_addr()?;
-        let (mut store, stored) = SqliteStore::open(&config.server.data_dir)?;
+        let (mut store, mut stored) = SqliteStore::open(&config.server.data_dir)?;
+        // What another plugin remembered would make no sense to the one of today.
+        stored.memories.retain(|(set, _), memory| {
+            config.scale_sets.iter().any(|known| known.name == *set && known.plugin == memory.plugin)
+        });
         let (control, events) = ControlHandle::new();
         let runtime = plugin_runtime(&config.server.data_dir)?;
         let recorder = recorder(config, clock);

@@ -63,13 +63,14 @@ impl Code {
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(HANDOVER_BYTES_MAX);
         store.epoch_deadline_callback(|mut context| Ok(context.data_mut().deadline.reached()));
-        let fuel = self.limits.fuel.saturating_mul(START_FUEL);
+        let limits = Limits { fuel: self.limits.fuel.saturating_mul(START_FUEL), ..self.limits };
+        let fuel = limits.fuel;
         arm(&mut store, fuel, now_ms, self.seed(&[])).map_err(OpenError::Start)?;
         let guest = match self.linked.start(&mut store) {
             Ok(guest) => guest,
             Err(StartError::Types(error)) => return Err(OpenError::Types(text::summary(&error))),
             Err(StartError::Failed(error)) => {
-                return Err(OpenError::Start(classify(&error, &store, self.limits)));
+                return Err(OpenError::Start(classify(&error, &store, limits)));
             }
         };
         arm(&mut store, fuel, now_ms, self.seed(&[])).map_err(OpenError::Configure)?;
@@ -78,7 +79,7 @@ impl Code {
         match answer {
             Ok(Ok(())) => Ok(Session { store, guest, limits: self.limits, calls: 0 }),
             Ok(Err(said)) => Err(OpenError::Refused(text::escaped(&said, SETTINGS_MESSAGE_BYTES_MAX))),
-            Err(error) => Err(OpenError::Configure(classify(&error, &store, self.limits))),
+            Err(error) => Err(OpenError::Configure(classify(&error, &store, limits))),
         }
     }
 
@@ -193,10 +194,35 @@ fn frame_names(trace: &WasmBacktrace) -> Vec<String> {
         return vec!["functions with very long names".to_owned()];
     }
     // Only the printed form has the names demangled: `  0:   0x1f - module!function`.
-    trace
-        .to_string()
-        .lines()
-        .filter_map(|line| line.split_once('!').map(|(_, name)| text::one_line(name, 96)))
-        .take(FRAMES_SHOWN_MAX)
-        .collect()
+    let printed = trace.to_string();
+    let names: Vec<&str> = printed.lines().filter_map(|line| Some(line.split_once('!')?.1)).collect();
+    authors(&names).iter().take(FRAMES_SHOWN_MAX).map(|name| text::one_line(name, 96)).collect()
+}
+
+/// The frames from the first one on that is not of the language's runtime: how a panic is handled says
+/// nothing about its cause. All of them where there is no other.
+fn authors<'a, 'b>(names: &'a [&'b str]) -> &'a [&'b str] {
+    const RUNTIME: [&str; 9] =
+        ["__rustc", "__rust_", "rust_", "std[", "std::", "core[", "core::", "alloc[", "alloc::"];
+    let is_runtime = |name: &&str| {
+        let name = name.trim_start_matches('<');
+        RUNTIME.iter().any(|prefix| name.starts_with(prefix))
+    };
+    let first = names.iter().position(|name| !is_runtime(name)).unwrap_or(0);
+    names.get(first..).unwrap_or(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_told_from_where_it_began() {
+        let panic =
+            ["__rustc[5]::rust_panic", "<std[a]::T>::f", "core::panicking::panic_fmt", "mine::f", "std::x"];
+        assert_eq!(authors(&panic), ["mine::f", "std::x"]);
+        assert_eq!(authors(&panic[..3]), &panic[..3]);
+        assert_eq!(authors(&["core_policy::decide"]), ["core_policy::decide"]);
+        assert!(authors(&[]).is_empty());
+    }
 }

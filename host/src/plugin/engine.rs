@@ -40,8 +40,8 @@ const KEPT_TABLE_BYTES: usize = 64 << 10;
 /// Memories that wait for a component which may not come back.
 const KEPT_MEMORIES: u32 = 8;
 
-/// Guest frames kept of a trap: enough to see where, few enough for one line.
-const FRAMES_MAX: usize = 8;
+/// Guest frames kept of a trap: enough to get through the handling of a panic to its cause.
+const FRAMES_MAX: usize = 32;
 
 /// The plugin runtime of one process: compiles components and runs the clock of their deadlines.
 #[derive(Clone)]
