@@ -2,10 +2,11 @@
 //!
 //! A new component goes through named stages (`stage`) beside the active one and off the reactor:
 //! `prepare` has no effect, `take_over` records its generation and only then lets it decide, `tend`
-//! looks after those that judge side by side (`shadow`, `compare`). Whatever fails before leaves the
+//! looks after those that judge side by side (`beside`, `shadow`, `compare`). Whatever fails before leaves the
 //! active one in place. No round is lost either way: rounds wait in the worker's queue and are judged
 //! by exactly one generation.
 
+mod beside;
 mod check;
 mod compare;
 mod entry;

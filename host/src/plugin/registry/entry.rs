@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::compare::{Comparison, Key, Pair, Verdict, health};
 use super::prepare::Prepared;
 use super::shadow::{Shadow, Tap};
+use super::source::Candidate;
 use crate::api::wire;
 use crate::config::{Gate, PluginConfig, Strategy};
 use crate::control::rfc3339;
 use crate::domain::{Digest, Generation, PluginName, Timestamp};
 use crate::plugin::load::CompiledPlugin;
 use crate::plugin::{Counts, LoadTrace, PluginWorker, Stage};
-use crate::store::{StoredGeneration, StoredPlugin, StoredRefusal};
+use crate::store::{StoredGeneration, StoredPlugin, StoredRefusal, StoredShadow};
 
 /// Generations that can be gone back to.
 const HISTORY_MAX: usize = 5;
@@ -170,6 +171,7 @@ impl State {
             configured: next.configured,
             history,
             refused: None,
+            shadow: None,
         }
     }
 
@@ -181,7 +183,15 @@ impl State {
             configured: self.active.configured,
             history: self.history.clone(),
             refused: self.refused.clone(),
+            shadow: self.shadow(),
         }
+    }
+
+    /// What judges beside the active one and may take over.
+    pub(super) fn shadow(&self) -> Option<StoredShadow> {
+        let TrialKind::Shadow(prepared) = &self.trial.as_ref()?.kind else { return None };
+        let Candidate { source, settings, .. } = &prepared.candidate;
+        Some(StoredShadow { digest: prepared.digest, source: source.clone(), settings: settings.clone() })
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::beside::{has_ended, resume};
 use super::entry::{Active, Entry, Load, State};
 use super::prepare::{Heed, Preparation, Prepared, Unfit};
 use super::shadow::Tap;
@@ -90,7 +91,17 @@ pub(super) fn load(
     let watchers = Watchers { on_decided, on_trouble, recorder: parts.recorder.clone() };
     let worker = PluginWorker::spawn_watched(config.name.clone(), plugin, generation, watchers, parts.clock)
         .map_err(|source| RegistryError::Worker { name: config.name.clone(), source })?;
-    Ok(Entry::new(worker, tap, state))
+    let entry = Entry::new(worker, tap, state);
+    match (stored.and_then(|stored| stored.shadow.as_ref()), same) {
+        (Some(shadow), Some(_)) => {
+            let (preparation, strategy) = (preparation(config, parts), Strategy::Shadow);
+            resume(&entry, shadow, &Preparation { strategy, heed: Heed::Show, ..preparation });
+        }
+        // It has no place beside another component than it was compared with.
+        (Some(shadow), None) => has_ended(&entry, shadow, "another generation is active now"),
+        (None, _) => {}
+    }
+    Ok(entry)
 }
 
 fn choose(

@@ -1,4 +1,4 @@
-//! The second half of the pipeline: shadow, promote, watch, and the ways out.
+//! The second half of the pipeline: shadow (`beside`), promote, watch, and the ways out.
 //!
 //! ```text
 //! prepared ─┬─> promote ─> watch ─┬─> stays
@@ -15,7 +15,7 @@ use crate::config::{PluginConfig, Strategy};
 use crate::control::{Command, CommandError};
 use crate::domain::{Digest, Generation};
 use crate::plugin::{LoadTrace, LoadedPlugin, Stage, StepState};
-use crate::store::{StoredPlugin, StoredRefusal};
+use crate::store::StoredPlugin;
 
 /// What a promotion leaves behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +104,9 @@ impl PluginRegistry {
             if from_configuration && !options.dry_run {
                 // The file is what it was: what judges beside it is not wanted any more.
                 let is_shadow = |trial: &mut Trial| matches!(trial.kind, TrialKind::Shadow(_));
-                drop(entry.with(|state| state.trial.take_if(is_shadow)));
+                if entry.with(|state| state.trial.take_if(is_shadow)).is_some() {
+                    self.write_down(entry, "the end of the component beside the active one").await;
+                }
             }
             return Ok(None);
         }
@@ -127,42 +129,6 @@ impl PluginRegistry {
             if options.force { ("swap --force", Afterwards::Nothing) } else { (why, afterwards) };
         self.promote(entry, prepared, &trace, Promotion { why: why.to_owned(), afterwards }).await?;
         Ok(diff)
-    }
-
-    async fn begin_shadow(
-        &self,
-        entry: &Entry,
-        mut prepared: Prepared,
-        config: &PluginConfig,
-        trace: &LoadTrace,
-    ) -> Result<(), CommandError> {
-        let source = prepared.candidate.source.clone();
-        let failed = |why: String| refused(entry, trace, &source, &why);
-        trace.begin(Stage::Shadow);
-        // Its own instance goes beside; another one waits to take over.
-        let spare = prepared
-            .compiled
-            .configure(&prepared.candidate.settings, config.limits, config.isolation)
-            .map_err(|error| failed(error.to_string()))?;
-        let plugin = std::mem::replace(&mut prepared.plugin, spare);
-        let live = entry.active().generation;
-        let gate = config.swap.gate.clone();
-        let label = format!("{} (shadow)", entry.name);
-        let clock = self.parts.clock;
-        if matches!(prepared.candidate.origin, Origin::Configured(_)) {
-            let why =
-                "it was judging beside the active one when the host stopped; swap it in, or write it again";
-            let named = configured(prepared.digest, &prepared.candidate.settings);
-            self.remember_refusal(entry, named, &source, why).await;
-        }
-        // One at a time has the tap.
-        drop(entry.with(|state| state.trial.take()));
-        let parts = ShadowParts { plugin, label, role: Role::Candidate, live, gate: gate.clone(), clock };
-        let shadow = Shadow::start(&entry.tap, parts).map_err(|error| failed(error.to_string()))?;
-        let kind = TrialKind::Shadow(Box::new(prepared));
-        let trial = Trial { shadow, gate, trace: trace.clone(), began_at: clock.now(), kind };
-        entry.with(|state| state.trial = Some(trial));
-        Ok(())
     }
 
     /// Records, takes over, and begins to watch.
@@ -279,21 +245,8 @@ impl PluginRegistry {
         });
     }
 
-    /// So that a start of the host does not take up what was refused. Best effort: a start that
-    /// does is no worse than a start with a new file.
-    pub(super) async fn remember_refusal(&self, entry: &Entry, named: Digest, source: &str, why: &str) {
-        let stored = entry.with(|state| {
-            let kept = state.active.shown();
-            let why = format!("{source} {why}; {kept} stays active");
-            state.refused = Some(StoredRefusal { configured: named, why });
-            state.stored()
-        });
-        if let Err(error) = self.record(entry, stored).await {
-            tracing::warn!(plugin = %entry.name, "a restart will not know of the refusal: {error}");
-        }
-    }
-
-    async fn record(&self, entry: &Entry, stored: StoredPlugin) -> Result<(), CommandError> {
+    /// Makes it durable.
+    pub(super) async fn record(&self, entry: &Entry, stored: StoredPlugin) -> Result<(), CommandError> {
         let kept = format!("{} stays active", entry.active().shown());
         let name = entry.name.clone();
         self.parts.control.ask(|reply| Command::RecordPlugin(name, stored, reply)).await.map_err(|error| {
@@ -306,7 +259,8 @@ impl PluginRegistry {
         let used = self.entries.values().flat_map(|entry| {
             entry.with(|state| {
                 let kept = state.history.iter().map(|generation| generation.digest);
-                kept.chain([state.active.digest]).collect::<Vec<Digest>>()
+                let beside = state.shadow().map(|shadow| shadow.digest);
+                kept.chain([state.active.digest]).chain(beside).collect::<Vec<Digest>>()
             })
         });
         prune(&self.parts.data_dir, &used.collect());

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::entry::{Active, Entry, Trial, TrialKind};
 use super::prepare::Prepared;
-use super::source::{Candidate, Origin, configured, kept};
+use super::source::{Candidate, Origin, kept};
 use super::take_over::{Afterwards, Order, Promotion};
 use super::{PluginRegistry, SwapOptions, refused};
 use crate::api::wire;
@@ -75,10 +75,7 @@ impl PluginRegistry {
                 trial.trace.end(Stage::Shadow, StepState::Failed, Some(why.clone()));
                 let source = &prepared.candidate.source;
                 let error = refused(entry, &trial.trace, source, &why);
-                if matches!(prepared.candidate.origin, Origin::Configured(_)) {
-                    let named = configured(prepared.digest, &prepared.candidate.settings);
-                    self.remember_refusal(entry, named, source, &why).await;
-                }
+                self.shadow_ended(entry, prepared, &why).await;
                 tracing::warn!(plugin = %entry.name, "{error}");
                 entry.with(|state| {
                     state.counters.refused += 1;
@@ -183,6 +180,9 @@ impl PluginRegistry {
         needs_shadow(entry)?;
         if let Some(trial) = self.end_trial(entry) {
             trial.trace.end(Stage::Shadow, StepState::Failed, Some("discarded by hand".to_owned()));
+            if let TrialKind::Shadow(prepared) = &trial.kind {
+                self.shadow_ended(entry, prepared, "was discarded by hand").await;
+            }
         }
         Ok(entry.wire())
     }
