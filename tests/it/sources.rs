@@ -2,13 +2,14 @@
 //! on when a server is away.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
 
 use serde_json::Value;
 
 use crate::pipeline::{azure_health, db, generation, judged_by, stage, variant};
 use crate::support::answers::Answers;
-use crate::support::registry::{CA, ISSUED, Registry, Reply, Speaks, digest};
-use crate::support::{Finished, Site, fleet};
+use crate::support::registry::{Asked, CA, ISSUED, Registry, Reply, Speaks, digest};
+use crate::support::{Finished, Site, fleet, wait_for};
 
 /// `alice:se-cret` as a header has it.
 const LOGIN: &str = "YWxpY2U6c2UtY3JldA==";
@@ -258,6 +259,77 @@ fn a_registry_that_wants_a_login_gets_one() {
     for secret in ["se-cret", LOGIN, ISSUED] {
         assert!(!log.contains(secret), "{secret}: {log}");
     }
+}
+
+/// Repositories whose blob was asked for so far.
+fn downloads(registry: &Registry) -> Vec<String> {
+    let state = registry.state();
+    let blob = |asked: &Asked| Some(asked.path.strip_prefix("/v2/")?.split_once("/blobs/")?.0.to_owned());
+    let mut found: Vec<String> = state.asked.iter().filter_map(blob).collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn plugins_are_fetched_side_by_side() {
+    let registry = Registry::start(Speaks::Http);
+    let mut keys = String::new();
+    for name in ["db", "other"] {
+        registry.push(name, "1", &azure_health());
+        if name != "db" {
+            keys.push_str(&format!(
+                "[[plugins]]\nname = \"{name}\"\ncomponent = \"{}\"\n",
+                registry.oci("other:1")
+            ));
+        }
+    }
+    registry.state().held = true;
+    let (site, _answers) = site(&registry.oci("db:1"), &keys);
+    let host = site.spawn(&["run"]);
+    wait_for("both downloads, of which none has ended", || {
+        (downloads(&registry) == ["db", "other"]).then_some(())
+    });
+    registry.state().held = false;
+    wait_for("the host to answer", || (site.run(&["fleet"]).code == 0).then_some(()));
+    site.wait_until_healthy();
+    host.stop();
+}
+
+#[test]
+fn a_download_keeps_nobody_waiting() {
+    let registry = Registry::start(Speaks::Http);
+    registry.push("db", "1", &azure_health());
+    registry.push("slow", "1", &variant(b'6'));
+    let slow = registry.oci("slow:1");
+    let (site, _answers) = site(&registry.oci("db:1"), "");
+    let host = site.host();
+    site.wait_until_healthy();
+    site.write("new.wasm", variant(b'7'));
+    assert_eq!(site.run(&["plugin", "swap", "db", "new.wasm"]).code, 0);
+    registry.state().held = true;
+    let waiting = site.command(&["plugin", "swap", "db", &slow]).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("the download", || (downloads(&registry) == ["db", "slow"]).then_some(()));
+
+    for second in [&slow, "new.wasm"] {
+        let refused = swap(&site, second);
+        assert_eq!(refused.code, 1, "{refused:?}");
+        let said = format!("plugin `db` is being loaded already from {slow} (stage fetch)");
+        assert!(refused.stderr.contains(&said), "{refused:?}");
+    }
+    let promoted = site.run(&["plugin", "promote", "db"]);
+    assert!(promoted.stderr.contains("has no shadow"), "{promoted:?}");
+    assert_eq!(site.run(&["plugin", "rollback", "db"]).code, 0);
+    judged_by(&site, 3);
+
+    // What it was compared with is not active any more.
+    registry.state().held = false;
+    let overtaken = Finished::from(waiting.wait_with_output().unwrap());
+    assert_eq!(overtaken.code, 1, "{overtaken:?}");
+    assert!(overtaken.stderr.contains("generation 2, and generation 3 ("), "{overtaken:?}");
+    assert_eq!(generation(&site), 3);
+    assert_eq!(swap(&site, &slow).code, 0);
+    judged_by(&site, 4);
+    host.stop();
 }
 
 #[test]

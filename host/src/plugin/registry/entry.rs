@@ -22,7 +22,11 @@ pub(super) struct Entry {
     pub(super) name: PluginName,
     pub(super) worker: PluginWorker,
     pub(super) tap: Arc<Tap>,
-    /// One load at a time; also held while a shadow or a watch ends.
+    /// One load at a time. Held for as long as a download and a compilation take, so only other loads
+    /// come up against it.
+    pub(super) loading: tokio::sync::Mutex<()>,
+    /// Held while a component takes over, or a shadow or a watch begins or ends; never for long. Taken
+    /// after `loading`.
     pub(super) swapping: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }
@@ -99,8 +103,8 @@ pub(super) struct Diff {
 
 impl Entry {
     pub(super) fn new(worker: PluginWorker, tap: Arc<Tap>, state: State) -> Self {
-        let swapping = tokio::sync::Mutex::new(());
-        Self { name: state.config.name.clone(), worker, tap, swapping, state: Mutex::new(state) }
+        let (loading, swapping) = (tokio::sync::Mutex::new(()), tokio::sync::Mutex::new(()));
+        Self { name: state.config.name.clone(), worker, tap, loading, swapping, state: Mutex::new(state) }
     }
 
     pub(super) fn active(&self) -> Active {

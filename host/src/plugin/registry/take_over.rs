@@ -12,7 +12,7 @@ use super::shadow::{Role, Shadow, ShadowParts};
 use super::source::{Candidate, Origin, configured, keep, prune};
 use super::{PluginRegistry, SwapOptions, refused};
 use crate::config::{PluginConfig, Strategy};
-use crate::control::{Command, CommandError};
+use crate::control::{Command, CommandError, CommandErrorKind};
 use crate::domain::{Digest, Generation};
 use crate::plugin::{LoadTrace, LoadedPlugin, Stage, StepState};
 use crate::store::StoredPlugin;
@@ -37,7 +37,11 @@ impl PluginRegistry {
         candidate: Candidate,
         order: Order,
     ) -> Result<Option<Diff>, CommandError> {
-        let _one_at_a_time = entry.swapping.lock().await;
+        let _one_at_a_time = match order.when_busy {
+            WhenBusy::Refuse => Some(entry.loading.try_lock().map_err(|_| busy(entry))?),
+            WhenBusy::Wait => Some(entry.loading.lock().await),
+            WhenBusy::Overtake => None,
+        };
         let before = entry.active();
         let source = candidate.source.clone();
         let config = entry.config();
@@ -66,8 +70,8 @@ impl PluginRegistry {
     }
 
     async fn go(&self, entry: &Entry, job: Job) -> Result<Option<Diff>, CommandError> {
-        let Job { candidate, strategy, order: Order { options, why, afterwards }, trace, before, config } =
-            job;
+        let Job { candidate, strategy, order, trace, before, config } = job;
+        let Order { options, why, afterwards, when_busy: _ } = order;
         let shown = options.force || options.dry_run || strategy == Strategy::Shadow;
         let heed = if shown { Heed::Show } else { Heed::Refuse };
         let preparation = Preparation {
@@ -83,6 +87,7 @@ impl PluginRegistry {
         let (source, settings) = (candidate.source.clone(), candidate.settings.clone());
         let instances = preparation.last.len();
         let working = tokio::task::spawn_blocking(move || preparation.run(candidate)).await;
+        let _taking_over = entry.swapping.lock().await;
         let prepared = match working {
             Ok(Ok(prepared)) => prepared,
             Ok(Err(Unfit { why, digest, showed })) => {
@@ -120,6 +125,10 @@ impl PluginRegistry {
         if options.dry_run {
             trace.skip(Stage::Promote, "dry run");
             return Ok(diff);
+        }
+        if entry.active().generation != before.generation {
+            // Whoever changed that did not know of this one, and it was compared with another one.
+            return Err(overtaken(entry, &trace, &source, before.generation));
         }
         if strategy == Strategy::Shadow {
             self.begin_shadow(entry, prepared, &config, &trace).await?;
@@ -272,6 +281,18 @@ pub(super) struct Order {
     pub(super) options: SwapOptions,
     pub(super) why: &'static str,
     pub(super) afterwards: Afterwards,
+    pub(super) when_busy: WhenBusy,
+}
+
+/// What becomes of a load while another one of the same plugin is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WhenBusy {
+    /// It is refused at once: a person shall not wait for the download of another one.
+    Refuse,
+    /// It waits.
+    Wait,
+    /// It goes past: a way back needs nothing that is not here, and the other one then ends.
+    Overtake,
 }
 
 /// What a load is made of.
@@ -305,4 +326,31 @@ fn rehearsed(
     refusal: Option<String>,
 ) -> Diff {
     Diff { stage: Stage::Rehearse, from: before.digest, to, instances, comparison, missed: 0, refusal }
+}
+
+/// Another load of the plugin is under way.
+fn busy(entry: &Entry) -> CommandError {
+    let name = &entry.name;
+    let load = entry.with(|state| {
+        let load = state.load.as_ref()?;
+        Some(format!(" from {} (stage {})", load.source, load.trace.running()?.name()))
+    });
+    let message = format!(
+        "plugin `{name}` is being loaded already{}; try again when `phasegate plugin list` shows that this has ended",
+        load.unwrap_or_default()
+    );
+    CommandError::new(CommandErrorKind::Conflict, message)
+}
+
+/// Another generation took over while a component was loaded beside this one.
+pub(super) fn overtaken(entry: &Entry, trace: &LoadTrace, source: &str, before: Generation) -> CommandError {
+    let message = format!(
+        "plugin `{}`, stage promote: {source} was loaded beside generation {}, and {} took over meanwhile and stays active; try again",
+        entry.name,
+        before.0,
+        entry.active().shown()
+    );
+    trace.begin(Stage::Promote);
+    trace.end(Stage::Promote, StepState::Failed, Some(message.clone()));
+    CommandError::new(CommandErrorKind::Conflict, message)
 }
