@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::pipeline::{azure_health, db, generation, judged_by, stage, variant};
 use crate::support::answers::Answers;
 use crate::support::registry::{Asked, CA, ISSUED, Registry, Reply, Speaks, digest};
-use crate::support::{Finished, Site, fleet, wait_for};
+use crate::support::{Finished, Site, fleet, repository, wait_for};
 
 /// `alice:se-cret` as a header has it.
 const LOGIN: &str = "YWxpY2U6c2UtY3JldA==";
@@ -330,6 +330,41 @@ fn a_download_keeps_nobody_waiting() {
     assert_eq!(swap(&site, &slow).code, 0);
     judged_by(&site, 4);
     host.stop();
+}
+
+#[test]
+fn a_reference_will_do_where_a_path_does() {
+    let registry = Registry::start(Speaks::Http);
+    registry.push("db", "1", &azure_health());
+    let reference = registry.oci("db:1");
+    let (site, _answers) = site("builtin:azure-health", "");
+    let host = site.host();
+    site.wait_until_healthy();
+    host.stop();
+    // The folder that one happens to be in is not beside what came from elsewhere.
+    std::fs::create_dir(site.path("cases")).unwrap();
+    site.write("cases/other.json", "of another plugin");
+    let untold = site.run(&["plugin", "test", &reference]);
+    assert_eq!((untold.code, untold.stderr.lines().count()), (2, 1), "{untold:?}");
+    assert!(untold.stderr.contains("name their folder with `--cases DIR`"), "{untold:?}");
+
+    let cases = repository().join("plugins/azure-health/cases");
+    let cases = cases.to_str().unwrap();
+    let tested = site.json(&["plugin", "test", &reference, "--cases", cases]);
+    assert_eq!((&tested["plugin"], &tested["good"]), (&reference.as_str().into(), &true.into()), "{tested}");
+    assert!(site.json(&["plugin", "bench", &reference])["observations"].as_u64().unwrap() > 0);
+    let replayed = site.json(&["plugin", "replay", "data/recording", "--plugin", &reference]);
+    assert!(replayed["judged"].as_u64().unwrap() > 0 && replayed["judged"] == replayed["same"], "{replayed}");
+
+    for verb in [["test"].as_slice(), &["bench"], &["inspect"], &["replay", "data/recording", "--plugin"]] {
+        let absent = registry.oci("db:2");
+        let finished = site.run(&[&["plugin"], verb, &[absent.as_str()]].concat());
+        assert_eq!((finished.code, finished.stderr.lines().count()), (2, 1), "{verb:?}: {finished:?}");
+        assert!(
+            finished.stderr.contains(&format!("`{absent}` cannot be fetched: ")),
+            "{verb:?}: {finished:?}"
+        );
+    }
 }
 
 #[test]
