@@ -106,9 +106,16 @@ fn a_new_rust_project_builds_and_passes() {
         eprintln!("NOT TESTED: the crates are not on this machine");
         return;
     }
-    assert_eq!(built.code, 0, "{built:?}");
+    assert_eq!((built.code, built.stderr.as_str()), (0, ""), "{built:?}");
     let tested = site.run(&["plugin", "test", "game"]);
     assert_eq!(tested.code, 0, "{tested:?}");
+    let source = std::fs::read_to_string(site.path("game/src/lib.rs")).unwrap();
+    std::fs::write(site.path("game/src/lib.rs"), format!("{source}\nfn left_over() {{}}\n")).unwrap();
+    let warned: Finished =
+        site.command(&["plugin", "build", "game"]).env("CARGO_NET_OFFLINE", "true").output().unwrap().into();
+    assert_eq!(warned.code, 0, "{warned:?}");
+    assert!(warned.stderr.contains("function `left_over` is never used"), "{warned:?}");
+    assert!(warned.stdout.starts_with("wrote "), "{warned:?}");
     assert_eq!(site.json(&["plugin", "inspect", "game"])["pure"], true);
     std::fs::write(site.path("game/src/lib.rs"), "fn broken(").unwrap();
     let before = std::fs::read(site.path("game/game.wasm")).unwrap();

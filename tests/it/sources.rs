@@ -2,13 +2,14 @@
 //! on when a server is away.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
 
 use serde_json::Value;
 
 use crate::pipeline::{azure_health, db, generation, judged_by, stage, variant};
 use crate::support::answers::Answers;
-use crate::support::registry::{CA, ISSUED, Registry, Reply, Speaks, digest};
-use crate::support::{Finished, Site, fleet};
+use crate::support::registry::{Asked, CA, ISSUED, Registry, Reply, Speaks, digest};
+use crate::support::{Finished, Site, fleet, repository, wait_for};
 
 /// `alice:se-cret` as a header has it.
 const LOGIN: &str = "YWxpY2U6c2UtY3JldA==";
@@ -257,6 +258,112 @@ fn a_registry_that_wants_a_login_gets_one() {
     let log = site.log();
     for secret in ["se-cret", LOGIN, ISSUED] {
         assert!(!log.contains(secret), "{secret}: {log}");
+    }
+}
+
+/// Repositories whose blob was asked for so far.
+fn downloads(registry: &Registry) -> Vec<String> {
+    let state = registry.state();
+    let blob = |asked: &Asked| Some(asked.path.strip_prefix("/v2/")?.split_once("/blobs/")?.0.to_owned());
+    let mut found: Vec<String> = state.asked.iter().filter_map(blob).collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn plugins_are_fetched_side_by_side() {
+    let registry = Registry::start(Speaks::Http);
+    let mut keys = String::new();
+    for name in ["db", "other"] {
+        registry.push(name, "1", &azure_health());
+        if name != "db" {
+            keys.push_str(&format!(
+                "[[plugins]]\nname = \"{name}\"\ncomponent = \"{}\"\n",
+                registry.oci("other:1")
+            ));
+        }
+    }
+    registry.state().held = true;
+    let (site, _answers) = site(&registry.oci("db:1"), &keys);
+    let host = site.spawn(&["run"]);
+    wait_for("both downloads, of which none has ended", || {
+        (downloads(&registry) == ["db", "other"]).then_some(())
+    });
+    registry.state().held = false;
+    wait_for("the host to answer", || (site.run(&["fleet"]).code == 0).then_some(()));
+    site.wait_until_healthy();
+    host.stop();
+}
+
+#[test]
+fn a_download_keeps_nobody_waiting() {
+    let registry = Registry::start(Speaks::Http);
+    registry.push("db", "1", &azure_health());
+    registry.push("slow", "1", &variant(b'6'));
+    let slow = registry.oci("slow:1");
+    let (site, _answers) = site(&registry.oci("db:1"), "");
+    let host = site.host();
+    site.wait_until_healthy();
+    site.write("new.wasm", variant(b'7'));
+    assert_eq!(site.run(&["plugin", "swap", "db", "new.wasm"]).code, 0);
+    registry.state().held = true;
+    let waiting = site.command(&["plugin", "swap", "db", &slow]).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("the download", || (downloads(&registry) == ["db", "slow"]).then_some(()));
+
+    for second in [&slow, "new.wasm"] {
+        let refused = swap(&site, second);
+        assert_eq!(refused.code, 1, "{refused:?}");
+        let said = format!("plugin `db` is being loaded already from {slow} (stage fetch)");
+        assert!(refused.stderr.contains(&said), "{refused:?}");
+    }
+    let promoted = site.run(&["plugin", "promote", "db"]);
+    assert!(promoted.stderr.contains("has no shadow"), "{promoted:?}");
+    assert_eq!(site.run(&["plugin", "rollback", "db"]).code, 0);
+    judged_by(&site, 3);
+
+    // What it was compared with is not active any more.
+    registry.state().held = false;
+    let overtaken = Finished::from(waiting.wait_with_output().unwrap());
+    assert_eq!(overtaken.code, 1, "{overtaken:?}");
+    assert!(overtaken.stderr.contains("generation 2, and generation 3 ("), "{overtaken:?}");
+    assert_eq!(generation(&site), 3);
+    assert_eq!(swap(&site, &slow).code, 0);
+    judged_by(&site, 4);
+    host.stop();
+}
+
+#[test]
+fn a_reference_will_do_where_a_path_does() {
+    let registry = Registry::start(Speaks::Http);
+    registry.push("db", "1", &azure_health());
+    let reference = registry.oci("db:1");
+    let (site, _answers) = site("builtin:azure-health", "");
+    let host = site.host();
+    site.wait_until_healthy();
+    host.stop();
+    // The folder that one happens to be in is not beside what came from elsewhere.
+    std::fs::create_dir(site.path("cases")).unwrap();
+    site.write("cases/other.json", "of another plugin");
+    let untold = site.run(&["plugin", "test", &reference]);
+    assert_eq!((untold.code, untold.stderr.lines().count()), (2, 1), "{untold:?}");
+    assert!(untold.stderr.contains("name their folder with `--cases DIR`"), "{untold:?}");
+
+    let cases = repository().join("plugins/azure-health/cases");
+    let cases = cases.to_str().unwrap();
+    let tested = site.json(&["plugin", "test", &reference, "--cases", cases]);
+    assert_eq!((&tested["plugin"], &tested["good"]), (&reference.as_str().into(), &true.into()), "{tested}");
+    assert!(site.json(&["plugin", "bench", &reference])["observations"].as_u64().unwrap() > 0);
+    let replayed = site.json(&["plugin", "replay", "data/recording", "--plugin", &reference]);
+    assert!(replayed["judged"].as_u64().unwrap() > 0 && replayed["judged"] == replayed["same"], "{replayed}");
+
+    for verb in [["test"].as_slice(), &["bench"], &["inspect"], &["replay", "data/recording", "--plugin"]] {
+        let absent = registry.oci("db:2");
+        let finished = site.run(&[&["plugin"], verb, &[absent.as_str()]].concat());
+        assert_eq!((finished.code, finished.stderr.lines().count()), (2, 1), "{verb:?}: {finished:?}");
+        assert!(
+            finished.stderr.contains(&format!("`{absent}` cannot be fetched: ")),
+            "{verb:?}: {finished:?}"
+        );
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -61,6 +62,8 @@ pub struct State {
     pub login: Option<String>,
     /// Whether connections are closed without an answer.
     pub away: bool,
+    /// Whether blobs are waited for until this is taken back.
+    pub held: bool,
     /// Every request so far.
     pub asked: Vec<Asked>,
     /// Bytes sent of bodies without end.
@@ -205,6 +208,9 @@ fn serve(stream: &mut (impl Read + Write), base: &str, state: &Mutex<State>) -> 
         state.asked.push(asked.clone());
         reply(&asked, base, &state)
     };
+    while asked.path.contains("/blobs/") && state.lock().unwrap().held {
+        std::thread::sleep(Duration::from_millis(10));
+    }
     let (status, head, body) = match reply {
         Reply::Whole(status, head, body) => (status, head, body),
         Reply::Endless => {

@@ -123,11 +123,14 @@ impl Snapshot {
     fn plugin_counters(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let plugins = &self.plugins.plugins;
         let loads = plugins.iter().flat_map(|plugin| {
-            let wire::PluginCounters { loads, refused, promoted, reverted } = plugin.counters;
+            let wire::PluginCounters { loads, refused, promoted, reverted, missed: _ } = plugin.counters;
             [("begun", loads), ("refused", refused), ("promoted", promoted), ("reverted", reverted)]
                 .map(|(event, count)| ([("plugin", plugin.name.clone()), ("event", event.to_owned())], count))
         });
         counters(encoder, "plugin_loads", "What became of loads since the host started", loads)?;
+        let missed = plugins.iter().map(|plugin| ([("plugin", plugin.name.clone())], plugin.counters.missed));
+        let help = "Observations that a component beside the active one did not see, being too slow";
+        counters(encoder, "plugin_shadow_missed", help, missed)?;
         let observations = plugins.iter().flat_map(|plugin| {
             let wire::PluginCounts { evaluated, unchanged, failed } = plugin.counts;
             [("judged", evaluated.saturating_sub(failed)), ("unchanged", unchanged), ("failed", failed)].map(

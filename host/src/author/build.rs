@@ -43,15 +43,25 @@ pub enum BuildError {
     Refused(LoadPluginError),
 }
 
-/// Builds and gives the path of the component. `doing` is told of each step before it begins.
+/// A component that was built.
+#[derive(Debug)]
+pub struct Built {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What the tools had to say about the source all the same; empty when nothing.
+    pub warnings: String,
+}
+
+/// Builds a component. `doing` is told of each step before it begins.
 ///
 /// # Errors
 /// See [`BuildError`]. An older component stays as it is.
-pub fn build(project: &Project, doing: &dyn Fn(&str)) -> Result<PathBuf, BuildError> {
+pub fn build(project: &Project, doing: &dyn Fn(&str)) -> Result<Built, BuildError> {
     let Recipe { steps, artifact } = recipe::of(project)?;
+    let mut warnings = String::new();
     for step in &steps {
         doing(step.what);
-        step.run(&project.folder)?;
+        warnings.push_str(&step.run(&project.folder)?);
     }
     let failed = |path: &PathBuf| {
         let path = path.clone();
@@ -75,5 +85,5 @@ pub fn build(project: &Project, doing: &dyn Fn(&str)) -> Result<PathBuf, BuildEr
     if made.starts_with(project.folder.join("build")) {
         let _ = std::fs::remove_file(made);
     }
-    Ok(path)
+    Ok(Built { path, warnings })
 }

@@ -2,10 +2,11 @@
 //!
 //! A new component goes through named stages (`stage`) beside the active one and off the reactor:
 //! `prepare` has no effect, `take_over` records its generation and only then lets it decide, `tend`
-//! looks after those that judge side by side (`shadow`, `compare`). Whatever fails before leaves the
+//! looks after those that judge side by side (`beside`, `shadow`, `compare`). Whatever fails before leaves the
 //! active one in place. No round is lost either way: rounds wait in the worker's queue and are judged
 //! by exactly one generation.
 
+mod beside;
 mod check;
 mod compare;
 mod entry;
@@ -34,7 +35,7 @@ pub use check::{Checked, Network, check, is_fetched};
 use entry::Entry;
 pub use reload::Reloaded;
 use source::{Candidate, Origin};
-use take_over::{Afterwards, Order};
+use take_over::{Afterwards, Order, WhenBusy};
 
 /// Why a plugin of the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -151,8 +152,9 @@ impl PluginRegistry {
     ) -> Result<(Self, Vec<Write>), RegistryError> {
         let mut entries = BTreeMap::new();
         let mut writes = Vec::new();
-        for config in configs {
-            let entry = first::load(config, stored.plugins.get(&config.name), &parts)?;
+        let named = first::fetch_all(configs, &parts);
+        for (config, named) in configs.iter().zip(named) {
+            let entry = first::load(config, named, stored.plugins.get(&config.name), &parts)?;
             writes.push(Write::Plugin(config.name.clone(), entry.with(|state| state.stored())));
             entries.insert(config.name.clone(), entry);
         }
@@ -181,7 +183,7 @@ impl PluginRegistry {
         let name = self.parts.by_scale_set.get(scale_set);
         let Some(entry) = name.and_then(|name| self.entries.get(name)) else { return };
         entry.worker.forget(scale_set.clone(), instance.clone());
-        entry.tap.forget(&(scale_set.clone(), instance.clone()));
+        entry.forget(&(scale_set.clone(), instance.clone()));
     }
 
     /// All plugins as the API shows them.
@@ -193,8 +195,8 @@ impl PluginRegistry {
     /// Brings a component in, as far as its strategy lets it, and keeps its bytes for a restart.
     ///
     /// # Errors
-    /// When there is no such plugin, the component fails at a stage, or nothing can be recorded. The
-    /// active component then stays.
+    /// When there is no such plugin, it is being loaded already, the component fails at a stage, or nothing
+    /// can be recorded. The active component then stays.
     pub async fn swap(
         &self,
         name: &PluginName,
@@ -208,7 +210,8 @@ impl PluginRegistry {
             Offer::Reference(source) => (source.to_string(), Origin::Named(source)),
         };
         let candidate = Candidate { origin, source, settings };
-        let order = Order { options, why: "swap", afterwards: Afterwards::Watch };
+        let (afterwards, when_busy) = (Afterwards::Watch, WhenBusy::Refuse);
+        let order = Order { options, why: "swap", afterwards, when_busy };
         let diff = self.replace(entry, candidate, order).await?;
         Ok(wire::PluginSwap { plugin: entry.wire(), diff: diff.map(|diff| diff.wire(name)) })
     }

@@ -38,10 +38,12 @@ pub(super) fn keep(folder: &Path, digest: Digest, kind: Kind, bytes: &[u8]) -> i
 }
 
 /// Removes the blobs that nobody names any more; best effort.
-pub(super) fn prune(folder: &Path, used: &BTreeSet<String>) {
+pub(super) fn prune(folder: &Path, used: &BTreeSet<Digest>) {
     let Ok(files) = fs::read_dir(folder.join("blobs")) else { return };
     for path in files.flatten().map(|file| file.path()) {
-        let named = path.file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| used.contains(stem));
+        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        let digest = stem.and_then(|stem| Digest::parse(&format!("sha256:{stem}")));
+        let named = digest.is_some_and(|digest| used.contains(&digest));
         if !named && let Err(error) = fs::remove_file(&path) {
             tracing::debug!("`{}` stays: {error}", path.display());
         }

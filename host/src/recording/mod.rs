@@ -9,7 +9,7 @@
 //! ```
 //!
 //! How to read this module: `record` is one line, `redact` takes secrets out of bodies, `ring` writes
-//! and drops segments, `read` finds records again, `replay` judges them again.
+//! segments and `segments` drops them, `read` finds records again, `replay` judges them again.
 //!
 //! A record that cannot be written is lost and counted; nothing here holds a decision up or stops
 //! the host. What was not asked again because it was unchanged has no record of its own, but its
@@ -21,6 +21,7 @@ mod record;
 mod redact;
 mod replay;
 mod ring;
+mod segments;
 #[cfg(test)]
 mod tests;
 

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Record;
-use super::ring;
+use super::segments;
 use crate::domain::{InstanceId, ScaleSetName, Timestamp};
 
 /// A recording cannot be read.
@@ -65,7 +65,7 @@ pub fn find(
 fn each(path: &Path, mut line: impl FnMut(&[u8])) -> Result<(), ReadError> {
     let unreadable = |source| ReadError { path: path.to_owned(), source };
     let files = if path.is_dir() {
-        ring::segments(path).map_err(unreadable)?.into_iter().map(|(_, path)| path).collect()
+        segments::files(path).map_err(unreadable)?.into_iter().map(|(_, path)| path).collect()
     } else {
         vec![path.to_owned()]
     };

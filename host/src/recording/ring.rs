@@ -12,13 +12,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::domain::{Digest, PluginName, Timestamp};
 
 use super::blobs::{self, Kind};
 use super::redact::Pointer;
+use super::segments::Segments;
 use super::{Judgement, Record, RecordingConfig};
 
 /// Segments that the ring is made of.
@@ -61,7 +62,8 @@ impl Recorder {
     /// When the folder cannot be made or read, or the system gives no thread.
     pub fn start(folder: &Path, config: &RecordingConfig, clock: Clock) -> io::Result<Self> {
         private_folder(folder)?;
-        let newest = segments(folder)?.last().map_or(0, |(number, _)| *number);
+        let segments = Segments::open(folder)?;
+        let newest = segments.newest().unwrap_or(0);
         let (lines, queue) = mpsc::sync_channel(WAITING_MAX);
         let shared = Arc::new(Shared {
             folder: folder.to_owned(),
@@ -74,6 +76,7 @@ impl Recorder {
             shared: Arc::clone(&shared),
             config: config.clone(),
             clock,
+            segments,
             open: None,
             said_at: None,
             begun_at: clock.now(),
@@ -136,37 +139,43 @@ pub(super) fn private_folder(folder: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// The segments of a folder, oldest first.
-pub(super) fn segments(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
-    let number = |path: PathBuf| {
-        let is_segment = path.extension().is_some_and(|extension| extension == "jsonl");
-        let number = path.file_stem()?.to_str()?.parse().ok().filter(|_| is_segment)?;
-        Some((number, path))
-    };
-    let mut found: Vec<_> = fs::read_dir(folder)?.flatten().filter_map(|file| number(file.path())).collect();
-    found.sort();
-    Ok(found)
-}
-
 /// The writing end.
 struct Ring {
     shared: Arc<Shared>,
     config: RecordingConfig,
     clock: Clock,
-    open: Option<Segment>,
+    segments: Segments,
+    /// The present segment, once something is written to it.
+    open: Option<File>,
     said_at: Option<Timestamp>,
     /// When the present segment was begun, or could have been.
     begun_at: Timestamp,
 }
 
-struct Segment {
-    file: File,
-    bytes: u64,
+/// Records on their way into a segment.
+#[derive(Default)]
+struct Batch {
+    lines: Vec<u8>,
+    /// Components and settings that they name.
+    named: BTreeSet<Digest>,
+}
+
+impl Batch {
+    fn add(&mut self, record: &Record) {
+        let before = self.lines.len();
+        match serde_json::to_writer(&mut self.lines, record) {
+            Ok(()) => self.lines.push(b'\n'),
+            Err(_) => self.lines.truncate(before),
+        }
+        self.named.extend([record.digest, record.settings]);
+    }
 }
 
 impl Ring {
     fn run(mut self, queue: &Receiver<Message>) {
         self.drop_old();
+        self.segments.read_names();
+        self.prune();
         loop {
             let first = match queue.recv_timeout(LOOK_EVERY) {
                 Ok(first) => Some(first),
@@ -174,22 +183,15 @@ impl Ring {
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             let more = std::iter::from_fn(|| queue.try_recv().ok()).take(WRITE_MAX);
-            let messages: Vec<Message> = first.into_iter().chain(more).collect();
-            let mut lines = Vec::new();
+            let mut batch = Batch::default();
             let mut waiting = Vec::new();
-            for message in messages {
+            for message in first.into_iter().chain(more) {
                 match message {
-                    Message::Record(record) => {
-                        let before = lines.len();
-                        match serde_json::to_writer(&mut lines, &record) {
-                            Ok(()) => lines.push(b'\n'),
-                            Err(_) => lines.truncate(before),
-                        }
-                    }
+                    Message::Record(record) => batch.add(&record),
                     Message::Flush(done) => waiting.push(done),
                 }
             }
-            self.turn(&lines);
+            self.turn(batch);
             for done in waiting {
                 // Who does not wait any more needs no answer.
                 let _ = done.send(());
@@ -197,79 +199,67 @@ impl Ring {
         }
     }
 
-    fn turn(&mut self, lines: &[u8]) {
+    fn turn(&mut self, batch: Batch) {
         let segment_max = self.config.bytes_max / SEGMENTS;
-        let full = self.open.as_ref().is_some_and(|segment| segment.bytes >= segment_max);
+        let full = self.segments.bytes(self.present()) >= segment_max;
         let share = self.config.age_max / u32::try_from(SEGMENTS).unwrap_or(1);
         if full || self.clock.now().since(self.begun_at) >= share {
-            self.open = None;
+            self.begin_next();
             self.begun_at = self.clock.now();
-            self.shared.segment.fetch_add(1, Ordering::Relaxed);
             self.drop_old();
+            self.prune();
         }
-        if !lines.is_empty()
-            && let Err(error) = self.write(lines)
-        {
+        if batch.lines.is_empty() {
+            return;
+        }
+        let lost = batch.lines.iter().filter(|byte| **byte == b'\n').count();
+        if let Err(error) = self.write(batch) {
             // What was written of it may be half a line: the next one goes elsewhere.
-            if self.open.take().is_some() {
-                self.shared.segment.fetch_add(1, Ordering::Relaxed);
+            if self.open.is_some() {
+                self.begin_next();
             }
-            let lost = lines.iter().filter(|byte| **byte == b'\n').count();
             self.shared.lost.fetch_add(u64::try_from(lost).unwrap_or(0), Ordering::Relaxed);
             self.say(&error);
         }
     }
 
-    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
-        let segment = match &mut self.open {
-            Some(segment) => segment,
+    fn present(&self) -> u64 {
+        self.shared.segment.load(Ordering::Relaxed)
+    }
+
+    fn begin_next(&mut self) {
+        self.open = None;
+        self.shared.segment.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn write(&mut self, batch: Batch) -> io::Result<()> {
+        let number = self.present();
+        let file = match &mut self.open {
+            Some(file) => file,
             None => {
-                let number = self.shared.segment.load(Ordering::Relaxed);
-                let path = self.shared.folder.join(format!("{number:016}.jsonl"));
-                let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
-                self.open.insert(Segment { file, bytes: 0 })
+                let mut options = OpenOptions::new();
+                options.append(true).create(true).mode(0o600);
+                self.open.insert(options.open(self.segments.path(number))?)
             }
         };
-        segment.file.write_all(lines)?;
-        segment.bytes = segment.bytes.saturating_add(u64::try_from(lines.len()).unwrap_or(0));
-        Ok(())
+        let written = file.write_all(&batch.lines);
+        // What was written in part counts too.
+        let bytes = file.metadata()?.len();
+        self.segments.wrote(number, bytes, batch.named, self.clock.now());
+        written
     }
 
-    /// Removes what is too old or too much, and what nobody names any more; best effort.
-    fn drop_old(&self) {
-        let Ok(mut all) = segments(&self.shared.folder) else { return };
-        let now = self.clock.now();
-        let mut kept = 0_u64;
+    /// Removes the segments that are too old or too much.
+    fn drop_old(&mut self) {
         let room = self.config.bytes_max - self.config.bytes_max / SEGMENTS;
-        // Newest first.
-        while let Some((_, path)) = all.pop() {
-            let Ok(metadata) = fs::metadata(&path) else { continue };
-            let written = metadata.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-            let written = Timestamp::default() + written.unwrap_or_default();
-            kept = kept.saturating_add(metadata.len());
-            if kept > room || now.since(written) > self.config.age_max {
-                // A file that stays is tried again at the next turn.
-                let _ = fs::remove_file(path);
-            }
-        }
-        blobs::prune(&self.shared.folder, &self.used());
+        self.segments.drop_old(room, self.config.age_max, self.clock.now());
     }
 
-    /// The blobs that a record or a plugin names, by their hexadecimal digits.
-    fn used(&self) -> BTreeSet<String> {
+    /// Removes the blobs that neither a record nor a plugin names any more.
+    fn prune(&self) {
         let active = self.shared.active.lock().unwrap_or_else(PoisonError::into_inner);
-        let named = active.values().flat_map(|(component, settings)| [component, settings]);
-        let hex = |digest: &Digest| digest.to_string().trim_start_matches("sha256:").to_owned();
-        let mut used: BTreeSet<String> = named.map(hex).collect();
-        for (_, path) in segments(&self.shared.folder).unwrap_or_default() {
-            let text = fs::read(path).unwrap_or_default();
-            let found = memchr::memmem::find_iter(&text, b"\"sha256:").filter_map(|at| {
-                let begin = at + b"\"sha256:".len();
-                std::str::from_utf8(text.get(begin..begin + 64)?).ok().map(str::to_owned)
-            });
-            used.extend(found);
-        }
-        used
+        let run = active.values().flat_map(|(component, settings)| [*component, *settings]);
+        blobs::prune(&self.shared.folder, &run.chain(self.segments.named()).collect());
     }
 
     fn say(&mut self, error: &io::Error) {

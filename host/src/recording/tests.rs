@@ -99,7 +99,7 @@ fn half_a_line_costs_one_record() {
         write(&recorder, run, &observation(2, b""), &failed(), Digest([7; 32]));
         recorder.flush();
         drop(recorder);
-        let (_, newest) = ring::segments(folder.path()).unwrap().pop().unwrap();
+        let (_, newest) = segments::files(folder.path()).unwrap().pop().unwrap();
         let text = fs::read(&newest).unwrap();
         fs::write(&newest, &text[..text.len() - 100]).unwrap();
     }
@@ -124,7 +124,7 @@ fn the_ring_is_bounded() {
             recorder.flush();
         }
     }
-    let size: u64 = ring::segments(folder.path())
+    let size: u64 = segments::files(folder.path())
         .unwrap()
         .iter()
         .map(|(_, path)| fs::metadata(path).unwrap().len())
@@ -135,6 +135,42 @@ fn the_ring_is_bounded() {
     assert_eq!((records.last().unwrap().at, damaged), (Timestamp(2000), 0));
     let blob = |digest| blobs::path(folder.path(), digest, blobs::Kind::Component).exists();
     assert!(blob(new) && !blob(old), "components go with their records");
+}
+
+#[test]
+fn segments_are_read_when_the_ring_is_opened_and_never_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = RecordingConfig { bytes_max: 1 << 20, ..RecordingConfig::default() };
+    let start = || Recorder::start(folder.path(), &config, Clock::start()).unwrap();
+    let name = PluginName::parse("db").unwrap();
+    let (old, new) = (Digest([1; 32]), Digest([2; 32]));
+    let old_is_kept = || blobs::path(folder.path(), old, blobs::Kind::Component).exists();
+    let body = vec![b'x'; 64 << 10];
+    // More than a segment holds, so that the next record begins another one.
+    let fill = |recorder: &Recorder| {
+        for at in 0..4 {
+            write(recorder, at, &observation(1, &body), &failed(), new);
+            recorder.flush();
+        }
+    };
+    let recorder = start();
+    recorder.keep(&name, (old, b"old"), "{}");
+    write(&recorder, 0, &observation(1, b""), &failed(), old);
+    recorder.flush();
+    drop(recorder);
+
+    // A record of an earlier run keeps its component, also when a segment is begun.
+    let recorder = start();
+    recorder.keep(&name, (new, b"new"), "{}");
+    recorder.flush();
+    let (_, first) = segments::files(folder.path()).unwrap().remove(0);
+    let nothing = vec![b' '; usize::try_from(fs::metadata(&first).unwrap().len()).unwrap()];
+    fs::write(&first, nothing).unwrap();
+    fill(&recorder);
+    assert!(recorder.segment() >= 3 && old_is_kept(), "known since it was opened: {}", recorder.segment());
+    drop(recorder);
+    start().flush();
+    assert!(!old_is_kept(), "no record names it");
 }
 
 #[test]
@@ -161,6 +197,6 @@ fn a_redacted_record_says_so() {
     recorder.flush();
     let records = read(folder.path()).unwrap().records;
     assert_eq!((records[0].redacted, records[1].redacted), (true, false));
-    let (_, path) = ring::segments(folder.path()).unwrap().pop().unwrap();
+    let (_, path) = segments::files(folder.path()).unwrap().pop().unwrap();
     assert!(!fs::read_to_string(path).unwrap().contains("hunter2"));
 }

@@ -131,6 +131,9 @@ pub struct StoredPlugin {
     /// What the configuration names and what did not pass: it is not taken at a start either.
     #[serde(default)]
     pub refused: Option<StoredRefusal>,
+    /// What judges beside it without effect, and goes on to do so after a restart.
+    #[serde(default)]
+    pub shadow: Option<StoredShadow>,
 }
 
 /// One generation of a plugin.
@@ -149,6 +152,18 @@ pub struct StoredGeneration {
     pub at: Timestamp,
     /// Why, in one line.
     pub why: String,
+}
+
+/// A component that judges beside the active one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredShadow {
+    /// Digest of the component; its bytes are kept under it.
+    pub digest: Digest,
+    /// Where it came from.
+    pub source: String,
+    /// Its settings, as JSON.
+    pub settings: String,
 }
 
 /// What a pipeline refused.

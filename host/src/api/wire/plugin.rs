@@ -82,6 +82,9 @@ pub struct PluginCounters {
     pub promoted: u64,
     /// Generations that a watch took back.
     pub reverted: u64,
+    /// Observations that a component beside the active one did not see, because it did not keep up.
+    #[serde(default)]
+    pub missed: u64,
 }
 
 /// The answer to a swap: the plugin as it is now, and what the new component changes.
@@ -108,8 +111,14 @@ pub struct PluginDiff {
     pub to: String,
     /// Instances of its scale sets that were judged.
     pub instances: usize,
+    /// Of these, how many both judged; a gate promotes nothing before it is all of them.
+    #[serde(default)]
+    pub compared: usize,
     /// Observations that both judged.
     pub observations: u64,
+    /// Observations that the second one did not see, because it did not keep up.
+    #[serde(default)]
+    pub missed: u64,
     /// Instances whose latest decision differs.
     pub changed: usize,
     /// Observations where only the new one failed.

@@ -62,7 +62,8 @@ fn rust(project: &Project) -> Result<Recipe, BuildError> {
     let mut step = Step::new(
         "cargo build",
         cargo,
-        &["build", "--release", "--target", TARGET, "--target-dir", "target"],
+        // Quiet about its progress, not about warnings.
+        &["build", "--quiet", "--release", "--target", TARGET, "--target-dir", "target"],
     );
     step.missing = Some(("can't find crate for `core`", RUST_TARGET));
     let file = format!("target/{TARGET}/release/{}.wasm", project.name.replace('-', "_"));

@@ -54,8 +54,8 @@ impl Step {
         Self { what, tool, args, env: Vec::new(), missing: None }
     }
 
-    /// Runs it in a folder; its output is kept and only shown when it fails.
-    pub(super) fn run(&self, folder: &Path) -> Result<(), BuildError> {
+    /// Runs it in a folder and gives what it wrote to stderr: warnings, where it did not fail.
+    pub(super) fn run(&self, folder: &Path) -> Result<String, BuildError> {
         let Self { what: _, tool, args, env, missing } = self;
         let output = Command::new(&tool.program)
             .args(&tool.first)
@@ -72,11 +72,11 @@ impl Step {
             Ok(output) => output,
             Err(error) => return Err(BuildError::Failed { command, output: error.to_string() }),
         };
+        let stderr = String::from_utf8_lossy(&output.stderr);
         if output.status.success() {
-            return Ok(());
+            return Ok(stderr.into_owned());
         }
-        let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
-        said.push_str(&String::from_utf8_lossy(&output.stderr));
+        let said = format!("{}{stderr}", String::from_utf8_lossy(&output.stdout));
         if let Some((sign, install)) = missing
             && said.contains(sign)
         {

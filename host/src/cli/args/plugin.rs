@@ -49,7 +49,7 @@ pub enum PluginVerb {
     },
     /// Measure time for each evaluation, memory, and the time to compile
     Bench {
-        /// Component, or folder of a project
+        /// Component, folder of a project, oci://… or https://…
         #[arg(default_value = ".")]
         plugin: PathBuf,
         /// Settings as JSON [default: those of the first case that is judged, or `{}`]
@@ -118,7 +118,8 @@ pub enum PluginVerb {
 pub struct ReplayArgs {
     /// Folder `recording` of a data directory, or one file of it
     pub recording: PathBuf,
-    /// Judge with this: a component, a folder of a project, or a plugin of the configuration
+    /// Judge with this: a component, a folder of a project, oci://… or https://…, or a plugin of the
+    /// configuration
     #[arg(long, value_name = "PLUGIN", required_unless_present = "verify")]
     pub plugin: Option<String>,
     /// Compare with this instead of the recorded decisions

@@ -2,6 +2,7 @@
 //! pass. Values in, values out.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::config::{Forbidden, Gate};
 use crate::domain::{Claim, InstanceId, Participation, ScaleSetName, Verdict};
@@ -59,6 +60,22 @@ impl Comparison {
         if let Some(before) = self.pairs.insert(key, pair) {
             self.changed -= usize::from(before.differs());
         }
+    }
+
+    /// Drops an instance that is gone.
+    pub(super) fn forget(&mut self, key: &Key) {
+        if let Some(pair) = self.pairs.remove(key) {
+            self.changed -= usize::from(pair.differs());
+        }
+    }
+
+    /// Whether a gate may decide by itself after so much time. Not as long as some of the `instances` are
+    /// not compared, be it that the new one misses them: it may change just those.
+    pub(super) fn is_enough(&self, gate: &Gate, instances: usize, time: Duration) -> bool {
+        let Gate { observations_min, time_min, changed_max: _, forbid: _ } = gate;
+        self.observations >= u64::from(*observations_min)
+            && self.pairs.len() >= instances
+            && time >= *time_min
     }
 
     /// Instances whose latest decision differs.
@@ -189,7 +206,6 @@ fn shown((scale_set, instance): &Key) -> String {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
 
     use super::*;
     use crate::domain::{Decision, Phase, PluginFailure};
@@ -255,6 +271,28 @@ mod tests {
             comparison.add(key.clone(), good(1), new, None);
             assert_eq!(comparison.changed(), changed);
         }
+    }
+
+    #[test]
+    fn a_gate_waits_for_every_instance() {
+        let gate = Gate { observations_min: 2, time_min: Duration::from_secs(1), ..gate(Some(0), &[]) };
+        let same = (good(1), good(1));
+        for (pairs, instances, seconds, expected) in [
+            (vec![same.clone()], 1, 1, false),
+            (vec![same.clone(), same.clone()], 2, 0, false),
+            (vec![same.clone(), same.clone()], 3, 1, false),
+            (vec![same.clone(), same.clone()], 2, 1, true),
+        ] {
+            let comparison = compared(&pairs, &gate);
+            let enough = comparison.is_enough(&gate, instances, Duration::from_secs(seconds));
+            assert_eq!(enough, expected, "{} of {instances}, {seconds} s", pairs.len());
+        }
+        // One that is gone neither stands for another one nor changes.
+        let mut comparison = compared(&[same, (good(1), good(2))], &gate);
+        let gone = comparison.pairs.keys().next_back().unwrap().clone();
+        comparison.forget(&gone);
+        assert_eq!((comparison.changed(), comparison.refusal(Some(&gate), 2)), (0, None));
+        assert!(!comparison.is_enough(&gate, 2, Duration::from_secs(1)));
     }
 
     #[test]

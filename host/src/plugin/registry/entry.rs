@@ -2,16 +2,17 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::compare::{Comparison, Pair, health};
+use super::compare::{Comparison, Key, Pair, health};
 use super::prepare::Prepared;
 use super::shadow::{Shadow, Tap};
+use super::source::Candidate;
 use crate::api::wire;
 use crate::config::{Gate, PluginConfig, Strategy};
 use crate::control::rfc3339;
 use crate::domain::{Digest, Generation, PluginName, Timestamp, Verdict};
 use crate::plugin::load::CompiledPlugin;
 use crate::plugin::{Counts, LoadTrace, PluginWorker, Stage};
-use crate::store::{StoredGeneration, StoredPlugin, StoredRefusal};
+use crate::store::{StoredGeneration, StoredPlugin, StoredRefusal, StoredShadow};
 
 /// Generations that can be gone back to.
 const HISTORY_MAX: usize = 5;
@@ -21,7 +22,11 @@ pub(super) struct Entry {
     pub(super) name: PluginName,
     pub(super) worker: PluginWorker,
     pub(super) tap: Arc<Tap>,
-    /// One load at a time; also held while a shadow or a watch ends.
+    /// One load at a time. Held for as long as a download and a compilation take, so only other loads
+    /// come up against it.
+    pub(super) loading: tokio::sync::Mutex<()>,
+    /// Held while a component takes over, or a shadow or a watch begins or ends; never for long. Taken
+    /// after `loading`.
     pub(super) swapping: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }
@@ -91,13 +96,15 @@ pub(super) struct Diff {
     pub(super) to: Digest,
     pub(super) instances: usize,
     pub(super) comparison: Comparison,
+    /// Observations that the second component did not see.
+    pub(super) missed: u64,
     pub(super) refusal: Option<String>,
 }
 
 impl Entry {
     pub(super) fn new(worker: PluginWorker, tap: Arc<Tap>, state: State) -> Self {
-        let swapping = tokio::sync::Mutex::new(());
-        Self { name: state.config.name.clone(), worker, tap, swapping, state: Mutex::new(state) }
+        let (loading, swapping) = (tokio::sync::Mutex::new(()), tokio::sync::Mutex::new(()));
+        Self { name: state.config.name.clone(), worker, tap, loading, swapping, state: Mutex::new(state) }
     }
 
     pub(super) fn active(&self) -> Active {
@@ -110,6 +117,16 @@ impl Entry {
 
     pub(super) fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
         act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Drops what an instance said that is gone, also from the comparison that is under way.
+    pub(super) fn forget(&self, key: &Key) {
+        self.tap.forget(key);
+        self.with(|state| {
+            if let Some(trial) = &state.trial {
+                trial.shadow.comparison().forget(key);
+            }
+        });
     }
 
     /// The latest comparison, or the one that is under way.
@@ -138,7 +155,7 @@ impl Entry {
                 last_error: state.last_error.clone(),
                 stage: state.load.as_ref().and_then(|load| load.trace.running()).map(|s| s.name().to_owned()),
                 load: state.load.as_ref().map(Load::wire),
-                counters: state.counters,
+                counters: wire::PluginCounters { missed: self.tap.missed(), ..state.counters },
                 counts: wire::PluginCounts { evaluated, unchanged, failed },
             }
         })
@@ -158,6 +175,7 @@ impl State {
             configured: next.configured,
             history,
             refused: None,
+            shadow: None,
         }
     }
 
@@ -169,7 +187,15 @@ impl State {
             configured: self.active.configured,
             history: self.history.clone(),
             refused: self.refused.clone(),
+            shadow: self.shadow(),
         }
+    }
+
+    /// What judges beside the active one and may take over.
+    pub(super) fn shadow(&self) -> Option<StoredShadow> {
+        let TrialKind::Shadow(prepared) = &self.trial.as_ref()?.kind else { return None };
+        let Candidate { source, settings, .. } = &prepared.candidate;
+        Some(StoredShadow { digest: prepared.digest, source: source.clone(), settings: settings.clone() })
     }
 }
 
@@ -199,7 +225,7 @@ impl Trial {
             TrialKind::Watch { former, .. } => (Stage::Watch, former.digest, active.digest),
         };
         let refusal = comparison.refusal(self.gate.as_ref(), instances);
-        Diff { stage, from, to, instances, comparison, refusal }
+        Diff { stage, from, to, instances, comparison, missed: self.shadow.missed(), refusal }
     }
 }
 
@@ -221,7 +247,7 @@ impl Load {
 
 impl Diff {
     pub(super) fn wire(&self, name: &PluginName) -> wire::PluginDiff {
-        let changed = |((scale_set, instance), pair): (&super::compare::Key, &Pair)| {
+        let changed = |((scale_set, instance), pair): (&Key, &Pair)| {
             let changes = pair.changes();
             (!changes.is_empty()).then(|| wire::PluginChange {
                 scale_set: scale_set.to_string(),
@@ -237,7 +263,9 @@ impl Diff {
             from: self.from.to_string(),
             to: self.to.to_string(),
             instances: self.instances,
+            compared: self.comparison.pairs.len(),
             observations: self.comparison.observations,
+            missed: self.missed,
             changed: self.comparison.changed(),
             failed_new: self.comparison.failed_new,
             failed_old: self.comparison.failed_old,

@@ -3,15 +3,16 @@
 //! The configuration wins when it changed while the host was off, unless what it names was refused
 //! before or does not load; then the recorded generation goes on, and the list says why.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use super::beside::{has_ended, resume};
 use super::entry::{Active, Entry, Load, State};
 use super::prepare::{Heed, Preparation, Prepared, Unfit};
 use super::shadow::Tap;
-use super::source::{Candidate, Origin, configured, keep};
+use super::source::{Candidate, Origin, Read, configured, keep};
 use super::{RegistryError, RegistryParts};
 use crate::api::wire::PluginCounters;
-use crate::config::{PluginConfig, Strategy};
+use crate::config::{ComponentSource, PluginConfig, Strategy};
 use crate::control::ControlEvent;
 use crate::domain::{Decided, Generation, Observation};
 use crate::plugin::{FetchError, LoadTrace, PluginWorker, Watchers, inspect};
@@ -27,13 +28,53 @@ struct Chosen {
     refused: Option<StoredRefusal>,
 }
 
-/// Loads a plugin and starts its worker.
+/// What the configuration names, as far as its bytes.
+pub(super) struct Named {
+    candidate: Candidate,
+    preparation: Preparation,
+    read: Result<Read, FetchError>,
+}
+
+/// Components that are fetched at a time: a server that is slow or away does not keep the others waiting,
+/// and a host with fifty plugins is no burden for a registry.
+const FETCHES_MAX: usize = 4;
+
+/// Fetches what comes from other machines, side by side; what is here is read when it is its turn.
+pub(super) fn fetch_all(configs: &[PluginConfig], parts: &RegistryParts) -> Vec<Option<Named>> {
+    let mut named: Vec<Option<Named>> = configs.iter().map(|_| None).collect();
+    let remote = |(config, _): &(&PluginConfig, _)| matches!(config.component, ComponentSource::Remote(_));
+    let waiting = Mutex::new(configs.iter().zip(&mut named).filter(remote));
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let fetch = || {
+        while let Some((config, slot)) = next() {
+            *slot = Some(read(config, parts));
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..FETCHES_MAX {
+            // Without more threads this one fetches them all.
+            let _ = std::thread::Builder::new().name("plugin-fetches".to_owned()).spawn_scoped(scope, fetch);
+        }
+        fetch();
+    });
+    named
+}
+
+fn read(config: &PluginConfig, parts: &RegistryParts) -> Named {
+    let (candidate, preparation) = (Candidate::configured(config), preparation(config, parts));
+    let read = preparation.fetch(&candidate);
+    Named { candidate, preparation, read }
+}
+
+/// Loads a plugin and starts its worker; `named` is what was fetched for it already.
 pub(super) fn load(
     config: &PluginConfig,
+    named: Option<Named>,
     stored: Option<&StoredPlugin>,
     parts: &RegistryParts,
 ) -> Result<Entry, RegistryError> {
-    let Chosen { prepared, configured, trace, trouble, refused } = choose(config, stored, parts)?;
+    let named = named.unwrap_or_else(|| read(config, parts));
+    let Chosen { prepared, configured, trace, trouble, refused } = choose(config, named, stored, parts)?;
     let same = stored.filter(|stored| {
         let settings = stored.history.last().map_or(config.settings.as_str(), |last| &last.settings);
         stored.digest == prepared.digest && settings == prepared.candidate.settings
@@ -93,18 +134,27 @@ pub(super) fn load(
     let watchers = Watchers { on_decided, on_trouble, recorder: parts.recorder.clone() };
     let worker = PluginWorker::spawn_watched(config.name.clone(), plugin, generation, watchers, parts.clock)
         .map_err(|source| RegistryError::Worker { name: config.name.clone(), source })?;
-    Ok(Entry::new(worker, tap, state))
+    let entry = Entry::new(worker, tap, state);
+    match (stored.and_then(|stored| stored.shadow.as_ref()), same) {
+        (Some(shadow), Some(_)) => {
+            let (preparation, strategy) = (preparation(config, parts), Strategy::Shadow);
+            resume(&entry, shadow, &Preparation { strategy, heed: Heed::Show, ..preparation });
+        }
+        // It has no place beside another component than it was compared with.
+        (Some(shadow), None) => has_ended(&entry, shadow, "another generation is active now"),
+        (None, _) => {}
+    }
+    Ok(entry)
 }
 
 fn choose(
     config: &PluginConfig,
+    named: Named,
     stored: Option<&StoredPlugin>,
     parts: &RegistryParts,
 ) -> Result<Chosen, RegistryError> {
-    let candidate = Candidate::configured(config);
-    let named_by = preparation(config, parts);
+    let Named { candidate, preparation: named_by, read } = named;
     let before = || stored.map(|stored| recorded(config, stored));
-    let read = named_by.fetch(&candidate);
     let named = read.as_ref().ok().map(|read| configured(inspect::digest(&read.bytes), &config.settings));
     if let (Some(stored), Some(named), Some(before)) = (stored, named, before()) {
         let refused = stored.refused.clone().filter(|refused| refused.configured == named);

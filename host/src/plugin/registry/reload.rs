@@ -5,11 +5,11 @@ use tokio::sync::MutexGuard;
 use super::entry::{Active, Entry, Load};
 use super::prepare::{Heed, Preparation, Prepared, Unfit};
 use super::source::{Candidate, configured};
-use super::take_over::{Afterwards, Next, Promotion};
+use super::take_over::{Afterwards, Next, Promotion, overtaken};
 use super::{PluginRegistry, refused};
 use crate::config::{PluginConfig, Strategy};
 use crate::control::{Command, CommandError};
-use crate::domain::ScaleSet;
+use crate::domain::{Generation, ScaleSet};
 use crate::plugin::{LoadTrace, Stage};
 
 const WHY: &str = "reload";
@@ -24,6 +24,8 @@ struct Changed<'a> {
     prepared: Option<Prepared>,
     /// Why a component could not be looked at, though nothing of the plugin changed.
     warning: Option<String>,
+    /// What was active when it was prepared.
+    before: Generation,
     _one_at_a_time: MutexGuard<'a, ()>,
 }
 
@@ -62,6 +64,19 @@ impl PluginRegistry {
             let part = if *config == entry.config() { Part::Same } else { Part::Changed };
             if part == Part::Changed || config.may_move() {
                 changed.push(self.prepare_change(entry, config, part).await?);
+            }
+        }
+        let mut taking_over = Vec::new();
+        for change in &changed {
+            let Some(prepared) = &change.prepared else { continue };
+            taking_over.push(change.entry.swapping.lock().await);
+            if change.entry.active().generation != change.before {
+                return Err(overtaken(
+                    change.entry,
+                    &change.trace,
+                    &prepared.candidate.source,
+                    change.before,
+                ));
             }
         }
         let _kept = self.keeping.lock().await;
@@ -103,7 +118,8 @@ impl PluginRegistry {
         config: &PluginConfig,
         part: Part,
     ) -> Result<Changed<'a>, CommandError> {
-        let guard = entry.swapping.lock().await;
+        let guard = entry.loading.lock().await;
+        let active = entry.active();
         let trace = LoadTrace::new(self.parts.clock);
         let before = entry.config();
         let runs_alike = PluginConfig { swap: config.swap.clone(), ..before.clone() } == *config;
@@ -114,6 +130,7 @@ impl PluginRegistry {
             trace: trace.clone(),
             prepared: None,
             warning: None,
+            before: active.generation,
             _one_at_a_time: guard,
         };
         if runs_alike && !config.may_move() {
@@ -130,7 +147,7 @@ impl PluginRegistry {
             last: entry.tap.last(),
             trace: trace.clone(),
         };
-        let named_before = entry.active().configured;
+        let named_before = active.configured;
         let working = tokio::task::spawn_blocking(move || {
             // An upload or a way back stands for as long as the place holds what it held then.
             let same =
@@ -140,7 +157,6 @@ impl PluginRegistry {
         let unfit = match working.await {
             Ok(Ok(None)) => return Ok(change),
             Ok(Ok(Some(prepared))) => {
-                let active = entry.active();
                 change.prepared = Some(prepared).filter(|next| !is_same(next, &active, &before, config));
                 return Ok(change);
             }
@@ -159,6 +175,7 @@ impl PluginRegistry {
         }
         if let Some(digest) = unfit.digest.filter(|_| part == Part::Same) {
             // The next start shall not take up what moved and was refused.
+            let _taking_over = entry.swapping.lock().await;
             self.remember_refusal(entry, configured(digest, &config.settings), &source, &unfit.why).await;
         }
         Err(error)

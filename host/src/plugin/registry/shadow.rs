@@ -1,12 +1,12 @@
 //! What comes by the active component: the last observation of each instance, and a second
 //! component that judges the same observations beside it, without effect.
 //!
-//! The second one has a thread and a queue of its own. When it does not keep up, it sees less; the
-//! active one never waits for it.
+//! The second one has a thread and a queue of its own. When it does not keep up, it sees less, and
+//! what it misses is counted; the active one never waits for it.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -37,6 +37,8 @@ pub(super) struct Seen {
 pub(super) struct Tap {
     last: Mutex<BTreeMap<Key, Arc<Seen>>>,
     beside: Mutex<Option<SyncSender<Arc<Seen>>>>,
+    /// Observations that did not fit into the queue of a second component, since the host started.
+    missed: AtomicU64,
 }
 
 impl Tap {
@@ -49,8 +51,10 @@ impl Tap {
             generation: outcome.stamp.generation,
         });
         if let Some(beside) = &*lock(&self.beside) {
-            // One that does not keep up sees less.
-            let _ = beside.try_send(Arc::clone(&seen));
+            // One that has ended misses nothing.
+            if let Err(TrySendError::Full(_)) = beside.try_send(Arc::clone(&seen)) {
+                self.missed.fetch_add(1, Ordering::Relaxed);
+            }
         }
         lock(&self.last).insert((decided.scale_set.clone(), decided.instance.clone()), seen);
     }
@@ -63,6 +67,11 @@ impl Tap {
     /// Instances that were judged.
     pub(super) fn instances(&self) -> usize {
         lock(&self.last).len()
+    }
+
+    /// Observations that second components have missed because they did not keep up.
+    pub(super) fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
     }
 
     /// Drops what an instance said that is gone.
@@ -89,6 +98,8 @@ pub(super) struct Shadow {
     tap: Arc<Tap>,
     stop: Arc<AtomicBool>,
     comparison: Arc<Mutex<Comparison>>,
+    /// What others had missed before it began.
+    missed_before: u64,
 }
 
 /// What a second component needs.
@@ -121,13 +132,19 @@ impl Shadow {
             .name(format!("shadow-{label}"))
             .stack_size(STACK_BYTES)
             .spawn(move || run.run(&queue, &stopped))?;
+        let missed_before = tap.missed();
         tap.send_to(Some(beside));
-        Ok(Self { tap: Arc::clone(tap), stop, comparison })
+        Ok(Self { tap: Arc::clone(tap), stop, comparison, missed_before })
     }
 
     /// What was seen so far.
     pub(super) fn comparison(&self) -> MutexGuard<'_, Comparison> {
         lock(&self.comparison)
+    }
+
+    /// Observations that it did not see because it did not keep up.
+    pub(super) fn missed(&self) -> u64 {
+        self.tap.missed() - self.missed_before
     }
 }
 
@@ -243,4 +260,57 @@ fn key(seen: &Seen) -> Key {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        Evaluation, InstanceFacts, InstanceId, Outcome, PluginName, PluginStamp, ScaleSetName, Timestamp,
+    };
+
+    fn taken(tap: &Tap, id: &str) {
+        let scale_set = ScaleSetName::parse("web").unwrap();
+        let instance = InstanceId::parse(id).unwrap();
+        let facts = InstanceFacts {
+            id: instance.clone(),
+            scale_set: scale_set.clone(),
+            region: None,
+            zone: None,
+            fault_domain: None,
+            update_domain: None,
+            version: None,
+            desired_version: None,
+            labels: BTreeMap::new(),
+        };
+        let observation = Observation {
+            instance: Arc::new(facts),
+            answers: Vec::new(),
+            memory: None,
+            attributes: Vec::new(),
+        };
+        let (name, digest) = (PluginName::parse("db").unwrap(), crate::domain::Digest([0; 32]));
+        let stamp = PluginStamp { name, digest, generation: Generation(1) };
+        let result = Err(PluginFailure::Overloaded);
+        let outcome = Outcome { stamp, evaluation: Evaluation::default(), result };
+        let (started_at, finished_at) = (Timestamp(0), Timestamp(0));
+        tap.take(
+            Arc::new(observation),
+            &Decided { scale_set, instance, epoch: 0, started_at, finished_at, outcome },
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_into_the_queue_is_counted() {
+        let tap = Tap::default();
+        taken(&tap, "0");
+        assert_eq!(tap.missed(), 0, "there is nobody to miss it");
+        let (beside, queue) = mpsc::sync_channel(2);
+        tap.send_to(Some(beside));
+        ["0", "1", "2", "0", "1"].into_iter().for_each(|id| taken(&tap, id));
+        assert_eq!((tap.missed(), queue.try_iter().count(), tap.instances()), (3, 2, 3));
+        drop(queue);
+        taken(&tap, "0");
+        assert_eq!(tap.missed(), 3, "one that has ended misses nothing");
+    }
 }

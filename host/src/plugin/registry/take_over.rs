@@ -1,4 +1,4 @@
-//! The second half of the pipeline: shadow, promote, watch, and the ways out.
+//! The second half of the pipeline: shadow (`beside`), promote, watch, and the ways out.
 //!
 //! ```text
 //! prepared ─┬─> promote ─> watch ─┬─> stays
@@ -12,10 +12,10 @@ use super::shadow::{Role, Shadow, ShadowParts};
 use super::source::{Candidate, Origin, configured, keep, prune};
 use super::{PluginRegistry, SwapOptions, refused};
 use crate::config::{PluginConfig, Strategy};
-use crate::control::{Command, CommandError};
+use crate::control::{Command, CommandError, CommandErrorKind};
 use crate::domain::{Digest, Generation};
 use crate::plugin::{LoadTrace, LoadedPlugin, Stage, StepState};
-use crate::store::{StoredPlugin, StoredRefusal};
+use crate::store::StoredPlugin;
 
 /// What a promotion leaves behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,11 @@ impl PluginRegistry {
         candidate: Candidate,
         order: Order,
     ) -> Result<Option<Diff>, CommandError> {
-        let _one_at_a_time = entry.swapping.lock().await;
+        let _one_at_a_time = match order.when_busy {
+            WhenBusy::Refuse => Some(entry.loading.try_lock().map_err(|_| busy(entry))?),
+            WhenBusy::Wait => Some(entry.loading.lock().await),
+            WhenBusy::Overtake => None,
+        };
         let before = entry.active();
         let source = candidate.source.clone();
         let config = entry.config();
@@ -66,8 +70,8 @@ impl PluginRegistry {
     }
 
     async fn go(&self, entry: &Entry, job: Job) -> Result<Option<Diff>, CommandError> {
-        let Job { candidate, strategy, order: Order { options, why, afterwards }, trace, before, config } =
-            job;
+        let Job { candidate, strategy, order, trace, before, config } = job;
+        let Order { options, why, afterwards, when_busy: _ } = order;
         let shown = options.force || options.dry_run || strategy == Strategy::Shadow;
         let heed = if shown { Heed::Show } else { Heed::Refuse };
         let preparation = Preparation {
@@ -83,6 +87,7 @@ impl PluginRegistry {
         let (source, settings) = (candidate.source.clone(), candidate.settings.clone());
         let instances = preparation.last.len();
         let working = tokio::task::spawn_blocking(move || preparation.run(candidate)).await;
+        let _taking_over = entry.swapping.lock().await;
         let prepared = match working {
             Ok(Ok(prepared)) => prepared,
             Ok(Err(Unfit { why, digest, showed })) => {
@@ -104,7 +109,9 @@ impl PluginRegistry {
             if from_configuration && !options.dry_run {
                 // The file is what it was: what judges beside it is not wanted any more.
                 let is_shadow = |trial: &mut Trial| matches!(trial.kind, TrialKind::Shadow(_));
-                drop(entry.with(|state| state.trial.take_if(is_shadow)));
+                if entry.with(|state| state.trial.take_if(is_shadow)).is_some() {
+                    self.write_down(entry, "the end of the component beside the active one").await;
+                }
             }
             return Ok(None);
         }
@@ -119,6 +126,10 @@ impl PluginRegistry {
             trace.skip(Stage::Promote, "dry run");
             return Ok(diff);
         }
+        if entry.active().generation != before.generation {
+            // Whoever changed that did not know of this one, and it was compared with another one.
+            return Err(overtaken(entry, &trace, &source, before.generation));
+        }
         if strategy == Strategy::Shadow {
             self.begin_shadow(entry, prepared, &config, &trace).await?;
             return Ok(diff);
@@ -127,42 +138,6 @@ impl PluginRegistry {
             if options.force { ("swap --force", Afterwards::Nothing) } else { (why, afterwards) };
         self.promote(entry, prepared, &trace, Promotion { why: why.to_owned(), afterwards }).await?;
         Ok(diff)
-    }
-
-    async fn begin_shadow(
-        &self,
-        entry: &Entry,
-        mut prepared: Prepared,
-        config: &PluginConfig,
-        trace: &LoadTrace,
-    ) -> Result<(), CommandError> {
-        let source = prepared.candidate.source.clone();
-        let failed = |why: String| refused(entry, trace, &source, &why);
-        trace.begin(Stage::Shadow);
-        // Its own instance goes beside; another one waits to take over.
-        let spare = prepared
-            .compiled
-            .configure(&prepared.candidate.settings, config.limits, config.isolation)
-            .map_err(|error| failed(error.to_string()))?;
-        let plugin = std::mem::replace(&mut prepared.plugin, spare);
-        let live = entry.active().generation;
-        let gate = config.swap.gate.clone();
-        let label = format!("{} (shadow)", entry.name);
-        let clock = self.parts.clock;
-        if matches!(prepared.candidate.origin, Origin::Configured(_)) {
-            let why =
-                "it was judging beside the active one when the host stopped; swap it in, or write it again";
-            let named = configured(prepared.digest, &prepared.candidate.settings);
-            self.remember_refusal(entry, named, &source, why).await;
-        }
-        // One at a time has the tap.
-        drop(entry.with(|state| state.trial.take()));
-        let parts = ShadowParts { plugin, label, role: Role::Candidate, live, gate: gate.clone(), clock };
-        let shadow = Shadow::start(&entry.tap, parts).map_err(|error| failed(error.to_string()))?;
-        let kind = TrialKind::Shadow(Box::new(prepared));
-        let trial = Trial { shadow, gate, trace: trace.clone(), began_at: clock.now(), kind };
-        entry.with(|state| state.trial = Some(trial));
-        Ok(())
     }
 
     /// Records, takes over, and begins to watch.
@@ -279,21 +254,8 @@ impl PluginRegistry {
         });
     }
 
-    /// So that a start of the host does not take up what was refused. Best effort: a start that
-    /// does is no worse than a start with a new file.
-    pub(super) async fn remember_refusal(&self, entry: &Entry, named: Digest, source: &str, why: &str) {
-        let stored = entry.with(|state| {
-            let kept = state.active.shown();
-            let why = format!("{source} {why}; {kept} stays active");
-            state.refused = Some(StoredRefusal { configured: named, why });
-            state.stored()
-        });
-        if let Err(error) = self.record(entry, stored).await {
-            tracing::warn!(plugin = %entry.name, "a restart will not know of the refusal: {error}");
-        }
-    }
-
-    async fn record(&self, entry: &Entry, stored: StoredPlugin) -> Result<(), CommandError> {
+    /// Makes it durable.
+    pub(super) async fn record(&self, entry: &Entry, stored: StoredPlugin) -> Result<(), CommandError> {
         let kept = format!("{} stays active", entry.active().shown());
         let name = entry.name.clone();
         self.parts.control.ask(|reply| Command::RecordPlugin(name, stored, reply)).await.map_err(|error| {
@@ -306,7 +268,8 @@ impl PluginRegistry {
         let used = self.entries.values().flat_map(|entry| {
             entry.with(|state| {
                 let kept = state.history.iter().map(|generation| generation.digest);
-                kept.chain([state.active.digest]).collect::<Vec<Digest>>()
+                let beside = state.shadow().map(|shadow| shadow.digest);
+                kept.chain([state.active.digest]).chain(beside).collect::<Vec<Digest>>()
             })
         });
         prune(&self.parts.data_dir, &used.collect());
@@ -318,6 +281,18 @@ pub(super) struct Order {
     pub(super) options: SwapOptions,
     pub(super) why: &'static str,
     pub(super) afterwards: Afterwards,
+    pub(super) when_busy: WhenBusy,
+}
+
+/// What becomes of a load while another one of the same plugin is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WhenBusy {
+    /// It is refused at once: a person shall not wait for the download of another one.
+    Refuse,
+    /// It waits.
+    Wait,
+    /// It goes past: a way back needs nothing that is not here, and the other one then ends.
+    Overtake,
 }
 
 /// What a load is made of.
@@ -350,5 +325,32 @@ fn rehearsed(
     comparison: Comparison,
     refusal: Option<String>,
 ) -> Diff {
-    Diff { stage: Stage::Rehearse, from: before.digest, to, instances, comparison, refusal }
+    Diff { stage: Stage::Rehearse, from: before.digest, to, instances, comparison, missed: 0, refusal }
+}
+
+/// Another load of the plugin is under way.
+fn busy(entry: &Entry) -> CommandError {
+    let name = &entry.name;
+    let load = entry.with(|state| {
+        let load = state.load.as_ref()?;
+        Some(format!(" from {} (stage {})", load.source, load.trace.running()?.name()))
+    });
+    let message = format!(
+        "plugin `{name}` is being loaded already{}; try again when `phasegate plugin list` shows that this has ended",
+        load.unwrap_or_default()
+    );
+    CommandError::new(CommandErrorKind::Conflict, message)
+}
+
+/// Another generation took over while a component was loaded beside this one.
+pub(super) fn overtaken(entry: &Entry, trace: &LoadTrace, source: &str, before: Generation) -> CommandError {
+    let message = format!(
+        "plugin `{}`, stage promote: {source} was loaded beside generation {}, and {} took over meanwhile and stays active; try again",
+        entry.name,
+        before.0,
+        entry.active().shown()
+    );
+    trace.begin(Stage::Promote);
+    trace.end(Stage::Promote, StepState::Failed, Some(message.clone()));
+    CommandError::new(CommandErrorKind::Conflict, message)
 }

@@ -8,8 +8,8 @@ use tokio::sync::watch;
 
 use super::entry::{Active, Entry, Trial, TrialKind};
 use super::prepare::Prepared;
-use super::source::{Candidate, Origin, configured, kept};
-use super::take_over::{Afterwards, Order, Promotion};
+use super::source::{Candidate, Origin, kept};
+use super::take_over::{Afterwards, Order, Promotion, WhenBusy};
 use super::{PluginRegistry, SwapOptions, refused};
 use crate::api::wire;
 use crate::config::Strategy;
@@ -45,8 +45,8 @@ impl PluginRegistry {
                 _ = stop.wait_for(|stop| *stop) => return,
             }
             for entry in self.entries.values() {
-                // One that is being loaded is looked at afterwards.
-                let Ok(_one_at_a_time) = entry.swapping.try_lock() else { continue };
+                // Where another one takes over just now there is nothing to look at.
+                let Ok(_taking_over) = entry.swapping.try_lock() else { continue };
                 self.look_at_trial(entry).await;
             }
         }
@@ -75,10 +75,7 @@ impl PluginRegistry {
                 trial.trace.end(Stage::Shadow, StepState::Failed, Some(why.clone()));
                 let source = &prepared.candidate.source;
                 let error = refused(entry, &trial.trace, source, &why);
-                if matches!(prepared.candidate.origin, Origin::Configured(_)) {
-                    let named = configured(prepared.digest, &prepared.candidate.settings);
-                    self.remember_refusal(entry, named, source, &why).await;
-                }
+                self.shadow_ended(entry, prepared, &why).await;
                 tracing::warn!(plugin = %entry.name, "{error}");
                 entry.with(|state| {
                     state.counters.refused += 1;
@@ -167,7 +164,7 @@ impl PluginRegistry {
     /// When there is none, or nothing can be recorded.
     pub async fn promote_now(&self, name: &PluginName) -> Result<wire::Plugin, CommandError> {
         let entry = self.entry(name)?;
-        let _one_at_a_time = entry.swapping.lock().await;
+        let _taking_over = entry.swapping.lock().await;
         needs_shadow(entry)?;
         self.promote_shadow(entry, "promoted by hand", Afterwards::WatchFailures).await?;
         Ok(entry.wire())
@@ -179,10 +176,13 @@ impl PluginRegistry {
     /// When there is none.
     pub async fn discard(&self, name: &PluginName) -> Result<wire::Plugin, CommandError> {
         let entry = self.entry(name)?;
-        let _one_at_a_time = entry.swapping.lock().await;
+        let _taking_over = entry.swapping.lock().await;
         needs_shadow(entry)?;
         if let Some(trial) = self.end_trial(entry) {
             trial.trace.end(Stage::Shadow, StepState::Failed, Some("discarded by hand".to_owned()));
+            if let TrialKind::Shadow(prepared) = &trial.kind {
+                self.shadow_ended(entry, prepared, "was discarded by hand").await;
+            }
         }
         Ok(entry.wire())
     }
@@ -234,7 +234,8 @@ impl PluginRegistry {
             settings: wanted.settings.clone(),
         };
         let options = SwapOptions { strategy: Some(Strategy::Immediate), ..SwapOptions::default() };
-        let order = Order { options, why: "rollback", afterwards: Afterwards::Nothing };
+        let (afterwards, when_busy) = (Afterwards::Nothing, WhenBusy::Overtake);
+        let order = Order { options, why: "rollback", afterwards, when_busy };
         self.replace(entry, candidate, order).await?;
         Ok(entry.wire())
     }
@@ -260,9 +261,7 @@ impl Trial {
                 if let Some(why) = comparison.forbidden() {
                     return Turn::Refuse(why.to_owned());
                 }
-                let enough = comparison.observations >= u64::from(gate.observations_min)
-                    && now.since(self.began_at) >= gate.time_min;
-                if !enough {
+                if !comparison.is_enough(gate, instances, now.since(self.began_at)) {
                     return Turn::Wait;
                 }
                 comparison.refusal(Some(gate), instances).map_or(Turn::Promote, Turn::Refuse)

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::entry::Entry;
 use super::source::Candidate;
-use super::take_over::{Afterwards, Order};
+use super::take_over::{Afterwards, Order, WhenBusy};
 use super::{PluginRegistry, SwapOptions};
 use crate::config::ComponentSource;
 use crate::control::CommandErrorKind;
@@ -86,12 +86,18 @@ impl PluginRegistry {
             return;
         }
         seen.read = now;
-        let order =
-            Order { options: SwapOptions::default(), why: "its file changed", afterwards: Afterwards::Watch };
+        let order = Order {
+            options: SwapOptions::default(),
+            why: "its file changed",
+            afterwards: Afterwards::Watch,
+            when_busy: WhenBusy::Wait,
+        };
         // The outcome is logged and listed; there is nobody else to tell.
         let outcome = self.replace(entry, Candidate::configured(&entry.config()), order).await;
-        if outcome.is_err_and(|error| error.kind == CommandErrorKind::Unavailable) {
-            // Nothing against the bytes: the host could not record them, on a full disk for example.
+        let passes = [CommandErrorKind::Unavailable, CommandErrorKind::Conflict];
+        if outcome.is_err_and(|error| passes.contains(&error.kind)) {
+            // Nothing against the bytes: the host could not record them, on a full disk for example, or
+            // another generation took over meanwhile.
             seen.read = None;
             seen.rest = RETRY_LOOKS;
         }

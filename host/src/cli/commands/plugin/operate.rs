@@ -154,8 +154,12 @@ fn render_stages(load: &wire::PluginLoad) -> String {
 }
 
 fn render_diff(diff: &wire::PluginDiff) -> String {
+    let missed = match diff.missed {
+        0 => String::new(),
+        missed => format!(", {missed} more missed: it does not keep up"),
+    };
     let mut text = format!(
-        "{} of {} instances change from {} to {} ({}, {} observations)\n",
+        "{} of {} instances change from {} to {} ({}, {} observations{missed})\n",
         diff.changed,
         diff.instances,
         short(&diff.from),
@@ -163,6 +167,10 @@ fn render_diff(diff: &wire::PluginDiff) -> String {
         diff.stage,
         diff.observations
     );
+    let rest = diff.instances.saturating_sub(diff.compared);
+    if rest > 0 && diff.stage == "shadow" {
+        text.push_str(&format!("{rest} of {} instances are not compared yet\n", diff.instances));
+    }
     if let Some(refusal) = &diff.refusal {
         text.push_str(&format!("refused: {refusal}\n"));
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use crate::author::build::{self, BuildError};
+use crate::author::build::{self, BuildError, Built};
 use crate::author::project::{self, Project};
 use crate::author::{CONTRACT, Language};
 use crate::cli::exit::{Exit, Refused};
@@ -31,8 +31,8 @@ pub(super) fn build(folder: &Path) -> anyhow::Result<Exit> {
     let project = Project::open(folder)?;
     let progress = Progress::new(&format!("building {}", project.name));
     let built = progress.during(|step| build::build(&project, &|what| step.say(what)));
-    let path = match built {
-        Ok(path) => path,
+    let Built { path, warnings } = match built {
+        Ok(built) => built,
         Err(BuildError::Failed { command, output: said }) => {
             output::talk(&format!("{}\n", tail(said.trim_end())));
             return Err(Refused(format!("`{command}` failed")).into());
@@ -42,6 +42,10 @@ pub(super) fn build(folder: &Path) -> anyhow::Result<Exit> {
         }
         Err(error) => return Err(error.into()),
     };
+    let warnings = warnings.trim_end();
+    if !warnings.is_empty() {
+        output::talk(&format!("{}\n", tail(warnings)));
+    }
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
     let report = inspect(&bytes);
     let world = report.world.unwrap_or_default();

@@ -19,8 +19,8 @@ pub(super) struct Subject {
     /// For messages.
     pub(super) name: String,
     pub(super) bytes: Vec<u8>,
-    /// Where its cases are, unless the arguments say otherwise.
-    folder: PathBuf,
+    /// Where its cases are, unless the arguments say otherwise; none where nothing can be beside it.
+    folder: Option<PathBuf>,
 }
 
 impl Subject {
@@ -28,14 +28,14 @@ impl Subject {
     pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
         if path == Path::new(BUILTIN) {
             let bytes = builtin::AZURE_HEALTH.to_vec();
-            return Ok(Self { name: BUILTIN.to_owned(), bytes, folder: PathBuf::new() });
+            return Ok(Self { name: BUILTIN.to_owned(), bytes, folder: None });
         }
         if let Some(source) = reference(path)? {
             return Self::fetch(&source, &FetchConfig::default(), None);
         }
         let file = if path.is_dir() { component_of(path)? } else { path.to_owned() };
         let bytes = read_component(&file).with_context(|| format!("cannot read `{}`", file.display()))?;
-        let folder = file.parent().map(Path::to_owned).unwrap_or_default();
+        let folder = file.parent().map(Path::to_owned);
         Ok(Self { name: file.display().to_string(), bytes, folder })
     }
 
@@ -51,13 +51,17 @@ impl Subject {
             let seen = inspect(&fetched.bytes).digest;
             anyhow::ensure!(seen == wanted, "`{source}` has the digest {seen}, not {wanted}");
         }
-        Ok(Self { name: source.to_string(), bytes: fetched.bytes, folder: PathBuf::new() })
+        Ok(Self { name: source.to_string(), bytes: fetched.bytes, folder: None })
     }
 
     /// The cases beside it, or in the folder that the arguments name.
     pub(super) fn cases(&self, named: Option<&Path>) -> anyhow::Result<Vec<Case>> {
-        let beside = self.folder.join("cases");
-        Ok(cases::read(named.unwrap_or(&beside))?)
+        let beside = self.folder.as_ref().map(|folder| folder.join("cases"));
+        let folder = named.or(beside.as_deref());
+        let folder = folder.with_context(|| {
+            format!("`{}` has no cases beside it; name their folder with `--cases DIR`", self.name)
+        })?;
+        Ok(cases::read(folder)?)
     }
 }
 
