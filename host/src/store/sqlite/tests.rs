@@ -74,7 +74,7 @@ fn a_newer_schema_is_refused() {
     connection.pragma_update(None, "user_version", 7).unwrap();
     drop(connection);
     let error = SqliteStore::open(directory.path()).unwrap_err().to_string();
-    assert!(error.contains("has schema 7, this phasegate knows up to 3"), "{error}");
+    assert!(error.contains(&format!("has schema 7, this phasegate knows up to {SCHEMA}")), "{error}");
 }
 
 #[test]
