@@ -55,8 +55,8 @@ impl<'a> Document<'a> {
     /// # Errors
     /// One line that says where the body is not UTF-8 or not JSON.
     pub fn parse(body: &'a [u8]) -> Result<Self, String> {
-        let text = std::str::from_utf8(body)
-            .map_err(|error| format!("not UTF-8 from byte {}", error.valid_up_to()))?;
+        let text =
+            scan::utf8(body).map_err(|error| format!("not UTF-8 from byte {}", error.valid_up_to()))?;
         scan::check(text).map_err(|error| format!("not valid JSON: {error}"))?;
         Ok(Self(text))
     }

@@ -12,6 +12,7 @@
     reason = "a broken benchmark is a panic, and its table goes to stdout"
 )]
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::{Arc, mpsc};
@@ -24,7 +25,7 @@ use phasegate::domain::{
     ScaleSetName, Timestamp,
 };
 use phasegate::plugin::{BATCH_MAX, Isolation, Known, Limits, LoadedPlugin, PluginWorker, Repeats, Runtime};
-use phasegate_sdk::Policy as _;
+use phasegate_sdk::{Decision, Policy as _};
 
 const ROUNDS: usize = 31;
 /// CPU time of one row in one round.
@@ -80,6 +81,40 @@ fn native(body: &str) -> phasegate_sdk::Observation {
         attributes: vec![("probe-protocol".to_owned(), "http".to_owned())],
         ..phasegate_sdk::Observation::default()
     }
+}
+
+/// The same decision as one would write it with `serde_json`, for this one body: no duplicates, no
+/// coercion, no word about what is wrong. The plugin is compared with its own code, not with this.
+fn by_serde(body: &[u8]) -> Decision {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Body<'a> {
+        application_health_state: &'a str,
+        #[serde(borrow)]
+        custom_metrics: Cow<'a, str>,
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Metrics<'a> {
+        #[serde(borrow)]
+        rolling_upgrade: RollingUpgrade<'a>,
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct RollingUpgrade<'a> {
+        phase_ordering_number: u32,
+        skip_upgrade: &'a str,
+    }
+    let body: Body<'_> = serde_json::from_slice(body).unwrap();
+    let metrics: Metrics<'_> = serde_json::from_str(&body.custom_metrics).unwrap();
+    let RollingUpgrade { phase_ordering_number: phase, skip_upgrade } = metrics.rolling_upgrade;
+    assert_eq!((body.application_health_state, skip_upgrade), ("Healthy", "false"));
+    Decision::healthy()
+        .phase(phase)
+        .reason("phase", format!("phase {phase} from customMetrics"))
+        .attribute("diagnostics", "skip-coerced")
+        .attribute("custom-metrics", body.custom_metrics)
+        .attribute("custom-metrics-status", "success")
 }
 
 /// One row: what is measured, how many observations one call of it takes, what it is compared with.
@@ -141,6 +176,12 @@ fn main() {
         let (policy, seen) = (policy(), native(body));
         move || drop(black_box(policy.decide(black_box(&seen))))
     };
+    let with_serde = |body: &str| {
+        let seen = native(body);
+        assert_eq!(Ok(by_serde(body.as_bytes())), policy().decide(&seen));
+        let body = body.to_owned();
+        move || drop(black_box(by_serde(black_box(body.as_bytes()))))
+    };
     let unchanged = {
         let seen = observation(1, &small);
         let key = (seen.instance.scale_set.clone(), seen.instance.id.clone());
@@ -169,14 +210,17 @@ fn main() {
         Row::new("unchanged observation", (0, 0.5), 1, unchanged),
         Row::new("native, 64 KiB", (6, 1.0), 1, natively(&large)),
         Row::new("reused instance, 64 KiB", (6, 1.5), 1, judge(load(Isolation::Reused), one(&large))),
+        Row::new("for comparison: serde_json, small", (0, f64::NAN), 1, with_serde(&small)),
+        Row::new("for comparison: serde_json, 64 KiB", (6, f64::NAN), 1, with_serde(&large)),
     ];
     for _ in 0..ROUNDS {
         rows.iter_mut().for_each(Row::measure);
     }
     let medians: Vec<f64> = rows.iter_mut().map(Row::median).collect();
-    println!("{:<34}{:>10}{:>10}{:>8}", "DECISION", "NS CPU", "x NATIVE", "GOAL");
+    println!("{:<36}{:>8}{:>10}{:>8}", "DECISION", "NS CPU", "x NATIVE", "GOAL");
     for (row, median) in rows.iter().zip(&medians) {
-        println!("{:<34}{:>10.0}{:>10.2}{:>8.1}", row.name, median, median / medians[row.base], row.goal);
+        let goal = if row.goal.is_nan() { String::new() } else { format!("{:.1}", row.goal) };
+        println!("{:<36}{:>8.0}{:>10.2}{goal:>8}", row.name, median, median / medians[row.base]);
     }
     fleet(load(Isolation::PerBatch), &small);
 }

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -63,12 +64,13 @@ impl Host {
     pub async fn start(config: &Config, options: HostOptions) -> anyhow::Result<Self> {
         let clock = Clock::start();
         raise_file_limit();
-        let listen = config.server.listen;
-        let listener = tokio::net::TcpListener::bind(listen).await.with_context(|| {
-            format!("cannot listen on {listen}; is another phasegate running? choose another server.listen")
-        })?;
+        let listener = listen(config.server.listen).await?;
         let address = listener.local_addr()?;
-        let (mut store, stored) = SqliteStore::open(&config.server.data_dir)?;
+        let (mut store, mut stored) = SqliteStore::open(&config.server.data_dir)?;
+        // What another plugin remembered would make no sense to the one of today.
+        stored.memories.retain(|(set, _), memory| {
+            config.scale_sets.iter().any(|known| known.name == *set && known.plugin == memory.plugin)
+        });
         let (control, events) = ControlHandle::new();
         let runtime = plugin_runtime(&config.server.data_dir)?;
         let recorder = recorder(config, clock);
@@ -235,6 +237,12 @@ fn recorder(config: &Config, clock: Clock) -> Option<Recorder> {
     let folder = recording::folder(&config.server.data_dir);
     let started = Recorder::start(&folder, recording, clock);
     started.map_err(|error| tracing::warn!("nothing is recorded: `{}`: {error}", folder.display())).ok()
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}; is another phasegate running? choose another server.listen")
+    })
 }
 
 /// The way of decisions that an upgrade has gone by into the recording, if there is one.

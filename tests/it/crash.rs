@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::support::{Site, fleet, wait_for};
+use crate::support::answers::Answers;
+use crate::support::{Site, fleet, guests, wait_for};
 
 fn order(status: &Value) -> Vec<String> {
     let batches = status["batches"].as_array().unwrap().iter();
@@ -73,5 +74,31 @@ fn a_restart_brings_every_instance_up_at_the_version_that_it_ran() {
     let host = site.host();
     let instances = site.wait_until_healthy();
     assert!(instances.iter().all(|i| i["version"] == "v2" && i["desiredVersion"] == "v2"), "{instances:?}");
+    host.stop();
+}
+
+/// A plugin that counts its rounds in its memory goes on counting, however the host ends.
+#[test]
+fn what_a_plugin_remembers_outlives_the_host() {
+    let site = Site::new();
+    let answers = Answers::start(&[1, 1]);
+    site.write("db.wasm", guests::component("counter").unwrap());
+    site.write("phasegate.toml", fleet::answered_by_the_test(&answers.ports, "db.wasm").toml());
+    let count = |site: &Site| {
+        wait_for("a decision of each instance", || {
+            site.instances().iter().map(|instance| instance["phase"].as_u64()).min().flatten()
+        })
+    };
+    let host = site.host();
+    wait_for("thirty rounds", || (count(&site) >= 30).then_some(()));
+    host.kill();
+    let host = site.host();
+    let after_kill = count(&site);
+    assert!((12..80).contains(&after_kill), "{after_kill}");
+    let before_stop = count(&site);
+    host.stop();
+    let host = site.host();
+    let after_stop = count(&site);
+    assert!((before_stop..before_stop + 20).contains(&after_stop), "{before_stop}, then {after_stop}");
     host.stop();
 }

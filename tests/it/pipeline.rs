@@ -316,6 +316,15 @@ fn a_shadow_goes_on_after_a_restart() {
     let plugin = db(&uploaded);
     assert!(plugin["lastError"].as_str().unwrap().contains("judged beside the active one when"), "{plugin}");
     assert_eq!(generation(&uploaded), 2);
+    // So is one beside a component that the configuration has replaced meanwhile.
+    uploaded.write("new.wasm", variant(b'y'));
+    assert_eq!(uploaded.run(&shadow).code, 0);
+    host.stop();
+    uploaded.write("db.wasm", variant(b'x'));
+    let host = started(&uploaded);
+    let plugin = db(&uploaded);
+    assert!(plugin["lastError"].as_str().unwrap().contains("another generation is active now"), "{plugin}");
+    assert_eq!((generation(&uploaded), plugin["stage"].is_null()), (3, true));
     host.stop();
 
     // One that the configuration names.

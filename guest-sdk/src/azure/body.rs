@@ -17,7 +17,7 @@ const METRICS: &str = "CustomMetrics";
 #[must_use]
 pub fn read(body: &[u8], options: &Options) -> Reading {
     let mut diagnostics = Vec::new();
-    let (state, metrics) = match std::str::from_utf8(body) {
+    let (state, metrics) = match scan::utf8(body) {
         Ok(text) => read_text(text, options, &mut diagnostics),
         Err(error) => {
             let why = format!("not UTF-8 from byte {}", error.valid_up_to());

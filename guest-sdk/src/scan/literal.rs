@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
-const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+pub(super) const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
 
 /// Length of the run of bytes that need no attention: up to a quote, backslash or control
 /// character, or the end.

@@ -15,7 +15,9 @@ mod walk;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::Utf8Error;
 
+use literal::HIGH;
 pub(crate) use literal::text;
 pub(crate) use number::whole;
 pub(crate) use walk::{check, members};
@@ -62,6 +64,22 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
+}
+
+/// A body as text. Most are ASCII, which is seen sixty-four bytes at a time: the standard library
+/// takes sixteen, and a guest pays for each turn of a loop.
+pub(crate) fn utf8(body: &[u8]) -> Result<&str, Utf8Error> {
+    let plain = |block: &[u8; 64]| {
+        let words = block.as_chunks().0.iter().map(|word| u64::from_ne_bytes(*word));
+        words.fold(0, |all, word| all | word) & HIGH == 0
+    };
+    let (blocks, rest) = body.as_chunks();
+    if blocks.iter().all(plain) && rest.is_ascii() {
+        #[expect(unsafe_code, reason = "checking again would cost as much as it saves")]
+        // SAFETY: no byte has its high bit set, so all are ASCII, which is UTF-8.
+        return Ok(unsafe { std::str::from_utf8_unchecked(body) });
+    }
+    std::str::from_utf8(body)
 }
 
 /// The content of a well-formed JSON string literal, or the literal itself if it holds a lone

@@ -141,3 +141,17 @@ fn excerpts_are_short_and_cut_between_characters() {
     assert_eq!(excerpt("x"), "`x`");
     assert_eq!(excerpt(&"é".repeat(61)).chars().count(), 63);
 }
+
+#[test]
+fn text_is_what_the_standard_library_says_it_is() {
+    for length in (0..200).chain([4096]) {
+        let plain = vec![b'a'; length];
+        assert_eq!(utf8(&plain), std::str::from_utf8(&plain));
+        for foul in [&b"\x80"[..], b"\xff", b"\xc3\xa9", b"\xed\xa0\x80", b"\xf0\x9f\x98\x80", b"\x00"] {
+            for at in (0..=length).step_by(7) {
+                let body = [&plain[..at], foul, &plain[at..]].concat();
+                assert_eq!(utf8(&body), std::str::from_utf8(&body), "{foul:?} at {at} of {length}");
+            }
+        }
+    }
+}

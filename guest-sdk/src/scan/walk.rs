@@ -142,6 +142,15 @@ fn value(bytes: &[u8], mut at: usize) -> Result<usize, Stop> {
             Some(b'n') => at = word(bytes, at, b"null")?,
             _ => return stop("expected a value", at),
         }
+        // Mostly nothing ends here, and a loop is paid for before its first turn.
+        if let Some(bracket) = open.last() {
+            let next = space(bytes, at);
+            if bytes.get(next) == Some(&b',') {
+                at = next + 1;
+                named = *bracket == b'}';
+                continue;
+            }
+        }
         // Closes what ends here.
         loop {
             let Some(bracket) = open.last().copied() else { return Ok(at) };

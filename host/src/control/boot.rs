@@ -1,6 +1,7 @@
 //! Start of the loop: what was recorded meets what is configured.
 
 use super::audit;
+use super::memory::Memories;
 use super::run::{Control, ControlParts, Effect, Life, RunEffect};
 use super::state::{InstanceState, Place, SetParts, SetState};
 use super::surge;
@@ -38,6 +39,7 @@ pub(super) fn start(parts: ControlParts) -> Control {
         keep_used,
         handle,
         runtime,
+        memories: Memories::default(),
         writes: Vec::new(),
         effects: Vec::new(),
         store_trouble: None,
@@ -129,6 +131,11 @@ fn instances(state: &mut SetState, stored: &mut Stored, now: Timestamp) -> Vec<W
     let mine = |((set, id), _): &((ScaleSetName, InstanceId), Membership)| (*set == name).then(|| id.clone());
     let memberships = stored.memberships.clone().into_iter().filter_map(|row| Some((mine(&row)?, row.1)));
     let writes = surge::recorded(state, memberships.collect(), now);
+    for ((_, id), memory) in stored.memories.iter().filter(|((set, _), _)| *set == name) {
+        if let Some(instance) = state.instances.get_mut(id) {
+            instance.memory = Some(memory.bytes.clone());
+        }
+    }
     for ((_, id, component), version) in stored.versions.iter().filter(|((set, _, _), _)| *set == name) {
         state.ids_ever.insert(id.clone());
         if let Some(instance) = state.instances.get_mut(id) {

@@ -10,6 +10,7 @@ mod commands;
 mod effects;
 mod lifecycle;
 mod line;
+mod memory;
 mod reconfigure;
 mod report;
 mod retry;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::audit::{self, Before};
+use super::memory::Memories;
 use super::state::{Place, SetParts, SetState};
 use super::{ControlEvent, ControlHandle, EffectDone};
 use crate::clock::Clock;
@@ -67,6 +68,8 @@ pub(super) struct Control {
     pub(super) keep_used: KeepUsed,
     pub(super) handle: ControlHandle,
     pub(super) runtime: tokio::runtime::Handle,
+    /// What plugins asked to remember.
+    pub(super) memories: Memories,
     /// To be recorded at the end of this turn.
     pub(super) writes: Vec<Write>,
     /// To be done once `writes` are durable, never before.
@@ -149,6 +152,14 @@ pub fn run(parts: ControlParts, events: mpsc::Receiver<ControlEvent>) -> std::io
 impl Control {
     async fn serve(&mut self, mut events: mpsc::Receiver<ControlEvent>) {
         self.flush();
+        self.turn_until_told(&mut events).await;
+        let memories: Vec<Write> = self.memories.writes().collect();
+        if let Err(error) = self.store.commit(&memories) {
+            tracing::warn!("what plugins remember is a little older in the data file: {error}");
+        }
+    }
+
+    async fn turn_until_told(&mut self, events: &mut mpsc::Receiver<ControlEvent>) {
         loop {
             let wait = self.next_wake().map_or(Duration::from_secs(3600), |at| at.since(self.clock.now()));
             let first = tokio::select! {
@@ -218,6 +229,7 @@ impl Control {
         let id = decided.instance.clone();
         let stands_in = (set.on_failure == OnFailure::LastGood).then(|| set.freshness());
         let Some(instance) = set.instances.get_mut(&id) else { return };
+        self.memories.take(instance, &decided, self.clock.now());
         let first = instance.latest.is_none();
         let Some((before, after)) = instance.decided(decided, stands_in) else { return };
         if before != after {
@@ -347,7 +359,8 @@ impl Control {
         if self.store_trouble.as_ref().is_some_and(|(retry_at, _)| now < *retry_at) {
             return;
         }
-        if !self.writes.is_empty() {
+        if !self.writes.is_empty() || self.memories.due().is_some_and(|due| due <= now) {
+            self.writes.extend(self.memories.writes());
             match self.store.commit(&self.writes) {
                 Ok(()) => {
                     let used: Vec<Used> = self.writes.iter().filter_map(audit::used).collect();
@@ -384,7 +397,7 @@ impl Control {
         let starts = self.sets.values().flat_map(|set| set.instances.values().filter_map(|i| i.retry_at));
         let store = self.store_trouble.as_ref().map(|(retry_at, _)| *retry_at);
         let retries = self.sets.values().filter_map(SetState::retry_at);
-        upgrades.chain(starts).chain(store).chain(retries).min()
+        upgrades.chain(starts).chain(store).chain(retries).chain(self.memories.due()).min()
     }
 
     /// Tells the prober what it should know of an instance now.

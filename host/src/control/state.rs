@@ -123,6 +123,8 @@ pub(super) struct InstanceState {
     pub(super) latest: Option<Outcome>,
     /// The last decision that rested on a word of the application.
     pub(super) answered: Option<Answered>,
+    /// What the plugin asked to remember last.
+    pub(super) memory: Option<Vec<u8>>,
     /// The driver's latest complaint, until the instance is healthy again.
     pub(super) trouble: Option<(Timestamp, String)>,
     /// The driver says that nothing runs. Whatever then answers at its address is somebody else.
@@ -150,6 +152,7 @@ impl InstanceState {
             fold: new_fold(set, now),
             latest: None,
             answered: None,
+            memory: None,
             trouble: None,
             down: false,
             asked: None,

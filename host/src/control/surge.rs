@@ -186,6 +186,7 @@ impl Control {
     /// address from now on means nothing.
     pub(super) fn delete(&mut self, scale_set: ScaleSetName, id: InstanceId, operation: OperationId) {
         (self.forget_target)(&scale_set, &id);
+        self.memories.forget(&scale_set, &id, self.clock.now());
         let generation = self.generation;
         let Some(set) = self.sets.get_mut(&scale_set) else { return };
         let Some(instance) = set.instances.get_mut(&id) else {

@@ -117,9 +117,7 @@ pub(super) fn evaluate(
     size: &mut BatchSize,
     observations: &[Observation],
 ) -> Judged {
-    let (results, costs) = (Vec::with_capacity(observations.len()), Vec::with_capacity(observations.len()));
-    let mut run =
-        Run { judged: Judged { results, costs }, lost: Duration::ZERO, succeeded: false, gave_up: None };
+    let mut run = Run { judged: Judged::default(), lost: Duration::ZERO, succeeded: false, gave_up: None };
     let mut rest = observations;
     while !rest.is_empty() {
         let (batch, tail) = rest.split_at(rest.len().min(size.size));
@@ -196,7 +194,12 @@ impl Run {
         let count = u64::try_from(results.len().max(1)).unwrap_or(u64::MAX);
         let share = Cost { fuel: spent.fuel / count, time_ns: spent.time_ns / count };
         self.judged.costs.extend(std::iter::repeat_n(share, results.len()));
-        self.judged.results.extend(results);
+        if self.judged.results.is_empty() {
+            // Mostly there is one call, and this is all of it.
+            self.judged.results = results;
+        } else {
+            self.judged.results.extend(results);
+        }
     }
 
     fn fail(&mut self, count: usize, failure: &PluginFailure, spent: Cost) {

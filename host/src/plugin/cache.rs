@@ -57,6 +57,11 @@ impl CodeCache {
         Ok(Self { folder, key, bytes_max: BYTES_MAX, writing: Mutex::new(()) })
     }
 
+    /// Whether there is compiled code of a component, harmed or not.
+    pub(super) fn has(&self, engine: &Engine, digest: Digest) -> bool {
+        self.folder.join(name(engine, digest)).exists()
+    }
+
     /// The compiled code of a component, if it is here and unharmed.
     pub(super) fn load(&self, engine: &Engine, digest: Digest) -> Option<Component> {
         let name = name(engine, digest);

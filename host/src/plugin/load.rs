@@ -18,6 +18,7 @@ use super::capability::GuestLog;
 use super::engine::Runtime;
 use super::error::LoadPluginError;
 use super::limits::{Isolation, Limits};
+use super::shape::Shape;
 use super::stage::{LoadTrace, Stage};
 use super::world::{self, Import};
 use super::{difference, inspect, shape, text, v1, wasi};
@@ -76,16 +77,23 @@ impl Runtime {
     /// # Errors
     /// When the bytes are not a component that fits the contract.
     pub fn compile(&self, bytes: &[u8]) -> Result<CompiledPlugin, LoadPluginError> {
-        self.compile_traced(bytes, &LoadTrace::new(self.clock))
+        self.compile_traced(bytes, inspect::digest(bytes), &LoadTrace::new(self.clock))
     }
 
-    /// The same, with its stages on record.
+    /// The same, with its stages on record. `digest` is that of these very bytes: compiled code is kept
+    /// under it.
     ///
     /// # Errors
     /// As [`Self::compile`].
-    pub fn compile_traced(&self, bytes: &[u8], trace: &LoadTrace) -> Result<CompiledPlugin, LoadPluginError> {
-        let (imports, world) = trace.run(Stage::Shape, || check_shape(bytes))?;
-        let digest = inspect::digest(bytes);
+    pub(super) fn compile_traced(
+        &self,
+        bytes: &[u8],
+        digest: Digest,
+        trace: &LoadTrace,
+    ) -> Result<CompiledPlugin, LoadPluginError> {
+        let compiled = self.cache.as_ref().is_some_and(|cache| cache.has(&self.engine, digest));
+        let examine = if compiled { shape::examine_compiled } else { shape::examine };
+        let (imports, world) = trace.run(Stage::Shape, || check_shape(bytes, &examine(bytes)?))?;
         let component = trace.run(Stage::Compile, || self.component(bytes, digest, trace))?;
         let linked = trace.run(Stage::Link, || {
             v1::link(&self.engine, &component)
@@ -140,15 +148,14 @@ fn compile_aside<T: Send>(compile: impl FnOnce() -> T + Send) -> Result<T, Strin
 }
 
 /// Everything that can be said of the bytes before the compiler, which takes its time.
-fn check_shape(bytes: &[u8]) -> Result<(Vec<Import>, Option<String>), LoadPluginError> {
-    let shape = shape::examine(bytes)?;
+fn check_shape(bytes: &[u8], shape: &Shape) -> Result<(Vec<Import>, Option<String>), LoadPluginError> {
     if !shape.is_component {
         return Err(LoadPluginError::CoreModule { embedded: shape.has_component_type });
     }
     let language = || wasi::language(bytes);
     let imports = world::judge(&shape.imports, language);
     world::check(&imports, &shape.exports, language)?;
-    difference::check(&shape)?;
+    difference::check(shape)?;
     let world = world::guess(&imports, &shape.exports);
     Ok((imports, world))
 }

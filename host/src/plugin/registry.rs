@@ -158,6 +158,11 @@ impl PluginRegistry {
             writes.push(Write::Plugin(config.name.clone(), entry.with(|state| state.stored())));
             entries.insert(config.name.clone(), entry);
         }
+        for ((set, instance), memory) in &stored.memories {
+            if let Some(entry) = entries.get(&memory.plugin) {
+                entry.worker.remember(set.clone(), instance.clone(), memory.bytes.clone());
+            }
+        }
         Ok((Self { parts, keeping: tokio::sync::Mutex::new(()), entries }, writes))
     }
 

@@ -3,7 +3,7 @@
 //! Nothing is compiled or run, and no input makes it panic.
 
 use wasmparser::types::Types;
-use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
+use wasmparser::{Encoding, Parser, Payload, ValidPayload, Validator, WasmFeatures};
 
 use super::error::{COMPONENT_BYTES_MAX, LoadPluginError};
 use super::text;
@@ -33,12 +33,34 @@ pub(super) fn features() -> WasmFeatures {
 
 /// Finds out what the bytes are.
 pub(super) fn examine(bytes: &[u8]) -> Result<Shape, LoadPluginError> {
+    examine_with(bytes, |validator| validator.validate_all(bytes))
+}
+
+/// The same for bytes that were compiled before. Does not look into the bodies of functions, which are
+/// most of a component: the compiler did, and would again.
+pub(super) fn examine_compiled(bytes: &[u8]) -> Result<Shape, LoadPluginError> {
+    examine_with(bytes, |validator| {
+        let mut types = None;
+        for payload in Parser::new(0).parse_all(bytes) {
+            // The last end is that of the whole.
+            if let ValidPayload::End(of) = validator.payload(&payload?)? {
+                types = Some(of);
+            }
+        }
+        types.map_or_else(|| validator.validate_all(bytes), Ok)
+    })
+}
+
+fn examine_with(
+    bytes: &[u8],
+    validate: impl FnOnce(&mut Validator) -> Result<Types, wasmparser::Error>,
+) -> Result<Shape, LoadPluginError> {
     recognise(bytes)?;
     let damaged = |error: wasmparser::Error| LoadPluginError::Damaged {
         message: text::one_line(error.message(), 256),
         offset: error.offset(),
     };
-    let types = Validator::new_with_features(features()).validate_all(bytes).map_err(damaged)?;
+    let types = validate(&mut Validator::new_with_features(features())).map_err(damaged)?;
     read_names(bytes, types).map_err(damaged)
 }
 
@@ -147,4 +169,21 @@ fn read_surface(payload: Payload<'_>, shape: &mut Shape) -> Result<(), wasmparse
         _ => {}
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::builtin;
+
+    #[test]
+    fn what_was_compiled_is_seen_alike_without_its_bodies() {
+        let names = |shape: Shape| (shape.is_component, shape.imports, shape.exports);
+        let whole = examine(builtin::AZURE_HEALTH).unwrap();
+        assert_eq!(names(examine_compiled(builtin::AZURE_HEALTH).unwrap()), names(whole));
+        // A body that leaves too much on the stack is for the compiler to refuse; a file that is cut is not.
+        let wrong = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x0a\x06\x01\x04\0\x41\0\x0b";
+        assert!(examine(wrong).is_err() && examine_compiled(wrong).is_ok());
+        assert!(examine_compiled(&wrong[..wrong.len() - 1]).is_err());
+    }
 }

@@ -16,7 +16,7 @@ const FILES: &str = " (it looked for a file: in Python import at the top of the 
 /// Longest name of a function that is shown.
 const NAME_BYTES_MAX: usize = 96;
 /// How functions of the runtimes of Rust, Zig and Go begin; `<` stands before those of a trait.
-const RUNTIMES: [&str; 13] = [
+const RUNTIMES: [&str; 11] = [
     "std::",
     "core::",
     "alloc::",
@@ -27,9 +27,7 @@ const RUNTIMES: [&str; 13] = [
     "debug.",
     "builtin.",
     "std.",
-    "start.",
     "runtime.",
-    "panic",
 ];
 
 /// The cause of a trap, and where it happened.
@@ -130,6 +128,7 @@ mod tests {
             ),
             (&own[..], "x in hostile::my_helper < hostile::decide"),
             (&["runtime.throw"], "x in runtime.throw"),
+            (&["core_policy::decide"], "x in core_policy::decide"),
             (
                 &["a", "__wasilibc_populate_preopens"],
                 "x (it looked for a file: in Python import at the top of the module, and let no exception \

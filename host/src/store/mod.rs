@@ -176,6 +176,15 @@ pub struct StoredRefusal {
     pub why: String,
 }
 
+/// What a plugin asked to remember of an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredMemory {
+    /// Whose it is: another plugin would not understand it.
+    pub plugin: PluginName,
+    /// At most 4,096 bytes.
+    pub bytes: Vec<u8>,
+}
+
 /// One line of the audit trail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {
@@ -206,6 +215,8 @@ pub enum Write {
     Version(ScaleSetName, InstanceId, Component, Option<Version>),
     /// An instance that was created or deleted.
     Membership(ScaleSetName, InstanceId, Membership),
+    /// What a plugin asked to remember of an instance; none when it forgets.
+    Memory(ScaleSetName, InstanceId, Option<StoredMemory>),
     /// What is wanted of a component in a scale set.
     Model(ScaleSetName, Component, StoredModel),
     /// Which component a plugin runs.
@@ -231,6 +242,8 @@ pub struct Stored {
     pub versions: BTreeMap<(ScaleSetName, InstanceId, Component), Option<Version>>,
     /// Instances that were created or deleted.
     pub memberships: BTreeMap<(ScaleSetName, InstanceId), Membership>,
+    /// What plugins asked to remember.
+    pub memories: BTreeMap<(ScaleSetName, InstanceId), StoredMemory>,
     /// The latest upgrade of each scale set, with its members.
     pub upgrades: BTreeMap<ScaleSetName, Upgrade>,
     /// Versions that faulted and are not tried again unless somebody insists, with the reason.

@@ -9,14 +9,16 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::de::DeserializeOwned;
 
 use super::lock::{self, DirectoryLock};
-use super::{AuditEntry, Retry, StoppedLine, Store, StoreError, Stored, StoredModel, StoredPlugin, Write};
+use super::{
+    AuditEntry, Retry, StoppedLine, Store, StoreError, Stored, StoredMemory, StoredModel, StoredPlugin, Write,
+};
 use crate::domain::{
     Change, Component, InstanceId, Membership, PluginName, ScaleSetName, Timestamp, UpgradeId, Version,
 };
 use crate::rollout::{Member, Upgrade};
 
 /// Newest schema that this program knows, kept in `user_version`.
-const SCHEMA: i64 = 3;
+const SCHEMA: i64 = 4;
 
 const CREATE: &str = "
 CREATE TABLE host (generation INTEGER NOT NULL, line TEXT NOT NULL);
@@ -30,6 +32,9 @@ CREATE TABLE versions (
   PRIMARY KEY (scale_set, instance, component)) WITHOUT ROWID;
 CREATE TABLE memberships (
   scale_set TEXT, instance TEXT, membership TEXT NOT NULL, PRIMARY KEY (scale_set, instance)) WITHOUT ROWID;
+CREATE TABLE memories (
+  scale_set TEXT, instance TEXT, plugin TEXT NOT NULL, memory BLOB NOT NULL,
+  PRIMARY KEY (scale_set, instance)) WITHOUT ROWID;
 CREATE TABLE upgrades (
   id TEXT PRIMARY KEY, scale_set TEXT NOT NULL, started_at INTEGER NOT NULL, state TEXT NOT NULL,
   head TEXT NOT NULL) WITHOUT ROWID;
@@ -44,7 +49,7 @@ CREATE TABLE audit (
   seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, scale_set TEXT NOT NULL, upgrade TEXT, instance TEXT,
   kind TEXT NOT NULL, text TEXT NOT NULL);
 CREATE INDEX audit_by_scale_set ON audit (scale_set, seq);
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
 ";
 
 /// The data directory, open and locked.
@@ -85,6 +90,7 @@ impl SqliteStore {
             models: reader.models()?.into_iter().collect(),
             versions: reader.versions()?.into_iter().collect(),
             memberships: reader.memberships()?.into_iter().collect(),
+            memories: reader.memories()?.into_iter().collect(),
             plugins: reader.plugins()?.into_iter().collect(),
             quarantined: reader.quarantined()?.into_iter().collect(),
             retries: reader.retries()?.into_iter().collect(),
@@ -212,6 +218,14 @@ fn apply(transaction: &Transaction<'_>, write: &Write, path: &Path) -> Result<()
                 params![set.as_str(), instance.as_str(), membership],
             )
         }
+        Write::Memory(set, instance, Some(StoredMemory { plugin, bytes })) => run(
+            "INSERT OR REPLACE INTO memories VALUES (?1, ?2, ?3, ?4)",
+            params![set.as_str(), instance.as_str(), plugin.as_str(), bytes],
+        ),
+        Write::Memory(set, instance, None) => run(
+            "DELETE FROM memories WHERE scale_set = ?1 AND instance = ?2",
+            params![set.as_str(), instance.as_str()],
+        ),
         Write::Model(set, component, model) => run(
             "INSERT OR REPLACE INTO models VALUES (?1, ?2, ?3, ?4)",
             params![set.as_str(), component.as_str(), model.version.as_str(), model.configured.as_str()],
@@ -345,6 +359,22 @@ impl Reader<'_> {
             memberships.push((key, self.parse("memberships", &membership)?));
         }
         Ok(memberships)
+    }
+
+    fn memories(&self) -> Result<Rows<(ScaleSetName, InstanceId), StoredMemory>, StoreError> {
+        let read = || {
+            let sql = "SELECT scale_set, instance, plugin, memory FROM memories";
+            let mut statement = self.connection.prepare(sql)?;
+            let rows = statement.query_map([], |row| Ok(([0, 1, 2].map(|c| row.get(c)), row.get(3)?)))?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        let mut memories = Vec::new();
+        for ([set, instance, plugin], bytes) in read().map_err(|source| self.sqlite(source))? {
+            let id = |text: rusqlite::Result<String>| text.map_err(|source| self.sqlite(source));
+            let key = (self.id("memories", id(set)?)?, self.id("memories", id(instance)?)?);
+            memories.push((key, StoredMemory { plugin: self.id("memories", id(plugin)?)?, bytes }));
+        }
+        Ok(memories)
     }
 
     fn plugins(&self) -> Result<Rows<PluginName, StoredPlugin>, StoreError> {

@@ -112,15 +112,18 @@ pub(super) fn resume(entry: &Entry, shadow: &StoredShadow, preparation: &Prepara
                 entry.with(|state| state.last_error = None);
             }
         }
-        Err(why) => {
-            let name = &entry.name;
-            let error = format!(
-                "plugin `{name}`: {source} judged beside the active one when the host stopped and cannot do so again: it {why}; begin anew with `phasegate plugin swap {name} FILE --strategy shadow`"
-            );
-            tracing::warn!("{error}");
-            entry.with(|state| state.last_error = Some(error));
-        }
+        Err(why) => has_ended(entry, shadow, &format!("it {why}")),
     }
+}
+
+/// Says in the log and the list that a component does not judge on that did so when the host stopped.
+pub(super) fn has_ended(entry: &Entry, shadow: &StoredShadow, why: &str) {
+    let (name, StoredShadow { source, .. }) = (&entry.name, shadow);
+    let error = format!(
+        "plugin `{name}`: {source} judged beside the active one when the host stopped and does not any more: {why}; begin anew with `phasegate plugin swap {name} FILE --strategy shadow`"
+    );
+    tracing::warn!("{error}");
+    entry.with(|state| state.last_error = Some(error));
 }
 
 /// Starts it; an error is a fragment that follows its source.

@@ -6,7 +6,7 @@ use super::prepare::{pinned, self_test};
 use super::source::{Candidate, Reading, kept};
 use super::{RegistryError, Why};
 use crate::config::{ComponentSource, PluginConfig};
-use crate::plugin::{FetchError, Runtime};
+use crate::plugin::{FetchError, Runtime, inspect};
 
 /// Whether a check may make requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub fn check(
         FetchError::Transfer(_) | FetchError::Unreadable(_) => refused("fetch", error.to_string()),
     })?;
     let bytes = bytes.bytes;
-    pinned(&bytes, config.digest).map_err(|why| refused("digest", why))?;
+    pinned(inspect::digest(&bytes), config.digest).map_err(|why| refused("digest", why))?;
     let load = |source| RegistryError::Load {
         name: config.name.clone(),
         component: candidate.source.clone(),

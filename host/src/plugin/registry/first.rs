@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::beside::resume;
+use super::beside::{has_ended, resume};
 use super::entry::{Active, Entry, Load, State};
 use super::prepare::{Heed, Preparation, Prepared, Unfit};
 use super::shadow::Tap;
@@ -135,10 +135,14 @@ pub(super) fn load(
     let worker = PluginWorker::spawn_watched(config.name.clone(), plugin, generation, watchers, parts.clock)
         .map_err(|source| RegistryError::Worker { name: config.name.clone(), source })?;
     let entry = Entry::new(worker, tap, state);
-    // Beside another component than it was compared with it has no place.
-    if let Some(shadow) = same.and_then(|same| same.shadow.as_ref()) {
-        let preparation = preparation(config, parts);
-        resume(&entry, shadow, &Preparation { strategy: Strategy::Shadow, heed: Heed::Show, ..preparation });
+    match (stored.and_then(|stored| stored.shadow.as_ref()), same) {
+        (Some(shadow), Some(_)) => {
+            let (preparation, strategy) = (preparation(config, parts), Strategy::Shadow);
+            resume(&entry, shadow, &Preparation { strategy, heed: Heed::Show, ..preparation });
+        }
+        // It has no place beside another component than it was compared with.
+        (Some(shadow), None) => has_ended(&entry, shadow, "another generation is active now"),
+        (None, _) => {}
     }
     Ok(entry)
 }

@@ -109,8 +109,11 @@ impl Preparation {
     /// The stages after the first one.
     pub(super) fn go_on(&self, candidate: Candidate, bytes: Vec<u8>) -> Result<Prepared, Unfit> {
         let digest = inspect::digest(&bytes);
-        let (compiled, plugin) =
-            self.load(&candidate, &bytes).map_err(|why| Unfit { why, digest: Some(digest), showed: None })?;
+        let (compiled, plugin) = self.load(&candidate, &bytes, digest).map_err(|why| Unfit {
+            why,
+            digest: Some(digest),
+            showed: None,
+        })?;
         let mut prepared =
             Prepared { candidate, bytes, digest, compiled: Arc::new(compiled), plugin, comparison: None };
         match self.rehearse(&mut prepared) {
@@ -122,10 +125,16 @@ impl Preparation {
         }
     }
 
-    fn load(&self, candidate: &Candidate, bytes: &[u8]) -> Result<(CompiledPlugin, LoadedPlugin), String> {
+    fn load(
+        &self,
+        candidate: &Candidate,
+        bytes: &[u8],
+        digest: Digest,
+    ) -> Result<(CompiledPlugin, LoadedPlugin), String> {
         let trace = &self.trace;
-        trace.run(Stage::Digest, || pinned(bytes, self.config.digest))?;
-        let compiled = self.runtime.compile_traced(bytes, trace).map_err(|error| error.to_string())?;
+        trace.run(Stage::Digest, || pinned(digest, self.config.digest))?;
+        let compiled =
+            self.runtime.compile_traced(bytes, digest, trace).map_err(|error| error.to_string())?;
         let PluginConfig { limits, isolation, .. } = self.config;
         let plugin = trace
             .run(Stage::Configure, || compiled.configure(&candidate.settings, limits, isolation))
@@ -198,14 +207,13 @@ pub(super) fn self_test(compiled: &CompiledPlugin, folder: &Path, limits: Limits
     }
 }
 
-/// The digest of bytes, if it is what the configuration asks for: also of those of an earlier
+/// Whether the digest of some bytes is what the configuration asks for: also of those of an earlier
 /// generation, which may have run under another `digest`.
-pub(super) fn pinned(bytes: &[u8], wanted: Option<Digest>) -> Result<Digest, String> {
-    let digest = inspect::digest(bytes);
+pub(super) fn pinned(digest: Digest, wanted: Option<Digest>) -> Result<(), String> {
     match wanted {
         Some(wanted) if wanted != digest => {
             Err(format!("has the digest {digest}, and the configuration asks for {wanted}"))
         }
-        Some(_) | None => Ok(digest),
+        Some(_) | None => Ok(()),
     }
 }

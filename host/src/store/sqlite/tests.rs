@@ -15,6 +15,7 @@ fn what_is_written_reads_back() {
     let goal = crate::domain::Goal::application(id("v2"));
     let retry = Retry { at: Timestamp(7), goal, attempt: 2 };
     let gone = Membership::Deleted { replaced_by: Some(id("7")) };
+    let memory = StoredMemory { plugin: id("db"), bytes: vec![0, 255] };
     let line = StoppedLine { at: Timestamp(5), reason: "the network is down".to_owned() };
     store
         .commit(&[
@@ -22,6 +23,9 @@ fn what_is_written_reads_back() {
             Write::Version(id("orders"), id("0"), id("application"), Some(id("v1"))),
             Write::Version(id("orders"), id("1"), id("monitoring"), None),
             Write::Membership(id("orders"), id("3"), gone.clone()),
+            Write::Memory(id("orders"), id("0"), Some(memory.clone())),
+            Write::Memory(id("orders"), id("1"), Some(memory.clone())),
+            Write::Memory(id("orders"), id("1"), None),
             Write::Retry(id("orders"), Some(retry.clone())),
             Write::Line(Some(line.clone())),
         ])
@@ -39,6 +43,7 @@ fn what_is_written_reads_back() {
         .into()
     );
     assert_eq!(stored.memberships, [((id("orders"), id("3")), gone)].into());
+    assert_eq!(stored.memories, [((id("orders"), id("0")), memory)].into());
     assert_eq!((stored.retries, stored.line), ([(id("orders"), retry)].into(), Some(line)));
 }
 
@@ -69,7 +74,7 @@ fn a_newer_schema_is_refused() {
     connection.pragma_update(None, "user_version", 7).unwrap();
     drop(connection);
     let error = SqliteStore::open(directory.path()).unwrap_err().to_string();
-    assert!(error.contains("has schema 7, this phasegate knows up to 3"), "{error}");
+    assert!(error.contains(&format!("has schema 7, this phasegate knows up to {SCHEMA}")), "{error}");
 }
 
 #[test]
