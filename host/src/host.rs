@@ -23,7 +23,7 @@ use crate::drivers::{Driver, DriverNote};
 use crate::plugin::registry::{self, Network, PluginRegistry, RegistryParts};
 use crate::plugin::{CodeCache, Runtime, RuntimeError};
 use crate::probe::{Prober, Target};
-use crate::recording::{self, Recorder};
+use crate::recording::{self, Recorder, Used};
 use crate::reload::Reloader;
 use crate::store::{SqliteStore, Store};
 
@@ -108,6 +108,7 @@ impl Host {
                 forgets.remove(scale_set, instance);
                 memories.forget(scale_set, instance);
             }),
+            keep_used: keep_used(recorder.clone()),
             handle: control.clone(),
             runtime: tokio::runtime::Handle::current(),
         };
@@ -238,6 +239,15 @@ fn recorder(config: &Config, clock: Clock) -> Option<Recorder> {
     let folder = recording::folder(&config.server.data_dir);
     let started = Recorder::start(&folder, recording, clock);
     started.map_err(|error| tracing::warn!("nothing is recorded: `{}`: {error}", folder.display())).ok()
+}
+
+/// The way of decisions that an upgrade has gone by into the recording, if there is one.
+fn keep_used(recorder: Option<Recorder>) -> Arc<dyn Fn(Vec<Used>) + Send + Sync> {
+    Arc::new(move |used| {
+        if let Some(recorder) = &recorder {
+            recorder.keep_used(used);
+        }
+    })
 }
 
 /// The plugin runtime with its cache. Without one a start takes longer, nothing worse.

@@ -50,7 +50,11 @@ impl Reloader {
             Ok(Err(LoadConfigError::Invalid(problems))) => {
                 return Err(refused(format!("the configuration has problems:\n{problems}")));
             }
-            Ok(Err(error)) => return Err(refused(error.to_string())),
+            Ok(Err(error)) => {
+                let why =
+                    std::error::Error::source(&error).map_or_else(String::new, |why| format!(": {why}"));
+                return Err(refused(format!("{error}{why}")));
+            }
             Err(error) => return Err(refused(error.to_string())),
         };
         let reasons = config::restart_reasons(&current, &next);

@@ -201,8 +201,52 @@ fn what_cannot_be_tested_is_said() {
     let broken = site.run(&["plugin", "test", "guest.wasm"]);
     assert_eq!(broken.code, 2, "{broken:?}");
     assert!(broken.stderr.contains("broken.json") && broken.stderr.contains("expct"), "{broken:?}");
-    let none = site.run(&["plugin", "test", "guest.wasm", "--cases", "nowhere"]);
-    assert_eq!(none.code, 2, "{none:?}");
+    std::fs::remove_dir_all(site.path("cases")).unwrap();
+    for (arguments, code, message) in [
+        (&["core.wasm"][..], 1, "is a core module, not a component"),
+        (&["guest.wasm"], 2, "there is no folder `cases` with cases; write `*.json` files there"),
+        (&["guest.wasm", "--cases", "nowhere"], 2, "there is no folder `nowhere` with cases"),
+        (&["guest.wasm", "--cases", "core.wasm"], 2, "`core.wasm` is no folder"),
+    ] {
+        let none = site.run(&[&["plugin", "test"], arguments].concat());
+        assert_eq!(none.code, code, "{arguments:?}: {none:?}");
+        assert!(none.stderr.contains(message), "{arguments:?}: {none:?}");
+    }
+    let file = site.run(&["plugin", "build", "guest.wasm"]);
+    assert_eq!(file.code, 2, "{file:?}");
+    assert!(file.stderr.contains("`guest.wasm` is no folder; name the folder of the project"), "{file:?}");
+}
+
+#[test]
+fn what_was_not_judged_has_no_findings() {
+    let cases = json!([case("any", "a", &healthy(None))]);
+    let site = site("trap-configure", &cases);
+    let tried = site.run(&["plugin", "test", "guest.wasm"]);
+    assert_eq!(tried.code, 1, "{tried:?}");
+    assert!(tried.stdout.contains("state   not looked for: no case was judged"), "{tried:?}");
+    let report = site.run(&["plugin", "test", "guest.wasm", "--json"]).json();
+    assert_eq!(
+        (&report["hiddenState"], &report["budget"]["within"]),
+        (&Value::Null, &Value::Null),
+        "{report}"
+    );
+}
+
+#[test]
+fn a_component_that_is_older_than_its_source_is_said() {
+    let site = Site::new();
+    assert_eq!(site.run(&["plugin", "new", "game", "--lang", "c"]).code, 0);
+    site.write("game/game.wasm", guests::component("good").unwrap());
+    for verb in ["test", "inspect"] {
+        let fresh = site.run(&["plugin", verb, "game"]);
+        assert!(!fresh.stderr.contains("is older than"), "{verb}: {fresh:?}");
+    }
+    site.write("game/policy.c", "int changed;");
+    for verb in ["test", "inspect"] {
+        let old = site.run(&["plugin", verb, "game"]);
+        let expected = "`game/game.wasm` is older than `game/policy.c`; run `phasegate plugin build game`";
+        assert!(old.stderr.contains(expected), "{verb}: {old:?}");
+    }
 }
 
 #[test]
@@ -218,6 +262,14 @@ fn bench_measures_four_ways() {
     assert!(report["memoryBytes"].as_u64().unwrap() >= 65_536, "{report}");
     let shown = site.run(&["plugin", "bench", "guest.wasm"]);
     assert!(shown.stdout.contains("reused    128"), "{shown:?}");
-    let refused = site.run(&["plugin", "bench", "guest.wasm", "--settings", "{"]);
-    assert_eq!(refused.code, 0, "this guest takes any settings: {refused:?}");
+    let refused = site.run(&["plugin", "bench", "guest.wasm", "--settings", "[1"]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.stderr.contains("--settings is \"[1\", which is no JSON"), "{refused:?}");
+    site.write("traps.wasm", guests::component("trap-evaluate").unwrap());
+    let fails = site.run(&["plugin", "bench", "traps.wasm"]);
+    assert_eq!(fails.code, 1, "{fails:?}");
+    assert!(
+        fails.stdout.contains("128 of 128 in a batch bring no decision, the first: trapped"),
+        "{fails:?}"
+    );
 }

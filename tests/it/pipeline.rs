@@ -114,6 +114,20 @@ fn what_fails_at_a_stage_leaves_the_old_one() {
     assert_eq!(forced.code, 0, "{forced:?}");
     judged_by(&site, 2);
 
+    // Cases beside a file that is sent: the host never sees them.
+    std::fs::create_dir_all(site.path("next/cases")).unwrap();
+    site.write("next/new.wasm", variant(b'c'));
+    site.write(
+        "next/cases/a.json",
+        r#"{"name":"never","observation":{"instance":{"id":"0","scaleSet":"s"},"answers":[{"source":"health","response":{"status":200,"body":"{}"}}]},
+            "expect":{"decision":{"health":"healthy","phase":7,"participation":"skip"}}}"#,
+    );
+    let untested = site.run(&["plugin", "swap", "db", "next/new.wasm"]);
+    assert_eq!((untested.code, generation(&site)), (1, 2), "{untested:?}");
+    let expected = "fails 1 of the 1 cases beside it, first \"never\" of a.json: it answers ";
+    assert!(untested.stderr.contains(expected), "{untested:?}");
+    assert!(untested.stderr.contains("nothing was sent"), "{untested:?}");
+
     // Cases beside the file that fail, then none; then a file whose gate refuses it.
     std::fs::create_dir(site.path("cases")).unwrap();
     site.write(
@@ -191,7 +205,16 @@ fn generations_come_back_under_new_numbers() {
         .map(|g| g["generation"].as_u64().unwrap())
         .collect();
     assert_eq!(numbers, [1, 2, 3]);
-    assert_eq!(site.run(&["plugin", "rollback", "db", "--to", "9"]).code, 2);
+    let settings = history["generations"][0]["settings"].as_str().unwrap();
+    assert!(
+        settings.starts_with("sha256:") && history["generations"][1]["settings"] == settings,
+        "{history}"
+    );
+    let shown = site.run(&["plugin", "history", "db"]).stdout;
+    assert!(shown.contains("SETTINGS") && shown.contains(&settings[7..19]), "{shown}");
+    let missing = site.run(&["plugin", "rollback", "db", "--to", "9"]);
+    assert_eq!(missing.code, 2, "{missing:?}");
+    assert!(missing.stderr.contains("has no generation 9 to go back to; it keeps 1, 2, 3"), "{missing:?}");
     assert_eq!(site.run(&["plugin", "rollback", "db", "--to", "2"]).code, 0);
     judged_by(&site, 4);
     host.stop();

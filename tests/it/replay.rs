@@ -15,11 +15,11 @@ fn recorded_site(more: &str) -> Site {
     site
 }
 
-fn newest_segment(site: &Site) -> std::path::PathBuf {
+fn newest_segment(site: &Site) -> Option<std::path::PathBuf> {
     let files = std::fs::read_dir(site.path("data/recording")).unwrap().flatten().map(|file| file.path());
     let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|e| e == "jsonl")).collect();
     files.sort();
-    files.pop().unwrap()
+    files.pop()
 }
 
 #[test]
@@ -35,6 +35,11 @@ fn what_was_decided_is_proved_and_explained_even_after_a_crash_and_a_swap() {
     assert_eq!(explained["plugin"]["generation"], 1);
     assert!(explained["fuel"].as_u64().unwrap() > 0);
     assert_eq!(explained["observation"]["instance"]["id"], "0");
+    wait_for("the records that the upgrade has gone by", || {
+        let folder = std::fs::read_dir(site.path("data/recording/kept/orders")).ok()?;
+        let files = folder.flatten().map(|file| std::fs::read_to_string(file.path()).unwrap());
+        files.into_iter().any(|text| text.matches("{\"at\":").count() == 3).then_some(())
+    });
     let log = site.run(&["upgrade", "log", "orders"]);
     assert!(log.stdout.contains(" fuel, ") && log.stdout.contains(" ns, judged "), "{log:?}");
     let detail = site.run(&["fleet", "--json", "--detail"]).json();
@@ -45,7 +50,7 @@ fn what_was_decided_is_proved_and_explained_even_after_a_crash_and_a_swap() {
     site.write("good.wasm", guests::component("good").unwrap());
     assert_eq!(site.run(&["plugin", "swap", "db", "good.wasm"]).code, 0);
     host.kill();
-    let mut file = std::fs::OpenOptions::new().append(true).open(newest_segment(&site)).unwrap();
+    let mut file = std::fs::OpenOptions::new().append(true).open(newest_segment(&site).unwrap()).unwrap();
     file.write_all(b"{\"at\":12,\"plug").unwrap();
     drop(file);
 
@@ -63,7 +68,10 @@ fn what_was_decided_is_proved_and_explained_even_after_a_crash_and_a_swap() {
     assert_eq!(site.run(&["plugin", "replay", "data/recording"]).code, 2, "nothing to replay with");
     assert_eq!(site.run(&["plugin", "replay", "absent", "--verify"]).code, 2);
 
-    // A component that lies about itself proves nothing.
+    // Also when the ring has turned meanwhile.
+    while let Some(segment) = newest_segment(&site) {
+        std::fs::remove_file(segment).unwrap();
+    }
     let host = site.host();
     site.wait_until_healthy();
     let explained = site.json(&["upgrade", "explain", "orders", "0"]);
@@ -72,6 +80,10 @@ fn what_was_decided_is_proved_and_explained_even_after_a_crash_and_a_swap() {
         (&true.into(), &1.into()),
         "{explained}"
     );
+    std::fs::remove_dir_all(site.path("data/recording/kept")).unwrap();
+    let gone = site.run(&["upgrade", "explain", "orders", "0"]);
+    assert_eq!(gone.code, 1, "{gone:?}");
+    assert!(gone.stdout.contains("NOT judged again; its evaluation of 2"), "{gone:?}");
     host.stop();
 }
 
@@ -81,7 +93,7 @@ fn a_changed_record_is_found_out_and_a_redacted_one_claims_nothing() {
     let host = site.host();
     site.wait_until_healthy();
     host.stop();
-    let path = newest_segment(&site);
+    let path = newest_segment(&site).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
     let forged = text.replacen("\"claim\":\"Healthy\"", "\"claim\":\"Unhealthy\"", 1);
     assert_ne!(text, forged);
@@ -96,13 +108,101 @@ fn a_changed_record_is_found_out_and_a_redacted_one_claims_nothing() {
     host.stop();
     let proof = site.run(&["plugin", "replay", "data/recording", "--verify"]);
     assert!(proof.stdout.contains("not proved: parts of the body were not written down"), "{proof:?}");
-    assert!(!std::fs::read_to_string(newest_segment(&site)).unwrap().contains("\\\"role\\\":\\\"leader"));
+    assert!(
+        !std::fs::read_to_string(newest_segment(&site).unwrap()).unwrap().contains("\\\"role\\\":\\\"leader")
+    );
+    let two = ["plugin", "replay", "data/recording", "--plugin", "db", "--against", "db.wasm"];
+    let two = site.run(&two);
+    assert!(two.stdout.contains("not proved: parts of the body were not written down"), "{two:?}");
 
     let site = recorded_site("[recording]\nmaxMiB = 0\n");
     let host = site.host();
     site.wait_until_healthy();
     host.stop();
     assert!(!site.path("data/recording").exists());
+}
+
+/// A site with a scale set for each plugin, all of one component, which has judged each once at least.
+fn recorded_site_of(plugins: &[&str]) -> Site {
+    let site = Site::new();
+    site.write("good.wasm", guests::component("good").unwrap());
+    let port = fleet::free_ports(1)[0];
+    let mut toml = format!("[server]\nlisten = \"127.0.0.1:{port}\"\ndataDir = \"data\"\n");
+    for name in plugins {
+        toml.push_str(&format!("[[plugins]]\nname = \"{name}\"\ncomponent = \"good.wasm\"\n"));
+    }
+    for name in plugins {
+        let port = super::hostile_plugins::server();
+        toml.push_str(&format!(
+            "[[scaleSets]]\nname = \"set-{name}\"\nplugin = \"{name}\"\n\
+             health = {{ intervalInSeconds = 0.2, gracePeriod = 1 }}\n\
+             driver = {{ kind = \"process\", command = [\"sleep\", \"1000\"], stopTimeoutInSeconds = 1 }}\n\
+             model = {{ version = \"v1\" }}\n\
+             [[scaleSets.instances]]\nid = \"0\"\naddress = \"127.0.0.1:{port}\"\n"
+        ));
+    }
+    site.write("phasegate.toml", toml);
+    let host = site.host();
+    wait_for("an answer of each", || {
+        let sets = site.json(&["fleet"])["scaleSets"].as_array().unwrap().clone();
+        sets.iter().all(|set| set["instances"][0]["health"] == "Healthy").then_some(())
+    });
+    host.stop();
+    site
+}
+
+#[test]
+fn the_records_of_one_plugin_are_judged_and_a_file_that_is_no_recording_is_refused() {
+    let site = recorded_site_of(&["one", "two"]);
+    let replay = |more: &[&str]| {
+        let mut arguments = vec!["plugin", "replay", "data/recording", "--json"];
+        arguments.extend_from_slice(more);
+        site.run(&arguments)
+    };
+    let all = replay(&["--verify"]).json()["judged"].as_u64().unwrap();
+    let refused = replay(&["--plugin", "good.wasm"]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(
+        refused.stderr.contains("several plugins: `one`, `two`; say with `--name PLUGIN`"),
+        "{refused:?}"
+    );
+    // A folder of that name does not hide the plugin.
+    std::fs::create_dir(site.path("one")).unwrap();
+    for choice in [
+        &["--plugin", "good.wasm", "--name", "one"][..],
+        &["--plugin", "good.wasm", "--scale-set", "set-one"],
+        &["--plugin", "one"],
+        &["--plugin", "one", "--against", "good.wasm"],
+        &["--plugin", "two", "--name", "one"],
+        &["--verify", "--name", "one"],
+    ] {
+        let judged = replay(choice);
+        assert_eq!(judged.code, 0, "{choice:?}: {judged:?}");
+        let judged = judged.json()["judged"].as_u64().unwrap();
+        assert!(judged > 0 && judged < all, "{choice:?}: {judged} of {all}");
+    }
+    for (choice, expected) in [
+        (&["--verify", "--name", "three"][..], "no records of plugin `three`; it has those of `one`, `two`"),
+        (&["--verify", "--scale-set", "three"], "of scale set `three`; it has those of `set-one`, `set-two`"),
+        (&["--verify", "--name", "a b"], "--name `a b` "),
+    ] {
+        let refused = replay(choice);
+        assert_eq!(refused.code, 2, "{choice:?}: {refused:?}");
+        assert!(refused.stderr.contains(expected), "{choice:?}: {refused:?}");
+    }
+
+    site.write("core.wasm", b"\0asm\x01\0\0\0");
+    site.write("noise", b"\x07\xff\nnoise\n\0");
+    for (arguments, expected) in [
+        (["good.wasm", "--verify"], "`good.wasm` is no recording: none of its "),
+        (["noise", "--verify"], "`noise` is no recording: none of its 3 lines is a record"),
+        (["data", "--verify"], "did you mean `data/recording`?"),
+        (["data/recording", "--plugin=core.wasm"], "is a core module, not a component"),
+    ] {
+        let refused = site.run(&[&["plugin", "replay"][..], &arguments].concat());
+        assert_eq!(refused.code, 2, "{arguments:?}: {refused:?}");
+        assert!(refused.stderr.contains(expected), "{arguments:?}: {refused:?}");
+    }
 }
 
 #[test]
@@ -152,7 +252,19 @@ fn each_plugin_fails_in_its_own_way() {
             (seen["health"] == health && seen["plugin"]["generation"] == 2).then_some(seen)
         });
         assert_eq!(seen["participation"], participation, "{name}: {seen}");
+        let stands_in = seen["standsIn"]["failure"].as_str().unwrap_or_default();
+        assert_eq!(stands_in.contains("plugin `last-good`"), name == "last-good", "{seen}");
+        let said = seen["reason"].as_str().unwrap_or_default().contains("the last good decision, of 2");
+        assert_eq!(said, name == "last-good", "{seen}");
     }
+    // What was gone by is explained, not what came in its place.
+    assert_eq!(site.run(&["upgrade", "start", "last-good", "--to", "v2"]).code, 0);
+    let explained = wait_for("the decision", || {
+        let explained = site.run(&["upgrade", "explain", "last-good", "0", "--json"]);
+        (explained.code == 0).then(|| explained.json())
+    });
+    assert_eq!(explained["plugin"]["generation"], 1, "{explained}");
+    assert!(explained["standsIn"].as_str().unwrap().contains("stands in: plugin `last-good`"), "{explained}");
     wait_for("the trouble in the audit trail", || {
         let log = site.run(&["upgrade", "log", "hold"]);
         log.stdout.contains("plugin-trouble").then_some(())

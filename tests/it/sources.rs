@@ -214,6 +214,12 @@ fn web_servers_are_trusted_as_far_as_their_certificates() {
         checked.stdout.contains("UnknownIssuer") && checked.stdout.contains("fetch.caFile"),
         "{checked:?}"
     );
+    let url = server.url("/db.wasm");
+    let unknown = site.run(&["plugin", "inspect", &url]);
+    assert_eq!(unknown.code, 2, "{unknown:?}");
+    assert!(unknown.stderr.contains("by `--ca-file`"), "{unknown:?}");
+    let known = site.run(&["plugin", "inspect", &url, "--ca-file", "ca.pem"]);
+    assert_eq!(known.code, 0, "{known:?}");
     // A certificate is for a name.
     let toml = toml.replace("https://127.0.0.1:", "https://127.0.0.2:");
     site.write("phasegate.toml", toml);

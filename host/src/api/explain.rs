@@ -1,10 +1,12 @@
 //! Why an upgrade treated an instance as it did: the recorded decision, judged again.
 
 use crate::api::wire;
-use crate::control::{Command, CommandError, CommandErrorKind, ControlHandle, read_stamp, rfc3339};
-use crate::domain::{InstanceId, ScaleSetName};
+use crate::control::{
+    Command, CommandError, CommandErrorKind, ControlHandle, read_stamp, read_stand_in, rfc3339,
+};
+use crate::domain::{InstanceId, ScaleSetName, UpgradeId};
 use crate::plugin::Runtime;
-use crate::recording::{self, Record, RecordedOutcome, Recorder, Replay};
+use crate::recording::{self, Record, RecordedOutcome, Recorder, Replay, Used};
 
 /// What explaining needs.
 pub struct Explain {
@@ -44,6 +46,7 @@ pub(super) async fn run(
         instance: instance.to_string(),
         verdict: said.to_owned(),
         at: entry.at.clone(),
+        stands_in: read_stand_in(said).map(str::to_owned),
         plugin: None,
         observation: serde_json::Value::Null,
         outcome: serde_json::Value::Null,
@@ -63,14 +66,19 @@ pub(super) async fn run(
             return Ok(answer);
         }
     };
+    let upgrade = UpgradeId::parse(&upgrade).map_err(|error| {
+        CommandError::new(CommandErrorKind::Unavailable, format!("upgrade `{upgrade}` {error}"))
+    })?;
     let (recorder, runtime) = (explain.recorder.clone(), explain.runtime.clone());
     let work = move || {
         recorder.flush();
-        match recording::find(recorder.folder(), &name, &instance, judged_at) {
+        let used = Used { scale_set: name, upgrade, instance, at: judged_at };
+        match recording::find_used(recorder.folder(), &used) {
             Ok(Some(record)) => again(&mut answer, &record, &recorder, runtime),
             Ok(None) => {
                 answer.note = Some(format!(
-                    "the evaluation of {} is not in the recording (any more); see recording.maxMiB and maxAge",
+                    "its evaluation of {} is neither in the recording nor kept for this upgrade; records are \
+                     kept for the latest upgrades of a scale set, as far as recording.maxMiB lets them",
                     rfc3339(judged_at)
                 ));
             }

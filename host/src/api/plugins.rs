@@ -6,7 +6,7 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use super::requests::percent_decoded;
 use super::routes::{Api, COMPONENT_MAX, COMPONENT_TIMEOUT, Refusal, body, ok};
-use crate::config::{RemoteSource, Strategy};
+use crate::config::{InvalidRemoteError, RemoteSource, Strategy};
 use crate::domain::{Generation, PluginName};
 use crate::plugin::registry::{Offer, SwapOptions};
 
@@ -78,8 +78,14 @@ fn swap_options(query: &str) -> Result<(SwapOptions, Option<RemoteSource>), Refu
             Some(("dryRun", value)) => options.dry_run = boolean("dryRun", value)?,
             Some(("source", value)) => {
                 let text = percent_decoded(value)?;
-                let parsed = RemoteSource::parse(&text);
-                source = Some(parsed.map_err(|error| Refusal::invalid(format!("source {text:?} {error}")))?);
+                let parsed = RemoteSource::parse(&text).map_err(|error| match error {
+                    InvalidRemoteError::Scheme => Refusal::invalid(format!(
+                        "source {text:?} is no reference; write https://… or oci://…, or leave it out and \
+                         send the bytes of a file"
+                    )),
+                    error => Refusal::invalid(format!("source {text:?} {error}")),
+                });
+                source = Some(parsed?);
             }
             _ => {
                 let message =
@@ -108,6 +114,13 @@ fn generation(query: &str) -> Result<Option<Generation>, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_source_that_is_a_path_is_told_what_the_api_takes() {
+        let said = swap_options("source=%2Fetc%2Fpasswd").unwrap_err().message;
+        assert!(said.contains("send the bytes of a file") && said.contains("/etc/passwd"), "{said}");
+        assert!(!said.contains("path of a file"), "{said}");
+    }
 
     #[test]
     fn options_are_parsed_or_refused() {

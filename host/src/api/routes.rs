@@ -52,7 +52,7 @@ pub struct Api {
 pub(super) struct Refusal {
     status: StatusCode,
     code: &'static str,
-    message: String,
+    pub(super) message: String,
 }
 
 impl Refusal {

@@ -69,6 +69,19 @@ pub struct Instance {
     /// What that took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluation: Option<Evaluation>,
+    /// The plugin fails now, and an older decision of it is used (`onFailure = "last-good"`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stands_in: Option<StandsIn>,
+}
+
+/// An older decision that is used because the plugin fails now.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StandsIn {
+    /// When that was made; RFC 3339, UTC.
+    pub judged_at: String,
+    /// Which plugin fails now, and how.
+    pub failure: String,
 }
 
 /// Which code decided.

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::clock::thread_cpu_time;
-use crate::domain::Observation;
+use crate::domain::{Observation, PluginFailure};
 use crate::plugin::{BATCH_MAX, CompiledPlugin, Isolation, Limits, LoadPluginError, LoadedPlugin};
 
 use super::cases::NOW_MS;
@@ -18,7 +18,7 @@ const WARM_CALLS: u32 = 3;
 const CALLS_MAX: usize = 20_000;
 
 /// What was measured.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Figures {
     /// New instance for each call, one observation.
     pub fresh_one: Timing,
@@ -34,6 +34,8 @@ pub struct Figures {
     pub fuel: (u64, u64),
     /// Observations of a full batch that failed.
     pub failed: usize,
+    /// The first of them.
+    pub failure: Option<PluginFailure>,
 }
 
 /// Time for one observation.
@@ -60,15 +62,19 @@ pub fn run(
     let mut fresh = plugin.configure(settings, limits, Isolation::PerBatch)?;
     let mut reused = plugin.configure(settings, limits, Isolation::Reused)?;
     let full: Vec<Observation> = observations.iter().cycle().take(BATCH_MAX).cloned().collect();
-    let failed = reused.evaluate(&full, NOW_MS).iter().filter(|result| result.is_err()).count();
+    // First of all, in a new instance: later it depends on how long the others were measured.
+    let fuel = fuel(&mut plugin.configure(settings, limits, Isolation::Reused)?, observations);
+    let failures: Vec<PluginFailure> =
+        reused.evaluate(&full, NOW_MS).into_iter().filter_map(Result::err).collect();
     let figures = Figures {
         fresh_one: singles(&mut fresh, observations),
         reused_one: singles(&mut reused, observations),
         fresh_batch: batches(&mut fresh, &full),
         reused_batch: batches(&mut reused, &full),
         memory_bytes: fresh.memory_bytes().max(reused.memory_bytes()),
-        fuel: fuel(&mut reused, observations),
-        failed,
+        fuel,
+        failed: failures.len(),
+        failure: failures.into_iter().next(),
     };
     Ok(figures)
 }

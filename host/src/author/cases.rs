@@ -55,6 +55,15 @@ pub enum CasesError {
         /// What is wrong.
         why: String,
     },
+    /// No such folder.
+    #[error(
+        "there is no folder `{}` with cases; write `*.json` files there, see plugins/README.md for the format, or \
+         name another one with `--cases DIR`", .0.display()
+    )]
+    NoFolder(PathBuf),
+    /// A file.
+    #[error("`{}` is no folder; name the folder of the case files", .0.display())]
+    NotAFolder(PathBuf),
     /// Nothing to run.
     #[error("`{}` holds no case; add a `*.json` file, see plugins/README.md for the format", .0.display())]
     None(PathBuf),
@@ -70,7 +79,12 @@ pub fn read(folder: &Path) -> Result<Vec<Case>, CasesError> {
         move |source| CasesError::Read { path, source }
     };
     let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(failed(folder))? {
+    let entries = std::fs::read_dir(folder).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => CasesError::NoFolder(folder.to_owned()),
+        io::ErrorKind::NotADirectory => CasesError::NotAFolder(folder.to_owned()),
+        _ => failed(folder)(error),
+    })?;
+    for entry in entries {
         let path = entry.map_err(failed(folder))?.path();
         if path.extension().is_some_and(|extension| extension == "json") {
             paths.push(path);
@@ -142,6 +156,13 @@ mod tests {
         for (text, expected) in [
             ("[]".to_owned(), "holds no case"),
             ("{".to_owned(), "EOF while parsing"),
+            ("3".to_owned(), "a file is one case or an array of cases"),
+            ("[3]".to_owned(), "invalid type: integer `3`, expected a case"),
+            (r#"{"name":"a","expect":{}}"#.to_owned(), "case \"a\": `expect` needs exactly one of"),
+            (
+                r#"{"name":"a","expect":{"configureError":"x","failure":{"kind":"internal"}}}"#.to_owned(),
+                "case \"a\": `expect` needs exactly one of `decision`, `failure` and `configureError`",
+            ),
             (r#"{"name":"a","expect":{"configureError":"x"},"nam":1}"#.to_owned(), "unknown field `nam`"),
             (r#"{"name":"a","expect":{"failure":{"kind":"internal"}}}"#.to_owned(), "case \"a\": `observation` is missing"),
             (

@@ -115,8 +115,10 @@ impl Language {
         match self {
             Self::Rust => RUST_RESERVED.contains(&name),
             Self::JavaScript | Self::TypeScript => NPM_RESERVED.contains(&name) || name == "typescript",
+            // A folder of this name has a meaning of its own in an import.
+            Self::Go => name == "vendor",
             // No file or module of these carries the project's name by itself.
-            Self::C | Self::Python | Self::Go | Self::Zig => false,
+            Self::C | Self::Python | Self::Zig => false,
         }
     }
 }

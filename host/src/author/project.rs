@@ -76,6 +76,9 @@ pub enum OpenError {
     /// No manifest.
     #[error("`{}` has no `{MANIFEST}`; begin a project with `phasegate plugin new NAME --lang LANGUAGE`", .0.display())]
     NoManifest(PathBuf),
+    /// A file.
+    #[error("`{}` is no folder; name the folder of the project, with its `{MANIFEST}`", .0.display())]
+    NotAFolder(PathBuf),
     /// The manifest cannot be read.
     #[error("cannot read `{}`", path.display())]
     Read {
@@ -169,6 +172,9 @@ impl Project {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(OpenError::NoManifest(folder.to_owned()));
             }
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                return Err(OpenError::NotAFolder(folder.to_owned()));
+            }
             Err(source) => return Err(OpenError::Read { path, source }),
         };
         let (name, language, world) =
@@ -236,6 +242,7 @@ mod tests {
         assert!(check_name(&"a".repeat(65), Language::Go).is_err());
         assert!(check_name("fn", Language::Rust).unwrap_err().contains("`fn-policy`"));
         assert_eq!(check_name("fn", Language::Python), Ok(()));
+        assert!(check_name("vendor", Language::Go).unwrap_err().contains("`vendor-policy`"));
     }
 
     #[test]
@@ -251,6 +258,8 @@ mod tests {
                 assert!(!text.contains('@') || !text.contains("@NAME@"), "{language:?} {file}");
             }
             assert!(matches!(create(parent.path(), "game", language), Err(NewError::Exists(_))));
+            let file = project.folder.join(first_file(language));
+            assert!(matches!(Project::open(&file), Err(OpenError::NotAFolder(_))));
         }
     }
 

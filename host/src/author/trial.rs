@@ -178,7 +178,8 @@ impl Group<'_> {
 
     fn note(&self, at: usize, when: &'static str, got: &Got, states: &mut Vec<HiddenState>) {
         let Some((name, _, alone)) = self.cases.get(at) else { return };
-        if alone != got && states.len() < STATES_MAX {
+        let known = states.iter().any(|state| state.case == *name && state.when == when);
+        if alone != got && !known && states.len() < STATES_MAX {
             let case = (*name).to_owned();
             states.push(HiddenState { case, when, alone: show(alone), then: show(got) });
         }

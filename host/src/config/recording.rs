@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::show::quoted;
 use super::table::Table;
 use crate::recording::{Pointer, RecordingConfig};
 
@@ -21,7 +22,8 @@ pub(super) fn read(mut table: Table<'_>) -> Option<Option<RecordingConfig>> {
     let age_max = age.map_or(Some(default.age_max), |value| {
         let age = value.iso_duration()?;
         if !(AGE_MIN..=AGE_MAX).contains(&age) {
-            value.problem("is too short or too long", "allowed: PT1M to P365D".to_owned());
+            let seen = value.raw.as_str().map(quoted).unwrap_or_default();
+            value.problem(format!("is {seen}"), "allowed: PT1M to P365D".to_owned());
             return None;
         }
         Some(age)
@@ -32,7 +34,9 @@ pub(super) fn read(mut table: Table<'_>) -> Option<Option<RecordingConfig>> {
             let text = value.filled()?;
             value.parsed(text, Pointer::parse(text))
         };
-        values.iter().map(pointer).collect::<Option<Vec<Pointer>>>()
+        // All are looked at, so that each that is wrong is told of.
+        let parsed: Vec<Option<Pointer>> = values.iter().map(pointer).collect();
+        parsed.into_iter().collect::<Option<Vec<Pointer>>>()
     });
     let (mib, age_max, redact) = (mib?, age_max?, pointers??);
     Some((mib > 0).then(|| RecordingConfig { bytes_max: u64::from(mib) << 20, age_max, redact }))

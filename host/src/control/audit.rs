@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::state::SetState;
+use super::state::{STAND_IN_BEGINS, SetState, StandIn};
 use super::surge;
 use crate::domain::{
     Change, Component, Cost, Decisions, Evaluation, InstanceId, Outcome, Phase, PluginStamp, Timestamp,
     Version,
 };
 use crate::plan::Standing;
+use crate::recording::Used;
 use crate::rollout::{Member, MemberState, Part, PartState, Upgrade};
 use crate::store::{AuditEntry, Write};
 
@@ -180,7 +181,7 @@ fn changed_minds(upgrade: &Upgrade, before: &Before, set: &SetState, now: Timest
         let hold = upgrade.holds.iter().find(|hold| hold.instance == *id);
         let word = hold.map_or_else(|| word.clone(), |hold| hold.reason.to_string());
         let former = before.told.get(id).map_or("", String::as_str);
-        let text = format!("{word} (was: {former}){}", stamp(set, id));
+        let text = format!("{word} (was: {former}){}", stamp(set, id, now));
         self::line(upgrade, Some(id), "decision", text, now)
     };
     changed.map(line).collect()
@@ -191,14 +192,21 @@ fn phase_name(phase: Option<Phase>) -> String {
 }
 
 /// Which code decided last, what it took and when it was asked; [`read_stamp`] reads it.
-fn stamp(set: &SetState, id: &InstanceId) -> String {
-    let outcome = set.instances.get(id).and_then(|instance| instance.latest.as_ref());
-    outcome.map_or_else(String::new, |outcome| {
-        let Outcome { stamp: PluginStamp { name, digest, generation }, evaluation, .. } = outcome;
-        let Evaluation { at, cost: Cost { fuel, time_ns }, origin: _ } = evaluation;
-        let generation = generation.0;
-        format!("{STAMP}{name} {digest} generation {generation}, {fuel} fuel, {time_ns} ns, judged {at}]")
-    })
+fn stamp(set: &SetState, id: &InstanceId, now: Timestamp) -> String {
+    let Some(instance) = set.instances.get(id) else { return String::new() };
+    // Whoever decided is named, also where somebody else has failed since.
+    let (note, stamp, evaluation) = match (set.stand_in(instance, now), &instance.latest) {
+        (Some(stand_in), _) => {
+            let StandIn { answered, .. } = stand_in;
+            (format!("; {stand_in}"), &answered.stamp, &answered.evaluation)
+        }
+        (None, Some(Outcome { stamp, evaluation, .. })) => (String::new(), stamp, evaluation),
+        (None, None) => return String::new(),
+    };
+    let PluginStamp { name, digest, generation } = stamp;
+    let Evaluation { at, cost: Cost { fuel, time_ns }, origin: _ } = evaluation;
+    let generation = generation.0;
+    format!("{note}{STAMP}{name} {digest} generation {generation}, {fuel} fuel, {time_ns} ns, judged {at}]")
 }
 
 /// How a stamp begins.
@@ -210,6 +218,21 @@ pub(crate) fn read_stamp(text: &str) -> Option<(&str, Timestamp)> {
     let (_, at) = stamp.strip_suffix(']')?.rsplit_once("judged ")?;
     let at: jiff::Timestamp = at.parse().ok()?;
     Some((said, Timestamp(at.as_millisecond())))
+}
+
+/// The decision that a line is about, as far as a plugin has made it.
+pub(super) fn used(write: &Write) -> Option<Used> {
+    let Write::Audit(AuditEntry { scale_set, upgrade, instance, kind, text, .. }) = write else {
+        return None;
+    };
+    let is_decision = matches!(kind.as_ref(), "decision" | "hold");
+    let (_, at) = is_decision.then(|| read_stamp(text)).flatten()?;
+    Some(Used { scale_set: scale_set.clone(), upgrade: upgrade.clone()?, instance: instance.clone()?, at })
+}
+
+/// Why an older decision was used for what was said, if it was one.
+pub(crate) fn read_stand_in(said: &str) -> Option<&str> {
+    said.find(STAND_IN_BEGINS).and_then(|at| said.get(at..))
 }
 
 /// The lines for batches that ended and for the end of the whole upgrade.
@@ -250,11 +273,11 @@ pub(super) fn plan(upgrade: &Upgrade, set: &SetState, now: Timestamp) -> Vec<Wri
             Some(Standing::Decided { detail, .. }) if !detail.is_empty() => format!(": {detail}"),
             _ => String::new(),
         };
-        let text = format!("proceed in batch {}, {phase}{why}{}", index + 1, stamp(set, id));
+        let text = format!("proceed in batch {}, {phase}{why}{}", index + 1, stamp(set, id, now));
         lines.push(line(upgrade, Some(id), "decision", text, now));
     }
     for hold in &upgrade.holds {
-        let text = format!("{}{}", hold.reason, stamp(set, &hold.instance));
+        let text = format!("{}{}", hold.reason, stamp(set, &hold.instance, now));
         lines.push(line(upgrade, Some(&hold.instance), "hold", text, now));
     }
     lines

@@ -16,7 +16,17 @@ use crate::store::{Stored, StoredModel, Write};
 
 /// Builds the state, starts or looks at every instance, and takes up the upgrades that were under way.
 pub(super) fn start(parts: ControlParts) -> Control {
-    let ControlParts { clock, sets, store, mut stored, set_target, forget_target, handle, runtime } = parts;
+    let ControlParts {
+        clock,
+        sets,
+        store,
+        mut stored,
+        set_target,
+        forget_target,
+        keep_used,
+        handle,
+        runtime,
+    } = parts;
     let now = clock.now();
     let mut control = Control {
         clock,
@@ -26,6 +36,7 @@ pub(super) fn start(parts: ControlParts) -> Control {
         generation: stored.generation,
         set_target,
         forget_target,
+        keep_used,
         handle,
         runtime,
         memories: Memories::default(),

@@ -31,7 +31,7 @@ use crate::plugin::PluginTrouble;
 use crate::rollout::Wish;
 use crate::store::StoredPlugin;
 
-pub(crate) use audit::read_stamp;
+pub(crate) use audit::{read_stamp, read_stand_in};
 pub(crate) use report::{limits, rfc3339};
 pub use run::{ControlParts, run};
 pub use state::SetParts;

@@ -1,6 +1,6 @@
 //! The loop's state in the words of the API.
 
-use super::state::{InstanceState, SetState};
+use super::state::{InstanceState, SetState, StandIn};
 use super::surge;
 use crate::api::wire;
 use crate::domain::{
@@ -27,6 +27,7 @@ pub(super) fn scale_set(set: &SetState, now: Timestamp) -> wire::ScaleSet {
 
 fn instance(set: &SetState, instance: &InstanceState, now: Timestamp) -> wire::Instance {
     let standing = set.standing(instance, now);
+    let stand_in = set.stand_in(instance, now);
     let spec = &instance.spec;
     wire::Instance {
         id: spec.id.to_string(),
@@ -38,7 +39,11 @@ fn instance(set: &SetState, instance: &InstanceState, now: Timestamp) -> wire::I
         health: instance.fold.health().name().to_owned(),
         phase: standing.phase().map(Phase::get),
         participation: standing.participation().map(|participation| participation.name().to_owned()),
-        reason: reason(instance, &standing),
+        reason: reason(instance, &standing, stand_in.as_ref()),
+        stands_in: stand_in.as_ref().map(|stand_in| wire::StandsIn {
+            judged_at: rfc3339(stand_in.answered.evaluation.at),
+            failure: stand_in.failure.clone(),
+        }),
         version: instance.version.as_ref().map(Version::to_string),
         desired_version: set.model.of(&Component::Application).map(Version::to_string),
         extensions: instance.extensions.iter().map(|(name, v)| (name.to_string(), v.to_string())).collect(),
@@ -58,7 +63,7 @@ fn instance(set: &SetState, instance: &InstanceState, now: Timestamp) -> wire::I
 }
 
 /// The driver's trouble comes first: it explains the rest.
-fn reason(instance: &InstanceState, standing: &Standing) -> Option<String> {
+fn reason(instance: &InstanceState, standing: &Standing, stand_in: Option<&StandIn<'_>>) -> Option<String> {
     if let Some((_, trouble)) = &instance.trouble {
         return Some(trouble.clone());
     }
@@ -66,6 +71,11 @@ fn reason(instance: &InstanceState, standing: &Standing) -> Option<String> {
         Standing::Undecided => return surge::note(&instance.place),
         Standing::PluginFailed { failure, .. } => failure,
         Standing::Unknown { detail, .. } | Standing::Decided { detail, .. } => detail,
+    };
+    let text = &match (stand_in, text.is_empty()) {
+        (None, _) => text.clone(),
+        (Some(stand_in), true) => stand_in.to_string(),
+        (Some(stand_in), false) => format!("{text}; {stand_in}"),
     };
     match (surge::note(&instance.place), text.is_empty()) {
         (note, true) => note,

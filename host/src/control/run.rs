@@ -17,6 +17,7 @@ use crate::domain::{
 use crate::drivers::{Custody, DriverNote, DriverNoteKind};
 use crate::plugin::PluginTrouble;
 use crate::probe::Target;
+use crate::recording::Used;
 use crate::rollout::{Event, Step, step};
 use crate::store::{AuditEntry, StoppedLine, Store, Stored, Write};
 
@@ -28,6 +29,9 @@ pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// How the prober is told that an instance is gone.
 pub(super) type ForgetTarget = Arc<dyn Fn(&ScaleSetName, &InstanceId) + Send + Sync>;
+
+/// How the recording is told of the decisions that an upgrade has gone by.
+pub(super) type KeepUsed = Arc<dyn Fn(Vec<Used>) + Send + Sync>;
 
 /// Everything that the loop is made of.
 pub struct ControlParts {
@@ -43,6 +47,8 @@ pub struct ControlParts {
     pub set_target: Arc<dyn Fn(Target) + Send + Sync>,
     /// Tells the prober that an instance is gone; must not block.
     pub forget_target: ForgetTarget,
+    /// Tells the recording which decisions an upgrade has gone by; must not block.
+    pub keep_used: KeepUsed,
     /// The way back to the loop, for drivers' answers.
     pub handle: ControlHandle,
     /// Where drivers' work runs.
@@ -59,6 +65,7 @@ pub(super) struct Control {
     pub(super) generation: u64,
     pub(super) set_target: Arc<dyn Fn(Target) + Send + Sync>,
     pub(super) forget_target: ForgetTarget,
+    pub(super) keep_used: KeepUsed,
     pub(super) handle: ControlHandle,
     pub(super) runtime: tokio::runtime::Handle,
     /// What plugins asked to remember.
@@ -356,6 +363,10 @@ impl Control {
             self.writes.extend(self.memories.writes());
             match self.store.commit(&self.writes) {
                 Ok(()) => {
+                    let used: Vec<Used> = self.writes.iter().filter_map(audit::used).collect();
+                    if !used.is_empty() {
+                        (self.keep_used)(used);
+                    }
                     self.writes.drain(..).for_each(audit::log);
                     if self.store_trouble.take().is_some() {
                         tracing::info!("the store accepts writes again; going on");

@@ -1,12 +1,14 @@
 //! What the loop knows: every scale set, every instance, the upgrade in progress.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
-    Change, Claim, Component, Decided, Decision, ExtensionName, Goal, Health, Instance, InstanceFacts,
-    InstanceId, Located, OnFailure, OperationId, Outcome, Participation, ScaleSet, Timestamp, Version,
+    Change, Claim, Component, Decided, Decision, Evaluation, ExtensionName, Goal, Health, Instance,
+    InstanceFacts, InstanceId, Located, OnFailure, OperationId, Outcome, Participation, PluginStamp,
+    ScaleSet, Timestamp, Version,
 };
 use crate::drivers::Driver;
 use crate::health::{FoldSettings, HealthFold};
@@ -56,6 +58,35 @@ pub(super) struct SetState {
     pub(super) wake_at: Option<Timestamp>,
 }
 
+/// A decision that rested on a word of the application.
+#[derive(Debug, Clone)]
+pub(super) struct Answered {
+    pub(super) decision: Arc<Decision>,
+    /// When the round ended.
+    pub(super) at: Timestamp,
+    /// Which code made it.
+    pub(super) stamp: PluginStamp,
+    /// When that was asked, and what it took.
+    pub(super) evaluation: Evaluation,
+}
+
+/// How the text about a stand-in begins.
+pub(super) const STAND_IN_BEGINS: &str = "the last good decision, of ";
+
+/// An older decision that is used because the plugin fails now.
+pub(super) struct StandIn<'a> {
+    pub(super) answered: &'a Answered,
+    /// Which plugin fails, and how.
+    pub(super) failure: String,
+}
+
+impl fmt::Display for StandIn<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (at, failure) = (self.answered.evaluation.at, &self.failure);
+        write!(f, "{STAND_IN_BEGINS}{at}, stands in: {failure}")
+    }
+}
+
 /// What an instance is to its scale set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
@@ -91,7 +122,7 @@ pub(super) struct InstanceState {
     pub(super) fold: HealthFold,
     pub(super) latest: Option<Outcome>,
     /// The last decision that rested on a word of the application.
-    pub(super) answered: Option<(Arc<Decision>, Timestamp)>,
+    pub(super) answered: Option<Answered>,
     /// What the plugin asked to remember last.
     pub(super) memory: Option<Vec<u8>>,
     /// The driver's latest complaint, until the instance is healthy again.
@@ -179,7 +210,7 @@ impl InstanceState {
             self.fold = HealthFold::new(self.fold.settings(), decided.started_at);
         }
         let before_failure = || {
-            let (decision, at) = self.answered.as_ref()?;
+            let Answered { decision, at, .. } = self.answered.as_ref()?;
             (decided.finished_at.since(*at) <= stands_in?).then_some(decision.claim)
         };
         let claimed = match &decided.outcome.result {
@@ -191,7 +222,12 @@ impl InstanceState {
         if let Ok(decision) = &decided.outcome.result
             && is_answered(decision)
         {
-            self.answered = Some((Arc::clone(decision), decided.finished_at));
+            self.answered = Some(Answered {
+                decision: Arc::clone(decision),
+                at: decided.finished_at,
+                stamp: decided.outcome.stamp.clone(),
+                evaluation: decided.outcome.evaluation,
+            });
         }
         self.latest = Some(decided.outcome);
         if after == Health::Healthy && self.trouble.as_ref().is_some_and(|(at, _)| *at < decided.started_at) {
@@ -266,7 +302,7 @@ impl SetState {
     pub(super) fn standing(&self, instance: &InstanceState, now: Timestamp) -> Standing {
         let judged = standing(&StandingInput {
             latest: instance.latest.as_ref(),
-            answered: instance.answered.as_ref().map(|(decision, at)| (&**decision, *at)),
+            answered: instance.answered.as_ref().map(|answered| (&*answered.decision, answered.at)),
             on_failure: self.on_failure,
             health: instance.fold.health(),
             prioritize_unhealthy: self.spec.policy.prioritize_unhealthy_instances,
@@ -279,6 +315,16 @@ impl SetState {
             return Standing::Unknown { detail, phase: judged.phase() };
         }
         judged
+    }
+
+    /// The older decision that is used for an instance, if the plugin fails now; as [`standing`] has it.
+    pub(super) fn stand_in<'a>(&self, instance: &'a InstanceState, now: Timestamp) -> Option<StandIn<'a>> {
+        let Outcome { stamp, result, .. } = instance.latest.as_ref()?;
+        let failure = result.as_ref().err()?;
+        let answered = instance.answered.as_ref()?;
+        let used = self.on_failure == OnFailure::LastGood && now.since(answered.at) <= self.freshness();
+        let failure = format!("plugin `{}` ({}) {failure}", stamp.name, stamp.digest.short());
+        used.then_some(StandIn { answered, failure })
     }
 
     pub(super) fn facts(&self, instance: &InstanceState) -> InstanceFacts {

@@ -27,6 +27,10 @@ pub(crate) fn io_text(error: &io::Error) -> String {
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => "connection reset",
         io::ErrorKind::HostUnreachable => "no route to the host",
         io::ErrorKind::NetworkUnreachable => "no route to the network",
+        // What the TLS library says of it is a link.
+        io::ErrorKind::UnexpectedEof if error.to_string().contains("close_notify") => {
+            "the connection was cut before its end"
+        }
         _ => return error.to_string(),
     };
     text.to_owned()
@@ -70,6 +74,13 @@ mod tests {
         let long = one_line(&"é".repeat(300));
         assert!(long.len() <= TEXT_LEN_MAX && long.ends_with("é…"), "{long}");
         assert_eq!(one_line(&"x".repeat(200)).len(), 200);
+    }
+
+    #[test]
+    fn a_connection_that_is_cut_is_told_in_words() {
+        let said = "peer closed connection without sending TLS close_notify: https://docs.rs/rustls/x";
+        let cut = io::Error::new(io::ErrorKind::UnexpectedEof, said);
+        assert_eq!(io_text(&cut), "the connection was cut before its end");
     }
 
     #[test]

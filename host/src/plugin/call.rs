@@ -6,23 +6,19 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use wasmtime::{Engine, Store, Trap, WasmBacktrace};
+use wasmtime::{Engine, Store, Trap};
 
 use crate::domain::{Digest, Observation, PluginFailure, Verdict};
 
 use super::capability::{GuestLog, HostState};
 use super::limits::{HANDOVER_BYTES_MAX, Limits};
 use super::v1::{Guest, Linked, StartError};
-use super::{output, text, wasi};
+use super::{output, text, trap, wasi};
 
 /// Fuel of a start and of `configure`, in evaluations: these come once for an instance.
 const START_FUEL: u64 = 10;
 /// Longest message of the plugin's own about its settings, in bytes.
 const SETTINGS_MESSAGE_BYTES_MAX: usize = 2048;
-/// Guest functions named in the message of a trap, innermost first.
-const FRAMES_SHOWN_MAX: usize = 4;
-/// Longest function name that is demangled: demanglers are slow on names made to hurt them.
-const FRAME_NAME_BYTES_MAX: usize = 512;
 
 /// Everything that new instances are made of.
 pub(super) struct Code {
@@ -63,8 +59,9 @@ impl Code {
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(HANDOVER_BYTES_MAX);
         store.epoch_deadline_callback(|mut context| Ok(context.data_mut().deadline.reached()));
-        let limits = Limits { fuel: self.limits.fuel.saturating_mul(START_FUEL), ..self.limits };
-        let fuel = limits.fuel;
+        let fuel = self.limits.fuel.saturating_mul(START_FUEL);
+        // What a message calls the limit is the one that held.
+        let limits = Limits { fuel, ..self.limits };
         arm(&mut store, fuel, now_ms, self.seed(&[])).map_err(OpenError::Start)?;
         let guest = match self.linked.start(&mut store) {
             Ok(guest) => guest,
@@ -168,7 +165,7 @@ fn classify(error: &wasmtime::Error, store: &Store<HostState>, limits: Limits) -
         return PluginFailure::OutOfMemory { limit_mib: u64::from(limits.memory_mib) };
     }
     if trap.is_some() {
-        return PluginFailure::Trapped(describe_trap(error));
+        return PluginFailure::Trapped(trap::describe(error));
     }
     let said = text::one_line(&error.root_cause().to_string(), 512);
     // The engine's error for this is private; its words are all there is.
@@ -177,52 +174,4 @@ fn classify(error: &wasmtime::Error, store: &Store<HostState>, limits: Limits) -
         return PluginFailure::BadOutput(format!("more than {limit_mib} MiB in one call"));
     }
     PluginFailure::BadOutput(said)
-}
-
-fn describe_trap(error: &wasmtime::Error) -> String {
-    let cause = error.root_cause().to_string();
-    let cause = cause.lines().next().unwrap_or_default();
-    let cause = text::one_line(cause.strip_prefix("wasm trap: ").unwrap_or(cause), 256);
-    let frames = error.downcast_ref::<WasmBacktrace>().map(frame_names).unwrap_or_default();
-    if frames.is_empty() { cause } else { format!("{cause} in {}", frames.join(" < ")) }
-}
-
-/// Names of the innermost guest functions.
-fn frame_names(trace: &WasmBacktrace) -> Vec<String> {
-    let too_long = |name: Option<&str>| name.is_some_and(|name| name.len() > FRAME_NAME_BYTES_MAX);
-    if trace.frames().iter().any(|frame| too_long(frame.func_name()) || too_long(frame.module().name())) {
-        return vec!["functions with very long names".to_owned()];
-    }
-    // Only the printed form has the names demangled: `  0:   0x1f - module!function`.
-    let printed = trace.to_string();
-    let names: Vec<&str> = printed.lines().filter_map(|line| Some(line.split_once('!')?.1)).collect();
-    authors(&names).iter().take(FRAMES_SHOWN_MAX).map(|name| text::one_line(name, 96)).collect()
-}
-
-/// The frames from the first one on that is not of the language's runtime: how a panic is handled says
-/// nothing about its cause. All of them where there is no other.
-fn authors<'a, 'b>(names: &'a [&'b str]) -> &'a [&'b str] {
-    const RUNTIME: [&str; 9] =
-        ["__rustc", "__rust_", "rust_", "std[", "std::", "core[", "core::", "alloc[", "alloc::"];
-    let is_runtime = |name: &&str| {
-        let name = name.trim_start_matches('<');
-        RUNTIME.iter().any(|prefix| name.starts_with(prefix))
-    };
-    let first = names.iter().position(|name| !is_runtime(name)).unwrap_or(0);
-    names.get(first..).unwrap_or(names)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_panic_is_told_from_where_it_began() {
-        let panic =
-            ["__rustc[5]::rust_panic", "<std[a]::T>::f", "core::panicking::panic_fmt", "mine::f", "std::x"];
-        assert_eq!(authors(&panic), ["mine::f", "std::x"]);
-        assert_eq!(authors(&panic[..3]), &panic[..3]);
-        assert_eq!(authors(&["core_policy::decide"]), ["core_policy::decide"]);
-        assert!(authors(&[]).is_empty());
-    }
 }

@@ -8,6 +8,9 @@ use super::world::{Import, ImportVerdict};
 /// Largest component in bytes. Python and JavaScript components are 12 to 20 MiB.
 pub(super) const COMPONENT_BYTES_MAX: usize = 64 << 20;
 
+/// Different reasons for refused imports that a message gives.
+const REASONS_SHOWN_MAX: usize = 3;
+
 /// Why a plugin cannot be loaded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoadPluginError {
@@ -84,20 +87,29 @@ pub enum LoadPluginError {
     #[error("does not start: {0}")]
     Start(PluginFailure),
     /// The plugin refused its settings, in its own words.
-    #[error("refuses its settings: {0}")]
+    #[error("refuses its settings{}", said(.0))]
     SettingsRefused(String),
     /// `configure` trapped, ran too long or needed too much memory.
     #[error("failed in `configure`: {0}")]
     Configure(PluginFailure),
 }
 
+fn said(text: &str) -> String {
+    if text.is_empty() { ", without a word about why".to_owned() } else { format!(": {text}") }
+}
+
 fn refused_imports(imports: &[Import], recipe: Option<&&'static str>) -> String {
     let names: Vec<String> = imports.iter().map(|import| import.name.clone()).collect();
-    let why = imports.iter().find_map(|import| match import.verdict {
-        ImportVerdict::Refused(why) => Some(why),
-        ImportVerdict::Allowed(_) => None,
-    });
-    let why = why.unwrap_or_default();
+    let mut reasons: Vec<&str> = Vec::new();
+    for import in imports {
+        if let ImportVerdict::Refused(why) = import.verdict
+            && !reasons.contains(&why)
+            && reasons.len() < REASONS_SHOWN_MAX
+        {
+            reasons.push(why);
+        }
+    }
+    let why = reasons.join("; ");
     let advice = recipe.map(|recipe| format!("; {recipe}")).unwrap_or_default();
     format!("imports {}, which this host does not offer: {why}{advice}", text::names(&names))
 }

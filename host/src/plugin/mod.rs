@@ -30,6 +30,7 @@ pub mod registry;
 mod shape;
 mod stage;
 mod text;
+mod trap;
 mod v1;
 mod wasi;
 mod worker;

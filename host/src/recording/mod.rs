@@ -6,16 +6,19 @@
 //!   0000000000000007.jsonl   one record on a line; the highest number is written to
 //!   blobs/HEX.wasm           each component that a record names
 //!   blobs/HEX.json           each settings that a record names
+//!   kept/SET/UPGRADE.jsonl   records that the latest upgrades have gone by
 //! ```
 //!
 //! How to read this module: `record` is one line, `redact` takes secrets out of bodies, `ring` writes
-//! segments and `segments` drops them, `read` finds records again, `replay` judges them again.
+//! segments and `segments` drops them, `kept` copies what an upgrade has gone by, `read` finds records
+//! again, `replay` judges them again.
 //!
 //! A record that cannot be written is lost and counted; nothing here holds a decision up or stops
 //! the host. What was not asked again because it was unchanged has no record of its own, but its
 //! last one is written anew before it would leave the ring.
 
 mod blobs;
+mod kept;
 mod read;
 mod record;
 mod redact;
@@ -32,7 +35,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::domain::{Digest, Evaluation, Observation, PluginLimits, PluginStamp, Verdict};
 
-pub use read::{ReadError, Reading, find, read};
+pub use kept::Used;
+pub use read::{ReadError, Reading, find, find_used, read};
 pub use record::{Record, RecordedOutcome};
 pub use redact::{InvalidPointerError, Pointer};
 pub use replay::{Again, Replay, ReplayError, blob_dir};

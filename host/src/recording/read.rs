@@ -3,8 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Record;
-use super::segments;
+use super::{Record, Used, kept, segments};
 use crate::domain::{InstanceId, ScaleSetName, Timestamp};
 
 /// A recording cannot be read.
@@ -22,6 +21,8 @@ pub struct Reading {
     pub records: Vec<Record>,
     /// Lines that are no records: what a crash left, or damage.
     pub damaged: usize,
+    /// Files that were looked at; a folder without any is no recording.
+    pub files: usize,
 }
 
 /// Reads a folder of segments, or one file.
@@ -30,7 +31,7 @@ pub struct Reading {
 /// When it is not there or cannot be read. Damaged lines are counted, not refused.
 pub fn read(path: &Path) -> Result<Reading, ReadError> {
     let mut reading = Reading::default();
-    each(path, |line| match serde_json::from_slice(line) {
+    reading.files = each(path, |line| match serde_json::from_slice(line) {
         Ok(record) => reading.records.push(record),
         Err(_) => reading.damaged += 1,
     })?;
@@ -62,13 +63,26 @@ pub fn find(
     Ok(found)
 }
 
-fn each(path: &Path, mut line: impl FnMut(&[u8])) -> Result<(), ReadError> {
+/// The record of a decision that an upgrade has gone by: from what was kept for it, or from the ring.
+///
+/// # Errors
+/// As [`read`].
+pub fn find_used(folder: &Path, used: &Used) -> Result<Option<Record>, ReadError> {
+    let Used { scale_set, upgrade, instance, at } = used;
+    let kept = kept::path(folder, scale_set, upgrade);
+    let found = if kept.is_file() { find(&kept, scale_set, instance, *at)? } else { None };
+    if found.is_some() { Ok(found) } else { find(folder, scale_set, instance, *at) }
+}
+
+/// Shows every line; gives how many files there are.
+fn each(path: &Path, mut line: impl FnMut(&[u8])) -> Result<usize, ReadError> {
     let unreadable = |source| ReadError { path: path.to_owned(), source };
     let files = if path.is_dir() {
         segments::files(path).map_err(unreadable)?.into_iter().map(|(_, path)| path).collect()
     } else {
         vec![path.to_owned()]
     };
+    let count = files.len();
     for file in files {
         let text = match std::fs::read(&file) {
             Ok(text) => text,
@@ -78,5 +92,5 @@ fn each(path: &Path, mut line: impl FnMut(&[u8])) -> Result<(), ReadError> {
         };
         text.split(|byte| *byte == b'\n').filter(|text| !text.is_empty()).for_each(&mut line);
     }
-    Ok(())
+    Ok(count)
 }

@@ -11,16 +11,21 @@ pub struct Pointer(Vec<String>);
 
 /// Why a text is no pointer; a fragment that follows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("is no JSON pointer; write for example \"/password\" or \"/users/*/email\"")]
+#[error(
+    "is no JSON pointer; write for example \"/password\" or \"/users/*/email\", and `~0` for `~`, `~1` for `/`"
+)]
 pub struct InvalidPointerError;
 
 impl Pointer {
     /// Parses the written form.
     ///
     /// # Errors
-    /// When it does not begin with a slash.
+    /// When it does not begin with a slash, or has a `~` that stands for nothing.
     pub fn parse(text: &str) -> Result<Self, InvalidPointerError> {
         let rest = text.strip_prefix('/').ok_or(InvalidPointerError)?;
+        if text.split('~').skip(1).any(|after| !after.starts_with(['0', '1'])) {
+            return Err(InvalidPointerError);
+        }
         let unescape = |part: &str| part.replace("~1", "/").replace("~0", "~");
         Ok(Self(rest.split('/').map(unescape).collect()))
     }
@@ -88,6 +93,8 @@ mod tests {
         ] {
             assert_eq!(redacted(body, pointers).as_deref(), expected, "{body} {pointers:?}");
         }
-        assert_eq!(Pointer::parse("password"), Err(InvalidPointerError));
+        for text in ["password", "/x/~2", "/x~", "/~1~"] {
+            assert_eq!(Pointer::parse(text), Err(InvalidPointerError), "{text}");
+        }
     }
 }

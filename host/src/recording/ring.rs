@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::domain::{Digest, PluginName, Timestamp};
 
 use super::blobs::{self, Kind};
+use super::kept::{self, Keeper, Used};
 use super::redact::Pointer;
 use super::segments::Segments;
 use super::{Judgement, Record, RecordingConfig};
@@ -36,6 +37,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub struct Recorder {
     lines: SyncSender<Message>,
+    used: SyncSender<Vec<Used>>,
     shared: Arc<Shared>,
 }
 
@@ -47,12 +49,20 @@ struct Shared {
     lost: AtomicU64,
     /// What each plugin runs: component and settings.
     active: Mutex<BTreeMap<PluginName, (Digest, Digest)>>,
+    /// What the records name that an upgrade has gone by.
+    kept: Arc<Mutex<BTreeSet<Digest>>>,
 }
 
 #[derive(Debug)]
 enum Message {
     Record(Box<Record>),
     Flush(SyncSender<()>),
+}
+
+impl Shared {
+    fn keeper(&self, bytes_max: u64) -> Keeper {
+        Keeper { folder: self.folder.clone(), bytes_max, named: Arc::clone(&self.kept) }
+    }
 }
 
 impl Recorder {
@@ -71,6 +81,7 @@ impl Recorder {
             segment: AtomicU64::new(newest + 1),
             lost: AtomicU64::new(0),
             active: Mutex::new(BTreeMap::new()),
+            kept: Arc::default(),
         });
         let ring = Ring {
             shared: Arc::clone(&shared),
@@ -82,7 +93,10 @@ impl Recorder {
             begun_at: clock.now(),
         };
         thread::Builder::new().name("recording".to_owned()).spawn(move || ring.run(&queue))?;
-        Ok(Self { lines, shared })
+        let keeper = shared.keeper(config.bytes_max);
+        let for_keeper = lines.clone();
+        let used = keeper.start(move || flush(&for_keeper))?;
+        Ok(Self { lines, used, shared })
     }
 
     /// Writes an evaluation down, some time soon. Never blocks; what does not fit is lost.
@@ -91,6 +105,19 @@ impl Recorder {
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.lines.try_send(record) {
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Keeps the records of decisions that an upgrade has gone by, some time soon. Never blocks.
+    pub fn keep_used(&self, used: Vec<Used>) {
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.used.try_send(used) {
+            tracing::warn!("records that an upgrade has gone by are not kept: too many upgrades at once");
+        }
+    }
+
+    /// Copies at once, for tests.
+    #[cfg(test)]
+    pub(super) fn keeper(&self, bytes_max: u64) -> Keeper {
+        self.shared.keeper(bytes_max)
     }
 
     /// Keeps what a plugin is about to run, so that it can be run again.
@@ -126,11 +153,15 @@ impl Recorder {
 
     /// Waits until everything that was handed in is written.
     pub fn flush(&self) {
-        let (done, wait) = mpsc::sync_channel(1);
-        if self.lines.send(Message::Flush(done)).is_ok() {
-            // The thread is gone only with its queue; then there is nothing to wait for.
-            let _ = wait.recv();
-        }
+        flush(&self.lines);
+    }
+}
+
+fn flush(lines: &SyncSender<Message>) {
+    let (done, wait) = mpsc::sync_channel(1);
+    if lines.send(Message::Flush(done)).is_ok() {
+        // The thread is gone only with its queue; then there is nothing to wait for.
+        let _ = wait.recv();
     }
 }
 
@@ -175,6 +206,7 @@ impl Ring {
     fn run(mut self, queue: &Receiver<Message>) {
         self.drop_old();
         self.segments.read_names();
+        self.kept().extend(kept::named(&self.shared.folder));
         self.prune();
         loop {
             let first = match queue.recv_timeout(LOOK_EVERY) {
@@ -259,7 +291,13 @@ impl Ring {
     fn prune(&self) {
         let active = self.shared.active.lock().unwrap_or_else(PoisonError::into_inner);
         let run = active.values().flat_map(|(component, settings)| [*component, *settings]);
-        blobs::prune(&self.shared.folder, &run.chain(self.segments.named()).collect());
+        let mut used: BTreeSet<Digest> = run.chain(self.segments.named()).collect();
+        used.extend(self.kept().iter());
+        blobs::prune(&self.shared.folder, &used);
+    }
+
+    fn kept(&self) -> MutexGuard<'_, BTreeSet<Digest>> {
+        self.shared.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn say(&mut self, error: &io::Error) {

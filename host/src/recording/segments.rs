@@ -115,9 +115,9 @@ fn path(folder: &Path, number: u64) -> PathBuf {
     folder.join(format!("{number:016}.jsonl"))
 }
 
-/// The digests in a segment, a line at a time: a segment may be larger than the memory. What looks like
+/// The digests in a file of records, a line at a time: a segment may be larger than the memory. What looks like
 /// one in a body counts too, which only keeps a blob for longer.
-fn names(path: &Path) -> io::Result<BTreeSet<Digest>> {
+pub(super) fn names(path: &Path) -> io::Result<BTreeSet<Digest>> {
     const WRITTEN: usize = "sha256:".len() + 64;
     let mut file = BufReader::new(File::open(path)?);
     let mut named = BTreeSet::new();

@@ -9,7 +9,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::domain::{
     Answer, Generation, InstanceFacts, InstanceId, PluginFailure, PluginName, Response, ScaleSetName,
-    Timestamp,
+    Timestamp, UpgradeId,
 };
 use crate::plugin::tests::guests;
 use crate::plugin::{Isolation, LoadedPlugin, Runtime};
@@ -71,7 +71,7 @@ fn what_is_recorded_is_judged_the_same_again() {
         write(&recorder, i64::try_from(at).unwrap(), &seen, &result, plugin.digest());
     }
     recorder.flush();
-    let Reading { records, damaged } = read(folder.path()).unwrap();
+    let Reading { records, damaged, .. } = read(folder.path()).unwrap();
     assert_eq!((records.len(), damaged), (4, 0));
     let mut replay = Replay::new(Runtime::new().unwrap());
     for (at, record) in records.iter().enumerate() {
@@ -103,7 +103,7 @@ fn half_a_line_costs_one_record() {
         let text = fs::read(&newest).unwrap();
         fs::write(&newest, &text[..text.len() - 100]).unwrap();
     }
-    let Reading { records, damaged } = read(folder.path()).unwrap();
+    let Reading { records, damaged, .. } = read(folder.path()).unwrap();
     assert_eq!((records.len(), damaged), (3, 3));
 }
 
@@ -131,10 +131,63 @@ fn the_ring_is_bounded() {
         .sum();
     assert!(size <= (1 << 20) + (256 << 10) && size > 512 << 10, "{size}");
     assert_eq!(recorder.lost(), 0);
-    let Reading { records, damaged } = read(folder.path()).unwrap();
+    let Reading { records, damaged, .. } = read(folder.path()).unwrap();
     assert_eq!((records.last().unwrap().at, damaged), (Timestamp(2000), 0));
     let blob = |digest| blobs::path(folder.path(), digest, blobs::Kind::Component).exists();
     assert!(blob(new) && !blob(old), "components go with their records");
+}
+
+#[test]
+fn what_an_upgrade_has_gone_by_outlives_the_ring() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = RecordingConfig { bytes_max: 1 << 20, ..RecordingConfig::default() };
+    let recorder = Recorder::start(folder.path(), &config, Clock::start()).unwrap();
+    let name = PluginName::parse("db").unwrap();
+    let (old, new) = (Digest([1; 32]), Digest([2; 32]));
+    recorder.keep(&name, (old, b"old"), "{}");
+    write(&recorder, 7, &observation(1, b"before"), &failed(), old);
+    write(&recorder, 7, &observation(1, b"last of that moment"), &failed(), old);
+    write(&recorder, 7, &observation(2, b"of another"), &failed(), old);
+    recorder.flush();
+    let keeper = recorder.keeper(1 << 20);
+    let used = |upgrade: &str, id: &str, at: i64| Used {
+        scale_set: ScaleSetName::parse("web").unwrap(),
+        upgrade: UpgradeId::parse(upgrade).unwrap(),
+        instance: InstanceId::parse(id).unwrap(),
+        at: Timestamp(at),
+    };
+    keeper.keep(&[used("u1", "1", 7), used("u1", "2", 8)]).unwrap();
+
+    // The ring turns, the component is replaced.
+    recorder.keep(&name, (new, b"new"), "{}");
+    let body = vec![b'x'; 3000];
+    for at in 100..=1500 {
+        write(&recorder, at, &observation(1, &body), &failed(), new);
+        if at % 50 == 0 {
+            recorder.flush();
+        }
+    }
+    let seen = used("u1", "1", 7);
+    assert_eq!(find(folder.path(), &seen.scale_set, &seen.instance, seen.at).unwrap(), None);
+    let found = find_used(folder.path(), &seen).unwrap().unwrap();
+    let body = found.observation().answers[0].outcome.clone().unwrap().body;
+    assert_eq!(body, b"last of that moment");
+    assert_eq!(find_used(folder.path(), &used("u1", "2", 7)).unwrap(), None, "nobody went by it");
+    assert_eq!(find_used(folder.path(), &used("u1", "2", 8)).unwrap(), None, "there is none");
+    assert!(blobs::path(folder.path(), old, blobs::Kind::Component).exists(), "a kept record names it");
+
+    // A line that a crash has cut costs itself.
+    let cut = kept::path(folder.path(), &seen.scale_set, &seen.upgrade);
+    let text = fs::read(&cut).unwrap();
+    fs::write(&cut, &text[..text.len() - 9]).unwrap();
+    for upgrade in ["u1", "u2", "u3", "u4"] {
+        keeper.keep(&[used(upgrade, "1", 1500)]).unwrap();
+        assert!(find_used(folder.path(), &used(upgrade, "1", 1500)).unwrap().is_some(), "{upgrade}");
+    }
+    assert_eq!(kept::files(folder.path()).len(), 3, "of the latest upgrades");
+    assert!(!cut.exists());
+    recorder.keeper(100).keep(&[used("u5", "1", 1500)]).unwrap();
+    assert!(kept::files(folder.path()).iter().all(|file| fs::metadata(file).unwrap().len() == 0));
 }
 
 #[test]

@@ -18,12 +18,21 @@ from wit_world.imports.types import (
 class Evaluator(EvaluatorExport):
     def configure(self, settings: str) -> None:
         """Once for each new instance, before anything else. `settings` is JSON."""
-        if settings.strip() != "{}":
-            raise Err(f"@NAME@ has no settings, but was given {settings}")
+        try:
+            configure(settings)
+        except Exception as error:
+            # Any other exception would end the instance, and nobody would read its text.
+            raise Err(f"{type(error).__name__}: {error}")
 
     def evaluate(self, batch: list[Observation]) -> list[Result[Decision, Failure]]:
         """As many results as observations, in the same order; each depends on its own alone."""
         return [guarded(seen) for seen in batch]
+
+
+def configure(settings: str) -> None:
+    """Takes the settings, or raises an exception that says what is wrong with them."""
+    if settings.strip() != "{}":
+        raise ValueError(f"@NAME@ has no settings, but was given {settings}")
 
 
 def guarded(seen: Observation) -> Result[Decision, Failure]:

@@ -43,6 +43,9 @@ pub struct Explanation {
     pub verdict: String,
     /// RFC 3339, UTC.
     pub at: String,
+    /// The plugin had failed, and this older decision of it was used; null where the latest one was.
+    #[serde(default)]
+    pub stands_in: Option<String>,
     /// Which code decided.
     pub plugin: Option<Stamp>,
     /// What it was asked; null when that is not in the recording.

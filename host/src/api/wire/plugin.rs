@@ -176,6 +176,9 @@ pub struct PluginGeneration {
     pub generation: u64,
     /// `sha256:…` of its component.
     pub digest: String,
+    /// `sha256:…` of its settings, to tell generations of one component apart.
+    #[serde(default)]
+    pub settings: String,
     /// Where that came from.
     pub source: String,
     /// When it took over; RFC 3339, UTC.

@@ -9,11 +9,11 @@ use crate::domain::{Claim, Decision, Participation, PluginFailure, Verdict};
 
 /// What is expected, as typed: exactly one of the three.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) enum TypedExpect {
-    Decision(ExpectedDecision),
-    Failure(ExpectedFailure),
-    ConfigureError(String),
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "what is expected, an object")]
+pub(super) struct TypedExpect {
+    decision: Option<ExpectedDecision>,
+    failure: Option<ExpectedFailure>,
+    configure_error: Option<String>,
 }
 
 /// What must come.
@@ -29,7 +29,7 @@ pub enum Expectation {
 
 /// A decision; what is absent may be anything, but for the phase.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "a decision")]
 pub struct ExpectedDecision {
     health: Health,
     phase: Option<u32>,
@@ -49,7 +49,7 @@ enum Health {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "a reason")]
 struct ExpectedReason {
     code: String,
     detail: Option<String>,
@@ -57,7 +57,7 @@ struct ExpectedReason {
 
 /// A failure.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "a failure")]
 pub struct ExpectedFailure {
     kind: FailureKind,
     detail: Option<String>,
@@ -97,14 +97,16 @@ pub struct Difference {
 
 impl Expectation {
     pub(super) fn build(typed: TypedExpect) -> Result<Self, String> {
-        Ok(match typed {
-            TypedExpect::Decision(expected) => {
+        let TypedExpect { decision, failure, configure_error } = typed;
+        match (decision, failure, configure_error) {
+            (Some(expected), None, None) => {
                 expected.memory.as_deref().map(base64::decode).transpose()?;
-                Self::Decision(expected)
+                Ok(Self::Decision(expected))
             }
-            TypedExpect::Failure(expected) => Self::Failure(expected),
-            TypedExpect::ConfigureError(part) => Self::ConfigureError(part),
-        })
+            (None, Some(expected), None) => Ok(Self::Failure(expected)),
+            (None, None, Some(part)) => Ok(Self::ConfigureError(part)),
+            _ => Err("`expect` needs exactly one of `decision`, `failure` and `configureError`".to_owned()),
+        }
     }
 
     /// Everything that differs; empty when the case passes.
@@ -203,6 +205,7 @@ impl ExpectedDecision {
 #[must_use]
 pub fn show(got: &Got) -> String {
     match got {
+        Got::Refused(said) if said.is_empty() => "settings refused, without a word about why".to_owned(),
         Got::Refused(said) => format!("settings refused: {said}"),
         Got::Accepted => "settings accepted".to_owned(),
         Got::Broken(said) => format!("it {said}"),

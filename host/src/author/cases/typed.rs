@@ -14,7 +14,7 @@ use crate::domain::{
 
 /// One case.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "a case")]
 pub(super) struct Typed {
     pub(super) name: String,
     /// Any JSON, so that a case can show that an array is refused; `{}` by default.
@@ -27,15 +27,16 @@ pub(super) struct Typed {
 
 /// Reads a file: one case, or an array of them.
 pub(super) fn parse(text: &str) -> Result<Vec<Typed>, String> {
-    let cases = match text.trim_ascii_start().starts_with('[') {
-        true => serde_json::from_str(text),
-        false => serde_json::from_str(text).map(|case| vec![case]),
+    let cases = match text.trim_ascii_start().chars().next() {
+        Some('[') => serde_json::from_str(text),
+        Some('{') => serde_json::from_str(text).map(|case| vec![case]),
+        _ => return Err("a file is one case or an array of cases".to_owned()),
     };
     cases.map_err(|error| error.to_string())
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an observation")]
 pub(super) struct TypedObservation {
     instance: TypedInstance,
     answers: Vec<TypedAnswer>,
@@ -45,7 +46,7 @@ pub(super) struct TypedObservation {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an instance")]
 struct TypedInstance {
     id: String,
     scale_set: String,
@@ -60,7 +61,7 @@ struct TypedInstance {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an answer")]
 struct TypedAnswer {
     source: String,
     response: Option<TypedResponse>,
@@ -68,7 +69,7 @@ struct TypedAnswer {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "a response")]
 struct TypedResponse {
     status: u16,
     #[serde(default)]
@@ -125,7 +126,9 @@ impl TypedInstance {
 impl TypedAnswer {
     fn build(self) -> Result<Answer, String> {
         let outcome = match (self.response, self.failure) {
-            (Some(response), None) => Ok(response.build()?),
+            (Some(response), None) => {
+                Ok(response.build().map_err(|why| format!("answer `{}`: {why}", self.source))?)
+            }
             (None, Some(failure)) => Err(failure.build()?),
             _ => {
                 let source = self.source;

@@ -43,6 +43,9 @@ pub enum PluginVerb {
         /// Folder of the case files [default: `cases` beside the component]
         #[arg(long, value_name = "DIR")]
         cases: Option<PathBuf>,
+        /// Certificates of an authority of your own, in PEM, for a reference
+        #[arg(long, value_name = "FILE")]
+        ca_file: Option<PathBuf>,
         /// How to print.
         #[command(flatten)]
         output: OutputArgs,
@@ -58,6 +61,9 @@ pub enum PluginVerb {
         /// Folder of the case files, whose observations are measured
         #[arg(long, value_name = "DIR")]
         cases: Option<PathBuf>,
+        /// Certificates of an authority of your own, in PEM, for a reference
+        #[arg(long, value_name = "FILE")]
+        ca_file: Option<PathBuf>,
         /// How to print.
         #[command(flatten)]
         output: OutputArgs,
@@ -71,7 +77,11 @@ pub enum PluginVerb {
     /// Say what a file is: world, version, imports, pure or not; 1 when the host would refuse it
     Inspect {
         /// WebAssembly file, folder of a project, `builtin:azure-health`, oci://… or https://…
+        #[arg(default_value = ".")]
         file: PathBuf,
+        /// Certificates of an authority of your own, in PEM, for a reference
+        #[arg(long, value_name = "FILE")]
+        ca_file: Option<PathBuf>,
         /// How to print.
         #[command(flatten)]
         output: OutputArgs,
@@ -82,7 +92,7 @@ pub enum PluginVerb {
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Replace the component of a plugin in the running host
+    /// Replace the component of a plugin in the running host, after the cases beside the file have passed
     Swap(SwapArgs),
     /// Show what a new component changes: which instances, from what to what, and why
     Diff(PluginOf),
@@ -118,8 +128,9 @@ pub enum PluginVerb {
 pub struct ReplayArgs {
     /// Folder `recording` of a data directory, or one file of it
     pub recording: PathBuf,
-    /// Judge with this: a component, a folder of a project, oci://… or https://…, or a plugin of the
-    /// configuration
+    /// Judge with this: a plugin of the configuration, with its settings and, where nothing else is
+    /// said, its own records; or a component, ./FOLDER of a
+    /// project, oci://… or https://…, with the recorded settings
     #[arg(long, value_name = "PLUGIN", required_unless_present = "verify")]
     pub plugin: Option<String>,
     /// Compare with this instead of the recorded decisions
@@ -128,6 +139,12 @@ pub struct ReplayArgs {
     /// Prove that the recorded components decide again what they decided
     #[arg(long, conflicts_with = "plugin")]
     pub verify: bool,
+    /// Only the records of this plugin; needed for a component where several plugins have records
+    #[arg(long, value_name = "PLUGIN")]
+    pub name: Option<String>,
+    /// Only the records of this scale set
+    #[arg(long, value_name = "NAME")]
+    pub scale_set: Option<String>,
     /// How to print.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -156,7 +173,7 @@ pub struct SwapArgs {
     /// What it must pass [default: `strategy` of the configuration]
     #[arg(long, value_enum)]
     pub strategy: Option<StrategyArg>,
-    /// Swap it in whatever it changes, as long as it loads
+    /// Swap it in whatever it changes and whatever cases it fails, as long as it loads
     #[arg(long)]
     pub force: bool,
     /// How to print.

@@ -1,6 +1,7 @@
 //! `phasegate plugin`: what its author and its operator do with a plugin.
 
 mod bench;
+mod fresh;
 mod inspect;
 mod operate;
 mod project;
@@ -8,13 +9,15 @@ mod replay;
 mod subject;
 mod test;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
 use crate::cli::args::{PluginArgs, PluginVerb};
 use crate::cli::exit::{Exit, Refused};
+use crate::config::FetchConfig;
 use crate::plugin::{componentize, read_component};
+use subject::Subject;
 
 /// Runs one verb.
 ///
@@ -24,12 +27,14 @@ pub fn run(args: &PluginArgs) -> anyhow::Result<Exit> {
     match &args.verb {
         PluginVerb::New { name, lang } => project::new(name, *lang),
         PluginVerb::Build { project } => project::build(project),
-        PluginVerb::Test { plugin, cases, output } => test::run(plugin, cases.as_deref(), *output),
-        PluginVerb::Bench { plugin, settings, cases, output } => {
-            bench::run(plugin, settings.as_deref(), cases.as_deref(), *output)
+        PluginVerb::Test { plugin, cases, ca_file, output } => {
+            test::run(&read_subject(plugin, ca_file)?, cases.as_deref(), *output)
+        }
+        PluginVerb::Bench { plugin, settings, cases, ca_file, output } => {
+            bench::run(&read_subject(plugin, ca_file)?, settings.as_deref(), cases.as_deref(), *output)
         }
         PluginVerb::Wit { out } => project::wit(out.as_deref()),
-        PluginVerb::Inspect { file, output } => inspect::run(file, *output),
+        PluginVerb::Inspect { file, ca_file, output } => inspect::run(&read_subject(file, ca_file)?, *output),
         PluginVerb::List { output } => operate::list(&args.server, *output),
         PluginVerb::Swap(swap) => operate::swap(&args.server, swap),
         PluginVerb::Diff(of) => operate::diff(&args.server, of),
@@ -43,6 +48,10 @@ pub fn run(args: &PluginArgs) -> anyhow::Result<Exit> {
         PluginVerb::Replay(options) => replay::run(options, args.server.config.as_deref()),
         PluginVerb::Componentize { module, output } => componentize_file(module, output),
     }
+}
+
+fn read_subject(path: &Path, ca_file: &Option<PathBuf>) -> anyhow::Result<Subject> {
+    Subject::read(path, &FetchConfig { ca_file: ca_file.clone(), ..FetchConfig::default() })
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {

@@ -107,6 +107,8 @@ component = "db.wasm" |  | plugins[0].component: is missing
 "db.wasm" | 'oci://h/a:1' ; fetch = { passwordFile = 'x' } | passwordFile: is there without usernameFile
 "db.wasm" | 'oci://h/a:1' ; fetch = { tokenFile = 'x', passwordFile = 'y' } | tokenFile: is at odds with
 #plugin | fetch = { tokenFile = 'x' } | plugins[0].fetch.tokenFile: goes with a component that is fetched
+#server | [recording] ; maxAge = 'PT1S' | recording.maxAge: is "PT1S" (allowed: PT1M to P365D)
+#server | [recording] ; redact = ['/x/~2'] | recording.redact[0]: "/x/~2" is no JSON pointer
 #plugin | settings = 'x' | plugins[0].settings: is a string "x" (write a table
 #plugin | settings = { a = [{ b = inf }] } | plugins[0].settings.a[0].b: is inf, which JSON cannot hold
 #plugin | settings = { a = 9223372036854775808 } | plugins[0].settings.a: is a number that does not fit

@@ -144,7 +144,9 @@ fn insecure(text: &str, error: &io::Error) -> String {
     let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match cause {
         Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)) => {
-            format!("{text}; a certificate of your own authority is named by fetch.caFile")
+            format!(
+                "{text}; a certificate of your own authority is named by fetch.caFile, for `plugin inspect`, `test` and `bench` by `--ca-file`"
+            )
         }
         Some(rustls::Error::InvalidMessage(_)) => format!("{text}; does it speak TLS at that port?"),
         _ => text.to_owned(),

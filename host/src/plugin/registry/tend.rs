@@ -16,6 +16,7 @@ use crate::config::Strategy;
 use crate::control::{CommandError, CommandErrorKind, rfc3339};
 use crate::domain::{Generation, PluginName};
 use crate::plugin::{LoadTrace, Stage, StepState};
+use crate::recording::settings_digest;
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -197,6 +198,7 @@ impl PluginRegistry {
         let generations = generations.into_iter().map(|one| wire::PluginGeneration {
             generation: one.generation.0,
             digest: one.digest.to_string(),
+            settings: settings_digest(&one.settings).to_string(),
             source: one.source,
             at: rfc3339(one.at),
             why: one.why,
@@ -224,8 +226,11 @@ impl PluginRegistry {
         };
         let Some(wanted) = wanted else {
             let known: Vec<String> = history.iter().map(|one| one.generation.0.to_string()).collect();
-            let message =
-                format!("plugin `{name}` has no such former generation; it keeps {}", known.join(", "));
+            let missing = to.map_or_else(
+                || "has no former generation that differs from the active one".to_owned(),
+                |to| format!("has no generation {} to go back to", to.0),
+            );
+            let message = format!("plugin `{name}` {missing}; it keeps {}", known.join(", "));
             return Err(CommandError::new(CommandErrorKind::NotFound, message));
         };
         let candidate = Candidate {

@@ -36,6 +36,15 @@ fn plugins_that_fail_in_configure_are_refused() {
 }
 
 #[test]
+fn the_limit_of_the_start_is_named_as_it_is() {
+    let bytes = guests::component("loop-configure").unwrap();
+    let limits = Limits { fuel: 100_000, timeout: Duration::from_secs(60), ..super::LIMITS };
+    let error = Runtime::new().unwrap().load(&bytes, "{}", limits, Isolation::PerBatch).err();
+    let said = error.unwrap().to_string();
+    assert!(said.starts_with("failed in `configure`: used more than 1000000 fuel"), "{said}");
+}
+
+#[test]
 fn a_refusal_of_settings_is_shown_bounded_and_harmless() {
     let message = refusal("refuse-settings");
     assert!(message.starts_with("refuses its settings: \\u{1b}[2J\\nxxx"), "{message}");

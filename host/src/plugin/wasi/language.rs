@@ -13,6 +13,8 @@ pub(in crate::plugin) enum Language {
     /// By jco or componentize-js.
     StarlingMonkey,
     Go,
+    Zig,
+    Rust,
     Other,
 }
 
@@ -27,6 +29,10 @@ pub(in crate::plugin) fn language(bytes: &[u8]) -> Language {
         Language::StarlingMonkey
     } else if has("Go build ID") || has("go:buildid") {
         Language::Go
+    } else if has("\u{7}zig lib/std") || has("std.builtin.panic") {
+        Language::Zig
+    } else if has("/rustc/") || has("\u{5}rustc") {
+        Language::Rust
     } else {
         Language::Other
     }
@@ -44,6 +50,10 @@ impl Language {
             Self::Go => {
                 "use no package that needs a network, such as net/http; `phasegate plugin build` replaces the rest by stubs"
             }
+            Self::Rust => {
+                "build it for the target wasm32-unknown-unknown, and leave these interfaces out of its world"
+            }
+            Self::Zig => "build it with `phasegate plugin build`, and use nothing of the system",
             Self::Other => {
                 "build without WASI: Rust for the target wasm32-unknown-unknown, C and Zig with \
                  `phasegate plugin build`, Python with `componentize-py … componentize --stub-wasi`, \

@@ -26,6 +26,8 @@ struct Report {
     compile_micros: u64,
     observations: usize,
     failed: usize,
+    /// The first of these.
+    failure: Option<String>,
     batch: usize,
     /// Nanoseconds of CPU for each observation.
     fresh_one: TimingReport,
@@ -56,15 +58,18 @@ struct TimingReport {
 
 /// Measures a plugin and prints the report.
 pub(super) fn run(
-    path: &Path,
+    subject: &Subject,
     settings: Option<&str>,
     cases: Option<&Path>,
     format: OutputArgs,
 ) -> anyhow::Result<Exit> {
     // What a plugin logs thousands of times is not what is measured.
     output::init_log("off");
-    let subject = Subject::read(path)?;
-    let (settings, observations) = input(&subject, settings, cases)?;
+    if let Some(text) = settings {
+        let parsed: Result<serde_json::Value, _> = serde_json::from_str(text);
+        parsed.map_err(|error| anyhow::anyhow!("--settings is {text:?}, which is no JSON: {error}"))?;
+    }
+    let (settings, observations) = input(subject, settings, cases)?;
     let (runtime, clock) = (Runtime::new()?, Clock::start());
     let measured = Progress::new("measuring").during(|step| {
         step.say("compiling");
@@ -85,14 +90,16 @@ pub(super) fn run(
         memory_bytes,
         fuel: (median, max),
         failed,
+        failure,
     } = figures;
     let timing = |Timing { median_ns, p99_ns, calls }| TimingReport { median_ns, p99_ns, calls };
     let report = Report {
-        plugin: subject.name,
+        plugin: subject.name.clone(),
         size: subject.bytes.len(),
         compile_micros: u64::try_from(compile.as_micros()).unwrap_or(u64::MAX),
         observations: observations.len(),
         failed,
+        failure: failure.map(|failure| failure.to_string()),
         batch: BATCH_MAX,
         fresh_one: timing(fresh_one),
         reused_one: timing(reused_one),
@@ -107,7 +114,8 @@ pub(super) fn run(
     } else {
         output::data(&render(&report))?;
     }
-    Ok(Exit::Done)
+    // What was measured then is how it fails.
+    Ok(if report.failed == report.batch { Exit::No } else { Exit::Done })
 }
 
 /// Settings and observations: those of the cases that have the same settings as the first one, or a
@@ -183,7 +191,10 @@ fn render(report: &Report) -> String {
     let compile = report.compile_micros;
     let failures = match report.failed {
         0 => String::new(),
-        failed => format!("; {failed} of {} in a batch bring no decision", report.batch),
+        failed => {
+            let why = report.failure.as_deref().unwrap_or_default();
+            format!("; {failed} of {} in a batch bring no decision, the first: {why}", report.batch)
+        }
     };
     text.push_str(&format!(
         "\nnanoseconds of CPU for each observation; {} observations{}\n\

@@ -1,7 +1,5 @@
 //! `plugin inspect`: what a file is, without running it.
 
-use std::path::Path;
-
 use serde::Serialize;
 
 use super::subject::Subject;
@@ -35,9 +33,8 @@ struct ImportReport {
 }
 
 /// Inspects a file and prints the report.
-pub(super) fn run(file: &Path, format: OutputArgs) -> anyhow::Result<Exit> {
-    let subject = Subject::read(file)?;
-    let report = report(subject.name, inspect(&subject.bytes));
+pub(super) fn run(subject: &Subject, format: OutputArgs) -> anyhow::Result<Exit> {
+    let report = report(subject.name.clone(), inspect(&subject.bytes));
     if format.json {
         output::json(&report)?;
     } else {
@@ -77,10 +74,10 @@ fn report(file: String, inspection: Inspection) -> Report {
 fn render(report: &Report) -> String {
     let exports = if report.exports.is_empty() { "nothing".to_owned() } else { report.exports.join(", ") };
     let verdict = report.reason.as_ref().map_or_else(|| "yes".to_owned(), |why| format!("no: it {why}"));
-    let pure = if report.pure {
-        "yes: same input, same answer"
-    } else {
-        "no: its answers may depend on more than the input"
+    let pure = match report.pure {
+        true => "yes, by its imports; `plugin test` looks for state that it keeps",
+        false if report.kind != Kind::Component.name() => "not known of what is no component",
+        false => "no: its answers may depend on more than the input",
     };
     let mut rows = vec![
         ("file", report.file.clone()),

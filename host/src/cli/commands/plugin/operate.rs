@@ -2,12 +2,16 @@
 
 use super::subject;
 use crate::api::wire;
+use crate::author::cases;
+use crate::author::{DEFAULT_LIMITS, trial};
 use crate::cli::args::{OutputArgs, PluginOf, ServerArgs, SwapArgs};
-use crate::cli::exit::Exit;
+use crate::cli::exit::{Exit, Refused};
 use crate::cli::output::{self, or_dash, table};
+use crate::cli::progress::Progress;
 use crate::cli::target;
 use crate::config::escape;
 use crate::domain::PluginName;
+use crate::plugin::Runtime;
 
 /// Instances of a comparison that are shown to people; `--json` has them all.
 const CHANGES_SHOWN_MAX: usize = 50;
@@ -33,7 +37,13 @@ pub(super) fn swap(server: &ServerArgs, args: &SwapArgs) -> anyhow::Result<Exit>
             query.push(format!("source={}", escape(&source.to_string())));
             Vec::new()
         }
-        None => super::read(&args.file)?,
+        None => {
+            let bytes = super::read(&args.file)?;
+            if !args.force {
+                self_test(args, &bytes)?;
+            }
+            bytes
+        }
     };
     if let Some(strategy) = args.strategy {
         query.push(format!("strategy={}", strategy.name()));
@@ -56,6 +66,35 @@ pub(super) fn swap(server: &ServerArgs, args: &SwapArgs) -> anyhow::Result<Exit>
     }
     let refused = swapped.diff.is_some_and(|diff| diff.refusal.is_some());
     Ok(if args.dry_run && refused { Exit::No } else { Exit::Done })
+}
+
+/// Runs the cases beside the file, which the host never sees: nothing is sent when one fails.
+fn self_test(args: &SwapArgs, bytes: &[u8]) -> anyhow::Result<()> {
+    let file = args.file.display();
+    let folder = args.file.parent().map(|folder| folder.join("cases")).filter(|folder| folder.is_dir());
+    let Some(folder) = folder else { return Ok(()) };
+    let cases = cases::read(&folder)?;
+    let runtime = Runtime::new()?;
+    let trial = Progress::new("testing").during(|step| {
+        step.say("compiling");
+        // What does not load the host refuses, with the stage.
+        let plugin = runtime.compile(bytes).ok()?;
+        step.say(&format!("{} cases", cases.len()));
+        trial::run(&plugin, &cases, DEFAULT_LIMITS).ok()
+    });
+    let Some(trial) = trial else { return Ok(()) };
+    let mut failed = trial.outcomes.iter().filter(|outcome| !outcome.differences.is_empty());
+    let (all, count) = (cases.len(), failed.clone().count());
+    let Some(first) = failed.next() else {
+        output::talk(&format!("{all} of {all} cases beside `{file}` passed\n"));
+        return Ok(());
+    };
+    Err(Refused(format!(
+        "`{file}` fails {count} of the {all} cases beside it, first {:?} of {}: it answers {}; nothing was \
+         sent; see `phasegate plugin test {file}`, or use --force",
+        first.name, first.file, first.got
+    ))
+    .into())
 }
 
 /// `plugin diff`.
@@ -95,13 +134,14 @@ pub(super) fn history(server: &ServerArgs, of: &PluginOf) -> anyhow::Result<Exit
         vec![
             one.generation.to_string(),
             short(&one.digest),
+            short(&one.settings).trim_start_matches("sha256:").to_owned(),
             one.at.clone(),
             one.source.clone(),
             one.why.clone(),
         ]
     };
     let rows: Vec<Vec<String>> = history.generations.iter().map(row).collect();
-    output::data(&table(&["GENERATION", "DIGEST", "SINCE", "SOURCE", "WHY"], &rows))?;
+    output::data(&table(&["GENERATION", "DIGEST", "SETTINGS", "SINCE", "SOURCE", "WHY"], &rows))?;
     Ok(Exit::Done)
 }
 

@@ -1,22 +1,27 @@
 //! `plugin replay`: recorded observations, judged again.
 
+mod choose;
+
 use std::path::Path;
 
-use anyhow::Context as _;
 use serde::Serialize;
 
 use super::subject::Subject;
 use crate::cli::args::ReplayArgs;
-use crate::cli::exit::{Exit, Refused};
+use crate::cli::exit::Exit;
 use crate::cli::output::{self, table};
 use crate::cli::progress::Progress;
-use crate::config::{self, ComponentSource, RemoteSource};
+use crate::config::{self, ComponentSource, FetchConfig, RemoteSource};
 use crate::domain::{Digest, PluginFailure};
 use crate::plugin::Runtime;
-use crate::recording::{self, Reading, Record, RecordedOutcome, Replay, ReplayError, blob_dir};
+use crate::recording::{self, Record, RecordedOutcome, Replay, ReplayError, blob_dir};
+use choose::Choice;
 
 /// Configuration that is looked at when none is named.
 const DEFAULT_CONFIG: &str = "phasegate.toml";
+/// Why records prove nothing.
+const REDACTED: &str = "parts of the body were not written down";
+const GONE: &str = "the component or its settings are not kept any more";
 
 /// The report of `plugin replay --json`.
 #[derive(Debug, Default, Serialize)]
@@ -43,6 +48,7 @@ struct Unproved {
 #[serde(rename_all = "camelCase")]
 struct Difference {
     at: String,
+    plugin: String,
     scale_set: String,
     instance: String,
     before: RecordedOutcome,
@@ -54,21 +60,28 @@ struct Side {
     component: Digest,
     /// None: those of each record.
     settings: Option<String>,
+    /// Name of a plugin of the configuration.
+    name: Option<String>,
 }
 
-/// Judges, compares, prints.
+/// Judges, compares, prints; 2 when there is nothing to compare.
 pub(super) fn run(args: &ReplayArgs, config: Option<&Path>) -> anyhow::Result<Exit> {
     output::init_log("off");
-    let Reading { records, damaged } = recording::read(&args.recording)?;
-    if records.is_empty() {
-        return Err(Refused(format!("`{}` has no records", args.recording.display())).into());
-    }
+    let reading = recording::read(&args.recording)?;
+    let damaged = reading.damaged;
     let folder = blob_dir(&args.recording);
     let mut replay = Replay::new(Runtime::new()?);
     let report = Progress::new("replaying").during(|step| {
         step.say("compiling");
         let mut side = |name: Option<&String>| name.map(|name| side(&mut replay, name, config)).transpose();
         let (plugin, against) = (side(args.plugin.as_ref())?, side(args.against.as_ref())?);
+        let choice = Choice {
+            plugin: args.name.as_deref(),
+            scale_set: args.scale_set.as_deref(),
+            judge: plugin.as_ref().and_then(|side| side.name.as_deref()),
+            verify: args.verify,
+        };
+        let records = choose::records(&args.recording, reading, &choice)?;
         step.say("judging");
         let mut report = Report { damaged, ..Report::default() };
         for record in &records {
@@ -85,7 +98,8 @@ pub(super) fn run(args: &ReplayArgs, config: Option<&Path>) -> anyhow::Result<Ex
     } else {
         output::data(&render(&report))?;
     }
-    let no = !report.differences.is_empty() || (args.verify && report.judged == 0);
+    // Where nothing could be judged nobody shall read "no differences".
+    let no = !report.differences.is_empty() || report.judged == 0;
     Ok(if no { Exit::No } else { Exit::Done })
 }
 
@@ -112,9 +126,9 @@ impl Report {
             self.same += 1;
             return;
         }
-        let (at, facts) = (record.at.to_string(), record.instance());
+        let (at, plugin, facts) = (record.at.to_string(), record.plugin.to_string(), record.instance());
         let (scale_set, instance) = (facts.scale_set.to_string(), facts.id.to_string());
-        self.differences.push(Difference { at, scale_set, instance, before, after });
+        self.differences.push(Difference { at, plugin, scale_set, instance, before, after });
     }
 }
 
@@ -125,24 +139,30 @@ fn compare(
     plugin: &Side,
     against: Option<&Side>,
 ) -> anyhow::Result<Compared> {
-    let mut judge = |side: &Side| {
-        replay.with(record, side.component, side.settings.as_deref(), folder).map(|again| again.outcome)
+    if record.redacted {
+        return Ok(Compared::Unproved(REDACTED.to_owned()));
+    }
+    let mut judge = |side: &Side| match replay.with(record, side.component, side.settings.as_deref(), folder)
+    {
+        Ok(again) => Ok(Some(again.outcome)),
+        Err(ReplayError::Missing { .. }) => Ok(None),
+        Err(error @ ReplayError::Load(_)) => Err(cannot_judge(record, &error)),
     };
-    let after = judge(plugin).map_err(|error| Refused(error.to_string()))?;
+    let after = judge(plugin)?;
     let before = match against {
-        Some(side) => judge(side).map_err(|error| Refused(error.to_string()))?,
-        None if record.redacted => {
-            return Ok(Compared::Unproved("parts of the body were not written down".to_owned()));
-        }
-        None => record.outcome.clone(),
+        Some(side) => judge(side)?,
+        None => Some(record.outcome.clone()),
     };
-    Ok(Compared::Outcomes(before, after))
+    Ok(match (before, after) {
+        (Some(before), Some(after)) => Compared::Outcomes(before, after),
+        _ => Compared::Unproved(GONE.to_owned()),
+    })
 }
 
 fn verify(replay: &mut Replay, record: &Record, folder: &Path) -> anyhow::Result<Compared> {
     let unproved = |why: &str| Ok(Compared::Unproved(why.to_owned()));
     if record.redacted {
-        return unproved("parts of the body were not written down");
+        return unproved(REDACTED);
     }
     if matches!(record.outcome, RecordedOutcome::Failure(PluginFailure::OutOfTime { .. })) {
         return unproved("it ran out of time, which another machine need not do");
@@ -150,44 +170,62 @@ fn verify(replay: &mut Replay, record: &Record, folder: &Path) -> anyhow::Result
     match replay.as_recorded(record, folder) {
         Ok(again) if !again.pure => unproved("the plugin is not pure: it may ask for time or randomness"),
         Ok(again) => Ok(Compared::Outcomes(record.outcome.clone(), again.outcome)),
-        Err(ReplayError::Missing { .. }) => unproved("the component or its settings are not kept any more"),
-        Err(error @ ReplayError::Load(_)) => Err(Refused(error.to_string()).into()),
+        Err(ReplayError::Missing { .. }) => unproved(GONE),
+        Err(error @ ReplayError::Load(_)) => Err(cannot_judge(record, &error)),
     }
 }
 
-/// A component file, a project, or a plugin of the configuration with its settings.
+fn cannot_judge(record: &Record, error: &ReplayError) -> anyhow::Error {
+    let (at, plugin, instance) = (record.at, &record.plugin, record.instance());
+    let whose = format!("{}/{}", instance.scale_set, instance.id);
+    anyhow::anyhow!("{error}; nothing was compared (at the record of {at}, plugin `{plugin}`, of {whose})")
+}
+
+/// A plugin of the configuration with its settings, a component file, or a project.
 fn side(replay: &mut Replay, name: &str, config: Option<&Path>) -> anyhow::Result<Side> {
     let path = Path::new(name);
-    if path.exists() || name.starts_with("builtin:") || RemoteSource::looks_like(name) {
-        let subject = Subject::read(path)?;
-        let component =
-            replay.compile(&subject.bytes).map_err(|error| Refused(format!("`{name}`: {error}")))?;
-        return Ok(Side { component, settings: None });
-    }
-    let file = config.unwrap_or(Path::new(DEFAULT_CONFIG));
-    let config = config::load(file)
-        .with_context(|| format!("`{name}` is no file, and the configuration could not be looked up"))?;
-    let plugin = config.plugins.iter().find(|plugin| plugin.name.as_str() == name);
-    let plugin =
-        plugin.with_context(|| format!("`{name}` is neither a file nor a plugin of `{}`", file.display()))?;
-    let subject = match &plugin.component {
-        ComponentSource::File(path) => Subject::read(path)?,
-        ComponentSource::Remote(source) => Subject::fetch(source, &plugin.fetch, plugin.digest)?,
-        ComponentSource::Builtin(builtin) => Subject::read(Path::new(&format!("builtin:{builtin}")))?,
+    let mut compile = |subject: &Subject| {
+        replay.compile(&subject.bytes).map_err(|error| anyhow::anyhow!("`{name}`: {error}"))
     };
-    let component = replay.compile(&subject.bytes).map_err(|error| Refused(format!("`{name}`: {error}")))?;
-    Ok(Side { component, settings: Some(plugin.settings.clone()) })
+    let file = config.unwrap_or(Path::new(DEFAULT_CONFIG));
+    let is_path = path.exists() || name.starts_with("builtin:") || RemoteSource::looks_like(name);
+    // A name means the plugin also where a folder has it; that one is written `./NAME`.
+    let config = match config::load(file) {
+        Ok(config) if !path.is_file() => Some(config),
+        Err(error) if !is_path => {
+            let context = format!("`{name}` is no file, and the configuration could not be looked up");
+            return Err(anyhow::Error::new(error).context(context));
+        }
+        Ok(_) | Err(_) => None,
+    };
+    let mut plugins = config.iter().flat_map(|config| &config.plugins);
+    let Some(plugin) = plugins.find(|plugin| plugin.name.as_str() == name) else {
+        anyhow::ensure!(is_path, "`{name}` is neither a file nor a plugin of `{}`", file.display());
+        let component = compile(&Subject::read(path, &FetchConfig::default())?)?;
+        return Ok(Side { component, settings: None, name: None });
+    };
+    let subject = match &plugin.component {
+        ComponentSource::File(path) => Subject::read(path, &FetchConfig::default())?,
+        ComponentSource::Remote(source) => Subject::fetch(source, &plugin.fetch, plugin.digest)?,
+        ComponentSource::Builtin(builtin) => {
+            let name = format!("builtin:{builtin}");
+            Subject::read(Path::new(&name), &FetchConfig::default())?
+        }
+    };
+    let component = compile(&subject)?;
+    Ok(Side { component, settings: Some(plugin.settings.clone()), name: Some(name.to_owned()) })
 }
 
 fn render(report: &Report) -> String {
     let mut text = String::new();
     if !report.differences.is_empty() {
         let row = |difference: &Difference| {
-            let Difference { at, scale_set, instance, before, after } = difference;
-            vec![at.clone(), scale_set.clone(), instance.clone(), short(before), short(after)]
+            let Difference { at, plugin, scale_set, instance, before, after } = difference;
+            let names = [at, plugin, scale_set, instance].map(String::clone);
+            names.into_iter().chain([short(before), short(after)]).collect()
         };
         let rows: Vec<Vec<String>> = report.differences.iter().map(row).collect();
-        text.push_str(&table(&["AT", "SCALE SET", "INSTANCE", "BEFORE", "AFTER"], &rows));
+        text.push_str(&table(&["AT", "PLUGIN", "SCALE SET", "INSTANCE", "BEFORE", "AFTER"], &rows));
         text.push('\n');
     }
     let (judged, same) = (report.judged, report.same);

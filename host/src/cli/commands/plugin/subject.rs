@@ -3,10 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
+use super::fresh;
+
 use anyhow::Context as _;
 
 use crate::author::cases::{self, Case};
-use crate::author::project::Project;
+use crate::author::project::{MANIFEST, Project};
+use crate::cli::output;
 use crate::config::{FetchConfig, RemoteSource};
 use crate::domain::Digest;
 use crate::plugin::{Fetch, builtin, inspect, read_component};
@@ -25,15 +28,24 @@ pub(super) struct Subject {
 
 impl Subject {
     /// Reads what a path names.
-    pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
+    pub(super) fn read(path: &Path, fetch: &FetchConfig) -> anyhow::Result<Self> {
         if path == Path::new(BUILTIN) {
             let bytes = builtin::AZURE_HEALTH.to_vec();
             return Ok(Self { name: BUILTIN.to_owned(), bytes, folder: None });
         }
         if let Some(source) = reference(path)? {
-            return Self::fetch(&source, &FetchConfig::default(), None);
+            return Self::fetch(&source, fetch, None);
         }
         let file = if path.is_dir() { component_of(path)? } else { path.to_owned() };
+        is_built(&file)?;
+        if path.is_dir()
+            && let Some(newer) = fresh::newer_source(path, &file)
+        {
+            let (file, newer, folder) = (file.display(), newer.display(), path.display());
+            output::talk(&format!(
+                "warning: `{file}` is older than `{newer}`; run `phasegate plugin build {folder}`\n"
+            ));
+        }
         let bytes = read_component(&file).with_context(|| format!("cannot read `{}`", file.display()))?;
         let folder = file.parent().map(Path::to_owned);
         Ok(Self { name: file.display().to_string(), bytes, folder })
@@ -80,11 +92,17 @@ fn component_of(folder: &Path) -> anyhow::Result<PathBuf> {
             None => return Err(error.into()),
         },
     };
-    if !file.exists() {
-        let folder = folder.display();
-        anyhow::bail!("`{}` is not built yet; run `phasegate plugin build {folder}`", file.display());
-    }
     Ok(file)
+}
+
+/// Says how to build the component of a project that is not there.
+fn is_built(file: &Path) -> anyhow::Result<()> {
+    let folder = file.parent().map(|folder| if folder == Path::new("") { Path::new(".") } else { folder });
+    let Some(folder) = folder.filter(|folder| !file.exists() && folder.join(MANIFEST).is_file()) else {
+        return Ok(());
+    };
+    let folder = folder.display();
+    anyhow::bail!("`{}` is not built yet; run `phasegate plugin build {folder}`", file.display())
 }
 
 /// `game/game.wasm` for the folder `game`, if it exists.

@@ -12,7 +12,7 @@ use crate::cli::args::OutputArgs;
 use crate::cli::exit::{Exit, Refused};
 use crate::cli::output;
 use crate::cli::progress::Progress;
-use crate::plugin::{BATCH_MAX, Runtime};
+use crate::plugin::{BATCH_MAX, Runtime, inspect};
 
 /// The report of `plugin test --json`.
 #[derive(Debug, Serialize)]
@@ -22,7 +22,8 @@ struct Report {
     passed: usize,
     failed: usize,
     cases: Vec<CaseReport>,
-    hidden_state: Vec<StateReport>,
+    /// Null when no case was judged.
+    hidden_state: Option<Vec<StateReport>>,
     budget: BudgetReport,
     good: bool,
 }
@@ -57,13 +58,15 @@ struct BudgetReport {
     /// For one observation.
     fuel: u64,
     fuel_limit: u64,
-    within: bool,
+    /// Null when no case was judged.
+    within: Option<bool>,
 }
 
 /// Tests a plugin and prints the report.
-pub(super) fn run(path: &Path, cases: Option<&Path>, format: OutputArgs) -> anyhow::Result<Exit> {
+pub(super) fn run(subject: &Subject, cases: Option<&Path>, format: OutputArgs) -> anyhow::Result<Exit> {
     output::init_log("warn");
-    let subject = Subject::read(path)?;
+    // What is no policy at all needs no cases to say so.
+    inspect(&subject.bytes).fits.map_err(|error| Refused(format!("`{}` {error}", subject.name)))?;
     let cases = subject.cases(cases)?;
     let runtime = Runtime::new()?;
     let progress = Progress::new("testing");
@@ -74,7 +77,7 @@ pub(super) fn run(path: &Path, cases: Option<&Path>, format: OutputArgs) -> anyh
         trial::run(&plugin, &cases, DEFAULT_LIMITS)
     });
     let trial = trial.map_err(|error| Refused(format!("`{}` {error}", subject.name)))?;
-    let report = report(subject.name, trial);
+    let report = report(subject.name.clone(), trial);
     if format.json {
         output::json(&report)?;
     } else {
@@ -101,7 +104,8 @@ fn report(plugin: String, trial: Trial) -> Report {
         .map(|state| StateReport { case: state.case, when: state.when, alone: state.alone, then: state.then })
         .collect();
     let budget = budget_report(budget);
-    let good = failed == 0 && hidden_state.is_empty() && budget.within;
+    let good = failed == 0 && hidden_state.is_empty() && budget.within != Some(false);
+    let hidden_state = budget.within.map(|_| hidden_state);
     Report { plugin, passed: cases.len() - failed, failed, cases, hidden_state, budget, good }
 }
 
@@ -109,6 +113,7 @@ fn budget_report(budget: Budget) -> BudgetReport {
     let Budget { longest, batch, memory_bytes, fuel, limits } = budget;
     let micros = |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let memory_limit_bytes = usize::try_from(u64::from(limits.memory_mib) << 20).unwrap_or(usize::MAX);
+    let within = longest <= limits.timeout && memory_bytes <= memory_limit_bytes && fuel <= limits.fuel;
     BudgetReport {
         batch,
         longest_call_micros: micros(longest),
@@ -117,7 +122,7 @@ fn budget_report(budget: Budget) -> BudgetReport {
         memory_limit_bytes,
         fuel,
         fuel_limit: limits.fuel,
-        within: longest <= limits.timeout && memory_bytes <= memory_limit_bytes && fuel <= limits.fuel,
+        within: (batch > 0).then_some(within),
     }
 }
 
@@ -133,12 +138,13 @@ fn render(report: &Report) -> String {
         }
         text.push('\n');
     }
-    for state in &report.hidden_state {
+    for state in report.hidden_state.iter().flatten() {
         text.push_str(&format!("HIDDEN STATE  {}\n", state.case));
         text.push_str(&format!("      - alone in a new instance: {}\n", state.alone));
         text.push_str(&format!("      + {}: {}\n", state.when, state.then));
     }
-    if !report.hidden_state.is_empty() {
+    let found = report.hidden_state.as_ref().map(|states| !states.is_empty());
+    if found == Some(true) {
         text.push_str(
             "    An answer may depend on its observation and the settings alone. Keep what must last in\n    \
              `memory`: globals may vanish between any two calls.\n\n",
@@ -146,8 +152,11 @@ fn render(report: &Report) -> String {
     }
     let total = report.passed + report.failed;
     text.push_str(&format!("cases   {} of {total} passed\n", report.passed));
-    let state = if report.hidden_state.is_empty() { "none found" } else { "FOUND" };
-    text.push_str(&format!("state   {state}: fresh and used instances, batches in three orders\n"));
+    text.push_str(match found {
+        Some(false) => "state   none found: fresh and used instances, batches in three orders\n",
+        Some(true) => "state   FOUND: fresh and used instances, batches in three orders\n",
+        None => "state   not looked for: no case was judged\n",
+    });
     text.push_str(&render_budget(&report.budget));
     text
 }

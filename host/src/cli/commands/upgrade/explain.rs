@@ -6,7 +6,7 @@ use crate::cli::client::Client;
 use crate::cli::exit::Exit;
 use crate::cli::output;
 
-/// Asks the host and prints the answer; 1 when the decision does not come out again.
+/// Asks the host and prints the answer; 1 when it was not judged again, or comes out differently.
 pub(super) fn run(client: &Client, args: &ExplainArgs) -> anyhow::Result<Exit> {
     let instance = super::instance_id(&args.instance)?;
     let path = format!("{}/explain/{instance}", super::scale_set_path(&args.name)?);
@@ -16,7 +16,8 @@ pub(super) fn run(client: &Client, args: &ExplainArgs) -> anyhow::Result<Exit> {
     } else {
         output::data(&render(&answer)?)?;
     }
-    Ok(if answer.same == Some(false) { Exit::No } else { Exit::Done })
+    let proved = !answer.again.is_null() && answer.same != Some(false);
+    Ok(if proved { Exit::Done } else { Exit::No })
 }
 
 fn render(answer: &wire::Explanation) -> anyhow::Result<String> {
@@ -38,11 +39,12 @@ fn render(answer: &wire::Explanation) -> anyhow::Result<String> {
         }
     }
     let same = match answer.same {
-        Some(true) => "the same, to the byte",
-        Some(false) => "NOT the same",
-        None => "not proved",
+        _ if answer.again.is_null() => "NOT judged again",
+        Some(true) => "judged again: the same, to the byte",
+        Some(false) => "judged again: NOT the same",
+        None => "judged again: not proved",
     };
-    text.push_str(&format!("\njudged again: {same}"));
+    text.push_str(&format!("\n{same}"));
     if let Some(fuel) = answer.fuel {
         text.push_str(&format!(", {fuel} fuel"));
     }
