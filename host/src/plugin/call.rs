@@ -59,8 +59,9 @@ impl Code {
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(HANDOVER_BYTES_MAX);
         store.epoch_deadline_callback(|mut context| Ok(context.data_mut().deadline.reached()));
-        let limits = Limits { fuel: self.limits.fuel.saturating_mul(START_FUEL), ..self.limits };
-        let fuel = limits.fuel;
+        let fuel = self.limits.fuel.saturating_mul(START_FUEL);
+        // What a message calls the limit is the one that held.
+        let limits = Limits { fuel, ..self.limits };
         arm(&mut store, fuel, now_ms, self.seed(&[])).map_err(OpenError::Start)?;
         let guest = match self.linked.start(&mut store) {
             Ok(guest) => guest,

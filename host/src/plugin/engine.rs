@@ -40,8 +40,8 @@ const KEPT_TABLE_BYTES: usize = 64 << 10;
 /// Memories that wait for a component which may not come back.
 const KEPT_MEMORIES: u32 = 8;
 
-/// Guest frames kept of a trap: enough to get through the handling of a panic to its cause.
-const FRAMES_MAX: usize = 32;
+/// Guest frames kept of a trap: where a language panics, its runtime alone is ten deep. Few are shown.
+const FRAMES_MAX: usize = 24;
 
 /// The plugin runtime of one process: compiles components and runs the clock of their deadlines.
 #[derive(Clone)]
