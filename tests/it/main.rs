@@ -35,6 +35,7 @@ mod http;
 mod kinds;
 mod live;
 mod pipeline;
+mod reload;
 mod replay;
 mod seed;
 mod simulate;

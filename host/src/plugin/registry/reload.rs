@@ -8,7 +8,7 @@ use super::source::{Candidate, configured};
 use super::take_over::{Afterwards, Next, Promotion, overtaken};
 use super::{PluginRegistry, refused};
 use crate::config::{PluginConfig, Strategy};
-use crate::control::{Command, CommandError};
+use crate::control::{Command, CommandError, Reconfiguration};
 use crate::domain::{Generation, ScaleSet};
 use crate::plugin::{LoadTrace, Stage};
 
@@ -89,8 +89,12 @@ impl PluginRegistry {
             }
         }
         let records = ready.iter().map(|(change, next)| (change.entry.name.clone(), next.stored.clone()));
-        let records = records.collect();
-        self.parts.control.ask(|reply| Command::Reconfigure(sets, records, reply)).await?;
+        let change = Reconfiguration {
+            sets,
+            on_failure: configs.iter().map(|config| (config.name.clone(), config.on_failure)).collect(),
+            plugins: records.collect(),
+        };
+        self.parts.control.ask(|reply| Command::Reconfigure(change, reply)).await?;
         // Nothing can fail from here on.
         let mut reloaded = Reloaded::default();
         for change in &changed {

@@ -283,8 +283,12 @@ mod tests {
             desired_version: None,
             labels: BTreeMap::new(),
         };
-        let observation =
-            Observation { instance: Arc::new(facts), answers: Vec::new(), memory: None, attributes: Vec::new() };
+        let observation = Observation {
+            instance: Arc::new(facts),
+            answers: Vec::new(),
+            memory: None,
+            attributes: Vec::new(),
+        };
         let (name, digest) = (PluginName::parse("db").unwrap(), crate::domain::Digest([0; 32]));
         let stamp = PluginStamp { name, digest, generation: Generation(1) };
         let result = Err(PluginFailure::Overloaded);
