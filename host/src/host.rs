@@ -94,12 +94,16 @@ impl Host {
         let sink = registry.clone();
         let prober = Arc::new(Prober::start(clock, Arc::new(move |round| sink.submit(round))));
         let (targets, forgets, memories) = (prober.clone(), prober.clone(), registry.clone());
+        let expected = registry.clone();
         let parts = ControlParts {
             clock,
             sets,
             store: Box::new(store),
             stored,
-            set_target: Arc::new(move |target: Target| targets.set(target)),
+            set_target: Arc::new(move |target: Target| {
+                expected.expect(&target.facts.scale_set, &target.facts.id);
+                targets.set(target);
+            }),
             forget_target: Arc::new(move |scale_set, instance| {
                 forgets.remove(scale_set, instance);
                 memories.forget(scale_set, instance);

@@ -44,5 +44,6 @@ mod start;
 mod stops;
 mod surge;
 mod swap;
+mod taken_back;
 mod tidy;
 mod upgrade;

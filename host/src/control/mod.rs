@@ -57,6 +57,8 @@ pub enum ControlEvent {
     Observed(Observed),
     /// A plugin fails for most of its instances.
     PluginTrouble(PluginTrouble),
+    /// A plugin went back to a former generation by itself: which, and why in one line.
+    PluginWentBack(PluginName, String),
     /// A driver reports something that nobody asked for.
     Note(DriverNote),
     /// A person or a program wants something.
