@@ -87,9 +87,10 @@ impl Site {
             while let Some(event) = events.blocking_recv() {
                 match event {
                     ControlEvent::Decided(decided) => {
-                        let generation = decided.outcome.stamp.generation.0;
-                        let epoch = decided.epoch;
-                        came.send(Came { at: clock.elapsed(), generation, epoch }).unwrap_or_default();
+                        for one in decided {
+                            let (generation, epoch) = (one.outcome.stamp.generation.0, one.epoch);
+                            came.send(Came { at: clock.elapsed(), generation, epoch }).unwrap_or_default();
+                        }
                     }
                     ControlEvent::Command(Command::RecordPlugin(name, stored, reply)) => {
                         store.commit(&[Write::Plugin(name, stored)]).unwrap();
@@ -179,7 +180,7 @@ fn config(name: &PluginName) -> PluginConfig {
 fn observation(id: usize, number: u64) -> Observation {
     let body = format!(r#"{{"ApplicationHealthState":"Healthy","Number":{number}}}"#).into_bytes();
     Observation {
-        instance: InstanceFacts {
+        instance: Arc::new(InstanceFacts {
             id: InstanceId::parse(&id.to_string()).unwrap(),
             scale_set: ScaleSetName::parse("bench").unwrap(),
             region: None,
@@ -189,7 +190,7 @@ fn observation(id: usize, number: u64) -> Observation {
             version: None,
             desired_version: None,
             labels: BTreeMap::new(),
-        },
+        }),
         answers: vec![Answer {
             source: "health".to_owned(),
             outcome: Ok(Response { status: 200, headers: Vec::new(), body }),

@@ -309,7 +309,7 @@ fn a_shadow_goes_on_after_a_restart() {
     judged_by(&named, 2);
     host.stop();
     let host = started(&named);
-    assert_eq!((generation(&named), db(&named)["stage"].is_null()), (2, true));
+    assert_eq!((generation(&named), &db(&named)["stage"]), (2, &"watch".into()), "its watch goes on");
     host.stop();
 }
 

@@ -31,13 +31,18 @@ fn a_generation_in_trouble_gives_way_to_one_that_does_better() {
     assert!(trail.stdout.contains("plugin-reverted"), "{trail:?}");
     assert!(site.log().contains("going back to generation 1"));
 
-    // Where none does better the active one stays, and everybody can see it.
+    // However it came in, by hand or by file.
     let bad = [guest("poison"), vec![0, 2, 1, b'p']].concat();
-    assert_eq!(upload(&site, bad, &["--force"]), 0);
+    assert_eq!(upload(&site, bad, &[]), 0);
     wait_for_generation(&site, 5);
     assert_eq!(db(&site)["digest"], good, "generation 4 has left, too");
     site.write("db.wasm", guest("trap-evaluate"));
     wait_for_generation(&site, 7);
+
+    // What somebody insisted on is left alone.
+    assert_eq!(upload(&site, guest("poison"), &["--force"]), 0);
+    wait_for_error(&site, "swapped in with --force, so nothing takes it back by itself");
+    assert_eq!(generation(&site), 8);
     host.stop();
 }
 
@@ -87,8 +92,12 @@ fn a_watch_goes_on_after_a_restart_and_its_end_is_said() {
 #[test]
 fn a_gate_that_has_seen_nothing_lets_nothing_pass() {
     let gate = "[plugins.gate]\nmaxChangedPercent = 0\nminObservations = 4\nminTime = \"PT0S\"";
-    let (site, _answers) = site(gate);
-    edit(&site, "intervalInSeconds = 0.1", "intervalInSeconds = 600");
+    let (site, answers) = site(gate);
+    // One that keeps the prober waiting.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    edit(&site, &format!("127.0.0.1:{}", answers.ports[3]), &address);
+    edit(&site, "timeoutInSeconds = 1", "timeoutInSeconds = 300");
     let host = site.host();
     assert_eq!(upload(&site, guest("good"), &[]), 0);
     let plugin = db(&site);
@@ -99,10 +108,8 @@ fn a_gate_that_has_seen_nothing_lets_nothing_pass() {
     let refused = site.run(&["reload"]);
     assert_eq!(refused.code, 1, "{refused:?}");
     assert!(refused.stderr.contains("reload again when"), "{refused:?}");
-    edit(&site, "timeoutMs = 201", "timeoutMs = 200");
-    edit(&site, "intervalInSeconds = 600", "intervalInSeconds = 0.1");
-    assert_eq!(site.run(&["reload"]).code, 0);
-    wait_for_error(&site, "changes 4 of 4 instances (gate.maxChangedPercent is 0)");
+    drop(silent);
+    wait_for_error(&site, "instances (gate.maxChangedPercent is 0)");
     assert_eq!(generation(&site), 1);
     host.stop();
 }
@@ -157,7 +164,6 @@ fn what_is_only_tried_hides_nothing() {
         assert_eq!(plugin["stage"], "shadow", "{plugin}");
         let metrics = http::request(site.port(), "GET /metrics", "");
         assert!(metrics.contains("stage=\"shadow\",state=\"running\""), "{metrics}");
-        assert!(metrics.ends_with("# EOF\n"), "{metrics}");
     }
     assert_eq!(site.run(&["plugin", "promote", "db"]).code, 0);
     assert_eq!(stage(&db(&site), "shadow").0, "passed", "the load that took over is the one that is shown");

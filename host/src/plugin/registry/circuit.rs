@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::PluginRegistry;
 use super::entry::{Entry, Load, TrialKind};
 use super::prepare::{Evidence, Heed, Preparation, Prepared};
 use super::shadow::Failing;
 use super::source::{Candidate, Origin};
 use super::take_over::{Afterwards, Promotion};
+use super::{PluginRegistry, take_over};
 use crate::config::{PluginConfig, Strategy};
 use crate::control::ControlEvent;
 use crate::domain::{Digest, Generation, PluginName, Timestamp};
@@ -26,6 +26,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(60);
 /// What was found out about a generation in trouble.
 #[derive(Default)]
 struct Looked {
+    generation: Option<Generation>,
     again_at: Option<Timestamp>,
     said: Option<String>,
 }
@@ -50,6 +51,9 @@ impl PluginRegistry {
         if !entry.tap.was_in_trouble(active) {
             return;
         }
+        if looked.generation != Some(active) {
+            *looked = Looked { generation: Some(active), ..Looked::default() };
+        }
         let failing = entry.tap.failing().filter(|it| it.failed * 2 > it.instances);
         let Some(failing) = failing else {
             // It has found back by itself.
@@ -69,22 +73,26 @@ impl PluginRegistry {
         // While another one is loaded there is time: it may be what helps.
         let Ok(_one_at_a_time) = entry.loading.try_lock() else { return };
         looked.again_at = Some(now + ASK_AGAIN);
-        match self.better(entry, active).await {
-            Some(better) => self.go_back(entry, active, &failing, better).await,
-            None => {
-                let shown = entry.active().shown();
-                let Failing { failed, instances, cause } = failing;
-                let error = format!(
-                    "plugin `{}`: {shown} fails for {failed} of {instances} instances, and no former generation that it could go back to does better: {cause}; swap another component in",
-                    entry.name
-                );
-                if looked.said.is_none() {
-                    tracing::error!("{error}");
-                }
-                entry.with(|state| state.last_error = Some(error.clone()));
-                looked.said = Some(error);
+        let is_forced =
+            entry.with(|state| state.history.last().is_some_and(|last| last.why == take_over::FORCED));
+        let why_not = if is_forced {
+            "it was swapped in with --force, so nothing takes it back by itself"
+        } else {
+            if let Some(better) = self.better(entry, active).await {
+                return self.go_back(entry, active, &failing, better).await;
             }
+            "no former generation that it could go back to does better"
+        };
+        let Failing { failed, instances, cause } = failing;
+        let (name, shown) = (&entry.name, entry.active().shown());
+        let error = format!(
+            "plugin `{name}`: {shown} fails for {failed} of {instances} instances, and {why_not}: {cause}; swap another component in"
+        );
+        if looked.said.is_none() {
+            tracing::error!("{error}");
         }
+        entry.with(|state| state.last_error = Some(error.clone()));
+        looked.said = Some(error);
     }
 
     /// The latest former generation that fails on fewer of the latest observations.

@@ -124,7 +124,39 @@ pub(super) fn load(
         state.history = state.stored_with(&active, "start of the host".to_owned()).history;
     }
     let tap = Arc::new(Tap::default());
-    let (control, taking) = (parts.control.clone(), Arc::clone(&tap));
+    if let Some(recorder) = &parts.recorder {
+        recorder.keep(&config.name, (digest, &bytes), plugin.settings());
+    }
+    let worker = PluginWorker::spawn_watched(
+        config.name.clone(),
+        plugin,
+        generation,
+        watchers(&tap, parts),
+        parts.clock,
+    )
+    .map_err(|source| RegistryError::Worker { name: config.name.clone(), source })?;
+    let entry = Entry::new(worker, tap, state);
+    if let Some(same) = same {
+        resume_trial(&entry, same, parts, &trace);
+    }
+    Ok(entry)
+}
+
+/// Lets judge on what judged beside the same generation when the host stopped: beside another one it has no
+/// place.
+fn resume_trial(entry: &Entry, same: &StoredPlugin, parts: &RegistryParts, trace: &LoadTrace) {
+    if let Some(shadow) = &same.shadow {
+        let preparation = preparation(&entry.config(), parts);
+        resume(entry, shadow, &Preparation { strategy: Strategy::Shadow, heed: Heed::Show, ..preparation });
+    }
+    if let Some(watch) = &same.watch {
+        resume_watch(entry, same, watch, parts, trace);
+    }
+}
+
+/// Who is told what the worker does: the tap, then the loop.
+fn watchers(tap: &Arc<Tap>, parts: &RegistryParts) -> Watchers {
+    let (control, taking) = (parts.control.clone(), Arc::clone(tap));
     let on_decided = Box::new(move |batch: Vec<(Arc<Observation>, Decided)>| {
         let tapped = |(observation, decided)| {
             taking.take(observation, &decided);
@@ -132,27 +164,12 @@ pub(super) fn load(
         };
         control.send_blocking(ControlEvent::Decided(batch.into_iter().map(tapped).collect()));
     });
-    let (control, troubled) = (parts.control.clone(), Arc::clone(&tap));
+    let (control, troubled) = (parts.control.clone(), Arc::clone(tap));
     let on_trouble = Box::new(move |trouble: PluginTrouble| {
         troubled.trouble(trouble.generation);
         control.send_blocking(ControlEvent::PluginTrouble(trouble));
     });
-    if let Some(recorder) = &parts.recorder {
-        recorder.keep(&config.name, (digest, &bytes), plugin.settings());
-    }
-    let watchers = Watchers { on_decided, on_trouble, recorder: parts.recorder.clone() };
-    let worker = PluginWorker::spawn_watched(config.name.clone(), plugin, generation, watchers, parts.clock)
-        .map_err(|source| RegistryError::Worker { name: config.name.clone(), source })?;
-    let entry = Entry::new(worker, tap, state);
-    // Beside another component than it was compared with it has no place.
-    if let Some(shadow) = same.and_then(|same| same.shadow.as_ref()) {
-        let preparation = preparation(config, parts);
-        resume(&entry, shadow, &Preparation { strategy: Strategy::Shadow, heed: Heed::Show, ..preparation });
-    }
-    if let Some((same, watch)) = same.and_then(|same| Some((same, same.watch.as_ref()?))) {
-        resume_watch(&entry, same, watch, parts, &trace);
-    }
-    Ok(entry)
+    Watchers { on_decided, on_trouble, recorder: parts.recorder.clone() }
 }
 
 fn new_trace(config: &PluginConfig, parts: &RegistryParts) -> LoadTrace {

@@ -139,8 +139,7 @@ impl Preparation {
             Ok(()) if self.discarded.load(Ordering::Relaxed) => {
                 let why = "was discarded by hand".to_owned();
                 self.trace.end(Stage::Rehearse, StepState::Failed, Some(why.clone()));
-                // Nothing against the bytes.
-                Err(Unfit { why, digest: None, showed: None })
+                Err(Unfit { why, digest: Some(digest), showed: None })
             }
             Ok(()) => Ok(prepared),
             Err(why) => {

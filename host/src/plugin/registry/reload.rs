@@ -25,8 +25,10 @@ struct Changed<'a> {
     trace: LoadTrace,
     /// Absent when what runs stays the same.
     prepared: Option<Prepared>,
-    /// What of the configuration is not taken up, and why.
+    /// What of the configuration was refused or could not be looked at, and why.
     warning: Option<String>,
+    /// What of it was left where it is.
+    hint: Option<String>,
     /// The component that the configuration names, where it was looked at.
     considered: Option<Digest>,
     /// What was active when it was prepared.
@@ -114,7 +116,7 @@ impl PluginRegistry {
                 state.last_error.clone_from(&change.warning);
                 state.active.digest
             });
-            reloaded.warnings.extend(change.warning.clone());
+            reloaded.warnings.extend(change.warning.iter().chain(&change.hint).cloned());
             let next = ready.iter().find(|(ready, _)| ready.entry.name == change.entry.name);
             if change.part == Part::Changed || next.is_some() {
                 let next = next.map_or(former, |(_, next)| next.active.digest);
@@ -144,6 +146,7 @@ impl PluginRegistry {
             trace: trace.clone(),
             prepared: None,
             warning: None,
+            hint: None,
             considered: None,
             before: active.generation,
             _one_at_a_time: guard,
@@ -190,7 +193,7 @@ impl PluginRegistry {
 
     /// A component of the configuration that is not taken up is named, so that nobody waits for it.
     fn say_what_stays(&self, change: &mut Changed<'_>, active: &Active, source: &str) {
-        let Changed { entry, config, part, considered, prepared, warning, .. } = change;
+        let Changed { entry, config, part, considered, prepared, warning, hint, .. } = change;
         let runs = prepared.as_ref().map_or(active.digest, |next| next.digest);
         let Some(considered) = considered.filter(|digest| *digest != runs) else { return };
         let name = &entry.name;
@@ -203,15 +206,15 @@ impl PluginRegistry {
         }
         let now = configured(considered, &config.settings);
         let was_refused = entry.with(|state| state.refused.clone().filter(|was| was.configured == now));
-        *warning = warning.take().or(match (was_refused, *part) {
-            (Some(refused), _) => Some(refused.why),
-            (None, Part::Changed) => Some(format!(
+        if let Some(refused) = was_refused {
+            warning.get_or_insert(refused.why);
+        } else if *part == Part::Changed && warning.is_none() {
+            *hint = Some(format!(
                 "plugin `{name}`: component {} stays; `{source}` has {}, as when it was looked at last: `phasegate plugin swap {name} {source}` takes it up",
                 runs.short(),
                 considered.short()
-            )),
-            (None, Part::Same) => None,
-        });
+            ));
+        }
     }
 
     async fn refuse_change(&self, change: &Changed<'_>, source: &str, unfit: Unfit) -> CommandError {

@@ -19,6 +19,9 @@ use crate::domain::{Digest, Generation};
 use crate::plugin::{LoadTrace, LoadedPlugin, Stage, StepState};
 use crate::store::{StoredHeed, StoredPlugin, StoredWatch};
 
+/// Why a generation took over that nothing takes back by itself.
+pub(super) const FORCED: &str = "swap --force";
+
 /// What a promotion leaves behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Afterwards {
@@ -106,49 +109,29 @@ impl PluginRegistry {
             discarded: entry.with(|state| Arc::clone(state.loading.insert(Arc::default()))),
             trace: trace.clone(),
         };
-        let from_configuration = matches!(candidate.origin, Origin::Configured(_));
-        let (source, settings) = (candidate.source.clone(), candidate.settings.clone());
+        let source = candidate.source.clone();
         let instances = preparation.evidence.last.len();
+        let lasts = matches!(candidate.origin, Origin::Configured(_)) && !options.dry_run;
+        let named = lasts.then(|| candidate.settings.clone());
         let working = tokio::task::spawn_blocking(move || preparation.run(candidate)).await;
         let _taking_over = entry.swapping.lock().await;
         entry.with(|state| state.loading = None);
-        let prepared = match working {
-            Ok(Ok(prepared)) => prepared,
-            Ok(Err(Unfit { why, digest, showed })) => {
-                if from_configuration && digest.is_some() {
-                    entry.with(|state| state.considered = digest);
-                }
-                if let (Some(to), Some(comparison)) = (digest, showed) {
-                    let diff = rehearsed(&before, to, instances, *comparison, Some(why.clone()));
-                    entry.with(|state| state.diff = Some(diff));
-                }
-                if let Some(digest) = digest.filter(|_| from_configuration && !options.dry_run) {
-                    let named = configured(digest, &settings);
-                    self.remember_refusal(entry, named, refused(entry, &trace, &source, &why)).await;
-                }
-                return Err(refused(entry, &trace, &source, &why));
-            }
-            Err(error) => {
-                return Err(refused(entry, &trace, &source, &format!("could not be loaded: {error}")));
+        let prepared = match working.unwrap_or_else(|error| Err(Unfit::broken(&error))) {
+            Ok(prepared) => prepared,
+            Err(unfit) => {
+                let error = refused(entry, &trace, &source, &unfit.why);
+                self.reject(entry, unfit, Rejected { before: &before, instances, named, error: &error })
+                    .await;
+                return Err(error);
             }
         };
-        if from_configuration {
+        if named.is_some() {
             entry.with(|state| state.considered = Some(prepared.digest));
         }
         if prepared.digest == before.digest && prepared.candidate.settings == before.settings {
             trace.skip(Stage::Promote, "it is the active one already");
-            if from_configuration && !options.dry_run {
-                // The file is what it was: what judges beside it is not wanted any more.
-                let had_shadow = entry.with(|state| {
-                    let had = state.shadow().is_some();
-                    if had {
-                        state.end_for("the configuration names what is active already");
-                    }
-                    had
-                });
-                if had_shadow {
-                    self.write_down(entry, "the end of the component beside the active one").await;
-                }
+            if named.is_some() {
+                self.end_shadow(entry, "the configuration names what is active already").await;
             }
             return Ok(None);
         }
@@ -175,10 +158,39 @@ impl PluginRegistry {
             self.begin_shadow(entry, prepared, &config, &trace).await?;
             return Ok(diff);
         }
-        let (why, afterwards) =
-            if options.force { ("swap --force", Afterwards::Nothing) } else { (why, afterwards) };
+        let (why, afterwards) = if options.force { (FORCED, Afterwards::Nothing) } else { (why, afterwards) };
         self.promote(entry, prepared, &trace, Promotion { why: why.to_owned(), afterwards }).await?;
         Ok(diff)
+    }
+
+    /// Keeps what a candidate showed that failed at a stage, and remembers it where the configuration
+    /// names it.
+    async fn reject(&self, entry: &Entry, unfit: Unfit, rejected: Rejected<'_>) {
+        let Unfit { why, digest, showed } = unfit;
+        let Rejected { before, instances, named, error } = rejected;
+        let Some(digest) = digest else { return };
+        if let Some(comparison) = showed {
+            let diff = rehearsed(before, digest, instances, *comparison, Some(why));
+            entry.with(|state| state.diff = Some(diff));
+        }
+        if let Some(settings) = named {
+            entry.with(|state| state.considered = Some(digest));
+            self.remember_refusal(entry, configured(digest, &settings), error.clone()).await;
+        }
+    }
+
+    /// What the configuration names is what runs: what judges beside it is not wanted any more.
+    async fn end_shadow(&self, entry: &Entry, why: &str) {
+        let had_shadow = entry.with(|state| {
+            let had = state.shadow().is_some();
+            if had {
+                state.end_for(why);
+            }
+            had
+        });
+        if had_shadow {
+            self.write_down(entry, "the end of the component beside the active one").await;
+        }
     }
 
     /// Records, takes over, and begins to watch.
@@ -255,8 +267,8 @@ impl PluginRegistry {
         let Promotion { why, afterwards } = promotion;
         tracing::info!(plugin = %entry.name, "{}: {} is active ({why})", active.source, active.shown());
         entry.with(|state| {
-            state.end_for(&format!("{} took over ({why})", active.shown()));
             state.show_again(trace);
+            state.end_for(&format!("{} took over ({why})", active.shown()));
             state.active = active;
             state.history = stored.history;
             state.refused = stored.refused;
@@ -304,6 +316,16 @@ pub(super) enum WhenBusy {
     Wait,
     /// It goes past: a way back needs nothing that is not here, and the other one then ends.
     Overtake,
+}
+
+/// A candidate that failed at a stage.
+struct Rejected<'a> {
+    before: &'a Active,
+    /// On how many instances it was rehearsed.
+    instances: usize,
+    /// The settings with which the configuration names it, if it does.
+    named: Option<String>,
+    error: &'a CommandError,
 }
 
 /// What a load is made of.

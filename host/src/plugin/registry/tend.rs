@@ -194,7 +194,8 @@ impl PluginRegistry {
     /// When there is neither.
     pub async fn discard(&self, name: &PluginName) -> Result<wire::Plugin, CommandError> {
         let entry = self.entry(name)?;
-        if let Some(loading) = entry.with(|state| state.loading.take()) {
+        let is_loading = entry.loading.try_lock().is_err();
+        if let Some(loading) = entry.with(|state| state.loading.take().filter(|_| is_loading)) {
             // It ends by itself, after the call or the compilation that is under way.
             loading.store(true, Ordering::Relaxed);
             tracing::info!(plugin = %entry.name, "the load that is under way was discarded by hand");
