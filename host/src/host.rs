@@ -95,13 +95,13 @@ impl Host {
         let drivers = sets.iter().map(|set| set.driver.clone()).collect();
         let sink = registry.clone();
         let prober = Arc::new(Prober::start(clock, Arc::new(move |round| sink.submit(round))));
-        let (targets, forgets, memories) = (prober.clone(), prober.clone(), registry.clone());
+        let (forgets, memories) = (prober.clone(), registry.clone());
         let parts = ControlParts {
             clock,
             sets,
             store: Box::new(store),
             stored,
-            set_target: Arc::new(move |target: Target| targets.set(target)),
+            set_target: set_target(prober.clone(), registry.clone()),
             forget_target: Arc::new(move |scale_set, instance| {
                 forgets.remove(scale_set, instance);
                 memories.forget(scale_set, instance);
@@ -264,6 +264,14 @@ fn plugin_runtime(data_dir: &std::path::Path) -> Result<Runtime, RuntimeError> {
             tracing::warn!("compiled code cannot be kept in the data directory: {error}");
             runtime
         }
+    })
+}
+
+/// Tells the prober whom to ask, and the plugins whose answer to expect.
+fn set_target(prober: Arc<Prober>, plugins: Arc<PluginRegistry>) -> Arc<dyn Fn(Target) + Send + Sync> {
+    Arc::new(move |target: Target| {
+        plugins.expect(&target.facts.scale_set, &target.facts.id);
+        prober.set(target);
     })
 }
 

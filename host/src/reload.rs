@@ -72,7 +72,7 @@ impl Reloader {
             }
         }
         let plugins = self.plugins.reload(&next.plugins, sets).await?;
-        changed.extend(plugins.changed.iter().map(|name| format!("plugin `{name}`")));
+        changed.extend(plugins.changed);
         *current = next;
         Ok(wire::Reload { changed, warnings: plugins.warnings })
     }

@@ -25,6 +25,11 @@ impl Answers {
         answers
     }
 
+    /// The whole body that an instance answers with from now on.
+    pub fn say(&self, instance: usize, body: &str) {
+        *self.bodies[instance].lock().unwrap() = body.to_owned();
+    }
+
     /// What an instance says from now on.
     pub fn set(&self, instance: usize, phase: u32, skip: bool) {
         *self.bodies[instance].lock().unwrap() = format!(

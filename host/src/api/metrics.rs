@@ -16,6 +16,7 @@ use prometheus_client::registry::Registry;
 use super::wire;
 use crate::control::Tally;
 use crate::domain::Health;
+use crate::plugin::StepState;
 use crate::rollout::{Progress, UpgradeState};
 
 /// Media type of the answer.
@@ -106,7 +107,10 @@ impl Snapshot {
         });
         gauges(encoder, "plugin_generation", "Generation that decides", generations)?;
         let stages = plugins.iter().flat_map(|plugin| {
-            let stages = plugin.load.iter().flat_map(|load| &load.stages);
+            // Of the other load only what runs: the rest is over, and names the same stages.
+            let beside = plugin.beside.iter().flat_map(|load| &load.stages);
+            let beside = beside.filter(|stage| stage.state == StepState::Running.name());
+            let stages = plugin.load.iter().flat_map(|load| &load.stages).chain(beside);
             stages.map(|stage| {
                 let labels = [
                     ("plugin", plugin.name.clone()),

@@ -94,6 +94,10 @@ fn swap_options(query: &str) -> Result<(SwapOptions, Option<RemoteSource>), Refu
             }
         }
     }
+    if options.force && options.strategy == Some(Strategy::Shadow) {
+        let message = "force and strategy=shadow exclude each other: the one takes over whatever it changes, the other changes nothing until its gate or a person has decided";
+        return Err(Refusal::invalid(message));
+    }
     Ok((options, source))
 }
 
@@ -125,10 +129,11 @@ mod tests {
     #[test]
     fn options_are_parsed_or_refused() {
         let db = RemoteSource::parse("oci://h/db:1").unwrap();
-        let all = SwapOptions { strategy: Some(Strategy::Shadow), force: true, dry_run: true };
+        let all = SwapOptions { strategy: Some(Strategy::Rehearse), force: true, dry_run: true };
         for (query, expected) in [
             ("", Some((SwapOptions::default(), None))),
-            ("strategy=shadow&force=true&dryRun=true", Some((all, None))),
+            ("strategy=rehearse&force=true&dryRun=true", Some((all, None))),
+            ("strategy=shadow&force=true", None),
             ("source=oci%3A%2F%2Fh%2Fdb%3A1", Some((SwapOptions::default(), Some(db)))),
             ("source=oci://h/db", None),
             ("source=db.wasm", None),

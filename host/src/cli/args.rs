@@ -11,7 +11,7 @@ pub use simulate::SimulateArgs;
 
 use crate::demo::database::DatabaseArgs;
 
-pub use plugin::{PluginArgs, PluginOf, PluginVerb, ReplayArgs, SwapArgs};
+pub use plugin::{PluginArgs, PluginOf, PluginVerb, ReplayArgs, StrategyArg, SwapArgs};
 
 /// Rolls an upgrade through a fleet in the order that the application says is safe.
 #[derive(Debug, Parser)]

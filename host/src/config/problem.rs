@@ -52,6 +52,15 @@ pub struct Problems {
     pub list: Vec<Problem>,
 }
 
+impl Problem {
+    /// Whether it is about a file with the component of a plugin: a host that has run that plugin before
+    /// starts without it.
+    #[must_use]
+    pub fn is_about_a_component(&self) -> bool {
+        self.key.starts_with("plugins[") && self.key.ends_with("].component")
+    }
+}
+
 impl Problems {
     /// Whether there is nothing to correct.
     #[must_use]

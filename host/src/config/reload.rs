@@ -1,10 +1,12 @@
 //! What a running host can take over from a changed configuration, and what needs a restart.
 
-use super::{Config, DriverConfig, PluginConfig};
+use super::{Config, DriverConfig, PluginConfig, Server};
 use crate::domain::ScaleSet;
+use crate::recording::RecordingConfig;
 
 /// Why a host that runs `before` cannot go over to `after` without a restart, key by key; empty when
-/// it can.
+/// it can. Everything else of a configuration is taken over: a scale set by [`changed_parts`], a plugin
+/// whenever any of it changed.
 #[must_use]
 pub fn restart_reasons(before: &Config, after: &Config) -> Vec<String> {
     let mut reasons = Vec::new();
@@ -13,17 +15,23 @@ pub fn restart_reasons(before: &Config, after: &Config) -> Vec<String> {
             reasons.push(format!("{key} changed"));
         }
     };
-    differs(before.server.listen != after.server.listen, "server.listen".to_owned());
-    differs(before.server.data_dir != after.server.data_dir, "server.dataDir".to_owned());
-    differs(before.server.token_file != after.server.token_file, "server.tokenFile".to_owned());
-    differs(names(&before.plugins) != names(&after.plugins), "the list of plugins".to_owned());
+    // Every field is named, so that a new one is not ignored silently.
+    let Config { path: _, server, recording, plugins, scale_sets, places: _ } = before;
+    let Server { listen, data_dir, token_file } = server;
+    differs(*listen != after.server.listen, "server.listen".to_owned());
+    differs(*data_dir != after.server.data_dir, "server.dataDir".to_owned());
+    differs(*token_file != after.server.token_file, "server.tokenFile".to_owned());
+    for key in recording_keys(recording.as_ref(), after.recording.as_ref()) {
+        differs(true, key.to_owned());
+    }
+    differs(names(plugins) != names(&after.plugins), "the list of plugins".to_owned());
     let sets = |config: &Config| {
         let mut names: Vec<_> = config.scale_sets.iter().map(|set| set.name.clone()).collect();
         names.sort();
         names
     };
     differs(sets(before) != sets(after), "the list of scale sets".to_owned());
-    for old in &before.scale_sets {
+    for old in scale_sets {
         let Some(new) = after.scale_sets.iter().find(|set| set.name == old.name) else { continue };
         let key = |key: &str| format!("{key} of scale set `{}`", old.name);
         differs(old.plugin != new.plugin, key("plugin"));
@@ -49,6 +57,20 @@ pub fn changed_parts(before: &ScaleSet<DriverConfig>, after: &ScaleSet<DriverCon
     parts
 }
 
+/// The keys of `[recording]` that differ; the ring is written by a thread that has them from its start.
+fn recording_keys(before: Option<&RecordingConfig>, after: Option<&RecordingConfig>) -> Vec<&'static str> {
+    let (Some(before), Some(after)) = (before, after) else {
+        return if before == after { Vec::new() } else { vec!["recording.maxMiB"] };
+    };
+    let RecordingConfig { bytes_max, age_max, redact } = before;
+    let keys = [
+        (*bytes_max != after.bytes_max, "recording.maxMiB"),
+        (*age_max != after.age_max, "recording.maxAge"),
+        (*redact != after.redact, "recording.redact"),
+    ];
+    keys.into_iter().filter(|(differs, _)| *differs).map(|(_, key)| key).collect()
+}
+
 fn names(plugins: &[PluginConfig]) -> Vec<&str> {
     let mut names: Vec<&str> = plugins.iter().map(|plugin| plugin.name.as_str()).collect();
     names.sort_unstable();
@@ -56,38 +78,4 @@ fn names(plugins: &[PluginConfig]) -> Vec<&str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-
-    const BEFORE: &str = r#"
-[[scaleSets]]
-name = "orders"
-driver = { kind = "process", command = ["sleep", "9"] }
-model = { version = "v1" }
-health = { intervalInSeconds = 5 }
-instances = [{ id = "0", address = "127.0.0.1:1" }]
-"#;
-
-    #[test]
-    fn some_keys_need_a_restart() {
-        let config = |text: &str| crate::config::parse(text, Path::new("phasegate.toml")).unwrap();
-        let before = config(BEFORE);
-        for (from, to, expected) in [
-            ("health = { intervalInSeconds = 5 }", "health = { intervalInSeconds = 6 }", vec![]),
-            (
-                "[[scaleSets]]",
-                "[server]\nlisten = \"127.0.0.1:1\"\n[[scaleSets]]",
-                vec!["server.listen changed"],
-            ),
-            ("\"9\"", "\"8\"", vec!["driver of scale set `orders` changed"]),
-            ("v1", "v2", vec!["model of scale set `orders` changed"]),
-            ("127.0.0.1:1", "127.0.0.1:2", vec!["instances of scale set `orders` changed"]),
-            ("\"orders\"", "\"stock\"", vec!["the list of scale sets changed"]),
-        ] {
-            let after = config(&BEFORE.replace(from, to));
-            assert_eq!(restart_reasons(&before, &after), expected, "{to}");
-        }
-    }
-}
+mod tests;

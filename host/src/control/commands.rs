@@ -29,7 +29,7 @@ impl Control {
                 let recorded = self.store.commit(&[Write::Plugin(name, stored)]);
                 answer(reply, recorded.map_err(|error| unavailable(&error)));
             }
-            Command::Reconfigure(sets, plugins, reply) => answer(reply, self.reconfigure(sets, plugins)),
+            Command::Reconfigure(change, reply) => answer(reply, self.reconfigure(change)),
         }
     }
 

@@ -19,12 +19,14 @@ mod state;
 mod surge;
 mod tally;
 
+use std::collections::BTreeMap;
+
 use tokio::sync::{mpsc, oneshot};
 
 use crate::api::wire;
 use crate::domain::{
-    Address, Component, Decided, Digest, ExtensionName, InstanceId, OperationId, PluginName, ScaleSet,
-    ScaleSetName, Version,
+    Address, Component, Decided, Digest, ExtensionName, InstanceId, OnFailure, OperationId, PluginName,
+    ScaleSet, ScaleSetName, Version,
 };
 use crate::drivers::DriverNote;
 use crate::plugin::PluginTrouble;
@@ -56,6 +58,8 @@ pub enum ControlEvent {
     Observed(Observed),
     /// A plugin fails for most of its instances.
     PluginTrouble(PluginTrouble),
+    /// A plugin went back to a former generation by itself: which, and why in one line.
+    PluginWentBack(PluginName, String),
     /// A driver reports something that nobody asked for.
     Note(DriverNote),
     /// A person or a program wants something.
@@ -150,8 +154,19 @@ pub enum Command {
     Log(ScaleSetName, Option<InstanceId>, Reply<wire::Log>),
     /// Record which component a plugin is about to run.
     RecordPlugin(PluginName, StoredPlugin, Reply<()>),
-    /// Go by these sets from now on, and record the plugins that take over with them; all or nothing.
-    Reconfigure(Vec<ScaleSet>, Vec<(PluginName, StoredPlugin)>, Reply<()>),
+    /// Go by a changed configuration from now on.
+    Reconfigure(Reconfiguration, Reply<()>),
+}
+
+/// What a reload changes in the loop; all of it or nothing.
+#[derive(Debug)]
+pub struct Reconfiguration {
+    /// Scale sets that changed, as they are from now on.
+    pub sets: Vec<ScaleSet>,
+    /// What becomes of an instance while its plugin fails.
+    pub on_failure: BTreeMap<PluginName, OnFailure>,
+    /// What is to be recorded of plugins that take over with them.
+    pub plugins: Vec<(PluginName, StoredPlugin)>,
 }
 
 /// How an upgrade shall be started.

@@ -1,23 +1,20 @@
-//! Takes over probe settings and upgrade policies of a changed configuration.
+//! Takes over probe settings, upgrade policies and `onFailure` of a changed configuration.
 //!
-//! An upgrade that runs keeps the rules that it started with; freeze windows and probe settings hold
-//! from now on.
+//! An upgrade that runs keeps the rules that it started with; freeze windows, probe settings and what
+//! becomes of instances while their plugin fails hold from now on.
 
-use super::CommandError;
 use super::commands::unavailable;
 use super::run::Control;
-use crate::domain::{InstanceId, PluginName, ScaleSet, ScaleSetName};
+use super::{CommandError, Reconfiguration};
+use crate::domain::{InstanceId, ScaleSet, ScaleSetName};
 use crate::health::FoldSettings;
-use crate::store::{StoredPlugin, Write};
+use crate::store::Write;
 
 impl Control {
     /// Records the plugins that take over with it, then goes by the new sets; nothing changes when
     /// the record fails. The caller has checked that members, model and driver are the same.
-    pub(super) fn reconfigure(
-        &mut self,
-        sets: Vec<ScaleSet>,
-        plugins: Vec<(PluginName, StoredPlugin)>,
-    ) -> Result<(), CommandError> {
+    pub(super) fn reconfigure(&mut self, change: Reconfiguration) -> Result<(), CommandError> {
+        let Reconfiguration { sets, on_failure, plugins } = change;
         let writes: Vec<Write> =
             plugins.into_iter().map(|(name, stored)| Write::Plugin(name, stored)).collect();
         if !writes.is_empty() {
@@ -25,6 +22,12 @@ impl Control {
         }
         for spec in sets {
             self.go_by(spec);
+        }
+        for set in self.sets.values_mut() {
+            let Some(next) = on_failure.get(&set.spec.plugin) else { continue };
+            // Who is held back now, or no longer is, matters to an upgrade that runs.
+            set.dirty |= set.on_failure != *next;
+            set.on_failure = *next;
         }
         Ok(())
     }
@@ -35,15 +38,27 @@ impl Control {
         let Some(set) = self.sets.get_mut(&name) else { return };
         let probes_differ = set.spec.health != spec.health;
         let counts_anew = FoldSettings::from(&set.spec.health) != FoldSettings::from(&spec.health);
-        set.spec.health = spec.health;
-        set.spec.policy = spec.policy;
-        set.spec.gate = spec.gate;
-        set.spec.failure = spec.failure;
-        set.spec.checkpoints = spec.checkpoints;
-        set.spec.defer_max = spec.defer_max;
-        set.spec.decisions = spec.decisions;
-        set.spec.retry = spec.retry;
-        set.spec.freeze = spec.freeze;
+        // Every field is named, so that none can be forgotten. The first ones need a restart.
+        let ScaleSet {
+            name: _,
+            plugin: _,
+            model: _,
+            instances: _,
+            driver: (),
+            health,
+            policy,
+            gate,
+            failure,
+            checkpoints,
+            defer_max,
+            decisions,
+            retry,
+            freeze,
+        } = spec;
+        let live = &mut set.spec;
+        (live.health, live.policy, live.gate, live.failure) = (health, policy, gate, failure);
+        (live.checkpoints, live.defer_max, live.decisions) = (checkpoints, defer_max, decisions);
+        (live.retry, live.freeze) = (retry, freeze);
         set.dirty = true;
         if !probes_differ {
             return;

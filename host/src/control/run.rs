@@ -12,7 +12,8 @@ use super::state::{Place, SetParts, SetState};
 use super::{ControlEvent, ControlHandle, EffectDone};
 use crate::clock::Clock;
 use crate::domain::{
-    Component, Decided, InstanceId, Located, OnFailure, OperationId, ScaleSetName, Timestamp, Version,
+    Component, Decided, InstanceId, Located, OnFailure, OperationId, PluginName, ScaleSetName, Timestamp,
+    Version,
 };
 use crate::drivers::{Custody, DriverNote, DriverNoteKind};
 use crate::plugin::PluginTrouble;
@@ -192,13 +193,16 @@ impl Control {
             ControlEvent::Deleted(deleted) => self.deleted(deleted),
             ControlEvent::Observed(observed) => self.observed(observed),
             ControlEvent::PluginTrouble(trouble) => self.plugin_trouble(&trouble),
+            ControlEvent::PluginWentBack(plugin, text) => {
+                self.audit_plugin(&plugin, "plugin-reverted", &text);
+            }
             ControlEvent::Note(note) => self.note(note),
             ControlEvent::Command(command) => self.command(command),
             ControlEvent::Shutdown => {}
         }
     }
 
-    /// Tells every scale set of the plugin; who can go back to the generation before does so.
+    /// Tells every scale set of the plugin; the registry goes back to a former generation that does better.
     fn plugin_trouble(&mut self, trouble: &PluginTrouble) {
         let PluginTrouble { plugin, digest, generation, failed, judged, rounds, cause } = trouble;
         let text = format!(
@@ -207,6 +211,11 @@ impl Control {
             generation.0
         );
         tracing::error!(%plugin, "{text}");
+        self.audit_plugin(plugin, "plugin-trouble", &text);
+    }
+
+    /// A line about a plugin in the trail of each of its scale sets.
+    fn audit_plugin(&mut self, plugin: &PluginName, kind: &'static str, text: &str) {
         if self.store_trouble.is_some() {
             return;
         }
@@ -217,8 +226,8 @@ impl Control {
                 scale_set: set.spec.name.clone(),
                 upgrade: None,
                 instance: None,
-                kind: "plugin-trouble".into(),
-                text: text.clone(),
+                kind: kind.into(),
+                text: text.to_owned(),
             })
         };
         self.writes.extend(self.sets.values().filter(|set| set.spec.plugin == *plugin).map(line));

@@ -2,12 +2,14 @@
 //!
 //! A new component goes through named stages (`stage`) beside the active one and off the reactor:
 //! `prepare` has no effect, `take_over` records its generation and only then lets it decide, `tend`
-//! looks after those that judge side by side (`beside`, `shadow`, `compare`). Whatever fails before leaves the
+//! looks after those that judge side by side (`beside`, `watched`, `shadow`, `compare`). Whatever fails before leaves the
 //! active one in place. No round is lost either way: rounds wait in the worker's queue and are judged
 //! by exactly one generation.
 
 mod beside;
 mod check;
+mod choose;
+mod circuit;
 mod compare;
 mod entry;
 mod first;
@@ -17,7 +19,9 @@ mod shadow;
 mod source;
 mod take_over;
 mod tend;
+mod wanted;
 mod watch;
+mod watched;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -138,6 +142,18 @@ pub struct SwapOptions {
     pub dry_run: bool,
 }
 
+impl SwapOptions {
+    /// What a component must pass where the configuration says `configured`. One that is to take over
+    /// whatever it changes does not wait as a shadow.
+    fn strategy(self, configured: Strategy) -> Strategy {
+        match (self.strategy, self.force, configured) {
+            (Some(strategy), _, _) => strategy,
+            (None, true, Strategy::Shadow) => Strategy::Rehearse,
+            (None, _, configured) => configured,
+        }
+    }
+}
+
 impl PluginRegistry {
     /// Loads every plugin of the configuration and starts its worker. Gives the records of the
     /// generations, to be written before anything is judged.
@@ -175,6 +191,14 @@ impl PluginRegistry {
             let decided = entry.worker.overloaded(&round);
             let control = self.parts.control.clone();
             tokio::spawn(async move { control.send(ControlEvent::Decided(vec![decided])).await });
+        }
+    }
+
+    /// Takes note of an instance that is probed from now on: a gate waits for its decision.
+    pub fn expect(&self, scale_set: &ScaleSetName, instance: &InstanceId) {
+        let name = self.parts.by_scale_set.get(scale_set);
+        if let Some(entry) = name.and_then(|name| self.entries.get(name)) {
+            entry.tap.expect((scale_set.clone(), instance.clone()));
         }
     }
 

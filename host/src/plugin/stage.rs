@@ -124,6 +124,12 @@ impl LoadTrace {
         Self { on_stage: Some(on_stage), ..Self::new(clock) }
     }
 
+    /// Whether it is the record of the same load.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.steps, &other.steps)
+    }
+
     /// The clock that it goes by.
     #[must_use]
     pub fn clock(&self) -> Clock {

@@ -134,6 +134,13 @@ pub struct StoredPlugin {
     /// What judges beside it without effect, and goes on to do so after a restart.
     #[serde(default)]
     pub shadow: Option<StoredShadow>,
+    /// The component that the configuration named when it was looked at last: it comes up again only
+    /// when another one is there. Absent in records of older hosts.
+    #[serde(default)]
+    pub considered: Option<Digest>,
+    /// Who watches it, and does so again after a restart.
+    #[serde(default)]
+    pub watch: Option<StoredWatch>,
 }
 
 /// One generation of a plugin.
@@ -152,6 +159,30 @@ pub struct StoredGeneration {
     pub at: Timestamp,
     /// Why, in one line.
     pub why: String,
+    /// Why it was left because it was worse than another one, if it was: nothing goes back to it by
+    /// itself.
+    #[serde(default)]
+    pub left_because: Option<String>,
+}
+
+/// A generation that is watched by the one before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredWatch {
+    /// The one before, which is in the history.
+    pub former: Generation,
+    /// What brings it back.
+    pub heeds: StoredHeed,
+}
+
+/// What brings the generation before back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum StoredHeed {
+    /// More failures, and more changes than the gate allows.
+    Everything,
+    /// More failures only: a person has seen the changes.
+    Failures,
 }
 
 /// A component that judges beside the active one.

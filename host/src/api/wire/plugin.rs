@@ -37,11 +37,29 @@ pub struct Plugin {
     pub stage: Option<String>,
     /// The latest load, also one that was refused.
     pub load: Option<PluginLoad>,
+    /// The load of a component that judges beside the active one, or of one that is watched, where a
+    /// later load stands in `load`; else null.
+    #[serde(default)]
+    pub beside: Option<PluginLoad>,
+    /// For how many instances it fails at the moment; null when for none.
+    #[serde(default)]
+    pub failing: Option<PluginFailing>,
     /// Since the host started.
     pub counters: PluginCounters,
     /// What it has judged since the host started.
     #[serde(default)]
     pub counts: PluginCounts,
+}
+
+/// A plugin that gives no decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginFailing {
+    /// Instances whose latest observation brought no decision.
+    pub failed: usize,
+    /// Instances that were judged.
+    pub instances: usize,
+    /// One of the failures.
+    pub cause: String,
 }
 
 /// One load and its stages.

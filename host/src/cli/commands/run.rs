@@ -24,7 +24,7 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<Exit> {
         Err(error @ LoadConfigError::Unreadable { .. }) => return Err(error.into()),
     };
     let problems = config::environment_problems(&config, std::env::var_os("PATH").as_deref());
-    if !problems.is_empty() {
+    if problems.list.iter().any(|problem| !problem.is_about_a_component()) {
         return Ok(refuse(&problems));
     }
     let token = config.server.token_file.as_deref().map(read_token).transpose()?;
@@ -36,7 +36,11 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<Exit> {
         if output::stderr_is_terminal() {
             output::talk(CLEAR_LINE);
         }
-        let mut host = started?;
+        let mut host = match started {
+            // Nothing is recorded that could run in place of a component that is not there.
+            Err(_) if !problems.is_empty() => return Ok(refuse(&problems)),
+            started => started?,
+        };
         tracing::info!("listening on http://{}", host.address());
         let mut reloads = Reloads::listen().context("cannot listen for signals")?;
         let failed = loop {

@@ -43,7 +43,8 @@ impl PluginRegistry {
             refused(entry, trace, &source, &why)
         })?;
         if is_configured {
-            self.remember_refusal(entry, named, &source, WAS_BESIDE).await;
+            let refusal = refused(entry, trace, &source, WAS_BESIDE);
+            self.remember_refusal(entry, named, refusal).await;
         } else {
             self.write_down(entry, "the component beside the active one").await;
         }
@@ -53,11 +54,11 @@ impl PluginRegistry {
 
     /// Puts on record that a component no longer judges beside the active one and has not taken over,
     /// so that no start of the host brings it back.
-    pub(super) async fn shadow_ended(&self, entry: &Entry, prepared: &Prepared, why: &str) {
+    pub(super) async fn shadow_ended(&self, entry: &Entry, prepared: &Prepared, refusal: CommandError) {
         let Prepared { candidate, digest, .. } = prepared;
         if matches!(candidate.origin, Origin::Configured(_)) {
             let named = configured(*digest, &candidate.settings);
-            self.remember_refusal(entry, named, &candidate.source, why).await;
+            self.remember_refusal(entry, named, refusal).await;
         } else {
             self.write_down(entry, "the end of the component beside the active one").await;
         }
@@ -65,12 +66,9 @@ impl PluginRegistry {
 
     /// So that a start of the host does not take up what was refused. Best effort: a start that
     /// does is no worse than a start with a new file.
-    pub(super) async fn remember_refusal(&self, entry: &Entry, named: Digest, source: &str, why: &str) {
-        entry.with(|state| {
-            let kept = state.active.shown();
-            let why = format!("{source} {why}; {kept} stays active");
-            state.refused = Some(StoredRefusal { configured: named, why });
-        });
+    pub(super) async fn remember_refusal(&self, entry: &Entry, named: Digest, refusal: CommandError) {
+        let why = refusal.message;
+        entry.with(|state| state.refused = Some(StoredRefusal { configured: named, why }));
         self.write_down(entry, "the refusal").await;
     }
 
@@ -141,7 +139,9 @@ fn begin(
         .map_err(|error| error.to_string())?;
     let plugin = std::mem::replace(&mut prepared.plugin, spare);
     // One at a time has the tap.
-    drop(entry.with(|state| state.trial.take()));
+    entry.with(|state| {
+        state.end_for(&format!("{} judges beside the active one now", prepared.candidate.source))
+    });
     let (live, gate) = (entry.active().generation, config.swap.gate.clone());
     let label = format!("{} (shadow)", entry.name);
     let parts = ShadowParts { plugin, label, role: Role::Candidate, live, gate: gate.clone(), clock };

@@ -7,6 +7,9 @@ use std::time::Duration;
 use crate::config::{Forbidden, Gate};
 use crate::domain::{Claim, InstanceId, Participation, ScaleSetName, Verdict};
 
+/// More failures than the former component had, after which it comes back: one may be chance.
+const REVERT_FAILURES: u64 = 2;
+
 /// Names an instance.
 pub(super) type Key = (ScaleSetName, InstanceId);
 
@@ -88,11 +91,11 @@ impl Comparison {
         self.failed_new.saturating_sub(self.failed_old)
     }
 
-    /// Why the new one fails more; a fragment that follows its name.
-    pub(super) fn failing(&self) -> Option<String> {
+    /// Why the new one fails more than the other one, which is called `than`; a fragment.
+    fn failing(&self, than: &str) -> Option<String> {
         let example = self.failure.as_ref().filter(|_| self.more_failures() > 0)?;
         Some(format!(
-            "fails on more observations than the active one ({} more), as on {example}",
+            "fails on more observations than {than} ({} more), as on {example}",
             self.more_failures()
         ))
     }
@@ -111,11 +114,17 @@ impl Comparison {
             .then(|| format!("changes {changed} of {total} instances (gate.maxChangedPercent is {max})"))
     }
 
-    /// Why a gate refuses, with all that was seen; a fragment.
+    /// Why a candidate does not take over, with all that was seen; a fragment.
     pub(super) fn refusal(&self, gate: Option<&Gate>, instances: usize) -> Option<String> {
         let forbidden = || self.forbidden().map(str::to_owned);
         let too_many = || gate.and_then(|gate| self.too_many(gate, instances));
-        self.failing().or_else(forbidden).or_else(too_many)
+        self.failing("the active one").or_else(forbidden).or_else(too_many)
+    }
+
+    /// Why a generation that is watched is taken back, with all that was seen; a fragment.
+    pub(super) fn reversal(&self, gate: Option<&Gate>, instances: usize) -> Option<String> {
+        let failing = self.failing("the one before").filter(|_| self.more_failures() >= REVERT_FAILURES);
+        failing.or_else(|| gate.and_then(|gate| self.too_many(gate, instances)))
     }
 }
 
@@ -293,6 +302,24 @@ mod tests {
         comparison.forget(&gone);
         assert_eq!((comparison.changed(), comparison.refusal(Some(&gate), 2)), (0, None));
         assert!(!comparison.is_enough(&gate, 2, Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn a_watch_has_rules_of_its_own() {
+        let gate = gate(Some(40), &[Forbidden::PhaseDecrease]);
+        let same = (good(1), good(1));
+        for (pairs, expected) in [
+            (vec![(good(2), good(1)), same.clone(), same.clone()], None),
+            (vec![(good(1), failed()), same.clone(), same.clone()], None),
+            (vec![(good(1), failed()), (good(1), failed())], Some("than the one before (2 more)")),
+            (vec![(good(1), good(2)), (good(1), good(2)), same], Some("changes 2 of 3 instances")),
+        ] {
+            let why = compared(&pairs, &gate).reversal(Some(&gate), pairs.len());
+            match expected {
+                Some(text) => assert!(why.as_ref().is_some_and(|why| why.contains(text)), "{why:?}"),
+                None => assert_eq!(why, None),
+            }
+        }
     }
 
     #[test]

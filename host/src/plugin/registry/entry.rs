@@ -1,18 +1,20 @@
 //! What the registry knows of one plugin, and how the API shows it.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::compare::{Comparison, Key, Pair, health};
 use super::prepare::Prepared;
 use super::shadow::{Shadow, Tap};
 use super::source::Candidate;
+use super::take_over::Afterwards;
 use crate::api::wire;
 use crate::config::{Gate, PluginConfig, Strategy};
 use crate::control::rfc3339;
 use crate::domain::{Digest, Generation, PluginName, Timestamp, Verdict};
 use crate::plugin::load::CompiledPlugin;
-use crate::plugin::{Counts, LoadTrace, PluginWorker, Stage};
-use crate::store::{StoredGeneration, StoredPlugin, StoredRefusal, StoredShadow};
+use crate::plugin::{Counts, LoadTrace, PluginWorker, Stage, StepState};
+use crate::store::{StoredGeneration, StoredPlugin, StoredRefusal, StoredShadow, StoredWatch};
 
 /// Generations that can be gone back to.
 const HISTORY_MAX: usize = 5;
@@ -38,8 +40,16 @@ pub(super) struct State {
     /// Oldest first; the last one is active.
     pub(super) history: Vec<StoredGeneration>,
     pub(super) refused: Option<StoredRefusal>,
+    /// The component that the configuration named when it was looked at last.
+    pub(super) considered: Option<Digest>,
+    /// What the configuration says since the host was off, until it has gone through the pipeline.
+    pub(super) pending: Option<Candidate>,
     pub(super) last_error: Option<String>,
     pub(super) load: Option<Load>,
+    /// Ends the load that is under way, when it turns true.
+    pub(super) loading: Option<Arc<AtomicBool>>,
+    /// The load of the trial, where a later one has taken its place in `load`.
+    pub(super) beside: Option<Load>,
     /// A second component at work.
     pub(super) trial: Option<Trial>,
     /// The latest comparison that has ended.
@@ -85,7 +95,7 @@ pub(super) enum TrialKind {
     /// The new one waits to be promoted.
     Shadow(Box<Prepared>),
     /// The old one waits to be needed.
-    Watch { former: Box<Active>, until: Timestamp },
+    Watch { former: Box<Active>, until: Timestamp, afterwards: Afterwards },
 }
 
 /// A comparison, and what was compared.
@@ -141,8 +151,16 @@ impl Entry {
 
     pub(super) fn wire(&self) -> wire::Plugin {
         let Counts { evaluated, unchanged, failed } = self.worker.counts();
+        let failing = self.tap.failing().map(|it| wire::PluginFailing {
+            failed: it.failed,
+            instances: it.instances,
+            cause: it.cause,
+        });
         self.with(|state| {
             let active = &state.active;
+            let beside = state.beside.as_ref().filter(|_| state.trial.is_some());
+            let loads = [state.load.as_ref(), beside];
+            let running = loads.into_iter().flatten().find_map(|load| load.trace.running());
             wire::Plugin {
                 name: self.name.to_string(),
                 source: active.source.clone(),
@@ -153,8 +171,10 @@ impl Entry {
                 size: active.size,
                 loaded_at: rfc3339(active.loaded_at),
                 last_error: state.last_error.clone(),
-                stage: state.load.as_ref().and_then(|load| load.trace.running()).map(|s| s.name().to_owned()),
+                stage: running.map(|stage| stage.name().to_owned()),
                 load: state.load.as_ref().map(Load::wire),
+                beside: beside.map(Load::wire),
+                failing,
                 counters: wire::PluginCounters { missed: self.tap.missed(), ..state.counters },
                 counts: wire::PluginCounts { evaluated, unchanged, failed },
             }
@@ -176,6 +196,8 @@ impl State {
             history,
             refused: None,
             shadow: None,
+            considered: self.considered,
+            watch: None,
         }
     }
 
@@ -188,7 +210,57 @@ impl State {
             history: self.history.clone(),
             refused: self.refused.clone(),
             shadow: self.shadow(),
+            considered: self.considered,
+            watch: self.watch(),
         }
+    }
+
+    fn watch(&self) -> Option<StoredWatch> {
+        let TrialKind::Watch { former, afterwards, .. } = &self.trial.as_ref()?.kind else { return None };
+        afterwards.stored(former.generation)
+    }
+
+    /// Begins to show a load; that of a component that judges beside the active one goes on to be shown.
+    pub(super) fn begin_load(&mut self, load: Load) {
+        self.counters.loads += 1;
+        let shown = |load: &mut Load| self.trial.as_ref().is_some_and(|trial| trial.trace.is(&load.trace));
+        if let Some(beside) = self.load.take_if(shown) {
+            self.beside = Some(beside);
+        }
+        self.load = Some(load);
+    }
+
+    /// The load of what has just taken over is the one that counts.
+    pub(super) fn show_again(&mut self, trace: &LoadTrace) {
+        if let Some(load) = self.beside.take_if(|load| load.trace.is(trace)) {
+            self.load = Some(load);
+        }
+    }
+
+    /// Nothing goes back to the active generation by itself any more.
+    pub(super) fn leave(&mut self, why: &str) {
+        if let Some(last) = self.history.last_mut() {
+            last.left_because = Some(why.to_owned());
+        }
+    }
+
+    /// Ends what judges beside the active one, for a reason that is not its own. The log and its load
+    /// say so.
+    pub(super) fn end_for(&mut self, why: &str) {
+        self.beside = None;
+        let Some(trial) = self.trial.take() else { return };
+        let name = &self.config.name;
+        let stage = match &trial.kind {
+            TrialKind::Shadow(prepared) => {
+                tracing::info!(plugin = %name, "the shadow of {} ended: {why}", prepared.candidate.source);
+                Stage::Shadow
+            }
+            TrialKind::Watch { .. } => {
+                tracing::info!(plugin = %name, "the watch of {} ended: {why}", self.active.shown());
+                Stage::Watch
+            }
+        };
+        trial.trace.end(stage, StepState::Skipped, Some(why.to_owned()));
     }
 
     /// What judges beside the active one and may take over.
@@ -208,6 +280,7 @@ impl Active {
             settings: self.settings.clone(),
             at: self.loaded_at,
             why,
+            left_because: None,
         }
     }
 
@@ -220,11 +293,15 @@ impl Active {
 impl Trial {
     pub(super) fn diff(&self, active: &Active, instances: usize) -> Diff {
         let comparison = self.shadow.comparison().clone();
-        let (stage, from, to) = match &self.kind {
-            TrialKind::Shadow(prepared) => (Stage::Shadow, active.digest, prepared.digest),
-            TrialKind::Watch { former, .. } => (Stage::Watch, former.digest, active.digest),
+        let gate = self.gate.as_ref();
+        let (stage, from, to, refusal) = match &self.kind {
+            TrialKind::Shadow(prepared) => {
+                (Stage::Shadow, active.digest, prepared.digest, comparison.refusal(gate, instances))
+            }
+            TrialKind::Watch { former, .. } => {
+                (Stage::Watch, former.digest, active.digest, comparison.reversal(gate, instances))
+            }
         };
-        let refusal = comparison.refusal(self.gate.as_ref(), instances);
         Diff { stage, from, to, instances, comparison, missed: self.shadow.missed(), refusal }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::compare::{Comparison, Key};
 use super::shadow::{Seen, rehearse};
@@ -22,6 +23,27 @@ pub(super) struct Prepared {
     pub(super) plugin: LoadedPlugin,
     /// What the rehearsal showed.
     pub(super) comparison: Option<Comparison>,
+    /// Why its gate cannot be held against that yet; none when it can, or there is no gate.
+    pub(super) unproved: Option<String>,
+}
+
+/// What a candidate can be rehearsed on.
+#[derive(Default)]
+pub(super) struct Evidence {
+    /// The last observation of each instance.
+    pub(super) last: Vec<(Key, Arc<Seen>)>,
+    /// Instances that are probed and have not been judged yet.
+    pub(super) unseen: usize,
+}
+
+impl Evidence {
+    /// Why a gate cannot decide on it; a fragment that follows the candidate.
+    fn lacks(&self) -> Option<String> {
+        let (seen, all) = (self.last.len(), self.last.len() + self.unseen);
+        (self.unseen > 0 || seen == 0).then(|| {
+            format!("cannot be held against its gate yet: {seen} of {all} instances were judged so far")
+        })
+    }
 }
 
 /// What preparing needs besides the candidate.
@@ -32,8 +54,10 @@ pub(super) struct Preparation {
     pub(super) strategy: Strategy,
     /// The limits of the rehearsal; none lets everything pass that it shows.
     pub(super) heed: Heed,
-    /// The last observation of each instance.
-    pub(super) last: Vec<(Key, Arc<Seen>)>,
+    /// What was observed so far.
+    pub(super) evidence: Evidence,
+    /// Turns true when a person does not want the candidate any more.
+    pub(super) discarded: Arc<AtomicBool>,
     pub(super) trace: LoadTrace,
 }
 
@@ -58,31 +82,21 @@ pub(super) struct Unfit {
 }
 
 impl Unfit {
-    fn unread(error: FetchError) -> Self {
+    pub(super) fn unread(error: &FetchError) -> Self {
         Self { why: error.to_string(), digest: None, showed: None }
+    }
+
+    /// Its load ended without a result.
+    pub(super) fn broken(error: &tokio::task::JoinError) -> Self {
+        Self { why: format!("could not be loaded: {error}"), digest: None, showed: None }
     }
 }
 
 impl Preparation {
     /// Runs the stages. On an error the record knows the stage.
     pub(super) fn run(&self, candidate: Candidate) -> Result<Prepared, Unfit> {
-        let read = self.fetch(&candidate).map_err(Unfit::unread)?;
+        let read = self.fetch(&candidate).map_err(|error| Unfit::unread(&error))?;
         self.go_on(candidate, read.bytes)
-    }
-
-    /// Runs the stages, unless `same` says of the digest that nothing is to be done.
-    pub(super) fn run_unless(
-        &self,
-        candidate: Candidate,
-        same: impl FnOnce(Digest) -> bool,
-    ) -> Result<Option<Prepared>, Unfit> {
-        let read = self.fetch(&candidate).map_err(Unfit::unread)?;
-        let digest = inspect::digest(&read.bytes);
-        if same(digest) {
-            self.trace.skip(Stage::Digest, format!("{} as before", digest.short()));
-            return Ok(None);
-        }
-        self.go_on(candidate, read.bytes).map(Some)
     }
 
     /// The first stage.
@@ -114,9 +128,22 @@ impl Preparation {
             digest: Some(digest),
             showed: None,
         })?;
-        let mut prepared =
-            Prepared { candidate, bytes, digest, compiled: Arc::new(compiled), plugin, comparison: None };
+        let mut prepared = Prepared {
+            candidate,
+            bytes,
+            digest,
+            compiled: Arc::new(compiled),
+            plugin,
+            comparison: None,
+            unproved: None,
+        };
+        prepared.plugin.stop_with(Arc::clone(&self.discarded));
         match self.rehearse(&mut prepared) {
+            Ok(()) if self.discarded.load(Ordering::Relaxed) => {
+                let why = "was discarded by hand".to_owned();
+                self.trace.end(Stage::Rehearse, StepState::Failed, Some(why.clone()));
+                Err(Unfit { why, digest: Some(digest), showed: None })
+            }
             Ok(()) => Ok(prepared),
             Err(why) => {
                 let showed = prepared.comparison.map(Box::new);
@@ -156,15 +183,20 @@ impl Preparation {
             trace.skip(Stage::Rehearse, "strategy immediate");
             return Ok(());
         }
-        if self.last.is_empty() {
+        let gate: Option<&Gate> = self.config.swap.gate.as_ref();
+        prepared.unproved = gate.and_then(|_| self.evidence.lacks());
+        let last = &self.evidence.last;
+        if last.is_empty() {
             trace.skip(Stage::Rehearse, "no observation yet");
             return Ok(());
         }
         trace.begin(Stage::Rehearse);
-        let gate: Option<&Gate> = self.config.swap.gate.as_ref();
-        let comparison = rehearse(&mut prepared.plugin, &self.last, gate, trace.clock());
-        let refusal = comparison.refusal(gate, self.last.len());
-        let note = format!("{} of {} instances change", comparison.changed(), self.last.len());
+        let comparison = rehearse(&mut prepared.plugin, last, gate, trace.clock());
+        if self.discarded.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let refusal = comparison.refusal(gate, last.len());
+        let note = format!("{} of {} instances change", comparison.changed(), last.len());
         prepared.comparison = Some(comparison);
         match refusal {
             Some(why) if self.heed == Heed::Refuse => {

@@ -1,16 +1,19 @@
 //! Takes over a changed configuration: all plugins and scale sets of it, or nothing.
 
+use std::sync::Arc;
+
 use tokio::sync::MutexGuard;
 
 use super::entry::{Active, Entry, Load};
 use super::prepare::{Heed, Preparation, Prepared, Unfit};
 use super::source::{Candidate, configured};
 use super::take_over::{Afterwards, Next, Promotion, overtaken};
+use super::wanted::{Brought, Place, Wanted};
 use super::{PluginRegistry, refused};
 use crate::config::{PluginConfig, Strategy};
-use crate::control::{Command, CommandError};
-use crate::domain::{Generation, ScaleSet};
-use crate::plugin::{LoadTrace, Stage};
+use crate::control::{Command, CommandError, Reconfiguration};
+use crate::domain::{Digest, Generation, PluginName, ScaleSet};
+use crate::plugin::{LoadTrace, Stage, StepState};
 
 const WHY: &str = "reload";
 
@@ -22,8 +25,12 @@ struct Changed<'a> {
     trace: LoadTrace,
     /// Absent when what runs stays the same.
     prepared: Option<Prepared>,
-    /// Why a component could not be looked at, though nothing of the plugin changed.
+    /// What of the configuration was refused or could not be looked at, and why.
     warning: Option<String>,
+    /// What of it was left where it is.
+    hint: Option<String>,
+    /// The component that the configuration names, where it was looked at.
+    considered: Option<Digest>,
     /// What was active when it was prepared.
     before: Generation,
     _one_at_a_time: MutexGuard<'a, ()>,
@@ -39,7 +46,7 @@ enum Part {
 /// What a reload did to the plugins.
 #[derive(Debug, Default)]
 pub struct Reloaded {
-    /// Names of those that changed.
+    /// Those that changed, with their components where others took over.
     pub changed: Vec<String>,
     /// What could not be looked at, and what that means.
     pub warnings: Vec<String>,
@@ -47,12 +54,14 @@ pub struct Reloaded {
 
 impl PluginRegistry {
     /// Prepares every plugin that changed, then records all of them and takes them over together
-    /// with the sets. Fetches components again that nothing pins: a tag may have moved. A shadow does
-    /// not fit into all or nothing: under that strategy the gate sees a rehearsal.
+    /// with the sets. What runs goes on with other settings and limits; the configured component comes
+    /// in only where the file names another one, or its place holds other bytes than when it was looked
+    /// at last. Fetches components again that nothing pins: a tag may have moved. A shadow does not fit
+    /// into all or nothing: under that strategy the gate sees a rehearsal.
     ///
     /// # Errors
     /// When one of them fails at a stage, or nothing can be recorded; then nothing has changed. A
-    /// component that cannot be fetched is only a warning where nothing of its plugin changed.
+    /// component that cannot be fetched is only a warning where the file names no other one.
     pub async fn reload(
         &self,
         configs: &[PluginConfig],
@@ -83,29 +92,38 @@ impl PluginRegistry {
         let mut ready: Vec<(&Changed<'_>, Next)> = Vec::new();
         let mut taken: Vec<Option<Prepared>> =
             changed.iter_mut().map(|change| change.prepared.take()).collect();
+        let promotion = Promotion { why: WHY.to_owned(), afterwards: Afterwards::Watch };
         for (change, prepared) in changed.iter().zip(&mut taken) {
             if let Some(prepared) = prepared.take() {
-                ready.push((change, self.propose(change.entry, prepared, &change.trace, WHY)?));
+                let mut next = self.propose(change.entry, prepared, &change.trace, &promotion)?;
+                next.name(change.considered, &change.config.settings);
+                ready.push((change, next));
             }
         }
         let records = ready.iter().map(|(change, next)| (change.entry.name.clone(), next.stored.clone()));
-        let records = records.collect();
-        self.parts.control.ask(|reply| Command::Reconfigure(sets, records, reply)).await?;
+        let change = Reconfiguration {
+            sets,
+            on_failure: configs.iter().map(|config| (config.name.clone(), config.on_failure)).collect(),
+            plugins: records.collect(),
+        };
+        self.parts.control.ask(|reply| Command::Reconfigure(change, reply)).await?;
         // Nothing can fail from here on.
         let mut reloaded = Reloaded::default();
         for change in &changed {
-            change.entry.with(|state| {
+            let former = change.entry.with(|state| {
                 state.config = change.config.clone();
+                state.considered = change.considered.or(state.considered);
                 state.last_error.clone_from(&change.warning);
+                state.active.digest
             });
-            reloaded.warnings.extend(change.warning.clone());
-            let takes_over = ready.iter().any(|(ready, _)| ready.entry.name == change.entry.name);
-            if change.part == Part::Changed || takes_over {
-                reloaded.changed.push(change.entry.name.to_string());
+            reloaded.warnings.extend(change.warning.iter().chain(&change.hint).cloned());
+            let next = ready.iter().find(|(ready, _)| ready.entry.name == change.entry.name);
+            if change.part == Part::Changed || next.is_some() {
+                let next = next.map_or(former, |(_, next)| next.active.digest);
+                reloaded.changed.push(named(&change.entry.name, former, next));
             }
         }
         for (change, next) in ready {
-            let promotion = Promotion { why: WHY.to_owned(), afterwards: Afterwards::Watch };
             self.install(change.entry, next, &change.trace, &promotion);
         }
         self.prune();
@@ -119,10 +137,8 @@ impl PluginRegistry {
         part: Part,
     ) -> Result<Changed<'a>, CommandError> {
         let guard = entry.loading.lock().await;
-        let active = entry.active();
+        let (active, before) = (entry.active(), entry.config());
         let trace = LoadTrace::new(self.parts.clock);
-        let before = entry.config();
-        let runs_alike = PluginConfig { swap: config.swap.clone(), ..before.clone() } == *config;
         let mut change = Changed {
             entry,
             config: config.clone(),
@@ -130,55 +146,91 @@ impl PluginRegistry {
             trace: trace.clone(),
             prepared: None,
             warning: None,
+            hint: None,
+            considered: None,
             before: active.generation,
             _one_at_a_time: guard,
         };
-        if runs_alike && !config.may_move() {
+        let wanted = Wanted::of(entry, &before, config);
+        if wanted.kept.is_none() && wanted.place == Place::Known && !config.may_move() {
             return Ok(change);
         }
         let (strategy, source) = self.begin_load(entry, config, &trace);
-        let candidate = Candidate::configured(config);
+        let evidence = entry.tap.evidence();
         let preparation = Preparation {
             runtime: self.parts.runtime.clone(),
             data_dir: self.parts.data_dir.clone(),
             config: config.clone(),
             strategy,
             heed: Heed::Refuse,
-            last: entry.tap.last(),
+            evidence,
+            discarded: Arc::default(),
             trace: trace.clone(),
         };
-        let named_before = active.configured;
-        let working = tokio::task::spawn_blocking(move || {
-            // An upload or a way back stands for as long as the place holds what it held then.
-            let same =
-                |digest| runs_alike && configured(digest, &preparation.config.settings) == named_before;
-            preparation.run_unless(candidate, same)
-        });
-        let unfit = match working.await {
-            Ok(Ok(None)) => return Ok(change),
-            Ok(Ok(Some(prepared))) => {
-                change.prepared = Some(prepared).filter(|next| !is_same(next, &active, &before, config));
-                return Ok(change);
+        let working = tokio::task::spawn_blocking(move || wanted.bring(&preparation)).await;
+        let brought = working.unwrap_or_else(|error| Err(Unfit::broken(&error)));
+        match brought {
+            Ok(Brought { prepared, considered, unread }) => {
+                change.considered = considered;
+                change.warning = unread.map(|why| refused_at_fetch(entry, &source, &why));
+                if let Some(warning) = &change.warning {
+                    tracing::warn!(plugin = %entry.name, "{warning}");
+                }
+                change.prepared = prepared.filter(|next| !is_same(next, &active, &before, config));
+                if let Some(why) = change.prepared.as_ref().and_then(|next| next.unproved.clone()) {
+                    // All or nothing cannot wait for it.
+                    let why = format!("{why}; reload again when `phasegate fleet` shows a decision of each");
+                    trace.end(Stage::Rehearse, StepState::Failed, Some(why.clone()));
+                    let unfit = Unfit { why, digest: None, showed: None };
+                    return Err(self.refuse_change(&change, &source, unfit).await);
+                }
+                self.say_what_stays(&mut change, &active, &source);
+                Ok(change)
             }
-            Ok(Err(unfit)) => unfit,
-            Err(error) => Unfit { why: format!("could not be loaded: {error}"), digest: None, showed: None },
-        };
-        let error = refused(entry, &trace, &source, &unfit.why);
+            Err(unfit) => Err(self.refuse_change(&change, &source, unfit).await),
+        }
+    }
+
+    /// A component of the configuration that is not taken up is named, so that nobody waits for it.
+    fn say_what_stays(&self, change: &mut Changed<'_>, active: &Active, source: &str) {
+        let Changed { entry, config, part, considered, prepared, warning, hint, .. } = change;
+        let runs = prepared.as_ref().map_or(active.digest, |next| next.digest);
+        let Some(considered) = considered.filter(|digest| *digest != runs) else { return };
+        let name = &entry.name;
+        if let Some(prepared) = prepared {
+            entry.with(|state| {
+                if let Some(load) = &mut state.load {
+                    load.source.clone_from(&prepared.candidate.source);
+                }
+            });
+        }
+        let now = configured(considered, &config.settings);
+        let was_refused = entry.with(|state| state.refused.clone().filter(|was| was.configured == now));
+        if let Some(refused) = was_refused {
+            warning.get_or_insert(refused.why);
+        } else if *part == Part::Changed && warning.is_none() {
+            *hint = Some(format!(
+                "plugin `{name}`: component {} stays; `{source}` has {}, as when it was looked at last: `phasegate plugin swap {name} {source}` takes it up",
+                runs.short(),
+                considered.short()
+            ));
+        }
+    }
+
+    async fn refuse_change(&self, change: &Changed<'_>, source: &str, unfit: Unfit) -> CommandError {
+        let Changed { entry, config, part, trace, .. } = change;
+        let error = refused(entry, trace, source, &unfit.why);
         entry.with(|state| {
             state.counters.refused += 1;
             state.last_error = Some(error.message.clone());
         });
-        if runs_alike && trace.failed() == Some(Stage::Fetch) {
-            tracing::warn!(plugin = %entry.name, "{error}");
-            change.warning = Some(error.message);
-            return Ok(change);
-        }
-        if let Some(digest) = unfit.digest.filter(|_| part == Part::Same) {
+        if let Some(digest) = unfit.digest.filter(|_| *part == Part::Same) {
             // The next start shall not take up what moved and was refused.
             let _taking_over = entry.swapping.lock().await;
-            self.remember_refusal(entry, configured(digest, &config.settings), &source, &unfit.why).await;
+            entry.with(|state| state.considered = Some(digest));
+            self.remember_refusal(entry, configured(digest, &config.settings), error.clone()).await;
         }
-        Err(error)
+        error
     }
 
     /// Puts the load on record; gives what it must pass and where it is from.
@@ -189,11 +241,22 @@ impl PluginRegistry {
         };
         let source = Candidate::configured(config).source;
         entry.with(|state| {
-            state.counters.loads += 1;
-            state.load = Some(Load { source: source.clone(), strategy, trace: trace.clone() });
+            state.begin_load(Load { source: source.clone(), strategy, trace: trace.clone() });
         });
         (strategy, source)
     }
+}
+
+/// `plugin `db` (component 0123456789ab -> ba9876543210)`.
+fn named(name: &PluginName, former: Digest, next: Digest) -> String {
+    if former == next {
+        return format!("plugin `{name}`");
+    }
+    format!("plugin `{name}` (component {} -> {})", former.short(), next.short())
+}
+
+fn refused_at_fetch(entry: &Entry, source: &str, why: &str) -> String {
+    format!("plugin `{}`, stage fetch: {source} {why}; {} stays active", entry.name, entry.active().shown())
 }
 
 /// Whether what runs is what is wanted already.

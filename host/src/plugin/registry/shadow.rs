@@ -4,13 +4,14 @@
 //! The second one has a thread and a queue of its own. When it does not keep up, it sees less, and
 //! what it misses is counted; the active one never waits for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use super::compare::{Comparison, Key};
+use super::prepare::Evidence;
 use crate::clock::Clock;
 use crate::config::Gate;
 use crate::domain::{Decided, Generation, Observation, PluginFailure, Verdict};
@@ -36,6 +37,10 @@ pub(super) struct Seen {
 #[derive(Debug, Default)]
 pub(super) struct Tap {
     last: Mutex<BTreeMap<Key, Arc<Seen>>>,
+    /// The latest generation that failed for most of its instances, round after round.
+    troubled: Mutex<Option<Generation>>,
+    /// Instances that are probed.
+    expected: Mutex<BTreeSet<Key>>,
     beside: Mutex<Option<SyncSender<Arc<Seen>>>>,
     /// Observations that did not fit into the queue of a second component, since the host started.
     missed: AtomicU64,
@@ -59,9 +64,43 @@ impl Tap {
         lock(&self.last).insert((decided.scale_set.clone(), decided.instance.clone()), seen);
     }
 
+    /// Takes note of a generation that fails for most of its instances.
+    pub(super) fn trouble(&self, generation: Generation) {
+        *lock(&self.troubled) = Some(generation);
+    }
+
+    /// Whether this generation has failed for most of its instances, round after round.
+    pub(super) fn was_in_trouble(&self, generation: Generation) -> bool {
+        *lock(&self.troubled) == Some(generation)
+    }
+
+    /// Takes note of an instance that is probed from now on.
+    pub(super) fn expect(&self, key: Key) {
+        lock(&self.expected).insert(key);
+    }
+
+    /// Instances that are probed and have not been judged yet.
+    pub(super) fn unseen(&self) -> usize {
+        let last = lock(&self.last);
+        lock(&self.expected).iter().filter(|key| !last.contains_key(key)).count()
+    }
+
+    /// What a candidate can be rehearsed on.
+    pub(super) fn evidence(&self) -> Evidence {
+        Evidence { last: self.last(), unseen: self.unseen() }
+    }
+
     /// The last of each instance.
     pub(super) fn last(&self) -> Vec<(Key, Arc<Seen>)> {
         lock(&self.last).iter().map(|(key, seen)| (key.clone(), Arc::clone(seen))).collect()
+    }
+
+    /// How many instances had no decision when they were judged last; none where all had one.
+    pub(super) fn failing(&self) -> Option<Failing> {
+        let last = lock(&self.last);
+        let mut failures = last.values().filter_map(|seen| seen.verdict.as_ref().err());
+        let cause = failures.next()?.to_string();
+        Some(Failing { failed: 1 + failures.count(), instances: last.len(), cause })
     }
 
     /// Instances that were judged.
@@ -76,12 +115,22 @@ impl Tap {
 
     /// Drops what an instance said that is gone.
     pub(super) fn forget(&self, key: &Key) {
+        lock(&self.expected).remove(key);
         lock(&self.last).remove(key);
     }
 
     fn send_to(&self, beside: Option<SyncSender<Arc<Seen>>>) {
         *lock(&self.beside) = beside;
     }
+}
+
+/// How many instances the active component fails for at the moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Failing {
+    pub(super) failed: usize,
+    pub(super) instances: usize,
+    /// The failure of one of them.
+    pub(super) cause: String,
 }
 
 /// Which of the two components is the second one.

@@ -95,10 +95,13 @@ impl Candidate {
     }
 }
 
-/// Fetches a component, unless the very bytes that the configuration asks for are here.
+/// Fetches a component, unless the very bytes that the configuration asks for in this place are here.
+/// Of another place nothing is known before it was asked.
 fn fetch(source: &RemoteSource, reading: &Reading<'_>) -> Result<Read, FetchError> {
     let Reading { data_dir, config, on_bytes } = reading;
-    if let Some(bytes) = config.digest.and_then(|wanted| kept(data_dir, wanted)) {
+    let is_configured = config.component == ComponentSource::Remote(source.clone());
+    let pinned = config.digest.filter(|_| is_configured);
+    if let Some(bytes) = pinned.and_then(|wanted| kept(data_dir, wanted)) {
         return Ok(Read { bytes, note: Some("kept; no request was made".to_owned()) });
     }
     let fetch = Fetch {

@@ -1,21 +1,26 @@
-//! The second half of the pipeline: shadow (`beside`), promote, watch, and the ways out.
+//! The second half of the pipeline: shadow (`beside`), promote, watch (`watched`), and the ways out.
 //!
 //! ```text
 //! prepared ─┬─> promote ─> watch ─┬─> stays
 //!           └─> shadow ──^        └─> the former one again, as a new generation
 //! ```
 
+use std::sync::Arc;
+
 use super::compare::Comparison;
-use super::entry::{Active, Diff, Entry, Load, Trial, TrialKind};
+use super::entry::{Active, Diff, Entry, Load};
 use super::prepare::{Heed, Preparation, Prepared, Unfit};
-use super::shadow::{Role, Shadow, ShadowParts};
 use super::source::{Candidate, Origin, configured, keep, prune};
+use super::watched::begin_watch;
 use super::{PluginRegistry, SwapOptions, refused};
 use crate::config::{PluginConfig, Strategy};
 use crate::control::{Command, CommandError, CommandErrorKind};
 use crate::domain::{Digest, Generation};
 use crate::plugin::{LoadTrace, LoadedPlugin, Stage, StepState};
-use crate::store::StoredPlugin;
+use crate::store::{StoredHeed, StoredPlugin, StoredWatch};
+
+/// Why a generation took over that nothing takes back by itself.
+pub(super) const FORCED: &str = "swap --force";
 
 /// What a promotion leaves behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +31,27 @@ pub(super) enum Afterwards {
     WatchFailures,
     /// Nothing: a person insists, or it is a way back.
     Nothing,
+}
+
+impl Afterwards {
+    /// As it is recorded, with the generation that judges on.
+    pub(super) fn stored(self, former: Generation) -> Option<StoredWatch> {
+        let heeds = match self {
+            Self::Watch => StoredHeed::Everything,
+            Self::WatchFailures => StoredHeed::Failures,
+            Self::Nothing => return None,
+        };
+        Some(StoredWatch { former, heeds })
+    }
+}
+
+impl From<StoredHeed> for Afterwards {
+    fn from(heeds: StoredHeed) -> Self {
+        match heeds {
+            StoredHeed::Everything => Self::Watch,
+            StoredHeed::Failures => Self::WatchFailures,
+        }
+    }
 }
 
 impl PluginRegistry {
@@ -45,11 +71,10 @@ impl PluginRegistry {
         let before = entry.active();
         let source = candidate.source.clone();
         let config = entry.config();
-        let strategy = order.options.strategy.unwrap_or(config.swap.strategy);
+        let strategy = order.options.strategy(config.swap.strategy);
         let trace = LoadTrace::new(self.parts.clock);
         entry.with(|state| {
-            state.counters.loads += 1;
-            state.load = Some(Load { source: source.clone(), strategy, trace: trace.clone() });
+            state.begin_load(Load { source: source.clone(), strategy, trace: trace.clone() });
         });
         let job = Job { candidate, strategy, order, trace: trace.clone(), before, config };
         let result = self.go(entry, job).await;
@@ -80,38 +105,33 @@ impl PluginRegistry {
             config: config.clone(),
             strategy,
             heed,
-            last: entry.tap.last(),
+            evidence: entry.tap.evidence(),
+            discarded: entry.with(|state| Arc::clone(state.loading.insert(Arc::default()))),
             trace: trace.clone(),
         };
-        let from_configuration = matches!(candidate.origin, Origin::Configured(_));
-        let (source, settings) = (candidate.source.clone(), candidate.settings.clone());
-        let instances = preparation.last.len();
+        let source = candidate.source.clone();
+        let instances = preparation.evidence.last.len();
+        let lasts = matches!(candidate.origin, Origin::Configured(_)) && !options.dry_run;
+        let named = lasts.then(|| candidate.settings.clone());
         let working = tokio::task::spawn_blocking(move || preparation.run(candidate)).await;
         let _taking_over = entry.swapping.lock().await;
-        let prepared = match working {
-            Ok(Ok(prepared)) => prepared,
-            Ok(Err(Unfit { why, digest, showed })) => {
-                if let (Some(to), Some(comparison)) = (digest, showed) {
-                    let diff = rehearsed(&before, to, instances, *comparison, Some(why.clone()));
-                    entry.with(|state| state.diff = Some(diff));
-                }
-                if let Some(digest) = digest.filter(|_| from_configuration && !options.dry_run) {
-                    self.remember_refusal(entry, configured(digest, &settings), &source, &why).await;
-                }
-                return Err(refused(entry, &trace, &source, &why));
-            }
-            Err(error) => {
-                return Err(refused(entry, &trace, &source, &format!("could not be loaded: {error}")));
+        entry.with(|state| state.loading = None);
+        let prepared = match working.unwrap_or_else(|error| Err(Unfit::broken(&error))) {
+            Ok(prepared) => prepared,
+            Err(unfit) => {
+                let error = refused(entry, &trace, &source, &unfit.why);
+                self.reject(entry, unfit, Rejected { before: &before, instances, named, error: &error })
+                    .await;
+                return Err(error);
             }
         };
+        if named.is_some() {
+            entry.with(|state| state.considered = Some(prepared.digest));
+        }
         if prepared.digest == before.digest && prepared.candidate.settings == before.settings {
             trace.skip(Stage::Promote, "it is the active one already");
-            if from_configuration && !options.dry_run {
-                // The file is what it was: what judges beside it is not wanted any more.
-                let is_shadow = |trial: &mut Trial| matches!(trial.kind, TrialKind::Shadow(_));
-                if entry.with(|state| state.trial.take_if(is_shadow)).is_some() {
-                    self.write_down(entry, "the end of the component beside the active one").await;
-                }
+            if named.is_some() {
+                self.end_shadow(entry, "the configuration names what is active already").await;
             }
             return Ok(None);
         }
@@ -130,14 +150,47 @@ impl PluginRegistry {
             // Whoever changed that did not know of this one, and it was compared with another one.
             return Err(overtaken(entry, &trace, &source, before.generation));
         }
-        if strategy == Strategy::Shadow {
+        let unproved = prepared.unproved.clone().filter(|_| !shown);
+        if let Some(why) = &unproved {
+            trace.note(Stage::Rehearse, format!("{why}; it judges beside the active one first"));
+        }
+        if strategy == Strategy::Shadow || unproved.is_some() {
             self.begin_shadow(entry, prepared, &config, &trace).await?;
             return Ok(diff);
         }
-        let (why, afterwards) =
-            if options.force { ("swap --force", Afterwards::Nothing) } else { (why, afterwards) };
+        let (why, afterwards) = if options.force { (FORCED, Afterwards::Nothing) } else { (why, afterwards) };
         self.promote(entry, prepared, &trace, Promotion { why: why.to_owned(), afterwards }).await?;
         Ok(diff)
+    }
+
+    /// Keeps what a candidate showed that failed at a stage, and remembers it where the configuration
+    /// names it.
+    async fn reject(&self, entry: &Entry, unfit: Unfit, rejected: Rejected<'_>) {
+        let Unfit { why, digest, showed } = unfit;
+        let Rejected { before, instances, named, error } = rejected;
+        let Some(digest) = digest else { return };
+        if let Some(comparison) = showed {
+            let diff = rehearsed(before, digest, instances, *comparison, Some(why));
+            entry.with(|state| state.diff = Some(diff));
+        }
+        if let Some(settings) = named {
+            entry.with(|state| state.considered = Some(digest));
+            self.remember_refusal(entry, configured(digest, &settings), error.clone()).await;
+        }
+    }
+
+    /// What the configuration names is what runs: what judges beside it is not wanted any more.
+    async fn end_shadow(&self, entry: &Entry, why: &str) {
+        let had_shadow = entry.with(|state| {
+            let had = state.shadow().is_some();
+            if had {
+                state.end_for(why);
+            }
+            had
+        });
+        if had_shadow {
+            self.write_down(entry, "the end of the component beside the active one").await;
+        }
     }
 
     /// Records, takes over, and begins to watch.
@@ -150,7 +203,7 @@ impl PluginRegistry {
     ) -> Result<(), CommandError> {
         // From keeping the bytes to using them nobody else may tidy up.
         let _kept = self.keeping.lock().await;
-        let next = self.propose(entry, prepared, trace, &promotion.why)?;
+        let next = self.propose(entry, prepared, trace, &promotion)?;
         self.record(entry, next.stored.clone()).await.inspect_err(|error| {
             trace.end(Stage::Promote, StepState::Failed, Some(error.message.clone()));
         })?;
@@ -165,7 +218,7 @@ impl PluginRegistry {
         entry: &Entry,
         prepared: Prepared,
         trace: &LoadTrace,
-        why: &str,
+        promotion: &Promotion,
     ) -> Result<Next, CommandError> {
         let Prepared { candidate, bytes, digest, compiled, plugin, .. } = prepared;
         let former = entry.active();
@@ -187,7 +240,8 @@ impl PluginRegistry {
             configured: if from_configuration {
                 configured(digest, &candidate.settings)
             } else {
-                former.configured
+                let (considered, config) = entry.with(|state| (state.considered, state.config.clone()));
+                considered.map_or(former.configured, |named| configured(named, &config.settings))
             },
             settings: candidate.settings,
             compiled,
@@ -198,7 +252,8 @@ impl PluginRegistry {
         };
         let stored = entry.with(|state| StoredPlugin {
             refused: state.refused.clone().filter(|_| !from_configuration),
-            ..state.stored_with(&active, why.to_owned())
+            watch: promotion.afterwards.stored(former.generation),
+            ..state.stored_with(&active, promotion.why.clone())
         });
         Ok(Next { active, plugin, stored })
     }
@@ -212,46 +267,14 @@ impl PluginRegistry {
         let Promotion { why, afterwards } = promotion;
         tracing::info!(plugin = %entry.name, "{}: {} is active ({why})", active.source, active.shown());
         entry.with(|state| {
-            state.trial = None;
+            state.show_again(trace);
+            state.end_for(&format!("{} took over ({why})", active.shown()));
             state.active = active;
             state.history = stored.history;
             state.refused = stored.refused;
             state.counters.promoted += 1;
         });
-        self.begin_watch(entry, former, trace, *afterwards);
-    }
-
-    /// Lets the former component judge on beside the new one. Without a watch the new one stays.
-    fn begin_watch(&self, entry: &Entry, former: Active, trace: &LoadTrace, afterwards: Afterwards) {
-        let config = entry.config();
-        let skip = |why: &str| trace.skip(Stage::Watch, why);
-        let gate = match afterwards {
-            Afterwards::Nothing => return skip("not asked for"),
-            Afterwards::WatchFailures => None,
-            Afterwards::Watch => config.swap.gate.clone(),
-        };
-        if config.swap.watch_time.is_zero() {
-            return skip("watchTime is zero");
-        }
-        let plugin = match former.compiled.configure(&former.settings, config.limits, config.isolation) {
-            Ok(plugin) => plugin,
-            Err(error) => return skip(&format!("the former component {error}")),
-        };
-        let clock = self.parts.clock;
-        let (began_at, until) = (clock.now(), clock.now() + config.swap.watch_time);
-        let label = format!("{} (former)", entry.name);
-        entry.with(|state| {
-            let live = state.active.generation;
-            let parts = ShadowParts { plugin, label, role: Role::Former, live, gate: gate.clone(), clock };
-            match Shadow::start(&entry.tap, parts) {
-                Ok(shadow) => {
-                    trace.begin(Stage::Watch);
-                    let kind = TrialKind::Watch { former: Box::new(former), until };
-                    state.trial = Some(Trial { shadow, gate, trace: trace.clone(), began_at, kind });
-                }
-                Err(error) => skip(&error.to_string()),
-            }
-        });
+        begin_watch(entry, former, trace, *afterwards);
     }
 
     /// Makes it durable.
@@ -295,6 +318,16 @@ pub(super) enum WhenBusy {
     Overtake,
 }
 
+/// A candidate that failed at a stage.
+struct Rejected<'a> {
+    before: &'a Active,
+    /// On how many instances it was rehearsed.
+    instances: usize,
+    /// The settings with which the configuration names it, if it does.
+    named: Option<String>,
+    error: &'a CommandError,
+}
+
 /// What a load is made of.
 struct Job {
     candidate: Candidate,
@@ -310,6 +343,16 @@ pub(super) struct Next {
     pub(super) active: Active,
     pub(super) plugin: LoadedPlugin,
     pub(super) stored: StoredPlugin,
+}
+
+impl Next {
+    /// Says what the configuration names besides, where that is another component or other settings.
+    pub(super) fn name(&mut self, considered: Option<Digest>, settings: &str) {
+        let Some(considered) = considered else { return };
+        let named = configured(considered, settings);
+        (self.active.configured, self.stored.configured) = (named, named);
+        self.stored.considered = Some(considered);
+    }
 }
 
 /// Why a component takes over, and what comes then.

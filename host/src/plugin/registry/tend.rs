@@ -2,6 +2,7 @@
 //! back, and what a person decides.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -19,9 +20,6 @@ use crate::plugin::{LoadTrace, Stage, StepState};
 use crate::recording::settings_digest;
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-
-/// More failures than the former component had, after which it comes back: one may be chance.
-const REVERT_FAILURES: u64 = 2;
 
 /// What is to be done about a trial.
 enum Turn {
@@ -54,16 +52,20 @@ impl PluginRegistry {
     }
 
     async fn look_at_trial(&self, entry: &Entry) {
-        let (now, instances) = (self.parts.clock.now(), entry.tap.instances());
+        let (now, judged, unseen) = (self.parts.clock.now(), entry.tap.instances(), entry.tap.unseen());
         let turn = entry.with(|state| match &state.trial {
-            Some(trial) => trial.turn(now, instances),
+            Some(trial) => trial.turn(now, judged, unseen),
             None => Turn::Wait,
         });
         match turn {
             Turn::Wait => {}
             Turn::Keep => {
                 if let Some(trial) = self.end_trial(entry) {
-                    trial.trace.end(Stage::Watch, StepState::Passed, None);
+                    let seen = format!("{} observations", trial.shadow.comparison().observations);
+                    trial.trace.end(Stage::Watch, StepState::Passed, Some(seen.clone()));
+                    let shown = entry.active().shown();
+                    tracing::info!(plugin = %entry.name, "{shown} stays: its watch ended well after {seen}");
+                    self.write_down(entry, "the end of the watch").await;
                 }
             }
             Turn::Promote => {
@@ -76,7 +78,7 @@ impl PluginRegistry {
                 trial.trace.end(Stage::Shadow, StepState::Failed, Some(why.clone()));
                 let source = &prepared.candidate.source;
                 let error = refused(entry, &trial.trace, source, &why);
-                self.shadow_ended(entry, prepared, &why).await;
+                self.shadow_ended(entry, prepared, error.clone()).await;
                 tracing::warn!(plugin = %entry.name, "{error}");
                 entry.with(|state| {
                     state.counters.refused += 1;
@@ -120,8 +122,16 @@ impl PluginRegistry {
         let TrialKind::Watch { former, .. } = trial.kind else { return };
         trial.trace.end(Stage::Watch, StepState::Failed, Some(why.to_owned()));
         let bad = entry.active();
+        entry.with(|state| {
+            state.leave(why);
+            if let Some(diff) = &mut state.diff {
+                // What was seen since does not matter.
+                diff.refusal = Some(why.to_owned());
+            }
+        });
         let said = format!("{} {why}; going back to {}", bad.shown(), former.shown());
         tracing::warn!(plugin = %entry.name, "{said}");
+        self.audit_way_back(entry, &said).await;
         entry.with(|state| {
             state.counters.reverted += 1;
             state.last_error = Some(format!("plugin `{}`, stage watch: {said}", entry.name));
@@ -156,7 +166,15 @@ impl PluginRegistry {
             settings: former.settings.clone(),
         };
         let compiled = Arc::clone(&former.compiled);
-        Ok(Prepared { candidate, bytes, digest: former.digest, compiled, plugin, comparison: None })
+        Ok(Prepared {
+            candidate,
+            bytes,
+            digest: former.digest,
+            compiled,
+            plugin,
+            comparison: None,
+            unproved: None,
+        })
     }
 
     /// Lets the shadow take over: a person has looked.
@@ -171,18 +189,28 @@ impl PluginRegistry {
         Ok(entry.wire())
     }
 
-    /// Ends the shadow without effect.
+    /// Ends the load that is under way, else the shadow, without effect.
     ///
     /// # Errors
-    /// When there is none.
+    /// When there is neither.
     pub async fn discard(&self, name: &PluginName) -> Result<wire::Plugin, CommandError> {
         let entry = self.entry(name)?;
+        let is_loading = entry.loading.try_lock().is_err();
+        if let Some(loading) = entry.with(|state| state.loading.take().filter(|_| is_loading)) {
+            // It ends by itself, after the call or the compilation that is under way.
+            loading.store(true, Ordering::Relaxed);
+            tracing::info!(plugin = %entry.name, "the load that is under way was discarded by hand");
+            return Ok(entry.wire());
+        }
         let _taking_over = entry.swapping.lock().await;
         needs_shadow(entry)?;
         if let Some(trial) = self.end_trial(entry) {
             trial.trace.end(Stage::Shadow, StepState::Failed, Some("discarded by hand".to_owned()));
             if let TrialKind::Shadow(prepared) = &trial.kind {
-                self.shadow_ended(entry, prepared, "was discarded by hand").await;
+                let source = &prepared.candidate.source;
+                let refusal = refused(entry, &trial.trace, source, "was discarded by hand");
+                tracing::info!(plugin = %entry.name, "the shadow of {source} ended: discarded by hand");
+                self.shadow_ended(entry, prepared, refusal).await;
             }
         }
         Ok(entry.wire())
@@ -247,29 +275,25 @@ impl PluginRegistry {
 }
 
 impl Trial {
-    fn turn(&self, now: crate::domain::Timestamp, instances: usize) -> Turn {
+    fn turn(&self, now: crate::domain::Timestamp, judged: usize, unseen: usize) -> Turn {
         let comparison = self.shadow.comparison();
-        let gate = self.gate.as_ref();
         match &self.kind {
-            TrialKind::Watch { until, .. } => {
-                let failing = comparison.failing().filter(|_| comparison.more_failures() >= REVERT_FAILURES);
-                let why = failing.or_else(|| gate.and_then(|gate| comparison.too_many(gate, instances)));
-                match why {
-                    Some(why) => Turn::Revert(why),
-                    None if now >= *until => Turn::Keep,
-                    None => Turn::Wait,
-                }
-            }
+            TrialKind::Watch { until, .. } => match comparison.reversal(self.gate.as_ref(), judged) {
+                Some(why) => Turn::Revert(why),
+                // A watch that saw nothing proves nothing.
+                None if now >= *until && comparison.observations > 0 => Turn::Keep,
+                None => Turn::Wait,
+            },
             TrialKind::Shadow(_) => {
                 // Without a gate a person decides.
-                let Some(gate) = gate else { return Turn::Wait };
+                let Some(gate) = self.gate.as_ref() else { return Turn::Wait };
                 if let Some(why) = comparison.forbidden() {
                     return Turn::Refuse(why.to_owned());
                 }
-                if !comparison.is_enough(gate, instances, now.since(self.began_at)) {
+                if !comparison.is_enough(gate, judged + unseen, now.since(self.began_at)) {
                     return Turn::Wait;
                 }
-                comparison.refusal(Some(gate), instances).map_or(Turn::Promote, Turn::Refuse)
+                comparison.refusal(Some(gate), judged).map_or(Turn::Promote, Turn::Refuse)
             }
         }
     }

@@ -38,6 +38,16 @@ struct Seen {
     rest: u32,
 }
 
+/// What came of a candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// It took over, judges beside the active one, or was refused.
+    Final,
+    /// Nothing against the bytes: the host could not record them, on a full disk for example, or another
+    /// generation took over meanwhile.
+    Again,
+}
+
 /// Looks left out before the host tries again what it could not record: five seconds.
 const RETRY_LOOKS: u32 = 10;
 
@@ -49,20 +59,20 @@ impl PluginRegistry {
         // Each on its own: a component that takes long to compile does not keep the others waiting.
         for name in self.entries.keys() {
             tasks.spawn(Arc::clone(&self).watch_file(name.clone(), stop.clone()));
+            tasks.spawn(Arc::clone(&self).break_circuit(name.clone(), stop.clone()));
         }
         while tasks.join_next().await.is_some() {}
     }
 
     async fn watch_file(self: Arc<Self>, name: PluginName, mut stop: watch::Receiver<bool>) {
         let Ok(entry) = self.entry(&name) else { return };
-        let mut seen: Option<(PathBuf, Seen)> = None;
+        let mut seen = first_look(entry, None);
+        if let Some(candidate) = entry.with(|state| state.pending.take()) {
+            self.bring_in(entry, candidate, "it changed while the host was off").await;
+        }
         loop {
-            if let ComponentSource::File(path) = entry.config().component {
-                let known = seen.take().filter(|(known, _)| *known == path);
-                let (path, mut known) = known.unwrap_or_else(|| {
-                    let stamp = stamp(&path);
-                    (path, Seen { read: stamp.clone(), looked: stamp, rest: 0 })
-                });
+            seen = first_look(entry, seen);
+            if let Some((path, mut known)) = seen.take() {
                 self.look(entry, &path, &mut known).await;
                 seen = Some((path, known));
             }
@@ -86,22 +96,39 @@ impl PluginRegistry {
             return;
         }
         seen.read = now;
-        let order = Order {
-            options: SwapOptions::default(),
-            why: "its file changed",
-            afterwards: Afterwards::Watch,
-            when_busy: WhenBusy::Wait,
-        };
-        // The outcome is logged and listed; there is nobody else to tell.
-        let outcome = self.replace(entry, Candidate::configured(&entry.config()), order).await;
-        let passes = [CommandErrorKind::Unavailable, CommandErrorKind::Conflict];
-        if outcome.is_err_and(|error| passes.contains(&error.kind)) {
-            // Nothing against the bytes: the host could not record them, on a full disk for example, or
-            // another generation took over meanwhile.
+        let candidate = Candidate::configured(&entry.config());
+        if self.bring_in(entry, candidate, "its file changed").await == Outcome::Again {
             seen.read = None;
             seen.rest = RETRY_LOOKS;
         }
     }
+
+    /// Sends a candidate through the pipeline. The outcome is logged and listed; there is nobody else to
+    /// tell.
+    async fn bring_in(&self, entry: &Entry, candidate: Candidate, why: &'static str) -> Outcome {
+        let order = Order {
+            options: SwapOptions::default(),
+            why,
+            afterwards: Afterwards::Watch,
+            when_busy: WhenBusy::Wait,
+        };
+        let outcome = self.replace(entry, candidate, order).await;
+        let passes = [CommandErrorKind::Unavailable, CommandErrorKind::Conflict];
+        match outcome {
+            Err(error) if passes.contains(&error.kind) => Outcome::Again,
+            Ok(_) | Err(_) => Outcome::Final,
+        }
+    }
+}
+
+/// What is known of the file that the configuration names; a new one counts as read.
+fn first_look(entry: &Entry, known: Option<(PathBuf, Seen)>) -> Option<(PathBuf, Seen)> {
+    let ComponentSource::File(path) = entry.config().component else { return None };
+    let known = known.filter(|(known, _)| *known == path);
+    Some(known.unwrap_or_else(|| {
+        let stamp = stamp(&path);
+        (path, Seen { read: stamp.clone(), looked: stamp, rest: 0 })
+    }))
 }
 
 fn stamp(path: &Path) -> Option<Stamp> {

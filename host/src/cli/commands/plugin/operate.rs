@@ -4,7 +4,7 @@ use super::subject;
 use crate::api::wire;
 use crate::author::cases;
 use crate::author::{DEFAULT_LIMITS, trial};
-use crate::cli::args::{OutputArgs, PluginOf, ServerArgs, SwapArgs};
+use crate::cli::args::{OutputArgs, PluginOf, ServerArgs, StrategyArg, SwapArgs};
 use crate::cli::exit::{Exit, Refused};
 use crate::cli::output::{self, or_dash, table};
 use crate::cli::progress::Progress;
@@ -30,6 +30,10 @@ pub(super) fn list(server: &ServerArgs, format: OutputArgs) -> anyhow::Result<Ex
 /// `plugin swap`; a dry run ends with 1 when the gate would refuse.
 pub(super) fn swap(server: &ServerArgs, args: &SwapArgs) -> anyhow::Result<Exit> {
     let name = name(&args.name)?;
+    anyhow::ensure!(
+        !(args.force && args.strategy == Some(StrategyArg::Shadow)),
+        "--force and --strategy shadow exclude each other: the one takes over whatever it changes, the other changes nothing until its gate or a person has decided; leave one of them out"
+    );
     let mut query = Vec::new();
     let bytes = match subject::reference(&args.file)? {
         // The host has the certificates and credentials for it.
@@ -174,6 +178,14 @@ fn render_list(plugins: &[wire::Plugin]) -> String {
             text.push_str(&format!("\nlatest load of {}, from {}:\n", plugin.name, load.source));
             text.push_str(&render_stages(load));
         }
+        if let Some(load) = &plugin.beside {
+            text.push_str(&format!("\nbeside it, from {}:\n", load.source));
+            text.push_str(&render_stages(load));
+        }
+        if let Some(wire::PluginFailing { failed, instances, cause }) = &plugin.failing {
+            let name = &plugin.name;
+            text.push_str(&format!("\n{name} fails for {failed} of {instances} instances: {cause}\n"));
+        }
         if let Some(error) = &plugin.last_error {
             text.push_str(&format!("\nlatest replacement refused: {error}\n"));
         }
@@ -212,7 +224,8 @@ fn render_diff(diff: &wire::PluginDiff) -> String {
         text.push_str(&format!("{rest} of {} instances are not compared yet\n", diff.instances));
     }
     if let Some(refusal) = &diff.refusal {
-        text.push_str(&format!("refused: {refusal}\n"));
+        let end = if diff.stage == "watch" { "taken back" } else { "refused" };
+        text.push_str(&format!("{end}: {refusal}\n"));
     }
     if diff.changes.is_empty() {
         return text;

@@ -1,0 +1,92 @@
+//! What a changed configuration wants of a plugin: the component that it names, or what runs with other
+//! settings and limits.
+
+use super::entry::Entry;
+use super::prepare::{Preparation, Prepared, Unfit};
+use super::source::{Candidate, Origin, kept};
+use crate::config::PluginConfig;
+use crate::domain::Digest;
+use crate::plugin::{FetchError, Stage, StepState, inspect};
+
+/// Whether the configuration names another component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It does, or asks for another digest.
+    Other,
+    /// It does not; its place may hold other bytes.
+    Known,
+}
+
+/// What a configuration wants.
+pub(super) struct Wanted {
+    pub(super) place: Place,
+    /// What the configuration names.
+    named: Candidate,
+    /// What runs, as it shall run from now on; none where nothing of that changes.
+    pub(super) kept: Option<Candidate>,
+    /// The component that the configuration named when it was looked at last.
+    considered: Option<Digest>,
+}
+
+/// What came of it.
+pub(super) struct Brought {
+    /// Absent when what runs stays as it is.
+    pub(super) prepared: Option<Prepared>,
+    pub(super) considered: Option<Digest>,
+    /// Why what is configured could not be looked at.
+    pub(super) unread: Option<String>,
+}
+
+impl Wanted {
+    pub(super) fn of(entry: &Entry, before: &PluginConfig, after: &PluginConfig) -> Self {
+        let (active, considered) = entry.with(|state| (state.active.clone(), state.considered));
+        let is_same = (&before.component, before.digest) == (&after.component, after.digest);
+        let how = |config: &PluginConfig| (config.limits, config.isolation);
+        let other_settings = before.settings != after.settings;
+        // A way back has settings of its own, which stay as long as the file does not say otherwise.
+        let settings = if other_settings { after.settings.clone() } else { active.settings };
+        let kept = Candidate { origin: Origin::Kept(active.digest), source: active.source, settings };
+        Self {
+            place: if is_same { Place::Known } else { Place::Other },
+            named: Candidate::configured(after),
+            kept: Some(kept).filter(|_| other_settings || how(before) != how(after)),
+            considered,
+        }
+    }
+
+    /// Runs the stages for whichever it is.
+    pub(super) fn bring(self, preparation: &Preparation) -> Result<Brought, Unfit> {
+        let Self { place, named, kept, considered } = self;
+        let trace = &preparation.trace;
+        let read = preparation.fetch(&named).map_err(|error| (Unfit::unread(&error), error));
+        let (considered, unread) = match read {
+            Ok(read) => {
+                let digest = inspect::digest(&read.bytes);
+                if place == Place::Other || considered != Some(digest) {
+                    let prepared = Some(preparation.go_on(named, read.bytes)?);
+                    return Ok(Brought { prepared, considered: Some(digest), unread: None });
+                }
+                trace.note(Stage::Fetch, format!("{} as before", digest.short()));
+                (considered, None)
+            }
+            // What is there is not what it says it is.
+            Err((unfit, FetchError::Digest(_))) => return Err(unfit),
+            Err((unfit, _)) if place == Place::Other => return Err(unfit),
+            Err((unfit, _)) => {
+                trace.end(Stage::Fetch, StepState::Skipped, Some(unfit.why.clone()));
+                (considered, Some(unfit.why))
+            }
+        };
+        let prepared = kept.map(|kept| again(preparation, kept)).transpose()?;
+        Ok(Brought { prepared, considered, unread })
+    }
+}
+
+/// What runs, loaded once more for its new settings and limits.
+fn again(preparation: &Preparation, candidate: Candidate) -> Result<Prepared, Unfit> {
+    let Origin::Kept(digest) = candidate.origin else { return preparation.run(candidate) };
+    match kept(&preparation.data_dir, digest) {
+        Some(bytes) => preparation.go_on(candidate, bytes),
+        None => preparation.run(candidate),
+    }
+}
