@@ -180,15 +180,10 @@ fn apply(transaction: &Transaction<'_>, write: &Write, path: &Path) -> Result<()
     match write {
         Write::Upgrade(upgrade) => {
             let head = json("an upgrade", serde_json::to_string(upgrade))?;
+            let (id, set, state) = (upgrade.id.as_str(), upgrade.scale_set.as_str(), upgrade.state.name());
             run(
                 "INSERT OR REPLACE INTO upgrades VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![
-                    upgrade.id.as_str(),
-                    upgrade.scale_set.as_str(),
-                    upgrade.started_at.0,
-                    upgrade.state.name(),
-                    head
-                ],
+                params![id, set, upgrade.started_at.0, state, head],
             )
         }
         Write::Member(upgrade, instance, member) => {
@@ -218,14 +213,9 @@ fn apply(transaction: &Transaction<'_>, write: &Write, path: &Path) -> Result<()
                 params![set.as_str(), instance.as_str(), membership],
             )
         }
-        Write::Memory(set, instance, Some(StoredMemory { plugin, bytes })) => run(
-            "INSERT OR REPLACE INTO memories VALUES (?1, ?2, ?3, ?4)",
-            params![set.as_str(), instance.as_str(), plugin.as_str(), bytes],
-        ),
-        Write::Memory(set, instance, None) => run(
-            "DELETE FROM memories WHERE scale_set = ?1 AND instance = ?2",
-            params![set.as_str(), instance.as_str()],
-        ),
+        Write::Memory(set, instance, memory) => {
+            return remember(transaction, (set.as_str(), instance.as_str()), memory.as_ref()).map_err(sqlite);
+        }
         Write::Model(set, component, model) => run(
             "INSERT OR REPLACE INTO models VALUES (?1, ?2, ?3, ?4)",
             params![set.as_str(), component.as_str(), model.version.as_str(), model.configured.as_str()],
@@ -248,6 +238,20 @@ fn apply(transaction: &Transaction<'_>, write: &Write, path: &Path) -> Result<()
         Write::Audit(entry) => return append(transaction, entry).map_err(sqlite),
     }
     .map(drop)
+}
+
+/// Keeps what a plugin asked to remember of an instance, or forgets it.
+fn remember(
+    transaction: &Transaction<'_>,
+    (set, instance): (&str, &str),
+    memory: Option<&StoredMemory>,
+) -> rusqlite::Result<()> {
+    let Some(StoredMemory { plugin, bytes }) = memory else {
+        let sql = "DELETE FROM memories WHERE scale_set = ?1 AND instance = ?2";
+        return transaction.prepare_cached(sql)?.execute(params![set, instance]).map(drop);
+    };
+    let sql = "INSERT OR REPLACE INTO memories VALUES (?1, ?2, ?3, ?4)";
+    transaction.prepare_cached(sql)?.execute(params![set, instance, plugin.as_str(), bytes]).map(drop)
 }
 
 /// Puts a version into quarantine, or takes it out.

@@ -136,17 +136,24 @@ pub(super) fn load(
     )
     .map_err(|source| RegistryError::Worker { name: config.name.clone(), source })?;
     let entry = Entry::new(worker, tap, state);
-    match (same, stored.and_then(|stored| stored.shadow.as_ref())) {
-        (Some(same), _) => resume_trial(&entry, same, parts, &trace),
-        (None, Some(shadow)) => has_ended(&entry, shadow, "another generation is active now"),
-        (None, None) => {}
-    }
+    resume_trial(&entry, (stored, same), parts, &trace);
     Ok(entry)
 }
 
 /// Lets judge on what judged beside the same generation when the host stopped: beside another one it has no
 /// place.
-fn resume_trial(entry: &Entry, same: &StoredPlugin, parts: &RegistryParts, trace: &LoadTrace) {
+fn resume_trial(
+    entry: &Entry,
+    (stored, same): (Option<&StoredPlugin>, Option<&StoredPlugin>),
+    parts: &RegistryParts,
+    trace: &LoadTrace,
+) {
+    let Some(same) = same else {
+        if let Some(shadow) = stored.and_then(|stored| stored.shadow.as_ref()) {
+            has_ended(entry, shadow, "another generation is active now");
+        }
+        return;
+    };
     if let Some(shadow) = &same.shadow {
         let preparation = preparation(&entry.config(), parts);
         resume(entry, shadow, &Preparation { strategy: Strategy::Shadow, heed: Heed::Show, ..preparation });

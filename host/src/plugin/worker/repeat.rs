@@ -4,6 +4,10 @@
 //!
 //! The observations themselves are compared, not hashes of them, so there is nothing to collide.
 
+#[expect(
+    clippy::disallowed_types,
+    reason = "found by key alone, never walked through in any order that shows"
+)]
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -20,6 +24,7 @@ pub(super) type Key = (ScaleSetName, InstanceId);
 /// Memory and last observation of every instance of a plugin.
 #[derive(Debug, Default)]
 pub struct Repeats {
+    #[expect(clippy::disallowed_types, reason = "as above: each round looks its instance up a few times")]
     last: HashMap<Key, Last>,
     bytes: usize,
     /// Number of the batch that is being put together.
