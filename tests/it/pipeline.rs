@@ -322,9 +322,9 @@ fn a_shadow_goes_on_after_a_restart() {
     host.stop();
     uploaded.write("db.wasm", variant(b'x'));
     let host = started(&uploaded);
-    let plugin = db(&uploaded);
-    assert!(plugin["lastError"].as_str().unwrap().contains("another generation is active now"), "{plugin}");
-    assert_eq!((generation(&uploaded), plugin["stage"].is_null()), (3, true));
+    let plugin = wait_for_generation(&uploaded, 3);
+    assert_eq!(plugin["stage"], "watch", "{plugin}");
+    assert!(uploaded.log().contains("the shadow of upload ended: generation 3 "), "{}", uploaded.log());
     host.stop();
 
     // One that the configuration names.

@@ -99,7 +99,6 @@ pub(super) fn load(
         loaded_at: parts.clock.now(),
     };
     tracing::info!(plugin = %config.name, "{}: {}", active.shown(), trace.summary());
-    let history = stored.map(|stored| stored.history.clone()).unwrap_or_default();
     let (last_error, failed) = trouble.map_or((None, None), |it| (Some(it.message), it.failed));
     let refusals = u64::from(failed.is_some());
     let ran = Load { source: candidate.source, strategy: Strategy::Immediate, trace: trace.clone() };
@@ -108,7 +107,7 @@ pub(super) fn load(
     let mut state = State {
         config: config.clone(),
         active: active.clone(),
-        history,
+        history: stored.map(|stored| stored.history.clone()).unwrap_or_default(),
         refused,
         considered,
         pending,
