@@ -222,3 +222,31 @@ fn a_load_is_discarded_while_it_rehearses() {
     assert_eq!(db(&site)["digest"], digest);
     host.stop();
 }
+
+#[test]
+fn what_was_refused_for_the_settings_is_tried_with_others() {
+    let (site, _answers) = site("");
+    site.write("db.wasm", guest("good"));
+    edit(&site, "settings = {}", "settings = { a = 1 }");
+    let host = started(&site);
+    site.write("db.wasm", azure_health());
+    wait_for_error(&site, "unknown field `a`");
+    // Other limits do not help it, and what runs gets them all the same.
+    let runs = db(&site)["digest"].clone();
+    edit(&site, "timeoutMs = 200", "timeoutMs = 199");
+    assert_eq!(site.run(&["reload"]).code, 0);
+    assert_eq!(wait_for_generation(&site, 2)["digest"], runs);
+    edit(&site, "settings = { a = 1 }", "settings = {}");
+    assert_eq!(site.run(&["reload"]).code, 0);
+    let plugin = wait_for_generation(&site, 3);
+    assert_ne!(plugin["digest"], runs);
+    assert!(plugin["lastError"].is_null(), "{plugin}");
+
+    // What has run and was left does not come back by itself.
+    assert_eq!(site.run(&["plugin", "rollback", "db"]).code, 0);
+    assert_eq!(wait_for_generation(&site, 4)["digest"], runs);
+    edit(&site, "timeoutMs = 199", "timeoutMs = 198");
+    assert_eq!(site.run(&["reload"]).code, 0);
+    assert_eq!(wait_for_generation(&site, 5)["digest"], runs);
+    host.stop();
+}

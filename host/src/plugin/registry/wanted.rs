@@ -3,7 +3,7 @@
 
 use super::entry::Entry;
 use super::prepare::{Preparation, Prepared, Unfit};
-use super::source::{Candidate, Origin, kept};
+use super::source::{Candidate, Origin, configured, kept};
 use crate::config::PluginConfig;
 use crate::domain::Digest;
 use crate::plugin::{FetchError, Stage, StepState, inspect};
@@ -26,6 +26,9 @@ pub(super) struct Wanted {
     pub(super) kept: Option<Candidate>,
     /// The component that the configuration named when it was looked at last.
     considered: Option<Digest>,
+    /// Whether that one was refused under other settings or limits and has never run: these may be what
+    /// it was refused for.
+    afresh: bool,
 }
 
 /// What came of it.
@@ -39,31 +42,44 @@ pub(super) struct Brought {
 
 impl Wanted {
     pub(super) fn of(entry: &Entry, before: &PluginConfig, after: &PluginConfig) -> Self {
-        let (active, considered) = entry.with(|state| (state.active.clone(), state.considered));
+        let (active, considered, never_passed) = entry.with(|state| {
+            let named = state.considered.map(|digest| configured(digest, &before.settings));
+            let refused = state.refused.as_ref().is_some_and(|refused| Some(refused.configured) == named);
+            let ran = state.history.iter().any(|before| Some(before.digest) == state.considered);
+            (state.active.clone(), state.considered, refused && !ran)
+        });
         let is_same = (&before.component, before.digest) == (&after.component, after.digest);
         let how = |config: &PluginConfig| (config.limits, config.isolation);
         let other_settings = before.settings != after.settings;
         // A way back has settings of its own, which stay as long as the file does not say otherwise.
         let settings = if other_settings { after.settings.clone() } else { active.settings };
         let kept = Candidate { origin: Origin::Kept(active.digest), source: active.source, settings };
+        let kept = Some(kept).filter(|_| other_settings || how(before) != how(after));
         Self {
             place: if is_same { Place::Known } else { Place::Other },
             named: Candidate::configured(after),
-            kept: Some(kept).filter(|_| other_settings || how(before) != how(after)),
+            afresh: never_passed && kept.is_some(),
+            kept,
             considered,
         }
     }
 
     /// Runs the stages for whichever it is.
     pub(super) fn bring(self, preparation: &Preparation) -> Result<Brought, Unfit> {
-        let Self { place, named, kept, considered } = self;
+        let Self { place, named, kept, considered, afresh } = self;
         let trace = &preparation.trace;
         let read = preparation.fetch(&named).map_err(|error| (Unfit::unread(&error), error));
         let (considered, unread) = match read {
             Ok(read) => {
                 let digest = inspect::digest(&read.bytes);
-                if place == Place::Other || considered != Some(digest) {
-                    let prepared = Some(preparation.go_on(named, read.bytes)?);
+                let other = place == Place::Other || considered != Some(digest);
+                let prepared = match (other, afresh) {
+                    (true, _) => Some(preparation.go_on(named, read.bytes)?),
+                    // What is refused still keeps nothing from what runs.
+                    (false, true) => preparation.go_on(named, read.bytes).ok(),
+                    (false, false) => None,
+                };
+                if prepared.is_some() {
                     return Ok(Brought { prepared, considered: Some(digest), unread: None });
                 }
                 trace.note(Stage::Fetch, format!("{} as before", digest.short()));
