@@ -135,8 +135,12 @@ impl Snapshot {
         let missed = plugins.iter().map(|plugin| ([("plugin", plugin.name.clone())], plugin.counters.missed));
         let help = "Observations that a component beside the active one did not see, being too slow";
         counters(encoder, "plugin_shadow_missed", help, missed)?;
+        let dropped =
+            plugins.iter().map(|plugin| ([("plugin", plugin.name.clone())], plugin.counts.log_lines_dropped));
+        let help = "Lines of the plugin's log that were dropped because they came too fast";
+        counters(encoder, "plugin_log_lines_dropped", help, dropped)?;
         let observations = plugins.iter().flat_map(|plugin| {
-            let wire::PluginCounts { evaluated, unchanged, failed } = plugin.counts;
+            let wire::PluginCounts { evaluated, unchanged, failed, log_lines_dropped: _ } = plugin.counts;
             [("judged", evaluated.saturating_sub(failed)), ("unchanged", unchanged), ("failed", failed)].map(
                 |(result, count)| ([("plugin", plugin.name.clone()), ("result", result.to_owned())], count),
             )

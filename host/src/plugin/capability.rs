@@ -107,15 +107,22 @@ impl GuestLog {
 
     fn write(&self, level: Level, message: &str) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(missed) = state.meter.admit(self.clock.now()) else { return };
+        let admission = state.meter.admit(self.clock.now());
         let (plugin, lines_max) = (state.label.as_str(), state.meter.lines_max);
-        if missed > 0 {
-            tracing::warn!(
-                plugin,
-                missed,
-                "log lines of the plugin were dropped: more than {lines_max} in a minute; \
-                 raise limits.logLinesPerMinute or make the plugin log less"
-            );
+        match admission {
+            Admission::Pass { missed: 0 } => {}
+            Admission::Pass { missed } => {
+                tracing::warn!(plugin, missed, "log lines of the plugin were dropped")
+            }
+            Admission::FirstDropped => {
+                tracing::warn!(
+                    plugin,
+                    "log lines of the plugin are dropped: more than {lines_max} in a minute; \
+                     raise limits.logLinesPerMinute or make the plugin log less"
+                );
+                return;
+            }
+            Admission::Dropped => return,
         }
         let line = text::one_line(message, LINE_BYTES_MAX);
         match level {
@@ -125,6 +132,17 @@ impl GuestLog {
             Level::Error => tracing::error!(plugin, "{line}"),
         }
     }
+}
+
+/// What becomes of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Admission {
+    /// It is written; so many were dropped since the last one that was.
+    Pass { missed: u64 },
+    /// It is the first of its window that is dropped.
+    FirstDropped,
+    /// It is dropped.
+    Dropped,
 }
 
 /// Counts lines in windows.
@@ -141,20 +159,20 @@ impl Meter {
         Self { lines_max, window_at: Timestamp::default(), lines: 0, dropped: 0, reported: 0 }
     }
 
-    /// Whether a line may pass; if so, how many were dropped since the last that did.
-    fn admit(&mut self, now: Timestamp) -> Option<u64> {
+    fn admit(&mut self, now: Timestamp) -> Admission {
         if now.since(self.window_at) >= WINDOW {
             self.window_at = now;
             self.lines = 0;
         }
-        if self.lines >= self.lines_max {
+        self.lines = self.lines.saturating_add(1);
+        if self.lines > self.lines_max {
             self.dropped = self.dropped.saturating_add(1);
-            return None;
+            let is_first = self.lines - 1 == self.lines_max;
+            return if is_first { Admission::FirstDropped } else { Admission::Dropped };
         }
-        self.lines += 1;
         let missed = self.dropped - self.reported;
         self.reported = self.dropped;
-        Some(missed)
+        Admission::Pass { missed }
     }
 }
 
@@ -165,10 +183,13 @@ mod tests {
     #[test]
     fn lines_beyond_the_rate_are_counted_not_written() {
         let mut meter = Meter::new(20);
-        let passed = (0..50).filter(|_| meter.admit(Timestamp(100_000)).is_some()).count();
-        assert_eq!((passed, meter.dropped), (20, 30));
-        assert_eq!(meter.admit(Timestamp(159_999)), None);
-        assert_eq!(meter.admit(Timestamp(160_000)), Some(31));
-        assert_eq!(meter.admit(Timestamp(160_000)), Some(0));
+        let passes = |admission| matches!(admission, Admission::Pass { .. });
+        let passed = (0..20).filter(|_| passes(meter.admit(Timestamp(100_000)))).count();
+        assert_eq!(meter.admit(Timestamp(100_000)), Admission::FirstDropped);
+        let dropped = (0..29).filter(|_| meter.admit(Timestamp(100_000)) == Admission::Dropped).count();
+        assert_eq!((passed, dropped, meter.dropped), (20, 29, 30));
+        assert_eq!(meter.admit(Timestamp(159_999)), Admission::Dropped);
+        assert_eq!(meter.admit(Timestamp(160_000)), Admission::Pass { missed: 31 });
+        assert_eq!(meter.admit(Timestamp(160_000)), Admission::Pass { missed: 0 });
     }
 }

@@ -61,6 +61,8 @@ pub struct Counts {
     pub unchanged: u64,
     /// Observations that brought no decision.
     pub failed: u64,
+    /// Log lines of the plugin that were dropped because they came too fast.
+    pub log_lines_dropped: u64,
 }
 
 /// The thread of one plugin. Dropping it stops it.
@@ -79,6 +81,7 @@ struct Shared {
     evaluated: AtomicU64,
     unchanged: AtomicU64,
     failed: AtomicU64,
+    log_lines_dropped: AtomicU64,
 }
 
 enum Job {
@@ -124,6 +127,7 @@ impl PluginWorker {
             evaluated: AtomicU64::new(0),
             unchanged: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            log_lines_dropped: AtomicU64::new(0),
         });
         run::adopt(&mut plugin, &name, &shared);
         let worker = Worker {
@@ -139,6 +143,7 @@ impl PluginWorker {
             repeats: Repeats::new(),
             circuit: Circuit::new(),
             latest_failure: String::new(),
+            dropped_seen: 0,
         };
         let thread = thread::Builder::new()
             .name(format!("plugin-{name}"))
@@ -198,9 +203,14 @@ impl PluginWorker {
     /// What it has done so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        let Shared { evaluated, unchanged, failed, .. } = &*self.shared;
+        let Shared { evaluated, unchanged, failed, log_lines_dropped, .. } = &*self.shared;
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        Counts { evaluated: read(evaluated), unchanged: read(unchanged), failed: read(failed) }
+        Counts {
+            evaluated: read(evaluated),
+            unchanged: read(unchanged),
+            failed: read(failed),
+            log_lines_dropped: read(log_lines_dropped),
+        }
     }
 
     /// Rounds that wait.

@@ -6,6 +6,7 @@ use super::Stamp;
 
 /// What a plugin has done since the host began.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct PluginCounts {
     /// Observations that it was asked about.
     pub evaluated: u64,
@@ -13,6 +14,8 @@ pub struct PluginCounts {
     pub unchanged: u64,
     /// Observations that brought no decision.
     pub failed: u64,
+    /// Lines of its log that were dropped because they came too fast.
+    pub log_lines_dropped: u64,
 }
 
 /// What an evaluation took, `fleet --json --detail`.

@@ -150,7 +150,7 @@ impl Entry {
     }
 
     pub(super) fn wire(&self) -> wire::Plugin {
-        let Counts { evaluated, unchanged, failed } = self.worker.counts();
+        let Counts { evaluated, unchanged, failed, log_lines_dropped } = self.worker.counts();
         let failing = self.tap.failing().map(|it| wire::PluginFailing {
             failed: it.failed,
             instances: it.instances,
@@ -176,7 +176,7 @@ impl Entry {
                 beside: beside.map(Load::wire),
                 failing,
                 counters: wire::PluginCounters { missed: self.tap.missed(), ..state.counters },
-                counts: wire::PluginCounts { evaluated, unchanged, failed },
+                counts: wire::PluginCounts { evaluated, unchanged, failed, log_lines_dropped },
             }
         })
     }

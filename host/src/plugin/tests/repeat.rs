@@ -101,7 +101,7 @@ fn an_unchanged_observation_is_not_judged_again() {
         Some(crate::domain::Version::parse("v2").unwrap());
     desk.worker.submit(labelled).unwrap();
     assert_eq!(desk.decided.recv().unwrap().outcome.evaluation.origin, Evaluated, "another fact");
-    assert_eq!(desk.worker.counts(), Counts { evaluated: 5, unchanged: 1, failed: 0 });
+    assert_eq!(desk.worker.counts(), Counts { evaluated: 5, unchanged: 1, ..Counts::default() });
 
     desk.worker.swap(load("good"), Generation(2));
     assert_eq!(desk.ask(1, "7"), (Evaluated, None), "another plugin");
@@ -125,6 +125,16 @@ fn failures_and_clocks_are_never_known() {
     assert_eq!(desk.worker.counts().failed, 4);
     let timed = Desk::new(load("clock"));
     assert_eq!((timed.ask(1, "").0, timed.ask(1, "").0), (Origin::Evaluated, Origin::Evaluated));
+}
+
+#[test]
+fn log_lines_that_came_too_fast_are_counted() {
+    let desk = Desk::new(load("log-flood"));
+    desk.ask(1, "a");
+    let dropped = desk.worker.counts().log_lines_dropped;
+    assert!(dropped >= 900, "{dropped}");
+    desk.ask(1, "b");
+    assert!(desk.worker.counts().log_lines_dropped > dropped);
 }
 
 #[test]

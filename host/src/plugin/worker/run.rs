@@ -34,6 +34,8 @@ pub(super) struct Worker {
     pub(super) repeats: Repeats,
     pub(super) circuit: Circuit,
     pub(super) latest_failure: String,
+    /// Log lines of the active plugin that were dropped and are counted.
+    pub(super) dropped_seen: u64,
 }
 
 impl Worker {
@@ -65,6 +67,7 @@ impl Worker {
         self.settings = settings_digest(self.plugin.settings());
         self.repeats.swapped();
         self.circuit = Circuit::new();
+        self.dropped_seen = 0;
         let mut active = self.shared.active.lock().unwrap_or_else(PoisonError::into_inner);
         *active = (self.plugin.digest(), generation);
     }
@@ -138,6 +141,9 @@ impl Worker {
             self.latest_failure = failure.to_string();
         }
         add(&self.shared.evaluated, results.len());
+        let dropped = self.plugin.log_lines_dropped();
+        self.shared.log_lines_dropped.fetch_add(dropped - self.dropped_seen, Ordering::Relaxed);
+        self.dropped_seen = dropped;
         add(&self.shared.failed, failed);
         let judged = tickets.into_iter().zip(observations).zip(results.into_iter().zip(costs));
         let decided = judged.map(|(((key, ticket), observation), (verdict, cost))| {
