@@ -124,12 +124,13 @@ impl Recorder {
     pub fn keep(&self, plugin: &PluginName, component: (Digest, &[u8]), settings: &str) {
         let settings_digest = super::settings_digest(settings);
         let folder = &self.shared.folder;
+        // Held while it is written: the ring would remove what nobody names yet.
+        let mut active = self.shared.active.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = blobs::keep(folder, component.0, Kind::Component, component.1)
             .and_then(|()| blobs::keep(folder, settings_digest, Kind::Settings, settings.as_bytes()));
         if let Err(error) = kept {
             tracing::warn!(%plugin, "the component cannot be kept beside the recording: {error}");
         }
-        let mut active = self.shared.active.lock().unwrap_or_else(PoisonError::into_inner);
         active.insert(plugin.clone(), (component.0, settings_digest));
     }
 
