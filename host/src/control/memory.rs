@@ -49,10 +49,35 @@ impl Memories {
         self.due
     }
 
-    /// Everything that waits, to be recorded now.
-    pub(super) fn writes(&mut self) -> impl Iterator<Item = Write> {
+    /// Everything that waits. It goes on to wait until [`Self::recorded`] says otherwise: while the store
+    /// refuses, only the latest of each instance is kept.
+    pub(super) fn writes(&self) -> impl Iterator<Item = Write> {
+        let waiting = self.waiting.iter();
+        waiting.map(|((set, instance), memory)| Write::Memory(set.clone(), instance.clone(), memory.clone()))
+    }
+
+    /// What waited is durable.
+    pub(super) fn recorded(&mut self) {
+        self.waiting.clear();
         self.due = None;
-        let waiting = std::mem::take(&mut self.waiting).into_iter();
-        waiting.map(|((set, instance), memory)| Write::Memory(set, instance, memory))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_store_refuses_waits_once() {
+        let mut memories = Memories::default();
+        let set = ScaleSetName::parse("orders").unwrap();
+        for id in ["0", "1", "0"] {
+            memories.forget(&set, &InstanceId::parse(id).unwrap(), Timestamp(5));
+            assert!((1..=2).contains(&memories.writes().count()));
+        }
+        assert_eq!(memories.writes().count(), 2, "the latest of each, also when asked twice");
+        assert_eq!(memories.due(), Some(Timestamp(5) + KEPT_AFTER));
+        memories.recorded();
+        assert_eq!((memories.writes().count(), memories.due()), (0, None));
     }
 }

@@ -369,9 +369,11 @@ impl Control {
             return;
         }
         if !self.writes.is_empty() || self.memories.due().is_some_and(|due| due <= now) {
+            let own = self.writes.len();
             self.writes.extend(self.memories.writes());
             match self.store.commit(&self.writes) {
                 Ok(()) => {
+                    self.memories.recorded();
                     let used: Vec<Used> = self.writes.iter().filter_map(audit::used).collect();
                     if !used.is_empty() {
                         (self.keep_used)(used);
@@ -382,6 +384,8 @@ impl Control {
                     }
                 }
                 Err(error) => {
+                    // Memories wait where each instance has one.
+                    self.writes.truncate(own);
                     tracing::error!("cannot record, so nothing is upgraded until it works again: {error}");
                     self.store_trouble = Some((now + RETRY_AFTER, error.to_string()));
                     return;
@@ -406,7 +410,9 @@ impl Control {
         let starts = self.sets.values().flat_map(|set| set.instances.values().filter_map(|i| i.retry_at));
         let store = self.store_trouble.as_ref().map(|(retry_at, _)| *retry_at);
         let retries = self.sets.values().filter_map(SetState::retry_at);
-        upgrades.chain(starts).chain(store).chain(retries).chain(self.memories.due()).min()
+        // While the store refuses, they wait for it.
+        let memories = self.memories.due().filter(|_| self.store_trouble.is_none());
+        upgrades.chain(starts).chain(store).chain(retries).chain(memories).min()
     }
 
     /// Tells the prober what it should know of an instance now.

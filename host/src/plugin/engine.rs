@@ -120,7 +120,8 @@ fn config() -> Config {
 }
 
 /// Memory for instances that is reserved once: a new one costs a quarter of what it costs otherwise.
-/// Its bounds are never below those of `limits`, which are the ones that a plugin meets.
+/// Its bounds are not below those of `limits`, which are the ones that a plugin meets; only a table ends at
+/// a million elements whatever memory the plugin may have.
 fn pool() -> PoolingAllocationConfig {
     let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     let mut pool = PoolingAllocationConfig::new();
