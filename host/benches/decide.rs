@@ -1,7 +1,8 @@
 //! What a decision costs beside the same decision in native code: `cargo bench -p phasegate`.
 //!
 //! CPU time; all rows of the table in turn, round after round, and the median of each. Quote the
-//! ratios: absolute figures move with the machine. Fuel and the deadline are on, as in a host.
+//! ratios: absolute figures move with the machine. Fuel and the deadline are on, as in a host. Words
+//! behind `--` leave only the rows with one of them in their name, beside the native ones.
 
 #![allow(
     clippy::unwrap_used,
@@ -123,6 +124,7 @@ struct Row {
     size: usize,
     base: usize,
     goal: f64,
+    wanted: bool,
     call: Box<dyn FnMut()>,
     taken: Vec<f64>,
 }
@@ -134,7 +136,7 @@ impl Row {
         size: usize,
         call: impl FnMut() + 'static,
     ) -> Self {
-        Self { name, size, base, goal, call: Box::new(call), taken: Vec::new() }
+        Self { name, size, base, goal, wanted: true, call: Box::new(call), taken: Vec::new() }
     }
 
     fn measure(&mut self) {
@@ -153,7 +155,7 @@ impl Row {
 
     fn median(&mut self) -> f64 {
         self.taken.sort_by(f64::total_cmp);
-        self.taken[self.taken.len() / 2]
+        self.taken.get(self.taken.len() / 2).copied().unwrap_or(f64::NAN)
     }
 }
 
@@ -187,8 +189,14 @@ fn main() {
         let key = (seen.instance.scale_set.clone(), seen.instance.id.clone());
         let decision = load(Isolation::Reused).evaluate(&one(&small), 0).pop().unwrap().unwrap();
         let mut repeats = Repeats::new();
-        repeats.learn(&key, Some(Known::new(Arc::new(seen.clone()), decision, Evaluation::default(), 0)));
-        move || drop(black_box(repeats.known(&key, black_box(&seen)).map(|known| known.decision.clone())))
+        repeats.begin_batch();
+        let place = repeats.enter(&key).unwrap();
+        repeats.learn(place, Some(Known::new(Arc::new(seen.clone()), decision, Evaluation::default(), 0)));
+        move || {
+            repeats.begin_batch();
+            let place = repeats.enter(&key).unwrap();
+            drop(black_box(repeats.known(place, black_box(&seen)).map(|known| known.decision.clone())));
+        }
     };
     let batch: Vec<Observation> = (0..BATCH_MAX).map(|id| observation(id, &small)).collect();
     let mut rows = [
@@ -213,16 +221,22 @@ fn main() {
         Row::new("for comparison: serde_json, small", (0, f64::NAN), 1, with_serde(&small)),
         Row::new("for comparison: serde_json, 64 KiB", (6, f64::NAN), 1, with_serde(&large)),
     ];
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let wanted = |row: &Row| words.is_empty() || words.iter().any(|word| row.name.contains(word.as_str()));
+    // What the others are compared with is always measured.
+    rows.iter_mut().for_each(|row| row.wanted = row.goal == 1.0 || wanted(row));
     for _ in 0..ROUNDS {
-        rows.iter_mut().for_each(Row::measure);
+        rows.iter_mut().filter(|row| row.wanted).for_each(Row::measure);
     }
     let medians: Vec<f64> = rows.iter_mut().map(Row::median).collect();
     println!("{:<36}{:>8}{:>10}{:>8}", "DECISION", "NS CPU", "x NATIVE", "GOAL");
-    for (row, median) in rows.iter().zip(&medians) {
+    for (row, median) in rows.iter().zip(&medians).filter(|(row, _)| row.wanted) {
         let goal = if row.goal.is_nan() { String::new() } else { format!("{:.1}", row.goal) };
         println!("{:<36}{:>8.0}{:>10.2}{goal:>8}", row.name, median, median / medians[row.base]);
     }
-    fleet(load(Isolation::PerBatch), &small);
+    if words.is_empty() || words.iter().any(|word| word == "fleet") {
+        fleet(load(Isolation::PerBatch), &small);
+    }
 }
 
 /// A round of a whole fleet through a worker: queue, memory, batches, decisions.

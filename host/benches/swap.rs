@@ -3,8 +3,8 @@
 //!
 //! Wall-clock time through the parts of a host: registry, cache, worker, a store on disk, and a loop
 //! that records as the real one does; only HTTP and probes are left out. Absolute figures move with
-//! the machine, its disk and whatever else runs on it. A large component is slower than the goal: its
-//! bytes and its compiled code are both hashed before anything of them runs.
+//! the machine, its disk and whatever else runs on it. A large component is slower than the goal: all of
+//! its bytes are hashed, and compared with those that are kept, before anything of them runs.
 
 #![allow(
     clippy::unwrap_used,
@@ -162,7 +162,7 @@ impl Site {
 fn swap(site: &Site, bytes: Vec<u8>, strategy: Strategy) -> impl Future<Output = u64> + use<> {
     let (registry, name) = (Arc::clone(&site.registry), site.name.clone());
     let options = SwapOptions { strategy: Some(strategy), ..SwapOptions::default() };
-    async move { registry.swap(&name, Offer::Bytes(bytes), options).await.unwrap().plugin.generation }
+    async move { registry.swap(&name, Offer::Bytes(bytes.into()), options).await.unwrap().plugin.generation }
 }
 
 fn config(name: &PluginName) -> PluginConfig {

@@ -39,7 +39,7 @@ pub(super) async fn respond(
             let (options, source) = swap_options(&query)?;
             let bytes = body(request, COMPONENT_MAX, COMPONENT_TIMEOUT).await?;
             let offer = match source {
-                None => Offer::Bytes(bytes.to_vec()),
+                None => Offer::Bytes(bytes),
                 Some(source) if bytes.is_empty() => Offer::Reference(source),
                 Some(_) => {
                     return Err(Refusal::invalid(

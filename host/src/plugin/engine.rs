@@ -18,6 +18,7 @@ use crate::clock::Clock;
 
 use super::cache::CodeCache;
 use super::limits::{INSTANCES_MAX, MEMORIES_MAX, TABLES_MAX};
+use super::recent::Recent;
 use super::text;
 
 /// Length of one tick of the epoch. A deadline is late by at most two of them.
@@ -49,6 +50,8 @@ pub struct Runtime {
     pub(super) engine: Engine,
     pub(super) clock: Clock,
     pub(super) cache: Option<Arc<CodeCache>>,
+    /// What was loaded last; none where nothing is kept.
+    pub(super) recent: Option<Arc<Recent>>,
     /// Why instances do not come from a pool, if they do not.
     no_pool: Option<Arc<str>>,
 }
@@ -76,7 +79,7 @@ impl Runtime {
             }
         };
         start_ticker(engine.weak())?;
-        Ok(Self { engine, clock: Clock::start(), cache: None, no_pool })
+        Ok(Self { engine, clock: Clock::start(), cache: None, recent: None, no_pool })
     }
 
     /// Where the memory of a new instance comes from, in words: decides what one costs.
@@ -89,10 +92,10 @@ impl Runtime {
         }
     }
 
-    /// The same runtime, which keeps compiled code.
+    /// The same runtime, which keeps compiled code, on disk and the latest of it in memory too.
     #[must_use]
     pub fn with_cache(self, cache: CodeCache) -> Self {
-        Self { cache: Some(Arc::new(cache)), ..self }
+        Self { cache: Some(Arc::new(cache)), recent: Some(Arc::default()), ..self }
     }
 }
 

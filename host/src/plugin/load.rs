@@ -19,7 +19,7 @@ use super::engine::Runtime;
 use super::error::LoadPluginError;
 use super::limits::{Isolation, Limits};
 use super::shape::Shape;
-use super::stage::{LoadTrace, Stage};
+use super::stage::{LoadTrace, Stage, StepState};
 use super::world::{self, Import};
 use super::{difference, inspect, shape, text, v1, wasi};
 
@@ -44,7 +44,8 @@ pub struct LoadedPlugin {
 }
 
 /// A component that is checked, compiled and linked, and not configured yet: one compilation serves
-/// any number of settings.
+/// any number of settings. Clones share it.
+#[derive(Clone)]
 pub struct CompiledPlugin {
     engine: Engine,
     linked: Arc<v1::Linked>,
@@ -52,6 +53,7 @@ pub struct CompiledPlugin {
     imports: Vec<Import>,
     world: Option<String>,
     clock: Clock,
+    code_bytes: usize,
 }
 
 impl Runtime {
@@ -91,6 +93,13 @@ impl Runtime {
         digest: Digest,
         trace: &LoadTrace,
     ) -> Result<CompiledPlugin, LoadPluginError> {
+        if let Some(recent) = self.recent.as_ref().and_then(|recent| recent.get(digest)) {
+            for stage in [Stage::Shape, Stage::Compile, Stage::Link] {
+                trace.begin(stage);
+                trace.end(stage, StepState::Passed, Some("in memory".to_owned()));
+            }
+            return Ok(recent);
+        }
         let compiled = self.cache.as_ref().is_some_and(|cache| cache.has(&self.engine, digest));
         let examine = if compiled { shape::examine_compiled } else { shape::examine };
         let (imports, world) = trace.run(Stage::Shape, || check_shape(bytes, &examine(bytes)?))?;
@@ -99,14 +108,20 @@ impl Runtime {
             v1::link(&self.engine, &component)
                 .map_err(|error| LoadPluginError::TypesDiffer(text::summary(&error)))
         })?;
-        Ok(CompiledPlugin {
+        let code = component.image_range();
+        let plugin = CompiledPlugin {
             engine: self.engine.clone(),
             linked: Arc::new(linked),
             digest,
             world,
             imports,
             clock: self.clock,
-        })
+            code_bytes: code.end.addr().saturating_sub(code.start.addr()),
+        };
+        if let Some(recent) = &self.recent {
+            recent.put(&plugin);
+        }
+        Ok(plugin)
     }
 
     /// Machine code, from the cache or the compiler.
@@ -202,6 +217,16 @@ impl CompiledPlugin {
     #[must_use]
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// Size of its machine code, and what belongs to it, in bytes.
+    pub(super) fn code_bytes(&self) -> usize {
+        self.code_bytes
+    }
+
+    #[cfg(test)]
+    pub(super) fn with(self, digest: Digest, code_bytes: usize) -> Self {
+        Self { digest, code_bytes, ..self }
     }
 }
 

@@ -26,6 +26,7 @@ mod inspect;
 mod limits;
 mod load;
 mod output;
+mod recent;
 pub mod registry;
 mod shape;
 mod stage;

@@ -27,6 +27,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use hyper::body::Bytes;
+
 use super::{LoadPluginError, LoadTrace, Runtime, Stage};
 use crate::api::wire;
 use crate::clock::Clock;
@@ -125,7 +127,7 @@ pub struct PluginRegistry {
 #[derive(Debug, Clone)]
 pub enum Offer {
     /// This one.
-    Bytes(Vec<u8>),
+    Bytes(Bytes),
     /// One that the host fetches, with the plugin's settings for that; with its credentials only from
     /// the server that they are meant for.
     Reference(RemoteSource),

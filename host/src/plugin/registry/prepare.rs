@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use hyper::body::Bytes;
+
 use super::compare::{Comparison, Key};
 use super::shadow::{Seen, rehearse};
 use super::source::{Candidate, Read, Reading};
@@ -17,7 +19,7 @@ use crate::plugin::{FetchError, Limits, LoadTrace, LoadedPlugin, Runtime, Stage,
 /// A candidate that passed.
 pub(super) struct Prepared {
     pub(super) candidate: Candidate,
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: Bytes,
     pub(super) digest: Digest,
     pub(super) compiled: Arc<CompiledPlugin>,
     pub(super) plugin: LoadedPlugin,
@@ -121,7 +123,7 @@ impl Preparation {
     }
 
     /// The stages after the first one.
-    pub(super) fn go_on(&self, candidate: Candidate, bytes: Vec<u8>) -> Result<Prepared, Unfit> {
+    pub(super) fn go_on(&self, candidate: Candidate, bytes: Bytes) -> Result<Prepared, Unfit> {
         let digest = inspect::digest(&bytes);
         let (compiled, plugin) = self.load(&candidate, &bytes, digest).map_err(|why| Unfit {
             why,

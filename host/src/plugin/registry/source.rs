@@ -4,15 +4,19 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use hyper::body::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{ComponentSource, PluginConfig, RemoteSource};
 use crate::domain::Digest;
 use crate::plugin::{Fetch, FetchError, builtin, inspect, read_component};
+
+/// Bytes of a file that are compared at a time.
+const COMPARED_BYTES: usize = 64 << 10;
 
 /// A component on its way in.
 #[derive(Debug, Clone)]
@@ -30,7 +34,7 @@ pub(super) enum Origin {
     /// Where the configuration says.
     Configured(ComponentSource),
     /// Handed in.
-    Upload(Vec<u8>),
+    Upload(Bytes),
     /// Where whoever swaps it in says.
     Named(RemoteSource),
     /// Kept from a former generation.
@@ -47,7 +51,7 @@ pub(super) struct Reading<'a> {
 
 /// The bytes of a candidate.
 pub(super) struct Read {
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: Bytes,
     /// How they came, where that is worth a word.
     pub(super) note: Option<String>,
 }
@@ -68,9 +72,11 @@ impl Candidate {
     pub(super) fn read(&self, reading: &Reading<'_>) -> Result<Read, FetchError> {
         let plain = |bytes| Ok(Read { bytes, note: None });
         match &self.origin {
-            Origin::Configured(ComponentSource::Builtin(_)) => plain(builtin::AZURE_HEALTH.to_vec()),
+            Origin::Configured(ComponentSource::Builtin(_)) => {
+                plain(Bytes::from_static(builtin::AZURE_HEALTH))
+            }
             Origin::Configured(ComponentSource::File(path)) => match read_component(path) {
-                Ok(bytes) => plain(bytes),
+                Ok(bytes) => plain(bytes.into()),
                 Err(error) => Err(FetchError::Unreadable(format!("cannot be read: {error}"))),
             },
             Origin::Configured(ComponentSource::Remote(source)) | Origin::Named(source) => {
@@ -78,7 +84,7 @@ impl Candidate {
             }
             Origin::Upload(bytes) => plain(bytes.clone()),
             Origin::Kept(digest) => match kept(reading.data_dir, *digest) {
-                Some(bytes) => plain(bytes),
+                Some(bytes) => plain(bytes.into()),
                 None => {
                     let why = "is missing from the data directory or damaged";
                     Err(FetchError::Unreadable(why.to_owned()))
@@ -102,7 +108,7 @@ fn fetch(source: &RemoteSource, reading: &Reading<'_>) -> Result<Read, FetchErro
     let is_configured = config.component == ComponentSource::Remote(source.clone());
     let pinned = config.digest.filter(|_| is_configured);
     if let Some(bytes) = pinned.and_then(|wanted| kept(data_dir, wanted)) {
-        return Ok(Read { bytes, note: Some("kept; no request was made".to_owned()) });
+        return Ok(Read { bytes: bytes.into(), note: Some("kept; no request was made".to_owned()) });
     }
     let fetch = Fetch {
         source,
@@ -111,7 +117,7 @@ fn fetch(source: &RemoteSource, reading: &Reading<'_>) -> Result<Read, FetchErro
         kept: &|digest| kept(data_dir, digest),
         on_bytes: *on_bytes,
     };
-    fetch.run().map(|fetched| Read { bytes: fetched.bytes, note: Some(fetched.note) })
+    fetch.run().map(|fetched| Read { bytes: fetched.bytes.into(), note: Some(fetched.note) })
 }
 
 /// Digest of what the configuration says: when it changes, the configuration wins over an upload.
@@ -129,8 +135,7 @@ fn kept_path(data_dir: &Path, digest: Digest) -> PathBuf {
 /// Keeps bytes under their digest; written beside and renamed, so never half.
 pub(super) fn keep(data_dir: &Path, digest: Digest, bytes: &[u8]) -> std::io::Result<()> {
     let path = kept_path(data_dir, digest);
-    // Cheaper than their digest, which is known to be that of `bytes`.
-    if read_component(&path).is_ok_and(|kept| kept == bytes) {
+    if holds(&path, bytes) {
         return Ok(());
     }
     let folder = data_dir.join("components");
@@ -144,6 +149,17 @@ pub(super) fn keep(data_dir: &Path, digest: Digest, bytes: &[u8]) -> std::io::Re
     // Before a record that names it is durable.
     file.sync_all()?;
     fs::rename(beside, path)
+}
+
+/// Whether a file has these very bytes: cheaper than its digest, and than reading it at once.
+fn holds(path: &Path, bytes: &[u8]) -> bool {
+    let Ok(mut file) = fs::File::open(path) else { return false };
+    let mut block = vec![0; COMPARED_BYTES];
+    let same = |wanted: &[u8]| {
+        let read = block.get_mut(..wanted.len()).unwrap_or_default();
+        file.read_exact(read).is_ok() && read == wanted
+    };
+    bytes.chunks(COMPARED_BYTES).all(same) && file.read(&mut block).is_ok_and(|more| more == 0)
 }
 
 /// Reads kept bytes back; what no longer has its digest is not there.

@@ -168,7 +168,7 @@ impl PluginRegistry {
         let compiled = Arc::clone(&former.compiled);
         Ok(Prepared {
             candidate,
-            bytes,
+            bytes: bytes.into(),
             digest: former.digest,
             compiled,
             plugin,

@@ -102,7 +102,7 @@ impl Wanted {
 fn again(preparation: &Preparation, candidate: Candidate) -> Result<Prepared, Unfit> {
     let Origin::Kept(digest) = candidate.origin else { return preparation.run(candidate) };
     match kept(&preparation.data_dir, digest) {
-        Some(bytes) => preparation.go_on(candidate, bytes),
+        Some(bytes) => preparation.go_on(candidate, bytes.into()),
         None => preparation.run(candidate),
     }
 }

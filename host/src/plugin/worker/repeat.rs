@@ -24,12 +24,19 @@ pub(super) type Key = (ScaleSetName, InstanceId);
 /// Memory and last observation of every instance of a plugin.
 #[derive(Debug, Default)]
 pub struct Repeats {
-    #[expect(clippy::disallowed_types, reason = "as above: each round looks its instance up a few times")]
-    last: HashMap<Key, Last>,
+    #[expect(clippy::disallowed_types, reason = "as above; each round looks its instance up once")]
+    places: HashMap<Key, Place>,
+    last: Vec<Last>,
+    /// Places of instances that were forgotten.
+    free: Vec<Place>,
     bytes: usize,
     /// Number of the batch that is being put together.
     batch: u64,
 }
+
+/// Where an instance is kept, until it is forgotten.
+#[derive(Debug, Clone, Copy)]
+pub struct Place(usize);
 
 #[derive(Debug, Default)]
 struct Last {
@@ -61,68 +68,80 @@ impl Repeats {
 
     /// Instances that were judged or have a memory.
     pub(super) fn len(&self) -> usize {
-        self.last.len()
+        self.places.len()
     }
 
     /// Begins a batch, which has each instance once.
-    pub(super) fn begin_batch(&mut self) {
+    pub fn begin_batch(&mut self) {
         self.batch = self.batch.wrapping_add(1);
     }
 
-    /// Takes an instance into the batch; false when it is there already.
-    pub(super) fn enter(&mut self, key: &Key) -> bool {
+    /// Takes an instance into the batch; none when it is there already.
+    pub fn enter(&mut self, key: &Key) -> Option<Place> {
         let batch = self.batch;
-        match self.last.get_mut(key) {
-            Some(last) => std::mem::replace(&mut last.batch, batch) != batch,
-            None => {
-                self.last.insert(key.clone(), Last { batch, ..Last::default() });
-                true
-            }
+        let place = self.place(key);
+        let before = self.last.get_mut(place.0).map(|last| std::mem::replace(&mut last.batch, batch));
+        (before != Some(batch)).then_some(place)
+    }
+
+    /// The place of an instance, which has one then.
+    fn place(&mut self, key: &Key) -> Place {
+        if let Some(place) = self.places.get(key) {
+            return *place;
         }
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.last.push(Last::default());
+            Place(self.last.len() - 1)
+        });
+        self.places.insert(key.clone(), place);
+        place
     }
 
     /// The plugin's memory of an instance.
     #[must_use]
-    pub fn memory(&self, key: &Key) -> Option<&Vec<u8>> {
-        self.last.get(key).and_then(|last| last.memory.as_ref())
+    pub(super) fn memory(&self, place: Place) -> Option<&Vec<u8>> {
+        self.last.get(place.0).and_then(|last| last.memory.as_ref())
     }
 
     /// The decision on this very observation, memory included, if it was the last one.
-    pub fn known(&mut self, key: &Key, seen: &Observation) -> Option<&mut Known> {
-        self.last.get_mut(key)?.known.as_mut().filter(|known| *known.observation == *seen)
+    pub fn known(&mut self, place: Place, seen: &Observation) -> Option<&mut Known> {
+        self.last.get_mut(place.0)?.known.as_mut().filter(|known| *known.observation == *seen)
     }
 
     /// Puts back a memory from before.
-    pub(super) fn remember(&mut self, key: Key, memory: Vec<u8>) {
-        self.last.entry(key).or_default().memory = Some(memory);
+    pub(super) fn remember(&mut self, key: &Key, memory: Vec<u8>) {
+        let place = self.place(key);
+        if let Some(last) = self.last.get_mut(place.0) {
+            last.memory = Some(memory);
+        }
     }
 
     /// Drops an instance.
     pub(super) fn forget(&mut self, key: &Key) {
-        if let Some(Last { known: Some(known), .. }) = self.last.remove(key) {
-            self.bytes = self.bytes.saturating_sub(known.bytes);
+        let Some(place) = self.places.remove(key) else { return };
+        self.learn(place, None);
+        if let Some(last) = self.last.get_mut(place.0) {
+            *last = Last::default();
         }
+        self.free.push(place);
     }
 
     /// Other code: its answers are not known. Memory stays.
     pub(super) fn swapped(&mut self) {
-        self.last.values_mut().for_each(|last| last.known = None);
+        self.last.iter_mut().for_each(|last| last.known = None);
         self.bytes = 0;
     }
 
     /// Takes in the memory that a decision brought. After a failure the last one stays.
-    pub(super) fn keep_memory(&mut self, key: &Key, verdict: &Verdict) {
-        if let (Some(last), Ok(decision)) = (self.last.get_mut(key), verdict) {
+    pub(super) fn keep_memory(&mut self, place: Place, verdict: &Verdict) {
+        if let (Some(last), Ok(decision)) = (self.last.get_mut(place.0), verdict) {
             last.memory.clone_from(&decision.memory);
         }
     }
 
     /// Makes a decision known, in place of the one before; none after a failure.
-    pub fn learn(&mut self, key: &Key, known: Option<Known>) {
-        let last = match self.last.get_mut(key) {
-            Some(last) => last,
-            None => self.last.entry(key.clone()).or_default(),
-        };
+    pub fn learn(&mut self, place: Place, known: Option<Known>) {
+        let Some(last) = self.last.get_mut(place.0) else { return };
         if let Some(before) = last.known.take() {
             self.bytes = self.bytes.saturating_sub(before.bytes);
         }

@@ -15,7 +15,7 @@ use crate::plugin::load::LoadedPlugin;
 use crate::recording::{Judgement, Recorder, SEGMENTS, settings_digest};
 
 use super::circuit::{Broken, Circuit, PluginTrouble};
-use super::repeat::{Known, Repeats};
+use super::repeat::{Known, Place, Repeats};
 use super::{Job, Key, Shared, Watchers};
 
 /// State of the thread.
@@ -46,7 +46,7 @@ impl Worker {
                 Ok(Job::Round(round)) => self.decide(round),
                 Ok(Job::Swap(plugin, generation)) => self.swap(*plugin, generation),
                 Ok(Job::Remember(key, memory)) => {
-                    self.repeats.remember(key, memory);
+                    self.repeats.remember(&key, memory);
                 }
                 Ok(Job::Forget(key)) => {
                     self.repeats.forget(&key);
@@ -79,15 +79,15 @@ impl Worker {
         let now = self.now();
         let mut known = Vec::new();
         let mut asked = Asked::default();
-        for (key, round) in rounds {
+        for Entered { key, place, round } in rounds {
             let Round { mut observation, epoch, started_at, finished_at } = *round;
-            observation.memory = self.repeats.memory(&key).cloned();
+            observation.memory = self.repeats.memory(place).cloned();
             let ticket = Ticket { epoch, started_at, finished_at };
-            match self.unchanged(&key, &observation, &now) {
+            match self.unchanged(place, &observation, &now) {
                 Some((seen, outcome)) => known.push((seen, ticket.decided(key, outcome))),
                 None => {
                     asked.observations.push(observation);
-                    asked.tickets.push((key, ticket));
+                    asked.tickets.push((key, place, ticket));
                 }
             }
         }
@@ -113,8 +113,13 @@ impl Worker {
     }
 
     /// The decision on an observation that is the same as the one before, with that one.
-    fn unchanged(&mut self, key: &Key, seen: &Observation, now: &Now) -> Option<(Arc<Observation>, Outcome)> {
-        let known = if now.repeatable { self.repeats.known(key, seen)? } else { return None };
+    fn unchanged(
+        &mut self,
+        place: Place,
+        seen: &Observation,
+        now: &Now,
+    ) -> Option<(Arc<Observation>, Outcome)> {
+        let known = if now.repeatable { self.repeats.known(place, seen)? } else { return None };
         // Its record is about to leave the ring.
         let ages = now.segment.saturating_sub(known.segment) >= SEGMENTS / 2;
         if ages {
@@ -146,10 +151,10 @@ impl Worker {
         self.dropped_seen = dropped;
         add(&self.shared.failed, failed);
         let judged = tickets.into_iter().zip(observations).zip(results.into_iter().zip(costs));
-        let decided = judged.map(|(((key, ticket), observation), (verdict, cost))| {
+        let decided = judged.map(|(((key, place, ticket), observation), (verdict, cost))| {
             let evaluation = Evaluation { at: now.at, cost, origin: Origin::Evaluated };
             let observation = Arc::new(observation);
-            self.repeats.keep_memory(&key, &verdict);
+            self.repeats.keep_memory(place, &verdict);
             if verdict != Err(PluginFailure::Overloaded) {
                 self.record(now, evaluation, &observation, &verdict);
             }
@@ -157,7 +162,7 @@ impl Worker {
                 let known = verdict.as_ref().ok().map(|decision| {
                     Known::new(Arc::clone(&observation), Arc::clone(decision), evaluation, now.segment)
                 });
-                self.repeats.learn(&key, known);
+                self.repeats.learn(place, known);
             }
             let outcome = Outcome { stamp: now.stamp.clone(), evaluation, result: verdict };
             (observation, ticket.decided(key, outcome))
@@ -197,26 +202,23 @@ impl Worker {
 
     /// The round and those that wait behind it, up to the next other job, each instance once:
     /// a second round of an instance needs the memory that the first one brings.
-    fn drain(&mut self, first: Box<Round>) -> Vec<(Key, Box<Round>)> {
+    fn drain(&mut self, first: Box<Round>) -> Vec<Entered> {
         self.repeats.begin_batch();
-        let first_key = key(&first);
-        self.repeats.enter(&first_key);
-        let mut rounds = vec![(first_key, first)];
-        while rounds.len() < BATCH_MAX {
-            match self.queue.try_recv() {
-                Ok(Job::Round(round)) => {
-                    let key = key(&round);
-                    if !self.repeats.enter(&key) {
-                        self.set_aside = Some(Job::Round(round));
-                        break;
-                    }
-                    rounds.push((key, round));
+        let mut rounds: Vec<Entered> = Vec::new();
+        let mut next = Some(first);
+        while let Some(round) = next.take() {
+            let key = key(&round);
+            let Some(place) = self.repeats.enter(&key) else {
+                self.set_aside = Some(Job::Round(round));
+                break;
+            };
+            rounds.push(Entered { key, place, round });
+            if rounds.len() < BATCH_MAX {
+                match self.queue.try_recv() {
+                    Ok(Job::Round(round)) => next = Some(round),
+                    Ok(other) => self.set_aside = Some(other),
+                    Err(_) => {}
                 }
-                Ok(other) => {
-                    self.set_aside = Some(other);
-                    break;
-                }
-                Err(_) => break,
             }
         }
         rounds
@@ -247,10 +249,17 @@ struct Now {
     repeatable: bool,
 }
 
+/// A round that is part of the batch.
+struct Entered {
+    key: Key,
+    place: Place,
+    round: Box<Round>,
+}
+
 /// Rounds that the plugin is asked about: whose, and what was seen.
 #[derive(Default)]
 struct Asked {
-    tickets: Vec<(Key, Ticket)>,
+    tickets: Vec<(Key, Place, Ticket)>,
     observations: Vec<Observation>,
 }
 
