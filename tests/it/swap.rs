@@ -64,6 +64,33 @@ fn by_command_and_back_by_file_and_across_a_restart() {
 }
 
 #[test]
+fn what_a_former_generation_has_permitted_is_not_upgraded() {
+    let site = Site::new();
+    let mut databases = fleet::databases(4);
+    std::fs::copy(fleet::replicated_db(), site.path("db.wasm")).unwrap();
+    databases.component = "db.wasm".to_owned();
+    // So far apart that no probe comes between a swap and a start.
+    databases.health = "intervalInSeconds = 20\ngracePeriod = 60\nrequestPath = \"/health\"";
+    site.write("phasegate.toml", databases.toml());
+    site.write("skip.wasm", guests::component("skip").unwrap());
+    let host = site.host();
+    site.wait_until_healthy();
+
+    assert_eq!(site.run(&["plugin", "swap", "db", "skip.wasm", "--force"]).code, 0);
+    let started = site.run(&["upgrade", "start", "orders", "--to", "v2", "--wait"]);
+    let after = site.instances();
+    assert!(after.iter().all(|instance| instance["version"] == "v1"), "{started:?} {after:?}");
+    assert!(after.iter().all(|instance| instance["plugin"]["generation"] == 2), "{after:?}");
+    assert!(after.iter().all(|instance| instance["health"] == "Healthy"), "judging again is no probe");
+
+    // The way back counts as soon: a former permission does not lie in wait, and a new one is enough.
+    assert_eq!(site.run(&["plugin", "rollback", "db"]).code, 0);
+    let finished = site.run(&["upgrade", "plan", "orders", "--to", "v2", "--json"]);
+    assert!(!finished.stdout.contains("\"Skip\""), "{finished:?}");
+    host.stop();
+}
+
+#[test]
 fn what_does_not_load_leaves_the_old_one_in_place() {
     let site = site_with_plugin();
     let host = site.host();

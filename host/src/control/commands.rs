@@ -26,7 +26,11 @@ impl Control {
             Command::Wish(name, wish, reply) => answer(reply, self.wish(&name, wish)),
             Command::Log(name, instance, reply) => answer(reply, self.log(&name, instance.as_ref())),
             Command::RecordPlugin(name, stored, reply) => {
-                let recorded = self.store.commit(&[Write::Plugin(name, stored)]);
+                let generation = stored.generation;
+                let recorded = self.store.commit(&[Write::Plugin(name.clone(), stored)]);
+                if recorded.is_ok() {
+                    self.in_force(&name, generation);
+                }
                 answer(reply, recorded.map_err(|error| unavailable(&error)));
             }
             Command::Reconfigure(change, reply) => answer(reply, self.reconfigure(change)),

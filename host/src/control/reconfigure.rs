@@ -6,7 +6,7 @@
 use super::commands::unavailable;
 use super::run::Control;
 use super::{CommandError, Reconfiguration};
-use crate::domain::{InstanceId, ScaleSet, ScaleSetName};
+use crate::domain::{Generation, InstanceId, PluginName, ScaleSet, ScaleSetName};
 use crate::health::FoldSettings;
 use crate::store::Write;
 
@@ -15,11 +15,14 @@ impl Control {
     /// the record fails. The caller has checked that members, model and driver are the same.
     pub(super) fn reconfigure(&mut self, change: Reconfiguration) -> Result<(), CommandError> {
         let Reconfiguration { sets, on_failure, plugins } = change;
+        let in_force: Vec<(PluginName, Generation)> =
+            plugins.iter().map(|(name, stored)| (name.clone(), stored.generation)).collect();
         let writes: Vec<Write> =
             plugins.into_iter().map(|(name, stored)| Write::Plugin(name, stored)).collect();
         if !writes.is_empty() {
             self.store.commit(&writes).map_err(|error| unavailable(&error))?;
         }
+        in_force.iter().for_each(|(name, generation)| self.in_force(name, *generation));
         for spec in sets {
             self.go_by(spec);
         }
@@ -30,6 +33,15 @@ impl Control {
             set.on_failure = *next;
         }
         Ok(())
+    }
+
+    /// Goes by no other generation of a plugin from now on: whom it has not judged yet is not upgraded. It
+    /// is recorded and about to judge the latest rounds again.
+    pub(super) fn in_force(&mut self, plugin: &PluginName, generation: Generation) {
+        for set in self.sets.values_mut().filter(|set| set.spec.plugin == *plugin) {
+            set.dirty |= set.in_force != Some(generation);
+            set.in_force = Some(generation);
+        }
     }
 
     fn go_by(&mut self, spec: ScaleSet) {

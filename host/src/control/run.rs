@@ -239,7 +239,9 @@ impl Control {
         let stands_in = (set.on_failure == OnFailure::LastGood).then(|| set.freshness());
         let Some(instance) = set.instances.get_mut(&id) else { return };
         self.memories.take(instance, &decided, self.clock.now());
-        let first = instance.latest.is_none();
+        // Also the first of a generation: what another one has said is not in force.
+        let by_another = |latest: &crate::domain::Outcome| latest.stamp != decided.outcome.stamp;
+        let first = instance.latest.as_ref().is_none_or(by_another);
         let Some((before, after)) = instance.decided(decided, stands_in) else { return };
         if before != after {
             tracing::info!(

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
-    Change, Claim, Component, Decided, Decision, Evaluation, ExtensionName, Goal, Health, Instance,
-    InstanceFacts, InstanceId, Located, OnFailure, OperationId, Outcome, Participation, PluginStamp,
-    ScaleSet, Timestamp, Version,
+    Change, Claim, Component, Decided, Decision, Evaluation, ExtensionName, Generation, Goal, Health,
+    Instance, InstanceFacts, InstanceId, Located, OnFailure, OperationId, Outcome, Participation,
+    PluginStamp, ScaleSet, Timestamp, Version,
 };
 use crate::drivers::Driver;
 use crate::health::{FoldSettings, HealthFold};
@@ -34,6 +34,9 @@ pub(super) struct SetState {
     pub(super) spec: ScaleSet,
     pub(super) driver: Arc<dyn Driver>,
     pub(super) on_failure: OnFailure,
+    /// Generation of its plugin whose decisions count; none since the start of the host, when there was
+    /// no other one.
+    pub(super) in_force: Option<Generation>,
     /// What is wanted: the configuration's model, or what the latest upgrade was started with.
     pub(super) model: Goal,
     pub(super) instances: BTreeMap<InstanceId, InstanceState>,
@@ -218,7 +221,8 @@ impl InstanceState {
             Err(_) => before_failure().unwrap_or(Claim::Unknown),
         };
         let claim = if self.down { Claim::Unknown } else { claimed };
-        let after = self.fold.observe(claim, decided.finished_at);
+        // Health follows probes, and this one was counted.
+        let after = if decided.again { before } else { self.fold.observe(claim, decided.finished_at) };
         if let Ok(decision) = &decided.outcome.result
             && is_answered(decision)
         {
@@ -299,10 +303,25 @@ impl SetState {
         health.grace_period + health.interval * (health.number_of_probes + 1) + health.timeout
     }
 
+    /// Whether a decision was made by the generation of the plugin that is in force.
+    fn is_in_force(&self, stamp: &PluginStamp) -> bool {
+        self.in_force.is_none_or(|generation| generation == stamp.generation)
+    }
+
     pub(super) fn standing(&self, instance: &InstanceState, now: Timestamp) -> Standing {
+        let latest = instance.latest.as_ref().filter(|latest| self.is_in_force(&latest.stamp));
+        // What an earlier generation has permitted does not stand in for a word that is missing now; what
+        // it held back stays held back, and `last-good` asks for it.
+        let counts = |answered: &&Answered| {
+            let permits = answered.decision.participation == Participation::Proceed;
+            self.is_in_force(&answered.stamp)
+                || !permits
+                || latest.is_some_and(|latest| latest.result.is_err())
+        };
+        let answered = instance.answered.as_ref().filter(counts);
         let judged = standing(&StandingInput {
-            latest: instance.latest.as_ref(),
-            answered: instance.answered.as_ref().map(|answered| (&*answered.decision, answered.at)),
+            latest,
+            answered: answered.map(|answered| (&*answered.decision, answered.at)),
             on_failure: self.on_failure,
             health: instance.fold.health(),
             prioritize_unhealthy: self.spec.policy.prioritize_unhealthy_instances,

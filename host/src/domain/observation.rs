@@ -115,6 +115,8 @@ pub struct Decided {
     pub started_at: Timestamp,
     /// When the probe ended.
     pub finished_at: Timestamp,
+    /// Whether another plugin has judged this round before: it is no further probe.
+    pub again: bool,
     /// What the plugin said.
     pub outcome: Outcome,
 }

@@ -137,7 +137,7 @@ impl fmt::Display for HoldReason {
             Self::Defer(detail) if detail.is_empty() => write!(f, "not now"),
             Self::Defer(detail) => write!(f, "not now: {detail}"),
             Self::Protected => write!(f, "protectFromScaleSetActions is set"),
-            Self::Undecided => write!(f, "no probe has been judged yet"),
+            Self::Undecided => write!(f, "no probe has been judged by its plugin yet"),
             Self::PluginFailed(detail) => write!(f, "no decision: {detail}"),
             Self::Unknown(detail) if detail.is_empty() => {
                 write!(f, "its health is unknown, which is no permission")

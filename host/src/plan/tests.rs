@@ -151,7 +151,7 @@ fn each_hold_says_why() {
     1: skip
     2: not now
     3: protectFromScaleSetActions is set
-    4: no probe has been judged yet
+    4: no probe has been judged by its plugin yet
     ");
 }
 

@@ -73,9 +73,12 @@ fn batch(bodies: &[&str]) -> Vec<Observation> {
     bodies.iter().enumerate().map(|(id, body)| observation(id, body)).collect()
 }
 
-/// Sends on each decision of a batch.
+/// Sends on each decision of a batch on a new round.
 fn each(sender: Sender<Decided>) -> impl Fn(Vec<(Arc<Observation>, Decided)>) + Send {
-    move |batch| batch.into_iter().for_each(|(_, decided)| sender.send(decided).unwrap_or_default())
+    move |batch| {
+        let new = batch.into_iter().map(|(_, decided)| decided).filter(|decided| !decided.again);
+        new.for_each(|decided| sender.send(decided).unwrap_or_default());
+    }
 }
 
 /// Evaluates one observation with an empty body.

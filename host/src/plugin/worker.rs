@@ -144,6 +144,7 @@ impl PluginWorker {
             circuit: Circuit::new(),
             latest_failure: String::new(),
             dropped_seen: 0,
+            outdated: Vec::new(),
         };
         let thread = thread::Builder::new()
             .name(format!("plugin-{name}"))
@@ -175,10 +176,11 @@ impl PluginWorker {
         let evaluation = Evaluation { at: round.finished_at, ..Evaluation::default() };
         let outcome = Outcome { stamp: self.stamp(), evaluation, result: Err(PluginFailure::Overloaded) };
         let Round { epoch, started_at, finished_at, .. } = *round;
-        Ticket { epoch, started_at, finished_at }.decided(run::key(round), outcome)
+        Ticket { epoch, started_at, finished_at, again: false }.decided(run::key(round), outcome)
     }
 
-    /// Exchanges the plugin, after the rounds that wait. Memory survives.
+    /// Exchanges the plugin, after the rounds that wait. Memory survives, and the latest round of each
+    /// instance is judged again.
     pub fn swap(&self, plugin: LoadedPlugin, generation: Generation) {
         self.tell(Job::Swap(Box::new(plugin), generation));
     }

@@ -55,7 +55,8 @@ impl Tap {
             verdict: outcome.result.clone(),
             generation: outcome.stamp.generation,
         });
-        if let Some(beside) = &*lock(&self.beside) {
+        // What was judged before is no observation more: what judges beside has had it.
+        if let Some(beside) = lock(&self.beside).as_ref().filter(|_| !decided.again) {
             // One that has ended misses nothing.
             if let Err(TrySendError::Full(_)) = beside.try_send(Arc::clone(&seen)) {
                 self.missed.fetch_add(1, Ordering::Relaxed);
@@ -345,7 +346,7 @@ mod tests {
         let (started_at, finished_at) = (Timestamp(0), Timestamp(0));
         tap.take(
             Arc::new(observation),
-            &Decided { scale_set, instance, epoch: 0, started_at, finished_at, outcome },
+            &Decided { scale_set, instance, epoch: 0, started_at, finished_at, again: false, outcome },
         );
     }
 

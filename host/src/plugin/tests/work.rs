@@ -102,6 +102,52 @@ fn memory_survives_a_swap() {
 }
 
 #[test]
+fn a_new_plugin_judges_the_latest_rounds_again() {
+    let (sender, decided) = mpsc::channel();
+    let on_decided = Box::new(move |batch: Vec<(_, Decided)>| {
+        batch.into_iter().for_each(|(_, decided)| sender.send(decided).unwrap_or_default());
+    });
+    let name = PluginName::parse("test").unwrap();
+    let first = load("counter");
+    let worker = PluginWorker::spawn(name, first, Generation(1), on_decided, Clock::start()).unwrap();
+    const FLEET: usize = 300;
+    let judge = |epoch| {
+        (0..FLEET).for_each(|id| worker.submit(round(id, "", epoch)).unwrap());
+        let all: Vec<Decided> = (0..FLEET).map(|_| next(&decided)).collect();
+        assert!(all.iter().all(|one| !one.again && one.epoch == epoch));
+        all
+    };
+    judge(7);
+    judge(8);
+    worker.swap(load("counter"), Generation(2));
+    let mut again: Vec<Decided> = (0..FLEET).map(|_| next(&decided)).collect();
+    for one in &again {
+        assert_eq!((one.again, one.epoch, one.outcome.stamp.generation), (true, 8, Generation(2)));
+        assert_eq!(phase(one), Some(2), "with the memory that there was then");
+    }
+    again.sort_by(|a, b| a.instance.cmp(&b.instance));
+    again.dedup_by(|a, b| a.instance == b.instance);
+    assert_eq!(again.len(), FLEET, "each once");
+    assert!(judge(9).iter().all(|one| phase(one) == Some(3)), "nothing was counted twice");
+
+    // Whom the new one has judged already, it does not judge again.
+    (0..FLEET).for_each(|id| worker.submit(round(id, "", 10)).unwrap());
+    worker.swap(load("counter"), Generation(3));
+    (0..FLEET).for_each(|id| worker.submit(round(id, "", 11)).unwrap());
+    let (gone, web) = (InstanceId::parse("0").unwrap(), ScaleSetName::parse("web").unwrap());
+    worker.forget(web, gone);
+    let mut last = vec![0; FLEET];
+    while last.iter().any(|epoch| *epoch < 11) {
+        let one = next(&decided);
+        let id: usize = one.instance.as_str().parse().unwrap();
+        assert!(!(one.again && last[id] == 11), "older than what is known of {id}");
+        last[id] = one.epoch;
+    }
+    worker.stop();
+    assert!(decided.try_iter().all(|one| !one.again), "nothing is left to judge again");
+}
+
+#[test]
 fn a_full_queue_hands_the_round_back() {
     let (worker, decided) = spawn(load("poison"));
     worker.submit(round(0, "L", 0)).unwrap();

@@ -11,6 +11,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::run::Ticket;
 use crate::domain::{Answer, Decision, Evaluation, InstanceId, Observation, ScaleSetName, Verdict};
 
 /// Bytes of observations that are kept; instances beyond are judged anew each time.
@@ -32,6 +33,8 @@ pub struct Repeats {
     bytes: usize,
     /// Number of the batch that is being put together.
     batch: u64,
+    /// How often the plugin was exchanged.
+    swaps: u64,
 }
 
 /// Where an instance is kept, until it is forgotten.
@@ -44,6 +47,16 @@ struct Last {
     batch: u64,
     memory: Option<Vec<u8>>,
     known: Option<Known>,
+    latest: Option<Latest>,
+}
+
+/// The round that was judged last. Its observation is shared with whoever compares components.
+#[derive(Debug)]
+struct Latest {
+    observation: Arc<Observation>,
+    ticket: Ticket,
+    /// As the count of exchanges was then.
+    swaps: u64,
 }
 
 /// An observation that was judged.
@@ -126,10 +139,26 @@ impl Repeats {
         self.free.push(place);
     }
 
-    /// Other code: its answers are not known. Memory stays.
-    pub(super) fn swapped(&mut self) {
+    /// Other code: its answers are not known. Memory stays. Gives whom it has to judge again.
+    pub(super) fn swapped(&mut self) -> Vec<Place> {
         self.last.iter_mut().for_each(|last| last.known = None);
         self.bytes = 0;
+        self.swaps += 1;
+        self.places.values().copied().collect()
+    }
+
+    /// Takes note of a round that is judged now.
+    pub(super) fn judged(&mut self, place: Place, observation: &Arc<Observation>, ticket: Ticket) {
+        let (observation, swaps) = (Arc::clone(observation), self.swaps);
+        if let Some(last) = self.last.get_mut(place.0) {
+            last.latest = Some(Latest { observation, ticket, swaps });
+        }
+    }
+
+    /// The latest round of an instance, if the plugin that judged it is not there any more.
+    pub(super) fn outdated(&self, place: Place) -> Option<(&Observation, Ticket)> {
+        let Latest { observation, ticket, swaps } = self.last.get(place.0)?.latest.as_ref()?;
+        (*swaps != self.swaps).then_some((observation, *ticket))
     }
 
     /// Takes in the memory that a decision brought. After a failure the last one stays.

@@ -1,7 +1,7 @@
 //! The inside of a worker's thread.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, TryRecvError};
 use std::sync::{Arc, PoisonError};
 
 use crate::clock::Clock;
@@ -36,23 +36,36 @@ pub(super) struct Worker {
     pub(super) latest_failure: String,
     /// Log lines of the active plugin that were dropped and are counted.
     pub(super) dropped_seen: u64,
+    /// Instances that another plugin has judged last, perhaps.
+    pub(super) outdated: Vec<Place>,
 }
 
 impl Worker {
     pub(super) fn run(mut self) {
         while !self.stopped() {
-            let next = self.set_aside.take().map_or_else(|| self.queue.recv(), Ok);
-            match next {
-                Ok(Job::Round(round)) => self.decide(round),
-                Ok(Job::Swap(plugin, generation)) => self.swap(*plugin, generation),
-                Ok(Job::Remember(key, memory)) => {
-                    self.repeats.remember(&key, memory);
-                }
-                Ok(Job::Forget(key)) => {
-                    self.repeats.forget(&key);
-                }
-                Ok(Job::Stop) | Err(_) => return,
+            match self.next() {
+                Next::Job(Job::Round(round)) => self.decide(round),
+                Next::Job(Job::Swap(plugin, generation)) => self.swap(*plugin, generation),
+                Next::Job(Job::Remember(key, memory)) => self.repeats.remember(&key, memory),
+                Next::Job(Job::Forget(key)) => self.repeats.forget(&key),
+                Next::Again => self.judge_again(),
+                Next::Job(Job::Stop) | Next::Nothing => return,
             }
+        }
+    }
+
+    /// New rounds go first: they make it needless to judge older ones again.
+    fn next(&mut self) -> Next {
+        if let Some(job) = self.set_aside.take() {
+            return Next::Job(job);
+        }
+        if self.outdated.is_empty() {
+            return self.queue.recv().map_or(Next::Nothing, Next::Job);
+        }
+        match self.queue.try_recv() {
+            Ok(job) => Next::Job(job),
+            Err(TryRecvError::Empty) => Next::Again,
+            Err(TryRecvError::Disconnected) => Next::Nothing,
         }
     }
 
@@ -65,11 +78,31 @@ impl Worker {
         self.plugin = plugin;
         self.generation = generation;
         self.settings = settings_digest(self.plugin.settings());
-        self.repeats.swapped();
+        self.outdated = self.repeats.swapped();
         self.circuit = Circuit::new();
         self.dropped_seen = 0;
         let mut active = self.shared.active.lock().unwrap_or_else(PoisonError::into_inner);
         *active = (self.plugin.digest(), generation);
+    }
+
+    /// Judges what the plugin before has judged last: until then its decisions are in force nowhere, and
+    /// the next probe may be an hour away. With the memory that there was then: nothing is counted twice.
+    fn judge_again(&mut self) {
+        let now = self.now();
+        let mut asked = Asked::default();
+        while let Some(place) = self.outdated.pop() {
+            let Some((observation, ticket)) = self.repeats.outdated(place) else { continue };
+            let facts = &observation.instance;
+            let key = (facts.scale_set.clone(), facts.id.clone());
+            asked.tickets.push((key, place, Ticket { again: true, ..ticket }));
+            asked.observations.push(observation.clone());
+            if asked.tickets.len() == BATCH_MAX {
+                break;
+            }
+        }
+        if !asked.tickets.is_empty() {
+            self.ask(asked, &now);
+        }
     }
 
     fn decide(&mut self, first: Box<Round>) {
@@ -82,9 +115,12 @@ impl Worker {
         for Entered { key, place, round } in rounds {
             let Round { mut observation, epoch, started_at, finished_at } = *round;
             observation.memory = self.repeats.memory(place).cloned();
-            let ticket = Ticket { epoch, started_at, finished_at };
+            let ticket = Ticket { epoch, started_at, finished_at, again: false };
             match self.unchanged(place, &observation, &now) {
-                Some((seen, outcome)) => known.push((seen, ticket.decided(key, outcome))),
+                Some((seen, outcome)) => {
+                    self.repeats.judged(place, &seen, ticket);
+                    known.push((seen, ticket.decided(key, outcome)));
+                }
                 None => {
                     asked.observations.push(observation);
                     asked.tickets.push((key, place, ticket));
@@ -155,6 +191,7 @@ impl Worker {
             let evaluation = Evaluation { at: now.at, cost, origin: Origin::Evaluated };
             let observation = Arc::new(observation);
             self.repeats.keep_memory(place, &verdict);
+            self.repeats.judged(place, &observation, ticket);
             if verdict != Err(PluginFailure::Overloaded) {
                 self.record(now, evaluation, &observation, &verdict);
             }
@@ -273,17 +310,28 @@ pub(super) fn adopt(plugin: &mut LoadedPlugin, name: &PluginName, shared: &Share
     plugin.stop_with(Arc::clone(&shared.stop));
 }
 
+/// What is next.
+enum Next {
+    Job(Job),
+    /// Something is to be judged again.
+    Again,
+    /// Nobody is there any more.
+    Nothing,
+}
+
 /// What a decision keeps of its round, besides the instance.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Ticket {
     pub(super) epoch: u64,
     pub(super) started_at: Timestamp,
     pub(super) finished_at: Timestamp,
+    pub(super) again: bool,
 }
 
 impl Ticket {
     pub(super) fn decided(self, (scale_set, instance): Key, outcome: Outcome) -> Decided {
-        let Self { epoch, started_at, finished_at } = self;
-        Decided { scale_set, instance, epoch, started_at, finished_at, outcome }
+        let Self { epoch, started_at, finished_at, again } = self;
+        Decided { scale_set, instance, epoch, started_at, finished_at, again, outcome }
     }
 }
 
