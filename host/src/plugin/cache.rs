@@ -87,6 +87,7 @@ impl CodeCache {
         let name = name(engine, digest);
         let written = code.serialize().map_err(io::Error::other).and_then(|code| self.write(&name, &code));
         if let Err(error) = written {
+            let _ = fs::remove_file(self.folder.join(format!("{name}.part")));
             tracing::warn!("compiled code is not kept in `{}`: {error}", self.folder.display());
         }
         self.shrink(&name);

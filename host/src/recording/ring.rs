@@ -247,10 +247,6 @@ impl Ring {
         }
         let lost = batch.lines.iter().filter(|byte| **byte == b'\n').count();
         if let Err(error) = self.write(batch) {
-            // What was written of it may be half a line: the next one goes elsewhere.
-            if self.open.is_some() {
-                self.begin_next();
-            }
             self.shared.lost.fetch_add(u64::try_from(lost).unwrap_or(0), Ordering::Relaxed);
             self.say(&error);
         }
@@ -275,10 +271,18 @@ impl Ring {
                 self.open.insert(options.open(self.segments.path(number))?)
             }
         };
+        let before = file.metadata()?.len();
         let written = file.write_all(&batch.lines);
-        // What was written in part counts too.
+        if written.is_err() {
+            // All of it or nothing: while the disk is full, the same segment is tried again and again.
+            let _ = file.set_len(before);
+        }
         let bytes = file.metadata()?.len();
         self.segments.wrote(number, bytes, batch.named, self.clock.now());
+        if written.is_err() && bytes > before {
+            // Half a line stays: the next one goes elsewhere.
+            self.begin_next();
+        }
         written
     }
 

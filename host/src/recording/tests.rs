@@ -107,6 +107,21 @@ fn half_a_line_costs_one_record() {
     assert_eq!((records.len(), damaged), (3, 3));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_costs_records_and_leaves_no_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = Recorder::start(folder.path(), &RecordingConfig::default(), Clock::start()).unwrap();
+    let first = recorder.segment();
+    std::os::unix::fs::symlink("/dev/full", folder.path().join(format!("{first:016}.jsonl"))).unwrap();
+    for at in 0..20 {
+        write(&recorder, at, &observation(1, b""), &failed(), Digest([7; 32]));
+        recorder.flush();
+    }
+    assert_eq!((recorder.lost(), recorder.segment()), (20, first));
+    assert_eq!(segments::files(folder.path()).unwrap().len(), 1);
+}
+
 #[test]
 fn the_ring_is_bounded() {
     let folder = tempfile::tempdir().unwrap();
