@@ -232,7 +232,7 @@ fn synthetic() -> Vec<u8> {
     }
     writeln!(more, "(data \"{}\"))", "x".repeat(6 << 20)).unwrap();
     let text = format!("{}{more}", guest.trim_end().strip_suffix(')').unwrap());
-    finish(&wat::parse_str(text).unwrap()).unwrap()
+    finish(&wat::parse_str(text).unwrap(), false).unwrap()
 }
 
 fn millis(time: Duration) -> f64 {

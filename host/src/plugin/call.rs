@@ -73,6 +73,7 @@ impl Code {
         arm(&mut store, fuel, now_ms, self.seed(&[])).map_err(OpenError::Configure)?;
         let answer = guest.configure(&mut store, &self.settings);
         store.data_mut().finish_lines();
+        store.data_mut().wasi.came_up();
         match answer {
             Ok(Ok(())) => Ok(Session { store, guest, limits: self.limits, calls: 0 }),
             Ok(Err(said)) => Err(OpenError::Refused(text::escaped(&said, SETTINGS_MESSAGE_BYTES_MAX))),
@@ -95,6 +96,11 @@ impl Session {
     /// Fuel that the latest evaluation used.
     pub(super) fn fuel_used(&self) -> u64 {
         self.limits.fuel.saturating_sub(self.store.get_fuel().unwrap_or(0))
+    }
+
+    /// Whether its answers may follow from the time or from random numbers.
+    pub(super) fn varies(&self) -> bool {
+        self.store.data().wasi.varies()
     }
 
     /// CPU time of the latest evaluation, if it has lasted.
@@ -147,6 +153,7 @@ fn arm(
         state.wasi.begin_call(seed);
     }
     state.limiter.begin_call();
+    state.begin_words();
     let ticks = state.deadline.begin_call();
     store.set_epoch_deadline(ticks);
     Ok(())
@@ -164,8 +171,9 @@ fn classify(error: &wasmtime::Error, store: &Store<HostState>, limits: Limits) -
     if store.data().limiter.refused() {
         return PluginFailure::OutOfMemory { limit_mib: u64::from(limits.memory_mib) };
     }
+    let last_words = store.data().last_words().map_or(String::new(), |said| format!("; it said: {said}"));
     if trap.is_some() {
-        return PluginFailure::Trapped(trap::describe(error));
+        return PluginFailure::Trapped(format!("{}{last_words}", trap::describe(error)));
     }
     let said = text::one_line(&error.root_cause().to_string(), 512);
     // The engine's error for this is private; its words are all there is.
@@ -173,5 +181,5 @@ fn classify(error: &wasmtime::Error, store: &Store<HostState>, limits: Limits) -
         let limit_mib = HANDOVER_BYTES_MAX >> 20;
         return PluginFailure::BadOutput(format!("more than {limit_mib} MiB in one call"));
     }
-    PluginFailure::BadOutput(said)
+    PluginFailure::BadOutput(format!("{said}{last_words}"))
 }

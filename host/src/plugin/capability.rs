@@ -15,6 +15,8 @@ use super::wasi;
 
 /// Longest log line in bytes, as `wit/v1` promises.
 const LINE_BYTES_MAX: usize = 1024;
+/// Longest part of a line that goes into the message of a trap.
+const LAST_WORDS_BYTES_MAX: usize = 256;
 /// Length of the window in which lines are counted.
 const WINDOW: Duration = Duration::from_secs(60);
 
@@ -34,6 +36,8 @@ pub(super) struct HostState {
     pub(super) now_ms: u64,
     pub(super) wasi: wasi::State,
     log: Arc<GuestLog>,
+    /// The latest warning or error of this call: should it end in a trap, that says more than the trap.
+    last_words: Option<String>,
 }
 
 impl HostState {
@@ -44,11 +48,25 @@ impl HostState {
             now_ms: 0,
             wasi: wasi::State::new(),
             log,
+            last_words: None,
         }
     }
 
-    pub(super) fn write_line(&self, level: Level, message: &str) {
+    pub(super) fn write_line(&mut self, level: Level, message: &str) {
+        // Stack frames are indented, and stand above the exception or below it.
+        if matches!(level, Level::Warn | Level::Error) && !message.starts_with([' ', '\t']) {
+            self.last_words = Some(text::one_line(message, LAST_WORDS_BYTES_MAX));
+        }
         self.log.write(level, message);
+    }
+
+    /// Begins a call, in which nothing was said yet.
+    pub(super) fn begin_words(&mut self) {
+        self.last_words = None;
+    }
+
+    pub(super) fn last_words(&self) -> Option<&str> {
+        self.last_words.as_deref()
     }
 
     /// Takes what the guest writes to stdout or stderr.
@@ -67,13 +85,13 @@ impl HostState {
         }
     }
 
-    fn print_line(&self, stream: wasi::Stream, line: &str) {
+    fn print_line(&mut self, stream: wasi::Stream, line: &str) {
         let level = match stream {
             wasi::Stream::Out => Level::Info,
             wasi::Stream::Err => Level::Warn,
         };
         if !line.trim().is_empty() {
-            self.log.write(level, line);
+            self.write_line(level, line);
         }
     }
 }

@@ -60,24 +60,32 @@ pub fn componentize(core: &[u8]) -> Result<Vec<u8>, ComponentizeError> {
     .map_err(ComponentizeError::Encode)
 }
 
-/// Stands in for WASI preview 1; made from `author/adapter/preview1.wat`.
+/// Stand in for WASI preview 1; made from `author/adapter/preview1.wat`.
 const PREVIEW1: &[u8] = include_bytes!("../author/adapter/preview1.wasm");
-/// The world of the adapter.
-const ADAPTER_WORLD: &str =
-    "package phasegate:adapter;\nworld preview1 { import phasegate:policy/log@1.0.0; }\n";
+const PREVIEW1_TIMED: &[u8] = include_bytes!("../author/adapter/preview1-timed.wasm");
+/// The worlds of these adapters.
+const ADAPTER_WORLDS: &str = "package phasegate:adapter;
+world preview1 { import phasegate:policy/log@1.0.0; }
+world preview1-timed { include preview1; import phasegate:policy/clock@1.0.0; }
+";
 
 /// Makes a component of a core module that a compiler left as it is: adds its component type where
-/// there is none, and stubs where it imports WASI preview 1.
+/// there is none, and stubs where it imports WASI preview 1. With `timed`, its time of day is that of the
+/// evaluation, as it is where the module asks the host for it.
 ///
 /// # Errors
 /// As [`componentize`], and when the module does not export what the contract asks for.
-pub fn finish(core: &[u8]) -> Result<Vec<u8>, ComponentizeError> {
+pub fn finish(core: &[u8], timed: bool) -> Result<Vec<u8>, ComponentizeError> {
     let shape = shape::examine(core).map_err(ComponentizeError::Unreadable)?;
     if shape.is_component {
         return Err(ComponentizeError::AlreadyComponent);
     }
     let imports = |prefix: &str| shape.imports.iter().any(|name| name.starts_with(prefix));
-    let world = if imports("phasegate:policy/clock@") { "timed-policy" } else { "policy" };
+    let timed = timed || imports("phasegate:policy/clock@");
+    let (world, adapter, stubs) = match timed {
+        true => ("timed-policy", PREVIEW1_TIMED, "preview1-timed"),
+        false => ("policy", PREVIEW1, "preview1"),
+    };
     let make = || {
         let mut core = without_debug(core).map_err(|error| words(&error))?;
         if !shape.has_component_type {
@@ -86,8 +94,8 @@ pub fn finish(core: &[u8]) -> Result<Vec<u8>, ComponentizeError> {
         let mut encoder = ComponentEncoder::default();
         encoder.validate(true).module(&core).map_err(|error| words(&error))?;
         if imports("wasi_snapshot_preview1.") {
-            let mut adapter = PREVIEW1.to_vec();
-            embed(&mut adapter, Some(ADAPTER_WORLD), "preview1")?;
+            let mut adapter = adapter.to_vec();
+            embed(&mut adapter, Some(ADAPTER_WORLDS), stubs)?;
             encoder.adapter("wasi_snapshot_preview1", &adapter).map_err(|error| words(&error))?;
         }
         encoder.encode().map_err(|error| words(&error))

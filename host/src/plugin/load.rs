@@ -35,6 +35,7 @@ pub struct LoadedPlugin {
     digest: Digest,
     pure: bool,
     repeatable: bool,
+    varied: bool,
     world: Option<String>,
     clock: Clock,
     session: Option<Session>,
@@ -203,6 +204,7 @@ impl CompiledPlugin {
             digest: self.digest,
             pure: world::is_pure(&self.imports),
             repeatable: world::is_repeatable(&self.imports),
+            varied: false,
             world: self.world.clone(),
             clock: self.clock,
             session: Some(session),
@@ -243,9 +245,15 @@ impl LoadedPlugin {
         self.pure
     }
 
-    /// Whether an equal observation need not be judged again: pure, and without any WASI.
+    /// Whether an equal observation need not be judged again: it cannot ask the contract for the time.
     pub(super) fn is_repeatable(&self) -> bool {
         self.repeatable
+    }
+
+    /// Whether the latest evaluation has used WASI's time or random numbers: its answers are not to be
+    /// given again.
+    pub(super) fn has_varied(&self) -> bool {
+        self.varied
     }
 
     /// What it may use.
@@ -290,10 +298,12 @@ impl LoadedPlugin {
 
     /// As [`Self::evaluate`], with what each took.
     pub fn judge(&mut self, observations: &[Observation], now_ms: u64) -> Judged {
-        let Self { code, isolation, clock, session, size, stop, memory_bytes, .. } = self;
+        let Self { code, isolation, clock, session, size, stop, memory_bytes, varied, .. } = self;
         let (isolation, clock) = (*isolation, *clock);
         let spent = Cost::default();
-        let mut caller = GuestCaller { code, isolation, clock, session, stop, now_ms, memory_bytes, spent };
+        *varied = false;
+        let mut caller =
+            GuestCaller { code, isolation, clock, session, stop, now_ms, memory_bytes, varied, spent };
         batch::evaluate(&mut caller, size, observations)
     }
 
@@ -328,6 +338,8 @@ struct GuestCaller<'a> {
     stop: &'a AtomicBool,
     now_ms: u64,
     memory_bytes: &'a mut usize,
+    /// Whether a call has used the time or random numbers.
+    varied: &'a mut bool,
     /// By the latest call.
     spent: Cost,
 }
@@ -363,6 +375,7 @@ impl Caller for GuestCaller<'_> {
         let answer = session.evaluate(batch, self.now_ms, seed);
         let time_ns = u64::try_from(lost(self.clock).as_nanos()).unwrap_or(u64::MAX);
         self.spent = Cost { fuel: session.fuel_used(), time_ns };
+        *self.varied |= session.varies();
         *self.memory_bytes = session.memory_bytes().max(*self.memory_bytes);
         match answer {
             Ok(results) => {

@@ -13,6 +13,9 @@ const FRAMES_SHOWN_MAX: usize = 4;
 const FRAME_NAME_BYTES_MAX: usize = 512;
 /// What a plugin in Python did that looks for a file.
 const FILES: &str = " (it looked for a file: in Python import at the top of the module, and let no exception leave a function)";
+/// What a plugin in Go or C did that asks for the time of day in a world that has none.
+const TIME: &str =
+    " (it asked for the time of day: say `world = \"timed-policy\"` in phasegate-plugin.toml, or do without)";
 /// Longest name of a function that is shown.
 const NAME_BYTES_MAX: usize = 96;
 /// How functions of the runtimes of Rust, Zig and Go begin; `<` stands before those of a trait.
@@ -46,9 +49,11 @@ fn located(cause: &str, frames: &[String]) -> String {
         shown.into_iter().take(FRAMES_SHOWN_MAX).map(|name| text::one_line(name, NAME_BYTES_MAX)).collect();
     let panicked = frames.iter().take_while(|name| is_of_a_runtime(name)).any(|name| name.contains("panic"));
     let why = match panicked {
-        true => " (a panic; what it said is in the log)",
+        true => " (a panic)",
         // Only Python gets there: an import in a function, or the report of an exception, reads files.
         false if frames.iter().any(|name| name.contains("populate_preopens")) => FILES,
+        // Our stand-in for WASI preview 1.
+        false if frames.iter().any(|name| name == "time_of_day") => TIME,
         false => "",
     };
     match shown.is_empty() {
@@ -121,11 +126,8 @@ mod tests {
         ];
         let own = ["hostile::my_helper", "core::ops::function::FnOnce::call_once", "hostile::decide"];
         for (frames, expected) in [
-            (&rust[..], "x (a panic; what it said is in the log) in hostile::first_of < hostile::decide"),
-            (
-                &zig[..],
-                "x (a panic; what it said is in the log) in policy.middle < contract.use.Exported.evaluate",
-            ),
+            (&rust[..], "x (a panic) in hostile::first_of < hostile::decide"),
+            (&zig[..], "x (a panic) in policy.middle < contract.use.Exported.evaluate"),
             (&own[..], "x in hostile::my_helper < hostile::decide"),
             (&["runtime.throw"], "x in runtime.throw"),
             (&["core_policy::decide"], "x in core_policy::decide"),

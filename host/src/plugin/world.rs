@@ -108,10 +108,10 @@ pub(super) fn is_pure(imports: &[Import]) -> bool {
     !imports_clock(imports) && imports.iter().all(|import| import.is_allowed() && !varies(import))
 }
 
-/// Whether an equal observation need not be judged again: pure, and nothing of WASI, whose output to
-/// the log would be missed.
+/// Whether an equal observation need not be judged again, unless WASI's time or random numbers were used:
+/// a language imports those whatever a policy does.
 pub(super) fn is_repeatable(imports: &[Import]) -> bool {
-    is_pure(imports) && !imports.iter().any(|import| import.name.starts_with("wasi:"))
+    !imports_clock(imports) && imports.iter().all(Import::is_allowed)
 }
 
 /// Whether it may ask for random numbers.

@@ -1,13 +1,14 @@
 ;; Stands in for WASI preview 1 in core modules of Go and C: no files, arguments, environment or sockets.
-;; The clock begins with 1970 and goes on by a millisecond whenever somebody looks, because Go does
-;; not run without one; random bytes are zeros. A policy that needs the time imports
-;; `phasegate:policy/clock`. What is written to stdout and stderr becomes log lines, one for each
+;; The clock that never goes back begins with 0 and goes on by a millisecond whenever somebody looks, because
+;; Go does not run without one; random bytes are zeros. The time of day is that of the evaluation in the world
+;; `timed-policy`, and a trap in `policy`: it would be another decision without a word. What is written to stdout and stderr becomes log lines, one for each
 ;; buffer.
 ;;
 ;; The encoder keeps the functions that a module needs. 8 is "bad descriptor", 52 "not supported".
 (module
   (import "env" "memory" (memory 0))
   (import "phasegate:policy/log@1.0.0" "write" (func $log (param i32 i32 i32)))
+  ;; @include time of day
   (global $time (mut i64) (i64.const 0))
   (func (export "proc_exit") (param i32)
     unreachable)
@@ -43,6 +44,9 @@
     (i64.store (local.get 1) (i64.const 1000000))
     (i32.const 0))
   (func (export "clock_time_get") (param i32 i64 i32) (result i32)
+    (if (i32.eqz (local.get 0)) (then
+      (i64.store (local.get 2) (i64.mul (call $time_of_day) (i64.const 1000000)))
+      (return (i32.const 0))))
     (global.set $time (i64.add (global.get $time) (i64.const 1000000)))
     (i64.store (local.get 2) (global.get $time))
     (i32.const 0))

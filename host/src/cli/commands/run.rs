@@ -117,7 +117,7 @@ impl StopSignal {
         use tokio::signal::unix::{SignalKind, signal};
         // Without somebody who listens, a file that reaches a limit of the system ends the process without a
         // word; with one, it is an error like that of a full disk. Tokio goes on listening.
-        signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
+        drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
         // Looks once while the terminal is there.
         started_on_terminal_that_is_gone();
         Ok(Self {

@@ -108,6 +108,23 @@ fn an_unchanged_observation_is_not_judged_again() {
     assert_eq!(desk.ask(1, "7"), (Unchanged, None));
 }
 
+/// Time and random numbers that a language imports and a policy does not use make no difference.
+#[test]
+fn what_used_no_time_and_no_randomness_is_known() {
+    let desk = Desk::new(load("wasi"));
+    for (body, again) in [("e", Origin::Unchanged), ("w", Origin::Unchanged), ("p", Origin::Unchanged)] {
+        assert_eq!(desk.ask(1, body).0, Origin::Evaluated, "{body}");
+        assert_eq!(desk.ask(1, body).0, again, "{body}");
+    }
+    for body in ["t", "m", "r"] {
+        for _ in 0..3 {
+            assert_eq!(desk.ask(1, body).0, Origin::Evaluated, "{body}");
+        }
+    }
+    desk.ask(1, "e");
+    assert_eq!(desk.ask(1, "e").0, Origin::Unchanged, "a new instance knows nothing of the time");
+}
+
 #[test]
 fn memory_is_part_of_the_question() {
     let desk = Desk::new(load("counter"));
@@ -189,8 +206,17 @@ fn resident() -> usize {
     text.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 4096
 }
 
+/// In a process of its own: what other tests have in memory meanwhile is not to be counted.
 #[test]
 fn a_hundred_swaps_under_load_lose_nothing() {
+    const NAME: &str = "plugin::tests::repeat::a_hundred_swaps_under_load_lose_nothing";
+    if std::env::var_os("PHASEGATE_TEST_ALONE").is_none() {
+        let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+        let ran = alone.args(["--exact", NAME]).env("PHASEGATE_TEST_ALONE", "1").output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stdout);
+        assert!(ran.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    }
     const INSTANCES: usize = 32;
     const TURNS: usize = 12;
     let runtime = Runtime::new().unwrap();

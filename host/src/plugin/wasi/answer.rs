@@ -133,10 +133,10 @@ pub(super) fn give(
             let count = u32::try_from(handles.len()).unwrap_or(u32::MAX);
             Val::List((0..count).map(Val::U32).collect())
         }
-        Answer::MonotonicNow => Val::U64(store.data().now_ms.saturating_mul(1_000_000)),
+        Answer::MonotonicNow => Val::U64(now_ms(&mut store).saturating_mul(1_000_000)),
         Answer::MonotonicResolution => Val::U64(RESOLUTION_NS.into()),
         Answer::WallNow => {
-            let now_ms = store.data().now_ms;
+            let now_ms = now_ms(&mut store);
             let rest = u32::try_from(now_ms % 1000).unwrap_or(0);
             wall(now_ms / 1000, rest * 1_000_000)
         }
@@ -165,6 +165,12 @@ pub(super) fn give(
         *result = value;
     }
     Ok(())
+}
+
+fn now_ms(store: &mut StoreContextMut<'_, HostState>) -> u64 {
+    let state = store.data_mut();
+    state.wasi.asked_time();
+    state.now_ms
 }
 
 /// Gives back the handles among the parameters, and their numbers.

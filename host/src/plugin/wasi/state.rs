@@ -39,6 +39,8 @@ pub(in crate::plugin) struct State {
     handles: u32,
     out: Vec<u8>,
     err: Vec<u8>,
+    asked_time: bool,
+    drew: bool,
 }
 
 impl State {
@@ -51,7 +53,24 @@ impl State {
             handles: 0,
             out: Vec::new(),
             err: Vec::new(),
+            asked_time: false,
+            drew: false,
         }
+    }
+
+    /// The instance has come up. What it drew on the way is the same in each one.
+    pub(in crate::plugin) fn came_up(&mut self) {
+        self.drew = false;
+    }
+
+    /// Takes note that the guest looked at a clock.
+    pub(super) fn asked_time(&mut self) {
+        self.asked_time = true;
+    }
+
+    /// Whether the answers of this instance may follow from something else than what it was asked.
+    pub(in crate::plugin) fn varies(&self) -> bool {
+        self.asked_time || self.drew
     }
 
     /// Starts the randomness of one call.
@@ -60,6 +79,7 @@ impl State {
     }
 
     pub(super) fn byte(&mut self) -> u8 {
+        self.drew = true;
         if self.used >= self.block.len() {
             let mut hash = Sha256::new();
             hash.update(self.seed);

@@ -186,6 +186,7 @@ impl Worker {
         self.shared.log_lines_dropped.fetch_add(dropped - self.dropped_seen, Ordering::Relaxed);
         self.dropped_seen = dropped;
         add(&self.shared.failed, failed);
+        let varied = self.plugin.has_varied();
         let judged = tickets.into_iter().zip(observations).zip(results.into_iter().zip(costs));
         let decided = judged.map(|(((key, place, ticket), observation), (verdict, cost))| {
             let evaluation = Evaluation { at: now.at, cost, origin: Origin::Evaluated };
@@ -196,7 +197,8 @@ impl Worker {
                 self.record(now, evaluation, &observation, &verdict);
             }
             if now.repeatable {
-                let known = verdict.as_ref().ok().map(|decision| {
+                let known = verdict.as_ref().ok().filter(|_| !varied);
+                let known = known.map(|decision| {
                     Known::new(Arc::clone(&observation), Arc::clone(decision), evaluation, now.segment)
                 });
                 self.repeats.learn(place, known);
