@@ -53,8 +53,10 @@ impl HostState {
     }
 
     pub(super) fn write_line(&mut self, level: Level, message: &str) {
-        // Stack frames are indented, and stand above the exception or below it.
-        if matches!(level, Level::Warn | Level::Error) && !message.starts_with([' ', '\t']) {
+        // Stack frames are indented, and stand above the exception or below it; Rust adds a note about more
+        // of them.
+        let beside = message.starts_with([' ', '\t']) || message.starts_with("note: ");
+        if matches!(level, Level::Warn | Level::Error) && !beside {
             self.last_words = Some(text::one_line(message, LAST_WORDS_BYTES_MAX));
         }
         self.log.write(level, message);
