@@ -163,6 +163,7 @@ new_projects() {
         (cd "$project" && componentize-py -q -d wit -w policy componentize -p . policy -o with-wasi.wasm >&2)
         ;;
       javascript | typescript)
+        phasegate plugin test "$project" --cases "$root/tests/authors/cases" >&2
         mistakes "$language" "$project"
         continue
         ;;

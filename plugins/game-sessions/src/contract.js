@@ -108,10 +108,14 @@ function judge(decide, seen) {
   }
 }
 
+/** Whether the host is there, and with it its log. */
+let called = false;
+
 /** Makes the evaluator of the contract from two functions: `configure(settings)` and `decide(seen)`. */
 export function policy({ configure, decide }) {
   return {
     configure(settings) {
+      called = true;
       try {
         configure(settings);
       } catch (error) {
@@ -125,7 +129,10 @@ export function policy({ configure, decide }) {
 }
 
 const line = (value) => (typeof value === "string" ? value : value instanceof Error ? describe(value) : show(value));
-const writer = (level) => (...values) => log.write(level, values.map(line).join(" ").toWellFormed());
+const writer = (level) => (...values) => {
+  if (!called) throw new Error("console works in configure and decide; the top of a file runs while the plugin is built");
+  log.write(level, values.map(line).join(" ").toWellFormed());
+};
 
 // The engine has none. A line goes to the host's log, which bounds its length and rate.
 globalThis.console = {

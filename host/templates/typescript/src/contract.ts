@@ -115,10 +115,14 @@ function judge(decide: Policy["decide"], seen: Observation): Judgement {
   }
 }
 
+/** Whether the host is there, and with it its log. */
+let called = false;
+
 /** Makes the evaluator of the contract from two functions: `configure(settings)` and `decide(seen)`. */
 export function policy({ configure, decide }: Policy): Evaluator {
   return {
     configure(settings) {
+      called = true;
       try {
         configure(settings);
       } catch (error) {
@@ -133,7 +137,10 @@ export function policy({ configure, decide }: Policy): Evaluator {
 
 const line = (value: unknown): string =>
   (typeof value === "string" ? value : value instanceof Error ? describe(value) : show(value));
-const writer = (level: Level) => (...values: unknown[]): void => log.write(level, values.map(line).join(" ").toWellFormed());
+const writer = (level: Level) => (...values: unknown[]): void => {
+  if (!called) throw new Error("console works in configure and decide; the top of a file runs while the plugin is built");
+  log.write(level, values.map(line).join(" ").toWellFormed());
+};
 
 // The engine has none. A line goes to the host's log, which bounds its length and rate.
 globalThis.console = {
