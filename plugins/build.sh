@@ -129,8 +129,21 @@ build_project() {
   say "wrote ${out:-$folder}/$name.wasm ($(wc -c <"${out:-$folder}/$name.wasm" | tr -d ' ') bytes)"
 }
 
-# What a newcomer does, in each language; then, where a language has them, the same without stubs
-# for WASI.
+# The same project with a policy full of mistakes: the glue must name each of them.
+mistakes() {
+  local language=$1 project=$2 copy=$work/new/mistakes-$1 source=policy.js
+  cp -R "$project" "$copy"
+  rm -rf "$copy/cases"
+  cp -R "$root/tests/authors/javascript/cases" "$copy/cases"
+  [ "$language" = javascript ] || source=policy.ts
+  { [ "$language" = javascript ] || echo '// @ts-nocheck'; cat "$root/tests/authors/javascript/policy.js"; } >"$copy/src/$source"
+  say "$language with mistakes"
+  phasegate plugin build "$copy" >&2
+  phasegate plugin test "$copy/first-$language.wasm" --cases "$copy/cases" >&2
+}
+
+# What a newcomer does, in each language; then Python's without stubs for WASI, and the mistakes that
+# an author in JavaScript or TypeScript may make.
 new_projects() {
   local language project
   rm -rf "$work/new"
@@ -149,9 +162,10 @@ new_projects() {
       python)
         (cd "$project" && componentize-py -q -d wit -w policy componentize -p . policy -o with-wasi.wasm >&2)
         ;;
-      javascript)
-        (cd "$project" && node_modules/.bin/componentize-qjs --wit wit -n policy --js src/policy.js --sync \
-          -o with-wasi.wasm >&2)
+      javascript | typescript)
+        phasegate plugin test "$project" --cases "$root/tests/authors/cases" >&2
+        mistakes "$language" "$project"
+        continue
         ;;
       *) continue ;;
     esac

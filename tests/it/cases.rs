@@ -93,7 +93,12 @@ fn copies_in_the_plugins_are_those_of_the_templates() {
     for (plugin, language, files) in [
         ("prometheus-gauge", "c", &["bindings/policy.c", "bindings/policy.h"][..]),
         ("edge-battery", "zig", &["src/contract.zig"]),
-        ("elasticsearch-node", "typescript", &["src/contract.d.ts"]),
+        (
+            "elasticsearch-node",
+            "typescript",
+            &["src/contract.ts", "src/types.ts", "src/engine.d.ts", "src/json.ts"],
+        ),
+        ("game-sessions", "javascript", &["src/contract.js", "src/json.js"]),
         (
             "maintenance-window",
             "go",

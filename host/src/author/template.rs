@@ -41,13 +41,18 @@ fn own(language: Language) -> &'static [File] {
             file!("javascript", "phasegate-plugin.toml"),
             file!("javascript", "package.json"),
             file!("javascript", "src/policy.js"),
+            file!("javascript", "src/contract.js"),
+            file!("javascript", "src/json.js"),
         ],
         Language::TypeScript => &[
             file!("typescript", "phasegate-plugin.toml"),
             file!("typescript", "package.json"),
             file!("typescript", "tsconfig.json"),
-            file!("typescript", "src/contract.d.ts"),
             file!("typescript", "src/policy.ts"),
+            file!("typescript", "src/contract.ts"),
+            file!("typescript", "src/types.ts"),
+            file!("typescript", "src/engine.d.ts"),
+            file!("typescript", "src/json.ts"),
         ],
         Language::Go => &[
             file!("go", "phasegate-plugin.toml"),
@@ -108,11 +113,15 @@ fn tools(language: Language) -> &'static str {
         }
         Language::Python => "Needs componentize-py (`pip install componentize-py`).",
         Language::JavaScript => {
-            "Needs Node.js with npm; `phasegate plugin build` runs `npm install` when `node_modules` is not there."
+            "Needs Node.js with npm; `phasegate plugin build` runs `npm install` when `node_modules` is not there.\n\
+             `src/contract.js` checks what `decide` answers, turns exceptions into failures and writes `console` to\n\
+             the host's log; it stays as it is. `src/json.js` has `parseJson(body)`."
         }
         Language::TypeScript => {
             "Needs Node.js with npm; `phasegate plugin build` runs `npm install` when `node_modules` is not there.\n\
-             The types of the contract are in `src/contract.d.ts`."
+             `src/contract.ts` checks what `decide` answers, turns exceptions into failures and writes `console` to\n\
+             the host's log; it and the types of the contract in `src/types.ts` stay as they are. `src/json.ts` has\n\
+             `parseJson(body)`. Places in messages are those of the compiled files in `build/`."
         }
         Language::Go => {
             "Needs Go 1.24 or later. `contract/` is the contract in Go and stays as it is; `clock/` has the time of\n\

@@ -1,7 +1,7 @@
 // Upgrades the nodes of an Elasticsearch cluster: the elected master last, and nobody while shards
 // are on the move. Reads `/_cluster/state`, which every node answers for itself with `local=true`.
 
-import type { Evaluator, Failure, Health, Judgement, Observation, Participation } from "./contract";
+import { failure, type Health, type Judgement, type Observation, type Participation, policy } from "./contract.js";
 import { type Json, parseJson } from "./json.js";
 import { readSettings, type Settings } from "./settings.js";
 
@@ -16,7 +16,9 @@ interface State {
   master: string | undefined;
   /** Id of the node that was asked; undefined when the cluster does not know it. */
   self: string | undefined;
-  /** Shards of this node that are not started. */
+  /** Shards of this node. */
+  shards: number;
+  /** Those of them that are not started. */
   moving: number;
   unassigned: number;
 }
@@ -36,44 +38,60 @@ function decision(
   };
 }
 
-function failure(tag: Failure["tag"], val: string): Judgement {
-  return { tag: "err", val: { tag, val } };
-}
-
-/** The members of an object that may be absent. */
+/** The members of an object; `place` says in a message where it should be. */
 function members(value: Json | undefined, place: string): { [name: string]: Json } {
-  if (value === undefined || value === null) return {};
+  if (value === undefined || value === null) throw new Unreadable(`${place} is missing; ask for the path of the README`);
   if (typeof value !== "object" || Array.isArray(value)) throw new Unreadable(`${place} is no object`);
   return value;
 }
 
 function list(value: Json | undefined, place: string): Json[] {
-  if (value === undefined || value === null) return [];
+  if (value === undefined || value === null) throw new Unreadable(`${place} is missing; ask for the path of the README`);
   if (!Array.isArray(value)) throw new Unreadable(`${place} is no list`);
   return value;
 }
 
-function shardState(shard: Json, place: string): string {
-  const state = members(shard, place).state;
-  if (typeof state !== "string") throw new Unreadable(`${place}: a shard has no state`);
-  return state;
+/** Shards that are not started. */
+function movingOf(shards: Json[]): number {
+  let moving = 0;
+  for (const shard of shards) {
+    const state = (shard as { state?: Json } | null)?.state;
+    if (typeof state !== "string") throw new Unreadable("routing_nodes: a shard has no state");
+    if (state !== "STARTED") moving++;
+  }
+  return moving;
+}
+
+function selfOf(nodes: { [id: string]: Json }, name: string): string | undefined {
+  const named = Object.keys(nodes).filter((id) => members(nodes[id], `nodes.${id}`).name === name);
+  if (named.length > 1) throw new Unreadable(`${named.length} nodes are named ${name}`);
+  return named[0];
 }
 
 function read(document: Json, name: string): State {
+  if (document === null) throw new Unreadable("the answer is no object");
   const root = members(document, "the answer");
   const master = root.master_node;
   if (master !== undefined && master !== null && typeof master !== "string") {
     throw new Unreadable("master_node is no text");
   }
-  if (root.nodes === undefined) throw new Unreadable("nodes is missing; ask for the metrics of the README");
   const nodes = members(root.nodes, "nodes");
-  const self = Object.keys(nodes).find((id) => members(nodes[id], `nodes.${id}`).name === name);
+  const self = selfOf(nodes, name);
+  if (typeof master === "string" && !Object.hasOwn(nodes, master)) {
+    throw new Unreadable(`master_node is ${master}, which is not among the nodes`);
+  }
   const routing = members(root.routing_nodes, "routing_nodes");
-  const perNode = members(routing.nodes, "routing_nodes.nodes");
-  const own = self === undefined ? [] : list(perNode[self], `routing_nodes.nodes.${self}`);
-  const moving = own.filter((shard) => shardState(shard, "routing_nodes") !== "STARTED").length;
   const unassigned = list(routing.unassigned, "routing_nodes.unassigned").length;
-  return { master: master ?? undefined, self, moving, unassigned };
+  const perNode = members(routing.nodes, "routing_nodes.nodes");
+  // Elasticsearch leaves out a node without shards, such as a master that holds no data.
+  const holds = self !== undefined && Object.hasOwn(perNode, self);
+  const own = holds ? list(perNode[self], `routing_nodes.nodes.${self}`) : [];
+  return { master: master ?? undefined, self, shards: own.length, moving: movingOf(own), unassigned };
+}
+
+function started({ shards, moving }: State): string {
+  if (shards === 0) return "it holds no shards";
+  return moving === 0 ? "all its shards are started" : `${shards - moving} of its ${shards} shards are started`;
 }
 
 function judge(state: State, name: string): Judgement {
@@ -95,7 +113,7 @@ function judge(state: State, name: string): Judgement {
   }
   return leads
     ? decision("healthy", phase, "proceed", "master", "elected master, after the other nodes")
-    : decision("healthy", phase, "proceed", "node", "all its shards are started");
+    : decision("healthy", phase, "proceed", "node", started(state));
 }
 
 function nodeName(seen: Observation): string | undefined {
@@ -133,21 +151,8 @@ function decide(seen: Observation): Judgement {
   }
 }
 
-/** An exception would cost the whole batch its answers, and nobody would read its text. */
-function guarded(seen: Observation): Judgement {
-  try {
-    return decide(seen);
-  } catch (error) {
-    return failure("internal", `${error}`);
-  }
+function configure(text: string): void {
+  settings = readSettings(text);
 }
 
-export const evaluator: Evaluator = {
-  configure(text) {
-    settings = readSettings(text);
-  },
-
-  evaluate(batch) {
-    return batch.map(guarded);
-  },
-};
+export const evaluator = policy({ configure, decide });

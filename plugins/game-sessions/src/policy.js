@@ -1,16 +1,15 @@
 // Drains game servers: waits while players are connected, keeps out of locked matches, and upgrades
 // the servers that are already drained first.
 
+import { failure, policy } from "./contract.js";
 import { parseJson } from "./json.js";
-import { readSettings } from "./settings.js";
+import { normalized, readSettings } from "./settings.js";
 
 /** Drained servers go first, then those that merely happen to be empty. */
 const DRAINED_PHASE = 0;
 const EMPTY_PHASE = 1;
 
 let settings;
-
-const failure = (tag, val) => ({ tag: "err", val: { tag, val } });
 
 function decision(health, phase, participation, code, detail, memory) {
   const val = { health, phase, participation, reason: { code, detail }, memory, attributes: [] };
@@ -28,22 +27,38 @@ function roundsEmpty(seen) {
   return Math.min(before + 1, 255);
 }
 
+/**
+ * The state of the match, undefined for none; `{ wrong }` when it cannot be told, because an unknown
+ * match may be a locked one.
+ */
+function matchOf(status) {
+  const { matchMember: name, lockedMatches } = settings;
+  if (lockedMatches.length === 0) return undefined;
+  if (!Object.hasOwn(status, name)) {
+    return { wrong: `${name} is missing, expected a text or null; without matches set lockedMatches = []` };
+  }
+  const match = status[name];
+  if (match === null) return undefined;
+  if (typeof match !== "string" || match.trim() === "" || !match.isWellFormed()) {
+    return { wrong: `${name} is ${JSON.stringify(match)}, expected a text or null` };
+  }
+  return match;
+}
+
 function judge(seen, status) {
   const players = status[settings.playersMember];
   if (!Number.isInteger(players) || players < 0) {
     return failure("unreadable", `${settings.playersMember} is ${JSON.stringify(players)}, expected a whole number`);
   }
-  const match = status[settings.matchMember];
-  if (match !== undefined && match !== null && typeof match !== "string") {
-    return failure("unreadable", `${settings.matchMember} is ${JSON.stringify(match)}, expected a text`);
-  }
+  const match = matchOf(status);
+  if (typeof match === "object") return failure("unreadable", match.wrong);
   const draining = status[settings.drainingMember];
   if (draining !== undefined && draining !== null && typeof draining !== "boolean") {
     return failure("unreadable", `${settings.drainingMember} is ${JSON.stringify(draining)}, expected true or false`);
   }
   const phase = draining ? DRAINED_PHASE : EMPTY_PHASE;
-  if (match && settings.lockedMatches.includes(match.toLowerCase())) {
-    return decision("healthy", phase, "skip", "match-locked", `a match is ${match}, ${players} players`, undefined);
+  if (match && settings.lockedMatches.includes(normalized(match))) {
+    return decision("healthy", phase, "skip", "match-locked", `a match is ${match.trim()}, ${players} players`, undefined);
   }
   if (players > settings.playersMax) {
     const detail = `${players} players are connected (limit ${settings.playersMax})`;
@@ -80,21 +95,8 @@ function decide(seen) {
   return judge(seen, document);
 }
 
-/** An exception would cost the whole batch its answers, and nobody would read its text. */
-function guarded(seen) {
-  try {
-    return decide(seen);
-  } catch (error) {
-    return failure("internal", `${error}`);
-  }
+function configure(text) {
+  settings = readSettings(text);
 }
 
-export const evaluator = {
-  configure(text) {
-    settings = readSettings(text);
-  },
-
-  evaluate(batch) {
-    return batch.map(guarded);
-  },
-};
+export const evaluator = policy({ configure, decide });

@@ -16,10 +16,13 @@ function whole(value, name, min, max) {
 }
 
 function word(value, name) {
-  if (typeof value !== "string" || value.length < 1 || value.length > 128) {
+  if (typeof value !== "string" || value.trim().length < 1 || value.length > 128) {
     throw `${name} is ${JSON.stringify(value)}, expected a text of 1 to 128 letters`;
   }
 }
+
+/** A state of a match, however it is written. */
+export const normalized = (match) => match.trim().toLowerCase();
 
 export function readSettings(text) {
   const typed = JSON.parse(text);
@@ -38,6 +41,6 @@ export function readSettings(text) {
   const locked = settings.lockedMatches;
   if (!Array.isArray(locked) || locked.length > 32) throw "lockedMatches must be a list of at most 32 texts";
   locked.forEach((each, place) => word(each, `lockedMatches[${place}]`));
-  settings.lockedMatches = locked.map((each) => each.toLowerCase());
+  settings.lockedMatches = locked.map(normalized);
   return settings;
 }

@@ -1,6 +1,6 @@
 // The policy of @NAME@.
 
-import type { Evaluator, Failure, Health, Judgement, Observation, Participation } from "./contract";
+import { failure, type Health, type Judgement, type Observation, type Participation, policy } from "./contract.js";
 
 function decision(
   health: Health,
@@ -14,15 +14,11 @@ function decision(
   return { tag: "ok", val };
 }
 
-/** Says why an observation could not be judged. */
-function failure(tag: Failure["tag"], val: string): Judgement {
-  return { tag: "err", val: { tag, val } };
-}
-
 function startsWith(bytes: Uint8Array, word: string): boolean {
   return bytes.length >= word.length && [...word].every((letter, at) => bytes[at] === letter.charCodeAt(0));
 }
 
+/** An exception here becomes the failure `internal` of this observation, with its place. */
 function decide(seen: Observation): Judgement {
   const answer = seen.answers.find((answer) => answer.source === "health");
   if (!answer) return failure("unsupported", "there is no source `health`");
@@ -30,28 +26,18 @@ function decide(seen: Observation): Judgement {
     return decision("unknown", undefined, "proceed", "no-answer", "it does not answer");
   }
   const { status, body } = answer.outcome.val;
-  if (status < 200 || status > 299) {
+  // Status 0: a TCP probe, whose port opened.
+  if (status !== 0 && (status < 200 || status > 299)) {
     return decision("unhealthy", undefined, "proceed", "http-status", `HTTP status ${status}`);
   }
   if (startsWith(body, "busy")) return decision("healthy", 0, "defer", "busy", "it says that it is busy");
   return decision("healthy", 0, "proceed", "ok", "it answers");
 }
 
-/** An exception would cost the whole batch its answers, and nobody would read its text. */
-function guarded(seen: Observation): Judgement {
-  try {
-    return decide(seen);
-  } catch (error) {
-    return failure("internal", `${error}`);
-  }
+/** Once for each new instance, before anything else. `settings` is JSON; what is thrown refuses them. */
+function configure(settings: string): void {
+  if (settings.trim() !== "{}") throw `@NAME@ has no settings, but was given ${settings}`;
 }
 
-export const evaluator: Evaluator = {
-  configure(settings) {
-    if (settings.trim() !== "{}") throw `@NAME@ has no settings, but was given ${settings}`;
-  },
-
-  evaluate(batch) {
-    return batch.map(guarded);
-  },
-};
+// `decide` is called for each observation; its answer depends on that one and the settings alone.
+export const evaluator = policy({ configure, decide });

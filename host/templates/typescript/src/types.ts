@@ -59,9 +59,17 @@ export interface Failure {
 
 export type Judgement = { tag: "ok"; val: Decision } | { tag: "err"; val: Failure };
 
-export interface Evaluator {
-  /** Once for each new instance, before anything else; what is thrown (a text) refuses the settings. */
+/** What the author writes. */
+export interface Policy {
+  /** Once for each new instance, before anything else. `settings` is JSON; what is thrown refuses them. */
   configure(settings: string): void;
-  /** As many results as observations, in the same order; each depends on its own alone. */
+  /** Depends on this observation and the settings alone; an exception becomes the failure `internal`. */
+  decide(seen: Observation): Judgement;
+}
+
+/** What the host calls. */
+export interface Evaluator {
+  configure(settings: string): void;
+  /** As many results as observations, in the same order. */
   evaluate(batch: Observation[]): Judgement[];
 }
