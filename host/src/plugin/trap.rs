@@ -46,7 +46,7 @@ fn located(cause: &str, frames: &[String]) -> String {
         shown.into_iter().take(FRAMES_SHOWN_MAX).map(|name| text::one_line(name, NAME_BYTES_MAX)).collect();
     let panicked = frames.iter().take_while(|name| is_of_a_runtime(name)).any(|name| name.contains("panic"));
     let why = match panicked {
-        true => " (a panic; what it said is in the log)",
+        true => " (a panic; what it said, if anything, is in the log)",
         // Only Python gets there: an import in a function, or the report of an exception, reads files.
         false if frames.iter().any(|name| name.contains("populate_preopens")) => FILES,
         false => "",
@@ -121,10 +121,13 @@ mod tests {
         ];
         let own = ["hostile::my_helper", "core::ops::function::FnOnce::call_once", "hostile::decide"];
         for (frames, expected) in [
-            (&rust[..], "x (a panic; what it said is in the log) in hostile::first_of < hostile::decide"),
+            (
+                &rust[..],
+                "x (a panic; what it said, if anything, is in the log) in hostile::first_of < hostile::decide",
+            ),
             (
                 &zig[..],
-                "x (a panic; what it said is in the log) in policy.middle < contract.use.Exported.evaluate",
+                "x (a panic; what it said, if anything, is in the log) in policy.middle < contract.use.Exported.evaluate",
             ),
             (&own[..], "x in hostile::my_helper < hostile::decide"),
             (&["runtime.throw"], "x in runtime.throw"),
