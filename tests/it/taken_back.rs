@@ -183,7 +183,7 @@ fn what_is_only_tried_hides_nothing() {
 
 #[test]
 fn a_watch_gives_its_own_reason() {
-    let gate = "[plugins.gate]\nmaxChangedPercent = 60\nforbid = [\"healthy->unhealthy\"]";
+    let gate = "[plugins.gate]\nmaxChangedPercent = 60";
     let (site, answers) = site(gate);
     site.write("db.wasm", guest("good"));
     let host = started(&site);

@@ -2,10 +2,12 @@
 //!
 //! A new component goes through named stages (`stage`) beside the active one and off the reactor:
 //! `prepare` has no effect, `take_over` records its generation and only then lets it decide, `tend`
-//! looks after those that judge side by side (`beside`, `watched`, `shadow`, `compare`). Whatever fails before leaves the
-//! active one in place. No round is lost either way: rounds wait in the worker's queue and are judged
-//! by exactly one generation.
+//! looks after those that judge side by side (`beside`, `watched`, `shadow`, `compare`), `back` and
+//! `circuit` go back to former ones (`history`). Whatever fails before leaves the active one in place.
+//! No round is lost either way: rounds wait in the worker's queue and are judged by exactly one
+//! generation.
 
+mod back;
 mod beside;
 mod check;
 mod choose;
@@ -13,6 +15,7 @@ mod circuit;
 mod compare;
 mod entry;
 mod first;
+mod history;
 mod prepare;
 mod reload;
 mod shadow;

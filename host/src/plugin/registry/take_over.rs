@@ -115,7 +115,7 @@ impl PluginRegistry {
             trace: trace.clone(),
         };
         let source = candidate.source.clone();
-        let instances = preparation.evidence.last.len();
+        let instances = preparation.evidence.all();
         let lasts = matches!(candidate.origin, Origin::Configured(_)) && !options.dry_run;
         let named = lasts.then(|| candidate.settings.clone());
         let working = tokio::task::spawn_blocking(move || preparation.run(candidate)).await;
