@@ -162,7 +162,14 @@ impl Site {
 fn swap(site: &Site, bytes: Vec<u8>, strategy: Strategy) -> impl Future<Output = u64> + use<> {
     let (registry, name) = (Arc::clone(&site.registry), site.name.clone());
     let options = SwapOptions { strategy: Some(strategy), ..SwapOptions::default() };
-    async move { registry.swap(&name, Offer::Bytes(bytes.into()), options).await.unwrap().plugin.generation }
+    async move {
+        registry
+            .swap(&name, Offer::Bytes { bytes: bytes.into(), file: None }, options)
+            .await
+            .unwrap()
+            .plugin
+            .generation
+    }
 }
 
 fn config(name: &PluginName) -> PluginConfig {

@@ -33,6 +33,9 @@ impl Reloader {
             Ok(reload) => tracing::info!("reload: changed {}", reload.changed.join(", ")),
             Err(error) => tracing::warn!("reload refused, nothing was changed: {error}"),
         }
+        for refused in result.iter().flat_map(|reload| &reload.not_in_force) {
+            tracing::warn!("reload: {refused}");
+        }
         result
     }
 
@@ -74,6 +77,6 @@ impl Reloader {
         let plugins = self.plugins.reload(&next.plugins, sets).await?;
         changed.extend(plugins.changed);
         *current = next;
-        Ok(wire::Reload { changed, warnings: plugins.warnings })
+        Ok(wire::Reload { changed, warnings: plugins.warnings, not_in_force: plugins.not_in_force })
     }
 }

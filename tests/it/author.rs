@@ -215,6 +215,8 @@ fn what_cannot_be_tested_is_said() {
     let file = site.run(&["plugin", "build", "guest.wasm"]);
     assert_eq!(file.code, 2, "{file:?}");
     assert!(file.stderr.contains("`guest.wasm` is no folder; name the folder of the project"), "{file:?}");
+    let nothing = site.run(&["plugin", "build", "nowhere"]);
+    assert!(nothing.stderr.contains("there is no folder `nowhere`"), "{nothing:?}");
 }
 
 #[test]
@@ -247,6 +249,14 @@ fn a_component_that_is_older_than_its_source_is_said() {
         let expected = "`game/game.wasm` is older than `game/policy.c`; run `phasegate plugin build game`";
         assert!(old.stderr.contains(expected), "{verb}: {old:?}");
     }
+    // Without a manifest `plugin build` has nothing to go by.
+    std::fs::remove_file(site.path("game/phasegate-plugin.toml")).unwrap();
+    let old = site.run(&["plugin", "inspect", "game"]);
+    let expected = "is older than `game/policy.c`; build it again the way it was built";
+    assert!(old.stderr.contains(expected), "{old:?}");
+    std::fs::remove_file(site.path("game/game.wasm")).unwrap();
+    let empty = site.run(&["plugin", "inspect", "game"]);
+    assert!(empty.stderr.contains("`game` is a folder without `phasegate-plugin.toml`"), "{empty:?}");
 }
 
 #[test]
@@ -262,6 +272,7 @@ fn bench_measures_four_ways() {
     assert!(report["memoryBytes"].as_u64().unwrap() >= 65_536, "{report}");
     let shown = site.run(&["plugin", "bench", "guest.wasm"]);
     assert!(shown.stdout.contains("reused    128"), "{shown:?}");
+    assert!(shown.stdout.contains("RATIO    how many times"), "{shown:?}");
     let refused = site.run(&["plugin", "bench", "guest.wasm", "--settings", "[1"]);
     assert_eq!(refused.code, 2, "{refused:?}");
     assert!(refused.stderr.contains("--settings is \"[1\", which is no JSON"), "{refused:?}");

@@ -47,3 +47,4 @@ mod swap;
 mod taken_back;
 mod tidy;
 mod upgrade;
+mod ways_back;

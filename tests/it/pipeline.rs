@@ -93,7 +93,10 @@ fn what_fails_at_a_stage_leaves_the_old_one() {
         site.write("new.wasm", bytes);
         let finished = site.run(&["plugin", "swap", "db", "new.wasm"]);
         assert_eq!(finished.code, 1, "{name}: {finished:?}");
-        assert!(finished.stderr.contains(&format!("stage {wanted}: upload")), "{name}: {finished:?}");
+        assert!(
+            finished.stderr.contains(&format!("stage {wanted}: upload of new.wasm ")),
+            "{name}: {finished:?}"
+        );
         assert!(finished.stderr.contains("generation 1 ("), "{name}: {finished:?}");
         assert_eq!(stage(&db(&site), wanted).0, "failed", "{name}");
         assert_eq!(generation(&site), 1, "{name}");
@@ -324,7 +327,11 @@ fn a_shadow_goes_on_after_a_restart() {
     let host = started(&uploaded);
     let plugin = wait_for_generation(&uploaded, 3);
     assert_eq!(plugin["stage"], "watch", "{plugin}");
-    assert!(uploaded.log().contains("the shadow of upload ended: generation 3 "), "{}", uploaded.log());
+    assert!(
+        uploaded.log().contains("the shadow of upload of new.wasm ended: generation 3 "),
+        "{}",
+        uploaded.log()
+    );
     host.stop();
 
     // One that the configuration names.

@@ -33,6 +33,9 @@ fn what_was_decided_is_proved_and_explained_even_after_a_crash_and_a_swap() {
     assert_eq!(explained["same"], true, "{explained}");
     assert!(explained["verdict"].as_str().unwrap().starts_with("proceed in batch 3"), "{explained}");
     assert_eq!(explained["plugin"]["generation"], 1);
+    let nobody = site.run(&["upgrade", "explain", "orders", "99"]);
+    assert_eq!(nobody.code, 2, "{nobody:?}");
+    assert!(nobody.stderr.contains("scale set `orders` has no instance `99`"), "{nobody:?}");
     assert!(explained["fuel"].as_u64().unwrap() > 0);
     assert_eq!(explained["observation"]["instance"]["id"], "0");
     wait_for("the records that the upgrade has gone by", || {

@@ -32,6 +32,7 @@ pub(super) async fn run(
         entry.upgrade.as_deref() == Some(&upgrade) && matches!(entry.kind.as_str(), "decision" | "hold")
     };
     let Some(entry) = log.entries.iter().rfind(of_it) else {
+        exists(control, &name, &instance).await?;
         let message = format!(
             "upgrade `{upgrade}` of scale set `{name}` has decided nothing about instance `{instance}`; \
              see `phasegate upgrade log {name}`"
@@ -90,6 +91,21 @@ pub(super) async fn run(
         CommandError::new(CommandErrorKind::Unavailable, format!("it could not be judged again: {error}"))
     };
     tokio::task::spawn_blocking(work).await.map_err(unavailable)
+}
+
+/// Whether a scale set has an instance now.
+async fn exists(
+    control: &ControlHandle,
+    name: &ScaleSetName,
+    instance: &InstanceId,
+) -> Result<(), CommandError> {
+    let fleet = control.ask(Command::Fleet).await?;
+    let mut sets = fleet.scale_sets.iter().filter(|set| set.name == name.as_str());
+    if sets.any(|set| set.instances.iter().any(|one| one.id == instance.as_str())) {
+        return Ok(());
+    }
+    let message = format!("scale set `{name}` has no instance `{instance}`; see `phasegate fleet`");
+    Err(CommandError::new(CommandErrorKind::NotFound, message))
 }
 
 fn json(outcome: &RecordedOutcome) -> serde_json::Value {

@@ -36,10 +36,10 @@ pub(super) async fn respond(
     let plugins = &api.plugins;
     match verb {
         "swap" => {
-            let (options, source) = swap_options(&query)?;
+            let Swap { options, source, file } = swap_options(&query)?;
             let bytes = body(request, COMPONENT_MAX, COMPONENT_TIMEOUT).await?;
             let offer = match source {
-                None => Offer::Bytes(bytes),
+                None => Offer::Bytes { bytes, file },
                 Some(source) if bytes.is_empty() => Offer::Reference(source),
                 Some(_) => {
                     return Err(Refusal::invalid(
@@ -60,10 +60,19 @@ pub(super) async fn respond(
     }
 }
 
-/// `strategy=NAME`, `force=true`, `dryRun=true`, `source=REFERENCE`.
-fn swap_options(query: &str) -> Result<(SwapOptions, Option<RemoteSource>), Refusal> {
-    let mut options = SwapOptions::default();
-    let mut source = None;
+/// What a swap is asked for.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Swap {
+    options: SwapOptions,
+    /// Where the host fetches it.
+    source: Option<RemoteSource>,
+    /// What the client calls the file whose bytes it sends; shown to people and nothing else.
+    file: Option<String>,
+}
+
+/// `strategy=NAME`, `force=true`, `dryRun=true`, `source=REFERENCE`, `file=NAME`.
+fn swap_options(query: &str) -> Result<Swap, Refusal> {
+    let Swap { mut options, mut source, mut file } = Swap::default();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         match pair.split_once('=') {
             Some(("strategy", value)) => {
@@ -87,9 +96,10 @@ fn swap_options(query: &str) -> Result<(SwapOptions, Option<RemoteSource>), Refu
                 });
                 source = Some(parsed?);
             }
+            Some(("file", value)) => file = Some(percent_decoded(value)?),
             _ => {
                 let message =
-                    format!("unknown query parameter {pair:?}; known: strategy, force, dryRun, source");
+                    format!("unknown query parameter {pair:?}; known: strategy, force, dryRun, source, file");
                 return Err(Refusal::invalid(message));
             }
         }
@@ -98,7 +108,7 @@ fn swap_options(query: &str) -> Result<(SwapOptions, Option<RemoteSource>), Refu
         let message = "force and strategy=shadow exclude each other: the one takes over whatever it changes, the other changes nothing until its gate or a person has decided";
         return Err(Refusal::invalid(message));
     }
-    Ok((options, source))
+    Ok(Swap { options, source, file })
 }
 
 fn boolean(name: &str, value: &str) -> Result<bool, Refusal> {
@@ -131,10 +141,11 @@ mod tests {
         let db = RemoteSource::parse("oci://h/db:1").unwrap();
         let all = SwapOptions { strategy: Some(Strategy::Rehearse), force: true, dry_run: true };
         for (query, expected) in [
-            ("", Some((SwapOptions::default(), None))),
-            ("strategy=rehearse&force=true&dryRun=true", Some((all, None))),
+            ("", Some(Swap::default())),
+            ("strategy=rehearse&force=true&dryRun=true", Some(Swap { options: all, ..Swap::default() })),
+            ("file=a%20b.wasm", Some(Swap { file: Some("a b.wasm".to_owned()), ..Swap::default() })),
             ("strategy=shadow&force=true", None),
-            ("source=oci%3A%2F%2Fh%2Fdb%3A1", Some((SwapOptions::default(), Some(db)))),
+            ("source=oci%3A%2F%2Fh%2Fdb%3A1", Some(Swap { source: Some(db), ..Swap::default() })),
             ("source=oci://h/db", None),
             ("source=db.wasm", None),
             ("strategy=canary", None),

@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        let observation = r#""observation":{"instance":{"id":"0","scaleSet":"s"},"answers":[]}"#;
+        let observation = r#""observation":{"instance":{"id":"0","scaleSet":"s"},"answers":[{"source":"health","response":{"status":200}}]}"#;
         for (text, expected) in [
             ("[]".to_owned(), "holds no case"),
             ("{".to_owned(), "EOF while parsing"),
@@ -174,8 +174,16 @@ mod tests {
                 "unknown variant `odd`",
             ),
             (
-                r#"{"name":"a","observation":{"instance":{"id":"","scaleSet":"s"},"answers":[]},"expect":{"failure":{"kind":"internal"}}}"#.to_owned(),
+                r#"{"name":"a","observation":{"instance":{"id":"","scaleSet":"s"},"answers":[{"source":"health","response":{"status":0}}]},"expect":{"failure":{"kind":"internal"}}}"#.to_owned(),
                 "case \"a\": instance.id",
+            ),
+            (
+                r#"{"name":"a","observation":{"instance":{"id":"0","scaleSet":"s"},"answers":[]},"expect":{"failure":{"kind":"internal"}}}"#.to_owned(),
+                "/a.json`: case \"a\": `answers` is empty",
+            ),
+            (
+                r#"{"name":"a","observation":{"instance":{"id":"0","scaleSet":"s"},"answers":[{"source":"health","response":{"status":600}}]},"expect":{"failure":{"kind":"internal"}}}"#.to_owned(),
+                "/a.json`: case \"a\": answer `health`: `status` is 600; it is 100 to 599",
             ),
             (
                 r#"[{"name":"a","expect":{"configureError":"x"}},{"name":"a","expect":{"configureError":"x"}}]"#.to_owned(),

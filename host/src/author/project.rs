@@ -76,6 +76,9 @@ pub enum OpenError {
     /// No manifest.
     #[error("`{}` has no `{MANIFEST}`; begin a project with `phasegate plugin new NAME --lang LANGUAGE`", .0.display())]
     NoManifest(PathBuf),
+    /// Nothing.
+    #[error("there is no folder `{}`; name the folder of the project, with its `{MANIFEST}`", .0.display())]
+    NoFolder(PathBuf),
     /// A file.
     #[error("`{}` is no folder; name the folder of the project, with its `{MANIFEST}`", .0.display())]
     NotAFolder(PathBuf),
@@ -169,6 +172,9 @@ impl Project {
         let path = folder.join(MANIFEST);
         let text = match read_small(&path) {
             Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !folder.exists() => {
+                return Err(OpenError::NoFolder(folder.to_owned()));
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(OpenError::NoManifest(folder.to_owned()));
             }

@@ -27,9 +27,17 @@ const UPLOAD_TIMEOUT: Duration = Duration::from_secs(300);
 /// Largest answer in bytes: a fleet of a hundred thousand instances fits.
 const ANSWER_MAX: usize = 256 * 1024 * 1024;
 
+/// What to do when there is nobody.
+const START_ONE: &str = "start one with `phasegate run`, or name it with --server";
+
+/// The same where the configuration names the address: it may have changed since the host was started.
+const START_OR_FIND: &str = "the configuration names that address as server.listen: start a host with `phasegate run`; one that was started before that line changed listens at its old address until it is started again: name that with --server";
+
 /// Speaks to one host.
 pub struct Client {
     address: Address,
+    /// What to try when it cannot be reached.
+    hint: &'static str,
     token: Option<String>,
     runtime: tokio::runtime::Runtime,
 }
@@ -45,7 +53,13 @@ impl Client {
             Err(error) => bail!("server `{authority}` {error}"),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { address, token, runtime })
+        Ok(Self { address, hint: START_ONE, token, runtime })
+    }
+
+    /// Its address is from the configuration.
+    #[must_use]
+    pub fn of_the_file(self) -> Self {
+        Self { hint: START_OR_FIND, ..self }
     }
 
     /// `GET path`.
@@ -114,12 +128,7 @@ impl Client {
         body: Bytes,
         content_type: &'static str,
     ) -> anyhow::Result<(StatusCode, Vec<u8>)> {
-        let unreachable = || {
-            format!(
-                "cannot reach a phasegate at {}; start one with `phasegate run`, or name it with --server",
-                self.address
-            )
-        };
+        let unreachable = || format!("cannot reach a phasegate at {}; {}", self.address, self.hint);
         let stream = TcpStream::connect((self.address.host.as_str(), self.address.port))
             .await
             .with_context(unreachable)?;

@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 
 use super::args::ServerArgs;
 use super::client::Client;
+use super::output;
 use crate::config;
 
 /// Configuration that is looked for when none is named.
@@ -33,6 +34,7 @@ pub fn client(args: &ServerArgs) -> anyhow::Result<Client> {
         (None, _) => None,
     };
     let listen: Option<SocketAddr> = config.as_ref().map(|config| config.server.listen);
+    let from_file = server.is_none() && listen.is_some();
     let server = match (server, listen) {
         (Some(server), _) => server.to_owned(),
         (None, Some(listen)) => reachable(listen).to_string(),
@@ -44,19 +46,21 @@ pub fn client(args: &ServerArgs) -> anyhow::Result<Client> {
         (None, Some(path)) => Some(read_token(&path)?),
         (None, None) => None,
     };
-    Client::new(&authority(&server)?, token)
+    let client = Client::new(&authority(&server)?, token)?;
+    Ok(if from_file { client.of_the_file() } else { client })
 }
 
 fn load(path: &Path) -> anyhow::Result<config::Config> {
     match config::load(path) {
         Ok(config) => Ok(config),
-        Err(config::LoadConfigError::Invalid(problems)) => bail!(
-            "`{}`, which names the host and its token, has {} problems; see `phasegate check -c {}`, or name \
-             the host with --server and its token with --token",
-            path.display(),
-            problems.list.len(),
-            path.display(),
-        ),
+        Err(config::LoadConfigError::Invalid(problems)) => {
+            output::talk(&format!("{problems}\n\n"));
+            bail!(
+                "`{}`, which names the host and its token, has these problems; correct them, or name the host \
+                 with --server and its token with --token",
+                path.display(),
+            )
+        }
         Err(error) => Err(error).context("the host and its token could not be looked up"),
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! A new component goes through named stages (`stage`) beside the active one and off the reactor:
 //! `prepare` has no effect, `take_over` records its generation and only then lets it decide, `tend`
-//! looks after those that judge side by side (`beside`, `watched`, `shadow`, `compare`). Whatever fails before leaves the
-//! active one in place. No round is lost either way: rounds wait in the worker's queue and are judged
-//! by exactly one generation.
+//! looks after those that judge side by side (`beside`, `watched`, `shadow`, `compare`), `back` and
+//! `circuit` go back to former ones (`history`). Whatever fails before leaves the active one in place.
+//! No round is lost either way: rounds wait in the worker's queue and are judged by exactly one
+//! generation.
 
+mod back;
 mod beside;
 mod check;
 mod choose;
@@ -13,6 +15,7 @@ mod circuit;
 mod compare;
 mod entry;
 mod first;
+mod history;
 mod prepare;
 mod reload;
 mod shadow;
@@ -29,7 +32,7 @@ use std::sync::Arc;
 
 use hyper::body::Bytes;
 
-use super::{LoadPluginError, LoadTrace, Runtime, Stage};
+use super::{LoadPluginError, LoadTrace, Runtime, Stage, text};
 use crate::api::wire;
 use crate::clock::Clock;
 use crate::config::{PluginConfig, RemoteSource, Strategy};
@@ -42,6 +45,9 @@ use entry::Entry;
 pub use reload::Reloaded;
 use source::{Candidate, Origin};
 use take_over::{Afterwards, Order, WhenBusy};
+
+/// Longest name of an uploaded file that is shown.
+const FILE_BYTES_MAX: usize = 256;
 
 /// Why a plugin of the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -127,7 +133,12 @@ pub struct PluginRegistry {
 #[derive(Debug, Clone)]
 pub enum Offer {
     /// This one.
-    Bytes(Bytes),
+    Bytes {
+        /// The component.
+        bytes: Bytes,
+        /// What whoever sent it calls it.
+        file: Option<String>,
+    },
     /// One that the host fetches, with the plugin's settings for that; with its credentials only from
     /// the server that they are meant for.
     Reference(RemoteSource),
@@ -232,7 +243,7 @@ impl PluginRegistry {
         let entry = self.entry(name)?;
         let settings = entry.config().settings;
         let (source, origin) = match offer {
-            Offer::Bytes(bytes) => ("upload".to_owned(), Origin::Upload(bytes)),
+            Offer::Bytes { bytes, file } => (uploaded(file.as_deref()), Origin::Upload(bytes)),
             Offer::Reference(source) => (source.to_string(), Origin::Named(source)),
         };
         let candidate = Candidate { origin, source, settings };
@@ -262,6 +273,12 @@ impl PluginRegistry {
             CommandError::new(CommandErrorKind::NotFound, message)
         })
     }
+}
+
+/// How an upload is called: `upload of db.wasm`, where its sender named it.
+fn uploaded(file: Option<&str>) -> String {
+    let file = file.map(|file| text::one_line(file.trim(), FILE_BYTES_MAX)).filter(|file| !file.is_empty());
+    file.map_or_else(|| "upload".to_owned(), |file| format!("upload of {file}"))
 }
 
 /// What is said of a candidate that does not take over.

@@ -1,6 +1,7 @@
 //! The format as it is typed, and how it becomes an observation.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -11,6 +12,11 @@ use super::expect::TypedExpect;
 use crate::domain::{
     Answer, InstanceFacts, InstanceId, Observation, ProbeFailure, Response, ScaleSetName, Version,
 };
+
+/// Status of a TCP connection that opened.
+const CONNECTED: u16 = 0;
+/// Statuses of HTTP.
+const HTTP: RangeInclusive<u16> = 100..=599;
 
 /// One case.
 #[derive(Debug, Deserialize)]
@@ -92,6 +98,9 @@ enum TypedFailure {
 impl TypedObservation {
     pub(super) fn build(self) -> Result<Observation, String> {
         let Self { instance, answers, memory, attributes } = self;
+        if answers.is_empty() {
+            return Err("`answers` is empty; an observation has at least one answer".to_owned());
+        }
         Ok(Observation {
             instance: Arc::new(instance.build()?),
             answers: answers.into_iter().map(TypedAnswer::build).collect::<Result<_, _>>()?,
@@ -141,6 +150,12 @@ impl TypedAnswer {
 
 impl TypedResponse {
     fn build(self) -> Result<Response, String> {
+        if self.status != CONNECTED && !HTTP.contains(&self.status) {
+            return Err(format!(
+                "`status` is {}; it is 100 to 599, or 0 for a TCP connection that opened",
+                self.status
+            ));
+        }
         let body = match (self.body, self.body_json, self.body_base64) {
             (None, None, None) => Vec::new(),
             (Some(text), None, None) => text.into_bytes(),

@@ -6,7 +6,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::cli::target;
 
-/// Asks the host to reload.
+/// Asks the host to reload; 1 when something that the file says is not in force.
 ///
 /// # Errors
 /// When the host cannot be reached, or refuses; then it goes by what it went by before.
@@ -15,6 +15,9 @@ pub fn run(args: &ReloadArgs) -> anyhow::Result<Exit> {
     for warning in &reload.warnings {
         output::talk(&format!("warning: {warning}\n"));
     }
+    for refused in &reload.not_in_force {
+        output::talk(&format!("{refused}\n"));
+    }
     if args.output.json {
         output::json(&reload)?;
     } else if reload.changed.is_empty() {
@@ -22,5 +25,5 @@ pub fn run(args: &ReloadArgs) -> anyhow::Result<Exit> {
     } else {
         output::data(&format!("changed: {}\n", reload.changed.join(", ")))?;
     }
-    Ok(Exit::Done)
+    Ok(if reload.not_in_force.is_empty() { Exit::Done } else { Exit::No })
 }

@@ -18,7 +18,7 @@ use crate::store::{StoredRefusal, StoredShadow};
 
 /// Why a start does not take up what judges beside the active one, though the configuration names it.
 const WAS_BESIDE: &str =
-    "was judging beside the active one when the host stopped; swap it in, or write it again";
+    "was judging beside the active one when the host stopped; swap it in, or write another one there";
 
 impl PluginRegistry {
     /// Lets a component judge beside the active one, in place of the one that did so far.

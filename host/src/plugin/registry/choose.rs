@@ -6,13 +6,16 @@
 
 use super::entry::Load;
 use super::first::{Named, preparation};
-use super::prepare::{Preparation, Prepared, Unfit};
+use super::prepare::{Preparation, Prepared, Unfit, pinned};
 use super::source::{Candidate, Origin, configured};
 use super::{RegistryError, RegistryParts};
 use crate::config::{PluginConfig, Strategy};
 use crate::domain::Digest;
 use crate::plugin::{FetchError, LoadTrace};
 use crate::store::{StoredGeneration, StoredPlugin, StoredRefusal};
+
+/// Why a generation takes over before anything is judged.
+const START: &str = "start of the host";
 
 /// What runs first.
 pub(super) struct Chosen {
@@ -26,6 +29,8 @@ pub(super) struct Chosen {
     /// What is to go through the pipeline beside it.
     pub(super) pending: Option<Candidate>,
     pub(super) trouble: Option<Trouble>,
+    /// Why it takes over, where it is another one than before.
+    pub(super) why: String,
 }
 
 /// Why it is not what the configuration names.
@@ -74,13 +79,24 @@ pub(super) fn choose(
     }
     let changes = Changes::of(config, stored, &named);
     let preparation = preparation(config, parts);
-    match (run(&preparation, before), changes.failed.is_some()) {
-        (Ok(prepared), _) => Ok(changes.beside(config, stored, prepared, preparation.trace)),
-        (Err(error), could_not_be_read) => {
-            if !could_not_be_read {
-                tracing::warn!(plugin = %config.name, "{error}; using the configured component");
-            }
-            begin_with(config, named).map_err(|failed| failed.error)
+    match run(&preparation, before) {
+        Ok(prepared) => Ok(changes.beside(config, stored, prepared, preparation.trace)),
+        Err(error) => {
+            let cause = std::error::Error::source(&error).map_or_else(String::new, |why| format!(" {why}"));
+            let number = stored.generation.0;
+            let chosen = begin_with(config, named).map_err(|failed| failed.error)?;
+            let source = &chosen.prepared.candidate.source;
+            let message = format!(
+                "plugin `{}`: generation {number} ({}) cannot go on, because its component{cause}; {source} decides in its place, as the configuration names it",
+                config.name,
+                stored.digest.short(),
+            );
+            tracing::error!("{message}");
+            let why = format!("{START}: generation {number} cannot go on, its component{cause}");
+            // Another `digest` says that something else is to run.
+            let is_wanted = pinned(stored.digest, config.digest).is_err();
+            let trouble = Some(Trouble { message, failed: None }).filter(|_| !is_wanted);
+            Ok(Chosen { why, trouble, ..chosen })
         }
     }
 }
@@ -103,6 +119,7 @@ fn begin_with(config: &PluginConfig, named: Named) -> Result<Chosen, Box<Failed>
             refused: None,
             pending: None,
             trouble: None,
+            why: START.to_owned(),
         }),
         Err(why) => {
             let error = refused(config, source.clone(), &trace, why);
@@ -174,7 +191,8 @@ impl Changes {
             (None, None) => None,
         };
         let (configured, refused) = (stored.configured, stored.refused.clone());
-        Chosen { prepared, configured, trace, refused, considered, pending, trouble }
+        let why = START.to_owned();
+        Chosen { prepared, configured, trace, refused, considered, pending, trouble, why }
     }
 }
 

@@ -8,16 +8,16 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::entry::{Entry, Load, TrialKind};
-use super::prepare::{Evidence, Heed, Preparation, Prepared};
+use super::history::ways_back;
+use super::prepare::{Evidence, Heed, Preparation, Prepared, Unfit};
 use super::shadow::Failing;
 use super::source::{Candidate, Origin};
 use super::take_over::{Afterwards, Promotion};
 use super::{PluginRegistry, take_over};
 use crate::config::{PluginConfig, Strategy};
 use crate::control::ControlEvent;
-use crate::domain::{Digest, Generation, PluginName, Timestamp};
+use crate::domain::{Generation, PluginName, Timestamp};
 use crate::plugin::LoadTrace;
-use crate::store::StoredGeneration;
 
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Time before the former generations are asked again when none did better.
@@ -76,12 +76,12 @@ impl PluginRegistry {
         let is_forced =
             entry.with(|state| state.history.last().is_some_and(|last| last.why == take_over::FORCED));
         let why_not = if is_forced {
-            "it was swapped in with --force, so nothing takes it back by itself"
+            "it was swapped in with --force, so nothing takes it back by itself".to_owned()
         } else {
-            if let Some(better) = self.better(entry, active).await {
-                return self.go_back(entry, active, &failing, better).await;
+            match self.better(entry, active).await {
+                Ok(better) => return self.go_back(entry, active, &failing, better).await,
+                Err(why) => why,
             }
-            "no former generation that it could go back to does better"
         };
         let Failing { failed, instances, cause } = failing;
         let (name, shown) = (&entry.name, entry.active().shown());
@@ -95,8 +95,10 @@ impl PluginRegistry {
         looked.said = Some(error);
     }
 
-    /// The latest former generation that fails on fewer of the latest observations.
-    async fn better(&self, entry: &Entry, active: Generation) -> Option<Better> {
+    /// The latest former generation that fails on fewer of the latest observations; else why there is none,
+    /// as a fragment.
+    async fn better(&self, entry: &Entry, active: Generation) -> Result<Better, String> {
+        let mut unfit = Vec::new();
         let (history, runs, config) = entry.with(|state| {
             let runs = (state.active.digest, state.active.settings.clone());
             (state.history.clone(), runs, state.config.clone())
@@ -127,12 +129,22 @@ impl PluginRegistry {
                 settings: one.settings.clone(),
             };
             let prepared = tokio::task::spawn_blocking(move || preparation.run(candidate)).await;
-            let Ok(Ok(prepared)) = prepared else { continue };
+            let prepared = match prepared.unwrap_or_else(|error| Err(Unfit::broken(&error))) {
+                Ok(prepared) => prepared,
+                Err(Unfit { why, .. }) => {
+                    unfit.push(format!("generation {} {why}", one.generation.0));
+                    continue;
+                }
+            };
             if prepared.comparison.as_ref().is_some_and(|seen| seen.failed_old > seen.failed_new) {
-                return Some(Better { generation: one.generation, prepared, trace });
+                return Ok(Better { generation: one.generation, prepared, trace });
             }
         }
-        None
+        let why = match unfit.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", unfit.join("; ")),
+        };
+        Err(format!("no former generation that it could go back to does better{why}"))
     }
 
     async fn go_back(&self, entry: &Entry, active: Generation, failing: &Failing, better: Better) {
@@ -177,59 +189,4 @@ struct Better {
     generation: Generation,
     prepared: Prepared,
     trace: LoadTrace,
-}
-
-/// The generations that can be gone back to by themselves, latest first: each component with its settings
-/// once, not the one that runs, and none that was left for being worse.
-fn ways_back<'a>(history: &'a [StoredGeneration], runs: (Digest, &str)) -> Vec<&'a StoredGeneration> {
-    let mut seen = vec![runs];
-    let mut ways = Vec::new();
-    for one in history.iter().rev() {
-        let what = (one.digest, one.settings.as_str());
-        if seen.contains(&what) {
-            continue;
-        }
-        seen.push(what);
-        if one.left_because.is_none() {
-            ways.push(one);
-        }
-    }
-    ways
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn generation(number: u64, component: u8, left: Option<&str>) -> StoredGeneration {
-        StoredGeneration {
-            generation: Generation(number),
-            digest: Digest([component; 32]),
-            source: "upload".to_owned(),
-            settings: "{}".to_owned(),
-            at: Timestamp(0),
-            why: String::new(),
-            left_because: left.map(str::to_owned),
-        }
-    }
-
-    #[test]
-    fn nothing_goes_back_twice_to_what_it_left() {
-        let numbers = |history: &[StoredGeneration], runs: u8| -> Vec<u64> {
-            ways_back(history, (Digest([runs; 32]), "{}")).iter().map(|one| one.generation.0).collect()
-        };
-        let first = generation(1, 1, None);
-        let second = generation(2, 2, None);
-        let third = generation(3, 3, None);
-        assert_eq!(numbers(&[first.clone(), second.clone(), third], 3), [2, 1]);
-        // The third one was left for the second one, which is in trouble now.
-        let left = generation(3, 3, Some("failed"));
-        let back = generation(4, 2, None);
-        assert_eq!(numbers(&[first.clone(), second.clone(), left.clone(), back], 2), [1]);
-        let left_too = generation(4, 2, Some("failed"));
-        let last = generation(5, 1, None);
-        assert_eq!(numbers(&[first, second, left.clone(), left_too, last], 1), Vec::<u64>::new());
-        // A person has brought it in again since: then it counts as any other one.
-        assert_eq!(numbers(&[left, generation(4, 3, None), generation(5, 4, None)], 4), [4]);
-    }
 }

@@ -37,7 +37,9 @@ pub(super) struct Comparison {
     /// The latest failure of only the new one.
     failure: Option<String>,
     /// The first change that the gate forbids.
-    forbidden: Option<String>,
+    forbidden: Option<Banned>,
+    /// The first one on an observation that both have judged.
+    forbidden_of_both: Option<Banned>,
 }
 
 impl Comparison {
@@ -53,11 +55,16 @@ impl Comparison {
             (Ok(_), Ok(_)) | (Err(_), Err(_)) => {}
         }
         let pair = Pair { old, new };
-        if let (None, Some(gate)) = (&self.forbidden, gate) {
-            let seen = gate.forbid.iter().find(|forbidden| pair.is(**forbidden));
-            self.forbidden = seen.map(|forbidden| {
-                format!("would make of {} {}, which gate.forbid names", shown(&key), word(*forbidden))
-            });
+        let banned = || {
+            let change = gate?.forbid.iter().find(|forbidden| pair.is(**forbidden))?;
+            Some(Banned { instance: shown(&key), change: *change })
+        };
+        let both = pair.old.is_ok() && pair.new.is_ok();
+        if self.forbidden.is_none() {
+            self.forbidden = banned();
+        }
+        if both && self.forbidden_of_both.is_none() {
+            self.forbidden_of_both = banned();
         }
         self.changed += usize::from(pair.differs());
         if let Some(before) = self.pairs.insert(key, pair) {
@@ -101,11 +108,19 @@ impl Comparison {
     }
 
     /// The first forbidden change; a fragment.
-    pub(super) fn forbidden(&self) -> Option<&str> {
-        self.forbidden.as_deref()
+    pub(super) fn forbidden(&self) -> Option<String> {
+        let Banned { instance, change } = self.forbidden.as_ref()?;
+        Some(format!("would make of {instance} {}, which gate.forbid names", word(*change)))
     }
 
-    /// Whether too many of `instances` change; a fragment.
+    /// The first forbidden change that no failure makes; a fragment. One failure may be chance, and
+    /// failures have a rule of their own.
+    fn forbidden_of_both(&self) -> Option<String> {
+        let Banned { instance, change } = self.forbidden_of_both.as_ref()?;
+        Some(format!("makes of {instance} {}, which gate.forbid names", word(*change)))
+    }
+
+    /// Whether too many of `instances` change, of which some may not have been judged yet; a fragment.
     pub(super) fn too_many(&self, gate: &Gate, instances: usize) -> Option<String> {
         let max = gate.changed_max?;
         let (changed, total) = (self.changed(), instances.max(self.pairs.len()));
@@ -116,16 +131,27 @@ impl Comparison {
 
     /// Why a candidate does not take over, with all that was seen; a fragment.
     pub(super) fn refusal(&self, gate: Option<&Gate>, instances: usize) -> Option<String> {
-        let forbidden = || self.forbidden().map(str::to_owned);
         let too_many = || gate.and_then(|gate| self.too_many(gate, instances));
-        self.failing("the active one").or_else(forbidden).or_else(too_many)
+        self.failing("the active one").or_else(|| self.forbidden()).or_else(too_many)
     }
 
-    /// Why a generation that is watched is taken back, with all that was seen; a fragment.
-    pub(super) fn reversal(&self, gate: Option<&Gate>, instances: usize) -> Option<String> {
-        let failing = self.failing("the one before").filter(|_| self.more_failures() >= REVERT_FAILURES);
-        failing.or_else(|| gate.and_then(|gate| self.too_many(gate, instances)))
+    /// Why a generation that is watched is taken back, with all that was seen; a fragment. As long as
+    /// `awaited` instances have not been compared, the one before may fail on those.
+    pub(super) fn reversal(&self, gate: Option<&Gate>, instances: usize, awaited: usize) -> Option<String> {
+        let enough = REVERT_FAILURES.saturating_add(u64::try_from(awaited).unwrap_or(u64::MAX));
+        let failing = self.failing("the one before").filter(|_| self.more_failures() >= enough);
+        let forbidden = || gate.and_then(|_| self.forbidden_of_both());
+        let too_many = || gate.and_then(|gate| self.too_many(gate, instances));
+        failing.or_else(forbidden).or_else(too_many)
     }
+}
+
+/// A change that a gate forbids.
+#[derive(Debug, Clone)]
+struct Banned {
+    /// Where it was seen, as people are shown it.
+    instance: String,
+    change: Forbidden,
 }
 
 impl Pair {
@@ -306,20 +332,38 @@ mod tests {
 
     #[test]
     fn a_watch_has_rules_of_its_own() {
-        let gate = gate(Some(40), &[Forbidden::PhaseDecrease]);
+        let gate = gate(Some(40), &[Forbidden::PhaseDecrease, Forbidden::SkipRemoved]);
         let same = (good(1), good(1));
         for (pairs, expected) in [
-            (vec![(good(2), good(1)), same.clone(), same.clone()], None),
+            (
+                vec![(good(2), good(1)), same.clone(), same.clone()],
+                Some("makes of instance `orders/0` phase-decrease"),
+            ),
+            // One failure may be chance, also where the gate forbids what it makes.
+            (vec![(failed(), good(1)), same.clone(), same.clone()], None),
             (vec![(good(1), failed()), same.clone(), same.clone()], None),
             (vec![(good(1), failed()), (good(1), failed())], Some("than the one before (2 more)")),
             (vec![(good(1), good(2)), (good(1), good(2)), same], Some("changes 2 of 3 instances")),
         ] {
-            let why = compared(&pairs, &gate).reversal(Some(&gate), pairs.len());
+            let why = compared(&pairs, &gate).reversal(Some(&gate), pairs.len(), 0);
             match expected {
                 Some(text) => assert!(why.as_ref().is_some_and(|why| why.contains(text)), "{why:?}"),
                 None => assert_eq!(why, None),
             }
         }
+        let forbidden = compared(&[(good(2), good(1))], &gate);
+        assert_eq!(forbidden.reversal(None, 1, 0), None, "a person has seen the changes");
+    }
+
+    #[test]
+    fn a_watch_that_has_seen_few_instances_counts_all_of_them() {
+        let gate = gate(Some(20), &[]);
+        let changes = compared(&[(good(1), good(2)), (good(1), good(1))], &gate);
+        assert_eq!(changes.reversal(Some(&gate), 8, 6), None);
+        assert!(changes.reversal(Some(&gate), 4, 2).is_some(), "one of four, whatever the others do");
+        let fails = compared(&[(good(1), failed()), (good(1), failed()), (good(1), failed())], &gate);
+        assert_eq!(fails.reversal(None, 5, 2), None, "the one before may fail on the other two");
+        assert!(fails.reversal(None, 4, 1).is_some());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::compare::{Comparison, Key, Pair, health};
+use super::history::prune;
 use super::prepare::Prepared;
 use super::shadow::{Shadow, Tap};
 use super::source::Candidate;
@@ -15,9 +16,6 @@ use crate::domain::{Digest, Generation, PluginName, Timestamp, Verdict};
 use crate::plugin::load::CompiledPlugin;
 use crate::plugin::{Counts, LoadTrace, PluginWorker, Stage, StepState};
 use crate::store::{StoredGeneration, StoredPlugin, StoredRefusal, StoredShadow, StoredWatch};
-
-/// Generations that can be gone back to.
-const HISTORY_MAX: usize = 5;
 
 /// One plugin.
 pub(super) struct Entry {
@@ -95,7 +93,16 @@ pub(super) enum TrialKind {
     /// The new one waits to be promoted.
     Shadow(Box<Prepared>),
     /// The old one waits to be needed.
-    Watch { former: Box<Active>, until: Timestamp, afterwards: Afterwards },
+    Watch { former: Box<Active>, until: Timestamp, afterwards: Afterwards, begun: Begun },
+}
+
+/// When a watch began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begun {
+    /// With the generation: its instances were judged a moment ago, and two failures are enough.
+    Live,
+    /// At a start of the host: those that are judged first say little of the others.
+    AtStart,
 }
 
 /// A comparison, and what was compared.
@@ -141,7 +148,7 @@ impl Entry {
 
     /// The latest comparison, or the one that is under way.
     pub(super) fn diff(&self) -> Option<wire::PluginDiff> {
-        let instances = self.tap.instances();
+        let instances = self.tap.all();
         let diff = self.with(|state| match &state.trial {
             Some(trial) => Some(trial.diff(&state.active, instances)),
             None => state.diff.clone(),
@@ -187,8 +194,7 @@ impl State {
     pub(super) fn stored_with(&self, next: &Active, why: String) -> StoredPlugin {
         let mut history = self.history.clone();
         history.push(next.stored(why));
-        let surplus = history.len().saturating_sub(HISTORY_MAX);
-        history.drain(..surplus);
+        prune(&mut history);
         StoredPlugin {
             generation: next.generation,
             digest: next.digest,
@@ -298,11 +304,23 @@ impl Trial {
             TrialKind::Shadow(prepared) => {
                 (Stage::Shadow, active.digest, prepared.digest, comparison.refusal(gate, instances))
             }
-            TrialKind::Watch { former, .. } => {
-                (Stage::Watch, former.digest, active.digest, comparison.reversal(gate, instances))
+            TrialKind::Watch { former, begun, .. } => {
+                let awaited = begun.awaited(&comparison, instances);
+                let refusal = comparison.reversal(gate, instances, awaited);
+                (Stage::Watch, former.digest, active.digest, refusal)
             }
         };
         Diff { stage, from, to, instances, comparison, missed: self.shadow.missed(), refusal }
+    }
+}
+
+impl Begun {
+    /// How many of the `instances` must be compared before the failures on the others count.
+    pub(super) fn awaited(self, comparison: &Comparison, instances: usize) -> usize {
+        match self {
+            Self::Live => 0,
+            Self::AtStart => instances.saturating_sub(comparison.pairs.len()),
+        }
     }
 }
 

@@ -70,7 +70,7 @@ pub(super) fn load(
     parts: &RegistryParts,
 ) -> Result<Entry, RegistryError> {
     let named = named.unwrap_or_else(|| read(config, parts));
-    let Chosen { prepared, configured, trace, refused, considered, pending, trouble } =
+    let Chosen { prepared, configured, trace, refused, considered, pending, trouble, why } =
         choose(config, named, stored, parts)?;
     let same = stored.filter(|stored| {
         let settings = stored.history.last().map_or(config.settings.as_str(), |last| &last.settings);
@@ -120,7 +120,7 @@ pub(super) fn load(
         counters: PluginCounters { loads: 1 + refusals, refused: refusals, ..PluginCounters::default() },
     };
     if state.history.last().map(|last| last.generation) != Some(generation) {
-        state.history = state.stored_with(&active, "start of the host".to_owned()).history;
+        state.history = state.stored_with(&active, why).history;
     }
     let tap = Arc::new(Tap::default());
     if let Some(recorder) = &parts.recorder {

@@ -39,9 +39,14 @@ pub(super) struct Evidence {
 }
 
 impl Evidence {
+    /// Instances that the plugin judges.
+    pub(super) fn all(&self) -> usize {
+        self.last.len() + self.unseen
+    }
+
     /// Why a gate cannot decide on it; a fragment that follows the candidate.
     fn lacks(&self) -> Option<String> {
-        let (seen, all) = (self.last.len(), self.last.len() + self.unseen);
+        let (seen, all) = (self.last.len(), self.all());
         (self.unseen > 0 || seen == 0).then(|| {
             format!("cannot be held against its gate yet: {seen} of {all} instances were judged so far")
         })
@@ -197,8 +202,9 @@ impl Preparation {
         if self.discarded.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let refusal = comparison.refusal(gate, last.len());
-        let note = format!("{} of {} instances change", comparison.changed(), last.len());
+        let all = self.evidence.all();
+        let refusal = comparison.refusal(gate, all);
+        let note = format!("{} of {all} instances change", comparison.changed());
         prepared.comparison = Some(comparison);
         match refusal {
             Some(why) if self.heed == Heed::Refuse => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::MutexGuard;
 
-use super::entry::{Active, Entry, Load};
+use super::entry::{Active, Entry, Load, State};
 use super::prepare::{Heed, Preparation, Prepared, Unfit};
 use super::source::{Candidate, configured};
 use super::take_over::{Afterwards, Next, Promotion, overtaken};
@@ -50,6 +50,8 @@ pub struct Reloaded {
     pub changed: Vec<String>,
     /// What could not be looked at, and what that means.
     pub warnings: Vec<String>,
+    /// What the file says already and what was refused.
+    pub not_in_force: Vec<String>,
 }
 
 impl PluginRegistry {
@@ -127,6 +129,7 @@ impl PluginRegistry {
             self.install(change.entry, next, &change.trace, &promotion);
         }
         self.prune();
+        reloaded.not_in_force = self.not_in_force(&changed);
         Ok(reloaded)
     }
 
@@ -168,7 +171,7 @@ impl PluginRegistry {
             trace: trace.clone(),
         };
         let working = tokio::task::spawn_blocking(move || wanted.bring(&preparation)).await;
-        let brought = working.unwrap_or_else(|error| Err(Unfit::broken(&error)));
+        let brought = working.unwrap_or_else(|error| Err((source.clone(), Unfit::broken(&error))));
         match brought {
             Ok(Brought { prepared, considered, unread }) => {
                 change.considered = considered;
@@ -187,8 +190,40 @@ impl PluginRegistry {
                 self.say_what_stays(&mut change, &active, &source);
                 Ok(change)
             }
-            Err(unfit) => Err(self.refuse_change(&change, &source, unfit).await),
+            Err((source, unfit)) => {
+                entry.with(|state| {
+                    if let Some(load) = &mut state.load {
+                        load.source.clone_from(&source);
+                    }
+                });
+                Err(self.refuse_change(&change, &source, unfit).await)
+            }
         }
+    }
+
+    /// What the file names and what was refused, of the plugins that a reload leaves as they are.
+    fn not_in_force(&self, changed: &[Changed<'_>]) -> Vec<String> {
+        let mut found = Vec::new();
+        for entry in self.entries.values() {
+            let mut of_it = changed.iter().filter(|change| change.entry.name == entry.name);
+            if of_it.any(|change| change.part == Part::Changed || change.warning.is_some()) {
+                continue;
+            }
+            found.extend(entry.with(|state| {
+                let beside = state.shadow().map(|shadow| configured(shadow.digest, &shadow.settings));
+                let State { active, config, considered, refused, .. } = state;
+                let considered = (*considered)?;
+                let runs = (active.digest, &active.settings) == (considered, &config.settings);
+                let named = configured(considered, &config.settings);
+                let refused = refused.as_ref().filter(|refused| refused.configured == named)?;
+                // What judges beside the active one is on record as refused for as long as it does.
+                let is_out = !runs && beside != Some(named);
+                is_out.then(|| {
+                    format!("what the file says of plugin `{}` is not in force: {}", entry.name, refused.why)
+                })
+            }));
+        }
+        found
     }
 
     /// A component of the configuration that is not taken up is named, so that nobody waits for it.

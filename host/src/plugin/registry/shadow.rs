@@ -109,6 +109,11 @@ impl Tap {
         lock(&self.last).len()
     }
 
+    /// Instances that the plugin judges, be it that some have not been judged since the host started.
+    pub(super) fn all(&self) -> usize {
+        self.instances() + self.unseen()
+    }
+
     /// Observations that second components have missed because they did not keep up.
     pub(super) fn missed(&self) -> u64 {
         self.missed.load(Ordering::Relaxed)

@@ -128,7 +128,8 @@ pub(super) fn configured(component: Digest, settings: &str) -> Digest {
     Digest(hash.finalize().into())
 }
 
-fn kept_path(data_dir: &Path, digest: Digest) -> PathBuf {
+/// Where the bytes of a component are kept.
+pub(super) fn kept_path(data_dir: &Path, digest: Digest) -> PathBuf {
     data_dir.join("components").join(format!("{}.wasm", digest.to_string().trim_start_matches("sha256:")))
 }
 

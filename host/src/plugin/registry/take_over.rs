@@ -69,6 +69,7 @@ impl PluginRegistry {
             WhenBusy::Overtake => None,
         };
         let before = entry.active();
+        let considered = entry.with(|state| state.considered);
         let source = candidate.source.clone();
         let config = entry.config();
         let strategy = order.options.strategy(config.swap.strategy);
@@ -86,6 +87,10 @@ impl PluginRegistry {
             Err(error) => {
                 tracing::warn!(plugin = %entry.name, "{error}");
                 entry.with(|state| {
+                    if error.kind != CommandErrorKind::Refused {
+                        // Nothing was found against it: it may be looked at again.
+                        state.considered = considered;
+                    }
                     state.counters.refused += 1;
                     state.last_error = Some(error.message.clone());
                 });
@@ -110,7 +115,7 @@ impl PluginRegistry {
             trace: trace.clone(),
         };
         let source = candidate.source.clone();
-        let instances = preparation.evidence.last.len();
+        let instances = preparation.evidence.all();
         let lasts = matches!(candidate.origin, Origin::Configured(_)) && !options.dry_run;
         let named = lasts.then(|| candidate.settings.clone());
         let working = tokio::task::spawn_blocking(move || preparation.run(candidate)).await;

@@ -1,5 +1,5 @@
 //! Looks after shadows and watches: gates that open or refuse by themselves, generations that come
-//! back, and what a person decides.
+//! back, and what a person decides of them. Which generation comes back is in `back`.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,16 +8,14 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::entry::{Active, Entry, Trial, TrialKind};
-use super::prepare::Prepared;
+use super::prepare::{Prepared, pinned};
 use super::source::{Candidate, Origin, kept};
-use super::take_over::{Afterwards, Order, Promotion, WhenBusy};
-use super::{PluginRegistry, SwapOptions, refused};
+use super::take_over::{Afterwards, Promotion};
+use super::{PluginRegistry, refused};
 use crate::api::wire;
-use crate::config::Strategy;
-use crate::control::{CommandError, CommandErrorKind, rfc3339};
-use crate::domain::{Generation, PluginName};
+use crate::control::{CommandError, CommandErrorKind};
+use crate::domain::PluginName;
 use crate::plugin::{LoadTrace, Stage, StepState};
-use crate::recording::settings_digest;
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -52,9 +50,9 @@ impl PluginRegistry {
     }
 
     async fn look_at_trial(&self, entry: &Entry) {
-        let (now, judged, unseen) = (self.parts.clock.now(), entry.tap.instances(), entry.tap.unseen());
+        let (now, instances) = (self.parts.clock.now(), entry.tap.all());
         let turn = entry.with(|state| match &state.trial {
-            Some(trial) => trial.turn(now, judged, unseen),
+            Some(trial) => trial.turn(now, instances),
             None => Turn::Wait,
         });
         match turn {
@@ -91,7 +89,7 @@ impl PluginRegistry {
 
     /// Ends the trial and keeps what it showed.
     fn end_trial(&self, entry: &Entry) -> Option<Trial> {
-        let instances = entry.tap.instances();
+        let instances = entry.tap.all();
         entry.with(|state| {
             let trial = state.trial.take()?;
             state.diff = Some(trial.diff(&state.active, instances));
@@ -123,12 +121,16 @@ impl PluginRegistry {
         trial.trace.end(Stage::Watch, StepState::Failed, Some(why.to_owned()));
         let bad = entry.active();
         entry.with(|state| {
-            state.leave(why);
             if let Some(diff) = &mut state.diff {
                 // What was seen since does not matter.
                 diff.refusal = Some(why.to_owned());
             }
         });
+        let prepared = match self.prepared_again(entry, &former) {
+            Ok(prepared) => prepared,
+            Err(unfit) => return self.stays_though(entry, why, &former, &unfit).await,
+        };
+        entry.with(|state| state.leave(why));
         let said = format!("{} {why}; going back to {}", bad.shown(), former.shown());
         tracing::warn!(plugin = %entry.name, "{said}");
         self.audit_way_back(entry, &said).await;
@@ -137,29 +139,37 @@ impl PluginRegistry {
             state.last_error = Some(format!("plugin `{}`, stage watch: {said}", entry.name));
         });
         let trace = LoadTrace::new(self.parts.clock);
-        let back = match self.prepared_again(entry, &former) {
-            Ok(prepared) => {
-                let why = format!("generation {} {why}", bad.generation.0);
-                let promotion = Promotion { why, afterwards: Afterwards::Nothing };
-                self.promote(entry, prepared, &trace, promotion).await.map_err(|error| error.message)
-            }
-            Err(error) => Err(error),
-        };
-        if let Err(error) = back {
+        let why = format!("generation {} {why}", bad.generation.0);
+        let promotion = Promotion { why, afterwards: Afterwards::Nothing };
+        if let Err(error) = self.promote(entry, prepared, &trace, promotion).await {
             tracing::error!(plugin = %entry.name, "cannot go back: {error}");
-            entry.with(|state| state.last_error = Some(error));
+            entry.with(|state| state.last_error = Some(error.message));
         }
     }
 
-    /// A component that ran a moment ago.
+    /// A generation that did not pass its watch stays, because the one before cannot come back.
+    async fn stays_though(&self, entry: &Entry, why: &str, former: &Active, unfit: &str) {
+        let (name, bad, back) = (&entry.name, entry.active(), former.shown());
+        let error = format!(
+            "plugin `{name}`, stage watch: {} {why}, and stays active: {back} cannot come back, because its component {unfit}; swap another one in with `phasegate plugin swap {name} FILE`",
+            bad.shown(),
+        );
+        tracing::error!("{error}");
+        entry.with(|state| state.last_error = Some(error));
+        self.write_down(entry, "the end of the watch").await;
+    }
+
+    /// A component that ran a moment ago; an error is a fragment that follows it.
     fn prepared_again(&self, entry: &Entry, former: &Active) -> Result<Prepared, String> {
         let config = entry.config();
+        // The configuration may have asked for another one since.
+        pinned(former.digest, config.digest)?;
         let plugin = former
             .compiled
             .configure(&former.settings, config.limits, config.isolation)
             .map_err(|error| error.to_string())?;
         let bytes = kept(&self.parts.data_dir, former.digest)
-            .ok_or("its component is missing from the data directory")?;
+            .ok_or("is missing from the data directory or damaged")?;
         let candidate = Candidate {
             origin: Origin::Kept(former.digest),
             source: former.source.clone(),
@@ -215,85 +225,31 @@ impl PluginRegistry {
         }
         Ok(entry.wire())
     }
-
-    /// The generations that can be gone back to.
-    ///
-    /// # Errors
-    /// When there is no such plugin.
-    pub fn history(&self, name: &PluginName) -> Result<wire::PluginHistory, CommandError> {
-        let entry = self.entry(name)?;
-        let generations = entry.with(|state| state.history.clone());
-        let generations = generations.into_iter().map(|one| wire::PluginGeneration {
-            generation: one.generation.0,
-            digest: one.digest.to_string(),
-            settings: settings_digest(&one.settings).to_string(),
-            source: one.source,
-            at: rfc3339(one.at),
-            why: one.why,
-        });
-        Ok(wire::PluginHistory { name: name.to_string(), generations: generations.collect() })
-    }
-
-    /// Goes back to a former generation: its component and its settings, under a new number.
-    ///
-    /// # Errors
-    /// When there is no such generation, its bytes are gone, or nothing can be recorded.
-    pub async fn roll_back(
-        &self,
-        name: &PluginName,
-        to: Option<Generation>,
-    ) -> Result<wire::Plugin, CommandError> {
-        let entry = self.entry(name)?;
-        let (history, active) = entry.with(|state| (state.history.clone(), state.active.clone()));
-        let differs = |one: &&crate::store::StoredGeneration| {
-            (one.digest, &one.settings) != (active.digest, &active.settings)
-        };
-        let wanted = match to {
-            Some(to) => history.iter().find(|one| one.generation == to),
-            None => history.iter().rev().find(differs),
-        };
-        let Some(wanted) = wanted else {
-            let known: Vec<String> = history.iter().map(|one| one.generation.0.to_string()).collect();
-            let missing = to.map_or_else(
-                || "has no former generation that differs from the active one".to_owned(),
-                |to| format!("has no generation {} to go back to", to.0),
-            );
-            let message = format!("plugin `{name}` {missing}; it keeps {}", known.join(", "));
-            return Err(CommandError::new(CommandErrorKind::NotFound, message));
-        };
-        let candidate = Candidate {
-            origin: Origin::Kept(wanted.digest),
-            source: wanted.source.clone(),
-            settings: wanted.settings.clone(),
-        };
-        let options = SwapOptions { strategy: Some(Strategy::Immediate), ..SwapOptions::default() };
-        let (afterwards, when_busy) = (Afterwards::Nothing, WhenBusy::Overtake);
-        let order = Order { options, why: "rollback", afterwards, when_busy };
-        self.replace(entry, candidate, order).await?;
-        Ok(entry.wire())
-    }
 }
 
 impl Trial {
-    fn turn(&self, now: crate::domain::Timestamp, judged: usize, unseen: usize) -> Turn {
+    fn turn(&self, now: crate::domain::Timestamp, instances: usize) -> Turn {
         let comparison = self.shadow.comparison();
         match &self.kind {
-            TrialKind::Watch { until, .. } => match comparison.reversal(self.gate.as_ref(), judged) {
-                Some(why) => Turn::Revert(why),
-                // A watch that saw nothing proves nothing.
-                None if now >= *until && comparison.observations > 0 => Turn::Keep,
-                None => Turn::Wait,
-            },
+            TrialKind::Watch { until, begun, .. } => {
+                let awaited = begun.awaited(&comparison, instances);
+                match comparison.reversal(self.gate.as_ref(), instances, awaited) {
+                    Some(why) => Turn::Revert(why),
+                    // A watch that saw nothing proves nothing.
+                    None if now >= *until && comparison.observations > 0 => Turn::Keep,
+                    None => Turn::Wait,
+                }
+            }
             TrialKind::Shadow(_) => {
                 // Without a gate a person decides.
                 let Some(gate) = self.gate.as_ref() else { return Turn::Wait };
                 if let Some(why) = comparison.forbidden() {
-                    return Turn::Refuse(why.to_owned());
+                    return Turn::Refuse(why);
                 }
-                if !comparison.is_enough(gate, judged + unseen, now.since(self.began_at)) {
+                if !comparison.is_enough(gate, instances, now.since(self.began_at)) {
                     return Turn::Wait;
                 }
-                comparison.refusal(Some(gate), judged).map_or(Turn::Promote, Turn::Refuse)
+                comparison.refusal(Some(gate), instances).map_or(Turn::Promote, Turn::Refuse)
             }
         }
     }

@@ -64,9 +64,11 @@ impl Wanted {
         }
     }
 
-    /// Runs the stages for whichever it is.
-    pub(super) fn bring(self, preparation: &Preparation) -> Result<Brought, Unfit> {
+    /// Runs the stages for whichever it is; an error names it.
+    pub(super) fn bring(self, preparation: &Preparation) -> Result<Brought, (String, Unfit)> {
         let Self { place, named, kept, considered, afresh } = self;
+        let source = named.source.clone();
+        let of_it = |unfit| (source.clone(), unfit);
         let trace = &preparation.trace;
         let read = preparation.fetch(&named).map_err(|error| (Unfit::unread(&error), error));
         let (considered, unread) = match read {
@@ -74,7 +76,7 @@ impl Wanted {
                 let digest = inspect::digest(&read.bytes);
                 let other = place == Place::Other || considered != Some(digest);
                 let prepared = match (other, afresh) {
-                    (true, _) => Some(preparation.go_on(named, read.bytes)?),
+                    (true, _) => Some(preparation.go_on(named, read.bytes).map_err(of_it)?),
                     // What is refused still keeps nothing from what runs.
                     (false, true) => preparation.go_on(named, read.bytes).ok(),
                     (false, false) => None,
@@ -82,18 +84,28 @@ impl Wanted {
                 if prepared.is_some() {
                     return Ok(Brought { prepared, considered: Some(digest), unread: None });
                 }
-                trace.note(Stage::Fetch, format!("{} as before", digest.short()));
+                let goes_on = match &kept {
+                    Some(Candidate { origin: Origin::Kept(runs), .. }) if *runs != digest => {
+                        format!("; {} goes on", runs.short())
+                    }
+                    Some(_) | None => String::new(),
+                };
+                trace.note(Stage::Fetch, format!("{source} has {} as before{goes_on}", digest.short()));
                 (considered, None)
             }
             // What is there is not what it says it is.
-            Err((unfit, FetchError::Digest(_))) => return Err(unfit),
-            Err((unfit, _)) if place == Place::Other => return Err(unfit),
+            Err((unfit, FetchError::Digest(_))) => return Err(of_it(unfit)),
+            Err((unfit, _)) if place == Place::Other => return Err(of_it(unfit)),
             Err((unfit, _)) => {
                 trace.end(Stage::Fetch, StepState::Skipped, Some(unfit.why.clone()));
                 (considered, Some(unfit.why))
             }
         };
-        let prepared = kept.map(|kept| again(preparation, kept)).transpose()?;
+        let again = |kept: Candidate| {
+            let source = kept.source.clone();
+            again(preparation, kept).map_err(|unfit| (source, unfit))
+        };
+        let prepared = kept.map(again).transpose()?;
         Ok(Brought { prepared, considered, unread })
     }
 }

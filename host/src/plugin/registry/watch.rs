@@ -10,13 +10,14 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 
-use super::entry::Entry;
-use super::source::Candidate;
+use super::entry::{Entry, State};
+use super::source::{Candidate, Origin, configured};
 use super::take_over::{Afterwards, Order, WhenBusy};
 use super::{PluginRegistry, SwapOptions};
 use crate::config::ComponentSource;
-use crate::control::CommandErrorKind;
+use crate::control::{CommandError, CommandErrorKind};
 use crate::domain::PluginName;
+use crate::plugin::{inspect, read_component};
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -96,10 +97,22 @@ impl PluginRegistry {
             return;
         }
         seen.read = now;
+        if holds_nothing_new(entry, path).await {
+            return;
+        }
         let candidate = Candidate::configured(&entry.config());
         if self.bring_in(entry, candidate, "its file changed").await == Outcome::Again {
             seen.read = None;
             seen.rest = RETRY_LOOKS;
+        }
+    }
+
+    /// Puts on record that what runs does not take the settings of the configuration: they are not in force.
+    async fn remember_settings(&self, entry: &Entry, error: CommandError) {
+        let _taking_over = entry.swapping.lock().await;
+        let (considered, settings) = entry.with(|state| (state.considered, state.config.settings.clone()));
+        if let Some(considered) = considered {
+            self.remember_refusal(entry, configured(considered, &settings), error).await;
         }
     }
 
@@ -112,13 +125,42 @@ impl PluginRegistry {
             afterwards: Afterwards::Watch,
             when_busy: WhenBusy::Wait,
         };
+        let is_kept = matches!(candidate.origin, Origin::Kept(_));
         let outcome = self.replace(entry, candidate, order).await;
+        if let (Err(error), true) = (&outcome, is_kept)
+            && error.kind == CommandErrorKind::Refused
+        {
+            self.remember_settings(entry, error.clone()).await;
+        }
         let passes = [CommandErrorKind::Unavailable, CommandErrorKind::Conflict];
         match outcome {
             Err(error) if passes.contains(&error.kind) => Outcome::Again,
             Ok(_) | Err(_) => Outcome::Final,
         }
     }
+}
+
+/// Whether a file that was written holds what was looked at before and does not run: it was taken back or
+/// refused, and comes up again only with other bytes.
+async fn holds_nothing_new(entry: &Entry, path: &Path) -> bool {
+    let file = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || read_component(&file).ok().map(|it| inspect::digest(&it)));
+    let Ok(Some(digest)) = read.await else { return false };
+    let known = entry.with(|state| {
+        let State { active, config, considered, .. } = state;
+        let runs = (active.digest, &active.settings) == (digest, &config.settings);
+        *considered == Some(digest) && !runs
+    });
+    if known {
+        tracing::info!(
+            plugin = %entry.name,
+            "`{file}` was written again with the same bytes, which changes nothing: {} stays active; `phasegate plugin swap {} {file}` takes it up",
+            entry.active().shown(),
+            entry.name,
+            file = path.display(),
+        );
+    }
+    known
 }
 
 /// What is known of the file that the configuration names; a new one counts as read.

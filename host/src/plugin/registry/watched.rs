@@ -1,7 +1,8 @@
 //! A new generation is watched: the one before judges beside it, to come back if it was better. That is on
 //! record and begins anew, for the full time, after a restart of the host.
 
-use super::entry::{Active, Entry, Trial, TrialKind};
+use super::entry::{Active, Begun, Entry, Trial, TrialKind};
+use super::prepare::pinned;
 use super::shadow::{Role, Shadow, ShadowParts};
 use super::source::kept;
 use super::take_over::Afterwards;
@@ -11,12 +12,17 @@ use crate::store::{StoredPlugin, StoredWatch};
 
 /// Lets the former component judge on beside the new one. Without a watch the new one stays.
 pub(super) fn begin_watch(entry: &Entry, former: Active, trace: &LoadTrace, afterwards: Afterwards) {
-    if let Err(why) = try_watch(entry, former, trace, afterwards) {
+    if let Err(why) = try_watch(entry, former, trace, (afterwards, Begun::Live)) {
         trace.skip(Stage::Watch, why);
     }
 }
 
-fn try_watch(entry: &Entry, former: Active, trace: &LoadTrace, afterwards: Afterwards) -> Result<(), String> {
+fn try_watch(
+    entry: &Entry,
+    former: Active,
+    trace: &LoadTrace,
+    (afterwards, begun): (Afterwards, Begun),
+) -> Result<(), String> {
     let config = entry.config();
     let gate = match afterwards {
         Afterwards::Nothing => return Err("not asked for".to_owned()),
@@ -38,7 +44,7 @@ fn try_watch(entry: &Entry, former: Active, trace: &LoadTrace, afterwards: After
         let parts = ShadowParts { plugin, label, role: Role::Former, live, gate: gate.clone(), clock };
         let shadow = Shadow::start(&entry.tap, parts).map_err(|error| error.to_string())?;
         trace.begin(Stage::Watch);
-        let kind = TrialKind::Watch { former: Box::new(former), until, afterwards };
+        let kind = TrialKind::Watch { former: Box::new(former), until, afterwards, begun };
         state.trial = Some(Trial { shadow, gate, trace: trace.clone(), began_at, kind });
         Ok(())
     })
@@ -54,7 +60,7 @@ pub(super) fn resume_watch(
     trace: &LoadTrace,
 ) {
     let resumed = recorded(entry, stored, watch, parts)
-        .and_then(|former| try_watch(entry, former, trace, Afterwards::from(watch.heeds)));
+        .and_then(|former| try_watch(entry, former, trace, (Afterwards::from(watch.heeds), Begun::AtStart)));
     let shown = entry.active().shown();
     match resumed {
         Ok(()) => {
@@ -81,6 +87,8 @@ fn recorded(
 ) -> Result<Active, String> {
     let one = stored.history.iter().find(|one| one.generation == watch.former);
     let one = one.ok_or("it is not among the kept generations")?;
+    // At a start nothing with another digest is loaded, not even to judge without effect.
+    pinned(one.digest, entry.config().digest).map_err(|why| format!("its component {why}"))?;
     let bytes = kept(&parts.data_dir, one.digest)
         .ok_or("its component is missing from the data directory or damaged")?;
     let compiled = parts.runtime.compile(&bytes).map_err(|error| format!("its component {error}"))?;

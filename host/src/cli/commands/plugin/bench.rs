@@ -198,6 +198,7 @@ fn render(report: &Report) -> String {
     };
     text.push_str(&format!(
         "\nnanoseconds of CPU for each observation; {} observations{}\n\
+         RATIO    how many times as long as with a reused instance and whole batches, the last row\n\
          memory   {whole}.{tenth} MiB for each instance, from {}\n\
          compile  {}.{:03} s for {} bytes\n\
          fuel     {} for each observation, at most {} (limit {})\n",

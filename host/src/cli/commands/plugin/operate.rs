@@ -1,5 +1,7 @@
 //! What an operator does with the plugins of a running host.
 
+use std::path::Path;
+
 use super::subject;
 use crate::api::wire;
 use crate::author::cases;
@@ -11,7 +13,7 @@ use crate::cli::progress::Progress;
 use crate::cli::target;
 use crate::config::escape;
 use crate::domain::PluginName;
-use crate::plugin::Runtime;
+use crate::plugin::{Runtime, builtin};
 
 /// Instances of a comparison that are shown to people; `--json` has them all.
 const CHANGES_SHOWN_MAX: usize = 50;
@@ -41,11 +43,16 @@ pub(super) fn swap(server: &ServerArgs, args: &SwapArgs) -> anyhow::Result<Exit>
             query.push(format!("source={}", escape(&source.to_string())));
             Vec::new()
         }
+        None if args.file == Path::new(subject::BUILTIN) => {
+            query.push(format!("file={}", escape(subject::BUILTIN)));
+            builtin::AZURE_HEALTH.to_vec()
+        }
         None => {
             let bytes = super::read(&args.file)?;
             if !args.force {
                 self_test(args, &bytes)?;
             }
+            query.push(format!("file={}", escape(&args.file.to_string_lossy())));
             bytes
         }
     };
@@ -187,7 +194,7 @@ fn render_list(plugins: &[wire::Plugin]) -> String {
             text.push_str(&format!("\n{name} fails for {failed} of {instances} instances: {cause}\n"));
         }
         if let Some(error) = &plugin.last_error {
-            text.push_str(&format!("\nlatest replacement refused: {error}\n"));
+            text.push_str(&format!("\nlast error: {error}\n"));
         }
     }
     text

@@ -15,7 +15,7 @@ use crate::domain::Digest;
 use crate::plugin::{Fetch, builtin, inspect, read_component};
 
 /// The name of the component that is part of the host.
-const BUILTIN: &str = "builtin:azure-health";
+pub(super) const BUILTIN: &str = "builtin:azure-health";
 
 /// Bytes and where they are from.
 pub(super) struct Subject {
@@ -41,10 +41,13 @@ impl Subject {
         if path.is_dir()
             && let Some(newer) = fresh::newer_source(path, &file)
         {
-            let (file, newer, folder) = (file.display(), newer.display(), path.display());
-            output::talk(&format!(
-                "warning: `{file}` is older than `{newer}`; run `phasegate plugin build {folder}`\n"
-            ));
+            let next = match path.join(MANIFEST).is_file() {
+                true => format!("run `phasegate plugin build {}`", path.display()),
+                // The project has a build of its own.
+                false => "build it again the way it was built".to_owned(),
+            };
+            let (file, newer) = (file.display(), newer.display());
+            output::talk(&format!("warning: `{file}` is older than `{newer}`; {next}\n"));
         }
         let bytes = read_component(&file).with_context(|| format!("cannot read `{}`", file.display()))?;
         let folder = file.parent().map(Path::to_owned);
@@ -89,7 +92,11 @@ fn component_of(folder: &Path) -> anyhow::Result<PathBuf> {
         // As the Rust plugins of this repository are: the SDK needs no manifest of ours.
         Err(error) => match of_the_same_name(folder) {
             Some(file) => file,
-            None => return Err(error.into()),
+            None if folder.join(MANIFEST).exists() => return Err(error.into()),
+            None => anyhow::bail!(
+                "`{0}` is a folder without `{MANIFEST}` and without a component of its own name; name a component file, or the folder of a plugin",
+                folder.display()
+            ),
         },
     };
     Ok(file)
