@@ -129,6 +129,23 @@ build_project() {
   say "wrote ${out:-$folder}/$name.wasm ($(wc -c <"${out:-$folder}/$name.wasm" | tr -d ' ') bytes)"
 }
 
+# A policy that forgets to decide: the answer must be a failure, and never the zeroes of memory.
+silent() {
+  local language=$1 project=$2 copy=$work/new/silent-$1
+  cp -r "$project" "$copy"
+  case $language in
+    c) sed -i 's/^  judge(seen, out);$//; s/^static void judge(const observation/__attribute__((unused)) &/' "$copy/policy.c" ;;
+    go) sed -i 's/return judge(answer.Response), nil/return \&contract.Decision{}, nil/' "$copy/main.go" ;;
+    python) sed -i 's/return Ok(judge(answer.outcome.value))/return None/' "$copy/policy.py" ;;
+    *) return ;;
+  esac
+  printf '%s\n' '[{"name":"no decision","observation":{"instance":{"id":"0","scaleSet":"s"},"answers":[{"source":"health",' \
+    '"response":{"status":200}}]},"expect":{"failure":{"kind":"internal"}}}]' >"$copy/cases/first.json"
+  say "$language without a decision"
+  phasegate plugin build "$copy" >&2
+  phasegate plugin test "$copy" >&2
+}
+
 # What a newcomer does, in each language; then JavaScript once more without stubs for WASI.
 new_projects() {
   local language project
@@ -143,6 +160,7 @@ new_projects() {
     (cd "$work/new" && phasegate plugin new "first-$language" --lang "$language" >&2)
     phasegate plugin build "$project" >&2
     phasegate plugin test "$project" >&2
+    silent "$language" "$project"
     [ "$language" = javascript ] || continue
     # shellcheck disable=SC2094
     (cd "$project" && node_modules/.bin/componentize-qjs --wit wit -n policy --js src/policy.js --sync \
