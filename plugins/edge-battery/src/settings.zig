@@ -24,7 +24,10 @@ pub const Settings = struct {
         while (members.next()) |member| {
             const name = member.key_ptr.*;
             const value = member.value_ptr.*;
-            if (!known(name)) return std.fmt.allocPrint(lasting, "{s} is no setting; known are {s}", .{ name, names }) catch names;
+            if (!known(name)) {
+                const parts = .{ name, names };
+                return std.fmt.allocPrint(lasting, "{s} is no setting; known are {s}", parts) catch names;
+            }
             if (self.take(name, value)) |expected| return refuse(lasting, name, value, expected);
         }
         if (self.weak_dbm > self.strong_dbm) return std.fmt.allocPrint(
