@@ -5,10 +5,8 @@ expressions, no arithmetic, a bounded number of rules.
 """
 
 import json
-import re
 
 from componentize_py_types import Err, Ok, Result
-from wit_world.exports import Evaluator as EvaluatorExport
 from wit_world.imports.types import (
     Answer,
     Decision,
@@ -20,33 +18,19 @@ from wit_world.imports.types import (
     ProbeFailure_Timeout,
 )
 
-from rules import Refused, Settings, outcome
-
+from guard import guarded
+from rules import Settings, Unknown, outcome
 
 # Deepest nesting of an answer.
 DEPTH_MAX = 64
-
-
-class Evaluator(EvaluatorExport):
-    def configure(self, settings: str) -> None:
-        global SETTINGS
-        try:
-            SETTINGS = Settings.parse(settings)
-        except Refused as why:
-            raise Err(str(why))
-
-    def evaluate(self, batch: list[Observation]) -> list[Result[Decision, Failure]]:
-        return [guarded(seen) for seen in batch]
-
+NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b'[]{}"')
 
 SETTINGS: Settings | None = None
 
 
-def guarded(seen: Observation) -> Result[Decision, Failure]:
-    try:
-        return decide(seen)
-    except Exception as error:
-        return Err(Failure_Internal(f"{type(error).__name__}: {error}"))
+def configure(text: str) -> None:
+    global SETTINGS
+    SETTINGS = Settings.parse(text)
 
 
 def decide(seen: Observation) -> Result[Decision, Failure]:
@@ -68,37 +52,45 @@ def decide(seen: Observation) -> Result[Decision, Failure]:
     except ValueError as why:
         return Err(Failure_Unreadable(f"the answer is no JSON: {why}"))
     for place, rule in enumerate(settings.rules):
-        if rule.condition.holds(document):
+        holds = rule.condition.holds(document)
+        if isinstance(holds, Unknown):
+            # It may be the first that matches, so no later one may decide.
+            return Err(Failure_Unreadable(f"rule {place + 1} cannot be decided: {holds.why}"))
+        if holds:
             return Ok(outcome(rule.then, f"rule {place + 1}: {rule.condition}"))
     if settings.otherwise is None:
         return Err(Failure_Unreadable("no rule matches, and the settings have no `otherwise`"))
     return Ok(outcome(settings.otherwise, "no rule matches"))
 
 
-BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
-
-
 def too_deep(body: bytes) -> bool:
-    """Whether brackets outside of texts are nested deeper than the limit."""
+    """Whether brackets outside of texts are nested deeper than the limit, or do not match.
+
+    A loop or a regular expression over the brackets costs several times what the parser does.
+    """
     # Nearly every answer has too few brackets for that, nested or not.
     if body.count(b"[") + body.count(b"{") <= DEPTH_MAX:
         return False
-    depth = 0
-    for found in BRACKETS.finditer(body):
-        bracket = found.group()
-        if bracket in (b"[", b"{"):
-            depth += 1
-            if depth > DEPTH_MAX:
-                return True
-        elif bracket in (b"]", b"}"):
-            depth -= 1
-    return False
+    if b"\\" in body:
+        body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    # A text without brackets leaves two quotes side by side. If no quote is left without them,
+    # no bracket stood within a text: an even number of quotes is before each.
+    rest = body.translate(None, NO_BRACKETS).replace(b'""', b"")
+    if b'"' in rest:
+        rest = b"".join(body.split(b'"')[::2]).translate(None, NO_BRACKETS)
+    for _ in range(DEPTH_MAX):
+        # Each round takes away the innermost pairs.
+        shorter = rest.replace(b"[]", b"").replace(b"{}", b"")
+        if len(shorter) == len(rest):
+            break
+        rest = shorter
+    return bool(rest)
 
 
 def parse(body: bytes) -> object:
     if too_deep(body):
         # The parser calls itself, and would run out of stack.
-        raise ValueError(f"it is nested deeper than {DEPTH_MAX}")
+        raise ValueError(f"it is nested deeper than {DEPTH_MAX}, or its brackets do not match")
 
     def refuse(word: str) -> object:
         raise ValueError(f"{word} is not JSON")
@@ -112,3 +104,7 @@ def no_answer(answer: Answer) -> str:
         return "no complete answer in time"
     detail = getattr(failure, "value", "")
     return f"{type(failure).__name__.removeprefix('ProbeFailure_').lower()}: {detail}"
+
+
+# What the host calls.
+Evaluator = guarded(configure, decide)

@@ -1,15 +1,19 @@
 """The settings of json-rules: checked once, then only looked at."""
 
 import json
+import re
 from dataclasses import dataclass
 
 from wit_world.imports.types import Decision, Health, Participation, Reason
+
+from guard import Refused
 
 RULES_MAX = 100
 DEPTH_MAX = 8
 POINTER_MAX = 512
 PHASE_MAX = 2_147_483_647
-TESTS = ("equals", "oneOf", "above", "below", "present")
+TESTS = ("equals", "oneOf", "above", "below", "present", "type")
+TYPES = ("null", "boolean", "number", "string", "array", "object")
 GROUPS = ("all", "any", "not")
 HEALTH = {"healthy": Health.HEALTHY, "unhealthy": Health.UNHEALTHY, "unknown": Health.UNKNOWN}
 PARTICIPATION = {
@@ -19,12 +23,15 @@ PARTICIPATION = {
 }
 
 
-class Refused(Exception):
-    """The settings do not do; the text says where and why."""
-
-
 class Missing:
     """What a pointer that leads nowhere finds."""
+
+
+@dataclass
+class Unknown:
+    """Neither true nor false: a value is missing or of another type. Not the same under `not`."""
+
+    why: str
 
 
 @dataclass
@@ -43,19 +50,28 @@ class Test:
     test: str
     value: object
 
-    def holds(self, document: object) -> bool:
+    def holds(self, document: object) -> "bool | Unknown":
         found = follow(document, self.steps)
         if self.test == "present":
             return (found is not Missing) == self.value
+        if self.test == "type":
+            return found is not Missing and type_of(found) == self.value
         if found is Missing:
+            return self.unknown("is missing")
+        if self.test in ("above", "below"):
+            if type_of(found) != "number":
+                return self.unknown(f"is {show(found)}")
+            return found > self.value if self.test == "above" else found < self.value
+        wanted = self.value if self.test == "oneOf" else [self.value]
+        if any(same(found, each) for each in wanted):
+            return True
+        # Whether something is null can be said of every value.
+        if any(each is None or type_of(each) == type_of(found) for each in wanted):
             return False
-        if self.test == "equals":
-            return same(found, self.value)
-        if self.test == "oneOf":
-            return any(same(found, each) for each in self.value)
-        if isinstance(found, bool) or not isinstance(found, (int, float)):
-            return False
-        return found > self.value if self.test == "above" else found < self.value
+        return self.unknown(f"is {show(found)}")
+
+    def unknown(self, what: str) -> "Unknown":
+        return Unknown(f"{self.pointer or 'the document'} {what}, so `{self.test} {json.dumps(self.value)}` is unknown")
 
     def __str__(self) -> str:
         return f"{self.pointer or 'the document'} {self.test} {json.dumps(self.value)}"
@@ -66,10 +82,20 @@ class Group:
     kind: str
     members: list["Test | Group"]
 
-    def holds(self, document: object) -> bool:
+    def holds(self, document: object) -> "bool | Unknown":
         if self.kind == "not":
-            return not self.members[0].holds(document)
-        return (all if self.kind == "all" else any)(member.holds(document) for member in self.members)
+            holds = self.members[0].holds(document)
+            return holds if isinstance(holds, Unknown) else not holds
+        # What settles the group, whatever the unknown ones are.
+        settles = self.kind == "any"
+        unknown = None
+        for member in self.members:
+            holds = member.holds(document)
+            if isinstance(holds, Unknown):
+                unknown = unknown or holds
+            elif holds == settles:
+                return settles
+        return unknown or not settles
 
     def __str__(self) -> str:
         if self.kind == "not":
@@ -131,13 +157,13 @@ def read_rule(typed: object, place: str) -> Rule:
 
 
 def read_condition(typed: object, place: str, depth: int) -> Test | Group:
-    if depth >= DEPTH_MAX:
-        raise Refused(f"{place} is nested deeper than {DEPTH_MAX}")
     known(typed, place, ("pointer", *TESTS, *GROUPS))
     groups = [key for key in GROUPS if key in typed]
     if groups:
         if len(typed) != 1:
             raise Refused(f"{place} must hold `{groups[0]}` and nothing else")
+        if depth == DEPTH_MAX:
+            raise Refused(f"{place} is nested deeper than {DEPTH_MAX}")
         kind = groups[0]
         members = [typed[kind]] if kind == "not" else typed[kind]
         if not isinstance(members, list) or not members:
@@ -153,7 +179,9 @@ def read_test(typed: dict, place: str) -> Test:
         raise Refused(f"{place} needs `pointer` and one of {', '.join(TESTS)}")
     pointer, test = typed["pointer"], tests[0]
     if not isinstance(pointer, str) or len(pointer) > POINTER_MAX or (pointer and pointer[0] != "/"):
-        raise Refused(f"{place}.pointer must be a JSON Pointer such as /role")
+        raise Refused(f"{place}.pointer must be a JSON Pointer such as /role, at most {POINTER_MAX} characters")
+    if re.search("~(?![01])", pointer):
+        raise Refused(f"{place}.pointer is {pointer}; in a JSON Pointer ~ is written ~0, and / within a name ~1")
     value = typed[test]
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if test in ("above", "below") and not number:
@@ -162,6 +190,8 @@ def read_test(typed: dict, place: str) -> Test:
         raise Refused(f"{place}.oneOf must be a list of values")
     if test == "present" and not isinstance(value, bool):
         raise Refused(f"{place}.present must be true or false")
+    if test == "type" and value not in TYPES:
+        raise Refused(f"{place}.type must be one of {', '.join(TYPES)}")
     steps = [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]]
     return Test(pointer, steps, test, value)
 
@@ -184,15 +214,39 @@ def read_outcome(typed: object, place: str, code: str) -> Outcome:
     return Outcome(HEALTH[health], phase, PARTICIPATION[participation], code, detail)
 
 
+INDEX = re.compile("0|[1-9][0-9]{0,5}")
+
+
 def follow(document: object, steps: list[str]) -> object:
     for step in steps:
         if isinstance(document, dict) and step in document:
             document = document[step]
-        elif isinstance(document, list) and step.isascii() and step.isdigit() and len(step) < 7 and int(step) < len(document):
+        elif isinstance(document, list) and INDEX.fullmatch(step) and int(step) < len(document):
             document = document[int(step)]
         else:
             return Missing
     return document
+
+
+def type_of(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, (int, float)):
+        return "number"
+    return {str: "string", list: "array"}.get(type(value), "object")
+
+
+def show(value: object) -> str:
+    """A found value with its type, short; the answer may be hostile."""
+    kind = type_of(value)
+    if kind in ("null", "array", "object"):
+        return kind
+    # Not more digits than anyone reads: long numbers take long to write.
+    if isinstance(value, int) and value.bit_length() > 128:
+        return "a number of many digits"
+    return f"the {kind} {json.dumps(value[:40] if isinstance(value, str) else value)}"
 
 
 def same(found: object, wanted: object) -> bool:

@@ -3,9 +3,7 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"policy.local/maintenance-window/clock"
@@ -18,61 +16,9 @@ func main() {}
 
 type policy struct{ settings settings }
 
-// settings come from the configuration of the host; see the README.
-type settings struct {
-	OpensLabel  string   `json:"opensLabel"`
-	ClosesLabel string   `json:"closesLabel"`
-	OffsetLabel string   `json:"offsetLabel"`
-	ClosedLabel string   `json:"closedLabel"`
-	UTCOffset   string   `json:"utcOffset"`
-	MinutesMin  int      `json:"minutesBeforeOpening"`
-	PhaseHours  int      `json:"hoursPerPhase"`
-	Holidays    []string `json:"holidays"`
-
-	offset   time.Duration
-	holidays map[string]bool
-}
-
-func (p *policy) Configure(text string) error {
-	read := settings{
-		OpensLabel: "opens", ClosesLabel: "closes", OffsetLabel: "utc-offset", ClosedLabel: "closed-days",
-		UTCOffset: "+00:00", MinutesMin: 60, PhaseHours: 1,
-	}
-	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&read); err != nil {
-		return err
-	}
-	for name, label := range map[string]string{
-		"opensLabel": read.OpensLabel, "closesLabel": read.ClosesLabel,
-		"offsetLabel": read.OffsetLabel, "closedLabel": read.ClosedLabel,
-	} {
-		if label == "" || len(label) > 128 {
-			return fmt.Errorf("%s must be the name of a label", name)
-		}
-	}
-	var err error
-	if read.offset, err = parseOffset(read.UTCOffset); err != nil {
-		return fmt.Errorf("utcOffset %w", err)
-	}
-	if read.MinutesMin < 0 || read.MinutesMin > 1440 {
-		return fmt.Errorf("minutesBeforeOpening is %d, expected 0 to 1440", read.MinutesMin)
-	}
-	if read.PhaseHours < 1 || read.PhaseHours > 168 {
-		return fmt.Errorf("hoursPerPhase is %d, expected 1 to 168", read.PhaseHours)
-	}
-	if len(read.Holidays) > 366 {
-		return fmt.Errorf("holidays has %d days (limit 366)", len(read.Holidays))
-	}
-	read.holidays = make(map[string]bool, len(read.Holidays))
-	for _, day := range read.Holidays {
-		if _, err := time.Parse(time.DateOnly, day); err != nil {
-			return fmt.Errorf("holidays: %q is no date such as 2026-12-25", day)
-		}
-		read.holidays[day] = true
-	}
-	p.settings = read
-	return nil
+func (p *policy) Configure(text string) (err error) {
+	p.settings, err = readSettings(text)
+	return err
 }
 
 func (p *policy) Decide(seen *contract.Observation) (*contract.Decision, *contract.Failure) {

@@ -68,6 +68,9 @@ static void judge_value(double value, result *out) {
 static void judge_response(const phasegate_policy_types_response_t *seen, result *out) {
   char detail[192];
   double value;
+  size_t number;
+  const struct wanted wanted = {chosen.metric, chosen.label_name, strlen(chosen.label_name), chosen.label_value,
+                                strlen(chosen.label_value)};
   if (seen->status == 0) {
     fail(out, PHASEGATE_POLICY_TYPES_FAILURE_UNSUPPORTED, "a TCP probe brings no page; probe with http or https");
     return;
@@ -78,12 +81,12 @@ static void judge_response(const phasegate_policy_types_response_t *seen, result
            detail);
     return;
   }
-  switch (page_find((const char *)seen->body.ptr, seen->body.len, chosen.metric, chosen.label, &value)) {
+  switch (page_find((const char *)seen->body.ptr, seen->body.len, &wanted, &value, &number)) {
     case PAGE_FOUND:
       judge_value(value, out);
       return;
     case PAGE_MALFORMED:
-      snprintf(detail, sizeof detail, "a line of %.64s is no sample", chosen.metric);
+      snprintf(detail, sizeof detail, "line %zu of the page could be %.64s and is no sample", number, chosen.metric);
       break;
     case PAGE_ABSENT:
       snprintf(detail, sizeof detail, "the page has no %.64s%s%.64s", chosen.metric, chosen.label[0] ? " with " : "",
@@ -108,6 +111,17 @@ static void judge(const observation *seen, result *out) {
   fail(out, PHASEGATE_POLICY_TYPES_FAILURE_UNSUPPORTED, "there is no source `health`");
 }
 
+// Zeroes would say healthy and proceed, so a result that nobody writes is a failure from the beginning.
+static void judge_or_fail(const observation *seen, result *out) {
+  out->is_err = true;
+  out->val.err.tag = PHASEGATE_POLICY_TYPES_FAILURE_INTERNAL;
+  judge(seen, out);
+  // Still without a text: it was not written.
+  if (out->is_err && out->val.err.val.internal.len == 0) {
+    policy_string_dup(&out->val.err.val.internal, "the policy wrote no decision for this observation");
+  }
+}
+
 bool exports_phasegate_policy_evaluator_configure(policy_string_t *text, policy_string_t *err) {
   char why[160];
   if (settings_read((const char *)text->ptr, text->len, &chosen, why, sizeof why)) return true;
@@ -120,6 +134,6 @@ void exports_phasegate_policy_evaluator_evaluate(exports_phasegate_policy_evalua
   ret->len = batch->len;
   ret->ptr = calloc(batch->len, sizeof(result));
   if (batch->len > 0 && ret->ptr == NULL) abort();
-  for (size_t i = 0; i < batch->len; i++) judge(&batch->ptr[i], &ret->ptr[i]);
+  for (size_t i = 0; i < batch->len; i++) judge_or_fail(&batch->ptr[i], &ret->ptr[i]);
   exports_phasegate_policy_evaluator_list_observation_free(batch);
 }

@@ -61,11 +61,25 @@ static bool is_metric_name(const char *name) {
   return true;
 }
 
-// name="value", as a page writes it.
-static bool is_label(const char *label) {
-  const char *quote = strchr(label, '"');
-  size_t length = strlen(label);
-  return quote != NULL && quote > label + 1 && quote[-1] == '=' && label[length - 1] == '"' && quote != label + length - 1;
+// Splits name="value", as a page writes it, with the escapes \\, \" and \n in the value.
+static bool split_label(settings *read) {
+  const char *at = read->label;
+  size_t length = strcspn(at, "=\"");
+  if (length == 0 || at[length] != '=' || at[length + 1] != '"') return false;
+  memcpy(read->label_name, at, length);
+  read->label_name[length] = '\0';
+  at += length + 2;
+  for (length = 0; *at != '\0' && *at != '"'; at++) {
+    char byte = *at;
+    if (byte == '\\') {
+      byte = *++at;
+      if (byte == '\0' || strchr("\\\"n", byte) == NULL) return false;
+      if (byte == 'n') byte = '\n';
+    }
+    read->label_value[length++] = byte;
+  }
+  read->label_value[length] = '\0';
+  return at[0] == '"' && at[1] == '\0';
 }
 
 static bool refuse(char *why, size_t size, const char *text, const char *name) {
@@ -80,7 +94,7 @@ static bool read_member(struct reader *in, const char *name, settings *read, cha
     return refuse(why, size, "%s must be the name of a metric, at most 128 letters", name);
   }
   if (strcmp(name, "label") == 0) {
-    if (read_text(in, read->label) && is_label(read->label)) return true;
+    if (read_text(in, read->label) && split_label(read)) return true;
     return refuse(why, size, "%s must be one label, written name=\"value\"", name);
   }
   if (strcmp(name, "deferAbove") == 0 || strcmp(name, "unhealthyAbove") == 0) {

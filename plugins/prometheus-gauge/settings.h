@@ -9,7 +9,10 @@
 
 typedef struct {
   char metric[SETTING_TEXT_MAX + 1];
+  // As it was typed, and its parts without quotes and escapes; all empty for any series.
   char label[SETTING_TEXT_MAX + 1];
+  char label_name[SETTING_TEXT_MAX + 1];
+  char label_value[SETTING_TEXT_MAX + 1];
   double defer_above;
   double unhealthy_above;
   bool has_phase;

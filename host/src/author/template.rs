@@ -36,7 +36,11 @@ fn own(language: Language) -> &'static [File] {
             file!("c", "bindings/policy.c"),
             file!("c", "bindings/policy.h"),
         ],
-        Language::Python => &[file!("python", "phasegate-plugin.toml"), file!("python", "policy.py")],
+        Language::Python => &[
+            file!("python", "phasegate-plugin.toml"),
+            file!("python", "policy.py"),
+            file!("python", "guard.py"),
+        ],
         Language::JavaScript => &[
             file!("javascript", "phasegate-plugin.toml"),
             file!("javascript", "package.json"),
@@ -111,7 +115,11 @@ fn tools(language: Language) -> &'static str {
              `bindings/` were written by `wit-bindgen c` from the contract and stay as they are. For the time of the\n\
              evaluation, write them anew with `wit-bindgen c --world timed-policy`."
         }
-        Language::Python => "Needs componentize-py (`pip install componentize-py`).",
+        Language::Python => {
+            "Needs componentize-py (`pip install componentize-py`). `guard.py` turns exceptions and wrong answers of the\n\
+             policy into failures, and stays as it is. Import modules at the top of a file: what is not imported when the\n\
+             plugin is built is not in it."
+        }
         Language::JavaScript => {
             "Needs Node.js with npm; `phasegate plugin build` runs `npm install` when `node_modules` is not there.\n\
              `src/contract.js` checks what `decide` answers, turns exceptions into failures and writes `console` to\n\

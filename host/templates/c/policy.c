@@ -41,7 +41,10 @@ static void in_phase(phasegate_policy_types_decision_t *decision, uint32_t phase
 }
 
 static void judge_response(const response *seen, result *out) {
-  if (seen->status < 200 || seen->status > 299) {
+  if (seen->status == 0) {
+    // A TCP probe: all there is to know is that the port is open.
+    in_phase(decide(out, PHASEGATE_POLICY_TYPES_HEALTH_HEALTHY, "ok", "its port is open"), 0);
+  } else if (seen->status < 200 || seen->status > 299) {
     char detail[32];
     snprintf(detail, sizeof detail, "HTTP status %u", (unsigned)seen->status);
     decide(out, PHASEGATE_POLICY_TYPES_HEALTH_UNHEALTHY, "http-status", detail);
@@ -71,6 +74,17 @@ static void judge(const observation *seen, result *out) {
   policy_string_dup(&out->val.err.val.unsupported, "there is no source `health`");
 }
 
+// Zeroes would say healthy and proceed, so a result that nobody writes is a failure from the beginning.
+static void judge_or_fail(const observation *seen, result *out) {
+  out->is_err = true;
+  out->val.err.tag = PHASEGATE_POLICY_TYPES_FAILURE_INTERNAL;
+  judge(seen, out);
+  // Still without a text: it was not written.
+  if (out->is_err && out->val.err.val.internal.len == 0) {
+    policy_string_dup(&out->val.err.val.internal, "the policy wrote no decision for this observation");
+  }
+}
+
 // Once for each new instance, before anything else. `settings` is JSON.
 bool exports_phasegate_policy_evaluator_configure(policy_string_t *settings, policy_string_t *err) {
   if (is(*settings, "{}")) return true;
@@ -84,6 +98,6 @@ void exports_phasegate_policy_evaluator_evaluate(exports_phasegate_policy_evalua
   ret->len = batch->len;
   ret->ptr = calloc(batch->len, sizeof(result));
   if (batch->len > 0 && ret->ptr == NULL) abort();
-  for (size_t i = 0; i < batch->len; i++) judge(&batch->ptr[i], &ret->ptr[i]);
+  for (size_t i = 0; i < batch->len; i++) judge_or_fail(&batch->ptr[i], &ret->ptr[i]);
   exports_phasegate_policy_evaluator_list_observation_free(batch);
 }

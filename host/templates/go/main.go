@@ -36,11 +36,15 @@ func (policy) Decide(seen *contract.Observation) (*contract.Decision, *contract.
 }
 
 func judge(response *contract.Response) *contract.Decision {
+	first := uint32(0)
+	if response.Status == 0 {
+		// A TCP probe: all there is to know is that the port is open.
+		return &contract.Decision{Health: contract.Healthy, Phase: &first, Code: "ok", Detail: "its port is open"}
+	}
 	if response.Status < 200 || response.Status > 299 {
 		detail := fmt.Sprintf("HTTP status %d", response.Status)
 		return &contract.Decision{Health: contract.Unhealthy, Code: "http-status", Detail: detail}
 	}
-	first := uint32(0)
 	decision := &contract.Decision{Health: contract.Healthy, Phase: &first, Code: "ok", Detail: "it answers"}
 	if bytes.HasPrefix(response.Body, []byte("busy")) {
 		decision.Participation = contract.Defer

@@ -3,6 +3,7 @@
 
 const std = @import("std");
 const contract = @import("contract.zig");
+const json = @import("json.zig");
 const Settings = @import("settings.zig").Settings;
 
 comptime {
@@ -11,13 +12,11 @@ comptime {
 
 /// What a device says of itself. Members that it does not know are ignored.
 const Status = struct {
-    battery: struct {
-        /// 0 to 100.
-        percent: f64,
-        charging: bool,
-    },
+    /// 0 to 100.
+    percent: f64,
+    charging: bool,
     /// Received signal in dBm, -150 to 0; absent or null on a cable.
-    signal: ?f64 = null,
+    signal: ?f64,
 };
 
 /// Classes of signal in each ring; a ring has the phases 3r, 3r+1 and 3r+2.
@@ -26,8 +25,7 @@ const classes = 3;
 var settings: Settings = .{};
 
 pub fn configure(lasting: std.mem.Allocator, text: []const u8) ?[]const u8 {
-    settings = Settings.read(lasting, text) catch |why| return Settings.describe(why);
-    return null;
+    return settings.read(lasting, text);
 }
 
 pub fn decide(arena: std.mem.Allocator, seen: *const contract.Observation) contract.Judgement {
@@ -48,32 +46,27 @@ pub fn decide(arena: std.mem.Allocator, seen: *const contract.Observation) contr
     });
     const ring = readRing(&seen.instance) catch
         return unsupported(line(arena, "label `{s}` is no number from 0 to 1000", .{settings.ring_label}));
-    const status = std.json.parseFromSliceLeaky(Status, arena, response.body, .{
-        .ignore_unknown_fields = true,
-        .duplicate_field_behavior = .use_last,
-    }) catch |why| return unreadable(line(arena, "the answer is no device status: {s}", .{@errorName(why)}));
-    const percent = status.battery.percent;
-    if (!(percent >= 0 and percent <= 100)) return unreadable("battery.percent is outside of 0 to 100");
-    if (status.signal) |signal| {
-        if (!(signal >= -150 and signal <= 0)) return unreadable("signal is outside of -150 to 0 dBm");
-    }
+    const status = switch (readStatus(arena, response.body)) {
+        .status => |status| status,
+        .fault => |fault| return unreadable(line(arena, "the answer is no device status: {s}", .{fault})),
+    };
     return decided(judge(arena, status, ring));
 }
 
 fn judge(arena: std.mem.Allocator, status: Status, ring: u32) contract.Decision {
-    const percent: u8 = @intFromFloat(status.battery.percent);
+    const percent: u8 = @intFromFloat(status.percent);
     const class: u32 = if (status.signal) |signal|
         if (signal >= settings.strong_dbm) 0 else if (signal >= settings.weak_dbm) 1 else 2
     else
         0;
     var decision: contract.Decision = .{ .health = .healthy, .phase = ring * classes + class };
-    if (!status.battery.charging and status.battery.percent < settings.battery_min) {
+    if (!status.charging and status.percent < settings.battery_min) {
         decision.participation = .skip;
         decision.reason = .{
             .code = "on-battery",
             .detail = line(arena, "on battery with {d} % (limit {d} %)", .{ percent, settings.battery_min }),
         };
-    } else if (status.battery.charging and status.battery.percent < settings.charging_min) {
+    } else if (status.charging and status.percent < settings.charging_min) {
         decision.participation = .@"defer";
         decision.reason = .{
             .code = "charging",
@@ -81,7 +74,7 @@ fn judge(arena: std.mem.Allocator, status: Status, ring: u32) contract.Decision 
         };
     } else {
         const words = [classes][]const u8{ "strong", "fair", "weak" };
-        const power: []const u8 = if (status.battery.charging) "on power" else "on battery";
+        const power: []const u8 = if (status.charging) "on power" else "on battery";
         decision.reason = .{
             .code = "powered",
             .detail = line(arena, "{s} with {d} %, signal {s}, ring {d}", .{ power, percent, words[class], ring }),
@@ -90,8 +83,43 @@ fn judge(arena: std.mem.Allocator, status: Status, ring: u32) contract.Decision 
     return decision;
 }
 
+const Read = union(enum) { status: Status, fault: []const u8 };
+
+/// What is kept of an answer; all else is skipped, and costs no memory.
+const Members = struct { battery: std.json.Value = .null, signal: std.json.Value = .null };
+
+/// Reads values as they are and not as numbers, for which Zig also takes texts of digits.
+fn readStatus(arena: std.mem.Allocator, body: []const u8) Read {
+    const root = std.json.parseFromSliceLeaky(Members, arena, body, .{
+        .ignore_unknown_fields = true,
+        .duplicate_field_behavior = .use_last,
+    }) catch |why| return .{ .fault = switch (why) {
+        // The one type that is asked for here.
+        error.UnexpectedToken => "it is no object",
+        else => line(arena, "it is no JSON ({s})", .{@errorName(why)}),
+    } };
+    const battery = root.battery;
+    if (battery == .null) return wrong(arena, "battery", null, "an object");
+    if (battery != .object) return wrong(arena, "battery", battery, "an object");
+    const percent = battery.object.get("percent");
+    const charging = battery.object.get("charging");
+    const charge = json.number(percent, 0, 100) orelse
+        return wrong(arena, "battery.percent", percent, "a number from 0 to 100");
+    if (charging == null or charging.? != .bool) return wrong(arena, "battery.charging", charging, "true or false");
+    var status: Status = .{ .percent = charge, .charging = charging.?.bool, .signal = null };
+    if (root.signal != .null) status.signal = json.number(root.signal, -150, 0) orelse
+        return wrong(arena, "signal", root.signal, "dBm from -150 to 0, or null");
+    return .{ .status = status };
+}
+
+fn wrong(arena: std.mem.Allocator, member: []const u8, value: ?std.json.Value, expected: []const u8) Read {
+    return .{ .fault = line(arena, "{s} {s}, expected {s}", .{ member, json.show(arena, value), expected }) };
+}
+
 fn readRing(instance: *const contract.Instance) !u32 {
     const text = instance.label(settings.ring_label) orelse return 0;
+    // Zig's own reader also takes signs and underscores.
+    for (text) |byte| if (!std.ascii.isDigit(byte)) return error.InvalidCharacter;
     const ring = try std.fmt.parseInt(u32, text, 10);
     return if (ring > 1000) error.Overflow else ring;
 }

@@ -4,6 +4,7 @@ package contract
 
 import (
 	"fmt"
+	"strings"
 	"unsafe"
 )
 
@@ -129,7 +130,10 @@ func writeBytes(at pointer, value []byte) {
 	store32(at+4, uint32(len(value)))
 }
 
-func writeText(at pointer, value string) { writeBytes(at, []byte(value)) }
+// The host refuses a whole batch for one text that is no UTF-8.
+func writeText(at pointer, value string) {
+	writeBytes(at, []byte(strings.ToValidUTF8(value, "\uFFFD")))
+}
 
 func writeFailure(at pointer, failure *Failure) {
 	store8(at, 1)
@@ -138,7 +142,7 @@ func writeFailure(at pointer, failure *Failure) {
 }
 
 func writeDecision(at pointer, decision *Decision) {
-	store8(at+4, uint8(decision.Health))
+	store8(at+4, uint8(decision.Health-Healthy))
 	if decision.Phase != nil {
 		store8(at+8, 1)
 		store32(at+12, *decision.Phase)
@@ -209,10 +213,23 @@ func judge(seen *Observation) (decision *Decision, failure *Failure) {
 		}
 	}()
 	decision, failure = chosen.Decide(seen)
-	if decision == nil && failure == nil {
-		failure = Internal("neither a decision nor a failure")
+	if failure == nil {
+		failure = fault(decision)
 	}
 	return decision, failure
+}
+
+// fault says what the host would refuse, or take for a health that nobody claimed.
+func fault(decision *Decision) *Failure {
+	switch {
+	case decision == nil:
+		return Internal("the policy wrote no decision for this observation")
+	case decision.Health < Healthy || decision.Health > Unknown:
+		return Internal(fmt.Sprintf("the decision has health %d; expected Healthy, Unhealthy or Unknown", decision.Health))
+	case decision.Participation > Defer:
+		return Internal(fmt.Sprintf("the decision has participation %d; expected Proceed, Skip or Defer", decision.Participation))
+	}
+	return nil
 }
 
 //go:wasmexport cabi_post_phasegate:policy/evaluator@1.0.0#evaluate

@@ -165,7 +165,6 @@ fn python(project: &Project) -> Result<Recipe, BuildError> {
         "--world",
         world,
         "componentize",
-        "--stub-wasi",
         "--python-path",
         ".",
         "policy",

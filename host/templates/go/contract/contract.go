@@ -4,12 +4,13 @@
 // version of the contract; until then it needs no change.
 package contract
 
-// Health is what the plugin claims about an instance.
+// Health is what the plugin claims about an instance. There is none by default: a decision without
+// health is a failed evaluation.
 type Health uint8
 
 const (
 	// Healthy: the application works.
-	Healthy Health = iota
+	Healthy Health = iota + 1
 	// Unhealthy: the application says that it does not work.
 	Unhealthy
 	// Unknown: it could not be found out.

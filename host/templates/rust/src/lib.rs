@@ -40,6 +40,10 @@ fn decide(seen: &Observation) -> Result<Decision, Failure> {
 }
 
 fn judge(response: &Response) -> Decision {
+    if response.status == 0 {
+        // A TCP probe: all there is to know is that the port is open.
+        return decision(Health::Healthy, Some(0), Participation::Proceed, "ok", "its port is open");
+    }
     if !(200..300).contains(&response.status) {
         let detail = format!("HTTP status {}", response.status);
         return decision(Health::Unhealthy, None, Participation::Proceed, "http-status", &detail);

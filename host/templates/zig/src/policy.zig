@@ -29,6 +29,10 @@ pub fn decide(arena: std.mem.Allocator, seen: *const contract.Observation) contr
 }
 
 fn judge(arena: std.mem.Allocator, response: *const contract.Response) contract.Decision {
+    if (response.status == 0) {
+        // A TCP probe: all there is to know is that the port is open.
+        return .{ .health = .healthy, .phase = 0, .reason = .{ .code = "ok", .detail = "its port is open" } };
+    }
     if (response.status < 200 or response.status > 299) {
         const detail = std.fmt.allocPrint(arena, "HTTP status {d}", .{response.status}) catch "HTTP status";
         return .{ .health = .unhealthy, .reason = .{ .code = "http-status", .detail = detail } };
