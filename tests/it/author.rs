@@ -276,6 +276,13 @@ fn bench_measures_four_ways() {
     let refused = site.run(&["plugin", "bench", "guest.wasm", "--settings", "[1"]);
     assert_eq!(refused.code, 2, "{refused:?}");
     assert!(refused.stderr.contains("--settings is \"[1\", which is no JSON"), "{refused:?}");
+    std::fs::create_dir_all(site.path("odd/cases")).unwrap();
+    site.write("odd/cases/odd.json", "[{\"name\":\"half\"}]");
+    let odd = site.run(&["plugin", "bench", "guest.wasm", "--cases", "odd/cases"]);
+    assert!(odd.code == 2 && odd.stderr.contains("odd.json"), "{odd:?}");
+    std::fs::copy(site.path("guest.wasm"), site.path("odd/guest.wasm")).unwrap();
+    let odd = site.run(&["plugin", "bench", "odd/guest.wasm"]);
+    assert!(odd.code == 2 && odd.stderr.contains("odd.json"), "{odd:?}");
     site.write("traps.wasm", guests::component("trap-evaluate").unwrap());
     let fails = site.run(&["plugin", "bench", "traps.wasm"]);
     assert_eq!(fails.code, 1, "{fails:?}");

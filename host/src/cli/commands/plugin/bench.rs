@@ -125,11 +125,7 @@ fn input(
     settings: Option<&str>,
     named: Option<&Path>,
 ) -> anyhow::Result<(String, Vec<Observation>)> {
-    let cases = match (subject.cases(named), named) {
-        (Ok(cases), _) => cases,
-        (Err(error), Some(_)) => return Err(error),
-        (Err(_), None) => Vec::new(),
-    };
+    let cases = subject.cases_if_any(named)?;
     let judged = |case: &Case| case.observation.is_some();
     let wanted = match settings {
         Some(settings) => settings.to_owned(),

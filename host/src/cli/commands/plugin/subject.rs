@@ -7,7 +7,7 @@ use super::fresh;
 
 use anyhow::Context as _;
 
-use crate::author::cases::{self, Case};
+use crate::author::cases::{self, Case, CasesError};
 use crate::author::project::{MANIFEST, Project};
 use crate::cli::output;
 use crate::config::{FetchConfig, RemoteSource};
@@ -67,6 +67,15 @@ impl Subject {
             anyhow::ensure!(seen == wanted, "`{source}` has the digest {seen}, not {wanted}");
         }
         Ok(Self { name: source.to_string(), bytes: fetched.bytes, folder: None })
+    }
+
+    /// As [`Self::cases`]; none where nobody named a folder and none is there.
+    pub(super) fn cases_if_any(&self, named: Option<&Path>) -> anyhow::Result<Vec<Case>> {
+        let Some(folder) = &self.folder else { return named.map_or(Ok(Vec::new()), |_| self.cases(named)) };
+        match cases::read(named.unwrap_or(&folder.join("cases"))) {
+            Err(CasesError::NoFolder(_) | CasesError::None(_)) if named.is_none() => Ok(Vec::new()),
+            other => Ok(other?),
+        }
     }
 
     /// The cases beside it, or in the folder that the arguments name.
