@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
+use phasegate::author::project::World;
 use phasegate::clock::Clock;
 use phasegate::config::{
     ComponentSource, FetchConfig, Isolation, OnFailure, PluginConfig, PluginLimits, Strategy, SwapRules,
@@ -239,7 +240,7 @@ fn synthetic() -> Vec<u8> {
     }
     writeln!(more, "(data \"{}\"))", "x".repeat(6 << 20)).unwrap();
     let text = format!("{}{more}", guest.trim_end().strip_suffix(')').unwrap());
-    finish(&wat::parse_str(text).unwrap(), false).unwrap()
+    finish(&wat::parse_str(text).unwrap(), World::Policy).unwrap()
 }
 
 fn millis(time: Duration) -> f64 {

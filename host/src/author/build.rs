@@ -9,7 +9,7 @@ mod tool;
 use std::io;
 use std::path::PathBuf;
 
-use super::project::{Project, World};
+use super::project::Project;
 use crate::plugin::{ComponentizeError, LoadPluginError, finish, inspect, read_component};
 use recipe::{Artifact, Recipe};
 
@@ -70,7 +70,7 @@ pub fn build(project: &Project, doing: &dyn Fn(&str)) -> Result<Built, BuildErro
     let (made, bytes) = match artifact {
         Artifact::Core(path) => {
             let core = read_component(&path).map_err(failed(&path))?;
-            (path, finish(&core, project.world == World::TimedPolicy).map_err(BuildError::Componentize)?)
+            (path, finish(&core, project.world).map_err(BuildError::Componentize)?)
         }
         Artifact::Component(path) => {
             let bytes = read_component(&path).map_err(failed(&path))?;

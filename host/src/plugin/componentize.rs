@@ -10,6 +10,7 @@ use wit_parser::Resolve;
 use super::error::LoadPluginError;
 use super::{shape, text};
 use crate::author::CONTRACT;
+use crate::author::project::World;
 
 /// Why a core module cannot become a component. Each message follows the file's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -70,26 +71,26 @@ world preview1-timed { include preview1; import phasegate:policy/clock@1.0.0; }
 ";
 
 /// Makes a component of a core module that a compiler left as it is: adds its component type where
-/// there is none, and stubs where it imports WASI preview 1. With `timed`, its time of day is that of the
-/// evaluation, as it is where the module asks the host for it.
+/// there is none, and stubs where it imports WASI preview 1. A module that asks the host for the time is of the timed world in any
+/// case.
 ///
 /// # Errors
 /// As [`componentize`], and when the module does not export what the contract asks for.
-pub fn finish(core: &[u8], timed: bool) -> Result<Vec<u8>, ComponentizeError> {
+pub fn finish(core: &[u8], world: World) -> Result<Vec<u8>, ComponentizeError> {
     let shape = shape::examine(core).map_err(ComponentizeError::Unreadable)?;
     if shape.is_component {
         return Err(ComponentizeError::AlreadyComponent);
     }
     let imports = |prefix: &str| shape.imports.iter().any(|name| name.starts_with(prefix));
-    let timed = timed || imports("phasegate:policy/clock@");
-    let (world, adapter, stubs) = match timed {
-        true => ("timed-policy", PREVIEW1_TIMED, "preview1-timed"),
-        false => ("policy", PREVIEW1, "preview1"),
+    let world = if imports("phasegate:policy/clock@") { World::TimedPolicy } else { world };
+    let (adapter, stubs) = match world {
+        World::TimedPolicy => (PREVIEW1_TIMED, "preview1-timed"),
+        World::Policy => (PREVIEW1, "preview1"),
     };
     let make = || {
         let mut core = without_debug(core).map_err(|error| words(&error))?;
         if !shape.has_component_type {
-            embed(&mut core, None, world)?;
+            embed(&mut core, None, world.name())?;
         }
         let mut encoder = ComponentEncoder::default();
         encoder.validate(true).module(&core).map_err(|error| words(&error))?;

@@ -1,6 +1,7 @@
 //! Core modules that compilers of C, Zig and Go leave, made components.
 
 use super::{LIMITS, batch};
+use crate::author::project::World;
 use crate::plugin::{ComponentizeError, Isolation, Runtime, finish, inspect};
 
 fn text(name: &str) -> String {
@@ -11,13 +12,13 @@ fn text(name: &str) -> String {
 
 #[test]
 fn a_module_without_its_type_becomes_a_component() {
-    let component = finish(&wat::parse_str(text("good")).unwrap(), false).unwrap();
+    let component = finish(&wat::parse_str(text("good")).unwrap(), World::Policy).unwrap();
     let mut plugin = Runtime::new().unwrap().load(&component, "{}", LIMITS, Isolation::PerBatch).unwrap();
     super::one(&mut plugin).unwrap();
-    let timed = finish(&wat::parse_str(text("clock")).unwrap(), false).unwrap();
+    let timed = finish(&wat::parse_str(text("clock")).unwrap(), World::Policy).unwrap();
     assert_eq!(inspect(&timed).world.as_deref(), Some("phasegate:policy/timed-policy@1.0.0"));
-    assert_eq!(finish(&component, false).unwrap_err(), ComponentizeError::AlreadyComponent);
-    let bare = finish(&wat::parse_str("(module)").unwrap(), false).unwrap_err().to_string();
+    assert_eq!(finish(&component, World::Policy).unwrap_err(), ComponentizeError::AlreadyComponent);
+    let bare = finish(&wat::parse_str("(module)").unwrap(), World::Policy).unwrap_err().to_string();
     assert!(bare.contains("cannot become a component"), "{bare}");
 }
 
@@ -34,7 +35,7 @@ fn wasi_preview_1_becomes_stubs_and_the_component_stays_pure() {
         uses,
         1,
     );
-    let component = finish(&wat::parse_str(text).unwrap(), false).unwrap();
+    let component = finish(&wat::parse_str(text).unwrap(), World::Policy).unwrap();
     let report = inspect(&component);
     assert_eq!((report.fits, report.pure), (Ok(()), true));
     let mut plugin = Runtime::new().unwrap().load(&component, "{}", LIMITS, Isolation::PerBatch).unwrap();
@@ -52,7 +53,7 @@ fn a_trap_is_told_with_the_last_words_of_its_call() {
     let calls = "(func $middle (call $log (i32.const 3) (i32.const 512) (i32.const 24))\n    \
         (call $log (i32.const 3) (i32.const 525) (i32.const 27)) (call $log (i32.const 1) (i32.const 512) (i32.const 4))\n";
     let text = text.replacen("(func $middle", calls, 1);
-    let component = finish(&wat::parse_str(text).unwrap(), false).unwrap();
+    let component = finish(&wat::parse_str(text).unwrap(), World::Policy).unwrap();
     let mut plugin = Runtime::new().unwrap().load(&component, "{}", LIMITS, Isolation::PerBatch).unwrap();
     let said = super::one(&mut plugin).unwrap_err().to_string();
     assert!(said.ends_with("deep < middle < evaluate; it said: TypeError: no such thing"), "{said}");
@@ -64,7 +65,7 @@ fn debug_sections_go_and_names_stay() {
     let section = b"\x0b.debug_info-----------";
     core.extend([0, u8::try_from(section.len()).unwrap()]);
     core.extend(section);
-    let component = finish(&core, false).unwrap();
+    let component = finish(&core, World::Policy).unwrap();
     assert!(!component.windows(11).any(|part| part == b".debug_info"));
     let mut plugin = Runtime::new().unwrap().load(&component, "{}", LIMITS, Isolation::PerBatch).unwrap();
     let said = super::one(&mut plugin).unwrap_err().to_string();
@@ -91,11 +92,11 @@ fn the_time_of_day_is_that_of_the_evaluation_or_a_trap() {
     let load = |component: &[u8]| {
         Runtime::new().unwrap().load(component, "{}", LIMITS, Isolation::PerBatch).unwrap()
     };
-    let timed = finish(&asks_for_the_time(), true).unwrap();
+    let timed = finish(&asks_for_the_time(), World::TimedPolicy).unwrap();
     assert_eq!(inspect(&timed).world.as_deref(), Some("phasegate:policy/timed-policy@1.0.0"));
     let decision = load(&timed).evaluate(&batch(&[""]), 1_234_567).pop().unwrap().unwrap();
     assert_eq!(decision.phase.map(|phase| phase.get()), Some(1_234_567));
-    let untimed = finish(&asks_for_the_time(), false).unwrap();
+    let untimed = finish(&asks_for_the_time(), World::Policy).unwrap();
     assert!(inspect(&untimed).pure);
     let said = super::one(&mut load(&untimed)).unwrap_err().to_string();
     assert!(said.contains("world = \"timed-policy\""), "{said}");
