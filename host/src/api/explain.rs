@@ -135,7 +135,10 @@ fn again(answer: &mut wire::Explanation, record: &Record, recorder: &Recorder, r
                 answer.same = Some(again.outcome == record.outcome);
             }
             if !again.pure {
-                answer.note = Some("the plugin is not pure: it promises no same answer".to_owned());
+                answer.note = Some(
+                    "the plugin asked for the time or for random numbers: it promises no same answer"
+                        .to_owned(),
+                );
             }
         }
         Err(error) => answer.note = Some(format!("it cannot be judged again: {error}")),

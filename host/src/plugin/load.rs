@@ -245,15 +245,18 @@ impl LoadedPlugin {
         self.pure
     }
 
-    /// Whether an equal observation need not be judged again: it cannot ask the contract for the time.
-    pub(super) fn is_repeatable(&self) -> bool {
+    /// Whether it is pure for as long as [`Self::was_pure`] says so: it may ask WASI for time and random
+    /// numbers, as its language imports them, and not the contract.
+    #[must_use]
+    pub fn may_be_pure(&self) -> bool {
         self.repeatable
     }
 
-    /// Whether the latest evaluation has used WASI's time or random numbers: its answers are not to be
-    /// given again.
-    pub(super) fn has_varied(&self) -> bool {
-        self.varied
+    /// Whether equal input would have brought the latest answers again: it used neither time nor random
+    /// numbers.
+    #[must_use]
+    pub fn was_pure(&self) -> bool {
+        self.pure || (self.repeatable && !self.varied)
     }
 
     /// What it may use.

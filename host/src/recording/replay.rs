@@ -131,7 +131,7 @@ impl Replay {
         let mut judged = plugin.judge(std::slice::from_ref(&record.observation()), now_ms);
         let result = judged.results.pop().unwrap_or(Err(PluginFailure::Overloaded));
         let cost = judged.costs.pop().unwrap_or_default();
-        Ok(Again { outcome: RecordedOutcome::of(&result), cost, pure: plugin.is_pure() })
+        Ok(Again { outcome: RecordedOutcome::of(&result), cost, pure: plugin.was_pure() })
     }
 }
 

@@ -89,6 +89,29 @@ fn what_is_recorded_is_judged_the_same_again() {
     assert!(matches!(replay.as_recorded(&records[0], folder.path()), Err(ReplayError::Missing { .. })));
 }
 
+/// A language imports clocks whatever a policy does: what was used decides.
+#[test]
+fn what_used_no_time_and_no_randomness_is_proved() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = Recorder::start(folder.path(), &RecordingConfig::default(), Clock::start()).unwrap();
+    let bytes = guests::component("wasi").unwrap();
+    let mut plugin = load(&bytes);
+    recorder.keep(&PluginName::parse("db").unwrap(), (plugin.digest(), &bytes), "{}");
+    let bodies = [("e", true), ("w", true), ("t", false), ("r", false), ("p", true)];
+    for (at, (body, _)) in bodies.iter().enumerate() {
+        let seen = observation(at, body.as_bytes());
+        let result = plugin.evaluate(std::slice::from_ref(&seen), 0).pop().unwrap();
+        write(&recorder, i64::try_from(at).unwrap(), &seen, &result, plugin.digest());
+    }
+    recorder.flush();
+    let Reading { records, .. } = read(folder.path()).unwrap();
+    let mut replay = Replay::new(Runtime::new().unwrap());
+    for (record, (body, pure)) in records.iter().zip(bodies) {
+        let again = replay.as_recorded(record, folder.path()).unwrap();
+        assert_eq!((again.outcome == record.outcome, again.pure), (true, pure), "{body}");
+    }
+}
+
 #[test]
 fn half_a_line_costs_one_record() {
     let folder = tempfile::tempdir().unwrap();

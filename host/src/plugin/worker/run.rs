@@ -144,7 +144,7 @@ impl Worker {
             at: self.clock.now(),
             stamp: self.stamp(),
             segment: self.watchers.recorder.as_ref().map_or(0, Recorder::segment),
-            repeatable: self.plugin.is_repeatable(),
+            repeatable: self.plugin.may_be_pure(),
         }
     }
 
@@ -186,7 +186,7 @@ impl Worker {
         self.shared.log_lines_dropped.fetch_add(dropped - self.dropped_seen, Ordering::Relaxed);
         self.dropped_seen = dropped;
         add(&self.shared.failed, failed);
-        let varied = self.plugin.has_varied();
+        let was_pure = self.plugin.was_pure();
         let judged = tickets.into_iter().zip(observations).zip(results.into_iter().zip(costs));
         let decided = judged.map(|(((key, place, ticket), observation), (verdict, cost))| {
             let evaluation = Evaluation { at: now.at, cost, origin: Origin::Evaluated };
@@ -197,7 +197,7 @@ impl Worker {
                 self.record(now, evaluation, &observation, &verdict);
             }
             if now.repeatable {
-                let known = verdict.as_ref().ok().filter(|_| !varied);
+                let known = verdict.as_ref().ok().filter(|_| was_pure);
                 let known = known.map(|decision| {
                     Known::new(Arc::clone(&observation), Arc::clone(decision), evaluation, now.segment)
                 });

@@ -77,7 +77,10 @@ fn render(report: &Report) -> String {
     let pure = match report.pure {
         true => "yes, by its imports; `plugin test` looks for state that it keeps",
         false if report.kind != Kind::Component.name() => "not known of what is no component",
-        false => "no: its answers may depend on more than the input",
+        false if report.imports.iter().any(|import| import.name.starts_with("phasegate:policy/clock@")) => {
+            "no: its answers may depend on the time"
+        }
+        false => "while it uses neither clocks nor random numbers, which its language imports in any case",
     };
     let mut rows = vec![
         ("file", report.file.clone()),

@@ -173,7 +173,7 @@ fn verify(replay: &mut Replay, record: &Record, folder: &Path) -> anyhow::Result
         return unproved("it ran out of time, which another machine need not do");
     }
     match replay.as_recorded(record, folder) {
-        Ok(again) if !again.pure => unproved("the plugin is not pure: it may ask for time or randomness"),
+        Ok(again) if !again.pure => unproved("the plugin asked for the time or for random numbers"),
         Ok(again) => Ok(Compared::Outcomes(record.outcome.clone(), again.outcome)),
         Err(ReplayError::Missing { .. }) => unproved(GONE),
         Err(error @ ReplayError::Load(_)) => Err(cannot_judge(record, &error)),

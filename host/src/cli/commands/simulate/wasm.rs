@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use crate::cli::args::SimulateArgs;
 use crate::domain::{
     Answer, Claim, Digest, Evaluation, Generation, InstanceFacts, Observation, Outcome, Participation,
-    PluginName, PluginStamp, ProbeFailure, Response, ScaleSetName, Version,
+    PluginFailure, PluginName, PluginStamp, ProbeFailure, Response, ScaleSetName, Version,
 };
 use crate::plugin::{Isolation, Limits, LoadedPlugin, Runtime, builtin, read_component};
 use crate::sim::forecast::{AtTheirWord, Decider, Sight};
@@ -69,9 +69,9 @@ impl Judge {
             with_ids: size <= IDS_MAX,
         };
         let plugin = code.load().with_context(|| format!("plugin `{}`", file.display()))?;
-        if !plugin.is_pure() {
+        if !plugin.may_be_pure() {
             bail!(
-                "plugin `{}` can ask for the time, so its answers cannot be foretold; see `phasegate plugin inspect`",
+                "plugin `{}` asks for the time, so its answers cannot be foretold; see `phasegate plugin inspect`",
                 file.display()
             );
         }
@@ -135,6 +135,8 @@ impl Decider for ByPlugin<'_> {
         let observation = self.code.observation(seen);
         let now = u64::try_from(seen.now.0).unwrap_or(0);
         let result = self.plugin.evaluate(&[observation], now).pop()?;
+        let foretold = self.plugin.was_pure();
+        let result = result.and_then(|decision| if foretold { Ok(decision) } else { Err(unforetold()) });
         // Memory and attributes are for hosts; here they would only tell equal outcomes apart.
         let result = result.map(|mut decision| {
             let plain = Arc::make_mut(&mut decision);
@@ -146,6 +148,11 @@ impl Decider for ByPlugin<'_> {
         self.known.insert(key, outcome.clone());
         Some(outcome)
     }
+}
+
+/// It holds the instance: an answer of another time would be another one.
+fn unforetold() -> PluginFailure {
+    PluginFailure::BadOutput("it used the time or random numbers, which cannot be foretold".to_owned())
 }
 
 impl Code {
