@@ -90,7 +90,8 @@ impl Site {
                 match event {
                     ControlEvent::Decided(batch) => {
                         let at = clock.elapsed();
-                        for decided in batch {
+                        // What a new component judges again is no new round.
+                        for decided in batch.into_iter().filter(|decided| !decided.again) {
                             let generation = decided.outcome.stamp.generation.0;
                             came.send(Came { at, generation, epoch: decided.epoch }).unwrap_or_default();
                         }
