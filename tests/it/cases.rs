@@ -99,6 +99,7 @@ fn copies_in_the_plugins_are_those_of_the_templates() {
             &["src/contract.ts", "src/types.ts", "src/engine.d.ts", "src/json.ts"],
         ),
         ("game-sessions", "javascript", &["src/contract.js", "src/json.js"]),
+        ("json-rules", "python", &["guard.py"]),
         (
             "maintenance-window",
             "go",

@@ -12,8 +12,8 @@ use super::state::{Place, SetParts, SetState};
 use super::{ControlEvent, ControlHandle, EffectDone};
 use crate::clock::Clock;
 use crate::domain::{
-    Component, Decided, InstanceId, Located, OnFailure, OperationId, PluginName, ScaleSetName, Timestamp,
-    Version,
+    Component, Decided, InstanceId, Located, OnFailure, OperationId, Outcome, PluginName, ScaleSetName,
+    Timestamp, Version,
 };
 use crate::drivers::{Custody, DriverNote, DriverNoteKind};
 use crate::plugin::PluginTrouble;
@@ -240,7 +240,7 @@ impl Control {
         let Some(instance) = set.instances.get_mut(&id) else { return };
         self.memories.take(instance, &decided, self.clock.now());
         // Also the first of a generation: what another one has said is not in force.
-        let by_another = |latest: &crate::domain::Outcome| latest.stamp != decided.outcome.stamp;
+        let by_another = |latest: &Outcome| latest.stamp != decided.outcome.stamp;
         let first = instance.latest.as_ref().is_none_or(by_another);
         let Some((before, after)) = instance.decided(decided, stands_in) else { return };
         if before != after {

@@ -303,25 +303,13 @@ impl SetState {
         health.grace_period + health.interval * (health.number_of_probes + 1) + health.timeout
     }
 
-    /// Whether a decision was made by the generation of the plugin that is in force.
-    fn is_in_force(&self, stamp: &PluginStamp) -> bool {
-        self.in_force.is_none_or(|generation| generation == stamp.generation)
-    }
-
     pub(super) fn standing(&self, instance: &InstanceState, now: Timestamp) -> Standing {
-        let latest = instance.latest.as_ref().filter(|latest| self.is_in_force(&latest.stamp));
-        // What an earlier generation has permitted does not stand in for a word that is missing now; what
-        // it held back stays held back, and `last-good` asks for it.
-        let counts = |answered: &&Answered| {
-            let permits = answered.decision.participation == Participation::Proceed;
-            self.is_in_force(&answered.stamp)
-                || !permits
-                || latest.is_some_and(|latest| latest.result.is_err())
-        };
-        let answered = instance.answered.as_ref().filter(counts);
+        let answered = instance.answered.as_ref();
         let judged = standing(&StandingInput {
-            latest,
+            latest: instance.latest.as_ref(),
             answered: answered.map(|answered| (&*answered.decision, answered.at)),
+            answered_by: answered.map(|answered| answered.stamp.generation),
+            in_force: self.in_force,
             on_failure: self.on_failure,
             health: instance.fold.health(),
             prioritize_unhealthy: self.spec.policy.prioritize_unhealthy_instances,

@@ -5,12 +5,14 @@
 
 use std::time::Duration;
 
-use crate::domain::{Claim, Decision, Health, OnFailure, Outcome, Participation, Phase, Timestamp};
+use crate::domain::{
+    Claim, Decision, Generation, Health, OnFailure, Outcome, Participation, Phase, Timestamp,
+};
 
 /// What the planner may assume about an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
-    /// No round has been judged yet.
+    /// No round has been judged yet by the generation of the plugin that is in force.
     Undecided,
     /// The plugin failed on the latest round.
     PluginFailed {
@@ -67,6 +69,10 @@ pub struct StandingInput<'a> {
     pub latest: Option<&'a Outcome>,
     /// The last decision that rested on an answer of the application, and when it was made.
     pub answered: Option<(&'a Decision, Timestamp)>,
+    /// Which generation of the plugin made that decision.
+    pub answered_by: Option<Generation>,
+    /// The generation whose decisions count; none where there was no other one.
+    pub in_force: Option<Generation>,
     /// What a failed evaluation means.
     pub on_failure: OnFailure,
     /// Committed health.
@@ -82,6 +88,8 @@ pub struct StandingInput<'a> {
 
 /// Judges one instance.
 ///
+/// - What another generation than the one in force has said is no permission, neither now nor where a word is
+///   missing. What it held back stays held back, and as a last good decision it stands in for a failure.
 /// - A failed evaluation holds the instance, unless the configuration says otherwise: then the last
 ///   good decision stands in while it is fresh, or the instance takes part in the last phase. Not
 ///   even then is it touched after it said skip or defer.
@@ -91,7 +99,13 @@ pub struct StandingInput<'a> {
 /// - Otherwise, without an answer there is no permission.
 #[must_use]
 pub fn standing(input: &StandingInput<'_>) -> Standing {
-    let Some(latest) = input.latest else { return Standing::Undecided };
+    let counts = |by: Option<Generation>| input.in_force.is_none() || by == input.in_force;
+    let latest = input.latest.filter(|latest| counts(Some(latest.stamp.generation)));
+    let Some(latest) = latest else { return Standing::Undecided };
+    let holds = |(before, _): &(&Decision, Timestamp)| before.participation != Participation::Proceed;
+    let stands =
+        |one: &(&Decision, Timestamp)| counts(input.answered_by) || holds(one) || latest.result.is_err();
+    let input = &StandingInput { answered: input.answered.filter(stands), ..*input };
     let answered_phase = input.answered.and_then(|(decision, _)| decision.phase);
     let decision = match &latest.result {
         Err(failure) => {

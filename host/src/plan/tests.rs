@@ -203,6 +203,8 @@ fn silence_is_no_permission_and_takes_back_no_skip() {
         on_failure: OnFailure::Hold,
         latest: Some(&silent),
         answered: None,
+        answered_by: None,
+        in_force: None,
         health: Health::Unknown,
         prioritize_unhealthy: false,
         freshness: Duration::from_secs(60),
@@ -253,6 +255,41 @@ fn silence_is_no_permission_and_takes_back_no_skip() {
     });
     assert_eq!(standing.participation(), Some(Skip));
     assert_eq!(standing.phase(), Phase::new(3), "the last good phase is kept");
+}
+
+#[test]
+fn what_another_generation_has_permitted_is_no_permission() {
+    use Participation::{Proceed, Skip};
+    let go = outcome(Ok(Arc::new(decision(Claim::Healthy, Proceed, "ok"))));
+    let silent = outcome(Ok(Arc::new(decision(Claim::Unknown, Proceed, "timeout"))));
+    let failed = outcome(Err(PluginFailure::OutOfTime { limit_ms: 50 }));
+    let (says_go, says_skip) =
+        (decision(Claim::Healthy, Proceed, "ok"), decision(Claim::Healthy, Skip, "in-backup"));
+    let base = StandingInput {
+        on_failure: OnFailure::LastGood,
+        latest: Some(&go),
+        answered: Some((&says_go, Timestamp(90_000))),
+        answered_by: Some(Generation(1)),
+        in_force: Some(Generation(1)),
+        health: Health::Healthy,
+        prioritize_unhealthy: false,
+        freshness: Duration::from_secs(60),
+        now: Timestamp(100_000),
+    };
+    let participation = |input: StandingInput<'_>| standing(&input).participation();
+    assert_eq!(participation(base), Some(Proceed));
+    let (second, first) = (Some(Generation(2)), Some(Generation(0)));
+    assert_eq!(participation(StandingInput { in_force: second, ..base }), None, "not judged by it");
+
+    // It is judged now, and without an answer: the one before says nothing in its place.
+    let silent = StandingInput { latest: Some(&silent), ..base };
+    assert_eq!(participation(silent), Some(Proceed), "one missed");
+    assert_eq!(participation(StandingInput { answered_by: first, ..silent }), Some(Skip));
+    let skipped = Some((&says_skip, Timestamp(0)));
+    let after_skip = StandingInput { answered: skipped, answered_by: first, ..silent };
+    assert_eq!(participation(StandingInput { prioritize_unhealthy: true, ..after_skip }), Some(Skip));
+    let fails = StandingInput { latest: Some(&failed), answered_by: first, ..base };
+    assert_eq!(participation(fails), Some(Proceed), "that is what last-good asks for");
 }
 
 mod properties;

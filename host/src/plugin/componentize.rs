@@ -71,8 +71,8 @@ world preview1-timed { include preview1; import phasegate:policy/clock@1.0.0; }
 ";
 
 /// Makes a component of a core module that a compiler left as it is: adds its component type where
-/// there is none, and stubs where it imports WASI preview 1. A module that asks the host for the time is of the timed world in any
-/// case.
+/// there is none, and stubs where it imports WASI preview 1. A module that asks the host for the time
+/// is of the timed world in any case.
 ///
 /// # Errors
 /// As [`componentize`], and when the module does not export what the contract asks for.

@@ -28,6 +28,9 @@ pub struct Inspection {
     pub exports: Vec<String>,
     /// Whether it is a component whose equal input always brings an equal answer.
     pub pure: bool,
+    /// Whether it is one whose answer varies only where it uses WASI's clocks or random numbers, which its
+    /// language may import for nothing.
+    pub may_be_pure: bool,
     /// Whether this host would try to load it, or why not.
     pub fits: Result<(), LoadPluginError>,
 }
@@ -66,6 +69,7 @@ pub fn inspect(bytes: &[u8]) -> Inspection {
         imports: Vec::new(),
         exports: Vec::new(),
         pure: false,
+        may_be_pure: false,
         fits: Ok(()),
     };
     let shape = match shape::examine(bytes) {
@@ -82,6 +86,7 @@ pub fn inspect(bytes: &[u8]) -> Inspection {
         report.kind = Kind::Component;
         report.world = world::guess(&report.imports, &report.exports);
         report.pure = world::is_pure(&report.imports);
+        report.may_be_pure = world::is_repeatable(&report.imports);
         report.fits =
             world::check(&report.imports, &report.exports, language).and_then(|()| difference::check(&shape));
     } else {

@@ -1,5 +1,6 @@
-//! Compiled components in memory: the way back to one that ran a moment ago, and a swap to one that
-//! was tried before, need neither its file nor a look at all of its bytes.
+//! Compiled components in memory: on the way back to one that ran a moment ago, and in a swap to one
+//! that was tried before, neither its shape nor the seal of its machine code is looked at again. That
+//! it is this one its digest says, which is that of the bytes in hand.
 //!
 //! Bounded by what the machine code takes; the least recently used goes first, and goes on running
 //! where it is in use.

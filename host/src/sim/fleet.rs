@@ -145,6 +145,8 @@ impl FleetView for View<'_> {
                 on_failure: crate::domain::OnFailure::Hold,
                 latest: known.latest.as_ref(),
                 answered: known.answered.as_ref().map(|(decision, at)| (decision, *at)),
+                answered_by: None,
+                in_force: None,
                 health: known.fold.health(),
                 prioritize_unhealthy: self.prioritize_unhealthy,
                 freshness: self.freshness,

@@ -1,8 +1,8 @@
 ;; Stands in for WASI preview 1 in core modules of Go and C: no files, arguments, environment or sockets.
 ;; The clock that never goes back begins with 0 and goes on by a millisecond whenever somebody looks, because
 ;; Go does not run without one; random bytes are zeros. The time of day is that of the evaluation in the world
-;; `timed-policy`, and a trap in `policy`: it would be another decision without a word. What is written to stdout and stderr becomes log lines, one for each
-;; buffer.
+;; `timed-policy`, and a trap in `policy`: it would be another decision without a word. What is written to
+;; stdout and stderr becomes log lines, one for each buffer.
 ;;
 ;; The encoder keeps the functions that a module needs. 8 is "bad descriptor", 52 "not supported".
 (module

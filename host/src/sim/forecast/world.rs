@@ -331,6 +331,8 @@ impl<'a> World<'a> {
                 on_failure: crate::domain::OnFailure::Hold,
                 latest: node.latest.and_then(|number| self.outcome(number)),
                 answered,
+                answered_by: None,
+                in_force: None,
                 health,
                 prioritize_unhealthy: self.setup.rules.policy.prioritize_unhealthy_instances,
                 freshness,

@@ -19,6 +19,8 @@ struct Report {
     imports: Vec<ImportReport>,
     exports: Vec<String>,
     pure: bool,
+    /// Pure for as long as it uses neither WASI's clocks nor its random numbers.
+    may_be_pure: bool,
     size: u64,
     digest: String,
     fits: bool,
@@ -44,7 +46,7 @@ pub(super) fn run(subject: &Subject, format: OutputArgs) -> anyhow::Result<Exit>
 }
 
 fn report(file: String, inspection: Inspection) -> Report {
-    let Inspection { kind, size, digest, world, imports, exports, pure, fits } = inspection;
+    let Inspection { kind, size, digest, world, imports, exports, pure, may_be_pure, fits } = inspection;
     let import = |import: Import| {
         let (allowed, reason) = match import.verdict {
             _ if kind == Kind::CoreModule => (false, "of a core module; a component has interfaces"),
@@ -64,6 +66,7 @@ fn report(file: String, inspection: Inspection) -> Report {
         imports: imports.into_iter().map(import).collect(),
         exports,
         pure,
+        may_be_pure,
         size,
         digest: digest.to_string(),
         fits: fits.is_ok(),
@@ -77,10 +80,10 @@ fn render(report: &Report) -> String {
     let pure = match report.pure {
         true => "yes, by its imports; `plugin test` looks for state that it keeps",
         false if report.kind != Kind::Component.name() => "not known of what is no component",
-        false if report.imports.iter().any(|import| import.name.starts_with("phasegate:policy/clock@")) => {
-            "no: its answers may depend on the time"
+        false if report.may_be_pure => {
+            "while it uses neither clocks nor random numbers, which its language imports in any case"
         }
-        false => "while it uses neither clocks nor random numbers, which its language imports in any case",
+        false => "no: its answers may depend on more than the input",
     };
     let mut rows = vec![
         ("file", report.file.clone()),

@@ -49,11 +49,10 @@ pub(super) fn build(folder: &Path) -> anyhow::Result<Exit> {
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
     let report = inspect(&bytes);
     let world = report.world.unwrap_or_default();
-    let timed = report.imports.iter().any(|import| import.name.starts_with("phasegate:policy/clock@"));
-    let pure = match report.pure {
-        true => "pure",
-        false if timed => "not pure",
-        false => "pure while it uses no clock",
+    let pure = match (report.pure, report.may_be_pure) {
+        (true, _) => "pure",
+        (false, true) => "pure while it uses no clock",
+        (false, false) => "not pure",
     };
     output::data(&format!("wrote {}: {world}, {} bytes, {pure}\n", path.display(), report.size))?;
     Ok(Exit::Done)
