@@ -16,7 +16,7 @@ trap 'rm -rf "$work"' EXIT
 
 mkdir -p "$work/src"
 for module in domain health plan rollout sim; do
-    cp -R "$root/host/src/$module" "$work/src/"
+    cp -R "$root/host/core/src/$module" "$work/src/"
 done
 printf '//! The pure core alone.\n\n' >"$work/src/lib.rs"
 for module in domain health plan rollout sim; do

@@ -21,11 +21,11 @@ use std::time::Duration;
 
 use azure_health::{AzureHealth, Settings};
 use phasegate::clock::{Clock, thread_cpu_time};
-use phasegate::domain::{
+use phasegate::plugin::{BATCH_MAX, Isolation, Known, Limits, LoadedPlugin, PluginWorker, Repeats, Runtime};
+use phasegate_core::domain::{
     Answer, Evaluation, Generation, InstanceFacts, InstanceId, Observation, PluginName, Response, Round,
     ScaleSetName, Timestamp,
 };
-use phasegate::plugin::{BATCH_MAX, Isolation, Known, Limits, LoadedPlugin, PluginWorker, Repeats, Runtime};
 use phasegate_sdk::{Decision, Policy as _};
 
 const ROUNDS: usize = 31;

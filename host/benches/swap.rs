@@ -29,12 +29,12 @@ use phasegate::config::{
     ComponentSource, FetchConfig, Isolation, OnFailure, PluginConfig, PluginLimits, Strategy, SwapRules,
 };
 use phasegate::control::{Command, ControlEvent, ControlHandle};
-use phasegate::domain::{
-    Answer, InstanceFacts, InstanceId, Observation, PluginName, Response, Round, ScaleSetName,
-};
 use phasegate::plugin::registry::{Offer, PluginRegistry, RegistryParts, SwapOptions};
 use phasegate::plugin::{CodeCache, Runtime, builtin, finish};
 use phasegate::store::{SqliteStore, Store as _, Write};
+use phasegate_core::domain::{
+    Answer, InstanceFacts, InstanceId, Observation, PluginName, Response, Round, ScaleSetName,
+};
 
 /// Instances that a rehearsal judges.
 const FLEET: usize = 100;

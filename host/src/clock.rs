@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::domain::Timestamp;
+use phasegate_core::domain::Timestamp;
 
 /// CPU time that the calling thread has used since it began; what a guest is charged, so that a
 /// busy machine does not make a good plugin look slow.

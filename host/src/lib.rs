@@ -1,9 +1,9 @@
 //! Phasegate: rolls an upgrade through a fleet in the order that the application says is safe.
 //!
-//! How to read this crate: `domain` holds the words; `health`, `plan` and `rollout` are the pure
-//! core, values in and values out, and `sim` runs them in an invented world; `control` is the one loop that owns the state and turns the
-//! core's actions into effects; `probe`, `plugin`, `drivers`, `store` and `api` are what it talks
-//! to; `author` serves whoever writes a plugin; `config` reads the file and `cli` the command line. See `ARCHITECTURE.md` beside this crate.
+//! How to read this crate: everything that decides is in the crate `phasegate-core`; `control` is the one
+//! loop that owns the state and turns the core's actions into effects; `probe`, `plugin`, `drivers`,
+//! `store` and `api` are what it talks to; `author` serves whoever writes a plugin; `config` reads the
+//! file and `cli` the command line. See `ARCHITECTURE.md` beside this crate.
 
 pub mod api;
 pub mod author;
@@ -12,16 +12,11 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod demo;
-pub mod domain;
 pub mod drivers;
-pub mod health;
 pub mod host;
 mod net;
-pub mod plan;
 pub mod plugin;
 pub mod probe;
 pub mod recording;
 pub mod reload;
-pub mod rollout;
-pub mod sim;
 pub mod store;

@@ -7,8 +7,8 @@ use hyper::{Method, Request, Response, StatusCode};
 use super::requests::percent_decoded;
 use super::routes::{Api, COMPONENT_MAX, COMPONENT_TIMEOUT, Refusal, body, ok};
 use crate::config::{InvalidRemoteError, RemoteSource, Strategy};
-use crate::domain::{Generation, PluginName};
 use crate::plugin::registry::{Offer, SwapOptions};
+use phasegate_core::domain::{Generation, PluginName};
 
 /// Answers a request about one plugin.
 pub(super) async fn respond(

@@ -5,8 +5,8 @@ use hyper::StatusCode;
 use super::routes::Refusal;
 use super::wire;
 use crate::control::{Quarantined, Selection, StartOptions, Wanted, WishFor};
-use crate::domain::{Digest, ExtensionName, InstanceId, Version};
-use crate::rollout::Wish;
+use phasegate_core::domain::{Digest, ExtensionName, InstanceId, Version};
+use phasegate_core::rollout::Wish;
 
 /// Longest reason in bytes: it is shown in one line.
 const REASON_MAX: usize = 500;

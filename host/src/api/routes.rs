@@ -18,9 +18,9 @@ use super::plugins;
 use super::requests::{self, percent_decoded};
 use super::wire;
 use crate::control::{Command, CommandError, CommandErrorKind, ControlHandle};
-use crate::domain::ScaleSetName;
 use crate::plugin::registry::PluginRegistry;
 use crate::reload::Reloader;
+use phasegate_core::domain::ScaleSetName;
 
 /// Largest JSON body in bytes.
 const JSON_MAX: usize = 64 * 1024;

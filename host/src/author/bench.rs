@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use crate::clock::thread_cpu_time;
-use crate::domain::{Observation, PluginFailure};
 use crate::plugin::{BATCH_MAX, CompiledPlugin, Isolation, Limits, LoadPluginError, LoadedPlugin};
+use phasegate_core::domain::{Observation, PluginFailure};
 
 use super::cases::NOW_MS;
 

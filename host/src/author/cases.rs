@@ -9,7 +9,7 @@ mod typed;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::domain::Observation;
+use phasegate_core::domain::Observation;
 
 pub use expect::{Difference, Expectation, Got, show};
 use typed::Typed;

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::cases::{Case, Difference, Got, show};
 use crate::clock::thread_cpu_time;
-use crate::domain::Observation;
 use crate::plugin::{BATCH_MAX, CompiledPlugin, Isolation, Limits, LoadPluginError, LoadedPlugin};
+use phasegate_core::domain::Observation;
 
 /// State that is told of; one is enough to act on.
 const STATES_MAX: usize = 3;
@@ -126,8 +126,8 @@ fn ask_alone(plugin: &CompiledPlugin, case: &Case, limits: Limits) -> Got {
     }
 }
 
-fn one(loaded: &mut LoadedPlugin, observation: &Observation, now_ms: u64) -> crate::domain::Verdict {
-    let lost = || Err(crate::domain::PluginFailure::BadOutput("no result".to_owned()));
+fn one(loaded: &mut LoadedPlugin, observation: &Observation, now_ms: u64) -> phasegate_core::domain::Verdict {
+    let lost = || Err(phasegate_core::domain::PluginFailure::BadOutput("no result".to_owned()));
     loaded.evaluate(std::slice::from_ref(observation), now_ms).pop().unwrap_or_else(lost)
 }
 
@@ -172,7 +172,7 @@ fn look_for_state(
 impl Group<'_> {
     /// Whether a case is one that no failure of the plugin, other than its own word, ends.
     fn is_sound(&self, at: usize) -> bool {
-        use crate::domain::PluginFailure::Refused;
+        use phasegate_core::domain::PluginFailure::Refused;
         self.cases.get(at).is_some_and(|(_, _, got)| matches!(got, Got::Judged(Ok(_) | Err(Refused { .. }))))
     }
 

@@ -14,8 +14,8 @@ use tokio::net::TcpStream;
 use super::exit::Refused;
 use crate::api::wire;
 use crate::config::parse_address;
-use crate::domain::Address;
 use crate::net::exchange::{ExchangeError, exchange};
+use phasegate_core::domain::Address;
 
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(15);

@@ -4,7 +4,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::domain::Address;
+use phasegate_core::domain::Address;
 
 /// Why a text is not an address; a fragment that follows the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

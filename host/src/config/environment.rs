@@ -15,7 +15,7 @@ use super::template::{Template, TemplateValues, Wish};
 use super::{
     CommandConfig, ComponentSource, Config, Credentials, DriverConfig, FetchConfig, HttpConfig, ProcessConfig,
 };
-use crate::domain::{Component, OperationId, ScaleSet};
+use phasegate_core::domain::{Component, OperationId, ScaleSet};
 
 /// Where `execvp` looks when there is no `PATH`.
 const SEARCH_PATH_DEFAULT: &str = "/bin:/usr/bin";

@@ -7,7 +7,7 @@ use super::show::quoted;
 use super::suggest::suggest;
 use super::table::Table;
 use super::value::Value;
-use crate::domain::{ClockTime, FreezeWindow, FreezeWindows, Weekdays};
+use phasegate_core::domain::{ClockTime, FreezeWindow, FreezeWindows, Weekdays};
 
 /// Largest number of windows: a longer list is a mistake.
 const WINDOWS_MAX: usize = 100;

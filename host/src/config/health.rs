@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::table::Table;
 use super::value::Value;
-use crate::domain::{HealthSettings, ProbeProtocol, Profile};
+use phasegate_core::domain::{HealthSettings, ProbeProtocol, Profile};
 
 /// Azure: limit for `intervalInSeconds` times `numberOfProbes`.
 const AZURE_CONFIRM_MAX: Duration = Duration::from_secs(240);

@@ -6,7 +6,7 @@ use super::address::parse_address;
 use super::problem::Place;
 use super::table::Table;
 use super::value::Value;
-use crate::domain::{Address, Instance, InstanceId, Protection};
+use phasegate_core::domain::{Address, Instance, InstanceId, Protection};
 
 /// Most instances of one scale set; the planner's tables are sized for it.
 const INSTANCES_MAX: usize = 100_000;

@@ -53,9 +53,9 @@ pub use swap_rules::{Forbidden, Gate, Strategy, SwapRules};
 pub use template::{InvalidTemplateError, MissingValueError, Scope, Template, TemplateValues, Wish};
 pub use url::{HttpUrl, InvalidUrlError, Scheme, escape};
 
-use crate::domain::{Digest, PluginName, ScaleSet};
-pub use crate::domain::{Isolation, OnFailure, PluginLimits};
 use crate::recording::RecordingConfig;
+use phasegate_core::domain::{Digest, PluginName, ScaleSet};
+pub use phasegate_core::domain::{Isolation, OnFailure, PluginLimits};
 use source::Source;
 use table::Table;
 

@@ -13,7 +13,7 @@ use super::{
     ComponentSource, FetchConfig, Isolation, OnFailure, PluginConfig, PluginLimits, RemoteSource, fetch,
     settings,
 };
-use crate::domain::{Digest, PluginName};
+use phasegate_core::domain::{Digest, PluginName};
 
 /// Name of the plugin that exists without being configured, and of its built-in component.
 pub const AZURE_HEALTH: &str = "azure-health";

@@ -6,7 +6,7 @@ use super::freeze;
 use super::rules::{self, Rules};
 use super::table::Table;
 use super::value::Value;
-use crate::domain::{
+use phasegate_core::domain::{
     Checkpoints, Decisions, FailureRules, FreezeWindows, HealthGate, Percent, RetryRule, RollingUpgradePolicy,
 };
 

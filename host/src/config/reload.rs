@@ -1,8 +1,8 @@
 //! What a running host can take over from a changed configuration, and what needs a restart.
 
 use super::{Config, DriverConfig, PluginConfig, Server};
-use crate::domain::ScaleSet;
 use crate::recording::RecordingConfig;
+use phasegate_core::domain::ScaleSet;
 
 /// Why a host that runs `before` cannot go over to `after` without a restart, key by key; empty when
 /// it can. Everything else of a configuration is taken over: a scale set by [`changed_parts`], a plugin

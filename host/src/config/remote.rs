@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use super::address::{InvalidAddressError, parse_address};
 use super::url::{HttpUrl, InvalidUrlError, Scheme};
-use crate::domain::{Address, Digest};
+use phasegate_core::domain::{Address, Digest};
 
 /// Longest repository and longest tag in bytes, as the distribution specification says.
 const REPOSITORY_LEN_MAX: usize = 255;

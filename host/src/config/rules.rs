@@ -9,7 +9,7 @@ use toml::de::DeValue;
 use super::show::quoted;
 use super::table::Table;
 use super::value::Value;
-use crate::domain::{
+use phasegate_core::domain::{
     BatchSize, Checkpoints, FailureRules, OnBreach, OnInstanceFailure, Percent, Phase, PhaseName, RetryRule,
 };
 

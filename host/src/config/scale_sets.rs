@@ -9,7 +9,9 @@ use super::suggest::suggest;
 use super::table::Table;
 use super::value::Value;
 use super::{AZURE_HEALTH, DriverConfig, drivers, health, instances, policy};
-use crate::domain::{APPLICATION, ExtensionName, Model, PluginName, ScaleSet, ScaleSetName, Version};
+use phasegate_core::domain::{
+    APPLICATION, ExtensionName, Model, PluginName, ScaleSet, ScaleSetName, Version,
+};
 
 pub(super) fn read_all(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<Vec<ScaleSet<DriverConfig>>> {
     let values = value.array("tables [[scaleSets]]")?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::table::Table;
 use super::value::Value;
-use crate::domain::Claim;
+use phasegate_core::domain::Claim;
 
 /// How a new component of a plugin takes over.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::fmt;
 
 use placeholder::Placeholder;
 
-use crate::domain::{Component, Instance, InstanceId, Located, OperationId, ScaleSetName, Version};
+use phasegate_core::domain::{Component, Instance, InstanceId, Located, OperationId, ScaleSetName, Version};
 
 /// A text such as `--port={port}`. `{{` and `}}` stand for braces.
 #[derive(Debug, Clone, PartialEq, Eq)]

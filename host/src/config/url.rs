@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::address::{InvalidAddressError, parse_address};
-use crate::domain::Address;
+use phasegate_core::domain::Address;
 
 /// How the other end is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,8 +16,8 @@ use super::show::{describe, number_text, quoted};
 use super::source::{Basis, Source};
 use super::suggest::suggest;
 use super::table::Table;
-use crate::domain::ids::InvalidIdError;
-use crate::domain::parse_iso_duration;
+use phasegate_core::domain::ids::InvalidIdError;
+use phasegate_core::domain::parse_iso_duration;
 
 /// Longest free text in bytes, such as a zone or a label: fits every table and metric label.
 const TEXT_LEN_MAX: usize = 256;

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::state::{STAND_IN_BEGINS, SetState, StandIn};
 use super::surge;
-use crate::domain::{
+use crate::recording::Used;
+use crate::store::{AuditEntry, Write};
+use phasegate_core::domain::{
     Change, Component, Cost, Decisions, Evaluation, InstanceId, Outcome, Phase, PluginStamp, Timestamp,
     Version,
 };
-use crate::plan::Standing;
-use crate::recording::Used;
-use crate::rollout::{Member, MemberState, Part, PartState, Upgrade};
-use crate::store::{AuditEntry, Write};
+use phasegate_core::plan::Standing;
+use phasegate_core::rollout::{Member, MemberState, Part, PartState, Upgrade};
 
 /// Says on the log what was recorded; the small steps of single instances only to who asks.
 pub(super) fn log(write: Write) {

@@ -7,12 +7,12 @@ use super::state::{InstanceState, Place, SetParts, SetState};
 use super::surge;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{
+use crate::drivers::Custody;
+use crate::store::{Stored, StoredModel, Write};
+use phasegate_core::domain::{
     Change, Component, Goal, InstanceId, Located, Membership, OperationId, ScaleSetName, Timestamp, Version,
 };
-use crate::drivers::Custody;
-use crate::rollout::Event;
-use crate::store::{Stored, StoredModel, Write};
+use phasegate_core::rollout::Event;
 
 /// Builds the state, starts or looks at every instance, and takes up the upgrades that were under way.
 pub(super) fn start(parts: ControlParts) -> Control {

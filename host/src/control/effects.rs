@@ -2,9 +2,9 @@
 
 use super::run::{Control, Life, RunEffect};
 use super::{ControlEvent, EffectDone, Observed};
-use crate::domain::{Component, InstanceId, ScaleSetName};
 use crate::drivers::{Custody, DriverError, Ensure};
 use crate::store::Write;
+use phasegate_core::domain::{Component, InstanceId, ScaleSetName};
 
 impl Control {
     /// Hands one effect to its driver. The instance begins a new life at once, so that answers of

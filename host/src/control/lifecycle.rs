@@ -6,16 +6,16 @@ use super::run::{Control, Effect, Life, RunEffect};
 use super::state::{InstanceState, SetState};
 use super::{CommandError, CommandErrorKind, Quarantined, Selection, StartOptions, Wanted, WishFor, audit};
 use crate::api::wire;
-use crate::domain::{
+use crate::drivers::Creation;
+use crate::store::{StoredModel, Write};
+use phasegate_core::domain::{
     Change, Checkpoints, Component, Digest, Goal, InstanceId, ScaleSetName, Timestamp, UpgradeId,
 };
-use crate::drivers::Creation;
-use crate::plan::{Candidate, Plan, changes};
-use crate::rollout::{
+use phasegate_core::plan::{Candidate, Plan, changes};
+use phasegate_core::rollout::{
     Action, Event, FleetView, PartState, Purpose, StartUpgrade, Upgrade, UpgradeState, Wish, manual, refusal,
     rollback_of,
 };
-use crate::store::{StoredModel, Write};
 
 impl Control {
     pub(super) fn start(

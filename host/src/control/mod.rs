@@ -24,14 +24,14 @@ use std::collections::BTreeMap;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::api::wire;
-use crate::domain::{
+use crate::drivers::DriverNote;
+use crate::plugin::PluginTrouble;
+use crate::store::StoredPlugin;
+use phasegate_core::domain::{
     Address, Component, Decided, Digest, ExtensionName, InstanceId, OnFailure, OperationId, PluginName,
     ScaleSet, ScaleSetName, Version,
 };
-use crate::drivers::DriverNote;
-use crate::plugin::PluginTrouble;
-use crate::rollout::Wish;
-use crate::store::StoredPlugin;
+use phasegate_core::rollout::Wish;
 
 pub(crate) use audit::{read_stamp, read_stand_in};
 pub(crate) use report::{limits, rfc3339};

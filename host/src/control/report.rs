@@ -3,15 +3,17 @@
 use super::state::{InstanceState, SetState, StandIn};
 use super::surge;
 use crate::api::wire;
-use crate::domain::{
+use crate::store::AuditEntry;
+use phasegate_core::domain::{
     Component, InstanceId, Origin, Phase, PhaseName, RollingUpgradePolicy, ScaleSetName, Timestamp, Version,
 };
-use crate::plan::{FeasibilityInput, Finding, Hold, Plan, Resolved, Standing, feasibility, fleet_unhealthy};
-use crate::rollout::{
+use phasegate_core::plan::{
+    FeasibilityInput, Finding, Hold, Plan, Resolved, Standing, feasibility, fleet_unhealthy,
+};
+use phasegate_core::rollout::{
     BatchProgress, FleetView, Member, MemberState, Purpose, Stage, Upgrade, UpgradeError, Waiting, WhyNot,
     estimate, waiting_now, why_not_yet,
 };
-use crate::store::AuditEntry;
 
 /// RFC 3339 with milliseconds, UTC.
 pub(crate) fn rfc3339(at: Timestamp) -> String {
@@ -87,7 +89,7 @@ fn reason(instance: &InstanceState, standing: &Standing, stand_in: Option<&Stand
 
 /// A plan, and what a person should know before it is started now.
 pub(super) fn plan(plan: &Plan, set: &SetState, now: Timestamp) -> wire::PlanDetail {
-    let batch = |batch: &crate::plan::Batch| wire::PlanBatch {
+    let batch = |batch: &phasegate_core::plan::Batch| wire::PlanBatch {
         phase: batch.phase.map(Phase::get),
         zone: batch.zone.clone(),
         update_domain: batch.update_domain,
@@ -324,7 +326,7 @@ fn waiting_line(waiting: Waiting, upgrade: &Upgrade, set: &SetState, now: Timest
 /// Instances that cannot be judged yet.
 fn initializing(set: &SetState) -> Vec<&str> {
     let unready = set.members().map(|(_, instance)| instance).filter(|instance| {
-        instance.latest.is_none() || instance.fold.health() == crate::domain::Health::Initializing
+        instance.latest.is_none() || instance.fold.health() == phasegate_core::domain::Health::Initializing
     });
     unready.map(|instance| instance.spec.id.as_str()).collect()
 }

@@ -3,9 +3,9 @@
 use super::lifecycle::Attempt;
 use super::run::{Control, RETRY_AFTER};
 use super::{Quarantined, StartOptions, audit};
-use crate::domain::{ScaleSetName, Timestamp};
-use crate::rollout::UpgradeState;
 use crate::store::{Retry, Write};
+use phasegate_core::domain::{ScaleSetName, Timestamp};
+use phasegate_core::rollout::UpgradeState;
 
 impl Control {
     /// Plans the next try of an upgrade that has just ended, where the configuration wants one.

@@ -11,16 +11,16 @@ use super::memory::Memories;
 use super::state::{Place, SetParts, SetState};
 use super::{ControlEvent, ControlHandle, EffectDone};
 use crate::clock::Clock;
-use crate::domain::{
-    Component, Decided, InstanceId, Located, OnFailure, OperationId, Outcome, PluginName, ScaleSetName,
-    Timestamp, Version,
-};
 use crate::drivers::{Custody, DriverNote, DriverNoteKind};
 use crate::plugin::PluginTrouble;
 use crate::probe::Target;
 use crate::recording::Used;
-use crate::rollout::{Event, Step, step};
 use crate::store::{AuditEntry, StoppedLine, Store, Stored, Write};
+use phasegate_core::domain::{
+    Component, Decided, InstanceId, Located, OnFailure, OperationId, Outcome, PluginName, ScaleSetName,
+    Timestamp, Version,
+};
+use phasegate_core::rollout::{Event, Step, step};
 
 /// Events taken in before the upgrades look at the result: one look for many answers.
 const EVENTS_PER_TURN: usize = 1024;
@@ -279,7 +279,7 @@ impl Control {
                 instance.retry_at = Some(now + RETRY_AFTER);
             }
         }
-        if set.upgrade.as_ref().is_some_and(crate::rollout::Upgrade::is_active) {
+        if set.upgrade.as_ref().is_some_and(phasegate_core::rollout::Upgrade::is_active) {
             set.answers.push(Event::EffectDone {
                 operation: done.operation,
                 instance: done.instance.clone(),
@@ -319,7 +319,7 @@ impl Control {
     fn look(&mut self) {
         let now = self.clock.now();
         let due = |set: &SetState| {
-            let active = set.upgrade.as_ref().is_some_and(crate::rollout::Upgrade::is_active);
+            let active = set.upgrade.as_ref().is_some_and(phasegate_core::rollout::Upgrade::is_active);
             let woken = set.dirty || !set.answers.is_empty() || set.wake_at.is_some_and(|at| at <= now);
             active && woken
         };

@@ -5,16 +5,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::{
+use crate::drivers::Driver;
+use crate::store::{Retry, StoppedLine};
+use phasegate_core::domain::{
     Change, Claim, Component, Decided, Decision, Evaluation, ExtensionName, Generation, Goal, Health,
     Instance, InstanceFacts, InstanceId, Located, OnFailure, OperationId, Outcome, Participation,
     PluginStamp, ScaleSet, Timestamp, Version,
 };
-use crate::drivers::Driver;
-use crate::health::{FoldSettings, HealthFold};
-use crate::plan::{Candidate, Plan, Standing, StandingInput, is_answered, standing};
-use crate::rollout::{Event, FleetView, Stop, Upgrade, UpgradeRules};
-use crate::store::{Retry, StoppedLine};
+use phasegate_core::health::{FoldSettings, HealthFold};
+use phasegate_core::plan::{Candidate, Plan, Standing, StandingInput, is_answered, standing};
+use phasegate_core::rollout::{Event, FleetView, Stop, Upgrade, UpgradeRules};
 
 /// Shown plans that are remembered for each set.
 const SHOWN_MAX: usize = 16;

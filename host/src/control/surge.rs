@@ -8,13 +8,13 @@
 use super::run::{Control, Effect};
 use super::state::{InstanceState, Place, SetState};
 use super::{ControlEvent, Created, Deleted, audit};
-use crate::domain::{
+use crate::drivers::{Create, Delete, DriverError};
+use crate::store::{AuditEntry, Write};
+use phasegate_core::domain::{
     Address, Component, Instance, InstanceId, Located, Membership, OperationId, ScaleSetName, Timestamp,
     Version,
 };
-use crate::drivers::{Create, Delete, DriverError};
-use crate::rollout::{Action, Event, MemberState, Upgrade};
-use crate::store::{AuditEntry, Write};
+use phasegate_core::rollout::{Action, Event, MemberState, Upgrade};
 use std::time::Duration;
 
 /// Between two tries to delete what has to go and is no upgrade's business any more.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::run::Control;
 use super::state::SetState;
-use crate::domain::{Health, ScaleSetName};
-use crate::rollout::{Progress, UpgradeState};
+use phasegate_core::domain::{Health, ScaleSetName};
+use phasegate_core::rollout::{Progress, UpgradeState};
 
 /// All scale sets as counts.
 #[derive(Debug, Clone)]

@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 
 use super::lag::replication_lag;
 use crate::clock::Clock;
-use crate::domain::Timestamp;
+use phasegate_core::domain::Timestamp;
 
 /// Connections at once; more wait in the backlog of the socket.
 const CONNECTIONS_MAX: usize = 64;

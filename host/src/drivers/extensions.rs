@@ -2,7 +2,7 @@
 //! version, an extension is installed beside it by a program.
 
 use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, Ensure};
-use crate::domain::{Address, Component, Instance, ScaleSetName, Version};
+use phasegate_core::domain::{Address, Component, Instance, ScaleSetName, Version};
 
 /// Two drivers as one.
 pub struct WithExtensions<A, E> {

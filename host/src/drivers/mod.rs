@@ -18,7 +18,7 @@ pub use self::extensions::WithExtensions;
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::domain::{
+use phasegate_core::domain::{
     Address, Component, Instance, InstanceId, Located, OperationId, ScaleSetName, Timestamp, Version,
 };
 

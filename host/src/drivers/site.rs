@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use super::backoff::Backoff;
 use super::{BoxFuture, Create, Delete, DriverError, Ensure};
-use crate::domain::{Address, Component, Instance, InstanceId, OperationId, ScaleSetName, Version};
+use phasegate_core::domain::{Address, Component, Instance, InstanceId, OperationId, ScaleSetName, Version};
 
 /// How long an instance that was said to be done may still name another version: long enough for
 /// a service manager to replace a process, short against everything else.

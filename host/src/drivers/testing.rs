@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Create, Delete, Ensure};
-use crate::domain::{
+use phasegate_core::domain::{
     Address, Component, Instance, InstanceId, Located, OperationId, Protection, ScaleSetName, Version,
 };
 

@@ -13,12 +13,12 @@ use crate::config::{
     CommandConfig, DriverConfig, HttpConfig, HttpUrl, MissingValueError, ProcessConfig, SurgeUrls, Template,
     TemplateValues, Wish,
 };
-use crate::domain::{Instance, ScaleSetName, Version};
 use crate::drivers::command::{CommandDriver, CommandLines, CommandSettings};
 use crate::drivers::http::{AgentUrls, HttpDriver, HttpSettings};
 use crate::drivers::local::{Command, GuardCommand};
 use crate::drivers::process::{ProcessDriver, ProcessSettings};
 use crate::drivers::{Create, Creation, Delete, Driver, DriverNote, Ensure, WithExtensions};
+use phasegate_core::domain::{Instance, ScaleSetName, Version};
 
 /// From SIGTERM to SIGKILL for what a killed host leaves of its commands.
 const COMMAND_STOP_TIMEOUT: Duration = Duration::from_secs(10);

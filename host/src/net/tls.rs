@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::domain::Address;
+use phasegate_core::domain::Address;
 
 /// Why certificates cannot be trusted.
 #[derive(Debug, thiserror::Error)]

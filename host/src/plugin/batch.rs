@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{Cost, Observation, PluginFailure, Verdict};
+use phasegate_core::domain::{Cost, Observation, PluginFailure, Verdict};
 
 /// Most observations of one call.
 pub const BATCH_MAX: usize = 128;

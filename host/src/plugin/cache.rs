@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use crate::domain::Digest;
+use phasegate_core::domain::Digest;
 
 /// All files together; the least recently used go first.
 const BYTES_MAX: u64 = 512 << 20;

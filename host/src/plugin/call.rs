@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use wasmtime::{Engine, Store, Trap};
 
-use crate::domain::{Digest, Observation, PluginFailure, Verdict};
+use phasegate_core::domain::{Digest, Observation, PluginFailure, Verdict};
 
 use super::capability::{GuestLog, HostState};
 use super::limits::{HANDOVER_BYTES_MAX, Limits};

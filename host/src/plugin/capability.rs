@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::domain::Timestamp;
+use phasegate_core::domain::Timestamp;
 
 use super::deadline::Deadline;
 use super::limits::{Limiter, Limits};

@@ -1,6 +1,6 @@
 //! Why a plugin cannot be loaded. Each message follows the plugin's name and says what to do.
 
-use crate::domain::PluginFailure;
+use phasegate_core::domain::PluginFailure;
 
 use super::text;
 use super::world::{Import, ImportVerdict};

@@ -4,7 +4,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::domain::Digest;
+use phasegate_core::domain::Digest;
 
 use super::error::LoadPluginError;
 use super::wasi;

@@ -4,7 +4,7 @@
 
 use wasmtime::ResourceLimiter;
 
-pub use crate::domain::{Isolation, PluginLimits as Limits};
+pub use phasegate_core::domain::{Isolation, PluginLimits as Limits};
 
 /// Core instances of one component. Python components are about twenty linked modules.
 pub(super) const INSTANCES_MAX: usize = 200;

@@ -10,7 +10,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::clock::Clock;
-use crate::domain::{Cost, Digest, Observation, PluginFailure, Verdict};
+use phasegate_core::domain::{Cost, Digest, Observation, PluginFailure, Verdict};
 
 use super::batch::{self, BatchSize, CallError, Caller, Freshness, Judged};
 use super::call::{self, Code, OpenError, Session};

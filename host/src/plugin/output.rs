@@ -3,7 +3,7 @@
 //! Text for people is cut and cleaned. What a machine acts on is refused when it breaks the
 //! contract, never repaired.
 
-use crate::domain::{Phase, PluginFailure, Reason};
+use phasegate_core::domain::{Phase, PluginFailure, Reason};
 
 use super::text;
 

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-use crate::domain::Digest;
+use phasegate_core::domain::Digest;
 
 use super::load::CompiledPlugin;
 

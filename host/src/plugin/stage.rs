@@ -10,7 +10,7 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::Clock;
-use crate::domain::Timestamp;
+use phasegate_core::domain::Timestamp;
 
 /// One step on the way from a reference to the code that decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use crate::domain::{
+use phasegate_core::domain::{
     Answer, Decided, InstanceFacts, InstanceId, Observation, Response, ScaleSetName, Verdict,
 };
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 use wasmtime::{Engine, Store};
 
-use crate::domain::{self, Claim, PluginFailure, Verdict};
+use phasegate_core::domain::{self, Claim, PluginFailure, Verdict};
 
 use super::capability::{HostState, Level};
 use super::{output, wasi};

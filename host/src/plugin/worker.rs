@@ -14,11 +14,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crate::clock::Clock;
-use crate::domain::{
+use crate::recording::{Recorder, settings_digest};
+use phasegate_core::domain::{
     Decided, Digest, Evaluation, Generation, InstanceId, Observation, Outcome, PluginFailure, PluginName,
     PluginStamp, Round, ScaleSetName,
 };
-use crate::recording::{Recorder, settings_digest};
 
 use super::load::LoadedPlugin;
 use circuit::Circuit;

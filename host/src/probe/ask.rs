@@ -8,7 +8,7 @@ use super::Target;
 use super::http::probe_http;
 use super::tcp::probe_tcp;
 use super::tls::Tls;
-use crate::domain::{ProbeFailure, ProbeProtocol, Response};
+use phasegate_core::domain::{ProbeFailure, ProbeProtocol, Response};
 
 /// Asks once. The settings' time limit covers looking up the name, connecting, the TLS handshake,
 /// headers and body together.

@@ -5,7 +5,7 @@
 use tokio::net::TcpStream;
 
 use super::failure::unreachable;
-use crate::domain::{Address, ProbeFailure};
+use phasegate_core::domain::{Address, ProbeFailure};
 
 /// Connects; host names are looked up each time, and their addresses tried one after the other.
 ///

@@ -4,9 +4,9 @@
 
 use std::io;
 
-use crate::domain::{Address, ProbeFailure};
 use crate::net::exchange::HEADER_BLOCK_MAX;
 use crate::net::text::{find_io, io_text, one_line};
+use phasegate_core::domain::{Address, ProbeFailure};
 
 const CLOSED_EARLY: &str = "the connection was closed before the response was complete";
 

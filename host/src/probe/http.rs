@@ -13,8 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::connect::connect;
 use super::failure;
 use super::tls::Tls;
-use crate::domain::{Address, HealthSettings, ProbeFailure, ProbeProtocol, Profile, Response};
 use crate::net::exchange::{Answer, ExchangeError, exchange};
+use phasegate_core::domain::{Address, HealthSettings, ProbeFailure, ProbeProtocol, Profile, Response};
 
 /// Most response headers that reach a plugin.
 const HEADERS_MAX: usize = 32;

@@ -19,7 +19,7 @@ mod testing;
 
 use std::sync::Arc;
 
-use crate::domain::{Address, HealthSettings, InstanceFacts, Round};
+use phasegate_core::domain::{Address, HealthSettings, InstanceFacts, Round};
 
 pub use lateness::LatenessStats;
 pub use runner::Prober;

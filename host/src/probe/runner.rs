@@ -27,7 +27,7 @@ use super::schedule::{Lane, Schedule, Slot, first_offset};
 use super::tls::Tls;
 use super::{RoundSink, Target};
 use crate::clock::Clock;
-use crate::domain::{InstanceId, ProbeFailure, ScaleSetName};
+use phasegate_core::domain::{InstanceId, ProbeFailure, ScaleSetName};
 
 /// Probes a changing set of targets until it is stopped or dropped.
 #[derive(Debug)]

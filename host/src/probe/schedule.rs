@@ -15,7 +15,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::domain::{InstanceId, ScaleSetName};
+use phasegate_core::domain::{InstanceId, ScaleSetName};
 
 /// A target, as a small number. Never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,7 +1,7 @@
 //! The tcp probe: a connection that opens is all there is to know.
 
 use super::connect::connect;
-use crate::domain::{Address, ProbeFailure, Response};
+use phasegate_core::domain::{Address, ProbeFailure, Response};
 
 /// Connects and closes with a reset, as Azure's extension does.
 pub(super) async fn probe_tcp(address: &Address) -> Result<Response, ProbeFailure> {

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::Target;
 use super::ask::ask;
 use super::tls::Tls;
-use crate::domain::{
+use phasegate_core::domain::{
     Address, HealthSettings, InstanceFacts, InstanceId, ProbeFailure, ProbeProtocol, Profile, Response,
     ScaleSetName,
 };

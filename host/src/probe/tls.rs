@@ -21,7 +21,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::failure;
-use crate::domain::{Address, ProbeFailure};
+use phasegate_core::domain::{Address, ProbeFailure};
 
 /// Makes handshakes; cheap to clone.
 #[derive(Clone)]

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::domain::Digest;
+use phasegate_core::domain::Digest;
 
 /// What a blob is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

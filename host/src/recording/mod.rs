@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::domain::{Digest, Evaluation, Observation, PluginLimits, PluginStamp, Verdict};
+use phasegate_core::domain::{Digest, Evaluation, Observation, PluginLimits, PluginStamp, Verdict};
 
 pub use kept::Used;
 pub use read::{ReadError, Reading, find, find_used, read};

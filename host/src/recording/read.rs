@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Record, Used, kept, segments};
-use crate::domain::{InstanceId, ScaleSetName, Timestamp};
+use phasegate_core::domain::{InstanceId, ScaleSetName, Timestamp};
 
 /// A recording cannot be read.
 #[derive(Debug, thiserror::Error)]

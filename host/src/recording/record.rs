@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Judgement;
 use super::redact::{self, Pointer};
-use crate::domain::{
+use phasegate_core::domain::{
     Answer, Cost, Decision, Digest, Generation, InstanceFacts, Observation, PluginFailure, PluginName,
     ProbeFailure, Response, Timestamp, Verdict,
 };

@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::domain::{Digest, PluginName, Timestamp};
+use phasegate_core::domain::{Digest, PluginName, Timestamp};
 
 use super::blobs::{self, Kind};
 use super::kept::{self, Keeper, Used};

@@ -9,7 +9,7 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::domain::{Digest, Timestamp};
+use phasegate_core::domain::{Digest, Timestamp};
 
 /// All segments of a folder.
 #[derive(Debug)]

@@ -12,11 +12,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{
+use phasegate_core::domain::{
     Change, Component, Digest, Generation, Goal, InstanceId, Membership, PluginName, ScaleSetName, Timestamp,
     UpgradeId, Version,
 };
-use crate::rollout::{Member, Upgrade};
+use phasegate_core::rollout::{Member, Upgrade};
 
 pub use sqlite::SqliteStore;
 

@@ -12,10 +12,10 @@ use super::lock::{self, DirectoryLock};
 use super::{
     AuditEntry, Retry, StoppedLine, Store, StoreError, Stored, StoredMemory, StoredModel, StoredPlugin, Write,
 };
-use crate::domain::{
+use phasegate_core::domain::{
     Change, Component, InstanceId, Membership, PluginName, ScaleSetName, Timestamp, UpgradeId, Version,
 };
-use crate::rollout::{Member, Upgrade};
+use phasegate_core::rollout::{Member, Upgrade};
 
 /// Newest schema that this program knows, kept in `user_version`.
 const SCHEMA: i64 = 4;

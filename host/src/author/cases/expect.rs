@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::base64;
-use crate::domain::{Claim, Decision, Participation, PluginFailure, Verdict};
+use phasegate_core::domain::{Claim, Decision, Participation, PluginFailure, Verdict};
 
 /// What is expected, as typed: exactly one of the three.
 #[derive(Debug, Deserialize)]
@@ -175,7 +175,7 @@ impl ExpectedDecision {
         let Self { health, phase: wanted, participation, reason, attributes, memory } = self;
         let mut found = Found::default();
         found.same("health", health.name(), claim(got.claim));
-        found.same("phase", &phase(*wanted), &phase(got.phase.map(crate::domain::Phase::get)));
+        found.same("phase", &phase(*wanted), &phase(got.phase.map(phasegate_core::domain::Phase::get)));
         found.same("participation", participation.name(), got.participation.name());
         match (reason, &got.reason) {
             (None, _) => {}
@@ -214,7 +214,7 @@ pub fn show(got: &Got) -> String {
         Got::Judged(Ok(decision)) => {
             let Decision { claim: health, phase: number, participation, reason, memory, attributes } =
                 &**decision;
-            let number = phase(number.map(crate::domain::Phase::get));
+            let number = phase(number.map(phasegate_core::domain::Phase::get));
             let mut line = format!("{}, {number}, {}", claim(*health), participation.name());
             if let Some(reason) = reason {
                 line.push_str(&format!(", {}: {}", reason.code, reason.detail));

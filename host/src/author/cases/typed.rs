@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::base64;
 use super::expect::TypedExpect;
-use crate::domain::{
+use phasegate_core::domain::{
     Answer, InstanceFacts, InstanceId, Observation, ProbeFailure, Response, ScaleSetName, Version,
 };
 

@@ -16,8 +16,8 @@ use crate::cli::output;
 use crate::clock::Clock;
 use crate::control::{Command, ControlHandle, StartOptions, Wanted};
 use crate::demo::fleet::{self, SCALE_SET, Workplace};
-use crate::domain::{ScaleSetName, Version};
 use crate::host::{Host, HostOptions};
+use phasegate_core::domain::{ScaleSetName, Version};
 use screen::Screen;
 
 const FROM: &str = "v1";

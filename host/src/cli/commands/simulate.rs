@@ -16,9 +16,9 @@ use crate::cli::args::SimulateArgs;
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::config::{self, LoadConfigError};
-use crate::domain::{ScaleSet, Timestamp, Version};
-use crate::rollout::UpgradeRules;
-use crate::sim::forecast::{Fleet, Pace, Probes, Setup, Tell, summary};
+use phasegate_core::domain::{ScaleSet, Timestamp, Version};
+use phasegate_core::rollout::UpgradeRules;
+use phasegate_core::sim::forecast::{Fleet, Pace, Probes, Setup, Tell, summary};
 
 /// Runs of a small fleet, if none are named.
 const RUNS: usize = 100;

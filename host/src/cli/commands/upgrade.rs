@@ -12,7 +12,7 @@ use crate::cli::client::Client;
 use crate::cli::exit::Exit;
 use crate::cli::output::{self, duration, or_dash, table};
 use crate::cli::target;
-use crate::domain::{ExtensionName, InstanceId, ScaleSetName, Version};
+use phasegate_core::domain::{ExtensionName, InstanceId, ScaleSetName, Version};
 
 use super::follow;
 

@@ -8,7 +8,7 @@ use super::super::template::{Scope, Template, TemplateValues, Wish};
 use super::super::url::{HttpUrl, Scheme};
 use super::super::value::Value;
 use super::{Templates, both_or_none, read_max_concurrent, read_template, read_wait};
-use crate::domain::{Component, Instance, Located, OperationId, ScaleSetName, Version};
+use phasegate_core::domain::{Component, Instance, Located, OperationId, ScaleSetName, Version};
 
 /// Settings of the http driver. Every template renders to a URL for every instance of the set.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -20,7 +20,7 @@ use super::DriverConfig;
 use super::table::Table;
 use super::template::{Scope, Template};
 use super::value::Value;
-use crate::domain::{Instance, ScaleSetName};
+use phasegate_core::domain::{Instance, ScaleSetName};
 
 /// Longest time for anything that a driver waits for: a day, as in no other place of the file.
 const WAIT_MAX_SECONDS: f64 = 86_400.0;

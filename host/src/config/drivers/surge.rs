@@ -4,7 +4,7 @@ use super::super::DriverConfig;
 use super::super::instances::SeenAddresses;
 use super::super::value::Value;
 use super::Templates;
-use crate::domain::Address;
+use phasegate_core::domain::Address;
 
 /// Ports for new instances of a process driver, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{InvalidTemplateError, MissingValueError, Scope, TemplateValues, Wish};
 use crate::config::url::escape;
-use crate::domain::{Component, Located, OperationId, Version};
+use phasegate_core::domain::{Component, Located, OperationId, Version};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Placeholder {

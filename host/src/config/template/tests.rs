@@ -1,7 +1,7 @@
 //! What is replaced, what is refused, and what a URL makes of it.
 
 use super::*;
-use crate::domain::{Address, Component, InstanceId, Protection};
+use phasegate_core::domain::{Address, Component, InstanceId, Protection};
 
 fn instance() -> Instance {
     Instance {

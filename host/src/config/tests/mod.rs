@@ -9,7 +9,7 @@ mod values;
 use std::path::Path;
 
 use super::*;
-use crate::domain::{
+use phasegate_core::domain::{
     Address, Checkpoints, Decisions, FailureRules, FreezeWindows, HealthGate, HealthSettings, Instance,
     InstanceId, Model, Percent, ProbeProtocol, Profile, Protection, RollingUpgradePolicy, ScaleSetName,
     Version,

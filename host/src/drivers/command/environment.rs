@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{APPLICATION, Instance, Located, ScaleSetName};
 use crate::drivers::{Create, Delete, Ensure};
+use phasegate_core::domain::{APPLICATION, Instance, Located, ScaleSetName};
 
 /// For a program that applies something.
 pub(super) fn of_request(request: &Ensure) -> BTreeMap<String, String> {

@@ -21,7 +21,7 @@ use self::run::{Programs, Timing};
 use super::local::{Command, GuardCommand, Runner};
 use super::site::{Confirm, Site};
 use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, Ensure};
-use crate::domain::{Address, Instance, ScaleSetName, Version};
+use phasegate_core::domain::{Address, Instance, ScaleSetName, Version};
 
 /// Renders the programs of an instance. Must not block.
 pub trait CommandLines: Send + Sync {

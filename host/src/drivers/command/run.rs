@@ -11,11 +11,11 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::{CommandSettings, environment};
-use crate::domain::{Address, Instance, InstanceId, ScaleSetName, Version};
 use crate::drivers::backoff::Backoff;
 use crate::drivers::local::{Capture, Command, Finished, Job, Runner, describe, output};
 use crate::drivers::site::Reach;
 use crate::drivers::{BoxFuture, Create, Delete, Ensure};
+use phasegate_core::domain::{Address, Instance, InstanceId, ScaleSetName, Version};
 
 /// `EX_TEMPFAIL` of `sysexits.h`: not now, but later.
 pub(super) const EXIT_BUSY: i32 = 75;

@@ -3,9 +3,9 @@
 use super::environment;
 use super::run::{Attempt, EXIT_BUSY, Shared, ending, shown};
 use crate::config::parse_address;
-use crate::domain::Address;
 use crate::drivers::local::{Capture, Finished};
 use crate::drivers::{Create, Delete};
+use phasegate_core::domain::Address;
 
 /// The site has no more room: it would have to be made first, so it is not tried again.
 const EXIT_NO_ROOM: i32 = 76;

@@ -7,10 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::*;
-use crate::domain::OperationId;
 use crate::drivers::backoff::Backoff;
 use crate::drivers::local::Group;
 use crate::drivers::testing::{PATIENCE, lines, request, until};
+use phasegate_core::domain::OperationId;
 
 /// Whether the site has a program that looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

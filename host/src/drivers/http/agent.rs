@@ -13,14 +13,14 @@ use super::client::{Ask, Client, SendError};
 use super::judge::{Asked, Verdict, judge, no_room};
 use super::{AgentUrls, HttpSettings, LoadCertificatesError};
 use crate::config::{HttpUrl, parse_address};
-use crate::domain::{
-    APPLICATION, Address, Instance, InstanceId, Located, OperationId, ScaleSetName, Version,
-};
 use crate::drivers::backoff::Backoff;
 use crate::drivers::site::Reach;
 use crate::drivers::{BoxFuture, Create, Delete, Ensure};
 use crate::net::text::first_line;
 use crate::net::tls::VerifiedTls;
+use phasegate_core::domain::{
+    APPLICATION, Address, Instance, InstanceId, Located, OperationId, ScaleSetName, Version,
+};
 
 /// Longest wait for the answer to a question. A request that does something may take as long as
 /// the operation.

@@ -20,9 +20,9 @@ use self::agent::{Agents, Timing};
 use super::site::{Confirm, Site};
 use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, Ensure};
 use crate::config::HttpUrl;
-use crate::domain::{Address, Instance, ScaleSetName, Version};
 pub use crate::net::tls::LoadCertificatesError;
 use crate::net::tls::VerifiedTls;
+use phasegate_core::domain::{Address, Instance, ScaleSetName, Version};
 
 /// Renders the URLs of an instance. Must not block.
 pub trait AgentUrls: Send + Sync {

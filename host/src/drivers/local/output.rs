@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use crate::domain::{InstanceId, ScaleSetName};
+use phasegate_core::domain::{InstanceId, ScaleSetName};
 
 /// A log file larger than this is set aside at the next start, or cut; one older file is kept.
 const LOG_LEN_MAX: u64 = 4 * 1024 * 1024;

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::command::Prepared;
 use crate::clock::Clock;
-use crate::domain::Timestamp;
 use crate::drivers::local::{GuardLink, Leader, describe, output};
+use phasegate_core::domain::Timestamp;
 
 /// A process that was started, with the group of processes that it leads.
 #[derive(Debug)]

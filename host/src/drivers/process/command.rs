@@ -5,8 +5,8 @@
 
 use std::path::PathBuf;
 
-use crate::domain::{Instance, ScaleSetName, Version};
 use crate::drivers::local::Command;
+use phasegate_core::domain::{Instance, ScaleSetName, Version};
 
 /// Renders the command of an instance. Must not block.
 pub trait CommandLine: Send + Sync {

@@ -22,10 +22,10 @@ use tokio::time::Sleep;
 use super::child::Running;
 use super::command::{CommandLine, Prepared};
 use crate::clock::Clock;
-use crate::domain::{InstanceId, OperationId, ScaleSetName, Version};
 use crate::drivers::backoff::{Backoff, in_seconds};
 use crate::drivers::local::{GuardLink, Stage, output, reached};
 use crate::drivers::{DriverError, DriverNote, DriverNoteKind, Ensure};
+use phasegate_core::domain::{InstanceId, OperationId, ScaleSetName, Version};
 
 /// Which instance.
 pub(super) type InstanceKey = (ScaleSetName, InstanceId);

@@ -31,7 +31,7 @@ use super::backoff::Backoff;
 use super::local::{GuardCommand, OwnThread};
 use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, DriverNote, Ensure};
 use crate::clock::Clock;
-use crate::domain::{Address, Component, Instance, ScaleSetName, Version};
+use phasegate_core::domain::{Address, Component, Instance, ScaleSetName, Version};
 
 /// A new process must run this long before an ensure is done: long enough for a missing file or a
 /// taken port to show, short enough not to slow an upgrade.

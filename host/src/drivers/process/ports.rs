@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use tokio::net::TcpListener;
 
 use super::instance::InstanceKey;
-use crate::domain::Address;
+use phasegate_core::domain::Address;
 
 /// The ports that new instances may have, and who has them.
 #[derive(Debug)]

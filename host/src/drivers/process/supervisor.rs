@@ -7,9 +7,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::instance::{Answer, Handle, InstanceKey, Order, Shared, supervise_instance};
-use crate::domain::Version;
 use crate::drivers::local::Stage;
 use crate::drivers::{DriverError, Ensure};
+use phasegate_core::domain::Version;
 
 /// Requests to one instance that may wait for their turn; more is a runaway caller.
 const INSTANCE_QUEUE_LEN: usize = 16;

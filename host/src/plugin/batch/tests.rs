@@ -3,7 +3,7 @@
 use super::*;
 use std::sync::Arc;
 
-use crate::domain::{Claim, Decision, InstanceFacts, InstanceId, Participation, ScaleSetName};
+use phasegate_core::domain::{Claim, Decision, InstanceFacts, InstanceId, Participation, ScaleSetName};
 
 const TIMEOUT: Duration = Duration::from_secs(1);
 

@@ -5,8 +5,8 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::domain::Digest;
 use crate::net::text::one_line;
+use phasegate_core::domain::Digest;
 
 /// What may come; an index only to be told from a manifest.
 pub(super) const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json;q=0.5, \

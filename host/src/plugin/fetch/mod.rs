@@ -21,9 +21,9 @@ mod tests;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::config::{FetchConfig, RemotePlace, RemoteSource};
-use crate::domain::Digest;
 use crate::net::tls::VerifiedTls;
 use https::Client;
+use phasegate_core::domain::Digest;
 
 /// Progress is told each time that so many more bytes have come.
 const PROGRESS_BYTES: u64 = 256 << 10;

@@ -12,10 +12,10 @@ use super::credentials::{self, Authorization};
 use super::https::{Client, Get, refusal};
 use super::{Fetch, FetchError, Fetched, manifest};
 use crate::config::{HttpUrl, OciReference, Scheme, is_loopback};
-use crate::domain::{Address, Digest};
 use crate::net::exchange::Answer;
 use crate::plugin::error::COMPONENT_BYTES_MAX;
 use crate::plugin::inspect;
+use phasegate_core::domain::{Address, Digest};
 
 /// Largest manifest: what the specification asks registries to take.
 const MANIFEST_MAX: usize = 4 << 20;

@@ -8,7 +8,7 @@ use super::challenge::{self, Challenge};
 use super::manifest::{self, Layer};
 use super::{Fetch, FetchError, Fetched};
 use crate::config::{FetchConfig, RemoteSource};
-use crate::domain::Digest;
+use phasegate_core::domain::Digest;
 
 const SHA: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";

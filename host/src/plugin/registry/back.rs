@@ -9,9 +9,9 @@ use super::{PluginRegistry, SwapOptions};
 use crate::api::wire;
 use crate::config::Strategy;
 use crate::control::{CommandError, CommandErrorKind, rfc3339};
-use crate::domain::{Generation, PluginName};
 use crate::recording::settings_digest;
 use crate::store::StoredGeneration;
+use phasegate_core::domain::{Generation, PluginName};
 
 impl PluginRegistry {
     /// The generations that can be gone back to.

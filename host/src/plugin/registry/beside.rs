@@ -12,9 +12,9 @@ use super::{PluginRegistry, refused};
 use crate::clock::Clock;
 use crate::config::PluginConfig;
 use crate::control::CommandError;
-use crate::domain::Digest;
 use crate::plugin::{LoadTrace, Stage, StepState};
 use crate::store::{StoredRefusal, StoredShadow};
+use phasegate_core::domain::Digest;
 
 /// Why a start does not take up what judges beside the active one, though the configuration names it.
 const WAS_BESIDE: &str =

@@ -10,9 +10,9 @@ use super::prepare::{Preparation, Prepared, Unfit, pinned};
 use super::source::{Candidate, Origin, configured};
 use super::{RegistryError, RegistryParts};
 use crate::config::{PluginConfig, Strategy};
-use crate::domain::Digest;
 use crate::plugin::{FetchError, LoadTrace};
 use crate::store::{StoredGeneration, StoredPlugin, StoredRefusal};
+use phasegate_core::domain::Digest;
 
 /// Why a generation takes over before anything is judged.
 const START: &str = "start of the host";
@@ -222,7 +222,7 @@ fn recorded(config: &PluginConfig, stored: &StoredPlugin) -> Candidate {
         digest: stored.digest,
         source: "upload".to_owned(),
         settings: config.settings.clone(),
-        at: crate::domain::Timestamp(0),
+        at: phasegate_core::domain::Timestamp(0),
         why: String::new(),
         left_because: None,
     });

@@ -16,8 +16,8 @@ use super::take_over::{Afterwards, Promotion};
 use super::{PluginRegistry, take_over};
 use crate::config::{PluginConfig, Strategy};
 use crate::control::ControlEvent;
-use crate::domain::{Generation, PluginName, Timestamp};
 use crate::plugin::LoadTrace;
+use phasegate_core::domain::{Generation, PluginName, Timestamp};
 
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Time before the former generations are asked again when none did better.

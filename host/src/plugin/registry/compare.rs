@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::config::{Forbidden, Gate};
-use crate::domain::{Claim, InstanceId, Participation, ScaleSetName, Verdict};
+use phasegate_core::domain::{Claim, InstanceId, Participation, ScaleSetName, Verdict};
 
 /// More failures than the former component had, after which it comes back: one may be chance.
 const REVERT_FAILURES: u64 = 2;
@@ -243,7 +243,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::domain::{Decision, Phase, PluginFailure};
+    use phasegate_core::domain::{Decision, Phase, PluginFailure};
 
     fn said(claim: Claim, phase: Option<u32>, participation: Participation) -> Verdict {
         let phase = phase.and_then(Phase::new);

@@ -12,10 +12,10 @@ use super::take_over::Afterwards;
 use crate::api::wire;
 use crate::config::{Gate, PluginConfig, Strategy};
 use crate::control::rfc3339;
-use crate::domain::{Digest, Generation, PluginName, Timestamp, Verdict};
 use crate::plugin::load::CompiledPlugin;
 use crate::plugin::{Counts, LoadTrace, PluginWorker, Stage, StepState};
 use crate::store::{StoredGeneration, StoredPlugin, StoredRefusal, StoredShadow, StoredWatch};
+use phasegate_core::domain::{Digest, Generation, PluginName, Timestamp, Verdict};
 
 /// One plugin.
 pub(super) struct Entry {
@@ -374,7 +374,7 @@ fn verdict(verdict: &Verdict) -> wire::PluginVerdict {
     match verdict {
         Ok(decision) => wire::PluginVerdict {
             health: Some(health(decision.claim).to_owned()),
-            phase: decision.phase.map(crate::domain::Phase::get),
+            phase: decision.phase.map(phasegate_core::domain::Phase::get),
             participation: Some(decision.participation.name().to_owned()),
             reason: decision.reason.as_ref().map(|reason| reason.detail.clone()),
         },

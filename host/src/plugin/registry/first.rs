@@ -14,9 +14,9 @@ use super::{RegistryError, RegistryParts};
 use crate::api::wire::PluginCounters;
 use crate::config::{ComponentSource, PluginConfig, Strategy};
 use crate::control::ControlEvent;
-use crate::domain::{Decided, Digest, Generation, Observation};
 use crate::plugin::{FetchError, LoadTrace, PluginTrouble, PluginWorker, Watchers, inspect};
 use crate::store::StoredPlugin;
+use phasegate_core::domain::{Decided, Digest, Generation, Observation};
 
 /// What the configuration names, as far as its bytes.
 pub(super) struct Named {

@@ -1,8 +1,8 @@
 //! The rows of a plugin's former generations: how many are kept, and which of them count as ways back.
 //! Values in, values out.
 
-use crate::domain::Digest;
 use crate::store::StoredGeneration;
+use phasegate_core::domain::Digest;
 
 /// Components with their settings that can be gone back to, the active one included.
 const KEPT_MAX: usize = 5;
@@ -54,7 +54,7 @@ pub(super) fn ways_back<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Generation, Timestamp};
+    use phasegate_core::domain::{Generation, Timestamp};
 
     fn generation(number: u64, component: u8, left: Option<&str>) -> StoredGeneration {
         StoredGeneration {

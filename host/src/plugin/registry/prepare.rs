@@ -12,9 +12,9 @@ use super::shadow::{Seen, rehearse};
 use super::source::{Candidate, Read, Reading};
 use crate::author::{cases, trial};
 use crate::config::{Gate, PluginConfig, Strategy};
-use crate::domain::Digest;
 use crate::plugin::load::CompiledPlugin;
 use crate::plugin::{FetchError, Limits, LoadTrace, LoadedPlugin, Runtime, Stage, StepState, inspect};
+use phasegate_core::domain::Digest;
 
 /// A candidate that passed.
 pub(super) struct Prepared {

@@ -12,8 +12,8 @@ use super::wanted::{Brought, Place, Wanted};
 use super::{PluginRegistry, refused};
 use crate::config::{PluginConfig, Strategy};
 use crate::control::{Command, CommandError, Reconfiguration};
-use crate::domain::{Digest, Generation, PluginName, ScaleSet};
 use crate::plugin::{LoadTrace, Stage, StepState};
+use phasegate_core::domain::{Digest, Generation, PluginName, ScaleSet};
 
 const WHY: &str = "reload";
 

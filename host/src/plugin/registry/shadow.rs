@@ -14,9 +14,9 @@ use super::compare::{Comparison, Key};
 use super::prepare::Evidence;
 use crate::clock::Clock;
 use crate::config::Gate;
-use crate::domain::{Decided, Generation, Observation, PluginFailure, Verdict};
 use crate::plugin::call::guarded;
 use crate::plugin::{BATCH_MAX, LoadedPlugin};
+use phasegate_core::domain::{Decided, Generation, Observation, PluginFailure, Verdict};
 
 /// Observations that wait for the second component.
 const QUEUE_MAX: usize = 1024;
@@ -320,7 +320,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{
+    use phasegate_core::domain::{
         Evaluation, InstanceFacts, InstanceId, Outcome, PluginName, PluginStamp, ScaleSetName, Timestamp,
     };
 
@@ -344,7 +344,7 @@ mod tests {
             memory: None,
             attributes: Vec::new(),
         };
-        let (name, digest) = (PluginName::parse("db").unwrap(), crate::domain::Digest([0; 32]));
+        let (name, digest) = (PluginName::parse("db").unwrap(), phasegate_core::domain::Digest([0; 32]));
         let stamp = PluginStamp { name, digest, generation: Generation(1) };
         let result = Err(PluginFailure::Overloaded);
         let outcome = Outcome { stamp, evaluation: Evaluation::default(), result };

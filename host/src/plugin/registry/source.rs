@@ -12,8 +12,8 @@ use hyper::body::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{ComponentSource, PluginConfig, RemoteSource};
-use crate::domain::Digest;
 use crate::plugin::{Fetch, FetchError, builtin, inspect, read_component};
+use phasegate_core::domain::Digest;
 
 /// Bytes of a file that are compared at a time.
 const COMPARED_BYTES: usize = 64 << 10;

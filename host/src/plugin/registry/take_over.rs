@@ -15,9 +15,9 @@ use super::watched::begin_watch;
 use super::{PluginRegistry, SwapOptions, refused};
 use crate::config::{PluginConfig, Strategy};
 use crate::control::{Command, CommandError, CommandErrorKind};
-use crate::domain::{Digest, Generation};
 use crate::plugin::{LoadTrace, LoadedPlugin, Stage, StepState};
 use crate::store::{StoredHeed, StoredPlugin, StoredWatch};
+use phasegate_core::domain::{Digest, Generation};
 
 /// Why a generation took over that nothing takes back by itself.
 pub(super) const FORCED: &str = "swap --force";

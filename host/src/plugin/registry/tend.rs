@@ -14,8 +14,8 @@ use super::take_over::{Afterwards, Promotion};
 use super::{PluginRegistry, refused};
 use crate::api::wire;
 use crate::control::{CommandError, CommandErrorKind};
-use crate::domain::PluginName;
 use crate::plugin::{LoadTrace, Stage, StepState};
+use phasegate_core::domain::PluginName;
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -228,7 +228,7 @@ impl PluginRegistry {
 }
 
 impl Trial {
-    fn turn(&self, now: crate::domain::Timestamp, instances: usize) -> Turn {
+    fn turn(&self, now: phasegate_core::domain::Timestamp, instances: usize) -> Turn {
         let comparison = self.shadow.comparison();
         match &self.kind {
             TrialKind::Watch { until, begun, .. } => {

@@ -5,8 +5,8 @@ use super::entry::Entry;
 use super::prepare::{Preparation, Prepared, Unfit};
 use super::source::{Candidate, Origin, configured, kept};
 use crate::config::PluginConfig;
-use crate::domain::Digest;
 use crate::plugin::{FetchError, Stage, StepState, inspect};
+use phasegate_core::domain::Digest;
 
 /// Whether the configuration names another component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,8 +16,8 @@ use super::take_over::{Afterwards, Order, WhenBusy};
 use super::{PluginRegistry, SwapOptions};
 use crate::config::ComponentSource;
 use crate::control::{CommandError, CommandErrorKind};
-use crate::domain::PluginName;
 use crate::plugin::{inspect, read_component};
+use phasegate_core::domain::PluginName;
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 

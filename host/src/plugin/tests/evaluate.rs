@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::clock::thread_cpu_time;
-use crate::domain::{Claim, Decision, Participation, PluginFailure};
+use phasegate_core::domain::{Claim, Decision, Participation, PluginFailure};
 
 use super::{LIMITS, batch, failure, guests, load, load_as, observation, one, phases};
 use crate::plugin::{Isolation, Limits, Runtime};

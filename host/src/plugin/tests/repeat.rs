@@ -5,8 +5,10 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::domain::{Decided, Digest, Generation, Origin, PluginFailure, PluginName, Round, Timestamp};
 use crate::plugin::{Counts, Isolation, Limits, LoadedPlugin, PluginWorker, Runtime, Watchers};
+use phasegate_core::domain::{
+    Decided, Digest, Generation, Origin, PluginFailure, PluginName, Round, Timestamp,
+};
 
 use super::{batch, each, guests, load, load_as, observation, one, phases};
 
@@ -98,7 +100,7 @@ fn an_unchanged_observation_is_not_judged_again() {
     assert_eq!(desk.ask(1, "7"), (Evaluated, Some(7)), "only the last one is known");
     let mut labelled = round(1, "7");
     Arc::make_mut(&mut labelled.observation.instance).version =
-        Some(crate::domain::Version::parse("v2").unwrap());
+        Some(phasegate_core::domain::Version::parse("v2").unwrap());
     desk.worker.submit(labelled).unwrap();
     assert_eq!(desk.decided.recv().unwrap().outcome.evaluation.origin, Evaluated, "another fact");
     assert_eq!(desk.worker.counts(), Counts { evaluated: 5, unchanged: 1, ..Counts::default() });

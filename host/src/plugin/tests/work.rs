@@ -4,7 +4,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::domain::{
+use phasegate_core::domain::{
     Decided, Generation, InstanceId, Observation, PluginFailure, PluginName, Round, ScaleSetName, Timestamp,
 };
 

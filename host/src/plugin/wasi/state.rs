@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::domain::{Digest, Observation};
+use phasegate_core::domain::{Digest, Observation};
 
 /// Longest line kept before it is written; the log cuts there too.
 const LINE_BYTES_MAX: usize = 1024;

@@ -3,7 +3,7 @@
 //! Counts only. What is done about it, such as going back to the generation before, is the
 //! business of whoever is told.
 
-use crate::domain::{Digest, Generation, PluginName};
+use phasegate_core::domain::{Digest, Generation, PluginName};
 
 /// A round is bad when more than this share of the instances failed in it.
 const FAILING_PERCENT_MAX: usize = 50;

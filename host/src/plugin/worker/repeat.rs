@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::run::Ticket;
-use crate::domain::{Answer, Decision, Evaluation, InstanceId, Observation, ScaleSetName, Verdict};
+use phasegate_core::domain::{Answer, Decision, Evaluation, InstanceId, Observation, ScaleSetName, Verdict};
 
 /// Bytes of observations that are kept; instances beyond are judged anew each time.
 const BYTES_MAX: usize = 64 << 20;

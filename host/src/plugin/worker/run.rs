@@ -5,14 +5,14 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use std::sync::{Arc, PoisonError};
 
 use crate::clock::Clock;
-use crate::domain::{
-    Cost, Decided, Digest, Evaluation, Generation, Observation, Origin, Outcome, PluginFailure, PluginName,
-    PluginStamp, Round, Timestamp, Verdict,
-};
 use crate::plugin::batch::{BATCH_MAX, Judged};
 use crate::plugin::call::guarded;
 use crate::plugin::load::LoadedPlugin;
 use crate::recording::{Judgement, Recorder, SEGMENTS, settings_digest};
+use phasegate_core::domain::{
+    Cost, Decided, Digest, Evaluation, Generation, Observation, Origin, Outcome, PluginFailure, PluginName,
+    PluginStamp, Round, Timestamp, Verdict,
+};
 
 use super::circuit::{Broken, Circuit, PluginTrouble};
 use super::repeat::{Known, Place, Repeats};

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::clock::Clock;
-use crate::domain::{Answer, Observation, ProbeFailure, Response, Round};
 use crate::probe::Target;
 use crate::probe::schedule::{Admit, Lane, Slot, Start, Ticket};
+use phasegate_core::domain::{Answer, Observation, ProbeFailure, Response, Round};
 
 /// Asks one target once; a function so that tests can answer without a network.
 pub(super) type Ask = Arc<dyn Fn(Arc<Target>) -> Asking + Send + Sync>;

@@ -7,8 +7,8 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::domain::{Address, HealthSettings, ProbeProtocol, Response, Round};
 use crate::probe::testing::{PATIENCE, answer, listen, serve, settings, target};
+use phasegate_core::domain::{Address, HealthSettings, ProbeProtocol, Response, Round};
 
 const LIMITS: Limits = Limits { in_flight_max: 100, hung_max: 50 };
 

@@ -6,8 +6,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
-use crate::domain::ProbeProtocol;
 use crate::probe::testing::{closed_port, probe, read_request, serve, settings, short};
+use phasegate_core::domain::ProbeProtocol;
 
 /// Self-signed, expired in 2001, for `wrong.example`; made for these tests.
 const CERT: &[u8] = include_bytes!("../testdata/expired-cert.pem");

@@ -12,7 +12,7 @@ fn what_is_written_reads_back() {
     let (mut store, stored) = SqliteStore::open(directory.path()).unwrap();
     assert_eq!(stored.generation, 1);
     let model = StoredModel { version: id("v2"), configured: id("v1") };
-    let goal = crate::domain::Goal::application(id("v2"));
+    let goal = phasegate_core::domain::Goal::application(id("v2"));
     let retry = Retry { at: Timestamp(7), goal, attempt: 2 };
     let gone = Membership::Deleted { replaced_by: Some(id("7")) };
     let memory = StoredMemory { plugin: id("db"), bytes: vec![0, 255] };

@@ -14,8 +14,8 @@ use crate::cli::exit::{Exit, Refused};
 use crate::cli::output::{self, table};
 use crate::cli::progress::Progress;
 use crate::clock::Clock;
-use crate::domain::{Answer, InstanceFacts, InstanceId, Observation, Response, ScaleSetName};
 use crate::plugin::{BATCH_MAX, LoadPluginError, Runtime};
+use phasegate_core::domain::{Answer, InstanceFacts, InstanceId, Observation, Response, ScaleSetName};
 
 /// The report of `plugin bench --json`.
 #[derive(Debug, Serialize)]

@@ -12,8 +12,8 @@ use crate::cli::output::{self, or_dash, table};
 use crate::cli::progress::Progress;
 use crate::cli::target;
 use crate::config::escape;
-use crate::domain::PluginName;
 use crate::plugin::{Runtime, builtin};
+use phasegate_core::domain::PluginName;
 
 /// Instances of a comparison that are shown to people; `--json` has them all.
 const CHANGES_SHOWN_MAX: usize = 50;

@@ -13,10 +13,10 @@ use crate::cli::exit::Exit;
 use crate::cli::output::{self, table};
 use crate::cli::progress::Progress;
 use crate::config::{self, ComponentSource, FetchConfig, RemoteSource};
-use crate::domain::{Decision, Digest, PluginFailure};
 use crate::plugin::Runtime;
 use crate::recording::{self, Record, RecordedOutcome, Replay, ReplayError, blob_dir};
 use choose::Choice;
+use phasegate_core::domain::{Decision, Digest, PluginFailure};
 
 /// Configuration that is looked at when none is named.
 const DEFAULT_CONFIG: &str = "phasegate.toml";
@@ -298,7 +298,7 @@ fn short(outcome: &RecordedOutcome) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Claim, Participation, Reason};
+    use phasegate_core::domain::{Claim, Participation, Reason};
 
     fn decided(code: &str, memory: &[u8]) -> RecordedOutcome {
         RecordedOutcome::Decision(Decision {

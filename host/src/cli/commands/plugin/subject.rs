@@ -11,8 +11,8 @@ use crate::author::cases::{self, Case, CasesError};
 use crate::author::project::{MANIFEST, Project};
 use crate::cli::output;
 use crate::config::{FetchConfig, RemoteSource};
-use crate::domain::Digest;
 use crate::plugin::{Fetch, builtin, inspect, read_component};
+use phasegate_core::domain::Digest;
 
 /// The name of the component that is part of the host.
 pub(super) const BUILTIN: &str = "builtin:azure-health";

@@ -4,7 +4,7 @@ use anyhow::Context;
 
 use crate::cli::output;
 use crate::clock::Clock;
-use crate::sim::forecast::{Decider, Run, Setup, plan_of};
+use phasegate_core::sim::forecast::{Decider, Run, Setup, plan_of};
 
 use super::report::grouped;
 

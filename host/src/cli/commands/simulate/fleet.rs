@@ -7,8 +7,8 @@ use anyhow::{Context, bail};
 use super::parse;
 use crate::api::wire;
 use crate::cli::args::SimulateArgs;
-use crate::domain::{Instance, InstanceId, Participation, Phase, Protection, ScaleSet, Version};
-use crate::sim::forecast::{Condition, Crowd, Facts, Fleet, Invented};
+use phasegate_core::domain::{Instance, InstanceId, Participation, Phase, Protection, ScaleSet, Version};
+use phasegate_core::sim::forecast::{Condition, Crowd, Facts, Fleet, Invented};
 
 /// Instances of a made-up fleet, if no number is named.
 const INSTANCES: usize = 100;

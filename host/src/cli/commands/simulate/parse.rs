@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-use crate::sim::forecast::{Rates, Span};
+use phasegate_core::sim::forecast::{Rates, Span};
 
 /// All in millionths.
 const MILLION: u64 = 1_000_000;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use crate::config;
-use crate::domain::ScaleSet;
+use phasegate_core::domain::ScaleSet;
 
 /// One setting that may be given.
 struct Key {
@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(set.policy.batches.len(), 2);
         assert_eq!(set.gate.stable_for.as_secs(), 20);
         assert_eq!(set.health.number_of_probes, 2);
-        assert_eq!(set.decisions, crate::domain::Decisions::Live);
+        assert_eq!(set.decisions, phasegate_core::domain::Decisions::Live);
     }
 
     #[test]

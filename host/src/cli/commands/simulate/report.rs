@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::cli::args::SimulateArgs;
-use crate::sim::forecast::{Ending, Fleet, Rates, Run, Setup, Spread, Summary};
+use phasegate_core::sim::forecast::{Ending, Fleet, Rates, Run, Setup, Spread, Summary};
 
 /// Everything that is reported.
 pub(super) struct Report<'a> {
@@ -411,7 +411,7 @@ pub(super) fn grouped(number: usize) -> String {
 
 /// A span as people say it.
 fn said(span: Duration) -> String {
-    crate::sim::forecast::span_text(span)
+    phasegate_core::sim::forecast::span_text(span)
 }
 
 /// A point of time since the beginning.

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::wasm::Judge;
 use crate::cli::output;
-use crate::sim::forecast::{End, Run, Setup, Tell, Watch, run};
+use phasegate_core::sim::forecast::{End, Run, Setup, Tell, Watch, run};
 
 /// Above so many instances runs follow each other, because each takes much memory.
 const ALONE_FROM: usize = 100_000;

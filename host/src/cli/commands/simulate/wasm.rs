@@ -8,12 +8,12 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use crate::cli::args::SimulateArgs;
-use crate::domain::{
+use crate::plugin::{Isolation, Limits, LoadedPlugin, Runtime, builtin, read_component};
+use phasegate_core::domain::{
     Answer, Claim, Digest, Evaluation, Generation, InstanceFacts, Observation, Outcome, Participation,
     PluginFailure, PluginName, PluginStamp, ProbeFailure, Response, ScaleSetName, Version,
 };
-use crate::plugin::{Isolation, Limits, LoadedPlugin, Runtime, builtin, read_component};
-use crate::sim::forecast::{AtTheirWord, Decider, Sight};
+use phasegate_core::sim::forecast::{AtTheirWord, Decider, Sight};
 
 /// As generous as a configuration may be: here nobody waits for an answer.
 const LIMITS: Limits = Limits { memory_mib: 256, timeout: Duration::from_secs(5), ..Limits::DEFAULT };

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::domain::{PluginName, ScaleSetName};
 use crate::recording::{Reading, Record};
+use phasegate_core::domain::{PluginName, ScaleSetName};
 
 /// What a recording is, for whoever named something else.
 const WHAT_IT_IS: &str =

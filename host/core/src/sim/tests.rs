@@ -42,7 +42,7 @@ fn every_seed_keeps_the_invariants() {
         let (_, outcome) = world_of(seed);
         if let Some(first) = outcome.violations.first() {
             panic!(
-                "seed {seed}: {first}\nreplay it:\n  PHASEGATE_SEED={seed} cargo test --release -p phasegate \
+                "seed {seed}: {first}\nreplay it:\n  PHASEGATE_SEED={seed} cargo test --release -p phasegate-core \
                  --lib sim::tests::every_seed_keeps_the_invariants -- --nocapture"
             );
         }
