@@ -31,10 +31,11 @@ use phasegate::config::{
 use phasegate::control::{Command, ControlEvent, ControlHandle};
 use phasegate::plugin::registry::{Offer, PluginRegistry, RegistryParts, SwapOptions};
 use phasegate::plugin::{CodeCache, Runtime, builtin, finish};
-use phasegate::store::{SqliteStore, Store as _, Write};
+use phasegate::store::SqliteStore;
 use phasegate_core::domain::{
     Answer, InstanceFacts, InstanceId, Observation, PluginName, Response, Round, ScaleSetName,
 };
+use phasegate_core::record::{Store, Write};
 
 /// Instances that a rehearsal judges.
 const FLEET: usize = 100;

@@ -26,7 +26,8 @@ use crate::plugin::{CodeCache, Runtime, RuntimeError};
 use crate::probe::{Prober, Target};
 use crate::recording::{self, Recorder, Used};
 use crate::reload::Reloader;
-use crate::store::{SqliteStore, Store};
+use crate::store::SqliteStore;
+use phasegate_core::record::Store;
 
 /// Notes of drivers that may wait; a driver that writes more waits.
 const NOTES_MAX: usize = 1024;

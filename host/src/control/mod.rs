@@ -26,11 +26,11 @@ use tokio::sync::{mpsc, oneshot};
 use crate::api::wire;
 use crate::drivers::DriverNote;
 use crate::plugin::PluginTrouble;
-use crate::store::StoredPlugin;
 use phasegate_core::domain::{
     Address, Component, Decided, Digest, ExtensionName, InstanceId, OnFailure, OperationId, PluginName,
     ScaleSet, ScaleSetName, Version,
 };
+use phasegate_core::record::StoredPlugin;
 use phasegate_core::rollout::Wish;
 
 pub(crate) use audit::{read_stamp, read_stand_in};

@@ -3,13 +3,13 @@
 use super::state::{InstanceState, SetState, StandIn};
 use super::surge;
 use crate::api::wire;
-use crate::store::AuditEntry;
 use phasegate_core::domain::{
     Component, InstanceId, Origin, Phase, PhaseName, RollingUpgradePolicy, ScaleSetName, Timestamp, Version,
 };
 use phasegate_core::plan::{
     FeasibilityInput, Finding, Hold, Plan, Resolved, Standing, feasibility, fleet_unhealthy,
 };
+use phasegate_core::record::AuditEntry;
 use phasegate_core::rollout::{
     BatchProgress, FleetView, Member, MemberState, Purpose, Stage, Upgrade, UpgradeError, Waiting, WhyNot,
     estimate, waiting_now, why_not_yet,

@@ -15,11 +15,11 @@ use crate::drivers::{Custody, DriverNote, DriverNoteKind};
 use crate::plugin::PluginTrouble;
 use crate::probe::Target;
 use crate::recording::Used;
-use crate::store::{AuditEntry, StoppedLine, Store, Stored, Write};
 use phasegate_core::domain::{
     Component, Decided, InstanceId, Located, OnFailure, OperationId, Outcome, PluginName, ScaleSetName,
     Timestamp, Version,
 };
+use phasegate_core::record::{AuditEntry, StoppedLine, Store, Stored, Write};
 use phasegate_core::rollout::{Event, Step, step};
 
 /// Events taken in before the upgrades look at the result: one look for many answers.

@@ -13,6 +13,7 @@ pub mod ids;
 pub mod instance_id;
 pub mod limits;
 pub mod membership;
+pub mod now;
 pub mod observation;
 pub mod policy;
 pub mod rules;
@@ -33,6 +34,7 @@ pub use ids::{
 pub use instance_id::InstanceId;
 pub use limits::{Isolation, OnFailure, PluginLimits};
 pub use membership::{Located, Membership};
+pub use now::{Now, ReadClock, WallTime};
 pub use observation::{Answer, Decided, InstanceFacts, Observation, ProbeFailure, Response, Round};
 pub use policy::{BatchSize, HealthGate, Percent, RollingUpgradePolicy};
 pub use rules::{Checkpoints, Decisions, FailureRules, OnBreach, OnInstanceFailure, PhaseName, RetryRule};

@@ -10,8 +10,8 @@ use crate::api::wire;
 use crate::config::Strategy;
 use crate::control::{CommandError, CommandErrorKind, rfc3339};
 use crate::recording::settings_digest;
-use crate::store::StoredGeneration;
 use phasegate_core::domain::{Generation, PluginName};
+use phasegate_core::record::StoredGeneration;
 
 impl PluginRegistry {
     /// The generations that can be gone back to.

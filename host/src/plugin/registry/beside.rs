@@ -13,8 +13,8 @@ use crate::clock::Clock;
 use crate::config::PluginConfig;
 use crate::control::CommandError;
 use crate::plugin::{LoadTrace, Stage, StepState};
-use crate::store::{StoredRefusal, StoredShadow};
 use phasegate_core::domain::Digest;
+use phasegate_core::record::{StoredRefusal, StoredShadow};
 
 /// Why a start does not take up what judges beside the active one, though the configuration names it.
 const WAS_BESIDE: &str =

@@ -11,8 +11,8 @@ use super::source::{Candidate, Origin, configured};
 use super::{RegistryError, RegistryParts};
 use crate::config::{PluginConfig, Strategy};
 use crate::plugin::{FetchError, LoadTrace};
-use crate::store::{StoredGeneration, StoredPlugin, StoredRefusal};
 use phasegate_core::domain::Digest;
+use phasegate_core::record::{StoredGeneration, StoredPlugin, StoredRefusal};
 
 /// Why a generation takes over before anything is judged.
 const START: &str = "start of the host";

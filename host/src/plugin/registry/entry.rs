@@ -14,8 +14,8 @@ use crate::config::{Gate, PluginConfig, Strategy};
 use crate::control::rfc3339;
 use crate::plugin::load::CompiledPlugin;
 use crate::plugin::{Counts, LoadTrace, PluginWorker, Stage, StepState};
-use crate::store::{StoredGeneration, StoredPlugin, StoredRefusal, StoredShadow, StoredWatch};
 use phasegate_core::domain::{Digest, Generation, PluginName, Timestamp, Verdict};
+use phasegate_core::record::{StoredGeneration, StoredPlugin, StoredRefusal, StoredShadow, StoredWatch};
 
 /// One plugin.
 pub(super) struct Entry {

@@ -15,8 +15,8 @@ use crate::api::wire::PluginCounters;
 use crate::config::{ComponentSource, PluginConfig, Strategy};
 use crate::control::ControlEvent;
 use crate::plugin::{FetchError, LoadTrace, PluginTrouble, PluginWorker, Watchers, inspect};
-use crate::store::StoredPlugin;
 use phasegate_core::domain::{Decided, Digest, Generation, Observation};
+use phasegate_core::record::StoredPlugin;
 
 /// What the configuration names, as far as its bytes.
 pub(super) struct Named {

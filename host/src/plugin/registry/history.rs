@@ -1,8 +1,8 @@
 //! The rows of a plugin's former generations: how many are kept, and which of them count as ways back.
 //! Values in, values out.
 
-use crate::store::StoredGeneration;
 use phasegate_core::domain::Digest;
+use phasegate_core::record::StoredGeneration;
 
 /// Components with their settings that can be gone back to, the active one included.
 const KEPT_MAX: usize = 5;

@@ -16,8 +16,8 @@ use super::{PluginRegistry, SwapOptions, refused};
 use crate::config::{PluginConfig, Strategy};
 use crate::control::{Command, CommandError, CommandErrorKind};
 use crate::plugin::{LoadTrace, LoadedPlugin, Stage, StepState};
-use crate::store::{StoredHeed, StoredPlugin, StoredWatch};
 use phasegate_core::domain::{Digest, Generation};
+use phasegate_core::record::{StoredHeed, StoredPlugin, StoredWatch};
 
 /// Why a generation took over that nothing takes back by itself.
 pub(super) const FORCED: &str = "swap --force";

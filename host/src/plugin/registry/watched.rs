@@ -8,7 +8,7 @@ use super::source::kept;
 use super::take_over::Afterwards;
 use super::{RegistryParts, refused};
 use crate::plugin::{LoadTrace, Stage};
-use crate::store::{StoredPlugin, StoredWatch};
+use phasegate_core::record::{StoredPlugin, StoredWatch};
 
 /// Lets the former component judge on beside the new one. Without a watch the new one stays.
 pub(super) fn begin_watch(entry: &Entry, former: Active, trace: &LoadTrace, afterwards: Afterwards) {
