@@ -236,7 +236,7 @@ impl Control {
     fn decided(&mut self, decided: Decided) {
         let Some(set) = self.sets.get_mut(&decided.scale_set) else { return };
         let id = decided.instance.clone();
-        let stands_in = (set.on_failure == OnFailure::LastGood).then(|| set.freshness());
+        let stands_in = (set.on_failure == OnFailure::LastGood).then(|| set.spec.health.freshness());
         let Some(instance) = set.instances.get_mut(&id) else { return };
         self.memories.take(instance, &decided, self.clock.now());
         // Also the first of a generation: what another one has said is not in force.

@@ -18,6 +18,7 @@ pub mod observation;
 pub mod policy;
 pub mod rules;
 pub mod time;
+pub mod upgrade_policy;
 pub mod window;
 
 pub use component::{APPLICATION, Change, Component, Goal};
@@ -27,7 +28,7 @@ pub use decision::{
 pub use duration::parse_iso_duration;
 pub use fleet::{Address, Instance, Model, Protection, ScaleSet};
 pub use fresh_id::FreshIds;
-pub use health::{Claim, Health, HealthSettings, ProbeProtocol, Profile};
+pub use health::{Claim, Health, HealthSettings, ProbeProtocol, Profile, freshness, prepare_max};
 pub use ids::{
     Digest, ExtensionName, Generation, OperationId, Phase, PluginName, ScaleSetName, UpgradeId, Version,
 };
@@ -39,4 +40,5 @@ pub use observation::{Answer, Decided, InstanceFacts, Observation, ProbeFailure,
 pub use policy::{BatchSize, HealthGate, Percent, RollingUpgradePolicy};
 pub use rules::{Checkpoints, Decisions, FailureRules, OnBreach, OnInstanceFailure, PhaseName, RetryRule};
 pub use time::Timestamp;
+pub use upgrade_policy::UpgradePolicy;
 pub use window::{ClockTime, FreezeWindow, FreezeWindows, Frozen, Weekdays};

@@ -100,7 +100,7 @@ fn checked(problems: &Problems, config: Option<&Config>, network: Network) -> wi
             code: finding.code().to_owned(),
             message: finding.to_string(),
         }));
-        let limits = control::limits(&set.policy, &found.resolved);
+        let limits = control::limits(&set.policy.rolling, &found.resolved);
         scale_sets.push(wire::CheckScaleSet { name: set.name.to_string(), limits });
     }
     let file = problems.path.display().to_string();
