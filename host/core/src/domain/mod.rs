@@ -3,8 +3,10 @@
 //! Deliberately free of I/O, clocks, randomness and wire formats: JSON names live in `api::wire`
 //! and `config`, generated WIT types in `plugin::v1`.
 
+pub mod backoff;
 pub mod component;
 pub mod decision;
+pub mod driver;
 pub mod duration;
 pub mod fleet;
 pub mod fresh_id;
@@ -16,15 +18,18 @@ pub mod membership;
 pub mod now;
 pub mod observation;
 pub mod policy;
+pub mod request;
 pub mod rules;
 pub mod time;
 pub mod upgrade_policy;
 pub mod window;
 
+pub use backoff::Backoff;
 pub use component::{APPLICATION, Change, Component, Goal};
 pub use decision::{
     Cost, Decision, Evaluation, Origin, Outcome, Participation, PluginFailure, PluginStamp, Reason, Verdict,
 };
+pub use driver::{Creation, Custody, DriverNote, DriverTraits, ProcessState};
 pub use duration::parse_iso_duration;
 pub use fleet::{Address, Instance, Model, Protection, ScaleSet};
 pub use fresh_id::FreshIds;
@@ -38,6 +43,7 @@ pub use membership::{Located, Membership};
 pub use now::{Now, ReadClock, WallTime};
 pub use observation::{Answer, Decided, InstanceFacts, Observation, ProbeFailure, Response, Round};
 pub use policy::{BatchSize, HealthGate, Percent, RollingUpgradePolicy};
+pub use request::{Actor, By, InvalidRequestKey, RequestId, RequestKey, TEXT_BYTES_MAX};
 pub use rules::{Checkpoints, Decisions, FailureRules, OnBreach, OnInstanceFailure, PhaseName, RetryRule};
 pub use time::Timestamp;
 pub use upgrade_policy::UpgradePolicy;
