@@ -13,8 +13,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use phasegate_core::domain::{
-    Change, Component, Digest, Generation, Goal, InstanceId, Membership, PluginName, ScaleSetName, Timestamp,
-    UpgradeId, Version,
+    Change, Component, Digest, Fence, Generation, Goal, InstanceId, Membership, PluginName, ScaleSetName,
+    Timestamp, UpgradeId, Version,
 };
 use phasegate_core::rollout::{Member, Upgrade};
 
@@ -266,7 +266,7 @@ pub enum Write {
 #[derive(Debug, Default)]
 pub struct Stored {
     /// Rises with each start; tells a driver which host speaks.
-    pub generation: u64,
+    pub fence: Fence,
     /// Wanted versions.
     pub models: BTreeMap<(ScaleSetName, Component), StoredModel>,
     /// Versions that instances have; none where an effect failed half-way.

@@ -6,6 +6,7 @@
 pub mod component;
 pub mod decision;
 pub mod duration;
+pub mod fence;
 pub mod fleet;
 pub mod fresh_id;
 pub mod health;
@@ -25,6 +26,7 @@ pub use decision::{
     Cost, Decision, Evaluation, Origin, Outcome, Participation, PluginFailure, PluginStamp, Reason, Verdict,
 };
 pub use duration::parse_iso_duration;
+pub use fence::{DeposedError, Fence, InvalidFenceError};
 pub use fleet::{Address, Instance, Model, Protection, ScaleSet};
 pub use fresh_id::FreshIds;
 pub use health::{Claim, Health, HealthSettings, ProbeProtocol, Profile, freshness, prepare_max};
