@@ -14,6 +14,7 @@ pub mod ids;
 pub mod instance_id;
 pub mod limits;
 pub mod membership;
+pub mod natural;
 pub mod observation;
 pub mod policy;
 pub mod rules;
@@ -36,6 +37,7 @@ pub use ids::{
 pub use instance_id::InstanceId;
 pub use limits::{Isolation, OnFailure, PluginLimits};
 pub use membership::{Located, Membership};
+pub use natural::natural_cmp;
 pub use observation::{Answer, Decided, InstanceFacts, Observation, ProbeFailure, Response, Round};
 pub use policy::{BatchSize, HealthGate, Percent, RollingUpgradePolicy};
 pub use rules::{Checkpoints, Decisions, FailureRules, OnBreach, OnInstanceFailure, PhaseName, RetryRule};

@@ -14,10 +14,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::ids::natural_cmp;
 use crate::domain::{
     Component, Digest, ExtensionName, Goal, Health, InstanceId, Participation, Phase, Protection,
-    ScaleSetName, UpgradePolicy, Version,
+    ScaleSetName, UpgradePolicy, Version, natural_cmp,
 };
 
 pub use changes::changes;
@@ -254,7 +253,7 @@ enum Class<'a> {
     Target(GroupKey<'a>),
 }
 
-/// A member of a group, with what orders it at hand: candidates lie far apart.
+/// A member of a group, with what orders it at hand: candidates and the texts of ids lie far apart.
 #[derive(Debug, Clone, Copy)]
 struct Target<'a> {
     fault_domain: Option<u32>,

@@ -122,6 +122,8 @@ fn planning_rows() {
         ("P19", "1:0 2:0", 2, "[1,2]"),
         ("P20", "1:0x 2:0", 1, "[2]"),
         ("defer", "1:0d 2:0", 1, "[2]"),
+        ("ids as people count", "web-10:0 web-9:0 web-1:0 3:0", 1, "[3] [web-1] [web-9] [web-10]"),
+        ("zones as people count", "1:0@z-10 2:0@z-2 3:0@a", 3, "[3] [2] [1]"),
         ("zones as numbers", "1:0@10 2:0@2 3:0", 3, "[3] [2] [1]"),
     ] {
         let candidates = candidates(instances);
