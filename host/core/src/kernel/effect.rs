@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    Address, Component, HealthSettings, Instance, InstanceFacts, InstanceId, Located, OperationId,
+    Address, Component, Fence, HealthSettings, Instance, InstanceFacts, InstanceId, Located, OperationId,
     ScaleSetName, Timestamp, UpgradeId, Version,
 };
 
@@ -43,7 +43,7 @@ pub struct Ensure {
     /// Identity of the effect.
     pub operation: OperationId,
     /// Which host speaks; a lower one than seen before is refused.
-    pub generation: u64,
+    pub fence: Fence,
 }
 
 /// A question what an instance runs; begins no new life.
@@ -74,7 +74,7 @@ pub struct Create {
     /// Identity of the effect.
     pub operation: OperationId,
     /// Which host speaks; a lower one than seen before is refused.
-    pub generation: u64,
+    pub fence: Fence,
 }
 
 /// A request that an instance goes for good. Idempotent: what is not there is deleted.
@@ -89,7 +89,7 @@ pub struct Delete {
     /// Identity of the effect.
     pub operation: OperationId,
     /// Which host speaks; a lower one than seen before is refused.
-    pub generation: u64,
+    pub fence: Fence,
 }
 
 /// One instance to be probed.

@@ -104,7 +104,7 @@ impl Kernel {
     #[must_use]
     pub fn boot(sets: Vec<SetConfig>, stored: &Stored, now: Now) -> (Self, Turn) {
         let numbers = Numbers {
-            generation: stored.generation,
+            fence: stored.fence,
             audit: stored.audit_seq,
             upgrade: stored.upgrade_number,
             operation: 0,

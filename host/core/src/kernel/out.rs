@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::effect::Effect;
 use super::refusal::Refusal;
-use crate::domain::{By, Health, InstanceId, Now, OperationId, ScaleSetName, UpgradeId};
+use crate::domain::{By, Fence, Health, InstanceId, Now, OperationId, ScaleSetName, UpgradeId};
 use crate::record::Write;
 use crate::record::audit::{Entry, Stamp, What};
 use crate::rollout::Upgrade;
@@ -14,12 +14,12 @@ use crate::rollout::Upgrade;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Numbers {
     /// Which host speaks.
-    pub(super) generation: u64,
+    pub(super) fence: Fence,
     /// The latest line of the trail.
     pub(super) audit: u64,
     /// The latest upgrade.
     pub(super) upgrade: u64,
-    /// The latest operation that belongs to no upgrade, of this generation.
+    /// The latest operation that belongs to no upgrade, of this host.
     pub(super) operation: u64,
 }
 
@@ -98,8 +98,8 @@ impl Out {
     /// An operation that belongs to no upgrade: `start/3/orders/0/17`.
     pub(super) fn operation(&mut self, kind: &str, set: &ScaleSetName, id: &InstanceId) -> OperationId {
         self.numbers.operation += 1;
-        let Numbers { generation, operation, .. } = self.numbers;
-        OperationId(format!("{kind}/{generation}/{set}/{id}/{operation}"))
+        let Numbers { fence, operation, .. } = self.numbers;
+        OperationId(format!("{kind}/{fence}/{set}/{id}/{operation}"))
     }
 
     /// The next upgrade: its number and its id.

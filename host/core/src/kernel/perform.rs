@@ -49,7 +49,7 @@ pub(super) fn ensure(set: &mut SetState, id: &InstanceId, wish: Wish, now: Now, 
             component,
             version,
             operation,
-            generation: out.numbers.generation,
+            fence: out.numbers.fence,
         }
     });
     let Some(request) = request else { return };
@@ -106,7 +106,7 @@ pub(super) fn create(fleet: &mut Fleet, name: &ScaleSetName, wanted: Creation, o
             version,
             taken,
             operation,
-            generation: out.numbers.generation,
+            fence: out.numbers.fence,
         }
     });
     out.effects.extend(request.map(|request| Effect::Create(Box::new(request))));
@@ -140,7 +140,7 @@ pub(super) fn delete(
             instance: (*instance.spec).clone(),
             located: instance.located,
             operation: operation.clone(),
-            generation: out.numbers.generation,
+            fence: out.numbers.fence,
         }
     });
     match request {

@@ -180,7 +180,7 @@ pub fn plan_now(set: &SetState, goal: &Goal, now: Now) -> Plan {
     plan(&PlanInput {
         scale_set: &set.spec.name,
         goal,
-        policy: &set.spec.policy.rolling,
+        policy: &set.spec.policy,
         candidates: &candidates,
         total: candidates.len(),
         batches_before: 0,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::audit::Entry;
 use super::{Commit, Stored, Write, left_a_trace};
-use crate::domain::{Membership, UpgradeId};
+use crate::domain::{Fence, Membership, UpgradeId};
 use crate::rollout::{Members, Upgrade};
 
 /// What survives the end of a host, however it ends.
@@ -19,7 +19,9 @@ pub struct Disk {
 impl Disk {
     /// What a host that starts now finds. Each start is another generation.
     pub fn open(&mut self) -> Stored {
-        self.stored.generation += 1;
+        // A fence that has no next one stays: no simulation starts sixteen million hosts.
+        let next = Fence::new(self.stored.fence.incarnation() + 1, self.stored.fence.term());
+        self.stored.fence = next.unwrap_or(self.stored.fence);
         let mut stored = self.stored.clone();
         stored.audit_seq = self.trail.last_key_value().map_or(0, |(seq, _)| *seq);
         let mut all: Vec<&Upgrade> = self.upgrades.values().collect();

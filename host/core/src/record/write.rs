@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::audit::Entry;
 use super::stored::{Retry, StoppedLine, StoredMemory, StoredModel, StoredPlugin, StoredRequest};
 use crate::domain::{
-    Change, Component, InstanceId, Membership, PluginName, RequestKey, ScaleSetName, Timestamp, UpgradeId,
+    Change, Component, Fence, InstanceId, Membership, PluginName, RequestKey, ScaleSetName, Timestamp, UpgradeId,
     Version,
 };
 use crate::rollout::{Member, Upgrade};
@@ -83,7 +83,7 @@ impl Commit {
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Stored {
     /// Rises with each start; tells a driver which host speaks.
-    pub generation: u64,
+    pub fence: Fence,
     /// The latest commit.
     pub seq: u64,
     /// The latest line of the trail.
