@@ -9,7 +9,9 @@ use std::fmt;
 
 use placeholder::Placeholder;
 
-use phasegate_core::domain::{Component, Instance, InstanceId, Located, OperationId, ScaleSetName, Version};
+use phasegate_core::domain::{
+    Component, Fence, Instance, InstanceId, Located, OperationId, ScaleSetName, Version,
+};
 
 /// A text such as `--port={port}`. `{{` and `}}` stand for braces.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,8 +45,8 @@ pub enum Wish<'a> {
         version: &'a Version,
         /// Identity of the effect.
         operation: &'a OperationId,
-        /// Generation of the host.
-        generation: u64,
+        /// Which host speaks: `{generation}`.
+        fence: Fence,
     },
     /// That it comes into being: as an effect on the application, and `{replaces}`. Its address is
     /// still that of the one that it replaces.
@@ -55,8 +57,8 @@ pub enum Wish<'a> {
         version: &'a Version,
         /// Identity of the effect.
         operation: &'a OperationId,
-        /// Generation of the host.
-        generation: u64,
+        /// Which host speaks: `{generation}`.
+        fence: Fence,
     },
     /// That it goes: `{operation}` and `{generation}`.
     Delete {
@@ -64,8 +66,8 @@ pub enum Wish<'a> {
         located: Located,
         /// Identity of the effect.
         operation: &'a OperationId,
-        /// Generation of the host.
-        generation: u64,
+        /// Which host speaks: `{generation}`.
+        fence: Fence,
     },
 }
 

@@ -88,7 +88,7 @@ pub(super) fn plan_now(set: &SetState, goal: &Goal, now: Timestamp) -> Plan {
     plan(&PlanInput {
         scale_set: &set.spec.name,
         goal,
-        policy: &set.spec.policy.rolling,
+        policy: &set.spec.policy,
         candidates: &candidates,
         total: candidates.len(),
         batches_before: 0,

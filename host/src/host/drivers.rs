@@ -193,20 +193,20 @@ impl AgentUrls for Urls {
 }
 
 fn of_request(request: &Ensure) -> TemplateValues<'_> {
-    let Ensure { scale_set, instance, component, version, operation, generation, previous: _ } = request;
-    let wish = Wish::Apply { component, version, operation, generation: *generation };
+    let Ensure { scale_set, instance, component, version, operation, fence, previous: _ } = request;
+    let wish = Wish::Apply { component, version, operation, fence: *fence };
     TemplateValues { scale_set, instance, wish }
 }
 
 fn of_creation(request: &Create) -> TemplateValues<'_> {
-    let Create { scale_set, instance, replaces, version, taken: _, operation, generation } = request;
-    let wish = Wish::Create { replaces, version, operation, generation: *generation };
+    let Create { scale_set, instance, replaces, version, taken: _, operation, fence } = request;
+    let wish = Wish::Create { replaces, version, operation, fence: *fence };
     TemplateValues { scale_set, instance, wish }
 }
 
 fn of_deletion(request: &Delete) -> TemplateValues<'_> {
-    let Delete { scale_set, instance, located, operation, generation } = request;
-    let wish = Wish::Delete { located: *located, operation, generation: *generation };
+    let Delete { scale_set, instance, located, operation, fence } = request;
+    let wish = Wish::Delete { located: *located, operation, fence: *fence };
     TemplateValues { scale_set, instance, wish }
 }
 

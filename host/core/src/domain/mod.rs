@@ -6,6 +6,7 @@
 pub mod component;
 pub mod decision;
 pub mod duration;
+pub mod fence;
 pub mod fleet;
 pub mod fresh_id;
 pub mod health;
@@ -13,6 +14,7 @@ pub mod ids;
 pub mod instance_id;
 pub mod limits;
 pub mod membership;
+pub mod natural;
 pub mod now;
 pub mod observation;
 pub mod policy;
@@ -26,6 +28,7 @@ pub use decision::{
     Cost, Decision, Evaluation, Origin, Outcome, Participation, PluginFailure, PluginStamp, Reason, Verdict,
 };
 pub use duration::parse_iso_duration;
+pub use fence::{DeposedError, Fence, InvalidFenceError};
 pub use fleet::{Address, Instance, Model, Protection, ScaleSet};
 pub use fresh_id::FreshIds;
 pub use health::{Claim, Health, HealthSettings, ProbeProtocol, Profile, freshness, prepare_max};
@@ -35,6 +38,7 @@ pub use ids::{
 pub use instance_id::InstanceId;
 pub use limits::{Isolation, OnFailure, PluginLimits};
 pub use membership::{Located, Membership};
+pub use natural::natural_cmp;
 pub use now::{Now, ReadClock, WallTime};
 pub use observation::{Answer, Decided, InstanceFacts, Observation, ProbeFailure, Response, Round};
 pub use policy::{BatchSize, HealthGate, Percent, RollingUpgradePolicy};

@@ -47,7 +47,7 @@ pub(super) fn prepare(
     let plan = plan(&PlanInput {
         scale_set: &upgrade.scale_set,
         goal: &upgrade.goal,
-        policy: &upgrade.policy.rolling,
+        policy: &upgrade.policy,
         candidates: &candidates,
         total: candidates.len(),
         batches_before: 0,

@@ -58,7 +58,7 @@ pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, 
     let again = plan(&PlanInput {
         scale_set: &upgrade.scale_set,
         goal: &upgrade.goal,
-        policy: &upgrade.policy.rolling,
+        policy: &upgrade.policy,
         candidates: &asked,
         total: all.len(),
         batches_before: upgrade.current,

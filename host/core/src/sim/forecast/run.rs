@@ -151,7 +151,7 @@ pub fn plan_of<T>(
         let input = PlanInput {
             scale_set: &setup.name,
             goal: &goal,
-            policy: &setup.rules.rolling,
+            policy: &setup.rules,
             candidates: &candidates,
             total: candidates.len(),
             batches_before: 0,
