@@ -25,15 +25,15 @@ use std::time::Duration;
 
 use phasegate::author::project::World;
 use phasegate::clock::Clock;
-use phasegate::config::{
-    ComponentSource, FetchConfig, Isolation, OnFailure, PluginConfig, PluginLimits, Strategy, SwapRules,
-};
 use phasegate::control::{Command, ControlEvent, ControlHandle};
+use phasegate::plugin::config::{ComponentSource, PluginConfig};
+use phasegate::plugin::fetch::FetchConfig;
 use phasegate::plugin::registry::{Offer, PluginRegistry, RegistryParts, SwapOptions};
 use phasegate::plugin::{CodeCache, Runtime, builtin, finish};
 use phasegate::store::SqliteStore;
 use phasegate_core::domain::{
-    Answer, InstanceFacts, InstanceId, Observation, PluginName, Response, Round, ScaleSetName,
+    Answer, InstanceFacts, InstanceId, Isolation, Observation, OnFailure, PluginLimits, PluginName,
+    PluginSpec, Response, Round, ScaleSetName, Strategy, SwapRules,
 };
 use phasegate_core::record::{Store, Write};
 
@@ -176,17 +176,18 @@ fn swap(site: &Site, bytes: Vec<u8>, strategy: Strategy) -> impl Future<Output =
 }
 
 fn config(name: &PluginName) -> PluginConfig {
-    PluginConfig {
+    let component = ComponentSource::Builtin("azure-health".to_owned());
+    let spec = PluginSpec {
         name: name.clone(),
-        component: ComponentSource::Builtin("azure-health".to_owned()),
+        source: component.to_string(),
         settings: "{}".to_owned(),
         limits: PluginLimits::DEFAULT,
         isolation: Isolation::PerBatch,
         on_failure: OnFailure::Hold,
         digest: None,
-        fetch: FetchConfig::default(),
         swap: SwapRules::default(),
-    }
+    };
+    PluginConfig { spec, component, fetch: FetchConfig::default() }
 }
 
 fn observation(id: usize, number: u64) -> Observation {

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use hyper::header::HeaderValue;
 
+use super::Credentials;
 use super::FetchError;
 use crate::author::cases::base64;
-use crate::config::Credentials;
 
 /// Longest credential file; tokens of clouds have a few KiB.
 const FILE_MAX: u64 = 16 * 1024;

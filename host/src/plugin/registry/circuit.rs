@@ -14,9 +14,10 @@ use super::shadow::Failing;
 use super::source::{Candidate, Origin};
 use super::take_over::{Afterwards, Promotion};
 use super::{PluginRegistry, take_over};
-use crate::config::{PluginConfig, Strategy};
 use crate::control::ControlEvent;
 use crate::plugin::LoadTrace;
+use crate::plugin::config::PluginConfig;
+use phasegate_core::domain::Strategy;
 use phasegate_core::domain::{Generation, PluginName, Timestamp};
 
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -112,7 +113,7 @@ impl PluginRegistry {
             let trace = LoadTrace::new(self.parts.clock);
             let mut config: PluginConfig = config.clone();
             // Nobody asks what changes: no decision is worse than another one.
-            config.swap.gate = None;
+            config.spec.swap.gate = None;
             let preparation = Preparation {
                 runtime: self.parts.runtime.clone(),
                 data_dir: self.parts.data_dir.clone(),

@@ -11,10 +11,11 @@ use super::compare::{Comparison, Key};
 use super::shadow::{Seen, rehearse};
 use super::source::{Candidate, Read, Reading};
 use crate::author::{cases, trial};
-use crate::config::{Gate, PluginConfig, Strategy};
+use crate::plugin::config::PluginConfig;
 use crate::plugin::load::CompiledPlugin;
 use crate::plugin::{FetchError, Limits, LoadTrace, LoadedPlugin, Runtime, Stage, StepState, inspect};
 use phasegate_core::domain::Digest;
+use phasegate_core::domain::{Gate, PluginSpec, Strategy};
 
 /// A candidate that passed.
 pub(super) struct Prepared {
@@ -166,10 +167,10 @@ impl Preparation {
         digest: Digest,
     ) -> Result<(CompiledPlugin, LoadedPlugin), String> {
         let trace = &self.trace;
-        trace.run(Stage::Digest, || pinned(digest, self.config.digest))?;
+        trace.run(Stage::Digest, || pinned(digest, self.config.spec.digest))?;
         let compiled =
             self.runtime.compile_traced(bytes, digest, trace).map_err(|error| error.to_string())?;
-        let PluginConfig { limits, isolation, .. } = self.config;
+        let PluginSpec { limits, isolation, .. } = self.config.spec;
         let plugin = trace
             .run(Stage::Configure, || compiled.configure(&candidate.settings, limits, isolation))
             .map_err(|error| error.to_string())?;
@@ -177,7 +178,7 @@ impl Preparation {
             None => trace.skip(Stage::SelfTest, "no cases beside it"),
             Some(folder) => {
                 let cases =
-                    trace.run(Stage::SelfTest, || self_test(&compiled, &folder, self.config.limits))?;
+                    trace.run(Stage::SelfTest, || self_test(&compiled, &folder, self.config.spec.limits))?;
                 trace.note(Stage::SelfTest, format!("{cases} cases"));
             }
         }
@@ -190,7 +191,7 @@ impl Preparation {
             trace.skip(Stage::Rehearse, "strategy immediate");
             return Ok(());
         }
-        let gate: Option<&Gate> = self.config.swap.gate.as_ref();
+        let gate: Option<&Gate> = self.config.spec.swap.gate.as_ref();
         prepared.unproved = gate.and_then(|_| self.evidence.lacks());
         let last = &self.evidence.last;
         if last.is_empty() {

@@ -13,9 +13,9 @@ use std::thread;
 use super::compare::{Comparison, Key};
 use super::prepare::Evidence;
 use crate::clock::Clock;
-use crate::config::Gate;
 use crate::plugin::call::guarded;
 use crate::plugin::{BATCH_MAX, LoadedPlugin};
+use phasegate_core::domain::Gate;
 use phasegate_core::domain::{Decided, Generation, Observation, PluginFailure, Verdict};
 
 /// Observations that wait for the second component.

@@ -11,7 +11,7 @@ use crate::cli::exit::{Exit, Refused};
 use crate::cli::output::{self, or_dash, table};
 use crate::cli::progress::Progress;
 use crate::cli::target;
-use crate::config::escape;
+use crate::net::url::escape;
 use crate::plugin::{Runtime, builtin};
 use phasegate_core::domain::PluginName;
 

@@ -10,7 +10,8 @@ use anyhow::Context as _;
 use crate::author::cases::{self, Case, CasesError};
 use crate::author::project::{MANIFEST, Project};
 use crate::cli::output;
-use crate::config::{FetchConfig, RemoteSource};
+use crate::net::reference::RemoteSource;
+use crate::plugin::fetch::FetchConfig;
 use crate::plugin::{Fetch, builtin, inspect, read_component};
 use phasegate_core::domain::Digest;
 
