@@ -168,7 +168,7 @@ fn judge(plugin: LoadedPlugin, seen: Vec<Observation>) -> impl FnMut() {
 }
 
 fn main() {
-    let runtime = Runtime::new().unwrap();
+    let runtime = Runtime::new(Clock::shared()).unwrap();
     let compiled = runtime.compile(phasegate::plugin::builtin::AZURE_HEALTH).unwrap();
     let load = |isolation| compiled.configure("{}", Limits::DEFAULT, isolation).unwrap();
     let (small, large) = (body(0), body(64 << 10));

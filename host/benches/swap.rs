@@ -75,7 +75,9 @@ impl Site {
         let (mut store, stored) = SqliteStore::open(directory.path()).unwrap();
         let (control, mut events) = ControlHandle::new();
         let parts = RegistryParts {
-            runtime: Runtime::new().unwrap().with_cache(CodeCache::open(directory.path()).unwrap()),
+            runtime: Runtime::new(Arc::new(clock))
+                .unwrap()
+                .with_cache(CodeCache::open(directory.path()).unwrap()),
             data_dir: directory.path().to_owned(),
             by_scale_set: BTreeMap::from([(ScaleSetName::parse("bench").unwrap(), name.clone())]),
             control,

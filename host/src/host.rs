@@ -73,7 +73,7 @@ impl Host {
             config.scale_sets.iter().any(|known| known.name == *set && known.plugin == memory.plugin)
         });
         let (control, events) = ControlHandle::new();
-        let runtime = plugin_runtime(&config.server.data_dir)?;
+        let runtime = plugin_runtime(&config.server.data_dir, clock)?;
         let recorder = recorder(config, clock);
         let parts = RegistryParts {
             runtime: runtime.clone(),
@@ -198,7 +198,7 @@ pub fn problems(config: &Config, network: Network) -> Problems {
             problems.list.push(config.problem(&key, error.to_string()));
         }
     }
-    let runtime = match Runtime::new() {
+    let runtime = match Runtime::new(Clock::shared()) {
         Ok(runtime) => runtime,
         Err(error) => {
             problems.list.push(config.problem("plugins", error.to_string()));
@@ -256,8 +256,8 @@ fn keep_used(recorder: Option<Recorder>) -> Arc<dyn Fn(Vec<Used>) + Send + Sync>
 }
 
 /// The plugin runtime with its cache. Without one a start takes longer, nothing worse.
-fn plugin_runtime(data_dir: &std::path::Path) -> Result<Runtime, RuntimeError> {
-    let runtime = Runtime::new()?;
+fn plugin_runtime(data_dir: &std::path::Path, clock: Clock) -> Result<Runtime, RuntimeError> {
+    let runtime = Runtime::new(Arc::new(clock))?;
     tracing::info!("memory of plugin instances comes from {}", runtime.allocation());
     Ok(match CodeCache::open(data_dir) {
         Ok(cache) => runtime.with_cache(cache),

@@ -20,7 +20,10 @@ fn run(name: &str, component: &Path) {
     let bytes = std::fs::read(component).unwrap_or_else(|error| panic!("{shown}: {error}"));
     // Time enough for a machine that does much else.
     let limits = Limits { memory_mib: 32, timeout: Duration::from_secs(5), ..Limits::DEFAULT };
-    let plugin = Runtime::new().unwrap().compile(&bytes).unwrap_or_else(|error| panic!("{shown} {error}"));
+    let plugin = Runtime::new(phasegate::clock::Clock::shared())
+        .unwrap()
+        .compile(&bytes)
+        .unwrap_or_else(|error| panic!("{shown} {error}"));
     let cases = cases::read(&repository().join("plugins").join(name).join("cases")).unwrap();
     assert!(cases.len() >= 15, "{name} has only {} cases", cases.len());
     let trial = trial::run(&plugin, &cases, limits).unwrap_or_else(|error| panic!("{shown} {error}"));

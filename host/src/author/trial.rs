@@ -5,10 +5,10 @@
 //! same answer, or the plugin keeps something in its globals.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::cases::{Case, Difference, Got, show};
-use crate::clock::thread_cpu_time;
 use crate::plugin::{BATCH_MAX, CompiledPlugin, Isolation, Limits, LoadPluginError, LoadedPlugin};
 use phasegate_core::domain::Observation;
 
@@ -200,9 +200,10 @@ fn measure(group: &Group<'_>, reused: &mut LoadedPlugin, budget: &mut Budget) {
         budget.fuel = budget.fuel.max(fuel);
     }
     let full: Vec<Observation> = cases.iter().copied().cycle().take(BATCH_MAX).cloned().collect();
-    let before = thread_cpu_time();
+    let clock = Arc::clone(reused.clock());
+    let before = clock.thread_cpu();
     let _ = reused.evaluate(&full, group.now_ms);
-    let took = thread_cpu_time().saturating_sub(before);
+    let took = clock.thread_cpu().saturating_sub(before);
     if took > budget.longest {
         (budget.longest, budget.batch) = (took, full.len());
     }

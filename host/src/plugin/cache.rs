@@ -213,10 +213,10 @@ fn read_key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plugin::{Runtime, builtin, inspect};
+    use crate::plugin::{builtin, inspect};
 
     fn engine() -> Engine {
-        Runtime::new().unwrap().engine
+        crate::plugin::tests::runtime().engine
     }
 
     fn filled() -> (tempfile::TempDir, CodeCache, Engine, Digest, PathBuf) {

@@ -5,8 +5,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::clock::Clock;
-use phasegate_core::domain::Timestamp;
+use phasegate_core::domain::{ReadClock, Timestamp};
 
 use super::deadline::Deadline;
 use super::limits::{Limiter, Limits};
@@ -44,7 +43,7 @@ impl HostState {
     pub(super) fn new(limits: Limits, log: Arc<GuestLog>) -> Self {
         Self {
             limiter: Limiter::new(limits),
-            deadline: Deadline::new(limits.timeout),
+            deadline: Deadline::new(limits.timeout, Arc::clone(&log.clock)),
             now_ms: 0,
             wasi: wasi::State::new(),
             log,
@@ -100,7 +99,7 @@ impl HostState {
 
 /// The log of one plugin; shared by all its instances, so that a new instance has no new budget.
 pub(super) struct GuestLog {
-    clock: Clock,
+    clock: Arc<dyn ReadClock>,
     state: Mutex<State>,
 }
 
@@ -110,7 +109,7 @@ struct State {
 }
 
 impl GuestLog {
-    pub(super) fn new(label: String, lines_max: u32, clock: Clock) -> Self {
+    pub(super) fn new(label: String, lines_max: u32, clock: Arc<dyn ReadClock>) -> Self {
         Self { clock, state: Mutex::new(State { label, meter: Meter::new(lines_max) }) }
     }
 
@@ -127,7 +126,7 @@ impl GuestLog {
 
     fn write(&self, level: Level, message: &str) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let admission = state.meter.admit(self.clock.now());
+        let admission = state.meter.admit(self.clock.now().at);
         let (plugin, lines_max) = (state.label.as_str(), state.meter.lines_max);
         match admission {
             Admission::Pass { missed: 0 } => {}

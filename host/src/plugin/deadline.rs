@@ -7,12 +7,13 @@
 //! Reading the CPU time is a system call, which costs as much as a small decision. So it is read
 //! only by calls that last: the first alarm comes after one tick, and CPU time counts from there.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use phasegate_core::domain::ReadClock;
 use wasmtime::UpdateDeadline;
 
 use super::engine::ticks;
-use crate::clock::thread_cpu_time;
 
 /// Wall-clock time that a call may take, as a multiple of its CPU time.
 const WALL_TIMES: u32 = 20;
@@ -20,6 +21,7 @@ const WALL_TIMES: u32 = 20;
 /// What is left of the time of one call.
 #[derive(Debug)]
 pub(super) struct Deadline {
+    clock: Arc<dyn ReadClock>,
     limit: Duration,
     /// CPU time at the first alarm of the call; none before.
     begun: Option<Duration>,
@@ -27,8 +29,8 @@ pub(super) struct Deadline {
 }
 
 impl Deadline {
-    pub(super) fn new(limit: Duration) -> Self {
-        Self { limit, begun: None, extensions: 0 }
+    pub(super) fn new(limit: Duration, clock: Arc<dyn ReadClock>) -> Self {
+        Self { clock, limit, begun: None, extensions: 0 }
     }
 
     /// Starts the clock of a call; gives the ticks until the first alarm.
@@ -40,12 +42,12 @@ impl Deadline {
 
     /// CPU time of a call that has lasted; none of one that was over before the first alarm.
     pub(super) fn used(&self) -> Option<Duration> {
-        self.begun.map(|begun| thread_cpu_time().saturating_sub(begun))
+        self.begun.map(|begun| self.clock.thread_cpu().saturating_sub(begun))
     }
 
     /// The ticks have run out: stop, or go on for what is left. Runs on the thread of the call.
     pub(super) fn reached(&mut self) -> UpdateDeadline {
-        let now = thread_cpu_time();
+        let now = self.clock.thread_cpu();
         let Some(begun) = self.begun else {
             self.begun = Some(now);
             return UpdateDeadline::Continue(ticks(self.limit));

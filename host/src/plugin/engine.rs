@@ -14,7 +14,7 @@ use wasmtime::{
     WasmBacktraceDetails,
 };
 
-use crate::clock::Clock;
+use phasegate_core::domain::ReadClock;
 
 use super::cache::CodeCache;
 use super::limits::{INSTANCES_MAX, MEMORIES_MAX, TABLES_MAX};
@@ -48,7 +48,7 @@ const FRAMES_MAX: usize = 24;
 #[derive(Clone)]
 pub struct Runtime {
     pub(super) engine: Engine,
-    pub(super) clock: Clock,
+    pub(super) clock: Arc<dyn ReadClock>,
     pub(super) cache: Option<Arc<CodeCache>>,
     /// What was loaded last; none where nothing is kept.
     pub(super) recent: Option<Arc<Recent>>,
@@ -63,11 +63,12 @@ pub struct RuntimeError(String);
 
 impl Runtime {
     /// Starts the engine and its ticker. The ticker ends by itself when the last plugin and the
-    /// last copy of the runtime are gone.
+    /// last copy of the runtime are gone. `clock` is what guests are told and what their calls are
+    /// measured with.
     ///
     /// # Errors
     /// When the engine does not support this machine, or no thread can be started.
-    pub fn new() -> Result<Self, RuntimeError> {
+    pub fn new(clock: Arc<dyn ReadClock>) -> Result<Self, RuntimeError> {
         let mut pooled = config();
         pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
         // The pool needs terabytes of address space, which some machines and limits do not have.
@@ -79,7 +80,7 @@ impl Runtime {
             }
         };
         start_ticker(engine.weak())?;
-        Ok(Self { engine, clock: Clock::start(), cache: None, recent: None, no_pool })
+        Ok(Self { engine, clock, cache: None, recent: None, no_pool })
     }
 
     /// Where the memory of a new instance comes from, in words: decides what one costs.
@@ -184,7 +185,7 @@ mod tests {
 
     #[test]
     fn the_checks_use_the_engines_features() {
-        let runtime = Runtime::new().unwrap();
+        let runtime = super::super::tests::runtime();
         assert_eq!(runtime.engine.get_wasm_features(), super::super::shape::features());
     }
 }

@@ -9,8 +9,7 @@ use std::time::Duration;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use crate::clock::Clock;
-use phasegate_core::domain::{Cost, Digest, Observation, PluginFailure, Verdict};
+use phasegate_core::domain::{Cost, Digest, Observation, PluginFailure, ReadClock, Verdict};
 
 use super::batch::{self, BatchSize, CallError, Caller, Freshness, Judged};
 use super::call::{self, Code, OpenError, Session};
@@ -37,7 +36,7 @@ pub struct LoadedPlugin {
     repeatable: bool,
     varied: bool,
     world: Option<String>,
-    clock: Clock,
+    clock: Arc<dyn ReadClock>,
     session: Option<Session>,
     size: BatchSize,
     stop: Arc<AtomicBool>,
@@ -53,7 +52,7 @@ pub struct CompiledPlugin {
     digest: Digest,
     imports: Vec<Import>,
     world: Option<String>,
-    clock: Clock,
+    clock: Arc<dyn ReadClock>,
     code_bytes: usize,
 }
 
@@ -80,7 +79,7 @@ impl Runtime {
     /// # Errors
     /// When the bytes are not a component that fits the contract.
     pub fn compile(&self, bytes: &[u8]) -> Result<CompiledPlugin, LoadPluginError> {
-        self.compile_traced(bytes, inspect::digest(bytes), &LoadTrace::new(self.clock))
+        self.compile_traced(bytes, inspect::digest(bytes), &LoadTrace::new(Arc::clone(&self.clock)))
     }
 
     /// The same, with its stages on record. `digest` is that of these very bytes: compiled code is kept
@@ -116,7 +115,7 @@ impl Runtime {
             digest,
             world,
             imports,
-            clock: self.clock,
+            clock: Arc::clone(&self.clock),
             code_bytes: code.end.addr().saturating_sub(code.start.addr()),
         };
         if let Some(recent) = &self.recent {
@@ -192,10 +191,14 @@ impl CompiledPlugin {
             linked: Arc::clone(&self.linked),
             settings: settings_json.to_owned(),
             limits,
-            log: Arc::new(GuestLog::new(self.digest.short(), limits.log_lines_per_minute, self.clock)),
+            log: Arc::new(GuestLog::new(
+                self.digest.short(),
+                limits.log_lines_per_minute,
+                Arc::clone(&self.clock),
+            )),
             random: world::imports_random(&self.imports).then_some(self.digest),
         };
-        let now_ms = u64::try_from(self.clock.now().0).unwrap_or(0);
+        let now_ms = u64::try_from(self.clock.now().wall.0).unwrap_or(0);
         let session = code.open(now_ms).map_err(LoadPluginError::from)?;
         Ok(LoadedPlugin {
             memory_bytes: session.memory_bytes(),
@@ -206,7 +209,7 @@ impl CompiledPlugin {
             repeatable: world::is_repeatable(&self.imports),
             varied: false,
             world: self.world.clone(),
-            clock: self.clock,
+            clock: Arc::clone(&self.clock),
             session: Some(session),
             size: BatchSize::new(),
             stop: Arc::new(AtomicBool::new(false)),
@@ -264,6 +267,11 @@ impl LoadedPlugin {
         self.code.limits
     }
 
+    /// What its calls are measured with.
+    pub(crate) fn clock(&self) -> &Arc<dyn ReadClock> {
+        &self.clock
+    }
+
     /// Its settings, as JSON.
     pub(super) fn settings(&self) -> &str {
         &self.code.settings
@@ -302,7 +310,7 @@ impl LoadedPlugin {
     /// As [`Self::evaluate`], with what each took.
     pub fn judge(&mut self, observations: &[Observation], now_ms: u64) -> Judged {
         let Self { code, isolation, clock, session, size, stop, memory_bytes, varied, .. } = self;
-        let (isolation, clock) = (*isolation, *clock);
+        let isolation = *isolation;
         let spent = Cost::default();
         *varied = false;
         let mut caller =
@@ -336,7 +344,7 @@ impl From<OpenError> for LoadPluginError {
 struct GuestCaller<'a> {
     code: &'a Code,
     isolation: Isolation,
-    clock: Clock,
+    clock: &'a Arc<dyn ReadClock>,
     session: &'a mut Option<Session>,
     stop: &'a AtomicBool,
     now_ms: u64,
@@ -365,18 +373,19 @@ impl GuestCaller<'_> {
 impl Caller for GuestCaller<'_> {
     fn call(&mut self, batch: &[Observation], freshness: Freshness) -> Result<Vec<Verdict>, CallError> {
         let begun_at = self.clock.elapsed();
-        let lost = |clock: Clock| clock.elapsed().saturating_sub(begun_at);
+        let clock = self.clock;
+        let lost = || clock.elapsed().saturating_sub(begun_at);
         self.spent = Cost::default();
         let mut session = self.take_session(freshness).map_err(|failure| CallError {
             failure,
-            lost: lost(self.clock),
+            lost: lost(),
             blames_batch: false,
             was_reused: false,
         })?;
         let was_reused = session.calls > 0;
         let seed = self.code.seed(batch);
         let answer = session.evaluate(batch, self.now_ms, seed);
-        let time_ns = u64::try_from(lost(self.clock).as_nanos()).unwrap_or(u64::MAX);
+        let time_ns = u64::try_from(lost().as_nanos()).unwrap_or(u64::MAX);
         self.spent = Cost { fuel: session.fuel_used(), time_ns };
         *self.varied |= session.varies();
         *self.memory_bytes = session.memory_bytes().max(*self.memory_bytes);
@@ -389,7 +398,7 @@ impl Caller for GuestCaller<'_> {
             }
             Err(failure) => {
                 // On a busy machine a call takes longer than it costs.
-                let lost = session.time_used().unwrap_or_else(|| lost(self.clock));
+                let lost = session.time_used().unwrap_or_else(|| lost());
                 Err(CallError { failure, lost, blames_batch: true, was_reused })
             }
         }

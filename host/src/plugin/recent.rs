@@ -45,11 +45,11 @@ impl Recent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plugin::{Runtime, builtin};
+    use crate::plugin::builtin;
 
     #[test]
     fn the_least_recently_used_goes_first() {
-        let runtime = Runtime::new().unwrap();
+        let runtime = crate::plugin::tests::runtime();
         let one = runtime.compile(builtin::AZURE_HEALTH).unwrap();
         let named = |name: u8| one.clone().with(Digest([name; 32]), BYTES_MAX / 2);
         let recent = Recent::default();

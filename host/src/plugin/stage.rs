@@ -9,8 +9,7 @@
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::clock::Clock;
-use phasegate_core::domain::Timestamp;
+use phasegate_core::domain::{ReadClock, Timestamp};
 
 /// One step on the way from a reference to the code that decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +105,7 @@ pub type OnStage = Arc<dyn Fn(Stage) + Send + Sync>;
 /// The record of one load. Clones share it.
 #[derive(Clone)]
 pub struct LoadTrace {
-    clock: Clock,
+    clock: Arc<dyn ReadClock>,
     steps: Arc<Mutex<Vec<Step>>>,
     on_stage: Option<OnStage>,
 }
@@ -114,13 +113,13 @@ pub struct LoadTrace {
 impl LoadTrace {
     /// An empty record.
     #[must_use]
-    pub fn new(clock: Clock) -> Self {
+    pub fn new(clock: Arc<dyn ReadClock>) -> Self {
         Self { clock, steps: Arc::default(), on_stage: None }
     }
 
     /// An empty record that tells somebody.
     #[must_use]
-    pub fn telling(clock: Clock, on_stage: OnStage) -> Self {
+    pub fn telling(clock: Arc<dyn ReadClock>, on_stage: OnStage) -> Self {
         Self { on_stage: Some(on_stage), ..Self::new(clock) }
     }
 
@@ -132,8 +131,8 @@ impl LoadTrace {
 
     /// The clock that it goes by.
     #[must_use]
-    pub fn clock(&self) -> Clock {
-        self.clock
+    pub fn clock(&self) -> Arc<dyn ReadClock> {
+        Arc::clone(&self.clock)
     }
 
     /// Runs a stage and records how it went.
@@ -155,7 +154,7 @@ impl LoadTrace {
         if let Some(on_stage) = &self.on_stage {
             on_stage(stage);
         }
-        let began_at = self.clock.now();
+        let began_at = self.clock.now().at;
         let step = Step { stage, state: StepState::Running, began_at, took_ms: 0, note: None };
         self.with(|steps| steps.push(step));
     }
@@ -172,7 +171,7 @@ impl LoadTrace {
 
     /// Ends a stage; without a note the one that it has stays.
     pub fn end(&self, stage: Stage, state: StepState, note: Option<String>) {
-        let now = self.clock.now();
+        let now = self.clock.now().at;
         self.with(|steps| {
             if let Some(step) = steps.iter_mut().rev().find(|step| step.stage == stage) {
                 step.state = state;
@@ -191,7 +190,7 @@ impl LoadTrace {
     /// All stages so far.
     #[must_use]
     pub fn steps(&self) -> Vec<Step> {
-        let now = self.clock.now();
+        let now = self.clock.now().at;
         let mut steps = self.with(|steps| steps.clone());
         for step in steps.iter_mut().filter(|step| step.state == StepState::Running) {
             step.took_ms = millis(step.began_at, now);
@@ -239,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_record_tells_where_a_load_stands() {
-        let trace = LoadTrace::new(Clock::start());
+        let trace = LoadTrace::new(super::super::tests::clock());
         trace.run(Stage::Fetch, || Ok::<_, String>(())).unwrap();
         trace.begin(Stage::Compile);
         assert_eq!(trace.running(), Some(Stage::Compile));

@@ -17,7 +17,7 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use phasegate_core::domain::{
-    Answer, Decided, InstanceFacts, InstanceId, Observation, Response, ScaleSetName, Verdict,
+    Answer, Decided, InstanceFacts, InstanceId, Observation, ReadClock, Response, ScaleSetName, Verdict,
 };
 
 use super::{Isolation, Limits, LoadPluginError, LoadedPlugin, Runtime};
@@ -30,9 +30,19 @@ const LIMITS: Limits = Limits {
     log_lines_per_minute: 60,
 };
 
+/// A clock to measure with.
+pub(crate) fn clock() -> Arc<dyn ReadClock> {
+    Arc::new(crate::clock::Clock::start())
+}
+
+/// An engine that keeps nothing.
+pub(crate) fn runtime() -> Runtime {
+    Runtime::new(clock()).unwrap()
+}
+
 fn load_as(name: &str, isolation: Isolation) -> Result<LoadedPlugin, LoadPluginError> {
     let bytes = guests::component(name).unwrap();
-    Runtime::new().unwrap().load(&bytes, "{}", LIMITS, isolation)
+    runtime().load(&bytes, "{}", LIMITS, isolation)
 }
 
 fn load(name: &str) -> LoadedPlugin {

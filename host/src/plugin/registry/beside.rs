@@ -4,16 +4,17 @@
 //! What it has seen is not on record. After a restart it is counted anew, so its gate waits longer
 //! and never decides on less.
 
+use std::sync::Arc;
+
 use super::entry::{Entry, Load, Trial, TrialKind};
 use super::prepare::{Preparation, Prepared, Unfit};
 use super::shadow::{Role, Shadow, ShadowParts};
 use super::source::{Candidate, Origin, configured, keep};
 use super::{PluginRegistry, refused};
-use crate::clock::Clock;
 use crate::config::PluginConfig;
 use crate::control::CommandError;
 use crate::plugin::{LoadTrace, Stage, StepState};
-use phasegate_core::domain::Digest;
+use phasegate_core::domain::{Digest, ReadClock};
 use phasegate_core::record::{StoredRefusal, StoredShadow};
 
 /// Why a start does not take up what judges beside the active one, though the configuration names it.
@@ -37,7 +38,7 @@ impl PluginRegistry {
         trace.begin(Stage::Shadow);
         let began = keep(&self.parts.data_dir, prepared.digest, &prepared.bytes)
             .map_err(|error| format!("cannot be kept in the data directory: {error}"))
-            .and_then(|()| begin(entry, prepared, config, trace, self.parts.clock));
+            .and_then(|()| begin(entry, prepared, config, trace, Arc::new(self.parts.clock)));
         began.map_err(|why| {
             trace.end(Stage::Shadow, StepState::Failed, Some(why.clone()));
             refused(entry, trace, &source, &why)
@@ -130,7 +131,7 @@ fn begin(
     mut prepared: Prepared,
     config: &PluginConfig,
     trace: &LoadTrace,
-    clock: Clock,
+    clock: Arc<dyn ReadClock>,
 ) -> Result<(), String> {
     // Its own instance goes beside; another one waits to take over.
     let spare = prepared
@@ -143,11 +144,12 @@ fn begin(
         state.end_for(&format!("{} judges beside the active one now", prepared.candidate.source))
     });
     let (live, gate) = (entry.active().generation, config.swap.gate.clone());
+    let began_at = clock.now().at;
     let label = format!("{} (shadow)", entry.name);
     let parts = ShadowParts { plugin, label, role: Role::Candidate, live, gate: gate.clone(), clock };
     let shadow = Shadow::start(&entry.tap, parts).map_err(|error| error.to_string())?;
     let kind = TrialKind::Shadow(Box::new(prepared));
-    let trial = Trial { shadow, gate, trace: trace.clone(), began_at: clock.now(), kind };
+    let trial = Trial { shadow, gate, trace: trace.clone(), began_at, kind };
     entry.with(|state| state.trial = Some(trial));
     Ok(())
 }

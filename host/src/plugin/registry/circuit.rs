@@ -109,7 +109,7 @@ impl PluginRegistry {
             Evidence { last, unseen: 0 }
         };
         for one in ways_back(&history, (runs.0, &runs.1)) {
-            let trace = LoadTrace::new(self.parts.clock);
+            let trace = LoadTrace::new(Arc::new(self.parts.clock));
             let mut config: PluginConfig = config.clone();
             // Nobody asks what changes: no decision is worse than another one.
             config.swap.gate = None;

@@ -181,9 +181,9 @@ fn watchers(tap: &Arc<Tap>, parts: &RegistryParts) -> Watchers {
 }
 
 fn new_trace(config: &PluginConfig, parts: &RegistryParts) -> LoadTrace {
-    let Some(on_stage) = parts.on_stage.clone() else { return LoadTrace::new(parts.clock) };
+    let Some(on_stage) = parts.on_stage.clone() else { return LoadTrace::new(Arc::new(parts.clock)) };
     let name = config.name.clone();
-    LoadTrace::telling(parts.clock, Arc::new(move |stage| on_stage(&name, stage)))
+    LoadTrace::telling(Arc::new(parts.clock), Arc::new(move |stage| on_stage(&name, stage)))
 }
 
 pub(super) fn preparation(config: &PluginConfig, parts: &RegistryParts) -> Preparation {

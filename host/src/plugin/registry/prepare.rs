@@ -198,7 +198,7 @@ impl Preparation {
             return Ok(());
         }
         trace.begin(Stage::Rehearse);
-        let comparison = rehearse(&mut prepared.plugin, last, gate, trace.clock());
+        let comparison = rehearse(&mut prepared.plugin, last, gate, &*trace.clock());
         if self.discarded.load(Ordering::Relaxed) {
             return Ok(());
         }

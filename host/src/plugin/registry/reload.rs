@@ -141,7 +141,7 @@ impl PluginRegistry {
     ) -> Result<Changed<'a>, CommandError> {
         let guard = entry.loading.lock().await;
         let (active, before) = (entry.active(), entry.config());
-        let trace = LoadTrace::new(self.parts.clock);
+        let trace = LoadTrace::new(Arc::new(self.parts.clock));
         let mut change = Changed {
             entry,
             config: config.clone(),

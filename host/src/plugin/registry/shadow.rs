@@ -12,11 +12,10 @@ use std::thread;
 
 use super::compare::{Comparison, Key};
 use super::prepare::Evidence;
-use crate::clock::Clock;
 use crate::config::Gate;
 use crate::plugin::call::guarded;
 use crate::plugin::{BATCH_MAX, LoadedPlugin};
-use phasegate_core::domain::{Decided, Generation, Observation, PluginFailure, Verdict};
+use phasegate_core::domain::{Decided, Generation, Observation, PluginFailure, ReadClock, Verdict};
 
 /// Observations that wait for the second component.
 const QUEUE_MAX: usize = 1024;
@@ -165,7 +164,7 @@ pub(super) struct ShadowParts {
     /// Whose decisions it is compared with.
     pub(super) live: Generation,
     pub(super) gate: Option<Gate>,
-    pub(super) clock: Clock,
+    pub(super) clock: Arc<dyn ReadClock>,
 }
 
 impl Shadow {
@@ -216,7 +215,7 @@ struct Run {
     role: Role,
     live: Generation,
     gate: Option<Gate>,
-    clock: Clock,
+    clock: Arc<dyn ReadClock>,
     /// Its own memories; where it has none yet it begins with the active one's.
     memories: BTreeMap<Key, Option<Vec<u8>>>,
     comparison: Arc<Mutex<Comparison>>,
@@ -259,7 +258,7 @@ impl Run {
                 observation
             })
             .collect();
-        let results = evaluate(&mut self.plugin, &observations, self.clock);
+        let results = evaluate(&mut self.plugin, &observations, &*self.clock);
         if stop.load(Ordering::Relaxed) {
             return;
         }
@@ -283,7 +282,7 @@ pub(super) fn rehearse(
     plugin: &mut LoadedPlugin,
     last: &[(Key, Arc<Seen>)],
     gate: Option<&Gate>,
-    clock: Clock,
+    clock: &dyn ReadClock,
 ) -> Comparison {
     let mut comparison = Comparison::default();
     for part in last.chunks(BATCH_MAX) {
@@ -300,8 +299,8 @@ pub(super) fn rehearse(
     comparison
 }
 
-fn evaluate(plugin: &mut LoadedPlugin, observations: &[Observation], clock: Clock) -> Vec<Verdict> {
-    let now_ms = u64::try_from(clock.now().0).unwrap_or(0);
+fn evaluate(plugin: &mut LoadedPlugin, observations: &[Observation], clock: &dyn ReadClock) -> Vec<Verdict> {
+    let now_ms = u64::try_from(clock.now().wall.0).unwrap_or(0);
     guarded("the evaluation", || plugin.evaluate(observations, now_ms)).unwrap_or_else(|said| {
         plugin.drop_instance();
         vec![Err(PluginFailure::Trapped(said)); observations.len()]

@@ -73,7 +73,7 @@ impl PluginRegistry {
         let source = candidate.source.clone();
         let config = entry.config();
         let strategy = order.options.strategy(config.swap.strategy);
-        let trace = LoadTrace::new(self.parts.clock);
+        let trace = LoadTrace::new(Arc::new(self.parts.clock));
         entry.with(|state| {
             state.begin_load(Load { source: source.clone(), strategy, trace: trace.clone() });
         });

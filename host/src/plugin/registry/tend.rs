@@ -138,7 +138,7 @@ impl PluginRegistry {
             state.counters.reverted += 1;
             state.last_error = Some(format!("plugin `{}`, stage watch: {said}", entry.name));
         });
-        let trace = LoadTrace::new(self.parts.clock);
+        let trace = LoadTrace::new(Arc::new(self.parts.clock));
         let why = format!("generation {} {why}", bad.generation.0);
         let promotion = Promotion { why, afterwards: Afterwards::Nothing };
         if let Err(error) = self.promote(entry, prepared, &trace, promotion).await {

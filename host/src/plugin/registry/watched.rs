@@ -37,7 +37,7 @@ fn try_watch(
         .configure(&former.settings, config.limits, config.isolation)
         .map_err(|error| format!("the former component {error}"))?;
     let clock = trace.clock();
-    let (began_at, until) = (clock.now(), clock.now() + config.swap.watch_time);
+    let (began_at, until) = (clock.now().at, clock.now().at + config.swap.watch_time);
     let label = format!("{} (former)", entry.name);
     entry.with(|state| {
         let live = state.active.generation;

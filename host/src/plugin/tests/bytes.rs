@@ -2,11 +2,11 @@
 
 use super::guests;
 use crate::plugin::{
-    ComponentizeError, ImportVerdict, Isolation, Kind, LoadPluginError, Runtime, componentize, inspect,
+    ComponentizeError, ImportVerdict, Isolation, Kind, LoadPluginError, componentize, inspect,
 };
 
 fn refusal(bytes: &[u8]) -> String {
-    let runtime = Runtime::new().unwrap();
+    let runtime = super::runtime();
     runtime.load(bytes, "{}", super::LIMITS, Isolation::PerBatch).err().unwrap().to_string()
 }
 
@@ -53,7 +53,7 @@ fn files_that_are_not_wasm_are_named() {
 #[test]
 fn a_component_cut_anywhere_is_refused() {
     let bytes = guests::component("poison").unwrap();
-    let runtime = Runtime::new().unwrap();
+    let runtime = super::runtime();
     for length in 0..bytes.len() {
         let (cut, missing) = bytes.split_at(length);
         let fits = inspect(cut).fits.is_ok();
@@ -98,7 +98,7 @@ fn core_modules_are_sent_to_componentize() {
 #[test]
 fn componentize_makes_what_loads() {
     let component = componentize(&guests::core_module("good").unwrap()).unwrap();
-    let runtime = Runtime::new().unwrap();
+    let runtime = super::runtime();
     runtime.load(&component, "{}", super::LIMITS, Isolation::PerBatch).map(drop).unwrap();
     assert_eq!(componentize(&component).unwrap_err(), ComponentizeError::AlreadyComponent);
     assert_eq!(componentize(b"").unwrap_err(), ComponentizeError::Unreadable(LoadPluginError::Empty));
@@ -129,7 +129,7 @@ fn components_of_other_worlds_are_told_what_is_missing() {
 fn a_later_minor_version_runs() {
     let minor =
         guests::component_of_other_contract("clock", |text| text.replace("@1.0.0", "@1.3.0")).unwrap();
-    let runtime = Runtime::new().unwrap();
+    let runtime = super::runtime();
     let mut plugin = runtime.load(&minor, "{}", super::LIMITS, Isolation::PerBatch).unwrap();
     assert_eq!(plugin.world(), Some("phasegate:policy/timed-policy@1.3.0"));
     super::one(&mut plugin).unwrap();

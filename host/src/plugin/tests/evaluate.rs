@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::clock::thread_cpu_time;
 use phasegate_core::domain::{Claim, Decision, Participation, PluginFailure};
 
 use super::{LIMITS, batch, failure, guests, load, load_as, observation, one, phases};
-use crate::plugin::{Isolation, Limits, Runtime};
+use crate::plugin::{Isolation, Limits};
 
 #[test]
 fn a_good_guest_decides() {
@@ -95,7 +94,7 @@ fn bodies_that_are_too_much_together_are_judged_in_parts() {
 fn too_much_for_one_call_is_refused() {
     let bytes = guests::component("log-huge").unwrap();
     let limits = Limits { memory_mib: 64, ..LIMITS };
-    let mut plugin = Runtime::new().unwrap().load(&bytes, "{}", limits, Isolation::PerBatch).unwrap();
+    let mut plugin = super::runtime().load(&bytes, "{}", limits, Isolation::PerBatch).unwrap();
     assert_eq!(
         one(&mut plugin).unwrap_err().to_string(),
         "answered outside the contract: more than 8 MiB in one call"
@@ -143,11 +142,12 @@ fn a_refused_observation_is_not_a_failed_call() {
 
 #[test]
 fn a_hopeless_guest_does_not_cost_a_timeout_for_each_observation() {
-    let begun = thread_cpu_time();
+    let clock = super::clock();
+    let begun = clock.thread_cpu();
     let results = load("loop-evaluate").evaluate(&vec![observation(1, ""); 128], 0);
     assert!(results.iter().all(|result| matches!(result, Err(PluginFailure::OutOfTime { .. }))));
     assert_eq!(results.len(), 128);
-    let took = thread_cpu_time().saturating_sub(begun);
+    let took = clock.thread_cpu().saturating_sub(begun);
     assert!(took < super::LIMITS.timeout * 30, "{took:?}");
 }
 

@@ -2,7 +2,7 @@
 
 use super::{LIMITS, batch};
 use crate::author::project::World;
-use crate::plugin::{ComponentizeError, Isolation, Runtime, finish, inspect};
+use crate::plugin::{ComponentizeError, Isolation, finish, inspect};
 
 fn text(name: &str) -> String {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/guests/");
@@ -13,7 +13,7 @@ fn text(name: &str) -> String {
 #[test]
 fn a_module_without_its_type_becomes_a_component() {
     let component = finish(&wat::parse_str(text("good")).unwrap(), World::Policy).unwrap();
-    let mut plugin = Runtime::new().unwrap().load(&component, "{}", LIMITS, Isolation::PerBatch).unwrap();
+    let mut plugin = super::runtime().load(&component, "{}", LIMITS, Isolation::PerBatch).unwrap();
     super::one(&mut plugin).unwrap();
     let timed = finish(&wat::parse_str(text("clock")).unwrap(), World::Policy).unwrap();
     assert_eq!(inspect(&timed).world.as_deref(), Some("phasegate:policy/timed-policy@1.0.0"));
@@ -38,7 +38,7 @@ fn wasi_preview_1_becomes_stubs_and_the_component_stays_pure() {
     let component = finish(&wat::parse_str(text).unwrap(), World::Policy).unwrap();
     let report = inspect(&component);
     assert_eq!((report.fits, report.pure), (Ok(()), true));
-    let mut plugin = Runtime::new().unwrap().load(&component, "{}", LIMITS, Isolation::PerBatch).unwrap();
+    let mut plugin = super::runtime().load(&component, "{}", LIMITS, Isolation::PerBatch).unwrap();
     assert!(plugin.evaluate(&batch(&["a", "b"]), 0).iter().all(Result::is_ok));
 }
 
@@ -54,7 +54,7 @@ fn a_trap_is_told_with_the_last_words_of_its_call() {
         (call $log (i32.const 3) (i32.const 525) (i32.const 27)) (call $log (i32.const 1) (i32.const 512) (i32.const 4))\n";
     let text = text.replacen("(func $middle", calls, 1);
     let component = finish(&wat::parse_str(text).unwrap(), World::Policy).unwrap();
-    let mut plugin = Runtime::new().unwrap().load(&component, "{}", LIMITS, Isolation::PerBatch).unwrap();
+    let mut plugin = super::runtime().load(&component, "{}", LIMITS, Isolation::PerBatch).unwrap();
     let said = super::one(&mut plugin).unwrap_err().to_string();
     assert!(said.ends_with("deep < middle < evaluate; it said: TypeError: no such thing"), "{said}");
 }
@@ -67,7 +67,7 @@ fn debug_sections_go_and_names_stay() {
     core.extend(section);
     let component = finish(&core, World::Policy).unwrap();
     assert!(!component.windows(11).any(|part| part == b".debug_info"));
-    let mut plugin = Runtime::new().unwrap().load(&component, "{}", LIMITS, Isolation::PerBatch).unwrap();
+    let mut plugin = super::runtime().load(&component, "{}", LIMITS, Isolation::PerBatch).unwrap();
     let said = super::one(&mut plugin).unwrap_err().to_string();
     assert!(said.contains("deep < middle < evaluate"), "{said}");
 }
@@ -89,9 +89,8 @@ fn asks_for_the_time() -> Vec<u8> {
 
 #[test]
 fn the_time_of_day_is_that_of_the_evaluation_or_a_trap() {
-    let load = |component: &[u8]| {
-        Runtime::new().unwrap().load(component, "{}", LIMITS, Isolation::PerBatch).unwrap()
-    };
+    let load =
+        |component: &[u8]| super::runtime().load(component, "{}", LIMITS, Isolation::PerBatch).unwrap();
     let timed = finish(&asks_for_the_time(), World::TimedPolicy).unwrap();
     assert_eq!(inspect(&timed).world.as_deref(), Some("phasegate:policy/timed-policy@1.0.0"));
     let decision = load(&timed).evaluate(&batch(&[""]), 1_234_567).pop().unwrap().unwrap();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{guests, refusal};
-use crate::plugin::{Isolation, Limits, Runtime};
+use crate::plugin::{Isolation, Limits};
 
 #[test]
 fn plugins_that_fail_in_configure_are_refused() {
@@ -39,7 +39,7 @@ fn plugins_that_fail_in_configure_are_refused() {
 fn the_limit_of_the_start_is_named_as_it_is() {
     let bytes = guests::component("loop-configure").unwrap();
     let limits = Limits { fuel: 100_000, timeout: Duration::from_secs(60), ..super::LIMITS };
-    let error = Runtime::new().unwrap().load(&bytes, "{}", limits, Isolation::PerBatch).err();
+    let error = super::runtime().load(&bytes, "{}", limits, Isolation::PerBatch).err();
     let said = error.unwrap().to_string();
     assert!(said.starts_with("failed in `configure`: used more than 1000000 fuel"), "{said}");
 }
@@ -56,14 +56,14 @@ fn a_refusal_of_settings_is_shown_bounded_and_harmless() {
 fn settings_reach_the_plugin() {
     let bytes = guests::component("echo-settings").unwrap();
     let settings = "{\"path\":\"/é\"}";
-    let error = Runtime::new().unwrap().load(&bytes, settings, super::LIMITS, Isolation::PerBatch).err();
+    let error = super::runtime().load(&bytes, settings, super::LIMITS, Isolation::PerBatch).err();
     assert_eq!(error.unwrap().to_string(), format!("refuses its settings: {settings}"));
 }
 
 #[test]
 fn a_loaded_plugin_says_what_it_is() {
     let bytes = guests::component("good").unwrap();
-    let runtime = Runtime::new().unwrap();
+    let runtime = super::runtime();
     let limits = Limits { memory_mib: 1, timeout: Duration::from_millis(50), ..super::LIMITS };
     let plugin = runtime.load(&bytes, "{}", limits, Isolation::Reused).unwrap();
     assert_eq!(plugin.digest(), crate::plugin::inspect(&bytes).digest);

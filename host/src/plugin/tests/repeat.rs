@@ -5,7 +5,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::plugin::{Counts, Isolation, Limits, LoadedPlugin, PluginWorker, Runtime, Watchers};
+use crate::plugin::{Counts, Isolation, Limits, LoadedPlugin, PluginWorker, Watchers};
 use phasegate_core::domain::{
     Decided, Digest, Generation, Origin, PluginFailure, PluginName, Round, Timestamp,
 };
@@ -20,7 +20,7 @@ fn round(id: usize, body: &str) -> Round {
 fn with_fuel(name: &str, fuel: u64) -> LoadedPlugin {
     let limits = Limits { fuel, timeout: Duration::from_secs(20), ..super::LIMITS };
     let bytes = guests::component(name).unwrap();
-    Runtime::new().unwrap().load(&bytes, "{}", limits, Isolation::PerBatch).unwrap()
+    super::runtime().load(&bytes, "{}", limits, Isolation::PerBatch).unwrap()
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_component_of_the_first_release_loads_for_ever() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/v1/azure-health.wasm");
     let bytes = std::fs::read(path).unwrap();
     let limits = Limits::DEFAULT;
-    let mut plugin = Runtime::new().unwrap().load(&bytes, "{}", limits, Isolation::PerBatch).unwrap();
+    let mut plugin = super::runtime().load(&bytes, "{}", limits, Isolation::PerBatch).unwrap();
     let body = r#"{"ApplicationHealthState":"Healthy","CustomMetrics":"{\"rollingUpgrade\":{\"PhaseOrderingNumber\":3}}"}"#;
     let results = plugin.evaluate(&batch(&[body]), 0);
     assert_eq!(phases(&results), [Some(3)]);
@@ -221,7 +221,7 @@ fn a_hundred_swaps_under_load_lose_nothing() {
     }
     const INSTANCES: usize = 32;
     const TURNS: usize = 12;
-    let runtime = Runtime::new().unwrap();
+    let runtime = super::runtime();
     let components: Vec<Vec<u8>> = ["body-health", "trap-configure", "counter", "trap-evaluate"]
         .iter()
         .map(|name| guests::component(name).unwrap())

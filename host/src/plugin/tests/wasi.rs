@@ -1,12 +1,12 @@
 //! Guests that import WASI: what they get, and what they do not.
 
 use super::{LIMITS, batch, guests};
-use crate::plugin::{ImportVerdict, Isolation, Runtime, inspect};
+use crate::plugin::{ImportVerdict, Isolation, inspect};
 
 /// The phase that the guest answers for each body.
 fn ask(bodies: &[&str], now_ms: u64) -> Vec<Result<u32, String>> {
     let bytes = guests::component("wasi").unwrap();
-    let mut plugin = Runtime::new().unwrap().load(&bytes, "{}", LIMITS, Isolation::PerBatch).unwrap();
+    let mut plugin = super::runtime().load(&bytes, "{}", LIMITS, Isolation::PerBatch).unwrap();
     let results = plugin.evaluate(&batch(bodies), now_ms);
     results
         .into_iter()
@@ -81,7 +81,7 @@ fn python_gets_sockets_that_are_denied() {
     let words = b"\x05notes libpython3 componentize-py";
     bytes.extend([0, u8::try_from(words.len()).unwrap()]);
     bytes.extend(words);
-    let mut plugin = Runtime::new().unwrap().load(&bytes, "{}", LIMITS, Isolation::PerBatch).unwrap();
+    let mut plugin = super::runtime().load(&bytes, "{}", LIMITS, Isolation::PerBatch).unwrap();
     super::one(&mut plugin).unwrap();
 }
 
@@ -93,6 +93,6 @@ fn wasi_of_another_shape_is_refused_or_fails() {
         (instance $i)
         (export \"phasegate:policy/evaluator@1.0.0\" (instance $i)))";
     let bytes = wat::parse_str(text).unwrap();
-    let error = Runtime::new().unwrap().load(&bytes, "{}", LIMITS, Isolation::PerBatch).err().unwrap();
+    let error = super::runtime().load(&bytes, "{}", LIMITS, Isolation::PerBatch).err().unwrap();
     assert!(error.to_string().contains("has types that differ from wit/v1"), "{error}");
 }

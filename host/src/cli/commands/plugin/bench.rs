@@ -70,7 +70,8 @@ pub(super) fn run(
         parsed.map_err(|error| anyhow::anyhow!("--settings is {text:?}, which is no JSON: {error}"))?;
     }
     let (settings, observations) = input(subject, settings, cases)?;
-    let (runtime, clock) = (Runtime::new()?, Clock::start());
+    let clock = Clock::start();
+    let runtime = Runtime::new(Arc::new(clock))?;
     let measured = Progress::new("measuring").during(|step| {
         step.say("compiling");
         let began = clock.now();

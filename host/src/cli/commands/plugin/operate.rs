@@ -11,6 +11,7 @@ use crate::cli::exit::{Exit, Refused};
 use crate::cli::output::{self, or_dash, table};
 use crate::cli::progress::Progress;
 use crate::cli::target;
+use crate::clock::Clock;
 use crate::config::escape;
 use crate::plugin::{Runtime, builtin};
 use phasegate_core::domain::PluginName;
@@ -85,7 +86,7 @@ fn self_test(args: &SwapArgs, bytes: &[u8]) -> anyhow::Result<()> {
     let folder = args.file.parent().map(|folder| folder.join("cases")).filter(|folder| folder.is_dir());
     let Some(folder) = folder else { return Ok(()) };
     let cases = cases::read(&folder)?;
-    let runtime = Runtime::new()?;
+    let runtime = Runtime::new(Clock::shared())?;
     let trial = Progress::new("testing").during(|step| {
         step.say("compiling");
         // What does not load the host refuses, with the stage.

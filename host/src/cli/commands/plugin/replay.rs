@@ -12,6 +12,7 @@ use crate::cli::args::ReplayArgs;
 use crate::cli::exit::Exit;
 use crate::cli::output::{self, table};
 use crate::cli::progress::Progress;
+use crate::clock::Clock;
 use crate::config::{self, ComponentSource, FetchConfig, RemoteSource};
 use crate::plugin::Runtime;
 use crate::recording::{self, Record, RecordedOutcome, Replay, ReplayError, blob_dir};
@@ -75,7 +76,7 @@ pub(super) fn run(args: &ReplayArgs, config: Option<&Path>) -> anyhow::Result<Ex
     let reading = recording::read(&args.recording)?;
     let damaged = reading.damaged;
     let folder = blob_dir(&args.recording);
-    let mut replay = Replay::new(Runtime::new()?);
+    let mut replay = Replay::new(Runtime::new(Clock::shared())?);
     let report = Progress::new("replaying").during(|step| {
         step.say("compiling");
         let mut side = |name: Option<&String>| name.map(|name| side(&mut replay, name, config)).transpose();

@@ -12,6 +12,7 @@ use crate::cli::args::OutputArgs;
 use crate::cli::exit::{Exit, Refused};
 use crate::cli::output;
 use crate::cli::progress::Progress;
+use crate::clock::Clock;
 use crate::plugin::{BATCH_MAX, Runtime, inspect};
 
 /// The report of `plugin test --json`.
@@ -68,7 +69,7 @@ pub(super) fn run(subject: &Subject, cases: Option<&Path>, format: OutputArgs) -
     // What is no policy at all needs no cases to say so.
     inspect(&subject.bytes).fits.map_err(|error| Refused(format!("`{}` {error}", subject.name)))?;
     let cases = subject.cases(cases)?;
-    let runtime = Runtime::new()?;
+    let runtime = Runtime::new(Clock::shared())?;
     let progress = Progress::new("testing");
     let trial = progress.during(|step| {
         step.say("compiling");

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use crate::cli::args::SimulateArgs;
+use crate::clock::Clock;
 use crate::plugin::{Isolation, Limits, LoadedPlugin, Runtime, builtin, read_component};
 use phasegate_core::domain::{
     Answer, Claim, Digest, Evaluation, Generation, InstanceFacts, Observation, Outcome, Participation,
@@ -60,7 +61,7 @@ impl Judge {
             .with_context(|| format!("`--settings` is `{}`, which is not JSON", args.settings))?;
         let name = PluginName::parse("simulated").map_err(|error| anyhow::anyhow!("plugin name {error}"))?;
         let code = Code {
-            runtime: Runtime::new()?,
+            runtime: Runtime::new(Clock::shared())?,
             bytes,
             settings: args.settings.clone(),
             bodies: Bodies::parse(&args.body)?,
