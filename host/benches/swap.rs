@@ -23,19 +23,19 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
-use phasegate::author::project::World;
 use phasegate::clock::Clock;
 use phasegate::config::{
     ComponentSource, FetchConfig, Isolation, OnFailure, PluginConfig, PluginLimits, Strategy, SwapRules,
 };
 use phasegate::control::{Command, ControlEvent, ControlHandle};
-use phasegate::plugin::registry::{Offer, PluginRegistry, RegistryParts, SwapOptions};
-use phasegate::plugin::{CodeCache, Runtime, builtin, finish};
+use phasegate::plugins::registry::{Offer, PluginRegistry, RegistryParts, SwapOptions};
 use phasegate::store::SqliteStore;
 use phasegate_core::domain::{
     Answer, InstanceFacts, InstanceId, Observation, PluginName, Response, Round, ScaleSetName,
 };
 use phasegate_core::record::{Store, Write};
+use phasegate_wasm::World;
+use phasegate_wasm::{CodeCache, Runtime, builtin, finish};
 
 /// Instances that a rehearsal judges.
 const FLEET: usize = 100;

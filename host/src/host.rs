@@ -21,13 +21,13 @@ use crate::config::{self, Config, Problems};
 use crate::control::{self, ControlEvent, ControlHandle, ControlParts, SetParts};
 use crate::drivers::http::HttpDriver;
 use crate::drivers::{Driver, DriverNote};
-use crate::plugin::registry::{self, Network, PluginRegistry, RegistryParts};
-use crate::plugin::{CodeCache, Runtime, RuntimeError};
+use crate::plugins::registry::{self, Network, PluginRegistry, RegistryParts};
 use crate::probe::{Prober, Target};
 use crate::recording::{self, Recorder, Used};
 use crate::reload::Reloader;
 use crate::store::SqliteStore;
 use phasegate_core::record::Store;
+use phasegate_wasm::{CodeCache, Runtime, RuntimeError};
 
 /// Notes of drivers that may wait; a driver that writes more waits.
 const NOTES_MAX: usize = 1024;

@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use phasegate::author::{CONTRACT, cases, trial};
-use phasegate::plugin::{Limits, Runtime};
+use phasegate_wasm::{CONTRACT, cases, trial};
+use phasegate_wasm::{Limits, Runtime};
 
 use crate::support::repository;
 
@@ -73,7 +73,7 @@ fn prebuilt_components_import_nothing_but_the_contract() {
         if LARGE.contains(&name.as_str()) {
             continue;
         }
-        let report = phasegate::plugin::inspect(&std::fs::read(path.join(format!("{name}.wasm"))).unwrap());
+        let report = phasegate_wasm::inspect(&std::fs::read(path.join(format!("{name}.wasm"))).unwrap());
         assert_eq!(report.fits, Ok(()), "{name}");
         assert!(report.pure, "{name}");
         assert!(report.size < 200_000, "{name}: {} bytes", report.size);

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::Clock;
-use crate::plugin::tests::guests;
-use crate::plugin::{Isolation, LoadedPlugin, Runtime};
+use crate::plugins::tests::guests;
 use phasegate_core::domain::{
     Answer, Generation, InstanceFacts, InstanceId, PluginFailure, PluginName, Response, ScaleSetName,
     Timestamp, UpgradeId,
 };
+use phasegate_wasm::{Isolation, LoadedPlugin, Runtime};
 
 fn observation(id: usize, body: &[u8]) -> Observation {
     Observation {

@@ -7,7 +7,7 @@ use crate::cli::output;
 use crate::clock::Clock;
 use crate::config::{self, ComponentSource, Config, LoadConfigError, Problem, Problems};
 use crate::control;
-use crate::plugin::registry::{Network, is_fetched};
+use crate::plugins::registry::{Network, is_fetched};
 use phasegate_core::plan::{FeasibilityInput, feasibility};
 
 /// Checks the file and what it names on this machine.

@@ -16,7 +16,7 @@ use anyhow::Context;
 use crate::cli::args::{PluginArgs, PluginVerb};
 use crate::cli::exit::{Exit, Refused};
 use crate::config::FetchConfig;
-use crate::plugin::{componentize, read_component};
+use phasegate_wasm::{componentize, read_component};
 use subject::Subject;
 
 /// Runs one verb.

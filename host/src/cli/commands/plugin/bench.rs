@@ -8,14 +8,14 @@ use serde::Serialize;
 use super::subject::Subject;
 use crate::author::DEFAULT_LIMITS;
 use crate::author::bench::{self, Figures, Timing};
-use crate::author::cases::Case;
 use crate::cli::args::OutputArgs;
 use crate::cli::exit::{Exit, Refused};
 use crate::cli::output::{self, table};
 use crate::cli::progress::Progress;
 use crate::clock::Clock;
-use crate::plugin::{BATCH_MAX, LoadPluginError, Runtime};
 use phasegate_core::domain::{Answer, InstanceFacts, InstanceId, Observation, Response, ScaleSetName};
+use phasegate_wasm::cases::Case;
+use phasegate_wasm::{BATCH_MAX, LoadPluginError, Runtime};
 
 /// The report of `plugin bench --json`.
 #[derive(Debug, Serialize)]

@@ -4,8 +4,7 @@ use std::path::Path;
 
 use super::subject;
 use crate::api::wire;
-use crate::author::cases;
-use crate::author::{DEFAULT_LIMITS, trial};
+use crate::author::DEFAULT_LIMITS;
 use crate::cli::args::{OutputArgs, PluginOf, ServerArgs, StrategyArg, SwapArgs};
 use crate::cli::exit::{Exit, Refused};
 use crate::cli::output::{self, or_dash, table};
@@ -13,8 +12,10 @@ use crate::cli::progress::Progress;
 use crate::cli::target;
 use crate::clock::Clock;
 use crate::config::escape;
-use crate::plugin::{Runtime, builtin};
 use phasegate_core::domain::PluginName;
+use phasegate_wasm::cases;
+use phasegate_wasm::trial;
+use phasegate_wasm::{Runtime, builtin};
 
 /// Instances of a comparison that are shown to people; `--json` has them all.
 const CHANGES_SHOWN_MAX: usize = 50;

@@ -7,17 +7,17 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::subject::Subject;
-use crate::author::cases::base64;
 use crate::cli::args::ReplayArgs;
 use crate::cli::exit::Exit;
 use crate::cli::output::{self, table};
 use crate::cli::progress::Progress;
 use crate::clock::Clock;
 use crate::config::{self, ComponentSource, FetchConfig, RemoteSource};
-use crate::plugin::Runtime;
 use crate::recording::{self, Record, RecordedOutcome, Replay, ReplayError, blob_dir};
 use choose::Choice;
 use phasegate_core::domain::{Decision, Digest, PluginFailure};
+use phasegate_wasm::Runtime;
+use phasegate_wasm::cases::base64;
 
 /// Configuration that is looked at when none is named.
 const DEFAULT_CONFIG: &str = "phasegate.toml";

@@ -6,14 +6,14 @@ use serde::Serialize;
 
 use super::subject::Subject;
 use crate::author::DEFAULT_LIMITS;
-use crate::author::cases::Difference;
-use crate::author::trial::{self, Budget, Trial};
 use crate::cli::args::OutputArgs;
 use crate::cli::exit::{Exit, Refused};
 use crate::cli::output;
 use crate::cli::progress::Progress;
 use crate::clock::Clock;
-use crate::plugin::{BATCH_MAX, Runtime, inspect};
+use phasegate_wasm::cases::Difference;
+use phasegate_wasm::trial::{self, Budget, Trial};
+use phasegate_wasm::{BATCH_MAX, Runtime, inspect};
 
 /// The report of `plugin test --json`.
 #[derive(Debug, Serialize)]

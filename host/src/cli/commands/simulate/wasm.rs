@@ -9,12 +9,12 @@ use anyhow::{Context, bail};
 
 use crate::cli::args::SimulateArgs;
 use crate::clock::Clock;
-use crate::plugin::{Isolation, Limits, LoadedPlugin, Runtime, builtin, read_component};
 use phasegate_core::domain::{
     Answer, Claim, Digest, Evaluation, Generation, InstanceFacts, Observation, Outcome, Participation,
     PluginFailure, PluginName, PluginStamp, ProbeFailure, Response, ScaleSetName, Version,
 };
 use phasegate_core::sim::forecast::{AtTheirWord, Decider, Sight};
+use phasegate_wasm::{Isolation, Limits, LoadedPlugin, Runtime, builtin, read_component};
 
 /// As generous as a configuration may be: here nobody waits for an answer.
 const LIMITS: Limits = Limits { memory_mib: 256, timeout: Duration::from_secs(5), ..Limits::DEFAULT };
