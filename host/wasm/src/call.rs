@@ -11,7 +11,7 @@ use wasmtime::{Engine, Store, Trap};
 use phasegate_core::domain::{Digest, Observation, PluginFailure, Verdict};
 
 use super::capability::{GuestLog, HostState};
-use super::contract::v1::{Guest, Linked, StartError};
+use super::contract::{Guest, Linked, StartError};
 use super::limits::{HANDOVER_BYTES_MAX, Limits};
 use super::{output, text, trap, wasi};
 
@@ -23,7 +23,7 @@ const SETTINGS_MESSAGE_BYTES_MAX: usize = 2048;
 /// Everything that new instances are made of.
 pub(super) struct Code {
     pub(super) engine: Engine,
-    pub(super) linked: Arc<Linked>,
+    pub(super) linked: Arc<dyn Linked>,
     pub(super) settings: String,
     pub(super) limits: Limits,
     pub(super) log: Arc<GuestLog>,
@@ -46,7 +46,7 @@ pub(super) enum OpenError {
 /// A configured instance with its store. Never used again after a failed call.
 pub(super) struct Session {
     store: Store<HostState>,
-    guest: Guest,
+    guest: Box<dyn Guest>,
     limits: Limits,
     /// Evaluations that it has served.
     pub(super) calls: u32,

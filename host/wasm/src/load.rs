@@ -14,7 +14,7 @@ use phasegate_core::domain::{Cost, Digest, Observation, PluginFailure, ReadClock
 use super::batch::{self, BatchSize, CallError, Caller, Freshness, Judged};
 use super::call::{self, Code, OpenError, Session};
 use super::capability::GuestLog;
-use super::contract::v1;
+use super::contract::{self, Contract, Linked};
 use super::engine::Runtime;
 use super::error::LoadPluginError;
 use super::limits::{Isolation, Limits};
@@ -49,7 +49,7 @@ pub struct LoadedPlugin {
 #[derive(Clone)]
 pub struct CompiledPlugin {
     engine: Engine,
-    linked: Arc<v1::Linked>,
+    linked: Arc<dyn Linked>,
     digest: Digest,
     imports: Vec<Import>,
     world: Option<String>,
@@ -103,16 +103,18 @@ impl Runtime {
         }
         let compiled = self.cache.as_ref().is_some_and(|cache| cache.has(&self.engine, digest));
         let examine = if compiled { shape::examine_compiled } else { shape::examine };
-        let (imports, world) = trace.run(Stage::Shape, || check_shape(bytes, &examine(bytes)?))?;
+        let Fits { contract, imports, world } =
+            trace.run(Stage::Shape, || check_shape(bytes, &examine(bytes)?))?;
         let component = trace.run(Stage::Compile, || self.component(bytes, digest, trace))?;
         let linked = trace.run(Stage::Link, || {
-            v1::link(&self.engine, &component)
+            contract
+                .link(&self.engine, &component)
                 .map_err(|error| LoadPluginError::TypesDiffer(text::summary(&error)))
         })?;
         let code = component.image_range();
         let plugin = CompiledPlugin {
             engine: self.engine.clone(),
-            linked: Arc::new(linked),
+            linked: Arc::from(linked),
             digest,
             world,
             imports,
@@ -163,8 +165,15 @@ fn compile_aside<T: Send>(compile: impl FnOnce() -> T + Send) -> Result<T, Strin
     })
 }
 
+/// What is known of bytes that fit the contract by their names and types.
+struct Fits {
+    contract: &'static dyn Contract,
+    imports: Vec<Import>,
+    world: Option<String>,
+}
+
 /// Everything that can be said of the bytes before the compiler, which takes its time.
-fn check_shape(bytes: &[u8], shape: &Shape) -> Result<(Vec<Import>, Option<String>), LoadPluginError> {
+fn check_shape(bytes: &[u8], shape: &Shape) -> Result<Fits, LoadPluginError> {
     if !shape.is_component {
         return Err(LoadPluginError::CoreModule { embedded: shape.has_component_type });
     }
@@ -173,7 +182,7 @@ fn check_shape(bytes: &[u8], shape: &Shape) -> Result<(Vec<Import>, Option<Strin
     world::check(&imports, &shape.exports, language)?;
     difference::check(shape)?;
     let world = world::guess(&imports, &shape.exports);
-    Ok((imports, world))
+    Ok(Fits { contract: contract::of(&shape.exports), imports, world })
 }
 
 impl CompiledPlugin {
@@ -401,7 +410,7 @@ impl Caller for GuestCaller<'_> {
             }
             Err(failure) => {
                 // On a busy machine a call takes longer than it costs.
-                let lost = session.time_used().unwrap_or_else(|| lost());
+                let lost = session.time_used().unwrap_or_else(lost);
                 Err(CallError { failure, lost, blames_batch: true, was_reused })
             }
         }

@@ -1,7 +1,7 @@
 //! The adapter for version 1 of the contract: generated types to domain types and back.
 //!
-//! The only file that mentions generated types. A later version gets a file of its own that
-//! offers the same few functions.
+//! The only file that mentions generated types. A later version gets a file of its own that implements
+//! the same traits.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use wasmtime::{Engine, Store};
 
 use phasegate_core::domain::{self, Claim, PluginFailure, Verdict};
 
+use super::{Contract, Guest, Linked, StartError};
 use crate::capability::{HostState, Level};
 use crate::{output, wasi};
 
@@ -29,49 +30,43 @@ use generated::phasegate::policy::{clock as wit_clock, log as wit_log};
 /// Name and value side by side, as the contract has them.
 type Pair<'a> = (&'a str, &'a str);
 
-/// A component whose imports are linked and whose exports are found.
-pub(crate) struct Linked {
+/// Version 1 of the contract.
+pub(super) struct V1;
+
+struct Linked1 {
     pre: InstancePre<HostState>,
     indices: generated::TimedPolicyIndices,
 }
 
-/// One live instance.
-pub(crate) struct Guest(generated::TimedPolicy);
+struct Guest1(generated::TimedPolicy);
 
-/// Why there is no instance.
-pub(crate) enum StartError {
-    /// The exports have other types than the contract.
-    Types(wasmtime::Error),
-    /// It trapped or broke a limit.
-    Failed(wasmtime::Error),
-}
-
-/// Links the host's interfaces.
-///
-/// # Errors
-/// When imports or exports have other types than the contract.
-pub(crate) fn link(engine: &Engine, component: &Component) -> wasmtime::Result<Linked> {
-    let mut linker = Linker::<HostState>::new(engine);
-    generated::TimedPolicy::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    wasi::link(&mut linker, engine, component)?;
-    let pre = linker.instantiate_pre(component)?;
-    let indices = generated::TimedPolicyIndices::new(&pre)?;
-    Ok(Linked { pre, indices })
-}
-
-impl Linked {
-    pub(crate) fn start(&self, store: &mut Store<HostState>) -> Result<Guest, StartError> {
-        let instance = self.pre.instantiate(&mut *store).map_err(StartError::Failed)?;
-        self.indices.load(&mut *store, &instance).map(Guest).map_err(StartError::Types)
+impl Contract for V1 {
+    fn link(&self, engine: &Engine, component: &Component) -> wasmtime::Result<Box<dyn Linked>> {
+        let mut linker = Linker::<HostState>::new(engine);
+        generated::TimedPolicy::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+        wasi::link(&mut linker, engine, component)?;
+        let pre = linker.instantiate_pre(component)?;
+        let indices = generated::TimedPolicyIndices::new(&pre)?;
+        Ok(Box::new(Linked1 { pre, indices }))
     }
 }
 
-impl Guest {
+impl Linked for Linked1 {
+    fn start(&self, store: &mut Store<HostState>) -> Result<Box<dyn Guest>, StartError> {
+        let instance = self.pre.instantiate(&mut *store).map_err(StartError::Failed)?;
+        let guest = self.indices.load(&mut *store, &instance).map_err(StartError::Types)?;
+        Ok(Box::new(Guest1(guest)))
+    }
+}
+
+impl Guest1 {
     fn evaluator(&self) -> &wit_evaluator::Guest {
         self.0.phasegate_policy_evaluator()
     }
+}
 
-    pub(crate) fn configure(
+impl Guest for Guest1 {
+    fn configure(
         &self,
         store: &mut Store<HostState>,
         settings: &str,
@@ -79,8 +74,7 @@ impl Guest {
         self.evaluator().call_configure(store, settings)
     }
 
-    /// Judges a batch; the number of results is not checked yet.
-    pub(crate) fn evaluate(
+    fn evaluate(
         &self,
         store: &mut Store<HostState>,
         batch: &[domain::Observation],
