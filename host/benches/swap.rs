@@ -24,18 +24,17 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use phasegate::clock::Clock;
-use phasegate::config::{
-    ComponentSource, FetchConfig, Isolation, OnFailure, PluginConfig, PluginLimits, Strategy, SwapRules,
-};
 use phasegate::control::{Command, ControlEvent, ControlHandle};
+use phasegate::plugins::config::{ComponentSource, PluginConfig};
+use phasegate::plugins::fetch::FetchConfig;
 use phasegate::plugins::registry::{Offer, PluginRegistry, RegistryParts, SwapOptions};
 use phasegate::store::SqliteStore;
 use phasegate_core::domain::{
-    Answer, InstanceFacts, InstanceId, Observation, PluginName, Response, Round, ScaleSetName,
+    Answer, InstanceFacts, InstanceId, Isolation, Observation, OnFailure, PluginLimits, PluginName,
+    PluginSpec, Response, Round, ScaleSetName, Strategy, SwapRules,
 };
 use phasegate_core::record::{Store, Write};
-use phasegate_wasm::World;
-use phasegate_wasm::{CodeCache, Runtime, builtin, finish};
+use phasegate_wasm::{CodeCache, Runtime, World, builtin, finish};
 
 /// Instances that a rehearsal judges.
 const FLEET: usize = 100;
@@ -178,17 +177,18 @@ fn swap(site: &Site, bytes: Vec<u8>, strategy: Strategy) -> impl Future<Output =
 }
 
 fn config(name: &PluginName) -> PluginConfig {
-    PluginConfig {
+    let component = ComponentSource::Builtin("azure-health".to_owned());
+    let spec = PluginSpec {
         name: name.clone(),
-        component: ComponentSource::Builtin("azure-health".to_owned()),
+        source: component.to_string(),
         settings: "{}".to_owned(),
         limits: PluginLimits::DEFAULT,
         isolation: Isolation::PerBatch,
         on_failure: OnFailure::Hold,
         digest: None,
-        fetch: FetchConfig::default(),
         swap: SwapRules::default(),
-    }
+    };
+    PluginConfig { spec, component, fetch: FetchConfig::default() }
 }
 
 fn observation(id: usize, number: u64) -> Observation {

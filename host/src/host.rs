@@ -3,8 +3,6 @@
 //! Starting: data directory, plugins, drivers, loop, prober, API. Stopping: API first, so that no
 //! new wish comes in; then the loop, so that no effect is asked for; then probes; drivers last.
 
-mod drivers;
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -20,6 +18,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Problems};
 use crate::control::{self, ControlEvent, ControlHandle, ControlParts, SetParts};
 use crate::drivers::http::HttpDriver;
+use crate::drivers::kind::Place;
 use crate::drivers::{Driver, DriverNote};
 use crate::plugins::registry::{self, Network, PluginRegistry, RegistryParts};
 use crate::probe::{Prober, Target};
@@ -187,8 +186,11 @@ impl Host {
 pub fn problems(config: &Config, network: Network) -> Problems {
     let mut problems = config::environment_problems(config, std::env::var_os("PATH").as_deref());
     for (index, set) in config.scale_sets.iter().enumerate() {
-        if let Some(message) = drivers::problem(&set.driver) {
-            problems.list.push(config.problem(&format!("scaleSets[{index}].driver.caFile"), message));
+        for (key, path) in set.driver.settings().needs().certificates {
+            if let (true, Err(error)) = (path.is_file(), HttpDriver::check_certificates(path)) {
+                let key = format!("scaleSets[{index}].driver.{key}");
+                problems.list.push(config.problem(&key, error.to_string()));
+            }
         }
     }
     for (index, plugin) in config.plugins.iter().enumerate() {
@@ -287,11 +289,15 @@ fn sets(config: &Config, notes: &mpsc::Sender<DriverNote>) -> anyhow::Result<Vec
     let mut sets = Vec::new();
     for set in &config.scale_sets {
         let log_dir = config.server.data_dir.join("logs").join(set.name.as_str());
-        let driver = drivers::start(&set.driver, log_dir, notes)
+        let search_path = std::env::var_os("PATH").unwrap_or_default();
+        let place = Place { log_dir, search_path, notes: notes.clone() };
+        let settings = set.driver.settings();
+        let driver = settings
+            .start(&place)
             .with_context(|| format!("cannot start the driver of scale set `{}`", set.name))?;
         let (spec, _) = set.clone().split();
-        let plugin = config.plugins.iter().find(|plugin| plugin.name == spec.plugin);
-        let on_failure = plugin.map(|plugin| plugin.on_failure).unwrap_or_default();
+        let plugin = config.plugins.iter().find(|plugin| plugin.spec.name == spec.plugin);
+        let on_failure = plugin.map(|plugin| plugin.spec.on_failure).unwrap_or_default();
         sets.push(SetParts { spec, driver, on_failure });
     }
     Ok(sets)

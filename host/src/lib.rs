@@ -14,7 +14,7 @@ pub mod control;
 pub mod demo;
 pub mod drivers;
 pub mod host;
-mod net;
+pub mod net;
 pub mod plugins;
 pub mod probe;
 pub mod recording;

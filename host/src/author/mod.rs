@@ -28,6 +28,6 @@ mod tests {
         let text = "[[scaleSets]]\nname = \"a\"\n[scaleSets.driver]\nkind = \"process\"\ncommand = [\"true\"]\n\
             [scaleSets.model]\nversion = \"1\"\n[[scaleSets.instances]]\nid = \"0\"\naddress = \"127.0.0.1:1\"\n";
         let config = crate::config::parse(text, std::path::Path::new("phasegate.toml")).unwrap();
-        assert_eq!(config.plugins[0].limits, DEFAULT_LIMITS);
+        assert_eq!(config.plugins[0].spec.limits, DEFAULT_LIMITS);
     }
 }

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 use super::exit::Refused;
 use crate::api::wire;
-use crate::config::parse_address;
+use crate::net::address::parse_address;
 use crate::net::exchange::{ExchangeError, exchange};
 use phasegate_core::domain::Address;
 

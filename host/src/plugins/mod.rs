@@ -3,7 +3,8 @@
 //! Reading order: `worker` (a thread for each plugin), `fetch` (components of other machines), `registry`
 //! (the plugins of a running host). What a component is and how it runs is in the crate `phasegate-wasm`.
 
-mod fetch;
+pub mod config;
+pub mod fetch;
 pub mod registry;
 mod worker;
 

@@ -34,11 +34,13 @@ use hyper::body::Bytes;
 
 use crate::api::wire;
 use crate::clock::Clock;
-use crate::config::{PluginConfig, RemoteSource, Strategy};
 use crate::control::{CommandError, CommandErrorKind, ControlEvent, ControlHandle};
+use crate::net::reference::RemoteSource;
+use crate::plugins::config::PluginConfig;
 use crate::recording::Recorder;
 pub use check::{Checked, Network, check, is_fetched};
 use entry::Entry;
+use phasegate_core::domain::Strategy;
 use phasegate_core::domain::{InstanceId, PluginName, Round, ScaleSetName};
 use phasegate_core::record::{Stored, Write};
 use phasegate_wasm::{LoadPluginError, LoadTrace, Runtime, Stage, one_line};
@@ -183,9 +185,9 @@ impl PluginRegistry {
         let mut writes = Vec::new();
         let named = first::fetch_all(configs, &parts);
         for (config, named) in configs.iter().zip(named) {
-            let entry = first::load(config, named, stored.plugins.get(&config.name), &parts)?;
-            writes.push(Write::Plugin(config.name.clone(), entry.with(|state| state.stored())));
-            entries.insert(config.name.clone(), entry);
+            let entry = first::load(config, named, stored.plugins.get(&config.spec.name), &parts)?;
+            writes.push(Write::Plugin(config.spec.name.clone(), entry.with(|state| state.stored())));
+            entries.insert(config.spec.name.clone(), entry);
         }
         for ((set, instance), memory) in &stored.memories {
             if let Some(entry) = entries.get(&memory.plugin) {
@@ -241,7 +243,7 @@ impl PluginRegistry {
         options: SwapOptions,
     ) -> Result<wire::PluginSwap, CommandError> {
         let entry = self.entry(name)?;
-        let settings = entry.config().settings;
+        let settings = entry.config().spec.settings;
         let (source, origin) = match offer {
             Offer::Bytes { bytes, file } => (uploaded(file.as_deref()), Origin::Upload(bytes)),
             Offer::Reference(source) => (source.to_string(), Origin::Named(source)),

@@ -1,5 +1,7 @@
 //! Runs real components, most of them hostile, through the whole runtime.
 
+#[path = "../../../tests/support/contracts.rs"]
+pub(crate) mod contracts;
 #[path = "../../../tests/support/guests.rs"]
 pub(crate) mod guests;
 

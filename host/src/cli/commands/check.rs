@@ -5,8 +5,9 @@ use crate::cli::args::CheckArgs;
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::clock::Clock;
-use crate::config::{self, ComponentSource, Config, LoadConfigError, Problem, Problems};
+use crate::config::{self, Config, LoadConfigError, Problem, Problems};
 use crate::control;
+use crate::plugins::config::ComponentSource;
 use crate::plugins::registry::{Network, is_fetched};
 use phasegate_core::plan::{FeasibilityInput, feasibility};
 
@@ -60,7 +61,7 @@ fn say_what_is_fetched(config: &Config) {
         if let ComponentSource::Remote(source) = &plugin.component
             && is_fetched(plugin, &config.server.data_dir)
         {
-            output::talk(&format!("plugin \"{}\": fetching {source}\n", plugin.name));
+            output::talk(&format!("plugin \"{}\": fetching {source}\n", plugin.spec.name));
         }
     }
 }
@@ -70,7 +71,7 @@ fn about_plugins(config: &Config, network: Network) -> Vec<wire::CheckWarning> {
     let mut warnings = Vec::new();
     for plugin in &config.plugins {
         let mut warn = |code: &str, message: String| {
-            let (code, plugin) = (code.to_owned(), Some(plugin.name.to_string()));
+            let (code, plugin) = (code.to_owned(), Some(plugin.spec.name.to_string()));
             warnings.push(wire::CheckWarning { scale_set: None, plugin, code, message });
         };
         let ComponentSource::Remote(source) = &plugin.component else { continue };

@@ -15,7 +15,7 @@ use anyhow::Context;
 
 use crate::cli::args::{PluginArgs, PluginVerb};
 use crate::cli::exit::{Exit, Refused};
-use crate::config::FetchConfig;
+use crate::plugins::fetch::FetchConfig;
 use phasegate_wasm::{componentize, read_component};
 use subject::Subject;
 

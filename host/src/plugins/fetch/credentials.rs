@@ -6,8 +6,8 @@ use std::path::Path;
 
 use hyper::header::HeaderValue;
 
+use super::Credentials;
 use super::FetchError;
-use crate::config::Credentials;
 use phasegate_wasm::cases::base64;
 
 /// Longest credential file; tokens of clouds have a few KiB.

@@ -16,10 +16,11 @@ use tokio::net::TcpStream;
 
 use super::credentials::Authorization;
 use super::{FetchError, Fetched};
-use crate::config::{HttpUrl, Scheme, is_loopback};
 use crate::net::exchange::{Answer, ExchangeError, exchange_watched};
+use crate::net::reference::is_loopback;
 use crate::net::text::{find_io, io_text, one_line};
 use crate::net::tls::VerifiedTls;
+use crate::net::url::{HttpUrl, Scheme};
 use phasegate_wasm::COMPONENT_BYTES_MAX;
 
 /// Redirects of one request: registries and mirrors need one or two.

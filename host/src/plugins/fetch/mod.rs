@@ -11,6 +11,7 @@
 //! the environment are not used.
 
 mod challenge;
+pub mod config;
 mod credentials;
 mod https;
 mod manifest;
@@ -20,7 +21,9 @@ mod tests;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::config::{FetchConfig, RemotePlace, RemoteSource};
+pub use config::{Credentials, FetchConfig};
+
+use crate::net::reference::{RemotePlace, RemoteSource};
 use crate::net::tls::VerifiedTls;
 use https::Client;
 use phasegate_core::domain::Digest;

@@ -11,11 +11,11 @@ use super::challenge::{self, Challenge};
 use super::credentials::{self, Authorization};
 use super::https::{Client, Get, refusal};
 use super::{Fetch, FetchError, Fetched, manifest};
-use crate::config::{HttpUrl, OciReference, Scheme, is_loopback};
 use crate::net::exchange::Answer;
+use crate::net::reference::{OciReference, is_loopback};
+use crate::net::url::{HttpUrl, Scheme};
 use phasegate_core::domain::{Address, Digest};
-use phasegate_wasm::COMPONENT_BYTES_MAX;
-use phasegate_wasm::component_digest;
+use phasegate_wasm::{COMPONENT_BYTES_MAX, component_digest};
 
 /// Largest manifest: what the specification asks registries to take.
 const MANIFEST_MAX: usize = 4 << 20;

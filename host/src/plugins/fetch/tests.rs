@@ -4,10 +4,11 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::Duration;
 
+use super::FetchConfig;
 use super::challenge::{self, Challenge};
 use super::manifest::{self, Layer};
 use super::{Fetch, FetchError, Fetched};
-use crate::config::{FetchConfig, RemoteSource};
+use crate::net::reference::RemoteSource;
 use phasegate_core::domain::Digest;
 
 const SHA: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";

@@ -7,9 +7,9 @@ use super::source::{Candidate, Origin, kept, kept_path};
 use super::take_over::{Afterwards, Order, WhenBusy};
 use super::{PluginRegistry, SwapOptions};
 use crate::api::wire;
-use crate::config::Strategy;
 use crate::control::{CommandError, CommandErrorKind, rfc3339};
 use crate::recording::settings_digest;
+use phasegate_core::domain::Strategy;
 use phasegate_core::domain::{Generation, PluginName};
 use phasegate_core::record::StoredGeneration;
 
@@ -81,7 +81,7 @@ impl PluginRegistry {
             let read = tokio::task::spawn_blocking(move || kept(&data_dir, digest).is_some());
             let file = kept_path(&self.parts.data_dir, digest);
             let found = match read.await {
-                Ok(true) => pinned(digest, config.digest).map_err(|why| format!("its component {why}")),
+                Ok(true) => pinned(digest, config.spec.digest).map_err(|why| format!("its component {why}")),
                 Ok(false) | Err(_) => {
                     Err(format!("`{}` is missing or does not hold its component any more", file.display()))
                 }

@@ -11,9 +11,10 @@ use super::prepare::{Preparation, Prepared, Unfit};
 use super::shadow::{Role, Shadow, ShadowParts};
 use super::source::{Candidate, Origin, configured, keep};
 use super::{PluginRegistry, refused};
-use crate::config::PluginConfig;
 use crate::control::CommandError;
-use phasegate_core::domain::{Digest, ReadClock};
+use crate::plugins::config::PluginConfig;
+use phasegate_core::domain::Digest;
+use phasegate_core::domain::ReadClock;
 use phasegate_core::record::{StoredRefusal, StoredShadow};
 use phasegate_wasm::{LoadTrace, Stage, StepState};
 
@@ -136,14 +137,14 @@ fn begin(
     // Its own instance goes beside; another one waits to take over.
     let spare = prepared
         .compiled
-        .configure(&prepared.candidate.settings, config.limits, config.isolation)
+        .configure(&prepared.candidate.settings, config.spec.limits, config.spec.isolation)
         .map_err(|error| error.to_string())?;
     let plugin = std::mem::replace(&mut prepared.plugin, spare);
     // One at a time has the tap.
     entry.with(|state| {
         state.end_for(&format!("{} judges beside the active one now", prepared.candidate.source))
     });
-    let (live, gate) = (entry.active().generation, config.swap.gate.clone());
+    let (live, gate) = (entry.active().generation, config.spec.swap.gate.clone());
     let began_at = clock.now().at;
     let label = format!("{} (shadow)", entry.name);
     let parts = ShadowParts { plugin, label, role: Role::Candidate, live, gate: gate.clone(), clock };

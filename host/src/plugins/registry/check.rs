@@ -5,8 +5,8 @@ use std::path::Path;
 use super::prepare::{pinned, self_test};
 use super::source::{Candidate, Reading, kept};
 use super::{RegistryError, Why};
-use crate::config::{ComponentSource, PluginConfig};
 use crate::plugins::FetchError;
+use crate::plugins::config::{ComponentSource, PluginConfig};
 use phasegate_wasm::{Runtime, component_digest};
 
 /// Whether a check may make requests.
@@ -31,7 +31,7 @@ pub enum Checked {
 #[must_use]
 pub fn is_fetched(config: &PluginConfig, data_dir: &Path) -> bool {
     let is_here = |digest| kept(data_dir, digest).is_some();
-    matches!(config.component, ComponentSource::Remote(_)) && !config.digest.is_some_and(is_here)
+    matches!(config.component, ComponentSource::Remote(_)) && !config.spec.digest.is_some_and(is_here)
 }
 
 /// Checks that the component of a plugin loads, as a start of the host would, and throws it away.
@@ -47,7 +47,7 @@ pub fn check(
 ) -> Result<Checked, RegistryError> {
     let candidate = Candidate::configured(config);
     let refused = |stage, why| RegistryError::Refused {
-        name: config.name.clone(),
+        name: config.spec.name.clone(),
         component: candidate.source.clone(),
         stage,
         source: Why(why),
@@ -61,16 +61,16 @@ pub fn check(
         FetchError::Transfer(_) | FetchError::Unreadable(_) => refused("fetch", error.to_string()),
     })?;
     let bytes = bytes.bytes;
-    pinned(component_digest(&bytes), config.digest).map_err(|why| refused("digest", why))?;
+    pinned(component_digest(&bytes), config.spec.digest).map_err(|why| refused("digest", why))?;
     let load = |source| RegistryError::Load {
-        name: config.name.clone(),
+        name: config.spec.name.clone(),
         component: candidate.source.clone(),
         source: Box::new(source),
     };
     let compiled = runtime.compile(&bytes).map_err(load)?;
-    compiled.configure(&config.settings, config.limits, config.isolation).map_err(load)?;
+    compiled.configure(&config.spec.settings, config.spec.limits, config.spec.isolation).map_err(load)?;
     if let Some(folder) = candidate.cases() {
-        self_test(&compiled, &folder, config.limits).map_err(|why| refused("self-test", why))?;
+        self_test(&compiled, &folder, config.spec.limits).map_err(|why| refused("self-test", why))?;
     }
     Ok(Checked::Loads)
 }

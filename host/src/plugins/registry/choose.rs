@@ -9,9 +9,10 @@ use super::first::{Named, preparation};
 use super::prepare::{Preparation, Prepared, Unfit, pinned};
 use super::source::{Candidate, Origin, configured};
 use super::{RegistryError, RegistryParts};
-use crate::config::{PluginConfig, Strategy};
 use crate::plugins::FetchError;
+use crate::plugins::config::PluginConfig;
 use phasegate_core::domain::Digest;
+use phasegate_core::domain::Strategy;
 use phasegate_core::record::{StoredGeneration, StoredPlugin, StoredRefusal};
 use phasegate_wasm::LoadTrace;
 
@@ -67,7 +68,7 @@ pub(super) fn choose(
 ) -> Result<Chosen, RegistryError> {
     let Some(stored) = stored else { return begin_with(config, named).map_err(|failed| failed.error) };
     let before = recorded(config, stored);
-    if named.digest() == Some(stored.digest) && before.settings == config.settings {
+    if named.digest() == Some(stored.digest) && before.settings == config.spec.settings {
         // The same bytes with the same settings, and with the cases that are beside them today.
         let failed = match begin_with(config, named) {
             Ok(chosen) => return Ok(Chosen { refused: stored.refused.clone(), ..chosen }),
@@ -89,13 +90,13 @@ pub(super) fn choose(
             let source = &chosen.prepared.candidate.source;
             let message = format!(
                 "plugin `{}`: generation {number} ({}) cannot go on, because its component{cause}; {source} decides in its place, as the configuration names it",
-                config.name,
+                config.spec.name,
                 stored.digest.short(),
             );
             tracing::error!("{message}");
             let why = format!("{START}: generation {number} cannot go on, its component{cause}");
             // Another `digest` says that something else is to run.
-            let is_wanted = pinned(stored.digest, config.digest).is_err();
+            let is_wanted = pinned(stored.digest, config.spec.digest).is_err();
             let trouble = Some(Trouble { message, failed: None }).filter(|_| !is_wanted);
             Ok(Chosen { why, trouble, ..chosen })
         }
@@ -113,7 +114,7 @@ fn begin_with(config: &PluginConfig, named: Named) -> Result<Chosen, Box<Failed>
     let trace = preparation.trace;
     match prepared {
         Ok(prepared) => Ok(Chosen {
-            configured: configured(prepared.digest, &config.settings),
+            configured: configured(prepared.digest, &config.spec.settings),
             considered: Some(prepared.digest),
             prepared,
             trace,
@@ -160,7 +161,7 @@ impl Changes {
             }
         };
         let Some(digest) = digest else { return Self { failed, ..none } };
-        let now = configured(digest, &config.settings);
+        let now = configured(digest, &config.spec.settings);
         if let Some(refused) = stored.refused.as_ref().filter(|refused| refused.configured == now) {
             let considered = Some(digest);
             return Self { failed, refused_before: Some(refused.why.clone()), considered, ..none };
@@ -170,7 +171,7 @@ impl Changes {
         }
         let pending = if stored.considered == Some(digest) {
             // Only the settings are others: they are for what runs.
-            Candidate { settings: config.settings.clone(), ..recorded(config, stored) }
+            Candidate { settings: config.spec.settings.clone(), ..recorded(config, stored) }
         } else {
             named.candidate.clone()
         };
@@ -222,7 +223,7 @@ fn recorded(config: &PluginConfig, stored: &StoredPlugin) -> Candidate {
         generation: stored.generation,
         digest: stored.digest,
         source: "upload".to_owned(),
-        settings: config.settings.clone(),
+        settings: config.spec.settings.clone(),
         at: phasegate_core::domain::Timestamp(0),
         why: String::new(),
         left_because: None,
@@ -238,7 +239,7 @@ fn run(preparation: &Preparation, candidate: Candidate) -> Result<Prepared, Regi
 
 fn refused(config: &PluginConfig, component: String, trace: &LoadTrace, why: String) -> RegistryError {
     RegistryError::Refused {
-        name: config.name.clone(),
+        name: config.spec.name.clone(),
         component,
         stage: trace.failed().map_or("load", |stage| stage.name()),
         source: super::Why(why),

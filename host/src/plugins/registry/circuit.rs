@@ -14,8 +14,9 @@ use super::shadow::Failing;
 use super::source::{Candidate, Origin};
 use super::take_over::{Afterwards, Promotion};
 use super::{PluginRegistry, take_over};
-use crate::config::{PluginConfig, Strategy};
 use crate::control::ControlEvent;
+use crate::plugins::config::PluginConfig;
+use phasegate_core::domain::Strategy;
 use phasegate_core::domain::{Generation, PluginName, Timestamp};
 use phasegate_wasm::LoadTrace;
 
@@ -112,7 +113,7 @@ impl PluginRegistry {
             let trace = LoadTrace::new(Arc::new(self.parts.clock));
             let mut config: PluginConfig = config.clone();
             // Nobody asks what changes: no decision is worse than another one.
-            config.swap.gate = None;
+            config.spec.swap.gate = None;
             let preparation = Preparation {
                 runtime: self.parts.runtime.clone(),
                 data_dir: self.parts.data_dir.clone(),

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::config::{Forbidden, Gate};
 use phasegate_core::domain::{Claim, InstanceId, Participation, ScaleSetName, Verdict};
+use phasegate_core::domain::{Forbidden, Gate};
 
 /// More failures than the former component had, after which it comes back: one may be chance.
 const REVERT_FAILURES: u64 = 2;

@@ -10,13 +10,13 @@ use super::shadow::{Shadow, Tap};
 use super::source::Candidate;
 use super::take_over::Afterwards;
 use crate::api::wire;
-use crate::config::{Gate, PluginConfig, Strategy};
 use crate::control::rfc3339;
+use crate::plugins::config::PluginConfig;
 use crate::plugins::{Counts, PluginWorker};
 use phasegate_core::domain::{Digest, Generation, PluginName, Timestamp, Verdict};
+use phasegate_core::domain::{Gate, Strategy};
 use phasegate_core::record::{StoredGeneration, StoredPlugin, StoredRefusal, StoredShadow, StoredWatch};
-use phasegate_wasm::CompiledPlugin;
-use phasegate_wasm::{LoadTrace, Stage, StepState};
+use phasegate_wasm::{CompiledPlugin, LoadTrace, Stage, StepState};
 
 /// One plugin.
 pub(super) struct Entry {
@@ -122,7 +122,14 @@ pub(super) struct Diff {
 impl Entry {
     pub(super) fn new(worker: PluginWorker, tap: Arc<Tap>, state: State) -> Self {
         let (loading, swapping) = (tokio::sync::Mutex::new(()), tokio::sync::Mutex::new(()));
-        Self { name: state.config.name.clone(), worker, tap, loading, swapping, state: Mutex::new(state) }
+        Self {
+            name: state.config.spec.name.clone(),
+            worker,
+            tap,
+            loading,
+            swapping,
+            state: Mutex::new(state),
+        }
     }
 
     pub(super) fn active(&self) -> Active {
@@ -256,7 +263,7 @@ impl State {
     pub(super) fn end_for(&mut self, why: &str) {
         self.beside = None;
         let Some(trial) = self.trial.take() else { return };
-        let name = &self.config.name;
+        let name = &self.config.spec.name;
         let stage = match &trial.kind {
             TrialKind::Shadow(prepared) => {
                 tracing::info!(plugin = %name, "the shadow of {} ended: {why}", prepared.candidate.source);

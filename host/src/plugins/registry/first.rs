@@ -12,9 +12,10 @@ use super::source::{Candidate, Read, keep};
 use super::watched::resume_watch;
 use super::{RegistryError, RegistryParts};
 use crate::api::wire::PluginCounters;
-use crate::config::{ComponentSource, PluginConfig, Strategy};
 use crate::control::ControlEvent;
+use crate::plugins::config::{ComponentSource, PluginConfig};
 use crate::plugins::{FetchError, PluginTrouble, PluginWorker, Watchers};
+use phasegate_core::domain::Strategy;
 use phasegate_core::domain::{Decided, Digest, Generation, Observation};
 use phasegate_core::record::StoredPlugin;
 use phasegate_wasm::{LoadTrace, component_digest};
@@ -74,7 +75,7 @@ pub(super) fn load(
     let Chosen { prepared, configured, trace, refused, considered, pending, trouble, why } =
         choose(config, named, stored, parts)?;
     let same = stored.filter(|stored| {
-        let settings = stored.history.last().map_or(config.settings.as_str(), |last| &last.settings);
+        let settings = stored.history.last().map_or(config.spec.settings.as_str(), |last| &last.settings);
         stored.digest == prepared.digest && settings == prepared.candidate.settings
     });
     let generation = match (stored, same) {
@@ -85,7 +86,7 @@ pub(super) fn load(
     let Prepared { candidate, bytes, digest, compiled, plugin, .. } = prepared;
     // A disk that is full keeps a later return from working, not the host from starting.
     if let Err(error) = keep(&parts.data_dir, digest, &bytes) {
-        tracing::warn!(plugin = %config.name, "its component cannot be kept in the data directory: {error}");
+        tracing::warn!(plugin = %config.spec.name, "its component cannot be kept in the data directory: {error}");
     }
     let active = Active {
         source: candidate.source.clone(),
@@ -99,7 +100,7 @@ pub(super) fn load(
         size: bytes.len(),
         loaded_at: parts.clock.now(),
     };
-    tracing::info!(plugin = %config.name, "{}: {}", active.shown(), trace.summary());
+    tracing::info!(plugin = %config.spec.name, "{}: {}", active.shown(), trace.summary());
     let (last_error, failed) = trouble.map_or((None, None), |it| (Some(it.message), it.failed));
     let refusals = u64::from(failed.is_some());
     let ran = Load { source: candidate.source, strategy: Strategy::Immediate, trace: trace.clone() };
@@ -125,16 +126,16 @@ pub(super) fn load(
     }
     let tap = Arc::new(Tap::default());
     if let Some(recorder) = &parts.recorder {
-        recorder.keep(&config.name, (digest, &bytes), plugin.settings());
+        recorder.keep(&config.spec.name, (digest, &bytes), plugin.settings());
     }
     let worker = PluginWorker::spawn_watched(
-        config.name.clone(),
+        config.spec.name.clone(),
         plugin,
         generation,
         watchers(&tap, parts),
         parts.clock,
     )
-    .map_err(|source| RegistryError::Worker { name: config.name.clone(), source })?;
+    .map_err(|source| RegistryError::Worker { name: config.spec.name.clone(), source })?;
     let entry = Entry::new(worker, tap, state);
     resume_trial(&entry, (stored, same), parts, &trace);
     Ok(entry)
@@ -183,7 +184,7 @@ fn watchers(tap: &Arc<Tap>, parts: &RegistryParts) -> Watchers {
 
 fn new_trace(config: &PluginConfig, parts: &RegistryParts) -> LoadTrace {
     let Some(on_stage) = parts.on_stage.clone() else { return LoadTrace::new(Arc::new(parts.clock)) };
-    let name = config.name.clone();
+    let name = config.spec.name.clone();
     LoadTrace::telling(Arc::new(parts.clock), Arc::new(move |stage| on_stage(&name, stage)))
 }
 

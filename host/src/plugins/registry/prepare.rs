@@ -10,12 +10,14 @@ use hyper::body::Bytes;
 use super::compare::{Comparison, Key};
 use super::shadow::{Seen, rehearse};
 use super::source::{Candidate, Read, Reading};
-use crate::config::{Gate, PluginConfig, Strategy};
 use crate::plugins::FetchError;
+use crate::plugins::config::PluginConfig;
 use phasegate_core::domain::Digest;
-use phasegate_wasm::CompiledPlugin;
-use phasegate_wasm::{Limits, LoadTrace, LoadedPlugin, Runtime, Stage, StepState, component_digest};
-use phasegate_wasm::{cases, trial};
+use phasegate_core::domain::{Gate, PluginSpec, Strategy};
+use phasegate_wasm::{
+    CompiledPlugin, Limits, LoadTrace, LoadedPlugin, Runtime, Stage, StepState, cases, component_digest,
+    trial,
+};
 
 /// A candidate that passed.
 pub(super) struct Prepared {
@@ -167,10 +169,10 @@ impl Preparation {
         digest: Digest,
     ) -> Result<(CompiledPlugin, LoadedPlugin), String> {
         let trace = &self.trace;
-        trace.run(Stage::Digest, || pinned(digest, self.config.digest))?;
+        trace.run(Stage::Digest, || pinned(digest, self.config.spec.digest))?;
         let compiled =
             self.runtime.compile_traced(bytes, digest, trace).map_err(|error| error.to_string())?;
-        let PluginConfig { limits, isolation, .. } = self.config;
+        let PluginSpec { limits, isolation, .. } = self.config.spec;
         let plugin = trace
             .run(Stage::Configure, || compiled.configure(&candidate.settings, limits, isolation))
             .map_err(|error| error.to_string())?;
@@ -178,7 +180,7 @@ impl Preparation {
             None => trace.skip(Stage::SelfTest, "no cases beside it"),
             Some(folder) => {
                 let cases =
-                    trace.run(Stage::SelfTest, || self_test(&compiled, &folder, self.config.limits))?;
+                    trace.run(Stage::SelfTest, || self_test(&compiled, &folder, self.config.spec.limits))?;
                 trace.note(Stage::SelfTest, format!("{cases} cases"));
             }
         }
@@ -191,7 +193,7 @@ impl Preparation {
             trace.skip(Stage::Rehearse, "strategy immediate");
             return Ok(());
         }
-        let gate: Option<&Gate> = self.config.swap.gate.as_ref();
+        let gate: Option<&Gate> = self.config.spec.swap.gate.as_ref();
         prepared.unproved = gate.and_then(|_| self.evidence.lacks());
         let last = &self.evidence.last;
         if last.is_empty() {

@@ -10,8 +10,9 @@ use super::source::{Candidate, configured};
 use super::take_over::{Afterwards, Next, Promotion, overtaken};
 use super::wanted::{Brought, Place, Wanted};
 use super::{PluginRegistry, refused};
-use crate::config::{PluginConfig, Strategy};
 use crate::control::{Command, CommandError, Reconfiguration};
+use crate::plugins::config::PluginConfig;
+use phasegate_core::domain::Strategy;
 use phasegate_core::domain::{Digest, Generation, PluginName, ScaleSet};
 use phasegate_wasm::{LoadTrace, Stage, StepState};
 
@@ -71,7 +72,7 @@ impl PluginRegistry {
     ) -> Result<Reloaded, CommandError> {
         let mut changed = Vec::new();
         for entry in self.entries.values() {
-            let Some(config) = configs.iter().find(|config| config.name == entry.name) else { continue };
+            let Some(config) = configs.iter().find(|config| config.spec.name == entry.name) else { continue };
             let part = if *config == entry.config() { Part::Same } else { Part::Changed };
             if part == Part::Changed || config.may_move() {
                 changed.push(self.prepare_change(entry, config, part).await?);
@@ -98,14 +99,17 @@ impl PluginRegistry {
         for (change, prepared) in changed.iter().zip(&mut taken) {
             if let Some(prepared) = prepared.take() {
                 let mut next = self.propose(change.entry, prepared, &change.trace, &promotion)?;
-                next.name(change.considered, &change.config.settings);
+                next.name(change.considered, &change.config.spec.settings);
                 ready.push((change, next));
             }
         }
         let records = ready.iter().map(|(change, next)| (change.entry.name.clone(), next.stored.clone()));
         let change = Reconfiguration {
             sets,
-            on_failure: configs.iter().map(|config| (config.name.clone(), config.on_failure)).collect(),
+            on_failure: configs
+                .iter()
+                .map(|config| (config.spec.name.clone(), config.spec.on_failure))
+                .collect(),
             plugins: records.collect(),
         };
         self.parts.control.ask(|reply| Command::Reconfigure(change, reply)).await?;
@@ -213,8 +217,8 @@ impl PluginRegistry {
                 let beside = state.shadow().map(|shadow| configured(shadow.digest, &shadow.settings));
                 let State { active, config, considered, refused, .. } = state;
                 let considered = (*considered)?;
-                let runs = (active.digest, &active.settings) == (considered, &config.settings);
-                let named = configured(considered, &config.settings);
+                let runs = (active.digest, &active.settings) == (considered, &config.spec.settings);
+                let named = configured(considered, &config.spec.settings);
                 let refused = refused.as_ref().filter(|refused| refused.configured == named)?;
                 // What judges beside the active one is on record as refused for as long as it does.
                 let is_out = !runs && beside != Some(named);
@@ -239,7 +243,7 @@ impl PluginRegistry {
                 }
             });
         }
-        let now = configured(considered, &config.settings);
+        let now = configured(considered, &config.spec.settings);
         let was_refused = entry.with(|state| state.refused.clone().filter(|was| was.configured == now));
         if let Some(refused) = was_refused {
             warning.get_or_insert(refused.why);
@@ -263,14 +267,14 @@ impl PluginRegistry {
             // The next start shall not take up what moved and was refused.
             let _taking_over = entry.swapping.lock().await;
             entry.with(|state| state.considered = Some(digest));
-            self.remember_refusal(entry, configured(digest, &config.settings), error.clone()).await;
+            self.remember_refusal(entry, configured(digest, &config.spec.settings), error.clone()).await;
         }
         error
     }
 
     /// Puts the load on record; gives what it must pass and where it is from.
     fn begin_load(&self, entry: &Entry, config: &PluginConfig, trace: &LoadTrace) -> (Strategy, String) {
-        let strategy = match config.swap.strategy {
+        let strategy = match config.spec.swap.strategy {
             Strategy::Immediate => Strategy::Immediate,
             Strategy::Rehearse | Strategy::Shadow => Strategy::Rehearse,
         };
@@ -298,5 +302,5 @@ fn refused_at_fetch(entry: &Entry, source: &str, why: &str) -> String {
 fn is_same(next: &Prepared, active: &Active, before: &PluginConfig, after: &PluginConfig) -> bool {
     next.digest == active.digest
         && next.candidate.settings == active.settings
-        && (before.limits, before.isolation) == (after.limits, after.isolation)
+        && (before.spec.limits, before.spec.isolation) == (after.spec.limits, after.spec.isolation)
 }

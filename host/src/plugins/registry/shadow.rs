@@ -12,10 +12,10 @@ use std::thread;
 
 use super::compare::{Comparison, Key};
 use super::prepare::Evidence;
-use crate::config::Gate;
-use phasegate_core::domain::{Decided, Generation, Observation, PluginFailure, ReadClock, Verdict};
-use phasegate_wasm::guarded;
-use phasegate_wasm::{BATCH_MAX, LoadedPlugin};
+use phasegate_core::domain::Gate;
+use phasegate_core::domain::ReadClock;
+use phasegate_core::domain::{Decided, Generation, Observation, PluginFailure, Verdict};
+use phasegate_wasm::{BATCH_MAX, LoadedPlugin, guarded};
 
 /// Observations that wait for the second component.
 const QUEUE_MAX: usize = 1024;

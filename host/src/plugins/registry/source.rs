@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use hyper::body::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use crate::config::{ComponentSource, PluginConfig, RemoteSource};
+use crate::net::reference::RemoteSource;
+use crate::plugins::config::{ComponentSource, PluginConfig};
 use crate::plugins::{Fetch, FetchError};
 use phasegate_core::domain::Digest;
 use phasegate_wasm::{builtin, component_digest, read_component};
@@ -66,7 +67,7 @@ impl Candidate {
             ComponentSource::Remote(source) => source.to_string(),
         };
         let origin = Origin::Configured(config.component.clone());
-        Self { origin, source, settings: config.settings.clone() }
+        Self { origin, source, settings: config.spec.settings.clone() }
     }
 
     /// Reads or fetches its bytes. Blocks.
@@ -107,14 +108,14 @@ impl Candidate {
 fn fetch(source: &RemoteSource, reading: &Reading<'_>) -> Result<Read, FetchError> {
     let Reading { data_dir, config, on_bytes } = reading;
     let is_configured = config.component == ComponentSource::Remote(source.clone());
-    let pinned = config.digest.filter(|_| is_configured);
+    let pinned = config.spec.digest.filter(|_| is_configured);
     if let Some(bytes) = pinned.and_then(|wanted| kept(data_dir, wanted)) {
         return Ok(Read { bytes: bytes.into(), note: Some("kept; no request was made".to_owned()) });
     }
     let fetch = Fetch {
         source,
         settings: &config.fetch_of(source),
-        wanted: config.digest,
+        wanted: config.spec.digest,
         kept: &|digest| kept(data_dir, digest),
         on_bytes: *on_bytes,
     };

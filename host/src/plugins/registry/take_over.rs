@@ -13,8 +13,9 @@ use super::prepare::{Heed, Preparation, Prepared, Unfit};
 use super::source::{Candidate, Origin, configured, keep, prune};
 use super::watched::begin_watch;
 use super::{PluginRegistry, SwapOptions, refused};
-use crate::config::{PluginConfig, Strategy};
 use crate::control::{Command, CommandError, CommandErrorKind};
+use crate::plugins::config::PluginConfig;
+use phasegate_core::domain::Strategy;
 use phasegate_core::domain::{Digest, Generation};
 use phasegate_core::record::{StoredHeed, StoredPlugin, StoredWatch};
 use phasegate_wasm::{LoadTrace, LoadedPlugin, Stage, StepState};
@@ -72,7 +73,7 @@ impl PluginRegistry {
         let considered = entry.with(|state| state.considered);
         let source = candidate.source.clone();
         let config = entry.config();
-        let strategy = order.options.strategy(config.swap.strategy);
+        let strategy = order.options.strategy(config.spec.swap.strategy);
         let trace = LoadTrace::new(Arc::new(self.parts.clock));
         entry.with(|state| {
             state.begin_load(Load { source: source.clone(), strategy, trace: trace.clone() });
@@ -141,7 +142,7 @@ impl PluginRegistry {
             return Ok(None);
         }
         let diff = prepared.comparison.clone().map(|comparison| {
-            let refusal = comparison.refusal(config.swap.gate.as_ref(), instances);
+            let refusal = comparison.refusal(config.spec.swap.gate.as_ref(), instances);
             rehearsed(&before, prepared.digest, instances, comparison, refusal)
         });
         if let Some(diff) = &diff {
@@ -246,7 +247,7 @@ impl PluginRegistry {
                 configured(digest, &candidate.settings)
             } else {
                 let (considered, config) = entry.with(|state| (state.considered, state.config.clone()));
-                considered.map_or(former.configured, |named| configured(named, &config.settings))
+                considered.map_or(former.configured, |named| configured(named, &config.spec.settings))
             },
             settings: candidate.settings,
             compiled,

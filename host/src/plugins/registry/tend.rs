@@ -163,10 +163,10 @@ impl PluginRegistry {
     fn prepared_again(&self, entry: &Entry, former: &Active) -> Result<Prepared, String> {
         let config = entry.config();
         // The configuration may have asked for another one since.
-        pinned(former.digest, config.digest)?;
+        pinned(former.digest, config.spec.digest)?;
         let plugin = former
             .compiled
-            .configure(&former.settings, config.limits, config.isolation)
+            .configure(&former.settings, config.spec.limits, config.spec.isolation)
             .map_err(|error| error.to_string())?;
         let bytes = kept(&self.parts.data_dir, former.digest)
             .ok_or("is missing from the data directory or damaged")?;

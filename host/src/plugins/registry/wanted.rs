@@ -4,8 +4,8 @@
 use super::entry::Entry;
 use super::prepare::{Preparation, Prepared, Unfit};
 use super::source::{Candidate, Origin, configured, kept};
-use crate::config::PluginConfig;
 use crate::plugins::FetchError;
+use crate::plugins::config::PluginConfig;
 use phasegate_core::domain::Digest;
 use phasegate_wasm::{Stage, StepState, component_digest};
 
@@ -44,16 +44,16 @@ pub(super) struct Brought {
 impl Wanted {
     pub(super) fn of(entry: &Entry, before: &PluginConfig, after: &PluginConfig) -> Self {
         let (active, considered, never_passed) = entry.with(|state| {
-            let named = state.considered.map(|digest| configured(digest, &before.settings));
+            let named = state.considered.map(|digest| configured(digest, &before.spec.settings));
             let refused = state.refused.as_ref().is_some_and(|refused| Some(refused.configured) == named);
             let ran = state.history.iter().any(|before| Some(before.digest) == state.considered);
             (state.active.clone(), state.considered, refused && !ran)
         });
-        let is_same = (&before.component, before.digest) == (&after.component, after.digest);
-        let how = |config: &PluginConfig| (config.limits, config.isolation);
-        let other_settings = before.settings != after.settings;
+        let is_same = (&before.component, before.spec.digest) == (&after.component, after.spec.digest);
+        let how = |config: &PluginConfig| (config.spec.limits, config.spec.isolation);
+        let other_settings = before.spec.settings != after.spec.settings;
         // A way back has settings of its own, which stay as long as the file does not say otherwise.
-        let settings = if other_settings { after.settings.clone() } else { active.settings };
+        let settings = if other_settings { after.spec.settings.clone() } else { active.settings };
         let kept = Candidate { origin: Origin::Kept(active.digest), source: active.source, settings };
         let kept = Some(kept).filter(|_| other_settings || how(before) != how(after));
         Self {

@@ -14,8 +14,8 @@ use super::entry::{Entry, State};
 use super::source::{Candidate, Origin, configured};
 use super::take_over::{Afterwards, Order, WhenBusy};
 use super::{PluginRegistry, SwapOptions};
-use crate::config::ComponentSource;
 use crate::control::{CommandError, CommandErrorKind};
+use crate::plugins::config::ComponentSource;
 use phasegate_core::domain::PluginName;
 use phasegate_wasm::{component_digest, read_component};
 
@@ -110,7 +110,8 @@ impl PluginRegistry {
     /// Puts on record that what runs does not take the settings of the configuration: they are not in force.
     async fn remember_settings(&self, entry: &Entry, error: CommandError) {
         let _taking_over = entry.swapping.lock().await;
-        let (considered, settings) = entry.with(|state| (state.considered, state.config.settings.clone()));
+        let (considered, settings) =
+            entry.with(|state| (state.considered, state.config.spec.settings.clone()));
         if let Some(considered) = considered {
             self.remember_refusal(entry, configured(considered, &settings), error).await;
         }
@@ -149,7 +150,7 @@ async fn holds_nothing_new(entry: &Entry, path: &Path) -> bool {
     let Ok(Some(digest)) = read.await else { return false };
     let known = entry.with(|state| {
         let State { active, config, considered, .. } = state;
-        let runs = (active.digest, &active.settings) == (digest, &config.settings);
+        let runs = (active.digest, &active.settings) == (digest, &config.spec.settings);
         *considered == Some(digest) && !runs
     });
     if known {

@@ -27,17 +27,17 @@ fn try_watch(
     let gate = match afterwards {
         Afterwards::Nothing => return Err("not asked for".to_owned()),
         Afterwards::WatchFailures => None,
-        Afterwards::Watch => config.swap.gate.clone(),
+        Afterwards::Watch => config.spec.swap.gate.clone(),
     };
-    if config.swap.watch_time.is_zero() {
+    if config.spec.swap.watch_time.is_zero() {
         return Err("watchTime is zero".to_owned());
     }
     let plugin = former
         .compiled
-        .configure(&former.settings, config.limits, config.isolation)
+        .configure(&former.settings, config.spec.limits, config.spec.isolation)
         .map_err(|error| format!("the former component {error}"))?;
     let clock = trace.clock();
-    let (began_at, until) = (clock.now().at, clock.now().at + config.swap.watch_time);
+    let (began_at, until) = (clock.now().at, clock.now().at + config.spec.swap.watch_time);
     let label = format!("{} (former)", entry.name);
     entry.with(|state| {
         let live = state.active.generation;
@@ -88,7 +88,7 @@ fn recorded(
     let one = stored.history.iter().find(|one| one.generation == watch.former);
     let one = one.ok_or("it is not among the kept generations")?;
     // At a start nothing with another digest is loaded, not even to judge without effect.
-    pinned(one.digest, entry.config().digest).map_err(|why| format!("its component {why}"))?;
+    pinned(one.digest, entry.config().spec.digest).map_err(|why| format!("its component {why}"))?;
     let bytes = kept(&parts.data_dir, one.digest)
         .ok_or("its component is missing from the data directory or damaged")?;
     let compiled = parts.runtime.compile(&bytes).map_err(|error| format!("its component {error}"))?;

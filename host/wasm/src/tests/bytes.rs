@@ -1,22 +1,11 @@
 //! Bytes that are not a plugin: messages, reports, componentize.
 
-use super::guests;
+use super::{contracts, guests};
 use crate::{ComponentizeError, ImportVerdict, Isolation, Kind, LoadPluginError, componentize, inspect};
 
 fn refusal(bytes: &[u8]) -> String {
     let runtime = super::runtime();
     runtime.load(bytes, "{}", super::LIMITS, Isolation::PerBatch).err().unwrap().to_string()
-}
-
-/// A guest built against another contract than `wit/v1`; `change` edits the text of the contract
-/// and the same edit is made to the guest, which names versions too.
-fn component_of_other_contract(name: &str, change: impl Fn(String) -> String) -> anyhow::Result<Vec<u8>> {
-    let guests = guests::folder("tests/guests");
-    let text = std::fs::read_to_string(guests.join(format!("{name}.wat")))?;
-    let shared = std::fs::read_to_string(guests.join("abi.wat"))?;
-    let contract = std::fs::read_to_string(guests::folder("wit/v1/policy.wit"))?;
-    let text = change(text.replace("  ;; @include abi.wat\n", &shared));
-    guests::encode(&guests::embed(&text, Some(&change(contract)))?)
 }
 
 #[test]
@@ -126,7 +115,8 @@ fn components_of_other_worlds_are_told_what_is_missing() {
     )
     .unwrap();
     assert!(refusal(&other).contains("but `wasi:http/incoming-handler@0.2.0`;"), "{}", refusal(&other));
-    let next = component_of_other_contract("good", |text| text.replace("@1.0.0", "@2.0.0")).unwrap();
+    let next =
+        contracts::component_of_other_contract("good", |text| text.replace("@1.0.0", "@2.0.0")).unwrap();
     assert_eq!(
         refusal(&next),
         "is built for another version of the contract: it exports `phasegate:policy/evaluator@2.0.0`, this \
@@ -136,7 +126,8 @@ fn components_of_other_worlds_are_told_what_is_missing() {
 
 #[test]
 fn a_later_minor_version_runs() {
-    let minor = component_of_other_contract("clock", |text| text.replace("@1.0.0", "@1.3.0")).unwrap();
+    let minor =
+        contracts::component_of_other_contract("clock", |text| text.replace("@1.0.0", "@1.3.0")).unwrap();
     let runtime = super::runtime();
     let mut plugin = runtime.load(&minor, "{}", super::LIMITS, Isolation::PerBatch).unwrap();
     assert_eq!(plugin.world(), Some("phasegate:policy/timed-policy@1.3.0"));
@@ -146,7 +137,7 @@ fn a_later_minor_version_runs() {
 /// The refusal of a guest built against a changed contract.
 fn changed(from: &str, to: &str) -> String {
     let change = |text: String| text.replacen(from, to, 1);
-    let message = refusal(&component_of_other_contract("good", change).unwrap());
+    let message = refusal(&contracts::component_of_other_contract("good", change).unwrap());
     let message = message.strip_prefix("has types that differ from wit/v1: ").unwrap_or(&message);
     message.strip_suffix("; rebuild it with the contract of this host").unwrap_or(message).to_owned()
 }
@@ -199,7 +190,7 @@ fn types_that_differ_are_named() {
 #[test]
 fn inspection_names_types_that_differ_too() {
     let change = |text: String| text.replace("    status: u16,", "    status: u32,");
-    let report = inspect(&component_of_other_contract("good", change).unwrap());
+    let report = inspect(&contracts::component_of_other_contract("good", change).unwrap());
     let said = report.fits.unwrap_err().to_string();
     assert!(said.contains("`status` of record `response` is u32 instead of u16"), "{said}");
 }

@@ -11,11 +11,9 @@ use crate::cli::output::{self, or_dash, table};
 use crate::cli::progress::Progress;
 use crate::cli::target;
 use crate::clock::Clock;
-use crate::config::escape;
+use crate::net::url::escape;
 use phasegate_core::domain::PluginName;
-use phasegate_wasm::cases;
-use phasegate_wasm::trial;
-use phasegate_wasm::{Runtime, builtin};
+use phasegate_wasm::{Runtime, builtin, cases, trial};
 
 /// Instances of a comparison that are shown to people; `--json` has them all.
 const CHANGES_SHOWN_MAX: usize = 50;

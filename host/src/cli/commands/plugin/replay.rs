@@ -12,7 +12,10 @@ use crate::cli::exit::Exit;
 use crate::cli::output::{self, table};
 use crate::cli::progress::Progress;
 use crate::clock::Clock;
-use crate::config::{self, ComponentSource, FetchConfig, RemoteSource};
+use crate::config;
+use crate::net::reference::RemoteSource;
+use crate::plugins::config::ComponentSource;
+use crate::plugins::fetch::FetchConfig;
 use crate::recording::{self, Record, RecordedOutcome, Replay, ReplayError, blob_dir};
 use choose::Choice;
 use phasegate_core::domain::{Decision, Digest, PluginFailure};
@@ -205,21 +208,21 @@ fn side(replay: &mut Replay, name: &str, config: Option<&Path>) -> anyhow::Resul
         Ok(_) | Err(_) => None,
     };
     let mut plugins = config.iter().flat_map(|config| &config.plugins);
-    let Some(plugin) = plugins.find(|plugin| plugin.name.as_str() == name) else {
+    let Some(plugin) = plugins.find(|plugin| plugin.spec.name.as_str() == name) else {
         anyhow::ensure!(is_path, "`{name}` is neither a file nor a plugin of `{}`", file.display());
         let component = compile(&Subject::read(path, &FetchConfig::default())?)?;
         return Ok(Side { component, settings: None, name: None });
     };
     let subject = match &plugin.component {
         ComponentSource::File(path) => Subject::read(path, &FetchConfig::default())?,
-        ComponentSource::Remote(source) => Subject::fetch(source, &plugin.fetch, plugin.digest)?,
+        ComponentSource::Remote(source) => Subject::fetch(source, &plugin.fetch, plugin.spec.digest)?,
         ComponentSource::Builtin(builtin) => {
             let name = format!("builtin:{builtin}");
             Subject::read(Path::new(&name), &FetchConfig::default())?
         }
     };
     let component = compile(&subject)?;
-    Ok(Side { component, settings: Some(plugin.settings.clone()), name: Some(name.to_owned()) })
+    Ok(Side { component, settings: Some(plugin.spec.settings.clone()), name: Some(name.to_owned()) })
 }
 
 fn render(report: &Report) -> String {

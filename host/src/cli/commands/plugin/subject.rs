@@ -9,8 +9,9 @@ use anyhow::Context as _;
 
 use crate::author::project::{MANIFEST, Project};
 use crate::cli::output;
-use crate::config::{FetchConfig, RemoteSource};
+use crate::net::reference::RemoteSource;
 use crate::plugins::Fetch;
+use crate::plugins::fetch::FetchConfig;
 use phasegate_core::domain::Digest;
 use phasegate_wasm::cases::{self, Case, CasesError};
 use phasegate_wasm::{builtin, inspect, read_component};

@@ -4,10 +4,12 @@
 //! holds is never looked at again.
 
 mod placeholder;
+mod request;
 
 use std::fmt;
 
 use placeholder::Placeholder;
+pub use request::{RenderError, asks_for_missing_address, render_command, render_url};
 
 use phasegate_core::domain::{Component, Instance, InstanceId, Located, OperationId, ScaleSetName, Version};
 
@@ -220,7 +222,8 @@ impl Template {
     }
 
     /// What the instance lacks, if anything.
-    pub(super) fn missing(&self, instance: &Instance) -> Option<MissingValueError> {
+    #[must_use]
+    pub fn missing(&self, instance: &Instance) -> Option<MissingValueError> {
         self.parts.iter().find_map(|part| match part {
             Part::Placeholder(Placeholder::Zone) if instance.zone.is_none() => Some(MissingValueError::Zone),
             Part::Placeholder(Placeholder::Label(name)) if !instance.labels.contains_key(name) => {

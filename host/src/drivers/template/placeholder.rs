@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{InvalidTemplateError, MissingValueError, Scope, TemplateValues, Wish};
-use crate::config::url::escape;
+use crate::net::url::escape;
 use phasegate_core::domain::{Component, Located, OperationId, Version};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
