@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::api::wire;
 use crate::config::{self, Config, LoadConfigError};
 use crate::control::{CommandError, CommandErrorKind};
-use crate::plugin::registry::PluginRegistry;
+use crate::plugins::registry::PluginRegistry;
 
 /// Reads the configuration again when it is told to.
 pub struct Reloader {

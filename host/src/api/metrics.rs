@@ -15,9 +15,9 @@ use prometheus_client::registry::Registry;
 
 use super::wire;
 use crate::control::Tally;
-use crate::plugin::StepState;
 use phasegate_core::domain::Health;
 use phasegate_core::rollout::{Progress, UpgradeState};
+use phasegate_wasm::StepState;
 
 /// Media type of the answer.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -18,7 +18,7 @@ use super::plugins;
 use super::requests::{self, percent_decoded};
 use super::wire;
 use crate::control::{Command, CommandError, CommandErrorKind, ControlHandle};
-use crate::plugin::registry::PluginRegistry;
+use crate::plugins::registry::PluginRegistry;
 use crate::reload::Reloader;
 use phasegate_core::domain::ScaleSetName;
 

@@ -15,8 +15,8 @@ use super::problem::{Problem, Problems};
 use crate::drivers::DriverConfig;
 use crate::drivers::kind::Needs;
 use crate::drivers::template::{Template, TemplateValues, Wish};
-use crate::plugin::config::ComponentSource;
-use crate::plugin::fetch::{Credentials, FetchConfig};
+use crate::plugins::config::ComponentSource;
+use crate::plugins::fetch::{Credentials, FetchConfig};
 use phasegate_core::domain::{Component, Fence, OperationId, ScaleSet};
 
 /// Where `execvp` looks when there is no `PATH`.

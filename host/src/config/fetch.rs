@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::table::Table;
 use super::value::Value;
-use crate::plugin::fetch::{Credentials, FetchConfig};
+use crate::plugins::fetch::{Credentials, FetchConfig};
 
 /// Shortest and longest time for a whole fetch: `plugin swap` and `reload` wait five minutes for one.
 const TIMEOUT_MIN: Duration = Duration::from_secs(1);

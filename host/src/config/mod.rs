@@ -42,7 +42,7 @@ pub use problem::{LoadConfigError, Place, Problem, Problems};
 pub use reload::{changed_parts, restart_reasons};
 
 use crate::drivers::DriverConfig;
-use crate::plugin::config::PluginConfig;
+use crate::plugins::config::PluginConfig;
 use crate::recording::RecordingConfig;
 use phasegate_core::domain::ScaleSet;
 use source::Source;

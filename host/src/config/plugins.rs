@@ -11,8 +11,8 @@ use super::table::Table;
 use super::value::Value;
 use super::{fetch, settings};
 use crate::net::reference::RemoteSource;
-use crate::plugin::config::{ComponentSource, PluginConfig};
-use crate::plugin::fetch::FetchConfig;
+use crate::plugins::config::{ComponentSource, PluginConfig};
+use crate::plugins::fetch::FetchConfig;
 use phasegate_core::domain::{Digest, Isolation, OnFailure, PluginLimits, PluginName, PluginSpec, SwapRules};
 
 /// Name of the plugin that exists without being configured, and of its built-in component.

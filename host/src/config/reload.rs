@@ -2,7 +2,7 @@
 
 use super::{Config, Server};
 use crate::drivers::DriverConfig;
-use crate::plugin::config::PluginConfig;
+use crate::plugins::config::PluginConfig;
 use crate::recording::RecordingConfig;
 use phasegate_core::domain::ScaleSet;
 

@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::api::wire;
 use crate::drivers::DriverNote;
-use crate::plugin::PluginTrouble;
+use crate::plugins::PluginTrouble;
 use phasegate_core::domain::{
     Address, Component, Decided, Digest, ExtensionName, InstanceId, OnFailure, OperationId, PluginName,
     ScaleSet, ScaleSetName, Version,

@@ -1,7 +1,7 @@
 //! The words of the domain as types. Everything else speaks in them.
 //!
 //! Deliberately free of I/O, clocks, randomness and wire formats: JSON names live in `api::wire`
-//! and `config`, generated WIT types in `plugin::v1`.
+//! and `config`, generated WIT types in `phasegate_wasm::contract`.
 
 pub mod component;
 pub mod decision;

@@ -7,8 +7,8 @@ use crate::cli::output;
 use crate::clock::Clock;
 use crate::config::{self, Config, LoadConfigError, Problem, Problems};
 use crate::control;
-use crate::plugin::config::ComponentSource;
-use crate::plugin::registry::{Network, is_fetched};
+use crate::plugins::config::ComponentSource;
+use crate::plugins::registry::{Network, is_fetched};
 use phasegate_core::plan::{FeasibilityInput, feasibility};
 
 /// Checks the file and what it names on this machine.

@@ -12,8 +12,8 @@ use std::time::Duration;
 use super::*;
 use crate::drivers::process::ProcessConfig;
 use crate::drivers::template::{Scope, Template};
-use crate::plugin::config::ComponentSource;
-use crate::plugin::fetch::FetchConfig;
+use crate::plugins::config::ComponentSource;
+use crate::plugins::fetch::FetchConfig;
 use phasegate_core::domain::{
     Address, Checkpoints, Decisions, FailureRules, FreezeWindows, HealthGate, HealthSettings, Instance,
     InstanceId, Isolation, Model, OnFailure, Percent, PluginLimits, PluginName, PluginSpec, ProbeProtocol, Profile, Protection, RollingUpgradePolicy, ScaleSetName, SwapRules, UpgradePolicy, Version,
