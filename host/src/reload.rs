@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::api::wire;
 use crate::config::{self, Config, LoadConfigError};
 use crate::control::{CommandError, CommandErrorKind};
 use crate::plugin::registry::PluginRegistry;
+use phasegate_wire as wire;
 
 /// Reads the configuration again when it is told to.
 pub struct Reloader {

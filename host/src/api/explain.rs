@@ -1,12 +1,12 @@
 //! Why an upgrade treated an instance as it did: the recorded decision, judged again.
 
-use crate::api::wire;
 use crate::control::{
     Command, CommandError, CommandErrorKind, ControlHandle, read_stamp, read_stand_in, rfc3339,
 };
 use crate::plugin::Runtime;
 use crate::recording::{self, Record, RecordedOutcome, Recorder, Replay, Used};
 use phasegate_core::domain::{InstanceId, ScaleSetName, UpgradeId};
+use phasegate_wire as wire;
 
 /// What explaining needs.
 pub struct Explain {

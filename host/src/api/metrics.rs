@@ -13,11 +13,11 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use super::wire;
 use crate::control::Tally;
 use crate::plugin::StepState;
 use phasegate_core::domain::Health;
 use phasegate_core::rollout::{Progress, UpgradeState};
+use phasegate_wire as wire;
 
 /// Media type of the answer.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

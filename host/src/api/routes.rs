@@ -16,11 +16,11 @@ use super::guard::{Denied, Guard};
 use super::metrics::{self, Snapshot};
 use super::plugins;
 use super::requests::{self, percent_decoded};
-use super::wire;
 use crate::control::{Command, CommandError, CommandErrorKind, ControlHandle};
 use crate::plugin::registry::PluginRegistry;
 use crate::reload::Reloader;
 use phasegate_core::domain::ScaleSetName;
+use phasegate_wire as wire;
 
 /// Largest JSON body in bytes.
 const JSON_MAX: usize = 64 * 1024;

@@ -2,7 +2,6 @@
 
 use super::state::{InstanceState, SetState, StandIn};
 use super::surge;
-use crate::api::wire;
 use phasegate_core::domain::{
     Component, InstanceId, Origin, Phase, PhaseName, RollingUpgradePolicy, ScaleSetName, Timestamp, Version,
 };
@@ -14,6 +13,7 @@ use phasegate_core::rollout::{
     BatchProgress, FleetView, Member, MemberState, Purpose, Stage, Upgrade, UpgradeError, Waiting, WhyNot,
     estimate, waiting_now, why_not_yet,
 };
+use phasegate_wire as wire;
 
 /// RFC 3339 with milliseconds, UTC.
 pub(crate) fn rfc3339(at: Timestamp) -> String {

@@ -33,7 +33,6 @@ use std::sync::Arc;
 use hyper::body::Bytes;
 
 use super::{LoadPluginError, LoadTrace, Runtime, Stage, text};
-use crate::api::wire;
 use crate::clock::Clock;
 use crate::config::{PluginConfig, RemoteSource, Strategy};
 use crate::control::{CommandError, CommandErrorKind, ControlEvent, ControlHandle};
@@ -42,6 +41,7 @@ pub use check::{Checked, Network, check, is_fetched};
 use entry::Entry;
 use phasegate_core::domain::{InstanceId, PluginName, Round, ScaleSetName};
 use phasegate_core::record::{Stored, Write};
+use phasegate_wire as wire;
 pub use reload::Reloaded;
 use source::{Candidate, Origin};
 use take_over::{Afterwards, Order, WhenBusy};

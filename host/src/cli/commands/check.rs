@@ -1,6 +1,5 @@
 //! `phasegate check`: every problem of a configuration at once, and what its policies amount to.
 
-use crate::api::wire;
 use crate::cli::args::CheckArgs;
 use crate::cli::exit::Exit;
 use crate::cli::output;
@@ -9,6 +8,7 @@ use crate::config::{self, ComponentSource, Config, LoadConfigError, Problem, Pro
 use crate::control;
 use crate::plugin::registry::{Network, is_fetched};
 use phasegate_core::plan::{FeasibilityInput, feasibility};
+use phasegate_wire as wire;
 
 /// Checks the file and what it names on this machine.
 ///

@@ -9,7 +9,6 @@ use serde::Serialize;
 
 use super::run::StopSignal;
 use super::upgrade::{render_plan, render_status};
-use crate::api::wire;
 use crate::cli::args::DemoArgs;
 use crate::cli::exit::Exit;
 use crate::cli::output;
@@ -18,6 +17,7 @@ use crate::control::{Command, ControlHandle, StartOptions, Wanted};
 use crate::demo::fleet::{self, SCALE_SET, Workplace};
 use crate::host::{Host, HostOptions};
 use phasegate_core::domain::{ScaleSetName, Version};
+use phasegate_wire as wire;
 use screen::Screen;
 
 const FROM: &str = "v1";

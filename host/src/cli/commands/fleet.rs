@@ -1,10 +1,10 @@
 //! `phasegate fleet`: every instance on one line.
 
-use crate::api::wire;
 use crate::cli::args::FleetArgs;
 use crate::cli::exit::Exit;
 use crate::cli::output::{self, or_dash, table};
 use crate::cli::target;
+use phasegate_wire as wire;
 
 /// Shows the fleet.
 ///

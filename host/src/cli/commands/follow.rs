@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::api::wire::{Progress, StatusDetail};
 use crate::cli::output::{self, duration};
+use phasegate_wire::{Progress, StatusDetail};
 
 /// From one look to the next.
 const LOOK_EVERY: Duration = Duration::from_millis(250);

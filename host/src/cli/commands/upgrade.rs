@@ -4,7 +4,6 @@ mod explain;
 
 use std::collections::BTreeMap;
 
-use crate::api::wire;
 use crate::cli::args::{
     DetailArgs, LogArgs, RollbackArgs, StartArgs, UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb,
 };
@@ -13,6 +12,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output::{self, duration, or_dash, table};
 use crate::cli::target;
 use phasegate_core::domain::{ExtensionName, InstanceId, ScaleSetName, Version};
+use phasegate_wire as wire;
 
 use super::follow;
 

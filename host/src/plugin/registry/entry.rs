@@ -9,13 +9,13 @@ use super::prepare::Prepared;
 use super::shadow::{Shadow, Tap};
 use super::source::Candidate;
 use super::take_over::Afterwards;
-use crate::api::wire;
 use crate::config::{Gate, PluginConfig, Strategy};
 use crate::control::rfc3339;
 use crate::plugin::load::CompiledPlugin;
 use crate::plugin::{Counts, LoadTrace, PluginWorker, Stage, StepState};
 use phasegate_core::domain::{Digest, Generation, PluginName, Timestamp, Verdict};
 use phasegate_core::record::{StoredGeneration, StoredPlugin, StoredRefusal, StoredShadow, StoredWatch};
+use phasegate_wire as wire;
 
 /// One plugin.
 pub(super) struct Entry {

@@ -11,12 +11,12 @@ use super::shadow::Tap;
 use super::source::{Candidate, Read, keep};
 use super::watched::resume_watch;
 use super::{RegistryError, RegistryParts};
-use crate::api::wire::PluginCounters;
 use crate::config::{ComponentSource, PluginConfig, Strategy};
 use crate::control::ControlEvent;
 use crate::plugin::{FetchError, LoadTrace, PluginTrouble, PluginWorker, Watchers, inspect};
 use phasegate_core::domain::{Decided, Digest, Generation, Observation};
 use phasegate_core::record::StoredPlugin;
+use phasegate_wire::PluginCounters;
 
 /// What the configuration names, as far as its bytes.
 pub(super) struct Named {

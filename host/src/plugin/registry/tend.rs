@@ -12,10 +12,10 @@ use super::prepare::{Prepared, pinned};
 use super::source::{Candidate, Origin, kept};
 use super::take_over::{Afterwards, Promotion};
 use super::{PluginRegistry, refused};
-use crate::api::wire;
 use crate::control::{CommandError, CommandErrorKind};
 use crate::plugin::{LoadTrace, Stage, StepState};
 use phasegate_core::domain::PluginName;
+use phasegate_wire as wire;
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::api::wire;
 use crate::cli::args::OutputArgs;
 use crate::cli::output;
+use phasegate_wire as wire;
 
 /// Draws on stderr.
 pub(super) struct Screen {

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use super::subject;
-use crate::api::wire;
 use crate::author::cases;
 use crate::author::{DEFAULT_LIMITS, trial};
 use crate::cli::args::{OutputArgs, PluginOf, ServerArgs, StrategyArg, SwapArgs};
@@ -14,6 +13,7 @@ use crate::cli::target;
 use crate::config::escape;
 use crate::plugin::{Runtime, builtin};
 use phasegate_core::domain::PluginName;
+use phasegate_wire as wire;
 
 /// Instances of a comparison that are shown to people; `--json` has them all.
 const CHANGES_SHOWN_MAX: usize = 50;

@@ -5,10 +5,10 @@ use std::path::Path;
 use anyhow::{Context, bail};
 
 use super::parse;
-use crate::api::wire;
 use crate::cli::args::SimulateArgs;
 use phasegate_core::domain::{Instance, InstanceId, Participation, Phase, Protection, ScaleSet, Version};
 use phasegate_core::sim::forecast::{Condition, Crowd, Facts, Fleet, Invented};
+use phasegate_wire as wire;
 
 /// Instances of a made-up fleet, if no number is named.
 const INSTANCES: usize = 100;
