@@ -29,7 +29,8 @@ pub(super) async fn run(
     let log = control.ask(|reply| Command::Log(asked, only, reply)).await?;
     let upgrade = status.status.id;
     let of_it = |entry: &&wire::LogEntry| {
-        entry.upgrade.as_deref() == Some(&upgrade) && matches!(entry.kind.as_str(), "decision" | "hold")
+        entry.upgrade.as_deref() == Some(&upgrade)
+            && matches!(entry.kind, wire::LogKind::Decision | wire::LogKind::Hold)
     };
     let Some(entry) = log.entries.iter().rfind(of_it) else {
         exists(control, &name, &instance).await?;

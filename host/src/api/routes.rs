@@ -84,7 +84,7 @@ pub async fn respond(api: &Api, request: Request<Incoming>) -> Response<Full<Byt
         Ok(response) => response,
         Err(refusal) => {
             let error =
-                wire::Error { code: refusal.code.to_owned(), message: refusal.message, details: Vec::new() };
+                wire::Error { code: refusal.code.into(), message: refusal.message, details: Vec::new() };
             let mut response = json(refusal.status, &wire::ErrorBody { error });
             if refusal.status == StatusCode::UNAUTHORIZED {
                 response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

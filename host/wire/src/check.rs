@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Limits;
+use super::{Limits, WarningCode};
 
 /// `check --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Check {
     /// Whether a host would start with this file.
@@ -20,6 +21,7 @@ pub struct Check {
 
 /// One thing to correct.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct CheckProblem {
     /// The file as it was named.
     pub file: String,
@@ -37,6 +39,7 @@ pub struct CheckProblem {
 
 /// A warning about one scale set or one plugin.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CheckWarning {
     /// The scale set; absent when it is about a plugin.
@@ -46,13 +49,14 @@ pub struct CheckWarning {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugin: Option<String>,
     /// Stable code.
-    pub code: String,
+    pub code: WarningCode,
     /// One line for people.
     pub message: String,
 }
 
 /// One scale set of the file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct CheckScaleSet {
     /// Its name.
     pub name: String,

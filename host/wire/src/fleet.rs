@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::words::words;
+
 use super::Evaluation;
 
 /// `GET /v1/fleet`, `fleet --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Fleet {
     /// All scale sets, by name.
@@ -16,6 +19,7 @@ pub struct Fleet {
 
 /// One scale set.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ScaleSet {
     /// Its name.
     pub name: String,
@@ -25,6 +29,7 @@ pub struct ScaleSet {
 
 /// One instance.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Instance {
     /// Unique within the scale set.
@@ -39,12 +44,12 @@ pub struct Instance {
     pub fault_domain: Option<u32>,
     /// Labels by name.
     pub labels: BTreeMap<String, String>,
-    /// Initializing, Healthy, Unhealthy or Unknown.
-    pub health: String,
+    /// As committed.
+    pub health: Health,
     /// Phase; null means the last one, or not known yet.
     pub phase: Option<u32>,
-    /// `proceed`, `skip`, `defer`; null before the first decision.
-    pub participation: Option<String>,
+    /// Null before the first decision.
+    pub participation: Option<Participation>,
     /// One line for people.
     pub reason: Option<String>,
     /// Version that it runs.
@@ -69,6 +74,7 @@ pub struct Instance {
 
 /// An older decision that is used because the plugin fails now.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StandsIn {
     /// When that was made; RFC 3339, UTC.
@@ -79,6 +85,7 @@ pub struct StandsIn {
 
 /// Which code decided.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Stamp {
     /// Name in the configuration.
     pub name: String,
@@ -86,4 +93,30 @@ pub struct Stamp {
     pub digest: String,
     /// Rises with each swap.
     pub generation: u64,
+}
+
+words! {
+    /// Committed health of an instance, by Azure's names.
+    Health {
+        /// Not judged long enough yet.
+        Initializing = "Initializing",
+        /// It serves.
+        Healthy = "Healthy",
+        /// It does not.
+        Unhealthy = "Unhealthy",
+        /// It gives no answer that counts.
+        Unknown = "Unknown",
+    }
+}
+
+words! {
+    /// Whether an instance takes part in an upgrade.
+    Participation {
+        /// It may be upgraded.
+        Proceed = "proceed",
+        /// It is left alone.
+        Skip = "skip",
+        /// It is asked again.
+        Defer = "defer",
+    }
 }

@@ -14,20 +14,25 @@ mod log;
 mod plan;
 mod plugin;
 mod reload;
+#[cfg(feature = "schema")]
+mod schema;
 mod upgrade;
+mod words;
 
 pub use check::{Check, CheckProblem, CheckScaleSet, CheckWarning};
 pub use decision::{Evaluation, Explanation, PluginCounts};
-pub use error::{Error, ErrorBody, ErrorDetail};
-pub use fleet::{Fleet, Instance, ScaleSet, Stamp, StandsIn};
+pub use error::{Error, ErrorBody, ErrorCode, ErrorDetail};
+pub use fleet::{Fleet, Health, Instance, Participation, ScaleSet, Stamp, StandsIn};
 pub use line::Line;
-pub use log::{Log, LogEntry};
-pub use plan::{Frozen, Hold, Limits, Plan, PlanBatch, PlanDetail, Warning};
+pub use log::{Log, LogEntry, LogKind};
+pub use plan::{Frozen, Hold, Limits, Plan, PlanBatch, PlanDetail, Warning, WarningCode};
 pub use plugin::{
-    Plugin, PluginChange, PluginCounters, PluginDiff, PluginFailing, PluginGeneration, PluginHistory,
-    PluginLoad, PluginStage, PluginSwap, PluginVerdict, Plugins,
+    Claim, Plugin, PluginChange, PluginCounters, PluginDiff, PluginFailing, PluginGeneration, PluginHistory,
+    PluginLoad, PluginStage, PluginStageName, PluginStageState, PluginSwap, PluginVerdict, Plugins,
+    SwapStrategy,
 };
 pub use reload::Reload;
 pub use upgrade::{
-    Estimate, Progress, ReasonRequest, RollsBack, StartRequest, Status, StatusBatch, StatusDetail,
+    BatchState, Estimate, Progress, ReasonRequest, RollsBack, StartRequest, Status, StatusBatch,
+    StatusDetail, UpgradeState,
 };

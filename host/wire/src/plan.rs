@@ -2,8 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::words::words;
+
 /// `upgrade plan --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
     /// The scale set.
@@ -21,6 +24,7 @@ pub struct Plan {
 /// `GET /v1/scale-sets/NAME/plan`, `upgrade plan --json --detail`: a [`Plan`] with what to know
 /// before a start.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PlanDetail {
     /// The plain plan.
     #[serde(flatten)]
@@ -35,6 +39,7 @@ pub struct PlanDetail {
 
 /// Percentages of a policy and what they are for a fleet of this size.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
     /// All instances; what the percentages refer to.
@@ -57,6 +62,7 @@ pub struct Limits {
 
 /// A freeze: nothing begins.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Frozen {
     /// RFC 3339, UTC.
     pub until: String,
@@ -66,15 +72,17 @@ pub struct Frozen {
 
 /// Something to know that is no error.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Warning {
     /// Stable code.
-    pub code: String,
+    pub code: WarningCode,
     /// One line for people.
     pub message: String,
 }
 
 /// One planned batch.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PlanBatch {
     /// Null is the last phase.
@@ -89,9 +97,38 @@ pub struct PlanBatch {
 
 /// An instance that is left alone.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Hold {
     /// Its id.
     pub instance: String,
     /// One line for people.
     pub reason: String,
+}
+
+words! {
+    /// What to know before a start, or about a configuration.
+    WarningCode {
+        /// No instance may be touched.
+        AllProtected = "all-protected",
+        /// A limit can never pass.
+        Unsatisfiable = "unsatisfiable",
+        /// A limit makes batches smaller than they are configured.
+        BatchesShrink = "batches-shrink",
+        /// Growing batches are cut off.
+        BatchesCut = "batches-cut",
+        /// One failure is enough for a rollback.
+        FirstFailureRollsBack = "first-failure-rolls-back",
+        /// A pause after the last phase has no effect.
+        PauseAfterLast = "pause-after-last",
+        /// Less time between freezes than an upgrade needs.
+        ShortOpening = "short-opening",
+        /// The fleet is unhealthier than a start allows.
+        FleetUnhealthy = "fleet-unhealthy",
+        /// The line is stopped.
+        LineStopped = "line-stopped",
+        /// Nothing pins a component that is fetched.
+        Unpinned = "unpinned",
+        /// A component was not fetched, so it was not checked.
+        NotFetched = "not-fetched",
+    }
 }

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::words::words;
+
 use super::{Error, Hold};
 
 /// Body of `POST /v1/scale-sets/NAME/upgrade`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StartRequest {
     /// The wanted version; null: the model's.
@@ -32,6 +35,7 @@ pub struct StartRequest {
 
 /// Body of `POST /v1/line/stop`, and optional body of the wishes.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ReasonRequest {
     /// One line for people.
@@ -42,6 +46,7 @@ pub struct ReasonRequest {
 /// `GET /v1/scale-sets/NAME/upgrade`, `upgrade status --json --detail`: a [`Status`] with what
 /// people ask next.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StatusDetail {
     /// The plain status.
@@ -68,14 +73,15 @@ pub struct StatusDetail {
 
 /// `upgrade status --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
     /// The scale set.
     pub scale_set: String,
     /// Id of the upgrade.
     pub id: String,
-    /// RollingForward, Completed, Cancelled or Faulted.
-    pub state: String,
+    /// How it stands.
+    pub state: UpgradeState,
     /// Counts of planned instances.
     pub progress: Progress,
     /// In order.
@@ -88,6 +94,7 @@ pub struct Status {
 
 /// Azure's four counters.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
     /// Healthy at the new version.
@@ -102,14 +109,15 @@ pub struct Progress {
 
 /// One batch of a running or ended upgrade.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StatusBatch {
     /// Null is the last phase.
     pub phase: Option<u32>,
     /// Members in order.
     pub instances: Vec<String>,
-    /// Pending, InProgress, Completed or Failed.
-    pub state: String,
+    /// How it stands.
+    pub state: BatchState,
     /// RFC 3339, UTC.
     pub started_at: Option<String>,
     /// RFC 3339, UTC.
@@ -118,6 +126,7 @@ pub struct StatusBatch {
 
 /// An upgrade that is taken back.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RollsBack {
     /// Its id.
     pub id: String,
@@ -129,6 +138,7 @@ pub struct RollsBack {
 
 /// What the batches so far let expect; waits for people are not in it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Estimate {
     /// Whole seconds.
@@ -139,4 +149,32 @@ pub struct Estimate {
     pub batches_left: usize,
     /// What one took so far, on average.
     pub seconds_per_batch: f64,
+}
+
+words! {
+    /// How an upgrade stands, by Azure's names.
+    UpgradeState {
+        /// It goes on, or waits.
+        RollingForward = "RollingForward",
+        /// It ended as planned.
+        Completed = "Completed",
+        /// A person ended it.
+        Cancelled = "Cancelled",
+        /// A limit ended it.
+        Faulted = "Faulted",
+    }
+}
+
+words! {
+    /// How a batch stands.
+    BatchState {
+        /// Not begun.
+        Pending = "Pending",
+        /// Begun.
+        InProgress = "InProgress",
+        /// Ended, all healthy.
+        Completed = "Completed",
+        /// Ended, with failures.
+        Failed = "Failed",
+    }
 }

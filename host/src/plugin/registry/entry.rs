@@ -178,7 +178,7 @@ impl Entry {
                 size: active.size,
                 loaded_at: rfc3339(active.loaded_at),
                 last_error: state.last_error.clone(),
-                stage: running.map(|stage| stage.name().to_owned()),
+                stage: running.map(|stage| stage.name().into()),
                 load: state.load.as_ref().map(Load::wire),
                 beside: beside.map(Load::wire),
                 failing,
@@ -327,14 +327,14 @@ impl Begun {
 impl Load {
     fn wire(&self) -> wire::PluginLoad {
         let stage = |step: crate::plugin::Step| wire::PluginStage {
-            name: step.stage.name().to_owned(),
-            state: step.state.name().to_owned(),
+            name: step.stage.name().into(),
+            state: step.state.name().into(),
             ms: step.took_ms,
             note: step.note,
         };
         wire::PluginLoad {
             source: self.source.clone(),
-            strategy: self.strategy.name().to_owned(),
+            strategy: self.strategy.name().into(),
             stages: self.trace.steps().into_iter().map(stage).collect(),
         }
     }
@@ -354,7 +354,7 @@ impl Diff {
         };
         wire::PluginDiff {
             plugin: name.to_string(),
-            stage: self.stage.name().to_owned(),
+            stage: self.stage.name().into(),
             from: self.from.to_string(),
             to: self.to.to_string(),
             instances: self.instances,
@@ -373,9 +373,9 @@ impl Diff {
 fn verdict(verdict: &Verdict) -> wire::PluginVerdict {
     match verdict {
         Ok(decision) => wire::PluginVerdict {
-            health: Some(health(decision.claim).to_owned()),
+            health: Some(health(decision.claim).into()),
             phase: decision.phase.map(phasegate_core::domain::Phase::get),
-            participation: Some(decision.participation.name().to_owned()),
+            participation: Some(decision.participation.name().into()),
             reason: decision.reason.as_ref().map(|reason| reason.detail.clone()),
         },
         Err(failure) => wire::PluginVerdict {

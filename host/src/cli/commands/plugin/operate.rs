@@ -204,7 +204,7 @@ fn render_stages(load: &wire::PluginLoad) -> String {
     let row = |stage: &wire::PluginStage| {
         vec![
             format!("  {}", stage.name),
-            stage.state.clone(),
+            stage.state.to_string(),
             format!("{} ms", stage.ms),
             stage.note.clone().unwrap_or_default(),
         ]
@@ -227,11 +227,11 @@ fn render_diff(diff: &wire::PluginDiff) -> String {
         diff.observations
     );
     let rest = diff.instances.saturating_sub(diff.compared);
-    if rest > 0 && diff.stage == "shadow" {
+    if rest > 0 && diff.stage == wire::PluginStageName::Shadow {
         text.push_str(&format!("{rest} of {} instances are not compared yet\n", diff.instances));
     }
     if let Some(refusal) = &diff.refusal {
-        let end = if diff.stage == "watch" { "taken back" } else { "refused" };
+        let end = if diff.stage == wire::PluginStageName::Watch { "taken back" } else { "refused" };
         text.push_str(&format!("{end}: {refusal}\n"));
     }
     if diff.changes.is_empty() {
