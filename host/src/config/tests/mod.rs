@@ -16,7 +16,8 @@ use crate::plugins::config::ComponentSource;
 use crate::plugins::fetch::FetchConfig;
 use phasegate_core::domain::{
     Address, Checkpoints, Decisions, FailureRules, FreezeWindows, HealthGate, HealthSettings, Instance,
-    InstanceId, Isolation, Model, OnFailure, Percent, PluginLimits, PluginName, PluginSpec, ProbeProtocol, Profile, Protection, RollingUpgradePolicy, ScaleSetName, SwapRules, UpgradePolicy, Version,
+    InstanceId, Isolation, Model, OnFailure, Percent, PluginLimits, PluginName, PluginSpec, ProbeProtocol,
+    Profile, Protection, RollingUpgradePolicy, ScaleSetName, SwapRules, UpgradePolicy, Version,
 };
 
 const SAMPLE: &str = r#"[server]
