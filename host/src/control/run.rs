@@ -12,7 +12,7 @@ use super::state::{Place, SetParts, SetState};
 use super::{ControlEvent, ControlHandle, EffectDone};
 use crate::clock::Clock;
 use crate::drivers::{Custody, DriverNote, DriverNoteKind};
-use crate::plugin::PluginTrouble;
+use crate::plugins::PluginTrouble;
 use crate::probe::Target;
 use crate::recording::Used;
 use phasegate_core::domain::{
