@@ -24,6 +24,14 @@ pub enum Creation {
     NotTold,
 }
 
+impl Creation {
+    /// Whether it was told.
+    #[must_use]
+    pub fn told<T>(how: Option<&T>) -> Self {
+        if how.is_some() { Self::Possible } else { Self::NotTold }
+    }
+}
+
 /// What a driver is, for as long as it lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DriverTraits {

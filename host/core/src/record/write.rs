@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::audit::Entry;
 use super::stored::{Retry, StoppedLine, StoredMemory, StoredModel, StoredPlugin, StoredRequest};
 use crate::domain::{
-    Change, Component, Fence, InstanceId, Membership, PluginName, RequestKey, ScaleSetName, Timestamp, UpgradeId,
-    Version,
+    Change, Component, Fence, InstanceId, Membership, PluginName, RequestKey, ScaleSetName, Timestamp,
+    UpgradeId, Version,
 };
 use crate::rollout::{Member, Upgrade};
 
