@@ -13,9 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::api::explain::Explain;
-use crate::api::guard::Guard;
-use crate::api::{routes::Api, server};
+use crate::api::{self, Guard, server};
 use crate::clock::Clock;
 use crate::config::{self, Config, Problems};
 use crate::control::{self, ControlEvent, ControlHandle, ControlParts, SetParts};
@@ -119,17 +117,17 @@ impl Host {
         })?;
         let (stop, stopped) = watch::channel(false);
         let reloader = Arc::new(Reloader::new(config, registry.clone()));
-        let api = Arc::new(Api {
+        let asked = api::Host {
             control: control.clone(),
             plugins: registry.clone(),
-            explain: recorder.map(|recorder| Explain { recorder, runtime }),
             reloader: reloader.clone(),
-            guard: Guard::new(options.token),
-        });
+            recorded: recorder.map(|recorder| api::Recorded { recorder, runtime }),
+        };
+        let router = api::router(Arc::new(asked), Guard::new(options.token));
         let tasks = vec![
             tokio::spawn(pass_notes(noted, control.clone())),
             tokio::spawn(registry.watch(stopped.clone())),
-            tokio::spawn(server::serve(listener, api, stopped)),
+            tokio::spawn(server::serve(listener, router, stopped)),
         ];
         Ok(Self { address, control, reloader, loop_thread, loop_ended, prober, drivers, stop, tasks })
     }
