@@ -4,7 +4,6 @@
 //! business of whoever is told.
 
 pub use phasegate_core::kernel::event::PluginTrouble;
-use phasegate_core::domain::{Digest, Generation, PluginName};
 
 /// A round is bad when more than this share of the instances failed in it.
 const FAILING_PERCENT_MAX: usize = 50;

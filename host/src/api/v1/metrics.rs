@@ -4,7 +4,11 @@
 //! label takes its value from an instance: the number of series depends on the configuration alone.
 
 use std::fmt;
+use std::sync::Arc;
 
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
@@ -13,28 +17,48 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use crate::control::Tally;
+use crate::api::answer::Refusal;
+use crate::api::host::{Host, View};
 use phasegate_core::domain::Health;
 use phasegate_core::rollout::{Progress, UpgradeState};
 use phasegate_wire as wire;
 
 /// Media type of the answer.
-pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// OpenMetrics text for Prometheus, see below; with a token the scrape needs it too.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    responses((
+        status = 200,
+        description = "OpenMetrics text.",
+        body = String,
+        content_type = "application/openmetrics-text"
+    ))
+)]
+pub(super) async fn show(State(host): State<Arc<Host>>) -> Result<Response, Refusal> {
+    let fleet = host.view();
+    let snapshot = Snapshot { fleet, plugins: host.plugins(), lost_records: host.lost_records() };
+    let text = render(snapshot)
+        .map_err(|error| Refusal::internal(format!("the metrics cannot be written: {error}")))?;
+    Ok(([(CONTENT_TYPE, OPEN_METRICS)], text).into_response())
+}
 
 /// What a scrape sees.
 #[derive(Debug)]
-pub(super) struct Snapshot {
-    pub(super) tally: Tally,
-    pub(super) plugins: wire::Plugins,
+struct Snapshot {
+    fleet: View,
+    plugins: wire::Plugins,
     /// Records of decisions that were lost; none when nothing is recorded.
-    pub(super) lost_records: Option<u64>,
+    lost_records: Option<u64>,
 }
 
 /// Labels and a value.
 type Sample<const N: usize, V> = ([(&'static str, String); N], V);
 
 /// The text of a scrape.
-pub(super) fn render(snapshot: Snapshot) -> Result<String, fmt::Error> {
+fn render(snapshot: Snapshot) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("phasegate");
     registry.register_collector(Box::new(snapshot));
     let mut text = String::new();
@@ -57,16 +81,20 @@ impl Collector for Snapshot {
 
 impl Snapshot {
     fn fleet(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let Tally { line_stopped, sets } = &self.tally;
-        let health = sets.iter().flat_map(|set| {
-            let of = |(health, count): (&Health, &usize)| {
-                let labels = [("scale_set", set.name.to_string()), ("health", health.name().to_owned())];
-                (labels, as_f64(*count))
-            };
-            set.health.iter().map(of)
+        let health = self.fleet.sets().flat_map(|set| {
+            let states = [Health::Initializing, Health::Healthy, Health::Unhealthy, Health::Unknown];
+            states.map(|health| {
+                let labels = [("scale_set", set.spec.name.to_string()), ("health", health.name().to_owned())];
+                (labels, as_f64(set.counts().of(health)))
+            })
         });
         gauges(encoder, "instances", "Instances by committed health", health)?;
-        let upgrades = || sets.iter().filter_map(|set| Some((set.name.to_string(), set.upgrade?)));
+        let upgrades = || {
+            self.fleet.sets().filter_map(|set| {
+                let upgrade = set.upgrade.as_ref()?;
+                Some((set.spec.name.to_string(), (upgrade.state, upgrade.progress())))
+            })
+        };
         let states = upgrades().flat_map(|(name, (state, _))| {
             let all = [
                 UpgradeState::RollingForward,
@@ -93,7 +121,7 @@ impl Snapshot {
             })
         });
         gauges(encoder, "upgrade_instances", "Instances of the latest upgrade by progress", progress)?;
-        let stopped = if *line_stopped { 1.0 } else { 0.0 };
+        let stopped = if self.fleet.line.is_some() { 1.0 } else { 0.0 };
         gauges::<0>(encoder, "line_stopped", "1 while the line is stopped", [([], stopped)])
     }
 
