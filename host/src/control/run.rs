@@ -343,7 +343,9 @@ impl Control {
         all.extend_from_slice(events);
         let Some(mut upgrade) = set.upgrade.take() else { return };
         let before = Before::of(&upgrade);
-        let Step { changed, head_changed, actions, wake_at } = step(&mut upgrade, &set.view(now), &all, now);
+        let out = step(&mut upgrade, &set.view(now), &all, now);
+        let course_changed = out.order_changed || out.left_out_changed || !out.batches_changed.is_empty();
+        let Step { changed, head_changed, actions, wake_at, .. } = out;
         set.wake_at = wake_at;
         self.writes.extend(audit::step(&upgrade, &before, &changed, set, now));
         for id in &changed {
@@ -352,7 +354,7 @@ impl Control {
                 None => Write::MemberLeft(upgrade.id.clone(), id.clone()),
             });
         }
-        if head_changed {
+        if head_changed || course_changed {
             self.writes.push(Write::Upgrade(Box::new(upgrade.clone())));
         }
         let ended = before.was_active() && !upgrade.is_active();

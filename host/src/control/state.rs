@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::drivers::Driver;
 use crate::store::{Retry, StoppedLine};
 use phasegate_core::domain::{
-    Change, Claim, Component, Decided, Decision, Evaluation, ExtensionName, Generation, Goal, Health,
-    Instance, InstanceFacts, InstanceId, Located, OnFailure, OperationId, Outcome, Participation,
+    Change, Claim, Component, Decided, Decision, Evaluation, ExtensionName, FreshIds, Generation, Goal,
+    Health, Instance, InstanceFacts, InstanceId, Located, OnFailure, OperationId, Outcome, Participation,
     PluginStamp, ScaleSet, Timestamp, Version,
 };
 use phasegate_core::health::{FoldSettings, HealthFold};
@@ -338,9 +338,9 @@ pub(super) struct SetView<'a> {
     now: Timestamp,
 }
 
-impl FleetView for SetView<'_> {
-    fn candidates(&self) -> Vec<Candidate> {
-        let candidate = |instance: &InstanceState| Candidate {
+impl SetView<'_> {
+    fn candidate_of(&self, instance: &InstanceState) -> Candidate {
+        Candidate {
             id: instance.spec.id.clone(),
             zone: instance.spec.zone.clone(),
             update_domain: instance.spec.update_domain,
@@ -350,8 +350,18 @@ impl FleetView for SetView<'_> {
             extensions: instance.extensions.clone(),
             health: instance.fold.health(),
             standing: self.set.standing(instance, self.now),
-        };
-        self.set.members().map(|(_, instance)| candidate(instance)).collect()
+        }
+    }
+}
+
+impl FleetView for SetView<'_> {
+    fn candidates(&self) -> Vec<Candidate> {
+        self.set.members().map(|(_, instance)| self.candidate_of(instance)).collect()
+    }
+
+    fn candidate(&self, instance: &InstanceId) -> Option<Candidate> {
+        let mut members = self.set.members();
+        members.find(|(id, _)| *id == instance).map(|(_, instance)| self.candidate_of(instance))
     }
 
     fn health(&self, instance: &InstanceId) -> Health {
@@ -373,12 +383,24 @@ impl FleetView for SetView<'_> {
         self.set.members().filter(|(_, instance)| instance.fold.health().is_unhealthy()).count()
     }
 
-    fn any_initializing(&self) -> bool {
-        self.set.members().any(|(_, instance)| instance.fold.health() == Health::Initializing)
+    fn initializing(&self) -> Vec<InstanceId> {
+        let starting =
+            |(_, instance): &(&InstanceId, &InstanceState)| instance.fold.health() == Health::Initializing;
+        self.set.members().filter(starting).map(|(id, _)| id.clone()).collect()
     }
 
-    fn ids_ever(&self) -> Vec<InstanceId> {
-        self.set.ids_ever.iter().cloned().collect()
+    fn initializing_count(&self) -> usize {
+        let starting = |instance: &InstanceState| instance.fold.health() == Health::Initializing;
+        self.set.members().filter(|(_, instance)| starting(instance)).count()
+    }
+
+    fn any_undecided(&self) -> bool {
+        let undecided = |instance| matches!(self.set.standing(instance, self.now), Standing::Undecided);
+        self.set.members().any(|(_, instance)| undecided(instance))
+    }
+
+    fn fresh_ids(&self) -> FreshIds {
+        FreshIds::new(&self.set.ids_ever)
     }
 
     fn stop(&self) -> Option<Stop> {

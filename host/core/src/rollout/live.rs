@@ -36,11 +36,11 @@ pub(super) fn ask_again(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Times
     let candidates: BTreeMap<&InstanceId, &Candidate> = open.iter().map(|c| (&c.id, c)).collect();
     if !same_order {
         clear(upgrade, out);
-        let joined = upgrade.insert(again.batches, &candidates);
-        out.changed.extend(joined);
+        join(upgrade, again.batches, &candidates, out);
     }
     upgrade.deferred.clear();
     upgrade.hold(holds, &candidates);
+    out.left_out_changed = true;
     out.head_changed = true;
 }
 
@@ -74,6 +74,19 @@ fn says_the_same(ours: &[Hold], theirs: &[Hold]) -> bool {
     ours.iter().map(of).eq(theirs.iter().map(of))
 }
 
+/// Puts batches in.
+pub(super) fn join(
+    upgrade: &mut Upgrade,
+    batches: Vec<Batch>,
+    candidates: &BTreeMap<&InstanceId, &Candidate>,
+    out: &mut Step,
+) {
+    let first = upgrade.next_number;
+    out.changed.extend(upgrade.insert(batches, candidates));
+    out.batches_changed.extend(first..upgrade.next_number);
+    out.order_changed |= first != upgrade.next_number;
+}
+
 /// Takes everything out that lies ahead.
 fn clear(upgrade: &mut Upgrade, out: &mut Step) {
     let ahead: BTreeSet<InstanceId> = (upgrade.current..upgrade.batches.len())
@@ -84,5 +97,7 @@ fn clear(upgrade: &mut Upgrade, out: &mut Step) {
         upgrade.members.remove(&id);
         out.changed.insert(id);
     }
+    out.batches_changed.extend(upgrade.batches.iter().skip(upgrade.current).map(|batch| batch.number));
     upgrade.batches.truncate(upgrade.current);
+    out.order_changed = true;
 }

@@ -1,11 +1,19 @@
 //! The planned instances, by id and by batch, so that a step looks at one batch and not at the
-//! whole fleet.
+//! whole fleet; counted, so that it need not look at all to know how many there are of a kind.
+//!
+//! A member changes only in [`Members::update`] and its like: what is counted cannot go astray.
+
+mod tally;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
 use crate::domain::InstanceId;
 
 use super::member::Member;
+use super::state::Progress;
+use tally::Tally;
 
 /// Planned instances. They lie side by side in the order in which they were put in, which is that
 /// of the batches: whoever looks at a large batch again and again reads on instead of searching.
@@ -17,6 +25,7 @@ pub struct Members {
     by_id: BTreeMap<InstanceId, usize>,
     /// Number of the batch, place within it.
     by_batch: BTreeMap<u32, BTreeMap<usize, usize>>,
+    tally: Tally,
 }
 
 /// Where they lie follows from how they came to be there.
@@ -47,10 +56,40 @@ impl Members {
         self.slot(*self.by_id.get(id)?).map(|(_, member)| member)
     }
 
-    /// One of them; its batch and place stay as they are.
-    pub(super) fn get_mut(&mut self, id: &InstanceId) -> Option<&mut Member> {
+    /// The member that an instance is, or whose place it takes or has taken.
+    #[must_use]
+    pub fn behind(&self, instance: &InstanceId) -> Option<(&InstanceId, &Member)> {
+        let id = self.tally.replaced_by(instance).unwrap_or(instance);
+        self.slot(*self.by_id.get(id)?).map(|(id, member)| (id, member))
+    }
+
+    /// How many there are of each kind.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.tally.all()
+    }
+
+    /// How many there are of each kind in one batch, by its number.
+    #[must_use]
+    pub fn progress_of(&self, batch: u32) -> Progress {
+        self.tally.of_batch(batch)
+    }
+
+    /// Those that the driver or the health gate is busy with, by id.
+    pub fn in_flight(&self) -> impl Iterator<Item = &InstanceId> {
+        self.tally.in_flight().iter()
+    }
+
+    /// Those that have failed, by id.
+    pub fn failed(&self) -> impl Iterator<Item = &InstanceId> {
+        self.tally.failed().iter()
+    }
+
+    /// Changes one of them; its batch and place stay as they are. None when it is not there.
+    pub(super) fn update<R>(&mut self, id: &InstanceId, change: impl FnOnce(&mut Member) -> R) -> Option<R> {
         let slot = *self.by_id.get(id)?;
-        self.slots.get_mut(slot)?.as_mut().map(|(_, member)| member)
+        let (id, member) = self.slots.get_mut(slot)?.as_mut()?;
+        Some(self.tally.watch(id, member, change))
     }
 
     /// All by id.
@@ -74,11 +113,16 @@ impl Members {
         slots.filter_map(|slot| self.slot(*slot)).map(|(id, _)| id)
     }
 
+    /// How many one batch has.
+    pub(super) fn count_of(&self, batch: u32) -> usize {
+        self.by_batch.get(&batch).map_or(0, BTreeMap::len)
+    }
+
     /// Visits those of one batch, in order; their batch and place stay as they are.
     pub(super) fn visit_batch(&mut self, batch: u32, mut visit: impl FnMut(&InstanceId, &mut Member)) {
         for slot in self.by_batch.get(&batch).into_iter().flat_map(BTreeMap::values) {
             if let Some(Some((id, member))) = self.slots.get_mut(*slot) {
-                visit(id, member);
+                self.tally.watch(id, member, |member| visit(id, member));
             }
         }
     }
@@ -87,6 +131,10 @@ impl Members {
     pub fn insert(&mut self, id: InstanceId, member: Member) {
         self.unlist(&id);
         let known = self.by_id.get(&id).copied();
+        if let Some(Some((_, former))) = known.and_then(|slot| self.slots.get(slot)) {
+            self.tally.leave(&id, former);
+        }
+        self.tally.enter(&id, &member);
         let slot = known.or_else(|| self.free.pop()).unwrap_or(self.slots.len());
         self.by_batch.entry(member.batch).or_default().insert(member.position, slot);
         if known.is_none() {
@@ -103,17 +151,27 @@ impl Members {
         self.unlist(id);
         let slot = self.by_id.remove(id)?;
         self.free.push(slot);
-        self.slots.get_mut(slot)?.take().map(|(_, member)| member)
+        let (id, member) = self.slots.get_mut(slot)?.take()?;
+        self.tally.leave(&id, &member);
+        Some(member)
     }
 
     /// Gives one another batch and place.
     pub(super) fn place(&mut self, id: &InstanceId, batch: u32, position: usize) {
         self.unlist(id);
         let Some(slot) = self.by_id.get(id).copied() else { return };
-        if let Some(Some((_, member))) = self.slots.get_mut(slot) {
-            (member.batch, member.position) = (batch, position);
+        if let Some(Some((id, member))) = self.slots.get_mut(slot) {
+            self.tally.watch(id, member, |member| (member.batch, member.position) = (batch, position));
             self.by_batch.entry(batch).or_default().insert(position, slot);
         }
+    }
+
+    /// Whether the counts are those of a recount. Costs what exists; for checks.
+    #[must_use]
+    pub(super) fn is_counted_right(&self) -> bool {
+        let mut recount = Tally::default();
+        self.iter().for_each(|(id, member)| recount.enter(id, member));
+        recount == self.tally
     }
 
     fn slot(&self, slot: usize) -> Option<&(InstanceId, Member)> {

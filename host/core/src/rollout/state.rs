@@ -192,15 +192,18 @@ pub struct Upgrade {
     pub approved: BTreeSet<PhaseName>,
     /// Digest of the plan, once there is one.
     pub digest: Option<Digest>,
-    /// Batches in order.
+    /// Batches in order. See [`super::record`] for how this and what is left out are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub batches: Vec<BatchProgress>,
     /// Number of the next batch that is made.
     pub next_number: u32,
     /// Index of the batch in flight, or of the next one.
     pub current: usize,
-    /// Instances that are left out.
+    /// Instances that are left out, by id.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<Hold>,
     /// Those of them that said "not now" and are to be asked again, with their phase.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub deferred: BTreeMap<InstanceId, PhaseName>,
     /// How many instances had all that is wanted when it was planned.
     pub already: usize,
@@ -302,29 +305,12 @@ impl Upgrade {
     /// Counts.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        let mut progress = Progress::default();
         let before = UpgradeErrorCode::MaxUnhealthyInstancePercentExceededBeforeRollingUpgrade;
         if self.error.as_ref().is_some_and(|error| error.code == before) {
             // Azure: an upgrade that was refused at the door has counted nothing.
-            return progress;
+            return Progress::default();
         }
-        for member in self.members.values() {
-            match member.state {
-                MemberState::Pending => progress.pending += 1,
-                MemberState::Applying { .. }
-                | MemberState::Settling { .. }
-                | MemberState::Creating { .. }
-                | MemberState::Ready { .. }
-                | MemberState::Deleting { .. }
-                | MemberState::Removing { .. }
-                | MemberState::Restoring { .. } => {
-                    progress.in_progress += 1;
-                }
-                MemberState::Succeeded { .. } => progress.successful += 1,
-                MemberState::Failed { .. } => progress.failed += 1,
-            }
-        }
-        progress
+        self.members.progress()
     }
 
     /// Members of one batch by its index, in the order of the plan.
@@ -363,12 +349,13 @@ impl Upgrade {
         let open = |(id, member): &(&InstanceId, &Member)| !is_there(id) && !member.state.is_terminal();
         let gone: Vec<InstanceId> = self.members.iter().filter(open).map(|(id, _)| id.clone()).collect();
         for id in &gone {
-            let Some(member) = self.members.get_mut(id) else { continue };
-            if member.state == MemberState::Pending {
+            if self.members.get(id).is_some_and(|member| member.state == MemberState::Pending) {
                 self.members.remove(id);
             } else {
-                member.open_have_failed("was removed from the configuration");
-                member.state = MemberState::Failed { at: now };
+                self.members.update(id, |member| {
+                    member.open_have_failed("was removed from the configuration");
+                    member.state = MemberState::Failed { at: now };
+                });
             }
         }
         gone.into_iter().chain(protected).collect()
