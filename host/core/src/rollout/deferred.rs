@@ -1,11 +1,12 @@
 //! Instances that said "not now" at the snapshot: asked again at the end of their phase, and left
 //! out when the time for asking is over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{Decisions, InstanceId, Participation, PhaseName, Timestamp};
 use crate::plan::{Candidate, Hold, HoldReason, PlanInput, Standing, plan};
 
+use super::live;
 use super::state::Upgrade;
 use super::step::{FleetView, Step};
 
@@ -35,18 +36,17 @@ fn due(upgrade: &Upgrade) -> impl Iterator<Item = &InstanceId> {
 
 /// Asks the due ones again.
 pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) -> Deferred {
-    let due: Vec<InstanceId> = due(upgrade).cloned().collect();
+    let due: BTreeSet<InstanceId> = due(upgrade).cloned().collect();
     if due.is_empty() {
         return Deferred::Settled;
     }
     let until = upgrade.defer_until();
     if upgrade.policy.decisions == Decisions::Live && now < until {
-        // Everybody has just been asked.
+        // All have just been asked.
         out.wake(until);
         return Deferred::Waiting;
     }
-    let all = fleet.candidates();
-    let asked: Vec<Candidate> = all.iter().filter(|candidate| due.contains(&candidate.id)).cloned().collect();
+    let asked: Vec<Candidate> = due.iter().filter_map(|id| fleet.candidate(id)).collect();
     let defers = |candidate: &Candidate| {
         matches!(candidate.standing, Standing::Decided { participation: Participation::Defer, .. })
     };
@@ -60,7 +60,7 @@ pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, 
         goal: &upgrade.goal,
         policy: &upgrade.policy,
         candidates: &asked,
-        total: all.len(),
+        total: fleet.total(),
         batches_before: upgrade.current,
     });
     upgrade.deferred.retain(|id, _| !due.contains(id));
@@ -75,7 +75,7 @@ pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, 
     upgrade.holds.extend(again.holds.into_iter().map(late));
     upgrade.holds.sort_by(|a, b| a.instance.cmp(&b.instance));
     let candidates: BTreeMap<&InstanceId, &Candidate> = asked.iter().map(|c| (&c.id, c)).collect();
-    let joined = upgrade.insert(again.batches, &candidates);
-    out.changed.extend(joined);
+    live::join(upgrade, again.batches, &candidates, out);
+    out.left_out_changed = true;
     Deferred::Moved
 }

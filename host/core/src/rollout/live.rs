@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use imbl::Vector;
+
 use crate::domain::{InstanceId, Timestamp};
 use crate::plan::{Batch, Candidate, Hold, HoldReason, PlanInput, plan};
 
@@ -36,11 +38,11 @@ pub(super) fn ask_again(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Times
     let candidates: BTreeMap<&InstanceId, &Candidate> = open.iter().map(|c| (&c.id, c)).collect();
     if !same_order {
         clear(upgrade, out);
-        let joined = upgrade.insert(again.batches, &candidates);
-        out.changed.extend(joined);
+        join(upgrade, again.batches, &candidates, out);
     }
     upgrade.deferred.clear();
     upgrade.hold(holds, &candidates);
+    out.left_out_changed = true;
     out.head_changed = true;
 }
 
@@ -69,9 +71,22 @@ fn is_same(upgrade: &Upgrade, batches: &[Batch]) -> bool {
 }
 
 /// The wording of a reason may hold figures that change with every probe.
-fn says_the_same(ours: &[Hold], theirs: &[Hold]) -> bool {
+fn says_the_same(ours: &Vector<Hold>, theirs: &[Hold]) -> bool {
     let of = |hold: &Hold| (hold.instance.clone(), hold.reason.code());
     ours.iter().map(of).eq(theirs.iter().map(of))
+}
+
+/// Puts batches in.
+pub(super) fn join(
+    upgrade: &mut Upgrade,
+    batches: Vec<Batch>,
+    candidates: &BTreeMap<&InstanceId, &Candidate>,
+    out: &mut Step,
+) {
+    let first = upgrade.next_number;
+    out.changed.extend(upgrade.insert(batches, candidates));
+    out.batches_changed.extend(first..upgrade.next_number);
+    out.order_changed |= first != upgrade.next_number;
 }
 
 /// Takes everything out that lies ahead.
@@ -84,5 +99,7 @@ fn clear(upgrade: &mut Upgrade, out: &mut Step) {
         upgrade.members.remove(&id);
         out.changed.insert(id);
     }
+    out.batches_changed.extend(upgrade.batches.iter().skip(upgrade.current).map(|batch| batch.number));
     upgrade.batches.truncate(upgrade.current);
+    out.order_changed = true;
 }

@@ -110,7 +110,7 @@ pub(super) fn waiting(
     if let Some(unheard) = unheard() {
         return Some(unheard);
     }
-    if fleet.any_initializing() {
+    if fleet.initializing_count() > 0 {
         // It ends with the grace period at the latest, and that is an event.
         return Some(Waiting::Initializing);
     }
@@ -124,8 +124,11 @@ pub(super) fn waiting(
 #[must_use]
 pub(super) fn unheard(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp) -> Option<Waiting> {
     let until = upgrade.recovering_until.filter(|until| now < *until)?;
-    if fleet.any_initializing() {
+    if fleet.initializing_count() > 0 {
         return Some(Waiting::Initializing);
+    }
+    if !fleet.any_undecided() {
+        return None;
     }
     let is_open =
         |id: &InstanceId| upgrade.members.get(id).is_none_or(|member| member.state == MemberState::Pending);

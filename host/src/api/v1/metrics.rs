@@ -85,7 +85,7 @@ impl Snapshot {
             let states = [Health::Initializing, Health::Healthy, Health::Unhealthy, Health::Unknown];
             states.map(|health| {
                 let labels = [("scale_set", set.spec.name.to_string()), ("health", health.name().to_owned())];
-                (labels, as_f64(set.counts().of(health)))
+                (labels, as_f64(set.census().of(health)))
             })
         });
         gauges(encoder, "instances", "Instances by committed health", health)?;

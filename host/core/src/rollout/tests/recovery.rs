@@ -183,7 +183,7 @@ fn an_instance_that_says_not_now_is_asked_again_before_the_next_phase() {
     world.fleet.0.get_mut(&id(0)).unwrap().participation = Participation::Proceed;
     world.look();
     assert_eq!(world.applied.join(" "), "1 0");
-    assert_eq!(world.upgrade.holds, []);
+    assert!(world.upgrade.holds.is_empty(), "{:?}", world.upgrade.holds);
     finish_batch(&mut world);
     finish_batch(&mut world);
     assert_eq!((world.applied.join(" ").as_str(), world.upgrade.state), ("1 0 2", UpgradeState::Completed));
