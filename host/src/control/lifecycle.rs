@@ -163,9 +163,8 @@ impl Control {
         if wish == Wish::RollBack && !upgrade.is_forward() && upgrade.purpose != Purpose::Manual {
             return Err(still_running(upgrade));
         }
-        if let Some(why) = refusal(upgrade, &set.view(now), now, wish) {
-            let message = format!("upgrade `{}` of scale set `{name}`: {why}", upgrade.id);
-            return Err(CommandError::new(CommandErrorKind::Conflict, message));
+        if let Some(refusal) = refusal(upgrade, &set.view(now), now, wish) {
+            return Err(CommandError::new(CommandErrorKind::Conflict, refusal.to_string()));
         }
         let (kind, text) = match wish {
             Wish::Cancel => ("cancel", "cancel was asked for; the batch in flight is finished first"),

@@ -5,7 +5,7 @@ use crate::plan::{Candidate, Standing};
 
 use super::member::MemberState;
 use super::state::{Purpose, Stage, Upgrade};
-use super::step::{FleetView, Stop, Wish};
+use super::step::{FleetView, Stop};
 use super::{deferred, gate, limits};
 
 /// What a running upgrade waits for between batches.
@@ -157,35 +157,6 @@ pub fn waiting_now(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp) -> 
         Stage::Preparing { .. } => stopped(upgrade, fleet),
         Stage::Between { resume_at } => waiting_for(upgrade, fleet, resume_at, now),
         Stage::InBatch | Stage::Undoing | Stage::Ended { .. } => None,
-    }
-}
-
-/// Why a wish makes no sense now; none when it does.
-#[must_use]
-pub fn refusal(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp, wish: Wish) -> Option<&'static str> {
-    let waiting = waiting_now(upgrade, fleet, now);
-    let ends = upgrade.cancel_requested;
-    match wish {
-        Wish::Cancel | Wish::RollBack => None,
-        Wish::Pause | Wish::Resume | Wish::Approve | Wish::Bypass if ends => {
-            Some("it ends after the batch in flight, because somebody cancelled it")
-        }
-        Wish::Pause => None,
-        Wish::Resume => {
-            let at_checkpoint = matches!(waiting, Some(Waiting::Resume { .. }));
-            (!upgrade.paused && !at_checkpoint).then_some("it is not paused, and no phase waits for a resume")
-        }
-        Wish::Approve => {
-            let wanted = border(upgrade).is_some_and(|border| {
-                let checkpoints = &upgrade.policy.checkpoints.approval_before;
-                checkpoints.contains(&border.next) && !upgrade.approved.contains(&border.next)
-            });
-            (!wanted).then_some("no phase waits for an approval")
-        }
-        Wish::Bypass => {
-            let stopped = fleet.stop().is_some();
-            (!stopped).then_some("neither a freeze window nor a stopped line holds it")
-        }
     }
 }
 
