@@ -6,8 +6,9 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use super::requests::percent_decoded;
 use super::routes::{Api, COMPONENT_MAX, COMPONENT_TIMEOUT, Refusal, body, ok};
-use crate::config::{InvalidRemoteError, RemoteSource, Strategy};
-use crate::plugin::registry::{Offer, SwapOptions};
+use crate::net::reference::{InvalidRemoteError, RemoteSource};
+use crate::plugins::registry::{Offer, SwapOptions};
+use phasegate_core::domain::Strategy;
 use phasegate_core::domain::{Generation, PluginName};
 
 /// Answers a request about one plugin.

@@ -8,10 +8,10 @@ use super::surge;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::drivers::Custody;
-use crate::store::{Stored, StoredModel, Write};
 use phasegate_core::domain::{
     Change, Component, Goal, InstanceId, Located, Membership, OperationId, ScaleSetName, Timestamp, Version,
 };
+use phasegate_core::record::{Stored, StoredModel, Write};
 use phasegate_core::rollout::Event;
 
 /// Builds the state, starts or looks at every instance, and takes up the upgrades that were under way.

@@ -5,17 +5,17 @@ use super::commands::plan_now;
 use super::run::{Control, Effect, Life, RunEffect};
 use super::state::{InstanceState, SetState};
 use super::{CommandError, CommandErrorKind, Quarantined, Selection, StartOptions, Wanted, WishFor, audit};
-use crate::api::wire;
 use crate::drivers::Creation;
-use crate::store::{StoredModel, Write};
 use phasegate_core::domain::{
     Change, Checkpoints, Component, Digest, Goal, InstanceId, ScaleSetName, Timestamp, UpgradeId,
 };
 use phasegate_core::plan::{Candidate, Plan, changes};
+use phasegate_core::record::{StoredModel, Write};
 use phasegate_core::rollout::{
     Action, Event, FleetView, PartState, Purpose, StartUpgrade, Upgrade, UpgradeState, Wish, manual, refusal,
     rollback_of,
 };
+use phasegate_wire as wire;
 
 impl Control {
     pub(super) fn start(

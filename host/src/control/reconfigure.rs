@@ -6,9 +6,9 @@
 use super::commands::unavailable;
 use super::run::Control;
 use super::{CommandError, Reconfiguration};
-use crate::store::Write;
 use phasegate_core::domain::{Generation, InstanceId, PluginName, ScaleSet, ScaleSetName};
 use phasegate_core::health::FoldSettings;
+use phasegate_core::record::Write;
 
 impl Control {
     /// Records the plugins that take over with it, then goes by the new sets; nothing changes when

@@ -12,14 +12,14 @@ use super::state::{Place, SetParts, SetState};
 use super::{ControlEvent, ControlHandle, EffectDone};
 use crate::clock::Clock;
 use crate::drivers::{Custody, DriverNote, DriverNoteKind};
-use crate::plugin::PluginTrouble;
+use crate::plugins::PluginTrouble;
 use crate::probe::Target;
 use crate::recording::Used;
-use crate::store::{AuditEntry, StoppedLine, Store, Stored, Write};
 use phasegate_core::domain::{
     Component, Decided, Fence, InstanceId, Located, OnFailure, OperationId, Outcome, PluginName,
     ScaleSetName, Timestamp, Version,
 };
+use phasegate_core::record::{AuditEntry, StoppedLine, Store, Stored, Write};
 use phasegate_core::rollout::{Event, Step, step};
 
 /// Events taken in before the upgrades look at the result: one look for many answers.

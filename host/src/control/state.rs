@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::drivers::Driver;
-use crate::store::{Retry, StoppedLine};
 use phasegate_core::domain::{
     Change, Claim, Component, Decided, Decision, Evaluation, ExtensionName, FreshIds, Generation, Goal,
     Health, Instance, InstanceFacts, InstanceId, Located, OnFailure, OperationId, Outcome, Participation,
@@ -14,6 +13,7 @@ use phasegate_core::domain::{
 };
 use phasegate_core::health::{FoldSettings, HealthFold};
 use phasegate_core::plan::{Candidate, Plan, Standing, StandingInput, is_answered, standing};
+use phasegate_core::record::{Retry, StoppedLine};
 use phasegate_core::rollout::{Event, FleetView, Stop, Upgrade};
 
 /// Shown plans that are remembered for each set.

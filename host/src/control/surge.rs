@@ -9,11 +9,11 @@ use super::run::{Control, Effect};
 use super::state::{InstanceState, Place, SetState};
 use super::{ControlEvent, Created, Deleted, audit};
 use crate::drivers::{Create, Delete, DriverError};
-use crate::store::{AuditEntry, Write};
 use phasegate_core::domain::{
     Address, Component, Instance, InstanceId, Located, Membership, OperationId, ScaleSetName, Timestamp,
     Version,
 };
+use phasegate_core::record::{AuditEntry, Write};
 use phasegate_core::rollout::{Action, Event, MemberState, Upgrade};
 use std::time::Duration;
 

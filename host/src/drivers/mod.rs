@@ -7,13 +7,16 @@ mod backoff;
 pub mod command;
 mod extensions;
 pub mod http;
+pub mod kind;
 pub mod local;
 pub mod process;
 mod site;
+pub mod template;
 #[cfg(test)]
 mod testing;
 
 pub use self::extensions::WithExtensions;
+pub use self::kind::DriverConfig;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -126,6 +129,14 @@ pub enum Creation {
     Possible,
     /// It was not.
     NotTold,
+}
+
+impl Creation {
+    /// Whether it was told.
+    #[must_use]
+    pub fn told<T>(how: Option<&T>) -> Self {
+        if how.is_some() { Self::Possible } else { Self::NotTold }
+    }
 }
 
 /// Makes instances run versions.

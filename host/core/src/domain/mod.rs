@@ -1,7 +1,7 @@
 //! The words of the domain as types. Everything else speaks in them.
 //!
 //! Deliberately free of I/O, clocks, randomness and wire formats: JSON names live in `api::wire`
-//! and `config`, generated WIT types in `plugin::v1`.
+//! and `config`, generated WIT types in `phasegate_wasm::contract`.
 
 pub mod component;
 pub mod decision;
@@ -15,7 +15,9 @@ pub mod instance_id;
 pub mod limits;
 pub mod membership;
 pub mod natural;
+pub mod now;
 pub mod observation;
+pub mod plugin_spec;
 pub mod policy;
 pub mod rules;
 pub mod time;
@@ -38,7 +40,9 @@ pub use instance_id::InstanceId;
 pub use limits::{Isolation, OnFailure, PluginLimits};
 pub use membership::{Located, Membership};
 pub use natural::natural_cmp;
+pub use now::{Now, ReadClock, WallTime};
 pub use observation::{Answer, Decided, InstanceFacts, Observation, ProbeFailure, Response, Round};
+pub use plugin_spec::{Forbidden, Gate, PluginSpec, Strategy, SwapRules};
 pub use policy::{BatchSize, HealthGate, Percent, RollingUpgradePolicy};
 pub use rules::{Checkpoints, Decisions, FailureRules, OnBreach, OnInstanceFailure, PhaseName, RetryRule};
 pub use time::Timestamp;

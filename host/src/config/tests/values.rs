@@ -226,7 +226,7 @@ settings.a = { t = 1979-05-27T07:32:00Z, l = [1, -1.5, "x\n", true, {}] }
 settings."ü b" = 0xff
 "#;
     let config = read("#plugin", settings).unwrap();
-    insta::assert_snapshot!(config.plugins[0].settings, @r#"{"z":1,"a":{"t":"1979-05-27T07:32:00Z","l":[1,-1.5,"x\n",true,{}]},"ü b":255}"#);
+    insta::assert_snapshot!(config.plugins[0].spec.settings, @r#"{"z":1,"a":{"t":"1979-05-27T07:32:00Z","l":[1,-1.5,"x\n",true,{}]},"ü b":255}"#);
 }
 
 #[test]
@@ -273,10 +273,7 @@ fn other_conversions() {
 
     let working_dir = |path: &str| {
         let config = parse(FILE, Path::new(path)).unwrap();
-        match config.scale_sets[0].driver.clone() {
-            DriverConfig::Process(process) => process.working_dir,
-            other => panic!("{other:?}"),
-        }
+        config.scale_sets[0].driver.of::<ProcessConfig>().unwrap().working_dir.clone()
     };
     assert_eq!(working_dir("f.toml"), Path::new("."));
     assert_eq!(working_dir("/etc/f.toml"), Path::new("/etc"));

@@ -37,7 +37,7 @@ impl Script {
 }
 
 impl CommandLines for Script {
-    fn apply(&self, request: &Ensure) -> Result<Command, String> {
+    fn apply(&self, request: &Ensure) -> Result<Command, RenderError> {
         match request.version.as_str() {
             "v-missing" => {
                 let mut command = self.command("upgrade");
@@ -48,15 +48,15 @@ impl CommandLines for Script {
         }
     }
 
-    fn create(&self, _: &Create) -> Result<Option<Command>, String> {
+    fn create(&self, _: &Create) -> Result<Option<Command>, RenderError> {
         Ok(Some(self.command("create")))
     }
 
-    fn delete(&self, _: &Delete) -> Result<Option<Command>, String> {
+    fn delete(&self, _: &Delete) -> Result<Option<Command>, RenderError> {
         Ok(Some(self.command("delete")))
     }
 
-    fn look(&self, _: &ScaleSetName, _: &Instance) -> Result<Option<Command>, String> {
+    fn look(&self, _: &ScaleSetName, _: &Instance) -> Result<Option<Command>, RenderError> {
         Ok((self.looks == Looks::Yes).then(|| self.command("observe")))
     }
 }

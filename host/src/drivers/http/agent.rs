@@ -12,12 +12,13 @@ use tokio::sync::Semaphore;
 use super::client::{Ask, Client, SendError};
 use super::judge::{Asked, Verdict, judge, no_room};
 use super::{AgentUrls, HttpSettings, LoadCertificatesError};
-use crate::config::{HttpUrl, parse_address};
 use crate::drivers::backoff::Backoff;
 use crate::drivers::site::Reach;
 use crate::drivers::{BoxFuture, Create, Delete, Ensure};
+use crate::net::address::parse_address;
 use crate::net::text::first_line;
 use crate::net::tls::VerifiedTls;
+use crate::net::url::HttpUrl;
 use phasegate_core::domain::{
     APPLICATION, Address, Instance, InstanceId, Located, OperationId, ScaleSetName, Version,
 };
@@ -158,14 +159,17 @@ impl Reach for Agents {
     ) -> Option<BoxFuture<Result<Option<Version>, String>>> {
         let url = self.0.urls.look(scale_set, instance).transpose()?;
         let shared = Arc::clone(&self.0);
-        Some(Box::pin(async move { shared.look(&url?).await }))
+        Some(Box::pin(async move {
+            let url = url.map_err(|error| error.to_string())?;
+            shared.look(&url).await
+        }))
     }
 }
 
 impl Shared {
     async fn apply(&self, request: &Ensure) -> Result<(), String> {
         let wish = Posting {
-            url: self.urls.apply(request)?,
+            url: self.urls.apply(request).map_err(|error| error.to_string())?,
             body: body(request)?,
             operation: &request.operation,
             instance: (&request.scale_set, &request.instance.id),
@@ -175,7 +179,7 @@ impl Shared {
     }
 
     async fn create(&self, request: &Create) -> Result<Address, String> {
-        let url = self.urls.create(request)?;
+        let url = self.urls.create(request).map_err(|error| error.to_string())?;
         let wish = Posting {
             url: url.ok_or("the driver has not been told how to create instances")?,
             body: body_of_creation(request)?,
@@ -192,7 +196,7 @@ impl Shared {
     }
 
     async fn delete(&self, request: &Delete) -> Result<(), String> {
-        let Some(url) = self.urls.delete(request)? else {
+        let Some(url) = self.urls.delete(request).map_err(|error| error.to_string())? else {
             tracing::warn!(
                 scale_set = %request.scale_set, instance = %request.instance.id,
                 "it never had an address, and cannot be deleted without one; is anything left of it?"

@@ -9,6 +9,7 @@
 
 mod child;
 mod command;
+pub mod config;
 mod instance;
 mod ports;
 mod supervisor;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 pub use self::command::CommandLine;
+pub use self::config::{PortRange, ProcessConfig};
 use self::instance::{Answer, Shared, Timing};
 use self::ports::Ports;
 use self::supervisor::Request;

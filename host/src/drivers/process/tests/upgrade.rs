@@ -27,7 +27,7 @@ async fn a_missing_command_keeps_the_old_process() {
     assert_eq!(error, "command `no-such-database` was not found: looked in PATH /usr/bin:/bin");
     assert!(old.is_alive());
     assert_eq!(rig.observed("1").await.as_deref(), Some("v1"));
-    assert_eq!(rig.ensure("1", "vx", "c").await.unwrap_err(), "no number");
+    assert_eq!(rig.ensure("1", "vx", "c").await.unwrap_err(), "is not given {number} here");
 }
 
 #[tokio::test]
