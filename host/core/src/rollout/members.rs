@@ -16,7 +16,7 @@ use super::state::Progress;
 use tally::Tally;
 
 /// Planned instances. They lie side by side in the order in which they were put in, which is that
-/// of the batches: whoever looks at a large batch again and again reads on instead of searching.
+/// of the batches: a look at a large batch, which happens again and again, reads on instead of searching.
 #[derive(Debug, Clone, Default)]
 pub struct Members {
     slots: Vec<Option<(InstanceId, Member)>>,

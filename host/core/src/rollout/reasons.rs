@@ -21,7 +21,7 @@ pub enum WhyNot {
         /// When it is left out.
         until: Timestamp,
     },
-    /// Nobody has been asked yet.
+    /// There is no plan yet.
     Unplanned,
     /// The upgrade ends before its turn.
     Ending,

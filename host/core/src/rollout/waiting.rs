@@ -75,7 +75,7 @@ pub(super) fn stopped(upgrade: &Upgrade, fleet: &dyn FleetView) -> Option<Waitin
         Stop::Line { since } if upgrade.bypass.is_some_and(|bypass| since <= bypass) => None,
         Stop::Line { .. } => Some(Waiting::Line),
         Stop::Freeze { .. } if upgrade.bypass.is_some() => None,
-        // Nobody wants a bad version over the holidays because it was found in a freeze.
+        // A bad version that is found in a freeze is not kept over the holidays.
         Stop::Freeze { .. } if matches!(upgrade.purpose, Purpose::Rollback { .. }) => None,
         Stop::Freeze { until } => Some(Waiting::Freeze { until }),
     }
@@ -92,7 +92,7 @@ pub(super) fn waiting(
     let is_live = upgrade.is_forward() && upgrade.policy.decisions == Decisions::Live;
     let unheard = || if is_live { unheard(upgrade, fleet, now) } else { None };
     if !upgrade.has_more() {
-        // Somebody may still join.
+        // An instance may still join.
         return unheard().filter(|_| now >= resume_at && stopped(upgrade, fleet).is_none());
     }
     if !upgrade.is_forward() {
@@ -119,8 +119,8 @@ pub(super) fn waiting(
     down.then_some(Waiting::Recovery { until })
 }
 
-/// Why nobody can be asked again now: a host that was started a moment ago has heard of nobody, and
-/// silence would leave out everybody whose turn has not come.
+/// Why instances cannot be asked again now: a host that was started a moment ago has heard of none, and
+/// silence would leave out all whose turn has not come.
 #[must_use]
 pub(super) fn unheard(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp) -> Option<Waiting> {
     let until = upgrade.recovering_until.filter(|until| now < *until)?;
