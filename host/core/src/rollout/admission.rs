@@ -112,7 +112,7 @@ pub(super) fn between(
     true
 }
 
-/// The end of the plan. What nobody limits has not completed while an instance failed.
+/// The end of the plan. What has no limits has not completed where an instance failed.
 fn finish(upgrade: &mut Upgrade, now: Timestamp) {
     let failed = upgrade.members.progress().failed > 0;
     let state = match &upgrade.purpose {

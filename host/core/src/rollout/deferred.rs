@@ -34,6 +34,13 @@ fn due(upgrade: &Upgrade) -> impl Iterator<Item = &InstanceId> {
     upgrade.deferred.iter().filter(move |(_, phase)| over(phase)).map(|(id, _)| id)
 }
 
+/// What is said of an instance that said "not now" for this reason until the time for asking was over;
+/// it may have given none.
+pub(super) fn out_of_time(detail: &str) -> String {
+    const OVER: &str = "the time for asking is over";
+    if detail.is_empty() { OVER.to_owned() } else { format!("{detail}; {OVER}") }
+}
+
 /// Asks the due ones again.
 pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) -> Deferred {
     let due: BTreeSet<InstanceId> = due(upgrade).cloned().collect();
@@ -66,10 +73,9 @@ pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, 
     upgrade.deferred.retain(|id, _| !due.contains(id));
     upgrade.holds.retain(|hold| !due.contains(&hold.instance));
     let late = |hold: Hold| match hold.reason {
-        HoldReason::Defer(detail) => Hold {
-            instance: hold.instance,
-            reason: HoldReason::Defer(format!("{detail}; the time for asking is over")),
-        },
+        HoldReason::Defer(detail) => {
+            Hold { instance: hold.instance, reason: HoldReason::Defer(out_of_time(&detail)) }
+        }
         _ => hold,
     };
     upgrade.holds.extend(again.holds.into_iter().map(late));
@@ -78,4 +84,16 @@ pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, 
     live::join(upgrade, again.batches, &candidates, out);
     out.left_out_changed = true;
     Deferred::Moved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_told_only_where_one_was_given() {
+        let said = |detail: &str| HoldReason::Defer(out_of_time(detail)).to_string();
+        assert_eq!(said(""), "not now: the time for asking is over");
+        assert_eq!(said("a backup runs"), "not now: a backup runs; the time for asking is over");
+    }
 }

@@ -47,7 +47,7 @@ pub enum Rule {
     Health,
     /// 14: it ends, or waits with a true reason.
     Ending,
-    /// 15: with maxSurge, nobody goes before another one is healthy in its place, capacity never
+    /// 15: with maxSurge, no instance goes before another one is healthy in its place, capacity never
     /// falls, and no id is used twice.
     Surge,
 }

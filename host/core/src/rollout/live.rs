@@ -1,4 +1,4 @@
-//! Live decisions: before each batch everybody whose turn has not come is asked again.
+//! Live decisions: before each batch, all instances whose turn has not come are asked again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,6 +7,7 @@ use imbl::Vector;
 use crate::domain::{InstanceId, Timestamp};
 use crate::plan::{Batch, Candidate, Hold, HoldReason, PlanInput, plan};
 
+use super::deferred::out_of_time;
 use super::member::MemberState;
 use super::state::Upgrade;
 use super::step::{FleetView, Step};
@@ -50,9 +51,8 @@ pub(super) fn ask_again(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Times
 fn expired(hold: Hold) -> Hold {
     match hold.reason {
         HoldReason::Defer(detail) => {
-            let detail = if detail.is_empty() { "said \"not now\"".to_owned() } else { detail };
-            let reason = HoldReason::Skip(format!("{detail}; the time for asking is over"));
-            Hold { instance: hold.instance, reason }
+            let detail = if detail.is_empty() { "said \"not now\"" } else { &detail };
+            Hold { instance: hold.instance, reason: HoldReason::Skip(out_of_time(detail)) }
         }
         reason => Hold { instance: hold.instance, reason },
     }

@@ -20,8 +20,10 @@ use tally::Tally;
 /// One member in its place; shared with copies of the whole until it changes.
 type Slot = Arc<(InstanceId, Member)>;
 
-/// Planned instances. A copy costs nothing and shares what does not change. They lie side by side in the order in which they were put in, which is that
-/// of the batches: whoever looks at a large batch again and again reads on instead of searching.
+/// Planned instances. A copy costs nothing and shares what does not change.
+///
+/// They lie side by side in the order in which they were put in, which is that of the batches: a look at a
+/// large batch, which happens again and again, reads on instead of searching.
 #[derive(Debug, Clone, Default)]
 pub struct Members {
     slots: Vector<Option<Slot>>,

@@ -8,8 +8,7 @@
 //! members    one row each                                 Step::changed
 //! ```
 //!
-//! Knows no store and no format; whoever keeps the pieces puts them together again with
-//! [`Upgrade::assemble`].
+//! Knows no store and no format. What was kept apart is put together again by [`Upgrade::assemble`].
 
 use std::collections::BTreeMap;
 

@@ -122,7 +122,7 @@ pub enum Action {
     Create {
         /// The new one.
         instance: InstanceId,
-        /// Whose place it shall take.
+        /// Whose place it takes.
         replaces: InstanceId,
         /// The version of its application.
         version: Version,
@@ -297,12 +297,12 @@ pub(super) fn fail(
 }
 
 /// After a restart: the same operations again (the driver treats a repeat as done), and fresh
-/// clocks for the health gate, because nobody has watched meanwhile.
+/// clocks for the health gate, because there was no watch meanwhile.
 fn resume(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) {
     upgrade.recovering_until = Some(now + upgrade.policy.gate.deadline);
     out.head_changed = true;
     if let Stage::Preparing { until } = &mut upgrade.stage {
-        // Nobody has answered yet: a snapshot at the old time would hold the whole fleet.
+        // No instance has answered yet: a snapshot at the old time would hold the whole fleet.
         *until = (*until).max(now + upgrade.policy.prepare_max);
     }
     let open: Vec<InstanceId> = upgrade.members.in_flight().cloned().collect();

@@ -165,10 +165,10 @@ fn warning(finding: &Finding) -> wire::Warning {
     wire::Warning { code: finding.code().into(), message: finding.to_string() }
 }
 
-fn holds(holds: &[Hold]) -> Vec<wire::Hold> {
+fn holds<'a>(holds: impl IntoIterator<Item = &'a Hold>) -> Vec<wire::Hold> {
     let hold =
         |hold: &Hold| wire::Hold { instance: hold.instance.to_string(), reason: hold.reason.to_string() };
-    holds.iter().map(hold).collect()
+    holds.into_iter().map(hold).collect()
 }
 
 /// An older decision that is used, in words.

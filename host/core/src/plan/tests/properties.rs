@@ -99,7 +99,7 @@ fn course(plan: &Plan) -> (Vec<Batch>, Vec<(InstanceId, &'static str)>, usize, u
     (plan.batches.clone(), holds, total, plan.batch_max)
 }
 
-/// The plan as simply as it can be said: sorts everybody by everything, and cuts where a border is.
+/// The plan as simply as it can be said: sorts all instances by everything, and cuts where a border is.
 fn simple_batches(fleet: &[Candidate], policy: &RollingUpgradePolicy) -> Vec<Batch> {
     let to = Goal::application(Version::parse("v2").unwrap());
     let mut targets: Vec<&Candidate> = fleet

@@ -62,7 +62,7 @@ impl Check<'_> {
         let (before, after) = (self.seen.before.bypass, self.seen.after.bypass);
         let wished = self.seen.events.contains(&Event::Wish(Wish::Bypass)) && after == Some(self.seen.now);
         if before != after && !wished {
-            self.report(Rule::Stopped, format!("a bypass of {after:?} that nobody wanted"));
+            self.report(Rule::Stopped, format!("a bypass of {after:?} that was not wanted"));
         }
     }
 
@@ -80,7 +80,7 @@ impl Check<'_> {
         self.seen.events.contains(&Event::Wish(Wish::Resume)) && !self.history.cancelled
     }
 
-    /// Nobody else is in flight, and no batch is larger than the policy allows.
+    /// No other member is in flight, and no batch is larger than the policy allows.
     fn alone(&mut self) {
         let members = &self.seen.after.members;
         let others = members.iter().filter(|(id, m)| m.state.is_in_flight() && !self.admitted.contains(*id));
