@@ -23,19 +23,18 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
-use phasegate::author::project::World;
 use phasegate::clock::Clock;
-use phasegate::config::{
-    ComponentSource, FetchConfig, Isolation, OnFailure, PluginConfig, PluginLimits, Strategy, SwapRules,
-};
 use phasegate::control::{Command, ControlEvent, ControlHandle};
-use phasegate::plugin::registry::{Offer, PluginRegistry, RegistryParts, SwapOptions};
-use phasegate::plugin::{CodeCache, Runtime, builtin, finish};
+use phasegate::plugins::config::{ComponentSource, PluginConfig};
+use phasegate::plugins::fetch::FetchConfig;
+use phasegate::plugins::registry::{Offer, PluginRegistry, RegistryParts, SwapOptions};
 use phasegate::store::SqliteStore;
 use phasegate_core::domain::{
-    Answer, InstanceFacts, InstanceId, Observation, PluginName, Response, Round, ScaleSetName,
+    Answer, InstanceFacts, InstanceId, Isolation, Observation, OnFailure, PluginLimits, PluginName,
+    PluginSpec, Response, Round, ScaleSetName, Strategy, SwapRules,
 };
 use phasegate_core::record::{Store, Write};
+use phasegate_wasm::{CodeCache, Runtime, World, builtin, finish};
 
 /// Instances that a rehearsal judges.
 const FLEET: usize = 100;
@@ -75,7 +74,9 @@ impl Site {
         let (mut store, stored) = SqliteStore::open(directory.path()).unwrap();
         let (control, mut events) = ControlHandle::new();
         let parts = RegistryParts {
-            runtime: Runtime::new().unwrap().with_cache(CodeCache::open(directory.path()).unwrap()),
+            runtime: Runtime::new(Arc::new(clock))
+                .unwrap()
+                .with_cache(CodeCache::open(directory.path()).unwrap()),
             data_dir: directory.path().to_owned(),
             by_scale_set: BTreeMap::from([(ScaleSetName::parse("bench").unwrap(), name.clone())]),
             control,
@@ -176,17 +177,18 @@ fn swap(site: &Site, bytes: Vec<u8>, strategy: Strategy) -> impl Future<Output =
 }
 
 fn config(name: &PluginName) -> PluginConfig {
-    PluginConfig {
+    let component = ComponentSource::Builtin("azure-health".to_owned());
+    let spec = PluginSpec {
         name: name.clone(),
-        component: ComponentSource::Builtin("azure-health".to_owned()),
+        source: component.to_string(),
         settings: "{}".to_owned(),
         limits: PluginLimits::DEFAULT,
         isolation: Isolation::PerBatch,
         on_failure: OnFailure::Hold,
         digest: None,
-        fetch: FetchConfig::default(),
         swap: SwapRules::default(),
-    }
+    };
+    PluginConfig { spec, component, fetch: FetchConfig::default() }
 }
 
 fn observation(id: usize, number: u64) -> Observation {

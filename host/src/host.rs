@@ -3,8 +3,6 @@
 //! Starting: data directory, plugins, drivers, loop, prober, API. Stopping: API first, so that no
 //! new wish comes in; then the loop, so that no effect is asked for; then probes; drivers last.
 
-mod drivers;
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -18,14 +16,15 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Problems};
 use crate::control::{self, ControlEvent, ControlHandle, ControlParts, SetParts};
 use crate::drivers::http::HttpDriver;
+use crate::drivers::kind::Place;
 use crate::drivers::{Driver, DriverNote};
-use crate::plugin::registry::{self, Network, PluginRegistry, RegistryParts};
-use crate::plugin::{CodeCache, Runtime, RuntimeError};
+use crate::plugins::registry::{self, Network, PluginRegistry, RegistryParts};
 use crate::probe::{Prober, Target};
 use crate::recording::{self, Recorder, Used};
 use crate::reload::Reloader;
 use crate::store::SqliteStore;
 use phasegate_core::record::Store;
+use phasegate_wasm::{CodeCache, Runtime, RuntimeError};
 
 /// Notes of drivers that may wait; a driver that writes more waits.
 const NOTES_MAX: usize = 1024;
@@ -71,7 +70,7 @@ impl Host {
             config.scale_sets.iter().any(|known| known.name == *set && known.plugin == memory.plugin)
         });
         let (control, events) = ControlHandle::new();
-        let runtime = plugin_runtime(&config.server.data_dir)?;
+        let runtime = plugin_runtime(&config.server.data_dir, clock)?;
         let recorder = recorder(config, clock);
         let parts = RegistryParts {
             runtime: runtime.clone(),
@@ -185,8 +184,11 @@ impl Host {
 pub fn problems(config: &Config, network: Network) -> Problems {
     let mut problems = config::environment_problems(config, std::env::var_os("PATH").as_deref());
     for (index, set) in config.scale_sets.iter().enumerate() {
-        if let Some(message) = drivers::problem(&set.driver) {
-            problems.list.push(config.problem(&format!("scaleSets[{index}].driver.caFile"), message));
+        for (key, path) in set.driver.settings().needs().certificates {
+            if let (true, Err(error)) = (path.is_file(), HttpDriver::check_certificates(path)) {
+                let key = format!("scaleSets[{index}].driver.{key}");
+                problems.list.push(config.problem(&key, error.to_string()));
+            }
         }
     }
     for (index, plugin) in config.plugins.iter().enumerate() {
@@ -196,7 +198,7 @@ pub fn problems(config: &Config, network: Network) -> Problems {
             problems.list.push(config.problem(&key, error.to_string()));
         }
     }
-    let runtime = match Runtime::new() {
+    let runtime = match Runtime::new(Clock::shared()) {
         Ok(runtime) => runtime,
         Err(error) => {
             problems.list.push(config.problem("plugins", error.to_string()));
@@ -254,8 +256,8 @@ fn keep_used(recorder: Option<Recorder>) -> Arc<dyn Fn(Vec<Used>) + Send + Sync>
 }
 
 /// The plugin runtime with its cache. Without one a start takes longer, nothing worse.
-fn plugin_runtime(data_dir: &std::path::Path) -> Result<Runtime, RuntimeError> {
-    let runtime = Runtime::new()?;
+fn plugin_runtime(data_dir: &std::path::Path, clock: Clock) -> Result<Runtime, RuntimeError> {
+    let runtime = Runtime::new(Arc::new(clock))?;
     tracing::info!("memory of plugin instances comes from {}", runtime.allocation());
     Ok(match CodeCache::open(data_dir) {
         Ok(cache) => runtime.with_cache(cache),
@@ -285,11 +287,15 @@ fn sets(config: &Config, notes: &mpsc::Sender<DriverNote>) -> anyhow::Result<Vec
     let mut sets = Vec::new();
     for set in &config.scale_sets {
         let log_dir = config.server.data_dir.join("logs").join(set.name.as_str());
-        let driver = drivers::start(&set.driver, log_dir, notes)
+        let search_path = std::env::var_os("PATH").unwrap_or_default();
+        let place = Place { log_dir, search_path, notes: notes.clone() };
+        let settings = set.driver.settings();
+        let driver = settings
+            .start(&place)
             .with_context(|| format!("cannot start the driver of scale set `{}`", set.name))?;
         let (spec, _) = set.clone().split();
-        let plugin = config.plugins.iter().find(|plugin| plugin.name == spec.plugin);
-        let on_failure = plugin.map(|plugin| plugin.on_failure).unwrap_or_default();
+        let plugin = config.plugins.iter().find(|plugin| plugin.spec.name == spec.plugin);
+        let on_failure = plugin.map(|plugin| plugin.spec.on_failure).unwrap_or_default();
         sets.push(SetParts { spec, driver, on_failure });
     }
     Ok(sets)

@@ -6,18 +6,18 @@
 use std::sync::Arc;
 
 use phasegate_core::domain::{Generation, InstanceId, PluginName, PluginStamp, ScaleSetName, Timestamp};
+use phasegate_wasm::Runtime;
 use phasegate_wire as wire;
 
-pub(super) use crate::config::{InvalidRemoteError, RemoteSource, Strategy};
 pub(super) use crate::control::{
     CommandError, CommandErrorKind, Quarantined, Selection, StartOptions, Tally, Wanted, WishFor,
 };
-pub(super) use crate::plugin::registry::{Offer, SwapOptions};
+pub(super) use crate::net::reference::{InvalidRemoteError, RemoteSource};
+pub(super) use crate::plugins::registry::{Offer, SwapOptions};
 pub(super) use crate::recording::Used;
 
 use crate::control::{Command, ControlHandle, read_stamp, read_stand_in, rfc3339};
-use crate::plugin::Runtime;
-use crate::plugin::registry::PluginRegistry;
+use crate::plugins::registry::PluginRegistry;
 use crate::recording::{self, RecordedOutcome, Recorder, Replay};
 use crate::reload::Reloader;
 

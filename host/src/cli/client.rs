@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 
 use super::exit::Refused;
-use crate::config::parse_address;
+use crate::net::address::parse_address;
 use crate::net::exchange::{ExchangeError, exchange};
 use phasegate_core::domain::Address;
 use phasegate_wire as wire;

@@ -10,12 +10,14 @@ use std::path::Path;
 
 use rustix::fs::{Access, access};
 
+use super::Config;
 use super::problem::{Problem, Problems};
-use super::template::{Template, TemplateValues, Wish};
-use super::{
-    CommandConfig, ComponentSource, Config, Credentials, DriverConfig, FetchConfig, HttpConfig, ProcessConfig,
-};
-use phasegate_core::domain::{Component, OperationId, ScaleSet};
+use crate::drivers::DriverConfig;
+use crate::drivers::kind::Needs;
+use crate::drivers::template::{Template, TemplateValues, Wish};
+use crate::plugins::config::ComponentSource;
+use crate::plugins::fetch::{Credentials, FetchConfig};
+use phasegate_core::domain::{Component, Fence, OperationId, ScaleSet};
 
 /// Where `execvp` looks when there is no `PATH`.
 const SEARCH_PATH_DEFAULT: &str = "/bin:/usr/bin";
@@ -38,11 +40,7 @@ pub fn environment_problems(config: &Config, search_path: Option<&OsStr>) -> Pro
         checker.fetch(index, &plugin.fetch);
     }
     for (index, set) in config.scale_sets.iter().enumerate() {
-        match &set.driver {
-            DriverConfig::Process(process) => checker.process(index, set, process, search_path),
-            DriverConfig::Command(command) => checker.command(index, set, command, search_path),
-            DriverConfig::Http(http) => checker.http(index, http),
-        }
+        checker.driver(index, set, search_path);
     }
     let mut list = checker.problems;
     list.sort();
@@ -90,51 +88,17 @@ impl Checker<'_> {
         }
     }
 
-    fn process(
-        &mut self,
-        index: usize,
-        set: &ScaleSet<DriverConfig>,
-        process: &ProcessConfig,
-        search_path: Option<&OsStr>,
-    ) {
-        let ProcessConfig { command, environment, working_dir, extension_command, stop_timeout: _, surge: _ } =
-            process;
-        if self.directory(index, working_dir) {
-            let found = Programs { set, environment, working_dir, search_path };
-            self.programs(&format!("scaleSets[{index}].driver.command"), command, &found);
-            if let Some(command) = extension_command {
-                self.programs(&format!("scaleSets[{index}].driver.extensionCommand"), command, &found);
-            }
+    fn driver(&mut self, index: usize, set: &ScaleSet<DriverConfig>, search_path: Option<&OsStr>) {
+        let Needs { working_dir, environment, programs, files, certificates } = set.driver.settings().needs();
+        for (name, path) in files.into_iter().chain(certificates) {
+            self.readable_file(&format!("scaleSets[{index}].driver.{name}"), path);
         }
-    }
-
-    fn command(
-        &mut self,
-        index: usize,
-        set: &ScaleSet<DriverConfig>,
-        config: &CommandConfig,
-        search_path: Option<&OsStr>,
-    ) {
-        let CommandConfig { command, observe, surge, environment, working_dir, .. } = config;
-        if self.directory(index, working_dir) {
-            let found = Programs { set, environment, working_dir, search_path };
-            self.programs(&format!("scaleSets[{index}].driver.command"), command, &found);
-            if let Some(observe) = observe {
-                self.programs(&format!("scaleSets[{index}].driver.observe"), observe, &found);
-            }
-            if let Some(surge) = surge {
-                self.programs(&format!("scaleSets[{index}].driver.create"), &surge.create, &found);
-                self.programs(&format!("scaleSets[{index}].driver.delete"), &surge.delete, &found);
-            }
-        }
-    }
-
-    fn http(&mut self, index: usize, http: &HttpConfig) {
-        let files = [("tokenFile", &http.token_file), ("caFile", &http.ca_file)];
-        for (name, path) in files {
-            if let Some(path) = path {
-                self.readable_file(&format!("scaleSets[{index}].driver.{name}"), path);
-            }
+        let Some(working_dir) = working_dir.filter(|directory| self.directory(index, directory)) else {
+            return;
+        };
+        let found = Programs { set, environment, working_dir, search_path };
+        for (name, argv) in programs {
+            self.programs(&format!("scaleSets[{index}].driver.{name}"), argv, &found);
         }
     }
 
@@ -158,14 +122,15 @@ impl Checker<'_> {
                 component: &Component::Application,
                 version: &set.model.version,
                 operation: &operation,
-                generation: 0,
+                fence: Fence::NONE,
             };
             let values = TemplateValues { scale_set: &set.name, instance, wish };
             let Some(Ok(program)) = argv.first().map(|program| program.render(&values)) else {
                 continue;
             };
             // A variable of the set wins over the host's, as it does when the program is started.
-            let own_path = environment.get("PATH").and_then(|path| path.render(&values).ok());
+            let own_path =
+                environment.and_then(|own| own.get("PATH")).and_then(|path| path.render(&values).ok());
             if !checked.insert((program.clone(), own_path.clone())) {
                 continue;
             }
@@ -188,7 +153,7 @@ impl Checker<'_> {
 /// Where programs are looked for.
 struct Programs<'a> {
     set: &'a ScaleSet<DriverConfig>,
-    environment: &'a BTreeMap<String, Template>,
+    environment: Option<&'a BTreeMap<String, Template>>,
     working_dir: &'a Path,
     search_path: Option<&'a OsStr>,
 }

@@ -5,41 +5,11 @@ use std::time::Duration;
 
 use super::table::Table;
 use super::value::Value;
+use crate::plugins::fetch::{Credentials, FetchConfig};
 
 /// Shortest and longest time for a whole fetch: `plugin swap` and `reload` wait five minutes for one.
 const TIMEOUT_MIN: Duration = Duration::from_secs(1);
 const TIMEOUT_MAX: Duration = Duration::from_secs(240);
-
-/// How a component is fetched.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FetchConfig {
-    /// Certificates of an authority of one's own, in PEM; trusted besides those of the web.
-    pub ca_file: Option<PathBuf>,
-    /// For all requests of one fetch together, 1 s to 4 min.
-    pub timeout: Duration,
-    /// What the server of the component is told; nobody else is.
-    pub credentials: Option<Credentials>,
-}
-
-/// Files with credentials, read anew for each fetch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Credentials {
-    /// Sent as `Authorization: Bearer`.
-    Token(PathBuf),
-    /// A user and the password; a registry may exchange them for a token.
-    Password {
-        /// The user's name.
-        username: PathBuf,
-        /// The password.
-        password: PathBuf,
-    },
-}
-
-impl Default for FetchConfig {
-    fn default() -> Self {
-        Self { ca_file: None, timeout: Duration::from_secs(60), credentials: None }
-    }
-}
 
 /// Whether there is a server that credentials can be for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

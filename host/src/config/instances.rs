@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::address::parse_address;
 use super::problem::Place;
 use super::table::Table;
 use super::value::Value;
+use crate::net::address::parse_address;
 use phasegate_core::domain::{Address, Instance, InstanceId, Protection};
 
 /// Most instances of one scale set; the planner's tables are sized for it.

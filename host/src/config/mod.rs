@@ -1,12 +1,11 @@
 //! Reads `phasegate.toml` into validated types, and reports all of its problems at once.
 //!
 //! How to read this module: `source`, `table` and `value` walk any TOML with its line numbers;
-//! `server`, `recording`, `plugins`, `remote`, `fetch`, `scale_sets`, `health`, `policy`, `rules`, `freeze`, `drivers` and `instances`
+//! `server`, `recording`, `plugins`, `fetch`, `scale_sets`, `health`, `policy`, `rules`, `freeze`, `drivers` and `instances`
 //! know the keys;
 //! `environment` checks what depends on the machine. Nothing here starts, connects to or loads
 //! anything, and only `load` and `environment` look at the file system.
 
-mod address;
 mod drivers;
 mod environment;
 mod fetch;
@@ -18,7 +17,6 @@ mod policy;
 mod problem;
 mod recording;
 mod reload;
-mod remote;
 mod rules;
 mod scale_sets;
 mod server;
@@ -28,34 +26,25 @@ mod source;
 mod suggest;
 mod swap_rules;
 mod table;
-mod template;
 #[cfg(test)]
 mod tests;
-mod url;
 mod value;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use toml::de::DeTable;
 
-pub use address::{InvalidAddressError, parse_address};
-pub use drivers::{CommandConfig, HttpConfig, PortRange, SurgeCommands, SurgeUrls};
 pub use environment::environment_problems;
-pub use fetch::{Credentials, FetchConfig};
 pub use plugins::AZURE_HEALTH;
 pub use problem::{LoadConfigError, Place, Problem, Problems};
 pub use reload::{changed_parts, restart_reasons};
-pub use remote::{InvalidRemoteError, OciReference, RemotePlace, RemoteSource, is_loopback};
-pub use swap_rules::{Forbidden, Gate, Strategy, SwapRules};
-pub use template::{InvalidTemplateError, MissingValueError, Scope, Template, TemplateValues, Wish};
-pub use url::{HttpUrl, InvalidUrlError, Scheme, escape};
 
+use crate::drivers::DriverConfig;
+use crate::plugins::config::PluginConfig;
 use crate::recording::RecordingConfig;
-use phasegate_core::domain::{Digest, PluginName, ScaleSet};
-pub use phasegate_core::domain::{Isolation, OnFailure, PluginLimits};
+use phasegate_core::domain::ScaleSet;
 use source::Source;
 use table::Table;
 
@@ -85,87 +74,6 @@ pub struct Server {
     pub data_dir: PathBuf,
     /// File with the token that API calls must carry.
     pub token_file: Option<PathBuf>,
-}
-
-/// One plugin.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PluginConfig {
-    /// Unique among the plugins.
-    pub name: PluginName,
-    /// Its code.
-    pub component: ComponentSource,
-    /// JSON object that the plugin gets; keys in the order of the file.
-    pub settings: String,
-    /// What one call may use.
-    pub limits: PluginLimits,
-    /// What survives from one call to the next.
-    pub isolation: Isolation,
-    /// What becomes of its instances while it fails.
-    pub on_failure: OnFailure,
-    /// What the component must be; nothing else is ever run.
-    pub digest: Option<Digest>,
-    /// How it is fetched, when it is, and whatever else is swapped in by reference.
-    pub fetch: FetchConfig,
-    /// How a new component takes over.
-    pub swap: SwapRules,
-}
-
-/// Where a plugin's code comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ComponentSource {
-    /// Part of the host; only `azure-health` exists.
-    Builtin(String),
-    /// A WebAssembly component.
-    File(PathBuf),
-    /// One that is fetched.
-    Remote(RemoteSource),
-}
-
-/// How an instance is made to run a version.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DriverConfig {
-    /// The host starts a process per instance.
-    Process(ProcessConfig),
-    /// The host runs a program per upgrade of an instance.
-    Command(CommandConfig),
-    /// The host asks an agent.
-    Http(HttpConfig),
-}
-
-/// Settings of the process driver.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProcessConfig {
-    /// Program and arguments; at least one. Every template renders for every instance of the set.
-    pub command: Vec<Template>,
-    /// Additional environment variables; these too render for every instance.
-    pub environment: BTreeMap<String, Template>,
-    /// Working directory; by default that of the configuration file.
-    pub working_dir: PathBuf,
-    /// From the request to end until force, 0.1 s to 1 h.
-    pub stop_timeout: Duration,
-    /// Ports for new instances; without them none can be created.
-    pub surge: Option<PortRange>,
-    /// Program and arguments that bring an extension of an instance to a version; at least one when
-    /// there are any.
-    pub extension_command: Option<Vec<Template>>,
-}
-
-impl PluginConfig {
-    /// How `source` is fetched for this plugin: with its credentials only where they are meant for.
-    #[must_use]
-    pub fn fetch_of(&self, source: &RemoteSource) -> FetchConfig {
-        let knows = matches!(&self.component, ComponentSource::Remote(own) if own.is_same_server(source));
-        let credentials = self.fetch.credentials.clone().filter(|_| knows);
-        FetchConfig { credentials, ..self.fetch.clone() }
-    }
-
-    /// Whether what the configuration names may be other bytes tomorrow: a fetched component that no
-    /// digest pins.
-    #[must_use]
-    pub fn may_move(&self) -> bool {
-        matches!(&self.component, ComponentSource::Remote(source) if !source.is_fixed())
-            && self.digest.is_none()
-    }
 }
 
 impl Config {

@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::problem::Place;
-use super::swap_rules::{self, SwapRules, Typed};
+use super::swap_rules::{self, Typed};
 use super::table::Table;
 use super::value::Value;
-use super::{
-    ComponentSource, FetchConfig, Isolation, OnFailure, PluginConfig, PluginLimits, RemoteSource, fetch,
-    settings,
-};
-use phasegate_core::domain::{Digest, PluginName};
+use super::{fetch, settings};
+use crate::net::reference::RemoteSource;
+use crate::plugins::config::{ComponentSource, PluginConfig};
+use crate::plugins::fetch::FetchConfig;
+use phasegate_core::domain::{Digest, Isolation, OnFailure, PluginLimits, PluginName, PluginSpec, SwapRules};
 
 /// Name of the plugin that exists without being configured, and of its built-in component.
 pub const AZURE_HEALTH: &str = "azure-health";
@@ -42,17 +42,18 @@ pub(super) fn read_all(values: Vec<Value<'_>>) -> Plugins {
 }
 
 fn implicit() -> Option<PluginConfig> {
-    Some(PluginConfig {
+    let component = ComponentSource::Builtin(AZURE_HEALTH.to_owned());
+    let spec = PluginSpec {
         name: PluginName::parse(AZURE_HEALTH).ok()?,
-        component: ComponentSource::Builtin(AZURE_HEALTH.to_owned()),
+        source: component.to_string(),
         settings: "{}".to_owned(),
         limits: limits(None)?,
         isolation: Isolation::PerBatch,
         on_failure: OnFailure::Hold,
         digest: None,
-        fetch: FetchConfig::default(),
         swap: SwapRules::default(),
-    })
+    };
+    Some(PluginConfig { spec, component, fetch: FetchConfig::default() })
 }
 
 fn read(mut table: Table<'_>, seen: &mut BTreeMap<String, (String, Place)>) -> Option<PluginConfig> {
@@ -96,17 +97,18 @@ fn read(mut table: Table<'_>, seen: &mut BTreeMap<String, (String, Place)>) -> O
     };
     let fetch = fetch::read(fetch, server);
     let swap = swap_rules::read(swap);
-    Some(PluginConfig {
+    let component = component?;
+    let spec = PluginSpec {
         name: name?,
-        component: component?,
+        source: component.to_string(),
         settings: settings?,
         limits: limits?,
         isolation: isolation?,
         on_failure: on_failure?,
         digest: digest?,
-        fetch: fetch?,
         swap: swap?,
-    })
+    };
+    Some(PluginConfig { spec, component, fetch: fetch? })
 }
 
 fn unique_name(value: &Value<'_>, seen: &mut BTreeMap<String, (String, Place)>) -> Option<PluginName> {

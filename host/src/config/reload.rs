@@ -1,6 +1,8 @@
 //! What a running host can take over from a changed configuration, and what needs a restart.
 
-use super::{Config, DriverConfig, PluginConfig, Server};
+use super::{Config, Server};
+use crate::drivers::DriverConfig;
+use crate::plugins::config::PluginConfig;
 use crate::recording::RecordingConfig;
 use phasegate_core::domain::ScaleSet;
 
@@ -72,7 +74,7 @@ fn recording_keys(before: Option<&RecordingConfig>, after: Option<&RecordingConf
 }
 
 fn names(plugins: &[PluginConfig]) -> Vec<&str> {
-    let mut names: Vec<&str> = plugins.iter().map(|plugin| plugin.name.as_str()).collect();
+    let mut names: Vec<&str> = plugins.iter().map(|plugin| plugin.spec.name.as_str()).collect();
     names.sort_unstable();
     names
 }

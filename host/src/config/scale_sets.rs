@@ -8,7 +8,8 @@ use super::problem::Place;
 use super::suggest::suggest;
 use super::table::Table;
 use super::value::Value;
-use super::{AZURE_HEALTH, DriverConfig, drivers, health, instances, policy};
+use super::{AZURE_HEALTH, drivers, health, instances, policy};
+use crate::drivers::DriverConfig;
 use phasegate_core::domain::{
     APPLICATION, ExtensionName, Model, PluginName, ScaleSet, ScaleSetName, Version,
 };
@@ -75,15 +76,10 @@ fn read<'a>(
     let set = ScaleSet {
         name: name?,
         plugin: plugin?,
-        health: health?,
-        policy: policy.rolling,
-        gate: policy.gate,
-        failure: policy.failure,
-        checkpoints: policy.checkpoints,
-        defer_max: policy.defer_max,
-        decisions: policy.decisions,
         retry: policy.retry,
-        freeze: policy.freeze,
+        freeze: policy.freeze.clone(),
+        policy: policy.rules(health.as_ref()?.prepare_max()),
+        health: health?,
         model: model?,
         instances: instances.complete.then_some(instances.valid)?,
         driver: driver.config?,
@@ -93,7 +89,9 @@ fn read<'a>(
 
 /// Refuses `maxSurge` where nobody has said how instances are created: there is no silent way out.
 fn check_surge(max_surge: Option<&Value<'_>>, driver: Option<&DriverConfig>) {
-    if let (Some(value), Some(hint)) = (max_surge, driver.and_then(drivers::missing)) {
+    if let (Some(value), Some(hint)) =
+        (max_surge, driver.and_then(|driver| driver.settings().lacks_for_creation()))
+    {
         value.conflict("is true, and the driver has not been told how to create instances", hint);
     }
 }
@@ -113,14 +111,12 @@ fn read_plugin(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<PluginNa
     None
 }
 
-/// A process is started; who installs something beside it must be said.
+/// Refuses extensions that nothing could install.
 fn check_extensions(value: &Value<'_>, model: &Model, driver: Option<&DriverConfig>) {
-    let Some(DriverConfig::Process(process)) = driver else { return };
-    if let (Some((name, _)), None) = (model.extensions.first(), &process.extension_command) {
-        value.conflict(
-            format!("has the extension \"{name}\", and the process driver has no program that installs it"),
-            "add extensionCommand = [\"./install.sh\", \"{component}\", \"{version}\"] to the driver",
-        );
+    let hint = driver.and_then(|driver| driver.settings().lacks_for_extensions());
+    if let (Some((name, _)), Some(hint)) = (model.extensions.first(), hint) {
+        let message = format!("has the extension \"{name}\", and the driver has no program that installs it");
+        value.conflict(message, hint);
     }
 }
 

@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::drivers::DriverNote;
-use crate::plugin::PluginTrouble;
+use crate::plugins::PluginTrouble;
 use phasegate_core::domain::{
     Address, Component, Decided, Digest, ExtensionName, InstanceId, OnFailure, OperationId, PluginName,
     ScaleSet, ScaleSetName, Version,

@@ -100,7 +100,7 @@ pub(super) fn plan(plan: &Plan, set: &SetState, now: Timestamp) -> wire::PlanDet
     // A plan without batches ends before anything is counted.
     let starts = !plan.batches.is_empty();
     let at_once =
-        starts.then(|| fleet_unhealthy(&set.spec.policy, &view.unhealthy(), view.total())).flatten();
+        starts.then(|| fleet_unhealthy(&set.spec.policy.rolling, &view.unhealthy(), view.total())).flatten();
     wire::PlanDetail {
         plan: wire::Plan {
             scale_set: plan.scale_set.to_string(),
@@ -109,7 +109,7 @@ pub(super) fn plan(plan: &Plan, set: &SetState, now: Timestamp) -> wire::PlanDet
             batches: plan.batches.iter().map(batch).collect(),
             holds: holds(&plan.holds),
         },
-        limits: limits(&set.spec.policy, &found.resolved),
+        limits: limits(&set.spec.policy.rolling, &found.resolved),
         frozen: set
             .spec
             .freeze

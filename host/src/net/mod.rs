@@ -1,8 +1,11 @@
-//! What the clients of this program have in common: one HTTP exchange, verified TLS, and texts about
-//! failures.
+//! What the clients of this program have in common: addresses, URLs and references, one HTTP exchange,
+//! verified TLS, and texts about failures.
 //!
 //! Opens no connections and chooses no limits: what is right for a probe is not for an upgrade.
 
+pub mod address;
 pub(crate) mod exchange;
+pub mod reference;
 pub(crate) mod text;
 pub(crate) mod tls;
+pub mod url;

@@ -4,9 +4,10 @@ use crate::cli::args::CheckArgs;
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::clock::Clock;
-use crate::config::{self, ComponentSource, Config, LoadConfigError, Problem, Problems};
+use crate::config::{self, Config, LoadConfigError, Problem, Problems};
 use crate::control;
-use crate::plugin::registry::{Network, is_fetched};
+use crate::plugins::config::ComponentSource;
+use crate::plugins::registry::{Network, is_fetched};
 use phasegate_core::plan::{FeasibilityInput, feasibility};
 use phasegate_wire as wire;
 
@@ -60,7 +61,7 @@ fn say_what_is_fetched(config: &Config) {
         if let ComponentSource::Remote(source) = &plugin.component
             && is_fetched(plugin, &config.server.data_dir)
         {
-            output::talk(&format!("plugin \"{}\": fetching {source}\n", plugin.name));
+            output::talk(&format!("plugin \"{}\": fetching {source}\n", plugin.spec.name));
         }
     }
 }
@@ -70,7 +71,7 @@ fn about_plugins(config: &Config, network: Network) -> Vec<wire::CheckWarning> {
     let mut warnings = Vec::new();
     for plugin in &config.plugins {
         let mut warn = |code: wire::WarningCode, message: String| {
-            let plugin = Some(plugin.name.to_string());
+            let plugin = Some(plugin.spec.name.to_string());
             warnings.push(wire::CheckWarning { scale_set: None, plugin, code, message });
         };
         let ComponentSource::Remote(source) = &plugin.component else { continue };
@@ -100,7 +101,7 @@ fn checked(problems: &Problems, config: Option<&Config>, network: Network) -> wi
             code: finding.code().into(),
             message: finding.to_string(),
         }));
-        let limits = control::limits(&set.policy, &found.resolved);
+        let limits = control::limits(&set.policy.rolling, &found.resolved);
         scale_sets.push(wire::CheckScaleSet { name: set.name.to_string(), limits });
     }
     let file = problems.path.display().to_string();

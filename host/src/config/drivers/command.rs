@@ -1,45 +1,11 @@
 //! Reads the keys of `kind = "command"`.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::time::Duration;
-
 use super::super::table::Table;
-use super::super::template::{Scope, Template};
 use super::{
     Templates, both_or_none, read_argv, read_environment, read_max_concurrent, read_wait, read_working_dir,
 };
-
-/// Settings of the command driver. Every template renders for every instance of the set.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CommandConfig {
-    /// Program and arguments that bring an instance to a version; at least one.
-    pub command: Vec<Template>,
-    /// Program and arguments that print the version of an instance; at least one when there are
-    /// any. Knows no version and no operation.
-    pub observe: Option<Vec<Template>>,
-    /// How instances are created and deleted, where the site can.
-    pub surge: Option<SurgeCommands>,
-    /// Additional environment variables of all; they know no version and no operation.
-    pub environment: BTreeMap<String, Template>,
-    /// Working directory; by default that of the configuration file.
-    pub working_dir: PathBuf,
-    /// Longest run of one program, 0.1 s to a day.
-    pub timeout: Duration,
-    /// How long a program that says "busy" is started again, up to a day.
-    pub retry_for: Duration,
-    /// Most programs at once, 1 to 1024.
-    pub max_concurrent: u32,
-}
-
-/// Programs that create and delete instances.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SurgeCommands {
-    /// Program and arguments that create an instance and print its address.
-    pub create: Vec<Template>,
-    /// Program and arguments that delete one.
-    pub delete: Vec<Template>,
-}
+use crate::drivers::command::{CommandConfig, SurgeCommands};
+use crate::drivers::template::Scope;
 
 pub(super) fn read<'a>(mut table: Table<'a>, templates: &mut Templates<'a>) -> Option<CommandConfig> {
     let command = table.required("command", "[\"./upgrade.sh\", \"{address}\", \"{version}\"]");

@@ -1,42 +1,14 @@
 //! Reads the keys of `kind = "http"`.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::super::table::Table;
-use super::super::template::{Scope, Template, TemplateValues, Wish};
-use super::super::url::{HttpUrl, Scheme};
 use super::super::value::Value;
 use super::{Templates, both_or_none, read_max_concurrent, read_template, read_wait};
-use phasegate_core::domain::{Component, Instance, Located, OperationId, ScaleSetName, Version};
-
-/// Settings of the http driver. Every template renders to a URL for every instance of the set.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpConfig {
-    /// Where an upgrade is asked for.
-    pub url: Template,
-    /// Where an instance says its version; knows no version and no operation.
-    pub observe_url: Option<Template>,
-    /// Where instances are created and deleted, where the site can.
-    pub surge: Option<SurgeUrls>,
-    /// File with the token that every request carries.
-    pub token_file: Option<PathBuf>,
-    /// Certificates that are trusted, in PEM; there when a URL is https.
-    pub ca_file: Option<PathBuf>,
-    /// From the first request of an operation to its end, 0.1 s to a day.
-    pub timeout: Duration,
-    /// Most requests at once, 1 to 1024.
-    pub max_concurrent: u32,
-}
-
-/// Where instances are created and deleted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SurgeUrls {
-    /// Where a new instance is asked for.
-    pub create: Template,
-    /// Where the end of one is asked for.
-    pub delete: Template,
-}
+use crate::drivers::http::{HttpConfig, SurgeUrls};
+use crate::drivers::template::{Scope, Template, TemplateValues, Wish};
+use crate::net::url::{HttpUrl, Scheme};
+use phasegate_core::domain::{Component, Fence, Instance, Located, OperationId, ScaleSetName, Version};
 
 /// A URL that is checked when the instances are known.
 pub(super) struct UrlTemplate<'a> {
@@ -119,20 +91,22 @@ impl UrlTemplate<'_> {
         let wish = match self.scope {
             Scope::Look => Wish::Look,
             Scope::Run => Wish::Run(&version),
-            Scope::Delete => Wish::Delete { located: Located::Yes, operation: &operation, generation: 1 },
+            Scope::Delete => {
+                Wish::Delete { located: Located::Yes, operation: &operation, fence: Fence::NONE }
+            }
             // One for each instance, below.
             Scope::Apply | Scope::Create => Wish::Apply {
                 component: &Component::Application,
                 version: &version,
                 operation: &operation,
-                generation: 1,
+                fence: Fence::NONE,
             },
         };
         let problem = instances.find_map(|instance| {
             let wish = match self.scope {
                 Scope::Create => {
                     let replaces = &instance.id;
-                    Wish::Create { replaces, version: &version, operation: &operation, generation: 1 }
+                    Wish::Create { replaces, version: &version, operation: &operation, fence: Fence::NONE }
                 }
                 Scope::Look | Scope::Run | Scope::Apply | Scope::Delete => wish,
             };

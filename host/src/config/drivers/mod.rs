@@ -11,15 +11,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use self::command::{CommandConfig, SurgeCommands};
-pub use self::http::{HttpConfig, SurgeUrls};
-pub use self::surge::PortRange;
 use self::surge::both_or_none;
-pub(super) use self::surge::{SurgePorts, check_ports, missing};
-use super::DriverConfig;
+pub(super) use self::surge::{SurgePorts, check_ports};
 use super::table::Table;
-use super::template::{Scope, Template};
 use super::value::Value;
+use crate::drivers::DriverConfig;
+use crate::drivers::template::{Scope, Template};
 use phasegate_core::domain::{Instance, ScaleSetName};
 
 /// Longest time for anything that a driver waits for: a day, as in no other place of the file.
@@ -58,9 +55,9 @@ pub(super) fn read(mut table: Table<'_>) -> Driver<'_> {
     let config = match kind {
         // The other keys belong to a kind that nobody knows.
         Some(None) => None,
-        Some(Some(Kind::Process)) | None => process::read(table, &mut templates).map(DriverConfig::Process),
-        Some(Some(Kind::Command)) => command::read(table, &mut templates).map(DriverConfig::Command),
-        Some(Some(Kind::Http)) => http::read(table, &mut templates).map(DriverConfig::Http),
+        Some(Some(Kind::Process)) | None => process::read(table, &mut templates).map(DriverConfig::new),
+        Some(Some(Kind::Command)) => command::read(table, &mut templates).map(DriverConfig::new),
+        Some(Some(Kind::Http)) => http::read(table, &mut templates).map(DriverConfig::new),
     };
     Driver { config, templates }
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::super::ProcessConfig;
 use super::super::table::Table;
-use super::super::template::Scope;
 use super::{Templates, read_argv, read_environment, read_working_dir, surge};
+use crate::drivers::process::ProcessConfig;
+use crate::drivers::template::Scope;
 
 /// Long enough for a server to finish its requests, short enough to wait for.
 const STOP_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);

@@ -1,19 +1,10 @@
 //! What a driver must be told before it can create instances, and what of it can be at odds.
 
-use super::super::DriverConfig;
 use super::super::instances::SeenAddresses;
 use super::super::value::Value;
 use super::Templates;
+use crate::drivers::process::PortRange;
 use phasegate_core::domain::Address;
-
-/// Ports for new instances of a process driver, both ends included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PortRange {
-    /// The lowest.
-    pub first: u16,
-    /// The highest; never below the first.
-    pub last: u16,
-}
 
 /// The ports of one set with their place in the file.
 pub(in crate::config) struct SurgePorts<'a> {
@@ -97,22 +88,4 @@ pub(super) fn both_or_none(create: Option<&Value<'_>>, delete: Option<&Value<'_>
         format!("add {other}, or leave both out: what is created must be deleted some day"),
     );
     false
-}
-
-/// What to add before the driver can create instances; none when it can.
-pub(in crate::config) fn missing(driver: &DriverConfig) -> Option<&'static str> {
-    match driver {
-        DriverConfig::Process(process) => process
-            .surge
-            .is_none()
-            .then_some("add a table [scaleSets.driver.surge] with for example ports = \"9100-9199\""),
-        DriverConfig::Command(command) => command.surge.is_none().then_some(
-            "add for example create = [\"./create.sh\", \"{id}\", \"{version}\"] and \
-             delete = [\"./delete.sh\", \"{id}\"] to the driver",
-        ),
-        DriverConfig::Http(http) => http.surge.is_none().then_some(
-            "add for example createUrl = \"http://agent:8080/create/{id}\" and \
-             deleteUrl = \"http://agent:8080/delete/{id}\" to the driver",
-        ),
-    }
 }

@@ -50,8 +50,9 @@ fn effects(before: &Config, after: &Config) -> Vec<String> {
         let old = before.scale_sets.iter().find(|old| old.name == set.name);
         effects.extend(old.into_iter().flat_map(|old| changed_parts(old, set)).map(str::to_owned));
     }
-    let differs =
-        |plugin: &&PluginConfig| before.plugins.iter().any(|old| old.name == plugin.name && old != *plugin);
+    let differs = |plugin: &&PluginConfig| {
+        before.plugins.iter().any(|old| old.spec.name == plugin.spec.name && old != *plugin)
+    };
     effects.extend(after.plugins.iter().filter(differs).map(|_| "plugin".to_owned()));
     effects
 }

@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::fs;
 
 use super::*;
+use crate::drivers::command::CommandConfig;
+use crate::drivers::http::HttpConfig;
 
 const FILE: &str = r#"
 [[scaleSets]]
@@ -19,17 +21,11 @@ fn read(driver: &str) -> Result<DriverConfig, Problems> {
 }
 
 fn command(driver: &str) -> CommandConfig {
-    match read(driver).unwrap() {
-        DriverConfig::Command(config) => config,
-        other => panic!("{other:?}"),
-    }
+    read(driver).unwrap().of::<CommandConfig>().unwrap().clone()
 }
 
 fn http(driver: &str) -> HttpConfig {
-    match read(driver).unwrap() {
-        DriverConfig::Http(config) => config,
-        other => panic!("{other:?}"),
-    }
+    read(driver).unwrap().of::<HttpConfig>().unwrap().clone()
 }
 
 #[test]

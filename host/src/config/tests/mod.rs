@@ -7,12 +7,17 @@ mod texts;
 mod values;
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::*;
+use crate::drivers::process::ProcessConfig;
+use crate::drivers::template::{Scope, Template};
+use crate::plugins::config::ComponentSource;
+use crate::plugins::fetch::FetchConfig;
 use phasegate_core::domain::{
     Address, Checkpoints, Decisions, FailureRules, FreezeWindows, HealthGate, HealthSettings, Instance,
-    InstanceId, Model, Percent, ProbeProtocol, Profile, Protection, RollingUpgradePolicy, ScaleSetName,
-    Version,
+    InstanceId, Isolation, Model, OnFailure, Percent, PluginLimits, PluginName, PluginSpec, ProbeProtocol,
+    Profile, Protection, RollingUpgradePolicy, ScaleSetName, SwapRules, UpgradePolicy, Version,
 };
 
 const SAMPLE: &str = r#"[server]
@@ -95,30 +100,33 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
             body_max: 65_536,
             headers: Vec::new(),
         },
-        policy: RollingUpgradePolicy {
-            max_batch_instance_percent: percent(20),
-            max_unhealthy_instance_percent: percent(20),
-            max_unhealthy_upgraded_instance_percent: percent(20),
-            pause_time_between_batches: Duration::ZERO,
-            enable_cross_zone_upgrade: false,
-            prioritize_unhealthy_instances: false,
-            max_surge: false,
-            batches: Vec::new(),
+        policy: UpgradePolicy {
+            rolling: RollingUpgradePolicy {
+                max_batch_instance_percent: percent(20),
+                max_unhealthy_instance_percent: percent(20),
+                max_unhealthy_upgraded_instance_percent: percent(20),
+                pause_time_between_batches: Duration::ZERO,
+                enable_cross_zone_upgrade: false,
+                prioritize_unhealthy_instances: false,
+                max_surge: false,
+                batches: Vec::new(),
+            },
+            gate: HealthGate {
+                wait: Duration::ZERO,
+                stable_for: Duration::ZERO,
+                deadline: Duration::from_secs(300),
+            },
+            failure: FailureRules::default(),
+            checkpoints: Checkpoints::default(),
+            decisions: Decisions::Snapshot,
+            defer_max: Duration::from_secs(1800),
+            prepare_max: Duration::from_secs(45),
         },
-        gate: HealthGate {
-            wait: Duration::ZERO,
-            stable_for: Duration::ZERO,
-            deadline: Duration::from_secs(300),
-        },
-        failure: FailureRules::default(),
-        checkpoints: Checkpoints::default(),
-        defer_max: Duration::from_secs(1800),
-        decisions: Decisions::Snapshot,
         retry: None,
         freeze: FreezeWindows::default(),
         model: Model { version: Version::parse("v1").unwrap(), extensions: Vec::new() },
         instances: [(instance.id.clone(), instance)].into(),
-        driver: DriverConfig::Process(ProcessConfig {
+        driver: DriverConfig::new(ProcessConfig {
             command: command.iter().map(|text| Template::parse(text, Scope::Run).unwrap()).collect(),
             environment: BTreeMap::new(),
             working_dir: PathBuf::from("/etc/phasegate"),
@@ -140,28 +148,30 @@ fn accepts_the_sample() {
             token_file: None,
         }
     );
-    let db = PluginConfig {
+    let file = "/etc/phasegate/plugins/replicated-db/replicated-db.wasm";
+    let db = PluginSpec {
         name: PluginName::parse("db").unwrap(),
-        component: ComponentSource::File("/etc/phasegate/plugins/replicated-db/replicated-db.wasm".into()),
+        source: file.to_owned(),
         settings: "{\"maxLagBytes\":1048576}".to_owned(),
         limits: PluginLimits { memory_mib: 32, timeout: Duration::from_millis(50), ..PluginLimits::DEFAULT },
         isolation: Isolation::PerBatch,
         on_failure: OnFailure::Hold,
         digest: None,
-        fetch: FetchConfig::default(),
         swap: SwapRules::default(),
     };
-    let azure_health = PluginConfig {
+    let azure_health = PluginSpec {
         name: PluginName::parse("azure-health").unwrap(),
-        component: ComponentSource::Builtin("azure-health".to_owned()),
+        source: "builtin:azure-health".to_owned(),
         settings: "{}".to_owned(),
         limits: PluginLimits::DEFAULT,
         isolation: Isolation::PerBatch,
         on_failure: OnFailure::Hold,
         digest: None,
-        fetch: FetchConfig::default(),
         swap: SwapRules::default(),
     };
+    let plugin = |spec, component| PluginConfig { spec, component, fetch: FetchConfig::default() };
+    let db = plugin(db, ComponentSource::File(file.into()));
+    let azure_health = plugin(azure_health, ComponentSource::Builtin("azure-health".to_owned()));
     assert_eq!(config.plugins, [db, azure_health]);
     assert_eq!(config.scale_sets, [expected_scale_set()]);
 }

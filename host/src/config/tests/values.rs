@@ -226,7 +226,7 @@ settings.a = { t = 1979-05-27T07:32:00Z, l = [1, -1.5, "x\n", true, {}] }
 settings."ü b" = 0xff
 "#;
     let config = read("#plugin", settings).unwrap();
-    insta::assert_snapshot!(config.plugins[0].settings, @r#"{"z":1,"a":{"t":"1979-05-27T07:32:00Z","l":[1,-1.5,"x\n",true,{}]},"ü b":255}"#);
+    insta::assert_snapshot!(config.plugins[0].spec.settings, @r#"{"z":1,"a":{"t":"1979-05-27T07:32:00Z","l":[1,-1.5,"x\n",true,{}]},"ü b":255}"#);
 }
 
 #[test]
@@ -273,10 +273,7 @@ fn other_conversions() {
 
     let working_dir = |path: &str| {
         let config = parse(FILE, Path::new(path)).unwrap();
-        match config.scale_sets[0].driver.clone() {
-            DriverConfig::Process(process) => process.working_dir,
-            other => panic!("{other:?}"),
-        }
+        config.scale_sets[0].driver.of::<ProcessConfig>().unwrap().working_dir.clone()
     };
     assert_eq!(working_dir("f.toml"), Path::new("."));
     assert_eq!(working_dir("/etc/f.toml"), Path::new("/etc"));
@@ -348,8 +345,8 @@ fn refuses_wrong_freeze_windows() {
 fn freeze_windows_decisions_and_retries() {
     let set = |new: &str| read("#mode", new).unwrap().scale_sets.remove(0);
     let plain = set("");
-    assert_eq!((plain.decisions, plain.retry, plain.freeze.0.len()), (Decisions::Snapshot, None, 0));
-    assert_eq!(set("decisions = 'live'").decisions, Decisions::Live);
+    assert_eq!((plain.policy.decisions, plain.retry, plain.freeze.0.len()), (Decisions::Snapshot, None, 0));
+    assert_eq!(set("decisions = 'live'").policy.decisions, Decisions::Live);
     let retry = |new| set(new).retry.map(|rule| (rule.after.as_secs(), rule.limit));
     assert_eq!(retry("retryAfter = 'P3D'"), Some((259_200, 3)));
     assert_eq!(retry("retryAfter = 'PT1M'\nretryLimit = 100"), Some((60, 100)));

@@ -6,6 +6,7 @@
 //! Keeps nothing running: what a program leaves in its process group is ended with it. Does not
 //! judge health and remembers nothing across a restart of the host.
 
+pub mod config;
 mod environment;
 mod run;
 mod surge;
@@ -17,9 +18,11 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use self::config::{CommandConfig, SurgeCommands};
 use self::run::{Programs, Timing};
 use super::local::{Command, GuardCommand, Runner};
 use super::site::{Confirm, Site};
+use super::template::RenderError;
 use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, Ensure};
 use phasegate_core::domain::{Address, Instance, ScaleSetName, Version};
 
@@ -29,26 +32,26 @@ pub trait CommandLines: Send + Sync {
     ///
     /// # Errors
     /// When there is none; one line for people.
-    fn apply(&self, request: &Ensure) -> Result<Command, String>;
+    fn apply(&self, request: &Ensure) -> Result<Command, RenderError>;
 
     /// The program that creates an instance; none when the site has none.
     ///
     /// # Errors
     /// When it cannot be rendered; one line for people.
-    fn create(&self, request: &Create) -> Result<Option<Command>, String>;
+    fn create(&self, request: &Create) -> Result<Option<Command>, RenderError>;
 
     /// The program that deletes an instance; none when nobody can say which, because the instance
     /// never had an address.
     ///
     /// # Errors
     /// When it cannot be rendered; one line for people.
-    fn delete(&self, request: &Delete) -> Result<Option<Command>, String>;
+    fn delete(&self, request: &Delete) -> Result<Option<Command>, RenderError>;
 
     /// The program that prints the version of the instance; none when the site has none.
     ///
     /// # Errors
     /// When it cannot be rendered; one line for people.
-    fn look(&self, scale_set: &ScaleSetName, instance: &Instance) -> Result<Option<Command>, String>;
+    fn look(&self, scale_set: &ScaleSetName, instance: &Instance) -> Result<Option<Command>, RenderError>;
 }
 
 /// What a command driver needs to know.

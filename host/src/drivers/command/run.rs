@@ -93,7 +93,7 @@ impl Reach for Programs {
     ) -> Option<BoxFuture<Result<Option<Version>, String>>> {
         let mut command = match self.0.settings.commands.look(scale_set, instance) {
             Ok(command) => command?,
-            Err(reason) => return Some(Box::pin(std::future::ready(Err(reason)))),
+            Err(reason) => return Some(Box::pin(std::future::ready(Err(reason.to_string())))),
         };
         command.environment.extend(environment::of_instance(scale_set, instance));
         let shared = Arc::clone(&self.0);
@@ -137,7 +137,7 @@ impl Shared {
     }
 
     async fn attempt(&self, request: &Ensure) -> Result<Attempt<()>, String> {
-        let mut command = self.settings.commands.apply(request)?;
+        let mut command = self.settings.commands.apply(request).map_err(|error| error.to_string())?;
         command.environment.extend(environment::of_request(request));
         let name = command.argv.first().cloned().unwrap_or_default();
         let limit = self.settings.timeout;

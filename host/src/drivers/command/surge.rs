@@ -2,9 +2,9 @@
 
 use super::environment;
 use super::run::{Attempt, EXIT_BUSY, Shared, ending, shown};
-use crate::config::parse_address;
 use crate::drivers::local::{Capture, Finished};
 use crate::drivers::{Create, Delete};
+use crate::net::address::parse_address;
 use phasegate_core::domain::Address;
 
 /// The site has no more room: it would have to be made first, so it is not tried again.
@@ -21,7 +21,7 @@ impl Shared {
 
     async fn try_create(&self, request: &Create) -> Result<Attempt<Address>, String> {
         let Create { scale_set, instance, operation, version, .. } = request;
-        let command = self.settings.commands.create(request)?;
+        let command = self.settings.commands.create(request).map_err(|error| error.to_string())?;
         let mut command = command.ok_or("the driver has not been told how to create instances")?;
         command.environment.extend(environment::of_creation(request));
         let name = command.argv.first().cloned().unwrap_or_default();
@@ -53,7 +53,8 @@ impl Shared {
 
     async fn try_delete(&self, request: &Delete) -> Result<Attempt<()>, String> {
         let Delete { scale_set, instance, operation, .. } = request;
-        let Some(mut command) = self.settings.commands.delete(request)? else {
+        let Some(mut command) = self.settings.commands.delete(request).map_err(|error| error.to_string())?
+        else {
             tracing::warn!(
                 %scale_set, instance = %instance.id,
                 "it never had an address, and cannot be deleted without one; is anything left of it?"

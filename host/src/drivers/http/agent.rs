@@ -12,12 +12,13 @@ use tokio::sync::Semaphore;
 use super::client::{Ask, Client, SendError};
 use super::judge::{Asked, Verdict, judge, no_room};
 use super::{AgentUrls, HttpSettings, LoadCertificatesError};
-use crate::config::{HttpUrl, parse_address};
 use crate::drivers::backoff::Backoff;
 use crate::drivers::site::Reach;
 use crate::drivers::{BoxFuture, Create, Delete, Ensure};
+use crate::net::address::parse_address;
 use crate::net::text::first_line;
 use crate::net::tls::VerifiedTls;
+use crate::net::url::HttpUrl;
 use phasegate_core::domain::{
     APPLICATION, Address, Instance, InstanceId, Located, OperationId, ScaleSetName, Version,
 };
@@ -158,14 +159,17 @@ impl Reach for Agents {
     ) -> Option<BoxFuture<Result<Option<Version>, String>>> {
         let url = self.0.urls.look(scale_set, instance).transpose()?;
         let shared = Arc::clone(&self.0);
-        Some(Box::pin(async move { shared.look(&url?).await }))
+        Some(Box::pin(async move {
+            let url = url.map_err(|error| error.to_string())?;
+            shared.look(&url).await
+        }))
     }
 }
 
 impl Shared {
     async fn apply(&self, request: &Ensure) -> Result<(), String> {
         let wish = Posting {
-            url: self.urls.apply(request)?,
+            url: self.urls.apply(request).map_err(|error| error.to_string())?,
             body: body(request)?,
             operation: &request.operation,
             instance: (&request.scale_set, &request.instance.id),
@@ -175,7 +179,7 @@ impl Shared {
     }
 
     async fn create(&self, request: &Create) -> Result<Address, String> {
-        let url = self.urls.create(request)?;
+        let url = self.urls.create(request).map_err(|error| error.to_string())?;
         let wish = Posting {
             url: url.ok_or("the driver has not been told how to create instances")?,
             body: body_of_creation(request)?,
@@ -192,7 +196,7 @@ impl Shared {
     }
 
     async fn delete(&self, request: &Delete) -> Result<(), String> {
-        let Some(url) = self.urls.delete(request)? else {
+        let Some(url) = self.urls.delete(request).map_err(|error| error.to_string())? else {
             tracing::warn!(
                 scale_set = %request.scale_set, instance = %request.instance.id,
                 "it never had an address, and cannot be deleted without one; is anything left of it?"
@@ -296,7 +300,7 @@ impl Shared {
 }
 
 fn body_of_creation(request: &Create) -> Result<Bytes, String> {
-    let Create { scale_set, instance, replaces, version, taken: _, operation, generation } = request;
+    let Create { scale_set, instance, replaces, version, taken: _, operation, fence } = request;
     let body = CreateBody {
         scale_set: scale_set.as_str(),
         instance: instance.id.as_str(),
@@ -307,25 +311,25 @@ fn body_of_creation(request: &Create) -> Result<Bytes, String> {
         component: APPLICATION,
         version: version.as_str(),
         operation: &operation.0,
-        generation: *generation,
+        generation: fence.packed(),
     };
     serde_json::to_vec(&body).map(Bytes::from).map_err(|error| error.to_string())
 }
 
 fn body_of_deletion(request: &Delete) -> Result<Bytes, String> {
-    let Delete { scale_set, instance, located, operation, generation } = request;
+    let Delete { scale_set, instance, located, operation, fence } = request;
     let body = DeleteBody {
         scale_set: scale_set.as_str(),
         instance: instance.id.as_str(),
         address: (*located == Located::Yes).then(|| instance.address.to_string()),
         operation: &operation.0,
-        generation: *generation,
+        generation: fence.packed(),
     };
     serde_json::to_vec(&body).map(Bytes::from).map_err(|error| error.to_string())
 }
 
 fn body(request: &Ensure) -> Result<Bytes, String> {
-    let Ensure { scale_set, instance, component, version, previous: _, operation, generation } = request;
+    let Ensure { scale_set, instance, component, version, previous: _, operation, fence } = request;
     let body = RequestBody {
         scale_set: scale_set.as_str(),
         instance: instance.id.as_str(),
@@ -335,7 +339,7 @@ fn body(request: &Ensure) -> Result<Bytes, String> {
         component: component.as_str(),
         version: version.as_str(),
         operation: &operation.0,
-        generation: *generation,
+        generation: fence.packed(),
     };
     serde_json::to_vec(&body).map(Bytes::from).map_err(|error| error.to_string())
 }

@@ -17,10 +17,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-use crate::config::{HttpUrl, Scheme};
 use crate::net::exchange::{Answer, ExchangeError, HEADER_BLOCK_MAX, exchange};
 use crate::net::text::{find_io, io_text, one_line};
 use crate::net::tls::VerifiedTls;
+use crate::net::url::{HttpUrl, Scheme};
 
 /// Longest answer: some words and a few fields.
 const BODY_MAX: usize = 64 * 1024;

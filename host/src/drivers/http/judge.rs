@@ -7,9 +7,9 @@ use std::time::Duration;
 use hyper::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use serde::Deserialize;
 
-use crate::config::HttpUrl;
 use crate::net::exchange::Answer;
 use crate::net::text::first_line;
+use crate::net::url::HttpUrl;
 
 /// What was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

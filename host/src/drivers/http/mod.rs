@@ -9,6 +9,7 @@
 
 mod agent;
 mod client;
+pub mod config;
 mod judge;
 #[cfg(test)]
 mod tests;
@@ -17,11 +18,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::agent::{Agents, Timing};
+pub use self::config::{HttpConfig, SurgeUrls};
 use super::site::{Confirm, Site};
+use super::template::RenderError;
 use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, Ensure};
-use crate::config::HttpUrl;
 pub use crate::net::tls::LoadCertificatesError;
 use crate::net::tls::VerifiedTls;
+use crate::net::url::HttpUrl;
 use phasegate_core::domain::{Address, Instance, ScaleSetName, Version};
 
 /// Renders the URLs of an instance. Must not block.
@@ -30,26 +33,26 @@ pub trait AgentUrls: Send + Sync {
     ///
     /// # Errors
     /// When there is no such URL; one line for people.
-    fn apply(&self, request: &Ensure) -> Result<HttpUrl, String>;
+    fn apply(&self, request: &Ensure) -> Result<HttpUrl, RenderError>;
 
     /// Where a new instance is asked for; none when the site has no such place.
     ///
     /// # Errors
     /// When there is no such URL; one line for people.
-    fn create(&self, request: &Create) -> Result<Option<HttpUrl>, String>;
+    fn create(&self, request: &Create) -> Result<Option<HttpUrl>, RenderError>;
 
     /// Where the end of an instance is asked for; none when nobody can say where, because the
     /// instance never had an address.
     ///
     /// # Errors
     /// When there is no such URL; one line for people.
-    fn delete(&self, request: &Delete) -> Result<Option<HttpUrl>, String>;
+    fn delete(&self, request: &Delete) -> Result<Option<HttpUrl>, RenderError>;
 
     /// Where the version of the instance is asked for; none when the site cannot be asked.
     ///
     /// # Errors
     /// When there is no such URL; one line for people.
-    fn look(&self, scale_set: &ScaleSetName, instance: &Instance) -> Result<Option<HttpUrl>, String>;
+    fn look(&self, scale_set: &ScaleSetName, instance: &Instance) -> Result<Option<HttpUrl>, RenderError>;
 }
 
 /// What an http driver needs to know.

@@ -27,19 +27,19 @@ struct Urls {
 }
 
 impl AgentUrls for Urls {
-    fn apply(&self, request: &Ensure) -> Result<HttpUrl, String> {
+    fn apply(&self, request: &Ensure) -> Result<HttpUrl, RenderError> {
         Ok(HttpUrl::parse(&format!("{}/up/{}?x", self.base, request.instance.id)).unwrap())
     }
 
-    fn create(&self, request: &Create) -> Result<Option<HttpUrl>, String> {
+    fn create(&self, request: &Create) -> Result<Option<HttpUrl>, RenderError> {
         Ok(Some(HttpUrl::parse(&format!("{}/create/{}", self.base, request.instance.id)).unwrap()))
     }
 
-    fn delete(&self, request: &Delete) -> Result<Option<HttpUrl>, String> {
+    fn delete(&self, request: &Delete) -> Result<Option<HttpUrl>, RenderError> {
         Ok(Some(HttpUrl::parse(&format!("{}/delete/{}", self.base, request.instance.id)).unwrap()))
     }
 
-    fn look(&self, _: &ScaleSetName, instance: &Instance) -> Result<Option<HttpUrl>, String> {
+    fn look(&self, _: &ScaleSetName, instance: &Instance) -> Result<Option<HttpUrl>, RenderError> {
         let url = || HttpUrl::parse(&format!("{}/version/{}", self.base, instance.id)).unwrap();
         Ok((self.looks == Looks::Yes).then(url))
     }

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use crate::drivers::local::Command;
+use crate::drivers::template::RenderError;
 use phasegate_core::domain::{Instance, ScaleSetName, Version};
 
 /// Renders the command of an instance. Must not block.
@@ -19,19 +20,19 @@ pub trait CommandLine: Send + Sync {
         scale_set: &ScaleSetName,
         instance: &Instance,
         version: &Version,
-    ) -> Result<Command, String>;
+    ) -> Result<Command, RenderError>;
 }
 
 impl<F> CommandLine for F
 where
-    F: Fn(&ScaleSetName, &Instance, &Version) -> Result<Command, String> + Send + Sync,
+    F: Fn(&ScaleSetName, &Instance, &Version) -> Result<Command, RenderError> + Send + Sync,
 {
     fn render(
         &self,
         scale_set: &ScaleSetName,
         instance: &Instance,
         version: &Version,
-    ) -> Result<Command, String> {
+    ) -> Result<Command, RenderError> {
         self(scale_set, instance, version)
     }
 }

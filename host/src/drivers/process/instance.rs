@@ -187,7 +187,9 @@ impl Task {
     /// Everything that can be found out without touching the running process.
     fn prepare(&self, request: &Ensure) -> Result<Prepared, String> {
         let Shared { commands, search_path, log_dir, .. } = &*self.shared;
-        let command = commands.render(&request.scale_set, &request.instance, &request.version)?;
+        let command = commands
+            .render(&request.scale_set, &request.instance, &request.version)
+            .map_err(|error| error.to_string())?;
         let program = command.resolve(search_path)?;
         let log = output::log_path(log_dir, &request.scale_set, &request.instance.id);
         output::open_log(&log)?;

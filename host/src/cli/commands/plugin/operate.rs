@@ -3,16 +3,16 @@
 use std::path::Path;
 
 use super::subject;
-use crate::author::cases;
-use crate::author::{DEFAULT_LIMITS, trial};
+use crate::author::DEFAULT_LIMITS;
 use crate::cli::args::{OutputArgs, PluginOf, ServerArgs, StrategyArg, SwapArgs};
 use crate::cli::exit::{Exit, Refused};
 use crate::cli::output::{self, or_dash, table};
 use crate::cli::progress::Progress;
 use crate::cli::target;
-use crate::config::escape;
-use crate::plugin::{Runtime, builtin};
+use crate::clock::Clock;
+use crate::net::url::escape;
 use phasegate_core::domain::PluginName;
+use phasegate_wasm::{Runtime, builtin, cases, trial};
 use phasegate_wire as wire;
 
 /// Instances of a comparison that are shown to people; `--json` has them all.
@@ -85,7 +85,7 @@ fn self_test(args: &SwapArgs, bytes: &[u8]) -> anyhow::Result<()> {
     let folder = args.file.parent().map(|folder| folder.join("cases")).filter(|folder| folder.is_dir());
     let Some(folder) = folder else { return Ok(()) };
     let cases = cases::read(&folder)?;
-    let runtime = Runtime::new()?;
+    let runtime = Runtime::new(Clock::shared())?;
     let trial = Progress::new("testing").during(|step| {
         step.say("compiling");
         // What does not load the host refuses, with the stage.

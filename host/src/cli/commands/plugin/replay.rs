@@ -7,16 +7,20 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::subject::Subject;
-use crate::author::cases::base64;
 use crate::cli::args::ReplayArgs;
 use crate::cli::exit::Exit;
 use crate::cli::output::{self, table};
 use crate::cli::progress::Progress;
-use crate::config::{self, ComponentSource, FetchConfig, RemoteSource};
-use crate::plugin::Runtime;
+use crate::clock::Clock;
+use crate::config;
+use crate::net::reference::RemoteSource;
+use crate::plugins::config::ComponentSource;
+use crate::plugins::fetch::FetchConfig;
 use crate::recording::{self, Record, RecordedOutcome, Replay, ReplayError, blob_dir};
 use choose::Choice;
 use phasegate_core::domain::{Decision, Digest, PluginFailure};
+use phasegate_wasm::Runtime;
+use phasegate_wasm::cases::base64;
 
 /// Configuration that is looked at when none is named.
 const DEFAULT_CONFIG: &str = "phasegate.toml";
@@ -75,7 +79,7 @@ pub(super) fn run(args: &ReplayArgs, config: Option<&Path>) -> anyhow::Result<Ex
     let reading = recording::read(&args.recording)?;
     let damaged = reading.damaged;
     let folder = blob_dir(&args.recording);
-    let mut replay = Replay::new(Runtime::new()?);
+    let mut replay = Replay::new(Runtime::new(Clock::shared())?);
     let report = Progress::new("replaying").during(|step| {
         step.say("compiling");
         let mut side = |name: Option<&String>| name.map(|name| side(&mut replay, name, config)).transpose();
@@ -204,21 +208,21 @@ fn side(replay: &mut Replay, name: &str, config: Option<&Path>) -> anyhow::Resul
         Ok(_) | Err(_) => None,
     };
     let mut plugins = config.iter().flat_map(|config| &config.plugins);
-    let Some(plugin) = plugins.find(|plugin| plugin.name.as_str() == name) else {
+    let Some(plugin) = plugins.find(|plugin| plugin.spec.name.as_str() == name) else {
         anyhow::ensure!(is_path, "`{name}` is neither a file nor a plugin of `{}`", file.display());
         let component = compile(&Subject::read(path, &FetchConfig::default())?)?;
         return Ok(Side { component, settings: None, name: None });
     };
     let subject = match &plugin.component {
         ComponentSource::File(path) => Subject::read(path, &FetchConfig::default())?,
-        ComponentSource::Remote(source) => Subject::fetch(source, &plugin.fetch, plugin.digest)?,
+        ComponentSource::Remote(source) => Subject::fetch(source, &plugin.fetch, plugin.spec.digest)?,
         ComponentSource::Builtin(builtin) => {
             let name = format!("builtin:{builtin}");
             Subject::read(Path::new(&name), &FetchConfig::default())?
         }
     };
     let component = compile(&subject)?;
-    Ok(Side { component, settings: Some(plugin.settings.clone()), name: Some(name.to_owned()) })
+    Ok(Side { component, settings: Some(plugin.spec.settings.clone()), name: Some(name.to_owned()) })
 }
 
 fn render(report: &Report) -> String {

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::drivers::DriverNoteKind;
 use crate::drivers::local::{Command, Group};
-use crate::drivers::testing::{PATIENCE, lines, request, until};
+use crate::drivers::template::MissingValueError;
+use crate::drivers::testing::{PATIENCE, fence, lines, request, until};
 
 /// Notes that a rig holds unread.
 const NOTES_LEN: usize = 8;
@@ -64,7 +65,8 @@ fn settings(
     let scripts: Vec<String> = scripts.iter().map(|text| (*text).to_owned()).collect();
     let working_dir = dir.to_owned();
     let commands = move |_: &ScaleSetName, _: &Instance, version: &Version| {
-        let number: usize = version.as_str().trim_start_matches('v').parse().map_err(|_| "no number")?;
+        let number = version.as_str().trim_start_matches('v').parse::<usize>();
+        let number = number.map_err(|_| MissingValueError::Wish("number"))?;
         let argv = match scripts.get(number - 1) {
             Some(script) => ["sh", "-c", script].map(str::to_owned).to_vec(),
             None => vec!["no-such-database".to_owned()],

@@ -27,7 +27,7 @@ async fn a_missing_command_keeps_the_old_process() {
     assert_eq!(error, "command `no-such-database` was not found: looked in PATH /usr/bin:/bin");
     assert!(old.is_alive());
     assert_eq!(rig.observed("1").await.as_deref(), Some("v1"));
-    assert_eq!(rig.ensure("1", "vx", "c").await.unwrap_err(), "no number");
+    assert_eq!(rig.ensure("1", "vx", "c").await.unwrap_err(), "is not given {number} here");
 }
 
 #[tokio::test]
@@ -47,7 +47,7 @@ async fn repeats_are_done_at_once() {
 async fn an_older_generation_is_refused() {
     let rig = rig(&[STEADY, STEADY], Setup::default());
     let mut newer = request("1", "v1", "a");
-    newer.generation = 7;
+    newer.fence = fence(7);
     rig.driver().ensure(newer).await.unwrap();
     let error = rig.ensure("2", "v2", "b").await.unwrap_err();
     assert_eq!(error, "the request is of generation 1 and 7 has been seen: a newer host is in charge");
