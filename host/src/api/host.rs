@@ -22,7 +22,6 @@ pub(super) use crate::net::reference::{InvalidRemoteError, RemoteSource};
 pub(super) use crate::plugins::registry::{Offer, SwapOptions};
 pub(super) use crate::recording::Used;
 pub(super) use crate::shell::{CommandError, CommandErrorKind, View};
-pub(super) use phasegate_core::domain::Strategy;
 pub(super) use phasegate_core::kernel::command::{Quarantined, Selection, StartOptions, Stops, Wanted};
 
 use super::v1::view;

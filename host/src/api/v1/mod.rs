@@ -56,15 +56,17 @@ pub(super) fn router(host: Arc<Host>, guard: Guard) -> Router {
     let (router, document) = table().split_for_parts();
     let document = Arc::new(document::finished(document));
     let paths: Arc<[String]> = document.paths.paths.keys().cloned().collect();
-    let router = router.with_state(host);
-    router
+    let routes = router
+        .with_state(host)
         .fallback(move |uri: Uri| {
             let refusal = no_such_route(uri.path(), &paths);
             async move { refusal }
         })
         .layer(axum::Extension(document))
-        .layer(middleware::from_fn(answer::method_not_allowed))
-        .layer(middleware::from_fn_with_state(Arc::new(guard), guarded))
+        .layer(middleware::from_fn_with_state(Arc::new(guard), guarded));
+    // A layer is put round each handler, and the router says which methods a path takes only afterwards: to
+    // see that, a layer must be round another router.
+    Router::new().fallback_service(routes).layer(middleware::from_fn(answer::method_not_allowed))
 }
 
 /// Says what there is beside a path that is not there.

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use phasegate_core::domain::{Generation, PluginName};
+use phasegate_core::domain::{Generation, PluginName, Strategy};
 use phasegate_wire as wire;
 
 use crate::api::answer::Refusal;
 use crate::api::body::Component;
-use crate::api::host::{Host, InvalidRemoteError, Offer, RemoteSource, Strategy, SwapOptions};
+use crate::api::host::{Host, InvalidRemoteError, Offer, RemoteSource, SwapOptions};
 use crate::api::path::In;
 use crate::api::query::{FromQuery, Key, Nothing, Query, Times, boolean};
 
