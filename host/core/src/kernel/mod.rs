@@ -38,6 +38,8 @@ mod rollback;
 mod start;
 pub mod state;
 mod surge;
+#[cfg(test)]
+pub(crate) mod testing;
 mod timers;
 mod trail;
 mod wish;

@@ -76,3 +76,62 @@ fn go_by(set: &mut SetState, next: ScaleSet, now: Now, out: &mut Out) {
         announce(set, &id, out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Command;
+    use super::super::testing::*;
+    use super::*;
+    use std::time::Duration;
+
+    fn reload(rig: &mut Rig, change: impl FnOnce(&mut ScaleSet)) {
+        let mut spec = (*rig.set().spec).clone();
+        change(&mut spec);
+        let change = Reconfiguration { sets: vec![spec], ..Reconfiguration::default() };
+        assert!(rig.ask(Command::Reconfigure(change)).unwrap().is_ok());
+    }
+
+    #[test]
+    fn an_upgrade_keeps_its_rules_and_the_set_goes_by_the_new_ones() {
+        let mut rig = Rig::healthy();
+        rig.start("v2");
+        reload(&mut rig, |spec| spec.policy.gate.deadline = Duration::from_secs(7));
+        assert_eq!(rig.upgrade().policy.gate.deadline, Duration::from_secs(120));
+        assert_eq!(rig.set().spec.policy.gate.deadline, Duration::from_secs(7));
+    }
+
+    #[test]
+    fn health_counts_anew_only_when_it_is_counted_otherwise() {
+        let mut rig = Rig::healthy();
+        let epoch = rig.instance("0").epoch;
+        reload(&mut rig, |spec| spec.health.interval = Duration::from_secs(9));
+        assert_eq!(rig.instance("0").epoch, epoch, "asked less often");
+        reload(&mut rig, |spec| spec.health.number_of_probes = 3);
+        assert_eq!(rig.instance("0").epoch, epoch + 1);
+        assert_eq!(rig.set().census().of(crate::domain::Health::Initializing), 3);
+    }
+
+    #[test]
+    fn only_decisions_of_the_generation_in_force_count() {
+        let mut rig = Rig::healthy();
+        let plugin = PluginName::parse("db").unwrap();
+        let stored = StoredPlugin {
+            generation: Generation(2),
+            digest: crate::domain::Digest([8; 32]),
+            configured: crate::domain::Digest([8; 32]),
+            history: Vec::new(),
+            refused: None,
+            shadow: None,
+            considered: None,
+            watch: None,
+        };
+        assert!(rig.ask(Command::RecordPlugin(plugin.clone(), Box::new(stored))).unwrap().is_ok());
+        assert_eq!(rig.disk.stored().plugins[&plugin].generation, Generation(2));
+        rig.start("v2");
+        assert!(rig.asked().is_empty(), "nobody has been judged by it");
+        for instance in ["0", "1", "2"] {
+            rig.judge_by(instance, 2, Ok(Arc::new(decision(0))));
+        }
+        assert_eq!(rig.asked().len(), 1);
+    }
+}
