@@ -48,6 +48,7 @@ pub fn rollback_of(upgrade: &Upgrade, id: UpgradeId, now: Timestamp) -> Option<U
     };
     let start = StartUpgrade {
         id,
+        number: 0,
         scale_set: upgrade.scale_set.clone(),
         // What is wanted from now on; each member knows itself what it goes back to.
         goal: wanted_again(upgrade, &members),

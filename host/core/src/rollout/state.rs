@@ -155,6 +155,8 @@ pub struct Progress {
 pub struct Upgrade {
     /// Unique within a data directory.
     pub id: UpgradeId,
+    /// Rises with each upgrade of a data directory: the latest one has the highest.
+    pub number: u64,
     /// The scale set.
     pub scale_set: ScaleSetName,
     /// What is wanted.
@@ -217,6 +219,8 @@ pub struct Upgrade {
 pub struct StartUpgrade {
     /// Unique within a data directory.
     pub id: UpgradeId,
+    /// Rises with each upgrade of a data directory.
+    pub number: u64,
     /// The scale set.
     pub scale_set: ScaleSetName,
     /// What is wanted.
@@ -233,10 +237,11 @@ impl Upgrade {
     /// A new upgrade that has decided nothing yet.
     #[must_use]
     pub fn new(start: StartUpgrade, now: Timestamp) -> Self {
-        let StartUpgrade { id, scale_set, goal, policy, before, bypass } = start;
+        let StartUpgrade { id, number, scale_set, goal, policy, before, bypass } = start;
         let until = now + policy.prepare_max;
         Self {
             id,
+            number,
             scale_set,
             goal,
             purpose: Purpose::Forward,
@@ -261,6 +266,69 @@ impl Upgrade {
             deferred: BTreeMap::new(),
             already: 0,
             error: None,
+            members: Members::default(),
+        }
+    }
+
+    /// All of it but its members, as it is recorded.
+    #[must_use]
+    pub fn head(&self) -> Self {
+        let Self {
+            id,
+            number,
+            scale_set,
+            goal,
+            purpose,
+            policy,
+            before,
+            bypass,
+            attempt,
+            started_at,
+            state,
+            stage,
+            recovering_until,
+            cancel_requested,
+            then_roll_back,
+            paused,
+            resumed,
+            approved,
+            digest,
+            batches,
+            next_number,
+            current,
+            holds,
+            deferred,
+            already,
+            error,
+            members: _,
+        } = self;
+        Self {
+            id: id.clone(),
+            number: *number,
+            scale_set: scale_set.clone(),
+            goal: goal.clone(),
+            purpose: purpose.clone(),
+            policy: policy.clone(),
+            before: before.clone(),
+            bypass: *bypass,
+            attempt: *attempt,
+            started_at: *started_at,
+            state: *state,
+            stage: *stage,
+            recovering_until: *recovering_until,
+            cancel_requested: *cancel_requested,
+            then_roll_back: *then_roll_back,
+            paused: *paused,
+            resumed: resumed.clone(),
+            approved: approved.clone(),
+            digest: *digest,
+            batches: batches.clone(),
+            next_number: *next_number,
+            current: *current,
+            holds: holds.clone(),
+            deferred: deferred.clone(),
+            already: *already,
+            error: error.clone(),
             members: Members::default(),
         }
     }

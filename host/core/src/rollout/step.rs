@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{Component, Health, InstanceId, OnInstanceFailure, OperationId, Timestamp, Version};
 use crate::plan::Candidate;
 
@@ -76,7 +78,8 @@ pub enum Event {
 }
 
 /// What a person may want of a running upgrade.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Wish {
     /// Stop after the batch in flight.
     Cancel,

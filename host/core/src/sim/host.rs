@@ -95,6 +95,7 @@ impl World {
     fn new_upgrade(&self, host: &Host) -> Option<Upgrade> {
         let start = StartUpgrade {
             id: UpgradeId::parse(&format!("sim-{}", self.now.0)).ok()?,
+            number: 0,
             scale_set: self.set.clone(),
             goal: self.goal.clone(),
             policy: UpgradePolicy {
