@@ -1,25 +1,41 @@
 //! What the API asks of the host: the one file of it that knows who answers.
 //!
-//! Methods that change something are async and end when that is durable. Everything else is read.
-//! Deliberately without JSON of requests and without status codes.
+//! What changes something goes through the door and ends when it is recorded. Everything else is read from
+//! the published view and beside the one who writes the record: no reader ever enters the loop.
 
 use std::sync::Arc;
 
-use phasegate_core::domain::{Generation, InstanceId, PluginName, PluginStamp, ScaleSetName, Timestamp};
+use phasegate_core::domain::{
+    Actor, By, Generation, InstanceId, Now, PluginName, PluginStamp, ReadClock, RequestKey, ScaleSetName,
+    Timestamp,
+};
+use phasegate_core::kernel::Fleet;
+use phasegate_core::kernel::command::Command;
+use phasegate_core::kernel::report::{self, Tally};
+use phasegate_core::record::audit::{Entry, What};
+use phasegate_core::record::{ReadTrail, TrailQuery};
+use phasegate_core::rollout::Wish;
 use phasegate_wasm::Runtime;
 use phasegate_wire as wire;
 
-pub(super) use crate::control::{
-    CommandError, CommandErrorKind, Quarantined, Selection, StartOptions, Tally, Wanted, WishFor,
-};
+pub use phasegate_core::kernel::command::{Quarantined, Selection, StartOptions, Stops, Wanted};
+
 pub(super) use crate::net::reference::{InvalidRemoteError, RemoteSource};
 pub(super) use crate::plugins::registry::{Offer, SwapOptions};
 pub(super) use crate::recording::Used;
+pub(super) use crate::shell::{CommandError, CommandErrorKind};
 
-use crate::control::{Command, ControlHandle, read_stamp, read_stand_in, rfc3339};
+use super::v1::view;
 use crate::plugins::registry::PluginRegistry;
 use crate::recording::{self, RecordedOutcome, Recorder, Replay};
 use crate::reload::Reloader;
+use crate::shell::Door;
+
+/// Lines of the audit trail in one answer; the record has them all.
+const LOG_MAX: u32 = 10_000;
+
+/// Who the trail says has asked: a token has no name.
+const OPERATOR: &str = "api";
 
 /// What is needed to judge recorded decisions again.
 pub struct Recorded {
@@ -31,8 +47,12 @@ pub struct Recorded {
 
 /// A running host, as the API sees it.
 pub struct Host {
-    /// The way to the loop.
-    pub control: ControlHandle,
+    /// The way to the loop, and the views that it publishes.
+    pub door: Door,
+    /// Reads the audit trail.
+    pub trail: Arc<dyn ReadTrail>,
+    /// Reads both clocks.
+    pub clock: Arc<dyn ReadClock>,
     /// The plugins.
     pub plugins: Arc<PluginRegistry>,
     /// Takes over a changed configuration.
@@ -41,21 +61,20 @@ pub struct Host {
     pub recorded: Option<Recorded>,
 }
 
-/// A decision of an upgrade about an instance, from the audit trail.
-pub(super) struct Decided {
-    pub(super) upgrade: wire::Status,
-    /// The line of the trail; none when the upgrade has decided nothing about the instance.
-    pub(super) line: Option<DecidedLine>,
+/// Why something is asked for, and under which key.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Asked {
+    /// One line for people.
+    pub reason: Option<String>,
+    /// The same request, sent again, is answered and not done again.
+    pub key: Option<RequestKey>,
 }
 
-/// The line of a decision.
-pub(super) struct DecidedLine {
-    pub(super) at: String,
-    /// What the upgrade made of it.
-    pub(super) verdict: String,
-    pub(super) stands_in: Option<String>,
-    /// When the plugin was asked; none when none had judged the instance.
-    pub(super) judged_at: Option<Timestamp>,
+/// The latest decision of an upgrade about an instance, as the trail has it.
+pub(super) struct Decided {
+    pub(super) upgrade: phasegate_core::domain::UpgradeId,
+    /// None when the upgrade has decided nothing about the instance.
+    pub(super) entry: Option<Entry>,
 }
 
 /// A recorded decision, judged again.
@@ -93,31 +112,43 @@ pub(super) enum Kept {
 impl Host {
     /// Ends when the loop has answered.
     pub(super) async fn ping(&self) -> Result<(), CommandError> {
-        self.control.ask(Command::Ping).await
+        self.ask(Command::Ping, Asked::default()).await
     }
 
-    pub(super) async fn fleet(&self) -> Result<wire::Fleet, CommandError> {
-        self.control.ask(Command::Fleet).await
+    /// The whole fleet.
+    ///
+    /// # Errors
+    /// When the machine gives no thread.
+    pub async fn fleet(&self) -> Result<wire::Fleet, CommandError> {
+        self.read(|fleet, now| Ok(view::fleet(fleet, now))).await
     }
 
-    pub(super) async fn tally(&self) -> Result<Tally, CommandError> {
-        self.control.ask(Command::Tally).await
+    pub(super) fn tally(&self) -> Tally {
+        report::tally(&self.door.view())
     }
 
-    pub(super) async fn plan(
-        &self,
-        set: ScaleSetName,
-        wanted: Wanted,
-    ) -> Result<wire::PlanDetail, CommandError> {
-        self.control.ask(|reply| Command::Plan(set, wanted, reply)).await
+    /// What an upgrade would do now.
+    ///
+    /// # Errors
+    /// When there is no such scale set or extension.
+    pub async fn plan(&self, set: ScaleSetName, wanted: Wanted) -> Result<wire::PlanDetail, CommandError> {
+        self.read(move |fleet, now| Ok(view::plan(report::plan(fleet.set(&set)?, &wanted, now)?))).await
     }
 
-    pub(super) async fn status(&self, set: ScaleSetName) -> Result<wire::StatusDetail, CommandError> {
-        self.control.ask(|reply| Command::Status(set, reply)).await
+    /// How the latest upgrade stands.
+    ///
+    /// # Errors
+    /// When there is no such scale set, or it has had no upgrade.
+    pub async fn status(&self, set: ScaleSetName) -> Result<wire::StatusDetail, CommandError> {
+        self.read(move |fleet, now| match report::status(fleet, fleet.set(&set)?, now) {
+            Some(status) => Ok(view::status(&status, now)),
+            None => Err(no_upgrade(&set)),
+        })
+        .await
     }
 
-    pub(super) async fn line(&self) -> Result<wire::Line, CommandError> {
-        self.control.ask(Command::Line).await
+    pub(super) fn line(&self) -> wire::Line {
+        view::line(self.door.view().line.as_ref())
     }
 
     pub(super) async fn log(
@@ -125,28 +156,77 @@ impl Host {
         set: ScaleSetName,
         instance: Option<InstanceId>,
     ) -> Result<wire::Log, CommandError> {
-        self.control.ask(|reply| Command::Log(set, instance, reply)).await
+        let entries = self.entries(&set, instance).await?;
+        Ok(view::log(&set, &entries))
     }
 
-    pub(super) async fn start(
+    /// Starts an upgrade.
+    ///
+    /// # Errors
+    /// When something speaks against it, or it cannot be recorded.
+    pub async fn start(
         &self,
         set: ScaleSetName,
         options: StartOptions,
+        asked: Asked,
     ) -> Result<wire::StatusDetail, CommandError> {
-        self.control.ask(|reply| Command::Start(set, options, reply)).await
+        self.ask(Command::Start(set.clone(), options), asked).await?;
+        self.status(set).await
     }
 
     pub(super) async fn wish(
         &self,
         set: ScaleSetName,
-        wish: WishFor,
+        wish: Wish,
+        asked: Asked,
     ) -> Result<wire::StatusDetail, CommandError> {
-        self.control.ask(|reply| Command::Wish(set, wish, reply)).await
+        self.ask(Command::Wish(set.clone(), wish), asked).await?;
+        self.status(set).await
     }
 
-    /// Stops the line with a reason, or lets it go on.
-    pub(super) async fn set_line(&self, reason: Option<String>) -> Result<wire::Line, CommandError> {
-        self.control.ask(|reply| Command::SetLine(reason, reply)).await
+    pub(super) async fn stop_line(&self, asked: Asked) -> Result<wire::Line, CommandError> {
+        self.ask(Command::StopLine, asked).await?;
+        Ok(self.line())
+    }
+
+    pub(super) async fn start_line(&self, asked: Asked) -> Result<wire::Line, CommandError> {
+        self.ask(Command::StartLine, asked).await?;
+        Ok(self.line())
+    }
+
+    async fn ask(&self, command: Command, asked: Asked) -> Result<(), CommandError> {
+        let Asked { reason, key } = asked;
+        let by = By { actor: Actor::Operator(OPERATOR.to_owned()), reason, request: key };
+        self.door.ask(by, command).await?;
+        Ok(())
+    }
+
+    /// Reads the published view, away from the threads that serve connections: a large fleet takes a while.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Fleet, Now) -> Result<T, CommandError> + Send + 'static,
+    ) -> Result<T, CommandError> {
+        let (fleet, now) = (self.door.view(), self.clock.now());
+        let work = tokio::task::spawn_blocking(move || read(&fleet, now));
+        work.await.map_err(|error| {
+            let message = format!("the fleet could not be read: {error}");
+            CommandError::new(CommandErrorKind::Unavailable, message)
+        })?
+    }
+
+    async fn entries(
+        &self,
+        set: &ScaleSetName,
+        instance: Option<InstanceId>,
+    ) -> Result<Vec<Entry>, CommandError> {
+        self.door.view().set(set)?;
+        let trail = Arc::clone(&self.trail);
+        let query = TrailQuery { scale_set: set.clone(), instance, limit: LOG_MAX };
+        let unavailable = |why: String| CommandError::new(CommandErrorKind::Unavailable, why);
+        let work = tokio::task::spawn_blocking(move || trail.trail(&query));
+        let read =
+            work.await.map_err(|error| unavailable(format!("the trail could not be read: {error}")))?;
+        read.map_err(|error| unavailable(error.to_string()))
     }
 
     pub(super) async fn reload(&self) -> Result<wire::Reload, CommandError> {
@@ -201,23 +281,18 @@ impl Host {
         set: &ScaleSetName,
         instance: &InstanceId,
     ) -> Result<Decided, CommandError> {
-        let upgrade = self.status(set.clone()).await?.status;
-        let log = self.log(set.clone(), Some(instance.clone())).await?;
-        let of_it = |entry: &&wire::LogEntry| {
-            let decision = matches!(entry.kind, wire::LogKind::Decision | wire::LogKind::Hold);
-            decision && entry.upgrade.as_deref() == Some(&upgrade.id)
-        };
-        let line = log.entries.iter().rfind(of_it).map(|entry| {
-            let stamp = read_stamp(&entry.text);
-            let verdict = stamp.map_or(entry.text.as_str(), |(said, _)| said);
-            DecidedLine {
-                at: entry.at.clone(),
-                verdict: verdict.to_owned(),
-                stands_in: read_stand_in(verdict).map(str::to_owned),
-                judged_at: stamp.map(|(_, at)| at),
-            }
-        });
-        Ok(Decided { upgrade, line })
+        let view = self.door.view();
+        let upgrade = view.set(set)?.upgrade.as_ref().ok_or_else(|| no_upgrade(set))?.id.clone();
+        let mut entries = self.entries(set, Some(instance.clone())).await?;
+        let latest = entries
+            .iter()
+            .rposition(|entry| entry.upgrade.as_ref() == Some(&upgrade) && decides(&entry.what));
+        Ok(Decided { upgrade, entry: latest.map(|index| entries.swap_remove(index)) })
+    }
+
+    /// Whether a scale set has an instance now.
+    pub(super) fn has(&self, set: &ScaleSetName, instance: &InstanceId) -> bool {
+        self.door.view().set(set).is_ok_and(|set| set.instance(instance).is_some())
     }
 
     /// Looks a decision up in the recording and judges it again. Takes as long as the component does.
@@ -263,7 +338,13 @@ fn judge_again(recorder: &Recorder, runtime: Runtime, used: &Used) -> Kept {
     }))
 }
 
-/// As the API writes a moment.
-pub(super) fn moment(at: Timestamp) -> String {
-    rfc3339(at)
+/// Whether a line of the trail is a decision about its instance.
+fn decides(what: &What) -> bool {
+    matches!(what, What::Decision { .. } | What::MindChanged { .. } | What::Hold { .. } | What::Leaves { .. })
+}
+
+fn no_upgrade(set: &ScaleSetName) -> CommandError {
+    let message =
+        format!("scale set `{set}` has had no upgrade yet; begin with `phasegate upgrade start {set}`");
+    CommandError::new(CommandErrorKind::NotFound, message)
 }

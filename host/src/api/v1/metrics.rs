@@ -18,8 +18,9 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use crate::api::answer::Refusal;
-use crate::api::host::{Host, Tally};
+use crate::api::host::Host;
 use phasegate_core::domain::Health;
+use phasegate_core::kernel::report::Tally;
 use phasegate_core::rollout::{Progress, UpgradeState};
 use phasegate_wire as wire;
 
@@ -38,7 +39,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
     ))
 )]
 pub(super) async fn show(State(host): State<Arc<Host>>) -> Result<Response, Refusal> {
-    let tally = host.tally().await?;
+    let tally = host.tally();
     let snapshot = Snapshot { tally, plugins: host.plugins(), lost_records: host.lost_records() };
     let text = render(snapshot)
         .map_err(|error| Refusal::internal(format!("the metrics cannot be written: {error}")))?;
@@ -83,11 +84,10 @@ impl Snapshot {
     fn fleet(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let Tally { line_stopped, sets } = &self.tally;
         let health = sets.iter().flat_map(|set| {
-            let of = |(health, count): (&Health, &usize)| {
+            [Health::Initializing, Health::Healthy, Health::Unhealthy, Health::Unknown].map(|health| {
                 let labels = [("scale_set", set.name.to_string()), ("health", health.name().to_owned())];
-                (labels, as_f64(*count))
-            };
-            set.health.iter().map(of)
+                (labels, as_f64(set.health.of(health)))
+            })
         });
         gauges(encoder, "instances", "Instances by committed health", health)?;
         let upgrades = || sets.iter().filter_map(|set| Some((set.name.to_string(), set.upgrade?)));

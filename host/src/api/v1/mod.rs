@@ -13,6 +13,7 @@ mod plan;
 mod plugins;
 mod reload;
 mod upgrade;
+pub(crate) mod view;
 
 use std::sync::Arc;
 

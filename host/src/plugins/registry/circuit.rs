@@ -15,9 +15,9 @@ use super::source::{Candidate, Origin};
 use super::take_over::{Afterwards, Promotion};
 use super::{PluginRegistry, take_over};
 use crate::plugins::config::PluginConfig;
-use phasegate_core::kernel::Event;
 use phasegate_core::domain::Strategy;
 use phasegate_core::domain::{Generation, PluginName, Timestamp};
+use phasegate_core::kernel::Event;
 use phasegate_wasm::LoadTrace;
 
 const LOOK_EVERY: Duration = Duration::from_millis(200);

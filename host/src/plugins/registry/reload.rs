@@ -13,10 +13,10 @@ use super::{PluginRegistry, refused};
 use crate::plugins::config::PluginConfig;
 use crate::shell::CommandError;
 use phasegate_core::domain::By;
-use phasegate_core::kernel::Command;
-use phasegate_core::kernel::command::Reconfiguration;
 use phasegate_core::domain::Strategy;
 use phasegate_core::domain::{Digest, Generation, PluginName, ScaleSet};
+use phasegate_core::kernel::Command;
+use phasegate_core::kernel::command::Reconfiguration;
 use phasegate_wasm::{LoadTrace, Stage, StepState};
 
 const WHY: &str = "reload";

@@ -16,9 +16,9 @@ use super::{PluginRegistry, SwapOptions, refused};
 use crate::plugins::config::PluginConfig;
 use crate::shell::{CommandError, CommandErrorKind};
 use phasegate_core::domain::By;
-use phasegate_core::kernel::Command;
 use phasegate_core::domain::Strategy;
 use phasegate_core::domain::{Digest, Generation};
+use phasegate_core::kernel::Command;
 use phasegate_core::record::{StoredHeed, StoredPlugin, StoredWatch};
 use phasegate_wasm::{LoadTrace, LoadedPlugin, Stage, StepState};
 
@@ -289,7 +289,8 @@ impl PluginRegistry {
     pub(super) async fn record(&self, entry: &Entry, stored: StoredPlugin) -> Result<(), CommandError> {
         let kept = format!("{} stays active", entry.active().shown());
         let name = entry.name.clone();
-        let recorded = self.parts.control.ask(By::host(), Command::RecordPlugin(name, Box::new(stored))).await;
+        let recorded =
+            self.parts.control.ask(By::host(), Command::RecordPlugin(name, Box::new(stored))).await;
         recorded.map(drop).map_err(|refusal| {
             let error = CommandError::from(refusal);
             CommandError::new(error.kind, format!("plugin `{}`: {error}; {kept}", entry.name))
