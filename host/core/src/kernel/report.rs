@@ -5,6 +5,8 @@ mod fleet;
 mod plan;
 mod status;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 pub use fleet::{InstanceReport, instance};
