@@ -7,25 +7,26 @@ use std::sync::Arc;
 
 use phasegate_core::domain::{
     Actor, By, Generation, InstanceId, Now, PluginName, PluginStamp, ReadClock, RequestKey, ScaleSetName,
-    Timestamp,
 };
-use phasegate_core::kernel::Fleet;
 use phasegate_core::kernel::command::Command;
 use phasegate_core::kernel::report::{self, Tally};
+use phasegate_core::kernel::{Fleet, Refusal};
 use phasegate_core::record::audit::{Entry, What};
 use phasegate_core::record::{ReadTrail, TrailQuery};
 use phasegate_core::rollout::Wish;
 use phasegate_wasm::Runtime;
 use phasegate_wire as wire;
 
-pub use phasegate_core::kernel::command::{Quarantined, Selection, StartOptions, Stops, Wanted};
+pub(super) use phasegate_core::kernel::command::{Quarantined, Selection, StartOptions, Stops, Wanted};
 
 pub(super) use crate::net::reference::{InvalidRemoteError, RemoteSource};
 pub(super) use crate::plugins::registry::{Offer, SwapOptions};
 pub(super) use crate::recording::Used;
 pub(super) use crate::shell::{CommandError, CommandErrorKind};
 
+use super::shown::Shown;
 use super::v1::view;
+use crate::clock::Clock;
 use crate::plugins::registry::PluginRegistry;
 use crate::recording::{self, RecordedOutcome, Recorder, Replay};
 use crate::reload::Reloader;
@@ -35,7 +36,7 @@ use crate::shell::Door;
 const LOG_MAX: u32 = 10_000;
 
 /// Who the trail says has asked: a token has no name.
-const OPERATOR: &str = "api";
+const OPERATOR: &str = "operator";
 
 /// What is needed to judge recorded decisions again.
 pub struct Recorded {
@@ -52,7 +53,9 @@ pub struct Host {
     /// Reads the audit trail.
     pub trail: Arc<dyn ReadTrail>,
     /// Reads both clocks.
-    pub clock: Arc<dyn ReadClock>,
+    pub clock: Clock,
+    /// Plans that were shown.
+    pub shown: Shown,
     /// The plugins.
     pub plugins: Arc<PluginRegistry>,
     /// Takes over a changed configuration.
@@ -63,11 +66,11 @@ pub struct Host {
 
 /// Why something is asked for, and under which key.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Asked {
+pub(super) struct Asked {
     /// One line for people.
-    pub reason: Option<String>,
+    pub(super) reason: Option<String>,
     /// The same request, sent again, is answered and not done again.
-    pub key: Option<RequestKey>,
+    pub(super) key: Option<RequestKey>,
 }
 
 /// The latest decision of an upgrade about an instance, as the trail has it.
@@ -112,14 +115,10 @@ pub(super) enum Kept {
 impl Host {
     /// Ends when the loop has answered.
     pub(super) async fn ping(&self) -> Result<(), CommandError> {
-        self.ask(Command::Ping, Asked::default()).await
+        self.grant(Command::Ping, Asked::default()).await.map_err(CommandError::from)
     }
 
-    /// The whole fleet.
-    ///
-    /// # Errors
-    /// When the machine gives no thread.
-    pub async fn fleet(&self) -> Result<wire::Fleet, CommandError> {
+    pub(super) async fn fleet(&self) -> Result<wire::Fleet, CommandError> {
         self.read(|fleet, now| Ok(view::fleet(fleet, now))).await
     }
 
@@ -127,19 +126,21 @@ impl Host {
         report::tally(&self.door.view())
     }
 
-    /// What an upgrade would do now.
-    ///
-    /// # Errors
-    /// When there is no such scale set or extension.
-    pub async fn plan(&self, set: ScaleSetName, wanted: Wanted) -> Result<wire::PlanDetail, CommandError> {
-        self.read(move |fleet, now| Ok(view::plan(report::plan(fleet.set(&set)?, &wanted, now)?))).await
+    pub(super) async fn plan(
+        &self,
+        set: ScaleSetName,
+        wanted: Wanted,
+    ) -> Result<wire::PlanDetail, CommandError> {
+        let read = move |fleet: &Fleet, now| {
+            let report = report::plan(fleet.set(&set)?, &wanted, now)?;
+            Ok((report.plan.clone(), view::plan(report)))
+        };
+        let (plan, shown) = self.read(read).await?;
+        self.shown.remember(plan);
+        Ok(shown)
     }
 
-    /// How the latest upgrade stands.
-    ///
-    /// # Errors
-    /// When there is no such scale set, or it has had no upgrade.
-    pub async fn status(&self, set: ScaleSetName) -> Result<wire::StatusDetail, CommandError> {
+    pub(super) async fn status(&self, set: ScaleSetName) -> Result<wire::StatusDetail, CommandError> {
         self.read(move |fleet, now| match report::status(fleet, fleet.set(&set)?, now) {
             Some(status) => Ok(view::status(&status, now)),
             None => Err(no_upgrade(&set)),
@@ -160,18 +161,22 @@ impl Host {
         Ok(view::log(&set, &entries))
     }
 
-    /// Starts an upgrade.
-    ///
-    /// # Errors
-    /// When something speaks against it, or it cannot be recorded.
-    pub async fn start(
+    pub(super) async fn start(
         &self,
         set: ScaleSetName,
         options: StartOptions,
         asked: Asked,
     ) -> Result<wire::StatusDetail, CommandError> {
-        self.ask(Command::Start(set.clone(), options), asked).await?;
-        self.status(set).await
+        let wanted = options.wanted.clone();
+        match self.grant(Command::Start(set.clone(), options), asked).await {
+            Ok(()) => self.status(set).await,
+            Err(Refusal::PlanChanged { wanted: named, .. }) => {
+                let now = move |fleet: &Fleet, now| Ok(report::plan(fleet.set(&set)?, &wanted, now)?.plan);
+                let message = self.shown.changed_since(named, &self.read(now).await?);
+                Err(CommandError::new(CommandErrorKind::Conflict, message))
+            }
+            Err(refusal) => Err(refusal.into()),
+        }
     }
 
     pub(super) async fn wish(
@@ -180,25 +185,24 @@ impl Host {
         wish: Wish,
         asked: Asked,
     ) -> Result<wire::StatusDetail, CommandError> {
-        self.ask(Command::Wish(set.clone(), wish), asked).await?;
+        self.grant(Command::Wish(set.clone(), wish), asked).await?;
         self.status(set).await
     }
 
     pub(super) async fn stop_line(&self, asked: Asked) -> Result<wire::Line, CommandError> {
-        self.ask(Command::StopLine, asked).await?;
+        self.grant(Command::StopLine, asked).await?;
         Ok(self.line())
     }
 
     pub(super) async fn start_line(&self, asked: Asked) -> Result<wire::Line, CommandError> {
-        self.ask(Command::StartLine, asked).await?;
+        self.grant(Command::StartLine, asked).await?;
         Ok(self.line())
     }
 
-    async fn ask(&self, command: Command, asked: Asked) -> Result<(), CommandError> {
+    async fn grant(&self, command: Command, asked: Asked) -> Result<(), Refusal> {
         let Asked { reason, key } = asked;
         let by = By { actor: Actor::Operator(OPERATOR.to_owned()), reason, request: key };
-        self.door.ask(by, command).await?;
-        Ok(())
+        self.door.ask(by, command).await.map(drop)
     }
 
     /// Reads the published view, away from the threads that serve connections: a large fleet takes a while.
@@ -206,7 +210,7 @@ impl Host {
         &self,
         read: impl FnOnce(&Fleet, Now) -> Result<T, CommandError> + Send + 'static,
     ) -> Result<T, CommandError> {
-        let (fleet, now) = (self.door.view(), self.clock.now());
+        let (fleet, now) = (self.door.view(), ReadClock::now(&self.clock));
         let work = tokio::task::spawn_blocking(move || read(&fleet, now));
         work.await.map_err(|error| {
             let message = format!("the fleet could not be read: {error}");

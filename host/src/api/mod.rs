@@ -12,12 +12,15 @@ mod key;
 mod path;
 mod query;
 pub mod server;
-pub(crate) mod v1;
+mod shown;
+mod v1;
 
 use std::sync::Arc;
 
 pub use guard::Guard;
-pub use host::{Asked, Host, Quarantined, Recorded, Selection, StartOptions, Stops, Wanted};
+pub use host::{Host, Recorded};
+pub use shown::Shown;
+pub(crate) use v1::view::{limits, warning_code};
 
 /// The whole API of a host.
 pub fn router(host: Arc<Host>, guard: Guard) -> axum::Router {

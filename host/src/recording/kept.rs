@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use super::{Record, ring, segments};
-use phasegate_core::domain::{Digest, InstanceId, ScaleSetName, Timestamp, UpgradeId};
+use phasegate_core::domain::{Digest, ScaleSetName, Timestamp, UpgradeId};
 
 /// Upgrades of a scale set whose records are kept.
 const UPGRADES_MAX: usize = 3;

@@ -139,8 +139,9 @@ impl Shell {
     /// What is only remembered is recorded; no effect goes out any more.
     fn end(&mut self, mut events: Vec<Event>) {
         events.push(Event::Ending);
-        let turn = self.kernel.turn(events, ReadClock::now(&self.clock));
-        if self.close(Turn { effects: Vec::new(), ..turn }).is_some() {
+        let mut turn = self.kernel.turn(events, ReadClock::now(&self.clock));
+        turn.effects.clear();
+        if self.close(turn).is_some() {
             tracing::warn!("what plugins remember is a little older in the data file");
         }
         self.inside.waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();

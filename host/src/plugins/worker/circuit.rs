@@ -3,7 +3,6 @@
 //! Counts only. What is done about it, such as going back to the generation before, is the
 //! business of whoever is told.
 
-use phasegate_core::domain::{Digest, Generation, PluginName};
 pub use phasegate_core::kernel::event::PluginTrouble;
 
 /// A round is bad when more than this share of the instances failed in it.

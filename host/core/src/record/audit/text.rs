@@ -6,7 +6,7 @@ use super::{Entry, Leaves, LineState, RetryNote, Stamp, StartWhy, What, Word};
 use crate::domain::{Change, Component, InstanceId, PhaseName, Version};
 use crate::rollout::Wish;
 
-/// What happened, who wanted it and why, and which code had judged.
+/// What happened, why it was wanted, and which code had judged.
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { seq: _, at: _, scale_set: _, upgrade: _, instance, by, stamp, what } = self;
@@ -14,20 +14,42 @@ impl fmt::Display for Entry {
         if let Some(reason) = &by.reason {
             write!(f, ": {reason}")?;
         }
-        stamp.as_ref().map_or(Ok(()), |stamp| write!(f, "{stamp}"))
+        let Some(stamp) = stamp else { return Ok(()) };
+        if let Some(older) = stamp.older() {
+            write!(f, "; {older}")?;
+        }
+        write!(f, "{stamp}")
     }
 }
 
+impl Entry {
+    /// As it is shown, without the code that had judged.
+    #[must_use]
+    pub fn said(&self) -> String {
+        let older = self.stamp.as_ref().and_then(Stamp::older);
+        let bare = Self { stamp: None, ..self.clone() };
+        older.map_or_else(|| bare.to_string(), |older| format!("{bare}; {older}"))
+    }
+}
+
+impl Stamp {
+    /// That an older decision is used, and why; none when it is the latest one.
+    #[must_use]
+    pub fn older(&self) -> Option<String> {
+        let failure = self.stands_in.as_ref()?;
+        Some(format!("the last good decision, of {}, stands in: {failure}", self.judged_at))
+    }
+}
+
+/// ` [plugin db sha256:… generation 3, 4711 fuel, 815 ns, judged 2026-…]`
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { plugin, judged_at, cost, stands_in } = self;
-        if let Some(failure) = stands_in {
-            write!(f, "; the last good decision, of {judged_at}, stands in: {failure}")?;
-        }
+        let Self { plugin, judged_at, cost, stands_in: _ } = self;
+        let (name, digest, generation) = (&plugin.name, plugin.digest, plugin.generation.0);
+        let (fuel, ns) = (cost.fuel, cost.time_ns);
         write!(
             f,
-            " [plugin {} {} generation {}, {} fuel, {} ns, judged {judged_at}]",
-            plugin.name, plugin.digest, plugin.generation.0, cost.fuel, cost.time_ns
+            " [plugin {name} {digest} generation {generation}, {fuel} fuel, {ns} ns, judged {judged_at}]"
         )
     }
 }

@@ -117,6 +117,6 @@ impl Rig {
 
     async fn note(&mut self) -> (ProcessState, String) {
         let note = tokio::time::timeout(PATIENCE, self.notes.recv()).await.unwrap().unwrap();
-        (note.kind, note.text)
+        (note.state, note.text)
     }
 }
