@@ -1,10 +1,10 @@
 //! The core's values in the words of the wire. Each match names every value, so that a new one does not
 //! go out before a word for it was chosen.
 
-use phasegate_core::domain::{Health, Participation};
+use phasegate_core::domain::{Health, Participation, ProcessState};
 use phasegate_core::plan::Finding;
 use phasegate_core::record::audit::What;
-use phasegate_core::rollout::{BatchState, UpgradeErrorCode, UpgradeState};
+use phasegate_core::rollout::{BatchState, UpgradeErrorCode, UpgradeState, Wish};
 use phasegate_wire as wire;
 
 pub(super) fn health(health: Health) -> wire::Health {
@@ -71,13 +71,50 @@ pub(crate) fn warning_code(finding: &Finding) -> wire::WarningCode {
     }
 }
 
-/// What a line of the trail is called; the trail's own codes are those of the wire.
+/// What a line of the trail is called.
 pub(super) fn log_kind(what: &What) -> wire::LogKind {
-    wire::LogKind::from(what.code())
+    match what {
+        What::Start { .. } => wire::LogKind::Start,
+        What::Plan { .. } => wire::LogKind::Plan,
+        What::Decision { .. } | What::MindChanged { .. } => wire::LogKind::Decision,
+        What::Hold { .. } | What::Leaves { .. } => wire::LogKind::Hold,
+        What::Apply { .. } | What::ApplyBeside { .. } => wire::LogKind::Apply,
+        What::Applied { .. } | What::AppliedBeside { .. } => wire::LogKind::Applied,
+        What::Succeeded { .. } | What::Replaced { .. } => wire::LogKind::Succeeded,
+        What::Restore { .. } => wire::LogKind::Restore,
+        What::Failed { .. } => wire::LogKind::Failed,
+        What::Create { .. } => wire::LogKind::Create,
+        What::Ready { .. } => wire::LogKind::Ready,
+        What::Replace { .. } => wire::LogKind::Replace,
+        What::Remove { .. } => wire::LogKind::Remove,
+        What::Batch { .. } => wire::LogKind::Batch,
+        What::End { .. } => wire::LogKind::End,
+        What::Retry { .. } => wire::LogKind::Retry,
+        What::Wish { wish } => log_wish(*wish),
+        What::Line { .. } => wire::LogKind::Line,
+        What::Process { state: ProcessState::Exited, .. } => wire::LogKind::Exited,
+        What::Process { state: ProcessState::Restarted, .. } => wire::LogKind::Restarted,
+        What::StaysDeleted { .. } => wire::LogKind::Deleted,
+        What::PluginTrouble { .. } => wire::LogKind::PluginTrouble,
+        What::PluginReverted { .. } => wire::LogKind::PluginReverted,
+    }
+}
+
+fn log_wish(wish: Wish) -> wire::LogKind {
+    match wish {
+        Wish::Cancel => wire::LogKind::Cancel,
+        Wish::RollBack => wire::LogKind::Rollback,
+        Wish::Pause => wire::LogKind::Pause,
+        Wish::Resume => wire::LogKind::Resume,
+        Wish::Approve => wire::LogKind::Approve,
+        Wish::Bypass => wire::LogKind::Bypass,
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use phasegate_core::record::audit::LineState;
+
     use super::*;
 
     #[test]
@@ -111,6 +148,19 @@ mod tests {
             [Finding::FirstFailureRollsBack, Finding::PauseAfterLast, Finding::AllProtected { total: 1 }]
         {
             assert_eq!(warning_code(&one).as_str(), one.code());
+        }
+        for wish in [Wish::Cancel, Wish::RollBack, Wish::Pause, Wish::Resume, Wish::Approve, Wish::Bypass] {
+            let what = What::Wish { wish };
+            assert_eq!(log_kind(&what).as_str(), what.code());
+        }
+        for what in [
+            What::Failed { reason: String::new() },
+            What::StaysDeleted { replaced_by: None },
+            What::Line { state: LineState::Stopped },
+            What::Process { state: ProcessState::Exited, text: String::new() },
+            What::Succeeded { has: Vec::new() },
+        ] {
+            assert_eq!(log_kind(&what).as_str(), what.code());
         }
     }
 }
