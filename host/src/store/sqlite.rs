@@ -45,6 +45,9 @@ CREATE TABLE upgrades (
   id TEXT PRIMARY KEY, scale_set TEXT NOT NULL, number INTEGER NOT NULL, started_at INTEGER NOT NULL,
   state TEXT NOT NULL, head TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX upgrades_by_scale_set ON upgrades (scale_set, number);
+CREATE TABLE courses (upgrade TEXT PRIMARY KEY, batch_order TEXT NOT NULL, left_out TEXT) WITHOUT ROWID;
+CREATE TABLE batches (
+  upgrade TEXT, number INTEGER, batch TEXT NOT NULL, PRIMARY KEY (upgrade, number)) WITHOUT ROWID;
 CREATE TABLE members (
   upgrade TEXT, instance TEXT, member TEXT NOT NULL, PRIMARY KEY (upgrade, instance)) WITHOUT ROWID;
 CREATE TABLE quarantine (

@@ -8,7 +8,7 @@ use imbl::{OrdMap, OrdSet};
 use super::memory::Memories;
 use super::out::{About, Out};
 use super::perform::{self, Life};
-use super::state::{Counts, Fleet, InstanceState, Place, SetState};
+use super::state::{Census, Fleet, InstanceState, Place, SetState};
 use super::{look, surge};
 use crate::domain::{
     By, Change, Component, Custody, DriverTraits, Goal, Instance, InstanceId, Located, Membership, Now,
@@ -98,7 +98,7 @@ fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out
         in_force: None,
         model,
         instances: OrdMap::new(),
-        counts: Counts::default(),
+        members: Census::default(),
         due: OrdSet::new(),
         ids_ever: OrdSet::new(),
         upgrade: stored.upgrades.get(&spec.name).cloned().map(Arc::new),

@@ -112,11 +112,13 @@ impl Kernel {
                 Some(upgrade) => Write::Upgrade(Box::new(upgrade.head())),
                 None => Write::UpgradeGone(head.id.clone()),
             },
+            // Of an upgrade that never began everything goes with its head.
             Write::Member(id, instance, _) | Write::MemberLeft(id, instance) => {
-                let mut sets = self.fleet.sets();
-                let upgrade = sets.find_map(|set| set.upgrade.as_deref().filter(|upgrade| upgrade.id == *id));
-                look::member_write(upgrade?, instance)
+                look::member_write(self.latest_with(id)?, instance)
             }
+            Write::Batch(id, number, _) => look::batch_write(self.latest_with(id)?, *number),
+            Write::Order(id, _) => Write::Order(id.clone(), self.latest_with(id)?.order()),
+            Write::LeftOut(id, _) => Write::LeftOut(id.clone(), Box::new(self.latest_with(id)?.left_out())),
             Write::Version(name, id, component, _) => {
                 let instance = self.fleet.set(name).ok()?.instance(id);
                 let version = instance.and_then(|instance| instance.version_of(component)).cloned();
@@ -149,6 +151,10 @@ impl Kernel {
     fn upgrade(&self, name: &ScaleSetName, id: &UpgradeId) -> Option<&Upgrade> {
         let set = self.fleet.set(name).ok()?;
         set.upgrade.as_deref().filter(|upgrade| upgrade.id == *id)
+    }
+
+    fn latest_with(&self, id: &UpgradeId) -> Option<&Upgrade> {
+        self.fleet.sets().find_map(|set| set.upgrade.as_deref().filter(|upgrade| upgrade.id == *id))
     }
 
     fn model(&self, name: &ScaleSetName, component: &Component) -> Option<StoredModel> {
@@ -202,6 +208,9 @@ fn used(write: &Write) -> Option<super::effect::Used> {
         Write::Audit(entry) => trail::used(entry),
         Write::Upgrade(_)
         | Write::UpgradeGone(_)
+        | Write::Order(..)
+        | Write::Batch(..)
+        | Write::LeftOut(..)
         | Write::Member(..)
         | Write::MemberLeft(..)
         | Write::Version(..)

@@ -33,16 +33,11 @@ pub(super) fn look(
     all.extend_from_slice(events);
     let Some(mut upgrade) = set.upgrade.take() else { return };
     let before = Before::of(&upgrade);
-    let Step { changed, head_changed, actions, wake_at } =
-        step(Arc::make_mut(&mut upgrade), &set.view(now), &all, now.at);
-    set.wake_at = wake_at;
-    trail::step(&upgrade, &before, &changed, set, now, out);
-    for id in &changed {
-        out.writes.push(member_write(&upgrade, id));
-    }
-    if head_changed {
-        out.writes.push(Write::Upgrade(Box::new(upgrade.head())));
-    }
+    let stepped = step(Arc::make_mut(&mut upgrade), &set.view(now), &all, now.at);
+    set.wake_at = stepped.wake_at;
+    trail::step(&upgrade, &before, &stepped.changed, set, now, out);
+    record(&upgrade, &stepped, out);
+    let actions = stepped.actions;
     let ended = before.was_active() && !upgrade.is_active();
     set.upgrade = Some(upgrade);
     for action in actions {
@@ -51,6 +46,36 @@ pub(super) fn look(
     if ended {
         ended::ended(fleet, memories, name, now, out);
     }
+}
+
+/// Records the pieces of an upgrade that a step has changed.
+fn record(upgrade: &Upgrade, step: &Step, out: &mut Out) {
+    let Step { changed, batches_changed, order_changed, left_out_changed, head_changed, .. } = step;
+    out.writes.extend(changed.iter().map(|id| member_write(upgrade, id)));
+    out.writes.extend(batches_changed.iter().map(|number| batch_write(upgrade, *number)));
+    if *order_changed {
+        out.writes.push(Write::Order(upgrade.id.clone(), upgrade.order()));
+    }
+    if *left_out_changed {
+        out.writes.push(Write::LeftOut(upgrade.id.clone(), Box::new(upgrade.left_out())));
+    }
+    if *head_changed {
+        out.writes.push(Write::Upgrade(Box::new(upgrade.head())));
+    }
+}
+
+/// Records a whole upgrade.
+pub(super) fn record_all(upgrade: &Upgrade, out: &mut Out) {
+    out.writes.push(Write::Upgrade(Box::new(upgrade.head())));
+    out.writes.push(Write::Order(upgrade.id.clone(), upgrade.order()));
+    out.writes.push(Write::LeftOut(upgrade.id.clone(), Box::new(upgrade.left_out())));
+    out.writes.extend(upgrade.order().into_iter().map(|number| batch_write(upgrade, number)));
+    out.writes.extend(upgrade.members.keys().map(|id| member_write(upgrade, id)));
+}
+
+/// What is recorded of a batch as it is now.
+pub(super) fn batch_write(upgrade: &Upgrade, number: u32) -> Write {
+    Write::Batch(upgrade.id.clone(), number, upgrade.batch(number).cloned().map(Box::new))
 }
 
 /// What is recorded of a member as it is now.

@@ -3,6 +3,7 @@
 use crate::domain::{
     Digest, ExtensionName, Goal, InstanceId, RequestKey, ScaleSetName, TEXT_BYTES_MAX, UpgradeId,
 };
+use crate::rollout::WishRefusal;
 
 /// Kinds of refusals; a door turns them into status codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,14 +140,12 @@ pub enum Refusal {
     #[error("scale set `{0}` has no running upgrade")]
     NoRunningUpgrade(ScaleSetName),
     /// The wish makes no sense now.
-    #[error("upgrade `{id}` of scale set `{scale_set}`: {why}")]
+    #[error("scale set `{scale_set}`: {why}")]
     Wish {
         /// The set.
         scale_set: ScaleSetName,
-        /// The upgrade.
-        id: UpgradeId,
         /// Why.
-        why: String,
+        why: WishRefusal,
     },
     /// What was to be rolled back was a rollback.
     #[error("upgrade `{0}` was a rollback itself; start an upgrade instead")]

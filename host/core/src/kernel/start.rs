@@ -126,10 +126,7 @@ pub(super) fn install(
         let model = set.model.changes().chain(upgrade.goal.changes()).cloned();
         set.model = Goal::new(model.collect::<Vec<_>>());
     }
-    out.writes.push(Write::Upgrade(Box::new(upgrade.head())));
-    for id in upgrade.members.keys() {
-        out.writes.push(look::member_write(&upgrade, id));
-    }
+    look::record_all(&upgrade, out);
     let what = What::Start { goal: upgrade.goal.clone(), why };
     out.audit(About::upgrade(&upgrade, None), by.clone(), what, now);
     if upgrade.digest.is_some() {

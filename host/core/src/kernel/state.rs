@@ -1,9 +1,11 @@
 //! What a kernel knows of the fleet. All of it is shared data: a copy costs nothing and stays as it is, so
 //! the view that is published, the way back from a refused commit and an explored state are copies.
 
+mod census;
 mod instance;
 mod view;
 
+pub use census::Census;
 pub use instance::{Answered, Busy, InstanceState, Place, StandIn, Trouble};
 pub use view::SetView;
 
@@ -15,7 +17,7 @@ use imbl::{OrdMap, OrdSet};
 
 use super::refusal::Refusal;
 use crate::domain::{
-    Change, Component, DriverTraits, Generation, Goal, Health, InstanceFacts, InstanceId, Now, OnFailure,
+    Change, Component, DriverTraits, Generation, Goal, InstanceFacts, InstanceId, Now, OnFailure,
     OperationId, Outcome, Participation, PluginName, ScaleSet, ScaleSetName, Timestamp, Version, WallTime,
 };
 use crate::plan::{Standing, StandingInput, standing};
@@ -83,7 +85,8 @@ pub struct SetState {
     /// All of them, also those that come and go. Changed through [`SetState::change`] alone, which keeps
     /// the counts.
     pub(super) instances: OrdMap<InstanceId, Arc<InstanceState>>,
-    pub(super) counts: Counts,
+    /// Those that count, by health.
+    pub(super) members: Census,
     /// When an instance is to be started or deleted again.
     pub(super) due: OrdSet<(Timestamp, InstanceId)>,
     /// Every id that was ever used, by what is gone too.
@@ -106,48 +109,6 @@ pub struct SetState {
     pub(super) wake_at: Option<Timestamp>,
 }
 
-/// Members by committed health.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
-    /// Nothing committed yet.
-    pub initializing: usize,
-    /// Healthy.
-    pub healthy: usize,
-    /// Unhealthy.
-    pub unhealthy: usize,
-    /// Unknown.
-    pub unknown: usize,
-}
-
-impl Counts {
-    /// How many have this health.
-    #[must_use]
-    pub fn of(&self, health: Health) -> usize {
-        match health {
-            Health::Initializing => self.initializing,
-            Health::Healthy => self.healthy,
-            Health::Unhealthy => self.unhealthy,
-            Health::Unknown => self.unknown,
-        }
-    }
-
-    /// All of them.
-    #[must_use]
-    pub fn total(&self) -> usize {
-        let Self { initializing, healthy, unhealthy, unknown } = self;
-        initializing + healthy + unhealthy + unknown
-    }
-
-    fn of_mut(&mut self, health: Health) -> &mut usize {
-        match health {
-            Health::Initializing => &mut self.initializing,
-            Health::Healthy => &mut self.healthy,
-            Health::Unhealthy => &mut self.unhealthy,
-            Health::Unknown => &mut self.unknown,
-        }
-    }
-}
-
 impl SetState {
     /// All instances by id, also those that come and go.
     pub fn instances(&self) -> impl Iterator<Item = &InstanceState> {
@@ -167,8 +128,8 @@ impl SetState {
 
     /// The instances that count, by health.
     #[must_use]
-    pub fn counts(&self) -> Counts {
-        self.counts
+    pub fn census(&self) -> &Census {
+        &self.members
     }
 
     /// The running upgrade.
@@ -187,7 +148,7 @@ impl SetState {
         let (before, due_before) = (instance.counted(), instance.retry_at);
         let out = change(instance);
         let (after, due_after) = (instance.counted(), instance.retry_at);
-        self.recount(before, after);
+        self.members.moved(id, before, after);
         if due_before != due_after {
             due_before.into_iter().for_each(|at| drop(self.due.remove(&(at, id.clone()))));
             due_after.into_iter().for_each(|at| drop(self.due.insert((at, id.clone()))));
@@ -200,7 +161,7 @@ impl SetState {
         let id = instance.spec.id.clone();
         self.take_out(&id);
         self.ids_ever.insert(id.clone());
-        self.recount(None, instance.counted());
+        self.members.moved(&id, None, instance.counted());
         instance.retry_at.into_iter().for_each(|at| drop(self.due.insert((at, id.clone()))));
         self.instances.insert(id, Arc::new(instance));
     }
@@ -208,16 +169,9 @@ impl SetState {
     /// Takes an instance out.
     pub(super) fn take_out(&mut self, id: &InstanceId) -> Option<Arc<InstanceState>> {
         let gone = self.instances.remove(id)?;
-        self.recount(gone.counted(), None);
+        self.members.moved(id, gone.counted(), None);
         gone.retry_at.into_iter().for_each(|at| drop(self.due.remove(&(at, id.clone()))));
         Some(gone)
-    }
-
-    fn recount(&mut self, before: Option<Health>, after: Option<Health>) {
-        if before != after {
-            before.into_iter().for_each(|health| *self.counts.of_mut(health) -= 1);
-            after.into_iter().for_each(|health| *self.counts.of_mut(health) += 1);
-        }
     }
 
     /// When a faulted upgrade is tried again; none while another one runs.

@@ -24,8 +24,7 @@ pub(super) fn wish(
         return Err(start::still_running(upgrade));
     }
     if let Some(why) = refusal(upgrade, &set.view(now), now.at, wish) {
-        let (scale_set, id) = (name.clone(), upgrade.id.clone());
-        return Err(Refusal::Wish { scale_set, id, why: why.to_string() });
+        return Err(Refusal::Wish { scale_set: name.clone(), why });
     }
     out.audit(About::upgrade(upgrade, None), by.clone(), What::Wish { wish }, now);
     look::look(fleet, memories, name, &[Event::Wish(wish)], now, out);

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use super::audit::Entry;
 use super::{Commit, Stored, Write, left_a_trace};
 use crate::domain::{Fence, Membership, UpgradeId};
-use crate::rollout::{Members, Upgrade};
+use crate::rollout::{Course, Upgrade};
 
 /// What survives the end of a host, however it ends.
 #[derive(Debug, Clone, Default)]
 pub struct Disk {
     /// All but the upgrades.
     stored: Stored,
-    upgrades: BTreeMap<UpgradeId, Upgrade>,
+    upgrades: BTreeMap<UpgradeId, (Upgrade, Course)>,
     trail: BTreeMap<u64, Entry>,
 }
 
@@ -24,14 +24,14 @@ impl Disk {
         self.stored.fence = next.unwrap_or(self.stored.fence);
         let mut stored = self.stored.clone();
         stored.audit_seq = self.trail.last_key_value().map_or(0, |(seq, _)| *seq);
-        let mut all: Vec<&Upgrade> = self.upgrades.values().collect();
+        let mut all: Vec<Upgrade> = self.upgrades().collect();
         all.sort_by_key(|upgrade| upgrade.number);
         for upgrade in all {
             stored.upgrade_number = stored.upgrade_number.max(upgrade.number);
-            stored.upgrades.insert(upgrade.scale_set.clone(), upgrade.clone());
-            if left_a_trace(upgrade) {
+            if left_a_trace(&upgrade) {
                 stored.touched.insert(upgrade.scale_set.clone(), upgrade.clone());
             }
+            stored.upgrades.insert(upgrade.scale_set.clone(), upgrade);
         }
         stored
     }
@@ -52,19 +52,21 @@ impl Disk {
         let stored = &mut self.stored;
         match write {
             Write::Upgrade(head) => {
-                let members = self.upgrades.remove(&head.id).map_or_else(Members::default, |old| old.members);
-                self.upgrades.insert(head.id.clone(), Upgrade { members, ..*head });
+                let course =
+                    self.upgrades.remove(&head.id).map_or_else(Course::default, |(_, course)| course);
+                self.upgrades.insert(head.id.clone(), (*head, course));
             }
             Write::UpgradeGone(id) => drop(self.upgrades.remove(&id)),
+            Write::Order(id, order) => self.course(&id, |course| course.order = order),
+            Write::Batch(id, number, batch) => {
+                self.course(&id, |course| put(&mut course.batches, number, batch.map(|batch| *batch)));
+            }
+            Write::LeftOut(id, left_out) => self.course(&id, |course| course.left_out = *left_out),
             Write::Member(upgrade, id, member) => {
-                if let Some(upgrade) = self.upgrades.get_mut(&upgrade) {
-                    upgrade.members.insert(id, *member);
-                }
+                self.course(&upgrade, |course| course.members.insert(id, *member));
             }
             Write::MemberLeft(upgrade, id) => {
-                if let Some(upgrade) = self.upgrades.get_mut(&upgrade) {
-                    upgrade.members.remove(&id);
-                }
+                self.course(&upgrade, |course| drop(course.members.remove(&id)));
             }
             Write::Version(set, id, component, version) => {
                 stored.versions.insert((set, id, component), version);
@@ -89,10 +91,15 @@ impl Disk {
         self.trail.values()
     }
 
-    /// An upgrade.
-    #[must_use]
-    pub fn upgrade(&self, id: &UpgradeId) -> Option<&Upgrade> {
-        self.upgrades.get(id)
+    fn course(&mut self, id: &UpgradeId, change: impl FnOnce(&mut Course)) {
+        if let Some((_, course)) = self.upgrades.get_mut(id) {
+            change(course);
+        }
+    }
+
+    /// All upgrades.
+    pub fn upgrades(&self) -> impl Iterator<Item = Upgrade> {
+        self.upgrades.values().map(|(head, course)| Upgrade::assemble(head.clone(), course.clone()))
     }
 
     /// Everything else that is recorded.

@@ -10,16 +10,22 @@ use crate::domain::{
     Change, Component, Fence, InstanceId, Membership, PluginName, RequestKey, ScaleSetName, Timestamp,
     UpgradeId, Version,
 };
-use crate::rollout::{Member, Upgrade};
+use crate::rollout::{BatchProgress, LeftOut, Member, Upgrade};
 
 /// One change of the durable state. Applied twice it gives what it gives once, and none names a file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Write {
-    /// The upgrade without its members.
+    /// The head of an upgrade: all but batches, members and those left out.
     Upgrade(Box<Upgrade>),
     /// An upgrade that never began: it was refused after it may have been recorded.
     UpgradeGone(UpgradeId),
+    /// Numbers of an upgrade's batches, in order.
+    Order(UpgradeId, Vec<u32>),
+    /// One batch of an upgrade by its number; none when it is no longer in the order.
+    Batch(UpgradeId, u32, Option<Box<BatchProgress>>),
+    /// Instances that an upgrade leaves out.
+    LeftOut(UpgradeId, Box<LeftOut>),
     /// One member of an upgrade.
     Member(UpgradeId, InstanceId, Box<Member>),
     /// A member that left the plan before its turn.

@@ -66,7 +66,7 @@ pub fn rollback_of(upgrade: &Upgrade, id: UpgradeId, now: Timestamp) -> Option<U
         bypass: upgrade.bypass,
         stage: Stage::Between { resume_at: now },
         next_number: u32::try_from(batches.len()).ok()?,
-        batches,
+        batches: batches.into(),
         members,
         ..Upgrade::new(start, now)
     })

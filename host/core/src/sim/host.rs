@@ -175,7 +175,7 @@ impl World {
         for id in &out.changed {
             host.writes.push(Record::Member(id.clone(), upgrade.members.get(id).cloned()));
         }
-        if out.head_changed {
+        if out.head_changed || out.order_changed || out.left_out_changed || !out.batches_changed.is_empty() {
             host.writes
                 .push(Record::Head(Box::new(Upgrade { members: Members::default(), ..upgrade.clone() })));
         }

@@ -18,8 +18,8 @@ use phasegate_core::plan::Hold;
 use phasegate_wire as wire;
 
 /// Instances that are left alone, with the reason.
-fn holds(holds: &[Hold]) -> Vec<wire::Hold> {
+fn holds<'a>(holds: impl IntoIterator<Item = &'a Hold>) -> Vec<wire::Hold> {
     let hold =
         |hold: &Hold| wire::Hold { instance: hold.instance.to_string(), reason: hold.reason.to_string() };
-    holds.iter().map(hold).collect()
+    holds.into_iter().map(hold).collect()
 }

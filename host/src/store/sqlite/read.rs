@@ -13,7 +13,7 @@ use phasegate_core::record::{
     Anchor, Retry, StoppedLine, Stored, StoredMemory, StoredModel, StoredPlugin, StoredRequest, TrailQuery,
     left_a_trace,
 };
-use phasegate_core::rollout::{Member, Upgrade};
+use phasegate_core::rollout::{Course, LeftOut, Member, Upgrade};
 
 use super::SqliteStoreError;
 
@@ -226,7 +226,7 @@ impl Reader<'_> {
             let sql = "SELECT head FROM upgrades WHERE scale_set = ?1 ORDER BY number DESC LIMIT ?2";
             for (index, row) in self.rows(sql, params![set, IDLE_MAX])?.into_iter().enumerate() {
                 let [head] = columns(row);
-                let upgrade = self.with_members(self.parse("upgrades", &head)?)?;
+                let upgrade = self.assembled(self.parse("upgrades", &head)?)?;
                 let did_something = left_a_trace(&upgrade);
                 if index == 0 {
                     latest.push(upgrade.clone());
@@ -240,14 +240,29 @@ impl Reader<'_> {
         Ok((latest, touched))
     }
 
-    fn with_members(&self, mut upgrade: Upgrade) -> Result<Upgrade, SqliteStoreError> {
-        let id = upgrade.id.as_str().to_owned();
+    /// Puts an upgrade together from its pieces.
+    fn assembled(&self, head: Upgrade) -> Result<Upgrade, SqliteStoreError> {
+        let id = head.id.as_str().to_owned();
+        let mut course = Course::default();
+        let sql = "SELECT batch_order, left_out FROM courses WHERE upgrade = ?1";
+        for mut row in self.rows(sql, params![id])? {
+            let left_out = row.pop().flatten();
+            let [order] = columns(row);
+            course.order = self.parse("courses", &order)?;
+            course.left_out =
+                left_out.map_or(Ok(LeftOut::default()), |left_out| self.parse("courses", &left_out))?;
+        }
+        let sql = "SELECT CAST(number AS TEXT), batch FROM batches WHERE upgrade = ?1";
+        for row in self.rows(sql, params![id])? {
+            let [number, batch] = columns(row);
+            course.batches.insert(self.parse("batches", &number)?, self.parse("batches", &batch)?);
+        }
         for row in self.rows("SELECT instance, member FROM members WHERE upgrade = ?1", params![id])? {
             let [instance, member] = columns(row);
             let member: Member = self.parse("members", &member)?;
-            upgrade.members.insert(self.id("members", instance)?, member);
+            course.members.insert(self.id("members", instance)?, member);
         }
-        Ok(upgrade)
+        Ok(Upgrade::assemble(head, course))
     }
 }
 

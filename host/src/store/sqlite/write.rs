@@ -33,8 +33,23 @@ impl Writer<'_> {
             }
             Write::UpgradeGone(id) => {
                 self.run("DELETE FROM members WHERE upgrade = ?1", params![id.as_str()])?;
+                self.run("DELETE FROM batches WHERE upgrade = ?1", params![id.as_str()])?;
+                self.run("DELETE FROM courses WHERE upgrade = ?1", params![id.as_str()])?;
                 self.run("DELETE FROM upgrades WHERE id = ?1", params![id.as_str()])
             }
+            Write::Order(upgrade, order) => self.course(upgrade, "batch_order", order),
+            Write::LeftOut(upgrade, left_out) => self.course(upgrade, "left_out", left_out),
+            Write::Batch(upgrade, number, Some(batch)) => {
+                let batch = self.json("a batch", batch)?;
+                self.run(
+                    "INSERT OR REPLACE INTO batches VALUES (?1, ?2, ?3)",
+                    params![upgrade.as_str(), number, batch],
+                )
+            }
+            Write::Batch(upgrade, number, None) => self.run(
+                "DELETE FROM batches WHERE upgrade = ?1 AND number = ?2",
+                params![upgrade.as_str(), number],
+            ),
             Write::Member(upgrade, instance, member) => {
                 let member = self.json("a member", member)?;
                 let keys = (upgrade.as_str(), instance.as_str());
@@ -115,6 +130,19 @@ impl Writer<'_> {
             what: what.to_owned(),
             source,
         })
+    }
+
+    /// One column of the course of an upgrade.
+    fn course<T: Serialize>(
+        &self,
+        upgrade: &UpgradeId,
+        column: &str,
+        value: &T,
+    ) -> Result<(), SqliteStoreError> {
+        let json = self.json("the course of an upgrade", value)?;
+        self.run("INSERT OR IGNORE INTO courses VALUES (?1, '[]', NULL)", params![upgrade.as_str()])?;
+        let sql = format!("UPDATE courses SET {column} = ?2 WHERE upgrade = ?1");
+        self.run(&sql, params![upgrade.as_str(), json])
     }
 
     /// Keeps what a plugin asked to remember of an instance, or forgets it.

@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::{DriverWork, Expected, Few, StatusReport, Then, WaitsFor, instance, plan, status, tally};
 use crate::domain::{
     Actor, Address, Checkpoints, Claim, Component, Creation, Custody, Decided, Decision, Decisions, Digest,
-    DriverTraits, Evaluation, FailureRules, Generation, HealthGate, HealthSettings, Instance, InstanceId,
-    Model, Now, OnBreach, OnFailure, OnInstanceFailure, Outcome, Participation, Percent, PluginFailure,
-    PluginName, PluginStamp, ProbeProtocol, Profile, Protection, Reason, RequestId, RollingUpgradePolicy,
-    ScaleSet, ScaleSetName, Timestamp, UpgradePolicy, Verdict, Version,
+    DriverTraits, Evaluation, FailureRules, Generation, Health, HealthGate, HealthSettings, Instance,
+    InstanceId, Model, Now, OnBreach, OnFailure, OnInstanceFailure, Outcome, Participation, Percent,
+    PluginFailure, PluginName, PluginStamp, ProbeProtocol, Profile, Protection, Reason, RequestId,
+    RollingUpgradePolicy, ScaleSet, ScaleSetName, Timestamp, UpgradePolicy, Verdict, Version,
 };
 use crate::kernel::command::{Command, StartOptions, Wanted};
 use crate::kernel::effect::Ensure;
@@ -202,7 +202,7 @@ fn a_fleet_that_nobody_has_judged_is_reported_as_it_is() {
     assert!(status(house.kernel.fleet(), house.set(), house.now).is_none());
     let all = tally(house.kernel.fleet());
     assert_eq!((all.line_stopped, all.sets.len()), (false, 1));
-    assert_eq!((all.sets[0].health.initializing, all.sets[0].upgrade), (3, None));
+    assert_eq!((all.sets[0].health.of(Health::Initializing), all.sets[0].upgrade), (3, None));
     let one = house.set().instances().next().unwrap();
     let report = instance(house.set(), one, house.now);
     assert_eq!((report.standing, report.desired), (Standing::Undecided, Some(&version("v1"))));

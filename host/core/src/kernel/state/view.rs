@@ -1,8 +1,8 @@
 //! A scale set at one moment, as plan and rollout see it.
 
 use super::{InstanceState, SetState};
-use crate::domain::{Health, InstanceId, Now, Timestamp};
-use crate::plan::Candidate;
+use crate::domain::{FreshIds, Health, InstanceId, Now, Timestamp};
+use crate::plan::{Candidate, Standing};
 use crate::rollout::{FleetView, Stop};
 
 /// A scale set at one moment.
@@ -15,7 +15,7 @@ pub struct SetView<'a> {
 impl SetView<'_> {
     /// What the planner knows of one instance.
     #[must_use]
-    pub fn candidate(&self, instance: &InstanceState) -> Candidate {
+    pub fn candidate_of(&self, instance: &InstanceState) -> Candidate {
         let spec = &instance.spec;
         Candidate {
             id: spec.id.clone(),
@@ -38,7 +38,12 @@ impl SetView<'_> {
 
 impl FleetView for SetView<'_> {
     fn candidates(&self) -> Vec<Candidate> {
-        self.set.members().map(|instance| self.candidate(instance)).collect()
+        self.set.members().map(|instance| self.candidate_of(instance)).collect()
+    }
+
+    fn candidate(&self, instance: &InstanceId) -> Option<Candidate> {
+        let instance = self.set.instance(instance).filter(|instance| instance.is_member())?;
+        Some(self.candidate_of(instance))
     }
 
     fn health(&self, instance: &InstanceId) -> Health {
@@ -46,24 +51,34 @@ impl FleetView for SetView<'_> {
     }
 
     fn total(&self) -> usize {
-        self.set.counts.total()
-    }
-
-    fn unhealthy(&self) -> Vec<InstanceId> {
-        let unhealthy = |instance: &&InstanceState| instance.fold.health().is_unhealthy();
-        self.set.members().filter(unhealthy).map(|instance| instance.spec.id.clone()).collect()
+        self.set.members.total()
     }
 
     fn unhealthy_count(&self) -> usize {
-        self.set.counts.unhealthy + self.set.counts.unknown
+        self.set.members.unhealthy().len()
     }
 
-    fn any_initializing(&self) -> bool {
-        self.set.counts.initializing > 0
+    fn initializing_count(&self) -> usize {
+        self.set.members.initializing().len()
     }
 
-    fn ids_ever(&self) -> Vec<InstanceId> {
-        self.set.ids_ever.iter().cloned().collect()
+    fn unhealthy(&self) -> Vec<InstanceId> {
+        self.set.members.unhealthy().iter().cloned().collect()
+    }
+
+    fn initializing(&self) -> Vec<InstanceId> {
+        self.set.members.initializing().iter().cloned().collect()
+    }
+
+    fn any_undecided(&self) -> bool {
+        let undecided = |instance: &InstanceState| {
+            matches!(self.set.standing(instance, self.now.at), Standing::Undecided)
+        };
+        self.set.members().any(undecided)
+    }
+
+    fn fresh_ids(&self) -> FreshIds {
+        FreshIds::new(&self.set.ids_ever)
     }
 
     fn stop(&self) -> Option<Stop> {
