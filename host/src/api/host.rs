@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use phasegate_core::domain::{
-    Actor, By, Generation, InstanceId, Now, PluginName, PluginStamp, ReadClock, RequestKey, ScaleSetName,
+    Actor, By, Generation, InstanceId, Now, PluginName, ReadClock, RequestKey, ScaleSetName,
 };
 use phasegate_core::kernel::command::Command;
 use phasegate_core::kernel::report::{self, Tally};
@@ -14,7 +14,6 @@ use phasegate_core::kernel::{Fleet, Refusal};
 use phasegate_core::record::audit::{Entry, What};
 use phasegate_core::record::{ReadTrail, TrailQuery};
 use phasegate_core::rollout::Wish;
-use phasegate_wasm::Runtime;
 use phasegate_wire as wire;
 
 pub(super) use phasegate_core::kernel::command::{Quarantined, Selection, StartOptions, Stops, Wanted};
@@ -24,11 +23,11 @@ pub(super) use crate::plugins::registry::{Offer, SwapOptions};
 pub(super) use crate::recording::Used;
 pub(super) use crate::shell::{CommandError, CommandErrorKind};
 
+use super::again::{Kept, Recorded, judge_again};
 use super::shown::Shown;
 use super::v1::view;
 use crate::clock::Clock;
 use crate::plugins::registry::PluginRegistry;
-use crate::recording::{self, RecordedOutcome, Recorder, Replay};
 use crate::reload::Reloader;
 use crate::shell::Door;
 
@@ -37,14 +36,6 @@ const LOG_MAX: u32 = 10_000;
 
 /// Who the trail says has asked: a token has no name.
 const OPERATOR: &str = "operator";
-
-/// What is needed to judge recorded decisions again.
-pub struct Recorded {
-    /// The recording.
-    pub recorder: Recorder,
-    /// Judges again; never with the instances that decide.
-    pub runtime: Runtime,
-}
 
 /// A running host, as the API sees it.
 pub struct Host {
@@ -78,38 +69,6 @@ pub(super) struct Decided {
     pub(super) upgrade: phasegate_core::domain::UpgradeId,
     /// None when the upgrade has decided nothing about the instance.
     pub(super) entry: Option<Entry>,
-}
-
-/// A recorded decision, judged again.
-pub(super) struct JudgedAgain {
-    pub(super) stamp: PluginStamp,
-    pub(super) observation: serde_json::Value,
-    pub(super) outcome: serde_json::Value,
-    /// Whether parts of the observation were not written down.
-    pub(super) redacted: bool,
-    /// What it says now; a text when it cannot be asked.
-    pub(super) again: Result<Again, String>,
-}
-
-/// What a component said when it was asked again.
-pub(super) struct Again {
-    pub(super) outcome: serde_json::Value,
-    pub(super) fuel: u64,
-    pub(super) same: bool,
-    /// Whether it promises the same answer.
-    pub(super) pure: bool,
-}
-
-/// What the recording has of a decision.
-pub(super) enum Kept {
-    /// Nothing is recorded.
-    Off,
-    /// Not this one.
-    Missing,
-    /// It cannot be read.
-    Unreadable(String),
-    /// This.
-    Found(Box<JudgedAgain>),
 }
 
 impl Host {
@@ -309,37 +268,6 @@ impl Host {
             CommandError::new(CommandErrorKind::Unavailable, message)
         })
     }
-}
-
-fn judge_again(recorder: &Recorder, runtime: Runtime, used: &Used) -> Kept {
-    recorder.flush();
-    let record = match recording::find_used(recorder.folder(), used) {
-        Ok(Some(record)) => record,
-        Ok(None) => return Kept::Missing,
-        Err(error) => return Kept::Unreadable(error.to_string()),
-    };
-    let json = |outcome: &RecordedOutcome| serde_json::to_value(outcome).unwrap_or_default();
-    let mut whole = serde_json::to_value(&record).unwrap_or_default();
-    let parts = ["instance", "answers", "memory", "attributes"];
-    let taken =
-        parts.into_iter().filter_map(|part| whole.get_mut(part).map(|value| (part.to_owned(), value.take())));
-    let again = Replay::new(runtime).as_recorded(&record, recorder.folder());
-    Kept::Found(Box::new(JudgedAgain {
-        stamp: PluginStamp {
-            name: record.plugin.clone(),
-            digest: record.digest,
-            generation: record.generation,
-        },
-        observation: serde_json::Value::Object(taken.collect()),
-        outcome: json(&record.outcome),
-        redacted: record.redacted,
-        again: again.map_err(|error| error.to_string()).map(|again| Again {
-            outcome: json(&again.outcome),
-            fuel: again.cost.fuel,
-            same: again.outcome == record.outcome,
-            pure: again.pure,
-        }),
-    }))
 }
 
 /// Whether a line of the trail is a decision about its instance.

@@ -4,6 +4,7 @@
 //! one file per resource; `path`, `query`, `key` and `body` read requests, `answer` writes refusals. `host` is
 //! the only file that knows who answers. It owns no state.
 
+mod again;
 mod answer;
 mod body;
 mod guard;
@@ -17,8 +18,9 @@ mod v1;
 
 use std::sync::Arc;
 
+pub use again::Recorded;
 pub use guard::Guard;
-pub use host::{Host, Recorded};
+pub use host::Host;
 pub use shown::Shown;
 pub(crate) use v1::view::{limits, warning_code};
 

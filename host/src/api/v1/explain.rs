@@ -8,8 +8,9 @@ use phasegate_core::domain::{InstanceId, ScaleSetName, UpgradeId};
 use phasegate_core::record::audit::Stamp;
 use phasegate_wire as wire;
 
+use crate::api::again::{Again, JudgedAgain, Kept};
 use crate::api::answer::Refusal;
-use crate::api::host::{Again, Decided, Host, JudgedAgain, Kept, Used};
+use crate::api::host::{Decided, Host, Used};
 use crate::api::path::In;
 use crate::api::query::{Nothing, Query};
 
