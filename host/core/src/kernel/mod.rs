@@ -32,6 +32,7 @@ mod out;
 mod perform;
 pub mod refusal;
 mod reload;
+pub mod report;
 mod requests;
 mod retry;
 mod rollback;

@@ -98,7 +98,7 @@ fn checked(problems: &Problems, config: Option<&Config>, network: Network) -> wi
         warnings.extend(found.findings.iter().map(|finding| wire::CheckWarning {
             scale_set: Some(set.name.to_string()),
             plugin: None,
-            code: finding.code().into(),
+            code: api::warning_code(finding),
             message: finding.to_string(),
         }));
         let limits = api::limits(&set.policy.rolling, &found.resolved);
