@@ -14,6 +14,7 @@ pub mod control;
 pub mod demo;
 pub mod drivers;
 pub mod host;
+pub mod keys;
 pub mod net;
 pub mod plugin;
 pub mod probe;

@@ -436,6 +436,18 @@ pub struct CheckProblem {
     pub message: String,
     /// What would be right; null when the message says it.
     pub hint: Option<String>,
+    /// How often the same mistake is made; the place and the key are those of the first time.
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub times: usize,
+}
+
+fn once() -> usize {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_once(times: &usize) -> bool {
+    *times == 1
 }
 
 /// A warning about one scale set or one plugin.

@@ -2,7 +2,7 @@
 
 /// The known word that is nearest to `seen`: the same but for case, or at most about a third
 /// of its letters away.
-pub(super) fn suggest<'a>(seen: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn suggest<'a>(seen: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = seen.to_ascii_lowercase();
     let distances = known.into_iter().filter_map(|word| {
         let limit = (word.len() + 1) / 3;
