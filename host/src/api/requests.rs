@@ -1,6 +1,7 @@
 //! What callers send: queries and bodies, parsed and refused here.
 
 use hyper::StatusCode;
+use percent_encoding::percent_decode_str;
 
 use super::routes::Refusal;
 use super::wire;
@@ -14,19 +15,14 @@ const REASON_MAX: usize = 500;
 /// Undoes the percent-encoding of one path segment or query value.
 pub(super) fn percent_decoded(text: &str) -> Result<String, Refusal> {
     let invalid = || Refusal::invalid(format!("{text:?} is not percent-encoded UTF-8"));
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        rest = tail;
-        if *first != b'%' {
-            bytes.push(*first);
-            continue;
-        }
-        let digits = rest.get(..2).and_then(|digits| std::str::from_utf8(digits).ok()).ok_or_else(invalid)?;
-        bytes.push(u8::from_str_radix(digits, 16).map_err(|_| invalid())?);
-        rest = rest.get(2..).unwrap_or_default();
+    // The decoder passes over what is no escape.
+    let is_escape = |after: &str| {
+        after.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    if !text.split('%').skip(1).all(is_escape) {
+        return Err(invalid());
     }
-    String::from_utf8(bytes).map_err(|_| invalid())
+    percent_decode_str(text).decode_utf8().map(Into::into).map_err(|_| invalid())
 }
 
 /// `to=VERSION` at most once, `extension=NAME` or `extension=NAME=VERSION` for each extension.

@@ -5,8 +5,9 @@
 //! means http, not "always healthy", and an absent port is that of the instance's address.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::time::Duration;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::keys::{Form, Given, Is, Key, Narrow, Section, Value};
 use phasegate_core::domain::{HealthSettings, ProbeProtocol, Profile};
@@ -253,10 +254,10 @@ fn request_path(health: &mut Health, given: &mut Given<'_>) {
     let slash = if text.starts_with('/') { "" } else { "/" };
     let path = match health.profile {
         Profile::Fleet => format!("{slash}{text}"),
-        Profile::Azure => percent_encode(&format!("{slash}{text}")),
+        Profile::Azure => utf8_percent_encode(&format!("{slash}{text}"), AZURE_PATH).to_string(),
     };
     if let Some(seen) = path.chars().find(|c| !is_request_target(*c)) {
-        let hint = format!("write {}", percent_encode_always(seen));
+        let hint = format!("write {}", utf8_percent_encode(&seen.to_string(), NON_ALPHANUMERIC));
         given.problem(
             "requestPath",
             format!("contains {seen:?}, which a request path cannot hold"),
@@ -274,26 +275,21 @@ fn is_request_target(c: char) -> bool {
     c.is_ascii_graphic() && !"\"#<>\\^`{|}".contains(c)
 }
 
-/// Escapes as Go's `url.URL` does for a path: `?`, `#` and `%` lose their meaning.
-fn percent_encode(path: &str) -> String {
-    let keeps = |c: char| c.is_ascii_alphanumeric() || "-_.~$&+,/:;=@".contains(c);
-    path.chars().fold(String::new(), |mut encoded, c| {
-        if keeps(c) {
-            encoded.push(c)
-        } else {
-            encoded.push_str(&percent_encode_always(c))
-        }
-        encoded
-    })
-}
-
-fn percent_encode_always(c: char) -> String {
-    c.encode_utf8(&mut [0; 4]).bytes().fold(String::new(), |mut encoded, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(encoded, "%{byte:02X}");
-        encoded
-    })
-}
+/// What Go's `url.URL` escapes in a path: `?`, `#` and `%` lose their meaning.
+const AZURE_PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b'/')
+    .remove(b':')
+    .remove(b';')
+    .remove(b'=')
+    .remove(b'@');
 
 /// Header names in lower case, each a token of RFC 9110, none twice.
 fn header_names(value: &Value<'_>) -> Option<Vec<String>> {

@@ -7,7 +7,6 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::subject::Subject;
-use crate::author::cases::base64;
 use crate::cli::args::ReplayArgs;
 use crate::cli::exit::Exit;
 use crate::cli::output::{self, table};
@@ -272,7 +271,10 @@ fn rest(decision: &Decision) -> [(&'static str, String); 3] {
     let attributes = decision.attributes.iter().map(|(name, value)| format!("{name} = {value}"));
     [
         ("reason code", decision.reason.as_ref().map_or_else(none, |reason| reason.code.clone())),
-        ("memory in base64", decision.memory.as_ref().map_or_else(none, |memory| base64::encode(memory))),
+        (
+            "memory in base64",
+            decision.memory.as_ref().map_or_else(none, |memory| data_encoding::BASE64.encode(memory)),
+        ),
         ("attributes", attributes.collect::<Vec<_>>().join("; ")),
     ]
 }
