@@ -13,6 +13,9 @@ use phasegate_core::domain::ScaleSet;
 /// The keys of `health` that matter to an upgrade.
 const PROBES: [&str; 3] = ["intervalInSeconds", "numberOfProbes", "gracePeriod"];
 
+/// Keys of a policy that change nothing about one upgrade.
+const WITHOUT_EFFECT: [&str; 3] = ["mode", "retryAfter", "retryLimit"];
+
 /// Why a key cannot be put over.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OverrideError {
@@ -77,8 +80,8 @@ pub fn override_policy(set: &mut ScaleSet, given: &[(&str, &str)]) -> Result<(),
 /// The keys that can be given, and in which of the four documents they go.
 fn keys() -> Vec<(&'static str, usize)> {
     let names = |place: usize, names: Vec<&'static str>| names.into_iter().map(move |name| (name, place));
-    let all = names(0, values(&POLICY)).chain(names(1, values(&ROLLING))).chain(names(2, values(&GATE)));
-    all.chain(names(3, PROBES.to_vec())).collect()
+    let all = names(1, values(&ROLLING)).chain(names(0, values(&POLICY))).chain(names(2, values(&GATE)));
+    all.chain(names(3, PROBES.to_vec())).filter(|(name, _)| !WITHOUT_EFFECT.contains(name)).collect()
 }
 
 /// The keys of a section that hold a value and not a table.
