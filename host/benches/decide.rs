@@ -21,12 +21,13 @@ use std::time::Duration;
 
 use azure_health::{AzureHealth, Settings};
 use phasegate::clock::{Clock, thread_cpu_time};
-use phasegate::plugin::{BATCH_MAX, Isolation, Known, Limits, LoadedPlugin, PluginWorker, Repeats, Runtime};
+use phasegate::plugins::{Known, PluginWorker, Repeats};
 use phasegate_core::domain::{
     Answer, Evaluation, Generation, InstanceFacts, InstanceId, Observation, PluginName, Response, Round,
     ScaleSetName, Timestamp,
 };
 use phasegate_sdk::{Decision, Policy as _};
+use phasegate_wasm::{BATCH_MAX, Isolation, Limits, LoadedPlugin, Runtime};
 
 const ROUNDS: usize = 31;
 /// CPU time of one row in one round.
@@ -168,8 +169,8 @@ fn judge(plugin: LoadedPlugin, seen: Vec<Observation>) -> impl FnMut() {
 }
 
 fn main() {
-    let runtime = Runtime::new().unwrap();
-    let compiled = runtime.compile(phasegate::plugin::builtin::AZURE_HEALTH).unwrap();
+    let runtime = Runtime::new(Clock::shared()).unwrap();
+    let compiled = runtime.compile(phasegate_wasm::builtin::AZURE_HEALTH).unwrap();
     let load = |isolation| compiled.configure("{}", Limits::DEFAULT, isolation).unwrap();
     let (small, large) = (body(0), body(64 << 10));
     let one = |body: &str| vec![observation(1, body)];

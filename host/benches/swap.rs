@@ -23,18 +23,18 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
-use phasegate::author::project::World;
 use phasegate::clock::Clock;
 use phasegate::control::{Command, ControlEvent, ControlHandle};
-use phasegate::plugin::config::{ComponentSource, PluginConfig};
-use phasegate::plugin::fetch::FetchConfig;
-use phasegate::plugin::registry::{Offer, PluginRegistry, RegistryParts, SwapOptions};
-use phasegate::plugin::{CodeCache, Runtime, builtin, finish};
-use phasegate::store::{SqliteStore, Store as _, Write};
+use phasegate::plugins::config::{ComponentSource, PluginConfig};
+use phasegate::plugins::fetch::FetchConfig;
+use phasegate::plugins::registry::{Offer, PluginRegistry, RegistryParts, SwapOptions};
+use phasegate::store::SqliteStore;
 use phasegate_core::domain::{
     Answer, InstanceFacts, InstanceId, Isolation, Observation, OnFailure, PluginLimits, PluginName,
     PluginSpec, Response, Round, ScaleSetName, Strategy, SwapRules,
 };
+use phasegate_core::record::{Store, Write};
+use phasegate_wasm::{CodeCache, Runtime, World, builtin, finish};
 
 /// Instances that a rehearsal judges.
 const FLEET: usize = 100;
@@ -74,7 +74,9 @@ impl Site {
         let (mut store, stored) = SqliteStore::open(directory.path()).unwrap();
         let (control, mut events) = ControlHandle::new();
         let parts = RegistryParts {
-            runtime: Runtime::new().unwrap().with_cache(CodeCache::open(directory.path()).unwrap()),
+            runtime: Runtime::new(Arc::new(clock))
+                .unwrap()
+                .with_cache(CodeCache::open(directory.path()).unwrap()),
             data_dir: directory.path().to_owned(),
             by_scale_set: BTreeMap::from([(ScaleSetName::parse("bench").unwrap(), name.clone())]),
             control,

@@ -20,12 +20,13 @@ use crate::control::{self, ControlEvent, ControlHandle, ControlParts, SetParts};
 use crate::drivers::http::HttpDriver;
 use crate::drivers::kind::Premises;
 use crate::drivers::{Driver, DriverNote};
-use crate::plugin::registry::{self, Network, PluginRegistry, RegistryParts};
-use crate::plugin::{CodeCache, Runtime, RuntimeError};
+use crate::plugins::registry::{self, Network, PluginRegistry, RegistryParts};
 use crate::probe::{Prober, Target};
 use crate::recording::{self, Recorder, Used};
 use crate::reload::Reloader;
-use crate::store::{SqliteStore, Store};
+use crate::store::SqliteStore;
+use phasegate_core::record::Store;
+use phasegate_wasm::{CodeCache, Runtime, RuntimeError};
 
 /// Notes of drivers that may wait; a driver that writes more waits.
 const NOTES_MAX: usize = 1024;
@@ -71,7 +72,7 @@ impl Host {
             config.scale_sets.iter().any(|known| known.name == *set && known.plugin == memory.plugin)
         });
         let (control, events) = ControlHandle::new();
-        let runtime = plugin_runtime(&config.server.data_dir)?;
+        let runtime = plugin_runtime(&config.server.data_dir, clock)?;
         let recorder = recorder(config, clock);
         let parts = RegistryParts {
             runtime: runtime.clone(),
@@ -199,7 +200,7 @@ pub fn problems(config: &Config, network: Network) -> Problems {
             problems.list.push(config.problem(&key, error.to_string()));
         }
     }
-    let runtime = match Runtime::new() {
+    let runtime = match Runtime::new(Clock::shared()) {
         Ok(runtime) => runtime,
         Err(error) => {
             problems.list.push(config.problem("plugins", error.to_string()));
@@ -257,8 +258,8 @@ fn keep_used(recorder: Option<Recorder>) -> Arc<dyn Fn(Vec<Used>) + Send + Sync>
 }
 
 /// The plugin runtime with its cache. Without one a start takes longer, nothing worse.
-fn plugin_runtime(data_dir: &std::path::Path) -> Result<Runtime, RuntimeError> {
-    let runtime = Runtime::new()?;
+fn plugin_runtime(data_dir: &std::path::Path, clock: Clock) -> Result<Runtime, RuntimeError> {
+    let runtime = Runtime::new(Arc::new(clock))?;
     tracing::info!("memory of plugin instances comes from {}", runtime.allocation());
     Ok(match CodeCache::open(data_dir) {
         Ok(cache) => runtime.with_cache(cache),

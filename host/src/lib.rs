@@ -1,7 +1,7 @@
 //! Phasegate: rolls an upgrade through a fleet in the order that the application says is safe.
 //!
-//! How to read this crate: everything that decides is in the crate `phasegate-core`; `control` is the one
-//! loop that owns the state and turns the core's actions into effects; `probe`, `plugin`, `drivers`,
+//! How to read this crate: everything that decides is in the crate `phasegate-core`, what runs guests in `phasegate-wasm`; `control` is the one
+//! loop that owns the state and turns the core's actions into effects; `probe`, `plugins`, `drivers`,
 //! `store` and `api` are what it talks to; `author` serves whoever writes a plugin; `config` reads the
 //! file and `cli` the command line. See `ARCHITECTURE.md` beside this crate.
 
@@ -16,7 +16,7 @@ pub mod drivers;
 pub mod host;
 pub mod keys;
 pub mod net;
-pub mod plugin;
+pub mod plugins;
 pub mod probe;
 pub mod recording;
 pub mod reload;

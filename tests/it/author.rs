@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::{Finished, Site, guests};
+use crate::support::{Finished, Site, contracts, guests};
 
 const LANGUAGES: [&str; 7] = ["rust", "c", "zig", "go", "python", "javascript", "typescript"];
 
@@ -184,7 +184,7 @@ fn what_cannot_be_tested_is_said() {
     site.write("core.wasm", guests::core_module("good").unwrap());
     site.write("http.wasm", guests::component("wasi-http").unwrap());
     let other = |text: String| text.replace("    status: u16,", "    status: u32,");
-    site.write("other.wasm", guests::component_of_other_contract("good", other).unwrap());
+    site.write("other.wasm", contracts::component_of_other_contract("good", other).unwrap());
     for (file, code, message) in [
         ("absent.wasm", 2, "cannot read `absent.wasm`"),
         ("core.wasm", 1, "is a core module, not a component"),

@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use phasegate::author::{CONTRACT, cases, trial};
-use phasegate::plugin::{Limits, Runtime};
+use phasegate_wasm::{CONTRACT, cases, trial};
+use phasegate_wasm::{Limits, Runtime};
 
 use crate::support::repository;
 
@@ -20,7 +20,10 @@ fn run(name: &str, component: &Path) {
     let bytes = std::fs::read(component).unwrap_or_else(|error| panic!("{shown}: {error}"));
     // Time enough for a machine that does much else.
     let limits = Limits { memory_mib: 32, timeout: Duration::from_secs(5), ..Limits::DEFAULT };
-    let plugin = Runtime::new().unwrap().compile(&bytes).unwrap_or_else(|error| panic!("{shown} {error}"));
+    let plugin = Runtime::new(phasegate::clock::Clock::shared())
+        .unwrap()
+        .compile(&bytes)
+        .unwrap_or_else(|error| panic!("{shown} {error}"));
     let cases = cases::read(&repository().join("plugins").join(name).join("cases")).unwrap();
     assert!(cases.len() >= 15, "{name} has only {} cases", cases.len());
     let trial = trial::run(&plugin, &cases, limits).unwrap_or_else(|error| panic!("{shown} {error}"));
@@ -70,7 +73,7 @@ fn prebuilt_components_import_nothing_but_the_contract() {
         if LARGE.contains(&name.as_str()) {
             continue;
         }
-        let report = phasegate::plugin::inspect(&std::fs::read(path.join(format!("{name}.wasm"))).unwrap());
+        let report = phasegate_wasm::inspect(&std::fs::read(path.join(format!("{name}.wasm"))).unwrap());
         assert_eq!(report.fits, Ok(()), "{name}");
         assert!(report.pure, "{name}");
         assert!(report.size < 200_000, "{name}: {} bytes", report.size);

@@ -141,7 +141,9 @@ fn what_is_no_configuration_is_one_line_at_once() {
 #[test]
 fn the_schema_is_printed() {
     let site = Site::new();
-    let schema = site.json(&["config", "schema"]);
+    let printed = site.run(&["config", "schema"]);
+    assert_eq!(printed.code, 0, "{printed:?}");
+    let schema = printed.json();
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
     assert_eq!(schema["additionalProperties"], false);
     assert_eq!(schema["properties"]["server"]["properties"]["listen"]["default"], "127.0.0.1:8970");

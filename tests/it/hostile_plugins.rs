@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
-use crate::support::{Site, fleet, guests, wait_for};
+use crate::support::{Site, contracts, fleet, guests, wait_for};
 
 pub(crate) fn server() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -99,7 +99,8 @@ fn inspect_tells_what_a_file_is() {
     site.write("empty.wasm", "");
     let good = guests::component("good").unwrap();
     site.write("half.wasm", &good[..good.len() / 2]);
-    let other = guests::component_of_other_contract("good", |text| text.replace("@1.0.0", "@2.0.0")).unwrap();
+    let other =
+        contracts::component_of_other_contract("good", |text| text.replace("@1.0.0", "@2.0.0")).unwrap();
     site.write("other.wasm", other);
     for (name, code, message) in [
         ("good.wasm", 0, "phasegate:policy/policy@1.0.0"),

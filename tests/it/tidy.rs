@@ -89,11 +89,11 @@ fn no_file_grows_without_end() {
 #[test]
 fn generated_types_stay_in_one_file() {
     for (path, text) in all_sources() {
-        let adapter = path == "host/src/plugin/v1.rs" || path.starts_with("host/src/plugin/v1/");
+        let adapter = path.starts_with("host/wasm/src/contract/");
         let test = path.starts_with("tests/") || path.starts_with("guest-sdk/");
         assert!(
             adapter || test || !text.contains("bindgen!("),
-            "{path}: generated types belong in plugin/v1.rs"
+            "{path}: generated types belong in host/wasm/src/contract"
         );
     }
 }

@@ -7,8 +7,12 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-fn folder(name: &str) -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(name)
+/// A folder of the repository.
+pub(crate) fn folder(name: &str) -> PathBuf {
+    // The tests of several packages use this file.
+    let package = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let root = package.ancestors().find(|folder| folder.join("tests/guests").is_dir());
+    root.unwrap_or(&package).join(name)
 }
 
 /// A guest as a core module that carries its component type: what a compiler leaves behind.
@@ -25,21 +29,8 @@ pub(crate) fn component(name: &str) -> anyhow::Result<Vec<u8>> {
     encode(&core_module(name)?)
 }
 
-/// A guest built against another contract than `wit/v1`; `change` edits the text of the contract
-/// and the same edit is made to the guest, which names versions too.
-pub(crate) fn component_of_other_contract(
-    name: &str,
-    change: impl Fn(String) -> String,
-) -> anyhow::Result<Vec<u8>> {
-    let guests = folder("tests/guests");
-    let text = std::fs::read_to_string(guests.join(format!("{name}.wat")))?;
-    let shared = std::fs::read_to_string(guests.join("abi.wat"))?;
-    let contract = std::fs::read_to_string(folder("wit/v1/policy.wit"))?;
-    let text = change(text.replace("  ;; @include abi.wat\n", &shared));
-    encode(&embed(&text, Some(&change(contract)))?)
-}
-
-fn embed(text: &str, contract: Option<&str>) -> anyhow::Result<Vec<u8>> {
+/// A core module with its component type, of `wit/v1` or of another contract.
+pub(crate) fn embed(text: &str, contract: Option<&str>) -> anyhow::Result<Vec<u8>> {
     let mut module = wat::parse_str(text)?;
     let mut resolve = wit_parser::Resolve::default();
     let package = match contract {
@@ -58,6 +49,7 @@ fn embed(text: &str, contract: Option<&str>) -> anyhow::Result<Vec<u8>> {
     Ok(module)
 }
 
-fn encode(module: &[u8]) -> anyhow::Result<Vec<u8>> {
+/// A core module as a component.
+pub(crate) fn encode(module: &[u8]) -> anyhow::Result<Vec<u8>> {
     wit_component::ComponentEncoder::default().validate(true).module(module)?.encode()
 }

@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod answers;
+pub mod contracts;
 pub mod fleet;
 pub mod guests;
 pub mod registry;

@@ -7,7 +7,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use super::requests::percent_decoded;
 use super::routes::{Api, COMPONENT_MAX, COMPONENT_TIMEOUT, Refusal, body, ok};
 use crate::net::reference::{InvalidRemoteError, RemoteSource};
-use crate::plugin::registry::{Offer, SwapOptions};
+use crate::plugins::registry::{Offer, SwapOptions};
 use phasegate_core::domain::Strategy;
 use phasegate_core::domain::{Generation, PluginName};
 

@@ -5,10 +5,10 @@
 use std::time::Duration;
 
 use crate::clock::thread_cpu_time;
-use crate::plugin::{BATCH_MAX, CompiledPlugin, Isolation, Limits, LoadPluginError, LoadedPlugin};
 use phasegate_core::domain::{Observation, PluginFailure};
+use phasegate_wasm::{BATCH_MAX, CompiledPlugin, Isolation, Limits, LoadPluginError, LoadedPlugin};
 
-use super::cases::NOW_MS;
+use phasegate_wasm::cases::NOW_MS;
 
 /// Time that each figure is measured for.
 const MEASURE_TIME: Duration = Duration::from_millis(300);

@@ -10,7 +10,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::project::Project;
-use crate::plugin::{ComponentizeError, LoadPluginError, finish, inspect, read_component};
+use phasegate_wasm::{ComponentizeError, LoadPluginError, finish, inspect, read_component};
 use recipe::{Artifact, Recipe};
 
 /// Why there is no component.

@@ -1,24 +1,20 @@
 //! What the author of a plugin gets: a project to begin with, a build, the cases, the measures.
 //!
 //! Reading order: `language` and `template` (what `plugin new` writes), `project` (what a folder is),
-//! `build` (which tools make it a component), `cases` (what it must answer), `trial` (the cases on
-//! the component, and whether it keeps state), `bench` (what an evaluation costs).
+//! `build` (which tools make it a component), `bench` (what an evaluation costs). What it must answer is in
+//! `phasegate_wasm::cases`.
 //!
 //! Everything runs on the engine and within the limits of a host. Nothing here prints.
 
 pub mod bench;
 pub mod build;
-pub mod cases;
-mod contract;
 mod language;
 pub mod project;
 mod template;
-pub mod trial;
 
-pub use contract::CONTRACT;
 pub use language::Language;
 
-use crate::plugin::Limits;
+use phasegate_wasm::Limits;
 
 /// What the configuration gives to a plugin that asks for nothing else.
 pub const DEFAULT_LIMITS: Limits = Limits::DEFAULT;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::language::Language;
 use super::template;
+use phasegate_wasm::World;
 
 /// Name of the file that makes a folder a project.
 pub const MANIFEST: &str = "phasegate-plugin.toml";
@@ -24,26 +25,6 @@ pub struct Project {
     pub language: Language,
     /// World for the tools that ask for it.
     pub world: World,
-}
-
-/// Which world of the contract a project implements.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum World {
-    /// The pure one.
-    Policy,
-    /// With the clock.
-    TimedPolicy,
-}
-
-impl World {
-    /// As the contract names it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Policy => "policy",
-            Self::TimedPolicy => "timed-policy",
-        }
-    }
 }
 
 /// Why there is no new project.

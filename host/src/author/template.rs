@@ -2,8 +2,8 @@
 //!
 //! `@NAME@` stands for the name of the project wherever it appears.
 
-use super::CONTRACT;
 use super::language::Language;
+use phasegate_wasm::CONTRACT;
 
 /// Version of componentize-qjs that the templates name.
 const COMPONENTIZE_QJS: &str = "0.4.5";

@@ -77,7 +77,9 @@ pub fn changed_parts(before: &ScaleSet<DriverConfig>, after: &ScaleSet<DriverCon
         parts.push("health");
     }
     // What is neither is the policy, whatever keys it gets.
-    let rest = ScaleSet { health: before.health.clone(), ..after.clone() };
+    let mut rest = ScaleSet { health: before.health.clone(), ..after.clone() };
+    // This follows from the probes.
+    rest.policy.prepare_max = before.policy.prepare_max;
     if *before != rest {
         parts.push("upgradePolicy");
     }

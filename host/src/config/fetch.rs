@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::plugins::Plugin;
 use crate::keys::{Given, Is, Key, Section};
-use crate::plugin::config::ComponentSource;
-use crate::plugin::fetch::{Credentials, FetchConfig};
+use crate::plugins::config::ComponentSource;
+use crate::plugins::fetch::{Credentials, FetchConfig};
 
 /// The keys as they are written.
 #[derive(Default)]

@@ -44,7 +44,7 @@ use crate::drivers::DriverConfig;
 use crate::keys::changes::Noted;
 pub use crate::keys::{Again, Place, Problem, Problems};
 use crate::keys::{Given, Is, Key, Section, Source, Table};
-use crate::plugin::config::PluginConfig;
+use crate::plugins::config::PluginConfig;
 use crate::recording::RecordingConfig;
 use phasegate_core::domain::ScaleSet;
 use plugins::Plugins;

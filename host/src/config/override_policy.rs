@@ -6,7 +6,7 @@ use std::path::Path;
 use toml::de::DeTable;
 
 use super::health::{HEALTH, Health};
-use super::policy::{GATE, POLICY, ROLLING, UpgradePolicy};
+use super::policy::{GATE, POLICY, Policy, ROLLING};
 use crate::keys::{Key, Problem, Section, Source, Table};
 use phasegate_core::domain::ScaleSet;
 
@@ -66,14 +66,15 @@ pub fn override_policy(set: &mut ScaleSet, given: &[(&str, &str)]) -> Result<(),
         })?;
     }
     let [upgrade, rolling, gate, probes] = documents;
-    let mut policy = UpgradePolicy::of(set);
+    let mut policy = Policy::of(set);
     apply(&POLICY, &upgrade, &mut policy, given)?;
     apply(&ROLLING, &rolling, &mut policy, given)?;
-    apply(&GATE, &gate, &mut policy.gate, given)?;
+    apply(&GATE, &gate, &mut policy.rules.gate, given)?;
     policy.give(set);
     let mut health = Health::of(&set.health);
     apply(&HEALTH, &probes, &mut health, given)?;
     set.health = health.settings();
+    set.policy.prepare_max = set.health.prepare_max();
     Ok(())
 }
 

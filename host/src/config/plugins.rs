@@ -9,8 +9,8 @@ use super::fetch::{FETCH, Fetch};
 use super::gate::{self, GATE};
 use crate::keys::{Form, Given, Is, Key, Section, Spot, Value, json_object, no_check};
 use crate::net::reference::RemoteSource;
-use crate::plugin::config::{ComponentSource, PluginConfig};
-use crate::plugin::fetch::FetchConfig;
+use crate::plugins::config::{ComponentSource, PluginConfig};
+use crate::plugins::fetch::FetchConfig;
 use phasegate_core::domain::{
     Digest, Gate, Isolation, OnFailure, PluginLimits, PluginName, PluginSpec, Strategy, SwapRules,
 };

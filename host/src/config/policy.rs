@@ -7,77 +7,73 @@ use super::rules::{batches, phases};
 use crate::keys::{Form, Given, Is, Key, Section, Value, no_check};
 use phasegate_core::domain::{
     Checkpoints, Decisions, FailureRules, FreezeWindows, HealthGate, OnBreach, OnInstanceFailure, Percent,
-    Phase, RetryRule, RollingUpgradePolicy, ScaleSet,
+    Phase, RetryRule, RollingUpgradePolicy, ScaleSet, UpgradePolicy,
 };
 
 /// Everything that `[scaleSets.upgradePolicy]` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct UpgradePolicy {
-    pub(super) rolling: RollingUpgradePolicy,
-    pub(super) gate: HealthGate,
-    pub(super) failure: FailureRules,
-    pub(super) checkpoints: Checkpoints,
-    pub(super) defer_max: Duration,
-    pub(super) decisions: Decisions,
+pub(super) struct Policy {
+    /// What one upgrade goes by; how long it waits before its snapshot is not said here.
+    pub(super) rules: UpgradePolicy,
     pub(super) retry: Option<RetryRule>,
     pub(super) freeze: FreezeWindows,
 }
 
-pub(super) const POLICY: Section<UpgradePolicy> = Section {
+pub(super) const POLICY: Section<Policy> = Section {
     keys: &[
-        Key::<UpgradePolicy>::preset("mode", "\"Rolling\"", Is::Own(|| Form::Words(vec!["Rolling"]), mode))
+        Key::<Policy>::preset("mode", "\"Rolling\"", Is::Own(|| Form::Words(vec!["Rolling"]), mode))
             .doc("Azure's other modes are refused"),
-        Key::<UpgradePolicy>::table(
+        Key::<Policy>::table(
             "rollingUpgradePolicy",
             "{ maxBatchInstancePercent = 20 }",
             Is::Table(|| ROLLING.shape(), |policy, table| ROLLING.read(table, policy)),
         )
         .doc("Azure's limits of a batch"),
-        Key::<UpgradePolicy>::preset(
+        Key::<Policy>::preset(
             "restoreFailedInstances",
             "true",
             Is::Flag(|policy, restore| {
-                policy.failure.instance =
+                policy.rules.failure.instance =
                     if restore { OnInstanceFailure::Restore } else { OnInstanceFailure::Leave };
             }),
         )
         .doc("an instance that fails gets the version back that it ran before"),
-        Key::<UpgradePolicy>::preset(
+        Key::<Policy>::preset(
             "rollbackOnPolicyBreach",
             "false",
-            Is::Flag(|policy, roll_back| match (roll_back, policy.failure.breach) {
-                (true, _) => policy.failure.breach = OnBreach::RollBack,
-                (false, OnBreach::RollBack) => policy.failure.breach = OnBreach::Stop,
+            Is::Flag(|policy, roll_back| match (roll_back, policy.rules.failure.breach) {
+                (true, _) => policy.rules.failure.breach = OnBreach::RollBack,
+                (false, OnBreach::RollBack) => policy.rules.failure.breach = OnBreach::Stop,
                 (false, OnBreach::Stop | OnBreach::RestoreFailed) => {}
             }),
         )
         .doc("at a breach, roll the whole upgrade back, newest first"),
-        Key::<UpgradePolicy>::optional(
+        Key::<Policy>::optional(
             "pauseAfterPhase",
             "[0]",
             Is::Own(phase_names, |policy, value| {
-                policy.checkpoints.pause_after = phases(value)?;
+                policy.rules.checkpoints.pause_after = phases(value)?;
                 Some(())
             }),
         )
         .bounds("phase numbers, `\"last\"`")
         .doc("wait for `upgrade resume` when these phases are done"),
-        Key::<UpgradePolicy>::optional(
+        Key::<Policy>::optional(
             "approvalBeforePhase",
             "[1, \"last\"]",
             Is::Own(phase_names, |policy, value| {
-                policy.checkpoints.approval_before = phases(value)?;
+                policy.rules.checkpoints.approval_before = phases(value)?;
                 Some(())
             }),
         )
         .bounds("phase numbers, `\"last\"`")
         .doc("wait for `upgrade approve` before these phases"),
-        Key::<UpgradePolicy>::preset(
+        Key::<Policy>::preset(
             "decisions",
             "\"snapshot\"",
             Is::Word(&[
-                ("snapshot", |policy| policy.decisions = Decisions::Snapshot),
-                ("live", |policy| policy.decisions = Decisions::Live),
+                ("snapshot", |policy| policy.rules.decisions = Decisions::Snapshot),
+                ("live", |policy| policy.rules.decisions = Decisions::Live),
             ]),
         )
         .doc(
@@ -85,7 +81,7 @@ pub(super) const POLICY: Section<UpgradePolicy> = Section {
              the latest probes, at most an interval old, of everybody whose turn has not come",
         ),
         // A version that failed is not tried again in a hurry.
-        Key::<UpgradePolicy>::optional(
+        Key::<Policy>::optional(
             "retryAfter",
             "\"P3D\"",
             Is::Span(Some(("PT1M", "P365D")), |policy, after| {
@@ -93,14 +89,14 @@ pub(super) const POLICY: Section<UpgradePolicy> = Section {
             }),
         )
         .doc("how long after its end an upgrade that failed is tried again by itself; without it, never"),
-        Key::<UpgradePolicy>::preset(
+        Key::<Policy>::preset(
             "retryLimit",
             "3",
             Is::Whole(1, 100, |policy, limit| policy.retry.iter_mut().for_each(|rule| rule.limit = limit)),
         )
         .bounds("only together with `retryAfter`")
         .doc("how many times"),
-        Key::<UpgradePolicy>::optional(
+        Key::<Policy>::optional(
             "freezeWindows",
             "[{ days = [\"Sat\", \"Sun\"] }]",
             Is::Own(freeze::form, |policy, value| {
@@ -111,19 +107,19 @@ pub(super) const POLICY: Section<UpgradePolicy> = Section {
         .bounds("at most 100")
         .doc("when nothing may begin; see below"),
         // An instance that is busy is asked for half an hour, then left out.
-        Key::<UpgradePolicy>::preset(
+        Key::<Policy>::preset(
             "deferDeadline",
             "\"PT30M\"",
-            Is::Span(None, |policy, time| policy.defer_max = time),
+            Is::Span(None, |policy, time| policy.rules.defer_max = time),
         )
         .doc(
             "how long after the start of an upgrade instances that say \"not now\" are asked again, each at \
              the end of its phase; then they are left out",
         ),
-        Key::<UpgradePolicy>::table(
+        Key::<Policy>::table(
             "healthGate",
             "{ wait = \"PT0S\", stableFor = \"PT10S\", deadline = \"PT5M\" }",
-            Is::Table(|| GATE.shape(), |policy, table| GATE.read(table, &mut policy.gate)),
+            Is::Table(|| GATE.shape(), |policy, table| GATE.read(table, &mut policy.rules.gate)),
         )
         .doc("when an upgraded instance counts as good"),
     ],
@@ -138,67 +134,67 @@ pub(super) const POLICY: Section<UpgradePolicy> = Section {
     },
 };
 
-pub(super) const ROLLING: Section<UpgradePolicy> = Section {
+pub(super) const ROLLING: Section<Policy> = Section {
     keys: &[
-        Key::<UpgradePolicy>::preset(
+        Key::<Policy>::preset(
             "maxBatchInstancePercent",
             "20",
-            Is::Percent(5, |policy, share| policy.rolling.max_batch_instance_percent = share),
+            Is::Percent(5, |policy, share| policy.rules.rolling.max_batch_instance_percent = share),
         )
         .doc("of all instances, rounded down, at least one"),
-        Key::<UpgradePolicy>::preset(
+        Key::<Policy>::preset(
             "maxUnhealthyInstancePercent",
             "20",
-            Is::Percent(5, |policy, share| policy.rolling.max_unhealthy_instance_percent = share),
+            Is::Percent(5, |policy, share| policy.rules.rolling.max_unhealthy_instance_percent = share),
         )
         .doc(
             "checked before each batch over the whole set; strictly more stops the upgrade; a batch shrinks \
              so that it and what is down elsewhere stay within it, to one instance at least",
         ),
-        Key::<UpgradePolicy>::preset(
+        Key::<Policy>::preset(
             "maxUnhealthyUpgradedInstancePercent",
             "20",
-            Is::Percent(0, |policy, share| policy.rolling.max_unhealthy_upgraded_instance_percent = share),
+            Is::Percent(0, |policy, share| policy.rules.rolling.max_unhealthy_upgraded_instance_percent = share),
         )
         .doc("checked after each batch over all upgraded so far"),
-        Key::<UpgradePolicy>::preset(
+        Key::<Policy>::preset(
             "pauseTimeBetweenBatches",
             "\"PT0S\"",
-            Is::Span(None, |policy, pause| policy.rolling.pause_time_between_batches = pause),
+            Is::Span(None, |policy, pause| policy.rules.rolling.pause_time_between_batches = pause),
         )
         .doc("from the end of one batch to the start of the next"),
-        Key::<UpgradePolicy>::preset(
+        Key::<Policy>::preset(
             "enableCrossZoneUpgrade",
             "false",
-            Is::Flag(|policy, cross| policy.rolling.enable_cross_zone_upgrade = cross),
+            Is::Flag(|policy, cross| policy.rules.rolling.enable_cross_zone_upgrade = cross),
         )
         .doc("batches may cross zones; never update domains"),
-        Key::<UpgradePolicy>::preset(
+        Key::<Policy>::preset(
             "prioritizeUnhealthyInstances",
             "false",
-            Is::Flag(|policy, first| policy.rolling.prioritize_unhealthy_instances = first),
+            Is::Flag(|policy, first| policy.rules.rolling.prioritize_unhealthy_instances = first),
         )
         .doc(
             "within a phase, unhealthy ones first; also permission for those whose health is unknown and that \
              did not say skip",
         ),
-        Key::<UpgradePolicy>::preset(
+        Key::<Policy>::preset(
             "rollbackFailedInstancesOnPolicyBreach",
             "false",
-            Is::Flag(|policy, restore| match (restore, policy.failure.breach) {
-                (true, OnBreach::Stop) => policy.failure.breach = OnBreach::RestoreFailed,
-                (false, OnBreach::RestoreFailed) => policy.failure.breach = OnBreach::Stop,
+            Is::Flag(|policy, restore| match (restore, policy.rules.failure.breach) {
+                (true, OnBreach::Stop) => policy.rules.failure.breach = OnBreach::RestoreFailed,
+                (false, OnBreach::RestoreFailed) => policy.rules.failure.breach = OnBreach::Stop,
                 (_, _) => {}
             }),
         )
         .doc("at a breach, bring back failed instances that were left as they are"),
-        Key::<UpgradePolicy>::optional(
+        Key::<Policy>::optional(
             "batches",
             "[1, 5, \"20%\"]",
             Is::Own(
                 || Form::List(Box::new(Form::Either(vec![Form::Whole(1, 1_000_000), Form::Text]))),
                 |policy, value| {
-                    policy.rolling.batches = batches(value)?;
+                    policy.rules.rolling.batches = batches(value)?;
                     Some(())
                 },
             ),
@@ -208,7 +204,7 @@ pub(super) const ROLLING: Section<UpgradePolicy> = Section {
             "sizes of the first batches, for example `[1, 5, \"20%\"]`; the last one goes on; never above \
              `maxBatchInstancePercent`",
         ),
-        Key::<UpgradePolicy>::preset("maxSurge", "false", Is::Flag(|policy, surge| policy.rolling.max_surge = surge))
+        Key::<Policy>::preset("maxSurge", "false", Is::Flag(|policy, surge| policy.rules.rolling.max_surge = surge))
             .bounds("only where the driver has been told how to create instances")
             .doc("new instances first; the old ones go when those are healthy; see below"),
     ],
@@ -238,7 +234,7 @@ fn phase_names() -> Form {
     Form::List(Box::new(Form::Either(vec![Form::Whole(0, Phase::MAX), Form::Words(vec!["last"])])))
 }
 
-fn mode(_: &mut UpgradePolicy, value: &Value<'_>) -> Option<()> {
+fn mode(_: &mut Policy, value: &Value<'_>) -> Option<()> {
     let text = value.string()?;
     let is = |mode: &str| text.eq_ignore_ascii_case(mode);
     if is("Automatic") || is("Manual") {
@@ -265,10 +261,10 @@ fn check_gate(gate: &mut HealthGate, given: &mut Given<'_>) {
     );
 }
 
-impl UpgradePolicy {
+impl Policy {
     pub(super) fn blank() -> Self {
         let none = Percent::clamped(0);
-        Self {
+        let rules = UpgradePolicy {
             rolling: RollingUpgradePolicy {
                 max_batch_instance_percent: none,
                 max_unhealthy_instance_percent: none,
@@ -282,31 +278,20 @@ impl UpgradePolicy {
             gate: HealthGate { wait: Duration::ZERO, stable_for: Duration::ZERO, deadline: Duration::ZERO },
             failure: FailureRules::default(),
             checkpoints: Checkpoints::default(),
-            defer_max: Duration::ZERO,
             decisions: Decisions::default(),
-            retry: None,
-            freeze: FreezeWindows::default(),
-        }
+            defer_max: Duration::ZERO,
+            prepare_max: Duration::ZERO,
+        };
+        Self { rules, retry: None, freeze: FreezeWindows::default() }
     }
 
     /// What a scale set has.
     pub(super) fn of(set: &ScaleSet) -> Self {
-        Self {
-            rolling: set.policy.clone(),
-            gate: set.gate,
-            failure: set.failure,
-            checkpoints: set.checkpoints.clone(),
-            defer_max: set.defer_max,
-            decisions: set.decisions,
-            retry: set.retry,
-            freeze: set.freeze.clone(),
-        }
+        Self { rules: set.policy.clone(), retry: set.retry, freeze: set.freeze.clone() }
     }
 
     /// Gives a scale set all of it.
     pub(super) fn give(self, set: &mut ScaleSet) {
-        let Self { rolling, gate, failure, checkpoints, defer_max, decisions, retry, freeze } = self;
-        (set.policy, set.gate, set.failure, set.checkpoints) = (rolling, gate, failure, checkpoints);
-        (set.defer_max, set.decisions, set.retry, set.freeze) = (defer_max, decisions, retry, freeze);
+        (set.policy, set.retry, set.freeze) = (self.rules, self.retry, self.freeze);
     }
 }

@@ -6,14 +6,14 @@ use std::rc::Rc;
 use super::health::{HEALTH, Health};
 use super::instances::{self, Instances, SeenAddresses};
 use super::plugins::AZURE_HEALTH;
-use super::policy::{POLICY, UpgradePolicy};
+use super::policy::{POLICY, Policy};
 use super::ports::{self, SetPorts};
 use crate::drivers::kind::{self, ReadDriver};
 use crate::drivers::{DriverConfig, KINDS};
 use crate::keys::suggest::suggest;
 use crate::keys::{Form, Given, Is, Key, Section, Spot, Value};
 use phasegate_core::domain::{
-    APPLICATION, ExtensionName, Model, PluginName, ScaleSet, ScaleSetName, Version,
+    APPLICATION, ExtensionName, Model, PluginName, ScaleSet, ScaleSetName, UpgradePolicy, Version,
 };
 
 /// The keys of one scale set as they are written.
@@ -25,7 +25,7 @@ struct Set {
     name: Option<ScaleSetName>,
     plugin: Option<PluginName>,
     health: Health,
-    policy: UpgradePolicy,
+    policy: Policy,
     driver: ReadDriver,
     model: ModelKeys,
     instances: Instances,
@@ -187,7 +187,7 @@ pub(super) fn read_all(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<
             name: None,
             plugin: None,
             health: Health::blank(),
-            policy: UpgradePolicy::blank(),
+            policy: Policy::blank(),
             driver: ReadDriver::default(),
             model: ModelKeys::default(),
             instances: Instances::default(),
@@ -207,19 +207,14 @@ pub(super) fn read_all(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<
 
 impl Set {
     fn finish(self) -> Option<ScaleSet<DriverConfig>> {
-        let UpgradePolicy { rolling, gate, failure, checkpoints, defer_max, decisions, retry, freeze } =
-            self.policy;
+        let Policy { rules, retry, freeze } = self.policy;
         let ModelKeys { version, extensions } = self.model;
+        let health = self.health.settings();
         Some(ScaleSet {
             name: self.name?,
             plugin: self.plugin?,
-            health: self.health.settings(),
-            policy: rolling,
-            gate,
-            failure,
-            checkpoints,
-            defer_max,
-            decisions,
+            policy: UpgradePolicy { prepare_max: health.prepare_max(), ..rules },
+            health,
             retry,
             freeze,
             model: Model { version: version?, extensions },
@@ -242,7 +237,7 @@ fn check(set: &mut Set, given: &mut Given<'_>) {
         given.conflict("model", message, hint);
     }
     // So is `maxSurge` where it was not said how instances are created: there is no silent way out.
-    if let (true, Some(hint)) = (set.policy.rolling.max_surge, driver.settings().lacks_for_creation()) {
+    if let (true, Some(hint)) = (set.policy.rules.rolling.max_surge, driver.settings().lacks_for_creation()) {
         given.conflict(surge, "is true, and the driver has not been told how to create instances", hint);
     }
 }

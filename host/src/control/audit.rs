@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::state::{STAND_IN_BEGINS, SetState, StandIn};
 use super::surge;
 use crate::recording::Used;
-use crate::store::{AuditEntry, Write};
 use phasegate_core::domain::{
     Change, Component, Cost, Decisions, Evaluation, InstanceId, Outcome, Phase, PluginStamp, Timestamp,
     Version,
 };
 use phasegate_core::plan::Standing;
+use phasegate_core::record::{AuditEntry, Write};
 use phasegate_core::rollout::{Member, MemberState, Part, PartState, Upgrade};
 
 /// Says on the log what was recorded; the small steps of single instances only to who asks.
@@ -159,7 +159,7 @@ pub(super) fn step(
 
 /// What every instance whose turn has not come was told, for upgrades that ask again.
 fn told(upgrade: &Upgrade) -> BTreeMap<InstanceId, String> {
-    if upgrade.rules.decisions != Decisions::Live || !upgrade.is_active() {
+    if upgrade.policy.decisions != Decisions::Live || !upgrade.is_active() {
         return BTreeMap::new();
     }
     let holds = upgrade.holds.iter().map(|hold| (hold.instance.clone(), hold.reason.code().to_owned()));

@@ -8,10 +8,10 @@ use super::surge;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::drivers::Custody;
-use crate::store::{Stored, StoredModel, Write};
 use phasegate_core::domain::{
     Change, Component, Goal, InstanceId, Located, Membership, OperationId, ScaleSetName, Timestamp, Version,
 };
+use phasegate_core::record::{Stored, StoredModel, Write};
 use phasegate_core::rollout::Event;
 
 /// Builds the state, starts or looks at every instance, and takes up the upgrades that were under way.
@@ -33,7 +33,7 @@ pub(super) fn start(parts: ControlParts) -> Control {
         sets: BTreeMap::new(),
         line: stored.line.clone(),
         store,
-        generation: stored.generation,
+        fence: stored.fence,
         set_target,
         forget_target,
         keep_used,
@@ -188,7 +188,7 @@ impl Control {
 
     fn start_effect(&self, name: &ScaleSetName, id: &InstanceId, version: Version, life: Life) -> Effect {
         let now = self.clock.now();
-        let operation = OperationId(format!("start/{}/{name}/{id}/{}", self.generation, now.0));
+        let operation = OperationId(format!("start/{}/{name}/{id}/{}", self.fence, now.0));
         Effect::Run(RunEffect {
             scale_set: name.clone(),
             instance: id.clone(),

@@ -3,8 +3,8 @@
 use super::run::{Control, Life, RunEffect};
 use super::{ControlEvent, EffectDone, Observed};
 use crate::drivers::{Custody, DriverError, Ensure};
-use crate::store::Write;
 use phasegate_core::domain::{Component, InstanceId, ScaleSetName};
+use phasegate_core::record::Write;
 
 impl Control {
     /// Hands one effect to its driver. The instance begins a new life at once, so that answers of
@@ -30,7 +30,7 @@ impl Control {
             version,
             previous: instance.version_of(&component).cloned(),
             operation: operation.clone(),
-            generation: self.generation,
+            fence: self.fence,
         };
         let (spec, recorded) = (instance.spec.clone(), instance.version_of(&component).cloned());
         let driver = set.driver.clone();

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::store::{StoredMemory, Write};
 use phasegate_core::domain::{Decided, InstanceId, ScaleSetName, Timestamp};
+use phasegate_core::record::{StoredMemory, Write};
 
 use super::state::InstanceState;
 

@@ -23,15 +23,15 @@ use std::collections::BTreeMap;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::api::wire;
 use crate::drivers::DriverNote;
-use crate::plugin::PluginTrouble;
-use crate::store::StoredPlugin;
+use crate::plugins::PluginTrouble;
 use phasegate_core::domain::{
     Address, Component, Decided, Digest, ExtensionName, InstanceId, OnFailure, OperationId, PluginName,
     ScaleSet, ScaleSetName, Version,
 };
+use phasegate_core::record::StoredPlugin;
 use phasegate_core::rollout::Wish;
+use phasegate_wire as wire;
 
 pub(crate) use audit::{read_stamp, read_stand_in};
 pub(crate) use report::{limits, rfc3339};

@@ -3,8 +3,8 @@
 use super::lifecycle::Attempt;
 use super::run::{Control, RETRY_AFTER};
 use super::{Quarantined, StartOptions, audit};
-use crate::store::{Retry, Write};
 use phasegate_core::domain::{ScaleSetName, Timestamp};
+use phasegate_core::record::{Retry, Write};
 use phasegate_core::rollout::UpgradeState;
 
 impl Control {

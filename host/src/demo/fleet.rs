@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use super::ports::free_ports;
 use crate::config::{self, Config};
-use crate::plugin::builtin;
+use phasegate_wasm::builtin;
 
 /// Instances in the fleet.
 pub const INSTANCES: usize = 12;

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::blobs::{self, Kind};
 use super::{Record, RecordedOutcome};
-use crate::plugin::{CompiledPlugin, Isolation, Limits, LoadPluginError, LoadedPlugin, Runtime};
 use phasegate_core::domain::{Cost, Digest, PluginFailure};
+use phasegate_wasm::{CompiledPlugin, Isolation, Limits, LoadPluginError, LoadedPlugin, Runtime};
 
 /// Time for one record: a busy machine shall not look like another decision.
 const TIMEOUT: Duration = Duration::from_secs(10);

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::Clock;
-use crate::plugin::tests::guests;
-use crate::plugin::{Isolation, LoadedPlugin, Runtime};
+use crate::plugins::tests::guests;
 use phasegate_core::domain::{
     Answer, Generation, InstanceFacts, InstanceId, PluginFailure, PluginName, Response, ScaleSetName,
     Timestamp, UpgradeId,
 };
+use phasegate_wasm::{Isolation, LoadedPlugin, Runtime};
 
 fn observation(id: usize, body: &[u8]) -> Observation {
     Observation {
@@ -38,7 +38,7 @@ fn observation(id: usize, body: &[u8]) -> Observation {
 
 fn load(bytes: &[u8]) -> LoadedPlugin {
     let limits = PluginLimits::DEFAULT;
-    Runtime::new().unwrap().load(bytes, "{}", limits, Isolation::PerBatch).unwrap()
+    Runtime::new(Clock::shared()).unwrap().load(bytes, "{}", limits, Isolation::PerBatch).unwrap()
 }
 
 fn write(recorder: &Recorder, at: i64, seen: &Observation, result: &Verdict, digest: Digest) {
@@ -73,7 +73,7 @@ fn what_is_recorded_is_judged_the_same_again() {
     recorder.flush();
     let Reading { records, damaged, .. } = read(folder.path()).unwrap();
     assert_eq!((records.len(), damaged), (4, 0));
-    let mut replay = Replay::new(Runtime::new().unwrap());
+    let mut replay = Replay::new(Runtime::new(Clock::shared()).unwrap());
     for (at, record) in records.iter().enumerate() {
         assert_eq!(record.observation().memory, Some(vec![0xff, 1]));
         let again = replay.as_recorded(record, folder.path()).unwrap();
@@ -85,7 +85,7 @@ fn what_is_recorded_is_judged_the_same_again() {
 
     // Without the component nothing is claimed.
     fs::remove_dir_all(folder.path().join("blobs")).unwrap();
-    let mut replay = Replay::new(Runtime::new().unwrap());
+    let mut replay = Replay::new(Runtime::new(Clock::shared()).unwrap());
     assert!(matches!(replay.as_recorded(&records[0], folder.path()), Err(ReplayError::Missing { .. })));
 }
 
@@ -105,7 +105,7 @@ fn what_used_no_time_and_no_randomness_is_proved() {
     }
     recorder.flush();
     let Reading { records, .. } = read(folder.path()).unwrap();
-    let mut replay = Replay::new(Runtime::new().unwrap());
+    let mut replay = Replay::new(Runtime::new(Clock::shared()).unwrap());
     for (record, (body, pure)) in records.iter().zip(bodies) {
         let again = replay.as_recorded(record, folder.path()).unwrap();
         assert_eq!((again.outcome == record.outcome, again.pure), (true, pure), "{body}");

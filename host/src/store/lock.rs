@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::StoreError;
+use super::SqliteStoreError;
 
 /// Holds the lock while it lives.
 #[derive(Debug)]
@@ -16,8 +16,8 @@ pub(super) struct DirectoryLock {
 }
 
 /// Takes the lock and writes down our process id for whoever comes second.
-pub(super) fn acquire(directory: &Path) -> Result<DirectoryLock, StoreError> {
-    let unusable = |source| StoreError::Unusable { path: directory.to_owned(), source };
+pub(super) fn acquire(directory: &Path) -> Result<DirectoryLock, SqliteStoreError> {
+    let unusable = |source| SqliteStoreError::Unusable { path: directory.to_owned(), source };
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -33,7 +33,7 @@ pub(super) fn acquire(directory: &Path) -> Result<DirectoryLock, StoreError> {
         // The id is only for the message; a reader without it still learns the main thing.
         let _ = file.read_to_string(&mut pid);
         let pid = if pid.trim().is_empty() { "unknown".to_owned() } else { pid.trim().to_owned() };
-        return Err(StoreError::InUse { path: directory.to_owned(), pid });
+        return Err(SqliteStoreError::InUse { path: directory.to_owned(), pid });
     }
     file.set_len(0).map_err(unusable)?;
     file.rewind().map_err(unusable)?;

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::de::DeserializeOwned;
 
+use super::SqliteStoreError;
 use super::lock::{self, DirectoryLock};
-use super::{
-    AuditEntry, Retry, StoppedLine, Store, StoreError, Stored, StoredMemory, StoredModel, StoredPlugin, Write,
-};
 use phasegate_core::domain::{
     Change, Component, InstanceId, Membership, PluginName, ScaleSetName, Timestamp, UpgradeId, Version,
+};
+use phasegate_core::record::{
+    AuditEntry, Retry, StoppedLine, Store, StoreError, Stored, StoredMemory, StoredModel, StoredPlugin, Write,
 };
 use phasegate_core::rollout::{Member, Upgrade};
 
@@ -67,12 +68,12 @@ impl SqliteStore {
     ///
     /// # Errors
     /// When another host uses it, it cannot be written, or its schema is newer than ours.
-    pub fn open(directory: &Path) -> Result<(Self, Stored), StoreError> {
-        let unusable = |source| StoreError::Unusable { path: directory.to_owned(), source };
+    pub fn open(directory: &Path) -> Result<(Self, Stored), SqliteStoreError> {
+        let unusable = |source| SqliteStoreError::Unusable { path: directory.to_owned(), source };
         std::fs::create_dir_all(directory).map_err(unusable)?;
         let lock = lock::acquire(directory)?;
         let path = directory.join("phasegate.db");
-        let sqlite = |source| StoreError::Sqlite { path: path.clone(), source };
+        let sqlite = |source| SqliteStoreError::Sqlite { path: path.clone(), source };
         let mut connection = Connection::open(&path).map_err(sqlite)?;
         prepare(&connection).map_err(sqlite)?;
         migrate(&mut connection, &path)?;
@@ -82,9 +83,9 @@ impl SqliteStore {
         Ok((store, stored))
     }
 
-    fn load(&mut self) -> Result<Stored, StoreError> {
+    fn load(&mut self) -> Result<Stored, SqliteStoreError> {
         let path = self.path.clone();
-        let sqlite = |source| StoreError::Sqlite { path: path.clone(), source };
+        let sqlite = |source| SqliteStoreError::Sqlite { path: path.clone(), source };
         let reader = Reader { connection: &self.connection, path: &self.path };
         let mut stored = Stored {
             models: reader.models()?.into_iter().collect(),
@@ -106,24 +107,15 @@ impl SqliteStore {
                 row.get(0)
             })
             .map_err(sqlite)?;
-        stored.generation = generation.unsigned_abs();
+        let reader = Reader { connection: &self.connection, path: &self.path };
+        stored.fence = reader.parse("the generation of the host", &generation.to_string())?;
         Ok(stored)
     }
 }
 
 impl Store for SqliteStore {
     fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError> {
-        let path = &self.path;
-        // SQLite would go on writing into a file that nobody can find any more.
-        if identity(path) != self.identity {
-            return Err(StoreError::Gone { path: path.clone() });
-        }
-        let sqlite = |source| StoreError::Sqlite { path: path.clone(), source };
-        let transaction = self.connection.transaction().map_err(sqlite)?;
-        for write in writes {
-            apply(&transaction, write, path)?;
-        }
-        transaction.commit().map_err(sqlite)
+        Ok(self.write(writes)?)
     }
 
     fn audit(
@@ -132,12 +124,29 @@ impl Store for SqliteStore {
         instance: Option<&InstanceId>,
         limit: u32,
     ) -> Result<Vec<AuditEntry>, StoreError> {
-        Reader { connection: &self.connection, path: &self.path }.audit(scale_set, instance, limit)
+        let reader = Reader { connection: &self.connection, path: &self.path };
+        Ok(reader.audit(scale_set, instance, limit)?)
     }
 
     fn upgrade_before(&self, scale_set: &ScaleSetName, at: Timestamp) -> Result<Option<Upgrade>, StoreError> {
         let reader = Reader { connection: &self.connection, path: &self.path };
-        reader.upgrade_before(scale_set.as_str(), at.0)
+        Ok(reader.upgrade_before(scale_set.as_str(), at.0)?)
+    }
+}
+
+impl SqliteStore {
+    fn write(&mut self, writes: &[Write]) -> Result<(), SqliteStoreError> {
+        let path = &self.path;
+        // SQLite would go on writing into a file that nobody can find any more.
+        if identity(path) != self.identity {
+            return Err(SqliteStoreError::Gone { path: path.clone() });
+        }
+        let sqlite = |source| SqliteStoreError::Sqlite { path: path.clone(), source };
+        let transaction = self.connection.transaction().map_err(sqlite)?;
+        for write in writes {
+            apply(&transaction, write, path)?;
+        }
+        transaction.commit().map_err(sqlite)
     }
 }
 
@@ -152,14 +161,14 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "foreign_keys", "ON")
 }
 
-fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
-    let sqlite = |source| StoreError::Sqlite { path: path.to_owned(), source };
+fn migrate(connection: &mut Connection, path: &Path) -> Result<(), SqliteStoreError> {
+    let sqlite = |source| SqliteStoreError::Sqlite { path: path.to_owned(), source };
     let seen: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(sqlite)?;
     if seen > SCHEMA {
-        return Err(StoreError::NewerSchema { path: path.to_owned(), seen, known: SCHEMA });
+        return Err(SqliteStoreError::NewerSchema { path: path.to_owned(), seen, known: SCHEMA });
     }
     if seen > 0 && seen < SCHEMA {
-        return Err(StoreError::OlderSchema { path: path.to_owned(), seen, known: SCHEMA });
+        return Err(SqliteStoreError::OlderSchema { path: path.to_owned(), seen, known: SCHEMA });
     }
     if seen < SCHEMA {
         let transaction = connection.transaction().map_err(sqlite)?;
@@ -169,10 +178,14 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn apply(transaction: &Transaction<'_>, write: &Write, path: &Path) -> Result<(), StoreError> {
-    let sqlite = |source| StoreError::Sqlite { path: path.to_owned(), source };
+fn apply(transaction: &Transaction<'_>, write: &Write, path: &Path) -> Result<(), SqliteStoreError> {
+    let sqlite = |source| SqliteStoreError::Sqlite { path: path.to_owned(), source };
     let json = |what: &str, result: Result<String, serde_json::Error>| {
-        result.map_err(|source| StoreError::Damaged { path: path.to_owned(), what: what.to_owned(), source })
+        result.map_err(|source| SqliteStoreError::Damaged {
+            path: path.to_owned(),
+            what: what.to_owned(),
+            source,
+        })
     };
     let run = |sql: &str, params: &[&dyn rusqlite::ToSql]| {
         transaction.prepare_cached(sql).and_then(|mut statement| statement.execute(params)).map_err(sqlite)
@@ -294,12 +307,12 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn sqlite(&self, source: rusqlite::Error) -> StoreError {
-        StoreError::Sqlite { path: self.path.to_owned(), source }
+    fn sqlite(&self, source: rusqlite::Error) -> SqliteStoreError {
+        SqliteStoreError::Sqlite { path: self.path.to_owned(), source }
     }
 
-    fn parse<T: DeserializeOwned>(&self, what: &str, json: &str) -> Result<T, StoreError> {
-        serde_json::from_str(json).map_err(|source| StoreError::Damaged {
+    fn parse<T: DeserializeOwned>(&self, what: &str, json: &str) -> Result<T, SqliteStoreError> {
+        serde_json::from_str(json).map_err(|source| SqliteStoreError::Damaged {
             path: self.path.to_owned(),
             what: what.to_owned(),
             source,
@@ -307,8 +320,8 @@ impl Reader<'_> {
     }
 
     /// Parses an identifier through its JSON form, so that there is one error for damage.
-    fn id<T: DeserializeOwned>(&self, what: &str, text: String) -> Result<T, StoreError> {
-        serde_json::from_value(serde_json::Value::String(text)).map_err(|source| StoreError::Damaged {
+    fn id<T: DeserializeOwned>(&self, what: &str, text: String) -> Result<T, SqliteStoreError> {
+        serde_json::from_value(serde_json::Value::String(text)).map_err(|source| SqliteStoreError::Damaged {
             path: self.path.to_owned(),
             what: what.to_owned(),
             source,
@@ -320,7 +333,7 @@ impl Reader<'_> {
         &self,
         sql: &str,
         params: &[&dyn rusqlite::ToSql],
-    ) -> Result<Vec<Vec<Option<String>>>, StoreError> {
+    ) -> Result<Vec<Vec<Option<String>>>, SqliteStoreError> {
         let read = || {
             let mut statement = self.connection.prepare(sql)?;
             let columns = statement.column_count();
@@ -330,7 +343,7 @@ impl Reader<'_> {
         read().map_err(|source| self.sqlite(source))
     }
 
-    fn models(&self) -> Result<Rows<(ScaleSetName, Component), StoredModel>, StoreError> {
+    fn models(&self) -> Result<Rows<(ScaleSetName, Component), StoredModel>, SqliteStoreError> {
         let mut models = Vec::new();
         for row in self.rows("SELECT scale_set, component, version, configured FROM models", &[])? {
             let [set, component, version, configured] = columns(row);
@@ -343,7 +356,7 @@ impl Reader<'_> {
         Ok(models)
     }
 
-    fn versions(&self) -> Result<Rows<VersionKey, Option<Version>>, StoreError> {
+    fn versions(&self) -> Result<Rows<VersionKey, Option<Version>>, SqliteStoreError> {
         let mut versions = Vec::new();
         for mut row in self.rows("SELECT scale_set, instance, component, version FROM versions", &[])? {
             let version = row.pop().flatten().map(|text| self.id("versions", text)).transpose()?;
@@ -355,7 +368,7 @@ impl Reader<'_> {
         Ok(versions)
     }
 
-    fn memberships(&self) -> Result<Rows<(ScaleSetName, InstanceId), Membership>, StoreError> {
+    fn memberships(&self) -> Result<Rows<(ScaleSetName, InstanceId), Membership>, SqliteStoreError> {
         let mut memberships = Vec::new();
         for row in self.rows("SELECT scale_set, instance, membership FROM memberships", &[])? {
             let [set, instance, membership] = columns(row);
@@ -365,7 +378,7 @@ impl Reader<'_> {
         Ok(memberships)
     }
 
-    fn memories(&self) -> Result<Rows<(ScaleSetName, InstanceId), StoredMemory>, StoreError> {
+    fn memories(&self) -> Result<Rows<(ScaleSetName, InstanceId), StoredMemory>, SqliteStoreError> {
         let read = || {
             let sql = "SELECT scale_set, instance, plugin, memory FROM memories";
             let mut statement = self.connection.prepare(sql)?;
@@ -381,7 +394,7 @@ impl Reader<'_> {
         Ok(memories)
     }
 
-    fn plugins(&self) -> Result<Rows<PluginName, StoredPlugin>, StoreError> {
+    fn plugins(&self) -> Result<Rows<PluginName, StoredPlugin>, SqliteStoreError> {
         let mut plugins = Vec::new();
         for row in self.rows("SELECT name, stored FROM plugins", &[])? {
             let [name, stored] = columns(row);
@@ -390,7 +403,7 @@ impl Reader<'_> {
         Ok(plugins)
     }
 
-    fn quarantined(&self) -> Result<Rows<(ScaleSetName, Change), String>, StoreError> {
+    fn quarantined(&self) -> Result<Rows<(ScaleSetName, Change), String>, SqliteStoreError> {
         let mut quarantined = Vec::new();
         for row in self.rows("SELECT scale_set, component, version, reason FROM quarantine", &[])? {
             let [set, component, version, reason] = columns(row);
@@ -401,7 +414,7 @@ impl Reader<'_> {
         Ok(quarantined)
     }
 
-    fn retries(&self) -> Result<Rows<ScaleSetName, Retry>, StoreError> {
+    fn retries(&self) -> Result<Rows<ScaleSetName, Retry>, SqliteStoreError> {
         let mut retries = Vec::new();
         for row in self.rows("SELECT scale_set, retry FROM retries", &[])? {
             let [set, retry] = columns(row);
@@ -410,7 +423,7 @@ impl Reader<'_> {
         Ok(retries)
     }
 
-    fn line(&self) -> Result<Option<StoppedLine>, StoreError> {
+    fn line(&self) -> Result<Option<StoppedLine>, SqliteStoreError> {
         let rows = self.rows("SELECT line FROM host", &[])?;
         let text = rows.into_iter().flatten().flatten().next();
         text.map_or(Ok(None), |text| self.parse("host", &text))
@@ -421,7 +434,7 @@ impl Reader<'_> {
         scale_set: &ScaleSetName,
         instance: Option<&InstanceId>,
         limit: u32,
-    ) -> Result<Vec<AuditEntry>, StoreError> {
+    ) -> Result<Vec<AuditEntry>, SqliteStoreError> {
         let latest = "SELECT CAST(at AS TEXT), upgrade, instance, kind, text FROM audit \
              WHERE scale_set = ?1 AND (?3 IS NULL OR instance = ?3) ORDER BY seq DESC LIMIT ?2";
         let instance = instance.map(InstanceId::as_str);
@@ -443,7 +456,7 @@ impl Reader<'_> {
         Ok(entries)
     }
 
-    fn latest_upgrades(&self) -> Result<Vec<Upgrade>, StoreError> {
+    fn latest_upgrades(&self) -> Result<Vec<Upgrade>, SqliteStoreError> {
         let mut upgrades = Vec::new();
         for row in self.rows("SELECT DISTINCT scale_set FROM upgrades", &[])? {
             let [set] = columns(row);
@@ -453,7 +466,7 @@ impl Reader<'_> {
     }
 
     /// The latest upgrade of a set that was asked for before a time.
-    fn upgrade_before(&self, set: &str, before: i64) -> Result<Option<Upgrade>, StoreError> {
+    fn upgrade_before(&self, set: &str, before: i64) -> Result<Option<Upgrade>, SqliteStoreError> {
         let latest = "SELECT head FROM upgrades WHERE scale_set = ?1 AND started_at < ?2 \
              ORDER BY started_at DESC, id DESC LIMIT 1";
         let head: Option<String> = self

@@ -15,8 +15,8 @@ use anyhow::Context;
 
 use crate::cli::args::{PluginArgs, PluginVerb};
 use crate::cli::exit::{Exit, Refused};
-use crate::plugin::fetch::FetchConfig;
-use crate::plugin::{componentize, read_component};
+use crate::plugins::fetch::FetchConfig;
+use phasegate_wasm::{componentize, read_component};
 use subject::Subject;
 
 /// Runs one verb.

@@ -10,7 +10,7 @@ use crate::cli::output;
 use crate::cli::target::read_token;
 use crate::config::{self, LoadConfigError};
 use crate::host::{Host, HostOptions};
-use crate::plugin::registry::OnFirstStage;
+use crate::plugins::registry::OnFirstStage;
 
 /// Runs the host.
 ///

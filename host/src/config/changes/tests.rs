@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::*;
 use crate::keys::{Form, Reload, Shape};
-use crate::plugin::config::PluginConfig;
+use crate::plugins::config::PluginConfig;
 
 /// `#…` are the places for one more key.
 const FILE: &str = r##"

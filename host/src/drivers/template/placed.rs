@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use super::{Scope, Template, TemplateValues, Wish};
 use crate::drivers::kind::PortRange;
 use crate::keys::{Form, Given, Source, Spot, Value};
-use phasegate_core::domain::{Component, Instance, Located, OperationId, ScaleSetName, Version};
+use phasegate_core::domain::{Component, Fence, Instance, Located, OperationId, ScaleSetName, Version};
 
 /// The templates of a driver with their places in the file.
 #[derive(Default)]
@@ -147,16 +147,14 @@ impl PlacedUrl {
     ) -> Option<(String, &'static str)> {
         let version = Version::parse("v1").ok()?;
         let operation = OperationId("operation".to_owned());
-        let (version, operation, generation) = (&version, &operation, 1);
+        let (version, operation, fence) = (&version, &operation, Fence::NONE);
         instances.find_map(|instance| {
             let wish = match self.scope {
                 Scope::Look => Wish::Look,
                 Scope::Run => Wish::Run(version),
-                Scope::Delete => Wish::Delete { located: Located::Yes, operation, generation },
-                Scope::Apply => {
-                    Wish::Apply { component: &Component::Application, version, operation, generation }
-                }
-                Scope::Create => Wish::Create { replaces: &instance.id, version, operation, generation },
+                Scope::Delete => Wish::Delete { located: Located::Yes, operation, fence },
+                Scope::Apply => Wish::Apply { component: &Component::Application, version, operation, fence },
+                Scope::Create => Wish::Create { replaces: &instance.id, version, operation, fence },
             };
             let url = self.template.render_url(&TemplateValues { scale_set, instance, wish }).ok()?;
             let (message, hint) = (self.refuse)(&url)?;

@@ -8,14 +8,14 @@ use serde::Serialize;
 use super::subject::Subject;
 use crate::author::DEFAULT_LIMITS;
 use crate::author::bench::{self, Figures, Timing};
-use crate::author::cases::Case;
 use crate::cli::args::OutputArgs;
 use crate::cli::exit::{Exit, Refused};
 use crate::cli::output::{self, table};
 use crate::cli::progress::Progress;
 use crate::clock::Clock;
-use crate::plugin::{BATCH_MAX, LoadPluginError, Runtime};
 use phasegate_core::domain::{Answer, InstanceFacts, InstanceId, Observation, Response, ScaleSetName};
+use phasegate_wasm::cases::Case;
+use phasegate_wasm::{BATCH_MAX, LoadPluginError, Runtime};
 
 /// The report of `plugin bench --json`.
 #[derive(Debug, Serialize)]
@@ -70,7 +70,8 @@ pub(super) fn run(
         parsed.map_err(|error| anyhow::anyhow!("--settings is {text:?}, which is no JSON: {error}"))?;
     }
     let (settings, observations) = input(subject, settings, cases)?;
-    let (runtime, clock) = (Runtime::new()?, Clock::start());
+    let clock = Clock::start();
+    let runtime = Runtime::new(Arc::new(clock))?;
     let measured = Progress::new("measuring").during(|step| {
         step.say("compiling");
         let began = clock.now();

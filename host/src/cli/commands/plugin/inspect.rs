@@ -6,7 +6,7 @@ use super::subject::Subject;
 use crate::cli::args::OutputArgs;
 use crate::cli::exit::Exit;
 use crate::cli::output;
-use crate::plugin::{Import, ImportVerdict, Inspection, Kind, inspect};
+use phasegate_wasm::{Import, ImportVerdict, Inspection, Kind, inspect};
 
 /// The report of `plugin inspect --json`.
 #[derive(Debug, Serialize)]

@@ -4,13 +4,14 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
+use crate::author::Language;
 use crate::author::build::{self, BuildError, Built};
 use crate::author::project::{self, Project};
-use crate::author::{CONTRACT, Language};
 use crate::cli::exit::{Exit, Refused};
 use crate::cli::output;
 use crate::cli::progress::Progress;
-use crate::plugin::inspect;
+use phasegate_wasm::CONTRACT;
+use phasegate_wasm::inspect;
 
 /// Longest part of a tool's output that is shown.
 const OUTPUT_BYTES_MAX: usize = 16 << 10;

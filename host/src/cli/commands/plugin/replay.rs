@@ -11,14 +11,15 @@ use crate::cli::args::ReplayArgs;
 use crate::cli::exit::Exit;
 use crate::cli::output::{self, table};
 use crate::cli::progress::Progress;
+use crate::clock::Clock;
 use crate::config;
 use crate::net::reference::RemoteSource;
-use crate::plugin::Runtime;
-use crate::plugin::config::ComponentSource;
-use crate::plugin::fetch::FetchConfig;
+use crate::plugins::config::ComponentSource;
+use crate::plugins::fetch::FetchConfig;
 use crate::recording::{self, Record, RecordedOutcome, Replay, ReplayError, blob_dir};
 use choose::Choice;
 use phasegate_core::domain::{Decision, Digest, PluginFailure};
+use phasegate_wasm::Runtime;
 
 /// Configuration that is looked at when none is named.
 const DEFAULT_CONFIG: &str = "phasegate.toml";
@@ -77,7 +78,7 @@ pub(super) fn run(args: &ReplayArgs, config: Option<&Path>) -> anyhow::Result<Ex
     let reading = recording::read(&args.recording)?;
     let damaged = reading.damaged;
     let folder = blob_dir(&args.recording);
-    let mut replay = Replay::new(Runtime::new()?);
+    let mut replay = Replay::new(Runtime::new(Clock::shared())?);
     let report = Progress::new("replaying").during(|step| {
         step.say("compiling");
         let mut side = |name: Option<&String>| name.map(|name| side(&mut replay, name, config)).transpose();

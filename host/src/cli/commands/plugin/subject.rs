@@ -7,13 +7,14 @@ use super::fresh;
 
 use anyhow::Context as _;
 
-use crate::author::cases::{self, Case, CasesError};
 use crate::author::project::{MANIFEST, Project};
 use crate::cli::output;
 use crate::net::reference::RemoteSource;
-use crate::plugin::fetch::FetchConfig;
-use crate::plugin::{Fetch, builtin, inspect, read_component};
+use crate::plugins::Fetch;
+use crate::plugins::fetch::FetchConfig;
 use phasegate_core::domain::Digest;
+use phasegate_wasm::cases::{self, Case, CasesError};
+use phasegate_wasm::{builtin, inspect, read_component};
 
 /// The name of the component that is part of the host.
 pub(super) const BUILTIN: &str = "builtin:azure-health";

@@ -6,13 +6,14 @@ use serde::Serialize;
 
 use super::subject::Subject;
 use crate::author::DEFAULT_LIMITS;
-use crate::author::cases::Difference;
-use crate::author::trial::{self, Budget, Trial};
 use crate::cli::args::OutputArgs;
 use crate::cli::exit::{Exit, Refused};
 use crate::cli::output;
 use crate::cli::progress::Progress;
-use crate::plugin::{BATCH_MAX, Runtime, inspect};
+use crate::clock::Clock;
+use phasegate_wasm::cases::Difference;
+use phasegate_wasm::trial::{self, Budget, Trial};
+use phasegate_wasm::{BATCH_MAX, Runtime, inspect};
 
 /// The report of `plugin test --json`.
 #[derive(Debug, Serialize)]
@@ -68,7 +69,7 @@ pub(super) fn run(subject: &Subject, cases: Option<&Path>, format: OutputArgs) -
     // What is no policy at all needs no cases to say so.
     inspect(&subject.bytes).fits.map_err(|error| Refused(format!("`{}` {error}", subject.name)))?;
     let cases = subject.cases(cases)?;
-    let runtime = Runtime::new()?;
+    let runtime = Runtime::new(Clock::shared())?;
     let progress = Progress::new("testing");
     let trial = progress.during(|step| {
         step.say("compiling");

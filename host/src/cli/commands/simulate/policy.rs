@@ -65,12 +65,12 @@ mod tests {
             "decisions=live",
         ]);
         let set = set.unwrap();
-        assert_eq!(set.policy.max_batch_instance_percent.get(), 10);
-        assert_eq!(set.policy.pause_time_between_batches.as_secs(), 60);
-        assert_eq!(set.policy.batches.len(), 2);
-        assert_eq!(set.gate.stable_for.as_secs(), 20);
+        assert_eq!(set.policy.rolling.max_batch_instance_percent.get(), 10);
+        assert_eq!(set.policy.rolling.pause_time_between_batches.as_secs(), 60);
+        assert_eq!(set.policy.rolling.batches.len(), 2);
+        assert_eq!(set.policy.gate.stable_for.as_secs(), 20);
         assert_eq!(set.health.number_of_probes, 2);
-        assert_eq!(set.decisions, phasegate_core::domain::Decisions::Live);
+        assert_eq!(set.policy.decisions, phasegate_core::domain::Decisions::Live);
     }
 
     #[test]

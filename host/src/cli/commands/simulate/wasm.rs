@@ -8,12 +8,13 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use crate::cli::args::SimulateArgs;
-use crate::plugin::{Isolation, Limits, LoadedPlugin, Runtime, builtin, read_component};
+use crate::clock::Clock;
 use phasegate_core::domain::{
     Answer, Claim, Digest, Evaluation, Generation, InstanceFacts, Observation, Outcome, Participation,
     PluginFailure, PluginName, PluginStamp, ProbeFailure, Response, ScaleSetName, Version,
 };
 use phasegate_core::sim::forecast::{AtTheirWord, Decider, Sight};
+use phasegate_wasm::{Isolation, Limits, LoadedPlugin, Runtime, builtin, read_component};
 
 /// As generous as a configuration may be: here nobody waits for an answer.
 const LIMITS: Limits = Limits { memory_mib: 256, timeout: Duration::from_secs(5), ..Limits::DEFAULT };
@@ -60,7 +61,7 @@ impl Judge {
             .with_context(|| format!("`--settings` is `{}`, which is not JSON", args.settings))?;
         let name = PluginName::parse("simulated").map_err(|error| anyhow::anyhow!("plugin name {error}"))?;
         let code = Code {
-            runtime: Runtime::new()?,
+            runtime: Runtime::new(Clock::shared())?,
             bytes,
             settings: args.settings.clone(),
             bodies: Bodies::parse(&args.body)?,

@@ -1,0 +1,204 @@
+//! One GET over a verified connection, with its redirects; and a component from a web server.
+//!
+//! Each request has a connection of its own. A redirect is followed at most five times, never from
+//! TLS into the clear, and never takes credentials to another server. Of what a server answers to an
+//! error only the status is shown: a page may repeat what it was sent.
+
+use std::io;
+use std::time::Duration;
+
+use http_body_util::Empty;
+use hyper::body::Bytes;
+use hyper::header::{ACCEPT, AUTHORIZATION, CONNECTION, HOST, HeaderValue, LOCATION, USER_AGENT};
+use hyper::http::uri::PathAndQuery;
+use hyper::{Request, Uri};
+use tokio::net::TcpStream;
+
+use super::credentials::Authorization;
+use super::{FetchError, Fetched};
+use crate::net::exchange::{Answer, ExchangeError, exchange_watched};
+use crate::net::reference::is_loopback;
+use crate::net::text::{find_io, io_text, one_line};
+use crate::net::tls::VerifiedTls;
+use crate::net::url::{HttpUrl, Scheme};
+use phasegate_wasm::COMPONENT_BYTES_MAX;
+
+/// Redirects of one request: registries and mirrors need one or two.
+const REDIRECTS_MAX: usize = 5;
+
+/// Longest wait for a connection: a start goes on without a server that is away.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+const USER_AGENT_TEXT: &str = concat!("phasegate/", env!("CARGO_PKG_VERSION"));
+
+/// Sends requests.
+pub(super) struct Client<'a> {
+    pub(super) tls: VerifiedTls,
+    /// Is told how many bytes of the body have come.
+    pub(super) on_bytes: &'a (dyn Fn(u64) + Sync),
+}
+
+/// One request.
+pub(super) struct Get {
+    pub(super) url: HttpUrl,
+    pub(super) accept: &'static str,
+    /// For the server of `url` only.
+    pub(super) authorization: Option<HeaderValue>,
+    pub(super) body_max: usize,
+    /// What is limited, for example `a component`.
+    pub(super) what: &'static str,
+}
+
+impl Client<'_> {
+    /// Asks, and follows redirects. An answer is one of any other status.
+    pub(super) async fn get(&self, get: Get) -> Result<Answer, FetchError> {
+        let mut get = get;
+        for _ in 0..=REDIRECTS_MAX {
+            let answer = self.ask(&get).await.map_err(FetchError::Transfer)?;
+            if !matches!(answer.status, 301 | 302 | 303 | 307 | 308) {
+                return Ok(answer);
+            }
+            let next = follow(&get.url, &answer).map_err(FetchError::Transfer)?;
+            if !next.is_same_origin(&get.url) {
+                get.authorization = None;
+            }
+            get.url = next;
+        }
+        let address = &get.url.address;
+        Err(FetchError::Transfer(format!("more than {REDIRECTS_MAX} redirects, the last one to {address}")))
+    }
+
+    async fn ask(&self, get: &Get) -> Result<Answer, String> {
+        let address = &get.url.address;
+        let request = request(get)?;
+        let failed = |error: &io::Error| one_line(&format!("{address}: {}", io_text(error)));
+        let connecting = TcpStream::connect((address.host.as_str(), address.port));
+        let stream = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
+        let stream = stream.map_err(|_| format!("{address} does not accept a connection"))?;
+        let stream = stream.map_err(|error| failed(&error))?;
+        // The request follows as a second small write, which must not wait.
+        _ = stream.set_nodelay(true);
+        let mut on_bytes = |bytes| (self.on_bytes)(u64::try_from(bytes).unwrap_or(u64::MAX));
+        let answer = match get.url.scheme {
+            Scheme::Http => {
+                // A name can mean anything.
+                let peer = stream.peer_addr().map_err(|error| failed(&error))?.ip();
+                if !peer.is_loopback() {
+                    return Err(format!("{address} is {peer}, and http is for loopback addresses only"));
+                }
+                exchange_watched(stream, request, get.body_max, &mut on_bytes).await
+            }
+            Scheme::Https => {
+                let stream = self.tls.handshake(address, stream).await;
+                let stream = stream.map_err(|error| insecure(&failed(&error), &error))?;
+                exchange_watched(stream, request, get.body_max, &mut on_bytes).await
+            }
+        };
+        answer.map_err(|error| broken(get, &error))
+    }
+}
+
+fn request(get: &Get) -> Result<Request<Empty<Bytes>>, String> {
+    let Get { url: HttpUrl { scheme, address, target }, accept, authorization, .. } = get;
+    let default_port = match scheme {
+        Scheme::Http => 80,
+        Scheme::Https => 443,
+    };
+    let host = if address.port == default_port { address.url_host() } else { address.to_string() };
+    let unusable = |what: &str| format!("the {what} for {address} cannot be sent");
+    let mut request = Request::new(Empty::new());
+    *request.uri_mut() = Uri::from(PathAndQuery::try_from(target.as_str()).map_err(|_| unusable("path"))?);
+    let headers = request.headers_mut();
+    headers.insert(HOST, HeaderValue::try_from(host).map_err(|_| unusable("host"))?);
+    headers.insert(USER_AGENT, HeaderValue::from_static(USER_AGENT_TEXT));
+    headers.insert(ACCEPT, HeaderValue::from_static(accept));
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    if let Some(value) = authorization {
+        headers.insert(AUTHORIZATION, value.clone());
+    }
+    Ok(request)
+}
+
+/// Where a redirect leads, if it may be followed. Its path and query are not shown: they may be a key.
+fn follow(from: &HttpUrl, answer: &Answer) -> Result<HttpUrl, String> {
+    let address = &from.address;
+    let location = answer.headers.get(LOCATION).and_then(|value| value.to_str().ok());
+    let Some(location) = location else {
+        return Err(format!("{address} answered with status {} and no place to go", answer.status));
+    };
+    let next = from.follow(location);
+    let next = next.map_err(|error| format!("{address} redirects to something that {error}"))?;
+    let clear = match (from.scheme, next.scheme) {
+        (_, Scheme::Https) => false,
+        (Scheme::Http, Scheme::Http) => !is_loopback(&next.address.host),
+        (Scheme::Https, Scheme::Http) => true,
+    };
+    if clear {
+        let to = &next.address;
+        return Err(format!("{address} redirects to plain http at {to}, which is not followed"));
+    }
+    Ok(next)
+}
+
+/// A handshake that failed; for a certificate with what can be done about it.
+fn insecure(text: &str, error: &io::Error) -> String {
+    let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match cause {
+        Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)) => {
+            format!(
+                "{text}; a certificate of your own authority is named by fetch.caFile, for `plugin inspect`, `test` and `bench` by `--ca-file`"
+            )
+        }
+        Some(rustls::Error::InvalidMessage(_)) => format!("{text}; does it speak TLS at that port?"),
+        _ => text.to_owned(),
+    }
+}
+
+fn broken(get: &Get, error: &ExchangeError) -> String {
+    let address = &get.url.address;
+    match error {
+        ExchangeError::Status(status) => format!("{address} answered with status {status}"),
+        ExchangeError::BodyTooLarge(limit) => {
+            format!("{address} sends more than {limit} bytes (limit of {})", get.what)
+        }
+        ExchangeError::Head(error) | ExchangeError::Body(error) => {
+            let cause = match find_io(error) {
+                Some(cause) => io_text(cause),
+                None if error.is_parse() => format!("it does not speak HTTP: {error}"),
+                None => "the connection was closed before the answer was complete".to_owned(),
+            };
+            one_line(&format!("{address}: {cause}"))
+        }
+    }
+}
+
+/// What an answer that is no success means.
+pub(super) fn refusal(address: &dyn std::fmt::Display, status: u16, told: &Authorization) -> FetchError {
+    FetchError::Transfer(match status {
+        401 | 403 => format!("{address} answered with status {status}: {}", told.advice()),
+        404 => format!("{address} has no such thing (status 404), or not for everybody"),
+        429 => format!("{address} answered with status 429: too many requests; try again later"),
+        _ => format!("{address} answered with status {status}"),
+    })
+}
+
+/// Fetches a file.
+pub(super) async fn component(
+    client: &Client<'_>,
+    url: &HttpUrl,
+    told: &Authorization,
+) -> Result<Fetched, FetchError> {
+    let get = Get {
+        url: url.clone(),
+        accept: "application/wasm, */*;q=0.5",
+        authorization: told.header(),
+        body_max: COMPONENT_BYTES_MAX,
+        what: "a component",
+    };
+    let answer = client.get(get).await?;
+    if answer.status != 200 {
+        return Err(refusal(&url.address, answer.status, told));
+    }
+    let note = format!("{} bytes from {}", answer.body.len(), url.address);
+    Ok(Fetched { bytes: answer.body, note })
+}

@@ -1,0 +1,17 @@
+//! The hands of the plugins' lives: fetching components, running them, replacing them.
+//!
+//! Reading order: `worker` (a thread for each plugin), `fetch` (components of other machines), `registry`
+//! (the plugins of a running host). What a component is and how it runs is in the crate `phasegate-wasm`.
+
+pub mod config;
+pub mod fetch;
+pub mod registry;
+mod worker;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use fetch::{Fetch, FetchError, Fetched};
+pub use worker::{
+    Counts, Known, OnDecided, OnTrouble, PluginTrouble, PluginWorker, QUEUE_MAX, Repeats, Watchers,
+};

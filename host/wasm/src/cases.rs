@@ -1,0 +1,197 @@
+//! Case files: what a plugin must answer to what. The format is described in `plugins/README.md`.
+//!
+//! Strict: an unknown key is an error, so that a misspelt expectation never passes.
+
+pub mod base64;
+mod expect;
+mod typed;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use phasegate_core::domain::Observation;
+
+pub use expect::{Difference, Expectation, Got, show};
+use typed::Typed;
+
+/// What the clock shows in a case that does not say: 2026-01-01T12:00:00Z, a Thursday.
+pub const NOW_MS: u64 = 1_767_268_800_000;
+/// Largest case file that is read.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// One case, ready to run.
+#[derive(Debug)]
+pub struct Case {
+    /// The file that it is from.
+    pub file: String,
+    /// Its name there.
+    pub name: String,
+    /// JSON text for `configure`.
+    pub settings: String,
+    /// What the plugin's clock shows, in milliseconds since 1970.
+    pub now_ms: u64,
+    /// What to judge; absent where only the settings matter.
+    pub observation: Option<Observation>,
+    /// What must come.
+    pub expected: Expectation,
+}
+
+/// Why cases cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum CasesError {
+    /// The folder or a file cannot be read.
+    #[error("cannot read `{}`", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file is no case file.
+    #[error("`{}`: {why}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// No such folder.
+    #[error(
+        "there is no folder `{}` with cases; write `*.json` files there, see plugins/README.md for the format, or \
+         name another one with `--cases DIR`", .0.display()
+    )]
+    NoFolder(PathBuf),
+    /// A file.
+    #[error("`{}` is no folder; name the folder of the case files", .0.display())]
+    NotAFolder(PathBuf),
+    /// Nothing to run.
+    #[error("`{}` holds no case; add a `*.json` file, see plugins/README.md for the format", .0.display())]
+    None(PathBuf),
+}
+
+/// Reads every `*.json` file of a folder, in the order of their names.
+///
+/// # Errors
+/// When a file cannot be read or is no case file, and when there is no case at all.
+pub fn read(folder: &Path) -> Result<Vec<Case>, CasesError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| CasesError::Read { path, source }
+    };
+    let mut paths = Vec::new();
+    let entries = std::fs::read_dir(folder).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => CasesError::NoFolder(folder.to_owned()),
+        io::ErrorKind::NotADirectory => CasesError::NotAFolder(folder.to_owned()),
+        _ => failed(folder)(error),
+    })?;
+    for entry in entries {
+        let path = entry.map_err(failed(folder))?.path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let mut cases: Vec<Case> = Vec::new();
+    for path in paths {
+        let text = read_bounded(&path).map_err(failed(&path))?;
+        let malformed = |why: String| CasesError::Malformed { path: path.clone(), why };
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let begin = cases.len();
+        for typed in typed::parse(&text).map_err(malformed)? {
+            let case = build(&file, typed).map_err(malformed)?;
+            if cases.iter().skip(begin).any(|earlier| earlier.name == case.name) {
+                return Err(malformed(format!("two cases are named {:?}", case.name)));
+            }
+            cases.push(case);
+        }
+    }
+    if cases.is_empty() { Err(CasesError::None(folder.to_owned())) } else { Ok(cases) }
+}
+
+fn read_bounded(path: &Path) -> io::Result<String> {
+    use io::Read as _;
+    let mut text = String::new();
+    let file = std::fs::File::open(path)?;
+    if file.metadata()?.len() > FILE_BYTES_MAX {
+        return Err(io::Error::other(format!("it is larger than {FILE_BYTES_MAX} bytes")));
+    }
+    file.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn build(file: &str, typed: Typed) -> Result<Case, String> {
+    let Typed { name, settings, now, observation, expect } = typed;
+    let named = |why: String| format!("case {name:?}: {why}");
+    let now_ms = now.map_or(Ok(NOW_MS), |now| millis(&now)).map_err(named)?;
+    let observation = observation.map(|typed| typed.build()).transpose().map_err(named)?;
+    let expected = Expectation::build(expect).map_err(named)?;
+    if observation.is_none() && !matches!(expected, Expectation::ConfigureError(_)) {
+        return Err(named("`observation` is missing".to_owned()));
+    }
+    let settings = settings.map_or_else(|| "{}".to_owned(), |settings| settings.to_string());
+    Ok(Case { file: file.to_owned(), name, settings, now_ms, observation, expected })
+}
+
+fn millis(text: &str) -> Result<u64, String> {
+    let time: jiff::Timestamp = text
+        .parse()
+        .map_err(|_| format!("`now` is {text:?}, expected a time such as 2026-01-01T12:00:00Z"))?;
+    u64::try_from(time.as_millisecond()).map_err(|_| "`now` is before 1970".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(text: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.json"), text).unwrap();
+        let said = read(folder.path()).unwrap_err().to_string();
+        said.replace(&folder.path().display().to_string(), "")
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let observation = r#""observation":{"instance":{"id":"0","scaleSet":"s"},"answers":[{"source":"health","response":{"status":200}}]}"#;
+        for (text, expected) in [
+            ("[]".to_owned(), "holds no case"),
+            ("{".to_owned(), "EOF while parsing"),
+            ("3".to_owned(), "a file is one case or an array of cases"),
+            ("[3]".to_owned(), "invalid type: integer `3`, expected a case"),
+            (r#"{"name":"a","expect":{}}"#.to_owned(), "case \"a\": `expect` needs exactly one of"),
+            (
+                r#"{"name":"a","expect":{"configureError":"x","failure":{"kind":"internal"}}}"#.to_owned(),
+                "case \"a\": `expect` needs exactly one of `decision`, `failure` and `configureError`",
+            ),
+            (r#"{"name":"a","expect":{"configureError":"x"},"nam":1}"#.to_owned(), "unknown field `nam`"),
+            (r#"{"name":"a","expect":{"failure":{"kind":"internal"}}}"#.to_owned(), "case \"a\": `observation` is missing"),
+            (
+                format!(r#"{{"name":"a",{observation},"expect":{{"decision":{{"health":"fine","participation":"skip"}}}}}}"#),
+                "unknown variant `fine`",
+            ),
+            (
+                format!(r#"{{"name":"a",{observation},"expect":{{"failure":{{"kind":"odd"}}}}}}"#),
+                "unknown variant `odd`",
+            ),
+            (
+                r#"{"name":"a","observation":{"instance":{"id":"","scaleSet":"s"},"answers":[{"source":"health","response":{"status":0}}]},"expect":{"failure":{"kind":"internal"}}}"#.to_owned(),
+                "case \"a\": instance.id",
+            ),
+            (
+                r#"{"name":"a","observation":{"instance":{"id":"0","scaleSet":"s"},"answers":[]},"expect":{"failure":{"kind":"internal"}}}"#.to_owned(),
+                "/a.json`: case \"a\": `answers` is empty",
+            ),
+            (
+                r#"{"name":"a","observation":{"instance":{"id":"0","scaleSet":"s"},"answers":[{"source":"health","response":{"status":600}}]},"expect":{"failure":{"kind":"internal"}}}"#.to_owned(),
+                "/a.json`: case \"a\": answer `health`: `status` is 600; it is 100 to 599",
+            ),
+            (
+                r#"[{"name":"a","expect":{"configureError":"x"}},{"name":"a","expect":{"configureError":"x"}}]"#.to_owned(),
+                "two cases are named \"a\"",
+            ),
+        ] {
+            let said = problem(&text);
+            assert!(said.contains(expected), "{text}: {said}");
+        }
+    }
+}

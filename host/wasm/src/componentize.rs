@@ -1,0 +1,141 @@
+//! Turns a core module into a component: one that carries its type, or, in `finish`, one that a
+//! compiler of C, Zig or Go left as it is.
+//!
+//! Only `finish` adapts: `componentize` refuses a module that imports WASI preview 1.
+
+use wasmparser::{Parser, Payload};
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+use super::error::LoadPluginError;
+use super::{shape, text};
+use crate::contract::{CONTRACT, World};
+
+/// Why a core module cannot become a component. Each message follows the file's name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ComponentizeError {
+    /// It already is one.
+    #[error("is a component already; use it as it is")]
+    AlreadyComponent,
+    /// Not a valid core module.
+    #[error("{0}")]
+    Unreadable(LoadPluginError),
+    /// Nothing says which world it implements.
+    #[error("has no component-type section; build the module with wit-bindgen or phasegate-sdk")]
+    NoComponentType,
+    /// It was compiled against WASI.
+    #[error(
+        "imports WASI preview 1; build it for the target wasm32-unknown-unknown, or with `phasegate plugin build`"
+    )]
+    ImportsWasi,
+    /// The encoder's own words.
+    #[error("cannot become a component: {0}")]
+    Encode(String),
+}
+
+/// Wraps a core module as a component and validates the result.
+///
+/// # Errors
+/// When the bytes are not a core module, or the module does not say or does not implement its
+/// world.
+pub fn componentize(core: &[u8]) -> Result<Vec<u8>, ComponentizeError> {
+    let shape = shape::examine(core).map_err(ComponentizeError::Unreadable)?;
+    if shape.is_component {
+        return Err(ComponentizeError::AlreadyComponent);
+    }
+    if !shape.has_component_type {
+        return Err(ComponentizeError::NoComponentType);
+    }
+    if shape.imports.iter().any(|name| name.starts_with("wasi_snapshot_preview1.")) {
+        return Err(ComponentizeError::ImportsWasi);
+    }
+    super::call::guarded("the component encoder", || {
+        ComponentEncoder::default()
+            .validate(true)
+            .module(core)
+            .and_then(|encoder| encoder.encode())
+            .map_err(|error| words(&error))
+    })
+    .and_then(|result| result)
+    .map_err(ComponentizeError::Encode)
+}
+
+/// Stand in for WASI preview 1; made from `adapter/preview1.wat`.
+const PREVIEW1: &[u8] = include_bytes!("../adapter/preview1.wasm");
+const PREVIEW1_TIMED: &[u8] = include_bytes!("../adapter/preview1-timed.wasm");
+/// The worlds of these adapters.
+const ADAPTER_WORLDS: &str = "package phasegate:adapter;
+world preview1 { import phasegate:policy/log@1.0.0; }
+world preview1-timed { include preview1; import phasegate:policy/clock@1.0.0; }
+";
+
+/// Makes a component of a core module that a compiler left as it is: adds its component type where
+/// there is none, and stubs where it imports WASI preview 1. A module that asks the host for the time
+/// is of the timed world in any case.
+///
+/// # Errors
+/// As [`componentize`], and when the module does not export what the contract asks for.
+pub fn finish(core: &[u8], world: World) -> Result<Vec<u8>, ComponentizeError> {
+    let shape = shape::examine(core).map_err(ComponentizeError::Unreadable)?;
+    if shape.is_component {
+        return Err(ComponentizeError::AlreadyComponent);
+    }
+    let imports = |prefix: &str| shape.imports.iter().any(|name| name.starts_with(prefix));
+    let world = if imports("phasegate:policy/clock@") { World::TimedPolicy } else { world };
+    let (adapter, stubs) = match world {
+        World::TimedPolicy => (PREVIEW1_TIMED, "preview1-timed"),
+        World::Policy => (PREVIEW1, "preview1"),
+    };
+    let make = || {
+        let mut core = without_debug(core).map_err(|error| words(&error))?;
+        if !shape.has_component_type {
+            embed(&mut core, None, world.name())?;
+        }
+        let mut encoder = ComponentEncoder::default();
+        encoder.validate(true).module(&core).map_err(|error| words(&error))?;
+        if imports("wasi_snapshot_preview1.") {
+            let mut adapter = adapter.to_vec();
+            embed(&mut adapter, Some(ADAPTER_WORLDS), stubs)?;
+            encoder.adapter("wasi_snapshot_preview1", &adapter).map_err(|error| words(&error))?;
+        }
+        encoder.encode().map_err(|error| words(&error))
+    };
+    super::call::guarded("the component encoder", make)
+        .and_then(|result| result)
+        .map_err(ComponentizeError::Encode)
+}
+
+/// A module without the sections for debuggers, which are many times larger than the rest. The names
+/// of functions stay: traps are reported with them.
+fn without_debug(core: &[u8]) -> Result<Vec<u8>, wasmparser::Error> {
+    let mut kept = core.get(..8).unwrap_or_default().to_vec();
+    let mut from = kept.len();
+    for payload in Parser::new(0).parse_all(core) {
+        let payload = payload?;
+        let Some((_, range)) = payload.as_section() else { continue };
+        let debug =
+            matches!(&payload, Payload::CustomSection(section) if section.name().starts_with(".debug_"));
+        if !debug {
+            kept.extend_from_slice(core.get(from..range.end).unwrap_or_default());
+        }
+        from = range.end;
+    }
+    Ok(kept)
+}
+
+/// Adds to a module the type of the component that it is for.
+fn embed(module: &mut Vec<u8>, more: Option<&str>, world: &str) -> Result<(), String> {
+    let mut resolve = Resolve::default();
+    let mut package = resolve.push_str("policy.wit", CONTRACT).map_err(|error| words(&error))?;
+    if let Some(more) = more {
+        package = resolve.push_str("more.wit", more).map_err(|error| words(&error))?;
+    }
+    let world = resolve.select_world(&[package], Some(world)).map_err(|error| words(&error))?;
+    embed_component_metadata(module, &resolve, world, StringEncoding::UTF8, false)
+        .map_err(|error| words(&error))
+}
+
+/// All levels of an encoder's error in one line.
+fn words(error: &(impl std::fmt::Display + ?Sized)) -> String {
+    text::one_line(&format!("{error:#}"), 1024)
+}

@@ -1,0 +1,98 @@
+//! Runs real components, most of them hostile, through the whole runtime.
+
+#[path = "../../../tests/support/contracts.rs"]
+pub(crate) mod contracts;
+#[path = "../../../tests/support/guests.rs"]
+pub(crate) mod guests;
+
+mod bytes;
+mod clock;
+mod evaluate;
+mod finish;
+mod load;
+mod wasi;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use phasegate_core::domain::{
+    Answer, InstanceFacts, InstanceId, Observation, ReadClock, Response, ScaleSetName, Verdict,
+};
+
+use super::{Isolation, Limits, LoadPluginError, LoadedPlugin, Runtime};
+
+/// So much fuel that it is time that runs out.
+const LIMITS: Limits = Limits {
+    memory_mib: 8,
+    timeout: Duration::from_millis(300),
+    fuel: u64::MAX / 16,
+    log_lines_per_minute: 60,
+};
+
+/// A clock to measure with.
+pub(crate) fn clock() -> Arc<dyn ReadClock> {
+    Arc::new(clock::TestClock::default())
+}
+
+/// An engine that keeps nothing.
+pub(crate) fn runtime() -> Runtime {
+    Runtime::new(clock()).unwrap()
+}
+
+fn load_as(name: &str, isolation: Isolation) -> Result<LoadedPlugin, LoadPluginError> {
+    let bytes = guests::component(name).unwrap();
+    runtime().load(&bytes, "{}", LIMITS, isolation)
+}
+
+fn load(name: &str) -> LoadedPlugin {
+    load_as(name, Isolation::PerBatch).unwrap()
+}
+
+fn refusal(name: &str) -> String {
+    load_as(name, Isolation::PerBatch).err().unwrap().to_string()
+}
+
+fn observation(id: usize, body: &str) -> Observation {
+    Observation {
+        instance: Arc::new(InstanceFacts {
+            id: InstanceId::parse(&id.to_string()).unwrap(),
+            scale_set: ScaleSetName::parse("web").unwrap(),
+            region: None,
+            zone: Some("1".to_owned()),
+            fault_domain: Some(2),
+            update_domain: None,
+            version: None,
+            desired_version: None,
+            labels: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
+        }),
+        answers: vec![Answer {
+            source: "health".to_owned(),
+            outcome: Ok(Response {
+                status: 200,
+                headers: vec![("x-phase".to_owned(), "1".to_owned())],
+                body: body.as_bytes().to_vec(),
+            }),
+        }],
+        memory: None,
+        attributes: Vec::new(),
+    }
+}
+
+fn batch(bodies: &[&str]) -> Vec<Observation> {
+    bodies.iter().enumerate().map(|(id, body)| observation(id, body)).collect()
+}
+
+/// Evaluates one observation with an empty body.
+fn one(plugin: &mut LoadedPlugin) -> Verdict {
+    plugin.evaluate(&batch(&[""]), 0).pop().unwrap()
+}
+
+/// The failure of a guest on one observation, as text.
+fn failure(name: &str) -> String {
+    one(&mut load(name)).unwrap_err().to_string()
+}
+
+fn phases(results: &[Verdict]) -> Vec<Option<u32>> {
+    results.iter().map(|result| result.as_ref().unwrap().phase.map(|phase| phase.get())).collect()
+}
