@@ -4,8 +4,8 @@ use phasegate_wire as wire;
 use std::sync::Arc;
 
 use crate::config::{self, Config, LoadConfigError};
-use crate::control::{CommandError, CommandErrorKind};
 use crate::plugins::registry::PluginRegistry;
+use crate::shell::{CommandError, CommandErrorKind};
 
 /// Reads the configuration again when it is told to.
 pub struct Reloader {

@@ -42,6 +42,13 @@ fn wrong_requests_get_the_right_status_and_an_error_body() {
         ("DELETE /v1/fleet", "", "405"),
         ("POST /v1/fleet", "", "405"),
         ("GET /v1/scale-sets/orders/upgrade/cancel", "", "405"),
+        ("GET /v1/reload", "", "405"),
+        ("HEAD /v1/reload", "", "405"),
+        ("HEAD /v1/fleet", "", "200"),
+        ("GET /v1/openapi.json", "", "200"),
+        ("GET /v1/fleet?set=orders", "", "400"),
+        ("POST /v1/line/stop?reason=x", "", "400"),
+        ("GET /v1/plugins/azure-health/explode", "", "404"),
         ("GET /nowhere", "", "404"),
         ("GET /v1/scale-sets/nope/plan", "", "404"),
         ("POST /v1/scale-sets/orders/upgrade/explode", "", "404"),
@@ -57,8 +64,13 @@ fn wrong_requests_get_the_right_status_and_an_error_body() {
     ] {
         let answer = request(port, line, headers);
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{line} {headers}: {answer}");
-        assert_eq!(status != "200", answer.contains("{\"error\":{\"code\":"), "{line}: {answer}");
+        let says_why = status != "200" && !line.starts_with("HEAD ");
+        assert_eq!(says_why, answer.contains("{\"error\":{\"code\":"), "{line}: {answer}");
     }
+    let other = request(port, "GET /v1/reload", "").to_ascii_lowercase();
+    assert!(other.contains("\r\nallow: post\r\n") && other.contains("only post"), "{other}");
+    let head = request(port, "HEAD /healthz", "");
+    assert!(head.contains("content-length: 15\r\n") && head.ends_with("\r\n\r\n"), "{head}");
     let foreign = exchange(port, "GET /v1/fleet HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n");
     assert!(foreign.starts_with("HTTP/1.1 403 "), "{foreign}");
     site.wait_until_healthy();

@@ -1,10 +1,25 @@
-//! The HTTP API: routes. It owns no state; it asks the control loop and the plugin
-//! registry.
+//! The HTTP API.
+//!
+//! How to read this module: `server` takes connections, `guard` says who may call, `v1` has the routes,
+//! one file per resource; `path`, `query` and `body` read requests, `answer` writes refusals. `host` is
+//! the only file that knows who answers. It owns no state.
 
-pub mod explain;
-pub mod guard;
-mod metrics;
-mod plugins;
-mod requests;
-pub mod routes;
+mod answer;
+mod body;
+mod guard;
+mod host;
+mod path;
+mod query;
 pub mod server;
+mod v1;
+
+use std::sync::Arc;
+
+pub use guard::Guard;
+pub use host::{Host, Recorded, Shown};
+pub(crate) use v1::view::limits;
+
+/// The whole API of a host.
+pub fn router(host: Arc<Host>, guard: Guard) -> axum::Router {
+    v1::router(host, guard)
+}

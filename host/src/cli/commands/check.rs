@@ -1,11 +1,11 @@
 //! `phasegate check`: every problem of a configuration at once, and what its policies amount to.
 
+use crate::api;
 use crate::cli::args::CheckArgs;
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::clock::Clock;
 use crate::config::{self, Config, LoadConfigError, Problem, Problems};
-use crate::control;
 use crate::plugins::config::ComponentSource;
 use crate::plugins::registry::{Network, is_fetched};
 use phasegate_core::plan::{FeasibilityInput, feasibility};
@@ -101,7 +101,7 @@ fn checked(problems: &Problems, config: Option<&Config>, network: Network) -> wi
             code: finding.code().into(),
             message: finding.to_string(),
         }));
-        let limits = control::limits(&set.policy.rolling, &found.resolved);
+        let limits = api::limits(&set.policy.rolling, &found.resolved);
         scale_sets.push(wire::CheckScaleSet { name: set.name.to_string(), limits });
     }
     let file = problems.path.display().to_string();

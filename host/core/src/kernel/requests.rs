@@ -1,0 +1,93 @@
+//! Requests that were granted, by their keys: the same one, sent again, is answered and not done again.
+
+use imbl::OrdMap;
+
+use super::command::{Answer, Command, Reply, Request};
+use super::refusal::Refusal;
+use super::state::Fleet;
+use crate::domain::{RequestKey, ScaleSetName};
+use crate::record::{StoredRequest, Write};
+
+/// Requests that are remembered: more than anybody repeats within the time in which it matters.
+const REMEMBERED_MAX: usize = 1_000;
+
+/// Granted requests by key, and in the order in which they were granted.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Requests {
+    by_key: OrdMap<RequestKey, StoredRequest>,
+    in_order: OrdMap<u64, RequestKey>,
+}
+
+impl Requests {
+    pub(super) fn new(stored: impl IntoIterator<Item = (RequestKey, StoredRequest)>) -> Self {
+        let mut requests = Self::default();
+        for (key, request) in stored {
+            requests.in_order.insert(request.number, key.clone());
+            requests.by_key.insert(key, request);
+        }
+        requests
+    }
+
+    /// What is remembered under a key.
+    pub(super) fn get(&self, key: &RequestKey) -> Option<&StoredRequest> {
+        self.by_key.get(key)
+    }
+
+    /// The answer to a request that was granted before, or why its key cannot be used.
+    pub(super) fn repeated(&self, request: &Request, fleet: &Fleet) -> Option<Answer> {
+        let known = self.by_key.get(request.key.as_ref()?)?;
+        let asked = asked(&request.command);
+        if known.asked != asked {
+            let key = request.key.clone()?;
+            return Some(Err(Refusal::KeyTaken { key, asked: known.asked.clone() }));
+        }
+        Some(Ok(match (&known.scale_set, &known.upgrade) {
+            (Some(scale_set), Some(id)) => Reply::Upgrade { scale_set: scale_set.clone(), id: id.clone() },
+            (Some(_) | None, _) => match &request.command {
+                Command::StopLine | Command::StartLine => Reply::Line(fleet.line.clone()),
+                Command::Ping
+                | Command::Start(..)
+                | Command::Wish(..)
+                | Command::RecordPlugin(..)
+                | Command::Reconfigure(_) => Reply::Recorded,
+            },
+        }))
+    }
+
+    /// Remembers a request that was granted; gives what is to be recorded.
+    pub(super) fn granted(&mut self, request: &Request, reply: &Reply) -> Vec<Write> {
+        let Some(key) = &request.key else { return Vec::new() };
+        let number = self.in_order.get_max().map_or(1, |(number, _)| number + 1);
+        let (scale_set, upgrade) = match reply {
+            Reply::Upgrade { scale_set, id } => (Some(scale_set.clone()), Some(id.clone())),
+            Reply::Pong | Reply::Line(_) | Reply::Recorded => (None, None),
+        };
+        let stored = StoredRequest { number, asked: asked(&request.command), scale_set, upgrade };
+        self.in_order.insert(number, key.clone());
+        self.by_key.insert(key.clone(), stored.clone());
+        let mut writes = vec![Write::Request(key.clone(), Some(stored))];
+        while self.by_key.len() > REMEMBERED_MAX {
+            let Some((oldest, key)) = self.in_order.get_min().map(|(n, key)| (*n, key.clone())) else {
+                break;
+            };
+            self.in_order.remove(&oldest);
+            self.by_key.remove(&key);
+            writes.push(Write::Request(key, None));
+        }
+        writes
+    }
+}
+
+/// A command in one line, to tell a repeat from another request under the same key.
+fn asked(command: &Command) -> String {
+    let about = |verb: &str, name: &ScaleSetName| format!("{verb} {name}");
+    match command {
+        Command::Ping => "ping".to_owned(),
+        Command::Start(name, options) => format!("{}: {options:?}", about("start", name)),
+        Command::Wish(name, wish) => format!("{}: {wish:?}", about("wish", name)),
+        Command::StopLine => "stop the line".to_owned(),
+        Command::StartLine => "start the line".to_owned(),
+        Command::RecordPlugin(name, stored) => format!("plugin {name}: {}", stored.generation.0),
+        Command::Reconfigure(_) => "reload".to_owned(),
+    }
+}
