@@ -16,7 +16,7 @@ use crate::api::{self, Guard, server};
 use crate::clock::Clock;
 use crate::config::{self, Config, Problems};
 use crate::drivers::http::HttpDriver;
-use crate::drivers::kind::Place;
+use crate::drivers::kind::Premises;
 use crate::drivers::{Driver, DriverNote};
 use crate::plugins::registry::{self, Network, PluginRegistry, RegistryParts};
 use crate::probe::{Prober, Target};
@@ -181,7 +181,7 @@ impl Host {
 /// is no problem.
 #[must_use]
 pub fn problems(config: &Config, network: Network) -> Problems {
-    let mut problems = config::environment_problems(config, std::env::var_os("PATH").as_deref());
+    let mut problems = config::machine_problems(config, std::env::var_os("PATH").as_deref());
     for (index, set) in config.scale_sets.iter().enumerate() {
         for (key, path) in set.driver.settings().needs().certificates {
             if let (true, Err(error)) = (path.is_file(), HttpDriver::check_certificates(path)) {
@@ -307,10 +307,10 @@ fn sets(config: &Config, notes: &mpsc::Sender<DriverNote>) -> anyhow::Result<(Ve
     for set in &config.scale_sets {
         let log_dir = config.server.data_dir.join("logs").join(set.name.as_str());
         let search_path = std::env::var_os("PATH").unwrap_or_default();
-        let place = Place { log_dir, search_path, notes: notes.clone() };
-        let settings = set.driver.settings();
-        let driver = settings
-            .start(&place)
+        let premises = Premises { log_dir, search_path, notes: notes.clone() };
+        let driver = set
+            .driver
+            .start(&premises)
             .with_context(|| format!("cannot start the driver of scale set `{}`", set.name))?;
         let (spec, _) = set.clone().split();
         let plugin = config.plugins.iter().find(|plugin| plugin.spec.name == spec.plugin);

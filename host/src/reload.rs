@@ -45,7 +45,7 @@ impl Reloader {
         let path = current.path.clone();
         let read = tokio::task::spawn_blocking(move || {
             let config = config::load(&path)?;
-            let problems = config::environment_problems(&config, std::env::var_os("PATH").as_deref());
+            let problems = config::machine_problems(&config, std::env::var_os("PATH").as_deref());
             if problems.is_empty() { Ok(config) } else { Err(LoadConfigError::Invalid(problems)) }
         });
         let next = match read.await {

@@ -3,7 +3,7 @@
 use toml::de::DeValue;
 
 /// A text in quotes, short enough for one line.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let (start, rest) = shorten(text);
     format!("{start:?}{rest}")
 }
@@ -18,7 +18,7 @@ fn shorten(text: &str) -> (&str, &'static str) {
 }
 
 /// A number as the file writes it, except for underscores.
-pub(super) fn number_text(value: &DeValue<'_>) -> String {
+pub(crate) fn number_text(value: &DeValue<'_>) -> String {
     let text = match value {
         DeValue::Integer(number) => number.to_string(),
         DeValue::Float(number) => number.to_string(),
@@ -29,7 +29,7 @@ pub(super) fn number_text(value: &DeValue<'_>) -> String {
 }
 
 /// Type and value, for messages about wrong types.
-pub(super) fn describe(value: &DeValue<'_>) -> String {
+pub(crate) fn describe(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => format!("a string {}", quoted(text)),
         DeValue::Integer(_) | DeValue::Float(_) => format!("the number {}", number_text(value)),

@@ -1,4 +1,4 @@
-//! Reads one TOML table key by key, and reports the keys that nobody asked for.
+//! Reads one TOML table key by key, and reports the keys that were not asked for.
 //!
 //! Knows nothing of the configuration's meaning.
 
@@ -6,13 +6,13 @@ use toml::de::DeTable;
 
 use super::source::{Basis, Source};
 use super::suggest::suggest;
-use super::value::Value;
+use super::value::{Spot, Value};
 
 /// A table whose keys are asked for one after the other. An absent optional table reads as an
 /// empty one.
-pub(super) struct Table<'a> {
-    pub(super) source: &'a Source<'a>,
-    pub(super) key: String,
+pub struct Table<'a> {
+    pub(crate) source: &'a Source<'a>,
+    pub(crate) key: String,
     offset: usize,
     entries: Option<&'a DeTable<'a>>,
     known: Vec<&'static str>,
@@ -20,7 +20,7 @@ pub(super) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         source: &'a Source<'a>,
         key: String,
         offset: usize,
@@ -30,14 +30,14 @@ impl<'a> Table<'a> {
     }
 
     /// The value of a key that may be left out. `example` is how a right value looks.
-    pub(super) fn optional(&mut self, name: &'static str, example: &'static str) -> Option<Value<'a>> {
+    pub(crate) fn optional(&mut self, name: &'static str, example: &'static str) -> Option<Value<'a>> {
         self.known.push(name);
         let (key, value) = self.entries?.get_key_value(name)?;
         Some(Value::new(self.source, join(&self.key, key.get_ref()), key.get_ref(), example, value))
     }
 
     /// The value of a key that must be there.
-    pub(super) fn required(&mut self, name: &'static str, example: &'static str) -> Option<Value<'a>> {
+    pub(crate) fn required(&mut self, name: &'static str, example: &'static str) -> Option<Value<'a>> {
         let value = self.optional(name, example);
         if value.is_none() {
             self.missing.push((name, example));
@@ -45,14 +45,13 @@ impl<'a> Table<'a> {
         value
     }
 
-    /// A table that may be left out; then, or if it is none, it reads as an empty one.
-    pub(super) fn section(&mut self, name: &'static str, example: &'static str) -> Self {
-        let section = self.optional(name, example).and_then(|value| value.table());
-        section.unwrap_or_else(|| Self::new(self.source, join(&self.key, name), self.offset, None))
+    /// Where it is.
+    pub(crate) fn spot(&self) -> Spot {
+        Spot { key: self.key.clone(), offset: self.offset }
     }
 
     /// All entries in the order of the file, for a table whose keys are free.
-    pub(super) fn into_entries(self) -> Vec<Value<'a>> {
+    pub(crate) fn into_entries(self) -> Vec<Value<'a>> {
         let entries = self.entries.into_iter().flatten();
         let mut entries: Vec<_> = entries
             .map(|(key, value)| {
@@ -64,14 +63,14 @@ impl<'a> Table<'a> {
         entries.into_iter().map(|(_, value)| value).collect()
     }
 
-    /// Reports that this table as a whole, or a key that it lacks, is at odds with the rest.
-    pub(super) fn conflict(&self, name: &str, message: impl Into<String>, hint: impl Into<String>) {
+    /// Reports that a key that it lacks is at odds with the rest.
+    fn conflict(&self, name: &str, message: impl Into<String>, hint: impl Into<String>) {
         let key = join(&self.key, name);
         self.source.report(Basis::Whole, self.offset, &key, message.into(), Some(hint.into()));
     }
 
-    /// Reports the keys that nobody asked for and the required ones that are not there.
-    pub(super) fn finish(mut self) {
+    /// Reports the keys that were not asked for and the required ones that are not there.
+    pub(crate) fn finish(mut self) {
         for key in self.entries.into_iter().flat_map(|entries| entries.keys()) {
             let name: &str = key.get_ref();
             if self.known.contains(&name) {
@@ -100,7 +99,7 @@ impl<'a> Table<'a> {
 }
 
 /// Path of a key within a table; names that TOML would have to quote are quoted.
-fn join(table: &str, name: &str) -> String {
+pub(crate) fn join(table: &str, name: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let quoted =
         if !name.is_empty() && name.chars().all(bare) { name.to_owned() } else { format!("{name:?}") };

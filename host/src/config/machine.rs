@@ -11,10 +11,10 @@ use std::path::Path;
 use rustix::fs::{Access, access};
 
 use super::Config;
-use super::problem::{Problem, Problems};
 use crate::drivers::DriverConfig;
 use crate::drivers::kind::Needs;
 use crate::drivers::template::{Template, TemplateValues, Wish};
+use crate::keys::{Problem, Problems};
 use crate::plugins::config::ComponentSource;
 use crate::plugins::fetch::{Credentials, FetchConfig};
 use phasegate_core::domain::{Component, Fence, OperationId, ScaleSet};
@@ -25,8 +25,9 @@ const SEARCH_PATH_DEFAULT: &str = "/bin:/usr/bin";
 /// Checks that the files, directories and programs that the configuration names can be used.
 /// `search_path` is the host's own `PATH`.
 #[must_use]
-pub fn environment_problems(config: &Config, search_path: Option<&OsStr>) -> Problems {
+pub fn machine_problems(config: &Config, search_path: Option<&OsStr>) -> Problems {
     let mut checker = Checker { config, problems: Vec::new() };
+    checker.data_dir(&config.server.data_dir);
     if let Some(path) = &config.server.token_file {
         checker.readable_file("server.tokenFile", path);
     }
@@ -42,9 +43,14 @@ pub fn environment_problems(config: &Config, search_path: Option<&OsStr>) -> Pro
     for (index, set) in config.scale_sets.iter().enumerate() {
         checker.driver(index, set, search_path);
     }
-    let mut list = checker.problems;
-    list.sort();
-    Problems { path: config.path.clone(), list }
+    Problems::new(&config.path, checker.problems)
+}
+
+/// Whether a problem is about a file with the component of a plugin: a host that has run that plugin
+/// before starts without it.
+#[must_use]
+pub fn is_about_a_component(problem: &Problem) -> bool {
+    problem.key.starts_with("plugins[") && problem.key.ends_with("].component")
 }
 
 struct Checker<'a> {
@@ -69,6 +75,31 @@ impl Checker<'_> {
             Err(error) => format!("cannot read `{shown}`: {}", cause(&error)),
         };
         self.report(key, message);
+    }
+
+    /// The store must be able to write there, or to create the directory.
+    fn data_dir(&mut self, directory: &Path) {
+        let there = directory.ancestors().find(|ancestor| {
+            // A name alone is in the working directory.
+            ancestor.as_os_str().is_empty() || ancestor.symlink_metadata().is_ok()
+        });
+        let there = there.filter(|there| !there.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+        let (shown, created) = (directory.display(), there != directory);
+        let message = match std::fs::metadata(there) {
+            Ok(metadata) if !metadata.is_dir() && created => {
+                format!("`{shown}` cannot be created: `{}` is not a directory", there.display())
+            }
+            Ok(metadata) if !metadata.is_dir() => format!("`{shown}` is not a directory"),
+            Ok(_) => match access(there, Access::WRITE_OK | Access::EXEC_OK) {
+                Ok(()) => return,
+                Err(error) if created => {
+                    format!("`{shown}` cannot be created in `{}`: {}", there.display(), cause(&error.into()))
+                }
+                Err(error) => format!("`{shown}` cannot be written: {}", cause(&error.into())),
+            },
+            Err(error) => format!("`{shown}` cannot be used: {}", cause(&error)),
+        };
+        self.report("server.dataDir", message);
     }
 
     fn fetch(&mut self, index: usize, fetch: &FetchConfig) {

@@ -1,6 +1,6 @@
-//! Turns a plugin's settings into the JSON text that the plugin gets.
+//! A table of the file as JSON, keys in the order of the file.
 //!
-//! Does not know what the settings mean; the plugin checks them.
+//! Does not know what the table means.
 
 use serde_json::{Map, Number, Value as Json};
 use toml::de::DeValue;
@@ -8,7 +8,7 @@ use toml::de::DeValue;
 use super::value::{Value, integer};
 
 /// The JSON text of a table, keys in the order of the file. Dates and times become strings.
-pub(super) fn json_object(value: &Value<'_>) -> Option<String> {
+pub(crate) fn json_object(value: &Value<'_>) -> Option<String> {
     match value.raw {
         DeValue::Table(_) => json(value).map(|json| json.to_string()),
         _ => {
@@ -52,4 +52,25 @@ fn json(value: &Value<'_>) -> Option<Json> {
             entries.into_iter().collect::<Option<Map<String, Json>>>().map(Json::Object)
         }
     }
+}
+
+/// A value that is known to be right, as JSON; nothing when JSON cannot hold it.
+pub(super) fn to_json(raw: &DeValue<'_>) -> Option<Json> {
+    Some(match raw {
+        DeValue::String(text) => Json::String(text.to_string()),
+        DeValue::Boolean(value) => Json::Bool(*value),
+        DeValue::Datetime(value) => Json::String(value.to_string()),
+        DeValue::Integer(number) => Json::from(integer(number)?),
+        DeValue::Float(number) => Json::Number(number.as_str().parse().ok().and_then(Number::from_f64)?),
+        DeValue::Array(elements) => {
+            Json::Array(elements.iter().map(|value| to_json(value.get_ref())).collect::<Option<_>>()?)
+        }
+        DeValue::Table(entries) => {
+            let entry =
+                |(name, value): (&toml::Spanned<std::borrow::Cow<'_, str>>, &toml::Spanned<DeValue<'_>>)| {
+                    Some((name.get_ref().to_string(), to_json(value.get_ref())?))
+                };
+            Json::Object(entries.iter().map(entry).collect::<Option<_>>()?)
+        }
+    })
 }

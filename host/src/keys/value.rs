@@ -2,8 +2,6 @@
 //!
 //! Every method reports at most one problem and then returns nothing.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,32 +13,47 @@ use super::problem::Place;
 use super::show::{describe, number_text, quoted};
 use super::source::{Basis, Source};
 use super::suggest::suggest;
-use super::table::Table;
+use super::table::{Table, join};
 use phasegate_core::domain::ids::InvalidIdError;
-use phasegate_core::domain::parse_iso_duration;
+use phasegate_core::domain::{Percent, parse_iso_duration};
 
 /// Longest free text in bytes, such as a zone or a label: fits every table and metric label.
 const TEXT_LEN_MAX: usize = 256;
 
+/// Where a value or a table is, without the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spot {
+    /// Path of the key.
+    pub(crate) key: String,
+    pub(super) offset: usize,
+}
+
+impl Spot {
+    /// A key of the table, told of at the table's place.
+    pub(crate) fn within(&self, name: &str) -> Self {
+        Self { key: join(&self.key, name), offset: self.offset }
+    }
+}
+
 /// A value together with where it is and what its key is.
 #[derive(Clone)]
-pub(super) struct Value<'a> {
+pub struct Value<'a> {
     source: &'a Source<'a>,
     /// Path of the key.
-    pub(super) key: String,
+    pub(crate) key: String,
     /// Last part of the key.
-    pub(super) name: &'a str,
+    pub(crate) name: &'a str,
     /// How a right value looks.
-    pub(super) example: &'static str,
+    pub(crate) example: &'static str,
     /// Why the bounds are as they are; appended to them.
     note: &'static str,
     offset: usize,
     /// The value as parsed.
-    pub(super) raw: &'a DeValue<'a>,
+    pub(crate) raw: &'a DeValue<'a>,
 }
 
 impl<'a> Value<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         source: &'a Source<'a>,
         key: String,
         name: &'a str,
@@ -52,32 +65,37 @@ impl<'a> Value<'a> {
     }
 
     /// The same value, whose bounds get a note such as ` in the azure profile`.
-    pub(super) fn noted(self, note: &'static str) -> Self {
+    pub(crate) fn noted(self, note: &'static str) -> Self {
         Self { note, ..self }
     }
 
     /// Where the value is.
-    pub(super) fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> Place {
         self.source.place(self.offset)
     }
 
-    /// Keeps the place for checks after reading.
-    pub(super) fn remember(&self) {
-        self.source.remember(&self.key, self.offset);
+    /// The same without the file.
+    pub(crate) fn spot(&self) -> Spot {
+        Spot { key: self.key.clone(), offset: self.offset }
+    }
+
+    /// The file.
+    pub(crate) fn source(&self) -> &'a Source<'a> {
+        self.source
     }
 
     /// Reports that the value is wrong by itself.
-    pub(super) fn problem(&self, message: impl Into<String>, hint: impl Into<Option<String>>) {
+    pub(crate) fn problem(&self, message: impl Into<String>, hint: impl Into<Option<String>>) {
         self.source.report(Basis::Value, self.offset, &self.key, message.into(), hint.into());
     }
 
     /// Reports that the value is at odds with another part of the file.
-    pub(super) fn conflict(&self, message: impl Into<String>, hint: impl Into<String>) {
+    pub(crate) fn conflict(&self, message: impl Into<String>, hint: impl Into<String>) {
         self.source.report(Basis::Whole, self.offset, &self.key, message.into(), Some(hint.into()));
     }
 
     /// Reports that the value is of the wrong type.
-    pub(super) fn wrong_type(&self, wanted: &str) {
+    pub(crate) fn wrong_type(&self, wanted: &str) {
         let Self { name, example, note, .. } = self;
         self.problem(
             format!("is {}", describe(self.raw)),
@@ -93,7 +111,7 @@ impl<'a> Value<'a> {
         );
     }
 
-    pub(super) fn string(&self) -> Option<&'a str> {
+    pub(crate) fn string(&self) -> Option<&'a str> {
         let text = self.raw.as_str();
         if text.is_none() {
             self.wrong_type("a string");
@@ -102,7 +120,7 @@ impl<'a> Value<'a> {
     }
 
     /// A string with at least one character.
-    pub(super) fn filled(&self) -> Option<&'a str> {
+    pub(crate) fn filled(&self) -> Option<&'a str> {
         let text = self.string()?;
         if text.is_empty() {
             self.problem("is empty", format!("for example {} = {}", self.name, self.example));
@@ -112,7 +130,7 @@ impl<'a> Value<'a> {
     }
 
     /// Free text for people; numbers and booleans count as their text.
-    pub(super) fn text(&self) -> Option<String> {
+    pub(crate) fn text(&self) -> Option<String> {
         let text = match self.raw {
             DeValue::String(text) => text.to_string(),
             DeValue::Integer(number) => number.to_string(),
@@ -133,7 +151,7 @@ impl<'a> Value<'a> {
         Some(text)
     }
 
-    pub(super) fn boolean(&self) -> Option<bool> {
+    pub(crate) fn boolean(&self) -> Option<bool> {
         let value = self.raw.as_bool();
         if value.is_none() {
             self.wrong_type("true or false");
@@ -142,7 +160,7 @@ impl<'a> Value<'a> {
     }
 
     /// A whole number within bounds.
-    pub(super) fn integer(&self, min: u32, max: u32) -> Option<u32> {
+    pub(crate) fn integer(&self, min: u32, max: u32) -> Option<u32> {
         let DeValue::Integer(number) = self.raw else {
             self.wrong_type("a whole number");
             return None;
@@ -156,7 +174,7 @@ impl<'a> Value<'a> {
     }
 
     /// A number of seconds within bounds, with or without a fraction.
-    pub(super) fn seconds(&self, min: f64, max: f64) -> Option<Duration> {
+    pub(crate) fn seconds(&self, min: f64, max: f64) -> Option<Duration> {
         let seconds = match self.raw {
             DeValue::Integer(number) => integer(number).map_or(f64::INFINITY, |number| number as f64),
             DeValue::Float(number) => number.as_str().parse().unwrap_or(f64::NAN),
@@ -173,46 +191,38 @@ impl<'a> Value<'a> {
         Duration::try_from_secs_f64(seconds).ok()
     }
 
-    /// A duration such as `PT30S`.
-    pub(super) fn iso_duration(&self) -> Option<Duration> {
+    /// A duration such as `PT30S`, within bounds that are written in the same way.
+    pub(crate) fn span(&self, bounds: Option<(&'static str, &'static str)>) -> Option<Duration> {
         let text = self.string()?;
-        self.parsed(text, parse_iso_duration(text))
+        let span = self.parsed(text, parse_iso_duration(text))?;
+        let Some((min, max)) = bounds else { return Some(span) };
+        let (least, most) = (parse_iso_duration(min).ok()?, parse_iso_duration(max).ok()?);
+        if !(least..=most).contains(&span) {
+            self.problem(format!("is {}", quoted(text)), format!("allowed: {min} to {max}"));
+            return None;
+        }
+        Some(span)
+    }
+
+    /// Whole percent from `min` to 100.
+    pub(crate) fn percent(&self, min: u8) -> Option<Percent> {
+        let percent = self.integer(min.into(), 100)?;
+        u8::try_from(percent).ok().and_then(Percent::new)
     }
 
     /// An identifier.
-    pub(super) fn id<T>(&self, parse: impl FnOnce(&str) -> Result<T, InvalidIdError>) -> Option<T> {
+    pub(crate) fn id<T>(&self, parse: impl FnOnce(&str) -> Result<T, InvalidIdError>) -> Option<T> {
         let text = self.string()?;
         if text.is_empty() { self.filled().and(None) } else { self.parsed(text, parse(text)) }
     }
 
     /// The result of parsing `text`; an error is a fragment that follows the text.
-    pub(super) fn parsed<T>(&self, text: &str, result: Result<T, impl Display>) -> Option<T> {
+    pub(crate) fn parsed<T>(&self, text: &str, result: Result<T, impl Display>) -> Option<T> {
         result.map_err(|error| self.problem(format!("{} {error}", quoted(text)), None)).ok()
     }
 
-    /// Whether nobody used `identity` before; a second use is reported with both places. `seen`
-    /// holds key and place of the first use.
-    pub(super) fn unique<K: Ord>(
-        &self,
-        shown: &str,
-        identity: K,
-        seen: &mut BTreeMap<K, (String, Place)>,
-    ) -> bool {
-        match seen.entry(identity) {
-            Entry::Vacant(entry) => {
-                entry.insert((self.key.clone(), self.place()));
-                true
-            }
-            Entry::Occupied(entry) => {
-                let (key, Place { line, .. }) = entry.get();
-                self.conflict(format!("is \"{shown}\", as is {key} in line {line}"), "must be unique");
-                false
-            }
-        }
-    }
-
     /// One of a few words.
-    pub(super) fn choice<T: Copy>(&self, choices: &[(&'static str, T)]) -> Option<T> {
+    pub(crate) fn choice<T: Copy>(&self, choices: &[(&'static str, T)]) -> Option<T> {
         let text = self.string()?;
         let chosen = choices.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice);
         if chosen.is_none() {
@@ -228,7 +238,7 @@ impl<'a> Value<'a> {
     }
 
     /// A path; a relative one starts at the directory of the file.
-    pub(super) fn path(&self) -> Option<PathBuf> {
+    pub(crate) fn path(&self) -> Option<PathBuf> {
         let text = self.filled()?;
         if text.contains('\0') {
             self.problem("contains a NUL character", None);
@@ -237,7 +247,7 @@ impl<'a> Value<'a> {
         Some(self.source.directory.join(text))
     }
 
-    pub(super) fn table(&self) -> Option<Table<'a>> {
+    pub(crate) fn table(&self) -> Option<Table<'a>> {
         let DeValue::Table(entries) = self.raw else {
             self.wrong_type("a table");
             return None;
@@ -246,7 +256,7 @@ impl<'a> Value<'a> {
     }
 
     /// The elements of an array of whatever `wanted` says.
-    pub(super) fn array(&self, wanted: &str) -> Option<Vec<Self>> {
+    pub(crate) fn array(&self, wanted: &str) -> Option<Vec<Self>> {
         let DeValue::Array(elements) = self.raw else {
             self.wrong_type(wanted);
             return None;
@@ -261,6 +271,6 @@ impl<'a> Value<'a> {
 }
 
 /// The number, if it fits 64 bits.
-pub(super) fn integer(number: &DeInteger<'_>) -> Option<i64> {
+pub(crate) fn integer(number: &DeInteger<'_>) -> Option<i64> {
     i64::from_str_radix(number.as_str(), number.radix()).ok()
 }
