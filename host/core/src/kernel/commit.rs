@@ -233,3 +233,99 @@ fn not_recorded(answer: Answer, why: &str) -> Answer {
         refused @ Err(_) => refused,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::super::{Command, Reply};
+    use super::*;
+    use crate::domain::*;
+    use crate::rollout::Wish;
+
+    /// What a kernel that starts from the record now would know.
+    fn recorded(rig: &Rig) -> (Option<Upgrade>, Vec<Option<Version>>, usize) {
+        let stored = rig.disk.clone().open();
+        let versions = stored.versions.values().cloned().collect();
+        (stored.upgrades.get(&name("orders")).cloned(), versions, rig.disk.trail().count())
+    }
+
+    #[test]
+    fn a_start_that_cannot_be_recorded_never_was() {
+        for mood in [DiskMood::Refuses, DiskMood::Lies] {
+            let mut rig = Rig::healthy();
+            rig.mood = mood;
+            let answer = rig.start("v2").unwrap();
+            assert!(matches!(answer, Err(Refusal::NotRecorded { .. })), "{mood:?}: {answer:?}");
+            assert!(rig.set().upgrade.is_none() && rig.effects.is_empty(), "{mood:?}");
+            assert_eq!(rig.kernel.fleet().refusing.as_deref(), Some("the disk is full"));
+            rig.mood = DiskMood::Takes;
+            rig.pass(Duration::from_secs(6));
+            assert_eq!(
+                recorded(&rig),
+                (None, vec![Some(version("v1")); 3], 0),
+                "{mood:?}: also when it was made"
+            );
+            assert!(rig.kernel.fleet().refusing.is_none());
+            assert!(rig.start("v2").unwrap().is_ok(), "and it can be asked for again");
+        }
+    }
+
+    #[test]
+    fn facts_stay_and_nothing_goes_out_until_the_record_takes_writes() {
+        for mood in [DiskMood::Refuses, DiskMood::Lies] {
+            let mut rig = Rig::healthy();
+            rig.start("v2");
+            let asked = rig.asked().remove(0);
+            let instance = asked.instance.id.clone();
+            rig.mood = mood;
+            rig.done(asked, Ok(()));
+            rig.judge(instance.as_str(), decision(0));
+            rig.pass(Duration::from_secs(1));
+            assert!(rig.asked().is_empty(), "{mood:?}: the next batch waits");
+            assert_eq!(rig.instance(instance.as_str()).version, Some(version("v2")), "a fact");
+            assert_eq!(rig.instance(instance.as_str()).fold.health(), Health::Healthy, "decisions go on");
+            rig.mood = DiskMood::Takes;
+            rig.pass(Duration::from_secs(6));
+            let (upgrade, versions, _) = recorded(&rig);
+            assert_eq!(upgrade.as_ref(), Some(rig.upgrade()), "{mood:?}: the record is the state");
+            assert_eq!(versions.iter().flatten().filter(|seen| **seen == version("v2")).count(), 1);
+            let next = rig.asked();
+            assert_eq!(next.len(), 1, "{mood:?}: and it goes on, once");
+            assert_ne!(next[0].instance.id, instance);
+        }
+    }
+
+    #[test]
+    fn a_wish_is_undone_and_its_answer_says_so() {
+        let mut rig = Rig::healthy();
+        rig.start("v2");
+        rig.mood = DiskMood::Lies;
+        let answer = rig.ask(Command::Wish(name("orders"), Wish::Pause)).unwrap();
+        assert!(matches!(answer, Err(Refusal::NotRecorded { .. })) && !rig.upgrade().paused);
+        let by = By { reason: Some("the network".to_owned()), ..By::host() };
+        assert!(rig.ask_as(by.clone(), Command::StopLine).unwrap().is_err());
+        rig.mood = DiskMood::Takes;
+        rig.pass(Duration::from_secs(6));
+        let stored = rig.disk.clone().open();
+        assert!(stored.line.is_none() && !stored.upgrades[&name("orders")].paused, "the record says so, too");
+        assert!(matches!(rig.ask_as(by, Command::StopLine), Some(Ok(Reply::Line(Some(_))))));
+    }
+
+    #[test]
+    fn a_request_is_worth_a_try_before_it_is_due() {
+        let mut rig = Rig::healthy();
+        rig.mood = DiskMood::Refuses;
+        rig.start("v2");
+        rig.mood = DiskMood::Takes;
+        assert!(rig.start("v2").unwrap().is_ok(), "the disk has room again");
+    }
+
+    #[test]
+    fn while_it_refuses_the_next_try_is_all_that_is_due() {
+        let mut rig = Rig::healthy();
+        rig.mood = DiskMood::Refuses;
+        rig.start("v2");
+        let wake = rig.wake_at.unwrap();
+        assert!(wake > rig.now.at && wake <= rig.now.at + WRITE_AGAIN.max, "{wake} at {}", rig.now.at);
+    }
+}
