@@ -7,8 +7,8 @@ mod stored;
 mod write;
 
 pub use stored::{
-    Retry, StoppedLine, StoredGeneration, StoredHeed, StoredMemory, StoredModel, StoredPlugin, StoredRefusal,
-    StoredShadow, StoredWatch,
+    Forced, Retry, StoppedLine, StoredGeneration, StoredHeed, StoredMemory, StoredModel, StoredPlugin,
+    StoredRefusal, StoredShadow, StoredWatch,
 };
 pub use write::{AuditEntry, Stored, Write};
 
