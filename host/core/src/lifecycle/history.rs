@@ -55,6 +55,7 @@ pub(super) fn ways_back<'a>(
 mod tests {
     use super::*;
     use crate::domain::{Generation, Timestamp};
+    use crate::record::Forced;
 
     fn generation(number: u64, component: u8, left: Option<&str>) -> StoredGeneration {
         StoredGeneration {
@@ -64,8 +65,8 @@ mod tests {
             settings: "{}".to_owned(),
             at: Timestamp(0),
             why: String::new(),
-            forced: Forced::No,
             left_because: left.map(str::to_owned),
+            forced: Forced::No,
         }
     }
 
