@@ -66,6 +66,17 @@ pub(super) struct Job {
     pub seen: Option<Summary>,
     /// Why its gate cannot be held against that yet.
     pub unproved: Option<Unproved>,
+    /// Whether its bytes are kept and only an earlier generation is in its way.
+    pub kept: Kept,
+}
+
+/// Whether the bytes of a component are on the disk to stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// They are.
+    Yes,
+    /// As far as this load knows they are not.
+    No,
 }
 
 /// What a load is for.
@@ -174,6 +185,13 @@ pub(super) enum ReturnWhy {
     Watch(Left),
     /// The active one fails for most of its instances, if the earlier one does better.
     Circuit(super::reason::Failing),
+}
+
+impl Return {
+    /// Whether it comes back because another one did not pass its watch.
+    pub(super) fn is_of_watch(&self) -> bool {
+        matches!(self.why, ReturnWhy::Watch(_))
+    }
 }
 
 impl Job {

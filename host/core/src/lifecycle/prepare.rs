@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 use super::compare::Summary;
 use super::effect::{Effect, From};
 use super::event::{Answer, Facts, SwapMode, Ticket};
-use super::job::{ANSWER_WITHIN, Candidate, Job, Load, Part, Purpose, Return, ReturnWhy, Start};
+use super::job::{ANSWER_WITHIN, Candidate, Job, Kept, Load, Part, Purpose, Return, ReturnWhy, Start};
 use super::life::{Diff, PluginLife};
 use super::reason::{HandError, Refusal, RefusalReason, Unfit, Unproved};
 use super::said::Fact;
@@ -71,6 +71,7 @@ pub(super) fn begin_with(
         facts: Facts::default(),
         seen: None,
         unproved: None,
+        kept: Kept::No,
     };
     job.load.trace.begin(Stage::Fetch, now.at);
     if job.is_shown() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::effect::{Effect, From, Role, ShadowOrder};
 use super::event::{Facts, SwapMode, Ticket};
 use super::history::prune;
-use super::job::{ANSWER_WITHIN, Candidate, Instead, Job, Load, Purpose, Start};
+use super::job::{ANSWER_WITHIN, Candidate, Instead, Job, Kept, Load, Purpose, Start};
 use super::life::{Active, Diff, PluginLife, Trial, TrialKind};
 use super::prepare::{configured, fail, put};
 use super::reason::{EndedFor, Refusal, RefusalReason, Unfit, Why};
@@ -84,8 +84,28 @@ fn mode(job: &Job) -> SwapMode {
     }
 }
 
+/// Whether the generation before is on its way back: whoever wants to take over waits for that.
+fn is_going_back(life: &PluginLife) -> bool {
+    life.back.as_ref().is_some_and(|job| matches!(&job.purpose, Purpose::Return(back) if back.is_of_watch()))
+}
+
+/// Goes on with a component that waited for a way back which did not come about.
+pub(super) fn go_on(life: &mut PluginLife, out: &mut Out<'_>, now: Now) {
+    if is_going_back(life) {
+        return;
+    }
+    if let Some(job) = life.load.take_if(|job| job.kept == Kept::Yes) {
+        kept(life, out, job, now);
+    }
+}
+
 /// Its bytes are on the disk to stay.
-pub(super) fn kept(life: &mut PluginLife, out: &mut Out<'_>, job: Job, now: Now) {
+pub(super) fn kept(life: &mut PluginLife, out: &mut Out<'_>, mut job: Job, now: Now) {
+    let is_start = matches!(job.purpose, Purpose::Start(_));
+    if is_going_back(life) && !is_start {
+        job.kept = Kept::Yes;
+        return put(life, job);
+    }
     match &job.purpose {
         Purpose::Start(_) => startup::run(life, out, job, now),
         Purpose::Reload(..) => reload::ready(life, out, job, now),
@@ -253,6 +273,11 @@ fn finish(life: &mut PluginLife, out: &mut Out<'_>, job: Job, diff: Option<Diff>
 pub(super) fn end_for(life: &mut PluginLife, out: &mut Out<'_>, why: EndedFor, now: Now) {
     let active = life.named();
     let Some(mut trial) = life.trial.take() else { return };
+    if is_going_back(life)
+        && let Some(back) = life.back.take()
+    {
+        out.act(Effect::Cancel(back.load.ticket));
+    }
     let (stage, what) = match &trial.kind {
         TrialKind::Shadow(shadowed) => (Stage::Shadow, shadowed.candidate.source.clone()),
         TrialKind::Watch(_) => (Stage::Watch, active.map_or_else(String::new, |active| active.to_string())),

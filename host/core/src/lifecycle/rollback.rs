@@ -105,6 +105,9 @@ fn known(life: &PluginLife) -> Vec<Generation> {
 
 /// A generation that did not pass its watch stays, because the one before cannot come back.
 fn stays_though(life: &mut PluginLife, out: &mut Out<'_>, left: Left, (former, unfit): (Generation, Unfit)) {
+    if !life.is_watched() {
+        return;
+    }
     let (Some(bad), Some(mut trial)) = (life.named(), promote::end_trial(life, out)) else { return };
     out.act(Effect::Cancel(trial.ticket));
     trial.load.trace.end(Stage::Watch, StepState::Failed, Some(left.to_string()), trial.ready_by);

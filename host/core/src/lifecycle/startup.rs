@@ -26,7 +26,7 @@ use super::promote::{self, push_row, show_last, trouble};
 use super::reason::{HandError, Named, Refusal, RefusalReason, Unfit, Why};
 use super::said::{BytesOf, Fact, WhyLost};
 use super::stage::{Stage, StepState};
-use super::step::Out;
+use super::step::{Out, Store};
 use super::{shadow, watch};
 use crate::domain::{Digest, Now, Strategy, Timestamp};
 use crate::record::{Forced, StoredGeneration, StoredPlugin};
@@ -165,6 +165,11 @@ pub(super) fn passed(life: &mut PluginLife, out: &mut Out<'_>, job: Job, now: No
 
 /// The first generation decides.
 pub(super) fn run(life: &mut PluginLife, out: &mut Out<'_>, mut job: Job, now: Now) {
+    if let Store::Refuses(said) = out.store {
+        out.act(Effect::Cancel(job.load.ticket));
+        let unfit = Unfit::NotRecorded(said.to_owned());
+        return cannot(life, out, (Stage::Promote, unfit, job.candidate.source));
+    }
     let (Some(start), Some((digest, size))) = (life.start.take(), job.bytes) else { return };
     let instead = promote::instead(&job.purpose).map(|(before, unfit)| (before, unfit.clone()));
     let why = instead.clone().map_or(Why::Start, |(before, unfit)| Why::StartInstead { before, unfit });

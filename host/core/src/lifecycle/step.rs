@@ -104,6 +104,7 @@ fn run(life: &mut PluginLife, event: Event, now: Now, store: Store<'_>) -> Step 
     let mut out = Out { store, audit: Vec::new(), effects: Vec::new(), replies: Vec::new(), in_force: None };
     deal(life, &mut out, event, now);
     due(life, &mut out, now);
+    promote::go_on(life, &mut out, now);
     wishes::go_on(life, &mut out, now);
     let record = match store {
         Store::Takes => changed(life),

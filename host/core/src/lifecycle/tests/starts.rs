@@ -35,6 +35,18 @@ fn a_full_disk_keeps_no_host_from_starting() {
 }
 
 #[test]
+fn a_start_that_cannot_be_recorded_is_none() {
+    let mut desk = Desk::new(spec());
+    desk.silent.insert("keep");
+    desk.happens(Event::Booted(None));
+    let event = Event::Hand(desk.latest(), Answer::Kept);
+    let step = step_unrecorded(&mut desk.life, event, "the disk is full", desk.now);
+    assert_eq!((step.in_force, step.record), (None, None));
+    let Standing::Failed(refusal) = desk.life.standing() else { panic!("it runs") };
+    assert_eq!(refusal.kind(), RefusalKind::Unavailable);
+}
+
+#[test]
 fn the_same_goes_on_as_the_same_generation() {
     let mut desk = Desk::started(spec());
     let before = desk.stored.clone();

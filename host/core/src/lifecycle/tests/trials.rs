@@ -191,6 +191,32 @@ fn a_generation_stays_when_the_one_before_cannot_come_back() {
 }
 
 #[test]
+fn what_is_ready_waits_for_a_way_back() {
+    let going_back = || {
+        let mut desk = Desk::started(spec());
+        desk.uploads(b'b');
+        desk.silent.insert("keep");
+        let request = desk.uploads(b'c');
+        let load = desk.latest();
+        desk.silent.insert("fetch");
+        desk.compares(failing());
+        desk.happens(Event::Hand(load, Answer::Kept));
+        assert_eq!((desk.runs(), desk.reply(request).as_str()), (b'b', "none"));
+        (desk, request)
+    };
+    let (mut desk, request) = going_back();
+    desk.silent.clear();
+    desk.happens(Event::Hand(desk.latest(), Answer::Fetched { digest: component(b'a'), size: 1 }));
+    assert_eq!(desk.runs(), b'a');
+    assert!(desk.reply(request).contains("took over meanwhile"));
+    let (mut desk, request) = going_back();
+    desk.silent.clear();
+    let gone = Answer::Failed(HandError::Missing("a file".to_owned()));
+    desk.happens(Event::Hand(desk.latest(), gone));
+    assert_eq!((desk.runs(), desk.reply(request).as_str()), (b'c', "ok"));
+}
+
+#[test]
 fn without_time_or_a_former_one_there_is_no_watch() {
     let mut unwatched = spec();
     unwatched.swap.watch_time = std::time::Duration::ZERO;
