@@ -1,8 +1,8 @@
 //! Takes over a changed configuration file while the host runs: all of it, or nothing.
 
+use phasegate_wire as wire;
 use std::sync::Arc;
 
-use crate::api::wire;
 use crate::config::{self, Config, LoadConfigError};
 use crate::control::{CommandError, CommandErrorKind};
 use crate::plugins::registry::PluginRegistry;

@@ -1,12 +1,12 @@
 //! Why an upgrade treated an instance as it did: the recorded decision, judged again.
 
-use crate::api::wire;
 use crate::control::{
     Command, CommandError, CommandErrorKind, ControlHandle, read_stamp, read_stand_in, rfc3339,
 };
 use crate::recording::{self, Record, RecordedOutcome, Recorder, Replay, Used};
 use phasegate_core::domain::{InstanceId, ScaleSetName, UpgradeId};
 use phasegate_wasm::Runtime;
+use phasegate_wire as wire;
 
 /// What explaining needs.
 pub struct Explain {
@@ -29,7 +29,8 @@ pub(super) async fn run(
     let log = control.ask(|reply| Command::Log(asked, only, reply)).await?;
     let upgrade = status.status.id;
     let of_it = |entry: &&wire::LogEntry| {
-        entry.upgrade.as_deref() == Some(&upgrade) && matches!(entry.kind.as_str(), "decision" | "hold")
+        entry.upgrade.as_deref() == Some(&upgrade)
+            && matches!(entry.kind, wire::LogKind::Decision | wire::LogKind::Hold)
     };
     let Some(entry) = log.entries.iter().rfind(of_it) else {
         exists(control, &name, &instance).await?;

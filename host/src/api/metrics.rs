@@ -13,11 +13,10 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use super::wire;
 use crate::control::Tally;
 use phasegate_core::domain::Health;
 use phasegate_core::rollout::{Progress, UpgradeState};
-use phasegate_wasm::StepState;
+use phasegate_wire as wire;
 
 /// Media type of the answer.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -109,13 +108,13 @@ impl Snapshot {
         let stages = plugins.iter().flat_map(|plugin| {
             // Of the other load only what runs: the rest is over, and names the same stages.
             let beside = plugin.beside.iter().flat_map(|load| &load.stages);
-            let beside = beside.filter(|stage| stage.state == StepState::Running.name());
+            let beside = beside.filter(|stage| stage.state == wire::PluginStageState::Running);
             let stages = plugin.load.iter().flat_map(|load| &load.stages).chain(beside);
             stages.map(|stage| {
                 let labels = [
                     ("plugin", plugin.name.clone()),
-                    ("stage", stage.name.clone()),
-                    ("state", stage.state.clone()),
+                    ("stage", stage.name.to_string()),
+                    ("state", stage.state.to_string()),
                 ];
                 (labels, stage.ms as f64 / 1000.0)
             })

@@ -1,4 +1,4 @@
-//! The HTTP API: routes and wire types. It owns no state; it asks the control loop and the plugin
+//! The HTTP API: routes. It owns no state; it asks the control loop and the plugin
 //! registry.
 
 pub mod explain;
@@ -8,4 +8,3 @@ mod plugins;
 mod requests;
 pub mod routes;
 pub mod server;
-pub mod wire;

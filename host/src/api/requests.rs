@@ -3,10 +3,10 @@
 use hyper::StatusCode;
 
 use super::routes::Refusal;
-use super::wire;
 use crate::control::{Quarantined, Selection, StartOptions, Wanted, WishFor};
 use phasegate_core::domain::{Digest, ExtensionName, InstanceId, Version};
 use phasegate_core::rollout::Wish;
+use phasegate_wire as wire;
 
 /// Longest reason in bytes: it is shown in one line.
 const REASON_MAX: usize = 500;

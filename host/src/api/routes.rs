@@ -16,11 +16,11 @@ use super::guard::{Denied, Guard};
 use super::metrics::{self, Snapshot};
 use super::plugins;
 use super::requests::{self, percent_decoded};
-use super::wire;
 use crate::control::{Command, CommandError, CommandErrorKind, ControlHandle};
 use crate::plugins::registry::PluginRegistry;
 use crate::reload::Reloader;
 use phasegate_core::domain::ScaleSetName;
+use phasegate_wire as wire;
 
 /// Largest JSON body in bytes.
 const JSON_MAX: usize = 64 * 1024;
@@ -84,7 +84,7 @@ pub async fn respond(api: &Api, request: Request<Incoming>) -> Response<Full<Byt
         Ok(response) => response,
         Err(refusal) => {
             let error =
-                wire::Error { code: refusal.code.to_owned(), message: refusal.message, details: Vec::new() };
+                wire::Error { code: refusal.code.into(), message: refusal.message, details: Vec::new() };
             let mut response = json(refusal.status, &wire::ErrorBody { error });
             if refusal.status == StatusCode::UNAUTHORIZED {
                 response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

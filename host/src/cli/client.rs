@@ -12,10 +12,10 @@ use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 
 use super::exit::Refused;
-use crate::api::wire;
 use crate::net::address::parse_address;
 use crate::net::exchange::{ExchangeError, exchange};
 use phasegate_core::domain::Address;
+use phasegate_wire as wire;
 
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(15);

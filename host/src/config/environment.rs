@@ -17,7 +17,7 @@ use crate::drivers::kind::Needs;
 use crate::drivers::template::{Template, TemplateValues, Wish};
 use crate::plugins::config::ComponentSource;
 use crate::plugins::fetch::{Credentials, FetchConfig};
-use phasegate_core::domain::{Component, OperationId, ScaleSet};
+use phasegate_core::domain::{Component, Fence, OperationId, ScaleSet};
 
 /// Where `execvp` looks when there is no `PATH`.
 const SEARCH_PATH_DEFAULT: &str = "/bin:/usr/bin";
@@ -122,7 +122,7 @@ impl Checker<'_> {
                 component: &Component::Application,
                 version: &set.model.version,
                 operation: &operation,
-                generation: 0,
+                fence: Fence::NONE,
             };
             let values = TemplateValues { scale_set: &set.name, instance, wish };
             let Some(Ok(program)) = argv.first().map(|program| program.render(&values)) else {

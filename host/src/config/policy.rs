@@ -7,14 +7,15 @@ use super::rules::{self, Rules};
 use super::table::Table;
 use super::value::Value;
 use phasegate_core::domain::{
-    Checkpoints, Decisions, FailureRules, FreezeWindows, HealthGate, Percent, RetryRule, RollingUpgradePolicy,
+    Checkpoints, Decisions, FailureRules, FreezeWindows, HealthGate, Percent, RetryRule,
+    RollingUpgradePolicy, UpgradePolicy,
 };
 
 /// Azure: an upgraded instance that is not healthy after 5 minutes has failed.
 const DEADLINE_DEFAULT: Duration = Duration::from_secs(300);
 
 /// Everything that `[scaleSets.upgradePolicy]` says.
-pub(super) struct UpgradePolicy<'a> {
+pub(super) struct PolicyTable<'a> {
     pub(super) rolling: RollingUpgradePolicy,
     /// `maxSurge`, where it is written.
     pub(super) surge: Option<Value<'a>>,
@@ -27,10 +28,19 @@ pub(super) struct UpgradePolicy<'a> {
     pub(super) freeze: FreezeWindows,
 }
 
+impl PolicyTable<'_> {
+    /// What an upgrade goes by that waits so long before its snapshot.
+    pub(super) fn rules(self, prepare_max: Duration) -> UpgradePolicy {
+        let Self { rolling, surge: _, gate, failure, checkpoints, defer_max, decisions, retry: _, freeze: _ } =
+            self;
+        UpgradePolicy { rolling, gate, failure, checkpoints, decisions, defer_max, prepare_max }
+    }
+}
+
 /// An instance that is busy is asked for half an hour, then left out.
 const DEFER_DEFAULT: Duration = Duration::from_secs(1800);
 
-pub(super) fn read(mut table: Table<'_>) -> Option<UpgradePolicy<'_>> {
+pub(super) fn read(mut table: Table<'_>) -> Option<PolicyTable<'_>> {
     let mode = table.optional("mode", "\"Rolling\"");
     let rolling = table.section("rollingUpgradePolicy", "{ maxBatchInstancePercent = 20 }");
     let gate = table.section("healthGate", "{ wait = \"PT0S\", stableFor = \"PT10S\", deadline = \"PT5M\" }");
@@ -53,7 +63,7 @@ pub(super) fn read(mut table: Table<'_>) -> Option<UpgradePolicy<'_>> {
     let retry = rules::retry(retry_after.as_ref(), retry_limit.as_ref());
     let freeze = freeze::read(windows.as_ref());
     let (rolling, surge, failure, checkpoints) = rolling?;
-    Some(UpgradePolicy {
+    Some(PolicyTable {
         rolling,
         surge,
         gate: gate?,

@@ -159,7 +159,7 @@ pub(super) fn step(
 
 /// What every instance whose turn has not come was told, for upgrades that ask again.
 fn told(upgrade: &Upgrade) -> BTreeMap<InstanceId, String> {
-    if upgrade.rules.decisions != Decisions::Live || !upgrade.is_active() {
+    if upgrade.policy.decisions != Decisions::Live || !upgrade.is_active() {
         return BTreeMap::new();
     }
     let holds = upgrade.holds.iter().map(|hold| (hold.instance.clone(), hold.reason.code().to_owned()));

@@ -33,7 +33,7 @@ pub(super) fn start(parts: ControlParts) -> Control {
         sets: BTreeMap::new(),
         line: stored.line.clone(),
         store,
-        generation: stored.generation,
+        fence: stored.fence,
         set_target,
         forget_target,
         keep_used,
@@ -188,7 +188,7 @@ impl Control {
 
     fn start_effect(&self, name: &ScaleSetName, id: &InstanceId, version: Version, life: Life) -> Effect {
         let now = self.clock.now();
-        let operation = OperationId(format!("start/{}/{name}/{id}/{}", self.generation, now.0));
+        let operation = OperationId(format!("start/{}/{name}/{id}/{}", self.fence, now.0));
         Effect::Run(RunEffect {
             scale_set: name.clone(),
             instance: id.clone(),

@@ -3,11 +3,11 @@
 use super::run::Control;
 use super::state::SetState;
 use super::{Command, CommandError, CommandErrorKind, Reply, Wanted, lifecycle, report};
-use crate::api::wire;
 use phasegate_core::domain::{Goal, InstanceId, ScaleSetName, Timestamp};
 use phasegate_core::plan::{Plan, PlanInput, plan};
 use phasegate_core::record::{StoreError, Write};
 use phasegate_core::rollout::FleetView;
+use phasegate_wire as wire;
 
 /// Lines of the audit trail in one answer; the data file has them all.
 const LOG_MAX: u32 = 10_000;

@@ -30,7 +30,7 @@ impl Control {
             version,
             previous: instance.version_of(&component).cloned(),
             operation: operation.clone(),
-            generation: self.generation,
+            fence: self.fence,
         };
         let (spec, recorded) = (instance.spec.clone(), instance.version_of(&component).cloned());
         let driver = set.driver.clone();

@@ -5,7 +5,6 @@ use super::commands::plan_now;
 use super::run::{Control, Effect, Life, RunEffect};
 use super::state::{InstanceState, SetState};
 use super::{CommandError, CommandErrorKind, Quarantined, Selection, StartOptions, Wanted, WishFor, audit};
-use crate::api::wire;
 use crate::drivers::Creation;
 use phasegate_core::domain::{
     Change, Checkpoints, Component, Digest, Goal, InstanceId, ScaleSetName, Timestamp, UpgradeId,
@@ -16,6 +15,7 @@ use phasegate_core::rollout::{
     Action, Event, FleetView, PartState, Purpose, StartUpgrade, Upgrade, UpgradeState, Wish, manual, refusal,
     rollback_of,
 };
+use phasegate_wire as wire;
 
 impl Control {
     pub(super) fn start(
@@ -57,14 +57,14 @@ impl Control {
             id: self.new_id(name, now)?,
             scale_set: name.clone(),
             goal: goal.clone(),
-            rules: set.rules(),
+            policy: set.spec.policy.clone(),
             before: set.model.clone(),
             bypass: options.bypass.is_some(),
         };
         let upgrade = match &options.manual {
             Some(selection) => {
                 // Everybody has been named: nobody is waited for, and nobody is asked.
-                start.rules.checkpoints = Checkpoints::default();
+                start.policy.checkpoints = Checkpoints::default();
                 manual(start, &selected(set, selection, now)?, now)
             }
             None => {
@@ -414,7 +414,7 @@ fn still_running(upgrade: &Upgrade) -> CommandError {
 /// The configuration is checked before; a driver that cannot create must all the same never be
 /// taken for one that changes instances in place.
 fn check_creation(set: &SetState) -> Result<(), CommandError> {
-    if set.spec.policy.max_surge && set.driver.creation() == Creation::NotTold {
+    if set.spec.policy.rolling.max_surge && set.driver.creation() == Creation::NotTold {
         let message = format!("scale set `{}` wants maxSurge, and its driver cannot create", set.spec.name);
         return Err(CommandError::new(CommandErrorKind::Invalid, message));
     }

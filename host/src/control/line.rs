@@ -3,8 +3,8 @@
 use super::commands::unavailable;
 use super::run::Control;
 use super::{CommandError, CommandErrorKind};
-use crate::api::wire;
 use phasegate_core::record::{AuditEntry, StoppedLine, Write};
+use phasegate_wire as wire;
 
 /// Longest reason in bytes: it is shown in one line.
 const REASON_MAX: usize = 500;

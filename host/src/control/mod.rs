@@ -23,7 +23,6 @@ use std::collections::BTreeMap;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::api::wire;
 use crate::drivers::DriverNote;
 use crate::plugins::PluginTrouble;
 use phasegate_core::domain::{
@@ -32,6 +31,7 @@ use phasegate_core::domain::{
 };
 use phasegate_core::record::StoredPlugin;
 use phasegate_core::rollout::Wish;
+use phasegate_wire as wire;
 
 pub(crate) use audit::{read_stamp, read_stand_in};
 pub(crate) use report::{limits, rfc3339};

@@ -59,18 +59,11 @@ impl Control {
             driver: (),
             health,
             policy,
-            gate,
-            failure,
-            checkpoints,
-            defer_max,
-            decisions,
             retry,
             freeze,
         } = spec;
         let live = &mut set.spec;
-        (live.health, live.policy, live.gate, live.failure) = (health, policy, gate, failure);
-        (live.checkpoints, live.defer_max, live.decisions) = (checkpoints, defer_max, decisions);
-        (live.retry, live.freeze) = (retry, freeze);
+        (live.health, live.policy, live.retry, live.freeze) = (health, policy, retry, freeze);
         set.dirty = true;
         if !probes_differ {
             return;

@@ -2,7 +2,6 @@
 
 use super::state::{InstanceState, SetState, StandIn};
 use super::surge;
-use crate::api::wire;
 use phasegate_core::domain::{
     Component, InstanceId, Origin, Phase, PhaseName, RollingUpgradePolicy, ScaleSetName, Timestamp, Version,
 };
@@ -14,6 +13,7 @@ use phasegate_core::rollout::{
     BatchProgress, FleetView, Member, MemberState, Purpose, Stage, Upgrade, UpgradeError, Waiting, WhyNot,
     estimate, waiting_now, why_not_yet,
 };
+use phasegate_wire as wire;
 
 /// RFC 3339 with milliseconds, UTC.
 pub(crate) fn rfc3339(at: Timestamp) -> String {
@@ -38,9 +38,9 @@ fn instance(set: &SetState, instance: &InstanceState, now: Timestamp) -> wire::I
         update_domain: spec.update_domain,
         fault_domain: spec.fault_domain,
         labels: spec.labels.clone(),
-        health: instance.fold.health().name().to_owned(),
+        health: instance.fold.health().name().into(),
         phase: standing.phase().map(Phase::get),
-        participation: standing.participation().map(|participation| participation.name().to_owned()),
+        participation: standing.participation().map(|participation| participation.name().into()),
         reason: reason(instance, &standing, stand_in.as_ref()),
         stands_in: stand_in.as_ref().map(|stand_in| wire::StandsIn {
             judged_at: rfc3339(stand_in.answered.evaluation.at),
@@ -100,7 +100,7 @@ pub(super) fn plan(plan: &Plan, set: &SetState, now: Timestamp) -> wire::PlanDet
     // A plan without batches ends before anything is counted.
     let starts = !plan.batches.is_empty();
     let at_once =
-        starts.then(|| fleet_unhealthy(&set.spec.policy, &view.unhealthy(), view.total())).flatten();
+        starts.then(|| fleet_unhealthy(&set.spec.policy.rolling, &view.unhealthy(), view.total())).flatten();
     wire::PlanDetail {
         plan: wire::Plan {
             scale_set: plan.scale_set.to_string(),
@@ -109,7 +109,7 @@ pub(super) fn plan(plan: &Plan, set: &SetState, now: Timestamp) -> wire::PlanDet
             batches: plan.batches.iter().map(batch).collect(),
             holds: holds(&plan.holds),
         },
-        limits: limits(&set.spec.policy, &found.resolved),
+        limits: limits(&set.spec.policy.rolling, &found.resolved),
         frozen: set
             .spec
             .freeze
@@ -138,11 +138,11 @@ pub(crate) fn limits(policy: &RollingUpgradePolicy, resolved: &Resolved) -> wire
 fn stopped_line(set: &SetState) -> Option<wire::Warning> {
     let line = set.line.as_ref()?;
     let message = format!("the line is stopped since {}: {}", rfc3339(line.at), line.reason);
-    Some(wire::Warning { code: "line-stopped".to_owned(), message })
+    Some(wire::Warning { code: wire::WarningCode::LineStopped, message })
 }
 
 fn warning(finding: &Finding) -> wire::Warning {
-    wire::Warning { code: finding.code().to_owned(), message: finding.to_string() }
+    wire::Warning { code: finding.code().into(), message: finding.to_string() }
 }
 
 fn holds(holds: &[Hold]) -> Vec<wire::Hold> {
@@ -160,7 +160,7 @@ pub(super) fn status(
     let batch = |(index, batch): (usize, &BatchProgress)| wire::StatusBatch {
         phase: batch.phase.map(Phase::get),
         instances: upgrade.batch_members(index).into_iter().map(InstanceId::to_string).collect(),
-        state: batch.state.name().to_owned(),
+        state: batch.state.name().into(),
         started_at: batch.started_at.map(rfc3339),
         ended_at: batch.ended_at.map(rfc3339),
     };
@@ -173,7 +173,7 @@ pub(super) fn status(
         status: wire::Status {
             scale_set: upgrade.scale_set.to_string(),
             id: upgrade.id.to_string(),
-            state: upgrade.state.name().to_owned(),
+            state: upgrade.state.name().into(),
             progress: wire::Progress {
                 successful: counts.successful,
                 failed: counts.failed,
@@ -221,12 +221,12 @@ fn not_yet(upgrade: &Upgrade, set: &SetState, waiting: Option<&str>, now: Timest
 
 fn error(upgrade: &Upgrade, error: &UpgradeError) -> wire::Error {
     let detail = |(id, message): &(InstanceId, String)| wire::ErrorDetail {
-        code: "RollingUpgradeInstanceUnhealthyError".to_owned(),
+        code: wire::ErrorCode::InstanceUnhealthy,
         target: format!("{}/virtualMachines/{id}", upgrade.scale_set),
         message: message.clone(),
     };
     wire::Error {
-        code: error.code.name().to_owned(),
+        code: error.code.name().into(),
         message: error.message.clone(),
         details: error.details.iter().map(detail).collect(),
     }
@@ -349,7 +349,7 @@ pub(super) fn log(name: &ScaleSetName, entries: &[AuditEntry]) -> wire::Log {
         at: rfc3339(entry.at),
         upgrade: entry.upgrade.as_ref().map(ToString::to_string),
         instance: entry.instance.as_ref().map(ToString::to_string),
-        kind: entry.kind.to_string(),
+        kind: entry.kind.as_ref().into(),
         text: entry.text.clone(),
     };
     wire::Log { scale_set: name.to_string(), entries: entries.iter().map(entry).collect() }

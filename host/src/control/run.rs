@@ -16,8 +16,8 @@ use crate::plugins::PluginTrouble;
 use crate::probe::Target;
 use crate::recording::Used;
 use phasegate_core::domain::{
-    Component, Decided, InstanceId, Located, OnFailure, OperationId, Outcome, PluginName, ScaleSetName,
-    Timestamp, Version,
+    Component, Decided, Fence, InstanceId, Located, OnFailure, OperationId, Outcome, PluginName,
+    ScaleSetName, Timestamp, Version,
 };
 use phasegate_core::record::{AuditEntry, StoppedLine, Store, Stored, Write};
 use phasegate_core::rollout::{Event, Step, step};
@@ -63,7 +63,7 @@ pub(super) struct Control {
     /// A person stopped the line for all sets.
     pub(super) line: Option<StoppedLine>,
     pub(super) store: Box<dyn Store>,
-    pub(super) generation: u64,
+    pub(super) fence: Fence,
     pub(super) set_target: Arc<dyn Fn(Target) + Send + Sync>,
     pub(super) forget_target: ForgetTarget,
     pub(super) keep_used: KeepUsed,
@@ -236,7 +236,7 @@ impl Control {
     fn decided(&mut self, decided: Decided) {
         let Some(set) = self.sets.get_mut(&decided.scale_set) else { return };
         let id = decided.instance.clone();
-        let stands_in = (set.on_failure == OnFailure::LastGood).then(|| set.freshness());
+        let stands_in = (set.on_failure == OnFailure::LastGood).then(|| set.spec.health.freshness());
         let Some(instance) = set.instances.get_mut(&id) else { return };
         self.memories.take(instance, &decided, self.clock.now());
         // Also the first of a generation: what another one has said is not in force.

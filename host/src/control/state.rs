@@ -14,7 +14,7 @@ use phasegate_core::domain::{
 use phasegate_core::health::{FoldSettings, HealthFold};
 use phasegate_core::plan::{Candidate, Plan, Standing, StandingInput, is_answered, standing};
 use phasegate_core::record::{Retry, StoppedLine};
-use phasegate_core::rollout::{Event, FleetView, Stop, Upgrade, UpgradeRules};
+use phasegate_core::rollout::{Event, FleetView, Stop, Upgrade};
 
 /// Shown plans that are remembered for each set.
 const SHOWN_MAX: usize = 16;
@@ -279,30 +279,6 @@ impl SetState {
         self.spec.freeze.frozen_at(at).map(|frozen| frozen.until)
     }
 
-    /// What an upgrade of this set goes by.
-    pub(super) fn rules(&self) -> UpgradeRules {
-        UpgradeRules {
-            policy: self.spec.policy.clone(),
-            gate: self.spec.gate,
-            failure: self.spec.failure,
-            checkpoints: self.spec.checkpoints.clone(),
-            decisions: self.spec.decisions,
-            defer_max: self.spec.defer_max,
-            prepare_max: self.prepare_max(),
-        }
-    }
-
-    /// How long an answered decision stands in for a missed probe.
-    pub(super) fn freshness(&self) -> Duration {
-        (self.spec.health.interval * 3).max(Duration::from_secs(60))
-    }
-
-    /// How long a starting upgrade waits for instances that have not been judged yet.
-    pub(super) fn prepare_max(&self) -> Duration {
-        let health = &self.spec.health;
-        health.grace_period + health.interval * (health.number_of_probes + 1) + health.timeout
-    }
-
     pub(super) fn standing(&self, instance: &InstanceState, now: Timestamp) -> Standing {
         let answered = instance.answered.as_ref();
         let judged = standing(&StandingInput {
@@ -312,12 +288,12 @@ impl SetState {
             in_force: self.in_force,
             on_failure: self.on_failure,
             health: instance.fold.health(),
-            prioritize_unhealthy: self.spec.policy.prioritize_unhealthy_instances,
-            freshness: self.freshness(),
+            prioritize_unhealthy: self.spec.policy.rolling.prioritize_unhealthy_instances,
+            freshness: self.spec.health.freshness(),
             now,
         });
         let permits = judged.participation() == Some(Participation::Proceed);
-        if instance.down && permits && !self.spec.policy.prioritize_unhealthy_instances {
+        if instance.down && permits && !self.spec.policy.rolling.prioritize_unhealthy_instances {
             let detail = instance.trouble.as_ref().map_or_else(String::new, |(_, text)| text.clone());
             return Standing::Unknown { detail, phase: judged.phase() };
         }
@@ -329,7 +305,8 @@ impl SetState {
         let Outcome { stamp, result, .. } = instance.latest.as_ref()?;
         let failure = result.as_ref().err()?;
         let answered = instance.answered.as_ref()?;
-        let used = self.on_failure == OnFailure::LastGood && now.since(answered.at) <= self.freshness();
+        let used =
+            self.on_failure == OnFailure::LastGood && now.since(answered.at) <= self.spec.health.freshness();
         let failure = format!("plugin `{}` ({}) {failure}", stamp.name, stamp.digest.short());
         used.then_some(StandIn { answered, failure })
     }

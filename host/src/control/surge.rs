@@ -82,7 +82,7 @@ impl Control {
         operation: OperationId,
     ) {
         let taken = self.addresses();
-        let generation = self.generation;
+        let fence = self.fence;
         let Some(set) = self.sets.get_mut(&scale_set) else { return };
         let Some(instance) = set.instances.get_mut(&id) else { return };
         instance.busy.insert(Component::Application, operation.clone());
@@ -94,7 +94,7 @@ impl Control {
             version: version.clone(),
             taken,
             operation: operation.clone(),
-            generation,
+            fence,
         };
         let (driver, handle) = (set.driver.clone(), self.handle.clone());
         self.runtime.spawn(async move {
@@ -187,7 +187,7 @@ impl Control {
     pub(super) fn delete(&mut self, scale_set: ScaleSetName, id: InstanceId, operation: OperationId) {
         (self.forget_target)(&scale_set, &id);
         self.memories.forget(&scale_set, &id, self.clock.now());
-        let generation = self.generation;
+        let fence = self.fence;
         let Some(set) = self.sets.get_mut(&scale_set) else { return };
         let Some(instance) = set.instances.get_mut(&id) else {
             let event = Event::EffectDone { operation, instance: id, result: Ok(()) };
@@ -201,7 +201,7 @@ impl Control {
             instance: instance.spec.clone(),
             located: instance.located,
             operation: operation.clone(),
-            generation,
+            fence,
         };
         let (driver, handle) = (set.driver.clone(), self.handle.clone());
         self.runtime.spawn(async move {
@@ -252,7 +252,7 @@ impl Control {
     /// or the host was restarted.
     pub(super) fn delete_again(&mut self, name: &ScaleSetName, ids: Vec<InstanceId>, now: Timestamp) {
         for id in ids {
-            let operation = OperationId(format!("delete/{}/{name}/{id}/{}", self.generation, now.0));
+            let operation = OperationId(format!("delete/{}/{name}/{id}/{}", self.fence, now.0));
             self.effects.push(Effect::Delete { scale_set: name.clone(), instance: id, operation });
         }
     }

@@ -1,6 +1,6 @@
 //! Drivers make one instance run one version, in whatever way the site does that.
 //!
-//! A driver decides nothing: it is told instance, version, operation and generation, does it, and
+//! A driver decides nothing: it is told instance, version, operation and fence, does it, and
 //! says how it went. Order, limits and retries belong to the core.
 
 mod backoff;
@@ -22,7 +22,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use phasegate_core::domain::{
-    Address, Component, Instance, InstanceId, Located, OperationId, ScaleSetName, Timestamp, Version,
+    Address, Component, Fence, Instance, InstanceId, Located, OperationId, ScaleSetName, Timestamp, Version,
 };
 
 /// A future on the heap, so that drivers of different kinds share one trait.
@@ -44,8 +44,8 @@ pub struct Ensure {
     pub previous: Option<Version>,
     /// Identity of the effect.
     pub operation: OperationId,
-    /// Generation of the host; a lower one than seen before is refused.
-    pub generation: u64,
+    /// Which host speaks; a lower fence than one seen before is refused.
+    pub fence: Fence,
 }
 
 /// A request that an instance comes into being that runs a version. Idempotent: a repeat of the same
@@ -64,8 +64,8 @@ pub struct Create {
     pub taken: Vec<Address>,
     /// Identity of the effect.
     pub operation: OperationId,
-    /// Generation of the host; a lower one than seen before is refused.
-    pub generation: u64,
+    /// Which host speaks; a lower fence than one seen before is refused.
+    pub fence: Fence,
 }
 
 /// A request that an instance goes for good. Idempotent: what is not there is deleted.
@@ -79,8 +79,8 @@ pub struct Delete {
     pub located: Located,
     /// Identity of the effect.
     pub operation: OperationId,
-    /// Generation of the host; a lower one than seen before is refused.
-    pub generation: u64,
+    /// Which host speaks; a lower fence than one seen before is refused.
+    pub fence: Fence,
 }
 
 /// Why an instance could not be made to run a version; one line for people.

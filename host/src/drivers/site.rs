@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +15,9 @@ use tokio::sync::watch;
 
 use super::backoff::Backoff;
 use super::{BoxFuture, Create, Delete, DriverError, Ensure};
-use phasegate_core::domain::{Address, Component, Instance, InstanceId, OperationId, ScaleSetName, Version};
+use phasegate_core::domain::{
+    Address, Component, Fence, Instance, InstanceId, OperationId, ScaleSetName, Version,
+};
 
 /// How long an instance that was said to be done may still name another version: long enough for
 /// a service manager to replace a process, short against everything else.
@@ -73,8 +74,8 @@ enum Ending {
 struct Shared<R> {
     reach: R,
     confirm: Confirm,
-    /// Highest generation seen.
-    generation: AtomicU64,
+    /// Highest fence that has been seen.
+    highest: Mutex<Fence>,
     places: Mutex<BTreeMap<(ScaleSetName, InstanceId), Arc<Place>>>,
 }
 
@@ -110,7 +111,7 @@ enum Known {
 
 impl<R: Reach> Site<R> {
     pub(super) fn new(reach: R, confirm: Confirm) -> Self {
-        let shared = Shared { reach, confirm, generation: AtomicU64::new(0), places: Mutex::default() };
+        let shared = Shared { reach, confirm, highest: Mutex::new(Fence::NONE), places: Mutex::default() };
         Self { shared: Arc::new(shared), ending: watch::Sender::new(Ending::No) }
     }
 
@@ -124,7 +125,7 @@ impl<R: Reach> Site<R> {
     pub(super) fn create(&self, request: Create) -> BoxFuture<Result<Address, DriverError>> {
         let shared = Arc::clone(&self.shared);
         self.unless_ending(async move {
-            shared.admit(request.generation)?;
+            shared.admit(request.fence)?;
             let place = shared.place(&request.scale_set, &request.instance.id);
             let _turn = place.turn.lock().await;
             shared.reach.create(Arc::new(request)).await
@@ -135,7 +136,7 @@ impl<R: Reach> Site<R> {
     pub(super) fn delete(&self, request: Delete) -> BoxFuture<Result<(), DriverError>> {
         let shared = Arc::clone(&self.shared);
         self.unless_ending(async move {
-            shared.admit(request.generation)?;
+            shared.admit(request.fence)?;
             let (scale_set, id) = (request.scale_set.clone(), request.instance.id.clone());
             let place = shared.place(&scale_set, &id);
             let _turn = place.turn.lock().await;
@@ -186,18 +187,13 @@ impl<R: Reach> Site<R> {
 
 impl<R: Reach> Shared<R> {
     /// Refuses a host that has been replaced.
-    fn admit(&self, generation: u64) -> Result<(), String> {
-        let seen = self.generation.fetch_max(generation, Ordering::SeqCst);
-        if generation < seen {
-            return Err(format!(
-                "the request is of generation {generation} and {seen} has been seen: a newer host is in charge"
-            ));
-        }
-        Ok(())
+    fn admit(&self, fence: Fence) -> Result<(), String> {
+        let mut highest = self.highest.lock().unwrap_or_else(PoisonError::into_inner);
+        fence.admit(&mut highest).map_err(|deposed| deposed.to_string())
     }
 
     async fn ensure(&self, request: Arc<Ensure>) -> Result<(), String> {
-        self.admit(request.generation)?;
+        self.admit(request.fence)?;
         let place = self.place(&request.scale_set, &request.instance.id);
         let _turn = place.turn.lock().await;
         let known = place.known(&request.component);

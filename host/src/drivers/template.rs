@@ -11,7 +11,9 @@ use std::fmt;
 use placeholder::Placeholder;
 pub use request::{RenderError, asks_for_missing_address, render_command, render_url};
 
-use phasegate_core::domain::{Component, Instance, InstanceId, Located, OperationId, ScaleSetName, Version};
+use phasegate_core::domain::{
+    Component, Fence, Instance, InstanceId, Located, OperationId, ScaleSetName, Version,
+};
 
 /// A text such as `--port={port}`. `{{` and `}}` stand for braces.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,8 +47,8 @@ pub enum Wish<'a> {
         version: &'a Version,
         /// Identity of the effect.
         operation: &'a OperationId,
-        /// Generation of the host.
-        generation: u64,
+        /// Which host speaks: `{generation}`.
+        fence: Fence,
     },
     /// That it comes into being: as an effect on the application, and `{replaces}`. Its address is
     /// still that of the one that it replaces.
@@ -57,8 +59,8 @@ pub enum Wish<'a> {
         version: &'a Version,
         /// Identity of the effect.
         operation: &'a OperationId,
-        /// Generation of the host.
-        generation: u64,
+        /// Which host speaks: `{generation}`.
+        fence: Fence,
     },
     /// That it goes: `{operation}` and `{generation}`.
     Delete {
@@ -66,8 +68,8 @@ pub enum Wish<'a> {
         located: Located,
         /// Identity of the effect.
         operation: &'a OperationId,
-        /// Generation of the host.
-        generation: u64,
+        /// Which host speaks: `{generation}`.
+        fence: Fence,
     },
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Create, Delete, Ensure};
 use phasegate_core::domain::{
-    Address, Component, Instance, InstanceId, Located, OperationId, Protection, ScaleSetName, Version,
+    Address, Component, Fence, Instance, InstanceId, Located, OperationId, Protection, ScaleSetName, Version,
 };
 
 /// Never reached in a good run; long enough for a busy machine.
@@ -31,22 +31,26 @@ pub(super) fn request(instance: &str, version: &str, operation: &str) -> Ensure 
         version: Version::parse(version).unwrap(),
         previous: None,
         operation: OperationId(operation.to_owned()),
-        generation: 1,
+        fence: fence(1),
     }
 }
 
 /// A request of generation 1 that creates `instance` in the place of `0`.
 pub(super) fn creation(instance: &str, version: &str, operation: &str) -> Create {
-    let Ensure { scale_set, instance, version, operation, generation, .. } =
-        request(instance, version, operation);
+    let Ensure { scale_set, instance, version, operation, fence, .. } = request(instance, version, operation);
     let replaces = InstanceId::parse("0").unwrap();
-    Create { scale_set, instance, replaces, version, taken: Vec::new(), operation, generation }
+    Create { scale_set, instance, replaces, version, taken: Vec::new(), operation, fence }
 }
 
 /// A request of generation 1 that deletes an instance.
 pub(super) fn deletion(instance: &str, operation: &str) -> Delete {
-    let Ensure { scale_set, instance, operation, generation, .. } = request(instance, "v1", operation);
-    Delete { scale_set, instance, located: Located::Yes, operation, generation }
+    let Ensure { scale_set, instance, operation, fence, .. } = request(instance, "v1", operation);
+    Delete { scale_set, instance, located: Located::Yes, operation, fence }
+}
+
+/// The fence of a host that has started so often.
+pub(super) fn fence(starts: u32) -> Fence {
+    Fence::new(starts, 0).unwrap()
 }
 
 /// Waits for a condition.

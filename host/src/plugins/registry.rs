@@ -32,7 +32,6 @@ use std::sync::Arc;
 
 use hyper::body::Bytes;
 
-use crate::api::wire;
 use crate::clock::Clock;
 use crate::control::{CommandError, CommandErrorKind, ControlEvent, ControlHandle};
 use crate::net::reference::RemoteSource;
@@ -44,6 +43,7 @@ use phasegate_core::domain::Strategy;
 use phasegate_core::domain::{InstanceId, PluginName, Round, ScaleSetName};
 use phasegate_core::record::{Stored, Write};
 use phasegate_wasm::{LoadPluginError, LoadTrace, Runtime, Stage, one_line};
+use phasegate_wire as wire;
 pub use reload::Reloaded;
 use source::{Candidate, Origin};
 use take_over::{Afterwards, Order, WhenBusy};

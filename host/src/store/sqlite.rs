@@ -107,7 +107,8 @@ impl SqliteStore {
                 row.get(0)
             })
             .map_err(sqlite)?;
-        stored.generation = generation.unsigned_abs();
+        let reader = Reader { connection: &self.connection, path: &self.path };
+        stored.fence = reader.parse("the generation of the host", &generation.to_string())?;
         Ok(stored)
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,8 +9,8 @@ use super::component::{Change, Component, Goal};
 use super::health::HealthSettings;
 use super::ids::{ExtensionName, PluginName, ScaleSetName, Version};
 use super::instance_id::InstanceId;
-use super::policy::{HealthGate, RollingUpgradePolicy};
-use super::rules::{Checkpoints, Decisions, FailureRules, RetryRule};
+use super::rules::RetryRule;
+use super::upgrade_policy::UpgradePolicy;
 use super::window::FreezeWindows;
 
 /// Where an instance listens: a host name or IP address, and a port.
@@ -100,18 +99,8 @@ pub struct ScaleSet<D = ()> {
     pub plugin: PluginName,
     /// How instances are probed.
     pub health: HealthSettings,
-    /// Azure's limits.
-    pub policy: RollingUpgradePolicy,
-    /// When an upgraded instance counts as good.
-    pub gate: HealthGate,
-    /// What is done about failures.
-    pub failure: FailureRules,
-    /// Where an upgrade waits for a person.
-    pub checkpoints: Checkpoints,
-    /// How long after its start an upgrade asks instances again that say "not now".
-    pub defer_max: Duration,
-    /// Whether later decisions of the plugin count.
-    pub decisions: Decisions,
+    /// What an upgrade that starts now goes by.
+    pub policy: UpgradePolicy,
     /// Whether an upgrade that failed is tried again by itself; none: never.
     pub retry: Option<RetryRule>,
     /// When nothing may begin.
@@ -128,38 +117,8 @@ impl<D> ScaleSet<D> {
     /// The scale set as the core sees it, and the driver's own settings.
     #[must_use]
     pub fn split(self) -> (ScaleSet, D) {
-        let Self {
-            name,
-            plugin,
-            health,
-            policy,
-            gate,
-            failure,
-            checkpoints,
-            defer_max,
-            decisions,
-            retry,
-            freeze,
-            model,
-            instances,
-            driver,
-        } = self;
-        let set = ScaleSet {
-            name,
-            plugin,
-            health,
-            policy,
-            gate,
-            failure,
-            checkpoints,
-            defer_max,
-            decisions,
-            retry,
-            freeze,
-            model,
-            instances,
-            driver: (),
-        };
+        let Self { name, plugin, health, policy, retry, freeze, model, instances, driver } = self;
+        let set = ScaleSet { name, plugin, health, policy, retry, freeze, model, instances, driver: () };
         (set, driver)
     }
 }

@@ -119,3 +119,57 @@ pub struct HealthSettings {
     /// Response headers, lower case, that the plugin gets to see.
     pub headers: Vec<String>,
 }
+
+impl HealthSettings {
+    /// How long an answered decision stands in for a missed probe.
+    #[must_use]
+    pub fn freshness(&self) -> Duration {
+        freshness(self.interval)
+    }
+
+    /// How long an upgrade that starts waits for instances that have not been judged yet: until the last
+    /// of them has left its grace period and has been asked as often as its health takes.
+    #[must_use]
+    pub fn prepare_max(&self) -> Duration {
+        prepare_max(self.grace_period, self.number_of_probes, self.interval, self.timeout)
+    }
+}
+
+/// As [`HealthSettings::freshness`], of the time from one probe to the next: three of them, so that one
+/// lost answer takes no permission away, and at least a minute.
+#[must_use]
+pub fn freshness(interval: Duration) -> Duration {
+    interval.saturating_mul(3).max(FRESHNESS_MIN)
+}
+
+/// A fleet that is asked many times a second loses more than three answers in a short disturbance.
+const FRESHNESS_MIN: Duration = Duration::from_secs(60);
+
+/// As [`HealthSettings::prepare_max`], of its parts. One probe more than the health takes, because the
+/// first one may have begun before.
+#[must_use]
+pub fn prepare_max(grace_period: Duration, probes: u32, interval: Duration, timeout: Duration) -> Duration {
+    let asked = interval.saturating_mul(probes.saturating_add(1));
+    grace_period.saturating_add(asked).saturating_add(timeout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_stays_fresh_for_three_probes_and_at_least_a_minute() {
+        for (interval, fresh) in [(0, 60), (5, 60), (20, 60), (21, 63), (120, 360)] {
+            assert_eq!(freshness(Duration::from_secs(interval)).as_secs(), fresh, "{interval} s");
+        }
+        assert_eq!(freshness(Duration::MAX), Duration::MAX);
+    }
+
+    #[test]
+    fn an_upgrade_waits_for_the_slowest_first_verdict() {
+        let seconds = Duration::from_secs;
+        assert_eq!(prepare_max(seconds(30), 1, seconds(5), seconds(5)), seconds(45));
+        assert_eq!(prepare_max(seconds(0), 3, seconds(10), seconds(2)), seconds(42));
+        assert_eq!(prepare_max(Duration::MAX, u32::MAX, Duration::MAX, seconds(1)), Duration::MAX);
+    }
+}

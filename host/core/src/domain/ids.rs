@@ -129,23 +129,6 @@ string_id!(
 );
 plain_order!(PluginName);
 
-/// Orders texts that are wholly numeric by value, before all others; ties and names by bytes.
-/// Also the order of zones.
-#[must_use]
-pub fn natural_cmp(a: &str, b: &str) -> Ordering {
-    order_of_text((a.parse().ok(), a), (b.parse().ok(), b))
-}
-
-/// As [`natural_cmp`], with the values at hand.
-pub(super) fn order_of_text(a: (Option<u64>, &str), b: (Option<u64>, &str)) -> Ordering {
-    match (a.0, b.0) {
-        (Some(x), Some(y)) => x.cmp(&y).then_with(|| a.1.cmp(b.1)),
-        (Some(_), None) => Ordering::Less,
-        (None, Some(_)) => Ordering::Greater,
-        (None, None) => a.1.cmp(b.1),
-    }
-}
-
 string_id!(
     /// Name of an extension: something installed beside the application, with a version of its
     /// own.
@@ -268,11 +251,13 @@ mod tests {
 
     #[test]
     fn instance_ids_order_as_people_count() {
-        let mut ids: Vec<InstanceId> =
-            ["10", "2", "b", "a", "01", "1"].iter().map(|t| InstanceId::parse(t).unwrap()).collect();
+        let mut ids: Vec<InstanceId> = ["10", "2", "web-10", "b", "a", "01", "1", "web-9"]
+            .iter()
+            .map(|t| InstanceId::parse(t).unwrap())
+            .collect();
         ids.sort();
         let texts: Vec<&str> = ids.iter().map(InstanceId::as_str).collect();
-        assert_eq!(texts, ["01", "1", "2", "10", "a", "b"]);
+        assert_eq!(texts, ["01", "1", "2", "10", "a", "b", "web-9", "web-10"]);
     }
 
     #[test]

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{InvalidIdError, check, order_of_text};
+use super::ids::{InvalidIdError, check};
+use super::natural::natural_cmp;
 
-/// Id of an instance within its scale set. Ordered as people count: numbers by value and before
-/// names, so that `2` comes before `10`. Cheap to clone.
+/// Id of an instance within its scale set. Ordered as people count, so that `2` comes before `10` and
+/// `web-9` before `web-10`; see [`natural_cmp`]. Cheap to clone.
 #[derive(Debug, Clone, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct InstanceId {
@@ -87,6 +88,10 @@ impl Ord for InstanceId {
         if Arc::ptr_eq(&self.text, &other.text) {
             return Ordering::Equal;
         }
-        order_of_text((self.number, &self.text), (other.number, &other.text))
+        match (self.number, other.number) {
+            // Most fleets are numbered: the texts need not be looked at.
+            (Some(number), Some(other)) if number != other => number.cmp(&other),
+            (_, _) => natural_cmp(&self.text, &other.text),
+        }
     }
 }

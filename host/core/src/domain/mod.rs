@@ -6,6 +6,7 @@
 pub mod component;
 pub mod decision;
 pub mod duration;
+pub mod fence;
 pub mod fleet;
 pub mod fresh_id;
 pub mod health;
@@ -13,6 +14,7 @@ pub mod ids;
 pub mod instance_id;
 pub mod limits;
 pub mod membership;
+pub mod natural;
 pub mod now;
 pub mod observation;
 pub mod plugin_spec;
@@ -20,6 +22,7 @@ pub mod policy;
 pub mod request;
 pub mod rules;
 pub mod time;
+pub mod upgrade_policy;
 pub mod window;
 
 pub use component::{APPLICATION, Change, Component, Goal};
@@ -27,15 +30,17 @@ pub use decision::{
     Cost, Decision, Evaluation, Origin, Outcome, Participation, PluginFailure, PluginStamp, Reason, Verdict,
 };
 pub use duration::parse_iso_duration;
+pub use fence::{DeposedError, Fence, InvalidFenceError};
 pub use fleet::{Address, Instance, Model, Protection, ScaleSet};
 pub use fresh_id::FreshIds;
-pub use health::{Claim, Health, HealthSettings, ProbeProtocol, Profile};
+pub use health::{Claim, Health, HealthSettings, ProbeProtocol, Profile, freshness, prepare_max};
 pub use ids::{
     Digest, ExtensionName, Generation, OperationId, Phase, PluginName, ScaleSetName, UpgradeId, Version,
 };
 pub use instance_id::InstanceId;
 pub use limits::{Isolation, OnFailure, PluginLimits};
 pub use membership::{Located, Membership};
+pub use natural::natural_cmp;
 pub use now::{Now, ReadClock, WallTime};
 pub use observation::{Answer, Decided, InstanceFacts, Observation, ProbeFailure, Response, Round};
 pub use plugin_spec::{Forbidden, Gate, PluginSpec, Strategy, SwapRules};
@@ -43,4 +48,5 @@ pub use policy::{BatchSize, HealthGate, Percent, RollingUpgradePolicy};
 pub use request::RequestId;
 pub use rules::{Checkpoints, Decisions, FailureRules, OnBreach, OnInstanceFailure, PhaseName, RetryRule};
 pub use time::Timestamp;
+pub use upgrade_policy::UpgradePolicy;
 pub use window::{ClockTime, FreezeWindow, FreezeWindows, Frozen, Weekdays};

@@ -1,11 +1,17 @@
-//! The digest of a plan: equal plans, equal digest; one changed member, another digest.
+//! The digest of a plan: equal plans, equal digest; one changed member or rule, another digest.
 //!
-//! Covers what decides the course of the upgrade, and not the wording of reasons.
+//! Covers what decides the course of the upgrade, and not the wording of reasons. Every rule is named
+//! here: the structs are taken apart without `..`, so that a new field breaks the build until it is, too.
+
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
 use super::{Batch, Hold, PlanInput};
-use crate::domain::{Digest, InstanceId};
+use crate::domain::{
+    BatchSize, Checkpoints, Decisions, Digest, FailureRules, HealthGate, InstanceId, OnBreach,
+    OnInstanceFailure, PhaseName, RollingUpgradePolicy, UpgradePolicy,
+};
 
 /// Bytes that are hashed at once.
 const BLOCK: usize = 1 << 16;
@@ -14,21 +20,13 @@ const BLOCK: usize = 1 << 16;
 /// ids and versions cannot by their alphabet, zones are escaped.
 pub(super) fn of(input: &PlanInput<'_>, batch_max: usize, batches: &[Batch], holds: &[Hold]) -> Digest {
     let mut lines = Lines { hash: Sha256::new(), block: Vec::with_capacity(BLOCK) };
-    lines.line(["phasegate plan 1", input.scale_set.as_str()]);
+    lines.line(["phasegate plan 2", input.scale_set.as_str()]);
     for change in input.goal.changes() {
         lines.line(["goal", change.component.as_str(), change.to.as_str()]);
     }
-    let policy = input.policy;
-    lines.line([
-        batch_max.to_string().as_str(),
-        &input.total.to_string(),
-        &policy.max_unhealthy_instance_percent.get().to_string(),
-        &policy.max_unhealthy_upgraded_instance_percent.get().to_string(),
-        &policy.pause_time_between_batches.as_millis().to_string(),
-    ]);
-    if policy.max_surge {
-        lines.line(["max surge"]);
-    }
+    lines.line(["instances", input.total.to_string().as_str()]);
+    lines.line(["largest batch", batch_max.to_string().as_str()]);
+    policy(input.policy, &mut lines);
     for batch in batches {
         let phase = batch.phase.map_or_else(|| "last".to_owned(), |phase| phase.get().to_string());
         let zone = batch.zone.as_ref().map_or_else(|| "-".to_owned(), |zone| format!("zone {zone}"));
@@ -40,6 +38,92 @@ pub(super) fn of(input: &PlanInput<'_>, batch_max: usize, batches: &[Batch], hol
         lines.line(["hold", hold.instance.as_str(), hold.reason.code()]);
     }
     lines.finish()
+}
+
+fn policy(policy: &UpgradePolicy, lines: &mut Lines) {
+    let UpgradePolicy { rolling, gate, failure, checkpoints, decisions, defer_max, prepare_max } = policy;
+    limits(rolling, lines);
+    let HealthGate { wait, stable_for, deadline } = gate;
+    lines.span("wait", *wait);
+    lines.span("stableFor", *stable_for);
+    lines.span("deadline", *deadline);
+    let FailureRules { instance, breach } = failure;
+    lines.line(["instance", on_instance_failure(*instance)]);
+    lines.line(["breach", on_breach(*breach)]);
+    let Checkpoints { pause_after, approval_before } = checkpoints;
+    for phase in pause_after {
+        lines.line(["pauseAfterPhase", phase_name(*phase).as_str()]);
+    }
+    for phase in approval_before {
+        lines.line(["approvalBeforePhase", phase_name(*phase).as_str()]);
+    }
+    lines.line(["decisions", decisions_name(*decisions)]);
+    lines.span("deferDeadline", *defer_max);
+    lines.span("prepare", *prepare_max);
+}
+
+fn limits(rolling: &RollingUpgradePolicy, lines: &mut Lines) {
+    let RollingUpgradePolicy {
+        max_batch_instance_percent,
+        max_unhealthy_instance_percent,
+        max_unhealthy_upgraded_instance_percent,
+        pause_time_between_batches,
+        enable_cross_zone_upgrade,
+        prioritize_unhealthy_instances,
+        max_surge,
+        batches,
+    } = rolling;
+    for (name, percent) in [
+        ("maxBatchInstancePercent", max_batch_instance_percent),
+        ("maxUnhealthyInstancePercent", max_unhealthy_instance_percent),
+        ("maxUnhealthyUpgradedInstancePercent", max_unhealthy_upgraded_instance_percent),
+    ] {
+        lines.line([name, percent.get().to_string().as_str()]);
+    }
+    lines.span("pauseTimeBetweenBatches", *pause_time_between_batches);
+    for (name, is_set) in [
+        ("enableCrossZoneUpgrade", enable_cross_zone_upgrade),
+        ("prioritizeUnhealthyInstances", prioritize_unhealthy_instances),
+        ("maxSurge", max_surge),
+    ] {
+        lines.line([name, if *is_set { "true" } else { "false" }]);
+    }
+    for size in batches {
+        let size = match size {
+            BatchSize::Count(count) => count.to_string(),
+            BatchSize::Share(share) => format!("{} %", share.get()),
+        };
+        lines.line(["batches", size.as_str()]);
+    }
+}
+
+fn on_instance_failure(rule: OnInstanceFailure) -> &'static str {
+    match rule {
+        OnInstanceFailure::Restore => "restore",
+        OnInstanceFailure::Leave => "leave",
+    }
+}
+
+fn on_breach(rule: OnBreach) -> &'static str {
+    match rule {
+        OnBreach::Stop => "stop",
+        OnBreach::RestoreFailed => "restore failed",
+        OnBreach::RollBack => "roll back",
+    }
+}
+
+fn decisions_name(decisions: Decisions) -> &'static str {
+    match decisions {
+        Decisions::Snapshot => "snapshot",
+        Decisions::Live => "live",
+    }
+}
+
+fn phase_name(phase: PhaseName) -> String {
+    match phase {
+        PhaseName::Number(phase) => phase.get().to_string(),
+        PhaseName::Last => "last".to_owned(),
+    }
 }
 
 /// Collects lines and hashes them block by block.
@@ -65,6 +149,11 @@ impl Lines {
         self.block.push(b'\n');
     }
 
+    /// To the nanosecond: what differs at all differs here.
+    fn span(&mut self, name: &str, span: Duration) {
+        self.line([name, span.as_nanos().to_string().as_str()]);
+    }
+
     fn finish(mut self) -> Digest {
         self.hash.update(&self.block);
         Digest(self.hash.finalize().into())
@@ -75,3 +164,6 @@ impl Lines {
 fn is_plain(byte: u8) -> bool {
     matches!(byte, b' '..=b'~') && !matches!(byte, b'\'' | b'"' | b'\\')
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,8 +7,8 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::domain::{
-    BatchSize, Checkpoints, FailureRules, FreezeWindows, HealthGate, InstanceId, OnBreach, Percent,
-    PhaseName, RollingUpgradePolicy, ScaleSet, Timestamp,
+    BatchSize, FreezeWindows, InstanceId, OnBreach, Percent, PhaseName, RollingUpgradePolicy, ScaleSet,
+    Timestamp, UpgradePolicy,
 };
 
 /// How far ahead openings between freeze windows are looked at.
@@ -20,14 +20,8 @@ const OPENINGS_MAX: usize = 64;
 /// Input of [`feasibility`].
 #[derive(Debug, Clone, Copy)]
 pub struct FeasibilityInput<'a> {
-    /// Azure's limits.
-    pub policy: &'a RollingUpgradePolicy,
-    /// When an upgraded instance counts as good.
-    pub gate: &'a HealthGate,
-    /// What is done about failures.
-    pub failure: FailureRules,
-    /// Where an upgrade waits for a person.
-    pub checkpoints: &'a Checkpoints,
+    /// What an upgrade would go by.
+    pub policy: &'a UpgradePolicy,
     /// When nothing may begin.
     pub freeze: &'a FreezeWindows,
     /// Number of instances.
@@ -43,16 +37,7 @@ impl<'a> FeasibilityInput<'a> {
     #[must_use]
     pub fn of<D>(set: &'a ScaleSet<D>, now: Timestamp) -> Self {
         let protected = set.instances.values().filter(|one| one.protection.from_scale_set_actions).count();
-        Self {
-            policy: &set.policy,
-            gate: &set.gate,
-            failure: set.failure,
-            checkpoints: &set.checkpoints,
-            freeze: &set.freeze,
-            total: set.instances.len(),
-            protected,
-            now,
-        }
+        Self { policy: &set.policy, freeze: &set.freeze, total: set.instances.len(), protected, now }
     }
 }
 
@@ -259,19 +244,20 @@ pub struct Feasibility {
 #[must_use]
 pub fn feasibility(input: &FeasibilityInput<'_>) -> Feasibility {
     let FeasibilityInput { policy, total, protected, .. } = *input;
-    let resolved = Resolved::of(policy, total, protected);
+    let rolling = &policy.rolling;
+    let resolved = Resolved::of(rolling, total, protected);
     let mut findings = Vec::new();
     if total > 0 && protected >= total {
         findings.push(Finding::AllProtected { total });
         return Feasibility { resolved, findings };
     }
-    findings.extend(down_at_once(policy, &resolved));
-    findings.extend(cut(policy, &resolved));
-    let zero = policy.max_unhealthy_upgraded_instance_percent.get() == 0;
-    if zero && input.failure.breach == OnBreach::RollBack && total > 1 {
+    findings.extend(down_at_once(rolling, &resolved));
+    findings.extend(cut(rolling, &resolved));
+    let zero = rolling.max_unhealthy_upgraded_instance_percent.get() == 0;
+    if zero && policy.failure.breach == OnBreach::RollBack && total > 1 {
         findings.push(Finding::FirstFailureRollsBack);
     }
-    if input.checkpoints.pause_after.contains(&PhaseName::Last) {
+    if policy.checkpoints.pause_after.contains(&PhaseName::Last) {
         findings.push(Finding::PauseAfterLast);
     }
     findings.extend(short_opening(input));
@@ -294,7 +280,7 @@ pub fn fleet_unhealthy(
 fn down_at_once(policy: &RollingUpgradePolicy, resolved: &Resolved) -> Option<Finding> {
     let limit = policy.max_unhealthy_instance_percent;
     let Resolved { total, unhealthy_max, .. } = *resolved;
-    // Nobody is taken down for a batch with maxSurge.
+    // With maxSurge, a batch takes no instance down.
     if total == 0 || policy.max_surge {
         return None;
     }
@@ -327,7 +313,8 @@ fn cut(policy: &RollingUpgradePolicy, resolved: &Resolved) -> Option<Finding> {
 
 /// The first time between two freezes that is too short for a batch.
 fn short_opening(input: &FeasibilityInput<'_>) -> Option<Finding> {
-    let FeasibilityInput { freeze, gate, now, .. } = *input;
+    let FeasibilityInput { freeze, policy, now, .. } = *input;
+    let deadline = policy.gate.deadline;
     let mut at = now;
     for _ in 0..OPENINGS_MAX {
         // Only a whole opening counts: what is left of the present one says nothing about the windows.
@@ -337,8 +324,8 @@ fn short_opening(input: &FeasibilityInput<'_>) -> Option<Finding> {
             return None;
         }
         let closes_at = freeze.next_after(opens_at)?;
-        if closes_at.since(opens_at) < gate.deadline {
-            return Some(Finding::ShortOpening { opens_at, closes_at, deadline: gate.deadline });
+        if closes_at.since(opens_at) < deadline {
+            return Some(Finding::ShortOpening { opens_at, closes_at, deadline });
         }
         at = closes_at;
     }

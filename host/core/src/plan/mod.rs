@@ -14,10 +14,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::ids::natural_cmp;
 use crate::domain::{
     Component, Digest, ExtensionName, Goal, Health, InstanceId, Participation, Phase, Protection,
-    RollingUpgradePolicy, ScaleSetName, Version,
+    ScaleSetName, UpgradePolicy, Version, natural_cmp,
 };
 
 pub use changes::changes;
@@ -71,8 +70,8 @@ pub struct PlanInput<'a> {
     pub scale_set: &'a ScaleSetName,
     /// What is wanted.
     pub goal: &'a Goal,
-    /// Azure's limits.
-    pub policy: &'a RollingUpgradePolicy,
+    /// What the upgrade would go by.
+    pub policy: &'a UpgradePolicy,
     /// Instances to plan for, protected and skipped ones included.
     pub candidates: &'a [Candidate],
     /// Number of instances of the whole set, which percentages refer to.
@@ -227,8 +226,9 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     }
     already.sort();
     holds.sort_by(|a, b| a.instance.cmp(&b.instance));
-    let batch_max = input.policy.batch_max(input.total);
-    let size = |index| input.policy.batch_size(input.batches_before + index, input.total);
+    let rolling = &input.policy.rolling;
+    let batch_max = rolling.batch_max(input.total);
+    let size = |index| rolling.batch_size(input.batches_before + index, input.total);
     let mut batches = Vec::new();
     let mut groups: Vec<(GroupKey<'_>, Vec<Target<'_>>)> = groups.into_iter().collect();
     groups.sort_by(|(a, _), (b, _)| a.turn(b));
@@ -253,7 +253,7 @@ enum Class<'a> {
     Target(GroupKey<'a>),
 }
 
-/// A member of a group, with what orders it at hand: candidates lie far apart.
+/// A member of a group, with what orders it at hand: candidates and the texts of ids lie far apart.
 #[derive(Debug, Clone, Copy)]
 struct Target<'a> {
     fault_domain: Option<u32>,
@@ -302,10 +302,11 @@ fn classify<'a>(candidate: &'a Candidate, input: &PlanInput<'_>) -> Class<'a> {
         }
         Standing::Decided { participation: Participation::Proceed, phase, .. } => *phase,
     };
+    let rolling = &input.policy.rolling;
     Class::Target(GroupKey {
         phase: phase.map_or(PhaseOrder::Last, PhaseOrder::Number),
-        healthy_later: input.policy.prioritize_unhealthy_instances && !candidate.health.is_unhealthy(),
-        zone: if input.policy.enable_cross_zone_upgrade { None } else { candidate.zone.as_deref() },
+        healthy_later: rolling.prioritize_unhealthy_instances && !candidate.health.is_unhealthy(),
+        zone: if rolling.enable_cross_zone_upgrade { None } else { candidate.zone.as_deref() },
         update_domain: candidate.update_domain,
     })
 }

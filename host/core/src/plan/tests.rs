@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::domain::{
-    BatchSize, Claim, Decision, Evaluation, Generation, OnFailure, Outcome, Percent, PluginFailure,
-    PluginName, PluginStamp, Reason, Timestamp, Verdict,
+    BatchSize, Checkpoints, Claim, Decision, Decisions, Evaluation, FailureRules, Generation, HealthGate,
+    OnFailure, Outcome, Percent, PluginFailure, PluginName, PluginStamp, Reason, RollingUpgradePolicy,
+    Timestamp, Verdict,
 };
 
 /// Parses candidates such as `1:0 2:- 3:1s 4:0@b/1`: id, phase (`-` none), `s` skip, `d` defer,
@@ -62,11 +63,28 @@ fn policy(batch_percent: u8) -> RollingUpgradePolicy {
     }
 }
 
+/// The rules of an upgrade with these limits.
+fn rules(rolling: &RollingUpgradePolicy) -> UpgradePolicy {
+    UpgradePolicy {
+        rolling: rolling.clone(),
+        gate: HealthGate {
+            wait: Duration::ZERO,
+            stable_for: Duration::ZERO,
+            deadline: Duration::from_secs(300),
+        },
+        failure: FailureRules::default(),
+        checkpoints: Checkpoints::default(),
+        decisions: Decisions::Snapshot,
+        defer_max: Duration::from_secs(1800),
+        prepare_max: Duration::from_secs(60),
+    }
+}
+
 fn plan_with(candidates: &[Candidate], policy: &RollingUpgradePolicy) -> Plan {
     plan(&PlanInput {
         scale_set: &ScaleSetName::parse("orders").unwrap(),
         goal: &Goal::application(Version::parse("v2").unwrap()),
-        policy,
+        policy: &rules(policy),
         candidates,
         total: candidates.len(),
         batches_before: 0,
@@ -104,6 +122,8 @@ fn planning_rows() {
         ("P19", "1:0 2:0", 2, "[1,2]"),
         ("P20", "1:0x 2:0", 1, "[2]"),
         ("defer", "1:0d 2:0", 1, "[2]"),
+        ("ids as people count", "web-10:0 web-9:0 web-1:0 3:0", 1, "[3] [web-1] [web-9] [web-10]"),
+        ("zones as people count", "1:0@z-10 2:0@z-2 3:0@a", 3, "[3] [2] [1]"),
         ("zones as numbers", "1:0@10 2:0@2 3:0", 3, "[3] [2] [1]"),
     ] {
         let candidates = candidates(instances);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::stored::{Retry, StoppedLine, StoredMemory, StoredModel, StoredPlugin};
 use crate::domain::{
-    Change, Component, InstanceId, Membership, PluginName, ScaleSetName, Timestamp, UpgradeId, Version,
+    Change, Component, Fence, InstanceId, Membership, PluginName, ScaleSetName, Timestamp, UpgradeId, Version,
 };
 use crate::rollout::{Member, Upgrade};
 
@@ -59,7 +59,7 @@ pub enum Write {
 #[derive(Debug, Default)]
 pub struct Stored {
     /// Rises with each start; tells a driver which host speaks.
-    pub generation: u64,
+    pub fence: Fence,
     /// Wanted versions.
     pub models: BTreeMap<(ScaleSetName, Component), StoredModel>,
     /// Versions that instances have; none where an effect failed half-way.

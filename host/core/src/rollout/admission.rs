@@ -47,7 +47,7 @@ pub(super) fn prepare(
     let plan = plan(&PlanInput {
         scale_set: &upgrade.scale_set,
         goal: &upgrade.goal,
-        policy: &upgrade.rules.policy,
+        policy: &upgrade.policy,
         candidates: &candidates,
         total: candidates.len(),
         batches_before: 0,
@@ -74,7 +74,7 @@ pub(super) fn between(
         }
         return true;
     }
-    let is_live = upgrade.is_forward() && upgrade.rules.decisions == Decisions::Live;
+    let is_live = upgrade.is_forward() && upgrade.policy.decisions == Decisions::Live;
     if is_live && now >= resume_at && stopped(upgrade, fleet).is_none() {
         if let Some(waiting) = unheard(upgrade, fleet, now) {
             waiting.until().into_iter().for_each(|until| out.wake(until));
@@ -139,7 +139,7 @@ fn admit(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut
         batch.started_at = Some(now);
     }
     upgrade.stage = Stage::InBatch;
-    let rule = upgrade.rules.failure.instance;
+    let rule = upgrade.policy.failure.instance;
     let admitted: Vec<InstanceId> = members.iter().take(room).cloned().collect();
     surge::choose_replacements(upgrade, &admitted, fleet);
     for instance in &admitted {

@@ -40,7 +40,7 @@ pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, 
         return Deferred::Settled;
     }
     let until = upgrade.defer_until();
-    if upgrade.rules.decisions == Decisions::Live && now < until {
+    if upgrade.policy.decisions == Decisions::Live && now < until {
         // Everybody has just been asked.
         out.wake(until);
         return Deferred::Waiting;
@@ -58,7 +58,7 @@ pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, 
     let again = plan(&PlanInput {
         scale_set: &upgrade.scale_set,
         goal: &upgrade.goal,
-        policy: &upgrade.rules.policy,
+        policy: &upgrade.policy,
         candidates: &asked,
         total: all.len(),
         batches_before: upgrade.current,

@@ -11,13 +11,13 @@ use super::surge;
 /// Watches the members of the batch in flight. Gives whether the batch is over.
 pub(super) fn in_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) -> bool {
     let Some(number) = upgrade.batches.get(upgrade.current).map(|batch| batch.number) else { return false };
-    let surges = upgrade.rules.policy.max_surge;
+    let surges = upgrade.policy.rolling.max_surge;
     let ids: Vec<InstanceId> =
         if surges { upgrade.members.of_batch(number).cloned().collect() } else { Vec::new() };
     if surges {
         surge::recheck(upgrade, &ids, fleet, out);
     }
-    let gate = upgrade.rules.gate;
+    let gate = upgrade.policy.gate;
     let mut bad = Vec::new();
     upgrade.members.visit_batch(number, |id, member| {
         bad.extend(watch(gate, id, member, fleet, now, out).map(|reason| (id.clone(), reason)));
@@ -144,7 +144,7 @@ fn settle(
 /// Goes on to the pause, unless what has been upgraded so far is over its limit.
 fn after_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) {
     upgrade.current += 1;
-    upgrade.stage = Stage::Between { resume_at: now + upgrade.rules.policy.pause_time_between_batches };
+    upgrade.stage = Stage::Between { resume_at: now + upgrade.policy.rolling.pause_time_between_batches };
     judge_upgraded(upgrade, fleet, now, out);
 }
 
@@ -152,7 +152,7 @@ fn after_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out
 /// person who names instances.
 pub(super) fn is_over_limit(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
     let (upgraded, unhealthy) = upgraded_so_far(upgrade, fleet);
-    let limit = upgrade.rules.policy.max_unhealthy_upgraded_instance_percent;
+    let limit = upgrade.policy.rolling.max_unhealthy_upgraded_instance_percent;
     upgrade.is_forward() && limit.is_exceeded_by(unhealthy.len(), upgraded)
 }
 
@@ -162,7 +162,7 @@ pub(super) fn judge_upgraded(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: 
     if unhealthy.is_empty() {
         return;
     }
-    let limit = upgrade.rules.policy.max_unhealthy_upgraded_instance_percent;
+    let limit = upgrade.policy.rolling.max_unhealthy_upgraded_instance_percent;
     let exceeded = upgrade.is_forward() && limit.is_exceeded_by(unhealthy.len(), upgraded);
     let code = if exceeded {
         UpgradeErrorCode::MaxUnhealthyUpgradedInstancePercentExceededInRollingUpgrade
@@ -216,7 +216,7 @@ fn upgraded_so_far(upgrade: &Upgrade, fleet: &dyn FleetView) -> (usize, Vec<(Ins
 
 /// A limit was passed. Ends at once, or after the failed instances have been brought back.
 fn breach(upgrade: &mut Upgrade, unhealthy: &[InstanceId], now: Timestamp, out: &mut Step) {
-    match upgrade.rules.failure.breach {
+    match upgrade.policy.failure.breach {
         OnBreach::Stop => {}
         OnBreach::RollBack => upgrade.then_roll_back = true,
         OnBreach::RestoreFailed => {

@@ -8,7 +8,7 @@ use super::step::FleetView;
 
 /// Whether too much of the fleet is unhealthy for another batch.
 pub(super) fn is_fleet_over_limit(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
-    let limit = upgrade.rules.policy.max_unhealthy_instance_percent;
+    let limit = upgrade.policy.rolling.max_unhealthy_instance_percent;
     limit.is_exceeded_by(fleet.unhealthy_count(), fleet.total())
 }
 
@@ -18,7 +18,7 @@ pub(super) fn unhealthy_fleet(upgrade: &Upgrade, fleet: &dyn FleetView) -> Optio
         return None;
     }
     let unhealthy = fleet.unhealthy();
-    let (total, limit) = (fleet.total(), upgrade.rules.policy.max_unhealthy_instance_percent);
+    let (total, limit) = (fleet.total(), upgrade.policy.rolling.max_unhealthy_instance_percent);
     let code = if upgrade.current == 0 {
         UpgradeErrorCode::MaxUnhealthyInstancePercentExceededBeforeRollingUpgrade
     } else {
@@ -39,7 +39,7 @@ pub(super) fn unhealthy_fleet(upgrade: &Upgrade, fleet: &dyn FleetView) -> Optio
 /// healthy in its place. At least one: a fleet within its limits always
 /// moves.
 pub(super) fn room(upgrade: &Upgrade, members: &[InstanceId], fleet: &dyn FleetView) -> usize {
-    let budget = upgrade.rules.policy.max_unhealthy_instance_percent.of(fleet.total());
+    let budget = upgrade.policy.rolling.max_unhealthy_instance_percent.of(fleet.total());
     let mut spare = budget.saturating_sub(fleet.unhealthy_count());
     let mut room = 0;
     for id in members {

@@ -21,7 +21,7 @@ pub(super) fn ask_again(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Times
     let again = plan(&PlanInput {
         scale_set: &upgrade.scale_set,
         goal: &upgrade.goal,
-        policy: &upgrade.rules.policy,
+        policy: &upgrade.policy,
         candidates: &open,
         total,
         batches_before: upgrade.current,

@@ -43,9 +43,7 @@ pub use member::{Member, MemberState, Part, PartState, Restored};
 pub use members::Members;
 pub use reasons::{Surging, WhyNot, why_not_yet};
 pub use rollback::rollback_of;
-pub use state::{
-    BatchProgress, BatchState, Progress, Purpose, Stage, StartUpgrade, Upgrade, UpgradeRules, UpgradeState,
-};
+pub use state::{BatchProgress, BatchState, Progress, Purpose, Stage, StartUpgrade, Upgrade, UpgradeState};
 pub use step::{Action, Event, FleetView, Step, Stop, Wish, step};
 pub use surge::Way;
 pub use waiting::{Waiting, refusal, waiting_for, waiting_now};

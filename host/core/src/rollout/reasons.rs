@@ -232,7 +232,7 @@ fn surging(upgrade: &Upgrade, member: &Member, health: Health) -> Option<WhyNot>
             Surging::Completing(format!("{component}={version}"))
         }
         MemberState::Settling { applied_at, .. } => {
-            Surging::InGate(health, *applied_at + upgrade.rules.gate.deadline)
+            Surging::InGate(health, *applied_at + upgrade.policy.gate.deadline)
         }
         MemberState::Ready { .. } => Surging::Ready,
         MemberState::Deleting { since } => Surging::TakenOver(*since),
@@ -257,7 +257,7 @@ fn in_hand(upgrade: &Upgrade, member: &Member, health: Health) -> WhyNot {
             reason: member.failure().unwrap_or_default(),
         },
         MemberState::Settling { applied_at, healthy_since } => {
-            let gate = upgrade.rules.gate;
+            let gate = upgrade.policy.gate;
             WhyNot::InGate {
                 health,
                 looked_at: *applied_at + gate.wait,

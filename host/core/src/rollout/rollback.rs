@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::domain::{
     Change, Checkpoints, Component, FailureRules, Goal, OnBreach, OnInstanceFailure, Timestamp, UpgradeId,
-    Version,
+    UpgradePolicy, Version,
 };
 
 use super::member::{Member, MemberState, Part, PartState};
 use super::members::Members;
-use super::state::{BatchProgress, BatchState, Purpose, Stage, StartUpgrade, Upgrade, UpgradeRules};
+use super::state::{BatchProgress, BatchState, Purpose, Stage, StartUpgrade, Upgrade};
 use super::surge::Way;
 
 /// An upgrade that undoes an ended one: the batches that it touched in reverse order, so that
@@ -41,17 +41,17 @@ pub fn rollback_of(upgrade: &Upgrade, id: UpgradeId, now: Timestamp) -> Option<U
     if members.is_empty() {
         return None;
     }
-    let rules = UpgradeRules {
+    let policy = UpgradePolicy {
         failure: FailureRules { instance: OnInstanceFailure::Leave, breach: OnBreach::Stop },
         checkpoints: Checkpoints::default(),
-        ..upgrade.rules.clone()
+        ..upgrade.policy.clone()
     };
     let start = StartUpgrade {
         id,
         scale_set: upgrade.scale_set.clone(),
         // What is wanted from now on; each member knows itself what it goes back to.
         goal: wanted_again(upgrade, &members),
-        rules,
+        policy,
         before: upgrade.goal.clone(),
         bypass: false,
     };

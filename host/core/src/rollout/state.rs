@@ -1,13 +1,12 @@
 //! The state of one upgrade: everything that a restart needs to go on.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Checkpoints, Decisions, Digest, FailureRules, Goal, HealthGate, InstanceId, OperationId, Phase,
-    PhaseName, RollingUpgradePolicy, ScaleSetName, Timestamp, UpgradeId,
+    Digest, Goal, InstanceId, OperationId, Phase, PhaseName, ScaleSetName, Timestamp, UpgradeId,
+    UpgradePolicy,
 };
 use crate::plan::{Batch, Candidate, Hold, HoldReason, Plan};
 
@@ -150,26 +149,6 @@ pub struct Progress {
     pub pending: usize,
 }
 
-/// What an upgrade goes by, as it was configured when it started.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct UpgradeRules {
-    /// Azure's limits.
-    pub policy: RollingUpgradePolicy,
-    /// The health gate.
-    pub gate: HealthGate,
-    /// What happens beyond a failure.
-    pub failure: FailureRules,
-    /// Where it stops by itself.
-    pub checkpoints: Checkpoints,
-    /// Whether the application is asked again before each batch.
-    pub decisions: Decisions,
-    /// How long after the start instances are asked again that say "not now".
-    pub defer_max: Duration,
-    /// How long to wait for instances that have not been judged yet; anew after a restart.
-    pub prepare_max: Duration,
-}
-
 /// One upgrade of one scale set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -182,8 +161,9 @@ pub struct Upgrade {
     pub goal: Goal,
     /// What it is for.
     pub purpose: Purpose,
-    /// What it goes by.
-    pub rules: UpgradeRules,
+    /// What it goes by, as it was configured when it started.
+    #[serde(alias = "rules")]
+    pub policy: UpgradePolicy,
     /// What was wanted of the scale set before; what a rollback makes wanted again.
     pub before: Goal,
     /// When a person wanted it in spite of freeze windows and of the line as it was stopped then. A
@@ -242,7 +222,7 @@ pub struct StartUpgrade {
     /// What is wanted.
     pub goal: Goal,
     /// What it goes by.
-    pub rules: UpgradeRules,
+    pub policy: UpgradePolicy,
     /// What was wanted before.
     pub before: Goal,
     /// Whether freeze windows and a stopped line do not hold it.
@@ -253,14 +233,14 @@ impl Upgrade {
     /// A new upgrade that has decided nothing yet.
     #[must_use]
     pub fn new(start: StartUpgrade, now: Timestamp) -> Self {
-        let StartUpgrade { id, scale_set, goal, rules, before, bypass } = start;
-        let until = now + rules.prepare_max;
+        let StartUpgrade { id, scale_set, goal, policy, before, bypass } = start;
+        let until = now + policy.prepare_max;
         Self {
             id,
             scale_set,
             goal,
             purpose: Purpose::Forward,
-            rules,
+            policy,
             before,
             bypass: bypass.then_some(now),
             attempt: 1,
@@ -307,7 +287,7 @@ impl Upgrade {
     /// Until when instances that say "not now" are asked again.
     #[must_use]
     pub fn defer_until(&self) -> Timestamp {
-        self.started_at + self.rules.defer_max
+        self.started_at + self.policy.defer_max
     }
 
     /// When it ended.

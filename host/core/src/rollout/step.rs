@@ -264,7 +264,7 @@ pub(super) fn fail(
     now: Timestamp,
     out: &mut Step,
 ) {
-    let rule = upgrade.rules.failure.instance;
+    let rule = upgrade.policy.failure.instance;
     let Some(member) = upgrade.members.get_mut(instance) else { return };
     let reason = member.blame(reason);
     member.applied_have_failed(&reason);
@@ -275,11 +275,11 @@ pub(super) fn fail(
 /// After a restart: the same operations again (the driver treats a repeat as done), and fresh
 /// clocks for the health gate, because nobody has watched meanwhile.
 fn resume(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) {
-    upgrade.recovering_until = Some(now + upgrade.rules.gate.deadline);
+    upgrade.recovering_until = Some(now + upgrade.policy.gate.deadline);
     out.head_changed = true;
     if let Stage::Preparing { until } = &mut upgrade.stage {
         // Nobody has answered yet: a snapshot at the old time would hold the whole fleet.
-        *until = (*until).max(now + upgrade.rules.prepare_max);
+        *until = (*until).max(now + upgrade.policy.prepare_max);
     }
     let in_flight = |(_, member): &(&InstanceId, &super::Member)| member.state.is_in_flight();
     let open: Vec<InstanceId> = upgrade.members.iter().filter(in_flight).map(|(id, _)| id.clone()).collect();
@@ -305,7 +305,7 @@ fn effect_done(
     let rule = if upgrade.stage == Stage::Undoing {
         OnInstanceFailure::Restore
     } else {
-        upgrade.rules.failure.instance
+        upgrade.policy.failure.instance
     };
     let Some(member) = upgrade.members.get_mut(&instance) else { return };
     if matches!(member.state, MemberState::Deleting { .. }) {

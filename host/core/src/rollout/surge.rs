@@ -46,7 +46,7 @@ impl Way {
     /// As the policy wants it. Only the application calls for a new instance: extensions are
     /// installed beside what runs, and who names instances wants those and no others.
     pub(super) fn of(upgrade: &Upgrade, parts: &[Part]) -> Self {
-        let surges = upgrade.rules.policy.max_surge && upgrade.purpose == Purpose::Forward;
+        let surges = upgrade.policy.rolling.max_surge && upgrade.purpose == Purpose::Forward;
         let replaces = parts.iter().any(|part| part.component == Component::Application);
         if surges && replaces { Self::Surge } else { Self::InPlace }
     }

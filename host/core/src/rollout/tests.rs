@@ -7,7 +7,7 @@ use super::*;
 use crate::domain::{
     Checkpoints, Decisions, ExtensionName, FailureRules, Goal, Health, HealthGate, InstanceId, OnBreach,
     OnInstanceFailure, Participation, Percent, Phase, Protection, RollingUpgradePolicy, ScaleSetName,
-    Timestamp, UpgradeId, Version,
+    Timestamp, UpgradeId, UpgradePolicy, Version,
 };
 use crate::plan::{Candidate, Standing};
 
@@ -121,8 +121,8 @@ fn world(fleet: Fleet, policy: RollingUpgradePolicy, gate: HealthGate) -> World 
         id: UpgradeId::parse("orders-1").unwrap(),
         scale_set: ScaleSetName::parse("orders").unwrap(),
         goal: Goal::application(version("v2")),
-        rules: UpgradeRules {
-            policy,
+        policy: UpgradePolicy {
+            rolling: policy,
             gate,
             failure: FailureRules { instance: OnInstanceFailure::Leave, breach: OnBreach::Stop },
             checkpoints: Checkpoints::default(),

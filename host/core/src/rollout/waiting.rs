@@ -89,7 +89,7 @@ pub(super) fn waiting(
     resume_at: Timestamp,
     now: Timestamp,
 ) -> Option<Waiting> {
-    let is_live = upgrade.is_forward() && upgrade.rules.decisions == Decisions::Live;
+    let is_live = upgrade.is_forward() && upgrade.policy.decisions == Decisions::Live;
     let unheard = || if is_live { unheard(upgrade, fleet, now) } else { None };
     if !upgrade.has_more() {
         // Somebody may still join.
@@ -174,7 +174,7 @@ pub fn refusal(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp, wish: W
         }
         Wish::Approve => {
             let wanted = border(upgrade).is_some_and(|border| {
-                let checkpoints = &upgrade.rules.checkpoints.approval_before;
+                let checkpoints = &upgrade.policy.checkpoints.approval_before;
                 checkpoints.contains(&border.next) && !upgrade.approved.contains(&border.next)
             });
             (!wanted).then_some("no phase waits for an approval")
@@ -211,7 +211,7 @@ fn checkpoint(upgrade: &Upgrade) -> Option<Waiting> {
     if before == Some(next) {
         return None;
     }
-    let checkpoints = &upgrade.rules.checkpoints;
+    let checkpoints = &upgrade.policy.checkpoints;
     if let Some(after) = before
         && checkpoints.pause_after.contains(&after)
         && !upgrade.resumed.contains(&after)

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use crate::domain::{Change, Component, InstanceId, OperationId, UpgradeId};
+use crate::domain::{Change, Component, InstanceId, OperationId, UpgradeId, UpgradePolicy, freshness};
 use crate::rollout::invariants::{Rule, Seen};
 use crate::rollout::{
-    Action, Event, FleetView, MemberState, Members, StartUpgrade, Stop, Upgrade, UpgradeRules, Wish, manual,
-    rollback_of, step,
+    Action, Event, FleetView, MemberState, Members, StartUpgrade, Stop, Upgrade, Wish, manual, rollback_of,
+    step,
 };
 
 use super::disk::Record;
@@ -15,9 +15,6 @@ use super::faults::is_rollback;
 use super::fleet::{Known, View, index_of};
 use super::scenario::{CrashAt, Kind};
 use super::world::{BEGIN, Happening, World};
-
-/// How long a starting upgrade waits for answers.
-const PREPARE_MAX: Duration = Duration::from_secs(90);
 
 /// Longer than any deadline of a scenario.
 const AWAY_LONG: Duration = Duration::from_secs(600);
@@ -100,14 +97,14 @@ impl World {
             id: UpgradeId::parse(&format!("sim-{}", self.now.0)).ok()?,
             scale_set: self.set.clone(),
             goal: self.goal.clone(),
-            rules: UpgradeRules {
-                policy: self.scenario.policy.clone(),
+            policy: UpgradePolicy {
+                rolling: self.scenario.policy.clone(),
                 gate: self.scenario.gate,
                 failure: self.scenario.failure,
                 checkpoints: self.scenario.checkpoints.clone(),
                 decisions: self.scenario.decisions,
                 defer_max: Duration::from_secs(600),
-                prepare_max: PREPARE_MAX,
+                prepare_max: self.scenario.prepare_max(),
             },
             before: self.before.clone(),
             bypass: self.scenario.bypass,
@@ -144,7 +141,7 @@ impl World {
             nodes: &self.nodes,
             known,
             prioritize_unhealthy: self.scenario.policy.prioritize_unhealthy_instances,
-            freshness: (self.scenario.interval * 3).max(Duration::from_secs(60)),
+            freshness: freshness(self.scenario.interval),
             now: self.now,
             stop: self.stop(),
         }

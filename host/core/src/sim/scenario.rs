@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::domain::{
     Change, Checkpoints, Claim, Component, Decisions, FailureRules, Goal, HealthGate, Percent,
-    RollingUpgradePolicy, Version,
+    RollingUpgradePolicy, Version, prepare_max,
 };
 use crate::health::FoldSettings;
 
@@ -197,6 +197,12 @@ impl Default for Scenario {
 }
 
 impl Scenario {
+    /// How long an upgrade waits for answers before its snapshot. No probe takes longer than its interval.
+    pub(super) fn prepare_max(&self) -> Duration {
+        let FoldSettings { number_of_probes, grace_period, fail_state: _ } = self.health;
+        prepare_max(grace_period, number_of_probes, self.interval, self.interval)
+    }
+
     /// The versions that the model names of everything that the upgrade brings, in its order.
     pub(super) fn goal(&self, of: Of) -> Goal {
         let (application, extension) = match of {

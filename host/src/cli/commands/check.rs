@@ -1,6 +1,5 @@
 //! `phasegate check`: every problem of a configuration at once, and what its policies amount to.
 
-use crate::api::wire;
 use crate::cli::args::CheckArgs;
 use crate::cli::exit::Exit;
 use crate::cli::output;
@@ -10,6 +9,7 @@ use crate::control;
 use crate::plugins::config::ComponentSource;
 use crate::plugins::registry::{Network, is_fetched};
 use phasegate_core::plan::{FeasibilityInput, feasibility};
+use phasegate_wire as wire;
 
 /// Checks the file and what it names on this machine.
 ///
@@ -70,8 +70,8 @@ fn say_what_is_fetched(config: &Config) {
 fn about_plugins(config: &Config, network: Network) -> Vec<wire::CheckWarning> {
     let mut warnings = Vec::new();
     for plugin in &config.plugins {
-        let mut warn = |code: &str, message: String| {
-            let (code, plugin) = (code.to_owned(), Some(plugin.spec.name.to_string()));
+        let mut warn = |code: wire::WarningCode, message: String| {
+            let plugin = Some(plugin.spec.name.to_string());
             warnings.push(wire::CheckWarning { scale_set: None, plugin, code, message });
         };
         let ComponentSource::Remote(source) = &plugin.component else { continue };
@@ -80,10 +80,10 @@ fn about_plugins(config: &Config, network: Network) -> Vec<wire::CheckWarning> {
                 "nothing pins `{source}`: whoever can write there decides what runs; add digest = \
                  \"sha256:…\", which `phasegate plugin inspect` and `plugin list` show"
             );
-            warn("unpinned", message);
+            warn(wire::WarningCode::Unpinned, message);
         }
         if network == Network::Forbidden && is_fetched(plugin, &config.server.data_dir) {
-            warn("not-fetched", format!("`{source}` was not fetched, so it was not checked"));
+            warn(wire::WarningCode::NotFetched, format!("`{source}` was not fetched, so it was not checked"));
         }
     }
     warnings
@@ -98,10 +98,10 @@ fn checked(problems: &Problems, config: Option<&Config>, network: Network) -> wi
         warnings.extend(found.findings.iter().map(|finding| wire::CheckWarning {
             scale_set: Some(set.name.to_string()),
             plugin: None,
-            code: finding.code().to_owned(),
+            code: finding.code().into(),
             message: finding.to_string(),
         }));
-        let limits = control::limits(&set.policy, &found.resolved);
+        let limits = control::limits(&set.policy.rolling, &found.resolved);
         scale_sets.push(wire::CheckScaleSet { name: set.name.to_string(), limits });
     }
     let file = problems.path.display().to_string();

@@ -9,7 +9,6 @@ use serde::Serialize;
 
 use super::run::StopSignal;
 use super::upgrade::{render_plan, render_status};
-use crate::api::wire;
 use crate::cli::args::DemoArgs;
 use crate::cli::exit::Exit;
 use crate::cli::output;
@@ -18,6 +17,7 @@ use crate::control::{Command, ControlHandle, StartOptions, Wanted};
 use crate::demo::fleet::{self, SCALE_SET, Workplace};
 use crate::host::{Host, HostOptions};
 use phasegate_core::domain::{ScaleSetName, Version};
+use phasegate_wire as wire;
 use screen::Screen;
 
 const FROM: &str = "v1";
@@ -106,7 +106,11 @@ async fn show(host: &Host, args: &DemoArgs) -> anyhow::Result<Exit> {
     loop {
         let fleet = control.ask(Command::Fleet).await?;
         screen.show(&fleet, None);
-        if fleet.scale_sets.iter().flat_map(|set| &set.instances).all(|instance| instance.health == "Healthy")
+        if fleet
+            .scale_sets
+            .iter()
+            .flat_map(|set| &set.instances)
+            .all(|instance| instance.health == wire::Health::Healthy)
         {
             break;
         }
@@ -133,7 +137,7 @@ async fn show(host: &Host, args: &DemoArgs) -> anyhow::Result<Exit> {
     } else {
         output::data(&render(&summary, &status))?;
     }
-    Ok(if status.status.state == "Completed" { Exit::Done } else { Exit::No })
+    Ok(if status.status.state == wire::UpgradeState::Completed { Exit::Done } else { Exit::No })
 }
 
 async fn follow(
@@ -145,7 +149,7 @@ async fn follow(
         let status = control.ask(|reply| Command::Status(name.clone(), reply)).await?;
         let fleet = control.ask(Command::Fleet).await?;
         screen.show(&fleet, Some(&status));
-        if status.status.state != "RollingForward" {
+        if status.status.state != wire::UpgradeState::RollingForward {
             return Ok(status);
         }
         tokio::time::sleep(LOOK_EVERY).await;
@@ -153,14 +157,16 @@ async fn follow(
 }
 
 fn summary(plan: wire::Plan, detail: &wire::StatusDetail, fleet: &wire::Fleet, seconds: f64) -> Summary {
-    let done =
-        detail.status.batches.iter().filter(|batch| batch.state == "Completed" || batch.state == "Failed");
+    let ended = |batch: &&wire::StatusBatch| {
+        matches!(batch.state, wire::BatchState::Completed | wire::BatchState::Failed)
+    };
+    let done = detail.status.batches.iter().filter(ended);
     let instances = fleet.scale_sets.iter().flat_map(|set| &set.instances);
     Summary {
         scale_set: plan.scale_set,
         from: FROM.to_owned(),
         to: plan.to,
-        state: detail.status.state.clone(),
+        state: detail.status.state.to_string(),
         seconds: (seconds * 10.0).round() / 10.0,
         order: done.flat_map(|batch| batch.instances.clone()).collect(),
         batches: plan.batches,

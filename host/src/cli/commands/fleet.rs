@@ -1,10 +1,10 @@
 //! `phasegate fleet`: every instance on one line.
 
-use crate::api::wire;
 use crate::cli::args::FleetArgs;
 use crate::cli::exit::Exit;
 use crate::cli::output::{self, or_dash, table};
 use crate::cli::target;
+use phasegate_wire as wire;
 
 /// Shows the fleet.
 ///
@@ -54,7 +54,7 @@ fn row(instance: &wire::Instance) -> Vec<String> {
         instance.address.clone(),
         or_dash(instance.zone.as_ref()),
         or_dash(instance.update_domain.as_ref()),
-        instance.health.clone(),
+        instance.health.to_string(),
         phase,
         or_dash(instance.participation.as_ref()),
         or_dash(instance.version.as_ref()),

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::api::wire::{Progress, StatusDetail};
 use crate::cli::output::{self, duration};
+use phasegate_wire::{BatchState, Progress, StatusDetail, UpgradeState};
 
 /// From one look to the next.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -28,7 +28,7 @@ pub fn to_the_end(
     let bar = bar(&first);
     let mut detail = first;
     let mut misses = 0;
-    while detail.status.state == "RollingForward" {
+    while detail.status.state == UpgradeState::RollingForward {
         show(&bar, &detail);
         timer.block_on(async { tokio::time::sleep(LOOK_EVERY).await });
         match look() {
@@ -73,7 +73,7 @@ fn show(bar: &ProgressBar, detail: &StatusDetail) {
     // Before the first batch is through there is nothing to reckon with.
     let left = detail.estimate.as_ref().map(|estimate| duration(estimate.seconds_left));
     set_style(bar, &left.map_or_else(String::new, |left| format!(", about {left} left")));
-    let current = status.batches.iter().enumerate().find(|(_, batch)| batch.state == "InProgress");
+    let current = status.batches.iter().enumerate().find(|(_, batch)| batch.state == BatchState::InProgress);
     let batch = current.map_or_else(String::new, |(index, batch)| {
         let phase = batch.phase.map_or_else(|| "last phase".to_owned(), |phase| format!("phase {phase}"));
         format!("batch {} of {}, {phase}: {}. ", index + 1, status.batches.len(), batch.instances.join(" "))

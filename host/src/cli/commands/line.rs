@@ -1,10 +1,10 @@
 //! `phasegate line`: one switch that holds every upgrade of every scale set.
 
-use crate::api::wire;
 use crate::cli::args::{LineArgs, LineVerb, OutputArgs};
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::cli::target;
+use phasegate_wire as wire;
 
 /// Runs one verb. `status` ends with 1 while the line is stopped.
 ///

@@ -1,10 +1,10 @@
 //! `phasegate reload`: the running host reads its configuration file again.
 
-use crate::api::wire;
 use crate::cli::args::ReloadArgs;
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::cli::target;
+use phasegate_wire as wire;
 
 /// Asks the host to reload; 1 when something that the file says is not in force.
 ///

@@ -17,7 +17,6 @@ use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::config::{self, LoadConfigError};
 use phasegate_core::domain::{ScaleSet, Timestamp, Version};
-use phasegate_core::rollout::UpgradeRules;
 use phasegate_core::sim::forecast::{Fleet, Pace, Probes, Setup, Tell, summary};
 
 /// Runs of a small fleet, if none are named.
@@ -74,7 +73,7 @@ fn setup(args: &SimulateArgs) -> anyhow::Result<Setup> {
         None => None,
     };
     let set = policy::apply(base.as_ref(), &args.policy)?;
-    if set.policy.max_surge {
+    if set.policy.rolling.max_surge {
         bail!(
             "maxSurge is true, which `simulate` does not know; try the same in place with --policy maxSurge=false"
         );
@@ -95,15 +94,7 @@ fn setup(args: &SimulateArgs) -> anyhow::Result<Setup> {
         to: fleet.to,
         fleet: fleet.fleet,
         regions: fleet.regions,
-        rules: UpgradeRules {
-            policy: set.policy.clone(),
-            gate: set.gate,
-            failure: set.failure,
-            checkpoints: set.checkpoints.clone(),
-            decisions: set.decisions,
-            defer_max: set.defer_max,
-            prepare_max: set.health.grace_period + set.health.interval * 3,
-        },
+        rules: set.policy.clone(),
         freeze: set.freeze.clone(),
         health: (&set.health).into(),
         interval: set.health.interval,

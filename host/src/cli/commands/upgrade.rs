@@ -4,7 +4,6 @@ mod explain;
 
 use std::collections::BTreeMap;
 
-use crate::api::wire;
 use crate::cli::args::{
     DetailArgs, LogArgs, RollbackArgs, StartArgs, UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb,
 };
@@ -13,6 +12,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output::{self, duration, or_dash, table};
 use crate::cli::target;
 use phasegate_core::domain::{ExtensionName, InstanceId, ScaleSetName, Version};
+use phasegate_wire as wire;
 
 use super::follow;
 
@@ -86,7 +86,7 @@ fn log(client: &Client, args: &LogArgs) -> anyhow::Result<Exit> {
             entry.at.clone(),
             or_dash(entry.upgrade.as_ref()),
             or_dash(entry.instance.as_ref()),
-            entry.kind.clone(),
+            entry.kind.to_string(),
             entry.text.clone(),
         ]
     };
@@ -170,7 +170,7 @@ fn start(client: &Client, args: &StartArgs) -> anyhow::Result<Exit> {
     if !args.wait {
         show(&detail, args.upgrade.output)?;
         // It may be over already, and badly: refused at the door.
-        let faulted = detail.status.state == "Faulted";
+        let faulted = detail.status.state == wire::UpgradeState::Faulted;
         return Ok(if faulted { Exit::No } else { Exit::Done });
     }
     let id = detail.status.id.clone();
@@ -189,7 +189,7 @@ fn watch(client: &Client, args: &UpgradeOf) -> anyhow::Result<Exit> {
 
 /// Completed is yes; Faulted and Cancelled are no.
 fn verdict(detail: &wire::StatusDetail) -> Exit {
-    if detail.status.state == "Completed" { Exit::Done } else { Exit::No }
+    if detail.status.state == wire::UpgradeState::Completed { Exit::Done } else { Exit::No }
 }
 
 fn show(detail: &wire::StatusDetail, format: DetailArgs) -> anyhow::Result<()> {
@@ -311,7 +311,7 @@ pub fn render_status(detail: &wire::StatusDetail) -> String {
             vec![
                 (index + 1).to_string(),
                 phase(batch.phase),
-                batch.state.clone(),
+                batch.state.to_string(),
                 batch.instances.join(" "),
                 or_dash(batch.started_at.as_ref()),
                 or_dash(batch.ended_at.as_ref()),

@@ -8,7 +8,7 @@ use super::{Templates, both_or_none, read_max_concurrent, read_template, read_wa
 use crate::drivers::http::{HttpConfig, SurgeUrls};
 use crate::drivers::template::{Scope, Template, TemplateValues, Wish};
 use crate::net::url::{HttpUrl, Scheme};
-use phasegate_core::domain::{Component, Instance, Located, OperationId, ScaleSetName, Version};
+use phasegate_core::domain::{Component, Fence, Instance, Located, OperationId, ScaleSetName, Version};
 
 /// A URL that is checked when the instances are known.
 pub(super) struct UrlTemplate<'a> {
@@ -91,20 +91,22 @@ impl UrlTemplate<'_> {
         let wish = match self.scope {
             Scope::Look => Wish::Look,
             Scope::Run => Wish::Run(&version),
-            Scope::Delete => Wish::Delete { located: Located::Yes, operation: &operation, generation: 1 },
+            Scope::Delete => {
+                Wish::Delete { located: Located::Yes, operation: &operation, fence: Fence::NONE }
+            }
             // One for each instance, below.
             Scope::Apply | Scope::Create => Wish::Apply {
                 component: &Component::Application,
                 version: &version,
                 operation: &operation,
-                generation: 1,
+                fence: Fence::NONE,
             },
         };
         let problem = instances.find_map(|instance| {
             let wish = match self.scope {
                 Scope::Create => {
                     let replaces = &instance.id;
-                    Wish::Create { replaces, version: &version, operation: &operation, generation: 1 }
+                    Wish::Create { replaces, version: &version, operation: &operation, fence: Fence::NONE }
                 }
                 Scope::Look | Scope::Run | Scope::Apply | Scope::Delete => wish,
             };

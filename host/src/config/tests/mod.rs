@@ -17,7 +17,7 @@ use crate::plugins::fetch::FetchConfig;
 use phasegate_core::domain::{
     Address, Checkpoints, Decisions, FailureRules, FreezeWindows, HealthGate, HealthSettings, Instance,
     InstanceId, Isolation, Model, OnFailure, Percent, PluginLimits, PluginName, PluginSpec, ProbeProtocol,
-    Profile, Protection, RollingUpgradePolicy, ScaleSetName, SwapRules, Version,
+    Profile, Protection, RollingUpgradePolicy, ScaleSetName, SwapRules, UpgradePolicy, Version,
 };
 
 const SAMPLE: &str = r#"[server]
@@ -100,25 +100,28 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
             body_max: 65_536,
             headers: Vec::new(),
         },
-        policy: RollingUpgradePolicy {
-            max_batch_instance_percent: percent(20),
-            max_unhealthy_instance_percent: percent(20),
-            max_unhealthy_upgraded_instance_percent: percent(20),
-            pause_time_between_batches: Duration::ZERO,
-            enable_cross_zone_upgrade: false,
-            prioritize_unhealthy_instances: false,
-            max_surge: false,
-            batches: Vec::new(),
+        policy: UpgradePolicy {
+            rolling: RollingUpgradePolicy {
+                max_batch_instance_percent: percent(20),
+                max_unhealthy_instance_percent: percent(20),
+                max_unhealthy_upgraded_instance_percent: percent(20),
+                pause_time_between_batches: Duration::ZERO,
+                enable_cross_zone_upgrade: false,
+                prioritize_unhealthy_instances: false,
+                max_surge: false,
+                batches: Vec::new(),
+            },
+            gate: HealthGate {
+                wait: Duration::ZERO,
+                stable_for: Duration::ZERO,
+                deadline: Duration::from_secs(300),
+            },
+            failure: FailureRules::default(),
+            checkpoints: Checkpoints::default(),
+            decisions: Decisions::Snapshot,
+            defer_max: Duration::from_secs(1800),
+            prepare_max: Duration::from_secs(45),
         },
-        gate: HealthGate {
-            wait: Duration::ZERO,
-            stable_for: Duration::ZERO,
-            deadline: Duration::from_secs(300),
-        },
-        failure: FailureRules::default(),
-        checkpoints: Checkpoints::default(),
-        defer_max: Duration::from_secs(1800),
-        decisions: Decisions::Snapshot,
         retry: None,
         freeze: FreezeWindows::default(),
         model: Model { version: Version::parse("v1").unwrap(), extensions: Vec::new() },

@@ -345,8 +345,8 @@ fn refuses_wrong_freeze_windows() {
 fn freeze_windows_decisions_and_retries() {
     let set = |new: &str| read("#mode", new).unwrap().scale_sets.remove(0);
     let plain = set("");
-    assert_eq!((plain.decisions, plain.retry, plain.freeze.0.len()), (Decisions::Snapshot, None, 0));
-    assert_eq!(set("decisions = 'live'").decisions, Decisions::Live);
+    assert_eq!((plain.policy.decisions, plain.retry, plain.freeze.0.len()), (Decisions::Snapshot, None, 0));
+    assert_eq!(set("decisions = 'live'").policy.decisions, Decisions::Live);
     let retry = |new| set(new).retry.map(|rule| (rule.after.as_secs(), rule.limit));
     assert_eq!(retry("retryAfter = 'P3D'"), Some((259_200, 3)));
     assert_eq!(retry("retryAfter = 'PT1M'\nretryLimit = 100"), Some((60, 100)));

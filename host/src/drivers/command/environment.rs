@@ -9,7 +9,7 @@ use phasegate_core::domain::{APPLICATION, Instance, Located, ScaleSetName};
 
 /// For a program that applies something.
 pub(super) fn of_request(request: &Ensure) -> BTreeMap<String, String> {
-    let Ensure { scale_set, instance, component, version, previous, operation, generation } = request;
+    let Ensure { scale_set, instance, component, version, previous, operation, fence } = request;
     let mut environment = of_instance(scale_set, instance);
     let mut set = |name: &str, value: String| environment.insert(format!("PHASEGATE_{name}"), value);
     set("COMPONENT", component.to_string());
@@ -18,13 +18,13 @@ pub(super) fn of_request(request: &Ensure) -> BTreeMap<String, String> {
         set("PREVIOUS_VERSION", previous.to_string());
     }
     set("OPERATION", operation.0.clone());
-    set("GENERATION", generation.to_string());
+    set("GENERATION", fence.to_string());
     environment
 }
 
 /// For a program that creates an instance; its address is not known yet.
 pub(super) fn of_creation(request: &Create) -> BTreeMap<String, String> {
-    let Create { scale_set, instance, replaces, version, taken: _, operation, generation } = request;
+    let Create { scale_set, instance, replaces, version, taken: _, operation, fence } = request;
     let mut environment = of_instance(scale_set, instance);
     for name in ["ADDRESS", "HOST", "PORT"] {
         if let Some(value) = environment.remove(&format!("PHASEGATE_{name}")) {
@@ -36,13 +36,13 @@ pub(super) fn of_creation(request: &Create) -> BTreeMap<String, String> {
     set("COMPONENT", APPLICATION.to_owned());
     set("VERSION", version.to_string());
     set("OPERATION", operation.0.clone());
-    set("GENERATION", generation.to_string());
+    set("GENERATION", fence.to_string());
     environment
 }
 
 /// For a program that deletes an instance.
 pub(super) fn of_deletion(request: &Delete) -> BTreeMap<String, String> {
-    let Delete { scale_set, instance, located, operation, generation } = request;
+    let Delete { scale_set, instance, located, operation, fence } = request;
     let mut environment = of_instance(scale_set, instance);
     if *located == Located::Never {
         for name in ["ADDRESS", "HOST", "PORT"] {
@@ -51,7 +51,7 @@ pub(super) fn of_deletion(request: &Delete) -> BTreeMap<String, String> {
     }
     let mut set = |name: &str, value: String| environment.insert(format!("PHASEGATE_{name}"), value);
     set("OPERATION", operation.0.clone());
-    set("GENERATION", generation.to_string());
+    set("GENERATION", fence.to_string());
     environment
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::*;
 use crate::drivers::backoff::Backoff;
 use crate::drivers::local::Group;
-use crate::drivers::testing::{PATIENCE, lines, request, until};
+use crate::drivers::testing::{PATIENCE, fence, lines, request, until};
 use phasegate_core::domain::OperationId;
 
 /// Whether the site has a program that looks.
@@ -162,7 +162,7 @@ async fn a_program_brings_the_instance_to_the_version_once() {
 #[tokio::test]
 async fn an_older_generation_is_refused() {
     let site = site(Setup::default());
-    let newer = Ensure { generation: 7, ..request("1", "v1", "a") };
+    let newer = Ensure { fence: fence(7), ..request("1", "v1", "a") };
     site.send(newer).await.unwrap();
     let error = site.ensure("2", "v2", "b").await.unwrap_err();
     assert_eq!(error, "the request is of generation 1 and 7 has been seen: a newer host is in charge");
@@ -179,7 +179,7 @@ async fn the_environment_says_everything() {
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
     request.previous = Some(Version::parse("v1").unwrap());
-    request.generation = 4;
+    request.fence = fence(4);
     site.send(request).await.unwrap();
     // What whoever runs the tests has set is not ours to judge.
     let inherited =

@@ -300,7 +300,7 @@ impl Shared {
 }
 
 fn body_of_creation(request: &Create) -> Result<Bytes, String> {
-    let Create { scale_set, instance, replaces, version, taken: _, operation, generation } = request;
+    let Create { scale_set, instance, replaces, version, taken: _, operation, fence } = request;
     let body = CreateBody {
         scale_set: scale_set.as_str(),
         instance: instance.id.as_str(),
@@ -311,25 +311,25 @@ fn body_of_creation(request: &Create) -> Result<Bytes, String> {
         component: APPLICATION,
         version: version.as_str(),
         operation: &operation.0,
-        generation: *generation,
+        generation: fence.packed(),
     };
     serde_json::to_vec(&body).map(Bytes::from).map_err(|error| error.to_string())
 }
 
 fn body_of_deletion(request: &Delete) -> Result<Bytes, String> {
-    let Delete { scale_set, instance, located, operation, generation } = request;
+    let Delete { scale_set, instance, located, operation, fence } = request;
     let body = DeleteBody {
         scale_set: scale_set.as_str(),
         instance: instance.id.as_str(),
         address: (*located == Located::Yes).then(|| instance.address.to_string()),
         operation: &operation.0,
-        generation: *generation,
+        generation: fence.packed(),
     };
     serde_json::to_vec(&body).map(Bytes::from).map_err(|error| error.to_string())
 }
 
 fn body(request: &Ensure) -> Result<Bytes, String> {
-    let Ensure { scale_set, instance, component, version, previous: _, operation, generation } = request;
+    let Ensure { scale_set, instance, component, version, previous: _, operation, fence } = request;
     let body = RequestBody {
         scale_set: scale_set.as_str(),
         instance: instance.id.as_str(),
@@ -339,7 +339,7 @@ fn body(request: &Ensure) -> Result<Bytes, String> {
         component: component.as_str(),
         version: version.as_str(),
         operation: &operation.0,
-        generation: *generation,
+        generation: fence.packed(),
     };
     serde_json::to_vec(&body).map(Bytes::from).map_err(|error| error.to_string())
 }

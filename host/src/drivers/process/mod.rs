@@ -154,7 +154,7 @@ impl Driver for ProcessDriver {
         Box::pin(async move {
             let not_told = || DriverError("the driver has no ports for new instances".to_owned());
             let ports = ports.ok_or_else(not_told)?;
-            let Create { scale_set, instance, replaces: _, version, taken, operation, generation } = request;
+            let Create { scale_set, instance, replaces: _, version, taken, operation, fence } = request;
             let key = (scale_set.clone(), instance.id.clone());
             let host = instance.address.host.clone();
             let port = ports.take(&key, &host, &taken).await.map_err(DriverError)?;
@@ -166,7 +166,7 @@ impl Driver for ProcessDriver {
                 version,
                 previous: None,
                 operation,
-                generation,
+                fence,
             };
             ask(inbox, move |answer| Request::Ensure(Box::new(ensure), answer)).await.map(|()| address)
         })
@@ -177,9 +177,9 @@ impl Driver for ProcessDriver {
         let (inbox, ports) = (self.inbox.clone(), self.ports.clone());
         Box::pin(async move {
             let key = (request.scale_set.clone(), request.instance.id.clone());
-            let generation = request.generation;
+            let fence = request.fence;
             let to = key.clone();
-            ask(inbox, move |answer| Request::Delete(to, generation, answer)).await?;
+            ask(inbox, move |answer| Request::Delete(to, fence, answer)).await?;
             ports.iter().for_each(|ports| ports.release(&key));
             Ok(())
         })

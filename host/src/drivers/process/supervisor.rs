@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use super::instance::{Answer, Handle, InstanceKey, Order, Shared, supervise_instance};
 use crate::drivers::local::Stage;
 use crate::drivers::{DriverError, Ensure};
-use phasegate_core::domain::Version;
+use phasegate_core::domain::{Fence, Version};
 
 /// Requests to one instance that may wait for their turn; more is a runaway caller.
 const INSTANCE_QUEUE_LEN: usize = 16;
@@ -18,8 +18,8 @@ const INSTANCE_QUEUE_LEN: usize = 16;
 pub(super) enum Request {
     /// See `Driver::ensure`.
     Ensure(Box<Ensure>, Answer),
-    /// See `Driver::delete`; with the generation of the host.
-    Delete(InstanceKey, u64, Answer),
+    /// See `Driver::delete`; with the fence of the host.
+    Delete(InstanceKey, Fence, Answer),
     /// See `Driver::observe`.
     Observe(InstanceKey, oneshot::Sender<Option<Version>>),
 }
@@ -36,7 +36,7 @@ pub(super) async fn supervise(
         stage: stage.clone(),
         instances: BTreeMap::new(),
         tasks: JoinSet::new(),
-        generation: 0,
+        highest: Fence::NONE,
     };
     loop {
         tokio::select! {
@@ -44,7 +44,7 @@ pub(super) async fn supervise(
             _ = stage.wait_for(|stage| *stage > Stage::Running) => break,
             request = inbox.recv() => match request {
                 Some(Request::Ensure(request, answer)) => dispatcher.ensure(*request, answer),
-                Some(Request::Delete(key, generation, answer)) => dispatcher.delete(&key, generation, answer),
+                Some(Request::Delete(key, fence, answer)) => dispatcher.delete(&key, fence, answer),
                 Some(Request::Observe(key, answer)) => _ = answer.send(dispatcher.observe(&key)),
                 None => break,
             },
@@ -61,12 +61,13 @@ struct Dispatcher {
     stage: watch::Receiver<Stage>,
     instances: BTreeMap<InstanceKey, Handle>,
     tasks: JoinSet<()>,
-    generation: u64,
+    /// Highest fence that has been seen.
+    highest: Fence,
 }
 
 impl Dispatcher {
     fn ensure(&mut self, request: Ensure, answer: Answer) {
-        let Some(answer) = self.admit(request.generation, answer) else { return };
+        let Some(answer) = self.admit(request.fence, answer) else { return };
         let key = (request.scale_set.clone(), request.instance.id.clone());
         let Self { shared, stage, instances, tasks, .. } = self;
         let handle = instances.entry(key).or_insert_with_key(|key| {
@@ -80,8 +81,8 @@ impl Dispatcher {
     }
 
     /// Ends what runs; what never ran is gone.
-    fn delete(&mut self, key: &InstanceKey, generation: u64, answer: Answer) {
-        let Some(answer) = self.admit(generation, answer) else { return };
+    fn delete(&mut self, key: &InstanceKey, fence: Fence, answer: Answer) {
+        let Some(answer) = self.admit(fence, answer) else { return };
         match self.instances.get(key) {
             // Its task has ended, which it does when it was deleted.
             Some(handle) if handle.requests.is_closed() => _ = answer.send(Ok(())),
@@ -91,16 +92,11 @@ impl Dispatcher {
     }
 
     /// Refuses a host that has been replaced.
-    fn admit(&mut self, generation: u64, answer: Answer) -> Option<Answer> {
-        if generation < self.generation {
-            let text = format!(
-                "the request is of generation {generation} and {} has been seen: a newer host is in charge",
-                self.generation
-            );
-            _ = answer.send(Err(DriverError(text)));
+    fn admit(&mut self, fence: Fence, answer: Answer) -> Option<Answer> {
+        if let Err(deposed) = fence.admit(&mut self.highest) {
+            _ = answer.send(Err(DriverError(deposed.to_string())));
             return None;
         }
-        self.generation = generation;
         Some(answer)
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{InvalidTemplateError, MissingValueError, Scope, TemplateValues, Wish};
 use crate::net::url::escape;
-use phasegate_core::domain::{Component, Located, OperationId, Version};
+use phasegate_core::domain::{Component, Fence, Located, OperationId, Version};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Placeholder {
@@ -99,13 +99,13 @@ impl Wish<'_> {
         }
     }
 
-    /// Identity of the effect, and the generation of the host.
-    fn effect(&self) -> Option<(&OperationId, u64)> {
+    /// Identity of the effect, and which host speaks.
+    fn effect(&self) -> Option<(&OperationId, Fence)> {
         match self {
             Self::Look | Self::Run(_) => None,
-            Self::Apply { operation, generation, .. }
-            | Self::Create { operation, generation, .. }
-            | Self::Delete { operation, generation, .. } => Some((operation, *generation)),
+            Self::Apply { operation, fence, .. }
+            | Self::Create { operation, fence, .. }
+            | Self::Delete { operation, fence, .. } => Some((operation, *fence)),
         }
     }
 }

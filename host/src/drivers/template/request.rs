@@ -28,24 +28,24 @@ impl<'a> TemplateValues<'a> {
     /// The values for an effect on an instance.
     #[must_use]
     pub fn of_request(request: &'a Ensure) -> Self {
-        let Ensure { scale_set, instance, component, version, operation, generation, previous: _ } = request;
-        let wish = Wish::Apply { component, version, operation, generation: *generation };
+        let Ensure { scale_set, instance, component, version, operation, fence, previous: _ } = request;
+        let wish = Wish::Apply { component, version, operation, fence: *fence };
         Self { scale_set, instance, wish }
     }
 
     /// The values for a new instance.
     #[must_use]
     pub fn of_creation(request: &'a Create) -> Self {
-        let Create { scale_set, instance, replaces, version, taken: _, operation, generation } = request;
-        let wish = Wish::Create { replaces, version, operation, generation: *generation };
+        let Create { scale_set, instance, replaces, version, taken: _, operation, fence } = request;
+        let wish = Wish::Create { replaces, version, operation, fence: *fence };
         Self { scale_set, instance, wish }
     }
 
     /// The values for the end of an instance.
     #[must_use]
     pub fn of_deletion(request: &'a Delete) -> Self {
-        let Delete { scale_set, instance, located, operation, generation } = request;
-        let wish = Wish::Delete { located: *located, operation, generation: *generation };
+        let Delete { scale_set, instance, located, operation, fence } = request;
+        let wish = Wish::Delete { located: *located, operation, fence: *fence };
         Self { scale_set, instance, wish }
     }
 }

@@ -1,7 +1,7 @@
 //! What is replaced, what is refused, and what a URL makes of it.
 
 use super::*;
-use phasegate_core::domain::{Address, Component, InstanceId, Protection};
+use phasegate_core::domain::{Address, Component, Fence, InstanceId, Protection};
 
 fn instance() -> Instance {
     Instance {
@@ -91,7 +91,7 @@ fn no_value_changes_the_structure_of_a_url() {
         component: &Component::Application,
         version: &version,
         operation: &operation,
-        generation: 3,
+        fence: Fence::new(3, 0).unwrap(),
     };
     let values = TemplateValues { scale_set: &scale_set, instance: &instance, wish };
     for (text, expected) in [

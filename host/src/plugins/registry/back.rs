@@ -6,12 +6,12 @@ use super::prepare::pinned;
 use super::source::{Candidate, Origin, kept, kept_path};
 use super::take_over::{Afterwards, Order, WhenBusy};
 use super::{PluginRegistry, SwapOptions};
-use crate::api::wire;
 use crate::control::{CommandError, CommandErrorKind, rfc3339};
 use crate::recording::settings_digest;
 use phasegate_core::domain::Strategy;
 use phasegate_core::domain::{Generation, PluginName};
 use phasegate_core::record::StoredGeneration;
+use phasegate_wire as wire;
 
 impl PluginRegistry {
     /// The generations that can be gone back to.

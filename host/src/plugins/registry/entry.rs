@@ -9,7 +9,6 @@ use super::prepare::Prepared;
 use super::shadow::{Shadow, Tap};
 use super::source::Candidate;
 use super::take_over::Afterwards;
-use crate::api::wire;
 use crate::control::rfc3339;
 use crate::plugins::config::PluginConfig;
 use crate::plugins::{Counts, PluginWorker};
@@ -17,6 +16,7 @@ use phasegate_core::domain::{Digest, Generation, PluginName, Timestamp, Verdict}
 use phasegate_core::domain::{Gate, Strategy};
 use phasegate_core::record::{StoredGeneration, StoredPlugin, StoredRefusal, StoredShadow, StoredWatch};
 use phasegate_wasm::{CompiledPlugin, LoadTrace, Stage, StepState};
+use phasegate_wire as wire;
 
 /// One plugin.
 pub(super) struct Entry {
@@ -186,7 +186,7 @@ impl Entry {
                 size: active.size,
                 loaded_at: rfc3339(active.loaded_at),
                 last_error: state.last_error.clone(),
-                stage: running.map(|stage| stage.name().to_owned()),
+                stage: running.map(|stage| stage.name().into()),
                 load: state.load.as_ref().map(Load::wire),
                 beside: beside.map(Load::wire),
                 failing,
@@ -336,14 +336,14 @@ impl Begun {
 impl Load {
     fn wire(&self) -> wire::PluginLoad {
         let stage = |step: phasegate_wasm::Step| wire::PluginStage {
-            name: step.stage.name().to_owned(),
-            state: step.state.name().to_owned(),
+            name: step.stage.name().into(),
+            state: step.state.name().into(),
             ms: step.took_ms,
             note: step.note,
         };
         wire::PluginLoad {
             source: self.source.clone(),
-            strategy: self.strategy.name().to_owned(),
+            strategy: self.strategy.name().into(),
             stages: self.trace.steps().into_iter().map(stage).collect(),
         }
     }
@@ -363,7 +363,7 @@ impl Diff {
         };
         wire::PluginDiff {
             plugin: name.to_string(),
-            stage: self.stage.name().to_owned(),
+            stage: self.stage.name().into(),
             from: self.from.to_string(),
             to: self.to.to_string(),
             instances: self.instances,
@@ -382,9 +382,9 @@ impl Diff {
 fn verdict(verdict: &Verdict) -> wire::PluginVerdict {
     match verdict {
         Ok(decision) => wire::PluginVerdict {
-            health: Some(health(decision.claim).to_owned()),
+            health: Some(health(decision.claim).into()),
             phase: decision.phase.map(phasegate_core::domain::Phase::get),
-            participation: Some(decision.participation.name().to_owned()),
+            participation: Some(decision.participation.name().into()),
             reason: decision.reason.as_ref().map(|reason| reason.detail.clone()),
         },
         Err(failure) => wire::PluginVerdict {

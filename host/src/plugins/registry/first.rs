@@ -11,7 +11,6 @@ use super::shadow::Tap;
 use super::source::{Candidate, Read, keep};
 use super::watched::resume_watch;
 use super::{RegistryError, RegistryParts};
-use crate::api::wire::PluginCounters;
 use crate::control::ControlEvent;
 use crate::plugins::config::{ComponentSource, PluginConfig};
 use crate::plugins::{FetchError, PluginTrouble, PluginWorker, Watchers};
@@ -19,6 +18,7 @@ use phasegate_core::domain::Strategy;
 use phasegate_core::domain::{Decided, Digest, Generation, Observation};
 use phasegate_core::record::StoredPlugin;
 use phasegate_wasm::{LoadTrace, component_digest};
+use phasegate_wire::PluginCounters;
 
 /// What the configuration names, as far as its bytes.
 pub(super) struct Named {

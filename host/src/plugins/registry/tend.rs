@@ -1,6 +1,7 @@
 //! Looks after shadows and watches: gates that open or refuse by themselves, generations that come
 //! back, and what a person decides of them. Which generation comes back is in `back`.
 
+use phasegate_wire as wire;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,7 +13,6 @@ use super::prepare::{Prepared, pinned};
 use super::source::{Candidate, Origin, kept};
 use super::take_over::{Afterwards, Promotion};
 use super::{PluginRegistry, refused};
-use crate::api::wire;
 use crate::control::{CommandError, CommandErrorKind};
 use phasegate_core::domain::PluginName;
 use phasegate_wasm::{LoadTrace, Stage, StepState};

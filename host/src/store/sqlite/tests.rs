@@ -10,7 +10,7 @@ fn id<T: DeserializeOwned>(text: &str) -> T {
 fn what_is_written_reads_back() {
     let directory = tempfile::tempdir().unwrap();
     let (mut store, stored) = SqliteStore::open(directory.path()).unwrap();
-    assert_eq!(stored.generation, 1);
+    assert_eq!(u64::from(stored.fence), 1);
     let model = StoredModel { version: id("v2"), configured: id("v1") };
     let goal = phasegate_core::domain::Goal::application(id("v2"));
     let retry = Retry { at: Timestamp(7), goal, attempt: 2 };
@@ -32,7 +32,7 @@ fn what_is_written_reads_back() {
         .unwrap();
     drop(store);
     let (_store, stored) = SqliteStore::open(directory.path()).unwrap();
-    assert_eq!(stored.generation, 2);
+    assert_eq!(u64::from(stored.fence), 2);
     assert_eq!(stored.models, [((id("orders"), id("application")), model)].into());
     assert_eq!(
         stored.versions,

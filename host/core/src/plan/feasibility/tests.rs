@@ -3,13 +3,12 @@
 use jiff::tz::TimeZone;
 
 use super::*;
-use crate::domain::{ClockTime, FreezeWindow, Phase, Weekdays};
+use crate::domain::{
+    Checkpoints, ClockTime, Decisions, FailureRules, FreezeWindow, HealthGate, Phase, Weekdays,
+};
 
 struct Case {
-    policy: RollingUpgradePolicy,
-    gate: HealthGate,
-    failure: FailureRules,
-    checkpoints: Checkpoints,
+    policy: UpgradePolicy,
     freeze: FreezeWindows,
     protected: usize,
 }
@@ -20,23 +19,28 @@ fn percent(value: u8) -> Percent {
 
 fn defaults() -> Case {
     Case {
-        policy: RollingUpgradePolicy {
-            max_batch_instance_percent: percent(20),
-            max_unhealthy_instance_percent: percent(20),
-            max_unhealthy_upgraded_instance_percent: percent(20),
-            pause_time_between_batches: Duration::ZERO,
-            enable_cross_zone_upgrade: false,
-            prioritize_unhealthy_instances: false,
-            max_surge: false,
-            batches: Vec::new(),
+        policy: UpgradePolicy {
+            rolling: RollingUpgradePolicy {
+                max_batch_instance_percent: percent(20),
+                max_unhealthy_instance_percent: percent(20),
+                max_unhealthy_upgraded_instance_percent: percent(20),
+                pause_time_between_batches: Duration::ZERO,
+                enable_cross_zone_upgrade: false,
+                prioritize_unhealthy_instances: false,
+                max_surge: false,
+                batches: Vec::new(),
+            },
+            gate: HealthGate {
+                wait: Duration::ZERO,
+                stable_for: Duration::ZERO,
+                deadline: Duration::from_secs(300),
+            },
+            failure: FailureRules::default(),
+            checkpoints: Checkpoints::default(),
+            decisions: Decisions::Snapshot,
+            defer_max: Duration::from_secs(1800),
+            prepare_max: Duration::from_secs(60),
         },
-        gate: HealthGate {
-            wait: Duration::ZERO,
-            stable_for: Duration::ZERO,
-            deadline: Duration::from_secs(300),
-        },
-        failure: FailureRules::default(),
-        checkpoints: Checkpoints::default(),
         freeze: FreezeWindows::default(),
         protected: 0,
     }
@@ -46,9 +50,6 @@ impl Case {
     fn look(&self, total: usize) -> Feasibility {
         feasibility(&FeasibilityInput {
             policy: &self.policy,
-            gate: &self.gate,
-            failure: self.failure,
-            checkpoints: &self.checkpoints,
             freeze: &self.freeze,
             total,
             protected: self.protected,
@@ -64,14 +65,14 @@ impl Case {
 
     fn limits(batch: u8, unhealthy: u8) -> Self {
         let mut case = defaults();
-        case.policy.max_batch_instance_percent = percent(batch);
-        case.policy.max_unhealthy_instance_percent = percent(unhealthy);
+        case.policy.rolling.max_batch_instance_percent = percent(batch);
+        case.policy.rolling.max_unhealthy_instance_percent = percent(unhealthy);
         case
     }
 
     fn batches(batch: u8, batches: &[BatchSize]) -> Self {
         let mut case = Self::limits(batch, 100);
-        case.policy.batches = batches.to_vec();
+        case.policy.rolling.batches = batches.to_vec();
         case
     }
 }
@@ -121,9 +122,12 @@ fn nothing_is_said_about_policies_that_fit() {
         // Small batches of a set whose limit alone would be too large.
         (
             Case {
-                policy: RollingUpgradePolicy {
-                    batches: vec![count(1), count(2)],
-                    ..Case::limits(50, 20).policy
+                policy: UpgradePolicy {
+                    rolling: RollingUpgradePolicy {
+                        batches: vec![count(1), count(2)],
+                        ..Case::limits(50, 20).policy.rolling
+                    },
+                    ..defaults().policy
                 },
                 ..defaults()
             },
@@ -167,7 +171,7 @@ fn batches_that_shrink_and_entries_that_are_cut() {
     insta::assert_snapshot!(Case::batches(20, &[count(1), count(5)]).says(10), @"batches-cut: batches[1] = 5 is cut to 2 by maxBatchInstancePercent = 20");
     insta::assert_snapshot!(Case::batches(20, &[share(50), count(2), count(9)]).says(10), @r#"batches-cut: batches[0] = "50%" (5) is cut to 2 by maxBatchInstancePercent = 20, and 1 more"#);
     let mut both = Case::batches(50, &[count(1), count(9)]);
-    both.policy.max_unhealthy_instance_percent = percent(20);
+    both.policy.rolling.max_unhealthy_instance_percent = percent(20);
     insta::assert_snapshot!(both.says(10), @r"
     batches-shrink: batches of 5 shrink to 2: maxUnhealthyInstancePercent = 20 allows 2 of 10 instances to be down
     batches-cut: batches[1] = 9 is cut to 5 by maxBatchInstancePercent = 50
@@ -180,19 +184,19 @@ fn protection_failures_and_checkpoints() {
     insta::assert_snapshot!(Case { protected: 1, ..defaults() }.says(1), @"all-protected: protectFromScaleSetActions is set for the only instance: no upgrade would ever change anything");
 
     let mut strict = defaults();
-    strict.policy.max_unhealthy_upgraded_instance_percent = percent(0);
+    strict.policy.rolling.max_unhealthy_upgraded_instance_percent = percent(0);
     assert_eq!(strict.says(10), "", "0 % alone is a choice");
-    strict.failure.breach = OnBreach::RestoreFailed;
+    strict.policy.failure.breach = OnBreach::RestoreFailed;
     assert_eq!(strict.says(10), "");
-    strict.failure.breach = OnBreach::RollBack;
+    strict.policy.failure.breach = OnBreach::RollBack;
     insta::assert_snapshot!(strict.says(10), @"first-failure-rolls-back: maxUnhealthyUpgradedInstancePercent = 0 and rollbackOnPolicyBreach = true: the first instance that fails rolls back all that were upgraded before it");
 
     let mut waits = defaults();
     let zero = PhaseName::Number(Phase::new(0).unwrap());
-    waits.checkpoints.pause_after = [zero].into();
-    waits.checkpoints.approval_before = [zero, PhaseName::Last].into();
+    waits.policy.checkpoints.pause_after = [zero].into();
+    waits.policy.checkpoints.approval_before = [zero, PhaseName::Last].into();
     assert_eq!(waits.says(10), "");
-    waits.checkpoints.pause_after = [zero, PhaseName::Last].into();
+    waits.policy.checkpoints.pause_after = [zero, PhaseName::Last].into();
     insta::assert_snapshot!(waits.says(10), @r#"pause-after-last: pauseAfterPhase names "last", after which nothing is left to wait: the upgrade ends without a pause"#);
 }
 
@@ -222,7 +226,7 @@ fn openings_between_freezes() {
 
 #[test]
 fn a_fleet_that_is_over_its_limit_now() {
-    let policy = defaults().policy;
+    let policy = defaults().policy.rolling;
     let ids =
         |count: u32| (1..=count).map(|id| InstanceId::parse(&id.to_string()).unwrap()).collect::<Vec<_>>();
     assert_eq!(fleet_unhealthy(&policy, &[], 0), None);

@@ -130,17 +130,40 @@ fn simple_batches(fleet: &[Candidate], policy: &RollingUpgradePolicy) -> Vec<Bat
 fn simple_digest(plan: &Plan, policy: &RollingUpgradePolicy, total: usize) -> Digest {
     use sha2::Digest as _;
     let dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    let number = |name: &str, value: u128| vec![name.to_owned(), value.to_string()];
+    let text = |name: &str, value: &str| vec![name.to_owned(), value.to_owned()];
+    let flag = |name: &str, value: bool| vec![name.to_owned(), value.to_string()];
     let mut lines = vec![
-        vec!["phasegate plan 1".to_owned(), plan.scale_set.to_string()],
+        text("phasegate plan 2", plan.scale_set.as_str()),
         vec!["goal".to_owned(), "application".to_owned(), "v2".to_owned()],
-        vec![
-            plan.batch_max.to_string(),
-            total.to_string(),
-            policy.max_unhealthy_instance_percent.get().to_string(),
-            policy.max_unhealthy_upgraded_instance_percent.get().to_string(),
-            policy.pause_time_between_batches.as_millis().to_string(),
-        ],
+        number("instances", total as u128),
+        number("largest batch", plan.batch_max as u128),
+        number("maxBatchInstancePercent", policy.max_batch_instance_percent.get().into()),
+        number("maxUnhealthyInstancePercent", policy.max_unhealthy_instance_percent.get().into()),
+        number(
+            "maxUnhealthyUpgradedInstancePercent",
+            policy.max_unhealthy_upgraded_instance_percent.get().into(),
+        ),
+        number("pauseTimeBetweenBatches", policy.pause_time_between_batches.as_nanos()),
+        flag("enableCrossZoneUpgrade", policy.enable_cross_zone_upgrade),
+        flag("prioritizeUnhealthyInstances", policy.prioritize_unhealthy_instances),
+        flag("maxSurge", policy.max_surge),
     ];
+    lines.extend(policy.batches.iter().map(|size| match size {
+        BatchSize::Count(count) => number("batches", (*count).into()),
+        BatchSize::Share(share) => text("batches", &format!("{} %", share.get())),
+    }));
+    // The rest of `rules`.
+    lines.extend([
+        number("wait", 0),
+        number("stableFor", 0),
+        number("deadline", 300_000_000_000),
+        text("instance", "restore"),
+        text("breach", "stop"),
+        text("decisions", "snapshot"),
+        number("deferDeadline", 1_800_000_000_000),
+        number("prepare", 60_000_000_000),
+    ]);
     for batch in &plan.batches {
         let phase = batch.phase.map_or_else(|| "last".to_owned(), |phase| phase.get().to_string());
         let zone = dash(batch.zone.as_ref().map(|zone| format!("zone {zone}")));

@@ -45,12 +45,12 @@ impl Check<'_> {
         let before = current.checked_sub(1).and_then(phase_of);
         let Some(next) = phase_of(current).filter(|next| before != Some(*next)) else { return };
         let approved = self.history.approved.contains(&next) || after.approved.contains(&next);
-        if after.rules.checkpoints.approval_before.contains(&next) && !approved {
+        if after.policy.checkpoints.approval_before.contains(&next) && !approved {
             self.report(Rule::Stopped, format!("{next:?} began without approval"));
         }
         let Some(before) = before else { return };
         let resumed = self.history.resumed.contains(&before) || after.resumed.contains(&before);
-        if after.rules.checkpoints.pause_after.contains(&before) && !resumed {
+        if after.policy.checkpoints.pause_after.contains(&before) && !resumed {
             self.report(Rule::Stopped, format!("{next:?} began without resume"));
         }
     }
@@ -86,7 +86,7 @@ impl Check<'_> {
         if !others.is_empty() {
             self.report(Rule::Budget, format!("admitted while {others:?} is in flight"));
         }
-        let limit = self.seen.after.rules.policy.batch_max(self.seen.fleet.total());
+        let limit = self.seen.after.policy.rolling.batch_max(self.seen.fleet.total());
         if self.admitted.len() > limit && !self.is_by_hand() {
             self.report(Rule::Budget, format!("a batch of {} (limit {limit})", self.admitted.len()));
         }
@@ -95,7 +95,7 @@ impl Check<'_> {
     fn budget(&mut self) {
         let fleet = self.seen.fleet;
         let (total, down) = (fleet.total(), fleet.unhealthy());
-        let share = self.seen.after.rules.policy.max_unhealthy_instance_percent;
+        let share = self.seen.after.policy.rolling.max_unhealthy_instance_percent;
         if share.is_exceeded_by(down.len(), total) {
             self.report(Rule::Budget, format!("admitted with {} of {total} unavailable", down.len()));
         }
@@ -119,7 +119,7 @@ impl Check<'_> {
 
     fn upgraded_limit(&mut self) {
         let (upgraded, bad) = self.upgraded(self.seen.after);
-        let limit = self.seen.after.rules.policy.max_unhealthy_upgraded_instance_percent;
+        let limit = self.seen.after.policy.rolling.max_unhealthy_upgraded_instance_percent;
         if limit.is_exceeded_by(bad, upgraded) {
             self.report(Rule::UpgradedLimit, format!("admitted with {bad} of {upgraded} upgraded unhealthy"));
         }

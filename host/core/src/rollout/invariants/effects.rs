@@ -23,7 +23,7 @@ impl Check<'_> {
         let facts: Vec<_> = flying.filter_map(|(id, _)| self.fact(id)).collect();
         let zones: BTreeSet<_> = facts.iter().map(|fact| fact.zone.clone()).collect();
         let domains: BTreeSet<_> = facts.iter().map(|fact| fact.update_domain).collect();
-        if zones.len() > 1 && !after.rules.policy.enable_cross_zone_upgrade {
+        if zones.len() > 1 && !after.policy.rolling.enable_cross_zone_upgrade {
             self.report(Rule::Borders, format!("in flight in zones {zones:?}"));
         }
         if domains.len() > 1 {
@@ -169,9 +169,9 @@ impl Check<'_> {
             match former {
                 Some(MemberState::Succeeded { .. }) => continue,
                 // The answer and the health gate may come in one step when there is no wait.
-                Some(MemberState::Applying { .. }) if after.rules.gate.wait.is_zero() => {}
+                Some(MemberState::Applying { .. }) if after.policy.gate.wait.is_zero() => {}
                 Some(MemberState::Settling { applied_at, .. })
-                    if now >= *applied_at + after.rules.gate.wait => {}
+                    if now >= *applied_at + after.policy.gate.wait => {}
                 // It was Healthy when the old one was about to be deleted.
                 Some(MemberState::Deleting { .. }) => continue,
                 other => self.report(Rule::Health, format!("`{id}` succeeded out of {other:?}")),

@@ -49,7 +49,7 @@ impl History {
         let planned = before.digest.is_none() && after.digest.is_some();
         self.by_hand = after.purpose == Purpose::Manual;
         let named = self.by_hand && self.facts.is_empty();
-        let asked = after.rules.decisions == Decisions::Live && !admitted(seen).is_empty();
+        let asked = after.policy.decisions == Decisions::Live && !admitted(seen).is_empty();
         let asked_again =
             |id: &InstanceId| before.deferred.contains_key(id) && !after.deferred.contains_key(id);
         let all = planned || named || asked;

@@ -7,7 +7,7 @@ use crate::rollout::{Action, Event, MemberState};
 impl Check<'_> {
     pub(super) fn surge(&mut self) {
         let (total, capacity) = (self.seen.fleet.total(), self.history.capacity);
-        if self.seen.after.rules.policy.max_surge && self.is_forward() && total < capacity {
+        if self.seen.after.policy.rolling.max_surge && self.is_forward() && total < capacity {
             self.report(Rule::Surge, format!("{total} instances are left of {capacity}"));
         }
         for action in &self.seen.step.actions {

@@ -23,8 +23,8 @@ fn two_extensions() -> World {
     }
     let mut world = world(fleet, policy(), GATE);
     world.upgrade.goal = goal(&[("logs", "2"), ("metrics", "7")]);
-    world.upgrade.rules.failure.instance = OnInstanceFailure::Restore;
-    world.upgrade.rules.policy.max_unhealthy_upgraded_instance_percent = Percent::new(100).unwrap();
+    world.upgrade.policy.failure.instance = OnInstanceFailure::Restore;
+    world.upgrade.policy.rolling.max_unhealthy_upgraded_instance_percent = Percent::new(100).unwrap();
     world
 }
 
@@ -131,8 +131,8 @@ fn a_rollback_of_extensions_goes_back_in_the_opposite_order() {
 
 fn by_hand(fleet: Fleet, instances: &[usize]) -> World {
     let mut world = world(fleet, policy(), GATE);
-    let Upgrade { id: name, scale_set, goal, rules, before, .. } = world.upgrade;
-    let start = StartUpgrade { id: name, scale_set, goal, rules, before, bypass: false };
+    let Upgrade { id: name, scale_set, goal, policy, before, .. } = world.upgrade;
+    let start = StartUpgrade { id: name, scale_set, goal, policy, before, bypass: false };
     let named: Vec<Candidate> =
         world.fleet.candidates().into_iter().filter(|c| instances.iter().any(|n| c.id == id(*n))).collect();
     world.upgrade = manual(start, &named, world.now);
@@ -182,9 +182,9 @@ fn a_breach_finds_what_has_no_way_back_and_says_that_it_failed() {
     // Found by seed 1123 of the worlds with extensions: the record said that it had gone well.
     let mut world = two_extensions();
     world.upgrade.goal = goal(&[("metrics", "7")]);
-    world.upgrade.rules.failure.breach = OnBreach::RestoreFailed;
-    world.upgrade.rules.policy.max_unhealthy_upgraded_instance_percent = Percent::new(0).unwrap();
-    world.upgrade.rules.policy.pause_time_between_batches = Duration::from_secs(60);
+    world.upgrade.policy.failure.breach = OnBreach::RestoreFailed;
+    world.upgrade.policy.rolling.max_unhealthy_upgraded_instance_percent = Percent::new(0).unwrap();
+    world.upgrade.policy.rolling.pause_time_between_batches = Duration::from_secs(60);
     world.look();
     answer(&mut world, &Ok(()));
     answer(&mut world, &Ok(()));
@@ -203,9 +203,9 @@ fn a_breach_finds_what_has_no_way_back_and_says_that_it_failed() {
 fn a_breach_records_what_of_a_failed_instance_had_gone_well() {
     let mut world = two_extensions();
     world.upgrade.goal = goal(&[("metrics", "7"), ("traces", "3")]);
-    world.upgrade.rules.failure.breach = OnBreach::RestoreFailed;
-    world.upgrade.rules.policy.max_unhealthy_upgraded_instance_percent = Percent::new(50).unwrap();
-    world.upgrade.rules.policy.pause_time_between_batches = Duration::from_secs(60);
+    world.upgrade.policy.failure.breach = OnBreach::RestoreFailed;
+    world.upgrade.policy.rolling.max_unhealthy_upgraded_instance_percent = Percent::new(50).unwrap();
+    world.upgrade.policy.rolling.pause_time_between_batches = Duration::from_secs(60);
     world.look();
     answer(&mut world, &Err("no space".to_owned()));
     for _ in 0..3 {

@@ -6,7 +6,7 @@ fn live(phases: &[Option<u32>]) -> World {
     let mut policy = policy();
     policy.max_batch_instance_percent = Percent::new(10).unwrap();
     let mut world = world(fleet(phases), policy, GATE);
-    world.upgrade.rules.decisions = Decisions::Live;
+    world.upgrade.policy.decisions = Decisions::Live;
     world
 }
 
@@ -33,7 +33,7 @@ fn a_leader_that_moved_is_still_last() {
 fn a_snapshot_does_not_ask_again() {
     // Row P08.
     let mut world = live(&[Some(0), Some(0), Some(0), None]);
-    world.upgrade.rules.decisions = Decisions::Snapshot;
+    world.upgrade.policy.decisions = Decisions::Snapshot;
     world.look();
     world.fleet.0.get_mut(&id(1)).unwrap().participation = Participation::Skip;
     world.fleet.0.get_mut(&id(2)).unwrap().phase = None;
@@ -105,7 +105,7 @@ fn the_same_answers_change_nothing() {
 fn a_phase_that_was_approved_is_not_asked_for_twice() {
     let mut world = live(&[Some(0), Some(0), Some(1)]);
     let phase = crate::domain::PhaseName::Number(Phase::new(0).unwrap());
-    world.upgrade.rules.checkpoints.approval_before = [phase].into();
+    world.upgrade.policy.checkpoints.approval_before = [phase].into();
     world.look();
     assert_eq!(world.applied.len(), 0);
     world.event(&Event::Wish(Wish::Approve));

@@ -7,7 +7,7 @@ fn restoring(breach: OnBreach, limit: u8) -> World {
     let mut policy = policy();
     policy.max_unhealthy_upgraded_instance_percent = Percent::new(limit).unwrap();
     let mut world = world(fleet(&[Some(0); 10]), policy, GATE);
-    world.upgrade.rules.failure = FailureRules { instance: OnInstanceFailure::Restore, breach };
+    world.upgrade.policy.failure = FailureRules { instance: OnInstanceFailure::Restore, breach };
     world.look();
     world.drivers_answer(&Ok(()));
     world.set_health(0, Health::Healthy);
@@ -68,7 +68,7 @@ fn a_way_back_that_fails_is_told() {
 #[test]
 fn a_breach_can_bring_back_what_was_left_as_it_is() {
     let mut world = restoring(OnBreach::RestoreFailed, 20);
-    world.upgrade.rules.failure.instance = OnInstanceFailure::Leave;
+    world.upgrade.policy.failure.instance = OnInstanceFailure::Leave;
     world.pass(300);
     assert_eq!((world.upgrade.stage, versions(&world.pending)), (Stage::Undoing, vec!["1=v1".to_owned()]));
     assert!(world.upgrade.is_active());
@@ -126,7 +126,7 @@ fn pause_admits_nothing_until_resume() {
 fn checkpoints_wait_for_a_person_at_the_border_of_their_phase() {
     let mut world = world(fleet(&[Some(0), Some(1), None]), policy(), GATE);
     let number = |number| PhaseName::Number(Phase::new(number).unwrap());
-    world.upgrade.rules.checkpoints =
+    world.upgrade.policy.checkpoints =
         Checkpoints { pause_after: [number(0)].into(), approval_before: [PhaseName::Last].into() };
     let finish_batch = |world: &mut World| {
         world.drivers_answer(&Ok(()));

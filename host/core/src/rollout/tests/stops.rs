@@ -62,7 +62,7 @@ fn a_line_that_is_stopped_after_a_bypass_holds() {
 #[test]
 fn a_wish_that_makes_no_sense_is_refused() {
     let mut world = two_batches();
-    world.upgrade.rules.checkpoints.approval_before =
+    world.upgrade.policy.checkpoints.approval_before =
         [crate::domain::PhaseName::Number(Phase::new(1).unwrap())].into();
     let refused = |world: &World, wish| refusal(&world.upgrade, &world.fleet, world.now, wish).is_some();
     world.look();
@@ -136,7 +136,7 @@ fn everybody_has_a_reason() {
         reasons(&world)[0],
         "0: health gate: Initializing; it has failed unless it is Healthy in 300 s"
     );
-    world.upgrade.rules.policy.pause_time_between_batches = Duration::from_secs(60);
+    world.upgrade.policy.rolling.pause_time_between_batches = Duration::from_secs(60);
     world.everybody_is_healthy();
     assert_eq!(reasons(&world)[0], "1: is in the next batch");
     world.event(&Event::Wish(Wish::Cancel));

@@ -274,7 +274,7 @@ fn a_new_one_that_is_not_healthy_any_more_takes_nobodys_place() {
 #[test]
 fn a_new_one_that_fails_goes_and_its_old_one_stays() {
     let mut world = surge(4, 50);
-    world.upgrade.rules.policy.max_unhealthy_upgraded_instance_percent = Percent::new(50).unwrap();
+    world.upgrade.policy.rolling.max_unhealthy_upgraded_instance_percent = Percent::new(50).unwrap();
     world.look();
     world.answer_all();
     world.becomes(4, Health::Healthy);
@@ -310,7 +310,7 @@ fn no_room_fails_the_instance_and_never_changes_it_in_place() {
 #[test]
 fn what_cannot_be_deleted_is_told() {
     let mut world = surge(2, 50);
-    world.upgrade.rules.policy.max_unhealthy_upgraded_instance_percent = Percent::new(100).unwrap();
+    world.upgrade.policy.rolling.max_unhealthy_upgraded_instance_percent = Percent::new(100).unwrap();
     world.look();
     world.answer_all();
     world.everybody_is_healthy();
@@ -356,7 +356,7 @@ fn a_restart_at_every_stage_creates_nothing_twice_and_leaves_nothing() {
     for moment in 0..12 {
         for fails in [false, true] {
             let mut world = surge(4, 50);
-            world.upgrade.rules.policy.max_unhealthy_upgraded_instance_percent = Percent::new(100).unwrap();
+            world.upgrade.policy.rolling.max_unhealthy_upgraded_instance_percent = Percent::new(100).unwrap();
             world.look();
             let mut steps = 0;
             while world.upgrade.is_active() {
@@ -389,7 +389,7 @@ fn a_restart_at_every_stage_creates_nothing_twice_and_leaves_nothing() {
 #[test]
 fn a_rollback_surges_the_other_way() {
     let mut world = surge(3, 100);
-    world.upgrade.rules.policy.max_unhealthy_upgraded_instance_percent = Percent::new(100).unwrap();
+    world.upgrade.policy.rolling.max_unhealthy_upgraded_instance_percent = Percent::new(100).unwrap();
     world.look();
     world.answer(Err("no"));
     world.answer_all();
@@ -413,8 +413,8 @@ fn extensions_alone_and_named_instances_are_changed_in_place() {
     world.look();
     assert_eq!(world.asked(), "0=7");
     let world = surge(2, 100);
-    let Upgrade { id, scale_set, goal, rules, before, .. } = world.upgrade;
-    let start = StartUpgrade { id, scale_set, goal, rules, before, bypass: false };
+    let Upgrade { id, scale_set, goal, policy, before, .. } = world.upgrade;
+    let start = StartUpgrade { id, scale_set, goal, policy, before, bypass: false };
     let upgrade = manual(start, &world.site.candidates(), world.now);
     assert!(upgrade.members.values().all(|member| !member.is_surge()));
 }

@@ -33,13 +33,13 @@ pub(super) fn of(state: &State) -> Vec<i64> {
             MemberState::Applying { .. } => (1, 0, 0),
             MemberState::Settling { applied_at, healthy_since } => {
                 let since = healthy_since.map_or(-1, |at| now.0 - at.0);
-                (2, ahead(*applied_at + upgrade.rules.gate.deadline), since)
+                (2, ahead(*applied_at + upgrade.policy.gate.deadline), since)
             }
             MemberState::Succeeded { .. } => (3, 0, 0),
             MemberState::Restoring { .. } => (4, 0, 0),
             MemberState::Failed { .. } => (5, 0, 0),
             MemberState::Creating { .. } => (6, 0, 0),
-            MemberState::Ready { applied_at } => (7, ahead(*applied_at + upgrade.rules.gate.deadline), 0),
+            MemberState::Ready { applied_at } => (7, ahead(*applied_at + upgrade.policy.gate.deadline), 0),
             MemberState::Deleting { .. } => (8, 0, 0),
             MemberState::Removing { .. } => (9, 0, 0),
         };

@@ -151,7 +151,7 @@ pub fn plan_of<T>(
         let input = PlanInput {
             scale_set: &setup.name,
             goal: &goal,
-            policy: &setup.rules.policy,
+            policy: &setup.rules,
             candidates: &candidates,
             total: candidates.len(),
             batches_before: 0,
@@ -179,7 +179,7 @@ fn region_run(
         id: UpgradeId::parse("simulated").ok()?,
         scale_set: setup.name.clone(),
         goal: Goal::application(setup.to.clone()),
-        rules: setup.rules.clone(),
+        policy: setup.rules.clone(),
         before: Goal::application(setup.to.clone()),
         bypass: false,
     };
@@ -213,7 +213,7 @@ fn outcome(engine: Engine<'_>) -> RegionRun {
     };
     let progress = there.progress();
     let begin = world.setup.begin;
-    let budget = world.setup.rules.policy.max_unhealthy_instance_percent.of(world.total());
+    let budget = world.setup.rules.rolling.max_unhealthy_instance_percent.of(world.total());
     RegionRun {
         end,
         code: there.error.as_ref().map(|error| error.code.name()),

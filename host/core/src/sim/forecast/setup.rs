@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::domain::{
-    FreezeWindows, InstanceId, Participation, Phase, Protection, ScaleSetName, Timestamp, Version,
+    FreezeWindows, InstanceId, Participation, Phase, Protection, ScaleSetName, Timestamp, UpgradePolicy,
+    Version,
 };
 use crate::health::FoldSettings;
-use crate::rollout::UpgradeRules;
 
 /// A simulation before it begins.
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ pub struct Setup {
     /// least 1.
     pub regions: u32,
     /// What the upgrade goes by.
-    pub rules: UpgradeRules,
+    pub rules: UpgradePolicy,
     /// When nothing may begin.
     pub freeze: FreezeWindows,
     /// The health state machine.

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::*;
-use crate::domain::{FreezeWindows, OnBreach, Percent, Phase, PhaseName, ScaleSetName, Timestamp, Version};
-use crate::rollout::UpgradeRules;
+use crate::domain::{
+    FreezeWindows, OnBreach, Percent, Phase, PhaseName, ScaleSetName, Timestamp, UpgradePolicy, Version,
+};
 use crate::sim::{Rng, Scenario};
 
 /// A small fleet with the rules of a scenario of the test world.
@@ -22,14 +23,14 @@ fn setup(scenario: &Scenario, instances: usize) -> Setup {
             protected: scenario.protected * 1000,
         }),
         regions: 1,
-        rules: UpgradeRules {
-            policy: scenario.policy.clone(),
+        rules: UpgradePolicy {
+            rolling: scenario.policy.clone(),
             gate: scenario.gate,
             failure: scenario.failure,
             checkpoints: scenario.checkpoints.clone(),
             decisions: scenario.decisions,
             defer_max: Duration::from_secs(600),
-            prepare_max: Duration::from_secs(90),
+            prepare_max: scenario.prepare_max(),
         },
         freeze: FreezeWindows::default(),
         health: scenario.health,
@@ -133,7 +134,7 @@ fn checkpoints_are_answered_and_a_breach_rolls_back() {
     setup.rates.bad_version = 1_000_000;
     setup.rules.failure.breach = OnBreach::RollBack;
     setup.rules.failure.instance = crate::domain::OnInstanceFailure::Leave;
-    setup.rules.policy.max_unhealthy_upgraded_instance_percent = Percent::clamped(0);
+    setup.rules.rolling.max_unhealthy_upgraded_instance_percent = Percent::clamped(0);
     let run = run_of(&setup, 3, Watch::Steps);
     assert!(run.regions[0].rolled_back && run.end() == End::Faulted, "{run:#?}");
 }

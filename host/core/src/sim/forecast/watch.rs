@@ -99,7 +99,7 @@ impl Watcher {
             .into_iter()
             .filter(|id| upgrade.members.get(id).is_some_and(|member| member.state.is_in_flight()))
             .collect();
-        let policy = &upgrade.rules.policy;
+        let policy = &upgrade.policy.rolling;
         let total = world.total();
         let now = world.now;
         let phase = upgrade.batches.get(upgrade.current).map(|batch| PhaseName::from(batch.phase));
@@ -133,16 +133,16 @@ impl Watcher {
             report(Rule::Consent, format!("`{}` was admitted and did not consent", facts.id));
         }
         // Who is asked again may join late.
-        if phase < former && upgrade.rules.decisions == Decisions::Snapshot {
+        if phase < former && upgrade.policy.decisions == Decisions::Snapshot {
             report(Rule::Phases, format!("{phase:?} was admitted after {former:?}"));
         }
     }
 
     /// A snapshot may take silence for consent, and what is said later does not count then.
     fn consents(&self, facts: &Facts, upgrade: &Upgrade, world: &World<'_>) -> bool {
-        let rules = &upgrade.rules;
+        let policy = &upgrade.policy;
         let silence_counts =
-            rules.decisions == Decisions::Snapshot && rules.policy.prioritize_unhealthy_instances;
+            policy.decisions == Decisions::Snapshot && policy.rolling.prioritize_unhealthy_instances;
         let was_silent = |index| self.silent.as_ref().is_some_and(|silent| silent.contains(&index));
         let unprotected = !facts.protection.from_scale_set_actions;
         (silence_counts && unprotected && world.crowd.index(&facts.id).is_some_and(was_silent))

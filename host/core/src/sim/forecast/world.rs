@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::domain::{Claim, Decision, Health, InstanceId, Outcome, Participation, Timestamp};
+use crate::domain::{Claim, Decision, Health, InstanceId, Outcome, Participation, Timestamp, freshness};
 use crate::health::{HealthFold, Settled};
 use crate::plan::{Candidate, StandingInput, is_answered, standing};
 use crate::rollout::{FleetView, Stop};
@@ -301,7 +301,7 @@ impl<'a> World<'a> {
     pub(super) fn consents(&self, facts: &Facts) -> bool {
         let node = self.crowd.index(&facts.id).and_then(|index| self.nodes.get(index));
         let said = node.and_then(|node| node.answered).and_then(|(number, _)| self.decision(number));
-        let silent = self.setup.rules.policy.prioritize_unhealthy_instances;
+        let silent = self.setup.rules.rolling.prioritize_unhealthy_instances;
         let consents = said.map_or(silent, |decision| decision.participation == Participation::Proceed);
         consents && !facts.protection.from_scale_set_actions
     }
@@ -314,7 +314,7 @@ impl<'a> World<'a> {
 
     fn candidate(&self, facts: &Facts, node: &Node) -> Candidate {
         let Crowd { zones, versions, .. } = self.crowd;
-        let freshness = (self.setup.interval * 3).max(Duration::from_secs(60));
+        let freshness = freshness(self.setup.interval);
         // The time matters only after a probe without answer, which is looked at.
         let answered = node.answered.and_then(|(number, at)| Some((self.decision(number)?, at)));
         let health = node.fold.health();
@@ -334,7 +334,7 @@ impl<'a> World<'a> {
                 answered_by: None,
                 in_force: None,
                 health,
-                prioritize_unhealthy: self.setup.rules.policy.prioritize_unhealthy_instances,
+                prioritize_unhealthy: self.setup.rules.rolling.prioritize_unhealthy_instances,
                 freshness,
                 now: self.now,
             }),

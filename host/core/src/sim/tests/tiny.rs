@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::explore::{Bounds, Report, TinyNode, explore};
 use crate::domain::{
     Decisions, FailureRules, Goal, Health, InstanceId, OnBreach, OnInstanceFailure, Participation, Percent,
-    Phase, ScaleSetName, Timestamp, UpgradeId, Version,
+    Phase, ScaleSetName, Timestamp, UpgradeId, UpgradePolicy, Version,
 };
-use crate::rollout::{StartUpgrade, Upgrade, UpgradeRules};
+use crate::rollout::{StartUpgrade, Upgrade};
 use crate::sim::Scenario;
 
 /// `0@a` is phase 0 in zone a, `-` no phase, `s` skip.
@@ -39,8 +39,8 @@ fn check(fleet: &str, limits: &Limits, failure: FailureRules, bounds: Bounds) ->
         id: UpgradeId::parse("tiny-1").unwrap(),
         scale_set: ScaleSetName::parse("tiny").unwrap(),
         goal: Goal::application(Version::parse("v2").unwrap()),
-        rules: UpgradeRules {
-            policy,
+        policy: UpgradePolicy {
+            rolling: policy,
             gate: Scenario::default().gate,
             failure,
             checkpoints: Default::default(),

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::api::wire;
 use crate::cli::args::OutputArgs;
 use crate::cli::output;
+use phasegate_wire as wire;
 
 /// Draws on stderr.
 pub(super) struct Screen {
@@ -97,7 +97,9 @@ impl Screen {
 
 fn in_flight(instance: &wire::Instance, upgrade: Option<&wire::StatusDetail>) -> bool {
     let batches = upgrade.into_iter().flat_map(|detail| &detail.status.batches);
-    batches.filter(|batch| batch.state == "InProgress").any(|batch| batch.instances.contains(&instance.id))
+    batches
+        .filter(|batch| batch.state == wire::BatchState::InProgress)
+        .any(|batch| batch.instances.contains(&instance.id))
 }
 
 impl Live {
@@ -112,15 +114,13 @@ impl Live {
         });
         let version = instance.version.as_deref().unwrap_or("-");
         let wanted = instance.desired_version.as_deref() == Some(version);
-        let colour =
-            match (in_flight(instance, upgrade), instance.health.as_str(), instance.participation.as_deref())
-            {
-                (true, _, _) => "33",
-                (false, "Healthy", Some("skip")) => "36",
-                (false, "Healthy", _) if wanted => "32",
-                (false, "Healthy", _) => "0",
-                (false, _, _) => "31",
-            };
+        let colour = match (in_flight(instance, upgrade), &instance.health, &instance.participation) {
+            (true, _, _) => "33",
+            (false, wire::Health::Healthy, Some(wire::Participation::Skip)) => "36",
+            (false, wire::Health::Healthy, _) if wanted => "32",
+            (false, wire::Health::Healthy, _) => "0",
+            (false, _, _) => "31",
+        };
         row.set_message(format!(
             "  \x1b[{colour}m{:>3}  zone {}  {:<7}  {version:<3}  {:<12}  phase {:<4}  {}\x1b[0m",
             instance.id,
@@ -150,7 +150,7 @@ impl Live {
         let message = detail
             .waiting
             .as_ref()
-            .map_or_else(|| detail.status.state.clone(), |on| format!("waiting for {on}"));
+            .map_or_else(|| detail.status.state.to_string(), |on| format!("waiting for {on}"));
         total.set_message(message);
         total.tick();
     }

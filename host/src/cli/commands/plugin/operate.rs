@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use super::subject;
-use crate::api::wire;
 use crate::author::DEFAULT_LIMITS;
 use crate::cli::args::{OutputArgs, PluginOf, ServerArgs, StrategyArg, SwapArgs};
 use crate::cli::exit::{Exit, Refused};
@@ -14,6 +13,7 @@ use crate::clock::Clock;
 use crate::net::url::escape;
 use phasegate_core::domain::PluginName;
 use phasegate_wasm::{Runtime, builtin, cases, trial};
+use phasegate_wire as wire;
 
 /// Instances of a comparison that are shown to people; `--json` has them all.
 const CHANGES_SHOWN_MAX: usize = 50;
@@ -204,7 +204,7 @@ fn render_stages(load: &wire::PluginLoad) -> String {
     let row = |stage: &wire::PluginStage| {
         vec![
             format!("  {}", stage.name),
-            stage.state.clone(),
+            stage.state.to_string(),
             format!("{} ms", stage.ms),
             stage.note.clone().unwrap_or_default(),
         ]
@@ -227,11 +227,11 @@ fn render_diff(diff: &wire::PluginDiff) -> String {
         diff.observations
     );
     let rest = diff.instances.saturating_sub(diff.compared);
-    if rest > 0 && diff.stage == "shadow" {
+    if rest > 0 && diff.stage == wire::PluginStageName::Shadow {
         text.push_str(&format!("{rest} of {} instances are not compared yet\n", diff.instances));
     }
     if let Some(refusal) = &diff.refusal {
-        let end = if diff.stage == "watch" { "taken back" } else { "refused" };
+        let end = if diff.stage == wire::PluginStageName::Watch { "taken back" } else { "refused" };
         text.push_str(&format!("{end}: {refusal}\n"));
     }
     if diff.changes.is_empty() {

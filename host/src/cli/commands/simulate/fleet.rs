@@ -5,10 +5,10 @@ use std::path::Path;
 use anyhow::{Context, bail};
 
 use super::parse;
-use crate::api::wire;
 use crate::cli::args::SimulateArgs;
 use phasegate_core::domain::{Instance, InstanceId, Participation, Phase, Protection, ScaleSet, Version};
 use phasegate_core::sim::forecast::{Condition, Crowd, Facts, Fleet, Invented};
+use phasegate_wire as wire;
 
 /// Instances of a made-up fleet, if no number is named.
 const INSTANCES: usize = 100;
@@ -227,17 +227,21 @@ impl Builder {
             Some(number) => Some(Phase::new(number).with_context(|| format!("its phase is {number}"))?),
             None => None,
         };
-        let participation = match instance.participation.as_deref() {
-            Some("proceed") | None => Participation::Proceed,
-            Some("skip") => Participation::Skip,
-            Some("defer") => Participation::Defer,
-            Some(other) => bail!("`participation` is `{other}` (known: proceed, skip, defer)"),
+        let participation = match &instance.participation {
+            Some(wire::Participation::Proceed) | None => Participation::Proceed,
+            Some(wire::Participation::Skip) => Participation::Skip,
+            Some(wire::Participation::Defer) => Participation::Defer,
+            Some(wire::Participation::Other(other)) => {
+                bail!("`participation` is `{other}` (known: proceed, skip, defer)")
+            }
         };
-        let condition = match instance.health.as_str() {
-            "Healthy" | "Initializing" => Condition::Well,
-            "Unhealthy" => Condition::Ill,
-            "Unknown" => Condition::Silent,
-            other => bail!("`health` is `{other}` (known: Initializing, Healthy, Unhealthy, Unknown)"),
+        let condition = match &instance.health {
+            wire::Health::Healthy | wire::Health::Initializing => Condition::Well,
+            wire::Health::Unhealthy => Condition::Ill,
+            wire::Health::Unknown => Condition::Silent,
+            wire::Health::Other(other) => {
+                bail!("`health` is `{other}` (known: Initializing, Healthy, Unhealthy, Unknown)")
+            }
         };
         Ok(Facts {
             id,

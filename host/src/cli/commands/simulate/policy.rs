@@ -33,25 +33,29 @@ macro_rules! key {
 }
 
 const KEYS: &[Key] = &[
-    key!("maxBatchInstancePercent", Rolling, policy.max_batch_instance_percent),
-    key!("maxUnhealthyInstancePercent", Rolling, policy.max_unhealthy_instance_percent),
-    key!("maxUnhealthyUpgradedInstancePercent", Rolling, policy.max_unhealthy_upgraded_instance_percent),
-    key!("pauseTimeBetweenBatches", Rolling, policy.pause_time_between_batches),
-    key!("enableCrossZoneUpgrade", Rolling, policy.enable_cross_zone_upgrade),
-    key!("prioritizeUnhealthyInstances", Rolling, policy.prioritize_unhealthy_instances),
-    key!("rollbackFailedInstancesOnPolicyBreach", Rolling, failure.breach),
-    key!("batches", Rolling, policy.batches),
-    key!("maxSurge", Rolling, policy.max_surge),
-    key!("restoreFailedInstances", Upgrade, failure.instance),
-    key!("rollbackOnPolicyBreach", Upgrade, failure.breach),
-    key!("pauseAfterPhase", Upgrade, checkpoints.pause_after),
-    key!("approvalBeforePhase", Upgrade, checkpoints.approval_before),
-    key!("decisions", Upgrade, decisions),
-    key!("deferDeadline", Upgrade, defer_max),
+    key!("maxBatchInstancePercent", Rolling, policy.rolling.max_batch_instance_percent),
+    key!("maxUnhealthyInstancePercent", Rolling, policy.rolling.max_unhealthy_instance_percent),
+    key!(
+        "maxUnhealthyUpgradedInstancePercent",
+        Rolling,
+        policy.rolling.max_unhealthy_upgraded_instance_percent
+    ),
+    key!("pauseTimeBetweenBatches", Rolling, policy.rolling.pause_time_between_batches),
+    key!("enableCrossZoneUpgrade", Rolling, policy.rolling.enable_cross_zone_upgrade),
+    key!("prioritizeUnhealthyInstances", Rolling, policy.rolling.prioritize_unhealthy_instances),
+    key!("rollbackFailedInstancesOnPolicyBreach", Rolling, policy.failure.breach),
+    key!("batches", Rolling, policy.rolling.batches),
+    key!("maxSurge", Rolling, policy.rolling.max_surge),
+    key!("restoreFailedInstances", Upgrade, policy.failure.instance),
+    key!("rollbackOnPolicyBreach", Upgrade, policy.failure.breach),
+    key!("pauseAfterPhase", Upgrade, policy.checkpoints.pause_after),
+    key!("approvalBeforePhase", Upgrade, policy.checkpoints.approval_before),
+    key!("decisions", Upgrade, policy.decisions),
+    key!("deferDeadline", Upgrade, policy.defer_max),
     key!("freezeWindows", Upgrade, freeze),
-    key!("wait", Gate, gate.wait),
-    key!("stableFor", Gate, gate.stable_for),
-    key!("deadline", Gate, gate.deadline),
+    key!("wait", Gate, policy.gate.wait),
+    key!("stableFor", Gate, policy.gate.stable_for),
+    key!("deadline", Gate, policy.gate.deadline),
     key!("intervalInSeconds", Health, health.interval),
     key!("numberOfProbes", Health, health.number_of_probes),
     key!("gracePeriod", Health, health.grace_period),
@@ -94,6 +98,8 @@ pub(super) fn apply(base: Option<&ScaleSet>, given: &[String]) -> anyhow::Result
         // Read together, because some bounds are those of two settings.
         (key.take)(&mut set, read(&chosen)?);
     }
+    // It follows from settings that may just have been given.
+    set.policy.prepare_max = set.health.prepare_max();
     Ok(set)
 }
 
@@ -105,7 +111,7 @@ fn document(base: Option<&ScaleSet>, chosen: &[(&Key, &str)]) -> anyhow::Result<
         let _ = writeln!(text, "[scaleSets.{title}]");
         if let (Section::Gate, Some(base)) = (which, base) {
             let seconds = |span: Duration| format!("PT{}S", span.as_secs_f64());
-            let gate = base.gate;
+            let gate = base.policy.gate;
             for (name, span) in
                 [("wait", gate.wait), ("stableFor", gate.stable_for), ("deadline", gate.deadline)]
             {
@@ -159,12 +165,12 @@ mod tests {
             "decisions=live",
         ]);
         let set = set.unwrap();
-        assert_eq!(set.policy.max_batch_instance_percent.get(), 10);
-        assert_eq!(set.policy.pause_time_between_batches.as_secs(), 60);
-        assert_eq!(set.policy.batches.len(), 2);
-        assert_eq!(set.gate.stable_for.as_secs(), 20);
+        assert_eq!(set.policy.rolling.max_batch_instance_percent.get(), 10);
+        assert_eq!(set.policy.rolling.pause_time_between_batches.as_secs(), 60);
+        assert_eq!(set.policy.rolling.batches.len(), 2);
+        assert_eq!(set.policy.gate.stable_for.as_secs(), 20);
         assert_eq!(set.health.number_of_probes, 2);
-        assert_eq!(set.decisions, phasegate_core::domain::Decisions::Live);
+        assert_eq!(set.policy.decisions, phasegate_core::domain::Decisions::Live);
     }
 
     #[test]

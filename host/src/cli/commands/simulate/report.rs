@@ -44,7 +44,7 @@ impl Report<'_> {
         row(&mut text, "left alone", &spread_text(&summary.held, |n| grouped(*n)));
         if let Some(worst) = summary.worst {
             let share = share(worst.unavailable, worst.total);
-            let budget = self.setup.rules.policy.max_unhealthy_instance_percent.get();
+            let budget = self.setup.rules.rolling.max_unhealthy_instance_percent.get();
             let line = format!(
                 "{} of {} ({share}), seed {}; maxUnhealthyInstancePercent {budget} allows {}",
                 grouped(worst.unavailable),

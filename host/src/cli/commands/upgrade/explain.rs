@@ -1,10 +1,10 @@
 //! `upgrade explain`: why the latest upgrade took an instance or left it alone.
 
-use crate::api::wire;
 use crate::cli::args::ExplainArgs;
 use crate::cli::client::Client;
 use crate::cli::exit::Exit;
 use crate::cli::output;
+use phasegate_wire as wire;
 
 /// Asks the host and prints the answer; 1 when it was not judged again, or comes out differently.
 pub(super) fn run(client: &Client, args: &ExplainArgs) -> anyhow::Result<Exit> {

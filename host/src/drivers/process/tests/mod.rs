@@ -9,7 +9,7 @@ use super::*;
 use crate::drivers::DriverNoteKind;
 use crate::drivers::local::{Command, Group};
 use crate::drivers::template::MissingValueError;
-use crate::drivers::testing::{PATIENCE, lines, request, until};
+use crate::drivers::testing::{PATIENCE, fence, lines, request, until};
 
 /// Notes that a rig holds unread.
 const NOTES_LEN: usize = 8;

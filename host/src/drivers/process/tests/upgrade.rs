@@ -47,7 +47,7 @@ async fn repeats_are_done_at_once() {
 async fn an_older_generation_is_refused() {
     let rig = rig(&[STEADY, STEADY], Setup::default());
     let mut newer = request("1", "v1", "a");
-    newer.generation = 7;
+    newer.fence = fence(7);
     rig.driver().ensure(newer).await.unwrap();
     let error = rig.ensure("2", "v2", "b").await.unwrap_err();
     assert_eq!(error, "the request is of generation 1 and 7 has been seen: a newer host is in charge");

@@ -6,6 +6,7 @@ use super::Stamp;
 
 /// What a plugin has done since the host began.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PluginCounts {
     /// Observations that it was asked about.
@@ -20,6 +21,7 @@ pub struct PluginCounts {
 
 /// What an evaluation took, `fleet --json --detail`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Evaluation {
     /// RFC 3339, UTC. Of an unchanged observation, when the plugin was asked before.
@@ -34,6 +36,7 @@ pub struct Evaluation {
 
 /// `GET /v1/scale-sets/NAME/explain/INSTANCE`, `upgrade explain --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
     /// The scale set.

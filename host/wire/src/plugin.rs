@@ -2,10 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::PluginCounts;
+use crate::words::words;
+
+use super::{Participation, PluginCounts};
 
 /// `GET /v1/plugins`, `plugin list --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Plugins {
     /// All plugins, by name.
     pub plugins: Vec<Plugin>,
@@ -13,6 +16,7 @@ pub struct Plugins {
 
 /// One plugin.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Plugin {
     /// Name in the configuration.
@@ -34,7 +38,7 @@ pub struct Plugin {
     /// Why the latest replacement was refused; null when none was.
     pub last_error: Option<String>,
     /// The stage that is under way, such as `compile` or `shadow`; null while nothing is.
-    pub stage: Option<String>,
+    pub stage: Option<PluginStageName>,
     /// The latest load, also one that was refused.
     pub load: Option<PluginLoad>,
     /// The load of a component that judges beside the active one, or of one that is watched, where a
@@ -53,6 +57,7 @@ pub struct Plugin {
 
 /// A plugin that gives no decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PluginFailing {
     /// Instances whose latest observation brought no decision.
     pub failed: usize,
@@ -64,24 +69,25 @@ pub struct PluginFailing {
 
 /// One load and its stages.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PluginLoad {
     /// Where the component came from.
     pub source: String,
-    /// `immediate`, `rehearse` or `shadow`.
-    pub strategy: String,
+    /// How it takes over.
+    pub strategy: SwapStrategy,
     /// In order, as far as it came.
     pub stages: Vec<PluginStage>,
 }
 
 /// One stage of a load.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PluginStage {
-    /// `fetch`, `digest`, `shape`, `compile`, `link`, `configure`, `self-test`, `rehearse`, `shadow`,
-    /// `promote` or `watch`.
-    pub name: String,
-    /// `running`, `passed`, `skipped` or `failed`.
-    pub state: String,
+    /// Which.
+    pub name: PluginStageName,
+    /// How it stands.
+    pub state: PluginStageState,
     /// Milliseconds; so far, while it runs.
     pub ms: u64,
     /// One line for people.
@@ -90,6 +96,7 @@ pub struct PluginStage {
 
 /// What happened to a plugin since the host started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PluginCounters {
     /// Loads that were begun.
@@ -107,6 +114,7 @@ pub struct PluginCounters {
 
 /// The answer to a swap: the plugin as it is now, and what the new component changes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PluginSwap {
     /// The plugin.
     #[serde(flatten)]
@@ -117,12 +125,13 @@ pub struct PluginSwap {
 
 /// `GET /v1/plugins/NAME/diff`, `plugin diff --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PluginDiff {
     /// The plugin.
     pub plugin: String,
     /// `rehearse`, `shadow` or `watch`.
-    pub stage: String,
+    pub stage: PluginStageName,
     /// `sha256:…` of the component that was there before.
     pub from: String,
     /// `sha256:…` of the new one.
@@ -151,6 +160,7 @@ pub struct PluginDiff {
 
 /// An instance that is judged differently.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PluginChange {
     /// Its scale set.
@@ -167,19 +177,21 @@ pub struct PluginChange {
 
 /// What a component says of an instance.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PluginVerdict {
-    /// `healthy`, `unhealthy` or `unknown`; null when it failed.
-    pub health: Option<String>,
+    /// Null when it failed.
+    pub health: Option<Claim>,
     /// Phase; null is the last one.
     pub phase: Option<u32>,
-    /// `proceed`, `skip` or `defer`; null when it failed.
-    pub participation: Option<String>,
+    /// Null when it failed.
+    pub participation: Option<Participation>,
     /// Why, or why it failed.
     pub reason: Option<String>,
 }
 
 /// `GET /v1/plugins/NAME/history`, `plugin history --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PluginHistory {
     /// The plugin.
     pub name: String,
@@ -189,6 +201,7 @@ pub struct PluginHistory {
 
 /// One generation.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PluginGeneration {
     /// Which.
     pub generation: u64,
@@ -203,4 +216,70 @@ pub struct PluginGeneration {
     pub at: String,
     /// Why.
     pub why: String,
+}
+
+words! {
+    /// A stage on a component's way to become the one that decides.
+    PluginStageName {
+        /// Its bytes are read or downloaded.
+        Fetch = "fetch",
+        /// They are those that were asked for.
+        Digest = "digest",
+        /// They fit the contract by names and types.
+        Shape = "shape",
+        /// They become machine code.
+        Compile = "compile",
+        /// Imports meet what the host offers.
+        Link = "link",
+        /// A first instance takes its settings.
+        Configure = "configure",
+        /// The cases beside it pass.
+        SelfTest = "self-test",
+        /// It judges the last observations, without effect.
+        Rehearse = "rehearse",
+        /// It judges live observations, without effect.
+        Shadow = "shadow",
+        /// It takes over.
+        Promote = "promote",
+        /// The one before judges beside it.
+        Watch = "watch",
+    }
+}
+
+words! {
+    /// How a stage stands.
+    PluginStageState {
+        /// Under way.
+        Running = "running",
+        /// Passed.
+        Passed = "passed",
+        /// Not needed.
+        Skipped = "skipped",
+        /// The load ended here.
+        Failed = "failed",
+    }
+}
+
+words! {
+    /// How a new component takes over.
+    SwapStrategy {
+        /// At once.
+        Immediate = "immediate",
+        /// After it has judged the last observations.
+        Rehearse = "rehearse",
+        /// After it has judged live observations beside the active one.
+        Shadow = "shadow",
+    }
+}
+
+words! {
+    /// What a plugin claims of an instance's health.
+    Claim {
+        /// It serves.
+        Healthy = "healthy",
+        /// It does not.
+        Unhealthy = "unhealthy",
+        /// Cannot be told.
+        Unknown = "unknown",
+    }
 }

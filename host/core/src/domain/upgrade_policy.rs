@@ -1,0 +1,34 @@
+//! The rules that one upgrade goes by, from its first batch to its last.
+//!
+//! An upgrade keeps a copy of them as they were when it started, and the digest of a plan covers each
+//! of them. Deliberately without the two rules of a scale set that no running upgrade looks at: whether
+//! one that failed is tried again, and the freeze windows, which hold every upgrade as they are now.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::policy::{HealthGate, RollingUpgradePolicy};
+use super::rules::{Checkpoints, Decisions, FailureRules};
+
+/// The rules that one upgrade goes by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UpgradePolicy {
+    /// Azure's limits.
+    #[serde(alias = "policy")]
+    pub rolling: RollingUpgradePolicy,
+    /// When an upgraded instance counts as good.
+    pub gate: HealthGate,
+    /// What is done about failures.
+    pub failure: FailureRules,
+    /// Where it waits for a person.
+    pub checkpoints: Checkpoints,
+    /// Whether later decisions of the plugin count.
+    pub decisions: Decisions,
+    /// How long after its start it asks instances again that say "not now".
+    pub defer_max: Duration,
+    /// How long it waits for instances that have not been judged yet before it takes its snapshot; anew
+    /// after a restart of the host. See [`HealthSettings::prepare_max`](super::HealthSettings::prepare_max).
+    pub prepare_max: Duration,
+}

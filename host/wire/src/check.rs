@@ -1,0 +1,66 @@
+//! The JSON of `check --json`; no host is asked for it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Limits, WarningCode};
+
+/// `check --json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Check {
+    /// Whether a host would start with this file.
+    pub ok: bool,
+    /// What keeps it from it, in the order of the lines.
+    pub problems: Vec<CheckProblem>,
+    /// What to know all the same.
+    pub warnings: Vec<CheckWarning>,
+    /// What the policies amount to; empty while the file itself is wrong.
+    pub scale_sets: Vec<CheckScaleSet>,
+}
+
+/// One thing to correct.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct CheckProblem {
+    /// The file as it was named.
+    pub file: String,
+    /// Counted from 1.
+    pub line: usize,
+    /// Counted from 1, in characters.
+    pub column: usize,
+    /// Path of the key; empty when the file is not TOML.
+    pub key: String,
+    /// What was seen.
+    pub message: String,
+    /// What would be right; null when the message says it.
+    pub hint: Option<String>,
+}
+
+/// A warning about one scale set or one plugin.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct CheckWarning {
+    /// The scale set; absent when it is about a plugin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale_set: Option<String>,
+    /// The plugin; absent when it is about a scale set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<String>,
+    /// Stable code.
+    pub code: WarningCode,
+    /// One line for people.
+    pub message: String,
+}
+
+/// One scale set of the file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct CheckScaleSet {
+    /// Its name.
+    pub name: String,
+    /// Its policy's percentages as counts.
+    #[serde(flatten)]
+    pub limits: Limits,
+}

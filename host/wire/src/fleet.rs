@@ -1,0 +1,122 @@
+//! The JSON about the fleet: scale sets, their instances, and what was decided of them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::words::words;
+
+use super::Evaluation;
+
+/// `GET /v1/fleet`, `fleet --json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Fleet {
+    /// All scale sets, by name.
+    pub scale_sets: Vec<ScaleSet>,
+}
+
+/// One scale set.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ScaleSet {
+    /// Its name.
+    pub name: String,
+    /// Its instances, by id as people count.
+    pub instances: Vec<Instance>,
+}
+
+/// One instance.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Instance {
+    /// Unique within the scale set.
+    pub id: String,
+    /// `host:port`.
+    pub address: String,
+    /// Zone.
+    pub zone: Option<String>,
+    /// Update domain.
+    pub update_domain: Option<u32>,
+    /// Fault domain.
+    pub fault_domain: Option<u32>,
+    /// Labels by name.
+    pub labels: BTreeMap<String, String>,
+    /// As committed.
+    pub health: Health,
+    /// Phase; null means the last one, or not known yet.
+    pub phase: Option<u32>,
+    /// Null before the first decision.
+    pub participation: Option<Participation>,
+    /// One line for people.
+    pub reason: Option<String>,
+    /// Version that it runs.
+    pub version: Option<String>,
+    /// Version that the model wants.
+    pub desired_version: Option<String>,
+    /// Versions of its extensions, as far as known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub extensions: BTreeMap<String, String>,
+    /// Whether `protectFromScaleSetActions` is set; left out when it is not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub protected: bool,
+    /// Which code decided last; null before the first decision.
+    pub plugin: Option<Stamp>,
+    /// What that took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<Evaluation>,
+    /// The plugin fails now, and an older decision of it is used (`onFailure = "last-good"`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stands_in: Option<StandsIn>,
+}
+
+/// An older decision that is used because the plugin fails now.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct StandsIn {
+    /// When that was made; RFC 3339, UTC.
+    pub judged_at: String,
+    /// Which plugin fails now, and how.
+    pub failure: String,
+}
+
+/// Which code decided.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Stamp {
+    /// Name in the configuration.
+    pub name: String,
+    /// `sha256:…` of the component.
+    pub digest: String,
+    /// Rises with each swap.
+    pub generation: u64,
+}
+
+words! {
+    /// Committed health of an instance, by Azure's names.
+    Health {
+        /// Not judged long enough yet.
+        Initializing = "Initializing",
+        /// It serves.
+        Healthy = "Healthy",
+        /// It does not.
+        Unhealthy = "Unhealthy",
+        /// It gives no answer that counts.
+        Unknown = "Unknown",
+    }
+}
+
+words! {
+    /// Whether an instance takes part in an upgrade.
+    Participation {
+        /// It may be upgraded.
+        Proceed = "proceed",
+        /// It is left alone.
+        Skip = "skip",
+        /// It is asked again.
+        Defer = "defer",
+    }
+}

@@ -1,0 +1,38 @@
+//! The JSON of the HTTP API, version 1, and of every `--json`: what the host sends and the command line
+//! reads.
+//!
+//! One file per subject. Field order is the order on the wire. Absent values are null, never left out,
+//! unless the field says so. Deliberately without any type of the core: what is promised to others
+//! changes only here, on purpose.
+
+mod check;
+mod decision;
+mod error;
+mod fleet;
+mod line;
+mod log;
+mod plan;
+mod plugin;
+mod reload;
+#[cfg(feature = "schema")]
+mod schema;
+mod upgrade;
+mod words;
+
+pub use check::{Check, CheckProblem, CheckScaleSet, CheckWarning};
+pub use decision::{Evaluation, Explanation, PluginCounts};
+pub use error::{Error, ErrorBody, ErrorCode, ErrorDetail};
+pub use fleet::{Fleet, Health, Instance, Participation, ScaleSet, Stamp, StandsIn};
+pub use line::Line;
+pub use log::{Log, LogEntry, LogKind};
+pub use plan::{Frozen, Hold, Limits, Plan, PlanBatch, PlanDetail, Warning, WarningCode};
+pub use plugin::{
+    Claim, Plugin, PluginChange, PluginCounters, PluginDiff, PluginFailing, PluginGeneration, PluginHistory,
+    PluginLoad, PluginStage, PluginStageName, PluginStageState, PluginSwap, PluginVerdict, Plugins,
+    SwapStrategy,
+};
+pub use reload::Reload;
+pub use upgrade::{
+    BatchState, Estimate, Progress, ReasonRequest, RollsBack, StartRequest, Status, StatusBatch,
+    StatusDetail, UpgradeState,
+};

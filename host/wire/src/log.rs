@@ -1,0 +1,95 @@
+//! The JSON of the audit trail.
+
+use serde::{Deserialize, Serialize};
+
+use crate::words::words;
+
+/// `GET /v1/scale-sets/NAME/log`, `upgrade log --json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Log {
+    /// The scale set.
+    pub scale_set: String,
+    /// Oldest first.
+    pub entries: Vec<LogEntry>,
+}
+
+/// One line of the audit trail.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct LogEntry {
+    /// RFC 3339, UTC.
+    pub at: String,
+    /// Upgrade that it belongs to.
+    pub upgrade: Option<String>,
+    /// Instance that it is about.
+    pub instance: Option<String>,
+    /// What it is about.
+    pub kind: LogKind,
+    /// One line for people.
+    pub text: String,
+}
+
+words! {
+    /// What a line of the audit trail is about.
+    LogKind {
+        /// An upgrade was asked for.
+        Start = "start",
+        /// It was planned.
+        Plan = "plan",
+        /// An instance takes part.
+        Decision = "decision",
+        /// An instance is left alone.
+        Hold = "hold",
+        /// A driver is asked to bring a version.
+        Apply = "apply",
+        /// It has done so.
+        Applied = "applied",
+        /// A driver is asked for a new instance.
+        Create = "create",
+        /// It is there and healthy.
+        Ready = "ready",
+        /// It takes the place of another one.
+        Replace = "replace",
+        /// A driver is asked to delete an instance.
+        Remove = "remove",
+        /// It is gone.
+        Deleted = "deleted",
+        /// An instance is healthy with what was wanted.
+        Succeeded = "succeeded",
+        /// It is not.
+        Failed = "failed",
+        /// A driver is asked to bring back what was there.
+        Restore = "restore",
+        /// A batch ended.
+        Batch = "batch",
+        /// The upgrade ended.
+        End = "end",
+        /// It will be, or is, tried again by itself.
+        Retry = "retry",
+        /// A person ended it.
+        Cancel = "cancel",
+        /// A person halted it.
+        Pause = "pause",
+        /// A person let it go on.
+        Resume = "resume",
+        /// A person let it pass a checkpoint.
+        Approve = "approve",
+        /// A person took it back.
+        Rollback = "rollback",
+        /// A person said that freezes and a stopped line do not hold it.
+        Bypass = "bypass",
+        /// The line was stopped, or goes on.
+        Line = "line",
+        /// A plugin fails for most of its instances.
+        PluginTrouble = "plugin-trouble",
+        /// A plugin went back to a former generation by itself.
+        PluginReverted = "plugin-reverted",
+        /// An application ended by itself.
+        Exited = "exited",
+        /// It was started again.
+        Restarted = "restarted",
+    }
+}

@@ -1,0 +1,134 @@
+//! The JSON about plans: what an upgrade would do, and what to know before it starts.
+
+use serde::{Deserialize, Serialize};
+
+use crate::words::words;
+
+/// `upgrade plan --json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// The scale set.
+    pub scale_set: String,
+    /// The wanted version.
+    pub to: String,
+    /// `sha256:…` of all that decides the course of the upgrade.
+    pub digest: String,
+    /// In order.
+    pub batches: Vec<PlanBatch>,
+    /// Instances left alone.
+    pub holds: Vec<Hold>,
+}
+
+/// `GET /v1/scale-sets/NAME/plan`, `upgrade plan --json --detail`: a [`Plan`] with what to know
+/// before a start.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct PlanDetail {
+    /// The plain plan.
+    #[serde(flatten)]
+    pub plan: Plan,
+    /// The policy's percentages as counts.
+    pub limits: Limits,
+    /// The freeze in force; null when there is none.
+    pub frozen: Option<Frozen>,
+    /// What to know before a start.
+    pub warnings: Vec<Warning>,
+}
+
+/// Percentages of a policy and what they are for a fleet of this size.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// All instances; what the percentages refer to.
+    pub instances: usize,
+    /// How many of them no upgrade may touch.
+    pub protected: usize,
+    /// As configured.
+    pub max_batch_instance_percent: u8,
+    /// Largest batch.
+    pub batch_max: usize,
+    /// As configured.
+    pub max_unhealthy_instance_percent: u8,
+    /// So many may be unhealthy when a batch starts.
+    pub unhealthy_max: usize,
+    /// As configured; of what has been upgraded so far, so it is no fixed count.
+    pub max_unhealthy_upgraded_instance_percent: u8,
+    /// Sizes of the first batches; the last one goes on.
+    pub batch_sizes: Vec<usize>,
+}
+
+/// A freeze: nothing begins.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Frozen {
+    /// RFC 3339, UTC.
+    pub until: String,
+    /// One line for people.
+    pub reason: String,
+}
+
+/// Something to know that is no error.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Warning {
+    /// Stable code.
+    pub code: WarningCode,
+    /// One line for people.
+    pub message: String,
+}
+
+/// One planned batch.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct PlanBatch {
+    /// Null is the last phase.
+    pub phase: Option<u32>,
+    /// Null without zones, or when zones may be crossed.
+    pub zone: Option<String>,
+    /// Update domain.
+    pub update_domain: Option<u32>,
+    /// Members in order.
+    pub instances: Vec<String>,
+}
+
+/// An instance that is left alone.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Hold {
+    /// Its id.
+    pub instance: String,
+    /// One line for people.
+    pub reason: String,
+}
+
+words! {
+    /// What to know before a start, or about a configuration.
+    WarningCode {
+        /// No instance may be touched.
+        AllProtected = "all-protected",
+        /// A limit can never pass.
+        Unsatisfiable = "unsatisfiable",
+        /// A limit makes batches smaller than they are configured.
+        BatchesShrink = "batches-shrink",
+        /// Growing batches are cut off.
+        BatchesCut = "batches-cut",
+        /// One failure is enough for a rollback.
+        FirstFailureRollsBack = "first-failure-rolls-back",
+        /// A pause after the last phase has no effect.
+        PauseAfterLast = "pause-after-last",
+        /// Less time between freezes than an upgrade needs.
+        ShortOpening = "short-opening",
+        /// The fleet is unhealthier than a start allows.
+        FleetUnhealthy = "fleet-unhealthy",
+        /// The line is stopped.
+        LineStopped = "line-stopped",
+        /// Nothing pins a component that is fetched.
+        Unpinned = "unpinned",
+        /// A component was not fetched, so it was not checked.
+        NotFetched = "not-fetched",
+    }
+}

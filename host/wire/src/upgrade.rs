@@ -1,0 +1,180 @@
+//! The JSON about upgrades: how one is started, told something, and how it stands.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::words::words;
+
+use super::{Error, Hold};
+
+/// Body of `POST /v1/scale-sets/NAME/upgrade`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct StartRequest {
+    /// The wanted version; null: the model's.
+    #[serde(default)]
+    pub to: Option<String>,
+    /// Start exactly the plan with this digest, or nothing.
+    #[serde(default)]
+    pub plan: Option<String>,
+    /// Try a version again that is in quarantine.
+    #[serde(default)]
+    pub force: bool,
+    /// Extensions with their versions; null is the model's version.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub extensions: BTreeMap<String, Option<String>>,
+    /// These instances now, without phases, batches and limits; `*` is all of them.
+    #[serde(default)]
+    pub instances: Option<Vec<String>>,
+    /// Why freeze windows and a stopped line do not hold it.
+    #[serde(default)]
+    pub bypass: Option<String>,
+}
+
+/// Body of `POST /v1/line/stop`, and optional body of the wishes.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ReasonRequest {
+    /// One line for people.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// `GET /v1/scale-sets/NAME/upgrade`, `upgrade status --json --detail`: a [`Status`] with what
+/// people ask next.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct StatusDetail {
+    /// The plain status.
+    pub status: Status,
+    /// The wanted version.
+    pub to: String,
+    /// What the upgrade waits for right now, one line; null when it waits for nothing.
+    pub waiting: Option<String>,
+    /// The upgrade that this one takes back; null when it is none.
+    pub rolls_back: Option<RollsBack>,
+    /// Instances that had all that is wanted when the upgrade was planned.
+    pub already_latest: usize,
+    /// One line for every instance that does not have what is wanted: why not now.
+    pub not_yet: Vec<Hold>,
+    /// How long it will still take, from the batches so far; null before the first one has ended.
+    pub estimate: Option<Estimate>,
+    /// When it is tried again by itself, RFC 3339, UTC; null when it is not.
+    pub retry_at: Option<String>,
+    /// When it was asked for.
+    pub started_at: String,
+    /// When it ended.
+    pub ended_at: Option<String>,
+}
+
+/// `upgrade status --json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// The scale set.
+    pub scale_set: String,
+    /// Id of the upgrade.
+    pub id: String,
+    /// How it stands.
+    pub state: UpgradeState,
+    /// Counts of planned instances.
+    pub progress: Progress,
+    /// In order.
+    pub batches: Vec<StatusBatch>,
+    /// Instances left alone.
+    pub holds: Vec<Hold>,
+    /// What went wrong.
+    pub error: Option<Error>,
+}
+
+/// Azure's four counters.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// Healthy at the new version.
+    pub successful: usize,
+    /// Failed.
+    pub failed: usize,
+    /// In flight.
+    pub in_progress: usize,
+    /// Waiting for their batch.
+    pub pending: usize,
+}
+
+/// One batch of a running or ended upgrade.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct StatusBatch {
+    /// Null is the last phase.
+    pub phase: Option<u32>,
+    /// Members in order.
+    pub instances: Vec<String>,
+    /// How it stands.
+    pub state: BatchState,
+    /// RFC 3339, UTC.
+    pub started_at: Option<String>,
+    /// RFC 3339, UTC.
+    pub ended_at: Option<String>,
+}
+
+/// An upgrade that is taken back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct RollsBack {
+    /// Its id.
+    pub id: String,
+    /// What it was to bring.
+    pub to: String,
+    /// Which limit ended it; null when a person did, or when it had completed.
+    pub because: Option<String>,
+}
+
+/// What the batches so far let expect; waits for people are not in it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Estimate {
+    /// Whole seconds.
+    pub seconds_left: u64,
+    /// RFC 3339, UTC; null while it waits for a person.
+    pub ends_at: Option<String>,
+    /// Batches that have not ended.
+    pub batches_left: usize,
+    /// What one took so far, on average.
+    pub seconds_per_batch: f64,
+}
+
+words! {
+    /// How an upgrade stands, by Azure's names.
+    UpgradeState {
+        /// It goes on, or waits.
+        RollingForward = "RollingForward",
+        /// It ended as planned.
+        Completed = "Completed",
+        /// A person ended it.
+        Cancelled = "Cancelled",
+        /// A limit ended it.
+        Faulted = "Faulted",
+    }
+}
+
+words! {
+    /// How a batch stands.
+    BatchState {
+        /// Not begun.
+        Pending = "Pending",
+        /// Begun.
+        InProgress = "InProgress",
+        /// Ended, all healthy.
+        Completed = "Completed",
+        /// Ended, with failures.
+        Failed = "Failed",
+    }
+}
