@@ -103,7 +103,9 @@ pub(super) fn answered(life: &mut PluginLife, out: &mut Out<'_>, mut job: Job, a
         (Stage::Fetch, Answer::Fetched { digest, size }) => fetched(life, out, job, (digest, size), now),
         (Stage::Compile, Answer::Compiled(facts)) => {
             job.facts = facts;
-            passed(&mut job, None, now);
+            if let Some(running) = job.load.trace.running() {
+                job.load.trace.end(running, StepState::Passed, None, now.at);
+            }
             let setting = job.setting();
             go_on(life, out, job, Stage::Configure, |ticket| Effect::Configure(ticket, setting), now);
         }
@@ -133,12 +135,19 @@ fn progress(job: &mut Job, (stage, state, note): (Stage, StepState, Option<Strin
     let trace = &mut job.load.trace;
     match state {
         StepState::Running => {
+            // One stage at a time: what comes before it has passed.
+            if let Some(before) = trace.running().filter(|before| *before != stage) {
+                trace.end(before, StepState::Passed, None, now.at);
+            }
             trace.begin(stage, now.at);
             if let Some(note) = note {
                 trace.note(stage, note);
             }
         }
-        StepState::Passed | StepState::Skipped => trace.end(stage, state, note, now.at),
+        StepState::Passed | StepState::Skipped => match note {
+            Some(note) if trace.running() != Some(stage) => trace.note(stage, note),
+            note => trace.end(stage, state, note, now.at),
+        },
         // What fails is said with `Failed`, once.
         StepState::Failed => {}
     }
@@ -185,7 +194,10 @@ pub(super) fn check(life: &mut PluginLife, out: &mut Out<'_>, mut job: Job, now:
     }
     job.load.trace.end(Stage::Digest, StepState::Passed, None, now.at);
     out.act(Effect::Compile(job.load.ticket));
-    job.go_to(Stage::Compile, now.at);
+    job.at = Stage::Compile;
+    job.until = now.at + ANSWER_WITHIN;
+    // The first of three that one hand goes through.
+    job.load.trace.begin(Stage::Shape, now.at);
     put(life, job);
 }
 

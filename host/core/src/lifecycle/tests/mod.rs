@@ -5,6 +5,7 @@ mod desk;
 mod pipeline;
 mod reloads;
 mod returns;
+mod rng;
 mod starts;
 mod trials;
 mod world;

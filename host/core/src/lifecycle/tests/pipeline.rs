@@ -51,7 +51,11 @@ fn each_stage_may_fail_and_leaves_the_active_one() {
         let mut desk = Desk::started(spec());
         desk.fails.insert(stage, HandError::Unfit("is no good".to_owned()));
         let request = desk.uploads(b'b');
-        let shown = if stage == "keep" { "promote" } else { stage };
+        let shown = match stage {
+            "keep" => "promote",
+            "compile" => "shape",
+            stage => stage,
+        };
         let expected = format!(
             "plugin `db`, stage {shown}: upload is no good; generation 1 ({}) stays active",
             component(b'a').short()

@@ -21,7 +21,8 @@ fn a_host_does_not_begin_with_less_than_it_was_told_to() {
         desk.fails.insert(stage, HandError::Unfit("is no good".to_owned()));
         desk.happens(Event::Booted(None));
         let Standing::Failed(refusal) = desk.life.standing() else { panic!("at {stage}") };
-        assert_eq!(refusal.to_string(), format!("plugin `db`, stage {stage}: db.wasm is no good"));
+        let shown = if stage == "compile" { "shape" } else { stage };
+        assert_eq!(refusal.to_string(), format!("plugin `db`, stage {shown}: db.wasm is no good"));
         assert_eq!(desk.stored, None);
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::super::compare::{Example, Summary};
 use super::super::*;
 use super::desk::{component, gate, spec};
+use super::rng::Rng;
 use crate::domain::{
     Digest, Generation, InstanceId, Now, PluginFailure, PluginSpec, RequestId, ScaleSetName, Strategy,
     Timestamp,
@@ -21,27 +22,6 @@ use crate::record::StoredPlugin;
 const SEEDS: u64 = 2_000;
 /// Things that happen in each world.
 const TURNS: u32 = 300;
-
-/// SplitMix64.
-struct Rng(u64);
-
-impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, max: u64) -> u64 {
-        self.next() % max
-    }
-
-    fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-}
 
 /// What the hands of one life of the host were asked and have not answered.
 #[derive(Default)]
