@@ -27,7 +27,7 @@ pub(super) struct Shadow {
     comparison: Arc<Mutex<Comparison>>,
     /// What others had missed before it began.
     missed_before: u64,
-    /// A second instance of it, to take over.
+    /// A second instance of it, to take over, where its job has none.
     spare: Option<LoadedPlugin>,
 }
 
@@ -57,7 +57,10 @@ impl Drop for Shadow {
 pub(super) fn begin(at: &At<'_>, order: &ShadowOrder) -> Result<Answer, HandError> {
     let compiled = code(at, order.digest)?;
     let mut plugin = configured(&compiled, &order.setting)?;
+    // The instance that its load has configured waits to take over; one that goes on after a restart has none.
+    let waits = at.with(|job| job.has_plugin()).unwrap_or(false);
     let (spare, what) = match order.role {
+        Role::Candidate if waits => (None, "shadow"),
         Role::Candidate => (Some(configured(&compiled, &order.setting)?), "shadow"),
         Role::Former => (None, "former"),
     };

@@ -22,11 +22,17 @@ pub(super) struct Disk {
     data_dir: PathBuf,
     /// What each plugin needs; none of one that has not said so since the host started.
     used: Mutex<BTreeMap<PluginName, Option<BTreeSet<Digest>>>>,
+    /// Held while files come or go.
+    writing: Mutex<()>,
 }
 
 impl Disk {
     pub(super) fn new(data_dir: PathBuf, names: Vec<PluginName>) -> Self {
-        Self { data_dir, used: Mutex::new(names.into_iter().map(|name| (name, None)).collect()) }
+        Self {
+            data_dir,
+            used: Mutex::new(names.into_iter().map(|name| (name, None)).collect()),
+            writing: Mutex::default(),
+        }
     }
 
     /// Where the bytes of a component are kept.
@@ -47,10 +53,10 @@ impl Disk {
     /// Keeps bytes for a plugin; written beside and renamed, so never half. No other plugin tidies them up
     /// from then on.
     pub(super) fn keep(&self, name: &PluginName, digest: Digest, bytes: &[u8]) -> std::io::Result<()> {
-        let mut used = lock(&self.used);
-        if let Some(Some(used)) = used.get_mut(name) {
+        if let Some(Some(used)) = lock(&self.used).get_mut(name) {
             used.insert(digest);
         }
+        let _writing = lock(&self.writing);
         let path = self.path(digest);
         if holds(&path, bytes) {
             return Ok(());
@@ -68,12 +74,17 @@ impl Disk {
         fs::rename(beside, path)
     }
 
-    /// Takes note of what a plugin needs, and removes what none needs any more; best effort. Nothing goes
-    /// before every plugin has said what it needs.
-    pub(super) fn retain(&self, name: &PluginName, needs: BTreeSet<Digest>) {
-        let mut used = lock(&self.used);
-        used.insert(name.clone(), Some(needs));
-        let Some(all) = used.values().cloned().collect::<Option<Vec<_>>>() else { return };
+    /// Takes note of what a plugin needs.
+    pub(super) fn needs(&self, name: &PluginName, needs: BTreeSet<Digest>) {
+        lock(&self.used).insert(name.clone(), Some(needs));
+    }
+
+    /// Removes what no plugin needs any more; best effort. Nothing goes before every plugin has said what it
+    /// needs.
+    pub(super) fn prune(&self) {
+        let _writing = lock(&self.writing);
+        let all = lock(&self.used).values().cloned().collect::<Option<Vec<_>>>();
+        let Some(all) = all else { return };
         let needed: BTreeSet<PathBuf> = all.into_iter().flatten().map(|digest| self.path(digest)).collect();
         let Ok(files) = fs::read_dir(self.folder()) else { return };
         for path in files.flatten().map(|file| file.path()).filter(|path| !needed.contains(path)) {
@@ -145,19 +156,24 @@ mod tests {
         PluginName::parse(name).unwrap()
     }
 
+    fn retain(disk: &Disk, of: &str, needs: BTreeSet<Digest>) {
+        disk.needs(&name(of), needs);
+        disk.prune();
+    }
+
     #[test]
     fn nothing_is_removed_that_another_plugin_needs_or_may_need() {
         let directory = tempfile::tempdir().unwrap();
         let disk = Disk::new(directory.path().to_owned(), vec![name("a"), name("b")]);
         let (one, two) = (component_digest(b"one"), component_digest(b"two"));
         disk.keep(&name("a"), one, b"one").unwrap();
-        disk.retain(&name("a"), BTreeSet::new());
+        retain(&disk, "a", BTreeSet::new());
         assert!(disk.kept(one).is_some(), "the other one has not said what it needs");
-        disk.retain(&name("b"), BTreeSet::from([one]));
+        retain(&disk, "b", BTreeSet::from([one]));
         disk.keep(&name("a"), two, b"two").unwrap();
-        disk.retain(&name("b"), BTreeSet::from([one]));
+        retain(&disk, "b", BTreeSet::from([one]));
         assert!(disk.kept(one).is_some() && disk.kept(two).is_some());
-        disk.retain(&name("a"), BTreeSet::new());
+        retain(&disk, "a", BTreeSet::new());
         assert!(disk.kept(two).is_none() && disk.kept(one).is_some());
         fs::write(disk.path(one), b"other").unwrap();
         assert!(disk.kept(one).is_none(), "damaged is not there");

@@ -56,6 +56,14 @@ impl Job {
         lock(&self.plugin).take()
     }
 
+    pub(super) fn give_plugin(&self, plugin: LoadedPlugin) {
+        *lock(&self.plugin) = Some(plugin);
+    }
+
+    pub(super) fn has_plugin(&self) -> bool {
+        lock(&self.plugin).is_some()
+    }
+
     pub(super) fn compiled(&self) -> Option<CompiledPlugin> {
         self.compiled.clone()
     }

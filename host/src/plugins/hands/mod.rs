@@ -180,9 +180,7 @@ impl Hands {
                 lock(&plugin.jobs).entry(ticket).or_insert_with(Job::beside);
                 self.aside(name, ticket, move |at| beside::begin(at, &order));
             }
-            Effect::EndShadow(ticket) => {
-                lock(&plugin.shadow).take_if(|(of, _)| *of == ticket);
-            }
+            Effect::EndShadow(ticket) => plugin.end_shadow(ticket),
             Effect::Activate { ticket, generation } => self.activate(plugin, ticket, generation),
             Effect::Cancel(ticket) => plugin.cancel(ticket),
             Effect::DropComparison(ticket) => {
@@ -190,7 +188,11 @@ impl Hands {
             }
             Effect::Retain(used) => {
                 let held = plugin.kept_by_jobs();
-                self.shared.disk.retain(name, used.into_iter().chain(held).collect());
+                self.shared.disk.needs(name, used.into_iter().chain(held).collect());
+                let shared = Arc::clone(&self.shared);
+                let thread = std::thread::Builder::new().name("plugin-prune".to_owned());
+                // Without a thread the next one tidies up.
+                let _ = thread.spawn(move || shared.disk.prune());
             }
         }
     }
@@ -220,6 +222,7 @@ impl Hands {
 
     /// Lets a component decide from now on. It is configured, so nothing but a missing thread is in the way.
     fn activate(&self, plugin: &Plugin, ticket: Ticket, generation: Generation) {
+        plugin.end_shadow(ticket);
         let job = lock(&plugin.jobs).remove(&ticket);
         let spare =
             lock(&plugin.shadow).take_if(|(of, _)| *of == ticket).and_then(|(_, shadow)| shadow.spare());
@@ -355,6 +358,15 @@ impl Plugin {
             job.stop();
         }
         lock(&self.shadow).take_if(|(of, _)| *of == ticket);
+    }
+
+    /// Ends what judges beside the active component; the instance that is to take over goes to its job.
+    fn end_shadow(&self, ticket: Ticket) {
+        let ended = lock(&self.shadow).take_if(|(of, _)| *of == ticket);
+        let spare = ended.and_then(|(_, shadow)| shadow.spare());
+        if let (Some(spare), Some(job)) = (spare, lock(&self.jobs).get(&ticket)) {
+            job.give_plugin(spare);
+        }
     }
 
     /// What jobs have put on the disk and no record names yet.
