@@ -4,6 +4,7 @@
 pub mod explain;
 pub mod guard;
 mod metrics;
+pub mod plugin_view;
 mod plugins;
 mod requests;
 pub mod routes;
