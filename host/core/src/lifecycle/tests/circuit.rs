@@ -75,6 +75,12 @@ fn what_was_forced_stays() {
     desk.restart();
     desk.happens(Event::Trouble(Generation(4), most()));
     assert_eq!(desk.judges, Some(Generation(4)), "after a restart, too");
+    // A record of an older host has only the reason.
+    let last = desk.stored.as_mut().unwrap().history.last_mut().unwrap();
+    last.forced = crate::record::Forced::No;
+    desk.restart();
+    desk.happens(Event::Trouble(Generation(4), most()));
+    assert_eq!(desk.judges, Some(Generation(4)));
 }
 
 #[test]

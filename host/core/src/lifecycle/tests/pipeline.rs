@@ -79,6 +79,7 @@ fn a_swap_is_recorded_before_it_decides_and_is_watched() {
     let record = step.record.clone().unwrap();
     assert_eq!((record.generation, record.digest), (Generation(2), component(b'b')));
     assert_eq!(record.watch.unwrap().former, Generation(1));
+    assert_eq!(record.configured, configured(component(b'a'), "{}"), "what the file names, not the upload");
     assert_eq!(step.in_force, Some(Generation(2)));
     assert!(step.effects.contains(&Effect::Activate { ticket, generation: Generation(2) }));
     assert_eq!(step.replies.len(), 1);

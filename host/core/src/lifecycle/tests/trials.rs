@@ -250,6 +250,20 @@ fn shadows_and_watches_go_on_after_a_restart() {
 }
 
 #[test]
+fn a_pin_ends_what_judged_beside_when_the_host_stopped() {
+    let mut desk = Desk::started(shadowing());
+    desk.uploads(b'b');
+    let mut pinned = shadowing();
+    pinned.digest = Some(component(b'a'));
+    desk.life = PluginLife::new(std::sync::Arc::new(pinned));
+    let stored = desk.stored.clone().map(std::sync::Arc::new);
+    desk.happens(Event::Booted(stored));
+    assert_eq!((desk.life.report().stage, desk.stored.as_ref().unwrap().shadow.clone()), (None, None));
+    let error = desk.last_error().unwrap();
+    assert!(error.contains("does not any more: its component has the digest sha256:6262"), "{error}");
+}
+
+#[test]
 fn what_judged_beside_another_generation_ends_with_a_restart() {
     let mut desk = Desk::started(shadowing());
     desk.uploads(b'b');
