@@ -12,6 +12,7 @@ mod host;
 mod key;
 mod path;
 mod query;
+pub mod plugin_view;
 pub mod server;
 mod shown;
 mod v1;

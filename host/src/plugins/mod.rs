@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod fetch;
+pub mod hands;
 pub mod registry;
 mod worker;
 

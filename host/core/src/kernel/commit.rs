@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::command::Answer;
+use super::command::{Answer, Reply};
 use super::event::RefusedCommit;
 use super::look;
+use super::plugin;
 use super::out::{Numbers, Out};
 use super::refusal::Refusal;
 use super::requests::Requests;
@@ -72,7 +73,7 @@ impl Kernel {
     /// left is written over: facts again, and intents as they are without it.
     pub(super) fn commit_refused(&mut self, refused: RefusedCommit, now: Now, turn: &mut Turn) -> Out {
         let RefusedCommit { turn: before, why } = refused;
-        let Turn { mut writes, mut effects, replies, facts, .. } = before;
+        let Turn { mut writes, mut effects, replies, facts, heard, .. } = before;
         self.memories.refused();
         let tries = self.recording.refusing.map_or(0, |(_, tries)| tries) + 1;
         let again_at = now.at + WRITE_AGAIN.after(tries, self.numbers.audit);
@@ -91,9 +92,15 @@ impl Kernel {
         effects.truncate(facts.effects);
         (self.recording.writes, self.recording.effects) = (writes, effects);
         for (id, answer) in replies {
-            turn.replies.push((id, not_recorded(answer, &why)));
+            turn.replies.extend(not_recorded(answer, &why).map(|answer| (id, answer)));
         }
-        self.begin()
+        let mut out = self.begin();
+        for (name, event) in heard {
+            let heard = plugin::hear_unrecorded(&mut self.fleet, &name, event, &why, now, &mut out);
+            turn.replies.extend(heard.replies);
+            self.plugin_timers.note(&name, heard.wake_at);
+        }
+        out
     }
 
     /// What the record is to say where refused intents may stand in it.
@@ -133,8 +140,7 @@ impl Kernel {
                 Write::Model(name.clone(), component.clone(), self.model(name, component)?)
             }
             Write::Plugin(name, _) => {
-                let stored = self.fleet.plugins.get(name)?;
-                Write::Plugin(name.clone(), Box::new((**stored).clone()))
+                Write::Plugin(name.clone(), Box::new(self.fleet.plugins.get(name)?.stored()?))
             }
             Write::Quarantine(name, change, _) => {
                 let reason = self.fleet.set(name).ok()?.quarantined.get(change).cloned();
@@ -199,7 +205,8 @@ impl Kernel {
             // Whatever is due waits for it.
             return Some(again_at.max(now.at));
         }
-        self.timers.next().into_iter().chain(self.memories.due()).min()
+        let timers = self.timers.next().into_iter().chain(self.plugin_timers.next());
+        timers.chain(self.memories.due()).min()
     }
 }
 
@@ -227,17 +234,19 @@ fn used(write: &Write) -> Option<super::effect::Used> {
 }
 
 /// What was granted and could not be recorded was not done.
-fn not_recorded(answer: Answer, why: &str) -> Answer {
+fn not_recorded(answer: Answer, why: &str) -> Option<Answer> {
     match answer {
-        Ok(_) => Err(Refusal::NotRecorded { why: why.to_owned() }),
-        refused @ Err(_) => refused,
+        // The life of the plugin answers for itself.
+        Ok(Reply::Plugin(_)) | Err(Refusal::Plugin(_)) => None,
+        Ok(_) => Some(Err(Refusal::NotRecorded { why: why.to_owned() })),
+        refused @ Err(_) => Some(refused),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::testing::*;
-    use super::super::{Command, Reply};
+    use super::super::Command;
     use super::*;
     use crate::domain::*;
     use crate::rollout::Wish;

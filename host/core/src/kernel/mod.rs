@@ -30,6 +30,7 @@ mod memory;
 mod note;
 mod out;
 mod perform;
+mod plugin;
 pub mod refusal;
 mod reload;
 pub mod report;
@@ -54,9 +55,13 @@ pub use refusal::{Kind, Refusal};
 pub use start::{plan_now, wanted};
 pub use state::Fleet;
 
-use crate::domain::{Now, RequestId, ScaleSetName, TEXT_BYTES_MAX, Timestamp};
+use std::sync::Arc;
+
+use crate::domain::{Now, PluginName, PluginSpec, RequestId, ScaleSetName, TEXT_BYTES_MAX, Timestamp};
+use crate::lifecycle::{self, PluginLife};
 use crate::record::{Stored, Write};
 
+use command::Reconfiguration;
 use commit::{Recording, Undo};
 use memory::Memories;
 use out::{Numbers, Out};
@@ -78,6 +83,8 @@ pub struct Turn {
     pub wake_at: Option<Timestamp>,
     /// Where facts end and intents begin, for the case that the commit is refused.
     facts: Facts,
+    /// What plugins were told, for the same case.
+    heard: Vec<(PluginName, lifecycle::Event)>,
 }
 
 /// How many of a turn's writes and effects are facts; they come first. What only is remembered comes last.
@@ -96,8 +103,11 @@ pub struct Kernel {
     memories: Memories,
     requests: Requests,
     numbers: Numbers,
-    timers: Timers,
+    timers: Timers<ScaleSetName>,
+    plugin_timers: Timers<PluginName>,
     recording: Recording,
+    /// What plugins are to be told when the record takes writes again.
+    unheard: Vec<(PluginName, lifecycle::Event)>,
     /// What the intents of the latest turn have changed, as it was before.
     undo: Option<Box<Undo>>,
 }
@@ -105,7 +115,12 @@ pub struct Kernel {
 impl Kernel {
     /// A kernel from what is configured and what was recorded, and its first turn.
     #[must_use]
-    pub fn boot(sets: Vec<SetConfig>, stored: &Stored, now: Now) -> (Self, Turn) {
+    pub fn boot(
+        sets: Vec<SetConfig>,
+        plugins: Vec<Arc<PluginSpec>>,
+        stored: &Stored,
+        now: Now,
+    ) -> (Self, Turn) {
         let numbers = Numbers {
             fence: stored.fence,
             audit: stored.audit_seq,
@@ -121,12 +136,20 @@ impl Kernel {
             requests: Requests::new(stored.requests.clone()),
             numbers: out.numbers,
             timers: Timers::default(),
+            plugin_timers: Timers::default(),
             recording: Recording::default(),
+            unheard: Vec::new(),
             undo: None,
         };
+        let mut turn = Turn::default();
+        for spec in plugins {
+            let name = spec.name.clone();
+            kernel.fleet.plugins.insert(name.clone(), Arc::new(PluginLife::new(spec)));
+            let booted = lifecycle::Event::Booted(stored.plugins.get(&name).cloned().map(Arc::new));
+            kernel.plugin(name, booted, now, &mut out, &mut turn);
+        }
         // All of it is so whatever becomes of the commit: nothing was wished for.
-        let facts = Facts { writes: out.writes.len(), effects: out.effects.len(), intents: out.writes.len() };
-        let mut turn = Turn { facts, ..Turn::default() };
+        turn.facts = Facts { writes: out.writes.len(), effects: out.effects.len(), intents: out.writes.len() };
         kernel.close(&mut turn, out, now);
         (kernel, turn)
     }
@@ -145,11 +168,12 @@ impl Kernel {
             Some(Event::CommitRefused(refused)) => self.commit_refused(*refused, now, &mut turn),
             _ => self.committed(),
         };
-        let mut requests = Vec::new();
+        let (mut requests, mut plugins) = (Vec::new(), Vec::new());
         let mut ending = false;
         for event in events {
             match event {
                 Event::Request(request) => requests.push(request),
+                Event::Plugin(name, event) => plugins.push((name, event)),
                 Event::Ending => ending = true,
                 fact => self.fact(fact, now, &mut out),
             }
@@ -157,8 +181,15 @@ impl Kernel {
         turn.facts = Facts { writes: out.writes.len(), effects: out.effects.len(), intents: 0 };
         if self.recording.may_write(now.at, !requests.is_empty() || ending) {
             self.undo = Some(Box::new(self.undo_point(&out)));
+            plugins.extend(std::mem::take(&mut self.unheard));
+            for (name, event) in plugins {
+                self.plugin(name, event, now, &mut out, &mut turn);
+            }
             for request in requests {
                 self.request(request, now, &mut out, &mut turn);
+            }
+            for name in self.plugin_timers.due(now.at).cloned().collect::<Vec<_>>() {
+                self.plugin(name, lifecycle::Event::Tick, now, &mut out, &mut turn);
             }
             self.look_around(now, &mut out);
             turn.facts.intents = out.writes.len();
@@ -168,6 +199,8 @@ impl Kernel {
             }
             self.close(&mut turn, out, now);
         } else {
+            // Each may want a record.
+            self.unheard.extend(plugins);
             self.wait_for_the_record(&mut turn, out, now);
         }
         turn
@@ -188,14 +221,36 @@ impl Kernel {
             Event::Observed(observed) => done::observed(fleet, observed, out),
             Event::Note(note) => note::note(fleet, note, now, out),
             Event::PluginTrouble(trouble) => note::plugin_trouble(fleet, &trouble, now, out),
-            Event::PluginReverted(plugin, text) => note::plugin_reverted(fleet, &plugin, &text, now, out),
             // Dealt with where turns begin; nothing is known of one that comes later.
-            Event::Request(_) | Event::CommitRefused(_) | Event::Ending => {}
+            Event::Request(_) | Event::Plugin(..) | Event::CommitRefused(_) | Event::Ending => {}
         }
     }
 
-    /// Answers one request, after what it asks for.
+    /// Tells the life of a plugin what has happened.
+    fn plugin(&mut self, name: PluginName, event: lifecycle::Event, now: Now, out: &mut Out, turn: &mut Turn) {
+        let heard = plugin::hear(&mut self.fleet, &name, event.clone(), now, out);
+        turn.replies.extend(heard.replies);
+        self.plugin_timers.note(&name, heard.wake_at);
+        turn.heard.push((name, event));
+    }
+
+    /// Answers one request, after what it asks for. A plugin's life answers when it has come to an end.
     fn request(&mut self, request: Request, now: Now, out: &mut Out, turn: &mut Turn) {
+        let request = match request {
+            Request { id, command: Command::Plugin(name, wanted), .. } => {
+                match self.fleet.plugin(&name) {
+                    Ok(_) => self.plugin(name, lifecycle::Event::Wanted(id, *wanted), now, out, turn),
+                    Err(unknown) => turn.replies.push((id, Err(unknown))),
+                }
+                return;
+            }
+            Request { id, command: Command::Reconfigure(change), .. } => {
+                let answer = self.reconfigure(change, now, out, turn);
+                turn.replies.push((id, answer));
+                return;
+            }
+            other => other,
+        };
         let answer = match self.requests.repeated(&request, &self.fleet) {
             Some(answer) => answer,
             None => {
@@ -233,17 +288,28 @@ impl Kernel {
                 line::start(fleet, &by, now, out)?;
                 Ok(Reply::Line(None))
             }
-            Command::RecordPlugin(name, stored) => {
-                let generation = stored.generation;
-                reload::record_plugin(fleet, name.clone(), (**stored).clone(), out);
-                reload::in_force(fleet, name, generation);
-                Ok(Reply::Recorded)
-            }
-            Command::Reconfigure(change) => {
-                reload::reconfigure(fleet, change.clone(), now, out);
-                Ok(Reply::Recorded)
+            // Dealt with where requests come in.
+            Command::Plugin(..) | Command::Reconfigure(_) => Ok(Reply::Recorded),
+        }
+    }
+
+    /// Goes by a changed configuration: all of it, in this turn.
+    fn reconfigure(&mut self, change: Reconfiguration, now: Now, out: &mut Out, turn: &mut Turn) -> Answer {
+        let mut taken = Vec::new();
+        for (name, prepared) in &change.plugins {
+            let take_up = lifecycle::Event::Wanted(*prepared, lifecycle::Command::TakeUp);
+            let before = turn.replies.len();
+            self.plugin(name.clone(), take_up, now, out, turn);
+            for (_, answer) in turn.replies.split_off(before) {
+                match answer {
+                    Ok(Reply::Plugin(lifecycle::Reply::TakenUp(it))) => taken.push((name.clone(), it)),
+                    Ok(_) => {}
+                    Err(refusal) => return Err(refusal),
+                }
             }
         }
+        reload::reconfigure(&mut self.fleet, change, now, out);
+        Ok(Reply::Reconfigured(taken))
     }
 
     fn latest(&self, name: &ScaleSetName) -> Answer {

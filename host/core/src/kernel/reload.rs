@@ -11,20 +11,10 @@ use super::perform::announce;
 use super::state::{Fleet, SetState};
 use crate::domain::{Generation, InstanceId, Now, PluginName, ScaleSet};
 use crate::health::FoldSettings;
-use crate::record::{StoredPlugin, Write};
 
-/// Records the plugins that take over with it, and goes by the new sets. The caller has checked that
-/// members, model and driver are the same.
+/// Goes by the new sets. The caller has checked that members, model and driver are the same.
 pub(super) fn reconfigure(fleet: &mut Fleet, change: Reconfiguration, now: Now, out: &mut Out) {
-    let generations: Vec<(PluginName, Generation)> =
-        change.generations().map(|(name, generation)| (name.clone(), generation)).collect();
-    let Reconfiguration { sets, on_failure, plugins } = change;
-    for (name, stored) in plugins {
-        record_plugin(fleet, name, stored, out);
-    }
-    for (name, generation) in generations {
-        in_force(fleet, &name, generation);
-    }
+    let Reconfiguration { sets, on_failure, plugins: _ } = change;
     for spec in sets {
         let Some(set) = fleet.change(&spec.name.clone()) else { continue };
         go_by(set, spec, now, out);
@@ -37,12 +27,6 @@ pub(super) fn reconfigure(fleet: &mut Fleet, change: Reconfiguration, now: Now, 
             set.on_failure = next;
         }
     }
-}
-
-/// Records which component a plugin runs.
-pub(super) fn record_plugin(fleet: &mut Fleet, name: PluginName, stored: StoredPlugin, out: &mut Out) {
-    fleet.plugins.insert(name.clone(), Arc::new(stored.clone()));
-    out.writes.push(Write::Plugin(name, Box::new(stored)));
 }
 
 /// Goes by no other generation of a plugin from now on: whom it has not judged yet is not upgraded. It is
@@ -115,20 +99,9 @@ mod tests {
     fn only_decisions_of_the_generation_in_force_count() {
         let mut rig = Rig::healthy();
         let plugin = PluginName::parse("db").unwrap();
-        let stored = StoredPlugin {
-            generation: Generation(2),
-            digest: crate::domain::Digest([8; 32]),
-            configured: crate::domain::Digest([8; 32]),
-            history: Vec::new(),
-            refused: None,
-            shadow: None,
-            considered: None,
-            watch: None,
-        };
-        assert!(rig.ask(Command::RecordPlugin(plugin.clone(), Box::new(stored))).unwrap().is_ok());
-        assert_eq!(rig.disk.stored().plugins[&plugin].generation, Generation(2));
+        in_force(&mut rig.kernel.fleet, &plugin, Generation(2));
         rig.start("v2");
-        assert!(rig.asked().is_empty(), "nobody has been judged by it");
+        assert!(rig.asked().is_empty(), "none has been judged by it");
         for instance in ["0", "1", "2"] {
             rig.judge_by(instance, 2, Ok(Arc::new(decision(0))));
         }

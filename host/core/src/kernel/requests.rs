@@ -48,7 +48,7 @@ impl Requests {
                 Command::Ping
                 | Command::Start(..)
                 | Command::Wish(..)
-                | Command::RecordPlugin(..)
+                | Command::Plugin(..)
                 | Command::Reconfigure(_) => Reply::Recorded,
             },
         }))
@@ -60,7 +60,11 @@ impl Requests {
         let number = self.in_order.get_max().map_or(1, |(number, _)| number + 1);
         let (scale_set, upgrade) = match reply {
             Reply::Upgrade { scale_set, id } => (Some(scale_set.clone()), Some(id.clone())),
-            Reply::Pong | Reply::Line(_) | Reply::Recorded => (None, None),
+            Reply::Pong
+            | Reply::Line(_)
+            | Reply::Recorded
+            | Reply::Reconfigured(_)
+            | Reply::Plugin(_) => (None, None),
         };
         let stored = StoredRequest { number, asked: asked(&request.command), scale_set, upgrade };
         self.in_order.insert(number, key.clone());
@@ -87,7 +91,7 @@ fn asked(command: &Command) -> String {
         Command::Wish(name, wish) => format!("{}: {wish:?}", about("wish", name)),
         Command::StopLine => "stop the line".to_owned(),
         Command::StartLine => "start the line".to_owned(),
-        Command::RecordPlugin(name, stored) => format!("plugin {name}: {}", stored.generation.0),
+        Command::Plugin(name, wanted) => format!("plugin {name}: {wanted:?}"),
         Command::Reconfigure(_) => "reload".to_owned(),
     }
 }

@@ -227,6 +227,7 @@ fn recorded(config: &PluginConfig, stored: &StoredPlugin) -> Candidate {
         at: phasegate_core::domain::Timestamp(0),
         why: String::new(),
         left_because: None,
+        forced: phasegate_core::record::Forced::No,
     });
     Candidate { origin: Origin::Kept(last.digest), source: last.source, settings: last.settings }
 }

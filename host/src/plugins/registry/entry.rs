@@ -294,6 +294,7 @@ impl Active {
             at: self.loaded_at,
             why,
             left_because: None,
+            forced: phasegate_core::record::Forced::No,
         }
     }
 

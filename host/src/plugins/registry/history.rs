@@ -65,6 +65,7 @@ mod tests {
             at: Timestamp(0),
             why: String::new(),
             left_because: left.map(str::to_owned),
+            forced: phasegate_core::record::Forced::No,
         }
     }
 
