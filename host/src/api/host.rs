@@ -5,12 +5,14 @@
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use phasegate_core::domain::{
     Actor, By, Generation, InstanceId, Now, PluginName, ReadClock, RequestKey, ScaleSetName,
 };
 use phasegate_core::kernel::command::Command;
 use phasegate_core::kernel::report::{self, Tally};
-use phasegate_core::kernel::{Fleet, Refusal};
+use phasegate_core::kernel::{Fleet, Refusal, Reply};
+use phasegate_core::lifecycle::{self, Offer, PluginLife};
 use phasegate_core::record::audit::{Entry, What};
 use phasegate_core::record::{ReadTrail, TrailQuery};
 use phasegate_core::rollout::Wish;
@@ -19,15 +21,17 @@ use phasegate_wire as wire;
 pub(super) use phasegate_core::kernel::command::{Quarantined, Selection, StartOptions, Stops, Wanted};
 
 pub(super) use crate::net::reference::{InvalidRemoteError, RemoteSource};
-pub(super) use crate::plugins::registry::{Offer, SwapOptions};
 pub(super) use crate::recording::Used;
 pub(super) use crate::shell::{CommandError, CommandErrorKind};
+pub(super) use phasegate_core::lifecycle::{SwapMode, SwapOptions};
 
 use super::again::{Kept, Recorded, judge_again};
+use super::plugin_view;
 use super::shown::Shown;
 use super::v1::view;
 use crate::clock::Clock;
-use crate::plugins::registry::PluginRegistry;
+use crate::net::text::one_line;
+use crate::plugins::hands::Hands;
 use crate::reload::Reloader;
 use crate::shell::Door;
 
@@ -47,12 +51,37 @@ pub struct Host {
     pub clock: Clock,
     /// Plans that were shown.
     pub shown: Shown,
-    /// The plugins.
-    pub plugins: Arc<PluginRegistry>,
+    /// What the plugins' lives have at work.
+    pub hands: Hands,
     /// Takes over a changed configuration.
     pub reloader: Arc<Reloader>,
     /// The recording; none when nothing is recorded.
     pub recorded: Option<Recorded>,
+}
+
+/// Longest name of an uploaded file that is shown.
+const FILE_BYTES_MAX: usize = 256;
+
+/// A component that a client wants to have swapped in.
+#[derive(Debug, Clone)]
+pub(super) enum Offered {
+    /// This one.
+    Bytes {
+        /// The component.
+        bytes: Bytes,
+        /// What the client calls it.
+        file: Option<String>,
+    },
+    /// One that the host fetches.
+    Reference(RemoteSource),
+}
+
+/// How an upload is called: `upload of db.wasm`, where its sender named it.
+fn uploaded(file: Option<&str>) -> String {
+    let cut =
+        |text: String| text.get(..text.floor_char_boundary(FILE_BYTES_MAX)).unwrap_or_default().to_owned();
+    let file = file.map(|file| cut(one_line(file.trim()))).filter(|file| !file.is_empty());
+    file.map_or_else(|| "upload".to_owned(), |file| format!("upload of {file}"))
 }
 
 /// Why something is asked for, and under which key.
@@ -197,24 +226,60 @@ impl Host {
     }
 
     pub(super) fn plugins(&self) -> wire::Plugins {
-        self.plugins.list()
+        let (fleet, now) = (self.door.view(), ReadClock::now(&self.clock));
+        let shown = |life: &Arc<PluginLife>| {
+            plugin_view::plugin(&life.report(), &self.hands.view(life.name()), now.at)
+        };
+        wire::Plugins { plugins: fleet.plugins().filter_map(shown).collect() }
+    }
+
+    /// One plugin as it is now.
+    fn plugin(&self, name: &PluginName) -> Result<wire::Plugin, CommandError> {
+        let (fleet, now) = (self.door.view(), ReadClock::now(&self.clock));
+        let report = fleet.plugin(name)?.report();
+        plugin_view::plugin(&report, &self.hands.view(name), now.at).ok_or_else(|| {
+            let message = format!("plugin `{name}` has no component that decides yet; try again later");
+            CommandError::new(CommandErrorKind::Unavailable, message)
+        })
     }
 
     pub(super) fn diff(&self, plugin: &PluginName) -> Result<wire::PluginDiff, CommandError> {
-        self.plugins.diff(plugin)
+        let report = self.door.view().plugin(plugin)?.report();
+        let diff = report.diff.ok_or_else(|| {
+            let message = format!(
+                "nothing was compared with plugin `{plugin}` yet; try `phasegate plugin swap {plugin} FILE --dry-run`"
+            );
+            CommandError::new(CommandErrorKind::NotFound, message)
+        })?;
+        Ok(plugin_view::diff(plugin, &diff, &self.hands))
     }
 
     pub(super) fn history(&self, plugin: &PluginName) -> Result<wire::PluginHistory, CommandError> {
-        self.plugins.history(plugin)
+        Ok(plugin_view::history(&self.door.view().plugin(plugin)?.report()))
     }
 
     pub(super) async fn swap(
         &self,
         plugin: &PluginName,
-        offer: Offer,
+        offer: Offered,
         options: SwapOptions,
     ) -> Result<wire::PluginSwap, CommandError> {
-        self.plugins.swap(plugin, offer, options).await
+        // Held until the swap has come to its end.
+        let (_held, offer) = match offer {
+            Offered::Reference(source) => (None, Offer::Reference(source.to_string())),
+            Offered::Bytes { bytes, file } => {
+                let held = self.hands.hold(bytes);
+                let offer = Offer::Held { digest: held.digest(), source: uploaded(file.as_deref()) };
+                (Some(held), offer)
+            }
+        };
+        let reply = self.of_plugin(plugin, lifecycle::Command::Swap(offer, options)).await?;
+        let diff = match reply {
+            Reply::Plugin(lifecycle::Reply::Swapped(diff)) => diff,
+            _ => None,
+        };
+        let diff = diff.map(|diff| plugin_view::diff(plugin, &diff, &self.hands));
+        Ok(wire::PluginSwap { plugin: self.plugin(plugin)?, diff })
     }
 
     pub(super) async fn roll_back(
@@ -222,15 +287,23 @@ impl Host {
         plugin: &PluginName,
         to: Option<Generation>,
     ) -> Result<wire::Plugin, CommandError> {
-        self.plugins.roll_back(plugin, to).await
+        self.of_plugin(plugin, lifecycle::Command::Rollback(to)).await?;
+        self.plugin(plugin)
     }
 
     pub(super) async fn promote(&self, plugin: &PluginName) -> Result<wire::Plugin, CommandError> {
-        self.plugins.promote_now(plugin).await
+        self.of_plugin(plugin, lifecycle::Command::Promote).await?;
+        self.plugin(plugin)
     }
 
     pub(super) async fn discard(&self, plugin: &PluginName) -> Result<wire::Plugin, CommandError> {
-        self.plugins.discard(plugin).await
+        self.of_plugin(plugin, lifecycle::Command::Discard).await?;
+        self.plugin(plugin)
+    }
+
+    async fn of_plugin(&self, name: &PluginName, wanted: lifecycle::Command) -> Result<Reply, CommandError> {
+        let by = By { actor: Actor::Operator(OPERATOR.to_owned()), ..By::host() };
+        Ok(self.door.ask(by, Command::Plugin(name.clone(), Box::new(wanted))).await?)
     }
 
     /// Records of decisions that were lost; none when nothing is recorded.

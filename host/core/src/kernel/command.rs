@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::refusal::Refusal;
 use crate::domain::{
-    Actor, By, Digest, ExtensionName, InstanceId, OnFailure, PluginName, RequestId, RequestKey,
-    ScaleSet, ScaleSetName, UpgradeId, Version,
+    Actor, By, Digest, ExtensionName, InstanceId, OnFailure, PluginName, RequestId, RequestKey, ScaleSet,
+    ScaleSetName, UpgradeId, Version,
 };
 use crate::lifecycle;
 use crate::record::StoppedLine;

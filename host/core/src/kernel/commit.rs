@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::command::{Answer, Reply};
 use super::event::RefusedCommit;
 use super::look;
-use super::plugin;
 use super::out::{Numbers, Out};
+use super::plugin;
 use super::refusal::Refusal;
 use super::requests::Requests;
 use super::state::Fleet;
@@ -245,8 +245,8 @@ fn not_recorded(answer: Answer, why: &str) -> Option<Answer> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::*;
     use super::super::Command;
+    use super::super::testing::*;
     use super::*;
     use crate::domain::*;
     use crate::rollout::Wish;

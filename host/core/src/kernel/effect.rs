@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::lifecycle;
 use crate::domain::{
     Address, Component, Fence, HealthSettings, Instance, InstanceFacts, InstanceId, Located, OperationId,
     PluginName, ScaleSetName, Timestamp, UpgradeId, Version,
 };
+use crate::lifecycle;
 
 /// Something to be done.
 #[derive(Debug, Clone, PartialEq)]

@@ -149,7 +149,8 @@ impl Kernel {
             kernel.plugin(name, booted, now, &mut out, &mut turn);
         }
         // All of it is so whatever becomes of the commit: nothing was wished for.
-        turn.facts = Facts { writes: out.writes.len(), effects: out.effects.len(), intents: out.writes.len() };
+        turn.facts =
+            Facts { writes: out.writes.len(), effects: out.effects.len(), intents: out.writes.len() };
         kernel.close(&mut turn, out, now);
         (kernel, turn)
     }
@@ -227,7 +228,14 @@ impl Kernel {
     }
 
     /// Tells the life of a plugin what has happened.
-    fn plugin(&mut self, name: PluginName, event: lifecycle::Event, now: Now, out: &mut Out, turn: &mut Turn) {
+    fn plugin(
+        &mut self,
+        name: PluginName,
+        event: lifecycle::Event,
+        now: Now,
+        out: &mut Out,
+        turn: &mut Turn,
+    ) {
         let heard = plugin::hear(&mut self.fleet, &name, event.clone(), now, out);
         turn.replies.extend(heard.replies);
         self.plugin_timers.note(&name, heard.wake_at);

@@ -101,21 +101,16 @@ mod tests {
         other.spec.plugin = PluginName::parse("queue").unwrap();
         let mut rig = Rig::new(vec![orders(), other]);
         let plugin = PluginName::parse("db").unwrap();
-        rig.turn(vec![
-            Event::PluginTrouble(PluginTrouble {
-                plugin,
-                digest: Digest([7; 32]),
-                generation: Generation(3),
-                failed: 2,
-                judged: 3,
-                rounds: 3,
-                cause: "it trapped".to_owned(),
-            }),
-        ]);
+        rig.turn(vec![Event::PluginTrouble(PluginTrouble {
+            plugin,
+            digest: Digest([7; 32]),
+            generation: Generation(3),
+            failed: 2,
+            judged: 3,
+            rounds: 3,
+            cause: "it trapped".to_owned(),
+        })]);
         let sets: Vec<String> = rig.disk.trail().map(|entry| entry.scale_set.to_string()).collect();
-        assert_eq!(
-            (rig.trail(), sets),
-            (vec!["plugin-trouble"], vec!["orders".to_owned()])
-        );
+        assert_eq!((rig.trail(), sets), (vec!["plugin-trouble"], vec!["orders".to_owned()]));
     }
 }

@@ -60,11 +60,9 @@ impl Requests {
         let number = self.in_order.get_max().map_or(1, |(number, _)| number + 1);
         let (scale_set, upgrade) = match reply {
             Reply::Upgrade { scale_set, id } => (Some(scale_set.clone()), Some(id.clone())),
-            Reply::Pong
-            | Reply::Line(_)
-            | Reply::Recorded
-            | Reply::Reconfigured(_)
-            | Reply::Plugin(_) => (None, None),
+            Reply::Pong | Reply::Line(_) | Reply::Recorded | Reply::Reconfigured(_) | Reply::Plugin(_) => {
+                (None, None)
+            }
         };
         let stored = StoredRequest { number, asked: asked(&request.command), scale_set, upgrade };
         self.in_order.insert(number, key.clone());

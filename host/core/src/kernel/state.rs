@@ -20,8 +20,8 @@ use crate::domain::{
     Change, Component, DriverTraits, Generation, Goal, InstanceFacts, InstanceId, Now, OnFailure,
     OperationId, Outcome, Participation, PluginName, ScaleSet, ScaleSetName, Timestamp, Version, WallTime,
 };
-use crate::plan::{Standing, StandingInput, standing};
 use crate::lifecycle::PluginLife;
+use crate::plan::{Standing, StandingInput, standing};
 use crate::record::{Retry, StoppedLine};
 use crate::rollout::{Event as RolloutEvent, Upgrade};
 

@@ -6,8 +6,8 @@ use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::clock::Clock;
 use crate::config::{self, Config, LoadConfigError, Problem, Problems};
+use crate::plugins::check::{Network, is_fetched};
 use crate::plugins::config::ComponentSource;
-use crate::plugins::registry::{Network, is_fetched};
 use phasegate_core::plan::{FeasibilityInput, feasibility};
 use phasegate_wire as wire;
 

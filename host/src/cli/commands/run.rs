@@ -9,8 +9,8 @@ use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::cli::target::read_token;
 use crate::config::{self, LoadConfigError};
+use crate::host::OnFirstStage;
 use crate::host::{Host, HostOptions};
-use crate::plugins::registry::OnFirstStage;
 
 /// Runs the host.
 ///

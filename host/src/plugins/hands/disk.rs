@@ -37,8 +37,7 @@ impl Disk {
 
     /// Where the bytes of a component are kept.
     pub(super) fn path(&self, digest: Digest) -> PathBuf {
-        let name = format!("{}.wasm", digest.to_string().trim_start_matches("sha256:"));
-        self.folder().join(name)
+        kept_path(&self.data_dir, digest)
     }
 
     fn folder(&self) -> PathBuf {
@@ -146,6 +145,12 @@ pub(super) fn hold(holding: &Arc<Holding>, bytes: Bytes) -> Held {
     let digest = component_digest(&bytes);
     lock(&holding.0).entry(digest).or_insert((bytes, 0)).1 += 1;
     Held { digest, holding: Arc::clone(holding) }
+}
+
+/// Where the bytes of a component are kept in a data directory.
+pub(crate) fn kept_path(data_dir: &Path, digest: Digest) -> PathBuf {
+    let name = format!("{}.wasm", digest.to_string().trim_start_matches("sha256:"));
+    data_dir.join("components").join(name)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use hyper::body::Bytes;
 use super::tap::{Evidence, rehearse as judge};
 use super::{Plugin, Shared, lock};
 use crate::net::reference::RemoteSource;
+use crate::plugins::check::{self, cases_beside};
 use crate::plugins::config::{ComponentSource, PluginConfig};
 use crate::plugins::{Fetch, FetchError};
 use phasegate_core::domain::{Digest, Gate, Generation, PluginLimits};
@@ -15,8 +16,7 @@ use phasegate_core::lifecycle::{
     Answer, Event, Facts, From, HandError, Purity, Setting, Stage, StepState, Ticket,
 };
 use phasegate_wasm::{
-    CompiledPlugin, LoadPluginError, LoadTrace, LoadedPlugin, builtin, cases, component_digest,
-    read_component, trial,
+    CompiledPlugin, LoadPluginError, LoadTrace, LoadedPlugin, builtin, component_digest, read_component,
 };
 
 /// Stack of a hand: a guest has its own limit of 512 KiB within it.
@@ -258,29 +258,12 @@ pub(super) fn self_test(at: &At<'_>, limits: PluginLimits) -> Result<Answer, Han
             From::Held(_) | From::Reference(_) | From::Kept(_) => None,
         }
     };
-    let Some(ComponentSource::File(path)) = component else { return Ok(Answer::SelfTested(None)) };
-    let folder = path.parent().map(|folder| folder.join("cases")).filter(|folder| folder.is_dir());
-    let Some(folder) = folder else { return Ok(Answer::SelfTested(None)) };
-    let cases = match cases::read(&folder) {
-        Ok(cases) => cases,
-        Err(cases::CasesError::None(_)) => return Ok(Answer::SelfTested(Some(0))),
-        Err(error) => return Err(HandError::Unfit(format!("has cases that cannot be run: {error}"))),
+    let Some(folder) = component.as_ref().and_then(cases_beside) else {
+        return Ok(Answer::SelfTested(None));
     };
     let compiled = at.needs(|job| job.compiled())?;
-    let trial = trial::run(&compiled, &cases, limits)
-        .map_err(|error| HandError::Unfit(format!("cannot run its cases: it {error}")))?;
-    let mut failed = trial.outcomes.iter().filter(|outcome| !outcome.differences.is_empty());
-    let count = failed.clone().count();
-    match failed.next() {
-        None => Ok(Answer::SelfTested(Some(cases.len()))),
-        Some(first) => Err(HandError::Unfit(format!(
-            "fails {count} of its {} cases, the first being {:?} in {}: it answered {}",
-            cases.len(),
-            first.name,
-            first.file,
-            first.got
-        ))),
-    }
+    let count = check::self_test(&compiled, &folder, limits).map_err(HandError::Unfit)?;
+    Ok(Answer::SelfTested(Some(count)))
 }
 
 /// Lets it judge what was observed last, once.

@@ -27,6 +27,7 @@ use super::{PluginTrouble, PluginWorker, Watchers};
 use crate::clock::Clock;
 use crate::recording::Recorder;
 use beside::Shadow;
+pub(crate) use disk::kept_path;
 use disk::{Disk, Held, Holding};
 use job::Job;
 use phasegate_core::domain::{
