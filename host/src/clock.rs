@@ -7,10 +7,11 @@
 
 #![expect(clippy::disallowed_methods, reason = "this is the file that may read the clock")]
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use phasegate_core::domain::{Now, ReadClock, Timestamp, WallTime};
+use phasegate_core::record::Anchor;
 use rustix::time::ClockId;
 
 /// Runs on while the machine sleeps.
@@ -37,6 +38,16 @@ fn wall() -> WallTime {
     WallTime(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// Which boot of the machine this is; empty where the system does not tell, which is then no boot that
+/// was recorded with a name.
+fn boot() -> &'static str {
+    static BOOT_ID: OnceLock<String> = OnceLock::new();
+    BOOT_ID.get_or_init(|| {
+        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        id.trim().to_owned()
+    })
+}
+
 /// Gives the time. Cheap to copy.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
@@ -50,6 +61,31 @@ impl Clock {
     #[must_use]
     pub fn start() -> Self {
         Self { anchor: wall().date(), started: read(BOOT) }
+    }
+
+    /// Goes on with the time of a fleet whose record says where it stood: since then as much time has passed
+    /// as the boot clock says, or, when the machine was started anew, the date says.
+    #[must_use]
+    pub fn resume(stored: Option<&Anchor>) -> Self {
+        let started = read(BOOT);
+        let date = wall().date();
+        let Some(stored) = stored else { return Self { anchor: date, started } };
+        let anchor = if !stored.boot.is_empty() && stored.boot == boot() {
+            let then = Duration::from_millis(stored.since_boot.unsigned_abs());
+            stored.at + started.saturating_sub(then)
+        } else {
+            date.max(stored.at)
+        };
+        Self { anchor, started }
+    }
+
+    /// Where the time stands on the boot clock now.
+    #[must_use]
+    pub fn anchor(&self) -> Anchor {
+        let since_boot = read(BOOT);
+        let at = self.anchor + since_boot.saturating_sub(self.started);
+        let since_boot = i64::try_from(since_boot.as_millis()).unwrap_or(i64::MAX);
+        Anchor { boot: boot().to_owned(), since_boot, at }
     }
 
     /// A new one, for what is given a clock.
@@ -104,6 +140,19 @@ mod tests {
         let apart = first.wall.date().since(first.at).max(first.at.since(first.wall.date()));
         assert!(apart < Duration::from_secs(3600), "the anchor is the date: {first:?}");
         assert!(ReadClock::elapsed(&clock) >= first.at.since(clock.started_at()));
+    }
+
+    #[test]
+    fn the_time_of_a_fleet_goes_on_over_a_restart() {
+        let stood = Clock::start().anchor();
+        // The date was set back by a day, or forward, while the host was off: the boot clock knows better.
+        for moved in [-86_400_000, 86_400_000] {
+            let stored = Anchor { at: Timestamp(stood.at.0 + moved), ..stood.clone() };
+            let resumed = Clock::resume(Some(&stored)).now();
+            assert!(resumed >= stored.at && resumed.since(stored.at) < Duration::from_secs(3600));
+        }
+        let other = Anchor { boot: "another".to_owned(), at: Timestamp(i64::MAX / 2), ..stood };
+        assert!(Clock::resume(Some(&other)).now() >= other.at, "never back, on another boot neither");
     }
 
     #[test]

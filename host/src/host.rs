@@ -3,6 +3,7 @@
 //! Starting: data directory, plugins, drivers, loop, prober, API. Stopping: API first, so that no
 //! new wish comes in; then the loop, so that no effect is asked for; then probes; drivers last.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -11,21 +12,21 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::api::explain::Explain;
-use crate::api::guard::Guard;
-use crate::api::{routes::Api, server};
+use crate::api::{self, Guard, server};
 use crate::clock::Clock;
 use crate::config::{self, Config, Problems};
-use crate::control::{self, ControlEvent, ControlHandle, ControlParts, SetParts};
 use crate::drivers::http::HttpDriver;
-use crate::drivers::kind::Place;
+use crate::drivers::kind::Premises;
 use crate::drivers::{Driver, DriverNote};
 use crate::plugins::registry::{self, Network, PluginRegistry, RegistryParts};
 use crate::probe::{Prober, Target};
 use crate::recording::{self, Recorder, Used};
 use crate::reload::Reloader;
+use crate::shell::{self, Door, Hands, Shell};
 use crate::store::SqliteStore;
-use phasegate_core::record::Store;
+use phasegate_core::domain::ScaleSetName;
+use phasegate_core::kernel::{Event, SetConfig};
+use phasegate_core::record::{Commit, Opened, Store, Write};
 use phasegate_wasm::{CodeCache, Runtime, RuntimeError};
 
 /// Notes of drivers that may wait; a driver that writes more waits.
@@ -44,7 +45,7 @@ pub struct HostOptions {
 /// A running host.
 pub struct Host {
     address: SocketAddr,
-    control: ControlHandle,
+    door: Door,
     reloader: Arc<Reloader>,
     loop_thread: std::thread::JoinHandle<std::io::Result<()>>,
     /// Closes when the loop ends, however it ends.
@@ -62,16 +63,17 @@ impl Host {
     /// When the port is taken, the data directory cannot be used, a plugin does not load, or the
     /// machine gives no resources.
     pub async fn start(config: &Config, options: HostOptions) -> anyhow::Result<Self> {
-        let clock = Clock::start();
         raise_file_limit();
         let listener = listen(config.server.listen).await?;
         let address = listener.local_addr()?;
-        let (mut store, mut stored) = SqliteStore::open(&config.server.data_dir)?;
+        let mut opened = SqliteStore::open(&config.server.data_dir)?;
+        let clock = Clock::resume(opened.stored.anchor.as_ref());
+        let trail = Arc::new(opened.store.reader()?);
         // What another plugin remembered would make no sense to the one of today.
-        stored.memories.retain(|(set, _), memory| {
+        opened.stored.memories.retain(|(set, _), memory| {
             config.scale_sets.iter().any(|known| known.name == *set && known.plugin == memory.plugin)
         });
-        let (control, events) = ControlHandle::new();
+        let (door, inside) = Door::new();
         let runtime = plugin_runtime(&config.server.data_dir, clock)?;
         let recorder = recorder(config, clock);
         let parts = RegistryParts {
@@ -83,66 +85,61 @@ impl Host {
                 .iter()
                 .map(|set| (set.name.clone(), set.plugin.clone()))
                 .collect(),
-            control: control.clone(),
+            control: door.clone(),
             clock,
             on_stage: options.on_stage,
         };
-        let (registry, writes) = PluginRegistry::load(&config.plugins, &stored, parts)?;
-        store.commit(&writes)?;
+        let (registry, writes) = PluginRegistry::load(&config.plugins, &opened.stored, parts)?;
+        record_plugins(&mut opened, writes, clock)?;
         let registry = Arc::new(registry);
         let (notes, noted) = mpsc::channel(NOTES_MAX);
-        let sets = sets(config, &notes)?;
-        let drivers = sets.iter().map(|set| set.driver.clone()).collect();
+        let (sets, by_set) = sets(config, &notes)?;
+        let drivers = by_set.values().cloned().collect();
         let sink = registry.clone();
         let prober = Arc::new(Prober::start(clock, Arc::new(move |round| sink.submit(round))));
         let (forgets, memories) = (prober.clone(), registry.clone());
-        let parts = ControlParts {
-            clock,
-            sets,
-            store: Box::new(store),
-            stored,
-            set_target: set_target(prober.clone(), registry.clone()),
-            forget_target: Arc::new(move |scale_set, instance| {
+        let hands = Hands {
+            runtime: tokio::runtime::Handle::current(),
+            door: door.clone(),
+            drivers: by_set,
+            probe: set_target(prober.clone(), registry.clone()),
+            forget: Arc::new(move |scale_set, instance| {
                 forgets.remove(scale_set, instance);
                 memories.forget(scale_set, instance);
             }),
-            keep_used: keep_used(recorder.clone()),
-            handle: control.clone(),
-            runtime: tokio::runtime::Handle::current(),
+            keep: keep_used(recorder.clone()),
         };
+        let shell = Shell::open(sets, opened, clock, (inside, hands));
         let (loop_alive, loop_ended) = tokio::sync::oneshot::channel();
-        let loop_thread = std::thread::Builder::new().name("control".to_owned()).spawn(move || {
+        let loop_thread = std::thread::Builder::new().name("kernel".to_owned()).spawn(move || {
             // Dropped when the loop ends, also by a panic.
             let _alive = loop_alive;
-            control::run(parts, events)
+            shell::run(shell)
         })?;
         let (stop, stopped) = watch::channel(false);
         let reloader = Arc::new(Reloader::new(config, registry.clone()));
-        let api = Arc::new(Api {
-            control: control.clone(),
+        let asked = api::Host {
+            door: door.clone(),
+            trail,
+            clock,
+            shown: api::Shown::default(),
             plugins: registry.clone(),
-            explain: recorder.map(|recorder| Explain { recorder, runtime }),
             reloader: reloader.clone(),
-            guard: Guard::new(options.token),
-        });
+            recorded: recorder.map(|recorder| api::Recorded { recorder, runtime }),
+        };
+        let router = api::router(Arc::new(asked), Guard::new(options.token));
         let tasks = vec![
-            tokio::spawn(pass_notes(noted, control.clone())),
+            tokio::spawn(pass_notes(noted, door.clone())),
             tokio::spawn(registry.watch(stopped.clone())),
-            tokio::spawn(server::serve(listener, api, stopped)),
+            tokio::spawn(server::serve(listener, router, stopped)),
         ];
-        Ok(Self { address, control, reloader, loop_thread, loop_ended, prober, drivers, stop, tasks })
+        Ok(Self { address, door, reloader, loop_thread, loop_ended, prober, drivers, stop, tasks })
     }
 
     /// Where the API listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
-    }
-
-    /// The way to the loop.
-    #[must_use]
-    pub fn control(&self) -> &ControlHandle {
-        &self.control
     }
 
     /// Takes over a changed configuration file.
@@ -160,10 +157,10 @@ impl Host {
 
     /// Stops everything; afterwards no process that the host started is left.
     pub async fn stop(self) {
-        let Self { control, loop_thread, prober, drivers, stop, tasks, .. } = self;
+        let Self { door, loop_thread, prober, drivers, stop, tasks, .. } = self;
         // Nobody listening any more is what is wanted.
         let _ = stop.send(true);
-        control.send(ControlEvent::Shutdown).await;
+        door.send(Event::Ending).await;
         // The loop ends after its turn; one that panicked has said so on stderr.
         let _ = tokio::task::spawn_blocking(move || loop_thread.join()).await;
         // The loop had the other handle; it is gone with its thread.
@@ -184,7 +181,7 @@ impl Host {
 /// is no problem.
 #[must_use]
 pub fn problems(config: &Config, network: Network) -> Problems {
-    let mut problems = config::environment_problems(config, std::env::var_os("PATH").as_deref());
+    let mut problems = config::machine_problems(config, std::env::var_os("PATH").as_deref());
     for (index, set) in config.scale_sets.iter().enumerate() {
         for (key, path) in set.driver.settings().needs().certificates {
             if let (true, Err(error)) = (path.is_file(), HttpDriver::check_certificates(path)) {
@@ -278,27 +275,48 @@ fn set_target(prober: Arc<Prober>, plugins: Arc<PluginRegistry>) -> Arc<dyn Fn(T
     })
 }
 
-async fn pass_notes(mut notes: mpsc::Receiver<DriverNote>, control: ControlHandle) {
+async fn pass_notes(mut notes: mpsc::Receiver<DriverNote>, door: Door) {
     while let Some(note) = notes.recv().await {
-        control.send(ControlEvent::Note(note)).await;
+        door.send(Event::Note(note)).await;
     }
 }
 
-/// Scale sets for the loop, each with its driver.
-fn sets(config: &Config, notes: &mpsc::Sender<DriverNote>) -> anyhow::Result<Vec<SetParts>> {
-    let mut sets = Vec::new();
+/// The driver of each scale set.
+type Drivers = BTreeMap<ScaleSetName, Arc<dyn Driver>>;
+
+/// Records what the plugins run from the start on, before anything is judged.
+fn record_plugins(
+    opened: &mut Opened<SqliteStore>,
+    writes: Vec<Write>,
+    clock: Clock,
+) -> Result<(), phasegate_core::record::StoreError> {
+    opened.stored.seq += 1;
+    let commit = Commit { version: Commit::VERSION, seq: opened.stored.seq, anchor: clock.anchor(), writes };
+    opened.store.commit(&commit)?;
+    for write in commit.writes {
+        if let Write::Plugin(name, stored) = write {
+            opened.stored.plugins.insert(name, *stored);
+        }
+    }
+    Ok(())
+}
+
+/// Scale sets for the kernel, and their drivers.
+fn sets(config: &Config, notes: &mpsc::Sender<DriverNote>) -> anyhow::Result<(Vec<SetConfig>, Drivers)> {
+    let (mut sets, mut drivers) = (Vec::new(), Drivers::new());
     for set in &config.scale_sets {
         let log_dir = config.server.data_dir.join("logs").join(set.name.as_str());
         let search_path = std::env::var_os("PATH").unwrap_or_default();
-        let place = Place { log_dir, search_path, notes: notes.clone() };
-        let settings = set.driver.settings();
-        let driver = settings
-            .start(&place)
+        let premises = Premises { log_dir, search_path, notes: notes.clone() };
+        let driver = set
+            .driver
+            .start(&premises)
             .with_context(|| format!("cannot start the driver of scale set `{}`", set.name))?;
         let (spec, _) = set.clone().split();
         let plugin = config.plugins.iter().find(|plugin| plugin.spec.name == spec.plugin);
         let on_failure = plugin.map(|plugin| plugin.spec.on_failure).unwrap_or_default();
-        sets.push(SetParts { spec, driver, on_failure });
+        drivers.insert(spec.name.clone(), driver.clone());
+        sets.push(SetConfig { spec, driver: driver.traits(), on_failure });
     }
-    Ok(sets)
+    Ok((sets, drivers))
 }

@@ -4,8 +4,8 @@ use phasegate_wire as wire;
 use std::sync::Arc;
 
 use crate::config::{self, Config, LoadConfigError};
-use crate::control::{CommandError, CommandErrorKind};
 use crate::plugins::registry::PluginRegistry;
+use crate::shell::{CommandError, CommandErrorKind};
 
 /// Reads the configuration again when it is told to.
 pub struct Reloader {
@@ -45,7 +45,7 @@ impl Reloader {
         let path = current.path.clone();
         let read = tokio::task::spawn_blocking(move || {
             let config = config::load(&path)?;
-            let problems = config::environment_problems(&config, std::env::var_os("PATH").as_deref());
+            let problems = config::machine_problems(&config, std::env::var_os("PATH").as_deref());
             if problems.is_empty() { Ok(config) } else { Err(LoadConfigError::Invalid(problems)) }
         });
         let next = match read.await {

@@ -57,7 +57,8 @@ fn kill_9_in_mid_batch_and_on() {
 
 /// Effects that the upgrade asked for, from the audit trail in the data file.
 fn attempts(site: &Site) -> BTreeMap<String, usize> {
-    let (store, stored) = phasegate::store::SqliteStore::open(&site.path("data")).unwrap();
+    let phasegate_core::record::Opened { store, stored } =
+        phasegate::store::SqliteStore::open(&site.path("data")).unwrap();
     drop(store);
     let upgrade = stored.upgrades.into_values().next().unwrap();
     upgrade.members.iter().map(|(id, member)| (id.to_string(), member.attempt as usize)).collect()

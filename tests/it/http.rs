@@ -42,6 +42,13 @@ fn wrong_requests_get_the_right_status_and_an_error_body() {
         ("DELETE /v1/fleet", "", "405"),
         ("POST /v1/fleet", "", "405"),
         ("GET /v1/scale-sets/orders/upgrade/cancel", "", "405"),
+        ("GET /v1/reload", "", "405"),
+        ("HEAD /v1/reload", "", "405"),
+        ("HEAD /v1/fleet", "", "200"),
+        ("GET /v1/openapi.json", "", "200"),
+        ("GET /v1/fleet?set=orders", "", "400"),
+        ("POST /v1/line/stop?reason=x", "", "400"),
+        ("GET /v1/plugins/azure-health/explode", "", "404"),
         ("GET /nowhere", "", "404"),
         ("GET /v1/scale-sets/nope/plan", "", "404"),
         ("POST /v1/scale-sets/orders/upgrade/explode", "", "404"),
@@ -57,10 +64,42 @@ fn wrong_requests_get_the_right_status_and_an_error_body() {
     ] {
         let answer = request(port, line, headers);
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{line} {headers}: {answer}");
-        assert_eq!(status != "200", answer.contains("{\"error\":{\"code\":"), "{line}: {answer}");
+        let says_why = status != "200" && !line.starts_with("HEAD ");
+        assert_eq!(says_why, answer.contains("{\"error\":{\"code\":"), "{line}: {answer}");
     }
+    let other = request(port, "GET /v1/reload", "").to_ascii_lowercase();
+    assert!(other.contains("\r\nallow: post\r\n") && other.contains("only post"), "{other}");
+    let head = request(port, "HEAD /healthz", "");
+    assert!(head.contains("content-length: 15\r\n") && head.ends_with("\r\n\r\n"), "{head}");
     let foreign = exchange(port, "GET /v1/fleet HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n");
     assert!(foreign.starts_with("HTTP/1.1 403 "), "{foreign}");
     site.wait_until_healthy();
+    host.stop();
+}
+
+#[test]
+fn a_start_that_is_sent_twice_under_one_key_starts_once() {
+    let site = Site::new();
+    let databases = fleet::databases(3);
+    let port = databases.api_port;
+    site.write("phasegate.toml", databases.toml());
+    let host = site.host();
+    site.wait_until_healthy();
+    let start = |body: &str| {
+        let key = "Idempotency-Key: deploy-1\r\n";
+        let headers = format!("{key}Content-Length: {}\r\n\r\n{body}", body.len());
+        request(port, "POST /v1/scale-sets/orders/upgrade", &headers)
+    };
+    let first = start("{\"to\": \"v2\"}");
+    assert!(first.starts_with("HTTP/1.1 202 ") && first.contains("\"id\":\"orders-1\""), "{first}");
+    let again = start("{\"to\": \"v2\"}");
+    assert!(again.starts_with("HTTP/1.1 202 ") && again.contains("\"id\":\"orders-1\""), "{again}");
+    let other = start("{\"to\": \"v3\"}");
+    assert!(other.starts_with("HTTP/1.1 409 ") && other.contains("deploy-1"), "{other}");
+    let none = request(port, "POST /v1/line/start", "Idempotency-Key: two words\r\n");
+    assert!(none.starts_with("HTTP/1.1 400 "), "{none}");
+    let log = site.json(&["upgrade", "log", "orders"]);
+    let starts = log["entries"].as_array().unwrap().iter().filter(|entry| entry["kind"] == "start");
+    assert_eq!(starts.count(), 1, "{log}");
     host.stop();
 }

@@ -34,8 +34,8 @@ fn the_data_directory_belongs_to_a_newer_version() {
     site.write("phasegate.toml", fleet::databases(2).toml());
     std::fs::create_dir(site.path("data")).unwrap();
     // Offset 60 of a SQLite file is the user version; made by hand so that no SQLite is needed here.
-    let (store, _) = phasegate::store::SqliteStore::open(&site.path("data")).unwrap();
-    drop(store);
+    let opened = phasegate::store::SqliteStore::open(&site.path("data")).unwrap();
+    drop(opened);
     let path = site.path("data/phasegate.db");
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[60..64].copy_from_slice(&99_u32.to_be_bytes());

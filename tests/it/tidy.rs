@@ -98,3 +98,37 @@ fn generated_types_stay_in_one_file() {
         );
     }
 }
+
+/// Rooms of the host that the configuration is made for, or of: none of them knows it.
+const BELOW_CONFIG: [&str; 8] =
+    ["drivers", "keys", "net", "plugin", "probe", "recording", "store", "control"];
+
+#[test]
+fn nothing_below_imports_config() {
+    for (path, text) in all_sources() {
+        let is_below = BELOW_CONFIG.iter().any(|room| path.starts_with(&format!("host/src/{room}/")));
+        assert!(!is_below || !text.contains("crate::config"), "{path}: a room below config imports it");
+    }
+}
+
+#[test]
+fn the_machinery_of_keys_knows_no_room() {
+    for (path, text) in all_sources() {
+        let inside = |line: &&str| line.contains("crate::") && !line.contains("crate::keys");
+        let found = text.lines().find(inside).filter(|_| path.starts_with("host/src/keys/"));
+        assert!(found.is_none(), "{path}: {found:?}");
+    }
+}
+
+#[test]
+fn no_driver_imports_another() {
+    let kinds = ["process", "command", "http"];
+    for (path, text) in all_sources() {
+        for kind in kinds.iter().filter(|kind| path.starts_with(&format!("host/src/drivers/{kind}/"))) {
+            for other in kinds.iter().filter(|other| *other != kind) {
+                let import = format!("drivers::{other}");
+                assert!(!text.contains(&import), "{path}: a driver imports the driver `{other}`");
+            }
+        }
+    }
+}

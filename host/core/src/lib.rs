@@ -8,6 +8,7 @@
 
 pub mod domain;
 pub mod health;
+pub mod kernel;
 pub mod lifecycle;
 pub mod plan;
 pub mod record;

@@ -5,8 +5,14 @@
 //! that changes something must not come from another origin.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use hyper::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use super::answer::Refusal;
 
 /// Checks requests.
 #[derive(Debug, Clone)]
@@ -50,6 +56,16 @@ impl Guard {
             Some(_) => Err(Denied::Foreign),
         }
     }
+}
+
+/// Lets only those requests pass to the routes that the guard lets pass.
+pub(super) async fn guarded(
+    State(guard): State<Arc<Guard>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    guard.check(request.headers())?;
+    Ok(next.run(request).await)
 }
 
 /// Compares in a time that does not depend on where the first difference is.

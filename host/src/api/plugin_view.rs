@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use crate::control::rfc3339;
 use crate::plugins::hands::{Hands, HandsView};
 use crate::recording::settings_digest;
 use phasegate_core::domain::{PluginName, Timestamp, Verdict};
@@ -30,7 +29,7 @@ pub fn plugin(report: &Report, hands: &HandsView, now: Timestamp) -> Option<wire
         world: active.facts.world.clone(),
         pure: active.facts.purity == Purity::Pure,
         size: active.size,
-        loaded_at: rfc3339(active.loaded_at),
+        loaded_at: active.loaded_at.to_string(),
         last_error: report.last_error.as_ref().map(ToString::to_string),
         stage: report.stage.map(|stage| stage.name().into()),
         load: report.load.as_ref().map(|it| load(it, now)),
@@ -126,7 +125,7 @@ pub fn history(report: &Report) -> wire::PluginHistory {
         digest: row.digest.to_string(),
         settings: settings_digest(&row.settings).to_string(),
         source: row.source.clone(),
-        at: rfc3339(row.at),
+        at: row.at.to_string(),
         why: row.why.clone(),
     };
     wire::PluginHistory {

@@ -1,17 +1,14 @@
-//! The HTTP server: connections, limits, shutdown. Routes are in `routes`.
+//! The HTTP server: connections, limits, shutdown. Routes are in `v1`; what a body may be is in `body`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::service::service_fn;
-use hyper::{Request, Response, server::conn::http1};
+use axum::Router;
+use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
-
-use super::routes::{self, Api};
 
 /// Connections at the same time; more wait in the listen queue.
 const CONNECTIONS_MAX: usize = 256;
@@ -26,7 +23,7 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(600);
 const HEAD_MAX: usize = 64 * 1024;
 
 /// Serves until `stop` turns true.
-pub async fn serve(listener: TcpListener, api: Arc<Api>, mut stop: watch::Receiver<bool>) {
+pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(slot) = slots.clone().acquire_owned().await else { return };
@@ -43,9 +40,8 @@ pub async fn serve(listener: TcpListener, api: Arc<Api>, mut stop: watch::Receiv
                 continue;
             }
         };
-        let api = api.clone();
+        let service = TowerToHyperService::new(router.clone());
         tokio::spawn(async move {
-            let service = service_fn(move |request| respond(api.clone(), request));
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEADER_TIMEOUT)
@@ -56,8 +52,4 @@ pub async fn serve(listener: TcpListener, api: Arc<Api>, mut stop: watch::Receiv
             drop(slot);
         });
     }
-}
-
-async fn respond(api: Arc<Api>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
-    Ok(routes::respond(&api, request).await)
 }

@@ -15,129 +15,37 @@ pub mod template;
 #[cfg(test)]
 mod testing;
 
-pub use self::extensions::WithExtensions;
 pub use self::kind::DriverConfig;
+use self::kind::Kind;
 
 use std::future::Future;
 use std::pin::Pin;
 
-use phasegate_core::domain::{
-    Address, Component, Fence, Instance, InstanceId, Located, OperationId, ScaleSetName, Timestamp, Version,
-};
+use phasegate_core::domain::{Address, Instance, ScaleSetName, Version};
+pub use phasegate_core::domain::{Creation, Custody, DriverNote, DriverTraits, ProcessState};
+pub use phasegate_core::kernel::effect::{Create, Delete, Ensure};
+
+/// The kinds of drivers. One more is a folder of its own, and a line here.
+pub const KINDS: [Kind; 3] = [process::KIND, command::KIND, http::KIND];
+
+/// Longest time for anything that a driver waits for: a day, as in no other place of the file.
+const WAIT_MAX_SECONDS: f64 = 86_400.0;
+
+/// Seconds, as the file would write them: long enough to copy and install something, short enough for a
+/// person to come and look.
+const WAIT_DEFAULT: &str = "600";
+
+/// How much a driver does at once, as the file would write it: what a small machine with small limits can
+/// carry.
+const MAX_CONCURRENT: &str = "64";
 
 /// A future on the heap, so that drivers of different kinds share one trait.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
-
-/// A request that one instance shall run one version. Idempotent: a repeat of the same operation,
-/// or of the version that already runs, is done at once.
-#[derive(Debug, Clone)]
-pub struct Ensure {
-    /// The scale set.
-    pub scale_set: ScaleSetName,
-    /// The instance, with address and labels.
-    pub instance: Instance,
-    /// What of it.
-    pub component: Component,
-    /// The version that it shall have.
-    pub version: Version,
-    /// The version that it had before as far as the host knows.
-    pub previous: Option<Version>,
-    /// Identity of the effect.
-    pub operation: OperationId,
-    /// Which host speaks; a lower fence than one seen before is refused.
-    pub fence: Fence,
-}
-
-/// A request that an instance comes into being that runs a version. Idempotent: a repeat of the same
-/// operation gives the same instance.
-#[derive(Debug, Clone)]
-pub struct Create {
-    /// The scale set.
-    pub scale_set: ScaleSetName,
-    /// The new instance; its address is still that of the one whose place it takes.
-    pub instance: Instance,
-    /// Whose place it takes.
-    pub replaces: InstanceId,
-    /// The version that it shall have.
-    pub version: Version,
-    /// Where other instances are, those of all sets.
-    pub taken: Vec<Address>,
-    /// Identity of the effect.
-    pub operation: OperationId,
-    /// Which host speaks; a lower fence than one seen before is refused.
-    pub fence: Fence,
-}
-
-/// A request that an instance goes for good. Idempotent: what is not there is deleted.
-#[derive(Debug, Clone)]
-pub struct Delete {
-    /// The scale set.
-    pub scale_set: ScaleSetName,
-    /// The instance.
-    pub instance: Instance,
-    /// Whether its address is its own: the driver may never have said where it is.
-    pub located: Located,
-    /// Identity of the effect.
-    pub operation: OperationId,
-    /// Which host speaks; a lower fence than one seen before is refused.
-    pub fence: Fence,
-}
 
 /// Why an instance could not be made to run a version; one line for people.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct DriverError(pub String);
-
-/// Something that happened to an instance outside of any request, for example a process that died.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DriverNote {
-    /// The scale set.
-    pub scale_set: ScaleSetName,
-    /// The instance.
-    pub instance: InstanceId,
-    /// When.
-    pub at: Timestamp,
-    /// What happened.
-    pub kind: DriverNoteKind,
-    /// One line for people, for example "process 4711 exited with code 1; restarting in 2 s".
-    pub text: String,
-}
-
-/// Kinds of notes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DriverNoteKind {
-    /// The process ended by itself, or a new one could not be started: nothing runs, and another
-    /// start follows. The instance starts a new life.
-    Exited,
-    /// A new process runs after an exit.
-    Restarted,
-}
-
-/// Who keeps instances running between requests, and therefore what a starting host does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Custody {
-    /// The host: nothing runs unless this driver started it, so a starting host starts everything.
-    Host,
-    /// The site, in whatever way: a starting host only looks.
-    Site,
-}
-
-/// Whether a driver can create instances.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Creation {
-    /// It was told how.
-    Possible,
-    /// It was not.
-    NotTold,
-}
-
-impl Creation {
-    /// Whether it was told.
-    #[must_use]
-    pub fn told<T>(how: Option<&T>) -> Self {
-        if how.is_some() { Self::Possible } else { Self::NotTold }
-    }
-}
 
 /// Makes instances run versions.
 pub trait Driver: Send + Sync {
@@ -161,6 +69,11 @@ pub trait Driver: Send + Sync {
 
     /// Who keeps the instances running. Always the same.
     fn custody(&self) -> Custody;
+
+    /// What the kernel must know of it.
+    fn traits(&self) -> DriverTraits {
+        DriverTraits { custody: self.custody(), creation: self.creation() }
+    }
 
     /// Ends everything that the driver started, gracefully and then by force. Idempotent.
     fn shutdown(&self) -> BoxFuture<()>;

@@ -33,14 +33,15 @@ use std::sync::Arc;
 use hyper::body::Bytes;
 
 use crate::clock::Clock;
-use crate::control::{CommandError, CommandErrorKind, ControlEvent, ControlHandle};
 use crate::net::reference::RemoteSource;
 use crate::plugins::config::PluginConfig;
 use crate::recording::Recorder;
+use crate::shell::{CommandError, CommandErrorKind, Door};
 pub use check::{Checked, Network, check, is_fetched};
 use entry::Entry;
 use phasegate_core::domain::Strategy;
 use phasegate_core::domain::{InstanceId, PluginName, Round, ScaleSetName};
+use phasegate_core::kernel::Event;
 use phasegate_core::record::{Stored, Write};
 use phasegate_wasm::{LoadPluginError, LoadTrace, Runtime, Stage, one_line};
 use phasegate_wire as wire;
@@ -111,7 +112,7 @@ pub struct RegistryParts {
     /// Which plugin decides for which scale set.
     pub by_scale_set: BTreeMap<ScaleSetName, PluginName>,
     /// The way to the loop.
-    pub control: ControlHandle,
+    pub control: Door,
     /// Keeps what plugins judge; none when nothing is recorded.
     pub recorder: Option<Recorder>,
     /// Time.
@@ -186,7 +187,8 @@ impl PluginRegistry {
         let named = first::fetch_all(configs, &parts);
         for (config, named) in configs.iter().zip(named) {
             let entry = first::load(config, named, stored.plugins.get(&config.spec.name), &parts)?;
-            writes.push(Write::Plugin(config.spec.name.clone(), entry.with(|state| state.stored())));
+            let stored = entry.with(|state| state.stored());
+            writes.push(Write::Plugin(config.spec.name.clone(), Box::new(stored)));
             entries.insert(config.spec.name.clone(), entry);
         }
         for ((set, instance), memory) in &stored.memories {
@@ -205,7 +207,7 @@ impl PluginRegistry {
         if let Err(round) = entry.worker.submit(round) {
             let decided = entry.worker.overloaded(&round);
             let control = self.parts.control.clone();
-            tokio::spawn(async move { control.send(ControlEvent::Decided(vec![decided])).await });
+            tokio::spawn(async move { control.send(Event::Judged(vec![decided])).await });
         }
     }
 

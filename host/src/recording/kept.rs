@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use super::{Record, ring, segments};
-use phasegate_core::domain::{Digest, InstanceId, ScaleSetName, Timestamp, UpgradeId};
+use phasegate_core::domain::{Digest, ScaleSetName, Timestamp, UpgradeId};
 
 /// Upgrades of a scale set whose records are kept.
 const UPGRADES_MAX: usize = 3;
@@ -26,24 +26,12 @@ const WAITING_MAX: usize = 64;
 /// Longest line of a segment that is looked at.
 const LINE_BYTES_MAX: u64 = 64 << 20;
 
-/// A decision that an upgrade has gone by.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Used {
-    /// Whose upgrade.
-    pub scale_set: ScaleSetName,
-    /// Which.
-    pub upgrade: UpgradeId,
-    /// About whom.
-    pub instance: InstanceId,
-    /// When the plugin was asked.
-    pub at: Timestamp,
-}
+pub use phasegate_core::kernel::effect::Used;
 
-impl Used {
-    fn is_of(&self, record: &Record) -> bool {
-        let facts = record.instance();
-        record.at == self.at && facts.id == self.instance && facts.scale_set == self.scale_set
-    }
+/// Whether a record is of a decision.
+fn is_of(used: &Used, record: &Record) -> bool {
+    let facts = record.instance();
+    record.at == used.at && facts.id == used.instance && facts.scale_set == used.scale_set
 }
 
 /// Copies what is used.
@@ -131,7 +119,7 @@ impl Keeper {
             each_line(&path, |line| {
                 let Some(places) = moment(line).and_then(|at| moments.get(&at)) else { return };
                 let Ok(record) = serde_json::from_slice::<Record>(line) else { return };
-                let fits = |place: &&usize| used.get(**place).is_some_and(|one| one.is_of(&record));
+                let fits = |place: &&usize| used.get(**place).is_some_and(|one| is_of(one, &record));
                 let places = places.iter().filter(fits).filter(|place| !found.contains_key(*place));
                 here.extend(places.map(|place| (*place, line.to_vec())));
             })?;

@@ -54,7 +54,7 @@ impl From<Component> for String {
     }
 }
 
-/// One component that shall have one version.
+/// One component, and the version that is wanted of it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Change {
     /// Which.

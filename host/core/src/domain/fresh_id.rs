@@ -16,16 +16,24 @@ impl FreshIds {
     #[must_use]
     pub fn new<'a>(used: impl IntoIterator<Item = &'a InstanceId>) -> Self {
         let mut fresh = Self::default();
-        for id in used {
-            let (prefix, digits) = split(id.as_str());
-            // What is too long for a number is above every number, so its prefix is used up.
-            let number = if digits.is_empty() { 0 } else { digits.parse().unwrap_or(u64::MAX) };
-            fresh.raise(prefix, number);
-            if digits.is_empty() {
-                fresh.raise(&format!("{prefix}-"), 0);
-            }
-        }
+        used.into_iter().for_each(|id| fresh.note(id));
         fresh
+    }
+
+    /// Knows that an id is used, too: with this kept up, a new one costs no look at all the others.
+    pub fn note(&mut self, id: &InstanceId) {
+        let (prefix, digits) = split(id.as_str());
+        self.raise(prefix, number(digits));
+        if digits.is_empty() {
+            self.raise(&format!("{prefix}-"), 0);
+        }
+    }
+
+    /// Whether an id is above all that were ever used.
+    #[must_use]
+    pub fn is_new(&self, id: &InstanceId) -> bool {
+        let (prefix, digits) = split(id.as_str());
+        self.highest.get(prefix).is_none_or(|highest| number(digits) > *highest)
     }
 
     /// The next id like this one: `13` after `3` when `12` was the highest, `db-4` after `db-3`,
@@ -47,6 +55,12 @@ impl FreshIds {
         let highest = self.highest.entry(prefix.to_owned()).or_insert(number);
         *highest = (*highest).max(number);
     }
+}
+
+/// The value of the last digits; 0 where there are none. What is too long for a number is above every
+/// number, so its prefix is used up.
+fn number(digits: &str) -> u64 {
+    if digits.is_empty() { 0 } else { digits.parse().unwrap_or(u64::MAX) }
 }
 
 /// The text before its last digits, and those.
@@ -74,6 +88,8 @@ mod tests {
         ] {
             let used: Vec<InstanceId> = used.split(' ').map(id).collect();
             let mut fresh = FreshIds::new(&used);
+            assert!(used.iter().all(|id| !fresh.is_new(id)), "{used:?}");
+            assert!(fresh.clone().next_like(&id(like)).is_some_and(|id| fresh.is_new(&id)), "{used:?}");
             let next = [fresh.next_like(&id(like)), fresh.next_like(&id(like))];
             let next: Vec<String> = next.into_iter().flatten().map(|id| id.to_string()).collect();
             assert_eq!(next.join(" "), expected);

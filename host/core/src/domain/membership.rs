@@ -19,7 +19,7 @@ pub enum Membership {
     Creating {
         /// As it will be; the address is still that of the one that it replaces.
         instance: Instance,
-        /// Whose place it shall take.
+        /// Whose place it takes.
         replaces: InstanceId,
     },
     /// The driver has created it.
@@ -45,7 +45,7 @@ pub enum Membership {
     },
 }
 
-/// Whether anybody knows where an instance is.
+/// Whether it is known where an instance is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Located {

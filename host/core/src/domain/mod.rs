@@ -3,8 +3,10 @@
 //! Deliberately free of I/O, clocks, randomness and wire formats: JSON names live in `api::wire`
 //! and `config`, generated WIT types in `phasegate_wasm::contract`.
 
+pub mod backoff;
 pub mod component;
 pub mod decision;
+pub mod driver;
 pub mod duration;
 pub mod fence;
 pub mod fleet;
@@ -25,10 +27,12 @@ pub mod time;
 pub mod upgrade_policy;
 pub mod window;
 
+pub use backoff::Backoff;
 pub use component::{APPLICATION, Change, Component, Goal};
 pub use decision::{
     Cost, Decision, Evaluation, Origin, Outcome, Participation, PluginFailure, PluginStamp, Reason, Verdict,
 };
+pub use driver::{Creation, Custody, DriverNote, DriverTraits, ProcessState};
 pub use duration::parse_iso_duration;
 pub use fence::{DeposedError, Fence, InvalidFenceError};
 pub use fleet::{Address, Instance, Model, Protection, ScaleSet};
@@ -45,7 +49,7 @@ pub use now::{Now, ReadClock, WallTime};
 pub use observation::{Answer, Decided, InstanceFacts, Observation, ProbeFailure, Response, Round};
 pub use plugin_spec::{Forbidden, Gate, PluginSpec, Strategy, SwapRules};
 pub use policy::{BatchSize, HealthGate, Percent, RollingUpgradePolicy};
-pub use request::RequestId;
+pub use request::{Actor, By, InvalidRequestKey, RequestId, RequestKey, TEXT_BYTES_MAX};
 pub use rules::{Checkpoints, Decisions, FailureRules, OnBreach, OnInstanceFailure, PhaseName, RetryRule};
 pub use time::Timestamp;
 pub use upgrade_policy::UpgradePolicy;

@@ -6,7 +6,7 @@ use crate::domain::{InstanceId, PhaseName};
 
 use super::Plan;
 
-/// Differences shown by name; a list of a thousand helps nobody.
+/// Differences shown by name; a list of a thousand is not read.
 const SHOWN_MAX: usize = 10;
 
 /// One line of what changed, instance by instance; empty when only limits did.

@@ -257,6 +257,7 @@ enum Class<'a> {
 #[derive(Debug, Clone, Copy)]
 struct Target<'a> {
     fault_domain: Option<u32>,
+    /// What is behind a beginning that all ids of the group have in common, where that is a number.
     number: Option<u64>,
     id: &'a InstanceId,
 }
@@ -276,6 +277,24 @@ impl Target<'_> {
             _ => self.id.cmp(other.id),
         };
         self.fault_domain.cmp(&other.fault_domain).then_with(ids)
+    }
+}
+
+/// Names such as `web-1` to `web-1000000` are ordered as quickly as their numbers: what they all begin
+/// with is left out. Changes no order, only how long it takes.
+fn number_behind_prefix(members: &mut [Target<'_>]) {
+    let Some(first) = members.first().filter(|_| members.iter().any(|target| target.number.is_none())) else {
+        return;
+    };
+    let first = first.id.as_str();
+    let common = members.iter().fold(first.len(), |common, target| {
+        let bytes = first.bytes().take(common).zip(target.id.as_str().bytes());
+        bytes.take_while(|(ours, theirs)| ours == theirs).count()
+    });
+    // A number is compared as a whole.
+    let prefix = first.get(..common).unwrap_or_default().trim_end_matches(|c: char| c.is_ascii_digit());
+    for target in members {
+        target.number = target.id.as_str().get(prefix.len()..).and_then(|rest| rest.parse().ok());
     }
 }
 
@@ -319,6 +338,7 @@ fn cut(
     size: impl Fn(usize) -> usize,
     batches: &mut Vec<Batch>,
 ) {
+    number_behind_prefix(&mut members);
     members.sort_by(Target::order);
     let mut rest = members.as_slice();
     while !rest.is_empty() {

@@ -3,17 +3,22 @@
 //! A turn hands over a list of [`Write`]s; they are durable together or not at all, and only then is
 //! anything done. Nothing here knows where or how they are kept.
 
+pub mod audit;
+mod disk;
 mod stored;
 mod write;
 
+pub use disk::Disk;
 pub use stored::{
     Forced, Retry, StoppedLine, StoredGeneration, StoredHeed, StoredMemory, StoredModel, StoredPlugin,
-    StoredRefusal, StoredShadow, StoredWatch,
+    StoredRefusal, StoredRequest, StoredShadow, StoredWatch,
 };
-pub use write::{AuditEntry, Stored, Write};
+pub use write::{Anchor, Commit, Stored, Write};
 
-use crate::domain::{InstanceId, ScaleSetName, Timestamp};
-use crate::rollout::Upgrade;
+use audit::Entry;
+
+use crate::domain::{InstanceId, ScaleSetName};
+use crate::rollout::{Purpose, Upgrade};
 
 /// What a store says when it does not do what it was asked for; the words of whatever keeps the record are
 /// its cause.
@@ -27,29 +32,48 @@ pub enum StoreError {
     Deposed,
 }
 
-/// Where the loop writes.
+/// Which lines of the trail are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrailQuery {
+    /// Of this scale set.
+    pub scale_set: ScaleSetName,
+    /// Of this instance only.
+    pub instance: Option<InstanceId>,
+    /// So many at most, the latest.
+    pub limit: u32,
+}
+
+/// Reads the trail beside the one who writes. Never waits for a commit.
+pub trait ReadTrail: Send + Sync {
+    /// The lines, oldest first.
+    ///
+    /// # Errors
+    /// When the record cannot be read.
+    fn trail(&self, query: &TrailQuery) -> Result<Vec<Entry>, StoreError>;
+}
+
+/// Where the record is kept, for the one who writes it.
 pub trait Store: Send {
     /// Makes all writes durable together.
     ///
     /// # Errors
-    /// When the disk or the database refuses; nothing of the list is then stored.
-    fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError>;
+    /// When they cannot be made durable now. None of them is then durable, or all are and the word of it
+    /// was lost: whoever commits must be ready for both.
+    fn commit(&mut self, commit: &Commit) -> Result<(), StoreError>;
+}
 
-    /// The latest lines of the audit trail of a scale set, or of one instance of it, oldest first, at
-    /// most `limit`.
-    ///
-    /// # Errors
-    /// When the data file cannot be read.
-    fn audit(
-        &self,
-        scale_set: &ScaleSetName,
-        instance: Option<&InstanceId>,
-        limit: u32,
-    ) -> Result<Vec<AuditEntry>, StoreError>;
+/// A record that is opened, with what it holds.
+pub struct Opened<S> {
+    /// Where to write.
+    pub store: S,
+    /// What was recorded before.
+    pub stored: Stored,
+}
 
-    /// The latest upgrade of a scale set that was asked for before a time, with its members.
-    ///
-    /// # Errors
-    /// When the data file cannot be read.
-    fn upgrade_before(&self, scale_set: &ScaleSetName, at: Timestamp) -> Result<Option<Upgrade>, StoreError>;
+/// Whether an upgrade did anything: one that found everybody there already does not hide the one before
+/// it from a rollback.
+#[must_use]
+pub fn left_a_trace(upgrade: &Upgrade) -> bool {
+    let is_rollback = matches!(upgrade.purpose, Purpose::Rollback { .. });
+    is_rollback || upgrade.members.values().any(|member| member.attempt > 0)
 }

@@ -4,7 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Digest, Generation, Goal, PluginName, Timestamp, Version};
+use crate::domain::{
+    Actor, Digest, Generation, Goal, PluginName, ScaleSetName, Timestamp, UpgradeId, Version,
+};
 
 /// A faulted upgrade that is tried again by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,11 +27,14 @@ pub struct StoppedLine {
     pub at: Timestamp,
     /// One line for people.
     pub reason: String,
+    /// Who stopped it.
+    #[serde(default)]
+    pub by: Actor,
 }
 
 /// What is wanted of a component, and what the configuration said when that was decided: a later
 /// change of the configuration wins over an older `upgrade start --to`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredModel {
     /// Wanted version.
     pub version: Version,
@@ -143,10 +148,24 @@ pub struct StoredRefusal {
 }
 
 /// What a plugin asked to remember of an instance.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredMemory {
     /// Whose it is: another plugin would not understand it.
     pub plugin: PluginName,
     /// At most 4,096 bytes.
     pub bytes: Vec<u8>,
+}
+
+/// A request that was granted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredRequest {
+    /// Its place among those that were granted.
+    pub number: u64,
+    /// What was asked for, to tell a repeat from another request under the same key.
+    pub asked: String,
+    /// The scale set that it was about.
+    pub scale_set: Option<ScaleSetName>,
+    /// The upgrade that was running, or had run, when it was granted.
+    pub upgrade: Option<UpgradeId>,
 }

@@ -1,65 +1,103 @@
-//! One change of the durable state, and what a start reads back.
+//! One change of the durable state, what a commit is, and what a start reads back.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::stored::{Retry, StoppedLine, StoredMemory, StoredModel, StoredPlugin};
+use serde::{Deserialize, Serialize};
+
+use super::audit::Entry;
+use super::stored::{Retry, StoppedLine, StoredMemory, StoredModel, StoredPlugin, StoredRequest};
 use crate::domain::{
-    Change, Component, Fence, InstanceId, Membership, PluginName, ScaleSetName, Timestamp, UpgradeId, Version,
+    Change, Component, Fence, InstanceId, Membership, PluginName, RequestKey, ScaleSetName, Timestamp,
+    UpgradeId, Version,
 };
-use crate::rollout::{Member, Upgrade};
+use crate::rollout::{BatchProgress, LeftOut, Member, Upgrade};
 
-/// One line of the audit trail.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditEntry {
-    /// When.
-    pub at: Timestamp,
-    /// Which scale set.
-    pub scale_set: ScaleSetName,
-    /// Which upgrade, if any.
-    pub upgrade: Option<UpgradeId>,
-    /// Which instance, if any.
-    pub instance: Option<InstanceId>,
-    /// Stable code of what happened.
-    pub kind: Cow<'static, str>,
-    /// One line for people.
-    pub text: String,
-}
-
-/// One change of the durable state.
-#[derive(Debug, Clone)]
+/// One change of the durable state. Applied twice it gives what it gives once, and none names a file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Write {
-    /// The upgrade without its members.
+    /// The head of an upgrade: all but batches, members and those left out.
     Upgrade(Box<Upgrade>),
+    /// An upgrade that never began: it was refused after it may have been recorded.
+    UpgradeGone(UpgradeId),
+    /// Numbers of an upgrade's batches, in order.
+    Order(UpgradeId, Vec<u32>),
+    /// One batch of an upgrade by its number; none when it is no longer in the order.
+    Batch(UpgradeId, u32, Option<Box<BatchProgress>>),
+    /// Instances that an upgrade leaves out.
+    LeftOut(UpgradeId, Box<LeftOut>),
     /// One member of an upgrade.
-    Member(UpgradeId, InstanceId, Member),
+    Member(UpgradeId, InstanceId, Box<Member>),
     /// A member that left the plan before its turn.
     MemberLeft(UpgradeId, InstanceId),
     /// The version that an instance has of a component.
     Version(ScaleSetName, InstanceId, Component, Option<Version>),
-    /// An instance that was created or deleted.
-    Membership(ScaleSetName, InstanceId, Membership),
+    /// An instance that was created or deleted; none when it was never to be.
+    Membership(ScaleSetName, InstanceId, Option<Box<Membership>>),
     /// What a plugin asked to remember of an instance; none when it forgets.
     Memory(ScaleSetName, InstanceId, Option<StoredMemory>),
     /// What is wanted of a component in a scale set.
     Model(ScaleSetName, Component, StoredModel),
     /// Which component a plugin runs.
-    Plugin(PluginName, StoredPlugin),
+    Plugin(PluginName, Box<StoredPlugin>),
     /// A version that faulted, and why; none lifts the quarantine.
     Quarantine(ScaleSetName, Change, Option<String>),
     /// When a faulted upgrade is tried again; none drops the plan.
     Retry(ScaleSetName, Option<Retry>),
     /// A stopped line; none lets it go on.
     Line(Option<StoppedLine>),
+    /// A request that was granted; none when it is too old to be asked for again.
+    Request(RequestKey, Option<StoredRequest>),
     /// A line of the audit trail.
-    Audit(AuditEntry),
+    Audit(Box<Entry>),
+    /// The trail ends with this line: what may have been recorded behind it never happened.
+    TrailEnds(u64),
+}
+
+/// Where the fleet's own time stood on the boot clock, so that a host that starts goes on with it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Anchor {
+    /// Which boot of the machine.
+    pub boot: String,
+    /// Milliseconds since that boot.
+    pub since_boot: i64,
+    /// The fleet's own time at that moment.
+    pub at: Timestamp,
+}
+
+/// What is made durable together, or not at all.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Commit {
+    /// Format of the writes.
+    pub version: u32,
+    /// Rises with each commit of a record. One that was applied before changes nothing.
+    pub seq: u64,
+    /// When.
+    pub anchor: Anchor,
+    /// In order; a later one wins.
+    pub writes: Vec<Write>,
+}
+
+impl Commit {
+    /// Format of the writes of this program.
+    pub const VERSION: u32 = 1;
 }
 
 /// Everything that a starting host needs to go on.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct Stored {
     /// Rises with each start; tells a driver which host speaks.
     pub fence: Fence,
+    /// The latest commit.
+    pub seq: u64,
+    /// The latest line of the trail.
+    pub audit_seq: u64,
+    /// Highest number of an upgrade.
+    pub upgrade_number: u64,
+    /// Where the fleet's own time stood; none in a new record.
+    pub anchor: Option<Anchor>,
     /// Wanted versions.
     pub models: BTreeMap<(ScaleSetName, Component), StoredModel>,
     /// Versions that instances have; none where an effect failed half-way.
@@ -70,7 +108,9 @@ pub struct Stored {
     pub memories: BTreeMap<(ScaleSetName, InstanceId), StoredMemory>,
     /// The latest upgrade of each scale set, with its members.
     pub upgrades: BTreeMap<ScaleSetName, Upgrade>,
-    /// Versions that faulted and are not tried again unless somebody insists, with the reason.
+    /// The latest upgrade of each scale set that did anything, where the latest of all did not.
+    pub touched: BTreeMap<ScaleSetName, Upgrade>,
+    /// Versions that faulted and are not tried again unless a person insists, with the reason.
     pub quarantined: BTreeMap<(ScaleSetName, Change), String>,
     /// Faulted upgrades that are tried again.
     pub retries: BTreeMap<ScaleSetName, Retry>,
@@ -78,4 +118,6 @@ pub struct Stored {
     pub line: Option<StoppedLine>,
     /// Components in use.
     pub plugins: BTreeMap<PluginName, StoredPlugin>,
+    /// Requests that were granted, by their keys.
+    pub requests: BTreeMap<RequestKey, StoredRequest>,
 }

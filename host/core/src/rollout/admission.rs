@@ -4,11 +4,10 @@
 //! [`super::Waiting`]. Nothing here looks at a batch in flight.
 
 use crate::domain::{Decisions, InstanceId, Timestamp};
-use crate::plan::{Candidate, PlanInput, Standing, plan};
+use crate::plan::{PlanInput, plan};
 
 use super::deferred::Deferred;
 use super::limits::{room, unhealthy_fleet};
-use super::member::MemberState;
 use super::state::{BatchState, Purpose, Stage, Upgrade, UpgradeState};
 use super::step::{FleetView, Step, end, fault, go};
 use super::waiting::{Waiting, stopped, unheard, waiting};
@@ -31,19 +30,11 @@ pub(super) fn prepare(
         stopped.until().into_iter().for_each(|until| out.wake(until));
         return false;
     }
-    if now < until && fleet.any_initializing() {
-        // Told apart from the question below because it costs nothing.
+    if now < until && (fleet.initializing_count() > 0 || fleet.any_undecided()) {
         out.wake(until);
         return false;
     }
     let candidates = fleet.candidates();
-    let unready = |c: &Candidate| {
-        matches!(c.standing, Standing::Undecided) || c.health == crate::domain::Health::Initializing
-    };
-    if now < until && candidates.iter().any(unready) {
-        out.wake(until);
-        return false;
-    }
     let plan = plan(&PlanInput {
         scale_set: &upgrade.scale_set,
         goal: &upgrade.goal,
@@ -54,6 +45,9 @@ pub(super) fn prepare(
     });
     upgrade.adopt(plan, &candidates);
     out.changed.extend(upgrade.members.keys().cloned());
+    out.batches_changed.extend(upgrade.batches.iter().map(|batch| batch.number));
+    out.order_changed = true;
+    out.left_out_changed = true;
     true
 }
 
@@ -80,7 +74,11 @@ pub(super) fn between(
             waiting.until().into_iter().for_each(|until| out.wake(until));
             return false;
         }
-        live::ask_again(upgrade, fleet, now, out);
+        // Nothing is admitted before that is over, and then all are asked again.
+        let waits = upgrade.has_more() && fleet.initializing_count() > 0;
+        if !waits {
+            live::ask_again(upgrade, fleet, now, out);
+        }
     }
     if let Some(waiting) = waiting(upgrade, fleet, resume_at, now) {
         if let Waiting::Pause { until } | Waiting::Recovery { until } | Waiting::Freeze { until } = waiting {
@@ -114,9 +112,9 @@ pub(super) fn between(
     true
 }
 
-/// The end of the plan. What nobody limits has not completed while an instance failed.
+/// The end of the plan. What has no limits has not completed where an instance failed.
 fn finish(upgrade: &mut Upgrade, now: Timestamp) {
-    let failed = upgrade.members.values().any(|member| matches!(member.state, MemberState::Failed { .. }));
+    let failed = upgrade.members.progress().failed > 0;
     let state = match &upgrade.purpose {
         Purpose::Rollback { .. } | Purpose::Manual if failed => UpgradeState::Faulted,
         Purpose::Rollback { .. } | Purpose::Manual | Purpose::Forward => UpgradeState::Completed,
@@ -124,23 +122,24 @@ fn finish(upgrade: &mut Upgrade, now: Timestamp) {
     end(upgrade, state, now);
 }
 
-/// Starts the next batch with as many members as there is room for; the others become a batch of
-/// their own right behind it.
+/// Starts the next batch with as many members as there is room for; the others stay for the one
+/// behind it.
 fn admit(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) {
     let current = upgrade.current;
-    let members: Vec<InstanceId> = upgrade.batch_members(current).into_iter().cloned().collect();
+    let Some(number) = upgrade.batches.get(current).map(|batch| batch.number) else { return };
     // No limit stops a way back or a person.
-    let room = if upgrade.is_forward() { room(upgrade, &members, fleet) } else { usize::MAX };
-    if members.len() > room {
-        split(upgrade, &members, room, out);
+    let room = if upgrade.is_forward() { room(upgrade, number, fleet) } else { usize::MAX };
+    let admitted: Vec<InstanceId> = upgrade.members.of_batch(number).take(room).cloned().collect();
+    if upgrade.members.count_of(number) > room {
+        split(upgrade, &admitted, out);
     }
     if let Some(batch) = upgrade.batches.get_mut(current) {
         batch.state = BatchState::InProgress;
         batch.started_at = Some(now);
+        out.batches_changed.insert(batch.number);
     }
     upgrade.stage = Stage::InBatch;
     let rule = upgrade.policy.failure.instance;
-    let admitted: Vec<InstanceId> = members.iter().take(room).cloned().collect();
     surge::choose_replacements(upgrade, &admitted, fleet);
     for instance in &admitted {
         let Some(member) = upgrade.members.get(instance) else { continue };
@@ -149,13 +148,16 @@ fn admit(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut
     }
 }
 
-fn split(upgrade: &mut Upgrade, members: &[InstanceId], room: usize, out: &mut Step) {
+/// Makes a batch of their own of the members that are admitted, right before those that are left: it
+/// costs what is admitted, however many are left.
+fn split(upgrade: &mut Upgrade, admitted: &[InstanceId], out: &mut Step) {
     let current = upgrade.current;
     let Some(mut batch) = upgrade.batches.get(current).cloned() else { return };
     batch.number = upgrade.new_number();
-    for (position, id) in members.iter().skip(room).enumerate() {
+    for (position, id) in admitted.iter().enumerate() {
         upgrade.members.place(id, batch.number, position);
         out.changed.insert(id.clone());
     }
-    upgrade.batches.insert(current + 1, batch);
+    upgrade.batches.insert(current, batch);
+    out.order_changed = true;
 }

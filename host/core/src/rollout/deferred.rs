@@ -1,11 +1,12 @@
 //! Instances that said "not now" at the snapshot: asked again at the end of their phase, and left
 //! out when the time for asking is over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{Decisions, InstanceId, Participation, PhaseName, Timestamp};
 use crate::plan::{Candidate, Hold, HoldReason, PlanInput, Standing, plan};
 
+use super::live;
 use super::state::Upgrade;
 use super::step::{FleetView, Step};
 
@@ -33,20 +34,26 @@ fn due(upgrade: &Upgrade) -> impl Iterator<Item = &InstanceId> {
     upgrade.deferred.iter().filter(move |(_, phase)| over(phase)).map(|(id, _)| id)
 }
 
+/// What is said of an instance that said "not now" for this reason until the time for asking was over;
+/// it may have given none.
+pub(super) fn out_of_time(detail: &str) -> String {
+    const OVER: &str = "the time for asking is over";
+    if detail.is_empty() { OVER.to_owned() } else { format!("{detail}; {OVER}") }
+}
+
 /// Asks the due ones again.
 pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) -> Deferred {
-    let due: Vec<InstanceId> = due(upgrade).cloned().collect();
+    let due: BTreeSet<InstanceId> = due(upgrade).cloned().collect();
     if due.is_empty() {
         return Deferred::Settled;
     }
     let until = upgrade.defer_until();
     if upgrade.policy.decisions == Decisions::Live && now < until {
-        // Everybody has just been asked.
+        // All have just been asked.
         out.wake(until);
         return Deferred::Waiting;
     }
-    let all = fleet.candidates();
-    let asked: Vec<Candidate> = all.iter().filter(|candidate| due.contains(&candidate.id)).cloned().collect();
+    let asked: Vec<Candidate> = due.iter().filter_map(|id| fleet.candidate(id)).collect();
     let defers = |candidate: &Candidate| {
         matches!(candidate.standing, Standing::Decided { participation: Participation::Defer, .. })
     };
@@ -60,22 +67,33 @@ pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, 
         goal: &upgrade.goal,
         policy: &upgrade.policy,
         candidates: &asked,
-        total: all.len(),
+        total: fleet.total(),
         batches_before: upgrade.current,
     });
     upgrade.deferred.retain(|id, _| !due.contains(id));
     upgrade.holds.retain(|hold| !due.contains(&hold.instance));
     let late = |hold: Hold| match hold.reason {
-        HoldReason::Defer(detail) => Hold {
-            instance: hold.instance,
-            reason: HoldReason::Defer(format!("{detail}; the time for asking is over")),
-        },
+        HoldReason::Defer(detail) => {
+            Hold { instance: hold.instance, reason: HoldReason::Defer(out_of_time(&detail)) }
+        }
         _ => hold,
     };
     upgrade.holds.extend(again.holds.into_iter().map(late));
     upgrade.holds.sort_by(|a, b| a.instance.cmp(&b.instance));
     let candidates: BTreeMap<&InstanceId, &Candidate> = asked.iter().map(|c| (&c.id, c)).collect();
-    let joined = upgrade.insert(again.batches, &candidates);
-    out.changed.extend(joined);
+    live::join(upgrade, again.batches, &candidates, out);
+    out.left_out_changed = true;
     Deferred::Moved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_told_only_where_one_was_given() {
+        let said = |detail: &str| HoldReason::Defer(out_of_time(detail)).to_string();
+        assert_eq!(said(""), "not now: the time for asking is over");
+        assert_eq!(said("a backup runs"), "not now: a backup runs; the time for asking is over");
+    }
 }

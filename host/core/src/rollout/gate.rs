@@ -1,10 +1,12 @@
 //! The health gate: watches the batch in flight, and judges what has been upgraded so far.
 
+use std::collections::BTreeMap;
+
 use crate::domain::{Health, HealthGate, InstanceId, OnBreach, OnInstanceFailure, Timestamp};
 
 use super::error::{UpgradeError, UpgradeErrorCode};
 use super::member::{Member, MemberState};
-use super::state::{BatchState, Stage, Upgrade, UpgradeState};
+use super::state::{BatchState, Progress, Stage, Upgrade, UpgradeState};
 use super::step::{FleetView, Step, end, fail, go};
 use super::surge;
 
@@ -28,12 +30,9 @@ pub(super) fn in_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timest
     if surges {
         surge::take_over(upgrade, &ids, now, out);
     }
-    let mut failed = false;
-    for member in upgrade.members.of_batch(number).filter_map(|id| upgrade.members.get(id)) {
-        if !member.state.is_terminal() {
-            return false;
-        }
-        failed |= matches!(member.state, MemberState::Failed { .. });
+    let progress = upgrade.members.progress_of(number);
+    if progress.pending + progress.in_progress > 0 {
+        return false;
     }
     if let Some(until) = upgrade.recovering_until.filter(|until| now < *until)
         && upgraded_are_down(upgrade, fleet)
@@ -42,8 +41,9 @@ pub(super) fn in_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timest
         return false;
     }
     if let Some(batch) = upgrade.batches.get_mut(upgrade.current) {
-        batch.state = if failed { BatchState::Failed } else { BatchState::Completed };
+        batch.state = if progress.failed > 0 { BatchState::Failed } else { BatchState::Completed };
         batch.ended_at = Some(now);
+        out.batches_changed.insert(number);
     }
     after_batch(upgrade, fleet, now, out);
     true
@@ -51,9 +51,9 @@ pub(super) fn in_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timest
 
 /// Whether an instance that was healthy at the new version is not healthy now.
 fn upgraded_are_down(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
-    let succeeded = |state: &MemberState| matches!(state, MemberState::Succeeded { .. });
-    let mut upgraded = upgrade.members.iter().filter(|(_, member)| succeeded(&member.state));
-    upgraded.any(|(id, member)| fleet.health(member.occupant(id)) != Health::Healthy)
+    let is_upgraded = |id: &InstanceId| upgraded_at(upgrade, id).is_some();
+    (fleet.unhealthy_count() > 0 && fleet.unhealthy().iter().any(is_upgraded))
+        || (fleet.initializing_count() > 0 && fleet.initializing().iter().any(is_upgraded))
 }
 
 /// Looks at one member of the batch, and gives why it has failed if it just did.
@@ -151,9 +151,14 @@ fn after_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out
 /// Whether too much of what has been upgraded so far is unhealthy. A way back has no limit, nor has a
 /// person who names instances.
 pub(super) fn is_over_limit(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
-    let (upgraded, unhealthy) = upgraded_so_far(upgrade, fleet);
+    if !upgrade.is_forward() {
+        return false;
+    }
+    let down = if fleet.unhealthy_count() > 0 { fleet.unhealthy() } else { Vec::new() };
+    let down = down.iter().filter(|id| upgraded_at(upgrade, id).is_some()).count();
+    let Progress { successful, failed, in_progress: _, pending: _ } = upgrade.members.progress();
     let limit = upgrade.policy.rolling.max_unhealthy_upgraded_instance_percent;
-    upgrade.is_forward() && limit.is_exceeded_by(unhealthy.len(), upgraded)
+    limit.is_exceeded_by(failed + down, successful + failed)
 }
 
 /// Judges all that has been upgraded so far: tells what is not healthy, and stops over the limit.
@@ -183,35 +188,30 @@ pub(super) fn judge_upgraded(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: 
     }
 }
 
-/// Counts what was upgraded, and names what of it is not healthy and why.
+/// Counts what was upgraded, and names what of it is not healthy and why, in the order of the plan's ids.
+/// Looks at what failed and at what is down in the fleet, and at nothing else.
 fn upgraded_so_far(upgrade: &Upgrade, fleet: &dyn FleetView) -> (usize, Vec<(InstanceId, String)>) {
-    let mut upgraded = 0_usize;
-    let mut unhealthy = Vec::new();
-    for (id, member) in upgrade.members.iter() {
-        match &member.state {
-            MemberState::Failed { .. } => {
-                upgraded += 1;
-                unhealthy.push((id.clone(), member.failure().unwrap_or_default()));
-            }
-            MemberState::Succeeded { .. } => {
-                upgraded += 1;
-                let id = member.occupant(id);
-                let health = fleet.health(id);
-                if health.is_unhealthy() {
-                    unhealthy.push((id.clone(), format!("became {} after it was upgraded", health.name())));
-                }
-            }
-            MemberState::Pending
-            | MemberState::Applying { .. }
-            | MemberState::Settling { .. }
-            | MemberState::Creating { .. }
-            | MemberState::Ready { .. }
-            | MemberState::Deleting { .. }
-            | MemberState::Removing { .. }
-            | MemberState::Restoring { .. } => {}
-        }
+    let mut unhealthy: BTreeMap<&InstanceId, (InstanceId, String)> = BTreeMap::new();
+    for id in upgrade.members.failed() {
+        let why = upgrade.members.get(id).and_then(Member::failure).unwrap_or_default();
+        unhealthy.insert(id, (id.clone(), why));
     }
-    (upgraded, unhealthy)
+    let down = if fleet.unhealthy_count() > 0 { fleet.unhealthy() } else { Vec::new() };
+    for here in down {
+        let Some(id) = upgraded_at(upgrade, &here) else { continue };
+        let why = format!("became {} after it was upgraded", fleet.health(&here).name());
+        unhealthy.insert(id, (here, why));
+    }
+    let Progress { successful, failed, in_progress: _, pending: _ } = upgrade.members.progress();
+    (successful + failed, unhealthy.into_values().collect())
+}
+
+/// The member that was upgraded and in whose place an instance stands; an instance that has been
+/// replaced stands in no place.
+fn upgraded_at<'a>(upgrade: &'a Upgrade, instance: &InstanceId) -> Option<&'a InstanceId> {
+    let (id, member) = upgrade.members.behind(instance)?;
+    let stands = matches!(member.state, MemberState::Succeeded { .. }) && member.occupant(id) == instance;
+    stands.then_some(id)
 }
 
 /// A limit was passed. Ends at once, or after the failed instances have been brought back.
@@ -221,17 +221,12 @@ fn breach(upgrade: &mut Upgrade, unhealthy: &[InstanceId], now: Timestamp, out: 
         OnBreach::RollBack => upgrade.then_roll_back = true,
         OnBreach::RestoreFailed => {
             for id in unhealthy {
-                let Some(member) = upgrade.members.get_mut(id) else { continue };
-                // With maxSurge, the one before was never touched, or is gone.
-                if member.is_surge() {
-                    continue;
-                }
-                member.applied_have_failed("became unhealthy after it was upgraded");
-                member.try_again_to_restore();
+                let back = upgrade.members.update(id, |member| has_failed_after_all(member, now));
+                let Some(Some(back)) = back else { continue };
                 out.changed.insert(id.clone());
-                let back = member.next(OnInstanceFailure::Restore, now);
+                let succeeded = |member: &Member| matches!(member.state, MemberState::Succeeded { .. });
                 // Without a way back it has failed all the same.
-                if back.is_with_driver() || matches!(member.state, MemberState::Succeeded { .. }) {
+                if back.is_with_driver() || upgrade.members.get(id).is_some_and(succeeded) {
                     go(upgrade, id, back, out);
                 }
             }
@@ -244,10 +239,21 @@ fn breach(upgrade: &mut Upgrade, unhealthy: &[InstanceId], now: Timestamp, out: 
     end(upgrade, UpgradeState::Faulted, now);
 }
 
+/// What follows for a member that is to be brought back though it went well; none with maxSurge, where
+/// the one before was never touched, or is gone.
+fn has_failed_after_all(member: &mut Member, now: Timestamp) -> Option<MemberState> {
+    if member.is_surge() {
+        return None;
+    }
+    member.applied_have_failed("became unhealthy after it was upgraded");
+    member.try_again_to_restore();
+    Some(member.next(OnInstanceFailure::Restore, now))
+}
+
 /// Waits until the failed instances have been brought back, then ends.
 pub(super) fn undoing(upgrade: &mut Upgrade, now: Timestamp) -> bool {
-    let restoring = |state: &MemberState| matches!(state, MemberState::Restoring { .. });
-    if upgrade.members.values().any(|member| restoring(&member.state)) {
+    let restoring = |member: &Member| matches!(member.state, MemberState::Restoring { .. });
+    if upgrade.members.in_flight().filter_map(|id| upgrade.members.get(id)).any(restoring) {
         return false;
     }
     end(upgrade, UpgradeState::Faulted, now);

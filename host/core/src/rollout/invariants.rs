@@ -9,6 +9,7 @@ mod admission;
 mod effects;
 mod ending;
 mod history;
+pub(super) mod replay;
 mod surge;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,13 +41,13 @@ pub enum Rule {
     Generations,
     /// 10: nothing is admitted after pause or cancel, or across a checkpoint.
     Stopped,
-    /// 12: the record replays to the same state.
+    /// 12: the record replays to the same state, because a step tells all that it changed.
     Replay,
     /// 13: only Healthy is healthy.
     Health,
     /// 14: it ends, or waits with a true reason.
     Ending,
-    /// 15: with maxSurge, nobody goes before another one is healthy in its place, capacity never
+    /// 15: with maxSurge, no instance goes before another one is healthy in its place, capacity never
     /// falls, and no id is used twice.
     Surge,
 }
@@ -150,6 +151,7 @@ impl Checker {
         check.effects();
         check.surge();
         check.ending();
+        check.replay();
         let found = check.found;
         self.decided.extend(seen.step.actions.iter().map(|action| decided(id, action, &admitted)));
         found

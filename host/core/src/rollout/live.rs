@@ -1,10 +1,13 @@
-//! Live decisions: before each batch everybody whose turn has not come is asked again.
+//! Live decisions: before each batch, all instances whose turn has not come are asked again.
 
 use std::collections::{BTreeMap, BTreeSet};
+
+use imbl::Vector;
 
 use crate::domain::{InstanceId, Timestamp};
 use crate::plan::{Batch, Candidate, Hold, HoldReason, PlanInput, plan};
 
+use super::deferred::out_of_time;
 use super::member::MemberState;
 use super::state::Upgrade;
 use super::step::{FleetView, Step};
@@ -36,11 +39,11 @@ pub(super) fn ask_again(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Times
     let candidates: BTreeMap<&InstanceId, &Candidate> = open.iter().map(|c| (&c.id, c)).collect();
     if !same_order {
         clear(upgrade, out);
-        let joined = upgrade.insert(again.batches, &candidates);
-        out.changed.extend(joined);
+        join(upgrade, again.batches, &candidates, out);
     }
     upgrade.deferred.clear();
     upgrade.hold(holds, &candidates);
+    out.left_out_changed = true;
     out.head_changed = true;
 }
 
@@ -48,9 +51,8 @@ pub(super) fn ask_again(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Times
 fn expired(hold: Hold) -> Hold {
     match hold.reason {
         HoldReason::Defer(detail) => {
-            let detail = if detail.is_empty() { "said \"not now\"".to_owned() } else { detail };
-            let reason = HoldReason::Skip(format!("{detail}; the time for asking is over"));
-            Hold { instance: hold.instance, reason }
+            let detail = if detail.is_empty() { "said \"not now\"" } else { &detail };
+            Hold { instance: hold.instance, reason: HoldReason::Skip(out_of_time(detail)) }
         }
         reason => Hold { instance: hold.instance, reason },
     }
@@ -69,9 +71,22 @@ fn is_same(upgrade: &Upgrade, batches: &[Batch]) -> bool {
 }
 
 /// The wording of a reason may hold figures that change with every probe.
-fn says_the_same(ours: &[Hold], theirs: &[Hold]) -> bool {
+fn says_the_same(ours: &Vector<Hold>, theirs: &[Hold]) -> bool {
     let of = |hold: &Hold| (hold.instance.clone(), hold.reason.code());
     ours.iter().map(of).eq(theirs.iter().map(of))
+}
+
+/// Puts batches in.
+pub(super) fn join(
+    upgrade: &mut Upgrade,
+    batches: Vec<Batch>,
+    candidates: &BTreeMap<&InstanceId, &Candidate>,
+    out: &mut Step,
+) {
+    let first = upgrade.next_number;
+    out.changed.extend(upgrade.insert(batches, candidates));
+    out.batches_changed.extend(first..upgrade.next_number);
+    out.order_changed |= first != upgrade.next_number;
 }
 
 /// Takes everything out that lies ahead.
@@ -84,5 +99,7 @@ fn clear(upgrade: &mut Upgrade, out: &mut Step) {
         upgrade.members.remove(&id);
         out.changed.insert(id);
     }
+    out.batches_changed.extend(upgrade.batches.iter().skip(upgrade.current).map(|batch| batch.number));
     upgrade.batches.truncate(upgrade.current);
+    out.order_changed = true;
 }

@@ -24,7 +24,7 @@ pub fn manual(start: StartUpgrade, candidates: &[Candidate], now: Timestamp) -> 
         wanted().filter(|candidate| !is_protected(candidate)).map(|c| c.id.clone()).collect();
     holds.sort_by(|a, b| a.instance.cmp(&b.instance));
     instances.sort();
-    upgrade.holds = holds;
+    upgrade.holds = holds.into();
     if !instances.is_empty() {
         let batch = Batch { phase: None, zone: None, update_domain: None, instances };
         let by_id = candidates.iter().map(|candidate| (&candidate.id, candidate)).collect();

@@ -78,7 +78,7 @@ pub enum MemberState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Restored {
-    /// Nobody asked for it.
+    /// It was not asked for.
     NotTried,
     /// It was brought back.
     Yes,

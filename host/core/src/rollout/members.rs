@@ -1,22 +1,38 @@
 //! The planned instances, by id and by batch, so that a step looks at one batch and not at the
-//! whole fleet.
+//! whole fleet; counted, so that it need not look at all to know how many there are of a kind.
+//!
+//! A member changes only in [`Members::update`] and its like: what is counted cannot go astray.
 
-use std::collections::BTreeMap;
+mod tally;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use imbl::{OrdMap, Vector};
 
 use crate::domain::InstanceId;
 
 use super::member::Member;
+use super::state::Progress;
+use tally::Tally;
 
-/// Planned instances. They lie side by side in the order in which they were put in, which is that
-/// of the batches: whoever looks at a large batch again and again reads on instead of searching.
+/// One member in its place; shared with copies of the whole until it changes.
+type Slot = Arc<(InstanceId, Member)>;
+
+/// Planned instances. A copy costs nothing and shares what does not change.
+///
+/// They lie side by side in the order in which they were put in, which is that of the batches: a look at a
+/// large batch, which happens again and again, reads on instead of searching.
 #[derive(Debug, Clone, Default)]
 pub struct Members {
-    slots: Vec<Option<(InstanceId, Member)>>,
+    slots: Vector<Option<Slot>>,
     /// Slots that are empty.
-    free: Vec<usize>,
-    by_id: BTreeMap<InstanceId, usize>,
+    free: Vector<usize>,
+    by_id: OrdMap<InstanceId, usize>,
     /// Number of the batch, place within it.
-    by_batch: BTreeMap<u32, BTreeMap<usize, usize>>,
+    by_batch: OrdMap<u32, OrdMap<usize, usize>>,
+    tally: Tally,
 }
 
 /// Where they lie follows from how they came to be there.
@@ -47,10 +63,40 @@ impl Members {
         self.slot(*self.by_id.get(id)?).map(|(_, member)| member)
     }
 
-    /// One of them; its batch and place stay as they are.
-    pub(super) fn get_mut(&mut self, id: &InstanceId) -> Option<&mut Member> {
+    /// The member that an instance is, or whose place it takes or has taken.
+    #[must_use]
+    pub fn behind(&self, instance: &InstanceId) -> Option<(&InstanceId, &Member)> {
+        let id = self.tally.replaced_by(instance).unwrap_or(instance);
+        self.slot(*self.by_id.get(id)?).map(|(id, member)| (id, member))
+    }
+
+    /// How many there are of each kind.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.tally.all()
+    }
+
+    /// How many there are of each kind in one batch, by its number.
+    #[must_use]
+    pub fn progress_of(&self, batch: u32) -> Progress {
+        self.tally.of_batch(batch)
+    }
+
+    /// Those that the driver or the health gate is busy with, by id.
+    pub fn in_flight(&self) -> impl Iterator<Item = &InstanceId> {
+        self.tally.in_flight().iter()
+    }
+
+    /// Those that have failed, by id.
+    pub fn failed(&self) -> impl Iterator<Item = &InstanceId> {
+        self.tally.failed().iter()
+    }
+
+    /// Changes one of them; its batch and place stay as they are. None when it is not there.
+    pub(super) fn update<R>(&mut self, id: &InstanceId, change: impl FnOnce(&mut Member) -> R) -> Option<R> {
         let slot = *self.by_id.get(id)?;
-        self.slots.get_mut(slot)?.as_mut().map(|(_, member)| member)
+        let (id, member) = Arc::make_mut(self.slots.get_mut(slot)?.as_mut()?);
+        Some(self.tally.watch(id, member, change))
     }
 
     /// All by id.
@@ -70,15 +116,21 @@ impl Members {
 
     /// Those of one batch, in order.
     pub fn of_batch(&self, batch: u32) -> impl DoubleEndedIterator<Item = &InstanceId> {
-        let slots = self.by_batch.get(&batch).into_iter().flat_map(BTreeMap::values);
+        let slots = self.by_batch.get(&batch).into_iter().flat_map(OrdMap::values);
         slots.filter_map(|slot| self.slot(*slot)).map(|(id, _)| id)
+    }
+
+    /// How many one batch has.
+    pub(super) fn count_of(&self, batch: u32) -> usize {
+        self.by_batch.get(&batch).map_or(0, OrdMap::len)
     }
 
     /// Visits those of one batch, in order; their batch and place stay as they are.
     pub(super) fn visit_batch(&mut self, batch: u32, mut visit: impl FnMut(&InstanceId, &mut Member)) {
-        for slot in self.by_batch.get(&batch).into_iter().flat_map(BTreeMap::values) {
-            if let Some(Some((id, member))) = self.slots.get_mut(*slot) {
-                visit(id, member);
+        for slot in self.by_batch.get(&batch).into_iter().flat_map(OrdMap::values) {
+            if let Some(Some(slot)) = self.slots.get_mut(*slot) {
+                let (id, member) = Arc::make_mut(slot);
+                self.tally.watch(id, member, |member| visit(id, member));
             }
         }
     }
@@ -87,14 +139,19 @@ impl Members {
     pub fn insert(&mut self, id: InstanceId, member: Member) {
         self.unlist(&id);
         let known = self.by_id.get(&id).copied();
-        let slot = known.or_else(|| self.free.pop()).unwrap_or(self.slots.len());
+        if let Some((_, former)) = known.and_then(|slot| self.slot(slot)) {
+            let former = former.clone();
+            self.tally.leave(&id, &former);
+        }
+        self.tally.enter(&id, &member);
+        let slot = known.or_else(|| self.free.pop_back()).unwrap_or(self.slots.len());
         self.by_batch.entry(member.batch).or_default().insert(member.position, slot);
         if known.is_none() {
             self.by_id.insert(id.clone(), slot);
         }
         match self.slots.get_mut(slot) {
-            Some(place) => *place = Some((id, member)),
-            None => self.slots.push(Some((id, member))),
+            Some(place) => *place = Some(Arc::new((id, member))),
+            None => self.slots.push_back(Some(Arc::new((id, member)))),
         }
     }
 
@@ -102,27 +159,38 @@ impl Members {
     pub fn remove(&mut self, id: &InstanceId) -> Option<Member> {
         self.unlist(id);
         let slot = self.by_id.remove(id)?;
-        self.free.push(slot);
-        self.slots.get_mut(slot)?.take().map(|(_, member)| member)
+        self.free.push_back(slot);
+        let (id, member) = Arc::unwrap_or_clone(self.slots.get_mut(slot)?.take()?);
+        self.tally.leave(&id, &member);
+        Some(member)
     }
 
     /// Gives one another batch and place.
     pub(super) fn place(&mut self, id: &InstanceId, batch: u32, position: usize) {
         self.unlist(id);
         let Some(slot) = self.by_id.get(id).copied() else { return };
-        if let Some(Some((_, member))) = self.slots.get_mut(slot) {
-            (member.batch, member.position) = (batch, position);
+        if let Some(Some(place)) = self.slots.get_mut(slot) {
+            let (id, member) = Arc::make_mut(place);
+            self.tally.watch(id, member, |member| (member.batch, member.position) = (batch, position));
             self.by_batch.entry(batch).or_default().insert(position, slot);
         }
     }
 
+    /// Whether the counts are those of a recount. Costs what exists; for checks.
+    #[must_use]
+    pub(super) fn is_counted_right(&self) -> bool {
+        let mut recount = Tally::default();
+        self.iter().for_each(|(id, member)| recount.enter(id, member));
+        recount == self.tally
+    }
+
     fn slot(&self, slot: usize) -> Option<&(InstanceId, Member)> {
-        self.slots.get(slot)?.as_ref()
+        self.slots.get(slot)?.as_deref()
     }
 
     fn unlist(&mut self, id: &InstanceId) {
         let Some(slot) = self.by_id.get(id).copied() else { return };
-        let Some(Some((_, member))) = self.slots.get(slot) else { return };
+        let Some((_, member)) = self.slot(slot) else { return };
         let (number, position) = (member.batch, member.position);
         let Some(batch) = self.by_batch.get_mut(&number) else { return };
         if batch.get(&position) == Some(&slot) {

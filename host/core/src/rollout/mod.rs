@@ -30,6 +30,8 @@ mod manual;
 pub mod member;
 pub mod members;
 mod reasons;
+pub mod record;
+mod refusal;
 mod rollback;
 pub mod state;
 pub mod step;
@@ -42,11 +44,13 @@ pub use manual::manual;
 pub use member::{Member, MemberState, Part, PartState, Restored};
 pub use members::Members;
 pub use reasons::{Surging, WhyNot, why_not_yet};
+pub use record::{Course, LeftOut};
+pub use refusal::{WishRefusal, refusal};
 pub use rollback::rollback_of;
 pub use state::{BatchProgress, BatchState, Progress, Purpose, Stage, StartUpgrade, Upgrade, UpgradeState};
 pub use step::{Action, Event, FleetView, Step, Stop, Wish, step};
 pub use surge::Way;
-pub use waiting::{Waiting, refusal, waiting_for, waiting_now};
+pub use waiting::{Waiting, waiting_for, waiting_now};
 
 #[cfg(test)]
 mod tests;

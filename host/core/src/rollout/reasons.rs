@@ -21,7 +21,7 @@ pub enum WhyNot {
         /// When it is left out.
         until: Timestamp,
     },
-    /// Nobody has been asked yet.
+    /// There is no plan yet.
     Unplanned,
     /// The upgrade ends before its turn.
     Ending,
@@ -170,7 +170,7 @@ impl WhyNot {
                 )
             }
             Self::Unplanned => "the upgrade has not been planned yet".to_owned(),
-            Self::Ending => "the upgrade ends before its turn, because somebody cancelled it".to_owned(),
+            Self::Ending => "the upgrade was cancelled and ends before its turn".to_owned(),
             Self::Restoring { to, since, reason } => {
                 format!(
                     "failed: {reason}; the driver brings {to} back, since {} s",

@@ -48,6 +48,7 @@ pub fn rollback_of(upgrade: &Upgrade, id: UpgradeId, now: Timestamp) -> Option<U
     };
     let start = StartUpgrade {
         id,
+        number: 0,
         scale_set: upgrade.scale_set.clone(),
         // What is wanted from now on; each member knows itself what it goes back to.
         goal: wanted_again(upgrade, &members),
@@ -65,7 +66,7 @@ pub fn rollback_of(upgrade: &Upgrade, id: UpgradeId, now: Timestamp) -> Option<U
         bypass: upgrade.bypass,
         stage: Stage::Between { resume_at: now },
         next_number: u32::try_from(batches.len()).ok()?,
-        batches,
+        batches: batches.into(),
         members,
         ..Upgrade::new(start, now)
     })

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use imbl::Vector;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
@@ -155,6 +156,8 @@ pub struct Progress {
 pub struct Upgrade {
     /// Unique within a data directory.
     pub id: UpgradeId,
+    /// Rises with each upgrade of a data directory: the latest one has the highest.
+    pub number: u64,
     /// The scale set.
     pub scale_set: ScaleSetName,
     /// What is wanted.
@@ -192,15 +195,18 @@ pub struct Upgrade {
     pub approved: BTreeSet<PhaseName>,
     /// Digest of the plan, once there is one.
     pub digest: Option<Digest>,
-    /// Batches in order.
-    pub batches: Vec<BatchProgress>,
+    /// Batches in order. See [`super::record`] for how this and what is left out are kept.
+    #[serde(default, skip_serializing_if = "Vector::is_empty")]
+    pub batches: Vector<BatchProgress>,
     /// Number of the next batch that is made.
     pub next_number: u32,
     /// Index of the batch in flight, or of the next one.
     pub current: usize,
-    /// Instances that are left out.
-    pub holds: Vec<Hold>,
+    /// Instances that are left out, by id.
+    #[serde(default, skip_serializing_if = "Vector::is_empty")]
+    pub holds: Vector<Hold>,
     /// Those of them that said "not now" and are to be asked again, with their phase.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub deferred: BTreeMap<InstanceId, PhaseName>,
     /// How many instances had all that is wanted when it was planned.
     pub already: usize,
@@ -217,6 +223,8 @@ pub struct Upgrade {
 pub struct StartUpgrade {
     /// Unique within a data directory.
     pub id: UpgradeId,
+    /// Rises with each upgrade of a data directory.
+    pub number: u64,
     /// The scale set.
     pub scale_set: ScaleSetName,
     /// What is wanted.
@@ -233,10 +241,11 @@ impl Upgrade {
     /// A new upgrade that has decided nothing yet.
     #[must_use]
     pub fn new(start: StartUpgrade, now: Timestamp) -> Self {
-        let StartUpgrade { id, scale_set, goal, policy, before, bypass } = start;
+        let StartUpgrade { id, number, scale_set, goal, policy, before, bypass } = start;
         let until = now + policy.prepare_max;
         Self {
             id,
+            number,
             scale_set,
             goal,
             purpose: Purpose::Forward,
@@ -254,10 +263,10 @@ impl Upgrade {
             resumed: BTreeSet::new(),
             approved: BTreeSet::new(),
             digest: None,
-            batches: Vec::new(),
+            batches: Vector::new(),
             next_number: 0,
             current: 0,
-            holds: Vec::new(),
+            holds: Vector::new(),
             deferred: BTreeMap::new(),
             already: 0,
             error: None,
@@ -302,29 +311,12 @@ impl Upgrade {
     /// Counts.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        let mut progress = Progress::default();
         let before = UpgradeErrorCode::MaxUnhealthyInstancePercentExceededBeforeRollingUpgrade;
         if self.error.as_ref().is_some_and(|error| error.code == before) {
             // Azure: an upgrade that was refused at the door has counted nothing.
-            return progress;
+            return Progress::default();
         }
-        for member in self.members.values() {
-            match member.state {
-                MemberState::Pending => progress.pending += 1,
-                MemberState::Applying { .. }
-                | MemberState::Settling { .. }
-                | MemberState::Creating { .. }
-                | MemberState::Ready { .. }
-                | MemberState::Deleting { .. }
-                | MemberState::Removing { .. }
-                | MemberState::Restoring { .. } => {
-                    progress.in_progress += 1;
-                }
-                MemberState::Succeeded { .. } => progress.successful += 1,
-                MemberState::Failed { .. } => progress.failed += 1,
-            }
-        }
-        progress
+        self.members.progress()
     }
 
     /// Members of one batch by its index, in the order of the plan.
@@ -363,12 +355,13 @@ impl Upgrade {
         let open = |(id, member): &(&InstanceId, &Member)| !is_there(id) && !member.state.is_terminal();
         let gone: Vec<InstanceId> = self.members.iter().filter(open).map(|(id, _)| id.clone()).collect();
         for id in &gone {
-            let Some(member) = self.members.get_mut(id) else { continue };
-            if member.state == MemberState::Pending {
+            if self.members.get(id).is_some_and(|member| member.state == MemberState::Pending) {
                 self.members.remove(id);
             } else {
-                member.open_have_failed("was removed from the configuration");
-                member.state = MemberState::Failed { at: now };
+                self.members.update(id, |member| {
+                    member.open_have_failed("was removed from the configuration");
+                    member.state = MemberState::Failed { at: now };
+                });
             }
         }
         gone.into_iter().chain(protected).collect()
@@ -385,7 +378,7 @@ impl Upgrade {
             self.members.iter().filter(waits).map(|(id, _)| id.clone()).collect();
         for id in &protected {
             self.members.remove(id);
-            self.holds.push(Hold { instance: id.clone(), reason: HoldReason::Protected });
+            self.holds.push_back(Hold { instance: id.clone(), reason: HoldReason::Protected });
         }
         self.holds.sort_by(|a, b| a.instance.cmp(&b.instance));
         protected
@@ -407,7 +400,7 @@ impl Upgrade {
             let phase = candidates.get(&hold.instance).and_then(|candidate| candidate.standing.phase());
             self.deferred.insert(hold.instance.clone(), phase.into());
         }
-        self.holds = holds;
+        self.holds = holds.into();
     }
 
     /// Puts batches in where their phase comes next, before others of that phase, and gives who joined.

@@ -5,34 +5,45 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::{Component, Health, InstanceId, OnInstanceFailure, OperationId, Timestamp, Version};
-use crate::plan::Candidate;
+use crate::domain::{
+    Component, FreshIds, Health, InstanceId, OnInstanceFailure, OperationId, Timestamp, Version,
+};
+use crate::plan::{Candidate, Standing};
+use serde::{Deserialize, Serialize};
 
 use super::error::UpgradeError;
-use super::member::MemberState;
+use super::member::{Member, MemberState};
 use super::state::{Stage, Upgrade, UpgradeState};
 use super::{admission, gate, waiting};
 
 /// What a step may know of the fleet. A trait, so that the loop, the simulator and the tests give
 /// their own without copying the fleet for each event.
 pub trait FleetView {
-    /// All instances, protected and skipped ones included.
+    /// All instances, protected and skipped ones included. The only question that may cost what
+    /// exists: it is asked once for a plan, and before each batch by upgrades that ask again.
     fn candidates(&self) -> Vec<Candidate>;
+    /// One of them; none when it is not there.
+    fn candidate(&self, instance: &InstanceId) -> Option<Candidate>;
     /// Committed health of one instance; Unknown when it is not there.
     fn health(&self, instance: &InstanceId) -> Health;
-    /// Number of instances.
+    /// Number of instances. Asked at every event, so the owner keeps it at hand.
     fn total(&self) -> usize;
-    /// Instances that count as unhealthy, by id.
+    /// How many count as unhealthy. Asked at every event.
+    fn unhealthy_count(&self) -> usize;
+    /// How many are Initializing: neither healthy nor unhealthy, so everything waits for them. Asked at
+    /// every event.
+    fn initializing_count(&self) -> usize;
+    /// Instances that count as unhealthy, by id; costs no more than those.
     fn unhealthy(&self) -> Vec<InstanceId>;
-    /// How many they are.
-    fn unhealthy_count(&self) -> usize {
-        self.unhealthy().len()
+    /// Instances that are Initializing, by id; costs no more than those.
+    fn initializing(&self) -> Vec<InstanceId>;
+    /// Whether the generation of the plugin that is in force has not judged an instance yet.
+    fn any_undecided(&self) -> bool {
+        self.candidates().iter().any(|candidate| matches!(candidate.standing, Standing::Undecided))
     }
-    /// Whether an instance is Initializing: neither healthy nor unhealthy, so everybody waits.
-    fn any_initializing(&self) -> bool;
-    /// Every id that an instance of the set has, or ever had.
-    fn ids_ever(&self) -> Vec<InstanceId> {
-        self.candidates().into_iter().map(|candidate| candidate.id).collect()
+    /// Gives ids that no instance of the set has or ever had. Asked once for a batch with new instances.
+    fn fresh_ids(&self) -> FreshIds {
+        FreshIds::new(self.candidates().iter().map(|candidate| &candidate.id))
     }
     /// Why nothing new may start anywhere, or in this scale set, at this moment.
     fn stop(&self) -> Option<Stop> {
@@ -76,7 +87,8 @@ pub enum Event {
 }
 
 /// What a person may want of a running upgrade.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Wish {
     /// Stop after the batch in flight.
     Cancel,
@@ -110,7 +122,7 @@ pub enum Action {
     Create {
         /// The new one.
         instance: InstanceId,
-        /// Whose place it shall take.
+        /// Whose place it takes.
         replaces: InstanceId,
         /// The version of its application.
         version: Version,
@@ -156,7 +168,13 @@ impl Action {
 pub struct Step {
     /// Members whose row changed, or that left the plan.
     pub changed: BTreeSet<InstanceId>,
-    /// Whether anything but members changed.
+    /// Batches that came or that stand otherwise now, by number. One that is no longer in the order is gone.
+    pub batches_changed: BTreeSet<u32>,
+    /// Whether the order of the batches changed.
+    pub order_changed: bool,
+    /// Whether other instances are left out, or for other reasons.
+    pub left_out_changed: bool,
+    /// Whether anything else of the upgrade changed.
     pub head_changed: bool,
     /// In order.
     pub actions: Vec<Action>,
@@ -240,13 +258,16 @@ pub(super) fn fault(upgrade: &mut Upgrade, error: UpgradeError, now: Timestamp) 
 
 /// Brings one member to a state, with a new effect where the state wants one.
 pub(super) fn go(upgrade: &mut Upgrade, instance: &InstanceId, state: MemberState, out: &mut Step) {
-    let Some(member) = upgrade.members.get_mut(instance) else { return };
-    out.changed.insert(instance.clone());
-    member.state = state;
-    if member.state.is_with_driver() {
-        member.attempt += 1;
+    let changed = upgrade.members.update(instance, |member| {
+        member.state = state;
+        if member.state.is_with_driver() {
+            member.attempt += 1;
+        }
+    });
+    if changed.is_some() {
+        out.changed.insert(instance.clone());
+        ask(upgrade, instance, out);
     }
-    ask(upgrade, instance, out);
 }
 
 /// Asks for what a member's state wants, under its latest attempt.
@@ -265,28 +286,35 @@ pub(super) fn fail(
     out: &mut Step,
 ) {
     let rule = upgrade.policy.failure.instance;
-    let Some(member) = upgrade.members.get_mut(instance) else { return };
-    let reason = member.blame(reason);
-    member.applied_have_failed(&reason);
-    let next = member.next(rule, now);
-    go(upgrade, instance, next, out);
+    let next = upgrade.members.update(instance, |member| {
+        let reason = member.blame(reason);
+        member.applied_have_failed(&reason);
+        member.next(rule, now)
+    });
+    if let Some(next) = next {
+        go(upgrade, instance, next, out);
+    }
 }
 
 /// After a restart: the same operations again (the driver treats a repeat as done), and fresh
-/// clocks for the health gate, because nobody has watched meanwhile.
+/// clocks for the health gate, because there was no watch meanwhile.
 fn resume(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) {
     upgrade.recovering_until = Some(now + upgrade.policy.gate.deadline);
     out.head_changed = true;
     if let Stage::Preparing { until } = &mut upgrade.stage {
-        // Nobody has answered yet: a snapshot at the old time would hold the whole fleet.
+        // No instance has answered yet: a snapshot at the old time would hold the whole fleet.
         *until = (*until).max(now + upgrade.policy.prepare_max);
     }
-    let in_flight = |(_, member): &(&InstanceId, &super::Member)| member.state.is_in_flight();
-    let open: Vec<InstanceId> = upgrade.members.iter().filter(in_flight).map(|(id, _)| id.clone()).collect();
+    let open: Vec<InstanceId> = upgrade.members.in_flight().cloned().collect();
     for instance in open {
-        let Some(member) = upgrade.members.get_mut(&instance) else { continue };
-        if matches!(member.state, MemberState::Settling { .. } | MemberState::Ready { .. }) {
-            member.state = MemberState::Settling { applied_at: now, healthy_since: None };
+        let watched_anew = upgrade.members.update(&instance, |member| {
+            let watched = matches!(member.state, MemberState::Settling { .. } | MemberState::Ready { .. });
+            if watched {
+                member.state = MemberState::Settling { applied_at: now, healthy_since: None };
+            }
+            watched
+        });
+        if watched_anew == Some(true) {
             out.changed.insert(instance.clone());
         }
         ask(upgrade, &instance, out);
@@ -307,26 +335,32 @@ fn effect_done(
     } else {
         upgrade.policy.failure.instance
     };
-    let Some(member) = upgrade.members.get_mut(&instance) else { return };
-    if matches!(member.state, MemberState::Deleting { .. }) {
-        member.deleted(result, now);
-        out.changed.insert(instance);
-    } else if member.answered(result) {
-        let next = member.next(rule, now);
-        go(upgrade, &instance, next, out);
+    let next = upgrade.members.update(&instance, |member| {
+        if matches!(member.state, MemberState::Deleting { .. }) {
+            member.deleted(result, now);
+            return Answered::Over;
+        }
+        if member.answered(result) { Answered::GoesOn(member.next(rule, now)) } else { Answered::NotAsked }
+    });
+    match next {
+        Some(Answered::GoesOn(next)) => go(upgrade, &instance, next, out),
+        Some(Answered::Over) => _ = out.changed.insert(instance),
+        Some(Answered::NotAsked) | None => {}
     }
+}
+
+/// What an answer of the driver makes of a member.
+enum Answered {
+    GoesOn(MemberState),
+    Over,
+    NotAsked,
 }
 
 /// The member that an operation belongs to. What happens to a new instance is an effect of the one
 /// whose place it takes.
 fn member_of(upgrade: &Upgrade, operation: &OperationId, instance: &InstanceId) -> Option<InstanceId> {
-    let is_it = |id: &InstanceId| {
-        let member = upgrade.members.get(id);
-        member.is_some_and(|member| upgrade.operation(id, member.attempt) == *operation)
-    };
-    if is_it(instance) {
-        return Some(instance.clone());
-    }
-    let mut batch = upgrade.batch_members(upgrade.current).into_iter();
-    batch.find(|id| upgrade.members.get(id).is_some_and(|m| m.watched(id) == instance) && is_it(id)).cloned()
+    let itself = upgrade.members.get(instance).map(|member| (instance, member));
+    let is_it = |(id, member): &(&InstanceId, &Member)| upgrade.operation(id, member.attempt) == *operation;
+    let found = itself.filter(is_it).or_else(|| upgrade.members.behind(instance).filter(is_it));
+    found.map(|(id, _)| id.clone())
 }

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Component, FreshIds, Goal, Health, InstanceId, OperationId, Timestamp};
+use crate::domain::{Component, Goal, Health, InstanceId, OperationId, Timestamp};
 use crate::plan::Candidate;
 
 use super::member::{Member, MemberState, Part, PartState, Restored};
@@ -190,13 +190,12 @@ pub(super) fn choose_replacements(upgrade: &mut Upgrade, members: &[InstanceId],
     if surging.is_empty() {
         return;
     }
-    let mut fresh = FreshIds::new(&fleet.ids_ever());
+    let mut fresh = fleet.fresh_ids();
     for id in &surging {
-        let Some(member) = upgrade.members.get_mut(id) else { continue };
-        match fresh.next_like(id) {
+        upgrade.members.update(id, |member| match fresh.next_like(id) {
             Some(by) => member.way = Way::Beside { by },
             None => member.open_have_failed("no id is left for an instance in its place"),
-        }
+        });
     }
 }
 
@@ -204,13 +203,14 @@ pub(super) fn choose_replacements(upgrade: &mut Upgrade, members: &[InstanceId],
 /// deadline stays.
 pub(super) fn recheck(upgrade: &mut Upgrade, ids: &[InstanceId], fleet: &dyn FleetView, out: &mut Step) {
     for id in ids {
-        let Some(member) = upgrade.members.get_mut(id) else { continue };
-        if let MemberState::Ready { applied_at } = member.state
-            && fleet.health(member.watched(id)) != Health::Healthy
-        {
-            member.state = MemberState::Settling { applied_at, healthy_since: None };
-            out.changed.insert(id.clone());
-        }
+        upgrade.members.update(id, |member| {
+            if let MemberState::Ready { applied_at } = member.state
+                && fleet.health(member.watched(id)) != Health::Healthy
+            {
+                member.state = MemberState::Settling { applied_at, healthy_since: None };
+                out.changed.insert(id.clone());
+            }
+        });
     }
 }
 
@@ -232,9 +232,15 @@ pub(super) fn take_over(upgrade: &mut Upgrade, ids: &[InstanceId], now: Timestam
         return;
     }
     for id in ids {
-        let Some(member) = upgrade.members.get_mut(id) else { continue };
-        if let (MemberState::Ready { .. }, Some(by)) = (&member.state, member.replacement().cloned()) {
-            member.way = Way::Instead { by };
+        let takes_over = upgrade.members.update(id, |member| {
+            let Some(by) = member.replacement().cloned() else { return false };
+            let is_ready = matches!(member.state, MemberState::Ready { .. });
+            if is_ready {
+                member.way = Way::Instead { by };
+            }
+            is_ready
+        });
+        if takes_over == Some(true) {
             go(upgrade, id, MemberState::Deleting { since: now }, out);
         }
     }

@@ -5,7 +5,7 @@ use crate::plan::{Candidate, Standing};
 
 use super::member::MemberState;
 use super::state::{Purpose, Stage, Upgrade};
-use super::step::{FleetView, Stop, Wish};
+use super::step::{FleetView, Stop};
 use super::{deferred, gate, limits};
 
 /// What a running upgrade waits for between batches.
@@ -75,7 +75,7 @@ pub(super) fn stopped(upgrade: &Upgrade, fleet: &dyn FleetView) -> Option<Waitin
         Stop::Line { since } if upgrade.bypass.is_some_and(|bypass| since <= bypass) => None,
         Stop::Line { .. } => Some(Waiting::Line),
         Stop::Freeze { .. } if upgrade.bypass.is_some() => None,
-        // Nobody wants a bad version over the holidays because it was found in a freeze.
+        // A bad version that is found in a freeze is not kept over the holidays.
         Stop::Freeze { .. } if matches!(upgrade.purpose, Purpose::Rollback { .. }) => None,
         Stop::Freeze { until } => Some(Waiting::Freeze { until }),
     }
@@ -92,7 +92,7 @@ pub(super) fn waiting(
     let is_live = upgrade.is_forward() && upgrade.policy.decisions == Decisions::Live;
     let unheard = || if is_live { unheard(upgrade, fleet, now) } else { None };
     if !upgrade.has_more() {
-        // Somebody may still join.
+        // An instance may still join.
         return unheard().filter(|_| now >= resume_at && stopped(upgrade, fleet).is_none());
     }
     if !upgrade.is_forward() {
@@ -110,7 +110,7 @@ pub(super) fn waiting(
     if let Some(unheard) = unheard() {
         return Some(unheard);
     }
-    if fleet.any_initializing() {
+    if fleet.initializing_count() > 0 {
         // It ends with the grace period at the latest, and that is an event.
         return Some(Waiting::Initializing);
     }
@@ -119,13 +119,16 @@ pub(super) fn waiting(
     down.then_some(Waiting::Recovery { until })
 }
 
-/// Why nobody can be asked again now: a host that was started a moment ago has heard of nobody, and
-/// silence would leave out everybody whose turn has not come.
+/// Why instances cannot be asked again now: a host that was started a moment ago has heard of none, and
+/// silence would leave out all whose turn has not come.
 #[must_use]
 pub(super) fn unheard(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp) -> Option<Waiting> {
     let until = upgrade.recovering_until.filter(|until| now < *until)?;
-    if fleet.any_initializing() {
+    if fleet.initializing_count() > 0 {
         return Some(Waiting::Initializing);
+    }
+    if !fleet.any_undecided() {
+        return None;
     }
     let is_open =
         |id: &InstanceId| upgrade.members.get(id).is_none_or(|member| member.state == MemberState::Pending);
@@ -154,35 +157,6 @@ pub fn waiting_now(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp) -> 
         Stage::Preparing { .. } => stopped(upgrade, fleet),
         Stage::Between { resume_at } => waiting_for(upgrade, fleet, resume_at, now),
         Stage::InBatch | Stage::Undoing | Stage::Ended { .. } => None,
-    }
-}
-
-/// Why a wish makes no sense now; none when it does.
-#[must_use]
-pub fn refusal(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp, wish: Wish) -> Option<&'static str> {
-    let waiting = waiting_now(upgrade, fleet, now);
-    let ends = upgrade.cancel_requested;
-    match wish {
-        Wish::Cancel | Wish::RollBack => None,
-        Wish::Pause | Wish::Resume | Wish::Approve | Wish::Bypass if ends => {
-            Some("it ends after the batch in flight, because somebody cancelled it")
-        }
-        Wish::Pause => None,
-        Wish::Resume => {
-            let at_checkpoint = matches!(waiting, Some(Waiting::Resume { .. }));
-            (!upgrade.paused && !at_checkpoint).then_some("it is not paused, and no phase waits for a resume")
-        }
-        Wish::Approve => {
-            let wanted = border(upgrade).is_some_and(|border| {
-                let checkpoints = &upgrade.policy.checkpoints.approval_before;
-                checkpoints.contains(&border.next) && !upgrade.approved.contains(&border.next)
-            });
-            (!wanted).then_some("no phase waits for an approval")
-        }
-        Wish::Bypass => {
-            let stopped = fleet.stop().is_some();
-            (!stopped).then_some("neither a freeze window nor a stopped line holds it")
-        }
     }
 }
 

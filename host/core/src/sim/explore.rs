@@ -235,26 +235,35 @@ impl State {
     }
 }
 
+impl TinyNode {
+    fn candidate(&self) -> Candidate {
+        Candidate {
+            id: self.id.clone(),
+            zone: self.zone.clone(),
+            update_domain: None,
+            fault_domain: None,
+            protection: Protection::default(),
+            version: Some(self.version.clone()),
+            extensions: BTreeMap::new(),
+            health: self.health,
+            standing: Standing::Decided {
+                phase: self.phase,
+                participation: self.participation,
+                detail: String::new(),
+            },
+        }
+    }
+}
+
 struct Tiny<'a>(&'a [TinyNode]);
 
 impl FleetView for Tiny<'_> {
     fn candidates(&self) -> Vec<Candidate> {
-        let candidate = |node: &TinyNode| Candidate {
-            id: node.id.clone(),
-            zone: node.zone.clone(),
-            update_domain: None,
-            fault_domain: None,
-            protection: Protection::default(),
-            version: Some(node.version.clone()),
-            extensions: BTreeMap::new(),
-            health: node.health,
-            standing: Standing::Decided {
-                phase: node.phase,
-                participation: node.participation,
-                detail: String::new(),
-            },
-        };
-        self.0.iter().map(candidate).collect()
+        self.0.iter().map(TinyNode::candidate).collect()
+    }
+
+    fn candidate(&self, instance: &InstanceId) -> Option<Candidate> {
+        self.0.iter().find(|node| node.id == *instance).map(TinyNode::candidate)
     }
 
     fn health(&self, instance: &InstanceId) -> Health {
@@ -269,7 +278,20 @@ impl FleetView for Tiny<'_> {
         self.0.iter().filter(|node| node.health.is_unhealthy()).map(|node| node.id.clone()).collect()
     }
 
-    fn any_initializing(&self) -> bool {
-        self.0.iter().any(|node| node.health == Health::Initializing)
+    fn unhealthy_count(&self) -> usize {
+        self.0.iter().filter(|node| node.health.is_unhealthy()).count()
+    }
+
+    fn initializing(&self) -> Vec<InstanceId> {
+        let starting = |node: &&TinyNode| node.health == Health::Initializing;
+        self.0.iter().filter(starting).map(|node| node.id.clone()).collect()
+    }
+
+    fn initializing_count(&self) -> usize {
+        self.0.iter().filter(|node| node.health == Health::Initializing).count()
+    }
+
+    fn any_undecided(&self) -> bool {
+        false
     }
 }

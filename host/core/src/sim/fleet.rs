@@ -129,10 +129,10 @@ pub(super) fn index_of(id: &InstanceId) -> usize {
     id.as_str().parse().unwrap_or(usize::MAX)
 }
 
-impl FleetView for View<'_> {
-    fn candidates(&self) -> Vec<Candidate> {
-        let all = self.ids.iter().zip(self.nodes).zip(self.known);
-        let candidate = |((id, node), known): ((&InstanceId, &Node), &Known)| Candidate {
+impl View<'_> {
+    fn at(&self, index: usize) -> Option<Candidate> {
+        let (id, node, known) = (self.ids.get(index)?, self.nodes.get(index)?, self.known.get(index)?);
+        Some(Candidate {
             id: id.clone(),
             zone: node.facts.zone.clone(),
             update_domain: node.facts.update_domain,
@@ -152,8 +152,22 @@ impl FleetView for View<'_> {
                 freshness: self.freshness,
                 now: self.now,
             }),
-        };
-        all.map(candidate).collect()
+        })
+    }
+
+    fn with(&self, is_it: impl Fn(Health) -> bool) -> Vec<InstanceId> {
+        let all = self.ids.iter().zip(self.known);
+        all.filter(|(_, known)| is_it(known.fold.health())).map(|(id, _)| id.clone()).collect()
+    }
+}
+
+impl FleetView for View<'_> {
+    fn candidates(&self) -> Vec<Candidate> {
+        (0..self.known.len()).filter_map(|index| self.at(index)).collect()
+    }
+
+    fn candidate(&self, instance: &InstanceId) -> Option<Candidate> {
+        self.at(index_of(instance))
     }
 
     fn health(&self, instance: &InstanceId) -> Health {
@@ -165,13 +179,23 @@ impl FleetView for View<'_> {
     }
 
     fn unhealthy(&self) -> Vec<InstanceId> {
-        let down =
-            |(id, known): (&InstanceId, &Known)| known.fold.health().is_unhealthy().then(|| id.clone());
-        self.ids.iter().zip(self.known).filter_map(down).collect()
+        self.with(Health::is_unhealthy)
     }
 
-    fn any_initializing(&self) -> bool {
-        self.known.iter().any(|known| known.fold.health() == Health::Initializing)
+    fn unhealthy_count(&self) -> usize {
+        self.known.iter().filter(|known| known.fold.health().is_unhealthy()).count()
+    }
+
+    fn initializing(&self) -> Vec<InstanceId> {
+        self.with(|health| health == Health::Initializing)
+    }
+
+    fn initializing_count(&self) -> usize {
+        self.known.iter().filter(|known| known.fold.health() == Health::Initializing).count()
+    }
+
+    fn any_undecided(&self) -> bool {
+        self.known.iter().any(|known| known.latest.is_none())
     }
 
     fn stop(&self) -> Option<Stop> {

@@ -95,6 +95,7 @@ impl World {
     fn new_upgrade(&self, host: &Host) -> Option<Upgrade> {
         let start = StartUpgrade {
             id: UpgradeId::parse(&format!("sim-{}", self.now.0)).ok()?,
+            number: 0,
             scale_set: self.set.clone(),
             goal: self.goal.clone(),
             policy: UpgradePolicy {
@@ -174,7 +175,7 @@ impl World {
         for id in &out.changed {
             host.writes.push(Record::Member(id.clone(), upgrade.members.get(id).cloned()));
         }
-        if out.head_changed {
+        if out.head_changed || out.order_changed || out.left_out_changed || !out.batches_changed.is_empty() {
             host.writes
                 .push(Record::Head(Box::new(Upgrade { members: Members::default(), ..upgrade.clone() })));
         }

@@ -2,6 +2,7 @@
 
 mod screen;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -10,13 +11,12 @@ use serde::Serialize;
 use super::run::StopSignal;
 use super::upgrade::{render_plan, render_status};
 use crate::cli::args::DemoArgs;
+use crate::cli::client::Client;
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::clock::Clock;
-use crate::control::{Command, ControlHandle, StartOptions, Wanted};
 use crate::demo::fleet::{self, SCALE_SET, Workplace};
 use crate::host::{Host, HostOptions};
-use phasegate_core::domain::{ScaleSetName, Version};
 use phasegate_wire as wire;
 use screen::Screen;
 
@@ -94,9 +94,7 @@ fn keep_running(host: &Host) {
 }
 
 async fn show(host: &Host, args: &DemoArgs) -> anyhow::Result<Exit> {
-    let control = host.control();
-    let name = ScaleSetName::parse(SCALE_SET)?;
-    let to = Version::parse(TO)?;
+    let api = Caller::new(host.address())?;
     let screen = Screen::new(args.output);
     screen.say(&format!(
         "Starting {} processes of a small replicated database at {FROM}: three zones, one leader, one in backup.",
@@ -104,14 +102,10 @@ async fn show(host: &Host, args: &DemoArgs) -> anyhow::Result<Exit> {
     ));
     let clock = Clock::start();
     loop {
-        let fleet = control.ask(Command::Fleet).await?;
+        let fleet = api.fleet().await?;
         screen.show(&fleet, None);
-        if fleet
-            .scale_sets
-            .iter()
-            .flat_map(|set| &set.instances)
-            .all(|instance| instance.health == wire::Health::Healthy)
-        {
+        let mut instances = fleet.scale_sets.iter().flat_map(|set| &set.instances);
+        if instances.all(|instance| instance.health == wire::Health::Healthy) {
             break;
         }
         if clock.now() > clock.started_at() + READY_WITHIN {
@@ -119,15 +113,13 @@ async fn show(host: &Host, args: &DemoArgs) -> anyhow::Result<Exit> {
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    let wanted = Wanted { to: Some(to), extensions: Vec::new() };
-    let plan = control.ask(|reply| Command::Plan(name.clone(), wanted.clone(), reply)).await?;
+    let plan: wire::PlanDetail = api.get(format!("/v1/scale-sets/{SCALE_SET}/plan?to={TO}")).await?;
     screen.say(&format!("The plugin has judged every instance. The plan:\n\n{}", render_plan(&plan)));
     let started = clock.now();
-    control
-        .ask(|reply| Command::Start(name.clone(), StartOptions { wanted, ..StartOptions::default() }, reply))
-        .await?;
-    let status = follow(control, &name, &screen).await?;
-    let fleet = control.ask(Command::Fleet).await?;
+    let start = wire::StartRequest { to: Some(TO.to_owned()), ..wire::StartRequest::default() };
+    let _: wire::StatusDetail = api.post(format!("/v1/scale-sets/{SCALE_SET}/upgrade"), start).await?;
+    let status = follow(&api, &screen).await?;
+    let fleet = api.fleet().await?;
     screen.show(&fleet, Some(&status));
     screen.finish();
     let seconds = clock.now().since(started).as_secs_f64();
@@ -140,15 +132,39 @@ async fn show(host: &Host, args: &DemoArgs) -> anyhow::Result<Exit> {
     Ok(if status.status.state == wire::UpgradeState::Completed { Exit::Done } else { Exit::No })
 }
 
-async fn follow(
-    control: &ControlHandle,
-    name: &ScaleSetName,
-    screen: &Screen,
-) -> anyhow::Result<wire::StatusDetail> {
+/// Asks the host's API as any other client does, on threads of its own.
+struct Caller {
+    client: Arc<Client>,
+}
+
+impl Caller {
+    fn new(address: std::net::SocketAddr) -> anyhow::Result<Self> {
+        Ok(Self { client: Arc::new(Client::new(&address.to_string(), None)?) })
+    }
+
+    async fn get<T: serde::de::DeserializeOwned + Send + 'static>(&self, path: String) -> anyhow::Result<T> {
+        let client = Arc::clone(&self.client);
+        tokio::task::spawn_blocking(move || client.get(&path)).await?
+    }
+
+    async fn post<T: serde::de::DeserializeOwned + Send + 'static>(
+        &self,
+        path: String,
+        body: wire::StartRequest,
+    ) -> anyhow::Result<T> {
+        let client = Arc::clone(&self.client);
+        tokio::task::spawn_blocking(move || client.post(&path, &body)).await?
+    }
+
+    async fn fleet(&self) -> anyhow::Result<wire::Fleet> {
+        self.get("/v1/fleet".to_owned()).await
+    }
+}
+
+async fn follow(api: &Caller, screen: &Screen) -> anyhow::Result<wire::StatusDetail> {
     loop {
-        let status = control.ask(|reply| Command::Status(name.clone(), reply)).await?;
-        let fleet = control.ask(Command::Fleet).await?;
-        screen.show(&fleet, Some(&status));
+        let status: wire::StatusDetail = api.get(format!("/v1/scale-sets/{SCALE_SET}/upgrade")).await?;
+        screen.show(&api.fleet().await?, Some(&status));
         if status.status.state != wire::UpgradeState::RollingForward {
             return Ok(status);
         }

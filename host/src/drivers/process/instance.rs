@@ -24,7 +24,7 @@ use super::command::{CommandLine, Prepared};
 use crate::clock::Clock;
 use crate::drivers::backoff::{Backoff, in_seconds};
 use crate::drivers::local::{GuardLink, Stage, output, reached};
-use crate::drivers::{DriverError, DriverNote, DriverNoteKind, Ensure};
+use crate::drivers::{DriverError, DriverNote, Ensure, ProcessState};
 use phasegate_core::domain::{InstanceId, OperationId, ScaleSetName, Version};
 
 /// Which instance.
@@ -245,7 +245,7 @@ impl Task {
         let ran = self.shared.clock.now().since(running.started_at);
         let delay = self.backoff.after_run(ran);
         let text = format!("process {} {how}; restarting in {}", running.pid(), in_seconds(delay));
-        self.note(DriverNoteKind::Exited, text).await;
+        self.note(ProcessState::Exited, text).await;
         if let Err(error) = self.stop().await {
             tracing::warn!(scale_set = %self.key.0, instance = %self.key.1, %error, "restarting nevertheless");
         }
@@ -267,7 +267,7 @@ impl Task {
         }
         if let Life::Running(running) = &self.life {
             let text = format!("process {} runs version {version} again", running.pid());
-            self.note(DriverNoteKind::Restarted, text).await;
+            self.note(ProcessState::Restarted, text).await;
         }
     }
 
@@ -276,14 +276,14 @@ impl Task {
         let delay = self.backoff.after_run(Duration::ZERO);
         self.life = Life::Waiting(Box::pin(tokio::time::sleep(delay)));
         let text = format!("{error}; trying again in {}", in_seconds(delay));
-        self.note(DriverNoteKind::Exited, text.clone()).await;
+        self.note(ProcessState::Exited, text.clone()).await;
         text
     }
 
     /// Waits for room, unless the driver is ending: its owner may have stopped reading.
-    async fn note(&mut self, kind: DriverNoteKind, text: String) {
+    async fn note(&mut self, state: ProcessState, text: String) {
         let (scale_set, instance) = self.key.clone();
-        let note = DriverNote { scale_set, instance, at: self.shared.clock.now(), kind, text };
+        let note = DriverNote { scale_set, instance, at: self.shared.clock.now(), state, text };
         tokio::select! {
             biased;
             _ = self.shared.notes.send(note) => {}

@@ -6,8 +6,8 @@ use super::prepare::pinned;
 use super::source::{Candidate, Origin, kept, kept_path};
 use super::take_over::{Afterwards, Order, WhenBusy};
 use super::{PluginRegistry, SwapOptions};
-use crate::control::{CommandError, CommandErrorKind, rfc3339};
 use crate::recording::settings_digest;
+use crate::shell::{CommandError, CommandErrorKind};
 use phasegate_core::domain::Strategy;
 use phasegate_core::domain::{Generation, PluginName};
 use phasegate_core::record::StoredGeneration;
@@ -26,7 +26,7 @@ impl PluginRegistry {
             digest: one.digest.to_string(),
             settings: settings_digest(&one.settings).to_string(),
             source: one.source,
-            at: rfc3339(one.at),
+            at: (one.at).to_string(),
             why: one.why,
         });
         Ok(wire::PluginHistory { name: name.to_string(), generations: generations.collect() })

@@ -14,10 +14,10 @@ use super::shadow::Failing;
 use super::source::{Candidate, Origin};
 use super::take_over::{Afterwards, Promotion};
 use super::{PluginRegistry, take_over};
-use crate::control::ControlEvent;
 use crate::plugins::config::PluginConfig;
 use phasegate_core::domain::Strategy;
 use phasegate_core::domain::{Generation, PluginName, Timestamp};
+use phasegate_core::kernel::Event;
 use phasegate_wasm::LoadTrace;
 
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -181,7 +181,7 @@ impl PluginRegistry {
     /// Says in the audit trail that a plugin goes back by itself.
     pub(super) async fn audit_way_back(&self, entry: &Entry, said: &str) {
         let text = format!("plugin {}: {said}", entry.name);
-        self.parts.control.send(ControlEvent::PluginWentBack(entry.name.clone(), text)).await;
+        self.parts.control.send(Event::PluginReverted(entry.name.clone(), text)).await;
     }
 }
 

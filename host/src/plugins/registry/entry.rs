@@ -9,7 +9,6 @@ use super::prepare::Prepared;
 use super::shadow::{Shadow, Tap};
 use super::source::Candidate;
 use super::take_over::Afterwards;
-use crate::control::rfc3339;
 use crate::plugins::config::PluginConfig;
 use crate::plugins::{Counts, PluginWorker};
 use phasegate_core::domain::{Digest, Generation, PluginName, Timestamp, Verdict};
@@ -184,7 +183,7 @@ impl Entry {
                 world: active.world.clone(),
                 pure: active.pure,
                 size: active.size,
-                loaded_at: rfc3339(active.loaded_at),
+                loaded_at: (active.loaded_at).to_string(),
                 last_error: state.last_error.clone(),
                 stage: running.map(|stage| stage.name().into()),
                 load: state.load.as_ref().map(Load::wire),

@@ -11,11 +11,11 @@ use super::shadow::Tap;
 use super::source::{Candidate, Read, keep};
 use super::watched::resume_watch;
 use super::{RegistryError, RegistryParts};
-use crate::control::ControlEvent;
 use crate::plugins::config::{ComponentSource, PluginConfig};
 use crate::plugins::{FetchError, PluginTrouble, PluginWorker, Watchers};
 use phasegate_core::domain::Strategy;
 use phasegate_core::domain::{Decided, Digest, Generation, Observation};
+use phasegate_core::kernel::Event;
 use phasegate_core::record::StoredPlugin;
 use phasegate_wasm::{LoadTrace, component_digest};
 use phasegate_wire::PluginCounters;
@@ -172,12 +172,12 @@ fn watchers(tap: &Arc<Tap>, parts: &RegistryParts) -> Watchers {
             taking.take(observation, &decided);
             decided
         };
-        control.send_blocking(ControlEvent::Decided(batch.into_iter().map(tapped).collect()));
+        control.send_blocking(Event::Judged(batch.into_iter().map(tapped).collect()));
     });
     let (control, troubled) = (parts.control.clone(), Arc::clone(tap));
     let on_trouble = Box::new(move |trouble: PluginTrouble| {
         troubled.trouble(trouble.generation);
-        control.send_blocking(ControlEvent::PluginTrouble(trouble));
+        control.send_blocking(Event::PluginTrouble(trouble));
     });
     Watchers { on_decided, on_trouble, recorder: parts.recorder.clone() }
 }

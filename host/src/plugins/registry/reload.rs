@@ -10,10 +10,13 @@ use super::source::{Candidate, configured};
 use super::take_over::{Afterwards, Next, Promotion, overtaken};
 use super::wanted::{Brought, Place, Wanted};
 use super::{PluginRegistry, refused};
-use crate::control::{Command, CommandError, Reconfiguration};
 use crate::plugins::config::PluginConfig;
+use crate::shell::CommandError;
+use phasegate_core::domain::By;
 use phasegate_core::domain::Strategy;
 use phasegate_core::domain::{Digest, Generation, PluginName, ScaleSet};
+use phasegate_core::kernel::Command;
+use phasegate_core::kernel::command::Reconfiguration;
 use phasegate_wasm::{LoadTrace, Stage, StepState};
 
 const WHY: &str = "reload";
@@ -112,7 +115,7 @@ impl PluginRegistry {
                 .collect(),
             plugins: records.collect(),
         };
-        self.parts.control.ask(|reply| Command::Reconfigure(change, reply)).await?;
+        self.parts.control.ask(By::host(), Command::Reconfigure(change)).await?;
         // Nothing can fail from here on.
         let mut reloaded = Reloaded::default();
         for change in &changed {

@@ -13,10 +13,12 @@ use super::prepare::{Heed, Preparation, Prepared, Unfit};
 use super::source::{Candidate, Origin, configured, keep, prune};
 use super::watched::begin_watch;
 use super::{PluginRegistry, SwapOptions, refused};
-use crate::control::{Command, CommandError, CommandErrorKind};
 use crate::plugins::config::PluginConfig;
+use crate::shell::{CommandError, CommandErrorKind};
+use phasegate_core::domain::By;
 use phasegate_core::domain::Strategy;
 use phasegate_core::domain::{Digest, Generation};
+use phasegate_core::kernel::Command;
 use phasegate_core::record::{StoredHeed, StoredPlugin, StoredWatch};
 use phasegate_wasm::{LoadTrace, LoadedPlugin, Stage, StepState};
 
@@ -287,7 +289,10 @@ impl PluginRegistry {
     pub(super) async fn record(&self, entry: &Entry, stored: StoredPlugin) -> Result<(), CommandError> {
         let kept = format!("{} stays active", entry.active().shown());
         let name = entry.name.clone();
-        self.parts.control.ask(|reply| Command::RecordPlugin(name, stored, reply)).await.map_err(|error| {
+        let recorded =
+            self.parts.control.ask(By::host(), Command::RecordPlugin(name, Box::new(stored))).await;
+        recorded.map(drop).map_err(|refusal| {
+            let error = CommandError::from(refusal);
             CommandError::new(error.kind, format!("plugin `{}`: {error}; {kept}", entry.name))
         })
     }

@@ -13,7 +13,7 @@ use super::prepare::{Prepared, pinned};
 use super::source::{Candidate, Origin, kept};
 use super::take_over::{Afterwards, Promotion};
 use super::{PluginRegistry, refused};
-use crate::control::{CommandError, CommandErrorKind};
+use crate::shell::{CommandError, CommandErrorKind};
 use phasegate_core::domain::PluginName;
 use phasegate_wasm::{LoadTrace, Stage, StepState};
 

@@ -14,8 +14,8 @@ use super::entry::{Entry, State};
 use super::source::{Candidate, Origin, configured};
 use super::take_over::{Afterwards, Order, WhenBusy};
 use super::{PluginRegistry, SwapOptions};
-use crate::control::{CommandError, CommandErrorKind};
 use crate::plugins::config::ComponentSource;
+use crate::shell::{CommandError, CommandErrorKind};
 use phasegate_core::domain::PluginName;
 use phasegate_wasm::{component_digest, read_component};
 

@@ -3,31 +3,12 @@
 //! Counts only. What is done about it, such as going back to the generation before, is the
 //! business of whoever is told.
 
-use phasegate_core::domain::{Digest, Generation, PluginName};
+pub use phasegate_core::kernel::event::PluginTrouble;
 
 /// A round is bad when more than this share of the instances failed in it.
 const FAILING_PERCENT_MAX: usize = 50;
 /// So many bad rounds in a row are trouble.
 const BAD_ROUNDS: u32 = 3;
-
-/// A plugin fails for most of its instances.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PluginTrouble {
-    /// Which.
-    pub plugin: PluginName,
-    /// Its component.
-    pub digest: Digest,
-    /// The generation that fails.
-    pub generation: Generation,
-    /// Observations of the latest round without a decision.
-    pub failed: usize,
-    /// Observations of the latest round.
-    pub judged: usize,
-    /// Bad rounds in a row.
-    pub rounds: u32,
-    /// The latest failure.
-    pub cause: String,
-}
 
 /// How the active generation does.
 #[derive(Debug)]

@@ -48,13 +48,24 @@ prop_compose! {
 }
 
 fn any_fleet() -> impl Strategy<Value = Vec<Candidate>> {
-    let numbered = |mut fleet: Vec<Candidate>| {
+    let named = |(mut fleet, names): (Vec<Candidate>, &str)| {
         for (number, candidate) in fleet.iter_mut().enumerate() {
-            candidate.id = InstanceId::parse(&number.to_string()).unwrap();
+            let id = match names {
+                // Not all of one kind, and of equal value.
+                "mixed" => {
+                    [format!("a{number}"), format!("b{number}-x"), format!("a0{}", number - number % 3)]
+                        [number % 3]
+                        .clone()
+                }
+                prefix => format!("{prefix}{number}"),
+            };
+            candidate.id = InstanceId::parse(&id).unwrap();
         }
+        fleet.sort_by(|a, b| a.id.cmp(&b.id));
         fleet
     };
-    prop::collection::vec(any_candidate(), 0..24).prop_map(numbered)
+    let names = prop::sample::select(vec!["", "web-", "a0", "x1-0", "mixed"]);
+    (prop::collection::vec(any_candidate(), 0..24), names).prop_map(named)
 }
 
 prop_compose! {
@@ -88,7 +99,7 @@ fn course(plan: &Plan) -> (Vec<Batch>, Vec<(InstanceId, &'static str)>, usize, u
     (plan.batches.clone(), holds, total, plan.batch_max)
 }
 
-/// The plan as simply as it can be said: sorts everybody by everything, and cuts where a border is.
+/// The plan as simply as it can be said: sorts all instances by everything, and cuts where a border is.
 fn simple_batches(fleet: &[Candidate], policy: &RollingUpgradePolicy) -> Vec<Batch> {
     let to = Goal::application(Version::parse("v2").unwrap());
     let mut targets: Vec<&Candidate> = fleet
@@ -104,7 +115,7 @@ fn simple_batches(fleet: &[Candidate], policy: &RollingUpgradePolicy) -> Vec<Bat
     let later = |c: &Candidate| policy.prioritize_unhealthy_instances && !c.health.is_unhealthy();
     let phase = |c: &Candidate| PhaseName::from(c.standing.phase());
     targets
-        .sort_by_key(|c| (phase(c), later(c), zone_order(c), c.update_domain, c.fault_domain, c.id.number()));
+        .sort_by_key(|c| (phase(c), later(c), zone_order(c), c.update_domain, c.fault_domain, c.id.clone()));
     let group = |c: &Candidate| (phase(c), later(c), zone(c), c.update_domain);
     let mut batches: Vec<Batch> = Vec::new();
     let mut last = None;

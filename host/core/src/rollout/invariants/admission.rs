@@ -1,5 +1,7 @@
 //! What must hold when a batch is admitted: invariants 1, 3, 4, 6, 10 and 13.
 
+use std::collections::BTreeSet;
+
 use super::{Check, Rule, Seen};
 use crate::domain::{InstanceId, Participation, PhaseName};
 use crate::plan::Standing;
@@ -60,7 +62,7 @@ impl Check<'_> {
         let (before, after) = (self.seen.before.bypass, self.seen.after.bypass);
         let wished = self.seen.events.contains(&Event::Wish(Wish::Bypass)) && after == Some(self.seen.now);
         if before != after && !wished {
-            self.report(Rule::Stopped, format!("a bypass of {after:?} that nobody wanted"));
+            self.report(Rule::Stopped, format!("a bypass of {after:?} that was not wanted"));
         }
     }
 
@@ -78,7 +80,7 @@ impl Check<'_> {
         self.seen.events.contains(&Event::Wish(Wish::Resume)) && !self.history.cancelled
     }
 
-    /// Nobody else is in flight, and no batch is larger than the policy allows.
+    /// No other member is in flight, and no batch is larger than the policy allows.
     fn alone(&mut self) {
         let members = &self.seen.after.members;
         let others = members.iter().filter(|(id, m)| m.state.is_in_flight() && !self.admitted.contains(*id));
@@ -112,7 +114,7 @@ impl Check<'_> {
                 format!("{batch} admitted with {elsewhere} down elsewhere (limit {limit})"),
             );
         }
-        if fleet.any_initializing() {
+        if fleet.initializing_count() > 0 {
             self.report(Rule::Health, "admitted while an instance is Initializing".to_owned());
         }
     }
@@ -128,9 +130,10 @@ impl Check<'_> {
     /// How many were upgraded so far, and how many of them failed or are down.
     fn upgraded(&self, upgrade: &Upgrade) -> (usize, usize) {
         let mut counts = (0, 0);
+        let down: BTreeSet<InstanceId> = self.seen.fleet.unhealthy().into_iter().collect();
         for (id, member) in upgrade.members.iter() {
             let bad = match member.state {
-                MemberState::Succeeded { .. } => self.seen.fleet.health(member.occupant(id)).is_unhealthy(),
+                MemberState::Succeeded { .. } => down.contains(member.occupant(id)),
                 MemberState::Failed { .. } => true,
                 MemberState::Pending
                 | MemberState::Applying { .. }

@@ -132,7 +132,7 @@ impl Check<'_> {
     fn way_there(&mut self, instance: &InstanceId, change: &Change) {
         let Seen { before, after, .. } = *self.seen;
         if after.goal.of(&change.component) != Some(&change.to) {
-            self.report(Rule::WayBack, format!("`{instance}` gets {change}, which nobody wanted"));
+            self.report(Rule::WayBack, format!("`{instance}` gets {change}, which was not wanted"));
         }
         let found = self.fact(instance).and_then(|fact| fact.versions.get(&change.component));
         if found == Some(&change.to) {

@@ -28,7 +28,7 @@ impl Check<'_> {
         if self.history.created.get(instance) == Some(replaces) {
             return;
         }
-        let used = self.seen.fleet.ids_ever().contains(instance);
+        let used = !self.seen.fleet.fresh_ids().is_new(instance);
         if used || self.history.created.contains_key(instance) {
             self.report(Rule::Surge, format!("`{instance}` was used before"));
         }

@@ -132,7 +132,7 @@ fn a_rollback_of_extensions_goes_back_in_the_opposite_order() {
 fn by_hand(fleet: Fleet, instances: &[usize]) -> World {
     let mut world = world(fleet, policy(), GATE);
     let Upgrade { id: name, scale_set, goal, policy, before, .. } = world.upgrade;
-    let start = StartUpgrade { id: name, scale_set, goal, policy, before, bypass: false };
+    let start = StartUpgrade { id: name, number: 2, scale_set, goal, policy, before, bypass: false };
     let named: Vec<Candidate> =
         world.fleet.candidates().into_iter().filter(|c| instances.iter().any(|n| c.id == id(*n))).collect();
     world.upgrade = manual(start, &named, world.now);

@@ -64,10 +64,17 @@ fn a_wish_that_makes_no_sense_is_refused() {
     let mut world = two_batches();
     world.upgrade.policy.checkpoints.approval_before =
         [crate::domain::PhaseName::Number(Phase::new(1).unwrap())].into();
-    let refused = |world: &World, wish| refusal(&world.upgrade, &world.fleet, world.now, wish).is_some();
+    let told = |world: &World, wish| {
+        refusal(&world.upgrade, &world.fleet, world.now, wish).map(|refusal| refusal.to_string())
+    };
+    let refused = |world: &World, wish| told(world, wish).is_some();
     world.look();
-    for wish in [Wish::Resume, Wish::Approve, Wish::Bypass] {
-        assert!(refused(&world, wish), "{wish:?}");
+    for (wish, text) in [
+        (Wish::Resume, "upgrade `orders-1` is not paused, and none of its phases waits for `resume`"),
+        (Wish::Approve, "upgrade `orders-1` does not stand before a phase that waits for an approval"),
+        (Wish::Bypass, "neither a freeze window nor a stopped line holds upgrade `orders-1`"),
+    ] {
+        assert_eq!(told(&world, wish).as_deref(), Some(text), "{wish:?}");
     }
     world.event(&Event::Wish(Wish::Pause));
     assert!(!refused(&world, Wish::Resume));
@@ -77,7 +84,9 @@ fn a_wish_that_makes_no_sense_is_refused() {
     }
     assert!(!refused(&world, Wish::Approve), "phase 1 waits");
     world.event(&Event::Wish(Wish::Cancel));
-    assert!(refused(&world, Wish::Approve));
+    let text = "upgrade `orders-1` was cancelled and ends after the batch in flight; wait for its end, then \
+                start another one";
+    assert_eq!(told(&world, Wish::Approve).as_deref(), Some(text));
 }
 
 #[test]

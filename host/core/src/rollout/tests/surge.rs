@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::rollout::invariants::{Checker, Seen};
+use crate::domain::FreshIds;
+use crate::rollout::invariants::Checker;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -55,6 +56,10 @@ impl FleetView for Site {
         self.members().map(candidate).collect()
     }
 
+    fn candidate(&self, instance: &InstanceId) -> Option<Candidate> {
+        self.candidates().into_iter().find(|candidate| candidate.id == *instance)
+    }
+
     fn health(&self, instance: &InstanceId) -> Health {
         self.nodes.get(instance).map_or(Health::Unknown, |node| node.health)
     }
@@ -67,13 +72,27 @@ impl FleetView for Site {
         self.members().filter(|(_, node)| node.health.is_unhealthy()).map(|(id, _)| id.clone()).collect()
     }
 
-    fn any_initializing(&self) -> bool {
-        self.members().any(|(_, node)| node.health == Health::Initializing)
+    fn unhealthy_count(&self) -> usize {
+        self.unhealthy().len()
     }
 
-    fn ids_ever(&self) -> Vec<InstanceId> {
-        self.ever.iter().cloned().collect()
+    fn initializing(&self) -> Vec<InstanceId> {
+        let starting = |(_, node): &(&InstanceId, &Node)| node.health == Health::Initializing;
+        self.members().filter(starting).map(|(id, _)| id.clone()).collect()
     }
+
+    fn initializing_count(&self) -> usize {
+        self.initializing().len()
+    }
+
+    fn fresh_ids(&self) -> FreshIds {
+        FreshIds::new(&self.ever)
+    }
+}
+
+/// As it is after it was written and read.
+fn kept<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T) -> T {
+    serde_json::from_str(&serde_json::to_string(value).unwrap()).unwrap()
 }
 
 struct Surge {
@@ -195,11 +214,14 @@ impl Surge {
 
     /// The host is killed and started again: only what was recorded is left.
     fn restart(&mut self) {
-        let mut head: Upgrade = serde_json::from_str(&serde_json::to_string(&self.upgrade).unwrap()).unwrap();
-        for (id, member) in self.upgrade.members.iter() {
-            let member: Member = serde_json::from_str(&serde_json::to_string(member).unwrap()).unwrap();
-            head.members.insert(id.clone(), member);
-        }
+        let upgrade = &self.upgrade;
+        let course = Course {
+            order: kept(&upgrade.order()),
+            batches: upgrade.batches.iter().map(|batch| (batch.number, kept(batch))).collect(),
+            left_out: kept(&upgrade.left_out()),
+            members: upgrade.members.iter().map(|(id, member)| (id.clone(), kept(member))).collect(),
+        };
+        let head = Upgrade::assemble(kept(&upgrade.head()), course);
         assert_eq!(head, self.upgrade, "the record replays");
         self.upgrade = head;
         self.pending.clear();
@@ -414,7 +436,7 @@ fn extensions_alone_and_named_instances_are_changed_in_place() {
     assert_eq!(world.asked(), "0=7");
     let world = surge(2, 100);
     let Upgrade { id, scale_set, goal, policy, before, .. } = world.upgrade;
-    let start = StartUpgrade { id, scale_set, goal, policy, before, bypass: false };
+    let start = StartUpgrade { id, number: 1, scale_set, goal, policy, before, bypass: false };
     let upgrade = manual(start, &world.site.candidates(), world.now);
     assert!(upgrade.members.values().all(|member| !member.is_surge()));
 }

@@ -177,6 +177,7 @@ fn region_run(
 ) -> Option<RegionRun> {
     let start = StartUpgrade {
         id: UpgradeId::parse("simulated").ok()?,
+        number: 0,
         scale_set: setup.name.clone(),
         goal: Goal::application(setup.to.clone()),
         policy: setup.rules.clone(),

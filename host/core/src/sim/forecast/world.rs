@@ -312,7 +312,7 @@ impl<'a> World<'a> {
         nodes.filter(|(_, node)| node.answered.is_none()).map(|(index, _)| index).collect()
     }
 
-    fn candidate(&self, facts: &Facts, node: &Node) -> Candidate {
+    fn candidate_of(&self, facts: &Facts, node: &Node) -> Candidate {
         let Crowd { zones, versions, .. } = self.crowd;
         let freshness = freshness(self.setup.interval);
         // The time matters only after a probe without answer, which is looked at.
@@ -345,7 +345,12 @@ impl<'a> World<'a> {
 impl FleetView for World<'_> {
     fn candidates(&self) -> Vec<Candidate> {
         let all = self.crowd.facts.iter().zip(&self.nodes);
-        all.map(|(facts, node)| self.candidate(facts, node)).collect()
+        all.map(|(facts, node)| self.candidate_of(facts, node)).collect()
+    }
+
+    fn candidate(&self, instance: &InstanceId) -> Option<Candidate> {
+        let index = self.crowd.index(instance)?;
+        Some(self.candidate_of(self.crowd.facts.get(index)?, self.nodes.get(index)?))
     }
 
     fn health(&self, instance: &InstanceId) -> Health {
@@ -366,8 +371,18 @@ impl FleetView for World<'_> {
         self.unhealthy
     }
 
-    fn any_initializing(&self) -> bool {
-        self.initializing > 0
+    fn initializing(&self) -> Vec<InstanceId> {
+        let all = self.crowd.facts.iter().zip(&self.nodes);
+        let starting = all.filter(|(_, node)| node.fold.health() == Health::Initializing);
+        starting.map(|(facts, _)| facts.id.clone()).collect()
+    }
+
+    fn initializing_count(&self) -> usize {
+        self.initializing
+    }
+
+    fn any_undecided(&self) -> bool {
+        self.nodes.iter().any(|node| node.latest.is_none())
     }
 
     fn stop(&self) -> Option<Stop> {

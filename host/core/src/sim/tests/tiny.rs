@@ -36,6 +36,7 @@ fn check(fleet: &str, limits: &Limits, failure: FailureRules, bounds: Bounds) ->
     policy.max_unhealthy_instance_percent = Percent::new(limits.unhealthy).unwrap();
     policy.max_unhealthy_upgraded_instance_percent = Percent::new(limits.upgraded).unwrap();
     let start = StartUpgrade {
+        number: 1,
         id: UpgradeId::parse("tiny-1").unwrap(),
         scale_set: ScaleSetName::parse("tiny").unwrap(),
         goal: Goal::application(Version::parse("v2").unwrap()),

@@ -6,7 +6,7 @@ mod upgrade;
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::drivers::DriverNoteKind;
+use crate::drivers::ProcessState;
 use crate::drivers::local::{Command, Group};
 use crate::drivers::template::MissingValueError;
 use crate::drivers::testing::{PATIENCE, fence, lines, request, until};
@@ -115,8 +115,8 @@ impl Rig {
         lines(&self.dir.path().join(format!("runs-{version}"))).len()
     }
 
-    async fn note(&mut self) -> (DriverNoteKind, String) {
+    async fn note(&mut self) -> (ProcessState, String) {
         let note = tokio::time::timeout(PATIENCE, self.notes.recv()).await.unwrap().unwrap();
-        (note.kind, note.text)
+        (note.state, note.text)
     }
 }

@@ -93,9 +93,9 @@ async fn an_immediate_exit_fails_with_the_end_of_the_output() {
     // It stays what is wanted.
     assert_eq!(rig.observed("1").await.as_deref(), Some("v2"));
     let (kind, text) = rig.note().await;
-    assert_eq!(kind, DriverNoteKind::Exited);
+    assert_eq!(kind, ProcessState::Exited);
     assert!(text.ends_with(" exited with code 3; restarting in 0.02 s"), "{text}");
-    assert_eq!(rig.note().await.0, DriverNoteKind::Restarted);
+    assert_eq!(rig.note().await.0, ProcessState::Restarted);
     // The way back is open.
     rig.ensure("1", "v1", "c").await.unwrap();
     assert_eq!(rig.observed("1").await.as_deref(), Some("v1"));
@@ -109,8 +109,8 @@ async fn a_crashed_process_comes_back_with_growing_delays() {
         let group = rig.runs("v1", round + 1).await[round];
         group.signal(rustix::process::Signal::KILL);
         let text = format!("process {} was ended by signal 9 (SIGKILL); restarting in {delay}", group.id());
-        assert_eq!(rig.note().await, (DriverNoteKind::Exited, text));
-        assert_eq!(rig.note().await.0, DriverNoteKind::Restarted);
+        assert_eq!(rig.note().await, (ProcessState::Exited, text));
+        assert_eq!(rig.note().await.0, ProcessState::Restarted);
     }
     assert_eq!(rig.observed("1").await.as_deref(), Some("v1"));
 }
@@ -122,7 +122,7 @@ async fn what_a_crashed_process_leaves_behind_is_ended_before_the_restart() {
     let mut rig = rig(&[crashing], Setup::default());
     rig.ensure("1", "v1", "a").await.unwrap();
     std::fs::write(rig.dir.path().join("crash"), "").unwrap();
-    assert_eq!(rig.note().await.0, DriverNoteKind::Exited);
+    assert_eq!(rig.note().await.0, ProcessState::Exited);
     let both = rig.runs("v1", 2).await;
     assert!(!both[0].is_alive() && both[1].is_alive());
 }
@@ -132,7 +132,7 @@ async fn a_command_that_vanishes_is_tried_again() {
     let mut rig = rig(&["exec ./db"], Setup::patient(PATIENCE));
     let place = rig.dir.path().join("log");
     rig.ensure("1", "v1", "a").await.unwrap_err();
-    assert_eq!(rig.note().await.0, DriverNoteKind::Exited);
+    assert_eq!(rig.note().await.0, ProcessState::Exited);
     // Without its log file a process is not started.
     std::fs::remove_dir_all(&place).unwrap();
     let mut texts = String::new();

@@ -1,0 +1,280 @@
+//! The start of a kernel: what was recorded meets what is configured.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet};
+
+use super::memory::Memories;
+use super::out::{About, Out};
+use super::perform::{self, Life};
+use super::state::{Census, Fleet, InstanceState, Place, SetState};
+use super::{look, surge};
+use crate::domain::{
+    By, Change, Component, Custody, DriverTraits, Goal, Instance, InstanceId, Located, Membership, Now,
+    OnFailure, ScaleSet, ScaleSetName,
+};
+use crate::record::audit::{Leaves, What};
+use crate::record::{Stored, StoredModel, Write};
+use crate::rollout::{Event, MemberState, Upgrade};
+
+/// A scale set as configured, and what its driver is.
+#[derive(Debug, Clone)]
+pub struct SetConfig {
+    /// From the configuration.
+    pub spec: ScaleSet,
+    /// What its driver is.
+    pub driver: DriverTraits,
+    /// What becomes of an instance while its plugin fails.
+    pub on_failure: OnFailure,
+}
+
+/// Builds the state, starts or looks at every instance, and takes up the upgrades that were under way.
+pub(super) fn boot(
+    sets: Vec<SetConfig>,
+    stored: &Stored,
+    memories: &mut Memories,
+    now: Now,
+    out: &mut Out,
+) -> Fleet {
+    let plugins = stored.plugins.iter().map(|(name, plugin)| (name.clone(), Arc::new(plugin.clone())));
+    let mut fleet = Fleet { line: stored.line.clone(), plugins: plugins.collect(), ..Fleet::default() };
+    let mut shares = shares(stored);
+    for set in sets {
+        let share = shares.remove(&set.spec.name).unwrap_or_default();
+        let state = set_state(set, stored, share, now, out);
+        fleet.sets.insert(state.spec.name.clone(), Arc::new(state));
+    }
+    for name in fleet.names(|_| true) {
+        look::look(&mut fleet, memories, &name, &[Event::Resumed], now, out);
+        start_instances(&mut fleet, memories, &name, now, out);
+    }
+    fleet
+}
+
+/// The rows of the record that are about one set, so that each set looks at its own only.
+#[derive(Default)]
+struct Share<'a> {
+    memberships: Vec<(&'a InstanceId, &'a Membership)>,
+    memories: Vec<(&'a InstanceId, &'a [u8])>,
+    versions: Vec<(&'a InstanceId, &'a Component, Option<&'a crate::domain::Version>)>,
+}
+
+fn shares(stored: &Stored) -> BTreeMap<ScaleSetName, Share<'_>> {
+    let mut shares: BTreeMap<ScaleSetName, Share<'_>> = BTreeMap::new();
+    for ((set, id), membership) in &stored.memberships {
+        shares.entry(set.clone()).or_default().memberships.push((id, membership));
+    }
+    for ((set, id), memory) in &stored.memories {
+        shares.entry(set.clone()).or_default().memories.push((id, &memory.bytes));
+    }
+    for ((set, id, component), version) in &stored.versions {
+        shares.entry(set.clone()).or_default().versions.push((id, component, version.as_ref()));
+    }
+    shares
+}
+
+/// One scale set from its configuration and its record. A changed configuration of the model wins over an
+/// older `upgrade start --to`; otherwise the record wins.
+fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out: &mut Out) -> SetState {
+    let SetConfig { spec, driver, on_failure } = config;
+    let name = spec.name.clone();
+    let mut wanted = |change: &Change| {
+        let configured = change.to.clone();
+        match stored.models.get(&(name.clone(), change.component.clone())) {
+            Some(model) if model.configured == configured => {
+                Change { component: change.component.clone(), to: model.version.clone() }
+            }
+            Some(_) | None => {
+                let model = StoredModel { version: configured.clone(), configured };
+                out.writes.push(Write::Model(name.clone(), change.component.clone(), model));
+                change.clone()
+            }
+        }
+    };
+    let model = Goal::new(spec.model.goal().changes().map(&mut wanted).collect::<Vec<_>>());
+    let quarantined = stored.quarantined.iter().filter(|((set, _), _)| *set == spec.name);
+    let mut state = SetState {
+        in_force: None,
+        model,
+        instances: OrdMap::new(),
+        members: Census::default(),
+        due: OrdSet::new(),
+        ids_ever: OrdSet::new(),
+        upgrade: stored.upgrades.get(&spec.name).cloned().map(Arc::new),
+        touched: stored.touched.get(&spec.name).cloned().map(Arc::new),
+        quarantined: quarantined.map(|((_, change), reason)| (change.clone(), reason.clone())).collect(),
+        retry: stored.retries.get(&spec.name).cloned(),
+        line: stored.line.clone(),
+        answers: Vec::new(),
+        dirty: true,
+        wake_at: None,
+        spec: Arc::new(spec),
+        driver,
+        on_failure,
+    };
+    instances(&mut state, share, now, out);
+    reconfigured(&mut state, now, out);
+    orphans(&mut state, out);
+    state
+}
+
+/// Puts in what the configuration lists and what was created, without what was deleted.
+fn instances(state: &mut SetState, share: Share<'_>, now: Now, out: &mut Out) {
+    let spec = Arc::clone(&state.spec);
+    for instance in spec.instances.values() {
+        state.insert(InstanceState::new(&spec, Arc::new(instance.clone()), now.at));
+    }
+    for (id, membership) in share.memberships {
+        recorded(state, id, membership, now, out);
+    }
+    for (id, bytes) in share.memories {
+        state.change(id, |instance| instance.memory = Some(Arc::from(bytes)));
+    }
+    for (id, component, version) in share.versions {
+        state.ids_ever.insert(id.clone());
+        state.change(id, |instance| instance.set_version(component, version.cloned()));
+    }
+}
+
+/// One instance that came or went: what was deleted stays away, what was created is there.
+fn recorded(state: &mut SetState, id: &InstanceId, membership: &Membership, now: Now, out: &mut Out) {
+    state.ids_ever.insert(id.clone());
+    let (instance, place, located): (&Instance, Place, Located) = match membership {
+        Membership::Deleted { replaced_by } => {
+            if state.take_out(id).is_some() {
+                let about = About { instance: Some(id), ..About::set(&state.spec.name) };
+                let what = What::StaysDeleted { replaced_by: replaced_by.clone() };
+                out.audit(about, By::host(), what, now);
+            }
+            return;
+        }
+        Membership::Leaving { instance, located, replaced_by } => {
+            (instance, Place::Leaving { replaced_by: replaced_by.clone() }, *located)
+        }
+        Membership::Creating { instance, replaces } => {
+            (instance, Place::Coming { replaces: replaces.clone() }, Located::Never)
+        }
+        Membership::Created { instance, replaces } => {
+            let is_coming = state.upgrade.as_ref().is_some_and(|upgrade| is_beside(upgrade, replaces, id));
+            let place = if is_coming {
+                Place::Coming { replaces: replaces.clone() }
+            } else {
+                Place::Member { replaced: Some(replaces.clone()) }
+            };
+            (instance, place, Located::Yes)
+        }
+    };
+    // The configuration knows better where it is and what it is like.
+    let listed = state.spec.instances.get(id).filter(|_| located == Located::Yes);
+    let spec = Arc::new(listed.unwrap_or(instance).clone());
+    let mut back = InstanceState::new(&state.spec, spec, now.at);
+    (back.place, back.located) = (place, located);
+    state.insert(back);
+}
+
+/// What the configuration no longer has, or protects now, leaves the running upgrade.
+fn reconfigured(state: &mut SetState, now: Now, out: &mut Out) {
+    let Some(mut upgrade) = state.upgrade.take() else { return };
+    if upgrade.is_active() {
+        let is_there = |id: &InstanceId| state.instance(id).is_some();
+        let is_protected = |id: &InstanceId| {
+            state.instance(id).is_some_and(|instance| instance.spec.protection.from_scale_set_actions)
+        };
+        for id in Arc::make_mut(&mut upgrade).reconfigured(is_there, is_protected, now.at) {
+            let why = if is_there(&id) { Leaves::Protected } else { Leaves::Removed };
+            out.audit(About::upgrade(&upgrade, Some(&id)), By::host(), What::Leaves { why }, now);
+            out.writes.push(look::member_write(&upgrade, &id));
+        }
+        out.writes.push(Write::Upgrade(Box::new(upgrade.head())));
+    }
+    state.upgrade = Some(upgrade);
+}
+
+/// What came beside another one and belongs to no running upgrade has to go.
+fn orphans(state: &mut SetState, out: &mut Out) {
+    let upgrade = state.upgrade.clone();
+    let is_orphan = |instance: &&InstanceState| match &instance.place {
+        Place::Coming { replaces } => {
+            !upgrade.as_ref().is_some_and(|upgrade| is_beside(upgrade, replaces, &instance.spec.id))
+        }
+        Place::Member { .. } | Place::Leaving { .. } => false,
+    };
+    let orphans: Vec<InstanceId> =
+        state.instances().filter(is_orphan).map(|instance| instance.spec.id.clone()).collect();
+    for id in orphans {
+        let membership = state.change(&id, |instance| {
+            instance.place = Place::Leaving { replaced_by: None };
+            surge::membership(instance).map(Box::new)
+        });
+        out.writes.push(Write::Membership(state.spec.name.clone(), id, membership.flatten()));
+    }
+}
+
+/// Whether a running upgrade has an instance in hand that is to take the place of another.
+fn is_beside(upgrade: &Upgrade, replaces: &InstanceId, id: &InstanceId) -> bool {
+    let member = upgrade.members.get(replaces).filter(|_| upgrade.is_active());
+    member.is_some_and(|member| {
+        let swapped = matches!(member.state, MemberState::Deleting { .. });
+        member.replacement() == Some(id) && member.state.is_in_flight() && !swapped
+    })
+}
+
+/// Brings every instance up at the version that it ran last; a new one at the model's. Where the site keeps
+/// the instances running, only asks what they run. One whose upgrade is in flight is left to the upgrade.
+fn start_instances(fleet: &mut Fleet, memories: &mut Memories, name: &ScaleSetName, now: Now, out: &mut Out) {
+    // Effects of the upgrade have been asked for again; some of them on new instances. Those on extensions
+    // are no reason not to start the application.
+    let mine = out.effects.iter().filter_map(super::effect::Effect::of_application);
+    let in_flight: BTreeSet<InstanceId> =
+        mine.filter(|(set, _)| *set == name).map(|(_, id)| id.clone()).collect();
+    let Some(set) = fleet.change(name) else { return };
+    let idle: Vec<(InstanceId, bool)> = set
+        .instances()
+        .filter(|instance| !in_flight.contains(&instance.spec.id))
+        .map(|instance| (instance.spec.id.clone(), matches!(instance.place, Place::Leaving { .. })))
+        .collect();
+    for (id, is_leaving) in idle {
+        if is_leaving {
+            surge::delete_again(set, memories, &id, now, out);
+            continue;
+        }
+        let Some(instance) = set.instance(&id).filter(|instance| instance.located == Located::Yes) else {
+            continue;
+        };
+        match set.driver.custody {
+            Custody::Site => perform::observe(set, &id, out),
+            Custody::Host => {
+                let version = set.version_at_start(instance);
+                perform::start(set, &id, version, Life::New, now, out);
+            }
+        }
+    }
+}
+
+/// Starts and deletions whose next try has come.
+pub(super) fn try_again(
+    fleet: &mut Fleet,
+    memories: &mut Memories,
+    name: &ScaleSetName,
+    now: Now,
+    out: &mut Out,
+) {
+    let Some(set) = fleet.change(name) else { return };
+    let due: Vec<InstanceId> =
+        set.due.iter().take_while(|(at, _)| *at <= now.at).map(|(_, id)| id.clone()).collect();
+    for id in due {
+        let again = set.change(&id, |instance| {
+            instance.retry_at = None;
+            let is_leaving = matches!(instance.place, Place::Leaving { .. });
+            // Not the model: that may be the target of an upgrade that left this one out.
+            let asked = instance.asked.clone();
+            instance.busy.is_empty().then_some((is_leaving, asked))
+        });
+        match again.flatten() {
+            Some((true, _)) => surge::delete_again(set, memories, &id, now, out),
+            Some((false, Some(version))) => perform::start(set, &id, version, Life::Same, now, out),
+            Some((false, None)) | None => {}
+        }
+    }
+}

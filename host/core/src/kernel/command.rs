@@ -1,0 +1,147 @@
+//! Everything that a person or a program may ask a kernel for, and what it answers: plain data.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::refusal::Refusal;
+use crate::domain::{
+    Actor, By, Digest, ExtensionName, Generation, InstanceId, OnFailure, PluginName, RequestId, RequestKey,
+    ScaleSet, ScaleSetName, UpgradeId, Version,
+};
+use crate::record::{StoppedLine, StoredPlugin};
+use crate::rollout::Wish;
+
+/// A command, and who gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// By which the reply is found.
+    pub id: RequestId,
+    /// Who asks.
+    pub actor: Actor,
+    /// Why, one line.
+    pub reason: Option<String>,
+    /// Under which key; the same request is granted once.
+    pub key: Option<RequestKey>,
+    /// What is wanted.
+    pub command: Command,
+}
+
+impl Request {
+    /// What the trail says of it.
+    pub(super) fn by(&self) -> By {
+        By { actor: self.actor.clone(), reason: self.reason.clone(), request: self.key.clone() }
+    }
+}
+
+/// What may be asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Whether the loop still turns.
+    Ping,
+    /// Start an upgrade.
+    Start(ScaleSetName, StartOptions),
+    /// Tell the running upgrade something; a rollback also goes for an ended one.
+    Wish(ScaleSetName, Wish),
+    /// Stop the line for the request's reason.
+    StopLine,
+    /// Let the line go on.
+    StartLine,
+    /// Record which component a plugin is about to run, and go by its decisions alone from then on.
+    RecordPlugin(PluginName, Box<StoredPlugin>),
+    /// Go by a changed configuration from now on.
+    Reconfigure(Reconfiguration),
+}
+
+/// How an upgrade is to be started.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StartOptions {
+    /// What is wanted.
+    pub wanted: Wanted,
+    /// These instances now, without phases, batches and limits.
+    pub manual: Option<Selection>,
+    /// Whether stops hold it.
+    pub stops: Stops,
+    /// Exactly the plan with this digest.
+    pub plan: Option<Digest>,
+    /// Whether a quarantined version may be tried again.
+    pub quarantined: Quarantined,
+}
+
+/// What an upgrade is to bring; nothing named means the whole model.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// Version of the application.
+    pub to: Option<Version>,
+    /// Extensions; without a version that of the model.
+    pub extensions: Vec<(ExtensionName, Option<Version>)>,
+}
+
+/// Instances that a person names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// `*`
+    All,
+    /// By id.
+    These(Vec<InstanceId>),
+}
+
+/// What a start does about freeze windows and a stopped line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Stops {
+    /// They hold it.
+    #[default]
+    Hold,
+    /// It goes on in spite of them, for the request's reason.
+    Bypassed,
+}
+
+/// What a start does about a version that faulted before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Quarantined {
+    /// Refuse it.
+    #[default]
+    Refuse,
+    /// Try it again.
+    Allow,
+}
+
+/// What a reload changes; all of it or nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reconfiguration {
+    /// Scale sets that changed, as they are from now on.
+    pub sets: Vec<ScaleSet>,
+    /// What becomes of an instance while its plugin fails.
+    pub on_failure: BTreeMap<PluginName, OnFailure>,
+    /// What is to be recorded of plugins that take over with them.
+    pub plugins: Vec<(PluginName, StoredPlugin)>,
+}
+
+impl Reconfiguration {
+    /// Generations that are in force from then on.
+    pub(super) fn generations(&self) -> impl Iterator<Item = (&PluginName, Generation)> {
+        self.plugins.iter().map(|(name, stored)| (name, stored.generation))
+    }
+}
+
+/// What was granted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Reply {
+    /// The loop turns.
+    Pong,
+    /// An upgrade was started, or told something: the latest one of the set.
+    Upgrade {
+        /// The scale set.
+        scale_set: ScaleSetName,
+        /// The upgrade.
+        id: UpgradeId,
+    },
+    /// How the line is from now on.
+    Line(Option<StoppedLine>),
+    /// It is recorded and in force.
+    Recorded,
+}
+
+/// What became of a request.
+pub type Answer = Result<Reply, Refusal>;

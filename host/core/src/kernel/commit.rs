@@ -1,0 +1,235 @@
+//! What a kernel does about its commits: the way back from one that was refused, and when to try again.
+
+use std::time::Duration;
+
+use super::command::Answer;
+use super::event::RefusedCommit;
+use super::look;
+use super::out::{Numbers, Out};
+use super::refusal::Refusal;
+use super::requests::Requests;
+use super::state::Fleet;
+use super::surge;
+use super::trail;
+use super::{Effect, Kernel, Turn};
+use crate::domain::{Backoff, Component, Now, ScaleSetName, Timestamp, UpgradeId};
+use crate::record::{StoredModel, Write};
+use crate::rollout::Upgrade;
+
+/// Between two tries to write.
+const WRITE_AGAIN: Backoff = Backoff { first: Duration::from_secs(5), max: Duration::from_secs(5) };
+
+/// How the record stands.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Recording {
+    /// It refuses: when to try again, and how often it has refused.
+    refusing: Option<(Timestamp, u32)>,
+    /// Facts and what follows from them, not recorded yet.
+    writes: Vec<Write>,
+    effects: Vec<Effect>,
+}
+
+/// The state before the intents of a turn.
+#[derive(Debug, Clone)]
+pub(super) struct Undo {
+    fleet: Fleet,
+    requests: Requests,
+    numbers: Numbers,
+}
+
+impl Recording {
+    /// Whether anything may be written now. A request is worth a try of its own: a person waits for it.
+    pub(super) fn may_write(&self, at: Timestamp, is_asked_for: bool) -> bool {
+        is_asked_for || self.refusing.is_none_or(|(again_at, _)| again_at <= at)
+    }
+}
+
+impl Kernel {
+    /// The latest commit was made.
+    pub(super) fn committed(&mut self) -> Out {
+        self.memories.recorded();
+        if self.undo.take().is_some() {
+            self.recording.refusing = None;
+            self.fleet.refusing = None;
+        }
+        self.begin()
+    }
+
+    /// A turn's collection, with what waits to be recorded.
+    fn begin(&mut self) -> Out {
+        self.fleet.touched.clear();
+        let mut out = Out::new(self.numbers);
+        out.writes = std::mem::take(&mut self.recording.writes);
+        out.effects = std::mem::take(&mut self.recording.effects);
+        out
+    }
+
+    pub(super) fn undo_point(&self, out: &Out) -> Undo {
+        Undo { fleet: self.fleet.clone(), requests: self.requests.clone(), numbers: out.numbers }
+    }
+
+    /// The latest commit was refused. Whether it was made all the same is not known, so whatever it may have
+    /// left is written over: facts again, and intents as they are without it.
+    pub(super) fn commit_refused(&mut self, refused: RefusedCommit, now: Now, turn: &mut Turn) -> Out {
+        let RefusedCommit { turn: before, why } = refused;
+        let Turn { mut writes, mut effects, replies, facts, .. } = before;
+        self.memories.refused();
+        let tries = self.recording.refusing.map_or(0, |(_, tries)| tries) + 1;
+        let again_at = now.at + WRITE_AGAIN.after(tries, self.numbers.audit);
+        self.recording.refusing = Some((again_at, tries));
+        if let Some(undo) = self.undo.take() {
+            let Undo { fleet, requests, numbers } = *undo;
+            let touched = std::mem::take(&mut self.fleet.touched);
+            (self.fleet, self.requests, self.numbers) = (fleet, requests, numbers);
+            self.fleet.touched.extend(touched);
+            self.note_timers();
+        }
+        self.fleet.refusing = Some(why.as_str().into());
+        let intents: Vec<Write> = writes.drain(facts.writes..facts.intents.max(facts.writes)).collect();
+        writes.truncate(facts.writes);
+        writes.extend(self.written_over(&intents));
+        effects.truncate(facts.effects);
+        (self.recording.writes, self.recording.effects) = (writes, effects);
+        for (id, answer) in replies {
+            turn.replies.push((id, not_recorded(answer, &why)));
+        }
+        self.begin()
+    }
+
+    /// What the record is to say where refused intents may stand in it.
+    fn written_over(&self, intents: &[Write]) -> Vec<Write> {
+        let mut writes: Vec<Write> = intents.iter().filter_map(|write| self.as_it_is(write)).collect();
+        if intents.iter().any(|write| matches!(write, Write::Audit(_))) {
+            writes.push(Write::TrailEnds(self.numbers.audit));
+        }
+        writes
+    }
+
+    /// The same row as it is without the intent.
+    fn as_it_is(&self, write: &Write) -> Option<Write> {
+        Some(match write {
+            Write::Upgrade(head) => match self.upgrade(&head.scale_set, &head.id) {
+                Some(upgrade) => Write::Upgrade(Box::new(upgrade.head())),
+                None => Write::UpgradeGone(head.id.clone()),
+            },
+            // Of an upgrade that never began everything goes with its head.
+            Write::Member(id, instance, _) | Write::MemberLeft(id, instance) => {
+                look::member_write(self.latest_with(id)?, instance)
+            }
+            Write::Batch(id, number, _) => look::batch_write(self.latest_with(id)?, *number),
+            Write::Order(id, _) => Write::Order(id.clone(), self.latest_with(id)?.order()),
+            Write::LeftOut(id, _) => Write::LeftOut(id.clone(), Box::new(self.latest_with(id)?.left_out())),
+            Write::Version(name, id, component, _) => {
+                let instance = self.fleet.set(name).ok()?.instance(id);
+                let version = instance.and_then(|instance| instance.version_of(component)).cloned();
+                Write::Version(name.clone(), id.clone(), component.clone(), version)
+            }
+            Write::Membership(name, id, _) => {
+                let instance = self.fleet.set(name).ok()?.instance(id);
+                let membership = instance.and_then(surge::membership).map(Box::new);
+                Write::Membership(name.clone(), id.clone(), membership)
+            }
+            Write::Model(name, component, _) => {
+                Write::Model(name.clone(), component.clone(), self.model(name, component)?)
+            }
+            Write::Plugin(name, _) => {
+                let stored = self.fleet.plugins.get(name)?;
+                Write::Plugin(name.clone(), Box::new((**stored).clone()))
+            }
+            Write::Quarantine(name, change, _) => {
+                let reason = self.fleet.set(name).ok()?.quarantined.get(change).cloned();
+                Write::Quarantine(name.clone(), change.clone(), reason)
+            }
+            Write::Retry(name, _) => Write::Retry(name.clone(), self.fleet.set(name).ok()?.retry.clone()),
+            Write::Line(_) => Write::Line(self.fleet.line.clone()),
+            Write::Request(key, _) => Write::Request(key.clone(), self.requests.get(key).cloned()),
+            // Memories wait where each instance has one; the trail is cut as a whole.
+            Write::Memory(..) | Write::UpgradeGone(_) | Write::Audit(_) | Write::TrailEnds(_) => return None,
+        })
+    }
+
+    fn upgrade(&self, name: &ScaleSetName, id: &UpgradeId) -> Option<&Upgrade> {
+        let set = self.fleet.set(name).ok()?;
+        set.upgrade.as_deref().filter(|upgrade| upgrade.id == *id)
+    }
+
+    fn latest_with(&self, id: &UpgradeId) -> Option<&Upgrade> {
+        self.fleet.sets().find_map(|set| set.upgrade.as_deref().filter(|upgrade| upgrade.id == *id))
+    }
+
+    fn model(&self, name: &ScaleSetName, component: &Component) -> Option<StoredModel> {
+        let set = self.fleet.set(name).ok()?;
+        let configured = set.spec.model.goal().of(component)?.clone();
+        Some(StoredModel { version: set.model.of(component)?.clone(), configured })
+    }
+
+    /// Hands the turn over.
+    pub(super) fn close(&mut self, turn: &mut Turn, mut out: Out, now: Now) {
+        self.numbers = out.numbers;
+        let used: Vec<_> = out.writes.iter().filter_map(used).collect();
+        if !used.is_empty() {
+            out.effects.push(Effect::Keep(used));
+        }
+        out.changes.sets.clone_from(&self.fleet.touched);
+        self.note_timers();
+        (turn.writes, turn.effects, turn.changed) = (out.writes, out.effects, out.changes);
+        turn.wake_at = self.wake_at(now);
+    }
+
+    /// Facts wait for the record, and so does everything that is due.
+    pub(super) fn wait_for_the_record(&mut self, turn: &mut Turn, mut out: Out, now: Now) {
+        self.numbers = out.numbers;
+        (self.recording.writes, self.recording.effects) = (out.writes, out.effects);
+        out.changes.sets.clone_from(&self.fleet.touched);
+        turn.changed = out.changes;
+        turn.facts = super::Facts::default();
+        self.note_timers();
+        turn.wake_at = self.wake_at(now);
+    }
+
+    fn note_timers(&mut self) {
+        for name in &self.fleet.touched {
+            let due = self.fleet.set(name).ok().and_then(|set| set.next_due());
+            self.timers.note(name, due);
+        }
+    }
+
+    fn wake_at(&self, now: Now) -> Option<Timestamp> {
+        if let Some((again_at, _)) = self.recording.refusing {
+            // Whatever is due waits for it.
+            return Some(again_at.max(now.at));
+        }
+        self.timers.next().into_iter().chain(self.memories.due()).min()
+    }
+}
+
+fn used(write: &Write) -> Option<super::effect::Used> {
+    match write {
+        Write::Audit(entry) => trail::used(entry),
+        Write::Upgrade(_)
+        | Write::UpgradeGone(_)
+        | Write::Order(..)
+        | Write::Batch(..)
+        | Write::LeftOut(..)
+        | Write::Member(..)
+        | Write::MemberLeft(..)
+        | Write::Version(..)
+        | Write::Membership(..)
+        | Write::Memory(..)
+        | Write::Model(..)
+        | Write::Plugin(..)
+        | Write::Quarantine(..)
+        | Write::Retry(..)
+        | Write::Line(_)
+        | Write::Request(..)
+        | Write::TrailEnds(_) => None,
+    }
+}
+
+/// What was granted and could not be recorded was not done.
+fn not_recorded(answer: Answer, why: &str) -> Answer {
+    match answer {
+        Ok(_) => Err(Refusal::NotRecorded { why: why.to_owned() }),
+        refused @ Err(_) => refused,
+    }
+}

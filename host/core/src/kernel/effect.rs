@@ -1,0 +1,142 @@
+//! Everything that a kernel may want done. Each is plain data and is done after its turn was recorded.
+
+use std::sync::Arc;
+
+use crate::domain::{
+    Address, Component, Fence, HealthSettings, Instance, InstanceFacts, InstanceId, Located, OperationId,
+    ScaleSetName, Timestamp, UpgradeId, Version,
+};
+
+/// Something to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// A driver is to bring an instance to a version.
+    Ensure(Box<Ensure>),
+    /// A driver is to say what an instance runs.
+    Observe(Box<Observe>),
+    /// A driver is to create an instance.
+    Create(Box<Create>),
+    /// A driver is to delete an instance.
+    Delete(Box<Delete>),
+    /// An instance is to be probed so from now on.
+    Probe(Target),
+    /// An instance is gone: it is probed no longer, and what plugins remember of it is dropped.
+    Forget(ScaleSetName, InstanceId),
+    /// The decisions that an upgrade has gone by are to be kept.
+    Keep(Vec<Used>),
+}
+
+/// A request that one instance is to run one version. Idempotent: a repeat of the same operation, or of the
+/// version that already runs, is done at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ensure {
+    /// The scale set.
+    pub scale_set: ScaleSetName,
+    /// The instance, with address and labels.
+    pub instance: Instance,
+    /// What of it.
+    pub component: Component,
+    /// The version that it is to have.
+    pub version: Version,
+    /// The version that it had before as far as the host knows.
+    pub previous: Option<Version>,
+    /// Identity of the effect.
+    pub operation: OperationId,
+    /// Which host speaks; a lower one than seen before is refused.
+    pub fence: Fence,
+}
+
+/// A question what an instance runs; begins no new life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observe {
+    /// The scale set.
+    pub scale_set: ScaleSetName,
+    /// The instance.
+    pub instance: Instance,
+    /// The life in which it is asked.
+    pub epoch: u64,
+}
+
+/// A request that an instance comes into being that runs a version. Idempotent: a repeat of the same
+/// operation gives the same instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Create {
+    /// The scale set.
+    pub scale_set: ScaleSetName,
+    /// The new instance; its address is still that of the one whose place it takes.
+    pub instance: Instance,
+    /// Whose place it takes.
+    pub replaces: InstanceId,
+    /// The version that it is to have.
+    pub version: Version,
+    /// Where other instances are, those of all sets.
+    pub taken: Vec<Address>,
+    /// Identity of the effect.
+    pub operation: OperationId,
+    /// Which host speaks; a lower one than seen before is refused.
+    pub fence: Fence,
+}
+
+/// A request that an instance goes for good. Idempotent: what is not there is deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delete {
+    /// The scale set.
+    pub scale_set: ScaleSetName,
+    /// The instance.
+    pub instance: Instance,
+    /// Whether its address is its own: the driver may never have said where it is.
+    pub located: Located,
+    /// Identity of the effect.
+    pub operation: OperationId,
+    /// Which host speaks; a lower one than seen before is refused.
+    pub fence: Fence,
+}
+
+/// One instance to be probed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// What the plugin is told about it; scale set and id in it name the target.
+    pub facts: Arc<InstanceFacts>,
+    /// Where it listens; the port of `settings` goes before the one in here.
+    pub address: Address,
+    /// How it is asked.
+    pub settings: Arc<HealthSettings>,
+    /// Which life of the instance this is; see [`crate::domain::Round::epoch`].
+    pub epoch: u64,
+}
+
+impl Target {
+    /// Where the probe connects.
+    #[must_use]
+    pub fn endpoint(&self) -> Address {
+        Address { host: self.address.host.clone(), port: self.settings.port.unwrap_or(self.address.port) }
+    }
+}
+
+/// A decision that an upgrade has gone by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Used {
+    /// The scale set.
+    pub scale_set: ScaleSetName,
+    /// The upgrade.
+    pub upgrade: UpgradeId,
+    /// The instance.
+    pub instance: InstanceId,
+    /// When the plugin was asked.
+    pub at: Timestamp,
+}
+
+impl Effect {
+    /// The instance whose application a driver is told to change.
+    #[must_use]
+    pub(super) fn of_application(&self) -> Option<(&ScaleSetName, &InstanceId)> {
+        match self {
+            Self::Ensure(ensure) if ensure.component == Component::Application => {
+                Some((&ensure.scale_set, &ensure.instance.id))
+            }
+            Self::Create(create) => Some((&create.scale_set, &create.instance.id)),
+            Self::Delete(delete) => Some((&delete.scale_set, &delete.instance.id)),
+            Self::Ensure(_) | Self::Observe(_) | Self::Probe(_) | Self::Forget(..) | Self::Keep(_) => None,
+        }
+    }
+}

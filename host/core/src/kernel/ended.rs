@@ -1,0 +1,51 @@
+//! What follows when an upgrade has just ended: a version that failed goes into quarantine, the next try
+//! is planned, and a rollback that was asked for begins. Part of the same turn, so durable together.
+
+use std::sync::Arc;
+
+use super::memory::Memories;
+use super::out::Out;
+use super::state::Fleet;
+use super::{retry, rollback};
+use crate::domain::{By, Change, Now, ScaleSetName};
+use crate::record::Write;
+use crate::rollout::{PartState, Purpose, Upgrade, UpgradeState};
+
+/// Follows the end of the latest upgrade of a set.
+pub(super) fn ended(
+    fleet: &mut Fleet,
+    memories: &mut Memories,
+    name: &ScaleSetName,
+    now: Now,
+    out: &mut Out,
+) {
+    let Some(set) = fleet.change(name) else { return };
+    let Some(upgrade) = set.upgrade.clone() else { return };
+    if crate::record::left_a_trace(&upgrade) {
+        set.touched = Some(Arc::clone(&upgrade));
+    }
+    let blamed = upgrade.error.as_ref().filter(|error| error.code.blames_the_version());
+    if let (UpgradeState::Faulted, Purpose::Forward, Some(error)) = (upgrade.state, &upgrade.purpose, blamed)
+    {
+        for change in blamed_changes(&upgrade) {
+            set.quarantined.insert(change.clone(), error.message.clone());
+            out.writes.push(Write::Quarantine(name.clone(), change, Some(error.message.clone())));
+        }
+    }
+    retry::plan(set, now, out);
+    if upgrade.then_roll_back {
+        // An upgrade that touched nothing leaves nothing to take back.
+        let _ = rollback::roll_back(fleet, memories, &upgrade, &By::host(), now, out);
+    }
+}
+
+/// What of the goal failed on any instance; all of it when that cannot be told.
+fn blamed_changes(upgrade: &Upgrade) -> Vec<Change> {
+    let failed = |change: &&Change| {
+        let parts = upgrade.members.values().flat_map(|member| &member.parts);
+        let mut mine = parts.filter(|part| part.component == change.component);
+        mine.any(|part| matches!(part.state, PartState::Failed { .. }))
+    };
+    let blamed: Vec<Change> = upgrade.goal.changes().filter(failed).cloned().collect();
+    if blamed.is_empty() { upgrade.goal.changes().cloned().collect() } else { blamed }
+}

@@ -1,0 +1,123 @@
+//! Everything that a kernel may be told.
+
+use crate::domain::{
+    Address, Component, Decided, Digest, DriverNote, Generation, InstanceId, OperationId, PluginName,
+    ScaleSetName, Version,
+};
+
+use super::Turn;
+use super::command::Request;
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Event {
+    /// Probe rounds were judged. Each says when its probe began, and in which life of the instance.
+    Judged(Vec<Decided>),
+    /// A driver has answered.
+    Done(Done),
+    /// A driver has answered to a creation.
+    Created(Created),
+    /// A driver has answered to a deletion.
+    Deleted(Deleted),
+    /// A driver has looked at an instance that the site keeps running.
+    Observed(Observed),
+    /// A driver reports something that no request was about.
+    Note(DriverNote),
+    /// A plugin fails for most of its instances.
+    PluginTrouble(PluginTrouble),
+    /// A plugin went back to a former generation by itself: which, to which one and why.
+    PluginReverted(PluginName, String),
+    /// A person or a program wants something.
+    Request(Request),
+    /// What the turn before wanted recorded was refused, and nothing of it was done; the turn comes back.
+    /// Whether it was recorded all the same is not known. Always the first event of its turn.
+    CommitRefused(Box<RefusedCommit>),
+    /// The host is ending: what is only remembered is to be recorded now.
+    Ending,
+}
+
+/// A commit that was refused.
+#[derive(Debug)]
+pub struct RefusedCommit {
+    /// What was to be recorded and done.
+    pub turn: Turn,
+    /// Why, one line.
+    pub why: String,
+}
+
+/// A driver's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// The scale set.
+    pub scale_set: ScaleSetName,
+    /// The instance.
+    pub instance: InstanceId,
+    /// What of it.
+    pub component: Component,
+    /// Which effect.
+    pub operation: OperationId,
+    /// How it went; one line for people when badly.
+    pub answer: Result<(), String>,
+    /// What the driver saw running afterwards; none when it cannot tell, or when that is not asked.
+    pub seen: Option<Version>,
+}
+
+/// A driver's answer to a creation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Created {
+    /// The scale set.
+    pub scale_set: ScaleSetName,
+    /// The new instance.
+    pub instance: InstanceId,
+    /// Which effect.
+    pub operation: OperationId,
+    /// Where it is; one line for people when it failed.
+    pub answer: Result<Address, String>,
+    /// What the driver saw running there.
+    pub seen: Option<Version>,
+}
+
+/// A driver's answer to a deletion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deleted {
+    /// The scale set.
+    pub scale_set: ScaleSetName,
+    /// The instance.
+    pub instance: InstanceId,
+    /// Which effect.
+    pub operation: OperationId,
+    /// How it went; one line for people when badly.
+    pub answer: Result<(), String>,
+}
+
+/// What an instance was seen to run, outside of any effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// The scale set.
+    pub scale_set: ScaleSetName,
+    /// The instance.
+    pub instance: InstanceId,
+    /// The life in which the question was asked.
+    pub epoch: u64,
+    /// The answer; none when the driver cannot tell.
+    pub version: Option<Version>,
+}
+
+/// A plugin that fails for most of its instances.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginTrouble {
+    /// Which.
+    pub plugin: PluginName,
+    /// Its component.
+    pub digest: Digest,
+    /// Its generation.
+    pub generation: Generation,
+    /// For so many of them.
+    pub failed: usize,
+    /// Of so many.
+    pub judged: usize,
+    /// So many rounds in a row.
+    pub rounds: u32,
+    /// How, one line.
+    pub cause: String,
+}

@@ -1,0 +1,268 @@
+//! The kernel: everything that a host decides, as one value.
+//!
+//! ```text
+//!  events, now ──> turn ──> writes   made durable in one commit, before anything else happens
+//!                      ├──> effects  drivers, prober, recording; only then
+//!                      ├──> replies  to requests; only then
+//!                      └──> wake_at  when to turn again, if nothing happens before
+//! ```
+//!
+//! A turn has two halves. *Facts* come first: what probes, drivers and plugins say is so, whatever becomes
+//! of it. *Intents* follow: starts, wishes, admissions, tries that are due. When the commit of a turn is
+//! refused, the turn comes back as the first event of the next one: facts stay and go with the next commit;
+//! intents are undone, and whoever asked for them is told. Until the record takes writes again nothing is
+//! done and nothing is admitted; answers of probes go on to count.
+//!
+//! [`Kernel::turn`] only deals out: one file for each thing that can happen. Total: it never waits, reads or
+//! fails, formats nothing for people and parses no text of its own.
+
+mod boot;
+pub mod command;
+mod commit;
+mod done;
+pub mod effect;
+mod ended;
+pub mod event;
+mod judged;
+mod line;
+mod look;
+mod memory;
+mod note;
+mod out;
+mod perform;
+pub mod refusal;
+mod reload;
+pub mod report;
+mod requests;
+mod retry;
+mod rollback;
+mod start;
+pub mod state;
+mod surge;
+#[cfg(test)]
+pub(crate) mod testing;
+mod timers;
+mod trail;
+mod wish;
+
+pub use boot::SetConfig;
+pub use command::{Answer, Command, Reply, Request};
+pub use effect::Effect;
+pub use event::{Event, RefusedCommit};
+pub use out::Changes;
+pub use refusal::{Kind, Refusal};
+pub use start::{plan_now, wanted};
+pub use state::Fleet;
+
+use crate::domain::{Now, RequestId, ScaleSetName, TEXT_BYTES_MAX, Timestamp};
+use crate::record::{Stored, Write};
+
+use commit::{Recording, Undo};
+use memory::Memories;
+use out::{Numbers, Out};
+use requests::Requests;
+use timers::Timers;
+
+/// Everything that follows from a turn.
+#[derive(Debug, Default)]
+pub struct Turn {
+    /// Made durable in one commit, before anything else happens.
+    pub writes: Vec<Write>,
+    /// To be done afterwards, in order.
+    pub effects: Vec<Effect>,
+    /// To be sent afterwards.
+    pub replies: Vec<(RequestId, Answer)>,
+    /// What a watcher of the fleet should look at again; holds whatever becomes of the commit.
+    pub changed: Changes,
+    /// When to turn again at the latest.
+    pub wake_at: Option<Timestamp>,
+    /// Where facts end and intents begin, for the case that the commit is refused.
+    facts: Facts,
+}
+
+/// How many of a turn's writes and effects are facts; they come first. What only is remembered comes last.
+#[derive(Debug, Clone, Copy, Default)]
+struct Facts {
+    writes: usize,
+    effects: usize,
+    /// Where the intents' writes end.
+    intents: usize,
+}
+
+/// The value.
+#[derive(Debug, Clone)]
+pub struct Kernel {
+    fleet: Fleet,
+    memories: Memories,
+    requests: Requests,
+    numbers: Numbers,
+    timers: Timers,
+    recording: Recording,
+    /// What the intents of the latest turn have changed, as it was before.
+    undo: Option<Box<Undo>>,
+}
+
+impl Kernel {
+    /// A kernel from what is configured and what was recorded, and its first turn.
+    #[must_use]
+    pub fn boot(sets: Vec<SetConfig>, stored: &Stored, now: Now) -> (Self, Turn) {
+        let numbers = Numbers {
+            fence: stored.fence,
+            audit: stored.audit_seq,
+            upgrade: stored.upgrade_number,
+            operation: 0,
+        };
+        let mut memories = Memories::default();
+        let mut out = Out::new(numbers);
+        let fleet = boot::boot(sets, stored, &mut memories, now, &mut out);
+        let mut kernel = Self {
+            fleet,
+            memories,
+            requests: Requests::new(stored.requests.clone()),
+            numbers: out.numbers,
+            timers: Timers::default(),
+            recording: Recording::default(),
+            undo: None,
+        };
+        // All of it is so whatever becomes of the commit: nothing was wished for.
+        let facts = Facts { writes: out.writes.len(), effects: out.effects.len(), intents: out.writes.len() };
+        let mut turn = Turn { facts, ..Turn::default() };
+        kernel.close(&mut turn, out, now);
+        (kernel, turn)
+    }
+
+    /// The fleet as it is now; a copy that costs nothing.
+    #[must_use]
+    pub fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
+    /// Takes in what has happened, and gives what follows.
+    pub fn turn(&mut self, events: Vec<Event>, now: Now) -> Turn {
+        let mut events = events.into_iter().peekable();
+        let mut turn = Turn::default();
+        let mut out = match events.next_if(|event| matches!(event, Event::CommitRefused(_))) {
+            Some(Event::CommitRefused(refused)) => self.commit_refused(*refused, now, &mut turn),
+            _ => self.committed(),
+        };
+        let mut requests = Vec::new();
+        let mut ending = false;
+        for event in events {
+            match event {
+                Event::Request(request) => requests.push(request),
+                Event::Ending => ending = true,
+                fact => self.fact(fact, now, &mut out),
+            }
+        }
+        turn.facts = Facts { writes: out.writes.len(), effects: out.effects.len(), intents: 0 };
+        if self.recording.may_write(now.at, !requests.is_empty() || ending) {
+            self.undo = Some(Box::new(self.undo_point(&out)));
+            for request in requests {
+                self.request(request, now, &mut out, &mut turn);
+            }
+            self.look_around(now, &mut out);
+            turn.facts.intents = out.writes.len();
+            let due = ending || self.memories.due().is_some_and(|due| due <= now.at);
+            if due || !out.writes.is_empty() {
+                out.writes.extend(self.memories.offer());
+            }
+            self.close(&mut turn, out, now);
+        } else {
+            self.wait_for_the_record(&mut turn, out, now);
+        }
+        turn
+    }
+
+    /// One thing that is so, whatever becomes of it.
+    fn fact(&mut self, event: Event, now: Now, out: &mut Out) {
+        let fleet = &mut self.fleet;
+        match event {
+            Event::Judged(batch) => {
+                for decided in batch {
+                    judged::judged(fleet, &mut self.memories, decided, now, out);
+                }
+            }
+            Event::Done(done) => done::done(fleet, done, now, out),
+            Event::Created(created) => surge::created(fleet, created, now, out),
+            Event::Deleted(deleted) => surge::deleted(fleet, deleted, now, out),
+            Event::Observed(observed) => done::observed(fleet, observed, out),
+            Event::Note(note) => note::note(fleet, note, now, out),
+            Event::PluginTrouble(trouble) => note::plugin_trouble(fleet, &trouble, now, out),
+            Event::PluginReverted(plugin, text) => note::plugin_reverted(fleet, &plugin, &text, now, out),
+            // Dealt with where turns begin; nothing is known of one that comes later.
+            Event::Request(_) | Event::CommitRefused(_) | Event::Ending => {}
+        }
+    }
+
+    /// Answers one request, after what it asks for.
+    fn request(&mut self, request: Request, now: Now, out: &mut Out, turn: &mut Turn) {
+        let answer = match self.requests.repeated(&request, &self.fleet) {
+            Some(answer) => answer,
+            None => {
+                let answer = self.grant(&request, now, out);
+                if let Ok(reply) = &answer {
+                    out.writes.extend(self.requests.granted(&request, reply));
+                }
+                answer
+            }
+        };
+        turn.replies.push((request.id, answer));
+    }
+
+    fn grant(&mut self, request: &Request, now: Now, out: &mut Out) -> Answer {
+        let by = request.by();
+        if by.reason.as_ref().is_some_and(|reason| reason.len() > TEXT_BYTES_MAX) {
+            return Err(Refusal::Reason);
+        }
+        let (fleet, memories) = (&mut self.fleet, &mut self.memories);
+        match &request.command {
+            Command::Ping => Ok(Reply::Pong),
+            Command::Start(name, options) => {
+                start::start(fleet, memories, name, options, &by, now, out)?;
+                self.latest(name)
+            }
+            Command::Wish(name, wish) => {
+                wish::wish(fleet, memories, (name, *wish), &by, now, out)?;
+                self.latest(name)
+            }
+            Command::StopLine => {
+                line::stop(fleet, &by, now, out)?;
+                Ok(Reply::Line(fleet.line.clone()))
+            }
+            Command::StartLine => {
+                line::start(fleet, &by, now, out)?;
+                Ok(Reply::Line(None))
+            }
+            Command::RecordPlugin(name, stored) => {
+                let generation = stored.generation;
+                reload::record_plugin(fleet, name.clone(), (**stored).clone(), out);
+                reload::in_force(fleet, name, generation);
+                Ok(Reply::Recorded)
+            }
+            Command::Reconfigure(change) => {
+                reload::reconfigure(fleet, change.clone(), now, out);
+                Ok(Reply::Recorded)
+            }
+        }
+    }
+
+    fn latest(&self, name: &ScaleSetName) -> Answer {
+        let upgrade = self.fleet.set(name)?.upgrade.as_ref();
+        let upgrade = upgrade.ok_or_else(|| Refusal::NoRunningUpgrade(name.clone()))?;
+        Ok(Reply::Upgrade { scale_set: name.clone(), id: upgrade.id.clone() })
+    }
+
+    /// Lets every upgrade look that has a reason to, and tries again what is due.
+    fn look_around(&mut self, now: Now, out: &mut Out) {
+        let (fleet, memories) = (&mut self.fleet, &mut self.memories);
+        let mut names = fleet.touched.clone();
+        names.extend(self.timers.due(now.at).cloned());
+        for name in names {
+            if fleet.set(&name).is_ok_and(|set| look::is_woken(set, now)) {
+                look::look(fleet, memories, &name, &[], now, out);
+            }
+            boot::try_again(fleet, memories, &name, now, out);
+            retry::begin_due(fleet, memories, &name, now, out);
+        }
+    }
+}

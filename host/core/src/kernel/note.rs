@@ -1,0 +1,122 @@
+//! What a driver and a plugin's worker report by themselves.
+
+use std::sync::Arc;
+
+use super::event::PluginTrouble;
+use super::out::{About, Out};
+use super::state::{Fleet, Trouble};
+use crate::domain::{By, DriverNote, Now, PluginName, ProcessState, ScaleSetName};
+use crate::record::audit::What;
+
+/// Takes in a note of a driver.
+pub(super) fn note(fleet: &mut Fleet, note: DriverNote, now: Now, out: &mut Out) {
+    let DriverNote { scale_set: name, instance: id, at, state, text } = note;
+    let Some(set) = fleet.change(&name) else { return };
+    let heard = set.change(&id, |instance| {
+        instance.trouble = Some(Arc::new(Trouble { at: now.at, text: text.clone() }));
+        // A note about the process before the latest effect comes too late to matter.
+        if at >= instance.applied_at {
+            instance.down = state == ProcessState::Exited;
+        }
+    });
+    if heard.is_none() {
+        return;
+    }
+    out.changes.troubles.push((name.clone(), id.clone(), text.clone()));
+    let about = About { instance: Some(&id), ..About::set(&name) };
+    out.audit(about, By::host(), What::Process { state, text }, now);
+}
+
+/// Tells every scale set of the plugin that it fails for most of its instances.
+pub(super) fn plugin_trouble(fleet: &Fleet, trouble: &PluginTrouble, now: Now, out: &mut Out) {
+    let PluginTrouble { plugin, digest, generation, failed, judged, rounds, cause } = trouble;
+    for name in judged_by(fleet, plugin) {
+        let what = What::PluginTrouble {
+            plugin: plugin.clone(),
+            digest: *digest,
+            generation: *generation,
+            failed: *failed,
+            judged: *judged,
+            rounds: *rounds,
+            cause: cause.clone(),
+        };
+        out.audit(About::set(&name), By::host(), what, now);
+    }
+}
+
+/// Tells every scale set of the plugin that it went back to a former generation.
+pub(super) fn plugin_reverted(fleet: &Fleet, plugin: &PluginName, text: &str, now: Now, out: &mut Out) {
+    for name in judged_by(fleet, plugin) {
+        let what = What::PluginReverted { plugin: plugin.clone(), text: text.to_owned() };
+        out.audit(About::set(&name), By::host(), what, now);
+    }
+}
+
+fn judged_by(fleet: &Fleet, plugin: &PluginName) -> Vec<ScaleSetName> {
+    fleet.names(|set| set.spec.plugin == *plugin)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Event;
+    use super::super::testing::*;
+    use super::*;
+    use crate::domain::*;
+    use std::time::Duration;
+
+    fn note(rig: &Rig, state: ProcessState, at: i64) -> Event {
+        let at = Timestamp(rig.now.at.0 + at);
+        let text = format!("process 7 {state:?}");
+        Event::Note(DriverNote { scale_set: name("orders"), instance: id("0"), at, state, text })
+    }
+
+    #[test]
+    fn what_ended_by_itself_is_down_until_a_new_one_runs() {
+        let mut rig = Rig::healthy();
+        rig.turn(vec![note(&rig, ProcessState::Exited, 0)]);
+        assert!(rig.instance("0").down && rig.last_line() == "process 7 Exited");
+        rig.judge("0", decision(0));
+        assert_eq!(rig.instance("0").fold.health(), Health::Unknown, "something else answers there");
+        rig.turn(vec![note(&rig, ProcessState::Restarted, 0)]);
+        assert!(!rig.instance("0").down);
+        assert_eq!(rig.trail(), ["exited", "restarted"]);
+    }
+
+    #[test]
+    fn a_note_about_the_process_before_comes_too_late() {
+        let mut rig = Rig::healthy();
+        rig.start("v2");
+        rig.pass(Duration::from_secs(3));
+        let asked = rig.asked().remove(0);
+        assert_eq!(asked.instance.id, id("0"));
+        rig.done(asked, Ok(()));
+        rig.turn(vec![note(&rig, ProcessState::Exited, -2_000)]);
+        assert!(!rig.instance("0").down);
+    }
+
+    #[test]
+    fn trouble_of_a_plugin_is_told_to_its_sets_alone() {
+        let mut other = orders();
+        other.spec.name = name("stock");
+        other.spec.plugin = PluginName::parse("queue").unwrap();
+        let mut rig = Rig::new(vec![orders(), other]);
+        let plugin = PluginName::parse("db").unwrap();
+        rig.turn(vec![
+            Event::PluginTrouble(PluginTrouble {
+                plugin: plugin.clone(),
+                digest: Digest([7; 32]),
+                generation: Generation(3),
+                failed: 2,
+                judged: 3,
+                rounds: 3,
+                cause: "it trapped".to_owned(),
+            }),
+            Event::PluginReverted(plugin, "went back to generation 2".to_owned()),
+        ]);
+        let sets: Vec<String> = rig.disk.trail().map(|entry| entry.scale_set.to_string()).collect();
+        assert_eq!(
+            (rig.trail(), sets),
+            (vec!["plugin-trouble", "plugin-reverted"], vec!["orders".into(), "orders".into()])
+        );
+    }
+}

@@ -1,0 +1,117 @@
+//! What a turn collects on its way: writes, effects and what has changed. Numbers are given out here, so
+//! that no two lines, upgrades or operations are ever given the same one.
+
+use std::collections::BTreeSet;
+
+use super::effect::Effect;
+use super::refusal::Refusal;
+use crate::domain::{By, Fence, Health, InstanceId, Now, OperationId, ScaleSetName, UpgradeId};
+use crate::record::Write;
+use crate::record::audit::{Entry, Stamp, What};
+use crate::rollout::Upgrade;
+
+/// Numbers that only rise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Numbers {
+    /// Which host speaks.
+    pub(super) fence: Fence,
+    /// The latest line of the trail.
+    pub(super) audit: u64,
+    /// The latest upgrade.
+    pub(super) upgrade: u64,
+    /// The latest operation that belongs to no upgrade, of this host.
+    pub(super) operation: u64,
+}
+
+/// What a watcher of the fleet should look at again.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Changes {
+    /// Sets of which anything changed.
+    pub sets: BTreeSet<ScaleSetName>,
+    /// Instances whose committed health changed: before and after.
+    pub health: Vec<(ScaleSetName, InstanceId, Health, Health)>,
+    /// Drivers' complaints about instances.
+    pub troubles: Vec<(ScaleSetName, InstanceId, String)>,
+}
+
+/// What a turn collects.
+#[derive(Debug, Default)]
+pub(super) struct Out {
+    pub(super) numbers: Numbers,
+    pub(super) writes: Vec<Write>,
+    pub(super) effects: Vec<Effect>,
+    pub(super) changes: Changes,
+}
+
+/// What a line of the trail is about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct About<'a> {
+    pub(super) scale_set: &'a ScaleSetName,
+    pub(super) upgrade: Option<&'a UpgradeId>,
+    pub(super) instance: Option<&'a InstanceId>,
+}
+
+impl<'a> About<'a> {
+    /// A scale set as a whole.
+    pub(super) fn set(scale_set: &'a ScaleSetName) -> Self {
+        Self { scale_set, upgrade: None, instance: None }
+    }
+
+    /// An upgrade, or one of its instances.
+    pub(super) fn upgrade(upgrade: &'a Upgrade, instance: Option<&'a InstanceId>) -> Self {
+        Self { scale_set: &upgrade.scale_set, upgrade: Some(&upgrade.id), instance }
+    }
+}
+
+impl Out {
+    pub(super) fn new(numbers: Numbers) -> Self {
+        Self { numbers, ..Self::default() }
+    }
+
+    /// Adds a line to the trail.
+    pub(super) fn audit(&mut self, about: About<'_>, by: By, what: What, now: Now) {
+        self.audit_stamped(about, by, None, what, now);
+    }
+
+    /// As [`Self::audit`], with the code that judged the instance.
+    pub(super) fn audit_stamped(
+        &mut self,
+        about: About<'_>,
+        by: By,
+        stamp: Option<Stamp>,
+        what: What,
+        now: Now,
+    ) {
+        self.numbers.audit += 1;
+        self.writes.push(Write::Audit(Box::new(Entry {
+            seq: self.numbers.audit,
+            at: now.wall,
+            scale_set: about.scale_set.clone(),
+            upgrade: about.upgrade.cloned(),
+            instance: about.instance.cloned(),
+            by,
+            stamp,
+            what,
+        })));
+    }
+
+    /// An operation that belongs to no upgrade: `start/3/orders/0/17`.
+    pub(super) fn operation(&mut self, kind: &str, set: &ScaleSetName, id: &InstanceId) -> OperationId {
+        self.numbers.operation += 1;
+        let Numbers { fence, operation, .. } = self.numbers;
+        OperationId(format!("{kind}/{fence}/{set}/{id}/{operation}"))
+    }
+
+    /// The next upgrade: its number and its id.
+    ///
+    /// # Errors
+    /// When the name of the set is too long for an id.
+    pub(super) fn upgrade(&mut self, set: &ScaleSetName) -> Result<(u64, UpgradeId), Refusal> {
+        let number = self.numbers.upgrade + 1;
+        let id = format!("{set}-{number}");
+        let parsed = UpgradeId::parse(&id);
+        let id = parsed.map_err(|error| Refusal::UpgradeId { id, why: error.to_string() })?;
+        self.numbers.upgrade = number;
+        Ok((number, id))
+    }
+}

@@ -1,0 +1,205 @@
+//! Why a request was not granted. Each message is a whole sentence and says what to do next.
+
+use crate::domain::{
+    Digest, ExtensionName, Goal, InstanceId, RequestKey, ScaleSetName, TEXT_BYTES_MAX, UpgradeId,
+};
+use crate::rollout::WishRefusal;
+
+/// Kinds of refusals; a door turns them into status codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// No such object.
+    NotFound,
+    /// Not in this state.
+    Conflict,
+    /// The request itself is wrong.
+    Invalid,
+    /// The host cannot do it now.
+    Unavailable,
+}
+
+/// Why a request was not granted. Nothing was changed by it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No scale set has this name.
+    #[error("there is no scale set `{name}`; the configuration has: {}", listed(known))]
+    NoScaleSet {
+        /// The name.
+        name: ScaleSetName,
+        /// All that there are.
+        known: Vec<ScaleSetName>,
+    },
+    /// Another upgrade of the set runs.
+    #[error(
+        "upgrade `{id}` of scale set `{scale_set}` to {goal} is still running; wait for it or cancel it first"
+    )]
+    StillRunning {
+        /// The set.
+        scale_set: ScaleSetName,
+        /// What runs.
+        id: UpgradeId,
+        /// To where.
+        goal: Goal,
+    },
+    /// It could not be recorded, so it was not done.
+    #[error("nothing was done: it cannot be recorded: {why}")]
+    NotRecorded {
+        /// The record's word.
+        why: String,
+    },
+    /// The version faulted before.
+    #[error("{change} is in quarantine for scale set `{scale_set}`: {reason}; try it again with --force")]
+    Quarantined {
+        /// The set.
+        scale_set: ScaleSetName,
+        /// What of the goal.
+        change: String,
+        /// How it faulted.
+        reason: String,
+    },
+    /// The driver cannot create instances.
+    #[error("scale set `{0}` wants maxSurge, and its driver cannot create")]
+    CannotCreate(ScaleSetName),
+    /// The name of the set is too long for an id of an upgrade.
+    #[error("the id `{id}` of the upgrade {why}")]
+    UpgradeId {
+        /// The id.
+        id: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The plan is another one than the one that was shown.
+    #[error(
+        "the fleet has changed since plan {wanted} was shown, and nothing was started: this host has not shown \
+         it; {planned} instances would be upgraded in {batches} batches and {held} left alone; the plan is \
+         now {now}"
+    )]
+    PlanChanged {
+        /// Digest of the one that was shown.
+        wanted: Digest,
+        /// Digest of the one of now.
+        now: Digest,
+        /// How many instances it would upgrade now.
+        planned: usize,
+        /// In so many batches.
+        batches: usize,
+        /// How many it would leave alone.
+        held: usize,
+    },
+    /// The model has no such extension.
+    #[error(
+        "scale set `{scale_set}` has no extension `{name}`; extensions of its model: {}",
+        if known.is_empty() { "none".to_owned() } else { listed(known) }
+    )]
+    NoExtension {
+        /// The set.
+        scale_set: ScaleSetName,
+        /// The extension.
+        name: ExtensionName,
+        /// All that there are.
+        known: Vec<String>,
+    },
+    /// An extension is named twice.
+    #[error("extension `{0}` is named twice; name it once")]
+    ExtensionTwice(ExtensionName),
+    /// No instance is named.
+    #[error("no instance is named; name them, or `*` for all")]
+    NoInstanceNamed,
+    /// There are no such instances.
+    #[error(
+        "scale set `{scale_set}` has no instance {}; it has: {}{}",
+        listed(unknown),
+        listed(known),
+        if *more == 0 { String::new() } else { format!(" and {more} more") }
+    )]
+    NoInstances {
+        /// The set.
+        scale_set: ScaleSetName,
+        /// Those that were named.
+        unknown: Vec<InstanceId>,
+        /// Some of those that there are.
+        known: Vec<InstanceId>,
+        /// How many more there are.
+        more: usize,
+    },
+    /// A named instance is protected.
+    #[error(
+        "instance `{instance}` of scale set `{scale_set}` is protected (protectFromScaleSetActions); take the \
+         protection away or leave it out"
+    )]
+    Protected {
+        /// The set.
+        scale_set: ScaleSetName,
+        /// The instance.
+        instance: InstanceId,
+    },
+    /// There is nothing to cancel; Azure's words.
+    #[error("There is no ongoing Rolling Upgrade to cancel.")]
+    NothingToCancel,
+    /// No upgrade of the set runs.
+    #[error("scale set `{0}` has no running upgrade")]
+    NoRunningUpgrade(ScaleSetName),
+    /// The wish makes no sense now.
+    #[error("scale set `{scale_set}`: {why}")]
+    Wish {
+        /// The set.
+        scale_set: ScaleSetName,
+        /// Why.
+        why: WishRefusal,
+    },
+    /// What was to be rolled back was a rollback.
+    #[error("upgrade `{0}` was a rollback itself; start an upgrade instead")]
+    WasRollback(UpgradeId),
+    /// The upgrade left nothing behind.
+    #[error("upgrade `{0}` left nothing that could be rolled back")]
+    NothingToRollBack(UpgradeId),
+    /// A reason is missing or no line.
+    #[error("the reason must be one line of 1 to {TEXT_BYTES_MAX} bytes")]
+    Reason,
+    /// The line is not stopped.
+    #[error("the line is not stopped")]
+    LineNotStopped,
+    /// The key was used for another request.
+    #[error("request key `{}` was used for another request ({asked}); give this one a key of its own", key.as_str())]
+    KeyTaken {
+        /// The key.
+        key: RequestKey,
+        /// What was asked for under it.
+        asked: String,
+    },
+    /// The host ends.
+    #[error("the host is shutting down")]
+    Ending,
+}
+
+impl Refusal {
+    /// Which kind it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::NoScaleSet { .. } | Self::NoInstances { .. } => Kind::NotFound,
+            Self::StillRunning { .. }
+            | Self::Quarantined { .. }
+            | Self::PlanChanged { .. }
+            | Self::Protected { .. }
+            | Self::NothingToCancel
+            | Self::NoRunningUpgrade(_)
+            | Self::Wish { .. }
+            | Self::WasRollback(_)
+            | Self::NothingToRollBack(_)
+            | Self::LineNotStopped
+            | Self::KeyTaken { .. } => Kind::Conflict,
+            Self::CannotCreate(_)
+            | Self::UpgradeId { .. }
+            | Self::NoExtension { .. }
+            | Self::ExtensionTwice(_)
+            | Self::NoInstanceNamed
+            | Self::Reason => Kind::Invalid,
+            Self::NotRecorded { .. } | Self::Ending => Kind::Unavailable,
+        }
+    }
+}
+
+fn listed<T: ToString>(all: &[T]) -> String {
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

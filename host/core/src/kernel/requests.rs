@@ -1,0 +1,144 @@
+//! Requests that were granted, by their keys: the same one, sent again, is answered and not done again.
+
+use imbl::OrdMap;
+
+use super::command::{Answer, Command, Reply, Request};
+use super::refusal::Refusal;
+use super::state::Fleet;
+use crate::domain::{RequestKey, ScaleSetName};
+use crate::record::{StoredRequest, Write};
+
+/// Requests that are remembered: more than anybody repeats within the time in which it matters.
+const REMEMBERED_MAX: usize = 1_000;
+
+/// Granted requests by key, and in the order in which they were granted.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Requests {
+    by_key: OrdMap<RequestKey, StoredRequest>,
+    in_order: OrdMap<u64, RequestKey>,
+}
+
+impl Requests {
+    pub(super) fn new(stored: impl IntoIterator<Item = (RequestKey, StoredRequest)>) -> Self {
+        let mut requests = Self::default();
+        for (key, request) in stored {
+            requests.in_order.insert(request.number, key.clone());
+            requests.by_key.insert(key, request);
+        }
+        requests
+    }
+
+    /// What is remembered under a key.
+    pub(super) fn get(&self, key: &RequestKey) -> Option<&StoredRequest> {
+        self.by_key.get(key)
+    }
+
+    /// The answer to a request that was granted before, or why its key cannot be used.
+    pub(super) fn repeated(&self, request: &Request, fleet: &Fleet) -> Option<Answer> {
+        let known = self.by_key.get(request.key.as_ref()?)?;
+        let asked = asked(&request.command);
+        if known.asked != asked {
+            let key = request.key.clone()?;
+            return Some(Err(Refusal::KeyTaken { key, asked: known.asked.clone() }));
+        }
+        Some(Ok(match (&known.scale_set, &known.upgrade) {
+            (Some(scale_set), Some(id)) => Reply::Upgrade { scale_set: scale_set.clone(), id: id.clone() },
+            (Some(_) | None, _) => match &request.command {
+                Command::StopLine | Command::StartLine => Reply::Line(fleet.line.clone()),
+                Command::Ping
+                | Command::Start(..)
+                | Command::Wish(..)
+                | Command::RecordPlugin(..)
+                | Command::Reconfigure(_) => Reply::Recorded,
+            },
+        }))
+    }
+
+    /// Remembers a request that was granted; gives what is to be recorded.
+    pub(super) fn granted(&mut self, request: &Request, reply: &Reply) -> Vec<Write> {
+        let Some(key) = &request.key else { return Vec::new() };
+        let number = self.in_order.get_max().map_or(1, |(number, _)| number + 1);
+        let (scale_set, upgrade) = match reply {
+            Reply::Upgrade { scale_set, id } => (Some(scale_set.clone()), Some(id.clone())),
+            Reply::Pong | Reply::Line(_) | Reply::Recorded => (None, None),
+        };
+        let stored = StoredRequest { number, asked: asked(&request.command), scale_set, upgrade };
+        self.in_order.insert(number, key.clone());
+        self.by_key.insert(key.clone(), stored.clone());
+        let mut writes = vec![Write::Request(key.clone(), Some(stored))];
+        while self.by_key.len() > REMEMBERED_MAX {
+            let Some((oldest, key)) = self.in_order.get_min().map(|(n, key)| (*n, key.clone())) else {
+                break;
+            };
+            self.in_order.remove(&oldest);
+            self.by_key.remove(&key);
+            writes.push(Write::Request(key, None));
+        }
+        writes
+    }
+}
+
+/// A command in one line, to tell a repeat from another request under the same key.
+fn asked(command: &Command) -> String {
+    let about = |verb: &str, name: &ScaleSetName| format!("{verb} {name}");
+    match command {
+        Command::Ping => "ping".to_owned(),
+        Command::Start(name, options) => format!("{}: {options:?}", about("start", name)),
+        Command::Wish(name, wish) => format!("{}: {wish:?}", about("wish", name)),
+        Command::StopLine => "stop the line".to_owned(),
+        Command::StartLine => "start the line".to_owned(),
+        Command::RecordPlugin(name, stored) => format!("plugin {name}: {}", stored.generation.0),
+        Command::Reconfigure(_) => "reload".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+    use crate::domain::{Actor, By};
+    use crate::rollout::Wish;
+
+    fn keyed(key: &str) -> By {
+        let request = Some(RequestKey::parse(key).unwrap());
+        By { actor: Actor::Operator("ann".to_owned()), reason: None, request }
+    }
+
+    #[test]
+    fn a_repeat_is_answered_and_not_done_again() {
+        let mut rig = Rig::healthy();
+        let start = || Command::Start(name("orders"), to_version("v2"));
+        let first = rig.ask_as(keyed("deploy-7"), start()).unwrap();
+        rig.to_the_end();
+        let lines = rig.trail().len();
+        assert_eq!(rig.ask_as(keyed("deploy-7"), start()), Some(first.clone()));
+        let mut rig = rig.restart();
+        assert_eq!(rig.ask_as(keyed("deploy-7"), start()), Some(first), "also after a restart");
+        assert_eq!(rig.trail().len(), lines, "nothing was done");
+        let other = rig.ask_as(keyed("deploy-7"), Command::Wish(name("orders"), Wish::RollBack)).unwrap();
+        assert!(matches!(other, Err(Refusal::KeyTaken { .. })), "{other:?}");
+    }
+
+    #[test]
+    fn what_was_refused_may_be_asked_for_again() {
+        let mut rig = Rig::healthy();
+        rig.mood = DiskMood::Refuses;
+        let start = || Command::Start(name("orders"), to_version("v2"));
+        assert!(matches!(rig.ask_as(keyed("a"), start()), Some(Err(Refusal::NotRecorded { .. }))));
+        rig.mood = DiskMood::Takes;
+        assert!(rig.ask_as(keyed("a"), start()).unwrap().is_ok());
+        assert!(rig.set().active().is_some());
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten() {
+        let mut rig = Rig::healthy();
+        for number in 0..REMEMBERED_MAX + 2 {
+            assert!(rig.ask_as(keyed(&format!("ping-{number}")), Command::Ping).unwrap().is_ok());
+        }
+        let stored = &rig.disk.stored().requests;
+        assert_eq!(stored.len(), REMEMBERED_MAX);
+        let has = |key: &str| stored.contains_key(&RequestKey::parse(key).unwrap());
+        assert!(!has("ping-0") && !has("ping-1") && has("ping-2"));
+    }
+}

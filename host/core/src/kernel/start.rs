@@ -1,0 +1,372 @@
+//! How an upgrade starts, unless something speaks against it.
+
+use std::sync::Arc;
+
+use super::command::{Quarantined, Selection, StartOptions, Stops, Wanted};
+use super::look;
+use super::memory::Memories;
+use super::out::{About, Out};
+use super::perform::announce;
+use super::refusal::Refusal;
+use super::state::{Fleet, SetState};
+use super::trail;
+use crate::domain::{
+    By, Change, Checkpoints, Component, Creation, Digest, Goal, InstanceId, Now, ScaleSetName,
+};
+use crate::plan::{Candidate, Plan, PlanInput, plan};
+use crate::record::audit::{RetryNote, StartWhy, What};
+use crate::record::{StoredModel, Write};
+use crate::rollout::{FleetView, Purpose, StartUpgrade, Upgrade, manual};
+
+/// Which try of an upgrade, and why it is made.
+pub(super) struct Attempt {
+    pub(super) number: u32,
+    pub(super) why: StartWhy,
+}
+
+/// Starts what a person or a program asks for.
+pub(super) fn start(
+    fleet: &mut Fleet,
+    memories: &mut Memories,
+    name: &ScaleSetName,
+    options: &StartOptions,
+    by: &By,
+    now: Now,
+    out: &mut Out,
+) -> Result<(), Refusal> {
+    let goal = wanted(fleet.set(name)?, &options.wanted)?;
+    let why = match options.stops {
+        Stops::Hold => StartWhy::Asked,
+        Stops::Bypassed => StartWhy::Bypass,
+    };
+    begin(fleet, memories, name, goal, options, Attempt { number: 1, why }, by, now, out)
+}
+
+/// Starts an upgrade, unless something speaks against it.
+#[expect(clippy::too_many_arguments, reason = "each is one part of the state, or of the wish")]
+pub(super) fn begin(
+    fleet: &mut Fleet,
+    memories: &mut Memories,
+    name: &ScaleSetName,
+    goal: Goal,
+    options: &StartOptions,
+    attempt: Attempt,
+    by: &By,
+    now: Now,
+    out: &mut Out,
+) -> Result<(), Refusal> {
+    let set = fleet.set(name)?;
+    if let Some(running) = set.active() {
+        return Err(still_running(running));
+    }
+    check_quarantine(set, &goal, options.quarantined)?;
+    check_creation(set)?;
+    let (number, id) = out.upgrade(name)?;
+    let mut start = StartUpgrade {
+        id,
+        number,
+        scale_set: name.clone(),
+        goal: goal.clone(),
+        policy: set.spec.policy.clone(),
+        before: set.model.clone(),
+        bypass: options.stops == Stops::Bypassed,
+    };
+    let upgrade = match &options.manual {
+        Some(selection) => {
+            // Everybody has been named: nothing is waited for, and no plugin is asked.
+            start.policy.checkpoints = Checkpoints::default();
+            manual(start, &selected(set, selection, now)?, now.at)
+        }
+        None => {
+            let mut upgrade = Upgrade::new(start, now.at);
+            upgrade.attempt = attempt.number;
+            if let Some(wanted) = options.plan {
+                let plan = plan_now(set, &goal, now);
+                check_digest(&plan, wanted)?;
+                upgrade.adopt(plan, &set.view(now).candidates());
+            }
+            upgrade
+        }
+    };
+    let Some(set) = fleet.change(name) else { return Ok(()) };
+    for change in goal.changes() {
+        set.quarantined.remove(change);
+        out.writes.push(Write::Quarantine(name.clone(), change.clone(), None));
+    }
+    out.writes.push(Write::Retry(name.clone(), None));
+    if let (Some(_), Some(ended)) = (set.retry.take(), &set.upgrade) {
+        let note = RetryNote::Overtaken { by: upgrade.id.clone() };
+        out.audit(About::upgrade(ended, None), by.clone(), What::Retry { note }, now);
+    }
+    install(fleet, memories, upgrade, attempt.why, by, now, out);
+    Ok(())
+}
+
+/// Records a new upgrade, makes it the set's own, tells every plugin of the new wanted version, and lets it
+/// look.
+pub(super) fn install(
+    fleet: &mut Fleet,
+    memories: &mut Memories,
+    upgrade: Upgrade,
+    why: StartWhy,
+    by: &By,
+    now: Now,
+    out: &mut Out,
+) {
+    let name = upgrade.scale_set.clone();
+    let Some(set) = fleet.change(&name) else { return };
+    if upgrade.purpose != Purpose::Manual {
+        let configured = set.spec.model.goal();
+        for change in upgrade.goal.changes() {
+            // A component that left the configuration belongs to no model any more.
+            let Some(configured) = configured.of(&change.component).cloned() else { continue };
+            let model = StoredModel { version: change.to.clone(), configured };
+            out.writes.push(Write::Model(name.clone(), change.component.clone(), model));
+        }
+        let model = set.model.changes().chain(upgrade.goal.changes()).cloned();
+        set.model = Goal::new(model.collect::<Vec<_>>());
+    }
+    look::record_all(&upgrade, out);
+    let what = What::Start { goal: upgrade.goal.clone(), why };
+    out.audit(About::upgrade(&upgrade, None), by.clone(), what, now);
+    if upgrade.digest.is_some() {
+        trail::plan(&upgrade, set, now, out);
+    }
+    set.upgrade = Some(Arc::new(upgrade));
+    set.dirty = true;
+    let ids: Vec<InstanceId> = set.instances().map(|instance| instance.spec.id.clone()).collect();
+    ids.iter().for_each(|id| announce(set, id, out));
+    look::look(fleet, memories, &name, &[], now, out);
+}
+
+/// What an upgrade is to bring: what was named, or the whole model.
+///
+/// # Errors
+/// When the model has no such extension, or one is named twice.
+pub fn wanted(set: &SetState, wanted: &Wanted) -> Result<Goal, Refusal> {
+    if wanted.to.is_none() && wanted.extensions.is_empty() {
+        return Ok(set.model.clone());
+    }
+    let application = wanted.to.iter().map(|to| Change { component: Component::Application, to: to.clone() });
+    let mut changes: Vec<Change> = application.collect();
+    for (name, version) in &wanted.extensions {
+        let component = Component::Extension(name.clone());
+        let Some(model) = set.model.of(&component) else {
+            let components = set.model.changes().map(|change| &change.component);
+            let extensions = components.filter(|component| **component != Component::Application);
+            let known = extensions.map(|component| component.as_str().to_owned()).collect();
+            let scale_set = set.spec.name.clone();
+            return Err(Refusal::NoExtension { scale_set, name: name.clone(), known });
+        };
+        let to = version.as_ref().unwrap_or(model).clone();
+        if changes.iter().any(|change| change.component == component) {
+            return Err(Refusal::ExtensionTwice(name.clone()));
+        }
+        changes.push(Change { component, to });
+    }
+    // An instance gets them in the order of the model, however they were named.
+    let place = |change: &Change| set.model.changes().position(|model| model.component == change.component);
+    changes.sort_by_key(place);
+    Ok(Goal::new(changes))
+}
+
+/// What an upgrade would do at this moment.
+#[must_use]
+pub fn plan_now(set: &SetState, goal: &Goal, now: Now) -> Plan {
+    let candidates = set.view(now).candidates();
+    plan(&PlanInput {
+        scale_set: &set.spec.name,
+        goal,
+        policy: &set.spec.policy,
+        candidates: &candidates,
+        total: candidates.len(),
+        batches_before: 0,
+    })
+}
+
+pub(super) fn still_running(upgrade: &Upgrade) -> Refusal {
+    Refusal::StillRunning {
+        scale_set: upgrade.scale_set.clone(),
+        id: upgrade.id.clone(),
+        goal: upgrade.goal.clone(),
+    }
+}
+
+fn check_quarantine(set: &SetState, goal: &Goal, quarantined: Quarantined) -> Result<(), Refusal> {
+    let bad = goal.changes().find_map(|change| set.quarantined.get(change).map(|reason| (change, reason)));
+    match (quarantined, bad) {
+        (Quarantined::Allow, _) | (Quarantined::Refuse, None) => Ok(()),
+        (Quarantined::Refuse, Some((change, reason))) => Err(Refusal::Quarantined {
+            scale_set: set.spec.name.clone(),
+            change: change.to_string(),
+            reason: reason.clone(),
+        }),
+    }
+}
+
+/// The configuration is checked before; a driver that cannot create must all the same never be taken for one
+/// that changes instances in place.
+fn check_creation(set: &SetState) -> Result<(), Refusal> {
+    if set.spec.policy.rolling.max_surge && set.driver.creation == Creation::NotTold {
+        return Err(Refusal::CannotCreate(set.spec.name.clone()));
+    }
+    Ok(())
+}
+
+/// The instances that a person named; a name that is none, or that is protected, is refused.
+fn selected(set: &SetState, selection: &Selection, now: Now) -> Result<Vec<Candidate>, Refusal> {
+    const SHOWN: usize = 20;
+    let all = set.view(now).candidates();
+    let Selection::These(ids) = selection else { return Ok(all) };
+    if ids.is_empty() {
+        return Err(Refusal::NoInstanceNamed);
+    }
+    let is_known = |id: &&InstanceId| all.iter().any(|candidate| candidate.id == **id);
+    let unknown: Vec<InstanceId> = ids.iter().filter(|id| !is_known(id)).cloned().collect();
+    let scale_set = set.spec.name.clone();
+    if !unknown.is_empty() {
+        let ids = set.instances().map(|instance| instance.spec.id.clone());
+        let known: Vec<InstanceId> = ids.take(SHOWN).collect();
+        let more = set.instances().count().saturating_sub(known.len());
+        return Err(Refusal::NoInstances { scale_set, unknown, known, more });
+    }
+    let named: Vec<Candidate> = all.into_iter().filter(|candidate| ids.contains(&candidate.id)).collect();
+    match named.iter().find(|candidate| candidate.protection.from_scale_set_actions) {
+        Some(candidate) => Err(Refusal::Protected { scale_set, instance: candidate.id.clone() }),
+        None => Ok(named),
+    }
+}
+
+/// Refuses a plan that is no longer the one that was shown.
+fn check_digest(plan: &Plan, wanted: Digest) -> Result<(), Refusal> {
+    if plan.digest == wanted {
+        return Ok(());
+    }
+    let planned: usize = plan.batches.iter().map(|batch| batch.instances.len()).sum();
+    let (batches, held) = (plan.batches.len(), plan.holds.len());
+    Err(Refusal::PlanChanged { wanted, now: plan.digest, planned, batches, held })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::super::{Command, Reply};
+    use super::*;
+    use crate::domain::*;
+
+    fn refused(rig: &mut Rig, options: StartOptions) -> String {
+        rig.ask(Command::Start(name("orders"), options)).unwrap().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn one_at_a_time() {
+        let mut rig = Rig::healthy();
+        let id = UpgradeId::parse("orders-1").unwrap();
+        assert_eq!(rig.start("v2"), Some(Ok(Reply::Upgrade { scale_set: name("orders"), id })));
+        assert_eq!(
+            refused(&mut rig, to_version("v3")),
+            "upgrade `orders-1` of scale set `orders` to v2 is still running; wait for it or cancel it first"
+        );
+    }
+
+    #[test]
+    fn ids_go_by_sequence_also_when_the_clock_stands() {
+        let mut rig = Rig::healthy();
+        for number in 1..=3_u64 {
+            rig.start(&format!("v{}", number + 1));
+            rig.to_the_end();
+            assert_eq!(
+                (rig.upgrade().number, rig.upgrade().id.to_string()),
+                (number, format!("orders-{number}"))
+            );
+            rig = rig.restart();
+            rig.effects.retain(|effect| matches!(effect, super::super::Effect::Observe(_)));
+            for instance in ["0", "1", "2"] {
+                rig.judge(instance, decision(0));
+            }
+        }
+    }
+
+    #[test]
+    fn exactly_the_plan_that_was_shown_or_nothing() {
+        let mut rig = Rig::healthy();
+        let goal = Goal::application(version("v2"));
+        let shown = plan_now(rig.set(), &goal, rig.now).digest;
+        let options = StartOptions { plan: Some(shown), ..to_version("v2") };
+        rig.judge("1", Decision { participation: Participation::Skip, ..decision(0) });
+        assert!(refused(&mut rig, options.clone()).contains("nothing was started"));
+        assert!(rig.set().upgrade.is_none() && rig.trail().is_empty());
+        rig.judge("1", decision(0));
+        assert!(rig.ask(Command::Start(name("orders"), options)).unwrap().is_ok());
+        assert_eq!(rig.upgrade().digest, Some(shown));
+    }
+
+    #[test]
+    fn a_rule_that_changed_since_makes_another_plan() {
+        let mut rig = Rig::healthy();
+        let goal = Goal::application(version("v2"));
+        let shown = plan_now(rig.set(), &goal, rig.now).digest;
+        let mut spec = (*rig.set().spec).clone();
+        spec.policy.gate.deadline += std::time::Duration::from_secs(1);
+        let change = super::super::command::Reconfiguration { sets: vec![spec], ..Default::default() };
+        rig.ask(Command::Reconfigure(change));
+        let options = StartOptions { plan: Some(shown), ..to_version("v2") };
+        assert!(refused(&mut rig, options).contains("nothing was started"));
+    }
+
+    #[test]
+    fn a_version_that_faulted_is_not_tried_again_by_itself() {
+        let mut rig = Rig::healthy();
+        rig.start("v2");
+        for _ in 0..4 {
+            for asked in rig.asked() {
+                let failed = asked.version == version("v2");
+                rig.done(asked, if failed { Err("exit code 3") } else { Ok(()) });
+            }
+            rig.pass(std::time::Duration::from_secs(130));
+        }
+        assert_eq!(rig.upgrade().state, crate::rollout::UpgradeState::Faulted);
+        assert!(refused(&mut rig, to_version("v2")).contains("is in quarantine"));
+        let mut rig = rig.restart();
+        assert!(refused(&mut rig, to_version("v2")).contains("is in quarantine"), "also after a restart");
+        let forced = StartOptions { quarantined: Quarantined::Allow, ..to_version("v2") };
+        assert!(rig.ask(Command::Start(name("orders"), forced)).unwrap().is_ok());
+        assert!(rig.disk.stored().quarantined.is_empty());
+    }
+
+    #[test]
+    fn named_instances() {
+        let manual = |ids: &[&str]| StartOptions {
+            manual: Some(Selection::These(ids.iter().map(|text| id(text)).collect())),
+            ..to_version("v2")
+        };
+        let mut rig = Rig::healthy();
+        assert_eq!(refused(&mut rig, manual(&[])), "no instance is named; name them, or `*` for all");
+        assert_eq!(
+            refused(&mut rig, manual(&["1", "7"])),
+            "scale set `orders` has no instance 7; it has: 0, 1, 2"
+        );
+        assert!(rig.ask(Command::Start(name("orders"), manual(&["1"]))).unwrap().is_ok());
+        assert_eq!(rig.asked().iter().map(|asked| asked.instance.id.clone()).collect::<Vec<_>>(), [id("1")]);
+    }
+
+    #[test]
+    fn extensions_are_those_of_the_model() {
+        let mut rig = Rig::healthy();
+        let agent = ExtensionName::parse("agent").unwrap();
+        let mut options = StartOptions::default();
+        options.wanted.extensions = vec![(agent, None)];
+        assert_eq!(
+            refused(&mut rig, options),
+            "scale set `orders` has no extension `agent`; extensions of its model: none"
+        );
+    }
+
+    #[test]
+    fn max_surge_needs_a_driver_that_creates() {
+        let mut set = orders();
+        set.spec.policy.rolling.max_surge = true;
+        let mut rig = Rig::new(vec![set]);
+        assert!(refused(&mut rig, to_version("v2")).contains("its driver cannot create"));
+    }
+}

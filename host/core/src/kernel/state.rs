@@ -1,0 +1,269 @@
+//! What a kernel knows of the fleet. All of it is shared data: a copy costs nothing and stays as it is, so
+//! the view that is published, the way back from a refused commit and an explored state are copies.
+
+mod census;
+mod instance;
+mod view;
+
+pub use census::Census;
+pub use instance::{Answered, Busy, InstanceState, Place, StandIn, Trouble};
+pub use view::SetView;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use imbl::{OrdMap, OrdSet};
+
+use super::refusal::Refusal;
+use crate::domain::{
+    Change, Component, DriverTraits, Generation, Goal, InstanceFacts, InstanceId, Now, OnFailure,
+    OperationId, Outcome, Participation, PluginName, ScaleSet, ScaleSetName, Timestamp, Version, WallTime,
+};
+use crate::plan::{Standing, StandingInput, standing};
+use crate::record::{Retry, StoppedLine, StoredPlugin};
+use crate::rollout::{Event as RolloutEvent, Upgrade};
+
+/// The whole fleet at one moment, for whatever reads it.
+#[derive(Debug, Clone, Default)]
+pub struct Fleet {
+    pub(super) sets: OrdMap<ScaleSetName, Arc<SetState>>,
+    /// Whether the line is stopped for all of them.
+    pub line: Option<StoppedLine>,
+    /// What plugins ran when they were recorded last.
+    pub(super) plugins: OrdMap<PluginName, Arc<StoredPlugin>>,
+    /// Why nothing can be recorded, if so.
+    pub refusing: Option<Arc<str>>,
+    /// Sets that this turn has changed.
+    pub(super) touched: BTreeSet<ScaleSetName>,
+}
+
+impl Fleet {
+    /// All scale sets by name.
+    pub fn sets(&self) -> impl Iterator<Item = &Arc<SetState>> {
+        self.sets.values()
+    }
+
+    /// One scale set.
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    pub fn set(&self, name: &ScaleSetName) -> Result<&Arc<SetState>, Refusal> {
+        let known = || self.sets.keys().cloned().collect();
+        self.sets.get(name).ok_or_else(|| Refusal::NoScaleSet { name: name.clone(), known: known() })
+    }
+
+    /// One scale set, to change it.
+    pub(super) fn change(&mut self, name: &ScaleSetName) -> Option<&mut SetState> {
+        let set = self.sets.get_mut(name)?;
+        if !self.touched.contains(name) {
+            self.touched.insert(name.clone());
+        }
+        Some(Arc::make_mut(set))
+    }
+
+    /// The names of the sets for which something holds.
+    pub(super) fn names(&self, holds: impl Fn(&SetState) -> bool) -> Vec<ScaleSetName> {
+        self.sets.iter().filter(|(_, set)| holds(set)).map(|(name, _)| name.clone()).collect()
+    }
+}
+
+/// One scale set.
+#[derive(Debug, Clone)]
+pub struct SetState {
+    /// From the configuration.
+    pub spec: Arc<ScaleSet>,
+    /// What its driver is.
+    pub driver: DriverTraits,
+    /// What becomes of an instance while its plugin fails.
+    pub on_failure: OnFailure,
+    /// Generation of its plugin whose decisions count; none since the start of the host, when there was
+    /// no other one.
+    pub in_force: Option<Generation>,
+    /// What is wanted: the configuration's model, or what the latest upgrade was started with.
+    pub model: Goal,
+    /// All of them, also those that come and go. Changed through [`SetState::change`] alone, which keeps
+    /// the counts.
+    pub(super) instances: OrdMap<InstanceId, Arc<InstanceState>>,
+    /// Those that count, by health.
+    pub(super) members: Census,
+    /// When an instance is to be started or deleted again.
+    pub(super) due: OrdSet<(Timestamp, InstanceId)>,
+    /// Every id that was ever used, by what is gone too.
+    pub(super) ids_ever: OrdSet<InstanceId>,
+    /// The latest upgrade, running or ended.
+    pub upgrade: Option<Arc<Upgrade>>,
+    /// The latest one that did anything, where that is another one.
+    pub(super) touched: Option<Arc<Upgrade>>,
+    /// Versions that faulted, with the reason.
+    pub quarantined: BTreeMap<Change, String>,
+    /// When the latest upgrade, which faulted, is tried again.
+    pub retry: Option<Retry>,
+    /// A person stopped the line for all sets.
+    pub line: Option<StoppedLine>,
+    /// Answers of drivers that the upgrade has not heard yet.
+    pub(super) answers: Vec<RolloutEvent>,
+    /// Something changed that the upgrade must look at.
+    pub(super) dirty: bool,
+    /// When the upgrade wants to look again.
+    pub(super) wake_at: Option<Timestamp>,
+}
+
+impl SetState {
+    /// All instances by id, also those that come and go.
+    pub fn instances(&self) -> impl Iterator<Item = &InstanceState> {
+        self.instances.values().map(Arc::as_ref)
+    }
+
+    /// One instance.
+    #[must_use]
+    pub fn instance(&self, id: &InstanceId) -> Option<&InstanceState> {
+        self.instances.get(id).map(Arc::as_ref)
+    }
+
+    /// The instances that count.
+    pub fn members(&self) -> impl Iterator<Item = &InstanceState> {
+        self.instances().filter(|instance| instance.is_member())
+    }
+
+    /// The instances that count, by health.
+    #[must_use]
+    pub fn census(&self) -> &Census {
+        &self.members
+    }
+
+    /// The running upgrade.
+    #[must_use]
+    pub fn active(&self) -> Option<&Arc<Upgrade>> {
+        self.upgrade.as_ref().filter(|upgrade| upgrade.is_active())
+    }
+
+    /// Changes one instance, and keeps counts and due times in step with it.
+    pub(super) fn change<T>(
+        &mut self,
+        id: &InstanceId,
+        change: impl FnOnce(&mut InstanceState) -> T,
+    ) -> Option<T> {
+        let instance = Arc::make_mut(self.instances.get_mut(id)?);
+        let (before, due_before) = (instance.counted(), instance.retry_at);
+        let out = change(instance);
+        let (after, due_after) = (instance.counted(), instance.retry_at);
+        self.members.moved(id, before, after);
+        if due_before != due_after {
+            due_before.into_iter().for_each(|at| drop(self.due.remove(&(at, id.clone()))));
+            due_after.into_iter().for_each(|at| drop(self.due.insert((at, id.clone()))));
+        }
+        Some(out)
+    }
+
+    /// Puts an instance in, or in the place of its former self.
+    pub(super) fn insert(&mut self, instance: InstanceState) {
+        let id = instance.spec.id.clone();
+        self.take_out(&id);
+        self.ids_ever.insert(id.clone());
+        self.members.moved(&id, None, instance.counted());
+        instance.retry_at.into_iter().for_each(|at| drop(self.due.insert((at, id.clone()))));
+        self.instances.insert(id, Arc::new(instance));
+    }
+
+    /// Takes an instance out.
+    pub(super) fn take_out(&mut self, id: &InstanceId) -> Option<Arc<InstanceState>> {
+        let gone = self.instances.remove(id)?;
+        self.members.moved(id, gone.counted(), None);
+        gone.retry_at.into_iter().for_each(|at| drop(self.due.remove(&(at, id.clone()))));
+        Some(gone)
+    }
+
+    /// When a faulted upgrade is tried again; none while another one runs.
+    pub(super) fn retry_at(&self) -> Option<Timestamp> {
+        let idle = self.active().is_none();
+        self.retry.as_ref().filter(|_| idle).map(|retry| retry.at)
+    }
+
+    /// When something of the set is due.
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        let due = self.due.get_min().map(|(at, _)| *at);
+        self.wake_at.into_iter().chain(due).chain(self.retry_at()).min()
+    }
+
+    /// End of the freeze window that is open at a date.
+    #[must_use]
+    pub fn frozen_until(&self, date: WallTime) -> Option<Timestamp> {
+        self.spec.freeze.frozen_at(date.date()).map(|frozen| frozen.until)
+    }
+
+    /// How an instance stands with the plugin, for the planner.
+    #[must_use]
+    pub fn standing(&self, instance: &InstanceState, at: Timestamp) -> Standing {
+        let answered = instance.answered.as_ref();
+        let prioritize_unhealthy = self.spec.policy.rolling.prioritize_unhealthy_instances;
+        let judged = standing(&StandingInput {
+            latest: instance.latest.as_deref(),
+            answered: answered.map(|answered| (&*answered.decision, answered.at)),
+            answered_by: answered.map(|answered| answered.stamp.generation),
+            in_force: self.in_force,
+            on_failure: self.on_failure,
+            health: instance.fold.health(),
+            prioritize_unhealthy,
+            freshness: self.spec.health.freshness(),
+            now: at,
+        });
+        let permits = judged.participation() == Some(Participation::Proceed);
+        if instance.down && permits && !prioritize_unhealthy {
+            let detail = instance.trouble.as_ref().map_or_else(String::new, |trouble| trouble.text.clone());
+            return Standing::Unknown { detail, phase: judged.phase() };
+        }
+        judged
+    }
+
+    /// The older decision that is used for an instance, if the plugin fails now; as [`Self::standing`] has it.
+    #[must_use]
+    pub fn stand_in<'a>(&self, instance: &'a InstanceState, at: Timestamp) -> Option<StandIn<'a>> {
+        let Outcome { stamp, result, .. } = instance.latest.as_deref()?;
+        let failure = result.as_ref().err()?;
+        let answered = instance.answered.as_ref()?;
+        let fresh = at.since(answered.at) <= self.spec.health.freshness();
+        let used = self.on_failure == OnFailure::LastGood && fresh;
+        let failure = format!("plugin `{}` ({}) {failure}", stamp.name, stamp.digest.short());
+        used.then_some(StandIn { answered, failure })
+    }
+
+    /// What a plugin is told about an instance.
+    pub(super) fn facts(&self, instance: &InstanceState) -> InstanceFacts {
+        let spec = &instance.spec;
+        InstanceFacts {
+            id: spec.id.clone(),
+            scale_set: self.spec.name.clone(),
+            region: spec.region.clone(),
+            zone: spec.zone.clone(),
+            fault_domain: spec.fault_domain,
+            update_domain: spec.update_domain,
+            version: instance.version.clone(),
+            desired_version: self.model.of(&Component::Application).cloned(),
+            labels: spec.labels.clone(),
+        }
+    }
+
+    /// How long an answered decision stands in for a missed probe or a failing plugin.
+    pub(super) fn stands_in(&self) -> Option<Duration> {
+        (self.on_failure == OnFailure::LastGood).then(|| self.spec.health.freshness())
+    }
+
+    /// The version that a starting host brings an instance up at.
+    pub(super) fn version_at_start(&self, instance: &InstanceState) -> Version {
+        let model = self.model.of(&Component::Application).unwrap_or(&self.spec.model.version);
+        instance.version.as_ref().unwrap_or(model).clone()
+    }
+
+    /// The view that the core gets of this set at this moment.
+    #[must_use]
+    pub fn view(&self, now: Now) -> SetView<'_> {
+        SetView { set: self, now }
+    }
+
+    /// Whether a driver works under this operation on an instance.
+    pub(super) fn is_busy(&self, id: &InstanceId, component: &Component, operation: &OperationId) -> bool {
+        let busy = self.instance(id).and_then(|instance| instance.busy.get(component));
+        busy.is_some_and(|busy| busy.operation == *operation)
+    }
+}

@@ -1,0 +1,218 @@
+//! What a kernel knows of one instance.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::{
+    Claim, Component, Decided, Decision, Evaluation, ExtensionName, Health, Instance, InstanceId, Located,
+    OperationId, Outcome, PluginStamp, ScaleSet, Timestamp, Version,
+};
+use crate::health::{FoldSettings, HealthFold};
+use crate::plan::is_answered;
+
+/// What an instance is to its scale set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// It counts.
+    Member {
+        /// In whose place it came, if it was created here.
+        replaced: Option<InstanceId>,
+    },
+    /// It is made to take the place of another, and counts for nothing yet.
+    Coming {
+        /// Which.
+        replaces: InstanceId,
+    },
+    /// It has to go, and counts for nothing any more.
+    Leaving {
+        /// Which is there in its place.
+        replaced_by: Option<InstanceId>,
+    },
+}
+
+/// A decision that rested on a word of the application.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answered {
+    /// The decision.
+    pub decision: Arc<Decision>,
+    /// When the round ended.
+    pub at: Timestamp,
+    /// Which code made it.
+    pub stamp: PluginStamp,
+    /// When that was asked, and what it took.
+    pub evaluation: Evaluation,
+}
+
+/// An older decision that is used because the plugin fails now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StandIn<'a> {
+    /// The decision.
+    pub answered: &'a Answered,
+    /// Which plugin fails, and how.
+    pub failure: String,
+}
+
+/// A complaint of the driver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// When it came.
+    pub at: Timestamp,
+    /// One line for people.
+    pub text: String,
+}
+
+/// What a driver is busy with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Busy {
+    /// Which effect.
+    pub operation: OperationId,
+    /// The version that the component is to have; none of a deletion.
+    pub wanted: Option<Version>,
+}
+
+/// One instance.
+#[derive(Debug, Clone)]
+pub struct InstanceState {
+    /// Where it is, and what it is like.
+    pub spec: Arc<Instance>,
+    /// What it is to its scale set.
+    pub place: Place,
+    /// Whether the address is its own.
+    pub located: Located,
+    /// Version of the application.
+    pub version: Option<Version>,
+    /// Versions of extensions, as far as known.
+    pub extensions: BTreeMap<ExtensionName, Version>,
+    /// Rises with each effect; answers of an earlier life are dropped.
+    pub epoch: u64,
+    /// Its health in this life.
+    pub fold: HealthFold,
+    /// What was judged last.
+    pub latest: Option<Arc<Outcome>>,
+    /// The last decision that rested on a word of the application.
+    pub answered: Option<Arc<Answered>>,
+    /// What the plugin asked to remember last.
+    pub memory: Option<Arc<[u8]>>,
+    /// The driver's latest complaint, until the instance is healthy again.
+    pub trouble: Option<Arc<Trouble>>,
+    /// The driver says that nothing runs. What then answers at its address is something else.
+    pub down: bool,
+    /// When the driver last brought it to a version.
+    pub applied_at: Timestamp,
+    /// The version that the driver was last asked for; what a start that failed tries again.
+    pub asked: Option<Version>,
+    /// The effects that the driver is busy with. After a restart the application may be started while an
+    /// extension is being installed.
+    pub busy: BTreeMap<Component, Busy>,
+    /// When it is to be started or deleted again, after a failure.
+    pub retry_at: Option<Timestamp>,
+}
+
+impl InstanceState {
+    /// An instance that counts, and of which nothing is known yet.
+    #[must_use]
+    pub(in crate::kernel) fn new(set: &ScaleSet, spec: Arc<Instance>, at: Timestamp) -> Self {
+        Self {
+            spec,
+            place: Place::Member { replaced: None },
+            located: Located::Yes,
+            version: None,
+            extensions: BTreeMap::new(),
+            epoch: 0,
+            fold: HealthFold::new(FoldSettings::from(&set.health), at),
+            latest: None,
+            answered: None,
+            memory: None,
+            trouble: None,
+            down: false,
+            applied_at: Timestamp::default(),
+            asked: None,
+            busy: BTreeMap::new(),
+            retry_at: None,
+        }
+    }
+
+    /// Whether it counts.
+    #[must_use]
+    pub fn is_member(&self) -> bool {
+        matches!(self.place, Place::Member { .. })
+    }
+
+    /// Its health, if it counts.
+    pub(super) fn counted(&self) -> Option<Health> {
+        self.is_member().then(|| self.fold.health())
+    }
+
+    /// The version that it has of a component.
+    #[must_use]
+    pub fn version_of(&self, component: &Component) -> Option<&Version> {
+        match component {
+            Component::Application => self.version.as_ref(),
+            Component::Extension(name) => self.extensions.get(name),
+        }
+    }
+
+    /// Records a version; gives whether it is another one than before.
+    pub(in crate::kernel) fn set_version(&mut self, component: &Component, version: Option<Version>) -> bool {
+        let changed = self.version_of(component) != version.as_ref();
+        match (component, version) {
+            (Component::Application, version) => self.version = version,
+            (Component::Extension(name), Some(version)) => {
+                drop(self.extensions.insert(name.clone(), version));
+            }
+            (Component::Extension(name), None) => drop(self.extensions.remove(name)),
+        }
+        changed
+    }
+
+    /// Begins a new life: the health of the one before says nothing about it.
+    pub(in crate::kernel) fn begin_life(&mut self, set: &ScaleSet, at: Timestamp) {
+        self.epoch += 1;
+        self.fold = HealthFold::new(FoldSettings::from(&set.health), at);
+    }
+
+    /// Takes in a judged round. Gives the health before and after, or none when the round belongs to an
+    /// earlier life. Where the plugin failed, the last good decision may stand in for a time.
+    pub(in crate::kernel) fn judged(
+        &mut self,
+        decided: Decided,
+        stands_in: Option<Duration>,
+    ) -> Option<(Health, Health)> {
+        if decided.epoch != self.epoch {
+            return None;
+        }
+        let before = self.fold.health();
+        if self.fold.observed().is_none() {
+            // Grace counts from the first probe of this life, which is spread over the interval.
+            self.fold = HealthFold::new(self.fold.settings(), decided.started_at);
+        }
+        let before_failure = || {
+            let Answered { decision, at, .. } = self.answered.as_deref()?;
+            (decided.finished_at.since(*at) <= stands_in?).then_some(decision.claim)
+        };
+        let claimed = match &decided.outcome.result {
+            Ok(decision) => decision.claim,
+            Err(_) => before_failure().unwrap_or(Claim::Unknown),
+        };
+        let claim = if self.down { Claim::Unknown } else { claimed };
+        // Health follows probes, and this one was counted.
+        let after = if decided.again { before } else { self.fold.observe(claim, decided.finished_at) };
+        if let Ok(decision) = &decided.outcome.result
+            && is_answered(decision)
+        {
+            self.answered = Some(Arc::new(Answered {
+                decision: Arc::clone(decision),
+                at: decided.finished_at,
+                stamp: decided.outcome.stamp.clone(),
+                evaluation: decided.outcome.evaluation,
+            }));
+        }
+        self.latest = Some(Arc::new(decided.outcome));
+        let healed = |trouble: &Arc<Trouble>| trouble.at < decided.started_at;
+        if after == Health::Healthy && self.trouble.as_ref().is_some_and(healed) {
+            self.trouble = None;
+        }
+        Some((before, after))
+    }
+}

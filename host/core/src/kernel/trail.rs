@@ -1,0 +1,277 @@
+//! The lines of the trail that a step of an upgrade is worth: its plan, its members, its ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::effect::Used;
+use super::out::{About, Out};
+use super::state::{SetState, StandIn};
+use crate::domain::{By, Change, Decisions, InstanceId, Now, Phase, PhaseName};
+use crate::plan::Standing;
+use crate::record::audit::{Entry, Stamp, What, Word};
+use crate::rollout::{Member, MemberState, Part, PartState, Upgrade};
+
+/// What must be known of an upgrade before a step, to tell what the step changed.
+pub(super) struct Before {
+    active: bool,
+    planned: bool,
+    /// What each instance was told, where it is asked again.
+    told: BTreeMap<InstanceId, Word>,
+    /// Batches end in order and never open again, so counting is enough.
+    batches_ended: usize,
+}
+
+impl Before {
+    pub(super) fn of(upgrade: &Upgrade) -> Self {
+        Self {
+            active: upgrade.is_active(),
+            planned: upgrade.digest.is_some(),
+            told: told(upgrade),
+            batches_ended: batches_ended(upgrade),
+        }
+    }
+
+    pub(super) fn was_active(&self) -> bool {
+        self.active
+    }
+}
+
+/// Batches before the one in flight have ended, and it may have.
+fn batches_ended(upgrade: &Upgrade) -> usize {
+    let later = upgrade.batches.iter().skip(upgrade.current);
+    upgrade.current.min(upgrade.batches.len()) + later.take_while(|batch| batch.ended_at.is_some()).count()
+}
+
+/// The lines of one step, in the order in which people read them: the plan, its members, the ends.
+pub(super) fn step(
+    upgrade: &Upgrade,
+    before: &Before,
+    changed: &BTreeSet<InstanceId>,
+    set: &SetState,
+    now: Now,
+    out: &mut Out,
+) {
+    if !before.planned && upgrade.digest.is_some() {
+        plan(upgrade, set, now, out);
+    }
+    if before.planned {
+        changed_minds(upgrade, before, set, now, out);
+    }
+    for id in changed {
+        let Some(what) = upgrade.members.get(id).and_then(member) else { continue };
+        out.audit(About::upgrade(upgrade, Some(id)), By::host(), what, now);
+    }
+    ends(upgrade, before, now, out);
+}
+
+/// What every instance whose turn has not come was told, for upgrades that ask again.
+fn told(upgrade: &Upgrade) -> BTreeMap<InstanceId, Word> {
+    if upgrade.policy.decisions != Decisions::Live || !upgrade.is_active() {
+        return BTreeMap::new();
+    }
+    let holds = upgrade.holds.iter().map(|hold| (hold.instance.clone(), Word::Hold(hold.reason.clone())));
+    let phases: BTreeMap<u32, Option<Phase>> =
+        upgrade.batches.iter().map(|batch| (batch.number, batch.phase)).collect();
+    let pending = upgrade.members.iter().filter(|(_, member)| member.state == MemberState::Pending);
+    let pending = pending.map(|(id, member)| {
+        let phase = phases.get(&member.batch()).copied().flatten();
+        (id.clone(), Word::Proceed(PhaseName::from(phase)))
+    });
+    holds.chain(pending).collect()
+}
+
+/// Whether two words are the same but for figures in the plugin's reason.
+fn is_same(a: &Word, b: &Word) -> bool {
+    match (a, b) {
+        (Word::Proceed(a), Word::Proceed(b)) => a == b,
+        (Word::Hold(a), Word::Hold(b)) => a.code() == b.code(),
+        (Word::Proceed(_), Word::Hold(_)) | (Word::Hold(_), Word::Proceed(_)) => false,
+    }
+}
+
+/// The lines for instances that say something else than before.
+fn changed_minds(upgrade: &Upgrade, before: &Before, set: &SetState, now: Now, out: &mut Out) {
+    for (id, word) in told(upgrade) {
+        let Some(was) = before.told.get(&id).filter(|was| !is_same(was, &word)) else { continue };
+        let what = What::MindChanged { now: word, was: was.clone() };
+        out.audit_stamped(About::upgrade(upgrade, Some(&id)), By::host(), stamp(set, &id, now), what, now);
+    }
+}
+
+/// Which code decided last, what it took and when it was asked. The one that decided is named, also where
+/// another one has failed since.
+fn stamp(set: &SetState, id: &InstanceId, now: Now) -> Option<Stamp> {
+    let instance = set.instance(id)?;
+    if let Some(StandIn { answered, failure }) = set.stand_in(instance, now.at) {
+        return Some(Stamp {
+            plugin: answered.stamp.clone(),
+            judged_at: answered.evaluation.at,
+            cost: answered.evaluation.cost,
+            stands_in: Some(failure),
+        });
+    }
+    let latest = instance.latest.as_ref()?;
+    Some(Stamp {
+        plugin: latest.stamp.clone(),
+        judged_at: latest.evaluation.at,
+        cost: latest.evaluation.cost,
+        stands_in: None,
+    })
+}
+
+/// The lines for a new plan: the decision on each instance, with the code that made it.
+pub(super) fn plan(upgrade: &Upgrade, set: &SetState, now: Now, out: &mut Out) {
+    if let Some(digest) = upgrade.digest {
+        let (instances, batches) = (upgrade.members.len(), upgrade.batches.len());
+        let what = What::Plan { instances, batches, digest };
+        out.audit(About::upgrade(upgrade, None), By::host(), what, now);
+    }
+    let batches: BTreeMap<u32, (usize, Option<Phase>)> = upgrade
+        .batches
+        .iter()
+        .enumerate()
+        .map(|(index, batch)| (batch.number, (index, batch.phase)))
+        .collect();
+    for (id, member) in upgrade.members.iter() {
+        let (index, phase) = batches.get(&member.batch()).copied().unwrap_or_default();
+        let standing = set.instance(id).map(|instance| set.standing(instance, now.at));
+        let detail = match standing {
+            Some(Standing::Decided { detail, .. }) => detail,
+            Some(Standing::Undecided | Standing::PluginFailed { .. } | Standing::Unknown { .. }) | None => {
+                String::new()
+            }
+        };
+        let what = What::Decision { batch: index + 1, phase, detail };
+        out.audit_stamped(About::upgrade(upgrade, Some(id)), By::host(), stamp(set, id, now), what, now);
+    }
+    for hold in upgrade.holds.iter() {
+        let about = About::upgrade(upgrade, Some(&hold.instance));
+        let what = What::Hold { reason: hold.reason.clone() };
+        out.audit_stamped(about, By::host(), stamp(set, &hold.instance, now), what, now);
+    }
+}
+
+/// The line for a change of one member.
+fn member(member: &Member) -> Option<What> {
+    if member.replacement().is_some() {
+        return beside(member);
+    }
+    let attempt = member.attempt;
+    Some(match &member.state {
+        MemberState::Pending
+        | MemberState::Creating { .. }
+        | MemberState::Ready { .. }
+        | MemberState::Deleting { .. }
+        | MemberState::Removing { .. }
+        | MemberState::Settling { healthy_since: Some(_), .. } => return None,
+        MemberState::Applying { part, .. } => {
+            let Part { component, previous, target, .. } = member.parts.get(*part)?;
+            let (component, from, to) = (component.clone(), previous.clone(), target.clone());
+            What::Apply { component, from, to, attempt }
+        }
+        MemberState::Settling { healthy_since: None, .. } => {
+            let (failed, has): (Vec<&Part>, Vec<&Part>) = member.parts.iter().partition(has_failed);
+            let changes = |parts: Vec<&Part>| parts.into_iter().map(change).collect();
+            What::Applied { has: changes(has), failed: changes(failed) }
+        }
+        MemberState::Succeeded { .. } => What::Succeeded { has: all(member) },
+        MemberState::Restoring { part, .. } => {
+            let part = member.parts.get(*part)?;
+            let PartState::Failed { reason, .. } = &part.state else { return None };
+            What::Restore {
+                component: part.component.clone(),
+                reason: reason.clone(),
+                from: part.target.clone(),
+                to: part.way_back().cloned(),
+                attempt,
+            }
+        }
+        MemberState::Failed { .. } => What::Failed { reason: member.failure()? },
+    })
+}
+
+fn has_failed(part: &&Part) -> bool {
+    matches!(part.state, PartState::Failed { .. })
+}
+
+fn change(part: &Part) -> Change {
+    Change { component: part.component.clone(), to: part.target.clone() }
+}
+
+fn all(member: &Member) -> Vec<Change> {
+    member.parts.iter().map(change).collect()
+}
+
+/// The line for a step of a member whose place is taken.
+fn beside(member: &Member) -> Option<What> {
+    let by = member.replacement()?.clone();
+    let attempt = member.attempt;
+    Some(match &member.state {
+        MemberState::Creating { .. } => What::Create { by, attempt },
+        MemberState::Applying { .. } => {
+            let (component, to) = member.wanted()?;
+            let change = Change { component: component.clone(), to: to.clone() };
+            What::ApplyBeside { by, change, attempt }
+        }
+        MemberState::Settling { healthy_since: Some(_), .. } => return None,
+        MemberState::Settling { healthy_since: None, .. } => What::AppliedBeside { by, has: all(member) },
+        MemberState::Ready { .. } => What::Ready { by },
+        MemberState::Deleting { .. } => What::Replace { by, attempt },
+        MemberState::Removing { .. } => What::Remove { by, reason: member.failure()?, attempt },
+        MemberState::Succeeded { .. } => What::Replaced { by, has: all(member) },
+        MemberState::Failed { .. } => What::Failed { reason: member.failure()? },
+        MemberState::Pending | MemberState::Restoring { .. } => return None,
+    })
+}
+
+/// The lines for batches that ended and for the end of the whole upgrade.
+fn ends(upgrade: &Upgrade, before: &Before, now: Now, out: &mut Out) {
+    let ended = upgrade.batches.iter().enumerate().skip(before.batches_ended);
+    for (index, batch) in ended.take_while(|(_, batch)| batch.ended_at.is_some()) {
+        let members = upgrade.batch_members(index).into_iter().cloned().collect();
+        let what = What::Batch { number: index + 1, members, state: batch.state };
+        out.audit(About::upgrade(upgrade, None), By::host(), what, now);
+    }
+    if before.active && !upgrade.is_active() {
+        let because = upgrade.error.as_ref().map(|error| error.message.clone());
+        let what = What::End { state: upgrade.state, because };
+        out.audit(About::upgrade(upgrade, None), By::host(), what, now);
+    }
+}
+
+/// The decision that a line is about, as far as a plugin has made it.
+pub(super) fn used(entry: &Entry) -> Option<Used> {
+    let is_decision = match &entry.what {
+        What::Decision { .. } | What::MindChanged { .. } | What::Hold { .. } => true,
+        What::Start { .. }
+        | What::Plan { .. }
+        | What::Leaves { .. }
+        | What::Apply { .. }
+        | What::Applied { .. }
+        | What::Succeeded { .. }
+        | What::Restore { .. }
+        | What::Failed { .. }
+        | What::Create { .. }
+        | What::ApplyBeside { .. }
+        | What::AppliedBeside { .. }
+        | What::Ready { .. }
+        | What::Replace { .. }
+        | What::Remove { .. }
+        | What::Replaced { .. }
+        | What::Batch { .. }
+        | What::End { .. }
+        | What::Retry { .. }
+        | What::Wish { .. }
+        | What::Line { .. }
+        | What::Process { .. }
+        | What::StaysDeleted { .. }
+        | What::PluginTrouble { .. }
+        | What::PluginReverted { .. } => false,
+    };
+    let at = entry.stamp.as_ref().filter(|_| is_decision)?.judged_at;
+    Some(Used {
+        scale_set: entry.scale_set.clone(),
+        upgrade: entry.upgrade.clone()?,
+        instance: entry.instance.clone()?,
+        at,
+    })
+}

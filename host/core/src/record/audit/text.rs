@@ -1,0 +1,236 @@
+//! The trail in words: made when an entry is shown, and never read back.
+
+use std::fmt;
+
+use super::{Entry, Leaves, LineState, RetryNote, Stamp, StartWhy, What, Word};
+use crate::domain::{Change, Component, InstanceId, PhaseName, Version};
+use crate::rollout::Wish;
+
+/// What happened, why it was wanted, and which code had judged.
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seq: _, at: _, scale_set: _, upgrade: _, instance, by, stamp, what } = self;
+        happened(f, what, instance.as_ref())?;
+        if let Some(reason) = &by.reason {
+            write!(f, ": {reason}")?;
+        }
+        let Some(stamp) = stamp else { return Ok(()) };
+        if let Some(older) = stamp.older() {
+            write!(f, "; {older}")?;
+        }
+        write!(f, "{stamp}")
+    }
+}
+
+impl Entry {
+    /// As it is shown, without the code that had judged.
+    #[must_use]
+    pub fn said(&self) -> String {
+        let older = self.stamp.as_ref().and_then(Stamp::older);
+        let bare = Self { stamp: None, ..self.clone() };
+        older.map_or_else(|| bare.to_string(), |older| format!("{bare}; {older}"))
+    }
+}
+
+impl Stamp {
+    /// That an older decision is used, and why; none when it is the latest one.
+    #[must_use]
+    pub fn older(&self) -> Option<String> {
+        let failure = self.stands_in.as_ref()?;
+        Some(format!("the last good decision, of {}, stands in: {failure}", self.judged_at))
+    }
+}
+
+/// ` [plugin db sha256:… generation 3, 4711 fuel, 815 ns, judged 2026-…]`
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { plugin, judged_at, cost, stands_in: _ } = self;
+        let (name, digest, generation) = (&plugin.name, plugin.digest, plugin.generation.0);
+        let (fuel, ns) = (cost.fuel, cost.time_ns);
+        write!(
+            f,
+            " [plugin {name} {digest} generation {generation}, {fuel} fuel, {ns} ns, judged {judged_at}]"
+        )
+    }
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Proceed(PhaseName::Number(phase)) => write!(f, "proceed in phase {}", phase.get()),
+            Self::Proceed(PhaseName::Last) => write!(f, "proceed in the last phase"),
+            Self::Hold(reason) => write!(f, "{reason}"),
+        }
+    }
+}
+
+impl Word {
+    /// Without the plugin's reason, which may hold figures that change with every probe.
+    fn short(&self) -> String {
+        match self {
+            Self::Proceed(_) => self.to_string(),
+            Self::Hold(reason) => reason.code().to_owned(),
+        }
+    }
+}
+
+/// Says whose version it is where it is not the application's.
+struct Whose<'a>(&'a Component);
+
+impl fmt::Display for Whose<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Component::Application => Ok(()),
+            Component::Extension(name) => write!(f, "extension {name}: "),
+        }
+    }
+}
+
+/// Several changes, or `nothing new`.
+struct All<'a>(&'a [Change]);
+
+impl fmt::Display for All<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, change) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(f, "{comma}{change}")?;
+        }
+        if self.0.is_empty() { f.write_str("nothing new") } else { Ok(()) }
+    }
+}
+
+fn version(version: Option<&Version>) -> &str {
+    version.map_or("nothing", Version::as_str)
+}
+
+fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceId>) -> fmt::Result {
+    match what {
+        What::Start { goal, why } => start(f, goal, why),
+        What::Plan { instances, batches, digest } => {
+            write!(f, "{instances} instances in {batches} batches, plan {digest}")
+        }
+        What::Decision { batch, phase, detail } => {
+            let phase = PhaseName::from(*phase);
+            write!(f, "proceed in batch {batch}, ")?;
+            match phase {
+                PhaseName::Number(phase) => write!(f, "phase {}", phase.get())?,
+                PhaseName::Last => write!(f, "the last phase")?,
+            }
+            if detail.is_empty() { Ok(()) } else { write!(f, ": {detail}") }
+        }
+        What::MindChanged { now, was } => write!(f, "{now} (was: {})", was.short()),
+        What::Hold { reason } => write!(f, "{reason}"),
+        What::Leaves { why: Leaves::Protected } => write!(f, "leaves the upgrade: it is protected now"),
+        What::Leaves { why: Leaves::Removed } => {
+            write!(f, "leaves the upgrade: it was removed from the configuration")
+        }
+        What::Apply { component, from, to, attempt } => {
+            write!(f, "{}{} -> {to} (attempt {attempt})", Whose(component), version(from.as_ref()))
+        }
+        What::Applied { has, failed } if failed.is_empty() => write!(f, "has {}", All(has)),
+        What::Applied { has, failed } => write!(f, "has {}; {} failed", All(has), All(failed)),
+        What::Succeeded { has } => write!(f, "healthy with {}", All(has)),
+        What::Restore { component, reason, from, to, attempt } => {
+            let to = version(to.as_ref());
+            write!(f, "{}{reason}; {from} -> {to} (attempt {attempt})", Whose(component))
+        }
+        What::Failed { reason } => write!(f, "{reason}"),
+        What::Create { .. }
+        | What::ApplyBeside { .. }
+        | What::AppliedBeside { .. }
+        | What::Ready { .. }
+        | What::Replace { .. }
+        | What::Remove { .. }
+        | What::Replaced { .. } => beside(f, what, instance),
+        What::Batch { number, members, state } => {
+            let members: Vec<&str> = members.iter().map(InstanceId::as_str).collect();
+            write!(f, "batch {number} [{}] is {}", members.join(","), state.name())
+        }
+        What::End { state, because: None } => write!(f, "{}", state.name()),
+        What::End { state, because: Some(why) } => write!(f, "{}: {why}", state.name()),
+        What::Retry { note } => retry(f, note),
+        What::Wish { wish } => f.write_str(match wish {
+            Wish::Cancel => "cancel was asked for; the batch in flight is finished first",
+            Wish::RollBack => "rollback was asked for; the batch in flight is finished first",
+            Wish::Pause => "pause was asked for; no further batch is admitted",
+            Wish::Resume => "resume was asked for",
+            Wish::Approve => "the next phase was approved",
+            Wish::Bypass => "goes on in spite of freeze windows and of a stopped line",
+        }),
+        What::Line { state: LineState::Stopped } => write!(f, "the line was stopped for all scale sets"),
+        What::Line { state: LineState::GoesOn } => write!(f, "the line goes on"),
+        What::Process { text, .. } => f.write_str(text),
+        What::StaysDeleted { replaced_by } => {
+            write!(f, "the configuration lists it, but it ")?;
+            match replaced_by {
+                Some(by) => write!(f, "was replaced by `{by}`")?,
+                None => write!(f, "was deleted")?,
+            }
+            write!(f, " and stays deleted; an instance that is to be there needs an id that was never used")
+        }
+        What::PluginTrouble { plugin, digest, generation, failed, judged, rounds, cause } => write!(
+            f,
+            "plugin {plugin} ({} generation {}) failed for {failed} of {judged} instances, {rounds} rounds in a row: {cause}",
+            digest.short(),
+            generation.0
+        ),
+        What::PluginReverted { plugin: _, text } => f.write_str(text),
+    }
+}
+
+fn start(f: &mut fmt::Formatter<'_>, goal: &crate::domain::Goal, why: &StartWhy) -> fmt::Result {
+    match why {
+        StartWhy::Asked => write!(f, "upgrade to {goal} was asked for"),
+        StartWhy::Bypass => write!(f, "upgrade to {goal} was asked for in spite of any stop"),
+        StartWhy::Again { attempt } => write!(f, "try {attempt} of the upgrade to {goal}"),
+        StartWhy::TakesBack { ended, goal } => {
+            write!(f, "takes `{ended}` (to {goal}) back to what each instance had before")
+        }
+    }
+}
+
+/// What happens to a new instance in the place of another.
+fn beside(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceId>) -> fmt::Result {
+    let id = instance.map_or("", InstanceId::as_str);
+    match what {
+        What::Create { by, attempt } => write!(f, "{id} -> {by}: creating (attempt {attempt})"),
+        What::ApplyBeside { by, change, attempt } => write!(f, "{id} -> {by}: {change} (attempt {attempt})"),
+        What::AppliedBeside { by, has } => write!(f, "{id} -> {by}: {by} has {}", All(has)),
+        What::Ready { by } => write!(f, "{id} -> {by}: {by} is healthy"),
+        What::Replace { by, attempt } => {
+            write!(f, "{by} replaces {id}, which is deleted (attempt {attempt})")
+        }
+        What::Remove { by, reason, attempt } => write!(f, "{reason}; {by} is deleted (attempt {attempt})"),
+        What::Replaced { by, has } => write!(f, "{by} replaced {id} with {}", All(has)),
+        What::Start { .. }
+        | What::Plan { .. }
+        | What::Decision { .. }
+        | What::MindChanged { .. }
+        | What::Hold { .. }
+        | What::Leaves { .. }
+        | What::Apply { .. }
+        | What::Applied { .. }
+        | What::Succeeded { .. }
+        | What::Restore { .. }
+        | What::Failed { .. }
+        | What::Batch { .. }
+        | What::End { .. }
+        | What::Retry { .. }
+        | What::Wish { .. }
+        | What::Line { .. }
+        | What::Process { .. }
+        | What::StaysDeleted { .. }
+        | What::PluginTrouble { .. }
+        | What::PluginReverted { .. } => Ok(()),
+    }
+}
+
+fn retry(f: &mut fmt::Formatter<'_>, note: &RetryNote) -> fmt::Result {
+    match note {
+        RetryNote::Planned { at } => write!(f, "is tried again at {at}"),
+        RetryNote::LimitReached { limit } => write!(f, "not tried again: retryLimit = {limit} is reached"),
+        RetryNote::Overtaken { by } => write!(f, "is not tried again by itself: `{by}` was started"),
+        RetryNote::RolledBack => write!(f, "is not tried again: a rollback was asked for"),
+        RetryNote::Cancelled => write!(f, "is not tried again: cancel was asked for"),
+    }
+}

@@ -1,0 +1,111 @@
+//! The pieces in which an upgrade is recorded, so that a step writes what it changed and not what exists.
+//!
+//! ```text
+//! head       small: everything but the rest               Step::head_changed
+//! order      numbers of the batches, in order             Step::order_changed
+//! batches    one row each                                 Step::batches_changed
+//! left out   instances that are held back, and why        Step::left_out_changed
+//! members    one row each                                 Step::changed
+//! ```
+//!
+//! Knows no store and no format. What was kept apart is put together again by [`Upgrade::assemble`].
+
+use std::collections::BTreeMap;
+
+use imbl::Vector;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{InstanceId, PhaseName};
+use crate::plan::Hold;
+
+use super::members::Members;
+use super::state::{BatchProgress, Upgrade};
+
+/// Instances that an upgrade leaves out.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftOut {
+    /// Which, and why, by id.
+    pub holds: Vector<Hold>,
+    /// Those of them that are asked again, with their phase.
+    pub deferred: BTreeMap<InstanceId, PhaseName>,
+}
+
+/// Everything of an upgrade but its head.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Course {
+    /// Numbers of the batches, in order.
+    pub order: Vec<u32>,
+    /// The batches by number. Others than those in the order are of no account.
+    pub batches: BTreeMap<u32, BatchProgress>,
+    /// Instances that are left out.
+    pub left_out: LeftOut,
+    /// Planned instances.
+    pub members: Members,
+}
+
+impl Upgrade {
+    /// A copy without batches, members and those left out: as small for a large fleet as for a small one.
+    #[must_use]
+    pub fn head(&self) -> Self {
+        // Named one by one: a copy of everything would cost what exists.
+        Self {
+            id: self.id.clone(),
+            number: self.number,
+            scale_set: self.scale_set.clone(),
+            goal: self.goal.clone(),
+            purpose: self.purpose.clone(),
+            policy: self.policy.clone(),
+            before: self.before.clone(),
+            bypass: self.bypass,
+            attempt: self.attempt,
+            started_at: self.started_at,
+            state: self.state,
+            stage: self.stage,
+            recovering_until: self.recovering_until,
+            cancel_requested: self.cancel_requested,
+            then_roll_back: self.then_roll_back,
+            paused: self.paused,
+            resumed: self.resumed.clone(),
+            approved: self.approved.clone(),
+            digest: self.digest,
+            batches: Vector::new(),
+            next_number: self.next_number,
+            current: self.current,
+            holds: Vector::new(),
+            deferred: BTreeMap::new(),
+            already: self.already,
+            error: self.error.clone(),
+            members: Members::default(),
+        }
+    }
+
+    /// Numbers of the batches, in order.
+    #[must_use]
+    pub fn order(&self) -> Vec<u32> {
+        self.batches.iter().map(|batch| batch.number).collect()
+    }
+
+    /// One batch by its number; none when it is no longer in the order.
+    #[must_use]
+    pub fn batch(&self, number: u32) -> Option<&BatchProgress> {
+        // Those that change are near the one in flight.
+        let near = self.batches.iter().skip(self.current.saturating_sub(1)).take(2);
+        let mut found = near.chain(&self.batches).filter(|batch| batch.number == number);
+        found.next()
+    }
+
+    /// Instances that are left out.
+    #[must_use]
+    pub fn left_out(&self) -> LeftOut {
+        LeftOut { holds: self.holds.clone(), deferred: self.deferred.clone() }
+    }
+
+    /// Puts an upgrade together again. A number in the order without its batch is passed over.
+    #[must_use]
+    pub fn assemble(head: Self, course: Course) -> Self {
+        let Course { order, mut batches, left_out: LeftOut { holds, deferred }, members } = course;
+        let batches = order.iter().filter_map(|number| batches.remove(number)).collect();
+        Self { batches, holds, deferred, members, ..head }
+    }
+}

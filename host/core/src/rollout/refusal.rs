@@ -1,0 +1,53 @@
+//! Wishes that a running upgrade cannot grant at this moment, and why.
+//!
+//! Changes nothing: a wish that is not refused is granted by the next step.
+
+use crate::domain::{Timestamp, UpgradeId};
+
+use super::state::Upgrade;
+use super::step::{FleetView, Wish};
+use super::waiting::{Waiting, border, waiting_now};
+
+/// Why a wish makes no sense now. Each names the upgrade.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WishRefusal {
+    /// It was cancelled, and takes no other wish.
+    #[error(
+        "upgrade `{0}` was cancelled and ends after the batch in flight; wait for its end, then start another one"
+    )]
+    Ending(UpgradeId),
+    /// There is nothing to resume.
+    #[error("upgrade `{0}` is not paused, and none of its phases waits for `resume`")]
+    NotPaused(UpgradeId),
+    /// There is nothing to approve.
+    #[error("upgrade `{0}` does not stand before a phase that waits for an approval")]
+    NoApproval(UpgradeId),
+    /// There is nothing to bypass.
+    #[error("neither a freeze window nor a stopped line holds upgrade `{0}`")]
+    NotStopped(UpgradeId),
+}
+
+/// Why a wish makes no sense now; none when it does.
+#[must_use]
+pub fn refusal(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp, wish: Wish) -> Option<WishRefusal> {
+    let id = || upgrade.id.clone();
+    match wish {
+        Wish::Cancel | Wish::RollBack => None,
+        Wish::Pause | Wish::Resume | Wish::Approve | Wish::Bypass if upgrade.cancel_requested => {
+            Some(WishRefusal::Ending(id()))
+        }
+        Wish::Pause => None,
+        Wish::Resume => {
+            let at_checkpoint = || matches!(waiting_now(upgrade, fleet, now), Some(Waiting::Resume { .. }));
+            (!upgrade.paused && !at_checkpoint()).then(|| WishRefusal::NotPaused(id()))
+        }
+        Wish::Approve => {
+            let checkpoints = &upgrade.policy.checkpoints.approval_before;
+            let wanted = border(upgrade).is_some_and(|border| {
+                checkpoints.contains(&border.next) && !upgrade.approved.contains(&border.next)
+            });
+            (!wanted).then(|| WishRefusal::NoApproval(id()))
+        }
+        Wish::Bypass => fleet.stop().is_none().then(|| WishRefusal::NotStopped(id())),
+    }
+}

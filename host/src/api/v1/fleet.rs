@@ -1,0 +1,24 @@
+//! The fleet as a whole.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use phasegate_wire as wire;
+
+use crate::api::answer::Refusal;
+use crate::api::host::Host;
+use crate::api::query::{Nothing, Query};
+
+/// The whole fleet.
+#[utoipa::path(
+    get,
+    path = "/v1/fleet",
+    responses((status = 200, description = "Every instance of every scale set.", body = wire::Fleet))
+)]
+pub(super) async fn show(
+    State(host): State<Arc<Host>>,
+    Query(Nothing): Query<Nothing>,
+) -> Result<Json<wire::Fleet>, Refusal> {
+    Ok(Json(host.fleet().await?))
+}

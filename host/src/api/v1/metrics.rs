@@ -1,0 +1,211 @@
+//! `GET /metrics`: what the host knows, as OpenMetrics text.
+//!
+//! Everything is counted elsewhere and read at each scrape, so there is nothing to keep in step. No
+//! label takes its value from an instance: the number of series depends on the configuration alone.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use crate::api::answer::Refusal;
+use crate::api::host::Host;
+use phasegate_core::domain::Health;
+use phasegate_core::kernel::report::Tally;
+use phasegate_core::rollout::{Progress, UpgradeState};
+use phasegate_wire as wire;
+
+/// Media type of the answer.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// OpenMetrics text for Prometheus, see below; with a token the scrape needs it too.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    responses((
+        status = 200,
+        description = "OpenMetrics text.",
+        body = String,
+        content_type = "application/openmetrics-text"
+    ))
+)]
+pub(super) async fn show(State(host): State<Arc<Host>>) -> Result<Response, Refusal> {
+    let tally = host.tally();
+    let snapshot = Snapshot { tally, plugins: host.plugins(), lost_records: host.lost_records() };
+    let text = render(snapshot)
+        .map_err(|error| Refusal::internal(format!("the metrics cannot be written: {error}")))?;
+    Ok(([(CONTENT_TYPE, OPEN_METRICS)], text).into_response())
+}
+
+/// What a scrape sees.
+#[derive(Debug)]
+struct Snapshot {
+    tally: Tally,
+    plugins: wire::Plugins,
+    /// Records of decisions that were lost; none when nothing is recorded.
+    lost_records: Option<u64>,
+}
+
+/// Labels and a value.
+type Sample<const N: usize, V> = ([(&'static str, String); N], V);
+
+/// The text of a scrape.
+fn render(snapshot: Snapshot) -> Result<String, fmt::Error> {
+    let mut registry = Registry::with_prefix("phasegate");
+    registry.register_collector(Box::new(snapshot));
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+impl Collector for Snapshot {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        self.fleet(&mut encoder)?;
+        self.plugin_gauges(&mut encoder)?;
+        self.plugin_counters(&mut encoder)?;
+        if let Some(lost) = self.lost_records {
+            let help = "Records of decisions that were not written to the recording";
+            counters::<0>(&mut encoder, "recording_lost", help, [([], lost)])?;
+        }
+        Ok(())
+    }
+}
+
+impl Snapshot {
+    fn fleet(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let Tally { line_stopped, sets } = &self.tally;
+        let health = sets.iter().flat_map(|set| {
+            [Health::Initializing, Health::Healthy, Health::Unhealthy, Health::Unknown].map(|health| {
+                let labels = [("scale_set", set.name.to_string()), ("health", health.name().to_owned())];
+                (labels, as_f64(set.health.of(health)))
+            })
+        });
+        gauges(encoder, "instances", "Instances by committed health", health)?;
+        let upgrades = || sets.iter().filter_map(|set| Some((set.name.to_string(), set.upgrade?)));
+        let states = upgrades().flat_map(|(name, (state, _))| {
+            let all = [
+                UpgradeState::RollingForward,
+                UpgradeState::Completed,
+                UpgradeState::Cancelled,
+                UpgradeState::Faulted,
+            ];
+            all.map(|one| {
+                let labels = [("scale_set", name.clone()), ("state", one.name().to_owned())];
+                (labels, if one == state { 1.0 } else { 0.0 })
+            })
+        });
+        gauges(encoder, "upgrade_state", "1 for the state of the latest upgrade", states)?;
+        let progress = upgrades().flat_map(|(name, (_, progress))| {
+            let Progress { successful, failed, in_progress, pending } = progress;
+            let counts = [
+                ("successful", successful),
+                ("failed", failed),
+                ("inProgress", in_progress),
+                ("pending", pending),
+            ];
+            counts.map(|(progress, count)| {
+                ([("scale_set", name.clone()), ("progress", progress.to_owned())], as_f64(count))
+            })
+        });
+        gauges(encoder, "upgrade_instances", "Instances of the latest upgrade by progress", progress)?;
+        let stopped = if *line_stopped { 1.0 } else { 0.0 };
+        gauges::<0>(encoder, "line_stopped", "1 while the line is stopped", [([], stopped)])
+    }
+
+    fn plugin_gauges(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let plugins = &self.plugins.plugins;
+        let generations = plugins.iter().map(|plugin| {
+            let labels = [("plugin", plugin.name.clone()), ("digest", plugin.digest.clone())];
+            // A generation past 2^53 is not reached.
+            (labels, plugin.generation as f64)
+        });
+        gauges(encoder, "plugin_generation", "Generation that decides", generations)?;
+        let stages = plugins.iter().flat_map(|plugin| {
+            // Of the other load only what runs: the rest is over, and names the same stages.
+            let beside = plugin.beside.iter().flat_map(|load| &load.stages);
+            let beside = beside.filter(|stage| stage.state == wire::PluginStageState::Running);
+            let stages = plugin.load.iter().flat_map(|load| &load.stages).chain(beside);
+            stages.map(|stage| {
+                let labels = [
+                    ("plugin", plugin.name.clone()),
+                    ("stage", stage.name.to_string()),
+                    ("state", stage.state.to_string()),
+                ];
+                (labels, stage.ms as f64 / 1000.0)
+            })
+        });
+        let help = "How long each stage of the latest load has taken";
+        gauges(encoder, "plugin_load_stage_seconds", help, stages)
+    }
+
+    fn plugin_counters(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let plugins = &self.plugins.plugins;
+        let loads = plugins.iter().flat_map(|plugin| {
+            let wire::PluginCounters { loads, refused, promoted, reverted, missed: _ } = plugin.counters;
+            [("begun", loads), ("refused", refused), ("promoted", promoted), ("reverted", reverted)]
+                .map(|(event, count)| ([("plugin", plugin.name.clone()), ("event", event.to_owned())], count))
+        });
+        counters(encoder, "plugin_loads", "What became of loads since the host started", loads)?;
+        let missed = plugins.iter().map(|plugin| ([("plugin", plugin.name.clone())], plugin.counters.missed));
+        let help = "Observations that a component beside the active one did not see, being too slow";
+        counters(encoder, "plugin_shadow_missed", help, missed)?;
+        let dropped =
+            plugins.iter().map(|plugin| ([("plugin", plugin.name.clone())], plugin.counts.log_lines_dropped));
+        let help = "Lines of the plugin's log that were dropped because they came too fast";
+        counters(encoder, "plugin_log_lines_dropped", help, dropped)?;
+        let observations = plugins.iter().flat_map(|plugin| {
+            let wire::PluginCounts { evaluated, unchanged, failed, log_lines_dropped: _ } = plugin.counts;
+            [("judged", evaluated.saturating_sub(failed)), ("unchanged", unchanged), ("failed", failed)].map(
+                |(result, count)| ([("plugin", plugin.name.clone()), ("result", result.to_owned())], count),
+            )
+        });
+        counters(encoder, "plugin_observations", "Observations by what the plugin made of them", observations)
+    }
+}
+
+fn gauges<const N: usize>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    samples: impl IntoIterator<Item = Sample<N, f64>>,
+) -> Result<(), fmt::Error> {
+    let samples = samples.into_iter().map(|(labels, value)| (labels, ConstGauge::new(value)));
+    family(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?, samples)
+}
+
+fn counters<const N: usize>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    samples: impl IntoIterator<Item = Sample<N, u64>>,
+) -> Result<(), fmt::Error> {
+    let samples = samples.into_iter().map(|(labels, value)| (labels, ConstCounter::new(value)));
+    family(encoder.encode_descriptor(name, help, None, MetricType::Counter)?, samples)
+}
+
+fn family<const N: usize>(
+    mut encoder: MetricEncoder<'_>,
+    samples: impl Iterator<Item = Sample<N, impl EncodeMetric>>,
+) -> Result<(), fmt::Error> {
+    for (labels, value) in samples {
+        // Without labels there are no braces either.
+        match labels.is_empty() {
+            true => return value.encode(encoder),
+            false => value.encode(encoder.encode_family(&labels)?)?,
+        }
+    }
+    Ok(())
+}
+
+fn as_f64(count: usize) -> f64 {
+    u32::try_from(count).map_or(f64::from(u32::MAX), f64::from)
+}

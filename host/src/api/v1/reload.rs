@@ -1,0 +1,28 @@
+//! Going over to a changed configuration file.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use phasegate_wire as wire;
+
+use crate::api::answer::Refusal;
+use crate::api::host::Host;
+use crate::api::query::{Nothing, Query};
+
+/// Reads the configuration file again and fetches what nothing pins; 422 when it is refused, and then
+/// nothing has changed.
+///
+/// `warnings` says which components could not be looked at, `notInForce` what the file says already and
+/// was refused before.
+#[utoipa::path(
+    post,
+    path = "/v1/reload",
+    responses((status = 200, description = "What changed.", body = wire::Reload))
+)]
+pub(super) async fn reload(
+    State(host): State<Arc<Host>>,
+    Query(Nothing): Query<Nothing>,
+) -> Result<Json<wire::Reload>, Refusal> {
+    Ok(Json(host.reload().await?))
+}

@@ -1,0 +1,25 @@
+//! From what the host reports to what the API writes: JSON types, and sentences for people. The only place
+//! where either is made of the fleet.
+
+mod fleet;
+mod log;
+mod plan;
+mod status;
+mod waiting;
+mod words;
+
+pub(crate) use fleet::fleet;
+pub(crate) use log::{line, log};
+pub(crate) use plan::{limits, plan};
+pub(crate) use status::status;
+pub(crate) use words::warning_code;
+
+use phasegate_core::plan::Hold;
+use phasegate_wire as wire;
+
+/// Instances that are left alone, with the reason.
+fn holds<'a>(holds: impl IntoIterator<Item = &'a Hold>) -> Vec<wire::Hold> {
+    let hold =
+        |hold: &Hold| wire::Hold { instance: hold.instance.to_string(), reason: hold.reason.to_string() };
+    holds.into_iter().map(hold).collect()
+}

@@ -1,0 +1,99 @@
+//! How an upgrade stands.
+
+use phasegate_core::domain::{InstanceId, Now, Phase, Timestamp};
+use phasegate_core::kernel::report::{Expected, StatusReport};
+use phasegate_core::rollout::{BatchProgress, Progress, Purpose, Upgrade, UpgradeError, WhyNot};
+use phasegate_wire as wire;
+
+use super::waiting::waiting;
+use super::{holds, words};
+
+/// The status with what people ask next.
+pub(crate) fn status(report: &StatusReport<'_>, now: Now) -> wire::StatusDetail {
+    let StatusReport { upgrade, progress, waiting: _, then: _, not_yet, expected, retry_at } = report;
+    let Progress { successful, failed, in_progress, pending } = *progress;
+    let waiting = waiting(report, now.at);
+    wire::StatusDetail {
+        status: wire::Status {
+            scale_set: upgrade.scale_set.to_string(),
+            id: upgrade.id.to_string(),
+            state: words::upgrade_state(upgrade.state),
+            progress: wire::Progress { successful, failed, in_progress, pending },
+            batches: upgrade
+                .batches
+                .iter()
+                .enumerate()
+                .map(|(index, one)| batch(upgrade, index, one))
+                .collect(),
+            holds: holds(&upgrade.holds),
+            error: upgrade.error.as_ref().map(|error| self::error(upgrade, error)),
+        },
+        to: upgrade.goal.to_string(),
+        rolls_back: rolls_back(&upgrade.purpose),
+        already_latest: upgrade.already,
+        not_yet: self::not_yet(not_yet, waiting.as_deref(), now.at),
+        waiting,
+        estimate: expected.map(|expected| estimate(expected, now.at)),
+        retry_at: retry_at.map(|at| at.to_string()),
+        started_at: upgrade.started_at.to_string(),
+        ended_at: upgrade.ended_at().map(|at| at.to_string()),
+    }
+}
+
+fn batch(upgrade: &Upgrade, index: usize, batch: &BatchProgress) -> wire::StatusBatch {
+    wire::StatusBatch {
+        phase: batch.phase.map(Phase::get),
+        instances: upgrade.batch_members(index).into_iter().map(InstanceId::to_string).collect(),
+        state: words::batch_state(batch.state),
+        started_at: batch.started_at.map(|at| at.to_string()),
+        ended_at: batch.ended_at.map(|at| at.to_string()),
+    }
+}
+
+fn rolls_back(purpose: &Purpose) -> Option<wire::RollsBack> {
+    match purpose {
+        Purpose::Rollback { of, from, because } => {
+            Some(wire::RollsBack { id: of.to_string(), to: from.to_string(), because: because.clone() })
+        }
+        Purpose::Forward | Purpose::Manual => None,
+    }
+}
+
+/// One line for each instance that does not have what is wanted.
+fn not_yet(all: &[(InstanceId, WhyNot)], waiting: Option<&str>, now: Timestamp) -> Vec<wire::Hold> {
+    let line = |(id, why): &(InstanceId, WhyNot)| {
+        let text = why.line(now);
+        let reason = match (why, waiting) {
+            (WhyNot::Next, Some(waiting)) => format!("{text}, which waits for {waiting}"),
+            _ => text,
+        };
+        wire::Hold { instance: id.to_string(), reason }
+    };
+    all.iter().map(line).collect()
+}
+
+fn error(upgrade: &Upgrade, error: &UpgradeError) -> wire::Error {
+    let detail = |(id, message): &(InstanceId, String)| wire::ErrorDetail {
+        code: wire::ErrorCode::InstanceUnhealthy,
+        target: format!("{}/virtualMachines/{id}", upgrade.scale_set),
+        message: message.clone(),
+    };
+    wire::Error {
+        code: words::error_code(error.code),
+        message: error.message.clone(),
+        details: error.details.iter().map(detail).collect(),
+    }
+}
+
+fn estimate(expected: Expected, now: Timestamp) -> wire::Estimate {
+    let (estimate, ends_at) = match expected {
+        Expected::By(estimate) => (estimate, Some(estimate.ends_at.to_string())),
+        Expected::AfterAPerson(estimate) => (estimate, None),
+    };
+    wire::Estimate {
+        seconds_left: estimate.ends_at.since(now).as_secs(),
+        ends_at,
+        batches_left: estimate.batches_left,
+        seconds_per_batch: estimate.per_batch.as_secs_f64(),
+    }
+}

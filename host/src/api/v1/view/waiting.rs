@@ -1,0 +1,157 @@
+//! What an upgrade waits for, in one line that also says what a person can do about it.
+
+use phasegate_core::domain::{InstanceId, PhaseName, ScaleSetName, Timestamp};
+use phasegate_core::kernel::report::{DriverWork, Few, StatusReport, Then, WaitsFor};
+
+/// One line that follows "waits for"; none when it waits for nothing.
+pub(super) fn waiting(report: &StatusReport<'_>, now: Timestamp) -> Option<String> {
+    let line = line(report.waiting.as_ref()?, &report.upgrade.scale_set, now);
+    let then = match report.then {
+        Some(Then::RollBack) => "; then it is rolled back",
+        Some(Then::Cancel) => "; then it is cancelled",
+        Some(Then::Pause) => "; then it is paused",
+        None => "",
+    };
+    Some(format!("{line}{then}"))
+}
+
+fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {
+    let seconds = |until: Timestamp| until.since(now).as_secs_f32().ceil();
+    match waiting {
+        WaitsFor::Record(why) => (*why).to_owned(),
+        WaitsFor::FirstDecision(few) => format!("first decision of {} (Initializing)", some(few)),
+        WaitsFor::Line(line) => {
+            let why = line.map_or_else(String::new, |line| format!(" since {}: {}", line.at, line.reason));
+            format!(
+                "a person: the line is stopped for all scale sets{why}; let it go on with \
+                 `phasegate line start`, or bypass it with `phasegate upgrade bypass {name} --reason TEXT`"
+            )
+        }
+        WaitsFor::Freeze { reason, until } => format!(
+            "the end of a freeze window ({reason}) at {until}; bypass it with \
+             `phasegate upgrade bypass {name} --reason TEXT`"
+        ),
+        WaitsFor::Pause { until } => format!("pause between batches, {} s left", seconds(*until)),
+        WaitsFor::Paused => format!("a person: paused; go on with `phasegate upgrade resume {name}`"),
+        WaitsFor::Resume { after } => {
+            format!("a person: {} is done; go on with `phasegate upgrade resume {name}`", phase(*after))
+        }
+        WaitsFor::Approval { before } => {
+            format!("a person: {} needs `phasegate upgrade approve {name}`", phase(*before))
+        }
+        WaitsFor::Initializing(few) => format!("{} to leave Initializing", some(few)),
+        WaitsFor::Deferred { instances, until } => {
+            format!("{} that said \"not now\", {} s at most", some(instances), seconds(*until))
+        }
+        WaitsFor::Recovery { until } => {
+            format!("fleet to be healthy after the host's restart, {} s at most", seconds(*until))
+        }
+        WaitsFor::Driver { work, instances } => {
+            let work = match work {
+                DriverWork::BringBack => "bring back",
+                DriverWork::Create => "create",
+                DriverWork::Delete => "delete",
+                DriverWork::Change => "change",
+            };
+            format!("driver to {work} {}", some(instances))
+        }
+        WaitsFor::Gate(few) => format!("health of {}", some(few)),
+        WaitsFor::HealthyAgain => {
+            "upgraded instances to be healthy again after the host's restart".to_owned()
+        }
+    }
+}
+
+fn phase(phase: PhaseName) -> String {
+    match phase {
+        PhaseName::Number(phase) => format!("phase {}", phase.get()),
+        PhaseName::Last => "the last phase".to_owned(),
+    }
+}
+
+/// The names of a few, and how many more there are.
+fn some(few: &Few<'_>) -> String {
+    let shown: Vec<&str> = few.first.iter().copied().map(InstanceId::as_str).collect();
+    let names = shown.join(", ");
+    match few.count - shown.len() {
+        0 if few.count == 0 => "no instance".to_owned(),
+        0 if few.count == 1 => format!("instance {names}"),
+        0 => format!("instances {names}"),
+        more => format!("instances {names} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use phasegate_core::domain::{Actor, Phase};
+    use phasegate_core::record::StoppedLine;
+
+    use super::*;
+
+    fn ids(count: usize) -> Vec<InstanceId> {
+        (0..count).map(|number| InstanceId::parse(&format!("web-{number}")).unwrap()).collect()
+    }
+
+    #[test]
+    fn some_instances_are_named_and_the_rest_is_counted() {
+        for (count, expected) in [
+            (0, "no instance"),
+            (1, "instance web-0"),
+            (2, "instances web-0, web-1"),
+            (5, "instances web-0, web-1, web-2, web-3, web-4"),
+            (7, "instances web-0, web-1, web-2, web-3, web-4 and 2 more"),
+        ] {
+            assert_eq!(some(&Few::of(&ids(count))), expected);
+        }
+    }
+
+    #[test]
+    fn every_wait_says_for_what_and_what_helps() {
+        let (name, now) = (ScaleSetName::parse("orders").unwrap(), Timestamp(1_000));
+        let until = Timestamp(3_500);
+        let stopped = StoppedLine { at: Timestamp(0), reason: "storage".to_owned(), by: Actor::Host };
+        let ids = ids(2);
+        let few = || Few::of(&ids);
+        let driver = |work| WaitsFor::Driver { work, instances: few() };
+        let phase = |number| PhaseName::Number(Phase::new(number).unwrap());
+        for (waiting, expected) in [
+            (WaitsFor::Record("the disk is full"), "the disk is full"),
+            (WaitsFor::FirstDecision(few()), "first decision of instances web-0, web-1 (Initializing)"),
+            (
+                WaitsFor::Line(Some(&stopped)),
+                "a person: the line is stopped for all scale sets since 1970-01-01T00:00:00.000Z: storage; let \
+                 it go on with `phasegate line start`, or bypass it with `phasegate upgrade bypass orders \
+                 --reason TEXT`",
+            ),
+            (
+                WaitsFor::Freeze { reason: "holidays".to_owned(), until },
+                "the end of a freeze window (holidays) at 1970-01-01T00:00:03.500Z; bypass it with `phasegate \
+                 upgrade bypass orders --reason TEXT`",
+            ),
+            (WaitsFor::Pause { until }, "pause between batches, 3 s left"),
+            (WaitsFor::Paused, "a person: paused; go on with `phasegate upgrade resume orders`"),
+            (
+                WaitsFor::Resume { after: phase(2) },
+                "a person: phase 2 is done; go on with `phasegate upgrade resume orders`",
+            ),
+            (
+                WaitsFor::Approval { before: PhaseName::Last },
+                "a person: the last phase needs `phasegate upgrade approve orders`",
+            ),
+            (WaitsFor::Initializing(few()), "instances web-0, web-1 to leave Initializing"),
+            (
+                WaitsFor::Deferred { instances: few(), until },
+                "instances web-0, web-1 that said \"not now\", 3 s at most",
+            ),
+            (WaitsFor::Recovery { until }, "fleet to be healthy after the host's restart, 3 s at most"),
+            (driver(DriverWork::BringBack), "driver to bring back instances web-0, web-1"),
+            (driver(DriverWork::Create), "driver to create instances web-0, web-1"),
+            (driver(DriverWork::Delete), "driver to delete instances web-0, web-1"),
+            (driver(DriverWork::Change), "driver to change instances web-0, web-1"),
+            (WaitsFor::Gate(few()), "health of instances web-0, web-1"),
+            (WaitsFor::HealthyAgain, "upgraded instances to be healthy again after the host's restart"),
+        ] {
+            assert_eq!(line(&waiting, &name, now), expected);
+        }
+    }
+}

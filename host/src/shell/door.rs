@@ -1,0 +1,87 @@
+//! The way to the loop, for everything else. Cheap to clone.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use phasegate_core::domain::{By, RequestId};
+use phasegate_core::kernel::{Answer, Command, Event, Refusal, Request};
+
+use super::View;
+use super::publish::Publisher;
+
+/// Capacity of the channel to the loop. Senders wait when it is full, which slows probing down rather than
+/// losing answers.
+const EVENTS_MAX: usize = 16_384;
+
+/// Who waits for an answer.
+pub(super) type Waiting = Arc<Mutex<BTreeMap<RequestId, oneshot::Sender<Answer>>>>;
+
+/// The loop's end of a door.
+pub struct Inside {
+    pub(super) events: mpsc::Receiver<Event>,
+    pub(super) waiting: Waiting,
+    pub(super) publisher: Publisher,
+}
+
+/// The way to the loop.
+#[derive(Debug, Clone)]
+pub struct Door {
+    events: mpsc::Sender<Event>,
+    waiting: Waiting,
+    next: Arc<AtomicU64>,
+    views: watch::Receiver<View>,
+}
+
+impl Door {
+    /// A door, and the loop's end of it. What comes before the loop turns waits.
+    #[must_use]
+    pub fn new() -> (Self, Inside) {
+        let (publisher, views) = Publisher::new();
+        let (events, receiver) = mpsc::channel(EVENTS_MAX);
+        let waiting = Waiting::default();
+        let door = Self { events, waiting: Arc::clone(&waiting), next: Arc::default(), views };
+        (door, Inside { events: receiver, waiting, publisher })
+    }
+
+    /// Hands over an event; waits while the channel is full.
+    pub async fn send(&self, event: Event) {
+        // After the loop has ended the event has no meaning any more.
+        let _ = self.events.send(event).await;
+    }
+
+    /// As [`Self::send`], from a thread that is not part of a runtime.
+    pub fn send_blocking(&self, event: Event) {
+        let _ = self.events.blocking_send(event);
+    }
+
+    /// Asks for something and waits until it is recorded and begun, or refused.
+    ///
+    /// # Errors
+    /// What the kernel answers, or that the host ends.
+    pub async fn ask(&self, by: By, command: Command) -> Answer {
+        let id = RequestId(self.next.fetch_add(1, Ordering::Relaxed));
+        let (reply, answer) = oneshot::channel();
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, reply);
+        let By { actor, reason, request: key } = by;
+        self.send(Event::Request(Request { id, actor, reason, key, command })).await;
+        let answer = answer.await;
+        // Whoever asked may have been dropped meanwhile; then the loop finds nobody.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        answer.unwrap_or(Err(Refusal::Ending))
+    }
+
+    /// The fleet as it was recorded last.
+    #[must_use]
+    pub fn view(&self) -> View {
+        Arc::clone(&self.views.borrow())
+    }
+
+    /// Follows the fleet.
+    #[must_use]
+    pub fn views(&self) -> watch::Receiver<View> {
+        self.views.clone()
+    }
+}

@@ -1,0 +1,21 @@
+//! The shell round the kernel: the one thread that turns it, the one commit of each turn, and everything
+//! that follows.
+//!
+//! ```text
+//!  doors ──> events ──> kernel.turn ──> store.commit ──> publish ──> effects, replies
+//! ```
+//!
+//! It decides nothing: what is refused, tried again or admitted is the kernel's word.
+
+mod door;
+mod error;
+mod perform;
+mod publish;
+mod say;
+mod turning;
+
+pub use door::{Door, Inside};
+pub use error::{CommandError, CommandErrorKind};
+pub use perform::Hands;
+pub use publish::View;
+pub use turning::{Shell, run};

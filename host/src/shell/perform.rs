@@ -1,0 +1,94 @@
+//! From an effect to the hand that does it. Nothing here waits: a driver works in a task of its own, and its
+//! answer comes back through the door.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use phasegate_core::domain::{Component, InstanceId, ScaleSetName};
+use phasegate_core::kernel::effect::{Create, Delete, Ensure, Observe, Target, Used};
+use phasegate_core::kernel::event::{Created, Deleted, Done, Observed};
+use phasegate_core::kernel::{Effect, Event};
+
+use super::Door;
+use crate::drivers::{Driver, DriverError};
+
+/// Everything that does things. The functions must not block.
+pub struct Hands {
+    /// Where drivers' work runs.
+    pub runtime: tokio::runtime::Handle,
+    /// The way back.
+    pub door: Door,
+    /// The driver of each scale set.
+    pub drivers: BTreeMap<ScaleSetName, Arc<dyn Driver>>,
+    /// Tells the prober about an instance.
+    pub probe: Arc<dyn Fn(Target) + Send + Sync>,
+    /// Tells the prober and the plugins that an instance is gone.
+    pub forget: Arc<dyn Fn(&ScaleSetName, &InstanceId) + Send + Sync>,
+    /// Tells the recording which decisions an upgrade has gone by.
+    pub keep: Arc<dyn Fn(Vec<Used>) + Send + Sync>,
+}
+
+/// Begins one effect.
+pub(super) fn perform(hands: &Hands, effect: Effect) {
+    match effect {
+        Effect::Probe(target) => (hands.probe)(target),
+        Effect::Forget(scale_set, instance) => (hands.forget)(&scale_set, &instance),
+        Effect::Keep(used) => (hands.keep)(used),
+        Effect::Ensure(request) => {
+            drive(hands, &request.scale_set.clone(), |driver| ensure(driver, *request))
+        }
+        Effect::Observe(request) => {
+            drive(hands, &request.scale_set.clone(), |driver| observe(driver, *request))
+        }
+        Effect::Create(request) => {
+            drive(hands, &request.scale_set.clone(), |driver| create(driver, *request))
+        }
+        Effect::Delete(request) => {
+            drive(hands, &request.scale_set.clone(), |driver| delete(driver, *request))
+        }
+    }
+}
+
+/// Lets the driver of a set work, and brings its answer back.
+fn drive<F>(hands: &Hands, scale_set: &ScaleSetName, work: impl FnOnce(Arc<dyn Driver>) -> F)
+where
+    F: Future<Output = Event> + Send + 'static,
+{
+    // Each set of a kernel has its driver, for as long as the host runs.
+    let Some(driver) = hands.drivers.get(scale_set) else { return };
+    let (work, door) = (work(Arc::clone(driver)), hands.door.clone());
+    hands.runtime.spawn(async move { door.send(work.await).await });
+}
+
+async fn ensure(driver: Arc<dyn Driver>, request: Ensure) -> Event {
+    let Ensure { scale_set, instance, component, operation, .. } = request.clone();
+    let answer = driver.ensure(request).await.map_err(|DriverError(text)| text);
+    let seen = match &component {
+        Component::Application => driver.observe(&scale_set, &instance).await,
+        Component::Extension(_) => None,
+    };
+    Event::Done(Done { scale_set, instance: instance.id, component, operation, answer, seen })
+}
+
+async fn observe(driver: Arc<dyn Driver>, request: Observe) -> Event {
+    let Observe { scale_set, instance, epoch } = request;
+    let version = driver.observe(&scale_set, &instance).await;
+    Event::Observed(Observed { scale_set, instance: instance.id, epoch, version })
+}
+
+async fn create(driver: Arc<dyn Driver>, request: Create) -> Event {
+    let Create { scale_set, instance, operation, .. } = request.clone();
+    let answer = driver.create(request).await.map_err(|DriverError(text)| text);
+    let mut seen = None;
+    if let Ok(address) = &answer {
+        let there = phasegate_core::domain::Instance { address: address.clone(), ..instance.clone() };
+        seen = driver.observe(&scale_set, &there).await;
+    }
+    Event::Created(Created { scale_set, instance: instance.id, operation, answer, seen })
+}
+
+async fn delete(driver: Arc<dyn Driver>, request: Delete) -> Event {
+    let Delete { scale_set, instance, operation, .. } = request.clone();
+    let answer = driver.delete(request).await.map_err(|DriverError(text)| text);
+    Event::Deleted(Deleted { scale_set, instance: instance.id, operation, answer })
+}

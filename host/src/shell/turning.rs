@@ -1,0 +1,149 @@
+//! The loop: receive, turn, commit, publish, perform. One thread of its own: a slow disk delays decisions,
+//! never probes.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use phasegate_core::domain::{ReadClock, Timestamp};
+use phasegate_core::kernel::{Event, Kernel, RefusedCommit, SetConfig, Turn};
+use phasegate_core::record::{Commit, Opened, Store};
+
+use super::door::Inside;
+use super::perform::{Hands, perform};
+use super::say;
+use crate::clock::Clock;
+
+/// Events taken in by one turn: one look for many answers.
+const EVENTS_PER_TURN: usize = 1024;
+
+/// How long the loop sleeps when nothing is due.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// The kernel, its record and its hands.
+pub struct Shell {
+    kernel: Kernel,
+    first: Option<Turn>,
+    store: Box<dyn Store>,
+    seq: u64,
+    clock: Clock,
+    inside: Inside,
+    hands: Hands,
+}
+
+impl Shell {
+    /// A kernel from what is configured and what was recorded. Nothing has been done yet: [`run`] does it.
+    #[must_use]
+    pub fn open<S: Store + 'static>(
+        sets: Vec<SetConfig>,
+        opened: Opened<S>,
+        clock: Clock,
+        (inside, hands): (Inside, Hands),
+    ) -> Self {
+        let Opened { store, stored } = opened;
+        let (kernel, first) = Kernel::boot(sets, &stored, ReadClock::now(&clock));
+        inside.publisher.put(kernel.fleet());
+        Self { kernel, first: Some(first), store: Box::new(store), seq: stored.seq, clock, inside, hands }
+    }
+}
+
+/// Turns until the host ends. Blocks the calling thread, which is its own.
+///
+/// # Errors
+/// When the runtime of the thread cannot be made.
+pub fn run(shell: Shell) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    runtime.block_on(turn_until_told(shell));
+    Ok(())
+}
+
+async fn turn_until_told(mut shell: Shell) {
+    let mut refused = shell.first.take().and_then(|turn| shell.close(turn));
+    // The first turn of a kernel has looked at nothing yet but what was recorded.
+    let mut wake_at = Some(shell.clock.now());
+    loop {
+        let mut events: Vec<Event> = refused.take().into_iter().collect();
+        let mut ends = false;
+        if events.is_empty() {
+            match shell.next(wake_at).await {
+                Some(Event::Ending) => ends = true,
+                Some(event) => events.push(event),
+                None => {}
+            }
+        }
+        while !ends && events.len() < EVENTS_PER_TURN {
+            match shell.inside.events.try_recv() {
+                Ok(Event::Ending) => ends = true,
+                Ok(event) => events.push(event),
+                Err(_) => break,
+            }
+        }
+        if ends {
+            shell.end(events);
+            return;
+        }
+        let turn = shell.kernel.turn(events, ReadClock::now(&shell.clock));
+        wake_at = turn.wake_at;
+        refused = shell.close(turn);
+    }
+}
+
+impl Shell {
+    /// The next event, or none when something is due.
+    async fn next(&mut self, wake_at: Option<Timestamp>) -> Option<Event> {
+        let wait = wake_at.map_or(IDLE, |at| at.since(self.clock.now())).min(IDLE);
+        tokio::select! {
+            // The door is never the last to go: the hands of this loop hold one.
+            event = self.inside.events.recv() => Some(event.unwrap_or(Event::Ending)),
+            () = tokio::time::sleep(wait) => None,
+        }
+    }
+
+    /// Commits what a turn wants recorded, and only then does what follows. A refusal comes back.
+    fn close(&mut self, mut turn: Turn) -> Option<Event> {
+        say::changed(&turn.changed);
+        if !turn.writes.is_empty() {
+            // The number is used up either way: a refused commit may have been made.
+            self.seq += 1;
+            let writes = std::mem::take(&mut turn.writes);
+            let commit =
+                Commit { version: Commit::VERSION, seq: self.seq, anchor: self.clock.anchor(), writes };
+            let result = self.store.commit(&commit);
+            let Commit { writes, .. } = commit;
+            if let Err(error) = result {
+                tracing::error!("cannot record, so nothing is upgraded until it works again: {error}");
+                turn.writes = writes;
+                return Some(Event::CommitRefused(Box::new(RefusedCommit { turn, why: error.to_string() })));
+            }
+            writes.iter().for_each(say::recorded);
+        }
+        self.follow(turn);
+        None
+    }
+
+    fn follow(&mut self, turn: Turn) {
+        if !turn.changed.sets.is_empty() || !turn.replies.is_empty() {
+            self.inside.publisher.put(self.kernel.fleet());
+        }
+        for effect in turn.effects {
+            perform(&self.hands, effect);
+        }
+        let mut waiting = self.inside.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        for (id, answer) in turn.replies {
+            if let Some(reply) = waiting.remove(&id) {
+                // Whoever asked may have gone meanwhile.
+                let _ = reply.send(answer);
+            }
+        }
+    }
+
+    /// What is only remembered is recorded; no effect goes out any more.
+    fn end(&mut self, mut events: Vec<Event>) {
+        events.push(Event::Ending);
+        let mut turn = self.kernel.turn(events, ReadClock::now(&self.clock));
+        turn.effects.clear();
+        if self.close(turn).is_some() {
+            tracing::warn!("what plugins remember is a little older in the data file");
+        }
+        self.inside.waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}

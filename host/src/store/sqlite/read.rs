@@ -1,0 +1,273 @@
+//! Reads tables into domain types; every text that does not parse is damage, said as such.
+
+use std::path::Path;
+
+use rusqlite::{Connection, params};
+use serde::de::DeserializeOwned;
+
+use phasegate_core::domain::{
+    Change, Component, InstanceId, Membership, PluginName, RequestKey, ScaleSetName, Version,
+};
+use phasegate_core::record::audit::Entry;
+use phasegate_core::record::{
+    Anchor, Retry, StoppedLine, Stored, StoredMemory, StoredModel, StoredPlugin, StoredRequest, TrailQuery,
+    left_a_trace,
+};
+use phasegate_core::rollout::{Course, LeftOut, Member, Upgrade};
+
+use super::SqliteStoreError;
+
+/// Upgrades of a set that are looked through for one that did anything.
+const IDLE_MAX: u32 = 100;
+
+/// Rows that become a map of [`Stored`].
+type Rows<K, V> = Vec<(K, V)>;
+
+/// What a recorded version belongs to.
+type VersionKey = (ScaleSetName, InstanceId, Component);
+
+/// Reads one data file.
+pub(super) struct Reader<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) path: &'a Path,
+}
+
+impl Reader<'_> {
+    /// Everything that a starting host needs, but who it is.
+    pub(super) fn stored(&self) -> Result<Stored, SqliteStoreError> {
+        let (latest, touched) = self.upgrades()?;
+        let (seq, anchor) = self.host()?;
+        Ok(Stored {
+            seq,
+            anchor,
+            audit_seq: self.highest("SELECT CAST(MAX(seq) AS TEXT) FROM audit")?,
+            upgrade_number: self.highest("SELECT CAST(MAX(number) AS TEXT) FROM upgrades")?,
+            models: self.models()?.into_iter().collect(),
+            versions: self.versions()?.into_iter().collect(),
+            memberships: self.memberships()?.into_iter().collect(),
+            memories: self.memories()?.into_iter().collect(),
+            plugins: self.plugins()?.into_iter().collect(),
+            quarantined: self.quarantined()?.into_iter().collect(),
+            retries: self.retries()?.into_iter().collect(),
+            requests: self.requests()?.into_iter().collect(),
+            line: self.line()?,
+            upgrades: latest.into_iter().map(|upgrade| (upgrade.scale_set.clone(), upgrade)).collect(),
+            touched: touched.into_iter().map(|upgrade| (upgrade.scale_set.clone(), upgrade)).collect(),
+            ..Stored::default()
+        })
+    }
+
+    fn sqlite(&self, source: rusqlite::Error) -> SqliteStoreError {
+        SqliteStoreError::Sqlite { path: self.path.to_owned(), source }
+    }
+
+    pub(super) fn parse<T: DeserializeOwned>(&self, what: &str, json: &str) -> Result<T, SqliteStoreError> {
+        serde_json::from_str(json).map_err(|source| SqliteStoreError::Damaged {
+            path: self.path.to_owned(),
+            what: what.to_owned(),
+            source,
+        })
+    }
+
+    /// Parses an identifier through its JSON form, so that there is one error for damage.
+    fn id<T: DeserializeOwned>(&self, what: &str, text: String) -> Result<T, SqliteStoreError> {
+        serde_json::from_value(serde_json::Value::String(text)).map_err(|source| SqliteStoreError::Damaged {
+            path: self.path.to_owned(),
+            what: what.to_owned(),
+            source,
+        })
+    }
+
+    /// All rows of a query as optional texts.
+    fn rows(
+        &self,
+        sql: &str,
+        params: &[&dyn rusqlite::ToSql],
+    ) -> Result<Vec<Vec<Option<String>>>, SqliteStoreError> {
+        let read = || {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let columns = statement.column_count();
+            let rows = statement.query_map(params, |row| (0..columns).map(|c| row.get(c)).collect())?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(|source| self.sqlite(source))
+    }
+
+    /// The one value of a query; 0 of an empty table.
+    fn highest(&self, sql: &str) -> Result<u64, SqliteStoreError> {
+        let rows = self.rows(sql, &[])?;
+        let text = rows.into_iter().flatten().flatten().next();
+        text.map_or(Ok(0), |text| self.parse("a number", &text))
+    }
+
+    fn host(&self) -> Result<(u64, Option<Anchor>), SqliteStoreError> {
+        let rows = self.rows("SELECT CAST(seq AS TEXT), anchor FROM host", &[])?;
+        let mut row = rows.into_iter().next().unwrap_or_default().into_iter();
+        let seq = row.next().flatten().map_or(Ok(0), |text| self.parse("host", &text))?;
+        let anchor = row.next().flatten().map(|text| self.parse("host", &text)).transpose()?;
+        Ok((seq, anchor.flatten()))
+    }
+
+    fn models(&self) -> Result<Rows<(ScaleSetName, Component), StoredModel>, SqliteStoreError> {
+        let mut models = Vec::new();
+        for row in self.rows("SELECT scale_set, component, version, configured FROM models", &[])? {
+            let [set, component, version, configured] = columns(row);
+            let model = StoredModel {
+                version: self.id("models", version)?,
+                configured: self.id("models", configured)?,
+            };
+            models.push(((self.id("models", set)?, self.id("models", component)?), model));
+        }
+        Ok(models)
+    }
+
+    fn versions(&self) -> Result<Rows<VersionKey, Option<Version>>, SqliteStoreError> {
+        let mut versions = Vec::new();
+        for mut row in self.rows("SELECT scale_set, instance, component, version FROM versions", &[])? {
+            let version = row.pop().flatten().map(|text| self.id("versions", text)).transpose()?;
+            let [set, instance, component] = columns(row);
+            let key =
+                (self.id("versions", set)?, self.id("versions", instance)?, self.id("versions", component)?);
+            versions.push((key, version));
+        }
+        Ok(versions)
+    }
+
+    fn memberships(&self) -> Result<Rows<(ScaleSetName, InstanceId), Membership>, SqliteStoreError> {
+        let mut memberships = Vec::new();
+        for row in self.rows("SELECT scale_set, instance, membership FROM memberships", &[])? {
+            let [set, instance, membership] = columns(row);
+            let key = (self.id("memberships", set)?, self.id("memberships", instance)?);
+            memberships.push((key, self.parse("memberships", &membership)?));
+        }
+        Ok(memberships)
+    }
+
+    fn memories(&self) -> Result<Rows<(ScaleSetName, InstanceId), StoredMemory>, SqliteStoreError> {
+        let read = || {
+            let sql = "SELECT scale_set, instance, plugin, memory FROM memories";
+            let mut statement = self.connection.prepare(sql)?;
+            let rows = statement.query_map([], |row| Ok(([0, 1, 2].map(|c| row.get(c)), row.get(3)?)))?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        let mut memories = Vec::new();
+        for ([set, instance, plugin], bytes) in read().map_err(|source| self.sqlite(source))? {
+            let id = |text: rusqlite::Result<String>| text.map_err(|source| self.sqlite(source));
+            let key = (self.id("memories", id(set)?)?, self.id("memories", id(instance)?)?);
+            memories.push((key, StoredMemory { plugin: self.id("memories", id(plugin)?)?, bytes }));
+        }
+        Ok(memories)
+    }
+
+    fn plugins(&self) -> Result<Rows<PluginName, StoredPlugin>, SqliteStoreError> {
+        let mut plugins = Vec::new();
+        for row in self.rows("SELECT name, stored FROM plugins", &[])? {
+            let [name, stored] = columns(row);
+            plugins.push((self.id("plugins", name)?, self.parse("plugins", &stored)?));
+        }
+        Ok(plugins)
+    }
+
+    fn quarantined(&self) -> Result<Rows<(ScaleSetName, Change), String>, SqliteStoreError> {
+        let mut quarantined = Vec::new();
+        for row in self.rows("SELECT scale_set, component, version, reason FROM quarantine", &[])? {
+            let [set, component, version, reason] = columns(row);
+            let change =
+                Change { component: self.id("quarantine", component)?, to: self.id("quarantine", version)? };
+            quarantined.push(((self.id("quarantine", set)?, change), reason));
+        }
+        Ok(quarantined)
+    }
+
+    fn retries(&self) -> Result<Rows<ScaleSetName, Retry>, SqliteStoreError> {
+        let mut retries = Vec::new();
+        for row in self.rows("SELECT scale_set, retry FROM retries", &[])? {
+            let [set, retry] = columns(row);
+            retries.push((self.id("retries", set)?, self.parse("retries", &retry)?));
+        }
+        Ok(retries)
+    }
+
+    fn requests(&self) -> Result<Rows<RequestKey, StoredRequest>, SqliteStoreError> {
+        let mut requests = Vec::new();
+        for row in self.rows("SELECT key, request FROM requests", &[])? {
+            let [key, request] = columns(row);
+            requests.push((self.id("requests", key)?, self.parse("requests", &request)?));
+        }
+        Ok(requests)
+    }
+
+    fn line(&self) -> Result<Option<StoppedLine>, SqliteStoreError> {
+        let rows = self.rows("SELECT line FROM host", &[])?;
+        let text = rows.into_iter().flatten().flatten().next();
+        text.map_or(Ok(None), |text| self.parse("host", &text))
+    }
+
+    /// The latest lines of the trail that are asked for, oldest first.
+    pub(super) fn trail(&self, query: &TrailQuery) -> Result<Vec<Entry>, SqliteStoreError> {
+        let TrailQuery { scale_set, instance, limit } = query;
+        let latest = "SELECT entry FROM audit WHERE scale_set = ?1 AND (?3 IS NULL OR instance = ?3) \
+             ORDER BY seq DESC LIMIT ?2";
+        let instance = instance.as_ref().map(InstanceId::as_str);
+        let mut entries = Vec::new();
+        for row in self.rows(latest, params![scale_set.as_str(), limit, instance])? {
+            let [entry] = columns(row);
+            entries.push(self.parse("audit", &entry)?);
+        }
+        entries.reverse();
+        Ok(entries)
+    }
+
+    /// The latest upgrade of each set, and the latest that did anything.
+    fn upgrades(&self) -> Result<(Vec<Upgrade>, Vec<Upgrade>), SqliteStoreError> {
+        let (mut latest, mut touched) = (Vec::new(), Vec::new());
+        for row in self.rows("SELECT DISTINCT scale_set FROM upgrades", &[])? {
+            let [set] = columns(row);
+            let sql = "SELECT head FROM upgrades WHERE scale_set = ?1 ORDER BY number DESC LIMIT ?2";
+            for (index, row) in self.rows(sql, params![set, IDLE_MAX])?.into_iter().enumerate() {
+                let [head] = columns(row);
+                let upgrade = self.assembled(self.parse("upgrades", &head)?)?;
+                let did_something = left_a_trace(&upgrade);
+                if index == 0 {
+                    latest.push(upgrade.clone());
+                }
+                if did_something {
+                    touched.push(upgrade);
+                    break;
+                }
+            }
+        }
+        Ok((latest, touched))
+    }
+
+    /// Puts an upgrade together from its pieces.
+    fn assembled(&self, head: Upgrade) -> Result<Upgrade, SqliteStoreError> {
+        let id = head.id.as_str().to_owned();
+        let mut course = Course::default();
+        let sql = "SELECT batch_order, left_out FROM courses WHERE upgrade = ?1";
+        for mut row in self.rows(sql, params![id])? {
+            let left_out = row.pop().flatten();
+            let [order] = columns(row);
+            course.order = self.parse("courses", &order)?;
+            course.left_out =
+                left_out.map_or(Ok(LeftOut::default()), |left_out| self.parse("courses", &left_out))?;
+        }
+        let sql = "SELECT CAST(number AS TEXT), batch FROM batches WHERE upgrade = ?1";
+        for row in self.rows(sql, params![id])? {
+            let [number, batch] = columns(row);
+            course.batches.insert(self.parse("batches", &number)?, self.parse("batches", &batch)?);
+        }
+        for row in self.rows("SELECT instance, member FROM members WHERE upgrade = ?1", params![id])? {
+            let [instance, member] = columns(row);
+            let member: Member = self.parse("members", &member)?;
+            course.members.insert(self.id("members", instance)?, member);
+        }
+        Ok(Upgrade::assemble(head, course))
+    }
+}
+
+/// The columns of a row; a missing or NULL one reads as empty, which no identifier is.
+fn columns<const N: usize>(row: Vec<Option<String>>) -> [String; N] {
+    let mut values = row.into_iter();
+    std::array::from_fn(|_| values.next().flatten().unwrap_or_default())
+}

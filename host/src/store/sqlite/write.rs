@@ -1,0 +1,196 @@
+//! One write as SQL. Applied twice it gives what it gives once.
+
+use std::path::Path;
+
+use rusqlite::{Transaction, params};
+use serde::Serialize;
+
+use phasegate_core::domain::{Change, ScaleSetName, UpgradeId, Version};
+use phasegate_core::record::audit::Entry;
+use phasegate_core::record::{StoredMemory, Write};
+
+use super::SqliteStoreError;
+
+/// Puts writes into a transaction.
+pub(super) struct Writer<'a> {
+    pub(super) transaction: &'a Transaction<'a>,
+    pub(super) path: &'a Path,
+}
+
+impl Writer<'_> {
+    /// One write.
+    pub(super) fn apply(&self, write: &Write) -> Result<(), SqliteStoreError> {
+        match write {
+            Write::Upgrade(upgrade) => {
+                let head = self.json("an upgrade", upgrade)?;
+                let (id, set, state) =
+                    (upgrade.id.as_str(), upgrade.scale_set.as_str(), upgrade.state.name());
+                let number = i64::try_from(upgrade.number).unwrap_or(i64::MAX);
+                self.run(
+                    "INSERT OR REPLACE INTO upgrades VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                    params![id, set, number, upgrade.started_at.0, state, head],
+                )
+            }
+            Write::UpgradeGone(id) => {
+                self.run("DELETE FROM members WHERE upgrade = ?1", params![id.as_str()])?;
+                self.run("DELETE FROM batches WHERE upgrade = ?1", params![id.as_str()])?;
+                self.run("DELETE FROM courses WHERE upgrade = ?1", params![id.as_str()])?;
+                self.run("DELETE FROM upgrades WHERE id = ?1", params![id.as_str()])
+            }
+            Write::Order(upgrade, order) => self.course(upgrade, "batch_order", order),
+            Write::LeftOut(upgrade, left_out) => self.course(upgrade, "left_out", left_out),
+            Write::Batch(upgrade, number, Some(batch)) => {
+                let batch = self.json("a batch", batch)?;
+                self.run(
+                    "INSERT OR REPLACE INTO batches VALUES (?1, ?2, ?3)",
+                    params![upgrade.as_str(), number, batch],
+                )
+            }
+            Write::Batch(upgrade, number, None) => self.run(
+                "DELETE FROM batches WHERE upgrade = ?1 AND number = ?2",
+                params![upgrade.as_str(), number],
+            ),
+            Write::Member(upgrade, instance, member) => {
+                let member = self.json("a member", member)?;
+                let keys = (upgrade.as_str(), instance.as_str());
+                self.run(
+                    "INSERT OR REPLACE INTO members VALUES (?1, ?2, ?3)",
+                    params![keys.0, keys.1, member],
+                )
+            }
+            Write::MemberLeft(upgrade, instance) => self.run(
+                "DELETE FROM members WHERE upgrade = ?1 AND instance = ?2",
+                params![upgrade.as_str(), instance.as_str()],
+            ),
+            Write::Version(set, instance, component, version) => self.run(
+                "INSERT OR REPLACE INTO versions VALUES (?1, ?2, ?3, ?4)",
+                params![
+                    set.as_str(),
+                    instance.as_str(),
+                    component.as_str(),
+                    version.as_ref().map(Version::as_str)
+                ],
+            ),
+            Write::Membership(set, instance, Some(membership)) => {
+                let membership = self.json("a membership", membership)?;
+                self.run(
+                    "INSERT OR REPLACE INTO memberships VALUES (?1, ?2, ?3)",
+                    params![set.as_str(), instance.as_str(), membership],
+                )
+            }
+            Write::Membership(set, instance, None) => self.run(
+                "DELETE FROM memberships WHERE scale_set = ?1 AND instance = ?2",
+                params![set.as_str(), instance.as_str()],
+            ),
+            Write::Memory(set, instance, memory) => {
+                self.remember((set.as_str(), instance.as_str()), memory.as_ref())
+            }
+            Write::Model(set, component, model) => self.run(
+                "INSERT OR REPLACE INTO models VALUES (?1, ?2, ?3, ?4)",
+                params![set.as_str(), component.as_str(), model.version.as_str(), model.configured.as_str()],
+            ),
+            Write::Plugin(name, plugin) => {
+                let plugin = self.json("a plugin", plugin)?;
+                self.run("INSERT OR REPLACE INTO plugins VALUES (?1, ?2)", params![name.as_str(), plugin])
+            }
+            Write::Quarantine(set, change, reason) => self.quarantine(set, change, reason.as_deref()),
+            Write::Retry(set, Some(retry)) => {
+                let retry = self.json("a retry", retry)?;
+                self.run("INSERT OR REPLACE INTO retries VALUES (?1, ?2)", params![set.as_str(), retry])
+            }
+            Write::Retry(set, None) => {
+                self.run("DELETE FROM retries WHERE scale_set = ?1", params![set.as_str()])
+            }
+            Write::Line(line) => self.run("UPDATE host SET line = ?1", params![self.json("the line", line)?]),
+            Write::Request(key, Some(request)) => {
+                let request = self.json("a request", request)?;
+                self.run("INSERT OR REPLACE INTO requests VALUES (?1, ?2)", params![key.as_str(), request])
+            }
+            Write::Request(key, None) => {
+                self.run("DELETE FROM requests WHERE key = ?1", params![key.as_str()])
+            }
+            Write::Audit(entry) => self.append(entry),
+            Write::TrailEnds(seq) => {
+                self.run("DELETE FROM audit WHERE seq > ?1", params![i64::try_from(*seq).unwrap_or(i64::MAX)])
+            }
+        }
+    }
+
+    /// Runs one statement.
+    pub(super) fn run(&self, sql: &str, params: &[&dyn rusqlite::ToSql]) -> Result<(), SqliteStoreError> {
+        let statement = self.transaction.prepare_cached(sql);
+        let done = statement.and_then(|mut statement| statement.execute(params));
+        done.map(drop).map_err(|source| SqliteStoreError::Sqlite { path: self.path.to_owned(), source })
+    }
+
+    /// A value as JSON.
+    pub(super) fn json<T: Serialize>(&self, what: &str, value: &T) -> Result<String, SqliteStoreError> {
+        serde_json::to_string(value).map_err(|source| SqliteStoreError::Damaged {
+            path: self.path.to_owned(),
+            what: what.to_owned(),
+            source,
+        })
+    }
+
+    /// One column of the course of an upgrade.
+    fn course<T: Serialize>(
+        &self,
+        upgrade: &UpgradeId,
+        column: &str,
+        value: &T,
+    ) -> Result<(), SqliteStoreError> {
+        let json = self.json("the course of an upgrade", value)?;
+        self.run("INSERT OR IGNORE INTO courses VALUES (?1, '[]', NULL)", params![upgrade.as_str()])?;
+        let sql = format!("UPDATE courses SET {column} = ?2 WHERE upgrade = ?1");
+        self.run(&sql, params![upgrade.as_str(), json])
+    }
+
+    /// Keeps what a plugin asked to remember of an instance, or forgets it.
+    fn remember(
+        &self,
+        (set, instance): (&str, &str),
+        memory: Option<&StoredMemory>,
+    ) -> Result<(), SqliteStoreError> {
+        match memory {
+            None => self
+                .run("DELETE FROM memories WHERE scale_set = ?1 AND instance = ?2", params![set, instance]),
+            Some(StoredMemory { plugin, bytes }) => self.run(
+                "INSERT OR REPLACE INTO memories VALUES (?1, ?2, ?3, ?4)",
+                params![set, instance, plugin.as_str(), bytes],
+            ),
+        }
+    }
+
+    /// Puts a version into quarantine, or takes it out.
+    fn quarantine(
+        &self,
+        set: &ScaleSetName,
+        change: &Change,
+        reason: Option<&str>,
+    ) -> Result<(), SqliteStoreError> {
+        let (set, component, version) = (set.as_str(), change.component.as_str(), change.to.as_str());
+        match reason {
+            None => self.run(
+                "DELETE FROM quarantine WHERE scale_set = ?1 AND component = ?2 AND version = ?3",
+                params![set, component, version],
+            ),
+            Some(reason) => self.run(
+                "INSERT OR REPLACE INTO quarantine VALUES (?1, ?2, ?3, ?4)",
+                params![set, component, version, reason],
+            ),
+        }
+    }
+
+    /// Adds a line to the audit trail. What people search by are columns, the rest is JSON.
+    fn append(&self, entry: &Entry) -> Result<(), SqliteStoreError> {
+        let json = self.json("a line of the trail", entry)?;
+        let seq = i64::try_from(entry.seq).unwrap_or(i64::MAX);
+        let upgrade = entry.upgrade.as_ref().map(UpgradeId::as_str);
+        let instance = entry.instance.as_ref().map(phasegate_core::domain::InstanceId::as_str);
+        let (set, code) = (entry.scale_set.as_str(), entry.what.code());
+        self.run(
+            "INSERT OR REPLACE INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![seq, entry.at.0, set, upgrade, instance, code, json],
+        )
+    }
+}
