@@ -234,8 +234,7 @@ mod tests {
     #[test]
     fn options_are_parsed_or_refused() {
         let db = RemoteSource::parse("oci://h/db:1").unwrap();
-        let all =
-            Swap { strategy: Some(Strategy::Rehearse), force: true, dry_run: true, ..Swap::default() };
+        let all = Swap { strategy: Some(Strategy::Rehearse), force: true, dry_run: true, ..Swap::default() };
         for (query, expected) in [
             ("", Some(Swap::default())),
             ("strategy=rehearse&force=true&dryRun=true", Some(all)),
