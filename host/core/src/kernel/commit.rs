@@ -57,7 +57,11 @@ impl Kernel {
 
     /// A turn's collection, with what waits to be recorded.
     fn begin(&mut self) -> Out {
-        self.fleet.touched.clear();
+        if self.recording.refusing.is_none() {
+            // Else what has changed since the refusal has not been looked at: upgrades hear of it once the
+            // record takes writes again, in the turn that records it.
+            self.fleet.touched.clear();
+        }
         let mut out = Out::new(self.numbers);
         out.writes = std::mem::take(&mut self.recording.writes);
         out.effects = std::mem::take(&mut self.recording.effects);

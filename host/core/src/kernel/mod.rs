@@ -42,6 +42,9 @@ mod timers;
 mod trail;
 mod wish;
 
+#[cfg(test)]
+mod tests;
+
 pub use boot::SetConfig;
 pub use command::{Answer, Command, Reply, Request};
 pub use effect::Effect;
