@@ -62,7 +62,7 @@ impl Kernel {
             // record takes writes again, in the turn that records it.
             self.fleet.touched.clear();
         }
-        let mut out = Out::new(self.numbers);
+        let mut out = Out::new(self.numbers, self.watching);
         out.writes = std::mem::take(&mut self.recording.writes);
         out.effects = std::mem::take(&mut self.recording.effects);
         out
@@ -177,6 +177,7 @@ impl Kernel {
         out.changes.sets.clone_from(&self.fleet.touched);
         self.note_timers();
         (turn.writes, turn.effects, turn.changed) = (out.writes, out.effects, out.changes);
+        turn.stepped = out.stepped;
         turn.wake_at = self.wake_at(now);
     }
 

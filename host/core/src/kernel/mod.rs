@@ -40,6 +40,7 @@ pub mod state;
 mod surge;
 mod timers;
 mod trail;
+mod watched;
 mod wish;
 
 #[cfg(test)]
@@ -53,6 +54,7 @@ pub use out::Changes;
 pub use refusal::{Kind, Refusal};
 pub use start::{plan_now, wanted};
 pub use state::Fleet;
+pub use watched::{Stepped, Watching};
 
 use crate::domain::{Now, RequestId, ScaleSetName, TEXT_BYTES_MAX, Timestamp};
 use crate::record::{Stored, Write};
@@ -76,6 +78,8 @@ pub struct Turn {
     pub changed: Changes,
     /// When to turn again at the latest.
     pub wake_at: Option<Timestamp>,
+    /// The steps that upgrades took, in order; none unless the kernel is watched.
+    pub stepped: Vec<Stepped>,
     /// Where facts end and intents begin, for the case that the commit is refused.
     facts: Facts,
 }
@@ -98,6 +102,7 @@ pub struct Kernel {
     numbers: Numbers,
     timers: Timers,
     recording: Recording,
+    watching: Watching,
     /// What the intents of the latest turn have changed, as it was before.
     undo: Option<Box<Undo>>,
 }
@@ -106,6 +111,12 @@ impl Kernel {
     /// A kernel from what is configured and what was recorded, and its first turn.
     #[must_use]
     pub fn boot(sets: Vec<SetConfig>, stored: &Stored, now: Now) -> (Self, Turn) {
+        Self::boot_watched(sets, stored, now, Watching::Off)
+    }
+
+    /// As [`Self::boot`]; every turn, the first one too, hands out the steps that upgrades take.
+    #[must_use]
+    pub fn boot_watched(sets: Vec<SetConfig>, stored: &Stored, now: Now, watching: Watching) -> (Self, Turn) {
         let numbers = Numbers {
             fence: stored.fence,
             audit: stored.audit_seq,
@@ -113,7 +124,7 @@ impl Kernel {
             operation: 0,
         };
         let mut memories = Memories::default();
-        let mut out = Out::new(numbers);
+        let mut out = Out::new(numbers, watching);
         let fleet = boot::boot(sets, stored, &mut memories, now, &mut out);
         let mut kernel = Self {
             fleet,
@@ -122,6 +133,7 @@ impl Kernel {
             numbers: out.numbers,
             timers: Timers::default(),
             recording: Recording::default(),
+            watching,
             undo: None,
         };
         // All of it is so whatever becomes of the commit: nothing was wished for.
