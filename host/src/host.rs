@@ -26,7 +26,7 @@ use crate::reload::Reloader;
 use crate::shell::{self, Door, Hands, Shell};
 use crate::store::SqliteStore;
 use phasegate_core::domain::{InstanceFacts, PluginName, Round, ScaleSetName};
-use phasegate_core::kernel::{Event, SetConfig};
+use phasegate_core::kernel::{Configured, Event, SetConfig};
 use phasegate_core::lifecycle::{Stage, Standing};
 use phasegate_wasm::{CodeCache, Runtime, RuntimeError};
 
@@ -111,7 +111,8 @@ impl Host {
             keep: keep_used(recorder.clone()),
         };
         let specs = config.plugins.iter().map(|plugin| Arc::new(plugin.spec.clone())).collect();
-        let shell = Shell::open((sets, specs), opened, clock, (inside, hands));
+        let configured = Configured { sets, plugins: specs, ..Configured::default() };
+        let shell = Shell::open(configured, opened, clock, (inside, hands));
         let (loop_alive, loop_ended) = tokio::sync::oneshot::channel();
         let loop_thread = std::thread::Builder::new().name("kernel".to_owned()).spawn(move || {
             // Dropped when the loop ends, also by a panic.

@@ -4,8 +4,8 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use phasegate_core::domain::{PluginSpec, ReadClock, Timestamp};
-use phasegate_core::kernel::{Changes, Effect, Event, Kernel, RefusedCommit, SetConfig, Turn};
+use phasegate_core::domain::{ReadClock, Timestamp};
+use phasegate_core::kernel::{Changes, Configured, Effect, Event, Kernel, RefusedCommit, Turn};
 use phasegate_core::lifecycle::{PluginLife, Standing};
 use phasegate_core::record::{Commit, Opened, Store};
 
@@ -38,13 +38,13 @@ impl Shell {
     /// A kernel from what is configured and what was recorded. Nothing has been done yet: [`run`] does it.
     #[must_use]
     pub fn open<S: Store + 'static>(
-        (sets, plugins): (Vec<SetConfig>, Vec<Arc<PluginSpec>>),
+        configured: Configured,
         opened: Opened<S>,
         clock: Clock,
         (inside, hands): (Inside, Hands),
     ) -> Self {
         let Opened { store, stored } = opened;
-        let (kernel, first) = Kernel::boot(sets, plugins, &stored, ReadClock::now(&clock));
+        let (kernel, first) = Kernel::boot_with(configured, &stored, ReadClock::now(&clock));
         inside.publisher.put(kernel.fleet());
         let held = Some(Vec::new());
         Self {

@@ -12,11 +12,11 @@ use super::state::{Census, Fleet, InstanceState, Place, SetState};
 use super::{look, surge};
 use crate::domain::{
     By, Change, Component, Custody, DriverTraits, Goal, Instance, InstanceId, Located, Membership, Now,
-    OnFailure, ScaleSet, ScaleSetName,
+    OnFailure, ScaleSet, ScaleSetName, Version,
 };
 use crate::record::audit::{Leaves, What};
 use crate::record::{Stored, StoredModel, Write};
-use crate::rollout::{Event, MemberState, Upgrade};
+use crate::rollout::{Event, Member, MemberState, PartState, Purpose, Restored, Upgrade};
 
 /// A scale set as configured, and what its driver is.
 #[derive(Debug, Clone)]
@@ -132,7 +132,38 @@ fn instances(state: &mut SetState, share: Share<'_>, now: Now, out: &mut Out) {
     }
     for (id, component, version) in share.versions {
         state.ids_ever.insert(id.clone());
-        state.change(id, |instance| instance.set_version(component, version.cloned()));
+        let lost = version.is_none() && *component == Component::Application;
+        let asked = state.upgrade.as_deref().filter(|_| lost).and_then(|upgrade| asked_before(upgrade, id));
+        state.change(id, |instance| {
+            instance.set_version(component, version.cloned());
+            instance.asked = asked;
+        });
+    }
+}
+
+/// What an instance was brought to last that did not come up: not the model, which may be the target of an
+/// upgrade that left it out or has not come to it yet.
+fn asked_before(upgrade: &Upgrade, id: &InstanceId) -> Option<Version> {
+    let application = |member: &'_ Member| {
+        let mut parts = member.parts.iter();
+        parts.find(|part| part.component == Component::Application).cloned()
+    };
+    let stands = |(member_id, member): &(&InstanceId, &Member)| member.occupant(member_id) == id;
+    let own = upgrade.members.get(id).map(|member| (id, member)).filter(stands);
+    let member = own.or_else(|| upgrade.members.iter().find(stands)).map(|(_, member)| member);
+    let untouched = match upgrade.purpose {
+        Purpose::Forward | Purpose::Manual => &upgrade.before,
+        Purpose::Rollback { .. } => &upgrade.goal,
+    };
+    let untouched = untouched.of(&Component::Application);
+    let Some(part) = member.and_then(application) else { return untouched.cloned() };
+    match part.state {
+        PartState::Applied | PartState::Failed { restored: Restored::NotTried | Restored::No(_), .. } => {
+            Some(part.target)
+        }
+        PartState::Waiting | PartState::Failed { restored: Restored::Yes, .. } => {
+            part.previous.or_else(|| untouched.cloned())
+        }
     }
 }
 
@@ -185,6 +216,7 @@ fn reconfigured(state: &mut SetState, now: Now, out: &mut Out) {
             out.audit(About::upgrade(&upgrade, Some(&id)), By::host(), What::Leaves { why }, now);
             out.writes.push(look::member_write(&upgrade, &id));
         }
+        out.writes.push(Write::LeftOut(upgrade.id.clone(), Box::new(upgrade.left_out())));
         out.writes.push(Write::Upgrade(Box::new(upgrade.head())));
     }
     state.upgrade = Some(upgrade);

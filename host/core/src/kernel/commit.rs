@@ -58,8 +58,12 @@ impl Kernel {
 
     /// A turn's collection, with what waits to be recorded.
     fn begin(&mut self) -> Out {
-        self.fleet.touched.clear();
-        let mut out = Out::new(self.numbers);
+        if self.recording.refusing.is_none() {
+            // Else what has changed since the refusal has not been looked at: upgrades hear of it once the
+            // record takes writes again, in the turn that records it.
+            self.fleet.touched.clear();
+        }
+        let mut out = Out::new(self.numbers, self.watching);
         out.writes = std::mem::take(&mut self.recording.writes);
         out.effects = std::mem::take(&mut self.recording.effects);
         out
@@ -179,6 +183,7 @@ impl Kernel {
         out.changes.sets.clone_from(&self.fleet.touched);
         self.note_timers();
         (turn.writes, turn.effects, turn.changed) = (out.writes, out.effects, out.changes);
+        turn.stepped = out.stepped;
         turn.wake_at = self.wake_at(now);
     }
 

@@ -7,6 +7,7 @@ use super::out::Out;
 use super::perform::{self, Creation, Life, Wish};
 use super::state::{Fleet, SetState};
 use super::trail::{self, Before};
+use super::watched::Stepped;
 use super::{ended, surge};
 use crate::domain::{Now, ScaleSetName};
 use crate::record::Write;
@@ -33,7 +34,12 @@ pub(super) fn look(
     all.extend_from_slice(events);
     let Some(mut upgrade) = set.upgrade.take() else { return };
     let before = Before::of(&upgrade);
+    let unstepped = out.keeps_steps().then(|| Arc::clone(&upgrade));
     let stepped = step(Arc::make_mut(&mut upgrade), &set.view(now), &all, now.at);
+    if let Some(before) = unstepped {
+        let seen = (all, stepped.clone());
+        out.stepped.push(Stepped::new(before, Arc::clone(&upgrade), seen, (set, now)));
+    }
     set.wake_at = stepped.wake_at;
     trail::step(&upgrade, &before, &stepped.changed, set, now, out);
     record(&upgrade, &stepped, out);

@@ -44,7 +44,11 @@ mod surge;
 pub(crate) mod testing;
 mod timers;
 mod trail;
+mod watched;
 mod wish;
+
+#[cfg(test)]
+mod tests;
 
 pub use boot::SetConfig;
 pub use command::{Answer, Command, Reply, Request};
@@ -54,6 +58,7 @@ pub use out::Changes;
 pub use refusal::{Kind, Refusal};
 pub use start::{plan_now, wanted};
 pub use state::Fleet;
+pub use watched::{Stepped, Watching};
 
 use std::sync::Arc;
 
@@ -81,6 +86,8 @@ pub struct Turn {
     pub changed: Changes,
     /// When to turn again at the latest.
     pub wake_at: Option<Timestamp>,
+    /// The steps that upgrades took, in order; none unless the kernel is watched.
+    pub stepped: Vec<Stepped>,
     /// Where facts end and intents begin, for the case that the commit is refused.
     facts: Facts,
     /// What plugins were told, for the same case.
@@ -108,19 +115,39 @@ pub struct Kernel {
     recording: Recording,
     /// What plugins are to be told when the record takes writes again.
     unheard: Vec<(PluginName, lifecycle::Event)>,
+    watching: Watching,
     /// What the intents of the latest turn have changed, as it was before.
     undo: Option<Box<Undo>>,
+}
+
+/// What a kernel is made of, beside its record.
+#[derive(Debug, Default)]
+pub struct Configured {
+    /// Scale sets and their drivers.
+    pub sets: Vec<SetConfig>,
+    /// Plugins.
+    pub plugins: Vec<Arc<PluginSpec>>,
+    /// Whether turns hand out the steps that upgrades take.
+    pub watching: Watching,
 }
 
 impl Kernel {
     /// A kernel from what is configured and what was recorded, and its first turn.
     #[must_use]
-    pub fn boot(
-        sets: Vec<SetConfig>,
-        plugins: Vec<Arc<PluginSpec>>,
-        stored: &Stored,
-        now: Now,
-    ) -> (Self, Turn) {
+    pub fn boot(sets: Vec<SetConfig>, stored: &Stored, now: Now) -> (Self, Turn) {
+        Self::boot_watched(sets, stored, now, Watching::Off)
+    }
+
+    /// As [`Self::boot`]; every turn, the first one too, hands out the steps that upgrades take.
+    #[must_use]
+    pub fn boot_watched(sets: Vec<SetConfig>, stored: &Stored, now: Now, watching: Watching) -> (Self, Turn) {
+        Self::boot_with(Configured { sets, plugins: Vec::new(), watching }, stored, now)
+    }
+
+    /// As [`Self::boot`], with everything that is configured.
+    #[must_use]
+    pub fn boot_with(configured: Configured, stored: &Stored, now: Now) -> (Self, Turn) {
+        let Configured { sets, plugins, watching } = configured;
         let numbers = Numbers {
             fence: stored.fence,
             audit: stored.audit_seq,
@@ -128,7 +155,7 @@ impl Kernel {
             operation: 0,
         };
         let mut memories = Memories::default();
-        let mut out = Out::new(numbers);
+        let mut out = Out::new(numbers, watching);
         let fleet = boot::boot(sets, stored, &mut memories, now, &mut out);
         let mut kernel = Self {
             fleet,
@@ -139,6 +166,7 @@ impl Kernel {
             plugin_timers: Timers::default(),
             recording: Recording::default(),
             unheard: Vec::new(),
+            watching,
             undo: None,
         };
         let mut turn = Turn::default();

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::effect::Effect;
 use super::refusal::Refusal;
+use super::watched::{Stepped, Watching};
 use crate::domain::{By, Fence, Health, InstanceId, Now, OperationId, PluginName, ScaleSetName, UpgradeId};
 use crate::lifecycle::Said;
 use crate::record::Write;
@@ -46,6 +47,8 @@ pub(super) struct Out {
     pub(super) writes: Vec<Write>,
     pub(super) effects: Vec<Effect>,
     pub(super) changes: Changes,
+    watching: Watching,
+    pub(super) stepped: Vec<Stepped>,
 }
 
 /// What a line of the trail is about.
@@ -69,8 +72,13 @@ impl<'a> About<'a> {
 }
 
 impl Out {
-    pub(super) fn new(numbers: Numbers) -> Self {
-        Self { numbers, ..Self::default() }
+    pub(super) fn new(numbers: Numbers, watching: Watching) -> Self {
+        Self { numbers, watching, ..Self::default() }
+    }
+
+    /// Whether steps are kept for whatever watches.
+    pub(super) fn keeps_steps(&self) -> bool {
+        self.watching == Watching::Steps
     }
 
     /// Adds a line to the trail.

@@ -147,6 +147,12 @@ impl SetState {
         &self.members
     }
 
+    /// The latest upgrade that did anything, as far as it has ended.
+    #[must_use]
+    pub fn touched(&self) -> Option<&Upgrade> {
+        self.touched.as_deref()
+    }
+
     /// The running upgrade.
     #[must_use]
     pub fn active(&self) -> Option<&Arc<Upgrade>> {
@@ -264,10 +270,11 @@ impl SetState {
         (self.on_failure == OnFailure::LastGood).then(|| self.spec.health.freshness())
     }
 
-    /// The version that a starting host brings an instance up at.
+    /// The version that a starting host brings an instance up at: what it ran last, or else what it was last
+    /// asked to run and did not; a new one comes up at the model's.
     pub(super) fn version_at_start(&self, instance: &InstanceState) -> Version {
         let model = self.model.of(&Component::Application).unwrap_or(&self.spec.model.version);
-        instance.version.as_ref().unwrap_or(model).clone()
+        instance.version.as_ref().or(instance.asked.as_ref()).unwrap_or(model).clone()
     }
 
     /// The view that the core gets of this set at this moment.

@@ -34,14 +34,15 @@ pub(super) fn intend_creation(
     let Creation { id, replaces, .. } = &wanted;
     let Some(old) = set.instance(replaces) else { return };
     let instance = Instance { id: id.clone(), ..(*old.spec).clone() };
+    // One that is asked for again after a restart is known, and stays as it was recorded.
     if set.instance(id).is_none() {
-        let mut state = InstanceState::new(&set.spec, Arc::new(instance.clone()), now.at);
+        let mut state = InstanceState::new(&set.spec, Arc::new(instance), now.at);
         state.place = Place::Coming { replaces: replaces.clone() };
         state.located = Located::Never;
         set.insert(state);
     }
-    let membership = Membership::Creating { instance, replaces: replaces.clone() };
-    out.writes.push(Write::Membership(name.clone(), id.clone(), Some(Box::new(membership))));
+    let recorded = set.instance(id).and_then(membership).map(Box::new);
+    out.writes.push(Write::Membership(name.clone(), id.clone(), recorded));
     perform::create(fleet, name, wanted, out);
 }
 

@@ -136,7 +136,7 @@ impl Rig {
     /// Boots a kernel on what a disk holds.
     pub(crate) fn on(mut disk: Disk, sets: Vec<SetConfig>, now: Now) -> Self {
         let stored = disk.open();
-        let (kernel, turn) = Kernel::boot(sets.clone(), Vec::new(), &stored, now);
+        let (kernel, turn) = Kernel::boot(sets.clone(), &stored, now);
         let mut rig = Self {
             kernel,
             disk,

@@ -1,11 +1,14 @@
 //! A record in memory: what any store must make of the same commits. For simulations and tests.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use imbl::OrdMap;
 
 use super::audit::Entry;
 use super::{Commit, Stored, Write, left_a_trace};
 use crate::domain::{Fence, Membership, UpgradeId};
-use crate::rollout::{Course, Upgrade};
+use crate::rollout::{Course, Members, Upgrade};
 
 /// What survives the end of a host, however it ends.
 #[derive(Debug, Clone, Default)]
@@ -13,7 +16,8 @@ pub struct Disk {
     /// All but the upgrades.
     stored: Stored,
     upgrades: BTreeMap<UpgradeId, (Upgrade, Course)>,
-    trail: BTreeMap<u64, Entry>,
+    /// Shared, so that a copy of the record does not cost its past.
+    trail: OrdMap<u64, Arc<Entry>>,
 }
 
 impl Disk {
@@ -23,7 +27,7 @@ impl Disk {
         let next = Fence::new(self.stored.fence.incarnation() + 1, self.stored.fence.term());
         self.stored.fence = next.unwrap_or(self.stored.fence);
         let mut stored = self.stored.clone();
-        stored.audit_seq = self.trail.last_key_value().map_or(0, |(seq, _)| *seq);
+        stored.audit_seq = self.trail.get_max().map_or(0, |(seq, _)| *seq);
         let mut all: Vec<Upgrade> = self.upgrades().collect();
         all.sort_by_key(|upgrade| upgrade.number);
         for upgrade in all {
@@ -81,14 +85,26 @@ impl Disk {
             Write::Retry(set, retry) => put(&mut stored.retries, set, retry),
             Write::Line(line) => stored.line = line,
             Write::Request(key, request) => put(&mut stored.requests, key, request),
-            Write::Audit(entry) => drop(self.trail.insert(entry.seq, *entry)),
-            Write::TrailEnds(seq) => drop(self.trail.split_off(&(seq + 1))),
+            Write::Audit(entry) => drop(self.trail.insert(entry.seq, Arc::from(entry))),
+            Write::TrailEnds(seq) => self.trail = self.trail.split(&(seq + 1)).0,
         }
     }
 
     /// The trail, oldest first.
     pub fn trail(&self) -> impl Iterator<Item = &Entry> {
-        self.trail.values()
+        self.trail.values().map(Arc::as_ref)
+    }
+
+    /// One line of the trail.
+    #[must_use]
+    pub fn line(&self, seq: u64) -> Option<&Entry> {
+        self.trail.get(&seq).map(Arc::as_ref)
+    }
+
+    /// The recorded head of an upgrade and its members.
+    #[must_use]
+    pub fn upgrade(&self, id: &UpgradeId) -> Option<(&Upgrade, &Members)> {
+        self.upgrades.get(id).map(|(head, course)| (head, &course.members))
     }
 
     fn course(&mut self, id: &UpgradeId, change: impl FnOnce(&mut Course)) {

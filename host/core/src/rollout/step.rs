@@ -163,7 +163,7 @@ impl Action {
 }
 
 /// Result of a step.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[must_use]
 pub struct Step {
     /// Members whose row changed, or that left the plan.

@@ -107,7 +107,7 @@ impl House {
             stored.versions.insert((name(), id(text), Component::Application), Some(version("v1")));
         }
         let config = SetConfig { spec: spec(), driver, on_failure: OnFailure::LastGood };
-        let (kernel, latest) = Kernel::boot(vec![config], Vec::new(), &stored, now);
+        let (kernel, latest) = Kernel::boot(vec![config], &stored, now);
         Self { kernel, latest, now, requests: 0 }
     }
 

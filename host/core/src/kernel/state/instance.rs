@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::domain::{
     Claim, Component, Decided, Decision, Evaluation, ExtensionName, Health, Instance, InstanceId, Located,
-    OperationId, Outcome, PluginStamp, ScaleSet, Timestamp, Version,
+    Membership, OperationId, Outcome, PluginStamp, ScaleSet, Timestamp, Version,
 };
 use crate::health::{FoldSettings, HealthFold};
 use crate::plan::is_answered;
@@ -131,6 +131,13 @@ impl InstanceState {
             busy: BTreeMap::new(),
             retry_at: None,
         }
+    }
+
+    /// What is recorded of it beside its versions; none of an instance that the configuration lists and that
+    /// stays.
+    #[must_use]
+    pub fn membership(&self) -> Option<Membership> {
+        crate::kernel::surge::membership(self)
     }
 
     /// Whether it counts.

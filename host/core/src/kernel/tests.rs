@@ -1,0 +1,286 @@
+//! What a kernel does over refused commits and restarts, with a record in memory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::event::{Created, Done};
+use super::state::SetState;
+use super::*;
+use crate::domain::{
+    Actor, Address, Checkpoints, Claim, Component, Creation, Custody, Decided, Decision, Decisions, Digest,
+    DriverTraits, Evaluation, FailureRules, FreezeWindows, Generation, HealthGate, HealthSettings, Instance,
+    InstanceId, Model, OnFailure, OperationId, Outcome, Participation, Percent, PluginName, PluginStamp,
+    ProbeProtocol, Profile, Protection, RollingUpgradePolicy, ScaleSet, UpgradePolicy, Version,
+};
+use crate::record::{Anchor, Commit, Disk};
+use crate::rollout::MemberState;
+
+fn version(text: &str) -> Version {
+    Version::parse(text).unwrap()
+}
+
+fn id(text: &str) -> InstanceId {
+    InstanceId::parse(text).unwrap()
+}
+
+fn set_name() -> ScaleSetName {
+    ScaleSetName::parse("orders").unwrap()
+}
+
+fn instance(number: u16) -> Instance {
+    Instance {
+        id: id(&number.to_string()),
+        address: Address { host: "10.0.0.1".to_owned(), port: 1000 + number },
+        region: None,
+        zone: None,
+        update_domain: None,
+        fault_domain: None,
+        labels: BTreeMap::new(),
+        protection: Protection::default(),
+    }
+}
+
+/// Four instances, one at a time, judged healthy by one probe.
+fn config() -> SetConfig {
+    let percent = Percent::clamped;
+    let rolling = RollingUpgradePolicy {
+        max_batch_instance_percent: percent(25),
+        max_unhealthy_instance_percent: percent(100),
+        max_unhealthy_upgraded_instance_percent: percent(100),
+        pause_time_between_batches: Duration::ZERO,
+        enable_cross_zone_upgrade: false,
+        prioritize_unhealthy_instances: false,
+        max_surge: false,
+        batches: Vec::new(),
+    };
+    let seconds = Duration::from_secs;
+    let spec = ScaleSet {
+        name: set_name(),
+        plugin: PluginName::parse("p").unwrap(),
+        health: HealthSettings {
+            profile: Profile::Fleet,
+            protocol: ProbeProtocol::Http,
+            port: None,
+            request_path: "/".to_owned(),
+            interval: seconds(5),
+            timeout: seconds(5),
+            number_of_probes: 1,
+            grace_period: seconds(0),
+            body_max: 1,
+            headers: Vec::new(),
+        },
+        policy: UpgradePolicy {
+            rolling,
+            gate: HealthGate { wait: seconds(0), stable_for: seconds(0), deadline: seconds(120) },
+            failure: FailureRules::default(),
+            checkpoints: Checkpoints::default(),
+            decisions: Decisions::Snapshot,
+            defer_max: seconds(600),
+            prepare_max: seconds(60),
+        },
+        retry: None,
+        freeze: FreezeWindows::default(),
+        model: Model { version: version("v1"), extensions: Vec::new() },
+        instances: (0..4).map(instance).map(|one| (one.id.clone(), one)).collect(),
+        driver: (),
+    };
+    let driver = DriverTraits { custody: Custody::Host, creation: Creation::Possible };
+    SetConfig { spec, driver, on_failure: OnFailure::Hold }
+}
+
+/// A kernel and its record.
+struct Host {
+    kernel: Kernel,
+    disk: Disk,
+    seq: u64,
+    now: Timestamp,
+    /// What the latest turn wanted done.
+    effects: Vec<Effect>,
+}
+
+impl Host {
+    fn boot(config: SetConfig, mut disk: Disk, now: Timestamp) -> Self {
+        let stored = disk.open();
+        let (kernel, turn) = Kernel::boot(vec![config], &stored, Now::same(now));
+        let mut host = Self { kernel, disk, seq: stored.seq, now, effects: Vec::new() };
+        host.close(turn);
+        host
+    }
+
+    fn close(&mut self, turn: Turn) {
+        self.seq += 1;
+        let commit = Commit { version: 1, seq: self.seq, anchor: Anchor::default(), writes: turn.writes };
+        self.disk.apply(&commit);
+        self.effects = turn.effects;
+    }
+
+    /// One turn, a second later, and what came of it.
+    fn turned(&mut self, events: Vec<Event>) -> Turn {
+        self.now = self.now + Duration::from_secs(1);
+        self.kernel.turn(events, Now::same(self.now))
+    }
+
+    fn turn(&mut self, events: Vec<Event>) {
+        let turn = self.turned(events);
+        self.close(turn);
+    }
+
+    fn refuse(&mut self, events: Vec<Event>) {
+        let turn = self.turned(events);
+        let refused = RefusedCommit { turn, why: "disk full".to_owned() };
+        let turn = self.turned(vec![Event::CommitRefused(Box::new(refused))]);
+        assert!(turn.writes.is_empty() && turn.effects.is_empty(), "{turn:?}");
+    }
+
+    fn set(&self) -> &SetState {
+        self.kernel.fleet().set(&set_name()).unwrap()
+    }
+
+    fn judged(&self) -> Event {
+        let one = |instance: &state::InstanceState| {
+            let decision = Decision {
+                claim: Claim::Healthy,
+                phase: None,
+                participation: Participation::Proceed,
+                reason: None,
+                memory: None,
+                attributes: Vec::new(),
+            };
+            let name = PluginName::parse("p").unwrap();
+            let stamp = PluginStamp { name, digest: Digest([0; 32]), generation: Generation(1) };
+            let result = Ok(Arc::new(decision));
+            Decided {
+                scale_set: set_name(),
+                instance: instance.spec.id.clone(),
+                epoch: instance.epoch,
+                started_at: self.now,
+                finished_at: self.now,
+                again: false,
+                outcome: Outcome { stamp, evaluation: Evaluation::default(), result },
+            }
+        };
+        Event::Judged(self.set().instances().map(one).collect())
+    }
+
+    fn ensured(&self, instance: &str) -> Option<(OperationId, Version)> {
+        self.effects.iter().find_map(|effect| match effect {
+            Effect::Ensure(ensure) if ensure.instance.id == id(instance) => {
+                Some((ensure.operation.clone(), ensure.version.clone()))
+            }
+            _ => None,
+        })
+    }
+
+    /// All instances run v1 and are healthy; an upgrade to v2 has begun with instance 0.
+    fn upgrading(config: SetConfig) -> Self {
+        let mut host = Self::boot(config, Disk::default(), Timestamp(1_000_000));
+        for number in 0..4 {
+            let (operation, wanted) = host.ensured(&number.to_string()).unwrap();
+            let effects = host.effects.clone();
+            host.turn(vec![done(number, operation, Ok(wanted))]);
+            host.effects = effects;
+        }
+        host.turn(vec![host.judged()]);
+        let options = command::StartOptions {
+            wanted: command::Wanted { to: Some(version("v2")), extensions: Vec::new() },
+            ..Default::default()
+        };
+        let command = Command::Start(set_name(), options);
+        let request = Request { id: RequestId(1), actor: Actor::Host, reason: None, key: None, command };
+        host.turn(vec![Event::Request(request)]);
+        assert!(host.set().active().is_some_and(|upgrade| upgrade.digest.is_some()));
+        host
+    }
+
+    fn is_recorded(&mut self) -> bool {
+        let stored = self.disk.clone().open();
+        stored.upgrades.get(&set_name()) == self.set().upgrade.as_deref()
+    }
+}
+
+fn done(instance: u16, operation: OperationId, answer: Result<Version, ()>) -> Event {
+    Event::Done(Done {
+        scale_set: set_name(),
+        instance: id(&instance.to_string()),
+        component: Component::Application,
+        operation,
+        seen: answer.clone().ok(),
+        answer: answer.map(drop).map_err(|()| "exit code 3".to_owned()),
+    })
+}
+
+#[test]
+fn what_a_start_leaves_out_is_recorded() {
+    let host = Host::upgrading(config());
+    let mut config = config();
+    config.spec.instances.get_mut(&id("3")).unwrap().protection.from_scale_set_actions = true;
+    let mut host = Host::boot(config, host.disk, host.now);
+    assert!(host.set().upgrade.as_ref().is_some_and(|upgrade| !upgrade.holds.is_empty()));
+    assert!(host.is_recorded());
+}
+
+#[test]
+fn an_answer_that_waited_for_the_record_is_heard_when_it_is_recorded() {
+    let mut host = Host::upgrading(config());
+    let (operation, wanted) = host.ensured("0").unwrap();
+    host.refuse(vec![done(0, operation, Ok(wanted))]);
+    // The record takes writes again, and nothing else has happened meanwhile.
+    let turn = host.turned(Vec::new());
+    assert!(turn.writes.is_empty());
+    host.now = host.now + Duration::from_secs(10);
+    host.turn(Vec::new());
+    let member = host.set().upgrade.as_ref().unwrap().members.get(&id("0")).unwrap().clone();
+    assert!(matches!(member.state, MemberState::Settling { .. }), "{member:?}");
+    assert!(host.is_recorded());
+}
+
+#[test]
+fn what_did_not_come_up_is_not_brought_to_the_target_of_an_upgrade_that_has_not_come_to_it() {
+    let host = Host::upgrading(config());
+    let mut host = Host::boot(config(), host.disk, host.now);
+    let (operation, wanted) = host.ensured("3").unwrap();
+    assert_eq!(wanted, version("v1"));
+    host.turn(vec![done(3, operation, Err(()))]);
+    assert_eq!(host.set().instance(&id("3")).unwrap().version, None);
+    let mut host = Host::boot(config(), host.disk, host.now);
+    assert_eq!(host.ensured("3").unwrap().1, version("v1"));
+    // And what was brought to the target comes up there.
+    let (operation, wanted) = host.ensured("0").unwrap();
+    assert_eq!(wanted, version("v2"));
+    host.turn(vec![done(0, operation, Ok(wanted))]);
+    let mut host = Host::boot(config(), host.disk, host.now);
+    let (operation, _) = host.ensured("0").unwrap();
+    host.turn(vec![done(0, operation, Err(()))]);
+    let host = Host::boot(config(), host.disk, host.now);
+    assert_eq!(host.ensured("0").unwrap().1, version("v2"));
+}
+
+#[test]
+fn a_creation_that_is_asked_for_again_stays_as_it_was_recorded() {
+    let surge = || {
+        let mut config = config();
+        config.spec.policy.rolling.max_surge = true;
+        config
+    };
+    let host = Host::upgrading(surge());
+    let mut config = surge();
+    config.spec.instances.get_mut(&id("0")).unwrap().protection.from_scale_set_actions = true;
+    let mut host = Host::boot(config, host.disk, host.now);
+    let create = host.effects.iter().find_map(|effect| match effect {
+        Effect::Create(create) => Some(create.clone()),
+        _ => None,
+    });
+    let create = create.unwrap();
+    let recorded =
+        |host: &Host| host.disk.stored().memberships.get(&(set_name(), create.instance.id.clone())).cloned();
+    assert_eq!(recorded(&host), host.set().instance(&create.instance.id).unwrap().membership());
+    host.turn(vec![Event::Created(Created {
+        scale_set: set_name(),
+        instance: create.instance.id.clone(),
+        operation: create.operation.clone(),
+        answer: Ok(Address { host: "10.0.0.1".to_owned(), port: 2000 }),
+        seen: None,
+    })]);
+    assert_eq!(recorded(&host), host.set().instance(&create.instance.id).unwrap().membership());
+}
