@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -258,10 +259,29 @@ fn recorder(config: &Config, clock: Clock) -> Option<Recorder> {
     started.map_err(|error| tracing::warn!("nothing is recorded: `{}`: {error}", folder.display())).ok()
 }
 
+/// How long a port that is in use is tried again: a host that was killed may have left a child between fork
+/// and exec, which holds it for a moment.
+const PORT_FREE_WITHIN: Duration = Duration::from_secs(2);
+
+/// Between two tries of a port.
+const PORT_TRIED_EVERY: Duration = Duration::from_millis(50);
+
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address}; is another phasegate running? choose another server.listen")
-    })
+    let clock = Clock::start();
+    loop {
+        let error = match TcpListener::bind(address).await {
+            Ok(listener) => return Ok(listener),
+            Err(error) => error,
+        };
+        if error.kind() != std::io::ErrorKind::AddrInUse || clock.elapsed() >= PORT_FREE_WITHIN {
+            return Err(error).with_context(|| {
+                format!(
+                    "cannot listen on {address}; is another phasegate running? choose another server.listen"
+                )
+            });
+        }
+        tokio::time::sleep(PORT_TRIED_EVERY).await;
+    }
 }
 
 /// The way of decisions that an upgrade has gone by into the recording, if there is one.
