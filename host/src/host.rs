@@ -28,7 +28,7 @@ use crate::shell::{self, Door, Hands, Shell};
 use crate::store::SqliteStore;
 use phasegate_core::domain::{InstanceFacts, PluginName, Round, ScaleSetName};
 use phasegate_core::kernel::{Configured, Event, SetConfig};
-use phasegate_core::lifecycle::{Stage, Standing};
+use phasegate_core::lifecycle::{self, RefusalReason, Stage, Standing};
 use phasegate_wasm::{CodeCache, Runtime, RuntimeError};
 
 /// Notes of drivers that may wait; a driver that writes more waits.
@@ -359,6 +359,18 @@ fn say(door: &Door, event: Event) {
     }
 }
 
+/// Why a plugin cannot start.
+fn why_not(refusal: &lifecycle::Refusal) -> String {
+    match &refusal.reason {
+        RefusalReason::Unfit { stage: Some(stage), source, unfit, active: None } => format!(
+            "plugin `{}`: component `{source}` cannot be used (stage {}): it {unfit}",
+            refusal.plugin,
+            stage.name()
+        ),
+        _ => refusal.to_string(),
+    }
+}
+
 /// Waits until every plugin has a component that decides, and tells how they come along.
 ///
 /// # Errors
@@ -372,7 +384,7 @@ async fn all_plugins_decide(door: &Door, on_stage: Option<OnFirstStage>) -> anyh
         for life in view.plugins() {
             match life.standing() {
                 Standing::Running => {}
-                Standing::Failed(refusal) => anyhow::bail!("{refusal}"),
+                Standing::Failed(refusal) => anyhow::bail!(why_not(refusal)),
                 Standing::Starting => all_decide = false,
             }
             let stage = life.report().stage;

@@ -137,6 +137,9 @@ pub(super) fn failed(
         (ReturnWhy::Watch(_) | ReturnWhy::Circuit(_), _) => false,
     };
     if !is_over {
+        if matches!(why, ReturnWhy::Rollback(..)) {
+            out.say(Fact::PassedOver { generation: to.generation, unfit: unfit.clone() });
+        }
         before.push((to.generation, unfit));
         return go_on(life, out, (why, others, before), now);
     }

@@ -84,6 +84,13 @@ pub enum Fact {
         /// Why not.
         unfit: Unfit,
     },
+    /// A generation cannot come back, and an earlier one is tried.
+    PassedOver {
+        /// Which one.
+        generation: Generation,
+        /// Why not.
+        unfit: Unfit,
+    },
     /// A generation fails for most of its instances and stays.
     NothingBetter {
         /// Which one.
@@ -220,6 +227,7 @@ impl Said {
             | Fact::NothingNew { .. }
             | Fact::Left { .. } => Loudness::Info,
             Fact::Refused(_)
+            | Fact::PassedOver { .. }
             | Fact::WentBack { .. }
             | Fact::RefusedBefore(_)
             | Fact::ShadowLost { .. }
@@ -263,6 +271,13 @@ impl fmt::Display for Said {
                 f,
                 "plugin `{name}`, stage watch: {bad} {left}, and stays active: {former} cannot come back, because its component {unfit}; swap another one in with `phasegate plugin swap {name} FILE`"
             ),
+            Fact::PassedOver { generation, unfit } => {
+                write!(
+                    f,
+                    "plugin `{name}`: generation {} cannot come back: its component {unfit}",
+                    generation.0
+                )
+            }
             Fact::NothingBetter { named, failing: Failing { failed, instances, cause }, because } => write!(
                 f,
                 "plugin `{name}`: {named} fails for {failed} of {instances} instances, and {because}: {cause}; swap another component in"
@@ -323,6 +338,7 @@ fn at_start(f: &mut fmt::Formatter<'_>, name: &PluginName, fact: &Fact) -> fmt::
         | Fact::Stays { .. }
         | Fact::WentBack { .. }
         | Fact::StaysThough { .. }
+        | Fact::PassedOver { .. }
         | Fact::NothingBetter { .. }
         | Fact::RefusedBefore(_)
         | Fact::ShadowLost { .. }

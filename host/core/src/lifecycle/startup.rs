@@ -212,7 +212,9 @@ pub(super) fn run(life: &mut PluginLife, out: &mut Out<'_>, mut job: Job, now: N
     }
     show_last(life, job.load.clone());
     resume(life, out, (start.stored.as_deref(), same.as_deref()), job.load, now);
-    if let Some(Looked::Failed { load, .. }) = start.named {
+    if let Some(Looked::Failed { mut load, .. }) = start.named {
+        // What the configuration names is shown before what goes on without a word.
+        load.ticket = life.ticket();
         life.last = Some(load);
         life.counters.refused = life.counters.refused.saturating_add(1);
     }

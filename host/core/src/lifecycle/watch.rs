@@ -53,6 +53,8 @@ pub(super) fn begin(
 fn start(life: &mut PluginLife, out: &mut Out<'_>, watched: Watched, mut load: Load, now: Now) {
     let Some(live) = life.in_force() else { return };
     let ticket = life.ticket();
+    // What took over is shown before what was only tried meanwhile.
+    load.ticket = ticket;
     load.trace.begin(Stage::Watch, now.at);
     let gate = match watched.heeds {
         StoredHeed::Everything => life.spec.swap.gate.clone(),
