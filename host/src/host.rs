@@ -24,11 +24,12 @@ use crate::plugins::hands::{Hands as PluginHands, HandsParts};
 use crate::probe::{Prober, Target};
 use crate::recording::{self, Recorder, Used};
 use crate::reload::Reloader;
-use crate::shell::{self, Door, Hands, Shell};
+use crate::shell::{self, Door, Forget, Hands, Shell};
 use crate::store::SqliteStore;
 use phasegate_core::domain::{InstanceFacts, PluginName, Round, ScaleSetName};
 use phasegate_core::kernel::{Configured, Event, SetConfig};
 use phasegate_core::lifecycle::{self, RefusalReason, Stage, Standing};
+use phasegate_core::record::Stored;
 use phasegate_wasm::{CodeCache, Runtime, RuntimeError};
 
 /// Notes of drivers that may wait; a driver that writes more waits.
@@ -74,41 +75,23 @@ impl Host {
         let mut opened = SqliteStore::open(&config.server.data_dir)?;
         let clock = Clock::resume(opened.stored.anchor.as_ref());
         let trail = Arc::new(opened.store.reader()?);
-        // What another plugin remembered would make no sense to the one of today.
-        opened.stored.memories.retain(|(set, _), memory| {
-            config.scale_sets.iter().any(|known| known.name == *set && known.plugin == memory.plugin)
-        });
         let (door, inside) = Door::new();
         let runtime = plugin_runtime(&config.server.data_dir, clock)?;
         let recorder = recorder(config, clock);
         let plugins = plugin_hands(config, (&door, clock), runtime.clone(), recorder.clone());
-        for ((set, instance), memory) in &opened.stored.memories {
-            plugins.remember(&memory.plugin, set.clone(), instance.clone(), memory.bytes.clone());
-        }
+        hand_out_memories(config, &mut opened.stored, &plugins);
         let by_set = Arc::new(plugin_of_each_set(config));
         let (notes, noted) = mpsc::channel(NOTES_MAX);
         let (sets, drivers) = sets(config, &notes)?;
         let all_drivers = drivers.values().cloned().collect();
-        let (judges, plugin_of) = (plugins.clone(), Arc::clone(&by_set));
-        let submit = move |round: Round| {
-            if let Some(name) = plugin_of.get(&round.observation.instance.scale_set) {
-                judges.submit(name, round);
-            }
-        };
-        let prober = Arc::new(Prober::start(clock, Arc::new(submit)));
-        let (forgets, memories, plugin_of) = (prober.clone(), plugins.clone(), Arc::clone(&by_set));
+        let prober = Arc::new(Prober::start(clock, submit(plugins.clone(), Arc::clone(&by_set))));
         let hands = Hands {
             runtime: tokio::runtime::Handle::current(),
             door: door.clone(),
             drivers,
             plugins: plugins.clone(),
-            probe: set_target(prober.clone(), plugins.clone(), by_set),
-            forget: Arc::new(move |scale_set, instance| {
-                forgets.remove(scale_set, instance);
-                if let Some(name) = plugin_of.get(scale_set) {
-                    memories.forget(name, scale_set, instance);
-                }
-            }),
+            probe: set_target(prober.clone(), plugins.clone(), Arc::clone(&by_set)),
+            forget: forget(prober.clone(), plugins.clone(), by_set),
             keep: keep_used(recorder.clone()),
         };
         let specs = config.plugins.iter().map(|plugin| Arc::new(plugin.spec.clone())).collect();
@@ -311,6 +294,36 @@ type PluginOfSet = BTreeMap<ScaleSetName, PluginName>;
 
 fn plugin_of_each_set(config: &Config) -> PluginOfSet {
     config.scale_sets.iter().map(|set| (set.name.clone(), set.plugin.clone())).collect()
+}
+
+/// Gives the plugins back what they remembered.
+fn hand_out_memories(config: &Config, stored: &mut Stored, plugins: &PluginHands) {
+    // What another plugin remembered would make no sense to the one of today.
+    stored.memories.retain(|(set, _), memory| {
+        config.scale_sets.iter().any(|known| known.name == *set && known.plugin == memory.plugin)
+    });
+    for ((set, instance), memory) in &stored.memories {
+        plugins.remember(&memory.plugin, set.clone(), instance.clone(), memory.bytes.clone());
+    }
+}
+
+/// What was seen goes to the plugin that judges the set.
+fn submit(plugins: PluginHands, plugin_of: Arc<PluginOfSet>) -> Arc<dyn Fn(Round) + Send + Sync> {
+    Arc::new(move |round: Round| {
+        if let Some(name) = plugin_of.get(&round.observation.instance.scale_set) {
+            plugins.submit(name, round);
+        }
+    })
+}
+
+/// Tells the prober and the plugin that an instance is gone.
+fn forget(prober: Arc<Prober>, plugins: PluginHands, plugin_of: Arc<PluginOfSet>) -> Forget {
+    Arc::new(move |scale_set, instance| {
+        prober.remove(scale_set, instance);
+        if let Some(name) = plugin_of.get(scale_set) {
+            plugins.forget(name, scale_set, instance);
+        }
+    })
 }
 
 /// Tells the prober whom to ask, and the plugins whose answer to expect.

@@ -16,6 +16,6 @@ mod turning;
 
 pub use door::{Door, Inside};
 pub use error::{CommandError, CommandErrorKind};
-pub use perform::Hands;
+pub use perform::{Forget, Hands};
 pub use publish::View;
 pub use turning::{Shell, run};

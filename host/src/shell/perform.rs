@@ -13,6 +13,9 @@ use super::Door;
 use crate::drivers::{Driver, DriverError};
 use crate::plugins::hands::Hands as PluginHands;
 
+/// Is told of an instance that is gone.
+pub type Forget = Arc<dyn Fn(&ScaleSetName, &InstanceId) + Send + Sync>;
+
 /// Everything that does things. The functions must not block.
 pub struct Hands {
     /// Where drivers' work runs.
@@ -26,7 +29,7 @@ pub struct Hands {
     /// Tells the prober about an instance.
     pub probe: Arc<dyn Fn(Target) + Send + Sync>,
     /// Tells the prober and the plugins that an instance is gone.
-    pub forget: Arc<dyn Fn(&ScaleSetName, &InstanceId) + Send + Sync>,
+    pub forget: Forget,
     /// Tells the recording which decisions an upgrade has gone by.
     pub keep: Arc<dyn Fn(Vec<Used>) + Send + Sync>,
 }

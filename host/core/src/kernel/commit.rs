@@ -30,6 +30,15 @@ pub(super) struct Recording {
     effects: Vec<Effect>,
 }
 
+/// Whether a turn can wait for the next try to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// A person waits for an answer, or the host ends.
+    None,
+    /// Nothing is asked for.
+    Some,
+}
+
 /// The state before the intents of a turn.
 #[derive(Debug, Clone)]
 pub(super) struct Undo {
@@ -40,8 +49,8 @@ pub(super) struct Undo {
 
 impl Recording {
     /// Whether anything may be written now. A request is worth a try of its own: a person waits for it.
-    pub(super) fn may_write(&self, at: Timestamp, is_asked_for: bool) -> bool {
-        is_asked_for || self.refusing.is_none_or(|(again_at, _)| again_at <= at)
+    pub(super) fn may_write(&self, at: Timestamp, patience: Patience) -> bool {
+        patience == Patience::None || self.refusing.is_none_or(|(again_at, _)| again_at <= at)
     }
 }
 

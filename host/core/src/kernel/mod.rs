@@ -67,7 +67,7 @@ use crate::lifecycle::{self, PluginLife};
 use crate::record::{Stored, Write};
 
 use command::Reconfiguration;
-use commit::{Recording, Undo};
+use commit::{Patience, Recording, Undo};
 use memory::Memories;
 use out::{Numbers, Out};
 use requests::Requests;
@@ -208,7 +208,8 @@ impl Kernel {
             }
         }
         turn.facts = Facts { writes: out.writes.len(), effects: out.effects.len(), intents: 0 };
-        if self.recording.may_write(now.at, !requests.is_empty() || ending) {
+        let patience = if requests.is_empty() && !ending { Patience::Some } else { Patience::None };
+        if self.recording.may_write(now.at, patience) {
             self.undo = Some(Box::new(self.undo_point(&out)));
             plugins.extend(std::mem::take(&mut self.unheard));
             for (name, event) in plugins {

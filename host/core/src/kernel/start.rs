@@ -171,7 +171,6 @@ pub fn wanted(set: &SetState, wanted: &Wanted) -> Result<Goal, Refusal> {
 }
 
 /// What an upgrade would do at this moment.
-#[must_use]
 pub fn plan_now(set: &SetState, goal: &Goal, now: Now) -> Plan {
     let candidates = set.view(now).candidates();
     plan(&PlanInput {

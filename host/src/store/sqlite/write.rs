@@ -8,6 +8,7 @@ use serde::Serialize;
 use phasegate_core::domain::{Change, ScaleSetName, UpgradeId, Version};
 use phasegate_core::record::audit::Entry;
 use phasegate_core::record::{StoredMemory, Write};
+use phasegate_core::rollout::{BatchProgress, Upgrade};
 
 use super::SqliteStoreError;
 
@@ -21,43 +22,16 @@ impl Writer<'_> {
     /// One write.
     pub(super) fn apply(&self, write: &Write) -> Result<(), SqliteStoreError> {
         match write {
-            Write::Upgrade(upgrade) => {
-                let head = self.json("an upgrade", upgrade)?;
-                let (id, set, state) =
-                    (upgrade.id.as_str(), upgrade.scale_set.as_str(), upgrade.state.name());
-                let number = i64::try_from(upgrade.number).unwrap_or(i64::MAX);
-                self.run(
-                    "INSERT OR REPLACE INTO upgrades VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                    params![id, set, number, upgrade.started_at.0, state, head],
-                )
-            }
-            Write::UpgradeGone(id) => {
-                self.run("DELETE FROM members WHERE upgrade = ?1", params![id.as_str()])?;
-                self.run("DELETE FROM batches WHERE upgrade = ?1", params![id.as_str()])?;
-                self.run("DELETE FROM courses WHERE upgrade = ?1", params![id.as_str()])?;
-                self.run("DELETE FROM upgrades WHERE id = ?1", params![id.as_str()])
-            }
+            Write::Upgrade(upgrade) => self.upgrade(upgrade),
+            Write::UpgradeGone(id) => self.upgrade_gone(id),
             Write::Order(upgrade, order) => self.course(upgrade, "batch_order", order),
             Write::LeftOut(upgrade, left_out) => self.course(upgrade, "left_out", left_out),
-            Write::Batch(upgrade, number, Some(batch)) => {
-                let batch = self.json("a batch", batch)?;
-                self.run(
-                    "INSERT OR REPLACE INTO batches VALUES (?1, ?2, ?3)",
-                    params![upgrade.as_str(), number, batch],
-                )
-            }
-            Write::Batch(upgrade, number, None) => self.run(
-                "DELETE FROM batches WHERE upgrade = ?1 AND number = ?2",
-                params![upgrade.as_str(), number],
+            Write::Batch(upgrade, number, batch) => self.batch(upgrade, *number, batch.as_deref()),
+            Write::Member(upgrade, instance, member) => self.row(
+                "INSERT OR REPLACE INTO members VALUES (?1, ?2, ?3)",
+                (upgrade.as_str(), instance.as_str()),
+                ("a member", member),
             ),
-            Write::Member(upgrade, instance, member) => {
-                let member = self.json("a member", member)?;
-                let keys = (upgrade.as_str(), instance.as_str());
-                self.run(
-                    "INSERT OR REPLACE INTO members VALUES (?1, ?2, ?3)",
-                    params![keys.0, keys.1, member],
-                )
-            }
             Write::MemberLeft(upgrade, instance) => self.run(
                 "DELETE FROM members WHERE upgrade = ?1 AND instance = ?2",
                 params![upgrade.as_str(), instance.as_str()],
@@ -71,13 +45,11 @@ impl Writer<'_> {
                     version.as_ref().map(Version::as_str)
                 ],
             ),
-            Write::Membership(set, instance, Some(membership)) => {
-                let membership = self.json("a membership", membership)?;
-                self.run(
-                    "INSERT OR REPLACE INTO memberships VALUES (?1, ?2, ?3)",
-                    params![set.as_str(), instance.as_str(), membership],
-                )
-            }
+            Write::Membership(set, instance, Some(membership)) => self.row(
+                "INSERT OR REPLACE INTO memberships VALUES (?1, ?2, ?3)",
+                (set.as_str(), instance.as_str()),
+                ("a membership", membership),
+            ),
             Write::Membership(set, instance, None) => self.run(
                 "DELETE FROM memberships WHERE scale_set = ?1 AND instance = ?2",
                 params![set.as_str(), instance.as_str()],
@@ -89,30 +61,87 @@ impl Writer<'_> {
                 "INSERT OR REPLACE INTO models VALUES (?1, ?2, ?3, ?4)",
                 params![set.as_str(), component.as_str(), model.version.as_str(), model.configured.as_str()],
             ),
-            Write::Plugin(name, plugin) => {
-                let plugin = self.json("a plugin", plugin)?;
-                self.run("INSERT OR REPLACE INTO plugins VALUES (?1, ?2)", params![name.as_str(), plugin])
-            }
             Write::Quarantine(set, change, reason) => self.quarantine(set, change, reason.as_deref()),
-            Write::Retry(set, Some(retry)) => {
-                let retry = self.json("a retry", retry)?;
-                self.run("INSERT OR REPLACE INTO retries VALUES (?1, ?2)", params![set.as_str(), retry])
+            Write::Plugin(name, plugin) => {
+                self.keyed("plugins", "name", name.as_str(), ("a plugin", Some(plugin)))
             }
-            Write::Retry(set, None) => {
-                self.run("DELETE FROM retries WHERE scale_set = ?1", params![set.as_str()])
+            Write::Retry(set, retry) => {
+                self.keyed("retries", "scale_set", set.as_str(), ("a retry", retry.as_ref()))
+            }
+            Write::Request(key, request) => {
+                self.keyed("requests", "key", key.as_str(), ("a request", request.as_ref()))
             }
             Write::Line(line) => self.run("UPDATE host SET line = ?1", params![self.json("the line", line)?]),
-            Write::Request(key, Some(request)) => {
-                let request = self.json("a request", request)?;
-                self.run("INSERT OR REPLACE INTO requests VALUES (?1, ?2)", params![key.as_str(), request])
-            }
-            Write::Request(key, None) => {
-                self.run("DELETE FROM requests WHERE key = ?1", params![key.as_str()])
-            }
             Write::Audit(entry) => self.append(entry),
             Write::TrailEnds(seq) => {
                 self.run("DELETE FROM audit WHERE seq > ?1", params![i64::try_from(*seq).unwrap_or(i64::MAX)])
             }
+        }
+    }
+
+    /// The head of an upgrade.
+    fn upgrade(&self, upgrade: &Upgrade) -> Result<(), SqliteStoreError> {
+        let head = self.json("an upgrade", upgrade)?;
+        let number = i64::try_from(upgrade.number).unwrap_or(i64::MAX);
+        let (id, set, state) = (upgrade.id.as_str(), upgrade.scale_set.as_str(), upgrade.state.name());
+        self.run(
+            "INSERT OR REPLACE INTO upgrades VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![id, set, number, upgrade.started_at.0, state, head],
+        )
+    }
+
+    /// Everything of an upgrade.
+    fn upgrade_gone(&self, id: &UpgradeId) -> Result<(), SqliteStoreError> {
+        self.run("DELETE FROM members WHERE upgrade = ?1", params![id.as_str()])?;
+        self.run("DELETE FROM batches WHERE upgrade = ?1", params![id.as_str()])?;
+        self.run("DELETE FROM courses WHERE upgrade = ?1", params![id.as_str()])?;
+        self.run("DELETE FROM upgrades WHERE id = ?1", params![id.as_str()])
+    }
+
+    /// A batch of an upgrade, or that there is none of this number.
+    fn batch(
+        &self,
+        upgrade: &UpgradeId,
+        number: u32,
+        batch: Option<&BatchProgress>,
+    ) -> Result<(), SqliteStoreError> {
+        let Some(batch) = batch else {
+            return self.run(
+                "DELETE FROM batches WHERE upgrade = ?1 AND number = ?2",
+                params![upgrade.as_str(), number],
+            );
+        };
+        let batch = self.json("a batch", batch)?;
+        self.run(
+            "INSERT OR REPLACE INTO batches VALUES (?1, ?2, ?3)",
+            params![upgrade.as_str(), number, batch],
+        )
+    }
+
+    /// A value in a row with two keys.
+    fn row<T: Serialize>(
+        &self,
+        sql: &str,
+        keys: (&str, &str),
+        (what, value): (&str, &T),
+    ) -> Result<(), SqliteStoreError> {
+        self.run(sql, params![keys.0, keys.1, self.json(what, value)?])
+    }
+
+    /// A value in a table of one key and one value, or that it is not there.
+    fn keyed<T: Serialize>(
+        &self,
+        table: &str,
+        column: &str,
+        key: &str,
+        (what, value): (&str, Option<&T>),
+    ) -> Result<(), SqliteStoreError> {
+        match value {
+            Some(value) => {
+                let sql = format!("INSERT OR REPLACE INTO {table} VALUES (?1, ?2)");
+                self.run(&sql, params![key, self.json(what, value)?])
+            }
+            None => self.run(&format!("DELETE FROM {table} WHERE {column} = ?1"), params![key]),
         }
     }
 

@@ -160,14 +160,7 @@ fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceI
         What::Line { state: LineState::Stopped } => write!(f, "the line was stopped for all scale sets"),
         What::Line { state: LineState::GoesOn } => write!(f, "the line goes on"),
         What::Process { text, .. } => f.write_str(text),
-        What::StaysDeleted { replaced_by } => {
-            write!(f, "the configuration lists it, but it ")?;
-            match replaced_by {
-                Some(by) => write!(f, "was replaced by `{by}`")?,
-                None => write!(f, "was deleted")?,
-            }
-            write!(f, " and stays deleted; an instance that is to be there needs an id that was never used")
-        }
+        What::StaysDeleted { replaced_by } => stays_deleted(f, replaced_by.as_ref()),
         What::PluginTrouble { plugin, digest, generation, failed, judged, rounds, cause } => write!(
             f,
             "plugin {plugin} ({} generation {}) failed for {failed} of {judged} instances, {rounds} rounds in a row: {cause}",
@@ -176,6 +169,15 @@ fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceI
         ),
         What::PluginReverted { plugin: _, text } => f.write_str(text),
     }
+}
+
+fn stays_deleted(f: &mut fmt::Formatter<'_>, replaced_by: Option<&InstanceId>) -> fmt::Result {
+    write!(f, "the configuration lists it, but it ")?;
+    match replaced_by {
+        Some(by) => write!(f, "was replaced by `{by}`")?,
+        None => write!(f, "was deleted")?,
+    }
+    write!(f, " and stays deleted; an instance that is to be there needs an id that was never used")
 }
 
 fn start(f: &mut fmt::Formatter<'_>, goal: &crate::domain::Goal, why: &StartWhy) -> fmt::Result {
