@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::command::Answer;
 use super::event::RefusedCommit;
 use super::look;
 use super::out::{Numbers, Out};
@@ -94,10 +93,21 @@ impl Kernel {
         writes.extend(self.written_over(&intents));
         effects.truncate(facts.effects);
         (self.recording.writes, self.recording.effects) = (writes, effects);
+        let mut any_granted = false;
         for (id, answer) in replies {
-            turn.replies.push((id, not_recorded(answer, &why)));
+            // What was refused after something was granted may have been refused because of that.
+            any_granted |= answer.is_ok();
+            let answer = if any_granted { Err(Refusal::NotRecorded { why: why.clone() }) } else { answer };
+            turn.replies.push((id, answer));
         }
         self.begin()
+    }
+
+    /// After a refusal nothing is done before the record has taken a write: where there is nothing to be
+    /// recorded, what is so anyway is.
+    pub(super) fn proof(&self, out: &Out) -> Option<Write> {
+        let is_needed = self.recording.refusing.is_some() && out.writes.is_empty();
+        is_needed.then(|| Write::Line(self.fleet.line.clone()))
     }
 
     /// What the record is to say where refused intents may stand in it.
@@ -228,13 +238,5 @@ fn used(write: &Write) -> Option<super::effect::Used> {
         | Write::Line(_)
         | Write::Request(..)
         | Write::TrailEnds(_) => None,
-    }
-}
-
-/// What was granted and could not be recorded was not done.
-fn not_recorded(answer: Answer, why: &str) -> Answer {
-    match answer {
-        Ok(_) => Err(Refusal::NotRecorded { why: why.to_owned() }),
-        refused @ Err(_) => refused,
     }
 }
