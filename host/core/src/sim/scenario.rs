@@ -1,17 +1,22 @@
-//! What a simulated world is like: fleet, policy, faults.
+//! What a simulated world is like: fleet, policy, faults. As JSON it is what a regression test replays.
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{
-    Change, Checkpoints, Claim, Component, Decisions, FailureRules, Goal, HealthGate, Percent,
-    RollingUpgradePolicy, Version, prepare_max,
+    Checkpoints, Claim, Component, Decisions, ExtensionName, FailureRules, Goal, HealthGate, Model, Percent,
+    RetryRule, RollingUpgradePolicy, Version, prepare_max,
 };
 use crate::health::FoldSettings;
 
 /// A world before it begins.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct Scenario {
-    /// Size of the fleet.
+    /// How many scale sets there are.
+    pub sets: usize,
+    /// Instances of each.
     pub instances: usize,
     /// Zones in use; 0 is a regional set.
     pub zones: u32,
@@ -23,8 +28,8 @@ pub struct Scenario {
     pub skip: u32,
     /// Instances in a thousand that are protected.
     pub protected: u32,
-    /// Where the application stands among what the upgrade brings.
-    pub application: Place,
+    /// Whether the upgrade changes the application.
+    pub application: Application,
     /// How many extensions it brings.
     pub extensions: u32,
     /// Parts of an instance in a thousand that are there in the new version before.
@@ -53,10 +58,18 @@ pub struct Scenario {
     pub bypass: bool,
     /// What goes wrong.
     pub faults: Faults,
-    /// Instances are children of the host and die with it.
-    pub dies_with_host: bool,
+    /// Who keeps instances running.
+    pub keeper: Keeper,
+    /// What a failed evaluation of the plugin means.
+    pub on_failure: Failing,
+    /// Whether an upgrade that failed is tried again by itself.
+    pub retry: Option<RetryRule>,
+    /// Whether people start exactly the plan that they were shown.
+    pub planned: bool,
     /// One crash at one place, instead of by chance.
     pub crash: Option<Crash>,
+    /// One commit that goes wrong, instead of by chance.
+    pub commit: Option<BadCommit>,
     /// Faults and people stop here.
     pub quiet_after: Duration,
     /// Whatever has not ended here never will.
@@ -64,7 +77,7 @@ pub struct Scenario {
 }
 
 /// What kind of upgrade a world sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// Batch by batch.
     Rolling,
@@ -72,28 +85,46 @@ pub enum Kind {
     Manual,
 }
 
-/// Where the application stands among what an upgrade brings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// Before the extensions.
-    First,
-    /// Behind them.
-    Last,
+/// Whether an upgrade changes the application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Application {
+    /// It does.
+    Changes,
     /// It stays as it is: only extensions change.
-    Absent,
+    Stays,
 }
 
-/// Whose versions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Of {
-    /// Those of the model before the upgrade.
-    Before,
-    /// Those that the upgrade brings.
-    After,
+/// Who keeps instances running, and what becomes of them when the host is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Keeper {
+    /// The host; they live on.
+    Host,
+    /// The host; they are its children and die with it.
+    HostAlone,
+    /// The site; the driver can tell what runs.
+    Site,
+    /// The site; the driver cannot tell what runs.
+    SiteSilent,
 }
+
+/// What a failed evaluation of the plugin means; see [`crate::domain::OnFailure`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Failing {
+    /// Held back.
+    Hold,
+    /// The last good decision.
+    LastGood,
+    /// As Azure would.
+    Azure,
+}
+
+/// Which of the versions of a world: 1 is there before, 2 is what the first upgrade brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Edition(pub(super) u32);
 
 /// Rates, each in a thousand.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct Faults {
     /// An instance goes down for a while; for each probe.
     pub instance_crash: u32,
@@ -123,10 +154,34 @@ pub struct Faults {
     /// Two instances swap their phases, as when the leader moves, and say something else about
     /// taking part; for each probe.
     pub fickle: u32,
+    /// The answer to a probe takes so long that the instance may live another life by then.
+    pub late_probe: u32,
+    /// The plugin fails on a round.
+    pub plugin_fails: u32,
+    /// Another generation of the plugin takes over; for each half minute.
+    pub swaps: u32,
+    /// The configuration is read again; for each half minute.
+    pub reloads: u32,
+    /// A process ends by itself, and the driver says so; for each probe.
+    pub exits: u32,
+    /// The driver says that a new instance is where another one is.
+    pub taken_address: u32,
+    /// The record refuses, and goes on to do so for a while; for each commit.
+    pub refuses: u32,
+    /// The answer of the record is lost: it was made, or it was not; for each commit.
+    pub loses: u32,
+    /// Instances come, go and are protected, or another model is wanted; for each start of the host.
+    pub members: u32,
+    /// A person starts another upgrade when one has ended.
+    pub again: u32,
+    /// A person steps the wall clock; for each half minute.
+    pub clock: u32,
+    /// A request is sent twice under the same key.
+    pub twice: u32,
 }
 
 /// Where exactly the host goes down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Crash {
     /// At which place.
     pub at: CrashAt,
@@ -135,7 +190,7 @@ pub struct Crash {
 }
 
 /// A place where a crash hurts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CrashAt {
     /// Decided, not recorded.
     BeforeCommit,
@@ -145,18 +200,39 @@ pub enum CrashAt {
     AfterAct,
 }
 
+/// Which commit goes wrong, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BadCommit {
+    /// The how-manieth, from 0.
+    pub number: usize,
+    /// How.
+    pub fate: Fate,
+}
+
+/// What becomes of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fate {
+    /// It is made.
+    Made,
+    /// It is not made, and the host hears that it was refused.
+    Refused,
+    /// It is made, and the host hears that it was refused.
+    AnswerLost,
+}
+
 impl Default for Scenario {
     /// Twelve healthy instances, three zones, two phases, no faults.
     fn default() -> Self {
         let percent = Percent::clamped;
         Self {
+            sets: 1,
             instances: 12,
             zones: 3,
             update_domains: 0,
             phases: 2,
             skip: 0,
             protected: 0,
-            application: Place::First,
+            application: Application::Changes,
             extensions: 0,
             ahead: 0,
             missing: 0,
@@ -188,8 +264,12 @@ impl Default for Scenario {
             kind: Kind::Rolling,
             bypass: false,
             faults: Faults::default(),
-            dies_with_host: false,
+            keeper: Keeper::Host,
+            on_failure: Failing::Hold,
+            retry: None,
+            planned: false,
             crash: None,
+            commit: None,
             quiet_after: Duration::from_secs(15 * 60),
             limit: Duration::from_secs(6 * 3600),
         }
@@ -203,22 +283,24 @@ impl Scenario {
         prepare_max(grace_period, number_of_probes, self.interval, self.interval)
     }
 
-    /// The versions that the model names of everything that the upgrade brings, in its order.
-    pub(super) fn goal(&self, of: Of) -> Goal {
-        let (application, extension) = match of {
-            Of::Before => ("v1", "1.0"),
-            Of::After => ("v2", "1.1"),
+    /// Everything that an edition consists of.
+    pub(super) fn model(&self, edition: Edition) -> Model {
+        let extension = |number: u32| {
+            let name = ExtensionName::parse(&format!("extension-{number}")).unwrap();
+            (name, Version::parse(&format!("1.{}", edition.0 - 1)).unwrap())
         };
-        let change = |(component, to): (String, &str)| {
-            Some(Change { component: Component::try_from(component).ok()?, to: Version::parse(to).ok()? })
+        Model {
+            version: Version::parse(&format!("v{}", edition.0)).unwrap(),
+            extensions: (0..self.extensions).map(extension).collect(),
+        }
+    }
+
+    /// What an upgrade to an edition brings.
+    pub(super) fn goal(&self, edition: Edition) -> Goal {
+        let all = self.model(edition).goal();
+        let stays = |component: &Component| {
+            self.application == Application::Stays && *component == Component::Application
         };
-        let extensions = (0..self.extensions).map(|number| (format!("extension-{number}"), extension));
-        let application = || (Component::Application.to_string(), application);
-        let (first, last) = match self.application {
-            Place::First => (Some(application()), None),
-            Place::Last => (None, Some(application())),
-            Place::Absent => (None, None),
-        };
-        Goal::new(first.into_iter().chain(extensions).chain(last).filter_map(change))
+        Goal::new(all.changes().filter(|change| !stays(&change.component)).cloned())
     }
 }
