@@ -53,11 +53,14 @@ impl History {
         let asked = after.policy.decisions == Decisions::Live && !admitted(seen).is_empty();
         let asked_again =
             |id: &InstanceId| before.deferred.contains_key(id) && !after.deferred.contains_key(id);
-        let joined = |id: &InstanceId| {
-            seen.step.changed.contains(id)
-                && before.members.get(id).is_none()
-                && after.members.get(id).is_some()
+        // One that is planned, or planned anew, gets what it lacks now.
+        let parts = |upgrade: &Upgrade, id: &InstanceId| {
+            let member = upgrade.members.get(id)?;
+            let part = |part: &Part| (part.previous.clone(), part.target.clone());
+            Some(member.parts.iter().map(part).collect::<Vec<_>>())
         };
+        let joined =
+            |id: &InstanceId| seen.step.changed.contains(id) && parts(before, id) != parts(after, id);
         let all = planned || named || asked;
         let any_joined = seen.step.changed.iter().any(joined);
         if !all && !any_joined && !before.deferred.keys().any(asked_again) {
@@ -71,13 +74,7 @@ impl History {
                 && (all || asked_again(&candidate.id) || joined(&candidate.id))
             {
                 let (id, mut fact) = fact(candidate, &after.goal);
-                // One that is planned anew gets what it lacks now.
-                let parts = |upgrade: &Upgrade| {
-                    let member = upgrade.members.get(&id)?;
-                    let part = |part: &Part| (part.previous.clone(), part.target.clone());
-                    Some(member.parts.iter().map(part).collect::<Vec<_>>())
-                };
-                let is_planned = !planned && parts(before).is_some() && parts(before) == parts(after);
+                let is_planned = !planned && before.members.get(&id).is_some() && !joined(&id);
                 if let Some(former) = self.facts.remove(&id).filter(|_| is_planned) {
                     // The plan says what it gets, by what it had then.
                     fact.versions = former.versions;
