@@ -14,7 +14,7 @@ use super::scenario::{Application, Failing, Faults, Keeper, Kind, Scenario};
 impl Scenario {
     /// A world out of numbers: every setting may be anything that a site could configure.
     #[must_use]
-    pub fn random(rng: &mut Rng) -> Self {
+    pub(super) fn random(rng: &mut Rng) -> Self {
         let policy = policy(rng);
         let stable = pick(rng, &[0, 0, 15, 30]);
         let gate = HealthGate {

@@ -70,8 +70,8 @@ impl Rules {
     }
 
     /// The host went down before it could take back what may have been recorded.
-    pub(super) fn may_have_happened(&mut self, actors: Vec<String>) {
-        actors.iter().for_each(|actor| drop(self.never.remove(actor)));
+    pub(super) fn may_have_happened(&mut self, actors: &[String]) {
+        self.never.retain(|actor| !actors.contains(actor));
     }
 
     fn step(&mut self, stepped: &Stepped) -> Vec<Violation> {

@@ -13,72 +13,72 @@ use crate::health::FoldSettings;
 /// A world before it begins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub struct Scenario {
+pub(super) struct Scenario {
     /// How many scale sets there are.
-    pub sets: usize,
+    pub(super) sets: usize,
     /// Instances of each.
-    pub instances: usize,
+    pub(super) instances: usize,
     /// Zones in use; 0 is a regional set.
-    pub zones: u32,
+    pub(super) zones: u32,
     /// Update domains in use; 0 is none.
-    pub update_domains: u32,
+    pub(super) update_domains: u32,
     /// Phases in use, besides instances without one.
-    pub phases: u32,
+    pub(super) phases: u32,
     /// Instances in a thousand that say skip.
-    pub skip: u32,
+    pub(super) skip: u32,
     /// Instances in a thousand that are protected.
-    pub protected: u32,
+    pub(super) protected: u32,
     /// Whether the upgrade changes the application.
-    pub application: Application,
+    pub(super) application: Application,
     /// How many extensions it brings.
-    pub extensions: u32,
+    pub(super) extensions: u32,
     /// Parts of an instance in a thousand that are there in the new version before.
-    pub ahead: u32,
+    pub(super) ahead: u32,
     /// Other extensions of an instance in a thousand that it does not have before.
-    pub missing: u32,
+    pub(super) missing: u32,
     /// Azure's limits.
-    pub policy: RollingUpgradePolicy,
+    pub(super) policy: RollingUpgradePolicy,
     /// The health gate.
-    pub gate: HealthGate,
+    pub(super) gate: HealthGate,
     /// What happens beyond a failure.
-    pub failure: FailureRules,
+    pub(super) failure: FailureRules,
     /// Where it stops by itself.
-    pub checkpoints: Checkpoints,
+    pub(super) checkpoints: Checkpoints,
     /// Whether the application is asked again before each batch.
-    pub decisions: Decisions,
+    pub(super) decisions: Decisions,
     /// The health state machine.
-    pub health: FoldSettings,
+    pub(super) health: FoldSettings,
     /// From one probe to the next.
-    pub interval: Duration,
+    pub(super) interval: Duration,
     /// When nothing may begin: from and to, since the beginning.
-    pub freeze: Option<(Duration, Duration)>,
+    pub(super) freeze: Option<(Duration, Duration)>,
     /// What kind of upgrade it is.
-    pub kind: Kind,
+    pub(super) kind: Kind,
     /// Whether a person wants it in spite of the freeze.
-    pub bypass: bool,
+    pub(super) bypass: bool,
     /// What goes wrong.
-    pub faults: Faults,
+    pub(super) faults: Faults,
     /// Who keeps instances running.
-    pub keeper: Keeper,
+    pub(super) keeper: Keeper,
     /// What a failed evaluation of the plugin means.
-    pub on_failure: Failing,
+    pub(super) on_failure: Failing,
     /// Whether an upgrade that failed is tried again by itself.
-    pub retry: Option<RetryRule>,
+    pub(super) retry: Option<RetryRule>,
     /// Whether people start exactly the plan that they were shown.
-    pub planned: bool,
+    pub(super) planned: bool,
     /// One crash at one place, instead of by chance.
-    pub crash: Option<Crash>,
+    pub(super) crash: Option<Crash>,
     /// One commit that goes wrong, instead of by chance.
-    pub commit: Option<BadCommit>,
+    pub(super) commit: Option<BadCommit>,
     /// Faults and people stop here.
-    pub quiet_after: Duration,
+    pub(super) quiet_after: Duration,
     /// Whatever has not ended here never will.
-    pub limit: Duration,
+    pub(super) limit: Duration,
 }
 
 /// What kind of upgrade a world sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Kind {
+pub(super) enum Kind {
     /// Batch by batch.
     Rolling,
     /// A person names all instances.
@@ -87,7 +87,7 @@ pub enum Kind {
 
 /// Whether an upgrade changes the application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Application {
+pub(super) enum Application {
     /// It does.
     Changes,
     /// It stays as it is: only extensions change.
@@ -96,7 +96,7 @@ pub enum Application {
 
 /// Who keeps instances running, and what becomes of them when the host is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Keeper {
+pub(super) enum Keeper {
     /// The host; they live on.
     Host,
     /// The host; they are its children and die with it.
@@ -109,7 +109,7 @@ pub enum Keeper {
 
 /// What a failed evaluation of the plugin means; see [`crate::domain::OnFailure`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Failing {
+pub(super) enum Failing {
     /// Held back.
     Hold,
     /// The last good decision.
@@ -125,73 +125,73 @@ pub(super) struct Edition(pub(super) u32);
 /// Rates, each in a thousand.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub struct Faults {
+pub(super) struct Faults {
     /// An instance goes down for a while; for each probe.
-    pub instance_crash: u32,
+    pub(super) instance_crash: u32,
     /// A probe gets no answer.
-    pub lost_probe: u32,
+    pub(super) lost_probe: u32,
     /// A new version of the application takes long to start.
-    pub slow_start: u32,
+    pub(super) slow_start: u32,
     /// An instance never becomes healthy at the new version of one part.
-    pub bad_version: u32,
+    pub(super) bad_version: u32,
     /// A zone goes down for a while; for each probe of its instances.
-    pub zone_loss: u32,
+    pub(super) zone_loss: u32,
     /// The driver fails.
-    pub driver_fails: u32,
+    pub(super) driver_fails: u32,
     /// The driver says done and nothing was done; only of the application, because nobody can ask
     /// what an extension is at.
-    pub driver_lies: u32,
+    pub(super) driver_lies: u32,
     /// The driver does not answer until it is asked again after a restart of the host.
-    pub driver_hangs: u32,
+    pub(super) driver_hangs: u32,
     /// The driver answers twice, the second time late.
-    pub driver_repeats: u32,
+    pub(super) driver_repeats: u32,
     /// The host goes down; for each commit.
-    pub host_crash: u32,
+    pub(super) host_crash: u32,
     /// A person wants something; for each half minute. Also, that an upgrade that ended is taken back.
-    pub wishes: u32,
+    pub(super) wishes: u32,
     /// A person stops the line or lets it go on; for each half minute.
-    pub line: u32,
+    pub(super) line: u32,
     /// Two instances swap their phases, as when the leader moves, and say something else about
     /// taking part; for each probe.
-    pub fickle: u32,
+    pub(super) fickle: u32,
     /// The answer to a probe takes so long that the instance may live another life by then.
-    pub late_probe: u32,
+    pub(super) late_probe: u32,
     /// The plugin fails on a round.
-    pub plugin_fails: u32,
+    pub(super) plugin_fails: u32,
     /// Another generation of the plugin takes over; for each half minute.
-    pub swaps: u32,
+    pub(super) swaps: u32,
     /// The configuration is read again; for each half minute.
-    pub reloads: u32,
+    pub(super) reloads: u32,
     /// A process ends by itself, and the driver says so; for each probe.
-    pub exits: u32,
+    pub(super) exits: u32,
     /// The driver says that a new instance is where another one is.
-    pub taken_address: u32,
+    pub(super) taken_address: u32,
     /// The record refuses, and goes on to do so for a while; for each commit.
-    pub refuses: u32,
+    pub(super) refuses: u32,
     /// The answer of the record is lost: it was made, or it was not; for each commit.
-    pub loses: u32,
+    pub(super) loses: u32,
     /// Instances come, go and are protected, or another model is wanted; for each start of the host.
-    pub members: u32,
+    pub(super) members: u32,
     /// A person starts another upgrade when one has ended.
-    pub again: u32,
+    pub(super) again: u32,
     /// A person steps the wall clock; for each half minute.
-    pub clock: u32,
+    pub(super) clock: u32,
     /// A request is sent twice under the same key.
-    pub twice: u32,
+    pub(super) twice: u32,
 }
 
 /// Where exactly the host goes down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Crash {
+pub(super) struct Crash {
     /// At which place.
-    pub at: CrashAt,
+    pub(super) at: CrashAt,
     /// The how-manieth of them, from 0.
-    pub number: usize,
+    pub(super) number: usize,
 }
 
 /// A place where a crash hurts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum CrashAt {
+pub(super) enum CrashAt {
     /// Decided, not recorded.
     BeforeCommit,
     /// Recorded, nothing done.
@@ -202,16 +202,16 @@ pub enum CrashAt {
 
 /// Which commit goes wrong, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BadCommit {
+pub(super) struct BadCommit {
     /// The how-manieth, from 0.
-    pub number: usize,
+    pub(super) number: usize,
     /// How.
-    pub fate: Fate,
+    pub(super) fate: Fate,
 }
 
 /// What becomes of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Fate {
+pub(super) enum Fate {
     /// It is made.
     Made,
     /// It is not made, and the host hears that it was refused.

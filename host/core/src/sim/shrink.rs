@@ -87,16 +87,9 @@ fn with_key(json: &Value, quiet: &Value, path: &[&str]) -> Option<Scenario> {
 pub(super) fn json(scenario: &Scenario) -> String {
     let mut value = serde_json::to_value(scenario).unwrap_or_default();
     let quiet = serde_json::to_value(Scenario::default()).unwrap_or_default();
-    for inner in ["faults"] {
-        let same: Vec<String> = keys(&value[inner])
-            .into_iter()
-            .filter(|key| {
-                value.pointer(&format!("/{inner}/{key}")) == quiet.pointer(&format!("/{inner}/{key}"))
-            })
-            .collect();
-        if let Some(map) = value.get_mut(inner).and_then(Value::as_object_mut) {
-            same.iter().for_each(|key| drop(map.remove(key)));
-        }
+    let faults = |value: &Value, key: &str| value.pointer(&format!("/faults/{key}")).cloned();
+    if let Some(map) = value.get_mut("faults").and_then(Value::as_object_mut) {
+        map.retain(|key, rate| faults(&quiet, key).as_ref() != Some(&*rate));
     }
     if let Some(map) = value.as_object_mut() {
         map.retain(|key, value| Some(&*value) != quiet.get(key));

@@ -232,7 +232,7 @@ impl World {
             self.steps(&carried);
             self.steps(&steps);
             self.rules.committed();
-            self.rules.may_have_happened(requests);
+            self.rules.may_have_happened(&requests);
         }
         self.carried.clear();
         self.rules.crashed();

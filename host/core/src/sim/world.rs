@@ -32,7 +32,7 @@ const HAPPENINGS_MAX: usize = 400_000;
 
 /// Whether a world writes down what happens in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tracing {
+pub(super) enum Tracing {
     /// It does not.
     Off,
     /// Every turn: what went in and what came out.
@@ -41,52 +41,52 @@ pub enum Tracing {
 
 /// What became of a world.
 #[derive(Debug, Clone, Default)]
-pub struct Outcome {
+pub(super) struct Outcome {
     /// Invariants that were broken, in order.
-    pub violations: Vec<Violation>,
+    pub(super) violations: Vec<Violation>,
     /// How the last upgrade of each set ended; `RollingForward` when it did not.
-    pub states: Vec<UpgradeState>,
+    pub(super) states: Vec<UpgradeState>,
     /// Whether any of those was a rollback.
-    pub rolled_back: bool,
+    pub(super) rolled_back: bool,
     /// Virtual time from start to end.
-    pub duration: Duration,
+    pub(super) duration: Duration,
     /// Instances at the start.
-    pub instances: usize,
+    pub(super) instances: usize,
     /// What was counted on the way.
-    pub counts: Counts,
+    pub(super) counts: Counts,
     /// Recorded versions of each instance at the end.
-    pub versions: BTreeMap<(Key, Component), Option<crate::domain::Version>>,
+    pub(super) versions: BTreeMap<(Key, Component), Option<crate::domain::Version>>,
     /// What each instance runs at the end.
-    pub running: BTreeMap<Key, Versions>,
+    pub(super) running: BTreeMap<Key, Versions>,
     /// Every turn, where that was wanted.
-    pub trace: Vec<String>,
+    pub(super) trace: Vec<String>,
 }
 
 /// What happened how often.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
+pub(super) struct Counts {
     /// Turns of kernels.
-    pub turns: usize,
+    pub(super) turns: usize,
     /// Steps of upgrades.
-    pub steps: usize,
+    pub(super) steps: usize,
     /// Commits that were tried.
-    pub commits: usize,
+    pub(super) commits: usize,
     /// Commits that were refused, or seemed so.
-    pub refused: usize,
+    pub(super) refused: usize,
     /// Effects handed to drivers.
-    pub calls: usize,
+    pub(super) calls: usize,
     /// Instances created.
-    pub created: usize,
+    pub(super) created: usize,
     /// Ends of the host that it did not choose.
-    pub crashes: usize,
+    pub(super) crashes: usize,
     /// Upgrades.
-    pub upgrades: usize,
+    pub(super) upgrades: usize,
     /// Generations of plugins that took over.
-    pub swaps: usize,
+    pub(super) swaps: usize,
     /// Configurations that were read again.
-    pub reloads: usize,
+    pub(super) reloads: usize,
     /// Upgrades that were tried again by themselves.
-    pub retries: usize,
+    pub(super) retries: usize,
 }
 
 impl std::ops::AddAssign for Counts {
@@ -198,13 +198,13 @@ pub(super) struct World {
 
 /// Runs the world of a seed to its end.
 #[must_use]
-pub fn run(seed: u64, scenario: &Scenario) -> Outcome {
+pub(super) fn run(seed: u64, scenario: &Scenario) -> Outcome {
     run_traced(seed, scenario, Tracing::Off)
 }
 
 /// As [`run`], and writes down every turn.
 #[must_use]
-pub fn run_traced(seed: u64, scenario: &Scenario, tracing: Tracing) -> Outcome {
+pub(super) fn run_traced(seed: u64, scenario: &Scenario, tracing: Tracing) -> Outcome {
     World::new(seed, scenario, tracing).run()
 }
 
@@ -330,7 +330,8 @@ impl World {
             // Events that come together are taken in by one turn.
             let next_is_near =
                 self.ahead.first_key_value().is_some_and(|((next, _), _)| next.since(at).as_millis() < 500);
-            if !self.inbox.is_empty() && !(next_is_near && self.rng.chance(200)) {
+            let waits = next_is_near && self.rng.chance(200);
+            if !self.inbox.is_empty() && !waits {
                 let events = std::mem::take(&mut self.inbox);
                 self.turn(events);
             }
