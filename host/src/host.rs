@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -16,17 +17,18 @@ use crate::api::{self, Guard, server};
 use crate::clock::Clock;
 use crate::config::{self, Config, Problems};
 use crate::drivers::http::HttpDriver;
-use crate::drivers::kind::Place;
+use crate::drivers::kind::Premises;
 use crate::drivers::{Driver, DriverNote};
-use crate::plugins::registry::{self, Network, PluginRegistry, RegistryParts};
+use crate::plugins::check::{self, Network};
+use crate::plugins::hands::{Hands as PluginHands, HandsParts};
 use crate::probe::{Prober, Target};
 use crate::recording::{self, Recorder, Used};
 use crate::reload::Reloader;
 use crate::shell::{self, Door, Hands, Shell};
 use crate::store::SqliteStore;
-use phasegate_core::domain::ScaleSetName;
-use phasegate_core::kernel::{Event, SetConfig};
-use phasegate_core::record::{Commit, Opened, Store, Write};
+use phasegate_core::domain::{InstanceFacts, PluginName, Round, ScaleSetName};
+use phasegate_core::kernel::{Configured, Event, SetConfig};
+use phasegate_core::lifecycle::{self, RefusalReason, Stage, Standing};
 use phasegate_wasm::{CodeCache, Runtime, RuntimeError};
 
 /// Notes of drivers that may wait; a driver that writes more waits.
@@ -39,8 +41,11 @@ pub struct HostOptions {
     pub token: Option<String>,
     /// Is told how the plugins come along: one that carries a language runtime compiles for most of
     /// a minute.
-    pub on_stage: Option<registry::OnFirstStage>,
+    pub on_stage: Option<OnFirstStage>,
 }
+
+/// Is told of a plugin and the stage that it begins.
+pub type OnFirstStage = Arc<dyn Fn(&PluginName, Stage) + Send + Sync>;
 
 /// A running host.
 pub struct Host {
@@ -76,40 +81,39 @@ impl Host {
         let (door, inside) = Door::new();
         let runtime = plugin_runtime(&config.server.data_dir, clock)?;
         let recorder = recorder(config, clock);
-        let parts = RegistryParts {
-            runtime: runtime.clone(),
-            recorder: recorder.clone(),
-            data_dir: config.server.data_dir.clone(),
-            by_scale_set: config
-                .scale_sets
-                .iter()
-                .map(|set| (set.name.clone(), set.plugin.clone()))
-                .collect(),
-            control: door.clone(),
-            clock,
-            on_stage: options.on_stage,
-        };
-        let (registry, writes) = PluginRegistry::load(&config.plugins, &opened.stored, parts)?;
-        record_plugins(&mut opened, writes, clock)?;
-        let registry = Arc::new(registry);
+        let plugins = plugin_hands(config, (&door, clock), runtime.clone(), recorder.clone());
+        for ((set, instance), memory) in &opened.stored.memories {
+            plugins.remember(&memory.plugin, set.clone(), instance.clone(), memory.bytes.clone());
+        }
+        let by_set = Arc::new(plugin_of_each_set(config));
         let (notes, noted) = mpsc::channel(NOTES_MAX);
-        let (sets, by_set) = sets(config, &notes)?;
-        let drivers = by_set.values().cloned().collect();
-        let sink = registry.clone();
-        let prober = Arc::new(Prober::start(clock, Arc::new(move |round| sink.submit(round))));
-        let (forgets, memories) = (prober.clone(), registry.clone());
+        let (sets, drivers) = sets(config, &notes)?;
+        let all_drivers = drivers.values().cloned().collect();
+        let (judges, plugin_of) = (plugins.clone(), Arc::clone(&by_set));
+        let submit = move |round: Round| {
+            if let Some(name) = plugin_of.get(&round.observation.instance.scale_set) {
+                judges.submit(name, round);
+            }
+        };
+        let prober = Arc::new(Prober::start(clock, Arc::new(submit)));
+        let (forgets, memories, plugin_of) = (prober.clone(), plugins.clone(), Arc::clone(&by_set));
         let hands = Hands {
             runtime: tokio::runtime::Handle::current(),
             door: door.clone(),
-            drivers: by_set,
-            probe: set_target(prober.clone(), registry.clone()),
+            drivers,
+            plugins: plugins.clone(),
+            probe: set_target(prober.clone(), plugins.clone(), by_set),
             forget: Arc::new(move |scale_set, instance| {
                 forgets.remove(scale_set, instance);
-                memories.forget(scale_set, instance);
+                if let Some(name) = plugin_of.get(scale_set) {
+                    memories.forget(name, scale_set, instance);
+                }
             }),
             keep: keep_used(recorder.clone()),
         };
-        let shell = Shell::open(sets, opened, clock, (inside, hands));
+        let specs = config.plugins.iter().map(|plugin| Arc::new(plugin.spec.clone())).collect();
+        let configured = Configured { sets, plugins: specs, ..Configured::default() };
+        let shell = Shell::open(configured, opened, clock, (inside, hands));
         let (loop_alive, loop_ended) = tokio::sync::oneshot::channel();
         let loop_thread = std::thread::Builder::new().name("kernel".to_owned()).spawn(move || {
             // Dropped when the loop ends, also by a panic.
@@ -117,23 +121,39 @@ impl Host {
             shell::run(shell)
         })?;
         let (stop, stopped) = watch::channel(false);
-        let reloader = Arc::new(Reloader::new(config, registry.clone()));
+        let starting = all_plugins_decide(&door, options.on_stage).await.and_then(|()| Ok(plugins.look()?));
+        if let Err(error) = starting {
+            // No driver has been asked for anything yet.
+            door.send(Event::Ending).await;
+            let _ = tokio::task::spawn_blocking(move || loop_thread.join()).await;
+            return Err(error);
+        }
+        let reloader = Arc::new(Reloader::new(config, door.clone(), plugins.clone()));
         let asked = api::Host {
             door: door.clone(),
             trail,
             clock,
             shown: api::Shown::default(),
-            plugins: registry.clone(),
+            hands: plugins,
             reloader: reloader.clone(),
             recorded: recorder.map(|recorder| api::Recorded { recorder, runtime }),
         };
         let router = api::router(Arc::new(asked), Guard::new(options.token));
         let tasks = vec![
             tokio::spawn(pass_notes(noted, door.clone())),
-            tokio::spawn(registry.watch(stopped.clone())),
             tokio::spawn(server::serve(listener, router, stopped)),
         ];
-        Ok(Self { address, door, reloader, loop_thread, loop_ended, prober, drivers, stop, tasks })
+        Ok(Self {
+            address,
+            door,
+            reloader,
+            loop_thread,
+            loop_ended,
+            prober,
+            drivers: all_drivers,
+            stop,
+            tasks,
+        })
     }
 
     /// Where the API listens.
@@ -181,7 +201,7 @@ impl Host {
 /// is no problem.
 #[must_use]
 pub fn problems(config: &Config, network: Network) -> Problems {
-    let mut problems = config::environment_problems(config, std::env::var_os("PATH").as_deref());
+    let mut problems = config::machine_problems(config, std::env::var_os("PATH").as_deref());
     for (index, set) in config.scale_sets.iter().enumerate() {
         for (key, path) in set.driver.settings().needs().certificates {
             if let (true, Err(error)) = (path.is_file(), HttpDriver::check_certificates(path)) {
@@ -211,7 +231,7 @@ pub fn problems(config: &Config, network: Network) -> Problems {
         if problems.list.iter().any(|problem| problem.key == known || problem.key.starts_with(&files)) {
             continue;
         }
-        if let Err(error) = registry::check(plugin, &runtime, &config.server.data_dir, network) {
+        if let Err(error) = check::check(plugin, &runtime, &config.server.data_dir, network) {
             let key = if error.is_about_settings() { format!("plugins[{index}].settings") } else { known };
             let why = std::error::Error::source(&error).map_or_else(String::new, |why| format!(": it {why}"));
             problems.list.push(config.problem(&key, format!("{error}{why}")));
@@ -239,10 +259,29 @@ fn recorder(config: &Config, clock: Clock) -> Option<Recorder> {
     started.map_err(|error| tracing::warn!("nothing is recorded: `{}`: {error}", folder.display())).ok()
 }
 
+/// How long a port that is in use is tried again: a host that was killed may have left a child between fork
+/// and exec, which holds it for a moment.
+const PORT_FREE_WITHIN: Duration = Duration::from_secs(2);
+
+/// Between two tries of a port.
+const PORT_TRIED_EVERY: Duration = Duration::from_millis(50);
+
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address}; is another phasegate running? choose another server.listen")
-    })
+    let clock = Clock::start();
+    loop {
+        let error = match TcpListener::bind(address).await {
+            Ok(listener) => return Ok(listener),
+            Err(error) => error,
+        };
+        if error.kind() != std::io::ErrorKind::AddrInUse || clock.elapsed() >= PORT_FREE_WITHIN {
+            return Err(error).with_context(|| {
+                format!(
+                    "cannot listen on {address}; is another phasegate running? choose another server.listen"
+                )
+            });
+        }
+        tokio::time::sleep(PORT_TRIED_EVERY).await;
+    }
 }
 
 /// The way of decisions that an upgrade has gone by into the recording, if there is one.
@@ -267,12 +306,99 @@ fn plugin_runtime(data_dir: &std::path::Path, clock: Clock) -> Result<Runtime, R
     })
 }
 
+/// Which plugin judges each scale set.
+type PluginOfSet = BTreeMap<ScaleSetName, PluginName>;
+
+fn plugin_of_each_set(config: &Config) -> PluginOfSet {
+    config.scale_sets.iter().map(|set| (set.name.clone(), set.plugin.clone())).collect()
+}
+
 /// Tells the prober whom to ask, and the plugins whose answer to expect.
-fn set_target(prober: Arc<Prober>, plugins: Arc<PluginRegistry>) -> Arc<dyn Fn(Target) + Send + Sync> {
+fn set_target(
+    prober: Arc<Prober>,
+    plugins: PluginHands,
+    plugin_of: Arc<PluginOfSet>,
+) -> Arc<dyn Fn(Target) + Send + Sync> {
     Arc::new(move |target: Target| {
-        plugins.expect(&target.facts.scale_set, &target.facts.id);
+        let InstanceFacts { scale_set, id, .. } = &*target.facts;
+        if let Some(name) = plugin_of.get(scale_set) {
+            plugins.expect(name, scale_set, id);
+        }
         prober.set(target);
     })
+}
+
+/// The hands of the plugins' lives; what they have to say comes through the door.
+fn plugin_hands(
+    config: &Config,
+    (door, clock): (&Door, Clock),
+    runtime: Runtime,
+    recorder: Option<Recorder>,
+) -> PluginHands {
+    let (events, decisions, failing) = (door.clone(), door.clone(), door.clone());
+    let parts = HandsParts {
+        runtime,
+        data_dir: config.server.data_dir.clone(),
+        clock,
+        recorder,
+        on_event: Arc::new(move |name, event| say(&events, Event::Plugin(name.clone(), event))),
+        on_decisions: Arc::new(move |batch| say(&decisions, Event::Judged(batch))),
+        on_failing: Arc::new(move |trouble| say(&failing, Event::PluginTrouble(trouble))),
+    };
+    PluginHands::new(&config.plugins, parts)
+}
+
+/// Hands an event over from any thread: from those of a runtime without holding them up.
+fn say(door: &Door, event: Event) {
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => {
+            let door = door.clone();
+            runtime.spawn(async move { door.send(event).await });
+        }
+        Err(_) => door.send_blocking(event),
+    }
+}
+
+/// Why a plugin cannot start.
+fn why_not(refusal: &lifecycle::Refusal) -> String {
+    match &refusal.reason {
+        RefusalReason::Unfit { stage: Some(stage), source, unfit, active: None } => format!(
+            "plugin `{}`: component `{source}` cannot be used (stage {}): it {unfit}",
+            refusal.plugin,
+            stage.name()
+        ),
+        _ => refusal.to_string(),
+    }
+}
+
+/// Waits until every plugin has a component that decides, and tells how they come along.
+///
+/// # Errors
+/// When one of them cannot have one, or the loop ends.
+async fn all_plugins_decide(door: &Door, on_stage: Option<OnFirstStage>) -> anyhow::Result<()> {
+    let mut views = door.views();
+    let mut told: BTreeMap<PluginName, Stage> = BTreeMap::new();
+    loop {
+        let view = Arc::clone(&views.borrow_and_update());
+        let mut all_decide = true;
+        for life in view.plugins() {
+            match life.standing() {
+                Standing::Running => {}
+                Standing::Failed(refusal) => anyhow::bail!(why_not(refusal)),
+                Standing::Starting => all_decide = false,
+            }
+            let stage = life.report().stage;
+            if let (Some(on_stage), Some(stage)) = (&on_stage, stage)
+                && told.insert(life.name().clone(), stage) != Some(stage)
+            {
+                on_stage(life.name(), stage);
+            }
+        }
+        if all_decide {
+            return Ok(());
+        }
+        views.changed().await.context("the kernel ended before its plugins had started")?;
+    }
 }
 
 async fn pass_notes(mut notes: mpsc::Receiver<DriverNote>, door: Door) {
@@ -284,33 +410,16 @@ async fn pass_notes(mut notes: mpsc::Receiver<DriverNote>, door: Door) {
 /// The driver of each scale set.
 type Drivers = BTreeMap<ScaleSetName, Arc<dyn Driver>>;
 
-/// Records what the plugins run from the start on, before anything is judged.
-fn record_plugins(
-    opened: &mut Opened<SqliteStore>,
-    writes: Vec<Write>,
-    clock: Clock,
-) -> Result<(), phasegate_core::record::StoreError> {
-    opened.stored.seq += 1;
-    let commit = Commit { version: Commit::VERSION, seq: opened.stored.seq, anchor: clock.anchor(), writes };
-    opened.store.commit(&commit)?;
-    for write in commit.writes {
-        if let Write::Plugin(name, stored) = write {
-            opened.stored.plugins.insert(name, *stored);
-        }
-    }
-    Ok(())
-}
-
 /// Scale sets for the kernel, and their drivers.
 fn sets(config: &Config, notes: &mpsc::Sender<DriverNote>) -> anyhow::Result<(Vec<SetConfig>, Drivers)> {
     let (mut sets, mut drivers) = (Vec::new(), Drivers::new());
     for set in &config.scale_sets {
         let log_dir = config.server.data_dir.join("logs").join(set.name.as_str());
         let search_path = std::env::var_os("PATH").unwrap_or_default();
-        let place = Place { log_dir, search_path, notes: notes.clone() };
-        let settings = set.driver.settings();
-        let driver = settings
-            .start(&place)
+        let premises = Premises { log_dir, search_path, notes: notes.clone() };
+        let driver = set
+            .driver
+            .start(&premises)
             .with_context(|| format!("cannot start the driver of scale set `{}`", set.name))?;
         let (spec, _) = set.clone().split();
         let plugin = config.plugins.iter().find(|plugin| plugin.spec.name == spec.plugin);

@@ -13,6 +13,7 @@ pub mod config;
 pub mod demo;
 pub mod drivers;
 pub mod host;
+pub mod keys;
 pub mod net;
 pub mod plugins;
 pub mod probe;

@@ -4,12 +4,18 @@ use phasegate_wire as wire;
 use std::sync::Arc;
 
 use crate::config::{self, Config, LoadConfigError};
-use crate::plugins::registry::PluginRegistry;
-use crate::shell::{CommandError, CommandErrorKind};
+use crate::plugins::config::PluginConfig;
+use crate::plugins::hands::Hands;
+use crate::shell::{CommandError, CommandErrorKind, Door};
+use phasegate_core::domain::{By, Digest, PluginName, RequestId, ScaleSet};
+use phasegate_core::kernel::command::Reconfiguration;
+use phasegate_core::kernel::{Command, Event, Reply};
+use phasegate_core::lifecycle::{self, Part, Place, Said, TakenUp};
 
 /// Reads the configuration again when it is told to.
 pub struct Reloader {
-    plugins: Arc<PluginRegistry>,
+    door: Door,
+    hands: Hands,
     /// What the host goes by; one reload at a time.
     current: tokio::sync::Mutex<Config>,
 }
@@ -17,8 +23,8 @@ pub struct Reloader {
 impl Reloader {
     /// For a host that runs this configuration.
     #[must_use]
-    pub fn new(config: &Config, plugins: Arc<PluginRegistry>) -> Self {
-        Self { plugins, current: tokio::sync::Mutex::new(config.clone()) }
+    pub fn new(config: &Config, door: Door, hands: Hands) -> Self {
+        Self { door, hands, current: tokio::sync::Mutex::new(config.clone()) }
     }
 
     /// Reads the file and goes over to it. The outcome is in the log, too.
@@ -45,7 +51,7 @@ impl Reloader {
         let path = current.path.clone();
         let read = tokio::task::spawn_blocking(move || {
             let config = config::load(&path)?;
-            let problems = config::environment_problems(&config, std::env::var_os("PATH").as_deref());
+            let problems = config::machine_problems(&config, std::env::var_os("PATH").as_deref());
             if problems.is_empty() { Ok(config) } else { Err(LoadConfigError::Invalid(problems)) }
         });
         let next = match read.await {
@@ -74,9 +80,99 @@ impl Reloader {
                 sets.push(after.clone().split().0);
             }
         }
-        let plugins = self.plugins.reload(&next.plugins, sets).await?;
+        let plugins = self.take_up(&current.plugins, &next.plugins, sets).await?;
         changed.extend(plugins.changed);
         *current = next;
         Ok(wire::Reload { changed, warnings: plugins.warnings, not_in_force: plugins.not_in_force })
     }
+
+    /// Lets every plugin that changed, or whose place may hold other bytes, prepare what the file says, and
+    /// then all of them take it up together with the sets, or none.
+    async fn take_up(
+        &self,
+        before: &[PluginConfig],
+        after: &[PluginConfig],
+        sets: Vec<ScaleSet>,
+    ) -> Result<TakenUpAll, CommandError> {
+        let differs = |next: &&PluginConfig| !before.contains(next) || next.may_move();
+        let concerned: Vec<&PluginConfig> = after.iter().filter(differs).collect();
+        self.hands.propose(&concerned.iter().map(|config| (*config).clone()).collect::<Vec<_>>());
+        let prepare = |config: &PluginConfig| {
+            let place = if config.may_move() { Place::MayMove } else { Place::Fixed };
+            let wanted = lifecycle::Command::Prepare(Arc::new(config.spec.clone()), place);
+            self.door.ask_named(By::host(), Command::Plugin(config.spec.name.clone(), Box::new(wanted)))
+        };
+        let mut prepared: Vec<(PluginName, RequestId)> = Vec::new();
+        for config in &concerned {
+            let (id, answer) = prepare(config).await;
+            if let Err(refusal) = answer {
+                self.abandon(&prepared).await;
+                return Err(refusal.into());
+            }
+            prepared.push((config.spec.name.clone(), id));
+        }
+        let on_failure =
+            after.iter().map(|config| (config.spec.name.clone(), config.spec.on_failure)).collect();
+        let change = Reconfiguration { sets, on_failure, plugins: prepared.clone() };
+        let taken = match self.door.ask(By::host(), Command::Reconfigure(change)).await {
+            Ok(Reply::Reconfigured(taken)) => taken,
+            Ok(_) => Vec::new(),
+            Err(refusal) => {
+                self.abandon(&prepared).await;
+                return Err(refusal.into());
+            }
+        };
+        self.hands.adopt();
+        Ok(self.told(&taken))
+    }
+
+    /// Nothing of it is taken up.
+    async fn abandon(&self, prepared: &[(PluginName, RequestId)]) {
+        for (name, id) in prepared {
+            let abandon = lifecycle::Event::Wanted(*id, lifecycle::Command::Abandon);
+            self.door.send(Event::Plugin(name.clone(), abandon)).await;
+        }
+    }
+
+    fn told(&self, taken: &[(PluginName, Box<TakenUp>)]) -> TakenUpAll {
+        let mut all = TakenUpAll::default();
+        let mut said_already = Vec::new();
+        for (name, taken) in taken {
+            let said = |fact: &lifecycle::Fact| Said { plugin: name.clone(), fact: fact.clone() }.to_string();
+            if taken.changed == Part::Changed || taken.from != taken.to {
+                all.changed.push(named(name, taken.from, taken.to));
+            }
+            if taken.changed == Part::Changed || taken.warning.is_some() {
+                said_already.push(name.clone());
+            }
+            all.warnings.extend(taken.warning.iter().chain(&taken.hint).map(said));
+        }
+        let fleet = self.door.view();
+        for life in fleet.plugins().filter(|life| !said_already.contains(life.name())) {
+            all.not_in_force.extend(
+                lifecycle::not_in_force(life).map(|why| {
+                    format!("what the file says of plugin `{}` is not in force: {why}", life.name())
+                }),
+            );
+        }
+        all
+    }
+}
+
+/// What a reload did to the plugins.
+#[derive(Debug, Default)]
+struct TakenUpAll {
+    /// Those that changed, with their components where others took over.
+    changed: Vec<String>,
+    /// What could not be looked at, and what that means.
+    warnings: Vec<String>,
+    /// What the file says already and what was refused.
+    not_in_force: Vec<String>,
+}
+
+fn named(name: &PluginName, from: Digest, to: Digest) -> String {
+    if from == to {
+        return format!("plugin `{name}`");
+    }
+    format!("plugin `{name}` (component {} -> {})", from.short(), to.short())
 }

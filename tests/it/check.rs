@@ -120,6 +120,36 @@ fn good_and_unreadable_files() {
 }
 
 #[test]
+fn what_is_no_configuration_is_one_line_at_once() {
+    let site = Site::new();
+    site.write("fleet.yaml", "server:\n  listen: 127.0.0.1:1\nscaleSets:\n- name: orders\n");
+    site.write("fleet.json", "{\"server\": {}}");
+    for (file, expected) in [
+        ("/dev/zero", "it is a device, and a configuration is a regular file"),
+        (".", "it is a directory"),
+        ("fleet.yaml", "this looks like YAML; phasegate reads TOML"),
+        ("fleet.json", "this looks like JSON; phasegate reads TOML"),
+    ] {
+        let finished = site.run(&["check", "-c", file]);
+        assert_ne!(finished.code, 0, "{finished:?}");
+        let said = format!("{}{}", finished.stdout, finished.stderr);
+        assert!(said.contains(expected), "{file}: {finished:?}");
+        assert!(said.lines().count() <= 2, "one line, and a count: {finished:?}");
+    }
+}
+
+#[test]
+fn the_schema_is_printed() {
+    let site = Site::new();
+    let printed = site.run(&["config", "schema"]);
+    assert_eq!(printed.code, 0, "{printed:?}");
+    let schema = printed.json();
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    assert_eq!(schema["additionalProperties"], false);
+    assert_eq!(schema["properties"]["server"]["properties"]["listen"]["default"], "127.0.0.1:8970");
+}
+
+#[test]
 fn the_example_of_the_readme_is_accepted() {
     let readme = std::fs::read_to_string(crate::support::repository().join("README.md")).unwrap();
     let example = readme.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();

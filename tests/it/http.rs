@@ -76,3 +76,30 @@ fn wrong_requests_get_the_right_status_and_an_error_body() {
     site.wait_until_healthy();
     host.stop();
 }
+
+#[test]
+fn a_start_that_is_sent_twice_under_one_key_starts_once() {
+    let site = Site::new();
+    let databases = fleet::databases(3);
+    let port = databases.api_port;
+    site.write("phasegate.toml", databases.toml());
+    let host = site.host();
+    site.wait_until_healthy();
+    let start = |body: &str| {
+        let key = "Idempotency-Key: deploy-1\r\n";
+        let headers = format!("{key}Content-Length: {}\r\n\r\n{body}", body.len());
+        request(port, "POST /v1/scale-sets/orders/upgrade", &headers)
+    };
+    let first = start("{\"to\": \"v2\"}");
+    assert!(first.starts_with("HTTP/1.1 202 ") && first.contains("\"id\":\"orders-1\""), "{first}");
+    let again = start("{\"to\": \"v2\"}");
+    assert!(again.starts_with("HTTP/1.1 202 ") && again.contains("\"id\":\"orders-1\""), "{again}");
+    let other = start("{\"to\": \"v3\"}");
+    assert!(other.starts_with("HTTP/1.1 409 ") && other.contains("deploy-1"), "{other}");
+    let none = request(port, "POST /v1/line/start", "Idempotency-Key: two words\r\n");
+    assert!(none.starts_with("HTTP/1.1 400 "), "{none}");
+    let log = site.json(&["upgrade", "log", "orders"]);
+    let starts = log["entries"].as_array().unwrap().iter().filter(|entry| entry["kind"] == "start");
+    assert_eq!(starts.count(), 1, "{log}");
+    host.stop();
+}

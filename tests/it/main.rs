@@ -37,6 +37,7 @@ mod live;
 mod pipeline;
 mod reload;
 mod replay;
+mod rooms;
 mod seed;
 mod simulate;
 mod sources;

@@ -427,7 +427,11 @@ fn a_reload_takes_over_all_or_nothing() {
 
     // What needs a restart or is wrong takes the rest down with it.
     for (from, to, message) in [
-        ("stopTimeoutInSeconds = 2", "stopTimeoutInSeconds = 3", "driver of scale set `orders` changed"),
+        (
+            "stopTimeoutInSeconds = 2",
+            "stopTimeoutInSeconds = 3",
+            "driver.stopTimeoutInSeconds of scale set `orders` changed",
+        ),
         ("dataDir = \"./data\"", "dataDir = \"./other\"", "server.dataDir changed"),
         ("settings = {}", "settings = {}\nsetings = 1", "setings"),
         ("component = \"db.wasm\"", "component = \"new.wasm\"", "stage rehearse"),

@@ -25,7 +25,7 @@ fn the_data_directory_cannot_be_made() {
     site.write("file", "in the way");
     let toml = fleet::databases(2).toml().replace("\"./data\"", "\"./file/data\"");
     site.write("phasegate.toml", toml);
-    refused(&site, "cannot use data directory");
+    refused(&site, "server.dataDir: `./file/data` cannot be created: `./file` is not a directory");
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn what_does_not_load_leaves_the_old_one_in_place() {
         ("page", b"<html>".to_vec(), "not WebAssembly"),
         ("half", good[..good.len() / 2].to_vec(), "damaged or incomplete"),
         ("core", guests::core_module("good").unwrap(), "is a core module, not a component"),
-        ("loops", guests::component("loop-configure").unwrap(), "ms"),
+        ("loops", guests::component("loop-configure").unwrap(), "raise limits."),
         ("traps", guests::component("trap-configure").unwrap(), "trap"),
         ("refuses", guests::component("refuse-settings").unwrap(), "settings"),
     ] {

@@ -9,6 +9,7 @@
 pub mod domain;
 pub mod health;
 pub mod kernel;
+pub mod lifecycle;
 pub mod plan;
 pub mod record;
 pub mod rollout;

@@ -1,181 +1,139 @@
 //! What the API asks of the host: the one file of it that knows who answers.
 //!
-//! Methods that change something are async and end when that is durable. Everything else is read.
-//! Deliberately without JSON of requests and without status codes.
+//! What changes something goes through the door and ends when it is recorded. Everything else is read from
+//! the published view and beside the one who writes the record: no reader ever enters the loop.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use axum::body::Bytes;
 use phasegate_core::domain::{
-    Actor, By, Digest, Generation, InstanceId, Now, PluginName, PluginStamp, ReadClock, ScaleSetName,
-    Timestamp,
+    Actor, By, Generation, InstanceId, Now, PluginName, ReadClock, RequestKey, ScaleSetName,
 };
-use phasegate_core::kernel::{self, Command, Refusal, plan_now};
-use phasegate_core::plan::{Plan, changes};
-use phasegate_core::record::audit::{Entry, Stamp};
+use phasegate_core::kernel::command::Command;
+use phasegate_core::kernel::report::{self, Tally};
+use phasegate_core::kernel::{Fleet, Refusal, Reply};
+use phasegate_core::lifecycle::{self, Offer, PluginLife};
+use phasegate_core::record::audit::{Entry, What};
 use phasegate_core::record::{ReadTrail, TrailQuery};
 use phasegate_core::rollout::Wish;
-use phasegate_wasm::Runtime;
 use phasegate_wire as wire;
 
-pub(super) use crate::net::reference::{InvalidRemoteError, RemoteSource};
-pub(super) use crate::plugins::registry::{Offer, SwapOptions};
-pub(super) use crate::recording::Used;
-pub(super) use crate::shell::{CommandError, CommandErrorKind, View};
 pub(super) use phasegate_core::kernel::command::{Quarantined, Selection, StartOptions, Stops, Wanted};
 
+pub(super) use crate::net::reference::{InvalidRemoteError, RemoteSource};
+pub(super) use crate::recording::Used;
+pub(super) use crate::shell::{CommandError, CommandErrorKind};
+pub(super) use phasegate_core::lifecycle::{SwapMode, SwapOptions};
+
+use super::again::{Kept, Recorded, judge_again};
+use super::plugin_view;
+use super::shown::Shown;
 use super::v1::view;
 use crate::clock::Clock;
-use crate::plugins::registry::PluginRegistry;
-use crate::recording::{self, RecordedOutcome, Recorder, Replay};
+use crate::net::text::one_line;
+use crate::plugins::hands::Hands;
 use crate::reload::Reloader;
 use crate::shell::Door;
 
-/// What is needed to judge recorded decisions again.
-pub struct Recorded {
-    /// The recording.
-    pub recorder: Recorder,
-    /// Judges again; never with the instances that decide.
-    pub runtime: Runtime,
-}
+/// Lines of the audit trail in one answer; the record has them all.
+const LOG_MAX: u32 = 10_000;
+
+/// Who the trail says has asked: a token has no name.
+const OPERATOR: &str = "operator";
 
 /// A running host, as the API sees it.
 pub struct Host {
-    /// The way to the loop.
+    /// The way to the loop, and the views that it publishes.
     pub door: Door,
-    /// Reads the trail.
+    /// Reads the audit trail.
     pub trail: Arc<dyn ReadTrail>,
-    /// Time.
+    /// Reads both clocks.
     pub clock: Clock,
     /// Plans that were shown.
     pub shown: Shown,
-    /// The plugins.
-    pub plugins: Arc<PluginRegistry>,
+    /// What the plugins' lives have at work.
+    pub hands: Hands,
     /// Takes over a changed configuration.
     pub reloader: Arc<Reloader>,
     /// The recording; none when nothing is recorded.
     pub recorded: Option<Recorded>,
 }
 
-/// A decision of an upgrade about an instance, from the audit trail.
+/// Longest name of an uploaded file that is shown.
+const FILE_BYTES_MAX: usize = 256;
+
+/// A component that a client wants to have swapped in.
+#[derive(Debug, Clone)]
+pub(super) enum Offered {
+    /// This one.
+    Bytes {
+        /// The component.
+        bytes: Bytes,
+        /// What the client calls it.
+        file: Option<String>,
+    },
+    /// One that the host fetches.
+    Reference(RemoteSource),
+}
+
+/// How an upload is called: `upload of db.wasm`, where its sender named it.
+fn uploaded(file: Option<&str>) -> String {
+    let cut =
+        |text: String| text.get(..text.floor_char_boundary(FILE_BYTES_MAX)).unwrap_or_default().to_owned();
+    let file = file.map(|file| cut(one_line(file.trim()))).filter(|file| !file.is_empty());
+    file.map_or_else(|| "upload".to_owned(), |file| format!("upload of {file}"))
+}
+
+/// Why something is asked for, and under which key.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Asked {
+    /// One line for people.
+    pub(super) reason: Option<String>,
+    /// The same request, sent again, is answered and not done again.
+    pub(super) key: Option<RequestKey>,
+}
+
+/// The latest decision of an upgrade about an instance, as the trail has it.
 pub(super) struct Decided {
-    pub(super) upgrade: wire::Status,
-    /// The line of the trail; none when the upgrade has decided nothing about the instance.
-    pub(super) line: Option<DecidedLine>,
-}
-
-/// The line of a decision.
-pub(super) struct DecidedLine {
-    pub(super) at: String,
-    /// What the upgrade made of it.
-    pub(super) verdict: String,
-    pub(super) stands_in: Option<String>,
-    /// When the plugin was asked; none when none had judged the instance.
-    pub(super) judged_at: Option<Timestamp>,
-}
-
-/// A recorded decision, judged again.
-pub(super) struct JudgedAgain {
-    pub(super) stamp: PluginStamp,
-    pub(super) observation: serde_json::Value,
-    pub(super) outcome: serde_json::Value,
-    /// Whether parts of the observation were not written down.
-    pub(super) redacted: bool,
-    /// What it says now; a text when it cannot be asked.
-    pub(super) again: Result<Again, String>,
-}
-
-/// What a component said when it was asked again.
-pub(super) struct Again {
-    pub(super) outcome: serde_json::Value,
-    pub(super) fuel: u64,
-    pub(super) same: bool,
-    /// Whether it promises the same answer.
-    pub(super) pure: bool,
-}
-
-/// What the recording has of a decision.
-pub(super) enum Kept {
-    /// Nothing is recorded.
-    Off,
-    /// Not this one.
-    Missing,
-    /// It cannot be read.
-    Unreadable(String),
-    /// This.
-    Found(Box<JudgedAgain>),
-}
-
-/// Plans that were shown and are remembered, of all sets.
-const SHOWN_MAX: usize = 64;
-
-/// Lines of the audit trail in one answer; the data file has them all.
-const LOG_MAX: u32 = 10_000;
-
-/// Plans that were shown, oldest first: a start that names one of them and no longer fits says what has
-/// changed since.
-#[derive(Debug, Default)]
-pub struct Shown(Mutex<VecDeque<Plan>>);
-
-impl Shown {
-    fn remember(&self, plan: Plan) {
-        let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if shown.iter().any(|known| known.digest == plan.digest) {
-            return;
-        }
-        if shown.len() == SHOWN_MAX {
-            shown.pop_front();
-        }
-        shown.push_back(plan);
-    }
-
-    fn find(&self, digest: Digest) -> Option<Plan> {
-        let shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        shown.iter().find(|known| known.digest == digest).cloned()
-    }
+    pub(super) upgrade: phasegate_core::domain::UpgradeId,
+    /// None when the upgrade has decided nothing about the instance.
+    pub(super) entry: Option<Entry>,
 }
 
 impl Host {
-    fn now(&self) -> Now {
-        ReadClock::now(&self.clock)
-    }
-
     /// Ends when the loop has answered.
     pub(super) async fn ping(&self) -> Result<(), CommandError> {
-        Ok(self.door.ask(By::host(), Command::Ping).await.map(drop)?)
+        self.grant(Command::Ping, Asked::default()).await.map_err(CommandError::from)
     }
 
-    pub(super) fn fleet(&self) -> wire::Fleet {
-        view::fleet(&self.door.view(), self.now())
+    pub(super) async fn fleet(&self) -> Result<wire::Fleet, CommandError> {
+        self.read(|fleet, now| Ok(view::fleet(fleet, now))).await
     }
 
-    /// The fleet as it was recorded last.
-    pub(super) fn view(&self) -> View {
-        self.door.view()
+    pub(super) fn tally(&self) -> Tally {
+        report::tally(&self.door.view())
     }
 
-    pub(super) fn plan(&self, set: &ScaleSetName, wanted: &Wanted) -> Result<wire::PlanDetail, CommandError> {
-        let fleet = self.door.view();
-        let set = fleet.set(set)?;
-        let (goal, now) = (kernel::wanted(set, wanted)?, self.now());
-        let plan = plan_now(set, &goal, now);
-        let shown = view::plan(&plan, set, now);
+    pub(super) async fn plan(
+        &self,
+        set: ScaleSetName,
+        wanted: Wanted,
+    ) -> Result<wire::PlanDetail, CommandError> {
+        let read = move |fleet: &Fleet, now| {
+            let report = report::plan(fleet.set(&set)?, &wanted, now)?;
+            Ok((report.plan.clone(), view::plan(report)))
+        };
+        let (plan, shown) = self.read(read).await?;
         self.shown.remember(plan);
         Ok(shown)
     }
 
-    pub(super) fn status(&self, set: &ScaleSetName) -> Result<wire::StatusDetail, CommandError> {
-        let fleet = self.door.view();
-        let set = fleet.set(set)?;
-        let upgrade = set.upgrade.as_ref().ok_or_else(|| {
-            let name = &set.spec.name;
-            let message = format!(
-                "scale set `{name}` has had no upgrade yet; begin with `phasegate upgrade start {name}`"
-            );
-            CommandError::new(CommandErrorKind::NotFound, message)
-        })?;
-        let trouble = fleet.refusing.as_deref();
-        Ok(view::status(upgrade, set, trouble, self.now()))
+    pub(super) async fn status(&self, set: ScaleSetName) -> Result<wire::StatusDetail, CommandError> {
+        self.read(move |fleet, now| match report::status(fleet, fleet.set(&set)?, now) {
+            Some(status) => Ok(view::status(&status, now)),
+            None => Err(no_upgrade(&set)),
+        })
+        .await
     }
 
     pub(super) fn line(&self) -> wire::Line {
@@ -184,93 +142,83 @@ impl Host {
 
     pub(super) async fn log(
         &self,
-        set: &ScaleSetName,
+        set: ScaleSetName,
         instance: Option<InstanceId>,
     ) -> Result<wire::Log, CommandError> {
-        Ok(view::log(set, &self.trail(set, instance).await?))
+        let entries = self.entries(&set, instance).await?;
+        Ok(view::log(&set, &entries))
     }
 
-    /// Lines of the trail, read beside the loop.
-    async fn trail(
+    pub(super) async fn start(
+        &self,
+        set: ScaleSetName,
+        options: StartOptions,
+        asked: Asked,
+    ) -> Result<wire::StatusDetail, CommandError> {
+        let wanted = options.wanted.clone();
+        match self.grant(Command::Start(set.clone(), options), asked).await {
+            Ok(()) => self.status(set).await,
+            Err(Refusal::PlanChanged { wanted: named, .. }) => {
+                let now = move |fleet: &Fleet, now| Ok(report::plan(fleet.set(&set)?, &wanted, now)?.plan);
+                let message = self.shown.changed_since(named, &self.read(now).await?);
+                Err(CommandError::new(CommandErrorKind::Conflict, message))
+            }
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    pub(super) async fn wish(
+        &self,
+        set: ScaleSetName,
+        wish: Wish,
+        asked: Asked,
+    ) -> Result<wire::StatusDetail, CommandError> {
+        self.grant(Command::Wish(set.clone(), wish), asked).await?;
+        self.status(set).await
+    }
+
+    pub(super) async fn stop_line(&self, asked: Asked) -> Result<wire::Line, CommandError> {
+        self.grant(Command::StopLine, asked).await?;
+        Ok(self.line())
+    }
+
+    pub(super) async fn start_line(&self, asked: Asked) -> Result<wire::Line, CommandError> {
+        self.grant(Command::StartLine, asked).await?;
+        Ok(self.line())
+    }
+
+    async fn grant(&self, command: Command, asked: Asked) -> Result<(), Refusal> {
+        let Asked { reason, key } = asked;
+        let by = By { actor: Actor::Operator(OPERATOR.to_owned()), reason, request: key };
+        self.door.ask(by, command).await.map(drop)
+    }
+
+    /// Reads the published view, away from the threads that serve connections: a large fleet takes a while.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Fleet, Now) -> Result<T, CommandError> + Send + 'static,
+    ) -> Result<T, CommandError> {
+        let (fleet, now) = (self.door.view(), ReadClock::now(&self.clock));
+        let work = tokio::task::spawn_blocking(move || read(&fleet, now));
+        work.await.map_err(|error| {
+            let message = format!("the fleet could not be read: {error}");
+            CommandError::new(CommandErrorKind::Unavailable, message)
+        })?
+    }
+
+    async fn entries(
         &self,
         set: &ScaleSetName,
         instance: Option<InstanceId>,
     ) -> Result<Vec<Entry>, CommandError> {
         self.door.view().set(set)?;
-        let query = TrailQuery { scale_set: set.clone(), instance, limit: LOG_MAX };
         let trail = Arc::clone(&self.trail);
+        let query = TrailQuery { scale_set: set.clone(), instance, limit: LOG_MAX };
         let unavailable = |why: String| CommandError::new(CommandErrorKind::Unavailable, why);
-        let read = tokio::task::spawn_blocking(move || trail.trail(&query)).await;
-        read.map_err(|error| unavailable(error.to_string()))?.map_err(|error| unavailable(error.to_string()))
-    }
-
-    pub(super) async fn start(
-        &self,
-        set: &ScaleSetName,
-        options: StartOptions,
-        reason: Option<String>,
-    ) -> Result<wire::StatusDetail, CommandError> {
-        let asked = self.door.ask(operator(reason), Command::Start(set.clone(), options.clone())).await;
-        match asked {
-            Ok(_) => self.status(set),
-            Err(Refusal::PlanChanged { wanted, .. }) => Err(self.changed_since(set, &options, wanted)?),
-            Err(refusal) => Err(refusal.into()),
-        }
-    }
-
-    /// What has changed since a plan was shown, when this host has shown it.
-    fn changed_since(
-        &self,
-        set: &ScaleSetName,
-        options: &StartOptions,
-        wanted: Digest,
-    ) -> Result<CommandError, CommandError> {
-        let fleet = self.door.view();
-        let set = fleet.set(set)?;
-        let plan = plan_now(set, &kernel::wanted(set, &options.wanted)?, self.now());
-        let changed = match self.shown.find(wanted) {
-            Some(shown) if shown.goal != plan.goal => {
-                format!("it was to {}, and this start is to {}", shown.goal, plan.goal)
-            }
-            Some(shown) => match changes(&shown, &plan) {
-                same if same.is_empty() => "the limits are others".to_owned(),
-                changed => changed,
-            },
-            None => {
-                let planned: usize = plan.batches.iter().map(|batch| batch.instances.len()).sum();
-                let (batches, held) = (plan.batches.len(), plan.holds.len());
-                format!(
-                    "this host has not shown it; {planned} instances would be upgraded in {batches} batches \
-                     and {held} left alone"
-                )
-            }
-        };
-        let message = format!(
-            "the fleet has changed since plan {wanted} was shown, and nothing was started: {changed}; \
-             the plan is now {}",
-            plan.digest
-        );
-        Ok(CommandError::new(CommandErrorKind::Conflict, message))
-    }
-
-    pub(super) async fn wish(
-        &self,
-        set: &ScaleSetName,
-        wish: Wish,
-        reason: Option<String>,
-    ) -> Result<wire::StatusDetail, CommandError> {
-        self.door.ask(operator(reason), Command::Wish(set.clone(), wish)).await?;
-        self.status(set)
-    }
-
-    /// Stops the line with a reason, or lets it go on.
-    pub(super) async fn set_line(
-        &self,
-        command: Command,
-        reason: Option<String>,
-    ) -> Result<wire::Line, CommandError> {
-        self.door.ask(operator(reason), command).await?;
-        Ok(self.line())
+        let work = tokio::task::spawn_blocking(move || trail.trail(&query));
+        let read =
+            work.await.map_err(|error| unavailable(format!("the trail could not be read: {error}")))?;
+        read.map_err(|error| unavailable(error.to_string()))
     }
 
     pub(super) async fn reload(&self) -> Result<wire::Reload, CommandError> {
@@ -278,24 +226,60 @@ impl Host {
     }
 
     pub(super) fn plugins(&self) -> wire::Plugins {
-        self.plugins.list()
+        let (fleet, now) = (self.door.view(), ReadClock::now(&self.clock));
+        let shown = |life: &Arc<PluginLife>| {
+            plugin_view::plugin(&life.report(), &self.hands.view(life.name()), now.at)
+        };
+        wire::Plugins { plugins: fleet.plugins().filter_map(shown).collect() }
+    }
+
+    /// One plugin as it is now.
+    fn plugin(&self, name: &PluginName) -> Result<wire::Plugin, CommandError> {
+        let (fleet, now) = (self.door.view(), ReadClock::now(&self.clock));
+        let report = fleet.plugin(name)?.report();
+        plugin_view::plugin(&report, &self.hands.view(name), now.at).ok_or_else(|| {
+            let message = format!("plugin `{name}` has no component that decides yet; try again later");
+            CommandError::new(CommandErrorKind::Unavailable, message)
+        })
     }
 
     pub(super) fn diff(&self, plugin: &PluginName) -> Result<wire::PluginDiff, CommandError> {
-        self.plugins.diff(plugin)
+        let report = self.door.view().plugin(plugin)?.report();
+        let diff = report.diff.ok_or_else(|| {
+            let message = format!(
+                "nothing was compared with plugin `{plugin}` yet; try `phasegate plugin swap {plugin} FILE --dry-run`"
+            );
+            CommandError::new(CommandErrorKind::NotFound, message)
+        })?;
+        Ok(plugin_view::diff(plugin, &diff, &self.hands))
     }
 
     pub(super) fn history(&self, plugin: &PluginName) -> Result<wire::PluginHistory, CommandError> {
-        self.plugins.history(plugin)
+        Ok(plugin_view::history(&self.door.view().plugin(plugin)?.report()))
     }
 
     pub(super) async fn swap(
         &self,
         plugin: &PluginName,
-        offer: Offer,
+        offer: Offered,
         options: SwapOptions,
     ) -> Result<wire::PluginSwap, CommandError> {
-        self.plugins.swap(plugin, offer, options).await
+        // Held until the swap has come to its end.
+        let (_held, offer) = match offer {
+            Offered::Reference(source) => (None, Offer::Reference(source.to_string())),
+            Offered::Bytes { bytes, file } => {
+                let held = self.hands.hold(bytes);
+                let offer = Offer::Held { digest: held.digest(), source: uploaded(file.as_deref()) };
+                (Some(held), offer)
+            }
+        };
+        let reply = self.of_plugin(plugin, lifecycle::Command::Swap(offer, options)).await?;
+        let diff = match reply {
+            Reply::Plugin(lifecycle::Reply::Swapped(diff)) => diff,
+            _ => None,
+        };
+        let diff = diff.map(|diff| plugin_view::diff(plugin, &diff, &self.hands));
+        Ok(wire::PluginSwap { plugin: self.plugin(plugin)?, diff })
     }
 
     pub(super) async fn roll_back(
@@ -303,15 +287,23 @@ impl Host {
         plugin: &PluginName,
         to: Option<Generation>,
     ) -> Result<wire::Plugin, CommandError> {
-        self.plugins.roll_back(plugin, to).await
+        self.of_plugin(plugin, lifecycle::Command::Rollback(to)).await?;
+        self.plugin(plugin)
     }
 
     pub(super) async fn promote(&self, plugin: &PluginName) -> Result<wire::Plugin, CommandError> {
-        self.plugins.promote_now(plugin).await
+        self.of_plugin(plugin, lifecycle::Command::Promote).await?;
+        self.plugin(plugin)
     }
 
     pub(super) async fn discard(&self, plugin: &PluginName) -> Result<wire::Plugin, CommandError> {
-        self.plugins.discard(plugin).await
+        self.of_plugin(plugin, lifecycle::Command::Discard).await?;
+        self.plugin(plugin)
+    }
+
+    async fn of_plugin(&self, name: &PluginName, wanted: lifecycle::Command) -> Result<Reply, CommandError> {
+        let by = By { actor: Actor::Operator(OPERATOR.to_owned()), ..By::host() };
+        Ok(self.door.ask(by, Command::Plugin(name.clone(), Box::new(wanted))).await?)
     }
 
     /// Records of decisions that were lost; none when nothing is recorded.
@@ -325,19 +317,18 @@ impl Host {
         set: &ScaleSetName,
         instance: &InstanceId,
     ) -> Result<Decided, CommandError> {
-        let upgrade = self.status(set)?.status;
-        let trail = self.trail(set, Some(instance.clone())).await?;
-        let of_it = |entry: &&Entry| {
-            let is_decision = matches!(entry.what.code(), "decision" | "hold");
-            is_decision && entry.upgrade.as_ref().is_some_and(|id| id.as_str() == upgrade.id)
-        };
-        let line = trail.iter().rfind(of_it).map(|entry| DecidedLine {
-            at: entry.at.to_string(),
-            verdict: entry.said(),
-            stands_in: entry.stamp.as_ref().and_then(Stamp::older),
-            judged_at: entry.stamp.as_ref().map(|stamp| stamp.judged_at),
-        });
-        Ok(Decided { upgrade, line })
+        let view = self.door.view();
+        let upgrade = view.set(set)?.upgrade.as_ref().ok_or_else(|| no_upgrade(set))?.id.clone();
+        let mut entries = self.entries(set, Some(instance.clone())).await?;
+        let latest = entries
+            .iter()
+            .rposition(|entry| entry.upgrade.as_ref() == Some(&upgrade) && decides(&entry.what));
+        Ok(Decided { upgrade, entry: latest.map(|index| entries.swap_remove(index)) })
+    }
+
+    /// Whether a scale set has an instance now.
+    pub(super) fn has(&self, set: &ScaleSetName, instance: &InstanceId) -> bool {
+        self.door.view().set(set).is_ok_and(|set| set.instance(instance).is_some())
     }
 
     /// Looks a decision up in the recording and judges it again. Takes as long as the component does.
@@ -352,40 +343,13 @@ impl Host {
     }
 }
 
-fn judge_again(recorder: &Recorder, runtime: Runtime, used: &Used) -> Kept {
-    recorder.flush();
-    let record = match recording::find_used(recorder.folder(), used) {
-        Ok(Some(record)) => record,
-        Ok(None) => return Kept::Missing,
-        Err(error) => return Kept::Unreadable(error.to_string()),
-    };
-    let json = |outcome: &RecordedOutcome| serde_json::to_value(outcome).unwrap_or_default();
-    let mut whole = serde_json::to_value(&record).unwrap_or_default();
-    let parts = ["instance", "answers", "memory", "attributes"];
-    let taken =
-        parts.into_iter().filter_map(|part| whole.get_mut(part).map(|value| (part.to_owned(), value.take())));
-    let again = Replay::new(runtime).as_recorded(&record, recorder.folder());
-    Kept::Found(Box::new(JudgedAgain {
-        stamp: PluginStamp {
-            name: record.plugin.clone(),
-            digest: record.digest,
-            generation: record.generation,
-        },
-        observation: serde_json::Value::Object(taken.collect()),
-        outcome: json(&record.outcome),
-        redacted: record.redacted,
-        again: again.map_err(|error| error.to_string()).map(|again| Again {
-            outcome: json(&again.outcome),
-            fuel: again.cost.fuel,
-            same: again.outcome == record.outcome,
-            pure: again.pure,
-        }),
-    }))
+/// Whether a line of the trail is a decision about its instance.
+fn decides(what: &What) -> bool {
+    matches!(what, What::Decision { .. } | What::MindChanged { .. } | What::Hold { .. } | What::Leaves { .. })
 }
 
-/// Whoever asks: the door does not know names yet.
-fn operator(reason: Option<String>) -> By {
-    By { actor: Actor::Operator("operator".to_owned()), reason, request: None }
+fn no_upgrade(set: &ScaleSetName) -> CommandError {
+    let message =
+        format!("scale set `{set}` has had no upgrade yet; begin with `phasegate upgrade start {set}`");
+    CommandError::new(CommandErrorKind::NotFound, message)
 }
-
-pub(super) use super::v1::view::moment;

@@ -1,23 +1,29 @@
 //! The HTTP API.
 //!
 //! How to read this module: `server` takes connections, `guard` says who may call, `v1` has the routes,
-//! one file per resource; `path`, `query` and `body` read requests, `answer` writes refusals. `host` is
+//! one file per resource; `path`, `query`, `key` and `body` read requests, `answer` writes refusals. `host` is
 //! the only file that knows who answers. It owns no state.
 
+mod again;
 mod answer;
 mod body;
 mod guard;
 mod host;
+mod key;
 mod path;
+pub mod plugin_view;
 mod query;
 pub mod server;
+mod shown;
 mod v1;
 
 use std::sync::Arc;
 
+pub use again::Recorded;
 pub use guard::Guard;
-pub use host::{Host, Recorded, Shown};
-pub(crate) use v1::view::limits;
+pub use host::Host;
+pub use shown::Shown;
+pub(crate) use v1::view::{limits, warning_code};
 
 /// The whole API of a host.
 pub fn router(host: Arc<Host>, guard: Guard) -> axum::Router {

@@ -32,6 +32,9 @@ pub enum Command {
     Run(ConfigArgs),
     /// Check a configuration: 0 when it is good, 1 with every problem when it is not
     Check(CheckArgs),
+    /// Describe the keys of the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Show every instance: health, phase, participation, version and reason
     Fleet(FleetArgs),
     /// Plan, start, follow and cancel upgrades
@@ -50,6 +53,19 @@ pub enum Command {
     #[command(name = "__demo-database", hide = true)]
     /// One member of the demo's database
     DemoDatabase(DatabaseArgs),
+}
+
+/// What to say of the configuration's keys.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print a JSON Schema (draft 2020-12) of phasegate.toml, for editors
+    Schema,
+    /// Write the tables of keys in a manual anew
+    #[command(hide = true)]
+    Manual {
+        /// The manual, in which marks name the tables
+        file: std::path::PathBuf,
+    },
 }
 
 /// How to print what was read.

@@ -39,21 +39,19 @@ pub struct Client {
     /// What to try when it cannot be reached.
     hint: &'static str,
     token: Option<String>,
-    runtime: tokio::runtime::Runtime,
 }
 
 impl Client {
     /// A client for `host:port`.
     ///
     /// # Errors
-    /// When the address has another form, or the machine gives no resources.
+    /// When the address has another form.
     pub fn new(authority: &str, token: Option<String>) -> anyhow::Result<Self> {
         let address = match parse_address(authority) {
             Ok(address) => address,
             Err(error) => bail!("server `{authority}` {error}"),
         };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { address, hint: START_ONE, token, runtime })
+        Ok(Self { address, hint: START_ONE, token })
     }
 
     /// Its address is from the configuration.
@@ -103,8 +101,9 @@ impl Client {
     ) -> anyhow::Result<T> {
         let limit = if content_type == "application/wasm" { UPLOAD_TIMEOUT } else { TIMEOUT };
         let answer = async { tokio::time::timeout(limit, self.ask(method, path, body, content_type)).await };
-        let (status, body) = self
-            .runtime
+        // One for each request: a client may be dropped where another runtime lets nothing block.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (status, body) = runtime
             .block_on(answer)
             .with_context(|| format!("no answer from {} within {} s", self.address, limit.as_secs()))??;
         if status.is_success() {

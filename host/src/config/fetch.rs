@@ -1,77 +1,109 @@
-//! Reads `[plugins.fetch]`: how the component of a plugin is fetched.
+//! Declares `[plugins.fetch]`: how the component of a plugin is fetched.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::table::Table;
-use super::value::Value;
+use super::plugins::Plugin;
+use crate::keys::{Given, Is, Key, Section};
+use crate::plugins::config::ComponentSource;
 use crate::plugins::fetch::{Credentials, FetchConfig};
 
-/// Shortest and longest time for a whole fetch: `plugin swap` and `reload` wait five minutes for one.
-const TIMEOUT_MIN: Duration = Duration::from_secs(1);
-const TIMEOUT_MAX: Duration = Duration::from_secs(240);
-
-/// Whether there is a server that credentials can be for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Server {
-    Known,
-    None,
+/// The keys as they are written.
+#[derive(Default)]
+pub(super) struct Fetch {
+    ca_file: Option<PathBuf>,
+    timeout: Duration,
+    token: Option<PathBuf>,
+    username: Option<PathBuf>,
+    password: Option<PathBuf>,
 }
 
-pub(super) fn read(mut table: Table<'_>, server: Server) -> Option<FetchConfig> {
-    let ca_file = table.optional("caFile", "\"/etc/phasegate/ca.pem\"");
-    let timeout = table.optional("timeout", "\"PT1M\"");
-    let token = table.optional("tokenFile", "\"registry.token\"");
-    let username = table.optional("usernameFile", "\"registry.user\"");
-    let password = table.optional("passwordFile", "\"registry.password\"");
-    let first = [&token, &username, &password].into_iter().flatten().next().cloned();
-    table.finish();
+/// Whom one is takes both or none.
+const PAIR: &str = "one line; with `passwordFile`, not with `tokenFile`";
 
-    if let (Some(value), Server::None) = (&first, server) {
-        value.conflict(
+pub(super) const FETCH: Section<Plugin> = Section {
+    keys: &[
+        Key::<Plugin>::optional(
+            "caFile",
+            "\"/etc/phasegate/ca.pem\"",
+            Is::Path(|plugin, path| plugin.fetch.ca_file = Some(path)),
+        )
+        .bounds("PEM")
+        .doc("authorities of one's own, trusted besides those of the web, which are built in"),
+        // `plugin swap` and `reload` wait five minutes for a fetch.
+        Key::<Plugin>::preset(
+            "timeout",
+            "\"PT1M\"",
+            Is::Span(Some(("PT1S", "PT4M")), |plugin, time| plugin.fetch.timeout = time),
+        )
+        .doc("all requests of one fetch together"),
+        Key::<Plugin>::optional(
+            "tokenFile",
+            "\"registry.token\"",
+            Is::Path(|plugin, path| plugin.fetch.token = Some(path)),
+        )
+        .bounds("one line")
+        .doc("sent as `Authorization: Bearer …`"),
+        Key::<Plugin>::optional(
+            "usernameFile",
+            "\"registry.user\"",
+            Is::Path(|plugin, path| plugin.fetch.username = Some(path)),
+        )
+        .bounds(PAIR)
+        .doc(
+            "sent as `Authorization: Basic …`; with a registry, to the token server that it names over TLS, \
+             in exchange for a token",
+        ),
+        Key::<Plugin>::optional(
+            "passwordFile",
+            "\"registry.password\"",
+            Is::Path(|plugin, path| plugin.fetch.password = Some(path)),
+        )
+        .bounds("one line; with `usernameFile`")
+        .doc("the password to it"),
+    ],
+    check,
+};
+
+fn check(plugin: &mut Plugin, given: &mut Given<'_>) {
+    const WHO: [&str; 3] = ["tokenFile", "usernameFile", "passwordFile"];
+    let [token, username, password] = WHO.map(|key| given.has(key));
+    // A component that cannot be read is reported where it is.
+    let has_server =
+        !matches!(plugin.component, Some(ComponentSource::Builtin(_) | ComponentSource::File(_)));
+    if let (Some(first), false) = (WHO.into_iter().find(|key| given.has(key)), has_server) {
+        given.conflict(
+            first,
             "goes with a component that is fetched",
             "write component = \"oci://…\" or \"https://…\"; credentials are sent to its server only",
         );
-        return None;
+        return;
     }
-    let ca_file = file(ca_file);
-    let timeout = timeout.map_or(Some(FetchConfig::default().timeout), |value| duration(&value));
-    let credentials = match (token, username, password) {
-        (None, None, None) => Some(None),
-        (Some(token), None, None) => file(Some(token)).map(|path| path.map(Credentials::Token)),
-        (None, Some(username), Some(password)) => {
-            let (username, password) = (file(Some(username)), file(Some(password)));
-            let both = username.flatten().zip(password.flatten());
-            both.map(|(username, password)| Some(Credentials::Password { username, password }))
-        }
-        (Some(token), _, _) => {
-            token.conflict("is at odds with usernameFile and passwordFile", "keep one or the other");
-            None
-        }
-        (None, Some(alone), None) => {
-            alone.conflict("is there without passwordFile", "add passwordFile = \"registry.password\"");
-            None
-        }
-        (None, None, Some(alone)) => {
-            alone.conflict("is there without usernameFile", "add usernameFile = \"registry.user\"");
-            None
-        }
-    };
-    Some(FetchConfig { ca_file: ca_file?, timeout: timeout?, credentials: credentials? })
+    match (token, username, password) {
+        (true, false, false) | (false, true, true) | (false, false, false) => {}
+        (true, _, _) => given.conflict(
+            "tokenFile",
+            "is at odds with usernameFile and passwordFile",
+            "keep one or the other",
+        ),
+        (false, true, false) => given.conflict(
+            "usernameFile",
+            "is there without passwordFile",
+            "add passwordFile = \"registry.password\"",
+        ),
+        (false, false, true) => given.conflict(
+            "passwordFile",
+            "is there without usernameFile",
+            "add usernameFile = \"registry.user\"",
+        ),
+    }
 }
 
-/// A file that may be left out; nothing at all when its path is wrong.
-fn file(value: Option<Value<'_>>) -> Option<Option<PathBuf>> {
-    let Some(value) = value else { return Some(None) };
-    value.remember();
-    value.path().map(Some)
-}
-
-fn duration(value: &Value<'_>) -> Option<Duration> {
-    let seen = value.iso_duration()?;
-    if (TIMEOUT_MIN..=TIMEOUT_MAX).contains(&seen) {
-        return Some(seen);
+impl Fetch {
+    pub(super) fn config(self) -> FetchConfig {
+        let Self { ca_file, timeout, token, username, password } = self;
+        let pair = username.zip(password);
+        let pair = pair.map(|(username, password)| Credentials::Password { username, password });
+        FetchConfig { ca_file, timeout, credentials: token.map(Credentials::Token).or(pair) }
     }
-    value.problem(format!("is {} s", seen.as_secs_f64()), "allowed: PT1S to PT4M".to_owned());
-    None
 }

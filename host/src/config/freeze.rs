@@ -1,12 +1,11 @@
-//! Reads `[[scaleSets.upgradePolicy.freezeWindows]]`.
+//! Declares `[[scaleSets.upgradePolicy.freezeWindows]]`.
 
 use jiff::civil::{Date, Weekday};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
-use super::show::quoted;
-use super::suggest::suggest;
-use super::table::Table;
-use super::value::Value;
+use crate::keys::show::quoted;
+use crate::keys::suggest::suggest;
+use crate::keys::{Form, Given, Is, Key, Section, Value};
 use phasegate_core::domain::{ClockTime, FreezeWindow, FreezeWindows, Weekdays};
 
 /// Largest number of windows: a longer list is a mistake.
@@ -22,15 +21,122 @@ const DAYS: [(&str, Weekday); 7] = [
     ("Sunday", Weekday::Sunday),
 ];
 
-pub(super) fn read(value: Option<&Value<'_>>) -> Option<FreezeWindows> {
-    let Some(value) = value else { return Some(FreezeWindows::default()) };
+/// One window as a table.
+const WINDOW: Section<FreezeWindow> = Section {
+    keys: &[
+        Key::<FreezeWindow>::optional(
+            "days",
+            "[\"Fri\", \"Sat\"]",
+            Is::Own(
+                || Form::List(Box::new(Form::Text)),
+                |window, value| {
+                    window.days = weekdays(value)?;
+                    Some(())
+                },
+            ),
+        )
+        .without("every day")
+        .bounds("`Mon` or `Monday` to `Sun`, any case")
+        .doc("days on which a freeze starts"),
+        Key::<FreezeWindow>::preset(
+            "from",
+            "\"00:00\"",
+            Is::Own(
+                || Form::Text,
+                |window, value| {
+                    window.from = start(value)?;
+                    Some(())
+                },
+            ),
+        )
+        .example("\"18:00\"")
+        .bounds("`00:00` to `23:59`")
+        .doc("start, by the clock on the wall"),
+        Key::<FreezeWindow>::preset(
+            "to",
+            "\"24:00\"",
+            Is::Own(
+                || Form::Text,
+                |window, value| {
+                    window.to = clock_time(value)?;
+                    Some(())
+                },
+            ),
+        )
+        .example("\"08:00\"")
+        .bounds("`00:00` to `24:00`")
+        .doc("end; not later than `from` means on the next day, and the same as `from` means 24 hours"),
+        Key::<FreezeWindow>::preset(
+            "timeZone",
+            "\"UTC\"",
+            Is::Own(
+                || Form::Text,
+                |window, value| {
+                    window.zone = time_zone(value)?;
+                    Some(())
+                },
+            ),
+        )
+        .example("\"Europe/Berlin\"")
+        .bounds("IANA name")
+        .doc("whose clock; the rules are built in and do not depend on the machine"),
+        Key::<FreezeWindow>::optional(
+            "firstDate",
+            "\"2026-12-20\"",
+            Is::Own(
+                || Form::Text,
+                |window, value| {
+                    window.first_date = Some(date(value)?);
+                    Some(())
+                },
+            ),
+        )
+        .bounds("`2026-12-20`")
+        .doc("first date on which a freeze starts"),
+        Key::<FreezeWindow>::optional(
+            "lastDate",
+            "\"2027-01-03\"",
+            Is::Own(
+                || Form::Text,
+                |window, value| {
+                    window.last_date = Some(date(value)?);
+                    Some(())
+                },
+            ),
+        )
+        .bounds("`2027-01-03`")
+        .doc("last date on which a freeze starts"),
+        Key::<FreezeWindow>::optional(
+            "reason",
+            "\"end of the quarter\"",
+            Is::Own(
+                || Form::Text,
+                |window, value| {
+                    value.filled()?;
+                    window.reason = Some(value.text()?);
+                    Some(())
+                },
+            ),
+        )
+        .without("the window itself")
+        .bounds("text")
+        .doc("shown while it is in force"),
+    ],
+    check,
+};
+
+/// The windows as a key of a policy.
+pub(super) fn form() -> Form {
+    Form::Tables(WINDOW.shape())
+}
+
+pub(super) fn read(value: &Value<'_>) -> Option<FreezeWindows> {
     let values = value.array("tables [[scaleSets.upgradePolicy.freezeWindows]]")?;
     if values.len() > WINDOWS_MAX {
         value.problem(format!("has {} entries", values.len()), format!("at most {WINDOWS_MAX}"));
         return None;
     }
-    let read_one = |value: &Value<'_>| read_window(value, value.table()?);
-    let windows: Vec<Option<FreezeWindow>> = values.iter().map(read_one).collect();
+    let windows: Vec<Option<FreezeWindow>> = values.iter().map(read_window).collect();
     let windows = FreezeWindows(windows.into_iter().collect::<Option<_>>()?);
     if windows.is_endless() {
         value.conflict(
@@ -42,78 +148,56 @@ pub(super) fn read(value: Option<&Value<'_>>) -> Option<FreezeWindows> {
     Some(windows)
 }
 
-fn read_window(value: &Value<'_>, mut table: Table<'_>) -> Option<FreezeWindow> {
-    let days = table.optional("days", "[\"Fri\", \"Sat\"]");
-    let from = table.optional("from", "\"18:00\"");
-    let to = table.optional("to", "\"08:00\"");
-    let zone = table.optional("timeZone", "\"Europe/Berlin\"");
-    let first = table.optional("firstDate", "\"2026-12-20\"");
-    let last = table.optional("lastDate", "\"2027-01-03\"");
-    let reason = table.optional("reason", "\"end of the quarter\"");
-    table.finish();
-
-    let first_date = optional(first.as_ref(), date);
-    let last_date = optional(last.as_ref(), date);
-    let read_days = days.as_ref().map_or(Some(Weekdays::ALL), weekdays);
-    let from = from.map_or(Some(ClockTime::START_OF_DAY), |value| start(&value));
-    let to = to.map_or(Some(ClockTime::END_OF_DAY), |value| clock_time(&value));
-    let zone = zone.map_or(Some(TimeZone::UTC), |value| time_zone(&value));
-    let reason = optional(reason.as_ref(), |value| value.filled().and_then(|_| value.text()));
-    let window = FreezeWindow {
-        days: read_days?,
-        from: from?,
-        to: to?,
-        zone: zone?,
-        first_date: first_date?,
-        last_date: last_date?,
-        reason: reason?,
+fn read_window(value: &Value<'_>) -> Option<FreezeWindow> {
+    let mut window = FreezeWindow {
+        days: Weekdays::ALL,
+        from: ClockTime::START_OF_DAY,
+        to: ClockTime::END_OF_DAY,
+        zone: TimeZone::UTC,
+        first_date: None,
+        last_date: None,
+        reason: None,
     };
-    check(&window, value, days.as_ref(), last.as_ref()).then_some(window)
+    WINDOW.read(value.table()?, &mut window).is_sound().then_some(window)
 }
 
 /// Whether the parts of a window fit together.
-fn check(
-    window: &FreezeWindow,
-    value: &Value<'_>,
-    days: Option<&Value<'_>>,
-    last: Option<&Value<'_>>,
-) -> bool {
-    if let (Some(first), Some(last_date), Some(last)) = (window.first_date, window.last_date, last)
-        && last_date < first
+fn check(window: &mut FreezeWindow, given: &mut Given<'_>) {
+    if !given.is_sound() {
+        return;
+    }
+    if let (Some(first), Some(last)) = (window.first_date, window.last_date)
+        && last < first
     {
-        last.conflict(
-            format!("is \"{last_date}\", which is before firstDate = \"{first}\""),
+        given.conflict(
+            "lastDate",
+            format!("is \"{last}\", which is before firstDate = \"{first}\""),
             "write the same date or a later one",
         );
-        return false;
+        return;
     }
-    if let (Some(first), Some(last), Some(days)) = (window.first_date, window.last_date, days)
+    if let (Some(first), Some(last), true) = (window.first_date, window.last_date, given.has("days"))
         && !first
             .series(jiff::Span::new().days(1))
             .take(7)
             .any(|day| day <= last && window.days.contains(day.weekday()))
     {
-        days.conflict(
+        given.conflict(
+            "days",
             format!("names no day from {first} to {last}: this window would never freeze anything"),
             "leave days out, or choose other dates",
         );
-        return false;
+        return;
     }
     if FreezeWindows(vec![window.clone()]).is_endless() {
-        value.conflict(
+        let table = given.table().clone();
+        given.source().conflict(
+            &table,
             "covers all time, for ever: no upgrade could ever start",
             "give it days, from and to, or a lastDate",
         );
-        return false;
+        given.spoil();
     }
-    true
-}
-
-fn optional<'a, T>(
-    value: Option<&Value<'a>>,
-    read: impl FnOnce(&Value<'a>) -> Option<T>,
-) -> Option<Option<T>> {
-    value.map_or(Some(None), |value| read(value).map(Some))
 }
 
 fn weekdays(value: &Value<'_>) -> Option<Weekdays> {

@@ -1,15 +1,15 @@
-//! Reads `[scaleSets.health]`.
+//! Declares `[scaleSets.health]`.
 //!
 //! The bounds and the URL rules of the azure profile are those of Azure's application health
 //! extension; the fleet profile is wider. Two deliberate differences in both: an absent protocol
 //! means http, not "always healthy", and an absent port is that of the instance's address.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::table::Table;
-use super::value::Value;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::keys::{Form, Given, Is, Key, Narrow, Section, Value};
 use phasegate_core::domain::{HealthSettings, ProbeProtocol, Profile};
 
 /// Azure: limit for `intervalInSeconds` times `numberOfProbes`.
@@ -18,162 +18,256 @@ const AZURE_CONFIRM_MAX: Duration = Duration::from_secs(240);
 /// Azure: limit for one probe; not configurable there.
 const AZURE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Bounds of the time for one probe in seconds.
+const TIMEOUT: (f64, f64) = (0.05, 3600.0);
+
 /// Longest request path in bytes; servers commonly refuse request lines above 8 KiB.
 const PATH_LEN_MAX: usize = 4096;
 
-pub(super) fn read(mut table: Table<'_>) -> Option<HealthSettings> {
-    let profile = table.optional("profile", "\"fleet\"").map_or(Some(Profile::Fleet), |value| {
-        value.choice(&[("fleet", Profile::Fleet), ("azure", Profile::Azure)])
-    });
-    let rules = Rules { profile: profile.unwrap_or(Profile::Fleet) };
-    let protocol = table.optional("protocol", "\"http\"").map_or(Some(ProbeProtocol::Http), |value| {
-        let known = [ProbeProtocol::Http, ProbeProtocol::Https, ProbeProtocol::Tcp];
-        value.choice(&known.map(|protocol| (protocol.name(), protocol)))
-    });
-    let port_value = table.optional("port", "8080");
-    let request_path = table.optional("requestPath", "\"/health\"");
-    let interval = table.optional("intervalInSeconds", "5");
-    let probes_value = table.optional("numberOfProbes", "1");
-    let grace_period = table.optional("gracePeriod", "30");
-    let timeout = table.optional("timeoutInSeconds", "5");
-    let body_max = table.optional("maxBodyBytes", "65536");
-    let headers = table.optional("responseHeaders", "[\"retry-after\"]");
+/// Most headers that a plugin gets to see.
+const HEADERS_MAX: usize = 32;
 
-    if protocol == Some(ProbeProtocol::Tcp) && rules.is_azure() && port_value.is_none() {
-        table.conflict(
-            "port",
-            "is missing",
-            "required for tcp in the azure profile, for example port = 8080",
-        );
-    }
-    table.finish();
-
-    let port = port_value.map_or(Some(None), |value| {
-        let port = value.integer(1, 65_535)?;
-        u16::try_from(port).ok().map(Some)
-    });
-    let request_path = rules.request_path(request_path.as_ref(), protocol);
-    let interval = interval.map_or(Some(Duration::from_secs(5)), |value| rules.interval(value));
-    let number_of_probes = probes_value.clone().map_or(Some(1), |value| rules.number_of_probes(value));
-    let confirm_after = rules.confirm_after(interval, number_of_probes, probes_value.as_ref());
-    let grace_period = grace_period.map_or(confirm_after, |value| rules.grace_period(value));
-    let timeout = rules.timeout(timeout.as_ref(), interval);
-    let body_max = body_max.map_or(Some(65_536), |value| value.integer(1, 1_048_576));
-    let headers = headers.map_or(Some(Vec::new()), |value| header_names(&value));
-    Some(HealthSettings {
-        profile: profile?,
-        protocol: protocol?,
-        port: port?,
-        request_path: request_path?,
-        interval: interval?,
-        timeout: timeout?,
-        number_of_probes: number_of_probes?,
-        grace_period: grace_period?,
-        body_max: usize::try_from(body_max?).ok()?,
-        headers: headers?,
-    })
-}
-
-/// What differs between the profiles.
-struct Rules {
+/// The keys as they are written.
+pub(super) struct Health {
     profile: Profile,
+    protocol: ProbeProtocol,
+    port: Option<u16>,
+    request_path: String,
+    interval: Duration,
+    number_of_probes: u32,
+    grace_period: Option<Duration>,
+    timeout: Option<Duration>,
+    body_max: u32,
+    headers: Vec<String>,
 }
 
-impl Rules {
+pub(super) const HEALTH: Section<Health> = Section {
+    keys: &[
+        Key::<Health>::preset(
+            "profile",
+            "\"fleet\"",
+            Is::Word(&[
+                ("fleet", |health| health.profile = Profile::Fleet),
+                ("azure", |health| health.profile = Profile::Azure),
+            ]),
+        )
+        .doc("`azure` also escapes the path as Azure does and fixes the time limit at 30 s"),
+        Key::<Health>::preset(
+            "protocol",
+            "\"http\"",
+            Is::Word(&[
+                ("http", |health| health.protocol = ProbeProtocol::Http),
+                ("https", |health| health.protocol = ProbeProtocol::Https),
+                ("tcp", |health| health.protocol = ProbeProtocol::Tcp),
+            ]),
+        )
+        .doc(
+            "certificates are not verified; tcp gives no application data, and needs `port` in the Azure \
+             profile",
+        ),
+        Key::<Health>::optional(
+            "port",
+            "8080",
+            Is::Whole(1, 65_535, |health, port| health.port = u16::try_from(port).ok()),
+        )
+        .without("that of the address")
+        .doc("where instances are probed"),
+        Key::<Health>::optional(
+            "requestPath",
+            "\"/health\"",
+            Is::Own(
+                || Form::Text,
+                |health, value| {
+                    health.request_path = value.string()?.to_owned();
+                    Some(())
+                },
+            ),
+        )
+        .without("`/`")
+        .bounds("printable ASCII; not with tcp")
+        .doc("path and query of the request"),
+        Key::<Health>::preset(
+            "intervalInSeconds",
+            "5",
+            Is::Seconds(0.1, 3600.0, |health, interval| health.interval = interval),
+        )
+        .narrow(azure(5, 60))
+        .bounds("fractions allowed")
+        .doc("from one probe's start to the next"),
+        Key::<Health>::preset(
+            "numberOfProbes",
+            "1",
+            Is::Whole(1, 100, |health, count| health.number_of_probes = count),
+        )
+        .narrow(azure(1, 24))
+        .doc("equal answers in a row that change the committed health"),
+        Key::<Health>::optional(
+            "gracePeriod",
+            "30",
+            Is::Seconds(0.0, 14_400.0, |health, grace| health.grace_period = Some(grace)),
+        )
+        .narrow(azure(5, 14_400))
+        .without("interval × probes")
+        .doc("how long an instance may stay Initializing"),
+        Key::<Health>::optional(
+            "timeoutInSeconds",
+            "5",
+            Is::Own(|| Form::Number(TIMEOUT.0, TIMEOUT.1), timeout),
+        )
+        .without("the interval, 1 to 30 s")
+        .narrow(azure(30, 30))
+        .doc("connect, headers and body together"),
+        Key::<Health>::preset(
+            "maxBodyBytes",
+            "65536",
+            Is::Whole(1, 1_048_576, |health, max| health.body_max = max),
+        )
+        .doc("a longer body is no answer"),
+        Key::<Health>::optional(
+            "responseHeaders",
+            "[\"retry-after\"]",
+            Is::Own(
+                || Form::List(Box::new(Form::Text)),
+                |health, value| {
+                    health.headers = header_names(value)?;
+                    Some(())
+                },
+            ),
+        )
+        .bounds("at most 32")
+        .doc("headers that the plugin gets to see"),
+    ],
+    check,
+};
+
+/// Azure takes whole numbers only.
+const fn azure(min: u32, max: u32) -> Narrow<Health> {
+    Narrow { when: Health::is_azure, note: " in the azure profile", bounds: (min, max) }
+}
+
+fn timeout(health: &mut Health, value: &Value<'_>) -> Option<()> {
+    if health.is_azure() {
+        value.conflict("cannot be set in the azure profile, where it is 30", "leave it out");
+        return None;
+    }
+    health.timeout = Some(value.seconds(TIMEOUT.0, TIMEOUT.1)?);
+    Some(())
+}
+
+impl Health {
+    pub(super) fn blank() -> Self {
+        Self {
+            profile: Profile::Fleet,
+            protocol: ProbeProtocol::Http,
+            port: None,
+            request_path: String::new(),
+            interval: Duration::ZERO,
+            number_of_probes: 0,
+            grace_period: None,
+            timeout: None,
+            body_max: 0,
+            headers: Vec::new(),
+        }
+    }
+
+    /// The keys that would give these settings.
+    pub(super) fn of(settings: &HealthSettings) -> Self {
+        let settings = settings.clone();
+        Self {
+            profile: settings.profile,
+            protocol: settings.protocol,
+            port: settings.port,
+            request_path: settings.request_path,
+            interval: settings.interval,
+            number_of_probes: settings.number_of_probes,
+            grace_period: Some(settings.grace_period),
+            timeout: Some(settings.timeout),
+            body_max: u32::try_from(settings.body_max).unwrap_or(u32::MAX),
+            headers: settings.headers,
+        }
+    }
+
     fn is_azure(&self) -> bool {
         self.profile == Profile::Azure
     }
 
-    fn interval(&self, value: Value<'_>) -> Option<Duration> {
-        match self.profile {
-            Profile::Fleet => value.seconds(0.1, 3600.0),
-            Profile::Azure => azure_seconds(value, 5, 60),
-        }
-    }
-
-    fn number_of_probes(&self, value: Value<'_>) -> Option<u32> {
-        match self.profile {
-            Profile::Fleet => value.integer(1, 100),
-            Profile::Azure => value.noted(" in the azure profile").integer(1, 24),
-        }
-    }
-
-    fn grace_period(&self, value: Value<'_>) -> Option<Duration> {
-        match self.profile {
-            Profile::Fleet => value.seconds(0.0, 14_400.0),
-            Profile::Azure => azure_seconds(value, 5, 14_400),
-        }
-    }
-
-    fn timeout(&self, value: Option<&Value<'_>>, interval: Option<Duration>) -> Option<Duration> {
-        match (self.profile, value) {
-            (Profile::Fleet, Some(value)) => value.seconds(0.05, 3600.0),
-            (Profile::Fleet, None) => {
-                interval.map(|interval| interval.clamp(Duration::from_secs(1), AZURE_TIMEOUT))
-            }
-            (Profile::Azure, Some(value)) => {
-                value.conflict("cannot be set in the azure profile, where it is 30", "leave it out");
-                None
-            }
-            (Profile::Azure, None) => Some(AZURE_TIMEOUT),
-        }
-    }
-
     /// Time that a change of health takes to be confirmed; also the default of the grace period.
-    fn confirm_after(
-        &self,
-        interval: Option<Duration>,
-        number_of_probes: Option<u32>,
-        probes_value: Option<&Value<'_>>,
-    ) -> Option<Duration> {
-        let (interval, number_of_probes) = (interval?, number_of_probes?);
-        let confirm_after = interval.saturating_mul(number_of_probes);
-        if let (true, Some(value)) = (self.is_azure() && confirm_after > AZURE_CONFIRM_MAX, probes_value) {
-            let (interval, together) = (interval.as_secs(), confirm_after.as_secs());
-            value.conflict(
-                format!("is {number_of_probes} with intervalInSeconds = {interval}, together {together} s"),
-                "allowed: up to 240 s in the azure profile",
-            );
-            return None;
-        }
-        Some(confirm_after)
+    fn confirm_after(&self) -> Duration {
+        self.interval.saturating_mul(self.number_of_probes)
     }
 
-    fn request_path(&self, value: Option<&Value<'_>>, protocol: Option<ProbeProtocol>) -> Option<String> {
-        let text = value.map_or(Some(""), Value::string)?;
-        if protocol == Some(ProbeProtocol::Tcp) {
-            if let (Some(value), false) = (value, text.is_empty()) {
-                let hint = "leave it out, or use protocol = \"http\"";
-                value.conflict(format!("is {text:?} although protocol is \"tcp\""), hint);
-                return None;
-            }
-            return Some(String::new());
-        }
-        let slash = if text.starts_with('/') { "" } else { "/" };
-        let path = match self.profile {
-            Profile::Fleet => format!("{slash}{text}"),
-            Profile::Azure => percent_encode(&format!("{slash}{text}")),
+    pub(super) fn settings(self) -> HealthSettings {
+        let by_interval = match self.profile {
+            Profile::Fleet => self.interval.clamp(Duration::from_secs(1), AZURE_TIMEOUT),
+            Profile::Azure => AZURE_TIMEOUT,
         };
-        let Some(value) = value else { return Some(path) };
-        if let Some(seen) = path.chars().find(|c| !is_request_target(*c)) {
-            value.problem(
-                format!("contains {seen:?}, which a request path cannot hold"),
-                format!("write {}", percent_encode_always(seen)),
-            );
-            return None;
+        HealthSettings {
+            profile: self.profile,
+            protocol: self.protocol,
+            port: self.port,
+            interval: self.interval,
+            timeout: self.timeout.unwrap_or(by_interval),
+            number_of_probes: self.number_of_probes,
+            grace_period: self.grace_period.unwrap_or_else(|| self.confirm_after()),
+            body_max: usize::try_from(self.body_max).unwrap_or(usize::MAX),
+            request_path: self.request_path,
+            headers: self.headers,
         }
-        if path.len() > PATH_LEN_MAX {
-            value.problem(format!("is {} bytes long", path.len()), format!("at most {PATH_LEN_MAX}"));
-            return None;
-        }
-        Some(path)
     }
 }
 
-/// Azure takes whole seconds only.
-fn azure_seconds(value: Value<'_>, min: u32, max: u32) -> Option<Duration> {
-    let seconds = value.noted(" in the azure profile").integer(min, max)?;
-    Some(Duration::from_secs(seconds.into()))
+fn check(health: &mut Health, given: &mut Given<'_>) {
+    let is_tcp = health.protocol == ProbeProtocol::Tcp;
+    if is_tcp && health.is_azure() && !given.has("port") {
+        let hint = "required for tcp in the azure profile, for example port = 8080";
+        given.conflict("port", "is missing", hint);
+    }
+    if given.are_sound(&["requestPath"]) {
+        request_path(health, given);
+    }
+    let confirm_after = health.confirm_after();
+    if given.are_sound(&["intervalInSeconds", "numberOfProbes"])
+        && given.has("numberOfProbes")
+        && health.is_azure()
+        && confirm_after > AZURE_CONFIRM_MAX
+    {
+        let (interval, together) = (health.interval.as_secs(), confirm_after.as_secs());
+        let probes = health.number_of_probes;
+        given.conflict(
+            "numberOfProbes",
+            format!("is {probes} with intervalInSeconds = {interval}, together {together} s"),
+            "allowed: up to 240 s in the azure profile",
+        );
+    }
+}
+
+/// Makes the path what is asked for.
+fn request_path(health: &mut Health, given: &mut Given<'_>) {
+    let text = std::mem::take(&mut health.request_path);
+    if health.protocol == ProbeProtocol::Tcp {
+        if !text.is_empty() {
+            let hint = "leave it out, or use protocol = \"http\"";
+            given.conflict("requestPath", format!("is {text:?} although protocol is \"tcp\""), hint);
+        }
+        return;
+    }
+    let slash = if text.starts_with('/') { "" } else { "/" };
+    let path = match health.profile {
+        Profile::Fleet => format!("{slash}{text}"),
+        Profile::Azure => utf8_percent_encode(&format!("{slash}{text}"), AZURE_PATH).to_string(),
+    };
+    if let Some(seen) = path.chars().find(|c| !is_request_target(*c)) {
+        let hint = format!("write {}", utf8_percent_encode(&seen.to_string(), NON_ALPHANUMERIC));
+        given.problem(
+            "requestPath",
+            format!("contains {seen:?}, which a request path cannot hold"),
+            Some(hint),
+        );
+    } else if path.len() > PATH_LEN_MAX {
+        let hint = format!("at most {PATH_LEN_MAX}");
+        given.problem("requestPath", format!("is {} bytes long", path.len()), Some(hint));
+    }
+    health.request_path = path;
 }
 
 /// Printable ASCII without what RFC 3986 keeps out of paths and queries.
@@ -181,32 +275,31 @@ fn is_request_target(c: char) -> bool {
     c.is_ascii_graphic() && !"\"#<>\\^`{|}".contains(c)
 }
 
-/// Escapes as Go's `url.URL` does for a path: `?`, `#` and `%` lose their meaning.
-fn percent_encode(path: &str) -> String {
-    let keeps = |c: char| c.is_ascii_alphanumeric() || "-_.~$&+,/:;=@".contains(c);
-    path.chars().fold(String::new(), |mut encoded, c| {
-        if keeps(c) {
-            encoded.push(c)
-        } else {
-            encoded.push_str(&percent_encode_always(c))
-        }
-        encoded
-    })
-}
-
-fn percent_encode_always(c: char) -> String {
-    c.encode_utf8(&mut [0; 4]).bytes().fold(String::new(), |mut encoded, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(encoded, "%{byte:02X}");
-        encoded
-    })
-}
+/// What Go's `url.URL` escapes in a path: `?`, `#` and `%` lose their meaning.
+const AZURE_PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b'/')
+    .remove(b':')
+    .remove(b';')
+    .remove(b'=')
+    .remove(b'@');
 
 /// Header names in lower case, each a token of RFC 9110, none twice.
 fn header_names(value: &Value<'_>) -> Option<Vec<String>> {
     let mut seen = BTreeSet::new();
     let mut names = Vec::new();
     let elements = value.array("an array of strings")?;
+    if elements.len() > HEADERS_MAX {
+        value.problem(format!("has {} names", elements.len()), format!("at most {HEADERS_MAX}"));
+        return None;
+    }
     for element in &elements {
         let Some(text) = element.filled() else { continue };
         let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);

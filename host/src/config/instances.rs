@@ -1,10 +1,8 @@
-//! Reads `[[scaleSets.instances]]`.
+//! Declares `[[scaleSets.instances]]`.
 
 use std::collections::BTreeMap;
 
-use super::problem::Place;
-use super::table::Table;
-use super::value::Value;
+use crate::keys::{Form, Given, Is, Key, Section, Spot, Value};
 use crate::net::address::parse_address;
 use phasegate_core::domain::{Address, Instance, InstanceId, Protection};
 
@@ -15,7 +13,7 @@ const INSTANCES_MAX: usize = 100_000;
 const DOMAIN_MAX: u32 = 1_000_000;
 
 /// Where each address was first used, by host in lower case and port.
-pub(super) type SeenAddresses = BTreeMap<(String, u16), (String, Place)>;
+pub(super) type SeenAddresses = BTreeMap<(String, u16), Spot>;
 
 /// The instances of one scale set that have no problem.
 #[derive(Default)]
@@ -25,79 +23,191 @@ pub(super) struct Instances {
     pub(super) complete: bool,
 }
 
+/// The keys of one instance as they are written.
+#[derive(Default)]
+struct Keys {
+    id: Option<InstanceId>,
+    address: Option<Address>,
+    region: Option<String>,
+    zone: Option<String>,
+    update_domain: Option<u32>,
+    fault_domain: Option<u32>,
+    labels: BTreeMap<String, String>,
+    from_scale_in: Option<bool>,
+    from_actions: bool,
+}
+
+const INSTANCE: Section<Keys> = Section {
+    keys: &[
+        Key::<Keys>::required(
+            "id",
+            "\"0\"",
+            Is::Own(
+                || Form::Text,
+                |instance, value| {
+                    instance.id = Some(value.id(InstanceId::parse)?);
+                    Some(())
+                },
+            ),
+        )
+        .doc("unique in the set; ordered as people count"),
+        Key::<Keys>::required(
+            "address",
+            "\"127.0.0.1:9100\"",
+            Is::Own(
+                || Form::Text,
+                |instance, value| {
+                    let text = value.filled()?;
+                    instance.address = Some(value.parsed(text, parse_address(text))?);
+                    Some(())
+                },
+            ),
+        )
+        .doc("`host:port`"),
+        Key::<Keys>::optional(
+            "region",
+            "\"eu-1\"",
+            Is::Own(
+                || Form::Loose,
+                |instance, value| {
+                    instance.region = Some(filled_text(value)?);
+                    Some(())
+                },
+            ),
+        )
+        .bounds("text")
+        .doc("the plugin gets to see it"),
+        Key::<Keys>::optional(
+            "zone",
+            "\"1\"",
+            Is::Own(
+                || Form::Loose,
+                |instance, value| {
+                    instance.zone = Some(filled_text(value)?);
+                    Some(())
+                },
+            ),
+        )
+        .bounds("text")
+        .doc("batches never cross zones, unless `enableCrossZoneUpgrade` says so"),
+        Key::<Keys>::optional(
+            "updateDomain",
+            "0",
+            Is::Whole(0, DOMAIN_MAX, |instance, domain| instance.update_domain = Some(domain)),
+        )
+        .doc("batches never cross update domains"),
+        Key::<Keys>::optional(
+            "faultDomain",
+            "0",
+            Is::Whole(0, DOMAIN_MAX, |instance, domain| instance.fault_domain = Some(domain)),
+        )
+        .doc("only orders"),
+        Key::<Keys>::optional(
+            "labels",
+            "{ role = \"replica\" }",
+            Is::Own(|| Form::Named(Box::new(Form::Loose)), labels),
+        )
+        .doc("table of texts"),
+        Key::<Keys>::table(
+            "protectionPolicy",
+            "{ protectFromScaleSetActions = true }",
+            Is::Table(|| PROTECTION.shape(), |instance, table| PROTECTION.read(table, instance)),
+        )
+        .doc("Azure's protection policy"),
+    ],
+    check: crate::keys::no_check,
+};
+
+const PROTECTION: Section<Keys> = Section {
+    keys: &[
+        Key::<Keys>::preset(
+            "protectFromScaleSetActions",
+            "false",
+            Is::Flag(|instance, yes| instance.from_actions = yes),
+        )
+        .example("true")
+        .doc("never upgraded by a rolling upgrade"),
+        Key::<Keys>::optional(
+            "protectFromScaleIn",
+            "true",
+            Is::Flag(|instance, yes| instance.from_scale_in = Some(yes)),
+        )
+        .without("as the other")
+        .doc("Azure's other protection; no effect on upgrades"),
+    ],
+    check: check_protection,
+};
+
+/// The instances as a key of a scale set.
+pub(super) fn form() -> Form {
+    Form::Tables(INSTANCE.shape())
+}
+
 pub(super) fn read_all(value: &Value<'_>, addresses: &mut SeenAddresses) -> Instances {
     let Some(values) = value.array("tables [[scaleSets.instances]]") else { return Instances::default() };
     if values.is_empty() || values.len() > INSTANCES_MAX {
         value.problem(format!("has {} instances", values.len()), format!("allowed: 1 to {INSTANCES_MAX}"));
         return Instances::default();
     }
-    let mut seen: BTreeMap<String, (String, Place)> = BTreeMap::new();
-    let read_one = |value: &Value<'_>| {
-        let instance = read(value.table()?, &mut seen, addresses)?;
-        Some((instance.id.clone(), instance))
-    };
-    let valid: BTreeMap<InstanceId, Instance> = values.iter().filter_map(read_one).collect();
+    let mut seen: BTreeMap<String, Spot> = BTreeMap::new();
+    // They are compared as a whole.
+    let valid: BTreeMap<InstanceId, Instance> = value.source().without_notes(|| {
+        let read_one = |value: &Value<'_>| {
+            let instance = read(value, &mut seen, addresses)?;
+            Some((instance.id.clone(), instance))
+        };
+        values.iter().filter_map(read_one).collect()
+    });
     let complete = valid.len() == values.len();
     Instances { valid, complete }
 }
 
 fn read(
-    mut table: Table<'_>,
-    seen: &mut BTreeMap<String, (String, Place)>,
+    value: &Value<'_>,
+    seen: &mut BTreeMap<String, Spot>,
     addresses: &mut SeenAddresses,
 ) -> Option<Instance> {
-    let id = table.required("id", "\"0\"");
-    let address = table.required("address", "\"127.0.0.1:9100\"");
-    let region = table.optional("region", "\"eu-1\"");
-    let zone = table.optional("zone", "\"1\"");
-    let update_domain = table.optional("updateDomain", "0");
-    let fault_domain = table.optional("faultDomain", "0");
-    let labels = table.section("labels", "{ role = \"replica\" }");
-    let protection = table.section("protectionPolicy", "{ protectFromScaleSetActions = true }");
-    table.finish();
-
-    let id = id.and_then(|value| {
-        let id = value.id(InstanceId::parse)?;
-        value.unique(id.as_str(), id.to_string(), seen).then_some(id)
+    let mut keys = Keys::default();
+    let given = INSTANCE.read(value.table()?, &mut keys);
+    let source = value.source();
+    let is_new_id = keys
+        .id
+        .as_ref()
+        .zip(given.at("id"))
+        .is_none_or(|(id, spot)| source.unique(spot, id.as_str(), id.to_string(), seen));
+    let is_new_address = keys.address.as_ref().zip(given.at("address")).is_none_or(|(address, spot)| {
+        let identity = (address.host.to_ascii_lowercase(), address.port);
+        source.unique(spot, &address.to_string(), identity, addresses)
     });
-    let address = address.and_then(|value| read_address(&value, addresses));
-    let region = optional_text(region.as_ref());
-    let zone = optional_text(zone.as_ref());
-    let update_domain = update_domain.map_or(Some(None), |value| value.integer(0, DOMAIN_MAX).map(Some));
-    let fault_domain = fault_domain.map_or(Some(None), |value| value.integer(0, DOMAIN_MAX).map(Some));
-    let labels = read_labels(labels);
-    let protection = read_protection(protection);
+    if !(is_new_id && is_new_address && given.is_sound()) {
+        return None;
+    }
     Some(Instance {
-        id: id?,
-        address: address?,
-        region: region?,
-        zone: zone?,
-        update_domain: update_domain?,
-        fault_domain: fault_domain?,
-        labels: labels?,
-        protection: protection?,
+        id: keys.id?,
+        address: keys.address?,
+        region: keys.region,
+        zone: keys.zone,
+        update_domain: keys.update_domain,
+        fault_domain: keys.fault_domain,
+        labels: keys.labels,
+        protection: Protection {
+            from_scale_set_actions: keys.from_actions,
+            from_scale_in: keys.from_scale_in.unwrap_or(keys.from_actions),
+        },
     })
 }
 
-fn read_address(value: &Value<'_>, addresses: &mut SeenAddresses) -> Option<Address> {
-    let text = value.filled()?;
-    let address = value.parsed(text, parse_address(text))?;
-    let identity = (address.host.to_ascii_lowercase(), address.port);
-    value.unique(&address.to_string(), identity, addresses).then_some(address)
-}
-
 /// Text that may be left out but not empty.
-fn optional_text(value: Option<&Value<'_>>) -> Option<Option<String>> {
-    let Some(value) = value else { return Some(None) };
+fn filled_text(value: &Value<'_>) -> Option<String> {
     let text = value.text()?;
     if text.is_empty() {
         value.problem("is empty", "leave it out".to_owned());
         return None;
     }
-    Some(Some(text))
+    Some(text)
 }
 
-fn read_labels(table: Table<'_>) -> Option<BTreeMap<String, String>> {
+fn labels(instance: &mut Keys, value: &Value<'_>) -> Option<()> {
     let read_one = |value: Value<'_>| {
         if value.name.is_empty() || value.name.chars().any(|c| c.is_control() || "{}".contains(c)) {
             value.problem("is not a name of a label", "no braces and no control characters".to_owned());
@@ -105,26 +215,18 @@ fn read_labels(table: Table<'_>) -> Option<BTreeMap<String, String>> {
         }
         Some((value.name.to_owned(), value.text()?))
     };
-    let labels: Vec<Option<(String, String)>> = table.into_entries().into_iter().map(read_one).collect();
-    labels.into_iter().collect()
+    let labels: Vec<_> = value.table()?.into_entries().into_iter().map(read_one).collect();
+    instance.labels = labels.into_iter().collect::<Option<_>>()?;
+    Some(())
 }
 
-fn read_protection(mut table: Table<'_>) -> Option<Protection> {
-    let scale_in = table.optional("protectFromScaleIn", "true");
-    let actions = table.optional("protectFromScaleSetActions", "true");
-    table.finish();
-
-    let from_scale_set_actions = actions.map_or(Some(false), |value| value.boolean());
-    let from_scale_in = scale_in.as_ref().map_or(Some(None), |value| value.boolean().map(Some));
-    let (from_scale_set_actions, from_scale_in) = (from_scale_set_actions?, from_scale_in?);
-    // Azure: protection from all actions includes that from scale-in, and refuses the opposite.
-    if let (true, Some(false), Some(value)) = (from_scale_set_actions, from_scale_in, scale_in) {
-        value.conflict(
+/// Azure: protection from all actions includes that from scale-in, and refuses the opposite.
+fn check_protection(instance: &mut Keys, given: &mut Given<'_>) {
+    if let (true, Some(false)) = (instance.from_actions, instance.from_scale_in) {
+        given.conflict(
+            "protectFromScaleIn",
             "is false although protectFromScaleSetActions is true and includes it",
             "write true, or leave it out",
         );
-        return None;
     }
-    let from_scale_in = from_scale_in.unwrap_or(from_scale_set_actions);
-    Some(Protection { from_scale_set_actions, from_scale_in })
 }

@@ -1,34 +1,31 @@
-//! Reads `phasegate.toml` into validated types, and reports all of its problems at once.
+//! `phasegate.toml`: declares its keys, reads it into validated types, and reports all of its problems at
+//! once.
 //!
-//! How to read this module: `source`, `table` and `value` walk any TOML with its line numbers;
-//! `server`, `recording`, `plugins`, `fetch`, `scale_sets`, `health`, `policy`, `rules`, `freeze`, `drivers` and `instances`
-//! know the keys;
-//! `environment` checks what depends on the machine. Nothing here starts, connects to or loads
-//! anything, and only `load` and `environment` look at the file system.
+//! How to read this module: `server`, `recording`, `plugins` (with `fetch` and `gate`) and `scale_sets`
+//! (with `health`, `policy`, `rules`, `freeze`, `instances` and `ports`) declare the keys, those of the
+//! drivers stand beside the drivers; the machinery is in `crate::keys`. `load` looks at the file itself,
+//! `machine` at what it names on this machine, `changes` compares two files. Nothing here starts or
+//! connects to anything.
 
-mod drivers;
-mod environment;
+mod changes;
 mod fetch;
 mod freeze;
+mod gate;
 mod health;
 mod instances;
+mod load;
+mod machine;
+mod manual;
+mod override_policy;
 mod plugins;
 mod policy;
-mod problem;
+mod ports;
 mod recording;
-mod reload;
 mod rules;
 mod scale_sets;
 mod server;
-mod settings;
-mod show;
-mod source;
-mod suggest;
-mod swap_rules;
-mod table;
 #[cfg(test)]
 mod tests;
-mod value;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -36,17 +33,23 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-pub use environment::environment_problems;
+pub use changes::{changed_parts, restart_reasons};
+pub use load::{LoadConfigError, load};
+pub use machine::{is_about_a_component, machine_problems};
+pub use manual::{manual, schema};
+pub use override_policy::{OverrideError, override_policy};
 pub use plugins::AZURE_HEALTH;
-pub use problem::{LoadConfigError, Place, Problem, Problems};
-pub use reload::{changed_parts, restart_reasons};
 
 use crate::drivers::DriverConfig;
+use crate::keys::changes::Noted;
+pub use crate::keys::{Again, Place, Problem, Problems};
+use crate::keys::{Given, Is, Key, Section, Source, Table};
 use crate::plugins::config::PluginConfig;
 use crate::recording::RecordingConfig;
 use phasegate_core::domain::ScaleSet;
-use source::Source;
-use table::Table;
+use plugins::Plugins;
+use recording::{RECORDING, Recording};
+use server::SERVER;
 
 /// A configuration without problems.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,8 +64,8 @@ pub struct Config {
     pub plugins: Vec<PluginConfig>,
     /// The scale sets in the order of the file; at least one.
     pub scale_sets: Vec<ScaleSet<DriverConfig>>,
-    /// Where the values are that [`environment_problems`] looks at.
-    places: BTreeMap<String, Place>,
+    /// What the file says at each key but those of instances, and where.
+    noted: BTreeMap<String, Noted>,
 }
 
 /// Where the host listens and keeps its data.
@@ -76,34 +79,57 @@ pub struct Server {
     pub token_file: Option<PathBuf>,
 }
 
+/// The whole file as it is read.
+struct File {
+    server: Server,
+    recording: Recording,
+    plugins: Plugins,
+    scale_sets: Vec<ScaleSet<DriverConfig>>,
+}
+
+const FILE: Section<File> = Section {
+    keys: &[
+        Key::<File>::table(
+            "server",
+            "{ listen = \"127.0.0.1:8970\" }",
+            Is::Table(|| SERVER.shape(), |file, table| SERVER.read(table, &mut file.server)),
+        )
+        .doc("the host itself"),
+        Key::<File>::table(
+            "recording",
+            "{ maxMiB = 64, maxAge = \"P1D\" }",
+            Is::Table(|| RECORDING.shape(), |file, table| RECORDING.read(table, &mut file.recording)),
+        )
+        .doc("what of the plugins' work is written down"),
+        Key::<File>::optional(
+            "plugins",
+            "[{ name = \"db\", component = \"db.wasm\" }]",
+            Is::Own(plugins::form, |file, value| file.plugins.read(value)),
+        )
+        .doc("the policy plugins, beside `azure-health`"),
+        Key::<File>::required(
+            "scaleSets",
+            "[{ name = \"orders\", … }], or a table [[scaleSets]]",
+            Is::Own(scale_sets::form, |file, value| {
+                file.scale_sets = scale_sets::read_all(value, &file.plugins.names)?;
+                Some(())
+            }),
+        )
+        .doc("the scale sets, at least one"),
+    ],
+    check: |_: &mut File, _: &mut Given<'_>| {},
+};
+
 impl Config {
-    /// A problem with the value of a key that was found after reading, with its line.
+    /// A problem with the value of a key that was found after reading, with its line, or that of what
+    /// holds the key.
     #[must_use]
     pub fn problem(&self, key: &str, message: String) -> Problem {
-        let place = self.places.get(key).copied().unwrap_or(Place { line: 1, column: 1 });
-        Problem { place, key: key.to_owned(), message, hint: None }
+        let holders =
+            std::iter::successors(Some(key), |key| key.rfind(['.', '[']).and_then(|at| key.get(..at)));
+        let mut places = holders.filter_map(|key| self.noted.get(key)?.place);
+        Problem::new(places.next().unwrap_or(Place { line: 1, column: 1 }), key, message, None)
     }
-}
-
-/// Reads and validates the file.
-///
-/// # Errors
-/// When the file cannot be read, is not UTF-8, or has problems.
-pub fn load(path: &Path) -> Result<Config, LoadConfigError> {
-    let bytes = std::fs::read(path)
-        .map_err(|source| LoadConfigError::Unreadable { path: path.to_owned(), source })?;
-    let text = String::from_utf8(bytes).map_err(|error| LoadConfigError::Invalid(not_utf8(&error, path)))?;
-    parse(&text, path).map_err(LoadConfigError::Invalid)
-}
-
-/// The one problem of a file that is not text.
-fn not_utf8(error: &std::string::FromUtf8Error, path: &Path) -> Problems {
-    let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
-    let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
-    let column = good.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
-    let message = "is not UTF-8 text from here on".to_owned();
-    let problem = Problem { place: Place { line, column }, key: String::new(), message, hint: None };
-    Problems { path: path.to_owned(), list: vec![problem] }
 }
 
 /// Validates the text of the file `path`; relative paths in it start at the file's directory.
@@ -113,36 +139,41 @@ fn not_utf8(error: &std::string::FromUtf8Error, path: &Path) -> Problems {
 /// values are reported besides: what is missing or at odds may be in the part that is not readable.
 pub fn parse(text: &str, path: &Path) -> Result<Config, Problems> {
     let (root, errors) = DeTable::parse_recoverable(text);
+    if let (false, Some(problem)) = (errors.is_empty(), load::other_language(text)) {
+        return Err(Problems { path: path.to_owned(), list: vec![problem] });
+    }
     let directory = path.parent().unwrap_or_else(|| Path::new(""));
     let source = Source::new(text, directory, &errors);
-    let contents = read(Table::new(&source, String::new(), 0, Some(root.get_ref())));
-    let (mut problems, places) = source.finish(path);
-    match contents {
-        Some((server, recording, plugins, scale_sets)) if problems.is_empty() => {
-            Ok(Config { path: path.to_owned(), server, recording, plugins, scale_sets, places })
-        }
-        _ => {
-            if problems.is_empty() {
-                // Every missing value comes with a problem; if one does not, refuse all the same.
-                let message = "cannot be used, for an unknown reason; please report this file".to_owned();
-                let place = Place { line: 1, column: 1 };
-                problems.list.push(Problem { place, key: String::new(), message, hint: None });
-            }
-            Err(problems)
-        }
+    let mut file = File {
+        server: server::blank(),
+        recording: Recording::default(),
+        plugins: Plugins::implicit(),
+        scale_sets: Vec::new(),
+    };
+    let is_sound =
+        FILE.read(Table::new(&source, String::new(), 0, Some(root.get_ref())), &mut file).is_sound();
+    let (mut problems, noted) = source.finish(path);
+    if is_sound && problems.is_empty() {
+        let File { server, recording, plugins, scale_sets } = file;
+        let recording = recording.config();
+        return Ok(Config {
+            path: path.to_owned(),
+            server,
+            recording,
+            plugins: plugins.configs,
+            scale_sets,
+            noted,
+        });
     }
+    if problems.is_empty() {
+        // Every key that is wrong comes with a problem; if one does not, refuse all the same.
+        let message = "cannot be used, for an unknown reason; please report this file".to_owned();
+        problems.list.push(Problem::new(Place { line: 1, column: 1 }, "", message, None));
+    }
+    Err(problems)
 }
 
-type Contents = (Server, Option<RecordingConfig>, Vec<PluginConfig>, Vec<ScaleSet<DriverConfig>>);
-
-fn read(mut root: Table<'_>) -> Option<Contents> {
-    let server = server::read(root.section("server", "{ listen = \"127.0.0.1:8970\" }"));
-    let recording = recording::read(root.section("recording", "{ maxMiB = 64, maxAge = \"P1D\" }"));
-    let plugins = root.optional("plugins", "[{ name = \"db\", component = \"db.wasm\" }]");
-    let plugins = plugins.map_or(Some(Vec::new()), |value| value.array("tables [[plugins]]"));
-    let plugins = plugins::read_all(plugins.unwrap_or_default());
-    let scale_sets = root.required("scaleSets", "[{ name = \"orders\", … }], or a table [[scaleSets]]");
-    let scale_sets = scale_sets.and_then(|value| scale_sets::read_all(&value, &plugins.names));
-    root.finish();
-    Some((server?, recording?, plugins.configs?, scale_sets?))
+/// What the whole file looks like.
+fn shape() -> crate::keys::Shape {
+    FILE.shape()
 }

@@ -1,19 +1,19 @@
-//! Reads `[[plugins]]`.
+//! Declares `[[plugins]]`.
 //!
-//! Does not look at the components; `environment.rs` does.
+//! Does not look at the components; `machine` does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::problem::Place;
-use super::swap_rules::{self, Typed};
-use super::table::Table;
-use super::value::Value;
-use super::{fetch, settings};
+use super::fetch::{FETCH, Fetch};
+use super::gate::{self, GATE};
+use crate::keys::{Form, Given, Is, Key, Section, Spot, Value, json_object, no_check};
 use crate::net::reference::RemoteSource;
 use crate::plugins::config::{ComponentSource, PluginConfig};
 use crate::plugins::fetch::FetchConfig;
-use phasegate_core::domain::{Digest, Isolation, OnFailure, PluginLimits, PluginName, PluginSpec, SwapRules};
+use phasegate_core::domain::{
+    Digest, Gate, Isolation, OnFailure, PluginLimits, PluginName, PluginSpec, Strategy, SwapRules,
+};
 
 /// Name of the plugin that exists without being configured, and of its built-in component.
 pub const AZURE_HEALTH: &str = "azure-health";
@@ -22,23 +22,202 @@ pub const AZURE_HEALTH: &str = "azure-health";
 pub(super) struct Plugins {
     /// Names that scale sets may use, including those of plugins with problems.
     pub(super) names: BTreeSet<String>,
-    /// The plugins, unless one of them has a problem.
-    pub(super) configs: Option<Vec<PluginConfig>>,
+    /// The plugins that have no problem.
+    pub(super) configs: Vec<PluginConfig>,
 }
 
-pub(super) fn read_all(values: Vec<Value<'_>>) -> Plugins {
-    let mut seen: BTreeMap<String, (String, Place)> = BTreeMap::new();
-    let mut configs: Vec<Option<PluginConfig>> = Vec::new();
-    for value in values {
-        let Some(table) = value.table() else { continue };
-        configs.push(read(table, &mut seen));
+/// The keys of one plugin as they are written.
+pub(super) struct Plugin {
+    name: Option<PluginName>,
+    pub(super) component: Option<ComponentSource>,
+    settings: String,
+    limits: PluginLimits,
+    isolation: Isolation,
+    on_failure: OnFailure,
+    digest: Option<Digest>,
+    pub(super) fetch: Fetch,
+    strategy: Strategy,
+    watch_time: Duration,
+    gate: Option<Gate>,
+}
+
+pub(super) const PLUGIN: Section<Plugin> = Section {
+    keys: &[
+        Key::<Plugin>::required(
+            "name",
+            "\"db\"",
+            Is::Own(
+                || Form::Text,
+                |plugin, value| {
+                    plugin.name = Some(value.id(PluginName::parse)?);
+                    Some(())
+                },
+            ),
+        )
+        .bounds("letters, digits, `._-`")
+        .doc("unique; `azure-health` exists without being listed"),
+        Key::<Plugin>::required(
+            "component",
+            "\"plugins/db.wasm\", \"oci://…\" or \"https://…\"",
+            Is::Own(|| Form::Text, component),
+        )
+        .doc("path of a component, `oci://…` or `https://…` ([below](#pluginsfetch)), or `builtin:azure-health`"),
+        Key::<Plugin>::preset(
+            "settings",
+            "{}",
+            Is::Own(
+                || Form::Free,
+                |plugin, value| {
+                    plugin.settings = json_object(value)?;
+                    Some(())
+                },
+            ),
+        )
+        .example("{ maxLagBytes = 1048576 }")
+        .doc("handed to the plugin as a JSON object"),
+        Key::<Plugin>::table(
+            "limits",
+            "{ memoryMiB = 64, timeoutMs = 100 }",
+            Is::Table(|| LIMITS.shape(), |plugin, table| LIMITS.read(table, &mut plugin.limits)),
+        )
+        .doc("what one instance of the plugin may use"),
+        Key::<Plugin>::preset(
+            "onFailure",
+            "\"hold\"",
+            Is::Word(&[
+                ("hold", |plugin| plugin.on_failure = OnFailure::Hold),
+                ("last-good", |plugin| plugin.on_failure = OnFailure::LastGood),
+                ("azure", |plugin| plugin.on_failure = OnFailure::Azure),
+            ]),
+        )
+        .doc("what becomes of an instance while its plugin fails, see below"),
+        Key::<Plugin>::preset(
+            "isolation",
+            "\"batch\"",
+            Is::Word(&[
+                ("batch", |plugin| plugin.isolation = Isolation::PerBatch),
+                ("reused", |plugin| plugin.isolation = Isolation::Reused),
+            ]),
+        )
+        .doc("a new instance per batch, or one until it fails"),
+        Key::<Plugin>::optional("digest", "\"sha256:…\"", Is::Own(|| Form::Text, digest))
+            .bounds("`sha256:` and 64 digits")
+            .doc(
+                "what the bytes of the component must be, for a registry those of the layer; nothing else is \
+                 ever loaded for this plugin: by file, reference, upload, at a start, by `plugin rollback` or \
+                 when a generation is taken back. Where that rules out every way back, a generation that does \
+                 not pass its watch stays, and log and `lastError` say so",
+            ),
+        Key::<Plugin>::preset(
+            "strategy",
+            "\"rehearse\"",
+            Is::Word(&[
+                ("immediate", |plugin| plugin.strategy = Strategy::Immediate),
+                ("rehearse", |plugin| plugin.strategy = Strategy::Rehearse),
+                ("shadow", |plugin| plugin.strategy = Strategy::Shadow),
+            ]),
+        )
+        .doc("what a new component must pass before it takes over"),
+        Key::<Plugin>::preset("watchTime", "\"PT1M\"", Is::Span(None, |plugin, time| plugin.watch_time = time)).doc(
+            "how long the component before judges beside a new one, to come back if it was better; `PT0S`: \
+             not at all",
+        ),
+        Key::<Plugin>::table(
+            "fetch",
+            "{ caFile = \"ca.pem\", timeout = \"PT1M\" }",
+            Is::Table(|| FETCH.shape(), |plugin, table| FETCH.read(table, plugin)),
+        )
+        .doc("how a component is fetched"),
+        Key::<Plugin>::optional(
+            "gate",
+            "{ maxChangedPercent = 5 }",
+            Is::Table(
+                || GATE.shape(),
+                |plugin, table| GATE.read(table, plugin.gate.get_or_insert_with(gate::blank)),
+            ),
+        )
+        .doc("what a new component may change"),
+    ],
+    check,
+};
+
+const LIMITS: Section<PluginLimits> = Section {
+    keys: &[
+        Key::<PluginLimits>::preset(
+            "memoryMiB",
+            "64",
+            Is::Whole(1, 4096, |limits, mib| limits.memory_mib = mib),
+        )
+        .doc("memory of one instance of the plugin"),
+        Key::<PluginLimits>::preset(
+            "timeoutMs",
+            "100",
+            Is::Whole(1, 60_000, |limits, ms| limits.timeout = Duration::from_millis(ms.into())),
+        )
+        .doc(
+            "CPU time of one call (a batch of up to 128 observations), checked in ticks of 5 ms; at most \
+             twenty times that in wall-clock time",
+        ),
+        Key::<PluginLimits>::preset(
+            "fuel",
+            "50000000",
+            Is::Whole(10_000, u32::MAX, |limits, fuel| limits.fuel = fuel.into()),
+        )
+        .doc(
+            "work of one evaluation, about one for each instruction: the same on a laptop and in \
+                 production. A batch has no more than this either and is split when that is too little, so \
+                 that company changes nothing. A start and `configure` have ten times as much",
+        ),
+        Key::<PluginLimits>::preset(
+            "logLinesPerMinute",
+            "600",
+            Is::Whole(0, 1_000_000, |limits, lines| limits.log_lines_per_minute = lines),
+        )
+        .doc("log lines; more are dropped and counted"),
+    ],
+    check: no_check,
+};
+
+fn blank() -> Plugin {
+    Plugin {
+        name: None,
+        component: None,
+        settings: "{}".to_owned(),
+        limits: PluginLimits::DEFAULT,
+        isolation: Isolation::PerBatch,
+        on_failure: OnFailure::Hold,
+        digest: None,
+        fetch: Fetch::default(),
+        strategy: Strategy::Rehearse,
+        watch_time: Duration::ZERO,
+        gate: None,
     }
-    if !seen.contains_key(AZURE_HEALTH) {
-        configs.push(implicit());
+}
+
+/// The plugins as a key of the whole file.
+pub(super) fn form() -> Form {
+    Form::Tables(PLUGIN.shape())
+}
+
+impl Plugins {
+    /// Those of a file that names none.
+    pub(super) fn implicit() -> Self {
+        Self { names: [AZURE_HEALTH.to_owned()].into(), configs: implicit().into_iter().collect() }
     }
-    let mut names: BTreeSet<String> = seen.into_keys().collect();
-    names.insert(AZURE_HEALTH.to_owned());
-    Plugins { names, configs: configs.into_iter().collect() }
+
+    /// Reads all of them; says whether they are right.
+    pub(super) fn read(&mut self, value: &Value<'_>) -> Option<()> {
+        let values = value.array("tables [[plugins]]")?;
+        let mut seen: BTreeMap<String, Spot> = BTreeMap::new();
+        let configs: Vec<Option<PluginConfig>> = values.iter().map(|value| read(value, &mut seen)).collect();
+        let is_sound = configs.iter().all(Option::is_some);
+        self.configs = configs.into_iter().flatten().collect();
+        if !seen.contains_key(AZURE_HEALTH) {
+            self.configs.extend(implicit());
+        }
+        self.names = seen.into_keys().chain([AZURE_HEALTH.to_owned()]).collect();
+        is_sound.then_some(())
+    }
 }
 
 fn implicit() -> Option<PluginConfig> {
@@ -47,7 +226,7 @@ fn implicit() -> Option<PluginConfig> {
         name: PluginName::parse(AZURE_HEALTH).ok()?,
         source: component.to_string(),
         settings: "{}".to_owned(),
-        limits: limits(None)?,
+        limits: PluginLimits::DEFAULT,
         isolation: Isolation::PerBatch,
         on_failure: OnFailure::Hold,
         digest: None,
@@ -56,121 +235,58 @@ fn implicit() -> Option<PluginConfig> {
     Some(PluginConfig { spec, component, fetch: FetchConfig::default() })
 }
 
-fn read(mut table: Table<'_>, seen: &mut BTreeMap<String, (String, Place)>) -> Option<PluginConfig> {
-    let name = table.required("name", "\"db\"");
-    let component = table.required("component", "\"plugins/db.wasm\", \"oci://…\" or \"https://…\"");
-    let settings = table.optional("settings", "{ maxLagBytes = 1048576 }");
-    let limits_table = table.section("limits", "{ memoryMiB = 64, timeoutMs = 100 }");
-    let isolation = table.optional("isolation", "\"batch\"");
-    let on_failure = table.optional("onFailure", "\"hold\"");
-    let digest = table.optional("digest", "\"sha256:…\"");
-    let fetch = table.section("fetch", "{ caFile = \"ca.pem\", timeout = \"PT1M\" }");
-    let swap = Typed {
-        strategy: table.optional("strategy", "\"rehearse\""),
-        watch_time: table.optional("watchTime", "\"PT1M\""),
-        gate: table.optional("gate", "{ maxChangedPercent = 5 }"),
-    };
-    table.finish();
-
-    let name = name.and_then(|value| unique_name(&value, seen));
-    let component = component.and_then(|value| component_source(&value));
-    if let Some(settings) = &settings {
-        settings.remember();
+fn read(value: &Value<'_>, seen: &mut BTreeMap<String, Spot>) -> Option<PluginConfig> {
+    let mut plugin = blank();
+    let given = PLUGIN.read(value.table()?, &mut plugin);
+    if let (Some(name), Some(spot)) = (&plugin.name, given.at("name"))
+        && !value.source().unique(spot, name.as_str(), name.to_string(), seen)
+    {
+        return None;
     }
-    let settings = settings.map_or(Some("{}".to_owned()), |value| settings::json_object(&value));
-    let isolation = isolation.map_or(Some(Isolation::PerBatch), |value| {
-        value.choice(&[("batch", Isolation::PerBatch), ("reused", Isolation::Reused)])
-    });
-    let on_failure = on_failure.map_or(Some(OnFailure::Hold), |value| {
-        value.choice(&[
-            ("hold", OnFailure::Hold),
-            ("last-good", OnFailure::LastGood),
-            ("azure", OnFailure::Azure),
-        ])
-    });
-    let limits = limits(Some(limits_table));
-    let digest = digest.map_or(Some(None), |value| pinned(&value, component.as_ref()).map(Some));
-    let server = match component {
-        // What cannot be read is reported where it is.
-        Some(ComponentSource::Remote(_)) | None => fetch::Server::Known,
-        Some(ComponentSource::Builtin(_) | ComponentSource::File(_)) => fetch::Server::None,
-    };
-    let fetch = fetch::read(fetch, server);
-    let swap = swap_rules::read(swap);
+    if !given.is_sound() {
+        return None;
+    }
+    let Plugin { name, component, settings, limits, isolation, on_failure, digest, .. } = plugin;
+    let swap = SwapRules { strategy: plugin.strategy, gate: plugin.gate, watch_time: plugin.watch_time };
     let component = component?;
-    let spec = PluginSpec {
-        name: name?,
-        source: component.to_string(),
-        settings: settings?,
-        limits: limits?,
-        isolation: isolation?,
-        on_failure: on_failure?,
-        digest: digest?,
-        swap: swap?,
-    };
-    Some(PluginConfig { spec, component, fetch: fetch? })
+    let source = component.to_string();
+    let spec = PluginSpec { name: name?, source, settings, limits, isolation, on_failure, digest, swap };
+    Some(PluginConfig { spec, component, fetch: plugin.fetch.config() })
 }
 
-fn unique_name(value: &Value<'_>, seen: &mut BTreeMap<String, (String, Place)>) -> Option<PluginName> {
-    let name = value.id(PluginName::parse)?;
-    value.unique(name.as_str(), name.to_string(), seen).then_some(name)
+fn check(plugin: &mut Plugin, given: &mut Given<'_>) {
+    if let (Some(_), Some(ComponentSource::Builtin(_))) = (plugin.digest, &plugin.component) {
+        given.problem("digest", "goes with a file, not with a built-in component", None);
+    }
 }
 
-fn component_source(value: &Value<'_>) -> Option<ComponentSource> {
-    value.remember();
+fn component(plugin: &mut Plugin, value: &Value<'_>) -> Option<()> {
     let text = value.filled()?;
-    if RemoteSource::looks_like(text) {
-        return value.parsed(text, RemoteSource::parse(text)).map(ComponentSource::Remote);
-    }
-    let Some(builtin) = text.strip_prefix("builtin:") else {
-        return value.path().map(ComponentSource::File);
+    let component = if RemoteSource::looks_like(text) {
+        ComponentSource::Remote(value.parsed(text, RemoteSource::parse(text))?)
+    } else if let Some(builtin) = text.strip_prefix("builtin:") {
+        if builtin != AZURE_HEALTH {
+            value.problem(
+                format!("is the unknown built-in component {builtin:?}"),
+                format!("write \"builtin:{AZURE_HEALTH}\", the path of a file, oci://… or https://…"),
+            );
+            return None;
+        }
+        ComponentSource::Builtin(builtin.to_owned())
+    } else {
+        ComponentSource::File(value.path()?)
     };
-    if builtin == AZURE_HEALTH {
-        return Some(ComponentSource::Builtin(builtin.to_owned()));
-    }
-    value.problem(
-        format!("is the unknown built-in component {builtin:?}"),
-        format!("write \"builtin:{AZURE_HEALTH}\", the path of a file, oci://… or https://…"),
-    );
-    None
+    plugin.component = Some(component);
+    Some(())
 }
 
 /// The digest that the component must have.
-fn pinned(value: &Value<'_>, component: Option<&ComponentSource>) -> Option<Digest> {
+fn digest(plugin: &mut Plugin, value: &Value<'_>) -> Option<()> {
     let text = value.filled()?;
-    let Some(digest) = Digest::parse(text) else {
-        value.problem(
-            format!("is {text:?}, which is no digest"),
-            "write \"sha256:\" and 64 hexadecimal digits; `phasegate plugin inspect FILE` shows them"
-                .to_owned(),
-        );
-        return None;
-    };
-    if matches!(component, Some(ComponentSource::Builtin(_))) {
-        value.problem("goes with a file, not with a built-in component", None);
-        return None;
+    plugin.digest = Digest::parse(text);
+    if plugin.digest.is_none() {
+        let hint = "write \"sha256:\" and 64 hexadecimal digits; `phasegate plugin inspect FILE` shows them";
+        value.problem(format!("is {text:?}, which is no digest"), hint.to_owned());
     }
-    Some(digest)
-}
-
-fn limits(table: Option<Table<'_>>) -> Option<PluginLimits> {
-    let default = PluginLimits::DEFAULT;
-    let Some(mut table) = table else { return Some(default) };
-    let memory = table.optional("memoryMiB", "64");
-    let timeout = table.optional("timeoutMs", "100");
-    let fuel = table.optional("fuel", "50000000");
-    let log_lines = table.optional("logLinesPerMinute", "600");
-    table.finish();
-    let memory_mib = memory.map_or(Some(default.memory_mib), |value| value.integer(1, 4096));
-    let timeout = timeout.map_or(Some(default.timeout), |value| {
-        value.integer(1, 60_000).map(|ms| Duration::from_millis(ms.into()))
-    });
-    let fuel = fuel.map_or(Some(default.fuel), |value| value.integer(10_000, u32::MAX).map(u64::from));
-    let log_lines = log_lines.map_or(Some(default.log_lines_per_minute), |value| value.integer(0, 1_000_000));
-    Some(PluginLimits {
-        memory_mib: memory_mib?,
-        timeout: timeout?,
-        fuel: fuel?,
-        log_lines_per_minute: log_lines?,
-    })
+    plugin.digest.map(|_| ())
 }

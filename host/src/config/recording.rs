@@ -1,43 +1,66 @@
-//! Reads `[recording]`.
+//! Declares `[recording]`.
 
 use std::time::Duration;
 
-use super::show::quoted;
-use super::table::Table;
+use crate::keys::{Form, Is, Key, Section, no_check};
 use crate::recording::{Pointer, RecordingConfig};
 
-/// Ages that make sense: a minute to a year.
-const AGE_MIN: Duration = Duration::from_secs(60);
-const AGE_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+/// The keys as they are written.
+#[derive(Default)]
+pub(super) struct Recording {
+    mib: u32,
+    age_max: Duration,
+    redact: Vec<Pointer>,
+}
 
-/// None inside: nothing is recorded.
-pub(super) fn read(mut table: Table<'_>) -> Option<Option<RecordingConfig>> {
-    let default = RecordingConfig::default();
-    let size = table.optional("maxMiB", "64");
-    let age = table.optional("maxAge", "\"P1D\"");
-    let redact = table.optional("redact", "[\"/password\", \"/users/*/email\"]");
-    table.finish();
+pub(super) const RECORDING: Section<Recording> = Section {
+    keys: &[
+        Key::<Recording>::preset("maxMiB", "64", Is::Whole(0, 65_536, |recording, mib| recording.mib = mib))
+            .doc("size of all records together; 0 records nothing")
+            .restart(),
+        Key::<Recording>::preset(
+            "maxAge",
+            "\"P1D\"",
+            Is::Span(Some(("PT1M", "P365D")), |recording, age| recording.age_max = age),
+        )
+        .doc("records that are older go")
+        .restart(),
+        Key::<Recording>::preset(
+            "redact",
+            "[]",
+            Is::Own(
+                || Form::List(Box::new(Form::Text)),
+                |recording, value| {
+                    let values = value.array("an array of JSON pointers")?;
+                    // All are looked at, so that each that is wrong is told of.
+                    let pointers: Vec<Option<Pointer>> = values
+                        .iter()
+                        .map(|value| {
+                            let text = value.filled()?;
+                            value.parsed(text, Pointer::parse(text))
+                        })
+                        .collect();
+                    recording.redact = pointers.into_iter().collect::<Option<_>>()?;
+                    Some(())
+                },
+            ),
+        )
+        .example("[\"/password\", \"/users/*/email\"]")
+        .bounds("JSON pointers, `*` for any name or index")
+        .doc(
+            "values in JSON bodies that are not written down; a body that is no JSON is then left out as a \
+             whole. With such a record nothing can be proved, and `replay` says so. What a plugin itself \
+             puts into its reason, memory or attributes is written down",
+        )
+        .restart(),
+    ],
+    check: no_check,
+};
 
-    let mib = size.map_or(Some(64), |value| value.integer(0, 65_536));
-    let age_max = age.map_or(Some(default.age_max), |value| {
-        let age = value.iso_duration()?;
-        if !(AGE_MIN..=AGE_MAX).contains(&age) {
-            let seen = value.raw.as_str().map(quoted).unwrap_or_default();
-            value.problem(format!("is {seen}"), "allowed: PT1M to P365D".to_owned());
-            return None;
-        }
-        Some(age)
-    });
-    let pointers = redact.map_or(Some(Vec::new()), |value| value.array("an array of JSON pointers"));
-    let pointers = pointers.map(|values| {
-        let pointer = |value: &super::value::Value<'_>| {
-            let text = value.filled()?;
-            value.parsed(text, Pointer::parse(text))
-        };
-        // All are looked at, so that each that is wrong is told of.
-        let parsed: Vec<Option<Pointer>> = values.iter().map(pointer).collect();
-        parsed.into_iter().collect::<Option<Vec<Pointer>>>()
-    });
-    let (mib, age_max, redact) = (mib?, age_max?, pointers??);
-    Some((mib > 0).then(|| RecordingConfig { bytes_max: u64::from(mib) << 20, age_max, redact }))
+impl Recording {
+    /// None when nothing is recorded.
+    pub(super) fn config(self) -> Option<RecordingConfig> {
+        let Self { mib, age_max, redact } = self;
+        (mib > 0).then(|| RecordingConfig { bytes_max: u64::from(mib) << 20, age_max, redact })
+    }
 }

@@ -1,105 +1,253 @@
-//! Reads `[[scaleSets]]`.
+//! Declares `[[scaleSets]]`, and compares what their parts say together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
-use super::drivers::SurgePorts;
-use super::instances::SeenAddresses;
-use super::problem::Place;
-use super::suggest::suggest;
-use super::table::Table;
-use super::value::Value;
-use super::{AZURE_HEALTH, drivers, health, instances, policy};
-use crate::drivers::DriverConfig;
+use super::health::{HEALTH, Health};
+use super::instances::{self, Instances, SeenAddresses};
+use super::plugins::AZURE_HEALTH;
+use super::policy::{POLICY, Policy};
+use super::ports::{self, SetPorts};
+use crate::drivers::kind::{self, ReadDriver};
+use crate::drivers::{DriverConfig, KINDS};
+use crate::keys::suggest::suggest;
+use crate::keys::{Form, Given, Is, Key, Section, Spot, Value};
 use phasegate_core::domain::{
-    APPLICATION, ExtensionName, Model, PluginName, ScaleSet, ScaleSetName, Version,
+    APPLICATION, ExtensionName, Model, PluginName, ScaleSet, ScaleSetName, UpgradePolicy, Version,
 };
 
+/// The keys of one scale set as they are written.
+struct Set {
+    /// Names that `plugin` may have.
+    plugins: Rc<BTreeSet<String>>,
+    /// Addresses of this set and those before it.
+    addresses: SeenAddresses,
+    name: Option<ScaleSetName>,
+    plugin: Option<PluginName>,
+    health: Health,
+    policy: Policy,
+    driver: ReadDriver,
+    model: ModelKeys,
+    instances: Instances,
+}
+
+#[derive(Default)]
+struct ModelKeys {
+    version: Option<Version>,
+    extensions: Vec<(ExtensionName, Version)>,
+}
+
+#[derive(Default)]
+struct ExtensionKeys {
+    name: Option<ExtensionName>,
+    version: Option<Version>,
+}
+
+const SET: Section<Set> = Section {
+    keys: &[
+        Key::<Set>::required(
+            "name",
+            "\"orders\"",
+            Is::Own(
+                || Form::Text,
+                |set, value| {
+                    set.name = Some(value.id(ScaleSetName::parse)?);
+                    Some(())
+                },
+            ),
+        )
+        .bounds("letters, digits, `._-`")
+        .doc("unique"),
+        Key::<Set>::preset("plugin", "\"azure-health\"", Is::Own(|| Form::Text, plugin))
+            .doc("which plugin decides")
+            .restart(),
+        Key::<Set>::table(
+            "health",
+            "{ protocol = \"http\", requestPath = \"/health\" }",
+            Is::Table(|| HEALTH.shape(), |set, table| HEALTH.read(table, &mut set.health)),
+        )
+        .doc("how instances are probed"),
+        Key::<Set>::table(
+            "upgradePolicy",
+            "{ mode = \"Rolling\" }",
+            Is::Table(|| POLICY.shape(), |set, table| POLICY.read(table, &mut set.policy)),
+        )
+        .doc("in what steps and within what limits an upgrade goes on"),
+        Key::<Set>::required(
+            "driver",
+            "{ kind = \"process\", command = [\"./server\"] }",
+            Is::Own(
+                || kind::form(&KINDS),
+                |set, value| {
+                    set.driver = kind::read(value.table()?, &KINDS);
+                    set.driver.config.is_some().then_some(())
+                },
+            ),
+        )
+        .doc("how an instance is made to run a version, see below")
+        .restart(),
+        Key::<Set>::required(
+            "model",
+            "{ version = \"v1\" }",
+            Is::Table(|| MODEL.shape(), |set, table| MODEL.read(table, &mut set.model)),
+        )
+        .doc("what the instances should run")
+        .restart(),
+        Key::<Set>::required(
+            "instances",
+            "[{ id = \"0\", address = \"127.0.0.1:9100\" }]",
+            Is::Own(instances::form, |set, value| {
+                set.instances = instances::read_all(value, &mut set.addresses);
+                set.instances.complete.then_some(())
+            }),
+        )
+        .bounds("1 to 100000")
+        .doc("its members, see below")
+        .restart(),
+    ],
+    check,
+};
+
+const MODEL: Section<ModelKeys> = Section {
+    keys: &[
+        Key::<ModelKeys>::required(
+            "version",
+            "\"v1\"",
+            Is::Own(
+                || Form::Text,
+                |model, value| {
+                    model.version = Some(value.id(Version::parse)?);
+                    Some(())
+                },
+            ),
+        )
+        .doc("version that the set shall run; `upgrade start --to` changes what is wanted until this key changes")
+        .restart(),
+        Key::<ModelKeys>::optional(
+            "extensions",
+            "[{ name = \"monitoring\", version = \"1.2.0\" }]",
+            Is::Own(|| Form::Tables(EXTENSION.shape()), extensions),
+        )
+        .doc(
+            "`[{ name = \"logs\", version = \"1.2\" }, …]`: what is installed beside the application, in the \
+             order in which an instance gets it",
+        )
+        .restart(),
+    ],
+    check: crate::keys::no_check,
+};
+
+const EXTENSION: Section<ExtensionKeys> = Section {
+    keys: &[
+        Key::<ExtensionKeys>::required("name", "\"monitoring\"", Is::Own(|| Form::Text, extension_name))
+            .doc("unique in the set; `application` means the application itself")
+            .restart(),
+        Key::<ExtensionKeys>::required(
+            "version",
+            "\"1.2.0\"",
+            Is::Own(
+                || Form::Text,
+                |extension, value| {
+                    extension.version = Some(value.id(Version::parse)?);
+                    Some(())
+                },
+            ),
+        )
+        .doc("version that each instance gets")
+        .restart(),
+    ],
+    check: crate::keys::no_check,
+};
+
+/// The scale sets as a key of the whole file.
+pub(super) fn form() -> Form {
+    Form::Tables(SET.shape())
+}
+
+/// Reads all of them; nothing when one of them has a problem.
 pub(super) fn read_all(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<Vec<ScaleSet<DriverConfig>>> {
     let values = value.array("tables [[scaleSets]]")?;
     if values.is_empty() {
         value.problem("is empty", "at least one scale set".to_owned());
         return None;
     }
-    let mut seen: BTreeMap<String, (String, Place)> = BTreeMap::new();
+    let plugins = Rc::new(plugins.clone());
+    let mut seen: BTreeMap<String, Spot> = BTreeMap::new();
     let mut addresses = SeenAddresses::new();
     let mut ports = Vec::new();
     let mut scale_sets: Vec<Option<ScaleSet<DriverConfig>>> = Vec::new();
     for (index, value) in values.iter().enumerate() {
-        let set = value.table().and_then(|table| read(table, plugins, &mut seen, &mut addresses));
-        let (set, surge) = set.unzip();
-        ports.extend(surge.flatten().map(|surge| (index, surge)));
-        scale_sets.push(set);
+        let Some(table) = value.table() else {
+            scale_sets.push(None);
+            continue;
+        };
+        let mut set = Set {
+            plugins: Rc::clone(&plugins),
+            addresses: std::mem::take(&mut addresses),
+            name: None,
+            plugin: None,
+            health: Health::blank(),
+            policy: Policy::blank(),
+            driver: ReadDriver::default(),
+            model: ModelKeys::default(),
+            instances: Instances::default(),
+        };
+        let given = SET.read(table, &mut set);
+        let is_new = set.name.as_ref().zip(given.at("name")).is_none_or(|(name, spot)| {
+            value.source().unique(spot, name.as_str(), name.to_string(), &mut seen)
+        });
+        addresses = std::mem::take(&mut set.addresses);
+        let hosts = set.instances.valid.values().map(|instance| &instance.address);
+        ports.extend(set.driver.ports().map(|(spot, range)| SetPorts::new(index, spot, range, hosts)));
+        scale_sets.push(if is_new && given.is_sound() { set.finish() } else { None });
     }
-    drivers::check_ports(&ports, &addresses);
+    ports::check(value.source(), &ports, &addresses);
     scale_sets.into_iter().collect()
 }
 
-fn read<'a>(
-    mut table: Table<'a>,
-    plugins: &BTreeSet<String>,
-    seen: &mut BTreeMap<String, (String, Place)>,
-    addresses: &mut SeenAddresses,
-) -> Option<(ScaleSet<DriverConfig>, Option<SurgePorts<'a>>)> {
-    let name = table.required("name", "\"orders\"");
-    let plugin = table.optional("plugin", "\"azure-health\"");
-    let health = table.section("health", "{ protocol = \"http\", requestPath = \"/health\" }");
-    let policy = table.section("upgradePolicy", "{ mode = \"Rolling\" }");
-    let driver = table.required("driver", "{ kind = \"process\", command = [\"./server\"] }");
-    let model = table.required("model", "{ version = \"v1\" }");
-    let instances = table.required("instances", "[{ id = \"0\", address = \"127.0.0.1:9100\" }]");
-    table.finish();
-
-    let name = name.and_then(|value| {
-        let name = value.id(ScaleSetName::parse)?;
-        value.unique(name.as_str(), name.to_string(), seen).then_some(name)
-    });
-    let plugin = match plugin {
-        None => PluginName::parse(AZURE_HEALTH).ok(),
-        Some(value) => read_plugin(&value, plugins),
-    };
-    let health = health::read(health);
-    let policy = policy::read(policy);
-    let driver = driver.and_then(|value| value.table()).map(drivers::read);
-    let model_value = model;
-    let model = model_value.as_ref().and_then(|value| read_model(value.table()?));
-    let instances = instances.map(|value| instances::read_all(&value, addresses)).unwrap_or_default();
-    if let Some(driver) = &driver {
-        driver.check_templates(name.as_ref(), instances.valid.values());
-    }
-    if let (Some(value), Some(model), Some(driver)) = (&model_value, &model, &driver) {
-        check_extensions(value, model, driver.config.as_ref());
-    }
-    let policy = policy?;
-    let mut driver = driver?;
-    let ports = driver.ports().map(|ports| ports.on(instances.valid.values().map(|i| &i.address)));
-    check_surge(policy.surge.as_ref().filter(|_| policy.rolling.max_surge), driver.config.as_ref());
-    let set = ScaleSet {
-        name: name?,
-        plugin: plugin?,
-        retry: policy.retry,
-        freeze: policy.freeze.clone(),
-        policy: policy.rules(health.as_ref()?.prepare_max()),
-        health: health?,
-        model: model?,
-        instances: instances.complete.then_some(instances.valid)?,
-        driver: driver.config?,
-    };
-    Some((set, ports))
-}
-
-/// Refuses `maxSurge` where nobody has said how instances are created: there is no silent way out.
-fn check_surge(max_surge: Option<&Value<'_>>, driver: Option<&DriverConfig>) {
-    if let (Some(value), Some(hint)) =
-        (max_surge, driver.and_then(|driver| driver.settings().lacks_for_creation()))
-    {
-        value.conflict("is true, and the driver has not been told how to create instances", hint);
+impl Set {
+    fn finish(self) -> Option<ScaleSet<DriverConfig>> {
+        let Policy { rules, retry, freeze } = self.policy;
+        let ModelKeys { version, extensions } = self.model;
+        let health = self.health.settings();
+        Some(ScaleSet {
+            name: self.name?,
+            plugin: self.plugin?,
+            policy: UpgradePolicy { prepare_max: health.prepare_max(), ..rules },
+            health,
+            retry,
+            freeze,
+            model: Model { version: version?, extensions },
+            instances: self.instances.valid,
+            driver: self.driver.config?,
+        })
     }
 }
 
-fn read_plugin(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<PluginName> {
+fn check(set: &mut Set, given: &mut Given<'_>) {
+    let instances = &set.instances.valid;
+    if !set.driver.check_templates(given.source(), set.name.as_ref(), instances.values()) {
+        given.spoil();
+    }
+    let Some(driver) = &set.driver.config else { return };
+    let (extension, surge) = (set.model.extensions.first(), "upgradePolicy.rollingUpgradePolicy.maxSurge");
+    // What nothing could install is refused.
+    if let (Some((name, _)), Some(hint)) = (extension, driver.settings().lacks_for_extensions()) {
+        let message = format!("has the extension \"{name}\", and the driver has no program that installs it");
+        given.conflict("model", message, hint);
+    }
+    // So is `maxSurge` where it was not said how instances are created: there is no silent way out.
+    if let (true, Some(hint)) = (set.policy.rules.rolling.max_surge, driver.settings().lacks_for_creation()) {
+        given.conflict(surge, "is true, and the driver has not been told how to create instances", hint);
+    }
+}
+
+fn plugin(set: &mut Set, value: &Value<'_>) -> Option<()> {
     let name = value.id(PluginName::parse)?;
-    if plugins.contains(name.as_str()) {
-        return Some(name);
+    let plugins = Rc::clone(&set.plugins);
+    if plugins.contains(name.as_str()) || name.as_str() == AZURE_HEALTH {
+        set.plugin = Some(name);
+        return Some(());
     }
     let known: Vec<String> = plugins.iter().map(|known| format!("\"{known}\"")).collect();
     let known = known.join(", ");
@@ -111,24 +259,27 @@ fn read_plugin(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<PluginNa
     None
 }
 
-/// Refuses extensions that nothing could install.
-fn check_extensions(value: &Value<'_>, model: &Model, driver: Option<&DriverConfig>) {
-    let hint = driver.and_then(|driver| driver.settings().lacks_for_extensions());
-    if let (Some((name, _)), Some(hint)) = (model.extensions.first(), hint) {
-        let message = format!("has the extension \"{name}\", and the driver has no program that installs it");
-        value.conflict(message, hint);
+fn extensions(model: &mut ModelKeys, value: &Value<'_>) -> Option<()> {
+    for value in value.array("an array of tables")? {
+        let mut keys = ExtensionKeys::default();
+        let mut given = EXTENSION.read(value.table()?, &mut keys);
+        if keys.name.as_ref().is_some_and(|name| model.extensions.iter().any(|(known, _)| known == name)) {
+            let name = keys.name.as_ref().map(ToString::to_string).unwrap_or_default();
+            given.conflict(
+                "name",
+                format!("is \"{name}\", which is there already"),
+                "name each extension once",
+            );
+        }
+        if !given.is_sound() {
+            return None;
+        }
+        model.extensions.extend(keys.name.zip(keys.version));
     }
+    Some(())
 }
 
-fn read_extension(
-    mut table: Table<'_>,
-    known: &[(ExtensionName, Version)],
-) -> Option<(ExtensionName, Version)> {
-    let name = table.required("name", "\"monitoring\"");
-    let version = table.required("version", "\"1.2.0\"");
-    table.finish();
-    let version = version.and_then(|value| value.id(Version::parse));
-    let value = name?;
+fn extension_name(extension: &mut ExtensionKeys, value: &Value<'_>) -> Option<()> {
     let name = value.id(ExtensionName::parse)?;
     if name.as_str() == APPLICATION {
         value.problem(
@@ -137,22 +288,6 @@ fn read_extension(
         );
         return None;
     }
-    if known.iter().any(|(known, _)| *known == name) {
-        value.conflict(format!("is \"{name}\", which is there already"), "name each extension once");
-        return None;
-    }
-    Some((name, version?))
-}
-
-fn read_model(mut table: Table<'_>) -> Option<Model> {
-    let version = table.required("version", "\"v1\"");
-    let extensions = table.optional("extensions", "[{ name = \"monitoring\", version = \"1.2.0\" }]");
-    table.finish();
-    let version = version.and_then(|value| value.id(Version::parse));
-    let mut known = Vec::new();
-    for value in extensions.map_or(Some(Vec::new()), |value| value.array("an array of tables"))? {
-        let extension = value.table().and_then(|table| read_extension(table, &known))?;
-        known.push(extension);
-    }
-    Some(Model { version: version?, extensions: known })
+    extension.name = Some(name);
+    Some(())
 }

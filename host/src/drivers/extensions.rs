@@ -1,18 +1,63 @@
 //! A driver for instances, and another one for their extensions: a process is started anew for a
 //! version, an extension is installed beside it by a program.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::command::CommandConfig;
+use super::kind::{KindSettings as _, Premises, StartDriverError};
+use super::template::Template;
 use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, Ensure};
 use phasegate_core::domain::{Address, Component, Instance, ScaleSetName, Version};
 
-/// Two drivers as one.
-pub struct WithExtensions<A, E> {
-    /// Brings the application to a version.
-    pub application: A,
-    /// Brings an extension to a version.
-    pub extensions: E,
+/// Longest run of a program that installs an extension, and how long one that says "busy" is
+/// started again; the default of the command driver.
+const EXTENSION_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// A program that brings an extension of an instance to a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtensionProgram {
+    /// Program and arguments; at least one.
+    pub command: Vec<Template>,
+    /// Where it runs.
+    pub working_dir: PathBuf,
 }
 
-impl<A: Driver, E: Driver> Driver for WithExtensions<A, E> {
+/// A driver that has its extensions installed by a program.
+///
+/// # Errors
+/// When the machine does not give what the program needs.
+pub(super) fn with_extensions(
+    application: Arc<dyn Driver>,
+    program: ExtensionProgram,
+    premises: &Premises,
+) -> Result<Arc<dyn Driver>, StartDriverError> {
+    let ExtensionProgram { command, working_dir } = program;
+    let extensions = CommandConfig {
+        command,
+        observe: None,
+        surge: None,
+        environment: BTreeMap::new(),
+        working_dir,
+        timeout: EXTENSION_TIMEOUT,
+        retry_for: EXTENSION_TIMEOUT,
+        max_concurrent: 64,
+    };
+    let extensions = extensions.start(premises)?;
+    Ok(Arc::new(WithExtensions { application, extensions }))
+}
+
+/// Two drivers as one.
+struct WithExtensions {
+    /// Brings the application to a version.
+    application: Arc<dyn Driver>,
+    /// Brings an extension to a version.
+    extensions: Arc<dyn Driver>,
+}
+
+impl Driver for WithExtensions {
     fn ensure(&self, request: Ensure) -> BoxFuture<Result<(), DriverError>> {
         match request.component {
             Component::Application => self.application.ensure(request),

@@ -1,6 +1,6 @@
 //! What all kinds of drivers have in common for those who configure and start them.
 //!
-//! Knows no kind: each is a folder of its own.
+//! Knows no kind: each is a folder of its own, and a line of the table in `drivers`.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -12,11 +12,22 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::command::StartCommandDriverError;
-use super::process::StartProcessDriverError;
-use super::template::Template;
+use super::extensions::{ExtensionProgram, with_extensions};
+use super::template::{PlacedTemplates, Template};
 use super::{Driver, DriverNote};
+use crate::keys::{Form, Shape, Source, Spot, Table};
 use crate::net::tls::LoadCertificatesError;
+use phasegate_core::domain::{Instance, ScaleSetName};
+
+/// One kind of driver.
+pub struct Kind {
+    /// What `kind` says in the file.
+    pub name: &'static str,
+    /// Its keys.
+    pub shape: fn() -> Shape,
+    /// Reads its keys; nothing when one of them is wrong.
+    pub read: for<'a> fn(Table<'a>, &mut PlacedTemplates) -> Option<DriverConfig>,
+}
 
 /// How an instance is made to run a version: the settings of one driver, whatever its kind.
 #[derive(Debug, Clone)]
@@ -28,7 +39,7 @@ pub trait KindSettings: fmt::Debug + Any + Send + Sync {
     ///
     /// # Errors
     /// When the machine does not give what it needs.
-    fn start(&self, place: &Place) -> Result<Arc<dyn Driver>, StartDriverError>;
+    fn start(&self, premises: &Premises) -> Result<Arc<dyn Driver>, StartDriverError>;
 
     /// What must be on this machine before it can start.
     fn needs(&self) -> Needs<'_>;
@@ -36,8 +47,13 @@ pub trait KindSettings: fmt::Debug + Any + Send + Sync {
     /// What to add before the driver can create instances; none when it can.
     fn lacks_for_creation(&self) -> Option<&'static str>;
 
-    /// What to add before the driver can install extensions; none when it can.
+    /// What to add before extensions can be installed; none when they can.
     fn lacks_for_extensions(&self) -> Option<&'static str>;
+
+    /// The program that installs extensions, for a driver that does not do it itself.
+    fn extension_program(&self) -> Option<ExtensionProgram> {
+        None
+    }
 
     /// Whether the other settings are of this kind and equal.
     fn is_same(&self, other: &dyn KindSettings) -> bool;
@@ -45,7 +61,7 @@ pub trait KindSettings: fmt::Debug + Any + Send + Sync {
 
 /// What a driver gets from the host that starts it.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct Premises {
     /// Where output goes, as `<scale set>-<instance>.log`; created if need be.
     pub log_dir: PathBuf,
     /// The host's `PATH`, for programs that do not set it.
@@ -69,21 +85,40 @@ pub struct Needs<'a> {
     pub certificates: Vec<(&'static str, &'a Path)>,
 }
 
+/// Ports for new instances, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortRange {
+    /// The lowest.
+    pub first: u16,
+    /// The highest; never below the first.
+    pub last: u16,
+}
+
 /// Why a driver could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartDriverError {
     /// What ends programs when the host is killed.
     #[error("the guard of programs cannot be prepared")]
     Guard(#[source] io::Error),
-    /// The process driver.
+    /// The log directory.
+    #[error("log directory `{}` cannot be created", path.display())]
+    LogDir {
+        /// As in the settings.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The thread of a driver, its runtime or its guard.
+    #[error("{what} or its guard cannot be started")]
+    Thread {
+        /// Who runs on it, for example `the supervisor of processes`.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// Certificates that are to be trusted.
     #[error(transparent)]
-    Process(#[from] StartProcessDriverError),
-    /// The command driver.
-    #[error(transparent)]
-    Command(#[from] StartCommandDriverError),
-    /// The http driver.
-    #[error(transparent)]
-    Http(#[from] LoadCertificatesError),
+    Certificates(#[from] LoadCertificatesError),
 }
 
 impl DriverConfig {
@@ -105,6 +140,18 @@ impl DriverConfig {
     pub fn settings(&self) -> &dyn KindSettings {
         &*self.0
     }
+
+    /// Starts the driver, and beside it what installs extensions.
+    ///
+    /// # Errors
+    /// When the machine does not give what it needs.
+    pub fn start(&self, premises: &Premises) -> Result<Arc<dyn Driver>, StartDriverError> {
+        let application = self.0.start(premises)?;
+        match self.0.extension_program() {
+            None => Ok(application),
+            Some(program) => with_extensions(application, program, premises),
+        }
+    }
 }
 
 impl PartialEq for DriverConfig {
@@ -114,3 +161,49 @@ impl PartialEq for DriverConfig {
 }
 
 impl Eq for DriverConfig {}
+
+/// A driver as it was read, with its templates not yet compared with the instances.
+#[derive(Default)]
+pub struct ReadDriver {
+    /// None when a key is wrong.
+    pub config: Option<DriverConfig>,
+    templates: PlacedTemplates,
+}
+
+impl ReadDriver {
+    /// Ports for new instances, and where they are said.
+    #[must_use]
+    pub fn ports(&self) -> Option<(&Spot, PortRange)> {
+        self.templates.ports.as_ref().map(|(spot, range)| (spot, *range))
+    }
+
+    /// Reports what cannot be filled in for some instance; says whether all can.
+    pub fn check_templates<'i>(
+        &self,
+        source: &Source<'_>,
+        scale_set: Option<&ScaleSetName>,
+        instances: impl Iterator<Item = &'i Instance> + Clone,
+    ) -> bool {
+        self.templates.check(source, scale_set, instances)
+    }
+}
+
+/// The table of a driver as a key.
+#[must_use]
+pub fn form(kinds: &[Kind]) -> Form {
+    Form::Kinds("kind", kinds.iter().map(|kind| (kind.name, (kind.shape)())).collect())
+}
+
+/// Reads the table of a driver of one of these kinds.
+pub fn read(mut table: Table<'_>, kinds: &[Kind]) -> ReadDriver {
+    let mut templates = PlacedTemplates::default();
+    let choices: Vec<_> = kinds.iter().map(|kind| (kind.name, kind)).collect();
+    let kind = match table.required("kind", "\"process\"") {
+        // The other keys are looked at as those of the first kind.
+        None => kinds.first(),
+        // The other keys belong to a kind that is not known.
+        Some(value) => value.choice(&choices),
+    };
+    let config = kind.and_then(|kind| (kind.read)(table, &mut templates));
+    ReadDriver { config, templates }
+}

@@ -15,8 +15,8 @@ pub mod template;
 #[cfg(test)]
 mod testing;
 
-pub use self::extensions::WithExtensions;
 pub use self::kind::DriverConfig;
+use self::kind::Kind;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -24,6 +24,20 @@ use std::pin::Pin;
 use phasegate_core::domain::{Address, Instance, ScaleSetName, Version};
 pub use phasegate_core::domain::{Creation, Custody, DriverNote, DriverTraits, ProcessState};
 pub use phasegate_core::kernel::effect::{Create, Delete, Ensure};
+
+/// The kinds of drivers. One more is a folder of its own, and a line here.
+pub const KINDS: [Kind; 3] = [process::KIND, command::KIND, http::KIND];
+
+/// Longest time for anything that a driver waits for: a day, as in no other place of the file.
+const WAIT_MAX_SECONDS: f64 = 86_400.0;
+
+/// Seconds, as the file would write them: long enough to copy and install something, short enough for a
+/// person to come and look.
+const WAIT_DEFAULT: &str = "600";
+
+/// How much a driver does at once, as the file would write it: what a small machine with small limits can
+/// carry.
+const MAX_CONCURRENT: &str = "64";
 
 /// A future on the heap, so that drivers of different kinds share one trait.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;

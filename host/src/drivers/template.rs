@@ -3,11 +3,14 @@
 //! No shell and no expressions: a placeholder is replaced by one value, and whatever that value
 //! holds is never looked at again.
 
+mod placed;
 mod placeholder;
 mod request;
 
 use std::fmt;
 
+pub use placed::{PlacedTemplates, Refuse, argv_form, environment_form};
+pub(in crate::drivers) use placed::{both_or_none, working_dir};
 use placeholder::Placeholder;
 pub use request::{RenderError, asks_for_missing_address, render_command, render_url};
 

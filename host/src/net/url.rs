@@ -5,6 +5,9 @@
 
 use std::fmt;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use url::{Position, Url};
+
 use super::address::{InvalidAddressError, parse_address};
 use phasegate_core::domain::Address;
 
@@ -43,7 +46,10 @@ pub enum InvalidUrlError {
     /// The host or the port.
     #[error(transparent)]
     Address(#[from] InvalidAddressError),
-    /// An answer points to somebody else.
+    /// Anything else.
+    #[error("is no URL: {0}")]
+    Malformed(url::ParseError),
+    /// An answer points to another place.
     #[error("is not at the origin that was asked")]
     OtherOrigin,
 }
@@ -55,19 +61,29 @@ impl HttpUrl {
     /// When the text has another form.
     pub fn parse(text: &str) -> Result<Self, InvalidUrlError> {
         check_characters(text)?;
-        let (scheme, rest) = split_scheme(text).ok_or(InvalidUrlError::Scheme)?;
-        let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        if authority.contains('@') {
+        let rest = after_scheme(text).ok_or(InvalidUrlError::Scheme)?;
+        // Browsers make sense of these; here they are mistakes.
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        if authority.is_empty() || authority.ends_with(':') {
+            parse_address(authority)?;
+        }
+        Self::of(&Url::parse(text).map_err(|error| refused(error, authority))?)
+    }
+
+    /// What is right about a URL here: no user, an address as everywhere else.
+    fn of(url: &Url) -> Result<Self, InvalidUrlError> {
+        let (scheme, port) = match url.scheme() {
+            "http" => (Scheme::Http, 80),
+            "https" => (Scheme::Https, 443),
+            _ => return Err(InvalidUrlError::Scheme),
+        };
+        if !url.username().is_empty() || url.password().is_some() {
             return Err(InvalidUrlError::User);
         }
-        let has_port = authority.rfind(':') > authority.rfind(']');
-        let address = match (has_port, scheme) {
-            (true, _) => parse_address(authority),
-            (false, Scheme::Http) => parse_address(&format!("{authority}:80")),
-            (false, Scheme::Https) => parse_address(&format!("{authority}:443")),
-        }?;
-        let slash = if target.starts_with('/') { "" } else { "/" };
-        Ok(Self { scheme, address, target: format!("{slash}{target}") })
+        let (host, port) = (url.host_str().unwrap_or_default(), url.port().unwrap_or(port));
+        let address = parse_address(&format!("{host}:{port}"))?;
+        let target = url[Position::BeforePath..Position::AfterQuery].to_owned();
+        Ok(Self { scheme, address, target })
     }
 
     /// What a `Location` of an answer from here means: a URL of the same origin, or a path.
@@ -93,28 +109,11 @@ impl HttpUrl {
     /// When it is no URL.
     pub fn follow(&self, location: &str) -> Result<Self, InvalidUrlError> {
         check_characters(location)?;
-        let with_target = |target: String| Self { target, ..self.clone() };
-        let is_absolute = split_scheme(location).is_some();
-        let same_scheme = match self.scheme {
-            Scheme::Http => "http:",
-            Scheme::Https => "https:",
-        };
-        let url = if is_absolute {
-            Self::parse(location)?
-        } else if location.starts_with("//") {
-            Self::parse(&format!("{same_scheme}{location}"))?
-        } else if location.starts_with('/') {
-            with_target(location.to_owned())
-        } else if location.starts_with('?') {
-            with_target(format!("{}{location}", self.path()))
-        } else if location.split(['/', '?']).next().is_some_and(|first| first.contains(':')) {
-            // Another scheme, such as `file:`.
-            return Err(InvalidUrlError::Scheme);
-        } else {
-            let folder = self.path().rsplit_once('/').map_or("", |(folder, _)| folder);
-            with_target(format!("{folder}/{location}"))
-        };
-        Ok(url)
+        if after_scheme(location).is_some() {
+            return Self::parse(location);
+        }
+        let here = Url::parse(&self.to_string()).map_err(|error| refused(error, ""))?;
+        Self::of(&here.join(location).map_err(|error| refused(error, location))?)
     }
 
     /// The same with one more parameter; the value is escaped.
@@ -123,10 +122,6 @@ impl HttpUrl {
         let separator = if self.target.contains('?') { '&' } else { '?' };
         let target = format!("{}{separator}{name}={}", self.target, escape(value));
         Self { target, ..self.clone() }
-    }
-
-    fn path(&self) -> &str {
-        self.target.split_once('?').map_or(self.target.as_str(), |(path, _)| path)
     }
 }
 
@@ -141,27 +136,29 @@ impl fmt::Display for HttpUrl {
     }
 }
 
-/// Escapes everything that is not unreserved (RFC 3986, 2.3).
+/// Everything but what is unreserved (RFC 3986, 2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Escapes everything that is not unreserved.
 #[must_use]
 pub fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                escaped.push(char::from(byte));
-            }
-            _ => escaped.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    escaped
+    utf8_percent_encode(text, RESERVED).to_string()
 }
 
-fn split_scheme(text: &str) -> Option<(Scheme, &str)> {
+/// What comes after `http://` or `https://`.
+fn after_scheme(text: &str) -> Option<&str> {
     let (scheme, rest) = text.split_once("://")?;
-    match scheme.to_ascii_lowercase().as_str() {
-        "http" => Some((Scheme::Http, rest)),
-        "https" => Some((Scheme::Https, rest)),
-        _ => None,
+    let is = |known: &str| scheme.eq_ignore_ascii_case(known);
+    (is("http") || is("https")).then_some(rest)
+}
+
+/// Most of what the parser refuses is the address, whose own errors say more.
+fn refused(error: url::ParseError, authority: &str) -> InvalidUrlError {
+    let has_port = authority.rfind(':') > authority.rfind(']');
+    let complete = if has_port { authority.to_owned() } else { format!("{authority}:80") };
+    match parse_address(&complete) {
+        Err(address) => address.into(),
+        Ok(_) => InvalidUrlError::Malformed(error),
     }
 }
 
@@ -202,7 +199,9 @@ mod tests {
         ] {
             assert_eq!(HttpUrl::parse(text).unwrap_err().to_string(), message, "{text:?}");
         }
-        for text in ["http://", "http:///a", "http://h:0", "http://h:", "http://[::1", "http://h%2Fa/"] {
+        for text in
+            ["http://", "http:///a", "http://h:0", "http://h:", "http://[::1", "http://h%2Fa/", "http://a_b/"]
+        {
             assert!(HttpUrl::parse(text).is_err(), "{text}");
         }
     }
@@ -215,7 +214,8 @@ mod tests {
             ("//h:8080/x?y", "/x?y"),
             ("/x", "/x"),
             ("x/y", "/a/x/y"),
-            ("", "/a/"),
+            ("", "/a/b?c=d"),
+            ("../x", "/x"),
             ("?x", "/a/b?x"),
         ] {
             assert_eq!(base.resolve(location).unwrap().target, target, "{location}");

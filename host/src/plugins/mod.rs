@@ -1,11 +1,12 @@
 //! The hands of the plugins' lives: fetching components, running them, replacing them.
 //!
-//! Reading order: `worker` (a thread for each plugin), `fetch` (components of other machines), `registry`
-//! (the plugins of a running host). What a component is and how it runs is in the crate `phasegate-wasm`.
+//! Reading order: `worker` (a thread for each plugin), `fetch` (components of other machines), `hands`
+//! (what the lives of plugins want done), `check` (what can be said without a host). What a component is and how it runs is in the crate `phasegate-wasm`.
 
+pub mod check;
 pub mod config;
 pub mod fetch;
-pub mod registry;
+pub mod hands;
 mod worker;
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ fn load(name: &str) -> LoadedPlugin {
     load_as(name, Isolation::PerBatch).unwrap()
 }
 
-fn observation(id: usize, body: &str) -> Observation {
+pub(crate) fn observation(id: usize, body: &str) -> Observation {
     Observation {
         instance: Arc::new(InstanceFacts {
             id: InstanceId::parse(&id.to_string()).unwrap(),

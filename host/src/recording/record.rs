@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::{Deserialize, Serialize};
 
 use super::Judgement;
@@ -91,20 +92,15 @@ impl Bytes {
     fn of(bytes: Vec<u8>) -> Self {
         match String::from_utf8(bytes) {
             Ok(text) => Self::Text(text),
-            Err(error) => {
-                Self::Hex { hex: error.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect() }
-            }
+            Err(error) => Self::Hex { hex: HEXLOWER_PERMISSIVE.encode(error.as_bytes()) },
         }
     }
 
     fn bytes(&self) -> Vec<u8> {
         match self {
             Self::Text(text) => text.clone().into_bytes(),
-            Self::Hex { hex } => hex
-                .as_bytes()
-                .chunks(2)
-                .filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-                .collect(),
+            // A record of ours is always right; of another one as much as can be had is nothing.
+            Self::Hex { hex } => HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).unwrap_or_default(),
         }
     }
 }

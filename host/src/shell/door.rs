@@ -62,6 +62,12 @@ impl Door {
     /// # Errors
     /// What the kernel answers, or that the host ends.
     pub async fn ask(&self, by: By, command: Command) -> Answer {
+        self.ask_named(by, command).await.1
+    }
+
+    /// As [`Self::ask`], with the name under which it was asked: a plugin that has prepared something takes
+    /// it up under the same one.
+    pub async fn ask_named(&self, by: By, command: Command) -> (RequestId, Answer) {
         let id = RequestId(self.next.fetch_add(1, Ordering::Relaxed));
         let (reply, answer) = oneshot::channel();
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, reply);
@@ -70,7 +76,7 @@ impl Door {
         let answer = answer.await;
         // Whoever asked may have been dropped meanwhile; then the loop finds nobody.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        answer.unwrap_or(Err(Refusal::Ending))
+        (id, answer.unwrap_or(Err(Refusal::Ending)))
     }
 
     /// The fleet as it was recorded last.

@@ -39,6 +39,7 @@ impl From<Refusal> for CommandError {
             Kind::NotFound => CommandErrorKind::NotFound,
             Kind::Conflict => CommandErrorKind::Conflict,
             Kind::Invalid => CommandErrorKind::Invalid,
+            Kind::Refused => CommandErrorKind::Refused,
             Kind::Unavailable => CommandErrorKind::Unavailable,
         };
         Self::new(kind, refusal.to_string())

@@ -11,6 +11,7 @@ use phasegate_core::kernel::{Effect, Event};
 
 use super::Door;
 use crate::drivers::{Driver, DriverError};
+use crate::plugins::hands::Hands as PluginHands;
 
 /// Everything that does things. The functions must not block.
 pub struct Hands {
@@ -20,6 +21,8 @@ pub struct Hands {
     pub door: Door,
     /// The driver of each scale set.
     pub drivers: BTreeMap<ScaleSetName, Arc<dyn Driver>>,
+    /// What the lives of plugins want done.
+    pub plugins: PluginHands,
     /// Tells the prober about an instance.
     pub probe: Arc<dyn Fn(Target) + Send + Sync>,
     /// Tells the prober and the plugins that an instance is gone.
@@ -34,6 +37,7 @@ pub(super) fn perform(hands: &Hands, effect: Effect) {
         Effect::Probe(target) => (hands.probe)(target),
         Effect::Forget(scale_set, instance) => (hands.forget)(&scale_set, &instance),
         Effect::Keep(used) => (hands.keep)(used),
+        Effect::Plugin(name, effects) => hands.plugins.perform(&name, effects),
         Effect::Ensure(request) => {
             drive(hands, &request.scale_set.clone(), |driver| ensure(driver, *request))
         }

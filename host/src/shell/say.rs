@@ -1,6 +1,7 @@
 //! The host's log: what was recorded and what has changed, in words. Only for people; nothing reads it.
 
 use phasegate_core::kernel::Changes;
+use phasegate_core::lifecycle::Loudness;
 use phasegate_core::record::Write;
 use phasegate_core::record::audit::{Entry, What};
 
@@ -46,6 +47,13 @@ pub(super) fn recorded(write: &Write) {
 pub(super) fn changed(changes: &Changes) {
     for (scale_set, instance, before, after) in &changes.health {
         tracing::info!(%scale_set, %instance, "health {} -> {}", before.name(), after.name());
+    }
+    for said in &changes.said {
+        match said.loudness() {
+            Loudness::Info => tracing::info!("{said}"),
+            Loudness::Warning => tracing::warn!("{said}"),
+            Loudness::Error => tracing::error!("{said}"),
+        }
     }
     for (scale_set, instance, text) in &changes.troubles {
         tracing::warn!(%scale_set, %instance, "driver: {text}");

@@ -1,11 +1,12 @@
 //! The loop: receive, turn, commit, publish, perform. One thread of its own: a slow disk delays decisions,
 //! never probes.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use phasegate_core::domain::{ReadClock, Timestamp};
-use phasegate_core::kernel::{Event, Kernel, RefusedCommit, SetConfig, Turn};
+use phasegate_core::kernel::{Changes, Configured, Effect, Event, Kernel, RefusedCommit, Turn};
+use phasegate_core::lifecycle::{PluginLife, Standing};
 use phasegate_core::record::{Commit, Opened, Store};
 
 use super::door::Inside;
@@ -28,21 +29,34 @@ pub struct Shell {
     clock: Clock,
     inside: Inside,
     hands: Hands,
+    /// What waits until every plugin has come so far that it decides: a host does not begin with less than
+    /// it was told to, and must not have touched anything when one of them cannot.
+    held: Option<Vec<Effect>>,
 }
 
 impl Shell {
     /// A kernel from what is configured and what was recorded. Nothing has been done yet: [`run`] does it.
     #[must_use]
     pub fn open<S: Store + 'static>(
-        sets: Vec<SetConfig>,
+        configured: Configured,
         opened: Opened<S>,
         clock: Clock,
         (inside, hands): (Inside, Hands),
     ) -> Self {
         let Opened { store, stored } = opened;
-        let (kernel, first) = Kernel::boot(sets, &stored, ReadClock::now(&clock));
+        let (kernel, first) = Kernel::boot_with(configured, &stored, ReadClock::now(&clock));
         inside.publisher.put(kernel.fleet());
-        Self { kernel, first: Some(first), store: Box::new(store), seq: stored.seq, clock, inside, hands }
+        let held = Some(Vec::new());
+        Self {
+            kernel,
+            first: Some(first),
+            store: Box::new(store),
+            seq: stored.seq,
+            clock,
+            inside,
+            hands,
+            held,
+        }
     }
 }
 
@@ -121,10 +135,11 @@ impl Shell {
     }
 
     fn follow(&mut self, turn: Turn) {
-        if !turn.changed.sets.is_empty() || !turn.replies.is_empty() {
+        let Changes { sets, plugins, .. } = &turn.changed;
+        if !sets.is_empty() || !plugins.is_empty() || !turn.replies.is_empty() {
             self.inside.publisher.put(self.kernel.fleet());
         }
-        for effect in turn.effects {
+        for effect in self.released(turn.effects) {
             perform(&self.hands, effect);
         }
         let mut waiting = self.inside.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -134,6 +149,19 @@ impl Shell {
                 let _ = reply.send(answer);
             }
         }
+    }
+
+    /// The effects that may go out now.
+    fn released(&mut self, effects: Vec<Effect>) -> Vec<Effect> {
+        let Some(held) = &mut self.held else { return effects };
+        let (plugins, others): (Vec<Effect>, Vec<Effect>) =
+            effects.into_iter().partition(|effect| matches!(effect, Effect::Plugin(..)));
+        held.extend(others);
+        let runs = |life: &Arc<PluginLife>| *life.standing() == Standing::Running;
+        if !self.kernel.fleet().plugins().all(runs) {
+            return plugins;
+        }
+        plugins.into_iter().chain(self.held.take().unwrap_or_default()).collect()
     }
 
     /// What is only remembered is recorded; no effect goes out any more.

@@ -234,6 +234,18 @@ impl CompiledPlugin {
         self.digest
     }
 
+    /// The world that it was built for, for example `phasegate:policy/policy@1.0.0`.
+    #[must_use]
+    pub fn world(&self) -> Option<&str> {
+        self.world.as_deref()
+    }
+
+    /// Whether equal input always brings an equal answer: it cannot ask for the time.
+    #[must_use]
+    pub fn is_pure(&self) -> bool {
+        world::is_pure(&self.imports)
+    }
+
     /// Size of its machine code, and what belongs to it, in bytes.
     pub(super) fn code_bytes(&self) -> usize {
         self.code_bytes

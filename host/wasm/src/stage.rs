@@ -1,8 +1,4 @@
-//! The stages of a load, and the record of how each of them went.
-//!
-//! ```text
-//! fetch ─> digest ─> shape ─> compile ─> link ─> configure ─> self-test ─> rehearse ─> shadow ─> promote ─> watch
-//! ```
+//! The record of one load: how each of its stages went.
 //!
 //! A record is shared: the list shows the stage that is under way while it runs.
 
@@ -11,78 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use phasegate_core::domain::{ReadClock, Timestamp};
 
-/// One step on the way from a reference to the code that decides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// Its bytes are read or downloaded.
-    Fetch,
-    /// They are those that were asked for.
-    Digest,
-    /// They are a component that fits the contract, by its names and types.
-    Shape,
-    /// They become machine code, or that is taken from the cache.
-    Compile,
-    /// Its imports meet what the host offers.
-    Link,
-    /// A first instance takes its settings.
-    Configure,
-    /// The cases beside the component pass.
-    SelfTest,
-    /// It judges the last observation of every instance, without effect.
-    Rehearse,
-    /// It judges live observations beside the active one, without effect.
-    Shadow,
-    /// It is recorded and takes over.
-    Promote,
-    /// The one before judges beside it, and comes back if it was better.
-    Watch,
-}
-
-impl Stage {
-    /// As lists, the log and the API write it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Fetch => "fetch",
-            Self::Digest => "digest",
-            Self::Shape => "shape",
-            Self::Compile => "compile",
-            Self::Link => "link",
-            Self::Configure => "configure",
-            Self::SelfTest => "self-test",
-            Self::Rehearse => "rehearse",
-            Self::Shadow => "shadow",
-            Self::Promote => "promote",
-            Self::Watch => "watch",
-        }
-    }
-}
-
-/// How a stage stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StepState {
-    /// Under way.
-    Running,
-    /// Passed.
-    Passed,
-    /// Not needed; the note says why.
-    Skipped,
-    /// The load ended here.
-    Failed,
-}
-
-impl StepState {
-    /// As lists and the API write it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Passed => "passed",
-            Self::Skipped => "skipped",
-            Self::Failed => "failed",
-        }
-    }
-}
+pub use phasegate_core::lifecycle::{Stage, StepState};
 
 /// A stage of one load.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -35,6 +35,10 @@ pub struct CheckProblem {
     pub message: String,
     /// What would be right; null when the message says it.
     pub hint: Option<String>,
+    /// How often the same mistake is made, when that is more than once; the place and the key are those of
+    /// the first time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<usize>,
 }
 
 /// A warning about one scale set or one plugin.

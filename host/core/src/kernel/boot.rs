@@ -37,8 +37,7 @@ pub(super) fn boot(
     now: Now,
     out: &mut Out,
 ) -> Fleet {
-    let plugins = stored.plugins.iter().map(|(name, plugin)| (name.clone(), Arc::new(plugin.clone())));
-    let mut fleet = Fleet { line: stored.line.clone(), plugins: plugins.collect(), ..Fleet::default() };
+    let mut fleet = Fleet { line: stored.line.clone(), ..Fleet::default() };
     let mut shares = shares(stored);
     for set in sets {
         let share = shares.remove(&set.spec.name).unwrap_or_default();

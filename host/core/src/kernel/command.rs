@@ -2,18 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::refusal::Refusal;
 use crate::domain::{
-    Actor, By, Digest, ExtensionName, Generation, InstanceId, OnFailure, PluginName, RequestId, RequestKey,
-    ScaleSet, ScaleSetName, UpgradeId, Version,
+    Actor, By, Digest, ExtensionName, InstanceId, OnFailure, PluginName, RequestId, RequestKey, ScaleSet,
+    ScaleSetName, UpgradeId, Version,
 };
-use crate::record::{StoppedLine, StoredPlugin};
+use crate::lifecycle;
+use crate::record::StoppedLine;
 use crate::rollout::Wish;
 
 /// A command, and who gives it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Request {
     /// By which the reply is found.
     pub id: RequestId,
@@ -35,7 +34,7 @@ impl Request {
 }
 
 /// What may be asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     /// Whether the loop still turns.
     Ping,
@@ -47,8 +46,8 @@ pub enum Command {
     StopLine,
     /// Let the line go on.
     StartLine,
-    /// Record which component a plugin is about to run, and go by its decisions alone from then on.
-    RecordPlugin(PluginName, Box<StoredPlugin>),
+    /// Something is wanted of a plugin. It is answered when it has come to its end.
+    Plugin(PluginName, Box<lifecycle::Command>),
     /// Go by a changed configuration from now on.
     Reconfigure(Reconfiguration),
 }
@@ -113,20 +112,12 @@ pub struct Reconfiguration {
     pub sets: Vec<ScaleSet>,
     /// What becomes of an instance while its plugin fails.
     pub on_failure: BTreeMap<PluginName, OnFailure>,
-    /// What is to be recorded of plugins that take over with them.
-    pub plugins: Vec<(PluginName, StoredPlugin)>,
-}
-
-impl Reconfiguration {
-    /// Generations that are in force from then on.
-    pub(super) fn generations(&self) -> impl Iterator<Item = (&PluginName, Generation)> {
-        self.plugins.iter().map(|(name, stored)| (name, stored.generation))
-    }
+    /// Plugins that take up what was prepared, and under which request.
+    pub plugins: Vec<(PluginName, RequestId)>,
 }
 
 /// What was granted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
     /// The loop turns.
     Pong,
@@ -141,6 +132,10 @@ pub enum Reply {
     Line(Option<StoppedLine>),
     /// It is recorded and in force.
     Recorded,
+    /// A changed configuration is in force; what became of each plugin of it.
+    Reconfigured(Vec<(PluginName, Box<lifecycle::TakenUp>)>),
+    /// What a plugin was wanted to do is done.
+    Plugin(lifecycle::Reply),
 }
 
 /// What became of a request.

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use super::command::{Answer, Reply};
 use super::event::RefusedCommit;
 use super::look;
 use super::out::{Numbers, Out};
+use super::plugin;
 use super::refusal::Refusal;
 use super::requests::Requests;
 use super::state::Fleet;
@@ -75,7 +77,7 @@ impl Kernel {
     /// left is written over: facts again, and intents as they are without it.
     pub(super) fn commit_refused(&mut self, refused: RefusedCommit, now: Now, turn: &mut Turn) -> Out {
         let RefusedCommit { turn: before, why } = refused;
-        let Turn { mut writes, mut effects, replies, facts, .. } = before;
+        let Turn { mut writes, mut effects, replies, facts, heard, .. } = before;
         self.memories.refused();
         let tries = self.recording.refusing.map_or(0, |(_, tries)| tries) + 1;
         let again_at = now.at + WRITE_AGAIN.after(tries, self.numbers.audit);
@@ -93,14 +95,22 @@ impl Kernel {
         writes.extend(self.written_over(&intents));
         effects.truncate(facts.effects);
         (self.recording.writes, self.recording.effects) = (writes, effects);
-        let mut any_granted = false;
+        let mut before = Before::Nothing;
         for (id, answer) in replies {
             // What was refused after something was granted may have been refused because of that.
-            any_granted |= answer.is_ok();
-            let answer = if any_granted { Err(Refusal::NotRecorded { why: why.clone() }) } else { answer };
-            turn.replies.push((id, answer));
+            if answer.is_ok() {
+                before = Before::Granted;
+            }
+            let answer = not_recorded(answer, before, &why);
+            turn.replies.extend(answer.map(|answer| (id, answer)));
         }
-        self.begin()
+        let mut out = self.begin();
+        for (name, event) in heard {
+            let heard = plugin::hear_unrecorded(&mut self.fleet, &name, event, &why, now, &mut out);
+            turn.replies.extend(heard.replies);
+            self.plugin_timers.note(&name, heard.wake_at);
+        }
+        out
     }
 
     /// After a refusal nothing is done before the record has taken a write: where there is nothing to be
@@ -147,8 +157,7 @@ impl Kernel {
                 Write::Model(name.clone(), component.clone(), self.model(name, component)?)
             }
             Write::Plugin(name, _) => {
-                let stored = self.fleet.plugins.get(name)?;
-                Write::Plugin(name.clone(), Box::new((**stored).clone()))
+                Write::Plugin(name.clone(), Box::new(self.fleet.plugins.get(name)?.stored()?))
             }
             Write::Quarantine(name, change, _) => {
                 let reason = self.fleet.set(name).ok()?.quarantined.get(change).cloned();
@@ -214,7 +223,8 @@ impl Kernel {
             // Whatever is due waits for it.
             return Some(again_at.max(now.at));
         }
-        self.timers.next().into_iter().chain(self.memories.due()).min()
+        let timers = self.timers.next().into_iter().chain(self.plugin_timers.next());
+        timers.chain(self.memories.due()).min()
     }
 }
 
@@ -238,5 +248,119 @@ fn used(write: &Write) -> Option<super::effect::Used> {
         | Write::Line(_)
         | Write::Request(..)
         | Write::TrailEnds(_) => None,
+    }
+}
+
+/// Whether anything was granted by a turn so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    Nothing,
+    Granted,
+}
+
+/// What was granted and could not be recorded was not done, and what was refused since may have been refused
+/// because of it.
+fn not_recorded(answer: Answer, before: Before, why: &str) -> Option<Answer> {
+    match answer {
+        // The life of the plugin answers for itself.
+        Ok(Reply::Plugin(_)) | Err(Refusal::Plugin(_)) => None,
+        Err(refused) if before == Before::Nothing => Some(Err(refused)),
+        Ok(_) | Err(_) => Some(Err(Refusal::NotRecorded { why: why.to_owned() })),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Command;
+    use super::super::testing::*;
+    use super::*;
+    use crate::domain::*;
+    use crate::rollout::Wish;
+
+    /// What a kernel that starts from the record now would know.
+    fn recorded(rig: &Rig) -> (Option<Upgrade>, Vec<Option<Version>>, usize) {
+        let stored = rig.disk.clone().open();
+        let versions = stored.versions.values().cloned().collect();
+        (stored.upgrades.get(&name("orders")).cloned(), versions, rig.disk.trail().count())
+    }
+
+    #[test]
+    fn a_start_that_cannot_be_recorded_never_was() {
+        for mood in [DiskMood::Refuses, DiskMood::Lies] {
+            let mut rig = Rig::healthy();
+            rig.mood = mood;
+            let answer = rig.start("v2").unwrap();
+            assert!(matches!(answer, Err(Refusal::NotRecorded { .. })), "{mood:?}: {answer:?}");
+            assert!(rig.set().upgrade.is_none() && rig.effects.is_empty(), "{mood:?}");
+            assert_eq!(rig.kernel.fleet().refusing.as_deref(), Some("the disk is full"));
+            rig.mood = DiskMood::Takes;
+            rig.pass(Duration::from_secs(6));
+            assert_eq!(
+                recorded(&rig),
+                (None, vec![Some(version("v1")); 3], 0),
+                "{mood:?}: also when it was made"
+            );
+            assert!(rig.kernel.fleet().refusing.is_none());
+            assert!(rig.start("v2").unwrap().is_ok(), "and it can be asked for again");
+        }
+    }
+
+    #[test]
+    fn facts_stay_and_nothing_goes_out_until_the_record_takes_writes() {
+        for mood in [DiskMood::Refuses, DiskMood::Lies] {
+            let mut rig = Rig::healthy();
+            rig.start("v2");
+            let asked = rig.asked().remove(0);
+            let instance = asked.instance.id.clone();
+            rig.mood = mood;
+            rig.done(asked, Ok(()));
+            rig.judge(instance.as_str(), decision(0));
+            rig.pass(Duration::from_secs(1));
+            assert!(rig.asked().is_empty(), "{mood:?}: the next batch waits");
+            assert_eq!(rig.instance(instance.as_str()).version, Some(version("v2")), "a fact");
+            assert_eq!(rig.instance(instance.as_str()).fold.health(), Health::Healthy, "decisions go on");
+            rig.mood = DiskMood::Takes;
+            rig.pass(Duration::from_secs(6));
+            let (upgrade, versions, _) = recorded(&rig);
+            assert_eq!(upgrade.as_ref(), Some(rig.upgrade()), "{mood:?}: the record is the state");
+            assert_eq!(versions.iter().flatten().filter(|seen| **seen == version("v2")).count(), 1);
+            let next = rig.asked();
+            assert_eq!(next.len(), 1, "{mood:?}: and it goes on, once");
+            assert_ne!(next[0].instance.id, instance);
+        }
+    }
+
+    #[test]
+    fn a_wish_is_undone_and_its_answer_says_so() {
+        let mut rig = Rig::healthy();
+        rig.start("v2");
+        rig.mood = DiskMood::Lies;
+        let answer = rig.ask(Command::Wish(name("orders"), Wish::Pause)).unwrap();
+        assert!(matches!(answer, Err(Refusal::NotRecorded { .. })) && !rig.upgrade().paused);
+        let by = By { reason: Some("the network".to_owned()), ..By::host() };
+        assert!(rig.ask_as(by.clone(), Command::StopLine).unwrap().is_err());
+        rig.mood = DiskMood::Takes;
+        rig.pass(Duration::from_secs(6));
+        let stored = rig.disk.clone().open();
+        assert!(stored.line.is_none() && !stored.upgrades[&name("orders")].paused, "the record says so, too");
+        assert!(matches!(rig.ask_as(by, Command::StopLine), Some(Ok(Reply::Line(Some(_))))));
+    }
+
+    #[test]
+    fn a_request_is_worth_a_try_before_it_is_due() {
+        let mut rig = Rig::healthy();
+        rig.mood = DiskMood::Refuses;
+        rig.start("v2");
+        rig.mood = DiskMood::Takes;
+        assert!(rig.start("v2").unwrap().is_ok(), "the disk has room again");
+    }
+
+    #[test]
+    fn while_it_refuses_the_next_try_is_all_that_is_due() {
+        let mut rig = Rig::healthy();
+        rig.mood = DiskMood::Refuses;
+        rig.start("v2");
+        let wake = rig.wake_at.unwrap();
+        assert!(wake > rig.now.at && wake <= rig.now.at + WRITE_AGAIN.max, "{wake} at {}", rig.now.at);
     }
 }

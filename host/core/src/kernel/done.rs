@@ -93,3 +93,88 @@ pub(super) fn observed(fleet: &mut Fleet, observed: Observed, out: &mut Out) {
     out.writes.push(Write::Version(name, id.clone(), Component::Application, version));
     announce(set, &id, out);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+    use crate::domain::*;
+
+    #[test]
+    fn done_is_believed_when_it_runs_what_was_wanted() {
+        for (answer, seen, version_after, ok) in [
+            (Ok(()), Some("v2"), Some("v2"), true),
+            // It cannot tell: what was recorded stands, and the gate decides.
+            (Ok(()), None, Some("v1"), true),
+            (Ok(()), Some("v1"), Some("v1"), false),
+            (Err("exit code 3"), Some("v1"), Some("v1"), false),
+        ] {
+            let mut rig = Rig::healthy();
+            rig.start("v2");
+            let asked = rig.asked().remove(0);
+            let (id, epoch) = (asked.instance.id.clone(), rig.instance(asked.instance.id.as_str()).epoch);
+            rig.turn(vec![super::super::Event::Done(Done {
+                scale_set: asked.scale_set,
+                instance: id.clone(),
+                component: asked.component,
+                operation: asked.operation,
+                answer: answer.map_err(str::to_owned),
+                seen: seen.map(version),
+            })]);
+            let instance = rig.instance(id.as_str());
+            assert_eq!(instance.version.as_ref().map(Version::as_str), version_after, "{answer:?} {seen:?}");
+            assert_eq!(instance.trouble.is_none(), ok, "{answer:?} {seen:?}");
+            // One that failed is told to go back at once, which is another life, too.
+            assert!(instance.epoch > epoch, "{answer:?} {seen:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_to_another_operation_is_no_answer() {
+        let mut rig = Rig::healthy();
+        rig.start("v2");
+        let mut asked = rig.asked().remove(0);
+        let before = rig.upgrade().clone();
+        asked.operation = OperationId("orders-1/0/7".to_owned());
+        rig.done(asked, Ok(()));
+        assert_eq!(*rig.upgrade(), before);
+    }
+
+    #[test]
+    fn what_is_seen_is_recorded_unless_an_effect_has_begun_since() {
+        let mut rig = Rig::new(vec![orders()]);
+        let see = |rig: &mut Rig, epoch: u64, version: Option<&str>| {
+            let version = version.map(super::super::testing::version);
+            let (scale_set, instance) = (name("orders"), id("0"));
+            rig.turn(vec![super::super::Event::Observed(Observed { scale_set, instance, epoch, version })]);
+        };
+        let shown = |rig: &Rig| rig.instance("0").version.as_ref().map(ToString::to_string);
+        see(&mut rig, 9, Some("v9"));
+        assert_eq!(shown(&rig), None, "of another life");
+        see(&mut rig, 0, None);
+        assert_eq!(shown(&rig).as_deref(), Some("v1"), "the driver cannot tell: the model's");
+        see(&mut rig, 0, Some("v7"));
+        see(&mut rig, 0, None);
+        assert_eq!(shown(&rig).as_deref(), Some("v7"), "what was recorded stands");
+        let recorded = rig.disk.stored().versions.values().flatten().next().cloned();
+        assert_eq!(recorded, Some(version("v7")));
+    }
+
+    #[test]
+    fn a_start_that_failed_is_tried_again_where_the_host_has_custody() {
+        let mut set = orders();
+        set.driver.custody = Custody::Host;
+        let mut rig = Rig::new(vec![set]);
+        let asked = rig.asked().remove(0);
+        let (first, instance) = (asked.operation.clone(), asked.instance.id.clone());
+        let epoch = rig.instance(instance.as_str()).epoch;
+        rig.done(asked, Err("no such file"));
+        rig.pass(Duration::from_secs(1));
+        assert!(rig.asked().is_empty(), "not at once");
+        rig.pass(Duration::from_secs(5));
+        let again = rig.asked().remove(0);
+        assert_eq!((again.instance.id.clone(), again.version), (instance.clone(), version("v1")));
+        assert_ne!(again.operation, first, "another effect");
+        assert_eq!(rig.instance(instance.as_str()).epoch, epoch, "no second grace period");
+    }
+}

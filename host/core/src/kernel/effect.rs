@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::domain::{
     Address, Component, Fence, HealthSettings, Instance, InstanceFacts, InstanceId, Located, OperationId,
-    ScaleSetName, Timestamp, UpgradeId, Version,
+    PluginName, ScaleSetName, Timestamp, UpgradeId, Version,
 };
+use crate::lifecycle;
 
 /// Something to be done.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +25,8 @@ pub enum Effect {
     Forget(ScaleSetName, InstanceId),
     /// The decisions that an upgrade has gone by are to be kept.
     Keep(Vec<Used>),
+    /// The hands of a plugin have something to do.
+    Plugin(PluginName, Vec<lifecycle::Effect>),
 }
 
 /// A request that one instance is to run one version. Idempotent: a repeat of the same operation, or of the
@@ -136,7 +139,12 @@ impl Effect {
             }
             Self::Create(create) => Some((&create.scale_set, &create.instance.id)),
             Self::Delete(delete) => Some((&delete.scale_set, &delete.instance.id)),
-            Self::Ensure(_) | Self::Observe(_) | Self::Probe(_) | Self::Forget(..) | Self::Keep(_) => None,
+            Self::Ensure(_)
+            | Self::Observe(_)
+            | Self::Probe(_)
+            | Self::Forget(..)
+            | Self::Keep(_)
+            | Self::Plugin(..) => None,
         }
     }
 }

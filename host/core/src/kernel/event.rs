@@ -7,6 +7,7 @@ use crate::domain::{
 
 use super::Turn;
 use super::command::Request;
+use crate::lifecycle;
 
 /// Something that happened.
 #[derive(Debug)]
@@ -25,8 +26,8 @@ pub enum Event {
     Note(DriverNote),
     /// A plugin fails for most of its instances.
     PluginTrouble(PluginTrouble),
-    /// A plugin went back to a former generation by itself: which, to which one and why.
-    PluginReverted(PluginName, String),
+    /// Something happened to a plugin.
+    Plugin(PluginName, lifecycle::Event),
     /// A person or a program wants something.
     Request(Request),
     /// What the turn before wanted recorded was refused, and nothing of it was done; the turn comes back.

@@ -43,3 +43,40 @@ fn set(fleet: &mut Fleet, line: Option<StoppedLine>, state: LineState, by: &By, 
         out.audit(about, by.clone(), What::Line { state }, now);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::super::{Command, Refusal, Reply};
+    use crate::domain::*;
+
+    fn because(reason: Option<&str>) -> By {
+        By { reason: reason.map(str::to_owned), ..By::host() }
+    }
+
+    #[test]
+    fn a_stop_needs_a_line_that_says_why() {
+        let long = "x".repeat(TEXT_BYTES_MAX + 1);
+        for reason in [None, Some(""), Some("  "), Some("two\nlines"), Some(long.as_str())] {
+            let mut rig = Rig::healthy();
+            let answer = rig.ask_as(because(reason), Command::StopLine);
+            assert_eq!(answer, Some(Err(Refusal::Reason)), "{reason:?}");
+            assert!(rig.kernel.fleet().line.is_none() && rig.trail().is_empty());
+        }
+    }
+
+    #[test]
+    fn it_holds_what_starts_and_goes_on() {
+        let mut rig = Rig::healthy();
+        assert_eq!(rig.ask_as(because(None), Command::StartLine), Some(Err(Refusal::LineNotStopped)));
+        let stopped = rig.ask_as(because(Some("the network")), Command::StopLine);
+        assert!(matches!(stopped, Some(Ok(Reply::Line(Some(line)))) if line.reason == "the network"));
+        rig.start("v2");
+        assert!(rig.asked().is_empty(), "held");
+        let mut rig = rig.restart();
+        rig.all_healthy();
+        assert!(rig.asked().is_empty(), "also after a restart");
+        assert_eq!(rig.ask_as(because(None), Command::StartLine), Some(Ok(Reply::Line(None))));
+        assert_eq!(rig.asked().len(), 1);
+    }
+}

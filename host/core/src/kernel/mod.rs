@@ -30,14 +30,18 @@ mod memory;
 mod note;
 mod out;
 mod perform;
+mod plugin;
 pub mod refusal;
 mod reload;
+pub mod report;
 mod requests;
 mod retry;
 mod rollback;
 mod start;
 pub mod state;
 mod surge;
+#[cfg(test)]
+pub(crate) mod testing;
 mod timers;
 mod trail;
 mod watched;
@@ -56,9 +60,13 @@ pub use start::{plan_now, wanted};
 pub use state::Fleet;
 pub use watched::{Stepped, Watching};
 
-use crate::domain::{Now, RequestId, ScaleSetName, TEXT_BYTES_MAX, Timestamp};
+use std::sync::Arc;
+
+use crate::domain::{Now, PluginName, PluginSpec, RequestId, ScaleSetName, TEXT_BYTES_MAX, Timestamp};
+use crate::lifecycle::{self, PluginLife};
 use crate::record::{Stored, Write};
 
+use command::Reconfiguration;
 use commit::{Recording, Undo};
 use memory::Memories;
 use out::{Numbers, Out};
@@ -82,6 +90,8 @@ pub struct Turn {
     pub stepped: Vec<Stepped>,
     /// Where facts end and intents begin, for the case that the commit is refused.
     facts: Facts,
+    /// What plugins were told, for the same case.
+    heard: Vec<(PluginName, lifecycle::Event)>,
 }
 
 /// How many of a turn's writes and effects are facts; they come first. What only is remembered comes last.
@@ -100,11 +110,25 @@ pub struct Kernel {
     memories: Memories,
     requests: Requests,
     numbers: Numbers,
-    timers: Timers,
+    timers: Timers<ScaleSetName>,
+    plugin_timers: Timers<PluginName>,
     recording: Recording,
+    /// What plugins are to be told when the record takes writes again.
+    unheard: Vec<(PluginName, lifecycle::Event)>,
     watching: Watching,
     /// What the intents of the latest turn have changed, as it was before.
     undo: Option<Box<Undo>>,
+}
+
+/// What a kernel is made of, beside its record.
+#[derive(Debug, Default)]
+pub struct Configured {
+    /// Scale sets and their drivers.
+    pub sets: Vec<SetConfig>,
+    /// Plugins.
+    pub plugins: Vec<Arc<PluginSpec>>,
+    /// Whether turns hand out the steps that upgrades take.
+    pub watching: Watching,
 }
 
 impl Kernel {
@@ -117,6 +141,13 @@ impl Kernel {
     /// As [`Self::boot`]; every turn, the first one too, hands out the steps that upgrades take.
     #[must_use]
     pub fn boot_watched(sets: Vec<SetConfig>, stored: &Stored, now: Now, watching: Watching) -> (Self, Turn) {
+        Self::boot_with(Configured { sets, plugins: Vec::new(), watching }, stored, now)
+    }
+
+    /// As [`Self::boot`], with everything that is configured.
+    #[must_use]
+    pub fn boot_with(configured: Configured, stored: &Stored, now: Now) -> (Self, Turn) {
+        let Configured { sets, plugins, watching } = configured;
         let numbers = Numbers {
             fence: stored.fence,
             audit: stored.audit_seq,
@@ -132,13 +163,22 @@ impl Kernel {
             requests: Requests::new(stored.requests.clone()),
             numbers: out.numbers,
             timers: Timers::default(),
+            plugin_timers: Timers::default(),
             recording: Recording::default(),
+            unheard: Vec::new(),
             watching,
             undo: None,
         };
+        let mut turn = Turn::default();
+        for spec in plugins {
+            let name = spec.name.clone();
+            kernel.fleet.plugins.insert(name.clone(), Arc::new(PluginLife::new(spec)));
+            let booted = lifecycle::Event::Booted(stored.plugins.get(&name).cloned().map(Arc::new));
+            kernel.plugin(name, booted, now, &mut out, &mut turn);
+        }
         // All of it is so whatever becomes of the commit: nothing was wished for.
-        let facts = Facts { writes: out.writes.len(), effects: out.effects.len(), intents: out.writes.len() };
-        let mut turn = Turn { facts, ..Turn::default() };
+        turn.facts =
+            Facts { writes: out.writes.len(), effects: out.effects.len(), intents: out.writes.len() };
         kernel.close(&mut turn, out, now);
         (kernel, turn)
     }
@@ -157,11 +197,12 @@ impl Kernel {
             Some(Event::CommitRefused(refused)) => self.commit_refused(*refused, now, &mut turn),
             _ => self.committed(),
         };
-        let mut requests = Vec::new();
+        let (mut requests, mut plugins) = (Vec::new(), Vec::new());
         let mut ending = false;
         for event in events {
             match event {
                 Event::Request(request) => requests.push(request),
+                Event::Plugin(name, event) => plugins.push((name, event)),
                 Event::Ending => ending = true,
                 fact => self.fact(fact, now, &mut out),
             }
@@ -169,8 +210,15 @@ impl Kernel {
         turn.facts = Facts { writes: out.writes.len(), effects: out.effects.len(), intents: 0 };
         if self.recording.may_write(now.at, !requests.is_empty() || ending) {
             self.undo = Some(Box::new(self.undo_point(&out)));
+            plugins.extend(std::mem::take(&mut self.unheard));
+            for (name, event) in plugins {
+                self.plugin(name, event, now, &mut out, &mut turn);
+            }
             for request in requests {
                 self.request(request, now, &mut out, &mut turn);
+            }
+            for name in self.plugin_timers.due(now.at).cloned().collect::<Vec<_>>() {
+                self.plugin(name, lifecycle::Event::Tick, now, &mut out, &mut turn);
             }
             self.look_around(now, &mut out);
             out.writes.extend(self.proof(&out));
@@ -181,6 +229,8 @@ impl Kernel {
             }
             self.close(&mut turn, out, now);
         } else {
+            // Each may want a record.
+            self.unheard.extend(plugins);
             self.wait_for_the_record(&mut turn, out, now);
         }
         turn
@@ -201,14 +251,43 @@ impl Kernel {
             Event::Observed(observed) => done::observed(fleet, observed, out),
             Event::Note(note) => note::note(fleet, note, now, out),
             Event::PluginTrouble(trouble) => note::plugin_trouble(fleet, &trouble, now, out),
-            Event::PluginReverted(plugin, text) => note::plugin_reverted(fleet, &plugin, &text, now, out),
             // Dealt with where turns begin; nothing is known of one that comes later.
-            Event::Request(_) | Event::CommitRefused(_) | Event::Ending => {}
+            Event::Request(_) | Event::Plugin(..) | Event::CommitRefused(_) | Event::Ending => {}
         }
     }
 
-    /// Answers one request, after what it asks for.
+    /// Tells the life of a plugin what has happened.
+    fn plugin(
+        &mut self,
+        name: PluginName,
+        event: lifecycle::Event,
+        now: Now,
+        out: &mut Out,
+        turn: &mut Turn,
+    ) {
+        let heard = plugin::hear(&mut self.fleet, &name, event.clone(), now, out);
+        turn.replies.extend(heard.replies);
+        self.plugin_timers.note(&name, heard.wake_at);
+        turn.heard.push((name, event));
+    }
+
+    /// Answers one request, after what it asks for. A plugin's life answers when it has come to an end.
     fn request(&mut self, request: Request, now: Now, out: &mut Out, turn: &mut Turn) {
+        let request = match request {
+            Request { id, command: Command::Plugin(name, wanted), .. } => {
+                match self.fleet.plugin(&name) {
+                    Ok(_) => self.plugin(name, lifecycle::Event::Wanted(id, *wanted), now, out, turn),
+                    Err(unknown) => turn.replies.push((id, Err(unknown))),
+                }
+                return;
+            }
+            Request { id, command: Command::Reconfigure(change), .. } => {
+                let answer = self.reconfigure(change, now, out, turn);
+                turn.replies.push((id, answer));
+                return;
+            }
+            other => other,
+        };
         let answer = match self.requests.repeated(&request, &self.fleet) {
             Some(answer) => answer,
             None => {
@@ -246,17 +325,28 @@ impl Kernel {
                 line::start(fleet, &by, now, out)?;
                 Ok(Reply::Line(None))
             }
-            Command::RecordPlugin(name, stored) => {
-                let generation = stored.generation;
-                reload::record_plugin(fleet, name.clone(), (**stored).clone(), out);
-                reload::in_force(fleet, name, generation);
-                Ok(Reply::Recorded)
-            }
-            Command::Reconfigure(change) => {
-                reload::reconfigure(fleet, change.clone(), now, out);
-                Ok(Reply::Recorded)
+            // Dealt with where requests come in.
+            Command::Plugin(..) | Command::Reconfigure(_) => Ok(Reply::Recorded),
+        }
+    }
+
+    /// Goes by a changed configuration: all of it, in this turn.
+    fn reconfigure(&mut self, change: Reconfiguration, now: Now, out: &mut Out, turn: &mut Turn) -> Answer {
+        let mut taken = Vec::new();
+        for (name, prepared) in &change.plugins {
+            let take_up = lifecycle::Event::Wanted(*prepared, lifecycle::Command::TakeUp);
+            let before = turn.replies.len();
+            self.plugin(name.clone(), take_up, now, out, turn);
+            for (_, answer) in turn.replies.split_off(before) {
+                match answer {
+                    Ok(Reply::Plugin(lifecycle::Reply::TakenUp(it))) => taken.push((name.clone(), it)),
+                    Ok(_) => {}
+                    Err(refusal) => return Err(refusal),
+                }
             }
         }
+        reload::reconfigure(&mut self.fleet, change, now, out);
+        Ok(Reply::Reconfigured(taken))
     }
 
     fn latest(&self, name: &ScaleSetName) -> Answer {

@@ -55,3 +55,62 @@ pub(super) fn plugin_reverted(fleet: &Fleet, plugin: &PluginName, text: &str, no
 fn judged_by(fleet: &Fleet, plugin: &PluginName) -> Vec<ScaleSetName> {
     fleet.names(|set| set.spec.plugin == *plugin)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Event;
+    use super::super::testing::*;
+    use super::*;
+    use crate::domain::*;
+    use std::time::Duration;
+
+    fn note(rig: &Rig, state: ProcessState, at: i64) -> Event {
+        let at = Timestamp(rig.now.at.0 + at);
+        let text = format!("process 7 {state:?}");
+        Event::Note(DriverNote { scale_set: name("orders"), instance: id("0"), at, state, text })
+    }
+
+    #[test]
+    fn what_ended_by_itself_is_down_until_a_new_one_runs() {
+        let mut rig = Rig::healthy();
+        rig.turn(vec![note(&rig, ProcessState::Exited, 0)]);
+        assert!(rig.instance("0").down && rig.last_line() == "process 7 Exited");
+        rig.judge("0", decision(0));
+        assert_eq!(rig.instance("0").fold.health(), Health::Unknown, "something else answers there");
+        rig.turn(vec![note(&rig, ProcessState::Restarted, 0)]);
+        assert!(!rig.instance("0").down);
+        assert_eq!(rig.trail(), ["exited", "restarted"]);
+    }
+
+    #[test]
+    fn a_note_about_the_process_before_comes_too_late() {
+        let mut rig = Rig::healthy();
+        rig.start("v2");
+        rig.pass(Duration::from_secs(3));
+        let asked = rig.asked().remove(0);
+        assert_eq!(asked.instance.id, id("0"));
+        rig.done(asked, Ok(()));
+        rig.turn(vec![note(&rig, ProcessState::Exited, -2_000)]);
+        assert!(!rig.instance("0").down);
+    }
+
+    #[test]
+    fn trouble_of_a_plugin_is_told_to_its_sets_alone() {
+        let mut other = orders();
+        other.spec.name = name("stock");
+        other.spec.plugin = PluginName::parse("queue").unwrap();
+        let mut rig = Rig::new(vec![orders(), other]);
+        let plugin = PluginName::parse("db").unwrap();
+        rig.turn(vec![Event::PluginTrouble(PluginTrouble {
+            plugin,
+            digest: Digest([7; 32]),
+            generation: Generation(3),
+            failed: 2,
+            judged: 3,
+            rounds: 3,
+            cause: "it trapped".to_owned(),
+        })]);
+        let sets: Vec<String> = rig.disk.trail().map(|entry| entry.scale_set.to_string()).collect();
+        assert_eq!((rig.trail(), sets), (vec!["plugin-trouble"], vec!["orders".to_owned()]));
+    }
+}

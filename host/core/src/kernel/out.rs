@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use super::effect::Effect;
 use super::refusal::Refusal;
 use super::watched::{Stepped, Watching};
-use crate::domain::{By, Fence, Health, InstanceId, Now, OperationId, ScaleSetName, UpgradeId};
+use crate::domain::{By, Fence, Health, InstanceId, Now, OperationId, PluginName, ScaleSetName, UpgradeId};
+use crate::lifecycle::Said;
 use crate::record::Write;
 use crate::record::audit::{Entry, Stamp, What};
 use crate::rollout::Upgrade;
@@ -31,6 +32,10 @@ pub struct Changes {
     pub sets: BTreeSet<ScaleSetName>,
     /// Instances whose committed health changed: before and after.
     pub health: Vec<(ScaleSetName, InstanceId, Health, Health)>,
+    /// Plugins of which anything changed.
+    pub plugins: BTreeSet<PluginName>,
+    /// What plugins have to say, for the log.
+    pub said: Vec<Said>,
     /// Drivers' complaints about instances.
     pub troubles: Vec<(ScaleSetName, InstanceId, String)>,
 }

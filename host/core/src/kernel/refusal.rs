@@ -1,8 +1,9 @@
 //! Why a request was not granted. Each message is a whole sentence and says what to do next.
 
 use crate::domain::{
-    Digest, ExtensionName, Goal, InstanceId, RequestKey, ScaleSetName, TEXT_BYTES_MAX, UpgradeId,
+    Digest, ExtensionName, Goal, InstanceId, PluginName, RequestKey, ScaleSetName, TEXT_BYTES_MAX, UpgradeId,
 };
+use crate::lifecycle;
 use crate::rollout::WishRefusal;
 
 /// Kinds of refusals; a door turns them into status codes.
@@ -14,6 +15,8 @@ pub enum Kind {
     Conflict,
     /// The request itself is wrong.
     Invalid,
+    /// What was handed in is not good enough.
+    Refused,
     /// The host cannot do it now.
     Unavailable,
 }
@@ -167,6 +170,17 @@ pub enum Refusal {
         /// What was asked for under it.
         asked: String,
     },
+    /// No plugin has this name.
+    #[error("there is no plugin `{name}`; the configuration has: {}", listed(known))]
+    NoPlugin {
+        /// The name.
+        name: PluginName,
+        /// All that there are.
+        known: Vec<PluginName>,
+    },
+    /// The plugin's life does not grant it.
+    #[error("{0}")]
+    Plugin(Box<lifecycle::Refusal>),
     /// The host ends.
     #[error("the host is shutting down")]
     Ending,
@@ -177,7 +191,13 @@ impl Refusal {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            Self::NoScaleSet { .. } | Self::NoInstances { .. } => Kind::NotFound,
+            Self::NoScaleSet { .. } | Self::NoInstances { .. } | Self::NoPlugin { .. } => Kind::NotFound,
+            Self::Plugin(refusal) => match refusal.kind() {
+                lifecycle::RefusalKind::NotFound => Kind::NotFound,
+                lifecycle::RefusalKind::Refused => Kind::Refused,
+                lifecycle::RefusalKind::Conflict => Kind::Conflict,
+                lifecycle::RefusalKind::Unavailable => Kind::Unavailable,
+            },
             Self::StillRunning { .. }
             | Self::Quarantined { .. }
             | Self::PlanChanged { .. }

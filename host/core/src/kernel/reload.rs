@@ -11,20 +11,10 @@ use super::perform::announce;
 use super::state::{Fleet, SetState};
 use crate::domain::{Generation, InstanceId, Now, PluginName, ScaleSet};
 use crate::health::FoldSettings;
-use crate::record::{StoredPlugin, Write};
 
-/// Records the plugins that take over with it, and goes by the new sets. The caller has checked that
-/// members, model and driver are the same.
+/// Goes by the new sets. The caller has checked that members, model and driver are the same.
 pub(super) fn reconfigure(fleet: &mut Fleet, change: Reconfiguration, now: Now, out: &mut Out) {
-    let generations: Vec<(PluginName, Generation)> =
-        change.generations().map(|(name, generation)| (name.clone(), generation)).collect();
-    let Reconfiguration { sets, on_failure, plugins } = change;
-    for (name, stored) in plugins {
-        record_plugin(fleet, name, stored, out);
-    }
-    for (name, generation) in generations {
-        in_force(fleet, &name, generation);
-    }
+    let Reconfiguration { sets, on_failure, plugins: _ } = change;
     for spec in sets {
         let Some(set) = fleet.change(&spec.name.clone()) else { continue };
         go_by(set, spec, now, out);
@@ -37,12 +27,6 @@ pub(super) fn reconfigure(fleet: &mut Fleet, change: Reconfiguration, now: Now, 
             set.on_failure = next;
         }
     }
-}
-
-/// Records which component a plugin runs.
-pub(super) fn record_plugin(fleet: &mut Fleet, name: PluginName, stored: StoredPlugin, out: &mut Out) {
-    fleet.plugins.insert(name.clone(), Arc::new(stored.clone()));
-    out.writes.push(Write::Plugin(name, Box::new(stored)));
 }
 
 /// Goes by no other generation of a plugin from now on: whom it has not judged yet is not upgraded. It is
@@ -74,5 +58,53 @@ fn go_by(set: &mut SetState, next: ScaleSet, now: Now, out: &mut Out) {
             set.change(&id, |instance| instance.begin_life(&spec, now.at));
         }
         announce(set, &id, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Command;
+    use super::super::testing::*;
+    use super::*;
+    use std::time::Duration;
+
+    fn reload(rig: &mut Rig, change: impl FnOnce(&mut ScaleSet)) {
+        let mut spec = (*rig.set().spec).clone();
+        change(&mut spec);
+        let change = Reconfiguration { sets: vec![spec], ..Reconfiguration::default() };
+        assert!(rig.ask(Command::Reconfigure(change)).unwrap().is_ok());
+    }
+
+    #[test]
+    fn an_upgrade_keeps_its_rules_and_the_set_goes_by_the_new_ones() {
+        let mut rig = Rig::healthy();
+        rig.start("v2");
+        reload(&mut rig, |spec| spec.policy.gate.deadline = Duration::from_secs(7));
+        assert_eq!(rig.upgrade().policy.gate.deadline, Duration::from_secs(120));
+        assert_eq!(rig.set().spec.policy.gate.deadline, Duration::from_secs(7));
+    }
+
+    #[test]
+    fn health_counts_anew_only_when_it_is_counted_otherwise() {
+        let mut rig = Rig::healthy();
+        let epoch = rig.instance("0").epoch;
+        reload(&mut rig, |spec| spec.health.interval = Duration::from_secs(9));
+        assert_eq!(rig.instance("0").epoch, epoch, "asked less often");
+        reload(&mut rig, |spec| spec.health.number_of_probes = 3);
+        assert_eq!(rig.instance("0").epoch, epoch + 1);
+        assert_eq!(rig.set().census().of(crate::domain::Health::Initializing), 3);
+    }
+
+    #[test]
+    fn only_decisions_of_the_generation_in_force_count() {
+        let mut rig = Rig::healthy();
+        let plugin = PluginName::parse("db").unwrap();
+        in_force(&mut rig.kernel.fleet, &plugin, Generation(2));
+        rig.start("v2");
+        assert!(rig.asked().is_empty(), "none has been judged by it");
+        for instance in ["0", "1", "2"] {
+            rig.judge_by(instance, 2, Ok(Arc::new(decision(0))));
+        }
+        assert_eq!(rig.asked().len(), 1);
     }
 }

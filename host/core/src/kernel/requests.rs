@@ -48,7 +48,7 @@ impl Requests {
                 Command::Ping
                 | Command::Start(..)
                 | Command::Wish(..)
-                | Command::RecordPlugin(..)
+                | Command::Plugin(..)
                 | Command::Reconfigure(_) => Reply::Recorded,
             },
         }))
@@ -60,7 +60,9 @@ impl Requests {
         let number = self.in_order.get_max().map_or(1, |(number, _)| number + 1);
         let (scale_set, upgrade) = match reply {
             Reply::Upgrade { scale_set, id } => (Some(scale_set.clone()), Some(id.clone())),
-            Reply::Pong | Reply::Line(_) | Reply::Recorded => (None, None),
+            Reply::Pong | Reply::Line(_) | Reply::Recorded | Reply::Reconfigured(_) | Reply::Plugin(_) => {
+                (None, None)
+            }
         };
         let stored = StoredRequest { number, asked: asked(&request.command), scale_set, upgrade };
         self.in_order.insert(number, key.clone());
@@ -87,7 +89,58 @@ fn asked(command: &Command) -> String {
         Command::Wish(name, wish) => format!("{}: {wish:?}", about("wish", name)),
         Command::StopLine => "stop the line".to_owned(),
         Command::StartLine => "start the line".to_owned(),
-        Command::RecordPlugin(name, stored) => format!("plugin {name}: {}", stored.generation.0),
+        Command::Plugin(name, wanted) => format!("plugin {name}: {wanted:?}"),
         Command::Reconfigure(_) => "reload".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+    use crate::domain::{Actor, By};
+    use crate::rollout::Wish;
+
+    fn keyed(key: &str) -> By {
+        let request = Some(RequestKey::parse(key).unwrap());
+        By { actor: Actor::Operator("ann".to_owned()), reason: None, request }
+    }
+
+    #[test]
+    fn a_repeat_is_answered_and_not_done_again() {
+        let mut rig = Rig::healthy();
+        let start = || Command::Start(name("orders"), to_version("v2"));
+        let first = rig.ask_as(keyed("deploy-7"), start()).unwrap();
+        rig.to_the_end();
+        let lines = rig.trail().len();
+        assert_eq!(rig.ask_as(keyed("deploy-7"), start()), Some(first.clone()));
+        let mut rig = rig.restart();
+        assert_eq!(rig.ask_as(keyed("deploy-7"), start()), Some(first), "also after a restart");
+        assert_eq!(rig.trail().len(), lines, "nothing was done");
+        let other = rig.ask_as(keyed("deploy-7"), Command::Wish(name("orders"), Wish::RollBack)).unwrap();
+        assert!(matches!(other, Err(Refusal::KeyTaken { .. })), "{other:?}");
+    }
+
+    #[test]
+    fn what_was_refused_may_be_asked_for_again() {
+        let mut rig = Rig::healthy();
+        rig.mood = DiskMood::Refuses;
+        let start = || Command::Start(name("orders"), to_version("v2"));
+        assert!(matches!(rig.ask_as(keyed("a"), start()), Some(Err(Refusal::NotRecorded { .. }))));
+        rig.mood = DiskMood::Takes;
+        assert!(rig.ask_as(keyed("a"), start()).unwrap().is_ok());
+        assert!(rig.set().active().is_some());
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten() {
+        let mut rig = Rig::healthy();
+        for number in 0..REMEMBERED_MAX + 2 {
+            assert!(rig.ask_as(keyed(&format!("ping-{number}")), Command::Ping).unwrap().is_ok());
+        }
+        let stored = &rig.disk.stored().requests;
+        assert_eq!(stored.len(), REMEMBERED_MAX);
+        let has = |key: &str| stored.contains_key(&RequestKey::parse(key).unwrap());
+        assert!(!has("ping-0") && !has("ping-1") && has("ping-2"));
     }
 }

@@ -20,8 +20,9 @@ use crate::domain::{
     Change, Component, DriverTraits, Generation, Goal, InstanceFacts, InstanceId, Now, OnFailure,
     OperationId, Outcome, Participation, PluginName, ScaleSet, ScaleSetName, Timestamp, Version, WallTime,
 };
+use crate::lifecycle::PluginLife;
 use crate::plan::{Standing, StandingInput, standing};
-use crate::record::{Retry, StoppedLine, StoredPlugin};
+use crate::record::{Retry, StoppedLine};
 use crate::rollout::{Event as RolloutEvent, Upgrade};
 
 /// The whole fleet at one moment, for whatever reads it.
@@ -30,8 +31,8 @@ pub struct Fleet {
     pub(super) sets: OrdMap<ScaleSetName, Arc<SetState>>,
     /// Whether the line is stopped for all of them.
     pub line: Option<StoppedLine>,
-    /// What plugins ran when they were recorded last.
-    pub(super) plugins: OrdMap<PluginName, Arc<StoredPlugin>>,
+    /// The lives of plugins.
+    pub(super) plugins: OrdMap<PluginName, Arc<PluginLife>>,
     /// Why nothing can be recorded, if so.
     pub refusing: Option<Arc<str>>,
     /// Sets that this turn has changed.
@@ -51,6 +52,20 @@ impl Fleet {
     pub fn set(&self, name: &ScaleSetName) -> Result<&Arc<SetState>, Refusal> {
         let known = || self.sets.keys().cloned().collect();
         self.sets.get(name).ok_or_else(|| Refusal::NoScaleSet { name: name.clone(), known: known() })
+    }
+
+    /// The lives of all plugins by name.
+    pub fn plugins(&self) -> impl Iterator<Item = &Arc<PluginLife>> {
+        self.plugins.values()
+    }
+
+    /// The life of one plugin.
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    pub fn plugin(&self, name: &PluginName) -> Result<&Arc<PluginLife>, Refusal> {
+        let known = || self.plugins.keys().cloned().collect();
+        self.plugins.get(name).ok_or_else(|| Refusal::NoPlugin { name: name.clone(), known: known() })
     }
 
     /// One scale set, to change it.

@@ -1,35 +1,41 @@
-//! When each scale set has something due: kept for the sets that changed, so that a turn does not look at
+//! When each scale set and each plugin has something due: kept for those that changed, so that a turn does not look at
 //! the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{ScaleSetName, Timestamp};
+use crate::domain::Timestamp;
 
-/// Due times by set, and in order.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Timers {
-    by_set: BTreeMap<ScaleSetName, Timestamp>,
-    ordered: BTreeSet<(Timestamp, ScaleSetName)>,
+/// Due times by name, and in order.
+#[derive(Debug, Clone)]
+pub(super) struct Timers<K> {
+    by_name: BTreeMap<K, Timestamp>,
+    ordered: BTreeSet<(Timestamp, K)>,
 }
 
-impl Timers {
-    /// Notes when something of a set is due next.
-    pub(super) fn note(&mut self, set: &ScaleSetName, due: Option<Timestamp>) {
-        if self.by_set.get(set).copied() == due {
+impl<K> Default for Timers<K> {
+    fn default() -> Self {
+        Self { by_name: BTreeMap::new(), ordered: BTreeSet::new() }
+    }
+}
+
+impl<K: Ord + Clone> Timers<K> {
+    /// Notes when something is due next.
+    pub(super) fn note(&mut self, name: &K, due: Option<Timestamp>) {
+        if self.by_name.get(name).copied() == due {
             return;
         }
-        if let Some(before) = self.by_set.remove(set) {
-            self.ordered.remove(&(before, set.clone()));
+        if let Some(before) = self.by_name.remove(name) {
+            self.ordered.remove(&(before, name.clone()));
         }
         if let Some(due) = due {
-            self.by_set.insert(set.clone(), due);
-            self.ordered.insert((due, set.clone()));
+            self.by_name.insert(name.clone(), due);
+            self.ordered.insert((due, name.clone()));
         }
     }
 
-    /// Sets of which something is due.
-    pub(super) fn due(&self, at: Timestamp) -> impl Iterator<Item = &ScaleSetName> {
-        self.ordered.iter().take_while(move |(due, _)| *due <= at).map(|(_, set)| set)
+    /// Those of which something is due.
+    pub(super) fn due(&self, at: Timestamp) -> impl Iterator<Item = &K> {
+        self.ordered.iter().take_while(move |(due, _)| *due <= at).map(|(_, name)| name)
     }
 
     /// When the next one is due.
@@ -41,6 +47,7 @@ impl Timers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ScaleSetName;
 
     #[test]
     fn a_set_has_one_time() {

@@ -60,3 +60,55 @@ fn to_ended(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::super::{Command, Refusal, Reply};
+    use super::*;
+
+    fn tell(rig: &mut Rig, wish: Wish) -> Result<Reply, Refusal> {
+        rig.ask(Command::Wish(name("orders"), wish)).unwrap()
+    }
+
+    #[test]
+    fn nothing_runs_and_nothing_has_run() {
+        let mut rig = Rig::healthy();
+        assert_eq!(tell(&mut rig, Wish::Cancel), Err(Refusal::NothingToCancel));
+        for wish in [Wish::Pause, Wish::Resume, Wish::Approve, Wish::Bypass, Wish::RollBack] {
+            assert_eq!(tell(&mut rig, wish), Err(Refusal::NoRunningUpgrade(name("orders"))), "{wish:?}");
+        }
+        let stranger = rig.ask(Command::Wish(name("stock"), Wish::Cancel)).unwrap();
+        assert!(matches!(stranger, Err(Refusal::NoScaleSet { known, .. }) if known == [name("orders")]));
+    }
+
+    #[test]
+    fn a_pause_holds_the_next_batch_and_a_resume_lets_it_go() {
+        let mut rig = Rig::healthy();
+        rig.start("v2");
+        assert!(tell(&mut rig, Wish::Pause).is_ok());
+        let asked = rig.asked().remove(0);
+        let instance = asked.instance.id.clone();
+        rig.done(asked, Ok(()));
+        rig.judge(instance.as_str(), decision(0));
+        assert!(rig.asked().is_empty() && rig.upgrade().paused);
+        assert!(tell(&mut rig, Wish::Resume).is_ok());
+        assert_eq!(rig.asked().len(), 1);
+        assert!(matches!(tell(&mut rig, Wish::Resume), Err(Refusal::Wish { .. })), "it is not paused");
+    }
+
+    #[test]
+    fn a_rollback_takes_the_latest_back_that_did_anything() {
+        let mut rig = Rig::healthy();
+        rig.start("v2");
+        rig.to_the_end();
+        rig.start("v2");
+        assert!(rig.set().active().is_none(), "all there already");
+        assert!(tell(&mut rig, Wish::RollBack).is_ok());
+        rig.to_the_end();
+        let versions: Vec<String> =
+            rig.set().instances().filter_map(|one| one.version.as_ref().map(ToString::to_string)).collect();
+        assert_eq!(versions, ["v1", "v1", "v1"]);
+        assert!(matches!(tell(&mut rig, Wish::RollBack), Err(Refusal::WasRollback(_))));
+    }
+}

@@ -10,8 +10,8 @@ mod write;
 
 pub use disk::Disk;
 pub use stored::{
-    Retry, StoppedLine, StoredGeneration, StoredHeed, StoredMemory, StoredModel, StoredPlugin, StoredRefusal,
-    StoredRequest, StoredShadow, StoredWatch,
+    Forced, Retry, StoppedLine, StoredGeneration, StoredHeed, StoredMemory, StoredModel, StoredPlugin,
+    StoredRefusal, StoredRequest, StoredShadow, StoredWatch,
 };
 pub use write::{Anchor, Commit, Stored, Write};
 

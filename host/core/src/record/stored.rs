@@ -89,6 +89,20 @@ pub struct StoredGeneration {
     /// itself.
     #[serde(default)]
     pub left_because: Option<String>,
+    /// Whether a person insisted on it. Absent in records of older hosts.
+    #[serde(default)]
+    pub forced: Forced,
+}
+
+/// Whether a person insisted on a generation, whatever it showed: then nothing takes it back by itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Forced {
+    /// Nobody did.
+    #[default]
+    No,
+    /// A person did.
+    Yes,
 }
 
 /// A generation that is watched by the one before.

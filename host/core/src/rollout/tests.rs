@@ -312,24 +312,6 @@ fn too_many_unhealthy_before_the_start() {
 }
 
 #[test]
-fn too_many_unhealthy_between_batches_stops_after_the_batch() {
-    // Row R10.
-    let mut world = world(fleet(&[Some(0); 10]), policy(), GATE);
-    world.look();
-    for number in 7..10 {
-        world.set_health(number, Health::Unknown);
-    }
-    assert!(world.upgrade.is_active(), "the batch in flight is finished first");
-    world.drivers_answer(&Ok(()));
-    world.set_health(0, Health::Healthy);
-    world.set_health(1, Health::Healthy);
-    assert_eq!(world.upgrade.state, UpgradeState::Faulted);
-    assert_eq!(world.code(), Some("MaxUnhealthyInstancePercentExceededInRollingUpgrade"));
-    assert_eq!(world.applied.len(), 2);
-    assert_eq!(world.upgrade.progress().successful, 2);
-}
-
-#[test]
 fn an_instance_that_never_recovers_fails_at_the_deadline() {
     // Rows R13, R14 and R16: one of two upgraded is 50 %.
     let mut world = world(fleet(&[Some(0); 10]), policy(), GATE);

@@ -66,7 +66,7 @@ impl World {
                 self.targets.remove(&(set.clone(), id.clone()));
                 self.rounds.remove(&(set, id));
             }
-            Effect::Keep(_) => {}
+            Effect::Keep(_) | Effect::Plugin(..) => {}
             Effect::Observe(observe) => {
                 let after = self.seconds(0, 5);
                 let key = (observe.scale_set, observe.instance.id);

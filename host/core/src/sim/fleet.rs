@@ -69,6 +69,6 @@ pub(super) fn stamp(name: &PluginName, generation: Generation) -> PluginStamp {
     PluginStamp { name: name.clone(), digest: digest(generation), generation }
 }
 
-pub(super) fn digest(generation: Generation) -> Digest {
+fn digest(generation: Generation) -> Digest {
     Digest([u8::try_from(generation.0 % 256).unwrap(); 32])
 }

@@ -9,11 +9,9 @@ use crate::domain::{
 };
 use crate::kernel::command::{Quarantined, Reconfiguration, Selection, StartOptions, Stops, Wanted};
 use crate::kernel::{Answer, Command, Event, Refusal, Reply, Request, plan_now, wanted};
-use crate::record::StoredPlugin;
 use crate::rollout::invariants::Rule;
 use crate::rollout::{Purpose, Upgrade, Wish};
 
-use super::fleet::digest;
 use super::invent;
 use super::making::{Making, on_failure};
 use super::scenario::{Edition, Failing, Kind};
@@ -33,8 +31,6 @@ pub(super) struct Asked {
 enum Why {
     /// The upgrade of a set to an edition, by this plan.
     Start(usize, u32, Option<Digest>),
-    /// Another generation of a plugin.
-    Swap(PluginName, Generation),
     /// Another configuration.
     Reload(Reconfiguration),
     /// Whatever it is: whether it is granted does not matter.
@@ -93,7 +89,7 @@ impl World {
                 let after = self.seconds(30, 90);
                 self.at(after, Happening::Start(*set, *edition));
             }
-            Why::Start(..) | Why::Swap(..) | Why::Reload(_) | Why::Whatever => {
+            Why::Start(..) | Why::Reload(_) | Why::Whatever => {
                 if let Why::Start(set, edition, _) = why {
                     let after = self.seconds(90, 120);
                     self.at(after, Happening::Start(*set, *edition));
@@ -119,13 +115,6 @@ impl World {
         }
         match why {
             Why::Start(set, edition, plan) => self.start_answered((set, edition, plan), &answer),
-            Why::Swap(plugin, generation) if answer.is_ok() => {
-                self.counts.swaps += 1;
-                self.generations.insert(plugin.clone(), generation);
-                self.rules.in_force.insert(plugin.clone(), generation);
-                let after = self.seconds(0, 3);
-                self.at(after, Happening::JudgeAgain(plugin, self.fence));
-            }
             Why::Reload(change) if answer.is_ok() => {
                 self.counts.reloads += 1;
                 for set in &mut self.in_use {
@@ -137,14 +126,16 @@ impl World {
                     }
                 }
             }
-            Why::Swap(..) | Why::Reload(_) | Why::Whatever => {}
+            Why::Reload(_) | Why::Whatever => {}
         }
     }
 
     /// What the record says against a reply.
     fn contradicts(&self, request: &Request, reply: &Reply) -> Option<String> {
         let stored = self.disk.stored();
-        if let Some(key) = &request.key
+        // A reload is not remembered: asked for twice, it gives what it gives once.
+        let is_remembered = !matches!(request.command, Command::Reconfigure(_));
+        if let Some(key) = request.key.as_ref().filter(|_| is_remembered)
             && !stored.requests.contains_key(key)
         {
             return Some(format!("{} is not recorded", key.as_str()));
@@ -152,10 +143,7 @@ impl World {
         let is_there = match (&request.command, reply) {
             (_, Reply::Upgrade { id, .. }) => self.disk.upgrade(id).is_some(),
             (_, Reply::Line(line)) => *line == stored.line,
-            (Command::RecordPlugin(name, plugin), Reply::Recorded) => {
-                stored.plugins.get(name).is_some_and(|there| there.generation >= plugin.generation)
-            }
-            (_, Reply::Recorded | Reply::Pong) => true,
+            (_, Reply::Recorded | Reply::Reconfigured(_) | Reply::Plugin(_) | Reply::Pong) => true,
         };
         (!is_there).then(|| "the record does not have it".to_owned())
     }
@@ -280,14 +268,16 @@ impl World {
         }
     }
 
-    /// Another generation of a plugin takes over: recorded first, then in force.
+    /// Another generation of a plugin judges from now on, and the latest rounds again. Its life in the kernel
+    /// has worlds of its own, beside it.
     fn swap(&mut self) {
         let plugins: Vec<PluginName> = self.generations.keys().cloned().collect();
         let Some(plugin) = self.rng.pick(&plugins).cloned() else { return };
         let generation = Generation(self.generations.get(&plugin).unwrap().0 + 1);
-        let stored = stored(generation);
-        let why = Why::Swap(plugin.clone(), generation);
-        self.ask(Command::RecordPlugin(plugin, Box::new(stored)), why);
+        self.counts.swaps += 1;
+        self.generations.insert(plugin.clone(), generation);
+        let after = self.seconds(0, 3);
+        self.at(after, Happening::JudgeAgain(plugin, self.fence));
     }
 
     /// The configuration is read again with another policy, other probes or no freeze.
@@ -377,18 +367,5 @@ impl World {
             let protection = &mut instance.protection;
             protection.from_scale_set_actions = !protection.from_scale_set_actions;
         }
-    }
-}
-
-fn stored(generation: Generation) -> StoredPlugin {
-    StoredPlugin {
-        generation,
-        digest: digest(generation),
-        configured: digest(Generation(1)),
-        history: Vec::new(),
-        refused: None,
-        shadow: None,
-        considered: None,
-        watch: None,
     }
 }

@@ -121,22 +121,6 @@ impl World {
         self.inbox.push(Event::Judged(vec![decided]));
     }
 
-    /// What the kernel is told of judgements, for the rules.
-    pub(super) fn hear(&mut self, events: &[Event]) {
-        let Some(kernel) = &self.kernel else { return };
-        for event in events {
-            let Event::Judged(batch) = event else { continue };
-            for decided in batch {
-                let set = kernel.fleet().set(&decided.scale_set).ok();
-                let instance = set.and_then(|set| set.instance(&decided.instance));
-                if instance.is_some_and(|instance| instance.epoch == decided.epoch) {
-                    let key = (decided.scale_set.clone(), decided.instance.clone());
-                    self.rules.judged_by.insert(key, decided.outcome.stamp.generation);
-                }
-            }
-        }
-    }
-
     /// A generation that has just taken over judges the latest round of each instance.
     fn judge_again(&mut self, plugin: &PluginName) {
         let generation = self.generations.get(plugin).copied().unwrap();

@@ -4,14 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{
-    Actor, Change, Fence, Generation, Goal, InstanceId, OperationId, PluginName, RequestKey, ScaleSetName,
-    Timestamp, UpgradeId,
+    Actor, Change, Fence, Goal, InstanceId, OperationId, RequestKey, ScaleSetName, Timestamp, UpgradeId,
 };
 use crate::kernel::Stepped;
 use crate::record::audit::{Entry, What};
 use crate::record::{Commit, Disk, Write};
 use crate::rollout::invariants::{Checker, Rule, Seen, Violation};
-use crate::rollout::{Event as RolloutEvent, Member, MemberState, Purpose, Upgrade};
+use crate::rollout::{Event as RolloutEvent, Member, MemberState, Upgrade};
 
 use super::fleet::Key;
 use super::world::World;
@@ -37,18 +36,9 @@ pub(super) struct Rules {
     never: BTreeSet<String>,
     /// What each upgrade is.
     upgrades: BTreeMap<UpgradeId, (u64, Goal, Timestamp)>,
-    /// Which generation of a plugin counts, as the running host was told.
-    pub(super) in_force: BTreeMap<PluginName, Generation>,
-    /// Which generation has judged an instance last, as the running host was told.
-    pub(super) judged_by: BTreeMap<Key, Generation>,
 }
 
 impl Rules {
-    pub(super) fn booted(&mut self) {
-        self.in_force.clear();
-        self.judged_by.clear();
-    }
-
     pub(super) fn committed(&mut self) {
         self.checkers.values_mut().for_each(Checker::committed);
     }
@@ -140,7 +130,6 @@ impl World {
             let found = self.rules.step(stepped);
             self.violations.extend(found);
             self.runs_what_it_says(stepped);
-            self.judged_by_what_is_in_force(stepped);
             self.is_one_upgrade(&stepped.after);
             if stepped.before.is_active() && !stepped.after.is_active() {
                 self.an_upgrade_ended(&stepped.after);
@@ -198,24 +187,6 @@ impl World {
             }
         }
         wrong.into_iter().for_each(|detail| self.violation(Rule::Health, detail));
-    }
-
-    /// A plan rests on what the generation in force has said.
-    fn judged_by_what_is_in_force(&mut self, stepped: &Stepped) {
-        let Stepped { before, after, .. } = stepped;
-        if before.digest.is_some() || after.digest.is_none() || after.purpose != Purpose::Forward {
-            return;
-        }
-        let set = self.in_use.iter().find(|set| set.spec.name == after.scale_set);
-        let in_force = set.and_then(|set| self.rules.in_force.get(&set.spec.plugin).copied());
-        let Some(in_force) = in_force else { return };
-        let is_other = |id: &&InstanceId| {
-            self.rules.judged_by.get(&(after.scale_set.clone(), (*id).clone())) != Some(&in_force)
-        };
-        if let Some(id) = after.members.keys().find(is_other) {
-            let detail = format!("`{id}` is planned and not judged by {in_force:?}");
-            self.violation(Rule::Consent, detail);
-        }
     }
 
     /// Whether the record has what a driver is about to be asked for by an upgrade.

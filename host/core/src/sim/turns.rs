@@ -55,7 +55,6 @@ impl World {
             let recorded = stored.plugins.get(&plugin).map_or(Generation(1), |stored| stored.generation);
             self.generations.insert(plugin, recorded);
         }
-        self.rules.booted();
         self.targets.clear();
         self.rounds.clear();
         self.is_refused = false;
@@ -72,7 +71,6 @@ impl World {
 
     /// The kernel takes in events, and what follows is done.
     pub(super) fn turn(&mut self, events: Vec<Event>) {
-        self.hear(&events);
         let now = self.moment();
         let Some(mut kernel) = self.kernel.take() else { return };
         let told = self.trace.is_some().then(|| format!("{events:?}"));
@@ -244,7 +242,6 @@ impl World {
     pub(super) fn stop(&mut self) {
         let mut events = std::mem::take(&mut self.inbox);
         events.push(Event::Ending);
-        self.hear(&events);
         let now = self.moment();
         let Some(mut kernel) = self.kernel.take() else { return };
         let mut turn = kernel.turn(events, now);

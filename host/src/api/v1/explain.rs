@@ -5,10 +5,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use phasegate_core::domain::{InstanceId, ScaleSetName, UpgradeId};
+use phasegate_core::record::audit::Stamp;
 use phasegate_wire as wire;
 
+use crate::api::again::{Again, JudgedAgain, Kept};
 use crate::api::answer::Refusal;
-use crate::api::host::{Again, DecidedLine, Host, JudgedAgain, Kept, Used, moment};
+use crate::api::host::{Decided, Host, Used};
 use crate::api::path::In;
 use crate::api::query::{Nothing, Query};
 
@@ -29,18 +31,15 @@ pub(super) async fn explain(
     In(instance): In<InstanceId>,
     Query(Nothing): Query<Nothing>,
 ) -> Result<Json<wire::Explanation>, Refusal> {
-    let decided = host.decided(&set, &instance).await?;
-    let upgrade = decided.upgrade.id;
-    let Some(DecidedLine { at, verdict, stands_in, judged_at }) = decided.line else {
-        return Err(undecided(&host, &set, &instance, &upgrade));
-    };
+    let Decided { upgrade, entry } = host.decided(&set, &instance).await?;
+    let Some(entry) = entry else { return Err(undecided(&host, &set, &instance, &upgrade)) };
     let mut answer = wire::Explanation {
         scale_set: set.to_string(),
-        upgrade: upgrade.clone(),
+        upgrade: upgrade.to_string(),
         instance: instance.to_string(),
-        verdict,
-        at,
-        stands_in,
+        verdict: entry.said(),
+        at: entry.at.to_string(),
+        stands_in: entry.stamp.as_ref().and_then(Stamp::older),
         plugin: None,
         observation: serde_json::Value::Null,
         outcome: serde_json::Value::Null,
@@ -50,20 +49,17 @@ pub(super) async fn explain(
         note: None,
     };
     let off = "nothing is recorded; set recording.maxMiB above 0";
-    let Some(at) = judged_at else {
+    let Some(at) = entry.stamp.map(|stamp| stamp.judged_at) else {
         let note = if host.recorded.is_none() { off } else { "no plugin had judged it" };
         answer.note = Some(note.to_owned());
         return Ok(Json(answer));
     };
-    let upgrade = UpgradeId::parse(&upgrade)
-        .map_err(|error| Refusal::internal(format!("upgrade `{upgrade}` {error}")))?;
     match host.judged_again(Used { scale_set: set, upgrade, instance, at }).await? {
         Kept::Off => answer.note = Some(off.to_owned()),
         Kept::Missing => {
             answer.note = Some(format!(
-                "its evaluation of {} is neither in the recording nor kept for this upgrade; records are \
-                 kept for the latest upgrades of a scale set, as far as recording.maxMiB lets them",
-                moment(at)
+                "its evaluation of {at} is neither in the recording nor kept for this upgrade; records are \
+                 kept for the latest upgrades of a scale set, as far as recording.maxMiB lets them"
             ));
         }
         Kept::Unreadable(why) => answer.note = Some(why),
@@ -72,10 +68,9 @@ pub(super) async fn explain(
     Ok(Json(answer))
 }
 
-/// Why there is no decision: a scale set without the instance, or one that no upgrade has looked at.
-fn undecided(host: &Host, set: &ScaleSetName, instance: &InstanceId, upgrade: &str) -> Refusal {
-    let known = host.view().set(set).is_ok_and(|set| set.instance(instance).is_some());
-    Refusal::not_found(if known {
+/// Why there is no decision: a scale set without the instance, or an upgrade that has not looked at it.
+fn undecided(host: &Host, set: &ScaleSetName, instance: &InstanceId, upgrade: &UpgradeId) -> Refusal {
+    Refusal::not_found(if host.has(set, instance) {
         format!(
             "upgrade `{upgrade}` of scale set `{set}` has decided nothing about instance `{instance}`; \
              see `phasegate upgrade log {set}`"

@@ -20,5 +20,5 @@ pub(super) async fn show(
     State(host): State<Arc<Host>>,
     Query(Nothing): Query<Nothing>,
 ) -> Result<Json<wire::Fleet>, Refusal> {
-    Ok(Json(host.fleet()))
+    Ok(Json(host.fleet().await?))
 }

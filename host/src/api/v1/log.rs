@@ -40,5 +40,5 @@ pub(super) async fn show(
     In(set): In<ScaleSetName>,
     Query(Lines { instance }): Query<Lines>,
 ) -> Result<Json<wire::Log>, Refusal> {
-    Ok(Json(host.log(&set, instance).await?))
+    Ok(Json(host.log(set, instance).await?))
 }

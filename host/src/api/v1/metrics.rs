@@ -18,8 +18,9 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use crate::api::answer::Refusal;
-use crate::api::host::{Host, View};
+use crate::api::host::Host;
 use phasegate_core::domain::Health;
+use phasegate_core::kernel::report::Tally;
 use phasegate_core::rollout::{Progress, UpgradeState};
 use phasegate_wire as wire;
 
@@ -38,8 +39,8 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
     ))
 )]
 pub(super) async fn show(State(host): State<Arc<Host>>) -> Result<Response, Refusal> {
-    let fleet = host.view();
-    let snapshot = Snapshot { fleet, plugins: host.plugins(), lost_records: host.lost_records() };
+    let tally = host.tally();
+    let snapshot = Snapshot { tally, plugins: host.plugins(), lost_records: host.lost_records() };
     let text = render(snapshot)
         .map_err(|error| Refusal::internal(format!("the metrics cannot be written: {error}")))?;
     Ok(([(CONTENT_TYPE, OPEN_METRICS)], text).into_response())
@@ -48,7 +49,7 @@ pub(super) async fn show(State(host): State<Arc<Host>>) -> Result<Response, Refu
 /// What a scrape sees.
 #[derive(Debug)]
 struct Snapshot {
-    fleet: View,
+    tally: Tally,
     plugins: wire::Plugins,
     /// Records of decisions that were lost; none when nothing is recorded.
     lost_records: Option<u64>,
@@ -81,20 +82,15 @@ impl Collector for Snapshot {
 
 impl Snapshot {
     fn fleet(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let health = self.fleet.sets().flat_map(|set| {
-            let states = [Health::Initializing, Health::Healthy, Health::Unhealthy, Health::Unknown];
-            states.map(|health| {
-                let labels = [("scale_set", set.spec.name.to_string()), ("health", health.name().to_owned())];
-                (labels, as_f64(set.census().of(health)))
+        let Tally { line_stopped, sets } = &self.tally;
+        let health = sets.iter().flat_map(|set| {
+            [Health::Initializing, Health::Healthy, Health::Unhealthy, Health::Unknown].map(|health| {
+                let labels = [("scale_set", set.name.to_string()), ("health", health.name().to_owned())];
+                (labels, as_f64(set.health.of(health)))
             })
         });
         gauges(encoder, "instances", "Instances by committed health", health)?;
-        let upgrades = || {
-            self.fleet.sets().filter_map(|set| {
-                let upgrade = set.upgrade.as_ref()?;
-                Some((set.spec.name.to_string(), (upgrade.state, upgrade.progress())))
-            })
-        };
+        let upgrades = || sets.iter().filter_map(|set| Some((set.name.to_string(), set.upgrade?)));
         let states = upgrades().flat_map(|(name, (state, _))| {
             let all = [
                 UpgradeState::RollingForward,
@@ -121,7 +117,7 @@ impl Snapshot {
             })
         });
         gauges(encoder, "upgrade_instances", "Instances of the latest upgrade by progress", progress)?;
-        let stopped = if self.fleet.line.is_some() { 1.0 } else { 0.0 };
+        let stopped = if *line_stopped { 1.0 } else { 0.0 };
         gauges::<0>(encoder, "line_stopped", "1 while the line is stopped", [([], stopped)])
     }
 

@@ -13,7 +13,7 @@ mod plan;
 mod plugins;
 mod reload;
 mod upgrade;
-pub(super) mod view;
+pub(crate) mod view;
 
 use std::sync::Arc;
 

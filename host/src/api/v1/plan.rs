@@ -57,5 +57,5 @@ pub(super) async fn show(
     In(set): In<ScaleSetName>,
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<wire::PlanDetail>, Refusal> {
-    Ok(Json(host.plan(&set, &wanted)?))
+    Ok(Json(host.plan(set, wanted).await?))
 }

@@ -9,14 +9,16 @@ use phasegate_wire as wire;
 
 use crate::api::answer::Refusal;
 use crate::api::body::Component;
-use crate::api::host::{Host, InvalidRemoteError, Offer, RemoteSource, SwapOptions};
+use crate::api::host::{Host, InvalidRemoteError, Offered, RemoteSource, SwapMode, SwapOptions};
 use crate::api::path::In;
 use crate::api::query::{FromQuery, Key, Nothing, Query, Times, boolean};
 
 /// What a swap is asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Swap {
-    options: SwapOptions,
+    strategy: Option<Strategy>,
+    force: bool,
+    dry_run: bool,
     /// Where the host fetches it.
     source: Option<RemoteSource>,
     /// What the client calls the file whose bytes it sends; shown to people and nothing else.
@@ -38,9 +40,9 @@ impl FromQuery for Swap {
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), Refusal> {
         match key {
-            "strategy" => self.options.strategy = Some(strategy(value)?),
-            "force" => self.options.force = boolean("force", value)?,
-            "dryRun" => self.options.dry_run = boolean("dryRun", value)?,
+            "strategy" => self.strategy = Some(strategy(value)?),
+            "force" => self.force = boolean("force", value)?,
+            "dryRun" => self.dry_run = boolean("dryRun", value)?,
             "source" => self.source = Some(source(value)?),
             _ => self.file = Some(value.to_owned()),
         }
@@ -48,7 +50,7 @@ impl FromQuery for Swap {
     }
 
     fn check(&self) -> Result<(), Refusal> {
-        if self.options.force && self.options.strategy == Some(Strategy::Shadow) {
+        if self.force && self.strategy == Some(Strategy::Shadow) {
             return Err(Refusal::invalid(
                 "force and strategy=shadow exclude each other: the one takes over whatever it changes, \
                  the other changes nothing until its gate or a person has decided",
@@ -121,17 +123,22 @@ pub(super) async fn list(
 pub(super) async fn swap(
     State(host): State<Arc<Host>>,
     In(plugin): In<PluginName>,
-    Query(Swap { options, source, file }): Query<Swap>,
+    Query(Swap { strategy, force, dry_run, source, file }): Query<Swap>,
     Component(bytes): Component,
 ) -> Result<Json<wire::PluginSwap>, Refusal> {
     let offer = match source {
-        None => Offer::Bytes { bytes, file },
-        Some(source) if bytes.is_empty() => Offer::Reference(source),
+        None => Offered::Bytes { bytes, file },
+        Some(source) if bytes.is_empty() => Offered::Reference(source),
         Some(_) => {
             return Err(Refusal::invalid("`source` and bytes exclude each other: the host fetches one"));
         }
     };
-    Ok(Json(host.swap(&plugin, offer, options).await?))
+    let mode = match (dry_run, force) {
+        (true, _) => SwapMode::DryRun,
+        (false, true) => SwapMode::Force,
+        (false, false) => SwapMode::Heed,
+    };
+    Ok(Json(host.swap(&plugin, offer, SwapOptions { strategy, mode }).await?))
 }
 
 /// Which instances a new component changes: the comparison under way, or the latest one.
@@ -227,10 +234,10 @@ mod tests {
     #[test]
     fn options_are_parsed_or_refused() {
         let db = RemoteSource::parse("oci://h/db:1").unwrap();
-        let all = SwapOptions { strategy: Some(Strategy::Rehearse), force: true, dry_run: true };
+        let all = Swap { strategy: Some(Strategy::Rehearse), force: true, dry_run: true, ..Swap::default() };
         for (query, expected) in [
             ("", Some(Swap::default())),
-            ("strategy=rehearse&force=true&dryRun=true", Some(Swap { options: all, ..Swap::default() })),
+            ("strategy=rehearse&force=true&dryRun=true", Some(all)),
             ("file=a%20b.wasm", Some(Swap { file: Some("a b.wasm".to_owned()), ..Swap::default() })),
             ("strategy=shadow&force=true", None),
             ("source=oci%3A%2F%2Fh%2Fdb%3A1", Some(Swap { source: Some(db), ..Swap::default() })),

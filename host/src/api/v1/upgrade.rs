@@ -5,25 +5,23 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use phasegate_core::domain::{Digest, InstanceId, ScaleSetName};
+use phasegate_core::domain::{Digest, InstanceId, ScaleSetName, TEXT_BYTES_MAX};
 use phasegate_core::rollout::Wish;
 use phasegate_wire as wire;
 
 use super::plan::{extension, version};
 use crate::api::answer::{Refusal, accepted};
 use crate::api::body::Object;
-use crate::api::host::{Host, Quarantined, Selection, StartOptions, Stops, Wanted};
+use crate::api::host::{Asked, Host, Quarantined, Selection, StartOptions, Stops, Wanted};
+use crate::api::key::Key;
 use crate::api::path::In;
 use crate::api::query::{Nothing, Query};
-
-/// Longest reason in bytes: it is shown in one line.
-const REASON_MAX: usize = 500;
 
 /// Starts an upgrade; 409 when one is running.
 #[utoipa::path(
     post,
     path = "/v1/scale-sets/{name}/upgrade",
-    params(In<ScaleSetName>),
+    params(In<ScaleSetName>, Key),
     request_body = Option<wire::StartRequest>,
     responses((status = 202, description = "It has begun.", body = wire::StatusDetail))
 )]
@@ -31,10 +29,11 @@ pub(super) async fn start(
     State(host): State<Arc<Host>>,
     In(set): In<ScaleSetName>,
     Query(Nothing): Query<Nothing>,
+    Key(key): Key,
     Object(request): Object<wire::StartRequest>,
 ) -> Result<Response, Refusal> {
     let (options, reason) = options(request)?;
-    Ok(accepted(host.start(&set, options, reason).await?))
+    Ok(accepted(host.start(set, options, Asked { reason, key }).await?))
 }
 
 /// How the latest upgrade stands.
@@ -49,7 +48,7 @@ pub(super) async fn show(
     In(set): In<ScaleSetName>,
     Query(Nothing): Query<Nothing>,
 ) -> Result<Json<wire::StatusDetail>, Refusal> {
-    Ok(Json(host.status(&set)?))
+    Ok(Json(host.status(set).await?))
 }
 
 /// With `{"reason"}`: `cancel`, `pause`, `resume`, `approve`, `rollback` or `bypass`; only a bypass needs
@@ -57,7 +56,7 @@ pub(super) async fn show(
 #[utoipa::path(
     post,
     path = "/v1/scale-sets/{name}/upgrade/{wish}",
-    params(In<ScaleSetName>, In<Wish>),
+    params(In<ScaleSetName>, In<Wish>, Key),
     request_body = Option<wire::ReasonRequest>,
     responses((status = 202, description = "It was heard.", body = wire::StatusDetail))
 )]
@@ -66,16 +65,17 @@ pub(super) async fn wish(
     In(set): In<ScaleSetName>,
     In(wish): In<Wish>,
     Query(Nothing): Query<Nothing>,
+    Key(key): Key,
     Object(request): Object<wire::ReasonRequest>,
 ) -> Result<Response, Refusal> {
     let reason = reason(request)?;
     if wish == Wish::Bypass && reason.is_none() {
         return Err(Refusal::invalid("a bypass needs a reason: {\"reason\": \"…\"}"));
     }
-    Ok(accepted(host.wish(&set, wish, reason).await?))
+    Ok(accepted(host.wish(set, wish, Asked { reason, key }).await?))
 }
 
-/// What a start asks for, and the reason of one that goes on in spite of any stop.
+/// What a start asks for, and why freezes and a stopped line do not hold it, if so.
 fn options(request: wire::StartRequest) -> Result<(StartOptions, Option<String>), Refusal> {
     let wire::StartRequest { to, plan, force, extensions, instances, bypass } = request;
     let digest = |text: &str| {
@@ -122,9 +122,9 @@ pub(super) fn reason(request: wire::ReasonRequest) -> Result<Option<String>, Ref
 
 /// One line for people.
 fn one_line(text: String, what: &str) -> Result<String, Refusal> {
-    if text.trim().is_empty() || text.len() > REASON_MAX || text.chars().any(char::is_control) {
+    if text.trim().is_empty() || text.len() > TEXT_BYTES_MAX || text.chars().any(char::is_control) {
         let message = format!(
-            "`{what}` must be one line of 1 to {REASON_MAX} bytes that says why (seen: {} bytes)",
+            "`{what}` must be one line of 1 to {TEXT_BYTES_MAX} bytes that says why (seen: {} bytes)",
             text.len()
         );
         return Err(Refusal::invalid(message));

@@ -6,8 +6,8 @@ use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::clock::Clock;
 use crate::config::{self, Config, LoadConfigError, Problem, Problems};
+use crate::plugins::check::{Network, is_fetched};
 use crate::plugins::config::ComponentSource;
-use crate::plugins::registry::{Network, is_fetched};
 use phasegate_core::plan::{FeasibilityInput, feasibility};
 use phasegate_wire as wire;
 
@@ -25,7 +25,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<Exit> {
             (crate::host::problems(&config, network), Some(config))
         }
         Err(LoadConfigError::Invalid(problems)) => (problems, None),
-        Err(error @ LoadConfigError::Unreadable { .. }) => return Err(error.into()),
+        Err(error) => return Err(error.into()),
     };
     let checked = checked(&problems, config.as_ref(), network);
     if args.output.json {
@@ -98,20 +98,21 @@ fn checked(problems: &Problems, config: Option<&Config>, network: Network) -> wi
         warnings.extend(found.findings.iter().map(|finding| wire::CheckWarning {
             scale_set: Some(set.name.to_string()),
             plugin: None,
-            code: finding.code().into(),
+            code: api::warning_code(finding),
             message: finding.to_string(),
         }));
         let limits = api::limits(&set.policy.rolling, &found.resolved);
         scale_sets.push(wire::CheckScaleSet { name: set.name.to_string(), limits });
     }
     let file = problems.path.display().to_string();
-    let problem = |Problem { place, key, message, hint }: &Problem| wire::CheckProblem {
+    let problem = |Problem { place, key, message, hint, again }: &Problem| wire::CheckProblem {
         file: file.clone(),
         line: place.line,
         column: place.column,
         key: key.clone(),
         message: message.clone(),
         hint: hint.clone(),
+        times: again.as_ref().map(|again| again.times),
     };
     let problems: Vec<wire::CheckProblem> = problems.list.iter().map(problem).collect();
     wire::Check { ok: problems.is_empty(), problems, warnings, scale_sets }

@@ -1,6 +1,7 @@
 //! One file per verb.
 
 pub mod check;
+pub mod config;
 pub mod demo;
 pub mod fleet;
 pub mod follow;

@@ -9,8 +9,8 @@ use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::cli::target::read_token;
 use crate::config::{self, LoadConfigError};
+use crate::host::OnFirstStage;
 use crate::host::{Host, HostOptions};
-use crate::plugins::registry::OnFirstStage;
 
 /// Runs the host.
 ///
@@ -21,10 +21,10 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<Exit> {
     let config = match config::load(&args.config) {
         Ok(config) => config,
         Err(LoadConfigError::Invalid(problems)) => return Ok(refuse(&problems)),
-        Err(error @ LoadConfigError::Unreadable { .. }) => return Err(error.into()),
+        Err(error) => return Err(error.into()),
     };
-    let problems = config::environment_problems(&config, std::env::var_os("PATH").as_deref());
-    if problems.list.iter().any(|problem| !problem.is_about_a_component()) {
+    let problems = config::machine_problems(&config, std::env::var_os("PATH").as_deref());
+    if problems.list.iter().any(|problem| !config::is_about_a_component(problem)) {
         return Ok(refuse(&problems));
     }
     let token = config.server.token_file.as_deref().map(read_token).transpose()?;

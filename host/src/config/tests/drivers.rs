@@ -143,7 +143,7 @@ fn what_has_to_be_on_the_machine() {
     let check = |driver: &str| {
         let text = format!("{FILE}{}\n", driver.replace(" ; ", "\n"));
         let config = parse(&text, &directory.path().join("f.toml")).unwrap();
-        let problems = environment_problems(&config, Some(OsStr::new("/usr/bin:/bin")));
+        let problems = machine_problems(&config, Some(OsStr::new("/usr/bin:/bin")));
         problems.to_string().replace(&directory.path().display().to_string(), "[DIR]")
     };
     insta::assert_snapshot!(check("kind = 'command' ; command = ['./up-{version}'] ; observe = ['no-look']"), @r#"

@@ -34,7 +34,7 @@ fn check(command: &str, search_path: Option<&str>, prepare: impl FnOnce(&Path)) 
     let config = parse(&text, &directory.path().join("f.toml")).unwrap();
     let shown = directory.path().display().to_string();
     let search_path = search_path.map(|path| path.replace("[DIR]", &shown));
-    let problems = environment_problems(&config, search_path.as_deref().map(OsStr::new));
+    let problems = machine_problems(&config, search_path.as_deref().map(OsStr::new));
     problems.to_string().replace(&shown, "[DIR]")
 }
 
@@ -88,7 +88,24 @@ fn a_search_path_of_the_set_wins() {
         let text = FILE.replace("COMMAND", "server").replace("labels = {", "labels = { dir = \".\", ")
             + &format!("environment = {{ PATH = \"{own_path}\" }}\n");
         let config = parse(&text, &path).unwrap();
-        let problems = environment_problems(&config, Some(OsStr::new("/usr/bin")));
+        let problems = machine_problems(&config, Some(OsStr::new("/usr/bin")));
         assert_eq!(problems.is_empty(), found, "{problems}");
     }
+}
+
+#[test]
+fn the_data_directory_must_be_one_or_be_creatable() {
+    let directory = tempfile::tempdir().unwrap();
+    prepare(directory.path());
+    let said = |data_dir: &str| {
+        let text =
+            FILE.replace("COMMAND", "sh").replace("[server]", &format!("[server]\ndataDir = \"{data_dir}\""));
+        let config = parse(&text, &directory.path().join("f.toml")).unwrap();
+        let problems = machine_problems(&config, None).to_string();
+        problems.replace(&directory.path().display().to_string(), "[DIR]")
+    };
+    assert_eq!(said("site"), "");
+    assert_eq!(said("site/a/b"), "");
+    insta::assert_snapshot!(said("token"), @"[DIR]/f.toml:3:11: server.dataDir: `[DIR]/token` is not a directory");
+    insta::assert_snapshot!(said("token/a/b"), @"[DIR]/f.toml:3:11: server.dataDir: `[DIR]/token/a/b` cannot be created: `[DIR]/token` is not a directory");
 }

@@ -1,7 +1,9 @@
 //! The whole file: what is accepted, and how problems read.
 
 mod azure;
+mod declared;
 mod drivers;
+mod files;
 mod machine;
 mod texts;
 mod values;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{CommandDriver, CommandLines, CommandSettings};
-use crate::drivers::kind::{KindSettings, Needs, Place, StartDriverError};
+use crate::drivers::kind::{KindSettings, Needs, Premises, StartDriverError};
 use crate::drivers::local::{Command, GuardCommand};
 use crate::drivers::template::{
     RenderError, Template, TemplateValues, Wish, asks_for_missing_address, render_command,
@@ -51,29 +51,19 @@ pub struct SurgeCommands {
     pub delete: Vec<Template>,
 }
 
-impl CommandConfig {
-    /// Starts the driver itself.
-    ///
-    /// # Errors
-    /// When the log directory, the thread or the guard cannot be had.
-    pub(in crate::drivers) fn programs(&self, place: &Place) -> Result<CommandDriver, StartDriverError> {
+impl KindSettings for CommandConfig {
+    fn start(&self, premises: &Premises) -> Result<Arc<dyn Driver>, StartDriverError> {
         let settings = CommandSettings {
             commands: Box::new(Commands(self.clone())),
             creation: Creation::told(self.surge.as_ref()),
-            search_path: place.search_path.clone(),
-            log_dir: place.log_dir.clone(),
+            search_path: premises.search_path.clone(),
+            log_dir: premises.log_dir.clone(),
             timeout: self.timeout,
             retry_for: self.retry_for,
             max_concurrent: usize::try_from(self.max_concurrent).unwrap_or(usize::MAX),
             guard: Some(GuardCommand::of_this_program(STOP_TIMEOUT).map_err(StartDriverError::Guard)?),
         };
-        Ok(CommandDriver::start(settings)?)
-    }
-}
-
-impl KindSettings for CommandConfig {
-    fn start(&self, place: &Place) -> Result<Arc<dyn Driver>, StartDriverError> {
-        Ok(Arc::new(self.programs(place)?))
+        Ok(Arc::new(CommandDriver::start(settings)?))
     }
 
     fn needs(&self) -> Needs<'_> {

@@ -8,18 +8,20 @@
 
 pub mod config;
 mod environment;
+mod keys;
 mod run;
 mod surge;
 #[cfg(test)]
 mod tests;
 
 use std::ffi::OsString;
-use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use self::config::{CommandConfig, SurgeCommands};
+pub use self::keys::KIND;
 use self::run::{Programs, Timing};
+use super::kind::StartDriverError;
 use super::local::{Command, GuardCommand, Runner};
 use super::site::{Confirm, Site};
 use super::template::RenderError;
@@ -74,22 +76,6 @@ pub struct CommandSettings {
     pub guard: Option<GuardCommand>,
 }
 
-/// Why a command driver could not be started.
-#[derive(Debug, thiserror::Error)]
-pub enum StartCommandDriverError {
-    /// The log directory.
-    #[error("log directory `{}` cannot be created", path.display())]
-    LogDir {
-        /// As in the settings.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The thread, its runtime or the guard.
-    #[error("the runner of commands or its guard cannot be started")]
-    Runner(#[source] io::Error),
-}
-
 /// Runs programs that upgrade instances.
 ///
 /// `ensure` asks the instance first, where the site has a program for that: what already runs is
@@ -107,7 +93,7 @@ impl CommandDriver {
     ///
     /// # Errors
     /// When the log directory, the thread or the guard cannot be had.
-    pub fn start(settings: CommandSettings) -> Result<Self, StartCommandDriverError> {
+    pub fn start(settings: CommandSettings) -> Result<Self, StartDriverError> {
         Self::start_with(settings, Timing::default(), Confirm::default())
     }
 
@@ -115,14 +101,14 @@ impl CommandDriver {
         mut settings: CommandSettings,
         timing: Timing,
         confirm: Confirm,
-    ) -> Result<Self, StartCommandDriverError> {
+    ) -> Result<Self, StartDriverError> {
         let log_dir = settings.log_dir;
         // Absolute, because it is also shown to people who are elsewhere.
         settings.log_dir = std::fs::create_dir_all(&log_dir)
             .and_then(|()| log_dir.canonicalize())
-            .map_err(|source| StartCommandDriverError::LogDir { path: log_dir, source })?;
-        let runner =
-            Runner::start("commands", settings.guard.take()).map_err(StartCommandDriverError::Runner)?;
+            .map_err(|source| StartDriverError::LogDir { path: log_dir, source })?;
+        let runner = Runner::start("commands", settings.guard.take())
+            .map_err(|source| StartDriverError::Thread { what: "the runner of commands", source })?;
         let creation = settings.creation;
         let programs = Programs::new(settings, runner, timing);
         Ok(Self { site: Site::new(programs.clone(), confirm), creation, programs })

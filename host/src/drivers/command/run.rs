@@ -115,7 +115,7 @@ impl Shared {
     where
         F: Future<Output = Result<Attempt<T>, String>>,
     {
-        let mut backoff = self.timing.retry;
+        let mut backoff = self.timing.retry.of(&format!("{scale_set}/{instance}"));
         let mut over = pin!(tokio::time::sleep(self.settings.retry_for));
         loop {
             let reason = match attempt().await? {

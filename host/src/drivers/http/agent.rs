@@ -228,7 +228,7 @@ impl Shared {
         let Posting { url, body, operation, instance: (scale_set, instance), busy } = wish;
         let post = Ask::Post { key: operation.0.clone(), body };
         let mut place: Option<HttpUrl> = None;
-        let (mut retry, mut poll) = (self.timing.retry, self.timing.poll);
+        let (mut retry, mut poll) = (self.timing.retry.of(&operation.0), self.timing.poll.of(&operation.0));
         loop {
             let (verdict, said) = match &place {
                 None => self.ask(&url, post.clone(), (Asked::Post, busy)).await,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{AgentUrls, HttpDriver, HttpSettings};
-use crate::drivers::kind::{KindSettings, Needs, Place, StartDriverError};
+use crate::drivers::kind::{KindSettings, Needs, Premises, StartDriverError};
 use crate::drivers::template::{
     RenderError, Template, TemplateValues, Wish, asks_for_missing_address, render_url,
 };
@@ -45,7 +45,7 @@ pub struct SurgeUrls {
 }
 
 impl KindSettings for HttpConfig {
-    fn start(&self, _: &Place) -> Result<Arc<dyn Driver>, StartDriverError> {
+    fn start(&self, _: &Premises) -> Result<Arc<dyn Driver>, StartDriverError> {
         let settings = HttpSettings {
             urls: Box::new(Urls {
                 apply: self.url.clone(),

@@ -169,7 +169,7 @@ mod tests {
                 "running at http://a:8080/op/1 in 7 s []",
             ),
             (202, &[], r#"{"poll":"op"}"#, "running at http://a:8080/up/op []"),
-            (202, &[("location", "http://A:8080/b")], "", "running at http://A:8080/b []"),
+            (202, &[("location", "http://A:8080/b")], "", "running at http://a:8080/b []"),
             (
                 202,
                 &[("location", "http://evil/")],

@@ -11,6 +11,7 @@ mod agent;
 mod client;
 pub mod config;
 mod judge;
+mod keys;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use self::agent::{Agents, Timing};
 pub use self::config::{HttpConfig, SurgeUrls};
+pub use self::keys::KIND;
 use super::site::{Confirm, Site};
 use super::template::RenderError;
 use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, Ensure};

@@ -9,16 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{ProcessDriver, ProcessSettings};
-use crate::drivers::command::CommandConfig;
-use crate::drivers::kind::{KindSettings, Needs, Place, StartDriverError};
+use crate::drivers::Driver;
+use crate::drivers::extensions::ExtensionProgram;
+use crate::drivers::kind::{KindSettings, Needs, PortRange, Premises, StartDriverError};
 use crate::drivers::local::GuardCommand;
 use crate::drivers::template::{Template, TemplateValues, Wish, render_command};
-use crate::drivers::{Driver, WithExtensions};
 use phasegate_core::domain::{Instance, ScaleSetName, Version};
-
-/// Longest run of a program that installs an extension, and how long one that says "busy" is
-/// started again; the default of the command driver.
-const EXTENSION_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Settings of the process driver.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,57 +34,26 @@ pub struct ProcessConfig {
     pub extension_command: Option<Vec<Template>>,
 }
 
-/// Ports for new instances of a process driver, both ends included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PortRange {
-    /// The lowest.
-    pub first: u16,
-    /// The highest; never below the first.
-    pub last: u16,
-}
-
-impl ProcessConfig {
-    fn processes(&self, place: &Place) -> Result<ProcessDriver, StartDriverError> {
+impl KindSettings for ProcessConfig {
+    fn start(&self, premises: &Premises) -> Result<Arc<dyn Driver>, StartDriverError> {
         let process = self.clone();
         let settings = ProcessSettings {
             commands: Box::new(move |scale_set: &ScaleSetName, instance: &Instance, version: &Version| {
                 let values = TemplateValues { scale_set, instance, wish: Wish::Run(version) };
                 render_command(&process.command, &process.environment, &process.working_dir, &values)
             }),
-            search_path: place.search_path.clone(),
-            log_dir: place.log_dir.clone(),
+            search_path: premises.search_path.clone(),
+            log_dir: premises.log_dir.clone(),
             stop_timeout: self.stop_timeout,
             surge_ports: self.surge.map(|ports| (ports.first, ports.last)),
             guard: Some(GuardCommand::of_this_program(self.stop_timeout).map_err(StartDriverError::Guard)?),
         };
-        Ok(ProcessDriver::start(settings, place.notes.clone())?)
+        Ok(Arc::new(ProcessDriver::start(settings, premises.notes.clone())?))
     }
 
-    /// What installs extensions beside processes, as the command driver takes it.
-    fn extension_programs(&self, command: &[Template]) -> CommandConfig {
-        CommandConfig {
-            command: command.to_vec(),
-            observe: None,
-            surge: None,
-            environment: BTreeMap::new(),
-            working_dir: self.working_dir.clone(),
-            timeout: EXTENSION_TIMEOUT,
-            retry_for: EXTENSION_TIMEOUT,
-            max_concurrent: 64,
-        }
-    }
-}
-
-impl KindSettings for ProcessConfig {
-    fn start(&self, place: &Place) -> Result<Arc<dyn Driver>, StartDriverError> {
-        let application = self.processes(place)?;
-        Ok(match &self.extension_command {
-            None => Arc::new(application),
-            Some(command) => {
-                let extensions = self.extension_programs(command).programs(place)?;
-                Arc::new(WithExtensions { application, extensions })
-            }
-        })
+    fn extension_program(&self) -> Option<ExtensionProgram> {
+        let command = self.extension_command.clone()?;
+        Some(ExtensionProgram { command, working_dir: self.working_dir.clone() })
     }
 
     fn needs(&self) -> Needs<'_> {

@@ -77,7 +77,7 @@ pub(super) async fn supervise_instance(
     stage: watch::Receiver<Stage>,
 ) {
     let mut stopping = stage.clone();
-    let backoff = shared.timing.backoff;
+    let backoff = shared.timing.backoff.of(&format!("{key:?}"));
     let mut task =
         Task { shared, key, observed_version, stage, wanted: None, done: None, life: Life::Idle, backoff };
     loop {

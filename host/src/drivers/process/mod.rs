@@ -11,13 +11,13 @@ mod child;
 mod command;
 pub mod config;
 mod instance;
+mod keys;
 mod ports;
 mod supervisor;
 #[cfg(test)]
 mod tests;
 
 use std::ffi::OsString;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,11 +25,13 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 pub use self::command::CommandLine;
-pub use self::config::{PortRange, ProcessConfig};
+pub use self::config::ProcessConfig;
 use self::instance::{Answer, Shared, Timing};
+pub use self::keys::KIND;
 use self::ports::Ports;
 use self::supervisor::Request;
 use super::backoff::Backoff;
+use super::kind::StartDriverError;
 use super::local::{GuardCommand, OwnThread};
 use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, DriverNote, Ensure};
 use crate::clock::Clock;
@@ -57,22 +59,6 @@ pub struct ProcessSettings {
     /// How to start the guard. Without one, processes of a killed host get only the kernel's
     /// SIGTERM, and what they started gets nothing.
     pub guard: Option<GuardCommand>,
-}
-
-/// Why a process driver could not be started.
-#[derive(Debug, thiserror::Error)]
-pub enum StartProcessDriverError {
-    /// The log directory.
-    #[error("log directory `{}` cannot be created", path.display())]
-    LogDir {
-        /// As in the settings.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The thread, its runtime or the guard.
-    #[error("the supervisor of processes or its guard cannot be started")]
-    Supervisor(#[source] io::Error),
 }
 
 /// Hands a request to the supervisor and waits for its answer.
@@ -112,7 +98,7 @@ impl ProcessDriver {
     pub fn start(
         settings: ProcessSettings,
         notes: mpsc::Sender<DriverNote>,
-    ) -> Result<Self, StartProcessDriverError> {
+    ) -> Result<Self, StartDriverError> {
         Self::start_with(settings, notes, Timing { settle: SETTLE, backoff: Backoff::PROCESS })
     }
 
@@ -120,19 +106,19 @@ impl ProcessDriver {
         settings: ProcessSettings,
         notes: mpsc::Sender<DriverNote>,
         timing: Timing,
-    ) -> Result<Self, StartProcessDriverError> {
+    ) -> Result<Self, StartDriverError> {
         let ProcessSettings { commands, search_path, log_dir, stop_timeout, surge_ports, guard } = settings;
         // Absolute, because it is also shown to people who are elsewhere.
         let log_dir = std::fs::create_dir_all(&log_dir)
             .and_then(|()| log_dir.canonicalize())
-            .map_err(|source| StartProcessDriverError::LogDir { path: log_dir, source })?;
+            .map_err(|source| StartDriverError::LogDir { path: log_dir, source })?;
         let (inbox, requests) = mpsc::channel(INBOX_LEN);
         let thread = OwnThread::start("processes", guard, move |guard, stage| {
             let clock = Clock::start();
             let shared = Shared { commands, search_path, log_dir, stop_timeout, timing, notes, guard, clock };
             supervisor::supervise(shared, requests, stage)
         })
-        .map_err(StartProcessDriverError::Supervisor)?;
+        .map_err(|source| StartDriverError::Thread { what: "the supervisor of processes", source })?;
         let ports = surge_ports.map(|range| Arc::new(Ports::new(range)));
         Ok(Self { inbox, ports, thread })
     }

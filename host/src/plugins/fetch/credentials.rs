@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use data_encoding::BASE64;
 use hyper::header::HeaderValue;
 
 use super::Credentials;
 use super::FetchError;
-use phasegate_wasm::cases::base64;
 
 /// Longest credential file; tokens of clouds have a few KiB.
 const FILE_MAX: u64 = 16 * 1024;
@@ -67,7 +67,7 @@ fn read_files(credentials: Option<Credentials>) -> Result<Authorization, String>
                     username.display()
                 ));
             }
-            let both = base64::encode(format!("{user}:{}", line(&password)?).as_bytes());
+            let both = BASE64.encode(format!("{user}:{}", line(&password)?).as_bytes());
             let value = header(format!("Basic {both}"));
             value.map(Authorization::Basic).ok_or_else(|| unusable(&password))
         }

@@ -212,7 +212,7 @@ fn resident() -> usize {
 /// In a process of its own: what other tests have in memory meanwhile is not to be counted.
 #[test]
 fn a_hundred_swaps_under_load_lose_nothing() {
-    const NAME: &str = "plugin::tests::repeat::a_hundred_swaps_under_load_lose_nothing";
+    const NAME: &str = "plugins::tests::repeat::a_hundred_swaps_under_load_lose_nothing";
     if std::env::var_os("PHASEGATE_TEST_ALONE").is_none() {
         let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
         let ran = alone.args(["--exact", NAME]).env("PHASEGATE_TEST_ALONE", "1").output().unwrap();

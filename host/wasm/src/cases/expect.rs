@@ -100,7 +100,12 @@ impl Expectation {
         let TypedExpect { decision, failure, configure_error } = typed;
         match (decision, failure, configure_error) {
             (Some(expected), None, None) => {
-                expected.memory.as_deref().map(base64::decode).transpose()?;
+                expected
+                    .memory
+                    .as_deref()
+                    .map(base64::decode)
+                    .transpose()
+                    .map_err(|error| error.to_string())?;
                 Ok(Self::Decision(expected))
             }
             (None, Some(expected), None) => Ok(Self::Failure(expected)),

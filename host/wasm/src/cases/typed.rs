@@ -104,7 +104,7 @@ impl TypedObservation {
         Ok(Observation {
             instance: Arc::new(instance.build()?),
             answers: answers.into_iter().map(TypedAnswer::build).collect::<Result<_, _>>()?,
-            memory: memory.as_deref().map(base64::decode).transpose()?,
+            memory: memory.as_deref().map(base64::decode).transpose().map_err(|error| error.to_string())?,
             attributes: attributes.into_iter().collect(),
         })
     }
@@ -160,7 +160,7 @@ impl TypedResponse {
             (None, None, None) => Vec::new(),
             (Some(text), None, None) => text.into_bytes(),
             (None, Some(json), None) => json.to_string().into_bytes(),
-            (None, None, Some(encoded)) => base64::decode(&encoded)?,
+            (None, None, Some(encoded)) => base64::decode(&encoded).map_err(|error| error.to_string())?,
             _ => return Err("give one of `body`, `bodyJson` and `bodyBase64`".to_owned()),
         };
         Ok(Response { status: self.status, headers: self.headers.into_iter().collect(), body })

@@ -100,3 +100,21 @@ fn what_is_taken_back_is_not_wanted_again() {
     let back = rollback_of(&world.upgrade, UpgradeId::parse("orders-2").unwrap(), world.now).unwrap();
     assert_eq!(back.goal, Goal::application(version("v1")));
 }
+
+#[test]
+fn too_many_unhealthy_between_batches_stops_after_the_batch() {
+    // Row R10.
+    let mut world = world(fleet(&[Some(0); 10]), policy(), GATE);
+    world.look();
+    for number in 7..10 {
+        world.set_health(number, Health::Unknown);
+    }
+    assert!(world.upgrade.is_active(), "the batch in flight is finished first");
+    world.drivers_answer(&Ok(()));
+    world.set_health(0, Health::Healthy);
+    world.set_health(1, Health::Healthy);
+    assert_eq!(world.upgrade.state, UpgradeState::Faulted);
+    assert_eq!(world.code(), Some("MaxUnhealthyInstancePercentExceededInRollingUpgrade"));
+    assert_eq!(world.applied.len(), 2);
+    assert_eq!(world.upgrade.progress().successful, 2);
+}

@@ -1,119 +1,157 @@
-//! What a running upgrade waits for, in one line.
+//! What an upgrade waits for, in one line that also says what a person can do about it.
 
-use phasegate_core::domain::{Health, InstanceId, Now, PhaseName, Timestamp};
-use phasegate_core::kernel::state::SetState;
-use phasegate_core::rollout::{Member, MemberState, Stage, Upgrade, Waiting, waiting_now};
+use phasegate_core::domain::{InstanceId, PhaseName, ScaleSetName, Timestamp};
+use phasegate_core::kernel::report::{DriverWork, Few, StatusReport, Then, WaitsFor};
 
-use super::moment;
-
-/// What a running upgrade waits for, one line, and what follows when somebody wished for it.
-pub(super) fn waiting(upgrade: &Upgrade, set: &SetState, now: Now) -> Option<String> {
-    let line = waiting_for_what(upgrade, set, now)?;
-    let then = match (upgrade.stage, upgrade.then_roll_back, upgrade.cancel_requested, upgrade.paused) {
-        (Stage::InBatch, true, _, _) => "; then it is rolled back",
-        (Stage::InBatch, _, true, _) => "; then it is cancelled",
-        (Stage::InBatch, _, _, true) => "; then it is paused",
-        _ => "",
+/// One line that follows "waits for"; none when it waits for nothing.
+pub(super) fn waiting(report: &StatusReport<'_>, now: Timestamp) -> Option<String> {
+    let line = line(report.waiting.as_ref()?, &report.upgrade.scale_set, now);
+    let then = match report.then {
+        Some(Then::RollBack) => "; then it is rolled back",
+        Some(Then::Cancel) => "; then it is cancelled",
+        Some(Then::Pause) => "; then it is paused",
+        None => "",
     };
     Some(format!("{line}{then}"))
 }
 
-fn waiting_for_what(upgrade: &Upgrade, set: &SetState, now: Now) -> Option<String> {
-    let of = |wanted: fn(&MemberState) -> bool| {
-        let members = upgrade.members.iter().filter(|(_, member)| wanted(&member.state));
-        some_of(&members.map(|(id, member)| busy_with(id, member).as_str()).collect::<Vec<_>>())
-    };
-    let any = |wanted: fn(&MemberState) -> bool| upgrade.members.values().any(|member| wanted(&member.state));
-    let settling: fn(&MemberState) -> bool = |state| matches!(state, MemberState::Settling { .. });
-    let creating: fn(&MemberState) -> bool = |state| matches!(state, MemberState::Creating { .. });
-    let deleting: fn(&MemberState) -> bool =
-        |state| matches!(state, MemberState::Deleting { .. } | MemberState::Removing { .. });
-    let stopped =
-        waiting_now(upgrade, &set.view(now), now.at).map(|waiting| waiting_line(waiting, upgrade, set, now));
-    Some(match upgrade.stage {
-        Stage::Ended { .. } => return None,
-        Stage::Preparing { .. } if stopped.is_some() => return stopped,
-        Stage::Preparing { .. } => {
-            format!("first decision of {} (Initializing)", some_of(&initializing(set)))
-        }
-        Stage::Between { .. } => return stopped,
-        Stage::Undoing => format!("driver to bring back {}", of(MemberState::is_with_driver)),
-        Stage::InBatch if any(creating) => format!("driver to create {}", of(creating)),
-        Stage::InBatch if any(deleting) => format!("driver to delete {}", of(deleting)),
-        Stage::InBatch if any(MemberState::is_with_driver) => {
-            format!("driver to change {}", of(MemberState::is_with_driver))
-        }
-        Stage::InBatch if any(settling) => format!("health of {}", of(settling)),
-        Stage::InBatch => "upgraded instances to be healthy again after the host's restart".to_owned(),
-    })
-}
-
-/// The instance that the driver or the health gate has in hand for a member.
-fn busy_with<'a>(id: &'a InstanceId, member: &'a Member) -> &'a InstanceId {
-    if matches!(member.state, MemberState::Deleting { .. }) { id } else { member.watched(id) }
-}
-
-fn waiting_line(waiting: Waiting, upgrade: &Upgrade, set: &SetState, now: Now) -> String {
-    let phase = |phase: PhaseName| match phase {
-        PhaseName::Number(phase) => format!("phase {}", phase.get()),
-        PhaseName::Last => "the last phase".to_owned(),
-    };
-    let seconds = |until: Timestamp| until.since(now.at).as_secs_f32().ceil();
-    let name = &upgrade.scale_set;
+fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {
+    let seconds = |until: Timestamp| until.since(now).as_secs_f32().ceil();
     match waiting {
-        Waiting::Line => {
-            let line = set.line.as_ref();
-            let why =
-                line.map_or_else(String::new, |line| format!(" since {}: {}", moment(line.at), line.reason));
+        WaitsFor::Record(why) => (*why).to_owned(),
+        WaitsFor::FirstDecision(few) => format!("first decision of {} (Initializing)", some(few)),
+        WaitsFor::Line(line) => {
+            let why = line.map_or_else(String::new, |line| format!(" since {}: {}", line.at, line.reason));
             format!(
                 "a person: the line is stopped for all scale sets{why}; let it go on with \
                  `phasegate line start`, or bypass it with `phasegate upgrade bypass {name} --reason TEXT`"
             )
         }
-        Waiting::Freeze { until } => {
-            let reason =
-                set.spec.freeze.frozen_at(now.wall.date()).map_or_else(String::new, |frozen| frozen.reason);
-            format!(
-                "the end of a freeze window ({reason}) at {}; bypass it with \
-                 `phasegate upgrade bypass {name} --reason TEXT`",
-                moment(until)
-            )
+        WaitsFor::Freeze { reason, until } => format!(
+            "the end of a freeze window ({reason}) at {until}; bypass it with \
+             `phasegate upgrade bypass {name} --reason TEXT`"
+        ),
+        WaitsFor::Pause { until } => format!("pause between batches, {} s left", seconds(*until)),
+        WaitsFor::Paused => format!("a person: paused; go on with `phasegate upgrade resume {name}`"),
+        WaitsFor::Resume { after } => {
+            format!("a person: {} is done; go on with `phasegate upgrade resume {name}`", phase(*after))
         }
-        Waiting::Pause { until } => format!("pause between batches, {} s left", seconds(until)),
-        Waiting::Paused => format!("a person: paused; go on with `phasegate upgrade resume {name}`"),
-        Waiting::Resume { after } => {
-            format!("a person: {} is done; go on with `phasegate upgrade resume {name}`", phase(after))
+        WaitsFor::Approval { before } => {
+            format!("a person: {} needs `phasegate upgrade approve {name}`", phase(*before))
         }
-        Waiting::Approval { before } => {
-            format!("a person: {} needs `phasegate upgrade approve {name}`", phase(before))
+        WaitsFor::Initializing(few) => format!("{} to leave Initializing", some(few)),
+        WaitsFor::Deferred { instances, until } => {
+            format!("{} that said \"not now\", {} s at most", some(instances), seconds(*until))
         }
-        Waiting::Initializing => format!("{} to leave Initializing", some_of(&initializing(set))),
-        Waiting::Deferred { until } => {
-            let ids: Vec<&str> = upgrade.deferred.keys().map(InstanceId::as_str).collect();
-            format!("{} that said \"not now\", {} s at most", some_of(&ids), seconds(until))
+        WaitsFor::Recovery { until } => {
+            format!("fleet to be healthy after the host's restart, {} s at most", seconds(*until))
         }
-        Waiting::Recovery { until } => {
-            format!("fleet to be healthy after the host's restart, {} s at most", seconds(until))
+        WaitsFor::Driver { work, instances } => {
+            let work = match work {
+                DriverWork::BringBack => "bring back",
+                DriverWork::Create => "create",
+                DriverWork::Delete => "delete",
+                DriverWork::Change => "change",
+            };
+            format!("driver to {work} {}", some(instances))
+        }
+        WaitsFor::Gate(few) => format!("health of {}", some(few)),
+        WaitsFor::HealthyAgain => {
+            "upgraded instances to be healthy again after the host's restart".to_owned()
         }
     }
 }
 
-/// Instances that cannot be judged yet.
-fn initializing(set: &SetState) -> Vec<&str> {
-    let unready = set
-        .members()
-        .filter(|instance| instance.latest.is_none() || instance.fold.health() == Health::Initializing);
-    unready.map(|instance| instance.spec.id.as_str()).collect()
+fn phase(phase: PhaseName) -> String {
+    match phase {
+        PhaseName::Number(phase) => format!("phase {}", phase.get()),
+        PhaseName::Last => "the last phase".to_owned(),
+    }
 }
 
-/// At most five names, and how many more there are.
-fn some_of(ids: &[&str]) -> String {
-    const SHOWN: usize = 5;
-    let shown: Vec<&str> = ids.iter().copied().take(SHOWN).collect();
-    match ids.len() {
-        0 => "no instance".to_owned(),
-        count if count > SHOWN => format!("instances {} and {} more", shown.join(", "), count - SHOWN),
-        1 => format!("instance {}", shown.join("")),
-        _ => format!("instances {}", shown.join(", ")),
+/// The names of a few, and how many more there are.
+fn some(few: &Few<'_>) -> String {
+    let shown: Vec<&str> = few.first.iter().copied().map(InstanceId::as_str).collect();
+    let names = shown.join(", ");
+    match few.count - shown.len() {
+        0 if few.count == 0 => "no instance".to_owned(),
+        0 if few.count == 1 => format!("instance {names}"),
+        0 => format!("instances {names}"),
+        more => format!("instances {names} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use phasegate_core::domain::{Actor, Phase};
+    use phasegate_core::record::StoppedLine;
+
+    use super::*;
+
+    fn ids(count: usize) -> Vec<InstanceId> {
+        (0..count).map(|number| InstanceId::parse(&format!("web-{number}")).unwrap()).collect()
+    }
+
+    #[test]
+    fn some_instances_are_named_and_the_rest_is_counted() {
+        for (count, expected) in [
+            (0, "no instance"),
+            (1, "instance web-0"),
+            (2, "instances web-0, web-1"),
+            (5, "instances web-0, web-1, web-2, web-3, web-4"),
+            (7, "instances web-0, web-1, web-2, web-3, web-4 and 2 more"),
+        ] {
+            assert_eq!(some(&Few::of(&ids(count))), expected);
+        }
+    }
+
+    #[test]
+    fn every_wait_says_for_what_and_what_helps() {
+        let (name, now) = (ScaleSetName::parse("orders").unwrap(), Timestamp(1_000));
+        let until = Timestamp(3_500);
+        let stopped = StoppedLine { at: Timestamp(0), reason: "storage".to_owned(), by: Actor::Host };
+        let ids = ids(2);
+        let few = || Few::of(&ids);
+        let driver = |work| WaitsFor::Driver { work, instances: few() };
+        let phase = |number| PhaseName::Number(Phase::new(number).unwrap());
+        for (waiting, expected) in [
+            (WaitsFor::Record("the disk is full"), "the disk is full"),
+            (WaitsFor::FirstDecision(few()), "first decision of instances web-0, web-1 (Initializing)"),
+            (
+                WaitsFor::Line(Some(&stopped)),
+                "a person: the line is stopped for all scale sets since 1970-01-01T00:00:00.000Z: storage; let \
+                 it go on with `phasegate line start`, or bypass it with `phasegate upgrade bypass orders \
+                 --reason TEXT`",
+            ),
+            (
+                WaitsFor::Freeze { reason: "holidays".to_owned(), until },
+                "the end of a freeze window (holidays) at 1970-01-01T00:00:03.500Z; bypass it with `phasegate \
+                 upgrade bypass orders --reason TEXT`",
+            ),
+            (WaitsFor::Pause { until }, "pause between batches, 3 s left"),
+            (WaitsFor::Paused, "a person: paused; go on with `phasegate upgrade resume orders`"),
+            (
+                WaitsFor::Resume { after: phase(2) },
+                "a person: phase 2 is done; go on with `phasegate upgrade resume orders`",
+            ),
+            (
+                WaitsFor::Approval { before: PhaseName::Last },
+                "a person: the last phase needs `phasegate upgrade approve orders`",
+            ),
+            (WaitsFor::Initializing(few()), "instances web-0, web-1 to leave Initializing"),
+            (
+                WaitsFor::Deferred { instances: few(), until },
+                "instances web-0, web-1 that said \"not now\", 3 s at most",
+            ),
+            (WaitsFor::Recovery { until }, "fleet to be healthy after the host's restart, 3 s at most"),
+            (driver(DriverWork::BringBack), "driver to bring back instances web-0, web-1"),
+            (driver(DriverWork::Create), "driver to create instances web-0, web-1"),
+            (driver(DriverWork::Delete), "driver to delete instances web-0, web-1"),
+            (driver(DriverWork::Change), "driver to change instances web-0, web-1"),
+            (WaitsFor::Gate(few()), "health of instances web-0, web-1"),
+            (WaitsFor::HealthyAgain, "upgraded instances to be healthy again after the host's restart"),
+        ] {
+            assert_eq!(line(&waiting, &name, now), expected);
+        }
     }
 }

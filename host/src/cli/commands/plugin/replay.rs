@@ -20,7 +20,6 @@ use crate::recording::{self, Record, RecordedOutcome, Replay, ReplayError, blob_
 use choose::Choice;
 use phasegate_core::domain::{Decision, Digest, PluginFailure};
 use phasegate_wasm::Runtime;
-use phasegate_wasm::cases::base64;
 
 /// Configuration that is looked at when none is named.
 const DEFAULT_CONFIG: &str = "phasegate.toml";
@@ -273,7 +272,10 @@ fn rest(decision: &Decision) -> [(&'static str, String); 3] {
     let attributes = decision.attributes.iter().map(|(name, value)| format!("{name} = {value}"));
     [
         ("reason code", decision.reason.as_ref().map_or_else(none, |reason| reason.code.clone())),
-        ("memory in base64", decision.memory.as_ref().map_or_else(none, |memory| base64::encode(memory))),
+        (
+            "memory in base64",
+            decision.memory.as_ref().map_or_else(none, |memory| data_encoding::BASE64.encode(memory)),
+        ),
         ("attributes", attributes.collect::<Vec<_>>().join("; ")),
     ]
 }

@@ -1,0 +1,16 @@
+//! What a reader of the fleet asks, answered from a published [`Fleet`](super::Fleet): typed values, no
+//! sentences. Nothing here is ever asked by a turn.
+
+mod fleet;
+mod plan;
+mod status;
+mod tally;
+#[cfg(test)]
+mod tests;
+mod waiting;
+
+pub use fleet::{InstanceReport, instance};
+pub use plan::{PlanReport, plan};
+pub use status::{Expected, StatusReport, status};
+pub use tally::{SetTally, Tally, tally};
+pub use waiting::{DriverWork, Few, Then, WaitsFor};

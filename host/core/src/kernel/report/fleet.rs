@@ -1,0 +1,29 @@
+//! One instance as a reader sees it.
+
+use crate::domain::{Component, Now, Version};
+use crate::kernel::state::{InstanceState, SetState, StandIn};
+use crate::plan::Standing;
+
+/// One instance, and how it stands with its plugin.
+#[derive(Debug, Clone)]
+pub struct InstanceReport<'a> {
+    /// What is known of it.
+    pub state: &'a InstanceState,
+    /// How it stands.
+    pub standing: Standing,
+    /// The older decision that is used, if the plugin fails now.
+    pub stand_in: Option<StandIn<'a>>,
+    /// Version of the application that the model wants.
+    pub desired: Option<&'a Version>,
+}
+
+/// Looks at one instance of a set.
+#[must_use]
+pub fn instance<'a>(set: &'a SetState, state: &'a InstanceState, now: Now) -> InstanceReport<'a> {
+    InstanceReport {
+        state,
+        standing: set.standing(state, now.at),
+        stand_in: set.stand_in(state, now.at),
+        desired: set.model.of(&Component::Application),
+    }
+}

@@ -1,0 +1,51 @@
+//! What an upgrade would do now, and what to know before it starts.
+
+use crate::domain::{Frozen, Now, RollingUpgradePolicy};
+use crate::kernel::command::Wanted;
+use crate::kernel::refusal::Refusal;
+use crate::kernel::start::{plan_now, wanted as goal_of};
+use crate::kernel::state::SetState;
+use crate::plan::{FeasibilityInput, Finding, Plan, Resolved, feasibility, fleet_unhealthy};
+use crate::record::StoppedLine;
+use crate::rollout::FleetView;
+
+/// A plan, and what a person should know before it is started now.
+#[derive(Debug, Clone)]
+pub struct PlanReport<'a> {
+    /// The plan.
+    pub plan: Plan,
+    /// The policy whose percentages are `limits`.
+    pub policy: &'a RollingUpgradePolicy,
+    /// Its percentages as counts.
+    pub limits: Resolved,
+    /// The freeze in force.
+    pub frozen: Option<Frozen>,
+    /// What to know.
+    pub findings: Vec<Finding>,
+    /// A stopped line holds a start, too.
+    pub line: Option<&'a StoppedLine>,
+}
+
+/// Plans for what is wanted, as a start would do at this moment.
+///
+/// # Errors
+/// When the model has no such extension, or one is named twice.
+pub fn plan<'a>(set: &'a SetState, wanted: &Wanted, now: Now) -> Result<PlanReport<'a>, Refusal> {
+    let goal = goal_of(set, wanted)?;
+    let plan = plan_now(set, &goal, now);
+    let date = now.wall.date();
+    let found = feasibility(&FeasibilityInput::of(&set.spec, date));
+    let policy = &set.spec.policy.rolling;
+    let view = set.view(now);
+    // A plan without batches ends before anything is counted.
+    let starts = !plan.batches.is_empty();
+    let at_once = starts.then(|| fleet_unhealthy(policy, &view.unhealthy(), view.total())).flatten();
+    Ok(PlanReport {
+        plan,
+        policy,
+        limits: found.resolved,
+        frozen: set.spec.freeze.frozen_at(date),
+        findings: found.findings.into_iter().chain(at_once).collect(),
+        line: set.line.as_ref(),
+    })
+}

@@ -1,0 +1,215 @@
+//! What a running upgrade waits for at this moment, as a value for each thing that it can be.
+
+use crate::domain::{Health, InstanceId, Now, PhaseName, Timestamp};
+use crate::kernel::state::{InstanceState, SetState};
+use crate::record::StoppedLine;
+use crate::rollout::{Member, MemberState, Stage, Upgrade, Waiting};
+
+/// What an upgrade waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WaitsFor<'a> {
+    /// The record, which takes no writes; its word.
+    Record(&'a str),
+    /// The first decision about instances.
+    FirstDecision(Few<'a>),
+    /// A person, who stopped the line; none when it goes on already.
+    Line(Option<&'a StoppedLine>),
+    /// The end of a freeze window.
+    Freeze {
+        /// Why nothing may begin; empty when it is over already.
+        reason: String,
+        /// Its end, a date.
+        until: Timestamp,
+    },
+    /// The pause between batches.
+    Pause {
+        /// Its end.
+        until: Timestamp,
+    },
+    /// A person, after `pause`.
+    Paused,
+    /// A person, at `pauseAfterPhase`.
+    Resume {
+        /// The phase that is done.
+        after: PhaseName,
+    },
+    /// A person, at `approvalBeforePhase`.
+    Approval {
+        /// The phase that comes next.
+        before: PhaseName,
+    },
+    /// Instances that are Initializing.
+    Initializing(Few<'a>),
+    /// Instances that said "not now".
+    Deferred {
+        /// Which.
+        instances: Few<'a>,
+        /// When they are left out.
+        until: Timestamp,
+    },
+    /// The fleet, which went down with the host.
+    Recovery {
+        /// Until when it is waited for.
+        until: Timestamp,
+    },
+    /// A driver.
+    Driver {
+        /// What it does.
+        work: DriverWork,
+        /// With which.
+        instances: Few<'a>,
+    },
+    /// The health of upgraded instances.
+    Gate(Few<'a>),
+    /// Upgraded instances, which were healthy before the host's restart.
+    HealthyAgain,
+}
+
+/// What a driver is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DriverWork {
+    /// The version before.
+    BringBack,
+    /// New instances.
+    Create,
+    /// That instances go.
+    Delete,
+    /// A version.
+    Change,
+}
+
+/// What a person wished for while a batch was in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// It is rolled back.
+    RollBack,
+    /// It is cancelled.
+    Cancel,
+    /// It is paused.
+    Pause,
+}
+
+/// The first of some instances, and how many there are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Few<'a> {
+    /// At most [`Few::SHOWN`].
+    pub first: Vec<&'a InstanceId>,
+    /// All of them.
+    pub count: usize,
+}
+
+impl<'a> Few<'a> {
+    /// More names than that help no reader.
+    pub const SHOWN: usize = 5;
+
+    /// Counts all and keeps the first.
+    pub fn of(ids: impl IntoIterator<Item = &'a InstanceId>) -> Self {
+        let mut few = Self::default();
+        for id in ids {
+            if few.count < Self::SHOWN {
+                few.first.push(id);
+            }
+            few.count += 1;
+        }
+        few
+    }
+}
+
+/// What a person wished for once the batch in flight has ended.
+pub(super) fn then(upgrade: &Upgrade) -> Option<Then> {
+    match (upgrade.stage, upgrade.then_roll_back, upgrade.cancel_requested, upgrade.paused) {
+        (Stage::InBatch, true, _, _) => Some(Then::RollBack),
+        (Stage::InBatch, false, true, _) => Some(Then::Cancel),
+        (Stage::InBatch, false, false, true) => Some(Then::Pause),
+        (Stage::InBatch, false, false, false)
+        | (Stage::Preparing { .. } | Stage::Between { .. } | Stage::Undoing | Stage::Ended { .. }, ..) => {
+            None
+        }
+    }
+}
+
+/// What it waits for, where `stopped` is what it waits for between two batches.
+pub(super) fn waits_for<'a>(
+    upgrade: &'a Upgrade,
+    set: &'a SetState,
+    stopped: Option<Waiting>,
+    now: Now,
+) -> Option<WaitsFor<'a>> {
+    let stopped = stopped.map(|waiting| between(waiting, upgrade, set, now));
+    match upgrade.stage {
+        Stage::Ended { .. } => None,
+        Stage::Between { .. } => stopped,
+        Stage::Preparing { .. } => {
+            Some(stopped.unwrap_or_else(|| WaitsFor::FirstDecision(Few::of(unjudged(set)))))
+        }
+        Stage::Undoing => Some(driver(upgrade, DriverWork::BringBack)),
+        Stage::InBatch => Some(in_batch(upgrade)),
+    }
+}
+
+fn in_batch(upgrade: &Upgrade) -> WaitsFor<'_> {
+    let any = |work: DriverWork| upgrade.members.values().any(|member| is_about(work, &member.state));
+    let work =
+        [DriverWork::Create, DriverWork::Delete, DriverWork::Change].into_iter().find(|work| any(*work));
+    if let Some(work) = work {
+        return driver(upgrade, work);
+    }
+    let settling = |member: &Member| matches!(member.state, MemberState::Settling { .. });
+    let few = members(upgrade, settling);
+    if few.count > 0 { WaitsFor::Gate(few) } else { WaitsFor::HealthyAgain }
+}
+
+fn driver(upgrade: &Upgrade, work: DriverWork) -> WaitsFor<'_> {
+    WaitsFor::Driver { work, instances: members(upgrade, |member| is_about(work, &member.state)) }
+}
+
+/// Whether a driver does that with a member.
+fn is_about(work: DriverWork, state: &MemberState) -> bool {
+    match work {
+        DriverWork::Create => matches!(state, MemberState::Creating { .. }),
+        DriverWork::Delete => matches!(state, MemberState::Deleting { .. } | MemberState::Removing { .. }),
+        DriverWork::Change | DriverWork::BringBack => state.is_with_driver(),
+    }
+}
+
+/// The instances that a driver or the health gate has in hand for members.
+fn members<'a>(upgrade: &'a Upgrade, wanted: impl Fn(&Member) -> bool) -> Few<'a> {
+    let in_hand = upgrade.members.iter().filter(|(_, member)| wanted(member));
+    Few::of(in_hand.map(|(id, member)| match member.state {
+        MemberState::Deleting { .. } => id,
+        MemberState::Pending
+        | MemberState::Creating { .. }
+        | MemberState::Applying { .. }
+        | MemberState::Settling { .. }
+        | MemberState::Ready { .. }
+        | MemberState::Removing { .. }
+        | MemberState::Succeeded { .. }
+        | MemberState::Restoring { .. }
+        | MemberState::Failed { .. } => member.watched(id),
+    }))
+}
+
+fn between<'a>(waiting: Waiting, upgrade: &'a Upgrade, set: &'a SetState, now: Now) -> WaitsFor<'a> {
+    match waiting {
+        Waiting::Line => WaitsFor::Line(set.line.as_ref()),
+        Waiting::Freeze { until } => match set.spec.freeze.frozen_at(now.wall.date()) {
+            Some(frozen) => WaitsFor::Freeze { reason: frozen.reason, until: frozen.until },
+            None => WaitsFor::Freeze { reason: String::new(), until },
+        },
+        Waiting::Pause { until } => WaitsFor::Pause { until },
+        Waiting::Paused => WaitsFor::Paused,
+        Waiting::Resume { after } => WaitsFor::Resume { after },
+        Waiting::Approval { before } => WaitsFor::Approval { before },
+        Waiting::Initializing => WaitsFor::Initializing(Few::of(unjudged(set))),
+        Waiting::Deferred { until } => {
+            WaitsFor::Deferred { instances: Few::of(upgrade.deferred.keys()), until }
+        }
+        Waiting::Recovery { until } => WaitsFor::Recovery { until },
+    }
+}
+
+/// Instances that cannot be judged yet.
+fn unjudged(set: &SetState) -> impl Iterator<Item = &InstanceId> {
+    let unjudged = |one: &&InstanceState| one.latest.is_none() || one.fold.health() == Health::Initializing;
+    set.members().filter(unjudged).map(|one| &one.spec.id)
+}

@@ -1,0 +1,34 @@
+//! A person brings a component in.
+
+use super::effect::From;
+use super::event::{Offer, SwapOptions};
+use super::job::{Candidate, Purpose};
+use super::life::PluginLife;
+use super::prepare;
+use super::reason::RefusalReason;
+use super::step::Out;
+use crate::domain::{Now, RequestId};
+
+/// Begins a load, unless one is under way: a person does not wait for the download of another one.
+pub(super) fn wanted(
+    life: &mut PluginLife,
+    out: &mut Out<'_>,
+    request: RequestId,
+    (offer, options): (Offer, SwapOptions),
+    now: Now,
+) {
+    if let Some(job) = &life.load {
+        let load = job.load.trace.running().map(|stage| (job.load.source.clone(), stage));
+        return out.refuse(life, request, RefusalReason::Busy { load });
+    }
+    if life.ready.is_some() {
+        return out.refuse(life, request, RefusalReason::Busy { load: None });
+    }
+    let (from, source) = match offer {
+        Offer::Held { digest, source } => (From::Held(digest), source),
+        Offer::Reference(reference) => (From::Reference(reference.clone()), reference),
+    };
+    let candidate = Candidate { from, source, settings: life.spec.settings.as_str().into() };
+    let strategy = options.strategy(life.spec.swap.strategy);
+    prepare::begin(life, out, (Purpose::Swap(request, options), candidate, strategy), now);
+}

@@ -1,0 +1,100 @@
+//! Instances, and in one line each why they are as they are.
+
+use phasegate_core::domain::{Now, Origin, Phase, Version};
+use phasegate_core::kernel::Fleet;
+use phasegate_core::kernel::report::{InstanceReport, instance};
+use phasegate_core::kernel::state::{Place, SetState, StandIn};
+use phasegate_core::plan::Standing;
+use phasegate_wire as wire;
+
+use super::words;
+
+/// The whole fleet.
+pub(crate) fn fleet(fleet: &Fleet, now: Now) -> wire::Fleet {
+    wire::Fleet { scale_sets: fleet.sets().map(|set| scale_set(set, now)).collect() }
+}
+
+fn scale_set(set: &SetState, now: Now) -> wire::ScaleSet {
+    wire::ScaleSet {
+        name: set.spec.name.to_string(),
+        instances: set.instances().map(|state| one(&instance(set, state, now))).collect(),
+    }
+}
+
+fn one(report: &InstanceReport<'_>) -> wire::Instance {
+    let InstanceReport { state, standing, stand_in, desired } = report;
+    let spec = &state.spec;
+    let latest = state.latest.as_ref();
+    wire::Instance {
+        id: spec.id.to_string(),
+        address: spec.address.to_string(),
+        zone: spec.zone.clone(),
+        update_domain: spec.update_domain,
+        fault_domain: spec.fault_domain,
+        labels: spec.labels.clone(),
+        health: words::health(state.fold.health()),
+        phase: standing.phase().map(Phase::get),
+        participation: standing.participation().map(words::participation),
+        reason: reason(report),
+        version: state.version.as_ref().map(Version::to_string),
+        desired_version: desired.map(Version::to_string),
+        extensions: state.extensions.iter().map(|(name, v)| (name.to_string(), v.to_string())).collect(),
+        protected: spec.protection.from_scale_set_actions,
+        plugin: latest.map(|outcome| wire::Stamp {
+            name: outcome.stamp.name.to_string(),
+            digest: outcome.stamp.digest.to_string(),
+            generation: outcome.stamp.generation.0,
+        }),
+        evaluation: latest.map(|outcome| wire::Evaluation {
+            judged_at: outcome.evaluation.at.to_string(),
+            fuel: outcome.evaluation.cost.fuel,
+            time_ns: outcome.evaluation.cost.time_ns,
+            unchanged: outcome.evaluation.origin == Origin::Unchanged,
+        }),
+        stands_in: stand_in.as_ref().map(|stand_in| wire::StandsIn {
+            judged_at: stand_in.answered.evaluation.at.to_string(),
+            failure: stand_in.failure.clone(),
+        }),
+    }
+}
+
+/// The driver's trouble comes first: it explains the rest.
+fn reason(report: &InstanceReport<'_>) -> Option<String> {
+    let InstanceReport { state, standing, stand_in, desired: _ } = report;
+    if let Some(trouble) = &state.trouble {
+        return Some(trouble.text.clone());
+    }
+    let note = place(&state.place);
+    let text = match standing {
+        Standing::Undecided => return note,
+        Standing::PluginFailed { failure, .. } => failure,
+        Standing::Unknown { detail, .. } | Standing::Decided { detail, .. } => detail,
+    };
+    let text = match (stand_in, text.is_empty()) {
+        (None, _) => text.clone(),
+        (Some(stand_in), true) => older(stand_in),
+        (Some(stand_in), false) => format!("{text}; {}", older(stand_in)),
+    };
+    match (note, text.is_empty()) {
+        (note, true) => note,
+        (Some(note), false) if !state.is_member() => Some(format!("{note}: {text}")),
+        // What it says for itself comes before where it came from.
+        (Some(_) | None, false) => Some(text),
+    }
+}
+
+fn older(stand_in: &StandIn<'_>) -> String {
+    let StandIn { answered, failure } = stand_in;
+    format!("the last good decision, of {}, stands in: {failure}", answered.evaluation.at)
+}
+
+/// What an instance that comes or goes is to its scale set.
+fn place(place: &Place) -> Option<String> {
+    match place {
+        Place::Member { replaced: None } => None,
+        Place::Member { replaced: Some(old) } => Some(format!("replaced {old}")),
+        Place::Coming { replaces } => Some(format!("is to replace {replaces}, which serves until then")),
+        Place::Leaving { replaced_by: Some(by) } => Some(format!("is being deleted; {by} replaced it")),
+        Place::Leaving { replaced_by: None } => Some("is being deleted".to_owned()),
+    }
+}

@@ -1,0 +1,166 @@
+//! The core's values in the words of the wire. Each match names every value, so that a new one does not
+//! go out before a word for it was chosen.
+
+use phasegate_core::domain::{Health, Participation, ProcessState};
+use phasegate_core::plan::Finding;
+use phasegate_core::record::audit::What;
+use phasegate_core::rollout::{BatchState, UpgradeErrorCode, UpgradeState, Wish};
+use phasegate_wire as wire;
+
+pub(super) fn health(health: Health) -> wire::Health {
+    match health {
+        Health::Initializing => wire::Health::Initializing,
+        Health::Healthy => wire::Health::Healthy,
+        Health::Unhealthy => wire::Health::Unhealthy,
+        Health::Unknown => wire::Health::Unknown,
+    }
+}
+
+pub(super) fn participation(participation: Participation) -> wire::Participation {
+    match participation {
+        Participation::Proceed => wire::Participation::Proceed,
+        Participation::Skip => wire::Participation::Skip,
+        Participation::Defer => wire::Participation::Defer,
+    }
+}
+
+pub(super) fn upgrade_state(state: UpgradeState) -> wire::UpgradeState {
+    match state {
+        UpgradeState::RollingForward => wire::UpgradeState::RollingForward,
+        UpgradeState::Completed => wire::UpgradeState::Completed,
+        UpgradeState::Cancelled => wire::UpgradeState::Cancelled,
+        UpgradeState::Faulted => wire::UpgradeState::Faulted,
+    }
+}
+
+pub(super) fn batch_state(state: BatchState) -> wire::BatchState {
+    match state {
+        BatchState::Pending => wire::BatchState::Pending,
+        BatchState::InProgress => wire::BatchState::InProgress,
+        BatchState::Completed => wire::BatchState::Completed,
+        BatchState::Failed => wire::BatchState::Failed,
+    }
+}
+
+pub(super) fn error_code(code: UpgradeErrorCode) -> wire::ErrorCode {
+    match code {
+        UpgradeErrorCode::MaxUnhealthyInstancePercentExceededBeforeRollingUpgrade => {
+            wire::ErrorCode::UnhealthyBefore
+        }
+        UpgradeErrorCode::MaxUnhealthyInstancePercentExceededInRollingUpgrade => {
+            wire::ErrorCode::UnhealthyDuring
+        }
+        UpgradeErrorCode::MaxUnhealthyUpgradedInstancePercentExceededInRollingUpgrade => {
+            wire::ErrorCode::UnhealthyUpgraded
+        }
+        UpgradeErrorCode::RollingUpgradeInProgressWithFailedUpgradedVMs => wire::ErrorCode::FailedUpgraded,
+    }
+}
+
+/// What a finding is called.
+pub(crate) fn warning_code(finding: &Finding) -> wire::WarningCode {
+    match finding {
+        Finding::AllProtected { .. } => wire::WarningCode::AllProtected,
+        Finding::Unsatisfiable { .. } => wire::WarningCode::Unsatisfiable,
+        Finding::BatchesShrink { .. } => wire::WarningCode::BatchesShrink,
+        Finding::BatchesCut { .. } => wire::WarningCode::BatchesCut,
+        Finding::FirstFailureRollsBack => wire::WarningCode::FirstFailureRollsBack,
+        Finding::PauseAfterLast => wire::WarningCode::PauseAfterLast,
+        Finding::ShortOpening { .. } => wire::WarningCode::ShortOpening,
+        Finding::FleetUnhealthy { .. } => wire::WarningCode::FleetUnhealthy,
+    }
+}
+
+/// What a line of the trail is called.
+pub(super) fn log_kind(what: &What) -> wire::LogKind {
+    match what {
+        What::Start { .. } => wire::LogKind::Start,
+        What::Plan { .. } => wire::LogKind::Plan,
+        What::Decision { .. } | What::MindChanged { .. } => wire::LogKind::Decision,
+        What::Hold { .. } | What::Leaves { .. } => wire::LogKind::Hold,
+        What::Apply { .. } | What::ApplyBeside { .. } => wire::LogKind::Apply,
+        What::Applied { .. } | What::AppliedBeside { .. } => wire::LogKind::Applied,
+        What::Succeeded { .. } | What::Replaced { .. } => wire::LogKind::Succeeded,
+        What::Restore { .. } => wire::LogKind::Restore,
+        What::Failed { .. } => wire::LogKind::Failed,
+        What::Create { .. } => wire::LogKind::Create,
+        What::Ready { .. } => wire::LogKind::Ready,
+        What::Replace { .. } => wire::LogKind::Replace,
+        What::Remove { .. } => wire::LogKind::Remove,
+        What::Batch { .. } => wire::LogKind::Batch,
+        What::End { .. } => wire::LogKind::End,
+        What::Retry { .. } => wire::LogKind::Retry,
+        What::Wish { wish } => log_wish(*wish),
+        What::Line { .. } => wire::LogKind::Line,
+        What::Process { state: ProcessState::Exited, .. } => wire::LogKind::Exited,
+        What::Process { state: ProcessState::Restarted, .. } => wire::LogKind::Restarted,
+        What::StaysDeleted { .. } => wire::LogKind::Deleted,
+        What::PluginTrouble { .. } => wire::LogKind::PluginTrouble,
+        What::PluginReverted { .. } => wire::LogKind::PluginReverted,
+    }
+}
+
+fn log_wish(wish: Wish) -> wire::LogKind {
+    match wish {
+        Wish::Cancel => wire::LogKind::Cancel,
+        Wish::RollBack => wire::LogKind::Rollback,
+        Wish::Pause => wire::LogKind::Pause,
+        Wish::Resume => wire::LogKind::Resume,
+        Wish::Approve => wire::LogKind::Approve,
+        Wish::Bypass => wire::LogKind::Bypass,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use phasegate_core::record::audit::LineState;
+
+    use super::*;
+
+    #[test]
+    fn the_wire_has_the_names_of_the_core() {
+        for one in [Health::Initializing, Health::Healthy, Health::Unhealthy, Health::Unknown] {
+            assert_eq!(health(one).as_str(), one.name());
+        }
+        for one in [Participation::Proceed, Participation::Skip, Participation::Defer] {
+            assert_eq!(participation(one).as_str(), one.name());
+        }
+        for one in [
+            UpgradeState::RollingForward,
+            UpgradeState::Completed,
+            UpgradeState::Cancelled,
+            UpgradeState::Faulted,
+        ] {
+            assert_eq!(upgrade_state(one).as_str(), one.name());
+        }
+        for one in [BatchState::Pending, BatchState::InProgress, BatchState::Completed, BatchState::Failed] {
+            assert_eq!(batch_state(one).as_str(), one.name());
+        }
+        for one in [
+            UpgradeErrorCode::MaxUnhealthyInstancePercentExceededBeforeRollingUpgrade,
+            UpgradeErrorCode::MaxUnhealthyInstancePercentExceededInRollingUpgrade,
+            UpgradeErrorCode::MaxUnhealthyUpgradedInstancePercentExceededInRollingUpgrade,
+            UpgradeErrorCode::RollingUpgradeInProgressWithFailedUpgradedVMs,
+        ] {
+            assert_eq!(error_code(one).as_str(), one.name());
+        }
+        for one in
+            [Finding::FirstFailureRollsBack, Finding::PauseAfterLast, Finding::AllProtected { total: 1 }]
+        {
+            assert_eq!(warning_code(&one).as_str(), one.code());
+        }
+        for wish in [Wish::Cancel, Wish::RollBack, Wish::Pause, Wish::Resume, Wish::Approve, Wish::Bypass] {
+            let what = What::Wish { wish };
+            assert_eq!(log_kind(&what).as_str(), what.code());
+        }
+        for what in [
+            What::Failed { reason: String::new() },
+            What::StaysDeleted { replaced_by: None },
+            What::Line { state: LineState::Stopped },
+            What::Process { state: ProcessState::Exited, text: String::new() },
+            What::Succeeded { has: Vec::new() },
+        ] {
+            assert_eq!(log_kind(&what).as_str(), what.code());
+        }
+    }
+}

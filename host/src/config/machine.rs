@@ -1,0 +1,216 @@
+//! Problems that depend on the machine: files, directories and programs that are not there.
+//!
+//! Reads no environment variables; the caller passes the search path. Nothing is run or changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use rustix::fs::{Access, access};
+
+use super::Config;
+use crate::drivers::DriverConfig;
+use crate::drivers::kind::Needs;
+use crate::drivers::template::{Template, TemplateValues, Wish};
+use crate::keys::{Problem, Problems};
+use crate::plugins::config::ComponentSource;
+use crate::plugins::fetch::{Credentials, FetchConfig};
+use phasegate_core::domain::{Component, Fence, OperationId, ScaleSet};
+
+/// Where `execvp` looks when there is no `PATH`.
+const SEARCH_PATH_DEFAULT: &str = "/bin:/usr/bin";
+
+/// Checks that the files, directories and programs that the configuration names can be used.
+/// `search_path` is the host's own `PATH`.
+#[must_use]
+pub fn machine_problems(config: &Config, search_path: Option<&OsStr>) -> Problems {
+    let mut checker = Checker { config, problems: Vec::new() };
+    checker.data_dir(&config.server.data_dir);
+    if let Some(path) = &config.server.token_file {
+        checker.readable_file("server.tokenFile", path);
+    }
+    for (index, plugin) in config.plugins.iter().enumerate() {
+        match &plugin.component {
+            ComponentSource::File(path) => {
+                checker.readable_file(&format!("plugins[{index}].component"), path);
+            }
+            ComponentSource::Builtin(_) | ComponentSource::Remote(_) => {}
+        }
+        checker.fetch(index, &plugin.fetch);
+    }
+    for (index, set) in config.scale_sets.iter().enumerate() {
+        checker.driver(index, set, search_path);
+    }
+    Problems::new(&config.path, checker.problems)
+}
+
+/// Whether a problem is about a file with the component of a plugin: a host that has run that plugin
+/// before starts without it.
+#[must_use]
+pub fn is_about_a_component(problem: &Problem) -> bool {
+    problem.key.starts_with("plugins[") && problem.key.ends_with("].component")
+}
+
+struct Checker<'a> {
+    config: &'a Config,
+    problems: Vec<Problem>,
+}
+
+impl Checker<'_> {
+    fn report(&mut self, key: &str, message: String) {
+        self.problems.push(self.config.problem(key, message));
+    }
+
+    fn readable_file(&mut self, key: &str, path: &Path) {
+        let shown = path.display();
+        // Opening comes second: it would wait for the other end of a pipe.
+        let message = match std::fs::metadata(path) {
+            Ok(metadata) if !metadata.is_file() => format!("`{shown}` is not a regular file"),
+            Ok(_) => match File::open(path) {
+                Ok(_) => return,
+                Err(error) => format!("cannot read `{shown}`: {}", cause(&error)),
+            },
+            Err(error) => format!("cannot read `{shown}`: {}", cause(&error)),
+        };
+        self.report(key, message);
+    }
+
+    /// The store must be able to write there, or to create the directory.
+    fn data_dir(&mut self, directory: &Path) {
+        let there = directory.ancestors().find(|ancestor| {
+            // A name alone is in the working directory.
+            ancestor.as_os_str().is_empty() || ancestor.symlink_metadata().is_ok()
+        });
+        let there = there.filter(|there| !there.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+        let (shown, created) = (directory.display(), there != directory);
+        let message = match std::fs::metadata(there) {
+            Ok(metadata) if !metadata.is_dir() && created => {
+                format!("`{shown}` cannot be created: `{}` is not a directory", there.display())
+            }
+            Ok(metadata) if !metadata.is_dir() => format!("`{shown}` is not a directory"),
+            Ok(_) => match access(there, Access::WRITE_OK | Access::EXEC_OK) {
+                Ok(()) => return,
+                Err(error) if created => {
+                    format!("`{shown}` cannot be created in `{}`: {}", there.display(), cause(&error.into()))
+                }
+                Err(error) => format!("`{shown}` cannot be written: {}", cause(&error.into())),
+            },
+            Err(error) => format!("`{shown}` cannot be used: {}", cause(&error)),
+        };
+        self.report("server.dataDir", message);
+    }
+
+    fn fetch(&mut self, index: usize, fetch: &FetchConfig) {
+        let FetchConfig { ca_file, timeout: _, credentials } = fetch;
+        let mut files = vec![("caFile", ca_file.as_deref())];
+        match credentials {
+            None => {}
+            Some(Credentials::Token(token)) => files.push(("tokenFile", Some(token))),
+            Some(Credentials::Password { username, password }) => {
+                files.extend([("usernameFile", Some(username.as_path())), ("passwordFile", Some(password))]);
+            }
+        }
+        for (name, path) in files {
+            if let Some(path) = path {
+                self.readable_file(&format!("plugins[{index}].fetch.{name}"), path);
+            }
+        }
+    }
+
+    fn driver(&mut self, index: usize, set: &ScaleSet<DriverConfig>, search_path: Option<&OsStr>) {
+        let Needs { working_dir, environment, programs, files, certificates } = set.driver.settings().needs();
+        for (name, path) in files.into_iter().chain(certificates) {
+            self.readable_file(&format!("scaleSets[{index}].driver.{name}"), path);
+        }
+        let Some(working_dir) = working_dir.filter(|directory| self.directory(index, directory)) else {
+            return;
+        };
+        let found = Programs { set, environment, working_dir, search_path };
+        for (name, argv) in programs {
+            self.programs(&format!("scaleSets[{index}].driver.{name}"), argv, &found);
+        }
+    }
+
+    /// Whether programs can run there. A relative one would only be missed for the same reason.
+    fn directory(&mut self, index: usize, directory: &Path) -> bool {
+        let found = std::fs::metadata(directory).is_ok_and(|metadata| metadata.is_dir());
+        if !found {
+            let key = format!("scaleSets[{index}].driver.workingDir");
+            self.report(&key, format!("`{}` is not a directory", directory.display()));
+        }
+        found
+    }
+
+    fn programs(&mut self, key: &str, argv: &[Template], place: &Programs<'_>) {
+        let Programs { set, environment, working_dir, search_path } = place;
+        let mut checked = BTreeSet::new();
+        let mut failures = Vec::new();
+        for instance in set.instances.values() {
+            let operation = OperationId(String::new());
+            let wish = Wish::Apply {
+                component: &Component::Application,
+                version: &set.model.version,
+                operation: &operation,
+                fence: Fence::NONE,
+            };
+            let values = TemplateValues { scale_set: &set.name, instance, wish };
+            let Some(Ok(program)) = argv.first().map(|program| program.render(&values)) else {
+                continue;
+            };
+            // A variable of the set wins over the host's, as it does when the program is started.
+            let own_path =
+                environment.and_then(|own| own.get("PATH")).and_then(|path| path.render(&values).ok());
+            if !checked.insert((program.clone(), own_path.clone())) {
+                continue;
+            }
+            let search_path = own_path.map(OsString::from).or(search_path.map(OsStr::to_owned));
+            let search_path = search_path.unwrap_or_else(|| SEARCH_PATH_DEFAULT.into());
+            if let Err(message) = find_program(&program, working_dir, &search_path) {
+                failures.push(format!("{message}, for instance \"{}\"", instance.id));
+            }
+        }
+        if let Some(first) = failures.first() {
+            let more = match failures.len() - 1 {
+                0 => String::new(),
+                more => format!(", and {more} more programs"),
+            };
+            self.report(key, format!("{first}{more}"));
+        }
+    }
+}
+
+/// Where programs are looked for.
+struct Programs<'a> {
+    set: &'a ScaleSet<DriverConfig>,
+    environment: Option<&'a BTreeMap<String, Template>>,
+    working_dir: &'a Path,
+    search_path: Option<&'a OsStr>,
+}
+
+fn find_program(program: &str, directory: &Path, search_path: &OsStr) -> Result<(), String> {
+    if program.contains('/') {
+        let path = directory.join(program);
+        return match std::fs::metadata(&path) {
+            Ok(_) if is_executable(&path) => Ok(()),
+            Ok(_) => Err(format!("`{}` is not an executable file", path.display())),
+            Err(error) => Err(format!("cannot find `{}`: {}", path.display(), cause(&error))),
+        };
+    }
+    let found =
+        std::env::split_paths(search_path).any(|entry| is_executable(&directory.join(entry).join(program)));
+    if found { Ok(()) } else { Err(format!("cannot find `{program}` on the search path")) }
+}
+
+fn is_executable(path: &Path) -> bool {
+    path.is_file() && access(path, Access::EXEC_OK).is_ok()
+}
+
+fn cause(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    }
+}

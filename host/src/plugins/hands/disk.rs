@@ -1,0 +1,197 @@
+//! Bytes that are kept under their digest in the data directory, so that an upload survives a restart and a
+//! former generation can come back; and uploads that are held until their swap has an answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use hyper::body::Bytes;
+
+use super::lock;
+use phasegate_core::domain::{Digest, PluginName};
+use phasegate_wasm::{component_digest, read_component};
+
+/// Bytes of a file that are compared at a time.
+const COMPARED_BYTES: usize = 64 << 10;
+
+/// The folder of kept bytes.
+pub(super) struct Disk {
+    data_dir: PathBuf,
+    /// What each plugin needs; none of one that has not said so since the host started.
+    used: Mutex<BTreeMap<PluginName, Option<BTreeSet<Digest>>>>,
+    /// Held while files come or go.
+    writing: Mutex<()>,
+}
+
+impl Disk {
+    pub(super) fn new(data_dir: PathBuf, names: Vec<PluginName>) -> Self {
+        Self {
+            data_dir,
+            used: Mutex::new(names.into_iter().map(|name| (name, None)).collect()),
+            writing: Mutex::default(),
+        }
+    }
+
+    /// Where the bytes of a component are kept.
+    pub(super) fn path(&self, digest: Digest) -> PathBuf {
+        kept_path(&self.data_dir, digest)
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.data_dir.join("components")
+    }
+
+    /// Reads kept bytes back; what no longer has its digest is not there.
+    pub(super) fn kept(&self, digest: Digest) -> Option<Vec<u8>> {
+        read_component(&self.path(digest)).ok().filter(|bytes| component_digest(bytes) == digest)
+    }
+
+    /// Keeps bytes for a plugin; written beside and renamed, so never half. No other plugin tidies them up
+    /// from then on.
+    pub(super) fn keep(&self, name: &PluginName, digest: Digest, bytes: &[u8]) -> std::io::Result<()> {
+        if let Some(Some(used)) = lock(&self.used).get_mut(name) {
+            used.insert(digest);
+        }
+        let _writing = lock(&self.writing);
+        let path = self.path(digest);
+        if holds(&path, bytes) {
+            return Ok(());
+        }
+        let folder = self.folder();
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        // Fetched with credentials, perhaps.
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
+        let beside = path.with_extension("part");
+        let mut file =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        file.write_all(bytes)?;
+        // Before a record that names it is durable.
+        file.sync_all()?;
+        fs::rename(beside, path)
+    }
+
+    /// Takes note of what a plugin needs.
+    pub(super) fn needs(&self, name: &PluginName, needs: BTreeSet<Digest>) {
+        lock(&self.used).insert(name.clone(), Some(needs));
+    }
+
+    /// Removes what no plugin needs any more; best effort. Nothing goes before every plugin has said what it
+    /// needs.
+    pub(super) fn prune(&self) {
+        let _writing = lock(&self.writing);
+        let all = lock(&self.used).values().cloned().collect::<Option<Vec<_>>>();
+        let Some(all) = all else { return };
+        let needed: BTreeSet<PathBuf> = all.into_iter().flatten().map(|digest| self.path(digest)).collect();
+        let Ok(files) = fs::read_dir(self.folder()) else { return };
+        for path in files.flatten().map(|file| file.path()).filter(|path| !needed.contains(path)) {
+            if let Err(error) = fs::remove_file(&path) {
+                tracing::debug!("`{}` stays: {error}", path.display());
+            }
+        }
+    }
+}
+
+/// Whether a file has these very bytes: cheaper than its digest, and than reading it at once.
+fn holds(path: &Path, bytes: &[u8]) -> bool {
+    let Ok(mut file) = fs::File::open(path) else { return false };
+    let mut block = vec![0; COMPARED_BYTES];
+    let same = |wanted: &[u8]| {
+        let read = block.get_mut(..wanted.len()).unwrap_or_default();
+        file.read_exact(read).is_ok() && read == wanted
+    };
+    bytes.chunks(COMPARED_BYTES).all(same) && file.read(&mut block).is_ok_and(|more| more == 0)
+}
+
+/// Uploads by their digest, each with how often it is held.
+#[derive(Default)]
+pub(super) struct Holding(Mutex<BTreeMap<Digest, (Bytes, usize)>>);
+
+impl Holding {
+    pub(super) fn get(&self, digest: Digest) -> Option<Bytes> {
+        lock(&self.0).get(&digest).map(|(bytes, _)| bytes.clone())
+    }
+}
+
+/// An upload that the hands hold.
+pub struct Held {
+    digest: Digest,
+    holding: Arc<Holding>,
+}
+
+impl Held {
+    /// What was uploaded.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut all = lock(&self.holding.0);
+        if let Some((_, count)) = all.get_mut(&self.digest) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                all.remove(&self.digest);
+            }
+        }
+    }
+}
+
+pub(super) fn hold(holding: &Arc<Holding>, bytes: Bytes) -> Held {
+    let digest = component_digest(&bytes);
+    lock(&holding.0).entry(digest).or_insert((bytes, 0)).1 += 1;
+    Held { digest, holding: Arc::clone(holding) }
+}
+
+/// Where the bytes of a component are kept in a data directory.
+pub(crate) fn kept_path(data_dir: &Path, digest: Digest) -> PathBuf {
+    let name = format!("{}.wasm", digest.to_string().trim_start_matches("sha256:"));
+    data_dir.join("components").join(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(name: &str) -> PluginName {
+        PluginName::parse(name).unwrap()
+    }
+
+    fn retain(disk: &Disk, of: &str, needs: BTreeSet<Digest>) {
+        disk.needs(&name(of), needs);
+        disk.prune();
+    }
+
+    #[test]
+    fn nothing_is_removed_that_another_plugin_needs_or_may_need() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = Disk::new(directory.path().to_owned(), vec![name("a"), name("b")]);
+        let (one, two) = (component_digest(b"one"), component_digest(b"two"));
+        disk.keep(&name("a"), one, b"one").unwrap();
+        retain(&disk, "a", BTreeSet::new());
+        assert!(disk.kept(one).is_some(), "the other one has not said what it needs");
+        retain(&disk, "b", BTreeSet::from([one]));
+        disk.keep(&name("a"), two, b"two").unwrap();
+        retain(&disk, "b", BTreeSet::from([one]));
+        assert!(disk.kept(one).is_some() && disk.kept(two).is_some());
+        retain(&disk, "a", BTreeSet::new());
+        assert!(disk.kept(two).is_none() && disk.kept(one).is_some());
+        fs::write(disk.path(one), b"other").unwrap();
+        assert!(disk.kept(one).is_none(), "damaged is not there");
+    }
+
+    #[test]
+    fn an_upload_is_held_for_as_long_as_one_waits_for_it() {
+        let holding = Arc::<Holding>::default();
+        let (one, other) = (hold(&holding, Bytes::from("x")), hold(&holding, Bytes::from("x")));
+        let digest = one.digest();
+        drop(one);
+        assert!(holding.get(digest).is_some());
+        drop(other);
+        assert!(holding.get(digest).is_none());
+    }
+}
