@@ -1,9 +1,10 @@
 //! Phasegate: rolls an upgrade through a fleet in the order that the application says is safe.
 //!
-//! How to read this crate: everything that decides is in the crate `phasegate-core`, what runs guests in `phasegate-wasm`; `control` is the one
-//! loop that owns the state and turns the core's actions into effects; `probe`, `plugins`, `drivers`,
-//! `store` and `api` are what it talks to; `author` serves whoever writes a plugin; `config` reads the
-//! file and `cli` the command line. See `ARCHITECTURE.md` beside this crate.
+//! How to read this crate: everything that decides is in the crate `phasegate-core`, what runs guests in
+//! `phasegate-wasm`, the JSON of the API in `phasegate-wire`. `shell` turns the kernel, records each turn and
+//! hands its effects to `probe`, `plugins` and `drivers`; `store` keeps the record; `api` is the door. `author`
+//! serves those who write a plugin; `config` reads the file and `cli` the command line. See `ARCHITECTURE.md`
+//! beside this crate.
 
 pub mod api;
 pub mod author;

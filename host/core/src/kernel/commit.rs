@@ -295,6 +295,7 @@ mod tests {
             assert_eq!(rig.kernel.fleet().refusing.as_deref(), Some("the disk is full"));
             rig.mood = DiskMood::Takes;
             rig.pass(Duration::from_secs(6));
+            assert!(rig.asked().is_empty(), "{mood:?}: nothing of it is done later");
             assert_eq!(
                 recorded(&rig),
                 (None, vec![Some(version("v1")); 3], 0),
@@ -316,6 +317,7 @@ mod tests {
             rig.done(asked, Ok(()));
             rig.judge(instance.as_str(), decision(0));
             rig.pass(Duration::from_secs(1));
+            assert!(rig.effects.is_empty(), "{mood:?}: no probe is told of what is not recorded");
             assert!(rig.asked().is_empty(), "{mood:?}: the next batch waits");
             assert_eq!(rig.instance(instance.as_str()).version, Some(version("v2")), "a fact");
             assert_eq!(rig.instance(instance.as_str()).fold.health(), Health::Healthy, "decisions go on");
