@@ -301,6 +301,8 @@ mod tests {
                 (None, vec![Some(version("v1")); 3], 0),
                 "{mood:?}: also when it was made"
             );
+            // That it was made is known by the next turn, which is due at once.
+            rig.pass(Duration::ZERO);
             assert!(rig.kernel.fleet().refusing.is_none());
             assert!(rig.start("v2").unwrap().is_ok(), "and it can be asked for again");
         }
