@@ -16,7 +16,7 @@ use crate::domain::{
 };
 use crate::record::audit::{Leaves, What};
 use crate::record::{Stored, StoredModel, Write};
-use crate::rollout::{Event, Member, MemberState, PartState, Purpose, Restored, Upgrade};
+use crate::rollout::{Event, MemberState, PartState, Purpose, Restored, Upgrade};
 
 /// A scale set as configured, and what its driver is.
 #[derive(Debug, Clone)]
@@ -133,36 +133,49 @@ fn instances(state: &mut SetState, share: Share<'_>, now: Now, out: &mut Out) {
     for (id, component, version) in share.versions {
         state.ids_ever.insert(id.clone());
         let lost = version.is_none() && *component == Component::Application;
-        let asked = state.upgrade.as_deref().filter(|_| lost).and_then(|upgrade| asked_before(upgrade, id));
         state.change(id, |instance| {
             instance.set_version(component, version.cloned());
-            instance.asked = asked;
+            instance.lost |= lost;
         });
+    }
+    let Some(upgrade) = state.upgrade.clone() else { return };
+    let unknown = state.instances().filter(|instance| instance.version.is_none());
+    let asked: Vec<(InstanceId, Version)> = unknown
+        .filter_map(|instance| Some((instance.spec.id.clone(), asked_before(&upgrade, instance)?)))
+        .collect();
+    for (id, version) in asked {
+        state.change(&id, |instance| instance.asked = Some(version));
     }
 }
 
 /// What an instance was brought to last that did not come up: not the model, which may be the target of an
-/// upgrade that left it out or has not come to it yet.
-fn asked_before(upgrade: &Upgrade, id: &InstanceId) -> Option<Version> {
-    let application = |member: &'_ Member| {
-        let mut parts = member.parts.iter();
-        parts.find(|part| part.component == Component::Application).cloned()
+/// upgrade that left it out or has not come to it yet. None of a new one.
+fn asked_before(upgrade: &Upgrade, instance: &InstanceState) -> Option<Version> {
+    let id = &instance.spec.id;
+    let before = match &instance.place {
+        Place::Member { replaced: Some(before) } | Place::Coming { replaces: before } => Some(before),
+        Place::Member { replaced: None } | Place::Leaving { .. } => None,
     };
-    let stands = |(member_id, member): &(&InstanceId, &Member)| member.occupant(member_id) == id;
-    let own = upgrade.members.get(id).map(|member| (id, member)).filter(stands);
-    let member = own.or_else(|| upgrade.members.iter().find(stands)).map(|(_, member)| member);
+    let member = std::iter::once(id).chain(before).find_map(|key| {
+        let member = upgrade.members.get(key)?;
+        (member.occupant(key) == id || member.watched(key) == id).then_some(member)
+    });
     let untouched = match upgrade.purpose {
         Purpose::Forward | Purpose::Manual => &upgrade.before,
         Purpose::Rollback { .. } => &upgrade.goal,
     };
-    let untouched = untouched.of(&Component::Application);
-    let Some(part) = member.and_then(application) else { return untouched.cloned() };
-    match part.state {
+    let untouched = untouched.of(&Component::Application).filter(|_| instance.lost || member.is_some());
+    let part = member.and_then(|member| {
+        let mut parts = member.parts.iter();
+        parts.find(|part| part.component == Component::Application)
+    });
+    let Some(part) = part else { return untouched.cloned() };
+    match &part.state {
         PartState::Applied | PartState::Failed { restored: Restored::NotTried | Restored::No(_), .. } => {
-            Some(part.target)
+            Some(part.target.clone())
         }
         PartState::Waiting | PartState::Failed { restored: Restored::Yes, .. } => {
-            part.previous.or_else(|| untouched.cloned())
+            part.previous.as_ref().or(untouched).cloned()
         }
     }
 }

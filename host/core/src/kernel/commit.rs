@@ -104,8 +104,14 @@ impl Kernel {
         writes.extend(self.written_over(&intents));
         effects.truncate(facts.effects);
         (self.recording.writes, self.recording.effects) = (writes, effects);
+        let mut before = Before::Nothing;
         for (id, answer) in replies {
-            turn.replies.extend(not_recorded(answer, &why).map(|answer| (id, answer)));
+            // What was refused after something was granted may have been refused because of that.
+            if answer.is_ok() {
+                before = Before::Granted;
+            }
+            let answer = not_recorded(answer, before, &why);
+            turn.replies.extend(answer.map(|answer| (id, answer)));
         }
         let mut out = self.begin();
         for (name, event) in heard {
@@ -114,6 +120,13 @@ impl Kernel {
             self.plugin_timers.note(&name, heard.wake_at);
         }
         out
+    }
+
+    /// After a refusal nothing is done before the record has taken a write: where there is nothing to be
+    /// recorded, what is so anyway is.
+    pub(super) fn proof(&self, out: &Out) -> Option<Write> {
+        let is_needed = self.recording.refusing.is_some() && out.writes.is_empty();
+        is_needed.then(|| Write::Line(self.fleet.line.clone()))
     }
 
     /// What the record is to say where refused intents may stand in it.
@@ -247,13 +260,21 @@ fn used(write: &Write) -> Option<super::effect::Used> {
     }
 }
 
-/// What was granted and could not be recorded was not done.
-fn not_recorded(answer: Answer, why: &str) -> Option<Answer> {
+/// Whether anything was granted by a turn so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    Nothing,
+    Granted,
+}
+
+/// What was granted and could not be recorded was not done, and what was refused since may have been refused
+/// because of it.
+fn not_recorded(answer: Answer, before: Before, why: &str) -> Option<Answer> {
     match answer {
         // The life of the plugin answers for itself.
         Ok(Reply::Plugin(_)) | Err(Refusal::Plugin(_)) => None,
-        Ok(_) => Some(Err(Refusal::NotRecorded { why: why.to_owned() })),
-        refused @ Err(_) => Some(refused),
+        Err(refused) if before == Before::Nothing => Some(Err(refused)),
+        Ok(_) | Err(_) => Some(Err(Refusal::NotRecorded { why: why.to_owned() })),
     }
 }
 
@@ -289,6 +310,8 @@ mod tests {
                 (None, vec![Some(version("v1")); 3], 0),
                 "{mood:?}: also when it was made"
             );
+            // That it was made is known by the next turn, which is due at once.
+            rig.pass(Duration::ZERO);
             assert!(rig.kernel.fleet().refusing.is_none());
             assert!(rig.start("v2").unwrap().is_ok(), "and it can be asked for again");
         }

@@ -222,6 +222,7 @@ impl Kernel {
                 self.plugin(name, lifecycle::Event::Tick, now, &mut out, &mut turn);
             }
             self.look_around(now, &mut out);
+            out.writes.extend(self.proof(&out));
             turn.facts.intents = out.writes.len();
             let due = ending || self.memories.due().is_some_and(|due| due <= now.at);
             if due || !out.writes.is_empty() {

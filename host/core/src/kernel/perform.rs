@@ -32,6 +32,7 @@ pub(super) struct Wish {
 pub(super) fn ensure(set: &mut SetState, id: &InstanceId, wish: Wish, now: Now, out: &mut Out) {
     let Wish { component, version, operation, life } = wish;
     let spec = Arc::clone(&set.spec);
+    let told = operation.clone();
     let request = set.change(id, |instance| {
         let busy = Busy { operation: operation.clone(), wanted: Some(version.clone()) };
         instance.busy.insert(component.clone(), busy);
@@ -52,7 +53,13 @@ pub(super) fn ensure(set: &mut SetState, id: &InstanceId, wish: Wish, now: Now, 
             fence: out.numbers.fence,
         }
     });
-    let Some(request) = request else { return };
+    let Some(request) = request else {
+        // No driver can be told: the upgrade would wait for its answer for ever.
+        let result = Err("the configuration lists it no longer".to_owned());
+        set.dirty = true;
+        set.answers.push(RolloutEvent::EffectDone { operation: told, instance: id.clone(), result });
+        return;
+    };
     announce(set, id, out);
     out.effects.push(Effect::Ensure(Box::new(request)));
 }

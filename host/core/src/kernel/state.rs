@@ -204,6 +204,11 @@ impl SetState {
     /// When something of the set is due.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         let due = self.due.get_min().map(|(at, _)| *at);
+        // What an upgrade has not heard is due at once.
+        let unheard = self.active().is_some() && !self.answers.is_empty();
+        if unheard {
+            return Some(Timestamp::default());
+        }
         self.wake_at.into_iter().chain(due).chain(self.retry_at()).min()
     }
 

@@ -193,6 +193,14 @@ impl Host {
         host
     }
 
+    /// As an older upgrade has left it.
+    fn record_an_extension(&mut self, instance: u16) {
+        let extension = Component::try_from("monitor".to_owned()).unwrap();
+        let writes =
+            vec![Write::Version(set_name(), id(&instance.to_string()), extension, Some(version("1")))];
+        self.close(Turn { writes, ..Turn::default() });
+    }
+
     fn is_recorded(&mut self) -> bool {
         let stored = self.disk.clone().open();
         stored.upgrades.get(&set_name()) == self.set().upgrade.as_deref()
@@ -225,7 +233,7 @@ fn an_answer_that_waited_for_the_record_is_heard_when_it_is_recorded() {
     let mut host = Host::upgrading(config());
     let (operation, wanted) = host.ensured("0").unwrap();
     host.refuse(vec![done(0, operation, Ok(wanted))]);
-    // The record takes writes again, and nothing else has happened meanwhile.
+    // Nothing else happens until the record takes writes again.
     let turn = host.turned(Vec::new());
     assert!(turn.writes.is_empty());
     host.now = host.now + Duration::from_secs(10);
@@ -249,6 +257,7 @@ fn what_did_not_come_up_is_not_brought_to_the_target_of_an_upgrade_that_has_not_
     let (operation, wanted) = host.ensured("0").unwrap();
     assert_eq!(wanted, version("v2"));
     host.turn(vec![done(0, operation, Ok(wanted))]);
+    host.record_an_extension(0);
     let mut host = Host::boot(config(), host.disk, host.now);
     let (operation, _) = host.ensured("0").unwrap();
     host.turn(vec![done(0, operation, Err(()))]);
@@ -283,4 +292,59 @@ fn a_creation_that_is_asked_for_again_stays_as_it_was_recorded() {
         seen: None,
     })]);
     assert_eq!(recorded(&host), host.set().instance(&create.instance.id).unwrap().membership());
+}
+
+#[test]
+fn a_way_back_for_what_the_configuration_lists_no_longer_ends() {
+    let strict = || {
+        let mut config = config();
+        config.spec.policy.failure.breach = crate::domain::OnBreach::RestoreFailed;
+        config.spec.policy.rolling.max_unhealthy_upgraded_instance_percent = Percent::clamped(0);
+        config
+    };
+    let host = Host::upgrading(strict());
+    let mut config = strict();
+    config.spec.instances.remove(&id("0"));
+    let mut host = Host::boot(config, host.disk, host.now);
+    host.turn(Vec::new());
+    let upgrade = host.set().upgrade.clone().unwrap();
+    assert!(!upgrade.is_active(), "{:?}", upgrade.stage);
+    assert!(host.is_recorded());
+}
+
+#[test]
+fn what_was_refused_because_of_what_is_undone_was_not_recorded_either() {
+    let mut host = Host::boot(config(), Disk::default(), Timestamp(1_000_000));
+    let start = |number: u64| {
+        let options = command::StartOptions::default();
+        let (id, command) = (RequestId(number), Command::Start(set_name(), options));
+        Event::Request(Request { id, actor: Actor::Host, reason: None, key: None, command })
+    };
+    let turn = host.turned(vec![start(1), start(2)]);
+    assert!(matches!(turn.replies.as_slice(), [(_, Ok(_)), (_, Err(Refusal::StillRunning { .. }))]));
+    let refused = RefusedCommit { turn, why: "disk full".to_owned() };
+    let turn = host.turned(vec![Event::CommitRefused(Box::new(refused))]);
+    let not_recorded = |(_, answer): &(RequestId, Answer)| matches!(answer, Err(Refusal::NotRecorded { .. }));
+    assert!(turn.replies.len() == 2 && turn.replies.iter().all(not_recorded), "{:?}", turn.replies);
+}
+
+#[test]
+fn after_a_refusal_nothing_is_done_before_the_record_has_taken_a_write() {
+    let mut host = Host::boot(config(), Disk::default(), Timestamp(1_000_000));
+    let (operation, _) = host.ensured("0").unwrap();
+    host.turn(vec![done(0, operation, Err(()))]);
+    let stop = Request {
+        id: RequestId(1),
+        actor: Actor::Host,
+        reason: Some("because".to_owned()),
+        key: None,
+        command: Command::StopLine,
+    };
+    host.refuse(vec![Event::Request(stop)]);
+    // The next try to start it is due, and so is the next try to write; nothing is to be recorded.
+    host.now = host.now + Duration::from_secs(30);
+    host.turn(Vec::new());
+    host.now = host.now + Duration::from_secs(30);
+    let turn = host.turned(Vec::new());
+    assert!(turn.effects.is_empty() || !turn.writes.is_empty(), "{turn:?}");
 }

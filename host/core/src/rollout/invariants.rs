@@ -50,6 +50,12 @@ pub enum Rule {
     /// 15: with maxSurge, no instance goes before another one is healthy in its place, capacity never
     /// falls, and no id is used twice.
     Surge,
+    /// 9: one upgrade of a scale set at a time.
+    OneUpgrade,
+    /// Record, then act: nothing goes out that is not recorded, and a reply is what the record says.
+    Record,
+    /// No number is given to two things.
+    Numbers,
 }
 
 impl Rule {
@@ -70,6 +76,9 @@ impl Rule {
             Self::Health => 13,
             Self::Ending => 14,
             Self::Surge => 15,
+            Self::OneUpgrade => 9,
+            Self::Record => 16,
+            Self::Numbers => 17,
         }
     }
 }
@@ -177,6 +186,13 @@ impl Checker {
     /// The host went down: what was not durable never happened.
     pub fn crashed(&mut self) {
         self.decided.clear();
+    }
+
+    /// So many instances left the set by its configuration.
+    pub fn reconfigured(&mut self, lost: usize) {
+        for history in self.histories.values_mut() {
+            history.capacity = history.capacity.saturating_sub(lost);
+        }
     }
 
     /// A person was told that a wish is granted. `before` is the upgrade as it stood when it was

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use crate::domain::{
     BatchSize, Checkpoints, Claim, Decisions, FailureRules, HealthGate, OnBreach, OnInstanceFailure, Percent,
-    Phase, PhaseName, RollingUpgradePolicy,
+    Phase, PhaseName, RetryRule, RollingUpgradePolicy,
 };
 use crate::health::FoldSettings;
 
 use super::rng::Rng;
-use super::scenario::{Faults, Kind, Place, Scenario};
+use super::scenario::{Application, Failing, Faults, Keeper, Kind, Scenario};
 
 impl Scenario {
     /// A world out of numbers: every setting may be anything that a site could configure.
     #[must_use]
-    pub fn random(rng: &mut Rng) -> Self {
+    pub(super) fn random(rng: &mut Rng) -> Self {
         let policy = policy(rng);
         let stable = pick(rng, &[0, 0, 15, 30]);
         let gate = HealthGate {
@@ -34,19 +34,20 @@ impl Scenario {
             checkpoints.approval_before.insert(PhaseName::Last);
         }
         let extensions = pick(rng, &[0, 0, 0, 1, 2, 3]);
-        let application = match rng.between(0, 3) {
-            1 if extensions > 0 => Place::Absent,
-            2 => Place::Last,
-            _ => Place::First,
-        };
+        let stays = extensions > 0 && rng.chance(250);
+        let sets = usize::try_from(pick(rng, &[1, 1, 1, 2, 3])).unwrap_or(1);
+        let keepers = [Keeper::Host, Keeper::HostAlone, Keeper::Site, Keeper::SiteSilent];
+        let failing = [Failing::Hold, Failing::Hold, Failing::LastGood, Failing::Azure];
+        let (after, limit) = (Duration::from_secs(pick(rng, &[60, 120])), pick(rng, &[1, 2]));
         Self {
-            instances: usize::try_from(rng.between(1, 12)).unwrap_or(1),
+            sets,
+            instances: usize::try_from(rng.between(1, if sets == 1 { 12 } else { 5 })).unwrap_or(1),
             zones: small(rng, 3),
             update_domains: if rng.chance(300) { 2 } else { 0 },
             phases: small(rng, 3),
             skip: pick(rng, &[0, 100, 300]),
             protected: pick(rng, &[0, 100]),
-            application,
+            application: if stays { Application::Stays } else { Application::Changes },
             extensions,
             ahead: pick(rng, &[0, 0, 0, 100]),
             missing: pick(rng, &[0, 300]),
@@ -62,7 +63,10 @@ impl Scenario {
             },
             interval: Duration::from_secs(pick(rng, &[5, 10])),
             faults: Faults::random(rng),
-            dies_with_host: rng.chance(500),
+            keeper: *rng.pick(&keepers).unwrap_or(&Keeper::Host),
+            on_failure: *rng.pick(&failing).unwrap_or(&Failing::Hold),
+            retry: rng.chance(300).then_some(RetryRule { after, limit }),
+            planned: rng.chance(300),
             freeze: rng.chance(200).then(|| {
                 let from = rng.between(0, 120);
                 (Duration::from_secs(from), Duration::from_secs(from + rng.between(1, 600)))
@@ -94,11 +98,23 @@ impl Faults {
             wishes: pick(rng, &[0, 50, 300]),
             line: pick(rng, &[0, 0, 0, 100]),
             fickle: pick(rng, &[0, 0, 5, 50]),
+            late_probe: pick(rng, &[0, 20, 200]),
+            plugin_fails: pick(rng, &[0, 0, 20, 300]),
+            swaps: pick(rng, &[0, 0, 50]),
+            reloads: pick(rng, &[0, 0, 50]),
+            exits: pick(rng, &[0, 0, 5]),
+            taken_address: pick(rng, &[0, 0, 200]),
+            refuses: pick(rng, &[0, 0, 30, 150]),
+            loses: pick(rng, &[0, 0, 30, 150]),
+            members: pick(rng, &[0, 0, 300]),
+            again: pick(rng, &[0, 0, 300]),
+            clock: pick(rng, &[0, 0, 50]),
+            twice: pick(rng, &[0, 200]),
         }
     }
 }
 
-fn policy(rng: &mut Rng) -> RollingUpgradePolicy {
+pub(super) fn policy(rng: &mut Rng) -> RollingUpgradePolicy {
     let mut percent = |low, high| Percent::clamped(rng.between(low, high));
     let (batch, unhealthy, upgraded, share) =
         (percent(5, 100), percent(5, 100), percent(0, 100), percent(1, 100));
@@ -110,7 +126,7 @@ fn policy(rng: &mut Rng) -> RollingUpgradePolicy {
         pause_time_between_batches: Duration::from_secs(pick(rng, &[0, 0, 10, 60])),
         enable_cross_zone_upgrade: rng.chance(300),
         prioritize_unhealthy_instances: rng.chance(300),
-        max_surge: false,
+        max_surge: rng.chance(250),
         batches: if rng.chance(300) { growing } else { Vec::new() },
     }
 }

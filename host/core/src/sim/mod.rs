@@ -1,34 +1,60 @@
-//! The simulator: the real core in an invented world, on one thread and a virtual clock.
+//! The simulator: the kernel of the host in an invented world, on one thread and a virtual clock.
 //!
 //! ```text
-//!  event heap ──> world ──> probes ──> health fold ──> rollout::step ──> disk ──> driver
-//!     ^             │ faults                              │ crash here, here and here │
-//!     └─────────────┴─────────────────────────────────────┴───────────────────────────┘
+//!  what happens ──> world ──> events ──> Kernel::turn ──> commit ──> effects, replies
+//!       ^             │ faults                  │ refused, lost, crash here, here and here
+//!       └─────────────┴─────────────────────────┴───────────────────────────────────┘
 //! ```
 //!
-//! Plan, health and rollout are the ones that the host runs. Invented are the instances, the
-//! probe, the driver, the disk, the people and the crashes; the loop (`host`) follows `control`
-//! step by step. Every step is looked at by [`crate::rollout::invariants`].
+//! Everything that decides is what the host runs, its start included. Invented are the record (which
+//! applies the same writes), the driver, the instances, the probes, the plugins and the people. Every step of
+//! an upgrade is looked at by [`crate::rollout::invariants`], and every turn by `rules`.
 //!
-//! Pure: the same seed and the same scenario give the same outcome, byte for byte.
+//! Pure: the same seed and the same scenario give the same outcome, byte for byte. The worlds are for tests;
+//! the forecast is what `phasegate simulate` runs.
 
-mod disk;
-pub mod explore;
-mod faults;
-mod fleet;
 pub mod forecast;
-mod host;
-mod invent;
-mod making;
 mod rng;
-mod scenario;
-mod versions;
-mod world;
 
 pub use rng::Rng;
-pub use scenario::{Crash, CrashAt, Faults, Kind, Place, Scenario};
-pub use versions::Versions;
-pub use world::{Outcome, run};
+
+#[cfg(test)]
+mod drivers;
+#[cfg(test)]
+mod explore;
+#[cfg(test)]
+mod fleet;
+#[cfg(test)]
+mod invent;
+#[cfg(test)]
+mod making;
+#[cfg(test)]
+mod people;
+#[cfg(test)]
+mod probes;
+#[cfg(test)]
+mod regressions;
+#[cfg(test)]
+mod rules;
+#[cfg(test)]
+mod same;
+#[cfg(test)]
+mod scenario;
+#[cfg(test)]
+mod shrink;
+#[cfg(test)]
+mod turns;
+#[cfg(test)]
+mod versions;
+#[cfg(test)]
+mod world;
+
+#[cfg(test)]
+use scenario::{Application, BadCommit, Crash, CrashAt, Fate, Keeper, Scenario};
+#[cfg(test)]
+use versions::Versions;
+#[cfg(test)]
+use world::{Outcome, run};
 
 #[cfg(test)]
 mod tests;

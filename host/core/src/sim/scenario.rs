@@ -1,142 +1,197 @@
-//! What a simulated world is like: fleet, policy, faults.
+//! What a simulated world is like: fleet, policy, faults. As JSON it is what a regression test replays.
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{
-    Change, Checkpoints, Claim, Component, Decisions, FailureRules, Goal, HealthGate, Percent,
-    RollingUpgradePolicy, Version, prepare_max,
+    Checkpoints, Claim, Component, Decisions, ExtensionName, FailureRules, Goal, HealthGate, Model, Percent,
+    RetryRule, RollingUpgradePolicy, Version, prepare_max,
 };
 use crate::health::FoldSettings;
 
 /// A world before it begins.
-#[derive(Debug, Clone)]
-pub struct Scenario {
-    /// Size of the fleet.
-    pub instances: usize,
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Scenario {
+    /// How many scale sets there are.
+    pub(super) sets: usize,
+    /// Instances of each.
+    pub(super) instances: usize,
     /// Zones in use; 0 is a regional set.
-    pub zones: u32,
+    pub(super) zones: u32,
     /// Update domains in use; 0 is none.
-    pub update_domains: u32,
+    pub(super) update_domains: u32,
     /// Phases in use, besides instances without one.
-    pub phases: u32,
+    pub(super) phases: u32,
     /// Instances in a thousand that say skip.
-    pub skip: u32,
+    pub(super) skip: u32,
     /// Instances in a thousand that are protected.
-    pub protected: u32,
-    /// Where the application stands among what the upgrade brings.
-    pub application: Place,
+    pub(super) protected: u32,
+    /// Whether the upgrade changes the application.
+    pub(super) application: Application,
     /// How many extensions it brings.
-    pub extensions: u32,
+    pub(super) extensions: u32,
     /// Parts of an instance in a thousand that are there in the new version before.
-    pub ahead: u32,
+    pub(super) ahead: u32,
     /// Other extensions of an instance in a thousand that it does not have before.
-    pub missing: u32,
+    pub(super) missing: u32,
     /// Azure's limits.
-    pub policy: RollingUpgradePolicy,
+    pub(super) policy: RollingUpgradePolicy,
     /// The health gate.
-    pub gate: HealthGate,
+    pub(super) gate: HealthGate,
     /// What happens beyond a failure.
-    pub failure: FailureRules,
+    pub(super) failure: FailureRules,
     /// Where it stops by itself.
-    pub checkpoints: Checkpoints,
+    pub(super) checkpoints: Checkpoints,
     /// Whether the application is asked again before each batch.
-    pub decisions: Decisions,
+    pub(super) decisions: Decisions,
     /// The health state machine.
-    pub health: FoldSettings,
+    pub(super) health: FoldSettings,
     /// From one probe to the next.
-    pub interval: Duration,
+    pub(super) interval: Duration,
     /// When nothing may begin: from and to, since the beginning.
-    pub freeze: Option<(Duration, Duration)>,
+    pub(super) freeze: Option<(Duration, Duration)>,
     /// What kind of upgrade it is.
-    pub kind: Kind,
+    pub(super) kind: Kind,
     /// Whether a person wants it in spite of the freeze.
-    pub bypass: bool,
+    pub(super) bypass: bool,
     /// What goes wrong.
-    pub faults: Faults,
-    /// Instances are children of the host and die with it.
-    pub dies_with_host: bool,
+    pub(super) faults: Faults,
+    /// Who keeps instances running.
+    pub(super) keeper: Keeper,
+    /// What a failed evaluation of the plugin means.
+    pub(super) on_failure: Failing,
+    /// Whether an upgrade that failed is tried again by itself.
+    pub(super) retry: Option<RetryRule>,
+    /// Whether people start exactly the plan that they were shown.
+    pub(super) planned: bool,
     /// One crash at one place, instead of by chance.
-    pub crash: Option<Crash>,
+    pub(super) crash: Option<Crash>,
+    /// One commit that goes wrong, instead of by chance.
+    pub(super) commit: Option<BadCommit>,
     /// Faults and people stop here.
-    pub quiet_after: Duration,
+    pub(super) quiet_after: Duration,
     /// Whatever has not ended here never will.
-    pub limit: Duration,
+    pub(super) limit: Duration,
 }
 
 /// What kind of upgrade a world sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Kind {
     /// Batch by batch.
     Rolling,
     /// A person names all instances.
     Manual,
 }
 
-/// Where the application stands among what an upgrade brings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// Before the extensions.
-    First,
-    /// Behind them.
-    Last,
+/// Whether an upgrade changes the application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Application {
+    /// It does.
+    Changes,
     /// It stays as it is: only extensions change.
-    Absent,
+    Stays,
 }
 
-/// Whose versions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Of {
-    /// Those of the model before the upgrade.
-    Before,
-    /// Those that the upgrade brings.
-    After,
+/// Who keeps instances running, and what becomes of them when the host is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Keeper {
+    /// The host; they live on.
+    Host,
+    /// The host; they are its children and die with it.
+    HostAlone,
+    /// The site; the driver can tell what runs.
+    Site,
+    /// The site; the driver cannot tell what runs.
+    SiteSilent,
 }
+
+/// What a failed evaluation of the plugin means; see [`crate::domain::OnFailure`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Failing {
+    /// Held back.
+    Hold,
+    /// The last good decision.
+    LastGood,
+    /// As Azure would.
+    Azure,
+}
+
+/// Which of the versions of a world: 1 is there before, 2 is what the first upgrade brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Edition(pub(super) u32);
 
 /// Rates, each in a thousand.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Faults {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Faults {
     /// An instance goes down for a while; for each probe.
-    pub instance_crash: u32,
+    pub(super) instance_crash: u32,
     /// A probe gets no answer.
-    pub lost_probe: u32,
+    pub(super) lost_probe: u32,
     /// A new version of the application takes long to start.
-    pub slow_start: u32,
+    pub(super) slow_start: u32,
     /// An instance never becomes healthy at the new version of one part.
-    pub bad_version: u32,
+    pub(super) bad_version: u32,
     /// A zone goes down for a while; for each probe of its instances.
-    pub zone_loss: u32,
+    pub(super) zone_loss: u32,
     /// The driver fails.
-    pub driver_fails: u32,
+    pub(super) driver_fails: u32,
     /// The driver says done and nothing was done; only of the application, because nobody can ask
     /// what an extension is at.
-    pub driver_lies: u32,
+    pub(super) driver_lies: u32,
     /// The driver does not answer until it is asked again after a restart of the host.
-    pub driver_hangs: u32,
+    pub(super) driver_hangs: u32,
     /// The driver answers twice, the second time late.
-    pub driver_repeats: u32,
+    pub(super) driver_repeats: u32,
     /// The host goes down; for each commit.
-    pub host_crash: u32,
+    pub(super) host_crash: u32,
     /// A person wants something; for each half minute. Also, that an upgrade that ended is taken back.
-    pub wishes: u32,
+    pub(super) wishes: u32,
     /// A person stops the line or lets it go on; for each half minute.
-    pub line: u32,
+    pub(super) line: u32,
     /// Two instances swap their phases, as when the leader moves, and say something else about
     /// taking part; for each probe.
-    pub fickle: u32,
+    pub(super) fickle: u32,
+    /// The answer to a probe takes so long that the instance may live another life by then.
+    pub(super) late_probe: u32,
+    /// The plugin fails on a round.
+    pub(super) plugin_fails: u32,
+    /// Another generation of the plugin takes over; for each half minute.
+    pub(super) swaps: u32,
+    /// The configuration is read again; for each half minute.
+    pub(super) reloads: u32,
+    /// A process ends by itself, and the driver says so; for each probe.
+    pub(super) exits: u32,
+    /// The driver says that a new instance is where another one is.
+    pub(super) taken_address: u32,
+    /// The record refuses, and goes on to do so for a while; for each commit.
+    pub(super) refuses: u32,
+    /// The answer of the record is lost: it was made, or it was not; for each commit.
+    pub(super) loses: u32,
+    /// Instances come, go and are protected, or another model is wanted; for each start of the host.
+    pub(super) members: u32,
+    /// A person starts another upgrade when one has ended.
+    pub(super) again: u32,
+    /// A person steps the wall clock; for each half minute.
+    pub(super) clock: u32,
+    /// A request is sent twice under the same key.
+    pub(super) twice: u32,
 }
 
 /// Where exactly the host goes down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Crash {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Crash {
     /// At which place.
-    pub at: CrashAt,
+    pub(super) at: CrashAt,
     /// The how-manieth of them, from 0.
-    pub number: usize,
+    pub(super) number: usize,
 }
 
 /// A place where a crash hurts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CrashAt {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum CrashAt {
     /// Decided, not recorded.
     BeforeCommit,
     /// Recorded, nothing done.
@@ -145,18 +200,39 @@ pub enum CrashAt {
     AfterAct,
 }
 
+/// Which commit goes wrong, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct BadCommit {
+    /// The how-manieth, from 0.
+    pub(super) number: usize,
+    /// How.
+    pub(super) fate: Fate,
+}
+
+/// What becomes of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Fate {
+    /// It is made.
+    Made,
+    /// It is not made, and the host hears that it was refused.
+    Refused,
+    /// It is made, and the host hears that it was refused.
+    AnswerLost,
+}
+
 impl Default for Scenario {
     /// Twelve healthy instances, three zones, two phases, no faults.
     fn default() -> Self {
         let percent = Percent::clamped;
         Self {
+            sets: 1,
             instances: 12,
             zones: 3,
             update_domains: 0,
             phases: 2,
             skip: 0,
             protected: 0,
-            application: Place::First,
+            application: Application::Changes,
             extensions: 0,
             ahead: 0,
             missing: 0,
@@ -188,8 +264,12 @@ impl Default for Scenario {
             kind: Kind::Rolling,
             bypass: false,
             faults: Faults::default(),
-            dies_with_host: false,
+            keeper: Keeper::Host,
+            on_failure: Failing::Hold,
+            retry: None,
+            planned: false,
             crash: None,
+            commit: None,
             quiet_after: Duration::from_secs(15 * 60),
             limit: Duration::from_secs(6 * 3600),
         }
@@ -203,22 +283,24 @@ impl Scenario {
         prepare_max(grace_period, number_of_probes, self.interval, self.interval)
     }
 
-    /// The versions that the model names of everything that the upgrade brings, in its order.
-    pub(super) fn goal(&self, of: Of) -> Goal {
-        let (application, extension) = match of {
-            Of::Before => ("v1", "1.0"),
-            Of::After => ("v2", "1.1"),
+    /// Everything that an edition consists of.
+    pub(super) fn model(&self, edition: Edition) -> Model {
+        let extension = |number: u32| {
+            let name = ExtensionName::parse(&format!("extension-{number}")).unwrap();
+            (name, Version::parse(&format!("1.{}", edition.0 - 1)).unwrap())
         };
-        let change = |(component, to): (String, &str)| {
-            Some(Change { component: Component::try_from(component).ok()?, to: Version::parse(to).ok()? })
+        Model {
+            version: Version::parse(&format!("v{}", edition.0)).unwrap(),
+            extensions: (0..self.extensions).map(extension).collect(),
+        }
+    }
+
+    /// What an upgrade to an edition brings.
+    pub(super) fn goal(&self, edition: Edition) -> Goal {
+        let all = self.model(edition).goal();
+        let stays = |component: &Component| {
+            self.application == Application::Stays && *component == Component::Application
         };
-        let extensions = (0..self.extensions).map(|number| (format!("extension-{number}"), extension));
-        let application = || (Component::Application.to_string(), application);
-        let (first, last) = match self.application {
-            Place::First => (Some(application()), None),
-            Place::Last => (None, Some(application())),
-            Place::Absent => (None, None),
-        };
-        Goal::new(first.into_iter().chain(extensions).chain(last).filter_map(change))
+        Goal::new(all.changes().filter(|change| !stays(&change.component)).cloned())
     }
 }

@@ -1,11 +1,17 @@
-//! Seeds by the thousand, and a crash at every place of one upgrade.
+//! Seeds by the thousand, and a fault at every place of one upgrade.
 //!
-//! `PHASEGATE_SEEDS` gives another number of seeds, `PHASEGATE_SEED` replays one of them.
+//! `PHASEGATE_SEEDS` gives another number of seeds, `PHASEGATE_SEED` replays one of them (`PHASEGATE_TRACE=1`
+//! prints its turns, `PHASEGATE_SHRINK=1` makes a regression test of it), `PHASEGATE_TWICE=1` runs each seed
+//! twice and compares all turns.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::time::Duration;
 
 use super::*;
 use crate::rollout::UpgradeState;
+use shrink::{Failing, shrink};
+use world::{Counts, Tracing, run_traced};
 
 mod crashes;
 mod tiny;
@@ -13,66 +19,144 @@ mod tiny;
 /// Seeds of a normal run.
 const SEEDS: u64 = 10_000;
 
+/// Where regression tests go.
+const REGRESSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/sim/regressions.rs");
+
 #[expect(clippy::disallowed_methods, reason = "a test is told here how long to run")]
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
-fn world_of(seed: u64) -> (Scenario, Outcome) {
+/// The scenario of a seed, and the seed of its world.
+fn world_of(seed: u64) -> (Scenario, u64) {
     let mut rng = Rng::new(seed);
     let scenario = Scenario::random(&mut rng);
-    let outcome = run(rng.next_u64(), &scenario);
-    (scenario, outcome)
+    (scenario, rng.next_u64())
+}
+
+/// CPU time of this thread so far; none where the system does not say.
+fn cpu() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    text.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+}
+
+fn replay(seed: u64) {
+    let (scenario, world) = world_of(seed);
+    let outcome = run_traced(world, &scenario, Tracing::On);
+    if setting("PHASEGATE_TRACE").is_some() {
+        outcome.trace.iter().for_each(|line| println!("{line}"));
+    }
+    println!("{}\n{:?} {:?}", shrink::json(&scenario), outcome.states, outcome.counts);
+    outcome.violations.iter().for_each(|violation| println!("{violation}"));
+    let Some(violation) = outcome.violations.into_iter().next() else { return };
+    if setting("PHASEGATE_SHRINK").is_some() {
+        let small = shrink(Failing { seed: world, scenario, violation });
+        let test = shrink::test(&format!("seed_{seed}"), &small);
+        let mut file = std::fs::OpenOptions::new().append(true).open(REGRESSIONS).unwrap();
+        file.write_all(test.as_bytes()).unwrap();
+        println!("{test}\nappended to {REGRESSIONS}");
+    }
+    panic!("seed {seed} breaks an invariant");
+}
+
+/// What all seeds amount to.
+#[derive(Default)]
+struct All {
+    states: BTreeMap<&'static str, u64>,
+    rolled_back: usize,
+    counts: Counts,
+    /// Virtual time of all instances.
+    fleet: Duration,
+}
+
+impl All {
+    fn add(&mut self, outcome: &Outcome) {
+        outcome.states.iter().for_each(|state| *self.states.entry(state.name()).or_default() += 1);
+        self.rolled_back += usize::from(outcome.rolled_back);
+        self.counts += outcome.counts;
+        self.fleet += outcome.duration * u32::try_from(outcome.instances).unwrap();
+    }
+
+    fn print(&self, seeds: u64, began: Option<Duration>) {
+        println!("{:?}, {} rolled back, {:?}", self.states, self.rolled_back, self.counts);
+        let Some((began, ended)) = began.zip(cpu()) else { return };
+        let took = (ended - began).as_secs_f64().max(1e-9);
+        let hours = self.fleet.as_secs_f64() / 3600.0;
+        let each = took * 1000.0 / (seeds.max(1) as f64);
+        println!(
+            "{seeds} seeds, {each:.1} ms of CPU each, {:.0} virtual instance-hours per CPU second",
+            hours / took
+        );
+    }
 }
 
 #[test]
 fn every_seed_keeps_the_invariants() {
     if let Some(seed) = setting("PHASEGATE_SEED") {
-        let (scenario, outcome) = world_of(seed);
-        println!("{scenario:#?}\n{outcome:#?}");
-        for violation in &outcome.violations {
-            println!("{violation}");
-        }
-        assert!(outcome.violations.is_empty());
-        return;
+        return replay(seed);
     }
-    let mut states: BTreeMap<&str, u64> = BTreeMap::new();
-    let (mut steps, mut crashes, mut rollbacks) = (0, 0, 0);
-    for seed in 0..setting("PHASEGATE_SEEDS").unwrap_or(SEEDS) {
-        let (_, outcome) = world_of(seed);
+    let seeds = setting("PHASEGATE_SEEDS").unwrap_or(SEEDS);
+    let tracing = if setting("PHASEGATE_TWICE").is_some() { Tracing::On } else { Tracing::Off };
+    let (mut all, mut failed) = (All::default(), Vec::new());
+    let began = cpu();
+    for seed in 0..seeds {
+        let (scenario, world) = world_of(seed);
+        let outcome = run_traced(world, &scenario, tracing);
+        if tracing == Tracing::On {
+            let again = run_traced(world, &scenario, tracing);
+            let parted = outcome.trace.iter().zip(&again.trace).find(|(a, b)| a != b);
+            assert!(outcome.trace == again.trace, "seed {seed} goes two ways: {parted:#?}");
+        }
         if let Some(first) = outcome.violations.first() {
-            panic!(
-                "seed {seed}: {first}\nreplay it:\n  PHASEGATE_SEED={seed} cargo test --release -p phasegate-core \
-                 --lib sim::tests::every_seed_keeps_the_invariants -- --nocapture"
+            let first: String = first.to_string().chars().take(300).collect();
+            println!(
+                "seed {seed}: {first}\nreplay it, and make a regression test of it:\n  PHASEGATE_SEED={seed} \
+                 PHASEGATE_SHRINK=1 cargo test -p phasegate-core --lib every_seed -- --nocapture"
             );
+            failed.push(seed);
         }
-        *states.entry(outcome.state.name()).or_default() += 1;
-        steps += outcome.steps;
-        crashes += outcome.crashes;
-        rollbacks += usize::from(outcome.rolled_back);
+        all.add(&outcome);
+        if failed.len() >= 20 {
+            break;
+        }
     }
-    println!("{states:?}, {rollbacks} rolled back, {steps} steps, {crashes} crashes of the host");
-    if setting("PHASEGATE_SEEDS").is_none() {
+    all.print(seeds, began);
+    assert!(failed.is_empty(), "seeds {failed:?} break invariants");
+    if seeds == SEEDS {
         // A simulation in which everything goes one way proves little.
-        assert!(["Completed", "Faulted", "Cancelled"].iter().all(|state| states.get(state) > Some(&100)));
-        assert!(rollbacks > 100 && crashes > 1000);
+        let states = ["Completed", "Faulted", "Cancelled"];
+        assert!(states.iter().all(|state| all.states.get(state) > Some(&100)), "{:?}", all.states);
+        let Counts { crashes, refused, created, swaps, reloads, retries, .. } = all.counts;
+        let seen = [all.rolled_back, crashes, refused, created, swaps, reloads, retries];
+        assert!(seen.iter().all(|times| *times > 100), "{:?}", all.counts);
     }
 }
 
 #[test]
 fn the_same_seed_gives_the_same_world() {
     for seed in 0..20 {
-        assert_eq!(format!("{:?}", world_of(seed)), format!("{:?}", world_of(seed)), "seed {seed}");
+        let (scenario, world) = world_of(seed);
+        let trace = |()| run_traced(world, &scenario, Tracing::On).trace;
+        assert_eq!(trace(()), trace(()), "seed {seed}");
     }
 }
 
 #[test]
-fn without_faults_everybody_arrives() {
+fn without_faults_every_instance_arrives() {
     for seed in 0..50 {
         let outcome = run(seed, &Scenario::default());
         assert_eq!(outcome.violations, []);
-        assert_eq!(outcome.state, UpgradeState::Completed, "seed {seed}");
+        assert_eq!(outcome.states, [UpgradeState::Completed], "seed {seed}");
         let arrived = |versions: &Versions| versions.application.as_ref().is_some_and(|v| v.as_str() == "v2");
-        assert!(outcome.running.iter().all(arrived), "seed {seed}");
+        assert!(outcome.running.values().all(arrived), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_scenario_is_what_its_json_says() {
+    for seed in 0..50 {
+        let (scenario, _) = world_of(seed);
+        let read: Scenario = serde_json::from_str(&shrink::json(&scenario)).unwrap();
+        assert_eq!(read, scenario, "seed {seed}");
     }
 }

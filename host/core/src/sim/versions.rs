@@ -6,17 +6,17 @@ use crate::domain::{Component, ExtensionName, Version};
 
 /// Versions of the application and of the extensions; what is not there is not installed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Versions {
+pub(super) struct Versions {
     /// What runs; none when nothing does.
-    pub application: Option<Version>,
+    pub(super) application: Option<Version>,
     /// What is installed beside it.
-    pub extensions: BTreeMap<ExtensionName, Version>,
+    pub(super) extensions: BTreeMap<ExtensionName, Version>,
 }
 
 impl Versions {
     /// The version of a component.
     #[must_use]
-    pub fn of(&self, component: &Component) -> Option<&Version> {
+    pub(super) fn of(&self, component: &Component) -> Option<&Version> {
         match component {
             Component::Application => self.application.as_ref(),
             Component::Extension(name) => self.extensions.get(name),

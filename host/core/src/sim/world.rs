@@ -1,92 +1,156 @@
-//! The world: virtual clock, event heap, and what really happens to instances.
+//! The world: virtual clock, everything that will happen, and what became of it.
+//!
+//! It owns what a site has: a kernel, its record, instances, a driver, a prober, plugins, people. The kernel
+//! is told what happens as its host tells it, and nothing else.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::domain::{Change, Goal, InstanceId, OperationId, PluginStamp, ScaleSetName, Timestamp, Version};
-use crate::rollout::UpgradeState;
-use crate::rollout::invariants::{Checker, Rule, Violation};
+use crate::domain::{
+    Component, Decided, Digest, Fence, Generation, Now, PluginName, RequestId, Timestamp, WallTime,
+};
+use crate::kernel::{Event, Kernel, Request, SetConfig, Stepped};
+use crate::record::{Commit, Disk, Write};
+use crate::rollout::invariants::{Rule, Violation};
+use crate::rollout::{Purpose, UpgradeState, Wish};
 
-use super::disk::Disk;
-use super::fleet::{Node, stamp};
-use super::host::Host;
-use super::making::Making;
+use super::drivers::Call;
+use super::fleet::{Key, Node};
+use super::making::{Addresses, Making};
+use super::people::Asked;
 use super::rng::Rng;
-use super::scenario::{Of, Scenario};
+use super::rules::Rules;
+use super::scenario::Scenario;
+use super::turns::Doubtful;
 use super::versions::Versions;
 
 /// Virtual time begins here.
 pub(super) const BEGIN: Timestamp = Timestamp(1_000_000);
 
-/// A run that needs more events than this is stuck.
-const EVENTS_MAX: usize = 400_000;
+/// A run that needs more than this is stuck.
+const HAPPENINGS_MAX: usize = 400_000;
+
+/// Whether a world writes down what happens in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tracing {
+    /// It does not.
+    Off,
+    /// Every turn: what went in and what came out.
+    On,
+}
 
 /// What became of a world.
-#[derive(Debug, Clone)]
-pub struct Outcome {
+#[derive(Debug, Clone, Default)]
+pub(super) struct Outcome {
     /// Invariants that were broken, in order.
-    pub violations: Vec<Violation>,
-    /// How the last upgrade ended; `RollingForward` when it did not.
-    pub state: UpgradeState,
-    /// Whether that was a rollback.
-    pub rolled_back: bool,
+    pub(super) violations: Vec<Violation>,
+    /// How the last upgrade of each set ended; `RollingForward` when it did not.
+    pub(super) states: Vec<UpgradeState>,
+    /// Whether any of those was a rollback.
+    pub(super) rolled_back: bool,
     /// Virtual time from start to end.
-    pub duration: Duration,
-    /// Steps of the core.
-    pub steps: usize,
-    /// Commits.
-    pub commits: usize,
-    /// Effects handed to the driver.
-    pub calls: usize,
-    /// Crashes of the host.
-    pub crashes: usize,
-    /// Recorded versions of each instance at the end, in order.
-    pub versions: Vec<Versions>,
-    /// Actual versions of each instance at the end, in order.
-    pub running: Vec<Versions>,
+    pub(super) duration: Duration,
+    /// Instances at the start.
+    pub(super) instances: usize,
+    /// What was counted on the way.
+    pub(super) counts: Counts,
+    /// Recorded versions of each instance at the end.
+    pub(super) versions: BTreeMap<(Key, Component), Option<crate::domain::Version>>,
+    /// What each instance runs at the end.
+    pub(super) running: BTreeMap<Key, Versions>,
+    /// Every turn, where that was wanted.
+    pub(super) trace: Vec<String>,
+}
+
+/// What happened how often.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// Turns of kernels.
+    pub(super) turns: usize,
+    /// Steps of upgrades.
+    pub(super) steps: usize,
+    /// Commits that were tried.
+    pub(super) commits: usize,
+    /// Commits that were refused, or seemed so.
+    pub(super) refused: usize,
+    /// Effects handed to drivers.
+    pub(super) calls: usize,
+    /// Instances created.
+    pub(super) created: usize,
+    /// Ends of the host that it did not choose.
+    pub(super) crashes: usize,
+    /// Upgrades.
+    pub(super) upgrades: usize,
+    /// Generations of plugins that took over.
+    pub(super) swaps: usize,
+    /// Configurations that were read again.
+    pub(super) reloads: usize,
+    /// Upgrades that were tried again by themselves.
+    pub(super) retries: usize,
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        let Self {
+            turns,
+            steps,
+            commits,
+            refused,
+            calls,
+            created,
+            crashes,
+            upgrades,
+            swaps,
+            reloads,
+            retries,
+        } = other;
+        self.turns += turns;
+        self.steps += steps;
+        self.commits += commits;
+        self.refused += refused;
+        self.calls += calls;
+        self.created += created;
+        self.crashes += crashes;
+        self.upgrades += upgrades;
+        self.swaps += swaps;
+        self.reloads += reloads;
+        self.retries += retries;
+    }
 }
 
 /// Something that will happen.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone)]
 pub(super) enum Happening {
-    /// The next probe of an instance, by the host of that generation.
-    Probe(usize, u64),
+    /// The next probe of an instance, by the host with this fence.
+    Probe(Key, Fence),
+    /// A probe that took long comes back.
+    Answer(Box<Decided>, Fence),
     /// The driver has finished a call.
-    Done(usize, Call),
+    Done(Call),
     /// A late repeat of an answer.
-    Repeat(usize, Call),
-    /// A stopped host starts again.
+    Repeat(Call),
+    /// The driver has looked at an instance in one of its lives.
+    Observed(Key, u64, Fence),
+    /// A process that ended by itself runs again.
+    Restarted(Key, Fence),
+    /// A host starts again.
     HostStart,
-    /// Somebody restarts a host that is waiting for a driver.
-    HostStop(u64),
-    /// The upgrade wanted to look again.
+    /// A person restarts a host that is waiting for a driver.
+    HostStop(Fence),
+    /// The kernel wanted to turn.
     Wake(u64),
     /// People think of something.
     People,
-}
-
-/// One call of the driver.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Call {
-    pub(super) number: usize,
-    pub(super) generation: u64,
-    pub(super) operation: OperationId,
-    pub(super) change: Change,
-    pub(super) how: How,
-}
-
-/// How a call will end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum How {
-    /// As asked.
-    Well,
-    /// Failed; the old version goes on.
-    FailsBefore,
-    /// Failed; nothing runs.
-    FailsAfter,
-    /// Says done; the old version goes on.
-    Lies,
+    /// A person wants the upgrade of a set.
+    Start(usize, u32),
+    /// A person starts the plan that was shown.
+    StartPlan(usize, u32, Digest),
+    /// A person wants something of the upgrade of a set.
+    Wish(usize, Wish),
+    /// A request is sent again under its key.
+    Resend(Box<Request>),
+    /// A generation of a plugin judges the latest rounds again.
+    JudgeAgain(PluginName, Fence),
 }
 
 /// Everything.
@@ -94,94 +158,141 @@ pub(super) struct World {
     pub(super) scenario: Scenario,
     pub(super) rng: Rng,
     pub(super) now: Timestamp,
-    pub(super) ids: Vec<InstanceId>,
-    pub(super) nodes: Vec<Node>,
-    /// The application of before.
-    pub(super) first: Version,
-    /// What was wanted before.
-    pub(super) before: Goal,
-    /// What the upgrade brings.
-    pub(super) goal: Goal,
-    pub(super) set: ScaleSetName,
-    pub(super) stamp: PluginStamp,
+    /// How far the wall clock is ahead, in milliseconds.
+    pub(super) wall_ahead: i64,
+    /// What the configuration file says.
+    pub(super) config: Vec<SetConfig>,
+    /// What the running host goes by.
+    pub(super) in_use: Vec<SetConfig>,
+    pub(super) addresses: Addresses,
+    pub(super) nodes: BTreeMap<Key, Node>,
+    /// What is probed, and which life of it.
+    pub(super) targets: BTreeMap<Key, u64>,
+    /// The latest round of each.
+    pub(super) rounds: BTreeMap<Key, Decided>,
+    pub(super) generations: BTreeMap<PluginName, Generation>,
     pub(super) disk: Disk,
-    pub(super) host: Option<Host>,
-    pub(super) checker: Checker,
-    /// Since when the line is stopped by a person; the disk remembers it.
-    pub(super) line: Option<Timestamp>,
+    pub(super) seq: u64,
+    pub(super) kernel: Option<Kernel>,
+    pub(super) fence: Fence,
+    pub(super) inbox: Vec<Event>,
+    /// Whether the latest commit was refused.
+    pub(super) is_refused: bool,
+    /// Until when the record refuses everything.
+    pub(super) refuses_until: Timestamp,
+    pub(super) doubtful: Option<Doubtful>,
+    /// Steps of the first turn of a host that wait for the record.
+    pub(super) carried: Vec<Stepped>,
+    pub(super) rules: Rules,
+    pub(super) asked: BTreeMap<RequestId, Asked>,
+    pub(super) requests: u64,
+    /// What people still want to do.
+    pub(super) intentions: usize,
     pub(super) violations: Vec<Violation>,
-    pub(super) steps: usize,
-    pub(super) commits: usize,
-    pub(super) calls: usize,
-    pub(super) crashes: usize,
-    heap: BinaryHeap<Reverse<(Timestamp, u64, Happening)>>,
+    pub(super) counts: Counts,
+    pub(super) trace: Option<Vec<String>>,
+    pub(super) wake: u64,
+    ahead: BTreeMap<(Timestamp, u64), Happening>,
     sequence: u64,
 }
 
-/// Runs one upgrade in the world of a seed.
+/// Runs the world of a seed to its end.
 #[must_use]
-pub fn run(seed: u64, scenario: &Scenario) -> Outcome {
-    match World::new(seed, scenario) {
-        Some(world) => world.run(),
-        None => Outcome {
-            violations: Vec::new(),
-            state: UpgradeState::RollingForward,
-            rolled_back: false,
-            duration: Duration::ZERO,
-            steps: 0,
-            commits: 0,
-            calls: 0,
-            crashes: 0,
-            versions: Vec::new(),
-            running: Vec::new(),
-        },
-    }
+pub(super) fn run(seed: u64, scenario: &Scenario) -> Outcome {
+    run_traced(seed, scenario, Tracing::Off)
+}
+
+/// As [`run`], and writes down every turn.
+#[must_use]
+pub(super) fn run_traced(seed: u64, scenario: &Scenario, tracing: Tracing) -> Outcome {
+    World::new(seed, scenario, tracing).run()
 }
 
 impl World {
-    /// None only if the fixed names of the simulator were no names.
-    fn new(seed: u64, scenario: &Scenario) -> Option<Self> {
+    fn new(seed: u64, scenario: &Scenario, tracing: Tracing) -> Self {
         let mut rng = Rng::new(seed);
-        let first = Version::parse("v1").ok()?;
-        let (before, goal) = (scenario.goal(Of::Before), scenario.goal(Of::After));
-        let ids: Vec<InstanceId> = (0..scenario.instances)
-            .filter_map(|number| InstanceId::parse(&number.to_string()).ok())
-            .collect();
-        let mut made = Making { rng: &mut rng, scenario, first: &first, before: &before, goal: &goal };
-        let nodes = ids.iter().map(|_| made.node()).collect();
+        let mut addresses = Addresses::default();
+        let mut made = Making { rng: &mut rng, scenario, addresses: &mut addresses };
+        let (mut config, mut nodes) = (Vec::new(), BTreeMap::new());
+        for number in 0..scenario.sets {
+            let (set, instances) = made.set(number);
+            let name = set.spec.name.clone();
+            nodes.extend(instances.into_iter().map(|(id, node)| ((name.clone(), id), node)));
+            config.push(set);
+        }
         let mut world = Self {
             scenario: scenario.clone(),
             rng,
             now: BEGIN,
-            ids,
+            wall_ahead: 0,
+            in_use: config.clone(),
+            config,
+            addresses,
             nodes,
-            set: ScaleSetName::parse("sim").ok()?,
-            stamp: stamp()?,
+            targets: BTreeMap::new(),
+            rounds: BTreeMap::new(),
+            generations: BTreeMap::new(),
             disk: Disk::default(),
-            host: None,
-            checker: Checker::default(),
-            line: None,
+            seq: 0,
+            kernel: None,
+            fence: Fence::NONE,
+            inbox: Vec::new(),
+            is_refused: false,
+            refuses_until: BEGIN,
+            doubtful: None,
+            carried: Vec::new(),
+            rules: Rules::default(),
+            asked: BTreeMap::new(),
+            requests: 0,
+            intentions: 0,
             violations: Vec::new(),
-            steps: 0,
-            commits: 0,
-            calls: 0,
-            crashes: 0,
-            heap: BinaryHeap::new(),
+            counts: Counts::default(),
+            trace: (tracing == Tracing::On).then(Vec::new),
+            wake: 0,
+            ahead: BTreeMap::new(),
             sequence: 0,
-            first,
-            before,
-            goal,
         };
-        world.disk.versions = world.nodes.iter().map(|node| node.running.clone()).collect();
+        world.remember_what_ran();
         world.at(Duration::ZERO, Happening::HostStart);
         world.at(Duration::from_secs(30), Happening::People);
-        Some(world)
+        for set in 0..scenario.sets {
+            let after = world.seconds(1, 30);
+            world.intend(after, Happening::Start(set, 2));
+        }
+        world
+    }
+
+    /// An older host has recorded what it had brought every instance to.
+    fn remember_what_ran(&mut self) {
+        let mut writes = Vec::new();
+        for ((set, id), node) in &self.nodes {
+            let application = (Component::Application, node.running.application.clone());
+            let extensions = node.running.extensions.iter();
+            let extensions =
+                extensions.map(|(name, to)| (Component::Extension(name.clone()), Some(to.clone())));
+            for (component, version) in std::iter::once(application).chain(extensions) {
+                writes.push(Write::Version(set.clone(), id.clone(), component, version));
+            }
+        }
+        self.seq = 1;
+        self.disk.apply(&Commit { version: Commit::VERSION, seq: 1, anchor: Default::default(), writes });
+    }
+
+    /// Both clocks.
+    pub(super) fn moment(&self) -> Now {
+        Now { wall: WallTime(self.now.0 + self.wall_ahead), at: self.now }
     }
 
     /// Lets something happen after a while.
     pub(super) fn at(&mut self, after: Duration, what: Happening) {
         self.sequence += 1;
-        self.heap.push(Reverse((self.now + after, self.sequence, what)));
+        self.ahead.insert((self.now + after, self.sequence), what);
+    }
+
+    /// As [`Self::at`], of what the world must not end before.
+    pub(super) fn intend(&mut self, after: Duration, what: Happening) {
+        self.intentions += 1;
+        self.at(after, what);
     }
 
     /// Whether faults have stopped.
@@ -189,50 +300,104 @@ impl World {
         self.now.since(BEGIN) >= self.scenario.quiet_after
     }
 
+    pub(super) fn seconds(&mut self, low: u64, high: u64) -> Duration {
+        Duration::from_millis(self.rng.between(low * 1000, high * 1000))
+    }
+
     pub(super) fn violation(&mut self, rule: Rule, detail: String) {
         self.violations.push(Violation { rule, at: self.now, detail });
     }
 
+    pub(super) fn note(&mut self, line: impl FnOnce() -> String) {
+        let at = self.now.since(BEGIN).as_millis();
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{at:>9} {}", line()));
+        }
+    }
+
     fn run(mut self) -> Outcome {
-        let mut events = 0;
-        while let Some(Reverse((at, _, what))) = self.heap.pop() {
+        let mut happenings = 0;
+        let instances = self.nodes.len();
+        while let Some(((at, _), what)) = self.ahead.pop_first() {
             self.now = at;
-            events += 1;
-            if at.since(BEGIN) > self.scenario.limit || events > EVENTS_MAX {
-                let upgrade = self.disk.upgrade.as_ref();
-                let detail =
-                    format!("no end after {} s: {:?}", at.since(BEGIN).as_secs(), upgrade.map(|u| u.stage));
+            happenings += 1;
+            if at.since(BEGIN) > self.scenario.limit || happenings > HAPPENINGS_MAX {
+                let detail = self.why_not_over();
                 self.violation(Rule::Ending, detail);
                 break;
             }
             self.happen(what);
+            // Events that come together are taken in by one turn.
+            let next_is_near =
+                self.ahead.first_key_value().is_some_and(|((next, _), _)| next.since(at).as_millis() < 500);
+            let waits = next_is_near && self.rng.chance(200);
+            if !self.inbox.is_empty() && !waits {
+                let events = std::mem::take(&mut self.inbox);
+                self.turn(events);
+            }
             if self.violations.len() > 20 || self.is_over() {
                 break;
             }
         }
-        self.outcome()
+        self.look_back();
+        self.outcome(instances)
     }
 
-    /// The recorded upgrade has ended, nothing follows, and the driver has nothing to do.
+    /// All upgrades have ended, nothing follows, drivers have nothing to do, and people want nothing.
     fn is_over(&self) -> bool {
-        let idle = |host: &Host| host.known.iter().all(|known| known.busy.is_empty());
-        self.host.as_ref().is_some_and(idle)
-            && self.disk.upgrade.as_ref().is_some_and(|upgrade| !upgrade.is_active())
+        let Some(kernel) = &self.kernel else { return false };
+        self.intentions == 0
+            && self.asked.is_empty()
+            && self.inbox.is_empty()
+            && !self.is_refused
+            && kernel.fleet().sets().all(|set| {
+                set.upgrade.is_some()
+                    && set.active().is_none()
+                    && set.retry.is_none()
+                    && set.instances().all(|instance| instance.busy.is_empty() && instance.is_member())
+            })
     }
 
-    fn outcome(self) -> Outcome {
-        let upgrade = self.disk.upgrade.as_ref();
+    fn why_not_over(&self) -> String {
+        let Some(kernel) = &self.kernel else { return "no host runs in the end".to_owned() };
+        let sets = kernel.fleet().sets().map(|set| {
+            let upgrade =
+                set.upgrade.as_ref().map(|upgrade| (upgrade.id.clone(), upgrade.stage, upgrade.paused));
+            let busy: Vec<_> = set
+                .instances()
+                .filter(|instance| !instance.busy.is_empty() || !instance.is_member())
+                .map(|instance| (&instance.spec.id, &instance.place, &instance.busy))
+                .collect();
+            format!("{}: {upgrade:?}, retry {:?}, busy {busy:?}", set.spec.name, set.retry)
+        });
+        let sets: Vec<String> = sets.collect();
+        format!("no end: {sets:#?}, {} intentions, {} requests open", self.intentions, self.asked.len())
+    }
+
+    fn outcome(self, instances: usize) -> Outcome {
+        let stored = self.disk.clone().open();
+        let latest = self.config.iter().map(|set| stored.upgrades.get(&set.spec.name));
+        let state = |upgrade: Option<&crate::rollout::Upgrade>| {
+            upgrade.map_or(UpgradeState::RollingForward, |upgrade| upgrade.state)
+        };
+        let back = |upgrade: &crate::rollout::Upgrade| matches!(upgrade.purpose, Purpose::Rollback { .. });
+        let versions = stored.versions.iter();
+        let live: BTreeSet<&Key> = self.nodes.keys().collect();
         Outcome {
-            state: upgrade.map_or(UpgradeState::RollingForward, |upgrade| upgrade.state),
-            rolled_back: upgrade.is_some_and(|u| u.purpose != crate::rollout::Purpose::Forward),
+            states: latest.clone().map(state).collect(),
+            rolled_back: latest.flatten().any(back),
             duration: self.now.since(BEGIN),
-            steps: self.steps,
-            commits: self.commits,
-            calls: self.calls,
-            crashes: self.crashes,
-            versions: self.disk.versions,
-            running: self.nodes.into_iter().map(|node| node.running).collect(),
+            instances,
+            counts: self.counts,
+            versions: versions
+                .map(|((set, id, part), version)| {
+                    (((set.clone(), id.clone()), part.clone()), version.clone())
+                })
+                .filter(|((key, _), _)| live.contains(key))
+                .collect(),
+            running: self.nodes.iter().map(|(key, node)| (key.clone(), node.running.clone())).collect(),
             violations: self.violations,
+            trace: self.trace.unwrap_or_default(),
         }
     }
 }

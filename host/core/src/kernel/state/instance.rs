@@ -100,6 +100,8 @@ pub struct InstanceState {
     pub down: bool,
     /// When the driver last brought it to a version.
     pub applied_at: Timestamp,
+    /// The record says that it ran something before, and not what: an effect on it failed half-way.
+    pub(in crate::kernel) lost: bool,
     /// The version that the driver was last asked for; what a start that failed tries again.
     pub asked: Option<Version>,
     /// The effects that the driver is busy with. After a restart the application may be started while an
@@ -127,6 +129,7 @@ impl InstanceState {
             trouble: None,
             down: false,
             applied_at: Timestamp::default(),
+            lost: false,
             asked: None,
             busy: BTreeMap::new(),
             retry_at: None,

@@ -103,7 +103,7 @@ impl Check<'_> {
             self.report(Rule::OneEffect, format!("attempt {} after {former}", member.attempt));
         }
         let Some(change) = change else { return };
-        self.not_too_often(instance, change, &member.state);
+        self.not_too_often(member.watched(instance), change, &member.state);
         if surges && after.goal.of(&change.component).is_none() {
             // A new instance gets what the one before had.
             return;
@@ -135,7 +135,9 @@ impl Check<'_> {
             self.report(Rule::WayBack, format!("`{instance}` gets {change}, which was not wanted"));
         }
         let found = self.fact(instance).and_then(|fact| fact.versions.get(&change.component));
-        if found == Some(&change.to) {
+        // A new instance gets all of it, also what the one before it had.
+        let surges = after.members.get(instance).is_some_and(crate::rollout::Member::is_surge);
+        if found == Some(&change.to) && !surges {
             self.report(Rule::OneEffect, format!("`{instance}` gets {change}, which it has"));
         }
         let goes_on = before.members.get(instance).is_some_and(|member| member.state.is_with_driver());

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Seen, admitted};
 use crate::domain::{Component, Decisions, Goal, InstanceId, OperationId, Participation, PhaseName, Version};
 use crate::plan::{Candidate, Standing};
-use crate::rollout::Purpose;
+use crate::rollout::{Part, Purpose, Upgrade};
 
 /// An instance at the moment of the snapshot.
 #[derive(Debug, Clone)]
@@ -46,22 +46,39 @@ impl History {
     /// keeps what was found then.
     pub(super) fn find_out(&mut self, seen: &Seen<'_>) {
         let Seen { before, after, .. } = *seen;
-        let planned = before.digest.is_none() && after.digest.is_some();
+        // A start with an approved plan has it before its first step.
+        let planned = (before.digest.is_none() || self.facts.is_empty()) && after.digest.is_some();
         self.by_hand = after.purpose == Purpose::Manual;
         let named = self.by_hand && self.facts.is_empty();
         let asked = after.policy.decisions == Decisions::Live && !admitted(seen).is_empty();
         let asked_again =
             |id: &InstanceId| before.deferred.contains_key(id) && !after.deferred.contains_key(id);
+        // One that is planned, or planned anew, gets what it lacks now.
+        let parts = |upgrade: &Upgrade, id: &InstanceId| {
+            let member = upgrade.members.get(id)?;
+            let part = |part: &Part| (part.previous.clone(), part.target.clone());
+            Some(member.parts.iter().map(part).collect::<Vec<_>>())
+        };
+        let joined =
+            |id: &InstanceId| seen.step.changed.contains(id) && parts(before, id) != parts(after, id);
         let all = planned || named || asked;
-        if !all && !before.deferred.keys().any(asked_again) {
+        let any_joined = seen.step.changed.iter().any(joined);
+        if !all && !any_joined && !before.deferred.keys().any(asked_again) {
             return;
         }
         if all {
             self.capacity = seen.fleet.total();
         }
         for candidate in seen.fleet.candidates() {
-            if !self.touched.contains(&candidate.id) && (all || asked_again(&candidate.id)) {
-                let (id, fact) = fact(candidate, &after.goal);
+            if !self.touched.contains(&candidate.id)
+                && (all || asked_again(&candidate.id) || joined(&candidate.id))
+            {
+                let (id, mut fact) = fact(candidate, &after.goal);
+                let is_planned = !planned && before.members.get(&id).is_some() && !joined(&id);
+                if let Some(former) = self.facts.remove(&id).filter(|_| is_planned) {
+                    // The plan says what it gets, by what it had then.
+                    fact.versions = former.versions;
+                }
                 self.facts.insert(id, fact);
             }
         }

@@ -3,12 +3,14 @@
 use crate::domain::{Component, Health, Timestamp};
 use crate::rollout::{MemberState, Part, PartState, Restored, Stage};
 
-use super::State;
+use super::{Next, State};
 
 /// The state as numbers.
 pub(super) fn of(state: &State) -> Vec<i64> {
-    let State { upgrade, nodes, open, wake_at, now, checker: _, way: _ } = state;
-    let ahead = |at: Timestamp| (at.0 - now.0).max(0);
+    let (Some(set), Some(upgrade)) = (state.set(), state.upgrade()) else { return Vec::new() };
+    let State { kernel, open, next, wake_at, now, .. } = state;
+    // To the second: each move takes a millisecond of its own.
+    let ahead = |at: Timestamp| ((at.0 - now.0).max(0) + 999) / 1000;
     let mut key = match upgrade.stage {
         Stage::Preparing { until } => vec![0, ahead(until)],
         Stage::Between { resume_at } => vec![1, ahead(resume_at)],
@@ -32,7 +34,7 @@ pub(super) fn of(state: &State) -> Vec<i64> {
             MemberState::Pending => (0, 0, 0),
             MemberState::Applying { .. } => (1, 0, 0),
             MemberState::Settling { applied_at, healthy_since } => {
-                let since = healthy_since.map_or(-1, |at| now.0 - at.0);
+                let since = healthy_since.map_or(-1, |at| (now.0 - at.0) / 1000);
                 (2, ahead(*applied_at + upgrade.policy.gate.deadline), since)
             }
             MemberState::Succeeded { .. } => (3, 0, 0),
@@ -47,8 +49,8 @@ pub(super) fn of(state: &State) -> Vec<i64> {
         key.extend([batch, i64::from(member.attempt), kind, a, b]);
         key.extend(member.parts.iter().map(part));
     }
-    for (index, node) in nodes.iter().enumerate() {
-        let health = match node.health {
+    for (index, instance) in set.instances().enumerate() {
+        let health = match instance.fold.health() {
             Health::Initializing => 0,
             Health::Healthy => 1,
             Health::Unhealthy => 2,
@@ -56,10 +58,18 @@ pub(super) fn of(state: &State) -> Vec<i64> {
         };
         key.extend([
             health,
-            i64::from(upgrade.goal.of(&Component::Application) == Some(&node.version)),
+            i64::from(upgrade.goal.of(&Component::Application) == instance.version.as_ref()),
             i64::from(open.contains_key(&index)),
+            i64::from(instance.busy.is_empty()),
+            i64::from(instance.latest.is_some()),
         ]);
     }
+    let mood = match next {
+        Next::Made => 0,
+        Next::Refused => 1,
+        Next::AnswerLost => 2,
+    };
+    key.extend([mood, i64::from(kernel.fleet().refusing.is_some()), i64::from(state.doubtful.is_empty())]);
     key
 }
 

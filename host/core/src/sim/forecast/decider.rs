@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::domain::{Claim, Decision, Evaluation, Outcome, Participation, Timestamp, Version};
+use crate::domain::{
+    Claim, Decision, Digest, Evaluation, Generation, Outcome, Participation, PluginName, PluginStamp,
+    Timestamp, Version,
+};
 
 use super::setup::{Crowd, Facts};
-use crate::sim::fleet::stamp;
 
 /// One probe of a simulated instance.
 #[derive(Debug, Clone, Copy)]
@@ -44,4 +46,10 @@ impl Decider for AtTheirWord {
             Decision { claim, phase, participation, reason: None, memory: None, attributes: Vec::new() };
         Some(Outcome { stamp: stamp()?, evaluation: Evaluation::default(), result: Ok(Arc::new(decision)) })
     }
+}
+
+/// What judges where no plugin does.
+fn stamp() -> Option<PluginStamp> {
+    let name = PluginName::parse("simulated").ok()?;
+    Some(PluginStamp { name, digest: Digest([0; 32]), generation: Generation(1) })
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::domain::{
-    FreezeWindows, OnBreach, Percent, Phase, PhaseName, ScaleSetName, Timestamp, UpgradePolicy, Version,
+    FreezeWindows, OnBreach, Percent, Phase, PhaseName, RollingUpgradePolicy, ScaleSetName, Timestamp,
+    UpgradePolicy, Version,
 };
 use crate::sim::{Rng, Scenario};
 
@@ -24,7 +25,8 @@ fn setup(scenario: &Scenario, instances: usize) -> Setup {
         }),
         regions: 1,
         rules: UpgradePolicy {
-            rolling: scenario.policy.clone(),
+            // Nothing is created in a forecast.
+            rolling: RollingUpgradePolicy { max_surge: false, ..scenario.policy.clone() },
             gate: scenario.gate,
             failure: scenario.failure,
             checkpoints: scenario.checkpoints.clone(),

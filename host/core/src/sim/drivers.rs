@@ -1,0 +1,342 @@
+//! The driver of every set: does what it is asked for, late, twice, badly or not at all.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::domain::{
+    Address, Change, Component, DriverNote, Fence, Located, OperationId, ProcessState, Timestamp,
+};
+use crate::kernel::Effect;
+use crate::kernel::event::{Created, Deleted, Done, Event, Observed};
+use crate::rollout::invariants::Rule;
+
+use super::fleet::{Key, Node, Says};
+use super::rules::{Meaning, is_of_an_upgrade};
+use super::scenario::{Faults, Keeper};
+use super::versions::Versions;
+use super::world::{Happening, World};
+
+/// One call of the driver.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    number: usize,
+    fence: Fence,
+    key: Key,
+    operation: OperationId,
+    what: What,
+    how: How,
+}
+
+/// What it is to bring about.
+#[derive(Debug, Clone)]
+enum What {
+    Ensure(Change),
+    Create { change: Change, replaces: Key },
+    Delete,
+}
+
+/// How a call will end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// As asked.
+    Well,
+    /// Failed; what was there goes on.
+    FailsBefore,
+    /// Failed; nothing runs.
+    FailsAfter,
+    /// Says done; the old version goes on.
+    Lies,
+    /// Says that a new instance is where another one is.
+    ElsewhereTaken,
+}
+
+impl World {
+    /// Does one thing that the kernel wants done.
+    pub(super) fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Probe(target) => {
+                let key = (target.facts.scale_set.clone(), target.facts.id.clone());
+                if self.targets.insert(key.clone(), target.epoch).is_none() {
+                    let spread = u64::try_from(target.settings.interval.as_millis()).unwrap();
+                    let after = Duration::from_millis(self.rng.between(0, spread));
+                    self.at(after, Happening::Probe(key, self.fence));
+                }
+            }
+            Effect::Forget(set, id) => {
+                self.targets.remove(&(set.clone(), id.clone()));
+                self.rounds.remove(&(set, id));
+            }
+            Effect::Keep(_) | Effect::Plugin(..) => {}
+            Effect::Observe(observe) => {
+                let after = self.seconds(0, 5);
+                let key = (observe.scale_set, observe.instance.id);
+                self.at(after, Happening::Observed(key, observe.epoch, self.fence));
+            }
+            Effect::Ensure(ensure) => {
+                let key = (ensure.scale_set, ensure.instance.id);
+                let change = Change { component: ensure.component, to: ensure.version };
+                let meaning = Meaning::Ensure(key.clone(), change.clone());
+                self.call(key, ensure.operation, ensure.fence, meaning, What::Ensure(change));
+            }
+            Effect::Create(create) => {
+                let key = (create.scale_set.clone(), create.instance.id);
+                let change = Change { component: Component::Application, to: create.version };
+                let replaces = (create.scale_set, create.replaces);
+                let meaning = Meaning::Create(key.clone());
+                self.call(key, create.operation, create.fence, meaning, What::Create { change, replaces });
+            }
+            Effect::Delete(delete) => {
+                let key = (delete.scale_set, delete.instance.id);
+                let is_there = self.nodes.contains_key(&key);
+                if delete.located == Located::Yes && !is_there && !self.was_deleted(&key) {
+                    self.violation(Rule::Surge, format!("{key:?} goes, and was never there"));
+                }
+                self.call(key.clone(), delete.operation, delete.fence, Meaning::Delete(key), What::Delete);
+            }
+        }
+    }
+
+    fn was_deleted(&self, key: &Key) -> bool {
+        // A deletion may be asked for again whose answer was not heard.
+        self.disk.stored().memberships.contains_key(key)
+    }
+
+    fn call(&mut self, key: Key, operation: OperationId, fence: Fence, meaning: Meaning, what: What) {
+        let of_upgrade = is_of_an_upgrade(&operation);
+        if of_upgrade && !self.is_recorded(&operation, &meaning) {
+            self.violation(Rule::Record, format!("{operation} goes out and is not recorded: {meaning:?}"));
+        }
+        if let Some(detail) = self.rules.operation(&operation, meaning, fence) {
+            self.violation(Rule::OneEffect, detail);
+        }
+        let component = match &what {
+            What::Ensure(change) => change.component.clone(),
+            What::Create { .. } | What::Delete => Component::Application,
+        };
+        let number = self.counts.calls;
+        if let Some(node) = self.nodes.get_mut(&key) {
+            node.calls.insert(component.clone(), number);
+            let lower = fence < node.fence;
+            node.fence = node.fence.max(fence);
+            if lower || fence != self.fence {
+                self.violation(Rule::Generations, format!("{operation} of an older host"));
+            }
+        }
+        let how = self.how(&what, &component);
+        let faults = self.driver_faults();
+        if self.rng.chance(faults.driver_hangs) {
+            let after = self.seconds(60, 300);
+            // The work may be done all the same: only the answer never comes.
+            if self.rng.chance(500) {
+                let call = Call { number, fence: Fence::NONE, key, operation, what, how };
+                self.at(Duration::from_secs(5), Happening::Done(call));
+            }
+            self.intend(after, Happening::HostStop(fence));
+            return;
+        }
+        let call = Call { number, fence, key, operation, what, how };
+        if self.rng.chance(faults.driver_repeats) {
+            let late = self.seconds(16, 120);
+            self.at(late, Happening::Repeat(call.clone()));
+        }
+        let takes = self.seconds(1, 15);
+        self.at(takes, Happening::Done(call));
+    }
+
+    fn how(&mut self, what: &What, component: &Component) -> How {
+        let faults = self.driver_faults();
+        let can_lie = self.scenario.keeper != Keeper::SiteSilent && *component == Component::Application;
+        match what {
+            What::Ensure(_) if can_lie && self.rng.chance(faults.driver_lies) => How::Lies,
+            What::Create { .. } if self.rng.chance(faults.taken_address) => How::ElsewhereTaken,
+            What::Create { .. } | What::Delete if self.rng.chance(faults.driver_fails) => How::FailsBefore,
+            What::Create { .. } | What::Delete => How::Well,
+            What::Ensure(_) if self.rng.chance(faults.driver_fails) => How::FailsBefore,
+            What::Ensure(_) if self.rng.chance(faults.driver_fails) => How::FailsAfter,
+            What::Ensure(_) => How::Well,
+        }
+    }
+
+    fn driver_faults(&self) -> Faults {
+        self.faults()
+    }
+
+    /// The driver has finished: the world changes, and the host hears of it if it is still there.
+    pub(super) fn done(&mut self, call: Call) {
+        let slow = self.rng.chance(self.faults().slow_start);
+        let start = if slow { self.seconds(20, 150) } else { self.seconds(1, 10) };
+        let up_at = self.now + start;
+        let event = match &call.what {
+            What::Ensure(change) => self.ensured(&call, change, up_at),
+            What::Create { change, replaces } => self.created(&call, change, replaces, up_at),
+            What::Delete => self.deleted(&call),
+        };
+        if let Some(event) = event.filter(|_| self.is_up(call.fence)) {
+            self.inbox.push(event);
+        }
+    }
+
+    fn ensured(&mut self, call: &Call, change: &Change, up_at: Timestamp) -> Option<Event> {
+        let component = &change.component;
+        let Some(node) = self.nodes.get_mut(&call.key) else {
+            let gone = Call { how: How::FailsBefore, ..call.clone() };
+            return Some(self.answer(&gone, component.clone(), None));
+        };
+        if node.calls.get(component) != Some(&call.number) {
+            return None;
+        }
+        let wanted = Some(&change.to);
+        match call.how {
+            How::Well if node.running.of(component) == wanted => {}
+            How::Well => {
+                node.running.set(component, wanted.cloned());
+                if *component == Component::Application {
+                    node.up_at = node.up_at.max(up_at);
+                }
+            }
+            How::FailsAfter => drop(node.running.set(component, None)),
+            How::FailsBefore | How::Lies | How::ElsewhereTaken => {}
+        }
+        let found = node.running.of(component).cloned();
+        Some(self.answer(call, component.clone(), found))
+    }
+
+    /// What the driver says of a call that was about an instance that stays.
+    fn answer(&self, call: &Call, component: Component, found: Option<crate::domain::Version>) -> Event {
+        let tells = self.scenario.keeper != Keeper::SiteSilent && component == Component::Application;
+        Event::Done(Done {
+            scale_set: call.key.0.clone(),
+            instance: call.key.1.clone(),
+            component,
+            operation: call.operation.clone(),
+            answer: match call.how {
+                How::FailsBefore | How::FailsAfter => Err("exit code 3".to_owned()),
+                How::Well | How::Lies | How::ElsewhereTaken => Ok(()),
+            },
+            seen: found.filter(|_| tells),
+        })
+    }
+
+    fn created(&mut self, call: &Call, change: &Change, replaces: &Key, up_at: Timestamp) -> Option<Event> {
+        let old = self.nodes.get(replaces).cloned();
+        let taken = old.as_ref().map(|old| old.address.clone());
+        let answer = match call.how {
+            How::ElsewhereTaken if taken.is_some() => taken.ok_or_else(String::new),
+            How::FailsBefore | How::FailsAfter => Err("no quota left".to_owned()),
+            How::Well | How::Lies | How::ElsewhereTaken => Ok(self.create(call, change, old, up_at)),
+        };
+        let seen = answer.is_ok().then(|| change.to.clone());
+        Some(Event::Created(Created {
+            scale_set: call.key.0.clone(),
+            instance: call.key.1.clone(),
+            operation: call.operation.clone(),
+            answer,
+            seen: seen.filter(|_| self.scenario.keeper != Keeper::SiteSilent),
+        }))
+    }
+
+    /// A repeat gives the same instance.
+    fn create(&mut self, call: &Call, change: &Change, old: Option<Node>, up_at: Timestamp) -> Address {
+        if let Some(there) = self.nodes.get_mut(&call.key) {
+            if there.running.application.is_none() {
+                there.running.application = Some(change.to.clone());
+                there.up_at = up_at;
+            }
+            return there.address.clone();
+        }
+        self.counts.created += 1;
+        let address = self.addresses.next();
+        let says = Says { phase: None, participation: crate::domain::Participation::Proceed };
+        let node = Node {
+            zone: old.as_ref().and_then(|old| old.zone.clone()),
+            says: old.as_ref().map_or(says, |old| old.says.clone()),
+            bad_version: old.and_then(|old| old.bad_version),
+            address: address.clone(),
+            running: Versions { application: Some(change.to.clone()), ..Versions::default() },
+            up_at,
+            calls: BTreeMap::from([(Component::Application, call.number)]),
+            fence: call.fence,
+        };
+        self.nodes.insert(call.key.clone(), node);
+        address
+    }
+
+    fn deleted(&mut self, call: &Call) -> Option<Event> {
+        let answer = match call.how {
+            How::FailsBefore | How::FailsAfter => Err("still in use".to_owned()),
+            How::Well | How::Lies | How::ElsewhereTaken => {
+                self.nodes.remove(&call.key);
+                Ok(())
+            }
+        };
+        Some(Event::Deleted(Deleted {
+            scale_set: call.key.0.clone(),
+            instance: call.key.1.clone(),
+            operation: call.operation.clone(),
+            answer,
+        }))
+    }
+
+    /// An answer comes a second time, long after the first.
+    pub(super) fn repeat(&mut self, call: &Call) {
+        if !self.is_up(call.fence) {
+            return;
+        }
+        let event = match &call.what {
+            What::Ensure(change) => {
+                let found = self.nodes.get(&call.key).and_then(|node| node.running.of(&change.component));
+                self.answer(call, change.component.clone(), found.cloned())
+            }
+            What::Create { .. } => Event::Created(Created {
+                scale_set: call.key.0.clone(),
+                instance: call.key.1.clone(),
+                operation: call.operation.clone(),
+                answer: self
+                    .nodes
+                    .get(&call.key)
+                    .map(|node| node.address.clone())
+                    .ok_or_else(|| "it is gone".to_owned()),
+                seen: None,
+            }),
+            What::Delete => Event::Deleted(Deleted {
+                scale_set: call.key.0.clone(),
+                instance: call.key.1.clone(),
+                operation: call.operation.clone(),
+                answer: Ok(()),
+            }),
+        };
+        self.inbox.push(event);
+    }
+
+    /// The driver says what an instance runs that the site keeps running.
+    pub(super) fn observed(&mut self, key: &Key, epoch: u64) {
+        let version = self.nodes.get(key).and_then(|node| node.running.application.clone());
+        self.inbox.push(Event::Observed(Observed {
+            scale_set: key.0.clone(),
+            instance: key.1.clone(),
+            epoch,
+            version: version.filter(|_| self.scenario.keeper != Keeper::SiteSilent),
+        }));
+    }
+
+    /// A process ended by itself, or runs again, and the driver says so.
+    pub(super) fn process(&mut self, key: &Key, state: ProcessState) {
+        self.inbox.push(Event::Note(DriverNote {
+            scale_set: key.0.clone(),
+            instance: key.1.clone(),
+            at: self.now,
+            state,
+            text: format!("process {state:?}"),
+        }));
+    }
+
+    /// What becomes of instances and calls when the host is gone.
+    pub(super) fn drivers_lose_their_host(&mut self) {
+        if self.scenario.keeper == Keeper::HostAlone {
+            for node in self.nodes.values_mut() {
+                node.running.application = None;
+                node.calls.clear();
+            }
+        }
+    }
+}

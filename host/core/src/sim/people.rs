@@ -1,0 +1,371 @@
+//! People: what they ask for, how often, and what they make of the answers. And what they do to the
+//! configuration.
+
+use std::time::Duration;
+
+use crate::domain::{
+    Actor, Component, Digest, Generation, InstanceId, OnFailure, PluginName, RequestId, RequestKey,
+    ScaleSetName, UpgradePolicy,
+};
+use crate::kernel::command::{Quarantined, Reconfiguration, Selection, StartOptions, Stops, Wanted};
+use crate::kernel::{Answer, Command, Event, Refusal, Reply, Request, plan_now, wanted};
+use crate::rollout::invariants::Rule;
+use crate::rollout::{Purpose, Upgrade, Wish};
+
+use super::invent;
+use super::making::{Making, on_failure};
+use super::scenario::{Edition, Failing, Kind};
+use super::world::{Happening, World};
+
+/// A request that waits for its answer.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    /// Its actor, which no other request has.
+    pub(super) actor: String,
+    request: Request,
+    why: Why,
+}
+
+/// What a person wants of it.
+#[derive(Debug, Clone)]
+enum Why {
+    /// The upgrade of a set to an edition, by this plan.
+    Start(usize, u32, Option<Digest>),
+    /// Another configuration.
+    Reload(Reconfiguration),
+    /// Whatever it is: whether it is granted does not matter.
+    Whatever,
+}
+
+impl World {
+    /// Sends a request, if a host is there.
+    fn ask(&mut self, command: Command, why: Why) {
+        self.requests += 1;
+        let is_keyed = self.rng.chance(500);
+        let key = is_keyed.then(|| RequestKey::parse(&format!("key-{}", self.requests)).unwrap());
+        let request = Request {
+            id: RequestId(0),
+            actor: Actor::Host,
+            reason: Some("because".to_owned()),
+            key,
+            command,
+        };
+        self.send(request, why);
+    }
+
+    fn send(&mut self, mut request: Request, why: Why) {
+        self.requests += 1;
+        let actor = format!("person-{}", self.requests);
+        request.id = RequestId(self.requests);
+        request.actor = Actor::Operator(actor.clone());
+        if request.key.is_some() && self.rng.chance(self.faults().twice) {
+            let after = self.seconds(0, 60);
+            self.at(after, Happening::Resend(Box::new(request.clone())));
+        }
+        if self.kernel.is_none() {
+            self.unheard(&request, &why);
+            return;
+        }
+        self.inbox.push(Event::Request(request.clone()));
+        self.asked.insert(request.id, Asked { actor, request, why });
+    }
+
+    pub(super) fn resend(&mut self, request: Request) {
+        if self.kernel.is_some() {
+            self.send(request, Why::Whatever);
+        }
+    }
+
+    /// The host went away before it answered. What has a key is asked for again under it.
+    pub(super) fn people_hear_nothing(&mut self) {
+        for (_, Asked { request, why, .. }) in std::mem::take(&mut self.asked) {
+            self.unheard(&request, &why);
+        }
+    }
+
+    fn unheard(&mut self, request: &Request, why: &Why) {
+        match why {
+            Why::Start(set, edition, _) if request.key.is_none() => {
+                let after = self.seconds(30, 90);
+                self.at(after, Happening::Start(*set, *edition));
+            }
+            Why::Start(..) | Why::Reload(_) | Why::Whatever => {
+                if let Why::Start(set, edition, _) = why {
+                    let after = self.seconds(90, 120);
+                    self.at(after, Happening::Start(*set, *edition));
+                }
+                if request.key.is_some() {
+                    let after = self.seconds(30, 90);
+                    self.at(after, Happening::Resend(Box::new(request.clone())));
+                }
+            }
+        }
+    }
+
+    pub(super) fn replied(&mut self, id: RequestId, answer: Answer) {
+        let Some(Asked { actor, request, why }) = self.asked.remove(&id) else { return };
+        match &answer {
+            Ok(reply) => {
+                if let Some(detail) = self.contradicts(&request, reply) {
+                    self.violation(Rule::Record, format!("{actor} heard {reply:?}: {detail}"));
+                }
+            }
+            Err(Refusal::NotRecorded { .. }) => self.rules.never(actor),
+            Err(_) => {}
+        }
+        match why {
+            Why::Start(set, edition, plan) => self.start_answered((set, edition, plan), &answer),
+            Why::Reload(change) if answer.is_ok() => {
+                self.counts.reloads += 1;
+                for set in &mut self.in_use {
+                    if let Some(spec) = change.sets.iter().find(|spec| spec.name == set.spec.name) {
+                        set.spec = spec.clone();
+                    }
+                    if let Some(next) = change.on_failure.get(&set.spec.plugin) {
+                        set.on_failure = *next;
+                    }
+                }
+            }
+            Why::Reload(_) | Why::Whatever => {}
+        }
+    }
+
+    /// What the record says against a reply.
+    fn contradicts(&self, request: &Request, reply: &Reply) -> Option<String> {
+        let stored = self.disk.stored();
+        // A reload is not remembered: asked for twice, it gives what it gives once.
+        let is_remembered = !matches!(request.command, Command::Reconfigure(_));
+        if let Some(key) = request.key.as_ref().filter(|_| is_remembered)
+            && !stored.requests.contains_key(key)
+        {
+            return Some(format!("{} is not recorded", key.as_str()));
+        }
+        let is_there = match (&request.command, reply) {
+            (_, Reply::Upgrade { id, .. }) => self.disk.upgrade(id).is_some(),
+            (_, Reply::Line(line)) => *line == stored.line,
+            (_, Reply::Recorded | Reply::Reconfigured(_) | Reply::Plugin(_) | Reply::Pong) => true,
+        };
+        (!is_there).then(|| "the record does not have it".to_owned())
+    }
+
+    fn start_answered(&mut self, (set, edition, plan): (usize, u32, Option<Digest>), answer: &Answer) {
+        match answer {
+            Ok(Reply::Upgrade { id, .. }) => {
+                let started = self.disk.upgrade(id).map(|(upgrade, _)| upgrade.clone());
+                let Some(upgrade) = started else { return };
+                let is_snapshot = upgrade.policy.decisions == crate::domain::Decisions::Snapshot;
+                if let Some(plan) = plan.filter(|plan| is_snapshot && upgrade.digest != Some(*plan)) {
+                    self.violation(Rule::Record, format!("`{id}` goes by {:?}, not {plan}", upgrade.digest));
+                }
+                self.intentions -= 1;
+            }
+            Err(Refusal::NotRecorded { .. } | Refusal::PlanChanged { .. }) => {
+                let after = self.seconds(5, 30);
+                self.at(after, Happening::Start(set, edition));
+            }
+            Ok(_) | Err(_) => self.intentions -= 1,
+        }
+    }
+
+    fn name(&self, set: usize) -> ScaleSetName {
+        self.config[set].spec.name.clone()
+    }
+
+    pub(super) fn wants_start(&mut self, set: usize, edition: u32) {
+        let Some(kernel) = &self.kernel else {
+            self.at(Duration::from_secs(20), Happening::Start(set, edition));
+            return;
+        };
+        if !self.scenario.planned || self.scenario.kind == Kind::Manual {
+            self.start(set, edition, None);
+            return;
+        }
+        let now = self.moment();
+        let name = self.name(set);
+        let state = kernel.fleet().set(&name).unwrap();
+        let goal = wanted(state, &self.wanted(edition)).unwrap();
+        let shown = plan_now(state, &goal, now).digest;
+        let after = self.seconds(0, 10);
+        self.at(after, Happening::StartPlan(set, edition, shown));
+    }
+
+    fn wanted(&self, edition: u32) -> Wanted {
+        let goal = self.scenario.goal(Edition(edition));
+        let extension = |change: &crate::domain::Change| match &change.component {
+            Component::Application => None,
+            Component::Extension(name) => Some((name.clone(), Some(change.to.clone()))),
+        };
+        Wanted {
+            to: goal.of(&Component::Application).cloned(),
+            extensions: goal.changes().filter_map(extension).collect(),
+        }
+    }
+
+    pub(super) fn start(&mut self, set: usize, edition: u32, plan: Option<Digest>) {
+        let bypassed = self.scenario.bypass;
+        let is_again = self.is_quiet() || self.rng.chance(500);
+        let options = StartOptions {
+            wanted: self.wanted(edition),
+            manual: (self.scenario.kind == Kind::Manual).then_some(Selection::All),
+            stops: if bypassed { Stops::Bypassed } else { Stops::Hold },
+            plan,
+            quarantined: if is_again { Quarantined::Allow } else { Quarantined::Refuse },
+        };
+        self.ask(Command::Start(self.name(set), options), Why::Start(set, edition, plan));
+    }
+
+    pub(super) fn wish(&mut self, set: usize, wish: Wish) {
+        self.ask(Command::Wish(self.name(set), wish), Why::Whatever);
+    }
+
+    /// A person may want something else when an upgrade has ended.
+    pub(super) fn an_upgrade_ended(&mut self, upgrade: &Upgrade) {
+        let faults = self.faults();
+        let Some(set) = self.config.iter().position(|set| set.spec.name == upgrade.scale_set) else { return };
+        let after = self.seconds(0, 90);
+        let is_back = matches!(upgrade.purpose, Purpose::Rollback { .. });
+        if !is_back && self.rng.chance(faults.wishes) {
+            self.intend(after, Happening::Wish(set, Wish::RollBack));
+        } else if self.rng.chance(faults.again) {
+            let edition = u32::try_from(self.rng.between(1, 3)).unwrap();
+            self.intend(after, Happening::Start(set, edition));
+        }
+    }
+
+    /// Someone may want something. When all is quiet, people see to it that upgrades go on.
+    pub(super) fn people(&mut self) {
+        self.at(Duration::from_secs(30), Happening::People);
+        let (quiet, faults) = (self.is_quiet(), self.faults());
+        if self.rng.chance(faults.clock) {
+            let hours = i64::try_from(self.rng.between(0, 4)).unwrap() - 2;
+            self.wall_ahead += hours * 3_600_000;
+        }
+        let Some(kernel) = &self.kernel else { return };
+        let is_stopped = kernel.fleet().line.is_some();
+        if (is_stopped && quiet) || self.rng.chance(faults.line) {
+            self.ask(if is_stopped { Command::StartLine } else { Command::StopLine }, Why::Whatever);
+        }
+        if self.rng.chance(faults.swaps) {
+            self.swap();
+        }
+        if self.rng.chance(faults.reloads) {
+            self.reload();
+        }
+        for set in 0..self.config.len() {
+            let wish = if quiet || self.rng.chance(300) {
+                self.rng.pick(&[Wish::Resume, Wish::Approve]).copied()
+            } else {
+                let choices = [Wish::Pause, Wish::Pause, Wish::Cancel, Wish::RollBack, Wish::Bypass];
+                if self.rng.chance(faults.wishes) { self.rng.pick(&choices).copied() } else { None }
+            };
+            let name = self.name(set);
+            let fleet = self.kernel.as_ref().map(|kernel| kernel.fleet().clone());
+            let is_active =
+                fleet.is_some_and(|fleet| fleet.set(&name).is_ok_and(|set| set.active().is_some()));
+            if let Some(wish) = wish.filter(|_| is_active) {
+                self.wish(set, wish);
+            }
+        }
+    }
+
+    /// Another generation of a plugin judges from now on, and the latest rounds again. Its life in the kernel
+    /// has worlds of its own, beside it.
+    fn swap(&mut self) {
+        let plugins: Vec<PluginName> = self.generations.keys().cloned().collect();
+        let Some(plugin) = self.rng.pick(&plugins).cloned() else { return };
+        let generation = Generation(self.generations.get(&plugin).unwrap().0 + 1);
+        self.counts.swaps += 1;
+        self.generations.insert(plugin.clone(), generation);
+        let after = self.seconds(0, 3);
+        self.at(after, Happening::JudgeAgain(plugin, self.fence));
+    }
+
+    /// The configuration is read again with another policy, other probes or no freeze.
+    fn reload(&mut self) {
+        let set =
+            usize::try_from(self.rng.between(0, u64::try_from(self.config.len() - 1).unwrap())).unwrap();
+        let choice = self.rng.between(0, 4);
+        let policy = invent::policy(&mut self.rng);
+        let failing = [Failing::Hold, Failing::LastGood, Failing::Azure];
+        let failing = self.rng.pick(&failing).copied().unwrap();
+        let Some(file) = self.config.get_mut(set) else { return };
+        let mut change = Reconfiguration::default();
+        match choice {
+            0 => file.spec.policy = UpgradePolicy { rolling: policy, ..file.spec.policy.clone() },
+            1 => file.spec.health.grace_period += Duration::from_secs(5),
+            2 => file.spec.health.interval = Duration::from_secs(7),
+            3 => file.spec.freeze = Default::default(),
+            _ => {
+                let next: OnFailure = on_failure(failing);
+                let plugin = file.spec.plugin.clone();
+                change.on_failure.insert(plugin.clone(), next);
+                for set in self.config.iter_mut().filter(|set| set.spec.plugin == plugin) {
+                    set.on_failure = next;
+                }
+            }
+        }
+        change.sets.push(self.config[set].spec.clone());
+        // What needs a restart stays as it is until then.
+        let live = &self.in_use[set].spec;
+        let next = &mut change.sets[0];
+        next.instances.clone_from(&live.instances);
+        next.model.clone_from(&live.model);
+        self.ask(Command::Reconfigure(change.clone()), Why::Reload(change));
+    }
+
+    /// While the host was down, instances may have come and gone, and another model may be wanted.
+    pub(super) fn reconfigure_at_start(&mut self) {
+        let members = self.faults().members;
+        for set in 0..self.config.len() {
+            if !self.rng.chance(members) {
+                continue;
+            }
+            match self.rng.between(0, 3) {
+                0 => self.remove_an_instance(set),
+                1 => self.add_an_instance(set),
+                2 => self.protect_an_instance(set),
+                _ => {
+                    let edition = Edition(u32::try_from(self.rng.between(1, 3)).unwrap());
+                    self.config[set].spec.model = self.scenario.model(edition);
+                }
+            }
+        }
+    }
+
+    fn configured(&mut self, set: usize) -> Option<InstanceId> {
+        let ids: Vec<InstanceId> = self.config[set].spec.instances.keys().cloned().collect();
+        self.rng.pick(&ids).cloned()
+    }
+
+    fn remove_an_instance(&mut self, set: usize) {
+        let Some(id) = self.configured(set).filter(|_| self.config[set].spec.instances.len() > 1) else {
+            return;
+        };
+        let name = self.name(set);
+        self.note(|| format!("`{name}` loses `{id}`"));
+        self.config[set].spec.instances.remove(&id);
+        self.nodes.remove(&(name.clone(), id));
+        self.rules.left(&name, 1);
+    }
+
+    fn add_an_instance(&mut self, set: usize) {
+        self.requests += 1;
+        let id = InstanceId::parse(&format!("x{}", self.requests)).unwrap();
+        let mut made =
+            Making { rng: &mut self.rng, scenario: &self.scenario, addresses: &mut self.addresses };
+        let (instance, mut node) = made.instance(id.clone());
+        node.up_at = self.now;
+        let name = self.name(set);
+        self.note(|| format!("`{name}` gets `{id}`"));
+        self.config[set].spec.instances.insert(id.clone(), instance);
+        self.nodes.insert((name, id), node);
+    }
+
+    fn protect_an_instance(&mut self, set: usize) {
+        let Some(id) = self.configured(set) else { return };
+        if let Some(instance) = self.config[set].spec.instances.get_mut(&id) {
+            let protection = &mut instance.protection;
+            protection.from_scale_set_actions = !protection.from_scale_set_actions;
+        }
+    }
+}

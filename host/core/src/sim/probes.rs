@@ -1,0 +1,184 @@
+//! What probes find and plugins say of it, what goes wrong with instances, and generations of plugins.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::{
+    Component, Decided, Evaluation, Fence, Outcome, Participation, PluginFailure, PluginName, ProcessState,
+    ScaleSet,
+};
+use crate::kernel::Event;
+
+use super::fleet::{Key, decision, stamp};
+use super::scenario::{Faults, Keeper};
+use super::world::{Happening, World};
+
+impl World {
+    pub(super) fn happen(&mut self, what: Happening) {
+        match what {
+            Happening::HostStart if self.kernel.is_none() => self.boot(),
+            Happening::HostStart => {}
+            Happening::HostStop(fence) => {
+                self.intentions -= 1;
+                if self.is_up(fence) {
+                    if self.rng.chance(500) { self.stop() } else { self.crash() }
+                }
+            }
+            Happening::Wake(number) => {
+                if self.wake == number {
+                    let events = std::mem::take(&mut self.inbox);
+                    self.turn(events);
+                }
+            }
+            Happening::Probe(key, fence) => self.probe(key, fence),
+            Happening::Answer(decided, fence) => {
+                if self.is_up(fence) {
+                    self.judged(*decided);
+                }
+            }
+            Happening::Done(call) => self.done(call),
+            Happening::Repeat(call) => self.repeat(&call),
+            Happening::Observed(key, epoch, fence) => {
+                if self.is_up(fence) {
+                    self.observed(&key, epoch);
+                }
+            }
+            Happening::Restarted(key, fence) => {
+                if self.is_up(fence) {
+                    self.process(&key, ProcessState::Restarted);
+                }
+            }
+            Happening::People => self.people(),
+            Happening::Start(set, edition) => self.wants_start(set, edition),
+            Happening::StartPlan(set, edition, plan) => self.start(set, edition, Some(plan)),
+            Happening::Wish(set, wish) => {
+                self.intentions -= 1;
+                self.wish(set, wish);
+            }
+            Happening::Resend(request) => self.resend(*request),
+            Happening::JudgeAgain(plugin, fence) => {
+                if self.is_up(fence) {
+                    self.judge_again(&plugin);
+                }
+            }
+        }
+    }
+
+    pub(super) fn faults(&self) -> Faults {
+        if self.is_quiet() { Faults::default() } else { self.scenario.faults }
+    }
+
+    pub(super) fn set_of(&self, key: &Key) -> Option<&ScaleSet> {
+        self.in_use.iter().map(|set| &set.spec).find(|spec| spec.name == key.0)
+    }
+
+    fn probe(&mut self, key: Key, fence: Fence) {
+        let Some(epoch) = self.targets.get(&key).copied().filter(|_| self.is_up(fence)) else { return };
+        let Some(spec) = self.set_of(&key) else { return };
+        let (interval, plugin) = (spec.health.interval, spec.plugin.clone());
+        self.at(interval, Happening::Probe(key.clone(), fence));
+        self.misfortune(&key);
+        let faults = self.faults();
+        let lost = self.rng.chance(faults.lost_probe);
+        let fails = self.rng.chance(faults.plugin_fails);
+        let remembers = self.rng.chance(20);
+        let late = if self.rng.chance(faults.late_probe) { self.seconds(1, 20) } else { Duration::ZERO };
+        // What answers at the address of an instance that is gone says nothing.
+        let node = self.nodes.get(&key);
+        let claim = node.and_then(|node| node.claim(self.now)).filter(|_| !lost);
+        let says = node.map(|node| node.says.clone());
+        let memory = remembers.then(|| vec![u8::try_from(self.now.0 % 251).unwrap()]);
+        let says = says.unwrap_or(super::fleet::Says { phase: None, participation: Participation::Proceed });
+        let generation = self.generations.get(&plugin).copied().unwrap();
+        let result = if fails {
+            Err(PluginFailure::Trapped("unreachable".to_owned()))
+        } else {
+            Ok(Arc::new(decision(&says, claim, memory)))
+        };
+        let outcome =
+            Outcome { stamp: stamp(&plugin, generation), evaluation: Evaluation::default(), result };
+        let decided = Decided {
+            scale_set: key.0,
+            instance: key.1,
+            epoch,
+            started_at: self.now,
+            finished_at: self.now + late,
+            again: false,
+            outcome,
+        };
+        if late.is_zero() {
+            self.judged(decided);
+        } else {
+            self.at(late, Happening::Answer(Box::new(decided), fence));
+        }
+    }
+
+    fn judged(&mut self, decided: Decided) {
+        let key = (decided.scale_set.clone(), decided.instance.clone());
+        if self.targets.contains_key(&key) {
+            self.rounds.insert(key, decided.clone());
+        }
+        self.inbox.push(Event::Judged(vec![decided]));
+    }
+
+    /// A generation that has just taken over judges the latest round of each instance.
+    fn judge_again(&mut self, plugin: &PluginName) {
+        let generation = self.generations.get(plugin).copied().unwrap();
+        let stamp = stamp(plugin, generation);
+        let rounds = self.rounds.values().filter(|round| round.outcome.stamp.name == *plugin);
+        let again = |round: &Decided| {
+            let outcome = Outcome { stamp: stamp.clone(), ..round.outcome.clone() };
+            Decided { again: true, outcome, ..round.clone() }
+        };
+        let batch: Vec<Decided> = rounds.map(again).collect();
+        self.inbox.push(Event::Judged(batch));
+    }
+
+    /// An instance or its whole zone may go down before it is asked.
+    fn misfortune(&mut self, key: &Key) {
+        let faults = self.faults();
+        if self.rng.chance(faults.instance_crash) {
+            let until = self.now + self.seconds(5, 120);
+            if let Some(node) = self.nodes.get_mut(key) {
+                node.up_at = node.up_at.max(until);
+            }
+        }
+        let is_kept = matches!(self.scenario.keeper, Keeper::Host | Keeper::HostAlone);
+        if is_kept && self.rng.chance(faults.exits) {
+            let away = self.seconds(2, 60);
+            let until = self.now + away;
+            if let Some(node) =
+                self.nodes.get_mut(key).filter(|node| node.running.of(&Component::Application).is_some())
+            {
+                node.up_at = node.up_at.max(until);
+                self.process(key, ProcessState::Exited);
+                self.at(away, Happening::Restarted(key.clone(), self.fence));
+            }
+        }
+        if self.rng.chance(faults.fickle) {
+            self.change_of_mind(key);
+        }
+        if self.rng.chance(faults.zone_loss) {
+            let until = self.now + self.seconds(30, 180);
+            let zone = self.nodes.get(key).and_then(|node| node.zone.clone());
+            for node in self.nodes.values_mut().filter(|node| node.zone == zone) {
+                node.up_at = node.up_at.max(until);
+            }
+        }
+    }
+
+    /// Two instances of a set swap their phases, and say something else about taking part.
+    fn change_of_mind(&mut self, key: &Key) {
+        let others: Vec<Key> = self.nodes.keys().filter(|other| other.0 == key.0).cloned().collect();
+        let Some(other) = self.rng.pick(&others).cloned() else { return };
+        let said = [Participation::Proceed, Participation::Skip, Participation::Defer];
+        let participation = self.rng.pick(&said).copied().unwrap();
+        let phase = |key: &Key| self.nodes.get(key).and_then(|node| node.says.phase);
+        let (one, two) = (phase(key), phase(&other));
+        for (key, phase) in [(key, two), (&other, one)] {
+            if let Some(node) = self.nodes.get_mut(key) {
+                node.says = super::fleet::Says { phase, participation };
+            }
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! What must hold of a whole host, seen from outside: the invariants of each upgrade, and that nothing is done
+//! before it is recorded, that replies say what the record says, and that no number is used twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::{
+    Actor, Change, Fence, Goal, InstanceId, OperationId, RequestKey, ScaleSetName, Timestamp, UpgradeId,
+};
+use crate::kernel::Stepped;
+use crate::record::audit::{Entry, What};
+use crate::record::{Commit, Disk, Write};
+use crate::rollout::invariants::{Checker, Rule, Seen, Violation};
+use crate::rollout::{Event as RolloutEvent, Member, MemberState, Upgrade};
+
+use super::fleet::Key;
+use super::world::World;
+
+/// What a driver was asked for under one operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// A version.
+    Ensure(Key, Change),
+    /// A new instance.
+    Create(Key),
+    /// No instance.
+    Delete(Key),
+}
+
+/// What is remembered of a world's hosts.
+#[derive(Default)]
+pub(super) struct Rules {
+    checkers: BTreeMap<ScaleSetName, Checker>,
+    /// What each operation meant, and the latest host that asked.
+    operations: BTreeMap<OperationId, (Meaning, Fence)>,
+    /// Whose requests must never take effect.
+    never: BTreeSet<String>,
+    /// What each upgrade is.
+    upgrades: BTreeMap<UpgradeId, (u64, Goal, Timestamp)>,
+}
+
+impl Rules {
+    pub(super) fn committed(&mut self) {
+        self.checkers.values_mut().for_each(Checker::committed);
+    }
+
+    pub(super) fn crashed(&mut self) {
+        self.checkers.values_mut().for_each(Checker::crashed);
+    }
+
+    /// So many instances left a set by its configuration.
+    pub(super) fn left(&mut self, set: &ScaleSetName, lost: usize) {
+        if let Some(checker) = self.checkers.get_mut(set) {
+            checker.reconfigured(lost);
+        }
+    }
+
+    /// These were told that nothing was done.
+    pub(super) fn never(&mut self, actor: String) {
+        self.never.insert(actor);
+    }
+
+    /// The host went down before it could take back what may have been recorded.
+    pub(super) fn may_have_happened(&mut self, actors: &[String]) {
+        self.never.retain(|actor| !actors.contains(actor));
+    }
+
+    fn step(&mut self, stepped: &Stepped) -> Vec<Violation> {
+        let Stepped { before, after, events, step, now, .. } = stepped;
+        let checker = self.checkers.entry(after.scale_set.clone()).or_default();
+        let view = stepped.view();
+        let seen = Seen { before, after, events, step, fleet: &view, now: now.at };
+        let found = checker.observe(&seen);
+        for event in events {
+            if let RolloutEvent::Wish(wish) = event {
+                checker.acknowledged(before, *wish);
+            }
+        }
+        found
+    }
+
+    /// What is about to be made durable.
+    pub(super) fn writes(&mut self, disk: &Disk, commit: &Commit, at: Timestamp) -> Vec<Violation> {
+        let mut found = Vec::new();
+        let mut report = |rule, detail| found.push(Violation { rule, at, detail });
+        let mut ends = u64::MAX;
+        let mut new: BTreeMap<u64, &Entry> = BTreeMap::new();
+        for write in &commit.writes {
+            match write {
+                Write::TrailEnds(seq) => {
+                    ends = ends.min(*seq);
+                    new.split_off(&(seq + 1));
+                }
+                Write::Audit(entry) => {
+                    let there = disk.line(entry.seq).filter(|_| entry.seq <= ends);
+                    let before = new.insert(entry.seq, entry).or(there);
+                    if before.is_some_and(|before| *before != **entry) {
+                        report(Rule::Numbers, format!("line {} is written twice", entry.seq));
+                    }
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// Whether an operation means what it meant, and comes from this host for the first time.
+    pub(super) fn operation(
+        &mut self,
+        operation: &OperationId,
+        meaning: Meaning,
+        fence: Fence,
+    ) -> Option<String> {
+        let before = self.operations.insert(operation.clone(), (meaning.clone(), fence));
+        match before {
+            None => None,
+            Some((meant, _)) if meant != meaning => {
+                Some(format!("{operation} meant {meant:?} and now {meaning:?}"))
+            }
+            Some((_, by)) if by == fence => Some(format!("{operation} twice from one host")),
+            Some(_) => None,
+        }
+    }
+}
+
+impl World {
+    /// Looks at the steps of a turn that stands.
+    pub(super) fn steps(&mut self, all: &[Stepped]) {
+        for stepped in all {
+            self.counts.steps += 1;
+            let found = self.rules.step(stepped);
+            self.violations.extend(found);
+            self.runs_what_it_says(stepped);
+            self.is_one_upgrade(&stepped.after);
+            if stepped.before.is_active() && !stepped.after.is_active() {
+                self.an_upgrade_ended(&stepped.after);
+            }
+        }
+    }
+
+    fn is_one_upgrade(&mut self, upgrade: &Upgrade) {
+        let is = (upgrade.number, upgrade.goal.clone(), upgrade.started_at);
+        let new = !self.rules.upgrades.contains_key(&upgrade.id);
+        let known = self.rules.upgrades.entry(upgrade.id.clone()).or_insert_with(|| is.clone());
+        if *known != is {
+            let detail = format!("`{}` was {known:?} and is {is:?}", upgrade.id);
+            self.violation(Rule::Numbers, detail);
+        }
+        if new {
+            self.counts.upgrades += 1;
+            self.counts.retries += usize::from(upgrade.attempt > 1);
+        }
+        if !new {
+            return;
+        }
+        let mut active = self.disk.upgrades().filter(|other| {
+            other.scale_set == upgrade.scale_set && other.id != upgrade.id && other.is_active()
+        });
+        if let Some(other) = active.next().filter(|_| upgrade.is_active()) {
+            drop(active);
+            self.violation(Rule::OneUpgrade, format!("`{}` and `{}` run", other.id, upgrade.id));
+        }
+    }
+
+    /// What has just passed the health gate really runs the version.
+    fn runs_what_it_says(&mut self, stepped: &Stepped) {
+        let succeeded = |state: &MemberState| matches!(state, MemberState::Succeeded { .. });
+        let mut wrong = Vec::new();
+        for id in &stepped.step.changed {
+            let Some(member) = stepped.after.members.get(id).filter(|member| succeeded(&member.state)) else {
+                continue;
+            };
+            // It was healthy when the one before it was about to be deleted.
+            let was = |state: &MemberState| succeeded(state) || matches!(state, MemberState::Deleting { .. });
+            if stepped.before.members.get(id).is_some_and(|member| was(&member.state)) {
+                continue;
+            }
+            let key = (stepped.after.scale_set.clone(), member.occupant(id).clone());
+            let Some(node) = self.nodes.get(&key) else { continue };
+            // A process may have ended since it was healthy.
+            let running = &node.running;
+            let runs = |part: &crate::rollout::Part| match running.of(&part.component) {
+                Some(version) => *version == part.target,
+                None => part.component == crate::domain::Component::Application,
+            };
+            if !member.parts.iter().all(runs) {
+                wrong.push(format!("`{id}` succeeded and {key:?} runs {running:?}"));
+            }
+        }
+        wrong.into_iter().for_each(|detail| self.violation(Rule::Health, detail));
+    }
+
+    /// Whether the record has what a driver is about to be asked for by an upgrade.
+    pub(super) fn is_recorded(&self, operation: &OperationId, meaning: &Meaning) -> bool {
+        let (Meaning::Ensure(key, _) | Meaning::Create(key) | Meaning::Delete(key)) = meaning;
+        let Some((upgrade, members)) = upgrade_of(&self.disk, operation) else { return false };
+        let mut members = members.iter();
+        let member = members.find(|(id, member)| upgrade.operation(id, member.attempt) == *operation);
+        member.is_some_and(|(id, member)| {
+            member.state.is_with_driver() && upgrade.scale_set == key.0 && wants(id, member, meaning)
+        })
+    }
+
+    /// The end: nothing of what was refused has happened, and what was asked for twice was done once.
+    pub(super) fn look_back(&mut self) {
+        let mut started: BTreeMap<&RequestKey, usize> = BTreeMap::new();
+        let mut found = Vec::new();
+        for entry in self.disk.trail() {
+            if let Actor::Operator(name) = &entry.by.actor
+                && self.rules.never.contains(name)
+            {
+                found.push((Rule::Record, format!("{name} heard that nothing was done: {entry:?}")));
+            }
+            if let (What::Start { .. }, Some(key)) = (&entry.what, &entry.by.request) {
+                *started.entry(key).or_default() += 1;
+            }
+        }
+        let twice = started.into_iter().filter(|(_, times)| *times > 1);
+        found.extend(twice.map(|(key, _)| (Rule::Numbers, format!("{} was granted twice", key.as_str()))));
+        found.into_iter().for_each(|(rule, detail)| self.violation(rule, detail));
+    }
+}
+
+/// Whether an operation is one of an upgrade's.
+pub(super) fn is_of_an_upgrade(operation: &OperationId) -> bool {
+    !operation.0.starts_with("start/") && !operation.0.starts_with("delete/")
+}
+
+fn upgrade_of<'a>(
+    disk: &'a Disk,
+    operation: &OperationId,
+) -> Option<(&'a Upgrade, &'a crate::rollout::Members)> {
+    let (id, _) = operation.0.split_once('/')?;
+    disk.upgrade(&UpgradeId::parse(id).ok()?)
+}
+
+fn wants(id: &InstanceId, member: &Member, meaning: &Meaning) -> bool {
+    match meaning {
+        Meaning::Ensure(key, change) => {
+            member.watched(id) == &key.1 && member.wanted() == Some((&change.component, &change.to))
+        }
+        Meaning::Create(key) => {
+            matches!(member.state, MemberState::Creating { .. }) && member.replacement() == Some(&key.1)
+        }
+        Meaning::Delete(key) => match member.state {
+            MemberState::Deleting { .. } => id == &key.1,
+            MemberState::Removing { .. } => member.replacement() == Some(&key.1),
+            _ => false,
+        },
+    }
+}
