@@ -111,7 +111,7 @@ mod tests {
         let mut rig = Rig::healthy();
         let start = || Command::Start(name("orders"), to_version("v2"));
         let first = rig.ask_as(keyed("deploy-7"), start()).unwrap();
-        rig.to_the_end();
+        rig.run_to_the_end();
         let lines = rig.trail().len();
         assert_eq!(rig.ask_as(keyed("deploy-7"), start()), Some(first.clone()));
         let mut rig = rig.restart();

@@ -273,7 +273,7 @@ mod tests {
         let mut rig = Rig::healthy();
         for number in 1..=3_u64 {
             rig.start(&format!("v{}", number + 1));
-            rig.to_the_end();
+            rig.run_to_the_end();
             assert_eq!(
                 (rig.upgrade().number, rig.upgrade().id.to_string()),
                 (number, format!("orders-{number}"))

@@ -298,7 +298,7 @@ impl Rig {
     }
 
     /// Goes through a whole upgrade in which everything goes well.
-    pub(crate) fn to_the_end(&mut self) {
+    pub(crate) fn run_to_the_end(&mut self) {
         for _ in 0..20 {
             for asked in self.asked() {
                 let instance = asked.instance.id.clone();

@@ -101,11 +101,11 @@ mod tests {
     fn a_rollback_takes_the_latest_back_that_did_anything() {
         let mut rig = Rig::healthy();
         rig.start("v2");
-        rig.to_the_end();
+        rig.run_to_the_end();
         rig.start("v2");
         assert!(rig.set().active().is_none(), "all there already");
         assert!(tell(&mut rig, Wish::RollBack).is_ok());
-        rig.to_the_end();
+        rig.run_to_the_end();
         let versions: Vec<String> =
             rig.set().instances().filter_map(|one| one.version.as_ref().map(ToString::to_string)).collect();
         assert_eq!(versions, ["v1", "v1", "v1"]);

@@ -20,7 +20,7 @@ const REASONS_MAX: usize = 12;
 ///
 /// # Errors
 /// When a look fails, or the machine gives no resources.
-pub fn to_the_end(
+pub fn run_to_the_end(
     first: StatusDetail,
     mut look: impl FnMut() -> anyhow::Result<StatusDetail>,
 ) -> anyhow::Result<StatusDetail> {

@@ -61,11 +61,11 @@ fn rollback(client: &Client, args: &RollbackArgs) -> anyhow::Result<Exit> {
     }
     let path = upgrade_path(&args.upgrade.name)?;
     let asked: wire::StatusDetail = client.post(&format!("{path}/rollback"), &serde_json::json!({}))?;
-    let mut ended = follow::to_the_end(asked, || client.get(&path))?;
+    let mut ended = follow::run_to_the_end(asked, || client.get(&path))?;
     // While the upgrade itself was under way it had to end first; the rollback follows it.
     let latest: wire::StatusDetail = client.get(&path)?;
     if latest.status.id != ended.status.id {
-        ended = follow::to_the_end(latest, || client.get(&path))?;
+        ended = follow::run_to_the_end(latest, || client.get(&path))?;
     }
     show(&ended, args.upgrade.output)?;
     Ok(verdict(&ended))
@@ -174,7 +174,7 @@ fn start(client: &Client, args: &StartArgs) -> anyhow::Result<Exit> {
         return Ok(if faulted { Exit::No } else { Exit::Done });
     }
     let id = detail.status.id.clone();
-    let ended = follow::to_the_end(detail, || client.get(&path))?;
+    let ended = follow::run_to_the_end(detail, || client.get(&path))?;
     show(&ended, args.upgrade.output)?;
     // What completed may be the rollback of what was started.
     Ok(if ended.status.id == id { verdict(&ended) } else { Exit::No })
@@ -182,7 +182,7 @@ fn start(client: &Client, args: &StartArgs) -> anyhow::Result<Exit> {
 
 fn watch(client: &Client, args: &UpgradeOf) -> anyhow::Result<Exit> {
     let path = upgrade_path(&args.name)?;
-    let ended = follow::to_the_end(client.get(&path)?, || client.get(&path))?;
+    let ended = follow::run_to_the_end(client.get(&path)?, || client.get(&path))?;
     show(&ended, args.output)?;
     Ok(verdict(&ended))
 }
