@@ -192,6 +192,7 @@ impl Checker {
     pub fn reconfigured(&mut self, lost: usize) {
         for history in self.histories.values_mut() {
             history.capacity = history.capacity.saturating_sub(lost);
+            history.lost += lost;
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Check, Rule, Seen};
 use crate::domain::{InstanceId, Participation, PhaseName};
-use crate::plan::Standing;
+use crate::plan::{Candidate, Standing};
 use crate::rollout::{Event, MemberState, Purpose, Stop, Upgrade, Wish};
 
 impl Check<'_> {
@@ -88,7 +88,9 @@ impl Check<'_> {
         if !others.is_empty() {
             self.report(Rule::Budget, format!("admitted while {others:?} is in flight"));
         }
-        let limit = self.seen.after.policy.rolling.batch_max(self.seen.fleet.total());
+        // A batch stays as it was planned when the configuration takes instances away before its turn.
+        let total = self.seen.fleet.total() + self.history.lost;
+        let limit = self.seen.after.policy.rolling.batch_max(total);
         if self.admitted.len() > limit && !self.is_by_hand() {
             self.report(Rule::Budget, format!("a batch of {} (limit {limit})", self.admitted.len()));
         }
@@ -181,7 +183,12 @@ impl Check<'_> {
         if now >= after.defer_until() || !before.deferred.keys().any(left) {
             return;
         }
-        for candidate in fleet.candidates().iter().filter(|candidate| left(&candidate.id)) {
+        // What is protected now, or there already, is not asked any more.
+        let is_asked = |candidate: &&Candidate| {
+            let held = candidate.protection.from_scale_set_actions || candidate.is_at(&after.goal);
+            left(&candidate.id) && !held
+        };
+        for candidate in fleet.candidates().iter().filter(is_asked) {
             if matches!(candidate.standing, Standing::Decided { participation: Participation::Defer, .. }) {
                 self.report(Rule::Consent, format!("`{}` says not now and is forgotten", candidate.id));
             }

@@ -28,6 +28,8 @@ pub(super) struct History {
     pub(super) created: BTreeMap<InstanceId, InstanceId>,
     /// Number of instances at the snapshot.
     pub(super) capacity: usize,
+    /// How many the configuration has taken away since.
+    pub(super) lost: usize,
     /// Rises with each admission.
     pub(super) turn: BTreeMap<InstanceId, usize>,
     pub(super) touched: BTreeSet<InstanceId>,
