@@ -260,7 +260,10 @@ impl Check<'_> {
 
     fn fact(&self, id: &InstanceId) -> Option<&Fact> {
         let there = self.former.unwrap_or(self.history);
-        there.facts.get(there.first(id))
+        // A new instance may be planned itself, when it is not known what it runs.
+        let own =
+            there.facts.get(id).filter(|_| self.is_forward() && self.seen.after.members.get(id).is_some());
+        own.or_else(|| there.facts.get(there.first(id)))
     }
 }
 
