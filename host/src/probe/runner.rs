@@ -32,7 +32,7 @@ use phasegate_core::domain::{InstanceId, ProbeFailure, ScaleSetName};
 /// Probes a changing set of targets until it is stopped or dropped.
 #[derive(Debug)]
 pub struct Prober {
-    // Unbounded, because the one sender is the control loop: a command for each change of an
+    // Unbounded, because the one sender is the kernel: a command for each change of an
     // instance, which the runner takes at once.
     commands: mpsc::UnboundedSender<Command>,
     runner: JoinHandle<()>,

@@ -102,7 +102,7 @@ pub struct Round {
     pub finished_at: Timestamp,
 }
 
-/// One evaluated probe round, on its way to the control loop.
+/// One evaluated probe round, on its way to the kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decided {
     /// The scale set.

@@ -58,7 +58,7 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<Exit> {
         host.stop().await;
         anyhow::ensure!(
             !failed,
-            "the control loop ended by itself; the log above says why; please report it"
+            "the kernel ended by itself; the log above says why; please report it"
         );
         Ok(Exit::Done)
     })
