@@ -185,8 +185,8 @@ mutant kernel-intents-are-not-written-over $commit 'writes.extend(self.written_o
 mutant kernel-trail-is-not-cut $commit 'writes.push(Write::TrailEnds(self.numbers.audit));' ''
 mutant kernel-head-is-not-written-over $commit 'None => Write::UpgradeGone(head.id.clone()),' 'None => return None,'
 mutant kernel-line-is-not-written-over $commit 'Write::Line(_) => Write::Line(self.fleet.line.clone()),' 'Write::Line(_) => return None,'
-mutant kernel-granted-though-not-recorded $commit 'Ok(_) => Some(Err(Refusal::NotRecorded { why: why.to_owned() })),' 'granted @ Ok(_) => Some(granted),'
-mutant kernel-request-waits-for-the-next-try $commit 'is_asked_for || self.refusing' 'false && is_asked_for || self.refusing'
+mutant kernel-granted-though-not-recorded $commit 'Ok(_) | Err(_) => Some(Err(Refusal::NotRecorded { why: why.to_owned() })),' 'other => Some(other),'
+mutant kernel-request-waits-for-the-next-try $commit 'patience == Patience::None || self.refusing' '(false && patience == Patience::None) || self.refusing'
 mutant kernel-refusal-is-not-said $commit 'self.fleet.refusing = Some(why.as_str().into());' ''
 mutant kernel-recovery-is-not-noticed $commit 'self.recording.refusing = None;
             self.fleet.refusing = None;' 'self.recording.refusing = None;'
@@ -255,24 +255,14 @@ mutant life-one-failure-goes-back $opens '.filter(|_| seen.more_failures() >= en
 mutant life-watch-ends-unseen lifecycle/watch.rs ' || observations == 0 {' ' {'
 mutant life-reload-takes-over-what-took-over lifecycle/reload.rs 'before.filter(|before| *before != active.generation) {' 'before.filter(|_| false) {'
 
-if [[ -f $work/good/sim/host.rs ]]; then
-    # The simulator has a loop of its own.
-    mutant act-before-record sim/host.rs '        if !host.writes.is_empty() {
-            if self.crashes_here' '        for effect in std::mem::take(&mut host.effects) {
-            self.perform(host, effect);
-        }
-        if !host.writes.is_empty() {
-            if self.crashes_here'
-else
-    # Guards that only a world with crashes, retries and instances that come and go can miss.
-    mutant world-retry-survives-a-start $start 'out.writes.push(Write::Retry(name.clone(), None));' ''
-    mutant world-orphans-are-kept kernel/boot.rs 'orphans(&mut state, out);' 'let _ = orphans;'
-    mutant world-leaving-is-not-asked-again kernel/boot.rs '            surge::delete_again(set, memories, &id, now, out);
+# Guards that only a world with crashes, retries and instances that come and go can miss.
+mutant world-retry-survives-a-start $start 'out.writes.push(Write::Retry(name.clone(), None));' ''
+mutant world-orphans-are-kept kernel/boot.rs 'orphans(&mut state, out);' 'let _ = orphans;'
+mutant world-leaving-is-not-asked-again kernel/boot.rs '            surge::delete_again(set, memories, &id, now, out);
             continue;' '            continue;'
-    mutant world-no-tombstone kernel/surge.rs 'out.writes.push(Write::Membership(name, id.clone(), Some(Box::new(gone))));' 'let _ = (name, gone);'
-    mutant world-new-one-counts-at-once kernel/surge.rs 'state.place = Place::Coming { replaces: replaces.clone() };' ''
-    mutant world-address-of-another kernel/surge.rs 'one.located == Located::Yes && one.spec.address == *address;' 'false && one.spec.address == *address;'
-fi
+mutant world-no-tombstone kernel/surge.rs 'out.writes.push(Write::Membership(name, id.clone(), Some(Box::new(gone))));' 'let _ = (name, gone);'
+mutant world-new-one-counts-at-once kernel/surge.rs 'state.place = Place::Coming { replaces: replaces.clone() };' ''
+mutant world-address-of-another kernel/surge.rs 'one.located == Located::Yes && one.spec.address == *address;' 'false && one.spec.address == *address;'
 
 if [[ $applies_only == yes ]]; then
     echo "$fits apply, $broken do not"
