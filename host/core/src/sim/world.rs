@@ -204,12 +204,12 @@ pub(super) fn run(seed: u64, scenario: &Scenario) -> Outcome {
 
 /// As [`run`], and writes down every turn.
 #[must_use]
-pub(super) fn run_traced(seed: u64, scenario: &Scenario, tracing: Tracing) -> Outcome {
-    World::new(seed, scenario, tracing).run()
+pub(super) fn run_traced(seed: u64, scenario: &Scenario, traced: Tracing) -> Outcome {
+    World::new(seed, scenario, traced).run()
 }
 
 impl World {
-    fn new(seed: u64, scenario: &Scenario, tracing: Tracing) -> Self {
+    fn new(seed: u64, scenario: &Scenario, traced: Tracing) -> Self {
         let mut rng = Rng::new(seed);
         let mut addresses = Addresses::default();
         let mut made = Making { rng: &mut rng, scenario, addresses: &mut addresses };
@@ -247,7 +247,7 @@ impl World {
             intentions: 0,
             violations: Vec::new(),
             counts: Counts::default(),
-            trace: (tracing == Tracing::On).then(Vec::new),
+            trace: (traced == Tracing::On).then(Vec::new),
             wake: 0,
             ahead: BTreeMap::new(),
             sequence: 0,

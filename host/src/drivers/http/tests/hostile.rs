@@ -4,7 +4,10 @@ use super::*;
 
 #[tokio::test]
 async fn an_agent_that_is_not_there_yet_is_waited_for() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // Bound and not listening: nobody else gets the port meanwhile.
+    let nobody = tokio::net::TcpSocket::new_v4().unwrap();
+    nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = nobody.local_addr().unwrap().port();
     let shorter = |settings: &mut HttpSettings| settings.timeout = Duration::from_millis(300);
     let driver = driver(format!("http://127.0.0.1:{port}"), Looks::No, shorter);
     let error = driver.ensure(request("1", "v2", "a")).await.unwrap_err().to_string();
