@@ -56,10 +56,7 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<Exit> {
         };
         tracing::info!("stopping");
         host.stop().await;
-        anyhow::ensure!(
-            !failed,
-            "the kernel ended by itself; the log above says why; please report it"
-        );
+        anyhow::ensure!(!failed, "the kernel ended by itself; the log above says why; please report it");
         Ok(Exit::Done)
     })
 }
