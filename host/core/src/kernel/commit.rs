@@ -174,6 +174,8 @@ impl Kernel {
             }
             Write::Retry(name, _) => Write::Retry(name.clone(), self.fleet.set(name).ok()?.retry.clone()),
             Write::Line(_) => Write::Line(self.fleet.line.clone()),
+            Write::Hold(_) => Write::Hold(self.fleet.held.as_deref().cloned()),
+            Write::Fence(_) => Write::Fence(self.numbers.fence),
             Write::Request(key, _) => Write::Request(key.clone(), self.requests.get(key).cloned()),
             // Memories wait where each instance has one; the trail is cut as a whole.
             Write::Memory(..) | Write::UpgradeGone(_) | Write::Audit(_) | Write::TrailEnds(_) => return None,
@@ -232,8 +234,9 @@ impl Kernel {
             // Whatever is due waits for it.
             return Some(again_at.max(now.at));
         }
-        let timers = self.timers.next().into_iter().chain(self.plugin_timers.next());
-        timers.chain(self.memories.due()).min()
+        // What is due of the sets waits until a person has adopted the record.
+        let sets = self.timers.next().filter(|_| self.fleet.held.is_none());
+        sets.into_iter().chain(self.plugin_timers.next()).chain(self.memories.due()).min()
     }
 }
 
@@ -255,6 +258,8 @@ fn used(write: &Write) -> Option<super::effect::Used> {
         | Write::Quarantine(..)
         | Write::Retry(..)
         | Write::Line(_)
+        | Write::Hold(_)
+        | Write::Fence(_)
         | Write::Request(..)
         | Write::TrailEnds(_) => None,
     }

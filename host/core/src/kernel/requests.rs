@@ -46,6 +46,7 @@ impl Requests {
             (Some(_) | None, _) => match &request.command {
                 Command::StopLine | Command::StartLine => Reply::Line(fleet.line.clone()),
                 Command::Ping
+                | Command::Adopt
                 | Command::Start(..)
                 | Command::Wish(..)
                 | Command::Plugin(..)
@@ -89,6 +90,7 @@ fn asked(command: &Command) -> String {
         Command::Wish(name, wish) => format!("{}: {wish:?}", about("wish", name)),
         Command::StopLine => "stop the line".to_owned(),
         Command::StartLine => "start the line".to_owned(),
+        Command::Adopt => "adopt the record".to_owned(),
         Command::Plugin(name, wanted) => format!("plugin {name}: {wanted:?}"),
         Command::Reconfigure(_) => "reload".to_owned(),
     }
