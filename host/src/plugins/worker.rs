@@ -4,6 +4,7 @@
 //! that does not fit is handed back. The worker keeps the plugin's memory of each instance. It
 //! loads nothing and writes nothing to disk.
 
+mod batch;
 mod circuit;
 mod repeat;
 mod run;
@@ -21,10 +22,11 @@ use phasegate_core::domain::{
 };
 use phasegate_wasm::LoadedPlugin;
 
+use batch::Ticket;
 use circuit::Circuit;
 pub use circuit::PluginTrouble;
 pub use repeat::{Known, Repeats};
-use run::{Ticket, Worker};
+use run::Worker;
 
 /// Rounds that wait at most: more than a minute of work for a plugin in trouble is stale anyway.
 pub const QUEUE_MAX: usize = 16_384;
@@ -176,7 +178,7 @@ impl PluginWorker {
         let evaluation = Evaluation { at: round.finished_at, ..Evaluation::default() };
         let outcome = Outcome { stamp: self.stamp(), evaluation, result: Err(PluginFailure::Overloaded) };
         let Round { epoch, started_at, finished_at, .. } = *round;
-        Ticket { epoch, started_at, finished_at, again: false }.decided(run::key(round), outcome)
+        Ticket { epoch, started_at, finished_at, again: false }.decided(batch::key(round), outcome)
     }
 
     /// Exchanges the plugin, after the rounds that wait. Memory survives, and the latest round of each
