@@ -3,6 +3,7 @@
 //! Starting: data directory, plugins, drivers, loop, prober, API. Stopping: API first, so that no
 //! new wish comes in; then the loop, so that no effect is asked for; then probes; drivers last.
 
+mod behind_api;
 mod machine;
 mod parts;
 mod problems;
@@ -15,7 +16,7 @@ use anyhow::Context;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::api::{self, Guard, server};
+use crate::api::{self, Guard, Recording, server};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::drivers::Driver;
@@ -27,6 +28,7 @@ use phasegate_core::domain::PluginName;
 use phasegate_core::kernel::{Configured, Event};
 use phasegate_core::lifecycle::{self, RefusalReason, Stage, Standing};
 
+use behind_api::Recorded;
 pub use problems::problems;
 
 /// Notes of drivers that may wait; a driver that writes more waits.
@@ -114,9 +116,10 @@ impl Host {
             trail,
             clock,
             shown: api::Shown::default(),
-            hands: plugins,
-            reloader: reloader.clone(),
-            recorded: recorder.map(|recorder| api::Recorded { recorder, runtime }),
+            hands: Arc::new(plugins),
+            configuration: Arc::new(reloader.clone()),
+            recording: recorder
+                .map(|recorder| Arc::new(Recorded { recorder, runtime }) as Arc<dyn Recording>),
         };
         let router = api::router(Arc::new(asked), Guard::new(options.token));
         let tasks = vec![

@@ -15,12 +15,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crate::clock::Clock;
-use crate::recording::{Recorder, settings_digest};
+use crate::recording::Recorder;
 use phasegate_core::domain::{
     Decided, Digest, Evaluation, Generation, InstanceId, Observation, Outcome, PluginFailure, PluginName,
     PluginStamp, Round, ScaleSetName,
 };
-use phasegate_wasm::LoadedPlugin;
+use phasegate_wasm::{LoadedPlugin, settings_digest};
 
 use batch::Ticket;
 use circuit::Circuit;

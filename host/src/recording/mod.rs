@@ -32,8 +32,6 @@ mod tests;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
-
 use phasegate_core::domain::{Digest, Evaluation, Observation, PluginLimits, PluginStamp, Verdict};
 
 pub use kept::Used;
@@ -81,10 +79,4 @@ pub struct Judgement<'a> {
 #[must_use]
 pub fn folder(data_dir: &std::path::Path) -> PathBuf {
     data_dir.join("recording")
-}
-
-/// By what name settings are kept.
-#[must_use]
-pub fn settings_digest(settings: &str) -> Digest {
-    Digest(Sha256::digest(settings.as_bytes()).into())
 }

@@ -102,7 +102,7 @@ impl Recorder {
 
     /// Keeps what a plugin is about to run, so that it can be run again.
     pub fn keep(&self, plugin: &PluginName, component: (Digest, &[u8]), settings: &str) {
-        let settings_digest = super::settings_digest(settings);
+        let settings_digest = phasegate_wasm::settings_digest(settings);
         let folder = &self.shared.folder;
         // Held while it is written: the ring would remove what nobody names yet.
         let mut active = self.shared.active.lock().unwrap_or_else(PoisonError::into_inner);

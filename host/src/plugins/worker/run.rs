@@ -5,14 +5,14 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use std::sync::{Arc, PoisonError};
 
 use crate::clock::Clock;
-use crate::recording::{Judgement, Recorder, SEGMENTS, settings_digest};
+use crate::recording::{Judgement, Recorder, SEGMENTS};
 use phasegate_core::domain::{
     Cost, Digest, Evaluation, Generation, Observation, Origin, Outcome, PluginFailure, PluginName,
     PluginStamp, Round, Timestamp, Verdict,
 };
 use phasegate_wasm::LoadedPlugin;
-use phasegate_wasm::guarded;
 use phasegate_wasm::{BATCH_MAX, Judged};
+use phasegate_wasm::{guarded, settings_digest};
 
 use super::batch::{Asked, Entered, Now, Ticket, key};
 use super::circuit::{Broken, Circuit, PluginTrouble};
