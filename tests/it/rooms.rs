@@ -52,7 +52,19 @@ const HOST: Arrows = &[
     ),
     (
         "cli",
-        &["author", "clock", "config", "demo", "drivers", "host", "net", "plugins", "recording", "words"],
+        &[
+            "author",
+            "clock",
+            "config",
+            "demo",
+            "drivers",
+            "host",
+            "net",
+            "plugins",
+            "recording",
+            "store",
+            "words",
+        ],
     ),
 ];
 

@@ -21,7 +21,7 @@ use self::kind::Kind;
 use std::future::Future;
 use std::pin::Pin;
 
-use phasegate_core::domain::{Address, Instance, ScaleSetName, Version};
+use phasegate_core::domain::{Address, Fence, Instance, ScaleSetName, Version};
 pub use phasegate_core::domain::{Creation, Custody, DriverNote, DriverTraits, ProcessState};
 pub use phasegate_core::kernel::effect::{Create, Delete, Ensure};
 
@@ -42,10 +42,22 @@ const MAX_CONCURRENT: &str = "64";
 /// A future on the heap, so that drivers of different kinds share one trait.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
 
-/// Why an instance could not be made to run a version; one line for people.
+/// Why a driver has not done what it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct DriverError(pub String);
+pub enum DriverError {
+    /// It could not be done; one line for people.
+    #[error("{0}")]
+    Failed(String),
+    /// It was refused, because a higher generation has told the same instance something. It may be asked for again.
+    #[error("generation {0} has told the instance something since, and this host is an earlier one")]
+    Superseded(Fence),
+}
+
+impl From<String> for DriverError {
+    fn from(text: String) -> Self {
+        Self::Failed(text)
+    }
+}
 
 /// Makes instances run versions.
 pub trait Driver: Send + Sync {

@@ -26,13 +26,13 @@ const CONFIRM_WITHIN: Duration = Duration::from_secs(10);
 /// One way to reach instances.
 pub(super) trait Reach: Send + Sync + 'static {
     /// Applies the request, tries again included. Can be dropped, and then does no more.
-    fn apply(&self, request: Arc<Ensure>) -> BoxFuture<Result<(), String>>;
+    fn apply(&self, request: Arc<Ensure>) -> BoxFuture<Result<(), DriverError>>;
 
     /// Creates an instance, tries again included, and gives its address. Can be dropped, too.
-    fn create(&self, request: Arc<Create>) -> BoxFuture<Result<Address, String>>;
+    fn create(&self, request: Arc<Create>) -> BoxFuture<Result<Address, DriverError>>;
 
     /// Deletes an instance, tries again included. Can be dropped, too.
-    fn delete(&self, request: Arc<Delete>) -> BoxFuture<Result<(), String>>;
+    fn delete(&self, request: Arc<Delete>) -> BoxFuture<Result<(), DriverError>>;
 
     /// Asks an instance for its version; it may not know. None when there is no way to ask.
     fn look(
@@ -148,16 +148,17 @@ impl<R: Reach> Site<R> {
 
     fn unless_ending<T: Send + 'static>(
         &self,
-        work: impl Future<Output = Result<T, String>> + Send + 'static,
+        work: impl Future<Output = Result<T, DriverError>> + Send + 'static,
     ) -> BoxFuture<Result<T, DriverError>> {
         let mut ending = self.ending.subscribe();
         Box::pin(async move {
             tokio::select! {
                 biased;
-                _ = ending.wait_for(|ending| *ending == Ending::Yes) => Err("the driver has ended".to_owned()),
+                _ = ending.wait_for(|ending| *ending == Ending::Yes) => {
+                    Err(DriverError::Failed("the driver has ended".to_owned()))
+                }
                 result = work => result,
             }
-            .map_err(DriverError)
         })
     }
 
@@ -192,7 +193,7 @@ impl<R: Reach> Shared<R> {
         fence.admit(&mut highest).map_err(|deposed| deposed.to_string())
     }
 
-    async fn ensure(&self, request: Arc<Ensure>) -> Result<(), String> {
+    async fn ensure(&self, request: Arc<Ensure>) -> Result<(), DriverError> {
         self.admit(request.fence)?;
         let place = self.place(&request.scale_set, &request.instance.id);
         let _turn = place.turn.lock().await;

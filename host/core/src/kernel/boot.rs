@@ -53,13 +53,7 @@ pub(super) fn boot(
 
 /// Asks again for what was in flight; and where the instances have not been taken up since the start of the host,
 /// starts or looks at every one of them.
-pub(super) fn take_up(
-    fleet: &mut Fleet,
-    memories: &mut Memories,
-    startup: Startup,
-    now: Now,
-    out: &mut Out,
-) {
+pub(super) fn take_up(fleet: &mut Fleet, memories: &mut Memories, startup: Startup, now: Now, out: &mut Out) {
     for name in fleet.names(|_| true) {
         look::look(fleet, memories, &name, &[Event::Resumed], now, out);
         match startup {

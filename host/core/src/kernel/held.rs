@@ -62,7 +62,12 @@ pub(super) fn superseded(fleet: &mut Fleet, heard: Superseded, now: Now, out: &m
              correct what it remembers"
         );
         let answer = Err(text);
-        return done::done(fleet, Done { scale_set, instance, component, operation, answer, seen: None }, now, out);
+        return done::done(
+            fleet,
+            Done { scale_set, instance, component, operation, answer, seen: None },
+            now,
+            out,
+        );
     };
     if next > asked {
         out.numbers.fence = next;
@@ -147,9 +152,11 @@ mod tests {
     fn touches(rig: &Rig) -> bool {
         rig.effects.iter().any(|effect| match effect {
             Effect::Ensure(_) | Effect::Create(_) | Effect::Delete(_) => true,
-            Effect::Observe(_) | Effect::Probe(_) | Effect::Forget(..) | Effect::Keep(_) | Effect::Plugin(..) => {
-                false
-            }
+            Effect::Observe(_)
+            | Effect::Probe(_)
+            | Effect::Forget(..)
+            | Effect::Keep(_)
+            | Effect::Plugin(..) => false,
         })
     }
 
@@ -184,7 +191,11 @@ mod tests {
         let by = By { reason: Some("the old disk is gone".to_owned()), ..By::host() };
         assert_eq!(rig.ask_as(by, Command::Adopt), Some(Ok(Reply::Recorded)));
         assert_eq!(rig.asked().remove(0).operation, operation, "what was in flight is asked for again");
-        assert!(rig.disk.trail().any(|line| line.to_string().ends_with("another lock file: the old disk is gone")));
+        assert!(
+            rig.disk
+                .trail()
+                .any(|line| line.to_string().ends_with("another lock file: the old disk is gone"))
+        );
         assert_eq!(rig.ask(Command::Adopt), Some(Err(Refusal::NotHolding)));
         let rig = rig.restart();
         assert!(rig.kernel.fleet().held.is_none() && touches(&rig), "it stays adopted");
@@ -270,7 +281,9 @@ mod tests {
         rig.ask(Command::Adopt);
         let again = rig.asked().remove(0);
         assert_eq!(u64::from(again.fence), 42);
-        assert!(again.operation.0.starts_with(operation.as_str()) && again.component == Component::Application);
+        assert!(
+            again.operation.0.starts_with(operation.as_str()) && again.component == Component::Application
+        );
         let stored = rig.disk.clone().open();
         assert_eq!((u64::from(stored.fence), stored.hold), (43, None), "the next start is above it, too");
     }

@@ -79,6 +79,8 @@ pub(super) struct Counts {
     pub(super) created: usize,
     /// Ends of the host that it did not choose.
     pub(super) crashes: usize,
+    /// Records that the next host finds copied.
+    pub(super) copies: usize,
     /// Upgrades.
     pub(super) upgrades: usize,
     /// Generations of plugins that took over.
@@ -99,6 +101,7 @@ impl std::ops::AddAssign for Counts {
             calls,
             created,
             crashes,
+            copies,
             upgrades,
             swaps,
             reloads,
@@ -111,6 +114,7 @@ impl std::ops::AddAssign for Counts {
         self.calls += calls;
         self.created += created;
         self.crashes += crashes;
+        self.copies += copies;
         self.upgrades += upgrades;
         self.swaps += swaps;
         self.reloads += reloads;

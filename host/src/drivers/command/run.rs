@@ -14,7 +14,7 @@ use super::{CommandSettings, environment};
 use crate::drivers::backoff::Backoff;
 use crate::drivers::local::{Capture, Command, Finished, Job, Runner, describe, output};
 use crate::drivers::site::Reach;
-use crate::drivers::{BoxFuture, Create, Delete, Ensure};
+use crate::drivers::{BoxFuture, Create, Delete, DriverError, Ensure};
 use phasegate_core::domain::{Address, Instance, InstanceId, ScaleSetName, Version};
 
 /// `EX_TEMPFAIL` of `sysexits.h`: not now, but later.
@@ -71,19 +71,19 @@ impl Programs {
 }
 
 impl Reach for Programs {
-    fn apply(&self, request: Arc<Ensure>) -> BoxFuture<Result<(), String>> {
+    fn apply(&self, request: Arc<Ensure>) -> BoxFuture<Result<(), DriverError>> {
         let shared = Arc::clone(&self.0);
-        Box::pin(async move { shared.apply(&request).await })
+        Box::pin(async move { Ok(shared.apply(&request).await?) })
     }
 
-    fn create(&self, request: Arc<Create>) -> BoxFuture<Result<Address, String>> {
+    fn create(&self, request: Arc<Create>) -> BoxFuture<Result<Address, DriverError>> {
         let shared = Arc::clone(&self.0);
-        Box::pin(async move { shared.create(&request).await })
+        Box::pin(async move { Ok(shared.create(&request).await?) })
     }
 
-    fn delete(&self, request: Arc<Delete>) -> BoxFuture<Result<(), String>> {
+    fn delete(&self, request: Arc<Delete>) -> BoxFuture<Result<(), DriverError>> {
         let shared = Arc::clone(&self.0);
-        Box::pin(async move { shared.delete(&request).await })
+        Box::pin(async move { Ok(shared.delete(&request).await?) })
     }
 
     fn look(

@@ -10,16 +10,16 @@ use tokio::sync::Semaphore;
 
 use super::body::{AddressBody, VersionBody, body, body_of_creation, body_of_deletion};
 use super::client::{Ask, Client, SendError};
-use super::judge::{Asked, Verdict, judge, no_room};
+use super::judge::{Asked, Verdict, ahead, judge, no_room};
 use super::{AgentUrls, HttpSettings, LoadCertificatesError};
 use crate::drivers::backoff::Backoff;
 use crate::drivers::site::Reach;
-use crate::drivers::{BoxFuture, Create, Delete, Ensure};
+use crate::drivers::{BoxFuture, Create, Delete, DriverError, Ensure};
 use crate::net::address::parse_address;
 use crate::net::text::first_line;
 use crate::net::tls::VerifiedTls;
 use crate::net::url::HttpUrl;
-use phasegate_core::domain::{Address, Instance, InstanceId, OperationId, ScaleSetName, Version};
+use phasegate_core::domain::{Address, Fence, Instance, InstanceId, OperationId, ScaleSetName, Version};
 
 /// Longest wait for the answer to a question. A request that does something may take as long as
 /// the operation.
@@ -65,6 +65,7 @@ struct Posting<'a> {
     operation: &'a OperationId,
     instance: (&'a ScaleSetName, &'a InstanceId),
     busy: Busy,
+    fence: Fence,
 }
 
 /// What an agent means that refuses a request because of the state that it is in.
@@ -86,17 +87,17 @@ impl Agents {
 }
 
 impl Reach for Agents {
-    fn apply(&self, request: Arc<Ensure>) -> BoxFuture<Result<(), String>> {
+    fn apply(&self, request: Arc<Ensure>) -> BoxFuture<Result<(), DriverError>> {
         let shared = Arc::clone(&self.0);
         Box::pin(async move { shared.apply(&request).await })
     }
 
-    fn create(&self, request: Arc<Create>) -> BoxFuture<Result<Address, String>> {
+    fn create(&self, request: Arc<Create>) -> BoxFuture<Result<Address, DriverError>> {
         let shared = Arc::clone(&self.0);
         Box::pin(async move { shared.create(&request).await })
     }
 
-    fn delete(&self, request: Arc<Delete>) -> BoxFuture<Result<(), String>> {
+    fn delete(&self, request: Arc<Delete>) -> BoxFuture<Result<(), DriverError>> {
         let shared = Arc::clone(&self.0);
         Box::pin(async move { shared.delete(&request).await })
     }
@@ -116,35 +117,38 @@ impl Reach for Agents {
 }
 
 impl Shared {
-    async fn apply(&self, request: &Ensure) -> Result<(), String> {
+    async fn apply(&self, request: &Ensure) -> Result<(), DriverError> {
         let wish = Posting {
             url: self.urls.apply(request).map_err(|error| error.to_string())?,
             body: body(request)?,
             operation: &request.operation,
             instance: (&request.scale_set, &request.instance.id),
             busy: Busy::Wait,
+            fence: request.fence,
         };
         self.post(wish).await.map(|_| ())
     }
 
-    async fn create(&self, request: &Create) -> Result<Address, String> {
+    async fn create(&self, request: &Create) -> Result<Address, DriverError> {
         let url = self.urls.create(request).map_err(|error| error.to_string())?;
         let wish = Posting {
-            url: url.ok_or("the driver has not been told how to create instances")?,
+            url: url.ok_or_else(|| "the driver has not been told how to create instances".to_owned())?,
             body: body_of_creation(request)?,
             operation: &request.operation,
             instance: (&request.scale_set, &request.instance.id),
             busy: Busy::NoRoom,
+            fence: request.fence,
         };
         let url = wish.url.clone();
         let body = self.post(wish).await?;
         let address = serde_json::from_slice::<AddressBody>(&body).ok().map(|body| body.address);
         let address = address.ok_or_else(|| format!("{url} is done, and did not name an address"))?;
         let shown = first_line(address.as_bytes());
-        parse_address(&address).map_err(|error| format!("{url} named the address `{shown}`, which {error}"))
+        let parsed = parse_address(&address);
+        Ok(parsed.map_err(|error| format!("{url} named the address `{shown}`, which {error}"))?)
     }
 
-    async fn delete(&self, request: &Delete) -> Result<(), String> {
+    async fn delete(&self, request: &Delete) -> Result<(), DriverError> {
         let Some(url) = self.urls.delete(request).map_err(|error| error.to_string())? else {
             tracing::warn!(
                 scale_set = %request.scale_set, instance = %request.instance.id,
@@ -158,31 +162,35 @@ impl Shared {
             operation: &request.operation,
             instance: (&request.scale_set, &request.instance.id),
             busy: Busy::Wait,
+            fence: request.fence,
         };
         self.post(wish).await.map(|_| ())
     }
 
     /// One operation within its time. Gives the body of the last answer.
-    async fn post(&self, wish: Posting<'_>) -> Result<Vec<u8>, String> {
+    async fn post(&self, wish: Posting<'_>) -> Result<Vec<u8>, DriverError> {
         let mut latest = "there was no answer yet".to_owned();
         let operation = self.operate(wish, &mut latest);
         match tokio::time::timeout(self.timeout, operation).await {
             Ok(result) => result,
-            Err(_) => Err(format!("not done within {} s: {latest}", self.timeout.as_secs_f64())),
+            Err(_) => {
+                let text = format!("not done within {} s: {latest}", self.timeout.as_secs_f64());
+                Err(DriverError::Failed(text))
+            }
         }
     }
 
     /// Asks until there is an end. `latest` says what was heard last.
-    async fn operate(&self, wish: Posting<'_>, latest: &mut String) -> Result<Vec<u8>, String> {
-        let Posting { url, body, operation, instance: (scale_set, instance), busy } = wish;
+    async fn operate(&self, wish: Posting<'_>, latest: &mut String) -> Result<Vec<u8>, DriverError> {
+        let Posting { url, body, operation, instance: (scale_set, instance), busy, fence } = wish;
         let post = Ask::Post { key: operation.0.clone(), body };
         let mut place: Option<HttpUrl> = None;
         let (mut retry, mut poll) = (self.timing.retry.of(&operation.0), self.timing.poll.of(&operation.0));
         loop {
             let (verdict, said) = match &place {
-                None => self.ask(&url, post.clone(), (Asked::Post, busy)).await,
+                None => self.ask(&url, post.clone(), (Asked::Post, busy, fence)).await,
                 Some(place) => {
-                    let question = self.ask(place, Ask::Get, (Asked::Poll, busy));
+                    let question = self.ask(place, Ask::Get, (Asked::Poll, busy, fence));
                     tokio::time::timeout(QUESTION_TIMEOUT, question).await.unwrap_or_else(|_| {
                         (
                             Verdict::Again { reason: "the agent does not answer".to_owned(), after: None },
@@ -193,7 +201,8 @@ impl Shared {
             };
             let (after, delay) = match verdict {
                 Verdict::Done => return Ok(said),
-                Verdict::Failed(reason) => return Err(reason),
+                Verdict::Failed(reason) => return Err(DriverError::Failed(reason)),
+                Verdict::Superseded(seen) => return Err(DriverError::Superseded(seen)),
                 Verdict::Again { reason, after } => {
                     tracing::info!(%scale_set, %instance, "again later: {reason}");
                     *latest = reason;
@@ -212,13 +221,18 @@ impl Shared {
         }
     }
 
-    async fn ask(&self, url: &HttpUrl, ask: Ask, (asked, busy): (Asked, Busy)) -> (Verdict, Vec<u8>) {
+    async fn ask(
+        &self,
+        url: &HttpUrl,
+        ask: Ask,
+        (asked, busy, fence): (Asked, Busy, Fence),
+    ) -> (Verdict, Vec<u8>) {
         match self.client.ask(url, ask).await {
             Ok(answer) => {
-                let verdict = match busy {
+                let verdict = ahead(&answer, fence).map(Verdict::Superseded).or_else(|| match busy {
                     Busy::NoRoom => no_room(&answer),
                     Busy::Wait => None,
-                };
+                });
                 (verdict.unwrap_or_else(|| judge(url, asked, &answer)), answer.body)
             }
             Err(SendError::Again(reason)) => (Verdict::Again { reason, after: None }, Vec::new()),

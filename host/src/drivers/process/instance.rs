@@ -86,7 +86,7 @@ pub(super) async fn supervise_instance(
             () = reached(&mut stopping, Stage::Ending) => break,
             request = inbox.recv() => match request {
                 Some(Order::Ensure(request, answer)) => {
-                    _ = answer.send(task.ensure(*request).await.map_err(DriverError));
+                    _ = answer.send(task.ensure(*request).await.map_err(DriverError::Failed));
                 }
                 Some(Order::Delete(answer)) => {
                     let stopped = task.stop().await;
@@ -95,7 +95,7 @@ pub(super) async fn supervise_instance(
                         // Whoever asks again finds that it is gone.
                         inbox.close();
                     }
-                    _ = answer.send(stopped.map_err(DriverError));
+                    _ = answer.send(stopped.map_err(DriverError::Failed));
                     if is_over {
                         return;
                     }

@@ -32,7 +32,7 @@ use self::ports::Ports;
 use self::supervisor::Request;
 use super::backoff::Backoff;
 use super::kind::StartDriverError;
-use super::local::{GuardCommand, OwnThread};
+use super::local::{GuardCommand, OwnThread, output};
 use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, DriverNote, Ensure};
 use crate::clock::Clock;
 use phasegate_core::domain::{Address, Component, Instance, ScaleSetName, Version};
@@ -66,7 +66,7 @@ async fn ask(
     inbox: mpsc::Sender<Request>,
     request: impl FnOnce(Answer) -> Request,
 ) -> Result<(), DriverError> {
-    let ended = || DriverError("the process driver has ended".to_owned());
+    let ended = || DriverError::Failed("the process driver has ended".to_owned());
     let (answer, result) = oneshot::channel();
     inbox.send(request(answer)).await.map_err(|_| ended())?;
     result.await.unwrap_or_else(|_| Err(ended()))
@@ -109,7 +109,7 @@ impl ProcessDriver {
     ) -> Result<Self, StartDriverError> {
         let ProcessSettings { commands, search_path, log_dir, stop_timeout, surge_ports, guard } = settings;
         // Absolute, because it is also shown to people who are elsewhere.
-        let log_dir = std::fs::create_dir_all(&log_dir)
+        let log_dir = output::make_folder(&log_dir)
             .and_then(|()| log_dir.canonicalize())
             .map_err(|source| StartDriverError::LogDir { path: log_dir, source })?;
         let (inbox, requests) = mpsc::channel(INBOX_LEN);
@@ -138,12 +138,12 @@ impl Driver for ProcessDriver {
     fn create(&self, request: Create) -> BoxFuture<Result<Address, DriverError>> {
         let (inbox, ports) = (self.inbox.clone(), self.ports.clone());
         Box::pin(async move {
-            let not_told = || DriverError("the driver has no ports for new instances".to_owned());
+            let not_told = || DriverError::Failed("the driver has no ports for new instances".to_owned());
             let ports = ports.ok_or_else(not_told)?;
             let Create { scale_set, instance, replaces: _, version, taken, operation, fence } = request;
             let key = (scale_set.clone(), instance.id.clone());
             let host = instance.address.host.clone();
-            let port = ports.take(&key, &host, &taken).await.map_err(DriverError)?;
+            let port = ports.take(&key, &host, &taken).await.map_err(DriverError::Failed)?;
             let address = Address { host, port };
             let ensure = Ensure {
                 scale_set,

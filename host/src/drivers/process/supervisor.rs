@@ -94,7 +94,7 @@ impl Dispatcher {
     /// Refuses a host that has been replaced.
     fn admit(&mut self, fence: Fence, answer: Answer) -> Option<Answer> {
         if let Err(deposed) = fence.admit(&mut self.highest) {
-            _ = answer.send(Err(DriverError(deposed.to_string())));
+            _ = answer.send(Err(DriverError::Failed(deposed.to_string())));
             return None;
         }
         Some(answer)
@@ -110,6 +110,6 @@ fn hand_over(handle: &Handle, order: Order) {
     if let Err(mpsc::error::TrySendError::Full(order)) = handle.requests.try_send(order) {
         let text = format!("more than {INSTANCE_QUEUE_LEN} requests wait for this instance");
         let (Order::Ensure(_, answer) | Order::Delete(answer)) = order;
-        _ = answer.send(Err(DriverError(text)));
+        _ = answer.send(Err(DriverError::Failed(text)));
     }
 }
