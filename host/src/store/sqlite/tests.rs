@@ -6,7 +6,7 @@ use phasegate_core::record::audit::What;
 use phasegate_core::record::{Anchor, Disk, Retry, StoppedLine, StoredMemory, StoredModel, StoredRequest};
 use phasegate_core::rollout::Wish;
 use serde::de::DeserializeOwned;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
 
 fn id<T: DeserializeOwned>(text: &str) -> T {
     serde_json::from_str(&format!("{text:?}")).unwrap()
