@@ -47,8 +47,8 @@ fn config(text: &str) -> Config {
 fn effects(before: &Config, after: &Config) -> Vec<String> {
     let mut effects = restart_reasons(before, after);
     for set in &after.scale_sets {
-        let old = before.scale_sets.iter().find(|old| old.name == set.name);
-        effects.extend(old.into_iter().flat_map(|old| changed_parts(old, set)).map(str::to_owned));
+        let changes = live_changes(before, after, &set.name);
+        effects.extend(parts(&changes).into_iter().map(str::to_owned));
     }
     let differs = |plugin: &&PluginConfig| {
         before.plugins.iter().any(|old| old.spec.name == plugin.spec.name && old != *plugin)
@@ -274,5 +274,67 @@ fn no_declared_key_is_left_out() {
             (from.contains(key) || to.contains(key)) && restarts == (*reload == Reload::Restart)
         };
         assert!(rows.iter().any(|row| says(&row)), "`{key}` is declared {reload:?} and in no such row here");
+    }
+}
+
+/// The paths of the keys of a table and of those within it, as a file with one of each has them.
+fn paths_of(shape: &Shape, prefix: &str, paths: &mut BTreeSet<String>) {
+    for key in &shape.keys {
+        let path = format!("{prefix}.{}", key.name);
+        match &key.form {
+            Form::Table(inner) => paths_of(inner, &path, paths),
+            _ => {
+                paths.insert(path);
+            }
+        }
+    }
+}
+
+/// What a part of the file says at a path, in its own words.
+fn written<'a>(text: &'a str, path: &str) -> Option<&'a str> {
+    let lines = text.lines().filter_map(|line| line.split_once(" = "));
+    let mut found = lines.filter(|(key, _)| path.ends_with(&format!(".{key}")));
+    found.next().map(|(_, value)| value)
+}
+
+#[test]
+fn a_live_change_names_its_key_and_what_it_said_and_says() {
+    let mut told = BTreeSet::new();
+    for (place, from, to, effect) in [set_rows(), policy_rows()].concat() {
+        let Set(part) = effect else { continue };
+        let file = |value: &str| config(&FILE.replacen(place, value, 1));
+        let (before, after) = (file(from), file(to));
+        let changes = live_changes(&before, &after, &before.scale_sets[0].name);
+        let [change] = changes.as_slice() else { panic!("{to}: {changes:?}") };
+        assert_eq!((change.key.split('.').next(), change.reload), (Some(part), Reload::Live), "{to}");
+        for (says, text) in [(change.before, from), (change.after, to)] {
+            let (says, text) = (says.unwrap(), written(text, change.key).unwrap());
+            // A span is told in seconds, and a table with its names in quotes.
+            let same = says == text || says.ends_with(" s") || text.contains('{');
+            assert!(same, "{}: {says}, and the file says {text}", change.key);
+        }
+        assert_ne!(change.before, change.after, "{to}");
+        told.insert(change.key.to_owned());
+    }
+    let mut paths = BTreeSet::new();
+    for part in ["health", "upgradePolicy"] {
+        let shape = crate::config::shape();
+        paths_of(shape.at(&format!("scaleSets.{part}")).unwrap(), part, &mut paths);
+    }
+    let missing: Vec<&String> =
+        paths.iter().filter(|path| !told.contains(*path) && !path.ends_with(".mode")).collect();
+    assert!(missing.is_empty() && paths.len() > 30, "declared and in no row here: {missing:?}");
+}
+
+#[test]
+fn what_is_only_written_otherwise_is_no_change() {
+    for (place, from, to) in [
+        ("#health", "intervalInSeconds = 5", "intervalInSeconds = 5.0"),
+        ("#health", "", "numberOfProbes = 1"),
+        ("#policy", "deferDeadline = \"PT1M\"", "deferDeadline = \"PT60S\""),
+        ("#policy", "", "rollingUpgradePolicy = { maxBatchInstancePercent = 20 }"),
+    ] {
+        let file = |value: &str| config(&FILE.replacen(place, value, 1));
+        assert_eq!(effects(&file(from), &file(to)), Vec::<String>::new(), "{to}");
     }
 }
