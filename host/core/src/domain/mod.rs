@@ -23,6 +23,8 @@ pub mod plugin_spec;
 pub mod policy;
 pub mod request;
 pub mod rules;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod time;
 pub mod upgrade_policy;
 pub mod window;
