@@ -5,6 +5,7 @@
 
 mod backoff;
 pub mod command;
+mod error;
 mod extensions;
 pub mod http;
 pub mod kind;
@@ -15,13 +16,14 @@ pub mod template;
 #[cfg(test)]
 mod testing;
 
+pub use self::error::DriverError;
 pub use self::kind::DriverConfig;
 use self::kind::Kind;
 
 use std::future::Future;
 use std::pin::Pin;
 
-use phasegate_core::domain::{Address, Fence, Instance, ScaleSetName, Version};
+use phasegate_core::domain::{Address, Instance, ScaleSetName, Version};
 pub use phasegate_core::domain::{Creation, Custody, DriverNote, DriverTraits, ProcessState};
 pub use phasegate_core::kernel::effect::{Create, Delete, Ensure};
 
@@ -41,23 +43,6 @@ const MAX_CONCURRENT: &str = "64";
 
 /// A future on the heap, so that drivers of different kinds share one trait.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
-
-/// Why a driver has not done what it was asked for.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DriverError {
-    /// It could not be done; one line for people.
-    #[error("{0}")]
-    Failed(String),
-    /// It was refused, because a higher generation has told the same instance something. It may be asked for again.
-    #[error("generation {0} has told the instance something since, and this host is an earlier one")]
-    Superseded(Fence),
-}
-
-impl From<String> for DriverError {
-    fn from(text: String) -> Self {
-        Self::Failed(text)
-    }
-}
 
 /// Makes instances run versions.
 pub trait Driver: Send + Sync {

@@ -122,7 +122,6 @@ fn heard<T>(
 ) -> Result<Result<T, String>, Event> {
     match answer {
         Ok(done) => Ok(Ok(done)),
-        Err(DriverError::Failed(text)) => Ok(Err(text)),
         Err(DriverError::Superseded(seen)) => Err(Event::Superseded(Superseded {
             scale_set: scale_set.clone(),
             instance: instance.clone(),
@@ -130,5 +129,6 @@ fn heard<T>(
             operation: operation.clone(),
             seen,
         })),
+        Err(error) => Ok(Err(error.to_string())),
     }
 }
