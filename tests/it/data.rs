@@ -172,7 +172,7 @@ fn holds(site: &Site) -> Value {
     );
     assert_eq!(site.run(&["upgrade", "cancel", "orders"]).code, 1);
     assert!(request(site.port(), "GET /healthz", "").starts_with("HTTP/1.1 200"));
-    assert!(request(site.port(), "GET /metrics", "").contains("\nphasegate_holding 1\n"));
+    assert!(request(site.port(), "GET /metrics", "").contains("\nphasegate_holding 1.0\n"));
     assert!(site.log().contains("held: the host holds: "), "{}", site.log());
     assert_eq!(calls(site), before);
     site.json(&["fleet"])["holding"].clone()
@@ -187,7 +187,7 @@ fn goes_on_once_adopted(site: &Site) {
     assert!(calls(site).len() > before.len());
     let log = site.run(&["upgrade", "log", "orders"]).stdout;
     assert!(log.contains("the record was adopted") && log.contains("the disk is new"), "{log}");
-    assert!(request(site.port(), "GET /metrics", "").contains("\nphasegate_holding 0\n"));
+    assert!(request(site.port(), "GET /metrics", "").contains("\nphasegate_holding 0.0\n"));
 }
 
 #[test]

@@ -109,7 +109,7 @@ fn a_damaged_or_newer_copy_is_refused_and_changes_nothing() {
         assert!(!beside(&data.join(NAME), ".restoring").exists());
     };
     changed("INSERT INTO upgrades VALUES ('orders-1', 'orders', 1, 0, 'Completed', '{')");
-    refused("does not read back");
+    refused("do not read back, first upgrades");
     changed("INSERT INTO audit VALUES (1, 0, 'orders', NULL, NULL, 'start', 'nothing')");
     refused("audit `1`");
     changed("PRAGMA user_version = 9; UPDATE reader SET least_version = '9.9', why = 'regions'");
