@@ -13,8 +13,8 @@ use super::state::Fleet;
 use super::surge;
 use super::trail;
 use super::{Effect, Kernel, Turn};
-use crate::domain::{Backoff, Component, Now, ScaleSetName, Timestamp, UpgradeId};
-use crate::record::{StoredModel, Write};
+use crate::domain::{Backoff, Component, Now, RequestId, ScaleSetName, Timestamp, UpgradeId};
+use crate::record::{Made, StoredModel, Write};
 use crate::rollout::Upgrade;
 
 /// Between two tries to write.
@@ -28,7 +28,13 @@ pub(super) struct Recording {
     /// Facts and what follows from them, not recorded yet.
     writes: Vec<Write>,
     effects: Vec<Effect>,
+    /// Answers about what was undone and may stand in the record all the same. A host that starts from it would
+    /// do it, so they wait until it is written over.
+    held: Vec<(RequestId, Answer)>,
 }
+
+/// Answers that wait at most. Who is beyond hears nothing of the kernel, and the door says that it is not known.
+const HELD_MAX: usize = 1_000;
 
 /// Whether a turn can wait for the next try to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +58,21 @@ impl Recording {
     pub(super) fn may_write(&self, at: Timestamp, patience: Patience) -> bool {
         patience == Patience::None || self.refusing.is_none_or(|(again_at, _)| again_at <= at)
     }
+
+    /// What is answered once the commit of this turn, which begins with what is written over, is made.
+    pub(super) fn answers(&self) -> impl Iterator<Item = (RequestId, Answer)> {
+        self.held.iter().cloned()
+    }
+
+    fn is_held(&self, request: RequestId) -> bool {
+        self.held.iter().any(|(held, _)| *held == request)
+    }
+
+    fn hold(&mut self, answers: impl IntoIterator<Item = (RequestId, Answer)>) {
+        self.held.extend(answers);
+        let beyond = self.held.len().saturating_sub(HELD_MAX);
+        self.held.drain(..beyond);
+    }
 }
 
 impl Kernel {
@@ -61,6 +82,7 @@ impl Kernel {
         if self.undo.take().is_some() {
             self.recording.refusing = None;
             self.fleet.refusing = None;
+            self.recording.held.clear();
         }
         self.begin()
     }
@@ -82,10 +104,11 @@ impl Kernel {
         Undo { fleet: self.fleet.clone(), requests: self.requests.clone(), numbers: out.numbers }
     }
 
-    /// The latest commit was refused. Whether it was made all the same is not known, so whatever it may have
-    /// left is written over: facts again, and intents as they are without it.
+    /// The latest commit was refused. It may have been made all the same, so whatever it may have left is
+    /// written over: facts again, and intents as they are without it. Where that is not known, the answer to what
+    /// was undone waits until it is: else the host could die before, and what was answered with no be done.
     pub(super) fn commit_refused(&mut self, refused: RefusedCommit, now: Now, turn: &mut Turn) -> Out {
-        let RefusedCommit { turn: before, why } = refused;
+        let RefusedCommit { turn: before, why, made } = refused;
         let Turn { mut writes, mut effects, replies, facts, heard, .. } = before;
         self.memories.refused();
         let tries = self.recording.refusing.map_or(0, |(_, tries)| tries) + 1;
@@ -105,19 +128,28 @@ impl Kernel {
         effects.truncate(facts.effects);
         (self.recording.writes, self.recording.effects) = (writes, effects);
         let mut before = Before::Nothing;
+        let (mut undone, mut others) = (Vec::new(), Vec::new());
         for (id, answer) in replies {
+            if self.recording.is_held(id) {
+                continue;
+            }
             // What was refused after something was granted may have been refused because of that.
             if answer.is_ok() {
                 before = Before::Granted;
             }
-            let answer = not_recorded(answer, before, &why);
-            turn.replies.extend(answer.map(|answer| (id, answer)));
+            let answers = if promises(&answer) { &mut undone } else { &mut others };
+            answers.extend(not_recorded(answer, before, &why).map(|answer| (id, answer)));
         }
         let mut out = self.begin();
         for (name, event) in heard {
             let heard = plugin::hear_unrecorded(&mut self.fleet, &name, event, &why, now, &mut out);
-            turn.replies.extend(heard.replies);
+            undone.extend(heard.replies);
             self.plugin_timers.note(&name, heard.wake_at);
+        }
+        turn.replies.extend(others);
+        match made {
+            Made::No => turn.replies.extend(undone),
+            Made::NotKnown => self.recording.hold(undone),
         }
         out
     }
@@ -267,6 +299,20 @@ enum Before {
     Granted,
 }
 
+/// Whether an answer says that something is so from now on.
+fn promises(answer: &Answer) -> bool {
+    match answer {
+        Ok(Reply::Pong | Reply::Recalled(_)) | Err(_) => false,
+        Ok(
+            Reply::Upgrade { .. }
+            | Reply::Line(_)
+            | Reply::Recorded
+            | Reply::Reconfigured(_)
+            | Reply::Plugin(_),
+        ) => true,
+    }
+}
+
 /// What was granted and could not be recorded was not done, and what was refused since may have been refused
 /// because of it.
 fn not_recorded(answer: Answer, before: Before, why: &str) -> Option<Answer> {
@@ -293,13 +339,74 @@ mod tests {
         (stored.upgrades.get(&name("orders")).cloned(), versions, rig.disk.trail().count())
     }
 
+    fn is_not_recorded(answer: Option<&super::Answer>) -> bool {
+        matches!(answer, Some(Err(Refusal::NotRecorded { .. })))
+    }
+
+    /// The host that dies before it has written over what may have been recorded has told nobody that it was not.
     #[test]
-    fn a_start_that_cannot_be_recorded_never_was() {
-        for mood in [DiskMood::Refuses, DiskMood::Lies] {
+    fn what_may_have_been_recorded_is_answered_once_it_is_written_over() {
+        for (mood, starts) in [(DiskMood::Lies, true), (DiskMood::Doubts, false)] {
             let mut rig = Rig::healthy();
             rig.mood = mood;
-            let answer = rig.start("v2").unwrap();
-            assert!(matches!(answer, Err(Refusal::NotRecorded { .. })), "{mood:?}: {answer:?}");
+            assert_eq!(rig.start("v2"), None);
+            // A store that knows of the next commit says nothing about the one before.
+            rig.mood = DiskMood::Refuses;
+            rig.pass(Duration::from_secs(6));
+            rig.pass(Duration::ZERO);
+            assert!(rig.replies.is_empty(), "{mood:?}: {:?}", rig.replies);
+            let mut killed = Rig::on(rig.disk.clone(), rig.sets.clone(), rig.now);
+            killed.all_healthy();
+            killed.pass(Duration::from_secs(1));
+            assert_eq!(killed.set().active().is_some(), starts, "{mood:?}");
+            rig.mood = DiskMood::Takes;
+            rig.pass(Duration::from_secs(6));
+            assert!(
+                rig.replies.len() == 1 && rig.replies.values().all(|answer| is_not_recorded(Some(answer)))
+            );
+            let restarted = rig.restart();
+            assert!(restarted.set().upgrade.is_none(), "{mood:?}: what was answered is so");
+        }
+    }
+
+    #[test]
+    fn while_it_is_not_known_what_is_known_is_answered_at_once() {
+        let mut rig = Rig::healthy();
+        rig.mood = DiskMood::Lies;
+        assert_eq!(rig.start("v2"), None);
+        rig.mood = DiskMood::Refuses;
+        assert!(is_not_recorded(rig.start("v2").as_ref()), "nothing of this one was made");
+        let unknown = rig.ask(Command::Wish(name("stock"), Wish::Pause));
+        assert!(matches!(unknown, Some(Err(Refusal::NoScaleSet { .. }))), "{unknown:?}");
+        rig.mood = DiskMood::Takes;
+        assert!(rig.start("v2").unwrap().is_ok(), "written over and started, in one commit");
+        assert!(rig.replies.len() == 1 && rig.replies.values().all(|answer| is_not_recorded(Some(answer))));
+    }
+
+    #[test]
+    fn answers_that_wait_are_bounded() {
+        let mut rig = Rig::healthy();
+        rig.mood = DiskMood::Doubts;
+        for _ in 0..HELD_MAX + 2 {
+            assert_eq!(rig.start("v2"), None);
+        }
+        rig.mood = DiskMood::Takes;
+        rig.pass(Duration::from_secs(6));
+        let first = rig.replies.keys().next().copied();
+        assert_eq!((rig.replies.len(), first), (HELD_MAX, Some(RequestId(3))), "the oldest are let go");
+    }
+
+    #[test]
+    fn a_start_that_cannot_be_recorded_never_was() {
+        for mood in [DiskMood::Refuses, DiskMood::Lies, DiskMood::Doubts] {
+            let mut rig = Rig::healthy();
+            rig.mood = mood;
+            let answer = rig.start("v2");
+            if mood == DiskMood::Refuses {
+                assert!(is_not_recorded(answer.as_ref()), "{answer:?}");
+            } else {
+                assert_eq!(answer, None, "{mood:?}: it may stand in the record");
+            }
             assert!(rig.set().upgrade.is_none() && rig.effects.is_empty(), "{mood:?}");
             assert_eq!(rig.kernel.fleet().refusing.as_deref(), Some("the disk is full"));
             rig.mood = DiskMood::Takes;
@@ -319,7 +426,7 @@ mod tests {
 
     #[test]
     fn facts_stay_and_nothing_goes_out_until_the_record_takes_writes() {
-        for mood in [DiskMood::Refuses, DiskMood::Lies] {
+        for mood in [DiskMood::Refuses, DiskMood::Lies, DiskMood::Doubts] {
             let mut rig = Rig::healthy();
             rig.start("v2");
             let asked = rig.asked().remove(0);
@@ -348,12 +455,13 @@ mod tests {
         let mut rig = Rig::healthy();
         rig.start("v2");
         rig.mood = DiskMood::Lies;
-        let answer = rig.ask(Command::Wish(name("orders"), Wish::Pause)).unwrap();
-        assert!(matches!(answer, Err(Refusal::NotRecorded { .. })) && !rig.upgrade().paused);
+        assert_eq!(rig.ask(Command::Wish(name("orders"), Wish::Pause)), None);
+        assert!(!rig.upgrade().paused);
         let by = By { reason: Some("the network".to_owned()), ..By::host() };
-        assert!(rig.ask_as(by.clone(), Command::StopLine).unwrap().is_err());
+        assert_eq!(rig.ask_as(by.clone(), Command::StopLine), None);
         rig.mood = DiskMood::Takes;
         rig.pass(Duration::from_secs(6));
+        assert!(rig.replies.len() == 2 && rig.replies.values().all(|answer| is_not_recorded(Some(answer))));
         let stored = rig.disk.clone().open();
         assert!(stored.line.is_none() && !stored.upgrades[&name("orders")].paused, "the record says so, too");
         assert!(matches!(rig.ask_as(by, Command::StopLine), Some(Ok(Reply::Line(Some(_))))));
