@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::domain::{
-    Actor, Component, Digest, Generation, InstanceId, OnFailure, PluginName, RequestId, RequestKey,
+    Actor, Component, Digest, Generation, InstanceId, OnFailure, PluginName, RequestId, RequestKey, ScaleSet,
     ScaleSetName, UpgradePolicy,
 };
 use crate::kernel::command::{Quarantined, Reconfiguration, Selection, StartOptions, Stops, Wanted};
@@ -128,7 +128,9 @@ impl World {
         }
         for set in &mut self.in_use {
             if let Some(spec) = change.sets.iter().find(|spec| spec.name == set.spec.name) {
-                set.spec = spec.clone();
+                // A request that is sent again may be older than a restart, and this is what needs one.
+                let (instances, model) = (set.spec.instances.clone(), set.spec.model.clone());
+                set.spec = ScaleSet { instances, model, ..spec.clone() };
             }
             if let Some(next) = change.on_failure.get(&set.spec.plugin) {
                 set.on_failure = *next;
