@@ -80,7 +80,7 @@ async fn a_deposed_host_says_so_and_does_nothing_any_more() {
     let ended = tokio::task::spawn_blocking(move || loop_thread.join()).await.unwrap().unwrap().unwrap();
     assert_eq!((ended, commits.load(Ordering::Relaxed)), (Ended::Deposed, 1));
     assert!(door.view().line.is_none(), "nothing of it is shown");
-    // The loop is gone, and nobody waits for it for ever.
+    // The loop is gone, and no request waits for it for ever.
     assert_eq!(door.ask(by(), Command::StopLine).await, Err(Refusal::Ending));
 }
 
@@ -102,7 +102,7 @@ async fn what_the_store_is_not_sure_of_is_answered_with_the_commit_after() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_waits_no_longer_hears_that_it_is_not_known() {
+async fn a_request_that_waits_no_longer_hears_that_it_is_not_known() {
     let house = house((0..20).map(|_| unsure()).collect());
     let limit = Duration::from_millis(20);
     let answer = house.door.ask_within(limit, by(), Command::StopLine).await;

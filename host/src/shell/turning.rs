@@ -185,7 +185,7 @@ impl Shell {
     fn answer(&self, id: RequestId, answer: Answer) {
         let mut waiting = self.inside.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(reply) = waiting.remove(&id) {
-            // Whoever asked may have gone meanwhile.
+            // The client may have gone meanwhile.
             let _ = reply.send(answer);
         }
     }

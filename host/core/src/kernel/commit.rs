@@ -1,21 +1,20 @@
 //! What a kernel does about its commits: the way back from one that was refused, and when to try again.
 
+mod over;
+
 use std::time::Duration;
 
 use super::command::{Answer, Reply};
 use super::event::RefusedCommit;
-use super::look;
 use super::out::{Numbers, Out};
 use super::plugin;
 use super::refusal::Refusal;
 use super::requests::Requests;
 use super::state::Fleet;
-use super::surge;
 use super::trail;
 use super::{Effect, Kernel, Turn};
-use crate::domain::{Backoff, Component, Now, RequestId, ScaleSetName, Timestamp, UpgradeId};
-use crate::record::{Made, StoredModel, Write};
-use crate::rollout::Upgrade;
+use crate::domain::{Backoff, Now, RequestId, Timestamp};
+use crate::record::{Made, Write};
 
 /// Between two tries to write.
 const WRITE_AGAIN: Backoff = Backoff { first: Duration::from_secs(5), max: Duration::from_secs(5) };
@@ -33,7 +32,7 @@ pub(super) struct Recording {
     held: Vec<(RequestId, Answer)>,
 }
 
-/// Answers that wait at most. Who is beyond hears nothing of the kernel, and the door says that it is not known.
+/// Answers that wait at most. Of an older one the kernel says nothing, and the door says that it is not known.
 const HELD_MAX: usize = 1_000;
 
 /// Whether a turn can wait for the next try to write.
@@ -161,72 +160,6 @@ impl Kernel {
         is_needed.then(|| Write::Line(self.fleet.line.clone()))
     }
 
-    /// What the record is to say where refused intents may stand in it.
-    fn written_over(&self, intents: &[Write]) -> Vec<Write> {
-        let mut writes: Vec<Write> = intents.iter().filter_map(|write| self.as_it_is(write)).collect();
-        if intents.iter().any(|write| matches!(write, Write::Audit(_))) {
-            writes.push(Write::TrailEnds(self.numbers.audit));
-        }
-        writes
-    }
-
-    /// The same row as it is without the intent.
-    fn as_it_is(&self, write: &Write) -> Option<Write> {
-        Some(match write {
-            Write::Upgrade(head) => match self.upgrade(&head.scale_set, &head.id) {
-                Some(upgrade) => Write::Upgrade(Box::new(upgrade.head())),
-                None => Write::UpgradeGone(head.id.clone()),
-            },
-            // Of an upgrade that never began everything goes with its head.
-            Write::Member(id, instance, _) | Write::MemberLeft(id, instance) => {
-                look::member_write(self.latest_with(id)?, instance)
-            }
-            Write::Batch(id, number, _) => look::batch_write(self.latest_with(id)?, *number),
-            Write::Order(id, _) => Write::Order(id.clone(), self.latest_with(id)?.order()),
-            Write::LeftOut(id, _) => Write::LeftOut(id.clone(), Box::new(self.latest_with(id)?.left_out())),
-            Write::Version(name, id, component, _) => {
-                let instance = self.fleet.set(name).ok()?.instance(id);
-                let version = instance.and_then(|instance| instance.version_of(component)).cloned();
-                Write::Version(name.clone(), id.clone(), component.clone(), version)
-            }
-            Write::Membership(name, id, _) => {
-                let instance = self.fleet.set(name).ok()?.instance(id);
-                let membership = instance.and_then(surge::membership).map(Box::new);
-                Write::Membership(name.clone(), id.clone(), membership)
-            }
-            Write::Model(name, component, _) => {
-                Write::Model(name.clone(), component.clone(), self.model(name, component)?)
-            }
-            Write::Plugin(name, _) => {
-                Write::Plugin(name.clone(), Box::new(self.fleet.plugins.get(name)?.stored()?))
-            }
-            Write::Quarantine(name, change, _) => {
-                let reason = self.fleet.set(name).ok()?.quarantined.get(change).cloned();
-                Write::Quarantine(name.clone(), change.clone(), reason)
-            }
-            Write::Retry(name, _) => Write::Retry(name.clone(), self.fleet.set(name).ok()?.retry.clone()),
-            Write::Line(_) => Write::Line(self.fleet.line.clone()),
-            Write::Request(key, _) => Write::Request(key.clone(), self.requests.get(key).cloned()),
-            // Memories wait where each instance has one; the trail is cut as a whole.
-            Write::Memory(..) | Write::UpgradeGone(_) | Write::Audit(_) | Write::TrailEnds(_) => return None,
-        })
-    }
-
-    fn upgrade(&self, name: &ScaleSetName, id: &UpgradeId) -> Option<&Upgrade> {
-        let set = self.fleet.set(name).ok()?;
-        set.upgrade.as_deref().filter(|upgrade| upgrade.id == *id)
-    }
-
-    fn latest_with(&self, id: &UpgradeId) -> Option<&Upgrade> {
-        self.fleet.sets().find_map(|set| set.upgrade.as_deref().filter(|upgrade| upgrade.id == *id))
-    }
-
-    fn model(&self, name: &ScaleSetName, component: &Component) -> Option<StoredModel> {
-        let set = self.fleet.set(name).ok()?;
-        let configured = set.spec.model.goal().of(component)?.clone();
-        Some(StoredModel { version: set.model.of(component)?.clone(), configured })
-    }
-
     /// Hands the turn over.
     pub(super) fn close(&mut self, turn: &mut Turn, mut out: Out, now: Now) {
         self.numbers = out.numbers;
@@ -325,163 +258,4 @@ fn not_recorded(answer: Answer, before: Before, why: &str) -> Option<Answer> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::Command;
-    use super::super::testing::*;
-    use super::*;
-    use crate::domain::*;
-    use crate::rollout::Wish;
-
-    /// What a kernel that starts from the record now would know.
-    fn recorded(rig: &Rig) -> (Option<Upgrade>, Vec<Option<Version>>, usize) {
-        let stored = rig.disk.clone().open();
-        let versions = stored.versions.values().cloned().collect();
-        (stored.upgrades.get(&name("orders")).cloned(), versions, rig.disk.trail().count())
-    }
-
-    fn is_not_recorded(answer: Option<&super::Answer>) -> bool {
-        matches!(answer, Some(Err(Refusal::NotRecorded { .. })))
-    }
-
-    /// The host that dies before it has written over what may have been recorded has told nobody that it was not.
-    #[test]
-    fn what_may_have_been_recorded_is_answered_once_it_is_written_over() {
-        for (mood, starts) in [(DiskMood::Lies, true), (DiskMood::Doubts, false)] {
-            let mut rig = Rig::healthy();
-            rig.mood = mood;
-            assert_eq!(rig.start("v2"), None);
-            // A store that knows of the next commit says nothing about the one before.
-            rig.mood = DiskMood::Refuses;
-            rig.pass(Duration::from_secs(6));
-            rig.pass(Duration::ZERO);
-            assert!(rig.replies.is_empty(), "{mood:?}: {:?}", rig.replies);
-            let mut killed = Rig::on(rig.disk.clone(), rig.sets.clone(), rig.now);
-            killed.all_healthy();
-            killed.pass(Duration::from_secs(1));
-            assert_eq!(killed.set().active().is_some(), starts, "{mood:?}");
-            rig.mood = DiskMood::Takes;
-            rig.pass(Duration::from_secs(6));
-            assert!(
-                rig.replies.len() == 1 && rig.replies.values().all(|answer| is_not_recorded(Some(answer)))
-            );
-            let restarted = rig.restart();
-            assert!(restarted.set().upgrade.is_none(), "{mood:?}: what was answered is so");
-        }
-    }
-
-    #[test]
-    fn while_it_is_not_known_what_is_known_is_answered_at_once() {
-        let mut rig = Rig::healthy();
-        rig.mood = DiskMood::Lies;
-        assert_eq!(rig.start("v2"), None);
-        rig.mood = DiskMood::Refuses;
-        assert!(is_not_recorded(rig.start("v2").as_ref()), "nothing of this one was made");
-        let unknown = rig.ask(Command::Wish(name("stock"), Wish::Pause));
-        assert!(matches!(unknown, Some(Err(Refusal::NoScaleSet { .. }))), "{unknown:?}");
-        rig.mood = DiskMood::Takes;
-        assert!(rig.start("v2").unwrap().is_ok(), "written over and started, in one commit");
-        assert!(rig.replies.len() == 1 && rig.replies.values().all(|answer| is_not_recorded(Some(answer))));
-    }
-
-    #[test]
-    fn answers_that_wait_are_bounded() {
-        let mut rig = Rig::healthy();
-        rig.mood = DiskMood::Doubts;
-        for _ in 0..HELD_MAX + 2 {
-            assert_eq!(rig.start("v2"), None);
-        }
-        rig.mood = DiskMood::Takes;
-        rig.pass(Duration::from_secs(6));
-        let first = rig.replies.keys().next().copied();
-        assert_eq!((rig.replies.len(), first), (HELD_MAX, Some(RequestId(3))), "the oldest are let go");
-    }
-
-    #[test]
-    fn a_start_that_cannot_be_recorded_never_was() {
-        for mood in [DiskMood::Refuses, DiskMood::Lies, DiskMood::Doubts] {
-            let mut rig = Rig::healthy();
-            rig.mood = mood;
-            let answer = rig.start("v2");
-            if mood == DiskMood::Refuses {
-                assert!(is_not_recorded(answer.as_ref()), "{answer:?}");
-            } else {
-                assert_eq!(answer, None, "{mood:?}: it may stand in the record");
-            }
-            assert!(rig.set().upgrade.is_none() && rig.effects.is_empty(), "{mood:?}");
-            assert_eq!(rig.kernel.fleet().refusing.as_deref(), Some("the disk is full"));
-            rig.mood = DiskMood::Takes;
-            rig.pass(Duration::from_secs(6));
-            assert!(rig.asked().is_empty(), "{mood:?}: nothing of it is done later");
-            assert_eq!(
-                recorded(&rig),
-                (None, vec![Some(version("v1")); 3], 0),
-                "{mood:?}: also when it was made"
-            );
-            // That it was made is known by the next turn, which is due at once.
-            rig.pass(Duration::ZERO);
-            assert!(rig.kernel.fleet().refusing.is_none());
-            assert!(rig.start("v2").unwrap().is_ok(), "and it can be asked for again");
-        }
-    }
-
-    #[test]
-    fn facts_stay_and_nothing_goes_out_until_the_record_takes_writes() {
-        for mood in [DiskMood::Refuses, DiskMood::Lies, DiskMood::Doubts] {
-            let mut rig = Rig::healthy();
-            rig.start("v2");
-            let asked = rig.asked().remove(0);
-            let instance = asked.instance.id.clone();
-            rig.mood = mood;
-            rig.done(asked, Ok(()));
-            rig.judge(instance.as_str(), decision(0));
-            rig.pass(Duration::from_secs(1));
-            assert!(rig.effects.is_empty(), "{mood:?}: no probe is told of what is not recorded");
-            assert!(rig.asked().is_empty(), "{mood:?}: the next batch waits");
-            assert_eq!(rig.instance(instance.as_str()).version, Some(version("v2")), "a fact");
-            assert_eq!(rig.instance(instance.as_str()).fold.health(), Health::Healthy, "decisions go on");
-            rig.mood = DiskMood::Takes;
-            rig.pass(Duration::from_secs(6));
-            let (upgrade, versions, _) = recorded(&rig);
-            assert_eq!(upgrade.as_ref(), Some(rig.upgrade()), "{mood:?}: the record is the state");
-            assert_eq!(versions.iter().flatten().filter(|seen| **seen == version("v2")).count(), 1);
-            let next = rig.asked();
-            assert_eq!(next.len(), 1, "{mood:?}: and it goes on, once");
-            assert_ne!(next[0].instance.id, instance);
-        }
-    }
-
-    #[test]
-    fn a_wish_is_undone_and_its_answer_says_so() {
-        let mut rig = Rig::healthy();
-        rig.start("v2");
-        rig.mood = DiskMood::Lies;
-        assert_eq!(rig.ask(Command::Wish(name("orders"), Wish::Pause)), None);
-        assert!(!rig.upgrade().paused);
-        let by = By { reason: Some("the network".to_owned()), ..By::host() };
-        assert_eq!(rig.ask_as(by.clone(), Command::StopLine), None);
-        rig.mood = DiskMood::Takes;
-        rig.pass(Duration::from_secs(6));
-        assert!(rig.replies.len() == 2 && rig.replies.values().all(|answer| is_not_recorded(Some(answer))));
-        let stored = rig.disk.clone().open();
-        assert!(stored.line.is_none() && !stored.upgrades[&name("orders")].paused, "the record says so, too");
-        assert!(matches!(rig.ask_as(by, Command::StopLine), Some(Ok(Reply::Line(Some(_))))));
-    }
-
-    #[test]
-    fn a_request_is_worth_a_try_before_it_is_due() {
-        let mut rig = Rig::healthy();
-        rig.mood = DiskMood::Refuses;
-        rig.start("v2");
-        rig.mood = DiskMood::Takes;
-        assert!(rig.start("v2").unwrap().is_ok(), "the disk has room again");
-    }
-
-    #[test]
-    fn while_it_refuses_the_next_try_is_all_that_is_due() {
-        let mut rig = Rig::healthy();
-        rig.mood = DiskMood::Refuses;
-        rig.start("v2");
-        let wake = rig.wake_at.unwrap();
-        assert!(wake > rig.now.at && wake <= rig.now.at + WRITE_AGAIN.max, "{wake} at {}", rig.now.at);
-    }
-}
+mod tests;

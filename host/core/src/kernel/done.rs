@@ -48,7 +48,7 @@ pub(super) fn done(fleet: &mut Fleet, done: Done, now: Now, out: &mut Out) {
             instance.trouble = Some(Arc::new(Trouble { at: now.at, text: text.clone() }));
             if instance.version.is_none() && custody == Custody::Host {
                 instance.retry_at = Some(now.at + START_AGAIN.after(1, instance.epoch));
-                // Nobody else keeps it running. What answered meanwhile was what ran before, or is something else.
+                // The host alone keeps it running. What answered meanwhile ran before, or is something else.
                 instance.down = true;
                 instance.fold.stopped();
             }

@@ -187,7 +187,7 @@ pub enum Refusal {
     /// Another host writes the record.
     #[error("another host has taken over; ask that one")]
     Deposed,
-    /// The record has not said whether it took it, and whoever asked waits no longer.
+    /// The record has not said whether it took it, and the request waits no longer.
     #[error(
         "it is not known whether this was done: {why}; ask again under the same Idempotency-Key, which does \
          nothing twice, or look at what runs"
