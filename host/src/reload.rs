@@ -88,18 +88,21 @@ impl Reloader {
             return Err(refused(format!("needs a restart: {}", reasons.join(", "))));
         }
         let mut change = Reconfiguration::default();
+        let mut keys = Vec::new();
         for after in &next.scale_sets {
-            let before = current.scale_sets.iter().find(|before| before.name == after.name);
-            let parts = before.map(|before| config::changed_parts(before, after)).unwrap_or_default();
-            if !parts.is_empty() {
-                change.changed.insert(after.name.clone(), parts.into_iter().map(str::to_owned).collect());
+            let changes = config::live_changes(current, &next, &after.name);
+            if !changes.is_empty() {
+                let parts = config::parts(&changes).into_iter().map(str::to_owned).collect();
+                change.changed.insert(after.name.clone(), parts);
                 change.sets.push(after.clone().split().0);
+                keys.extend(changes.iter().map(|change| format!("scale set `{}`: {change}", after.name)));
             }
         }
         let mut changed = sets_changed(&change.changed);
         let plugins = self.take_up(&current.plugins, &next.plugins, change, by).await?;
         changed.extend(plugins.changed);
         *current = next;
+        keys.iter().for_each(|key| tracing::info!("reload: {key}"));
         Ok(wire::Reload { changed, warnings: plugins.warnings, not_in_force: plugins.not_in_force })
     }
 

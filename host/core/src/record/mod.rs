@@ -82,7 +82,7 @@ pub struct Opened<S> {
     pub stored: Stored,
 }
 
-/// Whether an upgrade did anything: one that found everybody there already does not hide the one before
+/// Whether an upgrade did anything: one that found all instances there already does not hide the one before
 /// it from a rollback.
 #[must_use]
 pub fn left_a_trace(upgrade: &Upgrade) -> bool {
