@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 
 use phasegate_core::domain::Fence;
 use phasegate_core::record::audit::Entry;
@@ -98,11 +98,11 @@ impl SqliteStore {
         Ok(TrailReader { connection: Mutex::new(connection), path: self.path.clone() })
     }
 
-    pub(in crate::store) fn write(&mut self, commit: &Commit) -> Result<(), SqliteStoreError> {
+    pub(in crate::store) fn write(&mut self, commit: &Commit) -> Result<(), WriteError> {
         let path = &self.path;
         // SQLite would go on writing into a file that no path leads to any more.
         if identity(path) != self.identity {
-            return Err(SqliteStoreError::Gone { path: path.clone() });
+            return Err(SqliteStoreError::Gone { path: path.clone() }.into());
         }
         let sqlite = |source| SqliteStoreError::sqlite(path, source);
         // Immediate: what is read here is what is written on.
@@ -117,11 +117,11 @@ impl SqliteStore {
         let ours = self.fence.packed();
         if generation != as_integer(ours) {
             let seen = u64::try_from(generation).unwrap_or_default();
-            return Err(SqliteStoreError::Deposed { path: path.clone(), seen, ours });
+            return Err(SqliteStoreError::Deposed { path: path.clone(), seen, ours }.into());
         }
         // Another host that comes now finds what is written here, and deposes this one.
         if !self.lock.is_there() {
-            return Err(self.lock.gone());
+            return Err(self.lock.gone().into());
         }
         if as_integer(commit.seq) <= recorded {
             return Ok(());
@@ -137,10 +137,18 @@ impl SqliteStore {
             _ => None,
         });
         self.rising = risen;
-        transaction.commit().map_err(sqlite)?;
+        transaction
+            .commit()
+            .map_err(|source| WriteError::Commit { known: is_known(&source), error: sqlite(source) })?;
         self.fence = risen.unwrap_or(self.fence);
         let durable = if risen.is_some() { Durable::Yes } else { Durable::No };
-        self.lock.note(Seen { generation: Some(self.fence.packed()), commit: Some(commit.seq) }, durable)
+        let seen = Seen { generation: Some(self.fence.packed()), commit: Some(commit.seq) };
+        match (self.lock.note(seen, durable), durable) {
+            // A generation must not be used that the lock does not have.
+            (Err(error), Durable::Yes) => Err(WriteError::Commit { known: Known::Nothing, error }),
+            // A lock that is behind its record only knows less.
+            (Ok(()) | Err(_), Durable::Yes | Durable::No) => Ok(()),
+        }
     }
 }
 
@@ -213,7 +221,61 @@ pub(in crate::store) fn open_to_read(path: &Path) -> Result<Connection, SqliteSt
 
 impl Store for SqliteStore {
     fn commit(&mut self, commit: &Commit) -> Result<(), StoreError> {
-        Ok(self.write(commit)?)
+        let Err(error) = self.write(commit) else { return Ok(()) };
+        // Else the transaction is still open, and a later one would commit it.
+        let rolled_back = self.connection.is_autocommit();
+        Err(match error {
+            WriteError::Before(SqliteStoreError::Deposed { .. }) => StoreError::Deposed,
+            WriteError::Before(error) | WriteError::Commit { error, known: Known::NotMade }
+                if rolled_back =>
+            {
+                StoreError::Refused(Box::new(error))
+            }
+            WriteError::Before(error) | WriteError::Commit { error, .. } => {
+                StoreError::Unsure(Box::new(error))
+            }
+        })
+    }
+}
+
+/// How far a write came.
+pub(in crate::store) enum WriteError {
+    /// The end of the transaction was not reached: SQLite marks the last page of a commit, and wrote none.
+    Before(SqliteStoreError),
+    /// The end failed.
+    Commit { error: SqliteStoreError, known: Known },
+}
+
+impl From<WriteError> for SqliteStoreError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Before(error) | WriteError::Commit { error, .. } => error,
+        }
+    }
+}
+
+impl From<SqliteStoreError> for WriteError {
+    fn from(error: SqliteStoreError) -> Self {
+        Self::Before(error)
+    }
+}
+
+/// What the failure of a `COMMIT` says about the commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Known {
+    /// It was not made.
+    NotMade,
+    /// It may be found by the next one who opens the file.
+    Nothing,
+}
+
+/// A lock that is held leaves everything as it was, and a disk that is full has cut the log off before the page
+/// that ends the commit. After another failure, above all of the sync, that page may be in the log, whole: this
+/// process does not see it, and the next one that opens the file may.
+fn is_known(error: &rusqlite::Error) -> Known {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull) => Known::NotMade,
+        Some(_) | None => Known::Nothing,
     }
 }
 
