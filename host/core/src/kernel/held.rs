@@ -211,11 +211,15 @@ mod tests {
 
     #[test]
     fn an_adoption_that_cannot_be_recorded_lets_nothing_out() {
-        for mood in [DiskMood::Refuses, DiskMood::Lies] {
+        for mood in [DiskMood::Refuses, DiskMood::Lies, DiskMood::Doubts] {
             let (mut rig, _) = copied();
             rig.mood = mood;
-            let answer = rig.ask(Command::Adopt);
-            assert!(matches!(answer, Some(Err(Refusal::NotRecorded { .. }))), "{mood:?}: {answer:?}");
+            match (mood, rig.ask(Command::Adopt)) {
+                (DiskMood::Refuses, Some(Err(Refusal::NotRecorded { .. }))) => {}
+                // It may stand in the record: the answer comes once that is written over.
+                (DiskMood::Lies | DiskMood::Doubts, None) => {}
+                (_, answer) => panic!("{mood:?}: {answer:?}"),
+            }
             assert!(!touches(&rig) && rig.kernel.fleet().held.is_some(), "{mood:?}");
             rig.mood = DiskMood::Takes;
             rig.pass(Duration::from_secs(6));
