@@ -18,15 +18,17 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Problems};
 use crate::drivers::http::HttpDriver;
 use crate::drivers::kind::Premises;
+use crate::drivers::local::orphans;
 use crate::drivers::{Driver, DriverNote};
+use crate::net::shortage::Shortages;
 use crate::plugins::check::{self, Network};
 use crate::plugins::hands::{Hands as PluginHands, HandsParts};
-use crate::probe::{Prober, Target};
+use crate::probe::{Ended, Prober, Target};
 use crate::recording::{self, Recorder, Used};
 use crate::reload::Reloader;
 use crate::shell::{self, Door, Forget, Hands, Shell};
 use crate::store::SqliteStore;
-use phasegate_core::domain::{InstanceFacts, PluginName, Round, ScaleSetName};
+use phasegate_core::domain::{InstanceFacts, PluginName, ScaleSetName};
 use phasegate_core::kernel::{Configured, Event, SetConfig};
 use phasegate_core::lifecycle::{self, RefusalReason, Stage, Standing};
 use phasegate_core::record::Stored;
@@ -84,7 +86,9 @@ impl Host {
         let (notes, noted) = mpsc::channel(NOTES_MAX);
         let (sets, drivers) = sets(config, &notes)?;
         let all_drivers = drivers.values().cloned().collect();
-        let prober = Arc::new(Prober::start(clock, submit(plugins.clone(), Arc::clone(&by_set))));
+        let shortages = Arc::new(Shortages::default());
+        let sink = submit(plugins.clone(), Arc::clone(&by_set), door.clone());
+        let prober = Arc::new(Prober::start(clock, Arc::clone(&shortages), sink));
         let hands = Hands {
             runtime: tokio::runtime::Handle::current(),
             door: door.clone(),
@@ -119,12 +123,14 @@ impl Host {
             shown: api::Shown::default(),
             hands: plugins,
             reloader: reloader.clone(),
+            shortages: Arc::clone(&shortages),
             recorded: recorder.map(|recorder| api::Recorded { recorder, runtime }),
         };
         let router = api::router(Arc::new(asked), Guard::new(options.token));
         let tasks = vec![
             tokio::spawn(pass_notes(noted, door.clone())),
-            tokio::spawn(server::serve(listener, router, stopped)),
+            tokio::spawn(server::serve(listener, router, shortages, stopped)),
+            tokio::spawn(collect_orphans()),
         ];
         Ok(Self {
             address,
@@ -307,9 +313,13 @@ fn hand_out_memories(config: &Config, stored: &mut Stored, plugins: &PluginHands
     }
 }
 
-/// What was seen goes to the plugin that judges the set.
-fn submit(plugins: PluginHands, plugin_of: Arc<PluginOfSet>) -> Arc<dyn Fn(Round) + Send + Sync> {
-    Arc::new(move |round: Round| {
+/// What was seen goes to the plugin that judges the set; that nothing could be seen is no plugin's business.
+fn submit(plugins: PluginHands, plugin_of: Arc<PluginOfSet>, door: Door) -> Arc<dyn Fn(Ended) + Send + Sync> {
+    Arc::new(move |ended| {
+        let round = match ended {
+            Ended::Round(round) => round,
+            Ended::NotAsked(missed) => return say(&door, Event::NotAsked(missed)),
+        };
         if let Some(name) = plugin_of.get(&round.observation.instance.scale_set) {
             plugins.submit(name, round);
         }
@@ -411,6 +421,13 @@ async fn all_plugins_decide(door: &Door, on_stage: Option<OnFirstStage>) -> anyh
             return Ok(());
         }
         views.changed().await.context("the kernel ended before its plugins had started")?;
+    }
+}
+
+/// As the first process of a container the host is the parent of every orphan.
+async fn collect_orphans() {
+    if let Err(error) = orphans::collect().await {
+        tracing::warn!("orphans that have ended are not collected: {error}");
     }
 }
 

@@ -30,6 +30,7 @@ const HOST: Arrows = &[
     // Machinery that decides nothing and knows no room.
     ("clock", &[]),
     ("keys", &[]),
+    ("log", &[]),
     ("net", &[]),
     ("store", &[]),
     // Hands.
@@ -43,15 +44,42 @@ const HOST: Arrows = &[
     // Doors.
     ("reload", &["config", "plugins", "shell"]),
     // To shrink: what it reads of plugins and the recording could come out of the shell.
-    ("api", &["clock", "net", "plugins", "recording", "reload", "shell"]),
+    ("api", &["clock", "log", "net", "plugins", "recording", "reload", "shell"]),
     ("author", &["clock"]),
     ("demo", &["clock", "config"]),
     (
         "host",
-        &["api", "clock", "config", "drivers", "plugins", "probe", "recording", "reload", "shell", "store"],
+        &[
+            "api",
+            "clock",
+            "config",
+            "drivers",
+            "net",
+            "plugins",
+            "probe",
+            "recording",
+            "reload",
+            "shell",
+            "store",
+        ],
     ),
     // To shrink: two words that `check` shares with the API.
-    ("cli", &["api", "author", "clock", "config", "demo", "drivers", "host", "net", "plugins", "recording"]),
+    (
+        "cli",
+        &[
+            "api",
+            "author",
+            "clock",
+            "config",
+            "demo",
+            "drivers",
+            "host",
+            "log",
+            "net",
+            "plugins",
+            "recording",
+        ],
+    ),
 ];
 
 /// What a source says of the rooms of its own crate; tests are not looked at.

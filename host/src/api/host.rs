@@ -30,6 +30,7 @@ use super::plugin_view;
 use super::shown::Shown;
 use super::v1::view;
 use crate::clock::Clock;
+use crate::net::shortage::Shortages;
 use crate::net::text::one_line;
 use crate::plugins::hands::Hands;
 use crate::reload::Reloader;
@@ -55,6 +56,8 @@ pub struct Host {
     pub hands: Hands,
     /// Takes over a changed configuration.
     pub reloader: Arc<Reloader>,
+    /// What the host was short of.
+    pub shortages: Arc<Shortages>,
     /// The recording; none when nothing is recorded.
     pub recorded: Option<Recorded>,
 }

@@ -32,6 +32,8 @@ pub struct Shell {
     /// What waits until every plugin has come so far that it decides: a host does not begin with less than
     /// it was told to, and must not have touched anything when one of them cannot.
     held: Option<Vec<Effect>>,
+    /// What its log has quoted.
+    said: say::Said,
 }
 
 impl Shell {
@@ -56,6 +58,7 @@ impl Shell {
             inside,
             hands,
             held,
+            said: say::Said::default(),
         }
     }
 }
@@ -114,7 +117,7 @@ impl Shell {
 
     /// Commits what a turn wants recorded, and only then does what follows. A refusal comes back.
     fn close(&mut self, mut turn: Turn) -> Option<Event> {
-        say::changed(&turn.changed);
+        say::changed(&mut self.said, &turn.changed);
         if !turn.writes.is_empty() {
             // The number is used up either way: a refused commit may have been made.
             self.seq += 1;
@@ -128,7 +131,7 @@ impl Shell {
                 turn.writes = writes;
                 return Some(Event::CommitRefused(Box::new(RefusedCommit { turn, why: error.to_string() })));
             }
-            writes.iter().for_each(say::recorded);
+            writes.iter().for_each(|write| say::recorded(&self.said, write));
         }
         self.follow(turn);
         None

@@ -113,6 +113,14 @@ impl HealthFold {
         committed
     }
 
+    /// The host could not ask for so long, which is no part of the application's grace. What is committed
+    /// stays.
+    pub fn was_not_asked(&mut self, length: Duration) {
+        if self.observed.is_some() && self.grace == Grace::Running {
+            self.started_at = self.started_at + length;
+        }
+    }
+
     /// What is committed; Initializing before the first claim.
     #[must_use]
     pub fn health(&self) -> Health {

@@ -246,6 +246,7 @@ impl Kernel {
                     judged::judged(fleet, &mut self.memories, decided, now, out);
                 }
             }
+            Event::NotAsked(missed) => judged::not_asked(fleet, &missed),
             Event::Done(done) => done::done(fleet, done, now, out),
             Event::Created(created) => surge::created(fleet, created, now, out),
             Event::Deleted(deleted) => surge::deleted(fleet, deleted, now, out),

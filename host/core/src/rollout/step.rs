@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::domain::{
-    Component, FreshIds, Health, InstanceId, OnInstanceFailure, OperationId, Timestamp, Version,
+    Component, FreshIds, Health, InstanceId, OnInstanceFailure, OperationId, Timestamp, Unheard, Version,
 };
 use crate::plan::{Candidate, Standing};
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,10 @@ pub trait FleetView {
     fn fresh_ids(&self) -> FreshIds {
         FreshIds::new(self.candidates().iter().map(|candidate| &candidate.id))
     }
+    /// How long one of them could not be asked in its present life, because the host was short of something.
+    fn unheard(&self, _: &InstanceId) -> Unheard {
+        Unheard::default()
+    }
     /// Why nothing new may start anywhere, or in this scale set, at this moment.
     fn stop(&self) -> Option<Stop> {
         None
@@ -64,6 +68,8 @@ pub enum Stop {
         /// Its end.
         until: Timestamp,
     },
+    /// What is known of instances is old: the host could not ask them. Holds what goes forward only.
+    NotAsked,
 }
 
 /// What happened.

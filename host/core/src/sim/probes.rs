@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
-    Component, Decided, Evaluation, Fence, Outcome, Participation, PluginFailure, PluginName, ProcessState,
-    ScaleSet,
+    Component, Decided, Evaluation, Fence, NotAsked, Outcome, Participation, PluginFailure, PluginName,
+    ProcessState, ScaleSet, Shortage,
 };
 use crate::kernel::Event;
 
@@ -81,8 +81,21 @@ impl World {
         let faults = self.faults();
         let lost = self.rng.chance(faults.lost_probe);
         let fails = self.rng.chance(faults.plugin_fails);
+        // The host could not ask, and knows it.
+        let short = lost && self.rng.chance(300);
         let remembers = self.rng.chance(20);
         let late = if self.rng.chance(faults.late_probe) { self.seconds(1, 20) } else { Duration::ZERO };
+        if short {
+            let missed = NotAsked {
+                scale_set: key.0,
+                instance: key.1,
+                epoch,
+                started_at: self.now,
+                short_of: Shortage::Descriptors,
+            };
+            self.inbox.push(Event::NotAsked(missed));
+            return;
+        }
         // What answers at the address of an instance that is gone says nothing.
         let node = self.nodes.get(&key);
         let claim = node.and_then(|node| node.claim(self.now)).filter(|_| !lost);

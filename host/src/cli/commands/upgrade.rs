@@ -324,7 +324,9 @@ pub fn render_status(detail: &wire::StatusDetail) -> String {
     text.push_str(&render_reasons(&detail.not_yet));
     if let Some(error) = &status.error {
         text.push_str(&format!("\n{}: {}\n", error.code, error.message));
-        for detail in &error.details {
+        // What the message quotes already is no more to read.
+        let more = error.details.iter().filter(|detail| !error.message.contains(&detail.message));
+        for detail in more {
             text.push_str(&format!("  {}: {}\n", detail.target, detail.message));
         }
     }
