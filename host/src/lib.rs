@@ -23,3 +23,4 @@ pub mod recording;
 pub mod reload;
 pub mod shell;
 pub mod store;
+mod words;

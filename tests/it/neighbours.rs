@@ -9,7 +9,7 @@ use rustix::process::{Resource, Rlimit, Signal};
 use serde_json::Value;
 
 use crate::support::agent::{Agent, answer};
-use crate::support::{Background, Finished, Site, fleet, repository, wait_for};
+use crate::support::{Finished, Site, fleet, repository, wait_for};
 
 const HEALTHY: &str = r#"{"ApplicationHealthState":"Healthy"}"#;
 
@@ -164,15 +164,6 @@ fn first_free(pid: u32) -> u64 {
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
     let used: Vec<u64> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     (0..).find(|number| !used.contains(number)).unwrap()
-}
-
-fn limit_files(host: &Background<'_>, count: Option<u64>) {
-    let pid = rustix::process::Pid::from_raw(i32::try_from(host.pid()).unwrap());
-    let limits = Rlimit { current: count, maximum: count };
-    let before = rustix::process::prlimit(pid, Resource::Nofile, limits.clone()).unwrap();
-    // The hard limit stays, so that it can be raised again.
-    let soft = Rlimit { current: limits.current, maximum: before.maximum };
-    let _ = rustix::process::prlimit(pid, Resource::Nofile, soft);
 }
 
 #[test]

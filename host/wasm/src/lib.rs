@@ -47,7 +47,7 @@ pub use contract::{CONTRACT, World};
 pub use engine::{Runtime, RuntimeError};
 pub use error::{COMPONENT_BYTES_MAX, LoadPluginError};
 pub use file::read_component;
-pub use inspect::{Inspection, Kind, component_digest, inspect};
+pub use inspect::{Inspection, Kind, component_digest, inspect, settings_digest};
 pub use limits::{Isolation, Limits};
 pub use load::{CompiledPlugin, LoadedPlugin};
 pub use stage::{LoadTrace, OnStage, Stage, Step, StepState};

@@ -5,14 +5,16 @@ use super::compare::Summary;
 use super::effect::{Effect, Role};
 use super::gate::{self, GateReason};
 use super::job::{ANSWER_WITHIN, Candidate, Load, ReturnWhy};
-use super::life::{Active, Begun, PluginLife, Trial, TrialKind, Watched};
+use super::life::{Active, PluginLife};
 use super::prepare::not_pinned;
-use super::promote::{self, Afterwards, order, show_last};
+use super::promote::{self, show_last};
 use super::reason::Left;
 use super::rollback;
 use super::said::{Fact, WhyLost};
 use super::stage::{Stage, StepState};
 use super::step::{Out, Store};
+use super::takeover::Afterwards;
+use super::trial::{self, Begun, Trial, TrialKind, Watched, order};
 use crate::domain::Now;
 use crate::record::{Forced, StoredGeneration, StoredHeed, StoredWatch};
 
@@ -139,7 +141,7 @@ pub(super) fn due(life: &mut PluginLife, out: &mut Out<'_>, now: Now) {
     if now.at < began_at + life.spec.swap.watch_time || observations == 0 {
         return;
     }
-    let Some(mut trial) = promote::end_trial(life, out) else { return };
+    let Some(mut trial) = trial::end_trial(life, out) else { return };
     out.act(Effect::Cancel(trial.ticket));
     let seen = format!("{observations} observations");
     trial.load.trace.end(Stage::Watch, StepState::Passed, Some(seen), now.at);

@@ -8,7 +8,8 @@ use crate::plan::{Candidate, Hold, HoldReason, PlanInput, Standing, plan};
 
 use super::live;
 use super::state::Upgrade;
-use super::step::{FleetView, Step};
+use super::step::Step;
+use super::view::FleetView;
 
 /// What became of the deferred instances whose turn has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Bytes;
-use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
+use super::body::{AddressBody, VersionBody, body, body_of_creation, body_of_deletion};
 use super::client::{Ask, Client, SendError};
 use super::judge::{Asked, Verdict, judge, no_room};
 use super::{AgentUrls, HttpSettings, LoadCertificatesError};
@@ -19,9 +19,7 @@ use crate::net::address::parse_address;
 use crate::net::text::first_line;
 use crate::net::tls::VerifiedTls;
 use crate::net::url::HttpUrl;
-use phasegate_core::domain::{
-    APPLICATION, Address, Instance, InstanceId, Located, OperationId, ScaleSetName, Version,
-};
+use phasegate_core::domain::{Address, Instance, InstanceId, OperationId, ScaleSetName, Version};
 
 /// Longest wait for the answer to a question. A request that does something may take as long as
 /// the operation.
@@ -60,50 +58,6 @@ struct Shared {
     timing: Timing,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct RequestBody<'a> {
-    scale_set: &'a str,
-    instance: &'a str,
-    address: String,
-    zone: Option<&'a str>,
-    labels: &'a std::collections::BTreeMap<String, String>,
-    component: &'a str,
-    version: &'a str,
-    operation: &'a str,
-    generation: u64,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct CreateBody<'a> {
-    scale_set: &'a str,
-    instance: &'a str,
-    replaces: &'a str,
-    replaces_address: String,
-    zone: Option<&'a str>,
-    labels: &'a std::collections::BTreeMap<String, String>,
-    component: &'a str,
-    version: &'a str,
-    operation: &'a str,
-    generation: u64,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct DeleteBody<'a> {
-    scale_set: &'a str,
-    instance: &'a str,
-    address: Option<String>,
-    operation: &'a str,
-    generation: u64,
-}
-
-#[derive(Deserialize)]
-struct AddressBody {
-    address: String,
-}
-
 /// What is posted, and to whom.
 struct Posting<'a> {
     url: HttpUrl,
@@ -120,11 +74,6 @@ enum Busy {
     Wait,
     /// 409 and 507 say that there is no more room.
     NoRoom,
-}
-
-#[derive(Deserialize)]
-struct VersionBody {
-    version: Option<String>,
 }
 
 impl Agents {
@@ -297,49 +246,4 @@ impl Shared {
         };
         version.map(parse).transpose()
     }
-}
-
-fn body_of_creation(request: &Create) -> Result<Bytes, String> {
-    let Create { scale_set, instance, replaces, version, taken: _, operation, fence } = request;
-    let body = CreateBody {
-        scale_set: scale_set.as_str(),
-        instance: instance.id.as_str(),
-        replaces: replaces.as_str(),
-        replaces_address: instance.address.to_string(),
-        zone: instance.zone.as_deref(),
-        labels: &instance.labels,
-        component: APPLICATION,
-        version: version.as_str(),
-        operation: &operation.0,
-        generation: fence.packed(),
-    };
-    serde_json::to_vec(&body).map(Bytes::from).map_err(|error| error.to_string())
-}
-
-fn body_of_deletion(request: &Delete) -> Result<Bytes, String> {
-    let Delete { scale_set, instance, located, operation, fence } = request;
-    let body = DeleteBody {
-        scale_set: scale_set.as_str(),
-        instance: instance.id.as_str(),
-        address: (*located == Located::Yes).then(|| instance.address.to_string()),
-        operation: &operation.0,
-        generation: fence.packed(),
-    };
-    serde_json::to_vec(&body).map(Bytes::from).map_err(|error| error.to_string())
-}
-
-fn body(request: &Ensure) -> Result<Bytes, String> {
-    let Ensure { scale_set, instance, component, version, previous: _, operation, fence } = request;
-    let body = RequestBody {
-        scale_set: scale_set.as_str(),
-        instance: instance.id.as_str(),
-        address: instance.address.to_string(),
-        zone: instance.zone.as_deref(),
-        labels: &instance.labels,
-        component: component.as_str(),
-        version: version.as_str(),
-        operation: &operation.0,
-        generation: fence.packed(),
-    };
-    serde_json::to_vec(&body).map(Bytes::from).map_err(|error| error.to_string())
 }

@@ -8,6 +8,7 @@
 //! across a restart of the host: a repeat of the operation then says the same key.
 
 mod agent;
+mod body;
 mod client;
 pub mod config;
 mod judge;

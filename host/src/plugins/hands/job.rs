@@ -1,7 +1,7 @@
 //! The stages of one load, each on a thread of its own. What a stage needs of the one before is with the job.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
 
 use hyper::body::Bytes;
 
@@ -21,8 +21,6 @@ use phasegate_wasm::{
 
 /// Stack of a hand: a guest has its own limit of 512 KiB within it.
 pub(super) const STACK_BYTES: usize = 4 << 20;
-/// Components that are fetched at a time: a host with fifty plugins is no burden for a registry.
-const FETCHES_MAX: usize = 4;
 
 /// A load under way.
 pub(super) struct Job {
@@ -97,28 +95,6 @@ impl At<'_> {
 
     fn note(&self, stage: Stage, note: String) {
         self.say(Answer::Progress(stage, StepState::Running, Some(note)));
-    }
-}
-
-/// Lets a few through at a time.
-#[derive(Default)]
-pub(super) struct Turnstile {
-    inside: Mutex<usize>,
-    free: Condvar,
-}
-
-impl Turnstile {
-    fn pass<T>(&self, act: impl FnOnce() -> T) -> T {
-        let mut inside = lock(&self.inside);
-        while *inside >= FETCHES_MAX {
-            inside = self.free.wait(inside).unwrap_or_else(std::sync::PoisonError::into_inner);
-        }
-        *inside += 1;
-        drop(inside);
-        let result = act();
-        *lock(&self.inside) -= 1;
-        self.free.notify_one();
-        result
     }
 }
 

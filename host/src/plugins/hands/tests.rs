@@ -9,7 +9,8 @@ use crate::plugins::config::ComponentSource;
 use crate::plugins::fetch::FetchConfig;
 use crate::plugins::tests::{guests, observation};
 use phasegate_core::domain::{
-    Isolation, Now, OnFailure, PluginLimits, PluginSpec, ReadClock, RequestId, Strategy, SwapRules, Timestamp,
+    Generation, Isolation, Now, OnFailure, PluginLimits, PluginSpec, ReadClock, RequestId, Strategy,
+    SwapRules, Timestamp,
 };
 use phasegate_core::lifecycle::{
     Command, Offer, PluginLife, Refusal, Reply, Stage, Standing, SwapMode, SwapOptions, step,
