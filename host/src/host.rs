@@ -16,11 +16,10 @@ use anyhow::Context;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::api::{self, Guard, Recording, server};
+use crate::api::{self, Guard, server};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::drivers::Driver;
-use crate::net::shortage::Shortages;
 use crate::probe::Prober;
 use crate::reload::Reloader;
 use crate::shell::{self, Door, Hands, Shell};
@@ -29,7 +28,6 @@ use phasegate_core::domain::PluginName;
 use phasegate_core::kernel::{Configured, Event};
 use phasegate_core::lifecycle::{self, RefusalReason, Stage, Standing};
 
-use behind_api::Recorded;
 pub use problems::problems;
 
 /// Notes of drivers that may wait; a driver that writes more waits.
@@ -84,9 +82,7 @@ impl Host {
         let (notes, noted) = mpsc::channel(NOTES_MAX);
         let (sets, drivers) = parts::sets(config, &notes)?;
         let all_drivers = drivers.values().cloned().collect();
-        let shortages = Arc::new(Shortages::default());
-        let sink = parts::submit(plugins.clone(), Arc::clone(&by_set), door.clone());
-        let prober = Arc::new(Prober::start(clock, Arc::clone(&shortages), sink));
+        let (prober, shortages) = parts::prober(clock, &plugins, &by_set, &door);
         let hands = Hands {
             runtime: tokio::runtime::Handle::current(),
             door: door.clone(),
@@ -122,8 +118,7 @@ impl Host {
             hands: Arc::new(plugins),
             configuration: Arc::new(reloader.clone()),
             shortages: Arc::clone(&shortages),
-            recording: recorder
-                .map(|recorder| Arc::new(Recorded { recorder, runtime }) as Arc<dyn Recording>),
+            recording: recorder.map(|recorder| behind_api::recording(recorder, runtime)),
         };
         let router = api::router(Arc::new(asked), Guard::new(options.token));
         let tasks = vec![

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::drivers::kind::Premises;
 use crate::drivers::local::orphans;
 use crate::drivers::{Driver, DriverNote};
+use crate::net::shortage::Shortages;
 use crate::plugins::hands::{Hands as PluginHands, HandsParts};
 use crate::probe::{Ended, Prober, Target};
 use crate::recording::{self, Recorder, Used};
@@ -69,12 +70,20 @@ pub(super) fn hand_out_memories(config: &Config, stored: &mut Stored, plugins: &
     }
 }
 
+/// The prober, and what the host is short of while it asks.
+pub(super) fn prober(
+    clock: Clock,
+    plugins: &PluginHands,
+    plugin_of: &Arc<PluginOfSet>,
+    door: &Door,
+) -> (Arc<Prober>, Arc<Shortages>) {
+    let shortages = Arc::new(Shortages::default());
+    let sink = submit(plugins.clone(), Arc::clone(plugin_of), door.clone());
+    (Arc::new(Prober::start(clock, Arc::clone(&shortages), sink)), shortages)
+}
+
 /// What was seen goes to the plugin that judges the set; that nothing could be seen is no plugin's business.
-pub(super) fn submit(
-    plugins: PluginHands,
-    plugin_of: Arc<PluginOfSet>,
-    door: Door,
-) -> Arc<dyn Fn(Ended) + Send + Sync> {
+fn submit(plugins: PluginHands, plugin_of: Arc<PluginOfSet>, door: Door) -> Arc<dyn Fn(Ended) + Send + Sync> {
     Arc::new(move |ended| {
         let round = match ended {
             Ended::Round(round) => round,
