@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::domain::{
-    Actor, Component, Digest, Generation, InstanceId, OnFailure, PluginName, RequestId, RequestKey,
+    Actor, Component, Digest, Generation, InstanceId, OnFailure, PluginName, RequestId, RequestKey, ScaleSet,
     ScaleSetName, UpgradePolicy,
 };
 use crate::kernel::command::{Quarantined, Reconfiguration, Selection, StartOptions, Stops, Wanted};
@@ -31,8 +31,6 @@ pub(super) struct Asked {
 enum Why {
     /// The upgrade of a set to an edition, by this plan.
     Start(usize, u32, Option<Digest>),
-    /// Another configuration.
-    Reload(Reconfiguration),
     /// Whatever it is: whether it is granted does not matter.
     Whatever,
 }
@@ -89,7 +87,7 @@ impl World {
                 let after = self.seconds(30, 90);
                 self.at(after, Happening::Start(*set, *edition));
             }
-            Why::Start(..) | Why::Reload(_) | Why::Whatever => {
+            Why::Start(..) | Why::Whatever => {
                 if let Why::Start(set, edition, _) = why {
                     let after = self.seconds(90, 120);
                     self.at(after, Happening::Start(*set, *edition));
@@ -115,27 +113,35 @@ impl World {
         }
         match why {
             Why::Start(set, edition, plan) => self.start_answered((set, edition, plan), &answer),
-            Why::Reload(change) if answer.is_ok() => {
-                self.counts.reloads += 1;
-                for set in &mut self.in_use {
-                    if let Some(spec) = change.sets.iter().find(|spec| spec.name == set.spec.name) {
-                        set.spec = spec.clone();
-                    }
-                    if let Some(next) = change.on_failure.get(&set.spec.plugin) {
-                        set.on_failure = *next;
-                    }
-                }
+            Why::Whatever => {}
+        }
+        if let (Command::Reconfigure(change), Ok(Reply::Reconfigured(_))) = (&request.command, &answer) {
+            self.reloaded(change, request.key.as_ref());
+        }
+    }
+
+    /// The host goes by another configuration.
+    fn reloaded(&mut self, change: &Reconfiguration, key: Option<&RequestKey>) {
+        self.counts.reloads += 1;
+        if let Some(key) = key.filter(|key| !self.rules.reloaded_once(key)) {
+            self.violation(Rule::Numbers, format!("the reload under {} was done twice", key.as_str()));
+        }
+        for set in &mut self.in_use {
+            if let Some(spec) = change.sets.iter().find(|spec| spec.name == set.spec.name) {
+                // A request that is sent again may be older than a restart, and this is what needs one.
+                let (instances, model) = (set.spec.instances.clone(), set.spec.model.clone());
+                set.spec = ScaleSet { instances, model, ..spec.clone() };
             }
-            Why::Reload(_) | Why::Whatever => {}
+            if let Some(next) = change.on_failure.get(&set.spec.plugin) {
+                set.on_failure = *next;
+            }
         }
     }
 
     /// What the record says against a reply.
     fn contradicts(&self, request: &Request, reply: &Reply) -> Option<String> {
         let stored = self.disk.stored();
-        // A reload is not remembered: asked for twice, it gives what it gives once.
-        let is_remembered = !matches!(request.command, Command::Reconfigure(_));
-        if let Some(key) = request.key.as_ref().filter(|_| is_remembered)
+        if let Some(key) = request.key.as_ref()
             && !stored.requests.contains_key(key)
         {
             return Some(format!("{} is not recorded", key.as_str()));
@@ -143,7 +149,8 @@ impl World {
         let is_there = match (&request.command, reply) {
             (_, Reply::Upgrade { id, .. }) => self.disk.upgrade(id).is_some(),
             (_, Reply::Line(line)) => *line == stored.line,
-            (_, Reply::Recorded | Reply::Reconfigured(_) | Reply::Plugin(_) | Reply::Pong) => true,
+            (_, Reply::Recorded | Reply::Reconfigured(_) | Reply::Recalled(_)) => true,
+            (_, Reply::Plugin(_) | Reply::Pong) => true,
         };
         (!is_there).then(|| "the record does not have it".to_owned())
     }
@@ -310,7 +317,7 @@ impl World {
         let next = &mut change.sets[0];
         next.instances.clone_from(&live.instances);
         next.model.clone_from(&live.model);
-        self.ask(Command::Reconfigure(change.clone()), Why::Reload(change));
+        self.ask(Command::Reconfigure(change), Why::Whatever);
     }
 
     /// While the host was down, instances may have come and gone, and another model may be wanted.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::domain::Generation;
 use crate::kernel::{Effect, Event, Kernel, RefusedCommit, Stepped, Turn, Watching};
-use crate::record::{Anchor, Commit};
+use crate::record::{Anchor, Commit, Made};
 use crate::rollout::invariants::Rule;
 
 use super::same;
@@ -18,8 +18,6 @@ const AWAY_LONG: Duration = Duration::from_secs(600);
 /// crash makes it true.
 pub(super) struct Doubtful {
     steps: Vec<Stepped>,
-    /// Those who were told that nothing was done.
-    requests: Vec<String>,
 }
 
 /// Whether the host is still there.
@@ -112,7 +110,9 @@ impl World {
             }
             match self.fate(number) {
                 Fate::Made => {}
-                fate @ (Fate::Refused | Fate::AnswerLost) => return self.refused(turn, fate, which),
+                fate @ (Fate::Refused | Fate::AnswerLost | Fate::Doubted) => {
+                    return self.refused(turn, fate, which);
+                }
             }
             let writes = std::mem::take(&mut turn.writes);
             self.apply(writes);
@@ -167,16 +167,16 @@ impl World {
         if fate == Fate::AnswerLost {
             self.apply(turn.writes.clone());
             let steps = if which == Which::First { Vec::new() } else { steps };
-            let requests = turn.replies.iter().filter_map(|(id, _)| self.asked.get(id));
-            let requests = requests.map(|asked| asked.actor.clone()).collect();
-            self.doubtful = Some(Doubtful { steps, requests });
+            self.doubtful = Some(Doubtful { steps });
         } else {
             self.seq += 1;
         }
         let seq = self.seq;
         self.note(|| format!("commit {seq}: {fate:?}"));
         turn.stepped.clear();
-        Closed::Refused(Event::CommitRefused(Box::new(RefusedCommit { turn, why: "disk full".to_owned() })))
+        let made = if fate == Fate::Refused { Made::No } else { Made::NotKnown };
+        let why = "disk full".to_owned();
+        Closed::Refused(Event::CommitRefused(Box::new(RefusedCommit { turn, why, made })))
     }
 
     fn fate(&mut self, number: usize) -> Fate {
@@ -195,7 +195,7 @@ impl World {
             return Fate::Refused;
         }
         if self.rng.chance(faults.loses) {
-            return if self.rng.chance(500) { Fate::Refused } else { Fate::AnswerLost };
+            return if self.rng.chance(500) { Fate::Doubted } else { Fate::AnswerLost };
         }
         Fate::Made
     }
@@ -224,13 +224,12 @@ impl World {
         self.kernel = None;
         self.inbox.clear();
         self.note(|| "the host is gone".to_owned());
-        if let Some(Doubtful { steps, requests }) = self.doubtful.take() {
+        if let Some(Doubtful { steps }) = self.doubtful.take() {
             // It was made after all.
             let carried = std::mem::take(&mut self.carried);
             self.steps(&carried);
             self.steps(&steps);
             self.rules.committed();
-            self.rules.may_have_happened(&requests);
         }
         self.carried.clear();
         self.rules.crashed();
