@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::command::{Answer, Reply};
+use super::command::Answer;
 use super::event::RefusedCommit;
 use super::look;
 use super::out::{Numbers, Out};
@@ -12,7 +12,7 @@ use super::requests::Requests;
 use super::state::Fleet;
 use super::surge;
 use super::trail;
-use super::{Effect, Kernel, Turn};
+use super::{Effect, Kernel, Turn, lifecycle};
 use crate::domain::{Backoff, Component, Now, ScaleSetName, Timestamp, UpgradeId};
 use crate::record::{StoredModel, Write};
 use crate::rollout::Upgrade;
@@ -86,7 +86,7 @@ impl Kernel {
     /// left is written over: facts again, and intents as they are without it.
     pub(super) fn commit_refused(&mut self, refused: RefusedCommit, now: Now, turn: &mut Turn) -> Out {
         let RefusedCommit { turn: before, why } = refused;
-        let Turn { mut writes, mut effects, replies, facts, heard, .. } = before;
+        let Turn { mut writes, mut effects, replies, facts, heard, by_lives, .. } = before;
         self.memories.refused();
         let tries = self.recording.refusing.map_or(0, |(_, tries)| tries) + 1;
         let again_at = now.at + WRITE_AGAIN.after(tries, self.numbers.audit);
@@ -110,14 +110,20 @@ impl Kernel {
             if answer.is_ok() {
                 before = Before::Granted;
             }
-            let answer = not_recorded(answer, before, &why);
-            turn.replies.extend(answer.map(|answer| (id, answer)));
+            if !by_lives.contains(&id) {
+                turn.replies.push((id, not_recorded(answer, before, &why)));
+            }
         }
         let mut out = self.begin();
         for (name, event) in heard {
             let heard = plugin::hear_unrecorded(&mut self.fleet, &name, event, &why, now, &mut out);
             turn.replies.extend(heard.replies);
             self.plugin_timers.note(&name, heard.wake_at);
+            // What it has become all the same is recorded with a step of its own, once the record takes writes.
+            let again = (name, lifecycle::Event::Tick);
+            if !self.unheard.contains(&again) {
+                self.unheard.push(again);
+            }
         }
         out
     }
@@ -166,7 +172,8 @@ impl Kernel {
                 Write::Model(name.clone(), component.clone(), self.model(name, component)?)
             }
             Write::Plugin(name, _) => {
-                Write::Plugin(name.clone(), Box::new(self.fleet.plugins.get(name)?.stored()?))
+                // What it has become unrecorded goes with its next step.
+                Write::Plugin(name.clone(), Box::new(self.fleet.plugins.get(name)?.recorded()?.clone()))
             }
             Write::Quarantine(name, change, _) => {
                 let reason = self.fleet.set(name).ok()?.quarantined.get(change).cloned();
@@ -269,19 +276,17 @@ enum Before {
 
 /// What was granted and could not be recorded was not done, and what was refused since may have been refused
 /// because of it.
-fn not_recorded(answer: Answer, before: Before, why: &str) -> Option<Answer> {
+fn not_recorded(answer: Answer, before: Before, why: &str) -> Answer {
     match answer {
-        // The life of the plugin answers for itself.
-        Ok(Reply::Plugin(_)) | Err(Refusal::Plugin(_)) => None,
-        Err(refused) if before == Before::Nothing => Some(Err(refused)),
-        Ok(_) | Err(_) => Some(Err(Refusal::NotRecorded { why: why.to_owned() })),
+        Err(refused) if before == Before::Nothing => Err(refused),
+        Ok(_) | Err(_) => Err(Refusal::NotRecorded { why: why.to_owned() }),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Command;
     use super::super::testing::*;
+    use super::super::{Command, Reply};
     use super::*;
     use crate::domain::*;
     use crate::rollout::Wish;
