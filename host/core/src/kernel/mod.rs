@@ -350,7 +350,12 @@ impl Kernel {
             let take_up = lifecycle::Event::Wanted(*prepared, lifecycle::Command::TakeUp);
             let before = turn.replies.len();
             self.plugin(name.clone(), take_up, now, out, turn);
-            for (_, answer) in turn.replies.split_off(before) {
+            for (id, answer) in turn.replies.split_off(before) {
+                if id != *prepared {
+                    // Whose load is overtaken hears of it.
+                    turn.replies.push((id, answer));
+                    continue;
+                }
                 match answer {
                     Ok(Reply::Plugin(lifecycle::Reply::TakenUp(it))) => taken.push((name.clone(), it)),
                     Ok(_) => {}

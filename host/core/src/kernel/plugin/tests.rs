@@ -183,6 +183,26 @@ fn what_was_found_against_a_file_is_recorded_once_the_record_takes_writes() {
     assert!(written.flatten().is_some(), "{:?}", turn.writes);
 }
 
+#[test]
+fn who_is_overtaken_by_a_reload_hears_of_it_and_the_reload_is_granted() {
+    let mut two = Two::new();
+    two.uploads("db", b'u');
+    let next = Arc::new(spec("db", "two.wasm"));
+    let (prepared, _) = two.wants("db", lifecycle::Command::Prepare(next, Place::Fixed));
+    let request = |id, command| {
+        Happened::Request(Request { id: RequestId(id), actor: Actor::Host, reason: None, key: None, command })
+    };
+    // Its hand has not answered yet.
+    let back = Command::Plugin(plugin("db"), Box::new(lifecycle::Command::Rollback(None)));
+    assert_eq!(two.kernel.turn(vec![request(50, back)], two.now).replies, []);
+    let plugins = vec![(plugin("db"), prepared)];
+    let reload = Command::Reconfigure(Reconfiguration { plugins, ..Reconfiguration::default() });
+    let turn = two.kernel.turn(vec![request(51, reload)], two.now);
+    let answered: Vec<(u64, bool)> = turn.replies.iter().map(|(id, answer)| (id.0, answer.is_ok())).collect();
+    assert_eq!(answered, [(50, false), (51, true)]);
+    assert_eq!(two.digest("db"), b'n');
+}
+
 /// The life answers for what it was told; a reload that it was not even told of is answered all the same.
 #[test]
 fn a_refused_reload_is_answered_also_when_the_record_refuses() {
