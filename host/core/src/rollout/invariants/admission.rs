@@ -89,7 +89,9 @@ impl Check<'_> {
             self.report(Rule::Budget, format!("admitted while {others:?} is in flight"));
         }
         // A batch stays as it was planned when the configuration takes instances away before its turn.
-        let total = self.seen.fleet.total() + self.history.lost;
+        // The batches of a rollback are those of the upgrade that it takes back.
+        let lost = self.former.map_or(0, |former| former.lost).max(self.history.lost);
+        let total = self.seen.fleet.total() + lost;
         let limit = self.seen.after.policy.rolling.batch_max(total);
         if self.admitted.len() > limit && !self.is_by_hand() {
             self.report(Rule::Budget, format!("a batch of {} (limit {limit})", self.admitted.len()));
