@@ -4,7 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{Decided, Decisions, Generation, InstanceId, Participation, PluginName, Timestamp};
+use crate::domain::{
+    Claim, Decided, Decisions, Generation, InstanceId, Participation, PluginName, Timestamp,
+};
+use crate::kernel::event::{Created, Deleted, Done, Observed};
 use crate::kernel::{Effect, Event, Kernel, Stepped, Turn};
 use crate::lifecycle::{self, Reply, Standing};
 use crate::record::audit::{Entry, What};
@@ -17,39 +20,68 @@ use super::fleet::Key;
 use super::world::World;
 
 /// What a kernel was told of an instance in the life of its host.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Told {
+    /// Whether it is known what was heard.
+    is_known: Known,
     /// Whose word came last.
-    latest: Generation,
+    latest: Option<Generation>,
     /// Who has last spoken for an answer of the application, and what.
     answered: Option<(Generation, Participation)>,
+}
+
+/// Whether it is known what a kernel has heard of an instance.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Known {
+    #[default]
+    Yes,
+    No,
 }
 
 impl World {
     /// Takes note of what a kernel is about to be told.
     pub(super) fn tell(&mut self, events: &[Event]) {
-        let Some(kernel) = &self.kernel else { return };
-        let batches = events.iter().filter_map(|event| match event {
-            Event::Judged(batch) => Some(batch),
-            _ => None,
-        });
-        for decided in batches.flatten() {
-            let Decided { scale_set, instance, epoch, outcome, .. } = decided;
-            let lives = kernel.fleet().set(scale_set).ok().and_then(|set| set.instance(instance));
-            // Of an earlier life nothing is heard.
-            if lives.is_none_or(|lives| lives.epoch != *epoch) {
-                continue;
-            }
-            let generation = outcome.stamp.generation;
-            let key = (scale_set.clone(), instance.clone());
-            let told = self.told.entry(key).or_insert(Told { latest: generation, answered: None });
-            told.latest = generation;
-            if let Ok(decision) = &outcome.result
-                && decision.claim != crate::domain::Claim::Unknown
-            {
-                told.answered = Some((generation, decision.participation));
+        let mut touched: BTreeSet<Key> = BTreeSet::new();
+        for event in events {
+            match event {
+                Event::Judged(batch) => batch.iter().for_each(|decided| self.tell_one(decided, &touched)),
+                Event::Done(Done { scale_set, instance, .. })
+                | Event::Created(Created { scale_set, instance, .. })
+                | Event::Deleted(Deleted { scale_set, instance, .. })
+                | Event::Observed(Observed { scale_set, instance, .. }) => {
+                    touched.insert((scale_set.clone(), instance.clone()));
+                }
+                Event::Note(note) => drop(touched.insert((note.scale_set.clone(), note.instance.clone()))),
+                Event::PluginTrouble(_)
+                | Event::Plugin(..)
+                | Event::Request(_)
+                | Event::CommitRefused(_)
+                | Event::Ending => {}
             }
         }
+    }
+
+    /// What drivers have said of an instance just before may have begun another life of it: then nobody here
+    /// knows whether the round is heard.
+    fn tell_one(&mut self, decided: &Decided, touched: &BTreeSet<Key>) {
+        let Decided { scale_set, instance, epoch, outcome, .. } = decided;
+        let fleet = self.kernel.as_ref().map(Kernel::fleet);
+        let lives = fleet.and_then(|fleet| fleet.set(scale_set).ok()).and_then(|set| set.instance(instance));
+        let key = (scale_set.clone(), instance.clone());
+        // Of an earlier life nothing is heard.
+        if lives.is_none_or(|lives| lives.epoch != *epoch) {
+            return;
+        }
+        let told = self.told.entry(key.clone()).or_default();
+        if touched.contains(&key) {
+            *told = Told { is_known: Known::No, ..*told };
+            return;
+        }
+        let generation = outcome.stamp.generation;
+        let answered = outcome.result.as_ref().ok().filter(|decision| decision.claim != Claim::Unknown);
+        let answered = answered.map(|decision| (generation, decision.participation));
+        let before = told.answered.filter(|_| told.is_known == Known::Yes);
+        *told = Told { is_known: Known::Yes, latest: Some(generation), answered: answered.or(before) };
     }
 
     /// Looks at a turn before anything is made of it: whom upgrades plan and admit, and what takes over.
@@ -82,14 +114,18 @@ impl World {
         let Some(recorded) = set.and_then(|set| self.recorded(&set.spec.plugin, turn)) else {
             return vec![format!("`{}` looks before a generation decides", after.id)];
         };
-        let is_new = self.disk.upgrade(&after.id).is_none();
-        let mut concerned: BTreeSet<&InstanceId> = joined(before, after, is_new).collect();
+        // Of one that is new all were planned with it.
+        let known = self.disk.upgrade(&after.id).map(|_| &**before);
+        let mut concerned: BTreeSet<&InstanceId> = joined(known, after).collect();
         if after.policy.decisions == Decisions::Live {
             concerned.extend(admitted(before, after));
         }
         let wrong = concerned.into_iter().filter_map(|id| {
             let told = self.told.get(&(after.scale_set.clone(), id.clone()));
-            let is_in_force = told.is_some_and(|told| told.latest == recorded);
+            if told.is_some_and(|told| told.is_known == Known::No) {
+                return None;
+            }
+            let is_in_force = told.is_some_and(|told| told.latest == Some(recorded));
             let skips = told.and_then(|told| told.answered) == Some((recorded, Participation::Skip));
             let detail = format!("`{}`: `{id}` goes by {told:?}, in force is {recorded:?}", after.id);
             (!is_in_force || skips).then_some(detail)
@@ -247,9 +283,9 @@ fn plugin_writes(writes: &[Write]) -> impl Iterator<Item = (&PluginName, &Stored
 }
 
 /// Members that a step has planned.
-fn joined<'a>(before: &'a Upgrade, after: &'a Upgrade, is_new: bool) -> impl Iterator<Item = &'a InstanceId> {
-    let waits = |id: &InstanceId| before.members.get(id).is_some();
-    after.members.iter().map(|(id, _)| id).filter(move |id| is_new || !waits(id))
+fn joined<'a>(before: Option<&'a Upgrade>, after: &'a Upgrade) -> impl Iterator<Item = &'a InstanceId> {
+    let waited = move |id: &InstanceId| before.is_some_and(|before| before.members.get(id).is_some());
+    after.members.iter().map(|(id, _)| id).filter(move |id| !waited(id))
 }
 
 /// Members whose turn has come in a step.

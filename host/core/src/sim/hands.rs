@@ -12,6 +12,7 @@ use crate::rollout::invariants::Rule;
 
 use super::code::{Code, Found, GOOD, component};
 use super::fleet::Key;
+use super::rng::Rng;
 use super::trouble::Circuit;
 use super::world::{Happening, World};
 
@@ -269,7 +270,7 @@ impl World {
         let mut judged = 0;
         for (key, round) in rounds {
             judged += 1;
-            let new = verdict(code, key, &round.found, self.rng.chance(fails));
+            let new = verdict(&mut self.rng, (code, fails), key, &round.found);
             seen.add(key.clone(), round.decided.outcome.result.clone(), new, gate);
         }
         seen.summary(instances.max(judged), judged, 0)
@@ -304,14 +305,13 @@ impl World {
     /// What judges beside the active component has seen a round, too.
     pub(super) fn compare_beside(&mut self, name: &PluginName, key: &Key, found: &Found, live: &Verdict) {
         let (fails, tells) = (self.faults().plugin_fails, self.rng.chance(300));
-        let fails = self.rng.chance(fails);
         let instances = self.judged_by(name);
         let judged = self.rounds.keys().filter(|key| self.plugin_of(key) == Some(name)).count();
         let Some(plugin) = self.plugins.get_mut(name) else { return };
         let generation = plugin.hands.judges.as_ref().map(|(generation, _)| *generation);
         let begun = |beside: &&mut Beside| beside.has_begun && Some(beside.live) == generation;
         let Some(beside) = plugin.hands.beside.as_mut().filter(begun) else { return };
-        let other = verdict(&beside.code, key, found, fails);
+        let other = verdict(&mut self.rng, (&beside.code, fails), key, found);
         let (old, new) = match beside.role {
             Role::Candidate => (live.clone(), other),
             Role::Former => (other, live.clone()),
@@ -332,8 +332,9 @@ impl World {
     }
 }
 
-fn verdict(code: &Code, key: &Key, found: &Found, fails: bool) -> Verdict {
-    if fails {
+/// What a code says that fails at this rate.
+fn verdict(rng: &mut Rng, (code, fails): (&Code, u32), key: &Key, found: &Found) -> Verdict {
+    if rng.chance(fails) {
         return Err(PluginFailure::Trapped("unreachable".to_owned()));
     }
     code.judge(key, found, None)

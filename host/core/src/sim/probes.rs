@@ -130,7 +130,7 @@ impl World {
         if self.targets.contains_key(&key) {
             self.rounds.insert(key, round);
         }
-        self.count_failures(&name, result.is_err());
+        self.count_failures(&name, &result);
     }
 
     /// A generation that has just taken over judges the latest round of each instance.

@@ -1,6 +1,6 @@
 //! Notices that a generation fails for most of its instances, as the workers of a host do, and says so.
 
-use crate::domain::{Generation, PluginName};
+use crate::domain::{Generation, PluginName, Verdict};
 use crate::kernel::Event;
 use crate::kernel::event::PluginTrouble;
 use crate::lifecycle::{self, Failing};
@@ -22,7 +22,7 @@ pub(super) struct Circuit {
 
 impl World {
     /// Counts one judged round.
-    pub(super) fn count_failures(&mut self, name: &PluginName, has_failed: bool) {
+    pub(super) fn count_failures(&mut self, name: &PluginName, result: &Verdict) {
         let instances = self.judged_by(name).max(1);
         let failing = self.failing(name);
         let Some(plugin) = self.plugins.get_mut(name) else { return };
@@ -37,7 +37,7 @@ impl World {
             return;
         }
         circuit.judged += 1;
-        circuit.failed += usize::from(has_failed);
+        circuit.failed += usize::from(result.is_err());
         if circuit.judged < instances {
             return;
         }

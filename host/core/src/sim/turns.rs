@@ -257,8 +257,12 @@ impl World {
         Fate::Made
     }
 
-    /// What was recorded must be what the kernel goes by, and a kernel that starts from it the same.
+    /// What was recorded must be what the kernel goes by, and a kernel that starts from it the same. Looked at
+    /// with every second commit: what parts once stays parted, and a look costs as much as a start.
     fn compare(&mut self) {
+        if self.counts.commits.is_multiple_of(2) {
+            return;
+        }
         let Some(kernel) = &self.kernel else { return };
         if let Some(detail) = same::differs(kernel, &self.disk, &self.in_use, self.moment()) {
             self.violation(Rule::Replay, format!("the record is not the state: {detail}"));
