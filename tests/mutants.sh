@@ -49,16 +49,11 @@ if [[ $applies_only == no ]] && ! tests; then
 fi
 
 killed=0 survived=0 broken=0 fits=0
-only_worlds=no
 
 # Whether the tests let a mutant of a file live. Of kernel and lifecycle their own tests come first, which
 # take a moment; the worlds of the simulator only where those notice nothing.
 lives() {
     local room=${1%%/*}
-    if [[ $only_worlds == yes ]]; then
-        tests sim::tests::every_seed
-        return
-    fi
     case $room in
         kernel | lifecycle) tests "$room::" && tests ;;
         *) tests ;;
@@ -118,6 +113,7 @@ mutant silence-takes-back-skip plan/standing.rs 'Some((before, _)) if before.par
 mutant budget-check $limits 'limit.is_exceeded_by(fleet.unhealthy_count(), fleet.total())' 'limit.is_exceeded_by(0, fleet.total())'
 mutant room $admission 'if upgrade.is_forward() { room(upgrade, number, fleet) }' 'if false { room(upgrade, number, fleet) }'
 mutant room-forgets-the-rest $limits 'if !stays && !fleet.health(id).is_unhealthy() {' 'if !stays && fleet.health(id).is_unhealthy() {'
+mutant batch-of-those-that-were-there $limits 'of_batch(batch).take(batch_max)' 'of_batch(batch).take(batch_max.max(usize::MAX))'
 mutant any-initializing $waiting 'if fleet.initializing_count() > 0 {
         // It ends' 'if false {
         // It ends'
@@ -187,14 +183,19 @@ mutant kernel-effects-while-the-store-refuses $commit '(self.recording.writes, s
 mutant kernel-undo-is-not-restored $commit '(self.fleet, self.requests, self.numbers) = (fleet, requests, numbers);' 'let _ = (fleet, requests, numbers);'
 mutant kernel-facts-are-dropped-on-refusal $commit 'writes.truncate(facts.writes);' 'writes.clear();'
 mutant kernel-intents-are-not-written-over $commit 'writes.extend(self.written_over(&intents));' 'let _ = &intents;'
-mutant kernel-trail-is-not-cut $commit 'writes.push(Write::TrailEnds(self.numbers.audit));' ''
-mutant kernel-head-is-not-written-over $commit 'None => Write::UpgradeGone(head.id.clone()),' 'None => return None,'
-mutant kernel-line-is-not-written-over $commit 'Write::Line(_) => Write::Line(self.fleet.line.clone()),' 'Write::Line(_) => return None,'
+mutant kernel-trail-is-not-cut kernel/commit/over.rs 'writes.push(Write::TrailEnds(self.numbers.audit));' ''
+mutant kernel-head-is-not-written-over kernel/commit/over.rs 'None => Write::UpgradeGone(head.id.clone()),' 'None => return None,'
+mutant kernel-line-is-not-written-over kernel/commit/over.rs 'Write::Line(_) => Write::Line(self.fleet.line.clone()),' 'Write::Line(_) => return None,'
 mutant kernel-granted-though-not-recorded $commit 'Ok(_) | Err(_) => Err(Refusal::NotRecorded { why: why.to_owned() }),' 'other => other,'
 mutant kernel-request-waits-for-the-next-try $commit 'patience == Patience::None || self.refusing' '(false && patience == Patience::None) || self.refusing'
 mutant kernel-refusal-is-not-said $commit 'self.fleet.refusing = Some(why.as_str().into());' ''
 mutant kernel-recovery-is-not-noticed $commit 'self.recording.refusing = None;
             self.fleet.refusing = None;' 'self.recording.refusing = None;'
+mutant kernel-doubt-is-answered-at-once $commit 'Made::NotKnown => self.recording.hold(undone),' 'Made::NotKnown => turn.replies.extend(undone),'
+mutant kernel-doubt-ends-with-the-next-refusal $commit 'if self.recording.is_held(id) || by_lives.contains(&id) {' 'if by_lives.contains(&id) {'
+mutant kernel-held-answers-are-never-sent kernel/mod.rs 'turn.replies.extend(self.recording.answers());' ''
+mutant kernel-held-answers-are-sent-for-ever $commit 'self.recording.held.clear();' ''
+mutant kernel-held-answers-grow $commit 'self.held.drain(..beyond);' 'let _ = beyond;'
 mutant kernel-wakes-for-what-waits $commit 'return Some(again_at.max(now.at));' 'let _ = again_at;'
 mutant kernel-timers-are-not-noted $commit 'self.note_timers();
         (turn.writes' '(turn.writes'
@@ -202,6 +203,9 @@ mutant kernel-old-timer-stays kernel/timers.rs 'self.ordered.remove(&(before, na
 mutant kernel-numbers-begin-anew kernel/mod.rs 'upgrade: stored.upgrade_number,' 'upgrade: 0,'
 mutant kernel-request-key-is-ignored $requests 'self.by_key.get(request.key.as_ref()?)?;' 'self.by_key.get(request.key.as_ref()?).filter(|_| false)?;'
 mutant kernel-key-of-another-request $requests 'if known.asked != asked {' 'if false {'
+mutant kernel-reload-is-not-remembered $requests '(Command::Reconfigure(change), Reply::Reconfigured(taken)) => Some(reload(change, taken)),' '(Command::Reconfigure(change), Reply::Reconfigured(taken)) => { let _ = reload(change, taken); None }'
+mutant kernel-asking-for-a-reload-takes-the-key kernel/mod.rs '.filter(|reply| **reply != Reply::Recalled(None))' ''
+mutant kernel-reload-ignores-its-key kernel/mod.rs 'let answer = match self.requests.repeated(&request, &self.fleet) {' 'let answer = match self.requests.repeated(&request, &self.fleet).filter(|_| !matches!(request.command, Command::Reconfigure(_))) {'
 mutant kernel-requests-are-never-forgotten $requests 'while self.by_key.len() > REMEMBERED_MAX {' 'while false {'
 mutant kernel-epoch-is-not-compared kernel/state/instance.rs 'if decided.epoch != self.epoch {' 'if false {'
 mutant kernel-no-new-life-with-an-effect kernel/perform.rs 'if life == Life::New {' 'if false {'
@@ -211,6 +215,11 @@ mutant kernel-first-of-a-generation-wakes-none $judged 'set.dirty |= first || be
 mutant kernel-done-is-believed $done '(Some(seen), Some(wanted)) if seen != wanted => {' '(Some(seen), Some(wanted)) if false && seen != wanted => {'
 mutant kernel-late-sight-is-recorded $done 'if instance.epoch != epoch {' 'if false {'
 mutant kernel-failed-start-is-left $done 'instance.retry_at = Some(now.at + START_AGAIN.after(1, instance.epoch));' ''
+mutant kernel-failed-start-stays-healthy $done 'instance.fold.stopped();' ''
+mutant kernel-failed-start-is-not-down $done 'instance.down = true;' ''
+mutant health-second-grace-period health/fold.rs 'self.observed = Some(fail_state);
+        self.streak = 0;' 'self.observed = None;
+        self.streak = 0;'
 mutant kernel-late-note kernel/note.rs 'if at >= instance.applied_at {' 'if true {'
 mutant kernel-another-plan-is-started $start 'check_digest(&plan, wanted)?;' 'let _ = wanted;'
 mutant kernel-quarantine-is-not-asked $start 'check_quarantine(set, &goal, options.quarantined)?;' ''
@@ -268,26 +277,6 @@ mutant world-leaving-is-not-asked-again kernel/boot.rs '            surge::delet
 mutant world-no-tombstone kernel/surge.rs 'out.writes.push(Write::Membership(name, id.clone(), Some(Box::new(gone))));' 'let _ = (name, gone);'
 mutant world-new-one-counts-at-once kernel/surge.rs 'state.place = Place::Coming { replaces: replaces.clone() };' ''
 mutant world-address-of-another kernel/surge.rs 'one.located == Located::Yes && one.spec.address == *address;' 'false && one.spec.address == *address;'
-
-# Generations of plugins: the worlds' own rules must notice, so only they are asked.
-only_worlds=yes
-mutant swap-any-generation-counts plan/standing.rs 'let counts = |by: Option<Generation>| input.in_force.is_none() || by == input.in_force;' 'let counts = |_: Option<Generation>| true;'
-mutant swap-sets-go-by-the-old-one kernel/plugin.rs 'reload::in_force(fleet, name, generation);' 'let _ = generation;'
-mutant swap-in-two-commits kernel/mod.rs 'turn.replies.extend(heard.replies);' 'let (later, kept) = std::mem::take(&mut out.writes).into_iter().partition(|write| matches!(write, Write::Plugin(..)));
-        out.writes = kept;
-        self.recording.writes = later;
-        turn.replies.extend(heard.replies);'
-mutant swap-line-is-not-in-its-commit kernel/plugin.rs 'note::plugin_reverted(fleet, &said.plugin, &said.to_string(), now, out);' ''
-mutant swap-refused-takes-effect kernel/commit.rs 'let Undo { fleet, requests, numbers } = *undo;' 'let Undo { mut fleet, requests, numbers } = *undo;
-            fleet.plugins = self.fleet.plugins.clone();'
-mutant swap-late-answer lifecycle/step.rs 'let is = |job: &mut super::job::Job| job.load.ticket == ticket;' 'let is = |_: &mut super::job::Job| true;'
-mutant swap-number-is-used-again lifecycle/life.rs 'Generation(highest.unwrap_or(0).saturating_add(1))' 'Generation(highest.unwrap_or(0).max(1))'
-mutant swap-reload-in-parts kernel/mod.rs 'return Err(refusal);
-        }
-        let mut taken' 'let _ = refusal;
-        }
-        let mut taken'
-only_worlds=no
 
 if [[ $applies_only == yes ]]; then
     echo "$fits apply, $broken do not"

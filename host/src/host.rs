@@ -100,7 +100,7 @@ impl Host {
         let loop_thread = std::thread::Builder::new().name("kernel".to_owned()).spawn(move || {
             // Dropped when the loop ends, also by a panic.
             let _alive = loop_alive;
-            shell::run(shell)
+            shell::run(shell).map(drop)
         })?;
         let (stop, stopped) = watch::channel(false);
         let starting = all_plugins_decide(&door, options.on_stage).await.and_then(|()| Ok(plugins.look()?));

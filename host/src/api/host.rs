@@ -7,6 +7,7 @@ mod explain;
 mod plugins;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use phasegate_core::domain::{Actor, By, InstanceId, Now, ReadClock, RequestKey, ScaleSetName};
 use phasegate_core::kernel::command::Command;
@@ -54,6 +55,12 @@ pub struct Host {
     /// The recording; none when nothing is recorded.
     pub recording: Option<Arc<dyn Recording>>,
 }
+
+/// Longest wait for what the loop decides and records; below that of our own clients.
+const ANSWER_WITHIN: Duration = Duration::from_secs(12);
+
+/// Longest wait for a reload, which may fetch and compile; below that of our own clients.
+const RELOADED_WITHIN: Duration = Duration::from_secs(290);
 
 /// Why something is asked for, and under which key.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -154,7 +161,7 @@ impl Host {
     async fn grant(&self, command: Command, asked: Asked) -> Result<(), Refusal> {
         let Asked { reason, key } = asked;
         let by = By { actor: Actor::Operator(OPERATOR.to_owned()), reason, request: key };
-        self.door.ask(by, command).await.map(drop)
+        self.door.ask_within(ANSWER_WITHIN, by, command).await.map(drop)
     }
 
     /// Reads the published view, away from the threads that serve connections: a large fleet takes a while.
@@ -185,8 +192,19 @@ impl Host {
         read.map_err(|error| unavailable(error.to_string()))
     }
 
-    pub(super) async fn reload(&self) -> Result<wire::Reload, CommandError> {
-        self.configuration.reload().await
+    /// Goes on to its end also when the client does not wait for it: half of it would be worse.
+    pub(super) async fn reload(&self, key: Option<RequestKey>) -> Result<wire::Reload, CommandError> {
+        let by = By { actor: Actor::Operator(OPERATOR.to_owned()), reason: None, request: key };
+        let configuration = Arc::clone(&self.configuration);
+        let reload = tokio::spawn(async move { configuration.reload(by).await });
+        match tokio::time::timeout(RELOADED_WITHIN, reload).await {
+            Ok(Ok(reload)) => reload,
+            Ok(Err(error)) => Err(CommandError::new(CommandErrorKind::Unavailable, error.to_string())),
+            Err(_) => {
+                let why = format!("the reload has not ended within {} s", RELOADED_WITHIN.as_secs());
+                Err(Refusal::NotKnown { why }.into())
+            }
+        }
     }
 
     /// Records of decisions that were lost; none when nothing is recorded.

@@ -113,6 +113,20 @@ impl HealthFold {
         committed
     }
 
+    /// Nothing runs any more, and what was claimed of it counts no longer. A grace period that is running runs on;
+    /// there is no second one: when it is over, the fail state is committed at once.
+    pub fn stopped(&mut self) {
+        if self.observed.is_none() {
+            return;
+        }
+        let fail_state = self.settings.fail_state;
+        self.observed = Some(fail_state);
+        self.streak = 0;
+        if self.grace == Grace::Over {
+            self.committed = Some(state_of(fail_state));
+        }
+    }
+
     /// What is committed; Initializing before the first claim.
     #[must_use]
     pub fn health(&self) -> Health {

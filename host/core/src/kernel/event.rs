@@ -8,6 +8,7 @@ use crate::domain::{
 use super::Turn;
 use super::command::Request;
 use crate::lifecycle;
+use crate::record::Made;
 
 /// Something that happened.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ pub enum Event {
     /// A person or a program wants something.
     Request(Request),
     /// What the turn before wanted recorded was refused, and nothing of it was done; the turn comes back.
-    /// Whether it was recorded all the same is not known. Always the first event of its turn.
+    /// Always the first event of its turn.
     CommitRefused(Box<RefusedCommit>),
     /// The host is ending: what is only remembered is to be recorded now.
     Ending,
@@ -44,6 +45,8 @@ pub struct RefusedCommit {
     pub turn: Turn,
     /// Why, one line.
     pub why: String,
+    /// Whether it was recorded all the same.
+    pub made: Made,
 }
 
 /// A driver's answer.

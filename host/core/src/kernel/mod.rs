@@ -10,7 +10,8 @@
 //! A turn has two halves. *Facts* come first: what probes, drivers and plugins say is so, whatever becomes
 //! of it. *Intents* follow: starts, wishes, admissions, tries that are due. When the commit of a turn is
 //! refused, the turn comes back as the first event of the next one: facts stay and go with the next commit;
-//! intents are undone, and whoever asked for them is told. Until the record takes writes again nothing is
+//! intents are undone, and the requests for them are answered: at once where the store knows that nothing was
+//! made, and else with the commit that writes over what may have been. Until the record takes writes again nothing is
 //! done and nothing is admitted; answers of probes go on to count.
 //!
 //! [`Kernel::turn`] only deals out: one file for each thing that can happen. Total: it never waits, reads or
@@ -229,6 +230,7 @@ impl Kernel {
             self.look_around(now, &mut out);
             out.writes.extend(self.proof(&out));
             turn.facts.intents = out.writes.len();
+            turn.replies.extend(self.recording.answers());
             let due = ending || self.memories.due().is_some_and(|due| due <= now.at);
             if due || !out.writes.is_empty() {
                 out.writes.extend(self.memories.offer());
@@ -288,18 +290,17 @@ impl Kernel {
                 }
                 return;
             }
-            Request { id, command: Command::Reconfigure(change), .. } => {
-                let answer = self.reconfigure(change, now, out, turn);
-                turn.replies.push((id, answer));
-                return;
-            }
             other => other,
         };
         let answer = match self.requests.repeated(&request, &self.fleet) {
             Some(answer) => answer,
             None => {
-                let answer = self.grant(&request, now, out);
-                if let Ok(reply) = &answer {
+                let answer = if let Command::Reconfigure(change) = &request.command {
+                    self.reconfigure(change.clone(), now, out, turn)
+                } else {
+                    self.grant(&request, now, out)
+                };
+                if let Some(reply) = answer.as_ref().ok().filter(|reply| **reply != Reply::Recalled(None)) {
                     out.writes.extend(self.requests.granted(&request, reply));
                 }
                 answer
@@ -334,6 +335,7 @@ impl Kernel {
             }
             // Dealt with where requests come in.
             Command::Plugin(..) | Command::Reconfigure(_) => Ok(Reply::Recorded),
+            Command::Recall => Ok(Reply::Recalled(None)),
         }
     }
 

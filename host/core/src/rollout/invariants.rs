@@ -168,6 +168,9 @@ impl Checker {
         check.ending();
         check.replay();
         let found = check.found;
+        if let Some(history) = self.histories.get_mut(id) {
+            history.widest = history.widest.max(admitted.len());
+        }
         self.decided.extend(seen.step.actions.iter().map(|action| decided(id, action, &admitted)));
         found
     }
@@ -198,7 +201,6 @@ impl Checker {
     pub fn reconfigured(&mut self, lost: usize) {
         for history in self.histories.values_mut() {
             history.capacity = history.capacity.saturating_sub(lost);
-            history.lost += lost;
         }
     }
 

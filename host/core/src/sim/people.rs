@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use crate::domain::{
-    Actor, Component, Digest, InstanceId, OnFailure, PluginName, RequestId, RequestKey, ScaleSetName,
-    UpgradePolicy,
+    Actor, Component, Digest, InstanceId, OnFailure, PluginName, RequestId, RequestKey, ScaleSet,
+    ScaleSetName, UpgradePolicy,
 };
 use crate::kernel::command::{Quarantined, Reconfiguration, Selection, StartOptions, Stops, Wanted};
 use crate::kernel::{Answer, Command, Event, Refusal, Reply, Request, plan_now, wanted};
@@ -32,10 +32,10 @@ pub(super) struct Asked {
 pub(super) enum Why {
     /// The upgrade of a set to an edition, by this plan.
     Start(usize, u32, Option<Digest>),
-    /// Another configuration.
-    Reload(Reconfiguration),
     /// A plugin is to prepare what the configuration file says.
     Prepare(PluginName),
+    /// Every plugin is to take up what it has prepared.
+    TakeUp,
     /// The component of this letter, however often it takes.
     Swap(u8),
     /// Whatever it is: whether it is granted does not matter.
@@ -48,8 +48,7 @@ impl World {
         self.requests += 1;
         let is_of_the_host = match &why {
             // A host that reads its configuration again prepares and takes up under no key.
-            Why::Prepare(_) | Why::Swap(_) => true,
-            Why::Reload(change) => !change.plugins.is_empty(),
+            Why::Prepare(_) | Why::Swap(_) | Why::TakeUp => true,
             Why::Start(..) | Why::Whatever => false,
         };
         let is_keyed = !is_of_the_host && self.rng.chance(500);
@@ -100,9 +99,9 @@ impl World {
                 let after = self.seconds(30, 90);
                 self.at(after, Happening::Start(*set, *edition));
             }
-            Why::Prepare(_) => {}
+            Why::Prepare(_) | Why::TakeUp => {}
             Why::Swap(letter) => self.swap_again(*letter),
-            Why::Start(..) | Why::Reload(_) | Why::Whatever => {
+            Why::Start(..) | Why::Whatever => {
                 if let Why::Start(set, edition, _) = why {
                     let after = self.seconds(90, 120);
                     self.at(after, Happening::Start(*set, *edition));
@@ -131,29 +130,39 @@ impl World {
         match why {
             Why::Start(set, edition, plan) => self.start_answered((set, edition, plan), &answer),
             Why::Prepare(name) => self.prepared(name, id, &answer),
+            Why::TakeUp => self.taken_up(&answer),
             Why::Swap(_) if answer.is_ok() => self.intentions -= 1,
             Why::Swap(letter) => self.swap_again(letter),
-            Why::Reload(change) if !change.plugins.is_empty() => self.reloaded(&answer),
-            Why::Reload(change) if answer.is_ok() => {
-                self.counts.reloads += 1;
-                for set in &mut self.in_use {
-                    if let Some(spec) = change.sets.iter().find(|spec| spec.name == set.spec.name) {
-                        set.spec = spec.clone();
-                    }
-                    if let Some(next) = change.on_failure.get(&set.spec.plugin) {
-                        set.on_failure = *next;
-                    }
-                }
+            Why::Whatever => {}
+        }
+        if let (Command::Reconfigure(change), Ok(Reply::Reconfigured(_))) = (&request.command, &answer) {
+            self.reloaded(change, request.key.as_ref());
+        }
+    }
+
+    /// The host goes by another configuration.
+    fn reloaded(&mut self, change: &Reconfiguration, key: Option<&RequestKey>) {
+        self.counts.reloads += 1;
+        if let Some(key) = key.filter(|key| !self.rules.reloaded_once(key)) {
+            self.violation(Rule::Numbers, format!("the reload under {} was done twice", key.as_str()));
+        }
+        for set in &mut self.in_use {
+            if let Some(spec) = change.sets.iter().find(|spec| spec.name == set.spec.name) {
+                // A request that is sent again may be older than a restart, and this is what needs one.
+                let (instances, model) = (set.spec.instances.clone(), set.spec.model.clone());
+                set.spec = ScaleSet { instances, model, ..spec.clone() };
             }
-            Why::Reload(_) | Why::Whatever => {}
+            if let Some(next) = change.on_failure.get(&set.spec.plugin) {
+                set.on_failure = *next;
+            }
         }
     }
 
     /// What the record says against a reply.
     fn contradicts(&self, request: &Request, reply: &Reply) -> Option<String> {
         let stored = self.disk.stored();
-        // A reload is not remembered: asked for twice, it gives what it gives once.
-        let is_remembered = !matches!(request.command, Command::Reconfigure(_) | Command::Plugin(..));
+        // What is wanted of a plugin is not remembered.
+        let is_remembered = !matches!(request.command, Command::Plugin(..));
         if let Some(key) = request.key.as_ref().filter(|_| is_remembered)
             && !stored.requests.contains_key(key)
         {
@@ -167,7 +176,8 @@ impl World {
         let is_there = match (&request.command, reply) {
             (_, Reply::Upgrade { id, .. }) => self.disk.upgrade(id).is_some(),
             (_, Reply::Line(line)) => *line == stored.line,
-            (_, Reply::Recorded | Reply::Reconfigured(_) | Reply::Plugin(_) | Reply::Pong) => true,
+            (_, Reply::Recorded | Reply::Reconfigured(_) | Reply::Recalled(_)) => true,
+            (_, Reply::Plugin(_) | Reply::Pong) => true,
         };
         (!is_there).then(|| "the record does not have it".to_owned())
     }
@@ -320,7 +330,7 @@ impl World {
         let next = &mut change.sets[0];
         next.instances.clone_from(&live.instances);
         next.model.clone_from(&live.model);
-        self.ask(Command::Reconfigure(change.clone()), Why::Reload(change));
+        self.ask(Command::Reconfigure(change), Why::Whatever);
     }
 
     /// While the host was down, instances may have come and gone, and another model may be wanted.

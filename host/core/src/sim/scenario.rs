@@ -225,10 +225,12 @@ pub(super) struct BadCommit {
 pub(super) enum Fate {
     /// It is made.
     Made,
-    /// It is not made, and the host hears that it was refused.
+    /// It is not made, and the store knows.
     Refused,
-    /// It is made, and the host hears that it was refused.
+    /// It is made, and the store cannot tell.
     AnswerLost,
+    /// It is not made, and the store cannot tell.
+    Doubted,
 }
 
 impl Default for Scenario {

@@ -8,7 +8,7 @@ use crate::domain::PluginName;
 use crate::kernel::{Configured, Effect, Event, Kernel, RefusedCommit, Stepped, Turn, Watching};
 use crate::lifecycle::{self, Standing};
 use crate::record::audit::What;
-use crate::record::{Anchor, Commit, Write};
+use crate::record::{Anchor, Commit, Made, Write};
 use crate::rollout::invariants::Rule;
 
 use super::generations::takeovers;
@@ -24,8 +24,6 @@ const AWAY_LONG: Duration = Duration::from_secs(600);
 /// crash makes it true.
 pub(super) struct Doubtful {
     steps: Vec<Stepped>,
-    /// Those who were told that nothing was done.
-    requests: Vec<String>,
 }
 
 /// Whether the host is still there.
@@ -134,7 +132,9 @@ impl World {
             }
             match self.fate(number) {
                 Fate::Made => {}
-                fate @ (Fate::Refused | Fate::AnswerLost) => return self.refused(turn, fate, which),
+                fate @ (Fate::Refused | Fate::AnswerLost | Fate::Doubted) => {
+                    return self.refused(turn, fate, which);
+                }
             }
             let writes = std::mem::take(&mut turn.writes);
             self.apply(writes);
@@ -215,16 +215,16 @@ impl World {
         if fate == Fate::AnswerLost {
             self.apply(turn.writes.clone());
             let steps = if which == Which::First { Vec::new() } else { steps };
-            let requests = turn.replies.iter().filter_map(|(id, _)| self.asked.get(id));
-            let requests = requests.map(|asked| asked.actor.clone()).collect();
-            self.doubtful = Some(Doubtful { steps, requests });
+            self.doubtful = Some(Doubtful { steps });
         } else {
             self.seq += 1;
         }
         let seq = self.seq;
         self.note(|| format!("commit {seq}: {fate:?}"));
         turn.stepped.clear();
-        Closed::Refused(Event::CommitRefused(Box::new(RefusedCommit { turn, why: "disk full".to_owned() })))
+        let made = if fate == Fate::Refused { Made::No } else { Made::NotKnown };
+        let why = "disk full".to_owned();
+        Closed::Refused(Event::CommitRefused(Box::new(RefusedCommit { turn, why, made })))
     }
 
     /// How many sets each plugin judges.
@@ -252,7 +252,7 @@ impl World {
             return Fate::Refused;
         }
         if self.rng.chance(faults.loses) {
-            return if self.rng.chance(500) { Fate::Refused } else { Fate::AnswerLost };
+            return if self.rng.chance(500) { Fate::Doubted } else { Fate::AnswerLost };
         }
         Fate::Made
     }
@@ -285,13 +285,12 @@ impl World {
         self.kernel = None;
         self.inbox.clear();
         self.note(|| "the host is gone".to_owned());
-        if let Some(Doubtful { steps, requests }) = self.doubtful.take() {
+        if let Some(Doubtful { steps }) = self.doubtful.take() {
             // It was made after all.
             let carried = std::mem::take(&mut self.carried);
             self.steps(&carried);
             self.steps(&steps);
             self.rules.committed();
-            self.rules.may_have_happened(&requests);
         }
         self.carried.clear();
         self.held = None;

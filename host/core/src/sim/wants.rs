@@ -193,11 +193,11 @@ impl World {
         }
         let plugins = preparing.prepared.clone();
         let change = Reconfiguration { plugins, ..Reconfiguration::default() };
-        self.ask(Command::Reconfigure(change.clone()), Why::Reload(change));
+        self.ask(Command::Reconfigure(change), Why::TakeUp);
     }
 
     /// What was prepared is in force, all of it, or nothing is.
-    pub(super) fn reloaded(&mut self, answer: &Answer) {
+    pub(super) fn taken_up(&mut self, answer: &Answer) {
         if answer.is_err() {
             return self.abandon();
         }

@@ -8,6 +8,7 @@ use phasegate_wire as wire;
 
 use crate::api::answer::Refusal;
 use crate::api::host::Host;
+use crate::api::key::Key;
 use crate::api::query::{Nothing, Query};
 
 /// Reads the configuration file again and fetches what nothing pins; 422 when it is refused, and then
@@ -18,11 +19,13 @@ use crate::api::query::{Nothing, Query};
 #[utoipa::path(
     post,
     path = "/v1/reload",
+    params(Key),
     responses((status = 200, description = "What changed.", body = wire::Reload))
 )]
 pub(super) async fn reload(
     State(host): State<Arc<Host>>,
     Query(Nothing): Query<Nothing>,
+    Key(key): Key,
 ) -> Result<Json<wire::Reload>, Refusal> {
-    Ok(Json(host.reload().await?))
+    Ok(Json(host.reload(key).await?))
 }

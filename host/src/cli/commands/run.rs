@@ -11,6 +11,7 @@ use crate::cli::target::read_token;
 use crate::config::{self, LoadConfigError};
 use crate::host::OnFirstStage;
 use crate::host::{Host, HostOptions};
+use phasegate_core::domain::By;
 
 /// Runs the host.
 ///
@@ -50,13 +51,13 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<Exit> {
                 () = reloads.wait() => {
                     let reloader = host.reloader();
                     // Whoever sent the signal reads the outcome in the log.
-                    tokio::spawn(async move { reloader.reload().await.map(drop) });
+                    tokio::spawn(async move { reloader.reload(By::host()).await.map(drop) });
                 }
             }
         };
         tracing::info!("stopping");
         host.stop().await;
-        anyhow::ensure!(!failed, "the kernel ended by itself; the log above says why; please report it");
+        anyhow::ensure!(!failed, "the kernel ended by itself; the log above says why; unless another host has taken over, please report it");
         Ok(Exit::Done)
     })
 }

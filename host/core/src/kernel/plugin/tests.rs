@@ -7,7 +7,7 @@ use super::super::command::{Command, Reconfiguration, Request};
 use super::super::{Configured, Effect, Event as Happened, Kernel, RefusedCommit, Reply, Turn};
 use crate::domain::*;
 use crate::lifecycle::{self, Answer, Offer, Place, SwapMode, SwapOptions};
-use crate::record::{Stored, Write};
+use crate::record::{Made, Stored, Write};
 
 fn plugin(name: &str) -> PluginName {
     PluginName::parse(name).unwrap()
@@ -145,7 +145,7 @@ fn what_waited_for_the_record_is_heard_before_what_came_later() {
     let stop =
         Request { id: RequestId(9), actor: Actor::Host, reason: None, key: None, command: Command::StopLine };
     let turn = two.kernel.turn(vec![Happened::Request(stop)], two.now);
-    let refused = RefusedCommit { turn, why: "the disk is full".to_owned() };
+    let refused = RefusedCommit { turn, why: "the disk is full".to_owned(), made: Made::No };
     drop(two.kernel.turn(vec![Happened::CommitRefused(Box::new(refused)), says(trouble)], two.now));
     two.now = Now::same(two.now.at + Duration::from_secs(60));
     drop(two.kernel.turn(vec![says(no_more)], two.now));
@@ -172,7 +172,7 @@ fn what_was_found_against_a_file_is_recorded_once_the_record_takes_writes() {
     let unfit = lifecycle::HandError::Unfit("is no good".to_owned());
     let turn = two.kernel.turn(hand(ticket, Answer::Failed(unfit)), two.now);
     assert!(!turn.writes.is_empty(), "that it was refused is on record");
-    let refused = RefusedCommit { turn, why: "the disk is full".to_owned() };
+    let refused = RefusedCommit { turn, why: "the disk is full".to_owned(), made: Made::No };
     drop(two.kernel.turn(vec![Happened::CommitRefused(Box::new(refused))], two.now));
     two.now = Now::same(two.now.at + Duration::from_secs(60));
     let turn = two.kernel.turn(Vec::new(), two.now);
@@ -217,7 +217,7 @@ fn a_refused_reload_is_answered_also_when_the_record_refuses() {
     let prepare = Command::Plugin(plugin("web"), Box::new(lifecycle::Command::Prepare(next, Place::Fixed)));
     let mut turn = two.kernel.turn(vec![request(8, reload), request(9, prepare), request(10, line)], two.now);
     turn.writes.push(Write::Line(None));
-    let refused = RefusedCommit { turn, why: "the disk is full".to_owned() };
+    let refused = RefusedCommit { turn, why: "the disk is full".to_owned(), made: Made::No };
     let turn = two.kernel.turn(vec![Happened::CommitRefused(Box::new(refused))], two.now);
     let answered: Vec<u64> = turn.replies.iter().map(|(id, _)| id.0).collect();
     assert!(answered.contains(&8) && answered.contains(&10), "{:?}", turn.replies);
@@ -236,7 +236,7 @@ fn what_is_written_over_is_what_the_record_had() {
     let unfit = lifecycle::HandError::Unfit("is no good".to_owned());
     let mut turn = two.kernel.turn(vec![hand(ticket, Answer::Failed(unfit))], two.now);
     for _ in 0..2 {
-        let refused = RefusedCommit { turn, why: "the disk is full".to_owned() };
+        let refused = RefusedCommit { turn, why: "the disk is full".to_owned(), made: Made::No };
         drop(two.kernel.turn(vec![Happened::CommitRefused(Box::new(refused))], two.now));
         two.now = Now::same(two.now.at + Duration::from_secs(60));
         turn = two.kernel.turn(Vec::new(), two.now);

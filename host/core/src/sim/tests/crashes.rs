@@ -33,7 +33,7 @@ fn same_end(seed: u64, scenario: &Scenario) -> (Counts, usize) {
             assert_eq!(counts.crashes, 1, "{what}");
         }
     }
-    for fate in [Fate::Refused, Fate::AnswerLost] {
+    for fate in [Fate::Refused, Fate::AnswerLost, Fate::Doubted] {
         for number in 0..calm.counts.commits {
             let commit = Some(BadCommit { number, fate });
             let what = format!("commit {number}: {fate:?}");
