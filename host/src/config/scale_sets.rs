@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::health::{HEALTH, Health};
 use super::instances::{self, Instances, SeenAddresses};
@@ -13,7 +14,8 @@ use crate::drivers::{DriverConfig, KINDS};
 use crate::keys::suggest::suggest;
 use crate::keys::{Form, Given, Is, Key, Section, Spot, Value};
 use phasegate_core::domain::{
-    APPLICATION, ExtensionName, Model, PluginName, ScaleSet, ScaleSetName, UpgradePolicy, Version,
+    APPLICATION, ExtensionName, Instance, InstanceId, Model, PluginName, ScaleSet, ScaleSetName,
+    UpgradePolicy, Version,
 };
 
 /// The keys of one scale set as they are written.
@@ -218,10 +220,15 @@ impl Set {
             retry,
             freeze,
             model: Model { version: version?, extensions },
-            instances: self.instances.valid,
+            instances: shared(self.instances.valid),
             driver: self.driver.config?,
         })
     }
+}
+
+/// As the kernel shares them.
+fn shared(instances: BTreeMap<InstanceId, Instance>) -> BTreeMap<InstanceId, Arc<Instance>> {
+    instances.into_iter().map(|(id, instance)| (id, Arc::new(instance))).collect()
 }
 
 fn check(set: &mut Set, given: &mut Given<'_>) {

@@ -104,7 +104,7 @@ impl World {
             started_at: self.now,
             finished_at: self.now + late,
             again: false,
-            outcome,
+            outcome: Arc::new(outcome),
         };
         if late.is_zero() {
             self.judged(decided);
@@ -127,8 +127,8 @@ impl World {
         let stamp = stamp(plugin, generation);
         let rounds = self.rounds.values().filter(|round| round.outcome.stamp.name == *plugin);
         let again = |round: &Decided| {
-            let outcome = Outcome { stamp: stamp.clone(), ..round.outcome.clone() };
-            Decided { again: true, outcome, ..round.clone() }
+            let outcome = Outcome { stamp: stamp.clone(), ..(*round.outcome).clone() };
+            Decided { again: true, outcome: Arc::new(outcome), ..round.clone() }
         };
         let batch: Vec<Decided> = rounds.map(again).collect();
         self.inbox.push(Event::Judged(batch));

@@ -333,7 +333,7 @@ pub(super) struct Ticket {
 impl Ticket {
     pub(super) fn decided(self, (scale_set, instance): Key, outcome: Outcome) -> Decided {
         let Self { epoch, started_at, finished_at, again } = self;
-        Decided { scale_set, instance, epoch, started_at, finished_at, again, outcome }
+        Decided { scale_set, instance, epoch, started_at, finished_at, again, outcome: Arc::new(outcome) }
     }
 }
 
