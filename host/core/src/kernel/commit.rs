@@ -72,7 +72,7 @@ impl Kernel {
             // record takes writes again, in the turn that records it.
             self.fleet.touched.clear();
         }
-        let mut out = Out::new(self.numbers, self.watching, self.recorded);
+        let mut out = Out::new(self.numbers, self.watching);
         out.writes = std::mem::take(&mut self.recording.writes);
         out.effects = std::mem::take(&mut self.recording.effects);
         out
@@ -198,10 +198,6 @@ impl Kernel {
     /// Hands the turn over.
     pub(super) fn close(&mut self, turn: &mut Turn, mut out: Out, now: Now) {
         self.numbers = out.numbers;
-        if !out.is_recorded() {
-            out.writes.clear();
-            turn.facts = super::Facts { effects: turn.facts.effects, ..super::Facts::default() };
-        }
         let used: Vec<_> = out.writes.iter().filter_map(used).collect();
         if !used.is_empty() {
             out.effects.push(Effect::Keep(used));

@@ -33,8 +33,7 @@ pub(super) fn look(
     let mut all = std::mem::take(&mut set.answers);
     all.extend_from_slice(events);
     let Some(mut upgrade) = set.upgrade.take() else { return };
-    let before = out.is_recorded().then(|| Before::of(&upgrade));
-    let was_active = upgrade.is_active();
+    let before = Before::of(&upgrade);
     let unstepped = out.keeps_steps().then(|| Arc::clone(&upgrade));
     let stepped = step(Arc::make_mut(&mut upgrade), &set.view(now), &all, now.at);
     if let Some(before) = unstepped {
@@ -42,12 +41,10 @@ pub(super) fn look(
         out.stepped.push(Stepped::new(before, Arc::clone(&upgrade), seen, (set, now)));
     }
     set.wake_at = stepped.wake_at;
-    if let Some(before) = before {
-        trail::step(&upgrade, &before, &stepped.changed, set, now, out);
-        record(&upgrade, &stepped, out);
-    }
+    trail::step(&upgrade, &before, &stepped.changed, set, now, out);
+    record(&upgrade, &stepped, out);
     let actions = stepped.actions;
-    let ended = was_active && !upgrade.is_active();
+    let ended = before.was_active() && !upgrade.is_active();
     set.upgrade = Some(upgrade);
     for action in actions {
         perform(fleet, memories, name, action, now, out);
@@ -75,9 +72,6 @@ fn record(upgrade: &Upgrade, step: &Step, out: &mut Out) {
 
 /// Records a whole upgrade.
 pub(super) fn record_all(upgrade: &Upgrade, out: &mut Out) {
-    if !out.is_recorded() {
-        return;
-    }
     out.writes.push(Write::Upgrade(Box::new(upgrade.head())));
     out.writes.push(Write::Order(upgrade.id.clone(), upgrade.order()));
     out.writes.push(Write::LeftOut(upgrade.id.clone(), Box::new(upgrade.left_out())));

@@ -58,7 +58,7 @@ pub use out::Changes;
 pub use refusal::{Kind, Refusal};
 pub use start::{plan_now, wanted};
 pub use state::Fleet;
-pub use watched::{Recorded, Stepped, Watching};
+pub use watched::{Stepped, Watching};
 
 use std::sync::Arc;
 
@@ -116,7 +116,6 @@ pub struct Kernel {
     /// What plugins are to be told when the record takes writes again.
     unheard: Vec<(PluginName, lifecycle::Event)>,
     watching: Watching,
-    recorded: Recorded,
     /// What the intents of the latest turn have changed, as it was before.
     undo: Option<Box<Undo>>,
 }
@@ -130,8 +129,6 @@ pub struct Configured {
     pub plugins: Vec<Arc<PluginSpec>>,
     /// Whether turns hand out the steps that upgrades take.
     pub watching: Watching,
-    /// Whether anything keeps what is to be recorded.
-    pub recorded: Recorded,
 }
 
 impl Kernel {
@@ -144,13 +141,13 @@ impl Kernel {
     /// As [`Self::boot`]; every turn, the first one too, hands out the steps that upgrades take.
     #[must_use]
     pub fn boot_watched(sets: Vec<SetConfig>, stored: &Stored, now: Now, watching: Watching) -> (Self, Turn) {
-        Self::boot_with(Configured { sets, watching, ..Configured::default() }, stored, now)
+        Self::boot_with(Configured { sets, plugins: Vec::new(), watching }, stored, now)
     }
 
     /// As [`Self::boot`], with everything that is configured.
     #[must_use]
     pub fn boot_with(configured: Configured, stored: &Stored, now: Now) -> (Self, Turn) {
-        let Configured { sets, plugins, watching, recorded } = configured;
+        let Configured { sets, plugins, watching } = configured;
         let numbers = Numbers {
             fence: stored.fence,
             audit: stored.audit_seq,
@@ -158,7 +155,7 @@ impl Kernel {
             operation: 0,
         };
         let mut memories = Memories::default();
-        let mut out = Out::new(numbers, watching, recorded);
+        let mut out = Out::new(numbers, watching);
         let fleet = boot::boot(sets, stored, &mut memories, now, &mut out);
         let mut kernel = Self {
             fleet,
@@ -170,7 +167,6 @@ impl Kernel {
             recording: Recording::default(),
             unheard: Vec::new(),
             watching,
-            recorded,
             undo: None,
         };
         let mut turn = Turn::default();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::effect::Effect;
 use super::refusal::Refusal;
-use super::watched::{Recorded, Stepped, Watching};
+use super::watched::{Stepped, Watching};
 use crate::domain::{By, Fence, Health, InstanceId, Now, OperationId, PluginName, ScaleSetName, UpgradeId};
 use crate::lifecycle::Said;
 use crate::record::Write;
@@ -48,7 +48,6 @@ pub(super) struct Out {
     pub(super) effects: Vec<Effect>,
     pub(super) changes: Changes,
     watching: Watching,
-    recorded: Recorded,
     pub(super) stepped: Vec<Stepped>,
 }
 
@@ -73,13 +72,8 @@ impl<'a> About<'a> {
 }
 
 impl Out {
-    pub(super) fn new(numbers: Numbers, watching: Watching, recorded: Recorded) -> Self {
-        Self { numbers, watching, recorded, ..Self::default() }
-    }
-
-    /// Whether writes go anywhere; where they are many or large they are not made in vain.
-    pub(super) fn is_recorded(&self) -> bool {
-        self.recorded == Recorded::Kept
+    pub(super) fn new(numbers: Numbers, watching: Watching) -> Self {
+        Self { numbers, watching, ..Self::default() }
     }
 
     /// Whether steps are kept for whatever watches.
@@ -101,9 +95,6 @@ impl Out {
         what: What,
         now: Now,
     ) {
-        if !self.is_recorded() {
-            return;
-        }
         self.numbers.audit += 1;
         self.writes.push(Write::Audit(Box::new(Entry {
             seq: self.numbers.audit,

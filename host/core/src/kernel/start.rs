@@ -129,7 +129,7 @@ pub(super) fn install(
     look::record_all(&upgrade, out);
     let what = What::Start { goal: upgrade.goal.clone(), why };
     out.audit(About::upgrade(&upgrade, None), by.clone(), what, now);
-    if upgrade.digest.is_some() && out.is_recorded() {
+    if upgrade.digest.is_some() {
         trail::plan(&upgrade, set, now, out);
     }
     set.upgrade = Some(Arc::new(upgrade));

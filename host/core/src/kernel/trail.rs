@@ -29,6 +29,10 @@ impl Before {
             batches_ended: batches_ended(upgrade),
         }
     }
+
+    pub(super) fn was_active(&self) -> bool {
+        self.active
+    }
 }
 
 /// Batches before the one in flight have ended, and it may have.

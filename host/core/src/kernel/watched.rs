@@ -17,17 +17,6 @@ pub enum Watching {
     Steps,
 }
 
-/// Whether anything keeps what a kernel wants recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Recorded {
-    /// It goes into the record.
-    #[default]
-    Kept,
-    /// Nothing does, as in a forecast: turns have no writes, so every commit is made, and no decision is kept
-    /// for later. Everything else is as in a host.
-    Dropped,
-}
-
 /// One step of an upgrade. It was taken only when the commit of its turn is made.
 #[derive(Debug, Clone)]
 pub struct Stepped {
