@@ -92,7 +92,7 @@ mutant() {
     fi
 }
 
-plan=plan/mod.rs admission=rollout/admission.rs gate=rollout/gate.rs step=rollout/step.rs
+plan=plan/mod.rs group=plan/group.rs admission=rollout/admission.rs gate=rollout/gate.rs step=rollout/step.rs
 limits=rollout/limits.rs waiting=rollout/waiting.rs live=rollout/live.rs member=rollout/member.rs
 rollback=rollout/rollback.rs deferred=rollout/deferred.rs
 
@@ -102,7 +102,7 @@ mutant undecided $plan 'Standing::Undecided => return Class::Held(HoldReason::Un
 mutant unknown $plan 'return Class::Held(HoldReason::Unknown(detail.clone())),' '{ let _ = detail; None }'
 mutant already-there $plan 'if candidate.is_at(input.goal) {' 'if false {'
 mutant phase-order $plan 'phase: phase.map_or(PhaseOrder::Last, PhaseOrder::Number),' 'phase: PhaseOrder::Last,'
-mutant phase-last-first $plan '    Number(Phase),
+mutant phase-last-first $group '    Number(Phase),
     Last,' '    Last,
     Number(Phase),'
 mutant zone-border $plan 'zone: if rolling.enable_cross_zone_upgrade {' 'zone: if true {'
@@ -136,7 +136,7 @@ mutant next-part $member 'return MemberState::Applying { since: now, part };' 'l
 mutant parts-back-in-order $member 'self.parts.iter().rposition(Part::is_to_be_restored)' 'self.parts.iter().position(Part::is_to_be_restored)'
 mutant manual-overrides-protection rollout/manual.rs 'wanted().filter(|candidate| !is_protected(candidate))' 'wanted()'
 mutant checkpoint $waiting 'if let Some(checkpoint) = checkpoint(upgrade) {' 'if let Some(checkpoint) = checkpoint(upgrade).filter(|_| false) {'
-mutant not-now-joins-too-early rollout/state.rs 'take_while(|before| **before < phase)' 'take_while(|before| false && **before < phase)'
+mutant not-now-joins-too-early rollout/adopt.rs 'take_while(|before| **before < phase)' 'take_while(|before| false && **before < phase)'
 mutant not-now-is-not-asked-again $deferred 'upgrade.deferred.retain(|id, _| !due.contains(id));' 'upgrade.deferred.clear();'
 mutant unrecorded-breach $gate '                out.changed.insert(id.clone());
                 let succeeded' '                let succeeded'
@@ -158,7 +158,7 @@ mutant attempt-counts $step 'member.attempt += 1;' 'member.attempt = 1;'
 mutant restore-target $member 'part.way_back().map(|previous| (&part.component, previous))' 'Some((&part.component, &part.target))'
 mutant rollback-target $rollback 'let target = part.way_back()?.clone();' 'let target = part.target.clone();'
 mutant rollback-of-the-untouched $rollback 'Way::InPlace if member.is_touched() => {}' 'Way::InPlace => {}'
-mutant rollback-of-the-restored $member 'PartState::Failed { restored: Restored::Yes, .. } => false,' 'PartState::Failed { restored: Restored::Yes, .. } => true,'
+mutant rollback-of-the-restored rollout/part.rs 'PartState::Failed { restored: Restored::Yes, .. } => false,' 'PartState::Failed { restored: Restored::Yes, .. } => true,'
 mutant rollback-order $rollback 'for batch in upgrade.batches.iter().rev() {' 'for batch in upgrade.batches.iter() {'
 mutant resume-asks-again $step '        ask(upgrade, &instance, out);
     }
@@ -223,7 +223,7 @@ mutant kernel-memory-is-recorded-for-ever $memory 'self.waiting.clear();
 
 # The lives of plugins.
 prepare=lifecycle/prepare.rs promote=lifecycle/promote.rs back=lifecycle/rollback.rs opens=lifecycle/gate.rs
-circuit=lifecycle/circuit.rs life=lifecycle/life.rs
+circuit=lifecycle/circuit.rs life=lifecycle/life.rs unfit=lifecycle/unfit.rs
 
 mutant life-late-answer lifecycle/step.rs 'let is = |job: &mut super::job::Job| job.load.ticket == ticket;' 'let is = |_: &mut super::job::Job| true;'
 mutant life-wakes-in-the-past lifecycle/step.rs 'all.filter(|at| *at > now).min()' '{ let _ = now; all.min() }'
@@ -231,11 +231,11 @@ mutant life-generation-is-reused $life 'Generation(highest.unwrap_or(0).saturati
 mutant life-shadow-is-not-recorded $life 'shadow: self.stored_shadow(),' 'shadow: None,'
 mutant life-watch-is-not-recorded $life 'watch: self.stored_watch(),' 'watch: None,'
 mutant life-gate-is-ignored $prepare 'Some(reason) if is_heeded(&job) => fail' 'Some(reason) if false && is_heeded(&job) => fail'
-mutant life-end-of-a-job-is-not-said $prepare 'out.act(Effect::Cancel(job.load.ticket));
+mutant life-end-of-a-job-is-not-said $unfit 'out.act(Effect::Cancel(job.load.ticket));
     match &job.purpose {' 'match &job.purpose {'
 mutant life-pin-is-ignored $prepare 'spec.digest.filter(|wanted| *wanted != seen)?;' 'spec.digest.filter(|wanted| false && *wanted != seen)?;'
-mutant life-refusal-is-not-remembered $prepare '    if is_remembered {' '    if false && is_remembered {'
-mutant life-hand-is-waited-for-for-ever $prepare 'let late = |job: &mut Job| job.until <= now.at;' 'let late = |_: &mut Job| false;'
+mutant life-refusal-is-not-remembered $unfit '    if is_remembered {' '    if false && is_remembered {'
+mutant life-hand-is-waited-for-for-ever $unfit 'let late = |job: &mut Job| job.until <= now.at;' 'let late = |_: &mut Job| false;'
 mutant life-discard-keeps-the-load lifecycle/discard.rs 'if let Some(job) = life.load.take_if(can_go) {' 'if let Some(job) = life.load.clone().take_if(can_go) {'
 mutant life-one-load-at-a-time lifecycle/swap.rs 'if let Some(job) = &life.load {' 'if let Some(job) = life.load.as_ref().filter(|_| false) {'
 mutant life-refused-file-comes-up-again lifecycle/file.rs 'if life.considered == Some(digest) && !runs {' 'if false && !runs {'
@@ -243,7 +243,7 @@ mutant life-takes-over-unrecorded $promote 'return fail(life, out, job, Unfit::N
 mutant life-starts-unrecorded lifecycle/startup.rs 'return cannot(life, out, (Stage::Promote, unfit, job.candidate.source));' 'let _ = unfit;'
 mutant life-forced-is-watched $promote '(_, SwapMode::Force) => (Why::Forced, Afterwards::Nothing),' '(_, SwapMode::Force) => (Why::Forced, Afterwards::Watch),'
 mutant life-ready-does-not-wait-for-a-way-back $promote 'if is_going_back(life) && !is_start {' 'if false && !is_start {'
-mutant life-overtaken-load-goes-on $promote 'overtake(life, out, former.generation, now);' ''
+mutant life-overtaken-load-goes-on lifecycle/takeover.rs 'overtake(life, out, former.generation, now);' ''
 mutant life-left-is-not-marked $back 'last.left_because = Some(left.to_string());' 'let _ = last;'
 mutant life-goes-back-to-no-better $back 'seen.failed_old > seen.failed_new;' 'seen.failed_old >= seen.failed_new;'
 mutant life-forced-gives-way $circuit 'if life.history.last().is_some_and(|last| last.forced == Forced::Yes) {' 'if false {'
@@ -253,7 +253,7 @@ mutant life-gate-opens-before-all-are-compared $opens 'seen.compared >= seen.ins
 mutant life-forbidden-waits-for-more $opens 'if let Some(banned) = &seen.forbidden {' 'if let Some(banned) = seen.forbidden.as_ref().filter(|_| false) {'
 mutant life-one-failure-goes-back $opens '.filter(|_| seen.more_failures() >= enough)' '.filter(|_| enough > 0)'
 mutant life-watch-ends-unseen lifecycle/watch.rs ' || observations == 0 {' ' {'
-mutant life-reload-takes-over-what-took-over lifecycle/reload.rs 'before.filter(|before| *before != active.generation) {' 'before.filter(|_| false) {'
+mutant life-reload-takes-over-what-took-over lifecycle/reload/take_up.rs 'before.filter(|before| *before != active.generation) {' 'before.filter(|_| false) {'
 
 # Guards that only a world with crashes, retries and instances that come and go can miss.
 mutant world-retry-survives-a-start $start 'out.writes.push(Write::Retry(name.clone(), None));' ''

@@ -3,34 +3,33 @@
 //! Starting: data directory, plugins, drivers, loop, prober, API. Stopping: API first, so that no
 //! new wish comes in; then the loop, so that no effect is asked for; then probes; drivers last.
 
+mod behind_api;
+mod machine;
+mod parts;
+mod problems;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::api::{self, Guard, server};
+use crate::api::{self, Guard, Recording, server};
 use crate::clock::Clock;
-use crate::config::{self, Config, Problems};
-use crate::drivers::http::HttpDriver;
-use crate::drivers::kind::Premises;
-use crate::drivers::{Driver, DriverNote};
-use crate::plugins::check::{self, Network};
-use crate::plugins::hands::{Hands as PluginHands, HandsParts};
-use crate::probe::{Prober, Target};
-use crate::recording::{self, Recorder, Used};
+use crate::config::Config;
+use crate::drivers::Driver;
+use crate::probe::Prober;
 use crate::reload::Reloader;
-use crate::shell::{self, Door, Forget, Hands, Shell};
+use crate::shell::{self, Door, Hands, Shell};
 use crate::store::SqliteStore;
-use phasegate_core::domain::{InstanceFacts, PluginName, Round, ScaleSetName};
-use phasegate_core::kernel::{Configured, Event, SetConfig};
+use phasegate_core::domain::PluginName;
+use phasegate_core::kernel::{Configured, Event};
 use phasegate_core::lifecycle::{self, RefusalReason, Stage, Standing};
-use phasegate_core::record::Stored;
-use phasegate_wasm::{CodeCache, Runtime, RuntimeError};
+
+use behind_api::Recorded;
+pub use problems::problems;
 
 /// Notes of drivers that may wait; a driver that writes more waits.
 const NOTES_MAX: usize = 1024;
@@ -69,30 +68,30 @@ impl Host {
     /// When the port is taken, the data directory cannot be used, a plugin does not load, or the
     /// machine gives no resources.
     pub async fn start(config: &Config, options: HostOptions) -> anyhow::Result<Self> {
-        raise_file_limit();
-        let listener = listen(config.server.listen).await?;
+        machine::raise_file_limit();
+        let listener = machine::listen(config.server.listen).await?;
         let address = listener.local_addr()?;
         let mut opened = SqliteStore::open(&config.server.data_dir)?;
         let clock = Clock::resume(opened.stored.anchor.as_ref());
         let trail = Arc::new(opened.store.reader()?);
         let (door, inside) = Door::new();
-        let runtime = plugin_runtime(&config.server.data_dir, clock)?;
-        let recorder = recorder(config, clock);
-        let plugins = plugin_hands(config, (&door, clock), runtime.clone(), recorder.clone());
-        hand_out_memories(config, &mut opened.stored, &plugins);
-        let by_set = Arc::new(plugin_of_each_set(config));
+        let runtime = parts::plugin_runtime(&config.server.data_dir, clock)?;
+        let recorder = parts::recorder(config, clock);
+        let plugins = parts::plugin_hands(config, (&door, clock), runtime.clone(), recorder.clone());
+        parts::hand_out_memories(config, &mut opened.stored, &plugins);
+        let by_set = Arc::new(parts::plugin_of_each_set(config));
         let (notes, noted) = mpsc::channel(NOTES_MAX);
-        let (sets, drivers) = sets(config, &notes)?;
+        let (sets, drivers) = parts::sets(config, &notes)?;
         let all_drivers = drivers.values().cloned().collect();
-        let prober = Arc::new(Prober::start(clock, submit(plugins.clone(), Arc::clone(&by_set))));
+        let prober = Arc::new(Prober::start(clock, parts::submit(plugins.clone(), Arc::clone(&by_set))));
         let hands = Hands {
             runtime: tokio::runtime::Handle::current(),
             door: door.clone(),
             drivers,
             plugins: plugins.clone(),
-            probe: set_target(prober.clone(), plugins.clone(), Arc::clone(&by_set)),
-            forget: forget(prober.clone(), plugins.clone(), by_set),
-            keep: keep_used(recorder.clone()),
+            probe: parts::set_target(prober.clone(), plugins.clone(), Arc::clone(&by_set)),
+            forget: parts::forget(prober.clone(), plugins.clone(), by_set),
+            keep: parts::keep_used(recorder.clone()),
         };
         let specs = config.plugins.iter().map(|plugin| Arc::new(plugin.spec.clone())).collect();
         let configured = Configured { sets, plugins: specs, ..Configured::default() };
@@ -117,13 +116,14 @@ impl Host {
             trail,
             clock,
             shown: api::Shown::default(),
-            hands: plugins,
-            reloader: reloader.clone(),
-            recorded: recorder.map(|recorder| api::Recorded { recorder, runtime }),
+            hands: Arc::new(plugins),
+            configuration: Arc::new(reloader.clone()),
+            recording: recorder
+                .map(|recorder| Arc::new(Recorded { recorder, runtime }) as Arc<dyn Recording>),
         };
         let router = api::router(Arc::new(asked), Guard::new(options.token));
         let tasks = vec![
-            tokio::spawn(pass_notes(noted, door.clone())),
+            tokio::spawn(parts::pass_notes(noted, door.clone())),
             tokio::spawn(server::serve(listener, router, stopped)),
         ];
         Ok(Self {
@@ -179,199 +179,6 @@ impl Host {
     }
 }
 
-/// Problems of a configuration that only show on this machine: missing files and commands, and
-/// components that do not load. Fetches components only where `network` lets it; what was not fetched
-/// is no problem.
-#[must_use]
-pub fn problems(config: &Config, network: Network) -> Problems {
-    let mut problems = config::machine_problems(config, std::env::var_os("PATH").as_deref());
-    for (index, set) in config.scale_sets.iter().enumerate() {
-        for (key, path) in set.driver.settings().needs().certificates {
-            if let (true, Err(error)) = (path.is_file(), HttpDriver::check_certificates(path)) {
-                let key = format!("scaleSets[{index}].driver.{key}");
-                problems.list.push(config.problem(&key, error.to_string()));
-            }
-        }
-    }
-    for (index, plugin) in config.plugins.iter().enumerate() {
-        let file = plugin.fetch.ca_file.as_deref().filter(|path| path.is_file());
-        if let Some(Err(error)) = file.map(HttpDriver::check_certificates) {
-            let key = format!("plugins[{index}].fetch.caFile");
-            problems.list.push(config.problem(&key, error.to_string()));
-        }
-    }
-    let runtime = match Runtime::new(Clock::shared()) {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            problems.list.push(config.problem("plugins", error.to_string()));
-            return problems;
-        }
-    };
-    for (index, plugin) in config.plugins.iter().enumerate() {
-        // A file that is not there is among the problems already.
-        let known = format!("plugins[{index}].component");
-        let files = format!("plugins[{index}].fetch.");
-        if problems.list.iter().any(|problem| problem.key == known || problem.key.starts_with(&files)) {
-            continue;
-        }
-        if let Err(error) = check::check(plugin, &runtime, &config.server.data_dir, network) {
-            let key = if error.is_about_settings() { format!("plugins[{index}].settings") } else { known };
-            let why = std::error::Error::source(&error).map_or_else(String::new, |why| format!(": it {why}"));
-            problems.list.push(config.problem(&key, format!("{error}{why}")));
-        }
-    }
-    problems.list.sort();
-    problems
-}
-
-/// Every probe and every process costs file descriptors, and many systems begin with 1,024: takes
-/// what the system grants without asking anybody.
-fn raise_file_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
-        tracing::debug!("the limit of open files stays as it is: {error}");
-    }
-}
-
-/// The recording; a host that cannot record decides all the same.
-fn recorder(config: &Config, clock: Clock) -> Option<Recorder> {
-    let recording = config.recording.as_ref()?;
-    let folder = recording::folder(&config.server.data_dir);
-    let started = Recorder::start(&folder, recording, clock);
-    started.map_err(|error| tracing::warn!("nothing is recorded: `{}`: {error}", folder.display())).ok()
-}
-
-/// How long a port that is in use is tried again: a host that was killed may have left a child between fork
-/// and exec, which holds it for a moment.
-const PORT_FREE_WITHIN: Duration = Duration::from_secs(2);
-
-/// Between two tries of a port.
-const PORT_TRIED_EVERY: Duration = Duration::from_millis(50);
-
-async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let clock = Clock::start();
-    loop {
-        let error = match TcpListener::bind(address).await {
-            Ok(listener) => return Ok(listener),
-            Err(error) => error,
-        };
-        if error.kind() != std::io::ErrorKind::AddrInUse || clock.elapsed() >= PORT_FREE_WITHIN {
-            return Err(error).with_context(|| {
-                format!(
-                    "cannot listen on {address}; is another phasegate running? choose another server.listen"
-                )
-            });
-        }
-        tokio::time::sleep(PORT_TRIED_EVERY).await;
-    }
-}
-
-/// The way of decisions that an upgrade has gone by into the recording, if there is one.
-fn keep_used(recorder: Option<Recorder>) -> Arc<dyn Fn(Vec<Used>) + Send + Sync> {
-    Arc::new(move |used| {
-        if let Some(recorder) = &recorder {
-            recorder.keep_used(used);
-        }
-    })
-}
-
-/// The plugin runtime with its cache. Without one a start takes longer, nothing worse.
-fn plugin_runtime(data_dir: &std::path::Path, clock: Clock) -> Result<Runtime, RuntimeError> {
-    let runtime = Runtime::new(Arc::new(clock))?;
-    tracing::info!("memory of plugin instances comes from {}", runtime.allocation());
-    Ok(match CodeCache::open(data_dir) {
-        Ok(cache) => runtime.with_cache(cache),
-        Err(error) => {
-            tracing::warn!("compiled code cannot be kept in the data directory: {error}");
-            runtime
-        }
-    })
-}
-
-/// Which plugin judges each scale set.
-type PluginOfSet = BTreeMap<ScaleSetName, PluginName>;
-
-fn plugin_of_each_set(config: &Config) -> PluginOfSet {
-    config.scale_sets.iter().map(|set| (set.name.clone(), set.plugin.clone())).collect()
-}
-
-/// Gives the plugins back what they remembered.
-fn hand_out_memories(config: &Config, stored: &mut Stored, plugins: &PluginHands) {
-    // What another plugin remembered would make no sense to the one of today.
-    stored.memories.retain(|(set, _), memory| {
-        config.scale_sets.iter().any(|known| known.name == *set && known.plugin == memory.plugin)
-    });
-    for ((set, instance), memory) in &stored.memories {
-        plugins.remember(&memory.plugin, set.clone(), instance.clone(), memory.bytes.clone());
-    }
-}
-
-/// What was seen goes to the plugin that judges the set.
-fn submit(plugins: PluginHands, plugin_of: Arc<PluginOfSet>) -> Arc<dyn Fn(Round) + Send + Sync> {
-    Arc::new(move |round: Round| {
-        if let Some(name) = plugin_of.get(&round.observation.instance.scale_set) {
-            plugins.submit(name, round);
-        }
-    })
-}
-
-/// Tells the prober and the plugin that an instance is gone.
-fn forget(prober: Arc<Prober>, plugins: PluginHands, plugin_of: Arc<PluginOfSet>) -> Forget {
-    Arc::new(move |scale_set, instance| {
-        prober.remove(scale_set, instance);
-        if let Some(name) = plugin_of.get(scale_set) {
-            plugins.forget(name, scale_set, instance);
-        }
-    })
-}
-
-/// Tells the prober whom to ask, and the plugins whose answer to expect.
-fn set_target(
-    prober: Arc<Prober>,
-    plugins: PluginHands,
-    plugin_of: Arc<PluginOfSet>,
-) -> Arc<dyn Fn(Target) + Send + Sync> {
-    Arc::new(move |target: Target| {
-        let InstanceFacts { scale_set, id, .. } = &*target.facts;
-        if let Some(name) = plugin_of.get(scale_set) {
-            plugins.expect(name, scale_set, id);
-        }
-        prober.set(target);
-    })
-}
-
-/// The hands of the plugins' lives; what they have to say comes through the door.
-fn plugin_hands(
-    config: &Config,
-    (door, clock): (&Door, Clock),
-    runtime: Runtime,
-    recorder: Option<Recorder>,
-) -> PluginHands {
-    let (events, decisions, failing) = (door.clone(), door.clone(), door.clone());
-    let parts = HandsParts {
-        runtime,
-        data_dir: config.server.data_dir.clone(),
-        clock,
-        recorder,
-        on_event: Arc::new(move |name, event| say(&events, Event::Plugin(name.clone(), event))),
-        on_decisions: Arc::new(move |batch| say(&decisions, Event::Judged(batch))),
-        on_failing: Arc::new(move |trouble| say(&failing, Event::PluginTrouble(trouble))),
-    };
-    PluginHands::new(&config.plugins, parts)
-}
-
-/// Hands an event over from any thread: from those of a runtime without holding them up.
-fn say(door: &Door, event: Event) {
-    match tokio::runtime::Handle::try_current() {
-        Ok(runtime) => {
-            let door = door.clone();
-            runtime.spawn(async move { door.send(event).await });
-        }
-        Err(_) => door.send_blocking(event),
-    }
-}
-
 /// Why a plugin cannot start.
 fn why_not(refusal: &lifecycle::Refusal) -> String {
     match &refusal.reason {
@@ -412,33 +219,4 @@ async fn all_plugins_decide(door: &Door, on_stage: Option<OnFirstStage>) -> anyh
         }
         views.changed().await.context("the kernel ended before its plugins had started")?;
     }
-}
-
-async fn pass_notes(mut notes: mpsc::Receiver<DriverNote>, door: Door) {
-    while let Some(note) = notes.recv().await {
-        door.send(Event::Note(note)).await;
-    }
-}
-
-/// The driver of each scale set.
-type Drivers = BTreeMap<ScaleSetName, Arc<dyn Driver>>;
-
-/// Scale sets for the kernel, and their drivers.
-fn sets(config: &Config, notes: &mpsc::Sender<DriverNote>) -> anyhow::Result<(Vec<SetConfig>, Drivers)> {
-    let (mut sets, mut drivers) = (Vec::new(), Drivers::new());
-    for set in &config.scale_sets {
-        let log_dir = config.server.data_dir.join("logs").join(set.name.as_str());
-        let search_path = std::env::var_os("PATH").unwrap_or_default();
-        let premises = Premises { log_dir, search_path, notes: notes.clone() };
-        let driver = set
-            .driver
-            .start(&premises)
-            .with_context(|| format!("cannot start the driver of scale set `{}`", set.name))?;
-        let (spec, _) = set.clone().split();
-        let plugin = config.plugins.iter().find(|plugin| plugin.spec.name == spec.plugin);
-        let on_failure = plugin.map(|plugin| plugin.spec.on_failure).unwrap_or_default();
-        drivers.insert(spec.name.clone(), driver.clone());
-        sets.push(SetConfig { spec, driver: driver.traits(), on_failure });
-    }
-    Ok((sets, drivers))
 }

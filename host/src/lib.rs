@@ -22,3 +22,4 @@ pub mod recording;
 pub mod reload;
 pub mod shell;
 pub mod store;
+mod words;

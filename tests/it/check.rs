@@ -3,6 +3,11 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
+use serde_json::Value;
+
+use crate::sources;
+use crate::support::plugin::azure_health;
+use crate::support::registry::{Registry, Speaks, digest};
 use crate::support::{Site, fleet, wait_for};
 
 #[test]
@@ -265,4 +270,35 @@ fn a_plan_says_that_a_start_would_end_at_once() {
     assert_eq!(started.code, 1, "{started:?}");
     assert!(started.stdout.contains("ExceededBeforeRollingUpgrade"), "{started:?}");
     host.stop();
+}
+
+#[test]
+fn a_check_makes_no_request_that_it_does_not_announce() {
+    let registry = Registry::start(Speaks::Http);
+    let reference = registry.oci("policies/db:1");
+    let (site, _answers) = sources::site(&reference, "");
+    let offline = site.run(&["check", "--offline", "--json"]);
+    assert_eq!((offline.code, registry.paths().len()), (0, 0), "{offline:?}");
+    let codes: Vec<Value> =
+        offline.json()["warnings"].as_array().unwrap().iter().map(|one| one["code"].clone()).collect();
+    assert!(codes.contains(&"unpinned".into()) && codes.contains(&"not-fetched".into()), "{codes:?}");
+
+    let away = site.run(&["check"]);
+    assert_eq!((away.code, registry.paths().len()), (1, 1), "{away:?}");
+    assert!(away.stdout.contains("plugins[0].component") && away.stdout.contains("status 404"), "{away:?}");
+
+    let toml = std::fs::read_to_string(site.path("phasegate.toml")).unwrap();
+    for (component, message) in [
+        ("http://registry.example.com/db.wasm", "in the clear"),
+        ("oci://registry.example.com/db", "names no version"),
+        ("s3://bucket/db.wasm", "unknown scheme"),
+    ] {
+        site.write("phasegate.toml", toml.replace(&reference, component));
+        let checked = site.run(&["check"]);
+        assert_eq!(checked.code, 1, "{checked:?}");
+        assert!(checked.stdout.contains(message), "{component}: {checked:?}");
+    }
+    registry.push("policies/db", "1", &azure_health());
+    let inspected = site.json(&["plugin", "inspect", &reference]);
+    assert_eq!((&inspected["fits"], &inspected["digest"]), (&true.into(), &digest(&azure_health()).into()));
 }

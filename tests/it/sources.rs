@@ -6,16 +6,13 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::pipeline::{azure_health, db, generation, judged_by, stage, variant};
 use crate::support::answers::Answers;
-use crate::support::registry::{Asked, CA, ISSUED, Registry, Reply, Speaks, digest};
+use crate::support::plugin::{azure_health, db, generation, judged_by, stage, variant};
+use crate::support::registry::{Asked, CA, Registry, Reply, Speaks, digest};
 use crate::support::{Finished, Site, fleet, repository, wait_for};
 
-/// `alice:se-cret` as a header has it.
-const LOGIN: &str = "YWxpY2U6c2UtY3JldA==";
-
 /// A site whose plugin comes from there; `keys` are of `[[plugins]]`.
-fn site(component: &str, keys: &str) -> (Site, Answers) {
+pub(crate) fn site(component: &str, keys: &str) -> (Site, Answers) {
     let site = Site::new();
     let answers = Answers::start(&[1, 2]);
     let fleet = fleet::answered_by_the_test(&answers.ports, component);
@@ -31,12 +28,12 @@ fn last_error(plugin: &Value) -> String {
     plugin["lastError"].as_str().unwrap_or_default().to_owned()
 }
 
-fn swap(site: &Site, reference: &str) -> Finished {
+pub(crate) fn swap(site: &Site, reference: &str) -> Finished {
     site.run(&["plugin", "swap", "db", reference])
 }
 
 /// A reference that fails at a stage and changes nothing.
-fn refused(site: &Site, reference: &str, at: &str, why: &str) {
+pub(crate) fn refused(site: &Site, reference: &str, at: &str, why: &str) {
     let before = generation(site);
     let finished = swap(site, reference);
     assert_eq!(finished.code, 1, "{why}: {finished:?}");
@@ -167,110 +164,6 @@ fn nothing_with_another_digest_runs() {
     host.stop();
 }
 
-#[test]
-fn web_servers_are_trusted_as_far_as_their_certificates() {
-    let server = Registry::start(Speaks::Https);
-    let elsewhere = Registry::start(Speaks::Https);
-    server.put("/db.wasm", Reply::ok(azure_health()));
-    let token = "to-ken-5d1e";
-    let (site, _answers) =
-        site(&server.url("/db.wasm"), "[plugins.fetch]\ncaFile = \"ca.pem\"\ntokenFile = \"token\"");
-    site.write("token", format!("{token}\n"));
-    let checked = site.run(&["check"]);
-    assert_eq!((checked.code, checked.stdout.as_str()), (0, ""), "{checked:?}");
-    assert!(checked.stderr.contains("plugin \"db\": fetching https://"), "{checked:?}");
-    assert!(checked.stderr.contains("warning: plugin \"db\": nothing pins"), "{checked:?}");
-    let host = site.host();
-    site.wait_until_healthy();
-    let sent = format!("Bearer {token}");
-    assert!(server.state().asked.iter().all(|asked| asked.authorization.as_ref() == Some(&sent)));
-
-    // Redirects take no token along, and never lead into the clear.
-    elsewhere.put("/y.wasm", Reply::ok(variant(b'4')));
-    server.put("/x.wasm", Reply::to(&elsewhere.url("/y.wasm?key=signed-9c")));
-    let swapped = swap(&site, &server.url("/x.wasm"));
-    assert_eq!(swapped.code, 0, "{swapped:?}");
-    judged_by(&site, 2);
-    assert_eq!(elsewhere.state().asked[0].authorization, None);
-    swap(&site, &elsewhere.url("/y.wasm"));
-    assert_eq!(elsewhere.state().asked[1].authorization, None, "a token is for one server");
-    let plain = format!("http://127.0.0.1:{}/y.wasm?key=signed-9c", elsewhere.port);
-    server.put("/plain.wasm", Reply::to(&plain));
-    refused(&site, &server.url("/plain.wasm"), "fetch", "redirects to plain http at 127.0.0.1:");
-    server.put("/loop.wasm", Reply::to("/loop.wasm"));
-    refused(&site, &server.url("/loop.wasm"), "fetch", "more than 5 redirects");
-    refused(&site, &server.url("/none.wasm"), "fetch", "status 404");
-
-    // A body without end.
-    server.put("/endless.wasm", Reply::Endless);
-    refused(&site, &server.url("/endless.wasm"), "fetch", "sends more than 67108864 bytes");
-    let sent = server.state().endless;
-    assert!(sent < 80 << 20, "{sent} bytes were read");
-
-    // Nobody vouches for this one.
-    let toml = std::fs::read_to_string(site.path("phasegate.toml")).unwrap();
-    host.stop();
-    assert!(!site.log().contains(token) && !site.log().contains("signed-9c"), "{}", site.log());
-    site.write("phasegate.toml", toml.replace("caFile = \"ca.pem\"\n", ""));
-    let checked = site.run(&["check"]);
-    assert_eq!(checked.code, 1, "{checked:?}");
-    assert!(
-        checked.stdout.contains("UnknownIssuer") && checked.stdout.contains("fetch.caFile"),
-        "{checked:?}"
-    );
-    let url = server.url("/db.wasm");
-    let unknown = site.run(&["plugin", "inspect", &url]);
-    assert_eq!(unknown.code, 2, "{unknown:?}");
-    assert!(unknown.stderr.contains("by `--ca-file`"), "{unknown:?}");
-    let known = site.run(&["plugin", "inspect", &url, "--ca-file", "ca.pem"]);
-    assert_eq!(known.code, 0, "{known:?}");
-    // A certificate is for a name.
-    let toml = toml.replace("https://127.0.0.1:", "https://127.0.0.2:");
-    site.write("phasegate.toml", toml);
-    let checked = site.run(&["check"]);
-    assert_eq!(checked.code, 1, "{checked:?}");
-}
-
-#[test]
-fn a_registry_that_wants_a_login_gets_one() {
-    let registry = Registry::start(Speaks::Https);
-    registry.push("policies/db", "1", &azure_health());
-    registry.state().login = Some(LOGIN.to_owned());
-    let keys = "[plugins.fetch]\ncaFile = \"ca.pem\"\nusernameFile = \"user\"\npasswordFile = \"password\"";
-    let (site, _answers) = site(&registry.oci("policies/db:1"), keys);
-    site.write("user", "alice\n");
-    site.write("password", "wrong-pass");
-    let finished = site.run(&["run"]);
-    assert_eq!(finished.code, 2, "{finished:?}");
-    assert!(finished.stderr.contains("(stage fetch)") && finished.stderr.contains("status 401"));
-    assert!(finished.stderr.contains("does not accept what is in fetch.usernameFile"), "{finished:?}");
-    assert!(!finished.stderr.contains("wrong-pass") && !finished.stderr.contains("d3Jvbmc"), "{finished:?}");
-
-    site.write("password", "se-cret\n");
-    registry.paths();
-    let host = site.host();
-    site.wait_until_healthy();
-    {
-        let state = registry.state();
-        let asked: Vec<_> =
-            state.asked.iter().map(|asked| asked.path.split(['?', ':']).next().unwrap()).collect();
-        assert_eq!(asked[..3], ["/v2/policies/db/manifests/1", "/token", "/v2/policies/db/manifests/1"]);
-        assert!(state.asked[1].path.contains("scope=repository%3Apolicies%2Fdb%3Apull"), "{:?}", state.asked);
-        assert_eq!(state.asked[0].authorization, None, "a password is for the token server");
-    }
-    // Another server of the same machine is not told.
-    let other = Registry::start(Speaks::Https);
-    other.push("policies/db", "1", &variant(b'5'));
-    other.state().login = Some(LOGIN.to_owned());
-    refused(&site, &other.oci("policies/db:1"), "fetch", "status 401: it wants credentials");
-    assert!(other.state().asked.iter().all(|asked| asked.authorization.is_none()));
-    host.stop();
-    let log = site.log();
-    for secret in ["se-cret", LOGIN, ISSUED] {
-        assert!(!log.contains(secret), "{secret}: {log}");
-    }
-}
-
 /// Repositories whose blob was asked for so far.
 fn downloads(registry: &Registry) -> Vec<String> {
     let state = registry.state();
@@ -375,35 +268,4 @@ fn a_reference_will_do_where_a_path_does() {
             "{verb:?}: {finished:?}"
         );
     }
-}
-
-#[test]
-fn a_check_makes_no_request_that_it_does_not_announce() {
-    let registry = Registry::start(Speaks::Http);
-    let reference = registry.oci("policies/db:1");
-    let (site, _answers) = site(&reference, "");
-    let offline = site.run(&["check", "--offline", "--json"]);
-    assert_eq!((offline.code, registry.paths().len()), (0, 0), "{offline:?}");
-    let codes: Vec<Value> =
-        offline.json()["warnings"].as_array().unwrap().iter().map(|one| one["code"].clone()).collect();
-    assert!(codes.contains(&"unpinned".into()) && codes.contains(&"not-fetched".into()), "{codes:?}");
-
-    let away = site.run(&["check"]);
-    assert_eq!((away.code, registry.paths().len()), (1, 1), "{away:?}");
-    assert!(away.stdout.contains("plugins[0].component") && away.stdout.contains("status 404"), "{away:?}");
-
-    let toml = std::fs::read_to_string(site.path("phasegate.toml")).unwrap();
-    for (component, message) in [
-        ("http://registry.example.com/db.wasm", "in the clear"),
-        ("oci://registry.example.com/db", "names no version"),
-        ("s3://bucket/db.wasm", "unknown scheme"),
-    ] {
-        site.write("phasegate.toml", toml.replace(&reference, component));
-        let checked = site.run(&["check"]);
-        assert_eq!(checked.code, 1, "{checked:?}");
-        assert!(checked.stdout.contains(message), "{component}: {checked:?}");
-    }
-    registry.push("policies/db", "1", &azure_health());
-    let inspected = site.json(&["plugin", "inspect", &reference]);
-    assert_eq!((&inspected["fits"], &inspected["digest"]), (&true.into(), &digest(&azure_health()).into()));
 }

@@ -1,7 +1,7 @@
 //! What a gate and a watch rest on, what outlives a restart, and which generation comes back by itself.
 
 use crate::http;
-use crate::pipeline::{
+use crate::support::plugin::{
     azure_health, db, edit, generation, guest, judged_by, site, stage, started, variant, wait_for_error,
     wait_for_generation,
 };

@@ -3,8 +3,10 @@
 
 use serde_json::Value;
 
-use crate::pipeline::{azure_health, db, edit, generation, guest, site, started, variant, wait_for_error};
-use crate::pipeline::{judged_by, wait_for_generation};
+use crate::support::plugin::{
+    azure_health, db, edit, generation, guest, site, started, variant, wait_for_error,
+};
+use crate::support::plugin::{judged_by, wait_for_generation};
 use crate::support::{Site, wait_for};
 
 fn swap(site: &Site, bytes: Vec<u8>, options: &[&str]) {

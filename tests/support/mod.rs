@@ -5,6 +5,7 @@ pub mod answers;
 pub mod contracts;
 pub mod fleet;
 pub mod guests;
+pub mod plugin;
 pub mod registry;
 
 use std::fs;

@@ -2,10 +2,10 @@
 //!
 //! How to read this module: `server` takes connections, `guard` says who may call, `v1` has the routes,
 //! one file per resource; `path`, `query`, `key` and `body` read requests, `answer` writes refusals. `host` is
-//! the only file that knows who answers. It owns no state.
+//! the only file that knows who answers, and `behind` says what it asks for besides the loop. It owns no state.
 
-mod again;
 mod answer;
+mod behind;
 mod body;
 mod guard;
 mod host;
@@ -19,11 +19,10 @@ mod v1;
 
 use std::sync::Arc;
 
-pub use again::Recorded;
+pub use behind::{Again, Cause, Configuration, Held, JudgedAgain, Kept, Plugins, Recording, Reloading, Work};
 pub use guard::Guard;
 pub use host::Host;
 pub use shown::Shown;
-pub(crate) use v1::view::{limits, warning_code};
 
 /// The whole API of a host.
 pub fn router(host: Arc<Host>, guard: Guard) -> axum::Router {

@@ -4,22 +4,19 @@
 
 use std::time::Duration;
 
-use crate::plugins::hands::{Hands, HandsView};
-use crate::recording::settings_digest;
+use super::behind::{Plugins, Work};
 use phasegate_core::domain::{PluginName, Timestamp, Verdict};
-use phasegate_core::lifecycle::{Diff, Key, Load, Pair, Purity, Report, StepState, health};
+use phasegate_core::lifecycle::{Diff, Failing, Key, Load, Pair, Purity, Report, StepState, health};
+use phasegate_wasm::settings_digest;
 use phasegate_wire as wire;
 
 /// One plugin; none before its first component decides.
 #[must_use]
-pub fn plugin(report: &Report, hands: &HandsView, now: Timestamp) -> Option<wire::Plugin> {
+pub fn plugin(report: &Report, work: Work, now: Timestamp) -> Option<wire::Plugin> {
     let active = report.active.as_ref()?;
-    let HandsView { counts, failing, missed } = hands;
-    let failing = failing.as_ref().map(|it| wire::PluginFailing {
-        failed: it.failed,
-        instances: it.instances,
-        cause: it.cause.clone(),
-    });
+    let Work { evaluated, unchanged, failed, log_lines_dropped, failing, missed } = work;
+    let failing =
+        failing.map(|Failing { failed, instances, cause }| wire::PluginFailing { failed, instances, cause });
     let counters = report.counters;
     Some(wire::Plugin {
         name: report.name.to_string(),
@@ -40,14 +37,9 @@ pub fn plugin(report: &Report, hands: &HandsView, now: Timestamp) -> Option<wire
             refused: counters.refused,
             promoted: counters.promoted,
             reverted: counters.reverted,
-            missed: *missed,
+            missed,
         },
-        counts: wire::PluginCounts {
-            evaluated: counts.evaluated,
-            unchanged: counts.unchanged,
-            failed: counts.failed,
-            log_lines_dropped: counts.log_lines_dropped,
-        },
+        counts: wire::PluginCounts { evaluated, unchanged, failed, log_lines_dropped },
     })
 }
 
@@ -71,7 +63,7 @@ fn load(load: &Load, now: Timestamp) -> wire::PluginLoad {
 
 /// A comparison, with the instances that the hands have of it.
 #[must_use]
-pub fn diff(name: &PluginName, diff: &Diff, hands: &Hands) -> wire::PluginDiff {
+pub fn diff(name: &PluginName, diff: &Diff, hands: &dyn Plugins) -> wire::PluginDiff {
     let changed = |(key, pair): &(Key, Pair)| {
         let changes = pair.changes();
         (!changes.is_empty()).then(|| wire::PluginChange {

@@ -2,6 +2,7 @@
 
 mod plugin;
 mod simulate;
+mod upgrade;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,9 @@ pub use simulate::SimulateArgs;
 use crate::demo::database::DatabaseArgs;
 
 pub use plugin::{PluginArgs, PluginOf, PluginVerb, ReplayArgs, StrategyArg, SwapArgs};
+pub use upgrade::{
+    BypassArgs, ExplainArgs, LogArgs, RollbackArgs, StartArgs, UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb,
+};
 
 /// Rolls an upgrade through a fleet in the order that the application says is safe.
 #[derive(Debug, Parser)]
@@ -156,47 +160,6 @@ pub struct FleetArgs {
     pub output: DetailArgs,
 }
 
-/// Options of `upgrade`.
-#[derive(Debug, Args)]
-pub struct UpgradeArgs {
-    /// How to reach the host.
-    #[command(flatten)]
-    pub server: ServerArgs,
-    /// What to do.
-    #[command(subcommand)]
-    pub verb: UpgradeVerb,
-}
-
-/// What to do with an upgrade.
-#[derive(Debug, Subcommand)]
-pub enum UpgradeVerb {
-    /// Show which instances would be upgraded when, and which not and why
-    Plan(UpgradeTo),
-    /// Start an upgrade
-    Start(StartArgs),
-    /// Show how the latest upgrade stands
-    Status(UpgradeOf),
-    /// Follow the latest upgrade to its end: 0 Completed, 1 Faulted or Cancelled
-    Watch(UpgradeOf),
-    /// Finish the batch in flight and stop
-    Cancel(UpgradeOf),
-    /// Finish the batch in flight and admit nothing more for now
-    Pause(UpgradeOf),
-    /// Go on after a pause or a `pauseAfterPhase`
-    Resume(UpgradeOf),
-    /// Go on before an `approvalBeforePhase`
-    Approve(UpgradeOf),
-    /// Go on in spite of freeze windows and of a stopped line
-    Bypass(BypassArgs),
-    /// Bring every touched instance back to the version before, newest first
-    Rollback(RollbackArgs),
-    /// Show the audit trail: every decision, admission and effect
-    Log(LogArgs),
-    /// Show what an instance's plugin was asked and said when the latest upgrade took or left the
-    /// instance, and whether it says the same again: 1 when it does not
-    Explain(ExplainArgs),
-}
-
 /// Options of `line`.
 #[derive(Debug, Args)]
 pub struct LineArgs {
@@ -232,103 +195,6 @@ pub enum LineVerb {
         #[command(flatten)]
         output: OutputArgs,
     },
-}
-
-/// A scale set and a version.
-#[derive(Debug, Args)]
-pub struct UpgradeTo {
-    /// Scale set
-    pub name: String,
-    /// Wanted version of the application [default: the whole model, extensions included]
-    #[arg(long, value_name = "VERSION")]
-    pub to: Option<String>,
-    /// Upgrade this extension, by default to the model's version; may be given several times
-    #[arg(long, value_name = "NAME[=VERSION]")]
-    pub extension: Vec<String>,
-    /// How to print.
-    #[command(flatten)]
-    pub output: DetailArgs,
-}
-
-/// Options of `upgrade start`.
-#[derive(Debug, Args)]
-pub struct StartArgs {
-    /// Scale set and version.
-    #[command(flatten)]
-    pub upgrade: UpgradeTo,
-    /// Follow it to its end: 0 Completed, 1 Faulted or Cancelled
-    #[arg(long)]
-    pub wait: bool,
-    /// Start exactly the plan that `upgrade plan` showed, or nothing
-    #[arg(long, value_name = "DIGEST")]
-    pub plan: Option<String>,
-    /// Try a version again that faulted before
-    #[arg(long)]
-    pub force: bool,
-    /// Manual upgrade: these instances now (comma-separated ids, or `*`), without phases, batches and
-    /// limits, and whatever their plugin says; protected ones are refused
-    #[arg(long, value_name = "IDS", value_delimiter = ',', conflicts_with = "plan")]
-    pub instances: Option<Vec<String>>,
-    /// Go on in spite of freeze windows and of a stopped line; the text goes into the audit trail
-    #[arg(long, value_name = "WHY")]
-    pub bypass: Option<String>,
-}
-
-/// Options of `upgrade log`.
-#[derive(Debug, Args)]
-pub struct LogArgs {
-    /// Scale set
-    pub name: String,
-    /// Only what concerns this instance
-    #[arg(long, value_name = "ID")]
-    pub instance: Option<String>,
-    /// How to print.
-    #[command(flatten)]
-    pub output: OutputArgs,
-}
-
-/// Options of `upgrade explain`.
-#[derive(Debug, Args)]
-pub struct ExplainArgs {
-    /// Scale set
-    pub name: String,
-    /// Instance
-    pub instance: String,
-    /// How to print.
-    #[command(flatten)]
-    pub output: OutputArgs,
-}
-
-/// Options of `upgrade bypass`.
-#[derive(Debug, Args)]
-pub struct BypassArgs {
-    /// Scale set.
-    #[command(flatten)]
-    pub upgrade: UpgradeOf,
-    /// Why; goes into the audit trail
-    #[arg(long, value_name = "TEXT")]
-    pub reason: String,
-}
-
-/// Options of `upgrade rollback`.
-#[derive(Debug, Args)]
-pub struct RollbackArgs {
-    /// Scale set.
-    #[command(flatten)]
-    pub upgrade: UpgradeOf,
-    /// Follow it to its end: 0 Completed, 1 Faulted or Cancelled
-    #[arg(long)]
-    pub wait: bool,
-}
-
-/// A scale set.
-#[derive(Debug, Args)]
-pub struct UpgradeOf {
-    /// Scale set
-    pub name: String,
-    /// How to print.
-    #[command(flatten)]
-    pub output: DetailArgs,
 }
 
 /// Options of the hidden guard.

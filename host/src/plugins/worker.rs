@@ -4,6 +4,7 @@
 //! that does not fit is handed back. The worker keeps the plugin's memory of each instance. It
 //! loads nothing and writes nothing to disk.
 
+mod batch;
 mod circuit;
 mod repeat;
 mod run;
@@ -14,17 +15,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crate::clock::Clock;
-use crate::recording::{Recorder, settings_digest};
+use crate::recording::Recorder;
 use phasegate_core::domain::{
     Decided, Digest, Evaluation, Generation, InstanceId, Observation, Outcome, PluginFailure, PluginName,
     PluginStamp, Round, ScaleSetName,
 };
-use phasegate_wasm::LoadedPlugin;
+use phasegate_wasm::{LoadedPlugin, settings_digest};
 
+use batch::Ticket;
 use circuit::Circuit;
 pub use circuit::PluginTrouble;
 pub use repeat::{Known, Repeats};
-use run::{Ticket, Worker};
+use run::Worker;
 
 /// Rounds that wait at most: more than a minute of work for a plugin in trouble is stale anyway.
 pub const QUEUE_MAX: usize = 16_384;
@@ -176,7 +178,7 @@ impl PluginWorker {
         let evaluation = Evaluation { at: round.finished_at, ..Evaluation::default() };
         let outcome = Outcome { stamp: self.stamp(), evaluation, result: Err(PluginFailure::Overloaded) };
         let Round { epoch, started_at, finished_at, .. } = *round;
-        Ticket { epoch, started_at, finished_at, again: false }.decided(run::key(round), outcome)
+        Ticket { epoch, started_at, finished_at, again: false }.decided(batch::key(round), outcome)
     }
 
     /// Exchanges the plugin, after the rounds that wait. Memory survives, and the latest round of each

@@ -9,8 +9,8 @@
 //!   kept/SET/UPGRADE.jsonl   records that the latest upgrades have gone by
 //! ```
 //!
-//! How to read this module: `record` is one line, `redact` takes secrets out of bodies, `ring` writes
-//! segments and `segments` drops them, `kept` copies what an upgrade has gone by, `read` finds records
+//! How to read this module: `record` is one line, `redact` takes secrets out of bodies, `recorder` is
+//! the way in, `ring` writes segments and `segments` drops them, `kept` copies what an upgrade has gone by, `read` finds records
 //! again, `replay` judges them again.
 //!
 //! A record that cannot be written is lost and counted; nothing here holds a decision up or stops
@@ -21,6 +21,7 @@ mod blobs;
 mod kept;
 mod read;
 mod record;
+mod recorder;
 mod redact;
 mod replay;
 mod ring;
@@ -31,16 +32,15 @@ mod tests;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
-
 use phasegate_core::domain::{Digest, Evaluation, Observation, PluginLimits, PluginStamp, Verdict};
 
 pub use kept::Used;
 pub use read::{ReadError, Reading, find, find_used, read};
 pub use record::{Record, RecordedOutcome};
+pub use recorder::Recorder;
 pub use redact::{InvalidPointerError, Pointer};
 pub use replay::{Again, Replay, ReplayError, blob_dir};
-pub use ring::{Recorder, SEGMENTS};
+pub use ring::SEGMENTS;
 
 /// How the recording is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,10 +79,4 @@ pub struct Judgement<'a> {
 #[must_use]
 pub fn folder(data_dir: &std::path::Path) -> PathBuf {
     data_dir.join("recording")
-}
-
-/// By what name settings are kept.
-#[must_use]
-pub fn settings_digest(settings: &str) -> Digest {
-    Digest(Sha256::digest(settings.as_bytes()).into())
 }

@@ -10,7 +10,9 @@ use std::time::Duration;
 use super::blobs::{self, Kind};
 use super::{Record, RecordedOutcome};
 use phasegate_core::domain::{Cost, Digest, PluginFailure};
-use phasegate_wasm::{CompiledPlugin, Isolation, Limits, LoadPluginError, LoadedPlugin, Runtime};
+use phasegate_wasm::{
+    CompiledPlugin, Isolation, Limits, LoadPluginError, LoadedPlugin, Runtime, settings_digest,
+};
 
 /// Time for one record: a busy machine shall not look like another decision.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -139,5 +141,5 @@ impl Replay {
 fn settings(record: &Record, folder: &Path) -> Result<String, ReplayError> {
     let path = blobs::path(folder, record.settings, Kind::Settings);
     let text = std::fs::read_to_string(&path).ok();
-    text.filter(|text| super::settings_digest(text) == record.settings).ok_or(ReplayError::Missing { path })
+    text.filter(|text| settings_digest(text) == record.settings).ok_or(ReplayError::Missing { path })
 }

@@ -3,168 +3,31 @@
 //! A segment is closed when it is full or old and never opened again, so a line that a crash left
 //! half written is the last one of its file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use phasegate_core::domain::{Digest, PluginName, Timestamp};
+use phasegate_core::domain::{Digest, Timestamp};
 
-use super::blobs::{self, Kind};
-use super::kept::{self, Keeper, Used};
-use super::redact::Pointer;
+use super::recorder::{Message, Shared};
 use super::segments::Segments;
-use super::{Judgement, Record, RecordingConfig};
+use super::{Record, RecordingConfig, blobs, kept};
 
 /// Segments that the ring is made of.
 pub const SEGMENTS: u64 = 8;
 
-/// Records that wait to be written; more are dropped.
-const WAITING_MAX: usize = 4096;
 /// Records of one write.
 const WRITE_MAX: usize = 256;
 /// How often the age of segments is looked at, and how often trouble is said again.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
-
-/// The way into the recording. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Recorder {
-    lines: SyncSender<Message>,
-    used: SyncSender<Vec<Used>>,
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    folder: PathBuf,
-    redact: Vec<Pointer>,
-    segment: AtomicU64,
-    lost: AtomicU64,
-    /// What each plugin runs: component and settings.
-    active: Mutex<BTreeMap<PluginName, (Digest, Digest)>>,
-    /// What the records name that an upgrade has gone by.
-    kept: Arc<Mutex<BTreeSet<Digest>>>,
-}
-
-#[derive(Debug)]
-enum Message {
-    Record(Box<Record>),
-    Flush(SyncSender<()>),
-}
-
-impl Shared {
-    fn keeper(&self, bytes_max: u64) -> Keeper {
-        Keeper { folder: self.folder.clone(), bytes_max, named: Arc::clone(&self.kept) }
-    }
-}
-
-impl Recorder {
-    /// Opens the folder and starts the thread, which ends with the last copy of the recorder.
-    ///
-    /// # Errors
-    /// When the folder cannot be made or read, or the system gives no thread.
-    pub fn start(folder: &Path, config: &RecordingConfig, clock: Clock) -> io::Result<Self> {
-        private_folder(folder)?;
-        let segments = Segments::open(folder)?;
-        let newest = segments.newest().unwrap_or(0);
-        let (lines, queue) = mpsc::sync_channel(WAITING_MAX);
-        let shared = Arc::new(Shared {
-            folder: folder.to_owned(),
-            redact: config.redact.clone(),
-            segment: AtomicU64::new(newest + 1),
-            lost: AtomicU64::new(0),
-            active: Mutex::new(BTreeMap::new()),
-            kept: Arc::default(),
-        });
-        let ring = Ring {
-            shared: Arc::clone(&shared),
-            config: config.clone(),
-            clock,
-            segments,
-            open: None,
-            said_at: None,
-            begun_at: clock.now(),
-        };
-        thread::Builder::new().name("recording".to_owned()).spawn(move || ring.run(&queue))?;
-        let keeper = shared.keeper(config.bytes_max);
-        let for_keeper = lines.clone();
-        let used = keeper.start(move || flush(&for_keeper))?;
-        Ok(Self { lines, used, shared })
-    }
-
-    /// Writes an evaluation down, some time soon. Never blocks; what does not fit is lost.
-    pub fn record(&self, judged: Judgement<'_>) {
-        let record = Message::Record(Box::new(Record::new(&judged, &self.shared.redact)));
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.lines.try_send(record) {
-            self.shared.lost.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Keeps the records of decisions that an upgrade has gone by, some time soon. Never blocks.
-    pub fn keep_used(&self, used: Vec<Used>) {
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.used.try_send(used) {
-            tracing::warn!("records that an upgrade has gone by are not kept: too many upgrades at once");
-        }
-    }
-
-    /// Copies at once, for tests.
-    #[cfg(test)]
-    pub(super) fn keeper(&self, bytes_max: u64) -> Keeper {
-        self.shared.keeper(bytes_max)
-    }
-
-    /// Keeps what a plugin is about to run, so that it can be run again.
-    pub fn keep(&self, plugin: &PluginName, component: (Digest, &[u8]), settings: &str) {
-        let settings_digest = super::settings_digest(settings);
-        let folder = &self.shared.folder;
-        // Held while it is written: the ring would remove what nobody names yet.
-        let mut active = self.shared.active.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = blobs::keep(folder, component.0, Kind::Component, component.1)
-            .and_then(|()| blobs::keep(folder, settings_digest, Kind::Settings, settings.as_bytes()));
-        if let Err(error) = kept {
-            tracing::warn!(%plugin, "the component cannot be kept beside the recording: {error}");
-        }
-        active.insert(plugin.clone(), (component.0, settings_digest));
-    }
-
-    /// The segment that is written to. Rises; a record that is `SEGMENTS` behind is gone.
-    #[must_use]
-    pub fn segment(&self) -> u64 {
-        self.shared.segment.load(Ordering::Relaxed)
-    }
-
-    /// Records that were lost.
-    #[must_use]
-    pub fn lost(&self) -> u64 {
-        self.shared.lost.load(Ordering::Relaxed)
-    }
-
-    /// Where it is.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        &self.shared.folder
-    }
-
-    /// Waits until everything that was handed in is written.
-    pub fn flush(&self) {
-        flush(&self.lines);
-    }
-}
-
-fn flush(lines: &SyncSender<Message>) {
-    let (done, wait) = mpsc::sync_channel(1);
-    if lines.send(Message::Flush(done)).is_ok() {
-        // The thread is gone only with its queue; then there is nothing to wait for.
-        let _ = wait.recv();
-    }
-}
 
 /// Makes a folder that nobody else can read: bodies may hold secrets.
 pub(super) fn private_folder(folder: &Path) -> io::Result<()> {
@@ -172,7 +35,7 @@ pub(super) fn private_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// The writing end.
-struct Ring {
+pub(super) struct Ring {
     shared: Arc<Shared>,
     config: RecordingConfig,
     clock: Clock,
@@ -204,6 +67,20 @@ impl Batch {
 }
 
 impl Ring {
+    /// Starts the thread, which ends with the last sender of its queue.
+    pub(super) fn start(
+        shared: Arc<Shared>,
+        config: &RecordingConfig,
+        clock: Clock,
+        segments: Segments,
+        queue: Receiver<Message>,
+    ) -> io::Result<()> {
+        let config = config.clone();
+        let ring = Self { shared, config, segments, open: None, said_at: None, begun_at: clock.now(), clock };
+        thread::Builder::new().name("recording".to_owned()).spawn(move || ring.run(&queue))?;
+        Ok(())
+    }
+
     fn run(mut self, queue: &Receiver<Message>) {
         self.drop_old();
         self.segments.read_names();

@@ -12,7 +12,7 @@ use phasegate_core::domain::{
     Answer, Generation, InstanceFacts, InstanceId, PluginFailure, PluginName, Response, ScaleSetName,
     Timestamp, UpgradeId,
 };
-use phasegate_wasm::{Isolation, LoadedPlugin, Runtime};
+use phasegate_wasm::{Isolation, LoadedPlugin, Runtime, settings_digest};
 
 fn observation(id: usize, body: &[u8]) -> Observation {
     Observation {

@@ -101,3 +101,9 @@ pub fn inspect(bytes: &[u8]) -> Inspection {
 pub fn component_digest(bytes: &[u8]) -> Digest {
     Digest(Sha256::digest(bytes).into())
 }
+
+/// By what name settings are known: the digest of their text.
+#[must_use]
+pub fn settings_digest(settings: &str) -> Digest {
+    component_digest(settings.as_bytes())
+}

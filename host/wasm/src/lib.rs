@@ -41,13 +41,13 @@ mod tests;
 
 pub use batch::{BATCH_MAX, Judged};
 pub use cache::CodeCache;
-pub use call::guarded;
-pub use componentize::{ComponentizeError, componentize, finish};
+pub use call::{PanicError, guarded};
+pub use componentize::{ComponentizeError, EncoderError, componentize, finish};
 pub use contract::{CONTRACT, World};
 pub use engine::{Runtime, RuntimeError};
 pub use error::{COMPONENT_BYTES_MAX, LoadPluginError};
 pub use file::read_component;
-pub use inspect::{Inspection, Kind, component_digest, inspect};
+pub use inspect::{Inspection, Kind, component_digest, inspect, settings_digest};
 pub use limits::{Isolation, Limits};
 pub use load::{CompiledPlugin, LoadedPlugin};
 pub use stage::{LoadTrace, OnStage, Stage, Step, StepState};

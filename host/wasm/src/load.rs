@@ -2,17 +2,19 @@
 //!
 //! Each step has its own error, and none of them touches a plugin that already runs.
 
+mod caller;
+mod loaded;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use phasegate_core::domain::{Cost, Digest, Observation, PluginFailure, ReadClock, Verdict};
+use phasegate_core::domain::{Digest, ReadClock};
 
-use super::batch::{self, BatchSize, CallError, Caller, Freshness, Judged};
-use super::call::{self, Code, OpenError, Session};
+use super::batch::BatchSize;
+use super::call::{self, Code, OpenError, PanicError};
 use super::capability::GuestLog;
 use super::contract::{self, Contract, Linked};
 use super::engine::Runtime;
@@ -23,26 +25,7 @@ use super::stage::{LoadTrace, Stage, StepState};
 use super::world::{self, Import};
 use super::{difference, inspect, shape, text, wasi};
 
-/// Calls that a reused instance serves: its memory can only grow, and nobody shall come to rely
-/// on its globals.
-const REUSE_CALLS_MAX: u32 = 10_000;
-
-/// A plugin that is compiled, linked and configured. Not shared between threads: a second user
-/// loads a second one.
-pub struct LoadedPlugin {
-    code: Code,
-    isolation: Isolation,
-    digest: Digest,
-    pure: bool,
-    repeatable: bool,
-    varied: bool,
-    world: Option<String>,
-    clock: Arc<dyn ReadClock>,
-    session: Option<Session>,
-    size: BatchSize,
-    stop: Arc<AtomicBool>,
-    memory_bytes: usize,
-}
+pub use loaded::LoadedPlugin;
 
 /// A component that is checked, compiled and linked, and not configured yet: one compilation serves
 /// any number of settings. Clones share it.
@@ -140,8 +123,8 @@ impl Runtime {
             return Ok(component);
         }
         let component = compile_aside(|| Component::from_binary(&self.engine, bytes))
-            .and_then(|result| result.map_err(|error| text::summary(&error)))
-            .map_err(LoadPluginError::Compile)?;
+            .map_err(|error| LoadPluginError::Compile(error.to_string()))?
+            .map_err(|error| LoadPluginError::Compile(text::summary(&error)))?;
         if let Some(cache) = &self.cache {
             cache.store(&self.engine, digest, &component);
         }
@@ -149,9 +132,20 @@ impl Runtime {
     }
 }
 
+/// Why the compiler did not come to an end.
+#[derive(Debug, thiserror::Error)]
+enum CompilerError {
+    #[error("no thread for the compiler: {0}")]
+    NoThread(std::io::Error),
+    #[error(transparent)]
+    Panicked(#[from] PanicError),
+    #[error("the compiler ended without a result")]
+    NoResult,
+}
+
 /// Runs the compiler on a thread of its own, which gives way to everything that already runs. The
 /// compiler's helpers are begun by it and are as polite.
-fn compile_aside<T: Send>(compile: impl FnOnce() -> T + Send) -> Result<T, String> {
+fn compile_aside<T: Send>(compile: impl FnOnce() -> T + Send) -> Result<T, CompilerError> {
     let polite = || {
         // One that stays as important as the others is no reason not to compile.
         let _ = rustix::process::nice(10);
@@ -160,8 +154,7 @@ fn compile_aside<T: Send>(compile: impl FnOnce() -> T + Send) -> Result<T, Strin
     std::thread::scope(|scope| {
         let thread =
             std::thread::Builder::new().name("plugin-compiler".to_owned()).spawn_scoped(scope, polite);
-        let thread = thread.map_err(|error| format!("no thread for the compiler: {error}"))?;
-        thread.join().unwrap_or_else(|_| Err("the compiler ended without a result".to_owned()))
+        Ok(thread.map_err(CompilerError::NoThread)?.join().map_err(|_| CompilerError::NoResult)??)
     })
 }
 
@@ -257,102 +250,6 @@ impl CompiledPlugin {
     }
 }
 
-impl LoadedPlugin {
-    /// SHA-256 of the component.
-    #[must_use]
-    pub fn digest(&self) -> Digest {
-        self.digest
-    }
-
-    /// Whether equal input always brings an equal answer: it cannot ask for the time.
-    #[must_use]
-    pub fn is_pure(&self) -> bool {
-        self.pure
-    }
-
-    /// Whether it is pure for as long as [`Self::was_pure`] says so: it may ask WASI for time and random
-    /// numbers, as its language imports them, and not the contract.
-    #[must_use]
-    pub fn may_be_pure(&self) -> bool {
-        self.repeatable
-    }
-
-    /// Whether equal input would have brought the latest answers again: it used neither time nor random
-    /// numbers.
-    #[must_use]
-    pub fn was_pure(&self) -> bool {
-        self.pure || (self.repeatable && !self.varied)
-    }
-
-    /// What it may use.
-    #[must_use]
-    pub fn limits(&self) -> Limits {
-        self.code.limits
-    }
-
-    /// What its calls are measured with.
-    pub(crate) fn clock(&self) -> &Arc<dyn ReadClock> {
-        &self.clock
-    }
-
-    /// Its settings, as JSON.
-    #[must_use]
-    pub fn settings(&self) -> &str {
-        &self.code.settings
-    }
-
-    /// The world that it was built for, for example `phasegate:policy/policy@1.0.0`.
-    #[must_use]
-    pub fn world(&self) -> Option<&str> {
-        self.world.as_deref()
-    }
-
-    /// The most memory, in bytes, that one of its instances has had so far; tables count too.
-    #[must_use]
-    pub fn memory_bytes(&self) -> usize {
-        self.memory_bytes
-    }
-
-    /// Log lines of the plugin that were dropped so far because they came too fast.
-    #[must_use]
-    pub fn log_lines_dropped(&self) -> u64 {
-        self.code.log.dropped()
-    }
-
-    /// Names the plugin in its log lines; before, they carry the start of its digest.
-    pub fn set_label(&self, label: &str) {
-        self.code.log.set_label(label);
-    }
-
-    /// Judges any number of observations, in calls of at most [`super::BATCH_MAX`]; the results
-    /// have the same length and order. `now_ms` is what the plugin's clock shows. Blocks for as
-    /// long as the guest may run.
-    pub fn evaluate(&mut self, observations: &[Observation], now_ms: u64) -> Vec<Verdict> {
-        self.judge(observations, now_ms).results
-    }
-
-    /// As [`Self::evaluate`], with what each took.
-    pub fn judge(&mut self, observations: &[Observation], now_ms: u64) -> Judged {
-        let Self { code, isolation, clock, session, size, stop, memory_bytes, varied, .. } = self;
-        let isolation = *isolation;
-        let spent = Cost::default();
-        *varied = false;
-        let mut caller =
-            GuestCaller { code, isolation, clock, session, stop, now_ms, memory_bytes, varied, spent };
-        batch::evaluate(&mut caller, size, observations)
-    }
-
-    /// Makes evaluations end early, after the call that is under way, once the flag is set.
-    pub fn stop_with(&mut self, stop: Arc<AtomicBool>) {
-        self.stop = stop;
-    }
-
-    /// Drops the instance, whatever state it is in.
-    pub fn drop_instance(&mut self) {
-        self.session = None;
-    }
-}
-
 impl From<OpenError> for LoadPluginError {
     fn from(error: OpenError) -> Self {
         match error {
@@ -360,95 +257,6 @@ impl From<OpenError> for LoadPluginError {
             OpenError::Start(failure) => Self::Start(failure),
             OpenError::Configure(failure) => Self::Configure(failure),
             OpenError::Refused(said) => Self::SettingsRefused(said),
-        }
-    }
-}
-
-/// Calls the guest for one evaluation.
-struct GuestCaller<'a> {
-    code: &'a Code,
-    isolation: Isolation,
-    clock: &'a Arc<dyn ReadClock>,
-    session: &'a mut Option<Session>,
-    stop: &'a AtomicBool,
-    now_ms: u64,
-    memory_bytes: &'a mut usize,
-    /// Whether a call has used the time or random numbers.
-    varied: &'a mut bool,
-    /// By the latest call.
-    spent: Cost,
-}
-
-impl GuestCaller<'_> {
-    /// An instance for the next call, and whether it has served others before.
-    fn take_session(&mut self, freshness: Freshness) -> Result<Session, PluginFailure> {
-        let kept = self.session.take().filter(|session| match (self.isolation, freshness) {
-            // The instance that the load has configured may serve one call.
-            (Isolation::PerBatch, _) | (_, Freshness::Required) => session.calls == 0,
-            (Isolation::Reused, Freshness::Any) => session.calls < REUSE_CALLS_MAX,
-        });
-        match kept {
-            Some(session) => Ok(session),
-            None => self.code.open(self.now_ms).map_err(open_failure),
-        }
-    }
-}
-
-impl Caller for GuestCaller<'_> {
-    fn call(&mut self, batch: &[Observation], freshness: Freshness) -> Result<Vec<Verdict>, CallError> {
-        let begun_at = self.clock.elapsed();
-        let clock = self.clock;
-        let lost = || clock.elapsed().saturating_sub(begun_at);
-        self.spent = Cost::default();
-        let mut session = self.take_session(freshness).map_err(|failure| CallError {
-            failure,
-            lost: lost(),
-            blames_batch: false,
-            was_reused: false,
-        })?;
-        let was_reused = session.calls > 0;
-        let seed = self.code.seed(batch);
-        let answer = session.evaluate(batch, self.now_ms, seed);
-        let time_ns = u64::try_from(lost().as_nanos()).unwrap_or(u64::MAX);
-        self.spent = Cost { fuel: session.fuel_used(), time_ns };
-        *self.varied |= session.varies();
-        *self.memory_bytes = session.memory_bytes().max(*self.memory_bytes);
-        match answer {
-            Ok(results) => {
-                if self.isolation == Isolation::Reused {
-                    *self.session = Some(session);
-                }
-                Ok(results)
-            }
-            Err(failure) => {
-                // On a busy machine a call takes longer than it costs.
-                let lost = session.time_used().unwrap_or_else(lost);
-                Err(CallError { failure, lost, blames_batch: true, was_reused })
-            }
-        }
-    }
-
-    fn spent(&self) -> Cost {
-        self.spent
-    }
-
-    fn timeout(&self) -> Duration {
-        self.code.limits.timeout
-    }
-
-    fn stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
-}
-
-/// A failure to make an instance of a plugin that was configured before with the same settings.
-fn open_failure(error: OpenError) -> PluginFailure {
-    match error {
-        OpenError::Start(failure) | OpenError::Configure(failure) => failure,
-        OpenError::Types(said) => PluginFailure::BadOutput(said),
-        OpenError::Refused(said) => {
-            let said = text::cut(&said, 512);
-            PluginFailure::BadOutput(format!("`configure` refused settings that it took before: {said}"))
         }
     }
 }

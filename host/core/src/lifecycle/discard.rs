@@ -2,12 +2,14 @@
 
 use super::effect::Effect;
 use super::job::Purpose;
-use super::life::{PluginLife, TrialKind};
-use super::reason::{Refusal, RefusalReason, Unfit};
+use super::life::PluginLife;
+use super::reason::Unfit;
+use super::refusal::{Refusal, RefusalReason};
 use super::said::Fact;
 use super::stage::{Stage, StepState};
 use super::step::{Out, Reply};
-use super::{prepare, promote};
+use super::trial::{self, TrialKind};
+use super::{prepare, promote, unfit};
 use crate::domain::{Now, RequestId};
 use crate::record::StoredRefusal;
 
@@ -21,13 +23,13 @@ pub(super) fn wanted(life: &mut PluginLife, out: &mut Out<'_>, request: RequestI
     };
     if let Some(job) = life.load.take_if(can_go) {
         out.say(Fact::Discarded);
-        prepare::fail(life, out, job, Unfit::Discarded, now);
+        unfit::fail(life, out, job, Unfit::Discarded, now);
         return out.reply(request, Reply::Discarded);
     }
     if life.shadowed().is_none() {
         return out.refuse(life, request, RefusalReason::NoShadow);
     }
-    let Some(mut trial) = promote::end_trial(life, out) else { return };
+    let Some(mut trial) = trial::end_trial(life, out) else { return };
     let TrialKind::Shadow(shadowed) = &trial.kind else { return };
     trial.load.trace.end(Stage::Shadow, StepState::Failed, Some(Unfit::Discarded.to_string()), now.at);
     let refusal = Refusal {

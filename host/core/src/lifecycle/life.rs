@@ -15,11 +15,13 @@ use super::compare::Summary;
 use super::effect::From;
 use super::event::{Facts, Ticket};
 use super::job::{Candidate, Job, Load, Wanted};
-use super::reason::{Failing, Named, Refusal};
+use super::reason::{Failing, Named};
+use super::refusal::Refusal;
 use super::said::Said;
 use super::stage::Stage;
-use crate::domain::{Digest, Gate, Generation, PluginName, PluginSpec, RequestId, Timestamp};
-use crate::record::{StoredGeneration, StoredHeed, StoredPlugin, StoredRefusal, StoredShadow, StoredWatch};
+use super::trial::{Shadowed, Trial, TrialKind};
+use crate::domain::{Digest, Generation, PluginName, PluginSpec, RequestId, Timestamp};
+use crate::record::{StoredGeneration, StoredPlugin, StoredRefusal, StoredShadow, StoredWatch};
 
 /// One plugin. Clones share what is large.
 #[derive(Debug, Clone)]
@@ -99,71 +101,6 @@ pub(super) struct Wishes {
     pub file: Option<Digest>,
     /// Nothing of it begins before.
     pub not_before: Option<Timestamp>,
-}
-
-/// A second component at work beside the active one.
-#[derive(Debug, Clone)]
-pub(super) struct Trial {
-    /// Names it to the hands.
-    pub ticket: Ticket,
-    /// Which way it goes.
-    pub kind: TrialKind,
-    /// What may differ; none where a person decides, or only failures count.
-    pub gate: Option<Gate>,
-    /// How it is shown.
-    pub load: Load,
-    /// When it began to judge; none while the hands make it ready.
-    pub began_at: Option<Timestamp>,
-    /// When the hand that makes it ready is given up.
-    pub ready_by: Timestamp,
-    /// What was seen so far.
-    pub seen: Summary,
-    /// Who waits for its begin, and what the rehearsal before showed.
-    pub asked: Option<RequestId>,
-    /// What its rehearsal showed.
-    pub rehearsed: Option<Diff>,
-}
-
-/// Which way a trial goes.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum TrialKind {
-    /// The new one waits to be promoted.
-    Shadow(Box<Shadowed>),
-    /// The old one waits to be needed.
-    Watch(Box<Watched>),
-}
-
-/// A component that judges beside the active one and may take over.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Shadowed {
-    /// Where it came from, and its settings.
-    pub candidate: Candidate,
-    /// What it is, and its size in bytes.
-    pub bytes: (Digest, usize),
-    /// What was found out about it.
-    pub facts: Facts,
-    /// When it began.
-    pub begun: Begun,
-}
-
-/// The generation before, which judges on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Watched {
-    /// Which one.
-    pub former: StoredGeneration,
-    /// What brings it back.
-    pub heeds: StoredHeed,
-    /// When it began.
-    pub begun: Begun,
-}
-
-/// When a shadow or a watch began.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Begun {
-    /// With the generation: its instances were judged a moment ago, and two failures are enough.
-    Live,
-    /// At a start of the host: those that are judged first say little of the others.
-    AtStart,
 }
 
 /// A comparison, and what was compared.

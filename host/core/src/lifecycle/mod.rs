@@ -2,9 +2,9 @@
 //! Events in, effects out; see [`step`].
 //!
 //! Reading order: `life` (what is known of one plugin), `event` and `effect` (what comes in and goes out),
-//! `step` (who handles what), `prepare` (from a candidate to a component that could take over), `promote` (what
-//! becomes of it), `shadow`, `watch` and `gate` (what judges beside the active one), `rollback` and `circuit`
-//! (what comes back), `startup` and `reload`.
+//! `step` (who handles what), `prepare` (from a candidate to a component that could take over) and `unfit` (where
+//! it cannot), `promote` and `takeover` (what becomes of it), `trial`, `shadow`, `watch` and `gate` (what judges
+//! beside the active one), `rollback` and `circuit` (what comes back), `startup` and `reload`.
 //!
 //! Fetches, compiles, runs and writes nothing: the hands do, and answer under the ticket of their job. A job
 //! that is over has no ticket, so an answer that comes late changes nothing.
@@ -22,6 +22,7 @@ mod life;
 mod prepare;
 mod promote;
 mod reason;
+mod refusal;
 mod reload;
 mod report;
 mod rollback;
@@ -31,6 +32,9 @@ mod stage;
 mod startup;
 mod step;
 mod swap;
+mod takeover;
+mod trial;
+mod unfit;
 mod watch;
 mod wishes;
 
@@ -47,9 +51,8 @@ pub use gate::{GateReason, Other};
 pub use job::{ANSWER_WITHIN, Candidate, Load, Part};
 pub use life::{Active, Counters, Diff, PluginLife, Standing};
 pub use prepare::configured;
-pub use reason::{
-    EndedFor, Failing, HandError, Left, Named, Refusal, RefusalKind, RefusalReason, Unfit, Unproved, Why,
-};
+pub use reason::{EndedFor, Failing, HandError, Left, Named, Unfit, Unproved, Why};
+pub use refusal::{Refusal, RefusalKind, RefusalReason};
 pub use reload::{TakenUp, not_in_force};
 pub use report::Report;
 pub use said::{BytesOf, Fact, Loudness, Said, WhyLost, WhyStays};

@@ -1,24 +1,29 @@
 //! What a changed configuration wants of a plugin, in two halves: first everything that can fail, without an
-//! effect; then all plugins of the host take up what is ready together, or none of them does.
+//! effect; then (`take_up`) all plugins of the host take up what is ready together, or none of them does.
 //!
 //! What runs goes on with other settings and limits. The configured component comes in only where the file
 //! names another one, or its place holds other bytes than when it was looked at last. A shadow does not fit
 //! into all or nothing: under that strategy the gate sees a rehearsal.
 
+mod take_up;
+
 use std::sync::Arc;
 
 use super::effect::{Effect, From};
 use super::event::Place;
-use super::gate;
 use super::job::{ANSWER_WITHIN, Again, Candidate, Job, Names, Part, Purpose, Wanted};
 use super::life::{Active, Diff, PluginLife};
 use super::prepare::{self, configured, put};
-use super::promote::{self, Afterwards, Named, Taking, show_diff, show_last, take_over, trouble};
-use super::reason::{HandError, Refusal, RefusalReason, Unfit, Why};
-use super::said::Fact;
+use super::promote::{self, show_diff, show_last};
+use super::reason::{HandError, Unfit};
+use super::refusal::RefusalReason;
 use super::stage::{Stage, StepState};
-use super::step::{Out, Reply, Store};
-use crate::domain::{Digest, Now, PluginSpec, RequestId, Strategy, Timestamp};
+use super::step::{Out, Reply};
+use super::{gate, unfit};
+use crate::domain::{Now, PluginSpec, RequestId, Strategy, Timestamp};
+
+pub use take_up::{TakenUp, not_in_force};
+pub(super) use take_up::{abandon, give_up, take_up};
 
 /// What a reload has prepared.
 #[derive(Debug, Clone)]
@@ -37,21 +42,6 @@ impl Ready {
     pub(super) fn shown(&self) -> Option<&super::job::Load> {
         self.job.as_ref().map(|job| &job.load)
     }
-}
-
-/// What a reload did to a plugin.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TakenUp {
-    /// Whether the configuration says something else about it, or another component took over.
-    pub changed: Part,
-    /// What ran before.
-    pub from: Digest,
-    /// What runs now.
-    pub to: Digest,
-    /// What of the configuration was refused or could not be looked at.
-    pub warning: Option<Fact>,
-    /// What of it was left where it is.
-    pub hint: Option<Fact>,
 }
 
 /// Begins to prepare, as soon as no other candidate is on its way.
@@ -196,7 +186,7 @@ pub(super) fn passed(life: &mut PluginLife, out: &mut Out<'_>, job: Job, now: No
         && !is_same(&job, &active, &life.spec)
     {
         // All or nothing cannot wait for it.
-        return prepare::fail(life, out, job, Unfit::Unproved(unproved), now);
+        return unfit::fail(life, out, job, Unfit::Unproved(unproved), now);
     }
     if is_same(&job, &active, &life.spec) {
         return settled(life, out, job, now);
@@ -231,115 +221,4 @@ fn make_ready(
 ) {
     life.ready = Some(Box::new(Ready { request, spec, wanted, job, until: now.at + ANSWER_WITHIN }));
     out.reply(request, Reply::Prepared);
-}
-
-/// All plugins are ready: from here on nothing fails but the record.
-pub(super) fn take_up(life: &mut PluginLife, out: &mut Out<'_>, request: RequestId, now: Now) {
-    let Some(ready) = life.ready.take_if(|ready| ready.request == request) else {
-        return out.refuse(life, request, RefusalReason::NothingPrepared);
-    };
-    let Some(active) = life.active.clone() else { return };
-    let refuse = |unfit: Unfit| {
-        let source = ready.spec.source.clone();
-        let reason =
-            RefusalReason::Unfit { stage: Some(Stage::Promote), source, unfit, active: Some(active.named()) };
-        Refusal { plugin: ready.spec.name.clone(), reason }
-    };
-    if let Store::Refuses(said) = out.store {
-        let refusal = refuse(Unfit::NotRecorded(said.to_owned()));
-        out.replies.push((request, Err(refusal)));
-        drop_job(out, &ready);
-        return;
-    }
-    let before = ready.job.as_ref().and_then(|job| job.before);
-    if let Some(before) = before.filter(|before| *before != active.generation) {
-        let refusal = refuse(Unfit::Overtaken { before, active: active.named() });
-        out.replies.push((request, Err(refusal)));
-        drop_job(out, &ready);
-        return;
-    }
-    let Ready { spec, wanted, job, .. } = *ready;
-    let warning = warning(life, &spec, &wanted, active.digest);
-    life.considered = wanted.found.or(life.considered);
-    life.spec = Arc::clone(&spec);
-    life.last_error = None;
-    if let Some(warning) = &warning {
-        trouble(life, warning.clone());
-        out.say(warning.clone());
-    }
-    let to = job.as_ref().and_then(Job::digest).unwrap_or(active.digest);
-    let hint = hint(&spec, &wanted, to).filter(|_| warning.is_none());
-    let has_taken_over = job.is_some();
-    if let Some(job) = job {
-        take(life, out, job, now);
-    }
-    let is_changed = wanted.part == Part::Changed || has_taken_over;
-    let changed = if is_changed { Part::Changed } else { Part::Same };
-    out.reply(request, Reply::TakenUp(Box::new(TakenUp { changed, from: active.digest, to, warning, hint })));
-}
-
-fn take(life: &mut PluginLife, out: &mut Out<'_>, job: Job, now: Now) {
-    let Some(bytes) = job.bytes else { return };
-    let is_configured = Named::of(&job.candidate);
-    let Job { candidate, load, facts, .. } = job;
-    let taking = Taking { ticket: load.ticket, candidate, bytes, facts, is_configured };
-    let said = life.last_error.clone();
-    take_over(life, out, taking, (Why::Reload, Afterwards::Watch, load), now);
-    life.last_error = said;
-}
-
-/// What of the configuration could not be looked at, or was refused before and still is.
-fn warning(life: &PluginLife, spec: &PluginSpec, wanted: &Wanted, runs: Digest) -> Option<Fact> {
-    if let (Some(unfit), Some(active)) = (wanted.unread.clone(), life.named()) {
-        return Some(Fact::NotLookedAt { source: spec.source.clone(), unfit, active });
-    }
-    let found = wanted.found.filter(|found| *found != runs)?;
-    let named = configured(found, &spec.settings);
-    let refused = life.refused.as_ref().filter(|refused| refused.configured == named)?;
-    Some(Fact::RefusedBefore(refused.why.clone()))
-}
-
-/// A component of the configuration that is not taken up is named, so that nobody waits for it.
-fn hint(spec: &PluginSpec, wanted: &Wanted, runs: Digest) -> Option<Fact> {
-    let has = wanted.found.filter(|found| *found != runs)?;
-    (wanted.part == Part::Changed).then(|| Fact::Left { runs, source: spec.source.clone(), has })
-}
-
-/// What the file says of a plugin and what is not in force because it was refused; none where it is in
-/// force, or judges beside the active component.
-#[must_use]
-pub fn not_in_force(life: &PluginLife) -> Option<&str> {
-    let (active, considered) = (life.active.as_ref()?, life.considered?);
-    let named = configured(considered, &life.spec.settings);
-    let refused = life.refused.as_ref().filter(|refused| refused.configured == named)?;
-    let runs = active.digest == considered && *active.settings == *life.spec.settings;
-    let beside = life.shadowed().map(|shadowed| configured(shadowed.bytes.0, &shadowed.candidate.settings));
-    (!runs && beside != Some(named)).then_some(refused.why.as_str())
-}
-
-/// Another plugin cannot take up its part: nothing changes here either.
-pub(super) fn abandon(life: &mut PluginLife, out: &mut Out<'_>, request: RequestId) {
-    if let Some(ready) = life.ready.take_if(|ready| ready.request == request) {
-        drop_job(out, &ready);
-    }
-    life.wishes.reload.take_if(|(waits, ..)| *waits == request);
-    let is_its = |job: &mut Job| matches!(job.purpose, Purpose::Reload(of, _) if of == request);
-    if let Some(job) = life.load.take_if(is_its) {
-        out.act(Effect::Cancel(job.load.ticket));
-        show_last(life, job.load);
-    }
-    out.reply(request, Reply::Abandoned);
-}
-
-fn drop_job(out: &mut Out<'_>, ready: &Ready) {
-    if let Some(job) = &ready.job {
-        out.act(Effect::Cancel(job.load.ticket));
-    }
-}
-
-/// A reload that nobody takes up or abandons is over.
-pub(super) fn give_up(life: &mut PluginLife, out: &mut Out<'_>, now: Now) {
-    if let Some(ready) = life.ready.take_if(|ready| ready.until <= now.at) {
-        drop_job(out, &ready);
-    }
 }

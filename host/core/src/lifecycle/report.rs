@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::job::Load;
 use super::life::{Active, Counters, Diff, PluginLife, Standing};
-use super::promote::trial_diff;
 use super::said::Said;
 use super::stage::Stage;
+use super::trial::trial_diff;
 use crate::domain::{PluginName, PluginSpec};
 use crate::record::StoredGeneration;
 

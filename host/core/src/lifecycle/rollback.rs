@@ -10,11 +10,14 @@ use super::history::ways_back;
 use super::job::{Candidate, Job, Purpose, Return, ReturnWhy};
 use super::life::PluginLife;
 use super::prepare::{self, not_pinned, put};
-use super::promote::{self, Afterwards, Named, Taking, show_last, take_over, trouble};
-use super::reason::{self, HandError, Left, Refusal, RefusalReason, Unfit, Why};
+use super::promote::{show_last, trouble};
+use super::reason::{self, HandError, Left, Unfit, Why};
+use super::refusal::{Refusal, RefusalReason};
 use super::said::{Fact, WhyStays};
 use super::stage::{Stage, StepState};
 use super::step::{Out, Reply, Store};
+use super::takeover::{Afterwards, NamedBy, Taking, take_over};
+use super::{trial, unfit};
 use crate::domain::{Generation, Now, RequestId, Strategy};
 use crate::record::StoredGeneration;
 
@@ -108,7 +111,7 @@ fn stays_though(life: &mut PluginLife, out: &mut Out<'_>, left: Left, (former, u
     if !life.is_watched() {
         return;
     }
-    let (Some(bad), Some(mut trial)) = (life.named(), promote::end_trial(life, out)) else { return };
+    let (Some(bad), Some(mut trial)) = (life.named(), trial::end_trial(life, out)) else { return };
     out.act(Effect::Cancel(trial.ticket));
     trial.load.trace.end(Stage::Watch, StepState::Failed, Some(left.to_string()), trial.ready_by);
     let digest = life.history.iter().find(|row| row.generation == former).map(|row| row.digest);
@@ -160,7 +163,7 @@ pub(super) fn failed(
 pub(super) fn rehearsed(life: &mut PluginLife, out: &mut Out<'_>, mut job: Job, seen: &Summary, now: Now) {
     let is_better = seen.failed_old > seen.failed_new;
     job.load.trace.end(Stage::Rehearse, StepState::Passed, None, now.at);
-    // Nobody looks at it.
+    // It is not shown.
     out.act(Effect::DropComparison(job.load.ticket));
     if is_better {
         return passed(life, out, job, now);
@@ -173,7 +176,7 @@ pub(super) fn rehearsed(life: &mut PluginLife, out: &mut Out<'_>, mut job: Job, 
 /// It can come back.
 pub(super) fn passed(life: &mut PluginLife, out: &mut Out<'_>, mut job: Job, now: Now) {
     if let Store::Refuses(said) = out.store {
-        return prepare::fail(life, out, job, Unfit::NotRecorded(said.to_owned()), now);
+        return unfit::fail(life, out, job, Unfit::NotRecorded(said.to_owned()), now);
     }
     let (Some(bytes), Some(active)) = (job.bytes, life.active.clone()) else { return put(life, job) };
     let is_same = bytes.0 == active.digest && *job.candidate.settings == *active.settings;
@@ -196,7 +199,7 @@ pub(super) fn passed(life: &mut PluginLife, out: &mut Out<'_>, mut job: Job, now
     let because = left.clone().map_or(Why::Rollback, |left| Why::Better { than: bad.generation, left });
     let Job { candidate, load, facts, .. } = job;
     let candidate = Candidate { from: From::Kept(bytes.0), ..candidate };
-    let taking = Taking { ticket: load.ticket, candidate, bytes, facts, is_configured: Named::Otherwise };
+    let taking = Taking { ticket: load.ticket, candidate, bytes, facts, named_by: NamedBy::Otherwise };
     if let ReturnWhy::Circuit(_) = &why {
         life.counters.loads = life.counters.loads.saturating_add(1);
     }
@@ -230,7 +233,7 @@ fn leave(
     }
     life.counters.reverted = life.counters.reverted.saturating_add(1);
     if let (Left::Watch(reason), true) = (left, life.is_watched())
-        && let Some(mut trial) = promote::end_trial(life, out)
+        && let Some(mut trial) = trial::end_trial(life, out)
     {
         out.act(Effect::Cancel(trial.ticket));
         trial.load.trace.end(Stage::Watch, StepState::Failed, Some(left.to_string()), now.at);

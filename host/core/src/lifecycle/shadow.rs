@@ -11,18 +11,20 @@
 
 use std::sync::Arc;
 
-use super::compare::Summary;
 use super::effect::{Effect, From, Role};
 use super::event::{Answer, Facts};
 use super::gate::{GateReason, Opening, opening};
 use super::job::{ANSWER_WITHIN, Candidate, Job, Load, Purpose};
-use super::life::{Begun, PluginLife, Shadowed, Trial, TrialKind};
+use super::life::PluginLife;
 use super::prepare::{configured, not_pinned, put};
-use super::promote::{self, Afterwards, Named, Taking, order, show_last, take_over, trouble};
-use super::reason::{EndedFor, Refusal, RefusalReason, Unfit, Why};
+use super::promote::{show_last, trouble};
+use super::reason::{EndedFor, Unfit, Why};
+use super::refusal::{Refusal, RefusalReason};
 use super::said::{Fact, WhyLost};
 use super::stage::{Stage, StepState, Trace};
 use super::step::{Out, Reply, Store};
+use super::takeover::{Afterwards, NamedBy, Taking, take_over};
+use super::trial::{self, Begun, Shadowed, Trial, TrialKind, order};
 use crate::domain::{Now, RequestId, Strategy};
 use crate::record::{StoredRefusal, StoredShadow};
 
@@ -49,23 +51,15 @@ pub(super) fn begin(life: &mut PluginLife, out: &mut Out<'_>, job: Job, now: Now
         let configured = configured(bytes.0, &candidate.settings);
         life.refused = Some(StoredRefusal { configured, why: refusal.to_string() });
     }
-    life.trial = Some(Trial {
-        ticket: load.ticket,
-        kind: TrialKind::Shadow(Box::new(Shadowed { candidate, bytes, facts, begun: Begun::Live })),
-        gate,
-        load,
-        began_at: None,
-        ready_by: now.at + ANSWER_WITHIN,
-        seen: Summary::default(),
-        asked,
-        rehearsed,
-    });
+    let shadowed = Shadowed { candidate, bytes, facts, begun: Begun::Live };
+    let trial = Trial::ordered(TrialKind::Shadow(Box::new(shadowed)), gate, load, now);
+    life.trial = Some(Trial { asked, rehearsed, ..trial });
     out.act(Effect::Retain(life.used()));
 }
 
 fn end_for_another(life: &mut PluginLife, out: &mut Out<'_>, source: &str, now: Now) {
     if life.trial.is_some() {
-        promote::end_for(life, out, EndedFor::Replaced(source.to_owned()), now);
+        trial::end_for(life, out, EndedFor::Replaced(source.to_owned()), now);
     }
 }
 
@@ -91,17 +85,7 @@ pub(super) fn resume(life: &mut PluginLife, out: &mut Out<'_>, stored: &StoredSh
     out.act(Effect::BeginShadow(ticket, what));
     let shadowed =
         Shadowed { candidate, bytes: (*digest, 0), facts: Facts::default(), begun: Begun::AtStart };
-    life.trial = Some(Trial {
-        ticket,
-        kind: TrialKind::Shadow(Box::new(shadowed)),
-        gate,
-        load,
-        began_at: None,
-        ready_by: now.at + ANSWER_WITHIN,
-        seen: Summary::default(),
-        asked: None,
-        rehearsed: None,
-    });
+    life.trial = Some(Trial::ordered(TrialKind::Shadow(Box::new(shadowed)), gate, load, now));
 }
 
 /// Says that a component does not judge on that did so when the host stopped.
@@ -166,7 +150,7 @@ fn began(life: &mut PluginLife, out: &mut Out<'_>, now: Now) {
 
 /// The hands cannot let it judge, or no longer.
 fn failed(life: &mut PluginLife, out: &mut Out<'_>, unfit: Unfit, now: Now) {
-    let Some(mut trial) = promote::end_trial(life, out) else { return };
+    let Some(mut trial) = trial::end_trial(life, out) else { return };
     out.act(Effect::Cancel(trial.ticket));
     match &trial.kind {
         TrialKind::Watch(watched) => {
@@ -247,7 +231,7 @@ pub(super) fn due(life: &mut PluginLife, out: &mut Out<'_>, now: Now) {
 }
 
 fn refuse_shadow(life: &mut PluginLife, out: &mut Out<'_>, reason: GateReason, now: Now) {
-    let Some(mut trial) = promote::end_trial(life, out) else { return };
+    let Some(mut trial) = trial::end_trial(life, out) else { return };
     out.act(Effect::Cancel(trial.ticket));
     let unfit = Unfit::Gate(reason);
     trial.load.trace.end(Stage::Shadow, StepState::Failed, Some(unfit.to_string()), now.at);
@@ -277,12 +261,12 @@ pub(super) fn promote_by_hand(life: &mut PluginLife, out: &mut Out<'_>, request:
 }
 
 fn promote_shadow(life: &mut PluginLife, out: &mut Out<'_>, (why, afterwards): (Why, Afterwards), now: Now) {
-    let Some(mut trial) = promote::end_trial(life, out) else { return };
+    let Some(mut trial) = trial::end_trial(life, out) else { return };
     trial.load.trace.end(Stage::Shadow, StepState::Passed, Some(why.to_string()), now.at);
     let TrialKind::Shadow(shadowed) = trial.kind else { return };
     let Shadowed { candidate, bytes, facts, begun: _ } = *shadowed;
-    let is_configured = Named::of(&candidate);
-    let taking = Taking { ticket: trial.ticket, candidate, bytes, facts, is_configured };
+    let named_by = NamedBy::of(&candidate);
+    let taking = Taking { ticket: trial.ticket, candidate, bytes, facts, named_by };
     take_over(life, out, taking, (why, afterwards, trial.load), now);
     life.last_error = None;
 }

@@ -16,20 +16,25 @@
 //! | cannot run| passes                           | it, a new generation     | it is said                  |
 //! | cannot run| does not pass                    | nothing: no start        |                             |
 
+mod otherwise;
+
 use std::sync::Arc;
 
 use super::effect::{Effect, From};
 use super::job::{Candidate, Instead, Job, Load, Purpose, Start};
 use super::life::{Active, PluginLife, Standing};
-use super::prepare::{self, configured, not_pinned};
-use super::promote::{self, push_row, show_last, trouble};
-use super::reason::{HandError, Named, Refusal, RefusalReason, Unfit, Why};
-use super::said::{BytesOf, Fact, WhyLost};
+use super::prepare::{self, configured};
+use super::promote::{self, show_last};
+use super::reason::{Unfit, Why};
+use super::refusal::{Refusal, RefusalReason};
+use super::said::{Fact, WhyLost};
 use super::stage::{Stage, StepState};
 use super::step::{Out, Store};
+use super::takeover::push_row;
 use super::{shadow, watch};
-use crate::domain::{Digest, Now, Strategy, Timestamp};
+use crate::domain::{Digest, Generation, Now, Strategy, Timestamp};
 use crate::record::{Forced, StoredGeneration, StoredPlugin};
+use otherwise::{otherwise, say_instead};
 
 /// What is known of a start that has not come to its end.
 #[derive(Debug, Clone)]
@@ -171,7 +176,7 @@ pub(super) fn run(life: &mut PluginLife, out: &mut Out<'_>, mut job: Job, now: N
         return cannot(life, out, (Stage::Promote, unfit, job.candidate.source));
     }
     let (Some(start), Some((digest, size))) = (life.start.take(), job.bytes) else { return };
-    let instead = promote::instead(&job.purpose).map(|(before, unfit)| (before, unfit.clone()));
+    let instead = instead(&job.purpose).map(|(before, unfit)| (before, unfit.clone()));
     let why = instead.clone().map_or(Why::Start, |(before, unfit)| Why::StartInstead { before, unfit });
     let same = start.stored.clone().filter(|stored| {
         stored.digest == digest && recorded(life, stored).settings == *job.candidate.settings
@@ -221,64 +226,6 @@ pub(super) fn run(life: &mut PluginLife, out: &mut Out<'_>, mut job: Job, now: N
     out.act(Effect::Retain(life.used()));
 }
 
-/// What the configuration names decides in place of the recorded generation.
-fn say_instead(
-    life: &mut PluginLife,
-    out: &mut Out<'_>,
-    (stored, unfit, job): (&StoredPlugin, &Unfit, &Job),
-) {
-    let before = Named { generation: stored.generation, digest: stored.digest };
-    let source = job.candidate.source.clone();
-    let fact = Fact::StartedInstead { before, unfit: unfit.clone(), source };
-    // Another `digest` says that something else is to run.
-    if not_pinned(stored.digest, &life.spec).is_none() {
-        trouble(life, fact.clone());
-    }
-    out.say(fact);
-}
-
-/// What the configuration says otherwise than when the recorded generation took over.
-fn otherwise(life: &mut PluginLife, out: &mut Out<'_>, start: &Starting) {
-    let (Some(stored), Some(active)) = (&start.stored, life.named()) else { return };
-    let digest = match &start.named {
-        Some(Looked::Holds(digest)) => Some(*digest),
-        Some(Looked::Failed { stage, unfit, load }) => {
-            let is_away = matches!(unfit, Unfit::Hand(HandError::Away(_)));
-            let is_its_own = recorded(life, stored).source == load.source;
-            let bytes = if is_away && is_its_own { BytesOf::ItsLastLoad } else { BytesOf::Another };
-            let (stage, source, unfit) = (Some(*stage), load.source.clone(), unfit.clone());
-            let fact = Fact::NotAtStart { stage, source, unfit, active, bytes };
-            trouble(life, fact.clone());
-            out.say(fact);
-            // Nothing says that its place holds other bytes than before.
-            stored.considered
-        }
-        None => None,
-    };
-    let Some(digest) = digest else { return };
-    let now_named = configured(digest, &life.spec.settings);
-    if let Some(refused) = life.refused.as_ref().filter(|refused| refused.configured == now_named) {
-        life.considered = Some(digest);
-        if life.last_error.is_none() {
-            let fact = Fact::RefusedBefore(refused.why.clone());
-            trouble(life, fact.clone());
-            out.say(fact);
-        }
-        return;
-    }
-    if stored.configured == now_named {
-        life.considered = Some(digest);
-        return;
-    }
-    life.wishes.pending = Some(if stored.considered == Some(digest) {
-        // Only the settings are others: they are for what runs.
-        let row = recorded(life, stored);
-        Candidate { settings: life.spec.settings.as_str().into(), ..Candidate::kept(&row) }
-    } else {
-        Candidate::configured(&life.spec, From::Configured)
-    });
-}
-
 /// Lets judge on what judged beside the same generation when the host stopped: beside another one it has no
 /// place.
 fn resume(
@@ -299,5 +246,18 @@ fn resume(
     }
     if let Some(watch) = same.watch.clone() {
         watch::resume(life, out, watch, load, now);
+    }
+}
+
+/// Whether a start runs what the configuration names in place of a recorded generation.
+fn instead(purpose: &Purpose) -> Option<(Generation, &Unfit)> {
+    match purpose {
+        Purpose::Start(Start::Named(Instead::Of(generation, unfit))) => Some((*generation, unfit)),
+        Purpose::Start(Start::Named(Instead::Nothing) | Start::Look | Start::Recorded)
+        | Purpose::Swap(..)
+        | Purpose::FileChanged
+        | Purpose::WhileOff
+        | Purpose::Reload(..)
+        | Purpose::Return(_) => None,
     }
 }

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use super::effect::Effect;
 use super::event::{Answer, Command, Event, Ticket};
 use super::life::{Diff, PluginLife, Standing};
-use super::reason::{Refusal, RefusalReason};
+use super::refusal::{Refusal, RefusalReason};
 use super::said::{Fact, Said};
 use super::{
-    circuit, discard, file, prepare, promote, reload, rollback, shadow, startup, swap, watch, wishes,
+    circuit, discard, file, prepare, promote, reload, rollback, shadow, startup, swap, trial, unfit, watch,
+    wishes,
 };
 use crate::domain::{Generation, Now, RequestId, Timestamp};
 use crate::record::StoredPlugin;
@@ -54,7 +55,7 @@ pub enum Reply {
 /// Whether the store takes a record.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Store<'a> {
-    /// As far as anybody knows.
+    /// As far as is known.
     Takes,
     /// It did not just now, because of this.
     Refuses(&'a str),
@@ -94,7 +95,7 @@ pub fn step(life: &mut PluginLife, event: Event, now: Now) -> Step {
 }
 
 /// Applies an event whose step could not be recorded: the life is as it was before that step, and nothing of
-/// it was done. No generation takes over, whoever waits for one is told `why`, and what else would have been
+/// it was done. No generation takes over, a request that waits for one is told `why`, and what else would have been
 /// recorded goes with the next step's record.
 pub fn step_unrecorded(life: &mut PluginLife, event: Event, why: &str, now: Now) -> Step {
     run(life, event, now, Store::Refuses(why))
@@ -161,7 +162,7 @@ fn answered(life: &mut PluginLife, out: &mut Out<'_>, (ticket, answer): (Ticket,
 
 /// What is due by the time alone.
 fn due(life: &mut PluginLife, out: &mut Out<'_>, now: Now) {
-    prepare::give_up(life, out, now);
+    unfit::give_up(life, out, now);
     shadow::due(life, out, now);
     watch::due(life, out, now);
     circuit::look(life, out, now);
@@ -183,7 +184,7 @@ fn changed(life: &mut PluginLife) -> Option<StoredPlugin> {
 fn wake_at(life: &PluginLife, now: Timestamp) -> Option<Timestamp> {
     let jobs = life.load.iter().chain(&life.back).map(|job| job.until);
     let ready = life.ready.as_ref().map(|ready| ready.until);
-    let trial = life.trial.as_ref().and_then(|trial| promote::due_at(trial, &life.spec));
+    let trial = life.trial.as_ref().and_then(|trial| trial::due_at(trial, &life.spec));
     let all = jobs.chain(ready).chain(trial).chain(circuit::due_at(life)).chain(wishes::due_at(life));
     all.filter(|at| *at > now).min()
 }

@@ -5,7 +5,7 @@ use super::event::{Offer, SwapOptions};
 use super::job::{Candidate, Purpose};
 use super::life::PluginLife;
 use super::prepare;
-use super::reason::RefusalReason;
+use super::refusal::RefusalReason;
 use super::step::Out;
 use crate::domain::{Now, RequestId};
 

@@ -1,18 +1,19 @@
 //! A new generation is watched: the one before judges beside it, to come back if it was better. That is on
 //! record and begins anew, for the full time, after a restart of the host.
 
-use super::compare::Summary;
 use super::effect::{Effect, Role};
 use super::gate::{self, GateReason};
-use super::job::{ANSWER_WITHIN, Candidate, Load, ReturnWhy};
-use super::life::{Active, Begun, PluginLife, Trial, TrialKind, Watched};
+use super::job::{Candidate, Load, ReturnWhy};
+use super::life::{Active, PluginLife};
 use super::prepare::not_pinned;
-use super::promote::{self, Afterwards, order, show_last};
+use super::promote::{self, show_last};
 use super::reason::Left;
 use super::rollback;
 use super::said::{Fact, WhyLost};
 use super::stage::{Stage, StepState};
 use super::step::{Out, Store};
+use super::takeover::Afterwards;
+use super::trial::{self, Begun, Trial, TrialKind, Watched, order};
 use crate::domain::Now;
 use crate::record::{Forced, StoredGeneration, StoredHeed, StoredWatch};
 
@@ -63,17 +64,7 @@ fn start(life: &mut PluginLife, out: &mut Out<'_>, watched: Watched, mut load: L
     let settings = Candidate::kept(&watched.former).settings;
     let what = order(&life.spec, (watched.former.digest, &settings), (Role::Former, live), gate.clone());
     out.act(Effect::BeginShadow(ticket, what));
-    life.trial = Some(Trial {
-        ticket,
-        kind: TrialKind::Watch(Box::new(watched)),
-        gate,
-        load,
-        began_at: None,
-        ready_by: now.at + ANSWER_WITHIN,
-        seen: Summary::default(),
-        asked: None,
-        rehearsed: None,
-    });
+    life.trial = Some(Trial::ordered(TrialKind::Watch(Box::new(watched)), gate, load, now));
 }
 
 /// Begins the watch anew that ran when the host stopped. One that cannot is named: the host starts without
@@ -139,7 +130,7 @@ pub(super) fn due(life: &mut PluginLife, out: &mut Out<'_>, now: Now) {
     if now.at < began_at + life.spec.swap.watch_time || observations == 0 {
         return;
     }
-    let Some(mut trial) = promote::end_trial(life, out) else { return };
+    let Some(mut trial) = trial::end_trial(life, out) else { return };
     out.act(Effect::Cancel(trial.ticket));
     let seen = format!("{observations} observations");
     trial.load.trace.end(Stage::Watch, StepState::Passed, Some(seen), now.at);

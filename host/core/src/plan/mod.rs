@@ -6,21 +6,24 @@
 mod changes;
 mod digest;
 mod feasibility;
+mod group;
+mod hold;
 mod standing;
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     Component, Digest, ExtensionName, Goal, Health, InstanceId, Participation, Phase, Protection,
-    ScaleSetName, UpgradePolicy, Version, natural_cmp,
+    ScaleSetName, UpgradePolicy, Version,
 };
+
+use group::{GroupKey, PhaseOrder, Target, cut};
 
 pub use changes::changes;
 pub use feasibility::{Feasibility, FeasibilityInput, Finding, Resolved, feasibility, fleet_unhealthy};
+pub use hold::{Hold, HoldReason};
 pub use standing::{Standing, StandingInput, is_answered, reason_line, standing};
 
 /// What the planner knows of one instance at the moment of planning.
@@ -94,68 +97,6 @@ pub struct Batch {
     pub instances: Vec<InstanceId>,
 }
 
-/// Why an instance is left alone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", content = "detail", rename_all = "kebab-case")]
-pub enum HoldReason {
-    /// The plugin says skip; its reason follows.
-    Skip(String),
-    /// The plugin says not now; its reason follows.
-    Defer(String),
-    /// `protectFromScaleSetActions` is set.
-    Protected,
-    /// No probe round has been judged yet.
-    Undecided,
-    /// The plugin failed; its failure follows.
-    PluginFailed(String),
-    /// Its health could not be found out; the latest reason follows.
-    Unknown(String),
-}
-
-impl HoldReason {
-    /// Stable code, part of the plan's digest; the detail is not, because it may hold figures that
-    /// change with every probe.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Skip(_) => "skip",
-            Self::Defer(_) => "defer",
-            Self::Protected => "protected",
-            Self::Undecided => "undecided",
-            Self::PluginFailed(_) => "plugin-failed",
-            Self::Unknown(_) => "unknown",
-        }
-    }
-}
-
-impl fmt::Display for HoldReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Skip(detail) if detail.is_empty() => write!(f, "skip"),
-            Self::Skip(detail) => write!(f, "skip: {detail}"),
-            Self::Defer(detail) if detail.is_empty() => write!(f, "not now"),
-            Self::Defer(detail) => write!(f, "not now: {detail}"),
-            Self::Protected => write!(f, "protectFromScaleSetActions is set"),
-            Self::Undecided => write!(f, "no probe has been judged by its plugin yet"),
-            Self::PluginFailed(detail) => write!(f, "no decision: {detail}"),
-            Self::Unknown(detail) if detail.is_empty() => {
-                write!(f, "its health is unknown, which is no permission")
-            }
-            Self::Unknown(detail) => write!(f, "its health is unknown, which is no permission: {detail}"),
-        }
-    }
-}
-
-/// An instance that is left alone, with the reason.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Hold {
-    /// The instance.
-    pub instance: InstanceId,
-    /// Why.
-    pub reason: HoldReason,
-}
-
 /// The order of an upgrade before it starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
@@ -174,39 +115,6 @@ pub struct Plan {
     pub already: Vec<InstanceId>,
     /// SHA-256 of everything that decides what happens.
     pub digest: Digest,
-}
-
-/// Border of a batch. A batch never holds members of two groups. Ordered in whichever way is
-/// quick; see [`GroupKey::turn`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct GroupKey<'a> {
-    phase: PhaseOrder,
-    healthy_later: bool,
-    zone: Option<&'a str>,
-    update_domain: Option<u32>,
-}
-
-/// Numeric phases first, instances without one in a phase of their own at the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum PhaseOrder {
-    Number(Phase),
-    Last,
-}
-
-impl GroupKey<'_> {
-    /// Which of two groups is upgraded first. Zones are ordered as people count, which takes longer
-    /// than finding a candidate's group may.
-    fn turn(&self, other: &Self) -> Ordering {
-        let Self { phase, healthy_later, zone, update_domain } = self;
-        let zones = match (zone, other.zone) {
-            (Some(zone), Some(other)) => natural_cmp(zone, other),
-            (zone, other) => zone.is_some().cmp(&other.is_some()),
-        };
-        (phase, healthy_later)
-            .cmp(&(&other.phase, &other.healthy_later))
-            .then(zones)
-            .then(update_domain.cmp(&other.update_domain))
-    }
 }
 
 /// Plans the upgrade of one scale set.
@@ -253,51 +161,6 @@ enum Class<'a> {
     Target(GroupKey<'a>),
 }
 
-/// A member of a group, with what orders it at hand: candidates and the texts of ids lie far apart.
-#[derive(Debug, Clone, Copy)]
-struct Target<'a> {
-    fault_domain: Option<u32>,
-    /// What is behind a beginning that all ids of the group have in common, where that is a number.
-    number: Option<u64>,
-    id: &'a InstanceId,
-}
-
-impl<'a> From<&'a Candidate> for Target<'a> {
-    fn from(candidate: &'a Candidate) -> Self {
-        let Candidate { id, fault_domain, .. } = candidate;
-        Self { fault_domain: *fault_domain, number: id.number(), id }
-    }
-}
-
-impl Target<'_> {
-    /// By fault domain, then by id.
-    fn order(&self, other: &Self) -> Ordering {
-        let ids = || match (self.number, other.number) {
-            (Some(number), Some(other)) if number != other => number.cmp(&other),
-            _ => self.id.cmp(other.id),
-        };
-        self.fault_domain.cmp(&other.fault_domain).then_with(ids)
-    }
-}
-
-/// Names such as `web-1` to `web-1000000` are ordered as quickly as their numbers: what they all begin
-/// with is left out. Changes no order, only how long it takes.
-fn number_behind_prefix(members: &mut [Target<'_>]) {
-    let Some(first) = members.first().filter(|_| members.iter().any(|target| target.number.is_none())) else {
-        return;
-    };
-    let first = first.id.as_str();
-    let common = members.iter().fold(first.len(), |common, target| {
-        let bytes = first.bytes().take(common).zip(target.id.as_str().bytes());
-        bytes.take_while(|(ours, theirs)| ours == theirs).count()
-    });
-    // A number is compared as a whole.
-    let prefix = first.get(..common).unwrap_or_default().trim_end_matches(|c: char| c.is_ascii_digit());
-    for target in members {
-        target.number = target.id.as_str().get(prefix.len()..).and_then(|rest| rest.parse().ok());
-    }
-}
-
 /// Where a candidate belongs. The order of the checks is the order of their strength: nothing
 /// overrides protection, and an instance that is already there needs no permission.
 fn classify<'a>(candidate: &'a Candidate, input: &PlanInput<'_>) -> Class<'a> {
@@ -328,32 +191,6 @@ fn classify<'a>(candidate: &'a Candidate, input: &PlanInput<'_>) -> Class<'a> {
         zone: if rolling.enable_cross_zone_upgrade { None } else { candidate.zone.as_deref() },
         update_domain: candidate.update_domain,
     })
-}
-
-/// Cuts one group into batches behind those that are there; `size` gives how large the batch with
-/// an index may be.
-fn cut(
-    key: &GroupKey<'_>,
-    mut members: Vec<Target<'_>>,
-    size: impl Fn(usize) -> usize,
-    batches: &mut Vec<Batch>,
-) {
-    number_behind_prefix(&mut members);
-    members.sort_by(Target::order);
-    let mut rest = members.as_slice();
-    while !rest.is_empty() {
-        let (batch, behind) = rest.split_at(size(batches.len()).clamp(1, rest.len()));
-        rest = behind;
-        batches.push(Batch {
-            phase: match key.phase {
-                PhaseOrder::Number(phase) => Some(phase),
-                PhaseOrder::Last => None,
-            },
-            zone: key.zone.map(str::to_owned),
-            update_domain: key.update_domain,
-            instances: batch.iter().map(|target| target.id.clone()).collect(),
-        });
-    }
 }
 
 #[cfg(test)]

@@ -6,10 +6,12 @@
 use crate::domain::{Decisions, InstanceId, Timestamp};
 use crate::plan::{PlanInput, plan};
 
+use super::batch::BatchState;
 use super::deferred::Deferred;
 use super::limits::{room, unhealthy_fleet};
-use super::state::{BatchState, Purpose, Stage, Upgrade, UpgradeState};
-use super::step::{FleetView, Step, end, fault, go};
+use super::state::{Purpose, Stage, Upgrade, UpgradeState};
+use super::step::{Step, end, fault, go};
+use super::view::FleetView;
 use super::waiting::{Waiting, stopped, unheard, waiting};
 use super::{deferred, gate, live, surge};
 

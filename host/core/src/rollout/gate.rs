@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use crate::domain::{Health, HealthGate, InstanceId, OnBreach, OnInstanceFailure, Timestamp};
 
+use super::batch::BatchState;
 use super::error::{UpgradeError, UpgradeErrorCode};
 use super::member::{Member, MemberState};
-use super::state::{BatchState, Progress, Stage, Upgrade, UpgradeState};
-use super::step::{FleetView, Step, end, fail, go};
+use super::state::{Progress, Stage, Upgrade, UpgradeState};
+use super::step::{Step, end, fail, go};
 use super::surge;
+use super::view::FleetView;
 
 /// Watches the members of the batch in flight. Gives whether the batch is over.
 pub(super) fn in_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) -> bool {

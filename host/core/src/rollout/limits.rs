@@ -2,7 +2,7 @@
 
 use super::error::{UpgradeError, UpgradeErrorCode};
 use super::state::Upgrade;
-use super::step::FleetView;
+use super::view::FleetView;
 
 /// Whether too much of the fleet is unhealthy for another batch.
 pub(super) fn is_fleet_over_limit(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {

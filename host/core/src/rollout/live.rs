@@ -10,7 +10,8 @@ use crate::plan::{Batch, Candidate, Hold, HoldReason, PlanInput, plan};
 use super::deferred::out_of_time;
 use super::member::MemberState;
 use super::state::Upgrade;
-use super::step::{FleetView, Step};
+use super::step::Step;
+use super::view::FleetView;
 
 /// Plans anew for all that has not been touched. Leaves everything as it is when the answers are
 /// the same.

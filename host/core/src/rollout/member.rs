@@ -11,8 +11,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Change, Component, InstanceId, OnInstanceFailure, Timestamp, Version};
+use crate::domain::{Change, Component, OnInstanceFailure, Timestamp, Version};
 
+use super::part::{Part, PartState, Restored, failure};
 use super::surge::Way;
 
 /// How one planned instance stands.
@@ -72,63 +73,6 @@ pub enum MemberState {
         /// When.
         at: Timestamp,
     },
-}
-
-/// What became of the previous version of a part that failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Restored {
-    /// It was not asked for.
-    NotTried,
-    /// It was brought back.
-    Yes,
-    /// It could not be brought back; one line for people.
-    No(String),
-}
-
-/// How one part of a member stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "camelCase")]
-pub enum PartState {
-    /// Its turn has not come, or the driver has not answered.
-    Waiting,
-    /// The driver is done.
-    Applied,
-    /// The driver failed, or the instance did not come back healthy.
-    Failed {
-        /// One line for people.
-        reason: String,
-        /// What became of the version before.
-        restored: Restored,
-    },
-}
-
-/// One component that a member gets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Part {
-    /// Which.
-    pub component: Component,
-    /// Its version before our first effect.
-    pub previous: Option<Version>,
-    /// Its version after it.
-    pub target: Version,
-    /// How it stands.
-    pub state: PartState,
-}
-
-impl Part {
-    /// The version that brings it back to where it was, if it was somewhere else.
-    #[must_use]
-    pub fn way_back(&self) -> Option<&Version> {
-        self.previous.as_ref().filter(|previous| **previous != self.target)
-    }
-
-    /// Whether it failed and what it was before has not been asked for.
-    fn is_to_be_restored(&self) -> bool {
-        let failed = matches!(self.state, PartState::Failed { restored: Restored::NotTried, .. });
-        failed && self.way_back().is_some()
-    }
 }
 
 impl MemberState {
@@ -231,17 +175,7 @@ impl Member {
     /// Whether any effect of ours may be on it still.
     #[must_use]
     pub fn is_touched(&self) -> bool {
-        self.attempt > 0 && self.parts.iter().any(Self::leaves_a_trace)
-    }
-
-    /// Whether our effect on a part may be there still.
-    pub(super) fn leaves_a_trace(part: &Part) -> bool {
-        let touched = match &part.state {
-            PartState::Failed { restored: Restored::Yes, .. } => false,
-            // Waiting may be with the driver.
-            PartState::Waiting | PartState::Applied | PartState::Failed { .. } => true,
-        };
-        touched && part.way_back().is_some()
+        self.attempt > 0 && self.parts.iter().any(Part::leaves_a_trace)
     }
 
     /// Takes in the driver's answer for the part in hand; gives false when none is in hand.
@@ -354,22 +288,4 @@ impl Member {
         let stays = if in_place { format!("; {} stays", stays.join(", ")) } else { String::new() };
         (!failures.is_empty()).then(|| format!("{}{stays}", failures.join("; ")))
     }
-}
-
-fn failure(part: &Part, replacement: Option<&InstanceId>) -> Option<String> {
-    let PartState::Failed { reason, restored } = &part.state else { return None };
-    let whose = match &part.component {
-        Component::Application => String::new(),
-        Component::Extension(name) => format!("extension {name}: "),
-    };
-    let back = match (restored, &part.previous) {
-        (Restored::Yes, _) if replacement.is_some() => {
-            "; nothing is left of that one, and this one stays".to_owned()
-        }
-        (Restored::No(why), _) if replacement.is_some() => format!("; that one could not be deleted: {why}"),
-        (Restored::Yes, Some(previous)) => format!("; {previous} was brought back"),
-        (Restored::No(why), Some(previous)) => format!("; {previous} could not be brought back: {why}"),
-        (Restored::Yes | Restored::No(_) | Restored::NotTried, _) => String::new(),
-    };
-    Some(format!("{whose}{reason}{back}"))
 }

@@ -18,7 +18,10 @@
 //! Pure: [`step()`] takes the state, a view of the fleet, one event and the time, and gives back
 //! actions. It performs nothing and reads no clock; `control` does both.
 
+mod action;
 mod admission;
+mod adopt;
+mod batch;
 mod deferred;
 pub mod error;
 mod estimate;
@@ -29,27 +32,34 @@ mod live;
 mod manual;
 pub mod member;
 pub mod members;
+mod part;
 mod reasons;
+mod reconfigured;
 pub mod record;
 mod refusal;
 mod rollback;
 pub mod state;
 pub mod step;
 mod surge;
+mod view;
 mod waiting;
 
+pub use action::Action;
+pub use batch::{BatchProgress, BatchState};
 pub use error::{UpgradeError, UpgradeErrorCode};
 pub use estimate::{Estimate, estimate};
 pub use manual::manual;
-pub use member::{Member, MemberState, Part, PartState, Restored};
+pub use member::{Member, MemberState};
 pub use members::Members;
+pub use part::{Part, PartState, Restored};
 pub use reasons::{Surging, WhyNot, why_not_yet};
 pub use record::{Course, LeftOut};
 pub use refusal::{WishRefusal, refusal};
 pub use rollback::rollback_of;
-pub use state::{BatchProgress, BatchState, Progress, Purpose, Stage, StartUpgrade, Upgrade, UpgradeState};
-pub use step::{Action, Event, FleetView, Step, Stop, Wish, step};
+pub use state::{Progress, Purpose, Stage, StartUpgrade, Upgrade, UpgradeState};
+pub use step::{Event, Step, Wish, step};
 pub use surge::Way;
+pub use view::{FleetView, Stop};
 pub use waiting::{Waiting, waiting_for, waiting_now};
 
 #[cfg(test)]

@@ -18,8 +18,9 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{InstanceId, PhaseName};
 use crate::plan::Hold;
 
+use super::batch::BatchProgress;
 use super::members::Members;
-use super::state::{BatchProgress, Upgrade};
+use super::state::Upgrade;
 
 /// Instances that an upgrade leaves out.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -5,7 +5,8 @@
 use crate::domain::{Timestamp, UpgradeId};
 
 use super::state::Upgrade;
-use super::step::{FleetView, Wish};
+use super::step::Wish;
+use super::view::FleetView;
 use super::waiting::{Waiting, border, waiting_now};
 
 /// Why a wish makes no sense now. Each names the upgrade.

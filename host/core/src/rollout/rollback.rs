@@ -7,9 +7,11 @@ use crate::domain::{
     UpgradePolicy, Version,
 };
 
-use super::member::{Member, MemberState, Part, PartState};
+use super::batch::{BatchProgress, BatchState};
+use super::member::{Member, MemberState};
 use super::members::Members;
-use super::state::{BatchProgress, BatchState, Purpose, Stage, StartUpgrade, Upgrade};
+use super::part::{Part, PartState};
+use super::state::{Purpose, Stage, StartUpgrade, Upgrade};
 use super::surge::Way;
 
 /// An upgrade that undoes an ended one: the batches that it touched in reverse order, so that
@@ -99,7 +101,7 @@ fn parts_back(member: &Member) -> Option<(Way, Vec<Part>)> {
     }
     let back = |part: &Part| {
         let target = part.way_back()?.clone();
-        Member::leaves_a_trace(part).then(|| Part {
+        part.leaves_a_trace().then(|| Part {
             component: part.component.clone(),
             previous: Some(part.target.clone()),
             target,

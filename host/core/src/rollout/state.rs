@@ -6,15 +6,13 @@ use imbl::Vector;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Digest, Goal, InstanceId, OperationId, Phase, PhaseName, ScaleSetName, Timestamp, UpgradeId,
-    UpgradePolicy,
+    Digest, Goal, InstanceId, OperationId, PhaseName, ScaleSetName, Timestamp, UpgradeId, UpgradePolicy,
 };
-use crate::plan::{Batch, Candidate, Hold, HoldReason, Plan};
+use crate::plan::Hold;
 
+use super::batch::BatchProgress;
 use super::error::{UpgradeError, UpgradeErrorCode};
-use super::member::{Member, MemberState, Part, PartState};
 use super::members::Members;
-use super::surge::{Way, whole};
 
 /// How an upgrade stands, in Azure's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,53 +85,6 @@ pub enum Purpose {
         /// Why it ended, when a limit ended it; one line for people.
         because: Option<String>,
     },
-}
-
-/// How one batch stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum BatchState {
-    /// Not started.
-    Pending,
-    /// In flight.
-    InProgress,
-    /// Over; every member came back healthy.
-    Completed,
-    /// Over; at least one member did not.
-    Failed,
-}
-
-impl BatchState {
-    /// As JSON writes it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pending => "Pending",
-            Self::InProgress => "InProgress",
-            Self::Completed => "Completed",
-            Self::Failed => "Failed",
-        }
-    }
-}
-
-/// One planned batch and how it went. Its members are in [`Upgrade::members`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BatchProgress {
-    /// Its name within the upgrade; stays when batches are put in before it, so that members need
-    /// not be told.
-    pub number: u32,
-    /// As in the plan.
-    pub phase: Option<Phase>,
-    /// As in the plan.
-    pub zone: Option<String>,
-    /// As in the plan.
-    pub update_domain: Option<u32>,
-    /// How it stands.
-    pub state: BatchState,
-    /// When it was admitted.
-    pub started_at: Option<Timestamp>,
-    /// When its last member was dealt with.
-    pub ended_at: Option<Timestamp>,
 }
 
 /// Counts of planned instances, in Azure's four words.
@@ -337,127 +288,4 @@ impl Upgrade {
     pub fn operation(&self, instance: &InstanceId, attempt: u32) -> OperationId {
         OperationId(format!("{}/{}/{}", self.id, instance, attempt))
     }
-
-    /// After a change of the configuration: what it no longer has can never settle. Planned
-    /// instances that are gone or protected now leave the plan; one in flight that is gone has
-    /// failed. Gives those that changed.
-    pub fn reconfigured(
-        &mut self,
-        is_there: impl Fn(&InstanceId) -> bool,
-        is_protected: impl Fn(&InstanceId) -> bool,
-        now: Timestamp,
-    ) -> Vec<InstanceId> {
-        if !self.is_active() {
-            return Vec::new();
-        }
-        let protected = self.leave_out_protected(is_protected);
-        self.deferred.retain(|id, _| is_there(id));
-        let open = |(id, member): &(&InstanceId, &Member)| !is_there(id) && !member.state.is_terminal();
-        let gone: Vec<InstanceId> = self.members.iter().filter(open).map(|(id, _)| id.clone()).collect();
-        for id in &gone {
-            if self.members.get(id).is_some_and(|member| member.state == MemberState::Pending) {
-                self.members.remove(id);
-            } else {
-                self.members.update(id, |member| {
-                    member.open_have_failed("was removed from the configuration");
-                    member.state = MemberState::Failed { at: now };
-                });
-            }
-        }
-        gone.into_iter().chain(protected).collect()
-    }
-
-    /// A way back and a person who names instances touch only what was touched or named.
-    fn leave_out_protected(&mut self, is_protected: impl Fn(&InstanceId) -> bool) -> Vec<InstanceId> {
-        if !self.is_forward() {
-            return Vec::new();
-        }
-        let waits =
-            |(id, member): &(&InstanceId, &Member)| member.state == MemberState::Pending && is_protected(id);
-        let protected: Vec<InstanceId> =
-            self.members.iter().filter(waits).map(|(id, _)| id.clone()).collect();
-        for id in &protected {
-            self.members.remove(id);
-            self.holds.push_back(Hold { instance: id.clone(), reason: HoldReason::Protected });
-        }
-        self.holds.sort_by(|a, b| a.instance.cmp(&b.instance));
-        protected
-    }
-
-    /// Takes over a plan made from `candidates`.
-    pub fn adopt(&mut self, plan: Plan, candidates: &[Candidate]) {
-        self.digest = Some(plan.digest);
-        let running: BTreeMap<&InstanceId, &Candidate> = candidates.iter().map(|c| (&c.id, c)).collect();
-        self.already = plan.already.len();
-        self.hold(plan.holds, &running);
-        self.insert(plan.batches, &running);
-        self.stage = Stage::Between { resume_at: self.started_at };
-    }
-
-    /// Leaves instances out; those that said "not now" are remembered.
-    pub(super) fn hold(&mut self, holds: Vec<Hold>, candidates: &BTreeMap<&InstanceId, &Candidate>) {
-        for hold in holds.iter().filter(|hold| matches!(hold.reason, HoldReason::Defer(_))) {
-            let phase = candidates.get(&hold.instance).and_then(|candidate| candidate.standing.phase());
-            self.deferred.insert(hold.instance.clone(), phase.into());
-        }
-        self.holds = holds.into();
-    }
-
-    /// Puts batches in where their phase comes next, before others of that phase, and gives who joined.
-    pub(super) fn insert(
-        &mut self,
-        batches: Vec<Batch>,
-        candidates: &BTreeMap<&InstanceId, &Candidate>,
-    ) -> Vec<InstanceId> {
-        let phase = |batch: &BatchProgress| PhaseName::from(batch.phase);
-        let ahead: Vec<PhaseName> = self.batches.iter().skip(self.current).map(phase).collect();
-        let mut joined = Vec::new();
-        for (index, batch) in batches.into_iter().enumerate() {
-            let phase = PhaseName::from(batch.phase);
-            let earlier = ahead.iter().take_while(|before| **before < phase).count();
-            let number = self.new_number();
-            for (position, id) in batch.instances.into_iter().enumerate() {
-                let Some(candidate) = candidates.get(&id) else { continue };
-                let mut parts = parts(&self.goal, candidate);
-                let way = Way::of(self, &parts);
-                if way == Way::Surge {
-                    parts = whole(&self.goal, candidate, parts);
-                }
-                let state = MemberState::Pending;
-                let member = Member { batch: number, position, way, parts, attempt: 0, state };
-                joined.push(id.clone());
-                self.members.insert(id, member);
-            }
-            let progress = BatchProgress {
-                number,
-                phase: batch.phase,
-                zone: batch.zone,
-                update_domain: batch.update_domain,
-                state: BatchState::Pending,
-                started_at: None,
-                ended_at: None,
-            };
-            self.batches.insert(self.current + earlier + index, progress);
-        }
-        joined
-    }
-
-    /// A number that no batch has had.
-    pub(super) fn new_number(&mut self) -> u32 {
-        let number = self.next_number;
-        self.next_number += 1;
-        number
-    }
-}
-
-/// What one instance gets: what it does not have yet, in the order of the goal.
-pub(super) fn parts(goal: &Goal, candidate: &Candidate) -> Vec<Part> {
-    let missing = goal.changes().filter(|change| candidate.version_of(&change.component) != Some(&change.to));
-    let part = |change: &crate::domain::Change| Part {
-        component: change.component.clone(),
-        previous: candidate.version_of(&change.component).cloned(),
-        target: change.to.clone(),
-        state: PartState::Waiting,
-    };
-    missing.map(part).collect()
 }

@@ -17,9 +17,12 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{Component, Goal, Health, InstanceId, OperationId, Timestamp};
 use crate::plan::Candidate;
 
-use super::member::{Member, MemberState, Part, PartState, Restored};
+use super::action::Action;
+use super::member::{Member, MemberState};
+use super::part::{Part, PartState, Restored};
 use super::state::{Purpose, Upgrade};
-use super::step::{Action, FleetView, Step, go};
+use super::step::{Step, go};
+use super::view::FleetView;
 
 /// How a member gets what is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use crate::plan::{Candidate, Standing};
 
 use super::member::MemberState;
 use super::state::{Purpose, Stage, Upgrade};
-use super::step::{FleetView, Stop};
+use super::view::{FleetView, Stop};
 use super::{deferred, gate, limits};
 
 /// What a running upgrade waits for between batches.

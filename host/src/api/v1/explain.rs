@@ -5,12 +5,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use phasegate_core::domain::{InstanceId, ScaleSetName, UpgradeId};
+use phasegate_core::kernel::effect::Used;
 use phasegate_core::record::audit::Stamp;
 use phasegate_wire as wire;
 
-use crate::api::again::{Again, JudgedAgain, Kept};
 use crate::api::answer::Refusal;
-use crate::api::host::{Decided, Host, Used};
+use crate::api::behind::{Again, JudgedAgain, Kept};
+use crate::api::host::{Decided, Host};
 use crate::api::path::In;
 use crate::api::query::{Nothing, Query};
 
@@ -50,20 +51,20 @@ pub(super) async fn explain(
     };
     let off = "nothing is recorded; set recording.maxMiB above 0";
     let Some(at) = entry.stamp.map(|stamp| stamp.judged_at) else {
-        let note = if host.recorded.is_none() { off } else { "no plugin had judged it" };
+        let note = if host.recording.is_none() { off } else { "no plugin had judged it" };
         answer.note = Some(note.to_owned());
         return Ok(Json(answer));
     };
     match host.judged_again(Used { scale_set: set, upgrade, instance, at }).await? {
-        Kept::Off => answer.note = Some(off.to_owned()),
-        Kept::Missing => {
+        None => answer.note = Some(off.to_owned()),
+        Some(Kept::Missing) => {
             answer.note = Some(format!(
                 "its evaluation of {at} is neither in the recording nor kept for this upgrade; records are \
                  kept for the latest upgrades of a scale set, as far as recording.maxMiB lets them"
             ));
         }
-        Kept::Unreadable(why) => answer.note = Some(why),
-        Kept::Found(judged) => fill(&mut answer, *judged),
+        Some(Kept::Unreadable(why)) => answer.note = Some(why.to_string()),
+        Some(Kept::Found(judged)) => fill(&mut answer, *judged),
     }
     Ok(Json(answer))
 }

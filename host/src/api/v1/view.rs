@@ -6,13 +6,11 @@ mod log;
 mod plan;
 mod status;
 mod waiting;
-mod words;
 
 pub(crate) use fleet::fleet;
 pub(crate) use log::{line, log};
-pub(crate) use plan::{limits, plan};
+pub(crate) use plan::plan;
 pub(crate) use status::status;
-pub(crate) use words::warning_code;
 
 use phasegate_core::plan::Hold;
 use phasegate_wire as wire;

@@ -1,6 +1,5 @@
 //! `phasegate check`: every problem of a configuration at once, and what its policies amount to.
 
-use crate::api;
 use crate::cli::args::CheckArgs;
 use crate::cli::exit::Exit;
 use crate::cli::output;
@@ -8,6 +7,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config, LoadConfigError, Problem, Problems};
 use crate::plugins::check::{Network, is_fetched};
 use crate::plugins::config::ComponentSource;
+use crate::words;
 use phasegate_core::plan::{FeasibilityInput, feasibility};
 use phasegate_wire as wire;
 
@@ -98,10 +98,10 @@ fn checked(problems: &Problems, config: Option<&Config>, network: Network) -> wi
         warnings.extend(found.findings.iter().map(|finding| wire::CheckWarning {
             scale_set: Some(set.name.to_string()),
             plugin: None,
-            code: api::warning_code(finding),
+            code: words::warning_code(finding),
             message: finding.to_string(),
         }));
-        let limits = api::limits(&set.policy.rolling, &found.resolved);
+        let limits = words::limits(&set.policy.rolling, &found.resolved);
         scale_sets.push(wire::CheckScaleSet { name: set.name.to_string(), limits });
     }
     let file = problems.path.display().to_string();

@@ -7,6 +7,7 @@ mod files;
 mod machine;
 mod texts;
 mod values;
+mod windows;
 
 use std::path::Path;
 use std::time::Duration;

@@ -8,8 +8,10 @@
 //! across a restart of the host: a repeat of the operation then says the same key.
 
 mod agent;
+mod body;
 mod client;
 pub mod config;
+mod error;
 mod judge;
 mod keys;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The stages of one load, each on a thread of its own. What a stage needs of the one before is with the job.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
 
 use hyper::body::Bytes;
 
@@ -21,8 +21,6 @@ use phasegate_wasm::{
 
 /// Stack of a hand: a guest has its own limit of 512 KiB within it.
 pub(super) const STACK_BYTES: usize = 4 << 20;
-/// Components that are fetched at a time: a host with fifty plugins is no burden for a registry.
-const FETCHES_MAX: usize = 4;
 
 /// A load under way.
 pub(super) struct Job {
@@ -100,28 +98,6 @@ impl At<'_> {
     }
 }
 
-/// Lets a few through at a time.
-#[derive(Default)]
-pub(super) struct Turnstile {
-    inside: Mutex<usize>,
-    free: Condvar,
-}
-
-impl Turnstile {
-    fn pass<T>(&self, act: impl FnOnce() -> T) -> T {
-        let mut inside = lock(&self.inside);
-        while *inside >= FETCHES_MAX {
-            inside = self.free.wait(inside).unwrap_or_else(std::sync::PoisonError::into_inner);
-        }
-        *inside += 1;
-        drop(inside);
-        let result = act();
-        *lock(&self.inside) -= 1;
-        self.free.notify_one();
-        result
-    }
-}
-
 /// Brings the bytes.
 pub(super) fn fetch(at: &At<'_>) -> Result<Answer, HandError> {
     let from = at.needs(|job| job.from.clone())?;
@@ -182,8 +158,7 @@ fn download(
     };
     let fetched = at.shared.fetches.pass(|| fetch.run());
     fetched.map(|fetched| (fetched.bytes.into(), Some(fetched.note))).map_err(|error| match error {
-        FetchError::Unreadable(why) => HandError::Unreadable(why),
-        FetchError::Digest(why) => HandError::OtherBytes(why),
+        FetchError::Digest(other) => HandError::OtherBytes(other.to_string()),
         FetchError::Transfer(_) => HandError::Away(error.to_string()),
     })
 }
@@ -262,7 +237,8 @@ pub(super) fn self_test(at: &At<'_>, limits: PluginLimits) -> Result<Answer, Han
         return Ok(Answer::SelfTested(None));
     };
     let compiled = at.needs(|job| job.compiled())?;
-    let count = check::self_test(&compiled, &folder, limits).map_err(HandError::Unfit)?;
+    let count =
+        check::self_test(&compiled, &folder, limits).map_err(|error| HandError::Unfit(error.to_string()))?;
     Ok(Answer::SelfTested(Some(count)))
 }
 

@@ -7,9 +7,11 @@ use std::time::Duration;
 use super::*;
 use crate::plugins::config::ComponentSource;
 use crate::plugins::fetch::FetchConfig;
-use crate::plugins::tests::{guests, observation};
+use crate::plugins::tests::guests;
+use crate::plugins::tests::observed::observation;
 use phasegate_core::domain::{
-    Isolation, Now, OnFailure, PluginLimits, PluginSpec, ReadClock, RequestId, Strategy, SwapRules, Timestamp,
+    Generation, Isolation, Now, OnFailure, PluginLimits, PluginSpec, ReadClock, RequestId, Strategy,
+    SwapRules, Timestamp,
 };
 use phasegate_core::lifecycle::{
     Command, Offer, PluginLife, Refusal, Reply, Stage, Standing, SwapMode, SwapOptions, step,

@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::run::Ticket;
+use super::batch::Ticket;
 use phasegate_core::domain::{Answer, Decision, Evaluation, InstanceId, Observation, ScaleSetName, Verdict};
 
 /// Bytes of observations that are kept; instances beyond are judged anew each time.

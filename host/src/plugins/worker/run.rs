@@ -5,18 +5,19 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use std::sync::{Arc, PoisonError};
 
 use crate::clock::Clock;
-use crate::recording::{Judgement, Recorder, SEGMENTS, settings_digest};
+use crate::recording::{Judgement, Recorder, SEGMENTS};
 use phasegate_core::domain::{
-    Cost, Decided, Digest, Evaluation, Generation, Observation, Origin, Outcome, PluginFailure, PluginName,
+    Cost, Digest, Evaluation, Generation, Observation, Origin, Outcome, PluginFailure, PluginName,
     PluginStamp, Round, Timestamp, Verdict,
 };
 use phasegate_wasm::LoadedPlugin;
-use phasegate_wasm::guarded;
 use phasegate_wasm::{BATCH_MAX, Judged};
+use phasegate_wasm::{guarded, settings_digest};
 
+use super::batch::{Asked, Entered, Now, Ticket, key};
 use super::circuit::{Broken, Circuit, PluginTrouble};
 use super::repeat::{Known, Place, Repeats};
-use super::{Job, Key, Shared, Watchers};
+use super::{Job, Shared, Watchers};
 
 /// State of the thread.
 pub(super) struct Worker {
@@ -268,38 +269,15 @@ impl Worker {
         let plugin = &mut self.plugin;
         match guarded("the evaluation", || plugin.judge(observations, now_ms)) {
             Ok(judged) => judged,
-            Err(said) => {
-                tracing::error!(plugin = self.name.as_str(), "{said}");
+            Err(panic) => {
+                tracing::error!(plugin = self.name.as_str(), "{panic}");
                 self.plugin.drop_instance();
                 let count = observations.len();
-                let results = vec![Err(PluginFailure::Trapped(said)); count];
+                let results = vec![Err(PluginFailure::Trapped(panic.to_string())); count];
                 Judged { results, costs: vec![Cost::default(); count] }
             }
         }
     }
-}
-
-/// What the rounds of a batch have in common.
-struct Now {
-    at: Timestamp,
-    stamp: PluginStamp,
-    /// Which segment of the recording is being written.
-    segment: u64,
-    repeatable: bool,
-}
-
-/// A round that is part of the batch.
-struct Entered {
-    key: Key,
-    place: Place,
-    round: Box<Round>,
-}
-
-/// Rounds that the plugin is asked about: whose, and what was seen.
-#[derive(Default)]
-struct Asked {
-    tickets: Vec<(Key, Place, Ticket)>,
-    observations: Vec<Observation>,
 }
 
 fn add(counter: &AtomicU64, count: usize) {
@@ -319,26 +297,4 @@ enum Next {
     Again,
     /// Nobody is there any more.
     Nothing,
-}
-
-/// What a decision keeps of its round, besides the instance.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Ticket {
-    pub(super) epoch: u64,
-    pub(super) started_at: Timestamp,
-    pub(super) finished_at: Timestamp,
-    pub(super) again: bool,
-}
-
-impl Ticket {
-    pub(super) fn decided(self, (scale_set, instance): Key, outcome: Outcome) -> Decided {
-        let Self { epoch, started_at, finished_at, again } = self;
-        Decided { scale_set, instance, epoch, started_at, finished_at, again, outcome: Arc::new(outcome) }
-    }
-}
-
-/// Whom a round is about.
-pub(super) fn key(round: &Round) -> Key {
-    let facts = &round.observation.instance;
-    (facts.scale_set.clone(), facts.id.clone())
 }

@@ -145,174 +145,12 @@ impl World {
         self.take(step);
     }
 
-    fn take(&mut self, step: Step) {
-        let Step { record, audit, effects, replies, in_force, wake_at } = step;
-        if let Some(record) = record {
-            let is_kept = self.disk.contains(&record.digest);
-            holds!(self, is_kept, "bytes are on the disk before a record names them");
-            let shadow = record.shadow.as_ref().map(|shadow| shadow.digest);
-            holds!(self, shadow.is_none_or(|digest| self.disk.contains(&digest)), "those of a shadow, too");
-            let rows: Vec<Generation> = record.history.iter().map(|row| row.generation).collect();
-            holds!(self, rows.is_sorted_by(|a, b| a < b), "the history goes up");
-            holds!(self, rows.last() == Some(&record.generation), "and ends with what is active");
-            self.store = Some(record);
-        }
-        for (request, reply) in replies {
-            let open = self.open.remove(&request);
-            holds!(self, open.is_some(), "a request is answered once");
-            if let Ok(Reply::Prepared) = reply {
-                self.prepared = Some(request);
-            }
-        }
-        let mut activated = None;
-        for effect in &effects {
-            self.performed(effect, &mut activated);
-        }
-        holds!(self, activated == in_force, "one generation takes over at a time, and it is said");
-        holds!(self, self.judges.map(|(judges, _)| judges) == self.life.in_force(), "one is in force");
-        let stored = self.store.as_ref().map(|stored| stored.generation);
-        holds!(self, self.life.in_force().is_none() || stored == self.life.in_force(), "it is recorded");
-        for said in audit {
-            if let Fact::WentBack { bad, .. } = said.fact {
-                self.went_back += 1;
-                holds!(self, !self.forced.contains(&bad.generation), "what was forced is not taken back");
-            }
-        }
-        holds!(self, wake_at.is_none_or(|at| at > self.now.at), "it is woken later");
-        self.wake_at = wake_at;
-    }
-
-    fn performed(&mut self, effect: &Effect, activated: &mut Option<Generation>) {
-        let ticket = match effect {
-            Effect::Fetch(ticket, _)
-            | Effect::Compile(ticket)
-            | Effect::Configure(ticket, _)
-            | Effect::SelfTest(ticket, _)
-            | Effect::Rehearse { ticket, .. }
-            | Effect::Keep(ticket)
-            | Effect::BeginShadow(ticket, _)
-            | Effect::Activate { ticket, .. } => Some(*ticket),
-            Effect::EndShadow(_) | Effect::Cancel(_) | Effect::DropComparison(_) | Effect::Retain(_) => None,
-        };
-        let is_over = ticket.is_some_and(|ticket| self.hands.over.contains(&ticket));
-        holds!(self, !is_over, "a job that is over is asked for nothing");
-        match effect {
-            Effect::Activate { ticket, generation } => {
-                let digest = self.hands.holds.get(ticket).or(self.hands.orders.get(ticket)).copied();
-                let Some(digest) = digest else {
-                    panic!("seed {}: what takes over was fetched", self.seed);
-                };
-                let known = self.numbers.insert(*generation, digest);
-                holds!(self, known.is_none_or(|known| known == digest), "a number is used once");
-                holds!(self, activated.is_none(), "one takes over in a step");
-                let is_later = self.judges.is_none_or(|(before, _)| before < *generation);
-                holds!(self, is_later, "numbers rise");
-                self.judges = Some((*generation, digest));
-                *activated = Some(*generation);
-                self.hands.beside.remove(ticket);
-                self.hands.over.insert(*ticket);
-                let history = self.life.report().history;
-                if history.last().is_some_and(|last| last.forced == crate::record::Forced::Yes) {
-                    self.forced.insert(*generation);
-                }
-            }
-            Effect::BeginShadow(ticket, order) => {
-                holds!(self, self.hands.beside.is_empty(), "one judges beside the active one");
-                self.hands.beside.insert(*ticket);
-                self.hands.orders.insert(*ticket, order.digest);
-                self.hands.waiting.push(effect.clone());
-            }
-            Effect::EndShadow(ticket) => {
-                self.hands.beside.remove(ticket);
-            }
-            Effect::Cancel(ticket) => {
-                self.hands.over.insert(*ticket);
-                self.hands.beside.remove(ticket);
-            }
-            Effect::Retain(used) => {
-                let active = self.judges.map(|(_, digest)| digest);
-                holds!(self, active.is_none_or(|digest| used.contains(&digest)), "what judges is kept");
-                self.disk.retain(|digest| used.contains(digest));
-            }
-            Effect::DropComparison(_) => {}
-            Effect::Fetch(..)
-            | Effect::Compile(_)
-            | Effect::Configure(..)
-            | Effect::SelfTest(..)
-            | Effect::Rehearse { .. }
-            | Effect::Keep(_) => self.hands.waiting.push(effect.clone()),
-        }
-    }
-
-    /// What a hand says that does its part.
-    fn good(&mut self, effect: &Effect) -> Option<Event> {
-        let (ticket, answer) = match effect {
-            Effect::Fetch(ticket, from) => {
-                let digest = match from {
-                    From::Configured | From::Proposed => component(self.place),
-                    From::Held(digest) => *digest,
-                    From::Kept(digest) if !self.disk.contains(digest) => {
-                        let gone = HandError::Missing("a file".to_owned());
-                        return Some(Event::Hand(*ticket, Answer::Failed(gone)));
-                    }
-                    From::Kept(digest) => *digest,
-                    From::Reference(_) => component(b'r'),
-                };
-                self.hands.holds.insert(*ticket, digest);
-                (*ticket, Answer::Fetched { digest, size: 10 })
-            }
-            Effect::Compile(ticket) => (*ticket, Answer::Compiled(Facts::default())),
-            Effect::Configure(ticket, _) => (*ticket, Answer::Configured),
-            Effect::SelfTest(ticket, _) => (*ticket, Answer::SelfTested(None)),
-            Effect::Rehearse { ticket, .. } => (*ticket, Answer::Rehearsed(Box::new(self.summary()))),
-            Effect::Keep(ticket) => {
-                let digest = self.hands.holds.get(ticket).copied()?;
-                // A job that is over keeps nothing that another one would miss.
-                if !self.hands.over.contains(ticket) {
-                    self.disk.insert(digest);
-                }
-                (*ticket, Answer::Kept)
-            }
-            Effect::BeginShadow(ticket, order) if !self.disk.contains(&order.digest) => {
-                let gone = HandError::Missing("a file".to_owned());
-                (*ticket, Answer::Failed(gone))
-            }
-            Effect::BeginShadow(ticket, _) => (*ticket, Answer::ShadowBegan),
-            Effect::EndShadow(_)
-            | Effect::Activate { .. }
-            | Effect::Cancel(_)
-            | Effect::DropComparison(_)
-            | Effect::Retain(_) => return None,
-        };
-        Some(Event::Hand(ticket, answer))
-    }
-
-    /// Four instances, on which anything may have been seen.
-    fn summary(&mut self) -> Summary {
-        let failed = |rng: &mut Rng| if rng.one_in(4) { rng.below(4) } else { 0 };
-        let (failed_new, failed_old) = (failed(&mut self.rng), failed(&mut self.rng));
-        let judged = if self.rng.one_in(6) { self.rng.below(4) as usize } else { 4 };
-        let instance = (ScaleSetName::parse("orders").unwrap(), InstanceId::parse("0").unwrap());
-        let failure = Example { instance, failure: PluginFailure::Overloaded };
-        Summary {
-            instances: 4,
-            judged,
-            compared: judged,
-            observations: self.rng.below(10),
-            changed: if self.rng.one_in(3) { self.rng.below(5) as usize } else { 0 },
-            failed_new,
-            failed_old,
-            failure: (failed_new > 0).then_some(failure),
-            ..Summary::default()
-        }
-    }
-
     fn turns(&mut self) {
         match self.rng.below(100) {
             0..=54 => self.a_hand_answers(),
             55..=62 => self.seconds_go_by(),
             63..=70 => self.a_comparison_goes_on(),
-            71..=84 => self.somebody_wants_something(),
+            71..=84 => self.a_person_wants_something(),
             85..=88 => {
                 self.place = b'a' + self.rng.below(4) as u8;
                 self.happens(Event::FileSeen(component(self.place)));
@@ -325,44 +163,6 @@ impl World {
             }
             _ => self.a_hand_repeats_itself(),
         }
-    }
-
-    fn a_hand_answers(&mut self) {
-        if self.hands.waiting.is_empty() {
-            return;
-        }
-        let at = self.rng.below(self.hands.waiting.len() as u64) as usize;
-        let effect = self.hands.waiting.swap_remove(at);
-        // Some never answer.
-        if self.rng.one_in(50) {
-            return;
-        }
-        let Some(mut event) = self.good(&effect) else { return };
-        if self.rng.one_in(20)
-            && let Event::Hand(ticket, _) = event
-        {
-            let errors = [
-                HandError::Away("it is away".to_owned()),
-                HandError::Unfit("is no good".to_owned()),
-                HandError::Broken("the thread died".to_owned()),
-            ];
-            let error = errors[self.rng.below(3) as usize].clone();
-            event = Event::Hand(ticket, Answer::Failed(error));
-        }
-        if self.rng.one_in(5) {
-            self.hands.said.push(event.clone());
-        }
-        self.happens(event);
-    }
-
-    /// Twice, late, or after a discard.
-    fn a_hand_repeats_itself(&mut self) {
-        if self.hands.said.is_empty() {
-            return;
-        }
-        let at = self.rng.below(self.hands.said.len() as u64) as usize;
-        let event = self.hands.said.swap_remove(at);
-        self.happens(event);
     }
 
     fn seconds_go_by(&mut self) {
@@ -379,25 +179,7 @@ impl World {
         self.now = Now::same(until);
     }
 
-    fn a_comparison_goes_on(&mut self) {
-        let Some(ticket) = self.hands.beside.first().copied() else { return };
-        let seen = self.summary();
-        self.happens(Event::Hand(ticket, Answer::Compared(Box::new(seen))));
-    }
-
-    fn a_generation_fails(&mut self) {
-        let Some(active) = self.life.in_force() else { return };
-        let failing = Failing { failed: self.rng.below(5) as usize, instances: 4, cause: "x".to_owned() };
-        let generation = if self.rng.one_in(4) { Generation(active.0.saturating_sub(1)) } else { active };
-        let event = if self.rng.one_in(2) {
-            Event::Trouble(generation, failing)
-        } else {
-            Event::Failing(generation, (!self.rng.one_in(3)).then_some(failing))
-        };
-        self.happens(event);
-    }
-
-    fn somebody_wants_something(&mut self) {
+    fn a_person_wants_something(&mut self) {
         let letter = b'a' + self.rng.below(6) as u8;
         let command = match self.rng.below(12) {
             0..=4 => {
@@ -490,3 +272,6 @@ fn the_same_seed_is_the_same_world() {
         assert_eq!((one.store, one.numbers, one.now), (other.store, other.numbers, other.now));
     }
 }
+
+mod hands;
+mod rules;

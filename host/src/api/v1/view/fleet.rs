@@ -7,7 +7,7 @@ use phasegate_core::kernel::state::{Place, SetState, StandIn};
 use phasegate_core::plan::Standing;
 use phasegate_wire as wire;
 
-use super::words;
+use crate::words;
 
 /// The whole fleet.
 pub(crate) fn fleet(fleet: &Fleet, now: Now) -> wire::Fleet {

@@ -5,7 +5,7 @@ use phasegate_core::record::StoppedLine;
 use phasegate_core::record::audit::Entry;
 use phasegate_wire as wire;
 
-use super::words;
+use crate::words;
 
 /// The trail of a scale set, oldest first.
 pub(crate) fn log(name: &ScaleSetName, entries: &[Entry]) -> wire::Log {

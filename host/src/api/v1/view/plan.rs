@@ -1,12 +1,13 @@
 //! Plans, and what to know before one is started.
 
-use phasegate_core::domain::{InstanceId, Phase, RollingUpgradePolicy};
+use phasegate_core::domain::{InstanceId, Phase};
 use phasegate_core::kernel::report::PlanReport;
-use phasegate_core::plan::{Batch, Finding, Resolved};
+use phasegate_core::plan::{Batch, Finding};
 use phasegate_core::record::StoppedLine;
 use phasegate_wire as wire;
 
-use super::{holds, words};
+use super::holds;
+use crate::words;
 
 /// A plan with its limits and warnings.
 pub(crate) fn plan(report: PlanReport<'_>) -> wire::PlanDetail {
@@ -25,24 +26,9 @@ pub(crate) fn plan(report: PlanReport<'_>) -> wire::PlanDetail {
             batches: plan.batches.iter().map(batch).collect(),
             holds: holds(&plan.holds),
         },
-        limits: self::limits(policy, &limits),
+        limits: words::limits(policy, &limits),
         frozen: frozen.map(|frozen| wire::Frozen { until: frozen.until.to_string(), reason: frozen.reason }),
         warnings: findings.iter().map(warning).chain(line.map(stopped)).collect(),
-    }
-}
-
-/// The percentages of a policy beside their counts.
-pub(crate) fn limits(policy: &RollingUpgradePolicy, resolved: &Resolved) -> wire::Limits {
-    let Resolved { total, protected, batch_max, unhealthy_max, batch_sizes } = resolved;
-    wire::Limits {
-        instances: *total,
-        protected: *protected,
-        max_batch_instance_percent: policy.max_batch_instance_percent.get(),
-        batch_max: *batch_max,
-        max_unhealthy_instance_percent: policy.max_unhealthy_instance_percent.get(),
-        unhealthy_max: *unhealthy_max,
-        max_unhealthy_upgraded_instance_percent: policy.max_unhealthy_upgraded_instance_percent.get(),
-        batch_sizes: batch_sizes.clone(),
     }
 }
 

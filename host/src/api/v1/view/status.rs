@@ -5,8 +5,9 @@ use phasegate_core::kernel::report::{Expected, StatusReport};
 use phasegate_core::rollout::{BatchProgress, Progress, Purpose, Upgrade, UpgradeError, WhyNot};
 use phasegate_wire as wire;
 
+use super::holds;
 use super::waiting::waiting;
-use super::{holds, words};
+use crate::words;
 
 /// The status with what people ask next.
 pub(crate) fn status(report: &StatusReport<'_>, now: Now) -> wire::StatusDetail {

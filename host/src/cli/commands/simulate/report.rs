@@ -1,13 +1,17 @@
-//! What a simulation amounts to, for people and for programs. Everything in here follows from the
+//! What a simulation amounts to, for people here and for programs in `json`. Everything in here follows from the
 //! arguments and the seed.
+
+mod json;
+mod numbers;
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use serde::Serialize;
-
 use crate::cli::args::SimulateArgs;
-use phasegate_core::sim::forecast::{Ending, Fleet, Rates, Run, Setup, Spread, Summary};
+use numbers::{clock, decimal, many, said, share, spread_text};
+use phasegate_core::sim::forecast::{Ending, Fleet, Rates, Run, Setup, Summary};
+
+pub(super) use numbers::grouped;
 
 /// Everything that is reported.
 pub(super) struct Report<'a> {
@@ -197,172 +201,10 @@ impl Report<'_> {
         }
         text.push('\n');
     }
-
-    /// For programs.
-    pub(super) fn json(&self) -> impl Serialize {
-        let summary = self.summary;
-        let spread =
-            |spread: Spread<usize>| Numbers { median: spread.median, p95: spread.p95, max: spread.max };
-        Json {
-            runs: summary.runs,
-            first_seed: self.runs.first().map_or(0, |run| run.seed),
-            instances: self.size,
-            regions: self.setup.regions,
-            to: self.setup.to.to_string(),
-            endings: summary.endings.iter().map(EndingJson::from).collect(),
-            seconds: summary.duration.map(seconds),
-            seconds_of_all: summary.any_duration.map(seconds),
-            per_region: summary
-                .regions
-                .iter()
-                .map(|region| RegionJson {
-                    began: region.began,
-                    completed: region.completed,
-                    seconds: region.duration.map(seconds),
-                })
-                .collect(),
-            batches: spread(summary.batches),
-            failed_instances: spread(summary.failed),
-            held_instances: spread(summary.held),
-            most_unavailable: summary.worst.map(|worst| WorstJson {
-                instances: worst.unavailable,
-                of: worst.total,
-                budget: worst.budget,
-                seed: worst.seed,
-            }),
-            runs_checked_at_every_step: summary.checked,
-            runs_that_broke_an_invariant: summary.broken_runs,
-            violations: summary
-                .broken
-                .iter()
-                .map(|broken| BrokenJson {
-                    seed: broken.seed,
-                    invariant: broken.violation.rule.number(),
-                    detail: broken.violation.detail.clone(),
-                    replay: self.replay(broken.seed),
-                })
-                .collect(),
-            timeline: self.args.timeline.map(|_| self.entries()),
-        }
-    }
-
-    fn entries(&self) -> Vec<EntryJson> {
-        let mut entries = Vec::new();
-        let mut begun = Duration::ZERO;
-        for (index, region) in self.runs.iter().flat_map(|run| &run.regions).enumerate() {
-            entries.extend(region.timeline.iter().map(|entry| EntryJson {
-                seconds: (begun + entry.after).as_secs_f64(),
-                region: index + 1,
-                kind: entry.kind,
-                text: entry.text.clone(),
-            }));
-            begun += region.duration;
-        }
-        entries
-    }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Json {
-    runs: usize,
-    first_seed: u64,
-    instances: usize,
-    regions: u32,
-    to: String,
-    endings: Vec<EndingJson>,
-    seconds: Option<SecondsJson>,
-    seconds_of_all: Option<SecondsJson>,
-    per_region: Vec<RegionJson>,
-    batches: Numbers,
-    failed_instances: Numbers,
-    held_instances: Numbers,
-    most_unavailable: Option<WorstJson>,
-    runs_checked_at_every_step: usize,
-    runs_that_broke_an_invariant: usize,
-    violations: Vec<BrokenJson>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    timeline: Option<Vec<EntryJson>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct EndingJson {
-    state: &'static str,
-    code: Option<&'static str>,
-    rolled_back: bool,
-    runs: usize,
-    first_seed: u64,
-}
-
-impl From<&Ending> for EndingJson {
-    fn from(ending: &Ending) -> Self {
-        let Ending { end, code, rolled_back, runs, seed } = *ending;
-        Self { state: end.name(), code, rolled_back, runs, first_seed: seed }
-    }
-}
-
-#[derive(Serialize)]
-struct SecondsJson {
-    median: f64,
-    p95: f64,
-    max: f64,
-}
-
-#[derive(Serialize)]
-struct Numbers {
-    median: usize,
-    p95: usize,
-    max: usize,
-}
-
-#[derive(Serialize)]
-struct RegionJson {
-    began: usize,
-    completed: usize,
-    seconds: Option<SecondsJson>,
-}
-
-#[derive(Serialize)]
-struct WorstJson {
-    instances: usize,
-    of: usize,
-    budget: usize,
-    seed: u64,
-}
-
-#[derive(Serialize)]
-struct BrokenJson {
-    seed: u64,
-    invariant: u8,
-    detail: String,
-    replay: String,
-}
-
-#[derive(Serialize)]
-struct EntryJson {
-    seconds: f64,
-    region: usize,
-    kind: &'static str,
-    text: String,
-}
-
-fn seconds(spread: Spread<Duration>) -> SecondsJson {
-    let Spread { median, p95, max } = spread;
-    SecondsJson { median: median.as_secs_f64(), p95: p95.as_secs_f64(), max: max.as_secs_f64() }
 }
 
 fn row(text: &mut String, name: &str, value: &str) {
     let _ = writeln!(text, "{name:<21} {value}");
-}
-
-/// The three numbers, or one when they are the same.
-fn spread_text<T: PartialEq>(spread: &Spread<T>, show: impl Fn(&T) -> String) -> String {
-    let Spread { median, p95, max } = spread;
-    if median == max {
-        return show(median);
-    }
-    format!("median {}, p95 {}, max {}", show(median), show(p95), show(max))
 }
 
 fn faults(rates: &Rates) -> String {
@@ -378,61 +220,4 @@ fn faults(rates: &Rates) -> String {
         parts.push(format!("{name} {} %", decimal(u64::from(chance) * 100)));
     }
     if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
-}
-
-/// Millionths as a decimal number without needless zeros.
-fn decimal(millionths: u64) -> String {
-    let text = format!("{}.{:06}", millionths / 1_000_000, millionths % 1_000_000);
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-fn share(part: usize, total: usize) -> String {
-    let tenths = (part * 1000 + total / 2).checked_div(total).unwrap_or(0);
-    format!("{}.{} %", tenths / 10, tenths % 10)
-}
-
-/// A number of things.
-fn many(count: usize, what: &str) -> String {
-    format!("{} {what}{}", grouped(count), if count == 1 { "" } else { "s" })
-}
-
-/// A number with commas between thousands.
-pub(super) fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// A span as people say it.
-fn said(span: Duration) -> String {
-    phasegate_core::sim::forecast::span_text(span)
-}
-
-/// A point of time since the beginning.
-fn clock(at: Duration) -> String {
-    let tenths = at.as_millis() / 100;
-    let seconds = tenths / 10;
-    format!("{:>3}:{:02}:{:02}.{}", seconds / 3600, seconds / 60 % 60, seconds % 60, tenths % 10)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_written_for_people() {
-        assert_eq!(grouped(1_234_567), "1,234,567");
-        assert_eq!(grouped(999), "999");
-        assert_eq!((many(1, "run"), many(2000, "run")), ("1 run".to_owned(), "2,000 runs".to_owned()));
-        assert_eq!(decimal(20_000), "0.02");
-        assert_eq!(decimal(3_000_000), "3");
-        assert_eq!(share(1, 3), "33.3 %");
-        assert_eq!(clock(Duration::from_millis(3_725_250)), "  1:02:05.2");
-    }
 }

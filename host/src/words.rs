@@ -1,13 +1,13 @@
-//! The core's values in the words of the wire. Each match names every value, so that a new one does not
-//! go out before a word for it was chosen.
+//! The core's values in the words of the wire, for all that writes JSON. Each match names every value, so that a
+//! new one does not go out before a word for it was chosen. Makes no sentences.
 
-use phasegate_core::domain::{Health, Participation, ProcessState};
-use phasegate_core::plan::Finding;
+use phasegate_core::domain::{Health, Participation, ProcessState, RollingUpgradePolicy};
+use phasegate_core::plan::{Finding, Resolved};
 use phasegate_core::record::audit::What;
 use phasegate_core::rollout::{BatchState, UpgradeErrorCode, UpgradeState, Wish};
 use phasegate_wire as wire;
 
-pub(super) fn health(health: Health) -> wire::Health {
+pub(crate) fn health(health: Health) -> wire::Health {
     match health {
         Health::Initializing => wire::Health::Initializing,
         Health::Healthy => wire::Health::Healthy,
@@ -16,7 +16,7 @@ pub(super) fn health(health: Health) -> wire::Health {
     }
 }
 
-pub(super) fn participation(participation: Participation) -> wire::Participation {
+pub(crate) fn participation(participation: Participation) -> wire::Participation {
     match participation {
         Participation::Proceed => wire::Participation::Proceed,
         Participation::Skip => wire::Participation::Skip,
@@ -24,7 +24,7 @@ pub(super) fn participation(participation: Participation) -> wire::Participation
     }
 }
 
-pub(super) fn upgrade_state(state: UpgradeState) -> wire::UpgradeState {
+pub(crate) fn upgrade_state(state: UpgradeState) -> wire::UpgradeState {
     match state {
         UpgradeState::RollingForward => wire::UpgradeState::RollingForward,
         UpgradeState::Completed => wire::UpgradeState::Completed,
@@ -33,7 +33,7 @@ pub(super) fn upgrade_state(state: UpgradeState) -> wire::UpgradeState {
     }
 }
 
-pub(super) fn batch_state(state: BatchState) -> wire::BatchState {
+pub(crate) fn batch_state(state: BatchState) -> wire::BatchState {
     match state {
         BatchState::Pending => wire::BatchState::Pending,
         BatchState::InProgress => wire::BatchState::InProgress,
@@ -42,7 +42,7 @@ pub(super) fn batch_state(state: BatchState) -> wire::BatchState {
     }
 }
 
-pub(super) fn error_code(code: UpgradeErrorCode) -> wire::ErrorCode {
+pub(crate) fn error_code(code: UpgradeErrorCode) -> wire::ErrorCode {
     match code {
         UpgradeErrorCode::MaxUnhealthyInstancePercentExceededBeforeRollingUpgrade => {
             wire::ErrorCode::UnhealthyBefore
@@ -71,8 +71,23 @@ pub(crate) fn warning_code(finding: &Finding) -> wire::WarningCode {
     }
 }
 
+/// The percentages of a policy beside their counts.
+pub(crate) fn limits(policy: &RollingUpgradePolicy, resolved: &Resolved) -> wire::Limits {
+    let Resolved { total, protected, batch_max, unhealthy_max, batch_sizes } = resolved;
+    wire::Limits {
+        instances: *total,
+        protected: *protected,
+        max_batch_instance_percent: policy.max_batch_instance_percent.get(),
+        batch_max: *batch_max,
+        max_unhealthy_instance_percent: policy.max_unhealthy_instance_percent.get(),
+        unhealthy_max: *unhealthy_max,
+        max_unhealthy_upgraded_instance_percent: policy.max_unhealthy_upgraded_instance_percent.get(),
+        batch_sizes: batch_sizes.clone(),
+    }
+}
+
 /// What a line of the trail is called.
-pub(super) fn log_kind(what: &What) -> wire::LogKind {
+pub(crate) fn log_kind(what: &What) -> wire::LogKind {
     match what {
         What::Start { .. } => wire::LogKind::Start,
         What::Plan { .. } => wire::LogKind::Plan,

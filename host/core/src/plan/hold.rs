@@ -1,0 +1,69 @@
+//! An instance that is left alone, and why.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::InstanceId;
+
+/// Why an instance is left alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "detail", rename_all = "kebab-case")]
+pub enum HoldReason {
+    /// The plugin says skip; its reason follows.
+    Skip(String),
+    /// The plugin says not now; its reason follows.
+    Defer(String),
+    /// `protectFromScaleSetActions` is set.
+    Protected,
+    /// No probe round has been judged yet.
+    Undecided,
+    /// The plugin failed; its failure follows.
+    PluginFailed(String),
+    /// Its health could not be found out; the latest reason follows.
+    Unknown(String),
+}
+
+impl HoldReason {
+    /// Stable code, part of the plan's digest; the detail is not, because it may hold figures that
+    /// change with every probe.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Skip(_) => "skip",
+            Self::Defer(_) => "defer",
+            Self::Protected => "protected",
+            Self::Undecided => "undecided",
+            Self::PluginFailed(_) => "plugin-failed",
+            Self::Unknown(_) => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for HoldReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Skip(detail) if detail.is_empty() => write!(f, "skip"),
+            Self::Skip(detail) => write!(f, "skip: {detail}"),
+            Self::Defer(detail) if detail.is_empty() => write!(f, "not now"),
+            Self::Defer(detail) => write!(f, "not now: {detail}"),
+            Self::Protected => write!(f, "protectFromScaleSetActions is set"),
+            Self::Undecided => write!(f, "no probe has been judged by its plugin yet"),
+            Self::PluginFailed(detail) => write!(f, "no decision: {detail}"),
+            Self::Unknown(detail) if detail.is_empty() => {
+                write!(f, "its health is unknown, which is no permission")
+            }
+            Self::Unknown(detail) => write!(f, "its health is unknown, which is no permission: {detail}"),
+        }
+    }
+}
+
+/// An instance that is left alone, with the reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hold {
+    /// The instance.
+    pub instance: InstanceId,
+    /// Why.
+    pub reason: HoldReason,
+}

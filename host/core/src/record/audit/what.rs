@@ -1,0 +1,266 @@
+//! What may happen, as values, and the stable code of each.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Leaves, RetryNote, StartWhy, Word};
+use crate::domain::{
+    Change, Component, Digest, Generation, Goal, InstanceId, Phase, PluginName, ProcessState, Version,
+};
+use crate::plan::HoldReason;
+use crate::rollout::{BatchState, UpgradeState, Wish};
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum What {
+    /// An upgrade starts.
+    Start {
+        /// What it is to bring.
+        goal: Goal,
+        /// Why.
+        why: StartWhy,
+    },
+    /// It has a plan.
+    Plan {
+        /// Planned instances.
+        instances: usize,
+        /// Batches.
+        batches: usize,
+        /// The plan.
+        digest: Digest,
+    },
+    /// An instance is part of the plan.
+    Decision {
+        /// Number of its batch, from 1.
+        batch: usize,
+        /// Its phase.
+        phase: Option<Phase>,
+        /// The plugin's reason; empty when there is none.
+        detail: String,
+    },
+    /// An instance that was asked again says something else.
+    MindChanged {
+        /// What now.
+        now: Word,
+        /// What before.
+        was: Word,
+    },
+    /// An instance is left out.
+    Hold {
+        /// Why.
+        reason: HoldReason,
+    },
+    /// An instance leaves a running upgrade.
+    Leaves {
+        /// Why.
+        why: Leaves,
+    },
+    /// A driver is told to bring an instance to a version.
+    Apply {
+        /// Of what.
+        component: Component,
+        /// From there, as far as known.
+        from: Option<Version>,
+        /// To there.
+        to: Version,
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// A driver has answered for all parts of an instance.
+    Applied {
+        /// What it has.
+        has: Vec<Change>,
+        /// What failed.
+        failed: Vec<Change>,
+    },
+    /// An instance came back healthy.
+    Succeeded {
+        /// With this.
+        has: Vec<Change>,
+    },
+    /// An instance failed and gets its previous version back.
+    Restore {
+        /// Of what.
+        component: Component,
+        /// How it failed.
+        reason: String,
+        /// From there.
+        from: Version,
+        /// To there.
+        to: Option<Version>,
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// An instance failed.
+    Failed {
+        /// How.
+        reason: String,
+    },
+    /// A driver is told to create an instance in the place of another.
+    Create {
+        /// The new one.
+        by: InstanceId,
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// A driver is told to bring a new instance to a version.
+    ApplyBeside {
+        /// The new one.
+        by: InstanceId,
+        /// Of what, to where.
+        change: Change,
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// A driver has answered for all parts of a new instance.
+    AppliedBeside {
+        /// The new one.
+        by: InstanceId,
+        /// What it has.
+        has: Vec<Change>,
+    },
+    /// A new instance is healthy and waits for the others of its batch.
+    Ready {
+        /// The new one.
+        by: InstanceId,
+    },
+    /// A new instance takes over, and the old one is deleted.
+    Replace {
+        /// The new one.
+        by: InstanceId,
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// A new instance failed and is deleted.
+    Remove {
+        /// The new one.
+        by: InstanceId,
+        /// How it failed.
+        reason: String,
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// A new instance has taken over.
+    Replaced {
+        /// The new one.
+        by: InstanceId,
+        /// With this.
+        has: Vec<Change>,
+    },
+    /// A batch has ended.
+    Batch {
+        /// Its number, from 1.
+        number: usize,
+        /// Its members.
+        members: Vec<InstanceId>,
+        /// How.
+        state: BatchState,
+    },
+    /// An upgrade has ended.
+    End {
+        /// How.
+        state: UpgradeState,
+        /// Why, when a limit ended it.
+        because: Option<String>,
+    },
+    /// The next try of an upgrade that faulted.
+    Retry {
+        /// What is said of it.
+        note: RetryNote,
+    },
+    /// An upgrade was told something.
+    Wish {
+        /// What.
+        wish: Wish,
+    },
+    /// The line was stopped for all scale sets, or goes on.
+    Line {
+        /// Which of them.
+        state: LineState,
+    },
+    /// A process ended by itself, or a new one runs.
+    Process {
+        /// Which of them.
+        state: ProcessState,
+        /// The driver's line.
+        text: String,
+    },
+    /// The configuration lists an instance that was deleted; it stays away.
+    StaysDeleted {
+        /// What is there in its place.
+        replaced_by: Option<InstanceId>,
+    },
+    /// A plugin fails for most of its instances.
+    PluginTrouble {
+        /// Which.
+        plugin: PluginName,
+        /// Its component.
+        digest: Digest,
+        /// Its generation.
+        generation: Generation,
+        /// For so many of them.
+        failed: usize,
+        /// Of so many.
+        judged: usize,
+        /// So many rounds in a row.
+        rounds: u32,
+        /// How.
+        cause: String,
+    },
+    /// A plugin went back to a former generation by itself.
+    PluginReverted {
+        /// Which.
+        plugin: PluginName,
+        /// To which and why.
+        text: String,
+    },
+}
+
+/// Whether the line is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LineState {
+    /// Nothing more starts anywhere.
+    Stopped,
+    /// It goes on.
+    GoesOn,
+}
+
+impl What {
+    /// Stable code of what happened, as the trail has always shown it.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Start { .. } => "start",
+            Self::Plan { .. } => "plan",
+            Self::Decision { .. } | Self::MindChanged { .. } => "decision",
+            Self::Hold { .. } | Self::Leaves { .. } => "hold",
+            Self::Apply { .. } | Self::ApplyBeside { .. } => "apply",
+            Self::Applied { .. } | Self::AppliedBeside { .. } => "applied",
+            Self::Succeeded { .. } | Self::Replaced { .. } => "succeeded",
+            Self::Restore { .. } => "restore",
+            Self::Failed { .. } => "failed",
+            Self::Create { .. } => "create",
+            Self::Ready { .. } => "ready",
+            Self::Replace { .. } => "replace",
+            Self::Remove { .. } => "remove",
+            Self::Batch { .. } => "batch",
+            Self::End { .. } => "end",
+            Self::Retry { .. } => "retry",
+            Self::Wish { wish } => match wish {
+                Wish::Cancel => "cancel",
+                Wish::RollBack => "rollback",
+                Wish::Pause => "pause",
+                Wish::Resume => "resume",
+                Wish::Approve => "approve",
+                Wish::Bypass => "bypass",
+            },
+            Self::Line { .. } => "line",
+            Self::Process { state: ProcessState::Exited, .. } => "exited",
+            Self::Process { state: ProcessState::Restarted, .. } => "restarted",
+            Self::StaysDeleted { .. } => "deleted",
+            Self::PluginTrouble { .. } => "plugin-trouble",
+            Self::PluginReverted { .. } => "plugin-reverted",
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What a step may know of the fleet, and what may hold everything in it. Asked, never changed.
+
+use crate::domain::{FreshIds, Health, InstanceId, Timestamp};
+use crate::plan::{Candidate, Standing};
+
+/// What a step may know of the fleet. A trait, so that the loop, the simulator and the tests give
+/// their own without copying the fleet for each event.
+pub trait FleetView {
+    /// All instances, protected and skipped ones included. The only question that may cost what
+    /// exists: it is asked once for a plan, and before each batch by upgrades that ask again.
+    fn candidates(&self) -> Vec<Candidate>;
+    /// One of them; none when it is not there.
+    fn candidate(&self, instance: &InstanceId) -> Option<Candidate>;
+    /// Committed health of one instance; Unknown when it is not there.
+    fn health(&self, instance: &InstanceId) -> Health;
+    /// Number of instances. Asked at every event, so the owner keeps it at hand.
+    fn total(&self) -> usize;
+    /// How many count as unhealthy. Asked at every event.
+    fn unhealthy_count(&self) -> usize;
+    /// How many are Initializing: neither healthy nor unhealthy, so everything waits for them. Asked at
+    /// every event.
+    fn initializing_count(&self) -> usize;
+    /// Instances that count as unhealthy, by id; costs no more than those.
+    fn unhealthy(&self) -> Vec<InstanceId>;
+    /// Instances that are Initializing, by id; costs no more than those.
+    fn initializing(&self) -> Vec<InstanceId>;
+    /// Whether the generation of the plugin that is in force has not judged an instance yet.
+    fn any_undecided(&self) -> bool {
+        self.candidates().iter().any(|candidate| matches!(candidate.standing, Standing::Undecided))
+    }
+    /// Gives ids that no instance of the set has or ever had. Asked once for a batch with new instances.
+    fn fresh_ids(&self) -> FreshIds {
+        FreshIds::new(self.candidates().iter().map(|candidate| &candidate.id))
+    }
+    /// Why nothing new may start anywhere, or in this scale set, at this moment.
+    fn stop(&self) -> Option<Stop> {
+        None
+    }
+}
+
+/// Why nothing new may start, whatever the instances say. A person may bypass it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// A person stopped the line.
+    Line {
+        /// When.
+        since: Timestamp,
+    },
+    /// A freeze window is open.
+    Freeze {
+        /// Its end.
+        until: Timestamp,
+    },
+}

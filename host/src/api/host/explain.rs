@@ -1,0 +1,54 @@
+//! What the API asks of the host about one decision of an upgrade.
+
+use phasegate_core::domain::{InstanceId, ScaleSetName, UpgradeId};
+use phasegate_core::kernel::effect::Used;
+use phasegate_core::record::audit::{Entry, What};
+
+use super::{Host, no_upgrade};
+use crate::api::behind::Kept;
+use crate::shell::{CommandError, CommandErrorKind};
+
+/// The latest decision of an upgrade about an instance, as the trail has it.
+pub(in crate::api) struct Decided {
+    pub(in crate::api) upgrade: UpgradeId,
+    /// None when the upgrade has decided nothing about the instance.
+    pub(in crate::api) entry: Option<Entry>,
+}
+
+/// Whether a line of the trail is a decision about its instance.
+fn decides(what: &What) -> bool {
+    matches!(what, What::Decision { .. } | What::MindChanged { .. } | What::Hold { .. } | What::Leaves { .. })
+}
+
+impl Host {
+    /// The latest decision that the latest upgrade of a scale set took about an instance.
+    pub(in crate::api) async fn decided(
+        &self,
+        set: &ScaleSetName,
+        instance: &InstanceId,
+    ) -> Result<Decided, CommandError> {
+        let view = self.door.view();
+        let upgrade = view.set(set)?.upgrade.as_ref().ok_or_else(|| no_upgrade(set))?.id.clone();
+        let mut entries = self.entries(set, Some(instance.clone())).await?;
+        let latest = entries
+            .iter()
+            .rposition(|entry| entry.upgrade.as_ref() == Some(&upgrade) && decides(&entry.what));
+        Ok(Decided { upgrade, entry: latest.map(|index| entries.swap_remove(index)) })
+    }
+
+    /// Whether a scale set has an instance now.
+    pub(in crate::api) fn has(&self, set: &ScaleSetName, instance: &InstanceId) -> bool {
+        self.door.view().set(set).is_ok_and(|set| set.instance(instance).is_some())
+    }
+
+    /// Looks a decision up in the recording and judges it again; none when nothing is recorded. Takes as long as
+    /// the component does.
+    pub(in crate::api) async fn judged_again(&self, used: Used) -> Result<Option<Kept>, CommandError> {
+        let Some(recording) = self.recording.clone() else { return Ok(None) };
+        let work = tokio::task::spawn_blocking(move || recording.judge_again(&used));
+        work.await.map(Some).map_err(|error| {
+            let message = format!("the decision could not be judged again: {error}");
+            CommandError::new(CommandErrorKind::Unavailable, message)
+        })
+    }
+}

@@ -1,0 +1,161 @@
+//! Plans and statuses for people.
+
+use crate::cli::output::{duration, or_dash, table};
+use phasegate_wire as wire;
+
+/// A plan for people.
+#[must_use]
+pub fn render_plan(detail: &wire::PlanDetail) -> String {
+    let plan = &detail.plan;
+    let count: usize = plan.batches.iter().map(|batch| batch.instances.len()).sum();
+    let mut text = format!(
+        "{} -> {}: {count} instances in {} batches\nplan {}\n",
+        plan.scale_set,
+        plan.to,
+        plan.batches.len(),
+        plan.digest
+    );
+    text.push_str(&render_limits(&detail.limits));
+    if let Some(frozen) = &detail.frozen {
+        text.push_str(&format!("frozen until {}: {}\n", frozen.until, frozen.reason));
+    }
+    for warning in &detail.warnings {
+        text.push_str(&format!("warning: {}\n", warning.message));
+    }
+    if !plan.batches.is_empty() {
+        let row = |(index, batch): (usize, &wire::PlanBatch)| {
+            vec![
+                (index + 1).to_string(),
+                phase(batch.phase),
+                or_dash(batch.zone.as_ref()),
+                or_dash(batch.update_domain.as_ref()),
+                batch.instances.join(" "),
+            ]
+        };
+        let rows: Vec<Vec<String>> = plan.batches.iter().enumerate().map(row).collect();
+        text.push('\n');
+        text.push_str(&table(&["BATCH", "PHASE", "ZONE", "UD", "INSTANCES"], &rows));
+    }
+    text.push_str(&render_holds(&plan.holds));
+    text
+}
+
+/// The limits as counts, one line.
+fn render_limits(limits: &wire::Limits) -> String {
+    let growing = match limits.batch_sizes.as_slice() {
+        [_] => String::new(),
+        sizes => {
+            let sizes: Vec<String> = sizes.iter().map(usize::to_string).collect();
+            format!(", batches of {}, and so on", sizes.join(", "))
+        }
+    };
+    format!(
+        "of {} instances at most {} at once ({} %), at most {} unhealthy ({} %){growing}\n",
+        limits.instances,
+        limits.batch_max,
+        limits.max_batch_instance_percent,
+        limits.unhealthy_max,
+        limits.max_unhealthy_instance_percent,
+    )
+}
+
+/// A status for people.
+#[must_use]
+pub fn render_status(detail: &wire::StatusDetail) -> String {
+    let status = &detail.status;
+    let counts = status.progress;
+    let mut text = format!(
+        "{} -> {}: {} ({} successful, {} failed, {} in progress, {} pending)\nupgrade {}, started {}",
+        status.scale_set,
+        detail.to,
+        status.state,
+        counts.successful,
+        counts.failed,
+        counts.in_progress,
+        counts.pending,
+        status.id,
+        detail.started_at,
+    );
+    if let Some(ended_at) = &detail.ended_at {
+        text.push_str(&format!(", ended {ended_at}"));
+    }
+    text.push('\n');
+    if let Some(back) = &detail.rolls_back {
+        let because = back.because.as_ref().map_or_else(String::new, |because| format!(": {because}"));
+        text.push_str(&format!("takes upgrade {} (to {}) back{because}\n", back.id, back.to));
+    }
+    if detail.already_latest > 0 {
+        text.push_str(&format!("{} more had it already\n", detail.already_latest));
+    }
+    if let Some(waiting) = &detail.waiting {
+        text.push_str(&format!("waiting for: {waiting}\n"));
+    }
+    if let Some(estimate) = &detail.estimate {
+        let until = match &estimate.ends_at {
+            Some(ends_at) => format!(", until {ends_at}"),
+            None => " once it goes on".to_owned(),
+        };
+        text.push_str(&format!(
+            "about {} left{until}: {} more {} of {:.0} s\n",
+            duration(estimate.seconds_left),
+            estimate.batches_left,
+            if estimate.batches_left == 1 { "batch" } else { "batches" },
+            estimate.seconds_per_batch,
+        ));
+    }
+    if let Some(retry_at) = &detail.retry_at {
+        text.push_str(&format!("is tried again at {retry_at}\n"));
+    }
+    if !status.batches.is_empty() {
+        let row = |(index, batch): (usize, &wire::StatusBatch)| {
+            vec![
+                (index + 1).to_string(),
+                phase(batch.phase),
+                batch.state.to_string(),
+                batch.instances.join(" "),
+                or_dash(batch.started_at.as_ref()),
+                or_dash(batch.ended_at.as_ref()),
+            ]
+        };
+        let rows: Vec<Vec<String>> = status.batches.iter().enumerate().map(row).collect();
+        text.push('\n');
+        text.push_str(&table(&["BATCH", "PHASE", "STATE", "INSTANCES", "STARTED", "ENDED"], &rows));
+    }
+    text.push_str(&render_reasons(&detail.not_yet));
+    if let Some(error) = &status.error {
+        text.push_str(&format!("\n{}: {}\n", error.code, error.message));
+        for detail in &error.details {
+            text.push_str(&format!("  {}: {}\n", detail.target, detail.message));
+        }
+    }
+    text
+}
+
+/// Instances shown by name; a table of a thousand helps nobody.
+const REASONS_MAX: usize = 50;
+
+fn render_reasons(reasons: &[wire::Hold]) -> String {
+    if reasons.is_empty() {
+        return String::new();
+    }
+    let row = |hold: &wire::Hold| vec![hold.instance.clone(), hold.reason.clone()];
+    let rows: Vec<Vec<String>> = reasons.iter().take(REASONS_MAX).map(row).collect();
+    let mut text = format!("\n{}", table(&["NOT YET", "WHY"], &rows));
+    if let Some(more) = reasons.len().checked_sub(REASONS_MAX).filter(|more| *more > 0) {
+        text.push_str(&format!("and {more} more; `--json` has them all\n"));
+    }
+    text
+}
+
+fn render_holds(holds: &[wire::Hold]) -> String {
+    if holds.is_empty() {
+        return String::new();
+    }
+    let rows: Vec<Vec<String>> =
+        holds.iter().map(|hold| vec![hold.instance.clone(), hold.reason.clone()]).collect();
+    format!("\n{}", table(&["LEFT ALONE", "WHY"], &rows))
+}
+
+fn phase(phase: Option<u32>) -> String {
+    phase.map_or_else(|| "last".to_owned(), |phase| phase.to_string())
+}

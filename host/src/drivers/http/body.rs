@@ -1,0 +1,101 @@
+//! The JSON that goes to an agent, and what is read from it. Sends nothing.
+
+use hyper::body::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::drivers::{Create, Delete, Ensure};
+use phasegate_core::domain::{APPLICATION, Located};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RequestBody<'a> {
+    scale_set: &'a str,
+    instance: &'a str,
+    address: String,
+    zone: Option<&'a str>,
+    labels: &'a std::collections::BTreeMap<String, String>,
+    component: &'a str,
+    version: &'a str,
+    operation: &'a str,
+    generation: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CreateBody<'a> {
+    scale_set: &'a str,
+    instance: &'a str,
+    replaces: &'a str,
+    replaces_address: String,
+    zone: Option<&'a str>,
+    labels: &'a std::collections::BTreeMap<String, String>,
+    component: &'a str,
+    version: &'a str,
+    operation: &'a str,
+    generation: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DeleteBody<'a> {
+    scale_set: &'a str,
+    instance: &'a str,
+    address: Option<String>,
+    operation: &'a str,
+    generation: u64,
+}
+
+#[derive(Deserialize)]
+pub(super) struct AddressBody {
+    pub(super) address: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct VersionBody {
+    pub(super) version: Option<String>,
+}
+
+pub(super) fn body_of_creation(request: &Create) -> serde_json::Result<Bytes> {
+    let Create { scale_set, instance, replaces, version, taken: _, operation, fence } = request;
+    let body = CreateBody {
+        scale_set: scale_set.as_str(),
+        instance: instance.id.as_str(),
+        replaces: replaces.as_str(),
+        replaces_address: instance.address.to_string(),
+        zone: instance.zone.as_deref(),
+        labels: &instance.labels,
+        component: APPLICATION,
+        version: version.as_str(),
+        operation: &operation.0,
+        generation: fence.packed(),
+    };
+    serde_json::to_vec(&body).map(Bytes::from)
+}
+
+pub(super) fn body_of_deletion(request: &Delete) -> serde_json::Result<Bytes> {
+    let Delete { scale_set, instance, located, operation, fence } = request;
+    let body = DeleteBody {
+        scale_set: scale_set.as_str(),
+        instance: instance.id.as_str(),
+        address: (*located == Located::Yes).then(|| instance.address.to_string()),
+        operation: &operation.0,
+        generation: fence.packed(),
+    };
+    serde_json::to_vec(&body).map(Bytes::from)
+}
+
+pub(super) fn body(request: &Ensure) -> serde_json::Result<Bytes> {
+    let Ensure { scale_set, instance, component, version, previous: _, operation, fence } = request;
+    let body = RequestBody {
+        scale_set: scale_set.as_str(),
+        instance: instance.id.as_str(),
+        address: instance.address.to_string(),
+        zone: instance.zone.as_deref(),
+        labels: &instance.labels,
+        component: component.as_str(),
+        version: version.as_str(),
+        operation: &operation.0,
+        generation: fence.packed(),
+    };
+    serde_json::to_vec(&body).map(Bytes::from)
+}

@@ -1,0 +1,83 @@
+//! Who gives the API what it asks for besides the loop: the one place where those rooms and the API meet.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use phasegate_core::domain::{PluginName, PluginStamp};
+use phasegate_core::kernel::effect::Used;
+use phasegate_core::lifecycle::{Key, Pair, Ticket};
+use phasegate_wasm::Runtime;
+
+use crate::api::{Again, Configuration, Held, JudgedAgain, Kept, Plugins, Recording, Reloading, Work};
+use crate::plugins::Counts;
+use crate::plugins::hands::{Hands, HandsView};
+use crate::recording::{self, RecordedOutcome, Recorder, Replay};
+use crate::reload::Reloader;
+
+impl Plugins for Hands {
+    fn hold(&self, bytes: Bytes) -> Held {
+        let held = Self::hold(self, bytes);
+        Held { digest: held.digest(), hold: Box::new(held) }
+    }
+
+    fn work(&self, plugin: &PluginName) -> Work {
+        let HandsView { counts, failing, missed } = self.view(plugin);
+        let Counts { evaluated, unchanged, failed, log_lines_dropped } = counts;
+        Work { evaluated, unchanged, failed, log_lines_dropped, failing, missed }
+    }
+
+    fn changes(&self, plugin: &PluginName, ticket: Ticket) -> Vec<(Key, Pair)> {
+        Self::changes(self, plugin, ticket)
+    }
+}
+
+impl Configuration for Arc<Reloader> {
+    fn reload(&self) -> Reloading<'_> {
+        Box::pin(Reloader::reload(self))
+    }
+}
+
+/// The recording, and what judges its decisions again: never the instances that decide.
+pub(super) struct Recorded {
+    pub(super) recorder: Recorder,
+    pub(super) runtime: Runtime,
+}
+
+impl Recording for Recorded {
+    fn lost(&self) -> u64 {
+        self.recorder.lost()
+    }
+
+    fn judge_again(&self, used: &Used) -> Kept {
+        let recorder = &self.recorder;
+        recorder.flush();
+        let record = match recording::find_used(recorder.folder(), used) {
+            Ok(Some(record)) => record,
+            Ok(None) => return Kept::Missing,
+            Err(error) => return Kept::Unreadable(error.into()),
+        };
+        let again = Replay::new(self.runtime.clone()).as_recorded(&record, recorder.folder());
+        let again = again.map_err(Into::into).map(|again| Again {
+            outcome: json(&again.outcome),
+            fuel: again.cost.fuel,
+            same: again.outcome == record.outcome,
+            pure: again.pure,
+        });
+        let mut whole = serde_json::to_value(&record).unwrap_or_default();
+        let parts = ["instance", "answers", "memory", "attributes"];
+        let taken = parts
+            .into_iter()
+            .filter_map(|part| whole.get_mut(part).map(|value| (part.to_owned(), value.take())));
+        Kept::Found(Box::new(JudgedAgain {
+            observation: serde_json::Value::Object(taken.collect()),
+            outcome: json(&record.outcome),
+            redacted: record.redacted,
+            stamp: PluginStamp { name: record.plugin, digest: record.digest, generation: record.generation },
+            again,
+        }))
+    }
+}
+
+fn json(outcome: &RecordedOutcome) -> serde_json::Value {
+    serde_json::to_value(outcome).unwrap_or_default()
+}

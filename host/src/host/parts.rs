@@ -1,0 +1,166 @@
+//! The parts of a host, and the ways between them: what one has to say goes to the other by a function that it
+//! was given, so that neither knows the other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::drivers::kind::Premises;
+use crate::drivers::{Driver, DriverNote};
+use crate::plugins::hands::{Hands as PluginHands, HandsParts};
+use crate::probe::{Prober, Target};
+use crate::recording::{self, Recorder, Used};
+use crate::shell::{Door, Forget};
+use phasegate_core::domain::{InstanceFacts, PluginName, Round, ScaleSetName};
+use phasegate_core::kernel::{Event, SetConfig};
+use phasegate_core::record::Stored;
+use phasegate_wasm::{CodeCache, Runtime, RuntimeError};
+
+/// The recording; a host that cannot record decides all the same.
+pub(super) fn recorder(config: &Config, clock: Clock) -> Option<Recorder> {
+    let recording = config.recording.as_ref()?;
+    let folder = recording::folder(&config.server.data_dir);
+    let started = Recorder::start(&folder, recording, clock);
+    started.map_err(|error| tracing::warn!("nothing is recorded: `{}`: {error}", folder.display())).ok()
+}
+
+/// The way of decisions that an upgrade has gone by into the recording, if there is one.
+pub(super) fn keep_used(recorder: Option<Recorder>) -> Arc<dyn Fn(Vec<Used>) + Send + Sync> {
+    Arc::new(move |used| {
+        if let Some(recorder) = &recorder {
+            recorder.keep_used(used);
+        }
+    })
+}
+
+/// The plugin runtime with its cache. Without one a start takes longer, nothing worse.
+pub(super) fn plugin_runtime(data_dir: &std::path::Path, clock: Clock) -> Result<Runtime, RuntimeError> {
+    let runtime = Runtime::new(Arc::new(clock))?;
+    tracing::info!("memory of plugin instances comes from {}", runtime.allocation());
+    Ok(match CodeCache::open(data_dir) {
+        Ok(cache) => runtime.with_cache(cache),
+        Err(error) => {
+            tracing::warn!("compiled code cannot be kept in the data directory: {error}");
+            runtime
+        }
+    })
+}
+
+/// Which plugin judges each scale set.
+pub(super) type PluginOfSet = BTreeMap<ScaleSetName, PluginName>;
+
+pub(super) fn plugin_of_each_set(config: &Config) -> PluginOfSet {
+    config.scale_sets.iter().map(|set| (set.name.clone(), set.plugin.clone())).collect()
+}
+
+/// Gives the plugins back what they remembered.
+pub(super) fn hand_out_memories(config: &Config, stored: &mut Stored, plugins: &PluginHands) {
+    // What another plugin remembered would make no sense to the one of today.
+    stored.memories.retain(|(set, _), memory| {
+        config.scale_sets.iter().any(|known| known.name == *set && known.plugin == memory.plugin)
+    });
+    for ((set, instance), memory) in &stored.memories {
+        plugins.remember(&memory.plugin, set.clone(), instance.clone(), memory.bytes.clone());
+    }
+}
+
+/// What was seen goes to the plugin that judges the set.
+pub(super) fn submit(plugins: PluginHands, plugin_of: Arc<PluginOfSet>) -> Arc<dyn Fn(Round) + Send + Sync> {
+    Arc::new(move |round: Round| {
+        if let Some(name) = plugin_of.get(&round.observation.instance.scale_set) {
+            plugins.submit(name, round);
+        }
+    })
+}
+
+/// Tells the prober and the plugin that an instance is gone.
+pub(super) fn forget(prober: Arc<Prober>, plugins: PluginHands, plugin_of: Arc<PluginOfSet>) -> Forget {
+    Arc::new(move |scale_set, instance| {
+        prober.remove(scale_set, instance);
+        if let Some(name) = plugin_of.get(scale_set) {
+            plugins.forget(name, scale_set, instance);
+        }
+    })
+}
+
+/// Tells the prober whom to ask, and the plugins whose answer to expect.
+pub(super) fn set_target(
+    prober: Arc<Prober>,
+    plugins: PluginHands,
+    plugin_of: Arc<PluginOfSet>,
+) -> Arc<dyn Fn(Target) + Send + Sync> {
+    Arc::new(move |target: Target| {
+        let InstanceFacts { scale_set, id, .. } = &*target.facts;
+        if let Some(name) = plugin_of.get(scale_set) {
+            plugins.expect(name, scale_set, id);
+        }
+        prober.set(target);
+    })
+}
+
+/// The hands of the plugins' lives; what they have to say comes through the door.
+pub(super) fn plugin_hands(
+    config: &Config,
+    (door, clock): (&Door, Clock),
+    runtime: Runtime,
+    recorder: Option<Recorder>,
+) -> PluginHands {
+    let (events, decisions, failing) = (door.clone(), door.clone(), door.clone());
+    let parts = HandsParts {
+        runtime,
+        data_dir: config.server.data_dir.clone(),
+        clock,
+        recorder,
+        on_event: Arc::new(move |name, event| say(&events, Event::Plugin(name.clone(), event))),
+        on_decisions: Arc::new(move |batch| say(&decisions, Event::Judged(batch))),
+        on_failing: Arc::new(move |trouble| say(&failing, Event::PluginTrouble(trouble))),
+    };
+    PluginHands::new(&config.plugins, parts)
+}
+
+/// Hands an event over from any thread: from those of a runtime without holding them up.
+fn say(door: &Door, event: Event) {
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => {
+            let door = door.clone();
+            runtime.spawn(async move { door.send(event).await });
+        }
+        Err(_) => door.send_blocking(event),
+    }
+}
+
+pub(super) async fn pass_notes(mut notes: mpsc::Receiver<DriverNote>, door: Door) {
+    while let Some(note) = notes.recv().await {
+        door.send(Event::Note(note)).await;
+    }
+}
+
+/// The driver of each scale set.
+pub(super) type Drivers = BTreeMap<ScaleSetName, Arc<dyn Driver>>;
+
+/// Scale sets for the kernel, and their drivers.
+pub(super) fn sets(
+    config: &Config,
+    notes: &mpsc::Sender<DriverNote>,
+) -> anyhow::Result<(Vec<SetConfig>, Drivers)> {
+    let (mut sets, mut drivers) = (Vec::new(), Drivers::new());
+    for set in &config.scale_sets {
+        let log_dir = config.server.data_dir.join("logs").join(set.name.as_str());
+        let search_path = std::env::var_os("PATH").unwrap_or_default();
+        let premises = Premises { log_dir, search_path, notes: notes.clone() };
+        let driver = set
+            .driver
+            .start(&premises)
+            .with_context(|| format!("cannot start the driver of scale set `{}`", set.name))?;
+        let (spec, _) = set.clone().split();
+        let plugin = config.plugins.iter().find(|plugin| plugin.spec.name == spec.plugin);
+        let on_failure = plugin.map(|plugin| plugin.spec.on_failure).unwrap_or_default();
+        drivers.insert(spec.name.clone(), driver.clone());
+        sets.push(SetConfig { spec, driver: driver.traits(), on_failure });
+    }
+    Ok((sets, drivers))
+}
