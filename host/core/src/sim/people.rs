@@ -1,6 +1,7 @@
 //! People: what they ask for, how often, and what they make of the answers. And what they do to the
 //! configuration.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
@@ -377,14 +378,14 @@ impl World {
         node.up_at = self.now;
         let name = self.name(set);
         self.note(|| format!("`{name}` gets `{id}`"));
-        self.config[set].spec.instances.insert(id.clone(), instance);
+        self.config[set].spec.instances.insert(id.clone(), Arc::new(instance));
         self.nodes.insert((name, id), node);
     }
 
     fn protect_an_instance(&mut self, set: usize) {
         let Some(id) = self.configured(set) else { return };
         if let Some(instance) = self.config[set].spec.instances.get_mut(&id) {
-            let protection = &mut instance.protection;
+            let protection = &mut Arc::make_mut(instance).protection;
             protection.from_scale_set_actions = !protection.from_scale_set_actions;
         }
     }

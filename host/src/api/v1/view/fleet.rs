@@ -52,7 +52,7 @@ fn one(report: &InstanceReport<'_>) -> wire::Instance {
             unchanged: outcome.evaluation.origin == Origin::Unchanged,
         }),
         stands_in: stand_in.as_ref().map(|stand_in| wire::StandsIn {
-            judged_at: stand_in.answered.evaluation.at.to_string(),
+            judged_at: stand_in.answered.outcome.evaluation.at.to_string(),
             failure: stand_in.failure.clone(),
         }),
     }
@@ -88,7 +88,7 @@ fn reason(report: &InstanceReport<'_>) -> Option<String> {
 
 fn older(stand_in: &StandIn<'_>) -> String {
     let StandIn { answered, failure } = stand_in;
-    format!("the last good decision, of {}, stands in: {failure}", answered.evaluation.at)
+    format!("the last good decision, of {}, stands in: {failure}", answered.outcome.evaluation.at)
 }
 
 /// What an instance that comes or goes is to its scale set.
