@@ -72,17 +72,20 @@ impl Reloader {
         }
         let mut changed = Vec::new();
         let mut sets = Vec::new();
+        let mut keys = Vec::new();
         for after in &next.scale_sets {
-            let before = current.scale_sets.iter().find(|before| before.name == after.name);
-            let parts = before.map(|before| config::changed_parts(before, after)).unwrap_or_default();
-            if !parts.is_empty() {
-                changed.push(format!("scale set `{}` ({})", after.name, parts.join(", ")));
+            let changes = config::live_changes(&current, &next, &after.name);
+            if !changes.is_empty() {
+                let parts = config::parts(&changes).join(", ");
+                changed.push(format!("scale set `{}` ({parts})", after.name));
                 sets.push(after.clone().split().0);
+                keys.extend(changes.iter().map(|change| format!("scale set `{}`: {change}", after.name)));
             }
         }
         let plugins = self.take_up(&current.plugins, &next.plugins, sets).await?;
         changed.extend(plugins.changed);
         *current = next;
+        keys.iter().for_each(|key| tracing::info!("reload: {key}"));
         Ok(wire::Reload { changed, warnings: plugins.warnings, not_in_force: plugins.not_in_force })
     }
 

@@ -11,6 +11,7 @@ pub mod build;
 mod language;
 pub mod project;
 mod template;
+mod wrong;
 
 pub use language::Language;
 

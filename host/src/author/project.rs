@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::language::Language;
 use super::template;
+use super::wrong::{WrongManifestError, WrongNameError};
 use phasegate_wasm::World;
 
 /// Name of the file that makes a folder a project.
@@ -31,12 +32,12 @@ pub struct Project {
 #[derive(Debug, thiserror::Error)]
 pub enum NewError {
     /// The name does not do.
-    #[error("`{}` is no name for a plugin: {why}", name.escape_debug())]
+    #[error("`{}` is no name for a plugin: {error}", name.escape_debug())]
     Name {
         /// As typed.
         name: String,
         /// What is wrong.
-        why: String,
+        error: WrongNameError,
     },
     /// Something is in the way.
     #[error("`{}` exists already; choose another name or remove it", .0.display())]
@@ -72,12 +73,12 @@ pub enum OpenError {
         source: io::Error,
     },
     /// The manifest says nothing usable.
-    #[error("`{}`: {why}", path.display())]
+    #[error("`{}`: {error}", path.display())]
     Manifest {
         /// The manifest.
         path: PathBuf,
         /// What is wrong.
-        why: String,
+        error: WrongManifestError,
     },
 }
 
@@ -86,7 +87,7 @@ pub enum OpenError {
 /// # Errors
 /// When the name does not do, the folder exists, or it cannot be written; then nothing is left.
 pub fn create(parent: &Path, name: &str, language: Language) -> Result<Project, NewError> {
-    check_name(name, language).map_err(|why| NewError::Name { name: name.to_owned(), why })?;
+    check_name(name, language).map_err(|error| NewError::Name { name: name.to_owned(), error })?;
     let folder = parent.join(name);
     match std::fs::create_dir(&folder) {
         Ok(()) => {}
@@ -121,25 +122,21 @@ fn write_all(folder: &Path, language: Language, name: &str) -> Result<(), NewErr
     Ok(())
 }
 
-fn check_name(name: &str, language: Language) -> Result<(), String> {
-    let rule = "use lower-case letters, digits and single hyphens, beginning with a letter";
+fn check_name(name: &str, language: Language) -> Result<(), WrongNameError> {
     if name.is_empty() {
-        return Err(format!("it is empty; {rule}"));
+        return Err(WrongNameError::Empty);
     }
     if name.len() > NAME_BYTES_MAX {
-        return Err(format!("it is {} bytes long (limit {NAME_BYTES_MAX})", name.len()));
+        return Err(WrongNameError::TooLong { bytes: name.len(), max: NAME_BYTES_MAX });
     }
     let good = |part: &str| {
         !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
     };
     if !name.starts_with(|first: char| first.is_ascii_lowercase()) || !name.split('-').all(good) {
-        return Err(rule.to_owned());
+        return Err(WrongNameError::Characters);
     }
     if language.reserves(name) {
-        return Err(format!(
-            "{} keeps this word for itself; use for example `{name}-policy`",
-            language.name()
-        ));
+        return Err(WrongNameError::Reserved { name: name.to_owned(), language });
     }
     Ok(())
 }
@@ -164,8 +161,7 @@ impl Project {
             }
             Err(source) => return Err(OpenError::Read { path, source }),
         };
-        let (name, language, world) =
-            parse(&text).map_err(|why| OpenError::Manifest { path: path.clone(), why })?;
+        let (name, language, world) = parse(&text).map_err(|error| OpenError::Manifest { path, error })?;
         Ok(Self { folder: folder.to_owned(), name, language, world })
     }
 
@@ -183,30 +179,29 @@ fn read_small(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-fn parse(text: &str) -> Result<(String, Language, World), String> {
-    let table = toml::de::DeTable::parse(text).map_err(|error| error.message().to_owned())?;
+fn parse(text: &str) -> Result<(String, Language, World), WrongManifestError> {
+    let table = toml::de::DeTable::parse(text)
+        .map_err(|error| WrongManifestError::Syntax(error.message().to_owned()))?;
     let table = table.get_ref();
-    let value = |key: &str| {
+    let value = |key: &'static str| {
         table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| {
-            value.get_ref().as_str().map(str::to_owned).ok_or_else(|| format!("`{key}` is no text"))
+            value.get_ref().as_str().map(str::to_owned).ok_or(WrongManifestError::NoText(key))
         })
     };
     for (key, _) in table {
         let key: &str = key.get_ref();
         if !["name", "language", "world"].contains(&key) {
-            return Err(format!("unknown key `{}`; known are name, language and world", key.escape_debug()));
+            return Err(WrongManifestError::UnknownKey(key.to_owned()));
         }
     }
-    let name = value("name").ok_or("`name` is missing")??;
-    let typed = value("language").ok_or("`language` is missing")??;
-    let known: Vec<&str> = Language::ALL.iter().map(|language| language.name()).collect();
-    let language = Language::parse(&typed)
-        .ok_or_else(|| format!("`language` is {typed:?}; it can be {}", known.join(", ")))?;
-    check_name(&name, language).map_err(|why| format!("`name` is {name:?}: {why}"))?;
+    let name = value("name").ok_or(WrongManifestError::Missing("name"))??;
+    let typed = value("language").ok_or(WrongManifestError::Missing("language"))??;
+    let language = Language::parse(&typed).ok_or(WrongManifestError::Language { seen: typed })?;
+    check_name(&name, language).map_err(|error| WrongManifestError::Name { name: name.clone(), error })?;
     let world = match value("world").transpose()?.as_deref() {
         None | Some("policy") => World::Policy,
         Some("timed-policy") => World::TimedPolicy,
-        Some(other) => return Err(format!("`world` is {other:?}; it can be policy or timed-policy")),
+        Some(other) => return Err(WrongManifestError::World(other.to_owned())),
     };
     Ok((name, language, world))
 }
@@ -227,9 +222,9 @@ mod tests {
             assert!(check_name(bad, Language::Go).is_err(), "{bad}");
         }
         assert!(check_name(&"a".repeat(65), Language::Go).is_err());
-        assert!(check_name("fn", Language::Rust).unwrap_err().contains("`fn-policy`"));
+        assert!(check_name("fn", Language::Rust).unwrap_err().to_string().contains("`fn-policy`"));
         assert_eq!(check_name("fn", Language::Python), Ok(()));
-        assert!(check_name("vendor", Language::Go).unwrap_err().contains("`vendor-policy`"));
+        assert!(check_name("vendor", Language::Go).unwrap_err().to_string().contains("`vendor-policy`"));
     }
 
     #[test]
@@ -270,7 +265,7 @@ mod tests {
             ),
             ("nam = \"a\"", "unknown key `nam`; known are name, language and world"),
         ] {
-            assert_eq!(parse(text).unwrap_err(), expected);
+            assert_eq!(parse(text).unwrap_err().to_string(), expected);
         }
         assert!(parse("name = ").is_err());
     }

@@ -3,13 +3,12 @@
 //! Which keys those are is declared with the keys.
 
 use super::Config;
-use crate::drivers::DriverConfig;
 use crate::keys::Reload;
-use crate::keys::changes::changed;
-use phasegate_core::domain::ScaleSet;
+use crate::keys::changes::{Changed, changed};
+use phasegate_core::domain::ScaleSetName;
 
 /// Why a host that runs `before` cannot go over to `after` without a restart, key by key; empty when
-/// it can. Everything else of a configuration is taken over: a scale set by [`changed_parts`], a plugin
+/// it can. Everything else of a configuration is taken over: a scale set by [`live_changes`], a plugin
 /// whenever any of it changed.
 #[must_use]
 pub fn restart_reasons(before: &Config, after: &Config) -> Vec<String> {
@@ -51,14 +50,18 @@ pub fn restart_reasons(before: &Config, after: &Config) -> Vec<String> {
 /// The keys that differ and need a restart.
 fn restarts<'a>(before: &'a Config, old: &str, after: &'a Config, new: &str) -> Vec<&'a str> {
     let changed = changed((&before.noted, old), (&after.noted, new));
-    let needs_restart = |(key, reload): (&'a str, Reload)| (reload == Reload::Restart).then_some(key);
-    changed.into_iter().filter_map(needs_restart).collect()
+    changed.iter().filter(|changed| changed.reload == Reload::Restart).map(|changed| changed.key).collect()
 }
 
 /// Arrays and whole drivers are noted, and their elements and keys, too; the latter say more. Instances
 /// are compared by themselves.
 fn is_part_of_another(key: &str) -> bool {
-    key == "driver" || key == "instances" || key.contains('[')
+    key == "driver" || key == "instances" || is_element(key)
+}
+
+/// Whether a key is in an array of tables, which is noted as a whole, too.
+fn is_element(key: &str) -> bool {
+    key.contains('[')
 }
 
 /// What differs although no key says so is not passed over.
@@ -69,20 +72,25 @@ fn or_all(all: &str, keys: Vec<&str>, reasons: &mut Vec<String>, say: impl Fn(&s
     reasons.extend(keys.into_iter().map(say));
 }
 
-/// What of a scale set changes: `health`, `upgradePolicy`, or both.
+/// What a reload takes over of a scale set, key by key: the keys of `health` and `upgradePolicy` that say
+/// something else, each with its path below the set. Empty when the set is new, or gone.
 #[must_use]
-pub fn changed_parts(before: &ScaleSet<DriverConfig>, after: &ScaleSet<DriverConfig>) -> Vec<&'static str> {
-    let mut parts = Vec::new();
-    if before.health != after.health {
-        parts.push("health");
-    }
-    // What is neither is the policy, whatever keys it gets.
-    let mut rest = ScaleSet { health: before.health.clone(), ..after.clone() };
-    // This follows from the probes.
-    rest.policy.prepare_max = before.policy.prepare_max;
-    if *before != rest {
-        parts.push("upgradePolicy");
-    }
+pub fn live_changes<'a>(before: &'a Config, after: &'a Config, set: &ScaleSetName) -> Vec<Changed<'a>> {
+    let prefix = |config: &Config| {
+        let index = config.scale_sets.iter().position(|known| known.name == *set)?;
+        Some(format!("scaleSets[{index}]."))
+    };
+    let (Some(old), Some(new)) = (prefix(before), prefix(after)) else { return Vec::new() };
+    let changed = changed((&before.noted, &old), (&after.noted, &new));
+    changed.into_iter().filter(|changed| changed.reload == Reload::Live && !is_element(changed.key)).collect()
+}
+
+/// The parts of a scale set that changed keys are in, in order: `health`, `upgradePolicy`, or both.
+#[must_use]
+pub fn parts<'a>(changes: &[Changed<'a>]) -> Vec<&'a str> {
+    let part = |changed: &Changed<'a>| changed.key.split('.').next().unwrap_or(changed.key);
+    let mut parts: Vec<&str> = changes.iter().map(part).collect();
+    parts.dedup();
     parts
 }
 

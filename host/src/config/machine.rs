@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
@@ -167,8 +167,8 @@ impl Checker<'_> {
             }
             let search_path = own_path.map(OsString::from).or(search_path.map(OsStr::to_owned));
             let search_path = search_path.unwrap_or_else(|| SEARCH_PATH_DEFAULT.into());
-            if let Err(message) = find_program(&program, working_dir, &search_path) {
-                failures.push(format!("{message}, for instance \"{}\"", instance.id));
+            if let Err(error) = find_program(&program, working_dir, &search_path) {
+                failures.push(format!("{error}, for instance \"{}\"", instance.id));
             }
         }
         if let Some(first) = failures.first() {
@@ -189,18 +189,29 @@ struct Programs<'a> {
     search_path: Option<&'a OsStr>,
 }
 
-fn find_program(program: &str, directory: &Path, search_path: &OsStr) -> Result<(), String> {
+/// Why a program cannot be run.
+#[derive(Debug, thiserror::Error)]
+enum NoProgramError {
+    #[error("`{}` is not an executable file", .0.display())]
+    NotExecutable(PathBuf),
+    #[error("cannot find `{}`: {}", path.display(), cause(error))]
+    Missing { path: PathBuf, error: io::Error },
+    #[error("cannot find `{0}` on the search path")]
+    NotOnPath(String),
+}
+
+fn find_program(program: &str, directory: &Path, search_path: &OsStr) -> Result<(), NoProgramError> {
     if program.contains('/') {
         let path = directory.join(program);
         return match std::fs::metadata(&path) {
             Ok(_) if is_executable(&path) => Ok(()),
-            Ok(_) => Err(format!("`{}` is not an executable file", path.display())),
-            Err(error) => Err(format!("cannot find `{}`: {}", path.display(), cause(&error))),
+            Ok(_) => Err(NoProgramError::NotExecutable(path)),
+            Err(error) => Err(NoProgramError::Missing { path, error }),
         };
     }
     let found =
         std::env::split_paths(search_path).any(|entry| is_executable(&directory.join(entry).join(program)));
-    if found { Ok(()) } else { Err(format!("cannot find `{program}` on the search path")) }
+    if found { Ok(()) } else { Err(NoProgramError::NotOnPath(program.to_owned())) }
 }
 
 fn is_executable(path: &Path) -> bool {

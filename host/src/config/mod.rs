@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-pub use changes::{changed_parts, restart_reasons};
+pub use changes::{live_changes, parts, restart_reasons};
 pub use load::{LoadConfigError, load};
 pub use machine::{is_about_a_component, machine_problems};
 pub use manual::{manual, schema};

@@ -5,6 +5,7 @@
 
 mod backoff;
 pub mod command;
+mod error;
 mod extensions;
 pub mod http;
 pub mod kind;
@@ -15,6 +16,7 @@ pub mod template;
 #[cfg(test)]
 mod testing;
 
+pub use self::error::DriverError;
 pub use self::kind::DriverConfig;
 use self::kind::Kind;
 
@@ -41,11 +43,6 @@ const MAX_CONCURRENT: &str = "64";
 
 /// A future on the heap, so that drivers of different kinds share one trait.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
-
-/// Why an instance could not be made to run a version; one line for people.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct DriverError(pub String);
 
 /// Makes instances run versions.
 pub trait Driver: Send + Sync {

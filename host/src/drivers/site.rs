@@ -25,21 +25,24 @@ const CONFIRM_WITHIN: Duration = Duration::from_secs(10);
 
 /// One way to reach instances.
 pub(super) trait Reach: Send + Sync + 'static {
+    /// Why something did not work; one line for people.
+    type Error: std::error::Error + Send + Sync;
+
     /// Applies the request, tries again included. Can be dropped, and then does no more.
-    fn apply(&self, request: Arc<Ensure>) -> BoxFuture<Result<(), String>>;
+    fn apply(&self, request: Arc<Ensure>) -> BoxFuture<Result<(), Self::Error>>;
 
     /// Creates an instance, tries again included, and gives its address. Can be dropped, too.
-    fn create(&self, request: Arc<Create>) -> BoxFuture<Result<Address, String>>;
+    fn create(&self, request: Arc<Create>) -> BoxFuture<Result<Address, Self::Error>>;
 
     /// Deletes an instance, tries again included. Can be dropped, too.
-    fn delete(&self, request: Arc<Delete>) -> BoxFuture<Result<(), String>>;
+    fn delete(&self, request: Arc<Delete>) -> BoxFuture<Result<(), Self::Error>>;
 
     /// Asks an instance for its version; it may not know. None when there is no way to ask.
     fn look(
         &self,
         scale_set: &ScaleSetName,
         instance: &Instance,
-    ) -> Option<BoxFuture<Result<Option<Version>, String>>>;
+    ) -> Option<BoxFuture<Result<Option<Version>, Self::Error>>>;
 }
 
 /// The times that tests shorten.
@@ -128,7 +131,7 @@ impl<R: Reach> Site<R> {
             shared.admit(request.fence)?;
             let place = shared.place(&request.scale_set, &request.instance.id);
             let _turn = place.turn.lock().await;
-            shared.reach.create(Arc::new(request)).await
+            shared.reach.create(Arc::new(request)).await.map_err(DriverError::of_kind)
         })
     }
 
@@ -140,7 +143,7 @@ impl<R: Reach> Site<R> {
             let (scale_set, id) = (request.scale_set.clone(), request.instance.id.clone());
             let place = shared.place(&scale_set, &id);
             let _turn = place.turn.lock().await;
-            shared.reach.delete(Arc::new(request)).await?;
+            shared.reach.delete(Arc::new(request)).await.map_err(DriverError::of_kind)?;
             shared.forget(&scale_set, &id);
             Ok(())
         })
@@ -148,16 +151,15 @@ impl<R: Reach> Site<R> {
 
     fn unless_ending<T: Send + 'static>(
         &self,
-        work: impl Future<Output = Result<T, String>> + Send + 'static,
+        work: impl Future<Output = Result<T, DriverError>> + Send + 'static,
     ) -> BoxFuture<Result<T, DriverError>> {
         let mut ending = self.ending.subscribe();
         Box::pin(async move {
             tokio::select! {
                 biased;
-                _ = ending.wait_for(|ending| *ending == Ending::Yes) => Err("the driver has ended".to_owned()),
+                _ = ending.wait_for(|ending| *ending == Ending::Yes) => Err(DriverError::Ended),
                 result = work => result,
             }
-            .map_err(DriverError)
         })
     }
 
@@ -187,12 +189,12 @@ impl<R: Reach> Site<R> {
 
 impl<R: Reach> Shared<R> {
     /// Refuses a host that has been replaced.
-    fn admit(&self, fence: Fence) -> Result<(), String> {
+    fn admit(&self, fence: Fence) -> Result<(), DriverError> {
         let mut highest = self.highest.lock().unwrap_or_else(PoisonError::into_inner);
-        fence.admit(&mut highest).map_err(|deposed| deposed.to_string())
+        Ok(fence.admit(&mut highest)?)
     }
 
-    async fn ensure(&self, request: Arc<Ensure>) -> Result<(), String> {
+    async fn ensure(&self, request: Arc<Ensure>) -> Result<(), DriverError> {
         self.admit(request.fence)?;
         let place = self.place(&request.scale_set, &request.instance.id);
         let _turn = place.turn.lock().await;
@@ -204,7 +206,7 @@ impl<R: Reach> Shared<R> {
         };
         if !is_done {
             place.learn(&request.component, Known::InDoubt);
-            self.reach.apply(Arc::clone(&request)).await?;
+            self.reach.apply(Arc::clone(&request)).await.map_err(DriverError::of_kind)?;
             self.confirm(&request).await?;
         }
         let Ensure { operation, version, component, .. } = &*request;
@@ -234,7 +236,7 @@ impl<R: Reach> Shared<R> {
 
     /// Whether what was said to be done is so, as far as anybody can be asked. An instance that
     /// does not answer now is the health gate's business.
-    async fn confirm(&self, request: &Ensure) -> Result<(), String> {
+    async fn confirm(&self, request: &Ensure) -> Result<(), DriverError> {
         let Confirm { within, mut pause } = self.confirm;
         let mut over = pin!(tokio::time::sleep(within));
         loop {
@@ -244,10 +246,7 @@ impl<R: Reach> Shared<R> {
             };
             tokio::select! {
                 biased;
-                () = &mut over => return Err(format!(
-                    "it was said to be done, and the instance still runs {seen} {} s later",
-                    within.as_secs_f64()
-                )),
+                () = &mut over => return Err(DriverError::NotSo { seen, within }),
                 () = tokio::time::sleep(pause.after_failure()) => {}
             }
         }

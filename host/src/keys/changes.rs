@@ -4,6 +4,7 @@
 //! is left out and one that holds its preset, are the same.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 use toml::de::DeValue;
@@ -27,20 +28,41 @@ pub struct Noted {
     pub reload: Reload,
 }
 
+/// A key that says something else in another file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Changed<'a> {
+    /// Its path.
+    pub key: &'a str,
+    /// What it said, in one form for all ways to write it; none where nothing held.
+    pub before: Option<&'a str>,
+    /// What it says, likewise.
+    pub after: Option<&'a str>,
+    /// What becomes of the change.
+    pub reload: Reload,
+}
+
+impl fmt::Display for Changed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, before, after, reload: _ } = self;
+        write!(f, "{key} {} -> {}", before.unwrap_or("none"), after.unwrap_or("none"))
+    }
+}
+
 /// The keys below two places of two files that say something else, with the path below that place.
 #[must_use]
 pub fn changed<'a>(
     before: (&'a BTreeMap<String, Noted>, &str),
     after: (&'a BTreeMap<String, Noted>, &str),
-) -> Vec<(&'a str, Reload)> {
+) -> Vec<Changed<'a>> {
     let (old, new) = (below(before), below(after));
     let keys: BTreeSet<&str> = old.keys().chain(new.keys()).copied().collect();
-    let differs = |key: &&str| match (old.get(key), new.get(key)) {
-        (Some(old), Some(new)) => old.says != new.says,
-        (old, new) => old.is_some() != new.is_some(),
+    let compared = |key| {
+        let (old, new): (Option<&Noted>, Option<&Noted>) = (old.get(key).copied(), new.get(key).copied());
+        let reload = old.or(new).map_or(Reload::Restart, |noted| noted.reload);
+        let says = |noted: Option<&'a Noted>| noted.map(|noted| noted.says.as_str());
+        Changed { key, before: says(old), after: says(new), reload }
     };
-    let reload = |key: &str| old.get(key).or(new.get(key)).map_or(Reload::Restart, |noted| noted.reload);
-    keys.into_iter().filter(differs).map(|key| (key, reload(key))).collect()
+    keys.into_iter().map(compared).filter(|changed| changed.before != changed.after).collect()
 }
 
 fn below<'a>((noted, prefix): (&'a BTreeMap<String, Noted>, &str)) -> BTreeMap<&'a str, &'a Noted> {

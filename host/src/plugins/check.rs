@@ -8,6 +8,7 @@ use phasegate_wasm::{
 };
 
 use super::config::{ComponentSource, PluginConfig};
+use super::fetch::OtherDigestError;
 use super::hands::kept_path;
 use super::{Fetch, FetchError};
 
@@ -42,7 +43,7 @@ pub enum CheckError {
         /// The stage.
         stage: &'static str,
         /// Why; a fragment that follows the component.
-        source: Why,
+        source: Box<Why>,
     },
     /// Its component does not load.
     #[error("plugin `{name}`: component `{component}` cannot be used")]
@@ -56,10 +57,58 @@ pub enum CheckError {
     },
 }
 
-/// A reason, as the cause of an error.
+/// Why a component did not come through a stage; a fragment that follows it.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Why(String);
+pub enum Why {
+    /// The file is not there, or no component at all.
+    #[error("cannot be read: {0}")]
+    Read(std::io::Error),
+    /// It did not come.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// It is another one.
+    #[error(transparent)]
+    OtherDigest(#[from] OtherDigestError),
+    /// It does not do what its author expects.
+    #[error(transparent)]
+    SelfTest(#[from] SelfTestError),
+}
+
+impl Why {
+    /// The stage that it did not come through.
+    fn stage(&self) -> &'static str {
+        match self {
+            Self::Read(_) | Self::Fetch(FetchError::Transfer(_)) => "fetch",
+            Self::Fetch(FetchError::Digest(_)) | Self::OtherDigest(_) => "digest",
+            Self::SelfTest(_) => "self-test",
+        }
+    }
+}
+
+/// Why cases beside a component do not pass; a fragment that follows the component.
+#[derive(Debug, thiserror::Error)]
+pub enum SelfTestError {
+    /// They are no cases.
+    #[error("has cases that cannot be run: {0}")]
+    Cases(cases::CasesError),
+    /// The component does not take them.
+    #[error("cannot run its cases: it {0}")]
+    Trial(LoadPluginError),
+    /// It answers otherwise.
+    #[error("fails {failed} of its {all} cases, the first being {first:?} in {file}: it answered {got}")]
+    Fails {
+        /// Cases that it fails.
+        failed: usize,
+        /// Cases.
+        all: usize,
+        /// The first one that it fails.
+        first: String,
+        /// The file of that one.
+        file: String,
+        /// What it answered.
+        got: String,
+    },
+}
 
 impl CheckError {
     /// Whether the component is fine and its settings are not.
@@ -94,20 +143,16 @@ pub fn check(
         return Ok(Checked::NotFetched);
     }
     let component = || config.component.to_string();
-    let refused = |stage, why| CheckError::Refused {
+    let refused = |source: Why| CheckError::Refused {
         name: config.spec.name.clone(),
         component: component(),
-        stage,
-        source: Why(why),
+        stage: source.stage(),
+        source: Box::new(source),
     };
-    let bytes = read(config, data_dir).map_err(|error| match &error {
-        FetchError::Digest(_) => refused("digest", error.to_string()),
-        FetchError::Transfer(_) | FetchError::Unreadable(_) => refused("fetch", error.to_string()),
-    })?;
+    let bytes = read(config, data_dir).map_err(refused)?;
     let digest = component_digest(&bytes);
     if let Some(wanted) = config.spec.digest.filter(|wanted| *wanted != digest) {
-        let why = format!("has the digest {digest}, and the configuration asks for {wanted}");
-        return Err(refused("digest", why));
+        return Err(refused(OtherDigestError::Configured { seen: digest, wanted }.into()));
     }
     let load = |source| CheckError::Load {
         name: config.spec.name.clone(),
@@ -117,17 +162,16 @@ pub fn check(
     let compiled = runtime.compile(&bytes).map_err(load)?;
     compiled.configure(&config.spec.settings, config.spec.limits, config.spec.isolation).map_err(load)?;
     if let Some(folder) = cases_beside(&config.component) {
-        self_test(&compiled, &folder, config.spec.limits).map_err(|why| refused("self-test", why))?;
+        self_test(&compiled, &folder, config.spec.limits).map_err(|error| refused(error.into()))?;
     }
     Ok(Checked::Loads)
 }
 
-fn read(config: &PluginConfig, data_dir: &Path) -> Result<Vec<u8>, FetchError> {
+fn read(config: &PluginConfig, data_dir: &Path) -> Result<Vec<u8>, Why> {
     let source = match &config.component {
         ComponentSource::Builtin(_) => return Ok(builtin::AZURE_HEALTH.to_vec()),
         ComponentSource::File(path) => {
-            let read = read_component(path);
-            return read.map_err(|error| FetchError::Unreadable(format!("cannot be read: {error}")));
+            return read_component(path).map_err(Why::Read);
         }
         ComponentSource::Remote(source) => source,
     };
@@ -141,7 +185,7 @@ fn read(config: &PluginConfig, data_dir: &Path) -> Result<Vec<u8>, FetchError> {
         kept: &|digest| kept(data_dir, digest),
         on_bytes: &|_| (),
     };
-    fetch.run().map(|fetched| fetched.bytes)
+    Ok(fetch.run()?.bytes)
 }
 
 /// Reads kept bytes back; what no longer has its digest is not there.
@@ -159,27 +203,26 @@ pub(super) fn cases_beside(component: &ComponentSource) -> Option<PathBuf> {
 /// Runs the cases of a folder; gives how many they are.
 ///
 /// # Errors
-/// When one of them fails, or they cannot be run; a fragment that follows the component.
+/// When one of them fails, or they cannot be run.
 pub(super) fn self_test(
     compiled: &CompiledPlugin,
     folder: &Path,
     limits: PluginLimits,
-) -> Result<usize, String> {
+) -> Result<usize, SelfTestError> {
     let cases = match cases::read(folder) {
         Ok(cases) => cases,
         Err(cases::CasesError::None(_)) => return Ok(0),
-        Err(error) => return Err(format!("has cases that cannot be run: {error}")),
+        Err(error) => return Err(SelfTestError::Cases(error)),
     };
-    let trial =
-        trial::run(compiled, &cases, limits).map_err(|error| format!("cannot run its cases: it {error}"))?;
+    let trial = trial::run(compiled, &cases, limits).map_err(SelfTestError::Trial)?;
     let mut failed = trial.outcomes.iter().filter(|outcome| !outcome.differences.is_empty());
     let count = failed.clone().count();
     let Some(first) = failed.next() else { return Ok(cases.len()) };
-    Err(format!(
-        "fails {count} of its {} cases, the first being {:?} in {}: it answered {}",
-        cases.len(),
-        first.name,
-        first.file,
-        first.got
-    ))
+    Err(SelfTestError::Fails {
+        failed: count,
+        all: cases.len(),
+        first: first.name.clone(),
+        file: first.file.clone(),
+        got: first.got.to_string(),
+    })
 }

@@ -2,19 +2,19 @@
 
 #[path = "../../../tests/support/guests.rs"]
 pub(crate) mod guests;
+#[path = "../../../tests/support/observed.rs"]
+pub(crate) mod observed;
 
 mod repeat;
 mod work;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use phasegate_core::domain::{
-    Answer, Decided, InstanceFacts, InstanceId, Observation, ReadClock, Response, ScaleSetName, Verdict,
-};
+use phasegate_core::domain::{Decided, Observation, ReadClock, Verdict};
 
+use observed::{batch, observation, phases};
 use phasegate_wasm::{Isolation, Limits, LoadPluginError, LoadedPlugin, Runtime};
 
 /// So much fuel that it is time that runs out.
@@ -44,36 +44,6 @@ fn load(name: &str) -> LoadedPlugin {
     load_as(name, Isolation::PerBatch).unwrap()
 }
 
-pub(crate) fn observation(id: usize, body: &str) -> Observation {
-    Observation {
-        instance: Arc::new(InstanceFacts {
-            id: InstanceId::parse(&id.to_string()).unwrap(),
-            scale_set: ScaleSetName::parse("web").unwrap(),
-            region: None,
-            zone: Some("1".to_owned()),
-            fault_domain: Some(2),
-            update_domain: None,
-            version: None,
-            desired_version: None,
-            labels: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
-        }),
-        answers: vec![Answer {
-            source: "health".to_owned(),
-            outcome: Ok(Response {
-                status: 200,
-                headers: vec![("x-phase".to_owned(), "1".to_owned())],
-                body: body.as_bytes().to_vec(),
-            }),
-        }],
-        memory: None,
-        attributes: Vec::new(),
-    }
-}
-
-fn batch(bodies: &[&str]) -> Vec<Observation> {
-    bodies.iter().enumerate().map(|(id, body)| observation(id, body)).collect()
-}
-
 /// Sends on each decision of a batch on a new round.
 fn each(sender: Sender<Decided>) -> impl Fn(Vec<(Arc<Observation>, Decided)>) + Send {
     move |batch| {
@@ -85,8 +55,4 @@ fn each(sender: Sender<Decided>) -> impl Fn(Vec<(Arc<Observation>, Decided)>) + 
 /// Evaluates one observation with an empty body.
 fn one(plugin: &mut LoadedPlugin) -> Verdict {
     plugin.evaluate(&batch(&[""]), 0).pop().unwrap()
-}
-
-fn phases(results: &[Verdict]) -> Vec<Option<u32>> {
-    results.iter().map(|result| result.as_ref().unwrap().phase.map(|phase| phase.get())).collect()
 }

@@ -25,14 +25,12 @@ use phasegate_core::domain::{Address, ProbeFailure};
 
 /// Makes handshakes; cheap to clone.
 #[derive(Clone)]
-pub(super) struct Tls(Result<TlsConnector, String>);
+pub(super) struct Tls(Result<TlsConnector, rustls::Error>);
 
 impl Tls {
     pub(super) fn new() -> Self {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string());
+        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         Self(config.map(|builder| {
             let mut config = builder
                 .dangerous()
@@ -50,7 +48,7 @@ impl Tls {
         address: &Address,
         stream: TcpStream,
     ) -> Result<Lenient<TlsStream<TcpStream>>, ProbeFailure> {
-        let connector = self.0.as_ref().map_err(|text| ProbeFailure::Tls(text.clone()))?;
+        let connector = self.0.as_ref().map_err(|error| ProbeFailure::Tls(error.to_string()))?;
         let name = match ServerName::try_from(address.host.clone()) {
             Ok(name) => name,
             Err(_) => stream.peer_addr().map_err(|error| failure::unreachable(address, &error))?.ip().into(),

@@ -10,7 +10,7 @@ use phasegate_core::kernel::event::{Created, Deleted, Done, Observed};
 use phasegate_core::kernel::{Effect, Event};
 
 use super::Door;
-use crate::drivers::{Driver, DriverError};
+use crate::drivers::Driver;
 use crate::plugins::hands::Hands as PluginHands;
 
 /// Is told of an instance that is gone.
@@ -69,7 +69,7 @@ where
 
 async fn ensure(driver: Arc<dyn Driver>, request: Ensure) -> Event {
     let Ensure { scale_set, instance, component, operation, .. } = request.clone();
-    let answer = driver.ensure(request).await.map_err(|DriverError(text)| text);
+    let answer = driver.ensure(request).await.map_err(|error| error.to_string());
     let seen = match &component {
         Component::Application => driver.observe(&scale_set, &instance).await,
         Component::Extension(_) => None,
@@ -85,7 +85,7 @@ async fn observe(driver: Arc<dyn Driver>, request: Observe) -> Event {
 
 async fn create(driver: Arc<dyn Driver>, request: Create) -> Event {
     let Create { scale_set, instance, operation, .. } = request.clone();
-    let answer = driver.create(request).await.map_err(|DriverError(text)| text);
+    let answer = driver.create(request).await.map_err(|error| error.to_string());
     let mut seen = None;
     if let Ok(address) = &answer {
         let there = phasegate_core::domain::Instance { address: address.clone(), ..instance.clone() };
@@ -96,6 +96,6 @@ async fn create(driver: Arc<dyn Driver>, request: Create) -> Event {
 
 async fn delete(driver: Arc<dyn Driver>, request: Delete) -> Event {
     let Delete { scale_set, instance, operation, .. } = request.clone();
-    let answer = driver.delete(request).await.map_err(|DriverError(text)| text);
+    let answer = driver.delete(request).await.map_err(|error| error.to_string());
     Event::Deleted(Deleted { scale_set, instance: instance.id, operation, answer })
 }

@@ -11,7 +11,7 @@ use wasmtime::{Engine, Store, Trap};
 use phasegate_core::domain::{Digest, Observation, PluginFailure, Verdict};
 
 use super::capability::{GuestLog, HostState};
-use super::contract::{Guest, Linked, StartError};
+use super::contract::{Guest, Linked, SettingsRefused, StartError};
 use super::limits::{HANDOVER_BYTES_MAX, Limits};
 use super::{output, text, trap, wasi};
 
@@ -76,7 +76,9 @@ impl Code {
         store.data_mut().wasi.came_up();
         match answer {
             Ok(Ok(())) => Ok(Session { store, guest, limits: self.limits, calls: 0 }),
-            Ok(Err(said)) => Err(OpenError::Refused(text::escaped(&said, SETTINGS_MESSAGE_BYTES_MAX))),
+            Ok(Err(SettingsRefused(said))) => {
+                Err(OpenError::Refused(text::escaped(&said, SETTINGS_MESSAGE_BYTES_MAX)))
+            }
             Err(error) => Err(OpenError::Configure(classify(&error, &store, limits))),
         }
     }
@@ -129,15 +131,23 @@ impl Session {
     }
 }
 
-/// Runs host code that handles hostile bytes; a panic in it becomes a message.
+/// Host code panicked over hostile bytes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} panicked, a bug in the host: {said}")]
+pub struct PanicError {
+    what: &'static str,
+    said: String,
+}
+
+/// Runs host code that handles hostile bytes; a panic in it becomes an error. `what` begins its message.
 ///
 /// # Errors
-/// The panic, as text.
-pub fn guarded<T>(what: &str, run: impl FnOnce() -> T) -> Result<T, String> {
+/// The panic.
+pub fn guarded<T>(what: &'static str, run: impl FnOnce() -> T) -> Result<T, PanicError> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|cause| {
         let said = cause.downcast_ref::<&str>().map(|said| (*said).to_owned());
         let said = said.or_else(|| cause.downcast_ref::<String>().cloned()).unwrap_or_default();
-        format!("{what} panicked, a bug in the host: {}", text::one_line(&said, 256))
+        PanicError { what, said: text::one_line(&said, 256) }
     })
 }
 

@@ -5,6 +5,7 @@
 pub mod base64;
 mod expect;
 mod typed;
+mod wrong;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use phasegate_core::domain::Observation;
 
 pub use expect::{Difference, Expectation, Got, show};
 use typed::Typed;
+pub use wrong::WrongCaseError;
 
 /// What the clock shows in a case that does not say: 2026-01-01T12:00:00Z, a Thursday.
 pub const NOW_MS: u64 = 1_767_268_800_000;
@@ -48,12 +50,12 @@ pub enum CasesError {
         source: io::Error,
     },
     /// A file is no case file.
-    #[error("`{}`: {why}", path.display())]
+    #[error("`{}`: {error}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        why: String,
+        error: WrongCaseError,
     },
     /// No such folder.
     #[error(
@@ -94,13 +96,13 @@ pub fn read(folder: &Path) -> Result<Vec<Case>, CasesError> {
     let mut cases: Vec<Case> = Vec::new();
     for path in paths {
         let text = read_bounded(&path).map_err(failed(&path))?;
-        let malformed = |why: String| CasesError::Malformed { path: path.clone(), why };
+        let malformed = |error| CasesError::Malformed { path: path.clone(), error };
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let begin = cases.len();
         for typed in typed::parse(&text).map_err(malformed)? {
             let case = build(&file, typed).map_err(malformed)?;
             if cases.iter().skip(begin).any(|earlier| earlier.name == case.name) {
-                return Err(malformed(format!("two cases are named {:?}", case.name)));
+                return Err(malformed(WrongCaseError::Twice(case.name)));
             }
             cases.push(case);
         }
@@ -119,24 +121,22 @@ fn read_bounded(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-fn build(file: &str, typed: Typed) -> Result<Case, String> {
+fn build(file: &str, typed: Typed) -> Result<Case, WrongCaseError> {
     let Typed { name, settings, now, observation, expect } = typed;
-    let named = |why: String| format!("case {name:?}: {why}");
+    let named = |error| WrongCaseError::Case { name: name.clone(), error: Box::new(error) };
     let now_ms = now.map_or(Ok(NOW_MS), |now| millis(&now)).map_err(named)?;
-    let observation = observation.map(|typed| typed.build()).transpose().map_err(named)?;
+    let observation = observation.map(typed::TypedObservation::build).transpose().map_err(named)?;
     let expected = Expectation::build(expect).map_err(named)?;
     if observation.is_none() && !matches!(expected, Expectation::ConfigureError(_)) {
-        return Err(named("`observation` is missing".to_owned()));
+        return Err(named(WrongCaseError::NoObservation));
     }
     let settings = settings.map_or_else(|| "{}".to_owned(), |settings| settings.to_string());
     Ok(Case { file: file.to_owned(), name, settings, now_ms, observation, expected })
 }
 
-fn millis(text: &str) -> Result<u64, String> {
-    let time: jiff::Timestamp = text
-        .parse()
-        .map_err(|_| format!("`now` is {text:?}, expected a time such as 2026-01-01T12:00:00Z"))?;
-    u64::try_from(time.as_millisecond()).map_err(|_| "`now` is before 1970".to_owned())
+fn millis(text: &str) -> Result<u64, WrongCaseError> {
+    let time: jiff::Timestamp = text.parse().map_err(|_| WrongCaseError::NoTime(text.to_owned()))?;
+    u64::try_from(time.as_millisecond()).map_err(|_| WrongCaseError::Before1970)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use wasmparser::{Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
+use super::call::{PanicError, guarded};
 use super::error::LoadPluginError;
 use super::{shape, text};
 use crate::contract::{CONTRACT, World};
@@ -28,10 +29,18 @@ pub enum ComponentizeError {
         "imports WASI preview 1; build it for the target wasm32-unknown-unknown, or with `phasegate plugin build`"
     )]
     ImportsWasi,
-    /// The encoder's own words.
+    /// The encoder does not take it.
     #[error("cannot become a component: {0}")]
-    Encode(String),
+    Encode(#[from] EncoderError),
+    /// The encoder broke.
+    #[error("cannot become a component: {0}")]
+    Panicked(#[from] PanicError),
 }
+
+/// What the encoder says, in its own words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct EncoderError(String);
 
 /// Wraps a core module as a component and validates the result.
 ///
@@ -49,15 +58,13 @@ pub fn componentize(core: &[u8]) -> Result<Vec<u8>, ComponentizeError> {
     if shape.imports.iter().any(|name| name.starts_with("wasi_snapshot_preview1.")) {
         return Err(ComponentizeError::ImportsWasi);
     }
-    super::call::guarded("the component encoder", || {
+    Ok(guarded("the component encoder", || {
         ComponentEncoder::default()
             .validate(true)
             .module(core)
             .and_then(|encoder| encoder.encode())
             .map_err(|error| words(&error))
-    })
-    .and_then(|result| result)
-    .map_err(ComponentizeError::Encode)
+    })??)
 }
 
 /// Stand in for WASI preview 1; made from `adapter/preview1.wat`.
@@ -100,9 +107,7 @@ pub fn finish(core: &[u8], world: World) -> Result<Vec<u8>, ComponentizeError> {
         }
         encoder.encode().map_err(|error| words(&error))
     };
-    super::call::guarded("the component encoder", make)
-        .and_then(|result| result)
-        .map_err(ComponentizeError::Encode)
+    Ok(guarded("the component encoder", make)??)
 }
 
 /// A module without the sections for debuggers, which are many times larger than the rest. The names
@@ -124,7 +129,7 @@ fn without_debug(core: &[u8]) -> Result<Vec<u8>, wasmparser::Error> {
 }
 
 /// Adds to a module the type of the component that it is for.
-fn embed(module: &mut Vec<u8>, more: Option<&str>, world: &str) -> Result<(), String> {
+fn embed(module: &mut Vec<u8>, more: Option<&str>, world: &str) -> Result<(), EncoderError> {
     let mut resolve = Resolve::default();
     let mut package = resolve.push_str("policy.wit", CONTRACT).map_err(|error| words(&error))?;
     if let Some(more) = more {
@@ -136,6 +141,6 @@ fn embed(module: &mut Vec<u8>, more: Option<&str>, world: &str) -> Result<(), St
 }
 
 /// All levels of an encoder's error in one line.
-fn words(error: &(impl std::fmt::Display + ?Sized)) -> String {
-    text::one_line(&format!("{error:#}"), 1024)
+fn words(error: &(impl std::fmt::Display + ?Sized)) -> EncoderError {
+    EncoderError(text::one_line(&format!("{error:#}"), 1024))
 }

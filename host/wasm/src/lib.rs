@@ -41,8 +41,8 @@ mod tests;
 
 pub use batch::{BATCH_MAX, Judged};
 pub use cache::CodeCache;
-pub use call::guarded;
-pub use componentize::{ComponentizeError, componentize, finish};
+pub use call::{PanicError, guarded};
+pub use componentize::{ComponentizeError, EncoderError, componentize, finish};
 pub use contract::{CONTRACT, World};
 pub use engine::{Runtime, RuntimeError};
 pub use error::{COMPONENT_BYTES_MAX, LoadPluginError};

@@ -14,7 +14,7 @@ use wasmtime::component::Component;
 use phasegate_core::domain::{Digest, ReadClock};
 
 use super::batch::BatchSize;
-use super::call::{self, Code, OpenError};
+use super::call::{self, Code, OpenError, PanicError};
 use super::capability::GuestLog;
 use super::contract::{self, Contract, Linked};
 use super::engine::Runtime;
@@ -123,8 +123,8 @@ impl Runtime {
             return Ok(component);
         }
         let component = compile_aside(|| Component::from_binary(&self.engine, bytes))
-            .and_then(|result| result.map_err(|error| text::summary(&error)))
-            .map_err(LoadPluginError::Compile)?;
+            .map_err(|error| LoadPluginError::Compile(error.to_string()))?
+            .map_err(|error| LoadPluginError::Compile(text::summary(&error)))?;
         if let Some(cache) = &self.cache {
             cache.store(&self.engine, digest, &component);
         }
@@ -132,9 +132,20 @@ impl Runtime {
     }
 }
 
+/// Why the compiler did not come to an end.
+#[derive(Debug, thiserror::Error)]
+enum CompilerError {
+    #[error("no thread for the compiler: {0}")]
+    NoThread(std::io::Error),
+    #[error(transparent)]
+    Panicked(#[from] PanicError),
+    #[error("the compiler ended without a result")]
+    NoResult,
+}
+
 /// Runs the compiler on a thread of its own, which gives way to everything that already runs. The
 /// compiler's helpers are begun by it and are as polite.
-fn compile_aside<T: Send>(compile: impl FnOnce() -> T + Send) -> Result<T, String> {
+fn compile_aside<T: Send>(compile: impl FnOnce() -> T + Send) -> Result<T, CompilerError> {
     let polite = || {
         // One that stays as important as the others is no reason not to compile.
         let _ = rustix::process::nice(10);
@@ -143,8 +154,7 @@ fn compile_aside<T: Send>(compile: impl FnOnce() -> T + Send) -> Result<T, Strin
     std::thread::scope(|scope| {
         let thread =
             std::thread::Builder::new().name("plugin-compiler".to_owned()).spawn_scoped(scope, polite);
-        let thread = thread.map_err(|error| format!("no thread for the compiler: {error}"))?;
-        thread.join().unwrap_or_else(|_| Err("the compiler ended without a result".to_owned()))
+        Ok(thread.map_err(CompilerError::NoThread)?.join().map_err(|_| CompilerError::NoResult)??)
     })
 }
 

@@ -4,6 +4,8 @@
 pub(crate) mod contracts;
 #[path = "../../../tests/support/guests.rs"]
 pub(crate) mod guests;
+#[path = "../../../tests/support/observed.rs"]
+pub(crate) mod observed;
 
 mod bytes;
 mod clock;
@@ -12,13 +14,12 @@ mod finish;
 mod load;
 mod wasi;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use phasegate_core::domain::{
-    Answer, InstanceFacts, InstanceId, Observation, ReadClock, Response, ScaleSetName, Verdict,
-};
+use phasegate_core::domain::{ReadClock, Verdict};
+
+use observed::{batch, observation, phases};
 
 use super::{Isolation, Limits, LoadPluginError, LoadedPlugin, Runtime};
 
@@ -53,36 +54,6 @@ fn refusal(name: &str) -> String {
     load_as(name, Isolation::PerBatch).err().unwrap().to_string()
 }
 
-fn observation(id: usize, body: &str) -> Observation {
-    Observation {
-        instance: Arc::new(InstanceFacts {
-            id: InstanceId::parse(&id.to_string()).unwrap(),
-            scale_set: ScaleSetName::parse("web").unwrap(),
-            region: None,
-            zone: Some("1".to_owned()),
-            fault_domain: Some(2),
-            update_domain: None,
-            version: None,
-            desired_version: None,
-            labels: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
-        }),
-        answers: vec![Answer {
-            source: "health".to_owned(),
-            outcome: Ok(Response {
-                status: 200,
-                headers: vec![("x-phase".to_owned(), "1".to_owned())],
-                body: body.as_bytes().to_vec(),
-            }),
-        }],
-        memory: None,
-        attributes: Vec::new(),
-    }
-}
-
-fn batch(bodies: &[&str]) -> Vec<Observation> {
-    bodies.iter().enumerate().map(|(id, body)| observation(id, body)).collect()
-}
-
 /// Evaluates one observation with an empty body.
 fn one(plugin: &mut LoadedPlugin) -> Verdict {
     plugin.evaluate(&batch(&[""]), 0).pop().unwrap()
@@ -91,8 +62,4 @@ fn one(plugin: &mut LoadedPlugin) -> Verdict {
 /// The failure of a guest on one observation, as text.
 fn failure(name: &str) -> String {
     one(&mut load(name)).unwrap_err().to_string()
-}
-
-fn phases(results: &[Verdict]) -> Vec<Option<u32>> {
-    results.iter().map(|result| result.as_ref().unwrap().phase.map(|phase| phase.get())).collect()
 }

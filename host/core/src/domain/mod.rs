@@ -23,6 +23,8 @@ pub mod plugin_spec;
 pub mod policy;
 pub mod request;
 pub mod rules;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod time;
 pub mod upgrade_policy;
 pub mod window;
@@ -39,7 +41,8 @@ pub use fleet::{Address, Instance, Model, Protection, ScaleSet};
 pub use fresh_id::FreshIds;
 pub use health::{Claim, Health, HealthSettings, ProbeProtocol, Profile, freshness, prepare_max};
 pub use ids::{
-    Digest, ExtensionName, Generation, OperationId, Phase, PluginName, ScaleSetName, UpgradeId, Version,
+    Digest, ExtensionName, Generation, InvalidIdError, OperationId, Phase, PluginName, ScaleSetName,
+    UpgradeId, Version,
 };
 pub use instance_id::InstanceId;
 pub use limits::{Isolation, OnFailure, PluginLimits};

@@ -12,7 +12,7 @@ pub const TEXT_BYTES_MAX: usize = 500;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
 
-/// A name that whoever asks gives to a request, so that the same request, sent again, is answered as before
+/// A name that a caller gives to a request, so that the same request, sent again, is answered as before
 /// and not done again. 1 to 128 visible ASCII characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

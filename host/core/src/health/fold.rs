@@ -138,7 +138,7 @@ impl HealthFold {
         self.settings
     }
 
-    /// How long more claims like this one change nothing that anybody could ever see, so that they
+    /// How long more claims like this one change nothing that could ever be seen, so that they
     /// need not be taken in.
     #[must_use]
     pub fn settled(&self, claim: Claim) -> Settled {

@@ -65,45 +65,15 @@ pub(crate) fn orders() -> SetConfig {
         labels: BTreeMap::new(),
         protection: Protection::default(),
     };
-    let percent = Percent::clamped;
-    let health = HealthSettings {
-        profile: Profile::Fleet,
-        protocol: ProbeProtocol::Http,
-        port: None,
-        request_path: "/health".to_owned(),
-        interval: Duration::from_secs(5),
-        timeout: Duration::from_secs(5),
-        number_of_probes: 1,
-        grace_period: Duration::from_secs(10),
-        body_max: 1 << 16,
-        headers: Vec::new(),
-    };
     let policy = UpgradePolicy {
-        rolling: RollingUpgradePolicy {
-            max_batch_instance_percent: percent(34),
-            max_unhealthy_instance_percent: percent(34),
-            max_unhealthy_upgraded_instance_percent: percent(34),
-            pause_time_between_batches: Duration::ZERO,
-            enable_cross_zone_upgrade: false,
-            prioritize_unhealthy_instances: false,
-            max_surge: false,
-            batches: Vec::new(),
-        },
-        gate: HealthGate {
-            wait: Duration::ZERO,
-            stable_for: Duration::ZERO,
-            deadline: Duration::from_secs(120),
-        },
-        failure: FailureRules::default(),
-        checkpoints: Checkpoints::default(),
-        decisions: Decisions::Snapshot,
+        gate: testing::gate(120),
         defer_max: Duration::from_secs(600),
-        prepare_max: Duration::from_secs(60),
+        ..testing::upgrade_policy(testing::limits(34))
     };
     let spec = ScaleSet {
         name: name("orders"),
         plugin: PluginName::parse("db").unwrap(),
-        health,
+        health: testing::health(),
         policy,
         retry: None,
         freeze: FreezeWindows::default(),

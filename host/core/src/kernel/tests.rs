@@ -8,10 +8,10 @@ use super::event::{Created, Done};
 use super::state::SetState;
 use super::*;
 use crate::domain::{
-    Actor, Address, Checkpoints, Claim, Component, Creation, Custody, Decided, Decision, Decisions, Digest,
-    DriverTraits, Evaluation, FailureRules, FreezeWindows, Generation, HealthGate, HealthSettings, Instance,
-    InstanceId, Model, OnFailure, OperationId, Outcome, Participation, Percent, PluginName, PluginStamp,
-    ProbeProtocol, Profile, Protection, RollingUpgradePolicy, ScaleSet, UpgradePolicy, Version,
+    Actor, Address, Claim, Component, Creation, Custody, Decided, Decision, Digest, DriverTraits, Evaluation,
+    FreezeWindows, Generation, HealthSettings, Instance, InstanceId, Model, OnFailure, OperationId, Outcome,
+    Participation, Percent, PluginName, PluginStamp, Protection, RollingUpgradePolicy, ScaleSet,
+    UpgradePolicy, Version, testing,
 };
 use crate::record::{Anchor, Commit, Disk};
 use crate::rollout::MemberState;
@@ -45,39 +45,19 @@ fn instance(number: u16) -> Instance {
 fn config() -> SetConfig {
     let percent = Percent::clamped;
     let rolling = RollingUpgradePolicy {
-        max_batch_instance_percent: percent(25),
         max_unhealthy_instance_percent: percent(100),
         max_unhealthy_upgraded_instance_percent: percent(100),
-        pause_time_between_batches: Duration::ZERO,
-        enable_cross_zone_upgrade: false,
-        prioritize_unhealthy_instances: false,
-        max_surge: false,
-        batches: Vec::new(),
+        ..testing::limits(25)
     };
     let seconds = Duration::from_secs;
     let spec = ScaleSet {
         name: set_name(),
         plugin: PluginName::parse("p").unwrap(),
-        health: HealthSettings {
-            profile: Profile::Fleet,
-            protocol: ProbeProtocol::Http,
-            port: None,
-            request_path: "/".to_owned(),
-            interval: seconds(5),
-            timeout: seconds(5),
-            number_of_probes: 1,
-            grace_period: seconds(0),
-            body_max: 1,
-            headers: Vec::new(),
-        },
+        health: HealthSettings { grace_period: seconds(0), ..testing::health() },
         policy: UpgradePolicy {
-            rolling,
-            gate: HealthGate { wait: seconds(0), stable_for: seconds(0), deadline: seconds(120) },
-            failure: FailureRules::default(),
-            checkpoints: Checkpoints::default(),
-            decisions: Decisions::Snapshot,
+            gate: testing::gate(120),
             defer_max: seconds(600),
-            prepare_max: seconds(60),
+            ..testing::upgrade_policy(rolling)
         },
         retry: None,
         freeze: FreezeWindows::default(),

@@ -221,7 +221,7 @@ fn self_tested(life: &mut PluginLife, out: &mut Out<'_>, mut job: Job, cases: Op
         job.load.trace.skip(Stage::Rehearse, "strategy immediate".to_owned(), now.at);
         return promote::decide(life, out, job, now);
     }
-    // Nobody asks what an earlier generation changes: no decision is worse than another one.
+    // What an earlier generation changes does not matter: no decision is worse than another one.
     let (gate, only) = match is_circuit {
         true => (None, job.before),
         false => (job.spec.swap.gate.clone(), None),

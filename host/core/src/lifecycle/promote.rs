@@ -85,7 +85,7 @@ fn mode(job: &Job) -> SwapMode {
     }
 }
 
-/// Whether the generation before is on its way back: whoever wants to take over waits for that.
+/// Whether the generation before is on its way back: what wants to take over waits for that.
 pub(super) fn is_going_back(life: &PluginLife) -> bool {
     life.back.as_ref().is_some_and(|job| matches!(&job.purpose, Purpose::Return(back) if back.is_of_watch()))
 }
@@ -127,7 +127,7 @@ pub(super) fn kept(life: &mut PluginLife, out: &mut Out<'_>, mut job: Job, now: 
     }
 }
 
-/// Lets the component of a job take over, and answers whoever waits for it.
+/// Lets the component of a job take over, and answers the request that waits for it.
 pub(super) fn promote(
     life: &mut PluginLife,
     out: &mut Out<'_>,

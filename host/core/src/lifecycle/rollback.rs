@@ -163,7 +163,7 @@ pub(super) fn failed(
 pub(super) fn rehearsed(life: &mut PluginLife, out: &mut Out<'_>, mut job: Job, seen: &Summary, now: Now) {
     let is_better = seen.failed_old > seen.failed_new;
     job.load.trace.end(Stage::Rehearse, StepState::Passed, None, now.at);
-    // Nobody looks at it.
+    // It is not shown.
     out.act(Effect::DropComparison(job.load.ticket));
     if is_better {
         return passed(life, out, job, now);

@@ -11,7 +11,6 @@
 
 use std::sync::Arc;
 
-use super::compare::Summary;
 use super::effect::{Effect, From, Role};
 use super::event::{Answer, Facts};
 use super::gate::{GateReason, Opening, opening};
@@ -52,17 +51,9 @@ pub(super) fn begin(life: &mut PluginLife, out: &mut Out<'_>, job: Job, now: Now
         let configured = configured(bytes.0, &candidate.settings);
         life.refused = Some(StoredRefusal { configured, why: refusal.to_string() });
     }
-    life.trial = Some(Trial {
-        ticket: load.ticket,
-        kind: TrialKind::Shadow(Box::new(Shadowed { candidate, bytes, facts, begun: Begun::Live })),
-        gate,
-        load,
-        began_at: None,
-        ready_by: now.at + ANSWER_WITHIN,
-        seen: Summary::default(),
-        asked,
-        rehearsed,
-    });
+    let shadowed = Shadowed { candidate, bytes, facts, begun: Begun::Live };
+    let trial = Trial::ordered(TrialKind::Shadow(Box::new(shadowed)), gate, load, now);
+    life.trial = Some(Trial { asked, rehearsed, ..trial });
     out.act(Effect::Retain(life.used()));
 }
 
@@ -94,17 +85,7 @@ pub(super) fn resume(life: &mut PluginLife, out: &mut Out<'_>, stored: &StoredSh
     out.act(Effect::BeginShadow(ticket, what));
     let shadowed =
         Shadowed { candidate, bytes: (*digest, 0), facts: Facts::default(), begun: Begun::AtStart };
-    life.trial = Some(Trial {
-        ticket,
-        kind: TrialKind::Shadow(Box::new(shadowed)),
-        gate,
-        load,
-        began_at: None,
-        ready_by: now.at + ANSWER_WITHIN,
-        seen: Summary::default(),
-        asked: None,
-        rehearsed: None,
-    });
+    life.trial = Some(Trial::ordered(TrialKind::Shadow(Box::new(shadowed)), gate, load, now));
 }
 
 /// Says that a component does not judge on that did so when the host stopped.

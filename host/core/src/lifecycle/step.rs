@@ -55,7 +55,7 @@ pub enum Reply {
 /// Whether the store takes a record.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Store<'a> {
-    /// As far as anybody knows.
+    /// As far as is known.
     Takes,
     /// It did not just now, because of this.
     Refuses(&'a str),
@@ -95,7 +95,7 @@ pub fn step(life: &mut PluginLife, event: Event, now: Now) -> Step {
 }
 
 /// Applies an event whose step could not be recorded: the life is as it was before that step, and nothing of
-/// it was done. No generation takes over, whoever waits for one is told `why`, and what else would have been
+/// it was done. No generation takes over, a request that waits for one is told `why`, and what else would have been
 /// recorded goes with the next step's record.
 pub fn step_unrecorded(life: &mut PluginLife, event: Event, why: &str, now: Now) -> Step {
     run(life, event, now, Store::Refuses(why))

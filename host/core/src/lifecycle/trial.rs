@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::compare::Summary;
 use super::effect::{Effect, Role, ShadowOrder};
 use super::event::{Facts, Ticket};
-use super::job::{Candidate, Load};
+use super::job::{ANSWER_WITHIN, Candidate, Load};
 use super::life::{Diff, PluginLife};
 use super::promote::{is_going_back, show_diff, show_last};
 use super::reason::{EndedFor, Unfit};
@@ -41,6 +41,23 @@ pub(super) struct Trial {
     pub asked: Option<RequestId>,
     /// What its rehearsal showed.
     pub rehearsed: Option<Diff>,
+}
+
+impl Trial {
+    /// One that the hands were told to make ready, under the ticket of its load; no request waits for it.
+    pub(super) fn ordered(kind: TrialKind, gate: Option<Gate>, load: Load, now: Now) -> Self {
+        Self {
+            ticket: load.ticket,
+            kind,
+            gate,
+            load,
+            began_at: None,
+            ready_by: now.at + ANSWER_WITHIN,
+            seen: Summary::default(),
+            asked: None,
+            rehearsed: None,
+        }
+    }
 }
 
 /// Which way a trial goes.

@@ -13,7 +13,7 @@ use super::{promote, reload, rollback, startup, wishes};
 use crate::domain::Now;
 use crate::record::StoredRefusal;
 
-/// A job cannot go on: says so to whoever waits, and remembers what the configuration names and what did
+/// A job cannot go on: answers the request that waits for it, and remembers what the configuration names and what did
 /// not pass.
 pub(super) fn fail(life: &mut PluginLife, out: &mut Out<'_>, mut job: Job, unfit: Unfit, now: Now) {
     if let (Purpose::Start(_), Unfit::Hand(HandError::NotKept(why))) = (&job.purpose, &unfit) {

@@ -1,10 +1,9 @@
 //! A new generation is watched: the one before judges beside it, to come back if it was better. That is on
 //! record and begins anew, for the full time, after a restart of the host.
 
-use super::compare::Summary;
 use super::effect::{Effect, Role};
 use super::gate::{self, GateReason};
-use super::job::{ANSWER_WITHIN, Candidate, Load, ReturnWhy};
+use super::job::{Candidate, Load, ReturnWhy};
 use super::life::{Active, PluginLife};
 use super::prepare::not_pinned;
 use super::promote::{self, show_last};
@@ -65,17 +64,7 @@ fn start(life: &mut PluginLife, out: &mut Out<'_>, watched: Watched, mut load: L
     let settings = Candidate::kept(&watched.former).settings;
     let what = order(&life.spec, (watched.former.digest, &settings), (Role::Former, live), gate.clone());
     out.act(Effect::BeginShadow(ticket, what));
-    life.trial = Some(Trial {
-        ticket,
-        kind: TrialKind::Watch(Box::new(watched)),
-        gate,
-        load,
-        began_at: None,
-        ready_by: now.at + ANSWER_WITHIN,
-        seen: Summary::default(),
-        asked: None,
-        rehearsed: None,
-    });
+    life.trial = Some(Trial::ordered(TrialKind::Watch(Box::new(watched)), gate, load, now));
 }
 
 /// Begins the watch anew that ran when the host stopped. One that cannot is named: the host starts without

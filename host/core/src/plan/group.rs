@@ -60,7 +60,7 @@ impl Target<'_> {
     fn order(&self, other: &Self) -> Ordering {
         let ids = || match (self.number, other.number) {
             (Some(number), Some(other)) if number != other => number.cmp(&other),
-            _ => self.id.cmp(other.id),
+            (Some(_) | None, _) => self.id.cmp(other.id),
         };
         self.fault_domain.cmp(&other.fault_domain).then_with(ids)
     }

@@ -124,10 +124,10 @@ pub fn standing(input: &StandingInput<'_>) -> Standing {
         Some((before, at)) if input.health != Health::Unknown && input.now.since(at) <= input.freshness => {
             decided(before)
         }
-        _ if input.prioritize_unhealthy => {
+        Some(_) | None if input.prioritize_unhealthy => {
             Standing::Decided { phase: answered_phase, participation: Participation::Proceed, detail }
         }
-        _ => Standing::Unknown { detail, phase: answered_phase },
+        Some(_) | None => Standing::Unknown { detail, phase: answered_phase },
     }
 }
 

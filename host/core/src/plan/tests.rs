@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::domain::{
-    BatchSize, Checkpoints, Decisions, FailureRules, HealthGate, Percent, RollingUpgradePolicy,
-};
+use crate::domain::{BatchSize, Percent, RollingUpgradePolicy, testing};
 
 /// Parses candidates such as `1:0 2:- 3:1s 4:0@b/1`: id, phase (`-` none), `s` skip, `d` defer,
 /// `u` unhealthy, `p` protected, `x` already there, `@zone`, `/update domain`.
@@ -50,30 +48,7 @@ fn candidate(text: &str) -> Candidate {
 fn policy(batch_percent: u8) -> RollingUpgradePolicy {
     RollingUpgradePolicy {
         max_batch_instance_percent: Percent::new(batch_percent).unwrap(),
-        max_unhealthy_instance_percent: Percent::new(20).unwrap(),
-        max_unhealthy_upgraded_instance_percent: Percent::new(20).unwrap(),
-        pause_time_between_batches: Duration::ZERO,
-        enable_cross_zone_upgrade: false,
-        prioritize_unhealthy_instances: false,
-        max_surge: false,
-        batches: Vec::new(),
-    }
-}
-
-/// The rules of an upgrade with these limits.
-fn rules(rolling: &RollingUpgradePolicy) -> UpgradePolicy {
-    UpgradePolicy {
-        rolling: rolling.clone(),
-        gate: HealthGate {
-            wait: Duration::ZERO,
-            stable_for: Duration::ZERO,
-            deadline: Duration::from_secs(300),
-        },
-        failure: FailureRules::default(),
-        checkpoints: Checkpoints::default(),
-        decisions: Decisions::Snapshot,
-        defer_max: Duration::from_secs(1800),
-        prepare_max: Duration::from_secs(60),
+        ..testing::limits(20)
     }
 }
 
@@ -81,7 +56,7 @@ fn plan_with(candidates: &[Candidate], policy: &RollingUpgradePolicy) -> Plan {
     plan(&PlanInput {
         scale_set: &ScaleSetName::parse("orders").unwrap(),
         goal: &Goal::application(Version::parse("v2").unwrap()),
-        policy: &rules(policy),
+        policy: &testing::upgrade_policy(policy.clone()),
         candidates,
         total: candidates.len(),
         batches_before: 0,

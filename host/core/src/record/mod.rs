@@ -58,7 +58,7 @@ pub trait Store: Send {
     ///
     /// # Errors
     /// When they cannot be made durable now. None of them is then durable, or all are and the word of it
-    /// was lost: whoever commits must be ready for both.
+    /// was lost: the caller must be ready for both.
     fn commit(&mut self, commit: &Commit) -> Result<(), StoreError>;
 }
 
@@ -70,7 +70,7 @@ pub struct Opened<S> {
     pub stored: Stored,
 }
 
-/// Whether an upgrade did anything: one that found everybody there already does not hide the one before
+/// Whether an upgrade did anything: one that found all instances there already does not hide the one before
 /// it from a rollback.
 #[must_use]
 pub fn left_a_trace(upgrade: &Upgrade) -> bool {

@@ -98,7 +98,7 @@ pub struct StoredGeneration {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Forced {
-    /// Nobody did.
+    /// None did.
     #[default]
     No,
     /// A person did.

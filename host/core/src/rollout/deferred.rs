@@ -73,11 +73,13 @@ pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, 
     });
     upgrade.deferred.retain(|id, _| !due.contains(id));
     upgrade.holds.retain(|hold| !due.contains(&hold.instance));
-    let late = |hold: Hold| match hold.reason {
-        HoldReason::Defer(detail) => {
-            Hold { instance: hold.instance, reason: HoldReason::Defer(out_of_time(&detail)) }
-        }
-        _ => hold,
+    let late = |Hold { instance, reason }: Hold| match reason {
+        HoldReason::Defer(detail) => Hold { instance, reason: HoldReason::Defer(out_of_time(&detail)) },
+        HoldReason::Skip(_)
+        | HoldReason::Protected
+        | HoldReason::Undecided
+        | HoldReason::PluginFailed(_)
+        | HoldReason::Unknown(_) => Hold { instance, reason },
     };
     upgrade.holds.extend(again.holds.into_iter().map(late));
     upgrade.holds.sort_by(|a, b| a.instance.cmp(&b.instance));

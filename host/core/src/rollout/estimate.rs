@@ -41,7 +41,14 @@ pub fn estimate(
                 continue;
             }
             (Stage::Between { resume_at }, _) if index == upgrade.current => at = at.max(resume_at),
-            _ => at = at + upgrade.policy.rolling.pause_time_between_batches,
+            (
+                Stage::Preparing { .. }
+                | Stage::Between { .. }
+                | Stage::InBatch
+                | Stage::Undoing
+                | Stage::Ended { .. },
+                _,
+            ) => at = at + upgrade.policy.rolling.pause_time_between_batches,
         }
         if upgrade.bypass.is_none() {
             at = frozen_until(at).map_or(at, |until| at.max(until));

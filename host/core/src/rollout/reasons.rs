@@ -116,7 +116,14 @@ pub fn why_not_yet(upgrade: &Upgrade, fleet: &dyn FleetView) -> Vec<(InstanceId,
             let why = match &member.state {
                 MemberState::Succeeded { .. } => continue,
                 MemberState::Pending => ahead(upgrade, index, batch),
-                _ => in_hand(upgrade, member, fleet.health(member.watched(id))),
+                MemberState::Applying { .. }
+                | MemberState::Settling { .. }
+                | MemberState::Creating { .. }
+                | MemberState::Ready { .. }
+                | MemberState::Deleting { .. }
+                | MemberState::Removing { .. }
+                | MemberState::Restoring { .. }
+                | MemberState::Failed { .. } => in_hand(upgrade, member, fleet.health(member.watched(id))),
             };
             all.push((id.clone(), why));
         }

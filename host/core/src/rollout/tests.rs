@@ -7,7 +7,7 @@ use super::*;
 use crate::domain::{
     Checkpoints, Decisions, ExtensionName, FailureRules, Goal, Health, HealthGate, InstanceId, OnBreach,
     OnInstanceFailure, Participation, Percent, Phase, Protection, RollingUpgradePolicy, ScaleSetName,
-    Timestamp, UpgradeId, UpgradePolicy, Version,
+    Timestamp, UpgradeId, UpgradePolicy, Version, testing,
 };
 use crate::plan::{Candidate, Standing};
 use crate::rollout::invariants::Seen;
@@ -115,17 +115,7 @@ struct World {
 }
 
 fn policy() -> RollingUpgradePolicy {
-    let percent = |value| Percent::new(value).unwrap();
-    RollingUpgradePolicy {
-        max_batch_instance_percent: percent(20),
-        max_unhealthy_instance_percent: percent(20),
-        max_unhealthy_upgraded_instance_percent: percent(20),
-        pause_time_between_batches: Duration::ZERO,
-        enable_cross_zone_upgrade: false,
-        prioritize_unhealthy_instances: false,
-        max_surge: false,
-        batches: Vec::new(),
-    }
+    testing::limits(20)
 }
 
 const GATE: HealthGate =
@@ -138,13 +128,11 @@ fn world(fleet: Fleet, policy: RollingUpgradePolicy, gate: HealthGate) -> World 
         scale_set: ScaleSetName::parse("orders").unwrap(),
         goal: Goal::application(version("v2")),
         policy: UpgradePolicy {
-            rolling: policy,
             gate,
             failure: FailureRules { instance: OnInstanceFailure::Leave, breach: OnBreach::Stop },
-            checkpoints: Checkpoints::default(),
-            decisions: Decisions::Snapshot,
             defer_max: Duration::from_secs(600),
             prepare_max: Duration::from_secs(30),
+            ..testing::upgrade_policy(policy)
         },
         before: Goal::application(version("v1")),
         bypass: false,
@@ -158,6 +146,12 @@ fn world(fleet: Fleet, policy: RollingUpgradePolicy, gate: HealthGate) -> World 
         wake_at: None,
         pending: Vec::new(),
     }
+}
+
+/// The driver answers for the batch in flight, and its instances come back healthy.
+fn finish_batch(world: &mut World) {
+    world.drivers_answer(&Ok(()));
+    world.all_become_healthy();
 }
 
 impl World {
@@ -197,7 +191,7 @@ impl World {
         self.look();
     }
 
-    fn everybody_is_healthy(&mut self) {
+    fn all_become_healthy(&mut self) {
         for node in self.fleet.0.values_mut() {
             node.health = Health::Healthy;
         }
@@ -217,7 +211,7 @@ impl World {
                 return;
             }
             self.drivers_answer(&Ok(()));
-            self.everybody_is_healthy();
+            self.all_become_healthy();
         }
         panic!("no end in sight: {:?}", self.upgrade.stage);
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Checkpoints, Claim, Component, Decisions, ExtensionName, FailureRules, Goal, HealthGate, Model, Percent,
-    RetryRule, RollingUpgradePolicy, Version, prepare_max,
+    Checkpoints, Claim, Component, Decisions, ExtensionName, FailureRules, Goal, HealthGate, Model,
+    RetryRule, RollingUpgradePolicy, Version, prepare_max, testing,
 };
 use crate::health::FoldSettings;
 
@@ -223,7 +223,6 @@ pub(super) enum Fate {
 impl Default for Scenario {
     /// Twelve healthy instances, three zones, two phases, no faults.
     fn default() -> Self {
-        let percent = Percent::clamped;
         Self {
             sets: 1,
             instances: 12,
@@ -236,21 +235,8 @@ impl Default for Scenario {
             extensions: 0,
             ahead: 0,
             missing: 0,
-            policy: RollingUpgradePolicy {
-                max_batch_instance_percent: percent(20),
-                max_unhealthy_instance_percent: percent(20),
-                max_unhealthy_upgraded_instance_percent: percent(20),
-                pause_time_between_batches: Duration::ZERO,
-                enable_cross_zone_upgrade: false,
-                prioritize_unhealthy_instances: false,
-                max_surge: false,
-                batches: Vec::new(),
-            },
-            gate: HealthGate {
-                wait: Duration::ZERO,
-                stable_for: Duration::ZERO,
-                deadline: Duration::from_secs(120),
-            },
+            policy: testing::limits(20),
+            gate: testing::gate(120),
             failure: FailureRules::default(),
             checkpoints: Checkpoints::default(),
             decisions: Decisions::Snapshot,

@@ -1,11 +1,15 @@
 //! Every key that is declared is taken over by a reload or needs a restart; none is ignored.
 
+mod rows;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::*;
 use crate::keys::{Form, Reload, Shape};
 use crate::plugins::config::PluginConfig;
+use rows::Effect::{Plugin, Restart, Set};
+use rows::{Row, host_and_plugin_rows, policy_rows, set_rows};
 
 /// `#…` are the places for one more key.
 const FILE: &str = r##"
@@ -30,16 +34,6 @@ instances = [{ id = "0", address = "127.0.0.1:1" }]
 #policy
 "##;
 
-const DIGEST: &str = "digest = \"sha256:1111111111111111111111111111111111111111111111111111111111111111\"";
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Effect {
-    Restart(&'static str),
-    Set(&'static str),
-    Plugin,
-}
-use Effect::{Plugin, Restart, Set};
-
 fn config(text: &str) -> Config {
     crate::config::parse(text, Path::new("phasegate.toml")).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
@@ -47,187 +41,14 @@ fn config(text: &str) -> Config {
 fn effects(before: &Config, after: &Config) -> Vec<String> {
     let mut effects = restart_reasons(before, after);
     for set in &after.scale_sets {
-        let old = before.scale_sets.iter().find(|old| old.name == set.name);
-        effects.extend(old.into_iter().flat_map(|old| changed_parts(old, set)).map(str::to_owned));
+        let changes = live_changes(before, after, &set.name);
+        effects.extend(parts(&changes).into_iter().map(str::to_owned));
     }
     let differs = |plugin: &&PluginConfig| {
         before.plugins.iter().any(|old| old.spec.name == plugin.spec.name && old != *plugin)
     };
     effects.extend(after.plugins.iter().filter(differs).map(|_| "plugin".to_owned()));
     effects
-}
-
-type Row = (&'static str, &'static str, &'static str, Effect);
-
-/// Place, one value of a key, another one, and what becomes of the change.
-fn host_and_plugin_rows() -> Vec<Row> {
-    vec![
-        ("#server", "listen = \"127.0.0.1:1\"", "listen = \"127.0.0.1:2\"", Restart("server.listen changed")),
-        ("#server", "dataDir = \"a\"", "dataDir = \"b\"", Restart("server.dataDir changed")),
-        ("#server", "tokenFile = \"a\"", "tokenFile = \"b\"", Restart("server.tokenFile changed")),
-        ("#recording", "maxMiB = 4", "maxMiB = 1", Restart("recording.maxMiB changed")),
-        ("#recording", "maxMiB = 4", "maxMiB = 0", Restart("recording.maxMiB changed")),
-        ("#recording", "maxAge = \"P1D\"", "maxAge = \"P2D\"", Restart("recording.maxAge changed")),
-        ("#recording", "redact = []", "redact = [\"/role\"]", Restart("recording.redact changed")),
-        (
-            "name = \"db\"",
-            "name = \"db\"",
-            "name = \"db\"\ncomponent = \"builtin:azure-health\"\n[[plugins]]\nname = \"b\"",
-            Restart("the list of plugins changed"),
-        ),
-        (
-            "component = \"https://h/a.wasm\"",
-            "component = \"https://h/a.wasm\"",
-            "component = \"https://h/b.wasm\"",
-            Plugin,
-        ),
-        ("#plugin", "settings = {}", "settings = { a = 1 }", Plugin),
-        ("#plugin", "limits.memoryMiB = 64", "limits.memoryMiB = 65", Plugin),
-        ("#plugin", "limits.timeoutMs = 100", "limits.timeoutMs = 101", Plugin),
-        ("#plugin", "limits.fuel = 10000", "limits.fuel = 10001", Plugin),
-        ("#plugin", "limits.logLinesPerMinute = 1", "limits.logLinesPerMinute = 2", Plugin),
-        ("#plugin", "onFailure = \"hold\"", "onFailure = \"azure\"", Plugin),
-        ("#plugin", "isolation = \"batch\"", "isolation = \"reused\"", Plugin),
-        ("#plugin", "", DIGEST, Plugin),
-        ("#plugin", "strategy = \"rehearse\"", "strategy = \"shadow\"", Plugin),
-        ("#plugin", "watchTime = \"PT1M\"", "watchTime = \"PT2M\"", Plugin),
-        ("#plugin", "fetch.caFile = \"a\"", "fetch.caFile = \"b\"", Plugin),
-        ("#plugin", "fetch.timeout = \"PT1M\"", "fetch.timeout = \"PT2M\"", Plugin),
-        ("#plugin", "fetch.tokenFile = \"a\"", "fetch.tokenFile = \"b\"", Plugin),
-        (
-            "#plugin",
-            "fetch = { usernameFile = \"a\", passwordFile = \"p\" }",
-            "fetch = { usernameFile = \"b\", passwordFile = \"p\" }",
-            Plugin,
-        ),
-        (
-            "#plugin",
-            "fetch = { passwordFile = \"a\", usernameFile = \"u\" }",
-            "fetch = { passwordFile = \"b\", usernameFile = \"u\" }",
-            Plugin,
-        ),
-        ("#plugin", "gate.maxChangedPercent = 1", "gate.maxChangedPercent = 2", Plugin),
-        ("#plugin", "gate.forbid = []", "gate.forbid = [\"skip-added\"]", Plugin),
-        ("#plugin", "gate.minObservations = 1", "gate.minObservations = 2", Plugin),
-        ("#plugin", "gate.minTime = \"PT1M\"", "gate.minTime = \"PT2M\"", Plugin),
-    ]
-}
-
-fn set_rows() -> Vec<Row> {
-    let health = Set("health");
-    vec![
-        (
-            "name = \"orders\"",
-            "name = \"orders\"",
-            "name = \"stock\"",
-            Restart("the list of scale sets changed"),
-        ),
-        (
-            "plugin = \"db\"",
-            "plugin = \"db\"",
-            "plugin = \"azure-health\"",
-            Restart("plugin of scale set `orders` changed"),
-        ),
-        (
-            "model.version = \"v1\"",
-            "model.version = \"v1\"",
-            "model.version = \"v2\"",
-            Restart("model.version of scale set `orders` changed"),
-        ),
-        (
-            "#set",
-            "",
-            "model.extensions = [{ name = \"logs\", version = \"1\" }]",
-            Restart("model.extensions of scale set `orders` changed"),
-        ),
-        (
-            "[\"sleep\", \"9\"]",
-            "[\"sleep\", \"9\"]",
-            "[\"sleep\", \"8\"]",
-            Restart("driver.command of scale set `orders` changed"),
-        ),
-        ("127.0.0.1:1", "127.0.0.1:1", "127.0.0.1:2", Restart("instances of scale set `orders` changed")),
-        ("#health", "profile = \"fleet\"", "profile = \"azure\"", health.clone()),
-        ("#health", "protocol = \"http\"", "protocol = \"https\"", health.clone()),
-        ("#health", "port = 1", "port = 2", health.clone()),
-        ("#health", "requestPath = \"/a\"", "requestPath = \"/b\"", health.clone()),
-        ("#health", "intervalInSeconds = 5", "intervalInSeconds = 6", health.clone()),
-        ("#health", "numberOfProbes = 1", "numberOfProbes = 2", health.clone()),
-        ("#health", "gracePeriod = 5", "gracePeriod = 6", health.clone()),
-        ("#health", "timeoutInSeconds = 1", "timeoutInSeconds = 2", health.clone()),
-        ("#health", "maxBodyBytes = 1", "maxBodyBytes = 2", health.clone()),
-        ("#health", "responseHeaders = []", "responseHeaders = [\"a\"]", health),
-    ]
-}
-
-fn policy_rows() -> Vec<Row> {
-    let rows = vec![
-        (
-            "rollingUpgradePolicy.maxBatchInstancePercent = 20",
-            "rollingUpgradePolicy.maxBatchInstancePercent = 21",
-        ),
-        (
-            "rollingUpgradePolicy.maxUnhealthyInstancePercent = 20",
-            "rollingUpgradePolicy.maxUnhealthyInstancePercent = 21",
-        ),
-        (
-            "rollingUpgradePolicy.maxUnhealthyUpgradedInstancePercent = 20",
-            "rollingUpgradePolicy.maxUnhealthyUpgradedInstancePercent = 21",
-        ),
-        (
-            "rollingUpgradePolicy.pauseTimeBetweenBatches = \"PT0S\"",
-            "rollingUpgradePolicy.pauseTimeBetweenBatches = \"PT1S\"",
-        ),
-        (
-            "rollingUpgradePolicy.enableCrossZoneUpgrade = false",
-            "rollingUpgradePolicy.enableCrossZoneUpgrade = true",
-        ),
-        (
-            "rollingUpgradePolicy.prioritizeUnhealthyInstances = false",
-            "rollingUpgradePolicy.prioritizeUnhealthyInstances = true",
-        ),
-        (
-            "rollingUpgradePolicy.rollbackFailedInstancesOnPolicyBreach = false",
-            "rollingUpgradePolicy.rollbackFailedInstancesOnPolicyBreach = true",
-        ),
-        ("rollingUpgradePolicy.batches = [1]", "rollingUpgradePolicy.batches = [2]"),
-        ("rollingUpgradePolicy.maxSurge = false", "rollingUpgradePolicy.maxSurge = true"),
-        ("restoreFailedInstances = true", "restoreFailedInstances = false"),
-        ("rollbackOnPolicyBreach = false", "rollbackOnPolicyBreach = true"),
-        ("pauseAfterPhase = [1]", "pauseAfterPhase = [2]"),
-        ("approvalBeforePhase = [1]", "approvalBeforePhase = [2]"),
-        ("decisions = \"snapshot\"", "decisions = \"live\""),
-        ("retryAfter = \"P1D\"", "retryAfter = \"P2D\""),
-        ("retryLimit = 1\nretryAfter = \"P1D\"", "retryLimit = 2\nretryAfter = \"P1D\""),
-        ("freezeWindows = []", "freezeWindows = [{ days = [\"Sat\"] }]"),
-        ("freezeWindows = [{ days = [\"Sat\"] }]", "freezeWindows = [{ days = [\"Sun\"] }]"),
-        (
-            "freezeWindows = [{ from = \"10:00\", to = \"12:00\" }]",
-            "freezeWindows = [{ from = \"11:00\", to = \"12:00\" }]",
-        ),
-        ("freezeWindows = [{ to = \"10:00\" }]", "freezeWindows = [{ to = \"12:00\" }]"),
-        (
-            "freezeWindows = [{ timeZone = \"UTC\", to = \"10:00\" }]",
-            "freezeWindows = [{ timeZone = \"Europe/Berlin\", to = \"10:00\" }]",
-        ),
-        (
-            "freezeWindows = [{ firstDate = \"2026-12-20\", to = \"10:00\" }]",
-            "freezeWindows = [{ firstDate = \"2026-12-21\", to = \"10:00\" }]",
-        ),
-        (
-            "freezeWindows = [{ lastDate = \"2026-12-20\" }]",
-            "freezeWindows = [{ lastDate = \"2026-12-21\" }]",
-        ),
-        (
-            "freezeWindows = [{ reason = \"a\", to = \"10:00\" }]",
-            "freezeWindows = [{ reason = \"b\", to = \"10:00\" }]",
-        ),
-        ("deferDeadline = \"PT1M\"", "deferDeadline = \"PT2M\""),
-        ("healthGate.wait = \"PT0S\"", "healthGate.wait = \"PT1S\""),
-        ("healthGate.stableFor = \"PT0S\"", "healthGate.stableFor = \"PT1S\""),
-        ("healthGate.deadline = \"PT5M\"", "healthGate.deadline = \"PT6M\""),
-    ];
-    rows.into_iter().map(|(from, to)| ("#policy", from, to, Set("upgradePolicy"))).collect()
 }
 
 #[test]
@@ -274,5 +95,67 @@ fn no_declared_key_is_left_out() {
             (from.contains(key) || to.contains(key)) && restarts == (*reload == Reload::Restart)
         };
         assert!(rows.iter().any(|row| says(&row)), "`{key}` is declared {reload:?} and in no such row here");
+    }
+}
+
+/// The paths of the keys of a table and of those within it, as a file with one of each has them.
+fn paths_of(shape: &Shape, prefix: &str, paths: &mut BTreeSet<String>) {
+    for key in &shape.keys {
+        let path = format!("{prefix}.{}", key.name);
+        match &key.form {
+            Form::Table(inner) => paths_of(inner, &path, paths),
+            _ => {
+                paths.insert(path);
+            }
+        }
+    }
+}
+
+/// What a part of the file says at a path, in its own words.
+fn written<'a>(text: &'a str, path: &str) -> Option<&'a str> {
+    let lines = text.lines().filter_map(|line| line.split_once(" = "));
+    let mut found = lines.filter(|(key, _)| path.ends_with(&format!(".{key}")));
+    found.next().map(|(_, value)| value)
+}
+
+#[test]
+fn a_live_change_names_its_key_and_what_it_said_and_says() {
+    let mut told = BTreeSet::new();
+    for (place, from, to, effect) in [set_rows(), policy_rows()].concat() {
+        let Set(part) = effect else { continue };
+        let file = |value: &str| config(&FILE.replacen(place, value, 1));
+        let (before, after) = (file(from), file(to));
+        let changes = live_changes(&before, &after, &before.scale_sets[0].name);
+        let [change] = changes.as_slice() else { panic!("{to}: {changes:?}") };
+        assert_eq!((change.key.split('.').next(), change.reload), (Some(part), Reload::Live), "{to}");
+        for (says, text) in [(change.before, from), (change.after, to)] {
+            let (says, text) = (says.unwrap(), written(text, change.key).unwrap());
+            // A span is told in seconds, and a table with its names in quotes.
+            let same = says == text || says.ends_with(" s") || text.contains('{');
+            assert!(same, "{}: {says}, and the file says {text}", change.key);
+        }
+        assert_ne!(change.before, change.after, "{to}");
+        told.insert(change.key.to_owned());
+    }
+    let mut paths = BTreeSet::new();
+    for part in ["health", "upgradePolicy"] {
+        let shape = crate::config::shape();
+        paths_of(shape.at(&format!("scaleSets.{part}")).unwrap(), part, &mut paths);
+    }
+    let missing: Vec<&String> =
+        paths.iter().filter(|path| !told.contains(*path) && !path.ends_with(".mode")).collect();
+    assert!(missing.is_empty() && paths.len() > 30, "declared and in no row here: {missing:?}");
+}
+
+#[test]
+fn what_is_only_written_otherwise_is_no_change() {
+    for (place, from, to) in [
+        ("#health", "intervalInSeconds = 5", "intervalInSeconds = 5.0"),
+        ("#health", "", "numberOfProbes = 1"),
+        ("#policy", "deferDeadline = \"PT1M\"", "deferDeadline = \"PT60S\""),
+        ("#policy", "", "rollingUpgradePolicy = { maxBatchInstancePercent = 20 }"),
+    ] {
+        let file = |value: &str| config(&FILE.replacen(place, value, 1));
+        assert_eq!(effects(&file(from), &file(to)), Vec::<String>::new(), "{to}");
     }
 }

@@ -8,6 +8,7 @@
 
 pub mod config;
 mod environment;
+mod error;
 mod keys;
 mod run;
 mod surge;

@@ -3,16 +3,16 @@
 //! Does not order anything; `site` does.
 
 use std::future::Future;
-use std::io::Write;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use super::error::{Ending, Log, ProgramError, Report};
 use super::{CommandSettings, environment};
 use crate::drivers::backoff::Backoff;
-use crate::drivers::local::{Capture, Command, Finished, Job, Runner, describe, output};
+use crate::drivers::local::{Capture, Command, Finished, Job, Runner, output};
 use crate::drivers::site::Reach;
 use crate::drivers::{BoxFuture, Create, Delete, Ensure};
 use phasegate_core::domain::{Address, Instance, InstanceId, ScaleSetName, Version};
@@ -55,7 +55,7 @@ pub(super) struct Shared {
 /// How one run of a program ended that did not fail.
 pub(super) enum Attempt<T> {
     Done(T),
-    Busy(String),
+    Busy(Report),
 }
 
 impl Programs {
@@ -71,17 +71,19 @@ impl Programs {
 }
 
 impl Reach for Programs {
-    fn apply(&self, request: Arc<Ensure>) -> BoxFuture<Result<(), String>> {
+    type Error = ProgramError;
+
+    fn apply(&self, request: Arc<Ensure>) -> BoxFuture<Result<(), ProgramError>> {
         let shared = Arc::clone(&self.0);
         Box::pin(async move { shared.apply(&request).await })
     }
 
-    fn create(&self, request: Arc<Create>) -> BoxFuture<Result<Address, String>> {
+    fn create(&self, request: Arc<Create>) -> BoxFuture<Result<Address, ProgramError>> {
         let shared = Arc::clone(&self.0);
         Box::pin(async move { shared.create(&request).await })
     }
 
-    fn delete(&self, request: Arc<Delete>) -> BoxFuture<Result<(), String>> {
+    fn delete(&self, request: Arc<Delete>) -> BoxFuture<Result<(), ProgramError>> {
         let shared = Arc::clone(&self.0);
         Box::pin(async move { shared.delete(&request).await })
     }
@@ -90,10 +92,10 @@ impl Reach for Programs {
         &self,
         scale_set: &ScaleSetName,
         instance: &Instance,
-    ) -> Option<BoxFuture<Result<Option<Version>, String>>> {
+    ) -> Option<BoxFuture<Result<Option<Version>, ProgramError>>> {
         let mut command = match self.0.settings.commands.look(scale_set, instance) {
             Ok(command) => command?,
-            Err(reason) => return Some(Box::pin(std::future::ready(Err(reason.to_string())))),
+            Err(error) => return Some(Box::pin(std::future::ready(Err(error.into())))),
         };
         command.environment.extend(environment::of_instance(scale_set, instance));
         let shared = Arc::clone(&self.0);
@@ -102,7 +104,7 @@ impl Reach for Programs {
 }
 
 impl Shared {
-    async fn apply(&self, request: &Ensure) -> Result<(), String> {
+    async fn apply(&self, request: &Ensure) -> Result<(), ProgramError> {
         self.persist((&request.scale_set, &request.instance.id), || self.attempt(request)).await
     }
 
@@ -111,65 +113,61 @@ impl Shared {
         &self,
         (scale_set, instance): (&ScaleSetName, &InstanceId),
         mut attempt: impl FnMut() -> F,
-    ) -> Result<T, String>
+    ) -> Result<T, ProgramError>
     where
-        F: Future<Output = Result<Attempt<T>, String>>,
+        F: Future<Output = Result<Attempt<T>, ProgramError>>,
     {
         let mut backoff = self.timing.retry.of(&format!("{scale_set}/{instance}"));
         let mut over = pin!(tokio::time::sleep(self.settings.retry_for));
         loop {
-            let reason = match attempt().await? {
+            let report = match attempt().await? {
                 Attempt::Done(value) => return Ok(value),
-                Attempt::Busy(reason) => reason,
+                Attempt::Busy(report) => report,
             };
             let delay = backoff.after_failure();
             tracing::info!(
-                %scale_set, %instance, "busy: {reason}; trying again in {} s", delay.as_secs_f64()
+                %scale_set, %instance, "busy: {report}; trying again in {} s", delay.as_secs_f64()
             );
             tokio::select! {
                 biased;
-                () = &mut over => return Err(format!(
-                    "still busy after {} s: {reason}", self.settings.retry_for.as_secs_f64()
-                )),
+                () = &mut over => {
+                    return Err(ProgramError::StillBusy { within: self.settings.retry_for, report });
+                }
                 () = tokio::time::sleep(delay) => {}
             }
         }
     }
 
-    async fn attempt(&self, request: &Ensure) -> Result<Attempt<()>, String> {
-        let mut command = self.settings.commands.apply(request).map_err(|error| error.to_string())?;
+    async fn attempt(&self, request: &Ensure) -> Result<Attempt<()>, ProgramError> {
+        let mut command = self.settings.commands.apply(request)?;
         command.environment.extend(environment::of_request(request));
-        let name = command.argv.first().cloned().unwrap_or_default();
-        let limit = self.settings.timeout;
-        let finished = self.run(command, Capture::Together, limit).await?;
-        let how = ending(&finished, limit);
-        let log = self.keep(
-            &request.scale_set,
-            &request.instance.id,
-            &finished.output,
-            &format!("operation {} to version {}: {how}", request.operation.0, request.version),
-        );
-        let reason = || format!("`{name}` {how}, {} ({log})", shown(&finished.output));
-        match finished.status.and_then(|status| status.code()) {
+        let program = command.argv.first().cloned().unwrap_or_default();
+        let finished = self.run(command, Capture::Together, self.settings.timeout).await?;
+        let how = Ending::of(&finished, self.settings.timeout);
+        let title = format!("operation {} to version {}: {how}", request.operation.0, request.version);
+        let log = self.keep(&request.scale_set, &request.instance.id, &finished.output, &title);
+        let report = Report { program, how, output: finished.output, log: Some(log) };
+        match how.code() {
             Some(0) => Ok(Attempt::Done(())),
-            Some(EXIT_BUSY) => Ok(Attempt::Busy(reason())),
-            Some(_) | None => Err(reason()),
+            Some(EXIT_BUSY) => Ok(Attempt::Busy(report)),
+            Some(_) | None => Err(ProgramError::Failed(report)),
         }
     }
 
-    async fn look(&self, command: Command) -> Result<Option<Version>, String> {
-        let name = command.argv.first().cloned().unwrap_or_default();
+    async fn look(&self, command: Command) -> Result<Option<Version>, ProgramError> {
+        let program = command.argv.first().cloned().unwrap_or_default();
         let limit = self.settings.timeout.min(LOOK_TIMEOUT);
         let finished = self.run(command, Capture::Apart, limit).await?;
-        match finished.status.and_then(|status| status.code()) {
+        let how = Ending::of(&finished, limit);
+        match how.code() {
             Some(0) => {
                 let text = String::from_utf8_lossy(&finished.output);
                 let version = Version::parse(text.trim());
-                version.map(Some).map_err(|error| format!("`{name}` printed a version that {error}"))
+                version.map(Some).map_err(|error| ProgramError::NoVersion { program, error })
             }
             Some(EXIT_UNKNOWN) => Ok(None),
             Some(_) | None => {
-                Err(format!("`{name}` {}, {}", ending(&finished, limit), shown(&finished.errors)))
+                Err(ProgramError::Failed(Report { program, how, output: finished.errors, log: None }))
             }
         }
     }
@@ -179,12 +177,12 @@ impl Shared {
         command: Command,
         capture: Capture,
         limit: Duration,
-    ) -> Result<Finished, String> {
+    ) -> Result<Finished, ProgramError> {
         let program = command.resolve(&self.settings.search_path)?;
         // Never closed.
         let _permit = self.permits.acquire().await;
         let stop_timeout = self.timing.stop_timeout;
-        self.runner.run(Job { program, command, capture, limit, stop_timeout }).await
+        Ok(self.runner.run(Job { program, command, capture, limit, stop_timeout }).await?)
     }
 
     /// Appends the output to the instance's log, and says where that is.
@@ -194,34 +192,19 @@ impl Shared {
         instance: &InstanceId,
         bytes: &[u8],
         title: &str,
-    ) -> String {
+    ) -> Log {
         let path = output::log_path(&self.settings.log_dir, scale_set, instance);
-        let written = output::open_log_for_start(&path).and_then(|(mut log, _)| {
-            let mut text = format!("--- {title}\n").into_bytes();
-            text.extend_from_slice(bytes);
-            if !text.ends_with(b"\n") {
-                text.push(b'\n');
-            }
-            log.write_all(&text).map_err(|error| error.to_string())
-        });
-        match written {
-            Ok(()) => path.display().to_string(),
+        let mut text = format!("--- {title}\n").into_bytes();
+        text.extend_from_slice(bytes);
+        if !text.ends_with(b"\n") {
+            text.push(b'\n');
+        }
+        match output::append(&path, &text) {
+            Ok(()) => Log::Kept(path),
             Err(error) => {
                 tracing::warn!(path = %path.display(), "could not keep the output of a program: {error}");
-                "not kept".to_owned()
+                Log::NotKept
             }
         }
     }
-}
-
-pub(super) fn ending(finished: &Finished, limit: Duration) -> String {
-    match finished.status {
-        Some(status) => describe(status),
-        None => format!("did not end within {} s and was ended by force", limit.as_secs_f64()),
-    }
-}
-
-pub(super) fn shown(bytes: &[u8]) -> String {
-    let tail = output::in_one_line(bytes);
-    if tail.is_empty() { "without output".to_owned() } else { format!("its output: {tail}") }
 }

@@ -1,8 +1,9 @@
 //! Programs that create and delete instances, and what their ends mean.
 
 use super::environment;
-use super::run::{Attempt, EXIT_BUSY, Shared, ending, shown};
-use crate::drivers::local::{Capture, Finished};
+use super::error::{Ending, ProgramError, Report};
+use super::run::{Attempt, EXIT_BUSY, Shared};
+use crate::drivers::local::{Capture, Finished, output};
 use crate::drivers::{Create, Delete};
 use crate::net::address::parse_address;
 use phasegate_core::domain::Address;
@@ -11,50 +12,42 @@ use phasegate_core::domain::Address;
 const EXIT_NO_ROOM: i32 = 76;
 
 impl Shared {
-    pub(super) async fn create(&self, request: &Create) -> Result<Address, String> {
+    pub(super) async fn create(&self, request: &Create) -> Result<Address, ProgramError> {
         self.persist((&request.scale_set, &request.instance.id), || self.try_create(request)).await
     }
 
-    pub(super) async fn delete(&self, request: &Delete) -> Result<(), String> {
+    pub(super) async fn delete(&self, request: &Delete) -> Result<(), ProgramError> {
         self.persist((&request.scale_set, &request.instance.id), || self.try_delete(request)).await
     }
 
-    async fn try_create(&self, request: &Create) -> Result<Attempt<Address>, String> {
+    async fn try_create(&self, request: &Create) -> Result<Attempt<Address>, ProgramError> {
         let Create { scale_set, instance, operation, version, .. } = request;
-        let command = self.settings.commands.create(request).map_err(|error| error.to_string())?;
-        let mut command = command.ok_or("the driver has not been told how to create instances")?;
+        let command = self.settings.commands.create(request)?;
+        let mut command = command.ok_or(ProgramError::NoCreation)?;
         command.environment.extend(environment::of_creation(request));
-        let name = command.argv.first().cloned().unwrap_or_default();
-        let limit = self.settings.timeout;
-        let finished = self.run(command, Capture::Apart, limit).await?;
-        let how = ending(&finished, limit);
+        let program = command.argv.first().cloned().unwrap_or_default();
+        let finished = self.run(command, Capture::Apart, self.settings.timeout).await?;
+        let how = Ending::of(&finished, self.settings.timeout);
         let title = format!("operation {} creates it with version {version}: {how}", operation.0);
         let log = self.keep(scale_set, &instance.id, &all(&finished), &title);
-        let said = if finished.errors.is_empty() { &finished.output } else { &finished.errors };
-        let reason = || format!("`{name}` {how}, {} ({log})", shown(said));
-        match finished.status.and_then(|status| status.code()) {
-            Some(0) => {
-                let text = String::from_utf8_lossy(&finished.output);
-                let line =
-                    text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-                let address = parse_address(line);
-                address.map(Attempt::Done).map_err(|error| {
-                    format!(
-                        "`{name}` did not print an address on its last line: `{}` {error}",
-                        shown(line.as_bytes())
-                    )
-                })
+        let Finished { output, errors, .. } = finished;
+        match how.code() {
+            Some(0) => named(program, &output).map(Attempt::Done),
+            code => {
+                let output = if errors.is_empty() { output } else { errors };
+                let report = Report { program, how, output, log: Some(log) };
+                match code {
+                    Some(EXIT_BUSY) => Ok(Attempt::Busy(report)),
+                    Some(EXIT_NO_ROOM) => Err(ProgramError::NoRoom(report)),
+                    Some(_) | None => Err(ProgramError::Failed(report)),
+                }
             }
-            Some(EXIT_BUSY) => Ok(Attempt::Busy(reason())),
-            Some(EXIT_NO_ROOM) => Err(format!("no more room: {}", reason())),
-            Some(_) | None => Err(reason()),
         }
     }
 
-    async fn try_delete(&self, request: &Delete) -> Result<Attempt<()>, String> {
+    async fn try_delete(&self, request: &Delete) -> Result<Attempt<()>, ProgramError> {
         let Delete { scale_set, instance, operation, .. } = request;
-        let Some(mut command) = self.settings.commands.delete(request).map_err(|error| error.to_string())?
-        else {
+        let Some(mut command) = self.settings.commands.delete(request)? else {
             tracing::warn!(
                 %scale_set, instance = %instance.id,
                 "it never had an address, and cannot be deleted without one; is anything left of it?"
@@ -62,19 +55,26 @@ impl Shared {
             return Ok(Attempt::Done(()));
         };
         command.environment.extend(environment::of_deletion(request));
-        let name = command.argv.first().cloned().unwrap_or_default();
-        let limit = self.settings.timeout;
-        let finished = self.run(command, Capture::Together, limit).await?;
-        let how = ending(&finished, limit);
+        let program = command.argv.first().cloned().unwrap_or_default();
+        let finished = self.run(command, Capture::Together, self.settings.timeout).await?;
+        let how = Ending::of(&finished, self.settings.timeout);
         let title = format!("operation {} deletes it: {how}", operation.0);
         let log = self.keep(scale_set, &instance.id, &finished.output, &title);
-        let reason = || format!("`{name}` {how}, {} ({log})", shown(&finished.output));
-        match finished.status.and_then(|status| status.code()) {
+        let report = Report { program, how, output: finished.output, log: Some(log) };
+        match how.code() {
             Some(0) => Ok(Attempt::Done(())),
-            Some(EXIT_BUSY) => Ok(Attempt::Busy(reason())),
-            Some(_) | None => Err(reason()),
+            Some(EXIT_BUSY) => Ok(Attempt::Busy(report)),
+            Some(_) | None => Err(ProgramError::Failed(report)),
         }
     }
+}
+
+/// The address on the last line that a program printed.
+fn named(program: String, output: &[u8]) -> Result<Address, ProgramError> {
+    let text = String::from_utf8_lossy(output);
+    let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let shown = || output::in_one_line(line.as_bytes());
+    parse_address(line).map_err(|error| ProgramError::NoAddress { program, line: shown(), error })
 }
 
 /// What a program wrote, errors last.

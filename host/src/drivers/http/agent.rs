@@ -9,7 +9,8 @@ use hyper::body::Bytes;
 use tokio::sync::Semaphore;
 
 use super::body::{AddressBody, VersionBody, body, body_of_creation, body_of_deletion};
-use super::client::{Ask, Client, SendError};
+use super::client::{Ask, Client};
+use super::error::{AgentError, Busy, Heard, Refusal, Retry};
 use super::judge::{Asked, Verdict, judge, no_room};
 use super::{AgentUrls, HttpSettings, LoadCertificatesError};
 use crate::drivers::backoff::Backoff;
@@ -64,12 +65,12 @@ struct Posting<'a> {
     body: Bytes,
     operation: &'a OperationId,
     instance: (&'a ScaleSetName, &'a InstanceId),
-    busy: Busy,
+    conflict: Conflict,
 }
 
 /// What an agent means that refuses a request because of the state that it is in.
 #[derive(Debug, Clone, Copy)]
-enum Busy {
+enum Conflict {
     /// It can be asked again.
     Wait,
     /// 409 and 507 say that there is no more room.
@@ -86,17 +87,19 @@ impl Agents {
 }
 
 impl Reach for Agents {
-    fn apply(&self, request: Arc<Ensure>) -> BoxFuture<Result<(), String>> {
+    type Error = AgentError;
+
+    fn apply(&self, request: Arc<Ensure>) -> BoxFuture<Result<(), AgentError>> {
         let shared = Arc::clone(&self.0);
         Box::pin(async move { shared.apply(&request).await })
     }
 
-    fn create(&self, request: Arc<Create>) -> BoxFuture<Result<Address, String>> {
+    fn create(&self, request: Arc<Create>) -> BoxFuture<Result<Address, AgentError>> {
         let shared = Arc::clone(&self.0);
         Box::pin(async move { shared.create(&request).await })
     }
 
-    fn delete(&self, request: Arc<Delete>) -> BoxFuture<Result<(), String>> {
+    fn delete(&self, request: Arc<Delete>) -> BoxFuture<Result<(), AgentError>> {
         let shared = Arc::clone(&self.0);
         Box::pin(async move { shared.delete(&request).await })
     }
@@ -105,47 +108,44 @@ impl Reach for Agents {
         &self,
         scale_set: &ScaleSetName,
         instance: &Instance,
-    ) -> Option<BoxFuture<Result<Option<Version>, String>>> {
+    ) -> Option<BoxFuture<Result<Option<Version>, AgentError>>> {
         let url = self.0.urls.look(scale_set, instance).transpose()?;
         let shared = Arc::clone(&self.0);
-        Some(Box::pin(async move {
-            let url = url.map_err(|error| error.to_string())?;
-            shared.look(&url).await
-        }))
+        Some(Box::pin(async move { shared.look(&url?).await }))
     }
 }
 
 impl Shared {
-    async fn apply(&self, request: &Ensure) -> Result<(), String> {
+    async fn apply(&self, request: &Ensure) -> Result<(), AgentError> {
         let wish = Posting {
-            url: self.urls.apply(request).map_err(|error| error.to_string())?,
+            url: self.urls.apply(request)?,
             body: body(request)?,
             operation: &request.operation,
             instance: (&request.scale_set, &request.instance.id),
-            busy: Busy::Wait,
+            conflict: Conflict::Wait,
         };
         self.post(wish).await.map(|_| ())
     }
 
-    async fn create(&self, request: &Create) -> Result<Address, String> {
-        let url = self.urls.create(request).map_err(|error| error.to_string())?;
+    async fn create(&self, request: &Create) -> Result<Address, AgentError> {
+        let url = self.urls.create(request)?;
         let wish = Posting {
-            url: url.ok_or("the driver has not been told how to create instances")?,
+            url: url.ok_or(AgentError::NoCreation)?,
             body: body_of_creation(request)?,
             operation: &request.operation,
             instance: (&request.scale_set, &request.instance.id),
-            busy: Busy::NoRoom,
+            conflict: Conflict::NoRoom,
         };
         let url = wish.url.clone();
         let body = self.post(wish).await?;
         let address = serde_json::from_slice::<AddressBody>(&body).ok().map(|body| body.address);
-        let address = address.ok_or_else(|| format!("{url} is done, and did not name an address"))?;
-        let shown = first_line(address.as_bytes());
-        parse_address(&address).map_err(|error| format!("{url} named the address `{shown}`, which {error}"))
+        let address = address.ok_or_else(|| AgentError::NoAddress { url: url.clone() })?;
+        let shown = || first_line(address.as_bytes());
+        parse_address(&address).map_err(|error| AgentError::BadAddress { url, shown: shown(), error })
     }
 
-    async fn delete(&self, request: &Delete) -> Result<(), String> {
-        let Some(url) = self.urls.delete(request).map_err(|error| error.to_string())? else {
+    async fn delete(&self, request: &Delete) -> Result<(), AgentError> {
+        let Some(url) = self.urls.delete(request)? else {
             tracing::warn!(
                 scale_set = %request.scale_set, instance = %request.instance.id,
                 "it never had an address, and cannot be deleted without one; is anything left of it?"
@@ -157,50 +157,47 @@ impl Shared {
             body: body_of_deletion(request)?,
             operation: &request.operation,
             instance: (&request.scale_set, &request.instance.id),
-            busy: Busy::Wait,
+            conflict: Conflict::Wait,
         };
         self.post(wish).await.map(|_| ())
     }
 
     /// One operation within its time. Gives the body of the last answer.
-    async fn post(&self, wish: Posting<'_>) -> Result<Vec<u8>, String> {
-        let mut latest = "there was no answer yet".to_owned();
+    async fn post(&self, wish: Posting<'_>) -> Result<Vec<u8>, AgentError> {
+        let mut latest = Heard::Nothing;
         let operation = self.operate(wish, &mut latest);
         match tokio::time::timeout(self.timeout, operation).await {
             Ok(result) => result,
-            Err(_) => Err(format!("not done within {} s: {latest}", self.timeout.as_secs_f64())),
+            Err(_) => Err(AgentError::NotDone { within: self.timeout, latest }),
         }
     }
 
     /// Asks until there is an end. `latest` says what was heard last.
-    async fn operate(&self, wish: Posting<'_>, latest: &mut String) -> Result<Vec<u8>, String> {
-        let Posting { url, body, operation, instance: (scale_set, instance), busy } = wish;
+    async fn operate(&self, wish: Posting<'_>, latest: &mut Heard) -> Result<Vec<u8>, AgentError> {
+        let Posting { url, body, operation, instance: (scale_set, instance), conflict } = wish;
         let post = Ask::Post { key: operation.0.clone(), body };
         let mut place: Option<HttpUrl> = None;
         let (mut retry, mut poll) = (self.timing.retry.of(&operation.0), self.timing.poll.of(&operation.0));
         loop {
             let (verdict, said) = match &place {
-                None => self.ask(&url, post.clone(), (Asked::Post, busy)).await,
+                None => self.ask(&url, post.clone(), (Asked::Post, conflict)).await,
                 Some(place) => {
-                    let question = self.ask(place, Ask::Get, (Asked::Poll, busy));
+                    let question = self.ask(place, Ask::Get, (Asked::Poll, conflict));
                     tokio::time::timeout(QUESTION_TIMEOUT, question).await.unwrap_or_else(|_| {
-                        (
-                            Verdict::Again { reason: "the agent does not answer".to_owned(), after: None },
-                            Vec::new(),
-                        )
+                        (Verdict::Again { reason: Busy::Silent, after: None }, Vec::new())
                     })
                 }
             };
             let (after, delay) = match verdict {
                 Verdict::Done => return Ok(said),
-                Verdict::Failed(reason) => return Err(reason),
+                Verdict::Failed(refusal) => return Err(refusal.into()),
                 Verdict::Again { reason, after } => {
                     tracing::info!(%scale_set, %instance, "again later: {reason}");
-                    *latest = reason;
+                    *latest = Heard::Busy(reason);
                     (after, retry.after_failure())
                 }
                 Verdict::Running { poll: found, message, after } => {
-                    *latest = if message.is_empty() { "it is under way".to_owned() } else { message };
+                    *latest = Heard::Running(message);
                     retry.reset();
                     let default = || url.with_parameter("operation", &operation.0);
                     place = Some(found.or(place).unwrap_or_else(default));
@@ -212,37 +209,42 @@ impl Shared {
         }
     }
 
-    async fn ask(&self, url: &HttpUrl, ask: Ask, (asked, busy): (Asked, Busy)) -> (Verdict, Vec<u8>) {
+    async fn ask(&self, url: &HttpUrl, ask: Ask, (asked, conflict): (Asked, Conflict)) -> (Verdict, Vec<u8>) {
         match self.client.ask(url, ask).await {
             Ok(answer) => {
-                let verdict = match busy {
-                    Busy::NoRoom => no_room(&answer),
-                    Busy::Wait => None,
+                let verdict = match conflict {
+                    Conflict::NoRoom => no_room(&answer),
+                    Conflict::Wait => None,
                 };
                 (verdict.unwrap_or_else(|| judge(url, asked, &answer)), answer.body)
             }
-            Err(SendError::Again(reason)) => (Verdict::Again { reason, after: None }, Vec::new()),
-            Err(SendError::Never(reason)) => (Verdict::Failed(reason), Vec::new()),
+            Err(error) => {
+                let verdict = match error.retry() {
+                    Retry::Later => Verdict::Again { reason: Busy::Send(error), after: None },
+                    Retry::Never => Verdict::Failed(Refusal::Send(error)),
+                };
+                (verdict, Vec::new())
+            }
         }
     }
 
-    async fn look(&self, url: &HttpUrl) -> Result<Option<Version>, String> {
+    async fn look(&self, url: &HttpUrl) -> Result<Option<Version>, AgentError> {
         let answer = tokio::time::timeout(QUESTION_TIMEOUT.min(self.timeout), self.client.ask(url, Ask::Get));
         let answer = match answer.await {
-            Err(_) => return Err(format!("{url} does not answer")),
-            Ok(Err(SendError::Again(reason) | SendError::Never(reason))) => return Err(reason),
+            Err(_) => return Err(AgentError::Silent { url: url.clone() }),
+            Ok(Err(error)) => return Err(error.into()),
             Ok(Ok(answer)) => answer,
         };
         if answer.status != 200 {
-            return Err(format!("{url} answered {}", answer.status));
+            return Err(AgentError::Status { url: url.clone(), status: answer.status });
         }
         let fields: Result<VersionBody, _> = serde_json::from_slice(&answer.body);
         let Ok(VersionBody { version }) = fields else {
-            return Err(format!("{url} answered with something else than {{\"version\": …}}"));
+            return Err(AgentError::NoVersion { url: url.clone() });
         };
         let parse = |text: String| {
-            let shown = first_line(text.as_bytes());
-            Version::parse(&text).map_err(|_| format!("{url} answered with `{shown}`, which is no version"))
+            let shown = || first_line(text.as_bytes());
+            Version::parse(&text).map_err(|_| AgentError::BadVersion { url: url.clone(), shown: shown() })
         };
         version.map(parse).transpose()
     }

@@ -55,7 +55,7 @@ pub(super) struct VersionBody {
     pub(super) version: Option<String>,
 }
 
-pub(super) fn body_of_creation(request: &Create) -> Result<Bytes, String> {
+pub(super) fn body_of_creation(request: &Create) -> serde_json::Result<Bytes> {
     let Create { scale_set, instance, replaces, version, taken: _, operation, fence } = request;
     let body = CreateBody {
         scale_set: scale_set.as_str(),
@@ -69,10 +69,10 @@ pub(super) fn body_of_creation(request: &Create) -> Result<Bytes, String> {
         operation: &operation.0,
         generation: fence.packed(),
     };
-    serde_json::to_vec(&body).map(Bytes::from).map_err(|error| error.to_string())
+    serde_json::to_vec(&body).map(Bytes::from)
 }
 
-pub(super) fn body_of_deletion(request: &Delete) -> Result<Bytes, String> {
+pub(super) fn body_of_deletion(request: &Delete) -> serde_json::Result<Bytes> {
     let Delete { scale_set, instance, located, operation, fence } = request;
     let body = DeleteBody {
         scale_set: scale_set.as_str(),
@@ -81,10 +81,10 @@ pub(super) fn body_of_deletion(request: &Delete) -> Result<Bytes, String> {
         operation: &operation.0,
         generation: fence.packed(),
     };
-    serde_json::to_vec(&body).map(Bytes::from).map_err(|error| error.to_string())
+    serde_json::to_vec(&body).map(Bytes::from)
 }
 
-pub(super) fn body(request: &Ensure) -> Result<Bytes, String> {
+pub(super) fn body(request: &Ensure) -> serde_json::Result<Bytes> {
     let Ensure { scale_set, instance, component, version, previous: _, operation, fence } = request;
     let body = RequestBody {
         scale_set: scale_set.as_str(),
@@ -97,5 +97,5 @@ pub(super) fn body(request: &Ensure) -> Result<Bytes, String> {
         operation: &operation.0,
         generation: fence.packed(),
     };
-    serde_json::to_vec(&body).map(Bytes::from).map_err(|error| error.to_string())
+    serde_json::to_vec(&body).map(Bytes::from)
 }

@@ -17,10 +17,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-use crate::net::exchange::{Answer, ExchangeError, HEADER_BLOCK_MAX, exchange};
+use super::error::{ReadTokenError, Retry, SendError};
+use crate::net::exchange::{Answer, ExchangeError, exchange};
 use crate::net::text::{find_io, io_text, one_line};
 use crate::net::tls::VerifiedTls;
 use crate::net::url::{HttpUrl, Scheme};
+use phasegate_core::domain::Address;
 
 /// Longest answer: some words and a few fields.
 const BODY_MAX: usize = 64 * 1024;
@@ -48,15 +50,6 @@ pub(super) enum Ask {
     },
 }
 
-/// Why there is no answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum SendError {
-    /// It may work later.
-    Again(String),
-    /// It will not.
-    Never(String),
-}
-
 /// Sends requests.
 pub(super) struct Client {
     pub(super) tls: Option<VerifiedTls>,
@@ -71,9 +64,7 @@ impl Client {
         // Never closed.
         let _permit = self.permits.acquire().await;
         let connected = tokio::time::timeout(CONNECT_TIMEOUT, self.connect(url)).await;
-        let connected = connected.unwrap_or_else(|_| {
-            Err(SendError::Again(format!("{} does not accept a connection", url.address)))
-        });
+        let connected = connected.unwrap_or_else(|_| Err(SendError::NotAccepted(url.address.clone())));
         match connected? {
             Connection::Plain(stream) => send(url, stream, request).await,
             Connection::Tls(stream) => send(url, *stream, request).await,
@@ -83,8 +74,7 @@ impl Client {
     async fn connect(&self, url: &HttpUrl) -> Result<Connection, SendError> {
         let address = &url.address;
         let stream = TcpStream::connect((address.host.as_str(), address.port)).await;
-        let stream =
-            stream.map_err(|error| SendError::Again(one_line(&format!("{address}: {}", io_text(&error)))))?;
+        let stream = stream.map_err(|error| broken_off(address, &io_text(&error)))?;
         // The request follows as a second small write, which must not wait.
         _ = stream.set_nodelay(true);
         match (url.scheme, &self.tls) {
@@ -93,14 +83,12 @@ impl Client {
                 Ok(stream) => Ok(Connection::Tls(Box::new(stream))),
                 Err(error) => Err(handshake_failed(url, &error)),
             },
-            (Scheme::Https, None) => {
-                Err(SendError::Never(format!("{url} is https, and no certificates are trusted")))
-            }
+            (Scheme::Https, None) => Err(SendError::NoCertificates { url: url.clone() }),
         }
     }
 
     async fn request(&self, url: &HttpUrl, ask: Ask) -> Result<Request<Full<Bytes>>, SendError> {
-        let never = |what: &str| SendError::Never(format!("{what} of {url} cannot be sent"));
+        let never = |what| SendError::Unsendable { what, url: url.clone() };
         let default_port = match url.scheme {
             Scheme::Http => 80,
             Scheme::Https => 443,
@@ -127,7 +115,7 @@ impl Client {
         }
         if let Some(path) = self.token_file.clone() {
             let token = tokio::task::spawn_blocking(move || read_token(&path)).await;
-            let token = token.map_err(|_| never("the token"))?.map_err(SendError::Never)?;
+            let token = token.map_err(|_| never("the token"))??;
             headers.insert(AUTHORIZATION, token);
         }
         Ok(request)
@@ -144,12 +132,10 @@ async fn send(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     request: Request<Full<Bytes>>,
 ) -> Result<Answer, SendError> {
-    let address = &url.address;
+    let address = || url.address.clone();
     exchange(stream, request, BODY_MAX).await.map_err(|error| match error {
-        ExchangeError::Status(status) => SendError::Never(format!("{address} answered with status {status}")),
-        ExchangeError::BodyTooLarge(limit) => {
-            SendError::Never(format!("{address} answered with more than {limit} bytes"))
-        }
+        ExchangeError::Status(status) => SendError::Status { address: address(), status },
+        ExchangeError::BodyTooLarge(limit) => SendError::BodyTooLarge { address: address(), limit },
         ExchangeError::Head(error) | ExchangeError::Body(error) => broken(url, &error),
     })
 }
@@ -157,42 +143,39 @@ async fn send(
 fn broken(url: &HttpUrl, error: &hyper::Error) -> SendError {
     let address = &url.address;
     if error.is_parse_too_large() {
-        return SendError::Never(format!(
-            "{address} answered with more than {HEADER_BLOCK_MAX} bytes of headers, or more than 100 of them"
-        ));
+        return SendError::HeadTooLarge(address.clone());
     }
     if error.is_parse() {
-        return SendError::Never(format!("{address} does not speak HTTP: {}", one_line(&error.to_string())));
+        return SendError::NotHttp { address: address.clone(), text: one_line(&error.to_string()) };
     }
     let cause = match find_io(error) {
         Some(cause) => io_text(cause),
         None => "the connection was closed before the answer was complete".to_owned(),
     };
-    SendError::Again(one_line(&format!("{address}: {cause}")))
+    broken_off(address, &cause)
+}
+
+fn broken_off(address: &Address, cause: &str) -> SendError {
+    SendError::Broken(one_line(&format!("{address}: {cause}")))
 }
 
 /// A certificate that is refused now is refused in a minute; a connection that broke is not.
 fn handshake_failed(url: &HttpUrl, error: &std::io::Error) -> SendError {
     let address = &url.address;
     let text = one_line(&format!("{address}: no secure connection: {}", io_text(error)));
-    if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
-        SendError::Never(text)
-    } else {
-        SendError::Again(text)
-    }
+    let is_refused = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+    SendError::Handshake { text, retry: if is_refused { Retry::Never } else { Retry::Later } }
 }
 
 /// The value of the header; never shown.
-fn read_token(path: &Path) -> Result<HeaderValue, String> {
-    let shown = path.display();
+fn read_token(path: &Path) -> Result<HeaderValue, ReadTokenError> {
+    let unreadable = |error| ReadTokenError::Read { path: path.to_owned(), error };
     let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(|error| format!("token file `{shown}`: {error}"))?;
-    file.take(TOKEN_MAX)
-        .read_to_string(&mut text)
-        .map_err(|error| format!("token file `{shown}`: {error}"))?;
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(TOKEN_MAX).read_to_string(&mut text).map_err(unreadable)?;
     let token = text.trim();
     let value = HeaderValue::try_from(format!("Bearer {token}")).ok().filter(|_| !token.is_empty());
-    let mut value = value.ok_or_else(|| format!("token file `{shown}` does not hold one line of text"))?;
+    let mut value = value.ok_or_else(|| ReadTokenError::NoLine(path.to_owned()))?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use hyper::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use serde::Deserialize;
 
+use super::error::{Answered, Busy, Refusal};
 use crate::net::exchange::Answer;
 use crate::net::text::first_line;
 use crate::net::url::HttpUrl;
@@ -21,14 +22,14 @@ pub(super) enum Asked {
 }
 
 /// What to do next.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Verdict {
     /// It is done.
     Done,
     /// It is not, and will not be.
-    Failed(String),
+    Failed(Refusal),
     /// Ask the same again, after the time that the agent names.
-    Again { reason: String, after: Option<Duration> },
+    Again { reason: Busy, after: Option<Duration> },
     /// It is under way; ask there, after the time that the agent names.
     Running { poll: Option<HttpUrl>, message: String, after: Option<Duration> },
 }
@@ -61,26 +62,23 @@ pub(super) fn judge(url: &HttpUrl, asked: Asked, answer: &Answer) -> Verdict {
                 None => Verdict::Running { poll: None, message, after },
                 Some((_, Ok(poll))) => Verdict::Running { poll: Some(poll), message, after },
                 Some((location, Err(error))) => {
-                    Verdict::Failed(format!("the agent points to `{}`, which {error}", shown(location)))
+                    Verdict::Failed(Refusal::Elsewhere { place: shown(location), error })
                 }
             }
         }
         (409 | 423 | 429 | 503, _) | (500..=599, _) => {
-            Verdict::Again { reason: format!("the agent answered {status}{}", words(body)), after }
+            Verdict::Again { reason: Busy::Answered(answered(answer)), after }
         }
-        (300..=399, _) => {
-            Verdict::Failed(format!("the agent answered {status}, and redirects are not followed"))
-        }
-        _ => Verdict::Failed(format!("the agent answered {status}{}", words(body))),
+        (300..=399, _) => Verdict::Failed(Refusal::Redirect { status: *status }),
+        _ => Verdict::Failed(Refusal::Answered(answered(answer))),
     }
 }
 
 /// What an agent means that cannot create an instance because there is no more room; none for any
 /// other answer.
 pub(super) fn no_room(answer: &Answer) -> Option<Verdict> {
-    let Answer { status, body, .. } = answer;
-    let refused = matches!(*status, 409 | 507);
-    refused.then(|| Verdict::Failed(format!("no more room: the agent answered {status}{}", words(body))))
+    let refused = matches!(answer.status, 409 | 507);
+    refused.then(|| Verdict::Failed(Refusal::NoRoom(answered(answer))))
 }
 
 /// An answer with 200 is done by itself when it follows the request; a poll has to say so.
@@ -88,15 +86,10 @@ fn by_state(asked: Asked, fields: &Body, after: Option<Duration>) -> Verdict {
     let message = fields.message.as_deref().map(shown).unwrap_or_default();
     match (fields.state.as_deref(), asked) {
         (Some("done"), _) | (None, Asked::Post) => Verdict::Done,
-        (Some("failed"), _) if message.is_empty() => {
-            Verdict::Failed("the agent says that it failed".to_owned())
-        }
-        (Some("failed"), _) => Verdict::Failed(format!("the agent says that it failed: {message}")),
+        (Some("failed"), _) => Verdict::Failed(Refusal::Failed(message)),
         (Some("running"), _) => Verdict::Running { poll: None, message, after },
-        (Some(other), _) => {
-            Verdict::Failed(format!("the agent answered with the unknown state `{}`", shown(other)))
-        }
-        (None, Asked::Poll) => Verdict::Failed("the agent answered 200 to a poll without a state".to_owned()),
+        (Some(other), _) => Verdict::Failed(Refusal::UnknownState(shown(other))),
+        (None, Asked::Poll) => Verdict::Failed(Refusal::NoState),
     }
 }
 
@@ -108,9 +101,8 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     digits.then(|| Duration::from_secs(text.parse().unwrap_or(u64::MAX)))
 }
 
-fn words(body: &[u8]) -> String {
-    let line = first_line(body);
-    if line.is_empty() { String::new() } else { format!(": {line}") }
+fn answered(answer: &Answer) -> Answered {
+    Answered { status: answer.status, line: first_line(&answer.body) }
 }
 
 fn shown(text: &str) -> String {
@@ -136,7 +128,7 @@ mod tests {
         let answer = Answer { status, headers: map, body: body.as_bytes().to_vec() };
         match judge(&url, asked, &answer) {
             Verdict::Done => "done".to_owned(),
-            Verdict::Failed(text) => text,
+            Verdict::Failed(refusal) => refusal.to_string(),
             Verdict::Again { reason, after } => format!("again{}: {reason}", seconds(after)),
             Verdict::Running { poll, message, after } => {
                 let poll = poll.map_or(String::new(), |poll| format!(" at {poll}"));

@@ -11,6 +11,7 @@ mod agent;
 mod body;
 mod client;
 pub mod config;
+mod error;
 mod judge;
 mod keys;
 #[cfg(test)]

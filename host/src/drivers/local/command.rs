@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
+use super::error::{NotExecutable, ResolveError};
+
 /// A command as the configuration renders it for one instance and one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
@@ -25,31 +27,32 @@ impl Command {
     ///
     /// `search_path` counts when the command does not set `PATH` itself. Entries that are empty
     /// are ignored: nothing is picked up from the working directory by accident.
-    pub(in crate::drivers) fn resolve(&self, search_path: &OsStr) -> Result<PathBuf, String> {
-        let name = self.argv.first().filter(|name| !name.is_empty()).ok_or("the command is empty")?;
+    pub(in crate::drivers) fn resolve(&self, search_path: &OsStr) -> Result<PathBuf, ResolveError> {
+        let name = self.argv.first().filter(|name| !name.is_empty()).ok_or(ResolveError::Empty)?;
         self.check_texts()?;
         let dir = &self.working_dir;
         if !dir.is_dir() {
-            return Err(format!("working directory `{}` is not a directory", dir.display()));
+            return Err(ResolveError::WorkingDir(dir.clone()));
         }
         if name.contains('/') {
             let program = dir.join(name);
             return match reason_not_executable(&program) {
                 None => Ok(program),
-                Some(reason) => Err(format!("command `{name}` {reason}: looked at {}", program.display())),
+                Some(why) => Err(ResolveError::There { name: name.clone(), why, at: program }),
             };
         }
         let search_path = self.environment.get("PATH").map_or(search_path, OsStr::new);
-        let mut problem = "was not found".to_owned();
+        let mut found = None;
         for entry in std::env::split_paths(search_path).filter(|entry| !entry.as_os_str().is_empty()) {
             let program = dir.join(entry).join(name);
             match reason_not_executable(&program) {
                 None => return Ok(program),
-                Some(reason) if program.exists() => problem = format!("{reason} ({})", program.display()),
+                Some(why) if program.exists() => found = Some((why, program)),
                 Some(_) => {}
             }
         }
-        Err(format!("command `{name}` {problem}: looked in PATH {}", search_path.display()))
+        let search_path = search_path.display().to_string();
+        Err(ResolveError::Nowhere { name: name.clone(), found, search_path })
     }
 
     /// The same for the runtime's own type; `program` is what [`Self::resolve`] found.
@@ -63,24 +66,24 @@ impl Command {
     }
 
     /// Refuses what the operating system would refuse when it is too late.
-    fn check_texts(&self) -> Result<(), String> {
+    fn check_texts(&self) -> Result<(), ResolveError> {
         if self.argv.iter().any(|text| text.contains('\0')) {
-            return Err("the command contains a NUL byte".to_owned());
+            return Err(ResolveError::Nul);
         }
         for (name, value) in &self.environment {
             if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
-                return Err(format!("environment variable {name:?} has a forbidden character"));
+                return Err(ResolveError::Environment(name.clone()));
             }
         }
         Ok(())
     }
 }
 
-fn reason_not_executable(program: &Path) -> Option<&'static str> {
+fn reason_not_executable(program: &Path) -> Option<NotExecutable> {
     match std::fs::metadata(program) {
-        Err(_) => Some("was not found"),
-        Ok(found) if !found.is_file() => Some("is not a file"),
-        Ok(_) if access(program, Access::EXEC_OK).is_err() => Some("is not executable"),
+        Err(_) => Some(NotExecutable::Missing),
+        Ok(found) if !found.is_file() => Some(NotExecutable::NoFile),
+        Ok(_) if access(program, Access::EXEC_OK).is_err() => Some(NotExecutable::NotAllowed),
         Ok(_) => None,
     }
 }
@@ -94,7 +97,7 @@ mod tests {
         environment: &[(&str, &str)],
         dir: &Path,
         path: &str,
-    ) -> Result<PathBuf, String> {
+    ) -> Result<PathBuf, ResolveError> {
         let pairs = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let argv = argv.iter().map(|text| (*text).to_owned()).collect();
         let command = Command { argv, environment: pairs.collect(), working_dir: dir.to_owned() };
@@ -141,9 +144,10 @@ mod tests {
                 "environment variable \"A=B\" has a forbidden character".to_owned(),
             ),
         ] {
-            assert_eq!(resolve(argv, environment, dir, path), Err(message), "{argv:?}");
+            let error = resolve(argv, environment, dir, path).unwrap_err();
+            assert_eq!(error.to_string(), message, "{argv:?}");
         }
         let message = resolve(&["sh"], &[], Path::new("/no/such"), "/bin").unwrap_err();
-        assert_eq!(message, "working directory `/no/such` is not a directory");
+        assert_eq!(message.to_string(), "working directory `/no/such` is not a directory");
     }
 }

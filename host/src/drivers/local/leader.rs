@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::process::Child;
 
+use super::error::StillAliveError;
 use super::group::{Group, KILL_WAIT};
 use super::guard_link::GuardLink;
 
@@ -59,7 +60,7 @@ impl Leader {
         timeout: Duration,
         forced: impl Future<Output = ()>,
         guard: &GuardLink,
-    ) -> Result<(), String> {
+    ) -> Result<(), StillAliveError> {
         let group = self.group;
         if self.is_collected() && !group.is_alive() {
             guard.remove(group);
@@ -75,7 +76,7 @@ impl Leader {
                     group.signal(Signal::KILL);
                 }
                 let waited = tokio::time::timeout(KILL_WAIT, self.gone()).await;
-                waited.map_err(|_| format!("process group {} does not end, not even by force", group.id()))?;
+                waited.map_err(|_| StillAliveError(group.id()))?;
             }
         }
         guard.remove(group);

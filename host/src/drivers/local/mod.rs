@@ -6,6 +6,7 @@
 //! that leave their group (`setsid`).
 
 mod command;
+mod error;
 mod group;
 pub mod guard;
 mod guard_link;
@@ -15,6 +16,7 @@ mod runner;
 mod thread;
 
 pub use self::command::Command;
+pub(super) use self::error::{OpenLogError, ResolveError, RunError, StartError, StillAliveError};
 #[cfg(test)]
 pub(super) use self::group::Group;
 pub use self::guard_link::GuardCommand;

@@ -4,9 +4,10 @@
 //! aside at a start, and cut while a process runs, when it has grown too large.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use super::error::{KeepError, OpenLogError};
 use phasegate_core::domain::{InstanceId, ScaleSetName};
 
 /// A log file larger than this is set aside at the next start, or cut; one older file is kept.
@@ -29,14 +30,14 @@ pub(in crate::drivers) fn log_path(
 }
 
 /// Opens the log for appending.
-pub(in crate::drivers) fn open_log(path: &Path) -> Result<File, String> {
+pub(in crate::drivers) fn open_log(path: &Path) -> Result<File, OpenLogError> {
     let opened = OpenOptions::new().create(true).append(true).open(path);
-    opened.map_err(|error| format!("log file `{}` cannot be opened: {error}", path.display()))
+    opened.map_err(|error| OpenLogError { path: path.to_owned(), error })
 }
 
 /// Opens the log for a new process, after setting a large one aside; with its length, which is
 /// where the output of the new process begins.
-pub(in crate::drivers) fn open_log_for_start(path: &Path) -> Result<(File, u64), String> {
+pub(in crate::drivers) fn open_log_for_start(path: &Path) -> Result<(File, u64), OpenLogError> {
     let large = std::fs::metadata(path).is_ok_and(|found| found.len() > LOG_LEN_MAX);
     if large && let Err(error) = std::fs::rename(path, set_aside(path)) {
         // Not a reason to leave the instance without a process.
@@ -45,6 +46,12 @@ pub(in crate::drivers) fn open_log_for_start(path: &Path) -> Result<(File, u64),
     let file = open_log(path)?;
     let length = file.metadata().map_or(0, |found| found.len());
     Ok((file, length))
+}
+
+/// Appends a text, after setting a large log aside.
+pub(in crate::drivers) fn append(path: &Path, text: &[u8]) -> Result<(), KeepError> {
+    let (mut log, _) = open_log_for_start(path)?;
+    Ok(log.write_all(text)?)
 }
 
 /// Cuts a log file that a running process has made too large, and keeps its end beside it. What is

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::command::Command;
+use super::error::{RunError, StartError};
 use super::guard_link::{GuardCommand, GuardLink};
 use super::leader::Leader;
 use super::thread::{OwnThread, Stage, reached};
@@ -67,7 +68,7 @@ pub(in crate::drivers) struct Finished {
     pub(in crate::drivers) errors: Vec<u8>,
 }
 
-type Answer = oneshot::Sender<Result<Finished, String>>;
+type Answer = oneshot::Sender<Result<Finished, RunError>>;
 
 /// Runs programs on a thread of its own.
 #[derive(Debug)]
@@ -91,13 +92,12 @@ impl Runner {
     ///
     /// # Errors
     /// When it cannot be started, or the runner has ended.
-    pub(in crate::drivers) fn run(&self, job: Job) -> BoxFuture<Result<Finished, String>> {
+    pub(in crate::drivers) fn run(&self, job: Job) -> BoxFuture<Result<Finished, RunError>> {
         let inbox = self.inbox.clone();
         Box::pin(async move {
-            let ended = || "the driver has ended".to_owned();
             let (answer, result) = oneshot::channel();
-            inbox.send((job, answer)).await.map_err(|_| ended())?;
-            result.await.unwrap_or_else(|_| Err(ended()))
+            inbox.send((job, answer)).await.map_err(|_| RunError::Ended)?;
+            result.await.unwrap_or(Err(RunError::Ended))
         })
     }
 
@@ -134,7 +134,7 @@ async fn run(job: Job, mut answer: Answer, guard: Rc<GuardLink>, mut stage: watc
     let mut started = match start(&job, &guard) {
         Ok(started) => started,
         Err(error) => {
-            _ = answer.send(Err(format!("`{}` cannot be started: {error}", job.program.display())));
+            _ = answer.send(Err(StartError { program: job.program, error }.into()));
             return;
         }
     };
@@ -155,7 +155,7 @@ async fn run(job: Job, mut answer: Answer, guard: Rc<GuardLink>, mut stage: watc
         None => Vec::new(),
     };
     let finished = match status {
-        Some(Err(error)) => Err(format!("`{}` could not be waited for: {error}", job.program.display())),
+        Some(Err(error)) => Err(RunError::Wait { program: job.program, error }),
         Some(Ok(status)) => Ok(Finished { status: Some(status), output, errors }),
         None => Ok(Finished { status: None, output, errors }),
     };

@@ -7,8 +7,9 @@ use std::io;
 use std::time::Duration;
 
 use super::command::Prepared;
+use super::error::ProcessError;
 use crate::clock::Clock;
-use crate::drivers::local::{GuardLink, Leader, describe, output};
+use crate::drivers::local::{GuardLink, Leader, StartError, StillAliveError, describe, output};
 use phasegate_core::domain::Timestamp;
 
 /// A process that was started, with the group of processes that it leads.
@@ -24,10 +25,9 @@ pub(super) struct Running {
 
 impl Running {
     /// Starts a process.
-    pub(super) fn spawn(prepared: Prepared, guard: &GuardLink, clock: &Clock) -> Result<Self, String> {
+    pub(super) fn spawn(prepared: Prepared, guard: &GuardLink, clock: &Clock) -> Result<Self, ProcessError> {
         let (log, output_start) = output::open_log_for_start(&prepared.log)?;
-        let failed =
-            |error: io::Error| format!("`{}` cannot be started: {error}", prepared.program.display());
+        let failed = |error: io::Error| StartError { program: prepared.program.clone(), error };
         let mut command = prepared.command.to_spawn(&prepared.program);
         command.stdout(log.try_clone().map_err(failed)?).stderr(log);
         let leader = Leader::spawn(&mut command, guard).map_err(failed)?;
@@ -62,7 +62,7 @@ impl Running {
         timeout: Duration,
         forced: impl Future<Output = ()>,
         guard: &GuardLink,
-    ) -> Result<(), String> {
+    ) -> Result<(), StillAliveError> {
         self.leader.stop(timeout, forced, guard).await
     }
 }

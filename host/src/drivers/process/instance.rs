@@ -21,6 +21,7 @@ use tokio::time::Sleep;
 
 use super::child::Running;
 use super::command::{CommandLine, Prepared};
+use super::error::ProcessError;
 use crate::clock::Clock;
 use crate::drivers::backoff::{Backoff, in_seconds};
 use crate::drivers::local::{GuardLink, Stage, output, reached};
@@ -86,7 +87,7 @@ pub(super) async fn supervise_instance(
             () = reached(&mut stopping, Stage::Ending) => break,
             request = inbox.recv() => match request {
                 Some(Order::Ensure(request, answer)) => {
-                    _ = answer.send(task.ensure(*request).await.map_err(DriverError));
+                    _ = answer.send(task.ensure(*request).await.map_err(DriverError::of_kind));
                 }
                 Some(Order::Delete(answer)) => {
                     let stopped = task.stop().await;
@@ -95,7 +96,7 @@ pub(super) async fn supervise_instance(
                         // Whoever asks again finds that it is gone.
                         inbox.close();
                     }
-                    _ = answer.send(stopped.map_err(DriverError));
+                    _ = answer.send(stopped.map_err(DriverError::of_kind));
                     if is_over {
                         return;
                     }
@@ -163,7 +164,7 @@ struct Task {
 }
 
 impl Task {
-    async fn ensure(&mut self, request: Ensure) -> Result<(), String> {
+    async fn ensure(&mut self, request: Ensure) -> Result<(), ProcessError> {
         if self.done.as_ref() == Some(&request.operation) {
             return Ok(());
         }
@@ -185,11 +186,9 @@ impl Task {
     }
 
     /// Everything that can be found out without touching the running process.
-    fn prepare(&self, request: &Ensure) -> Result<Prepared, String> {
+    fn prepare(&self, request: &Ensure) -> Result<Prepared, ProcessError> {
         let Shared { commands, search_path, log_dir, .. } = &*self.shared;
-        let command = commands
-            .render(&request.scale_set, &request.instance, &request.version)
-            .map_err(|error| error.to_string())?;
+        let command = commands.render(&request.scale_set, &request.instance, &request.version)?;
         let program = command.resolve(search_path)?;
         let log = output::log_path(log_dir, &request.scale_set, &request.instance.id);
         output::open_log(&log)?;
@@ -197,7 +196,7 @@ impl Task {
     }
 
     /// Ends what runs. On an error it is still held, for another try.
-    async fn stop(&mut self) -> Result<(), String> {
+    async fn stop(&mut self) -> Result<(), ProcessError> {
         if let Life::Running(running) = &mut self.life {
             let forced = reached(&mut self.stage, Stage::Forced);
             running.stop(self.shared.stop_timeout, forced, &self.shared.guard).await?;
@@ -207,36 +206,33 @@ impl Task {
     }
 
     /// Starts a process where none runs; a failure is tried again later.
-    async fn start(&mut self, prepared: Prepared) -> Result<(), String> {
+    async fn start(&mut self, prepared: Prepared) -> Result<(), ProcessError> {
         if *self.stage.borrow() > Stage::Running {
-            return Err("the process driver is ending".to_owned());
+            return Err(ProcessError::Ending);
         }
         match Running::spawn(prepared, &self.shared.guard, &self.shared.clock) {
             Ok(running) => {
                 self.life = Life::Running(Box::new(running));
                 Ok(())
             }
-            Err(error) => Err(self.retry_later(&error).await),
+            Err(error) => Err(self.retry_later(error).await),
         }
     }
 
     /// Waits until the process has run for the settle time.
-    async fn settle(&mut self) -> Result<(), String> {
+    async fn settle(&mut self) -> Result<(), ProcessError> {
         let Life::Running(running) = &mut self.life else { return Ok(()) };
         let ran = self.shared.clock.now().since(running.started_at);
         let how = tokio::select! {
             biased;
             how = running.exited() => how,
             () = tokio::time::sleep(self.shared.timing.settle.saturating_sub(ran)) => return Ok(()),
-            () = reached(&mut self.stage, Stage::Ending) => return Err("the process driver is ending".to_owned()),
+            () = reached(&mut self.stage, Stage::Ending) => return Err(ProcessError::Ending),
         };
-        let tail = running.output_tail();
-        let output =
-            if tail.is_empty() { "without output".to_owned() } else { format!("its output: {tail}") };
-        let (pid, Prepared { version, log, .. }) = (running.pid(), &running.prepared);
-        let text = format!("process {pid} of version {version} {how} at once, {output} ({})", log.display());
+        let (pid, output) = (running.pid(), running.output_tail());
+        let Prepared { version, log, .. } = running.prepared.clone();
         self.after_exit(&how).await;
-        Err(text)
+        Err(ProcessError::EndedAtOnce { pid, version, how, output, log })
     }
 
     /// The process ended by itself: the rest of its group follows, and later a new one comes.
@@ -257,7 +253,7 @@ impl Task {
         let prepared = match self.prepare(wanted) {
             Ok(prepared) => prepared,
             Err(error) => {
-                self.retry_later(&error).await;
+                self.retry_later(error).await;
                 return;
             }
         };
@@ -272,12 +268,12 @@ impl Task {
     }
 
     /// Plans another start after one that did not even bring a process; says so.
-    async fn retry_later(&mut self, error: &str) -> String {
+    async fn retry_later(&mut self, error: ProcessError) -> ProcessError {
         let delay = self.backoff.after_run(Duration::ZERO);
         self.life = Life::Waiting(Box::pin(tokio::time::sleep(delay)));
-        let text = format!("{error}; trying again in {}", in_seconds(delay));
-        self.note(ProcessState::Exited, text.clone()).await;
-        text
+        let error = ProcessError::TriedAgain { error: Box::new(error), delay };
+        self.note(ProcessState::Exited, error.to_string()).await;
+        error
     }
 
     /// Waits for room, unless the driver is ending: its owner may have stopped reading.

@@ -10,6 +10,7 @@
 mod child;
 mod command;
 pub mod config;
+mod error;
 mod instance;
 mod keys;
 mod ports;
@@ -26,6 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use self::command::CommandLine;
 pub use self::config::ProcessConfig;
+use self::error::ProcessError;
 use self::instance::{Answer, Shared, Timing};
 pub use self::keys::KIND;
 use self::ports::Ports;
@@ -66,7 +68,7 @@ async fn ask(
     inbox: mpsc::Sender<Request>,
     request: impl FnOnce(Answer) -> Request,
 ) -> Result<(), DriverError> {
-    let ended = || DriverError("the process driver has ended".to_owned());
+    let ended = || DriverError::of_kind(ProcessError::Ended);
     let (answer, result) = oneshot::channel();
     inbox.send(request(answer)).await.map_err(|_| ended())?;
     result.await.unwrap_or_else(|_| Err(ended()))
@@ -138,12 +140,11 @@ impl Driver for ProcessDriver {
     fn create(&self, request: Create) -> BoxFuture<Result<Address, DriverError>> {
         let (inbox, ports) = (self.inbox.clone(), self.ports.clone());
         Box::pin(async move {
-            let not_told = || DriverError("the driver has no ports for new instances".to_owned());
-            let ports = ports.ok_or_else(not_told)?;
+            let ports = ports.ok_or_else(|| DriverError::of_kind(ProcessError::NoPorts))?;
             let Create { scale_set, instance, replaces: _, version, taken, operation, fence } = request;
             let key = (scale_set.clone(), instance.id.clone());
             let host = instance.address.host.clone();
-            let port = ports.take(&key, &host, &taken).await.map_err(DriverError)?;
+            let port = ports.take(&key, &host, &taken).await.map_err(DriverError::of_kind)?;
             let address = Address { host, port };
             let ensure = Ensure {
                 scale_set,

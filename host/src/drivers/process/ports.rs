@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::net::TcpListener;
 
+use super::error::ProcessError;
 use super::instance::InstanceKey;
 use phasegate_core::domain::Address;
 
@@ -26,7 +27,12 @@ impl Ports {
 
     /// A port for an instance at a host: the same again for the same instance, else the lowest one
     /// on which nobody listens and that no instance has.
-    pub(super) async fn take(&self, key: &InstanceKey, host: &str, taken: &[Address]) -> Result<u16, String> {
+    pub(super) async fn take(
+        &self,
+        key: &InstanceKey,
+        host: &str,
+        taken: &[Address],
+    ) -> Result<u16, ProcessError> {
         let (first, last) = self.range;
         for port in first..=last {
             if taken.iter().any(|address| address.port == port) {
@@ -45,7 +51,7 @@ impl Ports {
                 }
             }
         }
-        Err(format!("no more room: none of the ports {first} to {last} is free"))
+        Err(ProcessError::NoFreePort { first, last })
     }
 
     /// The instance needs its port no longer.

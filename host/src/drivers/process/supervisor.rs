@@ -6,6 +6,7 @@ use std::rc::Rc;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use super::error::ProcessError;
 use super::instance::{Answer, Handle, InstanceKey, Order, Shared, supervise_instance};
 use crate::drivers::local::Stage;
 use crate::drivers::{DriverError, Ensure};
@@ -94,7 +95,7 @@ impl Dispatcher {
     /// Refuses a host that has been replaced.
     fn admit(&mut self, fence: Fence, answer: Answer) -> Option<Answer> {
         if let Err(deposed) = fence.admit(&mut self.highest) {
-            _ = answer.send(Err(DriverError(deposed.to_string())));
+            _ = answer.send(Err(deposed.into()));
             return None;
         }
         Some(answer)
@@ -108,8 +109,8 @@ impl Dispatcher {
 /// Puts an order at the end of an instance's queue. One whose task has ended drops its answer.
 fn hand_over(handle: &Handle, order: Order) {
     if let Err(mpsc::error::TrySendError::Full(order)) = handle.requests.try_send(order) {
-        let text = format!("more than {INSTANCE_QUEUE_LEN} requests wait for this instance");
+        let error = ProcessError::TooMany { max: INSTANCE_QUEUE_LEN };
         let (Order::Ensure(_, answer) | Order::Delete(answer)) = order;
-        _ = answer.send(Err(DriverError(text)));
+        _ = answer.send(Err(DriverError::of_kind(error)));
     }
 }

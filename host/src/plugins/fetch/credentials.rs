@@ -8,7 +8,7 @@ use data_encoding::BASE64;
 use hyper::header::HeaderValue;
 
 use super::Credentials;
-use super::FetchError;
+use super::error::{CredentialsError, TransferError};
 
 /// Longest credential file; tokens of clouds have a few KiB.
 const FILE_MAX: u64 = 16 * 1024;
@@ -46,48 +46,40 @@ impl Authorization {
 }
 
 /// Reads the files; they may have changed since the last time.
-pub(super) async fn read(credentials: Option<Credentials>) -> Result<Authorization, FetchError> {
+pub(super) async fn read(credentials: Option<Credentials>) -> Result<Authorization, TransferError> {
     let reading = tokio::task::spawn_blocking(move || read_files(credentials));
-    let read = reading.await.unwrap_or_else(|error| Err(error.to_string()));
-    read.map_err(FetchError::Transfer)
+    Ok(reading.await.map_err(CredentialsError::Broken)??)
 }
 
-fn read_files(credentials: Option<Credentials>) -> Result<Authorization, String> {
+fn read_files(credentials: Option<Credentials>) -> Result<Authorization, CredentialsError> {
     match credentials {
         None => Ok(Authorization::None),
         Some(Credentials::Token(path)) => {
             let value = header(format!("Bearer {}", line(&path)?));
-            value.map(Authorization::Bearer).ok_or_else(|| unusable(&path))
+            value.map(Authorization::Bearer).ok_or(CredentialsError::NoLine(path))
         }
         Some(Credentials::Password { username, password }) => {
             let user = line(&username)?;
             if user.contains(':') {
-                return Err(format!(
-                    "`{}` holds a user with a `:`, which cannot be sent",
-                    username.display()
-                ));
+                return Err(CredentialsError::Colon(username));
             }
             let both = BASE64.encode(format!("{user}:{}", line(&password)?).as_bytes());
             let value = header(format!("Basic {both}"));
-            value.map(Authorization::Basic).ok_or_else(|| unusable(&password))
+            value.map(Authorization::Basic).ok_or(CredentialsError::NoLine(password))
         }
     }
 }
 
 /// The one line of a file; says nothing of what is in it.
-fn line(path: &Path) -> Result<String, String> {
+fn line(path: &Path) -> Result<String, CredentialsError> {
     let mut text = String::new();
     let read = File::open(path).and_then(|file| file.take(FILE_MAX).read_to_string(&mut text));
-    read.map_err(|error| format!("`{}`: {error}", path.display()))?;
+    read.map_err(|error| CredentialsError::Read { path: path.to_owned(), error })?;
     let line = text.trim_end_matches(['\r', '\n']);
     if line.is_empty() || line.chars().any(char::is_control) {
-        return Err(unusable(path));
+        return Err(CredentialsError::NoLine(path.to_owned()));
     }
     Ok(line.to_owned())
-}
-
-fn unusable(path: &Path) -> String {
-    format!("`{}` does not hold one line of text", path.display())
 }
 
 /// A header value that nothing prints.

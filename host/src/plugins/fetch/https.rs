@@ -15,6 +15,7 @@ use hyper::{Request, Uri};
 use tokio::net::TcpStream;
 
 use super::credentials::Authorization;
+use super::error::{Advice, TransferError, refusal};
 use super::{FetchError, Fetched};
 use crate::net::exchange::{Answer, ExchangeError, exchange_watched};
 use crate::net::reference::is_loopback;
@@ -51,46 +52,45 @@ pub(super) struct Get {
 
 impl Client<'_> {
     /// Asks, and follows redirects. An answer is one of any other status.
-    pub(super) async fn get(&self, get: Get) -> Result<Answer, FetchError> {
+    pub(super) async fn get(&self, get: Get) -> Result<Answer, TransferError> {
         let mut get = get;
         for _ in 0..=REDIRECTS_MAX {
-            let answer = self.ask(&get).await.map_err(FetchError::Transfer)?;
+            let answer = self.ask(&get).await?;
             if !matches!(answer.status, 301 | 302 | 303 | 307 | 308) {
                 return Ok(answer);
             }
-            let next = follow(&get.url, &answer).map_err(FetchError::Transfer)?;
+            let next = follow(&get.url, &answer)?;
             if !next.is_same_origin(&get.url) {
                 get.authorization = None;
             }
             get.url = next;
         }
-        let address = &get.url.address;
-        Err(FetchError::Transfer(format!("more than {REDIRECTS_MAX} redirects, the last one to {address}")))
+        Err(TransferError::Redirects { max: REDIRECTS_MAX, last: get.url.address })
     }
 
-    async fn ask(&self, get: &Get) -> Result<Answer, String> {
+    async fn ask(&self, get: &Get) -> Result<Answer, TransferError> {
         let address = &get.url.address;
         let request = request(get)?;
         let failed = |error: &io::Error| one_line(&format!("{address}: {}", io_text(error)));
         let connecting = TcpStream::connect((address.host.as_str(), address.port));
         let stream = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
-        let stream = stream.map_err(|_| format!("{address} does not accept a connection"))?;
-        let stream = stream.map_err(|error| failed(&error))?;
+        let stream = stream.map_err(|_| TransferError::NotAccepted(address.clone()))?;
+        let stream = stream.map_err(|error| TransferError::Broken(failed(&error)))?;
         // The request follows as a second small write, which must not wait.
         _ = stream.set_nodelay(true);
         let mut on_bytes = |bytes| (self.on_bytes)(u64::try_from(bytes).unwrap_or(u64::MAX));
         let answer = match get.url.scheme {
             Scheme::Http => {
                 // A name can mean anything.
-                let peer = stream.peer_addr().map_err(|error| failed(&error))?.ip();
+                let peer = stream.peer_addr().map_err(|error| TransferError::Broken(failed(&error)))?.ip();
                 if !peer.is_loopback() {
-                    return Err(format!("{address} is {peer}, and http is for loopback addresses only"));
+                    return Err(TransferError::NotLoopback { address: address.clone(), peer });
                 }
                 exchange_watched(stream, request, get.body_max, &mut on_bytes).await
             }
             Scheme::Https => {
                 let stream = self.tls.handshake(address, stream).await;
-                let stream = stream.map_err(|error| insecure(&failed(&error), &error))?;
+                let stream = stream.map_err(|error| insecure(failed(&error), &error))?;
                 exchange_watched(stream, request, get.body_max, &mut on_bytes).await
             }
         };
@@ -98,14 +98,14 @@ impl Client<'_> {
     }
 }
 
-fn request(get: &Get) -> Result<Request<Empty<Bytes>>, String> {
+fn request(get: &Get) -> Result<Request<Empty<Bytes>>, TransferError> {
     let Get { url: HttpUrl { scheme, address, target }, accept, authorization, .. } = get;
     let default_port = match scheme {
         Scheme::Http => 80,
         Scheme::Https => 443,
     };
     let host = if address.port == default_port { address.url_host() } else { address.to_string() };
-    let unusable = |what: &str| format!("the {what} for {address} cannot be sent");
+    let unusable = |what| TransferError::Unsendable { what, address: address.clone() };
     let mut request = Request::new(Empty::new());
     *request.uri_mut() = Uri::from(PathAndQuery::try_from(target.as_str()).map_err(|_| unusable("path"))?);
     let headers = request.headers_mut();
@@ -120,46 +120,44 @@ fn request(get: &Get) -> Result<Request<Empty<Bytes>>, String> {
 }
 
 /// Where a redirect leads, if it may be followed. Its path and query are not shown: they may be a key.
-fn follow(from: &HttpUrl, answer: &Answer) -> Result<HttpUrl, String> {
-    let address = &from.address;
+fn follow(from: &HttpUrl, answer: &Answer) -> Result<HttpUrl, TransferError> {
+    let address = || from.address.clone();
     let location = answer.headers.get(LOCATION).and_then(|value| value.to_str().ok());
     let Some(location) = location else {
-        return Err(format!("{address} answered with status {} and no place to go", answer.status));
+        return Err(TransferError::NoPlace { address: address(), status: answer.status });
     };
     let next = from.follow(location);
-    let next = next.map_err(|error| format!("{address} redirects to something that {error}"))?;
+    let next = next.map_err(|error| TransferError::WrongPlace { address: address(), error })?;
     let clear = match (from.scheme, next.scheme) {
         (_, Scheme::Https) => false,
         (Scheme::Http, Scheme::Http) => !is_loopback(&next.address.host),
         (Scheme::Https, Scheme::Http) => true,
     };
     if clear {
-        let to = &next.address;
-        return Err(format!("{address} redirects to plain http at {to}, which is not followed"));
+        return Err(TransferError::IntoTheClear { address: address(), to: next.address });
     }
     Ok(next)
 }
 
 /// A handshake that failed; for a certificate with what can be done about it.
-fn insecure(text: &str, error: &io::Error) -> String {
+fn insecure(text: String, error: &io::Error) -> TransferError {
     let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    match cause {
+    let advice = match cause {
         Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)) => {
-            format!(
-                "{text}; a certificate of your own authority is named by fetch.caFile, for `plugin inspect`, `test` and `bench` by `--ca-file`"
-            )
+            Advice::NameAuthority
         }
-        Some(rustls::Error::InvalidMessage(_)) => format!("{text}; does it speak TLS at that port?"),
-        _ => text.to_owned(),
-    }
+        Some(rustls::Error::InvalidMessage(_)) => Advice::LookAtPort,
+        _ => Advice::None,
+    };
+    TransferError::Insecure { text, advice }
 }
 
-fn broken(get: &Get, error: &ExchangeError) -> String {
-    let address = &get.url.address;
+fn broken(get: &Get, error: &ExchangeError) -> TransferError {
+    let address = get.url.address.clone();
     match error {
-        ExchangeError::Status(status) => format!("{address} answered with status {status}"),
+        ExchangeError::Status(status) => TransferError::Status { address, status: *status, advice: "" },
         ExchangeError::BodyTooLarge(limit) => {
-            format!("{address} sends more than {limit} bytes (limit of {})", get.what)
+            TransferError::TooMuch { address, limit: *limit, what: get.what }
         }
         ExchangeError::Head(error) | ExchangeError::Body(error) => {
             let cause = match find_io(error) {
@@ -167,19 +165,9 @@ fn broken(get: &Get, error: &ExchangeError) -> String {
                 None if error.is_parse() => format!("it does not speak HTTP: {error}"),
                 None => "the connection was closed before the answer was complete".to_owned(),
             };
-            one_line(&format!("{address}: {cause}"))
+            TransferError::Broken(one_line(&format!("{address}: {cause}")))
         }
     }
-}
-
-/// What an answer that is no success means.
-pub(super) fn refusal(address: &dyn std::fmt::Display, status: u16, told: &Authorization) -> FetchError {
-    FetchError::Transfer(match status {
-        401 | 403 => format!("{address} answered with status {status}: {}", told.advice()),
-        404 => format!("{address} has no such thing (status 404), or not for everybody"),
-        429 => format!("{address} answered with status 429: too many requests; try again later"),
-        _ => format!("{address} answered with status {status}"),
-    })
 }
 
 /// Fetches a file.
@@ -197,7 +185,7 @@ pub(super) async fn component(
     };
     let answer = client.get(get).await?;
     if answer.status != 200 {
-        return Err(refusal(&url.address, answer.status, told));
+        return Err(refusal(&url.address, answer.status, told).into());
     }
     let note = format!("{} bytes from {}", answer.body.len(), url.address);
     Ok(Fetched { bytes: answer.body, note })

@@ -52,43 +52,75 @@ struct Descriptor {
     size: u64,
 }
 
-/// Reads a manifest; an error is a fragment that follows "its manifest".
-pub(super) fn component(bytes: &[u8], content_type: Option<&str>) -> Result<Layer, String> {
-    let manifest: Manifest =
-        serde_json::from_slice(bytes).map_err(|error| one_line(&format!("cannot be read: {error}")))?;
+/// Why a manifest leads to no component; a fragment that follows "its manifest".
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// It is no JSON of that form.
+    #[error("{}", one_line(&format!("cannot be read: {}", .0)))]
+    Unreadable(serde_json::Error),
+    /// It names other manifests.
+    #[error("is an index of several manifests; name one of them by @sha256:…")]
+    Index,
+    /// It says two things.
+    #[error("is an index and an image at once; push it again")]
+    Both,
+    /// It is of a type that is not read.
+    #[error(
+        "is of type {kind:?}, schema {schema}; only {IMAGE:?} is read, as `oras push` and `wkg oci push` write it"
+    )]
+    OtherType {
+        /// Its media type.
+        kind: String,
+        /// Its version.
+        schema: u32,
+    },
+    /// It has other layers, the first of which are shown.
+    #[error("has no component: it holds {}; push it as {:?}", shown(types), "application/wasm")]
+    NoComponent {
+        /// Their types.
+        types: Vec<String>,
+    },
+    /// It has more than one.
+    #[error("has {0} components; a plugin is exactly one")]
+    Several(usize),
+    /// It names its component by a digest that is not known here.
+    #[error("names its component by {0:?}; only sha256 is known")]
+    OtherDigest(String),
+}
+
+fn shown(types: &[String]) -> String {
+    let types: Vec<String> = types.iter().map(|one| format!("{one:?}")).collect();
+    if types.is_empty() { "no layer at all".to_owned() } else { types.join(", ") }
+}
+
+/// Reads a manifest.
+pub(super) fn component(bytes: &[u8], content_type: Option<&str>) -> Result<Layer, ManifestError> {
+    let manifest: Manifest = serde_json::from_slice(bytes).map_err(ManifestError::Unreadable)?;
     let Manifest { schema_version, media_type, layers, manifests } = manifest;
     let content_type = content_type.map(|text| text.split(';').next().unwrap_or(text).trim().to_owned());
     // The text itself counts: a registry may say anything about it.
     let kind = media_type.or(content_type).unwrap_or_else(|| IMAGE.to_owned());
     let is_index = INDEXES.contains(&kind.as_str());
     if is_index && layers.is_none() || manifests.is_some() && layers.is_none() {
-        return Err("is an index of several manifests; name one of them by @sha256:…".to_owned());
+        return Err(ManifestError::Index);
     }
     if manifests.is_some() || is_index {
-        return Err("is an index and an image at once; push it again".to_owned());
+        return Err(ManifestError::Both);
     }
     if schema_version != 2 || kind != IMAGE {
-        let kind = one_line(&kind);
-        return Err(format!(
-            "is of type {kind:?}, schema {schema_version}; only {IMAGE:?} is read, as `oras push` and \
-             `wkg oci push` write it"
-        ));
+        return Err(ManifestError::OtherType { kind: one_line(&kind), schema: schema_version });
     }
     let layers = layers.unwrap_or_default();
     let mut wasm = layers.iter().filter(|layer| WASM.contains(&layer.media_type.as_str()));
     let Some(layer) = wasm.next() else {
-        let types = layers.iter().map(|layer| format!("{:?}", one_line(&layer.media_type)));
-        let types: Vec<String> = types.take(SHOWN_MAX).collect();
-        let seen = if types.is_empty() { "no layer at all".to_owned() } else { types.join(", ") };
-        return Err(format!("has no component: it holds {seen}; push it as {:?}", "application/wasm"));
+        let types = layers.iter().map(|layer| one_line(&layer.media_type));
+        return Err(ManifestError::NoComponent { types: types.take(SHOWN_MAX).collect() });
     };
     let more = wasm.count();
     if more > 0 {
-        return Err(format!("has {} components; a plugin is exactly one", more + 1));
+        return Err(ManifestError::Several(more + 1));
     }
     let digest = Digest::parse(&layer.digest);
-    let digest = digest.ok_or_else(|| {
-        format!("names its component by {:?}; only sha256 is known", one_line(&layer.digest))
-    })?;
+    let digest = digest.ok_or_else(|| ManifestError::OtherDigest(one_line(&layer.digest)))?;
     Ok(Layer { digest, size: layer.size })
 }

@@ -2,7 +2,7 @@
 //!
 //! How to read this module: `https` is one GET with its redirects and limits, `oci` the protocol of a
 //! registry on top of it, `manifest` and `challenge` read what a registry sends, `credentials` what
-//! it is told. Nothing that comes in is trusted: sizes, redirects and texts are bounded, and what has
+//! it is told; `error` has every reason why nothing came. Nothing that comes in is trusted: sizes, redirects and texts are bounded, and what has
 //! a digest is compared with it.
 //!
 //! Our own few hundred lines on the client that probes and agents use. The crate `oci-client` was
@@ -13,6 +13,7 @@
 mod challenge;
 pub mod config;
 mod credentials;
+mod error;
 mod https;
 mod manifest;
 mod oci;
@@ -22,6 +23,7 @@ mod tests;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use config::{Credentials, FetchConfig};
+pub use error::{FetchError, OtherDigestError, TransferError};
 
 use crate::net::reference::{RemotePlace, RemoteSource};
 use crate::net::tls::VerifiedTls;
@@ -30,20 +32,6 @@ use phasegate_core::domain::Digest;
 
 /// Progress is told each time that so many more bytes have come.
 const PROGRESS_BYTES: u64 = 256 << 10;
-
-/// Why there is no component; a fragment that follows its source.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum FetchError {
-    /// It is not where it should be on this machine.
-    #[error("{0}")]
-    Unreadable(String),
-    /// It did not come, or not whole.
-    #[error("cannot be fetched: {0}")]
-    Transfer(String),
-    /// Something came that is not what its digest says, or would not be what is asked for.
-    #[error("{0}")]
-    Digest(String),
-}
 
 /// A component that came, or did not need to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,34 +66,26 @@ impl Fetch<'_> {
         std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().name("plugin-fetch".to_owned());
             let thread = thread.spawn_scoped(scope, || self.wait());
-            let thread =
-                thread.map_err(|error| FetchError::Transfer(format!("no thread for it: {error}")))?;
-            thread.join().unwrap_or_else(|_| {
-                let why = "it ended without a result; the log says why; please report it";
-                Err(FetchError::Transfer(why.to_owned()))
-            })
+            let thread = thread.map_err(TransferError::NoThread)?;
+            thread.join().unwrap_or_else(|_| Err(TransferError::NoResult.into()))
         })
     }
 
     fn wait(&self) -> Result<Fetched, FetchError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| FetchError::Transfer(error.to_string()))?;
+        let runtime = runtime.map_err(TransferError::NoRuntime)?;
         let came = AtomicU64::new(0);
         let limit = self.settings.timeout;
         let result = runtime.block_on(async { tokio::time::timeout(limit, self.come(&came)).await });
         // A name that is still being looked up is not waited for.
         runtime.shutdown_background();
         result.unwrap_or_else(|_| {
-            let (limit, came) = (limit.as_secs_f64(), came.load(Ordering::Relaxed));
-            Err(FetchError::Transfer(format!(
-                "it is not complete within {limit} s ({came} bytes came); fetch.timeout allows up to PT4M"
-            )))
+            Err(TransferError::TooSlow { limit, came: came.load(Ordering::Relaxed) }.into())
         })
     }
 
     async fn come(&self, came: &AtomicU64) -> Result<Fetched, FetchError> {
-        let tls = VerifiedTls::web(self.settings.ca_file.as_deref())
-            .map_err(|error| FetchError::Transfer(format!("fetch.caFile: {error}")))?;
+        let tls = VerifiedTls::web(self.settings.ca_file.as_deref()).map_err(TransferError::from)?;
         let on_bytes = |bytes: u64| {
             let before = came.swap(bytes, Ordering::Relaxed);
             if before / PROGRESS_BYTES != bytes / PROGRESS_BYTES {

@@ -9,7 +9,8 @@ use serde::Deserialize;
 
 use super::challenge::{self, Challenge};
 use super::credentials::{self, Authorization};
-use super::https::{Client, Get, refusal};
+use super::error::{OtherDigestError, TokenServerError, TransferError, refusal};
+use super::https::{Client, Get};
 use super::{Fetch, FetchError, Fetched, manifest};
 use crate::net::exchange::Answer;
 use crate::net::reference::{OciReference, is_loopback};
@@ -79,7 +80,7 @@ impl<'a> Registry<'a> {
             answer = self.ask(client, question).await?;
         }
         if answer.status != 200 {
-            return Err(refusal(&self.base.address, answer.status, &self.told));
+            return Err(refusal(&self.base.address, answer.status, &self.told).into());
         }
         Ok(answer)
     }
@@ -88,7 +89,7 @@ impl<'a> Registry<'a> {
         let Question { path, accept, body_max, what } = question;
         let url = HttpUrl { target: format!("{}/{path}", self.base.target), ..self.base.clone() };
         let authorization = self.authorization.clone();
-        client.get(Get { url, accept, authorization, body_max: *body_max, what }).await
+        Ok(client.get(Get { url, accept, authorization, body_max: *body_max, what }).await?)
     }
 
     /// What a 401 asks for.
@@ -103,10 +104,10 @@ impl<'a> Registry<'a> {
         match bearer.or(challenges.first()) {
             Some(Challenge::Bearer { realm, service, scope }) => {
                 let url = self.token_url(realm, service.as_deref(), scope.as_deref())?;
-                self.token(client, url).await.map(Some)
+                Ok(Some(self.token(client, url).await?))
             }
             Some(Challenge::Basic) if matches!(self.told, Authorization::Basic(_)) => Ok(self.told.header()),
-            Some(Challenge::Basic) | None => Err(refusal(&self.base.address, 401, &self.told)),
+            Some(Challenge::Basic) | None => Err(refusal(&self.base.address, 401, &self.told).into()),
         }
     }
 
@@ -115,21 +116,19 @@ impl<'a> Registry<'a> {
         realm: &str,
         service: Option<&str>,
         scope: Option<&str>,
-    ) -> Result<HttpUrl, FetchError> {
-        let address = &self.base.address;
-        let refused =
-            |why: String| FetchError::Transfer(format!("{address} names a token server that {why}"));
-        let url = HttpUrl::parse(realm).map_err(|error| refused(error.to_string()))?;
+    ) -> Result<HttpUrl, TransferError> {
+        let refused = |error| TransferError::TokenServer { address: self.base.address.clone(), error };
+        let url = HttpUrl::parse(realm).map_err(|error| refused(error.into()))?;
         let both_here = self.base.scheme == Scheme::Http && is_loopback(&url.address.host);
         if url.scheme == Scheme::Http && !both_here {
-            return Err(refused(format!("is plain http at {}, which gets no credentials", url.address)));
+            return Err(refused(TokenServerError::InTheClear(url.address)));
         }
         let default = format!("repository:{}:pull", self.reference.repository);
         let url = service.map_or(url.clone(), |service| url.with_parameter("service", service));
         Ok(url.with_parameter("scope", scope.unwrap_or(&default)))
     }
 
-    async fn token(&self, client: &Client<'_>, url: HttpUrl) -> Result<HeaderValue, FetchError> {
+    async fn token(&self, client: &Client<'_>, url: HttpUrl) -> Result<HeaderValue, TransferError> {
         #[derive(Deserialize)]
         struct Token {
             token: Option<String>,
@@ -151,7 +150,7 @@ impl<'a> Registry<'a> {
         let token = token.and_then(|answer| answer.token.or(answer.access_token));
         let header = token.filter(|token| !token.is_empty());
         let header = header.and_then(|token| credentials::header(format!("Bearer {token}")));
-        header.ok_or_else(|| FetchError::Transfer(format!("{address} answered without a token")))
+        header.ok_or(TransferError::NoToken(address))
     }
 }
 
@@ -171,20 +170,16 @@ pub(super) async fn component(
     let answer = registry.get(client, &question).await?;
     check_manifest(registry.reference, &answer)?;
     let content_type = answer.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let layer = manifest::component(&answer.body, content_type)
-        .map_err(|why| FetchError::Transfer(format!("its manifest {why}")))?;
+    let layer = manifest::component(&answer.body, content_type).map_err(TransferError::from)?;
     if let Some(wanted) = fetch.wanted.filter(|wanted| *wanted != layer.digest) {
-        let seen = layer.digest;
-        return Err(FetchError::Digest(format!(
-            "has the digest {seen}, and the configuration asks for {wanted}"
-        )));
+        return Err(OtherDigestError::Configured { seen: layer.digest, wanted }.into());
     }
     if let Some(bytes) = (fetch.kept)(layer.digest) {
         return Ok(Fetched { bytes, note: format!("{address} still names the bytes that are kept") });
     }
     let (size, limit) = (usize::try_from(layer.size).unwrap_or(usize::MAX), COMPONENT_BYTES_MAX);
     if size > limit {
-        return Err(FetchError::Transfer(format!("it has {size} bytes (limit {limit})")));
+        return Err(TransferError::TooLarge { size, limit }.into());
     }
     let question = Question {
         path: format!("blobs/{}", layer.digest),
@@ -195,20 +190,19 @@ pub(super) async fn component(
     let bytes = registry.get(client, &question).await?.body;
     let seen = component_digest(&bytes);
     if seen != layer.digest {
-        let wanted = layer.digest;
-        return Err(FetchError::Digest(format!("has the digest {seen}, and its manifest says {wanted}")));
+        return Err(OtherDigestError::Component { seen, wanted: layer.digest }.into());
     }
     Ok(Fetched { note: format!("{} bytes from {address}", bytes.len()), bytes })
 }
 
 /// A manifest is what the reference names by digest; under a tag, what the registry itself says.
-fn check_manifest(reference: &OciReference, answer: &Answer) -> Result<(), FetchError> {
+fn check_manifest(reference: &OciReference, answer: &Answer) -> Result<(), OtherDigestError> {
     let header = answer.headers.get("docker-content-digest").and_then(|value| value.to_str().ok());
     let Some(wanted) = reference.manifest.or(header.and_then(Digest::parse)) else { return Ok(()) };
     let seen = component_digest(&answer.body);
     if seen == wanted {
         return Ok(());
     }
-    let who = if reference.manifest.is_some() { "the reference" } else { "the registry" };
-    Err(FetchError::Digest(format!("has a manifest with the digest {seen}, and {who} says {wanted}")))
+    let who = if reference.manifest.is_some() { "reference" } else { "registry" };
+    Err(OtherDigestError::Manifest { seen, wanted, who })
 }

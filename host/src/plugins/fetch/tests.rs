@@ -74,12 +74,12 @@ fn the_one_component_of_a_manifest_is_found() {
         "application/vnd.module.wasm.content.layer.v1+wasm",
     ] {
         let text = image(&[layer("text/plain"), layer(media_type)]);
-        assert_eq!(manifest::component(text.as_bytes(), None), Ok(expected), "{media_type}");
+        assert_eq!(manifest::component(text.as_bytes(), None).unwrap(), expected, "{media_type}");
     }
     let untyped = image(&[layer("application/wasm")]).replace(&format!("\"mediaType\":\"{IMAGE}\","), "");
     assert_eq!(
-        manifest::component(untyped.as_bytes(), Some(&format!("{IMAGE}; charset=utf-8"))),
-        Ok(expected)
+        manifest::component(untyped.as_bytes(), Some(&format!("{IMAGE}; charset=utf-8"))).unwrap(),
+        expected
     );
 }
 
@@ -108,7 +108,7 @@ fn other_manifests_are_refused_with_a_reason() {
         (good.replace("sha256:", "sha512:"), "only sha256 is known"),
         (good.replace(SHA, "sha256:../../etc/passwd"), "only sha256 is known"),
     ] {
-        let error = manifest::component(text.as_bytes(), None).unwrap_err();
+        let error = manifest::component(text.as_bytes(), None).unwrap_err().to_string();
         assert!(error.contains(message), "{message}: {error}");
         assert!(error.len() < 500, "{error}");
     }

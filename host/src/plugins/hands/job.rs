@@ -158,8 +158,7 @@ fn download(
     };
     let fetched = at.shared.fetches.pass(|| fetch.run());
     fetched.map(|fetched| (fetched.bytes.into(), Some(fetched.note))).map_err(|error| match error {
-        FetchError::Unreadable(why) => HandError::Unreadable(why),
-        FetchError::Digest(why) => HandError::OtherBytes(why),
+        FetchError::Digest(other) => HandError::OtherBytes(other.to_string()),
         FetchError::Transfer(_) => HandError::Away(error.to_string()),
     })
 }
@@ -238,7 +237,8 @@ pub(super) fn self_test(at: &At<'_>, limits: PluginLimits) -> Result<Answer, Han
         return Ok(Answer::SelfTested(None));
     };
     let compiled = at.needs(|job| job.compiled())?;
-    let count = check::self_test(&compiled, &folder, limits).map_err(HandError::Unfit)?;
+    let count =
+        check::self_test(&compiled, &folder, limits).map_err(|error| HandError::Unfit(error.to_string()))?;
     Ok(Answer::SelfTested(Some(count)))
 }
 

@@ -70,7 +70,7 @@ impl Hands {
             let Some(plugin) = shared.plugins.get(&owned) else { return };
             let at = job::At { shared: &shared, plugin, ticket };
             let answer = phasegate_wasm::guarded("a hand of the plugin", || stage(&at));
-            let answer = answer.unwrap_or_else(|said| Err(HandError::Broken(said)));
+            let answer = answer.unwrap_or_else(|panic| Err(HandError::Broken(panic.to_string())));
             at.say(answer.unwrap_or_else(Answer::Failed));
         };
         let thread = std::thread::Builder::new().name(format!("hand-{name}")).stack_size(job::STACK_BYTES);

@@ -153,8 +153,8 @@ pub(super) fn evaluate(
     clock: &dyn ReadClock,
 ) -> Vec<Verdict> {
     let now_ms = u64::try_from(clock.now().wall.0).unwrap_or(0);
-    guarded("the evaluation", || plugin.evaluate(observations, now_ms)).unwrap_or_else(|said| {
+    guarded("the evaluation", || plugin.evaluate(observations, now_ms)).unwrap_or_else(|panic| {
         plugin.drop_instance();
-        vec![Err(PluginFailure::Trapped(said)); observations.len()]
+        vec![Err(PluginFailure::Trapped(panic.to_string())); observations.len()]
     })
 }

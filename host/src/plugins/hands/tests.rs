@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::*;
 use crate::plugins::config::ComponentSource;
 use crate::plugins::fetch::FetchConfig;
-use crate::plugins::tests::{guests, observation};
+use crate::plugins::tests::guests;
+use crate::plugins::tests::observed::observation;
 use phasegate_core::domain::{
     Generation, Isolation, Now, OnFailure, PluginLimits, PluginSpec, ReadClock, RequestId, Strategy,
     SwapRules, Timestamp,

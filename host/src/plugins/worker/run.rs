@@ -269,11 +269,11 @@ impl Worker {
         let plugin = &mut self.plugin;
         match guarded("the evaluation", || plugin.judge(observations, now_ms)) {
             Ok(judged) => judged,
-            Err(said) => {
-                tracing::error!(plugin = self.name.as_str(), "{said}");
+            Err(panic) => {
+                tracing::error!(plugin = self.name.as_str(), "{panic}");
                 self.plugin.drop_instance();
                 let count = observations.len();
-                let results = vec![Err(PluginFailure::Trapped(said)); count];
+                let results = vec![Err(PluginFailure::Trapped(panic.to_string())); count];
                 Judged { results, costs: vec![Cost::default(); count] }
             }
         }

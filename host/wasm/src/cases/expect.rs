@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::base64;
+use super::wrong::WrongCaseError;
 use phasegate_core::domain::{Claim, Decision, Participation, PluginFailure, Verdict};
 
 /// What is expected, as typed: exactly one of the three.
@@ -96,21 +97,16 @@ pub struct Difference {
 }
 
 impl Expectation {
-    pub(super) fn build(typed: TypedExpect) -> Result<Self, String> {
+    pub(super) fn build(typed: TypedExpect) -> Result<Self, WrongCaseError> {
         let TypedExpect { decision, failure, configure_error } = typed;
         match (decision, failure, configure_error) {
             (Some(expected), None, None) => {
-                expected
-                    .memory
-                    .as_deref()
-                    .map(base64::decode)
-                    .transpose()
-                    .map_err(|error| error.to_string())?;
+                expected.memory.as_deref().map(base64::decode).transpose()?;
                 Ok(Self::Decision(expected))
             }
             (None, Some(expected), None) => Ok(Self::Failure(expected)),
             (None, None, Some(part)) => Ok(Self::ConfigureError(part)),
-            _ => Err("`expect` needs exactly one of `decision`, `failure` and `configureError`".to_owned()),
+            _ => Err(WrongCaseError::Expect),
         }
     }
 

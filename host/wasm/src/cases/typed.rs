@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::base64;
 use super::expect::TypedExpect;
+use super::wrong::WrongCaseError;
 use phasegate_core::domain::{
     Answer, InstanceFacts, InstanceId, Observation, ProbeFailure, Response, ScaleSetName, Version,
 };
@@ -32,13 +33,13 @@ pub(super) struct Typed {
 }
 
 /// Reads a file: one case, or an array of them.
-pub(super) fn parse(text: &str) -> Result<Vec<Typed>, String> {
+pub(super) fn parse(text: &str) -> Result<Vec<Typed>, WrongCaseError> {
     let cases = match text.trim_ascii_start().chars().next() {
         Some('[') => serde_json::from_str(text),
         Some('{') => serde_json::from_str(text).map(|case| vec![case]),
-        _ => return Err("a file is one case or an array of cases".to_owned()),
+        _ => return Err(WrongCaseError::NoCase),
     };
-    cases.map_err(|error| error.to_string())
+    Ok(cases?)
 }
 
 #[derive(Debug, Deserialize)]
@@ -96,31 +97,29 @@ enum TypedFailure {
 }
 
 impl TypedObservation {
-    pub(super) fn build(self) -> Result<Observation, String> {
+    pub(super) fn build(self) -> Result<Observation, WrongCaseError> {
         let Self { instance, answers, memory, attributes } = self;
         if answers.is_empty() {
-            return Err("`answers` is empty; an observation has at least one answer".to_owned());
+            return Err(WrongCaseError::NoAnswers);
         }
         Ok(Observation {
             instance: Arc::new(instance.build()?),
             answers: answers.into_iter().map(TypedAnswer::build).collect::<Result<_, _>>()?,
-            memory: memory.as_deref().map(base64::decode).transpose().map_err(|error| error.to_string())?,
+            memory: memory.as_deref().map(base64::decode).transpose()?,
             attributes: attributes.into_iter().collect(),
         })
     }
 }
 
 impl TypedInstance {
-    fn build(self) -> Result<InstanceFacts, String> {
-        let version = |key: &str, text: Option<String>| {
-            text.map(|text| Version::parse(&text))
-                .transpose()
-                .map_err(|error| format!("instance.{key} {error}"))
+    fn build(self) -> Result<InstanceFacts, WrongCaseError> {
+        let wrong = |key| move |error| WrongCaseError::Instance { key, error };
+        let version = |key, text: Option<String>| {
+            text.map(|text| Version::parse(&text)).transpose().map_err(wrong(key))
         };
         Ok(InstanceFacts {
-            id: InstanceId::parse(&self.id).map_err(|error| format!("instance.id {error}"))?,
-            scale_set: ScaleSetName::parse(&self.scale_set)
-                .map_err(|error| format!("instance.scaleSet {error}"))?,
+            id: InstanceId::parse(&self.id).map_err(wrong("id"))?,
+            scale_set: ScaleSetName::parse(&self.scale_set).map_err(wrong("scaleSet"))?,
             region: self.region,
             zone: self.zone,
             fault_domain: self.fault_domain,
@@ -133,45 +132,40 @@ impl TypedInstance {
 }
 
 impl TypedAnswer {
-    fn build(self) -> Result<Answer, String> {
+    fn build(self) -> Result<Answer, WrongCaseError> {
         let outcome = match (self.response, self.failure) {
-            (Some(response), None) => {
-                Ok(response.build().map_err(|why| format!("answer `{}`: {why}", self.source))?)
-            }
+            (Some(response), None) => Ok(response.build().map_err(|error| WrongCaseError::Answer {
+                source_name: self.source.clone(),
+                error: Box::new(error),
+            })?),
             (None, Some(failure)) => Err(failure.build()?),
-            _ => {
-                let source = self.source;
-                return Err(format!("answer `{source}` needs `response` or `failure`, and not both"));
-            }
+            _ => return Err(WrongCaseError::ResponseOrFailure(self.source)),
         };
         Ok(Answer { source: self.source, outcome })
     }
 }
 
 impl TypedResponse {
-    fn build(self) -> Result<Response, String> {
+    fn build(self) -> Result<Response, WrongCaseError> {
         if self.status != CONNECTED && !HTTP.contains(&self.status) {
-            return Err(format!(
-                "`status` is {}; it is 100 to 599, or 0 for a TCP connection that opened",
-                self.status
-            ));
+            return Err(WrongCaseError::Status(self.status));
         }
         let body = match (self.body, self.body_json, self.body_base64) {
             (None, None, None) => Vec::new(),
             (Some(text), None, None) => text.into_bytes(),
             (None, Some(json), None) => json.to_string().into_bytes(),
-            (None, None, Some(encoded)) => base64::decode(&encoded).map_err(|error| error.to_string())?,
-            _ => return Err("give one of `body`, `bodyJson` and `bodyBase64`".to_owned()),
+            (None, None, Some(encoded)) => base64::decode(&encoded)?,
+            _ => return Err(WrongCaseError::Bodies),
         };
         Ok(Response { status: self.status, headers: self.headers.into_iter().collect(), body })
     }
 }
 
 impl TypedFailure {
-    fn build(self) -> Result<ProbeFailure, String> {
+    fn build(self) -> Result<ProbeFailure, WrongCaseError> {
         Ok(match self {
             Self::Timeout(true) => ProbeFailure::Timeout,
-            Self::Timeout(false) => return Err("`timeout` can only be true".to_owned()),
+            Self::Timeout(false) => return Err(WrongCaseError::NoTimeout),
             Self::Unreachable(why) => ProbeFailure::Unreachable(why),
             Self::Tls(why) => ProbeFailure::Tls(why),
             Self::InvalidResponse(why) => ProbeFailure::InvalidResponse(why),

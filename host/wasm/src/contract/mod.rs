@@ -34,8 +34,11 @@ pub(crate) trait Guest: Send + Sync {
     ///
     /// # Errors
     /// When the call traps or breaks a limit.
-    fn configure(&self, store: &mut Store<HostState>, settings: &str)
-    -> wasmtime::Result<Result<(), String>>;
+    fn configure(
+        &self,
+        store: &mut Store<HostState>,
+        settings: &str,
+    ) -> wasmtime::Result<Result<(), SettingsRefused>>;
 
     /// Judges a batch; the number of results is not checked yet.
     ///
@@ -44,6 +47,9 @@ pub(crate) trait Guest: Send + Sync {
     fn evaluate(&self, store: &mut Store<HostState>, batch: &[Observation])
     -> wasmtime::Result<Vec<Verdict>>;
 }
+
+/// What a guest says that refuses its settings, in its own words and at any length.
+pub(crate) struct SettingsRefused(pub(crate) String);
 
 /// Why there is no instance.
 pub(crate) enum StartError {

@@ -10,7 +10,7 @@ use wasmtime::{Engine, Store};
 
 use phasegate_core::domain::{self, Claim, PluginFailure, Verdict};
 
-use super::{Contract, Guest, Linked, StartError};
+use super::{Contract, Guest, Linked, SettingsRefused, StartError};
 use crate::capability::{HostState, Level};
 use crate::{output, wasi};
 
@@ -70,8 +70,8 @@ impl Guest for Guest1 {
         &self,
         store: &mut Store<HostState>,
         settings: &str,
-    ) -> wasmtime::Result<Result<(), String>> {
-        self.evaluator().call_configure(store, settings)
+    ) -> wasmtime::Result<Result<(), SettingsRefused>> {
+        Ok(self.evaluator().call_configure(store, settings)?.map_err(SettingsRefused))
     }
 
     fn evaluate(

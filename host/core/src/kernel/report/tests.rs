@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use super::{DriverWork, Expected, Few, StatusReport, Then, WaitsFor, instance, plan, status, tally};
 use crate::domain::{
-    Actor, Address, Checkpoints, Claim, Component, Creation, Custody, Decided, Decision, Decisions, Digest,
-    DriverTraits, Evaluation, FailureRules, Generation, Health, HealthGate, HealthSettings, Instance,
-    InstanceId, Model, Now, OnBreach, OnFailure, OnInstanceFailure, Outcome, Participation, Percent,
-    PluginFailure, PluginName, PluginStamp, ProbeProtocol, Profile, Protection, Reason, RequestId,
-    RollingUpgradePolicy, ScaleSet, ScaleSetName, Timestamp, UpgradePolicy, Verdict, Version,
+    Actor, Address, Claim, Component, Creation, Custody, Decided, Decision, Digest, DriverTraits, Evaluation,
+    FailureRules, Generation, Health, HealthSettings, Instance, InstanceId, Model, Now, OnBreach, OnFailure,
+    OnInstanceFailure, Outcome, Participation, Percent, PluginFailure, PluginName, PluginStamp, Protection,
+    Reason, RequestId, RollingUpgradePolicy, ScaleSet, ScaleSetName, Timestamp, UpgradePolicy, Verdict,
+    Version, testing,
 };
 use crate::kernel::command::{Command, StartOptions, Wanted};
 use crate::kernel::effect::Ensure;
@@ -44,42 +44,24 @@ fn spec() -> ScaleSet {
             Instance { id: id(text), address, region, zone, update_domain, fault_domain, labels, protection },
         )
     });
+    let rolling = RollingUpgradePolicy {
+        max_batch_instance_percent: percent(34),
+        pause_time_between_batches: Duration::from_secs(30),
+        ..testing::limits(50)
+    };
     ScaleSet {
         name: name(),
         plugin: PluginName::parse("db").unwrap(),
         health: HealthSettings {
-            profile: Profile::Fleet,
-            protocol: ProbeProtocol::Http,
-            port: None,
-            request_path: "/".to_owned(),
-            interval: Duration::from_secs(5),
             timeout: Duration::from_secs(1),
-            number_of_probes: 1,
             grace_period: Duration::from_secs(60),
-            body_max: 1024,
-            headers: Vec::new(),
+            ..testing::health()
         },
         policy: UpgradePolicy {
-            rolling: RollingUpgradePolicy {
-                max_batch_instance_percent: percent(34),
-                max_unhealthy_instance_percent: percent(50),
-                max_unhealthy_upgraded_instance_percent: percent(50),
-                pause_time_between_batches: Duration::from_secs(30),
-                enable_cross_zone_upgrade: false,
-                prioritize_unhealthy_instances: false,
-                max_surge: false,
-                batches: Vec::new(),
-            },
-            gate: HealthGate {
-                wait: Duration::ZERO,
-                stable_for: Duration::ZERO,
-                deadline: Duration::from_secs(60),
-            },
+            gate: testing::gate(60),
             failure: FailureRules { instance: OnInstanceFailure::Leave, breach: OnBreach::Stop },
-            checkpoints: Checkpoints::default(),
-            decisions: Decisions::Snapshot,
             defer_max: Duration::from_secs(600),
-            prepare_max: Duration::from_secs(60),
+            ..testing::upgrade_policy(rolling)
         },
         retry: None,
         freeze: crate::domain::FreezeWindows::default(),

@@ -99,7 +99,7 @@ fn warning(life: &PluginLife, spec: &PluginSpec, wanted: &Wanted, runs: Digest) 
     Some(Fact::RefusedBefore(refused.why.clone()))
 }
 
-/// A component of the configuration that is not taken up is named, so that nobody waits for it.
+/// A component of the configuration that is not taken up is named, so that a person does not wait for it.
 fn hint(spec: &PluginSpec, wanted: &Wanted, runs: Digest) -> Option<Fact> {
     let has = wanted.found.filter(|found| *found != runs)?;
     (wanted.part == Part::Changed).then(|| Fact::Left { runs, source: spec.source.clone(), has })
@@ -137,7 +137,7 @@ fn drop_job(out: &mut Out<'_>, ready: &Ready) {
     }
 }
 
-/// A reload that nobody takes up or abandons is over.
+/// A reload that is neither taken up nor abandoned in time is over.
 pub(in crate::lifecycle) fn give_up(life: &mut PluginLife, out: &mut Out<'_>, now: Now) {
     if let Some(ready) = life.ready.take_if(|ready| ready.until <= now.at) {
         drop_job(out, &ready);

@@ -212,7 +212,7 @@ fn a_file_waits_for_the_load_before_it() {
     assert_eq!((desk.runs(), desk.judges), (b'c', Some(Generation(3))));
 }
 
-/// Nothing of an unrecorded step counts; whoever waits is told, and a file is tried again.
+/// Nothing of an unrecorded step counts; a request that waits is answered, and a file is tried again.
 #[test]
 fn what_cannot_be_recorded_does_not_take_over() {
     let mut desk = Desk::started(spec());

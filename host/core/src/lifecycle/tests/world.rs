@@ -150,7 +150,7 @@ impl World {
             0..=54 => self.a_hand_answers(),
             55..=62 => self.seconds_go_by(),
             63..=70 => self.a_comparison_goes_on(),
-            71..=84 => self.somebody_wants_something(),
+            71..=84 => self.a_person_wants_something(),
             85..=88 => {
                 self.place = b'a' + self.rng.below(4) as u8;
                 self.happens(Event::FileSeen(component(self.place)));
@@ -179,7 +179,7 @@ impl World {
         self.now = Now::same(until);
     }
 
-    fn somebody_wants_something(&mut self) {
+    fn a_person_wants_something(&mut self) {
         let letter = b'a' + self.rng.below(6) as u8;
         let command = match self.rng.below(12) {
             0..=4 => {

@@ -3,28 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::domain::{Goal, Percent, Phase, ScaleSetName, Version};
+use crate::domain::{Goal, Percent, Phase, ScaleSetName, Version, testing};
 
 fn sample() -> UpgradePolicy {
-    let percent = Percent::clamped;
-    UpgradePolicy {
-        rolling: RollingUpgradePolicy {
-            max_batch_instance_percent: percent(20),
-            max_unhealthy_instance_percent: percent(20),
-            max_unhealthy_upgraded_instance_percent: percent(20),
-            pause_time_between_batches: Duration::ZERO,
-            enable_cross_zone_upgrade: false,
-            prioritize_unhealthy_instances: false,
-            max_surge: false,
-            batches: Vec::new(),
-        },
-        gate: HealthGate { wait: Duration::ZERO, stable_for: Duration::ZERO, deadline: seconds(300) },
-        failure: FailureRules::default(),
-        checkpoints: Checkpoints::default(),
-        decisions: Decisions::Snapshot,
-        defer_max: seconds(1800),
-        prepare_max: seconds(60),
-    }
+    testing::upgrade_policy(testing::limits(20))
 }
 
 fn seconds(count: u64) -> Duration {

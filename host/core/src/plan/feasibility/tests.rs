@@ -3,9 +3,7 @@
 use jiff::tz::TimeZone;
 
 use super::*;
-use crate::domain::{
-    Checkpoints, ClockTime, Decisions, FailureRules, FreezeWindow, HealthGate, Phase, Weekdays,
-};
+use crate::domain::{ClockTime, FreezeWindow, Phase, Weekdays, testing};
 
 struct Case {
     policy: UpgradePolicy,
@@ -19,28 +17,7 @@ fn percent(value: u8) -> Percent {
 
 fn defaults() -> Case {
     Case {
-        policy: UpgradePolicy {
-            rolling: RollingUpgradePolicy {
-                max_batch_instance_percent: percent(20),
-                max_unhealthy_instance_percent: percent(20),
-                max_unhealthy_upgraded_instance_percent: percent(20),
-                pause_time_between_batches: Duration::ZERO,
-                enable_cross_zone_upgrade: false,
-                prioritize_unhealthy_instances: false,
-                max_surge: false,
-                batches: Vec::new(),
-            },
-            gate: HealthGate {
-                wait: Duration::ZERO,
-                stable_for: Duration::ZERO,
-                deadline: Duration::from_secs(300),
-            },
-            failure: FailureRules::default(),
-            checkpoints: Checkpoints::default(),
-            decisions: Decisions::Snapshot,
-            defer_max: Duration::from_secs(1800),
-            prepare_max: Duration::from_secs(60),
-        },
+        policy: testing::upgrade_policy(testing::limits(20)),
         freeze: FreezeWindows::default(),
         protected: 0,
     }

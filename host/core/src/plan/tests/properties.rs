@@ -164,7 +164,7 @@ fn simple_digest(plan: &Plan, policy: &RollingUpgradePolicy, total: usize) -> Di
         BatchSize::Count(count) => number("batches", (*count).into()),
         BatchSize::Share(share) => text("batches", &format!("{} %", share.get())),
     }));
-    // The rest of `rules`.
+    // The rest of the policy.
     lines.extend([
         number("wait", 0),
         number("stableFor", 0),
@@ -219,7 +219,7 @@ proptest! {
     }
 
     #[test]
-    fn everybody_has_exactly_one_place(fleet in any_fleet(), policy in any_policy()) {
+    fn each_instance_has_exactly_one_place(fleet in any_fleet(), policy in any_policy()) {
         let plan = plan_with(&fleet, &policy);
         let batches = plan.batches.iter().flat_map(|batch| batch.instances.iter());
         let holds = plan.holds.iter().map(|hold| &hold.instance);

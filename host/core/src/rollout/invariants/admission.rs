@@ -37,7 +37,7 @@ impl Check<'_> {
                 let detail = format!("{:?} was admitted in spite of {stop:?}", names(self.admitted));
                 self.report(Rule::Stopped, detail);
             }
-            _ => {}
+            Some(_) | None => {}
         }
         if after.purpose != Purpose::Forward {
             return;

@@ -133,7 +133,7 @@ fn pauses_lie_between_batches_and_not_after_the_last() {
         world.look();
         assert_eq!(world.applied.len(), batch);
         world.drivers_answer(&Ok(()));
-        world.everybody_is_healthy();
+        world.all_become_healthy();
         if batch < 3 {
             world.pass(29);
             assert_eq!(world.applied.len(), batch, "still in the pause");
@@ -151,7 +151,7 @@ fn cancel_finishes_the_batch_and_leaves_the_rest() {
     world.event(&Event::Wish(Wish::Cancel));
     assert!(world.upgrade.is_active());
     world.drivers_answer(&Ok(()));
-    world.everybody_is_healthy();
+    world.all_become_healthy();
     assert_eq!(world.upgrade.state, UpgradeState::Cancelled);
     let progress = world.upgrade.progress();
     assert_eq!((progress.successful, progress.pending, world.applied.len()), (2, 8, 2));

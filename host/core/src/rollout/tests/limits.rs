@@ -3,16 +3,32 @@
 
 use super::*;
 
+/// Ten instances, two of which are down.
+fn with_two_down(down: [usize; 2], policy: RollingUpgradePolicy) -> World {
+    let mut fleet = fleet(&[Some(0); 10]);
+    for number in down {
+        fleet.0.get_mut(&id(number)).unwrap().health = Health::Unhealthy;
+    }
+    world(fleet, policy, GATE)
+}
+
+/// The first of five batches is done, its first instance went down again, and the pause is not over.
+fn down_in_the_pause() -> World {
+    let mut policy = policy();
+    policy.pause_time_between_batches = Duration::from_secs(60);
+    let mut world = world(fleet(&[Some(0); 10]), policy, GATE);
+    world.look();
+    finish_batch(&mut world);
+    world.set_health(0, Health::Unhealthy);
+    world
+}
+
 #[test]
 fn a_member_that_is_down_and_left_for_the_next_batch_counts_as_down() {
     let mut policy = policy();
     policy.max_batch_instance_percent = Percent::new(40).unwrap();
     policy.max_unhealthy_instance_percent = Percent::new(40).unwrap();
-    let mut fleet = fleet(&[Some(0); 10]);
-    for number in [3, 9] {
-        fleet.0.get_mut(&id(number)).unwrap().health = Health::Unhealthy;
-    }
-    let mut world = world(fleet, policy, GATE);
+    let mut world = with_two_down([3, 9], policy);
     world.look();
     assert_eq!(world.applied.join(" "), "0 1", "four may be down, two are");
 }
@@ -21,24 +37,14 @@ fn a_member_that_is_down_and_left_for_the_next_batch_counts_as_down() {
 fn a_member_that_is_down_already_costs_nothing() {
     let mut policy = policy();
     policy.max_batch_instance_percent = Percent::new(40).unwrap();
-    let mut fleet = fleet(&[Some(0); 10]);
-    for number in [0, 1] {
-        fleet.0.get_mut(&id(number)).unwrap().health = Health::Unhealthy;
-    }
-    let mut world = world(fleet, policy, GATE);
+    let mut world = with_two_down([0, 1], policy);
     world.look();
     assert_eq!(world.applied.join(" "), "0 1", "two may be down, and these two are");
 }
 
 #[test]
 fn upgraded_instances_that_go_down_in_the_pause_stop_the_next_batch() {
-    let mut policy = policy();
-    policy.pause_time_between_batches = Duration::from_secs(60);
-    let mut world = world(fleet(&[Some(0); 10]), policy, GATE);
-    world.look();
-    world.drivers_answer(&Ok(()));
-    world.everybody_is_healthy();
-    world.set_health(0, Health::Unhealthy);
+    let mut world = down_in_the_pause();
     world.pass(60);
     assert_eq!((world.upgrade.state, world.applied.len()), (UpgradeState::Faulted, 2));
     assert_eq!(world.code(), Some("MaxUnhealthyUpgradedInstancePercentExceededInRollingUpgrade"));
@@ -46,13 +52,7 @@ fn upgraded_instances_that_go_down_in_the_pause_stop_the_next_batch() {
 
 #[test]
 fn upgraded_instances_that_went_down_with_the_host_are_waited_for() {
-    let mut policy = policy();
-    policy.pause_time_between_batches = Duration::from_secs(60);
-    let mut world = world(fleet(&[Some(0); 10]), policy, GATE);
-    world.look();
-    world.drivers_answer(&Ok(()));
-    world.everybody_is_healthy();
-    world.set_health(0, Health::Unhealthy);
+    let mut world = down_in_the_pause();
     world.pass(59);
     world.event(&Event::Resumed);
     world.pass(1);
@@ -75,7 +75,7 @@ fn a_pause_holds_a_rollback_too() {
 }
 
 #[test]
-fn a_restart_before_the_snapshot_asks_everybody_again() {
+fn a_restart_before_the_snapshot_asks_all_again() {
     let mut world = world(fleet(&[Some(0); 5]), policy(), GATE);
     let all = |world: &mut World, decided| {
         world.fleet.0.values_mut().for_each(|node| node.decided = decided);
@@ -84,7 +84,7 @@ fn a_restart_before_the_snapshot_asks_everybody_again() {
     world.look();
     world.now = world.now + Duration::from_secs(3600);
     world.event(&Event::Resumed);
-    assert_eq!(world.upgrade.digest, None, "nobody has been asked since the host is back");
+    assert_eq!(world.upgrade.digest, None, "none has been asked since the host is back");
     assert_eq!(world.wake_at, Some(world.now + Duration::from_secs(30)));
     all(&mut world, true);
     world.run();

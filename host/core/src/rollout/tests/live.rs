@@ -1,4 +1,4 @@
-//! Live decisions: everybody whose turn has not come is asked again before each batch.
+//! Live decisions: each instance whose turn has not come is asked again before each batch.
 
 use super::*;
 
@@ -8,11 +8,6 @@ fn live(phases: &[Option<u32>]) -> World {
     let mut world = world(fleet(phases), policy, GATE);
     world.upgrade.policy.decisions = Decisions::Live;
     world
-}
-
-fn finish_batch(world: &mut World) {
-    world.drivers_answer(&Ok(()));
-    world.everybody_is_healthy();
 }
 
 #[test]
@@ -120,7 +115,7 @@ fn a_phase_that_was_approved_is_not_asked_for_twice() {
 }
 
 #[test]
-fn a_host_that_has_heard_of_nobody_asks_nobody() {
+fn a_host_that_has_heard_of_no_instance_asks_none() {
     let mut world = live(&[Some(0); 4]);
     world.look();
     finish_batch(&mut world);

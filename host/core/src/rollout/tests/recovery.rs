@@ -48,7 +48,7 @@ fn a_rollback_leaves_alone_what_was_brought_back_before() {
     world.drivers_answer(&Ok(()));
     world.event(&Event::Wish(Wish::RollBack));
     world.drivers_answer(&Ok(()));
-    world.everybody_is_healthy();
+    world.all_become_healthy();
     assert!(!world.upgrade.is_active() && world.upgrade.members.get(&id(1)).unwrap().attempt == 2);
     let back = rollback_of(&world.upgrade, UpgradeId::parse("orders-2").unwrap(), world.now).unwrap();
     let ids: Vec<&str> = back.members.keys().map(InstanceId::as_str).collect();
@@ -82,7 +82,7 @@ fn a_rollback_goes_newest_first_to_what_was_there_before() {
     for _ in 0..2 {
         world.look();
         world.drivers_answer(&Ok(()));
-        world.everybody_is_healthy();
+        world.all_become_healthy();
     }
     assert_eq!(world.applied.join(" "), "0 1 2 3 4 5");
     assert_eq!(
@@ -92,7 +92,7 @@ fn a_rollback_goes_newest_first_to_what_was_there_before() {
     );
     world.event(&Event::Wish(Wish::RollBack));
     world.drivers_answer(&Ok(()));
-    world.everybody_is_healthy();
+    world.all_become_healthy();
     assert_eq!((world.upgrade.state, world.upgrade.then_roll_back), (UpgradeState::Cancelled, true));
 
     let id = UpgradeId::parse("orders-2").unwrap();
@@ -115,7 +115,7 @@ fn pause_admits_nothing_until_resume() {
     world.look();
     world.event(&Event::Wish(Wish::Pause));
     world.drivers_answer(&Ok(()));
-    world.everybody_is_healthy();
+    world.all_become_healthy();
     world.pass(3600);
     assert_eq!(world.applied.len(), 2);
     world.event(&Event::Wish(Wish::Resume));
@@ -130,7 +130,7 @@ fn checkpoints_wait_for_a_person_at_the_border_of_their_phase() {
         Checkpoints { pause_after: [number(0)].into(), approval_before: [PhaseName::Last].into() };
     let finish_batch = |world: &mut World| {
         world.drivers_answer(&Ok(()));
-        world.everybody_is_healthy();
+        world.all_become_healthy();
         world.pass(3600);
     };
     world.look();
@@ -166,11 +166,6 @@ fn deferring(number: usize) -> World {
     let mut fleet = fleet(&[Some(0), Some(0), Some(1)]);
     fleet.0.get_mut(&id(number)).unwrap().participation = Participation::Defer;
     world(fleet, policy(), GATE)
-}
-
-fn finish_batch(world: &mut World) {
-    world.drivers_answer(&Ok(()));
-    world.everybody_is_healthy();
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn a_fleet_that_went_down_with_the_host_is_waited_for_and_not_forever() {
         let mut world = world(fleet(&[Some(0); 10]), policy(), GATE);
         world.look();
         world.drivers_answer(&Ok(()));
-        world.everybody_is_healthy();
+        world.all_become_healthy();
         assert_eq!(world.applied.len(), 4, "the second batch is in flight");
         for node in world.fleet.0.values_mut() {
             node.health = Health::Unhealthy;

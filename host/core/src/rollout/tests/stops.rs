@@ -6,11 +6,6 @@ fn two_batches() -> World {
     world(fleet(&[Some(0), Some(0), Some(1)]), policy(), GATE)
 }
 
-fn finish_batch(world: &mut World) {
-    world.drivers_answer(&Ok(()));
-    world.everybody_is_healthy();
-}
-
 fn reasons(world: &World) -> Vec<String> {
     let all = why_not_yet(&world.upgrade, &world.fleet);
     all.iter().map(|(id, why)| format!("{id}: {}", why.line(world.now))).collect()
@@ -126,7 +121,7 @@ fn cancel_works_on_a_stopped_line() {
 }
 
 #[test]
-fn everybody_has_a_reason() {
+fn each_instance_has_a_reason() {
     let mut fleet = fleet(&[Some(0), Some(0), Some(1), Some(1)]);
     fleet.0.get_mut(&id(3)).unwrap().participation = Participation::Skip;
     let mut world = world(fleet, policy(), GATE);
@@ -146,7 +141,7 @@ fn everybody_has_a_reason() {
         "0: health gate: Initializing; it has failed unless it is Healthy in 300 s"
     );
     world.upgrade.policy.rolling.pause_time_between_batches = Duration::from_secs(60);
-    world.everybody_is_healthy();
+    world.all_become_healthy();
     assert_eq!(reasons(&world)[0], "1: is in the next batch");
     world.event(&Event::Wish(Wish::Cancel));
     assert_eq!(reasons(&world)[0], "1: the upgrade ended before its turn: Cancelled");

@@ -207,7 +207,7 @@ impl Surge {
         self.look();
     }
 
-    fn everybody_is_healthy(&mut self) {
+    fn all_become_healthy(&mut self) {
         self.site.nodes.values_mut().for_each(|node| node.health = Health::Healthy);
         self.look();
     }
@@ -235,7 +235,7 @@ impl Surge {
                 return;
             }
             self.answer_all();
-            self.everybody_is_healthy();
+            self.all_become_healthy();
         }
         panic!("no end in sight: {:?}", self.upgrade.stage);
     }

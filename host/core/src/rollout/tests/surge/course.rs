@@ -23,7 +23,7 @@ fn new_instances_take_over_when_all_of_the_batch_have_been_judged() {
 }
 
 #[test]
-fn a_new_one_that_is_not_healthy_any_more_takes_nobodys_place() {
+fn a_new_one_that_is_not_healthy_any_more_takes_no_place() {
     let mut world = surge(4, 50);
     world.look();
     world.answer_all();
@@ -54,7 +54,7 @@ fn skips_and_phases_are_those_of_the_old_ones() {
     world.look();
     assert_eq!(world.asked(), "1->4=v2 3->5=v2");
     world.answer_all();
-    world.everybody_is_healthy();
+    world.all_become_healthy();
     world.answer_all();
     assert_eq!(world.asked(), "0->6=v2", "the last phase");
     world.run();
@@ -68,7 +68,7 @@ fn a_rollback_surges_the_other_way() {
     world.look();
     world.answer(Err("no"));
     world.answer_all();
-    world.everybody_is_healthy();
+    world.all_become_healthy();
     world.answer_all();
     assert_eq!((world.upgrade.state, world.shown().as_str()), (UpgradeState::Completed, "0:v1 4:v2 5:v2"));
     world.upgrade = rollback_of(&world.upgrade, UpgradeId::parse("orders-2").unwrap(), world.now).unwrap();

@@ -45,7 +45,7 @@ fn what_cannot_be_deleted_is_told() {
     world.upgrade.policy.rolling.max_unhealthy_upgraded_instance_percent = Percent::new(100).unwrap();
     world.look();
     world.answer_all();
-    world.everybody_is_healthy();
+    world.all_become_healthy();
     world.answer(Err("the site is locked"));
     assert_eq!(world.failure(0), "2 has taken its place, but it could not be deleted: the site is locked");
     assert_eq!(world.asked(), "1->3=v2", "and the next batch begins");

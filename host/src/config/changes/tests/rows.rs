@@ -1,0 +1,184 @@
+//! Each declared key with two values, and what becomes of a change from the one to the other.
+
+const DIGEST: &str = "digest = \"sha256:1111111111111111111111111111111111111111111111111111111111111111\"";
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Effect {
+    Restart(&'static str),
+    Set(&'static str),
+    Plugin,
+}
+use Effect::{Plugin, Restart, Set};
+
+pub(super) type Row = (&'static str, &'static str, &'static str, Effect);
+
+/// Place, one value of a key, another one, and what becomes of the change.
+pub(super) fn host_and_plugin_rows() -> Vec<Row> {
+    vec![
+        ("#server", "listen = \"127.0.0.1:1\"", "listen = \"127.0.0.1:2\"", Restart("server.listen changed")),
+        ("#server", "dataDir = \"a\"", "dataDir = \"b\"", Restart("server.dataDir changed")),
+        ("#server", "tokenFile = \"a\"", "tokenFile = \"b\"", Restart("server.tokenFile changed")),
+        ("#recording", "maxMiB = 4", "maxMiB = 1", Restart("recording.maxMiB changed")),
+        ("#recording", "maxMiB = 4", "maxMiB = 0", Restart("recording.maxMiB changed")),
+        ("#recording", "maxAge = \"P1D\"", "maxAge = \"P2D\"", Restart("recording.maxAge changed")),
+        ("#recording", "redact = []", "redact = [\"/role\"]", Restart("recording.redact changed")),
+        (
+            "name = \"db\"",
+            "name = \"db\"",
+            "name = \"db\"\ncomponent = \"builtin:azure-health\"\n[[plugins]]\nname = \"b\"",
+            Restart("the list of plugins changed"),
+        ),
+        (
+            "component = \"https://h/a.wasm\"",
+            "component = \"https://h/a.wasm\"",
+            "component = \"https://h/b.wasm\"",
+            Plugin,
+        ),
+        ("#plugin", "settings = {}", "settings = { a = 1 }", Plugin),
+        ("#plugin", "limits.memoryMiB = 64", "limits.memoryMiB = 65", Plugin),
+        ("#plugin", "limits.timeoutMs = 100", "limits.timeoutMs = 101", Plugin),
+        ("#plugin", "limits.fuel = 10000", "limits.fuel = 10001", Plugin),
+        ("#plugin", "limits.logLinesPerMinute = 1", "limits.logLinesPerMinute = 2", Plugin),
+        ("#plugin", "onFailure = \"hold\"", "onFailure = \"azure\"", Plugin),
+        ("#plugin", "isolation = \"batch\"", "isolation = \"reused\"", Plugin),
+        ("#plugin", "", DIGEST, Plugin),
+        ("#plugin", "strategy = \"rehearse\"", "strategy = \"shadow\"", Plugin),
+        ("#plugin", "watchTime = \"PT1M\"", "watchTime = \"PT2M\"", Plugin),
+        ("#plugin", "fetch.caFile = \"a\"", "fetch.caFile = \"b\"", Plugin),
+        ("#plugin", "fetch.timeout = \"PT1M\"", "fetch.timeout = \"PT2M\"", Plugin),
+        ("#plugin", "fetch.tokenFile = \"a\"", "fetch.tokenFile = \"b\"", Plugin),
+        (
+            "#plugin",
+            "fetch = { usernameFile = \"a\", passwordFile = \"p\" }",
+            "fetch = { usernameFile = \"b\", passwordFile = \"p\" }",
+            Plugin,
+        ),
+        (
+            "#plugin",
+            "fetch = { passwordFile = \"a\", usernameFile = \"u\" }",
+            "fetch = { passwordFile = \"b\", usernameFile = \"u\" }",
+            Plugin,
+        ),
+        ("#plugin", "gate.maxChangedPercent = 1", "gate.maxChangedPercent = 2", Plugin),
+        ("#plugin", "gate.forbid = []", "gate.forbid = [\"skip-added\"]", Plugin),
+        ("#plugin", "gate.minObservations = 1", "gate.minObservations = 2", Plugin),
+        ("#plugin", "gate.minTime = \"PT1M\"", "gate.minTime = \"PT2M\"", Plugin),
+    ]
+}
+
+pub(super) fn set_rows() -> Vec<Row> {
+    let health = Set("health");
+    vec![
+        (
+            "name = \"orders\"",
+            "name = \"orders\"",
+            "name = \"stock\"",
+            Restart("the list of scale sets changed"),
+        ),
+        (
+            "plugin = \"db\"",
+            "plugin = \"db\"",
+            "plugin = \"azure-health\"",
+            Restart("plugin of scale set `orders` changed"),
+        ),
+        (
+            "model.version = \"v1\"",
+            "model.version = \"v1\"",
+            "model.version = \"v2\"",
+            Restart("model.version of scale set `orders` changed"),
+        ),
+        (
+            "#set",
+            "",
+            "model.extensions = [{ name = \"logs\", version = \"1\" }]",
+            Restart("model.extensions of scale set `orders` changed"),
+        ),
+        (
+            "[\"sleep\", \"9\"]",
+            "[\"sleep\", \"9\"]",
+            "[\"sleep\", \"8\"]",
+            Restart("driver.command of scale set `orders` changed"),
+        ),
+        ("127.0.0.1:1", "127.0.0.1:1", "127.0.0.1:2", Restart("instances of scale set `orders` changed")),
+        ("#health", "profile = \"fleet\"", "profile = \"azure\"", health.clone()),
+        ("#health", "protocol = \"http\"", "protocol = \"https\"", health.clone()),
+        ("#health", "port = 1", "port = 2", health.clone()),
+        ("#health", "requestPath = \"/a\"", "requestPath = \"/b\"", health.clone()),
+        ("#health", "intervalInSeconds = 5", "intervalInSeconds = 6", health.clone()),
+        ("#health", "numberOfProbes = 1", "numberOfProbes = 2", health.clone()),
+        ("#health", "gracePeriod = 5", "gracePeriod = 6", health.clone()),
+        ("#health", "timeoutInSeconds = 1", "timeoutInSeconds = 2", health.clone()),
+        ("#health", "maxBodyBytes = 1", "maxBodyBytes = 2", health.clone()),
+        ("#health", "responseHeaders = []", "responseHeaders = [\"a\"]", health),
+    ]
+}
+
+pub(super) fn policy_rows() -> Vec<Row> {
+    let rows = vec![
+        (
+            "rollingUpgradePolicy.maxBatchInstancePercent = 20",
+            "rollingUpgradePolicy.maxBatchInstancePercent = 21",
+        ),
+        (
+            "rollingUpgradePolicy.maxUnhealthyInstancePercent = 20",
+            "rollingUpgradePolicy.maxUnhealthyInstancePercent = 21",
+        ),
+        (
+            "rollingUpgradePolicy.maxUnhealthyUpgradedInstancePercent = 20",
+            "rollingUpgradePolicy.maxUnhealthyUpgradedInstancePercent = 21",
+        ),
+        (
+            "rollingUpgradePolicy.pauseTimeBetweenBatches = \"PT0S\"",
+            "rollingUpgradePolicy.pauseTimeBetweenBatches = \"PT1S\"",
+        ),
+        (
+            "rollingUpgradePolicy.enableCrossZoneUpgrade = false",
+            "rollingUpgradePolicy.enableCrossZoneUpgrade = true",
+        ),
+        (
+            "rollingUpgradePolicy.prioritizeUnhealthyInstances = false",
+            "rollingUpgradePolicy.prioritizeUnhealthyInstances = true",
+        ),
+        (
+            "rollingUpgradePolicy.rollbackFailedInstancesOnPolicyBreach = false",
+            "rollingUpgradePolicy.rollbackFailedInstancesOnPolicyBreach = true",
+        ),
+        ("rollingUpgradePolicy.batches = [1]", "rollingUpgradePolicy.batches = [2]"),
+        ("rollingUpgradePolicy.maxSurge = false", "rollingUpgradePolicy.maxSurge = true"),
+        ("restoreFailedInstances = true", "restoreFailedInstances = false"),
+        ("rollbackOnPolicyBreach = false", "rollbackOnPolicyBreach = true"),
+        ("pauseAfterPhase = [1]", "pauseAfterPhase = [2]"),
+        ("approvalBeforePhase = [1]", "approvalBeforePhase = [2]"),
+        ("decisions = \"snapshot\"", "decisions = \"live\""),
+        ("retryAfter = \"P1D\"", "retryAfter = \"P2D\""),
+        ("retryLimit = 1\nretryAfter = \"P1D\"", "retryLimit = 2\nretryAfter = \"P1D\""),
+        ("freezeWindows = []", "freezeWindows = [{ days = [\"Sat\"] }]"),
+        ("freezeWindows = [{ days = [\"Sat\"] }]", "freezeWindows = [{ days = [\"Sun\"] }]"),
+        (
+            "freezeWindows = [{ from = \"10:00\", to = \"12:00\" }]",
+            "freezeWindows = [{ from = \"11:00\", to = \"12:00\" }]",
+        ),
+        ("freezeWindows = [{ to = \"10:00\" }]", "freezeWindows = [{ to = \"12:00\" }]"),
+        (
+            "freezeWindows = [{ timeZone = \"UTC\", to = \"10:00\" }]",
+            "freezeWindows = [{ timeZone = \"Europe/Berlin\", to = \"10:00\" }]",
+        ),
+        (
+            "freezeWindows = [{ firstDate = \"2026-12-20\", to = \"10:00\" }]",
+            "freezeWindows = [{ firstDate = \"2026-12-21\", to = \"10:00\" }]",
+        ),
+        (
+            "freezeWindows = [{ lastDate = \"2026-12-20\" }]",
+            "freezeWindows = [{ lastDate = \"2026-12-21\" }]",
+        ),
+        (
+            "freezeWindows = [{ reason = \"a\", to = \"10:00\" }]",
+            "freezeWindows = [{ reason = \"b\", to = \"10:00\" }]",
+        ),
+        ("deferDeadline = \"PT1M\"", "deferDeadline = \"PT2M\""),
+        ("healthGate.wait = \"PT0S\"", "healthGate.wait = \"PT1S\""),
+        ("healthGate.stableFor = \"PT0S\"", "healthGate.stableFor = \"PT1S\""),
+        ("healthGate.deadline = \"PT5M\"", "healthGate.deadline = \"PT6M\""),
+    ];
+    rows.into_iter().map(|(from, to)| ("#policy", from, to, Set("upgradePolicy"))).collect()
+}

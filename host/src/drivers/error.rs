@@ -1,0 +1,34 @@
+//! Why a driver could not do what it was asked for. Knows no kind: each keeps the words of its own.
+
+use std::error::Error;
+use std::time::Duration;
+
+use phasegate_core::domain::{DeposedError, Version};
+
+/// Why an instance could not be made to run a version, or be created or deleted; one line for people.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// It takes no requests any more.
+    #[error("the driver has ended")]
+    Ended,
+    /// A newer host is in charge.
+    #[error(transparent)]
+    Deposed(#[from] DeposedError),
+    /// What was said to be done is not so.
+    #[error("it was said to be done, and the instance still runs {seen} {} s later", within.as_secs_f64())]
+    NotSo {
+        /// What it runs.
+        seen: Version,
+        /// For how long that was looked at.
+        within: Duration,
+    },
+    /// In the words of the kind of driver.
+    #[error(transparent)]
+    OfKind(Box<dyn Error + Send + Sync>),
+}
+
+impl DriverError {
+    pub(super) fn of_kind(error: impl Error + Send + Sync + 'static) -> Self {
+        Self::OfKind(Box::new(error))
+    }
+}
