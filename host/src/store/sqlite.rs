@@ -23,9 +23,15 @@ use write::Writer;
 /// Newest schema that this program knows, kept in `user_version`.
 const SCHEMA: i64 = 5;
 
+/// Pages that are kept in memory, in KiB and negated as SQLite wants it: those of an upgrade of a large fleet,
+/// so that a commit does not read what it changes. What is not used is not taken.
+const CACHE_KIB: i64 = -32 * 1024;
+
 /// How long a commit waits for a program that holds the data file.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(100);
 
+/// `members` alone has row ids: its rows lie in the order in which the plan put them in, so that those of a batch
+/// share pages, whatever their ids are. A commit then writes about as much in a large fleet as in a small one.
 const CREATE: &str = "
 CREATE TABLE host (generation INTEGER NOT NULL, seq INTEGER NOT NULL, anchor TEXT, line TEXT NOT NULL);
 INSERT INTO host VALUES (0, 0, NULL, 'null');
@@ -49,7 +55,7 @@ CREATE TABLE courses (upgrade TEXT PRIMARY KEY, batch_order TEXT NOT NULL, left_
 CREATE TABLE batches (
   upgrade TEXT, number INTEGER, batch TEXT NOT NULL, PRIMARY KEY (upgrade, number)) WITHOUT ROWID;
 CREATE TABLE members (
-  upgrade TEXT, instance TEXT, member TEXT NOT NULL, PRIMARY KEY (upgrade, instance)) WITHOUT ROWID;
+  upgrade TEXT, instance TEXT, member TEXT NOT NULL, PRIMARY KEY (upgrade, instance));
 CREATE TABLE quarantine (
   scale_set TEXT, component TEXT, version TEXT, reason TEXT NOT NULL,
   PRIMARY KEY (scale_set, component, version)) WITHOUT ROWID;
@@ -219,6 +225,7 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cache_size", CACHE_KIB)?;
     connection.pragma_update(None, "foreign_keys", "ON")
 }
 
