@@ -76,6 +76,7 @@ const HOST: Arrows = &[
             "net",
             "plugins",
             "recording",
+            "store",
             "words",
         ],
     ),

@@ -161,6 +161,17 @@ impl Host {
         Ok(self.line())
     }
 
+    pub(super) fn data(&self) -> wire::Data {
+        let held = self.door.view().held.clone();
+        let doubts = held.iter().flat_map(|hold| hold.doubts());
+        wire::Data { holding: doubts.map(ToString::to_string).collect() }
+    }
+
+    pub(super) async fn adopt(&self, asked: Asked) -> Result<wire::Data, CommandError> {
+        self.grant(Command::Adopt, asked).await?;
+        Ok(self.data())
+    }
+
     async fn grant(&self, command: Command, asked: Asked) -> Result<(), Refusal> {
         let Asked { reason, key } = asked;
         let by = By { actor: Actor::Operator(OPERATOR.to_owned()), reason, request: key };

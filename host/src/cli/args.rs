@@ -1,5 +1,6 @@
 //! The arguments as typed. Nothing is looked up or checked here beyond their form.
 
+mod data;
 mod plugin;
 mod simulate;
 mod upgrade;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use data::{DataArgs, DataVerb};
 pub use simulate::SimulateArgs;
 
 use crate::demo::database::DatabaseArgs;
@@ -45,6 +47,8 @@ pub enum Command {
     Upgrade(UpgradeArgs),
     /// Hold every upgrade of every scale set, or let them go on
     Line(LineArgs),
+    /// Check the record, copy it, bring a copy back, and let a host go on with it
+    Data(DataArgs),
     /// Write, build, test, look at and swap policy plugins
     Plugin(PluginArgs),
     /// Let the running host read its configuration file again: plugins, probes and policies

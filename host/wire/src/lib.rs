@@ -6,6 +6,7 @@
 //! changes only here, on purpose.
 
 mod check;
+mod data;
 mod decision;
 mod error;
 mod fleet;
@@ -20,6 +21,7 @@ mod upgrade;
 mod words;
 
 pub use check::{Check, CheckProblem, CheckScaleSet, CheckWarning};
+pub use data::{Data, DataCheck};
 pub use decision::{Evaluation, Explanation, PluginCounts};
 pub use error::{Error, ErrorBody, ErrorCode, ErrorDetail};
 pub use fleet::{Fleet, Health, Instance, Participation, ScaleSet, Stamp, StandsIn};

@@ -8,8 +8,8 @@ use imbl::{OrdMap, OrdSet};
 use super::memory::Memories;
 use super::out::{About, Out};
 use super::perform::{self, Life};
-use super::state::{Census, Fleet, InstanceState, Place, SetState};
-use super::{look, surge};
+use super::state::{Census, Fleet, InstanceState, Place, SetState, Startup};
+use super::{held, look, surge};
 use crate::domain::{
     By, Change, Component, Custody, DriverTraits, Goal, Instance, InstanceId, Located, Membership, Now,
     OnFailure, ScaleSet, ScaleSetName, Version,
@@ -44,11 +44,23 @@ pub(super) fn boot(
         let state = set_state(set, stored, share, now, out);
         fleet.sets.insert(state.spec.name.clone(), Arc::new(state));
     }
-    for name in fleet.names(|_| true) {
-        look::look(&mut fleet, memories, &name, &[Event::Resumed], now, out);
-        start_instances(&mut fleet, memories, &name, now, out);
+    match &stored.hold {
+        Some(hold) => held::begin(&mut fleet, hold, now, out),
+        None => take_up(&mut fleet, memories, Startup::Waits, now, out),
     }
     fleet
+}
+
+/// Asks again for what was in flight; and where the instances have not been taken up since the start of the host,
+/// starts or looks at every one of them.
+pub(super) fn take_up(fleet: &mut Fleet, memories: &mut Memories, startup: Startup, now: Now, out: &mut Out) {
+    for name in fleet.names(|_| true) {
+        look::look(fleet, memories, &name, &[Event::Resumed], now, out);
+        match startup {
+            Startup::Waits => start_instances(fleet, memories, &name, now, out),
+            Startup::Done => try_again(fleet, memories, &name, now, out),
+        }
+    }
 }
 
 /// The rows of the record that are about one set, so that each set looks at its own only.

@@ -22,7 +22,7 @@ use crate::domain::{
 };
 use crate::lifecycle::PluginLife;
 use crate::plan::{Standing, StandingInput, standing};
-use crate::record::{Retry, StoppedLine};
+use crate::record::{Hold, Retry, StoppedLine};
 use crate::rollout::{Event as RolloutEvent, Upgrade};
 
 /// The whole fleet at one moment, for whatever reads it.
@@ -33,6 +33,10 @@ pub struct Fleet {
     pub line: Option<StoppedLine>,
     /// The lives of plugins.
     pub(super) plugins: OrdMap<PluginName, Arc<PluginLife>>,
+    /// Why nothing is done until a person adopts the record, if so.
+    pub held: Option<Arc<Hold>>,
+    /// Whether what a start begins has begun.
+    pub(super) startup: Startup,
     /// Why nothing can be recorded, if so.
     pub refusing: Option<Arc<str>>,
     /// Sets that this turn has changed.
@@ -81,6 +85,16 @@ impl Fleet {
     pub(super) fn names(&self, holds: impl Fn(&SetState) -> bool) -> Vec<ScaleSetName> {
         self.sets.iter().filter(|(_, set)| holds(set)).map(|(name, _)| name.clone()).collect()
     }
+}
+
+/// Whether a start has taken up the instances and the upgrades that were under way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Startup {
+    /// It has.
+    #[default]
+    Done,
+    /// A person has to adopt the record first.
+    Waits,
 }
 
 /// One scale set.

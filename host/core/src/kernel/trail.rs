@@ -262,6 +262,7 @@ pub(super) fn used(entry: &Entry) -> Option<Used> {
         | What::Retry { .. }
         | What::Wish { .. }
         | What::Line { .. }
+        | What::Record { .. }
         | What::Process { .. }
         | What::StaysDeleted { .. }
         | What::PluginTrouble { .. }

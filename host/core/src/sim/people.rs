@@ -194,7 +194,7 @@ impl World {
                 }
                 self.intentions -= 1;
             }
-            Err(Refusal::NotRecorded { .. } | Refusal::PlanChanged { .. }) => {
+            Err(Refusal::NotRecorded { .. } | Refusal::PlanChanged { .. } | Refusal::Holding { .. }) => {
                 let after = self.seconds(5, 30);
                 self.at(after, Happening::Start(set, edition));
             }
@@ -277,6 +277,9 @@ impl World {
         }
         let Some(kernel) = &self.kernel else { return };
         let is_stopped = kernel.fleet().line.is_some();
+        if kernel.fleet().held.is_some() && (quiet || self.rng.chance(300)) {
+            self.ask(Command::Adopt, Why::Whatever);
+        }
         if (is_stopped && quiet) || self.rng.chance(faults.line) {
             self.ask(if is_stopped { Command::StartLine } else { Command::StopLine }, Why::Whatever);
         }

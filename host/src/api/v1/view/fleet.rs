@@ -11,7 +11,8 @@ use crate::words;
 
 /// The whole fleet.
 pub(crate) fn fleet(fleet: &Fleet, now: Now) -> wire::Fleet {
-    wire::Fleet { scale_sets: fleet.sets().map(|set| scale_set(set, now)).collect() }
+    let holding = fleet.held.as_ref().map(|hold| hold.to_string());
+    wire::Fleet { holding, scale_sets: fleet.sets().map(|set| scale_set(set, now)).collect() }
 }
 
 fn scale_set(set: &SetState, now: Now) -> wire::ScaleSet {
