@@ -293,12 +293,12 @@ mutant swap-refused-takes-effect kernel/commit.rs 'let Undo { fleet, requests, n
             fleet.plugins = self.fleet.plugins.clone();'
 mutant swap-late-answer lifecycle/step.rs 'let is = |job: &mut super::job::Job| job.load.ticket == ticket;' 'let is = |_: &mut super::job::Job| true;'
 mutant swap-number-is-used-again lifecycle/life.rs 'Generation(highest.unwrap_or(0).saturating_add(1))' 'Generation(highest.unwrap_or(0).max(1))'
-mutant swap-reload-in-parts kernel/mod.rs 'return Err(refusal);
+only_worlds=no
+mutant kernel-reload-in-parts kernel/mod.rs 'return Err(refusal);
         }
         let mut taken' 'let _ = refusal;
         }
         let mut taken'
-only_worlds=no
 
 if [[ $applies_only == yes ]]; then
     echo "$fits apply, $broken do not"
