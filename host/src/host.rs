@@ -16,7 +16,7 @@ use anyhow::Context;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::api::{self, Guard, Recording, server};
+use crate::api::{self, Guard, server};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::drivers::Driver;
@@ -28,7 +28,6 @@ use phasegate_core::domain::PluginName;
 use phasegate_core::kernel::{Configured, Event};
 use phasegate_core::lifecycle::{self, RefusalReason, Stage, Standing};
 
-use behind_api::Recorded;
 pub use problems::problems;
 
 /// Notes of drivers that may wait; a driver that writes more waits.
@@ -83,7 +82,7 @@ impl Host {
         let (notes, noted) = mpsc::channel(NOTES_MAX);
         let (sets, drivers) = parts::sets(config, &notes)?;
         let all_drivers = drivers.values().cloned().collect();
-        let prober = Arc::new(Prober::start(clock, parts::submit(plugins.clone(), Arc::clone(&by_set))));
+        let (prober, shortages) = parts::prober(clock, &plugins, &by_set, &door);
         let hands = Hands {
             runtime: tokio::runtime::Handle::current(),
             door: door.clone(),
@@ -118,13 +117,14 @@ impl Host {
             shown: api::Shown::default(),
             hands: Arc::new(plugins),
             configuration: Arc::new(reloader.clone()),
-            recording: recorder
-                .map(|recorder| Arc::new(Recorded { recorder, runtime }) as Arc<dyn Recording>),
+            shortages: Arc::clone(&shortages),
+            recording: recorder.map(|recorder| behind_api::recording(recorder, runtime)),
         };
         let router = api::router(Arc::new(asked), Guard::new(options.token));
         let tasks = vec![
             tokio::spawn(parts::pass_notes(noted, door.clone())),
-            tokio::spawn(server::serve(listener, router, stopped)),
+            tokio::spawn(server::serve(listener, router, shortages, stopped)),
+            tokio::spawn(parts::collect_orphans()),
         ];
         Ok(Self {
             address,

@@ -30,6 +30,7 @@ const HOST: Arrows = &[
     // Machinery that decides nothing and knows no room.
     ("clock", &[]),
     ("keys", &[]),
+    ("log", &[]),
     ("net", &[]),
     ("store", &[]),
     ("words", &[]),
@@ -43,12 +44,24 @@ const HOST: Arrows = &[
     ("shell", &["clock", "drivers", "plugins"]),
     // Doors.
     ("reload", &["config", "plugins", "shell"]),
-    ("api", &["clock", "net", "shell", "words"]),
+    ("api", &["clock", "log", "net", "shell", "words"]),
     ("author", &["clock"]),
     ("demo", &["clock", "config"]),
     (
         "host",
-        &["api", "clock", "config", "drivers", "plugins", "probe", "recording", "reload", "shell", "store"],
+        &[
+            "api",
+            "clock",
+            "config",
+            "drivers",
+            "net",
+            "plugins",
+            "probe",
+            "recording",
+            "reload",
+            "shell",
+            "store",
+        ],
     ),
     (
         "cli",
@@ -59,6 +72,7 @@ const HOST: Arrows = &[
             "demo",
             "drivers",
             "host",
+            "log",
             "net",
             "plugins",
             "recording",

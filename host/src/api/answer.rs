@@ -9,6 +9,7 @@ use axum::http::header::{ALLOW, HeaderValue, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use phasegate_core::domain::shown::visible;
 use phasegate_wire as wire;
 
 use super::guard::Denied;
@@ -24,7 +25,9 @@ pub(super) struct Refusal {
 
 impl Refusal {
     fn new(status: StatusCode, code: wire::ErrorCode, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        // Some quote what was sent, which a client may show as it is.
+        let message = visible(&message.into()).into_owned();
+        Self { status, code, message }
     }
 
     pub(super) fn invalid(message: impl Into<String>) -> Self {

@@ -30,6 +30,7 @@ use super::behind::{Configuration, Plugins, Recording};
 use super::shown::Shown;
 use super::v1::view;
 use crate::clock::Clock;
+use crate::net::shortage::Shortages;
 use crate::shell::Door;
 
 /// Lines of the audit trail in one answer; the record has them all.
@@ -52,6 +53,8 @@ pub struct Host {
     pub hands: Arc<dyn Plugins>,
     /// Takes over a changed configuration.
     pub configuration: Arc<dyn Configuration>,
+    /// What the host was short of.
+    pub shortages: Arc<Shortages>,
     /// The recording; none when nothing is recorded.
     pub recording: Option<Arc<dyn Recording>>,
 }

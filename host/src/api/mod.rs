@@ -15,6 +15,7 @@ pub mod plugin_view;
 mod query;
 pub mod server;
 mod shown;
+mod spare;
 mod v1;
 
 use std::sync::Arc;

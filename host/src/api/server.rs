@@ -10,6 +10,9 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
+use super::spare::Spares;
+use crate::net::shortage::{Missed, Shortages, shortage};
+
 /// Connections at the same time; more wait in the listen queue.
 const CONNECTIONS_MAX: usize = 256;
 
@@ -23,7 +26,14 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(600);
 const HEAD_MAX: usize = 64 * 1024;
 
 /// Serves until `stop` turns true.
-pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    shortages: Arc<Shortages>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut spares = Spares::default();
+    spares.fill();
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(slot) = slots.clone().acquire_owned().await else { return };
@@ -32,10 +42,19 @@ pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Recei
             _ = stop.wait_for(|stop| *stop) => return,
         };
         let stream = match accepted {
-            Ok((stream, _)) => stream,
+            Ok((stream, _)) => {
+                spares.fill();
+                stream
+            }
             Err(error) => {
-                // Out of file descriptors, as a rule: give the others a moment to end.
-                tracing::warn!("cannot accept a connection: {error}");
+                match shortage(&error) {
+                    Some(short_of) => shortages.met(Missed::Connection, short_of),
+                    None => tracing::warn!("cannot accept a connection: {error}"),
+                }
+                if spares.give_up_one() {
+                    continue;
+                }
+                // Give the others a moment to end.
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }

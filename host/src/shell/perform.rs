@@ -37,7 +37,7 @@ pub struct Hands {
 /// Begins one effect.
 pub(super) fn perform(hands: &Hands, effect: Effect) {
     match effect {
-        Effect::Probe(target) => (hands.probe)(target),
+        Effect::Probe(announced) => (hands.probe)(announced.target()),
         Effect::Forget(scale_set, instance) => (hands.forget)(&scale_set, &instance),
         Effect::Keep(used) => (hands.keep)(used),
         Effect::Plugin(name, effects) => hands.plugins.perform(&name, effects),
@@ -84,7 +84,7 @@ async fn ensure(driver: Arc<dyn Driver>, request: Ensure) -> Event {
 async fn observe(driver: Arc<dyn Driver>, request: Observe) -> Event {
     let Observe { scale_set, instance, epoch } = request;
     let version = driver.observe(&scale_set, &instance).await;
-    Event::Observed(Observed { scale_set, instance: instance.id, epoch, version })
+    Event::Observed(Observed { scale_set, instance: instance.id.clone(), epoch, version })
 }
 
 async fn create(driver: Arc<dyn Driver>, request: Create) -> Event {

@@ -34,6 +34,8 @@ pub struct Shell {
     /// What waits until every plugin has come so far that it decides: a host does not begin with less than
     /// it was told to, and must not have touched anything when one of them cannot.
     held: Option<Vec<Effect>>,
+    /// What its log has quoted.
+    said: say::Said,
 }
 
 impl Shell {
@@ -58,6 +60,7 @@ impl Shell {
             inside,
             hands,
             held,
+            said: say::Said::default(),
         }
     }
 }
@@ -76,7 +79,7 @@ enum Closed {
     /// It is recorded, and what follows has begun.
     Well,
     /// It was refused, and comes back.
-    Refused(RefusedCommit),
+    Refused(Box<RefusedCommit>),
     /// It is another host's turn.
     Deposed,
 }
@@ -100,7 +103,7 @@ async fn turn_until_told(mut shell: Shell) -> Ended {
     loop {
         let mut events = match closed {
             Closed::Well => Vec::new(),
-            Closed::Refused(refused) => vec![Event::CommitRefused(Box::new(refused))],
+            Closed::Refused(refused) => vec![Event::CommitRefused(refused)],
             Closed::Deposed => {
                 shell.answer_all(&Refusal::Deposed);
                 return Ended::Deposed;
@@ -143,7 +146,7 @@ impl Shell {
 
     /// Commits what a turn wants recorded, and only then does what follows. A refusal comes back.
     fn close(&mut self, mut turn: Turn) -> Closed {
-        say::changed(&turn.changed);
+        say::changed(&mut self.said, &turn.changed);
         if !turn.writes.is_empty() {
             // The number is used up either way: a refused commit may have been made.
             self.seq += 1;
@@ -163,9 +166,9 @@ impl Shell {
                 };
                 tracing::error!("cannot record, so nothing is upgraded until it works again: {error}");
                 turn.writes = writes;
-                return Closed::Refused(RefusedCommit { turn, why: error.to_string(), made });
+                return Closed::Refused(Box::new(RefusedCommit { turn, why: error.to_string(), made }));
             }
-            writes.iter().for_each(say::recorded);
+            writes.iter().for_each(|write| say::recorded(&self.said, write));
         }
         self.follow(turn);
         Closed::Well
@@ -217,7 +220,8 @@ impl Shell {
         turn.effects.clear();
         let ended = match self.close(turn) {
             Closed::Well => Ended::Told,
-            Closed::Refused(RefusedCommit { turn, why, made: _ }) => {
+            Closed::Refused(refused) => {
+                let RefusedCommit { turn, why, made: _ } = *refused;
                 tracing::warn!("what plugins remember is a little older in the data file");
                 // Also of those that have waited since an earlier commit: no later one settles it.
                 let why = format!("the host has ended, and its record did not answer: {why}");

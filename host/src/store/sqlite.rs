@@ -29,6 +29,10 @@ use write::Writer;
 /// Name of the data file in its directory.
 pub(in crate::store) const NAME: &str = "phasegate.db";
 
+/// Pages that are kept in memory, in KiB and negated as SQLite wants it: those of an upgrade of a large fleet,
+/// so that a commit does not read what it changes. What is not used is not taken.
+const CACHE_KIB: i64 = -32 * 1024;
+
 /// How long anything waits for a program that holds the data file.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(100);
 
@@ -313,6 +317,7 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cache_size", CACHE_KIB)?;
     connection.pragma_update(None, "foreign_keys", "ON")
 }
 

@@ -110,8 +110,9 @@ fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out
         model,
         instances: OrdMap::new(),
         members: Census::default(),
+        unasked: OrdSet::new(),
         due: OrdSet::new(),
-        ids_ever: OrdSet::new(),
+        ids_gone: OrdSet::new(),
         upgrade: stored.upgrades.get(&spec.name).cloned().map(Arc::new),
         touched: stored.touched.get(&spec.name).cloned().map(Arc::new),
         quarantined: quarantined.map(|((_, change), reason)| (change.clone(), reason.clone())).collect(),
@@ -134,7 +135,7 @@ fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out
 fn instances(state: &mut SetState, share: Share<'_>, now: Now, out: &mut Out) {
     let spec = Arc::clone(&state.spec);
     for instance in spec.instances.values() {
-        state.insert(InstanceState::new(&spec, Arc::new(instance.clone()), now.at));
+        state.insert(InstanceState::new(&spec, Arc::clone(instance), now.at));
     }
     for (id, membership) in share.memberships {
         recorded(state, id, membership, now, out);
@@ -143,7 +144,7 @@ fn instances(state: &mut SetState, share: Share<'_>, now: Now, out: &mut Out) {
         state.change(id, |instance| instance.memory = Some(Arc::from(bytes)));
     }
     for (id, component, version) in share.versions {
-        state.ids_ever.insert(id.clone());
+        state.ids_gone.insert(id.clone());
         let lost = version.is_none() && *component == Component::Application;
         state.change(id, |instance| {
             instance.set_version(component, version.cloned());
@@ -194,7 +195,7 @@ fn asked_before(upgrade: &Upgrade, instance: &InstanceState) -> Option<Version> 
 
 /// One instance that came or went: what was deleted stays away, what was created is there.
 fn recorded(state: &mut SetState, id: &InstanceId, membership: &Membership, now: Now, out: &mut Out) {
-    state.ids_ever.insert(id.clone());
+    state.ids_gone.insert(id.clone());
     let (instance, place, located): (&Instance, Place, Located) = match membership {
         Membership::Deleted { replaced_by } => {
             if state.take_out(id).is_some() {
@@ -222,7 +223,7 @@ fn recorded(state: &mut SetState, id: &InstanceId, membership: &Membership, now:
     };
     // The configuration knows better where it is and what it is like.
     let listed = state.spec.instances.get(id).filter(|_| located == Located::Yes);
-    let spec = Arc::new(listed.unwrap_or(instance).clone());
+    let spec = listed.map_or_else(|| Arc::new(instance.clone()), Arc::clone);
     let mut back = InstanceState::new(&state.spec, spec, now.at);
     (back.place, back.located) = (place, located);
     state.insert(back);

@@ -12,7 +12,7 @@ use super::refusal::Refusal;
 use super::requests::Requests;
 use super::state::Fleet;
 use super::trail;
-use super::{Effect, Kernel, Turn};
+use super::{Effect, Kernel, Turn, lifecycle};
 use crate::domain::{Backoff, Now, RequestId, Timestamp};
 use crate::record::{Made, Write};
 
@@ -108,7 +108,7 @@ impl Kernel {
     /// was undone waits until it is: else the host could die before, and what was answered with no be done.
     pub(super) fn commit_refused(&mut self, refused: RefusedCommit, now: Now, turn: &mut Turn) -> Out {
         let RefusedCommit { turn: before, why, made } = refused;
-        let Turn { mut writes, mut effects, replies, facts, heard, .. } = before;
+        let Turn { mut writes, mut effects, replies, facts, heard, by_lives, .. } = before;
         self.memories.refused();
         let tries = self.recording.refusing.map_or(0, |(_, tries)| tries) + 1;
         let again_at = now.at + WRITE_AGAIN.after(tries, self.numbers.audit);
@@ -129,7 +129,8 @@ impl Kernel {
         let mut before = Before::Nothing;
         let (mut undone, mut others) = (Vec::new(), Vec::new());
         for (id, answer) in replies {
-            if self.recording.is_held(id) {
+            // The life of a plugin answers for itself.
+            if self.recording.is_held(id) || by_lives.contains(&id) {
                 continue;
             }
             // What was refused after something was granted may have been refused because of that.
@@ -137,13 +138,18 @@ impl Kernel {
                 before = Before::Granted;
             }
             let answers = if promises(&answer) { &mut undone } else { &mut others };
-            answers.extend(not_recorded(answer, before, &why).map(|answer| (id, answer)));
+            answers.push((id, not_recorded(answer, before, &why)));
         }
         let mut out = self.begin();
         for (name, event) in heard {
             let heard = plugin::hear_unrecorded(&mut self.fleet, &name, event, &why, now, &mut out);
             undone.extend(heard.replies);
             self.plugin_timers.note(&name, heard.wake_at);
+            // What it has become all the same is recorded with a step of its own, once the record takes writes.
+            let again = (name, lifecycle::Event::Tick);
+            if !self.unheard.contains(&again) {
+                self.unheard.push(again);
+            }
         }
         turn.replies.extend(others);
         match made {
@@ -251,12 +257,10 @@ fn promises(answer: &Answer) -> bool {
 
 /// What was granted and could not be recorded was not done, and what was refused since may have been refused
 /// because of it.
-fn not_recorded(answer: Answer, before: Before, why: &str) -> Option<Answer> {
+fn not_recorded(answer: Answer, before: Before, why: &str) -> Answer {
     match answer {
-        // The life of the plugin answers for itself.
-        Ok(Reply::Plugin(_)) | Err(Refusal::Plugin(_)) => None,
-        Err(refused) if before == Before::Nothing => Some(Err(refused)),
-        Ok(_) | Err(_) => Some(Err(Refusal::NotRecorded { why: why.to_owned() })),
+        Err(refused) if before == Before::Nothing => Err(refused),
+        Ok(_) | Err(_) => Err(Refusal::NotRecorded { why: why.to_owned() }),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Everything that a kernel may be told.
 
 use crate::domain::{
-    Address, Component, Decided, Digest, DriverNote, Fence, Generation, InstanceId, OperationId, PluginName,
-    ScaleSetName, Version,
+    Address, Component, Decided, Digest, DriverNote, Fence, Generation, InstanceId, NotAsked, OperationId,
+    PluginName, ScaleSetName, Version,
 };
 
 use super::Turn;
@@ -15,6 +15,8 @@ use crate::record::Made;
 pub enum Event {
     /// Probe rounds were judged. Each says when its probe began, and in which life of the instance.
     Judged(Vec<Decided>),
+    /// A round was due in which nobody was asked: the host was short of something.
+    NotAsked(NotAsked),
     /// A driver has answered.
     Done(Done),
     /// A driver has answered to a creation.

@@ -62,6 +62,7 @@ pub use start::{plan_now, wanted};
 pub use state::Fleet;
 pub use watched::{Stepped, Watching};
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::domain::{Now, PluginName, PluginSpec, RequestId, ScaleSetName, TEXT_BYTES_MAX, Timestamp};
@@ -92,6 +93,8 @@ pub struct Turn {
     pub stepped: Vec<Stepped>,
     /// Where facts end and intents begin, for the case that the commit is refused.
     facts: Facts,
+    /// Requests that lives of plugins have answered, who hear of such a refusal themselves.
+    by_lives: BTreeSet<RequestId>,
     /// What plugins were told, for the same case.
     heard: Vec<(PluginName, lifecycle::Event)>,
 }
@@ -213,8 +216,10 @@ impl Kernel {
         let patience = if requests.is_empty() && !ending { Patience::Some } else { Patience::None };
         if self.recording.may_write(now.at, patience) {
             self.undo = Some(Box::new(self.undo_point(&out)));
-            plugins.extend(std::mem::take(&mut self.unheard));
-            for (name, event) in plugins {
+            // What has waited for the record came first.
+            let mut heard = std::mem::take(&mut self.unheard);
+            heard.extend(plugins);
+            for (name, event) in heard {
                 self.plugin(name, event, now, &mut out, &mut turn);
             }
             for request in requests {
@@ -249,6 +254,7 @@ impl Kernel {
                     judged::judged(fleet, &mut self.memories, decided, now, out);
                 }
             }
+            Event::NotAsked(missed) => judged::not_asked(fleet, &missed),
             Event::Done(done) => done::done(fleet, done, now, out),
             Event::Created(created) => surge::created(fleet, created, now, out),
             Event::Deleted(deleted) => surge::deleted(fleet, deleted, now, out),
@@ -271,6 +277,7 @@ impl Kernel {
         turn: &mut Turn,
     ) {
         let heard = plugin::hear(&mut self.fleet, &name, event.clone(), now, out);
+        turn.by_lives.extend(heard.replies.iter().map(|(id, _)| *id));
         turn.replies.extend(heard.replies);
         self.plugin_timers.note(&name, heard.wake_at);
         turn.heard.push((name, event));
@@ -343,12 +350,23 @@ impl Kernel {
 
     /// Goes by a changed configuration: all of it, in this turn.
     fn reconfigure(&mut self, change: Reconfiguration, now: Now, out: &mut Out, turn: &mut Turn) -> Answer {
+        // All of it or nothing: none takes anything up where another one would refuse.
+        let mut lives = change.plugins.iter();
+        if let Some(refusal) = lives.find_map(|(name, id)| plugin::not_taken_up(&self.fleet, name, *id, now))
+        {
+            return Err(refusal);
+        }
         let mut taken = Vec::new();
         for (name, prepared) in &change.plugins {
             let take_up = lifecycle::Event::Wanted(*prepared, lifecycle::Command::TakeUp);
             let before = turn.replies.len();
             self.plugin(name.clone(), take_up, now, out, turn);
-            for (_, answer) in turn.replies.split_off(before) {
+            for (id, answer) in turn.replies.split_off(before) {
+                if id != *prepared {
+                    // Whose load is overtaken hears of it.
+                    turn.replies.push((id, answer));
+                    continue;
+                }
                 match answer {
                     Ok(Reply::Plugin(lifecycle::Reply::TakenUp(it))) => taken.push((name.clone(), it)),
                     Ok(_) => {}

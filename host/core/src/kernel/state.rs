@@ -17,8 +17,8 @@ use imbl::{OrdMap, OrdSet};
 
 use super::refusal::Refusal;
 use crate::domain::{
-    Change, Component, DriverTraits, Generation, Goal, InstanceFacts, InstanceId, Now, OnFailure,
-    OperationId, Outcome, Participation, PluginName, ScaleSet, ScaleSetName, Timestamp, Version, WallTime,
+    Change, Component, DriverTraits, Generation, Goal, InstanceId, Now, OnFailure, OperationId, Outcome,
+    Participation, PluginName, ScaleSet, ScaleSetName, Timestamp, Version, WallTime,
 };
 use crate::lifecycle::PluginLife;
 use crate::plan::{Standing, StandingInput, standing};
@@ -116,10 +116,12 @@ pub struct SetState {
     pub(super) instances: OrdMap<InstanceId, Arc<InstanceState>>,
     /// Those that count, by health.
     pub(super) members: Census,
+    /// Those that could not be asked last, some of which may be gone.
+    pub(super) unasked: OrdSet<InstanceId>,
     /// When an instance is to be started or deleted again.
     pub(super) due: OrdSet<(Timestamp, InstanceId)>,
-    /// Every id that was ever used, by what is gone too.
-    pub(super) ids_ever: OrdSet<InstanceId>,
+    /// Every id that was used by what is gone; those that are there may be among them.
+    pub(super) ids_gone: OrdSet<InstanceId>,
     /// The latest upgrade, running or ended.
     pub upgrade: Option<Arc<Upgrade>>,
     /// The latest one that did anything, where that is another one.
@@ -195,16 +197,31 @@ impl SetState {
     pub(super) fn insert(&mut self, instance: InstanceState) {
         let id = instance.spec.id.clone();
         self.take_out(&id);
-        self.ids_ever.insert(id.clone());
         self.members.moved(&id, None, instance.counted());
         instance.retry_at.into_iter().for_each(|at| drop(self.due.insert((at, id.clone()))));
         self.instances.insert(id, Arc::new(instance));
     }
 
+    /// Those that could not be asked last.
+    pub fn unasked(&self) -> impl Iterator<Item = &InstanceState> {
+        self.unasked.iter().filter_map(|id| self.instance(id)).filter(|instance| instance.unasked.is_some())
+    }
+
+    /// Those of them that count and of which what is known is old.
+    pub fn unheard_too_long(&self, now: Timestamp) -> impl Iterator<Item = &InstanceState> {
+        let freshness = self.spec.health.freshness();
+        let is_old = move |one: &&InstanceState| {
+            one.is_member() && one.unasked.is_some_and(|unasked| now.since(unasked.since) > freshness)
+        };
+        self.unasked().filter(is_old)
+    }
+
     /// Takes an instance out.
     pub(super) fn take_out(&mut self, id: &InstanceId) -> Option<Arc<InstanceState>> {
         let gone = self.instances.remove(id)?;
+        self.ids_gone.insert(id.clone());
         self.members.moved(id, gone.counted(), None);
+        self.unasked.remove(id);
         gone.retry_at.into_iter().for_each(|at| drop(self.due.remove(&(at, id.clone()))));
         Some(gone)
     }
@@ -239,12 +256,13 @@ impl SetState {
         let prioritize_unhealthy = self.spec.policy.rolling.prioritize_unhealthy_instances;
         let judged = standing(&StandingInput {
             latest: instance.latest.as_deref(),
-            answered: answered.map(|answered| (&*answered.decision, answered.at)),
-            answered_by: answered.map(|answered| answered.stamp.generation),
+            answered: answered.and_then(|answered| Some((answered.decision()?, answered.at))),
+            answered_by: answered.map(|answered| answered.outcome.stamp.generation),
             in_force: self.in_force,
             on_failure: self.on_failure,
             health: instance.fold.health(),
             prioritize_unhealthy,
+            unasked: instance.unasked,
             freshness: self.spec.health.freshness(),
             now: at,
         });
@@ -266,22 +284,6 @@ impl SetState {
         let used = self.on_failure == OnFailure::LastGood && fresh;
         let failure = format!("plugin `{}` ({}) {failure}", stamp.name, stamp.digest.short());
         used.then_some(StandIn { answered, failure })
-    }
-
-    /// What a plugin is told about an instance.
-    pub(super) fn facts(&self, instance: &InstanceState) -> InstanceFacts {
-        let spec = &instance.spec;
-        InstanceFacts {
-            id: spec.id.clone(),
-            scale_set: self.spec.name.clone(),
-            region: spec.region.clone(),
-            zone: spec.zone.clone(),
-            fault_domain: spec.fault_domain,
-            update_domain: spec.update_domain,
-            version: instance.version.clone(),
-            desired_version: self.model.of(&Component::Application).cloned(),
-            labels: spec.labels.clone(),
-        }
     }
 
     /// How long an answered decision stands in for a missed probe or a failing plugin.

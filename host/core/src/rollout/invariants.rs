@@ -56,6 +56,10 @@ pub enum Rule {
     Record,
     /// No number is given to two things.
     Numbers,
+    /// Only decisions of the generation in force count, from the moment that it is recorded.
+    InForce,
+    /// A generation takes over whole and once: recorded before it judges, with its line, or not at all.
+    Takeover,
 }
 
 impl Rule {
@@ -79,6 +83,8 @@ impl Rule {
             Self::OneUpgrade => 9,
             Self::Record => 16,
             Self::Numbers => 17,
+            Self::InForce => 18,
+            Self::Takeover => 19,
         }
     }
 }

@@ -1,14 +1,16 @@
 //! People: what they ask for, how often, and what they make of the answers. And what they do to the
 //! configuration.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
-    Actor, Component, Digest, Generation, InstanceId, OnFailure, PluginName, RequestId, RequestKey, ScaleSet,
+    Actor, Component, Digest, InstanceId, OnFailure, PluginName, RequestId, RequestKey, ScaleSet,
     ScaleSetName, UpgradePolicy,
 };
 use crate::kernel::command::{Quarantined, Reconfiguration, Selection, StartOptions, Stops, Wanted};
 use crate::kernel::{Answer, Command, Event, Refusal, Reply, Request, plan_now, wanted};
+use crate::lifecycle;
 use crate::rollout::invariants::Rule;
 use crate::rollout::{Purpose, Upgrade, Wish};
 
@@ -28,18 +30,29 @@ pub(super) struct Asked {
 
 /// What a person wants of it.
 #[derive(Debug, Clone)]
-enum Why {
+pub(super) enum Why {
     /// The upgrade of a set to an edition, by this plan.
     Start(usize, u32, Option<Digest>),
+    /// A plugin is to prepare what the configuration file says.
+    Prepare(PluginName),
+    /// Every plugin is to take up what it has prepared.
+    TakeUp,
+    /// The component of this letter, however often it takes.
+    Swap(u8),
     /// Whatever it is: whether it is granted does not matter.
     Whatever,
 }
 
 impl World {
     /// Sends a request, if a host is there.
-    fn ask(&mut self, command: Command, why: Why) {
+    pub(super) fn ask(&mut self, command: Command, why: Why) {
         self.requests += 1;
-        let is_keyed = self.rng.chance(500);
+        let is_of_the_host = match &why {
+            // A host that reads its configuration again prepares and takes up under no key.
+            Why::Prepare(_) | Why::Swap(_) | Why::TakeUp => true,
+            Why::Start(..) | Why::Whatever => false,
+        };
+        let is_keyed = !is_of_the_host && self.rng.chance(500);
         let key = is_keyed.then(|| RequestKey::parse(&format!("key-{}", self.requests)).unwrap());
         let request = Request {
             id: RequestId(0),
@@ -60,7 +73,7 @@ impl World {
             let after = self.seconds(0, 60);
             self.at(after, Happening::Resend(Box::new(request.clone())));
         }
-        if self.kernel.is_none() {
+        if !self.is_open() {
             self.unheard(&request, &why);
             return;
         }
@@ -87,6 +100,8 @@ impl World {
                 let after = self.seconds(30, 90);
                 self.at(after, Happening::Start(*set, *edition));
             }
+            Why::Prepare(_) | Why::TakeUp => {}
+            Why::Swap(letter) => self.swap_again(*letter),
             Why::Start(..) | Why::Whatever => {
                 if let Why::Start(set, edition, _) = why {
                     let after = self.seconds(90, 120);
@@ -104,6 +119,8 @@ impl World {
         let Some(Asked { actor, request, why }) = self.asked.remove(&id) else { return };
         match &answer {
             Ok(reply) => {
+                let is_back = matches!(reply, Reply::Plugin(lifecycle::Reply::RolledBack));
+                self.counts.back += usize::from(is_back);
                 if let Some(detail) = self.contradicts(&request, reply) {
                     self.violation(Rule::Record, format!("{actor} heard {reply:?}: {detail}"));
                 }
@@ -113,6 +130,10 @@ impl World {
         }
         match why {
             Why::Start(set, edition, plan) => self.start_answered((set, edition, plan), &answer),
+            Why::Prepare(name) => self.prepared(name, id, &answer),
+            Why::TakeUp => self.taken_up(&answer),
+            Why::Swap(_) if answer.is_ok() => self.intentions -= 1,
+            Why::Swap(letter) => self.swap_again(letter),
             Why::Whatever => {}
         }
         if let (Command::Reconfigure(change), Ok(Reply::Reconfigured(_))) = (&request.command, &answer) {
@@ -141,10 +162,17 @@ impl World {
     /// What the record says against a reply.
     fn contradicts(&self, request: &Request, reply: &Reply) -> Option<String> {
         let stored = self.disk.stored();
-        if let Some(key) = request.key.as_ref()
+        // What is wanted of a plugin is not remembered.
+        let is_remembered = !matches!(request.command, Command::Plugin(..));
+        if let Some(key) = request.key.as_ref().filter(|_| is_remembered)
             && !stored.requests.contains_key(key)
         {
             return Some(format!("{} is not recorded", key.as_str()));
+        }
+        if let (Command::Plugin(name, wanted), Reply::Plugin(reply)) = (&request.command, reply)
+            && let lifecycle::Command::Rollback(to) = **wanted
+        {
+            return self.is_back(name, to, reply);
         }
         let is_there = match (&request.command, reply) {
             (_, Reply::Upgrade { id, .. }) => self.disk.upgrade(id).is_some(),
@@ -255,9 +283,7 @@ impl World {
         if (is_stopped && quiet) || self.rng.chance(faults.line) {
             self.ask(if is_stopped { Command::StartLine } else { Command::StopLine }, Why::Whatever);
         }
-        if self.rng.chance(faults.swaps) {
-            self.swap();
-        }
+        self.people_and_plugins();
         if self.rng.chance(faults.reloads) {
             self.reload();
         }
@@ -276,18 +302,6 @@ impl World {
                 self.wish(set, wish);
             }
         }
-    }
-
-    /// Another generation of a plugin judges from now on, and the latest rounds again. Its life in the kernel
-    /// has worlds of its own, beside it.
-    fn swap(&mut self) {
-        let plugins: Vec<PluginName> = self.generations.keys().cloned().collect();
-        let Some(plugin) = self.rng.pick(&plugins).cloned() else { return };
-        let generation = Generation(self.generations.get(&plugin).unwrap().0 + 1);
-        self.counts.swaps += 1;
-        self.generations.insert(plugin.clone(), generation);
-        let after = self.seconds(0, 3);
-        self.at(after, Happening::JudgeAgain(plugin, self.fence));
     }
 
     /// The configuration is read again with another policy, other probes or no freeze.
@@ -367,14 +381,14 @@ impl World {
         node.up_at = self.now;
         let name = self.name(set);
         self.note(|| format!("`{name}` gets `{id}`"));
-        self.config[set].spec.instances.insert(id.clone(), instance);
+        self.config[set].spec.instances.insert(id.clone(), Arc::new(instance));
         self.nodes.insert((name, id), node);
     }
 
     fn protect_an_instance(&mut self, set: usize) {
         let Some(id) = self.configured(set) else { return };
         if let Some(instance) = self.config[set].spec.instances.get_mut(&id) {
-            let protection = &mut instance.protection;
+            let protection = &mut Arc::make_mut(instance).protection;
             protection.from_scale_set_actions = !protection.from_scale_set_actions;
         }
     }

@@ -19,7 +19,8 @@ use prometheus_client::registry::Registry;
 
 use crate::api::answer::Refusal;
 use crate::api::host::Host;
-use phasegate_core::domain::Health;
+use crate::net::shortage::{Missed, Shortages};
+use phasegate_core::domain::{Health, Shortage};
 use phasegate_core::kernel::report::Tally;
 use phasegate_core::rollout::{Progress, UpgradeState};
 use phasegate_wire as wire;
@@ -40,7 +41,8 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 )]
 pub(super) async fn show(State(host): State<Arc<Host>>) -> Result<Response, Refusal> {
     let tally = host.tally();
-    let snapshot = Snapshot { tally, plugins: host.plugins(), lost_records: host.lost_records() };
+    let own = Own { shortages: Arc::clone(&host.shortages), log_lines_lost: crate::log::lost() };
+    let snapshot = Snapshot { tally, plugins: host.plugins(), lost_records: host.lost_records(), own };
     let text = render(snapshot)
         .map_err(|error| Refusal::internal(format!("the metrics cannot be written: {error}")))?;
     Ok(([(CONTENT_TYPE, OPEN_METRICS)], text).into_response())
@@ -53,6 +55,14 @@ struct Snapshot {
     plugins: wire::Plugins,
     /// Records of decisions that were lost; none when nothing is recorded.
     lost_records: Option<u64>,
+    own: Own,
+}
+
+/// What the host itself lacks.
+#[derive(Debug)]
+struct Own {
+    shortages: Arc<Shortages>,
+    log_lines_lost: u64,
 }
 
 /// Labels and a value.
@@ -72,6 +82,7 @@ impl Collector for Snapshot {
         self.fleet(&mut encoder)?;
         self.plugin_gauges(&mut encoder)?;
         self.plugin_counters(&mut encoder)?;
+        self.own(&mut encoder)?;
         if let Some(lost) = self.lost_records {
             let help = "Records of decisions that were not written to the recording";
             counters::<0>(&mut encoder, "recording_lost", help, [([], lost)])?;
@@ -122,6 +133,30 @@ impl Snapshot {
         let holds = if *holding { 1.0 } else { 0.0 };
         let help = "1 while the host holds until a person adopts its record";
         gauges::<0>(encoder, "holding", help, [([], holds)])
+    }
+
+    fn own(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let unasked =
+            self.tally.sets.iter().map(|set| ([("scale_set", set.name.to_string())], as_f64(set.unasked)));
+        let help = "Instances that the host could not ask last, being short of something";
+        gauges(encoder, "instances_not_asked", help, unasked)?;
+        let Own { shortages, log_lines_lost } = &self.own;
+        let shortages = [("probe", Missed::Probe), ("connection", Missed::Connection)].into_iter().flat_map(
+            |(name, missed)| {
+                Shortage::ALL.map(|short_of| {
+                    let labels = [("missed", name.to_owned()), ("short_of", short_of.name().to_owned())];
+                    (labels, shortages.count(missed, short_of))
+                })
+            },
+        );
+        counters(
+            encoder,
+            "shortages",
+            "What was not done because the host was short of something",
+            shortages,
+        )?;
+        let help = "Lines of the log that were lost because nobody read stderr, or it took none";
+        counters::<0>(encoder, "log_lines_lost", help, [([], *log_lines_lost)])
     }
 
     fn plugin_gauges(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {

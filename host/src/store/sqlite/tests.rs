@@ -157,6 +157,25 @@ fn a_host_is_deposed_by_the_next_one_that_opens_its_record() {
 }
 
 #[test]
+fn a_member_stays_beside_those_with_which_it_was_planned() {
+    let directory = tempfile::tempdir().unwrap();
+    let Opened { mut store, .. } = SqliteStore::open(directory.path()).unwrap();
+    let member = |instance: &str, attempt: u32| {
+        let member = format!(
+            r#"{{"batch":1,"position":0,"parts":[],"attempt":{attempt},"state":{{"state":"pending"}}}}"#
+        );
+        Write::Member(id("orders-1"), id(instance), Box::new(serde_json::from_str(&member).unwrap()))
+    };
+    store.commit(&commit(1, vec![member("10", 0), member("9", 0)])).unwrap();
+    store.commit(&commit(2, vec![member("10", 1)])).unwrap();
+    let sql = "SELECT instance, json_extract(member, '$.attempt') FROM members ORDER BY rowid";
+    let mut statement = store.connection.prepare(sql).unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let rows: Vec<(String, u32)> = rows.map(Result::unwrap).collect();
+    assert_eq!(rows, [("10".to_owned(), 1), ("9".to_owned(), 0)]);
+}
+
+#[test]
 fn a_second_host_is_refused_with_the_first_ones_pid() {
     let directory = tempfile::tempdir().unwrap();
     let _first = SqliteStore::open(directory.path()).unwrap();

@@ -30,7 +30,9 @@ impl Writer<'_> {
             Write::LeftOut(upgrade, left_out) => self.course(upgrade, "left_out", left_out),
             Write::Batch(upgrade, number, batch) => self.batch(upgrade, *number, batch.as_deref()),
             Write::Member(upgrade, instance, member) => self.row(
-                "INSERT OR REPLACE INTO members VALUES (?1, ?2, ?3)",
+                // Where it is: a row that is replaced would move to the end.
+                "INSERT INTO members VALUES (?1, ?2, ?3)
+                 ON CONFLICT (upgrade, instance) DO UPDATE SET member = excluded.member",
                 (upgrade.as_str(), instance.as_str()),
                 ("a member", member),
             ),

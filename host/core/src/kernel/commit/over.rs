@@ -45,7 +45,8 @@ impl Kernel {
                 Write::Model(name.clone(), component.clone(), self.model(name, component)?)
             }
             Write::Plugin(name, _) => {
-                Write::Plugin(name.clone(), Box::new(self.fleet.plugins.get(name)?.stored()?))
+                // What it has become unrecorded goes with its next step.
+                Write::Plugin(name.clone(), Box::new(self.fleet.plugins.get(name)?.recorded()?.clone()))
             }
             Write::Quarantine(name, change, _) => {
                 let reason = self.fleet.set(name).ok()?.quarantined.get(change).cloned();

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
-    Claim, Component, Decided, Decision, Evaluation, ExtensionName, Health, Instance, InstanceId, Located,
-    Membership, OperationId, Outcome, PluginStamp, ScaleSet, Timestamp, Version,
+    Claim, Component, Decided, Decision, ExtensionName, Health, Instance, InstanceId, Located, Membership,
+    OperationId, Outcome, ScaleSet, Shortage, Timestamp, Unasked, Unheard, Version,
 };
 use crate::health::{FoldSettings, HealthFold};
 use crate::plan::is_answered;
@@ -34,14 +34,18 @@ pub enum Place {
 /// A decision that rested on a word of the application.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answered {
-    /// The decision.
-    pub decision: Arc<Decision>,
+    /// The decision, which code made it, and when that was asked.
+    pub outcome: Arc<Outcome>,
     /// When the round ended.
     pub at: Timestamp,
-    /// Which code made it.
-    pub stamp: PluginStamp,
-    /// When that was asked, and what it took.
-    pub evaluation: Evaluation,
+}
+
+impl Answered {
+    /// The decision; a failure is never kept here.
+    #[must_use]
+    pub fn decision(&self) -> Option<&Decision> {
+        self.outcome.result.as_deref().ok()
+    }
 }
 
 /// An older decision that is used because the plugin fails now.
@@ -91,7 +95,11 @@ pub struct InstanceState {
     /// What was judged last.
     pub latest: Option<Arc<Outcome>>,
     /// The last decision that rested on a word of the application.
-    pub answered: Option<Arc<Answered>>,
+    pub answered: Option<Answered>,
+    /// Since when it could not be asked, if it cannot; see [`NotAsked`](crate::domain::NotAsked).
+    pub unasked: Option<Unasked>,
+    /// How long that has gone on before in this life, all such times together.
+    pub(in crate::kernel) unasked_before: Duration,
     /// What the plugin asked to remember last.
     pub memory: Option<Arc<[u8]>>,
     /// The driver's latest complaint, until the instance is healthy again.
@@ -125,6 +133,8 @@ impl InstanceState {
             fold: HealthFold::new(FoldSettings::from(&set.health), at),
             latest: None,
             answered: None,
+            unasked: None,
+            unasked_before: Duration::ZERO,
             memory: None,
             trouble: None,
             down: false,
@@ -180,6 +190,40 @@ impl InstanceState {
     pub(in crate::kernel) fn begin_life(&mut self, set: &ScaleSet, at: Timestamp) {
         self.epoch += 1;
         self.fold = HealthFold::new(FoldSettings::from(&set.health), at);
+        self.unasked_before = Duration::ZERO;
+        if let Some(unasked) = &mut self.unasked {
+            unasked.since = at;
+        }
+    }
+
+    /// Takes in that it could not be asked; gives whether that was in its present life.
+    pub(in crate::kernel) fn not_asked(&mut self, epoch: u64, at: Timestamp, short_of: Shortage) -> bool {
+        if epoch != self.epoch {
+            return false;
+        }
+        let since = self.unasked.map_or(at, |unasked| unasked.since);
+        self.unasked = Some(Unasked { since, short_of });
+        true
+    }
+
+    /// Whether a round ends a time in which it could not be asked; the grace of its application goes on
+    /// from there.
+    pub(in crate::kernel) fn is_asked_again(&mut self, decided: &Decided) -> bool {
+        if decided.again || decided.epoch != self.epoch {
+            return false;
+        }
+        let Some(Unasked { since, short_of: _ }) = self.unasked.take() else { return false };
+        let length = decided.started_at.since(since);
+        self.unasked_before = self.unasked_before.saturating_add(length);
+        self.fold.was_not_asked(length);
+        true
+    }
+
+    /// How long it could not be asked in its present life.
+    #[must_use]
+    pub fn unheard(&self, now: Timestamp) -> Unheard {
+        let present = self.unasked.map_or(Duration::ZERO, |unasked| now.since(unasked.since));
+        Unheard { length: self.unasked_before.saturating_add(present), goes_on: self.unasked.is_some() }
     }
 
     /// Takes in a judged round. Gives the health before and after, or none when the round belongs to an
@@ -198,8 +242,9 @@ impl InstanceState {
             self.fold = HealthFold::new(self.fold.settings(), decided.started_at);
         }
         let before_failure = || {
-            let Answered { decision, at, .. } = self.answered.as_deref()?;
-            (decided.finished_at.since(*at) <= stands_in?).then_some(decision.claim)
+            let answered = self.answered.as_ref()?;
+            let claim = answered.decision()?.claim;
+            (decided.finished_at.since(answered.at) <= stands_in?).then_some(claim)
         };
         let claimed = match &decided.outcome.result {
             Ok(decision) => decision.claim,
@@ -211,14 +256,9 @@ impl InstanceState {
         if let Ok(decision) = &decided.outcome.result
             && is_answered(decision)
         {
-            self.answered = Some(Arc::new(Answered {
-                decision: Arc::clone(decision),
-                at: decided.finished_at,
-                stamp: decided.outcome.stamp.clone(),
-                evaluation: decided.outcome.evaluation,
-            }));
+            self.answered = Some(Answered { outcome: Arc::clone(&decided.outcome), at: decided.finished_at });
         }
-        self.latest = Some(Arc::new(decided.outcome));
+        self.latest = Some(decided.outcome);
         let healed = |trouble: &Arc<Trouble>| trouble.at < decided.started_at;
         if after == Health::Healthy && self.trouble.as_ref().is_some_and(healed) {
             self.trouble = None;

@@ -71,7 +71,9 @@ impl Check<'_> {
         match (stop, self.seen.after.bypass) {
             (Stop::Line { since }, Some(bypass)) => since > bypass,
             (Stop::Line { .. }, None) => !self.history.bypassed,
-            (Stop::Freeze { .. }, bypass) => self.is_forward() && bypass.is_none() && !self.history.bypassed,
+            (Stop::Freeze { .. } | Stop::NotAsked, bypass) => {
+                self.is_forward() && bypass.is_none() && !self.history.bypassed
+            }
         }
     }
 

@@ -53,7 +53,7 @@ fn one(report: &InstanceReport<'_>) -> wire::Instance {
             unchanged: outcome.evaluation.origin == Origin::Unchanged,
         }),
         stands_in: stand_in.as_ref().map(|stand_in| wire::StandsIn {
-            judged_at: stand_in.answered.evaluation.at.to_string(),
+            judged_at: stand_in.answered.outcome.evaluation.at.to_string(),
             failure: stand_in.failure.clone(),
         }),
     }
@@ -64,6 +64,9 @@ fn reason(report: &InstanceReport<'_>) -> Option<String> {
     let InstanceReport { state, standing, stand_in, desired: _ } = report;
     if let Some(trouble) = &state.trouble {
         return Some(trouble.text.clone());
+    }
+    if let Some(unasked) = &state.unasked {
+        return Some(format!("not asked since {}: the host is short of {}", unasked.since, unasked.short_of));
     }
     let note = place(&state.place);
     let text = match standing {
@@ -86,7 +89,7 @@ fn reason(report: &InstanceReport<'_>) -> Option<String> {
 
 fn older(stand_in: &StandIn<'_>) -> String {
     let StandIn { answered, failure } = stand_in;
-    format!("the last good decision, of {}, stands in: {failure}", answered.evaluation.at)
+    format!("the last good decision, of {}, stands in: {failure}", answered.outcome.evaluation.at)
 }
 
 /// What an instance that comes or goes is to its scale set.
