@@ -126,7 +126,7 @@ fn a_reload_that_is_sent_twice_under_one_key_is_done_once() {
     let again = reload("reload-1");
     assert!(again.starts_with("HTTP/1.1 200 ") && again.contains(changed), "{again}");
     let in_force = || {
-        site.json(&["upgrade", "plan", "orders", "--to", "v2"])["limits"]["maxBatchInstancePercent"].clone()
+        site.json(&["upgrade", "plan", "orders", "--to", "v2", "--detail"])["limits"]["maxBatchInstancePercent"].clone()
     };
     assert_eq!(in_force(), 40, "it was not done again");
     let other = reload("reload-2");
