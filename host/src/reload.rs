@@ -3,6 +3,8 @@
 use phasegate_wire as wire;
 use std::sync::Arc;
 
+use crate::access::InForce;
+use crate::access::in_force::Loaded;
 use crate::config::{self, Config, LoadConfigError};
 use crate::plugins::config::PluginConfig;
 use crate::plugins::hands::Hands;
@@ -16,6 +18,7 @@ use phasegate_core::lifecycle::{self, Part, Place, Said, TakenUp};
 pub struct Reloader {
     door: Door,
     hands: Hands,
+    in_force: Arc<InForce>,
     /// What the host goes by; one reload at a time.
     current: tokio::sync::Mutex<Config>,
 }
@@ -23,17 +26,17 @@ pub struct Reloader {
 impl Reloader {
     /// For a host that runs this configuration.
     #[must_use]
-    pub fn new(config: &Config, door: Door, hands: Hands) -> Self {
-        Self { door, hands, current: tokio::sync::Mutex::new(config.clone()) }
+    pub fn new(config: &Config, door: Door, hands: Hands, in_force: Arc<InForce>) -> Self {
+        Self { door, hands, in_force, current: tokio::sync::Mutex::new(config.clone()) }
     }
 
-    /// Reads the file and goes over to it. The outcome is in the log, too.
+    /// Reads the file and goes over to it, for whoever asks for it. The outcome is in the log, too.
     ///
     /// # Errors
     /// When the file has problems, changes what needs a restart, or a plugin of it fails at a stage;
     /// then nothing has changed.
-    pub async fn reload(&self) -> Result<wire::Reload, CommandError> {
-        let result = self.try_reload().await;
+    pub async fn reload(&self, by: By) -> Result<wire::Reload, CommandError> {
+        let result = self.try_reload(by).await;
         match &result {
             Ok(reload) if reload.changed.is_empty() => tracing::info!("reload: nothing changed"),
             Ok(reload) => tracing::info!("reload: changed {}", reload.changed.join(", ")),
@@ -45,17 +48,22 @@ impl Reloader {
         result
     }
 
-    async fn try_reload(&self) -> Result<wire::Reload, CommandError> {
+    async fn try_reload(&self, by: By) -> Result<wire::Reload, CommandError> {
         let refused = |message: String| CommandError::new(CommandErrorKind::Refused, message);
         let mut current = self.current.lock().await;
         let path = current.path.clone();
         let read = tokio::task::spawn_blocking(move || {
             let config = config::load(&path)?;
             let problems = config::machine_problems(&config, std::env::var_os("PATH").as_deref());
-            if problems.is_empty() { Ok(config) } else { Err(LoadConfigError::Invalid(problems)) }
+            if !problems.is_empty() {
+                return Err(LoadConfigError::Invalid(problems));
+            }
+            let loaded = Loaded::load(&config.server.access);
+            Ok((config, loaded))
         });
-        let next = match read.await {
-            Ok(Ok(config)) => config,
+        let (next, loaded) = match read.await {
+            Ok(Ok((config, Ok(loaded)))) => (config, loaded),
+            Ok(Ok((_, Err(error)))) => return Err(refused(error.line())),
             Ok(Err(LoadConfigError::Invalid(problems))) => {
                 return Err(refused(format!("the configuration has problems:\n{problems}")));
             }
@@ -82,8 +90,12 @@ impl Reloader {
                 keys.extend(changes.iter().map(|change| format!("scale set `{}`: {change}", after.name)));
             }
         }
-        let plugins = self.take_up(&current.plugins, &next.plugins, sets).await?;
+        let plugins = self.take_up((&current.plugins, &next.plugins), sets, by).await?;
         changed.extend(plugins.changed);
+        if current.server.access != next.server.access {
+            changed.push("server (tokens, TLS)".to_owned());
+        }
+        self.in_force.take_up(next.server.access.clone(), loaded);
         *current = next;
         keys.iter().for_each(|key| tracing::info!("reload: {key}"));
         Ok(wire::Reload { changed, warnings: plugins.warnings, not_in_force: plugins.not_in_force })
@@ -93,9 +105,9 @@ impl Reloader {
     /// then all of them take it up together with the sets, or none.
     async fn take_up(
         &self,
-        before: &[PluginConfig],
-        after: &[PluginConfig],
+        (before, after): (&[PluginConfig], &[PluginConfig]),
         sets: Vec<ScaleSet>,
+        by: By,
     ) -> Result<TakenUpAll, CommandError> {
         let differs = |next: &&PluginConfig| !before.contains(next) || next.may_move();
         let concerned: Vec<&PluginConfig> = after.iter().filter(differs).collect();
@@ -117,7 +129,7 @@ impl Reloader {
         let on_failure =
             after.iter().map(|config| (config.spec.name.clone(), config.spec.on_failure)).collect();
         let change = Reconfiguration { sets, on_failure, plugins: prepared.clone() };
-        let taken = match self.door.ask(By::host(), Command::Reconfigure(change)).await {
+        let taken = match self.door.ask(by, Command::Reconfigure(change)).await {
             Ok(Reply::Reconfigured(taken)) => taken,
             Ok(_) => Vec::new(),
             Err(refusal) => {

@@ -28,6 +28,7 @@ mod check;
 mod control;
 mod crash;
 mod demo;
+mod doors;
 mod drivers;
 mod hostile_instances;
 mod hostile_plugins;

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::pin::Pin;
 
 use axum::body::Bytes;
-use phasegate_core::domain::{Digest, PluginName, PluginStamp};
+use phasegate_core::domain::{By, Digest, PluginName, PluginStamp};
 use phasegate_core::kernel::effect::Used;
 use phasegate_core::lifecycle::{Failing, Key, Pair, Ticket};
 use phasegate_wire as wire;
@@ -102,8 +102,8 @@ pub struct Again {
 
 /// The configuration file that the host runs by.
 pub trait Configuration: Send + Sync {
-    /// Reads it again and goes over to it, all of it or nothing.
-    fn reload(&self) -> Reloading<'_>;
+    /// Reads it again and goes over to it, all of it or nothing. The trail says by whom.
+    fn reload(&self, by: By) -> Reloading<'_>;
 }
 
 /// A reload under way.

@@ -26,16 +26,15 @@ pub(super) use phasegate_core::lifecycle::{SwapMode, SwapOptions};
 pub(super) use plugins::Offered;
 
 use super::behind::{Configuration, Plugins, Recording};
+use super::denials::Denials;
 use super::shown::Shown;
+use super::uploads::Uploads;
 use super::v1::view;
 use crate::clock::Clock;
 use crate::shell::Door;
 
 /// Lines of the audit trail in one answer; the record has them all.
 const LOG_MAX: u32 = 10_000;
-
-/// Who the trail says has asked: a token has no name.
-const OPERATOR: &str = "operator";
 
 /// A running host, as the API sees it.
 pub struct Host {
@@ -53,21 +52,47 @@ pub struct Host {
     pub configuration: Arc<dyn Configuration>,
     /// The recording; none when nothing is recorded.
     pub recording: Option<Arc<dyn Recording>>,
+    /// Takes in uploaded components.
+    pub uploads: Uploads,
+    /// Counts whom the guard turns away.
+    pub denials: Arc<Denials>,
 }
 
-/// Why something is asked for, and under which key.
+/// Who asks for something, why, and under which key.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Asked {
+    /// Who; the host itself where it only looks at itself.
+    pub(super) actor: Actor,
     /// One line for people.
     pub(super) reason: Option<String>,
     /// The same request, sent again, is answered and not done again.
     pub(super) key: Option<RequestKey>,
 }
 
+impl Asked {
+    fn by(self) -> By {
+        let Self { actor, reason, key } = self;
+        By { actor, reason, request: key }
+    }
+}
+
 impl Host {
-    /// Ends when the loop has answered.
+    /// Ends when the loop has answered; that it cannot record is an answer, too.
     pub(super) async fn ping(&self) -> Result<(), CommandError> {
-        self.grant(Command::Ping, Asked::default()).await.map_err(CommandError::from)
+        match self.grant(Command::Ping, Asked::default()).await {
+            Ok(()) | Err(Refusal::NotRecorded { .. }) => Ok(()),
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// Why what is asked for cannot be done now, if so.
+    pub(super) fn why_not_ready(&self) -> Option<String> {
+        let fleet = self.door.view();
+        fleet.refusing.as_ref().map(|why| format!("nothing can be recorded: {why}"))
+    }
+
+    pub(super) fn scale_sets(&self) -> wire::ScaleSets {
+        view::scale_sets(&self.door.view())
     }
 
     pub(super) async fn fleet(&self) -> Result<wire::Fleet, CommandError> {
@@ -152,9 +177,7 @@ impl Host {
     }
 
     async fn grant(&self, command: Command, asked: Asked) -> Result<(), Refusal> {
-        let Asked { reason, key } = asked;
-        let by = By { actor: Actor::Operator(OPERATOR.to_owned()), reason, request: key };
-        self.door.ask(by, command).await.map(drop)
+        self.door.ask(asked.by(), command).await.map(drop)
     }
 
     /// Reads the published view, away from the threads that serve connections: a large fleet takes a while.
@@ -185,8 +208,8 @@ impl Host {
         read.map_err(|error| unavailable(error.to_string()))
     }
 
-    pub(super) async fn reload(&self) -> Result<wire::Reload, CommandError> {
-        self.configuration.reload().await
+    pub(super) async fn reload(&self, asked: Asked) -> Result<wire::Reload, CommandError> {
+        self.configuration.reload(asked.by()).await
     }
 
     /// Records of decisions that were lost; none when nothing is recorded.

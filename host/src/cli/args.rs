@@ -2,6 +2,7 @@
 
 mod plugin;
 mod simulate;
+mod token;
 mod upgrade;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use simulate::SimulateArgs;
+pub use token::{TokenArgs, TokenVerb};
 
 use crate::demo::database::DatabaseArgs;
 
@@ -45,6 +47,8 @@ pub enum Command {
     Upgrade(UpgradeArgs),
     /// Hold every upgrade of every scale set, or let them go on
     Line(LineArgs),
+    /// Make, list and revoke tokens of the API, in their file
+    Token(TokenArgs),
     /// Write, build, test, look at and swap policy plugins
     Plugin(PluginArgs),
     /// Let the running host read its configuration file again: plugins, probes and policies
@@ -127,8 +131,9 @@ pub struct CheckArgs {
 /// How to reach the running host.
 #[derive(Debug, Clone, Args)]
 pub struct ServerArgs {
-    /// Address of the running host; wins over PHASEGATE_SERVER, and that over the configuration
-    #[arg(long, value_name = "HOST:PORT", env = "PHASEGATE_SERVER", global = true)]
+    /// The running host: HOST:PORT, https://HOST:PORT or unix:PATH; wins over PHASEGATE_SERVER, and that over the
+    /// configuration
+    #[arg(long, value_name = "SERVER", env = "PHASEGATE_SERVER", global = true)]
     pub server: Option<String>,
     /// Configuration file to take the address and the token from
     #[arg(short, long, value_name = "FILE", global = true)]
@@ -136,6 +141,9 @@ pub struct ServerArgs {
     /// Token of the API [default: the content of `server.tokenFile`]
     #[arg(long, value_name = "TOKEN", env = "PHASEGATE_TOKEN", hide_env_values = true, global = true)]
     pub token: Option<String>,
+    /// Certificates that are trusted for https, in PEM [default: the web's authorities]
+    #[arg(long, value_name = "FILE", env = "PHASEGATE_CA_FILE", global = true)]
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Options of `reload`.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use phasegate_core::domain::{PluginName, PluginStamp};
+use phasegate_core::domain::{By, PluginName, PluginStamp};
 use phasegate_core::kernel::effect::Used;
 use phasegate_core::lifecycle::{Key, Pair, Ticket};
 use phasegate_wasm::Runtime;
@@ -32,8 +32,8 @@ impl Plugins for Hands {
 }
 
 impl Configuration for Arc<Reloader> {
-    fn reload(&self) -> Reloading<'_> {
-        Box::pin(Reloader::reload(self))
+    fn reload(&self, by: By) -> Reloading<'_> {
+        Box::pin(Reloader::reload(self, by))
     }
 }
 

@@ -19,6 +19,7 @@ use prometheus_client::registry::Registry;
 
 use crate::api::answer::Refusal;
 use crate::api::host::Host;
+use crate::api::query::{Nothing, Query};
 use phasegate_core::domain::Health;
 use phasegate_core::kernel::report::Tally;
 use phasegate_core::rollout::{Progress, UpgradeState};
@@ -38,9 +39,17 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
         content_type = "application/openmetrics-text"
     ))
 )]
-pub(super) async fn show(State(host): State<Arc<Host>>) -> Result<Response, Refusal> {
+pub(super) async fn show(
+    State(host): State<Arc<Host>>,
+    Query(Nothing): Query<Nothing>,
+) -> Result<Response, Refusal> {
     let tally = host.tally();
-    let snapshot = Snapshot { tally, plugins: host.plugins(), lost_records: host.lost_records() };
+    let snapshot = Snapshot {
+        tally,
+        plugins: host.plugins(),
+        lost_records: host.lost_records(),
+        denied: host.denials.counts(),
+    };
     let text = render(snapshot)
         .map_err(|error| Refusal::internal(format!("the metrics cannot be written: {error}")))?;
     Ok(([(CONTENT_TYPE, OPEN_METRICS)], text).into_response())
@@ -53,6 +62,8 @@ struct Snapshot {
     plugins: wire::Plugins,
     /// Records of decisions that were lost; none when nothing is recorded.
     lost_records: Option<u64>,
+    /// Requests that the guard has turned away, by reason.
+    denied: [(&'static str, u64); 7],
 }
 
 /// Labels and a value.
@@ -72,6 +83,8 @@ impl Collector for Snapshot {
         self.fleet(&mut encoder)?;
         self.plugin_gauges(&mut encoder)?;
         self.plugin_counters(&mut encoder)?;
+        let denied = self.denied.iter().map(|(reason, count)| ([("reason", (*reason).to_owned())], *count));
+        counters(&mut encoder, "api_denied", "Requests that were turned away", denied)?;
         if let Some(lost) = self.lost_records {
             let help = "Records of decisions that were not written to the recording";
             counters::<0>(&mut encoder, "recording_lost", help, [([], lost)])?;

@@ -9,7 +9,8 @@ use phasegate_wire as wire;
 
 use crate::api::answer::Refusal;
 use crate::api::body::Component;
-use crate::api::host::{Host, InvalidRemoteError, Offered, RemoteSource, SwapMode, SwapOptions};
+use crate::api::guard::Caller;
+use crate::api::host::{Asked, Host, InvalidRemoteError, Offered, RemoteSource, SwapMode, SwapOptions};
 use crate::api::path::In;
 use crate::api::query::{FromQuery, Key, Nothing, Query, Times, boolean};
 
@@ -95,6 +96,10 @@ impl FromQuery for Back {
     }
 }
 
+fn by(caller: Caller) -> Asked {
+    Asked { actor: caller.actor(), ..Asked::default() }
+}
+
 /// Plugins and their active components.
 #[utoipa::path(
     get,
@@ -122,10 +127,12 @@ pub(super) async fn list(
 )]
 pub(super) async fn swap(
     State(host): State<Arc<Host>>,
+    caller: Caller,
     In(plugin): In<PluginName>,
     Query(Swap { strategy, force, dry_run, source, file }): Query<Swap>,
-    Component(bytes): Component,
+    Component(uploaded): Component,
 ) -> Result<Json<wire::PluginSwap>, Refusal> {
+    let bytes = uploaded.bytes.clone();
     let offer = match source {
         None => Offered::Bytes { bytes, file },
         Some(source) if bytes.is_empty() => Offered::Reference(source),
@@ -138,7 +145,7 @@ pub(super) async fn swap(
         (false, true) => SwapMode::Force,
         (false, false) => SwapMode::Heed,
     };
-    Ok(Json(host.swap(&plugin, offer, SwapOptions { strategy, mode }).await?))
+    Ok(Json(host.swap(&plugin, offer, SwapOptions { strategy, mode }, by(caller)).await?))
 }
 
 /// Which instances a new component changes: the comparison under way, or the latest one.
@@ -165,10 +172,11 @@ pub(super) async fn diff(
 )]
 pub(super) async fn promote(
     State(host): State<Arc<Host>>,
+    caller: Caller,
     In(plugin): In<PluginName>,
     Query(Nothing): Query<Nothing>,
 ) -> Result<Json<wire::Plugin>, Refusal> {
-    Ok(Json(host.promote(&plugin).await?))
+    Ok(Json(host.promote(&plugin, by(caller)).await?))
 }
 
 /// Drops the component that judges beside the active one.
@@ -180,10 +188,11 @@ pub(super) async fn promote(
 )]
 pub(super) async fn discard(
     State(host): State<Arc<Host>>,
+    caller: Caller,
     In(plugin): In<PluginName>,
     Query(Nothing): Query<Nothing>,
 ) -> Result<Json<wire::Plugin>, Refusal> {
-    Ok(Json(host.discard(&plugin).await?))
+    Ok(Json(host.discard(&plugin, by(caller)).await?))
 }
 
 /// The generations that can be gone back to.
@@ -213,10 +222,11 @@ pub(super) async fn history(
 )]
 pub(super) async fn roll_back(
     State(host): State<Arc<Host>>,
+    caller: Caller,
     In(plugin): In<PluginName>,
     Query(Back { to }): Query<Back>,
 ) -> Result<Json<wire::Plugin>, Refusal> {
-    Ok(Json(host.roll_back(&plugin, to).await?))
+    Ok(Json(host.roll_back(&plugin, to, by(caller)).await?))
 }
 
 #[cfg(test)]

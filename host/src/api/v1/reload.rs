@@ -7,7 +7,8 @@ use axum::extract::State;
 use phasegate_wire as wire;
 
 use crate::api::answer::Refusal;
-use crate::api::host::Host;
+use crate::api::guard::Caller;
+use crate::api::host::{Asked, Host};
 use crate::api::query::{Nothing, Query};
 
 /// Reads the configuration file again and fetches what nothing pins; 422 when it is refused, and then
@@ -22,7 +23,8 @@ use crate::api::query::{Nothing, Query};
 )]
 pub(super) async fn reload(
     State(host): State<Arc<Host>>,
+    caller: Caller,
     Query(Nothing): Query<Nothing>,
 ) -> Result<Json<wire::Reload>, Refusal> {
-    Ok(Json(host.reload().await?))
+    Ok(Json(host.reload(Asked { actor: caller.actor(), ..Asked::default() }).await?))
 }

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
+use crate::access::Tls;
 use crate::cli::args::ConfigArgs;
 use crate::cli::exit::Exit;
 use crate::cli::output;
-use crate::cli::target::read_token;
 use crate::config::{self, LoadConfigError};
 use crate::host::OnFirstStage;
 use crate::host::{Host, HostOptions};
+use crate::net::endpoint::Endpoint;
+use phasegate_core::domain::By;
 
 /// Runs the host.
 ///
@@ -27,12 +29,11 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<Exit> {
     if problems.list.iter().any(|problem| !config::is_about_a_component(problem)) {
         return Ok(refuse(&problems));
     }
-    let token = config.server.token_file.as_deref().map(read_token).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         // Asked for before anything starts, so that a signal during the start is not lost.
         let mut stop = StopSignal::listen().context("cannot listen for signals")?;
-        let started = Host::start(&config, HostOptions { token, on_stage: show_stages() }).await;
+        let started = Host::start(&config, HostOptions { on_stage: show_stages() }).await;
         if output::stderr_is_terminal() {
             output::talk(CLEAR_LINE);
         }
@@ -41,7 +42,7 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<Exit> {
             Err(_) if !problems.is_empty() => return Ok(refuse(&problems)),
             started => started?,
         };
-        tracing::info!("listening on http://{}", host.address());
+        say_where(&host, &config);
         let mut reloads = Reloads::listen().context("cannot listen for signals")?;
         let failed = loop {
             tokio::select! {
@@ -50,7 +51,7 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<Exit> {
                 () = reloads.wait() => {
                     let reloader = host.reloader();
                     // Whoever sent the signal reads the outcome in the log.
-                    tokio::spawn(async move { reloader.reload().await.map(drop) });
+                    tokio::spawn(async move { reloader.reload(By::host()).await.map(drop) });
                 }
             }
         };
@@ -59,6 +60,16 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<Exit> {
         anyhow::ensure!(!failed, "the kernel ended by itself; the log above says why; please report it");
         Ok(Exit::Done)
     })
+}
+
+/// Where the API can be reached.
+fn say_where(host: &Host, config: &config::Config) {
+    let place = host.place();
+    match (place, &config.server.access.tls) {
+        (Endpoint::Unix(_), _) => tracing::info!("listening on {place}"),
+        (Endpoint::Tcp(_), Tls::Here(_)) => tracing::info!("listening on https://{place}"),
+        (Endpoint::Tcp(_), Tls::Off | Tls::Terminated) => tracing::info!("listening on http://{place}"),
+    }
 }
 
 /// Back to the begin of the line, and nothing in it.
