@@ -142,7 +142,7 @@ impl Checker<'_> {
     }
 
     fn driver(&mut self, index: usize, set: &ScaleSet<DriverConfig>, search_path: Option<&OsStr>) {
-        let Needs { working_dir, environment, programs, files, certificates } =
+        let Needs { working_dir, environment, programs, files, certificates, identity: _ } =
             set.driver.settings().needs();
         for (name, path) in files.into_iter().chain(certificates) {
             self.readable_file(&format!("scaleSets[{index}].driver.{name}"), path);
