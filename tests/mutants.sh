@@ -113,6 +113,7 @@ mutant silence-takes-back-skip plan/standing.rs 'Some((before, _)) if before.par
 mutant budget-check $limits 'limit.is_exceeded_by(fleet.unhealthy_count(), fleet.total())' 'limit.is_exceeded_by(0, fleet.total())'
 mutant room $admission 'if upgrade.is_forward() { room(upgrade, number, fleet) }' 'if false { room(upgrade, number, fleet) }'
 mutant room-forgets-the-rest $limits 'if !stays && !fleet.health(id).is_unhealthy() {' 'if !stays && fleet.health(id).is_unhealthy() {'
+mutant batch-of-those-that-were-there $limits 'of_batch(batch).take(batch_max)' 'of_batch(batch).take(batch_max.max(usize::MAX))'
 mutant any-initializing $waiting 'if fleet.initializing_count() > 0 {
         // It ends' 'if false {
         // It ends'
@@ -182,14 +183,19 @@ mutant kernel-effects-while-the-store-refuses $commit '(self.recording.writes, s
 mutant kernel-undo-is-not-restored $commit '(self.fleet, self.requests, self.numbers) = (fleet, requests, numbers);' 'let _ = (fleet, requests, numbers);'
 mutant kernel-facts-are-dropped-on-refusal $commit 'writes.truncate(facts.writes);' 'writes.clear();'
 mutant kernel-intents-are-not-written-over $commit 'writes.extend(self.written_over(&intents));' 'let _ = &intents;'
-mutant kernel-trail-is-not-cut $commit 'writes.push(Write::TrailEnds(self.numbers.audit));' ''
-mutant kernel-head-is-not-written-over $commit 'None => Write::UpgradeGone(head.id.clone()),' 'None => return None,'
-mutant kernel-line-is-not-written-over $commit 'Write::Line(_) => Write::Line(self.fleet.line.clone()),' 'Write::Line(_) => return None,'
-mutant kernel-granted-though-not-recorded $commit 'Ok(_) | Err(_) => Some(Err(Refusal::NotRecorded { why: why.to_owned() })),' 'other => Some(other),'
+mutant kernel-trail-is-not-cut kernel/commit/over.rs 'writes.push(Write::TrailEnds(self.numbers.audit));' ''
+mutant kernel-head-is-not-written-over kernel/commit/over.rs 'None => Write::UpgradeGone(head.id.clone()),' 'None => return None,'
+mutant kernel-line-is-not-written-over kernel/commit/over.rs 'Write::Line(_) => Write::Line(self.fleet.line.clone()),' 'Write::Line(_) => return None,'
+mutant kernel-granted-though-not-recorded $commit 'Ok(_) | Err(_) => Err(Refusal::NotRecorded { why: why.to_owned() }),' 'other => other,'
 mutant kernel-request-waits-for-the-next-try $commit 'patience == Patience::None || self.refusing' '(false && patience == Patience::None) || self.refusing'
 mutant kernel-refusal-is-not-said $commit 'self.fleet.refusing = Some(why.as_str().into());' ''
 mutant kernel-recovery-is-not-noticed $commit 'self.recording.refusing = None;
             self.fleet.refusing = None;' 'self.recording.refusing = None;'
+mutant kernel-doubt-is-answered-at-once $commit 'Made::NotKnown => self.recording.hold(undone),' 'Made::NotKnown => turn.replies.extend(undone),'
+mutant kernel-doubt-ends-with-the-next-refusal $commit 'if self.recording.is_held(id) || by_lives.contains(&id) {' 'if by_lives.contains(&id) {'
+mutant kernel-held-answers-are-never-sent kernel/mod.rs 'turn.replies.extend(self.recording.answers());' ''
+mutant kernel-held-answers-are-sent-for-ever $commit 'self.recording.held.clear();' ''
+mutant kernel-held-answers-grow $commit 'self.held.drain(..beyond);' 'let _ = beyond;'
 mutant kernel-wakes-for-what-waits $commit 'return Some(again_at.max(now.at));' 'let _ = again_at;'
 mutant kernel-timers-are-not-noted $commit 'self.note_timers();
         (turn.writes' '(turn.writes'
@@ -197,6 +203,9 @@ mutant kernel-old-timer-stays kernel/timers.rs 'self.ordered.remove(&(before, na
 mutant kernel-numbers-begin-anew kernel/mod.rs 'upgrade: stored.upgrade_number,' 'upgrade: 0,'
 mutant kernel-request-key-is-ignored $requests 'self.by_key.get(request.key.as_ref()?)?;' 'self.by_key.get(request.key.as_ref()?).filter(|_| false)?;'
 mutant kernel-key-of-another-request $requests 'if known.asked != asked {' 'if false {'
+mutant kernel-reload-is-not-remembered $requests '(Command::Reconfigure(change), Reply::Reconfigured(taken)) => Some(reload(change, taken)),' '(Command::Reconfigure(change), Reply::Reconfigured(taken)) => { let _ = reload(change, taken); None }'
+mutant kernel-asking-for-a-reload-takes-the-key kernel/mod.rs '.filter(|reply| **reply != Reply::Recalled(None))' ''
+mutant kernel-reload-ignores-its-key kernel/mod.rs 'let answer = match self.requests.repeated(&request, &self.fleet) {' 'let answer = match self.requests.repeated(&request, &self.fleet).filter(|_| !matches!(request.command, Command::Reconfigure(_))) {'
 mutant kernel-requests-are-never-forgotten $requests 'while self.by_key.len() > REMEMBERED_MAX {' 'while false {'
 mutant kernel-epoch-is-not-compared kernel/state/instance.rs 'if decided.epoch != self.epoch {' 'if false {'
 mutant kernel-no-new-life-with-an-effect kernel/perform.rs 'if life == Life::New {' 'if false {'
@@ -206,6 +215,11 @@ mutant kernel-first-of-a-generation-wakes-none $judged 'set.dirty |= first || be
 mutant kernel-done-is-believed $done '(Some(seen), Some(wanted)) if seen != wanted => {' '(Some(seen), Some(wanted)) if false && seen != wanted => {'
 mutant kernel-late-sight-is-recorded $done 'if instance.epoch != epoch {' 'if false {'
 mutant kernel-failed-start-is-left $done 'instance.retry_at = Some(now.at + START_AGAIN.after(1, instance.epoch));' ''
+mutant kernel-failed-start-stays-healthy $done 'instance.fold.stopped();' ''
+mutant kernel-failed-start-is-not-down $done 'instance.down = true;' ''
+mutant health-second-grace-period health/fold.rs 'self.observed = Some(fail_state);
+        self.streak = 0;' 'self.observed = None;
+        self.streak = 0;'
 mutant kernel-late-note kernel/note.rs 'if at >= instance.applied_at {' 'if true {'
 mutant kernel-another-plan-is-started $start 'check_digest(&plan, wanted)?;' 'let _ = wanted;'
 mutant kernel-quarantine-is-not-asked $start 'check_quarantine(set, &goal, options.quarantined)?;' ''

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::access::InForce;
-use crate::api::{self, Guard, Recording, server};
+use crate::api::{self, Guard, server};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::drivers::Driver;
@@ -29,7 +29,6 @@ use phasegate_core::domain::PluginName;
 use phasegate_core::kernel::{Configured, Event};
 use phasegate_core::lifecycle::{self, RefusalReason, Stage, Standing};
 
-use behind_api::Recorded;
 pub use problems::problems;
 
 /// Notes of drivers that may wait; a driver that writes more waits.
@@ -83,7 +82,7 @@ impl Host {
         let (notes, noted) = mpsc::channel(NOTES_MAX);
         let (sets, drivers) = parts::sets(config, &notes)?;
         let all_drivers = drivers.values().cloned().collect();
-        let prober = Arc::new(Prober::start(clock, parts::submit(plugins.clone(), Arc::clone(&by_set))));
+        let (prober, shortages) = parts::prober(clock, &plugins, &by_set, &door);
         let hands = Hands {
             runtime: tokio::runtime::Handle::current(),
             door: door.clone(),
@@ -100,7 +99,7 @@ impl Host {
         let loop_thread = std::thread::Builder::new().name("kernel".to_owned()).spawn(move || {
             // Dropped when the loop ends, also by a panic.
             let _alive = loop_alive;
-            shell::run(shell)
+            shell::run(shell).map(drop)
         })?;
         let (stop, stopped) = watch::channel(false);
         let starting = all_plugins_decide(&door, options.on_stage).await.and_then(|()| Ok(plugins.look()?));
@@ -119,8 +118,8 @@ impl Host {
             shown: api::Shown::default(),
             hands: Arc::new(plugins),
             configuration: Arc::new(reloader.clone()),
-            recording: recorder
-                .map(|recorder| Arc::new(Recorded { recorder, runtime }) as Arc<dyn Recording>),
+            shortages: Arc::clone(&shortages),
+            recording: recorder.map(|recorder| behind_api::recording(recorder, runtime)),
             uploads: api::Uploads::new(config.server.data_dir.join("uploads")),
             denials: Arc::clone(&denials),
         };
@@ -129,7 +128,8 @@ impl Host {
         let tasks = vec![
             tokio::spawn(parts::pass_notes(noted, door.clone())),
             tokio::spawn(machine::follow_files(Arc::clone(&in_force))),
-            tokio::spawn(server::serve(listener, router, in_force, stopped)),
+            tokio::spawn(server::serve(listener, router, (in_force, shortages), stopped)),
+            tokio::spawn(parts::collect_orphans()),
         ];
         Ok(Self { place, door, reloader, loop_thread, loop_ended, prober, drivers: all_drivers, stop, tasks })
     }

@@ -16,6 +16,7 @@ pub mod demo;
 pub mod drivers;
 pub mod host;
 pub mod keys;
+pub mod log;
 pub mod net;
 pub mod plugins;
 pub mod probe;

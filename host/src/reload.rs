@@ -1,6 +1,7 @@
 //! Takes over a changed configuration file while the host runs: all of it, or nothing.
 
 use phasegate_wire as wire;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::access::InForce;
@@ -9,10 +10,11 @@ use crate::config::{self, Config, LoadConfigError};
 use crate::plugins::config::PluginConfig;
 use crate::plugins::hands::Hands;
 use crate::shell::{CommandError, CommandErrorKind, Door};
-use phasegate_core::domain::{By, Digest, PluginName, RequestId, ScaleSet};
+use phasegate_core::domain::{By, Digest, PluginName, RequestId, ScaleSetName};
 use phasegate_core::kernel::command::Reconfiguration;
 use phasegate_core::kernel::{Command, Event, Reply};
 use phasegate_core::lifecycle::{self, Part, Place, Said, TakenUp};
+use phasegate_core::record::StoredReload;
 
 /// Reads the configuration again when it is told to.
 pub struct Reloader {
@@ -36,7 +38,12 @@ impl Reloader {
     /// When the file has problems, changes what needs a restart, or a plugin of it fails at a stage;
     /// then nothing has changed.
     pub async fn reload(&self, by: By) -> Result<wire::Reload, CommandError> {
-        let result = self.try_reload(by).await;
+        let mut current = self.current.lock().await;
+        if let Some(before) = self.recall(&by).await? {
+            tracing::info!("reload: answered again under its request key, and not done again");
+            return Ok(before);
+        }
+        let result = self.try_reload(&mut current, by).await;
         match &result {
             Ok(reload) if reload.changed.is_empty() => tracing::info!("reload: nothing changed"),
             Ok(reload) => tracing::info!("reload: changed {}", reload.changed.join(", ")),
@@ -48,9 +55,19 @@ impl Reloader {
         result
     }
 
-    async fn try_reload(&self, by: By) -> Result<wire::Reload, CommandError> {
+    /// What was answered to a reload under the same key, as far as it still says something.
+    async fn recall(&self, by: &By) -> Result<Option<wire::Reload>, CommandError> {
+        if by.request.is_none() {
+            return Ok(None);
+        }
+        match self.door.ask(by.clone(), Command::Recall).await? {
+            Reply::Recalled(Some(before)) => Ok(Some(self.told_again(before))),
+            _ => Ok(None),
+        }
+    }
+
+    async fn try_reload(&self, current: &mut Config, by: By) -> Result<wire::Reload, CommandError> {
         let refused = |message: String| CommandError::new(CommandErrorKind::Refused, message);
-        let mut current = self.current.lock().await;
         let path = current.path.clone();
         let read = tokio::task::spawn_blocking(move || {
             let config = config::load(&path)?;
@@ -74,23 +91,23 @@ impl Reloader {
             }
             Err(error) => return Err(refused(error.to_string())),
         };
-        let reasons = config::restart_reasons(&current, &next);
+        let reasons = config::restart_reasons(current, &next);
         if !reasons.is_empty() {
             return Err(refused(format!("needs a restart: {}", reasons.join(", "))));
         }
-        let mut changed = Vec::new();
-        let mut sets = Vec::new();
+        let mut change = Reconfiguration::default();
         let mut keys = Vec::new();
         for after in &next.scale_sets {
-            let changes = config::live_changes(&current, &next, &after.name);
+            let changes = config::live_changes(current, &next, &after.name);
             if !changes.is_empty() {
-                let parts = config::parts(&changes).join(", ");
-                changed.push(format!("scale set `{}` ({parts})", after.name));
-                sets.push(after.clone().split().0);
+                let parts = config::parts(&changes).into_iter().map(str::to_owned).collect();
+                change.changed.insert(after.name.clone(), parts);
+                change.sets.push(after.clone().split().0);
                 keys.extend(changes.iter().map(|change| format!("scale set `{}`: {change}", after.name)));
             }
         }
-        let plugins = self.take_up((&current.plugins, &next.plugins), sets, by).await?;
+        let mut changed = sets_changed(&change.changed);
+        let plugins = self.take_up((&current.plugins, &next.plugins), change, by).await?;
         changed.extend(plugins.changed);
         if current.server.access != next.server.access {
             changed.push("server (tokens, TLS)".to_owned());
@@ -106,7 +123,7 @@ impl Reloader {
     async fn take_up(
         &self,
         (before, after): (&[PluginConfig], &[PluginConfig]),
-        sets: Vec<ScaleSet>,
+        change: Reconfiguration,
         by: By,
     ) -> Result<TakenUpAll, CommandError> {
         let differs = |next: &&PluginConfig| !before.contains(next) || next.may_move();
@@ -128,7 +145,7 @@ impl Reloader {
         }
         let on_failure =
             after.iter().map(|config| (config.spec.name.clone(), config.spec.on_failure)).collect();
-        let change = Reconfiguration { sets, on_failure, plugins: prepared.clone() };
+        let change = Reconfiguration { on_failure, plugins: prepared.clone(), ..change };
         let taken = match self.door.ask(by, Command::Reconfigure(change)).await {
             Ok(Reply::Reconfigured(taken)) => taken,
             Ok(_) => Vec::new(),
@@ -162,15 +179,25 @@ impl Reloader {
             }
             all.warnings.extend(taken.warning.iter().chain(&taken.hint).map(said));
         }
-        let fleet = self.door.view();
-        for life in fleet.plugins().filter(|life| !said_already.contains(life.name())) {
-            all.not_in_force.extend(
-                lifecycle::not_in_force(life).map(|why| {
-                    format!("what the file says of plugin `{}` is not in force: {why}", life.name())
-                }),
-            );
-        }
+        all.not_in_force = self.not_in_force(&said_already);
         all
+    }
+
+    /// What is said to a repeat: what the reload changed, and what is not in force now.
+    fn told_again(&self, before: StoredReload) -> wire::Reload {
+        let mut changed = sets_changed(&before.sets);
+        changed.extend(before.plugins.iter().map(|(name, taken)| named(name, taken.from, taken.to)));
+        wire::Reload { changed, warnings: Vec::new(), not_in_force: self.not_in_force(&[]) }
+    }
+
+    fn not_in_force(&self, said_already: &[PluginName]) -> Vec<String> {
+        let fleet = self.door.view();
+        let others = fleet.plugins().filter(|life| !said_already.contains(life.name()));
+        let refused = others.filter_map(|life| {
+            let why = lifecycle::not_in_force(life)?;
+            Some(format!("what the file says of plugin `{}` is not in force: {why}", life.name()))
+        });
+        refused.collect()
     }
 }
 
@@ -183,6 +210,10 @@ struct TakenUpAll {
     warnings: Vec<String>,
     /// What the file says already and what was refused.
     not_in_force: Vec<String>,
+}
+
+fn sets_changed(sets: &BTreeMap<ScaleSetName, Vec<String>>) -> Vec<String> {
+    sets.iter().map(|(name, parts)| format!("scale set `{name}` ({})", parts.join(", "))).collect()
 }
 
 fn named(name: &PluginName, from: Digest, to: Digest) -> String {

@@ -124,3 +124,42 @@ fn a_start_that_is_sent_twice_under_one_key_starts_once() {
     assert_eq!(starts.count(), 1, "{log}");
     host.stop();
 }
+
+#[test]
+fn a_reload_that_is_sent_twice_under_one_key_is_done_once() {
+    let site = Site::new();
+    let mut databases = fleet::databases(3);
+    databases.policy = "maxBatchInstancePercent = 20";
+    let port = databases.api_port;
+    site.write("phasegate.toml", databases.toml());
+    let host = site.host();
+    site.wait_until_healthy();
+    let reload = |key: &str| request(port, "POST /v1/reload", &format!("Idempotency-Key: {key}\r\n"));
+    let policy = |percent: u32| {
+        let rule = |percent: u32| format!("maxBatchInstancePercent = {percent}");
+        site.write("phasegate.toml", databases.toml().replace(&rule(20), &rule(percent)));
+    };
+    let changed = "\"changed\":[\"scale set `orders` (upgradePolicy)\"]";
+    policy(40);
+    let first = reload("reload-1");
+    assert!(first.starts_with("HTTP/1.1 200 ") && first.contains(changed), "{first}");
+    policy(60);
+    let again = reload("reload-1");
+    assert!(again.starts_with("HTTP/1.1 200 ") && again.contains(changed), "{again}");
+    let in_force = || {
+        site.json(&["upgrade", "plan", "orders", "--to", "v2"])["limits"]["maxBatchInstancePercent"].clone()
+    };
+    assert_eq!(in_force(), 40, "it was not done again");
+    let other = reload("reload-2");
+    assert!(other.contains(changed), "{other}");
+    assert_eq!(in_force(), 60);
+    host.stop();
+    // After a restart the host goes by the file, and still knows what it was asked for.
+    policy(50);
+    let host = site.host();
+    let again = reload("reload-1");
+    assert!(again.starts_with("HTTP/1.1 200 ") && again.contains(changed), "{again}");
+    let taken = request(port, "POST /v1/line/start", "Idempotency-Key: reload-1\r\n");
+    assert!(taken.starts_with("HTTP/1.1 409 "), "{taken}");
+    host.stop();
+}

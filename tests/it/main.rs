@@ -35,6 +35,7 @@ mod hostile_plugins;
 mod http;
 mod kinds;
 mod live;
+mod neighbours;
 mod pipeline;
 mod reload;
 mod replay;

@@ -30,6 +30,7 @@ const HOST: Arrows = &[
     // Machinery that decides nothing and knows no room.
     ("clock", &[]),
     ("keys", &[]),
+    ("log", &[]),
     ("net", &[]),
     ("store", &[]),
     ("words", &[]),
@@ -44,7 +45,7 @@ const HOST: Arrows = &[
     ("shell", &["clock", "drivers", "plugins"]),
     // Doors.
     ("reload", &["access", "config", "plugins", "shell"]),
-    ("api", &["access", "clock", "net", "shell", "words"]),
+    ("api", &["access", "clock", "log", "net", "shell", "words"]),
     ("author", &["clock"]),
     ("demo", &["clock", "config"]),
     (
@@ -74,6 +75,7 @@ const HOST: Arrows = &[
             "demo",
             "drivers",
             "host",
+            "log",
             "net",
             "plugins",
             "recording",

@@ -15,6 +15,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use phasegate_core::domain::shown::visible;
 use phasegate_wire as wire;
 
 use super::guard::Denied;
@@ -34,7 +35,9 @@ pub(super) struct Refusal {
 
 impl Refusal {
     fn new(code: wire::ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), again_in: None }
+        // Some quote what was sent, which a client may show as it is.
+        let message = visible(&message.into()).into_owned();
+        Self { code, message, again_in: None }
     }
 
     pub(super) fn invalid(message: impl Into<String>) -> Self {

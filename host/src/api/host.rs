@@ -7,6 +7,7 @@ mod explain;
 mod plugins;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use phasegate_core::domain::{Actor, By, InstanceId, Now, ReadClock, RequestKey, ScaleSetName};
 use phasegate_core::kernel::command::Command;
@@ -31,6 +32,7 @@ use super::shown::Shown;
 use super::uploads::Uploads;
 use super::v1::view;
 use crate::clock::Clock;
+use crate::net::shortage::Shortages;
 use crate::shell::Door;
 
 /// Lines of the audit trail in one answer; the record has them all.
@@ -50,6 +52,8 @@ pub struct Host {
     pub hands: Arc<dyn Plugins>,
     /// Takes over a changed configuration.
     pub configuration: Arc<dyn Configuration>,
+    /// What the host was short of.
+    pub shortages: Arc<Shortages>,
     /// The recording; none when nothing is recorded.
     pub recording: Option<Arc<dyn Recording>>,
     /// Takes in uploaded components.
@@ -57,6 +61,12 @@ pub struct Host {
     /// Counts whom the guard turns away.
     pub denials: Arc<Denials>,
 }
+
+/// Longest wait for what the loop decides and records; below that of our own clients.
+const ANSWER_WITHIN: Duration = Duration::from_secs(12);
+
+/// Longest wait for a reload, which may fetch and compile; below that of our own clients.
+const RELOADED_WITHIN: Duration = Duration::from_secs(290);
 
 /// Who asks for something, why, and under which key.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -177,7 +187,7 @@ impl Host {
     }
 
     async fn grant(&self, command: Command, asked: Asked) -> Result<(), Refusal> {
-        self.door.ask(asked.by(), command).await.map(drop)
+        self.door.ask_within(ANSWER_WITHIN, asked.by(), command).await.map(drop)
     }
 
     /// Reads the published view, away from the threads that serve connections: a large fleet takes a while.
@@ -208,8 +218,19 @@ impl Host {
         read.map_err(|error| unavailable(error.to_string()))
     }
 
+    /// Goes on to its end also when the client does not wait for it: half of it would be worse.
     pub(super) async fn reload(&self, asked: Asked) -> Result<wire::Reload, CommandError> {
-        self.configuration.reload(asked.by()).await
+        let by = asked.by();
+        let configuration = Arc::clone(&self.configuration);
+        let reload = tokio::spawn(async move { configuration.reload(by).await });
+        match tokio::time::timeout(RELOADED_WITHIN, reload).await {
+            Ok(Ok(reload)) => reload,
+            Ok(Err(error)) => Err(CommandError::new(CommandErrorKind::Unavailable, error.to_string())),
+            Err(_) => {
+                let why = format!("the reload has not ended within {} s", RELOADED_WITHIN.as_secs());
+                Err(Refusal::NotKnown { why }.into())
+            }
+        }
     }
 
     /// Records of decisions that were lost; none when nothing is recorded.

@@ -22,6 +22,7 @@ mod roles;
 mod rules;
 pub mod server;
 mod shown;
+mod spare;
 mod strict;
 mod uploads;
 mod v1;

@@ -18,7 +18,9 @@ use super::connections::{Connections, Seat};
 use super::guard::Peer;
 use super::listener::{Accepted, Listener};
 use super::patient::Patient;
+use super::spare::Spares;
 use crate::access::{InForce, people};
+use crate::net::shortage::{Missed, Shortages, shortage};
 
 /// From a connection to its first request that is let in: the TLS handshake and the whole head.
 const STRANGER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,9 +44,11 @@ const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 pub async fn serve(
     listener: Listener,
     router: Router,
-    in_force: Arc<InForce>,
+    (in_force, shortages): (Arc<InForce>, Arc<Shortages>),
     mut stop: watch::Receiver<bool>,
 ) {
+    let mut spares = Spares::default();
+    spares.fill();
     let connections = Arc::new(Connections::default());
     loop {
         let accepted = tokio::select! {
@@ -52,10 +56,19 @@ pub async fn serve(
             _ = stop.wait_for(|stop| *stop) => return,
         };
         let accepted = match accepted {
-            Ok(accepted) => accepted,
+            Ok(accepted) => {
+                spares.fill();
+                accepted
+            }
             Err(error) => {
-                // Out of file descriptors, as a rule: give the others a moment to end.
-                tracing::warn!("cannot accept a connection: {error}");
+                match shortage(&error) {
+                    Some(short_of) => shortages.met(Missed::Connection, short_of),
+                    None => tracing::warn!("cannot accept a connection: {error}"),
+                }
+                if spares.give_up_one() {
+                    continue;
+                }
+                // Give the others a moment to end.
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }

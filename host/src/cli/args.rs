@@ -7,7 +7,7 @@ mod upgrade;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use simulate::SimulateArgs;
 pub use token::{TokenArgs, TokenVerb};
@@ -35,7 +35,7 @@ pub enum Command {
     /// Watch a dozen local processes upgrade themselves, leader last; needs nothing
     Demo(DemoArgs),
     /// Probe the fleet and serve the API until stopped
-    Run(ConfigArgs),
+    Run(RunArgs),
     /// Check a configuration: 0 when it is good, 1 with every problem when it is not
     Check(CheckArgs),
     /// Describe the keys of the configuration
@@ -112,6 +112,35 @@ pub struct ConfigArgs {
     /// Configuration file
     #[arg(short, long, value_name = "FILE", default_value = "phasegate.toml")]
     pub config: PathBuf,
+}
+
+/// Options of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// What to run.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// How the log on stderr is written
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text", env = "PHASEGATE_LOG_FORMAT")]
+    pub log_format: LogFormat,
+}
+
+/// How a log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people
+    Text,
+    /// A JSON object on each line
+    Json,
+}
+
+impl From<LogFormat> for crate::log::Format {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Text => Self::Text,
+            LogFormat::Json => Self::Json,
+        }
+    }
 }
 
 /// Options of `check`.

@@ -16,6 +16,8 @@ use clap::Parser;
 use args::{Cli, Command};
 use exit::Exit;
 
+use crate::log::{self, Format, Writes};
+
 /// Parses the arguments, runs the command and gives the exit code.
 #[must_use]
 pub fn main() -> std::process::ExitCode {
@@ -28,7 +30,10 @@ pub fn main() -> std::process::ExitCode {
             return code.into();
         }
     };
-    output::init_log(if matches!(cli.command, Command::Run(_)) { "info" } else { "warn" });
+    match &cli.command {
+        Command::Run(args) => log::begin("info", args.log_format.into(), Writes::Aside),
+        _ => log::begin("warn", Format::Text, Writes::Itself),
+    }
     let result = match cli.command {
         Command::Run(args) => commands::run::run(&args),
         Command::Check(args) => commands::check::run(&args),
@@ -44,5 +49,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Guard(args) => commands::hidden::guard(&args),
         Command::DemoDatabase(args) => commands::hidden::demo_database(args),
     };
-    exit::report(result).into()
+    let exit = exit::report(result);
+    log::finish();
+    exit.into()
 }

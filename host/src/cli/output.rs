@@ -2,49 +2,25 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use phasegate_core::domain::shown::{visible, visible_json, visible_lines};
 use serde::Serialize;
 
-/// Sets up the log on stderr. A host says what it does (`info`), a command only what is odd.
-pub fn init_log(default: &str) {
-    use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_env("PHASEGATE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let ansi = io::stderr().is_terminal();
-    // A second initialisation, as in tests, changes nothing.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(|| Quiet(io::stderr()))
-        .log_internal_errors(false)
-        .with_target(false)
-        .with_ansi(ansi)
-        .try_init();
-}
-
-/// A stderr whose errors are nobody's problem: a host must not end because its log cannot be
-/// written, as on a full disk or after the reader of a pipe has gone.
-struct Quiet(io::Stderr);
-
-impl Write for Quiet {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let _ = self.0.write_all(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let _ = self.0.flush();
-        Ok(())
-    }
-}
+use crate::log;
 
 /// Writes text for people to stderr. A closed stderr is nobody's problem.
 pub fn talk(text: &str) {
-    let _ = io::stderr().lock().write_all(text.as_bytes());
+    log::talk(text);
 }
 
-/// Writes data to stdout.
+/// Writes text for people to stdout. What is in it may come from anywhere: nothing of it steers a terminal.
 ///
 /// # Errors
 /// When stdout is closed or full.
 pub fn data(text: &str) -> io::Result<()> {
+    write(&visible_lines(text))
+}
+
+fn write(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     stdout.flush()
@@ -55,9 +31,17 @@ pub fn data(text: &str) -> io::Result<()> {
 /// # Errors
 /// When stdout is closed or full.
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    let mut text = serde_json::to_string_pretty(value)?;
+    let mut text = pretty_json(value)?;
     text.push('\n');
-    Ok(data(&text)?)
+    Ok(write(&text)?)
+}
+
+/// A value as indented JSON that can be shown.
+///
+/// # Errors
+/// When it is no JSON.
+pub fn pretty_json(value: &impl Serialize) -> serde_json::Result<String> {
+    Ok(visible_json(&serde_json::to_string_pretty(value)?).into_owned())
 }
 
 /// Whether an error is that of a reader who went away, as `| head` does.
@@ -76,8 +60,10 @@ pub fn stderr_is_terminal() -> bool {
 /// Lays out rows under headings: columns two spaces apart, the last one as long as it is.
 #[must_use]
 pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
+    let line = |row: &Vec<String>| row.iter().map(|cell| visible(cell).into_owned()).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(line).collect();
     let mut widths: Vec<usize> = headings.iter().map(|heading| heading.chars().count()).collect();
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
@@ -122,11 +108,11 @@ mod tests {
 
     #[test]
     fn tables_line_up() {
-        let rows = [vec!["1".to_owned(), "a b".to_owned()], vec!["100".to_owned(), "c".to_owned()]];
+        let rows = [vec!["1".to_owned(), "a b".to_owned()], vec!["100".to_owned(), "c\n\u{202e}".to_owned()]];
         insta::assert_snapshot!(table(&["ID", "WHAT"], &rows), @r"
         ID   WHAT
         1    a b
-        100  c
+        100  c\n\u{202e}
         ");
     }
 }

@@ -12,8 +12,9 @@ use crate::drivers::kind::{self, ReadDriver};
 use crate::drivers::{DriverConfig, KINDS};
 use crate::keys::suggest::suggest;
 use crate::keys::{Form, Given, Is, Key, Section, Spot, Value};
+use phasegate_core::domain::ids::NUMBERED_LEN_MAX;
 use phasegate_core::domain::{
-    APPLICATION, ExtensionName, Model, PluginName, ScaleSet, ScaleSetName, UpgradePolicy, Version,
+    APPLICATION, ExtensionName, FreshIds, Model, PluginName, ScaleSet, ScaleSetName, UpgradePolicy, Version,
 };
 
 /// The keys of one scale set as they are written.
@@ -51,12 +52,12 @@ const SET: Section<Set> = Section {
             Is::Own(
                 || Form::Text,
                 |set, value| {
-                    set.name = Some(value.id(ScaleSetName::parse)?);
+                    set.name = Some(numbered(value, value.id(ScaleSetName::parse)?)?);
                     Some(())
                 },
             ),
         )
-        .bounds("letters, digits, `._-`")
+        .bounds("letters, digits, `._-`; at most 107")
         .doc("unique"),
         Key::<Set>::preset("plugin", "\"azure-health\"", Is::Own(|| Form::Text, plugin))
             .doc("which plugin decides")
@@ -229,6 +230,9 @@ fn check(set: &mut Set, given: &mut Given<'_>) {
     if !set.driver.check_templates(given.source(), set.name.as_ref(), instances.values()) {
         given.spoil();
     }
+    if set.policy.rules.rolling.max_surge {
+        has_room_for_replacements(set, given);
+    }
     let Some(driver) = &set.driver.config else { return };
     let (extension, surge) = (set.model.extensions.first(), "upgradePolicy.rollingUpgradePolicy.maxSurge");
     // What nothing could install is refused.
@@ -239,6 +243,40 @@ fn check(set: &mut Set, given: &mut Given<'_>) {
     // So is `maxSurge` where it was not said how instances are created: there is no silent way out.
     if let (true, Some(hint)) = (set.policy.rules.rolling.max_surge, driver.settings().lacks_for_creation()) {
         given.conflict(surge, "is true, and the driver has not been told how to create instances", hint);
+    }
+}
+
+/// The name of a set, if the ids of its upgrades have room behind it.
+fn numbered(value: &Value<'_>, name: ScaleSetName) -> Option<ScaleSetName> {
+    let seen = name.as_str().len();
+    if seen <= NUMBERED_LEN_MAX {
+        return Some(name);
+    }
+    value.conflict(
+        format!("is {seen} bytes long (limit {NUMBERED_LEN_MAX}: its upgrades are called after it, with a number behind it)"),
+        "give it a shorter name".to_owned(),
+    );
+    None
+}
+
+/// Refuses ids that leave no room for those of the instances that take their places.
+fn has_room_for_replacements(set: &Set, given: &mut Given<'_>) {
+    let ids = || set.instances.valid.keys();
+    let mut fresh = FreshIds::new(ids());
+    for id in ids() {
+        let seen = id.as_str().len();
+        let message = if seen > NUMBERED_LEN_MAX {
+            format!(
+                "have the id \"{id}\", which is {seen} bytes long (limit {NUMBERED_LEN_MAX} with maxSurge: the \
+                 instance in its place is called after it, with a number behind it)"
+            )
+        } else if fresh.next_like(id).is_none() {
+            format!("have the id \"{id}\", whose number leaves none for the instance in its place (maxSurge)")
+        } else {
+            continue;
+        };
+        given.conflict("instances", message, "give it a shorter id".to_owned());
+        return;
     }
 }
 

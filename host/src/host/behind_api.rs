@@ -38,9 +38,14 @@ impl Configuration for Arc<Reloader> {
 }
 
 /// The recording, and what judges its decisions again: never the instances that decide.
-pub(super) struct Recorded {
-    pub(super) recorder: Recorder,
-    pub(super) runtime: Runtime,
+struct Recorded {
+    recorder: Recorder,
+    runtime: Runtime,
+}
+
+/// What the API is given of a recording.
+pub(super) fn recording(recorder: Recorder, runtime: Runtime) -> Arc<dyn Recording> {
+    Arc::new(Recorded { recorder, runtime })
 }
 
 impl Recording for Recorded {

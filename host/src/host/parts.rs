@@ -10,12 +10,14 @@ use tokio::sync::mpsc;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::drivers::kind::Premises;
+use crate::drivers::local::orphans;
 use crate::drivers::{Driver, DriverNote};
+use crate::net::shortage::Shortages;
 use crate::plugins::hands::{Hands as PluginHands, HandsParts};
-use crate::probe::{Prober, Target};
+use crate::probe::{Ended, Prober, Target};
 use crate::recording::{self, Recorder, Used};
 use crate::shell::{Door, Forget};
-use phasegate_core::domain::{InstanceFacts, PluginName, Round, ScaleSetName};
+use phasegate_core::domain::{InstanceFacts, PluginName, ScaleSetName};
 use phasegate_core::kernel::{Event, SetConfig};
 use phasegate_core::record::Stored;
 use phasegate_wasm::{CodeCache, Runtime, RuntimeError};
@@ -68,9 +70,25 @@ pub(super) fn hand_out_memories(config: &Config, stored: &mut Stored, plugins: &
     }
 }
 
-/// What was seen goes to the plugin that judges the set.
-pub(super) fn submit(plugins: PluginHands, plugin_of: Arc<PluginOfSet>) -> Arc<dyn Fn(Round) + Send + Sync> {
-    Arc::new(move |round: Round| {
+/// The prober, and what the host is short of while it asks.
+pub(super) fn prober(
+    clock: Clock,
+    plugins: &PluginHands,
+    plugin_of: &Arc<PluginOfSet>,
+    door: &Door,
+) -> (Arc<Prober>, Arc<Shortages>) {
+    let shortages = Arc::new(Shortages::default());
+    let sink = submit(plugins.clone(), Arc::clone(plugin_of), door.clone());
+    (Arc::new(Prober::start(clock, Arc::clone(&shortages), sink)), shortages)
+}
+
+/// What was seen goes to the plugin that judges the set; that nothing could be seen is no plugin's business.
+fn submit(plugins: PluginHands, plugin_of: Arc<PluginOfSet>, door: Door) -> Arc<dyn Fn(Ended) + Send + Sync> {
+    Arc::new(move |ended| {
+        let round = match ended {
+            Ended::Round(round) => round,
+            Ended::NotAsked(missed) => return say(&door, Event::NotAsked(missed)),
+        };
         if let Some(name) = plugin_of.get(&round.observation.instance.scale_set) {
             plugins.submit(name, round);
         }
@@ -130,6 +148,13 @@ fn say(door: &Door, event: Event) {
             runtime.spawn(async move { door.send(event).await });
         }
         Err(_) => door.send_blocking(event),
+    }
+}
+
+/// As the first process of a container the host is the parent of every orphan.
+pub(super) async fn collect_orphans() {
+    if let Err(error) = orphans::collect().await {
+        tracing::warn!("orphans that have ended are not collected: {error}");
     }
 }
 

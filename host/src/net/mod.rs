@@ -1,5 +1,6 @@
 //! What the clients of this program have in common: addresses, URLs and references, one HTTP exchange,
-//! verified TLS, and texts about failures.
+//! verified TLS, texts about failures, and
+//! what the host itself is short of.
 //!
 //! Opens no connections and chooses no limits: what is right for a probe is not for an upgrade.
 
@@ -9,6 +10,7 @@ pub mod endpoint;
 pub(crate) mod exchange;
 pub mod reference;
 pub mod serve_tls;
+pub mod shortage;
 pub(crate) mod text;
 pub mod tls;
 pub mod url;

@@ -5,6 +5,8 @@
 use std::error::Error;
 use std::io;
 
+use phasegate_core::domain::shown::visible;
+
 /// Longest text in bytes: one line of a table, and small in every stored round.
 const TEXT_LEN_MAX: usize = 200;
 
@@ -36,9 +38,10 @@ pub(crate) fn io_text(error: &io::Error) -> String {
     text.to_owned()
 }
 
-/// One line of at most 200 bytes; control characters become spaces.
+/// One line of at most 200 bytes: line breaks and tabs become spaces, and what steers is written as an escape.
 pub(crate) fn one_line(text: &str) -> String {
-    let mut line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let spaced = text.replace(['\n', '\r', '\t'], " ");
+    let mut line = visible(&spaced).into_owned();
     if line.len() > TEXT_LEN_MAX {
         line.truncate(line.floor_char_boundary(TEXT_LEN_MAX - '…'.len_utf8()));
         line.push('…');
@@ -52,16 +55,7 @@ pub(crate) fn first_line(bytes: &[u8]) -> String {
     let start = bytes.split_at(bytes.len().min(4 * TEXT_LEN_MAX)).0;
     let text = String::from_utf8_lossy(start);
     let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    let mut shown = String::new();
-    for c in line.chars() {
-        if c.is_control() || reorders(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
-    }
-    one_line(&shown)
-}
-
-/// Whether a character changes how the ones around it are shown, or is not shown at all.
-fn reorders(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    one_line(&visible(line))
 }
 
 #[cfg(test)]
@@ -70,7 +64,7 @@ mod tests {
 
     #[test]
     fn texts_are_one_bounded_line() {
-        assert_eq!(one_line("a\r\nb\u{1b}[31mc"), "a  b [31mc");
+        assert_eq!(one_line("a\r\nb\u{1b}[31mc"), "a  b\\u{1b}[31mc");
         let long = one_line(&"é".repeat(300));
         assert!(long.len() <= TEXT_LEN_MAX && long.ends_with("é…"), "{long}");
         assert_eq!(one_line(&"x".repeat(200)).len(), 200);

@@ -1,34 +1,54 @@
 //! What went wrong, in the domain's words: one bounded line each.
 //!
+//! What the host is short of is told apart here: it is no failure of the instance.
+//!
 //! Deliberately quotes nothing that the instance sent: its bytes must not reach a terminal.
 
 use std::io;
 
 use crate::net::exchange::HEADER_BLOCK_MAX;
+use crate::net::shortage::shortage;
 use crate::net::text::{find_io, io_text, one_line};
-use phasegate_core::domain::{Address, ProbeFailure};
+use phasegate_core::domain::{Address, ProbeFailure, Shortage};
 
 const CLOSED_EARLY: &str = "the connection was closed before the response was complete";
 
+/// Why a probe brought no response.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ProbeError {
+    /// The instance did not answer as it should.
+    #[error(transparent)]
+    Instance(#[from] ProbeFailure),
+    /// It was not asked, or not to the end: the host is short of something.
+    #[error("the host is short of {0}")]
+    Host(Shortage),
+}
+
 /// The connection could not be made, or broke.
-pub(super) fn unreachable(address: &Address, error: &io::Error) -> ProbeFailure {
-    if error.kind() == io::ErrorKind::TimedOut {
-        return ProbeFailure::Timeout;
+pub(super) fn unreachable(address: &Address, error: &io::Error) -> ProbeError {
+    if let Some(short_of) = shortage(error) {
+        return ProbeError::Host(short_of);
     }
-    ProbeFailure::Unreachable(one_line(&format!("{address}: {}", io_text(error))))
+    if error.kind() == io::ErrorKind::TimedOut {
+        return ProbeFailure::Timeout.into();
+    }
+    ProbeFailure::Unreachable(one_line(&format!("{address}: {}", io_text(error)))).into()
 }
 
 /// The TLS handshake failed, for whichever reason.
-pub(super) fn tls(error: &io::Error) -> ProbeFailure {
+pub(super) fn tls(error: &io::Error) -> ProbeError {
+    if let Some(short_of) = shortage(error) {
+        return ProbeError::Host(short_of);
+    }
     let text = match error.kind() {
         io::ErrorKind::UnexpectedEof => "the connection was closed during the handshake".to_owned(),
         _ => io_text(error),
     };
-    ProbeFailure::Tls(one_line(&text))
+    ProbeFailure::Tls(one_line(&text)).into()
 }
 
 /// The exchange of request and response failed.
-pub(super) fn exchange(address: &Address, error: &hyper::Error) -> ProbeFailure {
+pub(super) fn exchange(address: &Address, error: &hyper::Error) -> ProbeError {
     if let Some(cause) = find_io(error) {
         // With a number it came from the system, without one from whoever decoded the bytes.
         if cause.raw_os_error().is_some() {
@@ -52,8 +72,8 @@ pub(super) fn exchange(address: &Address, error: &hyper::Error) -> ProbeFailure 
 }
 
 /// Something answered, but not with valid HTTP.
-pub(super) fn invalid(text: &str) -> ProbeFailure {
-    ProbeFailure::InvalidResponse(one_line(text))
+pub(super) fn invalid(text: &str) -> ProbeError {
+    ProbeFailure::InvalidResponse(one_line(text)).into()
 }
 
 #[cfg(test)]
@@ -66,6 +86,8 @@ mod tests {
         let refused = unreachable(&v6, &io::Error::from(io::ErrorKind::ConnectionRefused));
         assert_eq!(refused.to_string(), "unreachable: [fd00::1]:80: connection refused");
         let timed_out = unreachable(&v6, &io::Error::from(io::ErrorKind::TimedOut));
-        assert_eq!(timed_out, ProbeFailure::Timeout);
+        assert_eq!(timed_out, ProbeFailure::Timeout.into());
+        let short = unreachable(&v6, &io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error()));
+        assert_eq!(short, ProbeError::Host(Shortage::Descriptors));
     }
 }

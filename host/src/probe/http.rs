@@ -11,7 +11,7 @@ use hyper::{Request, Uri};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::connect::connect;
-use super::failure;
+use super::failure::{self, ProbeError};
 use super::tls::Tls;
 use crate::net::exchange::{Answer, ExchangeError, exchange};
 use phasegate_core::domain::{Address, HealthSettings, ProbeFailure, ProbeProtocol, Profile, Response};
@@ -32,7 +32,7 @@ pub(super) async fn probe_http(
     address: &Address,
     settings: &HealthSettings,
     tls: Option<&Tls>,
-) -> Result<Response, ProbeFailure> {
+) -> Result<Response, ProbeError> {
     let request = request(address, settings)?;
     let stream = connect(address).await?;
     match tls {
@@ -41,7 +41,7 @@ pub(super) async fn probe_http(
     }
 }
 
-fn request(address: &Address, settings: &HealthSettings) -> Result<Request<Empty<Bytes>>, ProbeFailure> {
+fn request(address: &Address, settings: &HealthSettings) -> Result<Request<Empty<Bytes>>, ProbeError> {
     let default_port = match settings.protocol {
         ProbeProtocol::Http => Some(80),
         ProbeProtocol::Https => Some(443),
@@ -75,14 +75,14 @@ async fn ask<S>(
     address: &Address,
     settings: &HealthSettings,
     request: Request<Empty<Bytes>>,
-) -> Result<Response, ProbeFailure>
+) -> Result<Response, ProbeError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let answer = exchange(stream, request, settings.body_max).await.map_err(|error| match error {
         ExchangeError::Head(error) | ExchangeError::Body(error) => failure::exchange(address, &error),
         ExchangeError::Status(status) => failure::invalid(&format!("status {status} (limit 599)")),
-        ExchangeError::BodyTooLarge(limit) => ProbeFailure::BodyTooLarge(limit),
+        ExchangeError::BodyTooLarge(limit) => ProbeFailure::BodyTooLarge(limit).into(),
     })?;
     let Answer { status, headers, body } = answer;
     Ok(Response { status, headers: pick_headers(&headers, &settings.headers), body })

@@ -19,12 +19,21 @@ mod testing;
 
 use std::sync::Arc;
 
-use phasegate_core::domain::Round;
+use phasegate_core::domain::{NotAsked, Round};
 pub use phasegate_core::kernel::effect::Target;
 
 pub use lateness::LatenessStats;
 pub use runner::Prober;
 
+/// What came of a round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// The instance was asked.
+    Round(Round),
+    /// It was not: the host was short of something.
+    NotAsked(NotAsked),
+}
+
 /// Takes finished rounds. Called from the runner's task, one round at a time: it must not block,
 /// and a receiver that is full has to drop the round itself.
-pub type RoundSink = Arc<dyn Fn(Round) + Send + Sync>;
+pub type RoundSink = Arc<dyn Fn(Ended) + Send + Sync>;

@@ -25,8 +25,9 @@ use super::ask::ask;
 use super::lateness::{Lateness, LatenessStats};
 use super::schedule::{Lane, Schedule, Slot, first_offset};
 use super::tls::Tls;
-use super::{RoundSink, Target};
+use super::{Ended, RoundSink, Target};
 use crate::clock::Clock;
+use crate::net::shortage::{Missed, Shortages};
 use phasegate_core::domain::{InstanceId, ProbeFailure, ScaleSetName};
 
 /// Probes a changing set of targets until it is stopped or dropped.
@@ -52,9 +53,16 @@ enum Command {
 impl Prober {
     /// Starts without targets. Must be called within a Tokio runtime.
     #[must_use]
-    pub fn start(clock: Clock, sink: RoundSink) -> Self {
+    pub fn start(clock: Clock, shortages: Arc<Shortages>, sink: RoundSink) -> Self {
         let tls = Tls::new();
         let ask: Ask = Arc::new(move |target| Box::pin(ask(target, tls.clone())));
+        let sink: RoundSink = Arc::new(move |ended| {
+            match &ended {
+                Ended::Round(_) => shortages.worked(),
+                Ended::NotAsked(missed) => shortages.met(Missed::Probe, missed.short_of),
+            }
+            sink(ended);
+        });
         Self::start_with(clock, sink, ask, Limits::for_process())
     }
 
@@ -158,14 +166,17 @@ impl Runner {
         }
     }
 
-    fn land(&mut self, Landed { slot, ticket, round }: Landed) {
-        let hung = round.as_ref().is_some_and(|round| {
-            round.observation.answers.iter().any(|answer| answer.outcome == Err(ProbeFailure::Timeout))
-        });
+    fn land(&mut self, Landed { slot, ticket, ended }: Landed) {
+        let hung = match &ended {
+            Some(Ended::Round(round)) => {
+                round.observation.answers.iter().any(|answer| answer.outcome == Err(ProbeFailure::Timeout))
+            }
+            Some(Ended::NotAsked(_)) | None => false,
+        };
         let lane = if hung { Lane::Hung } else { Lane::Prompt };
         self.schedule.finish(slot, ticket, self.now(), lane);
-        if let Some(round) = round {
-            (self.sink)(round);
+        if let Some(ended) = ended {
+            (self.sink)(ended);
         }
     }
 

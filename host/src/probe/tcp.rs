@@ -1,10 +1,11 @@
 //! The tcp probe: a connection that opens is all there is to know.
 
 use super::connect::connect;
-use phasegate_core::domain::{Address, ProbeFailure, Response};
+use super::failure::ProbeError;
+use phasegate_core::domain::{Address, Response};
 
 /// Connects and closes with a reset, as Azure's extension does.
-pub(super) async fn probe_tcp(address: &Address) -> Result<Response, ProbeFailure> {
+pub(super) async fn probe_tcp(address: &Address) -> Result<Response, ProbeError> {
     connect(address).await?;
     Ok(Response { status: 0, headers: Vec::new(), body: Vec::new() })
 }
@@ -13,6 +14,7 @@ pub(super) async fn probe_tcp(address: &Address) -> Result<Response, ProbeFailur
 mod tests {
     use super::*;
     use crate::probe::testing::{closed_port, listen};
+    use phasegate_core::domain::ProbeFailure;
 
     #[tokio::test]
     async fn an_open_port_answers_and_a_closed_one_does_not() {
@@ -22,7 +24,7 @@ mod tests {
 
         let closed = closed_port().await;
         let failure = probe_tcp(&closed).await.unwrap_err();
-        assert_eq!(failure, ProbeFailure::Unreachable(format!("{closed}: connection refused")));
+        assert_eq!(failure, ProbeFailure::Unreachable(format!("{closed}: connection refused")).into());
     }
 
     #[tokio::test]

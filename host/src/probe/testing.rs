@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::Target;
 use super::ask::ask;
+use super::failure::ProbeError;
 use super::tls::Tls;
 use phasegate_core::domain::{
     Address, HealthSettings, InstanceFacts, InstanceId, ProbeFailure, ProbeProtocol, Profile, Response,
@@ -51,7 +52,11 @@ pub(super) fn target(id: &str, address: Address, settings: HealthSettings) -> Ta
 
 /// Probes as the runner does, with the settings' time limit.
 pub(super) async fn probe(address: &Address, settings: HealthSettings) -> Result<Response, ProbeFailure> {
-    timeout(PATIENCE, ask(Arc::new(target("0", address.clone(), settings)), Tls::new())).await.unwrap()
+    let asking = ask(Arc::new(target("0", address.clone(), settings)), Tls::new());
+    timeout(PATIENCE, asking).await.unwrap().map_err(|error| match error {
+        ProbeError::Instance(failure) => failure,
+        ProbeError::Host(short_of) => panic!("the host is short of {short_of}"),
+    })
 }
 
 /// A result on one line.

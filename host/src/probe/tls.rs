@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::failure;
+use super::failure::{self, ProbeError};
 use phasegate_core::domain::{Address, ProbeFailure};
 
 /// Makes handshakes; cheap to clone.
@@ -47,7 +47,7 @@ impl Tls {
         &self,
         address: &Address,
         stream: TcpStream,
-    ) -> Result<Lenient<TlsStream<TcpStream>>, ProbeFailure> {
+    ) -> Result<Lenient<TlsStream<TcpStream>>, ProbeError> {
         let connector = self.0.as_ref().map_err(|error| ProbeFailure::Tls(error.to_string()))?;
         let name = match ServerName::try_from(address.host.clone()) {
             Ok(name) => name,

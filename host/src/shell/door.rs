@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -70,13 +71,29 @@ impl Door {
     pub async fn ask_named(&self, by: By, command: Command) -> (RequestId, Answer) {
         let id = RequestId(self.next.fetch_add(1, Ordering::Relaxed));
         let (reply, answer) = oneshot::channel();
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, reply);
+        let _waits = Waits::new(&self.waiting, id, reply);
         let By { actor, reason, request: key } = by;
         self.send(Event::Request(Request { id, actor, reason, key, command })).await;
-        let answer = answer.await;
-        // Whoever asked may have been dropped meanwhile; then the loop finds nobody.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        (id, answer.unwrap_or(Err(Refusal::Ending)))
+        let answer = tokio::select! {
+            biased;
+            answer = answer => answer.unwrap_or(Err(Refusal::Ending)),
+            // The loop has ended, and what came after that it has not seen.
+            () = self.events.closed() => Err(Refusal::Ending),
+        };
+        (id, answer)
+    }
+
+    /// As [`Self::ask`], and waits so long at most. The loop answers at once, unless the record does not say
+    /// whether it has taken what was asked for.
+    ///
+    /// # Errors
+    /// As [`Self::ask`]; [`Refusal::NotKnown`] when the time is over.
+    pub async fn ask_within(&self, limit: Duration, by: By, command: Command) -> Answer {
+        let over = |_| {
+            let why = format!("the record has not said for {} s that it took it", limit.as_secs());
+            Err(Refusal::NotKnown { why })
+        };
+        tokio::time::timeout(limit, self.ask(by, command)).await.unwrap_or_else(over)
     }
 
     /// The fleet as it was recorded last.
@@ -89,5 +106,24 @@ impl Door {
     #[must_use]
     pub fn views(&self) -> watch::Receiver<View> {
         self.views.clone()
+    }
+}
+
+/// A place among those who wait for an answer; given up when they wait no longer, whatever the reason.
+struct Waits<'a> {
+    waiting: &'a Waiting,
+    id: RequestId,
+}
+
+impl<'a> Waits<'a> {
+    fn new(waiting: &'a Waiting, id: RequestId, reply: oneshot::Sender<Answer>) -> Self {
+        waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, reply);
+        Self { waiting, id }
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
     }
 }

@@ -12,10 +12,12 @@ mod error;
 mod perform;
 mod publish;
 mod say;
+#[cfg(test)]
+mod tests;
 mod turning;
 
 pub use door::{Door, Inside};
 pub use error::{CommandError, CommandErrorKind};
 pub use perform::{Forget, Hands};
 pub use publish::View;
-pub use turning::{Shell, run};
+pub use turning::{Ended, Shell, run};

@@ -1,17 +1,50 @@
 //! The host's log: what was recorded and what has changed, in words. Only for people; nothing reads it.
+//!
+//! What a driver has said is said once: the lines that follow from it point back.
 
+use std::collections::VecDeque;
+
+use phasegate_core::domain::ScaleSetName;
 use phasegate_core::kernel::Changes;
 use phasegate_core::lifecycle::Loudness;
 use phasegate_core::record::Write;
 use phasegate_core::record::audit::{Entry, What};
 
+/// Words of drivers that later lines may quote.
+const QUOTED_MAX: usize = 64;
+
+/// What stands in place of words that were said before.
+const SAID_BEFORE: &str = "as said above";
+
+/// What was said last of what drivers say.
+#[derive(Debug, Default)]
+pub(super) struct Said(VecDeque<(ScaleSetName, String)>);
+
+impl Said {
+    fn remember(&mut self, scale_set: &ScaleSetName, text: &str) {
+        if self.0.len() >= QUOTED_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back((scale_set.clone(), text.to_owned()));
+    }
+
+    /// An entry in words, without those that were said before.
+    fn in_words(&self, entry: &Entry) -> String {
+        let line = entry.to_string();
+        let of_set = self.0.iter().rev().filter(|(set, text)| *set == entry.scale_set && !text.is_empty());
+        let quoted = of_set.map(|(_, text)| text).find(|text| line.contains(text.as_str()));
+        quoted.map_or_else(|| line.clone(), |text| line.replace(text.as_str(), SAID_BEFORE))
+    }
+}
+
 /// Says what was recorded; the small steps of single instances only to who asks.
-pub(super) fn recorded(write: &Write) {
+pub(super) fn recorded(said: &Said, write: &Write) {
     let Write::Audit(entry) = write else { return };
+    let line = said.in_words(entry);
     let Entry { scale_set, upgrade, instance, what, .. } = &**entry;
     let (upgrade, instance) =
         (upgrade.as_ref().map(ToString::to_string), instance.as_ref().map(ToString::to_string));
-    let code = what.code();
+    let (code, entry) = (what.code(), line);
     match what {
         What::Decision { .. }
         | What::MindChanged { .. }
@@ -44,7 +77,7 @@ pub(super) fn recorded(write: &Write) {
 }
 
 /// Says which instances changed their health, and what drivers complain about.
-pub(super) fn changed(changes: &Changes) {
+pub(super) fn changed(remembered: &mut Said, changes: &Changes) {
     for (scale_set, instance, before, after) in &changes.health {
         tracing::info!(%scale_set, %instance, "health {} -> {}", before.name(), after.name());
     }
@@ -57,5 +90,6 @@ pub(super) fn changed(changes: &Changes) {
     }
     for (scale_set, instance, text) in &changes.troubles {
         tracing::warn!(%scale_set, %instance, "driver: {text}");
+        remembered.remember(scale_set, text);
     }
 }

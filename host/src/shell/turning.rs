@@ -4,10 +4,12 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use phasegate_core::domain::{ReadClock, Timestamp};
-use phasegate_core::kernel::{Changes, Configured, Effect, Event, Kernel, RefusedCommit, Turn};
+use phasegate_core::domain::{ReadClock, RequestId, Timestamp};
+use phasegate_core::kernel::{
+    Answer, Changes, Configured, Effect, Event, Kernel, Refusal, RefusedCommit, Turn,
+};
 use phasegate_core::lifecycle::{PluginLife, Standing};
-use phasegate_core::record::{Commit, Opened, Store};
+use phasegate_core::record::{Commit, Made, Opened, Store, StoreError};
 
 use super::door::Inside;
 use super::perform::{Hands, perform};
@@ -32,6 +34,8 @@ pub struct Shell {
     /// What waits until every plugin has come so far that it decides: a host does not begin with less than
     /// it was told to, and must not have touched anything when one of them cannot.
     held: Option<Vec<Effect>>,
+    /// What its log has quoted.
+    said: say::Said,
 }
 
 impl Shell {
@@ -56,26 +60,55 @@ impl Shell {
             inside,
             hands,
             held,
+            said: say::Said::default(),
         }
     }
+}
+
+/// Why a loop has ended; its kernel is gone with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    Told,
+    /// Another host writes the record: nothing that this one decides counts any more.
+    Deposed,
+}
+
+/// What became of a turn.
+enum Closed {
+    /// It is recorded, and what follows has begun.
+    Well,
+    /// It was refused, and comes back.
+    Refused(Box<RefusedCommit>),
+    /// It is another host's turn.
+    Deposed,
 }
 
 /// Turns until the host ends. Blocks the calling thread, which is its own.
 ///
 /// # Errors
 /// When the runtime of the thread cannot be made.
-pub fn run(shell: Shell) -> std::io::Result<()> {
+pub fn run(shell: Shell) -> std::io::Result<Ended> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    runtime.block_on(turn_until_told(shell));
-    Ok(())
+    Ok(runtime.block_on(turn_until_told(shell)))
 }
 
-async fn turn_until_told(mut shell: Shell) {
-    let mut refused = shell.first.take().and_then(|turn| shell.close(turn));
+async fn turn_until_told(mut shell: Shell) -> Ended {
+    let mut closed = match shell.first.take() {
+        Some(turn) => shell.close(turn),
+        None => Closed::Well,
+    };
     // The first turn of a kernel has looked at nothing yet but what was recorded.
     let mut wake_at = Some(shell.clock.now());
     loop {
-        let mut events: Vec<Event> = refused.take().into_iter().collect();
+        let mut events = match closed {
+            Closed::Well => Vec::new(),
+            Closed::Refused(refused) => vec![Event::CommitRefused(refused)],
+            Closed::Deposed => {
+                shell.answer_all(&Refusal::Deposed);
+                return Ended::Deposed;
+            }
+        };
         let mut ends = false;
         if events.is_empty() {
             match shell.next(wake_at).await {
@@ -92,12 +125,11 @@ async fn turn_until_told(mut shell: Shell) {
             }
         }
         if ends {
-            shell.end(events);
-            return;
+            return shell.end(events);
         }
         let turn = shell.kernel.turn(events, ReadClock::now(&shell.clock));
         wake_at = turn.wake_at;
-        refused = shell.close(turn);
+        closed = shell.close(turn);
     }
 }
 
@@ -113,8 +145,8 @@ impl Shell {
     }
 
     /// Commits what a turn wants recorded, and only then does what follows. A refusal comes back.
-    fn close(&mut self, mut turn: Turn) -> Option<Event> {
-        say::changed(&turn.changed);
+    fn close(&mut self, mut turn: Turn) -> Closed {
+        say::changed(&mut self.said, &turn.changed);
         if !turn.writes.is_empty() {
             // The number is used up either way: a refused commit may have been made.
             self.seq += 1;
@@ -124,14 +156,22 @@ impl Shell {
             let result = self.store.commit(&commit);
             let Commit { writes, .. } = commit;
             if let Err(error) = result {
+                let made = match &error {
+                    StoreError::Refused(_) => Made::No,
+                    StoreError::Unsure(_) => Made::NotKnown,
+                    StoreError::Deposed => {
+                        tracing::error!("{error}; this one does nothing any more");
+                        return Closed::Deposed;
+                    }
+                };
                 tracing::error!("cannot record, so nothing is upgraded until it works again: {error}");
                 turn.writes = writes;
-                return Some(Event::CommitRefused(Box::new(RefusedCommit { turn, why: error.to_string() })));
+                return Closed::Refused(Box::new(RefusedCommit { turn, why: error.to_string(), made }));
             }
-            writes.iter().for_each(say::recorded);
+            writes.iter().for_each(|write| say::recorded(&self.said, write));
         }
         self.follow(turn);
-        None
+        Closed::Well
     }
 
     fn follow(&mut self, turn: Turn) {
@@ -142,12 +182,21 @@ impl Shell {
         for effect in self.released(turn.effects) {
             perform(&self.hands, effect);
         }
+        turn.replies.into_iter().for_each(|(id, answer)| self.answer(id, answer));
+    }
+
+    fn answer(&self, id: RequestId, answer: Answer) {
         let mut waiting = self.inside.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        for (id, answer) in turn.replies {
-            if let Some(reply) = waiting.remove(&id) {
-                // Whoever asked may have gone meanwhile.
-                let _ = reply.send(answer);
-            }
+        if let Some(reply) = waiting.remove(&id) {
+            // The client may have gone meanwhile.
+            let _ = reply.send(answer);
+        }
+    }
+
+    fn answer_all(&self, refusal: &Refusal) {
+        let mut waiting = self.inside.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, reply) in std::mem::take(&mut *waiting) {
+            let _ = reply.send(Err(refusal.clone()));
         }
     }
 
@@ -165,13 +214,25 @@ impl Shell {
     }
 
     /// What is only remembered is recorded; no effect goes out any more.
-    fn end(&mut self, mut events: Vec<Event>) {
+    fn end(&mut self, mut events: Vec<Event>) -> Ended {
         events.push(Event::Ending);
         let mut turn = self.kernel.turn(events, ReadClock::now(&self.clock));
         turn.effects.clear();
-        if self.close(turn).is_some() {
-            tracing::warn!("what plugins remember is a little older in the data file");
-        }
-        self.inside.waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let ended = match self.close(turn) {
+            Closed::Well => Ended::Told,
+            Closed::Refused(refused) => {
+                let RefusedCommit { turn, why, made: _ } = *refused;
+                tracing::warn!("what plugins remember is a little older in the data file");
+                // Also of those that have waited since an earlier commit: no later one settles it.
+                let why = format!("the host has ended, and its record did not answer: {why}");
+                for (id, _) in turn.replies {
+                    self.answer(id, Err(Refusal::NotKnown { why: why.clone() }));
+                }
+                Ended::Told
+            }
+            Closed::Deposed => Ended::Deposed,
+        };
+        self.answer_all(&Refusal::Ending);
+        ended
     }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
 use phasegate_core::record::audit::Entry;
 use phasegate_core::record::{Commit, Opened, ReadTrail, Store, StoreError, TrailQuery};
@@ -70,6 +70,8 @@ pub struct SqliteStore {
     path: PathBuf,
     /// Device and inode of the data file as it was opened.
     identity: Option<(u64, u64)>,
+    /// The fence of this host, as the data file has it until another one opens it.
+    generation: i64,
     _lock: DirectoryLock,
 }
 
@@ -94,7 +96,7 @@ impl SqliteStore {
         let next = "UPDATE host SET generation = generation + 1 RETURNING generation";
         let generation: i64 = connection.query_row(next, [], |row| row.get(0)).map_err(sqlite)?;
         stored.fence = reader.parse("the generation of the host", &generation.to_string())?;
-        Ok(Opened { store: Self { connection, path, identity, _lock: lock }, stored })
+        Ok(Opened { store: Self { connection, path, identity, generation, _lock: lock }, stored })
     }
 
     /// Reads the trail beside the loop, over a connection of its own.
@@ -109,16 +111,20 @@ impl SqliteStore {
         Ok(TrailReader { connection: Mutex::new(connection), path: self.path.clone() })
     }
 
-    fn write(&mut self, commit: &Commit) -> Result<(), SqliteStoreError> {
+    fn write(&mut self, commit: &Commit) -> Result<(), WriteError> {
         let path = &self.path;
         // SQLite would go on writing into a file that no path leads to any more.
         if identity(path) != self.identity {
-            return Err(SqliteStoreError::Gone { path: path.clone() });
+            return Err(SqliteStoreError::Gone { path: path.clone() }.into());
         }
         let sqlite = |source| SqliteStoreError::Sqlite { path: path.clone(), source };
         let transaction = self.connection.transaction().map_err(sqlite)?;
-        let recorded: i64 =
-            transaction.query_row("SELECT seq FROM host", [], |row| row.get(0)).map_err(sqlite)?;
+        let host = "SELECT seq, generation FROM host";
+        let (recorded, generation): (i64, i64) =
+            transaction.query_row(host, [], |row| Ok((row.get(0)?, row.get(1)?))).map_err(sqlite)?;
+        if generation != self.generation {
+            return Err(WriteError::Deposed);
+        }
         let seq = i64::try_from(commit.seq).unwrap_or(i64::MAX);
         if seq <= recorded {
             return Ok(());
@@ -129,13 +135,63 @@ impl SqliteStore {
         }
         let anchor = writer.json("the time", &commit.anchor)?;
         writer.run("UPDATE host SET seq = ?1, anchor = ?2", params![seq, anchor])?;
-        transaction.commit().map_err(sqlite)
+        transaction
+            .commit()
+            .map_err(|source| WriteError::Commit { known: is_known(&source), error: sqlite(source) })
     }
 }
 
 impl Store for SqliteStore {
     fn commit(&mut self, commit: &Commit) -> Result<(), StoreError> {
-        Ok(self.write(commit)?)
+        let Err(error) = self.write(commit) else { return Ok(()) };
+        // Else the transaction is still open, and a later one would commit it.
+        let rolled_back = self.connection.is_autocommit();
+        Err(match error {
+            WriteError::Deposed => StoreError::Deposed,
+            WriteError::Before(error) | WriteError::Commit { error, known: Known::NotMade }
+                if rolled_back =>
+            {
+                StoreError::Refused(Box::new(error))
+            }
+            WriteError::Before(error) | WriteError::Commit { error, .. } => {
+                StoreError::Unsure(Box::new(error))
+            }
+        })
+    }
+}
+
+/// How far a write came.
+enum WriteError {
+    /// Another host has opened the data file since.
+    Deposed,
+    /// The end of the transaction was not reached: SQLite marks the last page of a commit, and wrote none.
+    Before(SqliteStoreError),
+    /// The end failed.
+    Commit { error: SqliteStoreError, known: Known },
+}
+
+impl From<SqliteStoreError> for WriteError {
+    fn from(error: SqliteStoreError) -> Self {
+        Self::Before(error)
+    }
+}
+
+/// What the failure of a `COMMIT` says about the commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// It was not made.
+    NotMade,
+    /// It may be found by the next one who opens the file.
+    Nothing,
+}
+
+/// A lock that is held leaves everything as it was, and a disk that is full has cut the log off before the page
+/// that ends the commit. After another failure, above all of the sync, that page may be in the log, whole: this
+/// process does not see it, and the next one that opens the file may.
+fn is_known(error: &rusqlite::Error) -> Known {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull) => Known::NotMade,
+        Some(_) | None => Known::Nothing,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Makes text from outside safe to show: bounded, on one line, without characters that steer a
-//! terminal or turn the reading direction.
+//! terminal or turn the reading direction. Which those are is a rule of `phasegate_core::domain::shown`.
+
+use phasegate_core::domain::shown::steers;
 
 /// Cuts to at most `max` bytes, at a character's boundary.
 pub(super) fn cut(text: &str, max: usize) -> &str {
@@ -71,10 +73,6 @@ pub(super) fn names(all: &[String]) -> String {
     line
 }
 
-fn steers(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,9 +88,9 @@ mod tests {
 
     #[test]
     fn text_cannot_steer_a_terminal() {
-        let line = "a\x1b[2Jb\nc\u{202e}d\u{85}e";
-        assert_eq!(one_line(line, 99), "a [2Jb c d e");
-        assert_eq!(into_line(line.to_owned(), 99), "a [2Jb c d e");
+        let line = "a\x1b[2Jb\nc\u{202e}d\u{85}e\u{200b}f";
+        assert_eq!(one_line(line, 99), "a [2Jb c d e f");
+        assert_eq!(into_line(line.to_owned(), 99), "a [2Jb c d e f");
         for (text, max, expected) in [("a ~", 3, "a ~"), ("a ~b", 3, "a ~"), ("\u{7f}é", 9, " é")] {
             assert_eq!(into_line(text.to_owned(), max), expected, "{text:?}");
         }

@@ -152,6 +152,13 @@ string_id!(
 );
 plain_order!(UpgradeId);
 
+/// Most digits of a number that follows a name in an id.
+const NUMBER_DIGITS_MAX: usize = 20;
+
+/// Longest name in bytes that leaves room for `-` and any number behind it: ids of upgrades are the name of
+/// their set and a number, and so are those of instances that are created in the place of others.
+pub const NUMBERED_LEN_MAX: usize = ID_LEN_MAX - 1 - NUMBER_DIGITS_MAX;
+
 /// Identity of one effect on one instance. Sent to the driver, which treats a repeat as done.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]

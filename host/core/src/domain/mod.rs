@@ -23,6 +23,8 @@ pub mod plugin_spec;
 pub mod policy;
 pub mod request;
 pub mod rules;
+pub mod shortage;
+pub mod shown;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod time;
@@ -54,6 +56,7 @@ pub use plugin_spec::{Forbidden, Gate, PluginSpec, Strategy, SwapRules};
 pub use policy::{BatchSize, HealthGate, Percent, RollingUpgradePolicy};
 pub use request::{Actor, By, InvalidRequestKey, RequestId, RequestKey, TEXT_BYTES_MAX};
 pub use rules::{Checkpoints, Decisions, FailureRules, OnBreach, OnInstanceFailure, PhaseName, RetryRule};
+pub use shortage::{NotAsked, Shortage, Unasked, Unheard};
 pub use time::Timestamp;
 pub use upgrade_policy::UpgradePolicy;
 pub use window::{ClockTime, FreezeWindow, FreezeWindows, Frozen, Weekdays};

@@ -113,6 +113,28 @@ impl HealthFold {
         committed
     }
 
+    /// The host could not ask for so long, which is no part of the application's grace. What is committed
+    /// stays.
+    pub fn was_not_asked(&mut self, length: Duration) {
+        if self.observed.is_some() && self.grace == Grace::Running {
+            self.started_at = self.started_at + length;
+        }
+    }
+
+    /// Nothing runs any more, and what was claimed of it counts no longer. A grace period that is running runs on;
+    /// there is no second one: when it is over, the fail state is committed at once.
+    pub fn stopped(&mut self) {
+        if self.observed.is_none() {
+            return;
+        }
+        let fail_state = self.settings.fail_state;
+        self.observed = Some(fail_state);
+        self.streak = 0;
+        if self.grace == Grace::Over {
+            self.committed = Some(state_of(fail_state));
+        }
+    }
+
     /// What is committed; Initializing before the first claim.
     #[must_use]
     pub fn health(&self) -> Health {

@@ -98,6 +98,7 @@ fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out
         model,
         instances: OrdMap::new(),
         members: Census::default(),
+        unasked: OrdSet::new(),
         due: OrdSet::new(),
         ids_ever: OrdSet::new(),
         upgrade: stored.upgrades.get(&spec.name).cloned().map(Arc::new),

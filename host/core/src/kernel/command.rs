@@ -8,7 +8,7 @@ use crate::domain::{
     ScaleSetName, UpgradeId, Version,
 };
 use crate::lifecycle;
-use crate::record::StoppedLine;
+use crate::record::{StoppedLine, StoredReload};
 use crate::rollout::Wish;
 
 /// A command, and who gives it.
@@ -50,6 +50,9 @@ pub enum Command {
     Plugin(PluginName, Box<lifecycle::Command>),
     /// Go by a changed configuration from now on.
     Reconfigure(Reconfiguration),
+    /// Say what a reload under this request's key has changed, if one was granted; it changes nothing. A
+    /// reload begins with it: what it prepares would be in vain.
+    Recall,
 }
 
 /// How an upgrade is to be started.
@@ -114,6 +117,8 @@ pub struct Reconfiguration {
     pub on_failure: BTreeMap<PluginName, OnFailure>,
     /// Plugins that take up what was prepared, and under which request.
     pub plugins: Vec<(PluginName, RequestId)>,
+    /// What of each scale set is another one, as the configuration calls it; remembered for a repeat.
+    pub changed: BTreeMap<ScaleSetName, Vec<String>>,
 }
 
 /// What was granted.
@@ -134,6 +139,8 @@ pub enum Reply {
     Recorded,
     /// A changed configuration is in force; what became of each plugin of it.
     Reconfigured(Vec<(PluginName, Box<lifecycle::TakenUp>)>),
+    /// What was changed by the reload that was granted under this key; none when none was.
+    Recalled(Option<StoredReload>),
     /// What a plugin was wanted to do is done.
     Plugin(lifecycle::Reply),
 }

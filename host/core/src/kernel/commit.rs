@@ -1,21 +1,20 @@
 //! What a kernel does about its commits: the way back from one that was refused, and when to try again.
 
+mod over;
+
 use std::time::Duration;
 
 use super::command::{Answer, Reply};
 use super::event::RefusedCommit;
-use super::look;
 use super::out::{Numbers, Out};
 use super::plugin;
 use super::refusal::Refusal;
 use super::requests::Requests;
 use super::state::Fleet;
-use super::surge;
 use super::trail;
-use super::{Effect, Kernel, Turn};
-use crate::domain::{Backoff, Component, Now, ScaleSetName, Timestamp, UpgradeId};
-use crate::record::{StoredModel, Write};
-use crate::rollout::Upgrade;
+use super::{Effect, Kernel, Turn, lifecycle};
+use crate::domain::{Backoff, Now, RequestId, Timestamp};
+use crate::record::{Made, Write};
 
 /// Between two tries to write.
 const WRITE_AGAIN: Backoff = Backoff { first: Duration::from_secs(5), max: Duration::from_secs(5) };
@@ -28,7 +27,13 @@ pub(super) struct Recording {
     /// Facts and what follows from them, not recorded yet.
     writes: Vec<Write>,
     effects: Vec<Effect>,
+    /// Answers about what was undone and may stand in the record all the same. A host that starts from it would
+    /// do it, so they wait until it is written over.
+    held: Vec<(RequestId, Answer)>,
 }
+
+/// Answers that wait at most. Of an older one the kernel says nothing, and the door says that it is not known.
+const HELD_MAX: usize = 1_000;
 
 /// Whether a turn can wait for the next try to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +57,21 @@ impl Recording {
     pub(super) fn may_write(&self, at: Timestamp, patience: Patience) -> bool {
         patience == Patience::None || self.refusing.is_none_or(|(again_at, _)| again_at <= at)
     }
+
+    /// What is answered once the commit of this turn, which begins with what is written over, is made.
+    pub(super) fn answers(&self) -> impl Iterator<Item = (RequestId, Answer)> {
+        self.held.iter().cloned()
+    }
+
+    fn is_held(&self, request: RequestId) -> bool {
+        self.held.iter().any(|(held, _)| *held == request)
+    }
+
+    fn hold(&mut self, answers: impl IntoIterator<Item = (RequestId, Answer)>) {
+        self.held.extend(answers);
+        let beyond = self.held.len().saturating_sub(HELD_MAX);
+        self.held.drain(..beyond);
+    }
 }
 
 impl Kernel {
@@ -61,6 +81,7 @@ impl Kernel {
         if self.undo.take().is_some() {
             self.recording.refusing = None;
             self.fleet.refusing = None;
+            self.recording.held.clear();
         }
         self.begin()
     }
@@ -82,11 +103,12 @@ impl Kernel {
         Undo { fleet: self.fleet.clone(), requests: self.requests.clone(), numbers: out.numbers }
     }
 
-    /// The latest commit was refused. Whether it was made all the same is not known, so whatever it may have
-    /// left is written over: facts again, and intents as they are without it.
+    /// The latest commit was refused. It may have been made all the same, so whatever it may have left is
+    /// written over: facts again, and intents as they are without it. Where that is not known, the answer to what
+    /// was undone waits until it is: else the host could die before, and what was answered with no be done.
     pub(super) fn commit_refused(&mut self, refused: RefusedCommit, now: Now, turn: &mut Turn) -> Out {
-        let RefusedCommit { turn: before, why } = refused;
-        let Turn { mut writes, mut effects, replies, facts, heard, .. } = before;
+        let RefusedCommit { turn: before, why, made } = refused;
+        let Turn { mut writes, mut effects, replies, facts, heard, by_lives, .. } = before;
         self.memories.refused();
         let tries = self.recording.refusing.map_or(0, |(_, tries)| tries) + 1;
         let again_at = now.at + WRITE_AGAIN.after(tries, self.numbers.audit);
@@ -105,19 +127,34 @@ impl Kernel {
         effects.truncate(facts.effects);
         (self.recording.writes, self.recording.effects) = (writes, effects);
         let mut before = Before::Nothing;
+        let (mut undone, mut others) = (Vec::new(), Vec::new());
         for (id, answer) in replies {
+            // The life of a plugin answers for itself.
+            if self.recording.is_held(id) || by_lives.contains(&id) {
+                continue;
+            }
             // What was refused after something was granted may have been refused because of that.
             if answer.is_ok() {
                 before = Before::Granted;
             }
-            let answer = not_recorded(answer, before, &why);
-            turn.replies.extend(answer.map(|answer| (id, answer)));
+            let answers = if promises(&answer) { &mut undone } else { &mut others };
+            answers.push((id, not_recorded(answer, before, &why)));
         }
         let mut out = self.begin();
         for (name, event) in heard {
             let heard = plugin::hear_unrecorded(&mut self.fleet, &name, event, &why, now, &mut out);
-            turn.replies.extend(heard.replies);
+            undone.extend(heard.replies);
             self.plugin_timers.note(&name, heard.wake_at);
+            // What it has become all the same is recorded with a step of its own, once the record takes writes.
+            let again = (name, lifecycle::Event::Tick);
+            if !self.unheard.contains(&again) {
+                self.unheard.push(again);
+            }
+        }
+        turn.replies.extend(others);
+        match made {
+            Made::No => turn.replies.extend(undone),
+            Made::NotKnown => self.recording.hold(undone),
         }
         out
     }
@@ -127,72 +164,6 @@ impl Kernel {
     pub(super) fn proof(&self, out: &Out) -> Option<Write> {
         let is_needed = self.recording.refusing.is_some() && out.writes.is_empty();
         is_needed.then(|| Write::Line(self.fleet.line.clone()))
-    }
-
-    /// What the record is to say where refused intents may stand in it.
-    fn written_over(&self, intents: &[Write]) -> Vec<Write> {
-        let mut writes: Vec<Write> = intents.iter().filter_map(|write| self.as_it_is(write)).collect();
-        if intents.iter().any(|write| matches!(write, Write::Audit(_))) {
-            writes.push(Write::TrailEnds(self.numbers.audit));
-        }
-        writes
-    }
-
-    /// The same row as it is without the intent.
-    fn as_it_is(&self, write: &Write) -> Option<Write> {
-        Some(match write {
-            Write::Upgrade(head) => match self.upgrade(&head.scale_set, &head.id) {
-                Some(upgrade) => Write::Upgrade(Box::new(upgrade.head())),
-                None => Write::UpgradeGone(head.id.clone()),
-            },
-            // Of an upgrade that never began everything goes with its head.
-            Write::Member(id, instance, _) | Write::MemberLeft(id, instance) => {
-                look::member_write(self.latest_with(id)?, instance)
-            }
-            Write::Batch(id, number, _) => look::batch_write(self.latest_with(id)?, *number),
-            Write::Order(id, _) => Write::Order(id.clone(), self.latest_with(id)?.order()),
-            Write::LeftOut(id, _) => Write::LeftOut(id.clone(), Box::new(self.latest_with(id)?.left_out())),
-            Write::Version(name, id, component, _) => {
-                let instance = self.fleet.set(name).ok()?.instance(id);
-                let version = instance.and_then(|instance| instance.version_of(component)).cloned();
-                Write::Version(name.clone(), id.clone(), component.clone(), version)
-            }
-            Write::Membership(name, id, _) => {
-                let instance = self.fleet.set(name).ok()?.instance(id);
-                let membership = instance.and_then(surge::membership).map(Box::new);
-                Write::Membership(name.clone(), id.clone(), membership)
-            }
-            Write::Model(name, component, _) => {
-                Write::Model(name.clone(), component.clone(), self.model(name, component)?)
-            }
-            Write::Plugin(name, _) => {
-                Write::Plugin(name.clone(), Box::new(self.fleet.plugins.get(name)?.stored()?))
-            }
-            Write::Quarantine(name, change, _) => {
-                let reason = self.fleet.set(name).ok()?.quarantined.get(change).cloned();
-                Write::Quarantine(name.clone(), change.clone(), reason)
-            }
-            Write::Retry(name, _) => Write::Retry(name.clone(), self.fleet.set(name).ok()?.retry.clone()),
-            Write::Line(_) => Write::Line(self.fleet.line.clone()),
-            Write::Request(key, _) => Write::Request(key.clone(), self.requests.get(key).cloned()),
-            // Memories wait where each instance has one; the trail is cut as a whole.
-            Write::Memory(..) | Write::UpgradeGone(_) | Write::Audit(_) | Write::TrailEnds(_) => return None,
-        })
-    }
-
-    fn upgrade(&self, name: &ScaleSetName, id: &UpgradeId) -> Option<&Upgrade> {
-        let set = self.fleet.set(name).ok()?;
-        set.upgrade.as_deref().filter(|upgrade| upgrade.id == *id)
-    }
-
-    fn latest_with(&self, id: &UpgradeId) -> Option<&Upgrade> {
-        self.fleet.sets().find_map(|set| set.upgrade.as_deref().filter(|upgrade| upgrade.id == *id))
-    }
-
-    fn model(&self, name: &ScaleSetName, component: &Component) -> Option<StoredModel> {
-        let set = self.fleet.set(name).ok()?;
-        let configured = set.spec.model.goal().of(component)?.clone();
-        Some(StoredModel { version: set.model.of(component)?.clone(), configured })
     }
 
     /// Hands the turn over.
@@ -267,113 +238,28 @@ enum Before {
     Granted,
 }
 
+/// Whether an answer says that something is so from now on.
+fn promises(answer: &Answer) -> bool {
+    match answer {
+        Ok(Reply::Pong | Reply::Recalled(_)) | Err(_) => false,
+        Ok(
+            Reply::Upgrade { .. }
+            | Reply::Line(_)
+            | Reply::Recorded
+            | Reply::Reconfigured(_)
+            | Reply::Plugin(_),
+        ) => true,
+    }
+}
+
 /// What was granted and could not be recorded was not done, and what was refused since may have been refused
 /// because of it.
-fn not_recorded(answer: Answer, before: Before, why: &str) -> Option<Answer> {
+fn not_recorded(answer: Answer, before: Before, why: &str) -> Answer {
     match answer {
-        // The life of the plugin answers for itself.
-        Ok(Reply::Plugin(_)) | Err(Refusal::Plugin(_)) => None,
-        Err(refused) if before == Before::Nothing => Some(Err(refused)),
-        Ok(_) | Err(_) => Some(Err(Refusal::NotRecorded { why: why.to_owned() })),
+        Err(refused) if before == Before::Nothing => Err(refused),
+        Ok(_) | Err(_) => Err(Refusal::NotRecorded { why: why.to_owned() }),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::Command;
-    use super::super::testing::*;
-    use super::*;
-    use crate::domain::*;
-    use crate::rollout::Wish;
-
-    /// What a kernel that starts from the record now would know.
-    fn recorded(rig: &Rig) -> (Option<Upgrade>, Vec<Option<Version>>, usize) {
-        let stored = rig.disk.clone().open();
-        let versions = stored.versions.values().cloned().collect();
-        (stored.upgrades.get(&name("orders")).cloned(), versions, rig.disk.trail().count())
-    }
-
-    #[test]
-    fn a_start_that_cannot_be_recorded_never_was() {
-        for mood in [DiskMood::Refuses, DiskMood::Lies] {
-            let mut rig = Rig::healthy();
-            rig.mood = mood;
-            let answer = rig.start("v2").unwrap();
-            assert!(matches!(answer, Err(Refusal::NotRecorded { .. })), "{mood:?}: {answer:?}");
-            assert!(rig.set().upgrade.is_none() && rig.effects.is_empty(), "{mood:?}");
-            assert_eq!(rig.kernel.fleet().refusing.as_deref(), Some("the disk is full"));
-            rig.mood = DiskMood::Takes;
-            rig.pass(Duration::from_secs(6));
-            assert!(rig.asked().is_empty(), "{mood:?}: nothing of it is done later");
-            assert_eq!(
-                recorded(&rig),
-                (None, vec![Some(version("v1")); 3], 0),
-                "{mood:?}: also when it was made"
-            );
-            // That it was made is known by the next turn, which is due at once.
-            rig.pass(Duration::ZERO);
-            assert!(rig.kernel.fleet().refusing.is_none());
-            assert!(rig.start("v2").unwrap().is_ok(), "and it can be asked for again");
-        }
-    }
-
-    #[test]
-    fn facts_stay_and_nothing_goes_out_until_the_record_takes_writes() {
-        for mood in [DiskMood::Refuses, DiskMood::Lies] {
-            let mut rig = Rig::healthy();
-            rig.start("v2");
-            let asked = rig.asked().remove(0);
-            let instance = asked.instance.id.clone();
-            rig.mood = mood;
-            rig.done(asked, Ok(()));
-            rig.judge(instance.as_str(), decision(0));
-            rig.pass(Duration::from_secs(1));
-            assert!(rig.effects.is_empty(), "{mood:?}: no probe is told of what is not recorded");
-            assert!(rig.asked().is_empty(), "{mood:?}: the next batch waits");
-            assert_eq!(rig.instance(instance.as_str()).version, Some(version("v2")), "a fact");
-            assert_eq!(rig.instance(instance.as_str()).fold.health(), Health::Healthy, "decisions go on");
-            rig.mood = DiskMood::Takes;
-            rig.pass(Duration::from_secs(6));
-            let (upgrade, versions, _) = recorded(&rig);
-            assert_eq!(upgrade.as_ref(), Some(rig.upgrade()), "{mood:?}: the record is the state");
-            assert_eq!(versions.iter().flatten().filter(|seen| **seen == version("v2")).count(), 1);
-            let next = rig.asked();
-            assert_eq!(next.len(), 1, "{mood:?}: and it goes on, once");
-            assert_ne!(next[0].instance.id, instance);
-        }
-    }
-
-    #[test]
-    fn a_wish_is_undone_and_its_answer_says_so() {
-        let mut rig = Rig::healthy();
-        rig.start("v2");
-        rig.mood = DiskMood::Lies;
-        let answer = rig.ask(Command::Wish(name("orders"), Wish::Pause)).unwrap();
-        assert!(matches!(answer, Err(Refusal::NotRecorded { .. })) && !rig.upgrade().paused);
-        let by = By { reason: Some("the network".to_owned()), ..By::host() };
-        assert!(rig.ask_as(by.clone(), Command::StopLine).unwrap().is_err());
-        rig.mood = DiskMood::Takes;
-        rig.pass(Duration::from_secs(6));
-        let stored = rig.disk.clone().open();
-        assert!(stored.line.is_none() && !stored.upgrades[&name("orders")].paused, "the record says so, too");
-        assert!(matches!(rig.ask_as(by, Command::StopLine), Some(Ok(Reply::Line(Some(_))))));
-    }
-
-    #[test]
-    fn a_request_is_worth_a_try_before_it_is_due() {
-        let mut rig = Rig::healthy();
-        rig.mood = DiskMood::Refuses;
-        rig.start("v2");
-        rig.mood = DiskMood::Takes;
-        assert!(rig.start("v2").unwrap().is_ok(), "the disk has room again");
-    }
-
-    #[test]
-    fn while_it_refuses_the_next_try_is_all_that_is_due() {
-        let mut rig = Rig::healthy();
-        rig.mood = DiskMood::Refuses;
-        rig.start("v2");
-        let wake = rig.wake_at.unwrap();
-        assert!(wake > rig.now.at && wake <= rig.now.at + WRITE_AGAIN.max, "{wake} at {}", rig.now.at);
-    }
-}
+mod tests;

@@ -24,6 +24,7 @@ pub(super) fn done(fleet: &mut Fleet, done: Done, now: Now, out: &mut Out) {
     }
     let (spec, custody) = (Arc::clone(&set.spec), set.driver.custody);
     let heard = set.change(&id, |instance| {
+        let before = instance.fold.health();
         let wanted = instance.busy.remove(&component).and_then(|busy| busy.wanted);
         let recorded = instance.version_of(&component).cloned();
         let seen = match &component {
@@ -47,11 +48,18 @@ pub(super) fn done(fleet: &mut Fleet, done: Done, now: Now, out: &mut Out) {
             instance.trouble = Some(Arc::new(Trouble { at: now.at, text: text.clone() }));
             if instance.version.is_none() && custody == Custody::Host {
                 instance.retry_at = Some(now.at + START_AGAIN.after(1, instance.epoch));
+                // The host alone keeps it running. What answered meanwhile ran before, or is something else.
+                instance.down = true;
+                instance.fold.stopped();
             }
         }
-        (moved, result)
+        (moved, result, (before, instance.fold.health()))
     });
-    let Some((moved, result)) = heard else { return };
+    let Some((moved, result, (before, after))) = heard else { return };
+    if before != after {
+        set.dirty = true;
+        out.changes.health.push((name.clone(), id.clone(), before, after));
+    }
     if let Some(version) = moved {
         out.writes.push(Write::Version(name.clone(), id.clone(), component, version));
     }
@@ -176,5 +184,51 @@ mod tests {
         assert_eq!((again.instance.id.clone(), again.version), (instance.clone(), version("v1")));
         assert_ne!(again.operation, first, "another effect");
         assert_eq!(rig.instance(instance.as_str()).epoch, epoch, "no second grace period");
+    }
+
+    #[test]
+    fn what_failed_to_start_is_not_healthy_and_gets_no_second_grace_period() {
+        let mut set = orders();
+        set.driver.custody = Custody::Host;
+        set.spec.health.number_of_probes = 2;
+        let mut rig = Rig::new(vec![set]);
+        let health = |rig: &Rig| rig.instance("0").fold.health();
+        let of_the_first = |mut asked: Vec<super::super::effect::Ensure>| {
+            asked.retain(|asked| asked.instance.id == id("0"));
+            asked.remove(0)
+        };
+        // Something answers at its address while it is being started.
+        let asked = of_the_first(rig.asked());
+        rig.judge("0", decision(0));
+        rig.judge("0", decision(0));
+        assert_eq!(health(&rig), Health::Healthy);
+        rig.done(asked, Err("no such file"));
+        assert_eq!(health(&rig), Health::Unknown, "at once");
+        assert_eq!(rig.set().census().of(Health::Healthy), 0);
+        rig.judge("0", decision(0));
+        rig.judge("0", decision(0));
+        assert_eq!(health(&rig), Health::Unknown, "what answers is something else");
+        rig.pass(Duration::from_secs(5));
+        let again = of_the_first(rig.asked());
+        rig.done(again, Ok(()));
+        assert_eq!(health(&rig), Health::Initializing, "a new life");
+        rig.judge("0", decision(0));
+        rig.judge("0", decision(0));
+        assert_eq!(health(&rig), Health::Healthy);
+    }
+
+    #[test]
+    fn the_grace_period_of_what_never_starts_comes_to_an_end() {
+        let mut set = orders();
+        set.driver.custody = Custody::Host;
+        let mut rig = Rig::new(vec![set]);
+        for _ in 0..4 {
+            for asked in rig.asked().into_iter().filter(|asked| asked.instance.id == id("0")) {
+                rig.done(asked, Err("no such file"));
+            }
+            rig.judge("0", Decision { claim: Claim::Unknown, ..decision(0) });
+            rig.pass(Duration::from_secs(5));
+        }
+        assert_eq!(rig.instance("0").fold.health(), Health::Unknown);
     }
 }

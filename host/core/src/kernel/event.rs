@@ -1,19 +1,22 @@
 //! Everything that a kernel may be told.
 
 use crate::domain::{
-    Address, Component, Decided, Digest, DriverNote, Generation, InstanceId, OperationId, PluginName,
-    ScaleSetName, Version,
+    Address, Component, Decided, Digest, DriverNote, Generation, InstanceId, NotAsked, OperationId,
+    PluginName, ScaleSetName, Version,
 };
 
 use super::Turn;
 use super::command::Request;
 use crate::lifecycle;
+use crate::record::Made;
 
 /// Something that happened.
 #[derive(Debug)]
 pub enum Event {
     /// Probe rounds were judged. Each says when its probe began, and in which life of the instance.
     Judged(Vec<Decided>),
+    /// A round was due in which nobody was asked: the host was short of something.
+    NotAsked(NotAsked),
     /// A driver has answered.
     Done(Done),
     /// A driver has answered to a creation.
@@ -31,7 +34,7 @@ pub enum Event {
     /// A person or a program wants something.
     Request(Request),
     /// What the turn before wanted recorded was refused, and nothing of it was done; the turn comes back.
-    /// Whether it was recorded all the same is not known. Always the first event of its turn.
+    /// Always the first event of its turn.
     CommitRefused(Box<RefusedCommit>),
     /// The host is ending: what is only remembered is to be recorded now.
     Ending,
@@ -44,6 +47,8 @@ pub struct RefusedCommit {
     pub turn: Turn,
     /// Why, one line.
     pub why: String,
+    /// Whether it was recorded all the same.
+    pub made: Made,
 }
 
 /// A driver's answer.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::memory::Memories;
 use super::out::Out;
 use super::state::Fleet;
-use crate::domain::{Decided, Now};
+use crate::domain::{Decided, NotAsked, Now};
 
 /// Takes in one judged round.
 pub(super) fn judged(fleet: &mut Fleet, memories: &mut Memories, decided: Decided, now: Now, out: &mut Out) {
@@ -13,13 +13,20 @@ pub(super) fn judged(fleet: &mut Fleet, memories: &mut Memories, decided: Decide
     let id = decided.instance.clone();
     let stands_in = set.stands_in();
     let name = decided.scale_set.clone();
+    let mut asked_again = false;
     let folded = set.change(&id, |instance| {
+        asked_again = instance.is_asked_again(&decided);
         memories.take(&name, instance, &decided.outcome, now.at);
         // Also the first of a generation: what another one has said is not in force.
         let stamp = &decided.outcome.stamp;
         let first = instance.latest.as_ref().is_none_or(|latest| latest.stamp != *stamp);
         instance.judged(decided, stands_in).map(|(before, after)| (first, before, after))
     });
+    if asked_again {
+        set.unasked.remove(&id);
+        // What waited for it, goes on.
+        set.dirty = true;
+    }
     let Some((first, before, after)) = folded.flatten() else { return };
     if before != after {
         out.changes.health.push((name, id.clone(), before, after));
@@ -30,8 +37,20 @@ pub(super) fn judged(fleet: &mut Fleet, memories: &mut Memories, decided: Decide
     set.dirty |= first || before != after || set.upgrade.as_ref().is_some_and(deferred);
 }
 
+/// Takes in that an instance was not asked: its health stays as it is, and ages.
+pub(super) fn not_asked(fleet: &mut Fleet, missed: &NotAsked) {
+    let NotAsked { scale_set, instance: id, epoch, started_at, short_of } = missed;
+    let Some(set) = fleet.change(scale_set) else { return };
+    let taken = set.change(id, |instance| instance.not_asked(*epoch, *started_at, *short_of));
+    if taken == Some(true) {
+        set.unasked.insert(id.clone());
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::testing::*;
     use crate::domain::*;
 
@@ -46,6 +65,90 @@ mod tests {
         let ill = Decision { claim: Claim::Unhealthy, ..decision(0) };
         rig.judge_in(instance.as_str(), old, 1, Ok(std::sync::Arc::new(ill)));
         assert_eq!(rig.instance(instance.as_str()).fold, before);
+    }
+
+    fn not_asked(rig: &Rig, instance: &str) -> super::super::Event {
+        super::super::Event::NotAsked(NotAsked {
+            scale_set: name("orders"),
+            instance: id(instance),
+            epoch: rig.instance(instance).epoch,
+            started_at: rig.now.at,
+            short_of: Shortage::Descriptors,
+        })
+    }
+
+    fn participation(rig: &Rig, instance: &str) -> Option<Participation> {
+        rig.set().standing(rig.instance(instance), rig.now.at).participation()
+    }
+
+    #[test]
+    fn who_was_not_asked_keeps_the_health_and_is_no_candidate_once_that_is_old() {
+        let mut rig = Rig::healthy();
+        let before = rig.instance("0").fold.clone();
+        for _ in 0..14 {
+            rig.turn(["0", "1", "2"].map(|one| not_asked(&rig, one)).into());
+            rig.pass(Duration::from_secs(5));
+        }
+        assert_eq!(rig.instance("0").fold, before, "neither the health nor its memory has moved");
+        assert_eq!(participation(&rig, "0"), Some(Participation::Skip), "after 70 s");
+        rig.start("v2");
+        rig.pass(Duration::from_secs(600));
+        assert_eq!(rig.asked(), [], "nothing goes forward on what is old");
+        assert!(rig.upgrade().is_active(), "and nothing has failed");
+
+        ["0", "1", "2"].iter().for_each(|one| rig.judge(one, decision(0)));
+        assert_eq!(participation(&rig, "0"), Some(Participation::Proceed));
+        rig.pass(Duration::from_secs(1));
+        rig.run_to_the_end();
+        assert_eq!(rig.upgrade().state, crate::rollout::UpgradeState::Completed);
+    }
+
+    #[test]
+    fn one_round_that_was_not_asked_changes_nothing() {
+        let mut rig = Rig::healthy();
+        rig.turn(vec![not_asked(&rig, "0")]);
+        assert_eq!(participation(&rig, "0"), Some(Participation::Proceed));
+        let mut old = not_asked(&rig, "1");
+        if let super::super::Event::NotAsked(missed) = &mut old {
+            missed.epoch += 1;
+        }
+        rig.turn(vec![old]);
+        assert_eq!(rig.instance("1").unasked, None, "another life");
+    }
+
+    #[test]
+    fn the_gate_counts_no_time_in_which_nobody_could_be_asked() {
+        let mut rig = Rig::healthy();
+        rig.start("v2");
+        let asked = rig.asked().remove(0);
+        let instance = asked.instance.id.clone();
+        rig.done(asked, Ok(()));
+        rig.pass(Duration::from_secs(100));
+        for _ in 0..60 {
+            rig.turn(vec![not_asked(&rig, instance.as_str())]);
+            rig.pass(Duration::from_secs(5));
+        }
+        let deadline = rig.upgrade().policy.gate.deadline;
+        assert!(deadline < Duration::from_secs(400));
+        assert_eq!(rig.asked(), [], "nothing was brought back");
+        rig.judge(instance.as_str(), decision(0));
+        assert_eq!(rig.upgrade().progress().successful, 1);
+    }
+
+    #[test]
+    fn the_gate_goes_on_where_it_stood() {
+        let mut rig = Rig::healthy();
+        rig.start("v2");
+        let asked = rig.asked().remove(0);
+        let instance = asked.instance.id.clone();
+        rig.done(asked, Ok(()));
+        rig.turn(vec![not_asked(&rig, instance.as_str())]);
+        rig.pass(Duration::from_secs(300));
+        let ill = || Decision { claim: Claim::Unknown, ..decision(0) };
+        rig.judge(instance.as_str(), ill());
+        assert_eq!(rig.asked(), [], "its own time is not over");
+        rig.pass(Duration::from_secs(121));
+        assert_eq!(rig.asked().len(), 1, "it is brought back");
     }
 
     #[test]

@@ -10,7 +10,8 @@
 //! A turn has two halves. *Facts* come first: what probes, drivers and plugins say is so, whatever becomes
 //! of it. *Intents* follow: starts, wishes, admissions, tries that are due. When the commit of a turn is
 //! refused, the turn comes back as the first event of the next one: facts stay and go with the next commit;
-//! intents are undone, and whoever asked for them is told. Until the record takes writes again nothing is
+//! intents are undone, and the requests for them are answered: at once where the store knows that nothing was
+//! made, and else with the commit that writes over what may have been. Until the record takes writes again nothing is
 //! done and nothing is admitted; answers of probes go on to count.
 //!
 //! [`Kernel::turn`] only deals out: one file for each thing that can happen. Total: it never waits, reads or
@@ -60,6 +61,7 @@ pub use start::{plan_now, wanted};
 pub use state::Fleet;
 pub use watched::{Stepped, Watching};
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::domain::{Now, PluginName, PluginSpec, RequestId, ScaleSetName, TEXT_BYTES_MAX, Timestamp};
@@ -90,6 +92,8 @@ pub struct Turn {
     pub stepped: Vec<Stepped>,
     /// Where facts end and intents begin, for the case that the commit is refused.
     facts: Facts,
+    /// Requests that lives of plugins have answered, who hear of such a refusal themselves.
+    by_lives: BTreeSet<RequestId>,
     /// What plugins were told, for the same case.
     heard: Vec<(PluginName, lifecycle::Event)>,
 }
@@ -211,8 +215,10 @@ impl Kernel {
         let patience = if requests.is_empty() && !ending { Patience::Some } else { Patience::None };
         if self.recording.may_write(now.at, patience) {
             self.undo = Some(Box::new(self.undo_point(&out)));
-            plugins.extend(std::mem::take(&mut self.unheard));
-            for (name, event) in plugins {
+            // What has waited for the record came first.
+            let mut heard = std::mem::take(&mut self.unheard);
+            heard.extend(plugins);
+            for (name, event) in heard {
                 self.plugin(name, event, now, &mut out, &mut turn);
             }
             for request in requests {
@@ -224,6 +230,7 @@ impl Kernel {
             self.look_around(now, &mut out);
             out.writes.extend(self.proof(&out));
             turn.facts.intents = out.writes.len();
+            turn.replies.extend(self.recording.answers());
             let due = ending || self.memories.due().is_some_and(|due| due <= now.at);
             if due || !out.writes.is_empty() {
                 out.writes.extend(self.memories.offer());
@@ -246,6 +253,7 @@ impl Kernel {
                     judged::judged(fleet, &mut self.memories, decided, now, out);
                 }
             }
+            Event::NotAsked(missed) => judged::not_asked(fleet, &missed),
             Event::Done(done) => done::done(fleet, done, now, out),
             Event::Created(created) => surge::created(fleet, created, now, out),
             Event::Deleted(deleted) => surge::deleted(fleet, deleted, now, out),
@@ -267,6 +275,7 @@ impl Kernel {
         turn: &mut Turn,
     ) {
         let heard = plugin::hear(&mut self.fleet, &name, event.clone(), now, out);
+        turn.by_lives.extend(heard.replies.iter().map(|(id, _)| *id));
         turn.replies.extend(heard.replies);
         self.plugin_timers.note(&name, heard.wake_at);
         turn.heard.push((name, event));
@@ -282,18 +291,17 @@ impl Kernel {
                 }
                 return;
             }
-            Request { id, command: Command::Reconfigure(change), .. } => {
-                let answer = self.reconfigure(change, now, out, turn);
-                turn.replies.push((id, answer));
-                return;
-            }
             other => other,
         };
         let answer = match self.requests.repeated(&request, &self.fleet) {
             Some(answer) => answer,
             None => {
-                let answer = self.grant(&request, now, out);
-                if let Ok(reply) = &answer {
+                let answer = if let Command::Reconfigure(change) = &request.command {
+                    self.reconfigure(change.clone(), now, out, turn)
+                } else {
+                    self.grant(&request, now, out)
+                };
+                if let Some(reply) = answer.as_ref().ok().filter(|reply| **reply != Reply::Recalled(None)) {
                     out.writes.extend(self.requests.granted(&request, reply));
                 }
                 answer
@@ -328,17 +336,29 @@ impl Kernel {
             }
             // Dealt with where requests come in.
             Command::Plugin(..) | Command::Reconfigure(_) => Ok(Reply::Recorded),
+            Command::Recall => Ok(Reply::Recalled(None)),
         }
     }
 
     /// Goes by a changed configuration: all of it, in this turn.
     fn reconfigure(&mut self, change: Reconfiguration, now: Now, out: &mut Out, turn: &mut Turn) -> Answer {
+        // All of it or nothing: none takes anything up where another one would refuse.
+        let mut lives = change.plugins.iter();
+        if let Some(refusal) = lives.find_map(|(name, id)| plugin::not_taken_up(&self.fleet, name, *id, now))
+        {
+            return Err(refusal);
+        }
         let mut taken = Vec::new();
         for (name, prepared) in &change.plugins {
             let take_up = lifecycle::Event::Wanted(*prepared, lifecycle::Command::TakeUp);
             let before = turn.replies.len();
             self.plugin(name.clone(), take_up, now, out, turn);
-            for (_, answer) in turn.replies.split_off(before) {
+            for (id, answer) in turn.replies.split_off(before) {
+                if id != *prepared {
+                    // Whose load is overtaken hears of it.
+                    turn.replies.push((id, answer));
+                    continue;
+                }
                 match answer {
                     Ok(Reply::Plugin(lifecycle::Reply::TakenUp(it))) => taken.push((name.clone(), it)),
                     Ok(_) => {}

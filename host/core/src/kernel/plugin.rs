@@ -12,7 +12,7 @@ use super::refusal::Refusal;
 use super::state::Fleet;
 use super::{note, reload};
 use crate::domain::{Now, PluginName, RequestId, Timestamp};
-use crate::lifecycle::{Event, Fact, Said, Step, step, step_unrecorded};
+use crate::lifecycle::{self, Command, Event, Fact, PluginLife, Said, Step, step, step_unrecorded};
 use crate::record::Write;
 
 /// What a life's step means for the turn.
@@ -44,6 +44,21 @@ pub(super) fn hear_unrecorded(
     follow(fleet, name, step, now, out)
 }
 
+/// Why a life would not take up what it has prepared under a request.
+pub(super) fn not_taken_up(
+    fleet: &Fleet,
+    name: &PluginName,
+    prepared: RequestId,
+    now: Now,
+) -> Option<Refusal> {
+    let mut life = PluginLife::clone(fleet.plugins.get(name)?);
+    let step = step(&mut life, Event::Wanted(prepared, Command::TakeUp), now);
+    let refusal = |(id, reply): (RequestId, Result<_, lifecycle::Refusal>)| {
+        reply.err().filter(|_| id == prepared).map(|refusal| Refusal::Plugin(Box::new(refusal)))
+    };
+    step.replies.into_iter().find_map(refusal)
+}
+
 fn follow(fleet: &mut Fleet, name: &PluginName, step: Step, now: Now, out: &mut Out) -> Heard {
     let Step { record, audit, effects, replies, in_force, wake_at } = step;
     if let Some(stored) = record {
@@ -72,3 +87,6 @@ fn say(fleet: &Fleet, said: Said, now: Now, out: &mut Out) {
     }
     out.changes.said.push(said);
 }
+
+#[cfg(test)]
+mod tests;

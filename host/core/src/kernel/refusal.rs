@@ -21,7 +21,7 @@ pub enum Kind {
     Unavailable,
 }
 
-/// Why a request was not granted. Nothing was changed by it.
+/// Why a request was not granted. Nothing was changed by it, except where it says that this is not known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// No scale set has this name.
@@ -184,6 +184,18 @@ pub enum Refusal {
     /// The host ends.
     #[error("the host is shutting down")]
     Ending,
+    /// Another host writes the record.
+    #[error("another host has taken over; ask that one")]
+    Deposed,
+    /// The record has not said whether it took it, and the request waits no longer.
+    #[error(
+        "it is not known whether this was done: {why}; ask again under the same Idempotency-Key, which does \
+         nothing twice, or look at what runs"
+    )]
+    NotKnown {
+        /// What was waited for, and how it ended.
+        why: String,
+    },
 }
 
 impl Refusal {
@@ -215,7 +227,9 @@ impl Refusal {
             | Self::ExtensionTwice(_)
             | Self::NoInstanceNamed
             | Self::Reason => Kind::Invalid,
-            Self::NotRecorded { .. } | Self::Ending => Kind::Unavailable,
+            Self::NotRecorded { .. } | Self::Ending | Self::Deposed | Self::NotKnown { .. } => {
+                Kind::Unavailable
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::health::FoldSettings;
 
 /// Goes by the new sets. The caller has checked that members, model and driver are the same.
 pub(super) fn reconfigure(fleet: &mut Fleet, change: Reconfiguration, now: Now, out: &mut Out) {
-    let Reconfiguration { sets, on_failure, plugins: _ } = change;
+    let Reconfiguration { sets, on_failure, plugins: _, changed: _ } = change;
     for spec in sets {
         let Some(set) = fleet.change(&spec.name.clone()) else { continue };
         go_by(set, spec, now, out);

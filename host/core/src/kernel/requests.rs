@@ -2,11 +2,12 @@
 
 use imbl::OrdMap;
 
-use super::command::{Answer, Command, Reply, Request};
+use super::command::{Answer, Command, Reconfiguration, Reply, Request};
 use super::refusal::Refusal;
 use super::state::Fleet;
-use crate::domain::{RequestKey, ScaleSetName};
-use crate::record::{StoredRequest, Write};
+use crate::domain::{PluginName, RequestKey, ScaleSetName};
+use crate::lifecycle::{Part, TakenUp};
+use crate::record::{StoredReload, StoredRequest, StoredTakeUp, Write};
 
 /// Requests that are remembered: more than anybody repeats within the time in which it matters.
 const REMEMBERED_MAX: usize = 1_000;
@@ -45,11 +46,12 @@ impl Requests {
             (Some(scale_set), Some(id)) => Reply::Upgrade { scale_set: scale_set.clone(), id: id.clone() },
             (Some(_) | None, _) => match &request.command {
                 Command::StopLine | Command::StartLine => Reply::Line(fleet.line.clone()),
-                Command::Ping
-                | Command::Start(..)
-                | Command::Wish(..)
-                | Command::Plugin(..)
-                | Command::Reconfigure(_) => Reply::Recorded,
+                Command::Ping | Command::Start(..) | Command::Wish(..) | Command::Plugin(..) => {
+                    Reply::Recorded
+                }
+                Command::Reconfigure(_) | Command::Recall => {
+                    Reply::Recalled(Some(known.reload.clone().unwrap_or_default()))
+                }
             },
         }))
     }
@@ -60,11 +62,18 @@ impl Requests {
         let number = self.in_order.get_max().map_or(1, |(number, _)| number + 1);
         let (scale_set, upgrade) = match reply {
             Reply::Upgrade { scale_set, id } => (Some(scale_set.clone()), Some(id.clone())),
-            Reply::Pong | Reply::Line(_) | Reply::Recorded | Reply::Reconfigured(_) | Reply::Plugin(_) => {
-                (None, None)
-            }
+            Reply::Pong
+            | Reply::Line(_)
+            | Reply::Recorded
+            | Reply::Reconfigured(_)
+            | Reply::Recalled(_)
+            | Reply::Plugin(_) => (None, None),
         };
-        let stored = StoredRequest { number, asked: asked(&request.command), scale_set, upgrade };
+        let reload = match (&request.command, reply) {
+            (Command::Reconfigure(change), Reply::Reconfigured(taken)) => Some(reload(change, taken)),
+            (_, _) => None,
+        };
+        let stored = StoredRequest { number, asked: asked(&request.command), scale_set, upgrade, reload };
         self.in_order.insert(number, key.clone());
         self.by_key.insert(key.clone(), stored.clone());
         let mut writes = vec![Write::Request(key.clone(), Some(stored))];
@@ -80,6 +89,19 @@ impl Requests {
     }
 }
 
+/// What a reload has changed.
+fn reload(change: &Reconfiguration, taken: &[(PluginName, Box<TakenUp>)]) -> StoredReload {
+    let has_changed =
+        |(_, taken): &&(PluginName, Box<TakenUp>)| taken.changed == Part::Changed || taken.from != taken.to;
+    let take_up = |(name, taken): &(PluginName, Box<TakenUp>)| {
+        (name.clone(), StoredTakeUp { from: taken.from, to: taken.to })
+    };
+    StoredReload {
+        sets: change.changed.clone(),
+        plugins: taken.iter().filter(has_changed).map(take_up).collect(),
+    }
+}
+
 /// A command in one line, to tell a repeat from another request under the same key.
 fn asked(command: &Command) -> String {
     let about = |verb: &str, name: &ScaleSetName| format!("{verb} {name}");
@@ -90,7 +112,8 @@ fn asked(command: &Command) -> String {
         Command::StopLine => "stop the line".to_owned(),
         Command::StartLine => "start the line".to_owned(),
         Command::Plugin(name, wanted) => format!("plugin {name}: {wanted:?}"),
-        Command::Reconfigure(_) => "reload".to_owned(),
+        // The file is another one by the next time: a repeat is known by its key alone.
+        Command::Reconfigure(_) | Command::Recall => "reload".to_owned(),
     }
 }
 
@@ -119,6 +142,50 @@ mod tests {
         assert_eq!(rig.trail().len(), lines, "nothing was done");
         let other = rig.ask_as(keyed("deploy-7"), Command::Wish(name("orders"), Wish::RollBack)).unwrap();
         assert!(matches!(other, Err(Refusal::KeyTaken { .. })), "{other:?}");
+    }
+
+    #[test]
+    fn a_reload_is_done_once_and_answered_again() {
+        let mut rig = Rig::healthy();
+        let reload = |rig: &Rig, seconds: u64| {
+            let mut spec = (*rig.set().spec).clone();
+            spec.health.interval = std::time::Duration::from_secs(seconds);
+            let changed = [(name("orders"), vec!["health".to_owned()])].into();
+            Command::Reconfigure(Reconfiguration { sets: vec![spec], changed, ..Reconfiguration::default() })
+        };
+        let interval = |rig: &Rig| rig.set().spec.health.interval.as_secs();
+        let recall = |rig: &mut Rig, key: &str| rig.ask_as(keyed(key), Command::Recall).unwrap();
+        assert_eq!(recall(&mut rig, "r-1"), Ok(Reply::Recalled(None)));
+        assert!(!rig.disk.stored().requests.contains_key(&RequestKey::parse("r-1").unwrap()), "only asked");
+        let change = reload(&rig, 7);
+        assert_eq!(rig.ask_as(keyed("r-1"), change), Some(Ok(Reply::Reconfigured(Vec::new()))));
+        let before = Ok(Reply::Recalled(Some(StoredReload {
+            sets: [(name("orders"), vec!["health".to_owned()])].into(),
+            ..StoredReload::default()
+        })));
+        let change = reload(&rig, 9);
+        assert_eq!(rig.ask_as(keyed("r-1"), change), Some(before.clone()));
+        assert_eq!((recall(&mut rig, "r-1"), interval(&rig)), (before.clone(), 7));
+        let mut rig = rig.restart();
+        assert_eq!(recall(&mut rig, "r-1"), before, "also after a restart");
+        let change = reload(&rig, 9);
+        assert_eq!((rig.ask_as(keyed("r-1"), change), interval(&rig)), (Some(before), 5));
+        let other = rig.ask_as(keyed("r-1"), Command::Start(name("orders"), to_version("v2"))).unwrap();
+        assert!(matches!(other, Err(Refusal::KeyTaken { .. })), "{other:?}");
+    }
+
+    #[test]
+    fn a_reload_that_cannot_be_recorded_is_undone_with_its_key() {
+        let mut rig = Rig::healthy();
+        let mut spec = (*rig.set().spec).clone();
+        spec.health.interval = std::time::Duration::from_secs(7);
+        let change = Reconfiguration { sets: vec![spec], ..Reconfiguration::default() };
+        rig.mood = DiskMood::Refuses;
+        let answer = rig.ask_as(keyed("r-1"), Command::Reconfigure(change));
+        assert!(matches!(answer, Some(Err(Refusal::NotRecorded { .. }))), "{answer:?}");
+        assert_eq!(rig.set().spec.health.interval.as_secs(), 5);
+        rig.mood = DiskMood::Takes;
+        assert_eq!(rig.ask_as(keyed("r-1"), Command::Recall), Some(Ok(Reply::Recalled(None))));
     }
 
     #[test]

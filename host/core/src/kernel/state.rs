@@ -102,6 +102,8 @@ pub struct SetState {
     pub(super) instances: OrdMap<InstanceId, Arc<InstanceState>>,
     /// Those that count, by health.
     pub(super) members: Census,
+    /// Those that could not be asked last, some of which may be gone.
+    pub(super) unasked: OrdSet<InstanceId>,
     /// When an instance is to be started or deleted again.
     pub(super) due: OrdSet<(Timestamp, InstanceId)>,
     /// Every id that was ever used, by what is gone too.
@@ -187,10 +189,25 @@ impl SetState {
         self.instances.insert(id, Arc::new(instance));
     }
 
+    /// Those that could not be asked last.
+    pub fn unasked(&self) -> impl Iterator<Item = &InstanceState> {
+        self.unasked.iter().filter_map(|id| self.instance(id)).filter(|instance| instance.unasked.is_some())
+    }
+
+    /// Those of them that count and of which what is known is old.
+    pub fn unheard_too_long(&self, now: Timestamp) -> impl Iterator<Item = &InstanceState> {
+        let freshness = self.spec.health.freshness();
+        let is_old = move |one: &&InstanceState| {
+            one.is_member() && one.unasked.is_some_and(|unasked| now.since(unasked.since) > freshness)
+        };
+        self.unasked().filter(is_old)
+    }
+
     /// Takes an instance out.
     pub(super) fn take_out(&mut self, id: &InstanceId) -> Option<Arc<InstanceState>> {
         let gone = self.instances.remove(id)?;
         self.members.moved(id, gone.counted(), None);
+        self.unasked.remove(id);
         gone.retry_at.into_iter().for_each(|at| drop(self.due.remove(&(at, id.clone()))));
         Some(gone)
     }
@@ -231,6 +248,7 @@ impl SetState {
             on_failure: self.on_failure,
             health: instance.fold.health(),
             prioritize_unhealthy,
+            unasked: instance.unasked,
             freshness: self.spec.health.freshness(),
             now: at,
         });

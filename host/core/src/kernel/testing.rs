@@ -10,7 +10,7 @@ use super::effect::{Effect, Ensure};
 use super::event::{Done, Event, RefusedCommit};
 use super::{Kernel, SetConfig, Turn};
 use crate::domain::*;
-use crate::record::{Anchor, Commit, Disk};
+use crate::record::{Anchor, Commit, Disk, Made};
 use crate::rollout::Upgrade;
 
 /// Where the disk stands.
@@ -18,10 +18,12 @@ use crate::rollout::Upgrade;
 pub(crate) enum DiskMood {
     /// It takes everything.
     Takes,
-    /// It refuses, and nothing is written.
+    /// It refuses, nothing is written, and it knows.
     Refuses,
-    /// It says no, and everything is written all the same.
+    /// It cannot tell whether it has written, and has.
     Lies,
+    /// It cannot tell whether it has written, and has not.
+    Doubts,
 }
 
 /// A kernel and what is round it.
@@ -210,12 +212,13 @@ impl Rig {
             let writes = std::mem::take(&mut turn.writes);
             let commit =
                 Commit { version: Commit::VERSION, seq: self.seq, anchor: Anchor::default(), writes };
-            if self.mood != DiskMood::Refuses {
+            if matches!(self.mood, DiskMood::Takes | DiskMood::Lies) {
                 self.disk.apply(&commit);
             }
             if self.mood != DiskMood::Takes {
                 turn.writes = commit.writes;
-                self.refused = Some(RefusedCommit { turn, why: "the disk is full".to_owned() });
+                let made = if self.mood == DiskMood::Refuses { Made::No } else { Made::NotKnown };
+                self.refused = Some(RefusedCommit { turn, why: "the disk is full".to_owned(), made });
                 return;
             }
         }

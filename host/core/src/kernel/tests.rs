@@ -13,7 +13,7 @@ use crate::domain::{
     Participation, Percent, PluginName, PluginStamp, Protection, RollingUpgradePolicy, ScaleSet,
     UpgradePolicy, Version, testing,
 };
-use crate::record::{Anchor, Commit, Disk};
+use crate::record::{Anchor, Commit, Disk, Made};
 use crate::rollout::MemberState;
 
 fn version(text: &str) -> Version {
@@ -108,7 +108,7 @@ impl Host {
 
     fn refuse(&mut self, events: Vec<Event>) {
         let turn = self.turned(events);
-        let refused = RefusedCommit { turn, why: "disk full".to_owned() };
+        let refused = RefusedCommit { turn, why: "disk full".to_owned(), made: Made::No };
         let turn = self.turned(vec![Event::CommitRefused(Box::new(refused))]);
         assert!(turn.writes.is_empty() && turn.effects.is_empty(), "{turn:?}");
     }
@@ -302,7 +302,7 @@ fn what_was_refused_because_of_what_is_undone_was_not_recorded_either() {
     };
     let turn = host.turned(vec![start(1), start(2)]);
     assert!(matches!(turn.replies.as_slice(), [(_, Ok(_)), (_, Err(Refusal::StillRunning { .. }))]));
-    let refused = RefusedCommit { turn, why: "disk full".to_owned() };
+    let refused = RefusedCommit { turn, why: "disk full".to_owned(), made: Made::No };
     let turn = host.turned(vec![Event::CommitRefused(Box::new(refused))]);
     let not_recorded = |(_, answer): &(RequestId, Answer)| matches!(answer, Err(Refusal::NotRecorded { .. }));
     assert!(turn.replies.len() == 2 && turn.replies.iter().all(not_recorded), "{:?}", turn.replies);

@@ -211,6 +211,12 @@ impl PluginLife {
         })
     }
 
+    /// The record as the store has it, as far as it took the latest step.
+    #[must_use]
+    pub fn recorded(&self) -> Option<&StoredPlugin> {
+        self.recorded.as_deref()
+    }
+
     fn stored_shadow(&self) -> Option<StoredShadow> {
         let TrialKind::Shadow(shadowed) = &self.trial.as_ref()?.kind else { return None };
         let Candidate { source, settings, .. } = &shadowed.candidate;

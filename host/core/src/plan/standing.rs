@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::domain::{
-    Claim, Decision, Generation, Health, OnFailure, Outcome, Participation, Phase, Timestamp,
+    Claim, Decision, Generation, Health, OnFailure, Outcome, Participation, Phase, Timestamp, Unasked,
 };
 
 /// What the planner may assume about an instance.
@@ -80,6 +80,8 @@ pub struct StandingInput<'a> {
     /// The operator wants unhealthy instances upgraded first; that is permission for an instance
     /// whose health is unknown, unless it said skip before.
     pub prioritize_unhealthy: bool,
+    /// Since when it could not be asked, if it cannot.
+    pub unasked: Option<Unasked>,
     /// How long an answered decision stands in for a missing one.
     pub freshness: Duration,
     /// Now.
@@ -90,6 +92,7 @@ pub struct StandingInput<'a> {
 ///
 /// - What another generation than the one in force has said is no permission, neither now nor where a word is
 ///   missing. What it held back stays held back, and as a last good decision it stands in for a failure.
+/// - What was said before the host could not ask any more is no permission once it is no longer fresh.
 /// - A failed evaluation holds the instance, unless the configuration says otherwise: then the last
 ///   good decision stands in while it is fresh, or the instance takes part in the last phase. Not
 ///   even then is it touched after it said skip or defer.
@@ -107,6 +110,13 @@ pub fn standing(input: &StandingInput<'_>) -> Standing {
         |one: &(&Decision, Timestamp)| counts(input.answered_by) || holds(one) || latest.result.is_err();
     let input = &StandingInput { answered: input.answered.filter(stands), ..*input };
     let answered_phase = input.answered.and_then(|(decision, _)| decision.phase);
+    let kept = input.answered.filter(holds);
+    if let Some(unasked) = input.unasked.filter(|unasked| input.now.since(unasked.since) > input.freshness)
+        && kept.is_none()
+    {
+        let detail = format!("was not asked lately: the host is short of {}", unasked.short_of);
+        return Standing::Unknown { detail, phase: answered_phase };
+    }
     let decision = match &latest.result {
         Err(failure) => {
             let stamp = &latest.stamp;

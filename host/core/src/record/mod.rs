@@ -11,7 +11,7 @@ mod write;
 pub use disk::Disk;
 pub use stored::{
     Forced, Retry, StoppedLine, StoredGeneration, StoredHeed, StoredMemory, StoredModel, StoredPlugin,
-    StoredRefusal, StoredRequest, StoredShadow, StoredWatch,
+    StoredRefusal, StoredReload, StoredRequest, StoredShadow, StoredTakeUp, StoredWatch,
 };
 pub use write::{Anchor, Commit, Stored, Write};
 
@@ -24,12 +24,24 @@ use crate::rollout::{Purpose, Upgrade};
 /// its cause.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It cannot do it now; it may later.
+    /// It cannot do it now; it may later. Of a commit: the store knows that nothing of it was made.
     #[error(transparent)]
     Refused(Box<dyn std::error::Error + Send + Sync>),
+    /// Whether a commit was made the store cannot tell: all of it or nothing.
+    #[error(transparent)]
+    Unsure(Box<dyn std::error::Error + Send + Sync>),
     /// Another host writes this record from now on; nothing that this one decides counts any more.
     #[error("another host has taken over this record")]
     Deposed,
+}
+
+/// What is known of a commit that the store did not confirm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// Nothing of it was made, and a host that starts now does not find it.
+    No,
+    /// It was made, all of it, or it was not.
+    NotKnown,
 }
 
 /// Which lines of the trail are wanted.
@@ -57,8 +69,8 @@ pub trait Store: Send {
     /// Makes all writes durable together.
     ///
     /// # Errors
-    /// When they cannot be made durable now. None of them is then durable, or all are and the word of it
-    /// was lost: the caller must be ready for both.
+    /// [`StoreError::Refused`] when none of them is durable, and none becomes so; [`StoreError::Unsure`] when none
+    /// is or all are and the word of it was lost; [`StoreError::Deposed`] when another host writes the record.
     fn commit(&mut self, commit: &Commit) -> Result<(), StoreError>;
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Says nothing about tables or files.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
@@ -168,4 +170,27 @@ pub struct StoredRequest {
     pub scale_set: Option<ScaleSetName>,
     /// The upgrade that was running, or had run, when it was granted.
     pub upgrade: Option<UpgradeId>,
+    /// What it changed, if it was a reload.
+    #[serde(default)]
+    pub reload: Option<StoredReload>,
+}
+
+/// What a reload changed, so that a repeat of it is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredReload {
+    /// Scale sets, and what of each is another one, as the configuration calls it.
+    pub sets: BTreeMap<ScaleSetName, Vec<String>>,
+    /// Plugins that changed.
+    pub plugins: BTreeMap<PluginName, StoredTakeUp>,
+}
+
+/// What a reload did to a plugin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredTakeUp {
+    /// Digest of the component that ran before.
+    pub from: Digest,
+    /// Digest of the one that took over; the same where only settings or limits changed.
+    pub to: Digest,
 }

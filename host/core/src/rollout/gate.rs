@@ -1,6 +1,7 @@
 //! The health gate: watches the batch in flight, and judges what has been upgraded so far.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::domain::{Health, HealthGate, InstanceId, OnBreach, OnInstanceFailure, Timestamp};
 
@@ -70,11 +71,19 @@ fn watch(
     if !matches!(member.state, MemberState::Settling { .. }) {
         return None;
     }
-    let health = fleet.health(member.watched(id));
+    let (health, unheard) = (fleet.health(member.watched(id)), fleet.unheard(member.watched(id)));
     let MemberState::Settling { applied_at, healthy_since } = &mut member.state else { return None };
     let before = *healthy_since;
     let applied_at = *applied_at;
-    match settle(health, gate, applied_at, healthy_since, now) {
+    // What the host could not look at is not the instance's time.
+    let gate = HealthGate { deadline: gate.deadline.saturating_add(unheard.length), ..gate };
+    let settled = if unheard.goes_on {
+        *healthy_since = None;
+        Settle::Wait((applied_at + gate.deadline).max(now + UNHEARD_LOOK))
+    } else {
+        settle(health, gate, applied_at, healthy_since, now)
+    };
+    match settled {
         Settle::Wait(at) => {
             out.wake(at);
             if before != *healthy_since {
@@ -96,6 +105,9 @@ fn watch(
         Settle::Bad(reason) => Some(reason),
     }
 }
+
+/// How soon to look again at an instance that the host cannot ask; being asked again wakes at once.
+const UNHEARD_LOOK: Duration = Duration::from_secs(1);
 
 enum Settle {
     /// Look again at this time at the latest.

@@ -56,6 +56,10 @@ pub enum Rule {
     Record,
     /// No number is given to two things.
     Numbers,
+    /// Only decisions of the generation in force count, from the moment that it is recorded.
+    InForce,
+    /// A generation takes over whole and once: recorded before it judges, with its line, or not at all.
+    Takeover,
 }
 
 impl Rule {
@@ -79,6 +83,8 @@ impl Rule {
             Self::OneUpgrade => 9,
             Self::Record => 16,
             Self::Numbers => 17,
+            Self::InForce => 18,
+            Self::Takeover => 19,
         }
     }
 }
@@ -162,6 +168,9 @@ impl Checker {
         check.ending();
         check.replay();
         let found = check.found;
+        if let Some(history) = self.histories.get_mut(id) {
+            history.widest = history.widest.max(admitted.len());
+        }
         self.decided.extend(seen.step.actions.iter().map(|action| decided(id, action, &admitted)));
         found
     }
@@ -192,7 +201,6 @@ impl Checker {
     pub fn reconfigured(&mut self, lost: usize) {
         for history in self.histories.values_mut() {
             history.capacity = history.capacity.saturating_sub(lost);
-            history.lost += lost;
         }
     }
 

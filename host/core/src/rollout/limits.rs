@@ -32,14 +32,16 @@ pub(super) fn unhealthy_fleet(upgrade: &Upgrade, fleet: &dyn FleetView) -> Optio
     Some(UpgradeError { code, message, details: unhealthy.into_iter().map(detail).collect() })
 }
 
-/// How many members of a batch may be taken down now, together with what is down anyway.
-/// A member that is down already costs nothing, nor does one that stays until another one is
-/// healthy in its place. At least one: a fleet within its limits always moves.
+/// How many members of a batch may be taken down now, together with what is down anyway: no more than the
+/// largest batch of those that are there now, whatever was planned when there were more of them.
+/// A member that is down already costs nothing of what may be down, nor does one that stays until another one
+/// is healthy in its place. At least one: a fleet within its limits always moves.
 pub(super) fn room(upgrade: &Upgrade, batch: u32, fleet: &dyn FleetView) -> usize {
     let budget = upgrade.policy.rolling.max_unhealthy_instance_percent.of(fleet.total());
+    let batch_max = upgrade.policy.rolling.batch_max(fleet.total());
     let mut spare = budget.saturating_sub(fleet.unhealthy_count());
     let mut room = 0;
-    for id in upgrade.members.of_batch(batch) {
+    for id in upgrade.members.of_batch(batch).take(batch_max) {
         let stays = upgrade.members.get(id).is_some_and(super::Member::is_surge);
         if !stays && !fleet.health(id).is_unhealthy() {
             let Some(rest) = spare.checked_sub(1) else { break };

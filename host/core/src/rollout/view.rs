@@ -1,6 +1,6 @@
 //! What a step may know of the fleet, and what may hold everything in it. Asked, never changed.
 
-use crate::domain::{FreshIds, Health, InstanceId, Timestamp};
+use crate::domain::{FreshIds, Health, InstanceId, Timestamp, Unheard};
 use crate::plan::{Candidate, Standing};
 
 /// What a step may know of the fleet. A trait, so that the loop, the simulator and the tests give
@@ -32,6 +32,10 @@ pub trait FleetView {
     fn fresh_ids(&self) -> FreshIds {
         FreshIds::new(self.candidates().iter().map(|candidate| &candidate.id))
     }
+    /// How long one of them could not be asked in its present life, because the host was short of something.
+    fn unheard(&self, _: &InstanceId) -> Unheard {
+        Unheard::default()
+    }
     /// Why nothing new may start anywhere, or in this scale set, at this moment.
     fn stop(&self) -> Option<Stop> {
         None
@@ -51,4 +55,6 @@ pub enum Stop {
         /// Its end.
         until: Timestamp,
     },
+    /// What is known of instances is old: the host could not ask them. Holds what goes forward only.
+    NotAsked,
 }

@@ -42,6 +42,8 @@ pub enum Waiting {
         /// When they are left out.
         until: Timestamp,
     },
+    /// Instances that the host could not ask.
+    NotAsked,
     /// The fleet, which went down with the host.
     Recovery {
         /// Until when it is waited for.
@@ -58,9 +60,12 @@ impl Waiting {
             | Self::Freeze { until }
             | Self::Deferred { until }
             | Self::Recovery { until } => Some(until),
-            Self::Paused | Self::Line | Self::Resume { .. } | Self::Approval { .. } | Self::Initializing => {
-                None
-            }
+            Self::Paused
+            | Self::Line
+            | Self::Resume { .. }
+            | Self::Approval { .. }
+            | Self::Initializing
+            | Self::NotAsked => None,
         }
     }
 }
@@ -78,6 +83,8 @@ pub(super) fn stopped(upgrade: &Upgrade, fleet: &dyn FleetView) -> Option<Waitin
         // A bad version that is found in a freeze is not kept over the holidays.
         Stop::Freeze { .. } if matches!(upgrade.purpose, Purpose::Rollback { .. }) => None,
         Stop::Freeze { until } => Some(Waiting::Freeze { until }),
+        Stop::NotAsked if upgrade.bypass.is_some() || !upgrade.is_forward() => None,
+        Stop::NotAsked => Some(Waiting::NotAsked),
     }
 }
 

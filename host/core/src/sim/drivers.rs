@@ -63,10 +63,14 @@ impl World {
                 }
             }
             Effect::Forget(set, id) => {
-                self.targets.remove(&(set.clone(), id.clone()));
-                self.rounds.remove(&(set, id));
+                let key = (set, id);
+                self.targets.remove(&key);
+                self.rounds.remove(&key);
+                self.told.remove(&key);
+                self.hands_forget(&key);
             }
-            Effect::Keep(_) | Effect::Plugin(..) => {}
+            Effect::Keep(_) => {}
+            Effect::Plugin(name, effects) => self.hands(&name, effects),
             Effect::Observe(observe) => {
                 let after = self.seconds(0, 5);
                 let key = (observe.scale_set, observe.instance.id);

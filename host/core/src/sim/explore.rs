@@ -20,7 +20,7 @@ use crate::kernel::state::SetState;
 use crate::kernel::{
     Command, Effect, Event, Kernel, RefusedCommit, Request, SetConfig, Stepped, Turn, Watching,
 };
-use crate::record::{Anchor, Commit, Disk};
+use crate::record::{Anchor, Commit, Disk, Made};
 use crate::rollout::invariants::{Checker, Rule, Seen, Violation};
 use crate::rollout::{Event as RolloutEvent, Upgrade, Wish};
 
@@ -344,7 +344,8 @@ impl State {
             if fate != Next::Made {
                 turn.stepped.clear();
                 let why = "disk full".to_owned();
-                return Some(Event::CommitRefused(Box::new(RefusedCommit { turn, why })));
+                let made = if fate == Next::Refused { Made::No } else { Made::NotKnown };
+                return Some(Event::CommitRefused(Box::new(RefusedCommit { turn, why, made })));
             }
         } else if self.kernel.fleet().refusing.is_some() && !turn.effects.is_empty() {
             let detail = format!("{:?} while the record refuses", turn.effects);

@@ -8,7 +8,7 @@
 //!
 //! Everything that decides is what the host runs, its start included. Invented are the record (which
 //! applies the same writes), the driver, the instances, the probes, the plugins and the people. Every step of
-//! an upgrade is looked at by [`crate::rollout::invariants`], and every turn by `rules`.
+//! an upgrade is looked at by [`crate::rollout::invariants`], every turn by `rules` and `generations`.
 //!
 //! Pure: the same seed and the same scenario give the same outcome, byte for byte. The worlds are for tests;
 //! the forecast is what `phasegate simulate` runs.
@@ -19,11 +19,17 @@ mod rng;
 pub use rng::Rng;
 
 #[cfg(test)]
+mod code;
+#[cfg(test)]
 mod drivers;
 #[cfg(test)]
 mod explore;
 #[cfg(test)]
 mod fleet;
+#[cfg(test)]
+mod generations;
+#[cfg(test)]
+mod hands;
 #[cfg(test)]
 mod invent;
 #[cfg(test)]
@@ -43,9 +49,13 @@ mod scenario;
 #[cfg(test)]
 mod shrink;
 #[cfg(test)]
+mod trouble;
+#[cfg(test)]
 mod turns;
 #[cfg(test)]
 mod versions;
+#[cfg(test)]
+mod wants;
 #[cfg(test)]
 mod world;
 

@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use crate::domain::{
-    Actor, Component, Digest, Generation, InstanceId, OnFailure, PluginName, RequestId, RequestKey,
+    Actor, Component, Digest, InstanceId, OnFailure, PluginName, RequestId, RequestKey, ScaleSet,
     ScaleSetName, UpgradePolicy,
 };
 use crate::kernel::command::{Quarantined, Reconfiguration, Selection, StartOptions, Stops, Wanted};
 use crate::kernel::{Answer, Command, Event, Refusal, Reply, Request, plan_now, wanted};
+use crate::lifecycle;
 use crate::rollout::invariants::Rule;
 use crate::rollout::{Purpose, Upgrade, Wish};
 
@@ -28,20 +29,29 @@ pub(super) struct Asked {
 
 /// What a person wants of it.
 #[derive(Debug, Clone)]
-enum Why {
+pub(super) enum Why {
     /// The upgrade of a set to an edition, by this plan.
     Start(usize, u32, Option<Digest>),
-    /// Another configuration.
-    Reload(Reconfiguration),
+    /// A plugin is to prepare what the configuration file says.
+    Prepare(PluginName),
+    /// Every plugin is to take up what it has prepared.
+    TakeUp,
+    /// The component of this letter, however often it takes.
+    Swap(u8),
     /// Whatever it is: whether it is granted does not matter.
     Whatever,
 }
 
 impl World {
     /// Sends a request, if a host is there.
-    fn ask(&mut self, command: Command, why: Why) {
+    pub(super) fn ask(&mut self, command: Command, why: Why) {
         self.requests += 1;
-        let is_keyed = self.rng.chance(500);
+        let is_of_the_host = match &why {
+            // A host that reads its configuration again prepares and takes up under no key.
+            Why::Prepare(_) | Why::Swap(_) | Why::TakeUp => true,
+            Why::Start(..) | Why::Whatever => false,
+        };
+        let is_keyed = !is_of_the_host && self.rng.chance(500);
         let key = is_keyed.then(|| RequestKey::parse(&format!("key-{}", self.requests)).unwrap());
         let request = Request {
             id: RequestId(0),
@@ -62,7 +72,7 @@ impl World {
             let after = self.seconds(0, 60);
             self.at(after, Happening::Resend(Box::new(request.clone())));
         }
-        if self.kernel.is_none() {
+        if !self.is_open() {
             self.unheard(&request, &why);
             return;
         }
@@ -89,7 +99,9 @@ impl World {
                 let after = self.seconds(30, 90);
                 self.at(after, Happening::Start(*set, *edition));
             }
-            Why::Start(..) | Why::Reload(_) | Why::Whatever => {
+            Why::Prepare(_) | Why::TakeUp => {}
+            Why::Swap(letter) => self.swap_again(*letter),
+            Why::Start(..) | Why::Whatever => {
                 if let Why::Start(set, edition, _) = why {
                     let after = self.seconds(90, 120);
                     self.at(after, Happening::Start(*set, *edition));
@@ -106,6 +118,8 @@ impl World {
         let Some(Asked { actor, request, why }) = self.asked.remove(&id) else { return };
         match &answer {
             Ok(reply) => {
+                let is_back = matches!(reply, Reply::Plugin(lifecycle::Reply::RolledBack));
+                self.counts.back += usize::from(is_back);
                 if let Some(detail) = self.contradicts(&request, reply) {
                     self.violation(Rule::Record, format!("{actor} heard {reply:?}: {detail}"));
                 }
@@ -115,35 +129,55 @@ impl World {
         }
         match why {
             Why::Start(set, edition, plan) => self.start_answered((set, edition, plan), &answer),
-            Why::Reload(change) if answer.is_ok() => {
-                self.counts.reloads += 1;
-                for set in &mut self.in_use {
-                    if let Some(spec) = change.sets.iter().find(|spec| spec.name == set.spec.name) {
-                        set.spec = spec.clone();
-                    }
-                    if let Some(next) = change.on_failure.get(&set.spec.plugin) {
-                        set.on_failure = *next;
-                    }
-                }
+            Why::Prepare(name) => self.prepared(name, id, &answer),
+            Why::TakeUp => self.taken_up(&answer),
+            Why::Swap(_) if answer.is_ok() => self.intentions -= 1,
+            Why::Swap(letter) => self.swap_again(letter),
+            Why::Whatever => {}
+        }
+        if let (Command::Reconfigure(change), Ok(Reply::Reconfigured(_))) = (&request.command, &answer) {
+            self.reloaded(change, request.key.as_ref());
+        }
+    }
+
+    /// The host goes by another configuration.
+    fn reloaded(&mut self, change: &Reconfiguration, key: Option<&RequestKey>) {
+        self.counts.reloads += 1;
+        if let Some(key) = key.filter(|key| !self.rules.reloaded_once(key)) {
+            self.violation(Rule::Numbers, format!("the reload under {} was done twice", key.as_str()));
+        }
+        for set in &mut self.in_use {
+            if let Some(spec) = change.sets.iter().find(|spec| spec.name == set.spec.name) {
+                // A request that is sent again may be older than a restart, and this is what needs one.
+                let (instances, model) = (set.spec.instances.clone(), set.spec.model.clone());
+                set.spec = ScaleSet { instances, model, ..spec.clone() };
             }
-            Why::Reload(_) | Why::Whatever => {}
+            if let Some(next) = change.on_failure.get(&set.spec.plugin) {
+                set.on_failure = *next;
+            }
         }
     }
 
     /// What the record says against a reply.
     fn contradicts(&self, request: &Request, reply: &Reply) -> Option<String> {
         let stored = self.disk.stored();
-        // A reload is not remembered: asked for twice, it gives what it gives once.
-        let is_remembered = !matches!(request.command, Command::Reconfigure(_));
+        // What is wanted of a plugin is not remembered.
+        let is_remembered = !matches!(request.command, Command::Plugin(..));
         if let Some(key) = request.key.as_ref().filter(|_| is_remembered)
             && !stored.requests.contains_key(key)
         {
             return Some(format!("{} is not recorded", key.as_str()));
         }
+        if let (Command::Plugin(name, wanted), Reply::Plugin(reply)) = (&request.command, reply)
+            && let lifecycle::Command::Rollback(to) = **wanted
+        {
+            return self.is_back(name, to, reply);
+        }
         let is_there = match (&request.command, reply) {
             (_, Reply::Upgrade { id, .. }) => self.disk.upgrade(id).is_some(),
             (_, Reply::Line(line)) => *line == stored.line,
-            (_, Reply::Recorded | Reply::Reconfigured(_) | Reply::Plugin(_) | Reply::Pong) => true,
+            (_, Reply::Recorded | Reply::Reconfigured(_) | Reply::Recalled(_)) => true,
+            (_, Reply::Plugin(_) | Reply::Pong) => true,
         };
         (!is_there).then(|| "the record does not have it".to_owned())
     }
@@ -245,9 +279,7 @@ impl World {
         if (is_stopped && quiet) || self.rng.chance(faults.line) {
             self.ask(if is_stopped { Command::StartLine } else { Command::StopLine }, Why::Whatever);
         }
-        if self.rng.chance(faults.swaps) {
-            self.swap();
-        }
+        self.people_and_plugins();
         if self.rng.chance(faults.reloads) {
             self.reload();
         }
@@ -266,18 +298,6 @@ impl World {
                 self.wish(set, wish);
             }
         }
-    }
-
-    /// Another generation of a plugin judges from now on, and the latest rounds again. Its life in the kernel
-    /// has worlds of its own, beside it.
-    fn swap(&mut self) {
-        let plugins: Vec<PluginName> = self.generations.keys().cloned().collect();
-        let Some(plugin) = self.rng.pick(&plugins).cloned() else { return };
-        let generation = Generation(self.generations.get(&plugin).unwrap().0 + 1);
-        self.counts.swaps += 1;
-        self.generations.insert(plugin.clone(), generation);
-        let after = self.seconds(0, 3);
-        self.at(after, Happening::JudgeAgain(plugin, self.fence));
     }
 
     /// The configuration is read again with another policy, other probes or no freeze.
@@ -310,7 +330,7 @@ impl World {
         let next = &mut change.sets[0];
         next.instances.clone_from(&live.instances);
         next.model.clone_from(&live.model);
-        self.ask(Command::Reconfigure(change.clone()), Why::Reload(change));
+        self.ask(Command::Reconfigure(change), Why::Whatever);
     }
 
     /// While the host was down, instances may have come and gone, and another model may be wanted.

@@ -1,17 +1,17 @@
 //! What probes find and plugins say of it, what goes wrong with instances, and generations of plugins.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
-    Component, Decided, Evaluation, Fence, Outcome, Participation, PluginFailure, PluginName, ProcessState,
-    ScaleSet,
+    Component, Decided, Evaluation, Fence, NotAsked, Outcome, Participation, PluginFailure, PluginName,
+    ProcessState, ScaleSet, Shortage,
 };
 use crate::kernel::Event;
 
-use super::fleet::{Key, decision, stamp};
+use super::code::Found;
+use super::fleet::Key;
 use super::scenario::{Faults, Keeper};
-use super::world::{Happening, World};
+use super::world::{Happening, Round, World};
 
 impl World {
     pub(super) fn happen(&mut self, what: Happening) {
@@ -31,11 +31,14 @@ impl World {
                 }
             }
             Happening::Probe(key, fence) => self.probe(key, fence),
-            Happening::Answer(decided, fence) => {
+            Happening::Answer(round, fence) => {
                 if self.is_up(fence) {
-                    self.judged(*decided);
+                    self.judged(*round);
                 }
             }
+            Happening::Swap(letter) => self.swap(letter),
+            Happening::Hand(name, ticket, work, fence) => self.worked(&name, ticket, *work, fence),
+            Happening::HandAgain(name, event, fence) => self.repeated(&name, &event, fence),
             Happening::Done(call) => self.done(call),
             Happening::Repeat(call) => self.repeat(&call),
             Happening::Observed(key, epoch, fence) => {
@@ -81,22 +84,37 @@ impl World {
         let faults = self.faults();
         let lost = self.rng.chance(faults.lost_probe);
         let fails = self.rng.chance(faults.plugin_fails);
+        // The host could not ask, and knows it.
+        let short = lost && self.rng.chance(300);
         let remembers = self.rng.chance(20);
         let late = if self.rng.chance(faults.late_probe) { self.seconds(1, 20) } else { Duration::ZERO };
+        if short {
+            let missed = NotAsked {
+                scale_set: key.0,
+                instance: key.1,
+                epoch,
+                started_at: self.now,
+                short_of: Shortage::Descriptors,
+            };
+            self.inbox.push(Event::NotAsked(missed));
+            return;
+        }
         // What answers at the address of an instance that is gone says nothing.
         let node = self.nodes.get(&key);
         let claim = node.and_then(|node| node.claim(self.now)).filter(|_| !lost);
         let says = node.map(|node| node.says.clone());
         let memory = remembers.then(|| vec![u8::try_from(self.now.0 % 251).unwrap()]);
         let says = says.unwrap_or(super::fleet::Says { phase: None, participation: Participation::Proceed });
-        let generation = self.generations.get(&plugin).copied().unwrap();
+        let found = Found { says, claim };
+        let judges = self.plugins.get(&plugin).and_then(|plugin| plugin.hands.judges.as_ref());
+        let Some((generation, code)) = judges else { return };
         let result = if fails {
             Err(PluginFailure::Trapped("unreachable".to_owned()))
         } else {
-            Ok(Arc::new(decision(&says, claim, memory)))
+            code.judge(&key, &found, memory)
         };
-        let outcome =
-            Outcome { stamp: stamp(&plugin, generation), evaluation: Evaluation::default(), result };
+        let stamp = code.stamp(&plugin, *generation);
+        let outcome = Outcome { stamp, evaluation: Evaluation::default(), result };
         let decided = Decided {
             scale_set: key.0,
             instance: key.1,
@@ -106,31 +124,41 @@ impl World {
             again: false,
             outcome,
         };
+        let round = Round { decided, found };
         if late.is_zero() {
-            self.judged(decided);
+            self.judged(round);
         } else {
-            self.at(late, Happening::Answer(Box::new(decided), fence));
+            self.at(late, Happening::Answer(Box::new(round), fence));
         }
     }
 
-    fn judged(&mut self, decided: Decided) {
+    fn judged(&mut self, round: Round) {
+        let Round { decided, found } = &round;
         let key = (decided.scale_set.clone(), decided.instance.clone());
-        if self.targets.contains_key(&key) {
-            self.rounds.insert(key, decided.clone());
+        let (name, result) = (decided.outcome.stamp.name.clone(), decided.outcome.result.clone());
+        self.inbox.push(Event::Judged(vec![decided.clone()]));
+        if self.judging(&name) == Some(decided.outcome.stamp.generation) {
+            self.compare_beside(&name, &key, found, &result);
         }
-        self.inbox.push(Event::Judged(vec![decided]));
+        if self.targets.contains_key(&key) {
+            self.rounds.insert(key, round);
+        }
+        self.count_failures(&name, &result);
     }
 
     /// A generation that has just taken over judges the latest round of each instance.
     fn judge_again(&mut self, plugin: &PluginName) {
-        let generation = self.generations.get(plugin).copied().unwrap();
-        let stamp = stamp(plugin, generation);
-        let rounds = self.rounds.values().filter(|round| round.outcome.stamp.name == *plugin);
-        let again = |round: &Decided| {
-            let outcome = Outcome { stamp: stamp.clone(), ..round.outcome.clone() };
-            Decided { again: true, outcome, ..round.clone() }
-        };
-        let batch: Vec<Decided> = rounds.map(again).collect();
+        let judges = self.plugins.get(plugin).and_then(|plugin| plugin.hands.judges.clone());
+        let Some((generation, code)) = judges else { return };
+        let mut batch = Vec::new();
+        for (key, round) in &mut self.rounds {
+            let outcome = &mut round.decided.outcome;
+            if outcome.stamp.name == *plugin && outcome.stamp.generation != generation {
+                outcome.stamp = code.stamp(plugin, generation);
+                outcome.result = code.judge(key, &round.found, None);
+                batch.push(Decided { again: true, ..round.decided.clone() });
+            }
+        }
         self.inbox.push(Event::Judged(batch));
     }
 

@@ -34,6 +34,8 @@ pub(super) struct Rules {
     operations: BTreeMap<OperationId, (Meaning, Fence)>,
     /// Whose requests must never take effect.
     never: BTreeSet<String>,
+    /// Keys under which a reload was done.
+    reloaded: BTreeSet<RequestKey>,
     /// What each upgrade is.
     upgrades: BTreeMap<UpgradeId, (u64, Goal, Timestamp)>,
 }
@@ -59,9 +61,9 @@ impl Rules {
         self.never.insert(actor);
     }
 
-    /// The host went down before it could take back what may have been recorded.
-    pub(super) fn may_have_happened(&mut self, actors: &[String]) {
-        self.never.retain(|actor| !actors.contains(actor));
+    /// Whether a reload under this key is done for the first time.
+    pub(super) fn reloaded_once(&mut self, key: &RequestKey) -> bool {
+        self.reloaded.insert(key.clone())
     }
 
     fn step(&mut self, stepped: &Stepped) -> Vec<Violation> {

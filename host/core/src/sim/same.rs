@@ -11,6 +11,12 @@ use crate::rollout::Upgrade;
 /// Where the record and the state part; none when they do not.
 pub(super) fn differs(kernel: &Kernel, disk: &Disk, config: &[SetConfig], now: Now) -> Option<String> {
     let stored = disk.clone().open();
+    let lives = kernel.fleet().plugins();
+    let parted = lives
+        .filter(|life| life.stored().is_some() && life.stored().as_ref() != stored.plugins.get(life.name()));
+    if let Some(life) = parted.into_iter().next() {
+        return Some(format!("plugin {:?} / {:?}", life.stored(), stored.plugins.get(life.name())));
+    }
     let (booted, _) = Kernel::boot(config.to_vec(), &stored, now);
     let (living, booted) = (kernel.fleet(), booted.fleet());
     if living.line != booted.line {

@@ -66,6 +66,8 @@ pub(super) struct Scenario {
     pub(super) retry: Option<RetryRule>,
     /// Whether people start exactly the plan that they were shown.
     pub(super) planned: bool,
+    /// A person swaps in a component that says skip of some instances: so long after the beginning.
+    pub(super) swap_at: Option<Duration>,
     /// One crash at one place, instead of by chance.
     pub(super) crash: Option<Crash>,
     /// One commit that goes wrong, instead of by chance.
@@ -158,8 +160,17 @@ pub(super) struct Faults {
     pub(super) late_probe: u32,
     /// The plugin fails on a round.
     pub(super) plugin_fails: u32,
-    /// Another generation of the plugin takes over; for each half minute.
+    /// A person wants something of a plugin: another component, a way back, a file that is written, a changed
+    /// configuration; for each half minute.
     pub(super) swaps: u32,
+    /// A hand fails; for each stage.
+    pub(super) hand_fails: u32,
+    /// A hand never answers; for each stage.
+    pub(super) hand_hangs: u32,
+    /// A hand takes so long that its job may be over by then; for each stage.
+    pub(super) hand_late: u32,
+    /// A hand answers twice; for each stage.
+    pub(super) hand_repeats: u32,
     /// The configuration is read again; for each half minute.
     pub(super) reloads: u32,
     /// A process ends by itself, and the driver says so; for each probe.
@@ -214,10 +225,12 @@ pub(super) struct BadCommit {
 pub(super) enum Fate {
     /// It is made.
     Made,
-    /// It is not made, and the host hears that it was refused.
+    /// It is not made, and the store knows.
     Refused,
-    /// It is made, and the host hears that it was refused.
+    /// It is made, and the store cannot tell.
     AnswerLost,
+    /// It is not made, and the store cannot tell.
+    Doubted,
 }
 
 impl Default for Scenario {
@@ -254,6 +267,7 @@ impl Default for Scenario {
             on_failure: Failing::Hold,
             retry: None,
             planned: false,
+            swap_at: None,
             crash: None,
             commit: None,
             quiet_after: Duration::from_secs(15 * 60),

@@ -65,8 +65,9 @@ struct All {
     states: BTreeMap<&'static str, u64>,
     rolled_back: usize,
     counts: Counts,
-    /// Virtual time of all instances.
-    fleet: Duration,
+    /// Virtual time of all fleets, and of all their instances.
+    fleets: Duration,
+    instances: Duration,
 }
 
 impl All {
@@ -74,18 +75,21 @@ impl All {
         outcome.states.iter().for_each(|state| *self.states.entry(state.name()).or_default() += 1);
         self.rolled_back += usize::from(outcome.rolled_back);
         self.counts += outcome.counts;
-        self.fleet += outcome.duration * u32::try_from(outcome.instances).unwrap();
+        self.fleets += outcome.duration;
+        self.instances += outcome.duration * u32::try_from(outcome.instances).unwrap();
     }
 
     fn print(&self, seeds: u64, began: Option<Duration>) {
-        println!("{:?}, {} rolled back, {:?}", self.states, self.rolled_back, self.counts);
+        println!("{:?}, {} rolled back, {:#?}", self.states, self.rolled_back, self.counts);
         let Some((began, ended)) = began.zip(cpu()) else { return };
         let took = (ended - began).as_secs_f64().max(1e-9);
-        let hours = self.fleet.as_secs_f64() / 3600.0;
+        let hours = |time: Duration| time.as_secs_f64() / 3600.0 / took;
         let each = took * 1000.0 / (seeds.max(1) as f64);
         println!(
-            "{seeds} seeds, {each:.1} ms of CPU each, {:.0} virtual instance-hours per CPU second",
-            hours / took
+            "{seeds} seeds, {each:.2} ms of CPU each; each CPU second is {:.1} virtual fleet-hours, {:.0} \
+             instance-hours",
+            hours(self.fleets),
+            hours(self.instances)
         );
     }
 }
@@ -126,8 +130,9 @@ fn every_seed_keeps_the_invariants() {
         // A simulation in which everything goes one way proves little.
         let states = ["Completed", "Faulted", "Cancelled"];
         assert!(states.iter().all(|state| all.states.get(state) > Some(&100)), "{:?}", all.states);
-        let Counts { crashes, refused, created, swaps, reloads, retries, .. } = all.counts;
-        let seen = [all.rolled_back, crashes, refused, created, swaps, reloads, retries];
+        let Counts { crashes, refused, created, swaps, reloads, retries, reverts, back, late, .. } =
+            all.counts;
+        let seen = [all.rolled_back, crashes, refused, created, swaps, reloads, retries, reverts, back, late];
         assert!(seen.iter().all(|times| *times > 100), "{:?}", all.counts);
     }
 }

@@ -1,12 +1,18 @@
 //! The host round the kernel: starts, turns, commits, ends. What can go wrong with those goes wrong here.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::Generation;
-use crate::kernel::{Effect, Event, Kernel, RefusedCommit, Stepped, Turn, Watching};
-use crate::record::{Anchor, Commit};
+use crate::domain::PluginName;
+use crate::kernel::{Configured, Effect, Event, Kernel, RefusedCommit, Stepped, Turn, Watching};
+use crate::lifecycle::{self, Standing};
+use crate::record::audit::What;
+use crate::record::{Anchor, Commit, Made, Write};
 use crate::rollout::invariants::Rule;
 
+use super::generations::takeovers;
+use super::hands::Hands;
 use super::same;
 use super::scenario::{CrashAt, Fate};
 use super::world::{Happening, World};
@@ -18,8 +24,6 @@ const AWAY_LONG: Duration = Duration::from_secs(600);
 /// crash makes it true.
 pub(super) struct Doubtful {
     steps: Vec<Stepped>,
-    /// Those who were told that nothing was done.
-    requests: Vec<String>,
 }
 
 /// Whether the host is still there.
@@ -50,16 +54,19 @@ impl World {
         }
         self.fence = stored.fence;
         self.in_use = self.config.clone();
-        for set in &self.in_use {
-            let plugin = set.spec.plugin.clone();
-            let recorded = stored.plugins.get(&plugin).map_or(Generation(1), |stored| stored.generation);
-            self.generations.insert(plugin, recorded);
+        for plugin in self.plugins.values_mut() {
+            plugin.in_use = Arc::new(plugin.file.clone());
+            plugin.hands = Hands::default();
         }
+        self.held = Some(Vec::new());
+        self.told.clear();
+        self.preparing = None;
         self.targets.clear();
         self.rounds.clear();
         self.is_refused = false;
-        let (kernel, turn) =
-            Kernel::boot_watched(self.in_use.clone(), &stored, self.moment(), Watching::Steps);
+        let plugins = self.plugins.values().map(|plugin| Arc::clone(&plugin.in_use)).collect();
+        let configured = Configured { sets: self.in_use.clone(), plugins, watching: Watching::Steps };
+        let (kernel, turn) = Kernel::boot_with(configured, &stored, self.moment());
         self.kernel = Some(kernel);
         let fence = self.fence;
         self.note(|| format!("boot {fence:?}: {:?} => {:?}", turn.writes, turn.effects));
@@ -72,6 +79,7 @@ impl World {
     /// The kernel takes in events, and what follows is done.
     pub(super) fn turn(&mut self, events: Vec<Event>) {
         let now = self.moment();
+        self.tell(&events);
         let Some(mut kernel) = self.kernel.take() else { return };
         let told = self.trace.is_some().then(|| format!("{events:?}"));
         let turn = kernel.turn(events, now);
@@ -79,15 +87,29 @@ impl World {
         if let Some(told) = told {
             self.note(|| format!("{told} => {:?} {:?} {:?}", turn.writes, turn.effects, turn.replies));
         }
+        self.generations(&turn);
         let closed = self.close(turn, Which::Later);
         self.follow(closed);
     }
 
     fn follow(&mut self, closed: Closed) {
         match closed {
-            Closed::Well => {}
+            Closed::Well => self.well(),
             Closed::Refused(event) => self.turn(vec![event]),
             Closed::Crashed => self.crash(),
+        }
+    }
+
+    /// Looks at what has become of a turn. A host that lacks a plugin ends.
+    fn well(&mut self) {
+        self.one_decides();
+        let failed = |kernel: &Kernel| {
+            kernel.fleet().plugins().any(|life| matches!(life.standing(), Standing::Failed(_)))
+        };
+        if self.kernel.as_ref().is_some_and(failed) {
+            self.gone();
+            let away = self.seconds(1, 30);
+            self.at(away, Happening::HostStart);
         }
     }
 
@@ -99,8 +121,6 @@ impl World {
         }
         if turn.writes.is_empty() {
             self.steps(&turn.stepped);
-            let is_call =
-                |effect: &Effect| matches!(effect, Effect::Ensure(_) | Effect::Create(_) | Effect::Delete(_));
             if self.is_refused && turn.effects.iter().any(is_call) {
                 self.violation(Rule::Record, format!("{:?} while the record refuses", turn.effects));
             }
@@ -112,7 +132,9 @@ impl World {
             }
             match self.fate(number) {
                 Fate::Made => {}
-                fate @ (Fate::Refused | Fate::AnswerLost) => return self.refused(turn, fate, which),
+                fate @ (Fate::Refused | Fate::AnswerLost | Fate::Doubted) => {
+                    return self.refused(turn, fate, which);
+                }
             }
             let writes = std::mem::take(&mut turn.writes);
             self.apply(writes);
@@ -134,8 +156,8 @@ impl World {
     }
 
     fn perform_all(&mut self, effects: Vec<Effect>) -> Closed {
-        for effect in effects {
-            let is_call = matches!(effect, Effect::Ensure(_) | Effect::Create(_) | Effect::Delete(_));
+        for effect in self.released(effects) {
+            let is_call = is_call(&effect);
             self.perform(effect);
             if is_call {
                 self.counts.calls += 1;
@@ -147,12 +169,38 @@ impl World {
         Closed::Well
     }
 
+    /// What may go out now: nothing but what plugins want, until a generation of each of them decides.
+    fn released(&mut self, effects: Vec<Effect>) -> Vec<Effect> {
+        let Some(held) = &mut self.held else { return effects };
+        let (plugins, others): (Vec<Effect>, Vec<Effect>) =
+            effects.into_iter().partition(|effect| matches!(effect, Effect::Plugin(..)));
+        held.extend(others);
+        let mut lives = self.kernel.iter().flat_map(|kernel| kernel.fleet().plugins());
+        if !lives.all(|life| *life.standing() == Standing::Running) {
+            return plugins;
+        }
+        plugins.into_iter().chain(self.held.take().unwrap_or_default()).collect()
+    }
+
     /// The number of a commit is used up either way.
     fn apply(&mut self, writes: Vec<crate::record::Write>) {
         self.seq += 1;
         let anchor = Anchor { boot: "sim".to_owned(), since_boot: self.now.0, at: self.now };
         let commit = Commit { version: Commit::VERSION, seq: self.seq, anchor, writes };
         self.violations.extend(self.rules.writes(&self.disk, &commit, self.now));
+        self.violations.extend(takeovers(&self.disk, &commit.writes, &self.sets_of_plugins(), self.now));
+        for write in &commit.writes {
+            match write {
+                Write::Plugin(name, stored) if !self.plugins[name].is_kept(&stored.digest) => {
+                    let detail = format!("`{name}`: the bytes of {:?} are not kept", stored.generation);
+                    self.violation(Rule::Takeover, detail);
+                }
+                Write::Audit(entry) if matches!(entry.what, What::PluginReverted { .. }) => {
+                    self.counts.reverts += 1;
+                }
+                _ => {}
+            }
+        }
         self.disk.apply(&commit);
     }
 
@@ -167,16 +215,25 @@ impl World {
         if fate == Fate::AnswerLost {
             self.apply(turn.writes.clone());
             let steps = if which == Which::First { Vec::new() } else { steps };
-            let requests = turn.replies.iter().filter_map(|(id, _)| self.asked.get(id));
-            let requests = requests.map(|asked| asked.actor.clone()).collect();
-            self.doubtful = Some(Doubtful { steps, requests });
+            self.doubtful = Some(Doubtful { steps });
         } else {
             self.seq += 1;
         }
         let seq = self.seq;
         self.note(|| format!("commit {seq}: {fate:?}"));
         turn.stepped.clear();
-        Closed::Refused(Event::CommitRefused(Box::new(RefusedCommit { turn, why: "disk full".to_owned() })))
+        let made = if fate == Fate::Refused { Made::No } else { Made::NotKnown };
+        let why = "disk full".to_owned();
+        Closed::Refused(Event::CommitRefused(Box::new(RefusedCommit { turn, why, made })))
+    }
+
+    /// How many sets each plugin judges.
+    fn sets_of_plugins(&self) -> BTreeMap<PluginName, usize> {
+        let mut sets = BTreeMap::new();
+        for set in &self.in_use {
+            *sets.entry(set.spec.plugin.clone()).or_default() += 1;
+        }
+        sets
     }
 
     fn fate(&mut self, number: usize) -> Fate {
@@ -195,13 +252,17 @@ impl World {
             return Fate::Refused;
         }
         if self.rng.chance(faults.loses) {
-            return if self.rng.chance(500) { Fate::Refused } else { Fate::AnswerLost };
+            return if self.rng.chance(500) { Fate::Doubted } else { Fate::AnswerLost };
         }
         Fate::Made
     }
 
-    /// What was recorded must be what the kernel goes by, and a kernel that starts from it the same.
+    /// What was recorded must be what the kernel goes by, and a kernel that starts from it the same. Looked at
+    /// with every second commit: what parts once stays parted, and a look costs as much as a start.
     fn compare(&mut self) {
+        if self.counts.commits.is_multiple_of(2) {
+            return;
+        }
         let Some(kernel) = &self.kernel else { return };
         if let Some(detail) = same::differs(kernel, &self.disk, &self.in_use, self.moment()) {
             self.violation(Rule::Replay, format!("the record is not the state: {detail}"));
@@ -224,15 +285,19 @@ impl World {
         self.kernel = None;
         self.inbox.clear();
         self.note(|| "the host is gone".to_owned());
-        if let Some(Doubtful { steps, requests }) = self.doubtful.take() {
+        if let Some(Doubtful { steps }) = self.doubtful.take() {
             // It was made after all.
             let carried = std::mem::take(&mut self.carried);
             self.steps(&carried);
             self.steps(&steps);
             self.rules.committed();
-            self.rules.may_have_happened(&requests);
         }
         self.carried.clear();
+        self.held = None;
+        self.preparing = None;
+        for plugin in self.plugins.values_mut() {
+            plugin.hands = Hands::default();
+        }
         self.rules.crashed();
         self.people_hear_nothing();
         self.drivers_lose_their_host();
@@ -265,5 +330,16 @@ impl World {
     /// Whether the host with this fence runs.
     pub(super) fn is_up(&self, fence: crate::domain::Fence) -> bool {
         self.kernel.is_some() && self.fence == fence
+    }
+}
+
+/// Whether an effect is for a driver, or lets another generation decide: a crash there is of interest.
+fn is_call(effect: &Effect) -> bool {
+    match effect {
+        Effect::Ensure(_) | Effect::Create(_) | Effect::Delete(_) => true,
+        Effect::Plugin(_, effects) => {
+            effects.iter().any(|effect| matches!(effect, lifecycle::Effect::Activate { .. }))
+        }
+        Effect::Observe(_) | Effect::Probe(_) | Effect::Forget(..) | Effect::Keep(_) => false,
     }
 }

@@ -6,23 +6,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::domain::{
-    Component, Decided, Digest, Fence, Generation, Now, PluginName, RequestId, Timestamp, WallTime,
-};
-use crate::kernel::{Event, Kernel, Request, SetConfig, Stepped};
+use crate::domain::{Component, Decided, Digest, Fence, Now, PluginName, RequestId, Timestamp, WallTime};
+use crate::kernel::{Effect, Event, Kernel, Request, SetConfig, Stepped};
+use crate::lifecycle::{self, Ticket};
 use crate::record::{Commit, Disk, Write};
 use crate::rollout::invariants::{Rule, Violation};
 use crate::rollout::{Purpose, UpgradeState, Wish};
 
+use super::code::Found;
 use super::drivers::Call;
 use super::fleet::{Key, Node};
-use super::making::{Addresses, Making};
+use super::generations::AllTold;
+use super::hands::{Plugin, Work};
+use super::making::{Addresses, Making, on_failure};
 use super::people::Asked;
 use super::rng::Rng;
 use super::rules::Rules;
 use super::scenario::Scenario;
 use super::turns::Doubtful;
 use super::versions::Versions;
+use super::wants::{self, Preparing};
 
 /// Virtual time begins here.
 pub(super) const BEGIN: Timestamp = Timestamp(1_000_000);
@@ -58,6 +61,8 @@ pub(super) struct Outcome {
     pub(super) versions: BTreeMap<(Key, Component), Option<crate::domain::Version>>,
     /// What each instance runs at the end.
     pub(super) running: BTreeMap<Key, Versions>,
+    /// Which component decides in the end.
+    pub(super) judges: BTreeMap<PluginName, u8>,
     /// Every turn, where that was wanted.
     pub(super) trace: Vec<String>,
 }
@@ -87,6 +92,12 @@ pub(super) struct Counts {
     pub(super) reloads: usize,
     /// Upgrades that were tried again by themselves.
     pub(super) retries: usize,
+    /// Generations that gave way to a former one by themselves.
+    pub(super) reverts: usize,
+    /// Ways back that a person wanted.
+    pub(super) back: usize,
+    /// Answers of hands that came too late, or twice.
+    pub(super) late: usize,
 }
 
 impl std::ops::AddAssign for Counts {
@@ -103,6 +114,9 @@ impl std::ops::AddAssign for Counts {
             swaps,
             reloads,
             retries,
+            reverts,
+            back,
+            late,
         } = other;
         self.turns += turns;
         self.steps += steps;
@@ -115,6 +129,9 @@ impl std::ops::AddAssign for Counts {
         self.swaps += swaps;
         self.reloads += reloads;
         self.retries += retries;
+        self.reverts += reverts;
+        self.back += back;
+        self.late += late;
     }
 }
 
@@ -124,7 +141,7 @@ pub(super) enum Happening {
     /// The next probe of an instance, by the host with this fence.
     Probe(Key, Fence),
     /// A probe that took long comes back.
-    Answer(Box<Decided>, Fence),
+    Answer(Box<Round>, Fence),
     /// The driver has finished a call.
     Done(Call),
     /// A late repeat of an answer.
@@ -151,6 +168,19 @@ pub(super) enum Happening {
     Resend(Box<Request>),
     /// A generation of a plugin judges the latest rounds again.
     JudgeAgain(PluginName, Fence),
+    /// A person swaps in the component of a letter.
+    Swap(u8),
+    /// A hand has done its work.
+    Hand(PluginName, Ticket, Box<Work>, Fence),
+    /// A hand says something a second time.
+    HandAgain(PluginName, Box<lifecycle::Event>, Fence),
+}
+
+/// A judged round, and what it was judged by.
+#[derive(Debug, Clone)]
+pub(super) struct Round {
+    pub(super) decided: Decided,
+    pub(super) found: Found,
 }
 
 /// Everything.
@@ -169,8 +199,14 @@ pub(super) struct World {
     /// What is probed, and which life of it.
     pub(super) targets: BTreeMap<Key, u64>,
     /// The latest round of each.
-    pub(super) rounds: BTreeMap<Key, Decided>,
-    pub(super) generations: BTreeMap<PluginName, Generation>,
+    pub(super) rounds: BTreeMap<Key, Round>,
+    pub(super) plugins: BTreeMap<PluginName, Plugin>,
+    /// What a host does not begin with before a generation of every plugin decides.
+    pub(super) held: Option<Vec<Effect>>,
+    /// What the running kernel was told of each instance.
+    pub(super) told: AllTold,
+    /// A changed configuration on its way.
+    pub(super) preparing: Option<Preparing>,
     pub(super) disk: Disk,
     pub(super) seq: u64,
     pub(super) kernel: Option<Kernel>,
@@ -220,6 +256,10 @@ impl World {
             nodes.extend(instances.into_iter().map(|(id, node)| ((name.clone(), id), node)));
             config.push(set);
         }
+        let failing = on_failure(scenario.on_failure);
+        let names = config.iter().map(|set| set.spec.plugin.clone()).collect::<BTreeSet<PluginName>>();
+        let spec = |name: PluginName| (name.clone(), Plugin::new(wants::spec(&mut rng, name, failing)));
+        let plugins = names.into_iter().map(spec).collect();
         let mut world = Self {
             scenario: scenario.clone(),
             rng,
@@ -231,7 +271,10 @@ impl World {
             nodes,
             targets: BTreeMap::new(),
             rounds: BTreeMap::new(),
-            generations: BTreeMap::new(),
+            plugins,
+            held: None,
+            told: AllTold::new(),
+            preparing: None,
             disk: Disk::default(),
             seq: 0,
             kernel: None,
@@ -255,6 +298,9 @@ impl World {
         world.remember_what_ran();
         world.at(Duration::ZERO, Happening::HostStart);
         world.at(Duration::from_secs(30), Happening::People);
+        if let Some(after) = scenario.swap_at {
+            world.intend(after, Happening::Swap(b'c'));
+        }
         for set in 0..scenario.sets {
             let after = world.seconds(1, 30);
             world.intend(after, Happening::Start(set, 2));
@@ -293,6 +339,11 @@ impl World {
     pub(super) fn intend(&mut self, after: Duration, what: Happening) {
         self.intentions += 1;
         self.at(after, what);
+    }
+
+    /// Whether a host runs that lets people in.
+    pub(super) fn is_open(&self) -> bool {
+        self.kernel.is_some() && self.held.is_none()
     }
 
     /// Whether faults have stopped.
@@ -343,7 +394,8 @@ impl World {
         self.outcome(instances)
     }
 
-    /// All upgrades have ended, nothing follows, drivers have nothing to do, and people want nothing.
+    /// All upgrades have ended, nothing follows, drivers have nothing to do, plugins rest, and people want
+    /// nothing.
     fn is_over(&self) -> bool {
         let Some(kernel) = &self.kernel else { return false };
         self.intentions == 0
@@ -356,6 +408,7 @@ impl World {
                     && set.retry.is_none()
                     && set.instances().all(|instance| instance.busy.is_empty() && instance.is_member())
             })
+            && self.lives_rest()
     }
 
     fn why_not_over(&self) -> String {
@@ -371,7 +424,11 @@ impl World {
             format!("{}: {upgrade:?}, retry {:?}, busy {busy:?}", set.spec.name, set.retry)
         });
         let sets: Vec<String> = sets.collect();
-        format!("no end: {sets:#?}, {} intentions, {} requests open", self.intentions, self.asked.len())
+        let lives = kernel.fleet().plugins();
+        let lives: Vec<_> =
+            lives.map(|life| (life.name().clone(), life.standing(), life.report().stage)).collect();
+        let (intentions, open) = (self.intentions, self.asked.len());
+        format!("no end: {sets:#?}, {lives:?}, {intentions} intentions, {open} requests open")
     }
 
     fn outcome(self, instances: usize) -> Outcome {
@@ -389,6 +446,7 @@ impl World {
             duration: self.now.since(BEGIN),
             instances,
             counts: self.counts,
+            judges: stored.plugins.iter().map(|(name, plugin)| (name.clone(), plugin.digest.0[0])).collect(),
             versions: versions
                 .map(|((set, id, part), version)| {
                     (((set.clone(), id.clone()), part.clone()), version.clone())

@@ -20,7 +20,8 @@ use prometheus_client::registry::Registry;
 use crate::api::answer::Refusal;
 use crate::api::host::Host;
 use crate::api::query::{Nothing, Query};
-use phasegate_core::domain::Health;
+use crate::net::shortage::{Missed, Shortages};
+use phasegate_core::domain::{Health, Shortage};
 use phasegate_core::kernel::report::Tally;
 use phasegate_core::rollout::{Progress, UpgradeState};
 use phasegate_wire as wire;
@@ -44,12 +45,12 @@ pub(super) async fn show(
     Query(Nothing): Query<Nothing>,
 ) -> Result<Response, Refusal> {
     let tally = host.tally();
-    let snapshot = Snapshot {
-        tally,
-        plugins: host.plugins(),
-        lost_records: host.lost_records(),
+    let own = Own {
+        shortages: Arc::clone(&host.shortages),
+        log_lines_lost: crate::log::lost(),
         denied: host.denials.counts(),
     };
+    let snapshot = Snapshot { tally, plugins: host.plugins(), lost_records: host.lost_records(), own };
     let text = render(snapshot)
         .map_err(|error| Refusal::internal(format!("the metrics cannot be written: {error}")))?;
     Ok(([(CONTENT_TYPE, OPEN_METRICS)], text).into_response())
@@ -62,6 +63,14 @@ struct Snapshot {
     plugins: wire::Plugins,
     /// Records of decisions that were lost; none when nothing is recorded.
     lost_records: Option<u64>,
+    own: Own,
+}
+
+/// What the host itself lacks.
+#[derive(Debug)]
+struct Own {
+    shortages: Arc<Shortages>,
+    log_lines_lost: u64,
     /// Requests that the guard has turned away, by reason.
     denied: [(&'static str, u64); 7],
 }
@@ -83,8 +92,7 @@ impl Collector for Snapshot {
         self.fleet(&mut encoder)?;
         self.plugin_gauges(&mut encoder)?;
         self.plugin_counters(&mut encoder)?;
-        let denied = self.denied.iter().map(|(reason, count)| ([("reason", (*reason).to_owned())], *count));
-        counters(&mut encoder, "api_denied", "Requests that were turned away", denied)?;
+        self.own(&mut encoder)?;
         if let Some(lost) = self.lost_records {
             let help = "Records of decisions that were not written to the recording";
             counters::<0>(&mut encoder, "recording_lost", help, [([], lost)])?;
@@ -132,6 +140,32 @@ impl Snapshot {
         gauges(encoder, "upgrade_instances", "Instances of the latest upgrade by progress", progress)?;
         let stopped = if *line_stopped { 1.0 } else { 0.0 };
         gauges::<0>(encoder, "line_stopped", "1 while the line is stopped", [([], stopped)])
+    }
+
+    fn own(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let unasked =
+            self.tally.sets.iter().map(|set| ([("scale_set", set.name.to_string())], as_f64(set.unasked)));
+        let help = "Instances that the host could not ask last, being short of something";
+        gauges(encoder, "instances_not_asked", help, unasked)?;
+        let Own { shortages, log_lines_lost, denied } = &self.own;
+        let denied = denied.iter().map(|(reason, count)| ([("reason", (*reason).to_owned())], *count));
+        counters(encoder, "api_denied", "Requests that were turned away", denied)?;
+        let shortages = [("probe", Missed::Probe), ("connection", Missed::Connection)].into_iter().flat_map(
+            |(name, missed)| {
+                Shortage::ALL.map(|short_of| {
+                    let labels = [("missed", name.to_owned()), ("short_of", short_of.name().to_owned())];
+                    (labels, shortages.count(missed, short_of))
+                })
+            },
+        );
+        counters(
+            encoder,
+            "shortages",
+            "What was not done because the host was short of something",
+            shortages,
+        )?;
+        let help = "Lines of the log that were lost because nobody read stderr, or it took none";
+        counters::<0>(encoder, "log_lines_lost", help, [([], *log_lines_lost)])
     }
 
     fn plugin_gauges(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {

@@ -9,6 +9,7 @@ use phasegate_wire as wire;
 use crate::api::answer::Refusal;
 use crate::api::guard::Caller;
 use crate::api::host::{Asked, Host};
+use crate::api::key::Key;
 use crate::api::query::{Nothing, Query};
 
 /// Reads the configuration file again and fetches what nothing pins; 422 when it is refused, and then
@@ -19,12 +20,14 @@ use crate::api::query::{Nothing, Query};
 #[utoipa::path(
     post,
     path = "/v1/reload",
+    params(Key),
     responses((status = 200, description = "What changed.", body = wire::Reload))
 )]
 pub(super) async fn reload(
     State(host): State<Arc<Host>>,
     caller: Caller,
     Query(Nothing): Query<Nothing>,
+    Key(key): Key,
 ) -> Result<Json<wire::Reload>, Refusal> {
-    Ok(Json(host.reload(Asked { actor: caller.actor(), ..Asked::default() }).await?))
+    Ok(Json(host.reload(Asked { actor: caller.actor(), reason: None, key }).await?))
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use crate::access::Tls;
-use crate::cli::args::ConfigArgs;
+use crate::cli::args::RunArgs;
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::config::{self, LoadConfigError};
 use crate::host::OnFirstStage;
 use crate::host::{Host, HostOptions};
+use crate::log;
 use crate::net::endpoint::Endpoint;
 use phasegate_core::domain::By;
 
@@ -19,8 +20,8 @@ use phasegate_core::domain::By;
 /// # Errors
 /// When the configuration has problems, the port is taken, the data directory cannot be used, or a
 /// plugin does not load.
-pub fn run(args: &ConfigArgs) -> anyhow::Result<Exit> {
-    let config = match config::load(&args.config) {
+pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
+    let config = match config::load(&args.config.config) {
         Ok(config) => config,
         Err(LoadConfigError::Invalid(problems)) => return Ok(refuse(&problems)),
         Err(error) => return Err(error.into()),
@@ -35,7 +36,7 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<Exit> {
         let mut stop = StopSignal::listen().context("cannot listen for signals")?;
         let started = Host::start(&config, HostOptions { on_stage: show_stages() }).await;
         if output::stderr_is_terminal() {
-            output::talk(CLEAR_LINE);
+            log::draw(CLEAR_LINE);
         }
         let mut host = match started {
             // Nothing is recorded that could run in place of a component that is not there.
@@ -57,7 +58,7 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<Exit> {
         };
         tracing::info!("stopping");
         host.stop().await;
-        anyhow::ensure!(!failed, "the kernel ended by itself; the log above says why; please report it");
+        anyhow::ensure!(!failed, "the kernel ended by itself; the log above says why; unless another host has taken over, please report it");
         Ok(Exit::Done)
     })
 }
@@ -78,7 +79,7 @@ const CLEAR_LINE: &str = "\r\x1b[K";
 /// On a terminal, the stage that a starting plugin is at, in a line that the log writes over.
 fn show_stages() -> Option<OnFirstStage> {
     output::stderr_is_terminal().then(|| -> OnFirstStage {
-        Arc::new(|plugin, stage| output::talk(&format!("{CLEAR_LINE}plugin {plugin}: {} …\r", stage.name())))
+        Arc::new(|plugin, stage| log::draw(&format!("{CLEAR_LINE}plugin {plugin}: {} …\r", stage.name())))
     })
 }
 

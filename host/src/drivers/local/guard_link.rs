@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use super::group::Group;
 use super::guard::{GUARD_COMMAND, GUARD_TIMEOUT_OPTION};
+use super::orphans::{self, OwnChild};
 use crate::clock::Clock;
 use crate::drivers::backoff::Backoff;
 
@@ -65,6 +66,8 @@ struct Guard {
     /// Its end is the guard's signal to act: closed only after the guard or all groups are gone.
     input: PipeWriter,
     pid: Pid,
+    /// Nobody else collects it.
+    _own: Option<OwnChild>,
 }
 
 impl GuardLink {
@@ -87,19 +90,22 @@ impl GuardLink {
     pub(in crate::drivers) fn start(&self, command: &GuardCommand) -> io::Result<Child> {
         let (output, input) = io::pipe()?;
         rustix::fs::fcntl_setfl(&input, rustix::fs::OFlags::NONBLOCK)?;
-        let child = tokio::process::Command::new(&command.program)
+        let mut program = tokio::process::Command::new(&command.program);
+        program
             .arg0("phasegate")
             .args(&command.arguments)
             .stdin(output)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .current_dir("/")
-            .process_group(0)
-            .spawn()?;
+            .process_group(0);
+        let (child, own) = orphans::spawn(&mut program)?;
+        // The host must not hold the other end of the guard's input.
+        drop(program);
         let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let pid = id.ok_or_else(|| io::Error::other("the guard has no process id"))?;
         let mut state = self.0.borrow_mut();
-        state.guard = Some(Guard { input, pid });
+        state.guard = Some(Guard { input, pid, _own: own });
         for group in state.groups.clone() {
             state.tell('+', group);
         }

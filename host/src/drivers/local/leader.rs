@@ -14,12 +14,15 @@ use tokio::process::Child;
 use super::error::StillAliveError;
 use super::group::{Group, KILL_WAIT};
 use super::guard_link::GuardLink;
+use super::orphans::{self, OwnChild};
 
 /// A running program with its group.
 #[derive(Debug)]
 pub(in crate::drivers) struct Leader {
     child: Child,
     group: Group,
+    /// Nobody else collects it.
+    _own: Option<OwnChild>,
 }
 
 impl Leader {
@@ -33,11 +36,11 @@ impl Leader {
     ) -> io::Result<Self> {
         command.stdin(Stdio::null()).process_group(0).kill_on_drop(true);
         end_with_this_process(command);
-        let child = command.spawn()?;
+        let (child, own) = orphans::spawn(command)?;
         let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Group::new);
         let group = id.ok_or_else(|| io::Error::other("it has no process id"))?;
         guard.add(group);
-        Ok(Self { child, group })
+        Ok(Self { child, group, _own: own })
     }
 
     /// Its process id, which is also the id of the group.

@@ -8,6 +8,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::error::{KeepError, OpenLogError};
+use phasegate_core::domain::ids::{ID_LEN_MAX, NUMBERED_LEN_MAX};
+use phasegate_core::domain::shown::visible;
 use phasegate_core::domain::{InstanceId, ScaleSetName};
 
 /// A log file larger than this is set aside at the next start, or cut; one older file is kept.
@@ -15,6 +17,12 @@ const LOG_LEN_MAX: u64 = 4 * 1024 * 1024;
 
 /// How much of the end of a log that is cut is kept beside it.
 const END_LEN: u64 = 256 * 1024;
+
+/// Longest name of a file that every file system takes, in bytes.
+const FILE_NAME_MAX: usize = 255;
+
+/// No name of a set and no id makes the name of a log too long, also of one that was set aside.
+const _: () = assert!(NUMBERED_LEN_MAX + 1 + ID_LEN_MAX + ".log.1".len() <= FILE_NAME_MAX);
 
 /// How much of the end of the output is looked at for a message.
 const TAIL_LEN_MAX: usize = 2048;
@@ -87,7 +95,7 @@ pub(in crate::drivers) fn in_one_line(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let mut lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let lines = lines.split_off(lines.len().saturating_sub(TAIL_LINES_MAX));
-    lines.join(" | ").chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    visible(&lines.join(" | ")).into_owned()
 }
 
 fn read_tail(path: &Path, start: u64) -> io::Result<Vec<u8>> {
@@ -145,7 +153,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("db-1.log");
         std::fs::write(&path, "1\n2\n\n  3\n4\x1b[31m\n5\n6\n").unwrap();
-        assert_eq!(tail(&path, 0), "2 | 3 | 4 [31m | 5 | 6");
+        assert_eq!(tail(&path, 0), "2 | 3 | 4\\u{1b}[31m | 5 | 6");
         std::fs::write(&path, "x".repeat(100_000)).unwrap();
         assert_eq!(tail(&path, 0).len(), 2048);
         assert_eq!(tail(&temp.path().join("absent"), 0), "");

@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitStatus;
 use std::rc::Rc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use super::guard_link::{GuardCommand, GuardLink};
 use super::leader::Leader;
 use super::thread::{OwnThread, Stage, reached};
 use crate::drivers::BoxFuture;
+use crate::net::shortage::shortage;
 
 /// How much of the end of a program's output is kept.
 pub(in crate::drivers) const OUTPUT_MAX: usize = 16 * 1024;
@@ -29,6 +31,9 @@ pub(in crate::drivers) const OUTPUT_MAX: usize = 16 * 1024;
 /// How long a pipe is read on after the group is gone. Only something that left the group still
 /// holds it then.
 const DRAIN: Duration = Duration::from_millis(500);
+
+/// Between two tries to start a program for which the host was short of something.
+const SHORT_AGAIN: Duration = Duration::from_secs(1);
 
 /// Runs that may wait to be started; starting does not block.
 const INBOX_LEN: usize = 64;
@@ -131,7 +136,19 @@ async fn work(
 }
 
 async fn run(job: Job, mut answer: Answer, guard: Rc<GuardLink>, mut stage: watch::Receiver<Stage>) {
-    let mut started = match start(&job, &guard) {
+    let mut begun = start(&job, &guard);
+    let mut over = pin!(tokio::time::sleep(job.limit));
+    // What the host is short of is no failure of the program: there may be some in a moment.
+    while begun.as_ref().err().and_then(shortage).is_some() {
+        tokio::select! {
+            biased;
+            () = reached(&mut stage, Stage::Ending) => break,
+            () = answer.closed() => return,
+            () = &mut over => break,
+            () = tokio::time::sleep(SHORT_AGAIN) => begun = start(&job, &guard),
+        }
+    }
+    let mut started = match begun {
         Ok(started) => started,
         Err(error) => {
             _ = answer.send(Err(StartError { program: job.program, error }.into()));

@@ -101,7 +101,7 @@ fn other_manifests_are_refused_with_a_reason() {
         (good.replace("image.manifest.v1", "image.index.v1"), "is an index and an image at once"),
         (good.replace("\"config\"", "\"manifests\":[],\"config\""), "is an index and an image at once"),
         (good.replace("\"schemaVersion\":2", "\"schemaVersion\":1"), "schema 1"),
-        (good.replace(IMAGE, "text/\\u001b[2J"), "is of type \"text/ [2J\""),
+        (good.replace(IMAGE, "text/\\u001b[2J"), "is of type \"text/\\\\u{1b}[2J\""),
         (image(&[]), "has no component: it holds no layer at all"),
         (image(&[layer("application/gzip")]), "has no component: it holds \"application/gzip\""),
         (image(&[wasm.clone(), layer("text/plain"), wasm]), "has 2 components"),

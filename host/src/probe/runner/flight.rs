@@ -9,15 +9,16 @@ use std::sync::Arc;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::clock::Clock;
-use crate::probe::Target;
+use crate::probe::failure::ProbeError;
 use crate::probe::schedule::{Admit, Lane, Slot, Start, Ticket};
-use phasegate_core::domain::{Answer, Observation, ProbeFailure, Response, Round};
+use crate::probe::{Ended, Target};
+use phasegate_core::domain::{Answer, NotAsked, Observation, Response, Round};
 
 /// Asks one target once; a function so that tests can answer without a network.
 pub(super) type Ask = Arc<dyn Fn(Arc<Target>) -> Asking + Send + Sync>;
 
 /// The answer to come.
-pub(super) type Asking = Pin<Box<dyn Future<Output = Result<Response, ProbeFailure>> + Send>>;
+pub(super) type Asking = Pin<Box<dyn Future<Output = Result<Response, ProbeError>> + Send>>;
 
 /// Most probes at once: keeps memory and file descriptors within bounds.
 const IN_FLIGHT_MAX: usize = 1_024;
@@ -46,11 +47,11 @@ impl Limits {
     }
 }
 
-/// A probe that has ended; no round when the probe itself broke down.
+/// A probe that has ended; nothing came of it when the probe itself broke down.
 pub(super) struct Landed {
     pub(super) slot: Slot,
     pub(super) ticket: Ticket,
-    pub(super) round: Option<Round>,
+    pub(super) ended: Option<Ended>,
 }
 
 /// The running probes.
@@ -60,7 +61,7 @@ pub(super) struct Flights {
     limits: Limits,
     running: BTreeMap<Ticket, Flight>,
     hung: usize,
-    tasks: JoinSet<(Ticket, Round)>,
+    tasks: JoinSet<(Ticket, Ended)>,
 }
 
 struct Flight {
@@ -102,8 +103,8 @@ impl Flights {
 
     /// Waits for a probe to end; none for one that was abandoned.
     pub(super) async fn next_landing(&mut self) -> Option<Landed> {
-        let (ticket, round) = match self.tasks.join_next().await? {
-            Ok((ticket, round)) => (ticket, Some(round)),
+        let (ticket, ended) = match self.tasks.join_next().await? {
+            Ok((ticket, ended)) => (ticket, Some(ended)),
             // A panic is a bug, but its target must be probed again all the same.
             Err(error) => {
                 let mut all = self.running.iter();
@@ -111,7 +112,7 @@ impl Flights {
                 (*ticket, None)
             }
         };
-        self.take(ticket).map(|flight| Landed { slot: flight.slot, ticket, round })
+        self.take(ticket).map(|flight| Landed { slot: flight.slot, ticket, ended })
     }
 
     /// Abandons the probes of a target.
@@ -138,11 +139,25 @@ impl Flights {
     }
 }
 
-async fn probe(clock: Clock, target: &Target, asking: Asking) -> Round {
+async fn probe(clock: Clock, target: &Target, asking: Asking) -> Ended {
     let started_at = clock.now();
-    let outcome = asking.await;
+    let outcome = match asking.await {
+        Ok(response) => Ok(response),
+        Err(ProbeError::Instance(failure)) => Err(failure),
+        Err(ProbeError::Host(short_of)) => {
+            let facts = &target.facts;
+            let (scale_set, instance) = (facts.scale_set.clone(), facts.id.clone());
+            return Ended::NotAsked(NotAsked {
+                scale_set,
+                instance,
+                epoch: target.epoch,
+                started_at,
+                short_of,
+            });
+        }
+    };
     let protocol = target.settings.protocol.name();
-    Round {
+    Ended::Round(Round {
         observation: Observation {
             instance: Arc::clone(&target.facts),
             answers: vec![Answer { source: SOURCE.to_owned(), outcome }],
@@ -152,5 +167,5 @@ async fn probe(clock: Clock, target: &Target, asking: Asking) -> Round {
         epoch: target.epoch,
         started_at,
         finished_at: clock.now(),
-    }
+    })
 }

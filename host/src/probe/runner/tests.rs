@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use super::*;
+use crate::probe::failure::ProbeError;
 use crate::probe::testing::{PATIENCE, answer, listen, serve, settings, target};
 use phasegate_core::domain::{Address, HealthSettings, ProbeProtocol, Response, Round};
 
@@ -48,8 +49,14 @@ impl Bench {
         F: Future<Output = Result<Response, ProbeFailure>> + Send + 'static,
     {
         let (sender, rounds) = mpsc::unbounded_channel();
-        let sink: RoundSink = Arc::new(move |round| drop(sender.send(round)));
-        let ask: Ask = Arc::new(move |target| Box::pin(ask(target)));
+        let sink: RoundSink = Arc::new(move |ended| match ended {
+            Ended::Round(round) => drop(sender.send(round)),
+            Ended::NotAsked(missed) => panic!("{missed:?}"),
+        });
+        let ask: Ask = Arc::new(move |target| {
+            let asking = ask(target);
+            Box::pin(async move { asking.await.map_err(ProbeError::from) })
+        });
         Self { prober: Prober::start_with(Clock::start(), sink, ask, limits), rounds }
     }
 
@@ -253,8 +260,11 @@ async fn no_round_comes_after_stop() {
 #[tokio::test]
 async fn whole_way_with_real_sockets() {
     let (sender, rounds) = mpsc::unbounded_channel();
-    let sink: RoundSink = Arc::new(move |round| drop(sender.send(round)));
-    let mut bench = Bench { prober: Prober::start(Clock::start(), sink), rounds };
+    let sink: RoundSink = Arc::new(move |ended| match ended {
+        Ended::Round(round) => drop(sender.send(round)),
+        Ended::NotAsked(missed) => panic!("{missed:?}"),
+    });
+    let mut bench = Bench { prober: Prober::start(Clock::start(), Arc::default(), sink), rounds };
     let good =
         serve(|stream| answer(stream, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec())).await;
     let (silent, _listener) = listen().await;

@@ -40,8 +40,13 @@ fn writes() -> Vec<Write> {
     let memory = StoredMemory { plugin: id("db"), bytes: vec![0, 255] };
     let line =
         StoppedLine { at: Timestamp(5), reason: "the network is down".to_owned(), by: By::host().actor };
-    let request =
-        StoredRequest { number: 1, asked: "start".to_owned(), scale_set: Some(id("orders")), upgrade: None };
+    let request = StoredRequest {
+        number: 1,
+        asked: "start".to_owned(),
+        scale_set: Some(id("orders")),
+        upgrade: None,
+        reload: None,
+    };
     let change = serde_json::from_str("{\"component\":\"application\",\"to\":\"v2\"}").unwrap();
     vec![
         Write::Model(id("orders"), id("application"), model),
@@ -104,6 +109,51 @@ fn a_commit_that_was_made_is_not_made_again() {
     drop(store);
     let stored = SqliteStore::open(directory.path()).unwrap().stored;
     assert_eq!(stored.versions.values().flatten().map(|v| v.as_str()).collect::<Vec<_>>(), ["v2"]);
+}
+
+#[test]
+fn a_commit_that_never_came_to_its_end_was_not_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let Opened { mut store, .. } = SqliteStore::open(directory.path()).unwrap();
+    let other = Connection::open(directory.path().join("phasegate.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let refused = store.commit(&commit(1, writes())).unwrap_err();
+    assert!(matches!(refused, StoreError::Refused(_)), "{refused}");
+    other.execute_batch("ROLLBACK").unwrap();
+    let pages: i64 = store.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    store.connection.pragma_update(None, "max_page_count", pages).unwrap();
+    let many = (0..2_000).map(line_of_the_trail).collect();
+    let refused = store.commit(&commit(2, many)).unwrap_err();
+    assert!(matches!(refused, StoreError::Refused(_)), "{refused}");
+    store.commit(&commit(3, writes())).unwrap();
+}
+
+#[test]
+fn what_the_failure_of_the_last_step_says() {
+    for (code, known) in [
+        (rusqlite::ffi::SQLITE_FULL, Known::NotMade),
+        (rusqlite::ffi::SQLITE_BUSY, Known::NotMade),
+        (rusqlite::ffi::SQLITE_IOERR_FSYNC, Known::Nothing),
+        (rusqlite::ffi::SQLITE_IOERR_WRITE, Known::Nothing),
+        (rusqlite::ffi::SQLITE_NOMEM, Known::Nothing),
+    ] {
+        let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+        assert_eq!(is_known(&error), known, "{error}");
+    }
+}
+
+#[test]
+fn a_host_is_deposed_by_the_next_one_that_opens_its_record() {
+    let directory = tempfile::tempdir().unwrap();
+    let Opened { mut store, .. } = SqliteStore::open(directory.path()).unwrap();
+    store.commit(&commit(1, writes())).unwrap();
+    // A person took the lock away.
+    std::fs::remove_file(directory.path().join("lock")).unwrap();
+    let mut next = SqliteStore::open(directory.path()).unwrap();
+    let refused = store.commit(&commit(2, writes())).unwrap_err();
+    assert!(matches!(refused, StoreError::Deposed), "{refused}");
+    assert_eq!(next.stored.seq, 1);
+    next.store.commit(&commit(2, writes())).unwrap();
 }
 
 #[test]

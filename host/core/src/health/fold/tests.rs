@@ -54,6 +54,18 @@ D16|http|5|1|5|t h h|K@30 H@30 H@35
 /// the epoch.
 const START: Timestamp = Timestamp(1_700_000_000_000);
 
+#[test]
+fn time_in_which_nobody_could_ask_is_no_part_of_the_grace() {
+    let second = |seconds: i64| Timestamp(START.0 + seconds * 1_000);
+    for (not_asked, expected) in [(0, Health::Unhealthy), (60, Health::Initializing)] {
+        let mut fold = HealthFold::new(settings(2, 10, Claim::Unhealthy), START);
+        assert_eq!(fold.observe(Claim::Unhealthy, second(1)), Health::Initializing);
+        fold.was_not_asked(Duration::from_secs(not_asked));
+        assert_eq!(fold.health(), Health::Initializing);
+        assert_eq!(fold.observe(Claim::Unhealthy, second(61)), expected, "{not_asked} s");
+    }
+}
+
 fn settings(number_of_probes: u32, grace_secs: u64, fail_state: Claim) -> FoldSettings {
     FoldSettings { number_of_probes, grace_period: Duration::from_secs(grace_secs), fail_state }
 }

@@ -20,6 +20,8 @@ pub struct SetTally {
     pub name: ScaleSetName,
     /// Instances by committed health; those that are being replaced or created are not among them.
     pub health: Census,
+    /// Instances that could not be asked last, because the host was short of something.
+    pub unasked: usize,
     /// The latest upgrade: its state and counts.
     pub upgrade: Option<(UpgradeState, Progress)>,
 }
@@ -30,6 +32,7 @@ pub fn tally(fleet: &Fleet) -> Tally {
     let sets = fleet.sets().map(|set| SetTally {
         name: set.spec.name.clone(),
         health: set.census().clone(),
+        unasked: set.unasked().count(),
         upgrade: set.upgrade.as_ref().map(|upgrade| (upgrade.state, upgrade.progress())),
     });
     Tally { line_stopped: fleet.line.is_some(), sets: sets.collect() }

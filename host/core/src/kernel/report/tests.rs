@@ -18,7 +18,7 @@ use crate::kernel::event::{Done, RefusedCommit};
 use crate::kernel::state::SetState;
 use crate::kernel::{Effect, Event, Kernel, Refusal, Request, SetConfig, Turn};
 use crate::plan::Standing;
-use crate::record::Stored;
+use crate::record::{Made, Stored};
 use crate::rollout::{UpgradeState, WhyNot, Wish};
 
 fn name() -> ScaleSetName {
@@ -280,7 +280,7 @@ fn a_record_that_refuses_comes_before_all_else() {
     house.turn(vec![Event::Judged(vec![well])]);
     let turn = std::mem::take(&mut house.latest);
     let why = "the disk is full".to_owned();
-    house.turn(vec![Event::CommitRefused(Box::new(RefusedCommit { turn, why }))]);
+    house.turn(vec![Event::CommitRefused(Box::new(RefusedCommit { turn, why, made: Made::No }))]);
     let status = house.status();
     assert_eq!((status.waiting, status.then), (Some(WaitsFor::Record("the disk is full")), None));
 }

@@ -1,6 +1,6 @@
 //! What a running upgrade waits for at this moment, as a value for each thing that it can be.
 
-use crate::domain::{Health, InstanceId, Now, PhaseName, Timestamp};
+use crate::domain::{Health, InstanceId, Now, PhaseName, Shortage, Timestamp};
 use crate::kernel::state::{InstanceState, SetState};
 use crate::record::StoppedLine;
 use crate::rollout::{Member, MemberState, Stage, Upgrade, Waiting};
@@ -46,6 +46,13 @@ pub enum WaitsFor<'a> {
         instances: Few<'a>,
         /// When they are left out.
         until: Timestamp,
+    },
+    /// Instances that the host cannot ask.
+    NotAsked {
+        /// What it is short of.
+        short_of: Option<Shortage>,
+        /// Which.
+        instances: Few<'a>,
     },
     /// The fleet, which went down with the host.
     Recovery {
@@ -203,6 +210,11 @@ fn between<'a>(waiting: Waiting, upgrade: &'a Upgrade, set: &'a SetState, now: N
         Waiting::Initializing => WaitsFor::Initializing(Few::of(unjudged(set))),
         Waiting::Deferred { until } => {
             WaitsFor::Deferred { instances: Few::of(upgrade.deferred.keys()), until }
+        }
+        Waiting::NotAsked => {
+            let unheard = || set.unheard_too_long(now.at);
+            let short_of = unheard().find_map(|one| one.unasked).map(|unasked| unasked.short_of);
+            WaitsFor::NotAsked { short_of, instances: Few::of(unheard().map(|one| &one.spec.id)) }
         }
         Waiting::Recovery { until } => WaitsFor::Recovery { until },
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::domain::{
     Claim, Component, Decided, Decision, Evaluation, ExtensionName, Health, Instance, InstanceId, Located,
-    Membership, OperationId, Outcome, PluginStamp, ScaleSet, Timestamp, Version,
+    Membership, OperationId, Outcome, PluginStamp, ScaleSet, Shortage, Timestamp, Unasked, Unheard, Version,
 };
 use crate::health::{FoldSettings, HealthFold};
 use crate::plan::is_answered;
@@ -92,6 +92,10 @@ pub struct InstanceState {
     pub latest: Option<Arc<Outcome>>,
     /// The last decision that rested on a word of the application.
     pub answered: Option<Arc<Answered>>,
+    /// Since when it could not be asked, if it cannot; see [`NotAsked`](crate::domain::NotAsked).
+    pub unasked: Option<Unasked>,
+    /// How long that has gone on before in this life, all such times together.
+    pub(in crate::kernel) unasked_before: Duration,
     /// What the plugin asked to remember last.
     pub memory: Option<Arc<[u8]>>,
     /// The driver's latest complaint, until the instance is healthy again.
@@ -125,6 +129,8 @@ impl InstanceState {
             fold: HealthFold::new(FoldSettings::from(&set.health), at),
             latest: None,
             answered: None,
+            unasked: None,
+            unasked_before: Duration::ZERO,
             memory: None,
             trouble: None,
             down: false,
@@ -180,6 +186,40 @@ impl InstanceState {
     pub(in crate::kernel) fn begin_life(&mut self, set: &ScaleSet, at: Timestamp) {
         self.epoch += 1;
         self.fold = HealthFold::new(FoldSettings::from(&set.health), at);
+        self.unasked_before = Duration::ZERO;
+        if let Some(unasked) = &mut self.unasked {
+            unasked.since = at;
+        }
+    }
+
+    /// Takes in that it could not be asked; gives whether that was in its present life.
+    pub(in crate::kernel) fn not_asked(&mut self, epoch: u64, at: Timestamp, short_of: Shortage) -> bool {
+        if epoch != self.epoch {
+            return false;
+        }
+        let since = self.unasked.map_or(at, |unasked| unasked.since);
+        self.unasked = Some(Unasked { since, short_of });
+        true
+    }
+
+    /// Whether a round ends a time in which it could not be asked; the grace of its application goes on
+    /// from there.
+    pub(in crate::kernel) fn is_asked_again(&mut self, decided: &Decided) -> bool {
+        if decided.again || decided.epoch != self.epoch {
+            return false;
+        }
+        let Some(Unasked { since, short_of: _ }) = self.unasked.take() else { return false };
+        let length = decided.started_at.since(since);
+        self.unasked_before = self.unasked_before.saturating_add(length);
+        self.fold.was_not_asked(length);
+        true
+    }
+
+    /// How long it could not be asked in its present life.
+    #[must_use]
+    pub fn unheard(&self, now: Timestamp) -> Unheard {
+        let present = self.unasked.map_or(Duration::ZERO, |unasked| now.since(unasked.since));
+        Unheard { length: self.unasked_before.saturating_add(present), goes_on: self.unasked.is_some() }
     }
 
     /// Takes in a judged round. Gives the health before and after, or none when the round belongs to an

@@ -1,7 +1,7 @@
 //! A scale set at one moment, as plan and rollout see it.
 
 use super::{InstanceState, SetState};
-use crate::domain::{FreshIds, Health, InstanceId, Now, Timestamp};
+use crate::domain::{FreshIds, Health, InstanceId, Now, Timestamp, Unheard};
 use crate::plan::{Candidate, Standing};
 use crate::rollout::{FleetView, Stop};
 
@@ -81,11 +81,17 @@ impl FleetView for SetView<'_> {
         FreshIds::new(&self.set.ids_ever)
     }
 
+    fn unheard(&self, instance: &InstanceId) -> Unheard {
+        self.set.instance(instance).map_or_else(Unheard::default, |instance| instance.unheard(self.now.at))
+    }
+
     fn stop(&self) -> Option<Stop> {
         if let Some(line) = &self.set.line {
             return Some(Stop::Line { since: line.at });
         }
-        let until = self.set.frozen_until(self.now.wall)?;
-        Some(Stop::Freeze { until: self.moment(until) })
+        if let Some(until) = self.set.frozen_until(self.now.wall) {
+            return Some(Stop::Freeze { until: self.moment(until) });
+        }
+        self.set.unheard_too_long(self.now.at).next().map(|_| Stop::NotAsked)
     }
 }

@@ -38,6 +38,7 @@ fn silence_is_no_permission_and_takes_back_no_skip() {
     let says_go = decision(Claim::Healthy, Proceed, "ok");
     let says_skip = decision(Claim::Healthy, Skip, "in-backup");
     let base = StandingInput {
+        unasked: None,
         on_failure: OnFailure::Hold,
         latest: Some(&silent),
         answered: None,
@@ -86,6 +87,7 @@ fn silence_is_no_permission_and_takes_back_no_skip() {
     let skipped = Some((&says_skip, Timestamp(0)));
     assert_eq!(how(OnFailure::Azure, skipped).0, Some(Skip), "a skip stands");
     let standing = standing(&StandingInput {
+        unasked: None,
         latest: Some(&failed),
         health: Health::Healthy,
         prioritize_unhealthy: true,
@@ -104,6 +106,7 @@ fn what_another_generation_has_permitted_is_no_permission() {
     let (says_go, says_skip) =
         (decision(Claim::Healthy, Proceed, "ok"), decision(Claim::Healthy, Skip, "in-backup"));
     let base = StandingInput {
+        unasked: None,
         on_failure: OnFailure::LastGood,
         latest: Some(&go),
         answered: Some((&says_go, Timestamp(90_000))),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Check, Rule, Seen};
 use crate::domain::{InstanceId, Participation, PhaseName};
-use crate::plan::{Candidate, Standing};
+use crate::plan::{Candidate, HoldReason, Standing};
 use crate::rollout::{Event, MemberState, Purpose, Stop, Upgrade, Wish};
 
 impl Check<'_> {
@@ -71,7 +71,9 @@ impl Check<'_> {
         match (stop, self.seen.after.bypass) {
             (Stop::Line { since }, Some(bypass)) => since > bypass,
             (Stop::Line { .. }, None) => !self.history.bypassed,
-            (Stop::Freeze { .. }, bypass) => self.is_forward() && bypass.is_none() && !self.history.bypassed,
+            (Stop::Freeze { .. } | Stop::NotAsked, bypass) => {
+                self.is_forward() && bypass.is_none() && !self.history.bypassed
+            }
         }
     }
 
@@ -88,9 +90,11 @@ impl Check<'_> {
         if !others.is_empty() {
             self.report(Rule::Budget, format!("admitted while {others:?} is in flight"));
         }
-        // A batch stays as it was planned when the configuration takes instances away before its turn.
-        let total = self.seen.fleet.total() + self.history.lost;
-        let limit = self.seen.after.policy.rolling.batch_max(total);
+        // However many there were when it was planned. A way back goes by the batches of the way there.
+        let limit = match self.former {
+            None => self.seen.after.policy.rolling.batch_max(self.seen.fleet.total()),
+            Some(former) => former.widest,
+        };
         if self.admitted.len() > limit && !self.is_by_hand() {
             self.report(Rule::Budget, format!("a batch of {} (limit {limit})", self.admitted.len()));
         }
@@ -183,11 +187,22 @@ impl Check<'_> {
         if now >= after.defer_until() || !before.deferred.keys().any(left) {
             return;
         }
-        // What is protected now, or there already, is not asked any more.
-        let is_asked = |candidate: &&Candidate| {
-            let held = candidate.protection.from_scale_set_actions || candidate.is_at(&after.goal);
-            left(&candidate.id) && !held
+        // What is protected now is not asked any more, and the report says so; nor is what is there already.
+        let is_over = |candidate: &Candidate| {
+            let hold = after.holds.iter().find(|hold| hold.instance == candidate.id);
+            match hold.map(|hold| &hold.reason) {
+                Some(HoldReason::Protected) => candidate.protection.from_scale_set_actions,
+                None => candidate.is_at(&after.goal),
+                Some(
+                    HoldReason::Skip(_)
+                    | HoldReason::Defer(_)
+                    | HoldReason::Undecided
+                    | HoldReason::PluginFailed(_)
+                    | HoldReason::Unknown(_),
+                ) => false,
+            }
         };
+        let is_asked = |candidate: &&Candidate| left(&candidate.id) && !is_over(candidate);
         for candidate in fleet.candidates().iter().filter(is_asked) {
             if matches!(candidate.standing, Standing::Decided { participation: Participation::Defer, .. }) {
                 self.report(Rule::Consent, format!("`{}` says not now and is forgotten", candidate.id));

@@ -105,13 +105,22 @@ impl Check<'_> {
         let Some(change) = change else { return };
         self.not_too_often(member.watched(instance), change, &member.state);
         if surges && after.goal.of(&change.component).is_none() {
-            // A new instance gets what the one before had.
+            self.what_the_one_before_had(instance, change);
             return;
         }
         match (self.former, &member.state) {
             (Some(former), _) => self.way_back(instance, change, former),
             (None, MemberState::Restoring { .. }) => self.way_back(instance, change, self.history),
             (None, _) => self.way_there(instance, change),
+        }
+    }
+
+    /// A new instance gets of what the upgrade is not about what the one had whose place it takes.
+    fn what_the_one_before_had(&mut self, instance: &InstanceId, change: &Change) {
+        let had = self.fact(instance).and_then(|fact| fact.versions.get(&change.component).cloned());
+        if had.as_ref() != Some(&change.to) {
+            let detail = format!("the new instance for `{instance}` gets {change}, and it had {had:?}");
+            self.report(Rule::Surge, detail);
         }
     }
 

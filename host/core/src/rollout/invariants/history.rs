@@ -28,8 +28,10 @@ pub(super) struct History {
     pub(super) created: BTreeMap<InstanceId, InstanceId>,
     /// Number of instances at the snapshot.
     pub(super) capacity: usize,
-    /// How many the configuration has taken away since.
-    pub(super) lost: usize,
+    /// Members that were admitted together, at most.
+    pub(super) widest: usize,
+    /// Whether what instances said at the plan has been noted.
+    pub(super) planned: bool,
     /// Rises with each admission.
     pub(super) turn: BTreeMap<InstanceId, usize>,
     pub(super) touched: BTreeSet<InstanceId>,
@@ -49,7 +51,8 @@ impl History {
     pub(super) fn find_out(&mut self, seen: &Seen<'_>) {
         let Seen { before, after, .. } = *seen;
         // A start with an approved plan has it before its first step.
-        let planned = (before.digest.is_none() || self.facts.is_empty()) && after.digest.is_some();
+        let planned = (before.digest.is_none() || !self.planned) && after.digest.is_some();
+        self.planned |= planned;
         self.by_hand = after.purpose == Purpose::Manual;
         let named = self.by_hand && self.facts.is_empty();
         let asked = after.policy.decisions == Decisions::Live && !admitted(seen).is_empty();

@@ -43,6 +43,29 @@ fn a_member_that_is_down_already_costs_nothing() {
 }
 
 #[test]
+fn a_batch_is_cut_to_what_the_limit_allows_of_those_that_are_left() {
+    let mut policy = policy();
+    policy.max_batch_instance_percent = Percent::new(40).unwrap();
+    policy.max_unhealthy_instance_percent = Percent::new(100).unwrap();
+    let mut world = world(fleet(&[Some(0); 10]), policy, GATE);
+    world.look();
+    assert_eq!(world.applied.join(" "), "0 1 2 3", "four of ten");
+    world.drivers_answer(&Ok(()));
+    // The configuration takes four away that have been upgraded.
+    world.fleet.0.retain(|instance, _| (4..10).any(|number| *instance == id(number)));
+    let there: Vec<InstanceId> = world.fleet.0.keys().cloned().collect();
+    world.upgrade.reconfigured(|instance| there.contains(instance), |_| false, world.now);
+    world.upgrade.policy.rolling.max_unhealthy_upgraded_instance_percent = Percent::new(100).unwrap();
+    world.applied.clear();
+    world.look();
+    assert_eq!(world.applied.join(" "), "4 5", "two of six, though four were planned");
+    assert_eq!(world.upgrade.batches.len(), 4, "the others are a batch of their own");
+    world.run();
+    assert_eq!(world.applied.join(" "), "4 5 6 7 8 9");
+    assert_eq!(world.upgrade.state, UpgradeState::Completed);
+}
+
+#[test]
 fn upgraded_instances_that_go_down_in_the_pause_stop_the_next_batch() {
     let mut world = down_in_the_pause();
     world.pass(60);

@@ -197,6 +197,7 @@ fn wait(waiting: Waiting, now: Timestamp) -> String {
         Waiting::Deferred { until } => {
             format!("instances that say \"not now\", {} at most", left(until))
         }
+        Waiting::NotAsked => "instances that the host could not ask".to_owned(),
         Waiting::Recovery { until } => format!("the fleet to recover, {} at most", left(until)),
     }
 }

@@ -335,6 +335,7 @@ impl<'a> World<'a> {
                 in_force: None,
                 health,
                 prioritize_unhealthy: self.setup.rules.rolling.prioritize_unhealthy_instances,
+                unasked: None,
                 freshness,
                 now: self.now,
             }),

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::domain::{OnBreach, Percent};
+use crate::domain::{Decisions, OnBreach, Percent};
 
 /// The world without a fault, and how many worlds with one ended in the same way.
 fn same_end(seed: u64, scenario: &Scenario) -> (Counts, usize) {
@@ -33,7 +33,7 @@ fn same_end(seed: u64, scenario: &Scenario) -> (Counts, usize) {
             assert_eq!(counts.crashes, 1, "{what}");
         }
     }
-    for fate in [Fate::Refused, Fate::AnswerLost] {
+    for fate in [Fate::Refused, Fate::AnswerLost, Fate::Doubted] {
         for number in 0..calm.counts.commits {
             let commit = Some(BadCommit { number, fate });
             let what = format!("commit {number}: {fate:?}");
@@ -96,6 +96,37 @@ fn a_fault_during_the_way_back_changes_nothing_in_the_end() {
             scenario.policy.max_unhealthy_instance_percent = Percent::clamped(40);
             scenario.quiet_after = Duration::ZERO;
             same_end(1, &scenario);
+        }
+    }
+}
+
+/// A person swaps a component in that leaves some instances out. Which of them have had their turn by then
+/// depends on how long a host was away, so what runs in the end may differ; the rules do not.
+#[test]
+fn a_fault_at_any_place_of_a_swap_breaks_no_rule() {
+    for decisions in [Decisions::Live, Decisions::Snapshot] {
+        let swap_at = Some(Duration::from_secs(40));
+        let scenario = Scenario { decisions, swap_at, instances: 6, ..Scenario::default() };
+        let calm = run(1, &scenario);
+        assert_eq!((calm.violations, calm.counts.swaps), (vec![], 1), "without a fault");
+        let check = |scenario: &Scenario, what: &str| {
+            let outcome = run(1, scenario);
+            assert_eq!(outcome.violations, [], "{what}");
+            assert_eq!(outcome.judges.values().collect::<Vec<_>>(), [&b'c'], "{what}");
+        };
+        for number in 0..calm.counts.commits {
+            for at in [CrashAt::BeforeCommit, CrashAt::AfterCommit] {
+                let crash = Some(Crash { at, number });
+                check(&Scenario { crash, ..scenario.clone() }, &format!("crash {at:?} {number}"));
+            }
+            for fate in [Fate::Refused, Fate::AnswerLost] {
+                let commit = Some(BadCommit { number, fate });
+                check(&Scenario { commit, ..scenario.clone() }, &format!("commit {number}: {fate:?}"));
+            }
+        }
+        for number in 0..calm.counts.calls {
+            let crash = Some(Crash { at: CrashAt::AfterAct, number });
+            check(&Scenario { crash, ..scenario.clone() }, &format!("crash after effect {number}"));
         }
     }
 }

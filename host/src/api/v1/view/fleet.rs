@@ -64,6 +64,9 @@ fn reason(report: &InstanceReport<'_>) -> Option<String> {
     if let Some(trouble) = &state.trouble {
         return Some(trouble.text.clone());
     }
+    if let Some(unasked) = &state.unasked {
+        return Some(format!("not asked since {}: the host is short of {}", unasked.since, unasked.short_of));
+    }
     let note = place(&state.place);
     let text = match standing {
         Standing::Undecided => return note,

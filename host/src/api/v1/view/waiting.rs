@@ -43,6 +43,10 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {
         WaitsFor::Deferred { instances, until } => {
             format!("{} that said \"not now\", {} s at most", some(instances), seconds(*until))
         }
+        WaitsFor::NotAsked { short_of, instances } => {
+            let short_of = short_of.map_or_else(String::new, |what| format!(", short of {what}"));
+            format!("this host to be able to ask {}{short_of}; its log says what to do", some(instances))
+        }
         WaitsFor::Recovery { until } => {
             format!("fleet to be healthy after the host's restart, {} s at most", seconds(*until))
         }
@@ -83,7 +87,7 @@ fn some(few: &Few<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use phasegate_core::domain::{Actor, Phase};
+    use phasegate_core::domain::{Actor, Phase, Shortage};
     use phasegate_core::record::StoppedLine;
 
     use super::*;
@@ -142,6 +146,11 @@ mod tests {
             (
                 WaitsFor::Deferred { instances: few(), until },
                 "instances web-0, web-1 that said \"not now\", 3 s at most",
+            ),
+            (
+                WaitsFor::NotAsked { short_of: Some(Shortage::Descriptors), instances: few() },
+                "this host to be able to ask instances web-0, web-1, short of file descriptors; its log says what \
+                 to do",
             ),
             (WaitsFor::Recovery { until }, "fleet to be healthy after the host's restart, 3 s at most"),
             (driver(DriverWork::BringBack), "driver to bring back instances web-0, web-1"),

@@ -7,6 +7,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::args::OutputArgs;
 use crate::cli::output;
+use crate::log;
 use phasegate_wire as wire;
 
 /// Draws on stderr.
@@ -121,8 +122,10 @@ impl Live {
             (false, wire::Health::Healthy, _) => "0",
             (false, _, _) => "31",
         };
+        let (colour, plain) =
+            if log::colours() { (format!("\x1b[{colour}m"), "\x1b[0m") } else { (String::new(), "") };
         row.set_message(format!(
-            "  \x1b[{colour}m{:>3}  zone {}  {:<7}  {version:<3}  {:<12}  phase {:<4}  {}\x1b[0m",
+            "  {colour}{:>3}  zone {}  {:<7}  {version:<3}  {:<12}  phase {:<4}  {}{plain}",
             instance.id,
             instance.zone.as_deref().unwrap_or("-"),
             instance.labels.get("role").map_or("", String::as_str),

@@ -13,6 +13,7 @@ use crate::cli::exit::{Exit, Refused};
 use crate::cli::output::{self, table};
 use crate::cli::progress::Progress;
 use crate::clock::Clock;
+use crate::log::{self, Format, Writes};
 use phasegate_core::domain::{Answer, InstanceFacts, InstanceId, Observation, Response, ScaleSetName};
 use phasegate_wasm::cases::Case;
 use phasegate_wasm::{BATCH_MAX, LoadPluginError, Runtime};
@@ -64,7 +65,7 @@ pub(super) fn run(
     format: OutputArgs,
 ) -> anyhow::Result<Exit> {
     // What a plugin logs thousands of times is not what is measured.
-    output::init_log("off");
+    log::begin("off", Format::Text, Writes::Itself);
     if let Some(text) = settings {
         let parsed: Result<serde_json::Value, _> = serde_json::from_str(text);
         parsed.map_err(|error| anyhow::anyhow!("--settings is {text:?}, which is no JSON: {error}"))?;

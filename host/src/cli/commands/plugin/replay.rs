@@ -14,6 +14,7 @@ use crate::cli::output;
 use crate::cli::progress::Progress;
 use crate::clock::Clock;
 use crate::config;
+use crate::log::{self, Format, Writes};
 use crate::net::reference::RemoteSource;
 use crate::plugins::config::ComponentSource;
 use crate::plugins::fetch::FetchConfig;
@@ -71,7 +72,7 @@ struct Side {
 
 /// Judges, compares, prints; 2 when there is nothing to compare.
 pub(super) fn run(args: &ReplayArgs, config: Option<&Path>) -> anyhow::Result<Exit> {
-    output::init_log("off");
+    log::begin("off", Format::Text, Writes::Itself);
     let reading = recording::read(&args.recording)?;
     let damaged = reading.damaged;
     let folder = blob_dir(&args.recording);

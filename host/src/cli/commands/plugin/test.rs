@@ -11,6 +11,7 @@ use crate::cli::exit::{Exit, Refused};
 use crate::cli::output;
 use crate::cli::progress::Progress;
 use crate::clock::Clock;
+use crate::log::{self, Format, Writes};
 use phasegate_wasm::cases::Difference;
 use phasegate_wasm::trial::{self, Budget, Trial};
 use phasegate_wasm::{BATCH_MAX, Runtime, inspect};
@@ -65,7 +66,7 @@ struct BudgetReport {
 
 /// Tests a plugin and prints the report.
 pub(super) fn run(subject: &Subject, cases: Option<&Path>, format: OutputArgs) -> anyhow::Result<Exit> {
-    output::init_log("warn");
+    log::begin("warn", Format::Text, Writes::Itself);
     // What is no policy at all needs no cases to say so.
     inspect(&subject.bytes).fits.map_err(|error| Refused(format!("`{}` {error}", subject.name)))?;
     let cases = subject.cases(cases)?;

@@ -35,7 +35,7 @@ fn render(answer: &wire::Explanation) -> anyhow::Result<String> {
         // The same once more would only be something else to read.
         let repeats = what == "says now" && answer.again == answer.outcome;
         if !value.is_null() && !repeats {
-            text.push_str(&format!("\n{what}\n{}\n", serde_json::to_string_pretty(value)?));
+            text.push_str(&format!("\n{what}\n{}\n", output::pretty_json(value)?));
         }
     }
     let same = match answer.same {

@@ -123,10 +123,26 @@ pub fn render_status(detail: &wire::StatusDetail) -> String {
     }
     text.push_str(&render_reasons(&detail.not_yet));
     if let Some(error) = &status.error {
-        text.push_str(&format!("\n{}: {}\n", error.code, error.message));
-        for detail in &error.details {
-            text.push_str(&format!("  {}: {}\n", detail.target, detail.message));
-        }
+        text.push_str(&render_error(error, &detail.not_yet));
+    }
+    text
+}
+
+/// Why an upgrade ended, without what the table above it has said of its instances, and what it says itself.
+fn render_error(error: &wire::Error, above: &[wire::Hold]) -> String {
+    let said_above = |detail: &wire::ErrorDetail| {
+        let instance = detail.target.rsplit('/').next().unwrap_or_default();
+        let mut of_instance = above.iter().take(REASONS_MAX).filter(|hold| hold.instance == instance);
+        of_instance.any(|hold| hold.reason.contains(&detail.message))
+    };
+    let (above, more): (Vec<_>, Vec<_>) = error.details.iter().partition(|detail| said_above(detail));
+    let mut message = error.message.clone();
+    for detail in above.into_iter().filter(|detail| !detail.message.is_empty()) {
+        message = message.replace(&format!(": {}", detail.message), "");
+    }
+    let mut text = format!("\n{}: {message}\n", error.code);
+    for detail in more.into_iter().filter(|detail| !message.contains(&detail.message)) {
+        text.push_str(&format!("  {}: {}\n", detail.target, detail.message));
     }
     text
 }

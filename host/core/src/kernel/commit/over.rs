@@ -1,0 +1,77 @@
+//! What is to be recorded where refused intents may stand in the record: each row as it is without them.
+
+use super::super::look;
+use super::super::surge;
+use super::Kernel;
+use crate::domain::{Component, ScaleSetName, UpgradeId};
+use crate::record::{StoredModel, Write};
+use crate::rollout::Upgrade;
+
+impl Kernel {
+    /// What the record is to say where refused intents may stand in it.
+    pub(super) fn written_over(&self, intents: &[Write]) -> Vec<Write> {
+        let mut writes: Vec<Write> = intents.iter().filter_map(|write| self.as_it_is(write)).collect();
+        if intents.iter().any(|write| matches!(write, Write::Audit(_))) {
+            writes.push(Write::TrailEnds(self.numbers.audit));
+        }
+        writes
+    }
+
+    /// The same row as it is without the intent.
+    fn as_it_is(&self, write: &Write) -> Option<Write> {
+        Some(match write {
+            Write::Upgrade(head) => match self.upgrade(&head.scale_set, &head.id) {
+                Some(upgrade) => Write::Upgrade(Box::new(upgrade.head())),
+                None => Write::UpgradeGone(head.id.clone()),
+            },
+            // Of an upgrade that never began everything goes with its head.
+            Write::Member(id, instance, _) | Write::MemberLeft(id, instance) => {
+                look::member_write(self.latest_with(id)?, instance)
+            }
+            Write::Batch(id, number, _) => look::batch_write(self.latest_with(id)?, *number),
+            Write::Order(id, _) => Write::Order(id.clone(), self.latest_with(id)?.order()),
+            Write::LeftOut(id, _) => Write::LeftOut(id.clone(), Box::new(self.latest_with(id)?.left_out())),
+            Write::Version(name, id, component, _) => {
+                let instance = self.fleet.set(name).ok()?.instance(id);
+                let version = instance.and_then(|instance| instance.version_of(component)).cloned();
+                Write::Version(name.clone(), id.clone(), component.clone(), version)
+            }
+            Write::Membership(name, id, _) => {
+                let instance = self.fleet.set(name).ok()?.instance(id);
+                let membership = instance.and_then(surge::membership).map(Box::new);
+                Write::Membership(name.clone(), id.clone(), membership)
+            }
+            Write::Model(name, component, _) => {
+                Write::Model(name.clone(), component.clone(), self.model(name, component)?)
+            }
+            Write::Plugin(name, _) => {
+                // What it has become unrecorded goes with its next step.
+                Write::Plugin(name.clone(), Box::new(self.fleet.plugins.get(name)?.recorded()?.clone()))
+            }
+            Write::Quarantine(name, change, _) => {
+                let reason = self.fleet.set(name).ok()?.quarantined.get(change).cloned();
+                Write::Quarantine(name.clone(), change.clone(), reason)
+            }
+            Write::Retry(name, _) => Write::Retry(name.clone(), self.fleet.set(name).ok()?.retry.clone()),
+            Write::Line(_) => Write::Line(self.fleet.line.clone()),
+            Write::Request(key, _) => Write::Request(key.clone(), self.requests.get(key).cloned()),
+            // Memories wait where each instance has one; the trail is cut as a whole.
+            Write::Memory(..) | Write::UpgradeGone(_) | Write::Audit(_) | Write::TrailEnds(_) => return None,
+        })
+    }
+
+    fn upgrade(&self, name: &ScaleSetName, id: &UpgradeId) -> Option<&Upgrade> {
+        let set = self.fleet.set(name).ok()?;
+        set.upgrade.as_deref().filter(|upgrade| upgrade.id == *id)
+    }
+
+    fn latest_with(&self, id: &UpgradeId) -> Option<&Upgrade> {
+        self.fleet.sets().find_map(|set| set.upgrade.as_deref().filter(|upgrade| upgrade.id == *id))
+    }
+
+    fn model(&self, name: &ScaleSetName, component: &Component) -> Option<StoredModel> {
+        let set = self.fleet.set(name).ok()?;
+        let configured = set.spec.model.goal().of(component)?.clone();
+        Some(StoredModel { version: set.model.of(component)?.clone(), configured })
+    }
+}
