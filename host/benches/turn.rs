@@ -90,7 +90,7 @@ fn scale_set(instances: usize) -> SetConfig {
         retry: None,
         freeze: FreezeWindows::default(),
         model: Model { version: version("v1"), extensions: Vec::new() },
-        instances: (0..instances).map(instance).map(|instance| (instance.id.clone(), instance)).collect(),
+        instances: (0..instances).map(instance).map(|one| (one.id.clone(), Arc::new(one))).collect(),
         driver: (),
     };
     let driver = DriverTraits { custody: Custody::Site, creation: Creation::NotTold };
@@ -132,7 +132,7 @@ impl Site {
             if let Effect::Observe(asked) = effect {
                 site.turn(vec![Event::Observed(Observed {
                     scale_set: asked.scale_set,
-                    instance: asked.instance.id,
+                    instance: asked.instance.id.clone(),
                     epoch: asked.epoch,
                     version: Some(version("v1")),
                 })]);
@@ -188,11 +188,11 @@ impl Site {
             started_at: self.now.at,
             finished_at: self.now.at,
             again: false,
-            outcome: Outcome {
+            outcome: Arc::new(Outcome {
                 stamp,
                 evaluation: Evaluation { at: self.now.at, ..Evaluation::default() },
                 result: Ok(Arc::new(decision)),
-            },
+            }),
         }])]);
     }
 

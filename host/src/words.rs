@@ -3,7 +3,7 @@
 
 use phasegate_core::domain::{Health, Participation, ProcessState, RollingUpgradePolicy};
 use phasegate_core::plan::{Finding, Resolved};
-use phasegate_core::record::audit::What;
+use phasegate_core::record::audit::{HoldState, What};
 use phasegate_core::rollout::{BatchState, UpgradeErrorCode, UpgradeState, Wish};
 use phasegate_wire as wire;
 
@@ -107,6 +107,8 @@ pub(crate) fn log_kind(what: &What) -> wire::LogKind {
         What::Retry { .. } => wire::LogKind::Retry,
         What::Wish { wish } => log_wish(*wish),
         What::Line { .. } => wire::LogKind::Line,
+        What::Record { state: HoldState::Holds { .. } } => wire::LogKind::Held,
+        What::Record { state: HoldState::Adopted { .. } } => wire::LogKind::Adopted,
         What::Process { state: ProcessState::Exited, .. } => wire::LogKind::Exited,
         What::Process { state: ProcessState::Restarted, .. } => wire::LogKind::Restarted,
         What::StaysDeleted { .. } => wire::LogKind::Deleted,

@@ -27,6 +27,8 @@ mod cases;
 mod check;
 mod control;
 mod crash;
+mod data;
+mod data_killed;
 mod demo;
 mod doors;
 mod drivers;

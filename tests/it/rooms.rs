@@ -79,6 +79,7 @@ const HOST: Arrows = &[
             "net",
             "plugins",
             "recording",
+            "store",
             "words",
         ],
     ),

@@ -98,7 +98,14 @@ impl Host {
     /// Why what is asked for cannot be done now, if so.
     pub(super) fn why_not_ready(&self) -> Option<String> {
         let fleet = self.door.view();
-        fleet.refusing.as_ref().map(|why| format!("nothing can be recorded: {why}"))
+        let refusing = fleet.refusing.as_ref().map(|why| format!("nothing can be recorded: {why}"));
+        let holding = || {
+            let doubts: Vec<String> =
+                fleet.held.iter().flat_map(|hold| hold.doubts()).map(ToString::to_string).collect();
+            let why = doubts.join("; ");
+            (!doubts.is_empty()).then(|| format!("the host holds until `phasegate data adopt`: {why}"))
+        };
+        refusing.or_else(holding)
     }
 
     pub(super) fn scale_sets(&self) -> wire::ScaleSets {
@@ -184,6 +191,17 @@ impl Host {
     pub(super) async fn start_line(&self, asked: Asked) -> Result<wire::Line, CommandError> {
         self.grant(Command::StartLine, asked).await?;
         Ok(self.line())
+    }
+
+    pub(super) fn data(&self) -> wire::Data {
+        let held = self.door.view().held.clone();
+        let doubts = held.iter().flat_map(|hold| hold.doubts());
+        wire::Data { holding: doubts.map(ToString::to_string).collect() }
+    }
+
+    pub(super) async fn adopt(&self, asked: Asked) -> Result<wire::Data, CommandError> {
+        self.grant(Command::Adopt, asked).await?;
+        Ok(self.data())
     }
 
     async fn grant(&self, command: Command, asked: Asked) -> Result<(), Refusal> {

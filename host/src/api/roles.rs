@@ -38,6 +38,8 @@ pub(super) const ROLES: &[(&str, &str, Need)] = &[
     ("GET", "/v1/line", READ),
     ("POST", "/v1/line/stop", OPERATE),
     ("POST", "/v1/line/start", OPERATE),
+    ("GET", "/v1/data", READ),
+    ("POST", "/v1/data/adopt", ADMIN),
     ("GET", "/v1/plugins", READ),
     ("GET", "/v1/plugins/{name}/diff", READ),
     ("GET", "/v1/plugins/{name}/history", READ),

@@ -1,5 +1,6 @@
 //! The arguments as typed. Nothing is looked up or checked here beyond their form.
 
+mod data;
 mod plugin;
 mod simulate;
 mod token;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use data::{DataArgs, DataVerb};
 pub use simulate::SimulateArgs;
 pub use token::{TokenArgs, TokenVerb};
 
@@ -49,6 +51,8 @@ pub enum Command {
     Line(LineArgs),
     /// Make, list and revoke tokens of the API, in their file
     Token(TokenArgs),
+    /// Check the record, copy it, bring a copy back, and let a host go on with it
+    Data(DataArgs),
     /// Write, build, test, look at and swap policy plugins
     Plugin(PluginArgs),
     /// Let the running host read its configuration file again: plugins, probes and policies

@@ -38,6 +38,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Run(args) => commands::run::run(&args),
         Command::Check(args) => commands::check::run(&args),
         Command::Config(command) => commands::config::run(&command),
+        Command::Data(args) => commands::data::run(&args),
         Command::Demo(args) => commands::demo::run(&args),
         Command::Fleet(args) => commands::fleet::run(&args),
         Command::Line(args) => commands::line::run(&args),

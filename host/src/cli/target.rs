@@ -109,6 +109,20 @@ pub fn named(server: &str, ca_file: Option<&Path>) -> anyhow::Result<Server> {
     Ok(Server::Tls(address, tls))
 }
 
+/// The data directory that the configuration names.
+///
+/// # Errors
+/// When there is no configuration, or it has problems.
+pub fn data_dir(args: &ServerArgs) -> anyhow::Result<PathBuf> {
+    let path = args.config.as_deref().unwrap_or_else(|| Path::new(DEFAULT_CONFIG));
+    if args.config.is_none() && !path.exists() {
+        bail!(
+            "there is no `{DEFAULT_CONFIG}` here; name the data directory with --data-dir, or a configuration with --config"
+        );
+    }
+    Ok(load(path)?.server.data_dir)
+}
+
 fn load(path: &Path) -> anyhow::Result<config::Config> {
     match config::load(path) {
         Ok(config) => Ok(config),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::health::{HEALTH, Health};
 use super::instances::{self, Instances, SeenAddresses};
@@ -14,7 +15,8 @@ use crate::keys::suggest::suggest;
 use crate::keys::{Form, Given, Is, Key, Section, Spot, Value};
 use phasegate_core::domain::ids::NUMBERED_LEN_MAX;
 use phasegate_core::domain::{
-    APPLICATION, ExtensionName, FreshIds, Model, PluginName, ScaleSet, ScaleSetName, UpgradePolicy, Version,
+    APPLICATION, ExtensionName, FreshIds, Instance, InstanceId, Model, PluginName, ScaleSet, ScaleSetName,
+    UpgradePolicy, Version,
 };
 
 /// The keys of one scale set as they are written.
@@ -219,10 +221,15 @@ impl Set {
             retry,
             freeze,
             model: Model { version: version?, extensions },
-            instances: self.instances.valid,
+            instances: shared(self.instances.valid),
             driver: self.driver.config?,
         })
     }
+}
+
+/// As the kernel shares them.
+fn shared(instances: BTreeMap<InstanceId, Instance>) -> BTreeMap<InstanceId, Arc<Instance>> {
+    instances.into_iter().map(|(id, instance)| (id, Arc::new(instance))).collect()
 }
 
 fn check(set: &mut Set, given: &mut Given<'_>) {

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use phasegate_core::domain::{DeposedError, Version};
+use phasegate_core::domain::{DeposedError, Fence, Version};
 
 /// Why an instance could not be made to run a version, or be created or deleted; one line for people.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +14,9 @@ pub enum DriverError {
     /// A newer host is in charge.
     #[error(transparent)]
     Deposed(#[from] DeposedError),
+    /// A higher generation has told the same instance something. It may be asked for again.
+    #[error("generation {0} has told the instance something, and this host is an earlier one")]
+    Superseded(Fence),
     /// What was said to be done is not so.
     #[error("it was said to be done, and the instance still runs {seen} {} s later", within.as_secs_f64())]
     NotSo {

@@ -26,7 +26,7 @@ const CONFIRM_WITHIN: Duration = Duration::from_secs(10);
 /// One way to reach instances.
 pub(super) trait Reach: Send + Sync + 'static {
     /// Why something did not work; one line for people.
-    type Error: std::error::Error + Send + Sync;
+    type Error: std::error::Error + Into<DriverError> + Send + Sync;
 
     /// Applies the request, tries again included. Can be dropped, and then does no more.
     fn apply(&self, request: Arc<Ensure>) -> BoxFuture<Result<(), Self::Error>>;
@@ -131,7 +131,7 @@ impl<R: Reach> Site<R> {
             shared.admit(request.fence)?;
             let place = shared.place(&request.scale_set, &request.instance.id);
             let _turn = place.turn.lock().await;
-            shared.reach.create(Arc::new(request)).await.map_err(DriverError::of_kind)
+            shared.reach.create(Arc::new(request)).await.map_err(Into::into)
         })
     }
 
@@ -143,7 +143,7 @@ impl<R: Reach> Site<R> {
             let (scale_set, id) = (request.scale_set.clone(), request.instance.id.clone());
             let place = shared.place(&scale_set, &id);
             let _turn = place.turn.lock().await;
-            shared.reach.delete(Arc::new(request)).await.map_err(DriverError::of_kind)?;
+            shared.reach.delete(Arc::new(request)).await.map_err(Into::into)?;
             shared.forget(&scale_set, &id);
             Ok(())
         })
@@ -206,7 +206,7 @@ impl<R: Reach> Shared<R> {
         };
         if !is_done {
             place.learn(&request.component, Known::InDoubt);
-            self.reach.apply(Arc::clone(&request)).await.map_err(DriverError::of_kind)?;
+            self.reach.apply(Arc::clone(&request)).await.map_err(Into::into)?;
             self.confirm(&request).await?;
         }
         let Ensure { operation, version, component, .. } = &*request;

@@ -1,8 +1,9 @@
 //! Components and settings by digest, for as long as a record names them.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use phasegate_core::domain::Digest;
@@ -33,7 +34,9 @@ pub(super) fn keep(folder: &Path, digest: Digest, kind: Kind, bytes: &[u8]) -> i
     }
     super::ring::private_folder(&folder.join("blobs"))?;
     let beside = path.with_extension("new");
-    fs::write(&beside, bytes)?;
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    file.write_all(bytes)?;
+    drop(file);
     fs::rename(beside, path)
 }
 

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use phasegate_core::domain::{Component, InstanceId, ScaleSetName};
+use phasegate_core::domain::{Component, InstanceId, OperationId, ScaleSetName};
 use phasegate_core::kernel::effect::{Create, Delete, Ensure, Observe, Target, Used};
-use phasegate_core::kernel::event::{Created, Deleted, Done, Observed};
+use phasegate_core::kernel::event::{Created, Deleted, Done, Observed, Superseded};
 use phasegate_core::kernel::{Effect, Event};
 
 use super::Door;
-use crate::drivers::Driver;
+use crate::drivers::{Driver, DriverError};
 use crate::plugins::hands::Hands as PluginHands;
 
 /// Is told of an instance that is gone.
@@ -37,7 +37,7 @@ pub struct Hands {
 /// Begins one effect.
 pub(super) fn perform(hands: &Hands, effect: Effect) {
     match effect {
-        Effect::Probe(target) => (hands.probe)(target),
+        Effect::Probe(announced) => (hands.probe)(announced.target()),
         Effect::Forget(scale_set, instance) => (hands.forget)(&scale_set, &instance),
         Effect::Keep(used) => (hands.keep)(used),
         Effect::Plugin(name, effects) => hands.plugins.perform(&name, effects),
@@ -69,7 +69,11 @@ where
 
 async fn ensure(driver: Arc<dyn Driver>, request: Ensure) -> Event {
     let Ensure { scale_set, instance, component, operation, .. } = request.clone();
-    let answer = driver.ensure(request).await.map_err(|error| error.to_string());
+    let named = (&scale_set, &instance.id, &component, &operation);
+    let answer = match heard(driver.ensure(request).await, named) {
+        Ok(answer) => answer,
+        Err(superseded) => return superseded,
+    };
     let seen = match &component {
         Component::Application => driver.observe(&scale_set, &instance).await,
         Component::Extension(_) => None,
@@ -80,12 +84,16 @@ async fn ensure(driver: Arc<dyn Driver>, request: Ensure) -> Event {
 async fn observe(driver: Arc<dyn Driver>, request: Observe) -> Event {
     let Observe { scale_set, instance, epoch } = request;
     let version = driver.observe(&scale_set, &instance).await;
-    Event::Observed(Observed { scale_set, instance: instance.id, epoch, version })
+    Event::Observed(Observed { scale_set, instance: instance.id.clone(), epoch, version })
 }
 
 async fn create(driver: Arc<dyn Driver>, request: Create) -> Event {
     let Create { scale_set, instance, operation, .. } = request.clone();
-    let answer = driver.create(request).await.map_err(|error| error.to_string());
+    let named = (&scale_set, &instance.id, &Component::Application, &operation);
+    let answer = match heard(driver.create(request).await, named) {
+        Ok(answer) => answer,
+        Err(superseded) => return superseded,
+    };
     let mut seen = None;
     if let Ok(address) = &answer {
         let there = phasegate_core::domain::Instance { address: address.clone(), ..instance.clone() };
@@ -96,6 +104,31 @@ async fn create(driver: Arc<dyn Driver>, request: Create) -> Event {
 
 async fn delete(driver: Arc<dyn Driver>, request: Delete) -> Event {
     let Delete { scale_set, instance, operation, .. } = request.clone();
-    let answer = driver.delete(request).await.map_err(|error| error.to_string());
+    let named = (&scale_set, &instance.id, &Component::Application, &operation);
+    let answer = match heard(driver.delete(request).await, named) {
+        Ok(answer) => answer,
+        Err(superseded) => return superseded,
+    };
     Event::Deleted(Deleted { scale_set, instance: instance.id, operation, answer })
+}
+
+/// Which effect on what.
+type Named<'a> = (&'a ScaleSetName, &'a InstanceId, &'a Component, &'a OperationId);
+
+/// An answer, or the event in its place where a higher generation has been there.
+fn heard<T>(
+    answer: Result<T, DriverError>,
+    (scale_set, instance, component, operation): Named<'_>,
+) -> Result<Result<T, String>, Event> {
+    match answer {
+        Ok(done) => Ok(Ok(done)),
+        Err(DriverError::Superseded(seen)) => Err(Event::Superseded(Superseded {
+            scale_set: scale_set.clone(),
+            instance: instance.clone(),
+            component: component.clone(),
+            operation: operation.clone(),
+            seen,
+        })),
+        Err(error) => Ok(Err(error.to_string())),
+    }
 }

@@ -56,7 +56,11 @@ pub(super) fn recorded(said: &Said, write: &Write) {
         | What::Ready { .. }
         | What::Succeeded { .. }
         | What::Replaced { .. } => tracing::debug!(%scale_set, upgrade, instance, "{code}: {entry}"),
-        What::Failed { .. } | What::Restore { .. } | What::Remove { .. } | What::Line { .. } => {
+        What::Failed { .. }
+        | What::Restore { .. }
+        | What::Remove { .. }
+        | What::Line { .. }
+        | What::Record { .. } => {
             tracing::warn!(%scale_set, upgrade, instance, "{code}: {entry}");
         }
         What::PluginTrouble { .. } => tracing::error!(%scale_set, "{code}: {entry}"),

@@ -3,65 +3,38 @@
 //! People may open the file with any SQLite tool; columns that they would search by are columns, the rest
 //! is JSON.
 
+pub(in crate::store) mod copy;
+mod every;
 mod read;
+pub(in crate::store) mod schema;
 mod write;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 
+use phasegate_core::domain::Fence;
 use phasegate_core::record::audit::Entry;
-use phasegate_core::record::{Commit, Opened, ReadTrail, Store, StoreError, TrailQuery};
+use phasegate_core::record::{
+    Commit, Doubt, Hold, Opened, ReadTrail, Store, StoreError, Stored, TrailQuery, Write,
+};
 
-use super::SqliteStoreError;
-use super::lock::{self, DirectoryLock};
-use read::Reader;
+use super::lock::{self, DirectoryLock, Durable, LockIdentity, Seen};
+use super::{SqliteStoreError, private};
+pub(in crate::store) use read::Reader;
 use write::Writer;
 
-/// Newest schema that this program knows, kept in `user_version`.
-const SCHEMA: i64 = 5;
+/// Name of the data file in its directory.
+pub(in crate::store) const NAME: &str = "phasegate.db";
 
-/// How long a commit waits for a program that holds the data file.
+/// Pages that are kept in memory, in KiB and negated as SQLite wants it: those of an upgrade of a large fleet,
+/// so that a commit does not read what it changes. What is not used is not taken.
+const CACHE_KIB: i64 = -32 * 1024;
+
+/// How long anything waits for a program that holds the data file.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(100);
-
-const CREATE: &str = "
-CREATE TABLE host (generation INTEGER NOT NULL, seq INTEGER NOT NULL, anchor TEXT, line TEXT NOT NULL);
-INSERT INTO host VALUES (0, 0, NULL, 'null');
-CREATE TABLE retries (scale_set TEXT PRIMARY KEY, retry TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE models (
-  scale_set TEXT, component TEXT, version TEXT NOT NULL, configured TEXT NOT NULL,
-  PRIMARY KEY (scale_set, component)) WITHOUT ROWID;
-CREATE TABLE versions (
-  scale_set TEXT, instance TEXT, component TEXT, version TEXT,
-  PRIMARY KEY (scale_set, instance, component)) WITHOUT ROWID;
-CREATE TABLE memberships (
-  scale_set TEXT, instance TEXT, membership TEXT NOT NULL, PRIMARY KEY (scale_set, instance)) WITHOUT ROWID;
-CREATE TABLE memories (
-  scale_set TEXT, instance TEXT, plugin TEXT NOT NULL, memory BLOB NOT NULL,
-  PRIMARY KEY (scale_set, instance)) WITHOUT ROWID;
-CREATE TABLE upgrades (
-  id TEXT PRIMARY KEY, scale_set TEXT NOT NULL, number INTEGER NOT NULL, started_at INTEGER NOT NULL,
-  state TEXT NOT NULL, head TEXT NOT NULL) WITHOUT ROWID;
-CREATE INDEX upgrades_by_scale_set ON upgrades (scale_set, number);
-CREATE TABLE courses (upgrade TEXT PRIMARY KEY, batch_order TEXT NOT NULL, left_out TEXT) WITHOUT ROWID;
-CREATE TABLE batches (
-  upgrade TEXT, number INTEGER, batch TEXT NOT NULL, PRIMARY KEY (upgrade, number)) WITHOUT ROWID;
-CREATE TABLE members (
-  upgrade TEXT, instance TEXT, member TEXT NOT NULL, PRIMARY KEY (upgrade, instance)) WITHOUT ROWID;
-CREATE TABLE quarantine (
-  scale_set TEXT, component TEXT, version TEXT, reason TEXT NOT NULL,
-  PRIMARY KEY (scale_set, component, version)) WITHOUT ROWID;
-CREATE TABLE plugins (name TEXT PRIMARY KEY, stored TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE requests (key TEXT PRIMARY KEY, request TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE audit (
-  seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, scale_set TEXT NOT NULL, upgrade TEXT, instance TEXT,
-  kind TEXT NOT NULL, entry TEXT NOT NULL);
-CREATE INDEX audit_by_scale_set ON audit (scale_set, seq);
-CREATE INDEX audit_by_instance ON audit (scale_set, instance, seq) WHERE instance IS NOT NULL;
-PRAGMA user_version = 5;
-";
 
 /// The data directory, open and locked.
 #[derive(Debug)]
@@ -70,33 +43,54 @@ pub struct SqliteStore {
     path: PathBuf,
     /// Device and inode of the data file as it was opened.
     identity: Option<(u64, u64)>,
-    /// The fence of this host, as the data file has it until another one opens it.
-    generation: i64,
-    _lock: DirectoryLock,
+    lock: DirectoryLock,
+    /// Which host writes here; another one takes a higher generation before it does anything.
+    fence: Fence,
+    /// To what it may have risen: the word of the commit was lost.
+    rising: Option<Fence>,
 }
 
 impl SqliteStore {
     /// Opens the data directory, making it when it is not there, and reads what it holds. Each time that it
-    /// is opened is another fence.
+    /// is opened is another fence, above every one that the record and the lock know of.
     ///
     /// # Errors
-    /// When another host uses it, it cannot be written, or its schema is newer than ours.
+    /// When another host uses it, it is not ours or cannot be written, or the file in it is damaged or newer than
+    /// this program.
     pub fn open(directory: &Path) -> Result<Opened<Self>, SqliteStoreError> {
-        let unusable = |source| SqliteStoreError::Unusable { path: directory.to_owned(), source };
-        std::fs::create_dir_all(directory).map_err(unusable)?;
+        private::claim(directory)?;
         let lock = lock::acquire(directory)?;
-        let path = directory.join("phasegate.db");
-        let sqlite = |source| SqliteStoreError::Sqlite { path: path.clone(), source };
-        let mut connection = Connection::open(&path).map_err(sqlite)?;
-        prepare(&connection).map_err(sqlite)?;
-        migrate(&mut connection, &path)?;
+        Self::open_locked(directory, lock)
+    }
+
+    pub(in crate::store) fn open_locked(
+        directory: &Path,
+        lock: DirectoryLock,
+    ) -> Result<Opened<Self>, SqliteStoreError> {
+        let path = directory.join(NAME);
+        let mut connection = open_file(&path)?;
+        schema::bring_up(&mut connection, &path)?;
         let identity = identity(&path);
         let reader = Reader { connection: &connection, path: &path };
         let mut stored = reader.stored()?;
-        let next = "UPDATE host SET generation = generation + 1 RETURNING generation";
-        let generation: i64 = connection.query_row(next, [], |row| row.get(0)).map_err(sqlite)?;
-        stored.fence = reader.parse("the generation of the host", &generation.to_string())?;
-        Ok(Opened { store: Self { connection, path, identity, generation, _lock: lock }, stored })
+        let origin = reader.origin()?;
+        let hold = doubts(&origin, &stored, &lock);
+        stored.fence = above(origin.generation, lock.seen.generation);
+        let written_beside = if hold.is_empty() { Some(lock.identity) } else { origin.lock };
+        stored.hold = Some(hold).filter(|hold| !hold.is_empty());
+        let json =
+            stored.hold.as_ref().map(|hold| reader.json("what speaks against it", hold)).transpose()?;
+        let next = "UPDATE host SET generation = ?1, hold = ?2, lock_inode = ?3, lock_born = ?4";
+        let (inode, born) = numbers(written_beside);
+        connection
+            .execute(next, params![as_integer(stored.fence.packed()), json, inode, born])
+            .map_err(|source| SqliteStoreError::sqlite(&path, source))?;
+        // Only now: a lock that was ahead of its record would speak against it.
+        lock.note(Seen { generation: Some(stored.fence.packed()), commit: Some(stored.seq) }, Durable::Yes)?;
+        copy::sync_folder_of(&path)
+            .map_err(|source| SqliteStoreError::Unusable { path: directory.to_owned(), source })?;
+        let fence = stored.fence;
+        Ok(Opened { store: Self { connection, path, identity, lock, fence, rising: None }, stored })
     }
 
     /// Reads the trail beside the loop, over a connection of its own.
@@ -104,41 +98,129 @@ impl SqliteStore {
     /// # Errors
     /// When the data file cannot be opened a second time.
     pub fn reader(&self) -> Result<TrailReader, SqliteStoreError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.path, flags);
-        let connection =
-            connection.map_err(|source| SqliteStoreError::Sqlite { path: self.path.clone(), source })?;
+        let connection = open_to_read(&self.path)?;
         Ok(TrailReader { connection: Mutex::new(connection), path: self.path.clone() })
     }
 
-    fn write(&mut self, commit: &Commit) -> Result<(), WriteError> {
+    pub(in crate::store) fn write(&mut self, commit: &Commit) -> Result<(), WriteError> {
         let path = &self.path;
         // SQLite would go on writing into a file that no path leads to any more.
         if identity(path) != self.identity {
             return Err(SqliteStoreError::Gone { path: path.clone() }.into());
         }
-        let sqlite = |source| SqliteStoreError::Sqlite { path: path.clone(), source };
-        let transaction = self.connection.transaction().map_err(sqlite)?;
-        let host = "SELECT seq, generation FROM host";
-        let (recorded, generation): (i64, i64) =
-            transaction.query_row(host, [], |row| Ok((row.get(0)?, row.get(1)?))).map_err(sqlite)?;
-        if generation != self.generation {
-            return Err(WriteError::Deposed);
+        let sqlite = |source| SqliteStoreError::sqlite(path, source);
+        // Immediate: what is read here is what is written on.
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
+        let (generation, recorded): (i64, i64) = transaction
+            .query_row("SELECT generation, seq FROM host", [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .map_err(sqlite)?;
+        if let Some(risen) = self.rising.take_if(|risen| as_integer(risen.packed()) == generation) {
+            self.fence = risen;
         }
-        let seq = i64::try_from(commit.seq).unwrap_or(i64::MAX);
-        if seq <= recorded {
+        let ours = self.fence.packed();
+        if generation != as_integer(ours) {
+            let seen = u64::try_from(generation).unwrap_or_default();
+            return Err(SqliteStoreError::Deposed { path: path.clone(), seen, ours }.into());
+        }
+        // Another host that comes now finds what is written here, and deposes this one.
+        if !self.lock.is_there() {
+            return Err(self.lock.gone().into());
+        }
+        if as_integer(commit.seq) <= recorded {
             return Ok(());
         }
-        let writer = Writer { transaction: &transaction, path };
+        let writer = Writer { transaction: &transaction, path, lock: self.lock.identity };
         for write in &commit.writes {
             writer.apply(write)?;
         }
         let anchor = writer.json("the time", &commit.anchor)?;
-        writer.run("UPDATE host SET seq = ?1, anchor = ?2", params![seq, anchor])?;
+        writer.run("UPDATE host SET seq = ?1, anchor = ?2", params![as_integer(commit.seq), anchor])?;
+        let risen = commit.writes.iter().rev().find_map(|write| match write {
+            Write::Fence(fence) => Some(*fence),
+            _ => None,
+        });
+        self.rising = risen;
         transaction
             .commit()
-            .map_err(|source| WriteError::Commit { known: is_known(&source), error: sqlite(source) })
+            .map_err(|source| WriteError::Commit { known: is_known(&source), error: sqlite(source) })?;
+        self.fence = risen.unwrap_or(self.fence);
+        let durable = if risen.is_some() { Durable::Yes } else { Durable::No };
+        let seen = Seen { generation: Some(self.fence.packed()), commit: Some(commit.seq) };
+        match (self.lock.note(seen, durable), durable) {
+            // A generation must not be used that the lock does not have.
+            (Err(error), Durable::Yes) => Err(WriteError::Commit { known: Known::Nothing, error }),
+            // A lock that is behind its record only knows less.
+            (Ok(()) | Err(_), Durable::Yes | Durable::No) => Ok(()),
+        }
     }
+}
+
+/// Where a record was written, and by whom last.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::store) struct Origin {
+    pub(in crate::store) generation: u64,
+    /// None in a record of schema 5.
+    pub(in crate::store) lock: Option<LockIdentity>,
+    pub(in crate::store) hold: Option<Hold>,
+}
+
+/// What speaks against a record that lies beside this lock.
+fn doubts(origin: &Origin, stored: &Stored, lock: &DirectoryLock) -> Hold {
+    let mut hold = origin.hold.clone().unwrap_or_default();
+    if origin.lock.is_some_and(|lock_then| !lock_then.is(lock.identity)) {
+        hold.add(Doubt::Copied);
+    }
+    let fence = |number: u64| Fence::try_from(number).unwrap_or_default();
+    if let Some(seen) = lock.seen.generation.filter(|seen| *seen > origin.generation) {
+        hold.add(Doubt::Older { recorded: fence(origin.generation), seen: fence(seen) });
+    }
+    if let Some(made) = lock.seen.commit.filter(|made| *made > stored.seq) {
+        hold.add(Doubt::Shorter { recorded: stored.seq, made });
+    }
+    hold
+}
+
+/// The generation above both.
+fn above(recorded: u64, seen: Option<u64>) -> Fence {
+    let highest =
+        [Some(recorded), seen].into_iter().flatten().filter_map(|one| Fence::try_from(one).ok()).max();
+    let highest = highest.unwrap_or_default();
+    // One that has no next stays: it takes sixteen million starts.
+    Fence::new(highest.incarnation() + 1, highest.term()).unwrap_or(highest)
+}
+
+/// A lock as two columns.
+fn numbers(lock: Option<LockIdentity>) -> (Option<i64>, Option<i64>) {
+    // Bits are kept, whatever sign they give.
+    (lock.map(|lock| lock.inode.cast_signed()), lock.and_then(|lock| lock.born))
+}
+
+/// As SQLite keeps numbers; above its highest, that.
+fn as_integer(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Opens a data file of ours for writing; makes it when it is not there.
+pub(in crate::store) fn open_file(path: &Path) -> Result<Connection, SqliteStoreError> {
+    // SQLite gives the files beside it the same mode.
+    drop(private::open(path)?);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let opened = Connection::open_with_flags(path, flags).and_then(|connection| {
+        prepare(&connection)?;
+        Ok(connection)
+    });
+    opened.map_err(|source| SqliteStoreError::sqlite(path, source))
+}
+
+/// Opens a data file for reading, beside the host that may be writing it.
+pub(in crate::store) fn open_to_read(path: &Path) -> Result<Connection, SqliteStoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let opened = Connection::open_with_flags(path, flags).and_then(|connection| {
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        Ok(connection)
+    });
+    opened.map_err(|source| SqliteStoreError::sqlite(path, source))
 }
 
 impl Store for SqliteStore {
@@ -147,7 +229,7 @@ impl Store for SqliteStore {
         // Else the transaction is still open, and a later one would commit it.
         let rolled_back = self.connection.is_autocommit();
         Err(match error {
-            WriteError::Deposed => StoreError::Deposed,
+            WriteError::Before(SqliteStoreError::Deposed { .. }) => StoreError::Deposed,
             WriteError::Before(error) | WriteError::Commit { error, known: Known::NotMade }
                 if rolled_back =>
             {
@@ -161,13 +243,19 @@ impl Store for SqliteStore {
 }
 
 /// How far a write came.
-enum WriteError {
-    /// Another host has opened the data file since.
-    Deposed,
+pub(in crate::store) enum WriteError {
     /// The end of the transaction was not reached: SQLite marks the last page of a commit, and wrote none.
     Before(SqliteStoreError),
     /// The end failed.
     Commit { error: SqliteStoreError, known: Known },
+}
+
+impl From<WriteError> for SqliteStoreError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Before(error) | WriteError::Commit { error, .. } => error,
+        }
+    }
 }
 
 impl From<SqliteStoreError> for WriteError {
@@ -178,7 +266,7 @@ impl From<SqliteStoreError> for WriteError {
 
 /// What the failure of a `COMMIT` says about the commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Known {
+pub(in crate::store) enum Known {
     /// It was not made.
     NotMade,
     /// It may be found by the next one who opens the file.
@@ -219,24 +307,8 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cache_size", CACHE_KIB)?;
     connection.pragma_update(None, "foreign_keys", "ON")
-}
-
-fn migrate(connection: &mut Connection, path: &Path) -> Result<(), SqliteStoreError> {
-    let sqlite = |source| SqliteStoreError::Sqlite { path: path.to_owned(), source };
-    let seen: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(sqlite)?;
-    if seen > SCHEMA {
-        return Err(SqliteStoreError::NewerSchema { path: path.to_owned(), seen, known: SCHEMA });
-    }
-    if seen > 0 && seen < SCHEMA {
-        return Err(SqliteStoreError::OlderSchema { path: path.to_owned(), seen, known: SCHEMA });
-    }
-    if seen < SCHEMA {
-        let transaction = connection.transaction().map_err(sqlite)?;
-        transaction.execute_batch(CREATE).map_err(sqlite)?;
-        transaction.commit().map_err(sqlite)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

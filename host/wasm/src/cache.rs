@@ -10,7 +10,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::hash::{Hash, Hasher};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -52,6 +52,7 @@ impl CodeCache {
         if !fs::symlink_metadata(&folder)?.is_dir() {
             return Err(io::Error::other("it is no folder"));
         }
+        is_ours(&folder)?;
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
         let key = read_key(&folder.join("key"))?;
         Ok(Self { folder, key, bytes_max: BYTES_MAX, writing: Mutex::new(()) })
@@ -189,10 +190,25 @@ fn private() -> OpenOptions {
     options
 }
 
+/// Whether a path is ours and no link. With a key that another user knows, code of theirs would have our seal.
+fn is_ours(path: &Path) -> io::Result<()> {
+    let found = fs::symlink_metadata(path)?;
+    let us = rustix::process::geteuid().as_raw();
+    if found.is_symlink() || found.uid() != us {
+        let text = format!(
+            "`{}` belongs to user {} or leads elsewhere, and this is user {us}",
+            path.display(),
+            found.uid()
+        );
+        return Err(io::Error::other(text));
+    }
+    Ok(())
+}
+
 /// The key of the seals; a new one makes all older files worthless, which is safe.
 fn read_key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
     let mut key = [0; KEY_BYTES];
-    match fs::read(path) {
+    match is_ours(path).and_then(|()| fs::read(path)) {
         Ok(bytes) if bytes.len() == KEY_BYTES => {
             key.copy_from_slice(&bytes);
             return Ok(key);

@@ -13,6 +13,9 @@ use super::Evaluation;
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Fleet {
+    /// Why the host touches nothing until a person adopts its record; left out when it does not hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holding: Option<String>,
     /// All scale sets, by name.
     pub scale_sets: Vec<ScaleSet>,
 }

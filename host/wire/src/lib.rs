@@ -7,6 +7,7 @@
 
 mod check;
 pub mod codes;
+mod data;
 mod decision;
 mod error;
 mod fleet;
@@ -22,6 +23,7 @@ mod upgrade;
 mod words;
 
 pub use check::{Check, CheckProblem, CheckScaleSet, CheckWarning};
+pub use data::{Data, DataCheck};
 pub use decision::{Evaluation, Explanation, PluginCounts};
 pub use error::{Error, ErrorBody, ErrorCode, ErrorDetail};
 pub use fleet::{Fleet, Health, Instance, Participation, ScaleSet, Stamp, StandsIn};

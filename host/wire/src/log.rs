@@ -89,6 +89,10 @@ words! {
         Bypass = "bypass",
         /// The line was stopped, or goes on.
         Line = "line",
+        /// The host holds because of its record.
+        Held = "held",
+        /// A person adopted the record.
+        Adopted = "adopted",
         /// A plugin fails for most of its instances.
         PluginTrouble = "plugin-trouble",
         /// A plugin went back to a former generation by itself.

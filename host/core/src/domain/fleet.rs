@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -108,7 +109,7 @@ pub struct ScaleSet<D = ()> {
     /// Wanted version.
     pub model: Model,
     /// Members by id.
-    pub instances: BTreeMap<InstanceId, Instance>,
+    pub instances: BTreeMap<InstanceId, Arc<Instance>>,
     /// How one instance is made to run one version.
     pub driver: D,
 }

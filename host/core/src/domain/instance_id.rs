@@ -16,9 +16,12 @@ use super::natural::natural_cmp;
 #[serde(try_from = "String", into = "String")]
 pub struct InstanceId {
     text: Arc<str>,
-    /// Its value when it is wholly numeric.
-    number: Option<u64>,
+    /// Its value when it is wholly numeric, else [`NO_NUMBER`].
+    number: u64,
 }
+
+/// No number, or one that is compared as a text. A fleet has many ids: each is to be small.
+const NO_NUMBER: u64 = u64::MAX;
 
 impl InstanceId {
     /// Parses the identifier.
@@ -28,7 +31,7 @@ impl InstanceId {
     /// and `-`.
     pub fn parse(text: &str) -> Result<Self, InvalidIdError> {
         check(text, "._-")?;
-        Ok(Self { text: text.into(), number: text.parse().ok() })
+        Ok(Self { text: text.into(), number: text.parse().unwrap_or(NO_NUMBER) })
     }
 
     /// The identifier as text.
@@ -40,7 +43,7 @@ impl InstanceId {
     /// Its value when it is a number.
     #[must_use]
     pub fn number(&self) -> Option<u64> {
-        self.number
+        (self.number != NO_NUMBER).then_some(self.number)
     }
 }
 
@@ -90,7 +93,9 @@ impl Ord for InstanceId {
         }
         match (self.number, other.number) {
             // Most fleets are numbered: the texts need not be looked at.
-            (Some(number), Some(other)) if number != other => number.cmp(&other),
+            (number, other) if number != other && number != NO_NUMBER && other != NO_NUMBER => {
+                number.cmp(&other)
+            }
             (_, _) => natural_cmp(&self.text, &other.text),
         }
     }

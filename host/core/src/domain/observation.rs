@@ -117,6 +117,6 @@ pub struct Decided {
     pub finished_at: Timestamp,
     /// Whether another plugin has judged this round before: it is no further probe.
     pub again: bool,
-    /// What the plugin said.
-    pub outcome: Outcome,
+    /// What the plugin said. Shared: most answers are the same as many others.
+    pub outcome: Arc<Outcome>,
 }

@@ -8,8 +8,8 @@ use imbl::{OrdMap, OrdSet};
 use super::memory::Memories;
 use super::out::{About, Out};
 use super::perform::{self, Life};
-use super::state::{Census, Fleet, InstanceState, Place, SetState};
-use super::{look, surge};
+use super::state::{Census, Fleet, InstanceState, Place, SetState, Startup};
+use super::{held, look, surge};
 use crate::domain::{
     By, Change, Component, Custody, DriverTraits, Goal, Instance, InstanceId, Located, Membership, Now,
     OnFailure, ScaleSet, ScaleSetName, Version,
@@ -44,11 +44,23 @@ pub(super) fn boot(
         let state = set_state(set, stored, share, now, out);
         fleet.sets.insert(state.spec.name.clone(), Arc::new(state));
     }
-    for name in fleet.names(|_| true) {
-        look::look(&mut fleet, memories, &name, &[Event::Resumed], now, out);
-        start_instances(&mut fleet, memories, &name, now, out);
+    match &stored.hold {
+        Some(hold) => held::begin(&mut fleet, hold, now, out),
+        None => take_up(&mut fleet, memories, Startup::Waits, now, out),
     }
     fleet
+}
+
+/// Asks again for what was in flight; and where the instances have not been taken up since the start of the host,
+/// starts or looks at every one of them.
+pub(super) fn take_up(fleet: &mut Fleet, memories: &mut Memories, startup: Startup, now: Now, out: &mut Out) {
+    for name in fleet.names(|_| true) {
+        look::look(fleet, memories, &name, &[Event::Resumed], now, out);
+        match startup {
+            Startup::Waits => start_instances(fleet, memories, &name, now, out),
+            Startup::Done => try_again(fleet, memories, &name, now, out),
+        }
+    }
 }
 
 /// The rows of the record that are about one set, so that each set looks at its own only.
@@ -100,7 +112,7 @@ fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out
         members: Census::default(),
         unasked: OrdSet::new(),
         due: OrdSet::new(),
-        ids_ever: OrdSet::new(),
+        ids_gone: OrdSet::new(),
         upgrade: stored.upgrades.get(&spec.name).cloned().map(Arc::new),
         touched: stored.touched.get(&spec.name).cloned().map(Arc::new),
         quarantined: quarantined.map(|((_, change), reason)| (change.clone(), reason.clone())).collect(),
@@ -123,7 +135,7 @@ fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out
 fn instances(state: &mut SetState, share: Share<'_>, now: Now, out: &mut Out) {
     let spec = Arc::clone(&state.spec);
     for instance in spec.instances.values() {
-        state.insert(InstanceState::new(&spec, Arc::new(instance.clone()), now.at));
+        state.insert(InstanceState::new(&spec, Arc::clone(instance), now.at));
     }
     for (id, membership) in share.memberships {
         recorded(state, id, membership, now, out);
@@ -132,7 +144,7 @@ fn instances(state: &mut SetState, share: Share<'_>, now: Now, out: &mut Out) {
         state.change(id, |instance| instance.memory = Some(Arc::from(bytes)));
     }
     for (id, component, version) in share.versions {
-        state.ids_ever.insert(id.clone());
+        state.ids_gone.insert(id.clone());
         let lost = version.is_none() && *component == Component::Application;
         state.change(id, |instance| {
             instance.set_version(component, version.cloned());
@@ -183,7 +195,7 @@ fn asked_before(upgrade: &Upgrade, instance: &InstanceState) -> Option<Version> 
 
 /// One instance that came or went: what was deleted stays away, what was created is there.
 fn recorded(state: &mut SetState, id: &InstanceId, membership: &Membership, now: Now, out: &mut Out) {
-    state.ids_ever.insert(id.clone());
+    state.ids_gone.insert(id.clone());
     let (instance, place, located): (&Instance, Place, Located) = match membership {
         Membership::Deleted { replaced_by } => {
             if state.take_out(id).is_some() {
@@ -211,7 +223,7 @@ fn recorded(state: &mut SetState, id: &InstanceId, membership: &Membership, now:
     };
     // The configuration knows better where it is and what it is like.
     let listed = state.spec.instances.get(id).filter(|_| located == Located::Yes);
-    let spec = Arc::new(listed.unwrap_or(instance).clone());
+    let spec = listed.map_or_else(|| Arc::new(instance.clone()), Arc::clone);
     let mut back = InstanceState::new(&state.spec, spec, now.at);
     (back.place, back.located) = (place, located);
     state.insert(back);

@@ -46,6 +46,8 @@ pub enum Command {
     StopLine,
     /// Let the line go on.
     StartLine,
+    /// Go on with this record, whatever speaks against it.
+    Adopt,
     /// Something is wanted of a plugin. It is answered when it has come to its end.
     Plugin(PluginName, Box<lifecycle::Command>),
     /// Go by a changed configuration from now on.

@@ -203,8 +203,9 @@ impl Kernel {
             // Whatever is due waits for it.
             return Some(again_at.max(now.at));
         }
-        let timers = self.timers.next().into_iter().chain(self.plugin_timers.next());
-        timers.chain(self.memories.due()).min()
+        // What is due of the sets waits until a person has adopted the record.
+        let sets = self.timers.next().filter(|_| self.fleet.held.is_none());
+        sets.into_iter().chain(self.plugin_timers.next()).chain(self.memories.due()).min()
     }
 }
 
@@ -226,6 +227,8 @@ fn used(write: &Write) -> Option<super::effect::Used> {
         | Write::Quarantine(..)
         | Write::Retry(..)
         | Write::Line(_)
+        | Write::Hold(_)
+        | Write::Fence(_)
         | Write::Request(..)
         | Write::TrailEnds(_) => None,
     }

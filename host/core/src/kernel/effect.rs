@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::domain::{
     Address, Component, Fence, HealthSettings, Instance, InstanceFacts, InstanceId, Located, OperationId,
-    PluginName, ScaleSetName, Timestamp, UpgradeId, Version,
+    PluginName, ScaleSet, ScaleSetName, Timestamp, UpgradeId, Version,
 };
 use crate::lifecycle;
 
@@ -20,7 +20,7 @@ pub enum Effect {
     /// A driver is to delete an instance.
     Delete(Box<Delete>),
     /// An instance is to be probed so from now on.
-    Probe(Target),
+    Probe(Announced),
     /// An instance is gone: it is probed no longer, and what plugins remember of it is dropped.
     Forget(ScaleSetName, InstanceId),
     /// The decisions that an upgrade has gone by are to be kept.
@@ -55,7 +55,7 @@ pub struct Observe {
     /// The scale set.
     pub scale_set: ScaleSetName,
     /// The instance.
-    pub instance: Instance,
+    pub instance: Arc<Instance>,
     /// The life in which it is asked.
     pub epoch: u64,
 }
@@ -95,7 +95,55 @@ pub struct Delete {
     pub fence: Fence,
 }
 
-/// One instance to be probed.
+/// One instance to be probed, and what the host knows of it. Shares everything: a start tells the prober of a
+/// whole fleet at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announced {
+    /// Its scale set.
+    pub(super) set: Arc<ScaleSet>,
+    /// The instance.
+    pub(super) instance: Arc<Instance>,
+    /// The version that it runs, as far as known.
+    pub(super) version: Option<Version>,
+    /// The version that the model wants.
+    pub(super) wanted: Option<Version>,
+    /// Which life of the instance this is; see [`crate::domain::Round::epoch`].
+    pub epoch: u64,
+}
+
+impl Announced {
+    /// The scale set and the instance.
+    #[must_use]
+    pub fn name(&self) -> (&ScaleSetName, &InstanceId) {
+        (&self.set.name, &self.instance.id)
+    }
+
+    /// As the prober wants it.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        let Instance { id, address, region, zone, update_domain, fault_domain, labels, protection: _ } =
+            &*self.instance;
+        let facts = InstanceFacts {
+            id: id.clone(),
+            scale_set: self.set.name.clone(),
+            region: region.clone(),
+            zone: zone.clone(),
+            fault_domain: *fault_domain,
+            update_domain: *update_domain,
+            version: self.version.clone(),
+            desired_version: self.wanted.clone(),
+            labels: labels.clone(),
+        };
+        Target {
+            facts: Arc::new(facts),
+            address: address.clone(),
+            settings: Arc::new(self.set.health.clone()),
+            epoch: self.epoch,
+        }
+    }
+}
+
+/// One instance to be probed, with all that a probe needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// What the plugin is told about it; scale set and id in it name the target.

@@ -1,7 +1,7 @@
 //! Everything that a kernel may be told.
 
 use crate::domain::{
-    Address, Component, Decided, Digest, DriverNote, Generation, InstanceId, NotAsked, OperationId,
+    Address, Component, Decided, Digest, DriverNote, Fence, Generation, InstanceId, NotAsked, OperationId,
     PluginName, ScaleSetName, Version,
 };
 
@@ -25,6 +25,8 @@ pub enum Event {
     Deleted(Deleted),
     /// A driver has looked at an instance that the site keeps running.
     Observed(Observed),
+    /// A driver was refused because a higher generation has been there.
+    Superseded(Superseded),
     /// A driver reports something that no request was about.
     Note(DriverNote),
     /// A plugin fails for most of its instances.
@@ -66,6 +68,21 @@ pub struct Done {
     pub answer: Result<(), String>,
     /// What the driver saw running afterwards; none when it cannot tell, or when that is not asked.
     pub seen: Option<Version>,
+}
+
+/// An operation that was refused because a higher generation has told the same instance something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Superseded {
+    /// The scale set.
+    pub scale_set: ScaleSetName,
+    /// The instance.
+    pub instance: InstanceId,
+    /// What of it.
+    pub component: Component,
+    /// Which effect.
+    pub operation: OperationId,
+    /// The highest generation that has been there.
+    pub seen: Fence,
 }
 
 /// A driver's answer to a creation.

@@ -76,7 +76,10 @@ pub(super) fn record_all(upgrade: &Upgrade, out: &mut Out) {
     out.writes.push(Write::Order(upgrade.id.clone(), upgrade.order()));
     out.writes.push(Write::LeftOut(upgrade.id.clone(), Box::new(upgrade.left_out())));
     out.writes.extend(upgrade.order().into_iter().map(|number| batch_write(upgrade, number)));
-    out.writes.extend(upgrade.members.keys().map(|id| member_write(upgrade, id)));
+    // In the order of the batches: a store may keep together what is changed together.
+    let mut members: Vec<_> = upgrade.members.iter().collect();
+    members.sort_by_key(|(_, member)| member.batch());
+    out.writes.extend(members.into_iter().map(|(id, _)| member_write(upgrade, id)));
 }
 
 /// What is recorded of a batch as it is now.

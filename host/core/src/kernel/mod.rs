@@ -24,6 +24,7 @@ mod done;
 pub mod effect;
 mod ended;
 pub mod event;
+mod held;
 mod judged;
 mod line;
 mod look;
@@ -258,6 +259,7 @@ impl Kernel {
             Event::Created(created) => surge::created(fleet, created, now, out),
             Event::Deleted(deleted) => surge::deleted(fleet, deleted, now, out),
             Event::Observed(observed) => done::observed(fleet, observed, out),
+            Event::Superseded(heard) => held::superseded(fleet, heard, now, out),
             Event::Note(note) => note::note(fleet, note, now, out),
             Event::PluginTrouble(trouble) => note::plugin_trouble(fleet, &trouble, now, out),
             // Dealt with where turns begin; nothing is known of one that comes later.
@@ -319,12 +321,18 @@ impl Kernel {
         match &request.command {
             Command::Ping => Ok(Reply::Pong),
             Command::Start(name, options) => {
+                held::check(fleet)?;
                 start::start(fleet, memories, name, options, &by, now, out)?;
                 self.latest(name)
             }
             Command::Wish(name, wish) => {
+                held::check(fleet)?;
                 wish::wish(fleet, memories, (name, *wish), &by, now, out)?;
                 self.latest(name)
+            }
+            Command::Adopt => {
+                held::adopt(fleet, memories, &by, now, out)?;
+                Ok(Reply::Recorded)
             }
             Command::StopLine => {
                 line::stop(fleet, &by, now, out)?;
@@ -378,6 +386,9 @@ impl Kernel {
 
     /// Lets every upgrade look that has a reason to, and tries again what is due.
     fn look_around(&mut self, now: Now, out: &mut Out) {
+        if self.fleet.held.is_some() {
+            return;
+        }
         let (fleet, memories) = (&mut self.fleet, &mut self.memories);
         let mut names = fleet.touched.clone();
         names.extend(self.timers.due(now.at).cloned());

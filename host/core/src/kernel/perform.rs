@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::effect::{Create, Delete, Effect, Ensure, Observe, Target};
+use super::effect::{Announced, Create, Delete, Effect, Ensure, Observe};
 use super::memory::Memories;
 use super::out::Out;
 use super::state::{Busy, Fleet, Place, SetState};
@@ -83,7 +83,7 @@ pub(super) fn observe(set: &SetState, id: &InstanceId, out: &mut Out) {
     announce(set, id, out);
     out.effects.push(Effect::Observe(Box::new(Observe {
         scale_set: set.spec.name.clone(),
-        instance: (*instance.spec).clone(),
+        instance: Arc::clone(&instance.spec),
         epoch: instance.epoch,
     })));
 }
@@ -167,10 +167,11 @@ pub(super) fn announce(set: &SetState, id: &InstanceId, out: &mut Out) {
     if instance.located == Located::Never || matches!(instance.place, Place::Leaving { .. }) {
         return;
     }
-    out.effects.push(Effect::Probe(Target {
-        facts: Arc::new(set.facts(instance)),
-        address: instance.spec.address.clone(),
-        settings: Arc::new(set.spec.health.clone()),
+    out.effects.push(Effect::Probe(Announced {
+        set: Arc::clone(&set.spec),
+        instance: Arc::clone(&instance.spec),
+        version: instance.version.clone(),
+        wanted: set.model.of(&Component::Application).cloned(),
         epoch: instance.epoch,
     }));
 }

@@ -159,6 +159,18 @@ pub enum Refusal {
     /// A reason is missing or no line.
     #[error("the reason must be one line of 1 to {TEXT_BYTES_MAX} bytes")]
     Reason,
+    /// The record may not be the one that the fleet was run by last.
+    #[error(
+        "nothing was done: the host holds: {why}; see that no other host runs this fleet, then let this one go on \
+         with `phasegate data adopt`"
+    )]
+    Holding {
+        /// What speaks against the record.
+        why: String,
+    },
+    /// Nothing speaks against the record.
+    #[error("the host does not hold: nothing speaks against its record")]
+    NotHolding,
     /// The line is not stopped.
     #[error("the line is not stopped")]
     LineNotStopped,
@@ -219,6 +231,8 @@ impl Refusal {
             | Self::Wish { .. }
             | Self::WasRollback(_)
             | Self::NothingToRollBack(_)
+            | Self::Holding { .. }
+            | Self::NotHolding
             | Self::LineNotStopped
             | Self::KeyTaken { .. } => Kind::Conflict,
             Self::CannotCreate(_)

@@ -46,9 +46,11 @@ impl Requests {
             (Some(scale_set), Some(id)) => Reply::Upgrade { scale_set: scale_set.clone(), id: id.clone() },
             (Some(_) | None, _) => match &request.command {
                 Command::StopLine | Command::StartLine => Reply::Line(fleet.line.clone()),
-                Command::Ping | Command::Start(..) | Command::Wish(..) | Command::Plugin(..) => {
-                    Reply::Recorded
-                }
+                Command::Ping
+                | Command::Adopt
+                | Command::Start(..)
+                | Command::Wish(..)
+                | Command::Plugin(..) => Reply::Recorded,
                 Command::Reconfigure(_) | Command::Recall => {
                     Reply::Recalled(Some(known.reload.clone().unwrap_or_default()))
                 }
@@ -111,6 +113,7 @@ fn asked(command: &Command) -> String {
         Command::Wish(name, wish) => format!("{}: {wish:?}", about("wish", name)),
         Command::StopLine => "stop the line".to_owned(),
         Command::StartLine => "start the line".to_owned(),
+        Command::Adopt => "adopt the record".to_owned(),
         Command::Plugin(name, wanted) => format!("plugin {name}: {wanted:?}"),
         // The file is another one by the next time: a repeat is known by its key alone.
         Command::Reconfigure(_) | Command::Recall => "reload".to_owned(),

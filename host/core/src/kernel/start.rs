@@ -368,4 +368,38 @@ mod tests {
         let mut rig = Rig::new(vec![set]);
         assert!(refused(&mut rig, to_version("v2")).contains("its driver cannot create"));
     }
+
+    #[test]
+    fn a_clock_that_is_set_back_changes_no_order_and_uses_no_id_again() {
+        let mut rig = Rig::healthy();
+        rig.start("v2");
+        rig.run_to_the_end();
+        let set_back = |mut rig: Rig| {
+            let (wall, at) = (rig.now.wall.date().0 - 86_400_000, rig.now.at.0 - 900_000);
+            rig.now = Now { wall: WallTime(wall), at: Timestamp(at) };
+            rig.restart()
+        };
+        let mut rig = set_back(rig);
+        rig.all_healthy();
+        assert_eq!(rig.upgrade().id.as_str(), "orders-1");
+        rig.start("v3");
+        assert_eq!(rig.upgrade().id.as_str(), "orders-2");
+        let operation = rig.asked().remove(0).operation;
+        let mut rig = set_back(rig);
+        assert_eq!(rig.upgrade().id.as_str(), "orders-2", "what is in flight is not lost");
+        let asked = rig.asked().remove(0);
+        assert_eq!(asked.operation, operation);
+        rig.ask(Command::Wish(name("orders"), crate::rollout::Wish::Cancel));
+        let instance = asked.instance.id.clone();
+        rig.done(asked, Ok(()));
+        rig.all_healthy();
+        rig.judge(instance.as_str(), decision(0));
+        rig.run_to_the_end();
+        let mut rig = set_back(rig);
+        rig.all_healthy();
+        rig.start("v4");
+        assert_eq!((rig.upgrade().id.as_str(), rig.upgrade().number), ("orders-3", 3));
+        let seqs: Vec<u64> = rig.disk.trail().map(|entry| entry.seq).collect();
+        assert!(seqs.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{seqs:?}");
+    }
 }

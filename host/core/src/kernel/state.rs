@@ -17,12 +17,12 @@ use imbl::{OrdMap, OrdSet};
 
 use super::refusal::Refusal;
 use crate::domain::{
-    Change, Component, DriverTraits, Generation, Goal, InstanceFacts, InstanceId, Now, OnFailure,
-    OperationId, Outcome, Participation, PluginName, ScaleSet, ScaleSetName, Timestamp, Version, WallTime,
+    Change, Component, DriverTraits, Generation, Goal, InstanceId, Now, OnFailure, OperationId, Outcome,
+    Participation, PluginName, ScaleSet, ScaleSetName, Timestamp, Version, WallTime,
 };
 use crate::lifecycle::PluginLife;
 use crate::plan::{Standing, StandingInput, standing};
-use crate::record::{Retry, StoppedLine};
+use crate::record::{Hold, Retry, StoppedLine};
 use crate::rollout::{Event as RolloutEvent, Upgrade};
 
 /// The whole fleet at one moment, for whatever reads it.
@@ -33,6 +33,10 @@ pub struct Fleet {
     pub line: Option<StoppedLine>,
     /// The lives of plugins.
     pub(super) plugins: OrdMap<PluginName, Arc<PluginLife>>,
+    /// Why nothing is done until a person adopts the record, if so.
+    pub held: Option<Arc<Hold>>,
+    /// Whether what a start begins has begun.
+    pub(super) startup: Startup,
     /// Why nothing can be recorded, if so.
     pub refusing: Option<Arc<str>>,
     /// Sets that this turn has changed.
@@ -83,6 +87,16 @@ impl Fleet {
     }
 }
 
+/// Whether a start has taken up the instances and the upgrades that were under way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Startup {
+    /// It has.
+    #[default]
+    Done,
+    /// A person has to adopt the record first.
+    Waits,
+}
+
 /// One scale set.
 #[derive(Debug, Clone)]
 pub struct SetState {
@@ -106,8 +120,8 @@ pub struct SetState {
     pub(super) unasked: OrdSet<InstanceId>,
     /// When an instance is to be started or deleted again.
     pub(super) due: OrdSet<(Timestamp, InstanceId)>,
-    /// Every id that was ever used, by what is gone too.
-    pub(super) ids_ever: OrdSet<InstanceId>,
+    /// Every id that was used by what is gone; those that are there may be among them.
+    pub(super) ids_gone: OrdSet<InstanceId>,
     /// The latest upgrade, running or ended.
     pub upgrade: Option<Arc<Upgrade>>,
     /// The latest one that did anything, where that is another one.
@@ -183,7 +197,6 @@ impl SetState {
     pub(super) fn insert(&mut self, instance: InstanceState) {
         let id = instance.spec.id.clone();
         self.take_out(&id);
-        self.ids_ever.insert(id.clone());
         self.members.moved(&id, None, instance.counted());
         instance.retry_at.into_iter().for_each(|at| drop(self.due.insert((at, id.clone()))));
         self.instances.insert(id, Arc::new(instance));
@@ -206,6 +219,7 @@ impl SetState {
     /// Takes an instance out.
     pub(super) fn take_out(&mut self, id: &InstanceId) -> Option<Arc<InstanceState>> {
         let gone = self.instances.remove(id)?;
+        self.ids_gone.insert(id.clone());
         self.members.moved(id, gone.counted(), None);
         self.unasked.remove(id);
         gone.retry_at.into_iter().for_each(|at| drop(self.due.remove(&(at, id.clone()))));
@@ -242,8 +256,8 @@ impl SetState {
         let prioritize_unhealthy = self.spec.policy.rolling.prioritize_unhealthy_instances;
         let judged = standing(&StandingInput {
             latest: instance.latest.as_deref(),
-            answered: answered.map(|answered| (&*answered.decision, answered.at)),
-            answered_by: answered.map(|answered| answered.stamp.generation),
+            answered: answered.and_then(|answered| Some((answered.decision()?, answered.at))),
+            answered_by: answered.map(|answered| answered.outcome.stamp.generation),
             in_force: self.in_force,
             on_failure: self.on_failure,
             health: instance.fold.health(),
@@ -270,22 +284,6 @@ impl SetState {
         let used = self.on_failure == OnFailure::LastGood && fresh;
         let failure = format!("plugin `{}` ({}) {failure}", stamp.name, stamp.digest.short());
         used.then_some(StandIn { answered, failure })
-    }
-
-    /// What a plugin is told about an instance.
-    pub(super) fn facts(&self, instance: &InstanceState) -> InstanceFacts {
-        let spec = &instance.spec;
-        InstanceFacts {
-            id: spec.id.clone(),
-            scale_set: self.spec.name.clone(),
-            region: spec.region.clone(),
-            zone: spec.zone.clone(),
-            fault_domain: spec.fault_domain,
-            update_domain: spec.update_domain,
-            version: instance.version.clone(),
-            desired_version: self.model.of(&Component::Application).cloned(),
-            labels: spec.labels.clone(),
-        }
     }
 
     /// How long an answered decision stands in for a missed probe or a failing plugin.

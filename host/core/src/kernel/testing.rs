@@ -80,7 +80,7 @@ pub(crate) fn orders() -> SetConfig {
         retry: None,
         freeze: FreezeWindows::default(),
         model: Model { version: version("v1"), extensions: Vec::new() },
-        instances: (0..3).map(instance).map(|instance| (instance.id.clone(), instance)).collect(),
+        instances: (0..3).map(instance).map(|instance| (instance.id.clone(), Arc::new(instance))).collect(),
         driver: (),
     };
     let driver = DriverTraits { custody: Custody::Site, creation: Creation::NotTold };
@@ -146,7 +146,7 @@ impl Rig {
             if let Effect::Observe(asked) = effect {
                 let observed = super::event::Observed {
                     scale_set: asked.scale_set,
-                    instance: asked.instance.id,
+                    instance: asked.instance.id.clone(),
                     epoch: asked.epoch,
                     version: Some(version("v1")),
                 };
@@ -177,7 +177,7 @@ impl Rig {
             started_at: self.now.at,
             finished_at: self.now.at,
             again: false,
-            outcome: Outcome {
+            outcome: Arc::new(Outcome {
                 stamp: PluginStamp {
                     name: PluginName::parse("db").unwrap(),
                     digest: Digest([7; 32]),
@@ -185,7 +185,7 @@ impl Rig {
                 },
                 evaluation: Evaluation { at: self.now.at, ..Evaluation::default() },
                 result,
-            },
+            }),
         };
         self.turn(vec![Event::Judged(vec![decided])]);
     }
@@ -262,7 +262,7 @@ impl Rig {
         let seen = answer.is_ok().then(|| asked.version.clone()).or(asked.previous);
         self.turn(vec![Event::Done(Done {
             scale_set: asked.scale_set,
-            instance: asked.instance.id,
+            instance: asked.instance.id.clone(),
             component: asked.component,
             operation: asked.operation,
             answer: answer.map_err(str::to_owned),

@@ -62,7 +62,7 @@ fn config() -> SetConfig {
         retry: None,
         freeze: FreezeWindows::default(),
         model: Model { version: version("v1"), extensions: Vec::new() },
-        instances: (0..4).map(instance).map(|one| (one.id.clone(), one)).collect(),
+        instances: (0..4).map(instance).map(|one| (one.id.clone(), Arc::new(one))).collect(),
         driver: (),
     };
     let driver = DriverTraits { custody: Custody::Host, creation: Creation::Possible };
@@ -137,7 +137,7 @@ impl Host {
                 started_at: self.now,
                 finished_at: self.now,
                 again: false,
-                outcome: Outcome { stamp, evaluation: Evaluation::default(), result },
+                outcome: Arc::new(Outcome { stamp, evaluation: Evaluation::default(), result }),
             }
         };
         Event::Judged(self.set().instances().map(one).collect())
@@ -202,7 +202,7 @@ fn done(instance: u16, operation: OperationId, answer: Result<Version, ()>) -> E
 fn what_a_start_leaves_out_is_recorded() {
     let host = Host::upgrading(config());
     let mut config = config();
-    config.spec.instances.get_mut(&id("3")).unwrap().protection.from_scale_set_actions = true;
+    Arc::make_mut(config.spec.instances.get_mut(&id("3")).unwrap()).protection.from_scale_set_actions = true;
     let mut host = Host::boot(config, host.disk, host.now);
     assert!(host.set().upgrade.as_ref().is_some_and(|upgrade| !upgrade.holds.is_empty()));
     assert!(host.is_recorded());
@@ -254,7 +254,7 @@ fn a_creation_that_is_asked_for_again_stays_as_it_was_recorded() {
     };
     let host = Host::upgrading(surge());
     let mut config = surge();
-    config.spec.instances.get_mut(&id("0")).unwrap().protection.from_scale_set_actions = true;
+    Arc::make_mut(config.spec.instances.get_mut(&id("0")).unwrap()).protection.from_scale_set_actions = true;
     let mut host = Host::boot(config, host.disk, host.now);
     let create = host.effects.iter().find_map(|effect| match effect {
         Effect::Create(create) => Some(create.clone()),

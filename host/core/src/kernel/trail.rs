@@ -103,9 +103,9 @@ fn stamp(set: &SetState, id: &InstanceId, now: Now) -> Option<Stamp> {
     let instance = set.instance(id)?;
     if let Some(StandIn { answered, failure }) = set.stand_in(instance, now.at) {
         return Some(Stamp {
-            plugin: answered.stamp.clone(),
-            judged_at: answered.evaluation.at,
-            cost: answered.evaluation.cost,
+            plugin: answered.outcome.stamp.clone(),
+            judged_at: answered.outcome.evaluation.at,
+            cost: answered.outcome.evaluation.cost,
             stands_in: Some(failure),
         });
     }
@@ -262,6 +262,7 @@ pub(super) fn used(entry: &Entry) -> Option<Used> {
         | What::Retry { .. }
         | What::Wish { .. }
         | What::Line { .. }
+        | What::Record { .. }
         | What::Process { .. }
         | What::StaysDeleted { .. }
         | What::PluginTrouble { .. }

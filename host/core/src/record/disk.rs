@@ -6,7 +6,7 @@ use std::sync::Arc;
 use imbl::OrdMap;
 
 use super::audit::Entry;
-use super::{Commit, Stored, Write, left_a_trace};
+use super::{Commit, Doubt, Stored, Write, left_a_trace};
 use crate::domain::{Fence, Membership, UpgradeId};
 use crate::rollout::{Course, Members, Upgrade};
 
@@ -38,6 +38,11 @@ impl Disk {
             stored.upgrades.insert(upgrade.scale_set.clone(), upgrade);
         }
         stored
+    }
+
+    /// Something speaks against it from the next start on, as whatever keeps it has found.
+    pub fn doubt(&mut self, doubt: Doubt) {
+        self.stored.hold.get_or_insert_default().add(doubt);
     }
 
     /// Makes a commit durable; one that was applied before changes nothing.
@@ -84,6 +89,8 @@ impl Disk {
             Write::Quarantine(set, change, reason) => put(&mut stored.quarantined, (set, change), reason),
             Write::Retry(set, retry) => put(&mut stored.retries, set, retry),
             Write::Line(line) => stored.line = line,
+            Write::Hold(hold) => stored.hold = hold,
+            Write::Fence(fence) => stored.fence = fence,
             Write::Request(key, request) => put(&mut stored.requests, key, request),
             Write::Audit(entry) => drop(self.trail.insert(entry.seq, Arc::from(entry))),
             Write::TrailEnds(seq) => self.trail = self.trail.split(&(seq + 1)).0,

@@ -5,10 +5,12 @@
 
 pub mod audit;
 mod disk;
+mod hold;
 mod stored;
 mod write;
 
 pub use disk::Disk;
+pub use hold::{Doubt, Hold};
 pub use stored::{
     Forced, Retry, StoppedLine, StoredGeneration, StoredHeed, StoredMemory, StoredModel, StoredPlugin,
     StoredRefusal, StoredReload, StoredRequest, StoredShadow, StoredTakeUp, StoredWatch,

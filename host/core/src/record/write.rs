@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::audit::Entry;
+use super::hold::Hold;
 use super::stored::{Retry, StoppedLine, StoredMemory, StoredModel, StoredPlugin, StoredRequest};
 use crate::domain::{
     Change, Component, Fence, InstanceId, Membership, PluginName, RequestKey, ScaleSetName, Timestamp,
@@ -48,6 +49,11 @@ pub enum Write {
     Line(Option<StoppedLine>),
     /// A request that was granted; none when it is too old to be asked for again.
     Request(RequestKey, Option<StoredRequest>),
+    /// What speaks against the record; none adopts it, so that whatever keeps it writes down that it is the one
+    /// that lies where it lies.
+    Hold(Option<Hold>),
+    /// The generation of the host that writes, when it has risen while it runs.
+    Fence(Fence),
     /// A line of the audit trail.
     Audit(Box<Entry>),
     /// The trail ends with this line: what may have been recorded behind it never happened.
@@ -90,6 +96,8 @@ impl Commit {
 pub struct Stored {
     /// Rises with each start; tells a driver which host speaks.
     pub fence: Fence,
+    /// What speaks against the record: until a person adopts it nothing is done.
+    pub hold: Option<Hold>,
     /// The latest commit.
     pub seq: u64,
     /// The latest line of the trail.

@@ -24,8 +24,13 @@ pub(super) fn in_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timest
     }
     let gate = upgrade.policy.gate;
     let mut bad = Vec::new();
-    upgrade.members.visit_batch(number, |id, member| {
-        bad.extend(watch(gate, id, member, fleet, now, out).map(|reason| (id.clone(), reason)));
+    upgrade.members.visit_batch(number, |id, member| match watch(gate, id, member, fleet, now, out) {
+        Watched::AsItWas => None,
+        Watched::Becomes(state) => Some(state),
+        Watched::Bad(reason) => {
+            bad.push((id.clone(), reason));
+            None
+        }
     });
     for (id, reason) in bad {
         fail(upgrade, &id, &reason, now, out);
@@ -59,51 +64,51 @@ fn upgraded_are_down(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
         || (fleet.initializing_count() > 0 && fleet.initializing().iter().any(is_upgraded))
 }
 
-/// Looks at one member of the batch, and gives why it has failed if it just did.
+/// What a look at one member of the batch makes of it.
+enum Watched {
+    AsItWas,
+    Becomes(MemberState),
+    /// It has failed just now, and why.
+    Bad(String),
+}
+
+/// Looks at one member of the batch.
 fn watch(
     gate: HealthGate,
     id: &InstanceId,
-    member: &mut Member,
+    member: &Member,
     fleet: &dyn FleetView,
     now: Timestamp,
     out: &mut Step,
-) -> Option<String> {
-    if !matches!(member.state, MemberState::Settling { .. }) {
-        return None;
-    }
+) -> Watched {
+    let MemberState::Settling { applied_at, healthy_since: before } = member.state else {
+        return Watched::AsItWas;
+    };
     let (health, unheard) = (fleet.health(member.watched(id)), fleet.unheard(member.watched(id)));
-    let MemberState::Settling { applied_at, healthy_since } = &mut member.state else { return None };
-    let before = *healthy_since;
-    let applied_at = *applied_at;
+    let mut healthy_since = before;
     // What the host could not look at is not the instance's time.
     let gate = HealthGate { deadline: gate.deadline.saturating_add(unheard.length), ..gate };
     let settled = if unheard.goes_on {
-        *healthy_since = None;
+        healthy_since = None;
         Settle::Wait((applied_at + gate.deadline).max(now + UNHEARD_LOOK))
     } else {
-        settle(health, gate, applied_at, healthy_since, now)
+        settle(health, gate, applied_at, &mut healthy_since, now)
     };
-    match settled {
+    let state = match settled {
         Settle::Wait(at) => {
             out.wake(at);
-            if before != *healthy_since {
-                out.changed.insert(id.clone());
+            if before == healthy_since {
+                return Watched::AsItWas;
             }
-            None
+            MemberState::Settling { applied_at, healthy_since }
         }
-        Settle::Good => {
-            member.state = if member.is_surge() {
-                MemberState::Ready { applied_at }
-            } else if member.has_failed_part() {
-                MemberState::Failed { at: now }
-            } else {
-                MemberState::Succeeded { at: now }
-            };
-            out.changed.insert(id.clone());
-            None
-        }
-        Settle::Bad(reason) => Some(reason),
-    }
+        Settle::Good if member.is_surge() => MemberState::Ready { applied_at },
+        Settle::Good if member.has_failed_part() => MemberState::Failed { at: now },
+        Settle::Good => MemberState::Succeeded { at: now },
+        Settle::Bad(reason) => return Watched::Bad(reason),
+    };
+    out.changed.insert(id.clone());
+    Watched::Becomes(state)
 }
 
 /// How soon to look again at an instance that the host cannot ask; being asked again wakes at once.

@@ -13,7 +13,7 @@ use imbl::{OrdMap, Vector};
 
 use crate::domain::InstanceId;
 
-use super::member::Member;
+use super::member::{Member, MemberState};
 use super::state::Progress;
 use tally::Tally;
 
@@ -125,12 +125,19 @@ impl Members {
         self.by_batch.get(&batch).map_or(0, OrdMap::len)
     }
 
-    /// Visits those of one batch, in order; their batch and place stay as they are.
-    pub(super) fn visit_batch(&mut self, batch: u32, mut visit: impl FnMut(&InstanceId, &mut Member)) {
+    /// Visits those of one batch, in order, and brings each to the state that the visit gives. Those that
+    /// stay as they are stay shared with copies of the whole: a large batch is looked at again and again.
+    pub(super) fn visit_batch(
+        &mut self,
+        batch: u32,
+        mut visit: impl FnMut(&InstanceId, &Member) -> Option<MemberState>,
+    ) {
         for slot in self.by_batch.get(&batch).into_iter().flat_map(OrdMap::values) {
+            let Some(Some(seen)) = self.slots.get(*slot) else { continue };
+            let Some(state) = visit(&seen.0, &seen.1) else { continue };
             if let Some(Some(slot)) = self.slots.get_mut(*slot) {
                 let (id, member) = Arc::make_mut(slot);
-                self.tally.watch(id, member, |member| visit(id, member));
+                self.tally.watch(id, member, |member| member.state = state);
             }
         }
     }

@@ -54,7 +54,8 @@ impl World {
     /// Does one thing that the kernel wants done.
     pub(super) fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Probe(target) => {
+            Effect::Probe(announced) => {
+                let target = announced.target();
                 let key = (target.facts.scale_set.clone(), target.facts.id.clone());
                 if self.targets.insert(key.clone(), target.epoch).is_none() {
                     let spread = u64::try_from(target.settings.interval.as_millis()).unwrap();
@@ -73,7 +74,7 @@ impl World {
             Effect::Plugin(name, effects) => self.hands(&name, effects),
             Effect::Observe(observe) => {
                 let after = self.seconds(0, 5);
-                let key = (observe.scale_set, observe.instance.id);
+                let key = (observe.scale_set, observe.instance.id.clone());
                 self.at(after, Happening::Observed(key, observe.epoch, self.fence));
             }
             Effect::Ensure(ensure) => {

@@ -294,7 +294,7 @@ impl State {
         let says = Says { phase: node.phase, participation: node.participation };
         let stamp = stamp(&self.config.spec.plugin, Generation(1));
         let result = Ok(Arc::new(decision(&says, Some(claim), None)));
-        let outcome = Outcome { stamp, evaluation: Evaluation::default(), result };
+        let outcome = Arc::new(Outcome { stamp, evaluation: Evaluation::default(), result });
         let (started_at, finished_at) = (self.now, self.now);
         let scale_set = self.name().clone();
         let decided = Decided { scale_set, instance, epoch, started_at, finished_at, again: false, outcome };

@@ -52,7 +52,9 @@ impl World {
                     touched.insert((scale_set.clone(), instance.clone()));
                 }
                 Event::Note(note) => drop(touched.insert((note.scale_set.clone(), note.instance.clone()))),
-                Event::PluginTrouble(_)
+                Event::NotAsked(_)
+                | Event::Superseded(_)
+                | Event::PluginTrouble(_)
                 | Event::Plugin(..)
                 | Event::Request(_)
                 | Event::CommitRefused(_)

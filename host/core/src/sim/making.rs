@@ -1,6 +1,7 @@
 //! How the scale sets of a world come into being: what the configuration says, and what runs.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
@@ -43,7 +44,7 @@ impl Making<'_> {
         for instance in 0..scenario.instances {
             let id = InstanceId::parse(&instance.to_string()).unwrap();
             let (instance, node) = self.instance(id.clone());
-            instances.insert(id.clone(), instance);
+            instances.insert(id.clone(), Arc::new(instance));
             nodes.insert(id, node);
         }
         let plugin = if number == 2 { "other" } else { "simulated" };

@@ -1,6 +1,7 @@
 //! People: what they ask for, how often, and what they make of the answers. And what they do to the
 //! configuration.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
@@ -193,7 +194,7 @@ impl World {
                 }
                 self.intentions -= 1;
             }
-            Err(Refusal::NotRecorded { .. } | Refusal::PlanChanged { .. }) => {
+            Err(Refusal::NotRecorded { .. } | Refusal::PlanChanged { .. } | Refusal::Holding { .. }) => {
                 let after = self.seconds(5, 30);
                 self.at(after, Happening::Start(set, edition));
             }
@@ -276,6 +277,9 @@ impl World {
         }
         let Some(kernel) = &self.kernel else { return };
         let is_stopped = kernel.fleet().line.is_some();
+        if kernel.fleet().held.is_some() && (quiet || self.rng.chance(300)) {
+            self.ask(Command::Adopt, Why::Whatever);
+        }
         if (is_stopped && quiet) || self.rng.chance(faults.line) {
             self.ask(if is_stopped { Command::StartLine } else { Command::StopLine }, Why::Whatever);
         }
@@ -377,14 +381,14 @@ impl World {
         node.up_at = self.now;
         let name = self.name(set);
         self.note(|| format!("`{name}` gets `{id}`"));
-        self.config[set].spec.instances.insert(id.clone(), instance);
+        self.config[set].spec.instances.insert(id.clone(), Arc::new(instance));
         self.nodes.insert((name, id), node);
     }
 
     fn protect_an_instance(&mut self, set: usize) {
         let Some(id) = self.configured(set) else { return };
         if let Some(instance) = self.config[set].spec.instances.get_mut(&id) {
-            let protection = &mut instance.protection;
+            let protection = &mut Arc::make_mut(instance).protection;
             protection.from_scale_set_actions = !protection.from_scale_set_actions;
         }
     }

@@ -1,5 +1,6 @@
 //! What probes find and plugins say of it, what goes wrong with instances, and generations of plugins.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
@@ -122,7 +123,7 @@ impl World {
             started_at: self.now,
             finished_at: self.now + late,
             again: false,
-            outcome,
+            outcome: Arc::new(outcome),
         };
         let round = Round { decided, found };
         if late.is_zero() {
@@ -152,10 +153,14 @@ impl World {
         let Some((generation, code)) = judges else { return };
         let mut batch = Vec::new();
         for (key, round) in &mut self.rounds {
-            let outcome = &mut round.decided.outcome;
+            let outcome = &round.decided.outcome;
             if outcome.stamp.name == *plugin && outcome.stamp.generation != generation {
-                outcome.stamp = code.stamp(plugin, generation);
-                outcome.result = code.judge(key, &round.found, None);
+                let again = Outcome {
+                    stamp: code.stamp(plugin, generation),
+                    result: code.judge(key, &round.found, None),
+                    ..(**outcome).clone()
+                };
+                round.decided.outcome = Arc::new(again);
                 batch.push(Decided { again: true, ..round.decided.clone() });
             }
         }

@@ -130,9 +130,22 @@ fn every_seed_keeps_the_invariants() {
         // A simulation in which everything goes one way proves little.
         let states = ["Completed", "Faulted", "Cancelled"];
         assert!(states.iter().all(|state| all.states.get(state) > Some(&100)), "{:?}", all.states);
-        let Counts { crashes, refused, created, swaps, reloads, retries, reverts, back, late, .. } =
-            all.counts;
-        let seen = [all.rolled_back, crashes, refused, created, swaps, reloads, retries, reverts, back, late];
+        let Counts {
+            crashes, copies, refused, created, swaps, reloads, retries, reverts, back, late, ..
+        } = all.counts;
+        let seen = [
+            all.rolled_back,
+            crashes,
+            copies,
+            refused,
+            created,
+            swaps,
+            reloads,
+            retries,
+            reverts,
+            back,
+            late,
+        ];
         assert!(seen.iter().all(|times| *times > 100), "{:?}", all.counts);
     }
 }

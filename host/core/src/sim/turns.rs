@@ -8,7 +8,7 @@ use crate::domain::PluginName;
 use crate::kernel::{Configured, Effect, Event, Kernel, RefusedCommit, Stepped, Turn, Watching};
 use crate::lifecycle::{self, Standing};
 use crate::record::audit::What;
-use crate::record::{Anchor, Commit, Made, Write};
+use crate::record::{Anchor, Commit, Doubt, Made, Write};
 use crate::rollout::invariants::Rule;
 
 use super::generations::takeovers;
@@ -19,6 +19,9 @@ use super::world::{Happening, World};
 
 /// Longer than any deadline of a scenario.
 const AWAY_LONG: Duration = Duration::from_secs(600);
+
+/// How many crashes there are to one that takes the disk along.
+const CRASHES_TO_A_COPY: usize = 4;
 
 /// A commit that was made and of which the host heard that it was refused: until the next one is made, a
 /// crash makes it true.
@@ -158,6 +161,9 @@ impl World {
     fn perform_all(&mut self, effects: Vec<Effect>) -> Closed {
         for effect in self.released(effects) {
             let is_call = is_call(&effect);
+            if is_call && self.kernel.as_ref().is_some_and(|kernel| kernel.fleet().held.is_some()) {
+                self.violation(Rule::Record, format!("{effect:?} before the record was adopted"));
+            }
             self.perform(effect);
             if is_call {
                 self.counts.calls += 1;
@@ -273,6 +279,11 @@ impl World {
     pub(super) fn crash(&mut self) {
         self.counts.crashes += 1;
         self.gone();
+        if self.counts.crashes.is_multiple_of(CRASHES_TO_A_COPY) {
+            // The disk was lost, and the next host finds a copy of it.
+            self.counts.copies += 1;
+            self.disk.doubt(Doubt::Copied);
+        }
         // A planned crash is a long one: every deadline passes meanwhile.
         let away = match self.scenario.crash {
             Some(_) => AWAY_LONG,

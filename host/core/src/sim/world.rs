@@ -84,6 +84,8 @@ pub(super) struct Counts {
     pub(super) created: usize,
     /// Ends of the host that it did not choose.
     pub(super) crashes: usize,
+    /// Records that the next host finds copied.
+    pub(super) copies: usize,
     /// Upgrades.
     pub(super) upgrades: usize,
     /// Generations of plugins that took over.
@@ -110,6 +112,7 @@ impl std::ops::AddAssign for Counts {
             calls,
             created,
             crashes,
+            copies,
             upgrades,
             swaps,
             reloads,
@@ -125,6 +128,7 @@ impl std::ops::AddAssign for Counts {
         self.calls += calls;
         self.created += created;
         self.crashes += crashes;
+        self.copies += copies;
         self.upgrades += upgrades;
         self.swaps += swaps;
         self.reloads += reloads;

@@ -103,7 +103,7 @@ impl Collector for Snapshot {
 
 impl Snapshot {
     fn fleet(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let Tally { line_stopped, sets } = &self.tally;
+        let Tally { line_stopped, holding, sets } = &self.tally;
         let health = sets.iter().flat_map(|set| {
             [Health::Initializing, Health::Healthy, Health::Unhealthy, Health::Unknown].map(|health| {
                 let labels = [("scale_set", set.name.to_string()), ("health", health.name().to_owned())];
@@ -139,7 +139,10 @@ impl Snapshot {
         });
         gauges(encoder, "upgrade_instances", "Instances of the latest upgrade by progress", progress)?;
         let stopped = if *line_stopped { 1.0 } else { 0.0 };
-        gauges::<0>(encoder, "line_stopped", "1 while the line is stopped", [([], stopped)])
+        gauges::<0>(encoder, "line_stopped", "1 while the line is stopped", [([], stopped)])?;
+        let holds = if *holding { 1.0 } else { 0.0 };
+        let help = "1 while the host holds until a person adopts its record";
+        gauges::<0>(encoder, "holding", help, [([], holds)])
     }
 
     fn own(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {

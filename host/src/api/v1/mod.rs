@@ -2,6 +2,7 @@
 //! OpenAPI document and the table of `host/API.md`. A new route is a function in a file of this folder
 //! and a line in [`table`].
 
+mod data;
 mod document;
 mod explain;
 mod fleet;
@@ -46,6 +47,8 @@ fn table() -> OpenApiRouter<Arc<Host>> {
         .routes(routes!(line::show))
         .routes(routes!(line::stop))
         .routes(routes!(line::start))
+        .routes(routes!(data::show))
+        .routes(routes!(data::adopt))
         .routes(routes!(plugins::list))
         .routes(routes!(plugins::swap))
         .routes(routes!(plugins::diff))

@@ -27,7 +27,7 @@ pub fn run(args: &FleetArgs) -> anyhow::Result<Exit> {
 /// The fleet as tables, one per scale set.
 #[must_use]
 pub fn render(fleet: &wire::Fleet) -> String {
-    let mut text = String::new();
+    let mut text = headline(fleet);
     for set in &fleet.scale_sets {
         if !text.is_empty() {
             text.push('\n');
@@ -40,6 +40,16 @@ pub fn render(fleet: &wire::Fleet) -> String {
         ));
     }
     text
+}
+
+/// What goes before everything else: that the host touches nothing.
+fn headline(fleet: &wire::Fleet) -> String {
+    fleet.holding.as_ref().map_or_else(String::new, |why| {
+        format!(
+            "the host holds, and touches no instance: {why}\nsee that no other host runs this fleet, then let this \
+             one go on with `phasegate data adopt`\n"
+        )
+    })
 }
 
 fn row(instance: &wire::Instance) -> Vec<String> {

@@ -128,7 +128,7 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
         retry: None,
         freeze: FreezeWindows::default(),
         model: Model { version: Version::parse("v1").unwrap(), extensions: Vec::new() },
-        instances: [(instance.id.clone(), instance)].into(),
+        instances: [(instance.id.clone(), std::sync::Arc::new(instance))].into(),
         driver: DriverConfig::new(ProcessConfig {
             command: command.iter().map(|text| Template::parse(text, Scope::Run).unwrap()).collect(),
             environment: BTreeMap::new(),

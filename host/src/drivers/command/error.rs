@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use crate::drivers::DriverError;
 use crate::drivers::local::{Finished, ResolveError, RunError, describe, output};
 use crate::drivers::template::RenderError;
 use crate::net::address::InvalidAddressError;
@@ -99,4 +100,10 @@ impl fmt::Display for Ending {
 
 fn output_text(tail: &str) -> String {
     if tail.is_empty() { "without output".to_owned() } else { format!("its output: {tail}") }
+}
+
+impl From<ProgramError> for DriverError {
+    fn from(error: ProgramError) -> Self {
+        Self::of_kind(error)
+    }
 }

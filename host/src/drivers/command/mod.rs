@@ -23,7 +23,7 @@ pub use self::config::{CommandConfig, SurgeCommands};
 pub use self::keys::KIND;
 use self::run::{Programs, Timing};
 use super::kind::StartDriverError;
-use super::local::{Command, GuardCommand, Runner};
+use super::local::{Command, GuardCommand, Runner, output};
 use super::site::{Confirm, Site};
 use super::template::RenderError;
 use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, Ensure};
@@ -105,7 +105,7 @@ impl CommandDriver {
     ) -> Result<Self, StartDriverError> {
         let log_dir = settings.log_dir;
         // Absolute, because it is also shown to people who are elsewhere.
-        settings.log_dir = std::fs::create_dir_all(&log_dir)
+        settings.log_dir = output::make_folder(&log_dir)
             .and_then(|()| log_dir.canonicalize())
             .map_err(|source| StartDriverError::LogDir { path: log_dir, source })?;
         let runner = Runner::start("commands", settings.guard.take())

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use super::body::{AddressBody, VersionBody, body, body_of_creation, body_of_deletion};
 use super::client::{Ask, Client};
 use super::error::{AgentError, Busy, Heard, Refusal, Retry};
-use super::judge::{Asked, Verdict, judge, no_room};
+use super::judge::{Asked, Verdict, ahead, judge, no_room};
 use super::{AgentUrls, HttpSettings, LoadCertificatesError};
 use crate::drivers::backoff::Backoff;
 use crate::drivers::site::Reach;
@@ -20,7 +20,7 @@ use crate::net::address::parse_address;
 use crate::net::text::first_line;
 use crate::net::tls::VerifiedTls;
 use crate::net::url::HttpUrl;
-use phasegate_core::domain::{Address, Instance, InstanceId, OperationId, ScaleSetName, Version};
+use phasegate_core::domain::{Address, Fence, Instance, InstanceId, OperationId, ScaleSetName, Version};
 
 /// Longest wait for the answer to a question. A request that does something may take as long as
 /// the operation.
@@ -66,6 +66,7 @@ struct Posting<'a> {
     operation: &'a OperationId,
     instance: (&'a ScaleSetName, &'a InstanceId),
     conflict: Conflict,
+    fence: Fence,
 }
 
 /// What an agent means that refuses a request because of the state that it is in.
@@ -124,6 +125,7 @@ impl Shared {
             operation: &request.operation,
             instance: (&request.scale_set, &request.instance.id),
             conflict: Conflict::Wait,
+            fence: request.fence,
         };
         self.post(wish).await.map(|_| ())
     }
@@ -136,6 +138,7 @@ impl Shared {
             operation: &request.operation,
             instance: (&request.scale_set, &request.instance.id),
             conflict: Conflict::NoRoom,
+            fence: request.fence,
         };
         let url = wish.url.clone();
         let body = self.post(wish).await?;
@@ -159,6 +162,7 @@ impl Shared {
             operation: &request.operation,
             instance: (&request.scale_set, &request.instance.id),
             conflict: Conflict::Wait,
+            fence: request.fence,
         };
         self.post(wish).await.map(|_| ())
     }
@@ -175,15 +179,15 @@ impl Shared {
 
     /// Asks until there is an end. `latest` says what was heard last.
     async fn operate(&self, wish: Posting<'_>, latest: &mut Heard) -> Result<Vec<u8>, AgentError> {
-        let Posting { url, body, operation, instance: (scale_set, instance), conflict } = wish;
+        let Posting { url, body, operation, instance: (scale_set, instance), conflict, fence } = wish;
         let post = Ask::Post { key: operation.0.clone(), body };
         let mut place: Option<HttpUrl> = None;
         let (mut retry, mut poll) = (self.timing.retry.of(&operation.0), self.timing.poll.of(&operation.0));
         loop {
             let (verdict, said) = match &place {
-                None => self.ask(&url, post.clone(), (Asked::Post, conflict)).await,
+                None => self.ask(&url, post.clone(), (Asked::Post, conflict, fence)).await,
                 Some(place) => {
-                    let question = self.ask(place, Ask::Get, (Asked::Poll, conflict));
+                    let question = self.ask(place, Ask::Get, (Asked::Poll, conflict, fence));
                     tokio::time::timeout(QUESTION_TIMEOUT, question).await.unwrap_or_else(|_| {
                         (Verdict::Again { reason: Busy::Silent, after: None }, Vec::new())
                     })
@@ -192,6 +196,7 @@ impl Shared {
             let (after, delay) = match verdict {
                 Verdict::Done => return Ok(said),
                 Verdict::Failed(refusal) => return Err(refusal.into()),
+                Verdict::Superseded(seen) => return Err(AgentError::Superseded(seen)),
                 Verdict::Again { reason, after } => {
                     tracing::info!(%scale_set, %instance, "again later: {reason}");
                     *latest = Heard::Busy(reason);
@@ -210,13 +215,18 @@ impl Shared {
         }
     }
 
-    async fn ask(&self, url: &HttpUrl, ask: Ask, (asked, conflict): (Asked, Conflict)) -> (Verdict, Vec<u8>) {
+    async fn ask(
+        &self,
+        url: &HttpUrl,
+        ask: Ask,
+        (asked, conflict, fence): (Asked, Conflict, Fence),
+    ) -> (Verdict, Vec<u8>) {
         match self.client.ask(url, ask).await {
             Ok(answer) => {
-                let verdict = match conflict {
+                let verdict = ahead(&answer, fence).map(Verdict::Superseded).or_else(|| match conflict {
                     Conflict::NoRoom => no_room(&answer),
                     Conflict::Wait => None,
-                };
+                });
                 (verdict.unwrap_or_else(|| judge(url, asked, &answer)), answer.body)
             }
             Err(error) => {

@@ -4,11 +4,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::drivers::DriverError;
 use crate::drivers::template::RenderError;
 use crate::net::address::InvalidAddressError;
 use crate::net::exchange::HEADER_BLOCK_MAX;
 use crate::net::url::{HttpUrl, InvalidUrlError};
-use phasegate_core::domain::Address;
+use phasegate_core::domain::{Address, Fence};
 
 /// Why an operation or a question came to nothing; one line for people.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,8 @@ pub(super) enum AgentError {
     Send(#[from] SendError),
     #[error(transparent)]
     Refused(#[from] Refusal),
+    #[error("the agent has seen generation {0}")]
+    Superseded(Fence),
     #[error("not done within {} s: {latest}", within.as_secs_f64())]
     NotDone { within: Duration, latest: Heard },
     #[error("{url} is done, and did not name an address")]
@@ -37,6 +40,15 @@ pub(super) enum AgentError {
     NoVersion { url: HttpUrl },
     #[error("{url} answered with `{shown}`, which is no version")]
     BadVersion { url: HttpUrl, shown: String },
+}
+
+impl From<AgentError> for DriverError {
+    fn from(error: AgentError) -> Self {
+        match error {
+            AgentError::Superseded(seen) => Self::Superseded(seen),
+            other => Self::of_kind(other),
+        }
+    }
 }
 
 /// What ends an operation without success.

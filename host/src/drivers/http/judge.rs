@@ -11,6 +11,7 @@ use super::error::{Answered, Busy, Refusal};
 use crate::net::exchange::Answer;
 use crate::net::text::first_line;
 use crate::net::url::HttpUrl;
+use phasegate_core::domain::Fence;
 
 /// What was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub(super) enum Verdict {
     Done,
     /// It is not, and will not be.
     Failed(Refusal),
+    /// It was refused: a host of a higher generation is or was in charge.
+    Superseded(Fence),
     /// Ask the same again, after the time that the agent names.
     Again { reason: Busy, after: Option<Duration> },
     /// It is under way; ask there, after the time that the agent names.
@@ -43,6 +46,9 @@ struct Body {
     message: Option<String>,
     #[serde(default)]
     poll: Option<String>,
+    /// With 409: the highest generation that it has seen.
+    #[serde(default)]
+    generation: Option<u64>,
 }
 
 /// Judges an answer that came from `url`.
@@ -72,6 +78,14 @@ pub(super) fn judge(url: &HttpUrl, asked: Asked, answer: &Answer) -> Verdict {
         (300..=399, _) => Verdict::Failed(Refusal::Redirect { status: *status }),
         _ => Verdict::Failed(Refusal::Answered(answered(answer))),
     }
+}
+
+/// The generation that an agent has seen and that is above the one that asks; none in any other answer.
+pub(super) fn ahead(answer: &Answer, asking: Fence) -> Option<Fence> {
+    let refused = answer.status == 409;
+    let fields: Option<Body> = serde_json::from_slice(&answer.body).ok().filter(|_| refused);
+    let seen = Fence::try_from(fields?.generation?).ok();
+    seen.filter(|seen| *seen > asking)
 }
 
 /// What an agent means that cannot create an instance because there is no more room; none for any
@@ -129,6 +143,7 @@ mod tests {
         match judge(&url, asked, &answer) {
             Verdict::Done => "done".to_owned(),
             Verdict::Failed(refusal) => refusal.to_string(),
+            Verdict::Superseded(seen) => format!("superseded by {seen}"),
             Verdict::Again { reason, after } => format!("again{}: {reason}", seconds(after)),
             Verdict::Running { poll, message, after } => {
                 let poll = poll.map_or(String::new(), |poll| format!(" at {poll}"));
@@ -191,6 +206,24 @@ mod tests {
             (599, &[], "", "again: the agent answered 599"),
         ] {
             assert_eq!(check(Asked::Post, status, headers, body), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn a_higher_generation_is_no_failure() {
+        let asking = Fence::try_from(7).unwrap();
+        for (status, body, expected) in [
+            (409, r#"{"generation":9,"message":"another host"}"#, Some(9)),
+            (409, r#"{"generation":7}"#, None),
+            (409, r#"{"generation":6}"#, None),
+            (409, r#"{"generation":-1}"#, None),
+            (409, r#"{"generation":9007199254740992}"#, None),
+            (409, "locked", None),
+            (423, r#"{"generation":9}"#, None),
+            (200, r#"{"generation":9}"#, None),
+        ] {
+            let answer = Answer { status, headers: HeaderMap::new(), body: body.as_bytes().to_vec() };
+            assert_eq!(ahead(&answer, asking).map(Fence::packed), expected, "{status} {body}");
         }
     }
 

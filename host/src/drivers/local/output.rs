@@ -5,6 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::error::{KeepError, OpenLogError};
@@ -37,9 +38,14 @@ pub(in crate::drivers) fn log_path(
     log_dir.join(format!("{scale_set}-{instance}.log"))
 }
 
+/// Makes the folder of logs; what programs print is for its owner alone.
+pub(in crate::drivers) fn make_folder(path: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
 /// Opens the log for appending.
 pub(in crate::drivers) fn open_log(path: &Path) -> Result<File, OpenLogError> {
-    let opened = OpenOptions::new().create(true).append(true).open(path);
+    let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
     opened.map_err(|error| OpenLogError { path: path.to_owned(), error })
 }
 
@@ -73,7 +79,9 @@ pub(in crate::drivers) fn keep_small(path: &Path) -> io::Result<()> {
     file.seek(SeekFrom::Start(length.saturating_sub(END_LEN)))?;
     let mut end = Vec::new();
     (&mut file).take(END_LEN).read_to_end(&mut end)?;
-    std::fs::write(set_aside(path), end)?;
+    let mut aside =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(set_aside(path))?;
+    aside.write_all(&end)?;
     // The process appends, so it goes on at the new end.
     file.set_len(0)
 }

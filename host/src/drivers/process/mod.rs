@@ -34,7 +34,7 @@ use self::ports::Ports;
 use self::supervisor::Request;
 use super::backoff::Backoff;
 use super::kind::StartDriverError;
-use super::local::{GuardCommand, OwnThread};
+use super::local::{GuardCommand, OwnThread, output};
 use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, DriverNote, Ensure};
 use crate::clock::Clock;
 use phasegate_core::domain::{Address, Component, Instance, ScaleSetName, Version};
@@ -111,7 +111,7 @@ impl ProcessDriver {
     ) -> Result<Self, StartDriverError> {
         let ProcessSettings { commands, search_path, log_dir, stop_timeout, surge_ports, guard } = settings;
         // Absolute, because it is also shown to people who are elsewhere.
-        let log_dir = std::fs::create_dir_all(&log_dir)
+        let log_dir = output::make_folder(&log_dir)
             .and_then(|()| log_dir.canonicalize())
             .map_err(|source| StartDriverError::LogDir { path: log_dir, source })?;
         let (inbox, requests) = mpsc::channel(INBOX_LEN);

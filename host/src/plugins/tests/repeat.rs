@@ -85,7 +85,7 @@ impl Desk {
     fn ask(&self, id: usize, body: &str) -> (Origin, Option<u32>) {
         self.worker.submit(round(id, body)).unwrap();
         let decided = self.decided.recv_timeout(Duration::from_secs(20)).unwrap();
-        let phase = decided.outcome.result.ok().and_then(|decision| decision.phase);
+        let phase = decided.outcome.result.as_ref().ok().and_then(|decision| decision.phase);
         (decided.outcome.evaluation.origin, phase.map(|phase| phase.get()))
     }
 }
@@ -197,7 +197,7 @@ fn fifty_plugins_at_once() {
     for (desk, good) in &desks {
         for body in ["7", "8"] {
             desk.worker.submit(round(1, body)).unwrap();
-            let result = desk.decided.recv_timeout(Duration::from_secs(20)).unwrap().outcome.result;
+            let result = desk.decided.recv_timeout(Duration::from_secs(20)).unwrap().outcome.result.clone();
             assert_eq!(result.is_ok(), *good);
         }
     }
@@ -253,7 +253,7 @@ fn a_hundred_swaps_under_load_lose_nothing() {
         }
         while u64::try_from(seen.len()).unwrap() < asked {
             let decided = desk.decided.recv_timeout(Duration::from_secs(20)).unwrap();
-            let stamp = decided.outcome.stamp;
+            let stamp = decided.outcome.stamp.clone();
             assert_ne!(decided.outcome.result, Err(PluginFailure::Overloaded));
             seen.push((stamp.generation.0, stamp.digest));
         }

@@ -82,7 +82,7 @@ fn a_swap_keeps_memory_and_stamps_every_decision() {
     worker.submit(round(1, "", 2)).unwrap();
     let third = load("counter");
     worker.swap(third, Generation(3));
-    let stamps: Vec<_> = (0..3).map(|_| next(&decided).outcome.stamp).collect();
+    let stamps: Vec<_> = (0..3).map(|_| next(&decided).outcome.stamp.clone()).collect();
     assert_eq!(stamps[0], before);
     assert_eq!(stamps[1], before);
     assert_eq!((stamps[2].digest, stamps[2].generation), (digest, Generation(2)));

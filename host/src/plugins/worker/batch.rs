@@ -1,5 +1,7 @@
 //! What a batch is made of: rounds on their way in, and what a decision keeps of its round.
 
+use std::sync::Arc;
+
 use super::Key;
 use super::repeat::Place;
 use phasegate_core::domain::{Decided, Observation, Outcome, PluginStamp, Round, Timestamp};
@@ -39,7 +41,7 @@ pub(super) struct Ticket {
 impl Ticket {
     pub(super) fn decided(self, (scale_set, instance): Key, outcome: Outcome) -> Decided {
         let Self { epoch, started_at, finished_at, again } = self;
-        Decided { scale_set, instance, epoch, started_at, finished_at, again, outcome }
+        Decided { scale_set, instance, epoch, started_at, finished_at, again, outcome: Arc::new(outcome) }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rusqlite::{Connection, params};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use phasegate_core::domain::{
@@ -15,7 +16,7 @@ use phasegate_core::record::{
 };
 use phasegate_core::rollout::{Course, LeftOut, Member, Upgrade};
 
-use super::SqliteStoreError;
+use super::{LockIdentity, Origin, SqliteStoreError};
 
 /// Upgrades of a set that are looked through for one that did anything.
 const IDLE_MAX: u32 = 100;
@@ -27,14 +28,14 @@ type Rows<K, V> = Vec<(K, V)>;
 type VersionKey = (ScaleSetName, InstanceId, Component);
 
 /// Reads one data file.
-pub(super) struct Reader<'a> {
-    pub(super) connection: &'a Connection,
-    pub(super) path: &'a Path,
+pub(in crate::store) struct Reader<'a> {
+    pub(in crate::store) connection: &'a Connection,
+    pub(in crate::store) path: &'a Path,
 }
 
 impl Reader<'_> {
     /// Everything that a starting host needs, but who it is.
-    pub(super) fn stored(&self) -> Result<Stored, SqliteStoreError> {
+    pub(in crate::store) fn stored(&self) -> Result<Stored, SqliteStoreError> {
         let (latest, touched) = self.upgrades()?;
         let (seq, anchor) = self.host()?;
         Ok(Stored {
@@ -57,8 +58,8 @@ impl Reader<'_> {
         })
     }
 
-    fn sqlite(&self, source: rusqlite::Error) -> SqliteStoreError {
-        SqliteStoreError::Sqlite { path: self.path.to_owned(), source }
+    pub(super) fn sqlite(&self, source: rusqlite::Error) -> SqliteStoreError {
+        SqliteStoreError::sqlite(self.path, source)
     }
 
     pub(super) fn parse<T: DeserializeOwned>(&self, what: &str, json: &str) -> Result<T, SqliteStoreError> {
@@ -70,7 +71,7 @@ impl Reader<'_> {
     }
 
     /// Parses an identifier through its JSON form, so that there is one error for damage.
-    fn id<T: DeserializeOwned>(&self, what: &str, text: String) -> Result<T, SqliteStoreError> {
+    pub(super) fn id<T: DeserializeOwned>(&self, what: &str, text: String) -> Result<T, SqliteStoreError> {
         serde_json::from_value(serde_json::Value::String(text)).map_err(|source| SqliteStoreError::Damaged {
             path: self.path.to_owned(),
             what: what.to_owned(),
@@ -98,6 +99,36 @@ impl Reader<'_> {
         let rows = self.rows(sql, &[])?;
         let text = rows.into_iter().flatten().flatten().next();
         text.map_or(Ok(0), |text| self.parse("a number", &text))
+    }
+
+    /// Where the record was written. Also of a record of schema 5, which does not say.
+    pub(in crate::store) fn origin(&self) -> Result<Origin, SqliteStoreError> {
+        let says = "SELECT COUNT(*) FROM pragma_table_info('host') WHERE name = 'hold'";
+        let says: i64 =
+            self.connection.query_row(says, [], |row| row.get(0)).map_err(|source| self.sqlite(source))?;
+        let rest = if says == 0 { "NULL, NULL, NULL" } else { "lock_inode, lock_born, hold" };
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+        let sql = format!("SELECT generation, {rest} FROM host");
+        let (generation, inode, born, hold): (i64, Option<i64>, Option<i64>, Option<String>) =
+            self.connection.query_row(&sql, [], row).map_err(|source| self.sqlite(source))?;
+        Ok(Origin {
+            generation: self.parse("the generation of the host", &generation.to_string())?,
+            lock: inode.map(|inode| LockIdentity { inode: inode.cast_unsigned(), born }),
+            hold: hold.map(|json| self.parse("what speaks against the record", &json)).transpose()?,
+        })
+    }
+
+    /// A value as JSON.
+    pub(in crate::store) fn json<T: Serialize>(
+        &self,
+        what: &str,
+        value: &T,
+    ) -> Result<String, SqliteStoreError> {
+        serde_json::to_string(value).map_err(|source| SqliteStoreError::Damaged {
+            path: self.path.to_owned(),
+            what: what.to_owned(),
+            source,
+        })
     }
 
     fn host(&self) -> Result<(u64, Option<Anchor>), SqliteStoreError> {
@@ -241,7 +272,7 @@ impl Reader<'_> {
     }
 
     /// Puts an upgrade together from its pieces.
-    fn assembled(&self, head: Upgrade) -> Result<Upgrade, SqliteStoreError> {
+    pub(super) fn assembled(&self, head: Upgrade) -> Result<Upgrade, SqliteStoreError> {
         let id = head.id.as_str().to_owned();
         let mut course = Course::default();
         let sql = "SELECT batch_order, left_out FROM courses WHERE upgrade = ?1";

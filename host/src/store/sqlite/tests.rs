@@ -3,11 +3,10 @@
 use super::*;
 use phasegate_core::domain::{By, Membership, Timestamp, WallTime};
 use phasegate_core::record::audit::What;
-use phasegate_core::record::{
-    Anchor, Disk, Retry, StoppedLine, StoredMemory, StoredModel, StoredRequest, Write,
-};
+use phasegate_core::record::{Anchor, Disk, Retry, StoppedLine, StoredMemory, StoredModel, StoredRequest};
 use phasegate_core::rollout::Wish;
 use serde::de::DeserializeOwned;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
 
 fn id<T: DeserializeOwned>(text: &str) -> T {
     serde_json::from_str(&format!("{text:?}")).unwrap()
@@ -63,6 +62,7 @@ fn writes() -> Vec<Write> {
         Write::Retry(id("stock"), Some(retry)),
         Write::Retry(id("stock"), None),
         Write::Line(Some(line)),
+        Write::Hold(Some([Doubt::Restored].into_iter().collect())),
         Write::Request(id("key-1"), Some(request.clone())),
         Write::Request(id("key-2"), Some(request)),
         Write::Request(id("key-2"), None),
@@ -157,6 +157,25 @@ fn a_host_is_deposed_by_the_next_one_that_opens_its_record() {
 }
 
 #[test]
+fn a_member_stays_beside_those_with_which_it_was_planned() {
+    let directory = tempfile::tempdir().unwrap();
+    let Opened { mut store, .. } = SqliteStore::open(directory.path()).unwrap();
+    let member = |instance: &str, attempt: u32| {
+        let member = format!(
+            r#"{{"batch":1,"position":0,"parts":[],"attempt":{attempt},"state":{{"state":"pending"}}}}"#
+        );
+        Write::Member(id("orders-1"), id(instance), Box::new(serde_json::from_str(&member).unwrap()))
+    };
+    store.commit(&commit(1, vec![member("10", 0), member("9", 0)])).unwrap();
+    store.commit(&commit(2, vec![member("10", 1)])).unwrap();
+    let sql = "SELECT instance, json_extract(member, '$.attempt') FROM members ORDER BY rowid";
+    let mut statement = store.connection.prepare(sql).unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let rows: Vec<(String, u32)> = rows.map(Result::unwrap).collect();
+    assert_eq!(rows, [("10".to_owned(), 1), ("9".to_owned(), 0)]);
+}
+
+#[test]
 fn a_second_host_is_refused_with_the_first_ones_pid() {
     let directory = tempfile::tempdir().unwrap();
     let _first = SqliteStore::open(directory.path()).unwrap();
@@ -183,7 +202,19 @@ fn a_newer_schema_is_refused() {
     connection.pragma_update(None, "user_version", 7).unwrap();
     drop(connection);
     let error = SqliteStore::open(directory.path()).err().unwrap().to_string();
-    assert!(error.contains(&format!("has schema 7, this phasegate knows up to {SCHEMA}")), "{error}");
+    let known = schema::SCHEMA;
+    assert!(error.contains(&format!("has schema 7, this phasegate knows up to {known}")), "{error}");
+    assert!(error.contains("needs phasegate"), "the file says who may read it: {error}");
+}
+
+#[test]
+fn a_database_of_something_else_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let connection = Connection::open(directory.path().join("phasegate.db")).unwrap();
+    connection.execute_batch("CREATE TABLE books (title TEXT)").unwrap();
+    drop(connection);
+    let error = SqliteStore::open(directory.path()).err().unwrap().to_string();
+    assert!(error.contains("not one of phasegate's"), "{error}");
 }
 
 #[test]
@@ -191,5 +222,271 @@ fn a_file_that_is_no_database_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("phasegate.db"), "hello, this is not a database at all").unwrap();
     let error = SqliteStore::open(directory.path()).err().unwrap().to_string();
-    assert!(error.contains("not a database"), "{error}");
+    assert!(error.contains("not a database") && error.contains("`phasegate data restore FILE`"), "{error}");
+}
+
+/// What a host that starts now would hold for.
+fn held(directory: &Path) -> Option<String> {
+    SqliteStore::open(directory).unwrap().stored.hold.map(|hold| hold.to_string())
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+fn version(text: &str) -> Vec<Write> {
+    vec![Write::Version(id("orders"), id("0"), id("application"), Some(id(text)))]
+}
+
+#[test]
+fn everything_is_private_and_what_was_open_is_closed() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("mount").join("data");
+    std::fs::create_dir(directory.path().join("mount")).unwrap();
+    let mode = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    mode(&directory.path().join("mount"), 0o2775);
+    let open_files = || {
+        let mut open = vec![(data.clone(), std::fs::metadata(&data).unwrap().mode())];
+        for entry in std::fs::read_dir(&data).unwrap() {
+            let path = entry.unwrap().path();
+            open.push((path.clone(), std::fs::metadata(path).unwrap().mode()));
+        }
+        assert!(open.len() > 4, "{open:?}: with the log and its index");
+        open.retain(|(_, mode)| mode & 0o077 != 0);
+        open
+    };
+    let Opened { mut store, .. } = SqliteStore::open(&data).unwrap();
+    store.commit(&commit(1, version("v1"))).unwrap();
+    assert_eq!(open_files(), []);
+    drop(store);
+    mode(&data, 0o755);
+    mode(&data.join("phasegate.db"), 0o644);
+    mode(&data.join("lock"), 0o666);
+    let _store = SqliteStore::open(&data).unwrap();
+    assert_eq!(open_files(), []);
+}
+
+#[test]
+fn a_link_in_the_place_of_the_lock_or_the_data_file_is_refused() {
+    for name in ["lock", "phasegate.db"] {
+        let directory = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", directory.path().join(name)).unwrap();
+        let error = SqliteStore::open(directory.path()).err().unwrap().to_string();
+        assert!(error.contains("is a symbolic link") && error.contains(name), "{error}");
+    }
+}
+
+#[test]
+fn what_belongs_to_another_user_is_refused() {
+    if rustix::process::geteuid().as_raw() != 0 {
+        // Only root can give anything away.
+        return;
+    }
+    for name in ["", "lock", "phasegate.db", "compiled", "compiled/key"] {
+        let directory = tempfile::tempdir().unwrap();
+        drop(SqliteStore::open(directory.path()).unwrap());
+        std::fs::create_dir(directory.path().join("compiled")).unwrap();
+        std::fs::write(directory.path().join("compiled/key"), [7; 32]).unwrap();
+        std::os::unix::fs::chown(directory.path().join(name), Some(12_345), None).unwrap();
+        let error = SqliteStore::open(directory.path()).err().unwrap().to_string();
+        assert!(error.contains("belongs to user 12345"), "{name}: {error}");
+    }
+}
+
+#[test]
+fn a_lock_that_is_gone_ends_what_can_be_recorded() {
+    for replaced in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let Opened { mut store, .. } = SqliteStore::open(directory.path()).unwrap();
+        store.commit(&commit(1, version("v1"))).unwrap();
+        std::fs::remove_file(directory.path().join("lock")).unwrap();
+        if replaced {
+            drop(SqliteStore::open(directory.path()).unwrap());
+        }
+        let error = store.commit(&commit(2, version("v2"))).unwrap_err();
+        match replaced {
+            true => assert!(matches!(error, StoreError::Deposed), "{error}"),
+            false => assert!(error.to_string().contains("was removed or replaced"), "{error}"),
+        }
+    }
+}
+
+#[test]
+fn a_host_whose_record_another_one_has_opened_is_deposed() {
+    let directory = tempfile::tempdir().unwrap();
+    let Opened { mut store, .. } = SqliteStore::open(directory.path()).unwrap();
+    let other = Connection::open(directory.path().join("phasegate.db")).unwrap();
+    other.execute("UPDATE host SET generation = generation + 1", []).unwrap();
+    let error = store.commit(&commit(1, version("v2"))).unwrap_err();
+    assert!(matches!(error, StoreError::Deposed), "{error}");
+}
+
+#[test]
+fn a_copy_of_the_directory_holds_until_it_is_adopted() {
+    let directory = tempfile::tempdir().unwrap();
+    let (first, second) = (directory.path().join("first"), directory.path().join("second"));
+    let Opened { mut store, .. } = SqliteStore::open(&first).unwrap();
+    store.commit(&commit(1, version("v1"))).unwrap();
+    drop(store);
+    assert_eq!(held(&first), None);
+    copy_all(&first, &second);
+    for _ in 0..2 {
+        assert!(held(&second).unwrap().contains("written beside another lock"), "and so after a restart");
+    }
+    assert_eq!(held(&first), None, "it is the one that was copied");
+    let Opened { mut store, .. } = SqliteStore::open(&second).unwrap();
+    store.commit(&commit(2, vec![Write::Hold(None)])).unwrap();
+    drop(store);
+    assert_eq!(held(&second), None);
+}
+
+#[test]
+fn an_older_state_in_the_same_directory_holds() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, old) = (directory.path().join("data"), directory.path().join("old.db"));
+    let Opened { mut store, .. } = SqliteStore::open(&data).unwrap();
+    store.commit(&commit(1, version("v1"))).unwrap();
+    super::super::backup(&data, &old, super::super::Existing::Keep).unwrap();
+    store.commit(&commit(2, version("v2"))).unwrap();
+    drop(store);
+    std::fs::copy(&old, data.join("phasegate.db")).unwrap();
+    let Opened { mut store, stored } = SqliteStore::open(&data).unwrap();
+    let why = stored.hold.unwrap().to_string();
+    assert!(
+        why.contains("it ends with commit 1, and commit 2 was made here"),
+        "of the same generation: {why}"
+    );
+    assert_eq!(u64::from(stored.fence), 2);
+    store.commit(&commit(2, vec![Write::Hold(None)])).unwrap();
+    drop(store);
+    let Opened { store, stored } = SqliteStore::open(&data).unwrap();
+    assert_eq!((u64::from(stored.fence), stored.hold), (3, None), "adopted");
+    drop(store);
+    std::fs::copy(&old, data.join("phasegate.db")).unwrap();
+    let stored = SqliteStore::open(&data).unwrap().stored;
+    let why = stored.hold.unwrap().to_string();
+    assert!(why.contains("is of generation 1, and generation 3 has been at work here"), "{why}");
+    assert_eq!(u64::from(stored.fence), 4, "above every one that was here");
+}
+
+#[test]
+fn a_generation_that_rises_while_the_host_runs_is_kept_in_both_places() {
+    let directory = tempfile::tempdir().unwrap();
+    let Opened { mut store, .. } = SqliteStore::open(directory.path()).unwrap();
+    let risen = Fence::try_from(42).unwrap();
+    store.commit(&commit(1, vec![Write::Fence(risen)])).unwrap();
+    store.commit(&commit(2, version("v2"))).unwrap();
+    let lock = std::fs::read_to_string(directory.path().join("lock")).unwrap();
+    assert!(
+        lock.split_whitespace().collect::<Vec<_>>().ends_with(&["generation", "42", "commit", "2"]),
+        "{lock}"
+    );
+    drop(store);
+    let stored = SqliteStore::open(directory.path()).unwrap().stored;
+    assert_eq!((u64::from(stored.fence), stored.hold), (43, None));
+}
+
+#[test]
+fn a_transaction_of_another_program_holds_nothing_up_for_long() {
+    let directory = tempfile::tempdir().unwrap();
+    let Opened { mut store, .. } = SqliteStore::open(directory.path()).unwrap();
+    let reader = store.reader().unwrap();
+    let other = Connection::open(directory.path().join("phasegate.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // As SQLite waits: the handler gives up once its naps add up to the time that it was given.
+    let refused = store.commit(&commit(1, version("v1"))).unwrap_err().to_string();
+    assert!(refused.contains("locked"), "{refused}");
+    let query = TrailQuery { scale_set: id("orders"), instance: None, limit: 1 };
+    assert_eq!(reader.trail(&query).unwrap(), [], "readers do not wait at all");
+    other.execute_batch("ROLLBACK").unwrap();
+    store.commit(&commit(1, version("v1"))).unwrap();
+    let waits = |connection: &Connection| -> i64 {
+        connection.pragma_query_value(None, "busy_timeout", |row| row.get(0)).unwrap()
+    };
+    let reading = reader.connection.lock().unwrap();
+    assert_eq!((waits(&store.connection), waits(&reading)), (100, 100), "milliseconds");
+}
+
+/// The record that the build before schema 6 has left.
+fn of_schema_5(directory: &Path) -> PathBuf {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/record-5/phasegate.db");
+    std::fs::create_dir_all(directory).unwrap();
+    std::fs::write(directory.join("lock"), "4711\n").unwrap();
+    let path = directory.join("phasegate.db");
+    std::fs::copy(fixture, &path).unwrap();
+    path
+}
+
+#[test]
+fn a_record_of_schema_5_is_brought_up_and_kept_as_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = of_schema_5(directory.path());
+    let before = std::fs::read(&path).unwrap();
+    let Opened { store, stored } = SqliteStore::open(directory.path()).unwrap();
+    assert_eq!(stored.hold, None, "it does not say where it was written");
+    let upgrade = &stored.upgrades[&id("orders")];
+    assert_eq!((upgrade.id.as_str(), upgrade.is_active()), ("orders-2", true), "in flight, as it was left");
+    assert_eq!(stored.touched[&id("orders")].id.as_str(), "orders-2");
+    assert_eq!((stored.upgrade_number, stored.audit_seq, stored.seq), (2, 24, 14));
+    assert_eq!(stored.plugins[&id("health")].history.len(), 2);
+    let query = TrailQuery { scale_set: id("orders"), instance: None, limit: 100 };
+    assert_eq!(store.reader().unwrap().trail(&query).unwrap().len(), 24);
+    drop(store);
+    assert_eq!(held(directory.path()), None);
+    let aside = directory.path().join("phasegate.db.schema-5");
+    let other = tempfile::tempdir().unwrap();
+    std::fs::copy(&aside, other.path().join("phasegate.db")).unwrap();
+    let checked = super::super::check(other.path()).unwrap();
+    assert_eq!((checked.schema, checked.damaged, checked.rows), (5, 0, 2 + 2 + 6 + 6 + 24));
+    assert_eq!(std::fs::metadata(&aside).unwrap().mode() & 0o777, 0o600);
+    assert_eq!(before.len() as u64, std::fs::metadata(&aside).unwrap().len());
+}
+
+#[test]
+fn a_record_that_cannot_be_put_aside_stays_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = of_schema_5(directory.path());
+    // Where the copy is to be written there is something that cannot be removed as a file is.
+    std::fs::create_dir(directory.path().join("phasegate.db.schema-5.partial")).unwrap();
+    let error = SqliteStore::open(directory.path()).err().unwrap().to_string();
+    assert!(error.contains("nothing in it was changed"), "{error}");
+    let connection = Connection::open(&path).unwrap();
+    let schema: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(schema, 5);
+}
+
+#[test]
+fn a_new_record_and_one_that_was_brought_up_have_the_same_tables() {
+    let (new, old) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    of_schema_5(old.path());
+    let tables = |directory: &Path| {
+        drop(SqliteStore::open(directory).unwrap());
+        let connection = Connection::open(directory.join("phasegate.db")).unwrap();
+        let sql = "SELECT name, sql FROM sqlite_schema ORDER BY name";
+        let mut statement = connection.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        rows.collect::<rusqlite::Result<Vec<(String, Option<String>)>>>().unwrap()
+    };
+    assert_eq!(tables(new.path()), tables(old.path()));
+}
+
+#[test]
+fn the_latest_upgrade_is_the_one_with_the_highest_number_whatever_the_dates_say() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = of_schema_5(directory.path());
+    let connection = Connection::open(path).unwrap();
+    // A clock that was set back before the second one started.
+    let set_back =
+        "UPDATE upgrades SET started_at = 5, head = json_set(head, '$.startedAt', 5) WHERE number = 2";
+    connection.execute(set_back, []).unwrap();
+    drop(connection);
+    let stored = SqliteStore::open(directory.path()).unwrap().stored;
+    let latest = &stored.upgrades[&id("orders")];
+    assert_eq!((latest.id.as_str(), latest.started_at), ("orders-2", Timestamp(5)));
+    assert!(latest.is_active(), "and it goes on");
+    assert_eq!(stored.upgrade_number, 2);
 }

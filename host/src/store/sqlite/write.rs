@@ -10,12 +10,14 @@ use phasegate_core::record::audit::Entry;
 use phasegate_core::record::{StoredMemory, Write};
 use phasegate_core::rollout::{BatchProgress, Upgrade};
 
-use super::SqliteStoreError;
+use super::{LockIdentity, SqliteStoreError, as_integer, numbers};
 
 /// Puts writes into a transaction.
 pub(super) struct Writer<'a> {
     pub(super) transaction: &'a Transaction<'a>,
     pub(super) path: &'a Path,
+    /// Beside which lock the record lies.
+    pub(super) lock: LockIdentity,
 }
 
 impl Writer<'_> {
@@ -28,7 +30,9 @@ impl Writer<'_> {
             Write::LeftOut(upgrade, left_out) => self.course(upgrade, "left_out", left_out),
             Write::Batch(upgrade, number, batch) => self.batch(upgrade, *number, batch.as_deref()),
             Write::Member(upgrade, instance, member) => self.row(
-                "INSERT OR REPLACE INTO members VALUES (?1, ?2, ?3)",
+                // Where it is: a row that is replaced would move to the end.
+                "INSERT INTO members VALUES (?1, ?2, ?3)
+                 ON CONFLICT (upgrade, instance) DO UPDATE SET member = excluded.member",
                 (upgrade.as_str(), instance.as_str()),
                 ("a member", member),
             ),
@@ -72,6 +76,17 @@ impl Writer<'_> {
                 self.keyed("requests", "key", key.as_str(), ("a request", request.as_ref()))
             }
             Write::Line(line) => self.run("UPDATE host SET line = ?1", params![self.json("the line", line)?]),
+            Write::Hold(Some(hold)) => {
+                self.run("UPDATE host SET hold = ?1", params![self.json("what speaks against it", hold)?])
+            }
+            Write::Hold(None) => {
+                let (inode, born) = numbers(Some(self.lock));
+                let sql = "UPDATE host SET hold = NULL, lock_inode = ?1, lock_born = ?2";
+                self.run(sql, params![inode, born])
+            }
+            Write::Fence(fence) => {
+                self.run("UPDATE host SET generation = ?1", params![as_integer(fence.packed())])
+            }
             Write::Audit(entry) => self.append(entry),
             Write::TrailEnds(seq) => {
                 self.run("DELETE FROM audit WHERE seq > ?1", params![i64::try_from(*seq).unwrap_or(i64::MAX)])
@@ -149,7 +164,7 @@ impl Writer<'_> {
     pub(super) fn run(&self, sql: &str, params: &[&dyn rusqlite::ToSql]) -> Result<(), SqliteStoreError> {
         let statement = self.transaction.prepare_cached(sql);
         let done = statement.and_then(|mut statement| statement.execute(params));
-        done.map(drop).map_err(|source| SqliteStoreError::Sqlite { path: self.path.to_owned(), source })
+        done.map(drop).map_err(|source| SqliteStoreError::sqlite(self.path, source))
     }
 
     /// A value as JSON.

@@ -54,6 +54,8 @@ impl Kernel {
             }
             Write::Retry(name, _) => Write::Retry(name.clone(), self.fleet.set(name).ok()?.retry.clone()),
             Write::Line(_) => Write::Line(self.fleet.line.clone()),
+            Write::Hold(_) => Write::Hold(self.fleet.held.as_deref().cloned()),
+            Write::Fence(_) => Write::Fence(self.numbers.fence),
             Write::Request(key, _) => Write::Request(key.clone(), self.requests.get(key).cloned()),
             // Memories wait where each instance has one; the trail is cut as a whole.
             Write::Memory(..) | Write::UpgradeGone(_) | Write::Audit(_) | Write::TrailEnds(_) => return None,

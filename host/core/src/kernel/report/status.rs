@@ -40,12 +40,14 @@ pub fn status<'a>(fleet: &'a Fleet, set: &'a SetState, now: Now) -> Option<Statu
     let upgrade = set.upgrade.as_deref()?;
     let view = set.view(now);
     let stopped = waiting_now(upgrade, &view, now.at);
-    let waiting = match &fleet.refusing {
-        Some(why) => Some(WaitsFor::Record(why)),
-        None => waits_for(upgrade, set, stopped, now),
+    let held = fleet.held.as_deref().filter(|_| upgrade.is_active());
+    let waiting = match (&fleet.refusing, held) {
+        (Some(why), _) => Some(WaitsFor::Record(why)),
+        (None, Some(hold)) => Some(WaitsFor::Adoption(hold)),
+        (None, None) => waits_for(upgrade, set, stopped, now),
     };
     // What the record says replaces the sentence, so nothing follows it.
-    let then = then(upgrade).filter(|_| fleet.refusing.is_none());
+    let then = then(upgrade).filter(|_| fleet.refusing.is_none() && fleet.held.is_none());
     Some(StatusReport {
         upgrade,
         progress: upgrade.progress(),

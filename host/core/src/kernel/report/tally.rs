@@ -9,6 +9,8 @@ use crate::rollout::{Progress, UpgradeState};
 pub struct Tally {
     /// Whether the line is stopped.
     pub line_stopped: bool,
+    /// Whether the host holds until a person adopts its record.
+    pub holding: bool,
     /// By name.
     pub sets: Vec<SetTally>,
 }
@@ -35,5 +37,5 @@ pub fn tally(fleet: &Fleet) -> Tally {
         unasked: set.unasked().count(),
         upgrade: set.upgrade.as_ref().map(|upgrade| (upgrade.state, upgrade.progress())),
     });
-    Tally { line_stopped: fleet.line.is_some(), sets: sets.collect() }
+    Tally { line_stopped: fleet.line.is_some(), holding: fleet.held.is_some(), sets: sets.collect() }
 }

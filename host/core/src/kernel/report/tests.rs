@@ -41,7 +41,16 @@ fn spec() -> ScaleSet {
         let (update_domain, fault_domain, protection) = (None, None, Protection::default());
         (
             id(text),
-            Instance { id: id(text), address, region, zone, update_domain, fault_domain, labels, protection },
+            Arc::new(Instance {
+                id: id(text),
+                address,
+                region,
+                zone,
+                update_domain,
+                fault_domain,
+                labels,
+                protection,
+            }),
         )
     });
     let rolling = RollingUpgradePolicy {
@@ -146,7 +155,7 @@ impl House {
             started_at: self.now.at,
             finished_at: self.now.at,
             again: false,
-            outcome: Outcome { stamp, evaluation, result },
+            outcome: Arc::new(Outcome { stamp, evaluation, result }),
         }
     }
 

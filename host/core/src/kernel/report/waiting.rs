@@ -2,7 +2,7 @@
 
 use crate::domain::{Health, InstanceId, Now, PhaseName, Shortage, Timestamp};
 use crate::kernel::state::{InstanceState, SetState};
-use crate::record::StoppedLine;
+use crate::record::{Hold, StoppedLine};
 use crate::rollout::{Member, MemberState, Stage, Upgrade, Waiting};
 
 /// What an upgrade waits for.
@@ -10,6 +10,8 @@ use crate::rollout::{Member, MemberState, Stage, Upgrade, Waiting};
 pub enum WaitsFor<'a> {
     /// The record, which takes no writes; its word.
     Record(&'a str),
+    /// A person, to adopt the record.
+    Adoption(&'a Hold),
     /// The first decision about instances.
     FirstDecision(Few<'a>),
     /// A person, who stopped the line; none when it goes on already.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
-    Claim, Component, Decided, Decision, Evaluation, ExtensionName, Health, Instance, InstanceId, Located,
-    Membership, OperationId, Outcome, PluginStamp, ScaleSet, Shortage, Timestamp, Unasked, Unheard, Version,
+    Claim, Component, Decided, Decision, ExtensionName, Health, Instance, InstanceId, Located, Membership,
+    OperationId, Outcome, ScaleSet, Shortage, Timestamp, Unasked, Unheard, Version,
 };
 use crate::health::{FoldSettings, HealthFold};
 use crate::plan::is_answered;
@@ -34,14 +34,18 @@ pub enum Place {
 /// A decision that rested on a word of the application.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answered {
-    /// The decision.
-    pub decision: Arc<Decision>,
+    /// The decision, which code made it, and when that was asked.
+    pub outcome: Arc<Outcome>,
     /// When the round ended.
     pub at: Timestamp,
-    /// Which code made it.
-    pub stamp: PluginStamp,
-    /// When that was asked, and what it took.
-    pub evaluation: Evaluation,
+}
+
+impl Answered {
+    /// The decision; a failure is never kept here.
+    #[must_use]
+    pub fn decision(&self) -> Option<&Decision> {
+        self.outcome.result.as_deref().ok()
+    }
 }
 
 /// An older decision that is used because the plugin fails now.
@@ -91,7 +95,7 @@ pub struct InstanceState {
     /// What was judged last.
     pub latest: Option<Arc<Outcome>>,
     /// The last decision that rested on a word of the application.
-    pub answered: Option<Arc<Answered>>,
+    pub answered: Option<Answered>,
     /// Since when it could not be asked, if it cannot; see [`NotAsked`](crate::domain::NotAsked).
     pub unasked: Option<Unasked>,
     /// How long that has gone on before in this life, all such times together.
@@ -238,8 +242,9 @@ impl InstanceState {
             self.fold = HealthFold::new(self.fold.settings(), decided.started_at);
         }
         let before_failure = || {
-            let Answered { decision, at, .. } = self.answered.as_deref()?;
-            (decided.finished_at.since(*at) <= stands_in?).then_some(decision.claim)
+            let answered = self.answered.as_ref()?;
+            let claim = answered.decision()?.claim;
+            (decided.finished_at.since(answered.at) <= stands_in?).then_some(claim)
         };
         let claimed = match &decided.outcome.result {
             Ok(decision) => decision.claim,
@@ -251,14 +256,9 @@ impl InstanceState {
         if let Ok(decision) = &decided.outcome.result
             && is_answered(decision)
         {
-            self.answered = Some(Arc::new(Answered {
-                decision: Arc::clone(decision),
-                at: decided.finished_at,
-                stamp: decided.outcome.stamp.clone(),
-                evaluation: decided.outcome.evaluation,
-            }));
+            self.answered = Some(Answered { outcome: Arc::clone(&decided.outcome), at: decided.finished_at });
         }
-        self.latest = Some(Arc::new(decided.outcome));
+        self.latest = Some(decided.outcome);
         let healed = |trouble: &Arc<Trouble>| trouble.at < decided.started_at;
         if after == Health::Healthy && self.trouble.as_ref().is_some_and(healed) {
             self.trouble = None;

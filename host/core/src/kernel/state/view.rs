@@ -78,7 +78,7 @@ impl FleetView for SetView<'_> {
     }
 
     fn fresh_ids(&self) -> FreshIds {
-        FreshIds::new(&self.set.ids_ever)
+        FreshIds::new(self.set.ids_gone.iter().chain(self.set.instances.keys()))
     }
 
     fn unheard(&self, instance: &InstanceId) -> Unheard {

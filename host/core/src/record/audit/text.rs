@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Entry, Leaves, LineState, RetryNote, Stamp, StartWhy, What, Word};
+use super::{Entry, HoldState, Leaves, LineState, RetryNote, Stamp, StartWhy, What, Word};
 use crate::domain::{Change, Component, InstanceId, PhaseName, Version};
 use crate::rollout::Wish;
 
@@ -159,6 +159,10 @@ fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceI
         }),
         What::Line { state: LineState::Stopped } => write!(f, "the line was stopped for all scale sets"),
         What::Line { state: LineState::GoesOn } => write!(f, "the line goes on"),
+        What::Record { state: HoldState::Holds { why } } => write!(f, "the host holds: {why}"),
+        What::Record { state: HoldState::Adopted { was } } => {
+            write!(f, "the record was adopted, in spite of: {was}")
+        }
         What::Process { text, .. } => f.write_str(text),
         What::StaysDeleted { replaced_by } => stays_deleted(f, replaced_by.as_ref()),
         What::PluginTrouble { plugin, digest, generation, failed, judged, rounds, cause } => write!(
@@ -220,6 +224,7 @@ fn beside(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceId>
         | What::Retry { .. }
         | What::Wish { .. }
         | What::Line { .. }
+        | What::Record { .. }
         | What::Process { .. }
         | What::StaysDeleted { .. }
         | What::PluginTrouble { .. }

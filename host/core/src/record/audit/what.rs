@@ -178,6 +178,11 @@ pub enum What {
         /// Which of them.
         state: LineState,
     },
+    /// The host holds because of its record, or a person adopted it.
+    Record {
+        /// Which of them.
+        state: HoldState,
+    },
     /// A process ended by itself, or a new one runs.
     Process {
         /// Which of them.
@@ -213,6 +218,22 @@ pub enum What {
         plugin: PluginName,
         /// To which and why.
         text: String,
+    },
+}
+
+/// Whether the host holds because of its record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum HoldState {
+    /// It touches nothing.
+    Holds {
+        /// What speaks against the record.
+        why: String,
+    },
+    /// A person says that this is the record to go on with.
+    Adopted {
+        /// What spoke against it.
+        was: String,
     },
 }
 
@@ -256,6 +277,8 @@ impl What {
                 Wish::Bypass => "bypass",
             },
             Self::Line { .. } => "line",
+            Self::Record { state: HoldState::Holds { .. } } => "held",
+            Self::Record { state: HoldState::Adopted { .. } } => "adopted",
             Self::Process { state: ProcessState::Exited, .. } => "exited",
             Self::Process { state: ProcessState::Restarted, .. } => "restarted",
             Self::StaysDeleted { .. } => "deleted",

@@ -68,7 +68,7 @@ fn perform(members: &mut Members, deed: Deed) {
         Deed::Place { id, batch, position } => members.place(&self::id(id), batch, position),
         Deed::Become { id, state } => _ = members.update(&self::id(id), |member| member.state = state),
         Deed::Replace { id, way } => _ = members.update(&self::id(id), |member| member.way = way),
-        Deed::Visit { batch, state } => members.visit_batch(batch, |_, member| member.state = state.clone()),
+        Deed::Visit { batch, state } => members.visit_batch(batch, |_, _| Some(state.clone())),
     }
 }
 

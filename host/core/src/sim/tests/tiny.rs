@@ -1,5 +1,6 @@
 //! Every order of events on fleets of up to four instances.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
@@ -37,7 +38,7 @@ fn check(fleet: &str, limits: &Limits, failure: FailureRules, bounds: Bounds) ->
     let (mut config, _) = making.set(0);
     let texts: Vec<&str> = fleet.split_whitespace().collect();
     for (instance, text) in config.spec.instances.values_mut().zip(&texts) {
-        instance.zone = text.split_once('@').map(|(_, zone)| zone.to_owned());
+        Arc::make_mut(instance).zone = text.split_once('@').map(|(_, zone)| zone.to_owned());
     }
     let nodes = texts.into_iter().map(node).collect();
     let report = explore(config, nodes, Version::parse("v2").unwrap(), bounds);

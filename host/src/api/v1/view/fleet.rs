@@ -11,7 +11,8 @@ use crate::words;
 
 /// The whole fleet.
 pub(crate) fn fleet(fleet: &Fleet, now: Now) -> wire::Fleet {
-    wire::Fleet { scale_sets: fleet.sets().map(|set| scale_set(set, now)).collect() }
+    let holding = fleet.held.as_ref().map(|hold| hold.to_string());
+    wire::Fleet { holding, scale_sets: fleet.sets().map(|set| scale_set(set, now)).collect() }
 }
 
 fn scale_set(set: &SetState, now: Now) -> wire::ScaleSet {
@@ -52,7 +53,7 @@ fn one(report: &InstanceReport<'_>) -> wire::Instance {
             unchanged: outcome.evaluation.origin == Origin::Unchanged,
         }),
         stands_in: stand_in.as_ref().map(|stand_in| wire::StandsIn {
-            judged_at: stand_in.answered.evaluation.at.to_string(),
+            judged_at: stand_in.answered.outcome.evaluation.at.to_string(),
             failure: stand_in.failure.clone(),
         }),
     }
@@ -88,7 +89,7 @@ fn reason(report: &InstanceReport<'_>) -> Option<String> {
 
 fn older(stand_in: &StandIn<'_>) -> String {
     let StandIn { answered, failure } = stand_in;
-    format!("the last good decision, of {}, stands in: {failure}", answered.evaluation.at)
+    format!("the last good decision, of {}, stands in: {failure}", answered.outcome.evaluation.at)
 }
 
 /// What an instance that comes or goes is to its scale set.

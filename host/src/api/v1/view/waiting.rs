@@ -19,6 +19,10 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {
     let seconds = |until: Timestamp| until.since(now).as_secs_f32().ceil();
     match waiting {
         WaitsFor::Record(why) => (*why).to_owned(),
+        WaitsFor::Adoption(hold) => format!(
+            "a person: the host holds: {hold}; see that no other host runs this fleet, then let this one go on with \
+             `phasegate data adopt`"
+        ),
         WaitsFor::FirstDecision(few) => format!("first decision of {} (Initializing)", some(few)),
         WaitsFor::Line(line) => {
             let why = line.map_or_else(String::new, |line| format!(" since {}: {}", line.at, line.reason));
@@ -88,7 +92,7 @@ fn some(few: &Few<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use phasegate_core::domain::{Actor, Phase, Shortage};
-    use phasegate_core::record::StoppedLine;
+    use phasegate_core::record::{Doubt, Hold, StoppedLine};
 
     use super::*;
 
@@ -114,12 +118,18 @@ mod tests {
         let (name, now) = (ScaleSetName::parse("orders").unwrap(), Timestamp(1_000));
         let until = Timestamp(3_500);
         let stopped = StoppedLine { at: Timestamp(0), reason: "storage".to_owned(), by: Actor::Host };
+        let copied: Hold = [Doubt::Copied].into_iter().collect();
         let ids = ids(2);
         let few = || Few::of(&ids);
         let driver = |work| WaitsFor::Driver { work, instances: few() };
         let phase = |number| PhaseName::Number(Phase::new(number).unwrap());
         for (waiting, expected) in [
             (WaitsFor::Record("the disk is full"), "the disk is full"),
+            (
+                WaitsFor::Adoption(&copied),
+                "a person: the host holds: the record was copied or restored: it was written beside another lock \
+                 file; see that no other host runs this fleet, then let this one go on with `phasegate data adopt`",
+            ),
             (WaitsFor::FirstDecision(few()), "first decision of instances web-0, web-1 (Initializing)"),
             (
                 WaitsFor::Line(Some(&stopped)),

@@ -114,7 +114,7 @@ fn configured(args: &SimulateArgs, set: &ScaleSet, to: Version) -> anyhow::Resul
         let number = u64::try_from(number)?;
         // The middle of its place among a million.
         let place = u32::try_from((number * 2 + 1) * 500_000 / count)?;
-        let Instance { id, zone, update_domain, fault_domain, protection, .. } = instance;
+        let Instance { id, zone, update_domain, fault_domain, protection, .. } = &**instance;
         let facts = Facts {
             id: id.clone(),
             zone: builder.zone(zone.as_deref())?,

@@ -1,0 +1,162 @@
+//! The tables, and how a data file of an earlier build comes to have them: one transaction, after a copy was put
+//! aside. Values inside the tables are read by `read`, whatever build has written them.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::SqliteStoreError;
+use super::copy::{self, Existing};
+
+/// The schema that this program writes, kept in `user_version`.
+pub(in crate::store) const SCHEMA: i64 = 6;
+
+/// The oldest one that it brings up.
+const OLDEST: i64 = 5;
+
+/// What a file of schema 5 has.
+const FIVE: &str = "
+CREATE TABLE host (generation INTEGER NOT NULL, seq INTEGER NOT NULL, anchor TEXT, line TEXT NOT NULL);
+INSERT INTO host VALUES (0, 0, NULL, 'null');
+CREATE TABLE retries (scale_set TEXT PRIMARY KEY, retry TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE models (
+  scale_set TEXT, component TEXT, version TEXT NOT NULL, configured TEXT NOT NULL,
+  PRIMARY KEY (scale_set, component)) WITHOUT ROWID;
+CREATE TABLE versions (
+  scale_set TEXT, instance TEXT, component TEXT, version TEXT,
+  PRIMARY KEY (scale_set, instance, component)) WITHOUT ROWID;
+CREATE TABLE memberships (
+  scale_set TEXT, instance TEXT, membership TEXT NOT NULL, PRIMARY KEY (scale_set, instance)) WITHOUT ROWID;
+CREATE TABLE memories (
+  scale_set TEXT, instance TEXT, plugin TEXT NOT NULL, memory BLOB NOT NULL,
+  PRIMARY KEY (scale_set, instance)) WITHOUT ROWID;
+CREATE TABLE upgrades (
+  id TEXT PRIMARY KEY, scale_set TEXT NOT NULL, number INTEGER NOT NULL, started_at INTEGER NOT NULL,
+  state TEXT NOT NULL, head TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX upgrades_by_scale_set ON upgrades (scale_set, number);
+CREATE TABLE courses (upgrade TEXT PRIMARY KEY, batch_order TEXT NOT NULL, left_out TEXT) WITHOUT ROWID;
+CREATE TABLE batches (
+  upgrade TEXT, number INTEGER, batch TEXT NOT NULL, PRIMARY KEY (upgrade, number)) WITHOUT ROWID;
+CREATE TABLE members (
+  upgrade TEXT, instance TEXT, member TEXT NOT NULL, PRIMARY KEY (upgrade, instance)) WITHOUT ROWID;
+CREATE TABLE quarantine (
+  scale_set TEXT, component TEXT, version TEXT, reason TEXT NOT NULL,
+  PRIMARY KEY (scale_set, component, version)) WITHOUT ROWID;
+CREATE TABLE plugins (name TEXT PRIMARY KEY, stored TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE requests (key TEXT PRIMARY KEY, request TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE audit (
+  seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, scale_set TEXT NOT NULL, upgrade TEXT, instance TEXT,
+  kind TEXT NOT NULL, entry TEXT NOT NULL);
+CREATE INDEX audit_by_scale_set ON audit (scale_set, seq);
+CREATE INDEX audit_by_instance ON audit (scale_set, instance, seq) WHERE instance IS NOT NULL;
+";
+
+/// From 5 to 6: whose record it is and what speaks against it; who may read it; and the trail by upgrade and date.
+/// `members` alone gets row ids: its rows lie in the order in which the plan put them in, so that those of a batch
+/// share pages, whatever their ids are. A commit then writes about as much in a large fleet as in a small one.
+///
+/// `reader` keeps its name and its columns for ever: it is what a program reads that is too old for the rest.
+const SIX: &str = "
+ALTER TABLE host ADD COLUMN lock_inode INTEGER;
+ALTER TABLE host ADD COLUMN lock_born INTEGER;
+ALTER TABLE host ADD COLUMN hold TEXT;
+CREATE TABLE reader (least_version TEXT NOT NULL, why TEXT NOT NULL);
+CREATE INDEX audit_by_upgrade ON audit (upgrade, seq) WHERE upgrade IS NOT NULL;
+CREATE INDEX audit_by_date ON audit (scale_set, at);
+ALTER TABLE members RENAME TO members_by_id;
+CREATE TABLE members (
+  upgrade TEXT, instance TEXT, member TEXT NOT NULL, PRIMARY KEY (upgrade, instance));
+INSERT INTO members SELECT upgrade, instance, member FROM members_by_id
+  ORDER BY upgrade, json_extract(member, '$.batch'), json_extract(member, '$.position');
+DROP TABLE members_by_id;
+";
+
+/// The least version of phasegate that may read what this one writes, and why.
+const READER: (&str, &str) =
+    (env!("CARGO_PKG_VERSION"), "a record that was copied must be recognised before anything is done");
+
+/// Gives a data file the tables of this program.
+pub(in crate::store) fn bring_up(connection: &mut Connection, path: &Path) -> Result<(), SqliteStoreError> {
+    let seen = known(connection, path)?;
+    match seen {
+        None => commit(connection, path, &[FIVE, SIX]),
+        Some(SCHEMA) => Ok(()),
+        Some(_) => {
+            put_aside(connection, path)?;
+            commit(connection, path, &[SIX])?;
+            tracing::info!("data file `{}` was brought to schema {SCHEMA}", path.display());
+            Ok(())
+        }
+    }
+}
+
+/// As [`bring_up`], of a copy: nothing has to be put aside.
+pub(in crate::store) fn bring_up_copy(
+    connection: &mut Connection,
+    path: &Path,
+) -> Result<(), SqliteStoreError> {
+    match known(connection, path)? {
+        Some(SCHEMA) | None => Ok(()),
+        Some(_) => commit(connection, path, &[SIX]),
+    }
+}
+
+/// The schema of a data file; none of an empty one.
+///
+/// # Errors
+/// When this program cannot read it.
+pub(in crate::store) fn known(connection: &Connection, path: &Path) -> Result<Option<i64>, SqliteStoreError> {
+    let sqlite = |source| SqliteStoreError::sqlite(path, source);
+    let seen: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(sqlite)?;
+    let count = "SELECT COUNT(*) FROM sqlite_schema";
+    let tables: i64 = connection.query_row(count, [], |row| row.get(0)).map_err(sqlite)?;
+    let path = path.to_owned();
+    match seen {
+        0 if tables == 0 => Ok(None),
+        0 => Err(SqliteStoreError::NotOurs { path }),
+        OLDEST..=SCHEMA => Ok(Some(seen)),
+        newer if newer > SCHEMA => {
+            Err(SqliteStoreError::NewerSchema { path, seen, known: SCHEMA, least: reader(connection) })
+        }
+        _ => Err(SqliteStoreError::OlderSchema { path, seen, oldest: OLDEST, known: SCHEMA }),
+    }
+}
+
+/// The least version that may read a record, and why, where it says so.
+pub(in crate::store) fn reader(connection: &Connection) -> Option<(String, String)> {
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    connection.query_row("SELECT least_version, why FROM reader", [], row).ok()
+}
+
+/// The file as it was, whole and beside it, in case that the newer program does not please.
+fn put_aside(connection: &Connection, path: &Path) -> Result<(), SqliteStoreError> {
+    let seen: i64 = connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .map_err(|source| SqliteStoreError::sqlite(path, source))?;
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".schema-{seen}"));
+    let copy = PathBuf::from(name);
+    copy::copy(connection, path, &copy, Existing::Replace).map_err(|source| {
+        SqliteStoreError::NotPutAside {
+            path: path.to_owned(),
+            copy: copy.clone(),
+            schema: SCHEMA,
+            source: Box::new(source),
+        }
+    })?;
+    tracing::info!("data file `{}` of schema {seen} was copied to `{}`", path.display(), copy.display());
+    Ok(())
+}
+
+fn commit(connection: &mut Connection, path: &Path, steps: &[&str]) -> Result<(), SqliteStoreError> {
+    let mut all = || {
+        let transaction = connection.transaction()?;
+        for step in steps {
+            transaction.execute_batch(step)?;
+        }
+        transaction.execute("INSERT INTO reader VALUES (?1, ?2)", READER)?;
+        transaction.pragma_update(None, "user_version", SCHEMA)?;
+        transaction.commit()
+    };
+    all().map_err(|source| SqliteStoreError::sqlite(path, source))
+}

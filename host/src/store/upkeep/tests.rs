@@ -1,0 +1,181 @@
+//! Checks, copies and ways back of records: whole ones, damaged ones, and beside a host that runs.
+
+use phasegate_core::domain::{Actor, Fence};
+use phasegate_core::record::{Anchor, ReadTrail as _, Store as _, TrailQuery};
+use serde::de::DeserializeOwned;
+
+use super::*;
+
+fn id<T: DeserializeOwned>(text: &str) -> T {
+    serde_json::from_str(&format!("{text:?}")).unwrap()
+}
+
+fn to_version(seq: u64, version: &str) -> Commit {
+    let write = Write::Version(id("orders"), id("0"), id("application"), Some(id(version)));
+    Commit { version: Commit::VERSION, seq, anchor: Anchor::default(), writes: vec![write] }
+}
+
+fn ann() -> By {
+    By { actor: Actor::Operator("ann".to_owned()), reason: Some("the disk is new".to_owned()), request: None }
+}
+
+/// A data directory, a copy of it at v1, and its record at v3.
+fn at_v3(directory: &Path) -> (PathBuf, PathBuf) {
+    let (data, old) = (directory.join("data"), directory.join("old.db"));
+    let Opened { mut store, .. } = SqliteStore::open(&data).unwrap();
+    store.commit(&to_version(1, "v1")).unwrap();
+    backup(&data, &old, Existing::Keep).unwrap();
+    store.commit(&to_version(2, "v3")).unwrap();
+    (data, old)
+}
+
+fn runs(data: &Path) -> (Vec<String>, Option<String>, Fence) {
+    let Stored { versions, hold, fence, .. } = SqliteStore::open(data).unwrap().stored;
+    let versions = versions.into_values().flatten().map(|version| version.to_string()).collect();
+    (versions, hold.map(|hold| hold.to_string()), fence)
+}
+
+#[test]
+fn a_copy_is_whole_private_and_never_written_over_by_chance() {
+    use std::os::unix::fs::MetadataExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let (data, old) = at_v3(directory.path());
+    assert_eq!(fs::metadata(&old).unwrap().mode() & 0o777, 0o600);
+    let before = fs::read(&old).unwrap();
+    let error = backup(&data, &old, Existing::Keep).unwrap_err();
+    assert!(matches!(error, SqliteStoreError::Exists { .. }), "{error}");
+    assert_eq!(fs::read(&old).unwrap(), before);
+    backup(&data, &old, Existing::Replace).unwrap();
+    assert_ne!(fs::read(&old).unwrap(), before);
+    let names: Vec<_> =
+        fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 2, "nothing is left beside it: {names:?}");
+    let nowhere = backup(&data, &directory.path().join("no/such/folder.db"), Existing::Keep).unwrap_err();
+    assert!(nowhere.to_string().contains("cannot write"), "{nowhere}");
+}
+
+#[test]
+fn what_is_restored_holds_until_it_is_adopted_and_the_former_one_is_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, old) = at_v3(directory.path());
+    let Restored { aside, .. } = restore(&data, &old).unwrap();
+    let (versions, hold, fence) = runs(&data);
+    assert_eq!((versions, u64::from(fence)), (vec!["v1".to_owned()], 2), "above what was here");
+    assert!(hold.unwrap().starts_with("the record was put here by `phasegate data restore`"));
+    let adopted = adopt(&data, &ann(), WallTime(9)).unwrap();
+    assert!(adopted.doubts().contains(&Doubt::Restored));
+    let Opened { store, stored } = SqliteStore::open(&data).unwrap();
+    assert_eq!(stored.hold, None);
+    let query = TrailQuery { scale_set: id("orders"), instance: None, limit: 9 };
+    let trail = store.reader().unwrap().trail(&query).unwrap();
+    assert!(trail[0].to_string().contains("was adopted") && trail[0].by == ann(), "{trail:?}");
+    drop(store);
+    let error = adopt(&data, &ann(), WallTime(9)).unwrap_err();
+    assert!(matches!(error, SqliteStoreError::NotHolding { .. }), "{error}");
+    // And the way back of the way back.
+    restore(&data, &aside.unwrap()).unwrap();
+    assert_eq!(runs(&data).0, ["v3"]);
+}
+
+#[test]
+fn beside_a_host_that_runs_everything_can_be_read_and_nothing_changed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, old) = at_v3(directory.path());
+    let store = SqliteStore::open(&data).unwrap().store;
+    let checked = check(&data).unwrap();
+    assert_eq!((checked.damaged, checked.generation, checked.commits, checked.here), (0, 2, 2, Some(true)));
+    backup(&data, &old, Existing::Replace).unwrap();
+    for error in [restore(&data, &old).map(drop), adopt(&data, &ann(), WallTime(9)).map(drop)] {
+        assert!(matches!(error, Err(SqliteStoreError::InUse { .. })), "{error:?}");
+    }
+    drop(store);
+    assert_eq!(runs(&data).0, ["v3"]);
+}
+
+#[test]
+fn a_damaged_or_newer_copy_is_refused_and_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, old) = at_v3(directory.path());
+    let bad = directory.path().join("bad.db");
+    let changed = |change: &str| {
+        fs::copy(&old, &bad).unwrap();
+        Connection::open(&bad).unwrap().execute_batch(change).unwrap();
+    };
+    let refused = |expected: &str| {
+        let error = restore(&data, &bad).unwrap_err().to_string();
+        assert!(error.contains(expected) && error.contains("bad.db"), "{error}");
+        let (versions, hold, _) = runs(&data);
+        assert_eq!((versions, hold), (vec!["v3".to_owned()], None), "{expected}");
+        assert!(!beside(&data.join(NAME), ".restoring").exists());
+    };
+    changed("INSERT INTO upgrades VALUES ('orders-1', 'orders', 1, 0, 'Completed', '{')");
+    refused("do not read back, first upgrades");
+    changed("INSERT INTO audit VALUES (1, 0, 'orders', NULL, NULL, 'start', 'nothing')");
+    refused("audit `1`");
+    changed("PRAGMA user_version = 9; UPDATE reader SET least_version = '9.9', why = 'regions'");
+    refused("needs phasegate 9.9 or later (regions)");
+    fs::write(&bad, "").unwrap();
+    refused("it is empty");
+    fs::write(&bad, "no database at all, but long enough to be taken for one".repeat(20)).unwrap();
+    refused("not a database");
+    let mut cut = fs::read(&old).unwrap();
+    cut.truncate(cut.len() / 2);
+    fs::write(&bad, cut).unwrap();
+    refused("");
+}
+
+#[test]
+fn a_damaged_record_is_checked_refused_and_replaced() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, old) = at_v3(directory.path());
+    let file = data.join(NAME);
+    let mut bytes = fs::read(&file).unwrap();
+    let page = 4096;
+    bytes.iter_mut().skip(page).step_by(7).for_each(|byte| *byte = 0xff);
+    fs::write(&file, &bytes).unwrap();
+    let error = SqliteStore::open(&data).err().unwrap().to_string();
+    assert!(error.contains("`phasegate data restore FILE`"), "{error}");
+    // It may be too damaged for a check to say more than that.
+    assert!(check(&data).map_or(true, |checked| checked.damaged > 0));
+    let Restored { aside, .. } = restore(&data, &old).unwrap();
+    let kept = fs::read(aside.unwrap()).unwrap();
+    // The first page says how the file is written, and it stands alone now.
+    assert_eq!(kept.get(page..), bytes.get(page..), "kept as it was");
+    assert_eq!(runs(&data).0, ["v1"]);
+}
+
+#[test]
+fn a_row_that_does_not_read_back_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, _) = at_v3(directory.path());
+    let connection = Connection::open(data.join(NAME)).unwrap();
+    connection.execute_batch("INSERT INTO members VALUES ('orders-1', '0', '{\"batch\":true}')").unwrap();
+    let checked = check(&data).unwrap();
+    assert_eq!(checked.damaged, 1);
+    assert!(checked.problems[0].starts_with("members `orders-1/0`: "), "{:?}", checked.problems);
+}
+
+#[test]
+fn an_older_copy_is_brought_up_on_its_way() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, _) = at_v3(directory.path());
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/record-5/phasegate.db");
+    let before = fs::read(&fixture).unwrap();
+    restore(&data, &fixture).unwrap();
+    assert_eq!(fs::read(&fixture).unwrap(), before, "the copy itself stays as it is");
+    let (versions, hold, fence) = runs(&data);
+    assert_eq!((versions, u64::from(fence)), (vec!["v2".to_owned(); 3], 2));
+    assert!(hold.unwrap().contains("data restore"));
+}
+
+#[test]
+fn there_may_be_no_record_yet() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_, old) = at_v3(directory.path());
+    let new = directory.path().join("new");
+    let error = check(&new).unwrap_err();
+    assert!(matches!(error, SqliteStoreError::NoRecord { .. }), "{error}");
+    assert_eq!(restore(&new, &old).unwrap().aside, None);
+    let hold = runs(&new).1.unwrap();
+    assert!(hold.contains("data restore") && hold.contains("another lock file"), "{hold}");
+}
