@@ -30,6 +30,7 @@ mod crash;
 mod data;
 mod data_killed;
 mod demo;
+mod doors;
 mod drivers;
 mod hostile_instances;
 mod hostile_plugins;

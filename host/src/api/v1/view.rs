@@ -4,12 +4,14 @@
 mod fleet;
 mod log;
 mod plan;
+mod sets;
 mod status;
 mod waiting;
 
 pub(crate) use fleet::fleet;
 pub(crate) use log::{line, log};
 pub(crate) use plan::plan;
+pub(crate) use sets::scale_sets;
 pub(crate) use status::status;
 
 use phasegate_core::plan::Hold;

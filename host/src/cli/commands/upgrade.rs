@@ -83,13 +83,17 @@ fn log(client: &Client, args: &LogArgs) -> anyhow::Result<Exit> {
         output::json(&log)?;
         return Ok(Exit::Done);
     }
+    let why = |entry: &wire::LogEntry| match entry.actor.as_str() {
+        "" | "host" => entry.text.clone(),
+        actor => format!("{} (by {actor})", entry.text),
+    };
     let row = |entry: &wire::LogEntry| {
         vec![
             entry.at.clone(),
             or_dash(entry.upgrade.as_ref()),
             or_dash(entry.instance.as_ref()),
             entry.kind.to_string(),
-            entry.text.clone(),
+            why(entry),
         ]
     };
     let rows: Vec<Vec<String>> = log.entries.iter().map(row).collect();
