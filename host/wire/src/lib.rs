@@ -12,6 +12,7 @@ mod error;
 mod fleet;
 mod line;
 mod log;
+mod past;
 mod plan;
 mod plugin;
 mod reload;
@@ -27,6 +28,9 @@ pub use error::{Error, ErrorBody, ErrorCode, ErrorDetail};
 pub use fleet::{Fleet, Health, Instance, Participation, ScaleSet, Stamp, StandsIn};
 pub use line::Line;
 pub use log::{Log, LogEntry, LogKind};
+pub use past::{
+    LatestUpgrade, LatestUpgrades, PastUpgrade, PastUpgrades, QuarantinedVersion, UpgradeInBrief, UpgradeKind,
+};
 pub use plan::{Frozen, Hold, Limits, Plan, PlanBatch, PlanDetail, Warning, WarningCode};
 pub use plugin::{
     Claim, Plugin, PluginChange, PluginCounters, PluginDiff, PluginFailing, PluginGeneration, PluginHistory,

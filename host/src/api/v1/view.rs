@@ -3,12 +3,14 @@
 
 mod fleet;
 mod log;
+mod past;
 mod plan;
 mod status;
 mod waiting;
 
 pub(crate) use fleet::fleet;
 pub(crate) use log::{line, log};
+pub(crate) use past::{latest_upgrades, past_upgrades};
 pub(crate) use plan::plan;
 pub(crate) use status::status;
 

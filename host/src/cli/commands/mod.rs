@@ -12,4 +12,5 @@ pub mod plugin;
 pub mod reload;
 pub mod run;
 pub mod simulate;
+pub mod status;
 pub mod upgrade;
