@@ -94,6 +94,12 @@ impl Clock {
         Arc::new(Self::start())
     }
 
+    /// The date, as the machine has it now.
+    #[must_use]
+    pub fn date(&self) -> WallTime {
+        wall()
+    }
+
     /// When the clock was started.
     #[must_use]
     pub fn started_at(&self) -> Timestamp {

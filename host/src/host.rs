@@ -9,17 +9,18 @@ mod parts;
 mod problems;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::access::InForce;
 use crate::api::{self, Guard, server};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::drivers::Driver;
+use crate::net::endpoint::Endpoint;
 use crate::probe::Prober;
 use crate::reload::Reloader;
 use crate::shell::{self, Door, Hands, Shell};
@@ -36,8 +37,6 @@ const NOTES_MAX: usize = 1024;
 /// What is not in the configuration file itself.
 #[derive(Default)]
 pub struct HostOptions {
-    /// Token of the API.
-    pub token: Option<String>,
     /// Is told how the plugins come along: one that carries a language runtime compiles for most of
     /// a minute.
     pub on_stage: Option<OnFirstStage>,
@@ -48,7 +47,7 @@ pub type OnFirstStage = Arc<dyn Fn(&PluginName, Stage) + Send + Sync>;
 
 /// A running host.
 pub struct Host {
-    address: SocketAddr,
+    place: Endpoint,
     door: Door,
     reloader: Arc<Reloader>,
     loop_thread: std::thread::JoinHandle<std::io::Result<()>>,
@@ -68,8 +67,9 @@ impl Host {
     /// machine gives no resources.
     pub async fn start(config: &Config, options: HostOptions) -> anyhow::Result<Self> {
         machine::raise_file_limit();
-        let listener = machine::listen(config.server.listen).await?;
-        let address = listener.local_addr()?;
+        let in_force = Arc::new(InForce::start(config.server.access.clone())?);
+        let listener = machine::listen(&config.server).await?;
+        let place = listener.place()?;
         let mut opened = SqliteStore::open(&config.server.data_dir)?;
         let clock = Clock::resume(opened.stored.anchor.as_ref());
         let trail = Arc::new(opened.store.reader(clock)?);
@@ -109,7 +109,8 @@ impl Host {
             let _ = tokio::task::spawn_blocking(move || loop_thread.join()).await;
             return Err(error);
         }
-        let reloader = Arc::new(Reloader::new(config, door.clone(), plugins.clone()));
+        let reloader = Arc::new(Reloader::new(config, door.clone(), plugins.clone(), Arc::clone(&in_force)));
+        let denials = Arc::new(api::Denials::default());
         let asked = api::Host {
             door: door.clone(),
             trail,
@@ -119,30 +120,24 @@ impl Host {
             configuration: Arc::new(reloader.clone()),
             shortages: Arc::clone(&shortages),
             recording: recorder.map(|recorder| behind_api::recording(recorder, runtime)),
+            uploads: api::Uploads::new(config.server.data_dir.join("uploads")),
+            denials: Arc::clone(&denials),
         };
-        let router = api::router(Arc::new(asked), Guard::new(options.token));
+        let guard = Guard::new(Arc::clone(&in_force), clock, denials);
+        let router = api::router(Arc::new(asked), guard);
         let tasks = vec![
             tokio::spawn(parts::pass_notes(noted, door.clone())),
-            tokio::spawn(server::serve(listener, router, shortages, stopped)),
+            tokio::spawn(machine::follow_files(Arc::clone(&in_force))),
+            tokio::spawn(server::serve(listener, router, (in_force, shortages), stopped)),
             tokio::spawn(parts::collect_orphans()),
         ];
-        Ok(Self {
-            address,
-            door,
-            reloader,
-            loop_thread,
-            loop_ended,
-            prober,
-            drivers: all_drivers,
-            stop,
-            tasks,
-        })
+        Ok(Self { place, door, reloader, loop_thread, loop_ended, prober, drivers: all_drivers, stop, tasks })
     }
 
     /// Where the API listens.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn place(&self) -> &Endpoint {
+        &self.place
     }
 
     /// Takes over a changed configuration file.

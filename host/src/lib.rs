@@ -6,6 +6,7 @@
 //! serves those who write a plugin; `config` reads the file and `cli` the command line. See `ARCHITECTURE.md`
 //! beside this crate.
 
+pub mod access;
 pub mod api;
 pub mod author;
 pub mod cli;

@@ -4,6 +4,8 @@ use phasegate_wire as wire;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::access::InForce;
+use crate::access::in_force::Loaded;
 use crate::config::{self, Config, LoadConfigError};
 use crate::plugins::config::PluginConfig;
 use crate::plugins::hands::Hands;
@@ -18,6 +20,7 @@ use phasegate_core::record::StoredReload;
 pub struct Reloader {
     door: Door,
     hands: Hands,
+    in_force: Arc<InForce>,
     /// What the host goes by; one reload at a time.
     current: tokio::sync::Mutex<Config>,
 }
@@ -25,11 +28,11 @@ pub struct Reloader {
 impl Reloader {
     /// For a host that runs this configuration.
     #[must_use]
-    pub fn new(config: &Config, door: Door, hands: Hands) -> Self {
-        Self { door, hands, current: tokio::sync::Mutex::new(config.clone()) }
+    pub fn new(config: &Config, door: Door, hands: Hands, in_force: Arc<InForce>) -> Self {
+        Self { door, hands, in_force, current: tokio::sync::Mutex::new(config.clone()) }
     }
 
-    /// Reads the file and goes over to it. The outcome is in the log, too.
+    /// Reads the file and goes over to it, for whoever asks for it. The outcome is in the log, too.
     ///
     /// # Errors
     /// When the file has problems, changes what needs a restart, or a plugin of it fails at a stage;
@@ -69,10 +72,15 @@ impl Reloader {
         let read = tokio::task::spawn_blocking(move || {
             let config = config::load(&path)?;
             let problems = config::machine_problems(&config, std::env::var_os("PATH").as_deref());
-            if problems.is_empty() { Ok(config) } else { Err(LoadConfigError::Invalid(problems)) }
+            if !problems.is_empty() {
+                return Err(LoadConfigError::Invalid(problems));
+            }
+            let loaded = Loaded::load(&config.server.access);
+            Ok((config, loaded))
         });
-        let next = match read.await {
-            Ok(Ok(config)) => config,
+        let (next, loaded) = match read.await {
+            Ok(Ok((config, Ok(loaded)))) => (config, loaded),
+            Ok(Ok((_, Err(error)))) => return Err(refused(error.line())),
             Ok(Err(LoadConfigError::Invalid(problems))) => {
                 return Err(refused(format!("the configuration has problems:\n{problems}")));
             }
@@ -99,8 +107,12 @@ impl Reloader {
             }
         }
         let mut changed = sets_changed(&change.changed);
-        let plugins = self.take_up(&current.plugins, &next.plugins, change, by).await?;
+        let plugins = self.take_up((&current.plugins, &next.plugins), change, by).await?;
         changed.extend(plugins.changed);
+        if current.server.access != next.server.access {
+            changed.push("server (tokens, TLS)".to_owned());
+        }
+        self.in_force.take_up(next.server.access.clone(), loaded);
         *current = next;
         keys.iter().for_each(|key| tracing::info!("reload: {key}"));
         Ok(wire::Reload { changed, warnings: plugins.warnings, not_in_force: plugins.not_in_force })
@@ -110,8 +122,7 @@ impl Reloader {
     /// then all of them take it up together with the sets, or none.
     async fn take_up(
         &self,
-        before: &[PluginConfig],
-        after: &[PluginConfig],
+        (before, after): (&[PluginConfig], &[PluginConfig]),
         change: Reconfiguration,
         by: By,
     ) -> Result<TakenUpAll, CommandError> {

@@ -33,6 +33,9 @@ fn wrong_requests_get_the_right_status_and_an_error_body() {
     for (line, headers, status) in [
         ("GET /healthz", "", "200"),
         ("GET /v1/fleet", "", "200"),
+        ("GET /readyz", "", "200"),
+        ("GET /v1/version", "", "200"),
+        ("GET /v1/scale-sets", "", "200"),
         ("GET /metrics", "", "200"),
         ("POST /metrics", "", "405"),
         ("GET /v1/scale-sets/orders/log?instance=0", "", "200"),
@@ -59,13 +62,18 @@ fn wrong_requests_get_the_right_status_and_an_error_body() {
         ("GET /v1/fleet", "Origin: http://evil.example\r\n", "403"),
         ("POST /v1/scale-sets/orders/upgrade", "Content-Length: 5\r\n\r\n[1,2]", "400"),
         ("POST /v1/scale-sets/orders/upgrade", "Content-Length: 14\r\n\r\n{\"too\": \"v2\"}x", "400"),
-        ("POST /v1/scale-sets/orders/upgrade", "Content-Length: 10000000\r\n", "413"),
+        ("POST /v1/scale-sets/orders/upgrade", "Content-Length: 1000000000\r\n", "413"),
         ("POST /v1/scale-sets/orders/upgrade", "Content-Length: 9\r\n", "408"),
     ] {
         let answer = request(port, line, headers);
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{line} {headers}: {answer}");
         let says_why = status != "200" && !line.starts_with("HEAD ");
         assert_eq!(says_why, answer.contains("{\"error\":{\"code\":"), "{line}: {answer}");
+        for header in
+            ["phasegate-version: ", "x-content-type-options: nosniff\r\n", "cache-control: no-store\r\n"]
+        {
+            assert!(answer.contains(header), "{line}: {answer}");
+        }
     }
     let other = request(port, "GET /v1/reload", "").to_ascii_lowercase();
     assert!(other.contains("\r\nallow: post\r\n") && other.contains("only post"), "{other}");
@@ -74,6 +82,36 @@ fn wrong_requests_get_the_right_status_and_an_error_body() {
     let foreign = exchange(port, "GET /v1/fleet HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n");
     assert!(foreign.starts_with("HTTP/1.1 403 "), "{foreign}");
     site.wait_until_healthy();
+    host.stop();
+}
+
+#[test]
+fn tricks_with_paths_bodies_and_headers_are_refused() {
+    let site = Site::new();
+    let databases = fleet::databases(2);
+    let port = databases.api_port;
+    site.write("phasegate.toml", databases.toml());
+    let host = site.host();
+    for (line, headers, status) in [
+        ("GET /v1/../healthz", "", "400"),
+        ("GET /v1/%2e%2e/healthz", "", "400"),
+        ("GET //v1/fleet", "", "400"),
+        ("GET /v1/scale-sets/a%00b/plan", "", "400"),
+        ("GET /v1/fleet", "Content-Length: 2\r\n\r\n{}", "400"),
+        ("POST /v1/plugins/azure-health/promote", "Content-Length: 7\r\n\r\n{\"a\":1}", "400"),
+        ("GET /v1/line", "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n", "400"),
+        ("POST /v1/scale-sets/orders/upgrade", "Content-Length: 18\r\n\r\n{\"to\":\"a\",\"to\":1}", "400"),
+        ("GET /v1/fleet", "Sec-Fetch-Site: cross-site\r\n", "403"),
+        ("GET /v1/fleet", "Host: localhost\r\n", "400"),
+    ] {
+        let answer = request(port, line, headers);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{line} {headers}: {answer}");
+        assert!(answer.contains("{\"error\":{\"code\":"), "{line}: {answer}");
+    }
+    let options = request(port, "OPTIONS /v1/reload", "").to_ascii_lowercase();
+    assert!(options.starts_with("http/1.1 204 ") && options.contains("\r\nallow: post\r\n"), "{options}");
+    let long = request(port, &format!("GET /v1/{}", "a".repeat(5000)), "");
+    assert!(long.starts_with("HTTP/1.1 400 "), "{long}");
     host.stop();
 }
 
@@ -126,7 +164,7 @@ fn a_reload_that_is_sent_twice_under_one_key_is_done_once() {
     let again = reload("reload-1");
     assert!(again.starts_with("HTTP/1.1 200 ") && again.contains(changed), "{again}");
     let in_force = || {
-        site.json(&["upgrade", "plan", "orders", "--to", "v2"])["limits"]["maxBatchInstancePercent"].clone()
+        site.json(&["upgrade", "plan", "orders", "--to", "v2", "--detail"])["limits"]["maxBatchInstancePercent"].clone()
     };
     assert_eq!(in_force(), 40, "it was not done again");
     let other = reload("reload-2");

@@ -40,16 +40,18 @@ const HOST: Arrows = &[
     ("drivers", &["clock", "keys", "net"]),
     ("plugins", &["clock", "net", "recording"]),
     // From a file to the hands' own types.
-    ("config", &["drivers", "keys", "net", "plugins", "recording"]),
+    ("access", &["net"]),
+    ("config", &["access", "drivers", "keys", "net", "plugins", "recording"]),
     ("shell", &["clock", "drivers", "plugins"]),
     // Doors.
-    ("reload", &["config", "plugins", "shell"]),
-    ("api", &["clock", "log", "net", "shell", "words"]),
+    ("reload", &["access", "config", "plugins", "shell"]),
+    ("api", &["access", "clock", "log", "net", "shell", "words"]),
     ("author", &["clock"]),
     ("demo", &["clock", "config"]),
     (
         "host",
         &[
+            "access",
             "api",
             "clock",
             "config",
@@ -66,6 +68,7 @@ const HOST: Arrows = &[
     (
         "cli",
         &[
+            "access",
             "author",
             "clock",
             "config",

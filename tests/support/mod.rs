@@ -101,6 +101,7 @@ impl Site {
             .env(MARK, &self.mark)
             .env_remove("PHASEGATE_SERVER")
             .env_remove("PHASEGATE_TOKEN")
+            .env_remove("PHASEGATE_CA_FILE")
             .env_remove("PHASEGATE_LOG")
             .stdin(Stdio::null());
         command

@@ -103,7 +103,7 @@ pub struct Again {
 /// The configuration file that the host runs by.
 pub trait Configuration: Send + Sync {
     /// Reads it again and goes over to it, all of it or nothing. Under a key that a reload had before, it is
-    /// answered again and not done again.
+    /// answered again and not done again. The trail says by whom.
     fn reload(&self, by: By) -> Reloading<'_>;
 }
 

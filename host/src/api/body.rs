@@ -1,5 +1,7 @@
-//! Bodies of requests: how large they may be, how long they may take, and what they must be.
+//! Bodies of requests: how large they may be, how long they may take, and what they must be. Components are
+//! taken in by `uploads`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
@@ -9,18 +11,15 @@ use phasegate_wire as wire;
 use serde::de::DeserializeOwned;
 
 use super::answer::Refusal;
+use super::host::Host;
+use super::strict::NoKeyTwice;
+use super::uploads::Uploaded;
 
 /// Largest JSON body in bytes.
-const JSON_MAX: usize = 64 * 1024;
-
-/// Largest uploaded component in bytes; the loader has the same limit.
-const COMPONENT_MAX: usize = 64 * 1024 * 1024;
+const JSON_MAX: usize = 1024 * 1024;
 
 /// How long a JSON body may take to arrive.
 const JSON_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long a component may take to arrive: 64 MiB over a slow line.
-const COMPONENT_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// A body that is a JSON object; an empty one is the default.
 pub(super) struct Object<T>(pub(super) T);
@@ -48,13 +47,13 @@ impl<T: JsonBody, S: Sync> FromRequest<S> for Object<T> {
 }
 
 /// The bytes of a component.
-pub(super) struct Component(pub(super) Bytes);
+pub(super) struct Component(pub(super) Uploaded);
 
-impl<S: Sync> FromRequest<S> for Component {
+impl FromRequest<Arc<Host>> for Component {
     type Rejection = Refusal;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
-        collect(request.into_body(), COMPONENT_MAX, COMPONENT_TIMEOUT).await.map(Self)
+    async fn from_request(request: Request, host: &Arc<Host>) -> Result<Self, Refusal> {
+        host.uploads.take(request.into_body()).await.map(Self)
     }
 }
 
@@ -67,6 +66,7 @@ fn object<T: JsonBody>(bytes: &[u8]) -> Result<T, Refusal> {
     if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
         return Err(invalid("it is no JSON object"));
     }
+    serde_json::from_slice::<NoKeyTwice>(bytes).map_err(|error| invalid(&error.to_string()))?;
     serde_json::from_slice(bytes).map_err(|error| invalid(&error.to_string()))
 }
 
@@ -133,6 +133,7 @@ mod tests {
             ("[\"why\"]", Err("it is no JSON object")),
             ("{\"reasons\": \"why\"}", Err("unknown field `reasons`")),
             ("{\"reason\": 3}", Err("invalid type")),
+            ("{\"reason\": \"a\", \"reason\": \"b\"}", Err("\"reason\" stands in it twice")),
             ("{\"reason\": \"why\"", Err("EOF")),
         ] {
             let parsed = object::<wire::ReasonRequest>(body.as_bytes());

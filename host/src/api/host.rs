@@ -28,14 +28,13 @@ pub(super) use phasegate_core::lifecycle::{SwapMode, SwapOptions};
 pub(super) use plugins::Offered;
 
 use super::behind::{Configuration, Plugins, Recording};
+use super::denials::Denials;
 use super::shown::Shown;
+use super::uploads::Uploads;
 use super::v1::view;
 use crate::clock::Clock;
 use crate::net::shortage::Shortages;
 use crate::shell::Door;
-
-/// Who the trail says has asked: a token has no name.
-const OPERATOR: &str = "operator";
 
 /// A running host, as the API sees it.
 pub struct Host {
@@ -55,6 +54,10 @@ pub struct Host {
     pub shortages: Arc<Shortages>,
     /// The recording; none when nothing is recorded.
     pub recording: Option<Arc<dyn Recording>>,
+    /// Takes in uploaded components.
+    pub uploads: Uploads,
+    /// Counts whom the guard turns away.
+    pub denials: Arc<Denials>,
 }
 
 /// Longest wait for what the loop decides and records; below that of our own clients.
@@ -63,19 +66,48 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(12);
 /// Longest wait for a reload, which may fetch and compile; below that of our own clients.
 const RELOADED_WITHIN: Duration = Duration::from_secs(290);
 
-/// Why something is asked for, and under which key.
+/// Who asks for something, why, and under which key.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Asked {
+    /// Who; the host itself where it only looks at itself.
+    pub(super) actor: Actor,
     /// One line for people.
     pub(super) reason: Option<String>,
     /// The same request, sent again, is answered and not done again.
     pub(super) key: Option<RequestKey>,
 }
 
+impl Asked {
+    fn by(self) -> By {
+        let Self { actor, reason, key } = self;
+        By { actor, reason, request: key }
+    }
+}
+
 impl Host {
-    /// Ends when the loop has answered.
+    /// Ends when the loop has answered; that it cannot record is an answer, too.
     pub(super) async fn ping(&self) -> Result<(), CommandError> {
-        self.grant(Command::Ping, Asked::default()).await.map_err(CommandError::from)
+        match self.grant(Command::Ping, Asked::default()).await {
+            Ok(()) | Err(Refusal::NotRecorded { .. }) => Ok(()),
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// Why what is asked for cannot be done now, if so.
+    pub(super) fn why_not_ready(&self) -> Option<String> {
+        let fleet = self.door.view();
+        let refusing = fleet.refusing.as_ref().map(|why| format!("nothing can be recorded: {why}"));
+        let holding = || {
+            let doubts: Vec<String> =
+                fleet.held.iter().flat_map(|hold| hold.doubts()).map(ToString::to_string).collect();
+            let why = doubts.join("; ");
+            (!doubts.is_empty()).then(|| format!("the host holds until `phasegate data adopt`: {why}"))
+        };
+        refusing.or_else(holding)
+    }
+
+    pub(super) fn scale_sets(&self) -> wire::ScaleSets {
+        view::scale_sets(&self.door.view())
     }
 
     pub(super) async fn fleet(&self) -> Result<wire::Fleet, CommandError> {
@@ -162,9 +194,7 @@ impl Host {
     }
 
     async fn grant(&self, command: Command, asked: Asked) -> Result<(), Refusal> {
-        let Asked { reason, key } = asked;
-        let by = By { actor: Actor::Operator(OPERATOR.to_owned()), reason, request: key };
-        self.door.ask_within(ANSWER_WITHIN, by, command).await.map(drop)
+        self.door.ask_within(ANSWER_WITHIN, asked.by(), command).await.map(drop)
     }
 
     /// Reads the published view, away from the threads that serve connections: a large fleet takes a while.
@@ -181,8 +211,8 @@ impl Host {
     }
 
     /// Goes on to its end also when the client does not wait for it: half of it would be worse.
-    pub(super) async fn reload(&self, key: Option<RequestKey>) -> Result<wire::Reload, CommandError> {
-        let by = By { actor: Actor::Operator(OPERATOR.to_owned()), reason: None, request: key };
+    pub(super) async fn reload(&self, asked: Asked) -> Result<wire::Reload, CommandError> {
+        let by = asked.by();
         let configuration = Arc::clone(&self.configuration);
         let reload = tokio::spawn(async move { configuration.reload(by).await });
         match tokio::time::timeout(RELOADED_WITHIN, reload).await {

@@ -1,29 +1,41 @@
 //! The HTTP API.
 //!
-//! How to read this module: `server` takes connections, `guard` says who may call, `v1` has the routes,
-//! one file per resource; `path`, `query`, `key` and `body` read requests, `answer` writes refusals. `host` is
+//! How to read this module: `listener` and `server` take connections, `connections` says who may have how many,
+//! `guard` who may call and `roles` what, `v1` has the routes, one file per resource; `path`, `query`, `key` and `body` read requests, `answer` writes refusals. `host` is
 //! the only file that knows who answers, and `behind` says what it asks for besides the loop. It owns no state.
 
 mod answer;
 mod behind;
 mod body;
+mod connections;
+mod denials;
 mod guard;
+mod held_body;
 mod host;
 mod key;
+mod listener;
 mod path;
+mod patient;
 pub mod plugin_view;
 mod query;
+mod roles;
+mod rules;
 pub mod server;
 mod shown;
 mod spare;
+mod strict;
+mod uploads;
 mod v1;
 
 use std::sync::Arc;
 
 pub use behind::{Again, Cause, Configuration, Held, JudgedAgain, Kept, Plugins, Recording, Reloading, Work};
+pub use denials::Denials;
 pub use guard::Guard;
 pub use host::Host;
+pub use listener::{ListenError, Listener, SocketFile, SocketRights};
 pub use shown::Shown;
+pub use uploads::Uploads;
 
 /// The whole API of a host.
 pub fn router(host: Arc<Host>, guard: Guard) -> axum::Router {

@@ -1,6 +1,7 @@
 //! The parts of a path that name something: scale sets, instances, plugins, wishes.
 
 use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::Uri;
 use axum::http::request::Parts;
 use percent_encoding::percent_decode_str;
 use phasegate_core::domain::{InstanceId, PluginName, ScaleSetName, UpgradeId};
@@ -11,6 +12,34 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{Required, Schema};
 
 use super::answer::Refusal;
+
+/// Longest path in bytes: three names of the longest kind, escaped, fit.
+const PATH_MAX: usize = 2048;
+
+/// Longest query in bytes: a reference to a component and a version, escaped, fit.
+const QUERY_MAX: usize = 8192;
+
+/// Refuses paths that two programs may understand differently: with steps to above, empty parts, control
+/// characters or half escapes, and those that are longer than any name.
+pub(super) fn check(uri: &Uri) -> Result<(), Refusal> {
+    let (path, query) = (uri.path(), uri.query().unwrap_or_default());
+    if path.len() > PATH_MAX {
+        return Err(Refusal::invalid(format!("the path has {} bytes (limit {PATH_MAX})", path.len())));
+    }
+    if query.len() > QUERY_MAX {
+        return Err(Refusal::invalid(format!("the query has {} bytes (limit {QUERY_MAX})", query.len())));
+    }
+    let decoded = percent_decoded(path)?;
+    let odd = |part: &str| matches!(part, "." | "..");
+    if decoded.chars().any(|c| c.is_control() || c == '\\')
+        || decoded.contains("//")
+        || decoded.split('/').any(odd)
+    {
+        let message = format!("{path:?} is no plain path: no `.`, `..`, `\\`, `//` or control characters");
+        return Err(Refusal::invalid(message));
+    }
+    Ok(())
+}
 
 /// A value that stands in a path.
 pub(super) trait Named: Sized + Send {
@@ -91,8 +120,7 @@ impl<T: Named, S: Send + Sync> FromRequestParts<S> for In<T> {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        // The router decodes what it can and leaves the rest as it is.
-        percent_decoded(parts.uri.path())?;
+        // The router decodes what it can and leaves the rest as it is; `check` has refused that.
         let params = RawPathParams::from_request_parts(parts, state)
             .await
             .map_err(|error| Refusal::invalid(error.to_string()))?;
@@ -148,6 +176,31 @@ mod tests {
             ("%ff", None),
         ] {
             assert_eq!(percent_decoded(text).ok().as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_path_says_one_thing_to_every_program() {
+        let (long, wide) = (format!("/{}", "a".repeat(PATH_MAX)), format!("/?{}", "a".repeat(QUERY_MAX + 1)));
+        for (target, plain) in [
+            ("/", true),
+            ("/v1/scale-sets/a%20b/plan?to=a//b", true),
+            ("/v1/fleet/", true),
+            ("/v1/./fleet", false),
+            ("/v1/%2e%2e/healthz", false),
+            ("/v1/a%2f..%2fb", false),
+            ("//v1/fleet", false),
+            ("/v1%2f/fleet", false),
+            ("/v1/a%00", false),
+            ("/v1/a%5cb", false),
+            ("/v1/a%0d%0ab", false),
+            ("/v1/%zz", false),
+            ("/v1/%ff", false),
+            (&long, false),
+            (&wide, false),
+        ] {
+            let uri = target.parse().unwrap();
+            assert_eq!(check(&uri).is_ok(), plain, "{target}");
         }
     }
 

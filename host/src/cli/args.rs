@@ -3,6 +3,7 @@
 mod data;
 mod plugin;
 mod simulate;
+mod token;
 mod upgrade;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use data::{DataArgs, DataVerb};
 pub use simulate::SimulateArgs;
+pub use token::{TokenArgs, TokenVerb};
 
 use crate::demo::database::DatabaseArgs;
 
@@ -50,6 +52,8 @@ pub enum Command {
     Upgrade(UpgradeArgs),
     /// Hold every upgrade of every scale set, or let them go on
     Line(LineArgs),
+    /// Make, list and revoke tokens of the API, in their file
+    Token(TokenArgs),
     /// Check the record, copy it, bring a copy back, and let a host go on with it
     Data(DataArgs),
     /// Write, build, test, look at and swap policy plugins
@@ -163,8 +167,9 @@ pub struct CheckArgs {
 /// How to reach the running host.
 #[derive(Debug, Clone, Args)]
 pub struct ServerArgs {
-    /// Address of the running host; wins over PHASEGATE_SERVER, and that over the configuration
-    #[arg(long, value_name = "HOST:PORT", env = "PHASEGATE_SERVER", global = true)]
+    /// The running host: HOST:PORT, https://HOST:PORT or unix:PATH; wins over PHASEGATE_SERVER, and that over the
+    /// configuration
+    #[arg(long, value_name = "SERVER", env = "PHASEGATE_SERVER", global = true)]
     pub server: Option<String>,
     /// Configuration file to take the address and the token from
     #[arg(short, long, value_name = "FILE", global = true)]
@@ -172,6 +177,9 @@ pub struct ServerArgs {
     /// Token of the API [default: the content of `server.tokenFile`]
     #[arg(long, value_name = "TOKEN", env = "PHASEGATE_TOKEN", hide_env_values = true, global = true)]
     pub token: Option<String>,
+    /// Certificates that are trusted for https, in PEM [default: the web's authorities]
+    #[arg(long, value_name = "FILE", env = "PHASEGATE_CA_FILE", global = true)]
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Options of `reload`.

@@ -1,19 +1,25 @@
 //! The client side of the HTTP API. One connection per request; nothing is cached.
 
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap};
 use hyper::{Method, Request, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 
 use super::exit::Refused;
-use crate::net::address::parse_address;
+use super::output;
 use crate::net::exchange::{ExchangeError, exchange};
+use crate::net::text::one_line;
+use crate::net::tls::VerifiedTls;
 use phasegate_core::domain::Address;
 use phasegate_wire as wire;
 
@@ -33,25 +39,44 @@ const START_ONE: &str = "start one with `phasegate run`, or name it with --serve
 /// The same where the configuration names the address: it may have changed since the host was started.
 const START_OR_FIND: &str = "the configuration names that address as server.listen: start a host with `phasegate run`; one that was started before that line changed listens at its old address until it is started again: name that with --server";
 
+/// Where a host is, and how it is spoken to.
+#[derive(Clone)]
+pub enum Server {
+    /// In the clear.
+    Plain(Address),
+    /// Encrypted, and its certificate is checked.
+    Tls(Address, VerifiedTls),
+    /// Through a socket in the file system.
+    Socket(PathBuf),
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(address) => address.fmt(f),
+            Self::Tls(address, _) => write!(f, "https://{address}"),
+            Self::Socket(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A connection of any kind.
+trait Connection: AsyncRead + AsyncWrite + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection for S {}
+
 /// Speaks to one host.
 pub struct Client {
-    address: Address,
+    server: Server,
     /// What to try when it cannot be reached.
     hint: &'static str,
     token: Option<String>,
 }
 
 impl Client {
-    /// A client for `host:port`.
-    ///
-    /// # Errors
-    /// When the address has another form.
-    pub fn new(authority: &str, token: Option<String>) -> anyhow::Result<Self> {
-        let address = match parse_address(authority) {
-            Ok(address) => address,
-            Err(error) => bail!("server `{authority}` {error}"),
-        };
-        Ok(Self { address, hint: START_ONE, token })
+    /// A client for a host.
+    #[must_use]
+    pub fn new(server: Server, token: Option<String>) -> Self {
+        Self { server, hint: START_ONE, token }
     }
 
     /// Its address is from the configuration.
@@ -105,19 +130,19 @@ impl Client {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (status, body) = runtime
             .block_on(answer)
-            .with_context(|| format!("no answer from {} within {} s", self.address, limit.as_secs()))??;
+            .with_context(|| format!("no answer from {} within {} s", self.server, limit.as_secs()))??;
         if status.is_success() {
             return serde_json::from_slice(&body).with_context(|| {
-                format!("{} answered with something else than Phasegate's JSON", self.address)
+                format!("{} answered with something else than Phasegate's JSON", self.server)
             });
         }
         let Ok(wire::ErrorBody { error }) = serde_json::from_slice(&body) else {
-            bail!("{} answered {status} without Phasegate's JSON; is it a phasegate?", self.address);
+            bail!("{} answered {status} without Phasegate's JSON; is it a phasegate?", self.server);
         };
-        if status == StatusCode::CONFLICT || status == StatusCode::UNPROCESSABLE_ENTITY {
-            return Err(Refused(error.message).into());
+        match error.code.as_refusal().map(|code| code.ends) {
+            Some(wire::codes::Ends::No) => Err(Refused(error.message).into()),
+            Some(wire::codes::Ends::CouldNotRun) | None => bail!("{}", error.message),
         }
-        bail!("{}", error.message)
     }
 
     async fn ask(
@@ -127,24 +152,48 @@ impl Client {
         body: Bytes,
         content_type: &'static str,
     ) -> anyhow::Result<(StatusCode, Vec<u8>)> {
-        let unreachable = || format!("cannot reach a phasegate at {}; {}", self.address, self.hint);
-        let stream = TcpStream::connect((self.address.host.as_str(), self.address.port))
-            .await
-            .with_context(unreachable)?;
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(HOST, self.address.to_string())
-            .header(CONTENT_TYPE, content_type);
+        let unreachable = || format!("cannot reach a phasegate at {}; {}", self.server, self.hint);
+        let stream = self.connect().await.with_context(unreachable)?;
+        let host = match &self.server {
+            Server::Plain(address) | Server::Tls(address, _) => address.to_string(),
+            Server::Socket(_) => "localhost".to_owned(),
+        };
+        let mut request =
+            Request::builder().method(method).uri(path).header(HOST, host).header(CONTENT_TYPE, content_type);
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
         match exchange(stream, request.body(Full::new(body))?, ANSWER_MAX).await {
-            Ok(answer) => Ok((StatusCode::from_u16(answer.status)?, answer.body)),
+            Ok(answer) => {
+                warn_of_another_version(&answer.headers);
+                Ok((StatusCode::from_u16(answer.status)?, answer.body))
+            }
             Err(ExchangeError::Head(error)) => Err(error).with_context(unreachable),
             Err(ExchangeError::Status(_) | ExchangeError::Body(_) | ExchangeError::BodyTooLarge(_)) => {
-                bail!("the answer from {} broke off", self.address)
+                bail!("the answer from {} broke off", self.server)
             }
         }
+    }
+
+    async fn connect(&self) -> std::io::Result<Box<dyn Connection>> {
+        let tcp = async |address: &Address| TcpStream::connect((address.host.as_str(), address.port)).await;
+        Ok(match &self.server {
+            Server::Plain(address) => Box::new(tcp(address).await?),
+            Server::Tls(address, tls) => Box::new(tls.handshake(address, tcp(address).await?).await?),
+            Server::Socket(path) => Box::new(UnixStream::connect(path).await?),
+        })
+    }
+}
+
+/// Says once when the host is another version than this program: what one of them knows the other may not.
+fn warn_of_another_version(headers: &HeaderMap) {
+    const OURS: &str = env!("CARGO_PKG_VERSION");
+    static SAID: AtomicBool = AtomicBool::new(false);
+    let theirs = headers.get("phasegate-version").and_then(|version| version.to_str().ok());
+    if let Some(theirs) = theirs.filter(|theirs| *theirs != OURS)
+        && !SAID.swap(true, Ordering::Relaxed)
+    {
+        let theirs = one_line(theirs);
+        output::talk(&format!("warning: the host is phasegate {theirs}, and this program is {OURS}\n"));
     }
 }

@@ -44,6 +44,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Line(args) => commands::line::run(&args),
         Command::Status(args) => commands::status::run(&args),
         Command::Upgrade(args) => commands::upgrade::run(&args),
+        Command::Token(args) => commands::token::run(&args),
         Command::Plugin(args) => commands::plugin::run(&args),
         Command::Reload(args) => commands::reload::run(&args),
         Command::Simulate(args) => commands::simulate::run(&args),

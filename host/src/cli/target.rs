@@ -6,9 +6,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 
 use super::args::ServerArgs;
-use super::client::Client;
+use super::client::{Client, Server};
 use super::output;
+use crate::access::{Tls, TokenSource, secret};
 use crate::config;
+use crate::net::address::parse_address;
+use crate::net::endpoint::Endpoint;
+use crate::net::tls::VerifiedTls;
+use phasegate_core::domain::Address;
 
 /// Configuration that is looked for when none is named.
 const DEFAULT_CONFIG: &str = "phasegate.toml";
@@ -19,12 +24,13 @@ const DEFAULT_SERVER: &str = "127.0.0.1:8970";
 /// Builds the client for a command.
 ///
 /// # Errors
-/// When the address has another form than `host:port` or `http://host:port`, or the configuration
-/// or the token file cannot be read.
+/// When the address has another form than `HOST:PORT`, `http://HOST:PORT`, `https://HOST:PORT` or `unix:PATH`, or the
+/// configuration, a certificate or the token file cannot be read.
 pub fn client(args: &ServerArgs) -> anyhow::Result<Client> {
     // An empty variable is as good as none.
     let server = args.server.as_deref().filter(|server| !server.is_empty());
     let token = args.token.as_deref().filter(|token| !token.is_empty());
+    let ca_file = args.ca_file.as_deref().filter(|path| !path.as_os_str().is_empty());
     let config = match (&args.config, server) {
         // Everything that the file could tell is known already.
         (_, Some(_)) if token.is_some() => None,
@@ -33,21 +39,74 @@ pub fn client(args: &ServerArgs) -> anyhow::Result<Client> {
         (None, None) if Path::new(DEFAULT_CONFIG).exists() => Some(load(Path::new(DEFAULT_CONFIG))?),
         (None, _) => None,
     };
-    let listen: Option<SocketAddr> = config.as_ref().map(|config| config.server.listen);
-    let from_file = server.is_none() && listen.is_some();
-    let server = match (server, listen) {
-        (Some(server), _) => server.to_owned(),
-        (None, Some(listen)) => reachable(listen).to_string(),
-        (None, None) => DEFAULT_SERVER.to_owned(),
-    };
-    let token_file: Option<PathBuf> = config.and_then(|config| config.server.token_file);
-    let token = match (token, token_file) {
+    let config = config.map(|config| config.server);
+    let token = match (token, config.as_ref().and_then(|config| config.access.tokens.as_ref())) {
         (Some(token), _) => Some(token.to_owned()),
-        (None, Some(path)) => Some(read_token(&path)?),
-        (None, None) => None,
+        (None, Some(TokenSource::Single(path))) => Some(secret::read(path)?),
+        // Of named tokens the file has hashes alone.
+        (None, Some(TokenSource::Named(_)) | None) => None,
     };
-    let client = Client::new(&authority(&server)?, token)?;
-    Ok(if from_file { client.of_the_file() } else { client })
+    Ok(match (server, config) {
+        (Some(server), _) => Client::new(named(server, ca_file)?, token),
+        (None, Some(config)) => Client::new(of_the_file(&config, ca_file)?, token).of_the_file(),
+        (None, None) => Client::new(named(DEFAULT_SERVER, ca_file)?, token),
+    })
+}
+
+/// Where a host is that runs by this configuration.
+fn of_the_file(config: &config::Server, ca_file: Option<&Path>) -> anyhow::Result<Server> {
+    let address = match &config.listen {
+        Endpoint::Unix(path) => return Ok(Server::Socket(path.clone())),
+        Endpoint::Tcp(listen) => {
+            let reachable = reachable(*listen);
+            Address { host: reachable.ip().to_string(), port: reachable.port() }
+        }
+    };
+    Ok(match &config.access.tls {
+        Tls::Here(files) => {
+            // The host's own certificate is one that can be trusted, where no other is named.
+            let trusted = ca_file.unwrap_or(&files.certificate);
+            Server::Tls(address, VerifiedTls::load(trusted)?)
+        }
+        Tls::Off | Tls::Terminated => Server::Plain(address),
+    })
+}
+
+/// Parses what was typed.
+///
+/// # Errors
+/// When it names no host, or the certificates cannot be read.
+pub fn named(server: &str, ca_file: Option<&Path>) -> anyhow::Result<Server> {
+    if let Some(path) = server.strip_prefix("unix:") {
+        if path.is_empty() {
+            bail!("server `{server}` names no socket; write for example unix:/run/phasegate.sock");
+        }
+        return Ok(Server::Socket(PathBuf::from(path)));
+    }
+    let (is_tls, rest) = match (server.strip_prefix("https://"), server.strip_prefix("http://")) {
+        (Some(rest), _) => (true, rest),
+        (None, Some(rest)) => (false, rest),
+        (None, None) => (false, server),
+    };
+    let rest = rest.trim_end_matches('/');
+    if rest.contains(['/', '@']) {
+        bail!("server `{server}` is not `HOST:PORT`, `http://HOST:PORT`, `https://HOST:PORT` or `unix:PATH`");
+    }
+    let address = match parse_address(rest) {
+        Ok(address) => address,
+        Err(error) => bail!("server `{server}` {error}"),
+    };
+    if !is_tls {
+        if ca_file.is_some() && server.starts_with("http://") {
+            bail!("--ca-file goes with `https://`, and the server is `{server}`");
+        }
+        return Ok(Server::Plain(address));
+    }
+    let tls = match ca_file {
+        Some(path) => VerifiedTls::load(path)?,
+        None => VerifiedTls::web(None)?,
+    };
+    Ok(Server::Tls(address, tls))
 }
 
 /// The data directory that the configuration names.
@@ -79,19 +138,6 @@ fn load(path: &Path) -> anyhow::Result<config::Config> {
     }
 }
 
-/// Reads the token of a token file.
-///
-/// # Errors
-/// When the file cannot be read or holds nothing.
-pub fn read_token(path: &Path) -> anyhow::Result<String> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    let token = text.trim();
-    if token.is_empty() {
-        bail!("token file `{}` is empty; write a long random word into it", path.display());
-    }
-    Ok(token.to_owned())
-}
-
 /// A host that listens on all addresses is reached on loopback.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     match listen {
@@ -101,10 +147,23 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     }
 }
 
-fn authority(server: &str) -> anyhow::Result<String> {
-    let rest = server.strip_prefix("http://").unwrap_or(server).trim_end_matches('/');
-    if rest.starts_with("https://") || rest.contains(['/', '@']) {
-        bail!("server `{server}` is not `HOST:PORT` or `http://HOST:PORT`");
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_named_in_four_ways() {
+        for (text, shown) in [
+            ("127.0.0.1:8970", "127.0.0.1:8970"),
+            ("http://localhost:1/", "localhost:1"),
+            ("https://fleet.example.com:443", "https://fleet.example.com:443"),
+            ("unix:/run/phasegate.sock", "unix:/run/phasegate.sock"),
+        ] {
+            assert_eq!(named(text, None).unwrap().to_string(), shown);
+        }
+        for text in ["", "localhost", "http://a:1/b", "https://u@a:1", "ftp://a:1", "unix:", "a:0"] {
+            assert!(named(text, None).is_err(), "{text}");
+        }
+        assert!(named("https://a:1", Some(Path::new("/nowhere/ca.pem"))).is_err());
     }
-    Ok(rest.to_owned())
 }

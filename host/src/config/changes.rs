@@ -2,7 +2,7 @@
 //!
 //! Which keys those are is declared with the keys.
 
-use super::Config;
+use super::{Config, Server};
 use crate::keys::Reload;
 use crate::keys::changes::{Changed, changed};
 use phasegate_core::domain::ScaleSetName;
@@ -13,7 +13,11 @@ use phasegate_core::domain::ScaleSetName;
 #[must_use]
 pub fn restart_reasons(before: &Config, after: &Config) -> Vec<String> {
     let mut reasons = Vec::new();
-    if (&before.server, &before.recording) != (&after.server, &after.recording) {
+    let own = |config: &Config| {
+        let Server { listen, socket, data_dir, access: _ } = config.server.clone();
+        (listen, socket, data_dir, config.recording.clone())
+    };
+    if own(before) != own(after) {
         let keys = restarts(before, "", after, "");
         let keys = keys.into_iter().filter(|key| key.starts_with("server.") || key.starts_with("recording."));
         or_all("the host's own part", keys.collect(), &mut reasons, |key| format!("{key} changed"));

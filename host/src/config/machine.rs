@@ -8,9 +8,10 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, access};
+use rustix::fs::{Access as Right, access};
 
 use super::Config;
+use crate::access::{Access, TokenSource};
 use crate::drivers::DriverConfig;
 use crate::drivers::kind::Needs;
 use crate::drivers::template::{Template, TemplateValues, Wish};
@@ -28,9 +29,7 @@ const SEARCH_PATH_DEFAULT: &str = "/bin:/usr/bin";
 pub fn machine_problems(config: &Config, search_path: Option<&OsStr>) -> Problems {
     let mut checker = Checker { config, problems: Vec::new() };
     checker.data_dir(&config.server.data_dir);
-    if let Some(path) = &config.server.token_file {
-        checker.readable_file("server.tokenFile", path);
-    }
+    checker.access(&config.server.access);
     for (index, plugin) in config.plugins.iter().enumerate() {
         match &plugin.component {
             ComponentSource::File(path) => {
@@ -77,6 +76,29 @@ impl Checker<'_> {
         self.report(key, message);
     }
 
+    fn access(&mut self, access: &Access) {
+        match &access.tokens {
+            Some(TokenSource::Single(path)) => {
+                let before = self.problems.len();
+                self.readable_file("server.tokenFile", path);
+                if self.problems.len() == before
+                    && let Err(error) = access.who()
+                {
+                    self.report("server.tokenFile", error.line());
+                }
+            }
+            Some(TokenSource::Named(_)) => {
+                if let Err(error) = access.who() {
+                    self.report("server.tokens", error.line());
+                }
+            }
+            None => {}
+        }
+        if let Err(error) = access.certificates() {
+            self.report("server.tls", error.line());
+        }
+    }
+
     /// The store must be able to write there, or to create the directory.
     fn data_dir(&mut self, directory: &Path) {
         let there = directory.ancestors().find(|ancestor| {
@@ -90,7 +112,7 @@ impl Checker<'_> {
                 format!("`{shown}` cannot be created: `{}` is not a directory", there.display())
             }
             Ok(metadata) if !metadata.is_dir() => format!("`{shown}` is not a directory"),
-            Ok(_) => match access(there, Access::WRITE_OK | Access::EXEC_OK) {
+            Ok(_) => match access(there, Right::WRITE_OK | Right::EXEC_OK) {
                 Ok(()) => return,
                 Err(error) if created => {
                     format!("`{shown}` cannot be created in `{}`: {}", there.display(), cause(&error.into()))
@@ -120,7 +142,8 @@ impl Checker<'_> {
     }
 
     fn driver(&mut self, index: usize, set: &ScaleSet<DriverConfig>, search_path: Option<&OsStr>) {
-        let Needs { working_dir, environment, programs, files, certificates } = set.driver.settings().needs();
+        let Needs { working_dir, environment, programs, files, certificates, identity: _ } =
+            set.driver.settings().needs();
         for (name, path) in files.into_iter().chain(certificates) {
             self.readable_file(&format!("scaleSets[{index}].driver.{name}"), path);
         }
@@ -215,7 +238,7 @@ fn find_program(program: &str, directory: &Path, search_path: &OsStr) -> Result<
 }
 
 fn is_executable(path: &Path) -> bool {
-    path.is_file() && access(path, Access::EXEC_OK).is_ok()
+    path.is_file() && access(path, Right::EXEC_OK).is_ok()
 }
 
 fn cause(error: &io::Error) -> String {

@@ -28,7 +28,6 @@ mod server;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
@@ -40,16 +39,19 @@ pub use manual::{manual, schema};
 pub use override_policy::{OverrideError, override_policy};
 pub use plugins::AZURE_HEALTH;
 
+use crate::access::Access;
 use crate::drivers::DriverConfig;
 use crate::keys::changes::Noted;
 pub use crate::keys::{Again, Place, Problem, Problems};
 use crate::keys::{Given, Is, Key, Section, Source, Table};
+use crate::net::endpoint::Endpoint;
 use crate::plugins::config::PluginConfig;
 use crate::recording::RecordingConfig;
 use phasegate_core::domain::ScaleSet;
 use plugins::Plugins;
 use recording::{RECORDING, Recording};
 use server::SERVER;
+pub use server::Socket;
 
 /// A configuration without problems.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,12 +73,14 @@ pub struct Config {
 /// Where the host listens and keeps its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
-    /// Address of the API; on other machines' networks only together with a token file.
-    pub listen: SocketAddr,
+    /// Where the API listens; where other machines reach it only with tokens and TLS.
+    pub listen: Endpoint,
+    /// Rights of the socket, where it listens on one.
+    pub socket: Socket,
     /// Directory of the store.
     pub data_dir: PathBuf,
-    /// File with the token that API calls must carry.
-    pub token_file: Option<PathBuf>,
+    /// Tokens and TLS.
+    pub access: Access,
 }
 
 /// The whole file as it is read.

@@ -16,6 +16,7 @@ use super::extensions::{ExtensionProgram, with_extensions};
 use super::template::{PlacedTemplates, Template};
 use super::{Driver, DriverNote};
 use crate::keys::{Form, Shape, Source, Spot, Table};
+use crate::net::serve_tls::TlsFiles;
 use crate::net::tls::LoadCertificatesError;
 use phasegate_core::domain::{Instance, ScaleSetName};
 
@@ -83,6 +84,8 @@ pub struct Needs<'a> {
     pub files: Vec<(&'static str, &'a Path)>,
     /// Files that hold certificates.
     pub certificates: Vec<(&'static str, &'a Path)>,
+    /// Certificate and key, of the keys `certificate` and `key`, that must go together.
+    pub identity: Option<&'a TlsFiles>,
 }
 
 /// Ports for new instances, both ends included.

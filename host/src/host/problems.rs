@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::config::{self, Config, Problems};
 use crate::drivers::http::HttpDriver;
+use crate::net::serve_tls::TlsFiles;
 use crate::plugins::check::{self, Network};
 use phasegate_wasm::Runtime;
 
@@ -13,7 +14,13 @@ use phasegate_wasm::Runtime;
 pub fn problems(config: &Config, network: Network) -> Problems {
     let mut problems = config::machine_problems(config, std::env::var_os("PATH").as_deref());
     for (index, set) in config.scale_sets.iter().enumerate() {
-        for (key, path) in set.driver.settings().needs().certificates {
+        let needs = set.driver.settings().needs();
+        let there = |files: &&TlsFiles| files.certificate.is_file() && files.key.is_file();
+        if let Some(Err(error)) = needs.identity.filter(there).map(HttpDriver::check_identity) {
+            let key = format!("scaleSets[{index}].driver.certificate");
+            problems.list.push(config.problem(&key, error.to_string()));
+        }
+        for (key, path) in needs.certificates {
             if let (true, Err(error)) = (path.is_file(), HttpDriver::check_certificates(path)) {
                 let key = format!("scaleSets[{index}].driver.{key}");
                 problems.list.push(config.problem(&key, error.to_string()));

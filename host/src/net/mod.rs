@@ -5,9 +5,12 @@
 //! Opens no connections and chooses no limits: what is right for a probe is not for an upgrade.
 
 pub mod address;
+pub mod authority;
+pub mod endpoint;
 pub(crate) mod exchange;
 pub mod reference;
+pub mod serve_tls;
 pub mod shortage;
 pub(crate) mod text;
-pub(crate) mod tls;
+pub mod tls;
 pub mod url;

@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::serve_tls::{self, ServeTlsError, TlsFiles};
 use phasegate_core::domain::Address;
 
 /// Why certificates cannot be trusted.
@@ -30,6 +31,9 @@ pub enum LoadCertificatesError {
     /// There is none in it that can be used.
     #[error("`{}` holds no usable certificate", .0.display())]
     Empty(PathBuf),
+    /// The certificate by which we show who we are.
+    #[error(transparent)]
+    Identity(#[from] ServeTlsError),
     /// The library.
     #[error("TLS cannot be set up")]
     Setup(#[source] rustls::Error),
@@ -37,14 +41,19 @@ pub enum LoadCertificatesError {
 
 /// Makes verified handshakes; cheap to clone.
 #[derive(Clone)]
-pub(crate) struct VerifiedTls(TlsConnector);
+pub struct VerifiedTls(TlsConnector);
 
 impl VerifiedTls {
     /// Trusts the certificates in the file and no others.
     pub(crate) fn load(path: &Path) -> Result<Self, LoadCertificatesError> {
+        Self::load_as(path, None)
+    }
+
+    /// The same, and shows this certificate to a server that asks for one.
+    pub(crate) fn load_as(path: &Path, identity: Option<&TlsFiles>) -> Result<Self, LoadCertificatesError> {
         let mut roots = RootCertStore::empty();
         add(&mut roots, path)?;
-        Self::trusting(roots)
+        Self::trusting(roots, identity)
     }
 
     /// Trusts the authorities that browsers trust, and the certificates in the file.
@@ -53,16 +62,22 @@ impl VerifiedTls {
         if let Some(path) = path {
             add(&mut roots, path)?;
         }
-        Self::trusting(roots)
+        Self::trusting(roots, None)
     }
 
-    fn trusting(roots: RootCertStore) -> Result<Self, LoadCertificatesError> {
+    fn trusting(roots: RootCertStore, identity: Option<&TlsFiles>) -> Result<Self, LoadCertificatesError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(LoadCertificatesError::Setup)?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+            .with_root_certificates(roots);
+        let config = match identity {
+            None => config.with_no_client_auth(),
+            Some(files) => {
+                let (chain, key) = serve_tls::identity(files)?;
+                config.with_client_auth_cert(chain, key).map_err(|error| serve_tls::refused(files, error))?
+            }
+        };
         Ok(Self(TlsConnector::from(Arc::new(config))))
     }
 

@@ -6,10 +6,12 @@
 //! changes only here, on purpose.
 
 mod check;
+pub mod codes;
 mod data;
 mod decision;
 mod error;
 mod fleet;
+mod host;
 mod line;
 mod log;
 mod past;
@@ -26,6 +28,7 @@ pub use data::{Data, DataCheck};
 pub use decision::{Evaluation, Explanation, PluginCounts};
 pub use error::{Error, ErrorBody, ErrorCode, ErrorDetail};
 pub use fleet::{Fleet, Health, Instance, Participation, ScaleSet, Stamp, StandsIn};
+pub use host::{HealthCounts, HostStanding, ScaleSetSummary, ScaleSets, UpgradeSummary, Version};
 pub use line::Line;
 pub use log::{Log, LogEntry, LogKind};
 pub use past::{

@@ -11,6 +11,9 @@ pub struct Line {
     pub stopped: bool,
     /// RFC 3339, UTC.
     pub since: Option<String>,
+    /// Who has stopped it.
+    #[serde(default)]
+    pub actor: Option<String>,
     /// One line for people.
     pub reason: Option<String>,
 }

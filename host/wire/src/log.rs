@@ -37,6 +37,12 @@ pub struct LogEntry {
     pub instance: Option<String>,
     /// What it is about.
     pub kind: LogKind,
+    /// Who has decided it: the name of a token or of a user, or `host` for the host by itself.
+    #[serde(default)]
+    pub actor: String,
+    /// Why, where a reason was given.
+    #[serde(default)]
+    pub reason: Option<String>,
     /// One line for people.
     pub text: String,
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use phasegate_core::domain::{Actor, By, Generation, PluginName, ReadClock};
+use phasegate_core::domain::{Generation, PluginName, ReadClock};
 use phasegate_core::kernel::Reply;
 use phasegate_core::kernel::command::Command;
 use phasegate_core::lifecycle::{self, Offer, PluginLife, SwapOptions};
 use phasegate_wire as wire;
 
-use super::{Host, OPERATOR};
+use super::{Asked, Host};
 use crate::api::plugin_view;
 use crate::net::reference::RemoteSource;
 use crate::net::text::one_line;
@@ -79,6 +79,7 @@ impl Host {
         plugin: &PluginName,
         offer: Offered,
         options: SwapOptions,
+        asked: Asked,
     ) -> Result<wire::PluginSwap, CommandError> {
         // Held until the swap has come to its end.
         let (_held, offer) = match offer {
@@ -89,7 +90,7 @@ impl Host {
                 (Some(held), offer)
             }
         };
-        let reply = self.of_plugin(plugin, lifecycle::Command::Swap(offer, options)).await?;
+        let reply = self.of_plugin(plugin, lifecycle::Command::Swap(offer, options), asked).await?;
         let diff = match reply {
             Reply::Plugin(lifecycle::Reply::Swapped(diff)) => diff,
             _ => None,
@@ -102,23 +103,36 @@ impl Host {
         &self,
         plugin: &PluginName,
         to: Option<Generation>,
+        asked: Asked,
     ) -> Result<wire::Plugin, CommandError> {
-        self.of_plugin(plugin, lifecycle::Command::Rollback(to)).await?;
+        self.of_plugin(plugin, lifecycle::Command::Rollback(to), asked).await?;
         self.plugin(plugin)
     }
 
-    pub(in crate::api) async fn promote(&self, plugin: &PluginName) -> Result<wire::Plugin, CommandError> {
-        self.of_plugin(plugin, lifecycle::Command::Promote).await?;
+    pub(in crate::api) async fn promote(
+        &self,
+        plugin: &PluginName,
+        asked: Asked,
+    ) -> Result<wire::Plugin, CommandError> {
+        self.of_plugin(plugin, lifecycle::Command::Promote, asked).await?;
         self.plugin(plugin)
     }
 
-    pub(in crate::api) async fn discard(&self, plugin: &PluginName) -> Result<wire::Plugin, CommandError> {
-        self.of_plugin(plugin, lifecycle::Command::Discard).await?;
+    pub(in crate::api) async fn discard(
+        &self,
+        plugin: &PluginName,
+        asked: Asked,
+    ) -> Result<wire::Plugin, CommandError> {
+        self.of_plugin(plugin, lifecycle::Command::Discard, asked).await?;
         self.plugin(plugin)
     }
 
-    async fn of_plugin(&self, name: &PluginName, wanted: lifecycle::Command) -> Result<Reply, CommandError> {
-        let by = By { actor: Actor::Operator(OPERATOR.to_owned()), ..By::host() };
-        Ok(self.door.ask(by, Command::Plugin(name.clone(), Box::new(wanted))).await?)
+    async fn of_plugin(
+        &self,
+        name: &PluginName,
+        wanted: lifecycle::Command,
+        asked: Asked,
+    ) -> Result<Reply, CommandError> {
+        Ok(self.door.ask(asked.by(), Command::Plugin(name.clone(), Box::new(wanted))).await?)
     }
 }

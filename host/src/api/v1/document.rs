@@ -4,12 +4,16 @@ use std::sync::Arc;
 
 use axum::{Extension, Json};
 use phasegate_wire as wire;
+use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
     ComponentsBuilder, Content, InfoBuilder, OpenApi, OpenApiBuilder, Ref, Response, ResponseBuilder,
 };
 use utoipa::{PartialSchema, ToSchema};
+
+use crate::api::query::{Nothing, Query};
+use crate::api::roles;
 
 /// Name of the way to show a token.
 const TOKEN: &str = "token";
@@ -20,7 +24,10 @@ const TOKEN: &str = "token";
     path = "/v1/openapi.json",
     responses((status = 200, description = "OpenAPI 3.1.", body = serde_json::Value))
 )]
-pub(super) async fn show(Extension(document): Extension<Arc<OpenApi>>) -> Json<OpenApi> {
+pub(super) async fn show(
+    Query(Nothing): Query<Nothing>,
+    Extension(document): Extension<Arc<OpenApi>>,
+) -> Json<OpenApi> {
     Json(OpenApi::clone(&document))
 }
 
@@ -36,7 +43,7 @@ pub(super) fn base() -> OpenApi {
 pub(super) fn finished(mut document: OpenApi) -> OpenApi {
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
-        .description(Some("The content of server.tokenFile, where there is one."));
+        .description(Some("The content of server.tokenFile, or a token of server.tokens."));
     let mut schemas = Vec::new();
     wire::ErrorBody::schemas(&mut schemas);
     schemas.push((wire::ErrorBody::name().into_owned(), wire::ErrorBody::schema()));
@@ -46,8 +53,16 @@ pub(super) fn finished(mut document: OpenApi) -> OpenApi {
     document.components = Some(components);
     document.security =
         Some(vec![SecurityRequirement::default(), SecurityRequirement::new(TOKEN, [] as [&str; 0])]);
-    for operation in document.paths.paths.values_mut().flat_map(operations_mut) {
-        operation.responses.responses.insert("default".to_owned(), refusal().into());
+    for (path, item) in &mut document.paths.paths {
+        for (method, operation) in operations_mut(item) {
+            operation.responses.responses.insert("default".to_owned(), refusal().into());
+            let need = roles::need(method, path);
+            let role = ExtensionsBuilder::new().add("x-phasegate-role", need.text());
+            operation.extensions = Some(role.build());
+            if need == roles::Need::Nothing {
+                operation.security = Some(vec![SecurityRequirement::default()]);
+            }
+        }
     }
     document
 }
@@ -57,8 +72,10 @@ fn refusal() -> Response {
     ResponseBuilder::new().description("Refused; `code` says why.").content("application/json", body).build()
 }
 
-fn operations_mut(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [item.get.as_mut(), item.post.as_mut()].into_iter().flatten()
+fn operations_mut(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+    [("GET", item.get.as_mut()), ("POST", item.post.as_mut())]
+        .into_iter()
+        .filter_map(|(method, operation)| Some((method, operation?)))
 }
 
 #[cfg(test)]
@@ -70,9 +87,7 @@ mod tests {
 
     use super::*;
 
-    const BEGIN: &str = "<!-- routes: written by the test, see its failure -->\n";
-    const END: &str = "<!-- routes end -->\n";
-    const COMMAND: &str = "REWRITE=1 cargo test -p phasegate --lib the_table_of_routes";
+    const COMMAND: &str = "REWRITE=1 cargo test -p phasegate --lib api::v1::document";
 
     fn document() -> OpenApi {
         finished(super::super::table().into_openapi())
@@ -101,11 +116,12 @@ mod tests {
         let query = if keys.is_empty() { String::new() } else { format!("?{}", keys.join("&")) };
         let text = [operation.summary.as_deref(), operation.description.as_deref()];
         let text = text.into_iter().flatten().collect::<Vec<_>>().join(" ").replace('\n', " ");
-        format!("| `{method} {}{query}` | {} |\n", places(path), text.trim().trim_end_matches('.'))
+        let role = roles::need(method, path).text();
+        format!("| `{method} {}{query}` | {role} | {} |\n", places(path), text.trim().trim_end_matches('.'))
     }
 
     fn table_of_routes() -> String {
-        let mut table = "| request | does |\n|---|---|\n".to_owned();
+        let mut table = "| request | role | does |\n|---|---|---|\n".to_owned();
         for (path, item) in &document().paths.paths {
             for (method, operation) in [("GET", &item.get), ("POST", &item.post)] {
                 table.extend(operation.as_ref().map(|operation| row(method, path, operation)));
@@ -114,21 +130,76 @@ mod tests {
         table
     }
 
-    #[test]
-    fn the_table_of_routes_in_api_md_is_the_one_of_the_code() {
+    fn table_of_codes() -> String {
+        let mut table = "| status | code | exit code | when |\n|---|---|---|---|\n".to_owned();
+        for wire::codes::Code { code, status, ends, about } in wire::codes::CODES {
+            let exit = match ends {
+                wire::codes::Ends::No => 1,
+                wire::codes::Ends::CouldNotRun => 2,
+            };
+            table.push_str(&format!("| {status} | `{}` | {exit} | {about} |\n", code.as_str()));
+        }
+        table
+    }
+
+    /// Compares the part of API.md between two marks, or writes it anew when it is told to.
+    fn holds(name: &str, table: &str) {
+        static WRITING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+        let _one_at_a_time = WRITING.lock().unwrap();
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/API.md");
         let text = fs::read_to_string(file).unwrap();
-        let (before, rest) = text.split_once(BEGIN).expect("API.md has the mark where the table begins");
-        let (table, after) = rest.split_once(END).expect("API.md has the mark where the table ends");
-        let wanted = format!("\n{}\n", table_of_routes());
+        let (begin, end) = (
+            format!("<!-- {name}: written by the test, see its failure -->\n"),
+            format!("<!-- {name} end -->\n"),
+        );
+        let (before, rest) = text.split_once(&begin).expect("API.md has the mark where the table begins");
+        let (seen, after) = rest.split_once(&end).expect("API.md has the mark where the table ends");
+        let wanted = format!("\n{table}\n");
         if std::env::var_os("REWRITE").is_some() {
-            fs::write(file, format!("{before}{BEGIN}{wanted}{END}{after}")).unwrap();
+            fs::write(file, format!("{before}{begin}{wanted}{end}{after}")).unwrap();
             return;
         }
         assert!(
-            table == wanted,
-            "host/API.md lists other routes than the code; write it anew with: {COMMAND}"
+            seen == wanted,
+            "host/API.md lists other {name} than the code; write it anew with: {COMMAND}"
         );
+    }
+
+    #[test]
+    fn the_document_that_is_kept_is_the_one_that_is_served() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
+        let wanted = format!("{}\n", serde_json::to_string_pretty(&document()).unwrap());
+        if std::env::var_os("REWRITE").is_some() {
+            fs::write(file, wanted).unwrap();
+            return;
+        }
+        let kept = fs::read_to_string(file).unwrap();
+        assert!(kept == wanted, "host/openapi.json is another one; write it anew with: {COMMAND}");
+    }
+
+    #[test]
+    fn the_table_of_routes_in_api_md_is_the_one_of_the_code() {
+        holds("routes", &table_of_routes());
+    }
+
+    #[test]
+    fn the_table_of_codes_in_api_md_is_the_one_of_the_code() {
+        holds("codes", &table_of_codes());
+    }
+
+    #[test]
+    fn every_route_has_a_role_and_no_other_has() {
+        let document = document();
+        let mut routes = Vec::new();
+        for (path, item) in &document.paths.paths {
+            routes.extend(item.get.as_ref().map(|_| ("GET", path.as_str())));
+            routes.extend(item.post.as_ref().map(|_| ("POST", path.as_str())));
+        }
+        for (method, path) in &routes {
+            let rows = roles::ROLES.iter().filter(|(m, p, _)| (m, p) == (method, path)).count();
+            assert_eq!(rows, 1, "{method} {path} must have one row in the table of roles");
+        }
+        assert_eq!(roles::ROLES.len(), routes.len(), "the table of roles has rows for routes that are gone");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use phasegate_wire as wire;
 use super::upgrade::reason;
 use crate::api::answer::Refusal;
 use crate::api::body::Object;
+use crate::api::guard::Caller;
 use crate::api::host::{Asked, Host};
 use crate::api::key::Key;
 use crate::api::query::{Nothing, Query};
@@ -33,12 +34,13 @@ pub(super) async fn show(State(host): State<Arc<Host>>, Query(Nothing): Query<No
 )]
 pub(super) async fn stop(
     State(host): State<Arc<Host>>,
+    caller: Caller,
     Query(Nothing): Query<Nothing>,
     Key(key): Key,
     Object(request): Object<wire::ReasonRequest>,
 ) -> Result<Json<wire::Line>, Refusal> {
     // Without a reason the host says what one must be.
-    let asked = Asked { reason: reason(request)?, key };
+    let asked = Asked { actor: caller.actor(), reason: reason(request)?, key };
     Ok(Json(host.stop_line(asked).await?))
 }
 
@@ -52,10 +54,11 @@ pub(super) async fn stop(
 )]
 pub(super) async fn start(
     State(host): State<Arc<Host>>,
+    caller: Caller,
     Query(Nothing): Query<Nothing>,
     Key(key): Key,
     Object(request): Object<wire::ReasonRequest>,
 ) -> Result<Json<wire::Line>, Refusal> {
-    let asked = Asked { reason: reason(request)?, key };
+    let asked = Asked { actor: caller.actor(), reason: reason(request)?, key };
     Ok(Json(host.start_line(asked).await?))
 }

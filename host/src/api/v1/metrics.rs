@@ -19,6 +19,7 @@ use prometheus_client::registry::Registry;
 
 use crate::api::answer::Refusal;
 use crate::api::host::Host;
+use crate::api::query::{Nothing, Query};
 use crate::net::shortage::{Missed, Shortages};
 use phasegate_core::domain::{Health, Shortage};
 use phasegate_core::kernel::report::Tally;
@@ -39,9 +40,16 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
         content_type = "application/openmetrics-text"
     ))
 )]
-pub(super) async fn show(State(host): State<Arc<Host>>) -> Result<Response, Refusal> {
+pub(super) async fn show(
+    State(host): State<Arc<Host>>,
+    Query(Nothing): Query<Nothing>,
+) -> Result<Response, Refusal> {
     let tally = host.tally();
-    let own = Own { shortages: Arc::clone(&host.shortages), log_lines_lost: crate::log::lost() };
+    let own = Own {
+        shortages: Arc::clone(&host.shortages),
+        log_lines_lost: crate::log::lost(),
+        denied: host.denials.counts(),
+    };
     let snapshot = Snapshot { tally, plugins: host.plugins(), lost_records: host.lost_records(), own };
     let text = render(snapshot)
         .map_err(|error| Refusal::internal(format!("the metrics cannot be written: {error}")))?;
@@ -63,6 +71,8 @@ struct Snapshot {
 struct Own {
     shortages: Arc<Shortages>,
     log_lines_lost: u64,
+    /// Requests that the guard has turned away, by reason.
+    denied: [(&'static str, u64); 7],
 }
 
 /// Labels and a value.
@@ -140,7 +150,9 @@ impl Snapshot {
             self.tally.sets.iter().map(|set| ([("scale_set", set.name.to_string())], as_f64(set.unasked)));
         let help = "Instances that the host could not ask last, being short of something";
         gauges(encoder, "instances_not_asked", help, unasked)?;
-        let Own { shortages, log_lines_lost } = &self.own;
+        let Own { shortages, log_lines_lost, denied } = &self.own;
+        let denied = denied.iter().map(|(reason, count)| ([("reason", (*reason).to_owned())], *count));
+        counters(encoder, "api_denied", "Requests that were turned away", denied)?;
         let shortages = [("probe", Missed::Probe), ("connection", Missed::Connection)].into_iter().flat_map(
             |(name, missed)| {
                 Shortage::ALL.map(|short_of| {

@@ -14,7 +14,9 @@ mod past;
 mod plan;
 mod plugins;
 mod reload;
+mod scale_sets;
 mod upgrade;
+mod version;
 pub(crate) mod view;
 
 use std::sync::Arc;
@@ -25,15 +27,19 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::{self, Refusal};
-use super::guard::{Guard, guarded};
+use super::guard::{Gate, Guard, guarded};
 use super::host::Host;
+use super::rules::Rules;
 
 /// Every route.
 fn table() -> OpenApiRouter<Arc<Host>> {
     OpenApiRouter::with_openapi(document::base())
         .routes(routes!(health::show))
+        .routes(routes!(health::ready))
+        .routes(routes!(version::show))
         .routes(routes!(metrics::show))
         .routes(routes!(fleet::show))
+        .routes(routes!(scale_sets::list))
         .routes(routes!(plan::show))
         .routes(routes!(upgrade::start, upgrade::show))
         .routes(routes!(upgrade::wish))
@@ -62,6 +68,7 @@ fn table() -> OpenApiRouter<Arc<Host>> {
 pub(super) fn router(host: Arc<Host>, guard: Guard) -> Router {
     let (router, document) = table().split_for_parts();
     let document = Arc::new(document::finished(document));
+    let gate = Gate { guard: Arc::new(guard), rules: Arc::new(Rules::new(&document)) };
     let paths: Arc<[String]> = document.paths.paths.keys().cloned().collect();
     let routes = router
         .with_state(host)
@@ -70,10 +77,10 @@ pub(super) fn router(host: Arc<Host>, guard: Guard) -> Router {
             async move { refusal }
         })
         .layer(axum::Extension(document))
-        .layer(middleware::from_fn_with_state(Arc::new(guard), guarded));
+        .layer(middleware::from_fn_with_state(gate, guarded));
     // A layer is put round each handler, and the router says which methods a path takes only afterwards: to
     // see that, a layer must be round another router.
-    Router::new().fallback_service(routes).layer(middleware::from_fn(answer::method_not_allowed))
+    Router::new().fallback_service(routes).layer(middleware::from_fn(answer::finished))
 }
 
 /// Says what there is beside a path that is not there.

@@ -6,8 +6,11 @@ use axum::Json;
 use axum::extract::State;
 use phasegate_wire as wire;
 
+use super::upgrade::reason;
 use crate::api::answer::Refusal;
-use crate::api::host::Host;
+use crate::api::body::Object;
+use crate::api::guard::Caller;
+use crate::api::host::{Asked, Host};
 use crate::api::key::Key;
 use crate::api::query::{Nothing, Query};
 
@@ -20,12 +23,15 @@ use crate::api::query::{Nothing, Query};
     post,
     path = "/v1/reload",
     params(Key),
+    request_body = Option<wire::ReasonRequest>,
     responses((status = 200, description = "What changed.", body = wire::Reload))
 )]
 pub(super) async fn reload(
     State(host): State<Arc<Host>>,
+    caller: Caller,
     Query(Nothing): Query<Nothing>,
     Key(key): Key,
+    Object(request): Object<wire::ReasonRequest>,
 ) -> Result<Json<wire::Reload>, Refusal> {
-    Ok(Json(host.reload(key).await?))
+    Ok(Json(host.reload(Asked { actor: caller.actor(), reason: reason(request)?, key }).await?))
 }

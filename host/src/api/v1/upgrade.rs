@@ -12,6 +12,7 @@ use phasegate_wire as wire;
 use super::plan::{extension, version};
 use crate::api::answer::{Refusal, accepted};
 use crate::api::body::Object;
+use crate::api::guard::Caller;
 use crate::api::host::{Asked, Host, Quarantined, Selection, StartOptions, Stops, Wanted};
 use crate::api::key::Key;
 use crate::api::path::In;
@@ -27,13 +28,14 @@ use crate::api::query::{Nothing, Query};
 )]
 pub(super) async fn start(
     State(host): State<Arc<Host>>,
+    caller: Caller,
     In(set): In<ScaleSetName>,
     Query(Nothing): Query<Nothing>,
     Key(key): Key,
     Object(request): Object<wire::StartRequest>,
 ) -> Result<Response, Refusal> {
     let (options, reason) = options(request)?;
-    Ok(accepted(host.start(set, options, Asked { reason, key }).await?))
+    Ok(accepted(host.start(set, options, Asked { actor: caller.actor(), reason, key }).await?))
 }
 
 /// How the latest upgrade stands.
@@ -62,6 +64,7 @@ pub(super) async fn show(
 )]
 pub(super) async fn wish(
     State(host): State<Arc<Host>>,
+    caller: Caller,
     In(set): In<ScaleSetName>,
     In(wish): In<Wish>,
     Query(Nothing): Query<Nothing>,
@@ -72,7 +75,7 @@ pub(super) async fn wish(
     if wish == Wish::Bypass && reason.is_none() {
         return Err(Refusal::invalid("a bypass needs a reason: {\"reason\": \"…\"}"));
     }
-    Ok(accepted(host.wish(set, wish, Asked { reason, key }).await?))
+    Ok(accepted(host.wish(set, wish, Asked { actor: caller.actor(), reason, key }).await?))
 }
 
 /// What a start asks for, and why freezes and a stopped line do not hold it, if so.

@@ -5,6 +5,7 @@ mod fleet;
 mod log;
 mod past;
 mod plan;
+mod sets;
 mod status;
 mod waiting;
 
@@ -12,6 +13,7 @@ pub(crate) use fleet::fleet;
 pub(crate) use log::{line, log};
 pub(crate) use past::{latest_upgrades, past_upgrades};
 pub(crate) use plan::plan;
+pub(crate) use sets::scale_sets;
 pub(crate) use status::status;
 
 use phasegate_core::plan::Hold;

@@ -14,9 +14,11 @@ use crate::cli::args::DemoArgs;
 use crate::cli::client::Client;
 use crate::cli::exit::Exit;
 use crate::cli::output;
+use crate::cli::target;
 use crate::clock::Clock;
 use crate::demo::fleet::{self, SCALE_SET, Workplace};
 use crate::host::{Host, HostOptions};
+use crate::net::endpoint::Endpoint;
 use phasegate_wire as wire;
 use screen::Screen;
 
@@ -86,7 +88,7 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<Exit> {
 }
 
 fn keep_running(host: &Host) {
-    let address = host.address();
+    let address = host.place();
     output::talk(&format!(
         "\nThe fleet and the API at http://{address} stay up until Ctrl-C. Try in another terminal:\n  \
          phasegate fleet --server {address}\n  phasegate upgrade start {SCALE_SET} --to v3 --wait --server {address}\n"
@@ -94,7 +96,7 @@ fn keep_running(host: &Host) {
 }
 
 async fn show(host: &Host, args: &DemoArgs) -> anyhow::Result<Exit> {
-    let api = Caller::new(host.address())?;
+    let api = Caller::new(host.place())?;
     let screen = Screen::new(args.output);
     screen.say(&format!(
         "Starting {} processes of a small replicated database at {FROM}: three zones, one leader, one in backup.",
@@ -138,8 +140,9 @@ struct Caller {
 }
 
 impl Caller {
-    fn new(address: std::net::SocketAddr) -> anyhow::Result<Self> {
-        Ok(Self { client: Arc::new(Client::new(&address.to_string(), None)?) })
+    fn new(place: &Endpoint) -> anyhow::Result<Self> {
+        let server = target::named(&place.to_string(), None)?;
+        Ok(Self { client: Arc::new(Client::new(server, None)) })
     }
 
     async fn get<T: serde::de::DeserializeOwned + Send + 'static>(&self, path: String) -> anyhow::Result<T> {

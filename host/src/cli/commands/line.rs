@@ -36,8 +36,9 @@ fn show(line: &wire::Line, format: OutputArgs) -> anyhow::Result<()> {
     }
     let text = match (&line.since, &line.reason) {
         (Some(since), Some(reason)) if line.stopped => {
+            let by = line.actor.as_ref().map_or_else(String::new, |actor| format!(" by {actor}"));
             format!(
-                "the line is stopped since {since}: {reason}\nno upgrade admits anything until `phasegate line start`\n"
+                "the line is stopped since {since}{by}: {reason}\nno upgrade admits anything until `phasegate line start`\n"
             )
         }
         _ => "the line goes on\n".to_owned(),

@@ -13,4 +13,5 @@ pub mod reload;
 pub mod run;
 pub mod simulate;
 pub mod status;
+pub mod token;
 pub mod upgrade;

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
+use crate::access::Tls;
 use crate::cli::args::RunArgs;
 use crate::cli::exit::Exit;
 use crate::cli::output;
-use crate::cli::target::read_token;
 use crate::config::{self, LoadConfigError};
 use crate::host::OnFirstStage;
 use crate::host::{Host, HostOptions};
 use crate::log;
+use crate::net::endpoint::Endpoint;
 use phasegate_core::domain::By;
 
 /// Runs the host.
@@ -29,12 +30,11 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     if problems.list.iter().any(|problem| !config::is_about_a_component(problem)) {
         return Ok(refuse(&problems));
     }
-    let token = config.server.token_file.as_deref().map(read_token).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         // Asked for before anything starts, so that a signal during the start is not lost.
         let mut stop = StopSignal::listen().context("cannot listen for signals")?;
-        let started = Host::start(&config, HostOptions { token, on_stage: show_stages() }).await;
+        let started = Host::start(&config, HostOptions { on_stage: show_stages() }).await;
         if output::stderr_is_terminal() {
             log::draw(CLEAR_LINE);
         }
@@ -43,7 +43,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
             Err(_) if !problems.is_empty() => return Ok(refuse(&problems)),
             started => started?,
         };
-        tracing::info!("listening on http://{}", host.address());
+        say_where(&host, &config);
         let mut reloads = Reloads::listen().context("cannot listen for signals")?;
         let failed = loop {
             tokio::select! {
@@ -61,6 +61,16 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
         anyhow::ensure!(!failed, "the kernel ended by itself; the log above says why; unless another host has taken over, please report it");
         Ok(Exit::Done)
     })
+}
+
+/// Where the API can be reached.
+fn say_where(host: &Host, config: &config::Config) {
+    let place = host.place();
+    match (place, &config.server.access.tls) {
+        (Endpoint::Unix(_), _) => tracing::info!("listening on {place}"),
+        (Endpoint::Tcp(_), Tls::Here(_)) => tracing::info!("listening on https://{place}"),
+        (Endpoint::Tcp(_), Tls::Off | Tls::Terminated) => tracing::info!("listening on http://{place}"),
+    }
 }
 
 /// Back to the begin of the line, and nothing in it.

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::*;
 use crate::keys::{Form, Reload, Shape};
 use crate::plugins::config::PluginConfig;
-use rows::Effect::{Plugin, Restart, Set};
+use rows::Effect::{self, Plugin, Restart, Set};
 use rows::{Row, host_and_plugin_rows, policy_rows, set_rows};
 
 /// `#…` are the places for one more key.
@@ -44,6 +44,9 @@ fn effects(before: &Config, after: &Config) -> Vec<String> {
         let changes = live_changes(before, after, &set.name);
         effects.extend(parts(&changes).into_iter().map(str::to_owned));
     }
+    if before.server.access != after.server.access {
+        effects.push("access".to_owned());
+    }
     let differs = |plugin: &&PluginConfig| {
         before.plugins.iter().any(|old| old.spec.name == plugin.spec.name && old != *plugin)
     };
@@ -61,6 +64,7 @@ fn every_change_has_an_effect_or_needs_a_restart() {
             Restart(reason) => reason,
             Set(part) => part,
             Plugin => &"plugin",
+            Effect::Access => &"access",
         };
         assert!(seen.iter().any(|effect| effect == expected), "{to}: {seen:?}");
         assert_eq!(effects(&file(from), &file(from)), Vec::<String>::new(), "{from}");

@@ -50,6 +50,7 @@ fn defaults() {
         surge: None,
         token_file: None,
         ca_file: None,
+        identity: None,
         timeout: Duration::from_secs(600),
         max_concurrent: 64,
     };
@@ -114,8 +115,9 @@ kind = 'process' ; command = ['up'] ; surge = { ports = '0-7' } | driver.surge.p
 kind = 'process' ; command = ['up'] ; surge = { ports = 9100 } | driver.surge.ports: is the number 9100
 kind = 'process' ; command = ['up'] ; surge = { port = '1-2' } | driver.surge.port: is not a known key (did you mean "ports"?
 kind = 'http' ; url = 'http://{host}/' ; tokenFile = '' | driver.tokenFile: is empty
+kind = 'http' ; url = 'http://{host}/' ; key = 'k' | driver.key: is given without certificate
 kind = 'http' ; url = 'http://{host}/' ; timeoutInSeconds = 1e9 | driver.timeoutInSeconds: is 1e9 (allowed: 0.1 to 86400)
-kind = 'http' ; url = 'http://{host}/' ; command = ['up'] | driver.command: is not a known key (known here: kind, url, observeUrl, createUrl, deleteUrl, tokenFile, caFile, timeoutInSeconds, maxConcurrent)
+kind = 'http' ; url = 'http://{host}/' ; command = ['up'] | driver.command: is not a known key (known here: kind, url, observeUrl, createUrl, deleteUrl, tokenFile, caFile, certificate, key, timeoutInSeconds, maxConcurrent)
 "##;
 
 #[test]

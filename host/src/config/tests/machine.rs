@@ -44,7 +44,7 @@ fn write(path: &Path, mode: u32) {
 }
 
 fn prepare(directory: &Path) {
-    write(&directory.join("token"), 0o600);
+    fs::write(directory.join("token"), "a-long-random-word-of-ours").unwrap();
     write(&directory.join("db.wasm"), 0o600);
     fs::create_dir_all(directory.join("site/directory")).unwrap();
     write(&directory.join("site/server"), 0o700);

@@ -146,9 +146,10 @@ fn accepts_the_sample() {
     assert_eq!(
         config.server,
         Server {
-            listen: "127.0.0.1:8970".parse().unwrap(),
+            listen: Endpoint::Tcp("127.0.0.1:8970".parse().unwrap()),
+            socket: Socket { mode: 0o600, group: None },
             data_dir: PathBuf::from("/etc/phasegate/phasegate-data"),
-            token_file: None,
+            access: Access::default(),
         }
     );
     let file = "/etc/phasegate/plugins/replicated-db/replicated-db.wasm";
@@ -222,7 +223,7 @@ instances = [{ id = "a b", adress = "::1:80" }, { address = "10.0.0.1" }]
 #[test]
 fn reports_all_problems_at_once() {
     insta::assert_snapshot!(problems(WRONG), @r#"
-    phasegate.toml:2:10: server.listen: is 0.0.0.0:8970, where other machines could start and stop upgrades without a token (add tokenFile = "phasegate.token", or listen on 127.0.0.1)
+    phasegate.toml:2:10: server.listen: is 0.0.0.0:8970, where other machines could start and stop upgrades without a token (add tokens = "phasegate.tokens" (`phasegate token new` writes it), or listen on 127.0.0.1)
     phasegate.toml:3:1: server.datadir: is not a known key (did you mean "dataDir"?)
     phasegate.toml:6:13: plugins[0].component: is the unknown built-in component "nothing" (write "builtin:azure-health", the path of a file, oci://… or https://…)
     phasegate.toml:7:20: plugins[0].settings.lag: is nan, which JSON cannot hold (write a finite number, or a string)

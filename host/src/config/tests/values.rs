@@ -43,7 +43,9 @@ fn accepts_the_edges() {
     for (old, new) in [
         ("#server", "listen = '[::1]:0'"),
         ("#server", "listen = '[::ffff:127.0.0.1]:80'"),
-        ("#server", "listen = '0.0.0.0:80'\ntokenFile = 'token'"),
+        ("#server", "listen = '0.0.0.0:80'\ntokenFile = 'token'\ntls = 'terminated'"),
+        ("#server", "listen = '0.0.0.0:80'\ntokens = 'tokens'\ntls = { certificate = 'c', key = 'k' }"),
+        ("#server", "listen = 'unix:phasegate.sock'\nsocket = { mode = '0660', group = 'ops' }"),
         ("\"db.wasm\"", "'builtin:azure-health'"),
         ("#plugin", "limits = { memoryMiB = 1, timeoutMs = 1 }\nisolation = 'reused'"),
         ("#plugin", "limits = { memoryMiB = 4096, timeoutMs = 60_000 }\nisolation = 'batch'"),
@@ -89,6 +91,15 @@ const WRONG_VALUES: &str = r##"
 #server | listen = 'localhost:80' | server.listen: "localhost:80" is not an IP address and a port
 #server | listen = '127.0.0.1' | server.listen: "127.0.0.1" is not
 #server | listen = '[::]:80' | server.listen: is [::]:80, where other machines
+#server | listen = '[::]:80' ; tokenFile = 't' | server.listen: is [::]:80, where other machines could read the tokens
+#server | listen = 'unix:' | server.listen: "unix:" has a path of 0 bytes
+#server | listen = 'unix:/s' ; socket = { mode = '0400' } | server.socket.mode: "0400" is no mode of a socket
+#server | listen = 'unix:/s' ; socket = { mode = '4755' } | server.socket.mode: "4755" is no mode of a socket
+#server | socket = { mode = '0600' } | server.socket: goes with a socket, and listen is an address
+#server | tokenFile = 'a' ; tokens = 'b' | server.tokenFile: is at odds with tokens
+#server | tls = 'on' | server.tls: is no way to encrypt
+#server | tls = { certificate = 'c' } | server.tls.key: is missing
+#server | listen = 'unix:/s' ; tls = { certificate = 'c', key = 'k' } | server.tls: encrypts a socket
 #server | dataDir = '' | server.dataDir: is empty
 #server | dataDir = "a\u0000" | server.dataDir: contains a NUL character
 #server | tokenFile = 1 | server.tokenFile: is the number 1 (write a string, for example tokenFile =

@@ -80,8 +80,9 @@ enum Conflict {
 
 impl Agents {
     pub(super) fn new(settings: HttpSettings, timing: Timing) -> Result<Self, LoadCertificatesError> {
-        let HttpSettings { urls, creation: _, token_file, ca_file, timeout, max_concurrent } = settings;
-        let tls = ca_file.as_deref().map(VerifiedTls::load).transpose()?;
+        let HttpSettings { urls, creation: _, token_file, ca_file, identity, timeout, max_concurrent } =
+            settings;
+        let tls = ca_file.as_deref().map(|path| VerifiedTls::load_as(path, identity.as_ref())).transpose()?;
         let client = Client { tls, token_file, permits: Semaphore::new(max_concurrent) };
         Ok(Self(Arc::new(Shared { urls, timeout, client, timing })))
     }

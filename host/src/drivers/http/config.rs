@@ -13,6 +13,7 @@ use crate::drivers::template::{
     RenderError, Template, TemplateValues, Wish, asks_for_missing_address, render_url,
 };
 use crate::drivers::{Create, Creation, Delete, Driver, Ensure};
+use crate::net::serve_tls::TlsFiles;
 use crate::net::url::HttpUrl;
 use phasegate_core::domain::{Instance, ScaleSetName};
 
@@ -29,6 +30,8 @@ pub struct HttpConfig {
     pub token_file: Option<PathBuf>,
     /// Certificates that are trusted, in PEM; there when a URL is https.
     pub ca_file: Option<PathBuf>,
+    /// Certificate and key that are shown to an agent that asks who the host is.
+    pub identity: Option<TlsFiles>,
     /// From the first request of an operation to its end, 0.1 s to a day.
     pub timeout: Duration,
     /// Most requests at once, 1 to 1024.
@@ -55,6 +58,7 @@ impl KindSettings for HttpConfig {
             creation: Creation::told(self.surge.as_ref()),
             token_file: self.token_file.clone(),
             ca_file: self.ca_file.clone(),
+            identity: self.identity.clone(),
             timeout: self.timeout,
             max_concurrent: usize::try_from(self.max_concurrent).unwrap_or(usize::MAX),
         };
@@ -63,7 +67,14 @@ impl KindSettings for HttpConfig {
 
     fn needs(&self) -> Needs<'_> {
         Needs {
-            files: self.token_file.iter().map(|path| ("tokenFile", path.as_path())).collect(),
+            files: {
+                let token = self.token_file.iter().map(|path| ("tokenFile", path.as_path()));
+                let identity = self.identity.iter().flat_map(|TlsFiles { certificate, key }| {
+                    [("certificate", certificate.as_path()), ("key", key.as_path())]
+                });
+                token.chain(identity).collect()
+            },
+            identity: self.identity.as_ref(),
             certificates: self.ca_file.iter().map(|path| ("caFile", path.as_path())).collect(),
             ..Needs::default()
         }

@@ -8,6 +8,7 @@ use crate::drivers::kind::{DriverConfig, Kind};
 use crate::drivers::template::{PlacedTemplates, Scope, Template, both_or_none};
 use crate::drivers::{MAX_CONCURRENT, WAIT_DEFAULT, WAIT_MAX_SECONDS};
 use crate::keys::{Form, Given, Is, Key, Section, Value};
+use crate::net::serve_tls::TlsFiles;
 use crate::net::url::{HttpUrl, Scheme};
 
 /// The http driver.
@@ -25,6 +26,7 @@ pub const KIND: Kind = Kind {
             surge: surge.map(|(create, delete)| SurgeUrls { create, delete }),
             token_file: keys.token_file,
             ca_file: keys.ca_file,
+            identity: keys.certificate.zip(keys.key).map(|(certificate, key)| TlsFiles { certificate, key }),
             timeout: keys.timeout,
             max_concurrent: keys.max_concurrent,
         };
@@ -41,6 +43,8 @@ struct Http {
     delete: Option<Template>,
     token_file: Option<PathBuf>,
     ca_file: Option<PathBuf>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
     timeout: Duration,
     max_concurrent: u32,
     templates: PlacedTemplates,
@@ -119,6 +123,18 @@ const HTTP: Section<Http> = Section {
         .bounds("PEM")
         .doc("certificates that are trusted; https needs it, because certificates are always verified here")
         .restart(),
+        Key::<Http>::optional(
+            "certificate",
+            "\"phasegate.pem\"",
+            Is::Path(|keys, path| keys.certificate = Some(path)),
+        )
+        .bounds("PEM; both or none")
+        .doc("shown to an agent that asks who the host is; with `caFile`")
+        .restart(),
+        Key::<Http>::optional("key", "\"phasegate.key\"", Is::Path(|keys, path| keys.key = Some(path)))
+            .bounds("PEM; both or none")
+            .doc("its key, without a password")
+            .restart(),
         Key::<Http>::preset(
             "timeoutInSeconds",
             WAIT_DEFAULT,
@@ -144,6 +160,7 @@ fn url(keys: &mut Http, value: &Value<'_>, scope: Scope) -> Option<Template> {
 
 fn check(keys: &mut Http, given: &mut Given<'_>) {
     both_or_none(given, "createUrl", "deleteUrl");
+    both_or_none(given, "certificate", "key");
     let Http { url, observe_url, create, delete, ca_file, templates, .. } = keys;
     let refuse = if given.are_sound(&["caFile"]) && ca_file.is_none() { without_trust } else { not_a_url };
     templates.refuse(given.at("url"), url.as_ref(), Scope::Apply, refuse);

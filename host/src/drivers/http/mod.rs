@@ -26,6 +26,7 @@ pub use self::keys::KIND;
 use super::site::{Confirm, Site};
 use super::template::RenderError;
 use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, Ensure};
+use crate::net::serve_tls::{self, ServeTlsError, TlsFiles};
 pub use crate::net::tls::LoadCertificatesError;
 use crate::net::tls::VerifiedTls;
 use crate::net::url::HttpUrl;
@@ -69,6 +70,8 @@ pub struct HttpSettings {
     pub token_file: Option<PathBuf>,
     /// Certificates that are trusted, in PEM. Without it nothing is spoken over https.
     pub ca_file: Option<PathBuf>,
+    /// Certificate and key that are shown to an agent that asks who we are.
+    pub identity: Option<TlsFiles>,
     /// From the first request of an operation to its end.
     pub timeout: Duration,
     /// Most requests at once.
@@ -91,6 +94,15 @@ impl HttpDriver {
     /// When the certificates cannot be read.
     pub fn start(settings: HttpSettings) -> Result<Self, LoadCertificatesError> {
         Self::start_with(settings, Timing::default(), Confirm::default())
+    }
+
+    /// Whether a certificate and its key can be shown to an agent.
+    ///
+    /// # Errors
+    /// When they cannot be read, or do not go together.
+    pub fn check_identity(files: &TlsFiles) -> Result<(), ServeTlsError> {
+        // The same rules as for a server's own.
+        serve_tls::load(files).map(|_| ())
     }
 
     /// Whether the file holds certificates that can be trusted.

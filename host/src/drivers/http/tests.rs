@@ -56,6 +56,7 @@ fn driver(base: String, looks: Looks, change: impl FnOnce(&mut HttpSettings)) ->
         creation: Creation::Possible,
         token_file: None,
         ca_file: None,
+        identity: None,
         timeout: PATIENCE,
         max_concurrent: 64,
     };

@@ -15,6 +15,8 @@ pub(crate) fn log(name: &ScaleSetName, page: &TrailPage) -> wire::Log {
         upgrade: entry.upgrade.as_ref().map(ToString::to_string),
         instance: entry.instance.as_ref().map(ToString::to_string),
         kind: words::log_kind(&entry.what),
+        actor: entry.by.actor.to_string(),
+        reason: entry.by.reason.clone(),
         text: entry.to_string(),
     };
     let first = page.entries.first().filter(|_| page.more);
@@ -31,6 +33,7 @@ pub(crate) fn line(line: Option<&StoppedLine>) -> wire::Line {
     wire::Line {
         stopped: line.is_some(),
         since: line.map(|line| line.at.to_string()),
+        actor: line.map(|line| line.by.to_string()),
         reason: line.map(|line| line.reason.clone()),
     }
 }

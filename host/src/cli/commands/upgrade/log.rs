@@ -64,12 +64,16 @@ fn path(args: &LogArgs) -> anyhow::Result<String> {
 }
 
 fn row(entry: &wire::LogEntry) -> Vec<String> {
+    let why = match entry.actor.as_str() {
+        "" | "host" => entry.text.clone(),
+        actor => format!("{} (by {actor})", entry.text),
+    };
     vec![
         entry.at.clone(),
         or_dash(entry.upgrade.as_ref()),
         or_dash(entry.instance.as_ref()),
         entry.kind.to_string(),
-        entry.text.clone(),
+        why,
     ]
 }
 

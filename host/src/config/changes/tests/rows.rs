@@ -7,8 +7,9 @@ pub(super) enum Effect {
     Restart(&'static str),
     Set(&'static str),
     Plugin,
+    Access,
 }
-use Effect::{Plugin, Restart, Set};
+use Effect::{Access, Plugin, Restart, Set};
 
 pub(super) type Row = (&'static str, &'static str, &'static str, Effect);
 
@@ -17,7 +18,21 @@ pub(super) fn host_and_plugin_rows() -> Vec<Row> {
     vec![
         ("#server", "listen = \"127.0.0.1:1\"", "listen = \"127.0.0.1:2\"", Restart("server.listen changed")),
         ("#server", "dataDir = \"a\"", "dataDir = \"b\"", Restart("server.dataDir changed")),
-        ("#server", "tokenFile = \"a\"", "tokenFile = \"b\"", Restart("server.tokenFile changed")),
+        ("#server", "tokenFile = \"a\"", "tokenFile = \"b\"", Access),
+        ("#server", "tokenFile = \"a\"", "tokens = \"a\"", Access),
+        ("#server", "tls = \"terminated\"", "tls = { certificate = \"a\", key = \"b\" }", Access),
+        (
+            "#server",
+            "listen = \"unix:/s\"\nsocket = { mode = \"0600\" }",
+            "listen = \"unix:/s\"\nsocket = { mode = \"0660\" }",
+            Restart("server.socket.mode changed"),
+        ),
+        (
+            "#server",
+            "listen = \"unix:/s\"\nsocket = { group = \"a\" }",
+            "listen = \"unix:/s\"\nsocket = { group = \"b\" }",
+            Restart("server.socket.group changed"),
+        ),
         ("#recording", "maxMiB = 4", "maxMiB = 1", Restart("recording.maxMiB changed")),
         ("#recording", "maxMiB = 4", "maxMiB = 0", Restart("recording.maxMiB changed")),
         ("#recording", "maxAge = \"P1D\"", "maxAge = \"P2D\"", Restart("recording.maxAge changed")),
