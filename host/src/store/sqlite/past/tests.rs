@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use phasegate_core::domain::{By, WallTime};
-use phasegate_core::record::Opened;
 use phasegate_core::record::audit::What;
+use phasegate_core::record::{Opened, ReadTrail as _};
 use phasegate_core::rollout::Wish;
 use serde::de::DeserializeOwned;
 
 use super::*;
+use crate::clock::Clock;
 use crate::store::sqlite::SqliteStore;
 
 /// Lines of the trail: enough that SQLite prefers an index, few enough to be written in a second.
@@ -132,4 +133,36 @@ fn what_was_ever_in_the_trail_is_known() {
     {
         assert_eq!(reader.has_line_of(&id(set), &id(instance)).unwrap(), known, "{set} {instance}");
     }
+}
+
+/// Prints how long a read takes with two million lines, alone and beside nineteen others.
+#[test]
+#[ignore = "for the figures: it writes two million lines, which takes a minute"]
+fn two_million_lines_are_read_in_milliseconds() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = filled(directory.path(), 2_000_000);
+    let clock = Clock::start();
+    let reader = store.reader(clock).unwrap();
+    let all = TrailQuery::latest(id("orders"), 1_000);
+    let queries = [
+        ("the newest", all.clone()),
+        ("instance", TrailQuery { instance: Some(id("web-7")), ..all.clone() }),
+        ("upgrade", TrailQuery { upgrade: Some(id("orders-3")), ..all.clone() }),
+        ("both", TrailQuery { instance: Some(id("web-7")), upgrade: Some(id("orders-3")), ..all.clone() }),
+        ("since", TrailQuery { since: Some(Place::Date(WallTime(1_500_000_000))), ..all.clone() }),
+        ("until", TrailQuery { until: Some(Place::Date(WallTime(500_000_000))), ..all }),
+    ];
+    let timed = |query: &TrailQuery| {
+        let before = clock.elapsed();
+        let lines = reader.trail(query).unwrap().entries.len();
+        (lines, clock.elapsed() - before)
+    };
+    for (what, query) in &queries {
+        println!("{what}: {:?}, again {:?}", timed(query), timed(query));
+    }
+    std::thread::scope(|scope| {
+        let beside: Vec<_> = (0..20).map(|_| scope.spawn(|| timed(&queries[1].1))).collect();
+        let slowest = beside.into_iter().map(|reader| reader.join().unwrap()).max();
+        println!("slowest of twenty at once: {slowest:?}");
+    });
 }
