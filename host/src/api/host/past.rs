@@ -102,13 +102,13 @@ impl Host {
             before: lines.before,
             limit: lines.limit,
         };
-        let has = query.instance.as_ref().is_none_or(|instance| self.has(&set, instance));
+        let stranger = query.instance.clone().filter(|instance| !self.has(&set, instance));
         self.record(move |trail| {
             let page = trail.trail(&query)?;
-            if page.entries.is_empty() {
-                if let Some(unknown) = unknown(trail, &query, has)? {
-                    return Ok(Err(unknown));
-                }
+            if page.entries.is_empty()
+                && let Some(unknown) = unknown(trail, &query, stranger.as_ref())?
+            {
+                return Ok(Err(unknown));
             }
             Ok(Ok(view::log(&query.scale_set, &page)))
         })
@@ -177,14 +177,14 @@ impl Host {
     }
 }
 
-/// What of a query that found nothing is not known at all.
+/// What of a query that found nothing is not known at all; a stranger is an instance that the scale set has not now.
 fn unknown(
     trail: &dyn ReadTrail,
     query: &TrailQuery,
-    has_instance: bool,
+    stranger: Option<&InstanceId>,
 ) -> Result<Option<CommandError>, StoreError> {
     let set = &query.scale_set;
-    if let Some(instance) = query.instance.as_ref().filter(|_| !has_instance)
+    if let Some(instance) = stranger
         && !trail.has_line_of(set, instance)?
     {
         let message = format!(
