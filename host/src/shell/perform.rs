@@ -72,7 +72,7 @@ async fn ensure(driver: Arc<dyn Driver>, request: Ensure) -> Event {
     let named = (&scale_set, &instance.id, &component, &operation);
     let answer = match heard(driver.ensure(request).await, named) {
         Ok(answer) => answer,
-        Err(superseded) => return superseded,
+        Err(superseded) => return *superseded,
     };
     let seen = match &component {
         Component::Application => driver.observe(&scale_set, &instance).await,
@@ -92,7 +92,7 @@ async fn create(driver: Arc<dyn Driver>, request: Create) -> Event {
     let named = (&scale_set, &instance.id, &Component::Application, &operation);
     let answer = match heard(driver.create(request).await, named) {
         Ok(answer) => answer,
-        Err(superseded) => return superseded,
+        Err(superseded) => return *superseded,
     };
     let mut seen = None;
     if let Ok(address) = &answer {
@@ -107,7 +107,7 @@ async fn delete(driver: Arc<dyn Driver>, request: Delete) -> Event {
     let named = (&scale_set, &instance.id, &Component::Application, &operation);
     let answer = match heard(driver.delete(request).await, named) {
         Ok(answer) => answer,
-        Err(superseded) => return superseded,
+        Err(superseded) => return *superseded,
     };
     Event::Deleted(Deleted { scale_set, instance: instance.id, operation, answer })
 }
@@ -119,16 +119,16 @@ type Named<'a> = (&'a ScaleSetName, &'a InstanceId, &'a Component, &'a Operation
 fn heard<T>(
     answer: Result<T, DriverError>,
     (scale_set, instance, component, operation): Named<'_>,
-) -> Result<Result<T, String>, Event> {
+) -> Result<Result<T, String>, Box<Event>> {
     match answer {
         Ok(done) => Ok(Ok(done)),
-        Err(DriverError::Superseded(seen)) => Err(Event::Superseded(Superseded {
+        Err(DriverError::Superseded(seen)) => Err(Box::new(Event::Superseded(Superseded {
             scale_set: scale_set.clone(),
             instance: instance.clone(),
             component: component.clone(),
             operation: operation.clone(),
             seen,
-        })),
+        }))),
         Err(error) => Ok(Err(error.to_string())),
     }
 }
