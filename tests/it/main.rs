@@ -37,6 +37,7 @@ mod hostile_plugins;
 mod http;
 mod kinds;
 mod live;
+mod log;
 mod neighbours;
 mod pipeline;
 mod reload;

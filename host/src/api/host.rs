@@ -4,17 +4,17 @@
 //! the published view and beside the one who writes the record: no reader ever enters the loop.
 
 mod explain;
+mod past;
 mod plugins;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use phasegate_core::domain::{Actor, By, InstanceId, Now, ReadClock, RequestKey, ScaleSetName};
+use phasegate_core::domain::{Actor, By, Now, ReadClock, RequestKey, ScaleSetName};
 use phasegate_core::kernel::command::Command;
 use phasegate_core::kernel::report::{self, Tally};
 use phasegate_core::kernel::{Fleet, Refusal};
-use phasegate_core::record::audit::Entry;
-use phasegate_core::record::{ReadTrail, TrailQuery};
+use phasegate_core::record::ReadTrail;
 use phasegate_core::rollout::Wish;
 use phasegate_wire as wire;
 
@@ -23,6 +23,7 @@ pub(super) use phasegate_core::kernel::command::{Quarantined, Selection, StartOp
 pub(super) use crate::net::reference::{InvalidRemoteError, RemoteSource};
 pub(super) use crate::shell::{CommandError, CommandErrorKind};
 pub(super) use explain::Decided;
+pub(super) use past::{Bound, Lines, Page};
 pub(super) use phasegate_core::lifecycle::{SwapMode, SwapOptions};
 pub(super) use plugins::Offered;
 
@@ -35,14 +36,11 @@ use crate::clock::Clock;
 use crate::net::shortage::Shortages;
 use crate::shell::Door;
 
-/// Lines of the audit trail in one answer; the record has them all.
-const LOG_MAX: u32 = 10_000;
-
 /// A running host, as the API sees it.
 pub struct Host {
     /// The way to the loop, and the views that it publishes.
     pub door: Door,
-    /// Reads the audit trail.
+    /// Reads the record: the audit trail, and upgrades of the past.
     pub trail: Arc<dyn ReadTrail>,
     /// Reads both clocks.
     pub clock: Clock,
@@ -146,15 +144,6 @@ impl Host {
         view::line(self.door.view().line.as_ref())
     }
 
-    pub(super) async fn log(
-        &self,
-        set: ScaleSetName,
-        instance: Option<InstanceId>,
-    ) -> Result<wire::Log, CommandError> {
-        let entries = self.entries(&set, instance).await?;
-        Ok(view::log(&set, &entries))
-    }
-
     pub(super) async fn start(
         &self,
         set: ScaleSetName,
@@ -219,21 +208,6 @@ impl Host {
             let message = format!("the fleet could not be read: {error}");
             CommandError::new(CommandErrorKind::Unavailable, message)
         })?
-    }
-
-    async fn entries(
-        &self,
-        set: &ScaleSetName,
-        instance: Option<InstanceId>,
-    ) -> Result<Vec<Entry>, CommandError> {
-        self.door.view().set(set)?;
-        let trail = Arc::clone(&self.trail);
-        let query = TrailQuery { scale_set: set.clone(), instance, limit: LOG_MAX };
-        let unavailable = |why: String| CommandError::new(CommandErrorKind::Unavailable, why);
-        let work = tokio::task::spawn_blocking(move || trail.trail(&query));
-        let read =
-            work.await.map_err(|error| unavailable(format!("the trail could not be read: {error}")))?;
-        read.map_err(|error| unavailable(error.to_string()))
     }
 
     /// Goes on to its end also when the client does not wait for it: half of it would be worse.

@@ -4,7 +4,7 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::Uri;
 use axum::http::request::Parts;
 use percent_encoding::percent_decode_str;
-use phasegate_core::domain::{InstanceId, PluginName, ScaleSetName};
+use phasegate_core::domain::{InstanceId, PluginName, ScaleSetName, UpgradeId};
 use phasegate_core::rollout::Wish;
 use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
@@ -81,6 +81,15 @@ impl Named for InstanceId {
 
     fn parse(text: &str) -> Result<Self, Refusal> {
         Self::parse(text).map_err(|error| Refusal::invalid(format!("instance id {text:?} {error}")))
+    }
+}
+
+impl Named for UpgradeId {
+    const PLACE: &'static str = "id";
+    const ABOUT: &'static str = "Id of an upgrade of the scale set.";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        Self::parse(text).map_err(|error| Refusal::invalid(format!("upgrade id {text:?} {error}")))
     }
 }
 

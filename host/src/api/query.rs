@@ -99,6 +99,19 @@ pub(super) fn boolean(key: &str, value: &str) -> Result<bool, Refusal> {
     value.parse().map_err(|_| Refusal::invalid(format!("{key} is {value:?}; write true or false")))
 }
 
+/// A whole number within bounds.
+pub(super) fn whole<N>(key: &str, value: &str, (least, most): (N, N)) -> Result<N, Refusal>
+where
+    N: std::str::FromStr + PartialOrd + std::fmt::Display,
+{
+    // What `FromStr` takes and people do not write: `+1`.
+    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+    let number = value.parse().ok().filter(|number| digits && *number >= least && *number <= most);
+    number.ok_or_else(|| {
+        Refusal::invalid(format!("{key} is {value:?}; write a whole number from {least} to {most}"))
+    })
+}
+
 impl<T: FromQuery> IntoParams for Query<T> {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let text = || ObjectBuilder::new().schema_type(Type::String);

@@ -42,6 +42,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Demo(args) => commands::demo::run(&args),
         Command::Fleet(args) => commands::fleet::run(&args),
         Command::Line(args) => commands::line::run(&args),
+        Command::Status(args) => commands::status::run(&args),
         Command::Upgrade(args) => commands::upgrade::run(&args),
         Command::Token(args) => commands::token::run(&args),
         Command::Plugin(args) => commands::plugin::run(&args),

@@ -137,6 +137,22 @@ pub enum SqliteStoreError {
         /// The data file.
         path: PathBuf,
     },
+    /// A read took too long.
+    #[error("data file `{}` was not read within {} s; ask for less: a shorter span of time, a lower limit", path.display(), within.as_secs())]
+    ReadTooSlow {
+        /// The data file.
+        path: PathBuf,
+        /// The limit.
+        within: std::time::Duration,
+    },
+    /// Too many read.
+    #[error("data file `{}`: other readers were busy for {} s; ask again later", path.display(), within.as_secs())]
+    ReadersBusy {
+        /// The data file.
+        path: PathBuf,
+        /// The limit.
+        within: std::time::Duration,
+    },
     /// SQLite says no.
     #[error("data file `{}`: {source}", path.display())]
     Sqlite {

@@ -5,25 +5,25 @@
 
 pub(in crate::store) mod copy;
 mod every;
+mod past;
 mod read;
+mod reader;
 pub(in crate::store) mod schema;
 mod write;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 
 use phasegate_core::domain::Fence;
-use phasegate_core::record::audit::Entry;
-use phasegate_core::record::{
-    Commit, Doubt, Hold, Opened, ReadTrail, Store, StoreError, Stored, TrailQuery, Write,
-};
+use phasegate_core::record::{Commit, Doubt, Hold, Opened, Store, StoreError, Stored, Write};
 
 use super::lock::{self, DirectoryLock, Durable, LockIdentity, Seen};
 use super::{SqliteStoreError, private};
+use crate::clock::Clock;
 pub(in crate::store) use read::Reader;
+use reader::TrailReader;
 use write::Writer;
 
 /// Name of the data file in its directory.
@@ -93,13 +93,12 @@ impl SqliteStore {
         Ok(Opened { store: Self { connection, path, identity, lock, fence, rising: None }, stored })
     }
 
-    /// Reads the trail beside the loop, over a connection of its own.
+    /// Reads the record beside the loop, over connections of its own.
     ///
     /// # Errors
     /// When the data file cannot be opened a second time.
-    pub fn reader(&self) -> Result<TrailReader, SqliteStoreError> {
-        let connection = open_to_read(&self.path)?;
-        Ok(TrailReader { connection: Mutex::new(connection), path: self.path.clone() })
+    pub fn reader(&self, clock: Clock) -> Result<TrailReader, SqliteStoreError> {
+        TrailReader::open(&self.path, clock)
     }
 
     pub(in crate::store) fn write(&mut self, commit: &Commit) -> Result<(), WriteError> {
@@ -290,21 +289,6 @@ fn is_known(error: &rusqlite::Error) -> Known {
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull) => Known::NotMade,
         Some(_) | None => Known::Nothing,
-    }
-}
-
-/// Reads the trail beside the loop.
-#[derive(Debug)]
-pub struct TrailReader {
-    /// Readers take turns; the loop does not wait for them.
-    connection: Mutex<Connection>,
-    path: PathBuf,
-}
-
-impl ReadTrail for TrailReader {
-    fn trail(&self, query: &TrailQuery) -> Result<Vec<Entry>, StoreError> {
-        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(Reader { connection: &connection, path: &self.path }.trail(query)?)
     }
 }
 

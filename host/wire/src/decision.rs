@@ -41,7 +41,7 @@ pub struct Evaluation {
 pub struct Explanation {
     /// The scale set.
     pub scale_set: String,
-    /// The latest upgrade.
+    /// The upgrade that decided.
     pub upgrade: String,
     /// The instance.
     pub instance: String,

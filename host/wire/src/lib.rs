@@ -14,6 +14,7 @@ mod fleet;
 mod host;
 mod line;
 mod log;
+mod past;
 mod plan;
 mod plugin;
 mod reload;
@@ -30,6 +31,9 @@ pub use fleet::{Fleet, Health, Instance, Participation, ScaleSet, Stamp, StandsI
 pub use host::{HealthCounts, HostStanding, ScaleSetSummary, ScaleSets, UpgradeSummary, Version};
 pub use line::Line;
 pub use log::{Log, LogEntry, LogKind};
+pub use past::{
+    LatestUpgrade, LatestUpgrades, PastUpgrade, PastUpgrades, QuarantinedVersion, UpgradeInBrief, UpgradeKind,
+};
 pub use plan::{Frozen, Hold, Limits, Plan, PlanBatch, PlanDetail, Warning, WarningCode};
 pub use plugin::{
     Claim, Plugin, PluginChange, PluginCounters, PluginDiff, PluginFailing, PluginGeneration, PluginHistory,

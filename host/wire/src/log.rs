@@ -13,6 +13,12 @@ pub struct Log {
     pub scale_set: String,
     /// Oldest first.
     pub entries: Vec<LogEntry>,
+    /// Whether there are older lines that were asked for and did not fit.
+    #[serde(default)]
+    pub truncated: bool,
+    /// `before` of the request that goes on where this answer ends; null when it has all.
+    #[serde(default)]
+    pub next: Option<u64>,
 }
 
 /// One line of the audit trail.
@@ -20,6 +26,9 @@ pub struct Log {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct LogEntry {
+    /// Its number in the record; a later line has a higher one.
+    #[serde(default)]
+    pub seq: u64,
     /// RFC 3339, UTC.
     pub at: String,
     /// Upgrade that it belongs to.

@@ -43,7 +43,7 @@ pub struct ReasonRequest {
     pub reason: Option<String>,
 }
 
-/// `GET /v1/scale-sets/NAME/upgrade`, `upgrade status --json --detail`: a [`Status`] with what
+/// `GET /v1/scale-sets/NAME/upgrade` and `…/upgrades/ID`, `upgrade status --json --detail`: a [`Status`] with what
 /// people ask next.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]

@@ -7,6 +7,7 @@ pub mod audit;
 mod disk;
 mod hold;
 mod stored;
+mod trail;
 mod write;
 
 pub use disk::Disk;
@@ -15,11 +16,9 @@ pub use stored::{
     Forced, Retry, StoppedLine, StoredGeneration, StoredHeed, StoredMemory, StoredModel, StoredPlugin,
     StoredRefusal, StoredReload, StoredRequest, StoredShadow, StoredTakeUp, StoredWatch,
 };
+pub use trail::{PastUpgrade, Place, ReadTrail, TrailPage, TrailQuery, UpgradesPage, UpgradesQuery};
 pub use write::{Anchor, Commit, Stored, Write};
 
-use audit::Entry;
-
-use crate::domain::{InstanceId, ScaleSetName};
 use crate::rollout::{Purpose, Upgrade};
 
 /// What a store says when it does not do what it was asked for; the words of whatever keeps the record are
@@ -44,26 +43,6 @@ pub enum Made {
     No,
     /// It was made, all of it, or it was not.
     NotKnown,
-}
-
-/// Which lines of the trail are wanted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TrailQuery {
-    /// Of this scale set.
-    pub scale_set: ScaleSetName,
-    /// Of this instance only.
-    pub instance: Option<InstanceId>,
-    /// So many at most, the latest.
-    pub limit: u32,
-}
-
-/// Reads the trail beside the one who writes. Never waits for a commit.
-pub trait ReadTrail: Send + Sync {
-    /// The lines, oldest first.
-    ///
-    /// # Errors
-    /// When the record cannot be read.
-    fn trail(&self, query: &TrailQuery) -> Result<Vec<Entry>, StoreError>;
 }
 
 /// Where the record is kept, for the one who writes it.

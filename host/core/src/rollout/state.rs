@@ -262,12 +262,18 @@ impl Upgrade {
     /// Counts.
     #[must_use]
     pub fn progress(&self) -> Progress {
+        self.counted(self.members.progress())
+    }
+
+    /// What counts of these counts of its members.
+    #[must_use]
+    pub fn counted(&self, members: Progress) -> Progress {
         let before = UpgradeErrorCode::MaxUnhealthyInstancePercentExceededBeforeRollingUpgrade;
         if self.error.as_ref().is_some_and(|error| error.code == before) {
             // Azure: an upgrade that was refused at the door has counted nothing.
             return Progress::default();
         }
-        self.members.progress()
+        members
     }
 
     /// Members of one batch by its index, in the order of the plan.

@@ -3,10 +3,14 @@
 use phasegate_core::domain::{InstanceId, ScaleSetName, UpgradeId};
 use phasegate_core::kernel::effect::Used;
 use phasegate_core::record::audit::{Entry, What};
+use phasegate_core::record::{TrailPage, TrailQuery};
 
 use super::{Host, no_upgrade};
 use crate::api::behind::Kept;
 use crate::shell::{CommandError, CommandErrorKind};
+
+/// Lines about an instance of an upgrade that are looked through for a decision, the latest.
+const LINES_MAX: u32 = 10_000;
 
 /// The latest decision of an upgrade about an instance, as the trail has it.
 pub(in crate::api) struct Decided {
@@ -21,18 +25,26 @@ fn decides(what: &What) -> bool {
 }
 
 impl Host {
-    /// The latest decision that the latest upgrade of a scale set took about an instance.
+    /// The latest decision that an upgrade of a scale set took about an instance: the latest upgrade, unless another
+    /// one is named.
     pub(in crate::api) async fn decided(
         &self,
         set: &ScaleSetName,
         instance: &InstanceId,
+        named: Option<UpgradeId>,
     ) -> Result<Decided, CommandError> {
-        let view = self.door.view();
-        let upgrade = view.set(set)?.upgrade.as_ref().ok_or_else(|| no_upgrade(set))?.id.clone();
-        let mut entries = self.entries(set, Some(instance.clone())).await?;
-        let latest = entries
-            .iter()
-            .rposition(|entry| entry.upgrade.as_ref() == Some(&upgrade) && decides(&entry.what));
+        let latest = self.door.view().set(set)?.upgrade.as_ref().map(|upgrade| upgrade.id.clone());
+        let upgrade = named.or(latest).ok_or_else(|| no_upgrade(set))?;
+        let query = TrailQuery {
+            instance: Some(instance.clone()),
+            upgrade: Some(upgrade.clone()),
+            ..TrailQuery::latest(set.clone(), LINES_MAX)
+        };
+        let TrailPage { mut entries, more: _ } = self.trail(query).await?;
+        let latest = entries.iter().rposition(|entry| decides(&entry.what));
+        if entries.is_empty() {
+            self.must_have(set, &upgrade).await?;
+        }
         Ok(Decided { upgrade, entry: latest.map(|index| entries.swap_remove(index)) })
     }
 

@@ -12,10 +12,26 @@ use phasegate_wire as wire;
 use crate::api::answer::Refusal;
 use crate::api::behind::{Again, JudgedAgain, Kept};
 use crate::api::host::{Decided, Host};
-use crate::api::path::In;
-use crate::api::query::{Nothing, Query};
+use crate::api::path::{In, Named};
+use crate::api::query::{FromQuery, Key, Query, Times};
 
-/// The decision that the latest upgrade took about an instance: observation, outcome, plugin, and the
+/// Which upgrade decided.
+#[derive(Debug, Default)]
+pub(super) struct Of {
+    upgrade: Option<UpgradeId>,
+}
+
+impl FromQuery for Of {
+    const KEYS: &'static [Key] =
+        &[Key { name: "upgrade", about: "The upgrade of this id, not the latest.", times: Times::Once }];
+
+    fn set(&mut self, _: &str, value: &str) -> Result<(), Refusal> {
+        self.upgrade = Some(<UpgradeId as Named>::parse(value)?);
+        Ok(())
+    }
+}
+
+/// The decision that the latest upgrade, or that of `upgrade`, took about an instance: observation, outcome, plugin, and the
 /// outcome when it is judged again (null where it cannot be).
 ///
 /// `same` is null where nothing can be proved, `note` says why. `standsIn` is null, or says which failure
@@ -23,16 +39,16 @@ use crate::api::query::{Nothing, Query};
 #[utoipa::path(
     get,
     path = "/v1/scale-sets/{name}/explain/{instance}",
-    params(In<ScaleSetName>, In<InstanceId>),
+    params(In<ScaleSetName>, In<InstanceId>, Query<Of>),
     responses((status = 200, description = "The decision.", body = wire::Explanation))
 )]
 pub(super) async fn explain(
     State(host): State<Arc<Host>>,
     In(set): In<ScaleSetName>,
     In(instance): In<InstanceId>,
-    Query(Nothing): Query<Nothing>,
+    Query(Of { upgrade }): Query<Of>,
 ) -> Result<Json<wire::Explanation>, Refusal> {
-    let Decided { upgrade, entry } = host.decided(&set, &instance).await?;
+    let Decided { upgrade, entry } = host.decided(&set, &instance, upgrade).await?;
     let Some(entry) = entry else { return Err(undecided(&host, &set, &instance, &upgrade)) };
     let mut answer = wire::Explanation {
         scale_set: set.to_string(),

@@ -10,6 +10,7 @@ mod health;
 mod line;
 mod log;
 mod metrics;
+mod past;
 mod plan;
 mod plugins;
 mod reload;
@@ -42,6 +43,9 @@ fn table() -> OpenApiRouter<Arc<Host>> {
         .routes(routes!(plan::show))
         .routes(routes!(upgrade::start, upgrade::show))
         .routes(routes!(upgrade::wish))
+        .routes(routes!(past::list))
+        .routes(routes!(past::show))
+        .routes(routes!(past::latest))
         .routes(routes!(log::show))
         .routes(routes!(explain::explain))
         .routes(routes!(line::show))
@@ -116,7 +120,8 @@ mod tests {
             ),
             (
                 "/v1/scale-sets/db/planet",
-                "there is no /v1/scale-sets/db/planet; known in place of \"planet\": log, plan, upgrade",
+                "there is no /v1/scale-sets/db/planet; known in place of \"planet\": log, plan, upgrade, \
+                 upgrades",
             ),
         ] {
             assert_eq!(no_such_route(path, &paths).message, expected);

@@ -3,6 +3,7 @@
 
 mod fleet;
 mod log;
+mod past;
 mod plan;
 mod sets;
 mod status;
@@ -10,6 +11,7 @@ mod waiting;
 
 pub(crate) use fleet::fleet;
 pub(crate) use log::{line, log};
+pub(crate) use past::{latest_upgrades, past_upgrades};
 pub(crate) use plan::plan;
 pub(crate) use sets::scale_sets;
 pub(crate) use status::status;

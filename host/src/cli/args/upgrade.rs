@@ -22,8 +22,10 @@ pub enum UpgradeVerb {
     Plan(UpgradeTo),
     /// Start an upgrade
     Start(StartArgs),
-    /// Show how the latest upgrade stands
-    Status(UpgradeOf),
+    /// Show how the latest upgrade stands, or how another one stood
+    Status(StatusOf),
+    /// List the upgrades of a scale set, newest first
+    List(ListArgs),
     /// Follow the latest upgrade to its end: 0 Completed, 1 Faulted or Cancelled
     Watch(UpgradeOf),
     /// Finish the batch in flight and stop
@@ -38,10 +40,10 @@ pub enum UpgradeVerb {
     Bypass(BypassArgs),
     /// Bring every touched instance back to the version before, newest first
     Rollback(RollbackArgs),
-    /// Show the audit trail: every decision, admission and effect
+    /// Show the audit trail: every decision, admission and effect; the newest lines that fit
     Log(LogArgs),
-    /// Show what an instance's plugin was asked and said when the latest upgrade took or left the
-    /// instance, and whether it says the same again: 1 when it does not
+    /// Show what an instance's plugin was asked and said when the latest upgrade, or that of --upgrade, took or
+    /// left the instance, and whether it says the same again: 1 when it does not
     Explain(ExplainArgs),
 }
 
@@ -93,6 +95,19 @@ pub struct LogArgs {
     /// Only what concerns this instance
     #[arg(long, value_name = "ID")]
     pub instance: Option<String>,
+    /// Only what belongs to this upgrade; `upgrade list` has the ids
+    #[arg(long, value_name = "ID")]
+    pub upgrade: Option<String>,
+    /// Only what comes from this time on (2026-01-05T09:00:00Z), from so long ago on (PT1H, P1D), or after the line
+    /// of this number
+    #[arg(long, value_name = "TIME|DURATION|LINE")]
+    pub since: Option<String>,
+    /// Only what comes before that, with it
+    #[arg(long, value_name = "TIME|DURATION|LINE")]
+    pub until: Option<String>,
+    /// So many lines at most, the newest
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub limit: u32,
     /// How to print.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -105,9 +120,52 @@ pub struct ExplainArgs {
     pub name: String,
     /// Instance
     pub instance: String,
+    /// What this upgrade decided, not the latest; `upgrade list` has the ids
+    #[arg(long, value_name = "ID")]
+    pub upgrade: Option<String>,
     /// How to print.
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// Options of `upgrade list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Scale set
+    pub name: String,
+    /// So many at most
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub limit: u32,
+    /// How to print.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Options of `upgrade status`.
+#[derive(Debug, Args)]
+pub struct StatusOf {
+    /// Scale set.
+    #[command(flatten)]
+    pub of: UpgradeOf,
+    /// This upgrade, not the latest; `upgrade list` has the ids
+    #[arg(long, value_name = "ID")]
+    pub upgrade: Option<String>,
+}
+
+/// Options of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// How to reach the host.
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// Scale set [default: all of them, a line each]
+    pub name: Option<String>,
+    /// This upgrade of it, not the latest
+    #[arg(long, value_name = "ID", requires = "name")]
+    pub upgrade: Option<String>,
+    /// How to print.
+    #[command(flatten)]
+    pub output: DetailArgs,
 }
 
 /// Options of `upgrade bypass`.

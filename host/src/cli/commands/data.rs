@@ -155,6 +155,8 @@ fn refused(error: SqliteStoreError) -> anyhow::Error {
         | SqliteStoreError::NotPutAside { .. }
         | SqliteStoreError::NotCopied { .. }
         | SqliteStoreError::NoRecord { .. }
+        | SqliteStoreError::ReadTooSlow { .. }
+        | SqliteStoreError::ReadersBusy { .. }
         | SqliteStoreError::Sqlite { .. } => error.into(),
     }
 }

@@ -12,5 +12,6 @@ pub mod plugin;
 pub mod reload;
 pub mod run;
 pub mod simulate;
+pub mod status;
 pub mod token;
 pub mod upgrade;

@@ -1,18 +1,18 @@
-//! `phasegate upgrade`: plan, start, status, watch, cancel.
+//! `phasegate upgrade`: plan, start, status, list, watch, cancel.
 
 mod explain;
+mod list;
+mod log;
 mod show;
 
 use std::collections::BTreeMap;
 
-use crate::cli::args::{
-    DetailArgs, LogArgs, RollbackArgs, StartArgs, UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb,
-};
+use crate::cli::args::{DetailArgs, RollbackArgs, StartArgs, UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb};
 use crate::cli::client::Client;
 use crate::cli::exit::Exit;
-use crate::cli::output::{self, or_dash, table};
+use crate::cli::output;
 use crate::cli::target;
-use phasegate_core::domain::{ExtensionName, InstanceId, ScaleSetName, Version};
+use phasegate_core::domain::{ExtensionName, InstanceId, ScaleSetName, UpgradeId, Version};
 use phasegate_wire as wire;
 
 use super::follow;
@@ -27,11 +27,8 @@ pub fn run(args: &UpgradeArgs) -> anyhow::Result<Exit> {
     match &args.verb {
         UpgradeVerb::Plan(args) => plan(&client, args),
         UpgradeVerb::Start(args) => start(&client, args),
-        UpgradeVerb::Status(args) => {
-            let detail: wire::StatusDetail = client.get(&upgrade_path(&args.name)?)?;
-            show(&detail, args.output)?;
-            Ok(Exit::Done)
-        }
+        UpgradeVerb::Status(args) => status(&client, &args.of.name, args.upgrade.as_ref(), args.of.output),
+        UpgradeVerb::List(args) => list::run(&client, args),
         UpgradeVerb::Watch(args) => watch(&client, args),
         UpgradeVerb::Cancel(args) => wish(&client, args, "cancel"),
         UpgradeVerb::Pause(args) => wish(&client, args, "pause"),
@@ -45,7 +42,7 @@ pub fn run(args: &UpgradeArgs) -> anyhow::Result<Exit> {
             Ok(Exit::Done)
         }
         UpgradeVerb::Rollback(args) => rollback(&client, args),
-        UpgradeVerb::Log(args) => log(&client, args),
+        UpgradeVerb::Log(args) => log::run(&client, args),
         UpgradeVerb::Explain(args) => explain::run(&client, args),
     }
 }
@@ -73,32 +70,28 @@ fn rollback(client: &Client, args: &RollbackArgs) -> anyhow::Result<Exit> {
     Ok(verdict(&ended))
 }
 
-fn log(client: &Client, args: &LogArgs) -> anyhow::Result<Exit> {
-    let mut path = format!("{}/log", scale_set_path(&args.name)?);
-    if let Some(instance) = &args.instance {
-        path.push_str(&format!("?instance={}", instance_id(instance)?));
-    }
-    let log: wire::Log = client.get(&path)?;
-    if args.output.json {
-        output::json(&log)?;
-        return Ok(Exit::Done);
-    }
-    let why = |entry: &wire::LogEntry| match entry.actor.as_str() {
-        "" | "host" => entry.text.clone(),
-        actor => format!("{} (by {actor})", entry.text),
+/// Prints how the latest upgrade of a scale set stands, or another one stood.
+pub(super) fn status(
+    client: &Client,
+    name: &str,
+    upgrade: Option<&String>,
+    format: DetailArgs,
+) -> anyhow::Result<Exit> {
+    let path = match upgrade {
+        Some(id) => format!("{}/upgrades/{}", scale_set_path(name)?, upgrade_id(id)?),
+        None => upgrade_path(name)?,
     };
-    let row = |entry: &wire::LogEntry| {
-        vec![
-            entry.at.clone(),
-            or_dash(entry.upgrade.as_ref()),
-            or_dash(entry.instance.as_ref()),
-            entry.kind.to_string(),
-            why(entry),
-        ]
-    };
-    let rows: Vec<Vec<String>> = log.entries.iter().map(row).collect();
-    output::data(&table(&["AT", "UPGRADE", "INSTANCE", "WHAT", "WHY"], &rows))?;
+    show(&client.get(&path)?, format)?;
     Ok(Exit::Done)
+}
+
+fn upgrade_id(text: &str) -> anyhow::Result<UpgradeId> {
+    UpgradeId::parse(text).map_err(|error| anyhow::anyhow!("upgrade id `{text}` {error}"))
+}
+
+/// A value as it stands in a query.
+fn encoded(value: &str) -> percent_encoding::PercentEncode<'_> {
+    percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC)
 }
 
 fn instance_id(text: &str) -> anyhow::Result<InstanceId> {

@@ -9,10 +9,8 @@ use serde::de::DeserializeOwned;
 use phasegate_core::domain::{
     Change, Component, InstanceId, Membership, PluginName, RequestKey, ScaleSetName, Version,
 };
-use phasegate_core::record::audit::Entry;
 use phasegate_core::record::{
-    Anchor, Retry, StoppedLine, Stored, StoredMemory, StoredModel, StoredPlugin, StoredRequest, TrailQuery,
-    left_a_trace,
+    Anchor, Retry, StoppedLine, Stored, StoredMemory, StoredModel, StoredPlugin, StoredRequest, left_a_trace,
 };
 use phasegate_core::rollout::{Course, LeftOut, Member, Upgrade};
 
@@ -80,7 +78,7 @@ impl Reader<'_> {
     }
 
     /// All rows of a query as optional texts.
-    fn rows(
+    pub(super) fn rows(
         &self,
         sql: &str,
         params: &[&dyn rusqlite::ToSql],
@@ -234,21 +232,6 @@ impl Reader<'_> {
         text.map_or(Ok(None), |text| self.parse("host", &text))
     }
 
-    /// The latest lines of the trail that are asked for, oldest first.
-    pub(super) fn trail(&self, query: &TrailQuery) -> Result<Vec<Entry>, SqliteStoreError> {
-        let TrailQuery { scale_set, instance, limit } = query;
-        let latest = "SELECT entry FROM audit WHERE scale_set = ?1 AND (?3 IS NULL OR instance = ?3) \
-             ORDER BY seq DESC LIMIT ?2";
-        let instance = instance.as_ref().map(InstanceId::as_str);
-        let mut entries = Vec::new();
-        for row in self.rows(latest, params![scale_set.as_str(), limit, instance])? {
-            let [entry] = columns(row);
-            entries.push(self.parse("audit", &entry)?);
-        }
-        entries.reverse();
-        Ok(entries)
-    }
-
     /// The latest upgrade of each set, and the latest that did anything.
     fn upgrades(&self) -> Result<(Vec<Upgrade>, Vec<Upgrade>), SqliteStoreError> {
         let (mut latest, mut touched) = (Vec::new(), Vec::new());
@@ -298,7 +281,7 @@ impl Reader<'_> {
 }
 
 /// The columns of a row; a missing or NULL one reads as empty, which no identifier is.
-fn columns<const N: usize>(row: Vec<Option<String>>) -> [String; N] {
+pub(super) fn columns<const N: usize>(row: Vec<Option<String>>) -> [String; N] {
     let mut values = row.into_iter();
     std::array::from_fn(|_| values.next().flatten().unwrap_or_default())
 }

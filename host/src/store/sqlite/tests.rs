@@ -2,8 +2,11 @@
 
 use super::*;
 use phasegate_core::domain::{By, Membership, Timestamp, WallTime};
+use phasegate_core::record::audit::Entry;
 use phasegate_core::record::audit::What;
-use phasegate_core::record::{Anchor, Disk, Retry, StoppedLine, StoredMemory, StoredModel, StoredRequest};
+use phasegate_core::record::{
+    Anchor, Disk, ReadTrail as _, Retry, StoppedLine, StoredMemory, StoredModel, StoredRequest, TrailQuery,
+};
 use phasegate_core::rollout::Wish;
 use serde::de::DeserializeOwned;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
@@ -88,8 +91,8 @@ fn what_is_written_reads_back_as_a_record_in_memory_has_it() {
         disk.apply(commit);
         store.commit(commit).unwrap();
     }
-    let query = TrailQuery { scale_set: id("orders"), instance: Some(id("0")), limit: 10 };
-    let trail = store.reader().unwrap().trail(&query).unwrap();
+    let query = TrailQuery { instance: Some(id("0")), ..TrailQuery::latest(id("orders"), 10) };
+    let trail = store.reader(crate::clock::Clock::start()).unwrap().trail(&query).unwrap().entries;
     assert_eq!(trail, disk.trail().cloned().collect::<Vec<_>>());
     drop(store);
     let expected = disk.open();
@@ -394,21 +397,21 @@ fn a_generation_that_rises_while_the_host_runs_is_kept_in_both_places() {
 fn a_transaction_of_another_program_holds_nothing_up_for_long() {
     let directory = tempfile::tempdir().unwrap();
     let Opened { mut store, .. } = SqliteStore::open(directory.path()).unwrap();
-    let reader = store.reader().unwrap();
+    let reader = store.reader(crate::clock::Clock::start()).unwrap();
     let other = Connection::open(directory.path().join("phasegate.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     // As SQLite waits: the handler gives up once its naps add up to the time that it was given.
     let refused = store.commit(&commit(1, version("v1"))).unwrap_err().to_string();
     assert!(refused.contains("locked"), "{refused}");
-    let query = TrailQuery { scale_set: id("orders"), instance: None, limit: 1 };
-    assert_eq!(reader.trail(&query).unwrap(), [], "readers do not wait at all");
+    let query = TrailQuery::latest(id("orders"), 1);
+    assert_eq!(reader.trail(&query).unwrap().entries, [], "readers do not wait at all");
     other.execute_batch("ROLLBACK").unwrap();
     store.commit(&commit(1, version("v1"))).unwrap();
     let waits = |connection: &Connection| -> i64 {
         connection.pragma_query_value(None, "busy_timeout", |row| row.get(0)).unwrap()
     };
-    let reading = reader.connection.lock().unwrap();
-    assert_eq!((waits(&store.connection), waits(&reading)), (100, 100), "milliseconds");
+    let reading = reader.read(|reading| Ok(waits(reading.connection))).unwrap();
+    assert_eq!((waits(&store.connection), reading), (100, 100), "milliseconds");
 }
 
 /// The record that the build before schema 6 has left.
@@ -433,8 +436,8 @@ fn a_record_of_schema_5_is_brought_up_and_kept_as_it_was() {
     assert_eq!(stored.touched[&id("orders")].id.as_str(), "orders-2");
     assert_eq!((stored.upgrade_number, stored.audit_seq, stored.seq), (2, 24, 14));
     assert_eq!(stored.plugins[&id("health")].history.len(), 2);
-    let query = TrailQuery { scale_set: id("orders"), instance: None, limit: 100 };
-    assert_eq!(store.reader().unwrap().trail(&query).unwrap().len(), 24);
+    let query = TrailQuery::latest(id("orders"), 100);
+    assert_eq!(store.reader(crate::clock::Clock::start()).unwrap().trail(&query).unwrap().entries.len(), 24);
     drop(store);
     assert_eq!(held(directory.path()), None);
     let aside = directory.path().join("phasegate.db.schema-5");

@@ -66,8 +66,8 @@ fn what_is_restored_holds_until_it_is_adopted_and_the_former_one_is_kept() {
     assert!(adopted.doubts().contains(&Doubt::Restored));
     let Opened { store, stored } = SqliteStore::open(&data).unwrap();
     assert_eq!(stored.hold, None);
-    let query = TrailQuery { scale_set: id("orders"), instance: None, limit: 9 };
-    let trail = store.reader().unwrap().trail(&query).unwrap();
+    let query = TrailQuery::latest(id("orders"), 9);
+    let trail = store.reader(crate::clock::Clock::start()).unwrap().trail(&query).unwrap().entries;
     assert!(trail[0].to_string().contains("was adopted") && trail[0].by == ann(), "{trail:?}");
     drop(store);
     let error = adopt(&data, &ann(), WallTime(9)).unwrap_err();

@@ -59,6 +59,14 @@ pub fn status<'a>(fleet: &'a Fleet, set: &'a SetState, now: Now) -> Option<Statu
     })
 }
 
+/// An upgrade that is over and was followed by others: it waits for nothing, and nothing is expected of it.
+#[must_use]
+pub fn past(upgrade: &Upgrade) -> StatusReport<'_> {
+    let progress = upgrade.progress();
+    let not_yet = Vec::new();
+    StatusReport { upgrade, progress, waiting: None, then: None, not_yet, expected: None, retry_at: None }
+}
+
 fn expected(upgrade: &Upgrade, set: &SetState, stopped: Option<Waiting>, now: Now) -> Option<Expected> {
     // Freezes go by the date, estimates by the fleet's own time.
     let frozen_until = |at: Timestamp| {

@@ -1,15 +1,16 @@
 //! The audit trail and the line, as the API shows them.
 
 use phasegate_core::domain::ScaleSetName;
-use phasegate_core::record::StoppedLine;
 use phasegate_core::record::audit::Entry;
+use phasegate_core::record::{StoppedLine, TrailPage};
 use phasegate_wire as wire;
 
 use crate::words;
 
-/// The trail of a scale set, oldest first.
-pub(crate) fn log(name: &ScaleSetName, entries: &[Entry]) -> wire::Log {
+/// A part of the trail of a scale set, oldest first.
+pub(crate) fn log(name: &ScaleSetName, page: &TrailPage) -> wire::Log {
     let entry = |entry: &Entry| wire::LogEntry {
+        seq: entry.seq,
         at: entry.at.to_string(),
         upgrade: entry.upgrade.as_ref().map(ToString::to_string),
         instance: entry.instance.as_ref().map(ToString::to_string),
@@ -18,7 +19,13 @@ pub(crate) fn log(name: &ScaleSetName, entries: &[Entry]) -> wire::Log {
         reason: entry.by.reason.clone(),
         text: entry.to_string(),
     };
-    wire::Log { scale_set: name.to_string(), entries: entries.iter().map(entry).collect() }
+    let first = page.entries.first().filter(|_| page.more);
+    wire::Log {
+        scale_set: name.to_string(),
+        entries: page.entries.iter().map(entry).collect(),
+        truncated: page.more,
+        next: first.map(|entry| entry.seq),
+    }
 }
 
 /// How the line stands.

@@ -1,4 +1,4 @@
-//! `upgrade explain`: why the latest upgrade took an instance or left it alone.
+//! `upgrade explain`: why an upgrade took an instance or left it alone.
 
 use crate::cli::args::ExplainArgs;
 use crate::cli::client::Client;
@@ -9,7 +9,10 @@ use phasegate_wire as wire;
 /// Asks the host and prints the answer; 1 when it was not judged again, or comes out differently.
 pub(super) fn run(client: &Client, args: &ExplainArgs) -> anyhow::Result<Exit> {
     let instance = super::instance_id(&args.instance)?;
-    let path = format!("{}/explain/{instance}", super::scale_set_path(&args.name)?);
+    let mut path = format!("{}/explain/{instance}", super::scale_set_path(&args.name)?);
+    if let Some(upgrade) = &args.upgrade {
+        path.push_str(&format!("?upgrade={}", super::upgrade_id(upgrade)?));
+    }
     let answer: wire::Explanation = client.get(&path)?;
     if args.output.json {
         output::json(&answer)?;

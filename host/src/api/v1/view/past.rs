@@ -1,0 +1,94 @@
+//! Upgrades of the past, and the latest one of every scale set.
+
+use phasegate_core::domain::{Now, ScaleSetName};
+use phasegate_core::kernel::Fleet;
+use phasegate_core::kernel::report::{self, StatusReport};
+use phasegate_core::record::{PastUpgrade, UpgradesPage};
+use phasegate_core::rollout::{Progress, Purpose, Upgrade};
+use phasegate_wire as wire;
+
+use super::waiting::waiting;
+use crate::words;
+
+/// Some upgrades of a scale set, newest first.
+pub(crate) fn past_upgrades(name: &ScaleSetName, page: &UpgradesPage) -> wire::PastUpgrades {
+    let last = page.upgrades.last().filter(|_| page.more);
+    wire::PastUpgrades {
+        scale_set: name.to_string(),
+        upgrades: page.upgrades.iter().map(past).collect(),
+        truncated: page.more,
+        next: last.map(|upgrade| upgrade.head.number),
+    }
+}
+
+fn past(upgrade: &PastUpgrade) -> wire::PastUpgrade {
+    let PastUpgrade { head, progress, by } = upgrade;
+    wire::PastUpgrade {
+        id: head.id.to_string(),
+        number: head.number,
+        kind: match head.purpose {
+            Purpose::Forward => wire::UpgradeKind::Forward,
+            Purpose::Manual => wire::UpgradeKind::Manual,
+            Purpose::Rollback { .. } => wire::UpgradeKind::Rollback,
+        },
+        from: head.before.to_string(),
+        to: head.goal.to_string(),
+        state: words::upgrade_state(head.state),
+        started_at: head.started_at.to_string(),
+        ended_at: head.ended_at().map(|at| at.to_string()),
+        progress: counts(*progress),
+        already_latest: head.already,
+        why: why(head),
+        actor: by.as_ref().map(|by| by.actor.to_string()),
+        reason: by.as_ref().and_then(|by| by.reason.clone()),
+    }
+}
+
+fn why(head: &Upgrade) -> Option<String> {
+    let error = head.error.as_ref().map(|error| error.message.clone());
+    error.or_else(|| match &head.purpose {
+        Purpose::Rollback { of, from, because } => {
+            let because = because.as_ref().map_or_else(String::new, |because| format!(": {because}"));
+            Some(format!("takes {of} (to {from}) back{because}"))
+        }
+        Purpose::Forward | Purpose::Manual => None,
+    })
+}
+
+fn counts(progress: Progress) -> wire::Progress {
+    let Progress { successful, failed, in_progress, pending } = progress;
+    wire::Progress { successful, failed, in_progress, pending }
+}
+
+/// Every scale set with its latest upgrade.
+pub(crate) fn latest_upgrades(fleet: &Fleet, now: Now) -> wire::LatestUpgrades {
+    let sets = fleet.sets().map(|set| wire::LatestUpgrade {
+        scale_set: set.spec.name.to_string(),
+        upgrade: report::status(fleet, set, now).map(|report| in_brief(&report, now)),
+        quarantined: set
+            .quarantined
+            .iter()
+            .map(|(change, reason)| wire::QuarantinedVersion {
+                component: change.component.to_string(),
+                version: change.to.to_string(),
+                reason: reason.clone(),
+            })
+            .collect(),
+    });
+    wire::LatestUpgrades { scale_sets: sets.collect() }
+}
+
+fn in_brief(report: &StatusReport<'_>, now: Now) -> wire::UpgradeInBrief {
+    let upgrade = report.upgrade;
+    wire::UpgradeInBrief {
+        id: upgrade.id.to_string(),
+        from: upgrade.before.to_string(),
+        to: upgrade.goal.to_string(),
+        state: words::upgrade_state(upgrade.state),
+        progress: counts(report.progress),
+        waiting: waiting(report, now.at),
+        started_at: upgrade.started_at.to_string(),
+        ended_at: upgrade.ended_at().map(|at| at.to_string()),
+        retry_at: report.retry_at.map(|at| at.to_string()),
+    }
+}
