@@ -28,6 +28,7 @@ pub(super) use plugins::Offered;
 
 use super::behind::{Configuration, Plugins, Recording};
 use super::denials::Denials;
+use super::events::Events;
 use super::shown::Shown;
 use super::uploads::Uploads;
 use super::v1::view;
@@ -44,6 +45,8 @@ pub struct Host {
     pub door: Door,
     /// Reads the audit trail.
     pub trail: Arc<dyn ReadTrail>,
+    /// What followers share.
+    pub events: Arc<Events>,
     /// Reads both clocks.
     pub clock: Clock,
     /// Plans that were shown.
@@ -140,6 +143,12 @@ impl Host {
             None => Err(no_upgrade(&set)),
         })
         .await
+    }
+
+    /// Whether there is such a scale set.
+    pub(super) fn known(&self, set: &ScaleSetName) -> Result<(), CommandError> {
+        self.door.view().set(set)?;
+        Ok(())
     }
 
     pub(super) fn line(&self) -> wire::Line {

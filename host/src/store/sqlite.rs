@@ -18,7 +18,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 use phasegate_core::domain::Fence;
 use phasegate_core::record::audit::Entry;
 use phasegate_core::record::{
-    Commit, Doubt, Hold, Opened, ReadTrail, Store, StoreError, Stored, TrailQuery, Write,
+    Commit, Doubt, Hold, Opened, ReadTrail, Store, StoreError, Stored, TrailPage, TrailQuery, Write,
 };
 
 use super::lock::{self, DirectoryLock, Durable, LockIdentity, Seen};
@@ -295,6 +295,16 @@ impl ReadTrail for TrailReader {
     fn trail(&self, query: &TrailQuery) -> Result<Vec<Entry>, StoreError> {
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Reader { connection: &connection, path: &self.path }.trail(query)?)
+    }
+
+    fn page(&self, page: &TrailPage) -> Result<Vec<Entry>, StoreError> {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Reader { connection: &connection, path: &self.path }.page(page)?)
+    }
+
+    fn first(&self) -> Result<Option<u64>, StoreError> {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Reader { connection: &connection, path: &self.path }.first()?)
     }
 }
 

@@ -57,6 +57,21 @@ pub struct TrailQuery {
     pub limit: u32,
 }
 
+/// Which piece of the trail.
+#[derive(Debug, Clone)]
+pub struct TrailPage {
+    /// Behind this line.
+    pub after: u64,
+    /// Up to this one, which is part of it.
+    pub until: u64,
+    /// Of this scale set only.
+    pub scale_set: Option<ScaleSetName>,
+    /// Of instances with this id only.
+    pub instance: Option<InstanceId>,
+    /// So many lines at most, the oldest.
+    pub limit: u32,
+}
+
 /// Reads the trail beside the one who writes. Never waits for a commit.
 pub trait ReadTrail: Send + Sync {
     /// The lines, oldest first.
@@ -64,6 +79,18 @@ pub trait ReadTrail: Send + Sync {
     /// # Errors
     /// When the record cannot be read.
     fn trail(&self, query: &TrailQuery) -> Result<Vec<Entry>, StoreError>;
+
+    /// A piece of the trail, oldest first.
+    ///
+    /// # Errors
+    /// When the record cannot be read.
+    fn page(&self, page: &TrailPage) -> Result<Vec<Entry>, StoreError>;
+
+    /// The number of the oldest line; none while there is no line.
+    ///
+    /// # Errors
+    /// When the record cannot be read.
+    fn first(&self) -> Result<Option<u64>, StoreError>;
 }
 
 /// Where the record is kept, for the one who writes it.

@@ -4,13 +4,15 @@
 mod fleet;
 mod log;
 mod plan;
+mod progress;
 mod sets;
 mod status;
 mod waiting;
 
 pub(crate) use fleet::fleet;
-pub(crate) use log::{line, log};
+pub(crate) use log::{entry, line, log};
 pub(crate) use plan::plan;
+pub(crate) use progress::progress;
 pub(crate) use sets::scale_sets;
 pub(crate) use status::status;
 

@@ -11,8 +11,8 @@ use phasegate_core::domain::{
 };
 use phasegate_core::record::audit::Entry;
 use phasegate_core::record::{
-    Anchor, Retry, StoppedLine, Stored, StoredMemory, StoredModel, StoredPlugin, StoredRequest, TrailQuery,
-    left_a_trace,
+    Anchor, Retry, StoppedLine, Stored, StoredMemory, StoredModel, StoredPlugin, StoredRequest, TrailPage,
+    TrailQuery, left_a_trace,
 };
 use phasegate_core::rollout::{Course, LeftOut, Member, Upgrade};
 
@@ -247,6 +247,37 @@ impl Reader<'_> {
         }
         entries.reverse();
         Ok(entries)
+    }
+
+    /// A piece of the trail, oldest first.
+    pub(super) fn page(&self, page: &TrailPage) -> Result<Vec<Entry>, SqliteStoreError> {
+        let TrailPage { after, until, scale_set, instance, limit } = page;
+        // Each condition stands only where it is asked for: the index that serves it is chosen by it.
+        let mut sql = "SELECT entry FROM audit WHERE seq > ?1 AND seq <= ?2".to_owned();
+        let (scale_set, instance) =
+            (scale_set.as_ref().map(ScaleSetName::as_str), instance.as_ref().map(InstanceId::as_str));
+        sql.push_str(if scale_set.is_some() { " AND scale_set = ?4" } else { " AND ?4 IS NULL" });
+        sql.push_str(if instance.is_some() { " AND instance = ?5" } else { " AND ?5 IS NULL" });
+        sql.push_str(" ORDER BY seq LIMIT ?3");
+        // No line has a higher number than a row can have.
+        let bound = |seq: u64| i64::try_from(seq).unwrap_or(i64::MAX);
+        let rows = self.rows(&sql, params![bound(*after), bound(*until), limit, scale_set, instance])?;
+        rows.into_iter()
+            .map(|row| {
+                let [entry] = columns(row);
+                self.parse("audit", &entry)
+            })
+            .collect()
+    }
+
+    /// The number of the oldest line.
+    pub(super) fn first(&self) -> Result<Option<u64>, SqliteStoreError> {
+        let rows = self.rows("SELECT entry FROM audit ORDER BY seq LIMIT 1", &[])?;
+        let first = rows.into_iter().next().map(|row| {
+            let [entry] = columns(row);
+            self.parse::<Entry>("audit", &entry)
+        });
+        Ok(first.transpose()?.map(|entry| entry.seq))
     }
 
     /// The latest upgrade of each set, and the latest that did anything.

@@ -9,7 +9,12 @@ use crate::words;
 
 /// The trail of a scale set, oldest first.
 pub(crate) fn log(name: &ScaleSetName, entries: &[Entry]) -> wire::Log {
-    let entry = |entry: &Entry| wire::LogEntry {
+    wire::Log { scale_set: name.to_string(), entries: entries.iter().map(entry).collect() }
+}
+
+/// One line of the trail.
+pub(crate) fn entry(entry: &Entry) -> wire::LogEntry {
+    wire::LogEntry {
         at: entry.at.to_string(),
         upgrade: entry.upgrade.as_ref().map(ToString::to_string),
         instance: entry.instance.as_ref().map(ToString::to_string),
@@ -17,8 +22,7 @@ pub(crate) fn log(name: &ScaleSetName, entries: &[Entry]) -> wire::Log {
         actor: entry.by.actor.to_string(),
         reason: entry.by.reason.clone(),
         text: entry.to_string(),
-    };
-    wire::Log { scale_set: name.to_string(), entries: entries.iter().map(entry).collect() }
+    }
 }
 
 /// How the line stands.
