@@ -49,11 +49,16 @@ if [[ $applies_only == no ]] && ! tests; then
 fi
 
 killed=0 survived=0 broken=0 fits=0
+only_worlds=no
 
 # Whether the tests let a mutant of a file live. Of kernel and lifecycle their own tests come first, which
 # take a moment; the worlds of the simulator only where those notice nothing.
 lives() {
     local room=${1%%/*}
+    if [[ $only_worlds == yes ]]; then
+        tests sim::tests::every_seed
+        return
+    fi
     case $room in
         kernel | lifecycle) tests "$room::" && tests ;;
         *) tests ;;
@@ -277,6 +282,23 @@ mutant world-leaving-is-not-asked-again kernel/boot.rs '            surge::delet
 mutant world-no-tombstone kernel/surge.rs 'out.writes.push(Write::Membership(name, id.clone(), Some(Box::new(gone))));' 'let _ = (name, gone);'
 mutant world-new-one-counts-at-once kernel/surge.rs 'state.place = Place::Coming { replaces: replaces.clone() };' ''
 mutant world-address-of-another kernel/surge.rs 'one.located == Located::Yes && one.spec.address == *address;' 'false && one.spec.address == *address;'
+
+# Generations of plugins: the worlds' own rules must notice, so only they are asked.
+only_worlds=yes
+mutant swap-any-generation-counts plan/standing.rs 'let counts = |by: Option<Generation>| input.in_force.is_none() || by == input.in_force;' 'let counts = |_: Option<Generation>| true;'
+mutant swap-sets-go-by-the-old-one kernel/plugin.rs 'reload::in_force(fleet, name, generation);' 'let _ = generation;'
+mutant swap-is-not-in-its-commit kernel/plugin.rs 'if let Some(stored) = record {' 'if let Some(stored) = record.filter(|_| in_force.is_none()) {'
+mutant swap-line-is-not-in-its-commit kernel/plugin.rs 'note::plugin_reverted(fleet, &said.plugin, &said.to_string(), now, out);' ''
+mutant swap-refused-takes-effect kernel/commit.rs 'let Undo { fleet, requests, numbers } = *undo;' 'let Undo { mut fleet, requests, numbers } = *undo;
+            fleet.plugins = self.fleet.plugins.clone();'
+mutant swap-late-answer lifecycle/step.rs 'let is = |job: &mut super::job::Job| job.load.ticket == ticket;' 'let is = |_: &mut super::job::Job| true;'
+mutant swap-number-is-used-again lifecycle/life.rs 'Generation(highest.unwrap_or(0).saturating_add(1))' 'Generation(highest.unwrap_or(0).max(1))'
+only_worlds=no
+mutant kernel-reload-in-parts kernel/mod.rs 'return Err(refusal);
+        }
+        let mut taken' 'let _ = refusal;
+        }
+        let mut taken'
 
 if [[ $applies_only == yes ]]; then
     echo "$fits apply, $broken do not"

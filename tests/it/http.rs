@@ -99,6 +99,7 @@ fn tricks_with_paths_bodies_and_headers_are_refused() {
         ("GET /v1/scale-sets/a%00b/plan", "", "400"),
         ("GET /v1/fleet", "Content-Length: 2\r\n\r\n{}", "400"),
         ("POST /v1/plugins/azure-health/promote", "Content-Length: 7\r\n\r\n{\"a\":1}", "400"),
+        ("GET /v1/line", "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n", "400"),
         ("POST /v1/scale-sets/orders/upgrade", "Content-Length: 18\r\n\r\n{\"to\":\"a\",\"to\":1}", "400"),
         ("GET /v1/fleet", "Sec-Fetch-Site: cross-site\r\n", "403"),
         ("GET /v1/fleet", "Host: localhost\r\n", "400"),
@@ -163,7 +164,7 @@ fn a_reload_that_is_sent_twice_under_one_key_is_done_once() {
     let again = reload("reload-1");
     assert!(again.starts_with("HTTP/1.1 200 ") && again.contains(changed), "{again}");
     let in_force = || {
-        site.json(&["upgrade", "plan", "orders", "--to", "v2"])["limits"]["maxBatchInstancePercent"].clone()
+        site.json(&["upgrade", "plan", "orders", "--to", "v2", "--detail"])["limits"]["maxBatchInstancePercent"].clone()
     };
     assert_eq!(in_force(), 40, "it was not done again");
     let other = reload("reload-2");

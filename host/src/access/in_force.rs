@@ -38,6 +38,8 @@ struct Held {
 pub struct Loaded {
     who: Arc<Who>,
     tls: Option<Arc<rustls::ServerConfig>>,
+    /// As the files looked just before.
+    marks: Marks,
 }
 
 impl Loaded {
@@ -46,7 +48,15 @@ impl Loaded {
     /// # Errors
     /// When a part cannot be used.
     pub fn load(access: &Access) -> Result<Self, LoadAccessError> {
-        Ok(Self { who: Arc::new(access.who()?), tls: access.certificates()? })
+        let marks = marks(access);
+        Ok(Self { who: Arc::new(access.who()?), tls: access.certificates()?, marks })
+    }
+}
+
+impl Held {
+    fn new(access: Access, what: Loaded) -> Self {
+        let read = what.marks.clone();
+        Self { access, what, seen: read.clone(), read }
     }
 }
 
@@ -56,9 +66,8 @@ impl InForce {
     /// # Errors
     /// When a part cannot be used.
     pub fn start(access: Access) -> Result<Self, LoadAccessError> {
-        let read = marks(&access);
         let what = Loaded::load(&access)?;
-        Ok(Self(Mutex::new(Held { access, what, seen: read.clone(), read })))
+        Ok(Self(Mutex::new(Held::new(access, what))))
     }
 
     /// Who is let in.
@@ -75,21 +84,30 @@ impl InForce {
 
     /// Goes over to what was read of another configuration.
     pub fn take_up(&self, access: Access, what: Loaded) {
-        let read = marks(&access);
-        *self.held() = Held { access, what, seen: read.clone(), read };
+        *self.held() = Held::new(access, what);
     }
 
     /// Looks at the files, and reads again what has changed and looks as it did at the last look. Blocks for as
     /// long as that takes; the log says what came of it.
     pub fn look(&self) {
+        let access = self.held().access.clone();
+        // Not under the lock, which every request takes: a file system may be slow.
+        let now = marks(&access);
+        {
+            let mut held = self.held();
+            let settled = std::mem::replace(&mut held.seen, now.clone()) == now;
+            if !settled || held.read == now || held.access != access {
+                return;
+            }
+            held.read = now;
+        }
+        let (who, tls) = (access.who(), access.certificates());
         let mut held = self.held();
-        let now = marks(&held.access);
-        let settled = std::mem::replace(&mut held.seen, now.clone()) == now;
-        if !settled || held.read == now {
+        if held.access != access {
+            // A reload has gone over to other files meanwhile, and has read them.
             return;
         }
-        held.read = now;
-        match held.access.who() {
+        match who {
             Ok(who) if who != *held.what.who => {
                 held.what.who = Arc::new(who);
                 tracing::info!("tokens: a changed file is in force");
@@ -97,7 +115,7 @@ impl InForce {
             Ok(_) => {}
             Err(error) => tracing::warn!("tokens: the ones before stay in force: {}", error.line()),
         }
-        match held.access.certificates() {
+        match tls {
             Ok(Some(tls)) => {
                 held.what.tls = Some(tls);
                 tracing::info!("TLS: certificate and key were read again");

@@ -213,9 +213,19 @@ pub(in crate::store) fn open_file(path: &Path) -> Result<Connection, SqliteStore
     opened.map_err(|source| SqliteStoreError::sqlite(path, source))
 }
 
-/// Opens a data file for reading, beside the host that may be writing it.
-pub(in crate::store) fn open_to_read(path: &Path) -> Result<Connection, SqliteStoreError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+/// Opens a data file that no host may have closed in good order, to read it. Not for reading alone: what a program
+/// that was killed has left half done must be undone first, as every reader would.
+pub(in crate::store) fn open_to_recover(path: &Path) -> Result<Connection, SqliteStoreError> {
+    open_with(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+}
+
+/// Opens a data file for reading, beside the host that has opened it.
+fn open_to_read(path: &Path) -> Result<Connection, SqliteStoreError> {
+    open_with(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+fn open_with(path: &Path, access: OpenFlags) -> Result<Connection, SqliteStoreError> {
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let opened = Connection::open_with_flags(path, flags).and_then(|connection| {
         connection.busy_timeout(BUSY_TIMEOUT)?;
         Ok(connection)

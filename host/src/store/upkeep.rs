@@ -15,7 +15,7 @@ use phasegate_core::record::audit::{Entry, HoldState, What};
 use phasegate_core::record::{Commit, Doubt, Hold, Opened, Stored, Write};
 
 use super::sqlite::copy::{self, beside, sync_folder_of};
-use super::sqlite::{NAME, Reader, SqliteStore, open_file, open_to_read, schema};
+use super::sqlite::{NAME, Reader, SqliteStore, open_file, open_to_recover, schema};
 use super::{SqliteStoreError, lock, private};
 
 pub use copy::Existing;
@@ -60,7 +60,7 @@ pub struct Restored {
 /// When there is none, it is not ours, or this program cannot read it at all.
 pub fn check(directory: &Path) -> Result<Checked, SqliteStoreError> {
     let path = there(directory)?;
-    let connection = open_to_read(&path)?;
+    let connection = open_to_recover(&path)?;
     let schema = schema::known(&connection, &path)?.unwrap_or_default();
     let reader = Reader { connection: &connection, path: &path };
     let every = reader.every()?;
@@ -89,7 +89,7 @@ pub fn check(directory: &Path) -> Result<Checked, SqliteStoreError> {
 /// When it cannot be read, or the copy not be written; then there is no copy.
 pub fn backup(directory: &Path, to: &Path, existing: Existing) -> Result<(), SqliteStoreError> {
     let path = there(directory)?;
-    let connection = open_to_read(&path)?;
+    let connection = open_to_recover(&path)?;
     schema::known(&connection, &path)?;
     copy::copy(&connection, &path, to, existing)
 }

@@ -166,6 +166,18 @@ mod tests {
     }
 
     #[test]
+    fn the_document_that_is_kept_is_the_one_that_is_served() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
+        let wanted = format!("{}\n", serde_json::to_string_pretty(&document()).unwrap());
+        if std::env::var_os("REWRITE").is_some() {
+            fs::write(file, wanted).unwrap();
+            return;
+        }
+        let kept = fs::read_to_string(file).unwrap();
+        assert!(kept == wanted, "host/openapi.json is another one; write it anew with: {COMMAND}");
+    }
+
+    #[test]
     fn the_table_of_routes_in_api_md_is_the_one_of_the_code() {
         holds("routes", &table_of_routes());
     }

@@ -7,8 +7,9 @@ use axum::extract::State;
 use phasegate_core::domain::{Generation, PluginName, Strategy};
 use phasegate_wire as wire;
 
+use super::upgrade::reason;
 use crate::api::answer::Refusal;
-use crate::api::body::Component;
+use crate::api::body::{Component, Object};
 use crate::api::guard::Caller;
 use crate::api::host::{Asked, Host, InvalidRemoteError, Offered, RemoteSource, SwapMode, SwapOptions};
 use crate::api::path::In;
@@ -24,6 +25,8 @@ pub(super) struct Swap {
     source: Option<RemoteSource>,
     /// What the client calls the file whose bytes it sends; shown to people and nothing else.
     file: Option<String>,
+    /// Why, one line.
+    reason: Option<String>,
 }
 
 impl FromQuery for Swap {
@@ -37,6 +40,7 @@ impl FromQuery for Swap {
             times: Times::Once,
         },
         Key { name: "file", about: "What messages call the bytes of the body.", times: Times::Once },
+        Key { name: "reason", about: "Why, one line.", times: Times::Once },
     ];
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), Refusal> {
@@ -45,6 +49,7 @@ impl FromQuery for Swap {
             "force" => self.force = boolean("force", value)?,
             "dryRun" => self.dry_run = boolean("dryRun", value)?,
             "source" => self.source = Some(source(value)?),
+            "reason" => self.reason = Some(value.to_owned()),
             _ => self.file = Some(value.to_owned()),
         }
         Ok(())
@@ -96,8 +101,8 @@ impl FromQuery for Back {
     }
 }
 
-fn by(caller: Caller) -> Asked {
-    Asked { actor: caller.actor(), ..Asked::default() }
+fn by(caller: Caller, request: wire::ReasonRequest) -> Result<Asked, Refusal> {
+    Ok(Asked { actor: caller.actor(), reason: reason(request)?, key: None })
 }
 
 /// Plugins and their active components.
@@ -129,9 +134,10 @@ pub(super) async fn swap(
     State(host): State<Arc<Host>>,
     caller: Caller,
     In(plugin): In<PluginName>,
-    Query(Swap { strategy, force, dry_run, source, file }): Query<Swap>,
+    Query(Swap { strategy, force, dry_run, source, file, reason }): Query<Swap>,
     Component(uploaded): Component,
 ) -> Result<Json<wire::PluginSwap>, Refusal> {
+    let asked = by(caller, wire::ReasonRequest { reason })?;
     let bytes = uploaded.bytes.clone();
     let offer = match source {
         None => Offered::Bytes { bytes, file },
@@ -145,7 +151,7 @@ pub(super) async fn swap(
         (false, true) => SwapMode::Force,
         (false, false) => SwapMode::Heed,
     };
-    Ok(Json(host.swap(&plugin, offer, SwapOptions { strategy, mode }, by(caller)).await?))
+    Ok(Json(host.swap(&plugin, offer, SwapOptions { strategy, mode }, asked).await?))
 }
 
 /// Which instances a new component changes: the comparison under way, or the latest one.
@@ -168,6 +174,7 @@ pub(super) async fn diff(
     post,
     path = "/v1/plugins/{name}/promote",
     params(In<PluginName>),
+    request_body = Option<wire::ReasonRequest>,
     responses((status = 200, description = "The plugin now.", body = wire::Plugin))
 )]
 pub(super) async fn promote(
@@ -175,8 +182,9 @@ pub(super) async fn promote(
     caller: Caller,
     In(plugin): In<PluginName>,
     Query(Nothing): Query<Nothing>,
+    Object(request): Object<wire::ReasonRequest>,
 ) -> Result<Json<wire::Plugin>, Refusal> {
-    Ok(Json(host.promote(&plugin, by(caller)).await?))
+    Ok(Json(host.promote(&plugin, by(caller, request)?).await?))
 }
 
 /// Drops the component that judges beside the active one.
@@ -184,6 +192,7 @@ pub(super) async fn promote(
     post,
     path = "/v1/plugins/{name}/discard",
     params(In<PluginName>),
+    request_body = Option<wire::ReasonRequest>,
     responses((status = 200, description = "The plugin now.", body = wire::Plugin))
 )]
 pub(super) async fn discard(
@@ -191,8 +200,9 @@ pub(super) async fn discard(
     caller: Caller,
     In(plugin): In<PluginName>,
     Query(Nothing): Query<Nothing>,
+    Object(request): Object<wire::ReasonRequest>,
 ) -> Result<Json<wire::Plugin>, Refusal> {
-    Ok(Json(host.discard(&plugin, by(caller)).await?))
+    Ok(Json(host.discard(&plugin, by(caller, request)?).await?))
 }
 
 /// The generations that can be gone back to.
@@ -218,6 +228,7 @@ pub(super) async fn history(
     post,
     path = "/v1/plugins/{name}/rollback",
     params(In<PluginName>, Query<Back>),
+    request_body = Option<wire::ReasonRequest>,
     responses((status = 200, description = "The plugin now.", body = wire::Plugin))
 )]
 pub(super) async fn roll_back(
@@ -225,8 +236,9 @@ pub(super) async fn roll_back(
     caller: Caller,
     In(plugin): In<PluginName>,
     Query(Back { to }): Query<Back>,
+    Object(request): Object<wire::ReasonRequest>,
 ) -> Result<Json<wire::Plugin>, Refusal> {
-    Ok(Json(host.roll_back(&plugin, to, by(caller)).await?))
+    Ok(Json(host.roll_back(&plugin, to, by(caller, request)?).await?))
 }
 
 #[cfg(test)]

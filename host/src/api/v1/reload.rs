@@ -6,7 +6,9 @@ use axum::Json;
 use axum::extract::State;
 use phasegate_wire as wire;
 
+use super::upgrade::reason;
 use crate::api::answer::Refusal;
+use crate::api::body::Object;
 use crate::api::guard::Caller;
 use crate::api::host::{Asked, Host};
 use crate::api::key::Key;
@@ -21,6 +23,7 @@ use crate::api::query::{Nothing, Query};
     post,
     path = "/v1/reload",
     params(Key),
+    request_body = Option<wire::ReasonRequest>,
     responses((status = 200, description = "What changed.", body = wire::Reload))
 )]
 pub(super) async fn reload(
@@ -28,6 +31,7 @@ pub(super) async fn reload(
     caller: Caller,
     Query(Nothing): Query<Nothing>,
     Key(key): Key,
+    Object(request): Object<wire::ReasonRequest>,
 ) -> Result<Json<wire::Reload>, Refusal> {
-    Ok(Json(host.reload(Asked { actor: caller.actor(), reason: None, key }).await?))
+    Ok(Json(host.reload(Asked { actor: caller.actor(), reason: reason(request)?, key }).await?))
 }
