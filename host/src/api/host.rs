@@ -12,7 +12,7 @@ use std::time::Duration;
 use phasegate_core::domain::{Actor, By, InstanceId, Now, ReadClock, RequestKey, ScaleSetName};
 use phasegate_core::kernel::command::Command;
 use phasegate_core::kernel::report::{self, Tally};
-use phasegate_core::kernel::{Fleet, Refusal};
+use phasegate_core::kernel::{Fleet, Refusal, SetState};
 use phasegate_core::record::audit::Entry;
 use phasegate_core::record::{ReadTrail, TrailQuery};
 use phasegate_core::rollout::Wish;
@@ -35,6 +35,7 @@ use super::v1::view;
 use crate::clock::Clock;
 use crate::net::shortage::Shortages;
 use crate::shell::Door;
+use crate::words;
 
 /// Lines of the audit trail in one answer; the record has them all.
 const LOG_MAX: u32 = 10_000;
@@ -63,6 +64,15 @@ pub struct Host {
     pub uploads: Uploads,
     /// Counts whom the guard turns away.
     pub denials: Arc<Denials>,
+}
+
+/// What a scrape is told of a scale set.
+#[derive(Debug)]
+pub(super) struct Standing {
+    pub(super) scale_set: ScaleSetName,
+    pub(super) upgrade: bool,
+    pub(super) waiting: Option<wire::WaitingCode>,
+    pub(super) quarantined: usize,
 }
 
 /// Longest wait for what the loop decides and records; below that of our own clients.
@@ -121,6 +131,20 @@ impl Host {
 
     pub(super) fn tally(&self) -> Tally {
         report::tally(&self.door.view())
+    }
+
+    /// What the latest upgrade of each set waits for, and how many versions are in quarantine there.
+    pub(super) async fn standing(&self) -> Result<Vec<Standing>, CommandError> {
+        let one = |fleet: &Fleet, now| {
+            let of = |set: &Arc<SetState>| Standing {
+                scale_set: set.spec.name.clone(),
+                upgrade: set.upgrade.is_some(),
+                waiting: report::waiting(fleet, set, now).map(|waiting| words::waiting_code(&waiting)),
+                quarantined: set.quarantined.len(),
+            };
+            Ok(fleet.sets().map(of).collect())
+        };
+        self.read(one).await
     }
 
     pub(super) async fn plan(
