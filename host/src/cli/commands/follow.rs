@@ -44,6 +44,7 @@ pub fn run_to_the_end(
     let name = first.status.scale_set.clone();
     let mut wanted = Wanted { scale_set: Some(name.clone()), since, ..Wanted::default() };
     let mut screen = Screen::new(&first, voice);
+    let timer = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let mut detail = first;
     // What ended when it was first looked at may still have lines that were not told.
     let mut untold = since.is_some();
@@ -68,7 +69,7 @@ pub fn run_to_the_end(
         detail = client.get(&format!("/v1/scale-sets/{name}/upgrade"))?;
         if detail.status.state == UpgradeState::RollingForward {
             // What has ended is an upgrade before this one; soon this one is told.
-            std::thread::sleep(REDRAW);
+            timer.block_on(async { tokio::time::sleep(REDRAW).await });
         }
     }
     if let Screen::Bar(bar) = &screen {
