@@ -113,6 +113,7 @@ impl Host {
         let denials = Arc::new(api::Denials::default());
         let asked = api::Host {
             door: door.clone(),
+            events: api::Events::start(door.clone(), trail.clone(), clock),
             trail,
             clock,
             shown: api::Shown::default(),

@@ -2,6 +2,7 @@
 //! new one does not go out before a word for it was chosen. Makes no sentences.
 
 use phasegate_core::domain::{Health, Participation, ProcessState, RollingUpgradePolicy};
+use phasegate_core::kernel::report::WaitsFor;
 use phasegate_core::plan::{Finding, Resolved};
 use phasegate_core::record::audit::{HoldState, What};
 use phasegate_core::rollout::{BatchState, UpgradeErrorCode, UpgradeState, Wish};
@@ -39,6 +40,26 @@ pub(crate) fn batch_state(state: BatchState) -> wire::BatchState {
         BatchState::InProgress => wire::BatchState::InProgress,
         BatchState::Completed => wire::BatchState::Completed,
         BatchState::Failed => wire::BatchState::Failed,
+    }
+}
+
+/// What an upgrade waits for, as a word.
+pub(crate) fn waiting_code(waiting: &WaitsFor<'_>) -> wire::WaitingCode {
+    match waiting {
+        WaitsFor::Record(_) => wire::WaitingCode::Record,
+        WaitsFor::Adoption(_) => wire::WaitingCode::Holding,
+        WaitsFor::FirstDecision(_) => wire::WaitingCode::Evidence,
+        WaitsFor::Line(_) => wire::WaitingCode::Line,
+        WaitsFor::Freeze { .. } => wire::WaitingCode::Freeze,
+        WaitsFor::Pause { .. } => wire::WaitingCode::PauseBetweenBatches,
+        WaitsFor::Paused | WaitsFor::Resume { .. } => wire::WaitingCode::Paused,
+        WaitsFor::Approval { .. } => wire::WaitingCode::Approval,
+        WaitsFor::Initializing(_) => wire::WaitingCode::Initializing,
+        WaitsFor::Deferred { .. } => wire::WaitingCode::Deferral,
+        WaitsFor::NotAsked { .. } => wire::WaitingCode::NotAsked,
+        WaitsFor::Recovery { .. } | WaitsFor::HealthyAgain => wire::WaitingCode::Health,
+        WaitsFor::Driver { .. } => wire::WaitingCode::Driver,
+        WaitsFor::Gate(_) => wire::WaitingCode::Gate,
     }
 }
 

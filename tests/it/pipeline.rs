@@ -71,7 +71,7 @@ fn what_fails_at_a_stage_leaves_the_old_one() {
     wait_for_error(&site, "stage self-test");
     std::fs::remove_dir_all(site.path("cases")).unwrap();
     assert_eq!(db(&site)["counters"]["refused"], 6);
-    let metrics = http::request(site.port(), "GET /metrics", "");
+    let metrics = http::request(site.port(), "GET /metrics", "Accept: application/openmetrics-text\r\n");
     for line in [
         "phasegate_plugin_loads_total{plugin=\"db\",event=\"refused\"} 6",
         "phasegate_plugin_load_stage_seconds{plugin=\"db\",stage=\"self-test\",state=\"failed\"} ",

@@ -60,8 +60,12 @@ pub struct Finished {
 }
 
 impl Finished {
+    /// What is on stdout; of what follows something, the last line.
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+        let values = serde_json::Deserializer::from_str(&self.stdout).into_iter::<Value>();
+        let values: Result<Vec<Value>, _> = values.collect();
+        let last = values.unwrap_or_else(|error| panic!("{error}: {self:?}")).pop();
+        last.unwrap_or_else(|| panic!("nothing on stdout: {self:?}"))
     }
 }
 

@@ -48,6 +48,10 @@ impl Refusal {
         Self::new(wire::ErrorCode::NotFound, message)
     }
 
+    pub(super) fn conflict(message: impl Into<String>) -> Self {
+        Self::new(wire::ErrorCode::Conflict, message)
+    }
+
     pub(super) fn too_large(message: impl Into<String>) -> Self {
         Self::new(wire::ErrorCode::RequestEntityTooLarge, message)
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use phasegate_core::domain::{Actor, By, Now, ReadClock, RequestKey, ScaleSetName};
 use phasegate_core::kernel::command::Command;
 use phasegate_core::kernel::report::{self, Tally};
-use phasegate_core::kernel::{Fleet, Refusal};
+use phasegate_core::kernel::{Fleet, Refusal, SetState};
 use phasegate_core::record::ReadTrail;
 use phasegate_core::rollout::Wish;
 use phasegate_wire as wire;
@@ -29,12 +29,14 @@ pub(super) use plugins::Offered;
 
 use super::behind::{Configuration, Plugins, Recording};
 use super::denials::Denials;
+use super::events::Events;
 use super::shown::Shown;
 use super::uploads::Uploads;
 use super::v1::view;
 use crate::clock::Clock;
 use crate::net::shortage::Shortages;
 use crate::shell::Door;
+use crate::words;
 
 /// A running host, as the API sees it.
 pub struct Host {
@@ -42,6 +44,8 @@ pub struct Host {
     pub door: Door,
     /// Reads the record: the audit trail, and upgrades of the past.
     pub trail: Arc<dyn ReadTrail>,
+    /// What followers share.
+    pub events: Arc<Events>,
     /// Reads both clocks.
     pub clock: Clock,
     /// Plans that were shown.
@@ -58,6 +62,15 @@ pub struct Host {
     pub uploads: Uploads,
     /// Counts whom the guard turns away.
     pub denials: Arc<Denials>,
+}
+
+/// What a scrape is told of a scale set.
+#[derive(Debug)]
+pub(super) struct Standing {
+    pub(super) scale_set: ScaleSetName,
+    pub(super) upgrade: bool,
+    pub(super) waiting: Option<wire::WaitingCode>,
+    pub(super) quarantined: usize,
 }
 
 /// Longest wait for what the loop decides and records; below that of our own clients.
@@ -118,6 +131,20 @@ impl Host {
         report::tally(&self.door.view())
     }
 
+    /// What the latest upgrade of each set waits for, and how many versions are in quarantine there.
+    pub(super) async fn standing(&self) -> Result<Vec<Standing>, CommandError> {
+        let one = |fleet: &Fleet, now| {
+            let of = |set: &Arc<SetState>| Standing {
+                scale_set: set.spec.name.clone(),
+                upgrade: set.upgrade.is_some(),
+                waiting: report::waiting(fleet, set, now).map(|waiting| words::waiting_code(&waiting)),
+                quarantined: set.quarantined.len(),
+            };
+            Ok(fleet.sets().map(of).collect())
+        };
+        self.read(one).await
+    }
+
     pub(super) async fn plan(
         &self,
         set: ScaleSetName,
@@ -138,6 +165,12 @@ impl Host {
             None => Err(no_upgrade(&set)),
         })
         .await
+    }
+
+    /// Whether there is such a scale set.
+    pub(super) fn known(&self, set: &ScaleSetName) -> Result<(), CommandError> {
+        self.door.view().set(set)?;
+        Ok(())
     }
 
     pub(super) fn line(&self) -> wire::Line {

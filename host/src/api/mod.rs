@@ -1,7 +1,7 @@
 //! The HTTP API.
 //!
 //! How to read this module: `listener` and `server` take connections, `connections` says who may have how many,
-//! `guard` who may call and `roles` what, `v1` has the routes, one file per resource; `path`, `query`, `key` and `body` read requests, `answer` writes refusals. `host` is
+//! `guard` who may call and `roles` what, `v1` has the routes, one file per resource; `path`, `query`, `key` and `body` read requests, `answer` writes refusals, `events` tells all who follow. `host` is
 //! the only file that knows who answers, and `behind` says what it asks for besides the loop. It owns no state.
 
 mod answer;
@@ -9,6 +9,7 @@ mod behind;
 mod body;
 mod connections;
 mod denials;
+mod events;
 mod guard;
 mod held_body;
 mod host;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 
 pub use behind::{Again, Cause, Configuration, Held, JudgedAgain, Kept, Plugins, Recording, Reloading, Work};
 pub use denials::Denials;
+pub use events::Events;
 pub use guard::Guard;
 pub use host::Host;
 pub use listener::{ListenError, Listener, SocketFile, SocketRights};

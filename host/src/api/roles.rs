@@ -28,6 +28,7 @@ pub(super) const ROLES: &[(&str, &str, Need)] = &[
     ("GET", "/v1/openapi.json", READ),
     ("GET", "/v1/version", READ),
     ("GET", "/v1/fleet", READ),
+    ("GET", "/v1/events", READ),
     ("GET", "/v1/scale-sets", READ),
     ("GET", "/v1/scale-sets/{name}/plan", READ),
     ("GET", "/v1/scale-sets/{name}/log", READ),

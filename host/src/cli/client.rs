@@ -61,8 +61,8 @@ impl fmt::Display for Server {
 }
 
 /// A connection of any kind.
-trait Connection: AsyncRead + AsyncWrite + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection for S {}
+pub(super) trait Connection: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection for S {}
 
 /// Speaks to one host.
 pub struct Client {
@@ -136,12 +136,42 @@ impl Client {
                 format!("{} answered with something else than Phasegate's JSON", self.server)
             });
         }
-        let Ok(wire::ErrorBody { error }) = serde_json::from_slice(&body) else {
-            bail!("{} answered {status} without Phasegate's JSON; is it a phasegate?", self.server);
+        Err(self.refused(status, &body))
+    }
+
+    /// What an answer says that is no success.
+    pub(super) fn refused(&self, status: StatusCode, body: &[u8]) -> anyhow::Error {
+        let Ok(wire::ErrorBody { error }) = serde_json::from_slice(body) else {
+            return anyhow::anyhow!(
+                "{} answered {status} without Phasegate's JSON; is it a phasegate?",
+                self.server
+            );
         };
         match error.code.as_refusal().map(|code| code.ends) {
-            Some(wire::codes::Ends::No) => Err(Refused(error.message).into()),
-            Some(wire::codes::Ends::CouldNotRun) | None => bail!("{}", error.message),
+            Some(wire::codes::Ends::No) => Refused(error.message).into(),
+            Some(wire::codes::Ends::CouldNotRun) | None => anyhow::anyhow!("{}", error.message),
+        }
+    }
+
+    /// A connection to the host.
+    pub(super) async fn reach(&self) -> anyhow::Result<Box<dyn Connection>> {
+        self.connect().await.with_context(|| self.unreachable())
+    }
+
+    fn unreachable(&self) -> String {
+        format!("cannot reach a phasegate at {}; {}", self.server, self.hint)
+    }
+
+    /// The head of a request.
+    pub(super) fn head(&self, method: Method, path: &str) -> hyper::http::request::Builder {
+        let host = match &self.server {
+            Server::Plain(address) | Server::Tls(address, _) => address.to_string(),
+            Server::Socket(_) => "localhost".to_owned(),
+        };
+        let head = Request::builder().method(method).uri(path).header(HOST, host);
+        match &self.token {
+            Some(token) => head.header(AUTHORIZATION, format!("Bearer {token}")),
+            None => head,
         }
     }
 
@@ -152,17 +182,9 @@ impl Client {
         body: Bytes,
         content_type: &'static str,
     ) -> anyhow::Result<(StatusCode, Vec<u8>)> {
-        let unreachable = || format!("cannot reach a phasegate at {}; {}", self.server, self.hint);
-        let stream = self.connect().await.with_context(unreachable)?;
-        let host = match &self.server {
-            Server::Plain(address) | Server::Tls(address, _) => address.to_string(),
-            Server::Socket(_) => "localhost".to_owned(),
-        };
-        let mut request =
-            Request::builder().method(method).uri(path).header(HOST, host).header(CONTENT_TYPE, content_type);
-        if let Some(token) = &self.token {
-            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
-        }
+        let unreachable = || self.unreachable();
+        let stream = self.reach().await?;
+        let request = self.head(method, path).header(CONTENT_TYPE, content_type);
         match exchange(stream, request.body(Full::new(body))?, ANSWER_MAX).await {
             Ok(answer) => {
                 warn_of_another_version(&answer.headers);

@@ -9,6 +9,7 @@ pub mod commands;
 pub mod exit;
 pub mod output;
 pub mod progress;
+pub mod stream;
 pub mod target;
 
 use clap::Parser;

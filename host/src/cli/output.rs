@@ -36,6 +36,22 @@ pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(write(&text)?)
 }
 
+/// Writes a value to stdout as JSON in one line.
+///
+/// # Errors
+/// When stdout is closed or full.
+pub fn json_line(value: &impl Serialize) -> anyhow::Result<()> {
+    Ok(json_text(&serde_json::to_string(value)?)?)
+}
+
+/// Writes JSON that is in one line already to stdout.
+///
+/// # Errors
+/// When stdout is closed or full.
+pub fn json_text(json: &str) -> io::Result<()> {
+    write(&format!("{}\n", visible_json(json)))
+}
+
 /// A value as indented JSON that can be shown.
 ///
 /// # Errors
@@ -55,6 +71,12 @@ pub fn is_closed_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
 pub fn stderr_is_terminal() -> bool {
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     io::stderr().is_terminal() && !dumb
+}
+
+/// Whether stdout is a terminal, and stderr one that progress may be drawn on.
+#[must_use]
+pub fn both_are_terminals() -> bool {
+    io::stdout().is_terminal() && stderr_is_terminal()
 }
 
 /// Lays out rows under headings: columns two spaces apart, the last one as long as it is.

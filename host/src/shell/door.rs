@@ -11,6 +11,7 @@ use phasegate_core::domain::{By, RequestId};
 use phasegate_core::kernel::{Answer, Command, Event, Refusal, Request};
 
 use super::View;
+use super::feed::{Announcer, Feed};
 use super::publish::Publisher;
 
 /// Capacity of the channel to the loop. Senders wait when it is full, which slows probing down rather than
@@ -25,6 +26,7 @@ pub struct Inside {
     pub(super) events: mpsc::Receiver<Event>,
     pub(super) waiting: Waiting,
     pub(super) publisher: Publisher,
+    pub(super) announcer: Announcer,
 }
 
 /// The way to the loop.
@@ -34,6 +36,7 @@ pub struct Door {
     waiting: Waiting,
     next: Arc<AtomicU64>,
     views: watch::Receiver<View>,
+    feed: Feed,
 }
 
 impl Door {
@@ -41,10 +44,11 @@ impl Door {
     #[must_use]
     pub fn new() -> (Self, Inside) {
         let (publisher, views) = Publisher::new();
+        let (announcer, feed) = Announcer::new();
         let (events, receiver) = mpsc::channel(EVENTS_MAX);
         let waiting = Waiting::default();
-        let door = Self { events, waiting: Arc::clone(&waiting), next: Arc::default(), views };
-        (door, Inside { events: receiver, waiting, publisher })
+        let door = Self { events, waiting: Arc::clone(&waiting), next: Arc::default(), views, feed };
+        (door, Inside { events: receiver, waiting, publisher, announcer })
     }
 
     /// Hands over an event; waits while the channel is full.
@@ -100,6 +104,12 @@ impl Door {
     #[must_use]
     pub fn view(&self) -> View {
         Arc::clone(&self.views.borrow())
+    }
+
+    /// Where one can follow what is recorded.
+    #[must_use]
+    pub fn feed(&self) -> &Feed {
+        &self.feed
     }
 
     /// Follows the fleet.

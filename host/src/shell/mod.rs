@@ -9,6 +9,7 @@
 
 mod door;
 mod error;
+mod feed;
 mod perform;
 mod publish;
 mod say;
@@ -18,6 +19,7 @@ mod turning;
 
 pub use door::{Door, Inside};
 pub use error::{CommandError, CommandErrorKind};
+pub use feed::{Feed, News};
 pub use perform::{Forget, Hands};
 pub use publish::View;
 pub use turning::{Ended, Shell, run};

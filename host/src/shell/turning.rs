@@ -50,6 +50,7 @@ impl Shell {
         let Opened { store, stored } = opened;
         let (kernel, first) = Kernel::boot_with(configured, &stored, ReadClock::now(&clock));
         inside.publisher.put(kernel.fleet());
+        inside.announcer.begins_at(stored.audit_seq);
         let held = Some(Vec::new());
         Self {
             kernel,
@@ -147,6 +148,9 @@ impl Shell {
     /// Commits what a turn wants recorded, and only then does what follows. A refusal comes back.
     fn close(&mut self, mut turn: Turn) -> Closed {
         say::changed(&mut self.said, &turn.changed);
+        // Nothing of it waits for the record.
+        self.inside.announcer.health(&turn.changed.health);
+        let mut recorded = Vec::new();
         if !turn.writes.is_empty() {
             // The number is used up either way: a refused commit may have been made.
             self.seq += 1;
@@ -169,8 +173,12 @@ impl Shell {
                 return Closed::Refused(Box::new(RefusedCommit { turn, why: error.to_string(), made }));
             }
             writes.iter().for_each(|write| say::recorded(&self.said, write));
+            recorded = writes;
         }
+        self.inside.announcer.begins();
         self.follow(turn);
+        // After the view: who hears of a line and looks finds what it tells of.
+        self.inside.announcer.recorded(recorded);
         Closed::Well
     }
 

@@ -10,6 +10,7 @@ pub mod codes;
 mod data;
 mod decision;
 mod error;
+mod event;
 mod fleet;
 mod host;
 mod line;
@@ -21,12 +22,14 @@ mod reload;
 #[cfg(feature = "schema")]
 mod schema;
 mod upgrade;
+mod waiting;
 mod words;
 
 pub use check::{Check, CheckProblem, CheckScaleSet, CheckWarning};
 pub use data::{Data, DataCheck};
 pub use decision::{Evaluation, Explanation, PluginCounts};
 pub use error::{Error, ErrorBody, ErrorCode, ErrorDetail};
+pub use event::{CurrentBatch, Ending, Event, Following, HealthChange, NotYet, Recorded, UpgradeProgress};
 pub use fleet::{Fleet, Health, Instance, Participation, ScaleSet, Stamp, StandsIn};
 pub use host::{HealthCounts, HostStanding, ScaleSetSummary, ScaleSets, UpgradeSummary, Version};
 pub use line::Line;
@@ -45,3 +48,4 @@ pub use upgrade::{
     BatchState, Estimate, Progress, ReasonRequest, RollsBack, StartRequest, Status, StatusBatch,
     StatusDetail, UpgradeState,
 };
+pub use waiting::{Waiting, WaitingCode};

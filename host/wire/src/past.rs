@@ -92,7 +92,7 @@ pub struct UpgradeInBrief {
     /// Counts of planned instances.
     pub progress: Progress,
     /// What it waits for right now, one line; null when it waits for nothing.
-    pub waiting: Option<String>,
+    pub waiting: Option<crate::Waiting>,
     /// RFC 3339, UTC.
     pub started_at: String,
     /// RFC 3339, UTC; null while it runs.

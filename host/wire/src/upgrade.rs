@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::words::words;
 
-use super::{Error, Hold};
+use super::{Error, Hold, Waiting};
 
 /// Body of `POST /v1/scale-sets/NAME/upgrade`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -53,8 +53,8 @@ pub struct StatusDetail {
     pub status: Status,
     /// The wanted version.
     pub to: String,
-    /// What the upgrade waits for right now, one line; null when it waits for nothing.
-    pub waiting: Option<String>,
+    /// What the upgrade waits for right now; null when it waits for nothing.
+    pub waiting: Option<Waiting>,
     /// The upgrade that this one takes back; null when it is none.
     pub rolls_back: Option<RollsBack>,
     /// Instances that had all that is wanted when the upgrade was planned.

@@ -59,7 +59,7 @@ pub use event::{Event, RefusedCommit};
 pub use out::Changes;
 pub use refusal::{Kind, Refusal};
 pub use start::{plan_now, wanted};
-pub use state::Fleet;
+pub use state::{Fleet, SetState};
 pub use watched::{Stepped, Watching};
 
 use std::collections::BTreeSet;

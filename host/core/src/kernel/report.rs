@@ -11,6 +11,6 @@ mod waiting;
 
 pub use fleet::{InstanceReport, instance};
 pub use plan::{PlanReport, plan};
-pub use status::{Expected, StatusReport, past, status};
+pub use status::{Expected, StatusReport, past, status, waiting};
 pub use tally::{SetTally, Tally, tally};
 pub use waiting::{DriverWork, Few, Then, WaitsFor};

@@ -16,7 +16,9 @@ pub use stored::{
     Forced, Retry, StoppedLine, StoredGeneration, StoredHeed, StoredMemory, StoredModel, StoredPlugin,
     StoredRefusal, StoredReload, StoredRequest, StoredShadow, StoredTakeUp, StoredWatch,
 };
-pub use trail::{PastUpgrade, Place, ReadTrail, TrailPage, TrailQuery, UpgradesPage, UpgradesQuery};
+pub use trail::{
+    PastUpgrade, Place, ReadTrail, TrailPage, TrailPiece, TrailQuery, UpgradesPage, UpgradesQuery,
+};
 pub use write::{Anchor, Commit, Stored, Write};
 
 use crate::rollout::{Purpose, Upgrade};

@@ -53,6 +53,21 @@ pub struct TrailPage {
     pub more: bool,
 }
 
+/// Which piece of the trail is wanted by those who follow it: the oldest lines first, of all scale sets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrailPiece {
+    /// Behind this line.
+    pub after: u64,
+    /// Up to this one, which is part of it.
+    pub until: u64,
+    /// Of this scale set only.
+    pub scale_set: Option<ScaleSetName>,
+    /// Of instances with this id only.
+    pub instance: Option<InstanceId>,
+    /// So many lines at most, the oldest.
+    pub limit: u32,
+}
+
 /// Which upgrades are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpgradesQuery {
@@ -93,6 +108,18 @@ pub trait ReadTrail: Send + Sync {
     /// # Errors
     /// When the record cannot be read in time.
     fn trail(&self, query: &TrailQuery) -> Result<TrailPage, StoreError>;
+
+    /// A piece of the trail, oldest first.
+    ///
+    /// # Errors
+    /// When the record cannot be read in time.
+    fn piece(&self, piece: &TrailPiece) -> Result<Vec<Entry>, StoreError>;
+
+    /// The number of the oldest line; none while there is no line.
+    ///
+    /// # Errors
+    /// When the record cannot be read in time.
+    fn first(&self) -> Result<Option<u64>, StoreError>;
 
     /// Whether the trail has ever had a line about an instance and still has it.
     ///

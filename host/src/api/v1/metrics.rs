@@ -1,13 +1,15 @@
-//! `GET /metrics`: what the host knows, as OpenMetrics text.
+//! `GET /metrics`: what the host knows, as text for Prometheus.
 //!
 //! Everything is counted elsewhere and read at each scrape, so there is nothing to keep in step. No
 //! label takes its value from an instance: the number of series depends on the configuration alone.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::HeaderMap;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -18,7 +20,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use crate::api::answer::Refusal;
-use crate::api::host::Host;
+use crate::api::host::{Host, Standing};
 use crate::api::query::{Nothing, Query};
 use crate::net::shortage::{Missed, Shortages};
 use phasegate_core::domain::{Health, Shortage};
@@ -29,7 +31,10 @@ use phasegate_wire as wire;
 /// Media type of the answer.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// OpenMetrics text for Prometheus, see below; with a token the scrape needs it too.
+/// Media type of the format from before it, which every scraper reads.
+const CLASSIC: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Text for Prometheus, see below: OpenMetrics where `Accept` names it, else 0.0.4; also needs the token.
 #[utoipa::path(
     get,
     path = "/metrics",
@@ -43,23 +48,52 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 pub(super) async fn show(
     State(host): State<Arc<Host>>,
     Query(Nothing): Query<Nothing>,
+    headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let tally = host.tally();
+    let (tally, standing) = (host.tally(), host.standing().await?);
     let own = Own {
         shortages: Arc::clone(&host.shortages),
         log_lines_lost: crate::log::lost(),
         denied: host.denials.counts(),
+        followers: host.events.followers(),
     };
-    let snapshot = Snapshot { tally, plugins: host.plugins(), lost_records: host.lost_records(), own };
+    let snapshot =
+        Snapshot { tally, standing, plugins: host.plugins(), lost_records: host.lost_records(), own };
     let text = render(snapshot)
         .map_err(|error| Refusal::internal(format!("the metrics cannot be written: {error}")))?;
-    Ok(([(CONTENT_TYPE, OPEN_METRICS)], text).into_response())
+    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or("");
+    Ok(match accept.contains("application/openmetrics-text") {
+        true => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        false => ([(CONTENT_TYPE, CLASSIC)], classic(&text)).into_response(),
+    })
+}
+
+/// The same in the format from before OpenMetrics: a counter has the name of its samples, and nothing marks the end.
+fn classic(open_metrics: &str) -> String {
+    let counter = |line: &&str| line.starts_with("# TYPE ") && line.ends_with(" counter");
+    let counters: BTreeSet<&str> =
+        open_metrics.lines().filter(counter).filter_map(|line| line.split(' ').nth(2)).collect();
+    let mut text = String::with_capacity(open_metrics.len());
+    for line in open_metrics.lines().filter(|line| *line != "# EOF" && !line.starts_with("# UNIT ")) {
+        let mut words = line.splitn(4, ' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some(what), Some(name), Some(rest)) if counters.contains(name) => {
+                text.push_str(&format!("# {what} {name}_total {rest}\n"));
+            }
+            _ => {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+    }
+    text
 }
 
 /// What a scrape sees.
 #[derive(Debug)]
 struct Snapshot {
     tally: Tally,
+    standing: Vec<Standing>,
     plugins: wire::Plugins,
     /// Records of decisions that were lost; none when nothing is recorded.
     lost_records: Option<u64>,
@@ -73,6 +107,8 @@ struct Own {
     log_lines_lost: u64,
     /// Requests that the guard has turned away, by reason.
     denied: [(&'static str, u64); 7],
+    /// Those who follow the events.
+    followers: usize,
 }
 
 /// Labels and a value.
@@ -90,6 +126,7 @@ fn render(snapshot: Snapshot) -> Result<String, fmt::Error> {
 impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         self.fleet(&mut encoder)?;
+        self.standing(&mut encoder)?;
         self.plugin_gauges(&mut encoder)?;
         self.plugin_counters(&mut encoder)?;
         self.own(&mut encoder)?;
@@ -145,12 +182,32 @@ impl Snapshot {
         gauges::<0>(encoder, "holding", help, [([], holds)])
     }
 
+    fn standing(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let waiting = self.standing.iter().filter(|set| set.upgrade).flat_map(|set| {
+            wire::WaitingCode::KNOWN.iter().map(|code| {
+                let labels = [("scale_set", set.scale_set.to_string()), ("reason", (*code).to_owned())];
+                let is = set.waiting.as_ref().is_some_and(|waiting| waiting.as_str() == *code);
+                (labels, if is { 1.0 } else { 0.0 })
+            })
+        });
+        gauges(encoder, "upgrade_waiting", "1 for what the latest upgrade waits for", waiting)?;
+        let quarantined = self
+            .standing
+            .iter()
+            .map(|set| ([("scale_set", set.scale_set.to_string())], as_f64(set.quarantined)));
+        gauges(encoder, "quarantined_versions", "Versions that faulted and are not tried again", quarantined)
+    }
+
     fn own(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let unasked =
             self.tally.sets.iter().map(|set| ([("scale_set", set.name.to_string())], as_f64(set.unasked)));
         let help = "Instances that the host could not ask last, being short of something";
         gauges(encoder, "instances_not_asked", help, unasked)?;
-        let Own { shortages, log_lines_lost, denied } = &self.own;
+        let Own { shortages, log_lines_lost, denied, followers } = &self.own;
+        let help = "Readers that follow the events";
+        gauges::<0>(encoder, "event_followers", help, [([], as_f64(*followers))])?;
+        let version = [("version", env!("CARGO_PKG_VERSION").to_owned())];
+        gauges(encoder, "build_info", "1, with the version of this program", [(version, 1.0)])?;
         let denied = denied.iter().map(|(reason, count)| ([("reason", (*reason).to_owned())], *count));
         counters(encoder, "api_denied", "Requests that were turned away", denied)?;
         let shortages = [("probe", Missed::Probe), ("connection", Missed::Connection)].into_iter().flat_map(
@@ -258,4 +315,18 @@ fn family<const N: usize>(
 
 fn as_f64(count: usize) -> f64 {
     u32::try_from(count).map_or(f64::from(u32::MAX), f64::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_older_format_names_counters_by_their_samples() {
+        let open = "# HELP a_lost Lost.\n# TYPE a_lost counter\na_lost_total{of=\"x y z\"} 3\n# HELP b It is.\n\
+                    # TYPE b gauge\nb 1.0\n# EOF\n";
+        let expected = "# HELP a_lost_total Lost.\n# TYPE a_lost_total counter\na_lost_total{of=\"x y z\"} 3\n\
+                        # HELP b It is.\n# TYPE b gauge\nb 1.0\n";
+        assert_eq!(classic(open), expected);
+    }
 }

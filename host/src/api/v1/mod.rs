@@ -4,6 +4,7 @@
 
 mod data;
 mod document;
+mod events;
 mod explain;
 mod fleet;
 mod health;
@@ -39,6 +40,7 @@ fn table() -> OpenApiRouter<Arc<Host>> {
         .routes(routes!(version::show))
         .routes(routes!(metrics::show))
         .routes(routes!(fleet::show))
+        .routes(routes!(events::show))
         .routes(routes!(scale_sets::list))
         .routes(routes!(plan::show))
         .routes(routes!(upgrade::start, upgrade::show))

@@ -5,14 +5,16 @@ mod fleet;
 mod log;
 mod past;
 mod plan;
+mod progress;
 mod sets;
 mod status;
 mod waiting;
 
 pub(crate) use fleet::fleet;
-pub(crate) use log::{line, log};
+pub(crate) use log::{entry, line, log};
 pub(crate) use past::{latest_upgrades, past_upgrades};
 pub(crate) use plan::plan;
+pub(crate) use progress::progress;
 pub(crate) use sets::scale_sets;
 pub(crate) use status::status;
 

@@ -11,11 +11,12 @@ use crate::cli::args::{DetailArgs, RollbackArgs, StartArgs, UpgradeArgs, Upgrade
 use crate::cli::client::Client;
 use crate::cli::exit::Exit;
 use crate::cli::output;
+use crate::cli::stream;
 use crate::cli::target;
 use phasegate_core::domain::{ExtensionName, InstanceId, ScaleSetName, UpgradeId, Version};
 use phasegate_wire as wire;
 
-use super::follow;
+use super::follow::{self, Voice};
 pub use show::{render_plan, render_status};
 
 /// Runs one verb.
@@ -59,14 +60,16 @@ fn rollback(client: &Client, args: &RollbackArgs) -> anyhow::Result<Exit> {
         return wish(client, &args.upgrade, "rollback");
     }
     let path = upgrade_path(&args.upgrade.name)?;
+    let since = stream::latest(client)?;
     let asked: wire::StatusDetail = client.post(&format!("{path}/rollback"), &serde_json::json!({}))?;
-    let mut ended = follow::run_to_the_end(asked, || client.get(&path))?;
+    let voice = voice(args.upgrade.output, Voice::Talk);
+    let mut ended = follow::run_to_the_end(client, asked, Some(since), voice)?;
     // While the upgrade itself was under way it had to end first; the rollback follows it.
     let latest: wire::StatusDetail = client.get(&path)?;
     if latest.status.id != ended.status.id {
-        ended = follow::run_to_the_end(latest, || client.get(&path))?;
+        ended = follow::run_to_the_end(client, latest, None, voice)?;
     }
-    show(&ended, args.upgrade.output)?;
+    show_ended(&ended, args.upgrade.output)?;
     Ok(verdict(&ended))
 }
 
@@ -165,6 +168,7 @@ fn start(client: &Client, args: &StartArgs) -> anyhow::Result<Exit> {
         instances: args.instances.clone(),
         bypass: args.bypass.clone(),
     };
+    let since = if args.wait { Some(stream::latest(client)?) } else { None };
     let detail: wire::StatusDetail = client.post(&path, &request)?;
     if !args.wait {
         show(&detail, args.upgrade.output)?;
@@ -173,17 +177,33 @@ fn start(client: &Client, args: &StartArgs) -> anyhow::Result<Exit> {
         return Ok(if faulted { Exit::No } else { Exit::Done });
     }
     let id = detail.status.id.clone();
-    let ended = follow::run_to_the_end(detail, || client.get(&path))?;
-    show(&ended, args.upgrade.output)?;
+    let voice = voice(args.upgrade.output, Voice::Talk);
+    let ended = follow::run_to_the_end(client, detail, since, voice)?;
+    show_ended(&ended, args.upgrade.output)?;
     // What completed may be the rollback of what was started.
     Ok(if ended.status.id == id { verdict(&ended) } else { Exit::No })
 }
 
 fn watch(client: &Client, args: &UpgradeOf) -> anyhow::Result<Exit> {
     let path = upgrade_path(&args.name)?;
-    let ended = follow::run_to_the_end(client.get(&path)?, || client.get(&path))?;
-    show(&ended, args.output)?;
+    let voice = voice(args.output, Voice::Data);
+    let ended = follow::run_to_the_end(client, client.get(&path)?, None, voice)?;
+    show_ended(&ended, args.output)?;
     Ok(verdict(&ended))
+}
+
+/// How what is followed is told.
+fn voice(format: DetailArgs, otherwise: Voice) -> Voice {
+    if format.json { Voice::Json } else { otherwise }
+}
+
+/// The last line of what was followed.
+fn show_ended(detail: &wire::StatusDetail, format: DetailArgs) -> anyhow::Result<()> {
+    match (format.json, format.detail) {
+        (true, true) => output::json_line(detail),
+        (true, false) => output::json_line(&detail.status),
+        (false, _) => Ok(output::data(&render_status(detail))?),
+    }
 }
 
 /// Completed is yes; Faulted and Cancelled are no.

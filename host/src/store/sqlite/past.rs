@@ -6,7 +6,9 @@ use rusqlite::types::Value;
 
 use phasegate_core::domain::{InstanceId, ScaleSetName, UpgradeId};
 use phasegate_core::record::audit::Entry;
-use phasegate_core::record::{PastUpgrade, Place, TrailPage, TrailQuery, UpgradesPage, UpgradesQuery};
+use phasegate_core::record::{
+    PastUpgrade, Place, TrailPage, TrailPiece, TrailQuery, UpgradesPage, UpgradesQuery,
+};
 use phasegate_core::rollout::{Progress, Upgrade};
 
 use super::read::{Reader, columns};
@@ -55,6 +57,25 @@ fn lines(query: &TrailQuery, after: Option<i64>, up_to: Option<i64>) -> Statemen
         .and_if(" AND seq > ?", after)
         .and_if(" AND seq <= ?", up_to)
         .and(" ORDER BY seq DESC LIMIT ?", i64::from(*limit) + 1)
+}
+
+/// The lines that those who follow the trail want next. Without a scale set by the number of a line alone: an index
+/// over instances begins with the scale set.
+fn piece(piece: &TrailPiece) -> Statement {
+    let TrailPiece { after, until, scale_set, instance, limit } = piece;
+    let set = scale_set.as_ref().map(|set| set.as_str().to_owned());
+    let instance = instance.as_ref().map(|instance| instance.as_str().to_owned());
+    let index = match (&set, &instance) {
+        (Some(_), Some(_)) => "INDEXED BY audit_by_instance",
+        (Some(_), None) => "INDEXED BY audit_by_scale_set",
+        (None, _) => "NOT INDEXED",
+    };
+    Statement::new(&format!("SELECT entry FROM audit {index} WHERE "))
+        .and("seq > ?", as_integer(*after))
+        .and(" AND seq <= ?", as_integer(*until))
+        .and_if(" AND scale_set = ?", set)
+        .and_if(" AND instance = ?", instance)
+        .and(" ORDER BY seq LIMIT ?", i64::from(*limit))
 }
 
 /// The number of the first line of a date or later.
@@ -131,6 +152,22 @@ impl Reader<'_> {
         entries.truncate(limit);
         entries.reverse();
         Ok(TrailPage { entries, more })
+    }
+
+    /// A piece of the trail, oldest first.
+    pub(super) fn piece(&self, wanted: &TrailPiece) -> Result<Vec<Entry>, SqliteStoreError> {
+        let rows = self.answer(&piece(wanted))?.into_iter();
+        rows.map(|row| {
+            let [entry] = columns(row);
+            self.parse("audit", &entry)
+        })
+        .collect()
+    }
+
+    /// The number of the oldest line.
+    pub(super) fn first(&self) -> Result<Option<u64>, SqliteStoreError> {
+        let oldest = Statement::new("SELECT CAST(seq AS TEXT) FROM audit ORDER BY seq LIMIT 1");
+        Ok(self.number(&oldest)?.and_then(|seq| u64::try_from(seq).ok()))
     }
 
     /// Whether there is a line about an instance.

@@ -10,7 +10,10 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use phasegate_core::domain::{InstanceId, ScaleSetName, UpgradeId};
-use phasegate_core::record::{ReadTrail, StoreError, TrailPage, TrailQuery, UpgradesPage, UpgradesQuery};
+use phasegate_core::record::audit::Entry;
+use phasegate_core::record::{
+    ReadTrail, StoreError, TrailPage, TrailPiece, TrailQuery, UpgradesPage, UpgradesQuery,
+};
 use phasegate_core::rollout::Upgrade;
 
 use super::read::Reader;
@@ -105,6 +108,14 @@ impl TrailReader {
 impl ReadTrail for TrailReader {
     fn trail(&self, query: &TrailQuery) -> Result<TrailPage, StoreError> {
         Ok(self.read(|reader| reader.trail(query))?)
+    }
+
+    fn piece(&self, piece: &TrailPiece) -> Result<Vec<Entry>, StoreError> {
+        Ok(self.read(|reader| reader.piece(piece))?)
+    }
+
+    fn first(&self) -> Result<Option<u64>, StoreError> {
+        Ok(self.read(|reader| reader.first())?)
     }
 
     fn has_line_of(&self, set: &ScaleSetName, instance: &InstanceId) -> Result<bool, StoreError> {

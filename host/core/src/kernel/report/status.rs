@@ -40,12 +40,7 @@ pub fn status<'a>(fleet: &'a Fleet, set: &'a SetState, now: Now) -> Option<Statu
     let upgrade = set.upgrade.as_deref()?;
     let view = set.view(now);
     let stopped = waiting_now(upgrade, &view, now.at);
-    let held = fleet.held.as_deref().filter(|_| upgrade.is_active());
-    let waiting = match (&fleet.refusing, held) {
-        (Some(why), _) => Some(WaitsFor::Record(why)),
-        (None, Some(hold)) => Some(WaitsFor::Adoption(hold)),
-        (None, None) => waits_for(upgrade, set, stopped, now),
-    };
+    let waiting = of_all(fleet, (set, upgrade), stopped, now);
     // What the record says replaces the sentence, so nothing follows it.
     let then = then(upgrade).filter(|_| fleet.refusing.is_none() && fleet.held.is_none());
     Some(StatusReport {
@@ -65,6 +60,29 @@ pub fn past(upgrade: &Upgrade) -> StatusReport<'_> {
     let progress = upgrade.progress();
     let not_yet = Vec::new();
     StatusReport { upgrade, progress, waiting: None, then: None, not_yet, expected: None, retry_at: None }
+}
+
+/// What the latest upgrade of a set waits for: less work than a whole [`status`].
+#[must_use]
+pub fn waiting<'a>(fleet: &'a Fleet, set: &'a SetState, now: Now) -> Option<WaitsFor<'a>> {
+    let upgrade = set.upgrade.as_deref()?;
+    let stopped = waiting_now(upgrade, &set.view(now), now.at);
+    of_all(fleet, (set, upgrade), stopped, now)
+}
+
+/// What the whole host waits for goes before what one upgrade does.
+fn of_all<'a>(
+    fleet: &'a Fleet,
+    (set, upgrade): (&'a SetState, &'a Upgrade),
+    stopped: Option<Waiting>,
+    now: Now,
+) -> Option<WaitsFor<'a>> {
+    let held = fleet.held.as_deref().filter(|_| upgrade.is_active());
+    match (&fleet.refusing, held) {
+        (Some(why), _) => Some(WaitsFor::Record(why)),
+        (None, Some(hold)) => Some(WaitsFor::Adoption(hold)),
+        (None, None) => waits_for(upgrade, set, stopped, now),
+    }
 }
 
 fn expected(upgrade: &Upgrade, set: &SetState, stopped: Option<Waiting>, now: Now) -> Option<Expected> {

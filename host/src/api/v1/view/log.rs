@@ -9,7 +9,18 @@ use crate::words;
 
 /// A part of the trail of a scale set, oldest first.
 pub(crate) fn log(name: &ScaleSetName, page: &TrailPage) -> wire::Log {
-    let entry = |entry: &Entry| wire::LogEntry {
+    let first = page.entries.first().filter(|_| page.more);
+    wire::Log {
+        scale_set: name.to_string(),
+        entries: page.entries.iter().map(entry).collect(),
+        truncated: page.more,
+        next: first.map(|entry| entry.seq),
+    }
+}
+
+/// One line of the trail.
+pub(crate) fn entry(entry: &Entry) -> wire::LogEntry {
+    wire::LogEntry {
         seq: entry.seq,
         at: entry.at.to_string(),
         upgrade: entry.upgrade.as_ref().map(ToString::to_string),
@@ -18,13 +29,6 @@ pub(crate) fn log(name: &ScaleSetName, page: &TrailPage) -> wire::Log {
         actor: entry.by.actor.to_string(),
         reason: entry.by.reason.clone(),
         text: entry.to_string(),
-    };
-    let first = page.entries.first().filter(|_| page.more);
-    wire::Log {
-        scale_set: name.to_string(),
-        entries: page.entries.iter().map(entry).collect(),
-        truncated: page.more,
-        next: first.map(|entry| entry.seq),
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) fn status(report: &StatusReport<'_>, now: Now) -> wire::StatusDetail 
         to: upgrade.goal.to_string(),
         rolls_back: rolls_back(&upgrade.purpose),
         already_latest: upgrade.already,
-        not_yet: self::not_yet(not_yet, waiting.as_deref(), now.at),
+        not_yet: self::not_yet(not_yet, waiting.as_ref(), now.at),
         waiting,
         estimate: expected.map(|expected| estimate(expected, now.at)),
         retry_at: retry_at.map(|at| at.to_string()),
@@ -61,11 +61,15 @@ fn rolls_back(purpose: &Purpose) -> Option<wire::RollsBack> {
 }
 
 /// One line for each instance that does not have what is wanted.
-fn not_yet(all: &[(InstanceId, WhyNot)], waiting: Option<&str>, now: Timestamp) -> Vec<wire::Hold> {
+pub(super) fn not_yet(
+    all: &[(InstanceId, WhyNot)],
+    waiting: Option<&wire::Waiting>,
+    now: Timestamp,
+) -> Vec<wire::Hold> {
     let line = |(id, why): &(InstanceId, WhyNot)| {
         let text = why.line(now);
         let reason = match (why, waiting) {
-            (WhyNot::Next, Some(waiting)) => format!("{text}, which waits for {waiting}"),
+            (WhyNot::Next, Some(waiting)) => format!("{text}, which waits for {}", waiting.text),
             _ => text,
         };
         wire::Hold { instance: id.to_string(), reason }
@@ -86,7 +90,7 @@ fn error(upgrade: &Upgrade, error: &UpgradeError) -> wire::Error {
     }
 }
 
-fn estimate(expected: Expected, now: Timestamp) -> wire::Estimate {
+pub(super) fn estimate(expected: Expected, now: Timestamp) -> wire::Estimate {
     let (estimate, ends_at) = match expected {
         Expected::By(estimate) => (estimate, Some(estimate.ends_at.to_string())),
         Expected::AfterAPerson(estimate) => (estimate, None),

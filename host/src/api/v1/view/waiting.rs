@@ -2,17 +2,75 @@
 
 use phasegate_core::domain::{InstanceId, PhaseName, ScaleSetName, Timestamp};
 use phasegate_core::kernel::report::{DriverWork, Few, StatusReport, Then, WaitsFor};
+use phasegate_wire as wire;
 
-/// One line that follows "waits for"; none when it waits for nothing.
-pub(super) fn waiting(report: &StatusReport<'_>, now: Timestamp) -> Option<String> {
-    let line = line(report.waiting.as_ref()?, &report.upgrade.scale_set, now);
+use crate::words;
+
+/// The text follows "waits for"; none when it waits for nothing.
+pub(super) fn waiting(report: &StatusReport<'_>, now: Timestamp) -> Option<wire::Waiting> {
+    let waiting = report.waiting.as_ref()?;
+    let line = line(waiting, &report.upgrade.scale_set, now);
     let then = match report.then {
         Some(Then::RollBack) => "; then it is rolled back",
         Some(Then::Cancel) => "; then it is cancelled",
         Some(Then::Pause) => "; then it is paused",
         None => "",
     };
-    Some(format!("{line}{then}"))
+    let stopped = match waiting {
+        WaitsFor::Line(line) => *line,
+        _ => None,
+    };
+    Some(wire::Waiting {
+        code: words::waiting_code(waiting),
+        text: format!("{line}{then}"),
+        since: stopped.map(|line| line.at.to_string()),
+        until: until(waiting).map(|until| until.to_string()),
+        actor: stopped.map(|line| line.by.to_string()),
+        detail: detail(waiting),
+    })
+}
+
+/// When it is over by itself.
+fn until(waiting: &WaitsFor<'_>) -> Option<Timestamp> {
+    match waiting {
+        WaitsFor::Freeze { until, .. }
+        | WaitsFor::Pause { until }
+        | WaitsFor::Deferred { until, .. }
+        | WaitsFor::Recovery { until } => Some(*until),
+        WaitsFor::Record(_)
+        | WaitsFor::Adoption(_)
+        | WaitsFor::FirstDecision(_)
+        | WaitsFor::Line(_)
+        | WaitsFor::Paused
+        | WaitsFor::Resume { .. }
+        | WaitsFor::Approval { .. }
+        | WaitsFor::Initializing(_)
+        | WaitsFor::NotAsked { .. }
+        | WaitsFor::Driver { .. }
+        | WaitsFor::Gate(_)
+        | WaitsFor::HealthyAgain => None,
+    }
+}
+
+/// What the one who made it wait has said, or which instances it is about.
+fn detail(waiting: &WaitsFor<'_>) -> Option<String> {
+    match waiting {
+        WaitsFor::Record(why) => Some((*why).to_owned()),
+        WaitsFor::Adoption(hold) => Some(hold.to_string()),
+        WaitsFor::Line(line) => line.map(|line| line.reason.clone()),
+        WaitsFor::Freeze { reason, .. } => Some(reason.clone()).filter(|reason| !reason.is_empty()),
+        WaitsFor::NotAsked { short_of, .. } => short_of.map(|what| format!("short of {what}")),
+        WaitsFor::Resume { after } => Some(phase(*after)),
+        WaitsFor::Approval { before } => Some(phase(*before)),
+        WaitsFor::FirstDecision(few)
+        | WaitsFor::Initializing(few)
+        | WaitsFor::Deferred { instances: few, .. }
+        | WaitsFor::Driver { instances: few, .. }
+        | WaitsFor::Gate(few) => Some(some(few)),
+        WaitsFor::Pause { .. } | WaitsFor::Paused | WaitsFor::Recovery { .. } | WaitsFor::HealthyAgain => {
+            None
+        }
+    }
 }
 
 fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {

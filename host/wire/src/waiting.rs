@@ -1,0 +1,58 @@
+//! The JSON of what an upgrade waits for.
+
+use serde::{Deserialize, Serialize};
+
+use crate::words::words;
+
+/// What an upgrade waits for at this moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Waiting {
+    /// For what, for programs.
+    pub code: WaitingCode,
+    /// One line for people, with what helps.
+    pub text: String,
+    /// Since when, RFC 3339, UTC; null where that is not known.
+    pub since: Option<String>,
+    /// Until when at the latest, RFC 3339, UTC; null where that is open.
+    pub until: Option<String>,
+    /// Who made it wait; null where no person did, or the record does not say.
+    pub actor: Option<String>,
+    /// Why, in the words of the one who made it wait.
+    pub detail: Option<String>,
+}
+
+words! {
+    /// What an upgrade waits for.
+    WaitingCode {
+        /// The record, which takes no writes.
+        Record = "record",
+        /// A person, to adopt the record.
+        Holding = "holding",
+        /// The first decision about instances.
+        Evidence = "evidence",
+        /// A person, who stopped the line.
+        Line = "line",
+        /// The end of a freeze window.
+        Freeze = "freeze",
+        /// The pause between two batches.
+        PauseBetweenBatches = "pauseBetweenBatches",
+        /// A person, after `pause`, or at `pauseAfterPhase`.
+        Paused = "paused",
+        /// A person, at `approvalBeforePhase`.
+        Approval = "approval",
+        /// Instances that are Initializing.
+        Initializing = "initializing",
+        /// Instances that said "not now".
+        Deferral = "deferral",
+        /// Instances that the host cannot ask, being short of something.
+        NotAsked = "notAsked",
+        /// A fleet that is not healthy again after the host's restart.
+        Health = "health",
+        /// A driver that has an effect in hand.
+        Driver = "driver",
+        /// The health of upgraded instances.
+        Gate = "gate",
+    }
+}
