@@ -87,7 +87,7 @@ pub struct UpgradeProgress {
     /// The batch in flight; null between two.
     pub batch: Option<CurrentBatch>,
     /// What it waits for right now; null when it waits for nothing.
-    pub waiting: Option<Waiting>,
+    pub waiting_for: Option<Waiting>,
     /// How long it will still take, from the batches so far.
     pub estimate: Option<Estimate>,
     /// Instances that do not have what is wanted.

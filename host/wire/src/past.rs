@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::words::words;
 
-use super::{Progress, UpgradeState};
+use super::{Progress, UpgradeState, Waiting};
 
 /// `GET /v1/scale-sets/NAME/upgrades`, `upgrade list --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -92,7 +92,9 @@ pub struct UpgradeInBrief {
     /// Counts of planned instances.
     pub progress: Progress,
     /// What it waits for right now, one line; null when it waits for nothing.
-    pub waiting: Option<crate::Waiting>,
+    pub waiting: Option<String>,
+    /// The same for programs, with what is known of it.
+    pub waiting_for: Option<Waiting>,
     /// RFC 3339, UTC.
     pub started_at: String,
     /// RFC 3339, UTC; null while it runs.

@@ -53,8 +53,10 @@ pub struct StatusDetail {
     pub status: Status,
     /// The wanted version.
     pub to: String,
-    /// What the upgrade waits for right now; null when it waits for nothing.
-    pub waiting: Option<Waiting>,
+    /// What the upgrade waits for right now, one line for people; null when it waits for nothing.
+    pub waiting: Option<String>,
+    /// The same for programs, with what is known of it.
+    pub waiting_for: Option<Waiting>,
     /// The upgrade that this one takes back; null when it is none.
     pub rolls_back: Option<RollsBack>,
     /// Instances that had all that is wanted when the upgrade was planned.

@@ -166,7 +166,9 @@ fn standing(view: &View, sets: Vec<Arc<SetState>>, now: Now) -> Vec<(Arc<SetStat
 
 /// What of it is no mere passing of time.
 fn essence(progress: &wire::UpgradeProgress) -> String {
-    let wire::UpgradeProgress { upgrade, state, progress: counts, batch, waiting, not_yet, .. } = progress;
+    let wire::UpgradeProgress {
+        upgrade, state, progress: counts, batch, waiting_for: waiting, not_yet, ..
+    } = progress;
     let wire::Progress { successful, failed, in_progress, pending } = counts;
     let code = waiting.as_ref().map(|waiting| (waiting.code.as_str(), &waiting.since, &waiting.detail));
     let count = not_yet.count;

@@ -155,7 +155,7 @@ fn essence(progress: &UpgradeProgress) -> (String, String) {
     let batch = progress.batch.as_ref().map_or_else(String::new, |batch| {
         format!(", batch {} of {}, {}", batch.number, batch.of, phase(batch.phase))
     });
-    let waiting = progress.waiting.as_ref();
+    let waiting = progress.waiting_for.as_ref();
     let text = waiting.map_or_else(String::new, |waiting| format!(", waits for {}", waiting.text));
     let code = waiting.map_or("", |waiting| waiting.code.as_str());
     let stands = format!("{} -> {}: {}, {done}{batch}", progress.scale_set, progress.to, progress.state);
@@ -188,8 +188,10 @@ fn draw(bar: &ProgressBar, progress: &UpgradeProgress) {
         let names = batch.instances.join(" ");
         format!("batch {} of {}, {}: {names}{more}. ", batch.number, batch.of, phase(batch.phase))
     });
-    let waiting =
-        progress.waiting.as_ref().map_or_else(String::new, |waiting| format!("Waiting for {}", waiting.text));
+    let waiting = progress
+        .waiting_for
+        .as_ref()
+        .map_or_else(String::new, |waiting| format!("Waiting for {}", waiting.text));
     let mut lines = vec![format!("{batch}{waiting}")];
     lines.extend(reasons(&progress.not_yet));
     bar.set_message(lines.join("\n  "));

@@ -50,7 +50,7 @@ fn row(set: &wire::LatestUpgrade) -> Vec<String> {
         format!("{}/{total}", counts.successful),
         counts.failed.to_string(),
         quarantined,
-        upgrade.waiting.as_ref().map(|waiting| waiting.text.clone()).or(retry).unwrap_or_else(dash),
+        upgrade.waiting.clone().or(retry).unwrap_or_else(dash),
     ]
 }
 
@@ -70,7 +70,7 @@ mod tests {
         let latest = serde_json::from_value(serde_json::json!({"scaleSets": [
             {"scaleSet": "orders", "quarantined": [], "upgrade": {
                 "id": "orders-7", "from": "v1", "to": "v2", "state": "RollingForward", "progress":
-                {"successful": 3, "failed": 1, "inProgress": 2, "pending": 4}, "waiting": {"code": "gate", "text": "health of instance 4", "since": null, "until": null, "actor": null, "detail": null},
+                {"successful": 3, "failed": 1, "inProgress": 2, "pending": 4}, "waiting": "health of instance 4",
                 "startedAt": "2026-01-05T09:00:00.000Z", "endedAt": null, "retryAt": null}},
             {"scaleSet": "stock", "upgrade": null, "quarantined":
                 [{"component": "application", "version": "v3", "reason": "it faulted"},

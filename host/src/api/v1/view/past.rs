@@ -80,13 +80,15 @@ pub(crate) fn latest_upgrades(fleet: &Fleet, now: Now) -> wire::LatestUpgrades {
 
 fn in_brief(report: &StatusReport<'_>, now: Now) -> wire::UpgradeInBrief {
     let upgrade = report.upgrade;
+    let waiting_for = waiting(report, now.at);
     wire::UpgradeInBrief {
         id: upgrade.id.to_string(),
         from: upgrade.before.to_string(),
         to: upgrade.goal.to_string(),
         state: words::upgrade_state(upgrade.state),
         progress: counts(report.progress),
-        waiting: waiting(report, now.at),
+        waiting: waiting_for.as_ref().map(|waiting| waiting.text.clone()),
+        waiting_for,
         started_at: upgrade.started_at.to_string(),
         ended_at: upgrade.ended_at().map(|at| at.to_string()),
         retry_at: report.retry_at.map(|at| at.to_string()),

@@ -29,7 +29,7 @@ pub(crate) fn progress(report: &StatusReport<'_>, now: Now) -> wire::UpgradeProg
             count: report.not_yet.len(),
             first: not_yet(first, waiting.as_ref(), now.at),
         },
-        waiting,
+        waiting_for: waiting,
         estimate: report.expected.map(|expected| estimate(expected, now.at)),
     }
 }

@@ -153,7 +153,7 @@ impl Live {
         let message = detail
             .waiting
             .as_ref()
-            .map_or_else(|| detail.status.state.to_string(), |on| format!("waiting for {}", on.text));
+            .map_or_else(|| detail.status.state.to_string(), |on| format!("waiting for {on}"));
         total.set_message(message);
         total.tick();
     }

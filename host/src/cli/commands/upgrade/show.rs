@@ -88,7 +88,7 @@ pub fn render_status(detail: &wire::StatusDetail) -> String {
         text.push_str(&format!("{} more had it already\n", detail.already_latest));
     }
     if let Some(waiting) = &detail.waiting {
-        text.push_str(&format!("waiting for: {}\n", waiting.text));
+        text.push_str(&format!("waiting for: {waiting}\n"));
     }
     if let Some(estimate) = &detail.estimate {
         let until = match &estimate.ends_at {
