@@ -203,7 +203,7 @@ fn take(
         serde_json::from_slice(line).context("an event is no JSON of Phasegate's; is it a phasegate?")?;
     match &event {
         wire::Event::Following(following) => *since = Some(following.since),
-        wire::Event::Recorded(recorded) => *since = Some(recorded.seq),
+        wire::Event::Recorded(recorded) => *since = Some(recorded.entry.seq),
         _ => {}
     }
     on(Heard::Event(&event, String::from_utf8_lossy(line).trim_end()))

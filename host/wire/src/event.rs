@@ -45,8 +45,6 @@ pub struct Following {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Recorded {
-    /// Its number in the trail of the host; rises.
-    pub seq: u64,
     /// The scale set.
     pub scale_set: String,
     /// As in `GET /v1/scale-sets/NAME/log`.

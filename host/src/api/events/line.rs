@@ -27,11 +27,7 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) fn recorded(entry: &Entry) -> Self {
-        let recorded = wire::Recorded {
-            seq: entry.seq,
-            scale_set: entry.scale_set.to_string(),
-            entry: view::entry(entry),
-        };
+        let recorded = wire::Recorded { scale_set: entry.scale_set.to_string(), entry: view::entry(entry) };
         Self {
             seq: Some(entry.seq),
             kind: recorded.entry.kind.to_string(),

@@ -54,7 +54,7 @@ pub fn run_to_the_end(
             Heard::Event(event, json) => {
                 match event {
                     Event::Following(following) => wanted.since = Some(following.since),
-                    Event::Recorded(recorded) => wanted.since = Some(recorded.seq),
+                    Event::Recorded(recorded) => wanted.since = Some(recorded.entry.seq),
                     _ => {}
                 }
                 screen.tell(event, json)?;

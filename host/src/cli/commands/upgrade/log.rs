@@ -148,8 +148,7 @@ mod tests {
             args(&["--instance", "7", "--upgrade", "orders-2", "--since", "2026-01-05T09:00:00+01:00"]);
         let mut asked = Vec::new();
         read(&args, |path| host(3, &mut asked, path)).unwrap();
-        let wanted =
-            "/v1/scale-sets/orders/log?instance=7&upgrade=orders-2&since=2026-01-05T09%3A00%3A00%2B01%3A00&";
+        let wanted = "/v1/scale-sets/orders/log?instance=7&upgrade=orders-2&since=2026%2D01%2D05T09%3A00%3A00%2B01%3A00&";
         assert_eq!(asked, [format!("{wanted}limit=1000")]);
         assert!(super::path(&LogArgs { upgrade: Some("a b".to_owned()), ..args }).is_err());
     }
