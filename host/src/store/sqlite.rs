@@ -232,6 +232,17 @@ fn open_with(path: &Path, access: OpenFlags) -> Result<Connection, SqliteStoreEr
     opened.map_err(|source| SqliteStoreError::sqlite(path, source))
 }
 
+/// The log ahead is folded into the data file, also while readers have it open: a copy of the file of a host that has
+/// ended is whole, and another file that is put in its place does not get the end of this one on top.
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        let folded = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        if let Err(error) = folded {
+            tracing::debug!("data file `{}`: the log ahead stays: {error}", self.path.display());
+        }
+    }
+}
+
 impl Store for SqliteStore {
     fn commit(&mut self, commit: &Commit) -> Result<(), StoreError> {
         let Err(error) = self.write(commit) else { return Ok(()) };
