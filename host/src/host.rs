@@ -72,7 +72,7 @@ impl Host {
         let place = listener.place()?;
         let mut opened = SqliteStore::open(&config.server.data_dir)?;
         let clock = Clock::resume(opened.stored.anchor.as_ref());
-        let trail = Arc::new(opened.store.reader(clock)?);
+        let trail = Arc::new(opened.store.reader(Arc::new(clock))?);
         let (door, inside) = Door::new();
         let runtime = parts::plugin_runtime(&config.server.data_dir, clock)?;
         let recorder = parts::recorder(config, clock);

@@ -57,7 +57,7 @@ impl Follower {
     }
 
     /// Up to the end of an upgrade.
-    fn to_the_end(&mut self, to: &str) -> Vec<Value> {
+    fn until_the_end(&mut self, to: &str) -> Vec<Value> {
         let mut events = Vec::new();
         loop {
             let event = self.event().unwrap();
@@ -120,7 +120,7 @@ fn who_comes_back_has_missed_nothing_and_hears_nothing_twice() {
         let (last, _) = recorded(&pieces).last().unwrap().clone();
         cut = Follower::new(port, &format!("since={last}&scaleSet=orders"), "");
     }
-    let whole = whole.to_the_end("v2");
+    let whole = whole.until_the_end("v2");
     assert_eq!(whole[0]["type"], "following", "{}", whole[0]);
     assert_eq!(whole[0]["truncated"], Value::Null);
     let lines = recorded(&whole);
@@ -149,7 +149,7 @@ fn filters_leave_out_and_what_is_asked_for_wrongly_is_refused() {
     let host = site.host();
     site.wait_until_healthy();
     assert_eq!(site.run(&["upgrade", "start", "orders", "--to", "v2", "--wait"]).code, 0);
-    let whole = Follower::new(port, "since=0", "").to_the_end("v2");
+    let whole = Follower::new(port, "since=0", "").until_the_end("v2");
     let of = |key: &str, value: &str| {
         let of = whole.iter().filter(|event| event["type"] == "recorded" && event[key] == value);
         recorded(of)

@@ -12,16 +12,16 @@ pub(in crate::store) mod schema;
 mod write;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 
-use phasegate_core::domain::Fence;
+use phasegate_core::domain::{Fence, ReadClock};
 use phasegate_core::record::{Commit, Doubt, Hold, Opened, Store, StoreError, Stored, Write};
 
 use super::lock::{self, DirectoryLock, Durable, LockIdentity, Seen};
 use super::{SqliteStoreError, private};
-use crate::clock::Clock;
 pub(in crate::store) use read::Reader;
 use reader::TrailReader;
 use write::Writer;
@@ -97,7 +97,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// When the data file cannot be opened a second time.
-    pub fn reader(&self, clock: Clock) -> Result<TrailReader, SqliteStoreError> {
+    pub fn reader(&self, clock: Arc<dyn ReadClock>) -> Result<TrailReader, SqliteStoreError> {
         TrailReader::open(&self.path, clock)
     }
 

@@ -4,12 +4,12 @@
 //! machine a few of its cores and never more memory than a few answers. Deliberately without SQL.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
 
-use phasegate_core::domain::{InstanceId, ScaleSetName, UpgradeId};
+use phasegate_core::domain::{InstanceId, ReadClock, ScaleSetName, UpgradeId};
 use phasegate_core::record::audit::Entry;
 use phasegate_core::record::{
     ReadTrail, StoreError, TrailPage, TrailPiece, TrailQuery, UpgradesPage, UpgradesQuery,
@@ -18,7 +18,6 @@ use phasegate_core::rollout::Upgrade;
 
 use super::read::Reader;
 use super::{SqliteStoreError, open_to_read};
-use crate::clock::Clock;
 
 /// Reads at the same time: two keep both cores of a small machine busy, more only make each other slow.
 const READERS_MAX: usize = 4;
@@ -35,7 +34,7 @@ pub struct TrailReader {
     free: Mutex<Free>,
     one_is_free: Condvar,
     path: PathBuf,
-    clock: Clock,
+    clock: Arc<dyn ReadClock>,
     within: Duration,
 }
 
@@ -49,7 +48,7 @@ struct Free {
 
 impl TrailReader {
     /// Opens one connection; the others are opened when they are needed.
-    pub(super) fn open(path: &Path, clock: Clock) -> Result<Self, SqliteStoreError> {
+    pub(super) fn open(path: &Path, clock: Arc<dyn ReadClock>) -> Result<Self, SqliteStoreError> {
         let free = Free { connections: vec![open_to_read(path)?], unopened: READERS_MAX - 1 };
         let one_is_free = Condvar::new();
         let path = path.to_owned();
@@ -62,7 +61,7 @@ impl TrailReader {
         read: impl FnOnce(&Reader<'_>) -> Result<T, SqliteStoreError>,
     ) -> Result<T, SqliteStoreError> {
         let mut connection = self.take()?;
-        let (clock, deadline) = (self.clock, self.clock.elapsed() + self.within);
+        let (clock, deadline) = (Arc::clone(&self.clock), self.clock.elapsed() + self.within);
         let limited =
             connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || clock.elapsed() > deadline));
         let answer = limited

@@ -92,7 +92,7 @@ fn what_is_written_reads_back_as_a_record_in_memory_has_it() {
         store.commit(commit).unwrap();
     }
     let query = TrailQuery { instance: Some(id("0")), ..TrailQuery::latest(id("orders"), 10) };
-    let trail = store.reader(crate::clock::Clock::start()).unwrap().trail(&query).unwrap().entries;
+    let trail = store.reader(crate::clock::Clock::shared()).unwrap().trail(&query).unwrap().entries;
     assert_eq!(trail, disk.trail().cloned().collect::<Vec<_>>());
     drop(store);
     let expected = disk.open();
@@ -397,7 +397,7 @@ fn a_generation_that_rises_while_the_host_runs_is_kept_in_both_places() {
 fn a_transaction_of_another_program_holds_nothing_up_for_long() {
     let directory = tempfile::tempdir().unwrap();
     let Opened { mut store, .. } = SqliteStore::open(directory.path()).unwrap();
-    let reader = store.reader(crate::clock::Clock::start()).unwrap();
+    let reader = store.reader(crate::clock::Clock::shared()).unwrap();
     let other = Connection::open(directory.path().join("phasegate.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     // As SQLite waits: the handler gives up once its naps add up to the time that it was given.
@@ -437,7 +437,7 @@ fn a_record_of_schema_5_is_brought_up_and_kept_as_it_was() {
     assert_eq!((stored.upgrade_number, stored.audit_seq, stored.seq), (2, 24, 14));
     assert_eq!(stored.plugins[&id("health")].history.len(), 2);
     let query = TrailQuery::latest(id("orders"), 100);
-    assert_eq!(store.reader(crate::clock::Clock::start()).unwrap().trail(&query).unwrap().entries.len(), 24);
+    assert_eq!(store.reader(crate::clock::Clock::shared()).unwrap().trail(&query).unwrap().entries.len(), 24);
     drop(store);
     assert_eq!(held(directory.path()), None);
     let aside = directory.path().join("phasegate.db.schema-5");

@@ -67,7 +67,7 @@ fn what_is_restored_holds_until_it_is_adopted_and_the_former_one_is_kept() {
     let Opened { store, stored } = SqliteStore::open(&data).unwrap();
     assert_eq!(stored.hold, None);
     let query = TrailQuery::latest(id("orders"), 9);
-    let trail = store.reader(crate::clock::Clock::start()).unwrap().trail(&query).unwrap().entries;
+    let trail = store.reader(crate::clock::Clock::shared()).unwrap().trail(&query).unwrap().entries;
     assert!(trail[0].to_string().contains("was adopted") && trail[0].by == ann(), "{trail:?}");
     drop(store);
     let error = adopt(&data, &ann(), WallTime(9)).unwrap_err();

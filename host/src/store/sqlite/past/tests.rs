@@ -138,12 +138,13 @@ fn what_was_ever_in_the_trail_is_known() {
 /// Prints how long a read takes, alone and beside nineteen others. `PHASEGATE_LINES=2000000` for the figures; to
 /// write so many takes a minute.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a setting of this test, not of the program")]
 fn twenty_readers_at_once_each_get_their_lines() {
     let directory = tempfile::tempdir().unwrap();
     let lines = std::env::var("PHASEGATE_LINES").map_or(20_000, |lines| lines.parse().unwrap());
     let store = filled(directory.path(), lines);
-    let clock = Clock::start();
-    let reader = store.reader(clock).unwrap();
+    let clock = Clock::shared();
+    let reader = store.reader(clock.clone()).unwrap();
     let all = TrailQuery::latest(id("orders"), 1_000);
     let queries = [
         ("the newest", all.clone()),

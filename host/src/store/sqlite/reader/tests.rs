@@ -7,7 +7,7 @@ use crate::store::sqlite::SqliteStore;
 
 fn reader(directory: &Path) -> (SqliteStore, TrailReader) {
     let Opened { store, .. } = SqliteStore::open(directory).unwrap();
-    let reader = store.reader(Clock::start()).unwrap();
+    let reader = store.reader(crate::clock::Clock::shared()).unwrap();
     (store, TrailReader { within: Duration::ZERO, ..reader })
 }
 
