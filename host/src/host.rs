@@ -7,6 +7,7 @@ mod behind_api;
 mod machine;
 mod parts;
 mod problems;
+mod tending;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use phasegate_core::kernel::{Configured, Event};
 use phasegate_core::lifecycle::{self, RefusalReason, Stage, Standing};
 
 pub use problems::problems;
+use tending::Tending;
 
 /// Notes of drivers that may wait; a driver that writes more waits.
 const NOTES_MAX: usize = 1024;
@@ -53,6 +55,7 @@ pub struct Host {
     loop_thread: std::thread::JoinHandle<std::io::Result<()>>,
     /// Closes when the loop ends, however it ends.
     loop_ended: tokio::sync::oneshot::Receiver<()>,
+    tending: Tending,
     prober: Arc<Prober>,
     drivers: Vec<Arc<dyn Driver>>,
     stop: watch::Sender<bool>,
@@ -73,6 +76,7 @@ impl Host {
         let mut opened = SqliteStore::open(&config.server.data_dir)?;
         let clock = Clock::resume(opened.stored.anchor.as_ref());
         let trail = Arc::new(opened.store.reader(Arc::new(clock))?);
+        let tender = opened.store.tender()?;
         let (door, inside) = Door::new();
         let runtime = parts::plugin_runtime(&config.server.data_dir, clock)?;
         let recorder = parts::recorder(config, clock);
@@ -109,6 +113,7 @@ impl Host {
             let _ = tokio::task::spawn_blocking(move || loop_thread.join()).await;
             return Err(error);
         }
+        let tending = Tending::start(tender, config.retention, clock)?;
         let reloader = Arc::new(Reloader::new(config, door.clone(), plugins.clone(), Arc::clone(&in_force)));
         let denials = Arc::new(api::Denials::default());
         let asked = api::Host {
@@ -132,7 +137,8 @@ impl Host {
             tokio::spawn(server::serve(listener, router, (in_force, shortages), stopped)),
             tokio::spawn(parts::collect_orphans()),
         ];
-        Ok(Self { place, door, reloader, loop_thread, loop_ended, prober, drivers: all_drivers, stop, tasks })
+        let drivers = all_drivers;
+        Ok(Self { place, door, reloader, loop_thread, loop_ended, tending, prober, drivers, stop, tasks })
     }
 
     /// Where the API listens.
@@ -156,12 +162,16 @@ impl Host {
 
     /// Stops everything; afterwards no process that the host started is left.
     pub async fn stop(self) {
-        let Self { door, loop_thread, prober, drivers, stop, tasks, .. } = self;
+        let Self { door, loop_thread, tending, prober, drivers, stop, tasks, .. } = self;
         // Nobody listening any more is what is wanted.
         let _ = stop.send(true);
         door.send(Event::Ending).await;
         // The loop ends after its turn; one that panicked has said so on stderr.
-        let _ = tokio::task::spawn_blocking(move || loop_thread.join()).await;
+        let _ = tokio::task::spawn_blocking(move || {
+            tending.stop();
+            loop_thread.join()
+        })
+        .await;
         // The loop had the other handle; it is gone with its thread.
         if let Some(prober) = Arc::into_inner(prober) {
             prober.stop().await;

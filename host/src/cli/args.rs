@@ -18,8 +18,8 @@ use crate::demo::database::DatabaseArgs;
 
 pub use plugin::{PluginArgs, PluginOf, PluginVerb, ReplayArgs, StrategyArg, SwapArgs};
 pub use upgrade::{
-    BypassArgs, ExplainArgs, ListArgs, LogArgs, RollbackArgs, StartArgs, StatusArgs, StatusOf, UpgradeArgs,
-    UpgradeOf, UpgradeTo, UpgradeVerb,
+    BypassArgs, ExplainArgs, ListArgs, LogArgs, LogOfArgs, RollbackArgs, StartArgs, StatusArgs, StatusOf,
+    UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb,
 };
 
 /// Rolls an upgrade through a fleet in the order that the application says is safe.
@@ -48,6 +48,8 @@ pub enum Command {
     Fleet(FleetArgs),
     /// Show the latest upgrade of every scale set in a line, or that of one in full
     Status(StatusArgs),
+    /// Show the audit trail of a scale set, or follow it; as `upgrade log`
+    Log(LogOfArgs),
     /// Plan, start, follow and cancel upgrades
     Upgrade(UpgradeArgs),
     /// Hold every upgrade of every scale set, or let them go on

@@ -43,6 +43,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Demo(args) => commands::demo::run(&args),
         Command::Fleet(args) => commands::fleet::run(&args),
         Command::Line(args) => commands::line::run(&args),
+        Command::Log(args) => commands::upgrade::log(&args),
         Command::Status(args) => commands::status::run(&args),
         Command::Upgrade(args) => commands::upgrade::run(&args),
         Command::Token(args) => commands::token::run(&args),

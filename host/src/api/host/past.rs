@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use phasegate_core::domain::{InstanceId, ReadClock, ScaleSetName, UpgradeId, WallTime, parse_iso_duration};
 use phasegate_core::kernel::report;
+use phasegate_core::record::audit::What;
 use phasegate_core::record::{
     Place, ReadTrail, StoreError, TrailPage, TrailQuery, UpgradesPage, UpgradesQuery,
 };
@@ -142,7 +143,11 @@ impl Host {
         }
         let now = ReadClock::now(&self.clock);
         self.record(move |trail| match trail.upgrade(&set, &id)? {
-            Some(upgrade) => Ok(Ok(view::status(&report::past(&upgrade), now))),
+            Some(upgrade) => {
+                let status = view::status(&report::past(&upgrade), now);
+                let counts = trail.summary(&id)?;
+                Ok(Ok(counts.map_or(status.clone(), |counts| view::in_numbers(status, counts))))
+            }
             None => Ok(Err(no_such_upgrade(&set, &id, &some_upgrades(trail, &set)?))),
         })
         .await?
@@ -159,6 +164,24 @@ impl Host {
         self.record(move |trail| match trail.upgrade(&set, &id)? {
             Some(_) => Ok(Ok(())),
             None => Ok(Err(no_such_upgrade(&set, &id, &some_upgrades(trail, &set)?))),
+        })
+        .await?
+    }
+
+    /// That the trail still has what an upgrade of a scale set has decided.
+    pub(super) async fn must_tell_of(&self, set: &ScaleSetName, id: &UpgradeId) -> Result<(), CommandError> {
+        self.must_have(set, id).await?;
+        let id = id.clone();
+        self.record(move |trail| {
+            let oldest = trail.first_of(&id)?;
+            if oldest.is_some_and(|entry| matches!(entry.what, What::Start { .. })) {
+                return Ok(Ok(()));
+            }
+            let message = format!(
+                "what upgrade `{id}` has decided is no longer kept: its lines are older than `retention.audit`, or \
+                 more than `retention.auditLines`"
+            );
+            Ok(Err(CommandError::new(CommandErrorKind::NotFound, message)))
         })
         .await?
     }

@@ -9,7 +9,7 @@ use super::SqliteStoreError;
 use super::copy::{self, Existing};
 
 /// The schema that this program writes, kept in `user_version`.
-pub(in crate::store) const SCHEMA: i64 = 6;
+pub(in crate::store) const SCHEMA: i64 = 7;
 
 /// The oldest one that it brings up.
 const OLDEST: i64 = 5;
@@ -71,6 +71,26 @@ INSERT INTO members SELECT upgrade, instance, member FROM members_by_id
 DROP TABLE members_by_id;
 ";
 
+/// From 6 to 7: the trail by instance and upgrade together; the counts of upgrades whose members are no longer kept;
+/// and from which line on the trail is whole.
+const SEVEN: &str = "
+CREATE INDEX audit_by_both ON audit (upgrade, instance, seq) WHERE upgrade IS NOT NULL AND instance IS NOT NULL;
+CREATE TABLE summaries (
+  upgrade TEXT PRIMARY KEY, successful INTEGER NOT NULL, failed INTEGER NOT NULL, in_progress INTEGER NOT NULL,
+  pending INTEGER NOT NULL) WITHOUT ROWID;
+ALTER TABLE host ADD COLUMN whole_from INTEGER;
+DELETE FROM reader;
+";
+
+/// What brings a data file of a schema up, step by step.
+fn steps(seen: i64) -> &'static [&'static str] {
+    match seen {
+        5 => &[SIX, SEVEN],
+        6 => &[SEVEN],
+        _ => &[],
+    }
+}
+
 /// The least version of phasegate that may read what this one writes, and why.
 const READER: (&str, &str) =
     (env!("CARGO_PKG_VERSION"), "a record that was copied must be recognised before anything is done");
@@ -79,11 +99,11 @@ const READER: (&str, &str) =
 pub(in crate::store) fn bring_up(connection: &mut Connection, path: &Path) -> Result<(), SqliteStoreError> {
     let seen = known(connection, path)?;
     match seen {
-        None => commit(connection, path, &[FIVE, SIX]),
+        None => commit(connection, path, &[FIVE, SIX, SEVEN]),
         Some(SCHEMA) => Ok(()),
-        Some(_) => {
+        Some(seen) => {
             put_aside(connection, path)?;
-            commit(connection, path, &[SIX])?;
+            commit(connection, path, steps(seen))?;
             tracing::info!("data file `{}` was brought to schema {SCHEMA}", path.display());
             Ok(())
         }
@@ -97,7 +117,7 @@ pub(in crate::store) fn bring_up_copy(
 ) -> Result<(), SqliteStoreError> {
     match known(connection, path)? {
         Some(SCHEMA) | None => Ok(()),
-        Some(_) => commit(connection, path, &[SIX]),
+        Some(seen) => commit(connection, path, steps(seen)),
     }
 }
 
@@ -160,3 +180,13 @@ fn commit(connection: &mut Connection, path: &Path, steps: &[&str]) -> Result<()
     };
     all().map_err(|source| SqliteStoreError::sqlite(path, source))
 }
+
+/// What the build before schema 7 has left.
+#[cfg(test)]
+pub(in crate::store) fn bring_up_to_6(connection: &mut Connection, path: &Path) {
+    commit(connection, path, &[SIX]).unwrap();
+    connection.pragma_update(None, "user_version", 6).unwrap();
+}
+
+#[cfg(test)]
+mod tests;
