@@ -14,6 +14,15 @@ const HEADERS_AT_FIRST: usize = 64;
 /// The fewest bytes that a header can have, with the end of its line.
 const HEADER_BYTES_MIN: usize = 3;
 
+/// Which HTTP a response says it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Version {
+    /// 1.0
+    Old,
+    /// 1.1
+    Current,
+}
+
 /// How the body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
@@ -59,9 +68,9 @@ fn parse_bytes(bytes: &[u8], rules: Rules, keep: Keep<'_>) -> Result<Head, Respo
         let mut response = httparse::Response::new(&mut headers);
         match config.parse_response(&mut response, bytes) {
             Ok(_) => {
-                let (status, minor) = (response.code, response.version);
-                let status = status.ok_or(ResponseError::StatusLine)?;
-                return read(bytes, status, minor == Some(0), response.headers, rules, keep);
+                let status = response.code.ok_or(ResponseError::StatusLine)?;
+                let version = if response.version == Some(0) { Version::Old } else { Version::Current };
+                return read(bytes, (status, version), response.headers, rules, keep);
             }
             Err(Error::TooManyHeaders) if room < bytes.len() / HEADER_BYTES_MIN => {
                 room = (room * 16).min(bytes.len() / HEADER_BYTES_MIN);
@@ -78,8 +87,7 @@ fn parse_bytes(bytes: &[u8], rules: Rules, keep: Keep<'_>) -> Result<Head, Respo
 
 fn read(
     bytes: &[u8],
-    status: u16,
-    is_old: bool,
+    (status, version): (u16, Version),
     headers: &[Header<'_>],
     rules: Rules,
     keep: Keep<'_>,
@@ -93,7 +101,7 @@ fn read(
     let (transfer, lengths) = (values("transfer-encoding"), values("content-length"));
     let (mut codings, chunked) = match rules {
         Rules::Readable => readable_transfer(&transfer)?,
-        Rules::AsAzure => azure_transfer(&transfer, is_old)?,
+        Rules::AsAzure => azure_transfer(&transfer, version)?,
     };
     let encoding = values("content-encoding");
     match rules {
@@ -143,10 +151,10 @@ fn readable_transfer(values: &[String]) -> Result<(Vec<Coding>, Chunked), Respon
 }
 
 /// `chunked` once, and not in HTTP/1.0, where the header means nothing.
-fn azure_transfer(values: &[String], is_old: bool) -> Result<(Vec<Coding>, Chunked), ResponseError> {
+fn azure_transfer(values: &[String], version: Version) -> Result<(Vec<Coding>, Chunked), ResponseError> {
     match values {
-        _ if is_old => Ok((Vec::new(), Chunked::No)),
         [] => Ok((Vec::new(), Chunked::No)),
+        _ if version == Version::Old => Ok((Vec::new(), Chunked::No)),
         [one] if one.eq_ignore_ascii_case("chunked") => Ok((Vec::new(), Chunked::Yes)),
         _ => Err(ResponseError::TransferEncoding(first_line(values.join(", ").as_bytes()))),
     }
