@@ -127,6 +127,18 @@ pub trait ReadTrail: Send + Sync {
     /// When the record cannot be read in time.
     fn first_of(&self, id: &UpgradeId) -> Result<Option<Entry>, StoreError>;
 
+    /// The latest line of an upgrade of a kind, by its stable code.
+    ///
+    /// # Errors
+    /// When the record cannot be read in time.
+    fn latest_of(&self, id: &UpgradeId, code: &str) -> Result<Option<Entry>, StoreError>;
+
+    /// The latest line of an upgrade that brought it on: no decision, no wait, no wish.
+    ///
+    /// # Errors
+    /// When the record cannot be read in time.
+    fn latest_progress(&self, id: &UpgradeId) -> Result<Option<Entry>, StoreError>;
+
     /// Whether the trail has ever had a line about an instance and still has it.
     ///
     /// # Errors

@@ -155,7 +155,15 @@ impl Host {
 
     /// Every scale set with its latest upgrade.
     pub(in crate::api) async fn latest_upgrades(&self) -> Result<wire::LatestUpgrades, CommandError> {
-        self.read(|fleet, now| Ok(view::latest_upgrades(fleet, now))).await
+        let trail = Arc::clone(&self.trail);
+        self.read(move |fleet, now| {
+            let mut latest = view::latest_upgrades(fleet, now);
+            for upgrade in latest.scale_sets.iter_mut().filter_map(|set| set.upgrade.as_mut()) {
+                super::since::add(&*trail, &upgrade.id.clone(), upgrade.waiting_for.as_mut());
+            }
+            Ok(latest)
+        })
+        .await
     }
 
     /// Whether a scale set has, or its record still keeps, an upgrade.

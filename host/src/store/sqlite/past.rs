@@ -233,13 +233,36 @@ impl Reader<'_> {
         }))
     }
 
-    pub(super) fn first_line(&self, id: &UpgradeId) -> Result<Option<Entry>, SqliteStoreError> {
-        let row = self.answer(&start_of(id))?.into_iter().next();
+    /// The latest line of an upgrade of a kind.
+    pub(super) fn latest_line(&self, id: &UpgradeId, code: &str) -> Result<Option<Entry>, SqliteStoreError> {
+        self.one_line(
+            &Statement::new("SELECT entry FROM audit INDEXED BY audit_by_upgrade WHERE ")
+                .and("upgrade = ?", id.as_str().to_owned())
+                .and(" AND kind = ? ORDER BY seq DESC LIMIT 1", code.to_owned()),
+        )
+    }
+
+    /// The latest line of an upgrade that brought it on.
+    pub(super) fn latest_progress(&self, id: &UpgradeId) -> Result<Option<Entry>, SqliteStoreError> {
+        self.one_line(&Statement::new("SELECT entry FROM audit INDEXED BY audit_by_upgrade WHERE ").and(
+            "upgrade = ? AND kind IN ('start', 'plan', 'apply', 'applied', 'create', 'ready', 'replace',
+                 'remove', 'deleted', 'succeeded', 'failed', 'restore', 'batch', 'end')
+                 ORDER BY seq DESC LIMIT 1",
+            id.as_str().to_owned(),
+        ))
+    }
+
+    fn one_line(&self, statement: &Statement) -> Result<Option<Entry>, SqliteStoreError> {
+        let row = self.answer(statement)?.into_iter().next();
         row.map(|row| {
             let [entry] = columns(row);
             self.parse("audit", &entry)
         })
         .transpose()
+    }
+
+    pub(super) fn first_line(&self, id: &UpgradeId) -> Result<Option<Entry>, SqliteStoreError> {
+        self.one_line(&start_of(id))
     }
 
     pub(super) fn counts(&self, id: &UpgradeId) -> Result<Progress, SqliteStoreError> {

@@ -121,6 +121,14 @@ impl ReadTrail for TrailReader {
         Ok(self.read(|reader| reader.first_line(id))?)
     }
 
+    fn latest_of(&self, id: &UpgradeId, code: &str) -> Result<Option<Entry>, StoreError> {
+        Ok(self.read(|reader| reader.latest_line(id, code))?)
+    }
+
+    fn latest_progress(&self, id: &UpgradeId) -> Result<Option<Entry>, StoreError> {
+        Ok(self.read(|reader| reader.latest_progress(id))?)
+    }
+
     fn has_line_of(&self, set: &ScaleSetName, instance: &InstanceId) -> Result<bool, StoreError> {
         Ok(self.read(|reader| reader.has_line_of(set, instance))?)
     }

@@ -11,7 +11,8 @@ use crate::words;
 
 /// The status with what people ask next.
 pub(crate) fn status(report: &StatusReport<'_>, now: Now) -> wire::StatusDetail {
-    let StatusReport { upgrade, progress, waiting: _, then: _, not_yet, expected, retry_at } = report;
+    let StatusReport { upgrade, plugin: _, progress, waiting: _, then: _, not_yet, expected, retry_at } =
+        report;
     let Progress { successful, failed, in_progress, pending } = *progress;
     let waiting = waiting(report, now.at);
     wire::StatusDetail {
