@@ -311,7 +311,7 @@ fn a_check_says_what_a_record_is_and_what_is_wrong_with_it() {
     connection.execute_batch("INSERT INTO audit VALUES (99, 0, 'orders', NULL, NULL, 'start', '{')").unwrap();
     let damaged = data(&["check"]);
     assert!(damaged.code == 1 && damaged.stdout.contains("audit `99`"), "{damaged:?}");
-    connection.execute_batch("PRAGMA user_version = 7").unwrap();
+    connection.execute_batch("PRAGMA user_version = 8").unwrap();
     drop(connection);
     for arguments in [["check"].as_slice(), &["backup", "other.db"], &["adopt"]] {
         let newer = data(arguments);

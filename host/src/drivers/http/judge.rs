@@ -13,6 +13,9 @@ use crate::net::text::first_line;
 use crate::net::url::HttpUrl;
 use phasegate_core::domain::Fence;
 
+/// What an agent says of an operation that failed before it touched anything.
+const UNTOUCHED: &str = "failed-untouched";
+
 /// What was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
@@ -57,6 +60,10 @@ pub(super) fn judge(url: &HttpUrl, asked: Asked, answer: &Answer) -> Verdict {
     let after = retry_after(headers);
     let parsed: Option<Body> = serde_json::from_slice(body).ok();
     let fields = parsed.unwrap_or_default();
+    if fields.state.as_deref() == Some(UNTOUCHED) && matches!(status, 200 | 400..=499) {
+        let message = fields.message.as_deref().map(shown).unwrap_or_default();
+        return Verdict::Failed(Refusal::Untouched(message));
+    }
     match (*status, asked) {
         (204, Asked::Post) => Verdict::Done,
         (200, _) => by_state(asked, &fields, after),
@@ -167,6 +174,24 @@ mod tests {
             (200, &[], r#"{"state":"failed"}"#, "the agent says that it failed"),
             (200, &[], r#"{"state":"running","message":"half"}"#, "running [half]"),
             (200, &[], r#"{"state":"\u001b[2J"}"#, "the agent answered with the unknown state `\\u{1b}[2J`"),
+            (
+                200,
+                &[],
+                r#"{"state":"failed-untouched","message":"no such version"}"#,
+                "the agent says that it failed and that nothing was touched: no such version",
+            ),
+            (
+                409,
+                &[],
+                r#"{"state":"failed-untouched"}"#,
+                "the agent says that it failed and that nothing was touched",
+            ),
+            (
+                500,
+                &[],
+                r#"{"state":"failed-untouched"}"#,
+                r#"again: the agent answered 500: {"state":"failed-untouched"}"#,
+            ),
             (204, &[], "", "done"),
             (202, &[], "", "running []"),
             (

@@ -5,11 +5,12 @@ use std::path::Path;
 use rusqlite::{Transaction, params};
 use serde::Serialize;
 
-use phasegate_core::domain::{Change, ScaleSetName, UpgradeId, Version};
+use phasegate_core::domain::{Change, Runs, ScaleSetName, UpgradeId, Version};
 use phasegate_core::record::audit::Entry;
 use phasegate_core::record::{StoredMemory, Write};
 use phasegate_core::rollout::{BatchProgress, Upgrade};
 
+use super::schema::{ABSENT, UNKNOWN, VERSION};
 use super::{LockIdentity, SqliteStoreError, as_integer, numbers};
 
 /// Puts writes into a transaction.
@@ -40,13 +41,18 @@ impl Writer<'_> {
                 "DELETE FROM members WHERE upgrade = ?1 AND instance = ?2",
                 params![upgrade.as_str(), instance.as_str()],
             ),
-            Write::Version(set, instance, component, version) => self.run(
-                "INSERT OR REPLACE INTO versions VALUES (?1, ?2, ?3, ?4)",
+            Write::Runs(set, instance, component, runs) => self.run(
+                "INSERT OR REPLACE INTO versions VALUES (?1, ?2, ?3, ?4, ?5)",
                 params![
                     set.as_str(),
                     instance.as_str(),
                     component.as_str(),
-                    version.as_ref().map(Version::as_str)
+                    runs.last().map(Version::as_str),
+                    match runs {
+                        Runs::Version { .. } => VERSION,
+                        Runs::Nothing { .. } => ABSENT,
+                        Runs::Unknown { .. } => UNKNOWN,
+                    },
                 ],
             ),
             Write::Membership(set, instance, Some(membership)) => self.row(

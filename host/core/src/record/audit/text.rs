@@ -163,6 +163,9 @@ fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceI
         What::Record { state: HoldState::Adopted { was } } => {
             write!(f, "the record was adopted, in spite of: {was}")
         }
+        What::Seen { component, was, now } => {
+            write!(f, "{component} is found to be {now}, and {was} was recorded")
+        }
         What::Process { text, .. } => f.write_str(text),
         What::StaysDeleted { replaced_by } => stays_deleted(f, replaced_by.as_ref()),
         What::PluginTrouble { plugin, digest, generation, failed, judged, rounds, cause } => write!(
@@ -225,6 +228,7 @@ fn beside(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceId>
         | What::Wish { .. }
         | What::Line { .. }
         | What::Record { .. }
+        | What::Seen { .. }
         | What::Process { .. }
         | What::StaysDeleted { .. }
         | What::PluginTrouble { .. }
