@@ -288,7 +288,6 @@ mod tests {
         assert!(rig.questions().is_empty(), "a moment ago");
         let mut rig = Rig::healthy();
         rig.pass(Duration::from_secs(61));
-        rig.effects.clear();
         for instance in ["0", "1", "2"] {
             rig.judge(instance, decision(0));
         }
@@ -313,7 +312,6 @@ mod tests {
         for instance in ["0", "1", "2"] {
             rig.judge(instance, decision(0));
         }
-        rig.effects.clear();
         rig.start("v2");
         for asked in rig.questions() {
             rig.sees(asked, Seen::Unknown);

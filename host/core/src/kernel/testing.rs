@@ -245,21 +245,25 @@ impl Rig {
     /// What drivers were told to bring instances to, and have not answered yet; taken.
     pub(crate) fn asked(&mut self) -> Vec<Ensure> {
         let all = std::mem::take(&mut self.effects);
+        let (questions, all) = all.into_iter().partition(|effect| matches!(effect, Effect::Observe(_)));
+        self.effects = questions;
         let ensure = |effect| match effect {
             Effect::Ensure(ensure) => Some(*ensure),
             _ => None,
         };
-        all.into_iter().filter_map(ensure).collect()
+        Vec::into_iter(all).filter_map(ensure).collect()
     }
 
     /// What drivers were asked about instances, and have not answered yet; taken.
     pub(crate) fn questions(&mut self) -> Vec<Observe> {
         let all = std::mem::take(&mut self.effects);
+        let (all, others) = all.into_iter().partition(|effect| matches!(effect, Effect::Observe(_)));
+        self.effects = others;
         let question = |effect| match effect {
             Effect::Observe(question) => Some(*question),
             _ => None,
         };
-        all.into_iter().filter_map(question).collect()
+        Vec::into_iter(all).filter_map(question).collect()
     }
 
     /// A look has found this.
@@ -290,9 +294,13 @@ impl Rig {
         })]);
     }
 
-    /// Goes through a whole upgrade in which everything goes well.
+    /// Goes through a whole upgrade in which everything goes well. Every instance runs what is recorded.
     pub(crate) fn run_to_the_end(&mut self) {
         for _ in 0..20 {
+            for asked in self.questions() {
+                let recorded = asked.expected.clone().unwrap_or_else(|| version("v1"));
+                self.sees(asked, Seen::Version(recorded));
+            }
             for asked in self.asked() {
                 let instance = asked.instance.id.clone();
                 self.done(asked, Ok(()));

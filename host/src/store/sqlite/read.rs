@@ -153,7 +153,16 @@ impl Reader<'_> {
 
     fn versions(&self) -> Result<Rows<VersionKey, Runs>, SqliteStoreError> {
         let mut versions = Vec::new();
-        let columns_of = "SELECT scale_set, instance, component, state, version FROM versions";
+        // A copy that is only looked at may be of an earlier build.
+        let schema: i64 = self
+            .connection
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .map_err(|source| SqliteStoreError::sqlite(self.path, source))?;
+        let columns_of = if schema >= 7 {
+            "SELECT scale_set, instance, component, state, version FROM versions"
+        } else {
+            "SELECT scale_set, instance, component, iif(version IS NULL, 'unknown', 'version'), version FROM versions"
+        };
         for mut row in self.rows(columns_of, &[])? {
             let before: Option<Version> =
                 row.pop().flatten().map(|text| self.id("versions", text)).transpose()?;

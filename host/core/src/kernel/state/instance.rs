@@ -187,6 +187,8 @@ impl InstanceState {
         let changed = *self.runs_of(component) != runs;
         match component {
             Component::Application => self.runs = runs,
+            // What is not in there is unknown.
+            Component::Extension(name) if runs == Runs::UNKNOWN => drop(self.extensions.remove(name)),
             Component::Extension(name) => drop(self.extensions.insert(name.clone(), runs)),
         }
         changed
