@@ -264,7 +264,7 @@ impl<R: Reach> Shared<R> {
                 if row.counts(self.patience.confirm, now) {
                     return Ok(seen);
                 }
-            } else if let Some(error) = judged.is_over(seen, why) {
+            } else if let Some(error) = judged.verdict(seen, why) {
                 return Err(error);
             }
             tokio::time::sleep(self.patience.pause()).await;

@@ -174,24 +174,6 @@ mod tests {
             (200, &[], r#"{"state":"failed"}"#, "the agent says that it failed"),
             (200, &[], r#"{"state":"running","message":"half"}"#, "running [half]"),
             (200, &[], r#"{"state":"\u001b[2J"}"#, "the agent answered with the unknown state `\\u{1b}[2J`"),
-            (
-                200,
-                &[],
-                r#"{"state":"failed-untouched","message":"no such version"}"#,
-                "the agent says that it failed and that nothing was touched: no such version",
-            ),
-            (
-                409,
-                &[],
-                r#"{"state":"failed-untouched"}"#,
-                "the agent says that it failed and that nothing was touched",
-            ),
-            (
-                500,
-                &[],
-                r#"{"state":"failed-untouched"}"#,
-                r#"again: the agent answered 500: {"state":"failed-untouched"}"#,
-            ),
             (204, &[], "", "done"),
             (202, &[], "", "running []"),
             (
@@ -231,6 +213,24 @@ mod tests {
             (599, &[], "", "again: the agent answered 599"),
         ] {
             assert_eq!(check(Asked::Post, status, headers, body), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn who_has_touched_nothing_says_so() {
+        let said = "the agent says that it failed and that nothing was touched";
+        for (status, body, expected) in [
+            (
+                200,
+                r#"{"state":"failed-untouched","message":"no such version"}"#,
+                format!("{said}: no such version"),
+            ),
+            (409, r#"{"state":"failed-untouched"}"#, said.to_owned()),
+            (422, r#"{"state":"failed-untouched"}"#, said.to_owned()),
+            (500, r#"{"state":"failed-untouched"}"#, "again: the agent answered 500".to_owned()),
+        ] {
+            let judged = check(Asked::Post, status, &[], body);
+            assert!(judged.starts_with(&expected), "{status} {body}: {judged}");
         }
     }
 

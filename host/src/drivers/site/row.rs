@@ -46,7 +46,7 @@ pub(super) struct Judged<'a> {
 
 impl Judged<'_> {
     /// Why it has failed, unless there is time left.
-    pub(super) fn is_over(self, seen: Seen, why: Option<String>) -> Option<DriverError> {
+    pub(super) fn verdict(self, seen: Seen, why: Option<String>) -> Option<DriverError> {
         let Self { wanted, begun, named_at, now, patience } = self;
         let Patience { confirm, longest } = patience;
         let silent = now.since(named_at.unwrap_or(begun)) >= confirm.within;
@@ -103,7 +103,7 @@ mod tests {
             let named_at = named_at.map(Timestamp);
             let judged =
                 Judged { wanted: &wanted, begun: Timestamp(0), named_at, now: Timestamp(now), patience };
-            judged.is_over(seen, None).map(|error| error.to_string())
+            judged.verdict(seen, None).map(|error| error.to_string())
         };
         let old = || Seen::Version(version("v1"));
         assert_eq!(over(None, 4_999, old()), None);
