@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::{InstanceId, OnInstanceFailure, OperationId, Timestamp};
+use crate::domain::{InstanceId, OnInstanceFailure, OperationId, Timestamp, Touched};
 use serde::{Deserialize, Serialize};
 
 use super::action::Action;
@@ -30,6 +30,15 @@ pub enum Event {
         instance: InstanceId,
         /// How it went; one line for people when badly.
         result: Result<(), String>,
+    },
+    /// The driver has failed, and says that it has touched nothing: there is nothing to bring back.
+    EffectRefused {
+        /// Which.
+        operation: OperationId,
+        /// Which instance.
+        instance: InstanceId,
+        /// How; one line for people.
+        reason: String,
     },
     /// A person wants something.
     Wish(Wish),
@@ -91,7 +100,11 @@ pub fn step(upgrade: &mut Upgrade, fleet: &dyn FleetView, events: &[Event], now:
             Event::Look => {}
             Event::Resumed => resume(upgrade, now, &mut out),
             Event::EffectDone { operation, instance, result } => {
-                effect_done(upgrade, (operation, instance), result, now, &mut out);
+                effect_done(upgrade, (operation, instance), (result, Touched::Perhaps), now, &mut out);
+            }
+            Event::EffectRefused { operation, instance, reason } => {
+                let answer = (&Err(reason.clone()), Touched::No);
+                effect_done(upgrade, (operation, instance), answer, now, &mut out);
             }
             Event::Wish(wish) => grant(upgrade, *wish, now, &mut out),
         }
@@ -215,7 +228,7 @@ fn resume(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) {
 fn effect_done(
     upgrade: &mut Upgrade,
     (operation, instance): (&OperationId, &InstanceId),
-    result: &Result<(), String>,
+    (result, touched): (&Result<(), String>, Touched),
     now: Timestamp,
     out: &mut Step,
 ) {
@@ -231,7 +244,13 @@ fn effect_done(
             member.deleted(result, now);
             return Answered::Over;
         }
-        if member.answered(result) { Answered::GoesOn(member.next(rule, now)) } else { Answered::NotAsked }
+        if !member.answered(result) {
+            return Answered::NotAsked;
+        }
+        if touched == Touched::No {
+            member.was_not_touched();
+        }
+        Answered::GoesOn(member.next(rule, now))
     });
     match next {
         Some(Answered::GoesOn(next)) => go(upgrade, &instance, next, out),

@@ -14,6 +14,13 @@ pub(in crate::store) const SCHEMA: i64 = 7;
 /// The oldest one that it brings up.
 const OLDEST: i64 = 5;
 
+/// Words of the column `versions.state`.
+pub(super) const VERSION: &str = "version";
+/// Nothing runs.
+pub(super) const ABSENT: &str = "absent";
+/// Nobody can tell.
+pub(super) const UNKNOWN: &str = "unknown";
+
 /// What a file of schema 5 has.
 const FIVE: &str = "
 CREATE TABLE host (generation INTEGER NOT NULL, seq INTEGER NOT NULL, anchor TEXT, line TEXT NOT NULL);
@@ -71,29 +78,22 @@ INSERT INTO members SELECT upgrade, instance, member FROM members_by_id
 DROP TABLE members_by_id;
 ";
 
-/// From 6 to 7: the trail by instance and upgrade together; the counts of upgrades whose members are no longer kept;
+/// From 6 to 7: what an instance has is a version, nothing, or unknown, and `version` is then the one that was recorded
+/// last; the trail by instance and upgrade together; the counts of upgrades whose members are no longer kept;
 /// and from which line on the trail is whole.
 const SEVEN: &str = "
+ALTER TABLE versions ADD COLUMN state TEXT NOT NULL DEFAULT 'version';
+UPDATE versions SET state = 'unknown' WHERE version IS NULL;
 CREATE INDEX audit_by_both ON audit (upgrade, instance, seq) WHERE upgrade IS NOT NULL AND instance IS NOT NULL;
 CREATE TABLE summaries (
   upgrade TEXT PRIMARY KEY, successful INTEGER NOT NULL, failed INTEGER NOT NULL, in_progress INTEGER NOT NULL,
   pending INTEGER NOT NULL) WITHOUT ROWID;
 ALTER TABLE host ADD COLUMN whole_from INTEGER;
-DELETE FROM reader;
 ";
-
-/// What brings a data file of a schema up, step by step.
-fn steps(seen: i64) -> &'static [&'static str] {
-    match seen {
-        5 => &[SIX, SEVEN],
-        6 => &[SEVEN],
-        _ => &[],
-    }
-}
 
 /// The least version of phasegate that may read what this one writes, and why.
 const READER: (&str, &str) =
-    (env!("CARGO_PKG_VERSION"), "a record that was copied must be recognised before anything is done");
+    (env!("CARGO_PKG_VERSION"), "what is unknown must not be taken for what is there");
 
 /// Gives a data file the tables of this program.
 pub(in crate::store) fn bring_up(connection: &mut Connection, path: &Path) -> Result<(), SqliteStoreError> {
@@ -119,6 +119,11 @@ pub(in crate::store) fn bring_up_copy(
         Some(SCHEMA) | None => Ok(()),
         Some(seen) => commit(connection, path, steps(seen)),
     }
+}
+
+/// What brings a file up.
+fn steps(from: i64) -> &'static [&'static str] {
+    if from < 6 { &[SIX, SEVEN] } else { &[SEVEN] }
 }
 
 /// The schema of a data file; none of an empty one.
@@ -174,6 +179,7 @@ fn commit(connection: &mut Connection, path: &Path, steps: &[&str]) -> Result<()
         for step in steps {
             transaction.execute_batch(step)?;
         }
+        transaction.execute("DELETE FROM reader", [])?;
         transaction.execute("INSERT INTO reader VALUES (?1, ?2)", READER)?;
         transaction.pragma_update(None, "user_version", SCHEMA)?;
         transaction.commit()

@@ -15,6 +15,8 @@ pub enum WaitsFor<'a> {
     Adoption(&'a Hold),
     /// The first decision about instances.
     FirstDecision(Few<'a>),
+    /// A look at what instances run.
+    FirstLook(Few<'a>),
     /// A person, who stopped the line; none when it goes on already.
     Line(Option<&'a StoppedLine>),
     /// The end of a freeze window.
@@ -83,6 +85,7 @@ impl<'a> WaitsFor<'a> {
             Self::Record(_) => Wait::Record,
             Self::Adoption(_) => Wait::Adoption,
             Self::FirstDecision(_) => Wait::Evidence,
+            Self::FirstLook(_) => Wait::Look,
             Self::Line(_) => Wait::Line,
             Self::Freeze { .. } => Wait::Freeze,
             Self::Pause { .. } => Wait::PauseBetweenBatches,
@@ -102,6 +105,7 @@ impl<'a> WaitsFor<'a> {
     pub fn few(&self) -> Few<'a> {
         match self {
             Self::FirstDecision(few)
+            | Self::FirstLook(few)
             | Self::Initializing(few)
             | Self::Deferred { instances: few, .. }
             | Self::NotAsked { instances: few, .. }
@@ -131,6 +135,7 @@ impl<'a> WaitsFor<'a> {
             Self::Record(_)
             | Self::Adoption(_)
             | Self::FirstDecision(_)
+            | Self::FirstLook(_)
             | Self::Line(_)
             | Self::Paused
             | Self::Resume { .. }
@@ -219,7 +224,12 @@ pub(super) fn waits_for<'a>(
         Stage::Ended { .. } => None,
         Stage::Between { .. } => stopped,
         Stage::Preparing { .. } => {
-            Some(stopped.unwrap_or_else(|| WaitsFor::FirstDecision(Few::of(unjudged(set)))))
+            let looking = Few::of(set.looking.iter());
+            let first = || match looking.count {
+                0 => WaitsFor::FirstDecision(Few::of(unjudged(set))),
+                1.. => WaitsFor::FirstLook(looking),
+            };
+            Some(stopped.unwrap_or_else(first))
         }
         Stage::Undoing => Some(driver(upgrade, DriverWork::BringBack)),
         Stage::InBatch => Some(in_batch(upgrade)),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Entry, HoldState, Leaves, LineState, PluginWish, RetryNote, Stamp, StartWhy, Wait, What, Word};
-use crate::domain::{Change, Component, InstanceId, PhaseName, PluginName, Timestamp, Version};
+use crate::domain::{Change, Component, InstanceId, PhaseName, PluginName, Runs, Timestamp, Version};
 use crate::rollout::Wish;
 
 /// What happened, why it was wanted, and which code had judged.
@@ -103,6 +103,19 @@ fn version(version: Option<&Version>) -> &str {
     version.map_or("nothing", Version::as_str)
 }
 
+/// What became of the host's trust in its record.
+fn record(f: &mut fmt::Formatter<'_>, state: &HoldState) -> fmt::Result {
+    match state {
+        HoldState::Holds { why } => write!(f, "the host holds: {why}"),
+        HoldState::Adopted { was } => write!(f, "the record was adopted, in spite of: {was}"),
+    }
+}
+
+/// What an instance has without anybody having done it.
+fn seen(f: &mut fmt::Formatter<'_>, component: &Component, was: &Runs, now: &Runs) -> fmt::Result {
+    write!(f, "{}found to be {now}, and {was} was recorded", Whose(component))
+}
+
 fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceId>) -> fmt::Result {
     match what {
         What::Start { goal, why } => start(f, goal, why),
@@ -153,10 +166,8 @@ fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceI
         What::Waits { on, instances, count, until } => waits(f, *on, (instances, *count), *until),
         What::Line { state: LineState::Stopped } => write!(f, "the line was stopped for all scale sets"),
         What::Line { state: LineState::GoesOn } => write!(f, "the line goes on"),
-        What::Record { state: HoldState::Holds { why } } => write!(f, "the host holds: {why}"),
-        What::Record { state: HoldState::Adopted { was } } => {
-            write!(f, "the record was adopted, in spite of: {was}")
-        }
+        What::Record { state } => record(f, state),
+        What::Seen { component, was, now } => seen(f, component, was, now),
         What::Process { text, .. } => f.write_str(text),
         What::StaysDeleted { replaced_by } => stays_deleted(f, replaced_by.as_ref()),
         What::PluginTrouble { plugin, digest, generation, failed, judged, rounds, cause } => write!(
@@ -209,6 +220,7 @@ fn waits(
         Wait::Record => "waits for the record, which takes no writes",
         Wait::Adoption => "waits for a person to adopt the record",
         Wait::Evidence => "waits for the first decision",
+        Wait::Look => "waits for the first look at what instances run",
         Wait::Line => "waits for the line, which is stopped",
         Wait::Freeze => "waits for the end of a freeze window",
         Wait::PauseBetweenBatches => "waits for the end of the pause between batches",
@@ -282,6 +294,7 @@ fn beside(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceId>
         | What::Waits { .. }
         | What::Line { .. }
         | What::Record { .. }
+        | What::Seen { .. }
         | What::Process { .. }
         | What::StaysDeleted { .. }
         | What::PluginTrouble { .. }

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Leaves, RetryNote, StartWhy, Word};
 use crate::domain::{
-    Change, Component, Digest, Generation, Goal, InstanceId, Phase, PluginName, ProcessState, Timestamp,
-    Version,
+    Change, Component, Digest, Generation, Goal, InstanceId, Phase, PluginName, ProcessState, Runs,
+    Timestamp, Version,
 };
 use crate::plan::HoldReason;
 use crate::rollout::{BatchState, UpgradeState, Wish};
@@ -195,6 +195,15 @@ pub enum What {
         /// Which of them.
         state: HoldState,
     },
+    /// An instance has something else than was recorded, and no upgrade did that.
+    Seen {
+        /// Of what.
+        component: Component,
+        /// What was recorded.
+        was: Runs,
+        /// What is there.
+        now: Runs,
+    },
     /// A process ended by itself, or a new one runs.
     Process {
         /// Which of them.
@@ -275,6 +284,8 @@ pub enum Wait {
     Adoption,
     /// The first decision about instances.
     Evidence,
+    /// The first look at what instances run.
+    Look,
     /// A person, who stopped the line.
     Line,
     /// The end of a freeze window.
@@ -358,6 +369,7 @@ impl What {
             Self::Line { .. } => "line",
             Self::Record { state: HoldState::Holds { .. } } => "held",
             Self::Record { state: HoldState::Adopted { .. } } => "adopted",
+            Self::Seen { .. } => "seen",
             Self::Process { state: ProcessState::Exited, .. } => "exited",
             Self::Process { state: ProcessState::Restarted, .. } => "restarted",
             Self::StaysDeleted { .. } => "deleted",

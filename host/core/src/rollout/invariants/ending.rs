@@ -10,7 +10,9 @@ impl Check<'_> {
         let waits = match after.stage {
             Stage::Ended { .. } => !after.is_active(),
             Stage::Preparing { .. } => {
-                wakes || matches!(self.seen.fleet.stop(), Some(Stop::Line { .. })) || after.paused
+                // A look ends within its time limit, and that is an event.
+                let looks = self.seen.fleet.looking_count() > 0;
+                wakes || looks || matches!(self.seen.fleet.stop(), Some(Stop::Line { .. })) || after.paused
             }
             Stage::Between { resume_at } => {
                 match waiting_for(after, self.seen.fleet, resume_at, self.seen.now) {

@@ -42,7 +42,7 @@ fn actor(waiting: &WaitsFor<'_>, report: &StatusReport<'_>) -> String {
         WaitsFor::FirstDecision(_) | WaitsFor::Initializing(_) | WaitsFor::Deferred { .. } => {
             report.plugin.map_or_else(|| "plugin".to_owned(), |plugin| format!("plugin {plugin}"))
         }
-        WaitsFor::Driver { .. } => "driver".to_owned(),
+        WaitsFor::FirstLook(_) | WaitsFor::Driver { .. } => "driver".to_owned(),
         WaitsFor::Record(_) | WaitsFor::Adoption(_) => "record".to_owned(),
         WaitsFor::NotAsked { .. }
         | WaitsFor::Recovery { .. }
@@ -62,6 +62,7 @@ fn detail(waiting: &WaitsFor<'_>) -> Option<String> {
         WaitsFor::Resume { after } => Some(phase(*after)),
         WaitsFor::Approval { before } => Some(phase(*before)),
         WaitsFor::FirstDecision(few)
+        | WaitsFor::FirstLook(few)
         | WaitsFor::Initializing(few)
         | WaitsFor::Deferred { instances: few, .. }
         | WaitsFor::Driver { instances: few, .. }
@@ -81,6 +82,7 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {
              `phasegate data adopt`"
         ),
         WaitsFor::FirstDecision(few) => format!("first decision of {} (Initializing)", some(few)),
+        WaitsFor::FirstLook(few) => format!("a look at what {} run", some(few)),
         WaitsFor::Line(line) => {
             let why = line.map_or_else(String::new, |line| format!(" since {}: {}", line.at, line.reason));
             format!(
@@ -187,6 +189,7 @@ mod tests {
                 "a person: the host holds: the record was copied or restored: it was written beside another lock \
                  file; see that no other host runs this fleet, then let this one go on with `phasegate data adopt`",
             ),
+            (WaitsFor::FirstLook(few()), "a look at what instances web-0, web-1 run"),
             (WaitsFor::FirstDecision(few()), "first decision of instances web-0, web-1 (Initializing)"),
             (
                 WaitsFor::Line(Some(&stopped)),
