@@ -140,8 +140,8 @@ pub(crate) fn log_kind(what: &What) -> wire::LogKind {
 
 fn log_wish(wish: Wish) -> wire::LogKind {
     match wish {
-        Wish::Cancel => wire::LogKind::Cancel,
-        Wish::RollBack => wire::LogKind::Rollback,
+        Wish::Cancel | Wish::CancelNow => wire::LogKind::Cancel,
+        Wish::RollBack | Wish::RollBackOn => wire::LogKind::Rollback,
         Wish::Pause => wire::LogKind::Pause,
         Wish::Resume => wire::LogKind::Resume,
         Wish::Approve => wire::LogKind::Approve,

@@ -10,7 +10,7 @@ mod plugins;
 use std::sync::Arc;
 use std::time::Duration;
 
-use phasegate_core::domain::{Actor, By, Now, ReadClock, RequestKey, ScaleSetName};
+use phasegate_core::domain::{Actor, By, Now, ReadClock, RequestKey, ScaleSetName, UpgradeId};
 use phasegate_core::kernel::command::Command;
 use phasegate_core::kernel::report::{self, Tally};
 use phasegate_core::kernel::{Fleet, Refusal, SetState};
@@ -202,6 +202,18 @@ impl Host {
         asked: Asked,
     ) -> Result<wire::StatusDetail, CommandError> {
         self.grant(Command::Wish(set.clone(), wish), asked).await?;
+        self.status(set).await
+    }
+
+    /// Brings instances to what a former upgrade had brought.
+    pub(super) async fn roll_back_to(
+        &self,
+        set: ScaleSetName,
+        id: UpgradeId,
+        asked: Asked,
+    ) -> Result<wire::StatusDetail, CommandError> {
+        let former = self.kept(&set, id).await?;
+        self.grant(Command::RollBackTo(set.clone(), Box::new(former)), asked).await?;
         self.status(set).await
     }
 

@@ -18,8 +18,8 @@ use crate::demo::database::DatabaseArgs;
 
 pub use plugin::{PluginArgs, PluginOf, PluginVerb, ReplayArgs, StrategyArg, SwapArgs};
 pub use upgrade::{
-    BypassArgs, ExplainArgs, ListArgs, LogArgs, RollbackArgs, StartArgs, StatusArgs, StatusOf, UpgradeArgs,
-    UpgradeOf, UpgradeTo, UpgradeVerb,
+    BypassArgs, CancelArgs, ExplainArgs, ListArgs, LogArgs, RollbackArgs, StartArgs, StatusArgs, StatusOf,
+    UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb,
 };
 
 /// Rolls an upgrade through a fleet in the order that the application says is safe.

@@ -10,7 +10,7 @@ use super::command::CommandConfig;
 use super::kind::{KindSettings as _, Premises, StartDriverError};
 use super::template::Template;
 use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, Ensure};
-use phasegate_core::domain::{Address, Component, Instance, ScaleSetName, Version};
+use phasegate_core::domain::{Address, Component, Instance, OperationId, ScaleSetName, Version};
 
 /// Longest run of a program that installs an extension, and how long one that says "busy" is
 /// started again; the default of the command driver.
@@ -80,6 +80,11 @@ impl Driver for WithExtensions {
 
     fn delete(&self, request: Delete) -> BoxFuture<Result<(), DriverError>> {
         self.application.delete(request)
+    }
+
+    fn end(&self, operation: &OperationId) {
+        self.application.end(operation);
+        self.extensions.end(operation);
     }
 
     fn custody(&self) -> Custody {

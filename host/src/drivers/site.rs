@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::backoff::Backoff;
+use super::ends::{End, Ends, InHand};
 use super::{BoxFuture, Create, Delete, DriverError, Ensure};
 use phasegate_core::domain::{
     Address, Component, Fence, Instance, InstanceId, OperationId, ScaleSetName, Version,
@@ -28,14 +29,18 @@ pub(super) trait Reach: Send + Sync + 'static {
     /// Why something did not work; one line for people.
     type Error: std::error::Error + Into<DriverError> + Send + Sync;
 
-    /// Applies the request, tries again included. Can be dropped, and then does no more.
-    fn apply(&self, request: Arc<Ensure>) -> BoxFuture<Result<(), Self::Error>>;
+    /// How long an operation may take to end that a person wants to end; then it is given up.
+    fn end_within(&self) -> Duration;
+
+    /// Applies the request, tries again included. Can be dropped, and then does no more. Ends early when that is
+    /// wanted, as far as what it has begun can be ended.
+    fn apply(&self, request: Arc<Ensure>, end: End) -> BoxFuture<Result<(), Self::Error>>;
 
     /// Creates an instance, tries again included, and gives its address. Can be dropped, too.
-    fn create(&self, request: Arc<Create>) -> BoxFuture<Result<Address, Self::Error>>;
+    fn create(&self, request: Arc<Create>, end: End) -> BoxFuture<Result<Address, Self::Error>>;
 
     /// Deletes an instance, tries again included. Can be dropped, too.
-    fn delete(&self, request: Arc<Delete>) -> BoxFuture<Result<(), Self::Error>>;
+    fn delete(&self, request: Arc<Delete>, end: End) -> BoxFuture<Result<(), Self::Error>>;
 
     /// Asks an instance for its version; it may not know. None when there is no way to ask.
     fn look(
@@ -65,6 +70,7 @@ impl Default for Confirm {
 pub(super) struct Site<R> {
     shared: Arc<Shared<R>>,
     ending: watch::Sender<Ending>,
+    ends: Ends,
 }
 
 /// Whether the driver is being shut down.
@@ -115,35 +121,38 @@ enum Known {
 impl<R: Reach> Site<R> {
     pub(super) fn new(reach: R, confirm: Confirm) -> Self {
         let shared = Shared { reach, confirm, highest: Mutex::new(Fence::NONE), places: Mutex::default() };
-        Self { shared: Arc::new(shared), ending: watch::Sender::new(Ending::No) }
+        Self { shared: Arc::new(shared), ending: watch::Sender::new(Ending::No), ends: Ends::default() }
     }
 
     /// See `Driver::ensure`.
     pub(super) fn ensure(&self, request: Ensure) -> BoxFuture<Result<(), DriverError>> {
-        let shared = Arc::clone(&self.shared);
-        self.unless_ending(async move { shared.ensure(Arc::new(request)).await })
+        let (shared, in_hand) = (Arc::clone(&self.shared), self.ends.begin(&request.operation));
+        let end = in_hand.end();
+        self.unless_ending(in_hand, async move { shared.ensure(Arc::new(request), end).await })
     }
 
     /// See `Driver::create`. A repeat goes to the site again, which knows the operation.
     pub(super) fn create(&self, request: Create) -> BoxFuture<Result<Address, DriverError>> {
-        let shared = Arc::clone(&self.shared);
-        self.unless_ending(async move {
+        let (shared, in_hand) = (Arc::clone(&self.shared), self.ends.begin(&request.operation));
+        let end = in_hand.end();
+        self.unless_ending(in_hand, async move {
             shared.admit(request.fence)?;
             let place = shared.place(&request.scale_set, &request.instance.id);
             let _turn = place.turn.lock().await;
-            shared.reach.create(Arc::new(request)).await.map_err(Into::into)
+            shared.reach.create(Arc::new(request), end).await.map_err(Into::into)
         })
     }
 
     /// See `Driver::delete`.
     pub(super) fn delete(&self, request: Delete) -> BoxFuture<Result<(), DriverError>> {
-        let shared = Arc::clone(&self.shared);
-        self.unless_ending(async move {
+        let (shared, in_hand) = (Arc::clone(&self.shared), self.ends.begin(&request.operation));
+        let end = in_hand.end();
+        self.unless_ending(in_hand, async move {
             shared.admit(request.fence)?;
             let (scale_set, id) = (request.scale_set.clone(), request.instance.id.clone());
             let place = shared.place(&scale_set, &id);
             let _turn = place.turn.lock().await;
-            shared.reach.delete(Arc::new(request)).await.map_err(Into::into)?;
+            shared.reach.delete(Arc::new(request), end).await.map_err(Into::into)?;
             shared.forget(&scale_set, &id);
             Ok(())
         })
@@ -151,14 +160,18 @@ impl<R: Reach> Site<R> {
 
     fn unless_ending<T: Send + 'static>(
         &self,
+        in_hand: InHand,
         work: impl Future<Output = Result<T, DriverError>> + Send + 'static,
     ) -> BoxFuture<Result<T, DriverError>> {
         let mut ending = self.ending.subscribe();
+        let within = self.shared.reach.end_within();
         Box::pin(async move {
+            let end = in_hand.end();
             tokio::select! {
                 biased;
                 _ = ending.wait_for(|ending| *ending == Ending::Yes) => Err(DriverError::Ended),
                 result = work => result,
+                () = given_up(&end, within) => Err(DriverError::GivenUp(within)),
             }
         })
     }
@@ -181,10 +194,21 @@ impl<R: Reach> Site<R> {
         })
     }
 
+    /// See `Driver::end`.
+    pub(super) fn end_one(&self, operation: &OperationId) {
+        self.ends.end(operation);
+    }
+
     /// Lets go of everything that is under way, and refuses what comes later.
     pub(super) fn end(&self) {
         self.ending.send_replace(Ending::Yes);
     }
+}
+
+/// Ends so long after the end of an operation was wanted.
+async fn given_up(end: &End, within: Duration) {
+    end.wanted().await;
+    tokio::time::sleep(within).await;
 }
 
 impl<R: Reach> Shared<R> {
@@ -194,10 +218,13 @@ impl<R: Reach> Shared<R> {
         Ok(fence.admit(&mut highest)?)
     }
 
-    async fn ensure(&self, request: Arc<Ensure>) -> Result<(), DriverError> {
+    async fn ensure(&self, request: Arc<Ensure>, end: End) -> Result<(), DriverError> {
         self.admit(request.fence)?;
         let place = self.place(&request.scale_set, &request.instance.id);
         let _turn = place.turn.lock().await;
+        if end.is_wanted() {
+            return Err(DriverError::EndedOnWish);
+        }
         let known = place.known(&request.component);
         let is_done = match &known {
             Known::Applied { operation, .. } if *operation == request.operation => return Ok(()),
@@ -206,7 +233,7 @@ impl<R: Reach> Shared<R> {
         };
         if !is_done {
             place.learn(&request.component, Known::InDoubt);
-            self.reach.apply(Arc::clone(&request)).await.map_err(Into::into)?;
+            self.reach.apply(Arc::clone(&request), end).await.map_err(Into::into)?;
             self.confirm(&request).await?;
         }
         let Ensure { operation, version, component, .. } = &*request;

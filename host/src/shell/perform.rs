@@ -40,6 +40,11 @@ pub(super) fn perform(hands: &Hands, effect: Effect) {
         Effect::Probe(announced) => (hands.probe)(announced.target()),
         Effect::Forget(scale_set, instance) => (hands.forget)(&scale_set, &instance),
         Effect::Keep(used) => (hands.keep)(used),
+        Effect::End(scale_set, operation) => {
+            if let Some(driver) = hands.drivers.get(&scale_set) {
+                driver.end(&operation);
+            }
+        }
         Effect::Plugin(name, effects) => hands.plugins.perform(&name, effects),
         Effect::Ensure(request) => {
             drive(hands, &request.scale_set.clone(), |driver| ensure(driver, *request))
@@ -67,18 +72,25 @@ where
     hands.runtime.spawn(async move { door.send(work.await).await });
 }
 
-async fn ensure(driver: Arc<dyn Driver>, request: Ensure) -> Event {
+/// The driver has it in hand when this returns: a wish that it ends may follow at once.
+fn ensure(driver: Arc<dyn Driver>, request: Ensure) -> impl Future<Output = Event> + Send + 'static {
     let Ensure { scale_set, instance, component, operation, .. } = request.clone();
-    let named = (&scale_set, &instance.id, &component, &operation);
-    let answer = match heard(driver.ensure(request).await, named) {
-        Ok(answer) => answer,
-        Err(superseded) => return *superseded,
-    };
-    let seen = match &component {
-        Component::Application => driver.observe(&scale_set, &instance).await,
-        Component::Extension(_) => None,
-    };
-    Event::Done(Done { scale_set, instance: instance.id, component, operation, answer, seen })
+    let work = driver.ensure(request);
+    async move {
+        let named = (&scale_set, &instance.id, &component, &operation);
+        let answer = work.await;
+        // Who wants it to end does not wait for a look, too.
+        let is_ended = matches!(answer, Err(DriverError::EndedOnWish | DriverError::GivenUp(_)));
+        let answer = match heard(answer, named) {
+            Ok(answer) => answer,
+            Err(superseded) => return *superseded,
+        };
+        let seen = match &component {
+            Component::Application if !is_ended => driver.observe(&scale_set, &instance).await,
+            Component::Application | Component::Extension(_) => None,
+        };
+        Event::Done(Done { scale_set, instance: instance.id, component, operation, answer, seen })
+    }
 }
 
 async fn observe(driver: Arc<dyn Driver>, request: Observe) -> Event {
@@ -87,29 +99,35 @@ async fn observe(driver: Arc<dyn Driver>, request: Observe) -> Event {
     Event::Observed(Observed { scale_set, instance: instance.id.clone(), epoch, version })
 }
 
-async fn create(driver: Arc<dyn Driver>, request: Create) -> Event {
+fn create(driver: Arc<dyn Driver>, request: Create) -> impl Future<Output = Event> + Send + 'static {
     let Create { scale_set, instance, operation, .. } = request.clone();
-    let named = (&scale_set, &instance.id, &Component::Application, &operation);
-    let answer = match heard(driver.create(request).await, named) {
-        Ok(answer) => answer,
-        Err(superseded) => return *superseded,
-    };
-    let mut seen = None;
-    if let Ok(address) = &answer {
-        let there = phasegate_core::domain::Instance { address: address.clone(), ..instance.clone() };
-        seen = driver.observe(&scale_set, &there).await;
+    let work = driver.create(request);
+    async move {
+        let named = (&scale_set, &instance.id, &Component::Application, &operation);
+        let answer = match heard(work.await, named) {
+            Ok(answer) => answer,
+            Err(superseded) => return *superseded,
+        };
+        let mut seen = None;
+        if let Ok(address) = &answer {
+            let there = phasegate_core::domain::Instance { address: address.clone(), ..instance.clone() };
+            seen = driver.observe(&scale_set, &there).await;
+        }
+        Event::Created(Created { scale_set, instance: instance.id, operation, answer, seen })
     }
-    Event::Created(Created { scale_set, instance: instance.id, operation, answer, seen })
 }
 
-async fn delete(driver: Arc<dyn Driver>, request: Delete) -> Event {
+fn delete(driver: Arc<dyn Driver>, request: Delete) -> impl Future<Output = Event> + Send + 'static {
     let Delete { scale_set, instance, operation, .. } = request.clone();
-    let named = (&scale_set, &instance.id, &Component::Application, &operation);
-    let answer = match heard(driver.delete(request).await, named) {
-        Ok(answer) => answer,
-        Err(superseded) => return *superseded,
-    };
-    Event::Deleted(Deleted { scale_set, instance: instance.id, operation, answer })
+    let work = driver.delete(request);
+    async move {
+        let named = (&scale_set, &instance.id, &Component::Application, &operation);
+        let answer = match heard(work.await, named) {
+            Ok(answer) => answer,
+            Err(superseded) => return *superseded,
+        };
+        Event::Deleted(Deleted { scale_set, instance: instance.id, operation, answer })
+    }
 }
 
 /// Which effect on what.

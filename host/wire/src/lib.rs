@@ -46,6 +46,6 @@ pub use plugin::{
 pub use reload::Reload;
 pub use upgrade::{
     BatchState, Estimate, Progress, ReasonRequest, RollsBack, StartRequest, Status, StatusBatch,
-    StatusDetail, UpgradeState,
+    StatusDetail, UpgradeState, WishRequest,
 };
 pub use waiting::{Waiting, WaitingCode};

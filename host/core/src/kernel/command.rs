@@ -9,7 +9,7 @@ use crate::domain::{
 };
 use crate::lifecycle;
 use crate::record::{StoppedLine, StoredReload};
-use crate::rollout::Wish;
+use crate::rollout::{Upgrade, Wish};
 
 /// A command, and who gives it.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +42,9 @@ pub enum Command {
     Start(ScaleSetName, StartOptions),
     /// Tell the running upgrade something; a rollback also goes for an ended one.
     Wish(ScaleSetName, Wish),
+    /// Bring instances to what a former upgrade of the set had brought, which is handed in as it is kept; what runs is
+    /// stopped at once.
+    RollBackTo(ScaleSetName, Box<Upgrade>),
     /// Stop the line for the request's reason.
     StopLine,
     /// Let the line go on.

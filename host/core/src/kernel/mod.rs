@@ -330,6 +330,11 @@ impl Kernel {
                 wish::wish(fleet, memories, (name, *wish), &by, now, out)?;
                 self.latest(name)
             }
+            Command::RollBackTo(name, former) => {
+                held::check(fleet)?;
+                rollback::to(fleet, memories, name, former, &by, now, out)?;
+                self.latest(name)
+            }
             Command::Adopt => {
                 held::adopt(fleet, memories, &by, now, out)?;
                 Ok(Reply::Recorded)

@@ -151,10 +151,26 @@ pub enum Refusal {
         why: WishRefusal,
     },
     /// What was to be rolled back was a rollback.
-    #[error("upgrade `{0}` was a rollback itself; start an upgrade instead")]
+    #[error(
+        "upgrade `{0}` was a rollback itself; start an upgrade instead, or go back further with `--to ID`"
+    )]
     WasRollback(UpgradeId),
+    /// There is no way back to what it had brought.
+    #[error(
+        "there is no way back to `{0}`: it is no upgrade of this scale set that completed; `phasegate upgrade list` has \
+         those"
+    )]
+    NotCompleted(UpgradeId),
+    /// Everybody has what it had brought.
+    #[error("every instance that upgrade `{0}` had brought something to has it")]
+    AlreadyBack(UpgradeId),
+    /// A rollback has nothing left to bring back.
+    #[error("rollback `{0}` has left nothing that could be brought back")]
+    NothingToContinue(UpgradeId),
     /// The upgrade left nothing behind.
-    #[error("upgrade `{0}` left nothing that could be rolled back")]
+    #[error(
+        "upgrade `{0}` left nothing that could be rolled back; the ones before it are taken back with `--to ID`"
+    )]
     NothingToRollBack(UpgradeId),
     /// A reason is missing or no line.
     #[error("the reason must be one line of 1 to {TEXT_BYTES_MAX} bytes")]
@@ -231,6 +247,9 @@ impl Refusal {
             | Self::Wish { .. }
             | Self::WasRollback(_)
             | Self::NothingToRollBack(_)
+            | Self::NothingToContinue(_)
+            | Self::NotCompleted(_)
+            | Self::AlreadyBack(_)
             | Self::Holding { .. }
             | Self::NotHolding
             | Self::LineNotStopped

@@ -88,12 +88,12 @@ pub(super) fn between(
         }
         return false;
     }
+    if upgrade.has_more() && gate::is_over_limit(upgrade, fleet) {
+        // What was healthy after its batch may have gone down during the pause.
+        gate::judge_upgraded(upgrade, fleet, now, out);
+        return true;
+    }
     if upgrade.is_forward() {
-        if upgrade.has_more() && gate::is_over_limit(upgrade, fleet) {
-            // What was healthy after its batch may have gone down during the pause.
-            gate::judge_upgraded(upgrade, fleet, now, out);
-            return true;
-        }
         if upgrade.has_more()
             && let Some(error) = unhealthy_fleet(upgrade, fleet)
         {

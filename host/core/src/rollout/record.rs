@@ -66,6 +66,8 @@ impl Upgrade {
             recovering_until: self.recovering_until,
             cancel_requested: self.cancel_requested,
             then_roll_back: self.then_roll_back,
+            past_brake: self.past_brake,
+            then_to: self.then_to.clone(),
             paused: self.paused,
             resumed: self.resumed.clone(),
             approved: self.approved.clone(),

@@ -33,7 +33,7 @@ pub enum WishRefusal {
 pub fn refusal(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp, wish: Wish) -> Option<WishRefusal> {
     let id = || upgrade.id.clone();
     match wish {
-        Wish::Cancel | Wish::RollBack => None,
+        Wish::Cancel | Wish::CancelNow | Wish::RollBack | Wish::RollBackOn => None,
         Wish::Pause | Wish::Resume | Wish::Approve | Wish::Bypass if upgrade.cancel_requested => {
             Some(WishRefusal::Ending(id()))
         }

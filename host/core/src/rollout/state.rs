@@ -6,10 +6,12 @@ use imbl::Vector;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Digest, Goal, InstanceId, OperationId, PhaseName, ScaleSetName, Timestamp, UpgradeId, UpgradePolicy,
+    Digest, Goal, InstanceId, OnInstanceFailure, OperationId, PhaseName, ScaleSetName, Timestamp, UpgradeId,
+    UpgradePolicy,
 };
 use crate::plan::Hold;
 
+use super::back_to::BackTo;
 use super::batch::BatchProgress;
 use super::error::{UpgradeError, UpgradeErrorCode};
 use super::members::Members;
@@ -59,6 +61,11 @@ pub enum Stage {
     InBatch,
     /// A limit was passed; instances that failed get their previous version back before the end.
     Undoing,
+    /// A person wants it to end at once: what drivers have in hand is being ended.
+    Stopping {
+        /// Whether the batch in flight is brought back; it is left where a rollback of everything follows.
+        batch: OnInstanceFailure,
+    },
     /// Over.
     Ended {
         /// When.
@@ -75,8 +82,8 @@ pub enum Purpose {
     /// Bring the instances that a person named to a new version, now: no phases, no batches, no
     /// limits, and a skip is overridden.
     Manual,
-    /// Bring the instances of an earlier upgrade back, newest first: no phases, no pauses, and no
-    /// limit that could stop half-way.
+    /// Bring the instances of an earlier upgrade back, newest first: no phases, no pauses, and of the limits only
+    /// that on those that it has brought back.
     Rollback {
         /// The earlier upgrade.
         of: UpgradeId,
@@ -84,6 +91,9 @@ pub enum Purpose {
         from: Goal,
         /// Why it ended, when a limit ended it; one line for people.
         because: Option<String>,
+        /// The upgrade whose versions are brought back, where it is not simply what was there before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<UpgradeId>,
     },
 }
 
@@ -138,6 +148,12 @@ pub struct Upgrade {
     pub cancel_requested: bool,
     /// Once it has stopped, it is rolled back.
     pub then_roll_back: bool,
+    /// That rollback goes on whatever becomes of what it has brought back.
+    #[serde(default)]
+    pub past_brake: bool,
+    /// Once it has stopped, instances go to what a former upgrade had brought.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub then_to: Option<Box<BackTo>>,
     /// A person asked to admit nothing more until `resume`.
     pub paused: bool,
     /// Phases behind which a person let it go on.
@@ -210,6 +226,8 @@ impl Upgrade {
             recovering_until: None,
             cancel_requested: false,
             then_roll_back: false,
+            past_brake: false,
+            then_to: None,
             paused: false,
             resumed: BTreeSet::new(),
             approved: BTreeSet::new(),
@@ -255,7 +273,11 @@ impl Upgrade {
     pub fn ended_at(&self) -> Option<Timestamp> {
         match self.stage {
             Stage::Ended { at } => Some(at),
-            Stage::Preparing { .. } | Stage::Between { .. } | Stage::InBatch | Stage::Undoing => None,
+            Stage::Preparing { .. }
+            | Stage::Between { .. }
+            | Stage::InBatch
+            | Stage::Undoing
+            | Stage::Stopping { .. } => None,
         }
     }
 

@@ -13,7 +13,7 @@ use super::error::UpgradeError;
 use super::member::{Member, MemberState};
 use super::state::{Stage, Upgrade, UpgradeState};
 use super::view::FleetView;
-use super::{admission, gate, waiting};
+use super::{admission, gate, stopping, waiting};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +41,12 @@ pub enum Event {
 pub enum Wish {
     /// Stop after the batch in flight.
     Cancel,
-    /// Stop after the batch in flight, then go back.
+    /// Stop at once, and bring the batch in flight back.
+    CancelNow,
+    /// Stop at once, then go back.
     RollBack,
+    /// Go back, whatever becomes of what was brought back.
+    RollBackOn,
     /// Admit nothing more for now.
     Pause,
     /// Go on after a pause or a checkpoint.
@@ -109,6 +113,7 @@ fn advance(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &m
             Stage::Between { resume_at } => admission::between(upgrade, fleet, resume_at, now, out),
             Stage::InBatch => gate::in_batch(upgrade, fleet, now, out),
             Stage::Undoing => gate::undoing(upgrade, now),
+            Stage::Stopping { .. } => stopping::advance(upgrade, now, out),
             Stage::Ended { .. } => false,
         };
         if !moved {
@@ -122,15 +127,20 @@ fn advance(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &m
 fn grant(upgrade: &mut Upgrade, wish: Wish, now: Timestamp, out: &mut Step) {
     match wish {
         Wish::Cancel => upgrade.cancel_requested = true,
-        Wish::RollBack => {
+        Wish::CancelNow => {
+            upgrade.cancel_requested = true;
+            stopping::begin(upgrade, OnInstanceFailure::Restore, now, out);
+        }
+        Wish::RollBack | Wish::RollBackOn => {
             upgrade.cancel_requested = true;
             upgrade.then_roll_back = true;
+            upgrade.past_brake = wish == Wish::RollBackOn;
+            stopping::begin(upgrade, OnInstanceFailure::Leave, now, out);
         }
         Wish::Pause => upgrade.paused = true,
-        Wish::Resume => {
-            upgrade.paused = false;
-            upgrade.resumed.extend(waiting::border(upgrade).and_then(|border| border.before));
-        }
+        // It ends the pause that waits now; a checkpoint that comes later is one of its own.
+        Wish::Resume if upgrade.paused => upgrade.paused = false,
+        Wish::Resume => upgrade.resumed.extend(waiting::checkpoint_behind(upgrade)),
         Wish::Approve => upgrade.approved.extend(waiting::border(upgrade).map(|border| border.next)),
         Wish::Bypass => upgrade.bypass = Some(now),
     }
@@ -162,7 +172,7 @@ pub(super) fn go(upgrade: &mut Upgrade, instance: &InstanceId, state: MemberStat
 }
 
 /// Asks for what a member's state wants, under its latest attempt.
-fn ask(upgrade: &Upgrade, instance: &InstanceId, out: &mut Step) {
+pub(super) fn ask(upgrade: &Upgrade, instance: &InstanceId, out: &mut Step) {
     let Some(member) = upgrade.members.get(instance) else { return };
     let operation = upgrade.operation(instance, member.attempt);
     out.actions.extend(member.action(instance, operation));
@@ -196,6 +206,9 @@ fn resume(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) {
         // No instance has answered yet: a snapshot at the old time would hold the whole fleet.
         *until = (*until).max(now + upgrade.policy.prepare_max);
     }
+    if let Stage::Stopping { batch } = upgrade.stage {
+        return stopping::resume(upgrade, batch, now, out);
+    }
     let open: Vec<InstanceId> = upgrade.members.in_flight().cloned().collect();
     for instance in open {
         let watched_anew = upgrade.members.update(&instance, |member| {
@@ -220,18 +233,24 @@ fn effect_done(
     out: &mut Step,
 ) {
     let Some(instance) = member_of(upgrade, operation, instance) else { return };
-    // What a breach brings back is brought back whatever the rule for single failures says.
-    let rule = if upgrade.stage == Stage::Undoing {
-        OnInstanceFailure::Restore
-    } else {
-        upgrade.policy.failure.instance
+    let rule = match upgrade.stage {
+        // What a breach brings back is brought back whatever the rule for single failures says.
+        Stage::Undoing => OnInstanceFailure::Restore,
+        Stage::Stopping { batch } => batch,
+        Stage::Preparing { .. } | Stage::Between { .. } | Stage::InBatch | Stage::Ended { .. } => {
+            upgrade.policy.failure.instance
+        }
     };
+    let stops = matches!(upgrade.stage, Stage::Stopping { .. });
     let next = upgrade.members.update(&instance, |member| {
         if matches!(member.state, MemberState::Deleting { .. }) {
             member.deleted(result, now);
             return Answered::Over;
         }
-        if member.answered(result) { Answered::GoesOn(member.next(rule, now)) } else { Answered::NotAsked }
+        if !member.answered(result) {
+            return Answered::NotAsked;
+        }
+        Answered::GoesOn(if stops { stopping::stopped(member, rule, now) } else { member.next(rule, now) })
     });
     match next {
         Some(Answered::GoesOn(next)) => go(upgrade, &instance, next, out),

@@ -163,7 +163,7 @@ pub fn waiting_now(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp) -> 
     match upgrade.stage {
         Stage::Preparing { .. } => stopped(upgrade, fleet),
         Stage::Between { resume_at } => waiting_for(upgrade, fleet, resume_at, now),
-        Stage::InBatch | Stage::Undoing | Stage::Ended { .. } => None,
+        Stage::InBatch | Stage::Undoing | Stage::Stopping { .. } | Stage::Ended { .. } => None,
     }
 }
 
@@ -184,6 +184,22 @@ pub(super) fn border(upgrade: &Upgrade) -> Option<Border> {
     let phase = |index: usize| upgrade.batches.get(index).map(|batch| PhaseName::from(batch.phase));
     let next = phase(upgrade.current)?;
     Some(Border { before: upgrade.current.checked_sub(1).and_then(phase), next })
+}
+
+/// The phase behind which it waits for `resume` now, whatever else it waits for.
+pub(super) fn checkpoint_behind(upgrade: &Upgrade) -> Option<PhaseName> {
+    match checkpoint(upgrade)? {
+        Waiting::Resume { after } => Some(after),
+        Waiting::Pause { .. }
+        | Waiting::Paused
+        | Waiting::Line
+        | Waiting::Freeze { .. }
+        | Waiting::Approval { .. }
+        | Waiting::Initializing
+        | Waiting::Deferred { .. }
+        | Waiting::NotAsked
+        | Waiting::Recovery { .. } => None,
+    }
 }
 
 /// A checkpoint between the phase before and the one that comes next, unless it was passed.

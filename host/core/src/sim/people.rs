@@ -261,6 +261,8 @@ impl World {
         let is_back = matches!(upgrade.purpose, Purpose::Rollback { .. });
         if !is_back && self.rng.chance(faults.wishes) {
             self.intend(after, Happening::Wish(set, Wish::RollBack));
+        } else if is_back && self.rng.chance(faults.wishes) {
+            self.intend(after, Happening::Wish(set, Wish::RollBackOn));
         } else if self.rng.chance(faults.again) {
             let edition = u32::try_from(self.rng.between(1, 3)).unwrap();
             self.intend(after, Happening::Start(set, edition));
@@ -291,7 +293,15 @@ impl World {
             let wish = if quiet || self.rng.chance(300) {
                 self.rng.pick(&[Wish::Resume, Wish::Approve]).copied()
             } else {
-                let choices = [Wish::Pause, Wish::Pause, Wish::Cancel, Wish::RollBack, Wish::Bypass];
+                let choices = [
+                    Wish::Pause,
+                    Wish::Pause,
+                    Wish::Cancel,
+                    Wish::CancelNow,
+                    Wish::RollBack,
+                    Wish::RollBackOn,
+                    Wish::Bypass,
+                ];
                 if self.rng.chance(faults.wishes) { self.rng.pick(&choices).copied() } else { None }
             };
             let name = self.name(set);

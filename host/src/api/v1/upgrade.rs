@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use phasegate_core::domain::{Digest, InstanceId, ScaleSetName, TEXT_BYTES_MAX};
+use phasegate_core::domain::{Digest, InstanceId, ScaleSetName, TEXT_BYTES_MAX, UpgradeId};
 use phasegate_core::rollout::Wish;
 use phasegate_wire as wire;
 
@@ -54,12 +54,12 @@ pub(super) async fn show(
 }
 
 /// With `{"reason"}`: `cancel`, `pause`, `resume`, `approve`, `rollback` or `bypass`; only a bypass needs
-/// a reason.
+/// a reason. `cancel` knows `{"now": true}`, `rollback` knows `{"continue": true}` and `{"to": "ID"}`.
 #[utoipa::path(
     post,
     path = "/v1/scale-sets/{name}/upgrade/{wish}",
     params(In<ScaleSetName>, In<Wish>, Key),
-    request_body = Option<wire::ReasonRequest>,
+    request_body = Option<wire::WishRequest>,
     responses((status = 202, description = "It was heard.", body = wire::StatusDetail))
 )]
 pub(super) async fn wish(
@@ -69,13 +69,43 @@ pub(super) async fn wish(
     In(wish): In<Wish>,
     Query(Nothing): Query<Nothing>,
     Key(key): Key,
-    Object(request): Object<wire::ReasonRequest>,
+    Object(request): Object<wire::WishRequest>,
 ) -> Result<Response, Refusal> {
-    let reason = reason(request)?;
+    let wire::WishRequest { reason: text, now, go_on, to } = request;
+    let reason = reason(wire::ReasonRequest { reason: text })?;
     if wish == Wish::Bypass && reason.is_none() {
         return Err(Refusal::invalid("a bypass needs a reason: {\"reason\": \"…\"}"));
     }
-    Ok(accepted(host.wish(set, wish, Asked { actor: caller.actor(), reason, key }).await?))
+    let asked = Asked { actor: caller.actor(), reason, key };
+    let detail = match exactly(wish, now, go_on, to.as_deref())? {
+        Exactly::Wish(wish) => host.wish(set, wish, asked).await?,
+        Exactly::BackTo(id) => host.roll_back_to(set, id, asked).await?,
+    };
+    Ok(accepted(detail))
+}
+
+/// What is wished for, with all that was said of it.
+#[derive(Debug, PartialEq, Eq)]
+enum Exactly {
+    Wish(Wish),
+    BackTo(UpgradeId),
+}
+
+fn exactly(wish: Wish, now: bool, go_on: bool, to: Option<&str>) -> Result<Exactly, Refusal> {
+    let id = |text: &str| {
+        UpgradeId::parse(text).map_err(|error| Refusal::invalid(format!("upgrade id {text:?} {error}")))
+    };
+    Ok(match (wish, now, go_on, to) {
+        (wish, false, false, None) => Exactly::Wish(wish),
+        (Wish::Cancel, true, false, None) => Exactly::Wish(Wish::CancelNow),
+        (Wish::RollBack, false, true, None) => Exactly::Wish(Wish::RollBackOn),
+        (Wish::RollBack, false, false, Some(to)) => Exactly::BackTo(id(to)?),
+        (_, _, _, _) => {
+            return Err(Refusal::invalid(
+                "`now` goes with `cancel`; `continue` and `to` go with `rollback`, one of them",
+            ));
+        }
+    })
 }
 
 /// What a start asks for, and why freezes and a stopped line do not hold it, if so.
@@ -138,6 +168,24 @@ fn one_line(text: String, what: &str) -> Result<String, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_does_not_go_with_a_wish_is_refused() {
+        let id = UpgradeId::parse("s-3").unwrap();
+        for (wish, now, go_on, to, expected) in [
+            (Wish::Pause, false, false, None, Some(Exactly::Wish(Wish::Pause))),
+            (Wish::Cancel, true, false, None, Some(Exactly::Wish(Wish::CancelNow))),
+            (Wish::RollBack, false, true, None, Some(Exactly::Wish(Wish::RollBackOn))),
+            (Wish::RollBack, false, false, Some("s-3"), Some(Exactly::BackTo(id))),
+            (Wish::RollBack, false, true, Some("s-3"), None),
+            (Wish::RollBack, false, false, Some("s 3"), None),
+            (Wish::RollBack, true, false, None, None),
+            (Wish::Resume, true, false, None, None),
+            (Wish::Cancel, false, true, None, None),
+        ] {
+            assert_eq!(exactly(wish, now, go_on, to).ok(), expected, "{wish:?} {now} {go_on} {to:?}");
+        }
+    }
 
     #[test]
     fn a_start_is_read_or_refused() {

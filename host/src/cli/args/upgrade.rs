@@ -29,7 +29,7 @@ pub enum UpgradeVerb {
     /// Follow the latest upgrade to its end: 0 Completed, 1 Faulted or Cancelled
     Watch(UpgradeOf),
     /// Finish the batch in flight and stop
-    Cancel(UpgradeOf),
+    Cancel(CancelArgs),
     /// Finish the batch in flight and admit nothing more for now
     Pause(UpgradeOf),
     /// Go on after a pause or a `pauseAfterPhase`
@@ -38,7 +38,7 @@ pub enum UpgradeVerb {
     Approve(UpgradeOf),
     /// Go on in spite of freeze windows and of a stopped line
     Bypass(BypassArgs),
-    /// Bring every touched instance back to the version before, newest first
+    /// Stop at once, and bring every touched instance back to the version before, newest first
     Rollback(RollbackArgs),
     /// Show the audit trail: every decision, admission and effect; the newest lines that fit
     Log(LogArgs),
@@ -179,6 +179,17 @@ pub struct BypassArgs {
     pub reason: String,
 }
 
+/// Options of `upgrade cancel`.
+#[derive(Debug, Args)]
+pub struct CancelArgs {
+    /// Scale set.
+    #[command(flatten)]
+    pub upgrade: UpgradeOf,
+    /// Do not finish the batch in flight: end what drivers do, and bring it back
+    #[arg(long)]
+    pub now: bool,
+}
+
 /// Options of `upgrade rollback`.
 #[derive(Debug, Args)]
 pub struct RollbackArgs {
@@ -188,6 +199,13 @@ pub struct RollbackArgs {
     /// Follow it to its end: 0 Completed, 1 Faulted or Cancelled
     #[arg(long)]
     pub wait: bool,
+    /// Do not stop when too much of what was brought back is unhealthy; goes on with a rollback that has stopped for
+    /// that
+    #[arg(long = "continue", conflicts_with = "to")]
+    pub go_on: bool,
+    /// To the versions that this Completed upgrade had brought; `upgrade list` has the ids
+    #[arg(long, value_name = "ID")]
+    pub to: Option<String>,
 }
 
 /// A scale set.

@@ -27,7 +27,7 @@ use super::local::{Command, GuardCommand, Runner, output};
 use super::site::{Confirm, Site};
 use super::template::RenderError;
 use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, Ensure};
-use phasegate_core::domain::{Address, Instance, ScaleSetName, Version};
+use phasegate_core::domain::{Address, Instance, OperationId, ScaleSetName, Version};
 
 /// Renders the programs of an instance. Must not block.
 pub trait CommandLines: Send + Sync {
@@ -135,6 +135,10 @@ impl Driver for CommandDriver {
 
     fn delete(&self, request: Delete) -> BoxFuture<Result<(), DriverError>> {
         self.site.delete(request)
+    }
+
+    fn end(&self, operation: &OperationId) {
+        self.site.end_one(operation);
     }
 
     fn custody(&self) -> Custody {

@@ -30,7 +30,7 @@ use crate::net::serve_tls::{self, ServeTlsError, TlsFiles};
 pub use crate::net::tls::LoadCertificatesError;
 use crate::net::tls::VerifiedTls;
 use crate::net::url::HttpUrl;
-use phasegate_core::domain::{Address, Instance, ScaleSetName, Version};
+use phasegate_core::domain::{Address, Instance, OperationId, ScaleSetName, Version};
 
 /// Renders the URLs of an instance. Must not block.
 pub trait AgentUrls: Send + Sync {
@@ -142,6 +142,10 @@ impl Driver for HttpDriver {
 
     fn delete(&self, request: Delete) -> BoxFuture<Result<(), DriverError>> {
         self.site.delete(request)
+    }
+
+    fn end(&self, operation: &OperationId) {
+        self.site.end_one(operation);
     }
 
     fn custody(&self) -> Custody {

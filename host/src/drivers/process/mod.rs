@@ -37,7 +37,7 @@ use super::kind::StartDriverError;
 use super::local::{GuardCommand, OwnThread, output};
 use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, DriverNote, Ensure};
 use crate::clock::Clock;
-use phasegate_core::domain::{Address, Component, Instance, ScaleSetName, Version};
+use phasegate_core::domain::{Address, Component, Instance, OperationId, ScaleSetName, Version};
 
 /// A new process must run this long before an ensure is done: long enough for a missing file or a
 /// taken port to show, short enough not to slow an upgrade.
@@ -181,6 +181,9 @@ impl Driver for ProcessDriver {
             version.await.ok().flatten()
         })
     }
+
+    /// What it does ends by itself: within the stop timeout of the old process and a moment for the new one.
+    fn end(&self, _: &OperationId) {}
 
     fn custody(&self) -> Custody {
         Custody::Host

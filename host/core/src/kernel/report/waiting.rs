@@ -85,6 +85,8 @@ pub enum DriverWork {
     Delete,
     /// A version.
     Change,
+    /// That what it does ends.
+    Stop,
 }
 
 /// What a person wished for while a batch was in flight.
@@ -131,9 +133,14 @@ pub(super) fn then(upgrade: &Upgrade) -> Option<Then> {
         (Stage::InBatch, false, true, _) => Some(Then::Cancel),
         (Stage::InBatch, false, false, true) => Some(Then::Pause),
         (Stage::InBatch, false, false, false)
-        | (Stage::Preparing { .. } | Stage::Between { .. } | Stage::Undoing | Stage::Ended { .. }, ..) => {
-            None
-        }
+        | (
+            Stage::Preparing { .. }
+            | Stage::Between { .. }
+            | Stage::Undoing
+            | Stage::Stopping { .. }
+            | Stage::Ended { .. },
+            ..,
+        ) => None,
     }
 }
 
@@ -152,6 +159,7 @@ pub(super) fn waits_for<'a>(
             Some(stopped.unwrap_or_else(|| WaitsFor::FirstDecision(Few::of(unjudged(set)))))
         }
         Stage::Undoing => Some(driver(upgrade, DriverWork::BringBack)),
+        Stage::Stopping { .. } => Some(stopping(upgrade)),
         Stage::InBatch => Some(in_batch(upgrade)),
     }
 }
@@ -168,6 +176,12 @@ fn in_batch(upgrade: &Upgrade) -> WaitsFor<'_> {
     if few.count > 0 { WaitsFor::Gate(few) } else { WaitsFor::HealthyAgain }
 }
 
+/// What drivers have in hand ends, or is taken back.
+fn stopping(upgrade: &Upgrade) -> WaitsFor<'_> {
+    let ends = upgrade.members.values().any(|member| is_about(DriverWork::Stop, &member.state));
+    driver(upgrade, if ends { DriverWork::Stop } else { DriverWork::BringBack })
+}
+
 fn driver(upgrade: &Upgrade, work: DriverWork) -> WaitsFor<'_> {
     WaitsFor::Driver { work, instances: members(upgrade, |member| is_about(work, &member.state)) }
 }
@@ -177,6 +191,7 @@ fn is_about(work: DriverWork, state: &MemberState) -> bool {
     match work {
         DriverWork::Create => matches!(state, MemberState::Creating { .. }),
         DriverWork::Delete => matches!(state, MemberState::Deleting { .. } | MemberState::Removing { .. }),
+        DriverWork::Stop => matches!(state, MemberState::Applying { .. } | MemberState::Creating { .. }),
         DriverWork::Change | DriverWork::BringBack => state.is_with_driver(),
     }
 }

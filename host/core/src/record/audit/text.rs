@@ -151,7 +151,9 @@ fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceI
         What::Retry { note } => retry(f, note),
         What::Wish { wish } => f.write_str(match wish {
             Wish::Cancel => "cancel was asked for; the batch in flight is finished first",
-            Wish::RollBack => "rollback was asked for; the batch in flight is finished first",
+            Wish::CancelNow => "cancel was asked for at once; the batch in flight is brought back",
+            Wish::RollBack => "rollback was asked for; what is in flight is ended first",
+            Wish::RollBackOn => "rollback was asked for, whatever becomes of what it brings back",
             Wish::Pause => "pause was asked for; no further batch is admitted",
             Wish::Resume => "resume was asked for",
             Wish::Approve => "the next phase was approved",

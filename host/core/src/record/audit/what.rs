@@ -269,8 +269,8 @@ impl What {
             Self::End { .. } => "end",
             Self::Retry { .. } => "retry",
             Self::Wish { wish } => match wish {
-                Wish::Cancel => "cancel",
-                Wish::RollBack => "rollback",
+                Wish::Cancel | Wish::CancelNow => "cancel",
+                Wish::RollBack | Wish::RollBackOn => "rollback",
                 Wish::Pause => "pause",
                 Wish::Resume => "resume",
                 Wish::Approve => "approve",

@@ -20,6 +20,7 @@ impl Check<'_> {
             self.phases();
             self.consent();
         } else {
+            self.upgraded_limit();
             self.newest_first();
         }
     }

@@ -24,7 +24,9 @@ impl Check<'_> {
                 let any_settling = after.members.values().any(|member| settling(&member.state));
                 if any_settling { wakes } else { with_driver || wakes }
             }
-            Stage::Undoing => after.members.values().any(|member| member.state.is_with_driver()),
+            Stage::Undoing | Stage::Stopping { .. } => {
+                after.members.values().any(|member| member.state.is_with_driver())
+            }
         };
         if !waits {
             self.report(Rule::Ending, format!("{:?} waits for nothing", after.stage));

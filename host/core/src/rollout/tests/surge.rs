@@ -169,6 +169,7 @@ impl Surge {
                     }
                 }
                 Action::Apply { .. } => {}
+                Action::End { .. } => continue,
             }
             self.pending.push(action);
         }
@@ -246,6 +247,7 @@ impl Surge {
             Action::Delete { instance, successor: Some(by), .. } => format!("-{instance} for {by}"),
             Action::Delete { instance, .. } => format!("-{instance}"),
             Action::Apply { instance, version, .. } => format!("{instance}={version}"),
+            Action::End { instance, .. } => format!("!{instance}"),
         };
         self.pending.iter().map(one).collect::<Vec<_>>().join(" ")
     }

@@ -118,6 +118,7 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {
                 DriverWork::Create => "create",
                 DriverWork::Delete => "delete",
                 DriverWork::Change => "change",
+                DriverWork::Stop => "end what it does with",
             };
             format!("driver to {work} {}", some(instances))
         }
