@@ -1,6 +1,7 @@
 //! The arguments as typed. Nothing is looked up or checked here beyond their form.
 
 mod data;
+mod instance;
 mod plugin;
 mod simulate;
 mod token;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use data::{DataArgs, DataVerb};
+pub use instance::{InstanceArgs, InstanceVerb, SayArgs};
 pub use simulate::SimulateArgs;
 pub use token::{TokenArgs, TokenVerb};
 
@@ -50,6 +52,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Plan, start, follow and cancel upgrades
     Upgrade(UpgradeArgs),
+    /// Hold one instance, leave it out, protect it or force it, whatever its plugin says
+    Instance(InstanceArgs),
     /// Hold every upgrade of every scale set, or let them go on
     Line(LineArgs),
     /// Make, list and revoke tokens of the API, in their file

@@ -23,6 +23,7 @@ mod reload;
 mod schema;
 mod upgrade;
 mod waiting;
+mod word;
 mod words;
 
 pub use check::{Check, CheckProblem, CheckScaleSet, CheckWarning};
@@ -49,3 +50,4 @@ pub use upgrade::{
     StatusDetail, UpgradeState, WishRequest,
 };
 pub use waiting::{Waiting, WaitingCode};
+pub use word::{InstanceOverride, Override, OverrideKind, OverrideRequest};

@@ -28,9 +28,12 @@ pub struct StartRequest {
     /// These instances now, without phases, batches and limits; `*` is all of them.
     #[serde(default)]
     pub instances: Option<Vec<String>>,
-    /// Why freeze windows and a stopped line do not hold it.
+    /// Why the freeze and the stopped line of now do not hold it.
     #[serde(default)]
     pub bypass: Option<String>,
+    /// When it begins, RFC 3339; null: now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
 }
 
 /// Body of `POST /v1/line/stop`.

@@ -55,7 +55,8 @@ fn to_ended(
             Ok(())
         }
         Wish::Cancel | Wish::CancelNow => Err(Refusal::NothingToCancel),
-        Wish::Pause | Wish::Resume | Wish::Approve | Wish::Bypass => {
+        Wish::Retry => start::again(fleet, memories, name, by, now, out),
+        Wish::Pause | Wish::Resume | Wish::Approve | Wish::Bypass | Wish::Promote => {
             Err(Refusal::NoRunningUpgrade(name.clone()))
         }
     }

@@ -222,6 +222,14 @@ impl Checker {
             }
             Wish::Approve => history.approved.extend(phase(before.current).filter(|_| between)),
             Wish::Bypass => history.bypassed = true,
+            // Whichever it was: which of them waited then is checked by who is admitted.
+            Wish::Promote if before.paused => history.paused = false,
+            Wish::Promote => {
+                let behind = before.current.checked_sub(1).and_then(phase);
+                history.resumed.extend(behind.filter(|_| between));
+                history.approved.extend(phase(before.current).filter(|_| between));
+            }
+            Wish::Retry => {}
         }
     }
 }

@@ -34,6 +34,7 @@ mod manual;
 pub mod member;
 pub mod members;
 mod part;
+mod reasked;
 mod reasons;
 mod reconfigured;
 pub mod record;

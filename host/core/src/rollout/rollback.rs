@@ -64,6 +64,7 @@ pub fn rollback_of(upgrade: &Upgrade, id: UpgradeId, now: Timestamp) -> Option<U
     Some(Upgrade {
         purpose,
         bypass: upgrade.bypass,
+        bypassed_freeze: upgrade.bypassed_freeze,
         stage: Stage::Between { resume_at: now },
         next_number: u32::try_from(batches.len()).ok()?,
         batches: batches.into(),
@@ -139,6 +140,7 @@ pub fn continued(
     Some(Upgrade {
         purpose: rollback.purpose.clone(),
         bypass: rollback.bypass,
+        bypassed_freeze: rollback.bypassed_freeze,
         stage: Stage::Between { resume_at: now },
         next_number: u32::try_from(batches.len()).ok()?,
         batches: batches.into(),

@@ -15,6 +15,7 @@ use super::back_to::BackTo;
 use super::batch::BatchProgress;
 use super::error::{UpgradeError, UpgradeErrorCode};
 use super::members::Members;
+use super::view::{FleetView, Stop};
 
 /// How an upgrade stands, in Azure's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,9 +131,17 @@ pub struct Upgrade {
     pub policy: UpgradePolicy,
     /// What was wanted of the scale set before; what a rollback makes wanted again.
     pub before: Goal,
-    /// When a person wanted it in spite of freeze windows and of the line as it was stopped then. A
-    /// line that is stopped later holds it.
+    /// When a person wanted it in spite of the line as it was stopped then. A line that is stopped later holds it.
     pub bypass: Option<Timestamp>,
+    /// The date on which the freeze had begun that it goes on in spite of; one that begins later holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bypassed_freeze: Option<Timestamp>,
+    /// The date before which it does not begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
+    /// Instances about which a person has said something since they were asked.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub reask: BTreeSet<InstanceId>,
     /// Which try it is; 1 unless it faulted before and was tried again by itself.
     pub attempt: u32,
     /// When it was asked for.
@@ -219,6 +228,9 @@ impl Upgrade {
             policy,
             before,
             bypass: bypass.then_some(now),
+            bypassed_freeze: None,
+            not_before: None,
+            reask: BTreeSet::new(),
             attempt: 1,
             started_at: now,
             state: UpgradeState::RollingForward,
@@ -241,6 +253,23 @@ impl Upgrade {
             error: None,
             members: Members::default(),
         }
+    }
+
+    /// Goes on in spite of what is stopped now, and of nothing that is stopped later.
+    pub fn bypass_stops(&mut self, fleet: &dyn FleetView, now: Timestamp) {
+        self.bypass = Some(now);
+        for stop in fleet.stops() {
+            match stop {
+                Stop::Freeze { since, .. } => self.bypassed_freeze = Some(since),
+                Stop::Line { .. } | Stop::NotAsked => {}
+            }
+        }
+    }
+
+    /// Waits for a date before it takes its snapshot; the time for that begins then.
+    pub fn wait_for(&mut self, date: Timestamp, at: Timestamp) {
+        self.not_before = Some(date);
+        self.stage = Stage::Preparing { until: at + self.policy.prepare_max };
     }
 
     /// Whether it still has something to do.

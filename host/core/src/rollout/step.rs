@@ -13,6 +13,7 @@ use super::error::UpgradeError;
 use super::member::{Member, MemberState};
 use super::state::{Stage, Upgrade, UpgradeState};
 use super::view::FleetView;
+use super::waiting::Waiting;
 use super::{admission, gate, stopping, waiting};
 
 /// What happened.
@@ -33,6 +34,8 @@ pub enum Event {
     },
     /// A person wants something.
     Wish(Wish),
+    /// Something was said about an instance that goes before what it says itself.
+    Reask(InstanceId),
 }
 
 /// What a person may want of a running upgrade.
@@ -53,8 +56,12 @@ pub enum Wish {
     Resume,
     /// Go on before a phase that needs approval.
     Approve,
-    /// Go on in spite of freeze windows and of a stopped line.
+    /// Go on in spite of the freeze that holds it now, or of the line as it is stopped now.
     Bypass,
+    /// Go past what a person may pass and what it waits for now.
+    Promote,
+    /// Start again with what the ended one has left.
+    Retry,
 }
 
 /// Result of a step.
@@ -97,7 +104,13 @@ pub fn step(upgrade: &mut Upgrade, fleet: &dyn FleetView, events: &[Event], now:
             Event::EffectDone { operation, instance, result } => {
                 effect_done(upgrade, (operation, instance), result, now, &mut out);
             }
-            Event::Wish(wish) => grant(upgrade, *wish, now, &mut out),
+            Event::Wish(wish) => grant(upgrade, fleet, *wish, now, &mut out),
+            Event::Reask(instance) => {
+                // Before it is planned everybody is asked anyway; a way back asks nobody.
+                if upgrade.is_forward() && upgrade.digest.is_some() {
+                    out.head_changed |= upgrade.reask.insert(instance.clone());
+                }
+            }
         }
     }
     advance(upgrade, fleet, now, &mut out);
@@ -124,7 +137,7 @@ fn advance(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &m
     }
 }
 
-fn grant(upgrade: &mut Upgrade, wish: Wish, now: Timestamp, out: &mut Step) {
+fn grant(upgrade: &mut Upgrade, fleet: &dyn FleetView, wish: Wish, now: Timestamp, out: &mut Step) {
     match wish {
         Wish::Cancel => upgrade.cancel_requested = true,
         Wish::CancelNow => {
@@ -141,10 +154,33 @@ fn grant(upgrade: &mut Upgrade, wish: Wish, now: Timestamp, out: &mut Step) {
         // It ends the pause that waits now; a checkpoint that comes later is one of its own.
         Wish::Resume if upgrade.paused => upgrade.paused = false,
         Wish::Resume => upgrade.resumed.extend(waiting::checkpoint_behind(upgrade)),
-        Wish::Approve => upgrade.approved.extend(waiting::border(upgrade).map(|border| border.next)),
-        Wish::Bypass => upgrade.bypass = Some(now),
+        Wish::Approve => upgrade.approved.extend(waiting::approval_before(upgrade)),
+        Wish::Bypass => upgrade.bypass_stops(fleet, now),
+        Wish::Promote => promote(upgrade, fleet, now),
+        // Of an upgrade that has ended.
+        Wish::Retry => return,
     }
     out.head_changed = true;
+}
+
+/// Passes the one thing that it waits for now.
+fn promote(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp) {
+    match waiting::waiting_now(upgrade, fleet, now) {
+        Some(Waiting::Paused) => upgrade.paused = false,
+        Some(Waiting::Resume { after }) => _ = upgrade.resumed.insert(after),
+        Some(Waiting::Approval { before }) => _ = upgrade.approved.insert(before),
+        Some(Waiting::Pause { .. }) => upgrade.stage = Stage::Between { resume_at: now },
+        Some(
+            Waiting::Scheduled { .. }
+            | Waiting::Line
+            | Waiting::Freeze { .. }
+            | Waiting::Initializing
+            | Waiting::Deferred { .. }
+            | Waiting::NotAsked
+            | Waiting::Recovery { .. },
+        )
+        | None => {}
+    }
 }
 
 pub(super) fn end(upgrade: &mut Upgrade, state: UpgradeState, now: Timestamp) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::domain::{
     Actor, Component, Digest, InstanceId, OnFailure, PluginName, RequestId, RequestKey, ScaleSet,
-    ScaleSetName, UpgradePolicy,
+    ScaleSetName, UpgradePolicy, WordKind,
 };
 use crate::kernel::command::{Quarantined, Reconfiguration, Selection, StartOptions, Stops, Wanted};
 use crate::kernel::{Answer, Command, Event, Refusal, Reply, Request, plan_now, wanted};
@@ -245,6 +245,7 @@ impl World {
             stops: if bypassed { Stops::Bypassed } else { Stops::Hold },
             plan,
             quarantined: if is_again { Quarantined::Allow } else { Quarantined::Refuse },
+            not_before: None,
         };
         self.ask(Command::Start(self.name(set), options), Why::Start(set, edition, plan));
     }
@@ -301,9 +302,11 @@ impl World {
                     Wish::RollBack,
                     Wish::RollBackOn,
                     Wish::Bypass,
+                    Wish::Promote,
                 ];
                 if self.rng.chance(faults.wishes) { self.rng.pick(&choices).copied() } else { None }
             };
+            self.words(set);
             let name = self.name(set);
             let fleet = self.kernel.as_ref().map(|kernel| kernel.fleet().clone());
             let is_active =
@@ -311,6 +314,28 @@ impl World {
             if let Some(wish) = wish.filter(|_| is_active) {
                 self.wish(set, wish);
             }
+        }
+    }
+
+    /// A person may say something about an instance, and takes it back when all is quiet.
+    fn words(&mut self, set: usize) {
+        let name = self.name(set);
+        let Some(state) = self.kernel.as_ref().and_then(|kernel| kernel.fleet().set(&name).ok().cloned())
+        else {
+            return;
+        };
+        let command = if self.is_quiet() {
+            state.words.keys().next().map(|id| Command::Release(name, id.clone()))
+        } else if self.rng.chance(self.scenario.faults.wishes / 2) {
+            let ids: Vec<InstanceId> = state.members().map(|one| one.spec.id.clone()).collect();
+            let kind = self.rng.pick(&WordKind::ALL).copied();
+            let length = self.rng.chance(500).then(|| Duration::from_secs(self.rng.between(10, 600)));
+            self.rng.pick(&ids).zip(kind).map(|(id, kind)| Command::Word(name, id.clone(), kind, length))
+        } else {
+            None
+        };
+        if let Some(command) = command {
+            self.ask(command, Why::Whatever);
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use phasegate_core::domain::{Digest, InstanceId, ScaleSetName, TEXT_BYTES_MAX, UpgradeId};
+use phasegate_core::domain::{Digest, InstanceId, ScaleSetName, TEXT_BYTES_MAX, Timestamp, UpgradeId};
 use phasegate_core::rollout::Wish;
 use phasegate_wire as wire;
 
@@ -53,7 +53,7 @@ pub(super) async fn show(
     Ok(Json(host.status(set).await?))
 }
 
-/// With `{"reason"}`: `cancel`, `pause`, `resume`, `approve`, `rollback` or `bypass`; only a bypass needs
+/// With `{"reason"}`: `cancel`, `pause`, `resume`, `approve`, `promote`, `retry`, `rollback` or `bypass`; only a bypass needs
 /// a reason. `cancel` knows `{"now": true}`, `rollback` knows `{"continue": true}` and `{"to": "ID"}`.
 #[utoipa::path(
     post,
@@ -110,7 +110,7 @@ fn exactly(wish: Wish, now: bool, go_on: bool, to: Option<&str>) -> Result<Exact
 
 /// What a start asks for, and why freezes and a stopped line do not hold it, if so.
 fn options(request: wire::StartRequest) -> Result<(StartOptions, Option<String>), Refusal> {
-    let wire::StartRequest { to, plan, force, extensions, instances, bypass } = request;
+    let wire::StartRequest { to, plan, force, extensions, instances, bypass, at } = request;
     let digest = |text: &str| {
         Digest::parse(text).ok_or_else(|| Refusal::invalid(format!("plan {text:?} is no `sha256:` digest")))
     };
@@ -119,6 +119,17 @@ fn options(request: wire::StartRequest) -> Result<(StartOptions, Option<String>)
             "`plan` and `instances` exclude each other: a manual upgrade has no plan",
         ));
     }
+    if at.is_some() && (plan.is_some() || instances.is_some()) {
+        return Err(Refusal::invalid(
+            "`at` goes without `plan` and `instances`: what is planned then is not what is shown now",
+        ));
+    }
+    let date = |text: &str| {
+        let date: Result<jiff::Timestamp, _> = text.parse();
+        let date =
+            date.map_err(|_| Refusal::invalid(format!("`at` {text:?} is no time as RFC 3339 has it")))?;
+        Ok::<_, Refusal>(Timestamp(date.as_millisecond()))
+    };
     let extensions =
         extensions.iter().map(|(name, to)| Ok((extension(name)?, to.as_deref().map(version).transpose()?)));
     let reason = bypass.map(|reason| one_line(reason, "bypass")).transpose()?;
@@ -131,6 +142,7 @@ fn options(request: wire::StartRequest) -> Result<(StartOptions, Option<String>)
         stops: if reason.is_some() { Stops::Bypassed } else { Stops::Hold },
         plan: plan.as_deref().map(digest).transpose()?,
         quarantined: if force { Quarantined::Allow } else { Quarantined::Refuse },
+        not_before: at.as_deref().map(date).transpose()?,
     };
     Ok((options, reason))
 }
@@ -196,6 +208,12 @@ mod tests {
             ("{\"instances\": [\"*\"]}".to_owned(), None),
             ("{\"instances\": [\"*\", \"3\"]}".to_owned(), Some("goes alone")),
             (format!("{{\"instances\": [], \"plan\": \"{digest}\"}}"), Some("exclude each other")),
+            ("{\"at\": \"2026-07-01T22:00:00Z\"}".to_owned(), None),
+            ("{\"at\": \"tonight\"}".to_owned(), Some("`at` \"tonight\" is no time")),
+            (
+                "{\"at\": \"2026-07-01T22:00:00Z\", \"instances\": [\"*\"]}".to_owned(),
+                Some("`at` goes without"),
+            ),
             ("{\"plan\": \"abc\"}".to_owned(), Some("plan \"abc\" is no `sha256:` digest")),
             ("{\"to\": \"v 2\"}".to_owned(), Some("version \"v 2\"")),
             ("{\"extensions\": {\"a b\": null}}".to_owned(), Some("extension \"a b\"")),

@@ -36,7 +36,11 @@ pub enum UpgradeVerb {
     Resume(UpgradeOf),
     /// Go on before an `approvalBeforePhase`
     Approve(UpgradeOf),
-    /// Go on in spite of freeze windows and of a stopped line
+    /// Go past the one thing that it waits for now: a pause, a checkpoint, an approval
+    Promote(UpgradeOf),
+    /// Start again with what the latest upgrade has left: what failed, was left out or was not reached
+    Retry(UpgradeOf),
+    /// Go on in spite of the freeze or the stopped line of now; one that comes later holds it
     Bypass(BypassArgs),
     /// Stop at once, and bring every touched instance back to the version before, newest first
     Rollback(RollbackArgs),
@@ -82,9 +86,12 @@ pub struct StartArgs {
     /// limits, and whatever their plugin says; protected ones are refused
     #[arg(long, value_name = "IDS", value_delimiter = ',', conflicts_with = "plan")]
     pub instances: Option<Vec<String>>,
-    /// Go on in spite of freeze windows and of a stopped line; the text goes into the audit trail
+    /// Go on in spite of the freeze and the stopped line of now; the text goes into the audit trail
     #[arg(long, value_name = "WHY")]
     pub bypass: Option<String>,
+    /// Begin at this time, RFC 3339 (2026-01-05T22:00:00Z); until then it waits, and `upgrade cancel` gives it up
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["plan", "instances"])]
+    pub at: Option<String>,
 }
 
 /// Options of `upgrade log`.

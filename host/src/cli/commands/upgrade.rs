@@ -38,6 +38,8 @@ pub fn run(args: &UpgradeArgs) -> anyhow::Result<Exit> {
         UpgradeVerb::Pause(args) => wish(&client, args, "pause"),
         UpgradeVerb::Resume(args) => wish(&client, args, "resume"),
         UpgradeVerb::Approve(args) => wish(&client, args, "approve"),
+        UpgradeVerb::Promote(args) => wish(&client, args, "promote"),
+        UpgradeVerb::Retry(args) => wish(&client, args, "retry"),
         UpgradeVerb::Bypass(args) => {
             let path = format!("{}/bypass", upgrade_path(&args.upgrade.name)?);
             let request =
@@ -182,6 +184,7 @@ fn start(client: &Client, args: &StartArgs) -> anyhow::Result<Exit> {
         extensions: extensions(&args.upgrade.extension)?,
         instances: args.instances.clone(),
         bypass: args.bypass.clone(),
+        at: args.at.clone(),
     };
     let since = if args.wait { Some(stream::latest(client)?) } else { None };
     let detail: wire::StatusDetail = client.post(&path, &request)?;

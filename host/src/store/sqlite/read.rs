@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use phasegate_core::domain::{
-    Change, Component, InstanceId, Membership, PluginName, RequestKey, ScaleSetName, Version,
+    Change, Component, InstanceId, Membership, PersonsWord, PluginName, RequestKey, ScaleSetName, Version,
 };
 use phasegate_core::record::{
     Anchor, Retry, StoppedLine, Stored, StoredMemory, StoredModel, StoredPlugin, StoredRequest, left_a_trace,
@@ -48,6 +48,7 @@ impl Reader<'_> {
             plugins: self.plugins()?.into_iter().collect(),
             quarantined: self.quarantined()?.into_iter().collect(),
             retries: self.retries()?.into_iter().collect(),
+            words: self.words()?.into_iter().collect(),
             requests: self.requests()?.into_iter().collect(),
             line: self.line()?,
             upgrades: latest.into_iter().map(|upgrade| (upgrade.scale_set.clone(), upgrade)).collect(),
@@ -215,6 +216,15 @@ impl Reader<'_> {
             retries.push((self.id("retries", set)?, self.parse("retries", &retry)?));
         }
         Ok(retries)
+    }
+
+    fn words(&self) -> Result<Rows<(ScaleSetName, InstanceId), PersonsWord>, SqliteStoreError> {
+        let mut words = Vec::new();
+        for row in self.rows("SELECT scale_set, instance, word FROM words", &[])? {
+            let [set, instance, word] = columns(row);
+            words.push(((self.id("words", set)?, self.id("words", instance)?), self.parse("words", &word)?));
+        }
+        Ok(words)
     }
 
     fn requests(&self) -> Result<Rows<RequestKey, StoredRequest>, SqliteStoreError> {

@@ -9,7 +9,7 @@ use super::SqliteStoreError;
 use super::copy::{self, Existing};
 
 /// The schema that this program writes, kept in `user_version`.
-pub(in crate::store) const SCHEMA: i64 = 6;
+pub(in crate::store) const SCHEMA: i64 = 7;
 
 /// The oldest one that it brings up.
 const OLDEST: i64 = 5;
@@ -71,6 +71,17 @@ INSERT INTO members SELECT upgrade, instance, member FROM members_by_id
 DROP TABLE members_by_id;
 ";
 
+/// From 6 to 7: what persons have said about single instances.
+const SEVEN: &str = "
+CREATE TABLE words (
+  scale_set TEXT, instance TEXT, word TEXT NOT NULL, PRIMARY KEY (scale_set, instance)) WITHOUT ROWID;
+";
+
+/// What brings a file up.
+fn steps(from: i64) -> &'static [&'static str] {
+    if from < 6 { &[SIX, SEVEN] } else { &[SEVEN] }
+}
+
 /// The least version of phasegate that may read what this one writes, and why.
 const READER: (&str, &str) =
     (env!("CARGO_PKG_VERSION"), "a record that was copied must be recognised before anything is done");
@@ -79,11 +90,11 @@ const READER: (&str, &str) =
 pub(in crate::store) fn bring_up(connection: &mut Connection, path: &Path) -> Result<(), SqliteStoreError> {
     let seen = known(connection, path)?;
     match seen {
-        None => commit(connection, path, &[FIVE, SIX]),
+        None => commit(connection, path, &[FIVE, SIX, SEVEN]),
         Some(SCHEMA) => Ok(()),
-        Some(_) => {
+        Some(from) => {
             put_aside(connection, path)?;
-            commit(connection, path, &[SIX])?;
+            commit(connection, path, steps(from))?;
             tracing::info!("data file `{}` was brought to schema {SCHEMA}", path.display());
             Ok(())
         }
@@ -97,7 +108,7 @@ pub(in crate::store) fn bring_up_copy(
 ) -> Result<(), SqliteStoreError> {
     match known(connection, path)? {
         Some(SCHEMA) | None => Ok(()),
-        Some(_) => commit(connection, path, &[SIX]),
+        Some(from) => commit(connection, path, steps(from)),
     }
 }
 
@@ -154,6 +165,7 @@ fn commit(connection: &mut Connection, path: &Path, steps: &[&str]) -> Result<()
         for step in steps {
             transaction.execute_batch(step)?;
         }
+        transaction.execute("DELETE FROM reader", [])?;
         transaction.execute("INSERT INTO reader VALUES (?1, ?2)", READER)?;
         transaction.pragma_update(None, "user_version", SCHEMA)?;
         transaction.commit()

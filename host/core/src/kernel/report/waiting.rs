@@ -28,6 +28,11 @@ pub enum WaitsFor<'a> {
         /// Its end.
         until: Timestamp,
     },
+    /// The date for which it was asked for.
+    Scheduled {
+        /// That date.
+        until: Timestamp,
+    },
     /// A person, after `pause`.
     Paused,
     /// A person, at `pauseAfterPhase`.
@@ -222,6 +227,7 @@ fn between<'a>(waiting: Waiting, upgrade: &'a Upgrade, set: &'a SetState, now: N
         },
         Waiting::Pause { until } => WaitsFor::Pause { until },
         Waiting::Paused => WaitsFor::Paused,
+        Waiting::Scheduled { until } => WaitsFor::Scheduled { until: upgrade.not_before.unwrap_or(until) },
         Waiting::Resume { after } => WaitsFor::Resume { after },
         Waiting::Approval { before } => WaitsFor::Approval { before },
         Waiting::Initializing => WaitsFor::Initializing(Few::of(unjudged(set))),

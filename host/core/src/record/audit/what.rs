@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Leaves, RetryNote, StartWhy, Word};
+use super::{Leaves, RetryNote, StartWhy, Word, WordNote};
 use crate::domain::{
     Change, Component, Digest, Generation, Goal, InstanceId, Phase, PluginName, ProcessState, Version,
 };
@@ -173,6 +173,11 @@ pub enum What {
         /// What.
         wish: Wish,
     },
+    /// A person has said something about an instance, or that is over.
+    Word {
+        /// What.
+        note: WordNote,
+    },
     /// The line was stopped for all scale sets, or goes on.
     Line {
         /// Which of them.
@@ -275,6 +280,12 @@ impl What {
                 Wish::Resume => "resume",
                 Wish::Approve => "approve",
                 Wish::Bypass => "bypass",
+                Wish::Promote => "promote",
+                Wish::Retry => "retry",
+            },
+            Self::Word { note } => match note {
+                WordNote::Said { kind, .. } => kind.name(),
+                WordNote::Released { .. } | WordNote::Over { .. } => "release",
             },
             Self::Line { .. } => "line",
             Self::Record { state: HoldState::Holds { .. } } => "held",

@@ -10,7 +10,8 @@ impl Check<'_> {
         let waits = match after.stage {
             Stage::Ended { .. } => !after.is_active(),
             Stage::Preparing { .. } => {
-                wakes || matches!(self.seen.fleet.stop(), Some(Stop::Line { .. })) || after.paused
+                let line = self.seen.fleet.stops().iter().any(|stop| matches!(stop, Stop::Line { .. }));
+                wakes || line || after.paused
             }
             Stage::Between { resume_at } => {
                 match waiting_for(after, self.seen.fleet, resume_at, self.seen.now) {

@@ -39,6 +39,7 @@ impl Site {
 impl FleetView for Site {
     fn candidates(&self) -> Vec<Candidate> {
         let candidate = |(id, node): (&InstanceId, &Node)| Candidate {
+            held: None,
             id: id.clone(),
             zone: None,
             update_domain: None,
