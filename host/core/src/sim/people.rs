@@ -176,11 +176,18 @@ impl World {
         }
         let is_there = match (&request.command, reply) {
             (_, Reply::Upgrade { id, .. }) => self.disk.upgrade(id).is_some(),
-            (_, Reply::Line(line)) => *line == stored.line,
+            // One that follows in the same turn may have said otherwise.
+            (_, Reply::Line(line)) => *line == stored.line || self.is_line_asked_for(),
             (_, Reply::Recorded | Reply::Reconfigured(_) | Reply::Recalled(_)) => true,
             (_, Reply::Plugin(_) | Reply::Pong) => true,
         };
         (!is_there).then(|| "the record does not have it".to_owned())
+    }
+
+    /// Whether somebody still waits for an answer about the line.
+    fn is_line_asked_for(&self) -> bool {
+        let mut asked = self.asked.values();
+        asked.any(|asked| matches!(asked.request.command, Command::StopLine | Command::StartLine))
     }
 
     fn start_answered(&mut self, (set, edition, plan): (usize, u32, Option<Digest>), answer: &Answer) {
