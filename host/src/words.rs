@@ -2,7 +2,7 @@
 //! new one does not go out before a word for it was chosen. Makes no sentences.
 
 use phasegate_core::domain::{
-    Health, Participation, PersonsWord, ProcessState, RollingUpgradePolicy, WordKind,
+    Health, Participation, PersonsWord, ProcessState, RollingUpgradePolicy, Runs, WordKind,
 };
 use phasegate_core::kernel::report::WaitsFor;
 use phasegate_core::plan::{Finding, Resolved};
@@ -16,6 +16,14 @@ pub(crate) fn health(health: Health) -> wire::Health {
         Health::Healthy => wire::Health::Healthy,
         Health::Unhealthy => wire::Health::Unhealthy,
         Health::Unknown => wire::Health::Unknown,
+    }
+}
+
+pub(crate) fn version_state(runs: &Runs) -> wire::VersionState {
+    match runs {
+        Runs::Version { .. } => wire::VersionState::Version,
+        Runs::Nothing { .. } => wire::VersionState::Absent,
+        Runs::Unknown { .. } => wire::VersionState::Unknown,
     }
 }
 
@@ -51,6 +59,7 @@ pub(crate) fn waiting_code(waiting: &WaitsFor<'_>) -> wire::WaitingCode {
         WaitsFor::Record(_) => wire::WaitingCode::Record,
         WaitsFor::Adoption(_) => wire::WaitingCode::Holding,
         WaitsFor::FirstDecision(_) => wire::WaitingCode::Evidence,
+        WaitsFor::FirstLook(_) => wire::WaitingCode::Look,
         WaitsFor::Line(_) => wire::WaitingCode::Line,
         WaitsFor::Freeze { .. } => wire::WaitingCode::Freeze,
         WaitsFor::Scheduled { .. } => wire::WaitingCode::Scheduled,
@@ -121,6 +130,7 @@ pub(crate) fn log_kind(what: &What) -> wire::LogKind {
         What::Applied { .. } | What::AppliedBeside { .. } => wire::LogKind::Applied,
         What::Succeeded { .. } | What::Replaced { .. } => wire::LogKind::Succeeded,
         What::Restore { .. } => wire::LogKind::Restore,
+        What::Seen { .. } => wire::LogKind::Seen,
         What::Failed { .. } => wire::LogKind::Failed,
         What::Create { .. } => wire::LogKind::Create,
         What::Ready { .. } => wire::LogKind::Ready,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use phasegate_core::domain::{Component, InstanceId, OperationId, ScaleSetName};
+use phasegate_core::domain::{Component, InstanceId, OperationId, ScaleSetName, Seen, Touched};
 use phasegate_core::kernel::effect::{Create, Delete, Ensure, Observe, Target, Used};
 use phasegate_core::kernel::event::{Created, Deleted, Done, Observed, Superseded};
 use phasegate_core::kernel::{Effect, Event};
@@ -74,29 +74,37 @@ where
 
 /// The driver has it in hand when this returns: a wish that it ends may follow at once.
 fn ensure(driver: Arc<dyn Driver>, request: Ensure) -> impl Future<Output = Event> + Send + 'static {
-    let Ensure { scale_set, instance, component, operation, .. } = request.clone();
+    let Ensure { scale_set, instance, component, operation, previous, .. } = request.clone();
     let work = driver.ensure(request);
     async move {
         let named = (&scale_set, &instance.id, &component, &operation);
-        let answer = work.await;
+        let result = work.await;
+        let touched = result.as_ref().err().map_or(Touched::Perhaps, DriverError::touched);
         // Who wants it to end does not wait for a look, too.
-        let is_ended = matches!(answer, Err(DriverError::EndedOnWish | DriverError::GivenUp(_)));
-        let answer = match heard(answer, named) {
+        let is_ended = matches!(result, Err(DriverError::EndedOnWish | DriverError::GivenUp(_)));
+        let answer = match heard(result, named) {
             Ok(answer) => answer,
             Err(superseded) => return *superseded,
         };
-        let seen = match &component {
-            Component::Application if !is_ended => driver.observe(&scale_set, &instance).await,
-            Component::Application | Component::Extension(_) => None,
+        let (answer, seen) = match answer {
+            // The driver has confirmed it, where it can.
+            Ok(seen) => (Ok(()), seen),
+            Err(text) if is_ended => (Err(text), Seen::Unknown),
+            Err(text) => {
+                let (scale_set, component) = (scale_set.clone(), component.clone());
+                let instance = Arc::new(instance.clone());
+                let question = Observe { scale_set, instance, component, expected: previous, epoch: 0 };
+                (Err(text), driver.observe(question).await)
+            }
         };
-        Event::Done(Done { scale_set, instance: instance.id, component, operation, answer, seen })
+        Event::Done(Done { scale_set, instance: instance.id, component, operation, answer, touched, seen })
     }
 }
 
 async fn observe(driver: Arc<dyn Driver>, request: Observe) -> Event {
-    let Observe { scale_set, instance, epoch } = request;
-    let version = driver.observe(&scale_set, &instance).await;
-    Event::Observed(Observed { scale_set, instance: instance.id.clone(), epoch, version })
+    let Observe { scale_set, instance, component, expected: _, epoch } = request.clone();
+    let seen = driver.observe(request).await;
+    Event::Observed(Observed { scale_set, instance: instance.id.clone(), component, epoch, seen })
 }
 
 fn create(driver: Arc<dyn Driver>, request: Create) -> impl Future<Output = Event> + Send + 'static {
@@ -108,11 +116,10 @@ fn create(driver: Arc<dyn Driver>, request: Create) -> impl Future<Output = Even
             Ok(answer) => answer,
             Err(superseded) => return *superseded,
         };
-        let mut seen = None;
-        if let Ok(address) = &answer {
-            let there = phasegate_core::domain::Instance { address: address.clone(), ..instance.clone() };
-            seen = driver.observe(&scale_set, &there).await;
-        }
+        let (answer, seen) = match answer {
+            Ok((address, seen)) => (Ok(address), seen),
+            Err(text) => (Err(text), Seen::Unknown),
+        };
         Event::Created(Created { scale_set, instance: instance.id, operation, answer, seen })
     }
 }

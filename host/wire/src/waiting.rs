@@ -32,6 +32,8 @@ words! {
         Holding = "holding",
         /// The first decision about instances.
         Evidence = "evidence",
+        /// A look at what instances run.
+        Look = "look",
         /// A person, who stopped the line.
         Line = "line",
         /// The end of a freeze window.

@@ -23,6 +23,7 @@ pub mod plugin_spec;
 pub mod policy;
 pub mod request;
 pub mod rules;
+pub mod runs;
 pub mod shortage;
 pub mod shown;
 #[cfg(test)]
@@ -37,7 +38,7 @@ pub use component::{APPLICATION, Change, Component, Goal};
 pub use decision::{
     Cost, Decision, Evaluation, Origin, Outcome, Participation, PluginFailure, PluginStamp, Reason, Verdict,
 };
-pub use driver::{Creation, Custody, DriverNote, DriverTraits, ProcessState};
+pub use driver::{Creation, Custody, DriverNote, DriverTraits, ProcessState, Touched};
 pub use duration::parse_iso_duration;
 pub use fence::{DeposedError, Fence, InvalidFenceError};
 pub use fleet::{Address, Instance, Model, Protection, ScaleSet};
@@ -57,6 +58,7 @@ pub use plugin_spec::{Forbidden, Gate, PluginSpec, Strategy, SwapRules};
 pub use policy::{BatchSize, HealthGate, Percent, RollingUpgradePolicy};
 pub use request::{Actor, By, InvalidRequestKey, RequestId, RequestKey, TEXT_BYTES_MAX};
 pub use rules::{Checkpoints, Decisions, FailureRules, OnBreach, OnInstanceFailure, PhaseName, RetryRule};
+pub use runs::{CanTell, Looks, Runs, Seen, Sight};
 pub use shortage::{NotAsked, Shortage, Unasked, Unheard};
 pub use time::Timestamp;
 pub use upgrade_policy::UpgradePolicy;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::{InstanceId, OnInstanceFailure, OperationId, Timestamp};
+use crate::domain::{InstanceId, OnInstanceFailure, OperationId, Timestamp, Touched};
 use serde::{Deserialize, Serialize};
 
 use super::action::Action;
@@ -31,6 +31,15 @@ pub enum Event {
         instance: InstanceId,
         /// How it went; one line for people when badly.
         result: Result<(), String>,
+    },
+    /// The driver has failed, and says that it has touched nothing: there is nothing to bring back.
+    EffectRefused {
+        /// Which.
+        operation: OperationId,
+        /// Which instance.
+        instance: InstanceId,
+        /// How; one line for people.
+        reason: String,
     },
     /// A person wants something.
     Wish(Wish),
@@ -102,7 +111,11 @@ pub fn step(upgrade: &mut Upgrade, fleet: &dyn FleetView, events: &[Event], now:
             Event::Look => {}
             Event::Resumed => resume(upgrade, now, &mut out),
             Event::EffectDone { operation, instance, result } => {
-                effect_done(upgrade, (operation, instance), result, now, &mut out);
+                effect_done(upgrade, (operation, instance), (result, Touched::Perhaps), now, &mut out);
+            }
+            Event::EffectRefused { operation, instance, reason } => {
+                let answer = (&Err(reason.clone()), Touched::No);
+                effect_done(upgrade, (operation, instance), answer, now, &mut out);
             }
             Event::Wish(wish) => grant(upgrade, fleet, *wish, now, &mut out),
             Event::Reask(instance) => {
@@ -264,7 +277,7 @@ fn resume(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) {
 fn effect_done(
     upgrade: &mut Upgrade,
     (operation, instance): (&OperationId, &InstanceId),
-    result: &Result<(), String>,
+    (result, touched): (&Result<(), String>, Touched),
     now: Timestamp,
     out: &mut Step,
 ) {
@@ -285,6 +298,9 @@ fn effect_done(
         }
         if !member.answered(result) {
             return Answered::NotAsked;
+        }
+        if touched == Touched::No {
+            member.was_not_touched();
         }
         Answered::GoesOn(if stops { stopping::stopped(member, rule, now) } else { member.next(rule, now) })
     });

@@ -26,6 +26,10 @@ pub(super) enum ProgramError {
     Run(#[from] RunError),
     #[error("{0}")]
     Failed(Report),
+    #[error("{0}")]
+    Untouched(Report),
+    #[error("`{0}` printed nothing")]
+    NoLine(String),
     #[error("no more room: {0}")]
     NoRoom(Report),
     #[error("still busy after {} s: {report}", within.as_secs_f64())]
@@ -117,6 +121,10 @@ impl From<ProgramError> for DriverError {
             ProgramError::EndedOnWish
             | ProgramError::Failed(Report { how: Ending::OnWish, .. })
             | ProgramError::NoRoom(Report { how: Ending::OnWish, .. }) => Self::EndedOnWish,
+            // None of these programs has begun, or it says so itself.
+            ProgramError::Render(_) | ProgramError::Resolve(_) | ProgramError::Untouched(_) => {
+                Self::untouched(error)
+            }
             other => Self::of_kind(other),
         }
     }

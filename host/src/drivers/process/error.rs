@@ -31,6 +31,9 @@ pub(super) enum ProcessError {
     Start(#[from] StartError),
     #[error(transparent)]
     StillAlive(#[from] StillAliveError),
+    /// Found out before anything was touched.
+    #[error(transparent)]
+    NotPrepared(Box<Self>),
     /// No process came of it this time.
     #[error("{error}; trying again in {}", in_seconds(*delay))]
     TriedAgain { error: Box<Self>, delay: Duration },

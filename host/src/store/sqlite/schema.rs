@@ -14,6 +14,13 @@ pub(in crate::store) const SCHEMA: i64 = 7;
 /// The oldest one that it brings up.
 const OLDEST: i64 = 5;
 
+/// Words of the column `versions.state`.
+pub(super) const VERSION: &str = "version";
+/// Nothing runs.
+pub(super) const ABSENT: &str = "absent";
+/// Nobody can tell.
+pub(super) const UNKNOWN: &str = "unknown";
+
 /// What a file of schema 5 has.
 const FIVE: &str = "
 CREATE TABLE host (generation INTEGER NOT NULL, seq INTEGER NOT NULL, anchor TEXT, line TEXT NOT NULL);
@@ -71,20 +78,18 @@ INSERT INTO members SELECT upgrade, instance, member FROM members_by_id
 DROP TABLE members_by_id;
 ";
 
-/// From 6 to 7: what persons have said about single instances.
+/// From 6 to 7: what an instance has is a version, nothing, or unknown, and `version` is then the one that was
+/// recorded last; and what persons have said about single instances.
 const SEVEN: &str = "
+ALTER TABLE versions ADD COLUMN state TEXT NOT NULL DEFAULT 'version';
+UPDATE versions SET state = 'unknown' WHERE version IS NULL;
 CREATE TABLE words (
   scale_set TEXT, instance TEXT, word TEXT NOT NULL, PRIMARY KEY (scale_set, instance)) WITHOUT ROWID;
 ";
 
-/// What brings a file up.
-fn steps(from: i64) -> &'static [&'static str] {
-    if from < 6 { &[SIX, SEVEN] } else { &[SEVEN] }
-}
-
 /// The least version of phasegate that may read what this one writes, and why.
 const READER: (&str, &str) =
-    (env!("CARGO_PKG_VERSION"), "a record that was copied must be recognised before anything is done");
+    (env!("CARGO_PKG_VERSION"), "what is unknown must not be taken for what is there");
 
 /// Gives a data file the tables of this program.
 pub(in crate::store) fn bring_up(connection: &mut Connection, path: &Path) -> Result<(), SqliteStoreError> {
@@ -110,6 +115,11 @@ pub(in crate::store) fn bring_up_copy(
         Some(SCHEMA) | None => Ok(()),
         Some(from) => commit(connection, path, steps(from)),
     }
+}
+
+/// What brings a file up.
+fn steps(from: i64) -> &'static [&'static str] {
+    if from < 6 { &[SIX, SEVEN] } else { &[SEVEN] }
 }
 
 /// The schema of a data file; none of an empty one.

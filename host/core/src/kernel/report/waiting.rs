@@ -14,6 +14,8 @@ pub enum WaitsFor<'a> {
     Adoption(&'a Hold),
     /// The first decision about instances.
     FirstDecision(Few<'a>),
+    /// A look at what instances run.
+    FirstLook(Few<'a>),
     /// A person, who stopped the line; none when it goes on already.
     Line(Option<&'a StoppedLine>),
     /// The end of a freeze window.
@@ -161,7 +163,12 @@ pub(super) fn waits_for<'a>(
         Stage::Ended { .. } => None,
         Stage::Between { .. } => stopped,
         Stage::Preparing { .. } => {
-            Some(stopped.unwrap_or_else(|| WaitsFor::FirstDecision(Few::of(unjudged(set)))))
+            let looking = Few::of(set.looking.iter());
+            let first = || match looking.count {
+                0 => WaitsFor::FirstDecision(Few::of(unjudged(set))),
+                1.. => WaitsFor::FirstLook(looking),
+            };
+            Some(stopped.unwrap_or_else(first))
         }
         Stage::Undoing => Some(driver(upgrade, DriverWork::BringBack)),
         Stage::Stopping { .. } => Some(stopping(upgrade)),

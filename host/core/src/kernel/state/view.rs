@@ -26,7 +26,7 @@ impl SetView<'_> {
                 from_scale_set_actions: self.set.is_protected(instance),
                 ..spec.protection
             },
-            version: instance.version.clone(),
+            runs: instance.runs.clone(),
             extensions: instance.extensions.clone(),
             health: instance.fold.health(),
             standing: self.set.permitted(instance, self.now.at),
@@ -75,6 +75,10 @@ impl FleetView for SetView<'_> {
 
     fn initializing(&self) -> Vec<InstanceId> {
         self.set.members.initializing().iter().cloned().collect()
+    }
+
+    fn looking_count(&self) -> usize {
+        self.set.looking.len()
     }
 
     fn any_undecided(&self) -> bool {

@@ -11,7 +11,9 @@ impl Check<'_> {
             Stage::Ended { .. } => !after.is_active(),
             Stage::Preparing { .. } => {
                 let line = self.seen.fleet.stops().iter().any(|stop| matches!(stop, Stop::Line { .. }));
-                wakes || line || after.paused
+                // A look ends within its time limit, and that is an event.
+                let looks = self.seen.fleet.looking_count() > 0;
+                wakes || looks || line || after.paused
             }
             Stage::Between { resume_at } => {
                 match waiting_for(after, self.seen.fleet, resume_at, self.seen.now) {
