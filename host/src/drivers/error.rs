@@ -78,6 +78,8 @@ impl DriverError {
         match self {
             Self::Untouched(_) | Self::Deposed(_) => Touched::No,
             Self::Ended
+            | Self::EndedOnWish
+            | Self::GivenUp(_)
             | Self::Superseded(_)
             | Self::NothingThere { .. }
             | Self::NotConfirmed { .. }

@@ -25,7 +25,7 @@ use self::kind::Kind;
 use std::future::Future;
 use std::pin::Pin;
 
-use phasegate_core::domain::{Address, OperationId, ScaleSetName, Seen, Sight};
+use phasegate_core::domain::{Address, OperationId, Seen, Sight};
 pub use phasegate_core::domain::{Creation, Custody, DriverNote, DriverTraits, ProcessState};
 pub use phasegate_core::kernel::effect::{Create, Delete, Ensure, Observe};
 

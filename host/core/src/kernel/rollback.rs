@@ -111,7 +111,7 @@ pub(super) fn go_on(
     let is_left = |id: &InstanceId, member: &Member| {
         let instance = set.instance(member.occupant(id));
         let lacks = |instance: &InstanceState| {
-            member.parts.iter().any(|part| instance.version_of(&part.component) != Some(&part.target))
+            member.parts.iter().any(|part| instance.runs_of(&part.component).version() != Some(&part.target))
         };
         matches!(member.state, MemberState::Failed { .. }) && instance.is_some_and(lacks)
     };

@@ -136,8 +136,7 @@ mod tests {
     }
 
     fn versions(rig: &Rig) -> String {
-        let all =
-            rig.set().instances().map(|one| one.version.as_ref().map_or("-", Version::as_str).to_owned());
+        let all = rig.set().instances().map(|one| one.runs.version().map_or("-", Version::as_str).to_owned());
         all.collect::<Vec<_>>().join(" ")
     }
 

@@ -9,7 +9,7 @@ use super::hold::Hold;
 use super::stored::{Retry, StoppedLine, StoredMemory, StoredModel, StoredPlugin, StoredRequest};
 use crate::domain::{
     Change, Component, Fence, InstanceId, Membership, PersonsWord, PluginName, RequestKey, Runs,
-    ScaleSetName, Timestamp, UpgradeId, Version,
+    ScaleSetName, Timestamp, UpgradeId,
 };
 use crate::rollout::{BatchProgress, LeftOut, Member, Upgrade};
 

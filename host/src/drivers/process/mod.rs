@@ -37,7 +37,7 @@ use super::kind::StartDriverError;
 use super::local::{GuardCommand, OwnThread, output};
 use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, DriverNote, Ensure, Observe};
 use crate::clock::Clock;
-use phasegate_core::domain::{Address, Component, Instance, OperationId, ScaleSetName, Seen, Sight};
+use phasegate_core::domain::{Address, Component, Instance, OperationId, Seen, Sight};
 
 /// A new process must run this long before an ensure is done: long enough for a missing file or a
 /// taken port to show, short enough not to slow an upgrade.
