@@ -57,3 +57,4 @@ mod tidy;
 mod trust;
 mod upgrade;
 mod ways_back;
+mod wishes;

@@ -216,7 +216,8 @@ mod tests {
         let said = <Wish as Named>::parse("explode").unwrap_err().message;
         assert_eq!(
             said,
-            "an upgrade has no \"explode\"; known: cancel, pause, resume, approve, rollback, bypass"
+            "an upgrade has no \"explode\"; known: cancel, pause, resume, approve, rollback, bypass, \
+             promote, retry"
         );
     }
 }
