@@ -43,7 +43,10 @@ fn say(site: &Site, arguments: &[&str]) {
 fn a_cancel_at_once_and_a_rollback_leave_the_health_gate() {
     let answers = Answers::start(&[0, 0, 0]);
     let site = Site::new();
-    site.write("phasegate.toml", toml(&answers, "healthGate = { stableFor = \"PT1H\", deadline = \"PT2H\" }"));
+    site.write(
+        "phasegate.toml",
+        toml(&answers, "healthGate = { stableFor = \"PT1H\", deadline = \"PT2H\" }"),
+    );
     let host = site.host();
     site.wait_until_healthy();
     site.json(&["upgrade", "start", "orders", "--to", "v2"]);

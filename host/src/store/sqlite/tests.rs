@@ -211,7 +211,10 @@ fn a_newer_schema_is_refused() {
     drop(connection);
     let error = SqliteStore::open(directory.path()).err().unwrap().to_string();
     let known = schema::SCHEMA;
-    assert!(error.contains(&format!("has schema {}, this phasegate knows up to {known}", known + 1")), "{error}");
+    assert!(
+        error.contains(&format!("has schema {}, this phasegate knows up to {known}", known + 1)),
+        "{error}"
+    );
     assert!(error.contains("needs phasegate"), "the file says who may read it: {error}");
 }
 
