@@ -77,9 +77,9 @@ impl DriverError {
     pub fn touched(&self) -> Touched {
         match self {
             Self::Untouched(_) | Self::Deposed(_) => Touched::No,
-            Self::Ended
-            | Self::EndedOnWish
+            Self::EndedOnWish
             | Self::GivenUp(_)
+            | Self::Ended
             | Self::Superseded(_)
             | Self::NothingThere { .. }
             | Self::NotConfirmed { .. }

@@ -147,10 +147,10 @@ impl<R: Reach> Site<R> {
             let place = shared.place(&request.scale_set, &request.instance.id);
             let _turn = place.turn.lock().await;
             let request = Arc::new(request);
-            let address = shared.reach.create(Arc::clone(&request), end).await.map_err(Into::into)?;
+            let address = shared.reach.create(Arc::clone(&request), end.clone()).await.map_err(Into::into)?;
             let there = Instance { address: address.clone(), ..request.instance.clone() };
             let wanted = (&Component::Application, &request.version);
-            let seen = shared.confirm(&request.scale_set, &there, wanted).await?;
+            let seen = shared.confirm_unless(&end, &request.scale_set, &there, wanted).await?;
             Ok((address, seen))
         })
     }
@@ -239,8 +239,8 @@ impl<R: Reach> Shared<R> {
             return Ok(seen);
         }
         place.forget(component);
-        self.reach.apply(Arc::clone(&request), end).await.map_err(Into::into)?;
-        let seen = self.confirm(scale_set, instance, (component, version)).await?;
+        self.reach.apply(Arc::clone(&request), end.clone()).await.map_err(Into::into)?;
+        let seen = self.confirm_unless(&end, scale_set, instance, (component, version)).await?;
         place.learn(component, Applied { operation: operation.clone(), seen: seen.clone() });
         Ok(seen)
     }
@@ -265,6 +265,21 @@ impl<R: Reach> Shared<R> {
                 return seen;
             }
             tokio::time::sleep(self.patience.pause()).await;
+        }
+    }
+
+    /// As `confirm`, unless that is not wanted any more.
+    async fn confirm_unless(
+        &self,
+        end: &End,
+        scale_set: &ScaleSetName,
+        instance: &Instance,
+        wanted: (&Component, &Version),
+    ) -> Result<Seen, DriverError> {
+        tokio::select! {
+            biased;
+            () = end.wanted() => Err(DriverError::EndedOnWish),
+            seen = self.confirm(scale_set, instance, wanted) => seen,
         }
     }
 

@@ -68,7 +68,6 @@ impl Candidate {
         by_person || matches!(self.standing, Standing::Decided { participation: Participation::Defer, .. })
     }
 
-    /// Whether nothing of the goal is left to do.
     /// The version that it has of a component, where there is one and it is known.
     #[must_use]
     pub fn version_of(&self, component: &Component) -> Option<&Version> {

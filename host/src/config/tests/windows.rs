@@ -92,8 +92,8 @@ days = ["Sun"]
 "#;
     let freeze = set(windows).freeze;
     let [first, second] = freeze.frozen.as_slice() else { panic!("{freeze:?}") };
-    insta::assert_snapshot!(first, @"window Fri, Sat 18:00 to 08:00, from 2026-12-20 on, until 2027-01-03 (Europe/Berlin)");
+    insta::assert_snapshot!(format!("freeze window{first}"), @"freeze window Fri, Sat 18:00 to 08:00, from 2026-12-20 on, until 2027-01-03 (Europe/Berlin)");
     assert_eq!(first.reason.as_deref(), Some("holidays"));
-    insta::assert_snapshot!(second, @"window Sun 00:00 to 24:00 (UTC)");
+    insta::assert_snapshot!(format!("freeze window{second}"), @"freeze window Sun 00:00 to 24:00 (UTC)");
     assert_eq!(set("freezeWindows = []").freeze, FreezeWindows::default());
 }

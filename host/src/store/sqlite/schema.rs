@@ -78,8 +78,8 @@ INSERT INTO members SELECT upgrade, instance, member FROM members_by_id
 DROP TABLE members_by_id;
 ";
 
-/// From 6 to 7: what an instance has is a version, nothing, or unknown, and `version` is then the one that was
-/// recorded last; and what persons have said about single instances.
+/// From 6 to 7: what an instance has is a version, nothing, or unknown; `version` is then the one that was
+/// recorded last. What persons have said about single instances.
 const SEVEN: &str = "
 ALTER TABLE versions ADD COLUMN state TEXT NOT NULL DEFAULT 'version';
 UPDATE versions SET state = 'unknown' WHERE version IS NULL;

@@ -10,9 +10,9 @@ impl Check<'_> {
         let waits = match after.stage {
             Stage::Ended { .. } => !after.is_active(),
             Stage::Preparing { .. } => {
-                let line = self.seen.fleet.stops().iter().any(|stop| matches!(stop, Stop::Line { .. }));
                 // A look ends within its time limit, and that is an event.
                 let looks = self.seen.fleet.looking_count() > 0;
+                let line = self.seen.fleet.stops().iter().any(|stop| matches!(stop, Stop::Line { .. }));
                 wakes || looks || line || after.paused
             }
             Stage::Between { resume_at } => {
