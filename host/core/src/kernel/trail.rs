@@ -263,6 +263,7 @@ pub(super) fn used(entry: &Entry) -> Option<Used> {
         | What::Retry { .. }
         | What::Wish { .. }
         | What::Waits { .. }
+        | What::Word { .. }
         | What::Line { .. }
         | What::Record { .. }
         | What::Process { .. }

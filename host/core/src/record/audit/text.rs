@@ -2,8 +2,12 @@
 
 use std::fmt;
 
-use super::{Entry, HoldState, Leaves, LineState, PluginWish, RetryNote, Stamp, StartWhy, Wait, What, Word};
-use crate::domain::{Change, Component, InstanceId, PhaseName, PluginName, Runs, Timestamp, Version};
+use super::{
+    Entry, HoldState, Leaves, LineState, PluginWish, RetryNote, Stamp, StartWhy, Wait, What, Word, WordNote,
+};
+use crate::domain::{
+    Change, Component, InstanceId, PhaseName, PluginName, Runs, Timestamp, Version, WordKind,
+};
 use crate::rollout::Wish;
 
 /// What happened, why it was wanted, and which code had judged.
@@ -164,6 +168,7 @@ fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceI
         What::Retry { note } => retry(f, note),
         What::Wish { wish } => f.write_str(wished(*wish)),
         What::Waits { on, instances, count, until } => waits(f, *on, (instances, *count), *until),
+        What::Word { note } => word(f, note),
         What::Line { state: LineState::Stopped } => write!(f, "the line was stopped for all scale sets"),
         What::Line { state: LineState::GoesOn } => write!(f, "the line goes on"),
         What::Record { state } => record(f, state),
@@ -187,14 +192,34 @@ fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceI
     }
 }
 
+fn word(f: &mut fmt::Formatter<'_>, note: &WordNote) -> fmt::Result {
+    match note {
+        WordNote::Said { kind, until } => {
+            f.write_str(match kind {
+                WordKind::Hold => "is held: not now",
+                WordKind::Skip => "is left out",
+                WordKind::Protect => "is protected",
+                WordKind::Force => "goes whether or not its plugin says skip or not now",
+            })?;
+            until.map_or(Ok(()), |until| write!(f, ", until {until}"))
+        }
+        WordNote::Released { kind } => write!(f, "`{}` was taken back", kind.name()),
+        WordNote::Over { kind } => write!(f, "`{}` is over", kind.name()),
+    }
+}
+
 fn wished(wish: Wish) -> &'static str {
     match wish {
         Wish::Cancel => "cancel was asked for; the batch in flight is finished first",
-        Wish::RollBack => "rollback was asked for; the batch in flight is finished first",
+        Wish::CancelNow => "cancel was asked for at once; the batch in flight is brought back",
+        Wish::RollBack => "rollback was asked for; what is in flight is ended first",
+        Wish::RollBackOn => "rollback was asked for, whatever becomes of what it brings back",
         Wish::Pause => "pause was asked for; no further batch is admitted",
         Wish::Resume => "resume was asked for",
         Wish::Approve => "the next phase was approved",
-        Wish::Bypass => "goes on in spite of freeze windows and of a stopped line",
+        Wish::Bypass => "goes on in spite of the freeze or the stopped line of now",
+        Wish::Promote => "goes past what it waited for",
+        Wish::Retry => "retry was asked for",
     }
 }
 
@@ -223,6 +248,7 @@ fn waits(
         Wait::Look => "waits for the first look at what instances run",
         Wait::Line => "waits for the line, which is stopped",
         Wait::Freeze => "waits for the end of a freeze window",
+        Wait::Scheduled => "waits for the time that was named for it",
         Wait::PauseBetweenBatches => "waits for the end of the pause between batches",
         Wait::Paused => "waits for a person to resume it",
         Wait::Approval => "waits for a person to approve the next phase",
@@ -257,6 +283,7 @@ fn start(f: &mut fmt::Formatter<'_>, goal: &crate::domain::Goal, why: &StartWhy)
         StartWhy::Asked => write!(f, "upgrade to {goal} was asked for"),
         StartWhy::Bypass => write!(f, "upgrade to {goal} was asked for in spite of any stop"),
         StartWhy::Again { attempt } => write!(f, "try {attempt} of the upgrade to {goal}"),
+        StartWhy::Left { of } => write!(f, "starts again with what `{of}` has left: upgrade to {goal}"),
         StartWhy::TakesBack { ended, goal } => {
             write!(f, "takes `{ended}` (to {goal}) back to what each instance had before")
         }
@@ -292,6 +319,7 @@ fn beside(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceId>
         | What::Retry { .. }
         | What::Wish { .. }
         | What::Waits { .. }
+        | What::Word { .. }
         | What::Line { .. }
         | What::Record { .. }
         | What::Seen { .. }

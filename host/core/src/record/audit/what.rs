@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Leaves, RetryNote, StartWhy, Word};
+use super::{Leaves, RetryNote, StartWhy, Word, WordNote};
 use crate::domain::{
     Change, Component, Digest, Generation, Goal, InstanceId, Phase, PluginName, ProcessState, Runs,
     Timestamp, Version,
@@ -185,6 +185,11 @@ pub enum What {
         /// When it is over by itself.
         until: Option<Timestamp>,
     },
+    /// A person has said something about an instance, or that is over.
+    Word {
+        /// What.
+        note: WordNote,
+    },
     /// The line was stopped for all scale sets, or goes on.
     Line {
         /// Which of them.
@@ -290,6 +295,8 @@ pub enum Wait {
     Line,
     /// The end of a freeze window.
     Freeze,
+    /// The time that a person has named for its start.
+    Scheduled,
     /// The pause between two batches.
     PauseBetweenBatches,
     /// A person, after a pause or at a checkpoint.
@@ -358,12 +365,18 @@ impl What {
             Self::End { .. } => "end",
             Self::Retry { .. } => "retry",
             Self::Wish { wish } => match wish {
-                Wish::Cancel => "cancel",
-                Wish::RollBack => "rollback",
+                Wish::Cancel | Wish::CancelNow => "cancel",
+                Wish::RollBack | Wish::RollBackOn => "rollback",
                 Wish::Pause => "pause",
                 Wish::Resume => "resume",
                 Wish::Approve => "approve",
                 Wish::Bypass => "bypass",
+                Wish::Promote => "promote",
+                Wish::Retry => "retry",
+            },
+            Self::Word { note } => match note {
+                WordNote::Said { kind, .. } => kind.name(),
+                WordNote::Released { .. } | WordNote::Over { .. } => "release",
             },
             Self::Waits { .. } => "waiting",
             Self::Line { .. } => "line",

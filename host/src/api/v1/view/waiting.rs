@@ -36,6 +36,7 @@ fn actor(waiting: &WaitsFor<'_>, report: &StatusReport<'_>) -> String {
         WaitsFor::Line(Some(line)) => line.by.to_string(),
         WaitsFor::Line(None) | WaitsFor::Paused => "a person".to_owned(),
         WaitsFor::Freeze { .. }
+        | WaitsFor::Scheduled { .. }
         | WaitsFor::Pause { .. }
         | WaitsFor::Resume { .. }
         | WaitsFor::Approval { .. } => "policy".to_owned(),
@@ -67,9 +68,11 @@ fn detail(waiting: &WaitsFor<'_>) -> Option<String> {
         | WaitsFor::Deferred { instances: few, .. }
         | WaitsFor::Driver { instances: few, .. }
         | WaitsFor::Gate(few) => Some(some(few)),
-        WaitsFor::Pause { .. } | WaitsFor::Paused | WaitsFor::Recovery { .. } | WaitsFor::HealthyAgain => {
-            None
-        }
+        WaitsFor::Pause { .. }
+        | WaitsFor::Scheduled { .. }
+        | WaitsFor::Paused
+        | WaitsFor::Recovery { .. }
+        | WaitsFor::HealthyAgain => None,
     }
 }
 
@@ -95,6 +98,9 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {
              `phasegate upgrade bypass {name} --reason TEXT`"
         ),
         WaitsFor::Pause { until } => format!("pause between batches, {} s left", seconds(*until)),
+        WaitsFor::Scheduled { until } => {
+            format!("the time of its start, {until}; give it up with `phasegate upgrade cancel {name}`")
+        }
         WaitsFor::Paused => format!("a person: paused; go on with `phasegate upgrade resume {name}`"),
         WaitsFor::Resume { after } => {
             format!("a person: {} is done; go on with `phasegate upgrade resume {name}`", phase(*after))
@@ -119,6 +125,7 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {
                 DriverWork::Create => "create",
                 DriverWork::Delete => "delete",
                 DriverWork::Change => "change",
+                DriverWork::Stop => "end what it does with",
             };
             format!("driver to {work} {}", some(instances))
         }
