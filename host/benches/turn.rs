@@ -188,6 +188,7 @@ impl Site {
             started_at: self.now.at,
             finished_at: self.now.at,
             again: false,
+            heard: Heard::Answer,
             outcome: Arc::new(Outcome {
                 stamp,
                 evaluation: Evaluation { at: self.now.at, ..Evaluation::default() },

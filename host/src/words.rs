@@ -48,7 +48,9 @@ pub(crate) fn waiting_code(waiting: &WaitsFor<'_>) -> wire::WaitingCode {
     match waiting {
         WaitsFor::Record(_) => wire::WaitingCode::Record,
         WaitsFor::Adoption(_) => wire::WaitingCode::Holding,
-        WaitsFor::FirstDecision(_) => wire::WaitingCode::Evidence,
+        WaitsFor::FirstDecision(_) | WaitsFor::Evidence { .. } | WaitsFor::Doubted(_) => {
+            wire::WaitingCode::Evidence
+        }
         WaitsFor::Line(_) => wire::WaitingCode::Line,
         WaitsFor::Freeze { .. } => wire::WaitingCode::Freeze,
         WaitsFor::Pause { .. } => wire::WaitingCode::PauseBetweenBatches,

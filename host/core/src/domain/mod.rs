@@ -51,7 +51,7 @@ pub use limits::{Isolation, OnFailure, PluginLimits};
 pub use membership::{Located, Membership};
 pub use natural::natural_cmp;
 pub use now::{Now, ReadClock, WallTime};
-pub use observation::{Answer, Decided, InstanceFacts, Observation, ProbeFailure, Response, Round};
+pub use observation::{Answer, Decided, Heard, InstanceFacts, Observation, ProbeFailure, Response, Round};
 pub use plugin_spec::{Forbidden, Gate, PluginSpec, Strategy, SwapRules};
 pub use policy::{BatchSize, HealthGate, Percent, RollingUpgradePolicy};
 pub use request::{Actor, By, InvalidRequestKey, RequestId, RequestKey, TEXT_BYTES_MAX};

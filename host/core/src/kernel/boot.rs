@@ -8,7 +8,7 @@ use imbl::{OrdMap, OrdSet};
 use super::memory::Memories;
 use super::out::{About, Out};
 use super::perform::{self, Life};
-use super::state::{Census, Fleet, InstanceState, Place, SetState, Startup};
+use super::state::{Census, Evidence, Fleet, InstanceState, Place, SetState, Startup};
 use super::{held, look, surge};
 use crate::domain::{
     By, Change, Component, Custody, DriverTraits, Goal, Instance, InstanceId, Located, Membership, Now,
@@ -110,6 +110,7 @@ fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out
         model,
         instances: OrdMap::new(),
         members: Census::default(),
+        evidence: Evidence::default(),
         unasked: OrdSet::new(),
         due: OrdSet::new(),
         ids_gone: OrdSet::new(),

@@ -155,6 +155,7 @@ mod tests {
             Effect::Observe(_)
             | Effect::Probe(_)
             | Effect::Forget(..)
+            | Effect::Ask(_)
             | Effect::Keep(_)
             | Effect::Plugin(..) => false,
         })

@@ -1,18 +1,22 @@
 //! A judged probe round: into the health of its instance, and to the upgrade that it concerns.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::effect::{Ask, Effect};
 use super::memory::Memories;
 use super::out::Out;
-use super::state::Fleet;
-use crate::domain::{Decided, NotAsked, Now};
+use super::state::{Fleet, Rhythm, SetState, Word};
+use crate::domain::{Decided, InstanceId, NotAsked, Now};
 
 /// Takes in one judged round.
 pub(super) fn judged(fleet: &mut Fleet, memories: &mut Memories, decided: Decided, now: Now, out: &mut Out) {
     let Some(set) = fleet.change(&decided.scale_set) else { return };
     let id = decided.instance.clone();
-    let stands_in = set.stands_in();
+    let rhythm = Rhythm { interval: set.spec.health.interval, stands_in: set.stands_in() };
     let name = decided.scale_set.clone();
+    let word = |set: &SetState| set.instance(&id).map(|instance| (instance.word.clone(), instance.is_doubted()));
+    let before_round = word(set);
     let mut asked_again = false;
     let folded = set.change(&id, |instance| {
         asked_again = instance.is_asked_again(&decided);
@@ -20,7 +24,7 @@ pub(super) fn judged(fleet: &mut Fleet, memories: &mut Memories, decided: Decide
         // Also the first of a generation: what another one has said is not in force.
         let stamp = &decided.outcome.stamp;
         let first = instance.latest.as_ref().is_none_or(|latest| latest.stamp != *stamp);
-        instance.judged(decided, stands_in).map(|(before, after)| (first, before, after))
+        instance.judged(decided, rhythm).map(|(before, after)| (first, before, after))
     });
     if asked_again {
         set.unasked.remove(&id);
@@ -28,6 +32,9 @@ pub(super) fn judged(fleet: &mut Fleet, memories: &mut Memories, decided: Decide
         set.dirty = true;
     }
     let Some((first, before, after)) = folded.flatten() else { return };
+    if let (Some(before), Some(after)) = (before_round, word(set)) {
+        heeded(set, &id, (&before, &after), out);
+    }
     if before != after {
         out.changes.health.push((name, id.clone(), before, after));
     }
@@ -35,6 +42,24 @@ pub(super) fn judged(fleet: &mut Fleet, memories: &mut Memories, decided: Decide
     // said "not now" may say something else.
     let deferred = |upgrade: &Arc<crate::rollout::Upgrade>| upgrade.deferred.contains_key(&id);
     set.dirty |= first || before != after || set.upgrade.as_ref().is_some_and(deferred);
+}
+
+/// What an upgrade waits for may have come; what has not is asked for again, out of turn.
+fn heeded(
+    set: &mut SetState,
+    id: &InstanceId,
+    ((before, doubted_before), (after, doubted)): (&(Word, bool), &(Word, bool)),
+    out: &mut Out,
+) {
+    let Some(from) = set.active().and_then(|upgrade| upgrade.waits_for_evidence()) else { return };
+    let came = before.settled_at() < from && after.settled_at() >= from;
+    let answers_again = before.silent_since().is_some() && after.silent_since().is_none();
+    set.dirty |= doubted != doubted_before || answers_again || (came && set.evidence().is_complete(from));
+    if after.settled_at() < from && after.silent_since().is_some() {
+        let instances = vec![id.clone()];
+        let ask = Ask { scale_set: set.spec.name.clone(), instances, after: Duration::ZERO };
+        out.effects.push(Effect::Ask(ask));
+    }
 }
 
 /// Takes in that an instance was not asked: its health stays as it is, and ages.

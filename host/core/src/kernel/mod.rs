@@ -23,6 +23,8 @@ mod commit;
 mod done;
 pub mod effect;
 mod ended;
+#[cfg(test)]
+mod evidence_tests;
 pub mod event;
 mod held;
 mod judged;

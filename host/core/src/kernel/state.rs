@@ -2,10 +2,13 @@
 //! the view that is published, the way back from a refused commit and an explored state are copies.
 
 mod census;
+mod evidence;
 mod instance;
 mod view;
 
 pub use census::Census;
+pub use evidence::{Evidence, Word};
+pub(super) use instance::Rhythm;
 pub use instance::{Answered, Busy, InstanceState, Place, StandIn, Trouble};
 pub use view::SetView;
 
@@ -116,6 +119,8 @@ pub struct SetState {
     pub(super) instances: OrdMap<InstanceId, Arc<InstanceState>>,
     /// Those that count, by health.
     pub(super) members: Census,
+    /// Those that count, by what is known of them.
+    pub(super) evidence: Evidence,
     /// Those that could not be asked last, some of which may be gone.
     pub(super) unasked: OrdSet<InstanceId>,
     /// When an instance is to be started or deleted again.
@@ -163,6 +168,12 @@ impl SetState {
         &self.members
     }
 
+    /// The instances that count, by what is known of them.
+    #[must_use]
+    pub fn evidence(&self) -> &Evidence {
+        &self.evidence
+    }
+
     /// The latest upgrade that did anything, as far as it has ended.
     #[must_use]
     pub fn touched(&self) -> Option<&Upgrade> {
@@ -182,10 +193,11 @@ impl SetState {
         change: impl FnOnce(&mut InstanceState) -> T,
     ) -> Option<T> {
         let instance = Arc::make_mut(self.instances.get_mut(id)?);
-        let (before, due_before) = (instance.counted(), instance.retry_at);
+        let (before, due_before, told_before) = (instance.counted(), instance.retry_at, instance.told());
         let out = change(instance);
-        let (after, due_after) = (instance.counted(), instance.retry_at);
+        let (after, due_after, told_after) = (instance.counted(), instance.retry_at, instance.told());
         self.members.moved(id, before, after);
+        self.evidence.moved(id, told_before, told_after);
         if due_before != due_after {
             due_before.into_iter().for_each(|at| drop(self.due.remove(&(at, id.clone()))));
             due_after.into_iter().for_each(|at| drop(self.due.insert((at, id.clone()))));
@@ -198,6 +210,7 @@ impl SetState {
         let id = instance.spec.id.clone();
         self.take_out(&id);
         self.members.moved(&id, None, instance.counted());
+        self.evidence.moved(&id, None, instance.told());
         instance.retry_at.into_iter().for_each(|at| drop(self.due.insert((at, id.clone()))));
         self.instances.insert(id, Arc::new(instance));
     }
@@ -221,6 +234,7 @@ impl SetState {
         let gone = self.instances.remove(id)?;
         self.ids_gone.insert(id.clone());
         self.members.moved(id, gone.counted(), None);
+        self.evidence.moved(id, gone.told(), None);
         self.unasked.remove(id);
         gone.retry_at.into_iter().for_each(|at| drop(self.due.remove(&(at, id.clone()))));
         Some(gone)

@@ -91,6 +91,8 @@ mod tests {
         let instance = asked.instance.id.clone();
         rig.done(asked, Ok(()));
         rig.judge(instance.as_str(), decision(0));
+        rig.pass(std::time::Duration::from_secs(1));
+        rig.everybody_answers();
         assert!(rig.asked().is_empty() && rig.upgrade().paused);
         assert!(tell(&mut rig, Wish::Resume).is_ok());
         assert_eq!(rig.asked().len(), 1);

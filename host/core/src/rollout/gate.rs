@@ -10,8 +10,8 @@ use super::error::{UpgradeError, UpgradeErrorCode};
 use super::member::{Member, MemberState};
 use super::state::{Progress, Stage, Upgrade, UpgradeState};
 use super::step::{Step, end, fail, go};
-use super::surge;
 use super::view::FleetView;
+use super::{evidence, surge};
 
 /// Watches the members of the batch in flight. Gives whether the batch is over.
 pub(super) fn in_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) -> bool {
@@ -164,6 +164,8 @@ fn settle(
 fn after_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) {
     upgrade.current += 1;
     upgrade.stage = Stage::Between { resume_at: now + upgrade.policy.rolling.pause_time_between_batches };
+    upgrade.evidence_from = now + evidence::MOMENT;
+    evidence::ask(upgrade, out);
     judge_upgraded(upgrade, fleet, now, out);
 }
 
@@ -173,11 +175,16 @@ pub(super) fn is_over_limit(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
     if !upgrade.is_forward() {
         return false;
     }
-    let down = if fleet.unhealthy_count() > 0 { fleet.unhealthy() } else { Vec::new() };
-    let down = down.iter().filter(|id| upgraded_at(upgrade, id).is_some()).count();
+    let down = upgraded_down(upgrade, fleet);
     let Progress { successful, failed, in_progress: _, pending: _ } = upgrade.members.progress();
     let limit = upgrade.policy.rolling.max_unhealthy_upgraded_instance_percent;
     limit.is_exceeded_by(failed + down, successful + failed)
+}
+
+/// How many instances that were healthy at the new version count as unhealthy now.
+pub(super) fn upgraded_down(upgrade: &Upgrade, fleet: &dyn FleetView) -> usize {
+    let down = if fleet.unhealthy_count() > 0 { fleet.unhealthy() } else { Vec::new() };
+    down.iter().filter(|id| upgraded_at(upgrade, id).is_some()).count()
 }
 
 /// Judges all that has been upgraded so far: tells what is not healthy, and stops over the limit.
@@ -227,7 +234,7 @@ fn upgraded_so_far(upgrade: &Upgrade, fleet: &dyn FleetView) -> (usize, Vec<(Ins
 
 /// The member that was upgraded and in whose place an instance stands; an instance that has been
 /// replaced stands in no place.
-fn upgraded_at<'a>(upgrade: &'a Upgrade, instance: &InstanceId) -> Option<&'a InstanceId> {
+pub(super) fn upgraded_at<'a>(upgrade: &'a Upgrade, instance: &InstanceId) -> Option<&'a InstanceId> {
     let (id, member) = upgrade.members.behind(instance)?;
     let stands = matches!(member.state, MemberState::Succeeded { .. }) && member.occupant(id) == instance;
     stands.then_some(id)

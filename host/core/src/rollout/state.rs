@@ -134,6 +134,10 @@ pub struct Upgrade {
     /// After a restart of the host: until then, instances that are not healthy are waited for and
     /// not counted, because the restart itself may have taken them down.
     pub recovering_until: Option<Timestamp>,
+    /// A batch is admitted on answers to probes that began at this time or later: the end of the batch before,
+    /// the start of the upgrade or that of the host, whichever was last.
+    #[serde(default)]
+    pub evidence_from: Timestamp,
     /// A person asked to stop; it stops after the batch in flight.
     pub cancel_requested: bool,
     /// Once it has stopped, it is rolled back.
@@ -208,6 +212,7 @@ impl Upgrade {
             state: UpgradeState::RollingForward,
             stage: Stage::Preparing { until },
             recovering_until: None,
+            evidence_from: now,
             cancel_requested: false,
             then_roll_back: false,
             paused: false,
@@ -242,6 +247,20 @@ impl Upgrade {
     #[must_use]
     pub(super) fn has_more(&self) -> bool {
         self.current == 0 || self.current < self.batches.len() || !self.deferred.is_empty()
+    }
+
+    /// Since when everybody has to have been asked before it goes on; none where it waits for nobody, or for
+    /// a batch in flight.
+    #[must_use]
+    pub fn waits_for_evidence(&self) -> Option<Timestamp> {
+        match self.stage {
+            Stage::Preparing { .. } | Stage::Between { .. } if self.is_forward() => Some(self.evidence_from),
+            Stage::Preparing { .. }
+            | Stage::Between { .. }
+            | Stage::InBatch
+            | Stage::Undoing
+            | Stage::Ended { .. } => None,
+        }
     }
 
     /// Until when instances that say "not now" are asked again.

@@ -13,7 +13,7 @@ use super::error::UpgradeError;
 use super::member::{Member, MemberState};
 use super::state::{Stage, Upgrade, UpgradeState};
 use super::view::FleetView;
-use super::{admission, gate, waiting};
+use super::{admission, evidence, gate, waiting};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +69,8 @@ pub struct Step {
     pub head_changed: bool,
     /// In order.
     pub actions: Vec<Action>,
+    /// Instances that are to be asked now, out of turn.
+    pub ask: BTreeSet<InstanceId>,
     /// When to look again even if nothing happens.
     pub wake_at: Option<Timestamp>,
 }
@@ -191,6 +193,9 @@ pub(super) fn fail(
 /// clocks for the health gate, because there was no watch meanwhile.
 fn resume(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) {
     upgrade.recovering_until = Some(now + upgrade.policy.gate.deadline);
+    // What was heard before says nothing of what went on meanwhile.
+    upgrade.evidence_from = now;
+    evidence::ask(upgrade, out);
     out.head_changed = true;
     if let Stage::Preparing { until } = &mut upgrade.stage {
         // No instance has answered yet: a snapshot at the old time would hold the whole fleet.

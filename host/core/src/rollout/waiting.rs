@@ -6,7 +6,7 @@ use crate::plan::{Candidate, Standing};
 use super::member::MemberState;
 use super::state::{Purpose, Stage, Upgrade};
 use super::view::{FleetView, Stop};
-use super::{deferred, gate, limits};
+use super::{deferred, evidence, gate, limits};
 
 /// What a running upgrade waits for between batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,14 @@ pub enum Waiting {
     },
     /// Instances that the host could not ask.
     NotAsked,
+    /// Answers of instances to probes that began after the batch before had ended.
+    Evidence {
+        /// Until when they are waited for.
+        until: Timestamp,
+    },
+    /// Instances that count as Healthy and have just said something worse, or nothing: with them the limits
+    /// would be passed.
+    Doubted,
     /// The fleet, which went down with the host.
     Recovery {
         /// Until when it is waited for.
@@ -59,12 +67,14 @@ impl Waiting {
             Self::Pause { until }
             | Self::Freeze { until }
             | Self::Deferred { until }
+            | Self::Evidence { until }
             | Self::Recovery { until } => Some(until),
             Self::Paused
             | Self::Line
             | Self::Resume { .. }
             | Self::Approval { .. }
             | Self::Initializing
+            | Self::Doubted
             | Self::NotAsked => None,
         }
     }
@@ -120,6 +130,12 @@ pub(super) fn waiting(
     if fleet.initializing_count() > 0 {
         // It ends with the grace period at the latest, and that is an event.
         return Some(Waiting::Initializing);
+    }
+    if let Some(awaited) = evidence::awaited(upgrade, fleet).or_else(|| evidence::patience(upgrade, fleet, now)) {
+        return Some(awaited);
+    }
+    if evidence::is_in_doubt(upgrade, fleet) {
+        return Some(Waiting::Doubted);
     }
     let until = upgrade.recovering_until.filter(|until| now < *until)?;
     let down = limits::is_fleet_over_limit(upgrade, fleet) || gate::is_over_limit(upgrade, fleet);

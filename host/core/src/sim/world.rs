@@ -144,6 +144,8 @@ impl std::ops::AddAssign for Counts {
 pub(super) enum Happening {
     /// The next probe of an instance, by the host with this fence.
     Probe(Key, Fence),
+    /// A probe of an instance out of turn.
+    Asked(Key, Fence),
     /// A probe that took long comes back.
     Answer(Box<Round>, Fence),
     /// The driver has finished a call.
@@ -357,6 +359,11 @@ impl World {
 
     pub(super) fn seconds(&mut self, low: u64, high: u64) -> Duration {
         Duration::from_millis(self.rng.between(low * 1000, high * 1000))
+    }
+
+    /// A short while, as an answer takes.
+    pub(super) fn moments(&mut self) -> Duration {
+        Duration::from_millis(self.rng.between(1, 200))
     }
 
     pub(super) fn violation(&mut self, rule: Rule, detail: String) {

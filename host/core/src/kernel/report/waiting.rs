@@ -56,6 +56,15 @@ pub enum WaitsFor<'a> {
         /// Which.
         instances: Few<'a>,
     },
+    /// Answers to probes that began after the batch before had ended.
+    Evidence {
+        /// Of which instances.
+        instances: Few<'a>,
+        /// Until when they are waited for.
+        until: Timestamp,
+    },
+    /// Instances that count as Healthy and have just said something worse, or nothing.
+    Doubted(Few<'a>),
     /// The fleet, which went down with the host.
     Recovery {
         /// Until when it is waited for.
@@ -148,9 +157,13 @@ pub(super) fn waits_for<'a>(
     match upgrade.stage {
         Stage::Ended { .. } => None,
         Stage::Between { .. } => stopped,
-        Stage::Preparing { .. } => {
-            Some(stopped.unwrap_or_else(|| WaitsFor::FirstDecision(Few::of(unjudged(set)))))
-        }
+        Stage::Preparing { until } => Some(stopped.unwrap_or_else(|| {
+            let unjudged = Few::of(unjudged(set));
+            if unjudged.count > 0 {
+                return WaitsFor::FirstDecision(unjudged);
+            }
+            WaitsFor::Evidence { instances: unanswered(upgrade, set), until }
+        })),
         Stage::Undoing => Some(driver(upgrade, DriverWork::BringBack)),
         Stage::InBatch => Some(in_batch(upgrade)),
     }
@@ -218,8 +231,20 @@ fn between<'a>(waiting: Waiting, upgrade: &'a Upgrade, set: &'a SetState, now: N
             let short_of = unheard().find_map(|one| one.unasked).map(|unasked| unasked.short_of);
             WaitsFor::NotAsked { short_of, instances: Few::of(unheard().map(|one| &one.spec.id)) }
         }
+        Waiting::Evidence { until } => WaitsFor::Evidence { instances: unanswered(upgrade, set), until },
+        Waiting::Doubted => WaitsFor::Doubted(Few::of(set.evidence().doubted())),
         Waiting::Recovery { until } => WaitsFor::Recovery { until },
     }
+}
+
+/// Instances that have not been asked since the batch before ended, or of the next batch those that are silent.
+fn unanswered<'a>(upgrade: &'a Upgrade, set: &'a SetState) -> Few<'a> {
+    let missing = Few::of(set.evidence().missing(upgrade.evidence_from));
+    if missing.count > 0 {
+        return missing;
+    }
+    let next = upgrade.batches.get(upgrade.current).map(|batch| batch.number);
+    Few::of(next.into_iter().flat_map(|number| upgrade.members.of_batch(number)))
 }
 
 /// Instances that cannot be judged yet.

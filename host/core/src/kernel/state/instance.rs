@@ -8,6 +8,7 @@ use crate::domain::{
     Claim, Component, Decided, Decision, ExtensionName, Health, Instance, InstanceId, Located, Membership,
     OperationId, Outcome, ScaleSet, Shortage, Timestamp, Unasked, Unheard, Version,
 };
+use super::evidence::{Heeded, Told, Word};
 use crate::health::{FoldSettings, HealthFold};
 use crate::plan::is_answered;
 
@@ -92,6 +93,8 @@ pub struct InstanceState {
     pub epoch: u64,
     /// Its health in this life.
     pub fold: HealthFold,
+    /// What the latest rounds of this life have brought.
+    pub word: Word,
     /// What was judged last.
     pub latest: Option<Arc<Outcome>>,
     /// The last decision that rested on a word of the application.
@@ -131,6 +134,7 @@ impl InstanceState {
             extensions: BTreeMap::new(),
             epoch: 0,
             fold: HealthFold::new(FoldSettings::from(&set.health), at),
+            word: Word::default(),
             latest: None,
             answered: None,
             unasked: None,
@@ -164,6 +168,21 @@ impl InstanceState {
         self.is_member().then(|| self.fold.health())
     }
 
+    /// Whether it counts as Healthy, and what is known is worse.
+    #[must_use]
+    pub fn is_doubted(&self) -> bool {
+        self.fold.health() == Health::Healthy && self.word.is_worse()
+    }
+
+    /// What the index of its set keeps of it, if it counts.
+    pub(super) fn told(&self) -> Option<Told> {
+        self.is_member().then(|| Told {
+            settled_at: self.word.settled_at(),
+            is_doubted: self.is_doubted(),
+            silent_since: self.word.silent_since(),
+        })
+    }
+
     /// The version that it has of a component.
     #[must_use]
     pub fn version_of(&self, component: &Component) -> Option<&Version> {
@@ -190,6 +209,7 @@ impl InstanceState {
     pub(in crate::kernel) fn begin_life(&mut self, set: &ScaleSet, at: Timestamp) {
         self.epoch += 1;
         self.fold = HealthFold::new(FoldSettings::from(&set.health), at);
+        self.word = Word::default();
         self.unasked_before = Duration::ZERO;
         if let Some(unasked) = &mut self.unasked {
             unasked.since = at;
@@ -231,7 +251,7 @@ impl InstanceState {
     pub(in crate::kernel) fn judged(
         &mut self,
         decided: Decided,
-        stands_in: Option<Duration>,
+        rhythm: Rhythm,
     ) -> Option<(Health, Health)> {
         if decided.epoch != self.epoch {
             return None;
@@ -244,7 +264,7 @@ impl InstanceState {
         let before_failure = || {
             let answered = self.answered.as_ref()?;
             let claim = answered.decision()?.claim;
-            (decided.finished_at.since(answered.at) <= stands_in?).then_some(claim)
+            (decided.finished_at.since(answered.at) <= rhythm.stands_in?).then_some(claim)
         };
         let claimed = match &decided.outcome.result {
             Ok(decision) => decision.claim,
@@ -252,7 +272,15 @@ impl InstanceState {
         };
         let claim = if self.down { Claim::Unknown } else { claimed };
         // Health follows probes, and this one was counted.
-        let after = if decided.again { before } else { self.fold.observe(claim, decided.finished_at) };
+        let counts = !decided.again && self.is_another_probe(claim, decided.started_at, rhythm);
+        let after = if counts { self.fold.observe(claim, decided.finished_at) } else { before };
+        if counts {
+            self.word.counted(decided.started_at);
+        }
+        if !decided.again {
+            let (began_at, heard) = (decided.started_at, decided.heard);
+            self.word.hear(Heeded { began_at, heard, claim, is_unhealthy: after.is_unhealthy() });
+        }
         if let Ok(decision) = &decided.outcome.result
             && is_answered(decision)
         {
@@ -265,4 +293,20 @@ impl InstanceState {
         }
         Some((before, after))
     }
+
+    /// Whether a round is a probe of its own for the health. What was asked out of turn may say something new at
+    /// once; that it says the same again is no further probe so soon after the one before.
+    fn is_another_probe(&self, claim: Claim, began_at: Timestamp, rhythm: Rhythm) -> bool {
+        let is_first = self.fold.health() == Health::Initializing || self.fold.observed() != Some(claim);
+        is_first || began_at.since(self.word.counted_at()) >= rhythm.interval / 2
+    }
+}
+
+/// How a set is asked, as far as a judged round needs to know.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::kernel) struct Rhythm {
+    /// From one probe to the next.
+    pub(in crate::kernel) interval: Duration,
+    /// How long the last good decision stands in where the plugin fails; none where it does not.
+    pub(in crate::kernel) stands_in: Option<Duration>,
 }

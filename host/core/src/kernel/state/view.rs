@@ -1,9 +1,16 @@
 //! A scale set at one moment, as plan and rollout see it.
 
-use super::{InstanceState, SetState};
+use std::time::Duration;
+
+use super::evidence::ASKED;
 use crate::domain::{FreshIds, Health, InstanceId, Now, Timestamp, Unheard};
 use crate::plan::{Candidate, Standing};
-use crate::rollout::{FleetView, Stop};
+use crate::rollout::{Evidence, FleetView, Stop};
+
+use super::{InstanceState, SetState};
+
+/// Beyond an interval and the time limits of probes: what a machine and a plugin may take on top.
+const EVIDENCE_LATE: Duration = Duration::from_secs(2);
 
 /// A scale set at one moment.
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +90,37 @@ impl FleetView for SetView<'_> {
 
     fn unheard(&self, instance: &InstanceId) -> Unheard {
         self.set.instance(instance).map_or_else(Unheard::default, |instance| instance.unheard(self.now.at))
+    }
+
+    fn evidence(&self, from: Timestamp) -> Evidence {
+        if self.set.evidence.is_complete(from) {
+            return Evidence::Complete;
+        }
+        let health = &self.set.spec.health;
+        let limits = health.timeout.saturating_mul(u32::try_from(ASKED).unwrap_or(u32::MAX));
+        let until = from + health.interval.saturating_add(limits).saturating_add(EVIDENCE_LATE);
+        // Whom the host cannot ask it does not count as silent.
+        let unasked = |one: &InstanceState| one.is_member() && one.word.settled_at() < from;
+        if self.set.unasked().any(unasked) {
+            return Evidence::Awaited { until: until.max(self.now.at + EVIDENCE_LATE) };
+        }
+        if self.now.at < until { Evidence::Awaited { until } } else { Evidence::Overdue }
+    }
+
+    fn doubted(&self, from: Timestamp) -> Vec<InstanceId> {
+        let evidence = &self.set.evidence;
+        let mut doubted: Vec<InstanceId> = evidence.doubted().iter().cloned().collect();
+        if self.evidence(from) == Evidence::Overdue {
+            let counts = |id: &&InstanceId| {
+                self.health(id) == Health::Healthy && !evidence.doubted().contains(*id)
+            };
+            doubted.extend(evidence.missing(from).filter(counts).cloned());
+        }
+        doubted
+    }
+
+    fn has_answered(&self, instance: &InstanceId, from: Timestamp) -> bool {
+        self.set.instance(instance).is_some_and(|instance| instance.word.has_answered(from))
     }
 
     fn stop(&self) -> Option<Stop> {

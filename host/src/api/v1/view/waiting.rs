@@ -36,6 +36,7 @@ fn until(waiting: &WaitsFor<'_>) -> Option<Timestamp> {
         WaitsFor::Freeze { until, .. }
         | WaitsFor::Pause { until }
         | WaitsFor::Deferred { until, .. }
+        | WaitsFor::Evidence { until, .. }
         | WaitsFor::Recovery { until } => Some(*until),
         WaitsFor::Record(_)
         | WaitsFor::Adoption(_)
@@ -45,6 +46,7 @@ fn until(waiting: &WaitsFor<'_>) -> Option<Timestamp> {
         | WaitsFor::Resume { .. }
         | WaitsFor::Approval { .. }
         | WaitsFor::Initializing(_)
+        | WaitsFor::Doubted(_)
         | WaitsFor::NotAsked { .. }
         | WaitsFor::Driver { .. }
         | WaitsFor::Gate(_)
@@ -65,6 +67,8 @@ fn detail(waiting: &WaitsFor<'_>) -> Option<String> {
         WaitsFor::FirstDecision(few)
         | WaitsFor::Initializing(few)
         | WaitsFor::Deferred { instances: few, .. }
+        | WaitsFor::Evidence { instances: few, .. }
+        | WaitsFor::Doubted(few)
         | WaitsFor::Driver { instances: few, .. }
         | WaitsFor::Gate(few) => Some(some(few)),
         WaitsFor::Pause { .. } | WaitsFor::Paused | WaitsFor::Recovery { .. } | WaitsFor::HealthyAgain => {
@@ -109,6 +113,16 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {
             let short_of = short_of.map_or_else(String::new, |what| format!(", short of {what}"));
             format!("this host to be able to ask {}{short_of}; its log says what to do", some(instances))
         }
+        WaitsFor::Evidence { instances, until } => format!(
+            "an answer of {} to a probe that began after the batch before had ended, {} s at most",
+            some(instances),
+            seconds(*until),
+        ),
+        WaitsFor::Doubted(few) => format!(
+            "{} to answer as healthy again, or to count as unhealthy: with what was heard last the limits would be \
+             passed",
+            some(few),
+        ),
         WaitsFor::Recovery { until } => {
             format!("fleet to be healthy after the host's restart, {} s at most", seconds(*until))
         }
@@ -219,6 +233,16 @@ mod tests {
                 WaitsFor::NotAsked { short_of: Some(Shortage::Descriptors), instances: few() },
                 "this host to be able to ask instances web-0, web-1, short of file descriptors; its log says what \
                  to do",
+            ),
+            (
+                WaitsFor::Evidence { instances: few(), until },
+                "an answer of instances web-0, web-1 to a probe that began after the batch before had ended, 3 s at \
+                 most",
+            ),
+            (
+                WaitsFor::Doubted(few()),
+                "instances web-0, web-1 to answer as healthy again, or to count as unhealthy: with what was heard \
+                 last the limits would be passed",
             ),
             (WaitsFor::Recovery { until }, "fleet to be healthy after the host's restart, 3 s at most"),
             (driver(DriverWork::BringBack), "driver to bring back instances web-0, web-1"),
