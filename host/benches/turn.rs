@@ -80,6 +80,7 @@ fn scale_set(instances: usize) -> SetConfig {
         checkpoints: Checkpoints::default(),
         decisions: Decisions::Snapshot,
         defer_max: Duration::from_secs(600),
+        bake: None,
         prepare_max: Duration::from_secs(60),
     };
     let spec = ScaleSet {

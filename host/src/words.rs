@@ -3,7 +3,7 @@
 
 use phasegate_core::domain::{Health, Participation, ProcessState, RollingUpgradePolicy};
 use phasegate_core::kernel::report::WaitsFor;
-use phasegate_core::plan::{Finding, Resolved};
+use phasegate_core::plan::{BatchTime, Finding, Resolved};
 use phasegate_core::record::audit::{HoldState, What};
 use phasegate_core::rollout::{BatchState, UpgradeErrorCode, UpgradeState, Wish};
 use phasegate_wire as wire;
@@ -59,6 +59,8 @@ pub(crate) fn waiting_code(waiting: &WaitsFor<'_>) -> wire::WaitingCode {
         WaitsFor::Initializing(_) => wire::WaitingCode::Initializing,
         WaitsFor::Deferred { .. } => wire::WaitingCode::Deferral,
         WaitsFor::NotAsked { .. } => wire::WaitingCode::NotAsked,
+        WaitsFor::Suspicion(_) | WaitsFor::Silence { .. } => wire::WaitingCode::SelfDoubt,
+        WaitsFor::Bake { .. } => wire::WaitingCode::Bake,
         WaitsFor::Recovery { .. } | WaitsFor::HealthyAgain => wire::WaitingCode::Health,
         WaitsFor::Driver { .. } => wire::WaitingCode::Driver,
         WaitsFor::Gate(_) => wire::WaitingCode::Gate,
@@ -89,8 +91,20 @@ pub(crate) fn warning_code(finding: &Finding) -> wire::WarningCode {
         Finding::BatchesCut { .. } => wire::WarningCode::BatchesCut,
         Finding::FirstFailureRollsBack => wire::WarningCode::FirstFailureRollsBack,
         Finding::PauseAfterLast => wire::WarningCode::PauseAfterLast,
+        Finding::ShortDeadline { .. } => wire::WarningCode::ShortDeadline,
         Finding::ShortOpening { .. } => wire::WarningCode::ShortOpening,
         Finding::FleetUnhealthy { .. } => wire::WarningCode::FleetUnhealthy,
+    }
+}
+
+/// What a batch takes.
+pub(crate) fn batch_time(time: BatchTime) -> wire::BatchTime {
+    let BatchTime { evidence_max, wait, stable_for, pause } = time;
+    wire::BatchTime {
+        evidence_seconds_max: evidence_max.as_secs_f64(),
+        wait_seconds: wait.as_secs_f64(),
+        stable_for_seconds: stable_for.as_secs_f64(),
+        pause_seconds: pause.as_secs_f64(),
     }
 }
 

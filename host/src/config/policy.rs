@@ -6,17 +6,44 @@ use super::freeze;
 use super::rules::{batches, phases};
 use crate::keys::{Form, Given, Is, Key, Section, Value, no_check};
 use phasegate_core::domain::{
-    Checkpoints, Decisions, FailureRules, FreezeWindows, HealthGate, OnBreach, OnInstanceFailure, Percent,
+    Bake, Checkpoints, Decisions, FailureRules, FreezeWindows, HealthGate, HealthSettings, OnBakeFailure, OnBreach, OnInstanceFailure, Percent,
     Phase, RetryRule, RollingUpgradePolicy, ScaleSet, UpgradePolicy,
 };
+
+/// What `healthGate` says. What it does not say follows from how instances are probed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct GateKeys {
+    wait: Duration,
+    stable_for: Option<Duration>,
+    deadline: Option<Duration>,
+}
+
+impl GateKeys {
+    fn resolved(self, health: &HealthSettings) -> HealthGate {
+        let Self { wait, stable_for, deadline } = self;
+        let stable_for = stable_for.unwrap_or_else(|| HealthGate::stable_by_default(wait, deadline, health));
+        let by_default = || HealthGate::deadline_by_default(wait, stable_for, health);
+        HealthGate { wait, stable_for, deadline: deadline.unwrap_or_else(by_default) }
+    }
+}
+
+/// What `bake` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct BakeKeys {
+    duration: Duration,
+    probes: u32,
+}
 
 /// Everything that `[scaleSets.upgradePolicy]` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Policy {
     /// What one upgrade goes by; how long it waits before its snapshot is not said here.
     pub(super) rules: UpgradePolicy,
+    /// When an upgraded instance counts as good, as far as that is written.
+    pub(super) gate: GateKeys,
     pub(super) retry: Option<RetryRule>,
     pub(super) freeze: FreezeWindows,
+    on_bake_failure: OnBakeFailure,
 }
 
 pub(super) const POLICY: Section<Policy> = Section {
@@ -119,9 +146,32 @@ pub(super) const POLICY: Section<Policy> = Section {
         Key::<Policy>::table(
             "healthGate",
             "{ wait = \"PT0S\", stableFor = \"PT10S\", deadline = \"PT5M\" }",
-            Is::Table(|| GATE.shape(), |policy, table| GATE.read(table, &mut policy.rules.gate)),
+            Is::Table(|| GATE.shape(), |policy, table| GATE.read(table, &mut policy.gate)),
         )
         .doc("when an upgraded instance counts as good"),
+        Key::<Policy>::table(
+            "bake",
+            "{ duration = \"PT10M\", probes = 3 }",
+            Is::Table(|| BAKE.shape(), |policy, table| {
+                let mut keys = BakeKeys { duration: Duration::ZERO, probes: 0 };
+                let given = BAKE.read(table, &mut keys);
+                let BakeKeys { duration, probes } = keys;
+                policy.rules.bake = Some(Bake { duration, probes, on_failure: policy.on_bake_failure });
+                given
+            }),
+        )
+        .doc(
+            "how long an upgrade stays in progress and looks on after its last batch; without it, it has Completed then",
+        ),
+        Key::<Policy>::preset(
+            "onBakeFailure",
+            "\"rollback\"",
+            Is::Word(&[
+                ("rollback", |policy| policy.bake_fails(OnBakeFailure::RollBack)),
+                ("stop", |policy| policy.bake_fails(OnBakeFailure::Stop)),
+            ]),
+        )
+        .doc("what follows when maxUnhealthyUpgradedInstancePercent is passed during the bake"),
     ],
     check: |_, given| {
         if given.has("retryLimit") && given.are_sound(&["retryLimit"]) && !given.has("retryAfter") {
@@ -211,23 +261,38 @@ pub(super) const ROLLING: Section<Policy> = Section {
     check: no_check,
 };
 
-pub(super) const GATE: Section<HealthGate> = Section {
+pub(super) const GATE: Section<GateKeys> = Section {
     keys: &[
-        Key::<HealthGate>::preset("wait", "\"PT0S\"", Is::Span(None, |gate, wait| gate.wait = wait))
+        Key::<GateKeys>::preset("wait", "\"PT0S\"", Is::Span(None, |gate, wait| gate.wait = wait))
             .doc("health is not looked at before"),
-        Key::<HealthGate>::preset(
+        Key::<GateKeys>::optional(
             "stableFor",
-            "\"PT0S\"",
-            Is::Span(None, |gate, time| gate.stable_for = time),
+            "\"PT10S\"",
+            Is::Span(None, |gate, time| gate.stable_for = Some(time)),
         )
-        .example("\"PT10S\"")
-        .doc("Healthy without a break for this long"),
-        // Azure: an upgraded instance that is not healthy after 5 minutes has failed.
-        Key::<HealthGate>::preset("deadline", "\"PT5M\"", Is::Span(None, |gate, time| gate.deadline = time))
-            .bounds("more than both together")
-            .doc("later the instance counts as failed"),
+        .without("interval × 1.5, and no more than a written `deadline` leaves")
+        .doc("Healthy without a break for this long; `PT0S`: one answer is enough"),
+        Key::<GateKeys>::optional(
+            "deadline",
+            "\"PT5M\"",
+            Is::Span(None, |gate, time| gate.deadline = Some(time)),
+        )
+        .without("`PT5M`, or wait + gracePeriod + interval × probes + stableFor where that is more")
+        .bounds("more than both together")
+        .doc("later the instance counts as failed"),
     ],
     check: check_gate,
+};
+
+const BAKE: Section<BakeKeys> = Section {
+    keys: &[
+        Key::<BakeKeys>::preset("duration", "\"PT0S\"", Is::Span(None, |bake, time| bake.duration = time))
+            .example("\"PT10M\"")
+            .doc("so long"),
+        Key::<BakeKeys>::preset("probes", "1", Is::Whole(0, 1_000_000, |bake, probes| bake.probes = probes))
+            .doc("and until everybody has been asked so many times"),
+    ],
+    check: no_check,
 };
 
 fn phase_names() -> Form {
@@ -245,15 +310,17 @@ fn mode(_: &mut Policy, value: &Value<'_>) -> Option<()> {
     if is("Rolling") { Some(()) } else { value.choice(&[("Rolling", ())]) }
 }
 
-fn check_gate(gate: &mut HealthGate, given: &mut Given<'_>) {
+fn check_gate(gate: &mut GateKeys, given: &mut Given<'_>) {
     const KEYS: [&str; 3] = ["deadline", "stableFor", "wait"];
-    let least = gate.wait + gate.stable_for;
-    if !given.are_sound(&KEYS) || least < gate.deadline {
+    let least = gate.wait + gate.stable_for.unwrap_or_default();
+    // Where it is not written it is long enough.
+    let Some(deadline) = gate.deadline else { return };
+    if !given.are_sound(&KEYS) || least < deadline {
         return;
     }
     // One of the three was written, since the presets fit.
     let written = KEYS.into_iter().find(|key| given.has(key)).unwrap_or("deadline");
-    let (least, deadline) = (least.as_secs_f64(), gate.deadline.as_secs_f64());
+    let (least, deadline) = (least.as_secs_f64(), deadline.as_secs_f64());
     given.conflict(
         written,
         format!("leaves no time: wait and stableFor take {least} s, deadline is {deadline} s"),
@@ -279,19 +346,42 @@ impl Policy {
             failure: FailureRules::default(),
             checkpoints: Checkpoints::default(),
             decisions: Decisions::default(),
+            bake: None,
             defer_max: Duration::ZERO,
             prepare_max: Duration::ZERO,
         };
-        Self { rules, retry: None, freeze: FreezeWindows::default() }
+        let on_bake_failure = OnBakeFailure::default();
+        let gate = GateKeys::default();
+        Self { rules, gate, on_bake_failure, retry: None, freeze: FreezeWindows::default() }
     }
 
     /// What a scale set has.
     pub(super) fn of(set: &ScaleSet) -> Self {
-        Self { rules: set.policy.clone(), retry: set.retry, freeze: set.freeze.clone() }
+        let HealthGate { wait, stable_for, deadline } = set.policy.gate;
+        let on_bake_failure = set.policy.bake.map(|bake| bake.on_failure).unwrap_or_default();
+        Self {
+            rules: set.policy.clone(),
+            gate: GateKeys { wait, stable_for: Some(stable_for), deadline: Some(deadline) },
+            on_bake_failure,
+            retry: set.retry,
+            freeze: set.freeze.clone(),
+        }
+    }
+
+    fn bake_fails(&mut self, rule: OnBakeFailure) {
+        self.on_bake_failure = rule;
+        self.rules.bake.iter_mut().for_each(|bake| bake.on_failure = rule);
+    }
+
+    /// The rules, where instances are probed so.
+    pub(super) fn rules(&self, health: &HealthSettings) -> UpgradePolicy {
+        let prepare_max = health.prepare_max();
+        UpgradePolicy { gate: self.gate.resolved(health), prepare_max, ..self.rules.clone() }
     }
 
     /// Gives a scale set all of it.
     pub(super) fn give(self, set: &mut ScaleSet) {
-        (set.policy, set.retry, set.freeze) = (self.rules, self.retry, self.freeze);
+        set.policy = self.rules(&set.health);
+        (set.retry, set.freeze) = (self.retry, self.freeze);
     }
 }

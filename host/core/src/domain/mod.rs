@@ -55,7 +55,9 @@ pub use observation::{Answer, Decided, Heard, InstanceFacts, Observation, ProbeF
 pub use plugin_spec::{Forbidden, Gate, PluginSpec, Strategy, SwapRules};
 pub use policy::{BatchSize, HealthGate, Percent, RollingUpgradePolicy};
 pub use request::{Actor, By, InvalidRequestKey, RequestId, RequestKey, TEXT_BYTES_MAX};
-pub use rules::{Checkpoints, Decisions, FailureRules, OnBreach, OnInstanceFailure, PhaseName, RetryRule};
+pub use rules::{
+    Bake, Checkpoints, Decisions, FailureRules, OnBakeFailure, OnBreach, OnInstanceFailure, PhaseName, RetryRule,
+};
 pub use shortage::{NotAsked, Shortage, Unasked, Unheard};
 pub use time::Timestamp;
 pub use upgrade_policy::UpgradePolicy;

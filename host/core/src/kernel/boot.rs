@@ -12,7 +12,7 @@ use super::state::{Census, Evidence, Fleet, InstanceState, Place, SetState, Star
 use super::{held, look, surge};
 use crate::domain::{
     By, Change, Component, Custody, DriverTraits, Goal, Instance, InstanceId, Located, Membership, Now,
-    OnFailure, ScaleSet, ScaleSetName, Version,
+    OnFailure, ScaleSet, ScaleSetName, Timestamp, Version,
 };
 use crate::record::audit::{Leaves, What};
 use crate::record::{Stored, StoredModel, Write};
@@ -111,6 +111,8 @@ fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out
         instances: OrdMap::new(),
         members: Census::default(),
         evidence: Evidence::default(),
+        suspicion: None,
+        trusted_at: Timestamp::default(),
         unasked: OrdSet::new(),
         due: OrdSet::new(),
         ids_gone: OrdSet::new(),

@@ -22,6 +22,9 @@ pub mod command;
 mod commit;
 mod done;
 pub mod effect;
+mod doubts;
+#[cfg(test)]
+mod doubts_tests;
 mod ended;
 #[cfg(test)]
 mod evidence_tests;
@@ -58,7 +61,7 @@ pub use boot::SetConfig;
 pub use command::{Answer, Command, Reply, Request};
 pub use effect::Effect;
 pub use event::{Event, RefusedCommit};
-pub use out::Changes;
+pub use out::{Changes, SelfDoubt};
 pub use refusal::{Kind, Refusal};
 pub use start::{plan_now, wanted};
 pub use state::{Fleet, SetState};
@@ -257,6 +260,7 @@ impl Kernel {
                 }
             }
             Event::NotAsked(missed) => judged::not_asked(fleet, &missed),
+            Event::StoodStill(length) => doubts::stood_still(fleet, length),
             Event::Done(done) => done::done(fleet, done, now, out),
             Event::Created(created) => surge::created(fleet, created, now, out),
             Event::Deleted(deleted) => surge::deleted(fleet, deleted, now, out),

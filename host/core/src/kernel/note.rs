@@ -22,6 +22,8 @@ pub(super) fn note(fleet: &mut Fleet, note: DriverNote, now: Now, out: &mut Out)
     if heard.is_none() {
         return;
     }
+    // The gate looks: what ended has not been healthy without a break.
+    set.dirty = true;
     out.changes.troubles.push((name.clone(), id.clone(), text.clone()));
     let about = About { instance: Some(&id), ..About::set(&name) };
     out.audit(about, By::host(), What::Process { state, text }, now);

@@ -121,6 +121,10 @@ pub struct SetState {
     pub(super) members: Census,
     /// Those that count, by what is known of them.
     pub(super) evidence: Evidence,
+    /// Since when the host doubts itself: most of those that nothing has touched went silent at once.
+    pub suspicion: Option<Timestamp>,
+    /// Silence that began before says nothing about the host.
+    pub(super) trusted_at: Timestamp,
     /// Those that could not be asked last, some of which may be gone.
     pub(super) unasked: OrdSet<InstanceId>,
     /// When an instance is to be started or deleted again.

@@ -4,7 +4,7 @@ use super::memory::Memories;
 use super::out::{About, Out};
 use super::refusal::Refusal;
 use super::state::Fleet;
-use super::{look, retry, rollback, start};
+use super::{doubts, look, retry, rollback, start};
 use crate::domain::{By, Now, ScaleSetName};
 use crate::record::audit::{RetryNote, What};
 use crate::rollout::{Event, Purpose, Wish, refusal};
@@ -27,6 +27,12 @@ pub(super) fn wish(
         return Err(Refusal::Wish { scale_set: name.clone(), why });
     }
     out.audit(About::upgrade(upgrade, None), by.clone(), What::Wish { wish }, now);
+    if wish == Wish::Bypass
+        && let Some(set) = fleet.change(name)
+    {
+        // Whoever says go says that the host is well.
+        doubts::trust(set, now, out);
+    }
     look::look(fleet, memories, name, &[Event::Wish(wish)], now, out);
     Ok(())
 }

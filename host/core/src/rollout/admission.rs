@@ -13,7 +13,7 @@ use super::state::{Purpose, Stage, Upgrade, UpgradeState};
 use super::step::{Step, end, fault, go};
 use super::view::FleetView;
 use super::waiting::{stopped, unheard, waiting};
-use super::{deferred, evidence, gate, live, surge};
+use super::{bake, deferred, evidence, gate, live, surge};
 
 /// Waits for answers, then takes the snapshot. Gives whether the stage changed.
 pub(super) fn prepare(
@@ -112,7 +112,9 @@ pub(super) fn between(
         }
     }
     if upgrade.current >= upgrade.batches.len() {
-        finish(upgrade, now);
+        if !bake::begin(upgrade, now) {
+            finish(upgrade, now);
+        }
         return true;
     }
     // Live, they have been left out by now, and join again when they answer.

@@ -46,6 +46,7 @@ pub fn estimate(
                 | Stage::Between { .. }
                 | Stage::InBatch
                 | Stage::Undoing
+                | Stage::Baking { .. }
                 | Stage::Ended { .. },
                 _,
             ) => at = at + upgrade.policy.rolling.pause_time_between_batches,

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::{Health, HealthGate, InstanceId, OnBreach, OnInstanceFailure, Timestamp};
+use crate::domain::{
+    Health, HealthGate, InstanceId, OnBakeFailure, OnBreach, OnInstanceFailure, Timestamp,
+};
 
 use super::batch::BatchState;
 use super::error::{UpgradeError, UpgradeErrorCode};
@@ -42,7 +44,8 @@ pub(super) fn in_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timest
     if progress.pending + progress.in_progress > 0 {
         return false;
     }
-    if let Some(until) = upgrade.recovering_until.filter(|until| now < *until)
+    let recovering = upgrade.recovering_until.filter(|until| now < *until);
+    if let Some(until) = recovering.or_else(|| fleet.silence_goes_round())
         && upgraded_are_down(upgrade, fleet)
     {
         out.wake(until);
@@ -105,7 +108,13 @@ fn watch(
         Settle::Good if member.is_surge() => MemberState::Ready { applied_at },
         Settle::Good if member.has_failed_part() => MemberState::Failed { at: now },
         Settle::Good => MemberState::Succeeded { at: now },
-        Settle::Bad(reason) => return Watched::Bad(reason),
+        Settle::Bad(reason) => match fleet.silence_goes_round() {
+            Some(until) if fleet.health(member.watched(id)).is_unhealthy() => {
+                out.wake(until);
+                return Watched::AsItWas;
+            }
+            Some(_) | None => return Watched::Bad(reason),
+        },
     };
     out.changed.insert(id.clone());
     Watched::Becomes(state)
@@ -242,7 +251,14 @@ pub(super) fn upgraded_at<'a>(upgrade: &'a Upgrade, instance: &InstanceId) -> Op
 
 /// A limit was passed. Ends at once, or after the failed instances have been brought back.
 fn breach(upgrade: &mut Upgrade, unhealthy: &[InstanceId], now: Timestamp, out: &mut Step) {
-    match upgrade.policy.failure.breach {
+    let rule = match (upgrade.stage, upgrade.policy.bake) {
+        (Stage::Baking { .. }, Some(bake)) => match bake.on_failure {
+            OnBakeFailure::Stop => OnBreach::Stop,
+            OnBakeFailure::RollBack => OnBreach::RollBack,
+        },
+        (_, _) => upgrade.policy.failure.breach,
+    };
+    match rule {
         OnBreach::Stop => {}
         OnBreach::RollBack => upgrade.then_roll_back = true,
         OnBreach::RestoreFailed => {

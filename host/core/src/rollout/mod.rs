@@ -21,6 +21,7 @@
 mod action;
 mod admission;
 mod adopt;
+mod bake;
 mod batch;
 mod deferred;
 pub mod error;

@@ -59,6 +59,13 @@ pub enum Stage {
     InBatch,
     /// A limit was passed; instances that failed get their previous version back before the end.
     Undoing,
+    /// Every batch has ended; what was upgraded is looked at for a while before it is called good.
+    Baking {
+        /// Since when.
+        since: Timestamp,
+        /// How often everybody has been asked since.
+        rounds: u32,
+    },
     /// Over.
     Ended {
         /// When.
@@ -254,9 +261,12 @@ impl Upgrade {
     #[must_use]
     pub fn waits_for_evidence(&self) -> Option<Timestamp> {
         match self.stage {
-            Stage::Preparing { .. } | Stage::Between { .. } if self.is_forward() => Some(self.evidence_from),
+            Stage::Preparing { .. } | Stage::Between { .. } | Stage::Baking { .. } if self.is_forward() => {
+                Some(self.evidence_from)
+            }
             Stage::Preparing { .. }
             | Stage::Between { .. }
+            | Stage::Baking { .. }
             | Stage::InBatch
             | Stage::Undoing
             | Stage::Ended { .. } => None,
@@ -274,7 +284,11 @@ impl Upgrade {
     pub fn ended_at(&self) -> Option<Timestamp> {
         match self.stage {
             Stage::Ended { at } => Some(at),
-            Stage::Preparing { .. } | Stage::Between { .. } | Stage::InBatch | Stage::Undoing => None,
+            Stage::Preparing { .. }
+            | Stage::Between { .. }
+            | Stage::InBatch
+            | Stage::Undoing
+            | Stage::Baking { .. } => None,
         }
     }
 

@@ -4,6 +4,7 @@
 //! `gate` what has ended well.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::domain::{InstanceId, OnInstanceFailure, OperationId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use super::error::UpgradeError;
 use super::member::{Member, MemberState};
 use super::state::{Stage, Upgrade, UpgradeState};
 use super::view::FleetView;
-use super::{admission, evidence, gate, waiting};
+use super::{admission, bake, evidence, gate, waiting};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub enum Event {
         /// How it went; one line for people when badly.
         result: Result<(), String>,
     },
+    /// The host stood still for so long.
+    StoodStill(Duration),
     /// A person wants something.
     Wish(Wish),
 }
@@ -95,6 +98,7 @@ pub fn step(upgrade: &mut Upgrade, fleet: &dyn FleetView, events: &[Event], now:
             Event::EffectDone { operation, instance, result } => {
                 effect_done(upgrade, (operation, instance), result, now, &mut out);
             }
+            Event::StoodStill(length) => stood_still(upgrade, *length, now, &mut out),
             Event::Wish(wish) => grant(upgrade, *wish, now, &mut out),
         }
     }
@@ -111,6 +115,7 @@ fn advance(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &m
             Stage::Between { resume_at } => admission::between(upgrade, fleet, resume_at, now, out),
             Stage::InBatch => gate::in_batch(upgrade, fleet, now, out),
             Stage::Undoing => gate::undoing(upgrade, now),
+            Stage::Baking { since, rounds } => bake::baking(upgrade, fleet, (since, rounds), now, out),
             Stage::Ended { .. } => false,
         };
         if !moved {
@@ -214,6 +219,41 @@ fn resume(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) {
             out.changed.insert(instance.clone());
         }
         ask(upgrade, &instance, out);
+    }
+}
+
+/// Nobody looked for so long, so nobody is judged by that time: deadlines move, a stretch of good health has a gap
+/// that counts for nothing, and what was heard before says nothing of now.
+fn stood_still(upgrade: &mut Upgrade, length: Duration, now: Timestamp, out: &mut Step) {
+    match &mut upgrade.stage {
+        Stage::Preparing { until } => *until = *until + length,
+        Stage::Baking { since, .. } => *since = *since + length,
+        Stage::Between { .. } | Stage::InBatch | Stage::Undoing | Stage::Ended { .. } => {}
+    }
+    upgrade.evidence_from = upgrade.evidence_from.max(now);
+    upgrade.recovering_until = upgrade.recovering_until.map(|until| until + length);
+    out.head_changed = true;
+    let open: Vec<InstanceId> = upgrade.members.in_flight().cloned().collect();
+    for instance in open {
+        let moved = upgrade.members.update(&instance, |member| match &mut member.state {
+            MemberState::Settling { healthy_since: Some(since), .. } => {
+                *since = *since + length;
+                true
+            }
+            MemberState::Settling { healthy_since: None, .. }
+            | MemberState::Pending
+            | MemberState::Applying { .. }
+            | MemberState::Creating { .. }
+            | MemberState::Ready { .. }
+            | MemberState::Deleting { .. }
+            | MemberState::Removing { .. }
+            | MemberState::Succeeded { .. }
+            | MemberState::Restoring { .. }
+            | MemberState::Failed { .. } => false,
+        });
+        if moved == Some(true) {
+            out.changed.insert(instance);
+        }
     }
 }
 

@@ -49,6 +49,11 @@ pub trait FleetView {
     fn has_answered(&self, _: &InstanceId, _from: Timestamp) -> bool {
         true
     }
+    /// Until when silence may be the host's own: some that nothing has touched went silent within one interval, and
+    /// more may. Nobody fails for it meanwhile.
+    fn silence_goes_round(&self) -> Option<Timestamp> {
+        None
+    }
     /// Why nothing new may start anywhere, or in this scale set, at this moment.
     fn stop(&self) -> Option<Stop> {
         None
@@ -84,4 +89,7 @@ pub enum Stop {
     },
     /// What is known of instances is old: the host could not ask them. Holds what goes forward only.
     NotAsked,
+    /// The host doubts itself: most of those that nothing has touched went silent at once. Holds what goes forward
+    /// only.
+    Suspicion,
 }

@@ -52,6 +52,18 @@ pub enum Waiting {
     /// Instances that count as Healthy and have just said something worse, or nothing: with them the limits
     /// would be passed.
     Doubted,
+    /// The host, which doubts itself: most of those that nothing has touched went silent at once.
+    Suspicion,
+    /// Instances that went silent a moment ago: whether most do, is to be seen.
+    Silence {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// The bake of what was upgraded.
+    Bake {
+        /// When its time is over.
+        until: Timestamp,
+    },
     /// The fleet, which went down with the host.
     Recovery {
         /// Until when it is waited for.
@@ -68,6 +80,8 @@ impl Waiting {
             | Self::Freeze { until }
             | Self::Deferred { until }
             | Self::Evidence { until }
+            | Self::Silence { until }
+            | Self::Bake { until }
             | Self::Recovery { until } => Some(until),
             Self::Paused
             | Self::Line
@@ -75,6 +89,7 @@ impl Waiting {
             | Self::Approval { .. }
             | Self::Initializing
             | Self::Doubted
+            | Self::Suspicion
             | Self::NotAsked => None,
         }
     }
@@ -95,6 +110,9 @@ pub(super) fn stopped(upgrade: &Upgrade, fleet: &dyn FleetView) -> Option<Waitin
         Stop::Freeze { until } => Some(Waiting::Freeze { until }),
         Stop::NotAsked if upgrade.bypass.is_some() || !upgrade.is_forward() => None,
         Stop::NotAsked => Some(Waiting::NotAsked),
+        // A person who says go has said that the host is well.
+        Stop::Suspicion if !upgrade.is_forward() => None,
+        Stop::Suspicion => Some(Waiting::Suspicion),
     }
 }
 
@@ -137,9 +155,15 @@ pub(super) fn waiting(
     if evidence::is_in_doubt(upgrade, fleet) {
         return Some(Waiting::Doubted);
     }
+    let down = || limits::is_fleet_over_limit(upgrade, fleet) || gate::is_over_limit(upgrade, fleet);
+    if let Some(until) = fleet.silence_goes_round()
+        && down()
+    {
+        return Some(Waiting::Silence { until });
+    }
     let until = upgrade.recovering_until.filter(|until| now < *until)?;
-    let down = limits::is_fleet_over_limit(upgrade, fleet) || gate::is_over_limit(upgrade, fleet);
-    down.then_some(Waiting::Recovery { until })
+    let down_now = limits::is_fleet_over_limit(upgrade, fleet) || gate::is_over_limit(upgrade, fleet);
+    down_now.then_some(Waiting::Recovery { until })
 }
 
 /// Why instances cannot be asked again now: a host that was started a moment ago has heard of none, and
@@ -179,6 +203,10 @@ pub fn waiting_now(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp) -> 
     match upgrade.stage {
         Stage::Preparing { .. } => stopped(upgrade, fleet),
         Stage::Between { resume_at } => waiting_for(upgrade, fleet, resume_at, now),
+        Stage::Baking { since, .. } => {
+            let bake = upgrade.policy.bake?;
+            stopped(upgrade, fleet).filter(|waiting| *waiting == Waiting::Suspicion).or(Some(Waiting::Bake { until: since + bake.duration }))
+        }
         Stage::InBatch | Stage::Undoing | Stage::Ended { .. } => None,
     }
 }

@@ -44,7 +44,10 @@ impl World {
         let mut touched: BTreeSet<Key> = BTreeSet::new();
         for event in events {
             match event {
-                Event::Judged(batch) => batch.iter().for_each(|decided| self.tell_one(decided, &touched)),
+                Event::Judged(batch) => batch.iter().for_each(|decided| {
+                    self.hear(decided);
+                    self.tell_one(decided, &touched);
+                }),
                 Event::Done(Done { scale_set, instance, .. })
                 | Event::Created(Created { scale_set, instance, .. })
                 | Event::Deleted(Deleted { scale_set, instance, .. })
@@ -53,6 +56,7 @@ impl World {
                 }
                 Event::Note(note) => drop(touched.insert((note.scale_set.clone(), note.instance.clone()))),
                 Event::NotAsked(_)
+                | Event::StoodStill(_)
                 | Event::Superseded(_)
                 | Event::PluginTrouble(_)
                 | Event::Plugin(..)

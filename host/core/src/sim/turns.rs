@@ -66,6 +66,8 @@ impl World {
         self.preparing = None;
         self.targets.clear();
         self.rounds.clear();
+        self.heard.clear();
+        self.booted_at = self.now;
         self.is_refused = false;
         let plugins = self.plugins.values().map(|plugin| Arc::clone(&plugin.in_use)).collect();
         let configured = Configured { sets: self.in_use.clone(), plugins, watching: Watching::Steps };

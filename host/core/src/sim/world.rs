@@ -21,7 +21,7 @@ use super::hands::{Plugin, Work};
 use super::making::{Addresses, Making, on_failure};
 use super::people::Asked;
 use super::rng::Rng;
-use super::rules::Rules;
+use super::rules::{Began, Rules};
 use super::scenario::Scenario;
 use super::turns::Doubtful;
 use super::versions::Versions;
@@ -204,6 +204,10 @@ pub(super) struct World {
     pub(super) nodes: BTreeMap<Key, Node>,
     /// What is probed, and which life of it.
     pub(super) targets: BTreeMap<Key, u64>,
+    /// When the latest probes of each began that the kernel was told of.
+    pub(super) heard: BTreeMap<Key, Began>,
+    /// When the running host started.
+    pub(super) booted_at: Timestamp,
     /// The latest round of each.
     pub(super) rounds: BTreeMap<Key, Round>,
     pub(super) plugins: BTreeMap<PluginName, Plugin>,
@@ -277,6 +281,8 @@ impl World {
             nodes,
             targets: BTreeMap::new(),
             rounds: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            booted_at: BEGIN,
             plugins,
             held: None,
             told: AllTold::new(),

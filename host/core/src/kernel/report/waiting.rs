@@ -65,6 +65,24 @@ pub enum WaitsFor<'a> {
     },
     /// Instances that count as Healthy and have just said something worse, or nothing.
     Doubted(Few<'a>),
+    /// The host, which doubts itself: most of those that nothing has touched went silent at once.
+    Suspicion(Few<'a>),
+    /// Instances that went silent a moment ago: whether most do, is to be seen.
+    Silence {
+        /// Which.
+        instances: Few<'a>,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// The bake of what was upgraded.
+    Bake {
+        /// When its time is over.
+        until: Timestamp,
+        /// How often everybody has been asked since it began.
+        rounds: u32,
+        /// How often everybody is to be asked.
+        of: u32,
+    },
     /// The fleet, which went down with the host.
     Recovery {
         /// Until when it is waited for.
@@ -140,9 +158,14 @@ pub(super) fn then(upgrade: &Upgrade) -> Option<Then> {
         (Stage::InBatch, false, true, _) => Some(Then::Cancel),
         (Stage::InBatch, false, false, true) => Some(Then::Pause),
         (Stage::InBatch, false, false, false)
-        | (Stage::Preparing { .. } | Stage::Between { .. } | Stage::Undoing | Stage::Ended { .. }, ..) => {
-            None
-        }
+        | (
+            Stage::Preparing { .. }
+            | Stage::Between { .. }
+            | Stage::Undoing
+            | Stage::Baking { .. }
+            | Stage::Ended { .. },
+            ..,
+        ) => None,
     }
 }
 
@@ -156,7 +179,7 @@ pub(super) fn waits_for<'a>(
     let stopped = stopped.map(|waiting| between(waiting, upgrade, set, now));
     match upgrade.stage {
         Stage::Ended { .. } => None,
-        Stage::Between { .. } => stopped,
+        Stage::Between { .. } | Stage::Baking { .. } => stopped,
         Stage::Preparing { until } => Some(stopped.unwrap_or_else(|| {
             let unjudged = Few::of(unjudged(set));
             if unjudged.count > 0 {
@@ -232,9 +255,20 @@ fn between<'a>(waiting: Waiting, upgrade: &'a Upgrade, set: &'a SetState, now: N
             WaitsFor::NotAsked { short_of, instances: Few::of(unheard().map(|one| &one.spec.id)) }
         }
         Waiting::Evidence { until } => WaitsFor::Evidence { instances: unanswered(upgrade, set), until },
+        Waiting::Suspicion => WaitsFor::Suspicion(silent(set)),
+        Waiting::Silence { until } => WaitsFor::Silence { instances: silent(set), until },
+        Waiting::Bake { until } => {
+            let rounds = if let Stage::Baking { rounds, .. } = upgrade.stage { rounds } else { 0 };
+            WaitsFor::Bake { until, rounds, of: upgrade.policy.bake.map_or(0, |bake| bake.probes) }
+        }
         Waiting::Doubted => WaitsFor::Doubted(Few::of(set.evidence().doubted())),
         Waiting::Recovery { until } => WaitsFor::Recovery { until },
     }
+}
+
+/// Instances that have answered before and are silent.
+fn silent(set: &SetState) -> Few<'_> {
+    Few::of(set.evidence().silent().iter().map(|(_, id)| id))
 }
 
 /// Instances that have not been asked since the batch before ended, or of the next batch those that are silent.

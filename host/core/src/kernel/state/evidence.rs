@@ -24,8 +24,10 @@ pub struct Word {
     settled: Option<(Heard, Claim)>,
     /// Starts of the latest rounds without an answer, in a row, oldest first; at most [`ASKED`] of them.
     missed: Vec<Timestamp>,
-    /// Start of the first round of that row.
+    /// Start of the first round of that row, if it had answered before.
     silent_since: Option<Timestamp>,
+    /// Whether it has answered in this life.
+    has_spoken: bool,
     /// Start of the latest round that counted for the health.
     counted_at: Timestamp,
     /// Rounds so far.
@@ -39,6 +41,7 @@ impl Default for Word {
             settled: None,
             missed: Vec::new(),
             silent_since: None,
+            has_spoken: false,
             counted_at: NEVER,
             rounds: 0,
         }
@@ -64,10 +67,13 @@ impl Word {
             Heard::Answer => {
                 self.missed.clear();
                 self.silent_since = None;
+                self.has_spoken = true;
                 self.settle(began_at, heard, claim);
             }
             Heard::Silence => {
-                self.silent_since.get_or_insert(began_at);
+                if self.has_spoken {
+                    self.silent_since.get_or_insert(began_at);
+                }
                 if self.missed.len() >= ASKED {
                     self.missed.remove(0);
                 }
@@ -119,7 +125,13 @@ impl Word {
         self.settled_at >= since && matches!(self.settled, Some((Heard::Answer, _)))
     }
 
-    /// Since when it has answered nothing.
+    /// Whether it has not answered the latest probe.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        !self.missed.is_empty()
+    }
+
+    /// Since when it has answered nothing, if it had answered before.
     #[must_use]
     pub fn silent_since(&self) -> Option<Timestamp> {
         self.silent_since
@@ -131,7 +143,7 @@ impl Word {
     }
 
     /// Time in which nobody looked is no silence.
-    pub(super) fn stood_still(&mut self) {
+    pub(super) fn was_not_looked_at(&mut self) {
         self.missed.clear();
         self.silent_since = None;
     }

@@ -226,6 +226,18 @@ impl InstanceState {
         true
     }
 
+    /// Nobody looked at it for so long: its grace, its deadline and its silence stand still for that time.
+    pub(in crate::kernel) fn was_not_looked_at(&mut self, length: Duration) {
+        self.was_not_heard(length);
+        self.word.was_not_looked_at();
+    }
+
+    /// It was asked, and the host doubts that it could have been heard.
+    pub(in crate::kernel) fn was_not_heard(&mut self, length: Duration) {
+        self.unasked_before = self.unasked_before.saturating_add(length);
+        self.fold.was_not_asked(length);
+    }
+
     /// Whether a round ends a time in which it could not be asked; the grace of its application goes on
     /// from there.
     pub(in crate::kernel) fn is_asked_again(&mut self, decided: &Decided) -> bool {

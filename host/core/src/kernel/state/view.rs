@@ -5,9 +5,13 @@ use std::time::Duration;
 use super::evidence::ASKED;
 use crate::domain::{FreshIds, Health, InstanceId, Now, Timestamp, Unheard};
 use crate::plan::{Candidate, Standing};
+use crate::kernel::doubts;
 use crate::rollout::{Evidence, FleetView, Stop};
 
 use super::{InstanceState, SetState};
+
+/// How soon to look again while the host doubts itself; an answer wakes at once.
+const SUSPICION_LOOK: Duration = Duration::from_secs(5);
 
 /// Beyond an interval and the time limits of probes: what a machine and a plugin may take on top.
 const EVIDENCE_LATE: Duration = Duration::from_secs(2);
@@ -54,7 +58,12 @@ impl FleetView for SetView<'_> {
     }
 
     fn health(&self, instance: &InstanceId) -> Health {
-        self.set.instance(instance).map_or(Health::Unknown, |instance| instance.fold.health())
+        match self.set.instance(instance) {
+            // The process that was judged has ended; what answers at its address is something else.
+            Some(instance) if instance.down && instance.fold.health() == Health::Healthy => Health::Unknown,
+            Some(instance) => instance.fold.health(),
+            None => Health::Unknown,
+        }
     }
 
     fn total(&self) -> usize {
@@ -89,7 +98,16 @@ impl FleetView for SetView<'_> {
     }
 
     fn unheard(&self, instance: &InstanceId) -> Unheard {
-        self.set.instance(instance).map_or_else(Unheard::default, |instance| instance.unheard(self.now.at))
+        let Some(instance) = self.set.instance(instance) else { return Unheard::default() };
+        let unheard = instance.unheard(self.now.at);
+        match self.set.suspicion.filter(|_| instance.word.is_silent()) {
+            // The host doubts that it could be heard.
+            Some(since) => Unheard {
+                length: unheard.length.saturating_add(self.now.at.since(since)),
+                goes_on: true,
+            },
+            None => unheard,
+        }
     }
 
     fn evidence(&self, from: Timestamp) -> Evidence {
@@ -130,6 +148,22 @@ impl FleetView for SetView<'_> {
         if let Some(until) = self.set.frozen_until(self.now.wall) {
             return Some(Stop::Freeze { until: self.moment(until) });
         }
-        self.set.unheard_too_long(self.now.at).next().map(|_| Stop::NotAsked)
+        if self.set.unheard_too_long(self.now.at).next().is_some() {
+            return Some(Stop::NotAsked);
+        }
+        self.set.suspicion.map(|_| Stop::Suspicion)
+    }
+
+    fn silence_goes_round(&self) -> Option<Timestamp> {
+        if self.set.suspicion.is_some() {
+            return Some(self.now.at + SUSPICION_LOOK);
+        }
+        let (window, now) = (doubts::window(self.set), self.now.at);
+        let is_recent = |since: &Timestamp| now.since(*since) < window && *since > self.set.trusted_at;
+        // From the latest on: of old ones there may be many.
+        let silent = self.set.evidence.silent().iter().rev().take_while(|(since, _)| is_recent(since));
+        let mut recent = silent.filter(|(_, id)| doubts::is_untouched(self.set, id)).map(|(since, _)| *since);
+        let (latest, others) = (recent.next()?, recent.next().is_some());
+        others.then_some(latest + window)
     }
 }

@@ -71,6 +71,7 @@ impl Check<'_> {
         match (stop, self.seen.after.bypass) {
             (Stop::Line { since }, Some(bypass)) => since > bypass,
             (Stop::Line { .. }, None) => !self.history.bypassed,
+            (Stop::Suspicion, _) => self.is_forward(),
             (Stop::Freeze { .. } | Stop::NotAsked, bypass) => {
                 self.is_forward() && bypass.is_none() && !self.history.bypassed
             }

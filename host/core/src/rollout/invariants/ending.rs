@@ -10,7 +10,8 @@ impl Check<'_> {
         let waits = match after.stage {
             Stage::Ended { .. } => !after.is_active(),
             Stage::Preparing { .. } => {
-                wakes || matches!(self.seen.fleet.stop(), Some(Stop::Line { .. })) || after.paused
+                let held = matches!(self.seen.fleet.stop(), Some(Stop::Line { .. } | Stop::Suspicion));
+                wakes || held || after.paused
             }
             Stage::Between { resume_at } => {
                 match waiting_for(after, self.seen.fleet, resume_at, self.seen.now) {
@@ -24,6 +25,7 @@ impl Check<'_> {
                 let any_settling = after.members.values().any(|member| settling(&member.state));
                 if any_settling { wakes } else { with_driver || wakes }
             }
+            Stage::Baking { .. } => wakes,
             Stage::Undoing => after.members.values().any(|member| member.state.is_with_driver()),
         };
         if !waits {

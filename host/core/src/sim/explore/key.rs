@@ -1,5 +1,7 @@
 //! When two states of an exploration are the same: numbers that decide what can still happen.
 
+use std::time::Duration;
+
 use crate::domain::{Component, Health, Timestamp};
 use crate::rollout::{MemberState, Part, PartState, Restored, Stage};
 
@@ -17,6 +19,9 @@ pub(super) fn of(state: &State) -> Vec<i64> {
         Stage::InBatch => vec![2, 0],
         Stage::Undoing => vec![3, 0],
         Stage::Ended { .. } => vec![4, 0],
+        Stage::Baking { since, rounds } => {
+            vec![5 + i64::from(rounds), ahead(since + upgrade.policy.bake.map_or(Duration::ZERO, |bake| bake.duration))]
+        }
     };
     key.extend([
         upgrade.recovering_until.map_or(0, ahead),

@@ -201,6 +201,9 @@ fn wait(waiting: Waiting, now: Timestamp) -> String {
         Waiting::Evidence { until } => {
             format!("answers to probes that began after the batch before, {} at most", left(until))
         }
+        Waiting::Suspicion => "the host, which doubts what it sees".to_owned(),
+        Waiting::Silence { until } => format!("whether more go silent, {} at most", left(until)),
+        Waiting::Bake { until } => format!("the bake, {} left", left(until)),
         Waiting::Doubted => "instances that have just said something worse".to_owned(),
         Waiting::Recovery { until } => format!("the fleet to recover, {} at most", left(until)),
     }

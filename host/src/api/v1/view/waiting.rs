@@ -37,6 +37,8 @@ fn until(waiting: &WaitsFor<'_>) -> Option<Timestamp> {
         | WaitsFor::Pause { until }
         | WaitsFor::Deferred { until, .. }
         | WaitsFor::Evidence { until, .. }
+        | WaitsFor::Silence { until, .. }
+        | WaitsFor::Bake { until, .. }
         | WaitsFor::Recovery { until } => Some(*until),
         WaitsFor::Record(_)
         | WaitsFor::Adoption(_)
@@ -47,6 +49,7 @@ fn until(waiting: &WaitsFor<'_>) -> Option<Timestamp> {
         | WaitsFor::Approval { .. }
         | WaitsFor::Initializing(_)
         | WaitsFor::Doubted(_)
+        | WaitsFor::Suspicion(_)
         | WaitsFor::NotAsked { .. }
         | WaitsFor::Driver { .. }
         | WaitsFor::Gate(_)
@@ -69,8 +72,11 @@ fn detail(waiting: &WaitsFor<'_>) -> Option<String> {
         | WaitsFor::Deferred { instances: few, .. }
         | WaitsFor::Evidence { instances: few, .. }
         | WaitsFor::Doubted(few)
+        | WaitsFor::Suspicion(few)
+        | WaitsFor::Silence { instances: few, .. }
         | WaitsFor::Driver { instances: few, .. }
         | WaitsFor::Gate(few) => Some(some(few)),
+        WaitsFor::Bake { rounds, of, .. } => Some(format!("asked {rounds} of {of} times")),
         WaitsFor::Pause { .. } | WaitsFor::Paused | WaitsFor::Recovery { .. } | WaitsFor::HealthyAgain => {
             None
         }
@@ -116,6 +122,20 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {
         WaitsFor::Evidence { instances, until } => format!(
             "an answer of {} to a probe that began after the batch before had ended, {} s at most",
             some(instances),
+            seconds(*until),
+        ),
+        WaitsFor::Suspicion(few) => format!(
+            "this host, which doubts what it sees: {} went silent at once, and nothing has touched them; see its network, \
+             resolver and descriptors, or say that it is well with `phasegate upgrade bypass {name} --reason TEXT`",
+            some(few),
+        ),
+        WaitsFor::Silence { instances, until } => format!(
+            "{} that went silent a moment ago: whether most do, and it is this host, is known in {} s",
+            some(instances),
+            seconds(*until),
+        ),
+        WaitsFor::Bake { until, rounds, of } => format!(
+            "the bake: everybody was asked {rounds} of {of} times, and {} s are left",
             seconds(*until),
         ),
         WaitsFor::Doubted(few) => format!(
@@ -243,6 +263,21 @@ mod tests {
                 WaitsFor::Doubted(few()),
                 "instances web-0, web-1 to answer as healthy again, or to count as unhealthy: with what was heard \
                  last the limits would be passed",
+            ),
+            (
+                WaitsFor::Suspicion(few()),
+                "this host, which doubts what it sees: instances web-0, web-1 went silent at once, and nothing has \
+                 touched them; see its network, resolver and descriptors, or say that it is well with `phasegate \
+                 upgrade bypass orders --reason TEXT`",
+            ),
+            (
+                WaitsFor::Silence { instances: few(), until },
+                "instances web-0, web-1 that went silent a moment ago: whether most do, and it is this host, is known \
+                 in 3 s",
+            ),
+            (
+                WaitsFor::Bake { until, rounds: 1, of: 3 },
+                "the bake: everybody was asked 1 of 3 times, and 3 s are left",
             ),
             (WaitsFor::Recovery { until }, "fleet to be healthy after the host's restart, 3 s at most"),
             (driver(DriverWork::BringBack), "driver to bring back instances web-0, web-1"),
