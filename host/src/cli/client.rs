@@ -6,18 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap};
 use hyper::{Method, Request, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 
 use super::exit::Refused;
 use super::output;
-use crate::net::exchange::{ExchangeError, exchange};
+use crate::net::dial::dial;
+use crate::net::exchange::{ExchangeError, ResponseError, exchange};
 use crate::net::text::one_line;
 use crate::net::tls::VerifiedTls;
 use phasegate_core::domain::Address;
@@ -185,20 +185,23 @@ impl Client {
         let unreachable = || self.unreachable();
         let stream = self.reach().await?;
         let request = self.head(method, path).header(CONTENT_TYPE, content_type);
-        match exchange(stream, request.body(Full::new(body))?, ANSWER_MAX).await {
+        match exchange(stream, request.body(body)?, ANSWER_MAX).await {
             Ok(answer) => {
                 warn_of_another_version(&answer.headers);
                 Ok((StatusCode::from_u16(answer.status)?, answer.body))
             }
-            Err(ExchangeError::Head(error)) => Err(error).with_context(unreachable),
-            Err(ExchangeError::Status(_) | ExchangeError::Body(_) | ExchangeError::BodyTooLarge(_)) => {
-                bail!("the answer from {} broke off", self.server)
+            Err(ExchangeError::Io(error)) => Err(error).with_context(unreachable),
+            Err(ExchangeError::Response(error @ ResponseError::Nothing)) => {
+                Err(error).with_context(unreachable)
+            }
+            Err(ExchangeError::Response(error)) => {
+                bail!("the answer from {} broke off: {error}", self.server)
             }
         }
     }
 
     async fn connect(&self) -> std::io::Result<Box<dyn Connection>> {
-        let tcp = async |address: &Address| TcpStream::connect((address.host.as_str(), address.port)).await;
+        let tcp = async |address: &Address| dial(address).await;
         Ok(match &self.server {
             Server::Plain(address) => Box::new(tcp(address).await?),
             Server::Tls(address, tls) => Box::new(tls.handshake(address, tcp(address).await?).await?),

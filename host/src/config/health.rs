@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::keys::{Form, Given, Is, Key, Narrow, Section, Value};
 use phasegate_core::domain::{HealthSettings, ProbeProtocol, Profile};
-use request::{header_names, request_path};
+use request::{header_names, request_headers, request_path};
 
 /// Azure: limit for `intervalInSeconds` times `numberOfProbes`.
 const AZURE_CONFIRM_MAX: Duration = Duration::from_secs(240);
@@ -33,6 +33,7 @@ pub(super) struct Health {
     timeout: Option<Duration>,
     body_max: u32,
     headers: Vec<String>,
+    request_headers: Vec<(String, String)>,
 }
 
 pub(super) const HEALTH: Section<Health> = Section {
@@ -130,6 +131,22 @@ pub(super) const HEALTH: Section<Health> = Section {
         )
         .bounds("at most 32")
         .doc("headers that the plugin gets to see"),
+        Key::<Health>::optional(
+            "requestHeaders",
+            "{ Host = \"app.example.com\" }",
+            Is::Own(
+                || Form::Named(Box::new(Form::Text)),
+                |health, value| {
+                    health.request_headers = request_headers(value)?;
+                    Some(())
+                },
+            ),
+        )
+        .bounds("at most 32, 8 KiB together; not with tcp")
+        .doc(
+            "headers that are sent, `Host` too, for applications that answer by name; `Connection`, \
+             `Content-Length` and `Transfer-Encoding` are the host's own",
+        ),
     ],
     check,
 };
@@ -161,6 +178,7 @@ impl Health {
             timeout: None,
             body_max: 0,
             headers: Vec::new(),
+            request_headers: Vec::new(),
         }
     }
 
@@ -178,6 +196,7 @@ impl Health {
             timeout: Some(settings.timeout),
             body_max: u32::try_from(settings.body_max).unwrap_or(u32::MAX),
             headers: settings.headers,
+            request_headers: settings.request_headers,
         }
     }
 
@@ -206,6 +225,7 @@ impl Health {
             body_max: usize::try_from(self.body_max).unwrap_or(usize::MAX),
             request_path: self.request_path,
             headers: self.headers,
+            request_headers: self.request_headers,
         }
     }
 }
@@ -215,6 +235,9 @@ fn check(health: &mut Health, given: &mut Given<'_>) {
     if is_tcp && health.is_azure() && !given.has("port") {
         let hint = "required for tcp in the azure profile, for example port = 8080";
         given.conflict("port", "is missing", hint);
+    }
+    if is_tcp && !health.request_headers.is_empty() {
+        given.conflict("requestHeaders", "are set although protocol is \"tcp\"", "leave them out");
     }
     if given.are_sound(&["requestPath"]) {
         request_path(health, given);

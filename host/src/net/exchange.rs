@@ -1,114 +1,138 @@
-//! One HTTP/1.1 request and its whole response on a connection that somebody else has opened.
+//! One HTTP/1.1 request and its whole response on a connection that the caller has opened.
 //!
-//! Deliberately does without redirects, compression and kept connections. The caller limits the
-//! time.
+//! Deliberately does without redirects and kept connections. The caller limits the time. The reader is our own
+//! (over `httparse`): what real servers send and browsers read, a client library refuses, and an answer that
+//! is not read is an instance that is not healthy.
 
-use http_body_util::BodyExt;
+mod blame;
+mod chunks;
+mod coding;
+mod error;
+mod head;
+mod request;
+mod response;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::pin::pin;
+
 use hyper::Request;
-use hyper::body::{Body, Bytes, Incoming};
-use hyper::client::conn::http1;
+use hyper::body::Bytes;
 use hyper::header::HeaderMap;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// Largest accepted header block in bytes; also the read buffer's limit.
-pub(crate) const HEADER_BLOCK_MAX: usize = 64 * 1024;
+pub(crate) use error::{ExchangeError, ResponseError};
+pub(crate) use response::{Keep, Reading, Rules};
+
+use response::Reader;
+
+/// Largest accepted header block in bytes, interim answers included.
+pub(crate) const HEAD_MAX: usize = 1024 * 1024;
+
+/// How much is read at once at least.
+const READ_AT_ONCE: usize = 4 * 1024;
 
 /// A whole response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     /// Up to 599.
     pub(crate) status: u16,
-    /// As they came; at most 100.
+    /// Those that were to be kept, as they came.
     pub(crate) headers: HeaderMap,
-    /// At most as long as asked for.
+    /// At most as long as asked for; decoded.
     pub(crate) body: Vec<u8>,
 }
 
-/// Why there is no whole response.
-#[derive(Debug)]
-pub(crate) enum ExchangeError {
-    /// The request could not be sent, or no valid head came back.
-    Head(hyper::Error),
-    /// The status means nothing.
-    Status(u16),
-    /// The body broke off.
-    Body(hyper::Error),
-    /// The body is longer than this many bytes.
-    BodyTooLarge(u64),
-}
-
 /// Sends the request and reads the response; a body longer than `body_max` bytes is not read on.
-pub(crate) async fn exchange<S, B>(
+pub(crate) async fn exchange<S>(
     stream: S,
-    request: Request<B>,
+    request: Request<Bytes>,
     body_max: usize,
 ) -> Result<Answer, ExchangeError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
-    B: Body<Data = Bytes> + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     exchange_watched(stream, request, body_max, &mut |_| ()).await
 }
 
 /// The same; `on_bytes` is told how much of the body there is, each time that there is more.
-pub(crate) async fn exchange_watched<S, B>(
-    stream: S,
-    request: Request<B>,
+pub(crate) async fn exchange_watched<S>(
+    mut stream: S,
+    request: Request<Bytes>,
     body_max: usize,
     on_bytes: &mut (dyn FnMut(usize) + Send),
 ) -> Result<Answer, ExchangeError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
-    B: Body<Data = Bytes> + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let mut builder = http1::Builder::new();
-    // Title case: small servers have been seen that look for `Host` to the letter.
-    builder.max_header_size(HEADER_BLOCK_MAX).max_buf_size(HEADER_BLOCK_MAX).title_case_headers(true);
-    let (mut sender, connection) =
-        builder.handshake(TokioIo::new(stream)).await.map_err(ExchangeError::Head)?;
-    let answer = async {
-        let response = sender.send_request(request).await.map_err(ExchangeError::Head)?;
-        let status = response.status().as_u16();
-        if status > 599 {
-            return Err(ExchangeError::Status(status));
+    let reading = Reading { rules: Rules::Readable, body_max, keep: Keep::All };
+    let (head, body) = (request::head(&request), request.into_body());
+    talk(&mut stream, &[&head, &body], reading, on_bytes).await
+}
+
+/// Sends bytes that are a request and reads the response.
+pub(crate) async fn ask<S>(
+    stream: &mut S,
+    request: &[u8],
+    reading: Reading<'_>,
+) -> Result<Answer, ExchangeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    talk(stream, &[request], reading, &mut |_| ()).await
+}
+
+/// Writes and reads side by side: an answer may be there before the request was written.
+async fn talk<S>(
+    stream: &mut S,
+    request: &[&[u8]],
+    reading: Reading<'_>,
+    on_bytes: &mut (dyn FnMut(usize) + Send),
+) -> Result<Answer, ExchangeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut from, mut to) = tokio::io::split(stream);
+    let mut write = pin!(async {
+        for part in request {
+            to.write_all(part).await?;
         }
-        let (head, body) = response.into_parts();
-        Ok(Answer { status, headers: head.headers, body: read_body(body, body_max, on_bytes).await? })
-    };
-    // The connection moves the bytes. Its own end is no result: the answer is told of it.
-    let carry = async {
-        let _ = connection.await;
-        std::future::pending().await
-    };
-    tokio::select! {
+        to.flush().await
+    });
+    let mut read = pin!(read(&mut from, reading, on_bytes));
+    let unsent = tokio::select! {
         biased;
-        answer = answer => answer,
-        never = carry => never,
+        sent = &mut write => sent.err(),
+        answer = &mut read => return answer,
+    };
+    let answer = read.await;
+    match (answer, unsent) {
+        // It was closed at once: why, the write knows better.
+        (Err(ExchangeError::Response(ResponseError::Nothing)), Some(error)) => Err(ExchangeError::Io(error)),
+        (answer, _) => answer,
     }
 }
 
-/// Reads to the end, or up to the cap: somebody who sends without end costs no more.
-async fn read_body(
-    mut body: Incoming,
-    body_max: usize,
+async fn read(
+    from: &mut (impl AsyncRead + Unpin),
+    reading: Reading<'_>,
     on_bytes: &mut (dyn FnMut(usize) + Send),
-) -> Result<Vec<u8>, ExchangeError> {
-    let limit = u64::try_from(body_max).unwrap_or(u64::MAX);
-    if body.size_hint().lower() > limit {
-        return Err(ExchangeError::BodyTooLarge(limit));
-    }
-    let mut bytes = Vec::new();
-    while let Some(frame) = body.frame().await {
-        // What is no data is a trailer, which nobody asked for.
-        let Ok(data) = frame.map_err(ExchangeError::Body)?.into_data() else { continue };
-        if data.len() > body_max.saturating_sub(bytes.len()) {
-            return Err(ExchangeError::BodyTooLarge(limit));
+) -> Result<Answer, ExchangeError> {
+    let mut reader = Reader::new(reading);
+    loop {
+        let buffer = reader.buffer();
+        buffer.reserve(READ_AT_ONCE);
+        match from.read_buf(buffer).await {
+            Ok(0) => return Ok(reader.closed()?),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(ExchangeError::Io(error)),
         }
-        bytes.extend_from_slice(&data);
-        on_bytes(bytes.len());
+        let is_whole = reader.take()?;
+        on_bytes(reader.body_len());
+        if is_whole {
+            return Ok(reader.whole()?);
+        }
     }
-    Ok(bytes)
 }

@@ -2,10 +2,11 @@
 //! verified TLS, texts about failures, and
 //! what the host itself is short of.
 //!
-//! Opens no connections and chooses no limits: what is right for a probe is not for an upgrade.
+//! Chooses no limits of time: what is right for a probe is not for an upgrade.
 
 pub mod address;
 pub mod authority;
+pub(crate) mod dial;
 pub mod endpoint;
 pub(crate) mod exchange;
 pub mod reference;

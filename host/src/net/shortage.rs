@@ -15,6 +15,9 @@ use tokio::time::Instant;
 /// A shortage that was not met for so long is over; one that comes later is said again.
 const OVER_AFTER: Duration = Duration::from_secs(60);
 
+/// How long connections are closed with a reset after ports ran out.
+const PORTS_AGAIN_AFTER: Duration = Duration::from_secs(600);
+
 /// What the host was short of when this failed; none when it failed for another reason.
 pub(crate) fn shortage(error: &io::Error) -> Option<Shortage> {
     let errno = Errno::from_io_error(error)?;
@@ -33,6 +36,16 @@ pub(crate) fn shortage_at_connect(error: &io::Error) -> Option<Shortage> {
         return shortage(error);
     }
     rustix::io::dup(std::io::stderr()).err().and_then(|errno| shortage(&errno.into()))
+}
+
+/// When the host was last short of ports.
+static SHORT_OF_PORTS: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// Whether ports ran out a short while ago: then a connection that is closed must not keep its port in
+/// TIME_WAIT for a minute.
+pub(crate) fn is_short_of_ports() -> bool {
+    let since = *SHORT_OF_PORTS.lock().unwrap_or_else(PoisonError::into_inner);
+    since.is_some_and(|since| since.elapsed() < PORTS_AGAIN_AFTER)
 }
 
 /// What the host could not do.
@@ -80,6 +93,9 @@ impl Shortages {
     /// Counts one, and says so when it is the first of its kind.
     pub(crate) fn met(&self, missed: Missed, short_of: Shortage) {
         self.counter(missed, short_of).fetch_add(1, Ordering::Relaxed);
+        if short_of == Shortage::Ports {
+            *SHORT_OF_PORTS.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         latest.at = Some(Instant::now());
         if latest.said.contains(&(missed, short_of)) {

@@ -2,25 +2,12 @@
 //!
 //! Does not judge them.
 
-use std::error::Error;
 use std::io;
 
 use phasegate_core::domain::shown::visible;
 
 /// Longest text in bytes: one line of a table, and small in every stored round.
 const TEXT_LEN_MAX: usize = 200;
-
-/// The error of the system behind an error of HTTP, if there is one.
-pub(crate) fn find_io(error: &hyper::Error) -> Option<&io::Error> {
-    let mut next: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(cause) = next {
-        if let Some(found) = cause.downcast_ref() {
-            return Some(found);
-        }
-        next = cause.source();
-    }
-    None
-}
 
 /// The error in a few words.
 pub(crate) fn io_text(error: &io::Error) -> String {

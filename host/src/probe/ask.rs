@@ -18,7 +18,7 @@ pub(super) async fn ask(target: Arc<Target>, tls: Tls) -> Result<Response, Probe
     let settings = &target.settings;
     let exchange = async {
         match settings.protocol {
-            ProbeProtocol::Tcp => probe_tcp(&endpoint).await,
+            ProbeProtocol::Tcp => probe_tcp(&endpoint, settings.profile).await,
             ProbeProtocol::Http => probe_http(&endpoint, settings, None).await,
             ProbeProtocol::Https => probe_http(&endpoint, settings, Some(&tls)).await,
         }

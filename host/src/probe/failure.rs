@@ -2,13 +2,13 @@
 //!
 //! What the host is short of is told apart here: it is no failure of the instance.
 //!
-//! Deliberately quotes nothing that the instance sent: its bytes must not reach a terminal.
+//! Quotes what the instance sent only where it names the fault, and as escapes: its bytes must not reach a
+//! terminal.
 
 use std::io;
 
-use crate::net::exchange::HEADER_BLOCK_MAX;
 use crate::net::shortage::shortage;
-use crate::net::text::{find_io, io_text, one_line};
+use crate::net::text::{io_text, one_line};
 use phasegate_core::domain::{Address, ProbeFailure, Shortage};
 
 const CLOSED_EARLY: &str = "the connection was closed before the response was complete";
@@ -47,28 +47,19 @@ pub(super) fn tls(error: &io::Error) -> ProbeError {
     ProbeFailure::Tls(one_line(&text)).into()
 }
 
-/// The exchange of request and response failed.
-pub(super) fn exchange(address: &Address, error: &hyper::Error) -> ProbeError {
-    if let Some(cause) = find_io(error) {
-        // With a number it came from the system, without one from whoever decoded the bytes.
-        if cause.raw_os_error().is_some() {
-            return unreachable(address, cause);
-        }
-        if cause.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
-            return tls(cause);
-        }
-        return match cause.kind() {
-            io::ErrorKind::UnexpectedEof => invalid(CLOSED_EARLY),
-            _ => invalid(&cause.to_string()),
-        };
+/// The exchange of request and response broke.
+pub(super) fn broken(address: &Address, error: &io::Error) -> ProbeError {
+    // With a number it came from the system, without one from whoever decoded the bytes.
+    if error.raw_os_error().is_some() {
+        return unreachable(address, error);
     }
-    if error.is_parse_too_large() {
-        return invalid(&format!("more than {HEADER_BLOCK_MAX} bytes of headers, or more than 100 of them"));
+    if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
+        return tls(error);
     }
-    if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
-        return invalid(CLOSED_EARLY);
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => invalid(CLOSED_EARLY),
+        _ => invalid(&error.to_string()),
     }
-    invalid(&error.to_string())
 }
 
 /// Something answered, but not with valid HTTP.

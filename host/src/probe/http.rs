@@ -1,19 +1,15 @@
 //! The http and https probe: one GET on one new connection.
 //!
-//! Deliberately does without redirects, proxies, cookies, compression and kept connections: the
-//! answer is the instance's own and the plugin sees it as it came.
+//! Deliberately does without redirects, proxies, cookies and kept connections: the answer is the instance's
+//! own and the plugin sees it as it came, but for compression.
 
-use http_body_util::Empty;
-use hyper::body::Bytes;
-use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderValue, USER_AGENT};
-use hyper::http::uri::PathAndQuery;
-use hyper::{Request, Uri};
+use hyper::header::{HeaderMap, HeaderValue};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::connect::connect;
+use super::connect::{Closing, connect};
 use super::failure::{self, ProbeError};
 use super::tls::Tls;
-use crate::net::exchange::{Answer, ExchangeError, exchange};
+use crate::net::exchange::{self, Answer, ExchangeError, Keep, Reading, ResponseError, Rules};
 use phasegate_core::domain::{Address, HealthSettings, ProbeFailure, ProbeProtocol, Profile, Response};
 
 /// Most response headers that reach a plugin.
@@ -34,20 +30,28 @@ pub(super) async fn probe_http(
     tls: Option<&Tls>,
 ) -> Result<Response, ProbeError> {
     let request = request(address, settings)?;
-    let stream = connect(address).await?;
-    match tls {
-        Some(tls) => ask(tls.handshake(address, stream).await?, address, settings, request).await,
-        None => ask(stream, address, settings, request).await,
+    let mut stream = connect(address, Closing::WithReset).await?;
+    let response = match tls {
+        Some(tls) => {
+            let mut secure = tls.handshake(address, &mut stream).await?;
+            ask(&mut secure, address, settings, &request).await
+        }
+        None => ask(&mut stream, address, settings, &request).await,
+    };
+    if response.is_ok() {
+        stream.close_in_order();
     }
+    response
 }
 
-fn request(address: &Address, settings: &HealthSettings) -> Result<Request<Empty<Bytes>>, ProbeError> {
+fn request(address: &Address, settings: &HealthSettings) -> Result<Vec<u8>, ProbeError> {
     let default_port = match settings.protocol {
         ProbeProtocol::Http => Some(80),
         ProbeProtocol::Https => Some(443),
         ProbeProtocol::Tcp => None,
     };
     let host = if Some(address.port) == default_port { address.url_host() } else { address.to_string() };
+    HeaderValue::try_from(&host).map_err(|_| failure::invalid("the host name is not valid"))?;
     let user_agent = match settings.profile {
         Profile::Fleet => USER_AGENT_FLEET,
         Profile::Azure => USER_AGENT_AZURE,
@@ -58,42 +62,59 @@ fn request(address: &Address, settings: &HealthSettings) -> Result<Request<Empty
         path if path.starts_with('/') => path.to_owned(),
         path => format!("/{path}"),
     };
-    let target =
-        PathAndQuery::try_from(target).map_err(|_| failure::invalid("the request path is not valid"))?;
-    let host = HeaderValue::try_from(host).map_err(|_| failure::invalid("the host name is not valid"))?;
-    let mut request = Request::new(Empty::new());
-    *request.uri_mut() = Uri::from(target);
-    let headers = request.headers_mut();
-    headers.insert(HOST, host);
-    headers.insert(USER_AGENT, HeaderValue::from_static(user_agent));
-    headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    Ok(request)
+    let mut head = format!("GET {target} HTTP/1.1\r\n");
+    let own = [
+        ("Host", host.as_str()),
+        ("User-Agent", user_agent),
+        ("Accept-Encoding", "gzip"),
+        ("Connection", "close"),
+    ];
+    let said = &settings.request_headers;
+    let is_said = |name: &str| said.iter().any(|(said, _)| said.eq_ignore_ascii_case(name));
+    let own = own.into_iter().filter(|(name, _)| !is_said(name));
+    let said = said.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    // Host first, whoever says it: some servers look no further.
+    let (hosts, others): (Vec<_>, Vec<_>) =
+        own.chain(said).partition(|(name, _)| name.eq_ignore_ascii_case("host"));
+    for (name, value) in hosts.into_iter().chain(others) {
+        head.push_str(name);
+        head.push_str(": ");
+        head.push_str(value);
+        head.push_str("\r\n");
+    }
+    head.push_str("\r\n");
+    Ok(head.into_bytes())
 }
 
 async fn ask<S>(
-    stream: S,
+    stream: &mut S,
     address: &Address,
     settings: &HealthSettings,
-    request: Request<Empty<Bytes>>,
+    request: &[u8],
 ) -> Result<Response, ProbeError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let answer = exchange(stream, request, settings.body_max).await.map_err(|error| match error {
-        ExchangeError::Head(error) | ExchangeError::Body(error) => failure::exchange(address, &error),
-        ExchangeError::Status(status) => failure::invalid(&format!("status {status} (limit 599)")),
-        ExchangeError::BodyTooLarge(limit) => ProbeFailure::BodyTooLarge(limit).into(),
+    let rules = match settings.profile {
+        Profile::Fleet => Rules::Readable,
+        Profile::Azure => Rules::AsAzure,
+    };
+    let reading = Reading { rules, body_max: settings.body_max, keep: Keep::These(&settings.headers) };
+    let answer = exchange::ask(stream, request, reading).await.map_err(|error| match error {
+        ExchangeError::Io(error) => failure::broken(address, &error),
+        ExchangeError::Response(ResponseError::BodyTooLarge(limit)) => {
+            ProbeFailure::BodyTooLarge(limit).into()
+        }
+        ExchangeError::Response(error) => failure::invalid(&error.to_string()),
     })?;
     let Answer { status, headers, body } = answer;
-    Ok(Response { status, headers: pick_headers(&headers, &settings.headers), body })
+    Ok(Response { status, headers: pick_headers(&headers), body })
 }
 
-fn pick_headers(headers: &HeaderMap, wanted: &[String]) -> Vec<(String, String)> {
+fn pick_headers(headers: &HeaderMap) -> Vec<(String, String)> {
     headers
         .iter()
-        .filter(|(name, value)| {
-            value.len() <= HEADER_VALUE_MAX && wanted.iter().any(|wanted| wanted == name.as_str())
-        })
+        .filter(|(_, value)| value.len() <= HEADER_VALUE_MAX)
         .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
         .take(HEADERS_MAX)
         .collect()

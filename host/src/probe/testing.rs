@@ -32,6 +32,7 @@ pub(super) fn settings(protocol: ProbeProtocol) -> HealthSettings {
         grace_period: Duration::from_secs(5),
         body_max: 1_000,
         headers: vec!["content-type".to_owned(), "x-phase".to_owned()],
+        request_headers: Vec::new(),
     }
 }
 

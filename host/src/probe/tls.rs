@@ -16,10 +16,10 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::connect::Connection;
 use super::failure::{self, ProbeError};
 use phasegate_core::domain::{Address, ProbeFailure};
 
@@ -43,18 +43,18 @@ impl Tls {
     }
 
     /// Shakes hands. The name is sent when it is a DNS name, and never compared.
-    pub(super) async fn handshake(
+    pub(super) async fn handshake<'a>(
         &self,
         address: &Address,
-        stream: TcpStream,
-    ) -> Result<Lenient<TlsStream<TcpStream>>, ProbeError> {
+        stream: &'a mut Connection,
+    ) -> Result<Lenient<TlsStream<&'a mut Connection>>, ProbeError> {
         let connector = self.0.as_ref().map_err(|error| ProbeFailure::Tls(error.to_string()))?;
         let name = match ServerName::try_from(address.host.clone()) {
             Ok(name) => name,
-            Err(_) => stream.peer_addr().map_err(|error| failure::unreachable(address, &error))?.ip().into(),
+            Err(_) => stream.peer_ip().map_err(|error| failure::unreachable(address, &error))?.into(),
         };
         // The request follows the handshake as a second small write, which must not wait.
-        let _ = stream.set_nodelay(true);
+        stream.set_nodelay();
         connector.connect(name, stream).await.map(Lenient).map_err(|error| failure::tls(&error))
     }
 }

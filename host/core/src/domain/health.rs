@@ -118,6 +118,8 @@ pub struct HealthSettings {
     pub body_max: usize,
     /// Response headers, lower case, that the plugin gets to see.
     pub headers: Vec<String>,
+    /// Headers that are sent, by name; one that the host would send itself is sent as it stands here.
+    pub request_headers: Vec<(String, String)>,
 }
 
 impl HealthSettings {

@@ -57,5 +57,6 @@ pub(crate) fn health() -> HealthSettings {
         grace_period: Duration::from_secs(10),
         body_max: 1 << 16,
         headers: Vec::new(),
+        request_headers: Vec::new(),
     }
 }

@@ -149,6 +149,7 @@ fn health(scenario: &Scenario) -> HealthSettings {
         grace_period: scenario.health.grace_period,
         body_max: 1024,
         headers: Vec::new(),
+        request_headers: Vec::new(),
     }
 }
 

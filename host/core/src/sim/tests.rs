@@ -17,7 +17,7 @@ mod crashes;
 mod tiny;
 
 /// Seeds of a normal run.
-const SEEDS: u64 = 10_000;
+const SEEDS: u64 = if cfg!(debug_assertions) { 500 } else { 10_000 };
 
 /// Where regression tests go.
 const REGRESSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/sim/regressions.rs");

@@ -64,6 +64,52 @@ const AZURE_PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'=')
     .remove(b'@');
 
+/// Longest block of headers that are sent, in bytes: what servers take at least.
+const SENT_MAX: usize = 8 * 1024;
+
+/// Headers that say how the message ends, which is the host's own affair.
+const OWN: [&str; 4] = ["connection", "content-length", "transfer-encoding", "upgrade"];
+
+/// Headers to send, as they are written; none twice.
+pub(super) fn request_headers(value: &Value<'_>) -> Option<Vec<(String, String)>> {
+    let mut seen = BTreeSet::new();
+    let mut read_one = |value: Value<'_>| {
+        let (name, text) = (value.name.to_owned(), value.string()?);
+        let lower = name.to_ascii_lowercase();
+        if let Some(character) = name.chars().find(|c| !is_token(*c)) {
+            value.problem(
+                format!("has the name {name:?} with {character:?}, which a header name cannot hold"),
+                None,
+            );
+        } else if name.is_empty() {
+            value.problem("has an empty name", "name the header".to_owned());
+        } else if OWN.contains(&lower.as_str()) {
+            value.problem(format!("sets {name}, which says how a request ends"), "leave it out".to_owned());
+        } else if let Some(character) = text.chars().find(|c| !matches!(c, ' '..='~' | '\t')) {
+            value.problem(format!("contains {character:?}"), "printable ASCII only".to_owned());
+        } else if !seen.insert(lower) {
+            value.problem(format!("sets {name} a second time"), "leave one out".to_owned());
+        } else {
+            return Some((name, text.trim().to_owned()));
+        }
+        None
+    };
+    let read: Vec<_> = value.table()?.into_entries().into_iter().map(&mut read_one).collect();
+    let headers: Vec<(String, String)> = read.into_iter().collect::<Option<_>>()?;
+    let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+    if headers.len() > HEADERS_MAX || bytes > SENT_MAX {
+        let seen = format!("are {} headers of {bytes} bytes", headers.len());
+        value.problem(seen, format!("at most {HEADERS_MAX} of {SENT_MAX} bytes together"));
+        return None;
+    }
+    Some(headers)
+}
+
+/// A character of a token of RFC 9110.
+fn is_token(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
+}
+
 /// Header names in lower case, each a token of RFC 9110, none twice.
 pub(super) fn header_names(value: &Value<'_>) -> Option<Vec<String>> {
     let mut seen = BTreeSet::new();
@@ -75,7 +121,6 @@ pub(super) fn header_names(value: &Value<'_>) -> Option<Vec<String>> {
     }
     for element in &elements {
         let Some(text) = element.filled() else { continue };
-        let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
         if let Some(character) = text.chars().find(|c| !is_token(*c)) {
             element.problem(format!("contains {character:?}, which a header name cannot hold"), None);
             continue;

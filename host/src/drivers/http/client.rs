@@ -6,7 +6,6 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{
     ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT,
@@ -18,8 +17,9 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
 use super::error::{ReadTokenError, Retry, SendError};
-use crate::net::exchange::{Answer, ExchangeError, exchange};
-use crate::net::text::{find_io, io_text, one_line};
+use crate::net::dial::dial;
+use crate::net::exchange::{Answer, ExchangeError, ResponseError, exchange};
+use crate::net::text::{io_text, one_line};
 use crate::net::tls::VerifiedTls;
 use crate::net::url::{HttpUrl, Scheme};
 use phasegate_core::domain::Address;
@@ -73,7 +73,7 @@ impl Client {
 
     async fn connect(&self, url: &HttpUrl) -> Result<Connection, SendError> {
         let address = &url.address;
-        let stream = TcpStream::connect((address.host.as_str(), address.port)).await;
+        let stream = dial(address).await;
         let stream = stream.map_err(|error| broken_off(address, &io_text(&error)))?;
         // The request follows as a second small write, which must not wait.
         _ = stream.set_nodelay(true);
@@ -87,7 +87,7 @@ impl Client {
         }
     }
 
-    async fn request(&self, url: &HttpUrl, ask: Ask) -> Result<Request<Full<Bytes>>, SendError> {
+    async fn request(&self, url: &HttpUrl, ask: Ask) -> Result<Request<Bytes>, SendError> {
         let never = |what| SendError::Unsendable { what, url: url.clone() };
         let default_port = match url.scheme {
             Scheme::Http => 80,
@@ -101,7 +101,7 @@ impl Client {
             Ask::Get => (Method::GET, Bytes::new()),
             Ask::Post { body, .. } => (Method::POST, body.clone()),
         };
-        let mut request = Request::new(Full::new(body));
+        let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.uri_mut() = Uri::from(target);
         let headers = request.headers_mut();
@@ -130,29 +130,20 @@ enum Connection {
 async fn send(
     url: &HttpUrl,
     stream: impl AsyncRead + AsyncWrite + Unpin,
-    request: Request<Full<Bytes>>,
+    request: Request<Bytes>,
 ) -> Result<Answer, SendError> {
-    let address = || url.address.clone();
+    let address = url.address.clone();
     exchange(stream, request, BODY_MAX).await.map_err(|error| match error {
-        ExchangeError::Status(status) => SendError::Status { address: address(), status },
-        ExchangeError::BodyTooLarge(limit) => SendError::BodyTooLarge { address: address(), limit },
-        ExchangeError::Head(error) | ExchangeError::Body(error) => broken(url, &error),
+        ExchangeError::Io(error) => broken_off(&address, &io_text(&error)),
+        ExchangeError::Response(error @ (ResponseError::Nothing | ResponseError::Closed)) => {
+            broken_off(&address, &error.to_string())
+        }
+        ExchangeError::Response(ResponseError::Status(status)) => SendError::Status { address, status },
+        ExchangeError::Response(ResponseError::BodyTooLarge(limit)) => {
+            SendError::BodyTooLarge { address, limit }
+        }
+        ExchangeError::Response(error) => SendError::NotHttp { address, error },
     })
-}
-
-fn broken(url: &HttpUrl, error: &hyper::Error) -> SendError {
-    let address = &url.address;
-    if error.is_parse_too_large() {
-        return SendError::HeadTooLarge(address.clone());
-    }
-    if error.is_parse() {
-        return SendError::NotHttp { address: address.clone(), text: one_line(&error.to_string()) };
-    }
-    let cause = match find_io(error) {
-        Some(cause) => io_text(cause),
-        None => "the connection was closed before the answer was complete".to_owned(),
-    };
-    broken_off(address, &cause)
 }
 
 fn broken_off(address: &Address, cause: &str) -> SendError {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::drivers::DriverError;
 use crate::drivers::template::RenderError;
 use crate::net::address::InvalidAddressError;
-use crate::net::exchange::HEADER_BLOCK_MAX;
+use crate::net::exchange::ResponseError;
 use crate::net::url::{HttpUrl, InvalidUrlError};
 use phasegate_core::domain::{Address, Fence};
 
@@ -142,10 +142,8 @@ pub(super) enum SendError {
     Status { address: Address, status: u16 },
     #[error("{address} answered with more than {limit} bytes")]
     BodyTooLarge { address: Address, limit: u64 },
-    #[error("{0} answered with more than {HEADER_BLOCK_MAX} bytes of headers, or more than 100 of them")]
-    HeadTooLarge(Address),
-    #[error("{address} does not speak HTTP: {text}")]
-    NotHttp { address: Address, text: String },
+    #[error("the answer of {address} is not valid HTTP: {error}")]
+    NotHttp { address: Address, error: ResponseError },
 }
 
 /// Whether the same request may work later.
@@ -165,7 +163,6 @@ impl SendError {
             | Self::Token(_)
             | Self::Status { .. }
             | Self::BodyTooLarge { .. }
-            | Self::HeadTooLarge(_)
             | Self::NotHttp { .. } => Retry::Never,
         }
     }

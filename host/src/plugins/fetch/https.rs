@@ -7,19 +7,18 @@
 use std::io;
 use std::time::Duration;
 
-use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONNECTION, HOST, HeaderValue, LOCATION, USER_AGENT};
 use hyper::http::uri::PathAndQuery;
 use hyper::{Request, Uri};
-use tokio::net::TcpStream;
 
 use super::credentials::Authorization;
 use super::error::{Advice, TransferError, refusal};
 use super::{FetchError, Fetched};
-use crate::net::exchange::{Answer, ExchangeError, exchange_watched};
+use crate::net::dial::dial;
+use crate::net::exchange::{Answer, ExchangeError, ResponseError, exchange_watched};
 use crate::net::reference::is_loopback;
-use crate::net::text::{find_io, io_text, one_line};
+use crate::net::text::{io_text, one_line};
 use crate::net::tls::VerifiedTls;
 use crate::net::url::{HttpUrl, Scheme};
 use phasegate_wasm::COMPONENT_BYTES_MAX;
@@ -72,8 +71,7 @@ impl Client<'_> {
         let address = &get.url.address;
         let request = request(get)?;
         let failed = |error: &io::Error| one_line(&format!("{address}: {}", io_text(error)));
-        let connecting = TcpStream::connect((address.host.as_str(), address.port));
-        let stream = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
+        let stream = tokio::time::timeout(CONNECT_TIMEOUT, dial(address)).await;
         let stream = stream.map_err(|_| TransferError::NotAccepted(address.clone()))?;
         let stream = stream.map_err(|error| TransferError::Broken(failed(&error)))?;
         // The request follows as a second small write, which must not wait.
@@ -98,7 +96,7 @@ impl Client<'_> {
     }
 }
 
-fn request(get: &Get) -> Result<Request<Empty<Bytes>>, TransferError> {
+fn request(get: &Get) -> Result<Request<Bytes>, TransferError> {
     let Get { url: HttpUrl { scheme, address, target }, accept, authorization, .. } = get;
     let default_port = match scheme {
         Scheme::Http => 80,
@@ -106,7 +104,7 @@ fn request(get: &Get) -> Result<Request<Empty<Bytes>>, TransferError> {
     };
     let host = if address.port == default_port { address.url_host() } else { address.to_string() };
     let unusable = |what| TransferError::Unsendable { what, address: address.clone() };
-    let mut request = Request::new(Empty::new());
+    let mut request = Request::new(Bytes::new());
     *request.uri_mut() = Uri::from(PathAndQuery::try_from(target.as_str()).map_err(|_| unusable("path"))?);
     let headers = request.headers_mut();
     headers.insert(HOST, HeaderValue::try_from(host).map_err(|_| unusable("host"))?);
@@ -155,17 +153,20 @@ fn insecure(text: String, error: &io::Error) -> TransferError {
 fn broken(get: &Get, error: &ExchangeError) -> TransferError {
     let address = get.url.address.clone();
     match error {
-        ExchangeError::Status(status) => TransferError::Status { address, status: *status, advice: "" },
-        ExchangeError::BodyTooLarge(limit) => {
+        ExchangeError::Response(ResponseError::Status(status)) => {
+            TransferError::Status { address, status: *status, advice: "" }
+        }
+        ExchangeError::Response(ResponseError::BodyTooLarge(limit)) => {
             TransferError::TooMuch { address, limit: *limit, what: get.what }
         }
-        ExchangeError::Head(error) | ExchangeError::Body(error) => {
-            let cause = match find_io(error) {
-                Some(cause) => io_text(cause),
-                None if error.is_parse() => format!("it does not speak HTTP: {error}"),
-                None => "the connection was closed before the answer was complete".to_owned(),
-            };
-            TransferError::Broken(one_line(&format!("{address}: {cause}")))
+        ExchangeError::Io(cause) => {
+            TransferError::Broken(one_line(&format!("{address}: {}", io_text(cause))))
+        }
+        ExchangeError::Response(error @ (ResponseError::Nothing | ResponseError::Closed)) => {
+            TransferError::Broken(one_line(&format!("{address}: {error}")))
+        }
+        ExchangeError::Response(error) => {
+            TransferError::Broken(one_line(&format!("{address}: it does not speak HTTP: {error}")))
         }
     }
 }

@@ -5,6 +5,8 @@ use rustls::pki_types::pem::PemObject;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
+use tokio::net::TcpStream;
+
 use super::*;
 use crate::probe::testing::{closed_port, probe, read_request, serve, settings, short};
 use phasegate_core::domain::ProbeProtocol;

@@ -124,7 +124,8 @@ pub(super) fn set_rows() -> Vec<Row> {
         ("#health", "gracePeriod = 5", "gracePeriod = 6", health.clone()),
         ("#health", "timeoutInSeconds = 1", "timeoutInSeconds = 2", health.clone()),
         ("#health", "maxBodyBytes = 1", "maxBodyBytes = 2", health.clone()),
-        ("#health", "responseHeaders = []", "responseHeaders = [\"a\"]", health),
+        ("#health", "responseHeaders = []", "responseHeaders = [\"a\"]", health.clone()),
+        ("#health", "requestHeaders = {}", "requestHeaders = { Host = \"a\" }", health),
     ]
 }
 

@@ -44,9 +44,12 @@ async fn a_refusal_is_final() {
 #[tokio::test]
 async fn hostile_answers_cost_little_and_are_final() {
     let many = "X: y\r\n".repeat(200);
-    let long = format!("X: {}\r\n", "y".repeat(70_000));
+    let long = format!("X: {}\r\n", "y".repeat(1_100_000));
     for (reply, expected) in [
-        (Reply::Raw(b"SSH-2.0-OpenSSH_9.6\r\n\r\n".to_vec()), "127.0.0.1:PORT does not speak HTTP: "),
+        (
+            Reply::Raw(b"SSH-2.0-OpenSSH_9.6\r\n\r\n".to_vec()),
+            "the answer of 127.0.0.1:PORT is not valid HTTP: it does not begin with HTTP/1.0",
+        ),
         (
             Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n".to_vec()),
             "127.0.0.1:PORT answered with more than 65536 bytes",
@@ -55,13 +58,11 @@ async fn hostile_answers_cost_little_and_are_final() {
             Reply::Endless(b"HTTP/1.1 200 OK\r\n\r\n".repeat(10_000)),
             "127.0.0.1:PORT answered with more than 65536 bytes",
         ),
-        (
-            answer(200, &many, ""),
-            "127.0.0.1:PORT answered with more than 65536 bytes of headers, or more than 100",
-        ),
+        (answer(200, &many, ""), ""),
+        (answer(200, "X-Frame : one\r\n two\r\nSet-Cookie: a\u{1}b\r\n", ""), ""),
         (
             answer(200, &long, ""),
-            "127.0.0.1:PORT answered with more than 65536 bytes of headers, or more than 100",
+            "the answer of 127.0.0.1:PORT is not valid HTTP: more than 1048576 bytes of headers",
         ),
         (
             answer(302, "Location: http://127.0.0.1:1/\r\n", ""),
