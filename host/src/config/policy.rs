@@ -6,8 +6,8 @@ use super::freeze;
 use super::rules::{batches, phases};
 use crate::keys::{Form, Given, Is, Key, Section, Value, no_check};
 use phasegate_core::domain::{
-    Bake, Checkpoints, Decisions, FailureRules, FreezeWindows, HealthGate, HealthSettings, OnBakeFailure, OnBreach, OnInstanceFailure, Percent,
-    Phase, RetryRule, RollingUpgradePolicy, ScaleSet, UpgradePolicy,
+    Bake, Checkpoints, Decisions, FailureRules, FreezeWindows, HealthGate, HealthSettings, OnBakeFailure,
+    OnBreach, OnInstanceFailure, Percent, Phase, RetryRule, RollingUpgradePolicy, ScaleSet, UpgradePolicy,
 };
 
 /// What `healthGate` says. What it does not say follows from how instances are probed.
@@ -28,11 +28,33 @@ impl GateKeys {
 }
 
 /// What `bake` says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct BakeKeys {
-    duration: Duration,
-    probes: u32,
+    duration: Option<Duration>,
+    probes: Option<u32>,
+    on_failure: OnBakeFailure,
 }
+
+impl BakeKeys {
+    fn of(bake: Option<Bake>) -> Self {
+        let Some(Bake { duration, probes, on_failure }) = bake else { return Self::default() };
+        Self { duration: Some(duration), probes: Some(probes), on_failure }
+    }
+
+    /// One of the two is enough for a bake.
+    fn resolved(self) -> Option<Bake> {
+        let Self { duration, probes, on_failure } = self;
+        let is_written = duration.is_some() || probes.is_some();
+        is_written.then(|| Bake {
+            duration: duration.unwrap_or_default(),
+            probes: probes.unwrap_or(BAKE_PROBES),
+            on_failure,
+        })
+    }
+}
+
+/// How often everybody is asked where only a time is written.
+const BAKE_PROBES: u32 = 1;
 
 /// Everything that `[scaleSets.upgradePolicy]` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +65,8 @@ pub(super) struct Policy {
     pub(super) gate: GateKeys,
     pub(super) retry: Option<RetryRule>,
     pub(super) freeze: FreezeWindows,
-    on_bake_failure: OnBakeFailure,
+    /// How long it looks on in the end.
+    bake: BakeKeys,
 }
 
 pub(super) const POLICY: Section<Policy> = Section {
@@ -152,13 +175,7 @@ pub(super) const POLICY: Section<Policy> = Section {
         Key::<Policy>::table(
             "bake",
             "{ duration = \"PT10M\", probes = 3 }",
-            Is::Table(|| BAKE.shape(), |policy, table| {
-                let mut keys = BakeKeys { duration: Duration::ZERO, probes: 0 };
-                let given = BAKE.read(table, &mut keys);
-                let BakeKeys { duration, probes } = keys;
-                policy.rules.bake = Some(Bake { duration, probes, on_failure: policy.on_bake_failure });
-                given
-            }),
+            Is::Table(|| BAKE.shape(), |policy, table| BAKE.read(table, &mut policy.bake)),
         )
         .doc(
             "how long an upgrade stays in progress and looks on after its last batch; without it, it has Completed then",
@@ -167,8 +184,8 @@ pub(super) const POLICY: Section<Policy> = Section {
             "onBakeFailure",
             "\"rollback\"",
             Is::Word(&[
-                ("rollback", |policy| policy.bake_fails(OnBakeFailure::RollBack)),
-                ("stop", |policy| policy.bake_fails(OnBakeFailure::Stop)),
+                ("rollback", |policy| policy.bake.on_failure = OnBakeFailure::RollBack),
+                ("stop", |policy| policy.bake.on_failure = OnBakeFailure::Stop),
             ]),
         )
         .doc("what follows when maxUnhealthyUpgradedInstancePercent is passed during the bake"),
@@ -286,11 +303,20 @@ pub(super) const GATE: Section<GateKeys> = Section {
 
 const BAKE: Section<BakeKeys> = Section {
     keys: &[
-        Key::<BakeKeys>::preset("duration", "\"PT0S\"", Is::Span(None, |bake, time| bake.duration = time))
-            .example("\"PT10M\"")
-            .doc("so long"),
-        Key::<BakeKeys>::preset("probes", "1", Is::Whole(0, 1_000_000, |bake, probes| bake.probes = probes))
-            .doc("and until everybody has been asked so many times"),
+        Key::<BakeKeys>::optional(
+            "duration",
+            "\"PT10M\"",
+            Is::Span(None, |bake, time| bake.duration = Some(time)),
+        )
+        .without("no bake, or by `probes` alone")
+        .doc("at least so long"),
+        Key::<BakeKeys>::optional(
+            "probes",
+            "3",
+            Is::Whole(0, 1_000_000, |bake, probes| bake.probes = Some(probes)),
+        )
+        .without("no bake, or 1 with `duration`")
+        .doc("and until everybody has been asked so many times"),
     ],
     check: no_check,
 };
@@ -350,33 +376,27 @@ impl Policy {
             defer_max: Duration::ZERO,
             prepare_max: Duration::ZERO,
         };
-        let on_bake_failure = OnBakeFailure::default();
-        let gate = GateKeys::default();
-        Self { rules, gate, on_bake_failure, retry: None, freeze: FreezeWindows::default() }
+        let (gate, bake) = (GateKeys::default(), BakeKeys::default());
+        Self { rules, gate, bake, retry: None, freeze: FreezeWindows::default() }
     }
 
     /// What a scale set has.
     pub(super) fn of(set: &ScaleSet) -> Self {
         let HealthGate { wait, stable_for, deadline } = set.policy.gate;
-        let on_bake_failure = set.policy.bake.map(|bake| bake.on_failure).unwrap_or_default();
         Self {
             rules: set.policy.clone(),
             gate: GateKeys { wait, stable_for: Some(stable_for), deadline: Some(deadline) },
-            on_bake_failure,
+            bake: BakeKeys::of(set.policy.bake),
             retry: set.retry,
             freeze: set.freeze.clone(),
         }
     }
 
-    fn bake_fails(&mut self, rule: OnBakeFailure) {
-        self.on_bake_failure = rule;
-        self.rules.bake.iter_mut().for_each(|bake| bake.on_failure = rule);
-    }
-
     /// The rules, where instances are probed so.
     pub(super) fn rules(&self, health: &HealthSettings) -> UpgradePolicy {
         let prepare_max = health.prepare_max();
-        UpgradePolicy { gate: self.gate.resolved(health), prepare_max, ..self.rules.clone() }
+        let (gate, bake) = (self.gate.resolved(health), self.bake.resolved());
+        UpgradePolicy { gate, bake, prepare_max, ..self.rules.clone() }
     }
 
     /// Gives a scale set all of it.

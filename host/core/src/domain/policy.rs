@@ -121,7 +121,11 @@ impl HealthGate {
     /// What holds where it is not written how long an instance has to stay Healthy: one interval and a half, so that a
     /// second probe is among them, and no more than a deadline leaves that is written.
     #[must_use]
-    pub fn stable_by_default(wait: Duration, deadline: Option<Duration>, health: &HealthSettings) -> Duration {
+    pub fn stable_by_default(
+        wait: Duration,
+        deadline: Option<Duration>,
+        health: &HealthSettings,
+    ) -> Duration {
         let wanted = health.interval.saturating_add(health.interval / 2);
         deadline.map_or(wanted, |deadline| wanted.min(deadline.saturating_sub(Self::least(wait, health))))
     }

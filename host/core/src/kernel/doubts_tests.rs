@@ -213,7 +213,8 @@ fn what_falls_ill_in_the_bake_goes_back_or_stops() {
             rig.everybody_answers();
         }
         assert!(!rig.upgrade().is_active(), "{rule:?}");
-        let versions: Vec<String> = rig.set().instances().map(|one| one.version.clone().unwrap().to_string()).collect();
+        let versions: Vec<String> =
+            rig.set().instances().map(|one| one.version.clone().unwrap().to_string()).collect();
         assert_eq!(versions, [version_after; 3], "{rule:?}");
     }
 }

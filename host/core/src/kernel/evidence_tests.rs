@@ -162,7 +162,10 @@ fn who_never_answers_is_left_out_in_the_end() {
     let holds: Vec<String> =
         rig.upgrade().holds.iter().map(|hold| format!("{}: {}", hold.instance, hold.reason)).collect();
     assert_eq!(holds.len(), 1);
-    assert!(holds[0].starts_with("1: ") && holds[0].contains("did not answer when its turn came"), "{holds:?}");
+    assert!(
+        holds[0].starts_with("1: ") && holds[0].contains("did not answer when its turn came"),
+        "{holds:?}"
+    );
 }
 
 #[test]

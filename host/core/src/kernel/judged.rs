@@ -22,7 +22,8 @@ pub(super) fn judged(fleet: &mut Fleet, memories: &mut Memories, decided: Decide
     }
     let rhythm = Rhythm { interval: set.spec.health.interval, stands_in: set.stands_in() };
     let name = decided.scale_set.clone();
-    let word = |set: &SetState| set.instance(&id).map(|instance| (instance.word.clone(), instance.is_doubted()));
+    let word =
+        |set: &SetState| set.instance(&id).map(|instance| (instance.word.clone(), instance.is_doubted()));
     let before_round = word(set);
     let mut asked_again = false;
     let folded = set.change(&id, |instance| {

@@ -21,14 +21,14 @@ mod boot;
 pub mod command;
 mod commit;
 mod done;
-pub mod effect;
 mod doubts;
 #[cfg(test)]
 mod doubts_tests;
+pub mod effect;
 mod ended;
+pub mod event;
 #[cfg(test)]
 mod evidence_tests;
-pub mod event;
 mod held;
 mod judged;
 mod line;

@@ -9,8 +9,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Batch, Hold, PlanInput};
 use crate::domain::{
-    Bake, BatchSize, Checkpoints, Decisions, Digest, FailureRules, HealthGate, InstanceId, OnBakeFailure, OnBreach,
-    OnInstanceFailure, PhaseName, RollingUpgradePolicy, UpgradePolicy,
+    Bake, BatchSize, Checkpoints, Decisions, Digest, FailureRules, HealthGate, InstanceId, OnBakeFailure,
+    OnBreach, OnInstanceFailure, PhaseName, RollingUpgradePolicy, UpgradePolicy,
 };
 
 /// Bytes that are hashed at once.
@@ -41,7 +41,8 @@ pub(super) fn of(input: &PlanInput<'_>, batch_max: usize, batches: &[Batch], hol
 }
 
 fn policy(policy: &UpgradePolicy, lines: &mut Lines) {
-    let UpgradePolicy { rolling, gate, failure, checkpoints, decisions, bake, defer_max, prepare_max } = policy;
+    let UpgradePolicy { rolling, gate, failure, checkpoints, decisions, bake, defer_max, prepare_max } =
+        policy;
     limits(rolling, lines);
     let HealthGate { wait, stable_for, deadline } = gate;
     lines.span("wait", *wait);

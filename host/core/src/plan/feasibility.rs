@@ -8,8 +8,8 @@ mod finding;
 use std::time::Duration;
 
 use crate::domain::{
-    BatchSize, FreezeWindows, HealthGate, HealthSettings, InstanceId, OnBreach, Percent, PhaseName, RollingUpgradePolicy, ScaleSet,
-    Timestamp, UpgradePolicy,
+    BatchSize, FreezeWindows, HealthGate, HealthSettings, InstanceId, OnBreach, Percent, PhaseName,
+    RollingUpgradePolicy, ScaleSet, Timestamp, UpgradePolicy,
 };
 
 pub use finding::Finding;

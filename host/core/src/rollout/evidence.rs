@@ -32,7 +32,10 @@ pub(super) fn awaited(upgrade: &Upgrade, fleet: &dyn FleetView) -> Option<Waitin
 /// committed health counts at once for what goes forward, and ends nothing before it is committed.
 pub(super) fn is_in_doubt(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
     let doubted = fleet.doubted(upgrade.evidence_from);
-    if doubted.is_empty() || limits::is_fleet_over_limit(upgrade, fleet) || gate::is_over_limit(upgrade, fleet) {
+    if doubted.is_empty()
+        || limits::is_fleet_over_limit(upgrade, fleet)
+        || gate::is_over_limit(upgrade, fleet)
+    {
         return false;
     }
     let rolling = &upgrade.policy.rolling;
@@ -42,7 +45,9 @@ pub(super) fn is_in_doubt(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
     let Progress { successful, failed, in_progress: _, pending: _ } = upgrade.members.progress();
     rolling.max_unhealthy_instance_percent.is_exceeded_by(down, fleet.total())
         || (upgraded > 0
-            && rolling.max_unhealthy_upgraded_instance_percent.is_exceeded_by(bad + failed, successful + failed))
+            && rolling
+                .max_unhealthy_upgraded_instance_percent
+                .is_exceeded_by(bad + failed, successful + failed))
 }
 
 /// Asks the batch that ended and the one that is next, out of turn; everybody else is asked in its rhythm.
@@ -50,7 +55,8 @@ pub(super) fn ask(upgrade: &Upgrade, out: &mut Step) {
     let near = upgrade.current.checked_sub(1).into_iter().chain([upgrade.current]);
     let numbers = near.filter_map(|index| upgrade.batches.get(index)).map(|batch| batch.number);
     for number in numbers {
-        let watched = |id: &InstanceId| upgrade.members.get(id).map_or_else(|| id.clone(), |it| it.watched(id).clone());
+        let watched =
+            |id: &InstanceId| upgrade.members.get(id).map_or_else(|| id.clone(), |it| it.watched(id).clone());
         out.ask.extend(upgrade.members.of_batch(number).map(watched));
     }
 }
@@ -77,7 +83,12 @@ pub(super) fn patience(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp)
 
 /// Sets those members of the next batch aside that have not answered: to the end of their phase, and who was
 /// there before is left out. Gives whether any was.
-pub(super) fn set_aside(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) -> bool {
+pub(super) fn set_aside(
+    upgrade: &mut Upgrade,
+    fleet: &dyn FleetView,
+    now: Timestamp,
+    out: &mut Step,
+) -> bool {
     let Some(batch) = upgrade.batches.get(upgrade.current).cloned() else { return false };
     let silent = silent(upgrade, fleet, batch.number);
     if silent.is_empty() {
@@ -109,7 +120,8 @@ fn to_the_end_of_the_phase(
     }
     let ahead = upgrade.batches.iter().skip(upgrade.current);
     let here = ahead.take_while(|other| other.phase == batch.phase).count();
-    let later = BatchProgress { number, state: BatchState::Pending, set_aside_at: Some(now), ..batch.clone() };
+    let later =
+        BatchProgress { number, state: BatchState::Pending, set_aside_at: Some(now), ..batch.clone() };
     upgrade.batches.insert(upgrade.current + here, later);
     out.batches_changed.insert(number);
     out.order_changed = true;

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::{
-    Health, HealthGate, InstanceId, OnBakeFailure, OnBreach, OnInstanceFailure, Timestamp,
-};
+use crate::domain::{Health, HealthGate, InstanceId, OnBakeFailure, OnBreach, OnInstanceFailure, Timestamp};
 
 use super::batch::BatchState;
 use super::error::{UpgradeError, UpgradeErrorCode};

@@ -149,7 +149,9 @@ pub(super) fn waiting(
         // It ends with the grace period at the latest, and that is an event.
         return Some(Waiting::Initializing);
     }
-    if let Some(awaited) = evidence::awaited(upgrade, fleet).or_else(|| evidence::patience(upgrade, fleet, now)) {
+    if let Some(awaited) =
+        evidence::awaited(upgrade, fleet).or_else(|| evidence::patience(upgrade, fleet, now))
+    {
         return Some(awaited);
     }
     if evidence::is_in_doubt(upgrade, fleet) {
@@ -205,7 +207,9 @@ pub fn waiting_now(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp) -> 
         Stage::Between { resume_at } => waiting_for(upgrade, fleet, resume_at, now),
         Stage::Baking { since, .. } => {
             let bake = upgrade.policy.bake?;
-            stopped(upgrade, fleet).filter(|waiting| *waiting == Waiting::Suspicion).or(Some(Waiting::Bake { until: since + bake.duration }))
+            stopped(upgrade, fleet)
+                .filter(|waiting| *waiting == Waiting::Suspicion)
+                .or(Some(Waiting::Bake { until: since + bake.duration }))
         }
         Stage::InBatch | Stage::Undoing | Stage::Ended { .. } => None,
     }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
-    Actor, Claim, Component, Custody, Decided, Evaluation, Generation, Health, Heard, InstanceId, Now, OperationId,
-    Outcome, Participation, Phase, RequestId, ScaleSetName, Timestamp, Version,
+    Actor, Claim, Component, Custody, Decided, Evaluation, Generation, Health, Heard, InstanceId, Now,
+    OperationId, Outcome, Participation, Phase, RequestId, ScaleSetName, Timestamp, Version,
 };
 use crate::kernel::command::{StartOptions, Wanted};
 use crate::kernel::event::Done;

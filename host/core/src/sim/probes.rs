@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
-    Component, Decided, Evaluation, Fence, Heard, NotAsked, Outcome, Participation, PluginFailure, PluginName,
-    ProcessState, ScaleSet, Shortage,
+    Component, Decided, Evaluation, Fence, Heard, NotAsked, Outcome, Participation, PluginFailure,
+    PluginName, ProcessState, ScaleSet, Shortage,
 };
 use crate::kernel::Event;
 

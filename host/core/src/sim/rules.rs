@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::domain::{
-    Actor, Change, Decided, Fence, Goal, Heard, InstanceId, OperationId, RequestKey, ScaleSetName, Timestamp, UpgradeId,
+    Actor, Change, Decided, Fence, Goal, Heard, InstanceId, OperationId, RequestKey, ScaleSetName, Timestamp,
+    UpgradeId,
 };
 use crate::kernel::Stepped;
 use crate::record::audit::{Entry, What};
@@ -152,7 +153,8 @@ impl World {
     /// Who goes forward has answered since the batch before ended, and everybody else was asked.
     fn rests_on_answers(&mut self, stepped: &Stepped) {
         let Stepped { before, after, now, .. } = stepped;
-        let waits = |id: &InstanceId| before.members.get(id).is_none_or(|it| it.state == MemberState::Pending);
+        let waits =
+            |id: &InstanceId| before.members.get(id).is_none_or(|it| it.state == MemberState::Pending);
         let left = |(id, it): &(&InstanceId, &Member)| it.state != MemberState::Pending && waits(id);
         let admitted: Vec<&InstanceId> = after.members.iter().filter(left).map(|(id, _)| id).collect();
         if admitted.is_empty() || after.purpose != crate::rollout::Purpose::Forward {

@@ -354,6 +354,8 @@ fn is_call(effect: &Effect) -> bool {
         Effect::Plugin(_, effects) => {
             effects.iter().any(|effect| matches!(effect, lifecycle::Effect::Activate { .. }))
         }
-        Effect::Observe(_) | Effect::Probe(_) | Effect::Forget(..) | Effect::Ask(_) | Effect::Keep(_) => false,
+        Effect::Observe(_) | Effect::Probe(_) | Effect::Forget(..) | Effect::Ask(_) | Effect::Keep(_) => {
+            false
+        }
     }
 }

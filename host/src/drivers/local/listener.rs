@@ -37,7 +37,8 @@ pub(in crate::drivers) fn holder(port: u16, instance: &str) -> Option<Holder> {
 /// The inodes of sockets that listen on a port, at any address.
 fn listening(port: u16) -> BTreeSet<String> {
     const LISTEN: &str = "0A";
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| std::fs::read_to_string(path).unwrap_or_default());
+    let tables =
+        ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| std::fs::read_to_string(path).unwrap_or_default());
     let of_line = |line: &str| {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
         let (local, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);

@@ -281,13 +281,12 @@ fn claims_that_are_settled_may_be_left_out() {
         (2, 15, Claim::Unhealthy),
         (3, 20, Claim::Unknown),
     ] {
-        let settings =
-            FoldSettings {
-                number_of_probes,
-                grace_period: Duration::from_secs(grace),
-                fail_state,
-                at_grace_end: GraceEnd::FailState,
-            };
+        let settings = FoldSettings {
+            number_of_probes,
+            grace_period: Duration::from_secs(grace),
+            fail_state,
+            at_grace_end: GraceEnd::FailState,
+        };
         for sequence in 0..3_u32.pow(8) {
             let mut all = HealthFold::new(settings, START);
             let mut some = all.clone();
@@ -321,7 +320,8 @@ fn outside_of_azure_the_end_of_grace_alone_is_no_verdict_on_a_healthy_claim() {
         (GraceEnd::HearOut, &[(0, Claim::Unknown), (5, Claim::Healthy)][..], Health::Healthy),
         (GraceEnd::HearOut, &[(0, Claim::Unknown), (5, Claim::Unknown)][..], Health::Unknown),
     ] {
-        let mut fold = HealthFold::new(FoldSettings { at_grace_end, ..settings(1, 5, Claim::Unknown) }, Timestamp(0));
+        let mut fold =
+            HealthFold::new(FoldSettings { at_grace_end, ..settings(1, 5, Claim::Unknown) }, Timestamp(0));
         let mut health = fold.health();
         for (at, claim) in claims {
             health = fold.observe(*claim, Timestamp(at * 1000));
@@ -338,5 +338,9 @@ fn outside_of_azure_the_end_of_grace_alone_is_no_verdict_on_a_healthy_claim() {
     assert_eq!(heard, [Health::Initializing, Health::Initializing, Health::Healthy], "it is heard out");
     let mut fold = HealthFold::new(two, Timestamp(0));
     fold.observe(Claim::Healthy, Timestamp(6_000));
-    assert_eq!(fold.observe(Claim::Unhealthy, Timestamp(7_000)), Health::Unknown, "and only while it is Healthy");
+    assert_eq!(
+        fold.observe(Claim::Unhealthy, Timestamp(7_000)),
+        Health::Unknown,
+        "and only while it is Healthy"
+    );
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::evidence::{Heeded, Told, Word};
 use crate::domain::{
     Claim, Component, Decided, Decision, ExtensionName, Health, Instance, InstanceId, Located, Membership,
     OperationId, Outcome, ScaleSet, Shortage, Timestamp, Unasked, Unheard, Version,
 };
-use super::evidence::{Heeded, Told, Word};
 use crate::health::{FoldSettings, HealthFold};
 use crate::plan::is_answered;
 
@@ -260,11 +260,7 @@ impl InstanceState {
 
     /// Takes in a judged round. Gives the health before and after, or none when the round belongs to an
     /// earlier life. Where the plugin failed, the last good decision may stand in for a time.
-    pub(in crate::kernel) fn judged(
-        &mut self,
-        decided: Decided,
-        rhythm: Rhythm,
-    ) -> Option<(Health, Health)> {
+    pub(in crate::kernel) fn judged(&mut self, decided: Decided, rhythm: Rhythm) -> Option<(Health, Health)> {
         if decided.epoch != self.epoch {
             return None;
         }

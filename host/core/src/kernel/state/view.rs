@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::evidence::ASKED;
 use crate::domain::{FreshIds, Health, InstanceId, Now, Timestamp, Unheard};
-use crate::plan::{Candidate, Standing};
 use crate::kernel::doubts;
+use crate::plan::{Candidate, Standing};
 use crate::rollout::{Evidence, FleetView, Stop};
 
 use super::{InstanceState, SetState};
@@ -102,10 +102,9 @@ impl FleetView for SetView<'_> {
         let unheard = instance.unheard(self.now.at);
         match self.set.suspicion.filter(|_| instance.word.is_silent()) {
             // The host doubts that it could be heard.
-            Some(since) => Unheard {
-                length: unheard.length.saturating_add(self.now.at.since(since)),
-                goes_on: true,
-            },
+            Some(since) => {
+                Unheard { length: unheard.length.saturating_add(self.now.at.since(since)), goes_on: true }
+            }
             None => unheard,
         }
     }
@@ -129,9 +128,8 @@ impl FleetView for SetView<'_> {
         let evidence = &self.set.evidence;
         let mut doubted: Vec<InstanceId> = evidence.doubted().iter().cloned().collect();
         if self.evidence(from) == Evidence::Overdue {
-            let counts = |id: &&InstanceId| {
-                self.health(id) == Health::Healthy && !evidence.doubted().contains(*id)
-            };
+            let counts =
+                |id: &&InstanceId| self.health(id) == Health::Healthy && !evidence.doubted().contains(*id);
             doubted.extend(evidence.missing(from).filter(counts).cloned());
         }
         doubted

@@ -20,7 +20,10 @@ pub(super) fn of(state: &State) -> Vec<i64> {
         Stage::Undoing => vec![3, 0],
         Stage::Ended { .. } => vec![4, 0],
         Stage::Baking { since, rounds } => {
-            vec![5 + i64::from(rounds), ahead(since + upgrade.policy.bake.map_or(Duration::ZERO, |bake| bake.duration))]
+            vec![
+                5 + i64::from(rounds),
+                ahead(since + upgrade.policy.bake.map_or(Duration::ZERO, |bake| bake.duration)),
+            ]
         }
     };
     key.extend([

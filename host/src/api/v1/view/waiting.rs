@@ -119,6 +119,34 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {
             let short_of = short_of.map_or_else(String::new, |what| format!(", short of {what}"));
             format!("this host to be able to ask {}{short_of}; its log says what to do", some(instances))
         }
+        WaitsFor::Evidence { .. }
+        | WaitsFor::Doubted(_)
+        | WaitsFor::Suspicion(_)
+        | WaitsFor::Silence { .. }
+        | WaitsFor::Bake { .. } => answers(waiting, name, now),
+        WaitsFor::Recovery { until } => {
+            format!("fleet to be healthy after the host's restart, {} s at most", seconds(*until))
+        }
+        WaitsFor::Driver { work, instances } => {
+            let work = match work {
+                DriverWork::BringBack => "bring back",
+                DriverWork::Create => "create",
+                DriverWork::Delete => "delete",
+                DriverWork::Change => "change",
+            };
+            format!("driver to {work} {}", some(instances))
+        }
+        WaitsFor::Gate(few) => format!("health of {}", some(few)),
+        WaitsFor::HealthyAgain => {
+            "upgraded instances to be healthy again after the host's restart".to_owned()
+        }
+    }
+}
+
+/// What is said of waiting for answers.
+fn answers(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {
+    let seconds = |until: Timestamp| until.since(now).as_secs_f32().ceil();
+    match waiting {
         WaitsFor::Evidence { instances, until } => format!(
             "an answer of {} to a probe that began after the batch before had ended, {} s at most",
             some(instances),
@@ -143,22 +171,7 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {
              passed",
             some(few),
         ),
-        WaitsFor::Recovery { until } => {
-            format!("fleet to be healthy after the host's restart, {} s at most", seconds(*until))
-        }
-        WaitsFor::Driver { work, instances } => {
-            let work = match work {
-                DriverWork::BringBack => "bring back",
-                DriverWork::Create => "create",
-                DriverWork::Delete => "delete",
-                DriverWork::Change => "change",
-            };
-            format!("driver to {work} {}", some(instances))
-        }
-        WaitsFor::Gate(few) => format!("health of {}", some(few)),
-        WaitsFor::HealthyAgain => {
-            "upgraded instances to be healthy again after the host's restart".to_owned()
-        }
+        _ => String::new(),
     }
 }
 
@@ -254,6 +267,24 @@ mod tests {
                 "this host to be able to ask instances web-0, web-1, short of file descriptors; its log says what \
                  to do",
             ),
+            (WaitsFor::Recovery { until }, "fleet to be healthy after the host's restart, 3 s at most"),
+            (driver(DriverWork::BringBack), "driver to bring back instances web-0, web-1"),
+            (driver(DriverWork::Create), "driver to create instances web-0, web-1"),
+            (driver(DriverWork::Delete), "driver to delete instances web-0, web-1"),
+            (driver(DriverWork::Change), "driver to change instances web-0, web-1"),
+            (WaitsFor::Gate(few()), "health of instances web-0, web-1"),
+            (WaitsFor::HealthyAgain, "upgraded instances to be healthy again after the host's restart"),
+        ] {
+            assert_eq!(line(&waiting, &name, now), expected);
+        }
+    }
+
+    #[test]
+    fn a_wait_for_answers_says_whose_and_how_long() {
+        let (name, now, until) = (ScaleSetName::parse("orders").unwrap(), Timestamp(1_000), Timestamp(3_500));
+        let ids = ids(2);
+        let few = || Few::of(&ids);
+        for (waiting, expected) in [
             (
                 WaitsFor::Evidence { instances: few(), until },
                 "an answer of instances web-0, web-1 to a probe that began after the batch before had ended, 3 s at \
@@ -279,13 +310,6 @@ mod tests {
                 WaitsFor::Bake { until, rounds: 1, of: 3 },
                 "the bake: everybody was asked 1 of 3 times, and 3 s are left",
             ),
-            (WaitsFor::Recovery { until }, "fleet to be healthy after the host's restart, 3 s at most"),
-            (driver(DriverWork::BringBack), "driver to bring back instances web-0, web-1"),
-            (driver(DriverWork::Create), "driver to create instances web-0, web-1"),
-            (driver(DriverWork::Delete), "driver to delete instances web-0, web-1"),
-            (driver(DriverWork::Change), "driver to change instances web-0, web-1"),
-            (WaitsFor::Gate(few()), "health of instances web-0, web-1"),
-            (WaitsFor::HealthyAgain, "upgraded instances to be healthy again after the host's restart"),
         ] {
             assert_eq!(line(&waiting, &name, now), expected);
         }

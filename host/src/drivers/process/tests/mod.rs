@@ -128,11 +128,10 @@ async fn an_orphan_that_kept_the_port_is_named_and_does_not_answer_for_the_new_v
     let port = listener.local_addr().unwrap().port();
     drop(listener);
     // It leaves its group, as a daemon does, and survives the stop.
-    let serve = format!(
-        "import os, socket, time; os.setsid(); s = socket.socket(); s.setsockopt(1, 2, 1); s.bind((\"127.0.0.1\", {port})); \
-         s.listen(); open(\"orphan\", \"w\").write(str(os.getpid())); time.sleep(300)"
-    );
-    let orphan = format!("python3 -c '{serve}' & {STEADY}");
+    let binary = std::env::current_exe().unwrap();
+    let test = "drivers::process::tests::guarded::body_of_the_orphan";
+    let orphan =
+        format!("PHASEGATE_TEST_BODY={port} {} --exact {test} --nocapture & {STEADY}", binary.display());
     let rig = rig(&[&orphan, STEADY], Setup::default());
     let ensure = |version: &str, operation: &str| {
         let mut request = request("1", version, operation);
@@ -144,8 +143,12 @@ async fn an_orphan_that_kept_the_port_is_named_and_does_not_answer_for_the_new_v
     until("the orphan listens", || left.exists() && !lines(&left).is_empty()).await;
     let pid: i32 = std::fs::read_to_string(&left).unwrap().trim().parse().unwrap();
     let error = ensure("v2", "b").await.unwrap_err().to_string();
-    assert!(error.contains(&format!("port {port} is still held by process {pid} (`python3")), "{error}");
+    assert!(error.contains(&format!("port {port} is still held by process {pid} (`")), "{error}");
     assert_eq!(rig.run_count("v2"), 0, "nothing was started beside it");
-    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), rustix::process::Signal::KILL).unwrap();
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(pid).unwrap(),
+        rustix::process::Signal::KILL,
+    )
+    .unwrap();
     until("it comes up by itself once the port is free", || rig.run_count("v2") == 1).await;
 }
