@@ -216,37 +216,41 @@ impl Evidence {
 mod tests {
     use super::*;
 
-    fn round(at: i64, heard: Heard, claim: Claim, is_unhealthy: bool) -> Heeded {
-        Heeded { began_at: Timestamp(at), heard, claim, is_unhealthy }
+    fn answer(at: i64, claim: Claim) -> Heeded {
+        Heeded { began_at: Timestamp(at), heard: Heard::Answer, claim, is_unhealthy: false }
+    }
+
+    fn silence(at: i64) -> Heeded {
+        Heeded { began_at: Timestamp(at), heard: Heard::Silence, claim: Claim::Unknown, is_unhealthy: false }
     }
 
     #[test]
     fn silence_counts_when_it_was_asked_twice_again() {
         let mut word = Word::default();
-        word.hear(round(10, Heard::Answer, Claim::Healthy, false));
+        word.hear(answer(10, Claim::Healthy));
         for (at, settled) in [(20, 10), (30, 10), (40, 20), (50, 30)] {
-            word.hear(round(at, Heard::Silence, Claim::Unknown, false));
+            word.hear(silence(at));
             assert_eq!(word.settled_at(), Timestamp(settled), "after {at}");
         }
         assert!(word.is_worse() && !word.has_answered(Timestamp(0)));
         assert_eq!(word.silent_since(), Some(Timestamp(20)));
-        word.hear(round(60, Heard::Answer, Claim::Healthy, false));
+        word.hear(answer(60, Claim::Healthy));
         assert!(word.has_answered(Timestamp(60)) && !word.has_answered(Timestamp(61)) && !word.is_worse());
     }
 
     #[test]
     fn what_counts_as_down_is_asked_once() {
         let mut word = Word::default();
-        word.hear(round(10, Heard::Silence, Claim::Unknown, true));
+        word.hear(Heeded { is_unhealthy: true, ..silence(10) });
         assert_eq!(word.settled_at(), Timestamp(10));
     }
 
     #[test]
     fn a_worse_answer_counts_at_once_and_an_old_one_not_at_all() {
         let mut word = Word::default();
-        word.hear(round(20, Heard::Answer, Claim::Unhealthy, false));
+        word.hear(answer(20, Claim::Unhealthy));
         assert!(word.is_worse());
-        word.hear(round(10, Heard::Answer, Claim::Healthy, false));
+        word.hear(answer(10, Claim::Healthy));
         assert!(word.is_worse(), "it began before");
     }
 

@@ -35,7 +35,7 @@ fn body_of_the_orphan() {
     rustix::process::setsid().unwrap();
     let port: u16 = port.to_str().unwrap().parse().unwrap();
     let _listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
-    std::fs::write("orphan", std::process::id().to_string()).unwrap();
+    std::fs::write("orphan", format!("{}\n", std::process::id())).unwrap();
     std::thread::sleep(Duration::from_secs(300));
 }
 
