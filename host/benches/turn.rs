@@ -21,7 +21,7 @@ use phasegate::clock::thread_cpu_time;
 use phasegate_core::domain::*;
 use phasegate_core::kernel::command::{Command, Request, StartOptions, Wanted};
 use phasegate_core::kernel::effect::Ensure;
-use phasegate_core::kernel::event::{Done, Observed};
+use phasegate_core::kernel::event::Done;
 use phasegate_core::kernel::{Effect, Event, Fleet, Kernel, SetConfig, Turn};
 use phasegate_core::record::{Anchor, Commit, Disk};
 
@@ -95,7 +95,12 @@ fn scale_set(instances: usize) -> SetConfig {
         instances: (0..instances).map(instance).map(|one| (one.id.clone(), Arc::new(one))).collect(),
         driver: (),
     };
-    let driver = DriverTraits { custody: Custody::Site, creation: Creation::NotTold };
+    let driver = DriverTraits {
+        custody: Custody::Site,
+        creation: Creation::NotTold,
+        // Nobody is asked what runs: what is measured is the loop.
+        sight: Sight::NONE,
+    };
     SetConfig { spec, driver, on_failure: OnFailure::Hold }
 }
 
@@ -130,16 +135,7 @@ impl Site {
         let mut site =
             Self { kernel, disk, now, seq: 0, effects: Vec::new(), view, spent: Duration::ZERO, events: 0 };
         site.close(turn);
-        for effect in std::mem::take(&mut site.effects) {
-            if let Effect::Observe(asked) = effect {
-                site.turn(vec![Event::Observed(Observed {
-                    scale_set: asked.scale_set,
-                    instance: asked.instance.id.clone(),
-                    epoch: asked.epoch,
-                    version: Some(version("v1")),
-                })]);
-            }
-        }
+        site.effects.clear();
         for number in 0..instances {
             site.judge(number);
         }
@@ -227,13 +223,14 @@ impl Site {
         let count = asked.len();
         for Ensure { scale_set, instance, component, operation, version, .. } in asked {
             let number = instance.id.as_str().parse().unwrap();
-            let seen = Some(version);
+            let seen = Seen::Version(version);
             self.turn(vec![Event::Done(Done {
                 scale_set,
                 instance: instance.id,
                 component,
                 operation,
                 answer: Ok(()),
+                touched: Touched::Perhaps,
                 seen,
             })]);
             self.judge(number);

@@ -1,7 +1,7 @@
 //! The core's values in the words of the wire, for all that writes JSON. Each match names every value, so that a
 //! new one does not go out before a word for it was chosen. Makes no sentences.
 
-use phasegate_core::domain::{Health, Participation, ProcessState, RollingUpgradePolicy};
+use phasegate_core::domain::{Health, Participation, ProcessState, RollingUpgradePolicy, Runs};
 use phasegate_core::kernel::report::WaitsFor;
 use phasegate_core::plan::{BatchTime, Finding, Resolved};
 use phasegate_core::record::audit::{HoldState, What};
@@ -14,6 +14,14 @@ pub(crate) fn health(health: Health) -> wire::Health {
         Health::Healthy => wire::Health::Healthy,
         Health::Unhealthy => wire::Health::Unhealthy,
         Health::Unknown => wire::Health::Unknown,
+    }
+}
+
+pub(crate) fn version_state(runs: &Runs) -> wire::VersionState {
+    match runs {
+        Runs::Version { .. } => wire::VersionState::Version,
+        Runs::Nothing { .. } => wire::VersionState::Absent,
+        Runs::Unknown { .. } => wire::VersionState::Unknown,
     }
 }
 
@@ -51,6 +59,7 @@ pub(crate) fn waiting_code(waiting: &WaitsFor<'_>) -> wire::WaitingCode {
         WaitsFor::FirstDecision(_) | WaitsFor::Evidence { .. } | WaitsFor::Doubted(_) => {
             wire::WaitingCode::Evidence
         }
+        WaitsFor::FirstLook(_) => wire::WaitingCode::Look,
         WaitsFor::Line(_) => wire::WaitingCode::Line,
         WaitsFor::Freeze { .. } => wire::WaitingCode::Freeze,
         WaitsFor::Pause { .. } => wire::WaitingCode::PauseBetweenBatches,
@@ -134,6 +143,7 @@ pub(crate) fn log_kind(what: &What) -> wire::LogKind {
         What::Applied { .. } | What::AppliedBeside { .. } => wire::LogKind::Applied,
         What::Succeeded { .. } | What::Replaced { .. } => wire::LogKind::Succeeded,
         What::Restore { .. } => wire::LogKind::Restore,
+        What::Seen { .. } => wire::LogKind::Seen,
         What::Failed { .. } => wire::LogKind::Failed,
         What::Create { .. } => wire::LogKind::Create,
         What::Ready { .. } => wire::LogKind::Ready,

@@ -302,7 +302,7 @@ fn a_check_says_what_a_record_is_and_what_is_wrong_with_it() {
     assert_eq!(checked.code, 0, "{checked:?}");
     let checked = checked.json();
     let shown = [&checked["whole"], &checked["schema"], &checked["generation"], &checked["writtenHere"]];
-    assert_eq!(shown, [&Value::from(true), &Value::from(6), &Value::from(1), &Value::from(true)]);
+    assert_eq!(shown, [&Value::from(true), &Value::from(7), &Value::from(1), &Value::from(true)]);
     assert_eq!(data(&["backup", "copy.db"]).code, 0);
     assert_eq!(data(&["backup", "copy.db"]).code, 1, "it is there");
     assert_eq!(data(&["backup", "copy.db", "--force"]).code, 0);
@@ -311,11 +311,11 @@ fn a_check_says_what_a_record_is_and_what_is_wrong_with_it() {
     connection.execute_batch("INSERT INTO audit VALUES (99, 0, 'orders', NULL, NULL, 'start', '{')").unwrap();
     let damaged = data(&["check"]);
     assert!(damaged.code == 1 && damaged.stdout.contains("audit `99`"), "{damaged:?}");
-    connection.execute_batch("PRAGMA user_version = 7").unwrap();
+    connection.execute_batch("PRAGMA user_version = 8").unwrap();
     drop(connection);
     for arguments in [["check"].as_slice(), &["backup", "other.db"], &["adopt"]] {
         let newer = data(arguments);
-        assert!(newer.code == 1 && newer.stderr.contains("has schema 7"), "{arguments:?}: {newer:?}");
+        assert!(newer.code == 1 && newer.stderr.contains("has schema 8"), "{arguments:?}: {newer:?}");
     }
     let started = site.run(&["run"]);
     assert!(started.code == 2 && started.stderr.contains("`phasegate data restore FILE`"), "{started:?}");

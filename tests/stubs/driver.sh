@@ -18,9 +18,22 @@ observe() {
     look-fails) echo "cannot reach it" >&2; exit 1 ;;
     look-hangs) exec sleep 300 ;;
     look-noise) printf 'v1 \033[2J\n'; exit 0 ;;
+    look-absent) exit 69 ;;
+    look-busy) exit 75 ;;
+    look-empty) echo; exit 0 ;;
+    look-turns) in_turns 1000; exit 0 ;;
+    look-reload) in_turns 8; exit 0 ;;
     esac
     [ -e "$file" ] || exit 3
     cat "$file"
+}
+
+# v2 and v1 in turns, and after so many answers v2 alone: a graceful reload.
+in_turns() {
+    count=0
+    [ ! -e "$file.turn" ] || count=$(cat "$file.turn")
+    echo $((count + 1)) > "$file.turn"
+    if [ $((count % 2)) = 0 ] && [ "$count" -lt "$1" ]; then echo v1; else echo v2; fi
 }
 
 # The first two calls for an instance answer 75, those after them do not.
@@ -42,6 +55,7 @@ upgrade() {
     wait) while [ ! -e "$folder/go" ]; do sleep 0.02; done ;;
     fail) echo "starting"; echo "disk is full" >&2; exit 1 ;;
     code) exit 42 ;;
+    untouched) echo "no such version" >&2; exit 65 ;;
     killed) kill -9 $$ ;;
     flood) i=0; while [ $i -lt 3000 ]; do echo "line $i of many, one like the other"; i=$((i + 1)); done; exit 1 ;;
     busy) busy_twice ;;

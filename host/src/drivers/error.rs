@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use phasegate_core::domain::{DeposedError, Fence, Version};
+use phasegate_core::domain::{DeposedError, Fence, Touched, Version};
 
 /// Why an instance could not be made to run a version, or be created or deleted; one line for people.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +17,33 @@ pub enum DriverError {
     /// A higher generation has told the same instance something. It may be asked for again.
     #[error("generation {0} has told the instance something, and this host is an earlier one")]
     Superseded(Fence),
+    /// It has failed and has touched nothing, in the words of the kind of driver.
+    #[error(transparent)]
+    Untouched(Box<dyn Error + Send + Sync>),
+    /// What was said to be done is not so: the instance has nothing.
+    #[error("it was said to be done, and the instance says that nothing runs {} s later", within.as_secs_f64())]
+    NothingThere {
+        /// For how long that was looked at.
+        within: Duration,
+    },
+    /// Nobody can tell whether what was said to be done is so.
+    #[error("it was said to be done, and for {} s nobody could tell whether it runs {wanted}: {why}", within.as_secs_f64())]
+    NotConfirmed {
+        /// What was wanted.
+        wanted: Version,
+        /// For how long that was looked at.
+        within: Duration,
+        /// Why not.
+        why: String,
+    },
+    /// Old and new answer, and do not stop.
+    #[error("it was said to be done, and {wanted} and another version answer side by side for {} s", within.as_secs_f64())]
+    SideBySide {
+        /// What was wanted.
+        wanted: Version,
+        /// For how long that was looked at.
+        within: Duration,
+    },
     /// What was said to be done is not so.
     #[error("it was said to be done, and the instance still runs {seen} {} s later", within.as_secs_f64())]
     NotSo {
@@ -33,5 +60,24 @@ pub enum DriverError {
 impl DriverError {
     pub(super) fn of_kind(error: impl Error + Send + Sync + 'static) -> Self {
         Self::OfKind(Box::new(error))
+    }
+
+    pub(super) fn untouched(error: impl Error + Send + Sync + 'static) -> Self {
+        Self::Untouched(Box::new(error))
+    }
+
+    /// Whether the driver has done anything.
+    #[must_use]
+    pub fn touched(&self) -> Touched {
+        match self {
+            Self::Untouched(_) | Self::Deposed(_) => Touched::No,
+            Self::Ended
+            | Self::Superseded(_)
+            | Self::NothingThere { .. }
+            | Self::NotConfirmed { .. }
+            | Self::SideBySide { .. }
+            | Self::NotSo { .. }
+            | Self::OfKind(_) => Touched::Perhaps,
+        }
     }
 }

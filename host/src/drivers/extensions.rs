@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use super::command::CommandConfig;
 use super::kind::{KindSettings as _, Premises, StartDriverError};
+use super::looking::Looking;
 use super::template::Template;
-use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, Ensure};
-use phasegate_core::domain::{Address, Component, Instance, ScaleSetName, Version};
+use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, Ensure, Observe};
+use phasegate_core::domain::{Address, Component, Seen, Sight};
 
 /// Longest run of a program that installs an extension, and how long one that says "busy" is
 /// started again; the default of the command driver.
@@ -44,6 +45,7 @@ pub(super) fn with_extensions(
         timeout: EXTENSION_TIMEOUT,
         retry_for: EXTENSION_TIMEOUT,
         max_concurrent: 64,
+        looking: Looking::default(),
     };
     let extensions = extensions.start(premises)?;
     Ok(Arc::new(WithExtensions { application, extensions }))
@@ -58,15 +60,22 @@ struct WithExtensions {
 }
 
 impl Driver for WithExtensions {
-    fn ensure(&self, request: Ensure) -> BoxFuture<Result<(), DriverError>> {
+    fn ensure(&self, request: Ensure) -> BoxFuture<Result<Seen, DriverError>> {
         match request.component {
             Component::Application => self.application.ensure(request),
             Component::Extension(_) => self.extensions.ensure(request),
         }
     }
 
-    fn observe(&self, scale_set: &ScaleSetName, instance: &Instance) -> BoxFuture<Option<Version>> {
-        self.application.observe(scale_set, instance)
+    fn observe(&self, question: Observe) -> BoxFuture<Seen> {
+        match question.component {
+            Component::Application => self.application.observe(question),
+            Component::Extension(_) => self.extensions.observe(question),
+        }
+    }
+
+    fn sight(&self) -> Sight {
+        Sight { extensions: self.extensions.sight().extensions, ..self.application.sight() }
     }
 
     fn creation(&self) -> Creation {
@@ -74,7 +83,7 @@ impl Driver for WithExtensions {
     }
 
     /// Extensions follow one by one.
-    fn create(&self, request: Create) -> BoxFuture<Result<Address, DriverError>> {
+    fn create(&self, request: Create) -> BoxFuture<Result<(Address, Seen), DriverError>> {
         self.application.create(request)
     }
 

@@ -10,6 +10,7 @@ mod extensions;
 pub mod http;
 pub mod kind;
 pub mod local;
+pub mod looking;
 pub mod process;
 mod site;
 pub mod template;
@@ -23,9 +24,9 @@ use self::kind::Kind;
 use std::future::Future;
 use std::pin::Pin;
 
-use phasegate_core::domain::{Address, Instance, ScaleSetName, Version};
+use phasegate_core::domain::{Address, Seen, Sight};
 pub use phasegate_core::domain::{Creation, Custody, DriverNote, DriverTraits, ProcessState};
-pub use phasegate_core::kernel::effect::{Create, Delete, Ensure};
+pub use phasegate_core::kernel::effect::{Create, Delete, Ensure, Observe};
 
 /// The kinds of drivers. One more is a folder of its own, and a line here.
 pub const KINDS: [Kind; 3] = [process::KIND, command::KIND, http::KIND];
@@ -47,19 +48,22 @@ pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
 /// Makes instances run versions.
 pub trait Driver: Send + Sync {
     /// Brings the instance to the version. Ends when the version has been applied, not when the
-    /// application is healthy: that is the health gate's business.
-    fn ensure(&self, request: Ensure) -> BoxFuture<Result<(), DriverError>>;
+    /// application is healthy: that is the health gate's business. Gives what was seen there, which
+    /// is unknown where nobody can be asked; where somebody can, what cannot be confirmed has failed.
+    fn ensure(&self, request: Ensure) -> BoxFuture<Result<Seen, DriverError>>;
 
-    /// The version that the instance runs. None when it runs nothing, where the host has custody;
-    /// where the site has, none means that the driver cannot tell.
-    fn observe(&self, scale_set: &ScaleSetName, instance: &Instance) -> BoxFuture<Option<Version>>;
+    /// What the instance has of a component.
+    fn observe(&self, question: Observe) -> BoxFuture<Seen>;
+
+    /// What can be seen. Always the same.
+    fn sight(&self) -> Sight;
 
     /// Whether `create` and `delete` can work at all. Always the same.
     fn creation(&self) -> Creation;
 
     /// Creates an instance at a place that the driver chooses, and gives its address. Ends when the
     /// version has been applied, as `ensure` does.
-    fn create(&self, request: Create) -> BoxFuture<Result<Address, DriverError>>;
+    fn create(&self, request: Create) -> BoxFuture<Result<(Address, Seen), DriverError>>;
 
     /// Deletes an instance. What a failed `create` may have left is deleted, too.
     fn delete(&self, request: Delete) -> BoxFuture<Result<(), DriverError>>;
@@ -69,7 +73,7 @@ pub trait Driver: Send + Sync {
 
     /// What the kernel must know of it.
     fn traits(&self) -> DriverTraits {
-        DriverTraits { custody: self.custody(), creation: self.creation() }
+        DriverTraits { custody: self.custody(), creation: self.creation(), sight: self.sight() }
     }
 
     /// Ends everything that the driver started, gracefully and then by force. Idempotent.

@@ -2,26 +2,28 @@
 //! instance, repeats, older hosts, and whether "done" is true.
 //!
 //! Does not know how an instance is reached; [`Reach`] does. Remembers nothing across a restart of
-//! the host: then the instance is asked, and where nobody can be asked the request is repeated
-//! under its old operation id.
+//! the host: what was in flight then is repeated under its old operation id, whatever the instance
+//! says meanwhile, because it may be half done.
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::backoff::Backoff;
-use super::{BoxFuture, Create, Delete, DriverError, Ensure};
+use super::looking::Confirm;
+use super::{BoxFuture, Create, Delete, DriverError, Ensure, Observe};
+use crate::clock::Clock;
 use phasegate_core::domain::{
-    Address, Component, Fence, Instance, InstanceId, OperationId, ScaleSetName, Version,
+    Address, Component, Fence, Instance, InstanceId, OperationId, ScaleSetName, Seen, Timestamp, Version,
 };
 
-/// How long an instance that was said to be done may still name another version: long enough for
-/// a service manager to replace a process, short against everything else.
-const CONFIRM_WITHIN: Duration = Duration::from_secs(10);
+mod row;
+use row::{Judged, Row};
+
+/// The shortest time between two looks.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
 
 /// One way to reach instances.
 pub(super) trait Reach: Send + Sync + 'static {
@@ -37,27 +39,29 @@ pub(super) trait Reach: Send + Sync + 'static {
     /// Deletes an instance, tries again included. Can be dropped, too.
     fn delete(&self, request: Arc<Delete>) -> BoxFuture<Result<(), Self::Error>>;
 
-    /// Asks an instance for its version; it may not know. None when there is no way to ask.
+    /// Asks an instance what it has of a component. None when there is no way to ask; why nobody can tell, where
+    /// that is not what it says itself.
     fn look(
         &self,
         scale_set: &ScaleSetName,
         instance: &Instance,
-    ) -> Option<BoxFuture<Result<Option<Version>, Self::Error>>>;
+        component: &Component,
+    ) -> Option<BoxFuture<Result<Seen, Self::Error>>>;
 }
 
-/// The times that tests shorten.
+/// When an answer counts, and how long it is waited for at most.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Confirm {
-    /// How long another version is tolerated.
-    pub(super) within: Duration,
-    /// Between two looks.
-    pub(super) pause: Backoff,
+pub(super) struct Patience {
+    pub(super) confirm: Confirm,
+    /// As long as one operation may take: so long old and new may answer side by side.
+    pub(super) longest: Duration,
 }
 
-impl Default for Confirm {
-    fn default() -> Self {
-        let pause = Backoff::new(Duration::from_millis(250), Duration::from_secs(2), Duration::MAX);
-        Self { within: CONFIRM_WITHIN, pause }
+impl Patience {
+    /// Between two looks.
+    fn pause(&self) -> Duration {
+        let gaps = self.confirm.answers.saturating_sub(1).max(1);
+        (self.confirm.over / gaps).max(PAUSE_MIN)
     }
 }
 
@@ -76,7 +80,8 @@ enum Ending {
 
 struct Shared<R> {
     reach: R,
-    confirm: Confirm,
+    patience: Patience,
+    clock: Clock,
     /// Highest fence that has been seen.
     highest: Mutex<Fence>,
     places: Mutex<BTreeMap<(ScaleSetName, InstanceId), Arc<Place>>>,
@@ -86,52 +91,59 @@ struct Shared<R> {
 struct Place {
     /// Held while something is done to it.
     turn: tokio::sync::Mutex<()>,
-    known: Mutex<BTreeMap<Component, Known>>,
+    done: Mutex<BTreeMap<Component, Applied>>,
+}
+
+/// What was done last to a component of an instance in this life of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Applied {
+    operation: OperationId,
+    /// As it was confirmed.
+    seen: Seen,
 }
 
 impl Place {
-    fn known(&self, component: &Component) -> Known {
+    fn done(&self, component: &Component) -> Option<Applied> {
         // Nothing is awaited and nothing can panic while it is held.
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(component).cloned().unwrap_or(Known::Nothing)
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).get(component).cloned()
     }
 
-    fn learn(&self, component: &Component, known: Known) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(component.clone(), known);
+    fn learn(&self, component: &Component, applied: Applied) {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).insert(component.clone(), applied);
     }
-}
 
-/// What this life of the host knows of a component of an instance.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Known {
-    /// Nothing was asked of it.
-    Nothing,
-    /// This was done last.
-    Applied { operation: OperationId, version: Version },
-    /// Something was begun and did not end well: whatever it seems to run, it may be half done.
-    InDoubt,
+    /// Something is begun: until it ends well, whatever it seems to run, it may be half done.
+    fn forget(&self, component: &Component) {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).remove(component);
+    }
 }
 
 impl<R: Reach> Site<R> {
-    pub(super) fn new(reach: R, confirm: Confirm) -> Self {
-        let shared = Shared { reach, confirm, highest: Mutex::new(Fence::NONE), places: Mutex::default() };
+    pub(super) fn new(reach: R, patience: Patience) -> Self {
+        let (highest, clock) = (Mutex::new(Fence::NONE), Clock::start());
+        let shared = Shared { reach, patience, clock, highest, places: Mutex::default() };
         Self { shared: Arc::new(shared), ending: watch::Sender::new(Ending::No) }
     }
 
     /// See `Driver::ensure`.
-    pub(super) fn ensure(&self, request: Ensure) -> BoxFuture<Result<(), DriverError>> {
+    pub(super) fn ensure(&self, request: Ensure) -> BoxFuture<Result<Seen, DriverError>> {
         let shared = Arc::clone(&self.shared);
         self.unless_ending(async move { shared.ensure(Arc::new(request)).await })
     }
 
     /// See `Driver::create`. A repeat goes to the site again, which knows the operation.
-    pub(super) fn create(&self, request: Create) -> BoxFuture<Result<Address, DriverError>> {
+    pub(super) fn create(&self, request: Create) -> BoxFuture<Result<(Address, Seen), DriverError>> {
         let shared = Arc::clone(&self.shared);
         self.unless_ending(async move {
             shared.admit(request.fence)?;
             let place = shared.place(&request.scale_set, &request.instance.id);
             let _turn = place.turn.lock().await;
-            shared.reach.create(Arc::new(request)).await.map_err(Into::into)
+            let request = Arc::new(request);
+            let address = shared.reach.create(Arc::clone(&request)).await.map_err(Into::into)?;
+            let there = Instance { address: address.clone(), ..request.instance.clone() };
+            let wanted = (&Component::Application, &request.version);
+            let seen = shared.confirm(&request.scale_set, &there, wanted).await?;
+            Ok((address, seen))
         })
     }
 
@@ -164,19 +176,14 @@ impl<R: Reach> Site<R> {
     }
 
     /// See `Driver::observe`.
-    pub(super) fn observe(
-        &self,
-        scale_set: &ScaleSetName,
-        instance: &Instance,
-    ) -> BoxFuture<Option<Version>> {
+    pub(super) fn observe(&self, question: Observe) -> BoxFuture<Seen> {
         let shared = Arc::clone(&self.shared);
-        let (scale_set, instance) = (scale_set.clone(), instance.clone());
         let mut ending = self.ending.subscribe();
         Box::pin(async move {
             tokio::select! {
                 biased;
-                _ = ending.wait_for(|ending| *ending == Ending::Yes) => None,
-                version = shared.observe(&scale_set, &instance) => version,
+                _ = ending.wait_for(|ending| *ending == Ending::Yes) => Seen::Unknown,
+                seen = shared.observe(&question) => seen,
             }
         })
     }
@@ -194,79 +201,88 @@ impl<R: Reach> Shared<R> {
         Ok(fence.admit(&mut highest)?)
     }
 
-    async fn ensure(&self, request: Arc<Ensure>) -> Result<(), DriverError> {
+    async fn ensure(&self, request: Arc<Ensure>) -> Result<Seen, DriverError> {
         self.admit(request.fence)?;
         let place = self.place(&request.scale_set, &request.instance.id);
         let _turn = place.turn.lock().await;
-        let known = place.known(&request.component);
-        let is_done = match &known {
-            Known::Applied { operation, .. } if *operation == request.operation => return Ok(()),
-            Known::Applied { .. } | Known::Nothing => self.runs_already(&known, &request).await,
-            Known::InDoubt => false,
-        };
-        if !is_done {
-            place.learn(&request.component, Known::InDoubt);
-            self.reach.apply(Arc::clone(&request)).await.map_err(Into::into)?;
-            self.confirm(&request).await?;
+        let Ensure { scale_set, instance, operation, version, component, .. } = &*request;
+        if let Some(Applied { seen, .. }) =
+            place.done(component).filter(|applied| applied.operation == *operation)
+        {
+            return Ok(seen);
         }
-        let Ensure { operation, version, component, .. } = &*request;
-        let done = Known::Applied { operation: operation.clone(), version: version.clone() };
-        place.learn(component, done);
-        Ok(())
+        place.forget(component);
+        self.reach.apply(Arc::clone(&request)).await.map_err(Into::into)?;
+        let seen = self.confirm(scale_set, instance, (component, version)).await?;
+        place.learn(component, Applied { operation: operation.clone(), seen: seen.clone() });
+        Ok(seen)
     }
 
-    async fn observe(&self, scale_set: &ScaleSetName, instance: &Instance) -> Option<Version> {
-        if let Some(Some(version)) = self.look(scale_set, instance).await {
-            return Some(version);
-        }
-        match self.place(scale_set, &instance.id).known(&Component::Application) {
-            Known::Applied { version, .. } => Some(version),
-            Known::Nothing | Known::InDoubt => None,
-        }
-    }
-
-    /// Whether nothing is left to do.
-    async fn runs_already(&self, known: &Known, request: &Ensure) -> bool {
-        match (self.look_for(request).await, known) {
-            (Some(seen), _) => seen.as_ref() == Some(&request.version),
-            (None, Known::Applied { version, .. }) => *version == request.version,
-            (None, Known::Nothing | Known::InDoubt) => false,
-        }
-    }
-
-    /// Whether what was said to be done is so, as far as anybody can be asked. An instance that
-    /// does not answer now is the health gate's business.
-    async fn confirm(&self, request: &Ensure) -> Result<(), DriverError> {
-        let Confirm { within, mut pause } = self.confirm;
-        let mut over = pin!(tokio::time::sleep(within));
+    /// Looks once, and where the answer is not what is recorded, until it counts: of old and new that answer side by
+    /// side none does.
+    async fn observe(&self, question: &Observe) -> Seen {
+        let Observe { scale_set, instance, component, expected, .. } = question;
+        let Patience { confirm, .. } = self.patience;
+        let begun = self.clock.now();
+        let mut row = Row::default();
         loop {
-            let seen = match self.look_for(request).await {
-                Some(Some(seen)) if seen != request.version => seen,
-                Some(_) | None => return Ok(()),
+            let at = self.clock.now();
+            let Some((seen, _)) = self.look(scale_set, instance, component).await else {
+                return Seen::Unknown;
             };
-            tokio::select! {
-                biased;
-                () = &mut over => return Err(DriverError::NotSo { seen, within }),
-                () = tokio::time::sleep(pause.after_failure()) => {}
+            let now = self.clock.now();
+            let agrees = expected.is_none()
+                || matches!((&seen, expected), (Seen::Version(seen), Some(it)) if seen == it);
+            row.add(seen.clone(), at);
+            if agrees || row.counts(confirm, now) || now.since(begun) >= confirm.within.max(confirm.over) {
+                return seen;
             }
+            tokio::time::sleep(self.patience.pause()).await;
         }
     }
 
-    /// Asks the instance what it runs; of extensions it knows nothing.
-    async fn look_for(&self, request: &Ensure) -> Option<Option<Version>> {
-        match request.component {
-            Component::Application => self.look(&request.scale_set, &request.instance).await,
-            Component::Extension(_) => None,
+    /// Whether what was said to be done is so, as far as anybody can be asked: unknown where nobody can.
+    async fn confirm(
+        &self,
+        scale_set: &ScaleSetName,
+        instance: &Instance,
+        (component, wanted): (&Component, &Version),
+    ) -> Result<Seen, DriverError> {
+        let begun = self.clock.now();
+        let mut row = Row::default();
+        let mut named_at: Option<Timestamp> = None;
+        loop {
+            let at = self.clock.now();
+            let Some((seen, why)) = self.look(scale_set, instance, component).await else {
+                return Ok(Seen::Unknown);
+            };
+            let now = self.clock.now();
+            row.add(seen.clone(), at);
+            let judged = Judged { wanted, begun, named_at, now, patience: self.patience };
+            if matches!(&seen, Seen::Version(seen) if seen == wanted) {
+                named_at = Some(now);
+                if row.counts(self.patience.confirm, now) {
+                    return Ok(seen);
+                }
+            } else if let Some(error) = judged.verdict(seen, why) {
+                return Err(error);
+            }
+            tokio::time::sleep(self.patience.pause()).await;
         }
     }
 
-    /// Asks the instance. The outer none says that nobody can be asked.
-    async fn look(&self, scale_set: &ScaleSetName, instance: &Instance) -> Option<Option<Version>> {
-        match self.reach.look(scale_set, instance)?.await {
-            Ok(version) => Some(version),
+    /// Asks the instance; with why nobody can tell. None says that nobody can be asked.
+    async fn look(
+        &self,
+        scale_set: &ScaleSetName,
+        instance: &Instance,
+        component: &Component,
+    ) -> Option<(Seen, Option<String>)> {
+        match self.reach.look(scale_set, instance, component)?.await {
+            Ok(seen) => Some((seen, None)),
             Err(reason) => {
-                tracing::warn!(%scale_set, instance = %instance.id, "cannot tell its version: {reason}");
-                Some(None)
+                tracing::info!(%scale_set, instance = %instance.id, %component, "cannot tell its version: {reason}");
+                Some((Seen::Unknown, Some(reason.to_string())))
             }
         }
     }
@@ -281,7 +297,7 @@ impl<R: Reach> Shared<R> {
         // Nothing is awaited and nothing can panic while it is held.
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let place = places.entry((scale_set.clone(), instance.clone())).or_insert_with(|| {
-            Arc::new(Place { turn: tokio::sync::Mutex::default(), known: Mutex::default() })
+            Arc::new(Place { turn: tokio::sync::Mutex::default(), done: Mutex::default() })
         });
         Arc::clone(place)
     }

@@ -40,6 +40,8 @@ pub struct TemplateValues<'a> {
 pub enum Wish<'a> {
     /// Nothing: it is only looked at.
     Look,
+    /// What it has of this: `{component}`.
+    Observe(&'a Component),
     /// That it runs a version: `{version}`.
     Run(&'a Version),
     /// One effect: also `{component}`, `{operation}` and `{generation}`.
@@ -81,6 +83,8 @@ pub enum Wish<'a> {
 pub enum Scope {
     /// For [`Wish::Look`].
     Look,
+    /// For [`Wish::Observe`].
+    Observe,
     /// For [`Wish::Run`].
     Run,
     /// For [`Wish::Apply`].
@@ -95,6 +99,7 @@ impl Scope {
     fn known(self) -> &'static str {
         match self {
             Self::Look => "{id}, {name}, {address}, {host}, {port}, {zone}, {label.NAME}",
+            Self::Observe => "{id}, {name}, {address}, {host}, {port}, {zone}, {label.NAME}, {component}",
             Self::Run => "{id}, {name}, {version}, {address}, {host}, {port}, {zone}, {label.NAME}",
             Self::Apply => {
                 "{id}, {name}, {version}, {address}, {host}, {port}, {zone}, {label.NAME}, {component}, \
@@ -224,6 +229,12 @@ impl Template {
             }
         }
         Ok(text)
+    }
+
+    /// Whether it says which component it is about.
+    #[must_use]
+    pub fn asks_for_component(&self) -> bool {
+        self.parts.contains(&Part::Placeholder(Placeholder::Component))
     }
 
     /// What the instance lacks, if anything.

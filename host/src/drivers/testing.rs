@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Create, Delete, Ensure};
+use super::looking::Confirm;
+use super::{Create, Delete, Ensure, Observe};
 use phasegate_core::domain::{
-    Address, Component, Fence, Instance, InstanceId, Located, OperationId, Protection, ScaleSetName, Version,
+    Address, Component, Fence, Instance, InstanceId, Located, OperationId, Protection, ScaleSetName, Seen,
+    Version,
 };
 
 /// Never reached in a good run; long enough for a busy machine.
@@ -34,6 +36,25 @@ pub(super) fn request(instance: &str, version: &str, operation: &str) -> Ensure 
         fence: fence(1),
     }
 }
+
+/// A question what an instance of the set `db` runs, of which nothing is recorded.
+pub(super) fn question(instance: &str) -> Observe {
+    let Ensure { scale_set, instance, component, .. } = request(instance, "v1", "");
+    Observe { scale_set, instance: std::sync::Arc::new(instance), component, expected: None, epoch: 0 }
+}
+
+/// What was seen, in a word.
+pub(super) fn word(seen: &Seen) -> String {
+    match seen {
+        Seen::Version(version) => version.to_string(),
+        Seen::Nothing => "absent".to_owned(),
+        Seen::Unknown => "unknown".to_owned(),
+    }
+}
+
+/// A rule for tests: three answers in a row, at once, and not half a second for the first.
+pub(super) const CONFIRM: Confirm =
+    Confirm { answers: 3, over: Duration::ZERO, within: Duration::from_millis(400) };
 
 /// A request of generation 1 that creates `instance` in the place of `0`.
 pub(super) fn creation(instance: &str, version: &str, operation: &str) -> Create {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use phasegate_core::domain::{Component, InstanceId, OperationId, ScaleSetName};
+use phasegate_core::domain::{Component, InstanceId, OperationId, ScaleSetName, Seen, Touched};
 use phasegate_core::kernel::effect::{Ask, Create, Delete, Ensure, Observe, Target, Used};
 use phasegate_core::kernel::event::{Created, Deleted, Done, Observed, Superseded};
 use phasegate_core::kernel::{Effect, Event};
@@ -71,23 +71,31 @@ where
 }
 
 async fn ensure(driver: Arc<dyn Driver>, request: Ensure) -> Event {
-    let Ensure { scale_set, instance, component, operation, .. } = request.clone();
+    let Ensure { scale_set, instance, component, operation, previous, .. } = request.clone();
     let named = (&scale_set, &instance.id, &component, &operation);
-    let answer = match heard(driver.ensure(request).await, named) {
+    let result = driver.ensure(request).await;
+    let touched = result.as_ref().err().map_or(Touched::Perhaps, DriverError::touched);
+    let answer = match heard(result, named) {
         Ok(answer) => answer,
         Err(superseded) => return *superseded,
     };
-    let seen = match &component {
-        Component::Application => driver.observe(&scale_set, &instance).await,
-        Component::Extension(_) => None,
+    let (answer, seen) = match answer {
+        // The driver has confirmed it, where it can.
+        Ok(seen) => (Ok(()), seen),
+        Err(text) => {
+            let (scale_set, component) = (scale_set.clone(), component.clone());
+            let instance = Arc::new(instance.clone());
+            let question = Observe { scale_set, instance, component, expected: previous, epoch: 0 };
+            (Err(text), driver.observe(question).await)
+        }
     };
-    Event::Done(Done { scale_set, instance: instance.id, component, operation, answer, seen })
+    Event::Done(Done { scale_set, instance: instance.id, component, operation, answer, touched, seen })
 }
 
 async fn observe(driver: Arc<dyn Driver>, request: Observe) -> Event {
-    let Observe { scale_set, instance, epoch } = request;
-    let version = driver.observe(&scale_set, &instance).await;
-    Event::Observed(Observed { scale_set, instance: instance.id.clone(), epoch, version })
+    let Observe { scale_set, instance, component, expected: _, epoch } = request.clone();
+    let seen = driver.observe(request).await;
+    Event::Observed(Observed { scale_set, instance: instance.id.clone(), component, epoch, seen })
 }
 
 async fn create(driver: Arc<dyn Driver>, request: Create) -> Event {
@@ -97,11 +105,10 @@ async fn create(driver: Arc<dyn Driver>, request: Create) -> Event {
         Ok(answer) => answer,
         Err(superseded) => return *superseded,
     };
-    let mut seen = None;
-    if let Ok(address) = &answer {
-        let there = phasegate_core::domain::Instance { address: address.clone(), ..instance.clone() };
-        seen = driver.observe(&scale_set, &there).await;
-    }
+    let (answer, seen) = match answer {
+        Ok((address, seen)) => (Ok(address), seen),
+        Err(text) => (Err(text), Seen::Unknown),
+    };
     Event::Created(Created { scale_set, instance: instance.id, operation, answer, seen })
 }
 

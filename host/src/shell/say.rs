@@ -81,6 +81,7 @@ pub(super) fn recorded(said: &Said, write: &Write) {
         What::Failed { .. }
         | What::Restore { .. }
         | What::Remove { .. }
+        | What::Seen { .. }
         | What::Line { .. }
         | What::Record { .. } => {
             tracing::warn!(%scale_set, upgrade, instance, "{code}: {entry}");

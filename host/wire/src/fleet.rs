@@ -55,8 +55,14 @@ pub struct Instance {
     pub participation: Option<Participation>,
     /// One line for people.
     pub reason: Option<String>,
-    /// Version that it runs.
+    /// Version that it runs; null when nothing runs or nobody can tell, as `versionState` says.
     pub version: Option<String>,
+    /// What is known of what it runs.
+    #[serde(default = "known")]
+    pub version_state: VersionState,
+    /// Version that was recorded last, where it runs none that is known; left out where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_version: Option<String>,
     /// Version that the model wants.
     pub desired_version: Option<String>,
     /// Versions of its extensions, as far as known.
@@ -96,6 +102,23 @@ pub struct Stamp {
     pub digest: String,
     /// Rises with each swap.
     pub generation: u64,
+}
+
+/// What older programs mean that do not say it.
+fn known() -> VersionState {
+    VersionState::Version
+}
+
+words! {
+    /// What is known of what an instance runs.
+    VersionState {
+        /// It runs `version`.
+        Version = "version",
+        /// Nothing runs.
+        Absent = "absent",
+        /// Nobody can tell, or something was begun and did not end well.
+        Unknown = "unknown",
+    }
 }
 
 words! {

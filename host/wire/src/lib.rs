@@ -30,14 +30,14 @@ pub use data::{Data, DataCheck};
 pub use decision::{Evaluation, Explanation, PluginCounts};
 pub use error::{Error, ErrorBody, ErrorCode, ErrorDetail};
 pub use event::{CurrentBatch, Ending, Event, Following, HealthChange, NotYet, Recorded, UpgradeProgress};
-pub use fleet::{Fleet, Health, Instance, Participation, ScaleSet, Stamp, StandsIn};
+pub use fleet::{Fleet, Health, Instance, Participation, ScaleSet, Stamp, StandsIn, VersionState};
 pub use host::{HealthCounts, HostStanding, ScaleSetSummary, ScaleSets, UpgradeSummary, Version};
 pub use line::Line;
 pub use log::{Log, LogEntry, LogKind};
 pub use past::{
     LatestUpgrade, LatestUpgrades, PastUpgrade, PastUpgrades, QuarantinedVersion, UpgradeInBrief, UpgradeKind,
 };
-pub use plan::{BatchTime, Frozen, Hold, Limits, Plan, PlanBatch, PlanDetail, Warning, WarningCode};
+pub use plan::{BatchTime, Frozen, Hold, Limits, Plan, PlanBatch, PlanDetail, Unseen, Warning, WarningCode};
 pub use plugin::{
     Claim, Plugin, PluginChange, PluginCounters, PluginDiff, PluginFailing, PluginGeneration, PluginHistory,
     PluginLoad, PluginStage, PluginStageName, PluginStageState, PluginSwap, PluginVerdict, Plugins,

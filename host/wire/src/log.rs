@@ -78,6 +78,8 @@ words! {
         Failed = "failed",
         /// A driver is asked to bring back what was there.
         Restore = "restore",
+        /// An instance runs something else than was recorded, and no upgrade did that.
+        Seen = "seen",
         /// A batch ended.
         Batch = "batch",
         /// The upgrade ended.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::fleet::VersionState;
 use crate::words::words;
 
 /// `upgrade plan --json`.
@@ -19,6 +20,23 @@ pub struct Plan {
     pub batches: Vec<PlanBatch>,
     /// Instances left alone.
     pub holds: Vec<Hold>,
+    /// Planned instances of which nobody can tell what they run, and on which nothing runs; left out when there
+    /// are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unseen: Vec<Unseen>,
+}
+
+/// A planned instance that runs no version that is known.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Unseen {
+    /// Its id.
+    pub instance: String,
+    /// `absent` or `unknown`.
+    pub version_state: VersionState,
+    /// What it is brought back to if it fails: the version that was recorded last. Null: it has no way back.
+    pub way_back: Option<String>,
 }
 
 /// `GET /v1/scale-sets/NAME/plan`, `upgrade plan --json --detail`: a [`Plan`] with what to know

@@ -32,6 +32,8 @@ words! {
         Holding = "holding",
         /// Answers of instances: the first ones, or those to probes that began after the batch before had ended.
         Evidence = "evidence",
+        /// A look at what instances run.
+        Look = "look",
         /// A person, who stopped the line.
         Line = "line",
         /// The end of a freeze window.

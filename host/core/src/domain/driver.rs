@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::ScaleSetName;
 use super::instance_id::InstanceId;
+use super::runs::Sight;
 use super::time::Timestamp;
 
 /// Who keeps instances running between requests, and therefore what a starting host does.
@@ -39,6 +40,8 @@ pub struct DriverTraits {
     pub custody: Custody,
     /// Whether it can create instances.
     pub creation: Creation,
+    /// What it can be asked about instances that the site keeps running.
+    pub sight: Sight,
 }
 
 /// Something that happened to an instance outside of any request, for example a process that died.
@@ -65,4 +68,13 @@ pub enum ProcessState {
     Exited,
     /// A new one runs after an exit.
     Restarted,
+}
+
+/// Whether a driver that failed has done anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Touched {
+    /// It has, or may have.
+    Perhaps,
+    /// It says that it has not: all is as it was.
+    No,
 }

@@ -23,6 +23,7 @@ pub mod plugin_spec;
 pub mod policy;
 pub mod request;
 pub mod rules;
+pub mod runs;
 pub mod shortage;
 pub mod shown;
 #[cfg(test)]
@@ -36,7 +37,7 @@ pub use component::{APPLICATION, Change, Component, Goal};
 pub use decision::{
     Cost, Decision, Evaluation, Origin, Outcome, Participation, PluginFailure, PluginStamp, Reason, Verdict,
 };
-pub use driver::{Creation, Custody, DriverNote, DriverTraits, ProcessState};
+pub use driver::{Creation, Custody, DriverNote, DriverTraits, ProcessState, Touched};
 pub use duration::parse_iso_duration;
 pub use fence::{DeposedError, Fence, InvalidFenceError};
 pub use fleet::{Address, Instance, Model, Protection, ScaleSet};
@@ -59,6 +60,7 @@ pub use rules::{
     Bake, Checkpoints, Decisions, FailureRules, OnBakeFailure, OnBreach, OnInstanceFailure, PhaseName,
     RetryRule,
 };
+pub use runs::{CanTell, Looks, Runs, Seen, Sight};
 pub use shortage::{NotAsked, Shortage, Unasked, Unheard};
 pub use time::Timestamp;
 pub use upgrade_policy::UpgradePolicy;

@@ -9,10 +9,10 @@ use super::memory::Memories;
 use super::out::{About, Out};
 use super::perform::{self, Life};
 use super::state::{Census, Evidence, Fleet, InstanceState, Place, SetState, Startup};
-use super::{held, look, surge};
+use super::{held, look, sight, surge};
 use crate::domain::{
     By, Change, Component, Custody, DriverTraits, Goal, Instance, InstanceId, Located, Membership, Now,
-    OnFailure, ScaleSet, ScaleSetName, Timestamp, Version,
+    OnFailure, Runs, ScaleSet, ScaleSetName, Timestamp, Version,
 };
 use crate::record::audit::{Leaves, What};
 use crate::record::{Stored, StoredModel, Write};
@@ -68,7 +68,7 @@ pub(super) fn take_up(fleet: &mut Fleet, memories: &mut Memories, startup: Start
 struct Share<'a> {
     memberships: Vec<(&'a InstanceId, &'a Membership)>,
     memories: Vec<(&'a InstanceId, &'a [u8])>,
-    versions: Vec<(&'a InstanceId, &'a Component, Option<&'a crate::domain::Version>)>,
+    versions: Vec<(&'a InstanceId, &'a Component, &'a Runs)>,
 }
 
 fn shares(stored: &Stored) -> BTreeMap<ScaleSetName, Share<'_>> {
@@ -79,8 +79,8 @@ fn shares(stored: &Stored) -> BTreeMap<ScaleSetName, Share<'_>> {
     for ((set, id), memory) in &stored.memories {
         shares.entry(set.clone()).or_default().memories.push((id, &memory.bytes));
     }
-    for ((set, id, component), version) in &stored.versions {
-        shares.entry(set.clone()).or_default().versions.push((id, component, version.as_ref()));
+    for ((set, id, component), runs) in &stored.versions {
+        shares.entry(set.clone()).or_default().versions.push((id, component, runs));
     }
     shares
 }
@@ -114,6 +114,8 @@ fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out
         suspicion: None,
         trusted_at: Timestamp::default(),
         unasked: OrdSet::new(),
+        look_due: OrdSet::new(),
+        looking: OrdSet::new(),
         due: OrdSet::new(),
         ids_gone: OrdSet::new(),
         upgrade: stored.upgrades.get(&spec.name).cloned().map(Arc::new),
@@ -146,16 +148,16 @@ fn instances(state: &mut SetState, share: Share<'_>, now: Now, out: &mut Out) {
     for (id, bytes) in share.memories {
         state.change(id, |instance| instance.memory = Some(Arc::from(bytes)));
     }
-    for (id, component, version) in share.versions {
+    for (id, component, runs) in share.versions {
         state.ids_gone.insert(id.clone());
-        let lost = version.is_none() && *component == Component::Application;
+        let lost = runs.version().is_none() && *component == Component::Application;
         state.change(id, |instance| {
-            instance.set_version(component, version.cloned());
+            instance.set_runs(component, runs.clone());
             instance.lost |= lost;
         });
     }
     let Some(upgrade) = state.upgrade.clone() else { return };
-    let unknown = state.instances().filter(|instance| instance.version.is_none());
+    let unknown = state.instances().filter(|instance| instance.runs.version().is_none());
     let asked: Vec<(InstanceId, Version)> = unknown
         .filter_map(|instance| Some((instance.spec.id.clone(), asked_before(&upgrade, instance)?)))
         .collect();
@@ -190,7 +192,7 @@ fn asked_before(upgrade: &Upgrade, instance: &InstanceState) -> Option<Version> 
         PartState::Applied | PartState::Failed { restored: Restored::NotTried | Restored::No(_), .. } => {
             Some(part.target.clone())
         }
-        PartState::Waiting | PartState::Failed { restored: Restored::Yes, .. } => {
+        PartState::Waiting | PartState::Failed { restored: Restored::Yes | Restored::NotNeeded, .. } => {
             part.previous.as_ref().or(untouched).cloned()
         }
     }
@@ -303,7 +305,7 @@ fn start_instances(fleet: &mut Fleet, memories: &mut Memories, name: &ScaleSetNa
             continue;
         };
         match set.driver.custody {
-            Custody::Site => perform::observe(set, &id, out),
+            Custody::Site => sight::look(set, &id, now, out),
             Custody::Host => {
                 let version = set.version_at_start(instance);
                 perform::start(set, &id, version, Life::New, now, out);

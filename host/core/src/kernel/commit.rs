@@ -219,7 +219,7 @@ fn used(write: &Write) -> Option<super::effect::Used> {
         | Write::LeftOut(..)
         | Write::Member(..)
         | Write::MemberLeft(..)
-        | Write::Version(..)
+        | Write::Runs(..)
         | Write::Membership(..)
         | Write::Memory(..)
         | Write::Model(..)

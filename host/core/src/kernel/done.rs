@@ -1,13 +1,13 @@
-//! A driver's answers about instances that stay: to an effect, and to the question what runs.
+//! A driver's answers to effects on instances that stay. What it says when it is asked what runs is in `sight`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::event::{Done, Observed};
+use super::event::Done;
 use super::out::Out;
 use super::perform::announce;
 use super::state::{Fleet, Trouble};
-use crate::domain::{Backoff, Component, Custody, Now, Version};
+use crate::domain::{Backoff, CanTell, Custody, Now, Runs, Seen, Touched, Version};
 use crate::record::Write;
 use crate::rollout::Event as RolloutEvent;
 
@@ -17,36 +17,34 @@ pub(super) const START_AGAIN: Backoff =
 
 /// Takes in the answer to one effect.
 pub(super) fn done(fleet: &mut Fleet, done: Done, now: Now, out: &mut Out) {
-    let Done { scale_set: name, instance: id, component, operation, answer, seen } = done;
+    let Done { scale_set: name, instance: id, component, operation, answer, touched, seen } = done;
     let Some(set) = fleet.change(&name) else { return };
     if !set.is_busy(&id, &component, &operation) {
         return;
     }
     let (spec, custody) = (Arc::clone(&set.spec), set.driver.custody);
+    let can_tell = set.can_tell(&component);
     let heard = set.change(&id, |instance| {
         let before = instance.fold.health();
         let wanted = instance.busy.remove(&component).and_then(|busy| busy.wanted);
-        let recorded = instance.version_of(&component).cloned();
-        let seen = match &component {
-            Component::Application => seen,
-            // What an extension is at is what was last done to it.
-            Component::Extension(_) => answer.is_ok().then(|| wanted.clone()).flatten().or(recorded.clone()),
+        let recorded = instance.runs_of(&component).clone();
+        let (result, runs) = match answer {
+            Ok(()) => match runs_what_was_wanted(can_tell, seen.clone(), wanted) {
+                Ok(runs) => (Ok(()), runs),
+                Err(text) => (Err(text), recorded.after(seen)),
+            },
+            Err(text) => (Err(text), after_failure(&recorded, touched, seen)),
         };
-        let result = answer.and_then(|()| runs_what_was_wanted(seen.as_ref(), wanted.as_ref()));
-        // A site whose driver cannot tell runs what it ran, as far as the record says.
-        let observed = match custody {
-            Custody::Host => seen,
-            Custody::Site => seen.or(recorded),
-        };
+        instance.looked_at.insert(component.clone(), now.at);
         if result.is_ok() {
             instance.down = false;
             instance.applied_at = now.at;
             instance.begin_life(&spec, now.at);
         }
-        let moved = instance.set_version(&component, observed.clone()).then_some(observed);
+        let moved = instance.set_runs(&component, runs.clone()).then_some(runs);
         if let Err(text) = &result {
             instance.trouble = Some(Arc::new(Trouble { at: now.at, text: text.clone() }));
-            if instance.version.is_none() && custody == Custody::Host {
+            if instance.runs.version().is_none() && custody == Custody::Host {
                 instance.retry_at = Some(now.at + START_AGAIN.after(1, instance.epoch));
                 // The host alone keeps it running. What answered meanwhile ran before, or is something else.
                 instance.down = true;
@@ -60,46 +58,55 @@ pub(super) fn done(fleet: &mut Fleet, done: Done, now: Now, out: &mut Out) {
         set.dirty = true;
         out.changes.health.push((name.clone(), id.clone(), before, after));
     }
-    if let Some(version) = moved {
-        out.writes.push(Write::Version(name.clone(), id.clone(), component, version));
+    if let Some(runs) = moved {
+        out.writes.push(Write::Runs(name.clone(), id.clone(), component, runs));
     }
     if let Err(text) = &result {
         out.changes.troubles.push((name.clone(), id.clone(), text.clone()));
     }
     if set.active().is_some() {
-        set.answers.push(RolloutEvent::EffectDone { operation, instance: id.clone(), result });
+        set.answers.push(match (result, touched) {
+            (Err(reason), Touched::No) => {
+                RolloutEvent::EffectRefused { operation, instance: id.clone(), reason }
+            }
+            (result, Touched::No | Touched::Perhaps) => {
+                RolloutEvent::EffectDone { operation, instance: id.clone(), result }
+            }
+        });
     }
     announce(set, &id, out);
 }
 
-/// Else the old version, which is healthy, would pass the health gate for the new one.
-pub(super) fn runs_what_was_wanted(seen: Option<&Version>, wanted: Option<&Version>) -> Result<(), String> {
-    match (seen, wanted) {
-        (Some(seen), Some(wanted)) if seen != wanted => {
+/// What is there once a driver has said "done". Else the old version, which is healthy, would pass the health gate
+/// for the new one; and where somebody can be asked, what cannot be confirmed is not done.
+pub(super) fn runs_what_was_wanted(
+    can_tell: CanTell,
+    seen: Seen,
+    wanted: Option<Version>,
+) -> Result<Runs, String> {
+    match (seen, wanted, can_tell) {
+        (Seen::Version(seen), Some(wanted), _) if seen != wanted => {
             Err(format!("the driver says done, but the instance runs {seen} and not {wanted}"))
         }
-        (Some(_) | None, _) => Ok(()),
+        (Seen::Version(version), _, _) | (Seen::Nothing | Seen::Unknown, Some(version), CanTell::No) => {
+            Ok(Runs::at(version))
+        }
+        (Seen::Nothing, Some(wanted), CanTell::Yes) => {
+            Err(format!("the driver says done, but the instance runs nothing and not {wanted}"))
+        }
+        (Seen::Unknown, Some(wanted), CanTell::Yes) => {
+            Err(format!("the driver says done, and nobody can tell whether the instance runs {wanted}"))
+        }
+        (Seen::Nothing | Seen::Unknown, None, _) => Ok(Runs::UNKNOWN),
     }
 }
 
-/// Records what an instance was seen to run. When the driver cannot tell, what was recorded before stands,
-/// and a new instance is taken to run the model's version.
-pub(super) fn observed(fleet: &mut Fleet, observed: Observed, out: &mut Out) {
-    let Observed { scale_set: name, instance: id, epoch, version } = observed;
-    let Some(set) = fleet.change(&name) else { return };
-    let model = set.model.of(&Component::Application).cloned();
-    let moved = set.change(&id, |instance| {
-        // An effect that has begun since says itself what runs.
-        if instance.epoch != epoch {
-            return None;
-        }
-        let version = version.or_else(|| instance.version.clone()).or(model);
-        instance.set_version(&Component::Application, version.clone()).then_some(version)
-    });
-    let Some(version) = moved.flatten() else { return };
-    set.dirty = true;
-    out.writes.push(Write::Version(name, id.clone(), Component::Application, version));
-    announce(set, &id, out);
+/// What is there once a driver has failed. One that has touched nothing leaves what was there.
+fn after_failure(recorded: &Runs, touched: Touched, seen: Seen) -> Runs {
+    match (touched, seen) {
+        (Touched::No, Seen::Nothing | Seen::Unknown) => recorded.clone(),
+        (Touched::No | Touched::Perhaps, seen) => recorded.after(seen),
+    }
 }
 
 #[cfg(test)]
@@ -109,32 +116,58 @@ mod tests {
     use crate::domain::*;
 
     #[test]
-    fn done_is_believed_when_it_runs_what_was_wanted() {
-        for (answer, seen, version_after, ok) in [
-            (Ok(()), Some("v2"), Some("v2"), true),
-            // It cannot tell: what was recorded stands, and the gate decides.
-            (Ok(()), None, Some("v1"), true),
-            (Ok(()), Some("v1"), Some("v1"), false),
-            (Err("exit code 3"), Some("v1"), Some("v1"), false),
+    fn done_is_believed_when_it_can_be_confirmed() {
+        let seen = |text: &str| Seen::Version(version(text));
+        let unknown = |before: &str| Runs::Unknown { before: Some(version(before)) };
+        for (answer, can_tell, seen, after, ok) in [
+            (Ok(()), CanTell::Yes, seen("v2"), Runs::at(version("v2")), true),
+            // Nobody can be asked: the driver's word counts, and the gate decides.
+            (Ok(()), CanTell::No, Seen::Unknown, Runs::at(version("v2")), true),
+            (Ok(()), CanTell::Yes, Seen::Unknown, unknown("v1"), false),
+            (Ok(()), CanTell::Yes, Seen::Nothing, Runs::Nothing { before: Some(version("v1")) }, false),
+            (Ok(()), CanTell::Yes, seen("v1"), Runs::at(version("v1")), false),
+            (Err("exit code 3"), CanTell::Yes, seen("v1"), Runs::at(version("v1")), false),
+            // It may be half done: neither version is there.
+            (Err("exit code 3"), CanTell::No, Seen::Unknown, unknown("v1"), false),
         ] {
-            let mut rig = Rig::healthy();
+            let mut set = orders();
+            set.driver.sight.application = can_tell;
+            let mut rig = Rig::new(vec![set]);
+            rig.all_healthy();
             rig.start("v2");
             let asked = rig.asked().remove(0);
             let (id, epoch) = (asked.instance.id.clone(), rig.instance(asked.instance.id.as_str()).epoch);
-            rig.turn(vec![super::super::Event::Done(Done {
-                scale_set: asked.scale_set,
-                instance: id.clone(),
-                component: asked.component,
-                operation: asked.operation,
-                answer: answer.map_err(str::to_owned),
-                seen: seen.map(version),
-            })]);
+            rig.done_and_seen(asked, answer, seen.clone());
             let instance = rig.instance(id.as_str());
-            assert_eq!(instance.version.as_ref().map(Version::as_str), version_after, "{answer:?} {seen:?}");
+            assert_eq!(instance.runs, after, "{answer:?} {seen:?}");
             assert_eq!(instance.trouble.is_none(), ok, "{answer:?} {seen:?}");
             // One that failed is told to go back at once, which is another life, too.
             assert!(instance.epoch > epoch, "{answer:?} {seen:?}");
         }
+    }
+
+    #[test]
+    fn a_driver_that_has_touched_nothing_is_not_asked_to_bring_anything_back() {
+        let mut set = orders();
+        set.driver.sight.application = CanTell::No;
+        let mut rig = Rig::new(vec![set]);
+        rig.all_healthy();
+        rig.start("v2");
+        let asked = rig.asked().remove(0);
+        let first = asked.instance.id.clone();
+        rig.turn(vec![super::super::Event::Done(Done {
+            scale_set: asked.scale_set,
+            instance: asked.instance.id,
+            component: asked.component,
+            operation: asked.operation,
+            answer: Err("no such version".to_owned()),
+            touched: Touched::No,
+            seen: Seen::Unknown,
+        })]);
+        assert_eq!(rig.instance(first.as_str()).runs, Runs::at(version("v1")), "it is as it was");
+        assert!(rig.asked().iter().all(|asked| asked.instance.id != first), "nothing is brought back");
+        let failure = rig.upgrade().members.get(&first).and_then(crate::rollout::Member::failure);
+        assert_eq!(failure.as_deref(), Some("no such version; nothing was touched"));
     }
 
     #[test]
@@ -146,26 +179,6 @@ mod tests {
         asked.operation = OperationId("orders-1/0/7".to_owned());
         rig.done(asked, Ok(()));
         assert_eq!(*rig.upgrade(), before);
-    }
-
-    #[test]
-    fn what_is_seen_is_recorded_unless_an_effect_has_begun_since() {
-        let mut rig = Rig::new(vec![orders()]);
-        let see = |rig: &mut Rig, epoch: u64, version: Option<&str>| {
-            let version = version.map(super::super::testing::version);
-            let (scale_set, instance) = (name("orders"), id("0"));
-            rig.turn(vec![super::super::Event::Observed(Observed { scale_set, instance, epoch, version })]);
-        };
-        let shown = |rig: &Rig| rig.instance("0").version.as_ref().map(ToString::to_string);
-        see(&mut rig, 9, Some("v9"));
-        assert_eq!(shown(&rig), None, "of another life");
-        see(&mut rig, 0, None);
-        assert_eq!(shown(&rig).as_deref(), Some("v1"), "the driver cannot tell: the model's");
-        see(&mut rig, 0, Some("v7"));
-        see(&mut rig, 0, None);
-        assert_eq!(shown(&rig).as_deref(), Some("v7"), "what was recorded stands");
-        let recorded = rig.disk.stored().versions.values().flatten().next().cloned();
-        assert_eq!(recorded, Some(version("v7")));
     }
 
     #[test]

@@ -214,7 +214,7 @@ fn what_falls_ill_in_the_bake_goes_back_or_stops() {
         }
         assert!(!rig.upgrade().is_active(), "{rule:?}");
         let versions: Vec<String> =
-            rig.set().instances().map(|one| one.version.clone().unwrap().to_string()).collect();
+            rig.set().instances().map(|one| one.runs.version().unwrap().to_string()).collect();
         assert_eq!(versions, [version_after; 3], "{rule:?}");
     }
 }

@@ -32,8 +32,8 @@ pub enum Effect {
     Plugin(PluginName, Vec<lifecycle::Effect>),
 }
 
-/// A request that one instance is to run one version. Idempotent: a repeat of the same operation, or of the
-/// version that already runs, is done at once.
+/// A request that one instance is to run one version. Idempotent: a repeat of the same operation that was done is
+/// done at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ensure {
     /// The scale set.
@@ -59,6 +59,10 @@ pub struct Observe {
     pub scale_set: ScaleSetName,
     /// The instance.
     pub instance: Arc<Instance>,
+    /// What of it.
+    pub component: Component,
+    /// What is recorded: an answer that says otherwise has to be repeated before it counts.
+    pub expected: Option<Version>,
     /// The life in which it is asked.
     pub epoch: u64,
 }
@@ -106,7 +110,7 @@ pub struct Announced {
     pub(super) set: Arc<ScaleSet>,
     /// The instance.
     pub(super) instance: Arc<Instance>,
-    /// The version that it runs, as far as known.
+    /// The version that it runs, where there is one and it is known.
     pub(super) version: Option<Version>,
     /// The version that the model wants.
     pub(super) wanted: Option<Version>,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::domain::{
     Address, Component, Decided, Digest, DriverNote, Fence, Generation, InstanceId, NotAsked, OperationId,
-    PluginName, ScaleSetName, Version,
+    PluginName, ScaleSetName, Seen, Touched,
 };
 
 use super::Turn;
@@ -70,8 +70,10 @@ pub struct Done {
     pub operation: OperationId,
     /// How it went; one line for people when badly.
     pub answer: Result<(), String>,
-    /// What the driver saw running afterwards; none when it cannot tell, or when that is not asked.
-    pub seen: Option<Version>,
+    /// Whether anything was done to it; asked where it failed.
+    pub touched: Touched,
+    /// What the driver saw running afterwards; unknown where nobody can be asked, too.
+    pub seen: Seen,
 }
 
 /// An operation that was refused because a higher generation has told the same instance something.
@@ -101,7 +103,7 @@ pub struct Created {
     /// Where it is; one line for people when it failed.
     pub answer: Result<Address, String>,
     /// What the driver saw running there.
-    pub seen: Option<Version>,
+    pub seen: Seen,
 }
 
 /// A driver's answer to a deletion.
@@ -124,10 +126,12 @@ pub struct Observed {
     pub scale_set: ScaleSetName,
     /// The instance.
     pub instance: InstanceId,
+    /// What of it.
+    pub component: Component,
     /// The life in which the question was asked.
     pub epoch: u64,
-    /// The answer; none when the driver cannot tell.
-    pub version: Option<Version>,
+    /// The answer.
+    pub seen: Seen,
 }
 
 /// A plugin that fails for most of its instances.

@@ -12,8 +12,9 @@ use super::memory::Memories;
 use super::out::{About, Out};
 use super::perform;
 use super::refusal::Refusal;
+use super::sight;
 use super::state::{Fleet, Place, Startup};
-use crate::domain::{By, Custody, Fence, InstanceId, Located, Now, ScaleSetName};
+use crate::domain::{By, Custody, Fence, InstanceId, Located, Now, ScaleSetName, Seen, Touched};
 use crate::record::audit::{HoldState, What};
 use crate::record::{Doubt, Hold, Write};
 
@@ -39,7 +40,7 @@ pub(super) fn begin(fleet: &mut Fleet, hold: &Hold, now: Now, out: &mut Out) {
         let ids: Vec<InstanceId> = located.map(|instance| instance.spec.id.clone()).collect();
         for id in ids {
             match set.driver.custody {
-                Custody::Site => perform::observe(set, &id, out),
+                Custody::Site => sight::look(set, &id, now, out),
                 Custody::Host => perform::announce(set, &id, out),
             }
         }
@@ -64,7 +65,15 @@ pub(super) fn superseded(fleet: &mut Fleet, heard: Superseded, now: Now, out: &m
         let answer = Err(text);
         return done::done(
             fleet,
-            Done { scale_set, instance, component, operation, answer, seen: None },
+            Done {
+                scale_set,
+                instance,
+                component,
+                operation,
+                answer,
+                touched: Touched::No,
+                seen: Seen::Unknown,
+            },
             now,
             out,
         );

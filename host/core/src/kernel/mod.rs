@@ -44,6 +44,7 @@ pub mod report;
 mod requests;
 mod retry;
 mod rollback;
+mod sight;
 mod start;
 pub mod state;
 mod surge;
@@ -264,7 +265,7 @@ impl Kernel {
             Event::Done(done) => done::done(fleet, done, now, out),
             Event::Created(created) => surge::created(fleet, created, now, out),
             Event::Deleted(deleted) => surge::deleted(fleet, deleted, now, out),
-            Event::Observed(observed) => done::observed(fleet, observed, out),
+            Event::Observed(observed) => sight::observed(fleet, observed, now, out),
             Event::Superseded(heard) => held::superseded(fleet, heard, now, out),
             Event::Note(note) => note::note(fleet, note, now, out),
             Event::PluginTrouble(trouble) => note::plugin_trouble(fleet, &trouble, now, out),
@@ -403,6 +404,7 @@ impl Kernel {
                 look::look(fleet, memories, &name, &[], now, out);
             }
             boot::try_again(fleet, memories, &name, now, out);
+            sight::look_again(fleet, &name, now, out);
             retry::begin_due(fleet, memories, &name, now, out);
         }
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::effect::{Announced, Create, Delete, Effect, Ensure, Observe};
+use super::effect::{Announced, Create, Delete, Effect, Ensure};
 use super::memory::Memories;
 use super::out::Out;
 use super::state::{Busy, Fleet, Place, SetState};
@@ -36,6 +36,8 @@ pub(super) fn ensure(set: &mut SetState, id: &InstanceId, wish: Wish, now: Now, 
     let request = set.change(id, |instance| {
         let busy = Busy { operation: operation.clone(), wanted: Some(version.clone()) };
         instance.busy.insert(component.clone(), busy);
+        // Its answer says what runs; one that was asked for before it says what ran.
+        instance.looking.remove(&component);
         if component == Component::Application {
             instance.asked = Some(version.clone());
         }
@@ -46,7 +48,7 @@ pub(super) fn ensure(set: &mut SetState, id: &InstanceId, wish: Wish, now: Now, 
         Ensure {
             scale_set: spec.name.clone(),
             instance: (*instance.spec).clone(),
-            previous: instance.version_of(&component).cloned(),
+            previous: instance.runs_of(&component).last().cloned(),
             component,
             version,
             operation,
@@ -75,17 +77,6 @@ pub(super) fn start(
 ) {
     let operation = out.operation("start", &set.spec.name, id);
     ensure(set, id, Wish { component: Component::Application, version, operation, life }, now, out);
-}
-
-/// Asks a driver what an instance runs that the site keeps running.
-pub(super) fn observe(set: &SetState, id: &InstanceId, out: &mut Out) {
-    let Some(instance) = set.instance(id) else { return };
-    announce(set, id, out);
-    out.effects.push(Effect::Observe(Box::new(Observe {
-        scale_set: set.spec.name.clone(),
-        instance: Arc::clone(&instance.spec),
-        epoch: instance.epoch,
-    })));
 }
 
 /// A creation, as the rollout wants it.
@@ -170,7 +161,7 @@ pub(super) fn announce(set: &SetState, id: &InstanceId, out: &mut Out) {
     out.effects.push(Effect::Probe(Announced {
         set: Arc::clone(&set.spec),
         instance: Arc::clone(&instance.spec),
-        version: instance.version.clone(),
+        version: instance.runs.version().cloned(),
         wanted: set.model.of(&Component::Application).cloned(),
         epoch: instance.epoch,
     }));

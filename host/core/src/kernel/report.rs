@@ -10,7 +10,7 @@ mod tests;
 mod waiting;
 
 pub use fleet::{InstanceReport, instance};
-pub use plan::{PlanReport, plan};
+pub use plan::{PlanReport, Unseen, plan};
 pub use status::{Expected, StatusReport, past, status, waiting};
 pub use tally::{SetTally, Tally, tally};
 pub use waiting::{DriverWork, Few, Then, WaitsFor};

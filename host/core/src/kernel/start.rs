@@ -8,6 +8,7 @@ use super::memory::Memories;
 use super::out::{About, Out};
 use super::perform::announce;
 use super::refusal::Refusal;
+use super::sight;
 use super::state::{Fleet, SetState};
 use super::trail;
 use crate::domain::{
@@ -131,6 +132,9 @@ pub(super) fn install(
     out.audit(About::upgrade(&upgrade, None), by.clone(), what, now);
     if upgrade.digest.is_some() {
         trail::plan(&upgrade, set, now, out);
+    }
+    if upgrade.is_forward() && upgrade.digest.is_none() {
+        sight::look_before(set, &upgrade.goal, now, out);
     }
     set.upgrade = Some(Arc::new(upgrade));
     set.dirty = true;

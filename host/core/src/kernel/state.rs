@@ -20,8 +20,8 @@ use imbl::{OrdMap, OrdSet};
 
 use super::refusal::Refusal;
 use crate::domain::{
-    Change, Component, DriverTraits, Generation, Goal, InstanceId, Now, OnFailure, OperationId, Outcome,
-    Participation, PluginName, ScaleSet, ScaleSetName, Timestamp, Version, WallTime,
+    CanTell, Change, Component, Custody, DriverTraits, Generation, Goal, InstanceId, Now, OnFailure,
+    OperationId, Outcome, Participation, PluginName, ScaleSet, ScaleSetName, Timestamp, Version, WallTime,
 };
 use crate::lifecycle::PluginLife;
 use crate::plan::{Standing, StandingInput, standing};
@@ -129,6 +129,10 @@ pub struct SetState {
     pub(super) unasked: OrdSet<InstanceId>,
     /// When an instance is to be started or deleted again.
     pub(super) due: OrdSet<(Timestamp, InstanceId)>,
+    /// When instances are to be looked at again.
+    pub(super) look_due: OrdSet<(Timestamp, InstanceId)>,
+    /// Those that are being looked at.
+    pub(in crate::kernel) looking: OrdSet<InstanceId>,
     /// Every id that was used by what is gone; those that are there may be among them.
     pub(super) ids_gone: OrdSet<InstanceId>,
     /// The latest upgrade, running or ended.
@@ -197,11 +201,22 @@ impl SetState {
         change: impl FnOnce(&mut InstanceState) -> T,
     ) -> Option<T> {
         let instance = Arc::make_mut(self.instances.get_mut(id)?);
-        let (before, due_before, told_before) = (instance.counted(), instance.retry_at, instance.told());
+        let (before, due_before, look_before) = (instance.counted(), instance.retry_at, instance.look_at);
+        let told_before = instance.told();
         let out = change(instance);
-        let (after, due_after, told_after) = (instance.counted(), instance.retry_at, instance.told());
+        let (after, due_after, look_after) = (instance.counted(), instance.retry_at, instance.look_at);
+        let (looking, told_after) = (!instance.looking.is_empty(), instance.told());
         self.members.moved(id, before, after);
         self.evidence.moved(id, told_before, told_after);
+        if looking {
+            self.looking.insert(id.clone());
+        } else {
+            self.looking.remove(id);
+        }
+        if look_before != look_after {
+            look_before.into_iter().for_each(|at| drop(self.look_due.remove(&(at, id.clone()))));
+            look_after.into_iter().for_each(|at| drop(self.look_due.insert((at, id.clone()))));
+        }
         if due_before != due_after {
             due_before.into_iter().for_each(|at| drop(self.due.remove(&(at, id.clone()))));
             due_after.into_iter().for_each(|at| drop(self.due.insert((at, id.clone()))));
@@ -216,6 +231,10 @@ impl SetState {
         self.members.moved(&id, None, instance.counted());
         self.evidence.moved(&id, None, instance.told());
         instance.retry_at.into_iter().for_each(|at| drop(self.due.insert((at, id.clone()))));
+        instance.look_at.into_iter().for_each(|at| drop(self.look_due.insert((at, id.clone()))));
+        if !instance.looking.is_empty() {
+            self.looking.insert(id.clone());
+        }
         self.instances.insert(id, Arc::new(instance));
     }
 
@@ -240,6 +259,8 @@ impl SetState {
         self.members.moved(id, gone.counted(), None);
         self.evidence.moved(id, gone.told(), None);
         self.unasked.remove(id);
+        self.looking.remove(id);
+        gone.look_at.into_iter().for_each(|at| drop(self.look_due.remove(&(at, id.clone()))));
         gone.retry_at.into_iter().for_each(|at| drop(self.due.remove(&(at, id.clone()))));
         Some(gone)
     }
@@ -253,12 +274,13 @@ impl SetState {
     /// When something of the set is due.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         let due = self.due.get_min().map(|(at, _)| *at);
+        let look = self.look_due.get_min().map(|(at, _)| *at);
         // What an upgrade has not heard is due at once.
         let unheard = self.active().is_some() && !self.answers.is_empty();
         if unheard {
             return Some(Timestamp::default());
         }
-        self.wake_at.into_iter().chain(due).chain(self.retry_at()).min()
+        self.wake_at.into_iter().chain(due).chain(look).chain(self.retry_at()).min()
     }
 
     /// End of the freeze window that is open at a date.
@@ -313,13 +335,22 @@ impl SetState {
     /// asked to run and did not; a new one comes up at the model's.
     pub(super) fn version_at_start(&self, instance: &InstanceState) -> Version {
         let model = self.model.of(&Component::Application).unwrap_or(&self.spec.model.version);
-        instance.version.as_ref().or(instance.asked.as_ref()).unwrap_or(model).clone()
+        instance.runs.version().or(instance.asked.as_ref()).unwrap_or(model).clone()
     }
 
     /// The view that the core gets of this set at this moment.
     #[must_use]
     pub fn view(&self, now: Now) -> SetView<'_> {
         SetView { set: self, now }
+    }
+
+    /// Whether what an instance has of a component can be found out by asking.
+    pub(super) fn can_tell(&self, component: &Component) -> CanTell {
+        match (self.driver.custody, component) {
+            // What the host keeps running, it knows.
+            (Custody::Host, Component::Application) => CanTell::Yes,
+            (Custody::Host | Custody::Site, component) => self.driver.sight.of(component),
+        }
     }
 
     /// Whether a driver works under this operation on an instance.

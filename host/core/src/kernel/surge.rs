@@ -99,23 +99,23 @@ pub(super) fn created(fleet: &mut Fleet, created: Created, now: Now, out: &mut O
     if !set.is_busy(&id, &Component::Application, &operation) {
         return;
     }
-    let spec = Arc::clone(&set.spec);
+    let (spec, can_tell) = (Arc::clone(&set.spec), set.can_tell(&Component::Application));
     let heard = set.change(&id, |instance| {
         let wanted = instance.busy.remove(&Component::Application).and_then(|busy| busy.wanted);
         let answer = answer.and_then(|address| {
-            runs_what_was_wanted(seen.as_ref(), wanted.as_ref())?;
-            Ok(address)
+            let runs = runs_what_was_wanted(can_tell, seen, wanted)?;
+            Ok((address, runs))
         });
         match answer {
-            Ok(address) => {
+            Ok((address, runs)) => {
                 instance.spec = Arc::new(Instance { address, ..(*instance.spec).clone() });
                 instance.located = Located::Yes;
                 instance.down = false;
                 instance.applied_at = now.at;
                 instance.begin_life(&spec, now.at);
-                let version = seen.or(wanted);
-                instance.set_version(&Component::Application, version.clone());
-                Ok((version, membership(instance)))
+                instance.looked_at.insert(Component::Application, now.at);
+                instance.set_runs(&Component::Application, runs.clone());
+                Ok((runs, membership(instance)))
             }
             Err(text) => {
                 instance.trouble = Some(Arc::new(Trouble { at: now.at, text: text.clone() }));
@@ -125,11 +125,11 @@ pub(super) fn created(fleet: &mut Fleet, created: Created, now: Now, out: &mut O
     });
     let Some(heard) = heard else { return };
     let result = match heard {
-        Ok((version, membership)) => {
+        Ok((runs, membership)) => {
             if let Some(membership) = membership {
                 out.writes.push(Write::Membership(name.clone(), id.clone(), Some(Box::new(membership))));
             }
-            out.writes.push(Write::Version(name.clone(), id.clone(), Component::Application, version));
+            out.writes.push(Write::Runs(name.clone(), id.clone(), Component::Application, runs));
             announce(set, &id, out);
             Ok(())
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::command::{Answer, Command, Request, StartOptions, Wanted};
-use super::effect::{Effect, Ensure};
+use super::effect::{Effect, Ensure, Observe};
 use super::event::{Done, Event, RefusedCommit};
 use super::{Kernel, SetConfig, Turn};
 use crate::domain::*;
@@ -83,7 +83,8 @@ pub(crate) fn orders() -> SetConfig {
         instances: (0..3).map(instance).map(|instance| (instance.id.clone(), Arc::new(instance))).collect(),
         driver: (),
     };
-    let driver = DriverTraits { custody: Custody::Site, creation: Creation::NotTold };
+    let sight = Sight::APPLICATION;
+    let driver = DriverTraits { custody: Custody::Site, creation: Creation::NotTold, sight };
     SetConfig { spec, driver, on_failure: OnFailure::Hold }
 }
 
@@ -139,18 +140,12 @@ impl Rig {
         rig
     }
 
-    /// Answers every question what runs, and lets every instance be judged healthy.
+    /// Answers every question what runs with v1, and lets every instance be judged healthy.
     pub(crate) fn all_healthy(&mut self) {
         let asked: Vec<Effect> = std::mem::take(&mut self.effects);
         for effect in asked {
             if let Effect::Observe(asked) = effect {
-                let observed = super::event::Observed {
-                    scale_set: asked.scale_set,
-                    instance: asked.instance.id.clone(),
-                    epoch: asked.epoch,
-                    version: Some(version("v1")),
-                };
-                self.turn(vec![Event::Observed(observed)]);
+                self.sees(*asked, Seen::Version(version("v1")));
             }
         }
         for instance in ["0", "1", "2"] {
@@ -260,29 +255,62 @@ impl Rig {
     /// What drivers were told to bring instances to, and have not answered yet; taken.
     pub(crate) fn asked(&mut self) -> Vec<Ensure> {
         let all = std::mem::take(&mut self.effects);
+        let (questions, all) = all.into_iter().partition(|effect| matches!(effect, Effect::Observe(_)));
+        self.effects = questions;
         let ensure = |effect| match effect {
             Effect::Ensure(ensure) => Some(*ensure),
             _ => None,
         };
-        all.into_iter().filter_map(ensure).collect()
+        Vec::into_iter(all).filter_map(ensure).collect()
+    }
+
+    /// What drivers were asked about instances, and have not answered yet; taken.
+    pub(crate) fn questions(&mut self) -> Vec<Observe> {
+        let all = std::mem::take(&mut self.effects);
+        let (all, others) = all.into_iter().partition(|effect| matches!(effect, Effect::Observe(_)));
+        self.effects = others;
+        let question = |effect| match effect {
+            Effect::Observe(question) => Some(*question),
+            _ => None,
+        };
+        Vec::into_iter(all).filter_map(question).collect()
+    }
+
+    /// A look has found this.
+    pub(crate) fn sees(&mut self, asked: Observe, seen: Seen) {
+        let Observe { scale_set, instance, component, expected: _, epoch } = asked;
+        let instance = instance.id.clone();
+        let observed = super::event::Observed { scale_set, instance, component, epoch, seen };
+        self.turn(vec![Event::Observed(observed)]);
     }
 
     /// The driver has done what it was asked for.
     pub(crate) fn done(&mut self, asked: Ensure, answer: Result<(), &str>) {
-        let seen = answer.is_ok().then(|| asked.version.clone()).or(asked.previous);
+        let seen = answer.is_ok().then(|| asked.version.clone()).or(asked.previous.clone());
+        let seen = seen.map_or(Seen::Nothing, Seen::Version);
+        self.done_and_seen(asked, answer, seen);
+    }
+
+    /// The driver has answered, and has seen this.
+    pub(crate) fn done_and_seen(&mut self, asked: Ensure, answer: Result<(), &str>, seen: Seen) {
         self.turn(vec![Event::Done(Done {
             scale_set: asked.scale_set,
             instance: asked.instance.id.clone(),
             component: asked.component,
             operation: asked.operation,
             answer: answer.map_err(str::to_owned),
+            touched: Touched::Perhaps,
             seen,
         })]);
     }
 
-    /// Goes through a whole upgrade in which everything goes well.
+    /// Goes through a whole upgrade in which everything goes well. Every instance runs what is recorded.
     pub(crate) fn run_to_the_end(&mut self) {
         for _ in 0..20 {
+            for asked in self.questions() {
+                let recorded = asked.expected.clone().unwrap_or_else(|| version("v1"));
+                self.sees(asked, Seen::Version(recorded));
+            }
             for asked in self.asked() {
                 let instance = asked.instance.id.clone();
                 self.done(asked, Ok(()));

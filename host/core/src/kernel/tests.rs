@@ -10,8 +10,8 @@ use super::*;
 use crate::domain::{
     Actor, Address, Claim, Component, Creation, Custody, Decided, Decision, Digest, DriverTraits, Evaluation,
     FreezeWindows, Generation, HealthSettings, Instance, InstanceId, Model, OnFailure, OperationId, Outcome,
-    Participation, Percent, PluginName, PluginStamp, Protection, RollingUpgradePolicy, ScaleSet,
-    UpgradePolicy, Version, testing,
+    Participation, Percent, PluginName, PluginStamp, Protection, RollingUpgradePolicy, Runs, ScaleSet, Seen,
+    Sight, Touched, UpgradePolicy, Version, testing,
 };
 use crate::record::{Anchor, Commit, Disk, Made};
 use crate::rollout::MemberState;
@@ -65,7 +65,8 @@ fn config() -> SetConfig {
         instances: (0..4).map(instance).map(|one| (one.id.clone(), Arc::new(one))).collect(),
         driver: (),
     };
-    let driver = DriverTraits { custody: Custody::Host, creation: Creation::Possible };
+    let driver =
+        DriverTraits { custody: Custody::Host, creation: Creation::Possible, sight: Sight::APPLICATION };
     SetConfig { spec, driver, on_failure: OnFailure::Hold }
 }
 
@@ -183,7 +184,7 @@ impl Host {
     fn record_an_extension(&mut self, instance: u16) {
         let extension = Component::try_from("monitor".to_owned()).unwrap();
         let writes =
-            vec![Write::Version(set_name(), id(&instance.to_string()), extension, Some(version("1")))];
+            vec![Write::Runs(set_name(), id(&instance.to_string()), extension, Runs::at(version("1")))];
         self.close(Turn { writes, ..Turn::default() });
     }
 
@@ -199,7 +200,8 @@ fn done(instance: u16, operation: OperationId, answer: Result<Version, ()>) -> E
         instance: id(&instance.to_string()),
         component: Component::Application,
         operation,
-        seen: answer.clone().ok(),
+        touched: Touched::Perhaps,
+        seen: answer.clone().map_or(Seen::Nothing, Seen::Version),
         answer: answer.map(drop).map_err(|()| "exit code 3".to_owned()),
     })
 }
@@ -236,7 +238,7 @@ fn what_did_not_come_up_is_not_brought_to_the_target_of_an_upgrade_that_has_not_
     let (operation, wanted) = host.ensured("3").unwrap();
     assert_eq!(wanted, version("v1"));
     host.turn(vec![done(3, operation, Err(()))]);
-    assert_eq!(host.set().instance(&id("3")).unwrap().version, None);
+    assert_eq!(host.set().instance(&id("3")).unwrap().runs.version(), None);
     let mut host = Host::boot(config(), host.disk, host.now);
     assert_eq!(host.ensured("3").unwrap().1, version("v1"));
     // And what was brought to the target comes up there.
@@ -275,7 +277,7 @@ fn a_creation_that_is_asked_for_again_stays_as_it_was_recorded() {
         instance: create.instance.id.clone(),
         operation: create.operation.clone(),
         answer: Ok(Address { host: "10.0.0.1".to_owned(), port: 2000 }),
-        seen: None,
+        seen: Seen::Unknown,
     })]);
     assert_eq!(recorded(&host), host.set().instance(&create.instance.id).unwrap().membership());
 }

@@ -244,6 +244,7 @@ pub(super) fn used(entry: &Entry) -> Option<Used> {
         What::Decision { .. } | What::MindChanged { .. } | What::Hold { .. } => true,
         What::Start { .. }
         | What::Plan { .. }
+        | What::Seen { .. }
         | What::Leaves { .. }
         | What::Apply { .. }
         | What::Applied { .. }

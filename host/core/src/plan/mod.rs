@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Component, Digest, ExtensionName, Goal, Health, InstanceId, Participation, Phase, Protection,
+    Component, Digest, ExtensionName, Goal, Health, InstanceId, Participation, Phase, Protection, Runs,
     ScaleSetName, UpgradePolicy, Version,
 };
 
@@ -41,10 +41,10 @@ pub struct Candidate {
     pub fault_domain: Option<u32>,
     /// Protection.
     pub protection: Protection,
-    /// Version of the application that it runs.
-    pub version: Option<Version>,
-    /// Versions of its extensions, as far as known.
-    pub extensions: BTreeMap<ExtensionName, Version>,
+    /// What of the application it runs.
+    pub runs: Runs,
+    /// What it has of extensions; what is not in here is unknown.
+    pub extensions: BTreeMap<ExtensionName, Runs>,
     /// Committed health.
     pub health: Health,
     /// What the plugin's answers amount to.
@@ -52,16 +52,22 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// The version that it has of a component.
+    /// What it has of a component.
     #[must_use]
-    pub fn version_of(&self, component: &Component) -> Option<&Version> {
+    pub fn runs_of(&self, component: &Component) -> &Runs {
         match component {
-            Component::Application => self.version.as_ref(),
-            Component::Extension(name) => self.extensions.get(name),
+            Component::Application => &self.runs,
+            Component::Extension(name) => self.extensions.get(name).unwrap_or(&Runs::UNKNOWN),
         }
     }
 
-    /// Whether nothing of the goal is left to do.
+    /// The version that it has of a component, where there is one and it is known.
+    #[must_use]
+    pub fn version_of(&self, component: &Component) -> Option<&Version> {
+        self.runs_of(component).version()
+    }
+
+    /// Whether nothing of the goal is left to do. What is unknown is never there.
     #[must_use]
     pub fn is_at(&self, goal: &Goal) -> bool {
         goal.changes().all(|change| self.version_of(&change.component) == Some(&change.to))

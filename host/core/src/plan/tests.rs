@@ -34,7 +34,7 @@ fn candidate(text: &str) -> Candidate {
         update_domain,
         fault_domain: None,
         protection: Protection { from_scale_set_actions: flags.contains('p'), from_scale_in: true },
-        version: Some(Version::parse(if flags.contains('x') { "v2" } else { "v1" }).unwrap()),
+        runs: Runs::at(Version::parse(if flags.contains('x') { "v2" } else { "v1" }).unwrap()),
         extensions: BTreeMap::new(),
         health: if flags.contains('u') { Health::Unhealthy } else { Health::Healthy },
         standing: Standing::Decided {

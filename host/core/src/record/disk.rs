@@ -77,8 +77,8 @@ impl Disk {
             Write::MemberLeft(upgrade, id) => {
                 self.course(&upgrade, |course| drop(course.members.remove(&id)));
             }
-            Write::Version(set, id, component, version) => {
-                stored.versions.insert((set, id, component), version);
+            Write::Runs(set, id, component, runs) => {
+                stored.versions.insert((set, id, component), runs);
             }
             Write::Membership(set, id, membership) => {
                 put(&mut stored.memberships, (set, id), membership.map(|m| *m))

@@ -8,8 +8,8 @@ use super::audit::Entry;
 use super::hold::Hold;
 use super::stored::{Retry, StoppedLine, StoredMemory, StoredModel, StoredPlugin, StoredRequest};
 use crate::domain::{
-    Change, Component, Fence, InstanceId, Membership, PluginName, RequestKey, ScaleSetName, Timestamp,
-    UpgradeId, Version,
+    Change, Component, Fence, InstanceId, Membership, PluginName, RequestKey, Runs, ScaleSetName, Timestamp,
+    UpgradeId,
 };
 use crate::rollout::{BatchProgress, LeftOut, Member, Upgrade};
 
@@ -31,8 +31,8 @@ pub enum Write {
     Member(UpgradeId, InstanceId, Box<Member>),
     /// A member that left the plan before its turn.
     MemberLeft(UpgradeId, InstanceId),
-    /// The version that an instance has of a component.
-    Version(ScaleSetName, InstanceId, Component, Option<Version>),
+    /// What an instance has of a component.
+    Runs(ScaleSetName, InstanceId, Component, Runs),
     /// An instance that was created or deleted; none when it was never to be.
     Membership(ScaleSetName, InstanceId, Option<Box<Membership>>),
     /// What a plugin asked to remember of an instance; none when it forgets.
@@ -108,8 +108,8 @@ pub struct Stored {
     pub anchor: Option<Anchor>,
     /// Wanted versions.
     pub models: BTreeMap<(ScaleSetName, Component), StoredModel>,
-    /// Versions that instances have; none where an effect failed half-way.
-    pub versions: BTreeMap<(ScaleSetName, InstanceId, Component), Option<Version>>,
+    /// What instances have.
+    pub versions: BTreeMap<(ScaleSetName, InstanceId, Component), Runs>,
     /// Instances that were created or deleted.
     pub memberships: BTreeMap<(ScaleSetName, InstanceId), Membership>,
     /// What plugins asked to remember.

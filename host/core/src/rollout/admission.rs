@@ -32,6 +32,10 @@ pub(super) fn prepare(
         stopped.until().into_iter().for_each(|until| out.wake(until));
         return false;
     }
+    if fleet.looking_count() > 0 {
+        // Each look ends, by its time limit at the latest, and that is an event.
+        return false;
+    }
     if now < until && (fleet.initializing_count() > 0 || fleet.any_undecided()) {
         out.wake(until);
         return false;

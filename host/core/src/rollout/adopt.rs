@@ -85,7 +85,7 @@ pub(super) fn parts(goal: &Goal, candidate: &Candidate) -> Vec<Part> {
     let missing = goal.changes().filter(|change| candidate.version_of(&change.component) != Some(&change.to));
     let part = |change: &crate::domain::Change| Part {
         component: change.component.clone(),
-        previous: candidate.version_of(&change.component).cloned(),
+        previous: candidate.runs_of(&change.component).way_back().cloned(),
         target: change.to.clone(),
         state: PartState::Waiting,
     };

@@ -217,6 +217,18 @@ impl Member {
         true
     }
 
+    /// The driver says that the part in hand, which failed, is as it was: there is nothing to bring back.
+    pub(super) fn was_not_touched(&mut self) {
+        let MemberState::Applying { part, .. } = self.state else { return };
+        // A new instance goes as a whole.
+        if self.is_surge() {
+            return;
+        }
+        if let Some(Part { state: PartState::Failed { restored, .. }, .. }) = self.parts.get_mut(part) {
+            *restored = Restored::NotNeeded;
+        }
+    }
+
     /// Everything that went well so far has failed after all.
     pub(super) fn applied_have_failed(&mut self, reason: &str) {
         for part in self.parts.iter_mut().filter(|part| part.state == PartState::Applied) {

@@ -12,6 +12,8 @@ use crate::domain::{Component, InstanceId, Version};
 pub enum Restored {
     /// It was not asked for.
     NotTried,
+    /// Nothing had been touched.
+    NotNeeded,
     /// It was brought back.
     Yes,
     /// It could not be brought back; one line for people.
@@ -65,7 +67,7 @@ impl Part {
     /// Whether our effect on a part may be there still.
     pub(super) fn leaves_a_trace(&self) -> bool {
         let touched = match &self.state {
-            PartState::Failed { restored: Restored::Yes, .. } => false,
+            PartState::Failed { restored: Restored::Yes | Restored::NotNeeded, .. } => false,
             // Waiting may be with the driver.
             PartState::Waiting | PartState::Applied | PartState::Failed { .. } => true,
         };
@@ -86,6 +88,7 @@ pub(super) fn failure(part: &Part, replacement: Option<&InstanceId>) -> Option<S
         (Restored::No(why), _) if replacement.is_some() => format!("; that one could not be deleted: {why}"),
         (Restored::Yes, Some(previous)) => format!("; {previous} was brought back"),
         (Restored::No(why), Some(previous)) => format!("; {previous} could not be brought back: {why}"),
+        (Restored::NotNeeded, _) => "; nothing was touched".to_owned(),
         (Restored::Yes | Restored::No(_) | Restored::NotTried, _) => String::new(),
     };
     Some(format!("{whose}{reason}{back}"))

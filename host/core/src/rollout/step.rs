@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::domain::{InstanceId, OnInstanceFailure, OperationId, Timestamp};
+use crate::domain::{InstanceId, OnInstanceFailure, OperationId, Timestamp, Touched};
 use serde::{Deserialize, Serialize};
 
 use super::action::Action;
@@ -34,6 +34,15 @@ pub enum Event {
     },
     /// The host stood still for so long.
     StoodStill(Duration),
+    /// The driver has failed, and says that it has touched nothing: there is nothing to bring back.
+    EffectRefused {
+        /// Which.
+        operation: OperationId,
+        /// Which instance.
+        instance: InstanceId,
+        /// How; one line for people.
+        reason: String,
+    },
     /// A person wants something.
     Wish(Wish),
 }
@@ -96,7 +105,11 @@ pub fn step(upgrade: &mut Upgrade, fleet: &dyn FleetView, events: &[Event], now:
             Event::Look => {}
             Event::Resumed => resume(upgrade, now, &mut out),
             Event::EffectDone { operation, instance, result } => {
-                effect_done(upgrade, (operation, instance), result, now, &mut out);
+                effect_done(upgrade, (operation, instance), (result, Touched::Perhaps), now, &mut out);
+            }
+            Event::EffectRefused { operation, instance, reason } => {
+                let answer = (&Err(reason.clone()), Touched::No);
+                effect_done(upgrade, (operation, instance), answer, now, &mut out);
             }
             Event::StoodStill(length) => stood_still(upgrade, *length, now, &mut out),
             Event::Wish(wish) => grant(upgrade, *wish, now, &mut out),
@@ -260,7 +273,7 @@ fn stood_still(upgrade: &mut Upgrade, length: Duration, now: Timestamp, out: &mu
 fn effect_done(
     upgrade: &mut Upgrade,
     (operation, instance): (&OperationId, &InstanceId),
-    result: &Result<(), String>,
+    (result, touched): (&Result<(), String>, Touched),
     now: Timestamp,
     out: &mut Step,
 ) {
@@ -276,7 +289,13 @@ fn effect_done(
             member.deleted(result, now);
             return Answered::Over;
         }
-        if member.answered(result) { Answered::GoesOn(member.next(rule, now)) } else { Answered::NotAsked }
+        if !member.answered(result) {
+            return Answered::NotAsked;
+        }
+        if touched == Touched::No {
+            member.was_not_touched();
+        }
+        Answered::GoesOn(member.next(rule, now))
     });
     match next {
         Some(Answered::GoesOn(next)) => go(upgrade, &instance, next, out),

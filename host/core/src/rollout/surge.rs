@@ -173,10 +173,12 @@ impl Member {
 /// What a new instance needs to be as good as the one that it replaces: the goal, and the
 /// extensions that this one has.
 pub(super) fn whole(goal: &Goal, candidate: &Candidate, missing: Vec<Part>) -> Vec<Part> {
-    let kept = candidate.extensions.iter().map(|(name, version)| {
+    let kept = candidate.extensions.iter().filter_map(|(name, runs)| {
+        // Where that is unknown, what was installed last.
+        let version = runs.way_back()?;
         let component = Component::Extension(name.clone());
         let target = goal.of(&component).unwrap_or(version).clone();
-        Part { component, previous: Some(version.clone()), target, state: PartState::Waiting }
+        Some(Part { component, previous: Some(version.clone()), target, state: PartState::Waiting })
     });
     let named: BTreeSet<Component> = missing.iter().map(|part| part.component.clone()).collect();
     let kept: Vec<Part> = kept.filter(|part| !named.contains(&part.component)).collect();

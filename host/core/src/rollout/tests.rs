@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::domain::{
     Checkpoints, Decisions, ExtensionName, FailureRules, Goal, Health, HealthGate, InstanceId, OnBreach,
-    OnInstanceFailure, Participation, Percent, Phase, Protection, RollingUpgradePolicy, ScaleSetName,
+    OnInstanceFailure, Participation, Percent, Phase, Protection, RollingUpgradePolicy, Runs, ScaleSetName,
     Timestamp, UpgradeId, UpgradePolicy, Version, testing,
 };
 use crate::plan::{Candidate, Standing};
@@ -32,8 +32,12 @@ impl FleetView for Fleet {
             update_domain: None,
             fault_domain: None,
             protection: Protection::default(),
-            version: Some(version(node.version)),
-            extensions: node.extensions.clone(),
+            runs: Runs::at(version(node.version)),
+            extensions: node
+                .extensions
+                .iter()
+                .map(|(name, version)| (name.clone(), Runs::at(version.clone())))
+                .collect(),
             health: node.health,
             standing: if node.decided {
                 Standing::Decided {

@@ -24,6 +24,10 @@ pub trait FleetView {
     fn unhealthy(&self) -> Vec<InstanceId>;
     /// Instances that are Initializing, by id; costs no more than those.
     fn initializing(&self) -> Vec<InstanceId>;
+    /// How many are being looked at: what they run is about to be known. Asked at every event.
+    fn looking_count(&self) -> usize {
+        0
+    }
     /// Whether the generation of the plugin that is in force has not judged an instance yet.
     fn any_undecided(&self) -> bool {
         self.candidates().iter().any(|candidate| matches!(candidate.standing, Standing::Undecided))

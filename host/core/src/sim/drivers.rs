@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::domain::{
-    Address, Change, Component, DriverNote, Fence, Located, OperationId, ProcessState, Timestamp,
+    Address, Change, Component, DriverNote, Fence, Located, OperationId, ProcessState, Seen, Timestamp,
+    Touched,
 };
 use crate::kernel::Effect;
 use crate::kernel::event::{Created, Deleted, Done, Event, Observed};
@@ -226,7 +227,8 @@ impl World {
                 How::FailsBefore | How::FailsAfter => Err("exit code 3".to_owned()),
                 How::Well | How::Lies | How::ElsewhereTaken => Ok(()),
             },
-            seen: found.filter(|_| tells),
+            touched: if call.how == How::FailsBefore { Touched::No } else { Touched::Perhaps },
+            seen: if tells { found.map_or(Seen::Nothing, Seen::Version) } else { Seen::Unknown },
         })
     }
 
@@ -238,13 +240,13 @@ impl World {
             How::FailsBefore | How::FailsAfter => Err("no quota left".to_owned()),
             How::Well | How::Lies | How::ElsewhereTaken => Ok(self.create(call, change, old, up_at)),
         };
-        let seen = answer.is_ok().then(|| change.to.clone());
+        let tells = answer.is_ok() && self.scenario.keeper != Keeper::SiteSilent;
         Some(Event::Created(Created {
             scale_set: call.key.0.clone(),
             instance: call.key.1.clone(),
             operation: call.operation.clone(),
             answer,
-            seen: seen.filter(|_| self.scenario.keeper != Keeper::SiteSilent),
+            seen: if tells { Seen::Version(change.to.clone()) } else { Seen::Unknown },
         }))
     }
 
@@ -309,7 +311,7 @@ impl World {
                     .get(&call.key)
                     .map(|node| node.address.clone())
                     .ok_or_else(|| "it is gone".to_owned()),
-                seen: None,
+                seen: Seen::Unknown,
             }),
             What::Delete => Event::Deleted(Deleted {
                 scale_set: call.key.0.clone(),
@@ -327,8 +329,9 @@ impl World {
         self.inbox.push(Event::Observed(Observed {
             scale_set: key.0.clone(),
             instance: key.1.clone(),
+            component: Component::Application,
             epoch,
-            version: version.filter(|_| self.scenario.keeper != Keeper::SiteSilent),
+            seen: version.map_or(Seen::Nothing, Seen::Version),
         }));
     }
 

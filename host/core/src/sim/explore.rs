@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::domain::{
     Actor, Claim, Component, Custody, Decided, Evaluation, Generation, Health, Heard, InstanceId, Now,
-    OperationId, Outcome, Participation, Phase, RequestId, ScaleSetName, Timestamp, Version,
+    OperationId, Outcome, Participation, Phase, RequestId, ScaleSetName, Sight, Timestamp, Touched, Version,
 };
 use crate::kernel::command::{StartOptions, Wanted};
 use crate::kernel::event::Done;
@@ -170,6 +170,8 @@ fn way_to(ways: &[(usize, Option<Move>)], mut at: usize) -> Vec<Move> {
 impl State {
     fn started(mut config: SetConfig, nodes: Vec<TinyNode>, to: Version) -> Self {
         config.driver.custody = Custody::Site;
+        // Nobody can be asked what runs: it is taken to be the model's version.
+        config.driver.sight = Sight::NONE;
         let (mut disk, now) = (Disk::default(), Timestamp(1_000_000));
         let sets = vec![config.clone()];
         let (kernel, turn) = Kernel::boot_watched(sets, &disk.open(), Now::same(now), Watching::Steps);
@@ -189,17 +191,6 @@ impl State {
             way: 0,
         };
         drop(state.close(turn));
-        // The driver cannot tell what runs: it is taken to be the model's version.
-        let observed = |instance: &InstanceId| {
-            Event::Observed(crate::kernel::event::Observed {
-                scale_set: state.name().clone(),
-                instance: instance.clone(),
-                epoch: 0,
-                version: None,
-            })
-        };
-        let events: Vec<Event> = state.config.spec.instances.keys().map(observed).collect();
-        state.turn(events);
         for index in 0..state.nodes.len() {
             state.probe(index, Claim::Healthy);
         }
@@ -283,7 +274,9 @@ impl State {
             return;
         };
         let (scale_set, component) = (self.name().clone(), Component::Application);
-        self.turn(vec![Event::Done(Done { scale_set, instance, component, operation, answer, seen: None })]);
+        let (touched, seen) = (Touched::Perhaps, crate::domain::Seen::Unknown);
+        let done = Done { scale_set, instance, component, operation, answer, touched, seen };
+        self.turn(vec![Event::Done(done)]);
     }
 
     fn probe(&mut self, index: usize, claim: Claim) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::domain::{
     Address, Change, ClockTime, Component, Creation, Custody, DriverTraits, Fence, FreezeWindow,
     FreezeWindows, HealthSettings, Instance, InstanceId, OnFailure, Participation, Phase, PluginName,
-    ProbeProtocol, Profile, Protection, ScaleSet, ScaleSetName, UpgradePolicy, Weekdays,
+    ProbeProtocol, Profile, Protection, ScaleSet, ScaleSetName, Sight, UpgradePolicy, Weekdays,
 };
 use crate::kernel::SetConfig;
 
@@ -64,10 +64,12 @@ impl Making<'_> {
             Keeper::Site | Keeper::SiteSilent => Custody::Site,
         };
         let on_failure = on_failure(scenario.on_failure);
-        (
-            SetConfig { spec, driver: DriverTraits { custody, creation: Creation::Possible }, on_failure },
-            nodes,
-        )
+        let sight = match scenario.keeper {
+            Keeper::Host | Keeper::HostAlone | Keeper::Site => Sight::APPLICATION,
+            Keeper::SiteSilent => Sight::NONE,
+        };
+        let driver = DriverTraits { custody, creation: Creation::Possible, sight };
+        (SetConfig { spec, driver, on_failure }, nodes)
     }
 
     /// The next instance: as it is configured, and as it is.

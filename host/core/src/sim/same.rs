@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Change, Component, Membership, Now};
+use crate::domain::{Change, Component, Membership, Now, Runs};
 use crate::kernel::state::{InstanceState, SetState};
 use crate::kernel::{Kernel, SetConfig};
 use crate::record::{Disk, Stored};
@@ -79,9 +79,9 @@ fn rows_differ(set: &SetState, stored: &Stored) -> Option<String> {
             return Some(format!("{recorded:?} / {:?} {:?}", instance.place, instance.located));
         }
         let component = Component::Application;
-        let version = stored.versions.get(&(key.0, key.1, component)).cloned().flatten();
-        if version != instance.version {
-            return Some(format!("`{}` has {version:?} / {:?}", instance.spec.id, instance.version));
+        let runs = stored.versions.get(&(key.0, key.1, component)).cloned().unwrap_or(Runs::UNKNOWN);
+        if runs != instance.runs {
+            return Some(format!("`{}` has {runs:?} / {:?}", instance.spec.id, instance.runs));
         }
     }
     None
@@ -98,8 +98,8 @@ fn set_differs(living: &SetState, booted: &SetState) -> Option<String> {
         return Some(format!("retry {:?} / {:?}", living.retry, booted.retry));
     }
     let is_same = |one: &InstanceState, other: &InstanceState| {
-        (&one.spec, &one.place, one.located, &one.version, &one.extensions)
-            == (&other.spec, &other.place, other.located, &other.version, &other.extensions)
+        (&one.spec, &one.place, one.located, &one.runs, &one.extensions)
+            == (&other.spec, &other.place, other.located, &other.runs, &other.extensions)
     };
     let parted =
         living.instances().find(|one| booted.instance(&one.spec.id).is_none_or(|other| !is_same(one, other)));

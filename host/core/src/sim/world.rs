@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::domain::{Component, Decided, Digest, Fence, Now, PluginName, RequestId, Timestamp, WallTime};
+use crate::domain::{
+    Component, Decided, Digest, Fence, Now, PluginName, RequestId, Runs, Timestamp, WallTime,
+};
 use crate::kernel::{Effect, Event, Kernel, Request, SetConfig, Stepped};
 use crate::lifecycle::{self, Ticket};
 use crate::record::{Commit, Disk, Write};
@@ -329,7 +331,8 @@ impl World {
             let extensions =
                 extensions.map(|(name, to)| (Component::Extension(name.clone()), Some(to.clone())));
             for (component, version) in std::iter::once(application).chain(extensions) {
-                writes.push(Write::Version(set.clone(), id.clone(), component, version));
+                let runs = version.map_or(Runs::UNKNOWN, Runs::at);
+                writes.push(Write::Runs(set.clone(), id.clone(), component, runs));
             }
         }
         self.seq = 1;
@@ -465,8 +468,8 @@ impl World {
             counts: self.counts,
             judges: stored.plugins.iter().map(|(name, plugin)| (name.clone(), plugin.digest.0[0])).collect(),
             versions: versions
-                .map(|((set, id, part), version)| {
-                    (((set.clone(), id.clone()), part.clone()), version.clone())
+                .map(|((set, id, part), runs)| {
+                    (((set.clone(), id.clone()), part.clone()), runs.version().cloned())
                 })
                 .filter(|((key, _), _)| live.contains(key))
                 .collect(),

@@ -52,6 +52,14 @@ fn headline(fleet: &wire::Fleet) -> String {
     })
 }
 
+/// A version, or in a word why there is none to show.
+fn version(instance: &wire::Instance) -> String {
+    match (&instance.version, &instance.version_state) {
+        (Some(version), _) => version.clone(),
+        (None, state) => state.to_string(),
+    }
+}
+
 fn row(instance: &wire::Instance) -> Vec<String> {
     // Known and without a phase is the last phase; unknown is a dash.
     let phase = match (instance.phase, &instance.participation) {
@@ -67,7 +75,7 @@ fn row(instance: &wire::Instance) -> Vec<String> {
         instance.health.to_string(),
         phase,
         or_dash(instance.participation.as_ref()),
-        or_dash(instance.version.as_ref()),
+        version(instance),
         or_dash(instance.desired_version.as_ref()),
         or_dash(instance.reason.as_ref()),
     ]

@@ -6,6 +6,7 @@ use std::fs;
 use super::*;
 use crate::drivers::command::CommandConfig;
 use crate::drivers::http::HttpConfig;
+use crate::drivers::looking::Looking;
 
 const FILE: &str = r#"
 [[scaleSets]]
@@ -33,6 +34,7 @@ fn defaults() {
     let config = command("kind = 'command' ; command = ['up', '{operation}-{generation}-{version}']");
     let text = |text| Template::parse(text, Scope::Apply).unwrap();
     let expected = CommandConfig {
+        looking: Looking::default(),
         command: vec![text("up"), text("{operation}-{generation}-{version}")],
         observe: None,
         surge: None,
@@ -45,6 +47,7 @@ fn defaults() {
     assert_eq!(config, expected);
     let config = http("kind = 'http' ; url = 'http://{address}/{id}/{version}?{operation}'");
     let expected = HttpConfig {
+        looking: Looking::default(),
         url: text("http://{address}/{id}/{version}?{operation}"),
         observe_url: None,
         surge: None,
@@ -117,7 +120,7 @@ kind = 'process' ; command = ['up'] ; surge = { port = '1-2' } | driver.surge.po
 kind = 'http' ; url = 'http://{host}/' ; tokenFile = '' | driver.tokenFile: is empty
 kind = 'http' ; url = 'http://{host}/' ; key = 'k' | driver.key: is given without certificate
 kind = 'http' ; url = 'http://{host}/' ; timeoutInSeconds = 1e9 | driver.timeoutInSeconds: is 1e9 (allowed: 0.1 to 86400)
-kind = 'http' ; url = 'http://{host}/' ; command = ['up'] | driver.command: is not a known key (known here: kind, url, observeUrl, createUrl, deleteUrl, tokenFile, caFile, certificate, key, timeoutInSeconds, maxConcurrent)
+kind = 'http' ; url = 'http://{host}/' ; command = ['up'] | driver.command: is not a known key (known here: kind, url, observeUrl, confirm, observeInterval, createUrl, deleteUrl, tokenFile, caFile, certificate, key, timeoutInSeconds, maxConcurrent)
 "##;
 
 #[test]

@@ -11,11 +11,12 @@ use std::time::Duration;
 use super::{CommandDriver, CommandLines, CommandSettings};
 use crate::drivers::kind::{KindSettings, Needs, Premises, StartDriverError};
 use crate::drivers::local::{Command, GuardCommand};
+use crate::drivers::looking::Looking;
 use crate::drivers::template::{
     RenderError, Template, TemplateValues, Wish, asks_for_missing_address, render_command,
 };
 use crate::drivers::{Create, Creation, Delete, Driver, Ensure};
-use phasegate_core::domain::{Instance, ScaleSetName};
+use phasegate_core::domain::{CanTell, Component, Instance, ScaleSetName, Sight};
 
 /// From SIGTERM to SIGKILL for what a killed host leaves of its commands.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -40,6 +41,8 @@ pub struct CommandConfig {
     pub retry_for: Duration,
     /// Most programs at once, 1 to 1024.
     pub max_concurrent: u32,
+    /// When and how often is looked.
+    pub looking: Looking,
 }
 
 /// Programs that create and delete instances.
@@ -51,11 +54,22 @@ pub struct SurgeCommands {
     pub delete: Vec<Template>,
 }
 
+impl CommandConfig {
+    /// What can be looked at: extensions where `observe` asks for the component.
+    fn sight(&self) -> Sight {
+        let Some(observe) = &self.observe else { return self.looking.sight(CanTell::No, CanTell::No) };
+        let extensions = observe.iter().any(Template::asks_for_component);
+        self.looking.sight(CanTell::Yes, if extensions { CanTell::Yes } else { CanTell::No })
+    }
+}
+
 impl KindSettings for CommandConfig {
     fn start(&self, premises: &Premises) -> Result<Arc<dyn Driver>, StartDriverError> {
         let settings = CommandSettings {
             commands: Box::new(Commands(self.clone())),
             creation: Creation::told(self.surge.as_ref()),
+            sight: self.sight(),
+            confirm: self.looking.confirm,
             search_path: premises.search_path.clone(),
             log_dir: premises.log_dir.clone(),
             timeout: self.timeout,
@@ -118,9 +132,17 @@ impl CommandLines for Commands {
         render_command(&surge.delete, environment, working_dir, &values).map(Some)
     }
 
-    fn look(&self, scale_set: &ScaleSetName, instance: &Instance) -> Result<Option<Command>, RenderError> {
+    fn look(
+        &self,
+        scale_set: &ScaleSetName,
+        instance: &Instance,
+        component: &Component,
+    ) -> Result<Option<Command>, RenderError> {
         let CommandConfig { observe, environment, working_dir, .. } = &self.0;
-        let values = TemplateValues { scale_set, instance, wish: Wish::Look };
+        if self.0.sight().of(component) == CanTell::No {
+            return Ok(None);
+        }
+        let values = TemplateValues { scale_set, instance, wish: Wish::Observe(component) };
         let observe = observe.as_ref();
         observe.map(|observe| render_command(observe, environment, working_dir, &values)).transpose()
     }

@@ -24,6 +24,10 @@ pub(super) enum ProgramError {
     Run(#[from] RunError),
     #[error("{0}")]
     Failed(Report),
+    #[error("{0}")]
+    Untouched(Report),
+    #[error("`{0}` printed nothing")]
+    NoLine(String),
     #[error("no more room: {0}")]
     NoRoom(Report),
     #[error("still busy after {} s: {report}", within.as_secs_f64())]
@@ -104,6 +108,12 @@ fn output_text(tail: &str) -> String {
 
 impl From<ProgramError> for DriverError {
     fn from(error: ProgramError) -> Self {
-        Self::of_kind(error)
+        match error {
+            // None of these programs has begun, or it says so itself.
+            ProgramError::Render(_) | ProgramError::Resolve(_) | ProgramError::Untouched(_) => {
+                Self::untouched(error)
+            }
+            other => Self::of_kind(other),
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{CommandConfig, SurgeCommands};
 use crate::drivers::kind::{DriverConfig, Kind};
+use crate::drivers::looking::{HasLooking, Looking, confirm_key, interval_key};
 use crate::drivers::template::{
     PlacedTemplates, Scope, Template, argv_form, both_or_none, environment_form, working_dir,
 };
@@ -30,6 +31,7 @@ pub const KIND: Kind = Kind {
             timeout: keys.timeout,
             retry_for: keys.retry_for,
             max_concurrent: keys.max_concurrent,
+            looking: keys.looking,
         };
         is_sound.then(|| DriverConfig::new(config))
     },
@@ -47,7 +49,14 @@ struct Command {
     timeout: Duration,
     retry_for: Duration,
     max_concurrent: u32,
+    looking: Looking,
     templates: PlacedTemplates,
+}
+
+impl HasLooking for Command {
+    fn looking(&mut self) -> &mut Looking {
+        &mut self.looking
+    }
 }
 
 const COMMAND: Section<Command> = Section {
@@ -69,15 +78,18 @@ const COMMAND: Section<Command> = Section {
             "observe",
             "[\"./version.sh\", \"{address}\"]",
             Is::Own(argv_form, |keys, value| {
-                keys.observe = Some(keys.templates.argv(value, Scope::Look)?);
+                keys.observe = Some(keys.templates.argv(value, Scope::Observe)?);
                 Some(())
             }),
         )
         .doc(
-            "program and arguments that print the version of the instance; without `{version}`, \
-             `{operation}` and `{generation}`",
+            "program and arguments that print the version of the instance: exit 0 and one line is a version, exit 69 \
+             says that nothing runs, anything else that nobody can tell. Without `{version}`, `{operation}` and \
+             `{generation}`; with `{component}` it is asked for extensions, too",
         )
         .restart(),
+        confirm_key(),
+        interval_key(),
         Key::<Command>::optional(
             "create",
             "[\"./create.sh\", \"{id}\", \"{version}\"]",

@@ -1,7 +1,8 @@
 //! The command driver: a program of the site's own brings an instance to a version.
 //!
-//! What a program says with its exit code: 0 done, 75 busy and worth another try, anything else
-//! failed (76 from one that creates: no more room). The one that looks says with 3 that it cannot tell. No program outlives the host.
+//! What a program says with its exit code: 0 done, 75 busy and worth another try, 65 failed with nothing touched,
+//! anything else failed (76 from one that creates: no more room). The one that looks says with 69 that nothing runs,
+//! and with anything but 0 that it cannot tell. No program outlives the host.
 //!
 //! Keeps nothing running: what a program leaves in its process group is ended with it. Does not
 //! judge health and remembers nothing across a restart of the host.
@@ -24,10 +25,11 @@ pub use self::keys::KIND;
 use self::run::{Programs, Timing};
 use super::kind::StartDriverError;
 use super::local::{Command, GuardCommand, Runner, output};
-use super::site::{Confirm, Site};
+use super::looking::Confirm;
+use super::site::{Patience, Site};
 use super::template::RenderError;
-use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, Ensure};
-use phasegate_core::domain::{Address, Instance, ScaleSetName, Version};
+use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, Ensure, Observe};
+use phasegate_core::domain::{Address, Component, Instance, ScaleSetName, Seen, Sight};
 
 /// Renders the programs of an instance. Must not block.
 pub trait CommandLines: Send + Sync {
@@ -50,11 +52,16 @@ pub trait CommandLines: Send + Sync {
     /// When it cannot be rendered; one line for people.
     fn delete(&self, request: &Delete) -> Result<Option<Command>, RenderError>;
 
-    /// The program that prints the version of the instance; none when the site has none.
+    /// The program that prints the version of a component of the instance; none when the site has none.
     ///
     /// # Errors
     /// When it cannot be rendered; one line for people.
-    fn look(&self, scale_set: &ScaleSetName, instance: &Instance) -> Result<Option<Command>, RenderError>;
+    fn look(
+        &self,
+        scale_set: &ScaleSetName,
+        instance: &Instance,
+        component: &Component,
+    ) -> Result<Option<Command>, RenderError>;
 }
 
 /// What a command driver needs to know.
@@ -63,6 +70,10 @@ pub struct CommandSettings {
     pub commands: Box<dyn CommandLines>,
     /// Whether `commands` can create and delete.
     pub creation: Creation,
+    /// What `commands` can look at.
+    pub sight: Sight,
+    /// When it counts what they see.
+    pub confirm: Confirm,
     /// The host's `PATH`, for commands that do not set it.
     pub search_path: OsString,
     /// Where the output of programs goes, as `<scale set>-<instance>.log`; created if need be.
@@ -79,13 +90,14 @@ pub struct CommandSettings {
 
 /// Runs programs that upgrade instances.
 ///
-/// `ensure` asks the instance first, where the site has a program for that: what already runs is
-/// not applied again, which is what a host that was killed finds after an effect that went
-/// through. Afterwards it asks again, and what was said to be done and is not has failed. Dropping
+/// `ensure` runs the program whatever the instance says: what already runs may be half done by a
+/// program that went with a host that was killed. Afterwards it asks the instance, where the site has
+/// a program for that, and what was said to be done and cannot be confirmed has failed. Dropping
 /// the driver and all of its futures ends all programs by force, and blocks until they are gone.
 pub struct CommandDriver {
     site: Site<Programs>,
     creation: Creation,
+    sight: Sight,
     programs: Programs,
 }
 
@@ -95,14 +107,10 @@ impl CommandDriver {
     /// # Errors
     /// When the log directory, the thread or the guard cannot be had.
     pub fn start(settings: CommandSettings) -> Result<Self, StartDriverError> {
-        Self::start_with(settings, Timing::default(), Confirm::default())
+        Self::start_with(settings, Timing::default())
     }
 
-    fn start_with(
-        mut settings: CommandSettings,
-        timing: Timing,
-        confirm: Confirm,
-    ) -> Result<Self, StartDriverError> {
+    fn start_with(mut settings: CommandSettings, timing: Timing) -> Result<Self, StartDriverError> {
         let log_dir = settings.log_dir;
         // Absolute, because it is also shown to people who are elsewhere.
         settings.log_dir = output::make_folder(&log_dir)
@@ -110,26 +118,31 @@ impl CommandDriver {
             .map_err(|source| StartDriverError::LogDir { path: log_dir, source })?;
         let runner = Runner::start("commands", settings.guard.take())
             .map_err(|source| StartDriverError::Thread { what: "the runner of commands", source })?;
-        let creation = settings.creation;
+        let (creation, sight) = (settings.creation, settings.sight);
+        let patience = Patience { confirm: settings.confirm, longest: settings.timeout };
         let programs = Programs::new(settings, runner, timing);
-        Ok(Self { site: Site::new(programs.clone(), confirm), creation, programs })
+        Ok(Self { site: Site::new(programs.clone(), patience), creation, sight, programs })
     }
 }
 
 impl Driver for CommandDriver {
-    fn ensure(&self, request: Ensure) -> BoxFuture<Result<(), DriverError>> {
+    fn ensure(&self, request: Ensure) -> BoxFuture<Result<Seen, DriverError>> {
         self.site.ensure(request)
     }
 
-    fn observe(&self, scale_set: &ScaleSetName, instance: &Instance) -> BoxFuture<Option<Version>> {
-        self.site.observe(scale_set, instance)
+    fn observe(&self, question: Observe) -> BoxFuture<Seen> {
+        self.site.observe(question)
+    }
+
+    fn sight(&self) -> Sight {
+        self.sight
     }
 
     fn creation(&self) -> Creation {
         self.creation
     }
 
-    fn create(&self, request: Create) -> BoxFuture<Result<Address, DriverError>> {
+    fn create(&self, request: Create) -> BoxFuture<Result<(Address, Seen), DriverError>> {
         self.site.create(request)
     }
 

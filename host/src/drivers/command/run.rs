@@ -15,13 +15,19 @@ use crate::drivers::backoff::Backoff;
 use crate::drivers::local::{Capture, Command, Finished, Job, Runner, output};
 use crate::drivers::site::Reach;
 use crate::drivers::{BoxFuture, Create, Delete, Ensure};
-use phasegate_core::domain::{Address, Instance, InstanceId, ScaleSetName, Version};
+use phasegate_core::domain::{Address, Component, Instance, InstanceId, ScaleSetName, Seen, Version};
 
 /// `EX_TEMPFAIL` of `sysexits.h`: not now, but later.
 pub(super) const EXIT_BUSY: i32 = 75;
 
+/// `EX_DATAERR`: failed, and nothing was touched.
+const EXIT_UNTOUCHED: i32 = 65;
+
 /// A program that looks cannot tell.
 const EXIT_UNKNOWN: i32 = 3;
+
+/// `EX_UNAVAILABLE`: a program that looks has found that nothing runs.
+const EXIT_NOTHING: i32 = 69;
 
 /// Longest run of a program that only looks.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(60);
@@ -92,12 +98,14 @@ impl Reach for Programs {
         &self,
         scale_set: &ScaleSetName,
         instance: &Instance,
-    ) -> Option<BoxFuture<Result<Option<Version>, ProgramError>>> {
-        let mut command = match self.0.settings.commands.look(scale_set, instance) {
+        component: &Component,
+    ) -> Option<BoxFuture<Result<Seen, ProgramError>>> {
+        let mut command = match self.0.settings.commands.look(scale_set, instance, component) {
             Ok(command) => command?,
             Err(error) => return Some(Box::pin(std::future::ready(Err(error.into())))),
         };
         command.environment.extend(environment::of_instance(scale_set, instance));
+        command.environment.insert("PHASEGATE_COMPONENT".to_owned(), component.to_string());
         let shared = Arc::clone(&self.0);
         Some(Box::pin(async move { shared.look(command).await }))
     }
@@ -150,11 +158,12 @@ impl Shared {
         match how.code() {
             Some(0) => Ok(Attempt::Done(())),
             Some(EXIT_BUSY) => Ok(Attempt::Busy(report)),
+            Some(EXIT_UNTOUCHED) => Err(ProgramError::Untouched(report)),
             Some(_) | None => Err(ProgramError::Failed(report)),
         }
     }
 
-    async fn look(&self, command: Command) -> Result<Option<Version>, ProgramError> {
+    async fn look(&self, command: Command) -> Result<Seen, ProgramError> {
         let program = command.argv.first().cloned().unwrap_or_default();
         let limit = self.settings.timeout.min(LOOK_TIMEOUT);
         let finished = self.run(command, Capture::Apart, limit).await?;
@@ -162,10 +171,14 @@ impl Shared {
         match how.code() {
             Some(0) => {
                 let text = String::from_utf8_lossy(&finished.output);
+                if text.trim().is_empty() {
+                    return Err(ProgramError::NoLine(program));
+                }
                 let version = Version::parse(text.trim());
-                version.map(Some).map_err(|error| ProgramError::NoVersion { program, error })
+                version.map(Seen::Version).map_err(|error| ProgramError::NoVersion { program, error })
             }
-            Some(EXIT_UNKNOWN) => Ok(None),
+            Some(EXIT_NOTHING) => Ok(Seen::Nothing),
+            Some(EXIT_UNKNOWN) => Ok(Seen::Unknown),
             Some(_) | None => {
                 Err(ProgramError::Failed(Report { program, how, output: finished.errors, log: None }))
             }

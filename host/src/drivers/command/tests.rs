@@ -10,8 +10,8 @@ use std::sync::Arc;
 use super::*;
 use crate::drivers::backoff::Backoff;
 use crate::drivers::local::Group;
-use crate::drivers::testing::{PATIENCE, fence, lines, request, until};
-use phasegate_core::domain::OperationId;
+use crate::drivers::testing::{CONFIRM, PATIENCE, fence, lines, question, request, until, word};
+use phasegate_core::domain::{OperationId, Version};
 
 /// Whether the site has a program that looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl CommandLines for Script {
         Ok(Some(self.command("delete")))
     }
 
-    fn look(&self, _: &ScaleSetName, _: &Instance) -> Result<Option<Command>, RenderError> {
+    fn look(&self, _: &ScaleSetName, _: &Instance, _: &Component) -> Result<Option<Command>, RenderError> {
         Ok((self.looks == Looks::Yes).then(|| self.command("observe")))
     }
 }
@@ -86,6 +86,8 @@ fn site(setup: Setup) -> Site {
     let settings = CommandSettings {
         commands: Box::new(Script { dir: dir.path().to_owned(), looks }),
         creation: Creation::Possible,
+        sight: Sight::APPLICATION,
+        confirm: CONFIRM,
         search_path: "/usr/bin:/bin".into(),
         log_dir: dir.path().join("log"),
         timeout,
@@ -96,8 +98,7 @@ fn site(setup: Setup) -> Site {
     let milliseconds = Duration::from_millis;
     let short = Backoff::new(milliseconds(10), milliseconds(40), Duration::MAX);
     let timing = Timing { retry: short, stop_timeout: milliseconds(200) };
-    let confirm = Confirm { within: milliseconds(100), pause: short };
-    let driver = Arc::new(CommandDriver::start_with(settings, timing, confirm).unwrap());
+    let driver = Arc::new(CommandDriver::start_with(settings, timing).unwrap());
     Site { dir, driver }
 }
 
@@ -107,19 +108,19 @@ impl Site {
     }
 
     async fn send(&self, request: Ensure) -> Result<(), String> {
-        self.driver.ensure(request).await.map_err(|error| error.to_string())
+        self.driver.ensure(request).await.map(drop).map_err(|error| error.to_string())
     }
 
     /// As above, in the background.
-    fn begin(&self, instance: &str, version: &str) -> tokio::task::JoinHandle<Result<(), DriverError>> {
+    fn begin(&self, instance: &str, version: &str) -> tokio::task::JoinHandle<Result<Seen, DriverError>> {
         tokio::spawn(self.driver.ensure(request(instance, version, instance)))
     }
 
-    async fn observed(&self, instance: &str, manner: &str) -> Option<String> {
-        let mut key = request(instance, "v1", "");
-        key.instance.labels.insert("manner".to_owned(), manner.to_owned());
-        let version = self.driver.observe(&key.scale_set, &key.instance).await;
-        version.map(|version| version.to_string())
+    async fn observed(&self, instance: &str, manner: &str) -> String {
+        let mut question = question(instance);
+        let labels = &mut Arc::make_mut(&mut question.instance).labels;
+        labels.insert("manner".to_owned(), manner.to_owned());
+        word(&self.driver.observe(question).await)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -147,17 +148,17 @@ impl Site {
 async fn a_program_brings_the_instance_to_the_version_once() {
     let site = site(Setup::default());
     assert_eq!(site.driver.custody(), Custody::Site);
-    assert_eq!(site.observed("1", "").await, None);
+    assert_eq!(site.observed("1", "").await, "unknown", "nobody can be asked");
     let (first, again) = tokio::join!(site.ensure("1", "v1", "a"), site.ensure("1", "v1", "a"));
     assert_eq!((first, again), (Ok(()), Ok(())));
-    // Another operation with nothing to do, and a late repeat of it, whatever that says.
+    // Another operation to the same version is done: who asks for it knows why. A late repeat of it is not,
+    // whatever that says.
     site.ensure("1", "v1", "b").await.unwrap();
     site.ensure("1", "v2", "b").await.unwrap();
-    assert_eq!(site.calls(), ["db/1 >v1 a 1"]);
-    assert_eq!(site.observed("1", "").await.as_deref(), Some("v1"));
+    assert_eq!(site.calls(), ["db/1 >v1 a 1", "db/1 >v1 b 1"]);
     site.ensure("1", "v2", "c").await.unwrap();
     assert_eq!(lines(&site.path("1.version")), ["v2"]);
-    assert_eq!(site.observed("1", "").await.as_deref(), Some("v2"));
+    assert_eq!(site.observed("1", "").await, "unknown", "what was done last is the record's to know");
 }
 
 #[tokio::test]
@@ -213,20 +214,48 @@ async fn what_a_program_leaves_in_its_group_is_ended() {
 }
 
 #[tokio::test]
-async fn an_instance_that_can_be_asked_is_asked_first() {
+async fn three_words_for_what_runs() {
     let site = site(Setup { looks: Looks::Yes, ..Setup::default() });
-    assert_eq!(site.observed("1", "").await, None);
+    assert_eq!(site.observed("1", "").await, "unknown", "exit code 3");
     std::fs::write(site.path("1.version"), "v2\n").unwrap();
-    assert_eq!(site.observed("1", "").await.as_deref(), Some("v2"));
-    // As after a crash of the host behind the effect.
-    site.ensure("1", "v2", "a").await.unwrap();
-    assert_eq!(site.calls(), [] as [&str; 0]);
-    site.ensure("1", "v3", "b").await.unwrap();
-    assert_eq!(site.calls().len(), 1);
-    for manner in ["look-fails", "look-noise"] {
-        assert_eq!(site.observed("1", manner).await.as_deref(), Some("v3"), "{manner}: as it was applied");
-        assert_eq!(site.observed("2", manner).await, None, "{manner}");
+    for (manner, expected) in [
+        ("", "v2"),
+        ("look-absent", "absent"),
+        ("look-busy", "unknown"),
+        ("look-empty", "unknown"),
+        ("look-fails", "unknown"),
+        ("look-noise", "unknown"),
+    ] {
+        assert_eq!(site.observed("1", manner).await, expected, "{manner}");
     }
+}
+
+#[tokio::test]
+async fn what_the_instance_seems_to_run_already_is_done_all_the_same() {
+    let site = site(Setup { looks: Looks::Yes, ..Setup::default() });
+    // As after a crash of the host in the middle of the effect.
+    std::fs::write(site.path("1.version"), "v2\n").unwrap();
+    site.ensure("1", "v2", "a").await.unwrap();
+    assert_eq!(site.calls(), ["db/1 >v2 a 1"]);
+}
+
+#[tokio::test]
+async fn another_answer_than_the_recorded_one_has_to_be_repeated() {
+    let site = site(Setup { looks: Looks::Yes, ..Setup::default() });
+    std::fs::write(site.path("1.version"), "v1\n").unwrap();
+    let asked = |expected: &str| {
+        let mut question = question("1");
+        question.expected = Some(Version::parse(expected).unwrap());
+        // Answers v2 and v1 in turns.
+        let labels = &mut Arc::make_mut(&mut question.instance).labels;
+        labels.insert("manner".to_owned(), "look-turns".to_owned());
+        site.driver.observe(question)
+    };
+    assert_eq!(word(&asked("v1").await), "v1");
+    assert_eq!(word(&asked("v2").await), "v2", "side by side: neither counts, and the record stands");
+    let mut question = question("1");
+    question.expected = Version::parse("v2").ok();
+    assert_eq!(word(&site.driver.observe(question).await), "v1", "in a row");
 }
 
 #[test]
@@ -236,6 +265,8 @@ fn what_cannot_be_had_is_reported() {
     let settings = |log_dir: &Path, guard| CommandSettings {
         commands: Box::new(Script { dir: dir.path().to_owned(), looks: Looks::No }),
         creation: Creation::NotTold,
+        sight: Sight::NONE,
+        confirm: CONFIRM,
         search_path: OsString::new(),
         log_dir: log_dir.to_owned(),
         timeout: PATIENCE,

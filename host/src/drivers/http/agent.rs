@@ -20,11 +20,16 @@ use crate::net::address::parse_address;
 use crate::net::text::first_line;
 use crate::net::tls::VerifiedTls;
 use crate::net::url::HttpUrl;
-use phasegate_core::domain::{Address, Fence, Instance, InstanceId, OperationId, ScaleSetName, Version};
+use phasegate_core::domain::{
+    Address, Component, Fence, Instance, InstanceId, OperationId, ScaleSetName, Seen, Version,
+};
 
 /// Longest wait for the answer to a question. A request that does something may take as long as
 /// the operation.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What an agent says of an instance on which nothing runs.
+const ABSENT: &str = "absent";
 
 /// The times that tests shorten.
 #[derive(Debug, Clone, Copy)]
@@ -80,8 +85,17 @@ enum Conflict {
 
 impl Agents {
     pub(super) fn new(settings: HttpSettings, timing: Timing) -> Result<Self, LoadCertificatesError> {
-        let HttpSettings { urls, creation: _, token_file, ca_file, identity, timeout, max_concurrent } =
-            settings;
+        let HttpSettings {
+            urls,
+            creation: _,
+            sight: _,
+            confirm: _,
+            token_file,
+            ca_file,
+            identity,
+            timeout,
+            max_concurrent,
+        } = settings;
         let tls = ca_file.as_deref().map(|path| VerifiedTls::load_as(path, identity.as_ref())).transpose()?;
         let client = Client { tls, token_file, permits: Semaphore::new(max_concurrent) };
         Ok(Self(Arc::new(Shared { urls, timeout, client, timing })))
@@ -110,8 +124,9 @@ impl Reach for Agents {
         &self,
         scale_set: &ScaleSetName,
         instance: &Instance,
-    ) -> Option<BoxFuture<Result<Option<Version>, AgentError>>> {
-        let url = self.0.urls.look(scale_set, instance).transpose()?;
+        component: &Component,
+    ) -> Option<BoxFuture<Result<Seen, AgentError>>> {
+        let url = self.0.urls.look(scale_set, instance, component).transpose()?;
         let shared = Arc::clone(&self.0);
         Some(Box::pin(async move { shared.look(&url?).await }))
     }
@@ -239,7 +254,7 @@ impl Shared {
         }
     }
 
-    async fn look(&self, url: &HttpUrl) -> Result<Option<Version>, AgentError> {
+    async fn look(&self, url: &HttpUrl) -> Result<Seen, AgentError> {
         let answer = tokio::time::timeout(QUESTION_TIMEOUT.min(self.timeout), self.client.ask(url, Ask::Get));
         let answer = match answer.await {
             Err(_) => return Err(AgentError::Silent { url: url.clone() }),
@@ -250,13 +265,18 @@ impl Shared {
             return Err(AgentError::Status { url: url.clone(), status: answer.status });
         }
         let fields: Result<VersionBody, _> = serde_json::from_slice(&answer.body);
-        let Ok(VersionBody { version }) = fields else {
-            return Err(AgentError::NoVersion { url: url.clone() });
+        let text = match fields {
+            Ok(VersionBody { version: Some(text), state: None }) => text,
+            Ok(VersionBody { version: None, state: Some(state) }) if state == ABSENT => {
+                return Ok(Seen::Nothing);
+            }
+            // A version of something that is absent is no word that can be used.
+            Ok(VersionBody { version: Some(_) | None, .. }) | Err(_) => {
+                return Err(AgentError::NoVersion { url: url.clone() });
+            }
         };
-        let parse = |text: String| {
-            let shown = || first_line(text.as_bytes());
-            Version::parse(&text).map_err(|_| AgentError::BadVersion { url: url.clone(), shown: shown() })
-        };
-        version.map(parse).transpose()
+        let shown = || first_line(text.as_bytes());
+        let version = Version::parse(&text);
+        version.map(Seen::Version).map_err(|_| AgentError::BadVersion { url: url.clone(), shown: shown() })
     }
 }

@@ -53,6 +53,7 @@ pub(super) struct AddressBody {
 #[derive(Deserialize)]
 pub(super) struct VersionBody {
     pub(super) version: Option<String>,
+    pub(super) state: Option<String>,
 }
 
 pub(super) fn body_of_creation(request: &Create) -> serde_json::Result<Bytes> {

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use super::{AgentUrls, HttpDriver, HttpSettings};
 use crate::drivers::kind::{KindSettings, Needs, Premises, StartDriverError};
+use crate::drivers::looking::Looking;
 use crate::drivers::template::{
     RenderError, Template, TemplateValues, Wish, asks_for_missing_address, render_url,
 };
 use crate::drivers::{Create, Creation, Delete, Driver, Ensure};
 use crate::net::serve_tls::TlsFiles;
 use crate::net::url::HttpUrl;
-use phasegate_core::domain::{Instance, ScaleSetName};
+use phasegate_core::domain::{CanTell, Component, Instance, ScaleSetName, Sight};
 
 /// Settings of the http driver. Every template renders to a URL for every instance of the set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub struct HttpConfig {
     pub timeout: Duration,
     /// Most requests at once, 1 to 1024.
     pub max_concurrent: u32,
+    /// When and how often is looked.
+    pub looking: Looking,
 }
 
 /// Where instances are created and deleted.
@@ -47,15 +50,27 @@ pub struct SurgeUrls {
     pub delete: Template,
 }
 
+impl HttpConfig {
+    /// What can be looked at: extensions where `observeUrl` asks for the component.
+    fn sight(&self) -> Sight {
+        let Some(url) = &self.observe_url else { return self.looking.sight(CanTell::No, CanTell::No) };
+        let extensions = if url.asks_for_component() { CanTell::Yes } else { CanTell::No };
+        self.looking.sight(CanTell::Yes, extensions)
+    }
+}
+
 impl KindSettings for HttpConfig {
     fn start(&self, _: &Premises) -> Result<Arc<dyn Driver>, StartDriverError> {
         let settings = HttpSettings {
             urls: Box::new(Urls {
                 apply: self.url.clone(),
                 look: self.observe_url.clone(),
+                sight: self.sight(),
                 surge: self.surge.clone(),
             }),
             creation: Creation::told(self.surge.as_ref()),
+            sight: self.sight(),
+            confirm: self.looking.confirm,
             token_file: self.token_file.clone(),
             ca_file: self.ca_file.clone(),
             identity: self.identity.clone(),
@@ -100,6 +115,7 @@ impl KindSettings for HttpConfig {
 struct Urls {
     apply: Template,
     look: Option<Template>,
+    sight: Sight,
     surge: Option<SurgeUrls>,
 }
 
@@ -123,8 +139,16 @@ impl AgentUrls for Urls {
         }
     }
 
-    fn look(&self, scale_set: &ScaleSetName, instance: &Instance) -> Result<Option<HttpUrl>, RenderError> {
-        let values = TemplateValues { scale_set, instance, wish: Wish::Look };
+    fn look(
+        &self,
+        scale_set: &ScaleSetName,
+        instance: &Instance,
+        component: &Component,
+    ) -> Result<Option<HttpUrl>, RenderError> {
+        if self.sight.of(component) == CanTell::No {
+            return Ok(None);
+        }
+        let values = TemplateValues { scale_set, instance, wish: Wish::Observe(component) };
         self.look.as_ref().map(|template| render_url(template, &values)).transpose()
     }
 }

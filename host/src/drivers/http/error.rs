@@ -36,7 +36,9 @@ pub(super) enum AgentError {
     Silent { url: HttpUrl },
     #[error("{url} answered {status}")]
     Status { url: HttpUrl, status: u16 },
-    #[error("{url} answered with something else than {{\"version\": …}}")]
+    #[error(
+        "{url} answered with something else than {{\"version\": …}}, or {{\"version\": null, \"state\": \"absent\"}}"
+    )]
     NoVersion { url: HttpUrl },
     #[error("{url} answered with `{shown}`, which is no version")]
     BadVersion { url: HttpUrl, shown: String },
@@ -46,6 +48,7 @@ impl From<AgentError> for DriverError {
     fn from(error: AgentError) -> Self {
         match error {
             AgentError::Superseded(seen) => Self::Superseded(seen),
+            AgentError::Refused(refusal @ Refusal::Untouched(_)) => Self::untouched(refusal),
             other => Self::of_kind(other),
         }
     }
@@ -65,6 +68,9 @@ pub(super) enum Refusal {
     /// With what it says of it, if anything.
     #[error("the agent says that it failed{}", after_colon(.0))]
     Failed(String),
+    /// With what it says of it, if anything.
+    #[error("the agent says that it failed and that nothing was touched{}", after_colon(.0))]
+    Untouched(String),
     #[error("the agent answered with the unknown state `{0}`")]
     UnknownState(String),
     #[error("the agent answered 200 to a poll without a state")]

@@ -13,6 +13,9 @@ use crate::net::text::first_line;
 use crate::net::url::HttpUrl;
 use phasegate_core::domain::Fence;
 
+/// What an agent says of an operation that failed before it touched anything.
+const UNTOUCHED: &str = "failed-untouched";
+
 /// What was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
@@ -57,6 +60,10 @@ pub(super) fn judge(url: &HttpUrl, asked: Asked, answer: &Answer) -> Verdict {
     let after = retry_after(headers);
     let parsed: Option<Body> = serde_json::from_slice(body).ok();
     let fields = parsed.unwrap_or_default();
+    if fields.state.as_deref() == Some(UNTOUCHED) && matches!(status, 200 | 400..=499) {
+        let message = fields.message.as_deref().map(shown).unwrap_or_default();
+        return Verdict::Failed(Refusal::Untouched(message));
+    }
     match (*status, asked) {
         (204, Asked::Post) => Verdict::Done,
         (200, _) => by_state(asked, &fields, after),
@@ -206,6 +213,24 @@ mod tests {
             (599, &[], "", "again: the agent answered 599"),
         ] {
             assert_eq!(check(Asked::Post, status, headers, body), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn who_has_touched_nothing_says_so() {
+        let said = "the agent says that it failed and that nothing was touched";
+        for (status, body, expected) in [
+            (
+                200,
+                r#"{"state":"failed-untouched","message":"no such version"}"#,
+                format!("{said}: no such version"),
+            ),
+            (409, r#"{"state":"failed-untouched"}"#, said.to_owned()),
+            (422, r#"{"state":"failed-untouched"}"#, said.to_owned()),
+            (500, r#"{"state":"failed-untouched"}"#, "again: the agent answered 500".to_owned()),
+        ] {
+            let judged = check(Asked::Post, status, &[], body);
+            assert!(judged.starts_with(&expected), "{status} {body}: {judged}");
         }
     }
 

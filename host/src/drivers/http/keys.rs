@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{HttpConfig, SurgeUrls};
 use crate::drivers::kind::{DriverConfig, Kind};
+use crate::drivers::looking::{HasLooking, Looking, confirm_key, interval_key};
 use crate::drivers::template::{PlacedTemplates, Scope, Template, both_or_none};
 use crate::drivers::{MAX_CONCURRENT, WAIT_DEFAULT, WAIT_MAX_SECONDS};
 use crate::keys::{Form, Given, Is, Key, Section, Value};
@@ -29,6 +30,7 @@ pub const KIND: Kind = Kind {
             identity: keys.certificate.zip(keys.key).map(|(certificate, key)| TlsFiles { certificate, key }),
             timeout: keys.timeout,
             max_concurrent: keys.max_concurrent,
+            looking: keys.looking,
         };
         is_sound.then(|| DriverConfig::new(config))
     },
@@ -47,7 +49,14 @@ struct Http {
     key: Option<PathBuf>,
     timeout: Duration,
     max_concurrent: u32,
+    looking: Looking,
     templates: PlacedTemplates,
+}
+
+impl HasLooking for Http {
+    fn looking(&mut self) -> &mut Looking {
+        &mut self.looking
+    }
 }
 
 const HTTP: Section<Http> = Section {
@@ -72,14 +81,19 @@ const HTTP: Section<Http> = Section {
             Is::Own(
                 || Form::Text,
                 |keys, value| {
-                    keys.observe_url = Some(url(keys, value, Scope::Look)?);
+                    keys.observe_url = Some(url(keys, value, Scope::Observe)?);
                     Some(())
                 },
             ),
         )
         .bounds("http, https")
-        .doc("placeholders as in `observe`")
+        .doc(
+            "placeholders as in `observe`; 200 with `{\"version\":\"…\"}` is a version, 200 with \
+             `{\"version\":null,\"state\":\"absent\"}` says that nothing runs, anything else that nobody can tell",
+        )
         .restart(),
+        confirm_key(),
+        interval_key(),
         Key::<Http>::optional(
             "createUrl",
             "\"http://{host}:8080/create/{id}\"",
@@ -164,7 +178,7 @@ fn check(keys: &mut Http, given: &mut Given<'_>) {
     let Http { url, observe_url, create, delete, ca_file, templates, .. } = keys;
     let refuse = if given.are_sound(&["caFile"]) && ca_file.is_none() { without_trust } else { not_a_url };
     templates.refuse(given.at("url"), url.as_ref(), Scope::Apply, refuse);
-    templates.refuse(given.at("observeUrl"), observe_url.as_ref(), Scope::Look, refuse);
+    templates.refuse(given.at("observeUrl"), observe_url.as_ref(), Scope::Observe, refuse);
     templates.refuse(given.at("createUrl"), create.as_ref(), Scope::Create, refuse);
     templates.refuse(given.at("deleteUrl"), delete.as_ref(), Scope::Delete, refuse);
 }

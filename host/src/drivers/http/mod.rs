@@ -23,14 +23,15 @@ use std::time::Duration;
 use self::agent::{Agents, Timing};
 pub use self::config::{HttpConfig, SurgeUrls};
 pub use self::keys::KIND;
-use super::site::{Confirm, Site};
+use super::looking::Confirm;
+use super::site::{Patience, Site};
 use super::template::RenderError;
-use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, Ensure};
+use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, Ensure, Observe};
 use crate::net::serve_tls::{self, ServeTlsError, TlsFiles};
 pub use crate::net::tls::LoadCertificatesError;
 use crate::net::tls::VerifiedTls;
 use crate::net::url::HttpUrl;
-use phasegate_core::domain::{Address, Instance, ScaleSetName, Version};
+use phasegate_core::domain::{Address, Component, Instance, ScaleSetName, Seen, Sight};
 
 /// Renders the URLs of an instance. Must not block.
 pub trait AgentUrls: Send + Sync {
@@ -53,11 +54,16 @@ pub trait AgentUrls: Send + Sync {
     /// When there is no such URL; one line for people.
     fn delete(&self, request: &Delete) -> Result<Option<HttpUrl>, RenderError>;
 
-    /// Where the version of the instance is asked for; none when the site cannot be asked.
+    /// Where the version of a component of the instance is asked for; none when the site cannot be asked.
     ///
     /// # Errors
     /// When there is no such URL; one line for people.
-    fn look(&self, scale_set: &ScaleSetName, instance: &Instance) -> Result<Option<HttpUrl>, RenderError>;
+    fn look(
+        &self,
+        scale_set: &ScaleSetName,
+        instance: &Instance,
+        component: &Component,
+    ) -> Result<Option<HttpUrl>, RenderError>;
 }
 
 /// What an http driver needs to know.
@@ -66,6 +72,10 @@ pub struct HttpSettings {
     pub urls: Box<dyn AgentUrls>,
     /// Whether `urls` can create and delete.
     pub creation: Creation,
+    /// What `urls` can look at.
+    pub sight: Sight,
+    /// When it counts what they say.
+    pub confirm: Confirm,
     /// File with a token that every request carries; read anew each time, so that it can change.
     pub token_file: Option<PathBuf>,
     /// Certificates that are trusted, in PEM. Without it nothing is spoken over https.
@@ -80,11 +90,12 @@ pub struct HttpSettings {
 
 /// Asks agents to upgrade instances.
 ///
-/// `ensure` asks the instance for its version first and afterwards, where the site has a URL for
-/// that, as the command driver does.
+/// `ensure` asks the instance for its version afterwards, where the site has a URL for that, as the
+/// command driver does.
 pub struct HttpDriver {
     site: Site<Agents>,
     creation: Creation,
+    sight: Sight,
 }
 
 impl HttpDriver {
@@ -93,7 +104,7 @@ impl HttpDriver {
     /// # Errors
     /// When the certificates cannot be read.
     pub fn start(settings: HttpSettings) -> Result<Self, LoadCertificatesError> {
-        Self::start_with(settings, Timing::default(), Confirm::default())
+        Self::start_with(settings, Timing::default())
     }
 
     /// Whether a certificate and its key can be shown to an agent.
@@ -113,30 +124,31 @@ impl HttpDriver {
         VerifiedTls::load(path).map(|_| ())
     }
 
-    fn start_with(
-        settings: HttpSettings,
-        timing: Timing,
-        confirm: Confirm,
-    ) -> Result<Self, LoadCertificatesError> {
-        let creation = settings.creation;
-        Ok(Self { creation, site: Site::new(Agents::new(settings, timing)?, confirm) })
+    fn start_with(settings: HttpSettings, timing: Timing) -> Result<Self, LoadCertificatesError> {
+        let (creation, sight) = (settings.creation, settings.sight);
+        let patience = Patience { confirm: settings.confirm, longest: settings.timeout };
+        Ok(Self { creation, sight, site: Site::new(Agents::new(settings, timing)?, patience) })
     }
 }
 
 impl Driver for HttpDriver {
-    fn ensure(&self, request: Ensure) -> BoxFuture<Result<(), DriverError>> {
+    fn ensure(&self, request: Ensure) -> BoxFuture<Result<Seen, DriverError>> {
         self.site.ensure(request)
     }
 
-    fn observe(&self, scale_set: &ScaleSetName, instance: &Instance) -> BoxFuture<Option<Version>> {
-        self.site.observe(scale_set, instance)
+    fn observe(&self, question: Observe) -> BoxFuture<Seen> {
+        self.site.observe(question)
+    }
+
+    fn sight(&self) -> Sight {
+        self.sight
     }
 
     fn creation(&self) -> Creation {
         self.creation
     }
 
-    fn create(&self, request: Create) -> BoxFuture<Result<Address, DriverError>> {
+    fn create(&self, request: Create) -> BoxFuture<Result<(Address, Seen), DriverError>> {
         self.site.create(request)
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::drivers::backoff::Backoff;
-use crate::drivers::testing::{PATIENCE, request, until};
+use crate::drivers::testing::{CONFIRM, PATIENCE, question, request, until, word};
 
 mod hostile;
 mod secure;
@@ -39,7 +39,12 @@ impl AgentUrls for Urls {
         Ok(Some(HttpUrl::parse(&format!("{}/delete/{}", self.base, request.instance.id)).unwrap()))
     }
 
-    fn look(&self, _: &ScaleSetName, instance: &Instance) -> Result<Option<HttpUrl>, RenderError> {
+    fn look(
+        &self,
+        _: &ScaleSetName,
+        instance: &Instance,
+        _: &Component,
+    ) -> Result<Option<HttpUrl>, RenderError> {
         let url = || HttpUrl::parse(&format!("{}/version/{}", self.base, instance.id)).unwrap();
         Ok((self.looks == Looks::Yes).then(url))
     }
@@ -54,6 +59,8 @@ fn driver(base: String, looks: Looks, change: impl FnOnce(&mut HttpSettings)) ->
     let mut settings = HttpSettings {
         urls: Box::new(Urls { base, looks }),
         creation: Creation::Possible,
+        sight: Sight::APPLICATION,
+        confirm: CONFIRM,
         token_file: None,
         ca_file: None,
         identity: None,
@@ -65,8 +72,7 @@ fn driver(base: String, looks: Looks, change: impl FnOnce(&mut HttpSettings)) ->
     let short = Backoff::new(milliseconds(5), milliseconds(20), Duration::MAX);
     let timing =
         Timing { retry: short, poll: short, after_min: milliseconds(10), after_max: milliseconds(50) };
-    let confirm = Confirm { within: milliseconds(100), pause: short };
-    HttpDriver::start_with(settings, timing, confirm).unwrap()
+    HttpDriver::start_with(settings, timing).unwrap()
 }
 
 fn site_with(
@@ -86,13 +92,11 @@ fn site(handler: impl Fn(&Seen, usize) -> Reply + Send + Sync + 'static) -> Site
 impl Site {
     async fn ensure(&self, instance: &str, version: &str, operation: &str) -> Result<(), String> {
         let result = self.driver.ensure(request(instance, version, operation));
-        tokio::time::timeout(PATIENCE * 2, result).await.unwrap().map_err(|error| error.to_string())
+        tokio::time::timeout(PATIENCE * 2, result).await.unwrap().map(drop).map_err(|error| error.to_string())
     }
 
-    async fn observed(&self, instance: &str) -> Option<String> {
-        let key = request(instance, "v1", "");
-        let version = self.driver.observe(&key.scale_set, &key.instance).await;
-        version.map(|version| version.to_string())
+    async fn observed(&self, instance: &str) -> String {
+        word(&self.driver.observe(question(instance)).await)
     }
 
     /// Method and target of every request.
@@ -128,8 +132,7 @@ async fn one_request_says_everything() {
     assert_eq!(seen.header("host").unwrap(), format!("127.0.0.1:{}", site.agent.port));
     assert_eq!(seen.header("authorization"), None);
     insta::assert_snapshot!(seen.body, @r#"{"scaleSet":"db","instance":"1","address":"127.0.0.1:9","zone":"z1","labels":{"rack":"a"},"component":"application","version":"v2","operation":"u/9/1/1","generation":1}"#);
-    assert_eq!(site.observed("1").await.as_deref(), Some("v2"), "as it was applied");
-    assert_eq!(site.observed("2").await, None);
+    assert_eq!(site.observed("1").await, "unknown", "nobody can be asked");
 }
 
 #[tokio::test]
@@ -137,8 +140,9 @@ async fn repeats_are_done_at_once() {
     let site = site(|_, _| answer(204, "", ""));
     let (first, again) = tokio::join!(site.ensure("1", "v1", "a"), site.ensure("1", "v1", "a"));
     assert_eq!((first, again), (Ok(()), Ok(())));
-    site.ensure("1", "v1", "b").await.unwrap();
     assert_eq!(site.asked(), ["POST /up/1?x"]);
+    site.ensure("1", "v1", "b").await.unwrap();
+    assert_eq!(site.keys(), ["a", "b"], "another operation to the same version is done");
 }
 
 #[tokio::test]
@@ -180,22 +184,40 @@ async fn busy_and_broken_agents_are_asked_again_with_the_same_key() {
 }
 
 #[tokio::test]
-async fn an_instance_that_can_be_asked_is_asked_first_and_afterwards() {
+async fn an_instance_that_can_be_asked_is_asked_until_it_is_certain() {
     let site = site_with(
         Looks::Yes,
         |_| (),
         |seen, before| match (seen.method.as_str(), before) {
-            ("GET", 0) => answer(200, "", r#"{"version":"v1","since":"yesterday"}"#),
-            ("GET", 2) => answer(200, "", r#"{"version":"v1"}"#),
+            ("GET", 1 | 3) => answer(200, "", r#"{"version":"v1","since":"yesterday"}"#),
             ("GET", _) => answer(200, "", r#"{"version":"v2"}"#),
             _ => answer(200, "", ""),
         },
     );
     site.ensure("1", "v2", "a").await.unwrap();
-    assert_eq!(site.asked(), ["GET /version/1", "POST /up/1?x", "GET /version/1", "GET /version/1"]);
-    site.ensure("2", "v2", "b").await.unwrap();
-    assert_eq!(site.asked().len(), 5, "it runs already");
-    assert_eq!(site.observed("3").await.as_deref(), Some("v2"));
+    // v1, v2, v1: side by side; then three times v2.
+    let looks = site.asked().iter().filter(|asked| asked.starts_with("GET")).count();
+    assert_eq!((site.asked().first().map(String::as_str), looks), (Some("POST /up/1?x"), 6));
+    assert_eq!(site.observed("3").await, "v2");
+}
+
+#[tokio::test]
+async fn three_words_for_what_runs() {
+    for (status, body, expected) in [
+        (200, r#"{"version":"v2"}"#, "v2"),
+        (200, r#"{"version":null,"state":"absent"}"#, "absent"),
+        (200, r#"{"state":"absent"}"#, "absent"),
+        (200, r#"{"version":null}"#, "unknown"),
+        (200, r#"{"version":"v2","state":"absent"}"#, "unknown"),
+        (200, r#"{"version":null,"state":"gone"}"#, "unknown"),
+        (200, r#"{"version":""}"#, "unknown"),
+        (200, "", "unknown"),
+        (404, r#"{"version":"v2"}"#, "unknown"),
+        (503, r#"{"version":null,"state":"absent"}"#, "unknown"),
+    ] {
+        let site = site_with(Looks::Yes, |_| (), move |_, _| answer(status, "", body));
+        assert_eq!(site.observed("1").await, expected, "{status} {body}");
+    }
 }
 
 #[tokio::test]
@@ -258,5 +280,5 @@ async fn shutdown_hangs_up() {
     tokio::join!(site.driver.shutdown(), site.driver.shutdown());
     assert_eq!(task.await.unwrap().unwrap_err().to_string(), "the driver has ended");
     assert_eq!(site.ensure("2", "v2", "b").await.unwrap_err(), "the driver has ended");
-    assert_eq!(site.observed("1").await, None);
+    assert_eq!(site.observed("1").await, "unknown");
 }

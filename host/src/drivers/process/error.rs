@@ -36,6 +36,9 @@ pub(super) enum ProcessError {
          answer for the new one; end it, and let the version end all that it starts"
     )]
     PortHeld { port: u16, pid: u32, command: String },
+    /// Found out before anything was touched.
+    #[error(transparent)]
+    NotPrepared(Box<Self>),
     /// No process came of it this time.
     #[error("{error}; trying again in {}", in_seconds(*delay))]
     TriedAgain { error: Box<Self>, delay: Duration },

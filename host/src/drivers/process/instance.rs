@@ -87,7 +87,7 @@ pub(super) async fn supervise_instance(
             () = reached(&mut stopping, Stage::Ending) => break,
             request = inbox.recv() => match request {
                 Some(Order::Ensure(request, answer)) => {
-                    _ = answer.send(task.ensure(*request).await.map_err(DriverError::of_kind));
+                    _ = answer.send(task.ensure(*request).await.map_err(told));
                 }
                 Some(Order::Delete(answer)) => {
                     let stopped = task.stop().await;
@@ -111,6 +111,14 @@ pub(super) async fn supervise_instance(
     }
     if let Err(error) = task.stop().await {
         tracing::warn!(scale_set = %task.key.0, instance = %task.key.1, %error, "left behind");
+    }
+}
+
+/// What cannot even be started leaves what runs as it is.
+fn told(error: ProcessError) -> DriverError {
+    match error {
+        ProcessError::NotPrepared(error) => DriverError::untouched(*error),
+        other => DriverError::of_kind(other),
     }
 }
 
@@ -186,7 +194,8 @@ impl Task {
         let operation = request.operation.clone();
         let same_version = self.wanted.as_ref().is_some_and(|wanted| wanted.version == request.version);
         if !(same_version && matches!(self.life, Life::Running(_))) {
-            let prepared = self.prepare(&request)?;
+            let prepared =
+                self.prepare(&request).map_err(|error| ProcessError::NotPrepared(Box::new(error)))?;
             self.stop().await?;
             if !same_version {
                 self.backoff.reset();

@@ -28,16 +28,16 @@ use tokio::sync::{mpsc, oneshot};
 pub use self::command::CommandLine;
 pub use self::config::ProcessConfig;
 use self::error::ProcessError;
-use self::instance::{Answer, Shared, Timing};
+use self::instance::{Answer, InstanceKey, Shared, Timing};
 pub use self::keys::KIND;
 use self::ports::Ports;
 use self::supervisor::Request;
 use super::backoff::Backoff;
 use super::kind::StartDriverError;
 use super::local::{GuardCommand, OwnThread, output};
-use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, DriverNote, Ensure};
+use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, DriverNote, Ensure, Observe};
 use crate::clock::Clock;
-use phasegate_core::domain::{Address, Component, Instance, ScaleSetName, Version};
+use phasegate_core::domain::{Address, Component, Instance, Seen, Sight};
 
 /// A new process must run this long before an ensure is done: long enough for a missing file or a
 /// taken port to show, short enough not to slow an upgrade.
@@ -72,6 +72,15 @@ async fn ask(
     let (answer, result) = oneshot::channel();
     inbox.send(request(answer)).await.map_err(|_| ended())?;
     result.await.unwrap_or_else(|_| Err(ended()))
+}
+
+/// What is kept running for an instance; a driver that has ended keeps nothing running.
+async fn seen(inbox: mpsc::Sender<Request>, key: InstanceKey) -> Seen {
+    let (answer, version) = oneshot::channel();
+    if inbox.send(Request::Observe(key, answer)).await.is_err() {
+        return Seen::Nothing;
+    }
+    version.await.ok().flatten().map_or(Seen::Nothing, Seen::Version)
 }
 
 /// Runs instances as local processes.
@@ -127,9 +136,13 @@ impl ProcessDriver {
 }
 
 impl Driver for ProcessDriver {
-    fn ensure(&self, request: Ensure) -> BoxFuture<Result<(), DriverError>> {
+    fn ensure(&self, request: Ensure) -> BoxFuture<Result<Seen, DriverError>> {
         let inbox = self.inbox.clone();
-        Box::pin(ask(inbox, move |answer| Request::Ensure(Box::new(request), answer)))
+        Box::pin(async move {
+            let key = (request.scale_set.clone(), request.instance.id.clone());
+            ask(inbox.clone(), move |answer| Request::Ensure(Box::new(request), answer)).await?;
+            Ok(seen(inbox, key).await)
+        })
     }
 
     fn creation(&self) -> Creation {
@@ -137,7 +150,7 @@ impl Driver for ProcessDriver {
     }
 
     /// Starts a process for a new instance, at a free port of the host where the replaced one is.
-    fn create(&self, request: Create) -> BoxFuture<Result<Address, DriverError>> {
+    fn create(&self, request: Create) -> BoxFuture<Result<(Address, Seen), DriverError>> {
         let (inbox, ports) = (self.inbox.clone(), self.ports.clone());
         Box::pin(async move {
             let ports = ports.ok_or_else(|| DriverError::of_kind(ProcessError::NoPorts))?;
@@ -155,7 +168,8 @@ impl Driver for ProcessDriver {
                 operation,
                 fence,
             };
-            ask(inbox, move |answer| Request::Ensure(Box::new(ensure), answer)).await.map(|()| address)
+            ask(inbox.clone(), move |answer| Request::Ensure(Box::new(ensure), answer)).await?;
+            Ok((address, seen(inbox, key).await))
         })
     }
 
@@ -172,14 +186,15 @@ impl Driver for ProcessDriver {
         })
     }
 
-    fn observe(&self, scale_set: &ScaleSetName, instance: &Instance) -> BoxFuture<Option<Version>> {
+    fn observe(&self, question: Observe) -> BoxFuture<Seen> {
         let inbox = self.inbox.clone();
-        let key = (scale_set.clone(), instance.id.clone());
-        Box::pin(async move {
-            let (answer, version) = oneshot::channel();
-            inbox.send(Request::Observe(key, answer)).await.ok()?;
-            version.await.ok().flatten()
-        })
+        let key = (question.scale_set.clone(), question.instance.id.clone());
+        Box::pin(seen(inbox, key))
+    }
+
+    /// It knows what it keeps running, and is never asked in a rhythm.
+    fn sight(&self) -> Sight {
+        Sight::APPLICATION
     }
 
     fn custody(&self) -> Custody {

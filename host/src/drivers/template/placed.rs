@@ -151,6 +151,7 @@ impl PlacedUrl {
         instances.find_map(|instance| {
             let wish = match self.scope {
                 Scope::Look => Wish::Look,
+                Scope::Observe => Wish::Observe(&Component::Application),
                 Scope::Run => Wish::Run(version),
                 Scope::Delete => Wish::Delete { located: Located::Yes, operation, fence },
                 Scope::Apply => Wish::Apply { component: &Component::Application, version, operation, fence },

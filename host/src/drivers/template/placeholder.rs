@@ -30,7 +30,7 @@ impl Placeholder {
             ("name", _) => Self::Name,
             ("replaces", Scope::Create) => Self::Replaces,
             ("version", Scope::Run | Scope::Apply | Scope::Create) => Self::Version,
-            ("component", Scope::Apply | Scope::Create) => Self::Component,
+            ("component", Scope::Observe | Scope::Apply | Scope::Create) => Self::Component,
             ("operation", Scope::Apply | Scope::Create | Scope::Delete) => Self::Operation,
             ("generation", Scope::Apply | Scope::Create | Scope::Delete) => Self::Generation,
             ("address", _) => Self::Address,
@@ -52,12 +52,12 @@ impl Placeholder {
             Self::Version => wish.version().ok_or(MissingValueError::Wish("version"))?.to_string(),
             Self::Replaces => match wish {
                 Wish::Create { replaces, .. } => replaces.to_string(),
-                Wish::Look | Wish::Run(_) | Wish::Apply { .. } | Wish::Delete { .. } => {
+                Wish::Look | Wish::Observe(_) | Wish::Run(_) | Wish::Apply { .. } | Wish::Delete { .. } => {
                     return Err(MissingValueError::Wish("replaces"));
                 }
             },
             Self::Component => match wish {
-                Wish::Apply { component, .. } => component.to_string(),
+                Wish::Observe(component) | Wish::Apply { component, .. } => component.to_string(),
                 Wish::Create { .. } => Component::Application.to_string(),
                 Wish::Look | Wish::Run(_) | Wish::Delete { .. } => {
                     return Err(MissingValueError::Wish("component"));
@@ -94,7 +94,7 @@ impl Placeholder {
 impl Wish<'_> {
     fn version(&self) -> Option<&Version> {
         match self {
-            Self::Look | Self::Delete { .. } => None,
+            Self::Look | Self::Observe(_) | Self::Delete { .. } => None,
             Self::Run(version) | Self::Apply { version, .. } | Self::Create { version, .. } => Some(version),
         }
     }
@@ -102,7 +102,7 @@ impl Wish<'_> {
     /// Identity of the effect, and which host speaks.
     fn effect(&self) -> Option<(&OperationId, Fence)> {
         match self {
-            Self::Look | Self::Run(_) => None,
+            Self::Look | Self::Observe(_) | Self::Run(_) => None,
             Self::Apply { operation, fence, .. }
             | Self::Create { operation, fence, .. }
             | Self::Delete { operation, fence, .. } => Some((operation, *fence)),

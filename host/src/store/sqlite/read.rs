@@ -7,13 +7,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use phasegate_core::domain::{
-    Change, Component, InstanceId, Membership, PluginName, RequestKey, ScaleSetName, Version,
+    Change, Component, InstanceId, Membership, PluginName, RequestKey, Runs, ScaleSetName, Version,
 };
 use phasegate_core::record::{
     Anchor, Retry, StoppedLine, Stored, StoredMemory, StoredModel, StoredPlugin, StoredRequest, left_a_trace,
 };
 use phasegate_core::rollout::{Course, LeftOut, Member, Upgrade};
 
+use super::schema::{ABSENT, VERSION};
 use super::{LockIdentity, Origin, SqliteStoreError};
 
 /// Upgrades of a set that are looked through for one that did anything.
@@ -150,14 +151,32 @@ impl Reader<'_> {
         Ok(models)
     }
 
-    fn versions(&self) -> Result<Rows<VersionKey, Option<Version>>, SqliteStoreError> {
+    fn versions(&self) -> Result<Rows<VersionKey, Runs>, SqliteStoreError> {
         let mut versions = Vec::new();
-        for mut row in self.rows("SELECT scale_set, instance, component, version FROM versions", &[])? {
-            let version = row.pop().flatten().map(|text| self.id("versions", text)).transpose()?;
+        // A copy that is only looked at may be of an earlier build.
+        let schema: i64 = self
+            .connection
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .map_err(|source| SqliteStoreError::sqlite(self.path, source))?;
+        let columns_of = if schema >= 7 {
+            "SELECT scale_set, instance, component, state, version FROM versions"
+        } else {
+            "SELECT scale_set, instance, component, iif(version IS NULL, 'unknown', 'version'), version FROM versions"
+        };
+        for mut row in self.rows(columns_of, &[])? {
+            let before: Option<Version> =
+                row.pop().flatten().map(|text| self.id("versions", text)).transpose()?;
+            let state = row.pop().flatten().unwrap_or_default();
             let [set, instance, component] = columns(row);
             let key =
                 (self.id("versions", set)?, self.id("versions", instance)?, self.id("versions", component)?);
-            versions.push((key, version));
+            let runs = match (state.as_str(), before) {
+                (VERSION, Some(version)) => Runs::at(version),
+                (ABSENT, before) => Runs::Nothing { before },
+                // What this program has no word for is unknown.
+                (_, before) => Runs::Unknown { before },
+            };
+            versions.push((key, runs));
         }
         Ok(versions)
     }

@@ -9,10 +9,17 @@ use super::SqliteStoreError;
 use super::copy::{self, Existing};
 
 /// The schema that this program writes, kept in `user_version`.
-pub(in crate::store) const SCHEMA: i64 = 6;
+pub(in crate::store) const SCHEMA: i64 = 7;
 
 /// The oldest one that it brings up.
 const OLDEST: i64 = 5;
+
+/// Words of the column `versions.state`.
+pub(super) const VERSION: &str = "version";
+/// Nothing runs.
+pub(super) const ABSENT: &str = "absent";
+/// Nobody can tell.
+pub(super) const UNKNOWN: &str = "unknown";
 
 /// What a file of schema 5 has.
 const FIVE: &str = "
@@ -71,19 +78,26 @@ INSERT INTO members SELECT upgrade, instance, member FROM members_by_id
 DROP TABLE members_by_id;
 ";
 
+/// From 6 to 7: what an instance has is a version, nothing, or unknown. `version` is then the one that was
+/// recorded last.
+const SEVEN: &str = "
+ALTER TABLE versions ADD COLUMN state TEXT NOT NULL DEFAULT 'version';
+UPDATE versions SET state = 'unknown' WHERE version IS NULL;
+";
+
 /// The least version of phasegate that may read what this one writes, and why.
 const READER: (&str, &str) =
-    (env!("CARGO_PKG_VERSION"), "a record that was copied must be recognised before anything is done");
+    (env!("CARGO_PKG_VERSION"), "what is unknown must not be taken for what is there");
 
 /// Gives a data file the tables of this program.
 pub(in crate::store) fn bring_up(connection: &mut Connection, path: &Path) -> Result<(), SqliteStoreError> {
     let seen = known(connection, path)?;
     match seen {
-        None => commit(connection, path, &[FIVE, SIX]),
+        None => commit(connection, path, &[FIVE, SIX, SEVEN]),
         Some(SCHEMA) => Ok(()),
-        Some(_) => {
+        Some(from) => {
             put_aside(connection, path)?;
-            commit(connection, path, &[SIX])?;
+            commit(connection, path, steps(from))?;
             tracing::info!("data file `{}` was brought to schema {SCHEMA}", path.display());
             Ok(())
         }
@@ -97,8 +111,13 @@ pub(in crate::store) fn bring_up_copy(
 ) -> Result<(), SqliteStoreError> {
     match known(connection, path)? {
         Some(SCHEMA) | None => Ok(()),
-        Some(_) => commit(connection, path, &[SIX]),
+        Some(from) => commit(connection, path, steps(from)),
     }
+}
+
+/// What brings a file up.
+fn steps(from: i64) -> &'static [&'static str] {
+    if from < 6 { &[SIX, SEVEN] } else { &[SEVEN] }
 }
 
 /// The schema of a data file; none of an empty one.
@@ -154,6 +173,7 @@ fn commit(connection: &mut Connection, path: &Path, steps: &[&str]) -> Result<()
         for step in steps {
             transaction.execute_batch(step)?;
         }
+        transaction.execute("DELETE FROM reader", [])?;
         transaction.execute("INSERT INTO reader VALUES (?1, ?2)", READER)?;
         transaction.pragma_update(None, "user_version", SCHEMA)?;
         transaction.commit()

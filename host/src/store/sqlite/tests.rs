@@ -1,7 +1,7 @@
 //! The data file: written, read back, refused. It makes of commits what a record in memory makes of them.
 
 use super::*;
-use phasegate_core::domain::{By, Membership, Timestamp, WallTime};
+use phasegate_core::domain::{By, Membership, Runs, Timestamp, WallTime};
 use phasegate_core::record::audit::Entry;
 use phasegate_core::record::audit::What;
 use phasegate_core::record::{
@@ -52,8 +52,9 @@ fn writes() -> Vec<Write> {
     let change = serde_json::from_str("{\"component\":\"application\",\"to\":\"v2\"}").unwrap();
     vec![
         Write::Model(id("orders"), id("application"), model),
-        Write::Version(id("orders"), id("0"), id("application"), Some(id("v1"))),
-        Write::Version(id("orders"), id("1"), id("monitoring"), None),
+        Write::Runs(id("orders"), id("0"), id("application"), Runs::at(id("v1"))),
+        Write::Runs(id("orders"), id("1"), id("monitoring"), Runs::Unknown { before: Some(id("7")) }),
+        Write::Runs(id("orders"), id("1"), id("application"), Runs::Nothing { before: None }),
         Write::Membership(id("orders"), id("3"), Some(Box::new(gone.clone()))),
         Write::Membership(id("orders"), id("4"), Some(Box::new(gone))),
         Write::Membership(id("orders"), id("4"), None),
@@ -105,13 +106,17 @@ fn what_is_written_reads_back_as_a_record_in_memory_has_it() {
 fn a_commit_that_was_made_is_not_made_again() {
     let directory = tempfile::tempdir().unwrap();
     let Opened { mut store, .. } = SqliteStore::open(directory.path()).unwrap();
-    let version = |text: &str| vec![Write::Version(id("orders"), id("0"), id("application"), Some(id(text)))];
+    let version =
+        |text: &str| vec![Write::Runs(id("orders"), id("0"), id("application"), Runs::at(id(text)))];
     store.commit(&commit(2, version("v2"))).unwrap();
     store.commit(&commit(1, version("v1"))).unwrap();
     store.commit(&commit(2, version("v3"))).unwrap();
     drop(store);
     let stored = SqliteStore::open(directory.path()).unwrap().stored;
-    assert_eq!(stored.versions.values().flatten().map(|v| v.as_str()).collect::<Vec<_>>(), ["v2"]);
+    assert_eq!(
+        stored.versions.values().filter_map(Runs::version).map(|v| v.as_str()).collect::<Vec<_>>(),
+        ["v2"]
+    );
 }
 
 #[test]
@@ -190,7 +195,7 @@ fn a_second_host_is_refused_with_the_first_ones_pid() {
 fn a_data_file_that_is_gone_is_noticed() {
     let directory = tempfile::tempdir().unwrap();
     let Opened { mut store, .. } = SqliteStore::open(directory.path()).unwrap();
-    let write = || vec![Write::Version(id("orders"), id("0"), id("application"), None)];
+    let write = || vec![Write::Runs(id("orders"), id("0"), id("application"), Runs::UNKNOWN)];
     store.commit(&commit(1, write())).unwrap();
     std::fs::remove_file(directory.path().join("phasegate.db")).unwrap();
     let error = store.commit(&commit(2, write())).unwrap_err().to_string();
@@ -202,11 +207,11 @@ fn a_newer_schema_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     drop(SqliteStore::open(directory.path()).unwrap());
     let connection = Connection::open(directory.path().join("phasegate.db")).unwrap();
-    connection.pragma_update(None, "user_version", 7).unwrap();
+    connection.pragma_update(None, "user_version", 8).unwrap();
     drop(connection);
     let error = SqliteStore::open(directory.path()).err().unwrap().to_string();
     let known = schema::SCHEMA;
-    assert!(error.contains(&format!("has schema 7, this phasegate knows up to {known}")), "{error}");
+    assert!(error.contains(&format!("has schema 8, this phasegate knows up to {known}")), "{error}");
     assert!(error.contains("needs phasegate"), "the file says who may read it: {error}");
 }
 
@@ -242,7 +247,7 @@ fn copy_all(from: &Path, to: &Path) {
 }
 
 fn version(text: &str) -> Vec<Write> {
-    vec![Write::Version(id("orders"), id("0"), id("application"), Some(id(text)))]
+    vec![Write::Runs(id("orders"), id("0"), id("application"), Runs::at(id(text)))]
 }
 
 #[test]

@@ -5,11 +5,12 @@ use std::path::Path;
 use rusqlite::{Transaction, params};
 use serde::Serialize;
 
-use phasegate_core::domain::{Change, ScaleSetName, UpgradeId, Version};
+use phasegate_core::domain::{Change, Component, InstanceId, Runs, ScaleSetName, UpgradeId, Version};
 use phasegate_core::record::audit::Entry;
 use phasegate_core::record::{StoredMemory, Write};
 use phasegate_core::rollout::{BatchProgress, Upgrade};
 
+use super::schema::{ABSENT, UNKNOWN, VERSION};
 use super::{LockIdentity, SqliteStoreError, as_integer, numbers};
 
 /// Puts writes into a transaction.
@@ -40,15 +41,7 @@ impl Writer<'_> {
                 "DELETE FROM members WHERE upgrade = ?1 AND instance = ?2",
                 params![upgrade.as_str(), instance.as_str()],
             ),
-            Write::Version(set, instance, component, version) => self.run(
-                "INSERT OR REPLACE INTO versions VALUES (?1, ?2, ?3, ?4)",
-                params![
-                    set.as_str(),
-                    instance.as_str(),
-                    component.as_str(),
-                    version.as_ref().map(Version::as_str)
-                ],
-            ),
+            Write::Runs(set, instance, component, runs) => self.runs(set, instance, component, runs),
             Write::Membership(set, instance, Some(membership)) => self.row(
                 "INSERT OR REPLACE INTO memberships VALUES (?1, ?2, ?3)",
                 (set.as_str(), instance.as_str()),
@@ -203,6 +196,26 @@ impl Writer<'_> {
                 params![set, instance, plugin.as_str(), bytes],
             ),
         }
+    }
+
+    /// Writes down what an instance has of a component.
+    fn runs(
+        &self,
+        set: &ScaleSetName,
+        instance: &InstanceId,
+        component: &Component,
+        runs: &Runs,
+    ) -> Result<(), SqliteStoreError> {
+        let state = match runs {
+            Runs::Version { .. } => VERSION,
+            Runs::Nothing { .. } => ABSENT,
+            Runs::Unknown { .. } => UNKNOWN,
+        };
+        let last = runs.last().map(Version::as_str);
+        self.run(
+            "INSERT OR REPLACE INTO versions VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![set.as_str(), instance.as_str(), component.as_str(), last, state],
+        )
     }
 
     /// Puts a version into quarantine, or takes it out.

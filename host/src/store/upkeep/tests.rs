@@ -1,6 +1,6 @@
 //! Checks, copies and ways back of records: whole ones, damaged ones, and beside a host that runs.
 
-use phasegate_core::domain::{Actor, Fence};
+use phasegate_core::domain::{Actor, Fence, Runs};
 use phasegate_core::record::{Anchor, ReadTrail as _, Store as _, TrailQuery};
 use serde::de::DeserializeOwned;
 
@@ -11,7 +11,7 @@ fn id<T: DeserializeOwned>(text: &str) -> T {
 }
 
 fn to_version(seq: u64, version: &str) -> Commit {
-    let write = Write::Version(id("orders"), id("0"), id("application"), Some(id(version)));
+    let write = Write::Runs(id("orders"), id("0"), id("application"), Runs::at(id(version)));
     Commit { version: Commit::VERSION, seq, anchor: Anchor::default(), writes: vec![write] }
 }
 
@@ -31,7 +31,7 @@ fn at_v3(directory: &Path) -> (PathBuf, PathBuf) {
 
 fn runs(data: &Path) -> (Vec<String>, Option<String>, Fence) {
     let Stored { versions, hold, fence, .. } = SqliteStore::open(data).unwrap().stored;
-    let versions = versions.into_values().flatten().map(|version| version.to_string()).collect();
+    let versions = versions.into_values().map(|runs| runs.to_string()).collect();
     (versions, hold.map(|hold| hold.to_string()), fence)
 }
 

@@ -3,7 +3,7 @@
 use super::super::look;
 use super::super::surge;
 use super::Kernel;
-use crate::domain::{Component, ScaleSetName, UpgradeId};
+use crate::domain::{Component, Runs, ScaleSetName, UpgradeId};
 use crate::record::{StoredModel, Write};
 use crate::rollout::Upgrade;
 
@@ -31,10 +31,10 @@ impl Kernel {
             Write::Batch(id, number, _) => look::batch_write(self.latest_with(id)?, *number),
             Write::Order(id, _) => Write::Order(id.clone(), self.latest_with(id)?.order()),
             Write::LeftOut(id, _) => Write::LeftOut(id.clone(), Box::new(self.latest_with(id)?.left_out())),
-            Write::Version(name, id, component, _) => {
+            Write::Runs(name, id, component, _) => {
                 let instance = self.fleet.set(name).ok()?.instance(id);
-                let version = instance.and_then(|instance| instance.version_of(component)).cloned();
-                Write::Version(name.clone(), id.clone(), component.clone(), version)
+                let runs = instance.map_or(Runs::UNKNOWN, |instance| instance.runs_of(component).clone());
+                Write::Runs(name.clone(), id.clone(), component.clone(), runs)
             }
             Write::Membership(name, id, _) => {
                 let instance = self.fleet.set(name).ok()?.instance(id);

@@ -9,7 +9,7 @@ use crate::rollout::{Upgrade, Wish};
 /// What a kernel that starts from the record now would know.
 fn recorded(rig: &Rig) -> (Option<Upgrade>, Vec<Option<Version>>, usize) {
     let stored = rig.disk.clone().open();
-    let versions = stored.versions.values().cloned().collect();
+    let versions = stored.versions.values().map(|runs| runs.version().cloned()).collect();
     (stored.upgrades.get(&name("orders")).cloned(), versions, rig.disk.trail().count())
 }
 
@@ -109,7 +109,7 @@ fn facts_stay_and_nothing_goes_out_until_the_record_takes_writes() {
         rig.pass(Duration::from_secs(1));
         assert!(rig.effects.is_empty(), "{mood:?}: no probe is told of what is not recorded");
         assert!(rig.asked().is_empty(), "{mood:?}: the next batch waits");
-        assert_eq!(rig.instance(instance.as_str()).version, Some(version("v2")), "a fact");
+        assert_eq!(rig.instance(instance.as_str()).runs, Runs::at(version("v2")), "a fact");
         assert_eq!(rig.instance(instance.as_str()).fold.health(), Health::Healthy, "decisions go on");
         rig.mood = DiskMood::Takes;
         rig.pass(Duration::from_secs(6));

@@ -1,6 +1,6 @@
 //! What an upgrade would do now, and what to know before it starts.
 
-use crate::domain::{Frozen, Now, RollingUpgradePolicy};
+use crate::domain::{Frozen, InstanceId, Now, RollingUpgradePolicy, Runs};
 use crate::kernel::command::Wanted;
 use crate::kernel::refusal::Refusal;
 use crate::kernel::start::{plan_now, wanted as goal_of};
@@ -8,6 +8,15 @@ use crate::kernel::state::SetState;
 use crate::plan::{BatchTime, FeasibilityInput, Finding, Plan, Resolved, feasibility, fleet_unhealthy};
 use crate::record::StoppedLine;
 use crate::rollout::FleetView;
+
+/// A planned instance that runs no version that is known.
+#[derive(Debug, Clone)]
+pub struct Unseen {
+    /// Which.
+    pub id: InstanceId,
+    /// What is known of what it runs.
+    pub runs: Runs,
+}
 
 /// A plan, and what a person should know before it is started now.
 #[derive(Debug, Clone)]
@@ -26,6 +35,8 @@ pub struct PlanReport<'a> {
     pub findings: Vec<Finding>,
     /// A stopped line holds a start, too.
     pub line: Option<&'a StoppedLine>,
+    /// Those of its batches that run no version that is known.
+    pub unseen: Vec<Unseen>,
 }
 
 /// Plans for what is wanted, as a start would do at this moment.
@@ -35,6 +46,12 @@ pub struct PlanReport<'a> {
 pub fn plan<'a>(set: &'a SetState, wanted: &Wanted, now: Now) -> Result<PlanReport<'a>, Refusal> {
     let goal = goal_of(set, wanted)?;
     let plan = plan_now(set, &goal, now);
+    let planned = plan.batches.iter().flat_map(|batch| &batch.instances);
+    let unseen = planned
+        .filter_map(|id| set.instance(id))
+        .filter(|instance| instance.runs.version().is_none())
+        .map(|instance| Unseen { id: instance.spec.id.clone(), runs: instance.runs.clone() })
+        .collect();
     let date = now.wall.date();
     let found = feasibility(&FeasibilityInput::of(&set.spec, date));
     let policy = &set.spec.policy.rolling;
@@ -50,5 +67,6 @@ pub fn plan<'a>(set: &'a SetState, wanted: &Wanted, now: Now) -> Result<PlanRepo
         frozen: set.spec.freeze.frozen_at(date),
         findings: found.findings.into_iter().chain(at_once).collect(),
         line: set.line.as_ref(),
+        unseen,
     })
 }

@@ -9,8 +9,8 @@ use crate::domain::{
     Actor, Address, Claim, Component, Creation, Custody, Decided, Decision, Digest, DriverTraits, Evaluation,
     FailureRules, Generation, Health, HealthSettings, Instance, InstanceId, Model, Now, OnBreach, OnFailure,
     OnInstanceFailure, Outcome, Participation, Percent, PluginFailure, PluginName, PluginStamp, Protection,
-    Reason, RequestId, RollingUpgradePolicy, ScaleSet, ScaleSetName, Timestamp, UpgradePolicy, Verdict,
-    Version, testing,
+    Reason, RequestId, RollingUpgradePolicy, Runs, ScaleSet, ScaleSetName, Seen, Sight, Timestamp, Touched,
+    UpgradePolicy, Verdict, Version, testing,
 };
 use crate::kernel::command::{Command, StartOptions, Wanted};
 use crate::kernel::effect::Ensure;
@@ -92,10 +92,10 @@ impl House {
     /// Three instances at v1 whose driver the site keeps.
     fn new() -> Self {
         let now = Now::same(Timestamp(1_000_000));
-        let driver = DriverTraits { custody: Custody::Site, creation: Creation::NotTold };
+        let driver = DriverTraits { custody: Custody::Site, creation: Creation::NotTold, sight: Sight::NONE };
         let mut stored = Stored::default();
         for text in ["0", "1", "2"] {
-            stored.versions.insert((name(), id(text), Component::Application), Some(version("v1")));
+            stored.versions.insert((name(), id(text), Component::Application), Runs::at(version("v1")));
         }
         let config = SetConfig { spec: spec(), driver, on_failure: OnFailure::LastGood };
         let (kernel, latest) = Kernel::boot(vec![config], &stored, now);
@@ -169,8 +169,9 @@ impl House {
         });
         let done = done.map(|ensure| {
             let Ensure { scale_set, instance, component, version, operation, .. } = *ensure;
-            let (answer, seen) = (Ok(()), Some(version));
-            Event::Done(Done { scale_set, instance: instance.id, component, operation, answer, seen })
+            let (answer, touched, seen) = (Ok(()), Touched::Perhaps, Seen::Version(version));
+            let instance = instance.id;
+            Event::Done(Done { scale_set, instance, component, operation, answer, touched, seen })
         });
         self.turn(done.collect());
     }

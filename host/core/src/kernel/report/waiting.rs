@@ -14,6 +14,8 @@ pub enum WaitsFor<'a> {
     Adoption(&'a Hold),
     /// The first decision about instances.
     FirstDecision(Few<'a>),
+    /// A look at what instances run.
+    FirstLook(Few<'a>),
     /// A person, who stopped the line; none when it goes on already.
     Line(Option<&'a StoppedLine>),
     /// The end of a freeze window.
@@ -181,11 +183,12 @@ pub(super) fn waits_for<'a>(
         Stage::Ended { .. } => None,
         Stage::Between { .. } | Stage::Baking { .. } => stopped,
         Stage::Preparing { until } => Some(stopped.unwrap_or_else(|| {
-            let unjudged = Few::of(unjudged(set));
-            if unjudged.count > 0 {
-                return WaitsFor::FirstDecision(unjudged);
+            let (looking, unjudged) = (Few::of(set.looking.iter()), Few::of(unjudged(set)));
+            match (looking.count, unjudged.count) {
+                (1.., _) => WaitsFor::FirstLook(looking),
+                (0, 1..) => WaitsFor::FirstDecision(unjudged),
+                (0, 0) => WaitsFor::Evidence { instances: unanswered(upgrade, set), until },
             }
-            WaitsFor::Evidence { instances: unanswered(upgrade, set), until }
         })),
         Stage::Undoing => Some(driver(upgrade, DriverWork::BringBack)),
         Stage::InBatch => Some(in_batch(upgrade)),

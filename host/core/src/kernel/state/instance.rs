@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::evidence::{Heeded, Told, Word};
 use crate::domain::{
-    Claim, Component, Decided, Decision, ExtensionName, Health, Instance, InstanceId, Located, Membership,
-    OperationId, Outcome, ScaleSet, Shortage, Timestamp, Unasked, Unheard, Version,
+    Claim, Component, Decided, Decision, ExtensionName, Health, Instance, InstanceId, Located, Looks,
+    Membership, OperationId, Outcome, Runs, ScaleSet, Shortage, Timestamp, Unasked, Unheard, Version,
 };
 use crate::health::{FoldSettings, HealthFold};
 use crate::plan::is_answered;
@@ -85,10 +85,16 @@ pub struct InstanceState {
     pub place: Place,
     /// Whether the address is its own.
     pub located: Located,
-    /// Version of the application.
-    pub version: Option<Version>,
-    /// Versions of extensions, as far as known.
-    pub extensions: BTreeMap<ExtensionName, Version>,
+    /// What of the application it runs.
+    pub runs: Runs,
+    /// What it has of extensions; what is not in here is unknown.
+    pub extensions: BTreeMap<ExtensionName, Runs>,
+    /// Looks that are awaited; see [`crate::kernel::sight`].
+    pub(in crate::kernel) looking: Looks,
+    /// When a driver was last heard of what it has, in this life of the host.
+    pub(in crate::kernel) looked_at: BTreeMap<Component, Timestamp>,
+    /// When it is to be looked at again.
+    pub(in crate::kernel) look_at: Option<Timestamp>,
     /// Rises with each effect; answers of an earlier life are dropped.
     pub epoch: u64,
     /// Its health in this life.
@@ -130,8 +136,11 @@ impl InstanceState {
             spec,
             place: Place::Member { replaced: None },
             located: Located::Yes,
-            version: None,
+            runs: Runs::UNKNOWN,
             extensions: BTreeMap::new(),
+            looking: Looks::new(),
+            looked_at: BTreeMap::new(),
+            look_at: None,
             epoch: 0,
             fold: HealthFold::new(FoldSettings::from(&set.health), at),
             word: Word::default(),
@@ -183,24 +192,23 @@ impl InstanceState {
         })
     }
 
-    /// The version that it has of a component.
+    /// What it has of a component.
     #[must_use]
-    pub fn version_of(&self, component: &Component) -> Option<&Version> {
+    pub fn runs_of(&self, component: &Component) -> &Runs {
         match component {
-            Component::Application => self.version.as_ref(),
-            Component::Extension(name) => self.extensions.get(name),
+            Component::Application => &self.runs,
+            Component::Extension(name) => self.extensions.get(name).unwrap_or(&Runs::UNKNOWN),
         }
     }
 
-    /// Records a version; gives whether it is another one than before.
-    pub(in crate::kernel) fn set_version(&mut self, component: &Component, version: Option<Version>) -> bool {
-        let changed = self.version_of(component) != version.as_ref();
-        match (component, version) {
-            (Component::Application, version) => self.version = version,
-            (Component::Extension(name), Some(version)) => {
-                drop(self.extensions.insert(name.clone(), version));
-            }
-            (Component::Extension(name), None) => drop(self.extensions.remove(name)),
+    /// Notes what it has; gives whether that is something else than before.
+    pub(in crate::kernel) fn set_runs(&mut self, component: &Component, runs: Runs) -> bool {
+        let changed = *self.runs_of(component) != runs;
+        match component {
+            Component::Application => self.runs = runs,
+            // What is not in there is unknown.
+            Component::Extension(name) if runs == Runs::UNKNOWN => drop(self.extensions.remove(name)),
+            Component::Extension(name) => drop(self.extensions.insert(name.clone(), runs)),
         }
         changed
     }

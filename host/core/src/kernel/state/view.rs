@@ -34,7 +34,7 @@ impl SetView<'_> {
             update_domain: spec.update_domain,
             fault_domain: spec.fault_domain,
             protection: spec.protection,
-            version: instance.version.clone(),
+            runs: instance.runs.clone(),
             extensions: instance.extensions.clone(),
             health: instance.fold.health(),
             standing: self.set.standing(instance, self.now.at),
@@ -84,6 +84,10 @@ impl FleetView for SetView<'_> {
 
     fn initializing(&self) -> Vec<InstanceId> {
         self.set.members.initializing().iter().cloned().collect()
+    }
+
+    fn looking_count(&self) -> usize {
+        self.set.looking.len()
     }
 
     fn any_undecided(&self) -> bool {

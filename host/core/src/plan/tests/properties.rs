@@ -39,7 +39,10 @@ prop_compose! {
             update_domain,
             fault_domain,
             protection: Protection { from_scale_set_actions, from_scale_in: false },
-            version: version.map(|version| Version::parse(version).unwrap()),
+            runs: match version {
+                Some(version) => Runs::at(Version::parse(version).unwrap()),
+                None => Runs::Unknown { before: Version::parse("v2").ok() },
+            },
             extensions: BTreeMap::new(),
             health,
             standing,
@@ -238,7 +241,7 @@ proptest! {
         for candidate in &fleet {
             let consents = candidate.standing.participation() == Some(Participation::Proceed)
                 && !candidate.protection.from_scale_set_actions
-                && candidate.version.as_ref() != Some(&to);
+                && candidate.runs.version() != Some(&to);
             prop_assert_eq!(planned.contains(&candidate.id), consents, "{:?}", candidate);
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Entry, HoldState, Leaves, LineState, RetryNote, Stamp, StartWhy, What, Word};
-use crate::domain::{Change, Component, InstanceId, PhaseName, Version};
+use crate::domain::{Change, Component, InstanceId, PhaseName, Runs, Version};
 use crate::rollout::Wish;
 
 /// What happened, why it was wanted, and which code had judged.
@@ -103,6 +103,19 @@ fn version(version: Option<&Version>) -> &str {
     version.map_or("nothing", Version::as_str)
 }
 
+/// What became of the host's trust in its record.
+fn record(f: &mut fmt::Formatter<'_>, state: &HoldState) -> fmt::Result {
+    match state {
+        HoldState::Holds { why } => write!(f, "the host holds: {why}"),
+        HoldState::Adopted { was } => write!(f, "the record was adopted, in spite of: {was}"),
+    }
+}
+
+/// What an instance has without anybody having done it.
+fn seen(f: &mut fmt::Formatter<'_>, component: &Component, was: &Runs, now: &Runs) -> fmt::Result {
+    write!(f, "{}found to be {now}, and {was} was recorded", Whose(component))
+}
+
 fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceId>) -> fmt::Result {
     match what {
         What::Start { goal, why } => start(f, goal, why),
@@ -159,10 +172,8 @@ fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceI
         }),
         What::Line { state: LineState::Stopped } => write!(f, "the line was stopped for all scale sets"),
         What::Line { state: LineState::GoesOn } => write!(f, "the line goes on"),
-        What::Record { state: HoldState::Holds { why } } => write!(f, "the host holds: {why}"),
-        What::Record { state: HoldState::Adopted { was } } => {
-            write!(f, "the record was adopted, in spite of: {was}")
-        }
+        What::Record { state } => record(f, state),
+        What::Seen { component, was, now } => seen(f, component, was, now),
         What::Process { text, .. } => f.write_str(text),
         What::StaysDeleted { replaced_by } => stays_deleted(f, replaced_by.as_ref()),
         What::PluginTrouble { plugin, digest, generation, failed, judged, rounds, cause } => write!(
@@ -225,6 +236,7 @@ fn beside(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceId>
         | What::Wish { .. }
         | What::Line { .. }
         | What::Record { .. }
+        | What::Seen { .. }
         | What::Process { .. }
         | What::StaysDeleted { .. }
         | What::PluginTrouble { .. }

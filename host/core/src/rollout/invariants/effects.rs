@@ -117,7 +117,7 @@ impl Check<'_> {
 
     /// A new instance gets of what the upgrade is not about what the one had whose place it takes.
     fn what_the_one_before_had(&mut self, instance: &InstanceId, change: &Change) {
-        let had = self.fact(instance).and_then(|fact| fact.versions.get(&change.component).cloned());
+        let had = self.fact(instance).and_then(|fact| fact.before.get(&change.component).cloned());
         if had.as_ref() != Some(&change.to) {
             let detail = format!("the new instance for `{instance}` gets {change}, and it had {had:?}");
             self.report(Rule::Surge, detail);
@@ -161,7 +161,7 @@ impl Check<'_> {
 
     /// `there` is the history of the way there.
     fn way_back(&mut self, instance: &InstanceId, change: &Change, there: &History) {
-        let recorded = self.fact(instance).and_then(|fact| fact.versions.get(&change.component).cloned());
+        let recorded = self.fact(instance).and_then(|fact| fact.before.get(&change.component).cloned());
         if recorded.as_ref() != Some(&change.to) {
             let detail = format!("`{instance}` goes back to {change}, it had {recorded:?}");
             self.report(Rule::WayBack, detail);

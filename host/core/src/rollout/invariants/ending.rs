@@ -10,8 +10,10 @@ impl Check<'_> {
         let waits = match after.stage {
             Stage::Ended { .. } => !after.is_active(),
             Stage::Preparing { .. } => {
+                // A look ends within its time limit, and that is an event.
+                let looks = self.seen.fleet.looking_count() > 0;
                 let held = matches!(self.seen.fleet.stop(), Some(Stop::Line { .. } | Stop::Suspicion));
-                wakes || held || after.paused
+                wakes || looks || held || after.paused
             }
             Stage::Between { resume_at } => {
                 match waiting_for(after, self.seen.fleet, resume_at, self.seen.now) {

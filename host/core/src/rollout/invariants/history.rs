@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Seen, admitted};
-use crate::domain::{Component, Decisions, Goal, InstanceId, OperationId, Participation, PhaseName, Version};
+use crate::domain::{
+    Component, Decisions, Goal, InstanceId, OperationId, Participation, PhaseName, Runs, Version,
+};
 use crate::plan::{Candidate, Standing};
 use crate::rollout::{Part, Purpose, Upgrade};
 
@@ -14,7 +16,10 @@ pub(super) struct Fact {
     pub(super) zone: Option<String>,
     pub(super) update_domain: Option<u32>,
     pub(super) phase: PhaseName,
+    /// What it is known to have.
     pub(super) versions: BTreeMap<Component, Version>,
+    /// What it goes back to.
+    pub(super) before: BTreeMap<Component, Version>,
     pub(super) consent: Result<(), &'static str>,
 }
 
@@ -82,7 +87,7 @@ impl History {
                 let is_planned = !planned && before.members.get(&id).is_some() && !joined(&id);
                 if let Some(former) = self.facts.remove(&id).filter(|_| is_planned) {
                     // The plan says what it gets, by what it had then.
-                    fact.versions = former.versions;
+                    (fact.versions, fact.before) = (former.versions, former.before);
                 }
                 self.facts.insert(id, fact);
             }
@@ -106,10 +111,15 @@ fn fact(candidate: Candidate, goal: &Goal) -> (InstanceId, Fact) {
         Standing::Decided { participation: Participation::Defer, .. } => Err("says not now"),
         Standing::Decided { participation: Participation::Proceed, .. } => Ok(()),
     };
-    let Candidate { id, zone, update_domain, version, extensions, standing, .. } = candidate;
+    let Candidate { id, zone, update_domain, runs, extensions, standing, .. } = candidate;
     let phase = PhaseName::from(standing.phase());
-    let extensions = extensions.into_iter().map(|(name, version)| (Component::Extension(name), version));
-    let versions =
-        version.map(|version| (Component::Application, version)).into_iter().chain(extensions).collect();
-    (id, Fact { zone, update_domain, phase, versions, consent })
+    let extensions = extensions.into_iter().map(|(name, runs)| (Component::Extension(name), runs));
+    let all: Vec<(Component, Runs)> =
+        std::iter::once((Component::Application, runs)).chain(extensions).collect();
+    let of = |what: fn(&Runs) -> Option<&Version>| {
+        let some = all.iter().filter_map(|(component, runs)| Some((component.clone(), what(runs)?.clone())));
+        some.collect::<BTreeMap<Component, Version>>()
+    };
+    let (versions, before) = (of(Runs::version), of(Runs::way_back));
+    (id, Fact { zone, update_domain, phase, versions, before, consent })
 }

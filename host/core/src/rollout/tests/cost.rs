@@ -24,7 +24,7 @@ impl Counting {
             update_domain: None,
             fault_domain: None,
             protection: Protection::default(),
-            version: Some(version("v1")),
+            runs: Runs::at(version("v1")),
             extensions: BTreeMap::new(),
             health: Health::Healthy,
             standing: Standing::Decided {

@@ -44,7 +44,7 @@ impl FleetView for Site {
             update_domain: None,
             fault_domain: None,
             protection: Protection::default(),
-            version: Some(version(&node.version)),
+            runs: Runs::at(version(&node.version)),
             extensions: BTreeMap::new(),
             health: node.health,
             standing: Standing::Decided {

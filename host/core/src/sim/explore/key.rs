@@ -54,7 +54,7 @@ pub(super) fn of(state: &State) -> Vec<i64> {
         };
         key.extend([
             health,
-            i64::from(upgrade.goal.of(&Component::Application) == instance.version.as_ref()),
+            i64::from(upgrade.goal.of(&Component::Application) == instance.runs.version()),
             i64::from(open.contains_key(&index)),
             i64::from(instance.busy.is_empty()),
             i64::from(instance.latest.is_some()),
@@ -96,6 +96,7 @@ fn part(part: &Part) -> i64 {
         PartState::Failed { restored: Restored::NotTried, .. } => 2,
         PartState::Failed { restored: Restored::Yes, .. } => 3,
         PartState::Failed { restored: Restored::No(_), .. } => 4,
+        PartState::Failed { restored: Restored::NotNeeded, .. } => 5,
     }
 }
 

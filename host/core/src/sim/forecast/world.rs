@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::domain::{Claim, Decision, Health, InstanceId, Outcome, Participation, Timestamp, freshness};
+use crate::domain::{
+    Claim, Decision, Health, InstanceId, Outcome, Participation, Runs, Timestamp, freshness,
+};
 use crate::health::{HealthFold, Settled};
 use crate::plan::{Candidate, StandingInput, is_answered, standing};
 use crate::rollout::{Evidence, FleetView, Stop};
@@ -324,7 +326,10 @@ impl<'a> World<'a> {
             update_domain: facts.update_domain,
             fault_domain: facts.fault_domain,
             protection: facts.protection,
-            version: node.known.and_then(|version| versions.get(usize::from(version)).cloned()),
+            runs: node
+                .known
+                .and_then(|version| versions.get(usize::from(version)).cloned())
+                .map_or(Runs::UNKNOWN, Runs::at),
             extensions: BTreeMap::new(),
             health,
             standing: standing(&StandingInput {

@@ -1,6 +1,6 @@
 //! Instances, and in one line each why they are as they are.
 
-use phasegate_core::domain::{Now, Origin, Phase, Version};
+use phasegate_core::domain::{Now, Origin, Phase, Runs, Version};
 use phasegate_core::kernel::Fleet;
 use phasegate_core::kernel::report::{InstanceReport, instance};
 use phasegate_core::kernel::state::{Place, SetState, StandIn};
@@ -37,9 +37,18 @@ fn one(report: &InstanceReport<'_>) -> wire::Instance {
         phase: standing.phase().map(Phase::get),
         participation: standing.participation().map(words::participation),
         reason: reason(report),
-        version: state.version.as_ref().map(Version::to_string),
+        version: state.runs.version().map(Version::to_string),
+        version_state: words::version_state(&state.runs),
+        last_version: match &state.runs {
+            Runs::Version { .. } => None,
+            Runs::Nothing { before } | Runs::Unknown { before } => before.as_ref().map(Version::to_string),
+        },
         desired_version: desired.map(Version::to_string),
-        extensions: state.extensions.iter().map(|(name, v)| (name.to_string(), v.to_string())).collect(),
+        extensions: state
+            .extensions
+            .iter()
+            .filter_map(|(name, runs)| Some((name.to_string(), runs.version()?.to_string())))
+            .collect(),
         protected: spec.protection.from_scale_set_actions,
         plugin: latest.map(|outcome| wire::Stamp {
             name: outcome.stamp.name.to_string(),

@@ -1,6 +1,6 @@
 //! Plans, and what to know before one is started.
 
-use phasegate_core::domain::{InstanceId, Phase};
+use phasegate_core::domain::{InstanceId, Phase, Runs, Version};
 use phasegate_core::kernel::report::PlanReport;
 use phasegate_core::plan::{Batch, Finding};
 use phasegate_core::record::StoppedLine;
@@ -11,7 +11,7 @@ use crate::words;
 
 /// A plan with its limits and warnings.
 pub(crate) fn plan(report: PlanReport<'_>) -> wire::PlanDetail {
-    let PlanReport { plan, policy, batch_time, limits, frozen, findings, line } = report;
+    let PlanReport { plan, policy, batch_time, limits, frozen, findings, line, unseen } = report;
     let batch = |batch: &Batch| wire::PlanBatch {
         phase: batch.phase.map(Phase::get),
         zone: batch.zone.clone(),
@@ -25,11 +25,20 @@ pub(crate) fn plan(report: PlanReport<'_>) -> wire::PlanDetail {
             digest: plan.digest.to_string(),
             batches: plan.batches.iter().map(batch).collect(),
             holds: holds(&plan.holds),
+            unseen: unseen.iter().map(|one| unseen_instance(&one.id, &one.runs)).collect(),
         },
         limits: words::limits(policy, &limits),
         batch_time: words::batch_time(batch_time),
         frozen: frozen.map(|frozen| wire::Frozen { until: frozen.until.to_string(), reason: frozen.reason }),
         warnings: findings.iter().map(warning).chain(line.map(stopped)).collect(),
+    }
+}
+
+fn unseen_instance(id: &InstanceId, runs: &Runs) -> wire::Unseen {
+    wire::Unseen {
+        instance: id.to_string(),
+        version_state: words::version_state(runs),
+        way_back: runs.way_back().map(Version::to_string),
     }
 }
 

@@ -43,6 +43,7 @@ fn until(waiting: &WaitsFor<'_>) -> Option<Timestamp> {
         WaitsFor::Record(_)
         | WaitsFor::Adoption(_)
         | WaitsFor::FirstDecision(_)
+        | WaitsFor::FirstLook(_)
         | WaitsFor::Line(_)
         | WaitsFor::Paused
         | WaitsFor::Resume { .. }
@@ -68,6 +69,7 @@ fn detail(waiting: &WaitsFor<'_>) -> Option<String> {
         WaitsFor::Resume { after } => Some(phase(*after)),
         WaitsFor::Approval { before } => Some(phase(*before)),
         WaitsFor::FirstDecision(few)
+        | WaitsFor::FirstLook(few)
         | WaitsFor::Initializing(few)
         | WaitsFor::Deferred { instances: few, .. }
         | WaitsFor::Evidence { instances: few, .. }
@@ -92,6 +94,7 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {
              `phasegate data adopt`"
         ),
         WaitsFor::FirstDecision(few) => format!("first decision of {} (Initializing)", some(few)),
+        WaitsFor::FirstLook(few) => format!("a look at what {} run", some(few)),
         WaitsFor::Line(line) => {
             let why = line.map_or_else(String::new, |line| format!(" since {}: {}", line.at, line.reason));
             format!(
@@ -235,6 +238,7 @@ mod tests {
                 "a person: the host holds: the record was copied or restored: it was written beside another lock \
                  file; see that no other host runs this fleet, then let this one go on with `phasegate data adopt`",
             ),
+            (WaitsFor::FirstLook(few()), "a look at what instances web-0, web-1 run"),
             (WaitsFor::FirstDecision(few()), "first decision of instances web-0, web-1 (Initializing)"),
             (
                 WaitsFor::Line(Some(&stopped)),

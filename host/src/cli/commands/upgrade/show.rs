@@ -37,6 +37,7 @@ pub fn render_plan(detail: &wire::PlanDetail) -> String {
         text.push('\n');
         text.push_str(&table(&["BATCH", "PHASE", "ZONE", "UD", "INSTANCES"], &rows));
     }
+    text.push_str(&render_unseen(&plan.unseen));
     text.push_str(&render_holds(&plan.holds));
     text
 }
@@ -170,6 +171,27 @@ fn render_reasons(reasons: &[wire::Hold]) -> String {
     let rows: Vec<Vec<String>> = reasons.iter().take(REASONS_MAX).map(row).collect();
     let mut text = format!("\n{}", table(&["NOT YET", "WHY"], &rows));
     if let Some(more) = reasons.len().checked_sub(REASONS_MAX).filter(|more| *more > 0) {
+        text.push_str(&format!("and {more} more; `--json` has them all\n"));
+    }
+    text
+}
+
+/// What runs no version that is known, and what it is brought back to if it fails.
+fn render_unseen(unseen: &[wire::Unseen]) -> String {
+    if unseen.is_empty() {
+        return String::new();
+    }
+    let row = |one: &wire::Unseen| {
+        let back = match (&one.way_back, &one.version_state) {
+            (Some(version), _) => version.clone(),
+            (None, wire::VersionState::Absent) => "none: nothing runs".to_owned(),
+            (None, _) => "none: nothing is recorded".to_owned(),
+        };
+        vec![one.instance.clone(), one.version_state.to_string(), back]
+    };
+    let rows: Vec<Vec<String>> = unseen.iter().take(REASONS_MAX).map(row).collect();
+    let mut text = format!("\n{}", table(&["INSTANCE", "RUNS", "WAY BACK"], &rows));
+    if let Some(more) = unseen.len().checked_sub(REASONS_MAX).filter(|more| *more > 0) {
         text.push_str(&format!("and {more} more; `--json` has them all\n"));
     }
     text

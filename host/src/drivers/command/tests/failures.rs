@@ -1,6 +1,7 @@
 //! Programs that fail, are busy, hang or lie.
 
 use super::*;
+use phasegate_core::domain::Touched;
 
 #[tokio::test]
 async fn every_end_but_0_and_75_is_a_failure_with_its_output() {
@@ -72,9 +73,9 @@ async fn done_is_not_believed_when_the_instance_says_otherwise() {
     let site = site(Setup { looks: Looks::Yes, ..Setup::default() });
     site.ensure("1", "v1", "a").await.unwrap();
     let error = site.ensure("1", "v2-lie", "b").await.unwrap_err();
-    assert_eq!(error, "it was said to be done, and the instance still runs v1 0.1 s later");
-    assert_eq!(site.observed("1", "").await.as_deref(), Some("v1"));
-    // It may be half done, so that the way back is gone although it seems to be there already.
+    assert_eq!(error, "it was said to be done, and the instance still runs v1 0.4 s later");
+    assert_eq!(site.observed("1", "").await, "v1");
+    // It may be half done: the way back is gone although it seems to be there already.
     site.ensure("1", "v1", "c").await.unwrap();
     assert_eq!(site.calls().len(), 3);
 }
@@ -84,7 +85,41 @@ async fn after_a_failure_nothing_is_taken_for_granted() {
     let site = site(Setup::default());
     site.ensure("1", "v1", "a").await.unwrap();
     site.ensure("1", "v2-fail", "b").await.unwrap_err();
-    assert_eq!(site.observed("1", "").await, None);
+    assert_eq!(site.observed("1", "").await, "unknown");
     site.ensure("1", "v1", "c").await.unwrap();
     assert_eq!(site.calls().len(), 3);
+}
+
+#[tokio::test]
+async fn a_failure_says_whether_anything_was_touched() {
+    let site = site(Setup::default());
+    for (version, touched) in
+        [("v2-untouched", Touched::No), ("v-missing", Touched::No), ("v2-fail", Touched::Perhaps)]
+    {
+        let error = site.driver.ensure(request("1", version, version)).await.unwrap_err();
+        assert_eq!(error.touched(), touched, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_can_confirm_is_not_done() {
+    let site = site(Setup { looks: Looks::Yes, ..Setup::default() });
+    for (manner, expected) in [
+        ("look-absent", "it was said to be done, and the instance says that nothing runs 0.4 s later"),
+        ("look-busy", "it was said to be done, and for 0.4 s nobody could tell whether it runs v2: "),
+    ] {
+        let mut request = request("1", "v2", manner);
+        request.instance.labels.insert("manner".to_owned(), manner.to_owned());
+        let error = site.send(request).await.unwrap_err();
+        assert!(error.starts_with(expected), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn old_and_new_side_by_side_are_no_failure() {
+    let site = site(Setup { looks: Looks::Yes, ..Setup::default() });
+    let mut request = request("1", "v2", "a");
+    request.instance.labels.insert("manner".to_owned(), "look-reload".to_owned());
+    site.send(request).await.unwrap();
+    assert_eq!(site.calls().len(), 1);
 }

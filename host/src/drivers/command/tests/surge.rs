@@ -7,7 +7,7 @@ impl Site {
     async fn create(&self, instance: &str, version: &str) -> Result<String, String> {
         let request = creation(instance, version, &format!("u1/{instance}/1"));
         let address = tokio::time::timeout(PATIENCE * 2, self.driver.create(request)).await.unwrap();
-        address.map(|address| address.to_string()).map_err(|error| error.to_string())
+        address.map(|(address, _)| address.to_string()).map_err(|error| error.to_string())
     }
 }
 
@@ -17,9 +17,7 @@ async fn creates_and_deletes() {
     assert_eq!(site.driver.creation(), Creation::Possible);
     assert_eq!(site.create("7", "v2").await.unwrap(), "127.0.0.1:4007", "the last line that it prints");
     assert_eq!(lines(&site.dir.path().join("calls")), ["create db/7 0>v2 u1/7/1 1 127.0.0.1:9"]);
-    let instance = request("7", "v2", "x").instance;
-    let set = ScaleSetName::parse("db").unwrap();
-    assert_eq!(site.driver.observe(&set, &instance).await.map(|v| v.to_string()).as_deref(), Some("v2"));
+    assert_eq!(site.observed("7", "").await, "v2");
     site.driver.delete(deletion("7", "u1/0/2")).await.unwrap();
     site.driver.delete(deletion("7", "u1/0/2")).await.unwrap();
     assert!(!site.dir.path().join("7.version").exists());

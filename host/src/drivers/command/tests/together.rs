@@ -45,7 +45,7 @@ async fn shutdown_leaves_nothing_and_can_be_repeated() {
         assert_eq!(task.await.unwrap().unwrap_err().to_string(), "the driver has ended");
     }
     assert_eq!(site.ensure("3", "v2", "c").await.unwrap_err(), "the driver has ended");
-    assert_eq!(site.observed("1", "").await, None);
+    assert_eq!(site.observed("1", "").await, "unknown");
 }
 
 #[tokio::test]

@@ -69,7 +69,7 @@ async fn ensure(base: String, trusted: &[u8]) -> Result<(), String> {
     let file = dir.path().join("ca.pem");
     std::fs::write(&file, trusted).unwrap();
     let driver = super::driver(base, Looks::No, |settings| settings.ca_file = Some(file));
-    driver.ensure(request("1", "v2", "a")).await.map_err(|error| error.to_string())
+    driver.ensure(request("1", "v2", "a")).await.map(drop).map_err(|error| error.to_string())
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn an_agent_that_asks_is_shown_a_certificate() {
         settings.identity = Some(identity.clone());
     });
     let shown = driver.ensure(request("1", "v2", "a")).await;
-    assert_eq!(shown.map_err(|error| error.to_string()), Ok(()));
+    assert_eq!(shown.map(drop).map_err(|error| error.to_string()), Ok(()));
     let misfit = TlsFiles { key: file("other.key", KEY), ..identity };
     let said = HttpDriver::check_identity(&misfit).unwrap_err().to_string();
     assert!(said.contains("does not fit the certificate"), "{said}");
@@ -128,6 +128,8 @@ fn a_file_without_certificates_is_reported() {
     let path = dir.path().join("ca.pem");
     let start = || {
         let settings = HttpSettings {
+            sight: Sight::NONE,
+            confirm: CONFIRM,
             creation: Creation::NotTold,
             urls: Box::new(Urls { base: String::new(), looks: Looks::No }),
             token_file: None,

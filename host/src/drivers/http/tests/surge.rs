@@ -13,7 +13,7 @@ async fn creates_with_a_poll_and_deletes() {
         _ => answer(404, "", ""),
     });
     let address = site.driver.create(creation("7", "v2", "u/0/1")).await.unwrap();
-    assert_eq!(address.to_string(), "10.0.0.7:9100");
+    assert_eq!(address.0.to_string(), "10.0.0.7:9100");
     let seen = site.agent.seen();
     assert_eq!(seen[0].header("idempotency-key"), Some("u/0/1"));
     assert_eq!(seen[1].header("idempotency-key"), Some("u/0/1"), "the same for every try");

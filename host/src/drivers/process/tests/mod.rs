@@ -9,7 +9,8 @@ use super::*;
 use crate::drivers::ProcessState;
 use crate::drivers::local::{Command, Group};
 use crate::drivers::template::MissingValueError;
-use crate::drivers::testing::{PATIENCE, fence, lines, request, until};
+use crate::drivers::testing::{PATIENCE, fence, lines, question, request, until};
+use phasegate_core::domain::{ScaleSetName, Version};
 
 /// Notes that a rig holds unread.
 const NOTES_LEN: usize = 8;
@@ -98,13 +99,15 @@ impl Rig {
 
     async fn ensure(&self, instance: &str, version: &str, operation: &str) -> Result<(), String> {
         let request = request(instance, version, operation);
-        self.driver().ensure(request).await.map_err(|error| error.to_string())
+        self.driver().ensure(request).await.map(drop).map_err(|error| error.to_string())
     }
 
     async fn observed(&self, instance: &str) -> Option<String> {
-        let key = request(instance, "v1", "");
-        let version = self.driver().observe(&key.scale_set, &key.instance).await;
-        version.map(|version| version.to_string())
+        match self.driver().observe(question(instance)).await {
+            Seen::Version(version) => Some(version.to_string()),
+            Seen::Nothing => None,
+            Seen::Unknown => panic!("it knows what it keeps running"),
+        }
     }
 
     async fn runs(&self, version: &str, count: usize) -> Vec<Group> {
