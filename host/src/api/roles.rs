@@ -39,6 +39,7 @@ pub(super) const ROLES: &[(&str, &str, Need)] = &[
     ("GET", "/v1/upgrades", READ),
     ("POST", "/v1/scale-sets/{name}/upgrade", OPERATE),
     ("POST", "/v1/scale-sets/{name}/upgrade/{wish}", Unless(Role::Operate, "approve", Role::Approve)),
+    ("POST", "/v1/scale-sets/{name}/instances/{instance}/{word}", OPERATE),
     ("GET", "/v1/line", READ),
     ("POST", "/v1/line/stop", OPERATE),
     ("POST", "/v1/line/start", OPERATE),

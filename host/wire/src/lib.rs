@@ -23,6 +23,7 @@ mod reload;
 mod schema;
 mod upgrade;
 mod waiting;
+mod word;
 mod words;
 
 pub use check::{Check, CheckProblem, CheckScaleSet, CheckWarning};
@@ -46,6 +47,7 @@ pub use plugin::{
 pub use reload::Reload;
 pub use upgrade::{
     BatchState, Estimate, Progress, ReasonRequest, RollsBack, StartRequest, Status, StatusBatch,
-    StatusDetail, UpgradeState,
+    StatusDetail, UpgradeState, WishRequest,
 };
 pub use waiting::{Waiting, WaitingCode};
+pub use word::{InstanceOverride, Override, OverrideKind, OverrideRequest};

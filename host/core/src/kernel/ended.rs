@@ -9,7 +9,7 @@ use super::state::Fleet;
 use super::{retry, rollback};
 use crate::domain::{By, Change, Now, ScaleSetName};
 use crate::record::Write;
-use crate::rollout::{PartState, Purpose, Upgrade, UpgradeState};
+use crate::rollout::{Brake, PartState, Purpose, Upgrade, UpgradeState};
 
 /// Follows the end of the latest upgrade of a set.
 pub(super) fn ended(
@@ -33,9 +33,13 @@ pub(super) fn ended(
         }
     }
     retry::plan(set, now, out);
-    if upgrade.then_roll_back {
+    if let Some(target) = &upgrade.then_to {
+        // Everybody may be there already.
+        let _ = rollback::begin_to(fleet, memories, name, target, &By::host(), now, out);
+    } else if upgrade.then_roll_back {
+        let brake = if upgrade.past_brake { Brake::Off } else { Brake::On };
         // An upgrade that touched nothing leaves nothing to take back.
-        let _ = rollback::roll_back(fleet, memories, &upgrade, &By::host(), now, out);
+        let _ = rollback::roll_back(fleet, memories, (&upgrade, brake), &By::host(), now, out);
     }
 }
 

@@ -262,6 +262,7 @@ pub(super) fn used(entry: &Entry) -> Option<Used> {
         | What::End { .. }
         | What::Retry { .. }
         | What::Wish { .. }
+        | What::Word { .. }
         | What::Line { .. }
         | What::Record { .. }
         | What::Process { .. }

@@ -17,8 +17,15 @@ pub fn manual(start: StartUpgrade, candidates: &[Candidate], now: Timestamp) -> 
     upgrade.stage = Stage::Between { resume_at: now };
     upgrade.already = candidates.iter().filter(|candidate| candidate.is_at(&upgrade.goal)).count();
     let wanted = || candidates.iter().filter(|candidate| !candidate.is_at(&upgrade.goal));
-    let is_protected = |candidate: &&Candidate| candidate.protection.from_scale_set_actions;
-    let protected = |c: &Candidate| Hold { instance: c.id.clone(), reason: HoldReason::Protected };
+    let is_protected =
+        |candidate: &&Candidate| candidate.protection.from_scale_set_actions || candidate.held.is_some();
+    let protected = |c: &Candidate| {
+        let reason = match &c.held {
+            Some(word) if !c.protection.from_scale_set_actions => HoldReason::PersonSkip(word.to_string()),
+            Some(_) | None => HoldReason::Protected,
+        };
+        Hold { instance: c.id.clone(), reason }
+    };
     let mut holds: Vec<Hold> = wanted().filter(is_protected).map(protected).collect();
     let mut instances: Vec<InstanceId> =
         wanted().filter(|candidate| !is_protected(candidate)).map(|c| c.id.clone()).collect();

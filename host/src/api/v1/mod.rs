@@ -8,6 +8,7 @@ mod events;
 mod explain;
 mod fleet;
 mod health;
+mod instances;
 mod line;
 mod log;
 mod metrics;
@@ -50,6 +51,7 @@ fn table() -> OpenApiRouter<Arc<Host>> {
         .routes(routes!(past::latest))
         .routes(routes!(log::show))
         .routes(routes!(explain::explain))
+        .routes(routes!(instances::say))
         .routes(routes!(line::show))
         .routes(routes!(line::stop))
         .routes(routes!(line::start))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::evidence::ASKED;
-use crate::domain::{FreshIds, Health, InstanceId, Now, Timestamp, Unheard};
+use crate::domain::{FreshIds, Health, InstanceId, Now, Protection, Timestamp, Unheard, WordKind};
 use crate::kernel::doubts;
 use crate::plan::{Candidate, Standing};
 use crate::rollout::{Evidence, FleetView, Stop};
@@ -33,17 +33,24 @@ impl SetView<'_> {
             zone: spec.zone.clone(),
             update_domain: spec.update_domain,
             fault_domain: spec.fault_domain,
-            protection: spec.protection,
+            protection: Protection {
+                from_scale_set_actions: self.set.is_protected(instance),
+                ..spec.protection
+            },
             runs: instance.runs.clone(),
             extensions: instance.extensions.clone(),
             health: instance.fold.health(),
-            standing: self.set.standing(instance, self.now.at),
+            standing: self.set.permitted(instance, self.now.at),
+            held: self.set.words.get(&spec.id).filter(|word| is_of_the_plan(word.kind)).cloned(),
         }
     }
+}
 
-    /// The moment on the fleet's own time at which the wall clock, as it goes now, shows a date.
-    fn moment(&self, date: Timestamp) -> Timestamp {
-        self.now.at + date.since(self.now.wall.date())
+/// Whether the planner heeds a word by itself; the others stand in protection and standing.
+fn is_of_the_plan(kind: WordKind) -> bool {
+    match kind {
+        WordKind::Hold | WordKind::Skip => true,
+        WordKind::Protect | WordKind::Force => false,
     }
 }
 
@@ -144,16 +151,17 @@ impl FleetView for SetView<'_> {
     }
 
     fn stop(&self) -> Option<Stop> {
-        if let Some(line) = &self.set.line {
-            return Some(Stop::Line { since: line.at });
-        }
-        if let Some(until) = self.set.frozen_until(self.now.wall) {
-            return Some(Stop::Freeze { until: self.moment(until) });
-        }
-        if self.set.unheard_too_long(self.now.at).next().is_some() {
-            return Some(Stop::NotAsked);
-        }
-        self.set.suspicion.map(|_| Stop::Suspicion)
+        self.stops().into_iter().next()
+    }
+
+    fn stops(&self) -> Vec<Stop> {
+        let line = self.set.line.as_ref().map(|line| Stop::Line { since: line.at });
+        let frozen = self.set.spec.freeze.frozen_at(self.now.wall.date());
+        let frozen =
+            frozen.map(|frozen| Stop::Freeze { since: frozen.since, until: self.moment(frozen.until) });
+        let unheard = self.set.unheard_too_long(self.now.at).next().map(|_| Stop::NotAsked);
+        let suspicion = self.set.suspicion.map(|_| Stop::Suspicion);
+        line.into_iter().chain(frozen).chain(unheard).chain(suspicion).collect()
     }
 
     fn silence_goes_round(&self) -> Option<Timestamp> {
@@ -167,5 +175,9 @@ impl FleetView for SetView<'_> {
         let mut recent = silent.filter(|(_, id)| doubts::is_untouched(self.set, id)).map(|(since, _)| *since);
         let (latest, others) = (recent.next()?, recent.next().is_some());
         others.then_some(latest + window)
+    }
+
+    fn moment(&self, date: Timestamp) -> Timestamp {
+        self.now.at + date.since(self.now.wall.date())
     }
 }

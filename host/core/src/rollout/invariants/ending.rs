@@ -12,7 +12,8 @@ impl Check<'_> {
             Stage::Preparing { .. } => {
                 // A look ends within its time limit, and that is an event.
                 let looks = self.seen.fleet.looking_count() > 0;
-                let held = matches!(self.seen.fleet.stop(), Some(Stop::Line { .. } | Stop::Suspicion));
+                let is_held = |stop: &Stop| matches!(stop, Stop::Line { .. } | Stop::Suspicion);
+                let held = self.seen.fleet.stops().iter().any(is_held);
                 wakes || looks || held || after.paused
             }
             Stage::Between { resume_at } => {
@@ -28,7 +29,9 @@ impl Check<'_> {
                 if any_settling { wakes } else { with_driver || wakes }
             }
             Stage::Baking { .. } => wakes,
-            Stage::Undoing => after.members.values().any(|member| member.state.is_with_driver()),
+            Stage::Undoing | Stage::Stopping { .. } => {
+                after.members.values().any(|member| member.state.is_with_driver())
+            }
         };
         if !waits {
             self.report(Rule::Ending, format!("{:?} waits for nothing", after.stage));

@@ -104,6 +104,7 @@ fn fact(candidate: Candidate, goal: &Goal) -> (InstanceId, Fact) {
     let consent = match &candidate.standing {
         _ if candidate.protection.from_scale_set_actions => Err("is protected"),
         _ if candidate.is_at(goal) => Err("is there already"),
+        _ if candidate.held.is_some() => Err("is held by a person"),
         Standing::Undecided => Err("has not been judged"),
         Standing::PluginFailed { .. } => Err("has no decision"),
         Standing::Unknown { .. } => Err("is unknown"),

@@ -79,10 +79,11 @@ fn stage(upgrade: &Upgrade, now: Timestamp) -> Vec<i64> {
         Stage::Between { resume_at } => vec![1, ahead(resume_at)],
         Stage::InBatch => vec![2, 0],
         Stage::Undoing => vec![3, 0],
+        Stage::Stopping { batch } => vec![5, i64::from(batch == crate::domain::OnInstanceFailure::Restore)],
         Stage::Ended { .. } => vec![4, 0],
         Stage::Baking { since, rounds } => {
             vec![
-                5 + i64::from(rounds),
+                6 + i64::from(rounds),
                 ahead(since + upgrade.policy.bake.map_or(Duration::ZERO, |bake| bake.duration)),
             ]
         }
