@@ -188,6 +188,8 @@ mod tests {
         let first = rig.asked().remove(0);
         rig.done(first, Ok(()));
         rig.judge("0", decision(0));
+        rig.pass(std::time::Duration::from_secs(1));
+        rig.everybody_answers();
         let second = rig.asked().remove(0);
         rig.done(second, Ok(()));
         assert!(tell(&mut rig, Wish::CancelNow).is_ok());
@@ -274,10 +276,14 @@ mod tests {
         let asked = rig.asked().remove(0);
         rig.done(asked, Ok(()));
         rig.judge("0", decision(0));
+        rig.pass(std::time::Duration::from_secs(1));
+        rig.everybody_answers();
         assert!(tell(&mut rig, Wish::Resume).is_ok());
         let asked = rig.asked().remove(0);
         rig.done(asked, Ok(()));
         rig.judge("1", decision(0));
+        rig.pass(std::time::Duration::from_secs(1));
+        rig.everybody_answers();
         assert!(rig.asked().is_empty(), "phase 0 is done, and nobody has said a word about that");
         assert!(tell(&mut rig, Wish::Resume).is_ok());
         assert_eq!(rig.asked().len(), 1);
