@@ -56,6 +56,7 @@ fn house(moods: Vec<StoreError>) -> House {
         probe: Arc::new(|_| ()),
         forget: Arc::new(|_, _| ()),
         ask: Arc::new(|_| ()),
+        measures: Arc::default(),
         keep: Arc::new(|_| ()),
     };
     let commits = Arc::new(AtomicUsize::new(0));

@@ -59,6 +59,7 @@ impl World {
                 Event::NotAsked(_)
                 | Event::StoodStill(_)
                 | Event::Superseded(_)
+                | Event::Waits(_)
                 | Event::PluginTrouble(_)
                 | Event::Plugin(..)
                 | Event::Request(_)
