@@ -3,7 +3,7 @@
 
 use phasegate_core::domain::{Health, Participation, ProcessState, RollingUpgradePolicy, Runs};
 use phasegate_core::kernel::report::WaitsFor;
-use phasegate_core::plan::{Finding, Resolved};
+use phasegate_core::plan::{Finding, HoldReason, Resolved};
 use phasegate_core::record::audit::{HoldState, What};
 use phasegate_core::rollout::{BatchState, UpgradeErrorCode, UpgradeState, Wish};
 use phasegate_wire as wire;
@@ -22,6 +22,18 @@ pub(crate) fn version_state(runs: &Runs) -> wire::VersionState {
         Runs::Version { .. } => wire::VersionState::Version,
         Runs::Nothing { .. } => wire::VersionState::Absent,
         Runs::Unknown { .. } => wire::VersionState::Unknown,
+    }
+}
+
+/// Why an instance is left alone, as a word.
+pub(crate) fn hold_code(reason: &HoldReason) -> wire::HoldCode {
+    match reason {
+        HoldReason::Skip(_) => wire::HoldCode::Skip,
+        HoldReason::Defer(_) => wire::HoldCode::Defer,
+        HoldReason::Protected => wire::HoldCode::Protected,
+        HoldReason::Undecided => wire::HoldCode::Undecided,
+        HoldReason::PluginFailed(_) => wire::HoldCode::PluginFailed,
+        HoldReason::Unknown(_) => wire::HoldCode::Unknown,
     }
 }
 
@@ -90,6 +102,7 @@ pub(crate) fn error_code(code: UpgradeErrorCode) -> wire::ErrorCode {
 /// What a finding is called.
 pub(crate) fn warning_code(finding: &Finding) -> wire::WarningCode {
     match finding {
+        Finding::Quarantined { .. } => wire::WarningCode::Quarantined,
         Finding::AllProtected { .. } => wire::WarningCode::AllProtected,
         Finding::Unsatisfiable { .. } => wire::WarningCode::Unsatisfiable,
         Finding::BatchesShrink { .. } => wire::WarningCode::BatchesShrink,
@@ -128,6 +141,7 @@ pub(crate) fn log_kind(what: &What) -> wire::LogKind {
         What::Succeeded { .. } | What::Replaced { .. } => wire::LogKind::Succeeded,
         What::Restore { .. } => wire::LogKind::Restore,
         What::Seen { .. } => wire::LogKind::Seen,
+        What::Quarantine { .. } => wire::LogKind::Quarantine,
         What::Failed { .. } => wire::LogKind::Failed,
         What::Create { .. } => wire::LogKind::Create,
         What::Ready { .. } => wire::LogKind::Ready,

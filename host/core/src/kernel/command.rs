@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::refusal::Refusal;
 use crate::domain::{
-    Actor, By, Digest, ExtensionName, InstanceId, OnFailure, PluginName, RequestId, RequestKey, ScaleSet,
-    ScaleSetName, UpgradeId, Version,
+    Actor, By, Change, Digest, ExtensionName, InstanceId, OnFailure, PluginName, RequestId, RequestKey,
+    ScaleSet, ScaleSetName, UpgradeId, Version,
 };
 use crate::lifecycle;
 use crate::record::{StoppedLine, StoredReload};
-use crate::rollout::Wish;
+use crate::rollout::{Extent, Wish};
 
 /// A command, and who gives it.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +42,8 @@ pub enum Command {
     Start(ScaleSetName, StartOptions),
     /// Tell the running upgrade something; a rollback also goes for an ended one.
     Wish(ScaleSetName, Wish),
+    /// Let a version that faulted be tried again.
+    LiftQuarantine(ScaleSetName, Change),
     /// Stop the line for the request's reason.
     StopLine,
     /// Let the line go on.
@@ -70,6 +72,8 @@ pub struct StartOptions {
     pub plan: Option<Digest>,
     /// Whether a quarantined version may be tried again.
     pub quarantined: Quarantined,
+    /// What of the instances it is about.
+    pub extent: Extent,
 }
 
 /// What an upgrade is to bring; nothing named means the whole model.

@@ -50,6 +50,7 @@ impl Requests {
                 | Command::Adopt
                 | Command::Start(..)
                 | Command::Wish(..)
+                | Command::LiftQuarantine(..)
                 | Command::Plugin(..) => Reply::Recorded,
                 Command::Reconfigure(_) | Command::Recall => {
                     Reply::Recalled(Some(known.reload.clone().unwrap_or_default()))
@@ -111,6 +112,7 @@ fn asked(command: &Command) -> String {
         Command::Ping => "ping".to_owned(),
         Command::Start(name, options) => format!("{}: {options:?}", about("start", name)),
         Command::Wish(name, wish) => format!("{}: {wish:?}", about("wish", name)),
+        Command::LiftQuarantine(name, change) => format!("{}: {change}", about("lift quarantine", name)),
         Command::StopLine => "stop the line".to_owned(),
         Command::StartLine => "start the line".to_owned(),
         Command::Adopt => "adopt the record".to_owned(),

@@ -105,7 +105,10 @@ fn watch(
         Settle::Good if member.is_surge() => MemberState::Ready { applied_at },
         Settle::Good if member.has_failed_part() => MemberState::Failed { at: now },
         Settle::Good => MemberState::Succeeded { at: now },
-        Settle::Bad(reason) => return Watched::Bad(reason),
+        Settle::Bad(reason) => {
+            let why = fleet.trouble(member.watched(id)).map_or_else(String::new, |text| format!(": {text}"));
+            return Watched::Bad(format!("{reason}{why}"));
+        }
     };
     out.changed.insert(id.clone());
     Watched::Becomes(state)

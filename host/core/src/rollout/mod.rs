@@ -56,7 +56,7 @@ pub use reasons::{Surging, WhyNot, why_not_yet};
 pub use record::{Course, LeftOut};
 pub use refusal::{WishRefusal, refusal};
 pub use rollback::rollback_of;
-pub use state::{Progress, Purpose, Stage, StartUpgrade, Upgrade, UpgradeState};
+pub use state::{Extent, Progress, Purpose, Stage, StartUpgrade, Upgrade, UpgradeState};
 pub use step::{Event, Step, Wish, step};
 pub use surge::Way;
 pub use view::{FleetView, Stop};

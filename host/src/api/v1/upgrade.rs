@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use phasegate_core::domain::{Digest, InstanceId, ScaleSetName, TEXT_BYTES_MAX};
-use phasegate_core::rollout::Wish;
+use phasegate_core::rollout::{Extent, Wish};
 use phasegate_wire as wire;
 
 use super::plan::{extension, version};
@@ -80,7 +80,7 @@ pub(super) async fn wish(
 
 /// What a start asks for, and why freezes and a stopped line do not hold it, if so.
 fn options(request: wire::StartRequest) -> Result<(StartOptions, Option<String>), Refusal> {
-    let wire::StartRequest { to, plan, force, extensions, instances, bypass } = request;
+    let wire::StartRequest { to, plan, force, extensions, instances, bypass, reapply } = request;
     let digest = |text: &str| {
         Digest::parse(text).ok_or_else(|| Refusal::invalid(format!("plan {text:?} is no `sha256:` digest")))
     };
@@ -101,11 +101,12 @@ fn options(request: wire::StartRequest) -> Result<(StartOptions, Option<String>)
         stops: if reason.is_some() { Stops::Bypassed } else { Stops::Hold },
         plan: plan.as_deref().map(digest).transpose()?,
         quarantined: if force { Quarantined::Allow } else { Quarantined::Refuse },
+        extent: if reapply { Extent::Everything } else { Extent::Missing },
     };
     Ok((options, reason))
 }
 
-fn selection(ids: &[String]) -> Result<Selection, Refusal> {
+pub(super) fn selection(ids: &[String]) -> Result<Selection, Refusal> {
     if ids.iter().any(|id| id == "*") {
         return match ids {
             [_] => Ok(Selection::All),

@@ -9,6 +9,7 @@ pub mod follow;
 pub mod hidden;
 pub mod line;
 pub mod plugin;
+pub mod quarantine;
 pub mod reload;
 pub mod run;
 pub mod simulate;

@@ -89,6 +89,11 @@ impl FleetView for SetView<'_> {
         self.set.instance(instance).map_or_else(Unheard::default, |instance| instance.unheard(self.now.at))
     }
 
+    fn trouble(&self, instance: &InstanceId) -> Option<String> {
+        let trouble = self.set.instance(instance)?.trouble.as_ref()?;
+        Some(trouble.text.clone())
+    }
+
     fn stop(&self) -> Option<Stop> {
         if let Some(line) = &self.set.line {
             return Some(Stop::Line { since: line.at });
