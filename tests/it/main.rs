@@ -32,6 +32,7 @@ mod data_killed;
 mod demo;
 mod doors;
 mod drivers;
+mod ends;
 mod events;
 mod hostile_instances;
 mod hostile_plugins;

@@ -252,3 +252,35 @@ pub(super) fn show(detail: &wire::StatusDetail, format: DetailArgs) -> anyhow::R
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_failed_or_could_not_be_judged_makes_it_a_no() {
+        let verdict_of = |state: &str, failed: usize, code: Option<&str>, partial: Partial| {
+            let holds = code.map(|code| serde_json::json!({"instance": "1", "reason": "why", "code": code}));
+            let holds: Vec<serde_json::Value> = holds.into_iter().collect();
+            let detail = serde_json::json!({
+                "status": {"scaleSet": "orders", "id": "orders-1", "state": state, "batches": [], "holds": holds,
+                    "error": null,
+                    "progress": {"successful": 2, "failed": failed, "inProgress": 0, "pending": 0}},
+                "to": "v2", "waiting": null, "waitingFor": null, "rollsBack": null, "alreadyLatest": 0, "notYet": [],
+                "estimate": null, "retryAt": null, "startedAt": "", "endedAt": null,
+            });
+            verdict(&serde_json::from_value(detail).unwrap(), partial)
+        };
+        for code in [None, Some("skip"), Some("defer"), Some("protected")] {
+            assert_eq!(verdict_of("Completed", 0, code, Partial::Fails), Exit::Done, "{code:?}");
+        }
+        for code in ["undecided", "plugin-failed", "unknown", "a-word-of-tomorrow"] {
+            assert_eq!(verdict_of("Completed", 0, Some(code), Partial::Fails), Exit::No, "{code}");
+            assert_eq!(verdict_of("Completed", 0, Some(code), Partial::Passes), Exit::Done, "{code}");
+        }
+        assert_eq!(verdict_of("Completed", 1, None, Partial::Fails), Exit::No);
+        for state in ["Faulted", "Cancelled"] {
+            assert_eq!(verdict_of(state, 0, None, Partial::Passes), Exit::No, "{state}");
+        }
+    }
+}
