@@ -1,6 +1,6 @@
 //! `phasegate quarantine` and `phasegate repair`: versions that faulted, and instances that get again what they have.
 
-use crate::cli::args::{QuarantineArgs, QuarantineVerb, RepairArgs};
+use crate::cli::args::{OutputArgs, QuarantineArgs, QuarantineVerb, RepairArgs};
 use crate::cli::client::Client;
 use crate::cli::exit::Exit;
 use crate::cli::output::{self, table};
@@ -17,7 +17,7 @@ use super::upgrade::{follow_start, show};
 pub fn run(args: &QuarantineArgs) -> anyhow::Result<Exit> {
     let client = target::client(&args.server)?;
     match &args.verb {
-        QuarantineVerb::List { name, output } => list(&client, name.as_deref(), output.json),
+        QuarantineVerb::List { name, output } => list(&client, name.as_deref(), *output),
         QuarantineVerb::Lift { name, version, extension, reason, output } => {
             let request =
                 wire::Lift { version: version.clone(), extension: extension.clone(), reason: reason.clone() };
@@ -54,7 +54,7 @@ fn path(name: &str) -> anyhow::Result<String> {
     Ok(format!("/v1/scale-sets/{name}"))
 }
 
-fn list(client: &Client, name: Option<&str>, json: bool) -> anyhow::Result<Exit> {
+fn list(client: &Client, name: Option<&str>, format: OutputArgs) -> anyhow::Result<Exit> {
     let all: Vec<wire::Quarantine> = match name {
         Some(name) => vec![client.get(&format!("{}/quarantine", path(name)?))?],
         None => {
@@ -64,7 +64,7 @@ fn list(client: &Client, name: Option<&str>, json: bool) -> anyhow::Result<Exit>
                 .collect()
         }
     };
-    if json {
+    if format.json {
         output::json(&all)?;
     } else {
         output::data(&render(&all))?;
