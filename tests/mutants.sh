@@ -125,15 +125,16 @@ mutant any-initializing $waiting 'if fleet.initializing_count() > 0 {
 mutant pause $waiting '    if upgrade.paused {
         return Some(Waiting::Paused);' '    if false {
         return Some(Waiting::Paused);'
-mutant pause-of-a-rollback $waiting '        return stopped(upgrade, fleet);
+mutant pause-of-a-rollback $waiting '        return stopped(upgrade, fleet, now);
     }
     if now < resume_at' '        return None;
     }
     if now < resume_at'
 mutant line $waiting 'Stop::Line { .. } => Some(Waiting::Line),' 'Stop::Line { .. } => None,'
 mutant line-after-a-bypass $waiting 'is_some_and(|bypass| since <= bypass) => None,' 'is_some_and(|bypass| bypass.0 > 0 || since <= bypass) => None,'
-mutant freeze $waiting 'Stop::Freeze { until } => Some(Waiting::Freeze { until }),' 'Stop::Freeze { .. } => None,'
-mutant freeze-before-the-snapshot $admission 'if let Some(stopped) = stopped(upgrade, fleet) {' 'if let Some(stopped) = stopped(upgrade, fleet).filter(|_| false) {'
+mutant freeze $waiting 'Stop::Freeze { until, .. } => Some(Waiting::Freeze { until }),' 'Stop::Freeze { .. } => None,'
+mutant freeze-of-a-rollback $waiting 'if matches!(upgrade.purpose, Purpose::Rollback { .. }) => None,' 'if upgrade.past_brake => None,'
+mutant freeze-before-the-snapshot $admission 'if let Some(stopped) = stopped(upgrade, fleet, now) {' 'if let Some(stopped) = stopped(upgrade, fleet, now).filter(|_| false) {'
 mutant approval $waiting '!upgrade.approved.contains(&next);' 'false;'
 mutant live-asks $admission 'if is_live && now >= resume_at' 'if false && is_live && now >= resume_at'
 mutant live-forgets-the-touched $live 'is_none_or(|member| member.state == MemberState::Pending)' 'is_none_or(|_| true)'
@@ -152,9 +153,22 @@ mutant cancel-before-the-snapshot $admission '    if upgrade.cancel_requested {
     }
     if let Some(stopped)' '    if let Some(stopped)'
 mutant judge-again-before-a-batch $admission 'if upgrade.has_more() && gate::is_over_limit(upgrade, fleet) {' 'if false {'
-mutant upgraded-limit $gate 'upgrade.is_forward() && limit.is_exceeded_by(unhealthy.len(), upgraded);
+mutant upgraded-limit $gate 'upgrade.purpose != Purpose::Manual && limit.is_exceeded_by(unhealthy.len(), upgraded);
     let code' 'false;
     let code'
+mutant brake-of-a-rollback $gate 'upgrade.purpose != Purpose::Manual && limit.is_exceeded_by(unhealthy.len(), upgraded);
+    let code' 'upgrade.is_forward() && limit.is_exceeded_by(unhealthy.len(), upgraded);
+    let code'
+mutant stop-leaves-the-driver-at-it rollout/stopping.rs 'if ends {' 'if false && ends {'
+mutant stop-does-not-wait-for-the-driver rollout/stopping.rs 'if upgrade.members.in_flight().next().is_some() {' 'if false {'
+mutant stop-leaves-the-judged-of-the-batch rollout/stopping.rs 'member.try_again_to_restore();' ''
+mutant resume-is-for-ever $step 'Wish::Resume if upgrade.paused => upgrade.paused = false,' 'Wish::Resume if upgrade.paused => {
+            upgrade.paused = false;
+            upgrade.resumed.extend(waiting::checkpoint_behind(upgrade));
+        }'
+mutant not-now-is-asked-only-at-the-end $deferred 'next.is_none_or(|next| *phase <= next);' 'next.is_none_or(|next| *phase < next);'
+mutant word-never-ends kernel/word.rs 'word.until.is_some_and(|until| until <= now.at);' 'word.until.is_some_and(|until| until.0 < 0);'
+mutant word-is-not-heeded-at-once rollout/reasked.rs 'if upgrade.reask.is_empty() {' 'if true {'
 mutant unknown-passes-the-gate $gate '        Health::Healthy => {' '        Health::Healthy | Health::Unknown => {'
 mutant initializing-passes-the-gate $gate '        Health::Healthy => {' '        Health::Healthy | Health::Initializing => {'
 mutant batch-ends-early $gate 'if progress.pending + progress.in_progress > 0 {' 'if progress.pending > 0 {'

@@ -1,10 +1,12 @@
 //! The core's values in the words of the wire, for all that writes JSON. Each match names every value, so that a
 //! new one does not go out before a word for it was chosen. Makes no sentences.
 
-use phasegate_core::domain::{Health, Participation, ProcessState, RollingUpgradePolicy, Runs};
+use phasegate_core::domain::{
+    Health, Participation, PersonsWord, ProcessState, RollingUpgradePolicy, Runs, WordKind,
+};
 use phasegate_core::kernel::report::WaitsFor;
 use phasegate_core::plan::{Finding, HoldReason, Resolved};
-use phasegate_core::record::audit::{HoldState, What};
+use phasegate_core::record::audit::{HoldState, What, WordNote};
 use phasegate_core::rollout::{BatchState, UpgradeErrorCode, UpgradeState, Wish};
 use phasegate_wire as wire;
 
@@ -31,6 +33,8 @@ pub(crate) fn hold_code(reason: &HoldReason) -> wire::HoldCode {
         HoldReason::Skip(_) => wire::HoldCode::Skip,
         HoldReason::Defer(_) => wire::HoldCode::Defer,
         HoldReason::Protected => wire::HoldCode::Protected,
+        HoldReason::PersonHold(_) => wire::HoldCode::PersonHold,
+        HoldReason::PersonSkip(_) => wire::HoldCode::PersonSkip,
         HoldReason::Undecided => wire::HoldCode::Undecided,
         HoldReason::PluginFailed(_) => wire::HoldCode::PluginFailed,
         HoldReason::Unknown(_) => wire::HoldCode::Unknown,
@@ -72,6 +76,7 @@ pub(crate) fn waiting_code(waiting: &WaitsFor<'_>) -> wire::WaitingCode {
         WaitsFor::FirstLook(_) => wire::WaitingCode::Look,
         WaitsFor::Line(_) => wire::WaitingCode::Line,
         WaitsFor::Freeze { .. } => wire::WaitingCode::Freeze,
+        WaitsFor::Scheduled { .. } => wire::WaitingCode::Scheduled,
         WaitsFor::Pause { .. } => wire::WaitingCode::PauseBetweenBatches,
         WaitsFor::Paused | WaitsFor::Resume { .. } => wire::WaitingCode::Paused,
         WaitsFor::Approval { .. } => wire::WaitingCode::Approval,
@@ -151,6 +156,8 @@ pub(crate) fn log_kind(what: &What) -> wire::LogKind {
         What::End { .. } => wire::LogKind::End,
         What::Retry { .. } => wire::LogKind::Retry,
         What::Wish { wish } => log_wish(*wish),
+        What::Word { note: WordNote::Said { kind, .. } } => log_word(*kind),
+        What::Word { note: WordNote::Released { .. } | WordNote::Over { .. } } => wire::LogKind::Release,
         What::Line { .. } => wire::LogKind::Line,
         What::Record { state: HoldState::Holds { .. } } => wire::LogKind::Held,
         What::Record { state: HoldState::Adopted { .. } } => wire::LogKind::Adopted,
@@ -162,14 +169,42 @@ pub(crate) fn log_kind(what: &What) -> wire::LogKind {
     }
 }
 
+fn log_word(kind: WordKind) -> wire::LogKind {
+    match kind {
+        WordKind::Hold => wire::LogKind::Hold,
+        WordKind::Skip => wire::LogKind::Skip,
+        WordKind::Protect => wire::LogKind::Protect,
+        WordKind::Force => wire::LogKind::Force,
+    }
+}
+
+/// What a person has said about an instance.
+pub(crate) fn word(word: &PersonsWord) -> wire::Override {
+    let PersonsWord { kind, by, reason, since, until } = word;
+    wire::Override {
+        kind: match kind {
+            WordKind::Hold => wire::OverrideKind::Hold,
+            WordKind::Skip => wire::OverrideKind::Skip,
+            WordKind::Protect => wire::OverrideKind::Protect,
+            WordKind::Force => wire::OverrideKind::Force,
+        },
+        actor: by.to_string(),
+        reason: reason.clone(),
+        since: since.to_string(),
+        until: until.map(|until| until.to_string()),
+    }
+}
+
 fn log_wish(wish: Wish) -> wire::LogKind {
     match wish {
-        Wish::Cancel => wire::LogKind::Cancel,
-        Wish::RollBack => wire::LogKind::Rollback,
+        Wish::Cancel | Wish::CancelNow => wire::LogKind::Cancel,
+        Wish::RollBack | Wish::RollBackOn => wire::LogKind::Rollback,
         Wish::Pause => wire::LogKind::Pause,
         Wish::Resume => wire::LogKind::Resume,
         Wish::Approve => wire::LogKind::Approve,
         Wish::Bypass => wire::LogKind::Bypass,
+        Wish::Promote => wire::LogKind::Promote,
+        Wish::Retry => wire::LogKind::Retry,
     }
 }
 
@@ -211,8 +246,25 @@ mod tests {
         {
             assert_eq!(warning_code(&one).as_str(), one.code());
         }
-        for wish in [Wish::Cancel, Wish::RollBack, Wish::Pause, Wish::Resume, Wish::Approve, Wish::Bypass] {
+        for wish in [
+            Wish::Cancel,
+            Wish::CancelNow,
+            Wish::RollBack,
+            Wish::RollBackOn,
+            Wish::Pause,
+            Wish::Resume,
+            Wish::Approve,
+            Wish::Bypass,
+            Wish::Promote,
+            Wish::Retry,
+        ] {
             let what = What::Wish { wish };
+            assert_eq!(log_kind(&what).as_str(), what.code());
+        }
+        for kind in WordKind::ALL {
+            let what = What::Word { note: WordNote::Said { kind, until: None } };
+            assert_eq!(log_kind(&what).as_str(), what.code());
+            let what = What::Word { note: WordNote::Over { kind } };
             assert_eq!(log_kind(&what).as_str(), what.code());
         }
         for what in [

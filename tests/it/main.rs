@@ -58,3 +58,4 @@ mod tidy;
 mod trust;
 mod upgrade;
 mod ways_back;
+mod wishes;

@@ -34,6 +34,14 @@ impl JsonBody for wire::StartRequest {
     const WANTED: &'static str = "{\"to\": \"VERSION\"}, an object of a start's keys";
 }
 
+impl JsonBody for wire::OverrideRequest {
+    const WANTED: &'static str = "{\"reason\": \"…\", \"for\": \"PT2H\"}";
+}
+
+impl JsonBody for wire::WishRequest {
+    const WANTED: &'static str = "{\"reason\": \"…\"}, or an object of a wish's keys";
+}
+
 impl JsonBody for wire::ReasonRequest {
     const WANTED: &'static str = "{\"reason\": \"…\"}";
 }

@@ -10,7 +10,9 @@ mod plugins;
 use std::sync::Arc;
 use std::time::Duration;
 
-use phasegate_core::domain::{Actor, By, Change, Now, ReadClock, RequestKey, ScaleSetName};
+use phasegate_core::domain::{
+    Actor, By, Change, InstanceId, Now, ReadClock, RequestKey, ScaleSetName, UpgradeId, WordKind,
+};
 use phasegate_core::kernel::command::Command;
 use phasegate_core::kernel::report::{self, Tally};
 use phasegate_core::kernel::{Fleet, Refusal, SetState};
@@ -222,6 +224,51 @@ impl Host {
     ) -> Result<wire::Quarantine, CommandError> {
         self.grant(Command::LiftQuarantine(set.clone(), change), asked).await?;
         self.quarantine(set).await
+    }
+
+    /// Takes a person's word about an instance.
+    pub(super) async fn say(
+        &self,
+        set: ScaleSetName,
+        instance: InstanceId,
+        (kind, length): (WordKind, Option<Duration>),
+        asked: Asked,
+    ) -> Result<wire::InstanceOverride, CommandError> {
+        self.grant(Command::Word(set.clone(), instance.clone(), kind, length), asked).await?;
+        self.word(&set, &instance)
+    }
+
+    /// Takes a person's word back.
+    pub(super) async fn release(
+        &self,
+        set: ScaleSetName,
+        instance: InstanceId,
+        asked: Asked,
+    ) -> Result<wire::InstanceOverride, CommandError> {
+        self.grant(Command::Release(set.clone(), instance.clone()), asked).await?;
+        self.word(&set, &instance)
+    }
+
+    fn word(
+        &self,
+        set: &ScaleSetName,
+        instance: &InstanceId,
+    ) -> Result<wire::InstanceOverride, CommandError> {
+        let view = self.door.view();
+        let word = view.set(set)?.words.get(instance).map(words::word);
+        Ok(wire::InstanceOverride { scale_set: set.to_string(), instance: instance.to_string(), word })
+    }
+
+    /// Brings instances to what a former upgrade had brought.
+    pub(super) async fn roll_back_to(
+        &self,
+        set: ScaleSetName,
+        id: UpgradeId,
+        asked: Asked,
+    ) -> Result<wire::StatusDetail, CommandError> {
+        let former = self.kept(&set, id).await?;
+        self.grant(Command::RollBackTo(set.clone(), Box::new(former)), asked).await?;
+        self.status(set).await
     }
 
     pub(super) async fn stop_line(&self, asked: Asked) -> Result<wire::Line, CommandError> {

@@ -94,19 +94,22 @@ impl Named for UpgradeId {
 }
 
 /// What each wish is called.
-const WISHES: [(&str, Wish); 6] = [
+const WISHES: [(&str, Wish); 8] = [
     ("cancel", Wish::Cancel),
     ("pause", Wish::Pause),
     ("resume", Wish::Resume),
     ("approve", Wish::Approve),
     ("rollback", Wish::RollBack),
     ("bypass", Wish::Bypass),
+    ("promote", Wish::Promote),
+    ("retry", Wish::Retry),
 ];
 
 impl Named for Wish {
     const PLACE: &'static str = "wish";
     const ABOUT: &'static str = "What is wished for.";
-    const WORDS: &'static [&'static str] = &["cancel", "pause", "resume", "approve", "rollback", "bypass"];
+    const WORDS: &'static [&'static str] =
+        &["cancel", "pause", "resume", "approve", "rollback", "bypass", "promote", "retry"];
 
     fn parse(text: &str) -> Result<Self, Refusal> {
         let wish = WISHES.iter().find(|(word, _)| *word == text).map(|(_, wish)| *wish);
@@ -213,7 +216,8 @@ mod tests {
         let said = <Wish as Named>::parse("explode").unwrap_err().message;
         assert_eq!(
             said,
-            "an upgrade has no \"explode\"; known: cancel, pause, resume, approve, rollback, bypass"
+            "an upgrade has no \"explode\"; known: cancel, pause, resume, approve, rollback, bypass, \
+             promote, retry"
         );
     }
 }

@@ -1,6 +1,7 @@
 //! The arguments as typed. Nothing is looked up or checked here beyond their form.
 
 mod data;
+mod instance;
 mod plugin;
 mod simulate;
 mod token;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use data::{DataArgs, DataVerb};
+pub use instance::{InstanceArgs, InstanceVerb, SayArgs};
 pub use simulate::SimulateArgs;
 pub use token::{TokenArgs, TokenVerb};
 
@@ -18,8 +20,8 @@ use crate::demo::database::DatabaseArgs;
 
 pub use plugin::{PluginArgs, PluginOf, PluginVerb, ReplayArgs, StrategyArg, SwapArgs};
 pub use upgrade::{
-    BypassArgs, ExplainArgs, ListArgs, LogArgs, RollbackArgs, StartArgs, StatusArgs, StatusOf, UpgradeArgs,
-    UpgradeOf, UpgradeTo, UpgradeVerb,
+    BypassArgs, CancelArgs, ExplainArgs, ListArgs, LogArgs, RollbackArgs, StartArgs, StatusArgs, StatusOf,
+    UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb,
 };
 
 /// Rolls an upgrade through a fleet in the order that the application says is safe.
@@ -50,6 +52,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Plan, start, follow and cancel upgrades
     Upgrade(UpgradeArgs),
+    /// Hold one instance, leave it out, protect it or force it, whatever its plugin says
+    Instance(InstanceArgs),
     /// Hold every upgrade of every scale set, or let them go on
     Line(LineArgs),
     /// Make, list and revoke tokens of the API, in their file

@@ -42,6 +42,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Data(args) => commands::data::run(&args),
         Command::Demo(args) => commands::demo::run(&args),
         Command::Fleet(args) => commands::fleet::run(&args),
+        Command::Instance(args) => commands::instance::run(&args),
         Command::Line(args) => commands::line::run(&args),
         Command::Status(args) => commands::status::run(&args),
         Command::Upgrade(args) => commands::upgrade::run(&args),

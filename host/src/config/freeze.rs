@@ -1,4 +1,4 @@
-//! Declares `[[scaleSets.upgradePolicy.freezeWindows]]`.
+//! Declares `[[scaleSets.upgradePolicy.freezeWindows]]` and `[[scaleSets.allow]]`, which look alike.
 
 use jiff::civil::{Date, Weekday};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
@@ -37,7 +37,7 @@ const WINDOW: Section<FreezeWindow> = Section {
         )
         .without("every day")
         .bounds("`Mon` or `Monday` to `Sun`, any case")
-        .doc("days on which a freeze starts"),
+        .doc("days on which it starts"),
         Key::<FreezeWindow>::preset(
             "from",
             "\"00:00\"",
@@ -92,7 +92,7 @@ const WINDOW: Section<FreezeWindow> = Section {
             ),
         )
         .bounds("`2026-12-20`")
-        .doc("first date on which a freeze starts"),
+        .doc("first date on which it starts"),
         Key::<FreezeWindow>::optional(
             "lastDate",
             "\"2027-01-03\"",
@@ -105,7 +105,7 @@ const WINDOW: Section<FreezeWindow> = Section {
             ),
         )
         .bounds("`2027-01-03`")
-        .doc("last date on which a freeze starts"),
+        .doc("last date on which it starts"),
         Key::<FreezeWindow>::optional(
             "reason",
             "\"end of the quarter\"",
@@ -130,15 +130,9 @@ pub(super) fn form() -> Form {
     Form::Tables(WINDOW.shape())
 }
 
-pub(super) fn read(value: &Value<'_>) -> Option<FreezeWindows> {
-    let values = value.array("tables [[scaleSets.upgradePolicy.freezeWindows]]")?;
-    if values.len() > WINDOWS_MAX {
-        value.problem(format!("has {} entries", values.len()), format!("at most {WINDOWS_MAX}"));
-        return None;
-    }
-    let windows: Vec<Option<FreezeWindow>> = values.iter().map(read_window).collect();
-    let windows = FreezeWindows(windows.into_iter().collect::<Option<_>>()?);
-    if windows.is_endless() {
+pub(super) fn read(value: &Value<'_>) -> Option<Vec<FreezeWindow>> {
+    let windows = read_all(value, "tables [[scaleSets.upgradePolicy.freezeWindows]]", read_freeze)?;
+    if (FreezeWindows { frozen: windows.clone(), allowed: Vec::new() }).is_endless() {
         value.conflict(
             "cover all time together, for ever: no upgrade could ever start",
             "leave some day or hour out, or give one of them a lastDate",
@@ -148,8 +142,37 @@ pub(super) fn read(value: &Value<'_>) -> Option<FreezeWindows> {
     Some(windows)
 }
 
-fn read_window(value: &Value<'_>) -> Option<FreezeWindow> {
-    let mut window = FreezeWindow {
+/// The windows in which alone something may begin.
+pub(super) fn read_allowed(value: &Value<'_>) -> Option<Vec<FreezeWindow>> {
+    read_all(value, "tables [[scaleSets.allow]]", |value| {
+        let mut window = blank();
+        WINDOW.read(value.table()?, &mut window).is_sound().then_some(window)
+    })
+}
+
+fn read_all(
+    value: &Value<'_>,
+    wanted: &str,
+    read: impl Fn(&Value<'_>) -> Option<FreezeWindow>,
+) -> Option<Vec<FreezeWindow>> {
+    let values = value.array(wanted)?;
+    if values.len() > WINDOWS_MAX {
+        value.problem(format!("has {} entries", values.len()), format!("at most {WINDOWS_MAX}"));
+        return None;
+    }
+    let windows: Vec<Option<FreezeWindow>> = values.iter().map(read).collect();
+    windows.into_iter().collect()
+}
+
+fn read_freeze(value: &Value<'_>) -> Option<FreezeWindow> {
+    let mut window = blank();
+    let mut given = WINDOW.read(value.table()?, &mut window);
+    is_some_time_over(&window, &mut given);
+    given.is_sound().then_some(window)
+}
+
+fn blank() -> FreezeWindow {
+    FreezeWindow {
         days: Weekdays::ALL,
         from: ClockTime::START_OF_DAY,
         to: ClockTime::END_OF_DAY,
@@ -157,8 +180,7 @@ fn read_window(value: &Value<'_>) -> Option<FreezeWindow> {
         first_date: None,
         last_date: None,
         reason: None,
-    };
-    WINDOW.read(value.table()?, &mut window).is_sound().then_some(window)
+    }
 }
 
 /// Whether the parts of a window fit together.
@@ -184,12 +206,19 @@ fn check(window: &mut FreezeWindow, given: &mut Given<'_>) {
     {
         given.conflict(
             "days",
-            format!("names no day from {first} to {last}: this window would never freeze anything"),
+            format!("names no day from {first} to {last}: this window would never open"),
             "leave days out, or choose other dates",
         );
         return;
     }
-    if FreezeWindows(vec![window.clone()]).is_endless() {
+}
+
+/// A freeze has an end; a window in which something may begin needs none.
+fn is_some_time_over(window: &FreezeWindow, given: &mut Given<'_>) {
+    if !given.is_sound() {
+        return;
+    }
+    if (FreezeWindows { frozen: vec![window.clone()], allowed: Vec::new() }).is_endless() {
         let table = given.table().clone();
         given.source().conflict(
             &table,

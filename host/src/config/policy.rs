@@ -100,7 +100,7 @@ pub(super) const POLICY: Section<Policy> = Section {
             "freezeWindows",
             "[{ days = [\"Sat\", \"Sun\"] }]",
             Is::Own(freeze::form, |policy, value| {
-                policy.freeze = freeze::read(value)?;
+                policy.freeze.frozen = freeze::read(value)?;
                 Some(())
             }),
         )

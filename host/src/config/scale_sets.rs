@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::freeze;
 use super::health::{HEALTH, Health};
 use super::instances::{self, Instances, SeenAddresses};
 use super::plugins::AZURE_HEALTH;
@@ -76,6 +77,17 @@ const SET: Section<Set> = Section {
             Is::Table(|| POLICY.shape(), |set, table| POLICY.read(table, &mut set.policy)),
         )
         .doc("in what steps and within what limits an upgrade goes on"),
+        Key::<Set>::optional(
+            "allow",
+            "[{ days = [\"Tue\"], from = \"22:00\", to = \"05:00\" }]",
+            Is::Own(freeze::form, |set, value| {
+                set.policy.freeze.allowed = freeze::read_allowed(value)?;
+                Some(())
+            }),
+        )
+        .without("at any time")
+        .bounds("at most 100; each as a freeze window")
+        .doc("windows in which alone a batch may begin; freeze windows hold inside of them, too"),
         Key::<Set>::required(
             "driver",
             "{ kind = \"process\", command = [\"./server\"] }",
@@ -236,6 +248,14 @@ fn check(set: &mut Set, given: &mut Given<'_>) {
     let instances = &set.instances.valid;
     if !set.driver.check_templates(given.source(), set.name.as_ref(), instances.values()) {
         given.spoil();
+    }
+    let windows = &set.policy.freeze;
+    if !windows.allowed.is_empty() && windows.is_endless() {
+        given.conflict(
+            "allow",
+            "has no moment that upgradePolicy.freezeWindows leaves open: no upgrade could ever start",
+            "change the one or the other",
+        );
     }
     if set.policy.rules.rolling.max_surge {
         has_room_for_replacements(set, given);

@@ -8,6 +8,12 @@ use phasegate_core::domain::{DeposedError, Fence, Touched, Version};
 /// Why an instance could not be made to run a version, or be created or deleted; one line for people.
 #[derive(Debug, thiserror::Error)]
 pub enum DriverError {
+    /// A person wanted it to end.
+    #[error("it was ended, because a person asked for that")]
+    EndedOnWish,
+    /// The same, and what works on it did not end in time.
+    #[error("it was given up, because a person asked for its end and it did not end within {} s", .0.as_secs())]
+    GivenUp(Duration),
     /// It takes no requests any more.
     #[error("the driver has ended")]
     Ended,
@@ -71,7 +77,9 @@ impl DriverError {
     pub fn touched(&self) -> Touched {
         match self {
             Self::Untouched(_) | Self::Deposed(_) => Touched::No,
-            Self::Ended
+            Self::EndedOnWish
+            | Self::GivenUp(_)
+            | Self::Ended
             | Self::Superseded(_)
             | Self::NothingThere { .. }
             | Self::NotConfirmed { .. }

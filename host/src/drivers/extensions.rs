@@ -11,7 +11,7 @@ use super::kind::{KindSettings as _, Premises, StartDriverError};
 use super::looking::Looking;
 use super::template::Template;
 use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, Ensure, Observe};
-use phasegate_core::domain::{Address, Component, Seen, Sight};
+use phasegate_core::domain::{Address, Component, OperationId, Seen, Sight};
 
 /// Longest run of a program that installs an extension, and how long one that says "busy" is
 /// started again; the default of the command driver.
@@ -89,6 +89,11 @@ impl Driver for WithExtensions {
 
     fn delete(&self, request: Delete) -> BoxFuture<Result<(), DriverError>> {
         self.application.delete(request)
+    }
+
+    fn end(&self, operation: &OperationId) {
+        self.application.end(operation);
+        self.extensions.end(operation);
     }
 
     fn custody(&self) -> Custody {

@@ -5,6 +5,7 @@
 
 mod backoff;
 pub mod command;
+mod ends;
 mod error;
 mod extensions;
 pub mod http;
@@ -24,7 +25,7 @@ use self::kind::Kind;
 use std::future::Future;
 use std::pin::Pin;
 
-use phasegate_core::domain::{Address, Seen, Sight};
+use phasegate_core::domain::{Address, OperationId, Seen, Sight};
 pub use phasegate_core::domain::{Creation, Custody, DriverNote, DriverTraits, ProcessState};
 pub use phasegate_core::kernel::effect::{Create, Delete, Ensure, Observe};
 
@@ -67,6 +68,10 @@ pub trait Driver: Send + Sync {
 
     /// Deletes an instance. What a failed `create` may have left is deleted, too.
     fn delete(&self, request: Delete) -> BoxFuture<Result<(), DriverError>>;
+
+    /// A person wants an operation to end that is in hand: it answers soon, well or badly, and does nothing more
+    /// afterwards. Does not wait; nothing happens when it is not in hand.
+    fn end(&self, operation: &OperationId);
 
     /// Who keeps the instances running. Always the same.
     fn custody(&self) -> Custody;

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::ends::{End, Ends, InHand};
 use super::looking::Confirm;
 use super::{BoxFuture, Create, Delete, DriverError, Ensure, Observe};
 use crate::clock::Clock;
@@ -30,14 +31,18 @@ pub(super) trait Reach: Send + Sync + 'static {
     /// Why something did not work; one line for people.
     type Error: std::error::Error + Into<DriverError> + Send + Sync;
 
-    /// Applies the request, tries again included. Can be dropped, and then does no more.
-    fn apply(&self, request: Arc<Ensure>) -> BoxFuture<Result<(), Self::Error>>;
+    /// How long an operation may take to end that a person wants to end; then it is given up.
+    fn end_within(&self) -> Duration;
+
+    /// Applies the request, tries again included. Can be dropped, and then does no more. Ends early when that is
+    /// wanted, as far as what it has begun can be ended.
+    fn apply(&self, request: Arc<Ensure>, end: End) -> BoxFuture<Result<(), Self::Error>>;
 
     /// Creates an instance, tries again included, and gives its address. Can be dropped, too.
-    fn create(&self, request: Arc<Create>) -> BoxFuture<Result<Address, Self::Error>>;
+    fn create(&self, request: Arc<Create>, end: End) -> BoxFuture<Result<Address, Self::Error>>;
 
     /// Deletes an instance, tries again included. Can be dropped, too.
-    fn delete(&self, request: Arc<Delete>) -> BoxFuture<Result<(), Self::Error>>;
+    fn delete(&self, request: Arc<Delete>, end: End) -> BoxFuture<Result<(), Self::Error>>;
 
     /// Asks an instance what it has of a component. None when there is no way to ask; why nobody can tell, where
     /// that is not what it says itself.
@@ -69,6 +74,7 @@ impl Patience {
 pub(super) struct Site<R> {
     shared: Arc<Shared<R>>,
     ending: watch::Sender<Ending>,
+    ends: Ends,
 }
 
 /// Whether the driver is being shut down.
@@ -122,40 +128,43 @@ impl<R: Reach> Site<R> {
     pub(super) fn new(reach: R, patience: Patience) -> Self {
         let (highest, clock) = (Mutex::new(Fence::NONE), Clock::start());
         let shared = Shared { reach, patience, clock, highest, places: Mutex::default() };
-        Self { shared: Arc::new(shared), ending: watch::Sender::new(Ending::No) }
+        Self { shared: Arc::new(shared), ending: watch::Sender::new(Ending::No), ends: Ends::default() }
     }
 
     /// See `Driver::ensure`.
     pub(super) fn ensure(&self, request: Ensure) -> BoxFuture<Result<Seen, DriverError>> {
-        let shared = Arc::clone(&self.shared);
-        self.unless_ending(async move { shared.ensure(Arc::new(request)).await })
+        let (shared, in_hand) = (Arc::clone(&self.shared), self.ends.begin(&request.operation));
+        let end = in_hand.end();
+        self.unless_ending(in_hand, async move { shared.ensure(Arc::new(request), end).await })
     }
 
     /// See `Driver::create`. A repeat goes to the site again, which knows the operation.
     pub(super) fn create(&self, request: Create) -> BoxFuture<Result<(Address, Seen), DriverError>> {
-        let shared = Arc::clone(&self.shared);
-        self.unless_ending(async move {
+        let (shared, in_hand) = (Arc::clone(&self.shared), self.ends.begin(&request.operation));
+        let end = in_hand.end();
+        self.unless_ending(in_hand, async move {
             shared.admit(request.fence)?;
             let place = shared.place(&request.scale_set, &request.instance.id);
             let _turn = place.turn.lock().await;
             let request = Arc::new(request);
-            let address = shared.reach.create(Arc::clone(&request)).await.map_err(Into::into)?;
+            let address = shared.reach.create(Arc::clone(&request), end.clone()).await.map_err(Into::into)?;
             let there = Instance { address: address.clone(), ..request.instance.clone() };
             let wanted = (&Component::Application, &request.version);
-            let seen = shared.confirm(&request.scale_set, &there, wanted).await?;
+            let seen = shared.confirm_unless(&end, &request.scale_set, &there, wanted).await?;
             Ok((address, seen))
         })
     }
 
     /// See `Driver::delete`.
     pub(super) fn delete(&self, request: Delete) -> BoxFuture<Result<(), DriverError>> {
-        let shared = Arc::clone(&self.shared);
-        self.unless_ending(async move {
+        let (shared, in_hand) = (Arc::clone(&self.shared), self.ends.begin(&request.operation));
+        let end = in_hand.end();
+        self.unless_ending(in_hand, async move {
             shared.admit(request.fence)?;
             let (scale_set, id) = (request.scale_set.clone(), request.instance.id.clone());
             let place = shared.place(&scale_set, &id);
             let _turn = place.turn.lock().await;
-            shared.reach.delete(Arc::new(request)).await.map_err(Into::into)?;
+            shared.reach.delete(Arc::new(request), end).await.map_err(Into::into)?;
             shared.forget(&scale_set, &id);
             Ok(())
         })
@@ -163,14 +172,18 @@ impl<R: Reach> Site<R> {
 
     fn unless_ending<T: Send + 'static>(
         &self,
+        in_hand: InHand,
         work: impl Future<Output = Result<T, DriverError>> + Send + 'static,
     ) -> BoxFuture<Result<T, DriverError>> {
         let mut ending = self.ending.subscribe();
+        let within = self.shared.reach.end_within();
         Box::pin(async move {
+            let end = in_hand.end();
             tokio::select! {
                 biased;
                 _ = ending.wait_for(|ending| *ending == Ending::Yes) => Err(DriverError::Ended),
                 result = work => result,
+                () = given_up(&end, within) => Err(DriverError::GivenUp(within)),
             }
         })
     }
@@ -188,10 +201,21 @@ impl<R: Reach> Site<R> {
         })
     }
 
+    /// See `Driver::end`.
+    pub(super) fn end_one(&self, operation: &OperationId) {
+        self.ends.end(operation);
+    }
+
     /// Lets go of everything that is under way, and refuses what comes later.
     pub(super) fn end(&self) {
         self.ending.send_replace(Ending::Yes);
     }
+}
+
+/// Ends so long after the end of an operation was wanted.
+async fn given_up(end: &End, within: Duration) {
+    end.wanted().await;
+    tokio::time::sleep(within).await;
 }
 
 impl<R: Reach> Shared<R> {
@@ -201,10 +225,13 @@ impl<R: Reach> Shared<R> {
         Ok(fence.admit(&mut highest)?)
     }
 
-    async fn ensure(&self, request: Arc<Ensure>) -> Result<Seen, DriverError> {
+    async fn ensure(&self, request: Arc<Ensure>, end: End) -> Result<Seen, DriverError> {
         self.admit(request.fence)?;
         let place = self.place(&request.scale_set, &request.instance.id);
         let _turn = place.turn.lock().await;
+        if end.is_wanted() {
+            return Err(DriverError::EndedOnWish);
+        }
         let Ensure { scale_set, instance, operation, version, component, .. } = &*request;
         if let Some(Applied { seen, .. }) =
             place.done(component).filter(|applied| applied.operation == *operation)
@@ -212,8 +239,8 @@ impl<R: Reach> Shared<R> {
             return Ok(seen);
         }
         place.forget(component);
-        self.reach.apply(Arc::clone(&request)).await.map_err(Into::into)?;
-        let seen = self.confirm(scale_set, instance, (component, version)).await?;
+        self.reach.apply(Arc::clone(&request), end.clone()).await.map_err(Into::into)?;
+        let seen = self.confirm_unless(&end, scale_set, instance, (component, version)).await?;
         place.learn(component, Applied { operation: operation.clone(), seen: seen.clone() });
         Ok(seen)
     }
@@ -238,6 +265,21 @@ impl<R: Reach> Shared<R> {
                 return seen;
             }
             tokio::time::sleep(self.patience.pause()).await;
+        }
+    }
+
+    /// As `confirm`, unless that is not wanted any more.
+    async fn confirm_unless(
+        &self,
+        end: &End,
+        scale_set: &ScaleSetName,
+        instance: &Instance,
+        wanted: (&Component, &Version),
+    ) -> Result<Seen, DriverError> {
+        tokio::select! {
+            biased;
+            () = end.wanted() => Err(DriverError::EndedOnWish),
+            seen = self.confirm(scale_set, instance, wanted) => seen,
         }
     }
 

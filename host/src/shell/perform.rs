@@ -40,6 +40,11 @@ pub(super) fn perform(hands: &Hands, effect: Effect) {
         Effect::Probe(announced) => (hands.probe)(announced.target()),
         Effect::Forget(scale_set, instance) => (hands.forget)(&scale_set, &instance),
         Effect::Keep(used) => (hands.keep)(used),
+        Effect::End(scale_set, operation) => {
+            if let Some(driver) = hands.drivers.get(&scale_set) {
+                driver.end(&operation);
+            }
+        }
         Effect::Plugin(name, effects) => hands.plugins.perform(&name, effects),
         Effect::Ensure(request) => {
             drive(hands, &request.scale_set.clone(), |driver| ensure(driver, *request))
@@ -67,26 +72,33 @@ where
     hands.runtime.spawn(async move { door.send(work.await).await });
 }
 
-async fn ensure(driver: Arc<dyn Driver>, request: Ensure) -> Event {
+/// The driver has it in hand when this returns: a wish that it ends may follow at once.
+fn ensure(driver: Arc<dyn Driver>, request: Ensure) -> impl Future<Output = Event> + Send + 'static {
     let Ensure { scale_set, instance, component, operation, previous, .. } = request.clone();
-    let named = (&scale_set, &instance.id, &component, &operation);
-    let result = driver.ensure(request).await;
-    let touched = result.as_ref().err().map_or(Touched::Perhaps, DriverError::touched);
-    let answer = match heard(result, named) {
-        Ok(answer) => answer,
-        Err(superseded) => return *superseded,
-    };
-    let (answer, seen) = match answer {
-        // The driver has confirmed it, where it can.
-        Ok(seen) => (Ok(()), seen),
-        Err(text) => {
-            let (scale_set, component) = (scale_set.clone(), component.clone());
-            let instance = Arc::new(instance.clone());
-            let question = Observe { scale_set, instance, component, expected: previous, epoch: 0 };
-            (Err(text), driver.observe(question).await)
-        }
-    };
-    Event::Done(Done { scale_set, instance: instance.id, component, operation, answer, touched, seen })
+    let work = driver.ensure(request);
+    async move {
+        let named = (&scale_set, &instance.id, &component, &operation);
+        let result = work.await;
+        let touched = result.as_ref().err().map_or(Touched::Perhaps, DriverError::touched);
+        // Who wants it to end does not wait for a look, too.
+        let is_ended = matches!(result, Err(DriverError::EndedOnWish | DriverError::GivenUp(_)));
+        let answer = match heard(result, named) {
+            Ok(answer) => answer,
+            Err(superseded) => return *superseded,
+        };
+        let (answer, seen) = match answer {
+            // The driver has confirmed it, where it can.
+            Ok(seen) => (Ok(()), seen),
+            Err(text) if is_ended => (Err(text), Seen::Unknown),
+            Err(text) => {
+                let (scale_set, component) = (scale_set.clone(), component.clone());
+                let instance = Arc::new(instance.clone());
+                let question = Observe { scale_set, instance, component, expected: previous, epoch: 0 };
+                (Err(text), driver.observe(question).await)
+            }
+        };
+        Event::Done(Done { scale_set, instance: instance.id, component, operation, answer, touched, seen })
+    }
 }
 
 async fn observe(driver: Arc<dyn Driver>, request: Observe) -> Event {
@@ -95,28 +107,34 @@ async fn observe(driver: Arc<dyn Driver>, request: Observe) -> Event {
     Event::Observed(Observed { scale_set, instance: instance.id.clone(), component, epoch, seen })
 }
 
-async fn create(driver: Arc<dyn Driver>, request: Create) -> Event {
+fn create(driver: Arc<dyn Driver>, request: Create) -> impl Future<Output = Event> + Send + 'static {
     let Create { scale_set, instance, operation, .. } = request.clone();
-    let named = (&scale_set, &instance.id, &Component::Application, &operation);
-    let answer = match heard(driver.create(request).await, named) {
-        Ok(answer) => answer,
-        Err(superseded) => return *superseded,
-    };
-    let (answer, seen) = match answer {
-        Ok((address, seen)) => (Ok(address), seen),
-        Err(text) => (Err(text), Seen::Unknown),
-    };
-    Event::Created(Created { scale_set, instance: instance.id, operation, answer, seen })
+    let work = driver.create(request);
+    async move {
+        let named = (&scale_set, &instance.id, &Component::Application, &operation);
+        let answer = match heard(work.await, named) {
+            Ok(answer) => answer,
+            Err(superseded) => return *superseded,
+        };
+        let (answer, seen) = match answer {
+            Ok((address, seen)) => (Ok(address), seen),
+            Err(text) => (Err(text), Seen::Unknown),
+        };
+        Event::Created(Created { scale_set, instance: instance.id, operation, answer, seen })
+    }
 }
 
-async fn delete(driver: Arc<dyn Driver>, request: Delete) -> Event {
+fn delete(driver: Arc<dyn Driver>, request: Delete) -> impl Future<Output = Event> + Send + 'static {
     let Delete { scale_set, instance, operation, .. } = request.clone();
-    let named = (&scale_set, &instance.id, &Component::Application, &operation);
-    let answer = match heard(driver.delete(request).await, named) {
-        Ok(answer) => answer,
-        Err(superseded) => return *superseded,
-    };
-    Event::Deleted(Deleted { scale_set, instance: instance.id, operation, answer })
+    let work = driver.delete(request);
+    async move {
+        let named = (&scale_set, &instance.id, &Component::Application, &operation);
+        let answer = match heard(work.await, named) {
+            Ok(answer) => answer,
+            Err(superseded) => return *superseded,
+        };
+        Event::Deleted(Deleted { scale_set, instance: instance.id, operation, answer })
+    }
 }
 
 /// Which effect on what.

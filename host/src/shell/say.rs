@@ -77,6 +77,7 @@ pub(super) fn recorded(said: &Said, write: &Write) {
         | What::End { .. }
         | What::Retry { .. }
         | What::Wish { .. }
+        | What::Word { .. }
         | What::StaysDeleted { .. }
         | What::PluginReverted { .. } => tracing::info!(%scale_set, upgrade, instance, "{code}: {entry}"),
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::words::words;
 
-use super::{Evaluation, QuarantinedVersion};
+use super::{Evaluation, Override, QuarantinedVersion};
 
 /// `GET /v1/fleet`, `fleet --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -74,6 +74,9 @@ pub struct Instance {
     /// Whether `protectFromScaleSetActions` is set; left out when it is not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub protected: bool,
+    /// What a person has said about it, which goes before what its plugin says; left out when nobody has.
+    #[serde(default, rename = "override", skip_serializing_if = "Option::is_none")]
+    pub word: Option<Override>,
     /// Which code decided last; null before the first decision.
     pub plugin: Option<Stamp>,
     /// What that took.

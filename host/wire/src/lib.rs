@@ -24,6 +24,7 @@ mod reload;
 mod schema;
 mod upgrade;
 mod waiting;
+mod word;
 mod words;
 
 pub use check::{Check, CheckProblem, CheckScaleSet, CheckWarning};
@@ -48,6 +49,7 @@ pub use quarantine::{Lift, Quarantine, Repair};
 pub use reload::Reload;
 pub use upgrade::{
     BatchState, Estimate, Help, Progress, ReasonRequest, RollsBack, RunsWhere, StartRequest, Status,
-    StatusBatch, StatusDetail, UpgradeState,
+    StatusBatch, StatusDetail, UpgradeState, WishRequest,
 };
 pub use waiting::{Waiting, WaitingCode};
+pub use word::{InstanceOverride, Override, OverrideKind, OverrideRequest};

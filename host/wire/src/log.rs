@@ -100,6 +100,16 @@ words! {
         Rollback = "rollback",
         /// A person said that freezes and a stopped line do not hold it.
         Bypass = "bypass",
+        /// A person let it go past what it waited for.
+        Promote = "promote",
+        /// A person leaves an instance out.
+        Skip = "skip",
+        /// A person protects an instance.
+        Protect = "protect",
+        /// A person overrides the plugin of an instance.
+        Force = "force",
+        /// What a person said about an instance is over.
+        Release = "release",
         /// The line was stopped, or goes on.
         Line = "line",
         /// The host holds because of its record.

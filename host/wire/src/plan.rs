@@ -135,6 +135,10 @@ words! {
         Defer = "defer",
         /// `protectFromScaleSetActions` is set.
         Protected = "protected",
+        /// A person says: not now.
+        PersonHold = "person-hold",
+        /// A person says: not it.
+        PersonSkip = "person-skip",
         /// Its plugin has not judged it.
         Undecided = "undecided",
         /// Its plugin failed.

@@ -28,15 +28,18 @@ pub struct StartRequest {
     /// These instances now, without phases, batches and limits; `*` is all of them.
     #[serde(default)]
     pub instances: Option<Vec<String>>,
-    /// Why freeze windows and a stopped line do not hold it.
+    /// Why the freeze and the stopped line of now do not hold it.
     #[serde(default)]
     pub bypass: Option<String>,
     /// Also bring it to instances that have it already.
     #[serde(default)]
     pub reapply: bool,
+    /// When it begins, RFC 3339; null: now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
 }
 
-/// Body of `POST /v1/line/stop`, and optional body of the wishes.
+/// Body of `POST /v1/line/stop`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
@@ -44,6 +47,25 @@ pub struct ReasonRequest {
     /// One line for people.
     #[serde(default)]
     pub reason: Option<String>,
+}
+
+/// Optional body of the wishes.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct WishRequest {
+    /// One line for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// With `cancel`: end what drivers do and bring the batch in flight back, instead of finishing it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub now: bool,
+    /// With `rollback`: go on whatever becomes of what is brought back.
+    #[serde(default, rename = "continue", skip_serializing_if = "std::ops::Not::not")]
+    pub go_on: bool,
+    /// With `rollback`: to the versions that this Completed upgrade had brought.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
 }
 
 /// `GET /v1/scale-sets/NAME/upgrade` and `…/upgrades/ID`, `upgrade status --json --detail`: a [`Status`] with what

@@ -38,6 +38,8 @@ words! {
         Line = "line",
         /// The end of a freeze window.
         Freeze = "freeze",
+        /// The time for which its start was asked for.
+        Scheduled = "scheduled",
         /// The pause between two batches.
         PauseBetweenBatches = "pauseBetweenBatches",
         /// A person, after `pause`, or at `pauseAfterPhase`.

@@ -31,6 +31,7 @@ pub(crate) mod testing;
 pub mod time;
 pub mod upgrade_policy;
 pub mod window;
+pub mod word;
 
 pub use backoff::Backoff;
 pub use component::{APPLICATION, Change, Component, Goal};
@@ -62,3 +63,4 @@ pub use shortage::{NotAsked, Shortage, Unasked, Unheard};
 pub use time::Timestamp;
 pub use upgrade_policy::UpgradePolicy;
 pub use window::{ClockTime, FreezeWindow, FreezeWindows, Frozen, Weekdays};
+pub use word::{PersonsWord, WordKind};

@@ -1,4 +1,4 @@
-//! Freeze windows: when nothing may begin, told by the clock on the wall of some place.
+//! Windows: when nothing may begin, and when alone something may, told by the clock on the wall of some place.
 //!
 //! Pure: the time and the zone's rules are values. A freeze is never cut short by a change of the
 //! clock: a time that does not exist is the first instant after the gap; of a time that exists
@@ -20,6 +20,9 @@ pub const HORIZON: Duration = Duration::from_secs(400 * 24 * 3600);
 /// are local.
 const SWEEP_DAYS: i8 = 8;
 const SWEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Windows that are named where none is open.
+const SHOWN_MAX: usize = 3;
 
 /// Dates from this year on are as good as "never".
 const FAR_YEAR: i16 = 2100;
@@ -97,7 +100,7 @@ impl fmt::Display for ClockTime {
     }
 }
 
-/// Times at which nothing may begin, once for each of its days.
+/// Times at which nothing may begin, or at which alone something may, once for each of its days.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FreezeWindow {
     /// Days on which it starts.
@@ -177,6 +180,12 @@ impl FreezeWindow {
         self.spans(at, -2..=1).iter().any(|span| span.start <= at && at < span.end)
     }
 
+    /// When the one of its freezes began that this instant lies in.
+    fn in_force_since(&self, at: Timestamp) -> Option<Timestamp> {
+        let spans = self.spans(at, -2..=1);
+        spans.iter().filter(|span| span.start <= at && at < span.end).map(|span| span.start).max()
+    }
+
     /// Start of the first freeze that starts at this instant or later, within the horizon.
     fn start_from(&self, at: Timestamp) -> Option<Timestamp> {
         let mut date = self.date(at, -1)?.max(self.first_date.unwrap_or(Date::MIN));
@@ -191,11 +200,10 @@ impl FreezeWindow {
     }
 }
 
-/// For people, as the reason of a window that has none.
+/// For people, behind a word for what it is: ` Fri, Sat 18:00 to 08:00 (UTC)`.
 impl fmt::Display for FreezeWindow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { days, from, to, zone, first_date, last_date, reason: _ } = self;
-        f.write_str("freeze window")?;
         if *days != Weekdays::ALL {
             let week = Weekday::Monday.cycle_forward().take(7).filter(|day| days.contains(*day));
             let names: Vec<String> = week.map(|day| format!("{day:?}").chars().take(3).collect()).collect();
@@ -215,49 +223,76 @@ impl fmt::Display for FreezeWindow {
 /// That nothing may begin now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frozen {
+    /// When the latest of what holds now began to hold. Who let something go on before that has not meant it.
+    pub since: Timestamp,
     /// First instant at which something may begin again, at most [`HORIZON`] away.
     pub until: Timestamp,
     /// Why, for people; never empty.
     pub reason: String,
 }
 
-/// All freeze windows of a scale set. Windows that overlap or touch make one freeze.
+/// All windows of a scale set: those in which nothing may begin, and those in which alone something may; without any of
+/// the latter that is always. Windows that overlap or touch make one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct FreezeWindows(pub Vec<FreezeWindow>);
+pub struct FreezeWindows {
+    /// When nothing may begin.
+    pub frozen: Vec<FreezeWindow>,
+    /// When alone something may begin; always, where there is none.
+    pub allowed: Vec<FreezeWindow>,
+}
 
 impl FreezeWindows {
     /// The freeze that this instant lies in. The reason is that of the first window in force which
     /// has one.
     #[must_use]
     pub fn frozen_at(&self, at: Timestamp) -> Option<Frozen> {
-        let in_force: Vec<&FreezeWindow> = self.0.iter().filter(|window| window.is_in_force(at)).collect();
+        let in_force: Vec<&FreezeWindow> =
+            self.frozen.iter().filter(|window| window.is_in_force(at)).collect();
+        let closed_since = self.closed_since(at);
         let reason = in_force.iter().find_map(|window| window.reason.clone());
-        let reason = reason.or_else(|| in_force.first().map(ToString::to_string))?;
-        Some(Frozen { until: self.end_of_chain(at), reason })
+        let reason = reason.or_else(|| in_force.first().map(|window| format!("freeze window{window}")));
+        let reason = reason.or_else(|| closed_since.map(|_| self.when_allowed()))?;
+        let since = in_force.iter().filter_map(|window| window.in_force_since(at)).chain(closed_since).max();
+        Some(Frozen { since: since.unwrap_or(at), until: self.opens_from(at), reason })
     }
 
-    /// The instant itself when nothing is frozen then. Sweeps over a week of spans at a time, so that
-    /// the cost does not depend on how the windows interlock.
-    fn end_of_chain(&self, at: Timestamp) -> Timestamp {
+    /// Since when no window is open in which something may begin; none while one is. Since ever, where none was open
+    /// in the week before.
+    fn closed_since(&self, at: Timestamp) -> Option<Timestamp> {
+        if self.allowed.is_empty() || self.allowed.iter().any(|window| window.is_in_force(at)) {
+            return None;
+        }
+        let spans = self.allowed.iter().flat_map(|window| window.spans(at, -SWEEP_DAYS..=1));
+        Some(spans.map(|span| span.end).filter(|end| *end <= at).max().unwrap_or(Timestamp(i64::MIN)))
+    }
+
+    /// When alone something may begin, for people.
+    fn when_allowed(&self) -> String {
+        let said = |window: &FreezeWindow| match &window.reason {
+            Some(reason) => format!("{reason}:{window}"),
+            None => window.to_string(),
+        };
+        let all: Vec<String> = self.allowed.iter().take(SHOWN_MAX).map(said).collect();
+        let more = if self.allowed.len() > SHOWN_MAX { " and others" } else { "" };
+        format!("outside of the windows in which one may upgrade:{}{more}", all.join(";"))
+    }
+
+    /// First instant from this one on at which something may begin; at most the horizon.
+    fn opens_from(&self, at: Timestamp) -> Timestamp {
         let limit = at + HORIZON;
-        let mut until = at;
+        let mut opens = at;
         loop {
-            let begin = until;
-            let mut spans: Vec<Span> =
-                self.0.iter().flat_map(|window| window.spans(begin, -2..=SWEEP_DAYS)).collect();
-            spans.sort_by_key(|span| span.start);
-            for span in spans {
-                if span.start > until {
-                    break;
-                }
-                until = until.max(span.end);
-            }
-            if until >= limit {
+            let thawed = end_of_chain(&self.frozen, opens);
+            let closed = self.closed_since(thawed).is_some();
+            let next = || self.allowed.iter().filter_map(|window| window.start_from(thawed)).min();
+            let open = if closed { next().unwrap_or(limit) } else { thawed };
+            if open >= limit {
                 return limit;
             }
-            if until.since(begin) < SWEPT {
-                return until;
+            if open == opens {
+                return opens;
             }
+            opens = open;
         }
     }
 
@@ -265,26 +300,60 @@ impl FreezeWindows {
     /// [`HORIZON`].
     #[must_use]
     pub fn next_after(&self, at: Timestamp) -> Option<Timestamp> {
-        let end = self.end_of_chain(at);
+        let end = self.opens_from(at);
         if end >= at + HORIZON {
             return None;
         }
-        self.0.iter().filter_map(|window| window.start_from(end)).min()
+        let freezes = self.frozen.iter().filter_map(|window| window.start_from(end)).min();
+        let closes = Some(end_of_chain(&self.allowed, end)).filter(|_| !self.allowed.is_empty());
+        freezes.into_iter().chain(closes).min()
     }
 
-    /// Whether there comes a time from which on everything is frozen for good.
+    /// Whether there comes a time from which on nothing may begin for good. That the last window of those in which
+    /// something may has a last date is no mistake.
     #[must_use]
     pub fn is_endless(&self) -> bool {
         let lasts = |window: &&FreezeWindow| window.last_date.is_none_or(|last| last.year() >= FAR_YEAR);
-        let lasting: Vec<FreezeWindow> = self.0.iter().filter(lasts).cloned().collect();
-        let begin = lasting.iter().filter_map(|window| window.first_date).max();
+        let lasting = Self {
+            frozen: self.frozen.iter().filter(lasts).cloned().collect(),
+            allowed: self.allowed.iter().filter(lasts).cloned().collect(),
+        };
+        if lasting.allowed.is_empty() && !self.allowed.is_empty() {
+            return false;
+        }
+        let all = lasting.frozen.iter().chain(&lasting.allowed);
+        let begin = all.filter_map(|window| window.first_date).max();
         let begin = begin.unwrap_or(jiff::civil::date(2000, 1, 1));
         let Ok(begin) = TimeZone::UTC.to_timestamp(begin.at(0, 0, 0, 0)) else { return false };
         // Three days later all of them are in force, whatever their zone.
         let at = Timestamp(begin.as_millisecond()) + Duration::from_secs(3 * 24 * 3600);
-        Self(lasting).end_of_chain(at) >= at + HORIZON
+        lasting.opens_from(at) >= at + HORIZON
     }
 }
 
+/// The instant itself when none of the windows is in force then. Sweeps over a week of spans at a time, so that
+/// the cost does not depend on how the windows interlock.
+fn end_of_chain(windows: &[FreezeWindow], at: Timestamp) -> Timestamp {
+    let limit = at + HORIZON;
+    let mut until = at;
+    loop {
+        let begin = until;
+        let mut spans: Vec<Span> =
+            windows.iter().flat_map(|window| window.spans(begin, -2..=SWEEP_DAYS)).collect();
+        spans.sort_by_key(|span| span.start);
+        for span in spans {
+            if span.start > until {
+                break;
+            }
+            until = until.max(span.end);
+        }
+        if until >= limit {
+            return limit;
+        }
+        if until.since(begin) < SWEPT {
+            return until;
+        }
+    }
+}
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,7 @@ use super::state::{Census, Fleet, InstanceState, Place, SetState, Startup};
 use super::{held, look, sight, surge};
 use crate::domain::{
     By, Change, Component, Custody, DriverTraits, Goal, Instance, InstanceId, Located, Membership, Now,
-    OnFailure, Runs, ScaleSet, ScaleSetName, Version,
+    OnFailure, PersonsWord, Runs, ScaleSet, ScaleSetName, Version,
 };
 use crate::record::audit::{Leaves, What};
 use crate::record::{Stored, StoredModel, Write};
@@ -69,6 +69,7 @@ struct Share<'a> {
     memberships: Vec<(&'a InstanceId, &'a Membership)>,
     memories: Vec<(&'a InstanceId, &'a [u8])>,
     versions: Vec<(&'a InstanceId, &'a Component, &'a Runs)>,
+    words: Vec<(&'a InstanceId, &'a PersonsWord)>,
 }
 
 fn shares(stored: &Stored) -> BTreeMap<ScaleSetName, Share<'_>> {
@@ -78,6 +79,9 @@ fn shares(stored: &Stored) -> BTreeMap<ScaleSetName, Share<'_>> {
     }
     for ((set, id), memory) in &stored.memories {
         shares.entry(set.clone()).or_default().memories.push((id, &memory.bytes));
+    }
+    for ((set, id), word) in &stored.words {
+        shares.entry(set.clone()).or_default().words.push((id, word));
     }
     for ((set, id, component), runs) in &stored.versions {
         shares.entry(set.clone()).or_default().versions.push((id, component, runs));
@@ -118,6 +122,7 @@ fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out
         upgrade: stored.upgrades.get(&spec.name).cloned().map(Arc::new),
         touched: stored.touched.get(&spec.name).cloned().map(Arc::new),
         quarantined: quarantined.map(|((_, change), reason)| (change.clone(), reason.clone())).collect(),
+        words: share.words.iter().map(|(id, word)| ((*id).clone(), (*word).clone())).collect(),
         retry: stored.retries.get(&spec.name).cloned(),
         line: stored.line.clone(),
         answers: Vec::new(),
@@ -236,9 +241,8 @@ fn reconfigured(state: &mut SetState, now: Now, out: &mut Out) {
     let Some(mut upgrade) = state.upgrade.take() else { return };
     if upgrade.is_active() {
         let is_there = |id: &InstanceId| state.instance(id).is_some();
-        let is_protected = |id: &InstanceId| {
-            state.instance(id).is_some_and(|instance| instance.spec.protection.from_scale_set_actions)
-        };
+        let is_protected =
+            |id: &InstanceId| state.instance(id).is_some_and(|instance| state.is_protected(instance));
         for id in Arc::make_mut(&mut upgrade).reconfigured(is_there, is_protected, now.at) {
             let why = if is_there(&id) { Leaves::Protected } else { Leaves::Removed };
             out.audit(About::upgrade(&upgrade, Some(&id)), By::host(), What::Leaves { why }, now);

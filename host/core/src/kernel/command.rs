@@ -1,15 +1,16 @@
 //! Everything that a person or a program may ask a kernel for, and what it answers: plain data.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::refusal::Refusal;
 use crate::domain::{
     Actor, By, Change, Digest, ExtensionName, InstanceId, OnFailure, PluginName, RequestId, RequestKey,
-    ScaleSet, ScaleSetName, UpgradeId, Version,
+    ScaleSet, ScaleSetName, Timestamp, UpgradeId, Version, WordKind,
 };
 use crate::lifecycle;
 use crate::record::{StoppedLine, StoredReload};
-use crate::rollout::{Extent, Wish};
+use crate::rollout::{Extent, Upgrade, Wish};
 
 /// A command, and who gives it.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +45,13 @@ pub enum Command {
     Wish(ScaleSetName, Wish),
     /// Let a version that faulted be tried again.
     LiftQuarantine(ScaleSetName, Change),
+    /// Bring instances to what a former upgrade of the set had brought, which is handed in as it is kept; what runs is
+    /// stopped at once.
+    RollBackTo(ScaleSetName, Box<Upgrade>),
+    /// Say something about an instance, for the request's reason, for a time or until it is taken back.
+    Word(ScaleSetName, InstanceId, WordKind, Option<Duration>),
+    /// Take back what was said about an instance.
+    Release(ScaleSetName, InstanceId),
     /// Stop the line for the request's reason.
     StopLine,
     /// Let the line go on.
@@ -74,6 +82,8 @@ pub struct StartOptions {
     pub quarantined: Quarantined,
     /// What of the instances it is about.
     pub extent: Extent,
+    /// The date before which it does not begin.
+    pub not_before: Option<Timestamp>,
 }
 
 /// What an upgrade is to bring; nothing named means the whole model.

@@ -226,6 +226,7 @@ fn used(write: &Write) -> Option<super::effect::Used> {
         | Write::Plugin(..)
         | Write::Quarantine(..)
         | Write::Retry(..)
+        | Write::Word(..)
         | Write::Line(_)
         | Write::Hold(_)
         | Write::Fence(_)

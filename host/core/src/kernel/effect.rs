@@ -19,6 +19,8 @@ pub enum Effect {
     Create(Box<Create>),
     /// A driver is to delete an instance.
     Delete(Box<Delete>),
+    /// A driver is to end what it has in hand under an operation; it answers to that operation all the same.
+    End(ScaleSetName, OperationId),
     /// An instance is to be probed so from now on.
     Probe(Announced),
     /// An instance is gone: it is probed no longer, and what plugins remember of it is dropped.
@@ -192,6 +194,7 @@ impl Effect {
             Self::Create(create) => Some((&create.scale_set, &create.instance.id)),
             Self::Delete(delete) => Some((&delete.scale_set, &delete.instance.id)),
             Self::Ensure(_)
+            | Self::End(..)
             | Self::Observe(_)
             | Self::Probe(_)
             | Self::Forget(..)

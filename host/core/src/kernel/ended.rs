@@ -10,7 +10,7 @@ use super::{retry, rollback};
 use crate::domain::{By, Change, Now, ScaleSetName};
 use crate::record::Write;
 use crate::record::audit::{QuarantineState, What};
-use crate::rollout::{Extent, PartState, Purpose, Upgrade, UpgradeState};
+use crate::rollout::{Brake, Extent, PartState, Purpose, Upgrade, UpgradeState};
 
 /// Follows the end of the latest upgrade of a set.
 pub(super) fn ended(
@@ -39,9 +39,13 @@ pub(super) fn ended(
         }
     }
     retry::plan(set, now, out);
-    if upgrade.then_roll_back {
+    if let Some(target) = &upgrade.then_to {
+        // Everybody may be there already.
+        let _ = rollback::begin_to(fleet, memories, name, target, &By::host(), now, out);
+    } else if upgrade.then_roll_back {
+        let brake = if upgrade.past_brake { Brake::Off } else { Brake::On };
         // An upgrade that touched nothing leaves nothing to take back.
-        let _ = rollback::roll_back(fleet, memories, &upgrade, &By::host(), now, out);
+        let _ = rollback::roll_back(fleet, memories, (&upgrade, brake), &By::host(), now, out);
     }
 }
 

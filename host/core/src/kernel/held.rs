@@ -162,6 +162,7 @@ mod tests {
         rig.effects.iter().any(|effect| match effect {
             Effect::Ensure(_) | Effect::Create(_) | Effect::Delete(_) => true,
             Effect::Observe(_)
+            | Effect::End(..)
             | Effect::Probe(_)
             | Effect::Forget(..)
             | Effect::Keep(_)

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::effect::Effect;
 use super::memory::Memories;
 use super::out::Out;
 use super::perform::{self, Creation, Life, Wish};
@@ -113,6 +114,7 @@ fn perform(
             let wanted = Creation { id: instance, replaces, version, operation };
             surge::intend_creation(fleet, name, wanted, now, out);
         }
+        Action::End { instance: _, operation } => out.effects.push(Effect::End(name.clone(), operation)),
         Action::Delete { instance, successor, operation } => {
             let Some(set) = fleet.change(name) else { return };
             surge::intend_deletion(set, memories, (&instance, successor.as_ref()), operation, now, out);

@@ -50,6 +50,7 @@ mod timers;
 mod trail;
 mod watched;
 mod wish;
+mod word;
 
 #[cfg(test)]
 mod tests;
@@ -332,6 +333,21 @@ impl Kernel {
                 wish::wish(fleet, memories, (name, *wish), &by, now, out)?;
                 self.latest(name)
             }
+            Command::RollBackTo(name, former) => {
+                held::check(fleet)?;
+                rollback::to(fleet, memories, name, former, &by, now, out)?;
+                self.latest(name)
+            }
+            Command::Word(name, id, kind, length) => {
+                held::check(fleet)?;
+                word::say(fleet, memories, (name, id), (*kind, *length), &by, now, out)?;
+                Ok(Reply::Recorded)
+            }
+            Command::Release(name, id) => {
+                held::check(fleet)?;
+                word::release(fleet, memories, (name, id), &by, now, out)?;
+                Ok(Reply::Recorded)
+            }
             Command::Adopt => {
                 held::adopt(fleet, memories, &by, now, out)?;
                 Ok(Reply::Recorded)
@@ -399,6 +415,7 @@ impl Kernel {
         let mut names = fleet.touched.clone();
         names.extend(self.timers.due(now.at).cloned());
         for name in names {
+            word::expire(fleet, memories, &name, now, out);
             if fleet.set(&name).is_ok_and(|set| look::is_woken(set, now)) {
                 look::look(fleet, memories, &name, &[], now, out);
             }

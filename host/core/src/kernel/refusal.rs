@@ -1,7 +1,8 @@
 //! Why a request was not granted. Each message is a whole sentence and says what to do next.
 
 use crate::domain::{
-    Digest, ExtensionName, Goal, InstanceId, PluginName, RequestKey, ScaleSetName, TEXT_BYTES_MAX, UpgradeId,
+    Digest, ExtensionName, Goal, InstanceId, PluginName, RequestKey, ScaleSetName, TEXT_BYTES_MAX, Timestamp,
+    UpgradeId,
 };
 use crate::lifecycle;
 use crate::rollout::WishRefusal;
@@ -148,6 +149,38 @@ pub enum Refusal {
         /// The instance.
         instance: InstanceId,
     },
+    /// Nobody has said anything about the instance.
+    #[error("nobody has said anything about instance `{instance}` of scale set `{scale_set}`")]
+    NoWord {
+        /// The set.
+        scale_set: ScaleSetName,
+        /// The instance.
+        instance: InstanceId,
+    },
+    /// A person holds a named instance or leaves it out.
+    #[error(
+        "instance `{instance}` of scale set `{scale_set}` is {word}; take that back with `phasegate instance release \
+         {scale_set} {instance}`, or leave it out"
+    )]
+    HeldByPerson {
+        /// The set.
+        scale_set: ScaleSetName,
+        /// The instance.
+        instance: InstanceId,
+        /// Who said what.
+        word: String,
+    },
+    /// An ended upgrade has left nothing to start again with.
+    #[error("upgrade `{0}` has left nothing: every instance has what it was to bring")]
+    NothingToRetry(UpgradeId),
+    /// A start was asked for at a time that is over.
+    #[error("a start at {at} lies in the past: it is {now}; leave the time out to start at once")]
+    StartInThePast {
+        /// When.
+        at: Timestamp,
+        /// What time it is.
+        now: Timestamp,
+    },
     /// There is nothing to cancel; Azure's words.
     #[error("There is no ongoing Rolling Upgrade to cancel.")]
     NothingToCancel,
@@ -163,10 +196,26 @@ pub enum Refusal {
         why: WishRefusal,
     },
     /// What was to be rolled back was a rollback.
-    #[error("upgrade `{0}` was a rollback itself; start an upgrade instead")]
+    #[error(
+        "upgrade `{0}` was a rollback itself; start an upgrade instead, or go back further with `--to ID`"
+    )]
     WasRollback(UpgradeId),
+    /// There is no way back to what it had brought.
+    #[error(
+        "there is no way back to `{0}`: it is no upgrade of this scale set that completed; `phasegate upgrade list` has \
+         those"
+    )]
+    NotCompleted(UpgradeId),
+    /// Everybody has what it had brought.
+    #[error("every instance that upgrade `{0}` had brought something to has it")]
+    AlreadyBack(UpgradeId),
+    /// A rollback has nothing left to bring back.
+    #[error("rollback `{0}` has left nothing that could be brought back")]
+    NothingToContinue(UpgradeId),
     /// The upgrade left nothing behind.
-    #[error("upgrade `{0}` left nothing that could be rolled back")]
+    #[error(
+        "upgrade `{0}` left nothing that could be rolled back; the ones before it are taken back with `--to ID`"
+    )]
     NothingToRollBack(UpgradeId),
     /// A reason is missing or no line.
     #[error("the reason must be one line of 1 to {TEXT_BYTES_MAX} bytes")]
@@ -239,11 +288,17 @@ impl Refusal {
             | Self::NotQuarantined { .. }
             | Self::PlanChanged { .. }
             | Self::Protected { .. }
+            | Self::NoWord { .. }
+            | Self::HeldByPerson { .. }
+            | Self::NothingToRetry(_)
             | Self::NothingToCancel
             | Self::NoRunningUpgrade(_)
             | Self::Wish { .. }
             | Self::WasRollback(_)
             | Self::NothingToRollBack(_)
+            | Self::NothingToContinue(_)
+            | Self::NotCompleted(_)
+            | Self::AlreadyBack(_)
             | Self::Holding { .. }
             | Self::NotHolding
             | Self::LineNotStopped
@@ -253,6 +308,7 @@ impl Refusal {
             | Self::NoExtension { .. }
             | Self::ExtensionTwice(_)
             | Self::NoInstanceNamed
+            | Self::StartInThePast { .. }
             | Self::Reason => Kind::Invalid,
             Self::NotRecorded { .. } | Self::Ending | Self::Deposed | Self::NotKnown { .. } => {
                 Kind::Unavailable

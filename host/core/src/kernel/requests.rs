@@ -51,6 +51,9 @@ impl Requests {
                 | Command::Start(..)
                 | Command::Wish(..)
                 | Command::LiftQuarantine(..)
+                | Command::RollBackTo(..)
+                | Command::Word(..)
+                | Command::Release(..)
                 | Command::Plugin(..) => Reply::Recorded,
                 Command::Reconfigure(_) | Command::Recall => {
                     Reply::Recalled(Some(known.reload.clone().unwrap_or_default()))
@@ -113,6 +116,11 @@ fn asked(command: &Command) -> String {
         Command::Start(name, options) => format!("{}: {options:?}", about("start", name)),
         Command::Wish(name, wish) => format!("{}: {wish:?}", about("wish", name)),
         Command::LiftQuarantine(name, change) => format!("{}: {change}", about("lift quarantine", name)),
+        Command::RollBackTo(name, to) => format!("{} to {}", about("roll back", name), to.id),
+        Command::Word(name, id, kind, length) => {
+            format!("{} {id} for {length:?}", about(kind.name(), name))
+        }
+        Command::Release(name, id) => format!("{} {id}", about("release", name)),
         Command::StopLine => "stop the line".to_owned(),
         Command::StartLine => "start the line".to_owned(),
         Command::Adopt => "adopt the record".to_owned(),

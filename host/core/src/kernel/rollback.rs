@@ -2,21 +2,124 @@
 
 use std::sync::Arc;
 
+use super::look;
 use super::memory::Memories;
-use super::out::Out;
+use super::out::{About, Out};
 use super::refusal::Refusal;
 use super::start;
-use super::state::{Fleet, InstanceState, SetState};
+use super::state::{Fleet, InstanceState};
 use crate::domain::{By, InstanceId, Now, ScaleSetName};
-use crate::record::audit::StartWhy;
-use crate::rollout::{Purpose, Upgrade, rollback_of};
+use crate::record::audit::{StartWhy, What};
+use crate::rollout::{
+    BackTo, Brake, Event, FleetView as _, Member, MemberState, Purpose, StartUpgrade, Upgrade, Wish,
+    continued, rollback_of,
+};
 
-/// The latest upgrade that did anything: one that found everybody there already does not hide the one
-/// before it.
-pub(super) fn subject(set: &SetState) -> Option<Arc<Upgrade>> {
-    let latest = set.upgrade.as_ref()?;
-    let hidden = || set.touched.clone().filter(|_| !crate::record::left_a_trace(latest));
-    Some(hidden().unwrap_or_else(|| Arc::clone(latest)))
+/// Takes the latest upgrade of a set back, and no other one: that one before it was good is likely. Where it was a
+/// rollback that has ended half-way, a person may let it go on.
+///
+/// # Errors
+/// When there is none, or nothing that could be taken back.
+pub(super) fn latest(
+    fleet: &mut Fleet,
+    memories: &mut Memories,
+    (name, brake): (&ScaleSetName, Brake),
+    by: &By,
+    now: Now,
+    out: &mut Out,
+) -> Result<(), Refusal> {
+    let latest = fleet.set(name)?.upgrade.clone().ok_or_else(|| Refusal::NoRunningUpgrade(name.clone()))?;
+    match (&latest.purpose, brake) {
+        (Purpose::Rollback { .. }, Brake::Off) => go_on(fleet, memories, &latest, brake, by, now, out),
+        (Purpose::Rollback { .. }, Brake::On) => Err(Refusal::WasRollback(latest.id.clone())),
+        (Purpose::Forward | Purpose::Manual, _) => {
+            if !crate::record::left_a_trace(&latest) {
+                return Err(Refusal::NothingToRollBack(latest.id.clone()));
+            }
+            roll_back(fleet, memories, (&latest, brake), by, now, out)
+        }
+    }
+}
+
+/// Goes to what a former upgrade had brought: now, or once what runs has stopped.
+pub(super) fn to(
+    fleet: &mut Fleet,
+    memories: &mut Memories,
+    name: &ScaleSetName,
+    former: &Upgrade,
+    by: &By,
+    now: Now,
+    out: &mut Out,
+) -> Result<(), Refusal> {
+    let set = fleet.set(name)?;
+    let target = BackTo::what(former).filter(|_| former.scale_set == *name);
+    let target = target.ok_or_else(|| Refusal::NotCompleted(former.id.clone()))?;
+    let Some(running) = set.active() else { return begin_to(fleet, memories, name, &target, by, now, out) };
+    if matches!(running.purpose, Purpose::Rollback { .. }) {
+        return Err(start::still_running(running));
+    }
+    out.audit(About::upgrade(running, None), by.clone(), What::Wish { wish: Wish::RollBack }, now);
+    if let Some(upgrade) = fleet.change(name).and_then(|set| set.upgrade.as_mut()) {
+        Arc::make_mut(upgrade).then_to = Some(Box::new(target));
+    }
+    look::look(fleet, memories, name, &[Event::Wish(Wish::RollBack)], now, out);
+    Ok(())
+}
+
+/// Begins to go to what a former upgrade had brought.
+pub(super) fn begin_to(
+    fleet: &mut Fleet,
+    memories: &mut Memories,
+    name: &ScaleSetName,
+    target: &BackTo,
+    by: &By,
+    now: Now,
+    out: &mut Out,
+) -> Result<(), Refusal> {
+    let set = fleet.set(name)?;
+    let latest = set.upgrade.clone().ok_or_else(|| Refusal::NoRunningUpgrade(name.clone()))?;
+    let (number, id) = out.upgrade(name)?;
+    let start = StartUpgrade {
+        id,
+        number,
+        scale_set: name.clone(),
+        goal: target.goal.clone(),
+        policy: set.spec.policy.clone(),
+        before: set.model.clone(),
+        bypass: false,
+    };
+    let from = (latest.id.clone(), latest.goal.clone());
+    let upgrade = target.upgrade(start, from, &set.view(now).candidates(), now.at);
+    let upgrade = upgrade.ok_or_else(|| Refusal::AlreadyBack(target.of.clone()))?;
+    let why = StartWhy::TakesBack { ended: latest.id.clone(), goal: latest.goal.clone() };
+    start::install(fleet, memories, upgrade, why, by, now, out);
+    Ok(())
+}
+
+/// Brings back what an ended rollback has left.
+pub(super) fn go_on(
+    fleet: &mut Fleet,
+    memories: &mut Memories,
+    ended: &Upgrade,
+    brake: Brake,
+    by: &By,
+    now: Now,
+    out: &mut Out,
+) -> Result<(), Refusal> {
+    let set = fleet.set(&ended.scale_set)?;
+    // What runs what it was to be brought back to has had all that a driver can do for it.
+    let is_left = |id: &InstanceId, member: &Member| {
+        let instance = set.instance(member.occupant(id));
+        let lacks = |instance: &InstanceState| {
+            member.parts.iter().any(|part| instance.runs_of(&part.component).version() != Some(&part.target))
+        };
+        matches!(member.state, MemberState::Failed { .. }) && instance.is_some_and(lacks)
+    };
+    let (number, id) = out.upgrade(&ended.scale_set)?;
+    let rest = continued(ended, id, brake, is_left, now.at);
+    let rest = rest.ok_or_else(|| Refusal::NothingToContinue(ended.id.clone()))?;
+    install(fleet, memories, Upgrade { number, ..rest }, ended, by, now, out);
+    Ok(())
 }
 
 /// Begins to take an ended upgrade back.
@@ -26,7 +129,7 @@ pub(super) fn subject(set: &SetState) -> Option<Arc<Upgrade>> {
 pub(super) fn roll_back(
     fleet: &mut Fleet,
     memories: &mut Memories,
-    ended: &Upgrade,
+    (ended, brake): (&Upgrade, Brake),
     by: &By,
     now: Now,
     out: &mut Out,
@@ -39,12 +142,25 @@ pub(super) fn roll_back(
     let rollback = rollback_of(ended, id, now.at);
     let mut rollback = rollback.ok_or_else(|| Refusal::NothingToRollBack(ended.id.clone()))?;
     rollback.number = number;
-    if let Ok(set) = fleet.set(name) {
+    brake.apply(&mut rollback.policy);
+    install(fleet, memories, rollback, ended, by, now, out);
+    Ok(())
+}
+
+fn install(
+    fleet: &mut Fleet,
+    memories: &mut Memories,
+    mut rollback: Upgrade,
+    ended: &Upgrade,
+    by: &By,
+    now: Now,
+    out: &mut Out,
+) {
+    if let Ok(set) = fleet.set(&ended.scale_set) {
         // What the configuration no longer has stays as it is.
         let is_there = |id: &InstanceId| set.instance(id).is_some_and(InstanceState::is_member);
         rollback.reconfigured(is_there, |_| false, now.at);
     }
     let why = StartWhy::TakesBack { ended: ended.id.clone(), goal: ended.goal.clone() };
     start::install(fleet, memories, rollback, why, by, now, out);
-    Ok(())
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::command::{Quarantined, Selection, StartOptions, Stops, Wanted};
-use super::look;
 use super::memory::Memories;
 use super::out::{About, Out};
 use super::perform::announce;
@@ -11,13 +10,14 @@ use super::refusal::Refusal;
 use super::sight;
 use super::state::{Fleet, SetState};
 use super::trail;
+use super::{look, rollback};
 use crate::domain::{
     By, Change, Checkpoints, Component, Creation, Digest, Goal, InstanceId, Now, ScaleSetName,
 };
 use crate::plan::{Candidate, Plan, PlanInput, plan};
 use crate::record::audit::{RetryNote, StartWhy, What};
 use crate::record::{StoredModel, Write};
-use crate::rollout::{Extent, FleetView, Purpose, StartUpgrade, Upgrade, manual};
+use crate::rollout::{Brake, Extent, FleetView, Purpose, StartUpgrade, Upgrade, manual};
 
 /// Which try of an upgrade, and why it is made.
 pub(super) struct Attempt {
@@ -43,6 +43,40 @@ pub(super) fn start(
         (Extent::Missing, Stops::Bypassed) => StartWhy::Bypass,
     };
     begin(fleet, memories, name, goal, options, Attempt { number: 1, why }, by, now, out)
+}
+
+/// Starts again with what the latest upgrade has left: those that failed, that were left out or that it did not come
+/// to. A version that is in quarantine because of it is tried again, because a person wants that.
+pub(super) fn again(
+    fleet: &mut Fleet,
+    memories: &mut Memories,
+    name: &ScaleSetName,
+    by: &By,
+    now: Now,
+    out: &mut Out,
+) -> Result<(), Refusal> {
+    let set = fleet.set(name)?;
+    let ended = set.upgrade.clone().ok_or_else(|| Refusal::NoRunningUpgrade(name.clone()))?;
+    if matches!(ended.purpose, Purpose::Rollback { .. }) {
+        return rollback::go_on(fleet, memories, &ended, Brake::On, by, now, out);
+    }
+    let view = set.view(now);
+    let lacks = |candidate: &Candidate| {
+        let named = ended.purpose != Purpose::Manual || ended.members.get(&candidate.id).is_some();
+        named && !candidate.is_at(&ended.goal)
+    };
+    let left: Vec<InstanceId> =
+        view.candidates().into_iter().filter(lacks).map(|candidate| candidate.id).collect();
+    if left.is_empty() {
+        return Err(Refusal::NothingToRetry(ended.id.clone()));
+    }
+    let options = StartOptions {
+        quarantined: Quarantined::Allow,
+        manual: (ended.purpose == Purpose::Manual).then_some(Selection::These(left)),
+        ..StartOptions::default()
+    };
+    let attempt = Attempt { number: 1, why: StartWhy::Left { of: ended.id.clone() } };
+    begin(fleet, memories, name, ended.goal.clone(), &options, attempt, by, now, out)
 }
 
 /// Starts an upgrade, unless something speaks against it.
@@ -75,7 +109,10 @@ pub(super) fn begin(
         before: set.model.clone(),
         bypass: options.stops == Stops::Bypassed,
     };
-    let upgrade = match &options.manual {
+    if let Some(at) = options.not_before.filter(|at| *at <= now.wall.date()) {
+        return Err(Refusal::StartInThePast { at, now: now.wall.date() });
+    }
+    let mut upgrade = match &options.manual {
         Some(selection) => {
             // Everybody has been named: nothing is waited for, and no plugin is asked.
             start.policy.checkpoints = Checkpoints::default();
@@ -93,6 +130,13 @@ pub(super) fn begin(
             upgrade
         }
     };
+    let view = set.view(now);
+    if options.stops == Stops::Bypassed {
+        upgrade.bypass_stops(&view, now.at);
+    }
+    if let Some(date) = options.not_before {
+        upgrade.wait_for(date, view.moment(date));
+    }
     let Some(set) = fleet.change(name) else { return Ok(()) };
     let lifted = goal.changes().filter(|_| options.extent != Extent::Repair);
     for change in lifted {
@@ -242,7 +286,10 @@ fn selected(set: &SetState, selection: &Selection, now: Now) -> Result<Vec<Candi
     let named: Vec<Candidate> = all.into_iter().filter(|candidate| ids.contains(&candidate.id)).collect();
     match named.iter().find(|candidate| candidate.protection.from_scale_set_actions) {
         Some(candidate) => Err(Refusal::Protected { scale_set, instance: candidate.id.clone() }),
-        None => Ok(named),
+        None => match named.iter().find_map(|one| Some((one.id.clone(), one.held.as_ref()?.to_string()))) {
+            Some((instance, word)) => Err(Refusal::HeldByPerson { scale_set, instance, word }),
+            None => Ok(named),
+        },
     }
 }
 

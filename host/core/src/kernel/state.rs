@@ -18,10 +18,11 @@ use imbl::{OrdMap, OrdSet};
 use super::refusal::Refusal;
 use crate::domain::{
     CanTell, Change, Component, Custody, DriverTraits, Generation, Goal, InstanceId, Now, OnFailure,
-    OperationId, Outcome, Participation, PluginName, ScaleSet, ScaleSetName, Timestamp, Version, WallTime,
+    OperationId, Outcome, Participation, PersonsWord, PluginName, ScaleSet, ScaleSetName, Timestamp, Version,
+    WallTime, WordKind,
 };
 use crate::lifecycle::PluginLife;
-use crate::plan::{Standing, StandingInput, standing};
+use crate::plan::{Standing, StandingInput, is_answered, standing};
 use crate::record::{Hold, Retry, StoppedLine};
 use crate::rollout::{Event as RolloutEvent, Upgrade};
 
@@ -132,6 +133,8 @@ pub struct SetState {
     pub(super) touched: Option<Arc<Upgrade>>,
     /// Versions that faulted, with the reason.
     pub quarantined: BTreeMap<Change, String>,
+    /// What persons have said about single instances.
+    pub words: OrdMap<InstanceId, PersonsWord>,
     /// When the latest upgrade, which faulted, is tried again.
     pub retry: Option<Retry>,
     /// A person stopped the line for all sets.
@@ -261,7 +264,8 @@ impl SetState {
         if unheard {
             return Some(Timestamp::default());
         }
-        self.wake_at.into_iter().chain(due).chain(look).chain(self.retry_at()).min()
+        let words = self.words.values().filter_map(|word| word.until).min();
+        self.wake_at.into_iter().chain(due).chain(look).chain(words).chain(self.retry_at()).min()
     }
 
     /// End of the freeze window that is open at a date.
@@ -270,7 +274,35 @@ impl SetState {
         self.spec.freeze.frozen_at(date.date()).map(|frozen| frozen.until)
     }
 
-    /// How an instance stands with the plugin, for the planner.
+    /// Whether no upgrade may touch an instance: by the configuration, or by a person's word.
+    #[must_use]
+    pub fn is_protected(&self, instance: &InstanceState) -> bool {
+        let word = self.words.get(&instance.spec.id);
+        instance.spec.protection.from_scale_set_actions
+            || word.is_some_and(|word| word.kind == WordKind::Protect)
+    }
+
+    /// How an instance stands for the planner: with its plugin, unless a person has forced it. What a silent one, or
+    /// one whose plugin fails, has said before stands, whoever forces it.
+    #[must_use]
+    pub fn permitted(&self, instance: &InstanceState, at: Timestamp) -> Standing {
+        let standing = self.standing(instance, at);
+        let forced = self.words.get(&instance.spec.id).filter(|word| word.kind == WordKind::Force);
+        let latest = instance.latest.as_ref().and_then(|latest| latest.result.as_deref().ok());
+        match (forced, standing) {
+            (
+                Some(word),
+                Standing::Decided {
+                    phase, participation: Participation::Skip | Participation::Defer, ..
+                },
+            ) if latest.is_some_and(is_answered) => {
+                Standing::Decided { phase, participation: Participation::Proceed, detail: word.to_string() }
+            }
+            (_, standing) => standing,
+        }
+    }
+
+    /// How an instance stands with the plugin.
     #[must_use]
     pub fn standing(&self, instance: &InstanceState, at: Timestamp) -> Standing {
         let answered = instance.answered.as_ref();

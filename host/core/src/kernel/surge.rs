@@ -171,6 +171,10 @@ pub(super) fn deleted(fleet: &mut Fleet, deleted: Deleted, now: Now, out: &mut O
                 Some(Place::Leaving { replaced_by }) => replaced_by,
                 Some(Place::Member { .. } | Place::Coming { .. }) | None => None,
             };
+            if set.words.remove(&id).is_some() {
+                // No id is used twice.
+                out.writes.push(Write::Word(name.clone(), id.clone(), None));
+            }
             let gone = Membership::Deleted { replaced_by };
             out.writes.push(Write::Membership(name, id.clone(), Some(Box::new(gone))));
         }

@@ -263,6 +263,7 @@ pub(super) fn used(entry: &Entry) -> Option<Used> {
         | What::End { .. }
         | What::Retry { .. }
         | What::Wish { .. }
+        | What::Word { .. }
         | What::Line { .. }
         | What::Record { .. }
         | What::Process { .. }

@@ -22,6 +22,10 @@ pub enum HoldReason {
     PluginFailed(String),
     /// Its health could not be found out; the latest reason follows.
     Unknown(String),
+    /// A person holds it for now; who and why follows.
+    PersonHold(String),
+    /// A person leaves it out; who and why follows.
+    PersonSkip(String),
 }
 
 impl HoldReason {
@@ -36,7 +40,15 @@ impl HoldReason {
             Self::Undecided => "undecided",
             Self::PluginFailed(_) => "plugin-failed",
             Self::Unknown(_) => "unknown",
+            Self::PersonHold(_) => "person-hold",
+            Self::PersonSkip(_) => "person-skip",
         }
+    }
+
+    /// Whether it is asked again, for a time.
+    #[must_use]
+    pub fn is_for_now(&self) -> bool {
+        matches!(self, Self::Defer(_) | Self::PersonHold(_))
     }
 }
 
@@ -47,6 +59,7 @@ impl fmt::Display for HoldReason {
             Self::Skip(detail) => write!(f, "skip: {detail}"),
             Self::Defer(detail) if detail.is_empty() => write!(f, "not now"),
             Self::Defer(detail) => write!(f, "not now: {detail}"),
+            Self::PersonHold(detail) | Self::PersonSkip(detail) => write!(f, "{detail}"),
             Self::Protected => write!(f, "protectFromScaleSetActions is set"),
             Self::Undecided => write!(f, "no probe has been judged by its plugin yet"),
             Self::PluginFailed(detail) => write!(f, "no decision: {detail}"),

@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Component, Digest, ExtensionName, Goal, Health, InstanceId, Participation, Phase, Protection, Runs,
-    ScaleSetName, UpgradePolicy, Version,
+    Component, Digest, ExtensionName, Goal, Health, InstanceId, Participation, PersonsWord, Phase,
+    Protection, Runs, ScaleSetName, UpgradePolicy, Version, WordKind,
 };
 
 use group::{GroupKey, PhaseOrder, Target, cut};
@@ -45,8 +45,10 @@ pub struct Candidate {
     pub extensions: BTreeMap<ExtensionName, Runs>,
     /// Committed health.
     pub health: Health,
-    /// What the plugin's answers amount to.
+    /// What the plugin's answers amount to, and what a person has said that goes before them.
     pub standing: Standing,
+    /// A person holds it or leaves it out.
+    pub held: Option<PersonsWord>,
 }
 
 impl Candidate {
@@ -57,6 +59,13 @@ impl Candidate {
             Component::Application => &self.runs,
             Component::Extension(name) => self.extensions.get(name).unwrap_or(&Runs::UNKNOWN),
         }
+    }
+
+    /// Whether it says "not now", or a person does.
+    #[must_use]
+    pub fn defers(&self) -> bool {
+        let by_person = self.held.as_ref().is_some_and(|word| word.kind == WordKind::Hold);
+        by_person || matches!(self.standing, Standing::Decided { participation: Participation::Defer, .. })
     }
 
     /// The version that it has of a component, where there is one and it is known.
@@ -195,6 +204,12 @@ fn classify<'a>(candidate: &'a Candidate, input: &PlanInput<'_>) -> Class<'a> {
     }
     if candidate.protection.from_scale_set_actions {
         return Class::Held(HoldReason::Protected);
+    }
+    match candidate.held.as_ref().map(|word| (word.kind, word.to_string())) {
+        Some((WordKind::Skip, said)) => return Class::Held(HoldReason::PersonSkip(said)),
+        Some((WordKind::Hold, said)) => return Class::Held(HoldReason::PersonHold(said)),
+        // In its protection, and in its standing.
+        Some((WordKind::Protect | WordKind::Force, _)) | None => {}
     }
     let phase = match &candidate.standing {
         Standing::Undecided => return Class::Held(HoldReason::Undecided),

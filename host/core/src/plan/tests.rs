@@ -29,6 +29,7 @@ fn candidate(text: &str) -> Candidate {
         () => Participation::Proceed,
     };
     Candidate {
+        held: None,
         id: InstanceId::parse(id).unwrap(),
         zone,
         update_domain,

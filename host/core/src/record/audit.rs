@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     By, Cost, Goal, InstanceId, PhaseName, PluginStamp, ScaleSetName, Timestamp, UpgradeId, WallTime,
+    WordKind,
 };
 use crate::plan::HoldReason;
 
@@ -79,6 +80,11 @@ pub enum StartWhy {
         /// Which try.
         attempt: u32,
     },
+    /// A person starts again with what an ended one has left.
+    Left {
+        /// Which.
+        of: UpgradeId,
+    },
     /// It takes an ended one back.
     TakesBack {
         /// Which.
@@ -111,6 +117,29 @@ pub enum RetryNote {
     RolledBack,
     /// Cancel was asked for.
     Cancelled,
+}
+
+/// What is said of a person's word about an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum WordNote {
+    /// It was said.
+    Said {
+        /// What is wanted.
+        kind: WordKind,
+        /// When it ends by itself.
+        until: Option<Timestamp>,
+    },
+    /// A person took it back.
+    Released {
+        /// What was wanted.
+        kind: WordKind,
+    },
+    /// Its time is over.
+    Over {
+        /// What was wanted.
+        kind: WordKind,
+    },
 }
 
 /// Why an instance leaves a running upgrade.

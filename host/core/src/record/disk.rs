@@ -87,6 +87,7 @@ impl Disk {
             Write::Model(set, component, model) => drop(stored.models.insert((set, component), model)),
             Write::Plugin(name, plugin) => drop(stored.plugins.insert(name, *plugin)),
             Write::Quarantine(set, change, reason) => put(&mut stored.quarantined, (set, change), reason),
+            Write::Word(set, id, word) => put(&mut stored.words, (set, id), word),
             Write::Retry(set, retry) => put(&mut stored.retries, set, retry),
             Write::Line(line) => stored.line = line,
             Write::Hold(hold) => stored.hold = hold,

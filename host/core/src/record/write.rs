@@ -8,8 +8,8 @@ use super::audit::Entry;
 use super::hold::Hold;
 use super::stored::{Retry, StoppedLine, StoredMemory, StoredModel, StoredPlugin, StoredRequest};
 use crate::domain::{
-    Change, Component, Fence, InstanceId, Membership, PluginName, RequestKey, Runs, ScaleSetName, Timestamp,
-    UpgradeId,
+    Change, Component, Fence, InstanceId, Membership, PersonsWord, PluginName, RequestKey, Runs,
+    ScaleSetName, Timestamp, UpgradeId,
 };
 use crate::rollout::{BatchProgress, LeftOut, Member, Upgrade};
 
@@ -45,6 +45,8 @@ pub enum Write {
     Quarantine(ScaleSetName, Change, Option<String>),
     /// When a faulted upgrade is tried again; none drops the plan.
     Retry(ScaleSetName, Option<Retry>),
+    /// What a person has said about an instance; none when it is over.
+    Word(ScaleSetName, InstanceId, Option<PersonsWord>),
     /// A stopped line; none lets it go on.
     Line(Option<StoppedLine>),
     /// A request that was granted; none when it is too old to be asked for again.
@@ -122,6 +124,8 @@ pub struct Stored {
     pub quarantined: BTreeMap<(ScaleSetName, Change), String>,
     /// Faulted upgrades that are tried again.
     pub retries: BTreeMap<ScaleSetName, Retry>,
+    /// What persons have said about single instances.
+    pub words: BTreeMap<(ScaleSetName, InstanceId), PersonsWord>,
     /// Whether the line is stopped.
     pub line: Option<StoppedLine>,
     /// Components in use.

@@ -36,6 +36,13 @@ pub enum Action {
         /// Identity of the effect.
         operation: OperationId,
     },
+    /// End what the driver has in hand for an instance; it answers to that operation all the same.
+    End {
+        /// Which instance.
+        instance: InstanceId,
+        /// The effect that is to end.
+        operation: OperationId,
+    },
 }
 
 impl Action {
@@ -45,7 +52,8 @@ impl Action {
         match self {
             Self::Apply { operation, .. }
             | Self::Create { operation, .. }
-            | Self::Delete { operation, .. } => operation,
+            | Self::Delete { operation, .. }
+            | Self::End { operation, .. } => operation,
         }
     }
 
@@ -53,9 +61,10 @@ impl Action {
     #[must_use]
     pub fn instance(&self) -> &InstanceId {
         match self {
-            Self::Apply { instance, .. } | Self::Create { instance, .. } | Self::Delete { instance, .. } => {
-                instance
-            }
+            Self::Apply { instance, .. }
+            | Self::Create { instance, .. }
+            | Self::Delete { instance, .. }
+            | Self::End { instance, .. } => instance,
         }
     }
 }

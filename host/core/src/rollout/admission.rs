@@ -12,8 +12,8 @@ use super::limits::{room, unhealthy_fleet};
 use super::state::{Purpose, Stage, Upgrade, UpgradeState};
 use super::step::{Step, end, fault, go};
 use super::view::FleetView;
-use super::waiting::{Waiting, stopped, unheard, waiting};
-use super::{deferred, gate, live, surge};
+use super::waiting::{stopped, unheard, waiting};
+use super::{deferred, gate, live, reasked, surge};
 
 /// Waits for answers, then takes the snapshot. Gives whether the stage changed.
 pub(super) fn prepare(
@@ -27,7 +27,7 @@ pub(super) fn prepare(
         end(upgrade, UpgradeState::Cancelled, now);
         return true;
     }
-    if let Some(stopped) = stopped(upgrade, fleet) {
+    if let Some(stopped) = stopped(upgrade, fleet, now) {
         // A snapshot is taken when something can follow from it.
         stopped.until().into_iter().for_each(|until| out.wake(until));
         return false;
@@ -75,8 +75,11 @@ pub(super) fn between(
         }
         return true;
     }
+    if upgrade.is_forward() && reasked::ask(upgrade, fleet, out) {
+        return true;
+    }
     let is_live = upgrade.is_forward() && upgrade.policy.decisions == Decisions::Live;
-    if is_live && now >= resume_at && stopped(upgrade, fleet).is_none() {
+    if is_live && now >= resume_at && stopped(upgrade, fleet, now).is_none() {
         if let Some(waiting) = unheard(upgrade, fleet, now) {
             waiting.until().into_iter().for_each(|until| out.wake(until));
             return false;
@@ -88,17 +91,15 @@ pub(super) fn between(
         }
     }
     if let Some(waiting) = waiting(upgrade, fleet, resume_at, now) {
-        if let Waiting::Pause { until } | Waiting::Recovery { until } | Waiting::Freeze { until } = waiting {
-            out.wake(until);
-        }
+        waiting.until().into_iter().for_each(|until| out.wake(until));
         return false;
     }
+    if upgrade.has_more() && gate::is_over_limit(upgrade, fleet) {
+        // What was healthy after its batch may have gone down during the pause.
+        gate::judge_upgraded(upgrade, fleet, now, out);
+        return true;
+    }
     if upgrade.is_forward() {
-        if upgrade.has_more() && gate::is_over_limit(upgrade, fleet) {
-            // What was healthy after its batch may have gone down during the pause.
-            gate::judge_upgraded(upgrade, fleet, now, out);
-            return true;
-        }
         if upgrade.has_more()
             && let Some(error) = unhealthy_fleet(upgrade, fleet)
         {

@@ -10,7 +10,7 @@ use super::part::{Part, PartState};
 use super::state::{Extent, Stage, Upgrade};
 use super::surge::{Way, whole};
 use crate::domain::{Goal, InstanceId, PhaseName};
-use crate::plan::{Batch, Candidate, Hold, HoldReason, Plan};
+use crate::plan::{Batch, Candidate, Hold, Plan};
 
 impl Upgrade {
     /// Takes over a plan made from `candidates`.
@@ -25,7 +25,7 @@ impl Upgrade {
 
     /// Leaves instances out; those that said "not now" are remembered.
     pub(super) fn hold(&mut self, holds: Vec<Hold>, candidates: &BTreeMap<&InstanceId, &Candidate>) {
-        for hold in holds.iter().filter(|hold| matches!(hold.reason, HoldReason::Defer(_))) {
+        for hold in holds.iter().filter(|hold| hold.reason.is_for_now()) {
             let phase = candidates.get(&hold.instance).and_then(|candidate| candidate.standing.phase());
             self.deferred.insert(hold.instance.clone(), phase.into());
         }

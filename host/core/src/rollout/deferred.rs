@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{Decisions, InstanceId, Participation, PhaseName, Timestamp};
-use crate::plan::{Candidate, Hold, HoldReason, PlanInput, Standing, plan};
+use crate::domain::{Decisions, InstanceId, PhaseName, Timestamp};
+use crate::plan::{Candidate, Hold, HoldReason, PlanInput, plan};
 
 use super::live;
 use super::state::Upgrade;
@@ -42,26 +42,38 @@ pub(super) fn out_of_time(detail: &str) -> String {
     if detail.is_empty() { OVER.to_owned() } else { format!("{detail}; {OVER}") }
 }
 
-/// Asks the due ones again.
+/// Those whose phase has come, or is over. Nobody waits for the former ones; they go as soon as they say so.
+fn in_turn(upgrade: &Upgrade) -> impl Iterator<Item = &InstanceId> {
+    let next = upgrade.batches.get(upgrade.current).map(|batch| PhaseName::from(batch.phase));
+    let has_come = move |phase: &PhaseName| next.is_none_or(|next| *phase <= next);
+    upgrade.deferred.iter().filter(move |(_, phase)| has_come(phase)).map(|(id, _)| id)
+}
+
+/// Asks those again whose turn has come. Who says something else by now goes at once: the others may say "not now" for
+/// a long time.
 pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) -> Deferred {
-    let due: BTreeSet<InstanceId> = due(upgrade).cloned().collect();
-    if due.is_empty() {
-        return Deferred::Settled;
-    }
     let until = upgrade.defer_until();
+    let waits = is_due(upgrade);
     if upgrade.policy.decisions == Decisions::Live && now < until {
         // All have just been asked.
-        out.wake(until);
-        return Deferred::Waiting;
+        if waits {
+            out.wake(until);
+        }
+        return if waits { Deferred::Waiting } else { Deferred::Settled };
     }
-    let asked: Vec<Candidate> = due.iter().filter_map(|id| fleet.candidate(id)).collect();
-    let defers = |candidate: &Candidate| {
-        matches!(candidate.standing, Standing::Decided { participation: Participation::Defer, .. })
-    };
-    if now < until && asked.iter().any(defers) {
-        out.wake(until);
-        // Those who no longer defer wait for the others, so that their batches are cut once.
-        return Deferred::Waiting;
+    let in_turn: Vec<InstanceId> =
+        if now < until { in_turn(upgrade).cloned().collect() } else { due(upgrade).cloned().collect() };
+    let gone = |id: &InstanceId| fleet.candidate(id).is_none();
+    let asked: Vec<Candidate> = in_turn.iter().filter_map(|id| fleet.candidate(id)).collect();
+    let asked: Vec<Candidate> =
+        asked.into_iter().filter(|candidate| now >= until || !candidate.defers()).collect();
+    let says: BTreeSet<InstanceId> = asked.iter().map(|candidate| candidate.id.clone()).collect();
+    let due: BTreeSet<InstanceId> = in_turn.into_iter().filter(|id| says.contains(id) || gone(id)).collect();
+    if due.is_empty() {
+        if waits {
+            out.wake(until);
+        }
+        return if waits { Deferred::Waiting } else { Deferred::Settled };
     }
     let again = plan(&PlanInput {
         scale_set: &upgrade.scale_set,
@@ -76,10 +88,14 @@ pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, 
     upgrade.holds.retain(|hold| !due.contains(&hold.instance));
     let late = |Hold { instance, reason }: Hold| match reason {
         HoldReason::Defer(detail) => Hold { instance, reason: HoldReason::Defer(out_of_time(&detail)) },
+        HoldReason::PersonHold(detail) => {
+            Hold { instance, reason: HoldReason::PersonHold(out_of_time(&detail)) }
+        }
         HoldReason::Skip(_)
         | HoldReason::Protected
         | HoldReason::Undecided
         | HoldReason::PluginFailed(_)
+        | HoldReason::PersonSkip(_)
         | HoldReason::Unknown(_) => Hold { instance, reason },
     };
     upgrade.holds.extend(again.holds.into_iter().map(late));

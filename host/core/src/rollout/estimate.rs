@@ -46,11 +46,12 @@ pub fn estimate(
                 | Stage::Between { .. }
                 | Stage::InBatch
                 | Stage::Undoing
+                | Stage::Stopping { .. }
                 | Stage::Ended { .. },
                 _,
             ) => at = at + upgrade.policy.rolling.pause_time_between_batches,
         }
-        if upgrade.bypass.is_none() {
+        if upgrade.bypassed_freeze.is_none() {
             at = frozen_until(at).map_or(at, |until| at.max(until));
         }
         at = at + per_batch;

@@ -8,7 +8,7 @@ use crate::domain::{Health, HealthGate, InstanceId, OnBreach, OnInstanceFailure,
 use super::batch::BatchState;
 use super::error::{UpgradeError, UpgradeErrorCode};
 use super::member::{Member, MemberState};
-use super::state::{Progress, Stage, Upgrade, UpgradeState};
+use super::state::{Progress, Purpose, Stage, Upgrade, UpgradeState};
 use super::step::{Step, end, fail, go};
 use super::surge;
 use super::view::FleetView;
@@ -170,10 +170,10 @@ fn after_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out
     judge_upgraded(upgrade, fleet, now, out);
 }
 
-/// Whether too much of what has been upgraded so far is unhealthy. A way back has no limit, nor has a
-/// person who names instances.
+/// Whether too much of what has been upgraded so far, or brought back, is unhealthy. A person who names instances has
+/// no limit.
 pub(super) fn is_over_limit(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
-    if !upgrade.is_forward() {
+    if upgrade.purpose == Purpose::Manual {
         return false;
     }
     let down = if fleet.unhealthy_count() > 0 { fleet.unhealthy() } else { Vec::new() };
@@ -190,15 +190,19 @@ pub(super) fn judge_upgraded(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: 
         return;
     }
     let limit = upgrade.policy.rolling.max_unhealthy_upgraded_instance_percent;
-    let exceeded = upgrade.is_forward() && limit.is_exceeded_by(unhealthy.len(), upgraded);
+    let exceeded = upgrade.purpose != Purpose::Manual && limit.is_exceeded_by(unhealthy.len(), upgraded);
     let code = if exceeded {
         UpgradeErrorCode::MaxUnhealthyUpgradedInstancePercentExceededInRollingUpgrade
     } else {
         UpgradeErrorCode::RollingUpgradeInProgressWithFailedUpgradedVMs
     };
     let (first, why) = unhealthy.first().map_or(("", ""), |(id, why)| (id.as_str(), why.as_str()));
+    let what = match upgrade.purpose {
+        Purpose::Forward | Purpose::Manual => "upgraded instances",
+        Purpose::Rollback { .. } => "instances that were brought back",
+    };
     let message = format!(
-        "{} of {upgraded} upgraded instances are unhealthy (maxUnhealthyUpgradedInstancePercent = {}); \
+        "{} of {upgraded} {what} are unhealthy (maxUnhealthyUpgradedInstancePercent = {}); \
          the first is `{first}`: {why}",
         unhealthy.len(),
         limit.get(),

@@ -171,7 +171,8 @@ impl Checker {
         if let Some(history) = self.histories.get_mut(id) {
             history.widest = history.widest.max(admitted.len());
         }
-        self.decided.extend(seen.step.actions.iter().map(|action| decided(id, action, &admitted)));
+        let effects = seen.step.actions.iter().filter(|action| !matches!(action, Action::End { .. }));
+        self.decided.extend(effects.map(|action| decided(id, action, &admitted)));
         found
     }
 
@@ -211,15 +212,24 @@ impl Checker {
         let between = matches!(before.stage, super::Stage::Between { .. });
         let phase = |index: usize| before.batches.get(index).map(|batch| PhaseName::from(batch.phase));
         match wish {
-            Wish::Cancel | Wish::RollBack => history.cancelled = true,
+            Wish::Cancel | Wish::CancelNow | Wish::RollBack | Wish::RollBackOn => history.cancelled = true,
             Wish::Pause => history.paused = true,
+            // One word ends one pause.
+            Wish::Resume if before.paused => history.paused = false,
             Wish::Resume => {
-                history.paused = false;
                 let behind = before.current.checked_sub(1).and_then(phase);
                 history.resumed.extend(behind.filter(|_| between));
             }
             Wish::Approve => history.approved.extend(phase(before.current).filter(|_| between)),
             Wish::Bypass => history.bypassed = true,
+            // Whichever it was: which of them waited then is checked by who is admitted.
+            Wish::Promote if before.paused => history.paused = false,
+            Wish::Promote => {
+                let behind = before.current.checked_sub(1).and_then(phase);
+                history.resumed.extend(behind.filter(|_| between));
+                history.approved.extend(phase(before.current).filter(|_| between));
+            }
+            Wish::Retry => {}
         }
     }
 }
@@ -230,7 +240,7 @@ fn decided(upgrade: &UpgradeId, action: &Action, admitted: &BTreeSet<InstanceId>
         Action::Create { version, replaces, .. } => {
             (Some((Component::Application, version.clone())), Some(replaces.clone()))
         }
-        Action::Delete { .. } => (None, None),
+        Action::Delete { .. } | Action::End { .. } => (None, None),
     };
     Decided {
         upgrade: upgrade.clone(),

@@ -56,6 +56,9 @@ fn expired(hold: Hold) -> Hold {
             let detail = if detail.is_empty() { "said \"not now\"" } else { &detail };
             Hold { instance: hold.instance, reason: HoldReason::Skip(out_of_time(detail)) }
         }
+        HoldReason::PersonHold(detail) => {
+            Hold { instance: hold.instance, reason: HoldReason::PersonSkip(out_of_time(&detail)) }
+        }
         reason => Hold { instance: hold.instance, reason },
     }
 }

@@ -20,8 +20,15 @@ pub fn manual(start: StartUpgrade, extent: Extent, candidates: &[Candidate], now
     let is_there = |candidate: &&Candidate| extent == Extent::Missing && candidate.is_at(&upgrade.goal);
     upgrade.already = candidates.iter().filter(is_there).count();
     let wanted = || candidates.iter().filter(|candidate| !is_there(candidate));
-    let is_protected = |candidate: &&Candidate| candidate.protection.from_scale_set_actions;
-    let protected = |c: &Candidate| Hold { instance: c.id.clone(), reason: HoldReason::Protected };
+    let is_protected =
+        |candidate: &&Candidate| candidate.protection.from_scale_set_actions || candidate.held.is_some();
+    let protected = |c: &Candidate| {
+        let reason = match &c.held {
+            Some(word) if !c.protection.from_scale_set_actions => HoldReason::PersonSkip(word.to_string()),
+            Some(_) | None => HoldReason::Protected,
+        };
+        Hold { instance: c.id.clone(), reason }
+    };
     let mut holds: Vec<Hold> = wanted().filter(is_protected).map(protected).collect();
     // Of what nobody knows nothing can be brought there again.
     let has_nothing = |candidate: &&Candidate| parts(&upgrade.goal, extent, candidate).is_empty();

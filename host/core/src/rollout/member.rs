@@ -245,6 +245,16 @@ impl Member {
         }
     }
 
+    /// What has not begun will not; it leaves no trace. A new instance gets all of it or goes.
+    pub(super) fn drop_waiting_parts(&mut self, reason: &str) {
+        if self.is_surge() {
+            return self.open_have_failed(reason);
+        }
+        if self.parts.iter().any(|part| part.state != PartState::Waiting) {
+            self.parts.retain(|part| part.state != PartState::Waiting);
+        }
+    }
+
     /// What follows once the driver has nothing of it in hand.
     pub(super) fn next(&self, rule: OnInstanceFailure, now: Timestamp) -> MemberState {
         if self.is_surge() {

@@ -138,7 +138,9 @@ pub fn why_not_yet(upgrade: &Upgrade, fleet: &dyn FleetView) -> Vec<(InstanceId,
 
 fn held(upgrade: &Upgrade, hold: &Hold) -> WhyNot {
     match &hold.reason {
-        HoldReason::Defer(detail) if upgrade.is_active() && upgrade.deferred.contains_key(&hold.instance) => {
+        HoldReason::Defer(detail) | HoldReason::PersonHold(detail)
+            if upgrade.is_active() && upgrade.deferred.contains_key(&hold.instance) =>
+        {
             WhyNot::Deferred { detail: detail.clone(), until: upgrade.defer_until() }
         }
         reason => WhyNot::Held(reason.clone()),

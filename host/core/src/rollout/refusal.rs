@@ -7,7 +7,7 @@ use crate::domain::{Timestamp, UpgradeId};
 use super::state::Upgrade;
 use super::step::Wish;
 use super::view::FleetView;
-use super::waiting::{Waiting, border, waiting_now};
+use super::waiting::{Waiting, approval_before, waiting_now};
 
 /// Why a wish makes no sense now. Each names the upgrade.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +23,12 @@ pub enum WishRefusal {
     /// There is nothing to approve.
     #[error("upgrade `{0}` does not stand before a phase that waits for an approval")]
     NoApproval(UpgradeId),
+    /// There is nothing to pass.
+    #[error("upgrade `{0}` waits for no pause, no checkpoint and no approval that a person could pass")]
+    NothingToPass(UpgradeId),
+    /// What runs is not started again.
+    #[error("upgrade `{0}` is still running; wait for it or cancel it first")]
+    StillRuns(UpgradeId),
     /// There is nothing to bypass.
     #[error("neither a freeze window nor a stopped line holds upgrade `{0}`")]
     NotStopped(UpgradeId),
@@ -33,8 +39,10 @@ pub enum WishRefusal {
 pub fn refusal(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp, wish: Wish) -> Option<WishRefusal> {
     let id = || upgrade.id.clone();
     match wish {
-        Wish::Cancel | Wish::RollBack => None,
-        Wish::Pause | Wish::Resume | Wish::Approve | Wish::Bypass if upgrade.cancel_requested => {
+        Wish::Cancel | Wish::CancelNow | Wish::RollBack | Wish::RollBackOn => None,
+        Wish::Pause | Wish::Resume | Wish::Approve | Wish::Bypass | Wish::Promote
+            if upgrade.cancel_requested =>
+        {
             Some(WishRefusal::Ending(id()))
         }
         Wish::Pause => None,
@@ -42,13 +50,20 @@ pub fn refusal(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp, wish: W
             let at_checkpoint = || matches!(waiting_now(upgrade, fleet, now), Some(Waiting::Resume { .. }));
             (!upgrade.paused && !at_checkpoint()).then(|| WishRefusal::NotPaused(id()))
         }
-        Wish::Approve => {
-            let checkpoints = &upgrade.policy.checkpoints.approval_before;
-            let wanted = border(upgrade).is_some_and(|border| {
-                checkpoints.contains(&border.next) && !upgrade.approved.contains(&border.next)
-            });
-            (!wanted).then(|| WishRefusal::NoApproval(id()))
-        }
+        Wish::Approve => approval_before(upgrade).is_none().then(|| WishRefusal::NoApproval(id())),
         Wish::Bypass => fleet.stop().is_none().then(|| WishRefusal::NotStopped(id())),
+        Wish::Retry => Some(WishRefusal::StillRuns(id())),
+        Wish::Promote => {
+            let passes = matches!(
+                waiting_now(upgrade, fleet, now),
+                Some(
+                    Waiting::Paused
+                        | Waiting::Resume { .. }
+                        | Waiting::Approval { .. }
+                        | Waiting::Pause { .. }
+                )
+            );
+            (!passes).then(|| WishRefusal::NothingToPass(id()))
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! The way back of a whole upgrade: newest first, to what each instance had before.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::domain::{
-    Change, Checkpoints, Component, FailureRules, Goal, OnBreach, OnInstanceFailure, Timestamp, UpgradeId,
-    UpgradePolicy, Version,
+    Change, Checkpoints, Component, FailureRules, Goal, HealthGate, InstanceId, OnBreach, OnInstanceFailure,
+    Percent, Timestamp, UpgradeId, UpgradePolicy, Version,
 };
 
 use super::batch::{BatchProgress, BatchState};
@@ -43,11 +44,7 @@ pub fn rollback_of(upgrade: &Upgrade, id: UpgradeId, now: Timestamp) -> Option<U
     if members.is_empty() {
         return None;
     }
-    let policy = UpgradePolicy {
-        failure: FailureRules { instance: OnInstanceFailure::Leave, breach: OnBreach::Stop },
-        checkpoints: Checkpoints::default(),
-        ..upgrade.policy.clone()
-    };
+    let policy = policy_back(&upgrade.policy);
     let start = StartUpgrade {
         id,
         number: 0,
@@ -62,16 +59,112 @@ pub fn rollback_of(upgrade: &Upgrade, id: UpgradeId, now: Timestamp) -> Option<U
         of: upgrade.id.clone(),
         from: upgrade.goal.clone(),
         because: upgrade.error.as_ref().map(|error| error.message.clone()),
+        to: None,
     };
     Some(Upgrade {
         purpose,
         bypass: upgrade.bypass,
+        bypassed_freeze: upgrade.bypassed_freeze,
         stage: Stage::Between { resume_at: now },
         next_number: u32::try_from(batches.len()).ok()?,
         batches: batches.into(),
         members,
         ..Upgrade::new(start, now)
     })
+}
+
+/// What a way back goes by: no checkpoints, no second way back. What is brought back is looked at and not watched for
+/// long, because the next one waits for it.
+pub(super) fn policy_back(policy: &UpgradePolicy) -> UpgradePolicy {
+    UpgradePolicy {
+        gate: HealthGate { stable_for: Duration::ZERO, ..policy.gate },
+        failure: FailureRules { instance: OnInstanceFailure::Leave, breach: OnBreach::Stop },
+        checkpoints: Checkpoints::default(),
+        ..policy.clone()
+    }
+}
+
+/// What an ended rollback has left: whom it has not come to, and those of whom `is_left` says that they do not run
+/// what they were to be brought back to. None when nothing is.
+#[must_use]
+pub fn continued(
+    rollback: &Upgrade,
+    id: UpgradeId,
+    brake: Brake,
+    is_left: impl Fn(&InstanceId, &Member) -> bool,
+    now: Timestamp,
+) -> Option<Upgrade> {
+    if rollback.is_active() {
+        return None;
+    }
+    let mut batches: Vec<BatchProgress> = Vec::new();
+    let mut members = Members::default();
+    for batch in &rollback.batches {
+        let number = u32::try_from(batches.len()).ok()?;
+        let mut position = 0;
+        for id in rollback.members.of_batch(batch.number) {
+            let Some(before) = rollback.members.get(id) else { continue };
+            let way = match &before.way {
+                Way::InPlace => Way::InPlace,
+                Way::Surge | Way::Beside { .. } => Way::Surge,
+                Way::Instead { .. } => continue,
+            };
+            if before.state != MemberState::Pending && !is_left(id, before) {
+                continue;
+            }
+            let anew = |part: &Part| Part { state: PartState::Waiting, ..part.clone() };
+            let parts = before.parts.iter().map(anew).collect();
+            let state = MemberState::Pending;
+            members.insert(id.clone(), Member { batch: number, position, way, parts, attempt: 0, state });
+            position += 1;
+        }
+        if position > 0 {
+            let state = BatchState::Pending;
+            batches.push(BatchProgress { number, state, started_at: None, ended_at: None, ..batch.clone() });
+        }
+    }
+    if members.is_empty() {
+        return None;
+    }
+    let mut policy = rollback.policy.clone();
+    brake.apply(&mut policy);
+    let start = StartUpgrade {
+        id,
+        number: 0,
+        scale_set: rollback.scale_set.clone(),
+        goal: rollback.goal.clone(),
+        policy,
+        before: rollback.before.clone(),
+        bypass: false,
+    };
+    Some(Upgrade {
+        purpose: rollback.purpose.clone(),
+        bypass: rollback.bypass,
+        bypassed_freeze: rollback.bypassed_freeze,
+        stage: Stage::Between { resume_at: now },
+        next_number: u32::try_from(batches.len()).ok()?,
+        batches: batches.into(),
+        members,
+        ..Upgrade::new(start, now)
+    })
+}
+
+/// Whether a way back stops when too much of what it has brought back is unhealthy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Brake {
+    /// It does.
+    On,
+    /// A person goes past it.
+    Off,
+}
+
+impl Brake {
+    /// Makes it so of the rules that a way back goes by.
+    pub fn apply(self, policy: &mut UpgradePolicy) {
+        if self == Self::Off {
+            policy.rolling.max_unhealthy_upgraded_instance_percent = Percent::clamped(100);
+        }
+    }
 }
 
 /// What was wanted before, except where most of the members go back to something else: after a try

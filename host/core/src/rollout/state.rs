@@ -6,13 +6,16 @@ use imbl::Vector;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Digest, Goal, InstanceId, OperationId, PhaseName, ScaleSetName, Timestamp, UpgradeId, UpgradePolicy,
+    Digest, Goal, InstanceId, OnInstanceFailure, OperationId, PhaseName, ScaleSetName, Timestamp, UpgradeId,
+    UpgradePolicy,
 };
 use crate::plan::{Hold, There};
 
+use super::back_to::BackTo;
 use super::batch::BatchProgress;
 use super::error::{UpgradeError, UpgradeErrorCode};
 use super::members::Members;
+use super::view::{FleetView, Stop};
 
 /// How an upgrade stands, in Azure's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +62,11 @@ pub enum Stage {
     InBatch,
     /// A limit was passed; instances that failed get their previous version back before the end.
     Undoing,
+    /// A person wants it to end at once: what drivers have in hand is being ended.
+    Stopping {
+        /// Whether the batch in flight is brought back; it is left where a rollback of everything follows.
+        batch: OnInstanceFailure,
+    },
     /// Over.
     Ended {
         /// When.
@@ -75,8 +83,8 @@ pub enum Purpose {
     /// Bring the instances that a person named to a new version, now: no phases, no batches, no
     /// limits, and a skip is overridden.
     Manual,
-    /// Bring the instances of an earlier upgrade back, newest first: no phases, no pauses, and no
-    /// limit that could stop half-way.
+    /// Bring the instances of an earlier upgrade back, newest first: no phases, no pauses, and of the limits only
+    /// that on those that it has brought back.
     Rollback {
         /// The earlier upgrade.
         of: UpgradeId,
@@ -84,6 +92,9 @@ pub enum Purpose {
         from: Goal,
         /// Why it ended, when a limit ended it; one line for people.
         because: Option<String>,
+        /// The upgrade whose versions are brought back, where it is not simply what was there before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<UpgradeId>,
     },
 }
 
@@ -145,9 +156,17 @@ pub struct Upgrade {
     pub policy: UpgradePolicy,
     /// What was wanted of the scale set before; what a rollback makes wanted again.
     pub before: Goal,
-    /// When a person wanted it in spite of freeze windows and of the line as it was stopped then. A
-    /// line that is stopped later holds it.
+    /// When a person wanted it in spite of the line as it was stopped then. A line that is stopped later holds it.
     pub bypass: Option<Timestamp>,
+    /// The date on which the freeze had begun that it goes on in spite of; one that begins later holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bypassed_freeze: Option<Timestamp>,
+    /// The date before which it does not begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
+    /// Instances about which a person has said something since they were asked.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub reask: BTreeSet<InstanceId>,
     /// Which try it is; 1 unless it faulted before and was tried again by itself.
     pub attempt: u32,
     /// When it was asked for.
@@ -163,6 +182,12 @@ pub struct Upgrade {
     pub cancel_requested: bool,
     /// Once it has stopped, it is rolled back.
     pub then_roll_back: bool,
+    /// That rollback goes on whatever becomes of what it has brought back.
+    #[serde(default)]
+    pub past_brake: bool,
+    /// Once it has stopped, instances go to what a former upgrade had brought.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub then_to: Option<Box<BackTo>>,
     /// A person asked to admit nothing more until `resume`.
     pub paused: bool,
     /// Phases behind which a person let it go on.
@@ -231,6 +256,9 @@ impl Upgrade {
             policy,
             before,
             bypass: bypass.then_some(now),
+            bypassed_freeze: None,
+            not_before: None,
+            reask: BTreeSet::new(),
             attempt: 1,
             started_at: now,
             state: UpgradeState::RollingForward,
@@ -238,6 +266,8 @@ impl Upgrade {
             recovering_until: None,
             cancel_requested: false,
             then_roll_back: false,
+            past_brake: false,
+            then_to: None,
             paused: false,
             resumed: BTreeSet::new(),
             approved: BTreeSet::new(),
@@ -252,6 +282,23 @@ impl Upgrade {
             error: None,
             members: Members::default(),
         }
+    }
+
+    /// Goes on in spite of what is stopped now, and of nothing that is stopped later.
+    pub fn bypass_stops(&mut self, fleet: &dyn FleetView, now: Timestamp) {
+        self.bypass = Some(now);
+        for stop in fleet.stops() {
+            match stop {
+                Stop::Freeze { since, .. } => self.bypassed_freeze = Some(since),
+                Stop::Line { .. } | Stop::NotAsked => {}
+            }
+        }
+    }
+
+    /// Waits for a date before it takes its snapshot; the time for that begins then.
+    pub fn wait_for(&mut self, date: Timestamp, at: Timestamp) {
+        self.not_before = Some(date);
+        self.stage = Stage::Preparing { until: at + self.policy.prepare_max };
     }
 
     /// Whether it still has something to do.
@@ -284,7 +331,11 @@ impl Upgrade {
     pub fn ended_at(&self) -> Option<Timestamp> {
         match self.stage {
             Stage::Ended { at } => Some(at),
-            Stage::Preparing { .. } | Stage::Between { .. } | Stage::InBatch | Stage::Undoing => None,
+            Stage::Preparing { .. }
+            | Stage::Between { .. }
+            | Stage::InBatch
+            | Stage::Undoing
+            | Stage::Stopping { .. } => None,
         }
     }
 

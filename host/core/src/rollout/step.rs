@@ -13,7 +13,8 @@ use super::error::UpgradeError;
 use super::member::{Member, MemberState};
 use super::state::{Stage, Upgrade, UpgradeState};
 use super::view::FleetView;
-use super::{admission, gate, waiting};
+use super::waiting::Waiting;
+use super::{admission, gate, stopping, waiting};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub enum Event {
     },
     /// A person wants something.
     Wish(Wish),
+    /// Something was said about an instance that goes before what it says itself.
+    Reask(InstanceId),
 }
 
 /// What a person may want of a running upgrade.
@@ -50,16 +53,24 @@ pub enum Event {
 pub enum Wish {
     /// Stop after the batch in flight.
     Cancel,
-    /// Stop after the batch in flight, then go back.
+    /// Stop at once, and bring the batch in flight back.
+    CancelNow,
+    /// Stop at once, then go back.
     RollBack,
+    /// Go back, whatever becomes of what was brought back.
+    RollBackOn,
     /// Admit nothing more for now.
     Pause,
     /// Go on after a pause or a checkpoint.
     Resume,
     /// Go on before a phase that needs approval.
     Approve,
-    /// Go on in spite of freeze windows and of a stopped line.
+    /// Go on in spite of the freeze that holds it now, or of the line as it is stopped now.
     Bypass,
+    /// Go past what a person may pass and what it waits for now.
+    Promote,
+    /// Start again with what the ended one has left.
+    Retry,
 }
 
 /// Result of a step.
@@ -106,7 +117,13 @@ pub fn step(upgrade: &mut Upgrade, fleet: &dyn FleetView, events: &[Event], now:
                 let answer = (&Err(reason.clone()), Touched::No);
                 effect_done(upgrade, (operation, instance), answer, now, &mut out);
             }
-            Event::Wish(wish) => grant(upgrade, *wish, now, &mut out),
+            Event::Wish(wish) => grant(upgrade, fleet, *wish, now, &mut out),
+            Event::Reask(instance) => {
+                // Before it is planned everybody is asked anyway; a way back asks nobody.
+                if upgrade.is_forward() && upgrade.digest.is_some() {
+                    out.head_changed |= upgrade.reask.insert(instance.clone());
+                }
+            }
         }
     }
     advance(upgrade, fleet, now, &mut out);
@@ -122,6 +139,7 @@ fn advance(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &m
             Stage::Between { resume_at } => admission::between(upgrade, fleet, resume_at, now, out),
             Stage::InBatch => gate::in_batch(upgrade, fleet, now, out),
             Stage::Undoing => gate::undoing(upgrade, now),
+            Stage::Stopping { .. } => stopping::advance(upgrade, now, out),
             Stage::Ended { .. } => false,
         };
         if !moved {
@@ -132,22 +150,50 @@ fn advance(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &m
     }
 }
 
-fn grant(upgrade: &mut Upgrade, wish: Wish, now: Timestamp, out: &mut Step) {
+fn grant(upgrade: &mut Upgrade, fleet: &dyn FleetView, wish: Wish, now: Timestamp, out: &mut Step) {
     match wish {
         Wish::Cancel => upgrade.cancel_requested = true,
-        Wish::RollBack => {
+        Wish::CancelNow => {
+            upgrade.cancel_requested = true;
+            stopping::begin(upgrade, OnInstanceFailure::Restore, now, out);
+        }
+        Wish::RollBack | Wish::RollBackOn => {
             upgrade.cancel_requested = true;
             upgrade.then_roll_back = true;
+            upgrade.past_brake = wish == Wish::RollBackOn;
+            stopping::begin(upgrade, OnInstanceFailure::Leave, now, out);
         }
         Wish::Pause => upgrade.paused = true,
-        Wish::Resume => {
-            upgrade.paused = false;
-            upgrade.resumed.extend(waiting::border(upgrade).and_then(|border| border.before));
-        }
-        Wish::Approve => upgrade.approved.extend(waiting::border(upgrade).map(|border| border.next)),
-        Wish::Bypass => upgrade.bypass = Some(now),
+        // It ends the pause that waits now; a checkpoint that comes later is one of its own.
+        Wish::Resume if upgrade.paused => upgrade.paused = false,
+        Wish::Resume => upgrade.resumed.extend(waiting::checkpoint_behind(upgrade)),
+        Wish::Approve => upgrade.approved.extend(waiting::approval_before(upgrade)),
+        Wish::Bypass => upgrade.bypass_stops(fleet, now),
+        Wish::Promote => promote(upgrade, fleet, now),
+        // Of an upgrade that has ended.
+        Wish::Retry => return,
     }
     out.head_changed = true;
+}
+
+/// Passes the one thing that it waits for now.
+fn promote(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp) {
+    match waiting::waiting_now(upgrade, fleet, now) {
+        Some(Waiting::Paused) => upgrade.paused = false,
+        Some(Waiting::Resume { after }) => _ = upgrade.resumed.insert(after),
+        Some(Waiting::Approval { before }) => _ = upgrade.approved.insert(before),
+        Some(Waiting::Pause { .. }) => upgrade.stage = Stage::Between { resume_at: now },
+        Some(
+            Waiting::Scheduled { .. }
+            | Waiting::Line
+            | Waiting::Freeze { .. }
+            | Waiting::Initializing
+            | Waiting::Deferred { .. }
+            | Waiting::NotAsked
+            | Waiting::Recovery { .. },
+        )
+        | None => {}
+    }
 }
 
 pub(super) fn end(upgrade: &mut Upgrade, state: UpgradeState, now: Timestamp) {
@@ -175,7 +221,7 @@ pub(super) fn go(upgrade: &mut Upgrade, instance: &InstanceId, state: MemberStat
 }
 
 /// Asks for what a member's state wants, under its latest attempt.
-fn ask(upgrade: &Upgrade, instance: &InstanceId, out: &mut Step) {
+pub(super) fn ask(upgrade: &Upgrade, instance: &InstanceId, out: &mut Step) {
     let Some(member) = upgrade.members.get(instance) else { return };
     let operation = upgrade.operation(instance, member.attempt);
     out.actions.extend(member.action(instance, operation));
@@ -209,6 +255,9 @@ fn resume(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) {
         // No instance has answered yet: a snapshot at the old time would hold the whole fleet.
         *until = (*until).max(now + upgrade.policy.prepare_max);
     }
+    if let Stage::Stopping { batch } = upgrade.stage {
+        return stopping::resume(upgrade, batch, now, out);
+    }
     let open: Vec<InstanceId> = upgrade.members.in_flight().cloned().collect();
     for instance in open {
         let watched_anew = upgrade.members.update(&instance, |member| {
@@ -233,12 +282,15 @@ fn effect_done(
     out: &mut Step,
 ) {
     let Some(instance) = member_of(upgrade, operation, instance) else { return };
-    // What a breach brings back is brought back whatever the rule for single failures says.
-    let rule = if upgrade.stage == Stage::Undoing {
-        OnInstanceFailure::Restore
-    } else {
-        upgrade.policy.failure.instance
+    let rule = match upgrade.stage {
+        // What a breach brings back is brought back whatever the rule for single failures says.
+        Stage::Undoing => OnInstanceFailure::Restore,
+        Stage::Stopping { batch } => batch,
+        Stage::Preparing { .. } | Stage::Between { .. } | Stage::InBatch | Stage::Ended { .. } => {
+            upgrade.policy.failure.instance
+        }
     };
+    let stops = matches!(upgrade.stage, Stage::Stopping { .. });
     let next = upgrade.members.update(&instance, |member| {
         if matches!(member.state, MemberState::Deleting { .. }) {
             member.deleted(result, now);
@@ -250,7 +302,7 @@ fn effect_done(
         if touched == Touched::No {
             member.was_not_touched();
         }
-        Answered::GoesOn(member.next(rule, now))
+        Answered::GoesOn(if stops { stopping::stopped(member, rule, now) } else { member.next(rule, now) })
     });
     match next {
         Some(Answered::GoesOn(next)) => go(upgrade, &instance, next, out),

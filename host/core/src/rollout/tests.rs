@@ -27,6 +27,7 @@ struct Fleet(BTreeMap<InstanceId, Node>, Option<Stop>);
 impl FleetView for Fleet {
     fn candidates(&self) -> Vec<Candidate> {
         let candidate = |(id, node): (&InstanceId, &Node)| Candidate {
+            held: None,
             id: id.clone(),
             zone: None,
             update_domain: None,

@@ -48,6 +48,14 @@ pub trait FleetView {
     fn stop(&self) -> Option<Stop> {
         None
     }
+    /// All the reasons of that kind: a person may let one of them not count.
+    fn stops(&self) -> Vec<Stop> {
+        self.stop().into_iter().collect()
+    }
+    /// The moment on the fleet's own time at which the wall clock, as it goes now, shows a date.
+    fn moment(&self, date: Timestamp) -> Timestamp {
+        date
+    }
 }
 
 /// Why nothing new may start, whatever the instances say. A person may bypass it.
@@ -58,8 +66,10 @@ pub enum Stop {
         /// When.
         since: Timestamp,
     },
-    /// A freeze window is open.
+    /// A freeze window is open, or none in which something may begin.
     Freeze {
+        /// The date on which the latest of what holds now began to hold.
+        since: Timestamp,
         /// Its end.
         until: Timestamp,
     },

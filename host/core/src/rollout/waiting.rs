@@ -16,6 +16,11 @@ pub enum Waiting {
         /// Its end.
         until: Timestamp,
     },
+    /// The date for which it was asked for.
+    Scheduled {
+        /// That date, on the fleet's own time.
+        until: Timestamp,
+    },
     /// A person, after `upgrade pause`.
     Paused,
     /// A person, who stopped the line.
@@ -57,6 +62,7 @@ impl Waiting {
     pub fn until(self) -> Option<Timestamp> {
         match self {
             Self::Pause { until }
+            | Self::Scheduled { until }
             | Self::Freeze { until }
             | Self::Deferred { until }
             | Self::Recovery { until } => Some(until),
@@ -71,18 +77,29 @@ impl Waiting {
 }
 
 /// What holds an upgrade before anything of it is looked at.
-pub(super) fn stopped(upgrade: &Upgrade, fleet: &dyn FleetView) -> Option<Waiting> {
+pub(super) fn stopped(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp) -> Option<Waiting> {
+    let begins = upgrade.not_before.map(|date| fleet.moment(date));
+    if let Some(until) = begins.filter(|until| now < *until) {
+        return Some(Waiting::Scheduled { until });
+    }
     if upgrade.paused {
         return Some(Waiting::Paused);
     }
-    match fleet.stop()? {
+    fleet.stops().into_iter().find_map(|stop| holds(upgrade, stop))
+}
+
+/// What one stop means for an upgrade. A bypass is good for what was stopped when it was given.
+fn holds(upgrade: &Upgrade, stop: Stop) -> Option<Waiting> {
+    match stop {
         // An emergency comes after whatever was good enough for a bypass before.
         Stop::Line { since } if upgrade.bypass.is_some_and(|bypass| since <= bypass) => None,
         Stop::Line { .. } => Some(Waiting::Line),
-        Stop::Freeze { .. } if upgrade.bypass.is_some() => None,
+        Stop::Freeze { since, .. } if upgrade.bypassed_freeze.is_some_and(|bypassed| since <= bypassed) => {
+            None
+        }
         // A bad version that is found in a freeze is not kept over the holidays.
         Stop::Freeze { .. } if matches!(upgrade.purpose, Purpose::Rollback { .. }) => None,
-        Stop::Freeze { until } => Some(Waiting::Freeze { until }),
+        Stop::Freeze { until, .. } => Some(Waiting::Freeze { until }),
         Stop::NotAsked if upgrade.bypass.is_some() || !upgrade.is_forward() => None,
         Stop::NotAsked => Some(Waiting::NotAsked),
     }
@@ -100,15 +117,15 @@ pub(super) fn waiting(
     let unheard = || if is_live { unheard(upgrade, fleet, now) } else { None };
     if !upgrade.has_more() {
         // An instance may still join.
-        return unheard().filter(|_| now >= resume_at && stopped(upgrade, fleet).is_none());
+        return unheard().filter(|_| now >= resume_at && stopped(upgrade, fleet, now).is_none());
     }
     if !upgrade.is_forward() {
-        return stopped(upgrade, fleet);
+        return stopped(upgrade, fleet, now);
     }
     if now < resume_at {
         return Some(Waiting::Pause { until: resume_at });
     }
-    if let Some(stopped) = stopped(upgrade, fleet) {
+    if let Some(stopped) = stopped(upgrade, fleet, now) {
         return Some(stopped);
     }
     if let Some(checkpoint) = checkpoint(upgrade) {
@@ -161,9 +178,9 @@ pub fn waiting_for(
 #[must_use]
 pub fn waiting_now(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp) -> Option<Waiting> {
     match upgrade.stage {
-        Stage::Preparing { .. } => stopped(upgrade, fleet),
+        Stage::Preparing { .. } => stopped(upgrade, fleet, now),
         Stage::Between { resume_at } => waiting_for(upgrade, fleet, resume_at, now),
-        Stage::InBatch | Stage::Undoing | Stage::Ended { .. } => None,
+        Stage::InBatch | Stage::Undoing | Stage::Stopping { .. } | Stage::Ended { .. } => None,
     }
 }
 
@@ -186,6 +203,31 @@ pub(super) fn border(upgrade: &Upgrade) -> Option<Border> {
     Some(Border { before: upgrade.current.checked_sub(1).and_then(phase), next })
 }
 
+/// The phase behind which it waits for `resume` now, whatever else it waits for.
+pub(super) fn checkpoint_behind(upgrade: &Upgrade) -> Option<PhaseName> {
+    match checkpoint(upgrade)? {
+        Waiting::Resume { after } => Some(after),
+        Waiting::Pause { .. }
+        | Waiting::Scheduled { .. }
+        | Waiting::Paused
+        | Waiting::Line
+        | Waiting::Freeze { .. }
+        | Waiting::Approval { .. }
+        | Waiting::Initializing
+        | Waiting::Deferred { .. }
+        | Waiting::NotAsked
+        | Waiting::Recovery { .. } => None,
+    }
+}
+
+/// The phase before which it waits for an approval, whatever else it waits for.
+pub(super) fn approval_before(upgrade: &Upgrade) -> Option<PhaseName> {
+    let Border { before, next } = border(upgrade)?;
+    let wanted =
+        upgrade.policy.checkpoints.approval_before.contains(&next) && !upgrade.approved.contains(&next);
+    (wanted && before != Some(next)).then_some(next)
+}
+
 /// A checkpoint between the phase before and the one that comes next, unless it was passed.
 fn checkpoint(upgrade: &Upgrade) -> Option<Waiting> {
     let Border { before, next } = border(upgrade)?;
@@ -199,6 +241,5 @@ fn checkpoint(upgrade: &Upgrade) -> Option<Waiting> {
     {
         return Some(Waiting::Resume { after });
     }
-    let wanted = checkpoints.approval_before.contains(&next) && !upgrade.approved.contains(&next);
-    wanted.then_some(Waiting::Approval { before: next })
+    approval_before(upgrade).map(|before| Waiting::Approval { before })
 }

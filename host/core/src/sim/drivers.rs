@@ -72,6 +72,7 @@ impl World {
                 self.hands_forget(&key);
             }
             Effect::Keep(_) => {}
+            Effect::End(_, operation) => self.end(&operation),
             Effect::Plugin(name, effects) => self.hands(&name, effects),
             Effect::Observe(observe) => {
                 let after = self.seconds(0, 5);
@@ -132,6 +133,15 @@ impl World {
         let faults = self.driver_faults();
         if self.rng.chance(faults.driver_hangs) {
             let after = self.seconds(60, 300);
+            let hangs = Call {
+                number,
+                fence,
+                key: key.clone(),
+                operation: operation.clone(),
+                what: what.clone(),
+                how,
+            };
+            self.open.insert(operation.clone(), hangs);
             // The work may be done all the same: only the answer never comes.
             if self.rng.chance(500) {
                 let call = Call { number, fence: Fence::NONE, key, operation, what, how };
@@ -141,12 +151,31 @@ impl World {
             return;
         }
         let call = Call { number, fence, key, operation, what, how };
+        self.open.insert(call.operation.clone(), call.clone());
         if self.rng.chance(faults.driver_repeats) {
             let late = self.seconds(16, 120);
             self.at(late, Happening::Repeat(call.clone()));
         }
         let takes = self.seconds(1, 15);
         self.at(takes, Happening::Done(call));
+    }
+
+    /// A person wants a call to end: it answers soon that it did not bring about what it was to, and may have left
+    /// it half done.
+    fn end(&mut self, operation: &OperationId) {
+        let Some(call) = self.open.remove(operation).filter(|call| call.fence == self.fence) else { return };
+        self.over.insert(call.number);
+        let how = if self.rng.chance(500) { How::FailsBefore } else { How::FailsAfter };
+        let number = self.counts.calls;
+        let component = match &call.what {
+            What::Ensure(change) => change.component.clone(),
+            What::Create { .. } | What::Delete => Component::Application,
+        };
+        if let Some(node) = self.nodes.get_mut(&call.key) {
+            node.calls.insert(component, number);
+        }
+        let takes = self.seconds(0, 30);
+        self.at(takes, Happening::Done(Call { number, how, ..call }));
     }
 
     fn how(&mut self, what: &What, component: &Component) -> How {
@@ -169,6 +198,12 @@ impl World {
 
     /// The driver has finished: the world changes, and the host hears of it if it is still there.
     pub(super) fn done(&mut self, call: Call) {
+        if self.over.contains(&call.number) {
+            return;
+        }
+        if call.fence != Fence::NONE {
+            self.open.remove(&call.operation);
+        }
         let slow = self.rng.chance(self.faults().slow_start);
         let start = if slow { self.seconds(20, 150) } else { self.seconds(1, 10) };
         let up_at = self.now + start;

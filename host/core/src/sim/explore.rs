@@ -238,6 +238,7 @@ impl State {
         }
         if !upgrade.cancel_requested {
             moves.push(Move::Wish(Wish::Cancel));
+            moves.push(Move::Wish(Wish::CancelNow));
         }
         moves.push(Move::Wish(if upgrade.paused { Wish::Resume } else { Wish::Pause }));
         if record == Record::Refuses && self.next == Next::Made && self.kernel.fleet().refusing.is_none() {

@@ -5,7 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{
-    Claim, Decided, Decisions, Generation, InstanceId, Participation, PluginName, Timestamp,
+    Claim, Decided, Decisions, Generation, InstanceId, Participation, PluginName, ScaleSetName, Timestamp,
+    WordKind,
 };
 use crate::kernel::event::{Created, Deleted, Done, Observed};
 use crate::kernel::{Effect, Event, Kernel, Stepped, Turn};
@@ -128,11 +129,20 @@ impl World {
                 return None;
             }
             let is_in_force = told.is_some_and(|told| told.latest == Some(recorded));
-            let skips = told.and_then(|told| told.answered) == Some((recorded, Participation::Skip));
+            // A person may go past that, and past nothing else.
+            let forced = self.is_forced(&after.scale_set, id);
+            let skips =
+                told.and_then(|told| told.answered) == Some((recorded, Participation::Skip)) && !forced;
             let detail = format!("`{}`: `{id}` goes by {told:?}, in force is {recorded:?}", after.id);
             (!is_in_force || skips).then_some(detail)
         });
         wrong.collect()
+    }
+
+    /// Whether a person wants an instance upgraded in spite of a skip.
+    fn is_forced(&self, set: &ScaleSetName, id: &InstanceId) -> bool {
+        let set = self.kernel.as_ref().and_then(|kernel| kernel.fleet().set(set).ok());
+        set.and_then(|set| set.words.get(id)).is_some_and(|word| word.kind == WordKind::Force)
     }
 
     /// The generation that the record names once a turn is recorded.

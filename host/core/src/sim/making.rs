@@ -175,7 +175,7 @@ fn freeze(scenario: &Scenario) -> FreezeWindows {
         ClockTime::parse(&format!("{:02}:{:02}", minutes / 60 % 24, minutes % 60)).unwrap()
     };
     let day = jiff::civil::date(1970, 1, 1);
-    FreezeWindows(vec![FreezeWindow {
+    let frozen = vec![FreezeWindow {
         days: Weekdays::ALL,
         from: clock(from),
         to: clock(to + Duration::from_secs(60)),
@@ -183,7 +183,8 @@ fn freeze(scenario: &Scenario) -> FreezeWindows {
         first_date: Some(day),
         last_date: Some(day),
         reason: None,
-    }])
+    }];
+    FreezeWindows { frozen, allowed: Vec::new() }
 }
 
 pub(super) fn on_failure(failing: Failing) -> OnFailure {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::domain::{
     Actor, Component, Digest, InstanceId, OnFailure, PluginName, RequestId, RequestKey, ScaleSet,
-    ScaleSetName, UpgradePolicy,
+    ScaleSetName, UpgradePolicy, WordKind,
 };
 use crate::kernel::command::{Quarantined, Reconfiguration, Selection, StartOptions, Stops, Wanted};
 use crate::kernel::{Answer, Command, Event, Refusal, Reply, Request, plan_now, wanted};
@@ -176,11 +176,18 @@ impl World {
         }
         let is_there = match (&request.command, reply) {
             (_, Reply::Upgrade { id, .. }) => self.disk.upgrade(id).is_some(),
-            (_, Reply::Line(line)) => *line == stored.line,
+            // One that follows in the same turn may have said otherwise.
+            (_, Reply::Line(line)) => *line == stored.line || self.is_line_asked_for(),
             (_, Reply::Recorded | Reply::Reconfigured(_) | Reply::Recalled(_)) => true,
             (_, Reply::Plugin(_) | Reply::Pong) => true,
         };
         (!is_there).then(|| "the record does not have it".to_owned())
+    }
+
+    /// Whether somebody still waits for an answer about the line.
+    fn is_line_asked_for(&self) -> bool {
+        let mut asked = self.asked.values();
+        asked.any(|asked| matches!(asked.request.command, Command::StopLine | Command::StartLine))
     }
 
     fn start_answered(&mut self, (set, edition, plan): (usize, u32, Option<Digest>), answer: &Answer) {
@@ -251,6 +258,7 @@ impl World {
             stops: if bypassed { Stops::Bypassed } else { Stops::Hold },
             plan,
             quarantined: if is_again { Quarantined::Allow } else { Quarantined::Refuse },
+            not_before: None,
         };
         self.ask(Command::Start(self.name(set), options), Why::Start(set, edition, plan));
     }
@@ -267,6 +275,8 @@ impl World {
         let is_back = matches!(upgrade.purpose, Purpose::Rollback { .. });
         if !is_back && self.rng.chance(faults.wishes) {
             self.intend(after, Happening::Wish(set, Wish::RollBack));
+        } else if is_back && self.rng.chance(faults.wishes) {
+            self.intend(after, Happening::Wish(set, Wish::RollBackOn));
         } else if self.rng.chance(faults.again) {
             let edition = u32::try_from(self.rng.between(1, 3)).unwrap();
             self.intend(after, Happening::Start(set, edition));
@@ -297,9 +307,19 @@ impl World {
             let wish = if quiet || self.rng.chance(300) {
                 self.rng.pick(&[Wish::Resume, Wish::Approve]).copied()
             } else {
-                let choices = [Wish::Pause, Wish::Pause, Wish::Cancel, Wish::RollBack, Wish::Bypass];
+                let choices = [
+                    Wish::Pause,
+                    Wish::Pause,
+                    Wish::Cancel,
+                    Wish::CancelNow,
+                    Wish::RollBack,
+                    Wish::RollBackOn,
+                    Wish::Bypass,
+                    Wish::Promote,
+                ];
                 if self.rng.chance(faults.wishes) { self.rng.pick(&choices).copied() } else { None }
             };
+            self.words(set);
             let name = self.name(set);
             let fleet = self.kernel.as_ref().map(|kernel| kernel.fleet().clone());
             let is_active =
@@ -307,6 +327,28 @@ impl World {
             if let Some(wish) = wish.filter(|_| is_active) {
                 self.wish(set, wish);
             }
+        }
+    }
+
+    /// A person may say something about an instance, and takes it back when all is quiet.
+    fn words(&mut self, set: usize) {
+        let name = self.name(set);
+        let Some(state) = self.kernel.as_ref().and_then(|kernel| kernel.fleet().set(&name).ok().cloned())
+        else {
+            return;
+        };
+        let command = if self.is_quiet() {
+            state.words.keys().next().map(|id| Command::Release(name, id.clone()))
+        } else if self.rng.chance(self.scenario.faults.wishes / 2) {
+            let ids: Vec<InstanceId> = state.members().map(|one| one.spec.id.clone()).collect();
+            let kind = self.rng.pick(&WordKind::ALL).copied();
+            let length = self.rng.chance(500).then(|| Duration::from_secs(self.rng.between(10, 600)));
+            self.rng.pick(&ids).zip(kind).map(|(id, kind)| Command::Word(name, id.clone(), kind, length))
+        } else {
+            None
+        };
+        if let Some(command) = command {
+            self.ask(command, Why::Whatever);
         }
     }
 

@@ -348,7 +348,7 @@ impl World {
 /// Whether an effect is for a driver, or lets another generation decide: a crash there is of interest.
 fn is_call(effect: &Effect) -> bool {
     match effect {
-        Effect::Ensure(_) | Effect::Create(_) | Effect::Delete(_) => true,
+        Effect::Ensure(_) | Effect::Create(_) | Effect::Delete(_) | Effect::End(..) => true,
         Effect::Plugin(_, effects) => {
             effects.iter().any(|effect| matches!(effect, lifecycle::Effect::Activate { .. }))
         }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::domain::{
-    Component, Decided, Digest, Fence, Now, PluginName, RequestId, Runs, Timestamp, WallTime,
+    Component, Decided, Digest, Fence, Now, OperationId, PluginName, RequestId, Runs, Timestamp, WallTime,
 };
 use crate::kernel::{Effect, Event, Kernel, Request, SetConfig, Stepped};
 use crate::lifecycle::{self, Ticket};
@@ -232,6 +232,10 @@ pub(super) struct World {
     pub(super) intentions: usize,
     pub(super) violations: Vec<Violation>,
     pub(super) counts: Counts,
+    /// Calls of the driver that have not been answered.
+    pub(super) open: BTreeMap<OperationId, Call>,
+    /// Numbers of those that a person had ended: they do nothing any more.
+    pub(super) over: BTreeSet<usize>,
     pub(super) trace: Option<Vec<String>>,
     pub(super) wake: u64,
     ahead: BTreeMap<(Timestamp, u64), Happening>,
@@ -296,6 +300,8 @@ impl World {
             intentions: 0,
             violations: Vec::new(),
             counts: Counts::default(),
+            open: BTreeMap::new(),
+            over: BTreeSet::new(),
             trace: (traced == Tracing::On).then(Vec::new),
             wake: 0,
             ahead: BTreeMap::new(),

@@ -8,6 +8,7 @@ use phasegate_core::kernel::report;
 use phasegate_core::record::{
     Place, ReadTrail, StoreError, TrailPage, TrailQuery, UpgradesPage, UpgradesQuery,
 };
+use phasegate_core::rollout::Upgrade;
 use phasegate_wire as wire;
 
 use super::Host;
@@ -151,6 +152,17 @@ impl Host {
     /// Every scale set with its latest upgrade.
     pub(in crate::api) async fn latest_upgrades(&self) -> Result<wire::LatestUpgrades, CommandError> {
         self.read(|fleet, now| Ok(view::latest_upgrades(fleet, now))).await
+    }
+
+    /// An upgrade of a scale set as it is kept.
+    pub(super) async fn kept(&self, set: &ScaleSetName, id: UpgradeId) -> Result<Upgrade, CommandError> {
+        self.door.view().set(set)?;
+        let set = set.clone();
+        self.record(move |trail| match trail.upgrade(&set, &id)? {
+            Some(upgrade) => Ok(Ok(upgrade)),
+            None => Ok(Err(no_such_upgrade(&set, &id, &some_upgrades(trail, &set)?))),
+        })
+        .await?
     }
 
     /// Whether a scale set has, or its record still keeps, an upgrade.

@@ -8,6 +8,7 @@ mod events;
 mod explain;
 mod fleet;
 mod health;
+mod instances;
 mod line;
 mod log;
 mod metrics;
@@ -54,6 +55,7 @@ fn table() -> OpenApiRouter<Arc<Host>> {
         .routes(routes!(quarantine::show))
         .routes(routes!(quarantine::lift))
         .routes(routes!(quarantine::repair))
+        .routes(routes!(instances::say))
         .routes(routes!(line::show))
         .routes(routes!(line::stop))
         .routes(routes!(line::start))

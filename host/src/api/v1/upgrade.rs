@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use phasegate_core::domain::{Digest, InstanceId, ScaleSetName, TEXT_BYTES_MAX};
+use phasegate_core::domain::{Digest, InstanceId, ScaleSetName, TEXT_BYTES_MAX, Timestamp, UpgradeId};
 use phasegate_core::rollout::{Extent, Wish};
 use phasegate_wire as wire;
 
@@ -53,13 +53,13 @@ pub(super) async fn show(
     Ok(Json(host.status(set).await?))
 }
 
-/// With `{"reason"}`: `cancel`, `pause`, `resume`, `approve`, `rollback` or `bypass`; only a bypass needs
-/// a reason.
+/// With `{"reason"}`: `cancel`, `pause`, `resume`, `approve`, `promote`, `retry`, `rollback` or `bypass`; only a bypass needs
+/// a reason. `cancel` knows `{"now": true}`, `rollback` knows `{"continue": true}` and `{"to": "ID"}`.
 #[utoipa::path(
     post,
     path = "/v1/scale-sets/{name}/upgrade/{wish}",
     params(In<ScaleSetName>, In<Wish>, Key),
-    request_body = Option<wire::ReasonRequest>,
+    request_body = Option<wire::WishRequest>,
     responses((status = 202, description = "It was heard.", body = wire::StatusDetail))
 )]
 pub(super) async fn wish(
@@ -69,18 +69,48 @@ pub(super) async fn wish(
     In(wish): In<Wish>,
     Query(Nothing): Query<Nothing>,
     Key(key): Key,
-    Object(request): Object<wire::ReasonRequest>,
+    Object(request): Object<wire::WishRequest>,
 ) -> Result<Response, Refusal> {
-    let reason = reason(request)?;
+    let wire::WishRequest { reason: text, now, go_on, to } = request;
+    let reason = reason(wire::ReasonRequest { reason: text })?;
     if wish == Wish::Bypass && reason.is_none() {
         return Err(Refusal::invalid("a bypass needs a reason: {\"reason\": \"…\"}"));
     }
-    Ok(accepted(host.wish(set, wish, Asked { actor: caller.actor(), reason, key }).await?))
+    let asked = Asked { actor: caller.actor(), reason, key };
+    let detail = match exactly(wish, now, go_on, to.as_deref())? {
+        Exactly::Wish(wish) => host.wish(set, wish, asked).await?,
+        Exactly::BackTo(id) => host.roll_back_to(set, id, asked).await?,
+    };
+    Ok(accepted(detail))
+}
+
+/// What is wished for, with all that was said of it.
+#[derive(Debug, PartialEq, Eq)]
+enum Exactly {
+    Wish(Wish),
+    BackTo(UpgradeId),
+}
+
+fn exactly(wish: Wish, now: bool, go_on: bool, to: Option<&str>) -> Result<Exactly, Refusal> {
+    let id = |text: &str| {
+        UpgradeId::parse(text).map_err(|error| Refusal::invalid(format!("upgrade id {text:?} {error}")))
+    };
+    Ok(match (wish, now, go_on, to) {
+        (wish, false, false, None) => Exactly::Wish(wish),
+        (Wish::Cancel, true, false, None) => Exactly::Wish(Wish::CancelNow),
+        (Wish::RollBack, false, true, None) => Exactly::Wish(Wish::RollBackOn),
+        (Wish::RollBack, false, false, Some(to)) => Exactly::BackTo(id(to)?),
+        (_, _, _, _) => {
+            return Err(Refusal::invalid(
+                "`now` goes with `cancel`; `continue` and `to` go with `rollback`, one of them",
+            ));
+        }
+    })
 }
 
 /// What a start asks for, and why freezes and a stopped line do not hold it, if so.
 fn options(request: wire::StartRequest) -> Result<(StartOptions, Option<String>), Refusal> {
-    let wire::StartRequest { to, plan, force, extensions, instances, bypass, reapply } = request;
+    let wire::StartRequest { to, plan, force, extensions, instances, bypass, reapply, at } = request;
     let digest = |text: &str| {
         Digest::parse(text).ok_or_else(|| Refusal::invalid(format!("plan {text:?} is no `sha256:` digest")))
     };
@@ -89,6 +119,17 @@ fn options(request: wire::StartRequest) -> Result<(StartOptions, Option<String>)
             "`plan` and `instances` exclude each other: a manual upgrade has no plan",
         ));
     }
+    if at.is_some() && (plan.is_some() || instances.is_some()) {
+        return Err(Refusal::invalid(
+            "`at` goes without `plan` and `instances`: what is planned then is not what is shown now",
+        ));
+    }
+    let date = |text: &str| {
+        let date: Result<jiff::Timestamp, _> = text.parse();
+        let date =
+            date.map_err(|_| Refusal::invalid(format!("`at` {text:?} is no time as RFC 3339 has it")))?;
+        Ok::<_, Refusal>(Timestamp(date.as_millisecond()))
+    };
     let extensions =
         extensions.iter().map(|(name, to)| Ok((extension(name)?, to.as_deref().map(version).transpose()?)));
     let reason = bypass.map(|reason| one_line(reason, "bypass")).transpose()?;
@@ -102,6 +143,7 @@ fn options(request: wire::StartRequest) -> Result<(StartOptions, Option<String>)
         plan: plan.as_deref().map(digest).transpose()?,
         quarantined: if force { Quarantined::Allow } else { Quarantined::Refuse },
         extent: if reapply { Extent::Everything } else { Extent::Missing },
+        not_before: at.as_deref().map(date).transpose()?,
     };
     Ok((options, reason))
 }
@@ -141,6 +183,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_does_not_go_with_a_wish_is_refused() {
+        let id = UpgradeId::parse("s-3").unwrap();
+        for (wish, now, go_on, to, expected) in [
+            (Wish::Pause, false, false, None, Some(Exactly::Wish(Wish::Pause))),
+            (Wish::Cancel, true, false, None, Some(Exactly::Wish(Wish::CancelNow))),
+            (Wish::RollBack, false, true, None, Some(Exactly::Wish(Wish::RollBackOn))),
+            (Wish::RollBack, false, false, Some("s-3"), Some(Exactly::BackTo(id))),
+            (Wish::RollBack, false, true, Some("s-3"), None),
+            (Wish::RollBack, false, false, Some("s 3"), None),
+            (Wish::RollBack, true, false, None, None),
+            (Wish::Resume, true, false, None, None),
+            (Wish::Cancel, false, true, None, None),
+        ] {
+            assert_eq!(exactly(wish, now, go_on, to).ok(), expected, "{wish:?} {now} {go_on} {to:?}");
+        }
+    }
+
+    #[test]
     fn a_start_is_read_or_refused() {
         let digest = format!("sha256:{}", "0".repeat(64));
         for (body, refused) in [
@@ -149,6 +209,12 @@ mod tests {
             ("{\"instances\": [\"*\"]}".to_owned(), None),
             ("{\"instances\": [\"*\", \"3\"]}".to_owned(), Some("goes alone")),
             (format!("{{\"instances\": [], \"plan\": \"{digest}\"}}"), Some("exclude each other")),
+            ("{\"at\": \"2026-07-01T22:00:00Z\"}".to_owned(), None),
+            ("{\"at\": \"tonight\"}".to_owned(), Some("`at` \"tonight\" is no time")),
+            (
+                "{\"at\": \"2026-07-01T22:00:00Z\", \"instances\": [\"*\"]}".to_owned(),
+                Some("`at` goes without"),
+            ),
             ("{\"plan\": \"abc\"}".to_owned(), Some("plan \"abc\" is no `sha256:` digest")),
             ("{\"to\": \"v 2\"}".to_owned(), Some("version \"v 2\"")),
             ("{\"extensions\": {\"a b\": null}}".to_owned(), Some("extension \"a b\"")),

@@ -30,16 +30,20 @@ pub enum UpgradeVerb {
     /// that nobody could judge
     Watch(UpgradeOf),
     /// Finish the batch in flight and stop
-    Cancel(UpgradeOf),
+    Cancel(CancelArgs),
     /// Finish the batch in flight and admit nothing more for now
     Pause(UpgradeOf),
     /// Go on after a pause or a `pauseAfterPhase`
     Resume(UpgradeOf),
     /// Go on before an `approvalBeforePhase`
     Approve(UpgradeOf),
-    /// Go on in spite of freeze windows and of a stopped line
+    /// Go past the one thing that it waits for now: a pause, a checkpoint, an approval
+    Promote(UpgradeOf),
+    /// Start again with what the latest upgrade has left: what failed, was left out or was not reached
+    Retry(UpgradeOf),
+    /// Go on in spite of the freeze or the stopped line of now; one that comes later holds it
     Bypass(BypassArgs),
-    /// Bring every touched instance back to the version before, newest first
+    /// Stop at once, and bring every touched instance back to the version before, newest first
     Rollback(RollbackArgs),
     /// Show the audit trail: every decision, admission and effect; the newest lines that fit
     Log(LogArgs),
@@ -90,9 +94,12 @@ pub struct StartArgs {
     /// limits, and whatever their plugin says; protected ones are refused
     #[arg(long, value_name = "IDS", value_delimiter = ',', conflicts_with = "plan")]
     pub instances: Option<Vec<String>>,
-    /// Go on in spite of freeze windows and of a stopped line; the text goes into the audit trail
+    /// Go on in spite of the freeze and the stopped line of now; the text goes into the audit trail
     #[arg(long, value_name = "WHY")]
     pub bypass: Option<String>,
+    /// Begin at this time, RFC 3339 (2026-01-05T22:00:00Z); until then it waits, and `upgrade cancel` gives it up
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["plan", "instances"])]
+    pub at: Option<String>,
 }
 
 /// Options of `upgrade log`.
@@ -187,6 +194,17 @@ pub struct BypassArgs {
     pub reason: String,
 }
 
+/// Options of `upgrade cancel`.
+#[derive(Debug, Args)]
+pub struct CancelArgs {
+    /// Scale set.
+    #[command(flatten)]
+    pub upgrade: UpgradeOf,
+    /// Do not finish the batch in flight: end what drivers do, and bring it back
+    #[arg(long)]
+    pub now: bool,
+}
+
 /// Options of `upgrade rollback`.
 #[derive(Debug, Args)]
 pub struct RollbackArgs {
@@ -196,6 +214,13 @@ pub struct RollbackArgs {
     /// Follow it to its end: 0 Completed, 1 Faulted or Cancelled
     #[arg(long)]
     pub wait: bool,
+    /// Do not stop when too much of what was brought back is unhealthy; goes on with a rollback that has stopped for
+    /// that
+    #[arg(long = "continue", conflicts_with = "to")]
+    pub go_on: bool,
+    /// To the versions that this Completed upgrade had brought; `upgrade list` has the ids
+    #[arg(long, value_name = "ID")]
+    pub to: Option<String>,
 }
 
 /// A scale set.

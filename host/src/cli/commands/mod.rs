@@ -7,6 +7,7 @@ pub mod demo;
 pub mod fleet;
 pub mod follow;
 pub mod hidden;
+pub mod instance;
 pub mod line;
 pub mod plugin;
 pub mod quarantine;

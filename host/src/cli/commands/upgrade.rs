@@ -31,13 +31,19 @@ pub fn run(args: &UpgradeArgs) -> anyhow::Result<Exit> {
         UpgradeVerb::Status(args) => status(&client, &args.of.name, args.upgrade.as_ref(), args.of.output),
         UpgradeVerb::List(args) => list::run(&client, args),
         UpgradeVerb::Watch(args) => watch(&client, args),
-        UpgradeVerb::Cancel(args) => wish(&client, args, "cancel"),
+        UpgradeVerb::Cancel(args) => {
+            let request = wire::WishRequest { now: args.now, ..wire::WishRequest::default() };
+            wish_for(&client, &args.upgrade, "cancel", &request)
+        }
         UpgradeVerb::Pause(args) => wish(&client, args, "pause"),
         UpgradeVerb::Resume(args) => wish(&client, args, "resume"),
         UpgradeVerb::Approve(args) => wish(&client, args, "approve"),
+        UpgradeVerb::Promote(args) => wish(&client, args, "promote"),
+        UpgradeVerb::Retry(args) => wish(&client, args, "retry"),
         UpgradeVerb::Bypass(args) => {
             let path = format!("{}/bypass", upgrade_path(&args.upgrade.name)?);
-            let request = wire::ReasonRequest { reason: Some(args.reason.clone()) };
+            let request =
+                wire::WishRequest { reason: Some(args.reason.clone()), ..wire::WishRequest::default() };
             let detail: wire::StatusDetail = client.post(&path, &request)?;
             show(&detail, args.upgrade.output)?;
             Ok(Exit::Done)
@@ -49,19 +55,30 @@ pub fn run(args: &UpgradeArgs) -> anyhow::Result<Exit> {
 }
 
 fn wish(client: &Client, args: &UpgradeOf, wish: &str) -> anyhow::Result<Exit> {
+    wish_for(client, args, wish, &wire::WishRequest::default())
+}
+
+fn wish_for(
+    client: &Client,
+    args: &UpgradeOf,
+    wish: &str,
+    request: &wire::WishRequest,
+) -> anyhow::Result<Exit> {
     let path = format!("{}/{wish}", upgrade_path(&args.name)?);
-    let detail: wire::StatusDetail = client.post(&path, &serde_json::json!({}))?;
+    let detail: wire::StatusDetail = client.post(&path, request)?;
     show(&detail, args.output)?;
     Ok(Exit::Done)
 }
 
 fn rollback(client: &Client, args: &RollbackArgs) -> anyhow::Result<Exit> {
+    let to = args.to.as_deref().map(upgrade_id).transpose()?.map(|id| id.to_string());
+    let request = wire::WishRequest { go_on: args.go_on, to, ..wire::WishRequest::default() };
     if !args.wait {
-        return wish(client, &args.upgrade, "rollback");
+        return wish_for(client, &args.upgrade, "rollback", &request);
     }
     let path = upgrade_path(&args.upgrade.name)?;
     let since = stream::latest(client)?;
-    let asked: wire::StatusDetail = client.post(&format!("{path}/rollback"), &serde_json::json!({}))?;
+    let asked: wire::StatusDetail = client.post(&format!("{path}/rollback"), &request)?;
     let voice = voice(args.upgrade.output, Voice::Talk);
     let mut ended = follow::run_to_the_end(client, asked, Some(since), voice)?;
     // While the upgrade itself was under way it had to end first; the rollback follows it.
@@ -168,6 +185,7 @@ fn start(client: &Client, args: &StartArgs) -> anyhow::Result<Exit> {
         instances: args.instances.clone(),
         bypass: args.bypass.clone(),
         reapply: args.reapply,
+        at: args.at.clone(),
     };
     if !args.wait {
         let detail: wire::StatusDetail = client.post(&path, &request)?;
@@ -233,7 +251,14 @@ fn show_ended(detail: &wire::StatusDetail, format: DetailArgs) -> anyhow::Result
 fn verdict(detail: &wire::StatusDetail, partial: Partial) -> Exit {
     let status = &detail.status;
     let unjudged = |hold: &wire::Hold| match &hold.code {
-        Some(wire::HoldCode::Skip | wire::HoldCode::Defer | wire::HoldCode::Protected) | None => false,
+        Some(
+            wire::HoldCode::Skip
+            | wire::HoldCode::Defer
+            | wire::HoldCode::Protected
+            | wire::HoldCode::PersonHold
+            | wire::HoldCode::PersonSkip,
+        )
+        | None => false,
         // A word of a newer host is no consent either.
         Some(_) => true,
     };

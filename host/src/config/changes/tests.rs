@@ -118,7 +118,7 @@ fn paths_of(shape: &Shape, prefix: &str, paths: &mut BTreeSet<String>) {
 /// What a part of the file says at a path, in its own words.
 fn written<'a>(text: &'a str, path: &str) -> Option<&'a str> {
     let lines = text.lines().filter_map(|line| line.split_once(" = "));
-    let mut found = lines.filter(|(key, _)| path.ends_with(&format!(".{key}")));
+    let mut found = lines.filter(|(key, _)| format!(".{path}").ends_with(&format!(".{key}")));
     found.next().map(|(_, value)| value)
 }
 

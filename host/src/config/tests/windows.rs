@@ -69,7 +69,10 @@ fn refuses_wrong_freeze_windows() {
 fn freeze_windows_decisions_and_retries() {
     let set = |new: &str| read("#mode", new).unwrap().scale_sets.remove(0);
     let plain = set("");
-    assert_eq!((plain.policy.decisions, plain.retry, plain.freeze.0.len()), (Decisions::Snapshot, None, 0));
+    assert_eq!(
+        (plain.policy.decisions, plain.retry, plain.freeze.frozen.len()),
+        (Decisions::Snapshot, None, 0)
+    );
     assert_eq!(set("decisions = 'live'").policy.decisions, Decisions::Live);
     let retry = |new| set(new).retry.map(|rule| (rule.after.as_secs(), rule.limit));
     assert_eq!(retry("retryAfter = 'P3D'"), Some((259_200, 3)));
@@ -88,9 +91,9 @@ reason = "holidays"
 days = ["Sun"]
 "#;
     let freeze = set(windows).freeze;
-    let [first, second] = freeze.0.as_slice() else { panic!("{freeze:?}") };
-    insta::assert_snapshot!(first, @"freeze window Fri, Sat 18:00 to 08:00, from 2026-12-20 on, until 2027-01-03 (Europe/Berlin)");
+    let [first, second] = freeze.frozen.as_slice() else { panic!("{freeze:?}") };
+    insta::assert_snapshot!(format!("freeze window{first}"), @"freeze window Fri, Sat 18:00 to 08:00, from 2026-12-20 on, until 2027-01-03 (Europe/Berlin)");
     assert_eq!(first.reason.as_deref(), Some("holidays"));
-    insta::assert_snapshot!(second, @"freeze window Sun 00:00 to 24:00 (UTC)");
+    insta::assert_snapshot!(format!("freeze window{second}"), @"freeze window Sun 00:00 to 24:00 (UTC)");
     assert_eq!(set("freezeWindows = []").freeze, FreezeWindows::default());
 }

@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use crate::drivers::DriverError;
-use crate::drivers::local::{Finished, ResolveError, RunError, describe, output};
+use crate::drivers::local::{Cut, Finished, ResolveError, RunError, describe, output};
 use crate::drivers::template::RenderError;
 use crate::net::address::InvalidAddressError;
 use phasegate_core::domain::InvalidIdError;
@@ -16,6 +16,8 @@ use phasegate_core::domain::InvalidIdError;
 pub(super) enum ProgramError {
     #[error("the driver has not been told how to create instances")]
     NoCreation,
+    #[error("it was ended, because a person asked for that")]
+    EndedOnWish,
     #[error(transparent)]
     Render(#[from] RenderError),
     #[error(transparent)]
@@ -75,18 +77,24 @@ pub(super) enum Ending {
     ByForce {
         limit: Duration,
     },
+    /// A person wanted that.
+    OnWish,
 }
 
 impl Ending {
     pub(super) fn of(finished: &Finished, limit: Duration) -> Self {
-        finished.status.map_or(Self::ByForce { limit }, Self::ByItself)
+        match finished.status {
+            Ok(status) => Self::ByItself(status),
+            Err(Cut::Time) => Self::ByForce { limit },
+            Err(Cut::Wish) => Self::OnWish,
+        }
     }
 
     /// None when it was ended by force or by a signal.
     pub(super) fn code(self) -> Option<i32> {
         match self {
             Self::ByItself(status) => status.code(),
-            Self::ByForce { .. } => None,
+            Self::ByForce { .. } | Self::OnWish => None,
         }
     }
 }
@@ -95,6 +103,7 @@ impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ByItself(status) => f.write_str(&describe(*status)),
+            Self::OnWish => f.write_str("was ended, because a person asked for that"),
             Self::ByForce { limit } => {
                 write!(f, "did not end within {} s and was ended by force", limit.as_secs_f64())
             }
@@ -109,6 +118,9 @@ fn output_text(tail: &str) -> String {
 impl From<ProgramError> for DriverError {
     fn from(error: ProgramError) -> Self {
         match error {
+            ProgramError::EndedOnWish
+            | ProgramError::Failed(Report { how: Ending::OnWish, .. })
+            | ProgramError::NoRoom(Report { how: Ending::OnWish, .. }) => Self::EndedOnWish,
             // None of these programs has begun, or it says so itself.
             ProgramError::Render(_) | ProgramError::Resolve(_) | ProgramError::Untouched(_) => {
                 Self::untouched(error)

@@ -29,7 +29,7 @@ use super::looking::Confirm;
 use super::site::{Patience, Site};
 use super::template::RenderError;
 use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, Ensure, Observe};
-use phasegate_core::domain::{Address, Component, Instance, ScaleSetName, Seen, Sight};
+use phasegate_core::domain::{Address, Component, Instance, OperationId, ScaleSetName, Seen, Sight};
 
 /// Renders the programs of an instance. Must not block.
 pub trait CommandLines: Send + Sync {
@@ -148,6 +148,10 @@ impl Driver for CommandDriver {
 
     fn delete(&self, request: Delete) -> BoxFuture<Result<(), DriverError>> {
         self.site.delete(request)
+    }
+
+    fn end(&self, operation: &OperationId) {
+        self.site.end_one(operation);
     }
 
     fn custody(&self) -> Custody {

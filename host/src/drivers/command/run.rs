@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use super::error::{Ending, Log, ProgramError, Report};
 use super::{CommandSettings, environment};
 use crate::drivers::backoff::Backoff;
+use crate::drivers::ends::End;
 use crate::drivers::local::{Capture, Command, Finished, Job, Runner, output};
 use crate::drivers::site::Reach;
 use crate::drivers::{BoxFuture, Create, Delete, Ensure};
@@ -31,6 +32,9 @@ const EXIT_NOTHING: i32 = 69;
 
 /// Longest run of a program that only looks.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What outlives SIGKILL for longer than that hangs in the kernel.
+const GROUP_GONE: Duration = Duration::from_secs(10);
 
 /// The times that tests shorten.
 #[derive(Debug, Clone, Copy)]
@@ -79,19 +83,24 @@ impl Programs {
 impl Reach for Programs {
     type Error = ProgramError;
 
-    fn apply(&self, request: Arc<Ensure>) -> BoxFuture<Result<(), ProgramError>> {
-        let shared = Arc::clone(&self.0);
-        Box::pin(async move { shared.apply(&request).await })
+    /// SIGTERM, SIGKILL, and a moment until the group is gone.
+    fn end_within(&self) -> Duration {
+        self.0.timing.stop_timeout + GROUP_GONE
     }
 
-    fn create(&self, request: Arc<Create>) -> BoxFuture<Result<Address, ProgramError>> {
+    fn apply(&self, request: Arc<Ensure>, end: End) -> BoxFuture<Result<(), ProgramError>> {
         let shared = Arc::clone(&self.0);
-        Box::pin(async move { shared.create(&request).await })
+        Box::pin(async move { shared.apply(&request, &end).await })
     }
 
-    fn delete(&self, request: Arc<Delete>) -> BoxFuture<Result<(), ProgramError>> {
+    fn create(&self, request: Arc<Create>, end: End) -> BoxFuture<Result<Address, ProgramError>> {
         let shared = Arc::clone(&self.0);
-        Box::pin(async move { shared.delete(&request).await })
+        Box::pin(async move { shared.create(&request, &end).await })
+    }
+
+    fn delete(&self, request: Arc<Delete>, end: End) -> BoxFuture<Result<(), ProgramError>> {
+        let shared = Arc::clone(&self.0);
+        Box::pin(async move { shared.delete(&request, &end).await })
     }
 
     fn look(
@@ -112,14 +121,15 @@ impl Reach for Programs {
 }
 
 impl Shared {
-    async fn apply(&self, request: &Ensure) -> Result<(), ProgramError> {
-        self.persist((&request.scale_set, &request.instance.id), || self.attempt(request)).await
+    async fn apply(&self, request: &Ensure, end: &End) -> Result<(), ProgramError> {
+        self.persist((&request.scale_set, &request.instance.id), end, || self.attempt(request, end)).await
     }
 
     /// Tries until the site is not busy any more, or too long.
     pub(super) async fn persist<T, F>(
         &self,
         (scale_set, instance): (&ScaleSetName, &InstanceId),
+        end: &End,
         mut attempt: impl FnMut() -> F,
     ) -> Result<T, ProgramError>
     where
@@ -138,6 +148,7 @@ impl Shared {
             );
             tokio::select! {
                 biased;
+                () = end.wanted() => return Err(ProgramError::EndedOnWish),
                 () = &mut over => {
                     return Err(ProgramError::StillBusy { within: self.settings.retry_for, report });
                 }
@@ -146,11 +157,11 @@ impl Shared {
         }
     }
 
-    async fn attempt(&self, request: &Ensure) -> Result<Attempt<()>, ProgramError> {
+    async fn attempt(&self, request: &Ensure, end: &End) -> Result<Attempt<()>, ProgramError> {
         let mut command = self.settings.commands.apply(request)?;
         command.environment.extend(environment::of_request(request));
         let program = command.argv.first().cloned().unwrap_or_default();
-        let finished = self.run(command, Capture::Together, self.settings.timeout).await?;
+        let finished = self.run(command, Capture::Together, self.settings.timeout, end).await?;
         let how = Ending::of(&finished, self.settings.timeout);
         let title = format!("operation {} to version {}: {how}", request.operation.0, request.version);
         let log = self.keep(&request.scale_set, &request.instance.id, &finished.output, &title);
@@ -166,7 +177,7 @@ impl Shared {
     async fn look(&self, command: Command) -> Result<Seen, ProgramError> {
         let program = command.argv.first().cloned().unwrap_or_default();
         let limit = self.settings.timeout.min(LOOK_TIMEOUT);
-        let finished = self.run(command, Capture::Apart, limit).await?;
+        let finished = self.run(command, Capture::Apart, limit, &End::never()).await?;
         let how = Ending::of(&finished, limit);
         match how.code() {
             Some(0) => {
@@ -190,12 +201,18 @@ impl Shared {
         command: Command,
         capture: Capture,
         limit: Duration,
+        end: &End,
     ) -> Result<Finished, ProgramError> {
         let program = command.resolve(&self.settings.search_path)?;
         // Never closed.
-        let _permit = self.permits.acquire().await;
+        let _permit = tokio::select! {
+            biased;
+            () = end.wanted() => return Err(ProgramError::EndedOnWish),
+            permit = self.permits.acquire() => permit,
+        };
         let stop_timeout = self.timing.stop_timeout;
-        Ok(self.runner.run(Job { program, command, capture, limit, stop_timeout }).await?)
+        let job = Job { program, command, capture, limit, stop_timeout, end: end.clone() };
+        Ok(self.runner.run(job).await?)
     }
 
     /// Appends the output to the instance's log, and says where that is.

@@ -14,6 +14,7 @@ use super::error::{AgentError, Busy, Heard, Refusal, Retry};
 use super::judge::{Asked, Verdict, ahead, judge, no_room};
 use super::{AgentUrls, HttpSettings, LoadCertificatesError};
 use crate::drivers::backoff::Backoff;
+use crate::drivers::ends::End;
 use crate::drivers::site::Reach;
 use crate::drivers::{BoxFuture, Create, Delete, Ensure};
 use crate::net::address::parse_address;
@@ -41,6 +42,8 @@ pub(super) struct Timing {
     /// Bounds of what `Retry-After` may ask for.
     pub(super) after_min: Duration,
     pub(super) after_max: Duration,
+    /// How long an operation that a person wants to end is waited for.
+    pub(super) end_within: Duration,
 }
 
 impl Default for Timing {
@@ -50,6 +53,7 @@ impl Default for Timing {
             poll: Backoff::new(Duration::from_secs(1), Duration::from_secs(5), Duration::MAX),
             after_min: Duration::from_secs(1),
             after_max: Duration::from_secs(60),
+            end_within: Duration::from_secs(30),
         }
     }
 }
@@ -105,17 +109,22 @@ impl Agents {
 impl Reach for Agents {
     type Error = AgentError;
 
-    fn apply(&self, request: Arc<Ensure>) -> BoxFuture<Result<(), AgentError>> {
+    /// What an agent has begun is the agent's to finish: it is asked on for so long, and then let go.
+    fn end_within(&self) -> Duration {
+        self.0.timing.end_within
+    }
+
+    fn apply(&self, request: Arc<Ensure>, _: End) -> BoxFuture<Result<(), AgentError>> {
         let shared = Arc::clone(&self.0);
         Box::pin(async move { shared.apply(&request).await })
     }
 
-    fn create(&self, request: Arc<Create>) -> BoxFuture<Result<Address, AgentError>> {
+    fn create(&self, request: Arc<Create>, _: End) -> BoxFuture<Result<Address, AgentError>> {
         let shared = Arc::clone(&self.0);
         Box::pin(async move { shared.create(&request).await })
     }
 
-    fn delete(&self, request: Arc<Delete>) -> BoxFuture<Result<(), AgentError>> {
+    fn delete(&self, request: Arc<Delete>, _: End) -> BoxFuture<Result<(), AgentError>> {
         let shared = Arc::clone(&self.0);
         Box::pin(async move { shared.delete(&request).await })
     }

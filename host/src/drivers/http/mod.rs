@@ -31,7 +31,7 @@ use crate::net::serve_tls::{self, ServeTlsError, TlsFiles};
 pub use crate::net::tls::LoadCertificatesError;
 use crate::net::tls::VerifiedTls;
 use crate::net::url::HttpUrl;
-use phasegate_core::domain::{Address, Component, Instance, ScaleSetName, Seen, Sight};
+use phasegate_core::domain::{Address, Component, Instance, OperationId, ScaleSetName, Seen, Sight};
 
 /// Renders the URLs of an instance. Must not block.
 pub trait AgentUrls: Send + Sync {
@@ -154,6 +154,10 @@ impl Driver for HttpDriver {
 
     fn delete(&self, request: Delete) -> BoxFuture<Result<(), DriverError>> {
         self.site.delete(request)
+    }
+
+    fn end(&self, operation: &OperationId) {
+        self.site.end_one(operation);
     }
 
     fn custody(&self) -> Custody {

@@ -70,8 +70,13 @@ fn driver(base: String, looks: Looks, change: impl FnOnce(&mut HttpSettings)) ->
     change(&mut settings);
     let milliseconds = Duration::from_millis;
     let short = Backoff::new(milliseconds(5), milliseconds(20), Duration::MAX);
-    let timing =
-        Timing { retry: short, poll: short, after_min: milliseconds(10), after_max: milliseconds(50) };
+    let timing = Timing {
+        retry: short,
+        poll: short,
+        after_min: milliseconds(10),
+        after_max: milliseconds(50),
+        end_within: milliseconds(50),
+    };
     HttpDriver::start_with(settings, timing).unwrap()
 }
 

@@ -25,5 +25,5 @@ pub(super) use self::guard_link::GuardLink;
 #[cfg(test)]
 pub(super) use self::guard_link::keep_guard;
 pub(super) use self::leader::{Leader, describe};
-pub(super) use self::runner::{Capture, Finished, Job, Runner};
+pub(super) use self::runner::{Capture, Cut, Finished, Job, Runner};
 pub(super) use self::thread::{OwnThread, Stage, reached};

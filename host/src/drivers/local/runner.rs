@@ -23,6 +23,7 @@ use super::guard_link::{GuardCommand, GuardLink};
 use super::leader::Leader;
 use super::thread::{OwnThread, Stage, reached};
 use crate::drivers::BoxFuture;
+use crate::drivers::ends::End;
 use crate::net::shortage::shortage;
 
 /// How much of the end of a program's output is kept.
@@ -51,6 +52,8 @@ pub(in crate::drivers) struct Job {
     pub(in crate::drivers) limit: Duration,
     /// From SIGTERM to SIGKILL.
     pub(in crate::drivers) stop_timeout: Duration,
+    /// Ends it before its time.
+    pub(in crate::drivers) end: End,
 }
 
 /// Which output goes where.
@@ -65,12 +68,21 @@ pub(in crate::drivers) enum Capture {
 /// A run that is over.
 #[derive(Debug)]
 pub(in crate::drivers) struct Finished {
-    /// How the program ended; none when its time was over.
-    pub(in crate::drivers) status: Option<ExitStatus>,
+    /// How the program ended; why it was ended when it did not by itself.
+    pub(in crate::drivers) status: Result<ExitStatus, Cut>,
     /// The end of what it wrote.
     pub(in crate::drivers) output: Vec<u8>,
     /// The same, of standard error.
     pub(in crate::drivers) errors: Vec<u8>,
+}
+
+/// Why a program was ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::drivers) enum Cut {
+    /// Its time was over, or the host ends.
+    Time,
+    /// A person wanted its end.
+    Wish,
 }
 
 type Answer = oneshot::Sender<Result<Finished, RunError>>;
@@ -145,6 +157,7 @@ async fn run(job: Job, mut answer: Answer, guard: Rc<GuardLink>, mut stage: watc
             () = reached(&mut stage, Stage::Ending) => break,
             () = answer.closed() => return,
             () = &mut over => break,
+            () = job.end.wanted() => break,
             () = tokio::time::sleep(SHORT_AGAIN) => begun = start(&job, &guard),
         }
     }
@@ -157,10 +170,11 @@ async fn run(job: Job, mut answer: Answer, guard: Rc<GuardLink>, mut stage: watc
     };
     let status = tokio::select! {
         biased;
-        status = started.leader.exited() => Some(status),
-        () = reached(&mut stage, Stage::Ending) => None,
-        () = answer.closed() => None,
-        () = tokio::time::sleep(job.limit) => None,
+        status = started.leader.exited() => Ok(status),
+        () = reached(&mut stage, Stage::Ending) => Err(Cut::Time),
+        () = answer.closed() => Err(Cut::Time),
+        () = job.end.wanted() => Err(Cut::Wish),
+        () = tokio::time::sleep(job.limit) => Err(Cut::Time),
     };
     let forced = reached(&mut stage, Stage::Forced);
     if let Err(error) = started.leader.stop(job.stop_timeout, forced, &guard).await {
@@ -172,9 +186,9 @@ async fn run(job: Job, mut answer: Answer, guard: Rc<GuardLink>, mut stage: watc
         None => Vec::new(),
     };
     let finished = match status {
-        Some(Err(error)) => Err(RunError::Wait { program: job.program, error }),
-        Some(Ok(status)) => Ok(Finished { status: Some(status), output, errors }),
-        None => Ok(Finished { status: None, output, errors }),
+        Ok(Err(error)) => Err(RunError::Wait { program: job.program, error }),
+        Ok(Ok(status)) => Ok(Finished { status: Ok(status), output, errors }),
+        Err(cut) => Ok(Finished { status: Err(cut), output, errors }),
     };
     _ = answer.send(finished);
 }

@@ -37,7 +37,7 @@ use super::kind::StartDriverError;
 use super::local::{GuardCommand, OwnThread, output};
 use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, DriverNote, Ensure, Observe};
 use crate::clock::Clock;
-use phasegate_core::domain::{Address, Component, Instance, Seen, Sight};
+use phasegate_core::domain::{Address, Component, Instance, OperationId, Seen, Sight};
 
 /// A new process must run this long before an ensure is done: long enough for a missing file or a
 /// taken port to show, short enough not to slow an upgrade.
@@ -196,6 +196,9 @@ impl Driver for ProcessDriver {
     fn sight(&self) -> Sight {
         Sight::APPLICATION
     }
+
+    /// What it does ends by itself: within the stop timeout of the old process and a moment for the new one.
+    fn end(&self, _: &OperationId) {}
 
     fn custody(&self) -> Custody {
         Custody::Host

@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use phasegate_core::domain::{
-    Change, Component, InstanceId, Membership, PluginName, RequestKey, Runs, ScaleSetName, Version,
+    Change, Component, InstanceId, Membership, PersonsWord, PluginName, RequestKey, Runs, ScaleSetName,
+    Version,
 };
 use phasegate_core::record::{
     Anchor, Retry, StoppedLine, Stored, StoredMemory, StoredModel, StoredPlugin, StoredRequest, left_a_trace,
@@ -49,6 +50,7 @@ impl Reader<'_> {
             plugins: self.plugins()?.into_iter().collect(),
             quarantined: self.quarantined()?.into_iter().collect(),
             retries: self.retries()?.into_iter().collect(),
+            words: self.words()?.into_iter().collect(),
             requests: self.requests()?.into_iter().collect(),
             line: self.line()?,
             upgrades: latest.into_iter().map(|upgrade| (upgrade.scale_set.clone(), upgrade)).collect(),
@@ -153,12 +155,7 @@ impl Reader<'_> {
 
     fn versions(&self) -> Result<Rows<VersionKey, Runs>, SqliteStoreError> {
         let mut versions = Vec::new();
-        // A copy that is only looked at may be of an earlier build.
-        let schema: i64 = self
-            .connection
-            .pragma_query_value(None, "user_version", |row| row.get(0))
-            .map_err(|source| SqliteStoreError::sqlite(self.path, source))?;
-        let columns_of = if schema >= 7 {
+        let columns_of = if self.schema()? >= 7 {
             "SELECT scale_set, instance, component, state, version FROM versions"
         } else {
             "SELECT scale_set, instance, component, iif(version IS NULL, 'unknown', 'version'), version FROM versions"
@@ -234,6 +231,25 @@ impl Reader<'_> {
             retries.push((self.id("retries", set)?, self.parse("retries", &retry)?));
         }
         Ok(retries)
+    }
+
+    /// A copy that is only looked at may be of an earlier build.
+    fn schema(&self) -> Result<i64, SqliteStoreError> {
+        self.connection
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .map_err(|source| SqliteStoreError::sqlite(self.path, source))
+    }
+
+    fn words(&self) -> Result<Rows<(ScaleSetName, InstanceId), PersonsWord>, SqliteStoreError> {
+        let mut words = Vec::new();
+        if self.schema()? < 7 {
+            return Ok(words);
+        }
+        for row in self.rows("SELECT scale_set, instance, word FROM words", &[])? {
+            let [set, instance, word] = columns(row);
+            words.push(((self.id("words", set)?, self.id("words", instance)?), self.parse("words", &word)?));
+        }
+        Ok(words)
     }
 
     fn requests(&self) -> Result<Rows<RequestKey, StoredRequest>, SqliteStoreError> {

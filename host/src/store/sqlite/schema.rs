@@ -78,11 +78,13 @@ INSERT INTO members SELECT upgrade, instance, member FROM members_by_id
 DROP TABLE members_by_id;
 ";
 
-/// From 6 to 7: what an instance has is a version, nothing, or unknown. `version` is then the one that was
-/// recorded last.
+/// From 6 to 7: what an instance has is a version, nothing, or unknown; `version` is then the one that was
+/// recorded last. What persons have said about single instances.
 const SEVEN: &str = "
 ALTER TABLE versions ADD COLUMN state TEXT NOT NULL DEFAULT 'version';
 UPDATE versions SET state = 'unknown' WHERE version IS NULL;
+CREATE TABLE words (
+  scale_set TEXT, instance TEXT, word TEXT NOT NULL, PRIMARY KEY (scale_set, instance)) WITHOUT ROWID;
 ";
 
 /// The least version of phasegate that may read what this one writes, and why.

@@ -207,11 +207,14 @@ fn a_newer_schema_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     drop(SqliteStore::open(directory.path()).unwrap());
     let connection = Connection::open(directory.path().join("phasegate.db")).unwrap();
-    connection.pragma_update(None, "user_version", 8).unwrap();
+    connection.pragma_update(None, "user_version", schema::SCHEMA + 1).unwrap();
     drop(connection);
     let error = SqliteStore::open(directory.path()).err().unwrap().to_string();
     let known = schema::SCHEMA;
-    assert!(error.contains(&format!("has schema 8, this phasegate knows up to {known}")), "{error}");
+    assert!(
+        error.contains(&format!("has schema {}, this phasegate knows up to {known}", known + 1)),
+        "{error}"
+    );
     assert!(error.contains("needs phasegate"), "the file says who may read it: {error}");
 }
 

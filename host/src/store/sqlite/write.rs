@@ -62,6 +62,14 @@ impl Writer<'_> {
             Write::Plugin(name, plugin) => {
                 self.keyed("plugins", "name", name.as_str(), ("a plugin", Some(plugin)))
             }
+            Write::Word(set, instance, Some(word)) => self.run(
+                "INSERT OR REPLACE INTO words VALUES (?1, ?2, ?3)",
+                params![set.as_str(), instance.as_str(), self.json("what a person has said", word)?],
+            ),
+            Write::Word(set, instance, None) => self.run(
+                "DELETE FROM words WHERE scale_set = ?1 AND instance = ?2",
+                params![set.as_str(), instance.as_str()],
+            ),
             Write::Retry(set, retry) => {
                 self.keyed("retries", "scale_set", set.as_str(), ("a retry", retry.as_ref()))
             }

@@ -35,7 +35,7 @@ fn windows(zone_name: &str, text: &str) -> FreezeWindows {
             reason: None,
         }
     };
-    FreezeWindows(text.split(';').map(window).collect())
+    FreezeWindows { frozen: text.split(';').map(window).collect(), allowed: Vec::new() }
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn reasons() {
     let now = at("2026-07-17T18:00:00Z");
     let reason = |windows: &FreezeWindows| windows.frozen_at(now).unwrap().reason;
     insta::assert_snapshot!(reason(&two), @"freeze window Fri, Sat 18:00 to 08:00, from 2026-01-01 on, until 2026-12-31 (Europe/Berlin)");
-    two.0[1].reason = Some("end of the quarter".to_owned());
+    two.frozen[1].reason = Some("end of the quarter".to_owned());
     assert_eq!(reason(&two), "end of the quarter");
 }
 
@@ -275,7 +275,7 @@ proptest! {
                 frozen[index] |= from <= *at && *at < to;
             }
         }
-        let windows = FreezeWindows(windows);
+        let windows = FreezeWindows { frozen: windows, allowed: Vec::new() };
         // The days at the rims lack what reaches in from outside.
         let rim = 3 * 1440;
         let mut next_change = vec![None; wall.len()];
@@ -294,4 +294,95 @@ proptest! {
             }
         }
     }
+}
+
+/// The windows in which alone something may begin, and those in which nothing may.
+fn allowed(zone_name: &str, allowed: &str, frozen: Option<&str>) -> FreezeWindows {
+    let frozen = frozen.map_or_else(Vec::new, |text| windows(zone_name, text).frozen);
+    FreezeWindows { frozen, allowed: windows(zone_name, allowed).frozen }
+}
+
+#[test]
+fn outside_of_the_windows_in_which_something_may_begin_nothing_does() {
+    // Zone, windows, freezes, an instant, when it opens (`-`: it is open), and since when it is closed.
+    for (zone, open, frozen, now, until, since) in [
+        // A window over midnight: its days are those on which it starts.
+        (
+            "UTC",
+            "Tue 22:00 05:00",
+            None,
+            "2026-07-14T21:59:59Z",
+            "2026-07-14T22:00:00Z",
+            "2026-07-08T05:00:00Z",
+        ),
+        ("UTC", "Tue 22:00 05:00", None, "2026-07-14T22:00:00Z", "-", "-"),
+        ("UTC", "Tue 22:00 05:00", None, "2026-07-15T04:59:59Z", "-", "-"),
+        (
+            "UTC",
+            "Tue 22:00 05:00",
+            None,
+            "2026-07-15T05:00:00Z",
+            "2026-07-21T22:00:00Z",
+            "2026-07-15T05:00:00Z",
+        ),
+        (
+            "UTC",
+            "Tue 22:00 05:00",
+            None,
+            "2026-07-15T22:30:00Z",
+            "2026-07-21T22:00:00Z",
+            "2026-07-15T05:00:00Z",
+        ),
+        // By the clock there.
+        ("Europe/Berlin", "* 22:00 05:00", None, "2026-07-14T20:00:00Z", "-", "-"),
+        (
+            "Europe/Berlin",
+            "* 22:00 05:00",
+            None,
+            "2026-07-14T19:59:00Z",
+            "2026-07-14T20:00:00Z",
+            "2026-07-14T03:00:00Z",
+        ),
+        // A freeze holds inside of them.
+        (
+            "UTC",
+            "* 22:00 05:00",
+            Some("* 23:00 01:00"),
+            "2026-07-14T23:30:00Z",
+            "2026-07-15T01:00:00Z",
+            "2026-07-14T23:00:00Z",
+        ),
+        (
+            "UTC",
+            "* 22:00 05:00",
+            Some("Tue 18:00 06:00"),
+            "2026-07-14T23:30:00Z",
+            "2026-07-15T22:00:00Z",
+            "2026-07-14T18:00:00Z",
+        ),
+    ] {
+        let windows = allowed(zone, open, frozen);
+        let found = windows.frozen_at(at(now));
+        let expected = (until != "-").then(|| (at(until), at(since)));
+        assert_eq!(found.as_ref().map(|one| (one.until, one.since)), expected, "{open} {frozen:?} {now}");
+    }
+}
+
+#[test]
+fn where_nothing_is_open_the_windows_are_named() {
+    let reason =
+        allowed("UTC", "Tue,Thu 22:00 05:00", None).frozen_at(at("2026-07-14T12:00:00Z")).unwrap().reason;
+    assert_eq!(reason, "outside of the windows in which one may upgrade: Tue, Thu 22:00 to 05:00 (UTC)");
+    let over = allowed("UTC", "* 22:00 05:00 2026-01-01 2026-01-02", None);
+    let closed = over.frozen_at(at("2026-07-14T12:00:00Z")).unwrap();
+    assert_eq!(closed.until, at("2026-07-14T12:00:00Z") + HORIZON, "it never opens again");
+}
+
+#[test]
+fn windows_that_a_freeze_covers_never_open() {
+    assert!(allowed("UTC", "* 22:00 05:00", Some("* 20:00 06:00")).is_endless());
+    assert!(!allowed("UTC", "* 22:00 05:00", Some("* 23:00 06:00")).is_endless());
+    assert!(!allowed("UTC", "* 22:00 05:00 2026-01-01 2026-01-02", None).is_endless(), "once is enough");
+    let next = allowed("UTC", "* 22:00 05:00", None).next_after(at("2026-07-14T12:00:00Z"));
+    assert_eq!(next, Some(at("2026-07-15T05:00:00Z")), "it closes again");
 }

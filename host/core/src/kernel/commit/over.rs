@@ -52,6 +52,10 @@ impl Kernel {
                 let reason = self.fleet.set(name).ok()?.quarantined.get(change).cloned();
                 Write::Quarantine(name.clone(), change.clone(), reason)
             }
+            Write::Word(name, id, _) => {
+                let word = self.fleet.set(name).ok()?.words.get(id).cloned();
+                Write::Word(name.clone(), id.clone(), word)
+            }
             Write::Retry(name, _) => Write::Retry(name.clone(), self.fleet.set(name).ok()?.retry.clone()),
             Write::Line(_) => Write::Line(self.fleet.line.clone()),
             Write::Hold(_) => Write::Hold(self.fleet.held.as_deref().cloned()),

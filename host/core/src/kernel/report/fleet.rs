@@ -1,6 +1,6 @@
 //! One instance as a reader sees it.
 
-use crate::domain::{Component, Now, Version};
+use crate::domain::{Component, Now, PersonsWord, Version};
 use crate::kernel::state::{InstanceState, SetState, StandIn};
 use crate::plan::Standing;
 
@@ -15,6 +15,8 @@ pub struct InstanceReport<'a> {
     pub stand_in: Option<StandIn<'a>>,
     /// Version of the application that the model wants.
     pub desired: Option<&'a Version>,
+    /// What a person has said about it.
+    pub word: Option<&'a PersonsWord>,
 }
 
 /// Looks at one instance of a set.
@@ -25,5 +27,6 @@ pub fn instance<'a>(set: &'a SetState, state: &'a InstanceState, now: Now) -> In
         standing: set.standing(state, now.at),
         stand_in: set.stand_in(state, now.at),
         desired: set.model.of(&Component::Application),
+        word: set.words.get(&state.spec.id),
     }
 }

@@ -80,7 +80,11 @@ fn ended_otherwise(upgrade: &Upgrade) -> bool {
 fn is_unjudged(hold: &Hold) -> bool {
     match hold.reason {
         HoldReason::Undecided | HoldReason::PluginFailed(_) | HoldReason::Unknown(_) => true,
-        HoldReason::Skip(_) | HoldReason::Defer(_) | HoldReason::Protected => false,
+        HoldReason::Skip(_)
+        | HoldReason::Defer(_)
+        | HoldReason::Protected
+        | HoldReason::PersonHold(_)
+        | HoldReason::PersonSkip(_) => false,
     }
 }
 

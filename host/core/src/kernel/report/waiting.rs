@@ -30,6 +30,11 @@ pub enum WaitsFor<'a> {
         /// Its end.
         until: Timestamp,
     },
+    /// The date for which it was asked for.
+    Scheduled {
+        /// That date.
+        until: Timestamp,
+    },
     /// A person, after `pause`.
     Paused,
     /// A person, at `pauseAfterPhase`.
@@ -87,6 +92,8 @@ pub enum DriverWork {
     Delete,
     /// A version.
     Change,
+    /// That what it does ends.
+    Stop,
 }
 
 /// What a person wished for while a batch was in flight.
@@ -133,9 +140,14 @@ pub(super) fn then(upgrade: &Upgrade) -> Option<Then> {
         (Stage::InBatch, false, true, _) => Some(Then::Cancel),
         (Stage::InBatch, false, false, true) => Some(Then::Pause),
         (Stage::InBatch, false, false, false)
-        | (Stage::Preparing { .. } | Stage::Between { .. } | Stage::Undoing | Stage::Ended { .. }, ..) => {
-            None
-        }
+        | (
+            Stage::Preparing { .. }
+            | Stage::Between { .. }
+            | Stage::Undoing
+            | Stage::Stopping { .. }
+            | Stage::Ended { .. },
+            ..,
+        ) => None,
     }
 }
 
@@ -159,6 +171,7 @@ pub(super) fn waits_for<'a>(
             Some(stopped.unwrap_or_else(first))
         }
         Stage::Undoing => Some(driver(upgrade, DriverWork::BringBack)),
+        Stage::Stopping { .. } => Some(stopping(upgrade)),
         Stage::InBatch => Some(in_batch(upgrade)),
     }
 }
@@ -175,6 +188,12 @@ fn in_batch(upgrade: &Upgrade) -> WaitsFor<'_> {
     if few.count > 0 { WaitsFor::Gate(few) } else { WaitsFor::HealthyAgain }
 }
 
+/// What drivers have in hand ends, or is taken back.
+fn stopping(upgrade: &Upgrade) -> WaitsFor<'_> {
+    let ends = upgrade.members.values().any(|member| is_about(DriverWork::Stop, &member.state));
+    driver(upgrade, if ends { DriverWork::Stop } else { DriverWork::BringBack })
+}
+
 fn driver(upgrade: &Upgrade, work: DriverWork) -> WaitsFor<'_> {
     WaitsFor::Driver { work, instances: members(upgrade, |member| is_about(work, &member.state)) }
 }
@@ -184,6 +203,7 @@ fn is_about(work: DriverWork, state: &MemberState) -> bool {
     match work {
         DriverWork::Create => matches!(state, MemberState::Creating { .. }),
         DriverWork::Delete => matches!(state, MemberState::Deleting { .. } | MemberState::Removing { .. }),
+        DriverWork::Stop => matches!(state, MemberState::Applying { .. } | MemberState::Creating { .. }),
         DriverWork::Change | DriverWork::BringBack => state.is_with_driver(),
     }
 }
@@ -214,6 +234,7 @@ fn between<'a>(waiting: Waiting, upgrade: &'a Upgrade, set: &'a SetState, now: N
         },
         Waiting::Pause { until } => WaitsFor::Pause { until },
         Waiting::Paused => WaitsFor::Paused,
+        Waiting::Scheduled { until } => WaitsFor::Scheduled { until: upgrade.not_before.unwrap_or(until) },
         Waiting::Resume { after } => WaitsFor::Resume { after },
         Waiting::Approval { before } => WaitsFor::Approval { before },
         Waiting::Initializing => WaitsFor::Initializing(Few::of(unjudged(set))),

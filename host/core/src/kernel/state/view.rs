@@ -1,7 +1,7 @@
 //! A scale set at one moment, as plan and rollout see it.
 
 use super::{InstanceState, SetState};
-use crate::domain::{FreshIds, Health, InstanceId, Now, Timestamp, Unheard};
+use crate::domain::{FreshIds, Health, InstanceId, Now, Protection, Timestamp, Unheard, WordKind};
 use crate::plan::{Candidate, Standing};
 use crate::rollout::{FleetView, Stop};
 
@@ -22,17 +22,24 @@ impl SetView<'_> {
             zone: spec.zone.clone(),
             update_domain: spec.update_domain,
             fault_domain: spec.fault_domain,
-            protection: spec.protection,
+            protection: Protection {
+                from_scale_set_actions: self.set.is_protected(instance),
+                ..spec.protection
+            },
             runs: instance.runs.clone(),
             extensions: instance.extensions.clone(),
             health: instance.fold.health(),
-            standing: self.set.standing(instance, self.now.at),
+            standing: self.set.permitted(instance, self.now.at),
+            held: self.set.words.get(&spec.id).filter(|word| is_of_the_plan(word.kind)).cloned(),
         }
     }
+}
 
-    /// The moment on the fleet's own time at which the wall clock, as it goes now, shows a date.
-    fn moment(&self, date: Timestamp) -> Timestamp {
-        self.now.at + date.since(self.now.wall.date())
+/// Whether the planner heeds a word by itself; the others stand in protection and standing.
+fn is_of_the_plan(kind: WordKind) -> bool {
+    match kind {
+        WordKind::Hold | WordKind::Skip => true,
+        WordKind::Protect | WordKind::Force => false,
     }
 }
 
@@ -95,12 +102,19 @@ impl FleetView for SetView<'_> {
     }
 
     fn stop(&self) -> Option<Stop> {
-        if let Some(line) = &self.set.line {
-            return Some(Stop::Line { since: line.at });
-        }
-        if let Some(until) = self.set.frozen_until(self.now.wall) {
-            return Some(Stop::Freeze { until: self.moment(until) });
-        }
-        self.set.unheard_too_long(self.now.at).next().map(|_| Stop::NotAsked)
+        self.stops().into_iter().next()
+    }
+
+    fn stops(&self) -> Vec<Stop> {
+        let line = self.set.line.as_ref().map(|line| Stop::Line { since: line.at });
+        let frozen = self.set.spec.freeze.frozen_at(self.now.wall.date());
+        let frozen =
+            frozen.map(|frozen| Stop::Freeze { since: frozen.since, until: self.moment(frozen.until) });
+        let unheard = self.set.unheard_too_long(self.now.at).next().map(|_| Stop::NotAsked);
+        line.into_iter().chain(frozen).chain(unheard).collect()
+    }
+
+    fn moment(&self, date: Timestamp) -> Timestamp {
+        self.now.at + date.since(self.now.wall.date())
     }
 }

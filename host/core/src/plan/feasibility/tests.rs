@@ -189,7 +189,10 @@ fn openings_between_freezes() {
         reason: None,
     };
     let frozen = |windows: &[(&str, &str)]| Case {
-        freeze: FreezeWindows(windows.iter().map(|(from, to)| window(from, to)).collect()),
+        freeze: FreezeWindows {
+            frozen: windows.iter().map(|(from, to)| window(from, to)).collect(),
+            allowed: Vec::new(),
+        },
         ..defaults()
     };
     assert_eq!(frozen(&[("18:00", "08:00")]).says(10), "");
@@ -197,7 +200,7 @@ fn openings_between_freezes() {
     insta::assert_snapshot!(frozen(&[("08:00", "12:00"), ("12:02", "18:00")]).says(10), @"short-opening: freeze windows leave only 120 s from 2026-07-15T12:00:00.000Z to 2026-07-15T12:02:00.000Z, less than healthGate.deadline (300 s): a batch that starts then is judged during the next freeze");
     // One freeze, once: nothing lies between.
     let mut once = frozen(&[("00:00", "24:00")]);
-    once.freeze.0[0].last_date = Some(jiff::civil::date(2026, 7, 20));
+    once.freeze.frozen[0].last_date = Some(jiff::civil::date(2026, 7, 20));
     assert_eq!(once.says(10), "");
 }
 

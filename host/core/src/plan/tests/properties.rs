@@ -34,6 +34,7 @@ prop_compose! {
         standing in any_standing(),
     ) -> Candidate {
         Candidate {
+            held: None,
             id: InstanceId::parse("0").unwrap(),
             zone,
             update_domain,

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use super::{Entry, HoldState, Leaves, LineState, QuarantineState, RetryNote, Stamp, StartWhy, What, Word};
-use crate::domain::{Change, Component, InstanceId, PhaseName, Runs, Version};
+use super::{
+    Entry, HoldState, Leaves, LineState, QuarantineState, RetryNote, Stamp, StartWhy, What, Word, WordNote,
+};
+use crate::domain::{Change, Component, InstanceId, PhaseName, Runs, Version, WordKind};
 use crate::rollout::Wish;
 
 /// What happened, why it was wanted, and which code had judged.
@@ -174,12 +176,17 @@ fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceI
         What::Retry { note } => retry(f, note),
         What::Wish { wish } => f.write_str(match wish {
             Wish::Cancel => "cancel was asked for; the batch in flight is finished first",
-            Wish::RollBack => "rollback was asked for; the batch in flight is finished first",
+            Wish::CancelNow => "cancel was asked for at once; the batch in flight is brought back",
+            Wish::RollBack => "rollback was asked for; what is in flight is ended first",
+            Wish::RollBackOn => "rollback was asked for, whatever becomes of what it brings back",
             Wish::Pause => "pause was asked for; no further batch is admitted",
             Wish::Resume => "resume was asked for",
             Wish::Approve => "the next phase was approved",
-            Wish::Bypass => "goes on in spite of freeze windows and of a stopped line",
+            Wish::Bypass => "goes on in spite of the freeze or the stopped line of now",
+            Wish::Promote => "goes past what it waited for",
+            Wish::Retry => "retry was asked for",
         }),
+        What::Word { note } => word(f, note),
         What::Line { state: LineState::Stopped } => write!(f, "the line was stopped for all scale sets"),
         What::Line { state: LineState::GoesOn } => write!(f, "the line goes on"),
         What::Record { state } => record(f, state),
@@ -194,6 +201,22 @@ fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceI
             generation.0
         ),
         What::PluginReverted { plugin: _, text } => f.write_str(text),
+    }
+}
+
+fn word(f: &mut fmt::Formatter<'_>, note: &WordNote) -> fmt::Result {
+    match note {
+        WordNote::Said { kind, until } => {
+            f.write_str(match kind {
+                WordKind::Hold => "is held: not now",
+                WordKind::Skip => "is left out",
+                WordKind::Protect => "is protected",
+                WordKind::Force => "goes whether or not its plugin says skip or not now",
+            })?;
+            until.map_or(Ok(()), |until| write!(f, ", until {until}"))
+        }
+        WordNote::Released { kind } => write!(f, "`{}` was taken back", kind.name()),
+        WordNote::Over { kind } => write!(f, "`{}` is over", kind.name()),
     }
 }
 
@@ -215,6 +238,7 @@ fn start(f: &mut fmt::Formatter<'_>, goal: &crate::domain::Goal, why: &StartWhy)
         StartWhy::Repair => write!(f, "a repair was asked for: each instance gets again what it has"),
         StartWhy::Bypass => write!(f, "upgrade to {goal} was asked for in spite of any stop"),
         StartWhy::Again { attempt } => write!(f, "try {attempt} of the upgrade to {goal}"),
+        StartWhy::Left { of } => write!(f, "starts again with what `{of}` has left: upgrade to {goal}"),
         StartWhy::TakesBack { ended, goal } => {
             write!(f, "takes `{ended}` (to {goal}) back to what each instance had before")
         }
@@ -249,6 +273,7 @@ fn beside(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceId>
         | What::End { .. }
         | What::Retry { .. }
         | What::Wish { .. }
+        | What::Word { .. }
         | What::Line { .. }
         | What::Record { .. }
         | What::Seen { .. }

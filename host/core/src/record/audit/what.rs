@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Leaves, RetryNote, StartWhy, Word};
+use super::{Leaves, RetryNote, StartWhy, Word, WordNote};
 use crate::domain::{
     Change, Component, Digest, Generation, Goal, InstanceId, Phase, PluginName, ProcessState, Runs, Version,
 };
@@ -173,6 +173,11 @@ pub enum What {
         /// What.
         wish: Wish,
     },
+    /// A person has said something about an instance, or that is over.
+    Word {
+        /// What.
+        note: WordNote,
+    },
     /// The line was stopped for all scale sets, or goes on.
     Line {
         /// Which of them.
@@ -301,12 +306,18 @@ impl What {
             Self::End { .. } => "end",
             Self::Retry { .. } => "retry",
             Self::Wish { wish } => match wish {
-                Wish::Cancel => "cancel",
-                Wish::RollBack => "rollback",
+                Wish::Cancel | Wish::CancelNow => "cancel",
+                Wish::RollBack | Wish::RollBackOn => "rollback",
                 Wish::Pause => "pause",
                 Wish::Resume => "resume",
                 Wish::Approve => "approve",
                 Wish::Bypass => "bypass",
+                Wish::Promote => "promote",
+                Wish::Retry => "retry",
+            },
+            Self::Word { note } => match note {
+                WordNote::Said { kind, .. } => kind.name(),
+                WordNote::Released { .. } | WordNote::Over { .. } => "release",
             },
             Self::Line { .. } => "line",
             Self::Record { state: HoldState::Holds { .. } } => "held",

@@ -20,6 +20,7 @@ impl Check<'_> {
             self.phases();
             self.consent();
         } else {
+            self.upgraded_limit();
             self.newest_first();
         }
     }
@@ -32,12 +33,11 @@ impl Check<'_> {
                 format!("{:?} was admitted after pause or cancel was acknowledged", names(self.admitted));
             self.report(Rule::Stopped, detail);
         }
-        match self.seen.fleet.stop() {
-            Some(stop) if self.holds(stop) => {
+        for stop in self.seen.fleet.stops() {
+            if self.holds(stop) {
                 let detail = format!("{:?} was admitted in spite of {stop:?}", names(self.admitted));
                 self.report(Rule::Stopped, detail);
             }
-            Some(_) | None => {}
         }
         if after.purpose != Purpose::Forward {
             return;
@@ -71,15 +71,17 @@ impl Check<'_> {
         match (stop, self.seen.after.bypass) {
             (Stop::Line { since }, Some(bypass)) => since > bypass,
             (Stop::Line { .. }, None) => !self.history.bypassed,
-            (Stop::Freeze { .. } | Stop::NotAsked, bypass) => {
-                self.is_forward() && bypass.is_none() && !self.history.bypassed
+            (Stop::Freeze { since, .. }, _) => {
+                self.is_forward() && self.seen.after.bypassed_freeze.is_none_or(|bypassed| since > bypassed)
             }
+            (Stop::NotAsked, bypass) => self.is_forward() && bypass.is_none() && !self.history.bypassed,
         }
     }
 
     /// A resume in this very step takes a pause back.
     fn is_resume(&self) -> bool {
-        self.seen.events.contains(&Event::Wish(Wish::Resume)) && !self.history.cancelled
+        let goes_on = |wish| self.seen.events.contains(&Event::Wish(wish));
+        (goes_on(Wish::Resume) || goes_on(Wish::Promote)) && !self.history.cancelled
     }
 
     /// No other member is in flight, and no batch is larger than the policy allows.
@@ -193,6 +195,7 @@ impl Check<'_> {
             match hold.map(|hold| &hold.reason) {
                 Some(HoldReason::Protected) => candidate.protection.from_scale_set_actions,
                 None => candidate.is_at(&after.goal),
+                Some(HoldReason::PersonSkip(_) | HoldReason::PersonHold(_)) => candidate.held.is_some(),
                 Some(
                     HoldReason::Skip(_)
                     | HoldReason::Defer(_)

@@ -16,7 +16,7 @@ impl Check<'_> {
     /// anyway, so there is no border left to keep.
     pub(super) fn in_flight(&mut self) {
         let after = self.seen.after;
-        if after.stage == Stage::Undoing || self.is_by_hand() {
+        if matches!(after.stage, Stage::Undoing | Stage::Stopping { .. }) || self.is_by_hand() {
             return;
         }
         let flying = after.members.iter().filter(|(_, member)| member.state.is_in_flight());
@@ -40,6 +40,10 @@ impl Check<'_> {
         }
         let mut here = BTreeSet::new();
         for action in &self.seen.step.actions {
+            if let Action::End { instance, operation } = action {
+                self.ended(instance, operation);
+                continue;
+            }
             let operation = action.operation();
             if !here.insert(operation) {
                 self.report(Rule::OneEffect, format!("{operation} twice in one step"));
@@ -52,7 +56,7 @@ impl Check<'_> {
             let change = match action {
                 Action::Apply { component, version, .. } => Some(change(component, version)),
                 Action::Create { version, .. } => Some(change(&Component::Application, version)),
-                Action::Delete { .. } => None,
+                Action::Delete { .. } | Action::End { .. } => None,
             };
             self.effect(&member, change.as_ref(), operation);
         }
@@ -63,10 +67,31 @@ impl Check<'_> {
     fn member_of(&self, action: &Action) -> InstanceId {
         match action {
             Action::Create { replaces, .. } => replaces.clone(),
-            Action::Apply { instance, .. } | Action::Delete { instance, .. } => {
+            Action::Apply { instance, .. }
+            | Action::Delete { instance, .. }
+            | Action::End { instance, .. } => {
                 let here = self.seen.after.members.get(instance).map(|_| instance);
                 here.unwrap_or_else(|| self.history.first(instance)).clone()
             }
+        }
+    }
+
+    /// Only what a driver has in hand is ended, and only because a person wants it.
+    fn ended(&mut self, instance: &InstanceId, operation: &OperationId) {
+        let before = self.seen.before;
+        let member = before.members.get(instance).map(|member| (instance, member));
+        let member = member.or_else(|| before.members.behind(instance));
+        let is_in_hand = |(id, member): &(&InstanceId, &crate::rollout::Member)| {
+            member.state.is_with_driver() && before.operation(id, member.attempt) == *operation
+        };
+        if !member.is_some_and(|one| is_in_hand(&one)) {
+            self.report(
+                Rule::OneEffect,
+                format!("{operation} of `{instance}` is ended, and no driver has it in hand"),
+            );
+        }
+        if !self.seen.after.cancel_requested {
+            self.report(Rule::Stopped, format!("{operation} is ended, and nobody wanted that"));
         }
     }
 

@@ -12,7 +12,8 @@ impl Check<'_> {
             Stage::Preparing { .. } => {
                 // A look ends within its time limit, and that is an event.
                 let looks = self.seen.fleet.looking_count() > 0;
-                wakes || looks || matches!(self.seen.fleet.stop(), Some(Stop::Line { .. })) || after.paused
+                let line = self.seen.fleet.stops().iter().any(|stop| matches!(stop, Stop::Line { .. }));
+                wakes || looks || line || after.paused
             }
             Stage::Between { resume_at } => {
                 match waiting_for(after, self.seen.fleet, resume_at, self.seen.now) {
@@ -26,7 +27,9 @@ impl Check<'_> {
                 let any_settling = after.members.values().any(|member| settling(&member.state));
                 if any_settling { wakes } else { with_driver || wakes }
             }
-            Stage::Undoing => after.members.values().any(|member| member.state.is_with_driver()),
+            Stage::Undoing | Stage::Stopping { .. } => {
+                after.members.values().any(|member| member.state.is_with_driver())
+            }
         };
         if !waits {
             self.report(Rule::Ending, format!("{:?} waits for nothing", after.stage));

@@ -102,6 +102,7 @@ fn fact(candidate: Candidate, upgrade: &Upgrade) -> (InstanceId, Fact) {
     let consent = match &candidate.standing {
         _ if candidate.protection.from_scale_set_actions => Err("is protected"),
         _ if upgrade.extent == Extent::Missing && candidate.is_at(&upgrade.goal) => Err("is there already"),
+        _ if candidate.held.is_some() => Err("is held by a person"),
         Standing::Undecided => Err("has not been judged"),
         Standing::PluginFailed { .. } => Err("has no decision"),
         Standing::Unknown { .. } => Err("is unknown"),

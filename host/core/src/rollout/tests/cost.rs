@@ -19,6 +19,7 @@ impl Counting {
 
     fn candidate_of(number: usize) -> Candidate {
         Candidate {
+            held: None,
             id: id(number),
             zone: None,
             update_domain: None,

@@ -117,7 +117,7 @@ fn a_rollback_of_extensions_goes_back_in_the_opposite_order() {
     let mut world = two_extensions();
     world.upgrade.goal = goal(&[("logs", "2"), ("application", "v2")]);
     world.look();
-    world.event(&Event::Wish(Wish::RollBack));
+    world.event(&Event::Wish(Wish::Cancel));
     for _ in 0..4 {
         answer(&mut world, &Ok(()));
     }

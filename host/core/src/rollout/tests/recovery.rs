@@ -185,6 +185,37 @@ fn an_instance_that_says_not_now_is_asked_again_before_the_next_phase() {
 }
 
 #[test]
+fn who_no_longer_says_not_now_waits_for_nobody_who_does() {
+    let mut fleet = fleet(&[Some(0), Some(0), Some(0), Some(1)]);
+    for number in [0, 1] {
+        fleet.0.get_mut(&id(number)).unwrap().participation = Participation::Defer;
+    }
+    let mut world = world(fleet, policy(), GATE);
+    world.look();
+    finish_batch(&mut world);
+    assert_eq!(world.applied.join(" "), "2");
+    world.fleet.0.get_mut(&id(1)).unwrap().participation = Participation::Proceed;
+    world.look();
+    assert_eq!(world.applied.join(" "), "2 1", "0 may say so for a long time");
+    finish_batch(&mut world);
+    assert_eq!(world.applied.join(" "), "2 1", "and phase 1 waits for 0");
+    world.pass(600);
+    finish_batch(&mut world);
+    assert_eq!((world.applied.join(" ").as_str(), world.upgrade.state), ("2 1 3", UpgradeState::Completed));
+}
+
+#[test]
+fn who_no_longer_says_not_now_does_not_wait_for_the_end_of_its_phase() {
+    let mut world = deferring(0);
+    world.fleet = fleet(&[Some(0), Some(0), Some(0)]);
+    world.fleet.0.get_mut(&id(0)).unwrap().participation = Participation::Defer;
+    world.look();
+    world.fleet.0.get_mut(&id(0)).unwrap().participation = Participation::Proceed;
+    finish_batch(&mut world);
+    assert_eq!(world.applied.join(" "), "1 0");
+}
+
+#[test]
 fn an_instance_that_never_stops_saying_not_now_is_left_out() {
     for last in [0, 2] {
         let mut world = deferring(last);

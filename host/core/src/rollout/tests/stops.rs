@@ -14,7 +14,7 @@ fn reasons(world: &World) -> Vec<String> {
 #[test]
 fn a_stop_holds_the_next_batch_and_not_the_one_in_flight() {
     let until = Timestamp(9_000_000);
-    for stop in [Stop::Line { since: Timestamp(2_000_000) }, Stop::Freeze { until }] {
+    for stop in [Stop::Line { since: Timestamp(2_000_000) }, Stop::Freeze { since: Timestamp(0), until }] {
         let mut world = two_batches();
         world.look();
         world.fleet.1 = Some(stop);
@@ -52,6 +52,81 @@ fn a_line_that_is_stopped_after_a_bypass_holds() {
     assert_eq!((world.upgrade.current, world.applied.len()), (1, 1));
     world.event(&Event::Wish(Wish::Bypass));
     assert_eq!(world.applied.len(), 2, "and may be bypassed in its turn");
+}
+
+#[test]
+fn a_freeze_that_begins_after_a_bypass_holds() {
+    let freeze = |since: i64| Some(Stop::Freeze { since: Timestamp(since), until: Timestamp(9_000_000) });
+    let mut world = two_batches();
+    world.fleet.1 = freeze(500_000);
+    world.look();
+    assert!(world.applied.is_empty());
+    world.event(&Event::Wish(Wish::Bypass));
+    assert_eq!(world.applied.len(), 1, "what held it then holds it no longer");
+    finish_batch(&mut world);
+    assert_eq!(world.applied.len(), 2);
+    world.fleet.1 = freeze(1_500_000);
+    finish_batch(&mut world);
+    assert_eq!(world.applied.len(), 2, "nobody has meant that one");
+    world.event(&Event::Wish(Wish::Bypass));
+    assert_eq!(world.applied.len(), 3);
+}
+
+#[test]
+fn a_bypass_without_a_stop_is_good_for_none() {
+    let mut world = two_batches();
+    world.upgrade.bypass_stops(&world.fleet, world.now);
+    world.fleet.1 = Some(Stop::Freeze { since: Timestamp(500_000), until: Timestamp(9_000_000) });
+    world.look();
+    assert!(world.applied.is_empty());
+}
+
+#[test]
+fn a_start_at_a_time_waits_for_it_and_takes_its_snapshot_then() {
+    let mut world = two_batches();
+    world.upgrade.wait_for(Timestamp(5_000_000), Timestamp(5_000_000));
+    world.look();
+    assert_eq!(
+        (world.applied.len(), world.upgrade.digest, world.wake_at),
+        (0, None, Some(Timestamp(5_000_000)))
+    );
+    let waiting = waiting_now(&world.upgrade, &world.fleet, world.now);
+    assert_eq!(waiting, Some(Waiting::Scheduled { until: Timestamp(5_000_000) }));
+    assert!(refusal(&world.upgrade, &world.fleet, world.now, Wish::Promote).is_some());
+    world.fleet.0.get_mut(&id(0)).unwrap().participation = crate::domain::Participation::Skip;
+    world.pass(4_000);
+    assert_eq!(world.applied.join(" "), "1");
+    let mut given_up = two_batches();
+    given_up.upgrade.wait_for(Timestamp(5_000_000), Timestamp(5_000_000));
+    given_up.event(&Event::Wish(Wish::Cancel));
+    assert_eq!(given_up.upgrade.state, UpgradeState::Cancelled);
+}
+
+#[test]
+fn a_promotion_passes_what_waits_now_and_nothing_else() {
+    let phase = |number| crate::domain::PhaseName::Number(Phase::new(number).unwrap());
+    let mut world = two_batches();
+    world.upgrade.policy.checkpoints.pause_after = [phase(0)].into();
+    world.upgrade.policy.checkpoints.approval_before = [phase(1)].into();
+    world.upgrade.policy.rolling.pause_time_between_batches = Duration::from_secs(60);
+    let refused = |world: &World| refusal(&world.upgrade, &world.fleet, world.now, Wish::Promote).is_some();
+    world.look();
+    assert!(refused(&world), "a batch is in flight");
+    finish_batch(&mut world);
+    assert!(!refused(&world));
+    world.event(&Event::Wish(Wish::Promote));
+    assert_eq!(world.applied.len(), 2, "the pause between two batches is passed");
+    world.event(&Event::Wish(Wish::Pause));
+    finish_batch(&mut world);
+    world.pass(60);
+    for waiting in
+        [Waiting::Paused, Waiting::Resume { after: phase(0) }, Waiting::Approval { before: phase(1) }]
+    {
+        assert_eq!(waiting_now(&world.upgrade, &world.fleet, world.now), Some(waiting));
+        assert_eq!(world.applied.len(), 2);
+        world.event(&Event::Wish(Wish::Promote));
+    }
+    assert_eq!(world.applied.len(), 3);
 }
 
 #[test]
@@ -97,9 +172,10 @@ fn an_instance_that_is_protected_later_leaves_the_plan() {
 
 #[test]
 fn a_way_back_goes_on_in_a_freeze_and_not_on_a_stopped_line() {
-    for (stop, goes_on) in
-        [(Stop::Freeze { until: Timestamp(9_000_000) }, true), (Stop::Line { since: Timestamp(0) }, false)]
-    {
+    for (stop, goes_on) in [
+        (Stop::Freeze { since: Timestamp(0), until: Timestamp(9_000_000) }, true),
+        (Stop::Line { since: Timestamp(0) }, false),
+    ] {
         let mut world = two_batches();
         world.run();
         world.upgrade =

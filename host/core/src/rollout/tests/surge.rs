@@ -39,6 +39,7 @@ impl Site {
 impl FleetView for Site {
     fn candidates(&self) -> Vec<Candidate> {
         let candidate = |(id, node): (&InstanceId, &Node)| Candidate {
+            held: None,
             id: id.clone(),
             zone: None,
             update_domain: None,
@@ -169,6 +170,7 @@ impl Surge {
                     }
                 }
                 Action::Apply { .. } => {}
+                Action::End { .. } => continue,
             }
             self.pending.push(action);
         }
@@ -246,6 +248,7 @@ impl Surge {
             Action::Delete { instance, successor: Some(by), .. } => format!("-{instance} for {by}"),
             Action::Delete { instance, .. } => format!("-{instance}"),
             Action::Apply { instance, version, .. } => format!("{instance}={version}"),
+            Action::End { instance, .. } => format!("!{instance}"),
         };
         self.pending.iter().map(one).collect::<Vec<_>>().join(" ")
     }

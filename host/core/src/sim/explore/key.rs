@@ -16,6 +16,7 @@ pub(super) fn of(state: &State) -> Vec<i64> {
         Stage::Between { resume_at } => vec![1, ahead(resume_at)],
         Stage::InBatch => vec![2, 0],
         Stage::Undoing => vec![3, 0],
+        Stage::Stopping { batch } => vec![5, i64::from(batch == crate::domain::OnInstanceFailure::Restore)],
         Stage::Ended { .. } => vec![4, 0],
     };
     key.extend([

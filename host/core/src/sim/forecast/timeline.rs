@@ -188,6 +188,7 @@ fn wait(waiting: Waiting, now: Timestamp) -> String {
     let left = |until: Timestamp| span(until.since(now));
     match waiting {
         Waiting::Pause { until } => format!("the pause between batches, {}", left(until)),
+        Waiting::Scheduled { until } => format!("the time of its start, {}", left(until)),
         Waiting::Paused => "a person who paused it".to_owned(),
         Waiting::Line => "a person who stopped the line".to_owned(),
         Waiting::Freeze { until } => format!("the end of a freeze window, {}", left(until)),

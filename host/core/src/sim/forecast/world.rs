@@ -321,6 +321,7 @@ impl<'a> World<'a> {
         let answered = node.answered.and_then(|(number, at)| Some((self.decision(number)?, at)));
         let health = node.fold.health();
         Candidate {
+            held: None,
             id: facts.id.clone(),
             zone: facts.zone.and_then(|zone| zones.get(usize::from(zone)).cloned()),
             update_domain: facts.update_domain,
@@ -392,7 +393,10 @@ impl FleetView for World<'_> {
     }
 
     fn stop(&self) -> Option<Stop> {
-        self.setup.freeze.frozen_at(self.now).map(|frozen| Stop::Freeze { until: frozen.until })
+        self.setup
+            .freeze
+            .frozen_at(self.now)
+            .map(|frozen| Stop::Freeze { since: frozen.since, until: frozen.until })
     }
 }
 

@@ -24,7 +24,7 @@ fn scale_set(set: &SetState, now: Now) -> wire::ScaleSet {
 }
 
 fn one(report: &InstanceReport<'_>) -> wire::Instance {
-    let InstanceReport { state, standing, stand_in, desired } = report;
+    let InstanceReport { state, standing, stand_in, desired, word } = report;
     let spec = &state.spec;
     let latest = state.latest.as_ref();
     wire::Instance {
@@ -51,6 +51,7 @@ fn one(report: &InstanceReport<'_>) -> wire::Instance {
             .filter_map(|(name, runs)| Some((name.to_string(), runs.version()?.to_string())))
             .collect(),
         protected: spec.protection.from_scale_set_actions,
+        word: word.map(words::word),
         plugin: latest.map(|outcome| wire::Stamp {
             name: outcome.stamp.name.to_string(),
             digest: outcome.stamp.digest.to_string(),
@@ -69,9 +70,12 @@ fn one(report: &InstanceReport<'_>) -> wire::Instance {
     }
 }
 
-/// The driver's trouble comes first: it explains the rest.
+/// What a person has said comes first, then the driver's trouble: each explains the rest.
 fn reason(report: &InstanceReport<'_>) -> Option<String> {
-    let InstanceReport { state, standing, stand_in, desired: _ } = report;
+    let InstanceReport { state, standing, stand_in, desired: _, word } = report;
+    if let Some(word) = word {
+        return Some(word.to_string());
+    }
     if let Some(trouble) = &state.trouble {
         return Some(trouble.text.clone());
     }

@@ -47,7 +47,7 @@ fn past(upgrade: &PastUpgrade) -> wire::PastUpgrade {
 fn why(head: &Upgrade) -> Option<String> {
     let error = head.error.as_ref().map(|error| error.message.clone());
     error.or_else(|| match &head.purpose {
-        Purpose::Rollback { of, from, because } => {
+        Purpose::Rollback { of, from, because, to: _ } => {
             let because = because.as_ref().map_or_else(String::new, |because| format!(": {because}"));
             Some(format!("takes {of} (to {from}) back{because}"))
         }

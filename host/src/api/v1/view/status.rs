@@ -66,7 +66,7 @@ fn batch(upgrade: &Upgrade, index: usize, batch: &BatchProgress) -> wire::Status
 
 fn rolls_back(purpose: &Purpose) -> Option<wire::RollsBack> {
     match purpose {
-        Purpose::Rollback { of, from, because } => {
+        Purpose::Rollback { of, from, because, to: _ } => {
             Some(wire::RollsBack { id: of.to_string(), to: from.to_string(), because: because.clone() })
         }
         Purpose::Forward | Purpose::Manual => None,

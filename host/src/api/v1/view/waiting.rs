@@ -34,6 +34,7 @@ pub(super) fn waiting(report: &StatusReport<'_>, now: Timestamp) -> Option<wire:
 fn until(waiting: &WaitsFor<'_>) -> Option<Timestamp> {
     match waiting {
         WaitsFor::Freeze { until, .. }
+        | WaitsFor::Scheduled { until }
         | WaitsFor::Pause { until }
         | WaitsFor::Deferred { until, .. }
         | WaitsFor::Recovery { until } => Some(*until),
@@ -69,9 +70,11 @@ fn detail(waiting: &WaitsFor<'_>) -> Option<String> {
         | WaitsFor::Deferred { instances: few, .. }
         | WaitsFor::Driver { instances: few, .. }
         | WaitsFor::Gate(few) => Some(some(few)),
-        WaitsFor::Pause { .. } | WaitsFor::Paused | WaitsFor::Recovery { .. } | WaitsFor::HealthyAgain => {
-            None
-        }
+        WaitsFor::Pause { .. }
+        | WaitsFor::Scheduled { .. }
+        | WaitsFor::Paused
+        | WaitsFor::Recovery { .. }
+        | WaitsFor::HealthyAgain => None,
     }
 }
 
@@ -97,6 +100,9 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {
              `phasegate upgrade bypass {name} --reason TEXT`"
         ),
         WaitsFor::Pause { until } => format!("pause between batches, {} s left", seconds(*until)),
+        WaitsFor::Scheduled { until } => {
+            format!("the time of its start, {until}; give it up with `phasegate upgrade cancel {name}`")
+        }
         WaitsFor::Paused => format!("a person: paused; go on with `phasegate upgrade resume {name}`"),
         WaitsFor::Resume { after } => {
             format!("a person: {} is done; go on with `phasegate upgrade resume {name}`", phase(*after))
@@ -121,6 +127,7 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {
                 DriverWork::Create => "create",
                 DriverWork::Delete => "delete",
                 DriverWork::Change => "change",
+                DriverWork::Stop => "end what it does with",
             };
             format!("driver to {work} {}", some(instances))
         }

@@ -115,6 +115,7 @@ pub(super) fn set_rows() -> Vec<Row> {
             Restart("driver.command of scale set `orders` changed"),
         ),
         ("127.0.0.1:1", "127.0.0.1:1", "127.0.0.1:2", Restart("instances of scale set `orders` changed")),
+        ("#set", "allow = [{ days = [\"Sat\"] }]", "allow = [{ days = [\"Sun\"] }]", Set("allow")),
         ("#health", "profile = \"fleet\"", "profile = \"azure\"", health.clone()),
         ("#health", "protocol = \"http\"", "protocol = \"https\"", health.clone()),
         ("#health", "port = 1", "port = 2", health.clone()),

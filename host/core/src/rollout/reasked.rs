@@ -1,0 +1,54 @@
+//! Instances about which a person has said something while the upgrade runs: each is planned anew between two
+//! batches, by what it is like then. One whose turn has come is left to it.
+
+use std::collections::BTreeMap;
+
+use crate::domain::{InstanceId, PhaseName};
+use crate::plan::{Candidate, PlanInput, plan};
+
+use super::live;
+use super::member::MemberState;
+use super::state::Upgrade;
+use super::step::Step;
+use super::view::FleetView;
+
+/// Plans anew for those that are to be asked again; gives whether there were any.
+pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, out: &mut Step) -> bool {
+    if upgrade.reask.is_empty() {
+        return false;
+    }
+    let is_open =
+        |id: &InstanceId| upgrade.members.get(id).is_none_or(|member| member.state == MemberState::Pending);
+    let open: Vec<InstanceId> = upgrade.reask.iter().filter(|id| is_open(id)).cloned().collect();
+    upgrade.reask.clear();
+    for id in &open {
+        if upgrade.members.remove(id).is_some() {
+            out.changed.insert(id.clone());
+        }
+        upgrade.deferred.remove(id);
+    }
+    upgrade.holds.retain(|hold| !open.contains(&hold.instance));
+    let asked: Vec<Candidate> = open.iter().filter_map(|id| fleet.candidate(id)).collect();
+    let again = plan(&PlanInput {
+        there: upgrade.extent.there(),
+        scale_set: &upgrade.scale_set,
+        goal: &upgrade.goal,
+        policy: &upgrade.policy,
+        candidates: &asked,
+        total: fleet.total(),
+        batches_before: upgrade.current,
+    });
+    let candidates: BTreeMap<&InstanceId, &Candidate> = asked.iter().map(|one| (&one.id, one)).collect();
+    for hold in again.holds {
+        if hold.reason.is_for_now() {
+            let phase = candidates.get(&hold.instance).and_then(|candidate| candidate.standing.phase());
+            upgrade.deferred.insert(hold.instance.clone(), PhaseName::from(phase));
+        }
+        upgrade.holds.push_back(hold);
+    }
+    upgrade.holds.sort_by(|a, b| a.instance.cmp(&b.instance));
+    live::join(upgrade, again.batches, &candidates, out);
+    out.left_out_changed = true;
+    out.head_changed = true;
+    true
+}

@@ -1,0 +1,153 @@
+//! A person wants a running upgrade to end at once: what drivers have in hand is ended, the health gate is left,
+//! and nothing new begins.
+//!
+//! ```text
+//! InBatch ─> Stopping ─ what the driver has in hand is ended, and has answered ─> Ended(Cancelled)
+//!                └ the batch in flight is brought back, unless a rollback of everything follows
+//! ```
+//!
+//! Waits for each answer: what a driver may still do must be over before the version before is brought back under
+//! an operation of its own. How long a driver may take for that is the driver's business.
+
+use crate::domain::{InstanceId, OnInstanceFailure, Timestamp};
+
+use super::action::Action;
+use super::batch::BatchState;
+use super::member::{Member, MemberState};
+use super::state::{Purpose, Stage, Upgrade, UpgradeState};
+use super::step::{Step, end, go};
+
+/// What is said of an instance that nobody has judged.
+const NOT_JUDGED: &str = "was stopped by a person before it was judged";
+
+/// Begins to stop. `batch` says whether the batch in flight is brought back; one that takes an upgrade back never
+/// brings a batch of its own forward again.
+pub(super) fn begin(upgrade: &mut Upgrade, batch: OnInstanceFailure, now: Timestamp, out: &mut Step) {
+    match upgrade.stage {
+        Stage::InBatch => {}
+        // What failed is being brought back: only a driver that hangs is not waited for.
+        Stage::Undoing if batch == OnInstanceFailure::Leave => return end_work(upgrade, batch, out),
+        Stage::Stopping { .. } if batch == OnInstanceFailure::Leave => {
+            upgrade.stage = Stage::Stopping { batch };
+            return end_work(upgrade, batch, out);
+        }
+        // Nothing is in flight, or it ends by itself.
+        Stage::Preparing { .. }
+        | Stage::Between { .. }
+        | Stage::Undoing
+        | Stage::Stopping { .. }
+        | Stage::Ended { .. } => return,
+    }
+    let batch = match upgrade.purpose {
+        Purpose::Rollback { .. } => OnInstanceFailure::Leave,
+        Purpose::Forward | Purpose::Manual => batch,
+    };
+    upgrade.stage = Stage::Stopping { batch };
+    end_work(upgrade, batch, out);
+    for id in in_batch(upgrade) {
+        let next = upgrade.members.update(&id, |member| leaves(member, batch, now)).flatten();
+        if let Some(next) = next {
+            go(upgrade, &id, next, out);
+        }
+    }
+}
+
+/// Tells drivers to end what they have in hand. A way back goes on where nothing else brings it about.
+fn end_work(upgrade: &Upgrade, batch: OnInstanceFailure, out: &mut Step) {
+    for id in upgrade.members.in_flight() {
+        let Some(member) = upgrade.members.get(id) else { continue };
+        let ends = match member.state {
+            MemberState::Applying { .. } | MemberState::Creating { .. } => true,
+            MemberState::Restoring { .. } => batch == OnInstanceFailure::Leave,
+            MemberState::Pending
+            | MemberState::Settling { .. }
+            | MemberState::Ready { .. }
+            | MemberState::Deleting { .. }
+            | MemberState::Removing { .. }
+            | MemberState::Succeeded { .. }
+            | MemberState::Failed { .. } => false,
+        };
+        if ends {
+            let operation = upgrade.operation(id, member.attempt);
+            out.actions.push(Action::End { instance: member.watched(id).clone(), operation });
+        }
+    }
+}
+
+/// What becomes of a member of the batch in flight of which the driver has nothing in hand; none when it stays.
+fn leaves(member: &mut Member, batch: OnInstanceFailure, now: Timestamp) -> Option<MemberState> {
+    match member.state {
+        MemberState::Settling { .. } | MemberState::Ready { .. } => Some(stopped(member, batch, now)),
+        MemberState::Succeeded { .. } | MemberState::Failed { .. }
+            if batch == OnInstanceFailure::Restore && !member.is_surge() =>
+        {
+            member.try_again_to_restore();
+            let next = stopped(member, batch, now);
+            next.is_with_driver().then_some(next)
+        }
+        MemberState::Pending
+        | MemberState::Applying { .. }
+        | MemberState::Creating { .. }
+        | MemberState::Deleting { .. }
+        | MemberState::Removing { .. }
+        | MemberState::Restoring { .. }
+        | MemberState::Succeeded { .. }
+        | MemberState::Failed { .. } => None,
+    }
+}
+
+/// What follows for a member whose part in hand is over: nothing more is brought to it.
+pub(super) fn stopped(member: &mut Member, batch: OnInstanceFailure, now: Timestamp) -> MemberState {
+    let reason = member.blame(NOT_JUDGED);
+    member.applied_have_failed(&reason);
+    member.drop_waiting_parts(&reason);
+    member.next(batch, now)
+}
+
+/// Ends once nothing is in flight any more.
+pub(super) fn advance(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) -> bool {
+    if upgrade.members.in_flight().next().is_some() {
+        return false;
+    }
+    if let Some(batch) = upgrade.batches.get_mut(upgrade.current) {
+        batch.state = BatchState::Failed;
+        batch.ended_at = Some(now);
+        out.batches_changed.insert(batch.number);
+    }
+    upgrade.current += 1;
+    end(upgrade, UpgradeState::Cancelled, now);
+    true
+}
+
+/// After a restart: what the driver had in hand is gone with the host, or is the agent's to finish under its old
+/// name. It is not asked for again only to be ended.
+pub(super) fn resume(upgrade: &mut Upgrade, batch: OnInstanceFailure, now: Timestamp, out: &mut Step) {
+    let over: Vec<InstanceId> = upgrade.members.in_flight().cloned().collect();
+    for id in over {
+        let next = upgrade.members.update(&id, |member| match member.state {
+            MemberState::Applying { .. } | MemberState::Creating { .. } => {
+                member.answered(&Err("was ended with the host, as a person had asked for".to_owned()));
+                Some(stopped(member, batch, now))
+            }
+            MemberState::Restoring { .. } if batch == OnInstanceFailure::Leave => {
+                member.answered(&Err("was ended with the host, as a person had asked for".to_owned()));
+                Some(member.next(OnInstanceFailure::Leave, now))
+            }
+            MemberState::Settling { .. } | MemberState::Ready { .. } => Some(stopped(member, batch, now)),
+            MemberState::Pending
+            | MemberState::Deleting { .. }
+            | MemberState::Removing { .. }
+            | MemberState::Restoring { .. }
+            | MemberState::Succeeded { .. }
+            | MemberState::Failed { .. } => None,
+        });
+        match next.flatten() {
+            Some(next) => go(upgrade, &id, next, out),
+            None => super::step::ask(upgrade, &id, out),
+        }
+    }
+}
+
+fn in_batch(upgrade: &Upgrade) -> Vec<InstanceId> {
+    upgrade.batch_members(upgrade.current).into_iter().cloned().collect()
+}
