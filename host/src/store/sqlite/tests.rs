@@ -2,8 +2,7 @@
 
 use super::*;
 use phasegate_core::domain::{By, Membership, Runs, Timestamp, WallTime};
-use phasegate_core::record::audit::Entry;
-use phasegate_core::record::audit::What;
+use phasegate_core::record::audit::{Entry, What};
 use phasegate_core::record::{
     Anchor, Disk, ReadTrail as _, Retry, StoppedLine, StoredMemory, StoredModel, StoredRequest, TrailQuery,
 };
@@ -210,11 +209,8 @@ fn a_newer_schema_is_refused() {
     connection.pragma_update(None, "user_version", schema::SCHEMA + 1).unwrap();
     drop(connection);
     let error = SqliteStore::open(directory.path()).err().unwrap().to_string();
-    let known = schema::SCHEMA;
-    assert!(
-        error.contains(&format!("has schema {}, this phasegate knows up to {known}", known + 1)),
-        "{error}"
-    );
+    let said = format!("has schema {}, this phasegate knows up to {}", schema::SCHEMA + 1, schema::SCHEMA);
+    assert!(error.contains(&said), "{error}");
     assert!(error.contains("needs phasegate"), "the file says who may read it: {error}");
 }
 
