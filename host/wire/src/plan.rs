@@ -153,6 +153,8 @@ words! {
     WarningCode {
         /// The version faulted before.
         Quarantined = "quarantined",
+        /// The data directory belongs to another user than the one who checks.
+        ForeignDataDir = "foreign-data-dir",
         /// No instance may be touched.
         AllProtected = "all-protected",
         /// A limit can never pass.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Change, InstanceId, Now, Runs, Timestamp, WallTime};
+use crate::domain::{Change, InstanceId, Now, PluginName, Runs, Timestamp, WallTime};
 use crate::kernel::state::{Fleet, SetState};
 use crate::plan::{Hold, HoldReason};
 use crate::rollout::{
@@ -16,6 +16,8 @@ use super::waiting::{Few, Then, WaitsFor, then, waits_for};
 pub struct StatusReport<'a> {
     /// The upgrade.
     pub upgrade: &'a Upgrade,
+    /// Which plugin judges the set; none of an upgrade of the past.
+    pub plugin: Option<&'a PluginName>,
     /// Counts of planned instances.
     pub progress: Progress,
     /// What it waits for right now; none when it has ended, or waits for nothing.
@@ -56,6 +58,7 @@ pub fn status<'a>(fleet: &'a Fleet, set: &'a SetState, now: Now) -> Option<Statu
     let then = then(upgrade).filter(|_| fleet.refusing.is_none() && fleet.held.is_none());
     Some(StatusReport {
         upgrade,
+        plugin: Some(&set.spec.plugin),
         progress: upgrade.progress(),
         waiting,
         then,
@@ -104,8 +107,10 @@ fn runs(set: &SetState) -> Vec<(Runs, Few<'_>)> {
 pub fn past(upgrade: &Upgrade) -> StatusReport<'_> {
     let progress = upgrade.progress();
     let not_yet = Vec::new();
+    let plugin = None;
     StatusReport {
         upgrade,
+        plugin,
         progress,
         waiting: None,
         then: None,

@@ -43,6 +43,7 @@ pub(crate) fn status(report: &StatusReport<'_>, now: Now) -> wire::StatusDetail 
         helps: if runs.is_empty() { Vec::new() } else { helps(report) },
         started_at: upgrade.started_at.to_string(),
         ended_at: upgrade.ended_at().map(|at| at.to_string()),
+        members_kept: true,
     }
 }
 
@@ -52,6 +53,13 @@ fn runs_where(runs: &Runs, few: &Few<'_>) -> wire::RunsWhere {
         count: few.count,
         instances: few.first.iter().map(ToString::to_string).collect(),
     }
+}
+
+/// The status of an upgrade of which only the counts are kept.
+pub(crate) fn in_numbers(status: wire::StatusDetail, counts: Progress) -> wire::StatusDetail {
+    let Progress { successful, failed, in_progress, pending } = counts;
+    let progress = wire::Progress { successful, failed, in_progress, pending };
+    wire::StatusDetail { status: wire::Status { progress, ..status.status }, members_kept: false, ..status }
 }
 
 fn batch(upgrade: &Upgrade, index: usize, batch: &BatchProgress) -> wire::StatusBatch {
