@@ -466,8 +466,7 @@ fn a_record_that_cannot_be_put_aside_stays_as_it_is() {
     let error = SqliteStore::open(directory.path()).err().unwrap().to_string();
     assert!(error.contains("nothing in it was changed"), "{error}");
     let connection = Connection::open(&path).unwrap();
-    let schema: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-    assert_eq!(schema, 5);
+    assert_eq!(connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).unwrap(), 5);
 }
 
 #[test]
@@ -477,8 +476,7 @@ fn a_new_record_and_one_that_was_brought_up_have_the_same_tables() {
     let tables = |directory: &Path| {
         drop(SqliteStore::open(directory).unwrap());
         let connection = Connection::open(directory.join("phasegate.db")).unwrap();
-        let sql = "SELECT name, sql FROM sqlite_schema ORDER BY name";
-        let mut statement = connection.prepare(sql).unwrap();
+        let mut statement = connection.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name").unwrap();
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         rows.collect::<rusqlite::Result<Vec<(String, Option<String>)>>>().unwrap()
     };
@@ -498,6 +496,5 @@ fn the_latest_upgrade_is_the_one_with_the_highest_number_whatever_the_dates_say(
     let stored = SqliteStore::open(directory.path()).unwrap().stored;
     let latest = &stored.upgrades[&id("orders")];
     assert_eq!((latest.id.as_str(), latest.started_at), ("orders-2", Timestamp(5)));
-    assert!(latest.is_active(), "and it goes on");
-    assert_eq!(stored.upgrade_number, 2);
+    assert!(latest.is_active() && stored.upgrade_number == 2, "and it goes on");
 }
