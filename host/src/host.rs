@@ -7,6 +7,7 @@ mod behind_api;
 mod machine;
 mod parts;
 mod problems;
+mod tending;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::api::{self, Guard, server};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::drivers::Driver;
+use crate::measure::Measures;
 use crate::net::endpoint::Endpoint;
 use crate::probe::Prober;
 use crate::reload::Reloader;
@@ -28,8 +30,10 @@ use crate::store::SqliteStore;
 use phasegate_core::domain::PluginName;
 use phasegate_core::kernel::{Configured, Event};
 use phasegate_core::lifecycle::{self, RefusalReason, Stage, Standing};
+use phasegate_core::record::ReadTrail;
 
 pub use problems::problems;
+use tending::Tending;
 
 /// Notes of drivers that may wait; a driver that writes more waits.
 const NOTES_MAX: usize = 1024;
@@ -50,9 +54,10 @@ pub struct Host {
     place: Endpoint,
     door: Door,
     reloader: Arc<Reloader>,
-    loop_thread: std::thread::JoinHandle<std::io::Result<()>>,
+    loop_thread: LoopThread,
     /// Closes when the loop ends, however it ends.
     loop_ended: tokio::sync::oneshot::Receiver<()>,
+    tending: Tending,
     prober: Arc<Prober>,
     drivers: Vec<Arc<dyn Driver>>,
     stop: watch::Sender<bool>,
@@ -73,10 +78,13 @@ impl Host {
         let mut opened = SqliteStore::open(&config.server.data_dir)?;
         let clock = Clock::resume(opened.stored.anchor.as_ref());
         let trail = Arc::new(opened.store.reader(Arc::new(clock))?);
+        let tender = opened.store.tender()?;
         let (door, inside) = Door::new();
+        let measures = Arc::new(Measures::default());
         let runtime = parts::plugin_runtime(&config.server.data_dir, clock)?;
         let recorder = parts::recorder(config, clock);
-        let plugins = parts::plugin_hands(config, (&door, clock), runtime.clone(), recorder.clone());
+        let plugins =
+            parts::plugin_hands(config, (&door, clock, &measures), runtime.clone(), recorder.clone());
         parts::hand_out_memories(config, &mut opened.stored, &plugins);
         let by_set = Arc::new(parts::plugin_of_each_set(config));
         let (notes, noted) = mpsc::channel(NOTES_MAX);
@@ -90,25 +98,17 @@ impl Host {
             plugins: plugins.clone(),
             probe: parts::set_target(prober.clone(), plugins.clone(), Arc::clone(&by_set)),
             forget: parts::forget(prober.clone(), plugins.clone(), by_set),
+            measures: Arc::clone(&measures),
             keep: parts::keep_used(recorder.clone()),
         };
         let specs = config.plugins.iter().map(|plugin| Arc::new(plugin.spec.clone())).collect();
         let configured = Configured { sets, plugins: specs, ..Configured::default() };
         let shell = Shell::open(configured, opened, clock, (inside, hands));
-        let (loop_alive, loop_ended) = tokio::sync::oneshot::channel();
-        let loop_thread = std::thread::Builder::new().name("kernel".to_owned()).spawn(move || {
-            // Dropped when the loop ends, also by a panic.
-            let _alive = loop_alive;
-            shell::run(shell).map(drop)
-        })?;
+        let (loop_thread, loop_ended) = turn(shell)?;
         let (stop, stopped) = watch::channel(false);
         let starting = all_plugins_decide(&door, options.on_stage).await.and_then(|()| Ok(plugins.look()?));
-        if let Err(error) = starting {
-            // No driver has been asked for anything yet.
-            door.send(Event::Ending).await;
-            let _ = tokio::task::spawn_blocking(move || loop_thread.join()).await;
-            return Err(error);
-        }
+        let loop_thread = goes_on(starting, &door, loop_thread).await?;
+        let tending = Tending::start(tender, config.retention, clock)?;
         let reloader = Arc::new(Reloader::new(config, door.clone(), plugins.clone(), Arc::clone(&in_force)));
         let denials = Arc::new(api::Denials::default());
         let asked = api::Host {
@@ -123,7 +123,11 @@ impl Host {
             recording: recorder.map(|recorder| behind_api::recording(recorder, runtime)),
             uploads: api::Uploads::new(config.server.data_dir.join("uploads")),
             denials: Arc::clone(&denials),
+            fleet_json: Arc::default(),
+            measures,
+            lateness: behind_api::lateness(&prober),
         };
+        let waits: Arc<dyn ReadTrail> = Arc::clone(&asked.trail);
         let guard = Guard::new(Arc::clone(&in_force), clock, denials);
         let router = api::router(Arc::new(asked), guard);
         let tasks = vec![
@@ -131,8 +135,10 @@ impl Host {
             tokio::spawn(machine::follow_files(Arc::clone(&in_force))),
             tokio::spawn(server::serve(listener, router, (in_force, shortages), stopped)),
             tokio::spawn(parts::collect_orphans()),
+            tokio::spawn(shell::tell_waits(door.clone(), waits, clock)),
         ];
-        Ok(Self { place, door, reloader, loop_thread, loop_ended, prober, drivers: all_drivers, stop, tasks })
+        let drivers = all_drivers;
+        Ok(Self { place, door, reloader, loop_thread, loop_ended, tending, prober, drivers, stop, tasks })
     }
 
     /// Where the API listens.
@@ -156,12 +162,16 @@ impl Host {
 
     /// Stops everything; afterwards no process that the host started is left.
     pub async fn stop(self) {
-        let Self { door, loop_thread, prober, drivers, stop, tasks, .. } = self;
+        let Self { door, loop_thread, tending, prober, drivers, stop, tasks, .. } = self;
         // Nobody listening any more is what is wanted.
         let _ = stop.send(true);
         door.send(Event::Ending).await;
         // The loop ends after its turn; one that panicked has said so on stderr.
-        let _ = tokio::task::spawn_blocking(move || loop_thread.join()).await;
+        let _ = tokio::task::spawn_blocking(move || {
+            tending.stop();
+            loop_thread.join()
+        })
+        .await;
         // The loop had the other handle; it is gone with its thread.
         if let Some(prober) = Arc::into_inner(prober) {
             prober.stop().await;
@@ -173,6 +183,32 @@ impl Host {
             task.abort();
         }
     }
+}
+
+/// The thread of the loop.
+type LoopThread = std::thread::JoinHandle<std::io::Result<()>>;
+
+/// Lets the loop turn on a thread of its own; what is given beside it closes when it ends, however it ends.
+fn turn(shell: Shell) -> std::io::Result<(LoopThread, tokio::sync::oneshot::Receiver<()>)> {
+    let (alive, ended) = tokio::sync::oneshot::channel();
+    let thread = std::thread::Builder::new().name("kernel".to_owned()).spawn(move || {
+        // Dropped when the loop ends, also by a panic.
+        let _alive = alive;
+        shell::run(shell).map(drop)
+    })?;
+    Ok((thread, ended))
+}
+
+/// The loop, unless what it starts with cannot start: then it has ended, and no driver was asked for anything.
+async fn goes_on(
+    starting: anyhow::Result<()>,
+    door: &Door,
+    loop_thread: LoopThread,
+) -> anyhow::Result<LoopThread> {
+    let Err(error) = starting else { return Ok(loop_thread) };
+    door.send(Event::Ending).await;
+    let _ = tokio::task::spawn_blocking(move || loop_thread.join()).await;
+    Err(error)
 }
 
 /// Why a plugin cannot start.

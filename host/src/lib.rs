@@ -17,6 +17,7 @@ pub mod drivers;
 pub mod host;
 pub mod keys;
 pub mod log;
+pub mod measure;
 pub mod net;
 pub mod plugins;
 pub mod probe;

@@ -6,7 +6,7 @@ use phasegate_core::domain::{
 };
 use phasegate_core::kernel::report::WaitsFor;
 use phasegate_core::plan::{Finding, Resolved};
-use phasegate_core::record::audit::{HoldState, What, WordNote};
+use phasegate_core::record::audit::{HoldState, Wait, What, WordNote};
 use phasegate_core::rollout::{BatchState, UpgradeErrorCode, UpgradeState, Wish};
 use phasegate_wire as wire;
 
@@ -55,23 +55,28 @@ pub(crate) fn batch_state(state: BatchState) -> wire::BatchState {
 
 /// What an upgrade waits for, as a word.
 pub(crate) fn waiting_code(waiting: &WaitsFor<'_>) -> wire::WaitingCode {
-    match waiting {
-        WaitsFor::Record(_) => wire::WaitingCode::Record,
-        WaitsFor::Adoption(_) => wire::WaitingCode::Holding,
-        WaitsFor::FirstDecision(_) => wire::WaitingCode::Evidence,
-        WaitsFor::FirstLook(_) => wire::WaitingCode::Look,
-        WaitsFor::Line(_) => wire::WaitingCode::Line,
-        WaitsFor::Freeze { .. } => wire::WaitingCode::Freeze,
-        WaitsFor::Scheduled { .. } => wire::WaitingCode::Scheduled,
-        WaitsFor::Pause { .. } => wire::WaitingCode::PauseBetweenBatches,
-        WaitsFor::Paused | WaitsFor::Resume { .. } => wire::WaitingCode::Paused,
-        WaitsFor::Approval { .. } => wire::WaitingCode::Approval,
-        WaitsFor::Initializing(_) => wire::WaitingCode::Initializing,
-        WaitsFor::Deferred { .. } => wire::WaitingCode::Deferral,
-        WaitsFor::NotAsked { .. } => wire::WaitingCode::NotAsked,
-        WaitsFor::Recovery { .. } | WaitsFor::HealthyAgain => wire::WaitingCode::Health,
-        WaitsFor::Driver { .. } => wire::WaitingCode::Driver,
-        WaitsFor::Gate(_) => wire::WaitingCode::Gate,
+    wait_code(waiting.wait())
+}
+
+/// The same of a line of the trail.
+pub(crate) fn wait_code(wait: Wait) -> wire::WaitingCode {
+    match wait {
+        Wait::Record => wire::WaitingCode::Record,
+        Wait::Adoption => wire::WaitingCode::Holding,
+        Wait::Evidence => wire::WaitingCode::Evidence,
+        Wait::Look => wire::WaitingCode::Look,
+        Wait::Line => wire::WaitingCode::Line,
+        Wait::Freeze => wire::WaitingCode::Freeze,
+        Wait::Scheduled => wire::WaitingCode::Scheduled,
+        Wait::PauseBetweenBatches => wire::WaitingCode::PauseBetweenBatches,
+        Wait::Paused => wire::WaitingCode::Paused,
+        Wait::Approval => wire::WaitingCode::Approval,
+        Wait::Initializing => wire::WaitingCode::Initializing,
+        Wait::Deferral => wire::WaitingCode::Deferral,
+        Wait::NotAsked => wire::WaitingCode::NotAsked,
+        Wait::Health => wire::WaitingCode::Health,
+        Wait::Driver => wire::WaitingCode::Driver,
+        Wait::Gate => wire::WaitingCode::Gate,
     }
 }
 
@@ -140,6 +145,7 @@ pub(crate) fn log_kind(what: &What) -> wire::LogKind {
         What::End { .. } => wire::LogKind::End,
         What::Retry { .. } => wire::LogKind::Retry,
         What::Wish { wish } => log_wish(*wish),
+        What::Waits { .. } => wire::LogKind::Waiting,
         What::Word { note: WordNote::Said { kind, .. } } => log_word(*kind),
         What::Word { note: WordNote::Released { .. } | WordNote::Over { .. } } => wire::LogKind::Release,
         What::Line { .. } => wire::LogKind::Line,
@@ -149,6 +155,8 @@ pub(crate) fn log_kind(what: &What) -> wire::LogKind {
         What::Process { state: ProcessState::Restarted, .. } => wire::LogKind::Restarted,
         What::StaysDeleted { .. } => wire::LogKind::Deleted,
         What::PluginTrouble { .. } => wire::LogKind::PluginTrouble,
+        What::PluginAsked { .. } => wire::LogKind::Plugin,
+        What::Reloaded { .. } => wire::LogKind::Reload,
         What::PluginReverted { .. } => wire::LogKind::PluginReverted,
     }
 }

@@ -23,6 +23,7 @@
 mod support;
 
 mod author;
+mod bad_input;
 mod cases;
 mod check;
 mod control;

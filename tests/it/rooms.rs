@@ -31,21 +31,22 @@ const HOST: Arrows = &[
     ("clock", &[]),
     ("keys", &[]),
     ("log", &[]),
+    ("measure", &[]),
     ("net", &[]),
     ("store", &[]),
     ("words", &[]),
     // Hands.
-    ("probe", &["clock", "net"]),
+    ("probe", &["clock", "measure", "net"]),
     ("recording", &["clock"]),
     ("drivers", &["clock", "keys", "net"]),
     ("plugins", &["clock", "net", "recording"]),
     // From a file to the hands' own types.
     ("access", &["net"]),
     ("config", &["access", "drivers", "keys", "net", "plugins", "recording"]),
-    ("shell", &["clock", "drivers", "plugins"]),
+    ("shell", &["clock", "drivers", "measure", "plugins"]),
     // Doors.
     ("reload", &["access", "config", "plugins", "shell"]),
-    ("api", &["access", "clock", "log", "net", "shell", "words"]),
+    ("api", &["access", "clock", "log", "measure", "net", "shell", "words"]),
     ("author", &["clock"]),
     ("demo", &["clock", "config"]),
     (
@@ -56,6 +57,7 @@ const HOST: Arrows = &[
             "clock",
             "config",
             "drivers",
+            "measure",
             "net",
             "plugins",
             "probe",

@@ -6,23 +6,42 @@
 
 use std::time::Duration;
 
-use axum::Json;
+use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
     X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use phasegate_core::domain::shown::visible;
+use phasegate_core::domain::shown::{visible, visible_json};
 use phasegate_wire as wire;
+use serde::Serialize;
 
 use super::guard::Denied;
 use super::host::{CommandError, CommandErrorKind};
 
 /// Says on every answer which program gives it.
 const VERSION: HeaderName = HeaderName::from_static("phasegate-version");
+
+/// A value as JSON that can be shown: what of its texts would steer a terminal is written as JSON's own escape.
+#[derive(Debug)]
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_string(&self.0) {
+            Ok(json) => as_json(visible_json(&json).into_owned().into()),
+            Err(error) => Refusal::internal(format!("the answer cannot be written: {error}")).into_response(),
+        }
+    }
+}
+
+/// An answer whose JSON is made already.
+pub(super) fn as_json(json: Bytes) -> Response {
+    ([(CONTENT_TYPE, "application/json")], json).into_response()
+}
 
 /// A response that is not a success.
 #[derive(Debug, Clone, PartialEq, Eq)]

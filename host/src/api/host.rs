@@ -6,12 +6,15 @@
 mod explain;
 mod past;
 mod plugins;
+mod since;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use phasegate_core::domain::{
-    Actor, By, InstanceId, Now, ReadClock, RequestKey, ScaleSetName, UpgradeId, WordKind,
+    Actor, By, InstanceId, Now, ReadClock, RequestKey, ScaleSetName, UpgradeId, WallTime, WordKind,
 };
 use phasegate_core::kernel::command::Command;
 use phasegate_core::kernel::report::{self, Tally};
@@ -28,14 +31,17 @@ pub(super) use explain::Decided;
 pub(super) use past::{Bound, Lines, Page};
 pub(super) use phasegate_core::lifecycle::{SwapMode, SwapOptions};
 pub(super) use plugins::Offered;
+pub(super) use since::add as add_since;
 
 use super::behind::{Configuration, Plugins, Recording};
 use super::denials::Denials;
 use super::events::Events;
+use super::fleet_json::FleetJson;
 use super::shown::Shown;
 use super::uploads::Uploads;
 use super::v1::view;
 use crate::clock::Clock;
+use crate::measure::{Distribution, Measures};
 use crate::net::shortage::Shortages;
 use crate::shell::Door;
 use crate::words;
@@ -64,6 +70,12 @@ pub struct Host {
     pub uploads: Uploads,
     /// Counts whom the guard turns away.
     pub denials: Arc<Denials>,
+    /// The fleet as it was written last.
+    pub fleet_json: Arc<FleetJson>,
+    /// What was measured since the host started.
+    pub measures: Arc<Measures>,
+    /// How late probes start.
+    pub lateness: Arc<dyn Fn() -> Distribution + Send + Sync>,
 }
 
 /// What a scrape is told of a scale set.
@@ -73,6 +85,10 @@ pub(super) struct Standing {
     pub(super) upgrade: bool,
     pub(super) waiting: Option<wire::WaitingCode>,
     pub(super) quarantined: usize,
+    /// Instances that the latest upgrade leaves out, by the code of the reason.
+    pub(super) held: BTreeMap<&'static str, usize>,
+    /// When something of the latest upgrade was recorded last that brought it on.
+    pub(super) progressed: Option<WallTime>,
 }
 
 /// Longest wait for what the loop decides and records; below that of our own clients.
@@ -125,8 +141,16 @@ impl Host {
         view::scale_sets(&self.door.view())
     }
 
-    pub(super) async fn fleet(&self) -> Result<wire::Fleet, CommandError> {
-        self.read(|fleet, now| Ok(view::fleet(fleet, now))).await
+    /// The fleet as JSON.
+    pub(super) async fn fleet(&self) -> Result<Bytes, CommandError> {
+        let (view, now, shared) =
+            (self.door.view(), ReadClock::now(&self.clock), Arc::clone(&self.fleet_json));
+        let work = tokio::task::spawn_blocking(move || shared.of(&view, now));
+        let why = |error: String| {
+            let message = format!("the fleet could not be read: {error}");
+            CommandError::new(CommandErrorKind::Unavailable, message)
+        };
+        work.await.map_err(|error| why(error.to_string()))?.map_err(|error| why(error.to_string()))
     }
 
     pub(super) fn tally(&self) -> Tally {
@@ -135,8 +159,14 @@ impl Host {
 
     /// What the latest upgrade of each set waits for, and how many versions are in quarantine there.
     pub(super) async fn standing(&self) -> Result<Vec<Standing>, CommandError> {
-        let one = |fleet: &Fleet, now| {
+        let trail = Arc::clone(&self.trail);
+        let one = move |fleet: &Fleet, now| {
             let of = |set: &Arc<SetState>| Standing {
+                held: held(set),
+                progressed: set.upgrade.as_ref().and_then(|upgrade| {
+                    let line = trail.latest_progress(&upgrade.id).ok().flatten()?;
+                    Some(line.at)
+                }),
                 scale_set: set.spec.name.clone(),
                 upgrade: set.upgrade.is_some(),
                 waiting: report::waiting(fleet, set, now).map(|waiting| words::waiting_code(&waiting)),
@@ -162,9 +192,12 @@ impl Host {
     }
 
     pub(super) async fn status(&self, set: ScaleSetName) -> Result<wire::StatusDetail, CommandError> {
-        self.read(move |fleet, now| match report::status(fleet, fleet.set(&set)?, now) {
-            Some(status) => Ok(view::status(&status, now)),
-            None => Err(no_upgrade(&set)),
+        let trail = Arc::clone(&self.trail);
+        self.read(move |fleet, now| {
+            let report = report::status(fleet, fleet.set(&set)?, now).ok_or_else(|| no_upgrade(&set))?;
+            let mut detail = view::status(&report, now);
+            since::add(&*trail, report.upgrade.id.as_str(), detail.waiting_for.as_mut());
+            Ok(detail)
         })
         .await
     }
@@ -309,6 +342,15 @@ impl Host {
     pub(super) fn lost_records(&self) -> Option<u64> {
         self.recording.as_ref().map(|recording| recording.lost())
     }
+}
+
+/// Who is left out of the latest upgrade, by the code of the reason.
+fn held(set: &SetState) -> BTreeMap<&'static str, usize> {
+    let mut counts = BTreeMap::new();
+    for hold in set.upgrade.iter().flat_map(|upgrade| &upgrade.holds) {
+        *counts.entry(hold.reason.code()).or_default() += 1;
+    }
+    counts
 }
 
 fn no_upgrade(set: &ScaleSetName) -> CommandError {

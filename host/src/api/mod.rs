@@ -10,6 +10,7 @@ mod body;
 mod connections;
 mod denials;
 mod events;
+mod fleet_json;
 mod guard;
 mod held_body;
 mod host;

@@ -20,8 +20,8 @@ use crate::demo::database::DatabaseArgs;
 
 pub use plugin::{PluginArgs, PluginOf, PluginVerb, ReplayArgs, StrategyArg, SwapArgs};
 pub use upgrade::{
-    BypassArgs, CancelArgs, ExplainArgs, ListArgs, LogArgs, RollbackArgs, StartArgs, StatusArgs, StatusOf,
-    UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb,
+    BypassArgs, CancelArgs, ExplainArgs, ListArgs, LogArgs, LogOfArgs, RollbackArgs, StartArgs, StatusArgs,
+    StatusOf, UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb,
 };
 
 /// Rolls an upgrade through a fleet in the order that the application says is safe.
@@ -50,6 +50,8 @@ pub enum Command {
     Fleet(FleetArgs),
     /// Show the latest upgrade of every scale set in a line, or that of one in full
     Status(StatusArgs),
+    /// Show the audit trail of a scale set, or follow it; as `upgrade log`
+    Log(LogOfArgs),
     /// Plan, start, follow and cancel upgrades
     Upgrade(UpgradeArgs),
     /// Hold one instance, leave it out, protect it or force it, whatever its plugin says

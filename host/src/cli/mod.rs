@@ -44,6 +44,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Fleet(args) => commands::fleet::run(&args),
         Command::Instance(args) => commands::instance::run(&args),
         Command::Line(args) => commands::line::run(&args),
+        Command::Log(args) => commands::upgrade::log(&args),
         Command::Status(args) => commands::status::run(&args),
         Command::Upgrade(args) => commands::upgrade::run(&args),
         Command::Token(args) => commands::token::run(&args),

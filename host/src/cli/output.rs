@@ -108,6 +108,19 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
+/// One row whose columns have at least these widths; those behind them are as long as they are.
+#[must_use]
+pub fn in_columns(row: &[String], widths: &[usize]) -> String {
+    let mut text = String::new();
+    for (cell, width) in row.iter().zip(widths.iter().map(Some).chain(std::iter::repeat(None))) {
+        let cell = visible(cell);
+        text.push_str(&cell);
+        let pad = width.map_or(0, |width| width.saturating_sub(cell.chars().count()) + 2);
+        text.extend(std::iter::repeat_n(' ', pad));
+    }
+    format!("{}\n", text.trim_end())
+}
+
 /// A value, or a dash.
 #[must_use]
 pub fn or_dash<T: ToString>(value: Option<&T>) -> String {
@@ -127,6 +140,12 @@ pub fn duration(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_alone_has_its_columns() {
+        let row = ["a".to_owned(), "longer".to_owned(), "x\ny".to_owned(), "end".to_owned()];
+        assert_eq!(in_columns(&row, &[3, 3, 3]), "a    longer  x\\ny  end\n");
+    }
 
     #[test]
     fn tables_line_up() {

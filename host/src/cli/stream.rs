@@ -163,6 +163,8 @@ async fn connection(
         Ok(body) => body,
         Err(lost) => return lost,
     };
+    // Who has begun to answer is there, also where it ends before the first event.
+    *heard_at = Some(Instant::now());
     let mut text = Vec::new();
     loop {
         let frame = match tokio::time::timeout(SILENCE_MAX, body.frame()).await {

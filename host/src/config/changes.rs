@@ -15,11 +15,12 @@ pub fn restart_reasons(before: &Config, after: &Config) -> Vec<String> {
     let mut reasons = Vec::new();
     let own = |config: &Config| {
         let Server { listen, socket, data_dir, access: _ } = config.server.clone();
-        (listen, socket, data_dir, config.recording.clone())
+        (listen, socket, data_dir, config.recording.clone(), config.retention)
     };
     if own(before) != own(after) {
         let keys = restarts(before, "", after, "");
-        let keys = keys.into_iter().filter(|key| key.starts_with("server.") || key.starts_with("recording."));
+        let own = ["server.", "recording.", "retention."];
+        let keys = keys.into_iter().filter(|key| own.iter().any(|part| key.starts_with(part)));
         or_all("the host's own part", keys.collect(), &mut reasons, |key| format!("{key} changed"));
     }
     if names(before.plugins.iter().map(|plugin| plugin.spec.name.as_str()))

@@ -1,7 +1,7 @@
 //! `phasegate.toml`: declares its keys, reads it into validated types, and reports all of its problems at
 //! once.
 //!
-//! How to read this module: `server`, `recording`, `plugins` (with `fetch` and `gate`) and `scale_sets`
+//! How to read this module: `server`, `recording`, `retention`, `plugins` (with `fetch` and `gate`) and `scale_sets`
 //! (with `health`, `policy`, `rules`, `freeze`, `instances` and `ports`) declare the keys, those of the
 //! drivers stand beside the drivers; the machinery is in `crate::keys`. `load` looks at the file itself,
 //! `machine` at what it names on this machine, `changes` compares two files. Nothing here starts or
@@ -21,6 +21,7 @@ mod plugins;
 mod policy;
 mod ports;
 mod recording;
+mod retention;
 mod rules;
 mod scale_sets;
 mod server;
@@ -48,8 +49,10 @@ use crate::net::endpoint::Endpoint;
 use crate::plugins::config::PluginConfig;
 use crate::recording::RecordingConfig;
 use phasegate_core::domain::ScaleSet;
+use phasegate_core::record::Retention;
 use plugins::Plugins;
 use recording::{RECORDING, Recording};
+use retention::RETENTION;
 use server::SERVER;
 pub use server::Socket;
 
@@ -62,6 +65,8 @@ pub struct Config {
     pub server: Server,
     /// What of the plugins' work is recorded; none when nothing is.
     pub recording: Option<RecordingConfig>,
+    /// How much of the record is kept.
+    pub retention: Retention,
     /// The plugins in the order of the file; the implicit `azure-health` is the last one.
     pub plugins: Vec<PluginConfig>,
     /// The scale sets in the order of the file; at least one.
@@ -87,6 +92,7 @@ pub struct Server {
 struct File {
     server: Server,
     recording: Recording,
+    retention: Retention,
     plugins: Plugins,
     scale_sets: Vec<ScaleSet<DriverConfig>>,
 }
@@ -105,6 +111,12 @@ const FILE: Section<File> = Section {
             Is::Table(|| RECORDING.shape(), |file, table| RECORDING.read(table, &mut file.recording)),
         )
         .doc("what of the plugins' work is written down"),
+        Key::<File>::table(
+            "retention",
+            "{ audit = \"P180D\", upgrades = 1000, members = 50 }",
+            Is::Table(|| RETENTION.shape(), |file, table| RETENTION.read(table, &mut file.retention)),
+        )
+        .doc("how much of the record is kept"),
         Key::<File>::optional(
             "plugins",
             "[{ name = \"db\", component = \"db.wasm\" }]",
@@ -151,6 +163,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Problems> {
     let mut file = File {
         server: server::blank(),
         recording: Recording::default(),
+        retention: retention::blank(),
         plugins: Plugins::implicit(),
         scale_sets: Vec::new(),
     };
@@ -158,12 +171,13 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Problems> {
         FILE.read(Table::new(&source, String::new(), 0, Some(root.get_ref())), &mut file).is_sound();
     let (mut problems, noted) = source.finish(path);
     if is_sound && problems.is_empty() {
-        let File { server, recording, plugins, scale_sets } = file;
+        let File { server, recording, retention, plugins, scale_sets } = file;
         let recording = recording.config();
         return Ok(Config {
             path: path.to_owned(),
             server,
             recording,
+            retention,
             plugins: plugins.configs,
             scale_sets,
             noted,

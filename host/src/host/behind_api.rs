@@ -9,8 +9,10 @@ use phasegate_core::lifecycle::{Key, Pair, Ticket};
 use phasegate_wasm::Runtime;
 
 use crate::api::{Again, Configuration, Held, JudgedAgain, Kept, Plugins, Recording, Reloading, Work};
+use crate::measure::Distribution;
 use crate::plugins::Counts;
 use crate::plugins::hands::{Hands, HandsView};
+use crate::probe::Prober;
 use crate::recording::{self, RecordedOutcome, Recorder, Replay};
 use crate::reload::Reloader;
 
@@ -46,6 +48,13 @@ struct Recorded {
 /// What the API is given of a recording.
 pub(super) fn recording(recorder: Recorder, runtime: Runtime) -> Arc<dyn Recording> {
     Arc::new(Recorded { recorder, runtime })
+}
+
+/// How late probes start, for as long as there is a prober.
+pub(super) fn lateness(prober: &Arc<Prober>) -> Arc<dyn Fn() -> Distribution + Send + Sync> {
+    // The host takes the prober apart at its end, which nobody else may hold then.
+    let prober = Arc::downgrade(prober);
+    Arc::new(move || prober.upgrade().map_or_else(Distribution::default, |prober| prober.late()))
 }
 
 impl Recording for Recorded {

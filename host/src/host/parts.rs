@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::mpsc;
@@ -12,12 +13,13 @@ use crate::config::Config;
 use crate::drivers::kind::Premises;
 use crate::drivers::local::orphans;
 use crate::drivers::{Driver, DriverNote};
+use crate::measure::{self, Measures};
 use crate::net::shortage::Shortages;
 use crate::plugins::hands::{Hands as PluginHands, HandsParts};
 use crate::probe::{Ended, Prober, Target};
 use crate::recording::{self, Recorder, Used};
 use crate::shell::{Door, Forget};
-use phasegate_core::domain::{InstanceFacts, PluginName, ScaleSetName};
+use phasegate_core::domain::{InstanceFacts, Origin, Outcome, PluginName, ScaleSetName};
 use phasegate_core::kernel::{Event, SetConfig};
 use phasegate_core::record::Stored;
 use phasegate_wasm::{CodeCache, Runtime, RuntimeError};
@@ -123,10 +125,11 @@ pub(super) fn set_target(
 /// The hands of the plugins' lives; what they have to say comes through the door.
 pub(super) fn plugin_hands(
     config: &Config,
-    (door, clock): (&Door, Clock),
+    (door, clock, measures): (&Door, Clock, &Arc<Measures>),
     runtime: Runtime,
     recorder: Option<Recorder>,
 ) -> PluginHands {
+    let measures = Arc::clone(measures);
     let (events, decisions, failing) = (door.clone(), door.clone(), door.clone());
     let parts = HandsParts {
         runtime,
@@ -134,10 +137,24 @@ pub(super) fn plugin_hands(
         clock,
         recorder,
         on_event: Arc::new(move |name, event| say(&events, Event::Plugin(name.clone(), event))),
-        on_decisions: Arc::new(move |batch| say(&decisions, Event::Judged(batch))),
+        on_decisions: Arc::new(move |batch| {
+            batch.iter().for_each(|decided| measure(&measures, &decided.outcome));
+            say(&decisions, Event::Judged(batch));
+        }),
         on_failing: Arc::new(move |trouble| say(&failing, Event::PluginTrouble(trouble))),
     };
     PluginHands::new(&config.plugins, parts)
+}
+
+/// Takes note of how long a plugin took, and whether it has failed.
+fn measure(measures: &Measures, outcome: &Outcome) {
+    let Outcome { stamp, evaluation, result } = outcome;
+    if evaluation.origin == Origin::Evaluated {
+        measures.plugins.record(stamp.name.clone(), Duration::from_nanos(evaluation.cost.time_ns));
+    }
+    if let Err(failure) = result {
+        measures.failures.add((stamp.name.clone(), measure::failure(failure)));
+    }
 }
 
 /// Hands an event over from any thread: from those of a runtime without holding them up.

@@ -49,11 +49,15 @@ impl PluginConfig {
         FetchConfig { credentials, ..self.fetch.clone() }
     }
 
-    /// Whether what the configuration names may be other bytes tomorrow: a fetched component that no
+    /// Whether what the configuration names may be other bytes tomorrow: a file, or a fetched component, that no
     /// digest pins.
     #[must_use]
     pub fn may_move(&self) -> bool {
-        matches!(&self.component, ComponentSource::Remote(source) if !source.is_fixed())
-            && self.spec.digest.is_none()
+        let is_fixed = match &self.component {
+            ComponentSource::File(_) => false,
+            ComponentSource::Remote(source) => source.is_fixed(),
+            ComponentSource::Builtin(_) => true,
+        };
+        !is_fixed && self.spec.digest.is_none()
     }
 }

@@ -5,6 +5,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::measure::Histogram;
+
 /// Upper bounds of the buckets in milliseconds; the last bucket has none.
 const BOUNDS_MS: [u64; 12] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000];
 
@@ -25,6 +27,7 @@ pub struct LatenessStats {
 
 #[derive(Debug, Default)]
 pub(super) struct Lateness {
+    pub(super) all: Histogram,
     last_ms: AtomicU64,
     max_ms: AtomicU64,
     buckets: [AtomicU64; BOUNDS_MS.len() + 1],
@@ -32,6 +35,7 @@ pub(super) struct Lateness {
 
 impl Lateness {
     pub(super) fn record(&self, late: Duration) {
+        self.all.record(late);
         let late_ms = u64::try_from(late.as_millis()).unwrap_or(u64::MAX);
         self.last_ms.store(late_ms, Ordering::Relaxed);
         self.max_ms.fetch_max(late_ms, Ordering::Relaxed);

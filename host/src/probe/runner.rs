@@ -27,6 +27,7 @@ use super::schedule::{Lane, Schedule, Slot, first_offset};
 use super::tls::Tls;
 use super::{Ended, RoundSink, Target};
 use crate::clock::Clock;
+use crate::measure::Distribution;
 use crate::net::shortage::{Missed, Shortages};
 use phasegate_core::domain::{InstanceId, ProbeFailure, ScaleSetName};
 
@@ -106,6 +107,12 @@ impl Prober {
     #[must_use]
     pub fn lateness(&self) -> LatenessStats {
         self.lateness.stats()
+    }
+
+    /// How late all of them started.
+    #[must_use]
+    pub fn late(&self) -> Distribution {
+        self.lateness.all.read()
     }
 
     /// Abandons all running probes. The sink is not called after this has returned.

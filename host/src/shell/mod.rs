@@ -16,6 +16,7 @@ mod say;
 #[cfg(test)]
 mod tests;
 mod turning;
+mod waits;
 
 pub use door::{Door, Inside};
 pub use error::{CommandError, CommandErrorKind};
@@ -23,3 +24,4 @@ pub use feed::{Feed, News};
 pub use perform::{Forget, Hands};
 pub use publish::View;
 pub use turning::{Ended, Shell, run};
+pub use waits::tell_waits;

@@ -11,6 +11,7 @@ use phasegate_core::kernel::{Effect, Event};
 
 use super::Door;
 use crate::drivers::{Driver, DriverError};
+use crate::measure::{Measures, Went, Work};
 use crate::plugins::hands::Hands as PluginHands;
 
 /// Is told of an instance that is gone.
@@ -30,6 +31,8 @@ pub struct Hands {
     pub probe: Arc<dyn Fn(Target) + Send + Sync>,
     /// Tells the prober and the plugins that an instance is gone.
     pub forget: Forget,
+    /// Takes note of how long things took.
+    pub measures: Arc<Measures>,
     /// Tells the recording which decisions an upgrade has gone by.
     pub keep: Arc<dyn Fn(Vec<Used>) + Send + Sync>,
 }
@@ -47,29 +50,52 @@ pub(super) fn perform(hands: &Hands, effect: Effect) {
         }
         Effect::Plugin(name, effects) => hands.plugins.perform(&name, effects),
         Effect::Ensure(request) => {
-            drive(hands, &request.scale_set.clone(), |driver| ensure(driver, *request))
+            drive(hands, (&request.scale_set.clone(), Some(Work::Ensure)), |driver| ensure(driver, *request))
         }
         Effect::Observe(request) => {
-            drive(hands, &request.scale_set.clone(), |driver| observe(driver, *request))
+            drive(hands, (&request.scale_set.clone(), None), |driver| observe(driver, *request))
         }
         Effect::Create(request) => {
-            drive(hands, &request.scale_set.clone(), |driver| create(driver, *request))
+            drive(hands, (&request.scale_set.clone(), Some(Work::Create)), |driver| create(driver, *request))
         }
         Effect::Delete(request) => {
-            drive(hands, &request.scale_set.clone(), |driver| delete(driver, *request))
+            drive(hands, (&request.scale_set.clone(), Some(Work::Delete)), |driver| delete(driver, *request))
         }
     }
 }
 
-/// Lets the driver of a set work, and brings its answer back.
-fn drive<F>(hands: &Hands, scale_set: &ScaleSetName, work: impl FnOnce(Arc<dyn Driver>) -> F)
-where
+/// Lets the driver of a set work, and brings its answer back. How long it took is measured where it is told what
+/// it was.
+fn drive<F>(
+    hands: &Hands,
+    (scale_set, what): (&ScaleSetName, Option<Work>),
+    work: impl FnOnce(Arc<dyn Driver>) -> F,
+) where
     F: Future<Output = Event> + Send + 'static,
 {
     // Each set of a kernel has its driver, for as long as the host runs.
     let Some(driver) = hands.drivers.get(scale_set) else { return };
     let (work, door) = (work(Arc::clone(driver)), hands.door.clone());
-    hands.runtime.spawn(async move { door.send(work.await).await });
+    let (measures, scale_set) = (Arc::clone(&hands.measures), scale_set.clone());
+    hands.runtime.spawn(async move {
+        let begun = tokio::time::Instant::now();
+        let event = work.await;
+        if let (Some(what), Some(went)) = (what, went(&event)) {
+            measures.drivers.record((scale_set, what, went), begun.elapsed());
+        }
+        door.send(event).await;
+    });
+}
+
+/// How an operation went; none when a higher generation had it.
+fn went(event: &Event) -> Option<Went> {
+    let badly = match event {
+        Event::Done(done) => done.answer.is_err(),
+        Event::Created(created) => created.answer.is_err(),
+        Event::Deleted(deleted) => deleted.answer.is_err(),
+        _ => return None,
+    };
+    Some(if badly { Went::Badly } else { Went::Well })
 }
 
 /// The driver has it in hand when this returns: a wish that it ends may follow at once.

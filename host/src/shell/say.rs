@@ -55,7 +55,8 @@ pub(super) fn recorded(said: &Said, write: &Write) {
         | What::Create { .. }
         | What::Ready { .. }
         | What::Succeeded { .. }
-        | What::Replaced { .. } => tracing::debug!(%scale_set, upgrade, instance, "{code}: {entry}"),
+        | What::Replaced { .. }
+        | What::Waits { .. } => tracing::debug!(%scale_set, upgrade, instance, "{code}: {entry}"),
         What::Failed { .. }
         | What::Restore { .. }
         | What::Remove { .. }
@@ -78,6 +79,8 @@ pub(super) fn recorded(said: &Said, write: &Write) {
         | What::Wish { .. }
         | What::Word { .. }
         | What::StaysDeleted { .. }
+        | What::PluginAsked { .. }
+        | What::Reloaded { .. }
         | What::PluginReverted { .. } => tracing::info!(%scale_set, upgrade, instance, "{code}: {entry}"),
     }
 }

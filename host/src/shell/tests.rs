@@ -55,6 +55,7 @@ fn house(moods: Vec<StoreError>) -> House {
         plugins: PluginHands::new(&[], parts),
         probe: Arc::new(|_| ()),
         forget: Arc::new(|_, _| ()),
+        measures: Arc::default(),
         keep: Arc::new(|_| ()),
     };
     let commits = Arc::new(AtomicUsize::new(0));

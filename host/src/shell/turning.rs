@@ -1,6 +1,7 @@
 //! The loop: receive, turn, commit, publish, perform. One thread of its own: a slow disk delays decisions,
 //! never probes.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use phasegate_core::kernel::{
     Answer, Changes, Configured, Effect, Event, Kernel, Refusal, RefusedCommit, Turn,
 };
 use phasegate_core::lifecycle::{PluginLife, Standing};
-use phasegate_core::record::{Commit, Made, Opened, Store, StoreError};
+use phasegate_core::record::audit::What;
+use phasegate_core::record::{Commit, Made, Opened, Store, StoreError, Write};
 
 use super::door::Inside;
 use super::perform::{Hands, perform};
@@ -36,7 +38,21 @@ pub struct Shell {
     held: Option<Vec<Effect>>,
     /// What its log has quoted.
     said: say::Said,
+    /// When a view was published last, and whether it has changed since in what nobody waits for.
+    published: Published,
 }
+
+/// How views go out: at once where something was recorded or answered, else so many a second at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Published {
+    /// The latest view is out, since then.
+    At(Duration),
+    /// It is a little older than the fleet; the next one is due then.
+    Due(Duration),
+}
+
+/// From one view to the next that nobody waits for.
+const VIEWS_EVERY: Duration = Duration::from_millis(50);
 
 impl Shell {
     /// A kernel from what is configured and what was recorded. Nothing has been done yet: [`run`] does it.
@@ -62,6 +78,7 @@ impl Shell {
             hands,
             held,
             said: say::Said::default(),
+            published: Published::At(Duration::ZERO),
         }
     }
 }
@@ -83,6 +100,15 @@ enum Closed {
     Refused(Box<RefusedCommit>),
     /// It is another host's turn.
     Deposed,
+}
+
+/// Whether somebody waits for what a turn has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Haste {
+    /// It was recorded, and is told.
+    Now,
+    /// It is another health, or a probe that was heard.
+    None,
 }
 
 /// Turns until the host ends. Blocks the calling thread, which is its own.
@@ -130,6 +156,7 @@ async fn turn_until_told(mut shell: Shell) -> Ended {
         }
         let turn = shell.kernel.turn(events, ReadClock::now(&shell.clock));
         wake_at = turn.wake_at;
+        shell.publish_what_is_due();
         closed = shell.close(turn);
     }
 }
@@ -138,6 +165,10 @@ impl Shell {
     /// The next event, or none when something is due.
     async fn next(&mut self, wake_at: Option<Timestamp>) -> Option<Event> {
         let wait = wake_at.map_or(IDLE, |at| at.since(self.clock.now())).min(IDLE);
+        let wait = match self.published {
+            Published::Due(at) => wait.min(at.saturating_sub(self.clock.elapsed())),
+            Published::At(_) => wait,
+        };
         tokio::select! {
             // The door is never the last to go: the hands of this loop hold one.
             event = self.inside.events.recv() => Some(event.unwrap_or(Event::Ending)),
@@ -157,7 +188,9 @@ impl Shell {
             let writes = std::mem::take(&mut turn.writes);
             let commit =
                 Commit { version: Commit::VERSION, seq: self.seq, anchor: self.clock.anchor(), writes };
+            let begun = self.clock.elapsed();
             let result = self.store.commit(&commit);
+            self.hands.measures.commits.record(self.clock.elapsed().saturating_sub(begun));
             let Commit { writes, .. } = commit;
             if let Err(error) = result {
                 let made = match &error {
@@ -168,29 +201,53 @@ impl Shell {
                         return Closed::Deposed;
                     }
                 };
+                self.hands.measures.refused.fetch_add(1, Ordering::Relaxed);
                 tracing::error!("cannot record, so nothing is upgraded until it works again: {error}");
                 turn.writes = writes;
                 return Closed::Refused(Box::new(RefusedCommit { turn, why: error.to_string(), made }));
             }
-            writes.iter().for_each(|write| say::recorded(&self.said, write));
+            for write in &writes {
+                say::recorded(&self.said, write);
+                if let Write::Audit(entry) = write
+                    && let What::End { state, .. } = &entry.what
+                {
+                    self.hands.measures.upgrade_ended(&entry.scale_set, *state);
+                }
+            }
             recorded = writes;
         }
         self.inside.announcer.begins();
-        self.follow(turn);
+        self.follow(turn, if recorded.is_empty() { Haste::None } else { Haste::Now });
         // After the view: who hears of a line and looks finds what it tells of.
         self.inside.announcer.recorded(recorded);
         Closed::Well
     }
 
-    fn follow(&mut self, turn: Turn) {
+    fn follow(&mut self, turn: Turn, haste: Haste) {
         let Changes { sets, plugins, .. } = &turn.changed;
-        if !sets.is_empty() || !plugins.is_empty() || !turn.replies.is_empty() {
-            self.inside.publisher.put(self.kernel.fleet());
+        if haste == Haste::Now || !plugins.is_empty() || !turn.replies.is_empty() {
+            self.publish();
+        } else if !sets.is_empty()
+            && let Published::At(at) = self.published
+        {
+            self.published = Published::Due(at + VIEWS_EVERY);
+            self.publish_what_is_due();
         }
         for effect in self.released(turn.effects) {
             perform(&self.hands, effect);
         }
         turn.replies.into_iter().for_each(|(id, answer)| self.answer(id, answer));
+    }
+
+    fn publish(&mut self) {
+        self.inside.publisher.put(self.kernel.fleet());
+        self.published = Published::At(self.clock.elapsed());
+    }
+
+    fn publish_what_is_due(&mut self) {
+        if matches!(self.published, Published::Due(at) if at <= self.clock.elapsed()) {
+            self.publish();
+        }
     }
 
     fn answer(&self, id: RequestId, answer: Answer) {

@@ -9,7 +9,7 @@ mod upkeep;
 
 use std::path::PathBuf;
 
-pub use sqlite::SqliteStore;
+pub use sqlite::{Left, SqliteStore, Tender};
 pub use upkeep::{Checked, Existing, Restored, adopt, backup, check, restore};
 
 /// Something went wrong with the data directory.

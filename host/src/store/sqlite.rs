@@ -9,10 +9,12 @@ mod past;
 mod read;
 mod reader;
 pub(in crate::store) mod schema;
+mod tend;
 mod write;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
@@ -24,6 +26,7 @@ use super::lock::{self, DirectoryLock, Durable, LockIdentity, Seen};
 use super::{SqliteStoreError, private};
 pub(in crate::store) use read::Reader;
 use reader::TrailReader;
+pub use tend::{Left, Tender};
 use write::Writer;
 
 /// Name of the data file in its directory.
@@ -48,6 +51,10 @@ pub struct SqliteStore {
     fence: Fence,
     /// To what it may have risen: the word of the commit was lost.
     rising: Option<Fence>,
+    /// The fence, for whoever writes beside this.
+    fence_now: Arc<AtomicU64>,
+    /// Who writes, of those in this process: none is refused because of another one.
+    turns: Arc<Mutex<()>>,
 }
 
 impl SqliteStore {
@@ -90,7 +97,9 @@ impl SqliteStore {
         copy::sync_folder_of(&path)
             .map_err(|source| SqliteStoreError::Unusable { path: directory.to_owned(), source })?;
         let fence = stored.fence;
-        Ok(Opened { store: Self { connection, path, identity, lock, fence, rising: None }, stored })
+        let (fence_now, turns) = (Arc::new(AtomicU64::new(fence.packed())), Arc::default());
+        let store = Self { connection, path, identity, lock, fence, rising: None, fence_now, turns };
+        Ok(Opened { store, stored })
     }
 
     /// Reads the record beside the loop, over connections of its own.
@@ -107,6 +116,7 @@ impl SqliteStore {
         if identity(path) != self.identity {
             return Err(SqliteStoreError::Gone { path: path.clone() }.into());
         }
+        let _turn = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         let sqlite = |source| SqliteStoreError::sqlite(path, source);
         // Immediate: what is read here is what is written on.
         let transaction =
@@ -116,6 +126,7 @@ impl SqliteStore {
             .map_err(sqlite)?;
         if let Some(risen) = self.rising.take_if(|risen| as_integer(risen.packed()) == generation) {
             self.fence = risen;
+            self.fence_now.store(risen.packed(), Ordering::Release);
         }
         let ours = self.fence.packed();
         if generation != as_integer(ours) {
@@ -144,6 +155,7 @@ impl SqliteStore {
             .commit()
             .map_err(|source| WriteError::Commit { known: is_known(&source), error: sqlite(source) })?;
         self.fence = risen.unwrap_or(self.fence);
+        self.fence_now.store(self.fence.packed(), Ordering::Release);
         let durable = if risen.is_some() { Durable::Yes } else { Durable::No };
         let seen = Seen { generation: Some(self.fence.packed()), commit: Some(commit.seq) };
         match (self.lock.note(seen, durable), durable) {
@@ -310,6 +322,8 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    // Before the first page of a new file: what is free can then be given back. Of another file it changes nothing.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", CACHE_KIB)?;

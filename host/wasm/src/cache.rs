@@ -23,6 +23,8 @@ use phasegate_core::domain::Digest;
 
 /// All files together; the least recently used go first.
 const BYTES_MAX: u64 = 512 << 20;
+/// As many files at most.
+const COUNT_MAX: usize = 128;
 /// Begins every file; another layout gets another one.
 const MAGIC: &[u8; 8] = b"PGCODE01";
 const SEAL_BYTES: usize = 32;
@@ -143,12 +145,14 @@ impl CodeCache {
             .collect();
         files.sort();
         let mut total: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();
+        let mut count = files.len();
         for (_, bytes, path) in files {
-            if total <= self.bytes_max {
+            if total <= self.bytes_max && count <= COUNT_MAX {
                 return;
             }
             if !path.ends_with(newest) && fs::remove_file(&path).is_ok() {
                 total = total.saturating_sub(bytes);
+                count -= 1;
             }
         }
     }
@@ -306,5 +310,11 @@ mod tests {
         cache.store(&engine, Digest([7; 32]), &code);
         assert!(!old.exists());
         assert!(path.exists() && cache.load(&engine, digest).is_some());
+        cache.bytes_max = BYTES_MAX;
+        for name in 0..200 {
+            fs::write(cache.folder.join(format!("small-{name}")), b"x").unwrap();
+        }
+        cache.store(&engine, Digest([8; 32]), &code);
+        assert_eq!(fs::read_dir(&cache.folder).unwrap().count(), COUNT_MAX + 1, "and the key");
     }
 }

@@ -2,8 +2,8 @@
 //! that was tried before, neither its shape nor the seal of its machine code is looked at again. That
 //! it is this one its digest says, which is that of the bytes in hand.
 //!
-//! Bounded by what the machine code takes; the least recently used goes first, and goes on running
-//! where it is in use.
+//! Bounded by their number, since each holds a descriptor and two mappings, and by what the machine code takes;
+//! the least recently used goes first, and goes on running where it is in use.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -12,8 +12,11 @@ use phasegate_core::domain::Digest;
 
 use super::load::CompiledPlugin;
 
-/// Machine code of all of them together: a few that carry a language runtime, or hundreds of others.
+/// Machine code of all of them together: a few that carry a language runtime.
 const BYTES_MAX: usize = 128 << 20;
+
+/// How many there are at most: what a person goes back and forth between.
+const COUNT_MAX: usize = 8;
 
 /// The components that were loaded last.
 #[derive(Default)]
@@ -35,7 +38,7 @@ impl Recent {
         all.retain(|other| other.digest() != one.digest());
         all.push_back(one.clone());
         let mut bytes: usize = all.iter().map(CompiledPlugin::code_bytes).sum();
-        while bytes > BYTES_MAX {
+        while bytes > BYTES_MAX || all.len() > COUNT_MAX {
             let Some(oldest) = all.pop_front() else { return };
             bytes -= oldest.code_bytes();
         }
@@ -62,5 +65,10 @@ mod tests {
         assert_eq!(there, [true, false, true]);
         recent.put(&one.clone().with(Digest([4; 32]), BYTES_MAX + 1));
         assert!([1, 2, 3, 4].iter().all(|name| recent.get(Digest([*name; 32])).is_none()));
+        for name in 0..100 {
+            recent.put(&one.clone().with(Digest([name; 32]), 1));
+        }
+        let there = (0..100).filter(|name| recent.get(Digest([*name; 32])).is_some());
+        assert_eq!(there.collect::<Vec<u8>>(), (92..100).collect::<Vec<u8>>());
     }
 }

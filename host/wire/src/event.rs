@@ -36,7 +36,7 @@ pub enum Event {
 pub struct Following {
     /// Lines of the trail with higher numbers follow.
     pub since: u64,
-    /// The oldest line that there is, where lines behind `since` are no longer kept; null where none is missing.
+    /// Where lines behind `since` are no longer kept, the line from which on none is missing; else null.
     pub truncated: Option<u64>,
 }
 

@@ -98,6 +98,12 @@ words! {
         Rollback = "rollback",
         /// A person said that freezes and a stopped line do not hold it.
         Bypass = "bypass",
+        /// An upgrade waits for something else than before.
+        Waiting = "waiting",
+        /// A person or a program wanted something of a plugin.
+        Plugin = "plugin",
+        /// The configuration was read again.
+        Reload = "reload",
         /// A person let it go past what it waited for.
         Promote = "promote",
         /// A person leaves an instance out.

@@ -126,6 +126,8 @@ pub struct Hold {
 words! {
     /// What to know before a start, or about a configuration.
     WarningCode {
+        /// The data directory belongs to another user than the one who checks.
+        ForeignDataDir = "foreign-data-dir",
         /// No instance may be touched.
         AllProtected = "all-protected",
         /// A limit can never pass.

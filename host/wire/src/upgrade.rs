@@ -93,6 +93,13 @@ pub struct StatusDetail {
     pub started_at: String,
     /// When it ended.
     pub ended_at: Option<String>,
+    /// Whether its instances and batches are still kept: of an old one only the counts may be.
+    #[serde(default = "kept")]
+    pub members_kept: bool,
+}
+
+fn kept() -> bool {
+    true
 }
 
 /// `upgrade status --json`.

@@ -13,11 +13,12 @@ pub struct Waiting {
     pub code: WaitingCode,
     /// One line for people, with what helps.
     pub text: String,
-    /// Since when, RFC 3339, UTC; null where that is not known.
+    /// Since when, RFC 3339, UTC; null in the moment before that is recorded.
     pub since: Option<String>,
     /// Until when at the latest, RFC 3339, UTC; null where that is open.
     pub until: Option<String>,
-    /// Who made it wait; null where no person did, or the record does not say.
+    /// Who made it wait: the name of a token or of a user where a person did, else `policy`, `plugin NAME`, `driver`,
+    /// `record` or `host`.
     pub actor: Option<String>,
     /// Why, in the words of the one who made it wait.
     pub detail: Option<String>,

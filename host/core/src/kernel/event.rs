@@ -2,13 +2,14 @@
 
 use crate::domain::{
     Address, Component, Decided, Digest, DriverNote, Fence, Generation, InstanceId, NotAsked, OperationId,
-    PluginName, ScaleSetName, Seen, Touched,
+    PluginName, ScaleSetName, Seen, Timestamp, Touched, UpgradeId,
 };
 
 use super::Turn;
 use super::command::Request;
 use crate::lifecycle;
 use crate::record::Made;
+use crate::record::audit::Wait;
 
 /// Something that happened.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub enum Event {
     Superseded(Superseded),
     /// A driver reports something that no request was about.
     Note(DriverNote),
+    /// An upgrade was seen to wait for something else than before.
+    Waits(Waits),
     /// A plugin fails for most of its instances.
     PluginTrouble(PluginTrouble),
     /// Something happened to a plugin.
@@ -40,6 +43,23 @@ pub enum Event {
     CommitRefused(Box<RefusedCommit>),
     /// The host is ending: what is only remembered is to be recorded now.
     Ending,
+}
+
+/// What an upgrade waits for, as it was seen in a published view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waits {
+    /// The scale set.
+    pub scale_set: ScaleSetName,
+    /// Which upgrade; one that has ended meanwhile waits for nothing.
+    pub upgrade: UpgradeId,
+    /// For what.
+    pub on: Wait,
+    /// The first instances that it is about.
+    pub instances: Vec<InstanceId>,
+    /// How many these are.
+    pub count: usize,
+    /// When it is over by itself.
+    pub until: Option<Timestamp>,
 }
 
 /// A commit that was refused.

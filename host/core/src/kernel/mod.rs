@@ -263,6 +263,7 @@ impl Kernel {
             Event::Observed(observed) => sight::observed(fleet, observed, now, out),
             Event::Superseded(heard) => held::superseded(fleet, heard, now, out),
             Event::Note(note) => note::note(fleet, note, now, out),
+            Event::Waits(waits) => note::waits(fleet, waits, now, out),
             Event::PluginTrouble(trouble) => note::plugin_trouble(fleet, &trouble, now, out),
             // Dealt with where turns begin; nothing is known of one that comes later.
             Event::Request(_) | Event::Plugin(..) | Event::CommitRefused(_) | Event::Ending => {}
@@ -287,10 +288,14 @@ impl Kernel {
 
     /// Answers one request, after what it asks for. A plugin's life answers when it has come to an end.
     fn request(&mut self, request: Request, now: Now, out: &mut Out, turn: &mut Turn) {
+        let by = request.by();
         let request = match request {
             Request { id, command: Command::Plugin(name, wanted), .. } => {
                 match self.fleet.plugin(&name) {
-                    Ok(_) => self.plugin(name, lifecycle::Event::Wanted(id, *wanted), now, out, turn),
+                    Ok(_) => {
+                        note::plugin_asked(&self.fleet, &name, (&wanted, by), now, out);
+                        self.plugin(name, lifecycle::Event::Wanted(id, *wanted), now, out, turn);
+                    }
                     Err(unknown) => turn.replies.push((id, Err(unknown))),
                 }
                 return;
@@ -301,7 +306,11 @@ impl Kernel {
             Some(answer) => answer,
             None => {
                 let answer = if let Command::Reconfigure(change) = &request.command {
-                    self.reconfigure(change.clone(), now, out, turn)
+                    let answer = self.reconfigure(change.clone(), now, out, turn);
+                    if answer.is_ok() {
+                        note::reloaded(&self.fleet, &change.changed, &by, now, out);
+                    }
+                    answer
                 } else {
                     self.grant(&request, now, out)
                 };

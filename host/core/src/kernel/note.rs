@@ -1,12 +1,14 @@
 //! What a driver and a plugin's worker report by themselves.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::event::PluginTrouble;
+use super::event::{PluginTrouble, Waits};
 use super::out::{About, Out};
 use super::state::{Fleet, Trouble};
 use crate::domain::{By, DriverNote, Now, PluginName, ProcessState, ScaleSetName};
-use crate::record::audit::What;
+use crate::lifecycle::{self, Offer};
+use crate::record::audit::{PluginWish, What};
 
 /// Takes in a note of a driver.
 pub(super) fn note(fleet: &mut Fleet, note: DriverNote, now: Now, out: &mut Out) {
@@ -25,6 +27,54 @@ pub(super) fn note(fleet: &mut Fleet, note: DriverNote, now: Now, out: &mut Out)
     out.changes.troubles.push((name.clone(), id.clone(), text.clone()));
     let about = About { instance: Some(&id), ..About::set(&name) };
     out.audit(about, By::host(), What::Process { state, text }, now);
+}
+
+/// Puts down what an upgrade waits for; one that has ended waits for nothing.
+pub(super) fn waits(fleet: &Fleet, waits: Waits, now: Now, out: &mut Out) {
+    let Waits { scale_set, upgrade: id, on, instances, count, until } = waits;
+    let Ok(set) = fleet.set(&scale_set) else { return };
+    if let Some(upgrade) = set.active().filter(|upgrade| upgrade.id == id) {
+        let what = What::Waits { on, instances, count, until };
+        out.audit(About::upgrade(upgrade, None), By::host(), what, now);
+    }
+}
+
+/// Tells every scale set of the plugin what a person or a program wanted of it.
+pub(super) fn plugin_asked(
+    fleet: &Fleet,
+    plugin: &PluginName,
+    (wanted, by): (&lifecycle::Command, By),
+    now: Now,
+    out: &mut Out,
+) {
+    let wish = match wanted {
+        lifecycle::Command::Swap(Offer::Held { source, .. } | Offer::Reference(source), _) => {
+            PluginWish::Swap { source: source.clone() }
+        }
+        lifecycle::Command::Rollback(to) => PluginWish::Rollback { to: *to },
+        lifecycle::Command::Promote => PluginWish::Promote,
+        lifecycle::Command::Discard => PluginWish::Discard,
+        // A reload has a line of its own.
+        lifecycle::Command::Prepare(..) | lifecycle::Command::TakeUp | lifecycle::Command::Abandon => return,
+    };
+    for name in judged_by(fleet, plugin) {
+        let what = What::PluginAsked { plugin: plugin.clone(), wish: wish.clone() };
+        out.audit(About::set(&name), by.clone(), what, now);
+    }
+}
+
+/// Tells every scale set that the configuration was read again, and what of it changed.
+pub(super) fn reloaded(
+    fleet: &Fleet,
+    changed: &BTreeMap<ScaleSetName, Vec<String>>,
+    by: &By,
+    now: Now,
+    out: &mut Out,
+) {
+    for name in fleet.names(|_| true) {
+        let changed = changed.get(&name).cloned().unwrap_or_default();
+        out.audit(About::set(&name), by.clone(), What::Reloaded { changed }, now);
+    }
 }
 
 /// Tells every scale set of the plugin that it fails for most of its instances.
@@ -92,6 +142,65 @@ mod tests {
         rig.done(asked, Ok(()));
         rig.turn(vec![note(&rig, ProcessState::Exited, -2_000)]);
         assert!(!rig.instance("0").down);
+    }
+
+    #[test]
+    fn what_an_upgrade_waits_for_is_put_down_while_it_runs() {
+        let mut rig = Rig::healthy();
+        rig.start("v2");
+        let waits = |rig: &Rig, upgrade: &str| {
+            let view = rig.kernel.fleet();
+            let seen = crate::kernel::report::waiting(view, rig.set(), rig.now).unwrap();
+            let (on, few, until) = (seen.wait(), seen.few(), seen.until());
+            Event::Waits(Waits {
+                scale_set: name("orders"),
+                upgrade: UpgradeId::parse(upgrade).unwrap(),
+                on,
+                instances: few.first.into_iter().cloned().collect(),
+                count: few.count,
+                until,
+            })
+        };
+        let id = rig.upgrade().id.to_string();
+        let (other, this) = (waits(&rig, "orders-99"), waits(&rig, &id));
+        let before = rig.trail().len();
+        rig.turn(vec![other]);
+        assert_eq!(rig.trail().len(), before, "another one");
+        rig.turn(vec![this]);
+        assert_eq!(
+            (rig.trail().pop(), rig.last_line().as_str()),
+            (Some("waiting"), "waits for the driver: 0")
+        );
+    }
+
+    #[test]
+    fn who_wants_something_of_a_plugin_stands_in_the_trail() {
+        let mut rig = Rig::healthy();
+        let plugin = PluginName::parse("db").unwrap();
+        let offer = Offer::Reference("oci://registry.example/db:2".to_owned());
+        let swap = lifecycle::Command::Swap(offer, lifecycle::SwapOptions::default());
+        let mut out = super::super::out::Out::new(Default::default(), Default::default());
+        let by = By { reason: Some("CHG-7".to_owned()), ..By::host() };
+        plugin_asked(rig.kernel.fleet(), &plugin, (&swap, by), rig.now, &mut out);
+        plugin_asked(
+            rig.kernel.fleet(),
+            &plugin,
+            (&lifecycle::Command::TakeUp, By::host()),
+            rig.now,
+            &mut out,
+        );
+        let lines: Vec<String> = out
+            .writes
+            .iter()
+            .map(|write| match write {
+                crate::record::Write::Audit(entry) => entry.to_string(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(lines, ["plugin db: a swap to oci://registry.example/db:2 was asked for: CHG-7"]);
+        let change = super::super::command::Reconfiguration::default();
+        assert!(rig.ask(super::super::Command::Reconfigure(change)).unwrap().is_ok());
+        assert_eq!(rig.last_line(), "the configuration was read again; nothing of this scale set changed");
     }
 
     #[test]

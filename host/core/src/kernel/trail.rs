@@ -262,12 +262,15 @@ pub(super) fn used(entry: &Entry) -> Option<Used> {
         | What::End { .. }
         | What::Retry { .. }
         | What::Wish { .. }
+        | What::Waits { .. }
         | What::Word { .. }
         | What::Line { .. }
         | What::Record { .. }
         | What::Process { .. }
         | What::StaysDeleted { .. }
         | What::PluginTrouble { .. }
+        | What::PluginAsked { .. }
+        | What::Reloaded { .. }
         | What::PluginReverted { .. } => false,
     };
     let at = entry.stamp.as_ref().filter(|_| is_decision)?.judged_at;

@@ -13,7 +13,7 @@ use crate::domain::{
 };
 use crate::plan::HoldReason;
 
-pub use what::{HoldState, LineState, What};
+pub use what::{HoldState, LineState, PluginWish, Wait, What};
 
 /// One line of the trail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,14 +1,17 @@
 //! A record in memory: what any store must make of the same commits. For simulations and tests.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use imbl::OrdMap;
 
 use super::audit::Entry;
+use super::retention::{LOOKED_AT, Past, Retention, Seen, needed_from};
 use super::{Commit, Doubt, Stored, Write, left_a_trace};
-use crate::domain::{Fence, Membership, UpgradeId};
-use crate::rollout::{Course, Members, Upgrade};
+use crate::domain::{Fence, Membership, ScaleSetName, UpgradeId, WallTime};
+use crate::rollout::{Course, Members, Progress, Upgrade};
 
 /// What survives the end of a host, however it ends.
 #[derive(Debug, Clone, Default)]
@@ -16,8 +19,12 @@ pub struct Disk {
     /// All but the upgrades.
     stored: Stored,
     upgrades: BTreeMap<UpgradeId, (Upgrade, Course)>,
+    /// Counts of upgrades whose members are no longer kept.
+    summaries: BTreeMap<UpgradeId, Progress>,
     /// Shared, so that a copy of the record does not cost its past.
     trail: OrdMap<u64, Arc<Entry>>,
+    /// From this line on none is missing.
+    whole_from: u64,
 }
 
 impl Disk {
@@ -57,6 +64,69 @@ impl Disk {
         }
     }
 
+    /// Removes what is no longer to be kept.
+    pub fn tend(&mut self, retention: &Retention, now: WallTime) {
+        let of_lines = self.trail.values().map(|entry| entry.scale_set.clone());
+        let of_upgrades = self.upgrades.values().map(|(head, _)| head.scale_set.clone());
+        let sets: BTreeSet<ScaleSetName> = of_lines.chain(of_upgrades).collect();
+        for set in sets {
+            self.tend_set(retention, &set, now);
+        }
+    }
+
+    fn tend_set(&mut self, retention: &Retention, set: &ScaleSetName, now: WallTime) {
+        let mut latest: Vec<Upgrade> = self.upgrades().filter(|upgrade| upgrade.scale_set == *set).collect();
+        latest.sort_by_key(|upgrade| Reverse(upgrade.number));
+        let place = |count: u32| usize::try_from(count).unwrap_or(usize::MAX).saturating_sub(1);
+        let looked_at: Vec<Past> = latest.iter().take(place(LOOKED_AT) + 1).map(Past::of).collect();
+        let needed = needed_from(&looked_at);
+        let first_line = |id: &UpgradeId| {
+            let of = |entry: &&Arc<Entry>| entry.upgrade.as_ref() == Some(id);
+            self.trail.values().find(of).map(|entry| entry.seq)
+        };
+        let oldest = WallTime(now.0.saturating_sub_unsigned(millis(retention.audit)));
+        let young = |entry: &&Arc<Entry>| entry.scale_set == *set && entry.at >= oldest;
+        let seen = Seen {
+            needed,
+            needed_line: latest
+                .iter()
+                .find(|upgrade| Some(upgrade.number) == needed)
+                .and_then(|upgrade| first_line(&upgrade.id)),
+            upgrade: latest.get(place(retention.upgrades)).map(|upgrade| upgrade.number),
+            with_members: latest.get(place(retention.members)).map(|upgrade| upgrade.number),
+            young_line: self.trail.values().find(young).map(|entry| entry.seq),
+            last_line: self.trail.get_max().map_or(0, |(seq, _)| *seq),
+        };
+        let cut = retention.cut(&seen);
+        for upgrade in latest {
+            if upgrade.number < cut.upgrades {
+                self.upgrades.remove(&upgrade.id);
+                self.summaries.remove(&upgrade.id);
+            } else if upgrade.number < cut.members && !self.summaries.contains_key(&upgrade.id) {
+                self.summaries.insert(upgrade.id.clone(), upgrade.progress());
+                self.course(&upgrade.id, |course| *course = Course::default());
+            }
+        }
+        let goes = |entry: &&Arc<Entry>| entry.scale_set == *set && entry.seq < cut.lines;
+        let gone: Vec<u64> = self.trail.values().filter(goes).map(|entry| entry.seq).collect();
+        for seq in gone {
+            self.trail.remove(&seq);
+            self.whole_from = self.whole_from.max(seq + 1);
+        }
+    }
+
+    /// Counts of an upgrade whose members are no longer kept.
+    #[must_use]
+    pub fn summary(&self, id: &UpgradeId) -> Option<Progress> {
+        self.summaries.get(id).copied()
+    }
+
+    /// From which line on none is missing.
+    #[must_use]
+    pub fn whole_from(&self) -> u64 {
+        self.whole_from
+    }
+
     fn write(&mut self, write: Write) {
         let stored = &mut self.stored;
         match write {
@@ -65,7 +135,10 @@ impl Disk {
                     self.upgrades.remove(&head.id).map_or_else(Course::default, |(_, course)| course);
                 self.upgrades.insert(head.id.clone(), (*head, course));
             }
-            Write::UpgradeGone(id) => drop(self.upgrades.remove(&id)),
+            Write::UpgradeGone(id) => {
+                self.upgrades.remove(&id);
+                self.summaries.remove(&id);
+            }
             Write::Order(id, order) => self.course(&id, |course| course.order = order),
             Write::Batch(id, number, batch) => {
                 self.course(&id, |course| put(&mut course.batches, number, batch.map(|batch| *batch)));
@@ -138,6 +211,10 @@ impl Disk {
         let memberships = self.stored.memberships.values();
         memberships.filter(|membership| matches!(membership, Membership::Deleted { .. })).count()
     }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) {

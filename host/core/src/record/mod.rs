@@ -6,12 +6,14 @@
 pub mod audit;
 mod disk;
 mod hold;
+pub mod retention;
 mod stored;
 mod trail;
 mod write;
 
 pub use disk::Disk;
 pub use hold::{Doubt, Hold};
+pub use retention::Retention;
 pub use stored::{
     Forced, Retry, StoppedLine, StoredGeneration, StoredHeed, StoredMemory, StoredModel, StoredPlugin,
     StoredRefusal, StoredReload, StoredRequest, StoredShadow, StoredTakeUp, StoredWatch,

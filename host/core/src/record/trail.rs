@@ -115,11 +115,29 @@ pub trait ReadTrail: Send + Sync {
     /// When the record cannot be read in time.
     fn piece(&self, piece: &TrailPiece) -> Result<Vec<Entry>, StoreError>;
 
-    /// The number of the oldest line; none while there is no line.
+    /// The number of the line from which on none is missing; none while there is no line.
     ///
     /// # Errors
     /// When the record cannot be read in time.
     fn first(&self) -> Result<Option<u64>, StoreError>;
+
+    /// The oldest line of an upgrade that is kept.
+    ///
+    /// # Errors
+    /// When the record cannot be read in time.
+    fn first_of(&self, id: &UpgradeId) -> Result<Option<Entry>, StoreError>;
+
+    /// The latest line of an upgrade of a kind, by its stable code.
+    ///
+    /// # Errors
+    /// When the record cannot be read in time.
+    fn latest_of(&self, id: &UpgradeId, code: &str) -> Result<Option<Entry>, StoreError>;
+
+    /// The latest line of an upgrade that brought it on: no decision, no wait, no wish.
+    ///
+    /// # Errors
+    /// When the record cannot be read in time.
+    fn latest_progress(&self, id: &UpgradeId) -> Result<Option<Entry>, StoreError>;
 
     /// Whether the trail has ever had a line about an instance and still has it.
     ///
@@ -138,4 +156,10 @@ pub trait ReadTrail: Send + Sync {
     /// # Errors
     /// When the record cannot be read in time.
     fn upgrade(&self, set: &ScaleSetName, id: &UpgradeId) -> Result<Option<Upgrade>, StoreError>;
+
+    /// Counts of an upgrade whose members and batches are no longer kept; none of one that is whole.
+    ///
+    /// # Errors
+    /// When the record cannot be read in time.
+    fn summary(&self, id: &UpgradeId) -> Result<Option<Progress>, StoreError>;
 }

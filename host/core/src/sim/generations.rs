@@ -55,6 +55,7 @@ impl World {
                 Event::Note(note) => drop(touched.insert((note.scale_set.clone(), note.instance.clone()))),
                 Event::NotAsked(_)
                 | Event::Superseded(_)
+                | Event::Waits(_)
                 | Event::PluginTrouble(_)
                 | Event::Plugin(..)
                 | Event::Request(_)

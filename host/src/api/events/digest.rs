@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use phasegate_core::domain::{Now, ReadClock, ScaleSetName};
 use phasegate_core::kernel::{SetState, report};
+use phasegate_core::record::ReadTrail;
 use phasegate_wire as wire;
 use tokio::sync::broadcast::{self, error::RecvError, error::TryRecvError};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::Events;
 use super::line::Line;
+use crate::api::host::add_since;
 use crate::api::v1::view;
 use crate::clock::Clock;
 use crate::shell::{News, View};
@@ -122,7 +124,9 @@ async fn look(
         return;
     }
     // A fleet of 50,000 takes a while.
-    let Ok(all) = tokio::task::spawn_blocking(move || standing(&view, sets, now)).await else { return };
+    let trail = Arc::clone(&events.trail);
+    let stands = move || standing(&view, sets, (&*trail, now));
+    let Ok(all) = tokio::task::spawn_blocking(stands).await else { return };
     // The lines that led there come first: who hears of an end has heard of everything before.
     for _ in 0..TOLD_TRIES_MAX {
         if events.door.feed().is_told(mark) {
@@ -156,9 +160,14 @@ async fn look(
     }
 }
 
-fn standing(view: &View, sets: Vec<Arc<SetState>>, now: Now) -> Vec<(Arc<SetState>, wire::UpgradeProgress)> {
+fn standing(
+    view: &View,
+    sets: Vec<Arc<SetState>>,
+    (trail, now): (&dyn ReadTrail, Now),
+) -> Vec<(Arc<SetState>, wire::UpgradeProgress)> {
     let one = |set: Arc<SetState>| {
-        let progress = report::status(view, &set, now).map(|report| view::progress(&report, now))?;
+        let mut progress = report::status(view, &set, now).map(|report| view::progress(&report, now))?;
+        add_since(trail, &progress.upgrade.clone(), progress.waiting_for.as_mut());
         Some((set, progress))
     };
     sets.into_iter().filter_map(one).collect()

@@ -42,8 +42,8 @@ impl Host {
         };
         let TrailPage { mut entries, more: _ } = self.trail(query).await?;
         let latest = entries.iter().rposition(|entry| decides(&entry.what));
-        if entries.is_empty() {
-            self.must_have(set, &upgrade).await?;
+        if latest.is_none() {
+            self.must_tell_of(set, &upgrade).await?;
         }
         Ok(Decided { upgrade, entry: latest.map(|index| entries.swap_remove(index)) })
     }

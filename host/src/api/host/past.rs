@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use phasegate_core::domain::{InstanceId, ReadClock, ScaleSetName, UpgradeId, WallTime, parse_iso_duration};
 use phasegate_core::kernel::report;
+use phasegate_core::record::audit::What;
 use phasegate_core::record::{
     Place, ReadTrail, StoreError, TrailPage, TrailQuery, UpgradesPage, UpgradesQuery,
 };
@@ -143,7 +144,11 @@ impl Host {
         }
         let now = ReadClock::now(&self.clock);
         self.record(move |trail| match trail.upgrade(&set, &id)? {
-            Some(upgrade) => Ok(Ok(view::status(&report::past(&upgrade), now))),
+            Some(upgrade) => {
+                let status = view::status(&report::past(&upgrade), now);
+                let counts = trail.summary(&id)?;
+                Ok(Ok(counts.map_or(status.clone(), |counts| view::in_numbers(status, counts))))
+            }
             None => Ok(Err(no_such_upgrade(&set, &id, &some_upgrades(trail, &set)?))),
         })
         .await?
@@ -151,7 +156,15 @@ impl Host {
 
     /// Every scale set with its latest upgrade.
     pub(in crate::api) async fn latest_upgrades(&self) -> Result<wire::LatestUpgrades, CommandError> {
-        self.read(|fleet, now| Ok(view::latest_upgrades(fleet, now))).await
+        let trail = Arc::clone(&self.trail);
+        self.read(move |fleet, now| {
+            let mut latest = view::latest_upgrades(fleet, now);
+            for upgrade in latest.scale_sets.iter_mut().filter_map(|set| set.upgrade.as_mut()) {
+                super::since::add(&*trail, &upgrade.id.clone(), upgrade.waiting_for.as_mut());
+            }
+            Ok(latest)
+        })
+        .await
     }
 
     /// An upgrade of a scale set as it is kept.
@@ -171,6 +184,24 @@ impl Host {
         self.record(move |trail| match trail.upgrade(&set, &id)? {
             Some(_) => Ok(Ok(())),
             None => Ok(Err(no_such_upgrade(&set, &id, &some_upgrades(trail, &set)?))),
+        })
+        .await?
+    }
+
+    /// That the trail still has what an upgrade of a scale set has decided.
+    pub(super) async fn must_tell_of(&self, set: &ScaleSetName, id: &UpgradeId) -> Result<(), CommandError> {
+        self.must_have(set, id).await?;
+        let id = id.clone();
+        self.record(move |trail| {
+            let oldest = trail.first_of(&id)?;
+            if oldest.is_some_and(|entry| matches!(entry.what, What::Start { .. })) {
+                return Ok(Ok(()));
+            }
+            let message = format!(
+                "what upgrade `{id}` has decided is no longer kept: its lines are older than `retention.audit`, or \
+                 more than `retention.auditLines`"
+            );
+            Ok(Err(CommandError::new(CommandErrorKind::NotFound, message)))
         })
         .await?
     }

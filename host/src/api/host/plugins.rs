@@ -1,6 +1,7 @@
 //! What the API asks of the host about plugins.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use phasegate_core::domain::{Generation, PluginName, ReadClock};
@@ -14,6 +15,10 @@ use crate::api::plugin_view;
 use crate::net::reference::RemoteSource;
 use crate::net::text::one_line;
 use crate::shell::{CommandError, CommandErrorKind};
+
+/// Longest wait for what is wanted of a plugin, which may be fetched, compiled and rehearsed; below that of our own
+/// clients. It goes on to its end all the same.
+const SWAPPED_WITHIN: Duration = Duration::from_secs(290);
 
 /// Longest name of an uploaded file that is shown.
 const FILE_BYTES_MAX: usize = 256;
@@ -133,6 +138,7 @@ impl Host {
         wanted: lifecycle::Command,
         asked: Asked,
     ) -> Result<Reply, CommandError> {
-        Ok(self.door.ask(asked.by(), Command::Plugin(name.clone(), Box::new(wanted))).await?)
+        let command = Command::Plugin(name.clone(), Box::new(wanted));
+        Ok(self.door.ask_within(SWAPPED_WITHIN, asked.by(), command).await?)
     }
 }

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use phasegate_core::domain::{InstanceId, ScaleSetName, UpgradeId};
 use phasegate_core::kernel::effect::Used;
 use phasegate_core::record::audit::Stamp;
 use phasegate_wire as wire;
 
-use crate::api::answer::Refusal;
+use crate::api::answer::{Json, Refusal};
 use crate::api::behind::{Again, JudgedAgain, Kept};
 use crate::api::host::{Decided, Host};
 use crate::api::path::{In, Named};

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use phasegate_wire as wire;
 
-use crate::api::answer::Refusal;
+use crate::api::answer::{Refusal, as_json};
 use crate::api::host::Host;
 use crate::api::query::{Nothing, Query};
 
@@ -19,6 +19,6 @@ use crate::api::query::{Nothing, Query};
 pub(super) async fn show(
     State(host): State<Arc<Host>>,
     Query(Nothing): Query<Nothing>,
-) -> Result<Json<wire::Fleet>, Refusal> {
-    Ok(Json(host.fleet().await?))
+) -> Result<Response, Refusal> {
+    Ok(as_json(host.fleet().await?))
 }

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
 use phasegate_wire as wire;
 
-use crate::api::answer::Refusal;
+use crate::api::answer::{Json, Refusal};
 use crate::api::host::Host;
 use crate::api::query::{Nothing, Query};
 

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use phasegate_core::domain::{InstanceId, ScaleSetName, UpgradeId};
 use phasegate_wire as wire;
 
-use crate::api::answer::Refusal;
+use crate::api::answer::{Json, Refusal};
 use crate::api::host::{Bound, Host, Lines};
 use crate::api::path::{In, Named};
 use crate::api::query::{FromQuery, Key, Query, Times, whole};

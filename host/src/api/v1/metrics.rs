@@ -12,16 +12,19 @@ use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
+use super::measured;
+use super::process::{self, Process};
 use crate::api::answer::Refusal;
 use crate::api::host::{Host, Standing};
 use crate::api::query::{Nothing, Query};
+use crate::measure::{Distribution, Measures};
 use crate::net::shortage::{Missed, Shortages};
 use phasegate_core::domain::{Health, Shortage};
 use phasegate_core::kernel::report::Tally;
@@ -56,6 +59,10 @@ pub(super) async fn show(
         log_lines_lost: crate::log::lost(),
         denied: host.denials.counts(),
         followers: host.events.followers(),
+        refusing: host.door.view().refusing.is_some(),
+        measures: Arc::clone(&host.measures),
+        lateness: (host.lateness)(),
+        process: process::read(),
     };
     let snapshot =
         Snapshot { tally, standing, plugins: host.plugins(), lost_records: host.lost_records(), own };
@@ -109,17 +116,29 @@ struct Own {
     denied: [(&'static str, u64); 7],
     /// Those who follow the events.
     followers: usize,
+    /// Whether the record takes no writes.
+    refusing: bool,
+    measures: Arc<Measures>,
+    lateness: Distribution,
+    /// None where the system does not say.
+    process: Option<Process>,
 }
 
 /// Labels and a value.
-type Sample<const N: usize, V> = ([(&'static str, String); N], V);
+pub(super) type Sample<const N: usize, V> = ([(&'static str, String); N], V);
 
 /// The text of a scrape.
 fn render(snapshot: Snapshot) -> Result<String, fmt::Error> {
+    let mut common = Registry::default();
+    if let Some(process) = snapshot.own.process {
+        common.register_collector(Box::new(process));
+    }
     let mut registry = Registry::with_prefix("phasegate");
     registry.register_collector(Box::new(snapshot));
     let mut text = String::new();
-    encode(&mut text, &registry)?;
+    encode_registry(&mut text, &registry)?;
+    encode_registry(&mut text, &common)?;
+    encode_eof(&mut text)?;
     Ok(text)
 }
 
@@ -130,6 +149,7 @@ impl Collector for Snapshot {
         self.plugin_gauges(&mut encoder)?;
         self.plugin_counters(&mut encoder)?;
         self.own(&mut encoder)?;
+        measured::measures(&mut encoder, &self.own.measures, self.own.lateness.clone())?;
         if let Some(lost) = self.lost_records {
             let help = "Records of decisions that were not written to the recording";
             counters::<0>(&mut encoder, "recording_lost", help, [([], lost)])?;
@@ -195,7 +215,28 @@ impl Snapshot {
             .standing
             .iter()
             .map(|set| ([("scale_set", set.scale_set.to_string())], as_f64(set.quarantined)));
-        gauges(encoder, "quarantined_versions", "Versions that faulted and are not tried again", quarantined)
+        gauges(
+            encoder,
+            "quarantined_versions",
+            "Versions that faulted and are not tried again",
+            quarantined,
+        )?;
+        let held = self.standing.iter().flat_map(|set| {
+            set.held.iter().map(|(reason, count)| {
+                let labels = [("scale_set", set.scale_set.to_string()), ("reason", (*reason).to_owned())];
+                (labels, as_f64(*count))
+            })
+        });
+        gauges(encoder, "upgrade_held", "Instances that the latest upgrade leaves out, by the reason", held)?;
+        let progressed = self.standing.iter().filter_map(|set| {
+            // Milliseconds since the epoch stay whole far beyond any date.
+            let at = set.progressed?.0 as f64 / 1000.0;
+            Some(([("scale_set", set.scale_set.to_string())], at))
+        });
+        let help = "When the latest upgrade was brought on last, since the epoch";
+        gauges(encoder, "upgrade_last_progress_timestamp_seconds", help, progressed)?;
+        let sets: Vec<String> = self.standing.iter().map(|set| set.scale_set.to_string()).collect();
+        measured::ended(encoder, &self.own.measures, &sets)
     }
 
     fn own(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
@@ -203,7 +244,10 @@ impl Snapshot {
             self.tally.sets.iter().map(|set| ([("scale_set", set.name.to_string())], as_f64(set.unasked)));
         let help = "Instances that the host could not ask last, being short of something";
         gauges(encoder, "instances_not_asked", help, unasked)?;
-        let Own { shortages, log_lines_lost, denied, followers } = &self.own;
+        let Own { shortages, log_lines_lost, denied, followers, refusing, .. } = &self.own;
+        let refusing = if *refusing { 1.0 } else { 0.0 };
+        let help = "1 while the record takes no writes, so that nothing is upgraded";
+        gauges::<0>(encoder, "store_refusing", help, [([], refusing)])?;
         let help = "Readers that follow the events";
         gauges::<0>(encoder, "event_followers", help, [([], as_f64(*followers))])?;
         let version = [("version", env!("CARGO_PKG_VERSION").to_owned())];
@@ -279,7 +323,7 @@ impl Snapshot {
     }
 }
 
-fn gauges<const N: usize>(
+pub(super) fn gauges<const N: usize>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
@@ -289,7 +333,7 @@ fn gauges<const N: usize>(
     family(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?, samples)
 }
 
-fn counters<const N: usize>(
+pub(super) fn counters<const N: usize>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
@@ -299,7 +343,7 @@ fn counters<const N: usize>(
     family(encoder.encode_descriptor(name, help, None, MetricType::Counter)?, samples)
 }
 
-fn family<const N: usize>(
+pub(super) fn family<const N: usize>(
     mut encoder: MetricEncoder<'_>,
     samples: impl Iterator<Item = Sample<N, impl EncodeMetric>>,
 ) -> Result<(), fmt::Error> {

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use phasegate_core::domain::{ScaleSetName, UpgradeId};
 use phasegate_wire as wire;
 
-use crate::api::answer::Refusal;
+use crate::api::answer::{Json, Refusal};
 use crate::api::host::{Host, Page};
 use crate::api::path::In;
 use crate::api::query::{FromQuery, Key, Nothing, Query, Times, whole};

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use phasegate_core::domain::{Generation, PluginName, Strategy};
 use phasegate_wire as wire;
 
 use super::upgrade::reason;
-use crate::api::answer::Refusal;
+use crate::api::answer::{Json, Refusal};
 use crate::api::body::{Component, Object};
 use crate::api::guard::Caller;
 use crate::api::host::{Asked, Host, InvalidRemoteError, Offered, RemoteSource, SwapMode, SwapOptions};

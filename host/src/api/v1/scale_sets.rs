@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use phasegate_wire as wire;
 
+use crate::api::answer::Json;
 use crate::api::host::Host;
 use crate::api::query::{Nothing, Query};
 

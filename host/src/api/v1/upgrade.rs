@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use phasegate_core::domain::{Digest, InstanceId, ScaleSetName, TEXT_BYTES_MAX, Timestamp, UpgradeId};
@@ -10,7 +9,7 @@ use phasegate_core::rollout::Wish;
 use phasegate_wire as wire;
 
 use super::plan::{extension, version};
-use crate::api::answer::{Refusal, accepted};
+use crate::api::answer::{Json, Refusal, accepted};
 use crate::api::body::Object;
 use crate::api::guard::Caller;
 use crate::api::host::{Asked, Host, Quarantined, Selection, StartOptions, Stops, Wanted};

@@ -1,8 +1,8 @@
 //! Which program answers.
 
-use axum::Json;
 use phasegate_wire as wire;
 
+use crate::api::answer::Json;
 use crate::api::query::{Nothing, Query};
 
 /// Version of the program and of its API, and the commit that it was built from, where that is known.

@@ -16,7 +16,7 @@ pub(crate) use past::{latest_upgrades, past_upgrades};
 pub(crate) use plan::plan;
 pub(crate) use progress::progress;
 pub(crate) use sets::scale_sets;
-pub(crate) use status::status;
+pub(crate) use status::{in_numbers, status};
 
 use phasegate_core::plan::Hold;
 use phasegate_wire as wire;

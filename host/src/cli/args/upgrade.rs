@@ -115,9 +115,23 @@ pub struct LogArgs {
     /// So many lines at most, the newest
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub limit: u32,
+    /// Then go on with each new line, until interrupted; with --json a JSON object on each line
+    #[arg(short, long, conflicts_with = "until")]
+    pub follow: bool,
     /// How to print.
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// Options of `log`.
+#[derive(Debug, Args)]
+pub struct LogOfArgs {
+    /// How to reach the host.
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// Which lines.
+    #[command(flatten)]
+    pub log: LogArgs,
 }
 
 /// Options of `upgrade explain`.

@@ -1,5 +1,6 @@
 //! `phasegate check`: every problem of a configuration at once, and what its policies amount to.
 
+use crate::access::people;
 use crate::cli::args::CheckArgs;
 use crate::cli::exit::Exit;
 use crate::cli::output;
@@ -89,9 +90,30 @@ fn about_plugins(config: &Config, network: Network) -> Vec<wire::CheckWarning> {
     warnings
 }
 
+/// What to know of the data directory: a host that runs as another user than its owner refuses it.
+fn about_data_dir(config: &Config) -> Option<wire::CheckWarning> {
+    use std::os::unix::fs::MetadataExt as _;
+    let directory = &config.server.data_dir;
+    let owner = std::fs::metadata(directory).ok()?.uid();
+    let us = rustix::process::geteuid().as_raw();
+    (owner != us).then(|| wire::CheckWarning {
+        scale_set: None,
+        plugin: None,
+        code: wire::WarningCode::ForeignDataDir,
+        message: format!(
+            "server.dataDir: `{}` belongs to {}, and this check runs as {}: a host that does so, too, refuses it; \
+             run it as its owner, or choose another one",
+            directory.display(),
+            people::user(owner),
+            people::user(us)
+        ),
+    })
+}
+
 fn checked(problems: &Problems, config: Option<&Config>, network: Network) -> wire::Check {
     let now = Clock::start().now();
     let mut warnings = config.map(|config| about_plugins(config, network)).unwrap_or_default();
+    warnings.extend(config.and_then(about_data_dir));
     let mut scale_sets = Vec::new();
     for set in config.map(|config| config.scale_sets.as_slice()).unwrap_or_default() {
         let found = feasibility(&FeasibilityInput::of(set, now));

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::access::people;
 use crate::cli::args::{DataArgs, DataVerb, OutputArgs};
 use crate::cli::exit::{Exit, Refused};
 use crate::cli::{output, target};
@@ -9,9 +10,6 @@ use crate::clock::Clock;
 use crate::store::{self, Checked, Existing, Restored, SqliteStoreError};
 use phasegate_core::domain::{Actor, By, ReadClock};
 use phasegate_wire as wire;
-
-/// Who the trail says has asked, as the API has it.
-const OPERATOR: &str = "operator";
 
 /// Runs one verb. What is refused ends with 1: a damaged or newer file, one that is there already, a host that
 /// runs or has nothing to adopt.
@@ -114,7 +112,8 @@ fn adopt(args: &DataArgs, reason: Option<&str>) -> anyhow::Result<Exit> {
     let named = args.server.server.as_deref().is_some_and(|server| !server.is_empty());
     if !named || args.data_dir.is_some() {
         let by = By {
-            actor: Actor::Operator(OPERATOR.to_owned()),
+            // As the socket of a host names who asks through it.
+            actor: Actor::Operator(people::user(rustix::process::geteuid().as_raw())),
             reason: reason.map(str::to_owned),
             request: None,
         };

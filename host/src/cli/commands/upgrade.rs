@@ -7,7 +7,9 @@ mod show;
 
 use std::collections::BTreeMap;
 
-use crate::cli::args::{DetailArgs, RollbackArgs, StartArgs, UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb};
+use crate::cli::args::{
+    DetailArgs, LogOfArgs, RollbackArgs, StartArgs, UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb,
+};
 use crate::cli::client::Client;
 use crate::cli::exit::Exit;
 use crate::cli::output;
@@ -52,6 +54,14 @@ pub fn run(args: &UpgradeArgs) -> anyhow::Result<Exit> {
         UpgradeVerb::Log(args) => log::run(&client, args),
         UpgradeVerb::Explain(args) => explain::run(&client, args),
     }
+}
+
+/// Shows or follows the trail.
+///
+/// # Errors
+/// As [`run`].
+pub fn log(args: &LogOfArgs) -> anyhow::Result<Exit> {
+    log::run(&target::client(&args.server)?, &args.log)
 }
 
 fn wish(client: &Client, args: &UpgradeOf, wish: &str) -> anyhow::Result<Exit> {

@@ -17,6 +17,8 @@ const FILE: &str = r##"
 #server
 [recording]
 #recording
+[retention]
+#retention
 [[plugins]]
 name = "db"
 component = "https://h/a.wasm"

@@ -120,6 +120,10 @@ component = "db.wasm" |  | plugins[0].component: is missing
 #plugin | fetch = { tokenFile = 'x' } | plugins[0].fetch.tokenFile: goes with a component that is fetched
 #server | [recording] ; maxAge = 'PT1S' | recording.maxAge: is "PT1S" (allowed: PT1M to P365D)
 #server | [recording] ; redact = ['/x/~2'] | recording.redact[0]: "/x/~2" is no JSON pointer
+#server | [retention] ; audit = 'PT1S' | retention.audit: is "PT1S" (allowed: PT1M to P366D)
+#server | [retention] ; upgrades = 2 | retention.upgrades: is 2 (allowed: 3 to 1000000)
+#server | [retention] ; members = 0 | retention.members: is 0 (allowed: 3 to 1000000)
+#server | [retention] ; auditLines = 99 | retention.auditLines: is 99 (allowed: 100 to 1000000000)
 #plugin | settings = 'x' | plugins[0].settings: is a string "x" (write a table
 #plugin | settings = { a = [{ b = inf }] } | plugins[0].settings.a[0].b: is inf, which JSON cannot hold
 #plugin | settings = { a = 9223372036854775808 } | plugins[0].settings.a: is a number that does not fit

@@ -22,12 +22,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Files are looked at each so many of them.
 const FILES_EVERY: u32 = 5;
 
-/// What tells that a file was written. Includes the inode: a rename over it may keep the rest.
+/// What tells that a file was written. Includes the inode: a rename over it may keep the rest; and the time of
+/// the last change of the inode, which no tool can set back: a copy that keeps times and length shows in it alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Stamp {
     modified: Option<SystemTime>,
     len: u64,
     inode: u64,
+    changed: (i64, i64),
 }
 
 /// What is known of one file.
@@ -131,5 +133,10 @@ fn file(plugin: &Plugin, said: &mut Said) -> Option<Event> {
 fn stamp(path: &Path) -> Option<Stamp> {
     use std::os::unix::fs::MetadataExt as _;
     let metadata = std::fs::metadata(path).ok()?;
-    Some(Stamp { modified: metadata.modified().ok(), len: metadata.len(), inode: metadata.ino() })
+    Some(Stamp {
+        modified: metadata.modified().ok(),
+        len: metadata.len(),
+        inode: metadata.ino(),
+        changed: (metadata.ctime(), metadata.ctime_nsec()),
+    })
 }

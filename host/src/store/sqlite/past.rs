@@ -46,7 +46,8 @@ fn lines(query: &TrailQuery, after: Option<i64>, up_to: Option<i64>) -> Statemen
     let instance = instance.as_ref().map(|instance| instance.as_str().to_owned());
     let upgrade = upgrade.as_ref().map(|upgrade| upgrade.as_str().to_owned());
     let index = match (&instance, &upgrade) {
-        (Some(_), _) => "audit_by_instance",
+        (Some(_), Some(_)) => "audit_by_both",
+        (Some(_), None) => "audit_by_instance",
         (None, Some(_)) => "audit_by_upgrade",
         (None, None) => "audit_by_scale_set",
     };
@@ -164,10 +165,13 @@ impl Reader<'_> {
         .collect()
     }
 
-    /// The number of the oldest line.
+    /// The number of the line from which on none is missing.
     pub(super) fn first(&self) -> Result<Option<u64>, SqliteStoreError> {
         let oldest = Statement::new("SELECT CAST(seq AS TEXT) FROM audit ORDER BY seq LIMIT 1");
-        Ok(self.number(&oldest)?.and_then(|seq| u64::try_from(seq).ok()))
+        let Some(oldest) = self.number(&oldest)? else { return Ok(None) };
+        let whole = Statement::new("SELECT CAST(whole_from AS TEXT) FROM host WHERE whole_from IS NOT NULL");
+        let from = self.number(&whole)?.map_or(oldest, |whole| whole.max(oldest));
+        Ok(u64::try_from(from).ok())
     }
 
     /// Whether there is a line about an instance.
@@ -189,7 +193,10 @@ impl Reader<'_> {
         for row in rows {
             let [head] = columns(row);
             let head: Upgrade = self.parse("upgrades", &head)?;
-            let progress = head.counted(self.counts(&head.id)?);
+            let progress = match self.summary(&head.id)? {
+                Some(kept) => kept,
+                None => head.counted(self.counts(&head.id)?),
+            };
             let by = self.first_line(&head.id)?.map(|entry| entry.by);
             upgrades.push(PastUpgrade { head, progress, by });
         }
@@ -210,8 +217,43 @@ impl Reader<'_> {
         self.assembled(self.parse("upgrades", &head)?).map(Some)
     }
 
-    fn first_line(&self, id: &UpgradeId) -> Result<Option<Entry>, SqliteStoreError> {
-        let row = self.answer(&start_of(id))?.into_iter().next();
+    /// The counts of an upgrade whose members are no longer kept.
+    pub(super) fn summary(&self, id: &UpgradeId) -> Result<Option<Progress>, SqliteStoreError> {
+        let counts = "SELECT CAST(successful AS TEXT), CAST(failed AS TEXT), CAST(in_progress AS TEXT),
+            CAST(pending AS TEXT) FROM summaries WHERE ";
+        let row = self.answer(&Statement::new(counts).and("upgrade = ?", id.as_str().to_owned()))?;
+        let Some(row) = row.into_iter().next() else { return Ok(None) };
+        let count = |text: String| self.parse("a count", &text);
+        let [successful, failed, in_progress, pending] = columns(row);
+        Ok(Some(Progress {
+            successful: count(successful)?,
+            failed: count(failed)?,
+            in_progress: count(in_progress)?,
+            pending: count(pending)?,
+        }))
+    }
+
+    /// The latest line of an upgrade of a kind.
+    pub(super) fn latest_line(&self, id: &UpgradeId, code: &str) -> Result<Option<Entry>, SqliteStoreError> {
+        self.one_line(
+            &Statement::new("SELECT entry FROM audit INDEXED BY audit_by_upgrade WHERE ")
+                .and("upgrade = ?", id.as_str().to_owned())
+                .and(" AND kind = ? ORDER BY seq DESC LIMIT 1", code.to_owned()),
+        )
+    }
+
+    /// The latest line of an upgrade that brought it on.
+    pub(super) fn latest_progress(&self, id: &UpgradeId) -> Result<Option<Entry>, SqliteStoreError> {
+        self.one_line(&Statement::new("SELECT entry FROM audit INDEXED BY audit_by_upgrade WHERE ").and(
+            "upgrade = ? AND kind IN ('start', 'plan', 'apply', 'applied', 'create', 'ready', 'replace',
+                 'remove', 'deleted', 'succeeded', 'failed', 'restore', 'batch', 'end')
+                 ORDER BY seq DESC LIMIT 1",
+            id.as_str().to_owned(),
+        ))
+    }
+
+    fn one_line(&self, statement: &Statement) -> Result<Option<Entry>, SqliteStoreError> {
+        let row = self.answer(statement)?.into_iter().next();
         row.map(|row| {
             let [entry] = columns(row);
             self.parse("audit", &entry)
@@ -219,7 +261,11 @@ impl Reader<'_> {
         .transpose()
     }
 
-    fn counts(&self, id: &UpgradeId) -> Result<Progress, SqliteStoreError> {
+    pub(super) fn first_line(&self, id: &UpgradeId) -> Result<Option<Entry>, SqliteStoreError> {
+        self.one_line(&start_of(id))
+    }
+
+    pub(super) fn counts(&self, id: &UpgradeId) -> Result<Progress, SqliteStoreError> {
         let mut progress = Progress::default();
         for row in self.answer(&counts(id))? {
             let [state, count] = columns(row);

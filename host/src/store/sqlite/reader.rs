@@ -14,7 +14,7 @@ use phasegate_core::record::audit::Entry;
 use phasegate_core::record::{
     ReadTrail, StoreError, TrailPage, TrailPiece, TrailQuery, UpgradesPage, UpgradesQuery,
 };
-use phasegate_core::rollout::Upgrade;
+use phasegate_core::rollout::{Progress, Upgrade};
 
 use super::read::Reader;
 use super::{SqliteStoreError, open_to_read};
@@ -117,6 +117,18 @@ impl ReadTrail for TrailReader {
         Ok(self.read(|reader| reader.first())?)
     }
 
+    fn first_of(&self, id: &UpgradeId) -> Result<Option<Entry>, StoreError> {
+        Ok(self.read(|reader| reader.first_line(id))?)
+    }
+
+    fn latest_of(&self, id: &UpgradeId, code: &str) -> Result<Option<Entry>, StoreError> {
+        Ok(self.read(|reader| reader.latest_line(id, code))?)
+    }
+
+    fn latest_progress(&self, id: &UpgradeId) -> Result<Option<Entry>, StoreError> {
+        Ok(self.read(|reader| reader.latest_progress(id))?)
+    }
+
     fn has_line_of(&self, set: &ScaleSetName, instance: &InstanceId) -> Result<bool, StoreError> {
         Ok(self.read(|reader| reader.has_line_of(set, instance))?)
     }
@@ -127,6 +139,10 @@ impl ReadTrail for TrailReader {
 
     fn upgrade(&self, set: &ScaleSetName, id: &UpgradeId) -> Result<Option<Upgrade>, StoreError> {
         Ok(self.read(|reader| reader.upgrade(set, id))?)
+    }
+
+    fn summary(&self, id: &UpgradeId) -> Result<Option<Progress>, StoreError> {
+        Ok(self.read(|reader| reader.summary(id))?)
     }
 }
 

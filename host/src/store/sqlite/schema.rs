@@ -78,13 +78,19 @@ INSERT INTO members SELECT upgrade, instance, member FROM members_by_id
 DROP TABLE members_by_id;
 ";
 
-/// From 6 to 7: what an instance has is a version, nothing, or unknown; `version` is then the one that was
-/// recorded last. What persons have said about single instances.
+/// From 6 to 7: what an instance has is a version, nothing, or unknown, and `version` is then the one that was recorded
+/// last; what persons have said about single instances; the trail by instance and upgrade together; the counts of upgrades whose members are no longer kept;
+/// and from which line on the trail is whole.
 const SEVEN: &str = "
 ALTER TABLE versions ADD COLUMN state TEXT NOT NULL DEFAULT 'version';
 UPDATE versions SET state = 'unknown' WHERE version IS NULL;
 CREATE TABLE words (
   scale_set TEXT, instance TEXT, word TEXT NOT NULL, PRIMARY KEY (scale_set, instance)) WITHOUT ROWID;
+CREATE INDEX audit_by_both ON audit (upgrade, instance, seq) WHERE upgrade IS NOT NULL AND instance IS NOT NULL;
+CREATE TABLE summaries (
+  upgrade TEXT PRIMARY KEY, successful INTEGER NOT NULL, failed INTEGER NOT NULL, in_progress INTEGER NOT NULL,
+  pending INTEGER NOT NULL) WITHOUT ROWID;
+ALTER TABLE host ADD COLUMN whole_from INTEGER;
 ";
 
 /// The least version of phasegate that may read what this one writes, and why.
@@ -97,9 +103,9 @@ pub(in crate::store) fn bring_up(connection: &mut Connection, path: &Path) -> Re
     match seen {
         None => commit(connection, path, &[FIVE, SIX, SEVEN]),
         Some(SCHEMA) => Ok(()),
-        Some(from) => {
+        Some(seen) => {
             put_aside(connection, path)?;
-            commit(connection, path, steps(from))?;
+            commit(connection, path, steps(seen))?;
             tracing::info!("data file `{}` was brought to schema {SCHEMA}", path.display());
             Ok(())
         }
@@ -113,7 +119,7 @@ pub(in crate::store) fn bring_up_copy(
 ) -> Result<(), SqliteStoreError> {
     match known(connection, path)? {
         Some(SCHEMA) | None => Ok(()),
-        Some(from) => commit(connection, path, steps(from)),
+        Some(seen) => commit(connection, path, steps(seen)),
     }
 }
 
@@ -182,3 +188,13 @@ fn commit(connection: &mut Connection, path: &Path, steps: &[&str]) -> Result<()
     };
     all().map_err(|source| SqliteStoreError::sqlite(path, source))
 }
+
+/// What the build before schema 7 has left.
+#[cfg(test)]
+pub(in crate::store) fn bring_up_to_6(connection: &mut Connection, path: &Path) {
+    commit(connection, path, &[SIX]).unwrap();
+    connection.pragma_update(None, "user_version", 6).unwrap();
+}
+
+#[cfg(test)]
+mod tests;

@@ -111,6 +111,7 @@ impl Writer<'_> {
         self.run("DELETE FROM members WHERE upgrade = ?1", params![id.as_str()])?;
         self.run("DELETE FROM batches WHERE upgrade = ?1", params![id.as_str()])?;
         self.run("DELETE FROM courses WHERE upgrade = ?1", params![id.as_str()])?;
+        self.run("DELETE FROM summaries WHERE upgrade = ?1", params![id.as_str()])?;
         self.run("DELETE FROM upgrades WHERE id = ?1", params![id.as_str()])
     }
 

@@ -1,6 +1,6 @@
 //! How the latest upgrade of a scale set stands.
 
-use crate::domain::{InstanceId, Now, Timestamp, WallTime};
+use crate::domain::{InstanceId, Now, PluginName, Timestamp, WallTime};
 use crate::kernel::state::{Fleet, SetState};
 use crate::rollout::{Estimate, Progress, Upgrade, Waiting, WhyNot, estimate, waiting_now, why_not_yet};
 
@@ -11,6 +11,8 @@ use super::waiting::{Then, WaitsFor, then, waits_for};
 pub struct StatusReport<'a> {
     /// The upgrade.
     pub upgrade: &'a Upgrade,
+    /// Which plugin judges the set; none of an upgrade of the past.
+    pub plugin: Option<&'a PluginName>,
     /// Counts of planned instances.
     pub progress: Progress,
     /// What it waits for right now; none when it has ended, or waits for nothing.
@@ -45,6 +47,7 @@ pub fn status<'a>(fleet: &'a Fleet, set: &'a SetState, now: Now) -> Option<Statu
     let then = then(upgrade).filter(|_| fleet.refusing.is_none() && fleet.held.is_none());
     Some(StatusReport {
         upgrade,
+        plugin: Some(&set.spec.plugin),
         progress: upgrade.progress(),
         waiting,
         then,
@@ -59,7 +62,17 @@ pub fn status<'a>(fleet: &'a Fleet, set: &'a SetState, now: Now) -> Option<Statu
 pub fn past(upgrade: &Upgrade) -> StatusReport<'_> {
     let progress = upgrade.progress();
     let not_yet = Vec::new();
-    StatusReport { upgrade, progress, waiting: None, then: None, not_yet, expected: None, retry_at: None }
+    let plugin = None;
+    StatusReport {
+        upgrade,
+        plugin,
+        progress,
+        waiting: None,
+        then: None,
+        not_yet,
+        expected: None,
+        retry_at: None,
+    }
 }
 
 /// What the latest upgrade of a set waits for: less work than a whole [`status`].

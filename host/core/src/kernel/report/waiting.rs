@@ -2,6 +2,7 @@
 
 use crate::domain::{Health, InstanceId, Now, PhaseName, Shortage, Timestamp};
 use crate::kernel::state::{InstanceState, SetState};
+use crate::record::audit::Wait;
 use crate::record::{Hold, StoppedLine};
 use crate::rollout::{Member, MemberState, Stage, Upgrade, Waiting};
 
@@ -79,6 +80,81 @@ pub enum WaitsFor<'a> {
     Gate(Few<'a>),
     /// Upgraded instances, which were healthy before the host's restart.
     HealthyAgain,
+}
+
+impl<'a> WaitsFor<'a> {
+    /// For what, as the trail has it.
+    #[must_use]
+    pub fn wait(&self) -> Wait {
+        match self {
+            Self::Record(_) => Wait::Record,
+            Self::Adoption(_) => Wait::Adoption,
+            Self::FirstDecision(_) => Wait::Evidence,
+            Self::FirstLook(_) => Wait::Look,
+            Self::Line(_) => Wait::Line,
+            Self::Freeze { .. } => Wait::Freeze,
+            Self::Scheduled { .. } => Wait::Scheduled,
+            Self::Pause { .. } => Wait::PauseBetweenBatches,
+            Self::Paused | Self::Resume { .. } => Wait::Paused,
+            Self::Approval { .. } => Wait::Approval,
+            Self::Initializing(_) => Wait::Initializing,
+            Self::Deferred { .. } => Wait::Deferral,
+            Self::NotAsked { .. } => Wait::NotAsked,
+            Self::Recovery { .. } | Self::HealthyAgain => Wait::Health,
+            Self::Driver { .. } => Wait::Driver,
+            Self::Gate(_) => Wait::Gate,
+        }
+    }
+
+    /// The instances that it is about, as far as it is about some.
+    #[must_use]
+    pub fn few(&self) -> Few<'a> {
+        match self {
+            Self::FirstDecision(few)
+            | Self::FirstLook(few)
+            | Self::Initializing(few)
+            | Self::Deferred { instances: few, .. }
+            | Self::NotAsked { instances: few, .. }
+            | Self::Driver { instances: few, .. }
+            | Self::Gate(few) => few.clone(),
+            Self::Record(_)
+            | Self::Adoption(_)
+            | Self::Line(_)
+            | Self::Freeze { .. }
+            | Self::Scheduled { .. }
+            | Self::Pause { .. }
+            | Self::Paused
+            | Self::Resume { .. }
+            | Self::Approval { .. }
+            | Self::Recovery { .. }
+            | Self::HealthyAgain => Few::default(),
+        }
+    }
+
+    /// When it is over by itself.
+    #[must_use]
+    pub fn until(&self) -> Option<Timestamp> {
+        match self {
+            Self::Freeze { until, .. }
+            | Self::Scheduled { until }
+            | Self::Pause { until }
+            | Self::Deferred { until, .. }
+            | Self::Recovery { until } => Some(*until),
+            Self::Record(_)
+            | Self::Adoption(_)
+            | Self::FirstDecision(_)
+            | Self::FirstLook(_)
+            | Self::Line(_)
+            | Self::Paused
+            | Self::Resume { .. }
+            | Self::Approval { .. }
+            | Self::Initializing(_)
+            | Self::NotAsked { .. }
+            | Self::Driver { .. }
+            | Self::Gate(_)
+            | Self::HealthyAgain => None,
+        }
+    }
 }
 
 /// What a driver is asked for.

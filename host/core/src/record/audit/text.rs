@@ -2,8 +2,12 @@
 
 use std::fmt;
 
-use super::{Entry, HoldState, Leaves, LineState, RetryNote, Stamp, StartWhy, What, Word, WordNote};
-use crate::domain::{Change, Component, InstanceId, PhaseName, Runs, Version, WordKind};
+use super::{
+    Entry, HoldState, Leaves, LineState, PluginWish, RetryNote, Stamp, StartWhy, Wait, What, Word, WordNote,
+};
+use crate::domain::{
+    Change, Component, InstanceId, PhaseName, PluginName, Runs, Timestamp, Version, WordKind,
+};
 use crate::rollout::Wish;
 
 /// What happened, why it was wanted, and which code had judged.
@@ -162,18 +166,8 @@ fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceI
         What::End { state, because: None } => write!(f, "{}", state.name()),
         What::End { state, because: Some(why) } => write!(f, "{}: {why}", state.name()),
         What::Retry { note } => retry(f, note),
-        What::Wish { wish } => f.write_str(match wish {
-            Wish::Cancel => "cancel was asked for; the batch in flight is finished first",
-            Wish::CancelNow => "cancel was asked for at once; the batch in flight is brought back",
-            Wish::RollBack => "rollback was asked for; what is in flight is ended first",
-            Wish::RollBackOn => "rollback was asked for, whatever becomes of what it brings back",
-            Wish::Pause => "pause was asked for; no further batch is admitted",
-            Wish::Resume => "resume was asked for",
-            Wish::Approve => "the next phase was approved",
-            Wish::Bypass => "goes on in spite of the freeze or the stopped line of now",
-            Wish::Promote => "goes past what it waited for",
-            Wish::Retry => "retry was asked for",
-        }),
+        What::Wish { wish } => f.write_str(wished(*wish)),
+        What::Waits { on, instances, count, until } => waits(f, *on, (instances, *count), *until),
         What::Word { note } => word(f, note),
         What::Line { state: LineState::Stopped } => write!(f, "the line was stopped for all scale sets"),
         What::Line { state: LineState::GoesOn } => write!(f, "the line goes on"),
@@ -188,6 +182,13 @@ fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceI
             generation.0
         ),
         What::PluginReverted { plugin: _, text } => f.write_str(text),
+        What::PluginAsked { plugin, wish } => plugin_asked(f, plugin, wish),
+        What::Reloaded { changed } if changed.is_empty() => {
+            write!(f, "the configuration was read again; nothing of this scale set changed")
+        }
+        What::Reloaded { changed } => {
+            write!(f, "the configuration was read again; changed: {}", changed.join(", "))
+        }
     }
 }
 
@@ -205,6 +206,67 @@ fn word(f: &mut fmt::Formatter<'_>, note: &WordNote) -> fmt::Result {
         WordNote::Released { kind } => write!(f, "`{}` was taken back", kind.name()),
         WordNote::Over { kind } => write!(f, "`{}` is over", kind.name()),
     }
+}
+
+fn wished(wish: Wish) -> &'static str {
+    match wish {
+        Wish::Cancel => "cancel was asked for; the batch in flight is finished first",
+        Wish::CancelNow => "cancel was asked for at once; the batch in flight is brought back",
+        Wish::RollBack => "rollback was asked for; what is in flight is ended first",
+        Wish::RollBackOn => "rollback was asked for, whatever becomes of what it brings back",
+        Wish::Pause => "pause was asked for; no further batch is admitted",
+        Wish::Resume => "resume was asked for",
+        Wish::Approve => "the next phase was approved",
+        Wish::Bypass => "goes on in spite of the freeze or the stopped line of now",
+        Wish::Promote => "goes past what it waited for",
+        Wish::Retry => "retry was asked for",
+    }
+}
+
+fn plugin_asked(f: &mut fmt::Formatter<'_>, plugin: &PluginName, wish: &PluginWish) -> fmt::Result {
+    match wish {
+        PluginWish::Swap { source } => write!(f, "plugin {plugin}: a swap to {source} was asked for"),
+        PluginWish::Rollback { to: None } => write!(f, "plugin {plugin}: a rollback was asked for"),
+        PluginWish::Rollback { to: Some(to) } => {
+            write!(f, "plugin {plugin}: a rollback to generation {} was asked for", to.0)
+        }
+        PluginWish::Promote => write!(f, "plugin {plugin}: promote was asked for"),
+        PluginWish::Discard => write!(f, "plugin {plugin}: discard was asked for"),
+    }
+}
+
+fn waits(
+    f: &mut fmt::Formatter<'_>,
+    on: Wait,
+    (instances, count): (&[InstanceId], usize),
+    until: Option<Timestamp>,
+) -> fmt::Result {
+    f.write_str(match on {
+        Wait::Record => "waits for the record, which takes no writes",
+        Wait::Adoption => "waits for a person to adopt the record",
+        Wait::Evidence => "waits for the first decision",
+        Wait::Look => "waits for the first look at what instances run",
+        Wait::Line => "waits for the line, which is stopped",
+        Wait::Freeze => "waits for the end of a freeze window",
+        Wait::Scheduled => "waits for the time that was named for it",
+        Wait::PauseBetweenBatches => "waits for the end of the pause between batches",
+        Wait::Paused => "waits for a person to resume it",
+        Wait::Approval => "waits for a person to approve the next phase",
+        Wait::Initializing => "waits for instances that are Initializing",
+        Wait::Deferral => "waits for instances that said \"not now\"",
+        Wait::NotAsked => "waits for this host to be able to ask",
+        Wait::Health => "waits for the fleet to be healthy after the host's restart",
+        Wait::Driver => "waits for the driver",
+        Wait::Gate => "waits for health",
+    })?;
+    for (index, id) in instances.iter().enumerate() {
+        write!(f, "{} {id}", if index == 0 { ":" } else { "," })?;
+    }
+    match count.saturating_sub(instances.len()) {
+        0 => {}
+        more => write!(f, " and {more} more")?,
+    }
+    until.map_or(Ok(()), |until| write!(f, ", until {until} at most"))
 }
 
 fn stays_deleted(f: &mut fmt::Formatter<'_>, replaced_by: Option<&InstanceId>) -> fmt::Result {
@@ -256,6 +318,7 @@ fn beside(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceId>
         | What::End { .. }
         | What::Retry { .. }
         | What::Wish { .. }
+        | What::Waits { .. }
         | What::Word { .. }
         | What::Line { .. }
         | What::Record { .. }
@@ -263,6 +326,8 @@ fn beside(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceId>
         | What::Process { .. }
         | What::StaysDeleted { .. }
         | What::PluginTrouble { .. }
+        | What::PluginAsked { .. }
+        | What::Reloaded { .. }
         | What::PluginReverted { .. } => Ok(()),
     }
 }

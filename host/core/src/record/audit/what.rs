@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Leaves, RetryNote, StartWhy, Word, WordNote};
 use crate::domain::{
-    Change, Component, Digest, Generation, Goal, InstanceId, Phase, PluginName, ProcessState, Runs, Version,
+    Change, Component, Digest, Generation, Goal, InstanceId, Phase, PluginName, ProcessState, Runs,
+    Timestamp, Version,
 };
 use crate::plan::HoldReason;
 use crate::rollout::{BatchState, UpgradeState, Wish};
@@ -173,6 +174,17 @@ pub enum What {
         /// What.
         wish: Wish,
     },
+    /// An upgrade waits for something else than before.
+    Waits {
+        /// For what.
+        on: Wait,
+        /// The first instances that it is about.
+        instances: Vec<InstanceId>,
+        /// How many these are.
+        count: usize,
+        /// When it is over by itself.
+        until: Option<Timestamp>,
+    },
     /// A person has said something about an instance, or that is over.
     Word {
         /// What.
@@ -226,6 +238,18 @@ pub enum What {
         /// How.
         cause: String,
     },
+    /// A person or a program wanted something of a plugin.
+    PluginAsked {
+        /// Which.
+        plugin: PluginName,
+        /// What.
+        wish: PluginWish,
+    },
+    /// The configuration was read again, and is gone by from now on.
+    Reloaded {
+        /// The parts of the scale set that say something else.
+        changed: Vec<String>,
+    },
     /// A plugin went back to a former generation by itself.
     PluginReverted {
         /// Which.
@@ -233,6 +257,64 @@ pub enum What {
         /// To which and why.
         text: String,
     },
+}
+
+/// What may be wanted of a plugin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PluginWish {
+    /// Another component.
+    Swap {
+        /// Where it comes from.
+        source: String,
+    },
+    /// An earlier generation; none named is the latest that differs.
+    Rollback {
+        /// Which.
+        to: Option<Generation>,
+    },
+    /// What judges beside the active component.
+    Promote,
+    /// Not what is loaded, or judges beside the active component.
+    Discard,
+}
+
+/// What an upgrade can wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Wait {
+    /// The record, which takes no writes.
+    Record,
+    /// A person, to adopt the record.
+    Adoption,
+    /// The first decision about instances.
+    Evidence,
+    /// The first look at what instances run.
+    Look,
+    /// A person, who stopped the line.
+    Line,
+    /// The end of a freeze window.
+    Freeze,
+    /// The time that a person has named for its start.
+    Scheduled,
+    /// The pause between two batches.
+    PauseBetweenBatches,
+    /// A person, after a pause or at a checkpoint.
+    Paused,
+    /// A person, who is to approve the next phase.
+    Approval,
+    /// Instances that are Initializing.
+    Initializing,
+    /// Instances that said "not now".
+    Deferral,
+    /// Instances that the host cannot ask.
+    NotAsked,
+    /// A fleet that is not healthy again after the host's restart.
+    Health,
+    /// A driver.
+    Driver,
+    /// The health of upgraded instances.
+    Gate,
 }
 
 /// Whether the host holds because of its record.
@@ -296,6 +378,7 @@ impl What {
                 WordNote::Said { kind, .. } => kind.name(),
                 WordNote::Released { .. } | WordNote::Over { .. } => "release",
             },
+            Self::Waits { .. } => "waiting",
             Self::Line { .. } => "line",
             Self::Record { state: HoldState::Holds { .. } } => "held",
             Self::Record { state: HoldState::Adopted { .. } } => "adopted",
@@ -304,6 +387,8 @@ impl What {
             Self::Process { state: ProcessState::Restarted, .. } => "restarted",
             Self::StaysDeleted { .. } => "deleted",
             Self::PluginTrouble { .. } => "plugin-trouble",
+            Self::PluginAsked { .. } => "plugin",
+            Self::Reloaded { .. } => "reload",
             Self::PluginReverted { .. } => "plugin-reverted",
         }
     }

@@ -11,7 +11,8 @@ use crate::words;
 
 /// The status with what people ask next.
 pub(crate) fn status(report: &StatusReport<'_>, now: Now) -> wire::StatusDetail {
-    let StatusReport { upgrade, progress, waiting: _, then: _, not_yet, expected, retry_at } = report;
+    let StatusReport { upgrade, plugin: _, progress, waiting: _, then: _, not_yet, expected, retry_at } =
+        report;
     let Progress { successful, failed, in_progress, pending } = *progress;
     let waiting = waiting(report, now.at);
     wire::StatusDetail {
@@ -39,7 +40,15 @@ pub(crate) fn status(report: &StatusReport<'_>, now: Now) -> wire::StatusDetail 
         retry_at: retry_at.map(|at| at.to_string()),
         started_at: upgrade.started_at.to_string(),
         ended_at: upgrade.ended_at().map(|at| at.to_string()),
+        members_kept: true,
     }
+}
+
+/// The status of an upgrade of which only the counts are kept.
+pub(crate) fn in_numbers(status: wire::StatusDetail, counts: Progress) -> wire::StatusDetail {
+    let Progress { successful, failed, in_progress, pending } = counts;
+    let progress = wire::Progress { successful, failed, in_progress, pending };
+    wire::StatusDetail { status: wire::Status { progress, ..status.status }, members_kept: false, ..status }
 }
 
 fn batch(upgrade: &Upgrade, index: usize, batch: &BatchProgress) -> wire::StatusBatch {

@@ -24,33 +24,31 @@ pub(super) fn waiting(report: &StatusReport<'_>, now: Timestamp) -> Option<wire:
         code: words::waiting_code(waiting),
         text: format!("{line}{then}"),
         since: stopped.map(|line| line.at.to_string()),
-        until: until(waiting).map(|until| until.to_string()),
-        actor: stopped.map(|line| line.by.to_string()),
+        until: waiting.until().map(|until| until.to_string()),
+        actor: Some(actor(waiting, report)),
         detail: detail(waiting),
     })
 }
 
-/// When it is over by itself.
-fn until(waiting: &WaitsFor<'_>) -> Option<Timestamp> {
+/// Who made it wait.
+fn actor(waiting: &WaitsFor<'_>, report: &StatusReport<'_>) -> String {
     match waiting {
-        WaitsFor::Freeze { until, .. }
-        | WaitsFor::Scheduled { until }
-        | WaitsFor::Pause { until }
-        | WaitsFor::Deferred { until, .. }
-        | WaitsFor::Recovery { until } => Some(*until),
-        WaitsFor::Record(_)
-        | WaitsFor::Adoption(_)
-        | WaitsFor::FirstDecision(_)
-        | WaitsFor::FirstLook(_)
-        | WaitsFor::Line(_)
-        | WaitsFor::Paused
+        WaitsFor::Line(Some(line)) => line.by.to_string(),
+        WaitsFor::Line(None) | WaitsFor::Paused => "a person".to_owned(),
+        WaitsFor::Freeze { .. }
+        | WaitsFor::Scheduled { .. }
+        | WaitsFor::Pause { .. }
         | WaitsFor::Resume { .. }
-        | WaitsFor::Approval { .. }
-        | WaitsFor::Initializing(_)
-        | WaitsFor::NotAsked { .. }
-        | WaitsFor::Driver { .. }
+        | WaitsFor::Approval { .. } => "policy".to_owned(),
+        WaitsFor::FirstDecision(_) | WaitsFor::Initializing(_) | WaitsFor::Deferred { .. } => {
+            report.plugin.map_or_else(|| "plugin".to_owned(), |plugin| format!("plugin {plugin}"))
+        }
+        WaitsFor::FirstLook(_) | WaitsFor::Driver { .. } => "driver".to_owned(),
+        WaitsFor::Record(_) | WaitsFor::Adoption(_) => "record".to_owned(),
+        WaitsFor::NotAsked { .. }
+        | WaitsFor::Recovery { .. }
         | WaitsFor::Gate(_)
-        | WaitsFor::HealthyAgain => None,
+        | WaitsFor::HealthyAgain => "host".to_owned(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! `upgrade log`: the audit trail, page by page until there are as many lines as were asked for.
 
+mod follow;
+
 use crate::cli::args::LogArgs;
 use crate::cli::client::Client;
 use crate::cli::exit::Exit;
@@ -9,8 +11,14 @@ use phasegate_wire as wire;
 /// Lines of one request; what the host gives at most.
 const PAGE: u32 = 10_000;
 
+/// Columns of a line that is printed before those after it are known: date, upgrade, instance and kind.
+const WIDTHS: [usize; 4] = [24, 12, 10, 10];
+
 /// Prints the newest lines that are asked for, and says when there are more.
 pub(super) fn run(client: &Client, args: &LogArgs) -> anyhow::Result<Exit> {
+    if args.follow {
+        return follow::run(client, args);
+    }
     let log = read(args, |path| client.get(path))?;
     if args.output.json {
         output::json(&log)?;

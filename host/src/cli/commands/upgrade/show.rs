@@ -88,6 +88,9 @@ pub fn render_status(detail: &wire::StatusDetail) -> String {
     if detail.already_latest > 0 {
         text.push_str(&format!("{} more had it already\n", detail.already_latest));
     }
+    if !detail.members_kept {
+        text.push_str("which instances and batches it had is no longer kept (retention.members)\n");
+    }
     if let Some(waiting) = &detail.waiting {
         text.push_str(&format!("waiting for: {waiting}\n"));
     }

@@ -37,6 +37,10 @@ pub(super) fn host_and_plugin_rows() -> Vec<Row> {
         ("#recording", "maxMiB = 4", "maxMiB = 0", Restart("recording.maxMiB changed")),
         ("#recording", "maxAge = \"P1D\"", "maxAge = \"P2D\"", Restart("recording.maxAge changed")),
         ("#recording", "redact = []", "redact = [\"/role\"]", Restart("recording.redact changed")),
+        ("#retention", "audit = \"P1D\"", "audit = \"P2D\"", Restart("retention.audit changed")),
+        ("#retention", "auditLines = 1000", "auditLines = 2000", Restart("retention.auditLines changed")),
+        ("#retention", "upgrades = 10", "upgrades = 20", Restart("retention.upgrades changed")),
+        ("#retention", "members = 10", "members = 20", Restart("retention.members changed")),
         (
             "name = \"db\"",
             "name = \"db\"",

@@ -61,7 +61,7 @@ fn every_query_goes_by_an_index_of_its_own() {
         (lines(&all, None, None), "audit_by_scale_set (scale_set=?)"),
         (lines(&of_instance, None, Some(9)), "audit_by_instance (scale_set=? AND instance=? AND seq<?)"),
         (lines(&of_upgrade, Some(1), None), "audit_by_upgrade (upgrade=? AND seq>?)"),
-        (lines(&of_both, None, None), "audit_by_instance (scale_set=? AND instance=?)"),
+        (lines(&of_both, None, Some(9)), "audit_by_both (upgrade=? AND instance=? AND seq<?)"),
         (first_of(&set, 5), "COVERING INDEX audit_by_date (scale_set=? AND at>?)"),
         (last_of(&set, 5), "COVERING INDEX audit_by_date (scale_set=? AND at<?)"),
         (line_of(&set, &instance), "COVERING INDEX audit_by_instance (scale_set=? AND instance=?)"),
