@@ -34,6 +34,7 @@ mod demo;
 mod doors;
 mod drivers;
 mod events;
+mod evidence;
 mod hostile_instances;
 mod hostile_plugins;
 mod http;

@@ -38,7 +38,7 @@ pub use log::{Log, LogEntry, LogKind};
 pub use past::{
     LatestUpgrade, LatestUpgrades, PastUpgrade, PastUpgrades, QuarantinedVersion, UpgradeInBrief, UpgradeKind,
 };
-pub use plan::{Frozen, Hold, Limits, Plan, PlanBatch, PlanDetail, Unseen, Warning, WarningCode};
+pub use plan::{BatchTime, Frozen, Hold, Limits, Plan, PlanBatch, PlanDetail, Unseen, Warning, WarningCode};
 pub use plugin::{
     Claim, Plugin, PluginChange, PluginCounters, PluginDiff, PluginFailing, PluginGeneration, PluginHistory,
     PluginLoad, PluginStage, PluginStageName, PluginStageState, PluginSwap, PluginVerdict, Plugins,

@@ -1,5 +1,7 @@
 //! Everything that a kernel may be told.
 
+use std::time::Duration;
+
 use crate::domain::{
     Address, Component, Decided, Digest, DriverNote, Fence, Generation, InstanceId, NotAsked, OperationId,
     PluginName, ScaleSetName, Seen, Timestamp, Touched, UpgradeId,
@@ -18,6 +20,8 @@ pub enum Event {
     Judged(Vec<Decided>),
     /// A round was due in which nobody was asked: the host was short of something.
     NotAsked(NotAsked),
+    /// The host itself stood still for so long: nobody was looked at, and nothing was decided.
+    StoodStill(Duration),
     /// A driver has answered.
     Done(Done),
     /// A driver has answered to a creation.

@@ -21,9 +21,14 @@ mod boot;
 pub mod command;
 mod commit;
 mod done;
+mod doubts;
+#[cfg(test)]
+mod doubts_tests;
 pub mod effect;
 mod ended;
 pub mod event;
+#[cfg(test)]
+mod evidence_tests;
 mod held;
 mod judged;
 mod line;
@@ -58,7 +63,7 @@ pub use boot::SetConfig;
 pub use command::{Answer, Command, Reply, Request};
 pub use effect::Effect;
 pub use event::{Event, RefusedCommit};
-pub use out::Changes;
+pub use out::{Changes, SelfDoubt};
 pub use refusal::{Kind, Refusal};
 pub use start::{plan_now, wanted};
 pub use state::{Fleet, SetState};
@@ -257,6 +262,7 @@ impl Kernel {
                 }
             }
             Event::NotAsked(missed) => judged::not_asked(fleet, &missed),
+            Event::StoodStill(length) => doubts::stood_still(fleet, length),
             Event::Done(done) => done::done(fleet, done, now, out),
             Event::Created(created) => surge::created(fleet, created, now, out),
             Event::Deleted(deleted) => surge::deleted(fleet, deleted, now, out),

@@ -71,6 +71,8 @@ impl World {
         self.preparing = None;
         self.targets.clear();
         self.rounds.clear();
+        self.heard.clear();
+        self.booted_at = self.now;
         self.is_refused = false;
         let plugins = self.plugins.values().map(|plugin| Arc::clone(&plugin.in_use)).collect();
         let configured = Configured { sets: self.in_use.clone(), plugins, watching: Watching::Steps };
@@ -357,6 +359,8 @@ fn is_call(effect: &Effect) -> bool {
         Effect::Plugin(_, effects) => {
             effects.iter().any(|effect| matches!(effect, lifecycle::Effect::Activate { .. }))
         }
-        Effect::Observe(_) | Effect::Probe(_) | Effect::Forget(..) | Effect::Keep(_) => false,
+        Effect::Observe(_) | Effect::Probe(_) | Effect::Forget(..) | Effect::Ask(_) | Effect::Keep(_) => {
+            false
+        }
     }
 }
