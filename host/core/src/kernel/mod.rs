@@ -38,6 +38,7 @@ mod note;
 mod out;
 mod perform;
 mod plugin;
+mod quarantine;
 pub mod refusal;
 mod reload;
 pub mod report;
@@ -364,6 +365,10 @@ impl Kernel {
             }
             Command::Adopt => {
                 held::adopt(fleet, memories, &by, now, out)?;
+                Ok(Reply::Recorded)
+            }
+            Command::LiftQuarantine(name, change) => {
+                quarantine::lift(fleet, name, change, &by, now, out)?;
                 Ok(Reply::Recorded)
             }
             Command::StopLine => {

@@ -51,8 +51,20 @@ pub enum Refusal {
         /// The record's word.
         why: String,
     },
+    /// The version is not in quarantine.
+    #[error("{change} is not in quarantine for scale set `{scale_set}`; in quarantine: {}", listed(known))]
+    NotQuarantined {
+        /// The set.
+        scale_set: ScaleSetName,
+        /// What was named.
+        change: String,
+        /// What is.
+        known: Vec<String>,
+    },
     /// The version faulted before.
-    #[error("{change} is in quarantine for scale set `{scale_set}`: {reason}; try it again with --force")]
+    #[error(
+        "{change} is in quarantine for scale set `{scale_set}`: {reason}; try it again with --force, or let it out with `phasegate quarantine lift`"
+    )]
     Quarantined {
         /// The set.
         scale_set: ScaleSetName,
@@ -185,7 +197,8 @@ pub enum Refusal {
     },
     /// What was to be rolled back was a rollback.
     #[error(
-        "upgrade `{0}` was a rollback itself; start an upgrade instead, or go back further with `--to ID`"
+        "upgrade `{0}` was a rollback itself; go on with what it has left with `--continue`, go back further with `--to ID`, or \
+         start an upgrade"
     )]
     WasRollback(UpgradeId),
     /// There is no way back to what it had brought.
@@ -273,6 +286,7 @@ impl Refusal {
             },
             Self::StillRunning { .. }
             | Self::Quarantined { .. }
+            | Self::NotQuarantined { .. }
             | Self::PlanChanged { .. }
             | Self::Protected { .. }
             | Self::NoWord { .. }
