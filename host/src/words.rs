@@ -5,7 +5,7 @@ use phasegate_core::domain::{
     Health, Participation, PersonsWord, ProcessState, RollingUpgradePolicy, Runs, WordKind,
 };
 use phasegate_core::kernel::report::WaitsFor;
-use phasegate_core::plan::{BatchTime, Finding, Resolved};
+use phasegate_core::plan::{BatchTime, Finding, HoldReason, Resolved};
 use phasegate_core::record::audit::{HoldState, Wait, What, WordNote};
 use phasegate_core::rollout::{BatchState, UpgradeErrorCode, UpgradeState, Wish};
 use phasegate_wire as wire;
@@ -24,6 +24,20 @@ pub(crate) fn version_state(runs: &Runs) -> wire::VersionState {
         Runs::Version { .. } => wire::VersionState::Version,
         Runs::Nothing { .. } => wire::VersionState::Absent,
         Runs::Unknown { .. } => wire::VersionState::Unknown,
+    }
+}
+
+/// Why an instance is left alone, as a word.
+pub(crate) fn hold_code(reason: &HoldReason) -> wire::HoldCode {
+    match reason {
+        HoldReason::Skip(_) => wire::HoldCode::Skip,
+        HoldReason::Defer(_) => wire::HoldCode::Defer,
+        HoldReason::Protected => wire::HoldCode::Protected,
+        HoldReason::PersonHold(_) => wire::HoldCode::PersonHold,
+        HoldReason::PersonSkip(_) => wire::HoldCode::PersonSkip,
+        HoldReason::Undecided => wire::HoldCode::Undecided,
+        HoldReason::PluginFailed(_) => wire::HoldCode::PluginFailed,
+        HoldReason::Unknown(_) => wire::HoldCode::Unknown,
     }
 }
 
@@ -100,6 +114,7 @@ pub(crate) fn error_code(code: UpgradeErrorCode) -> wire::ErrorCode {
 /// What a finding is called.
 pub(crate) fn warning_code(finding: &Finding) -> wire::WarningCode {
     match finding {
+        Finding::Quarantined { .. } => wire::WarningCode::Quarantined,
         Finding::AllProtected { .. } => wire::WarningCode::AllProtected,
         Finding::Unsatisfiable { .. } => wire::WarningCode::Unsatisfiable,
         Finding::BatchesShrink { .. } => wire::WarningCode::BatchesShrink,
@@ -150,6 +165,7 @@ pub(crate) fn log_kind(what: &What) -> wire::LogKind {
         What::Succeeded { .. } | What::Replaced { .. } => wire::LogKind::Succeeded,
         What::Restore { .. } => wire::LogKind::Restore,
         What::Seen { .. } => wire::LogKind::Seen,
+        What::Quarantine { .. } => wire::LogKind::Quarantine,
         What::Failed { .. } => wire::LogKind::Failed,
         What::Create { .. } => wire::LogKind::Create,
         What::Ready { .. } => wire::LogKind::Ready,

@@ -14,7 +14,7 @@ const HEALTHY: &str = r#"{"ApplicationHealthState":"Healthy"}"#;
 const IDS: [&str; 3] = ["0", "1", "2"];
 
 /// A configuration of three instances that are always healthy.
-fn toml(driver: &str) -> String {
+pub(crate) fn toml(driver: &str) -> String {
     let api_port = fleet::free_ports(1)[0];
     let instance = |id: &str| {
         let port = Agent::start(|_, _| answer(200, "", HEALTHY)).port;
@@ -39,7 +39,7 @@ maxBatchInstancePercent = 34
     )
 }
 
-fn script(more: &str) -> String {
+pub(crate) fn script(more: &str) -> String {
     let script = repository().join("tests/stubs/driver.sh");
     let script = script.display();
     format!("kind = \"command\"\ncommand = [\"{script}\", \"upgrade\", \".\"]\n{more}")
@@ -64,7 +64,7 @@ fn wait_for_versions(site: &Site, expected: [&str; 3]) {
 }
 
 /// Instance and operation of every call of the script.
-fn calls(site: &Site) -> Vec<(String, String)> {
+pub(crate) fn calls(site: &Site) -> Vec<(String, String)> {
     let text = fs::read_to_string(site.path("calls")).unwrap_or_default();
     let call = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();

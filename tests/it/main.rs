@@ -33,6 +33,7 @@ mod data_killed;
 mod demo;
 mod doors;
 mod drivers;
+mod ends;
 mod events;
 mod evidence;
 mod hostile_instances;

@@ -46,6 +46,14 @@ impl JsonBody for wire::ReasonRequest {
     const WANTED: &'static str = "{\"reason\": \"…\"}";
 }
 
+impl JsonBody for wire::Lift {
+    const WANTED: &'static str = "{\"version\": \"VERSION\"}";
+}
+
+impl JsonBody for wire::Repair {
+    const WANTED: &'static str = "{\"instances\": [\"ID\", …]}";
+}
+
 impl<T: JsonBody, S: Sync> FromRequest<S> for Object<T> {
     type Rejection = Refusal;
 

@@ -14,13 +14,13 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use phasegate_core::domain::{
-    Actor, By, InstanceId, Now, ReadClock, RequestKey, ScaleSetName, UpgradeId, WallTime, WordKind,
+    Actor, By, Change, InstanceId, Now, ReadClock, RequestKey, ScaleSetName, UpgradeId, WallTime, WordKind,
 };
 use phasegate_core::kernel::command::Command;
 use phasegate_core::kernel::report::{self, Tally};
 use phasegate_core::kernel::{Fleet, Refusal, SetState};
 use phasegate_core::record::ReadTrail;
-use phasegate_core::rollout::Wish;
+use phasegate_core::rollout::{Extent, Wish};
 use phasegate_wire as wire;
 
 pub(super) use phasegate_core::kernel::command::{Quarantined, Selection, StartOptions, Stops, Wanted};
@@ -183,7 +183,7 @@ impl Host {
         wanted: Wanted,
     ) -> Result<wire::PlanDetail, CommandError> {
         let read = move |fleet: &Fleet, now| {
-            let report = report::plan(fleet.set(&set)?, &wanted, now)?;
+            let report = report::plan(fleet.set(&set)?, &wanted, Extent::Missing, now)?;
             Ok((report.plan.clone(), view::plan(report)))
         };
         let (plan, shown) = self.read(read).await?;
@@ -218,11 +218,12 @@ impl Host {
         options: StartOptions,
         asked: Asked,
     ) -> Result<wire::StatusDetail, CommandError> {
-        let wanted = options.wanted.clone();
+        let (wanted, extent) = (options.wanted.clone(), options.extent);
         match self.grant(Command::Start(set.clone(), options), asked).await {
             Ok(()) => self.status(set).await,
             Err(Refusal::PlanChanged { wanted: named, .. }) => {
-                let now = move |fleet: &Fleet, now| Ok(report::plan(fleet.set(&set)?, &wanted, now)?.plan);
+                let now =
+                    move |fleet: &Fleet, now| Ok(report::plan(fleet.set(&set)?, &wanted, extent, now)?.plan);
                 let message = self.shown.changed_since(named, &self.read(now).await?);
                 Err(CommandError::new(CommandErrorKind::Conflict, message))
             }
@@ -238,6 +239,24 @@ impl Host {
     ) -> Result<wire::StatusDetail, CommandError> {
         self.grant(Command::Wish(set.clone(), wish), asked).await?;
         self.status(set).await
+    }
+
+    pub(super) async fn quarantine(&self, set: ScaleSetName) -> Result<wire::Quarantine, CommandError> {
+        self.read(move |fleet, _| {
+            let quarantined = view::quarantined(fleet.set(&set)?);
+            Ok(wire::Quarantine { scale_set: set.to_string(), quarantined })
+        })
+        .await
+    }
+
+    pub(super) async fn lift_quarantine(
+        &self,
+        set: ScaleSetName,
+        change: Change,
+        asked: Asked,
+    ) -> Result<wire::Quarantine, CommandError> {
+        self.grant(Command::LiftQuarantine(set.clone(), change), asked).await?;
+        self.quarantine(set).await
     }
 
     /// Takes a person's word about an instance.

@@ -64,6 +64,10 @@ pub enum Command {
     Data(DataArgs),
     /// Write, build, test, look at and swap policy plugins
     Plugin(PluginArgs),
+    /// Versions that faulted and are not tried again by themselves
+    Quarantine(QuarantineArgs),
+    /// Run the driver again for the version that is there
+    Repair(RepairArgs),
     /// Let the running host read its configuration file again: plugins, probes and policies
     Reload(ReloadArgs),
     /// Run an upgrade thousands of times on a virtual clock: how long, how often it faults
@@ -205,6 +209,69 @@ pub struct FleetArgs {
     /// How to reach the host.
     #[command(flatten)]
     pub server: ServerArgs,
+    /// How to print.
+    #[command(flatten)]
+    pub output: DetailArgs,
+}
+
+/// Options of `quarantine`.
+#[derive(Debug, Args)]
+pub struct QuarantineArgs {
+    /// How to reach the host.
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: QuarantineVerb,
+}
+
+/// What to do with versions that faulted.
+#[derive(Debug, Subcommand)]
+pub enum QuarantineVerb {
+    /// List them
+    List {
+        /// Scale set [default: all of them]
+        name: Option<String>,
+        /// How to print.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Let a start take a version as any other
+    Lift {
+        /// Scale set
+        name: String,
+        /// The version
+        version: String,
+        /// Of this extension, not of the application
+        #[arg(long, value_name = "NAME")]
+        extension: Option<String>,
+        /// Why; goes into the audit trail
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        /// How to print.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+}
+
+/// Options of `repair`.
+#[derive(Debug, Args)]
+pub struct RepairArgs {
+    /// How to reach the host.
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// Scale set
+    pub name: String,
+    /// These instances now (comma-separated ids, or `*`), without phases, batches and limits; without it all of
+    /// them, in the order of a plan and behind all limits
+    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    pub instances: Option<Vec<String>>,
+    /// Why; goes into the audit trail
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Follow it to its end: 0 all of it done, 1 not
+    #[arg(long)]
+    pub wait: bool,
     /// How to print.
     #[command(flatten)]
     pub output: DetailArgs,

@@ -49,6 +49,8 @@ pub fn main() -> std::process::ExitCode {
         Command::Upgrade(args) => commands::upgrade::run(&args),
         Command::Token(args) => commands::token::run(&args),
         Command::Plugin(args) => commands::plugin::run(&args),
+        Command::Quarantine(args) => commands::quarantine::run(&args),
+        Command::Repair(args) => commands::quarantine::repair(&args),
         Command::Reload(args) => commands::reload::run(&args),
         Command::Simulate(args) => commands::simulate::run(&args),
         Command::Guard(args) => commands::hidden::guard(&args),

@@ -83,6 +83,7 @@ pub(super) fn recorded(said: &Said, write: &Write) {
         | What::Restore { .. }
         | What::Remove { .. }
         | What::Seen { .. }
+        | What::Quarantine { .. }
         | What::Line { .. }
         | What::Record { .. } => {
             tracing::warn!(%scale_set, upgrade, instance, "{code}: {entry}");

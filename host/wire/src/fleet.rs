@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::words::words;
 
-use super::{Evaluation, Override};
+use super::{Evaluation, Override, QuarantinedVersion};
 
 /// `GET /v1/fleet`, `fleet --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ pub struct Fleet {
 pub struct ScaleSet {
     /// Its name.
     pub name: String,
+    /// Versions that faulted and are not tried again by themselves; left out when there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quarantined: Vec<QuarantinedVersion>,
     /// Its instances, by id as people count.
     pub instances: Vec<Instance>,
 }

@@ -18,6 +18,7 @@ mod log;
 mod past;
 mod plan;
 mod plugin;
+mod quarantine;
 mod reload;
 #[cfg(feature = "schema")]
 mod schema;
@@ -38,16 +39,19 @@ pub use log::{Log, LogEntry, LogKind};
 pub use past::{
     LatestUpgrade, LatestUpgrades, PastUpgrade, PastUpgrades, QuarantinedVersion, UpgradeInBrief, UpgradeKind,
 };
-pub use plan::{BatchTime, Frozen, Hold, Limits, Plan, PlanBatch, PlanDetail, Unseen, Warning, WarningCode};
+pub use plan::{
+    BatchTime, Frozen, Hold, HoldCode, Limits, Plan, PlanBatch, PlanDetail, Unseen, Warning, WarningCode,
+};
 pub use plugin::{
     Claim, Plugin, PluginChange, PluginCounters, PluginDiff, PluginFailing, PluginGeneration, PluginHistory,
     PluginLoad, PluginStage, PluginStageName, PluginStageState, PluginSwap, PluginVerdict, Plugins,
     SwapStrategy,
 };
+pub use quarantine::{Lift, Quarantine, Repair};
 pub use reload::Reload;
 pub use upgrade::{
-    BatchState, Estimate, Progress, ReasonRequest, RollsBack, StartRequest, Status, StatusBatch,
-    StatusDetail, UpgradeState, WishRequest,
+    BatchState, Estimate, Help, Progress, ReasonRequest, RollsBack, RunsWhere, StartRequest, Status,
+    StatusBatch, StatusDetail, UpgradeState, WishRequest,
 };
 pub use waiting::{Waiting, WaitingCode};
 pub use word::{InstanceOverride, Override, OverrideKind, OverrideRequest};

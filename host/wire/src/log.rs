@@ -78,6 +78,8 @@ words! {
         Failed = "failed",
         /// A driver is asked to bring back what was there.
         Restore = "restore",
+        /// A version is in quarantine, or no longer.
+        Quarantine = "quarantine",
         /// An instance runs something else than was recorded, and no upgrade did that.
         Seen = "seen",
         /// A batch ended.

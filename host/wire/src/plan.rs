@@ -140,11 +140,38 @@ pub struct Hold {
     pub instance: String,
     /// One line for people.
     pub reason: String,
+    /// Why, for programs; left out where it is not left alone but only not upgraded yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<HoldCode>,
+}
+
+words! {
+    /// Why an instance is left alone.
+    HoldCode {
+        /// Its plugin says skip.
+        Skip = "skip",
+        /// Its plugin says not now.
+        Defer = "defer",
+        /// `protectFromScaleSetActions` is set.
+        Protected = "protected",
+        /// A person says: not now.
+        PersonHold = "person-hold",
+        /// A person says: not it.
+        PersonSkip = "person-skip",
+        /// Its plugin has not judged it.
+        Undecided = "undecided",
+        /// Its plugin failed.
+        PluginFailed = "plugin-failed",
+        /// Its health is unknown.
+        Unknown = "unknown",
+    }
 }
 
 words! {
     /// What to know before a start, or about a configuration.
     WarningCode {
+        /// The version faulted before.
+        Quarantined = "quarantined",
         /// The data directory belongs to another user than the one who checks.
         ForeignDataDir = "foreign-data-dir",
         /// No instance may be touched.

@@ -31,6 +31,9 @@ pub struct StartRequest {
     /// Why the freeze and the stopped line of now do not hold it.
     #[serde(default)]
     pub bypass: Option<String>,
+    /// Also bring it to instances that have it already.
+    #[serde(default)]
+    pub reapply: bool,
     /// When it begins, RFC 3339; null: now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
@@ -89,6 +92,12 @@ pub struct StatusDetail {
     pub estimate: Option<Estimate>,
     /// When it is tried again by itself, RFC 3339, UTC; null when it is not.
     pub retry_at: Option<String>,
+    /// What runs where, and how many instances; left out unless it has ended and not as it was meant to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<RunsWhere>,
+    /// Commands that help now, each with what it does; left out as above.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub helps: Vec<Help>,
     /// When it was asked for.
     pub started_at: String,
     /// When it ended.
@@ -100,6 +109,29 @@ pub struct StatusDetail {
 
 fn kept() -> bool {
     true
+}
+
+/// What some instances run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct RunsWhere {
+    /// A version, `absent` or `unknown`; with the version before, where one is recorded.
+    pub runs: String,
+    /// How many.
+    pub count: usize,
+    /// The first of them.
+    pub instances: Vec<String>,
+}
+
+/// A command that helps.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Help {
+    /// The command.
+    pub command: String,
+    /// What it does, one line.
+    pub does: String,
 }
 
 /// `upgrade status --json`.

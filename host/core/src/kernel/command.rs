@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::refusal::Refusal;
 use crate::domain::{
-    Actor, By, Digest, ExtensionName, InstanceId, OnFailure, PluginName, RequestId, RequestKey, ScaleSet,
-    ScaleSetName, Timestamp, UpgradeId, Version, WordKind,
+    Actor, By, Change, Digest, ExtensionName, InstanceId, OnFailure, PluginName, RequestId, RequestKey,
+    ScaleSet, ScaleSetName, Timestamp, UpgradeId, Version, WordKind,
 };
 use crate::lifecycle;
 use crate::record::{StoppedLine, StoredReload};
-use crate::rollout::{Upgrade, Wish};
+use crate::rollout::{Extent, Upgrade, Wish};
 
 /// A command, and who gives it.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +43,8 @@ pub enum Command {
     Start(ScaleSetName, StartOptions),
     /// Tell the running upgrade something; a rollback also goes for an ended one.
     Wish(ScaleSetName, Wish),
+    /// Let a version that faulted be tried again.
+    LiftQuarantine(ScaleSetName, Change),
     /// Bring instances to what a former upgrade of the set had brought, which is handed in as it is kept; what runs is
     /// stopped at once.
     RollBackTo(ScaleSetName, Box<Upgrade>),
@@ -78,6 +80,8 @@ pub struct StartOptions {
     pub plan: Option<Digest>,
     /// Whether a quarantined version may be tried again.
     pub quarantined: Quarantined,
+    /// What of the instances it is about.
+    pub extent: Extent,
     /// The date before which it does not begin.
     pub not_before: Option<Timestamp>,
 }

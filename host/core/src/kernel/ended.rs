@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use super::memory::Memories;
-use super::out::Out;
+use super::out::{About, Out};
 use super::state::Fleet;
 use super::{retry, rollback};
 use crate::domain::{By, Change, Now, ScaleSetName};
 use crate::record::Write;
-use crate::rollout::{Brake, PartState, Purpose, Upgrade, UpgradeState};
+use crate::record::audit::{QuarantineState, What};
+use crate::rollout::{Brake, Extent, PartState, Purpose, Upgrade, UpgradeState};
 
 /// Follows the end of the latest upgrade of a set.
 pub(super) fn ended(
@@ -25,10 +26,15 @@ pub(super) fn ended(
         set.touched = Some(Arc::clone(&upgrade));
     }
     let blamed = upgrade.error.as_ref().filter(|error| error.code.blames_the_version());
+    // What was there already is not to blame for a repair.
+    let blamed = blamed.filter(|_| upgrade.extent != Extent::Repair);
     if let (UpgradeState::Faulted, Purpose::Forward, Some(error)) = (upgrade.state, &upgrade.purpose, blamed)
     {
         for change in blamed_changes(&upgrade) {
             set.quarantined.insert(change.clone(), error.message.clone());
+            let state = QuarantineState::Begins { why: error.message.clone() };
+            let what = What::Quarantine { change: change.clone(), state };
+            out.audit(About::upgrade(&upgrade, None), By::host(), what, now);
             out.writes.push(Write::Quarantine(name.clone(), change, Some(error.message.clone())));
         }
     }

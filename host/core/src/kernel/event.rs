@@ -35,7 +35,7 @@ pub enum Event {
     /// A driver reports something that no request was about.
     Note(DriverNote),
     /// An upgrade was seen to wait for something else than before.
-    Waits(Waits),
+    Waits(Box<Waits>),
     /// A plugin fails for most of its instances.
     PluginTrouble(PluginTrouble),
     /// Something happened to a plugin.

@@ -38,6 +38,7 @@ mod note;
 mod out;
 mod perform;
 mod plugin;
+mod quarantine;
 pub mod refusal;
 mod reload;
 pub mod report;
@@ -269,7 +270,7 @@ impl Kernel {
             Event::Observed(observed) => sight::observed(fleet, observed, now, out),
             Event::Superseded(heard) => held::superseded(fleet, heard, now, out),
             Event::Note(note) => note::note(fleet, note, now, out),
-            Event::Waits(waits) => note::waits(fleet, waits, now, out),
+            Event::Waits(waits) => note::waits(fleet, *waits, now, out),
             Event::PluginTrouble(trouble) => note::plugin_trouble(fleet, &trouble, now, out),
             // Dealt with where turns begin; nothing is known of one that comes later.
             Event::Request(_) | Event::Plugin(..) | Event::CommitRefused(_) | Event::Ending => {}
@@ -364,6 +365,10 @@ impl Kernel {
             }
             Command::Adopt => {
                 held::adopt(fleet, memories, &by, now, out)?;
+                Ok(Reply::Recorded)
+            }
+            Command::LiftQuarantine(name, change) => {
+                quarantine::lift(fleet, name, change, &by, now, out)?;
                 Ok(Reply::Recorded)
             }
             Command::StopLine => {

@@ -183,14 +183,14 @@ mod tests {
             let view = rig.kernel.fleet();
             let seen = crate::kernel::report::waiting(view, rig.set(), rig.now).unwrap();
             let (on, few, until) = (seen.wait(), seen.few(), seen.until());
-            Event::Waits(Waits {
+            Event::Waits(Box::new(Waits {
                 scale_set: name("orders"),
                 upgrade: UpgradeId::parse(upgrade).unwrap(),
                 on,
                 instances: few.first.into_iter().cloned().collect(),
                 count: few.count,
                 until,
-            })
+            }))
         };
         let id = rig.upgrade().id.to_string();
         let (other, this) = (waits(&rig, "orders-99"), waits(&rig, &id));

@@ -51,8 +51,20 @@ pub enum Refusal {
         /// The record's word.
         why: String,
     },
+    /// The version is not in quarantine.
+    #[error("{change} is not in quarantine for scale set `{scale_set}`; in quarantine: {}", listed(known))]
+    NotQuarantined {
+        /// The set.
+        scale_set: ScaleSetName,
+        /// What was named.
+        change: String,
+        /// What is.
+        known: Vec<String>,
+    },
     /// The version faulted before.
-    #[error("{change} is in quarantine for scale set `{scale_set}`: {reason}; try it again with --force")]
+    #[error(
+        "{change} is in quarantine for scale set `{scale_set}`: {reason}; try it again with --force, or let it out with `phasegate quarantine lift`"
+    )]
     Quarantined {
         /// The set.
         scale_set: ScaleSetName,
@@ -274,6 +286,7 @@ impl Refusal {
             },
             Self::StillRunning { .. }
             | Self::Quarantined { .. }
+            | Self::NotQuarantined { .. }
             | Self::PlanChanged { .. }
             | Self::Protected { .. }
             | Self::NoWord { .. }

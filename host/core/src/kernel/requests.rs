@@ -50,6 +50,7 @@ impl Requests {
                 | Command::Adopt
                 | Command::Start(..)
                 | Command::Wish(..)
+                | Command::LiftQuarantine(..)
                 | Command::RollBackTo(..)
                 | Command::Word(..)
                 | Command::Release(..)
@@ -114,6 +115,7 @@ fn asked(command: &Command) -> String {
         Command::Ping => "ping".to_owned(),
         Command::Start(name, options) => format!("{}: {options:?}", about("start", name)),
         Command::Wish(name, wish) => format!("{}: {wish:?}", about("wish", name)),
+        Command::LiftQuarantine(name, change) => format!("{}: {change}", about("lift quarantine", name)),
         Command::RollBackTo(name, to) => format!("{} to {}", about("roll back", name), to.id),
         Command::Word(name, id, kind, length) => {
             format!("{} {id} for {length:?}", about(kind.name(), name))

@@ -8,7 +8,7 @@ use super::state::{Fleet, SetState};
 use crate::domain::{Backoff, By, Now, ScaleSetName};
 use crate::record::audit::{RetryNote, StartWhy, What};
 use crate::record::{Retry, Write};
-use crate::rollout::UpgradeState;
+use crate::rollout::{Extent, UpgradeState};
 
 /// Between two tries to begin a try, while something speaks against it.
 const BEGIN_AGAIN: Backoff =
@@ -18,7 +18,7 @@ const BEGIN_AGAIN: Backoff =
 pub(super) fn plan(set: &mut SetState, now: Now, out: &mut Out) {
     let Some(upgrade) = set.upgrade.as_ref().filter(|upgrade| upgrade.is_forward()) else { return };
     let (Some(rule), UpgradeState::Faulted) = (set.spec.retry, upgrade.state) else { return };
-    if upgrade.cancel_requested {
+    if upgrade.cancel_requested || upgrade.extent != Extent::Missing {
         // A person wanted it to stop.
         return;
     }

@@ -17,7 +17,7 @@ use crate::domain::{
 use crate::plan::{Candidate, Plan, PlanInput, plan};
 use crate::record::audit::{RetryNote, StartWhy, What};
 use crate::record::{StoredModel, Write};
-use crate::rollout::{Brake, FleetView, Purpose, StartUpgrade, Upgrade, manual};
+use crate::rollout::{Brake, Extent, FleetView, Purpose, StartUpgrade, Upgrade, manual};
 
 /// Which try of an upgrade, and why it is made.
 pub(super) struct Attempt {
@@ -36,9 +36,11 @@ pub(super) fn start(
     out: &mut Out,
 ) -> Result<(), Refusal> {
     let goal = wanted(fleet.set(name)?, &options.wanted)?;
-    let why = match options.stops {
-        Stops::Hold => StartWhy::Asked,
-        Stops::Bypassed => StartWhy::Bypass,
+    let why = match (options.extent, options.stops) {
+        (Extent::Repair, _) => StartWhy::Repair,
+        (Extent::Everything, _) => StartWhy::Everything,
+        (Extent::Missing, Stops::Hold) => StartWhy::Asked,
+        (Extent::Missing, Stops::Bypassed) => StartWhy::Bypass,
     };
     begin(fleet, memories, name, goal, options, Attempt { number: 1, why }, by, now, out)
 }
@@ -94,7 +96,8 @@ pub(super) fn begin(
     if let Some(running) = set.active() {
         return Err(still_running(running));
     }
-    check_quarantine(set, &goal, options.quarantined)?;
+    let quarantined = if options.extent == Extent::Repair { Quarantined::Allow } else { options.quarantined };
+    check_quarantine(set, &goal, quarantined)?;
     check_creation(set)?;
     let (number, id) = out.upgrade(name)?;
     let mut start = StartUpgrade {
@@ -113,13 +116,14 @@ pub(super) fn begin(
         Some(selection) => {
             // Everybody has been named: nothing is waited for, and no plugin is asked.
             start.policy.checkpoints = Checkpoints::default();
-            manual(start, &selected(set, selection, now)?, now.at)
+            manual(start, options.extent, &selected(set, selection, now)?, now.at)
         }
         None => {
             let mut upgrade = Upgrade::new(start, now.at);
             upgrade.attempt = attempt.number;
+            upgrade.extent = options.extent;
             if let Some(wanted) = options.plan {
-                let plan = plan_now(set, &goal, now);
+                let plan = plan_now(set, &goal, options.extent, now);
                 check_digest(&plan, wanted)?;
                 upgrade.adopt(plan, &set.view(now).candidates());
             }
@@ -134,7 +138,8 @@ pub(super) fn begin(
         upgrade.wait_for(date, view.moment(date));
     }
     let Some(set) = fleet.change(name) else { return Ok(()) };
-    for change in goal.changes() {
+    let lifted = goal.changes().filter(|_| options.extent != Extent::Repair);
+    for change in lifted {
         set.quarantined.remove(change);
         out.writes.push(Write::Quarantine(name.clone(), change.clone(), None));
     }
@@ -219,7 +224,7 @@ pub fn wanted(set: &SetState, wanted: &Wanted) -> Result<Goal, Refusal> {
 }
 
 /// What an upgrade would do at this moment.
-pub fn plan_now(set: &SetState, goal: &Goal, now: Now) -> Plan {
+pub fn plan_now(set: &SetState, goal: &Goal, extent: Extent, now: Now) -> Plan {
     let candidates = set.view(now).candidates();
     plan(&PlanInput {
         scale_set: &set.spec.name,
@@ -227,6 +232,7 @@ pub fn plan_now(set: &SetState, goal: &Goal, now: Now) -> Plan {
         policy: &set.spec.policy,
         candidates: &candidates,
         total: candidates.len(),
+        there: extent.there(),
         batches_before: 0,
     })
 }
@@ -341,7 +347,7 @@ mod tests {
     fn exactly_the_plan_that_was_shown_or_nothing() {
         let mut rig = Rig::healthy();
         let goal = Goal::application(version("v2"));
-        let shown = plan_now(rig.set(), &goal, rig.now).digest;
+        let shown = plan_now(rig.set(), &goal, Extent::Missing, rig.now).digest;
         let options = StartOptions { plan: Some(shown), ..to_version("v2") };
         rig.judge("1", Decision { participation: Participation::Skip, ..decision(0) });
         assert!(refused(&mut rig, options.clone()).contains("nothing was started"));
@@ -355,7 +361,7 @@ mod tests {
     fn a_rule_that_changed_since_makes_another_plan() {
         let mut rig = Rig::healthy();
         let goal = Goal::application(version("v2"));
-        let shown = plan_now(rig.set(), &goal, rig.now).digest;
+        let shown = plan_now(rig.set(), &goal, Extent::Missing, rig.now).digest;
         let mut spec = (*rig.set().spec).clone();
         spec.policy.gate.deadline += std::time::Duration::from_secs(1);
         let change = super::super::command::Reconfiguration { sets: vec![spec], ..Default::default() };
@@ -452,5 +458,48 @@ mod tests {
         assert_eq!((rig.upgrade().id.as_str(), rig.upgrade().number), ("orders-3", 3));
         let seqs: Vec<u64> = rig.disk.trail().map(|entry| entry.seq).collect();
         assert!(seqs.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{seqs:?}");
+    }
+
+    #[test]
+    fn what_is_there_already_is_done_again_when_a_person_wants_it() {
+        let mut rig = Rig::healthy();
+        rig.start("v2");
+        rig.run_to_the_end();
+        let again = StartOptions { extent: Extent::Everything, ..to_version("v2") };
+        assert!(rig.ask(Command::Start(name("orders"), again)).unwrap().is_ok());
+        rig.run_to_the_end();
+        assert_eq!((rig.upgrade().members.len(), rig.upgrade().already), (3, 0));
+        let parts = rig.upgrade().members.values().flat_map(|member| &member.parts);
+        let mut parts = parts;
+        assert!(parts.all(|part| part.target == version("v2") && part.way_back().is_none()));
+    }
+
+    #[test]
+    fn a_repair_brings_each_instance_what_it_has() {
+        let mut rig = Rig::healthy();
+        let asked = rig.questions();
+        assert!(asked.is_empty());
+        let one = StartOptions { manual: Some(Selection::These(vec![id("1")])), ..to_version("v2") };
+        assert!(rig.ask(Command::Start(name("orders"), one)).unwrap().is_ok());
+        rig.run_to_the_end();
+        let repair = StartOptions { extent: Extent::Repair, ..StartOptions::default() };
+        assert!(rig.ask(Command::Start(name("orders"), repair)).unwrap().is_ok());
+        let mut brought = Vec::new();
+        for _ in 0..20 {
+            for asked in rig.questions() {
+                let recorded = asked.expected.clone().unwrap();
+                rig.sees(asked, crate::domain::Seen::Version(recorded));
+            }
+            for asked in rig.asked() {
+                let instance = asked.instance.id.clone();
+                brought.push(format!("{instance} {}", asked.version));
+                rig.done(asked, Ok(()));
+                rig.judge(instance.as_str(), decision(0));
+            }
+            rig.pass(std::time::Duration::from_secs(1));
+        }
+        assert_eq!(brought, ["0 v1", "1 v2", "2 v1"]);
+        assert_eq!(rig.set().model, Goal::application(version("v1")), "what is wanted stays as it was");
+        assert!(rig.disk.stored().quarantined.is_empty());
     }
 }

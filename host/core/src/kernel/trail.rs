@@ -245,6 +245,7 @@ pub(super) fn used(entry: &Entry) -> Option<Used> {
         What::Start { .. }
         | What::Plan { .. }
         | What::Seen { .. }
+        | What::Quarantine { .. }
         | What::Leaves { .. }
         | What::Apply { .. }
         | What::Applied { .. }

@@ -83,6 +83,18 @@ impl Candidate {
     }
 }
 
+/// What becomes of an instance that has what is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum There {
+    /// It is left alone.
+    #[default]
+    Stays,
+    /// It gets it again.
+    Again,
+    /// It gets again what it has, whatever is wanted.
+    Repaired,
+}
+
 /// Input of [`plan`].
 #[derive(Debug, Clone, Copy)]
 pub struct PlanInput<'a> {
@@ -96,6 +108,8 @@ pub struct PlanInput<'a> {
     pub candidates: &'a [Candidate],
     /// Number of instances of the whole set, which percentages refer to.
     pub total: usize,
+    /// Whether those that have what is wanted are left alone.
+    pub there: There,
     /// Batches that lie behind; the sizes of growing batches count on from there.
     pub batches_before: usize,
 }
@@ -181,8 +195,14 @@ enum Class<'a> {
 /// Where a candidate belongs. The order of the checks is the order of their strength: nothing
 /// overrides protection, and an instance that is already there needs no permission.
 fn classify<'a>(candidate: &'a Candidate, input: &PlanInput<'_>) -> Class<'a> {
-    if candidate.is_at(input.goal) {
+    if input.there == There::Stays && candidate.is_at(input.goal) {
         return Class::Already;
+    }
+    let is_known =
+        || input.goal.changes().any(|change| candidate.runs_of(&change.component).last().is_some());
+    if input.there == There::Repaired && !is_known() {
+        let detail = "nobody knows what it has, so that nothing can be brought there again";
+        return Class::Held(HoldReason::Unknown(detail.to_owned()));
     }
     if candidate.protection.from_scale_set_actions {
         return Class::Held(HoldReason::Protected);

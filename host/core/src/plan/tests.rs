@@ -55,6 +55,7 @@ fn policy(batch_percent: u8) -> RollingUpgradePolicy {
 
 fn plan_with(candidates: &[Candidate], policy: &RollingUpgradePolicy) -> Plan {
     plan(&PlanInput {
+        there: There::Stays,
         scale_set: &ScaleSetName::parse("orders").unwrap(),
         goal: &Goal::application(Version::parse("v2").unwrap()),
         policy: &testing::upgrade_policy(policy.clone()),

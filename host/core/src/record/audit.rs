@@ -13,7 +13,7 @@ use crate::domain::{
 };
 use crate::plan::HoldReason;
 
-pub use what::{HoldState, LineState, PluginWish, Wait, What};
+pub use what::{HoldState, LineState, PluginWish, QuarantineState, Wait, What};
 
 /// One line of the trail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +69,10 @@ pub enum Word {
 pub enum StartWhy {
     /// It was asked for.
     Asked,
+    /// It was asked for, also of instances that are there already.
+    Everything,
+    /// Each instance gets again what it has.
+    Repair,
     /// It was asked for in spite of freeze windows and of a stopped line.
     Bypass,
     /// It faulted before and is tried again by itself.

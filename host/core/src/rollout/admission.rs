@@ -53,6 +53,7 @@ pub(super) fn prepare(
         policy: &upgrade.policy,
         candidates: &candidates,
         total: candidates.len(),
+        there: upgrade.extent.there(),
         batches_before: 0,
     });
     upgrade.adopt(plan, &candidates);

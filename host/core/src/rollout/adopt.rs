@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::batch::{BatchProgress, BatchState};
 use super::member::{Member, MemberState};
 use super::part::{Part, PartState};
-use super::state::{Stage, Upgrade};
+use super::state::{Extent, Stage, Upgrade};
 use super::surge::{Way, whole};
 use crate::domain::{Goal, InstanceId, PhaseName};
 use crate::plan::{Batch, Candidate, Hold, Plan};
@@ -47,7 +47,7 @@ impl Upgrade {
             let number = self.new_number();
             for (position, id) in batch.instances.into_iter().enumerate() {
                 let Some(candidate) = candidates.get(&id) else { continue };
-                let mut parts = parts(&self.goal, candidate);
+                let mut parts = parts(&self.goal, self.extent, candidate);
                 let way = Way::of(self, &parts);
                 if way == Way::Surge {
                     parts = whole(&self.goal, candidate, parts);
@@ -80,14 +80,18 @@ impl Upgrade {
     }
 }
 
-/// What one instance gets: what it does not have yet, in the order of the goal.
-pub(super) fn parts(goal: &Goal, candidate: &Candidate) -> Vec<Part> {
-    let missing = goal.changes().filter(|change| candidate.version_of(&change.component) != Some(&change.to));
-    let part = |change: &crate::domain::Change| Part {
-        component: change.component.clone(),
-        previous: candidate.runs_of(&change.component).way_back().cloned(),
-        target: change.to.clone(),
-        state: PartState::Waiting,
+/// What one instance gets, in the order of the goal: what it does not have yet, all of it, or again what it has.
+pub(super) fn parts(goal: &Goal, extent: Extent, candidate: &Candidate) -> Vec<Part> {
+    let part = |change: &crate::domain::Change| {
+        let runs = candidate.runs_of(&change.component);
+        let target = match extent {
+            Extent::Missing if runs.version() == Some(&change.to) => return None,
+            Extent::Missing | Extent::Everything => change.to.clone(),
+            // Of what nobody knows nothing can be there again.
+            Extent::Repair => runs.last()?.clone(),
+        };
+        let previous = runs.way_back().cloned();
+        Some(Part { component: change.component.clone(), previous, target, state: PartState::Waiting })
     };
-    missing.map(part).collect()
+    goal.changes().filter_map(part).collect()
 }

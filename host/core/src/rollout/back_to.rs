@@ -88,6 +88,7 @@ impl BackTo {
         let lacks = |candidate: &&Candidate| !candidate.is_at(&self.goal) && self.whom.has(&candidate.id);
         let wanted: Vec<Candidate> = candidates.iter().filter(lacks).map(go).collect();
         let mut plan = plan(&PlanInput {
+            there: crate::plan::There::Stays,
             scale_set: &start.scale_set,
             goal: &self.goal,
             policy: &start.policy,

@@ -81,6 +81,7 @@ pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, 
         policy: &upgrade.policy,
         candidates: &asked,
         total: fleet.total(),
+        there: upgrade.extent.there(),
         batches_before: upgrade.current,
     });
     upgrade.deferred.retain(|id, _| !due.contains(id));

@@ -111,7 +111,11 @@ fn watch(
                 out.wake(until);
                 return Watched::AsItWas;
             }
-            Some(_) | None => return Watched::Bad(reason),
+            Some(_) | None => {
+                let trouble = fleet.trouble(member.watched(id));
+                let why = trouble.map_or_else(String::new, |text| format!(": {text}"));
+                return Watched::Bad(format!("{reason}{why}"));
+            }
         },
     };
     out.changed.insert(id.clone());

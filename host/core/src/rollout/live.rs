@@ -42,6 +42,7 @@ pub(super) fn ask_again(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Times
         policy: &upgrade.policy,
         candidates: &open,
         total,
+        there: upgrade.extent.there(),
         batches_before: upgrade.current,
     });
     let late = now >= upgrade.defer_until();

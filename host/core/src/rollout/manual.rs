@@ -6,17 +6,20 @@
 use crate::domain::{InstanceId, Timestamp};
 use crate::plan::{Batch, Candidate, Hold, HoldReason};
 
-use super::state::{Purpose, Stage, StartUpgrade, Upgrade};
+use super::adopt::parts;
+use super::state::{Extent, Purpose, Stage, StartUpgrade, Upgrade};
 
 /// An upgrade of these candidates, all at once. Protected ones are left out, with the reason; those
 /// that have all that is wanted are, too, without one.
 #[must_use]
-pub fn manual(start: StartUpgrade, candidates: &[Candidate], now: Timestamp) -> Upgrade {
+pub fn manual(start: StartUpgrade, extent: Extent, candidates: &[Candidate], now: Timestamp) -> Upgrade {
     let mut upgrade = Upgrade::new(start, now);
     upgrade.purpose = Purpose::Manual;
     upgrade.stage = Stage::Between { resume_at: now };
-    upgrade.already = candidates.iter().filter(|candidate| candidate.is_at(&upgrade.goal)).count();
-    let wanted = || candidates.iter().filter(|candidate| !candidate.is_at(&upgrade.goal));
+    upgrade.extent = extent;
+    let is_there = |candidate: &&Candidate| extent == Extent::Missing && candidate.is_at(&upgrade.goal);
+    upgrade.already = candidates.iter().filter(is_there).count();
+    let wanted = || candidates.iter().filter(|candidate| !is_there(candidate));
     let is_protected =
         |candidate: &&Candidate| candidate.protection.from_scale_set_actions || candidate.held.is_some();
     let protected = |c: &Candidate| {
@@ -27,8 +30,15 @@ pub fn manual(start: StartUpgrade, candidates: &[Candidate], now: Timestamp) -> 
         Hold { instance: c.id.clone(), reason }
     };
     let mut holds: Vec<Hold> = wanted().filter(is_protected).map(protected).collect();
+    // Of what nobody knows nothing can be brought there again.
+    let has_nothing = |candidate: &&Candidate| parts(&upgrade.goal, extent, candidate).is_empty();
+    let nothing = wanted().filter(has_nothing).map(|candidate| Hold {
+        instance: candidate.id.clone(),
+        reason: HoldReason::Unknown("nobody knows what it has".to_owned()),
+    });
+    holds.extend(nothing);
     let mut instances: Vec<InstanceId> =
-        wanted().filter(|candidate| !is_protected(candidate)).map(|c| c.id.clone()).collect();
+        wanted().filter(|one| !is_protected(one) && !has_nothing(one)).map(|c| c.id.clone()).collect();
     holds.sort_by(|a, b| a.instance.cmp(&b.instance));
     instances.sort();
     upgrade.holds = holds.into();

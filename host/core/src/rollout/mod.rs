@@ -62,7 +62,7 @@ pub use reasons::{Surging, WhyNot, why_not_yet};
 pub use record::{Course, LeftOut};
 pub use refusal::{WishRefusal, refusal};
 pub use rollback::{Brake, continued, rollback_of};
-pub use state::{Progress, Purpose, Stage, StartUpgrade, Upgrade, UpgradeState};
+pub use state::{Extent, Progress, Purpose, Stage, StartUpgrade, Upgrade, UpgradeState};
 pub use step::{Event, Step, Wish, step};
 pub use surge::Way;
 pub use view::{Evidence, FleetView, Stop};

@@ -30,6 +30,7 @@ pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, out: &mut Step) 
     upgrade.holds.retain(|hold| !open.contains(&hold.instance));
     let asked: Vec<Candidate> = open.iter().filter_map(|id| fleet.candidate(id)).collect();
     let again = plan(&PlanInput {
+        there: upgrade.extent.there(),
         scale_set: &upgrade.scale_set,
         goal: &upgrade.goal,
         policy: &upgrade.policy,

@@ -81,6 +81,7 @@ impl Upgrade {
             current: self.current,
             holds: Vector::new(),
             deferred: BTreeMap::new(),
+            extent: self.extent,
             already: self.already,
             error: self.error.clone(),
             members: Members::default(),

@@ -9,7 +9,7 @@ use crate::domain::{
     Digest, Goal, InstanceId, OnInstanceFailure, OperationId, PhaseName, ScaleSetName, Timestamp, UpgradeId,
     UpgradePolicy,
 };
-use crate::plan::Hold;
+use crate::plan::{Hold, There};
 
 use super::back_to::BackTo;
 use super::batch::BatchProgress;
@@ -105,6 +105,31 @@ pub enum Purpose {
     },
 }
 
+/// What of the instances an upgrade is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Extent {
+    /// What they do not have yet.
+    #[default]
+    Missing,
+    /// Also what they have: the driver runs again for it.
+    Everything,
+    /// What they have, and nothing else: the driver runs again for the version that is there.
+    Repair,
+}
+
+impl Extent {
+    /// What becomes of an instance that has what is wanted.
+    #[must_use]
+    pub fn there(self) -> There {
+        match self {
+            Self::Missing => There::Stays,
+            Self::Everything => There::Again,
+            Self::Repair => There::Repaired,
+        }
+    }
+}
+
 /// Counts of planned instances, in Azure's four words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -195,6 +220,9 @@ pub struct Upgrade {
     /// Those of them that said "not now" and are to be asked again, with their phase.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub deferred: BTreeMap<InstanceId, PhaseName>,
+    /// What of the instances it is about.
+    #[serde(default)]
+    pub extent: Extent,
     /// How many instances had all that is wanted when it was planned.
     pub already: usize,
     /// What went wrong.
@@ -261,6 +289,7 @@ impl Upgrade {
             current: 0,
             holds: Vector::new(),
             deferred: BTreeMap::new(),
+            extent: Extent::Missing,
             already: 0,
             error: None,
             members: Members::default(),

@@ -58,6 +58,10 @@ pub trait FleetView {
     fn silence_goes_round(&self) -> Option<Timestamp> {
         None
     }
+    /// What its driver has said of one of them since its latest effect, for example that its process ended.
+    fn trouble(&self, _: &InstanceId) -> Option<String> {
+        None
+    }
     /// Why nothing new may start anywhere, or in this scale set, at this moment.
     fn stop(&self) -> Option<Stop> {
         None

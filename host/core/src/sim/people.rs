@@ -12,7 +12,7 @@ use crate::kernel::command::{Quarantined, Reconfiguration, Selection, StartOptio
 use crate::kernel::{Answer, Command, Event, Refusal, Reply, Request, plan_now, wanted};
 use crate::lifecycle;
 use crate::rollout::invariants::Rule;
-use crate::rollout::{Purpose, Upgrade, Wish};
+use crate::rollout::{Extent, Purpose, Upgrade, Wish};
 
 use super::invent;
 use super::making::{Making, on_failure};
@@ -226,7 +226,7 @@ impl World {
         let name = self.name(set);
         let state = kernel.fleet().set(&name).unwrap();
         let goal = wanted(state, &self.wanted(edition)).unwrap();
-        let shown = plan_now(state, &goal, now).digest;
+        let shown = plan_now(state, &goal, Extent::Missing, now).digest;
         let after = self.seconds(0, 10);
         self.at(after, Happening::StartPlan(set, edition, shown));
     }
@@ -246,7 +246,13 @@ impl World {
     pub(super) fn start(&mut self, set: usize, edition: u32, plan: Option<Digest>) {
         let bypassed = self.scenario.bypass;
         let is_again = self.is_quiet() || self.rng.chance(500);
+        let extent = match plan {
+            None if self.rng.chance(60) => Extent::Everything,
+            None if self.rng.chance(60) => Extent::Repair,
+            None | Some(_) => Extent::Missing,
+        };
         let options = StartOptions {
+            extent,
             wanted: self.wanted(edition),
             manual: (self.scenario.kind == Kind::Manual).then_some(Selection::All),
             stops: if bypassed { Stops::Bypassed } else { Stops::Hold },

@@ -32,7 +32,7 @@ pub(super) struct Doubtful {
 /// Whether the host is still there.
 enum Closed {
     Well,
-    Refused(Event),
+    Refused(Box<Event>),
     Crashed,
 }
 
@@ -105,7 +105,7 @@ impl World {
     fn follow(&mut self, closed: Closed) {
         match closed {
             Closed::Well => self.well(),
-            Closed::Refused(event) => self.turn(vec![event]),
+            Closed::Refused(event) => self.turn(vec![*event]),
             Closed::Crashed => self.crash(),
         }
     }
@@ -238,7 +238,7 @@ impl World {
         turn.stepped.clear();
         let made = if fate == Fate::Refused { Made::No } else { Made::NotKnown };
         let why = "disk full".to_owned();
-        Closed::Refused(Event::CommitRefused(Box::new(RefusedCommit { turn, why, made })))
+        Closed::Refused(Box::new(Event::CommitRefused(Box::new(RefusedCommit { turn, why, made }))))
     }
 
     /// How many sets each plugin judges.

@@ -17,6 +17,7 @@ mod past;
 mod plan;
 mod plugins;
 mod process;
+mod quarantine;
 mod reload;
 mod scale_sets;
 mod upgrade;
@@ -53,6 +54,9 @@ fn table() -> OpenApiRouter<Arc<Host>> {
         .routes(routes!(past::latest))
         .routes(routes!(log::show))
         .routes(routes!(explain::explain))
+        .routes(routes!(quarantine::show))
+        .routes(routes!(quarantine::lift))
+        .routes(routes!(quarantine::repair))
         .routes(routes!(instances::say))
         .routes(routes!(line::show))
         .routes(routes!(line::stop))
@@ -126,8 +130,8 @@ mod tests {
             ),
             (
                 "/v1/scale-sets/db/planet",
-                "there is no /v1/scale-sets/db/planet; known in place of \"planet\": log, plan, upgrade, \
-                 upgrades",
+                "there is no /v1/scale-sets/db/planet; known in place of \"planet\": log, plan, quarantine, \
+                 repair, upgrade, upgrades",
             ),
         ] {
             assert_eq!(no_such_route(path, &paths).message, expected);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use phasegate_core::domain::{Digest, InstanceId, ScaleSetName, TEXT_BYTES_MAX, Timestamp, UpgradeId};
-use phasegate_core::rollout::Wish;
+use phasegate_core::rollout::{Extent, Wish};
 use phasegate_wire as wire;
 
 use super::plan::{extension, version};
@@ -109,7 +109,7 @@ fn exactly(wish: Wish, now: bool, go_on: bool, to: Option<&str>) -> Result<Exact
 
 /// What a start asks for, and why freezes and a stopped line do not hold it, if so.
 fn options(request: wire::StartRequest) -> Result<(StartOptions, Option<String>), Refusal> {
-    let wire::StartRequest { to, plan, force, extensions, instances, bypass, at } = request;
+    let wire::StartRequest { to, plan, force, extensions, instances, bypass, reapply, at } = request;
     let digest = |text: &str| {
         Digest::parse(text).ok_or_else(|| Refusal::invalid(format!("plan {text:?} is no `sha256:` digest")))
     };
@@ -141,12 +141,13 @@ fn options(request: wire::StartRequest) -> Result<(StartOptions, Option<String>)
         stops: if reason.is_some() { Stops::Bypassed } else { Stops::Hold },
         plan: plan.as_deref().map(digest).transpose()?,
         quarantined: if force { Quarantined::Allow } else { Quarantined::Refuse },
+        extent: if reapply { Extent::Everything } else { Extent::Missing },
         not_before: at.as_deref().map(date).transpose()?,
     };
     Ok((options, reason))
 }
 
-fn selection(ids: &[String]) -> Result<Selection, Refusal> {
+pub(super) fn selection(ids: &[String]) -> Result<Selection, Refusal> {
     if ids.iter().any(|id| id == "*") {
         return match ids {
             [_] => Ok(Selection::All),

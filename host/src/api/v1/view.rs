@@ -2,6 +2,7 @@
 //! where either is made of the fleet.
 
 mod fleet;
+mod helps;
 mod log;
 mod past;
 mod plan;
@@ -12,7 +13,7 @@ mod waiting;
 
 pub(crate) use fleet::fleet;
 pub(crate) use log::{entry, line, log};
-pub(crate) use past::{latest_upgrades, past_upgrades};
+pub(crate) use past::{latest_upgrades, past_upgrades, quarantined};
 pub(crate) use plan::plan;
 pub(crate) use progress::progress;
 pub(crate) use sets::scale_sets;
@@ -23,7 +24,10 @@ use phasegate_wire as wire;
 
 /// Instances that are left alone, with the reason.
 fn holds<'a>(holds: impl IntoIterator<Item = &'a Hold>) -> Vec<wire::Hold> {
-    let hold =
-        |hold: &Hold| wire::Hold { instance: hold.instance.to_string(), reason: hold.reason.to_string() };
+    let hold = |hold: &Hold| wire::Hold {
+        instance: hold.instance.to_string(),
+        reason: hold.reason.to_string(),
+        code: Some(crate::words::hold_code(&hold.reason)),
+    };
     holds.into_iter().map(hold).collect()
 }

@@ -26,7 +26,8 @@ pub enum UpgradeVerb {
     Status(StatusOf),
     /// List the upgrades of a scale set, newest first
     List(ListArgs),
-    /// Follow the latest upgrade to its end: 0 Completed, 1 Faulted or Cancelled
+    /// Follow the latest upgrade to its end: 0 Completed; 1 Faulted, Cancelled, or with instances that failed or
+    /// that nobody could judge
     Watch(UpgradeOf),
     /// Finish the batch in flight and stop
     Cancel(CancelArgs),
@@ -73,9 +74,16 @@ pub struct StartArgs {
     /// Scale set and version.
     #[command(flatten)]
     pub upgrade: UpgradeTo,
-    /// Follow it to its end: 0 Completed, 1 Faulted or Cancelled
+    /// Follow it to its end: 0 Completed; 1 Faulted or Cancelled, and also when an instance failed or was left
+    /// out because nobody could judge it
     #[arg(long)]
     pub wait: bool,
+    /// With --wait: 0 whenever it is Completed, whoever failed or was left out
+    #[arg(long, requires = "wait")]
+    pub allow_partial: bool,
+    /// Run the driver again for instances that have the version already
+    #[arg(long)]
+    pub reapply: bool,
     /// Start exactly the plan that `upgrade plan` showed, or nothing
     #[arg(long, value_name = "DIGEST")]
     pub plan: Option<String>,

@@ -33,6 +33,9 @@ pub fn render(fleet: &wire::Fleet) -> String {
             text.push('\n');
         }
         text.push_str(&format!("{} ({} instances)\n", set.name, set.instances.len()));
+        for one in &set.quarantined {
+            text.push_str(&format!("in quarantine: {} {}: {}\n", one.component, one.version, one.reason));
+        }
         let rows: Vec<Vec<String>> = set.instances.iter().map(row).collect();
         text.push_str(&table(
             &["ID", "ADDRESS", "ZONE", "UD", "HEALTH", "PHASE", "TAKES PART", "VERSION", "WANTED", "REASON"],

@@ -10,6 +10,7 @@ pub mod hidden;
 pub mod instance;
 pub mod line;
 pub mod plugin;
+pub mod quarantine;
 pub mod reload;
 pub mod run;
 pub mod simulate;

@@ -97,7 +97,7 @@ fn rollback(client: &Client, args: &RollbackArgs) -> anyhow::Result<Exit> {
         ended = follow::run_to_the_end(client, latest, None, voice)?;
     }
     show_ended(&ended, args.upgrade.output)?;
-    Ok(verdict(&ended))
+    Ok(verdict(&ended, Partial::Fails))
 }
 
 /// Prints how the latest upgrade of a scale set stands, or another one stood.
@@ -194,22 +194,44 @@ fn start(client: &Client, args: &StartArgs) -> anyhow::Result<Exit> {
         extensions: extensions(&args.upgrade.extension)?,
         instances: args.instances.clone(),
         bypass: args.bypass.clone(),
+        reapply: args.reapply,
         at: args.at.clone(),
     };
-    let since = if args.wait { Some(stream::latest(client)?) } else { None };
-    let detail: wire::StatusDetail = client.post(&path, &request)?;
     if !args.wait {
+        let detail: wire::StatusDetail = client.post(&path, &request)?;
         show(&detail, args.upgrade.output)?;
         // It may be over already, and badly: refused at the door.
         let faulted = detail.status.state == wire::UpgradeState::Faulted;
         return Ok(if faulted { Exit::No } else { Exit::Done });
     }
+    let partial = if args.allow_partial { Partial::Passes } else { Partial::Fails };
+    follow_start(client, &path, &request, args.upgrade.output, partial)
+}
+
+/// Starts something and follows it to its end.
+pub(super) fn follow_start(
+    client: &Client,
+    path: &str,
+    request: &impl serde::Serialize,
+    format: DetailArgs,
+    partial: Partial,
+) -> anyhow::Result<Exit> {
+    let since = stream::latest(client)?;
+    let detail: wire::StatusDetail = client.post(path, request)?;
     let id = detail.status.id.clone();
-    let voice = voice(args.upgrade.output, Voice::Talk);
-    let ended = follow::run_to_the_end(client, detail, since, voice)?;
-    show_ended(&ended, args.upgrade.output)?;
+    let ended = follow::run_to_the_end(client, detail, Some(since), voice(format, Voice::Talk))?;
+    show_ended(&ended, format)?;
     // What completed may be the rollback of what was started.
-    Ok(if ended.status.id == id { verdict(&ended) } else { Exit::No })
+    Ok(if ended.status.id == id { verdict(&ended, partial) } else { Exit::No })
+}
+
+/// What becomes of an upgrade that is Completed and has not reached everybody whom it was to reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Partial {
+    /// The answer is no.
+    Fails,
+    /// The answer is yes, as Azure has it.
+    Passes,
 }
 
 fn watch(client: &Client, args: &UpgradeOf) -> anyhow::Result<Exit> {
@@ -217,7 +239,7 @@ fn watch(client: &Client, args: &UpgradeOf) -> anyhow::Result<Exit> {
     let voice = voice(args.output, Voice::Data);
     let ended = follow::run_to_the_end(client, client.get(&path)?, None, voice)?;
     show_ended(&ended, args.output)?;
-    Ok(verdict(&ended))
+    Ok(verdict(&ended, Partial::Fails))
 }
 
 /// How what is followed is told.
@@ -234,12 +256,28 @@ fn show_ended(detail: &wire::StatusDetail, format: DetailArgs) -> anyhow::Result
     }
 }
 
-/// Completed is yes; Faulted and Cancelled are no.
-fn verdict(detail: &wire::StatusDetail) -> Exit {
-    if detail.status.state == wire::UpgradeState::Completed { Exit::Done } else { Exit::No }
+/// Faulted and Cancelled are no. Completed is yes where everybody whom it was to reach was reached: who said skip or
+/// not now, or is protected, is named and was not to be; who failed, or could not be judged, was.
+fn verdict(detail: &wire::StatusDetail, partial: Partial) -> Exit {
+    let status = &detail.status;
+    let unjudged = |hold: &wire::Hold| match &hold.code {
+        Some(
+            wire::HoldCode::Skip
+            | wire::HoldCode::Defer
+            | wire::HoldCode::Protected
+            | wire::HoldCode::PersonHold
+            | wire::HoldCode::PersonSkip,
+        )
+        | None => false,
+        // A word of a newer host is no consent either.
+        Some(_) => true,
+    };
+    let whole = status.progress.failed == 0 && !status.holds.iter().any(unjudged);
+    let done = status.state == wire::UpgradeState::Completed && (whole || partial == Partial::Passes);
+    if done { Exit::Done } else { Exit::No }
 }
 
-fn show(detail: &wire::StatusDetail, format: DetailArgs) -> anyhow::Result<()> {
+pub(super) fn show(detail: &wire::StatusDetail, format: DetailArgs) -> anyhow::Result<()> {
     if format.json && format.detail {
         output::json(detail)?;
     } else if format.json {
@@ -248,4 +286,36 @@ fn show(detail: &wire::StatusDetail, format: DetailArgs) -> anyhow::Result<()> {
         output::data(&render_status(detail))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_failed_or_could_not_be_judged_makes_it_a_no() {
+        let verdict_of = |state: &str, failed: usize, code: Option<&str>, partial: Partial| {
+            let holds = code.map(|code| serde_json::json!({"instance": "1", "reason": "why", "code": code}));
+            let holds: Vec<serde_json::Value> = holds.into_iter().collect();
+            let detail = serde_json::json!({
+                "status": {"scaleSet": "orders", "id": "orders-1", "state": state, "batches": [], "holds": holds,
+                    "error": null,
+                    "progress": {"successful": 2, "failed": failed, "inProgress": 0, "pending": 0}},
+                "to": "v2", "waiting": null, "waitingFor": null, "rollsBack": null, "alreadyLatest": 0, "notYet": [],
+                "estimate": null, "retryAt": null, "startedAt": "", "endedAt": null,
+            });
+            verdict(&serde_json::from_value(detail).unwrap(), partial)
+        };
+        for code in [None, Some("skip"), Some("defer"), Some("protected")] {
+            assert_eq!(verdict_of("Completed", 0, code, Partial::Fails), Exit::Done, "{code:?}");
+        }
+        for code in ["undecided", "plugin-failed", "unknown", "a-word-of-tomorrow"] {
+            assert_eq!(verdict_of("Completed", 0, Some(code), Partial::Fails), Exit::No, "{code}");
+            assert_eq!(verdict_of("Completed", 0, Some(code), Partial::Passes), Exit::Done, "{code}");
+        }
+        assert_eq!(verdict_of("Completed", 1, None, Partial::Fails), Exit::No);
+        for state in ["Faulted", "Cancelled"] {
+            assert_eq!(verdict_of(state, 0, None, Partial::Passes), Exit::No, "{state}");
+        }
+    }
 }

@@ -272,7 +272,14 @@ impl Task {
         let Life::Running(running) = &self.life else { return };
         let ran = self.shared.clock.now().since(running.started_at);
         let delay = self.backoff.after_run(ran);
-        let text = format!("process {} {how}; restarting in {}", running.pid(), in_seconds(delay));
+        let version = &running.prepared.version;
+        let output = running.output_tail();
+        let said = if output.is_empty() { String::new() } else { format!(", its output: {output}") };
+        let text = format!(
+            "process {} of version {version} {how}{said}; restarting in {}",
+            running.pid(),
+            in_seconds(delay)
+        );
         self.note(ProcessState::Exited, text).await;
         if let Err(error) = self.stop().await {
             tracing::warn!(scale_set = %self.key.0, instance = %self.key.1, %error, "restarting nevertheless");

@@ -2,8 +2,7 @@
 
 use super::*;
 use phasegate_core::domain::{By, Membership, Runs, Timestamp, WallTime};
-use phasegate_core::record::audit::Entry;
-use phasegate_core::record::audit::What;
+use phasegate_core::record::audit::{Entry, What};
 use phasegate_core::record::{
     Anchor, Disk, ReadTrail as _, Retry, StoppedLine, StoredMemory, StoredModel, StoredRequest, TrailQuery,
 };

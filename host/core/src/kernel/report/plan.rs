@@ -7,7 +7,7 @@ use crate::kernel::start::{plan_now, wanted as goal_of};
 use crate::kernel::state::SetState;
 use crate::plan::{BatchTime, FeasibilityInput, Finding, Plan, Resolved, feasibility, fleet_unhealthy};
 use crate::record::StoppedLine;
-use crate::rollout::FleetView;
+use crate::rollout::{Extent, FleetView};
 
 /// A planned instance that runs no version that is known.
 #[derive(Debug, Clone)]
@@ -43,9 +43,14 @@ pub struct PlanReport<'a> {
 ///
 /// # Errors
 /// When the model has no such extension, or one is named twice.
-pub fn plan<'a>(set: &'a SetState, wanted: &Wanted, now: Now) -> Result<PlanReport<'a>, Refusal> {
+pub fn plan<'a>(
+    set: &'a SetState,
+    wanted: &Wanted,
+    extent: Extent,
+    now: Now,
+) -> Result<PlanReport<'a>, Refusal> {
     let goal = goal_of(set, wanted)?;
-    let plan = plan_now(set, &goal, now);
+    let plan = plan_now(set, &goal, extent, now);
     let planned = plan.batches.iter().flat_map(|batch| &batch.instances);
     let unseen = planned
         .filter_map(|id| set.instance(id))
@@ -54,6 +59,10 @@ pub fn plan<'a>(set: &'a SetState, wanted: &Wanted, now: Now) -> Result<PlanRepo
         .collect();
     let date = now.wall.date();
     let found = feasibility(&FeasibilityInput::of(&set.spec, date));
+    let quarantined = goal.changes().filter_map(|change| {
+        let reason = set.quarantined.get(change)?.clone();
+        Some(Finding::Quarantined { change: change.to_string(), reason })
+    });
     let policy = &set.spec.policy.rolling;
     let view = set.view(now);
     // A plan without batches ends before anything is counted.
@@ -65,7 +74,7 @@ pub fn plan<'a>(set: &'a SetState, wanted: &Wanted, now: Now) -> Result<PlanRepo
         batch_time: BatchTime::of(&set.spec.policy, &set.spec.health),
         limits: found.resolved,
         frozen: set.spec.freeze.frozen_at(date),
-        findings: found.findings.into_iter().chain(at_once).collect(),
+        findings: quarantined.chain(found.findings).chain(at_once).collect(),
         line: set.line.as_ref(),
         unseen,
     })

@@ -1,10 +1,15 @@
 //! How the latest upgrade of a scale set stands.
 
-use crate::domain::{InstanceId, Now, PluginName, Timestamp, WallTime};
-use crate::kernel::state::{Fleet, SetState};
-use crate::rollout::{Estimate, Progress, Upgrade, Waiting, WhyNot, estimate, waiting_now, why_not_yet};
+use std::collections::BTreeMap;
 
-use super::waiting::{Then, WaitsFor, then, waits_for};
+use crate::domain::{Change, InstanceId, Now, PluginName, Runs, Timestamp, WallTime};
+use crate::kernel::state::{Fleet, SetState};
+use crate::plan::{Hold, HoldReason};
+use crate::rollout::{
+    Estimate, Progress, Upgrade, UpgradeState, Waiting, WhyNot, estimate, waiting_now, why_not_yet,
+};
+
+use super::waiting::{Few, Then, WaitsFor, then, waits_for};
 
 /// How an upgrade stands, and what people ask next.
 #[derive(Debug, Clone)]
@@ -25,6 +30,10 @@ pub struct StatusReport<'a> {
     pub expected: Option<Expected>,
     /// When it is tried again by itself.
     pub retry_at: Option<Timestamp>,
+    /// What runs where; told where an upgrade has not ended as it was meant to.
+    pub runs: Vec<(Runs, Few<'a>)>,
+    /// What of its goal is in quarantine.
+    pub quarantined: Vec<&'a Change>,
 }
 
 /// What the batches so far let expect.
@@ -43,6 +52,8 @@ pub fn status<'a>(fleet: &'a Fleet, set: &'a SetState, now: Now) -> Option<Statu
     let view = set.view(now);
     let stopped = waiting_now(upgrade, &view, now.at);
     let waiting = of_all(fleet, (set, upgrade), stopped, now);
+    let quarantined =
+        set.quarantined.keys().filter(|change| upgrade.goal.of(&change.component) == Some(&change.to));
     // What the record says replaces the sentence, so nothing follows it.
     let then = then(upgrade).filter(|_| fleet.refusing.is_none() && fleet.held.is_none());
     Some(StatusReport {
@@ -54,7 +65,41 @@ pub fn status<'a>(fleet: &'a Fleet, set: &'a SetState, now: Now) -> Option<Statu
         not_yet: why_not_yet(upgrade, &view),
         expected: expected(upgrade, set, stopped, now),
         retry_at: set.retry.as_ref().map(|retry| retry.at),
+        runs: if ended_otherwise(upgrade) { runs(set) } else { Vec::new() },
+        quarantined: quarantined.collect(),
     })
+}
+
+/// Whether an upgrade has ended, and not as it was meant to: somebody asks what runs now.
+fn ended_otherwise(upgrade: &Upgrade) -> bool {
+    match upgrade.state {
+        UpgradeState::RollingForward => false,
+        UpgradeState::Faulted | UpgradeState::Cancelled => true,
+        UpgradeState::Completed => upgrade.progress().failed > 0 || upgrade.holds.iter().any(is_unjudged),
+    }
+}
+
+/// Whether an instance was left out because nobody could judge it.
+fn is_unjudged(hold: &Hold) -> bool {
+    match hold.reason {
+        HoldReason::Undecided | HoldReason::PluginFailed(_) | HoldReason::Unknown(_) => true,
+        HoldReason::Skip(_)
+        | HoldReason::Defer(_)
+        | HoldReason::Protected
+        | HoldReason::PersonHold(_)
+        | HoldReason::PersonSkip(_) => false,
+    }
+}
+
+/// What the members of a set run, the same together.
+fn runs(set: &SetState) -> Vec<(Runs, Few<'_>)> {
+    let mut all: BTreeMap<String, (Runs, Vec<&InstanceId>)> = BTreeMap::new();
+    for instance in set.members() {
+        let same =
+            all.entry(instance.runs.to_string()).or_insert_with(|| (instance.runs.clone(), Vec::new()));
+        same.1.push(&instance.spec.id);
+    }
+    all.into_values().map(|(runs, ids)| (runs, Few::of(ids))).collect()
 }
 
 /// An upgrade that is over and was followed by others: it waits for nothing, and nothing is expected of it.
@@ -72,6 +117,8 @@ pub fn past(upgrade: &Upgrade) -> StatusReport<'_> {
         not_yet,
         expected: None,
         retry_at: None,
+        runs: Vec::new(),
+        quarantined: Vec::new(),
     }
 }
 

@@ -19,6 +19,7 @@ use crate::kernel::state::SetState;
 use crate::kernel::{Effect, Event, Kernel, Refusal, Request, SetConfig, Turn};
 use crate::plan::Standing;
 use crate::record::{Made, Stored};
+use crate::rollout::Extent;
 use crate::rollout::{UpgradeState, WhyNot, Wish};
 
 fn name() -> ScaleSetName {
@@ -216,16 +217,19 @@ fn a_plugin_that_fails_is_reported_with_the_decision_that_stands_in() {
 fn a_plan_is_reported_with_what_to_know_before_it_starts() {
     let mut house = House::judged();
     let wanted = Wanted { to: Some(version("v2")), extensions: Vec::new() };
-    let report = plan(house.set(), &wanted, house.now).unwrap();
+    let report = plan(house.set(), &wanted, Extent::Missing, house.now).unwrap();
     assert_eq!((report.plan.batches.len(), report.plan.holds.len()), (2, 1));
     assert_eq!((report.limits.total, report.limits.batch_max, report.limits.unhealthy_max), (3, 1, 1));
     assert_eq!((report.frozen, report.line.is_some()), (None, false));
     house.ask(Command::StopLine);
-    let report = plan(house.set(), &wanted, house.now).unwrap();
+    let report = plan(house.set(), &wanted, Extent::Missing, house.now).unwrap();
     assert_eq!(report.line.map(|line| line.reason.as_str()), Some("because"));
     let unknown = crate::domain::ExtensionName::parse("logs").unwrap();
     let wanted = Wanted { to: None, extensions: vec![(unknown, None)] };
-    assert!(matches!(plan(house.set(), &wanted, house.now), Err(Refusal::NoExtension { .. })));
+    assert!(matches!(
+        plan(house.set(), &wanted, Extent::Missing, house.now),
+        Err(Refusal::NoExtension { .. })
+    ));
 }
 
 #[test]

@@ -150,6 +150,11 @@ impl FleetView for SetView<'_> {
         self.set.instance(instance).is_some_and(|instance| instance.word.has_answered(from))
     }
 
+    fn trouble(&self, instance: &InstanceId) -> Option<String> {
+        let trouble = self.set.instance(instance)?.trouble.as_ref()?;
+        Some(trouble.text.clone())
+    }
+
     fn stop(&self) -> Option<Stop> {
         self.stops().into_iter().next()
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::domain::{Goal, Percent, Phase, ScaleSetName, Version, testing};
+use crate::plan::There;
 
 fn sample() -> UpgradePolicy {
     testing::upgrade_policy(testing::limits(20))
@@ -20,6 +21,7 @@ fn phase(number: u32) -> PhaseName {
 /// The digest of a plan without instances: only the rules make a difference.
 fn digest(policy: &UpgradePolicy) -> Digest {
     let input = PlanInput {
+        there: There::Stays,
         scale_set: &ScaleSetName::parse("orders").unwrap(),
         goal: &Goal::application(Version::parse("v2").unwrap()),
         policy,

@@ -8,6 +8,13 @@ use crate::domain::{BatchSize, InstanceId, Percent, Timestamp};
 /// Something that a person should know before an upgrade starts. Displayed as one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {
+    /// The version faulted before.
+    Quarantined {
+        /// What of the goal.
+        change: String,
+        /// How.
+        reason: String,
+    },
     /// No instance may be touched.
     AllProtected {
         /// Number of instances.
@@ -86,6 +93,7 @@ impl Finding {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
+            Self::Quarantined { .. } => "quarantined",
             Self::AllProtected { .. } => "all-protected",
             Self::Unsatisfiable { .. } => "unsatisfiable",
             Self::BatchesShrink { .. } => "batches-shrink",
@@ -102,6 +110,9 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Quarantined { change, reason } => {
+                write!(f, "{change} is in quarantine, and a start refuses it without --force: {reason}")
+            }
             Self::AllProtected { total } => write!(
                 f,
                 "protectFromScaleSetActions is set for {}: no upgrade would ever change anything",

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::{
-    Entry, HoldState, Leaves, LineState, PluginWish, RetryNote, Stamp, StartWhy, Wait, What, Word, WordNote,
+    Entry, HoldState, Leaves, LineState, PluginWish, QuarantineState, RetryNote, Stamp, StartWhy, Wait, What,
+    Word, WordNote,
 };
 use crate::domain::{
     Change, Component, InstanceId, PhaseName, PluginName, Runs, Timestamp, Version, WordKind,
@@ -115,6 +116,16 @@ fn record(f: &mut fmt::Formatter<'_>, state: &HoldState) -> fmt::Result {
     }
 }
 
+/// A version that faulted.
+fn quarantine(f: &mut fmt::Formatter<'_>, change: &Change, state: &QuarantineState) -> fmt::Result {
+    match state {
+        QuarantineState::Begins { why } => write!(f, "{change} is in quarantine: {why}"),
+        QuarantineState::Lifted { was } => {
+            write!(f, "the quarantine of {change} was lifted; it was there because {was}")
+        }
+    }
+}
+
 /// What an instance has without anybody having done it.
 fn seen(f: &mut fmt::Formatter<'_>, component: &Component, was: &Runs, now: &Runs) -> fmt::Result {
     write!(f, "{}found to be {now}, and {was} was recorded", Whose(component))
@@ -173,6 +184,7 @@ fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceI
         What::Line { state: LineState::GoesOn } => write!(f, "the line goes on"),
         What::Record { state } => record(f, state),
         What::Seen { component, was, now } => seen(f, component, was, now),
+        What::Quarantine { change, state } => quarantine(f, change, state),
         What::Process { text, .. } => f.write_str(text),
         What::StaysDeleted { replaced_by } => stays_deleted(f, replaced_by.as_ref()),
         What::PluginTrouble { plugin, digest, generation, failed, judged, rounds, cause } => write!(
@@ -283,6 +295,10 @@ fn stays_deleted(f: &mut fmt::Formatter<'_>, replaced_by: Option<&InstanceId>) -
 fn start(f: &mut fmt::Formatter<'_>, goal: &crate::domain::Goal, why: &StartWhy) -> fmt::Result {
     match why {
         StartWhy::Asked => write!(f, "upgrade to {goal} was asked for"),
+        StartWhy::Everything => {
+            write!(f, "upgrade to {goal} was asked for, also of instances that are there already")
+        }
+        StartWhy::Repair => write!(f, "a repair was asked for: each instance gets again what it has"),
         StartWhy::Bypass => write!(f, "upgrade to {goal} was asked for in spite of any stop"),
         StartWhy::Again { attempt } => write!(f, "try {attempt} of the upgrade to {goal}"),
         StartWhy::Left { of } => write!(f, "starts again with what `{of}` has left: upgrade to {goal}"),
@@ -325,6 +341,7 @@ fn beside(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceId>
         | What::Line { .. }
         | What::Record { .. }
         | What::Seen { .. }
+        | What::Quarantine { .. }
         | What::Process { .. }
         | What::StaysDeleted { .. }
         | What::PluginTrouble { .. }

@@ -209,6 +209,13 @@ pub enum What {
         /// What is there.
         now: Runs,
     },
+    /// A version is in quarantine, or no longer.
+    Quarantine {
+        /// Which.
+        change: Change,
+        /// Which of them.
+        state: QuarantineState,
+    },
     /// A process ended by itself, or a new one runs.
     Process {
         /// Which of them.
@@ -337,6 +344,22 @@ pub enum HoldState {
     },
 }
 
+/// Whether a version is in quarantine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum QuarantineState {
+    /// It faulted, and is not tried again by itself.
+    Begins {
+        /// How.
+        why: String,
+    },
+    /// A person lets it be tried again.
+    Lifted {
+        /// How it had faulted.
+        was: String,
+    },
+}
+
 /// Whether the line is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -387,6 +410,7 @@ impl What {
             Self::Record { state: HoldState::Holds { .. } } => "held",
             Self::Record { state: HoldState::Adopted { .. } } => "adopted",
             Self::Seen { .. } => "seen",
+            Self::Quarantine { .. } => "quarantine",
             Self::Process { state: ProcessState::Exited, .. } => "exited",
             Self::Process { state: ProcessState::Restarted, .. } => "restarted",
             Self::StaysDeleted { .. } => "deleted",

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{Check, History, Rule, Seen};
 use crate::domain::{Change, Component, Health, InstanceId, OperationId, Version};
-use crate::rollout::{Action, Event, MemberState, Purpose, Stage};
+use crate::rollout::{Action, Event, Extent, MemberState, Purpose, Stage};
 
 /// Effects for one part of an instance in one upgrade: there, back, and back once more when a breach finds that
 /// the first way back failed.
@@ -165,13 +165,14 @@ impl Check<'_> {
 
     fn way_there(&mut self, instance: &InstanceId, change: &Change) {
         let Seen { before, after, .. } = *self.seen;
-        if after.goal.of(&change.component) != Some(&change.to) {
+        let repair = after.extent == Extent::Repair;
+        if !repair && after.goal.of(&change.component) != Some(&change.to) {
             self.report(Rule::WayBack, format!("`{instance}` gets {change}, which was not wanted"));
         }
         let found = self.fact(instance).and_then(|fact| fact.versions.get(&change.component));
         // A new instance gets all of it, also what the one before it had.
         let surges = after.members.get(instance).is_some_and(crate::rollout::Member::is_surge);
-        if found == Some(&change.to) && !surges {
+        if found == Some(&change.to) && !surges && after.extent == Extent::Missing {
             self.report(Rule::OneEffect, format!("`{instance}` gets {change}, which it has"));
         }
         let goes_on = before.members.get(instance).is_some_and(|member| member.state.is_with_driver());

@@ -4,11 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Seen, admitted};
-use crate::domain::{
-    Component, Decisions, Goal, InstanceId, OperationId, Participation, PhaseName, Runs, Version,
-};
+use crate::domain::{Component, Decisions, InstanceId, OperationId, Participation, PhaseName, Runs, Version};
 use crate::plan::{Candidate, Standing};
-use crate::rollout::{Part, Purpose, Upgrade};
+use crate::rollout::{Extent, Part, Purpose, Upgrade};
 
 /// An instance at the moment of the snapshot.
 #[derive(Debug, Clone)]
@@ -83,7 +81,7 @@ impl History {
             if !self.touched.contains(&candidate.id)
                 && (all || asked_again(&candidate.id) || joined(&candidate.id))
             {
-                let (id, mut fact) = fact(candidate, &after.goal);
+                let (id, mut fact) = fact(candidate, after);
                 let is_planned = !planned && before.members.get(&id).is_some() && !joined(&id);
                 if let Some(former) = self.facts.remove(&id).filter(|_| is_planned) {
                     // The plan says what it gets, by what it had then.
@@ -100,10 +98,10 @@ impl History {
     }
 }
 
-fn fact(candidate: Candidate, goal: &Goal) -> (InstanceId, Fact) {
+fn fact(candidate: Candidate, upgrade: &Upgrade) -> (InstanceId, Fact) {
     let consent = match &candidate.standing {
         _ if candidate.protection.from_scale_set_actions => Err("is protected"),
-        _ if candidate.is_at(goal) => Err("is there already"),
+        _ if upgrade.extent == Extent::Missing && candidate.is_at(&upgrade.goal) => Err("is there already"),
         _ if candidate.held.is_some() => Err("is held by a person"),
         Standing::Undecided => Err("has not been judged"),
         Standing::PluginFailed { .. } => Err("has no decision"),

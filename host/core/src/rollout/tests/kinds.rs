@@ -135,7 +135,7 @@ fn by_hand(fleet: Fleet, instances: &[usize]) -> World {
     let start = StartUpgrade { id: name, number: 2, scale_set, goal, policy, before, bypass: false };
     let named: Vec<Candidate> =
         world.fleet.candidates().into_iter().filter(|c| instances.iter().any(|n| c.id == id(*n))).collect();
-    world.upgrade = manual(start, &named, world.now);
+    world.upgrade = manual(start, Extent::Missing, &named, world.now);
     world
 }
 

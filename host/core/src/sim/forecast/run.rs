@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::{Goal, UpgradeId};
-use crate::plan::{Plan, PlanInput, plan};
+use crate::plan::{Plan, PlanInput, There, plan};
 use crate::rollout::invariants::Violation;
 use crate::rollout::{FleetView, StartUpgrade, Upgrade, UpgradeState};
 
@@ -149,6 +149,7 @@ pub fn plan_of<T>(
         let candidates = world.candidates();
         drop(world);
         let input = PlanInput {
+            there: There::Stays,
             scale_set: &setup.name,
             goal: &goal,
             policy: &setup.rules,

@@ -18,6 +18,7 @@ pub(crate) fn fleet(fleet: &Fleet, now: Now) -> wire::Fleet {
 fn scale_set(set: &SetState, now: Now) -> wire::ScaleSet {
     wire::ScaleSet {
         name: set.spec.name.to_string(),
+        quarantined: super::quarantined(set),
         instances: set.instances().map(|state| one(&instance(set, state, now))).collect(),
     }
 }

@@ -1,8 +1,8 @@
 //! Upgrades of the past, and the latest one of every scale set.
 
-use phasegate_core::domain::{Now, ScaleSetName};
-use phasegate_core::kernel::Fleet;
+use phasegate_core::domain::{Change, Now, ScaleSetName};
 use phasegate_core::kernel::report::{self, StatusReport};
+use phasegate_core::kernel::{Fleet, SetState};
 use phasegate_core::record::{PastUpgrade, UpgradesPage};
 use phasegate_core::rollout::{Progress, Purpose, Upgrade};
 use phasegate_wire as wire;
@@ -65,17 +65,19 @@ pub(crate) fn latest_upgrades(fleet: &Fleet, now: Now) -> wire::LatestUpgrades {
     let sets = fleet.sets().map(|set| wire::LatestUpgrade {
         scale_set: set.spec.name.to_string(),
         upgrade: report::status(fleet, set, now).map(|report| in_brief(&report, now)),
-        quarantined: set
-            .quarantined
-            .iter()
-            .map(|(change, reason)| wire::QuarantinedVersion {
-                component: change.component.to_string(),
-                version: change.to.to_string(),
-                reason: reason.clone(),
-            })
-            .collect(),
+        quarantined: quarantined(set),
     });
     wire::LatestUpgrades { scale_sets: sets.collect() }
+}
+
+/// Versions that faulted and are not tried again by themselves.
+pub(crate) fn quarantined(set: &SetState) -> Vec<wire::QuarantinedVersion> {
+    let one = |(change, reason): (&Change, &String)| wire::QuarantinedVersion {
+        component: change.component.to_string(),
+        version: change.to.to_string(),
+        reason: reason.clone(),
+    };
+    set.quarantined.iter().map(one).collect()
 }
 
 fn in_brief(report: &StatusReport<'_>, now: Now) -> wire::UpgradeInBrief {

@@ -1,17 +1,18 @@
 //! How an upgrade stands.
 
-use phasegate_core::domain::{InstanceId, Now, Phase, Timestamp};
-use phasegate_core::kernel::report::{Expected, StatusReport};
+use phasegate_core::domain::{InstanceId, Now, Phase, Runs, Timestamp};
+use phasegate_core::kernel::report::{Expected, Few, StatusReport};
 use phasegate_core::rollout::{BatchProgress, Progress, Purpose, Upgrade, UpgradeError, WhyNot};
 use phasegate_wire as wire;
 
+use super::helps::helps;
 use super::holds;
 use super::waiting::waiting;
 use crate::words;
 
 /// The status with what people ask next.
 pub(crate) fn status(report: &StatusReport<'_>, now: Now) -> wire::StatusDetail {
-    let StatusReport { upgrade, plugin: _, progress, waiting: _, then: _, not_yet, expected, retry_at } =
+    let StatusReport { upgrade, progress, waiting: _, then: _, not_yet, expected, retry_at, runs, .. } =
         report;
     let Progress { successful, failed, in_progress, pending } = *progress;
     let waiting = waiting(report, now.at);
@@ -38,9 +39,19 @@ pub(crate) fn status(report: &StatusReport<'_>, now: Now) -> wire::StatusDetail 
         waiting_for: waiting,
         estimate: expected.map(|expected| estimate(expected, now.at)),
         retry_at: retry_at.map(|at| at.to_string()),
+        runs: runs.iter().map(|(what, few)| runs_where(what, few)).collect(),
+        helps: if runs.is_empty() { Vec::new() } else { helps(report) },
         started_at: upgrade.started_at.to_string(),
         ended_at: upgrade.ended_at().map(|at| at.to_string()),
         members_kept: true,
+    }
+}
+
+fn runs_where(runs: &Runs, few: &Few<'_>) -> wire::RunsWhere {
+    wire::RunsWhere {
+        runs: runs.to_string(),
+        count: few.count,
+        instances: few.first.iter().map(ToString::to_string).collect(),
     }
 }
 
@@ -82,7 +93,7 @@ pub(super) fn not_yet(
             (WhyNot::Next, Some(waiting)) => format!("{text}, which waits for {}", waiting.text),
             _ => text,
         };
-        wire::Hold { instance: id.to_string(), reason }
+        wire::Hold { instance: id.to_string(), reason, code: None }
     };
     all.iter().map(line).collect()
 }

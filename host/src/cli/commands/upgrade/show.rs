@@ -141,7 +141,32 @@ pub fn render_status(detail: &wire::StatusDetail) -> String {
     if let Some(error) = &status.error {
         text.push_str(&render_error(error, &detail.not_yet));
     }
+    text.push_str(&render_runs(&detail.runs));
+    text.push_str(&render_helps(&detail.helps));
     text
+}
+
+/// What runs where, after an end that was not meant.
+fn render_runs(runs: &[wire::RunsWhere]) -> String {
+    if runs.is_empty() {
+        return String::new();
+    }
+    let row = |one: &wire::RunsWhere| {
+        let more = one.count - one.instances.len().min(one.count);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        vec![one.runs.clone(), one.count.to_string(), format!("{}{more}", one.instances.join(" "))]
+    };
+    let rows: Vec<Vec<String>> = runs.iter().map(row).collect();
+    format!("\n{}", table(&["RUNS", "COUNT", "INSTANCES"], &rows))
+}
+
+fn render_helps(helps: &[wire::Help]) -> String {
+    if helps.is_empty() {
+        return String::new();
+    }
+    let lines: Vec<String> =
+        helps.iter().map(|help| format!("  {}\n      {}\n", help.command, help.does)).collect();
+    format!("\nwhat helps now:\n{}", lines.concat())
 }
 
 /// Why an upgrade ended, without what the table above it has said of its instances, and what it says itself.

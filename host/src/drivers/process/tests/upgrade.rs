@@ -94,7 +94,12 @@ async fn an_immediate_exit_fails_with_the_end_of_the_output() {
     assert_eq!(rig.observed("1").await.as_deref(), Some("v2"));
     let (kind, text) = rig.note().await;
     assert_eq!(kind, ProcessState::Exited);
-    assert!(text.contains(" exited with code 3; restarting in 0.0"), "{text}");
+    assert!(
+        text.contains(
+            " of version v2 exited with code 3, its output: starting | port taken; restarting in 0.0"
+        ),
+        "{text}"
+    );
     assert_eq!(rig.note().await.0, ProcessState::Restarted);
     // The way back is open.
     rig.ensure("1", "v1", "c").await.unwrap();
@@ -109,7 +114,8 @@ async fn a_crashed_process_comes_back_with_growing_delays() {
         let group = rig.runs("v1", round + 1).await[round];
         group.signal(rustix::process::Signal::KILL);
         let (state, text) = rig.note().await;
-        let begins = format!("process {} was ended by signal 9 (SIGKILL); restarting in ", group.id());
+        let begins =
+            format!("process {} of version v1 was ended by signal 9 (SIGKILL); restarting in ", group.id());
         let delay = text.strip_prefix(&begins).and_then(|rest| rest.strip_suffix(" s")).expect(&text);
         let delay: f64 = delay.parse().unwrap();
         // A quarter at most is taken away, and hundredths are shown.

@@ -90,7 +90,7 @@ fn extensions_alone_and_named_instances_are_changed_in_place() {
     let world = surge(2, 100);
     let Upgrade { id, scale_set, goal, policy, before, .. } = world.upgrade;
     let start = StartUpgrade { id, number: 1, scale_set, goal, policy, before, bypass: false };
-    let upgrade = manual(start, &world.site.candidates(), world.now);
+    let upgrade = manual(start, Extent::Missing, &world.site.candidates(), world.now);
     assert!(upgrade.members.values().all(|member| !member.is_surge()));
 }
 

@@ -1,0 +1,77 @@
+//! Which commands help once an upgrade has ended and not as it was meant to.
+//!
+//! Says what there is to do; does none of it.
+
+use phasegate_core::domain::{Change, Component, Goal};
+use phasegate_core::kernel::report::StatusReport;
+use phasegate_core::rollout::{Purpose, Upgrade, UpgradeErrorCode, UpgradeState};
+use phasegate_wire as wire;
+
+/// Commands, the likeliest first.
+pub(super) fn helps(report: &StatusReport<'_>) -> Vec<wire::Help> {
+    let upgrade = report.upgrade;
+    let set = &upgrade.scale_set;
+    let mut all = Vec::new();
+    let mut add = |command: String, does: &str| all.push(wire::Help { command, does: does.to_owned() });
+    let start = format!("phasegate upgrade start {set}{}", wanted(&upgrade.goal));
+    let before = UpgradeErrorCode::MaxUnhealthyInstancePercentExceededBeforeRollingUpgrade;
+    if upgrade.error.as_ref().is_some_and(|error| error.code == before) {
+        add("phasegate fleet".to_owned(), "shows who is not Healthy and why; then start it again");
+        add(start, "starts it again, once enough instances are Healthy");
+        let ids = "phasegate upgrade start NAME --instances IDS".replace("NAME", set.as_str());
+        add(ids, "brings it to the instances that you name, whatever their health");
+        return all;
+    }
+    let in_quarantine = !report.quarantined.is_empty();
+    match upgrade.state {
+        UpgradeState::Faulted if in_quarantine => {
+            add(format!("{start} --force"), "tries the version again, although it is in quarantine");
+            for change in &report.quarantined {
+                let command = format!("phasegate quarantine lift {set} {}", lifted(change));
+                add(command, "lets a start take it as any other version");
+            }
+        }
+        UpgradeState::Faulted | UpgradeState::Cancelled | UpgradeState::Completed
+            if matches!(upgrade.purpose, Purpose::Forward) =>
+        {
+            add(start, "goes on with what failed or was left out");
+        }
+        UpgradeState::RollingForward
+        | UpgradeState::Faulted
+        | UpgradeState::Cancelled
+        | UpgradeState::Completed => {}
+    }
+    if touched(upgrade) {
+        add(
+            format!("phasegate upgrade rollback {set}"),
+            "brings what it has touched back to what it had before, newest first",
+        );
+    }
+    add(
+        format!("phasegate upgrade log {set} --upgrade {}", upgrade.id),
+        "shows what was decided and done, and why",
+    );
+    all
+}
+
+/// Whether there is anything to take back.
+fn touched(upgrade: &Upgrade) -> bool {
+    !matches!(upgrade.purpose, Purpose::Rollback { .. })
+        && upgrade.members.values().any(phasegate_core::rollout::Member::is_touched)
+}
+
+/// The goal as arguments.
+fn wanted(goal: &Goal) -> String {
+    let argument = |change: &Change| match &change.component {
+        Component::Application => format!(" --to {}", change.to),
+        Component::Extension(name) => format!(" --extension {name}={}", change.to),
+    };
+    goal.changes().map(argument).collect()
+}
+
+fn lifted(change: &Change) -> String {
+    match &change.component {
+        Component::Application => change.to.to_string(),
+        Component::Extension(name) => format!("{} --extension {name}", change.to),
+    }
+}
