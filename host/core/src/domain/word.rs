@@ -41,7 +41,7 @@ impl WordKind {
 pub struct PersonsWord {
     /// What is wanted.
     pub kind: WordKind,
-    /// Who said it; the host itself, of an instance that a round trip has left.
+    /// Who said it.
     pub by: Actor,
     /// Why, one line.
     pub reason: String,

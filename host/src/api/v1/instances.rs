@@ -48,6 +48,7 @@ impl Named for Said {
     request_body = Option<wire::OverrideRequest>,
     responses((status = 200, description = "What holds from now on.", body = wire::InstanceOverride))
 )]
+#[expect(clippy::too_many_arguments, reason = "one for each part of the request")]
 pub(super) async fn say(
     State(host): State<Arc<Host>>,
     caller: Caller,

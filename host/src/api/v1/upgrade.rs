@@ -76,7 +76,7 @@ pub(super) async fn wish(
         return Err(Refusal::invalid("a bypass needs a reason: {\"reason\": \"…\"}"));
     }
     let asked = Asked { actor: caller.actor(), reason, key };
-    let detail = match exactly(wish, now, go_on, to.as_deref())? {
+    let detail = match exactly(wish, (now, go_on), to.as_deref())? {
         Exactly::Wish(wish) => host.wish(set, wish, asked).await?,
         Exactly::BackTo(id) => host.roll_back_to(set, id, asked).await?,
     };
@@ -90,7 +90,7 @@ enum Exactly {
     BackTo(UpgradeId),
 }
 
-fn exactly(wish: Wish, now: bool, go_on: bool, to: Option<&str>) -> Result<Exactly, Refusal> {
+fn exactly(wish: Wish, (now, go_on): (bool, bool), to: Option<&str>) -> Result<Exactly, Refusal> {
     let id = |text: &str| {
         UpgradeId::parse(text).map_err(|error| Refusal::invalid(format!("upgrade id {text:?} {error}")))
     };
@@ -195,7 +195,7 @@ mod tests {
             (Wish::Resume, true, false, None, None),
             (Wish::Cancel, false, true, None, None),
         ] {
-            assert_eq!(exactly(wish, now, go_on, to).ok(), expected, "{wish:?} {now} {go_on} {to:?}");
+            assert_eq!(exactly(wish, (now, go_on), to).ok(), expected, "{wish:?} {now} {go_on} {to:?}");
         }
     }
 
