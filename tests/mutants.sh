@@ -117,7 +117,7 @@ mutant update-domain-border $plan '        update_domain: candidate.update_domai
 mutant silence-takes-back-skip plan/standing.rs 'Some((before, _)) if before.participation != Participation::Proceed => decided(before),' ''
 mutant budget-check $limits 'limit.is_exceeded_by(fleet.unhealthy_count(), fleet.total())' 'limit.is_exceeded_by(0, fleet.total())'
 mutant room $admission 'if upgrade.is_forward() { room(upgrade, number, fleet) }' 'if false { room(upgrade, number, fleet) }'
-mutant room-forgets-the-rest $limits 'if !stays && !fleet.health(id).is_unhealthy() {' 'if !stays && fleet.health(id).is_unhealthy() {'
+mutant room-forgets-the-rest $limits 'if !stays && !fleet.health(id).is_unhealthy() && !doubted.contains(id) {' 'if !stays && fleet.health(id).is_unhealthy() {'
 mutant batch-of-those-that-were-there $limits 'of_batch(batch).take(batch_max)' 'of_batch(batch).take(batch_max.max(usize::MAX))'
 mutant any-initializing $waiting 'if fleet.initializing_count() > 0 {
         // It ends' 'if false {
@@ -184,10 +184,10 @@ mutant resume-asks-again $step '        ask(upgrade, &instance, out);
     }
 }
 
-fn effect_done' '    }
+/// Nobody looked for so long' '    }
 }
 
-fn effect_done'
+/// Nobody looked for so long'
 mutant prepare-anew $step '*until = (*until).max(now + upgrade.policy.prepare_max);' 'let _ = until;'
 mutant wait-for-a-fleet-that-went-down $step 'upgrade.recovering_until = Some(now + upgrade.policy.gate.deadline);' 'upgrade.recovering_until = None;'
 mutant unrecorded-change $step '        out.changed.insert(instance.clone());
@@ -287,6 +287,37 @@ mutant life-forbidden-waits-for-more $opens 'if let Some(banned) = &seen.forbidd
 mutant life-one-failure-goes-back $opens '.filter(|_| seen.more_failures() >= enough)' '.filter(|_| enough > 0)'
 mutant life-watch-ends-unseen lifecycle/watch.rs ' || observations == 0 {' ' {'
 mutant life-reload-takes-over-what-took-over lifecycle/reload/take_up.rs 'before.filter(|before| *before != active.generation) {' 'before.filter(|_| false) {'
+
+# What a batch is admitted on, and when a host doubts itself.
+evidence=rollout/evidence.rs word=kernel/state/evidence.rs doubts=kernel/doubts.rs bake=rollout/bake.rs
+mutant evidence-is-not-waited-for $evidence 'Evidence::Awaited { until } => Some(Waiting::Evidence { until }),' 'Evidence::Awaited { .. } => None,'
+mutant evidence-of-the-batch-before $gate '    upgrade.evidence_from = now + evidence::MOMENT;
+' ''
+mutant evidence-of-the-host-before $step '    upgrade.evidence_from = now;
+    evidence::ask(upgrade, out);' ''
+mutant evidence-nobody-is-asked-out-of-turn $gate 'evidence::ask(upgrade, out);' ''
+mutant evidence-missed-answer-is-not-asked-again kernel/judged.rs 'if after.settled_at() < from && after.is_silent() {' 'if false {'
+mutant evidence-silence-counts-at-once $word 'const ASKED: usize = 3;' 'const ASKED: usize = 1;'
+mutant evidence-silent-candidate $evidence '|| fleet.has_answered(id, upgrade.evidence_from)' '|| true'
+mutant evidence-never-left-out $evidence 'Some(since) => leave_out(' 'Some(since) if false => leave_out('
+mutant evidence-worse-answer-counts-when-committed kernel/state/instance.rs 'self.fold.health() == Health::Healthy && self.word.is_worse()' 'false && self.word.is_worse()'
+mutant evidence-live-silence-is-consent $live 'if !consents || first || fleet.has_answered(&candidate.id, from) {' 'if true {'
+mutant evidence-asked-twice-counts-twice kernel/state/instance.rs 'is_first || began_at.since(self.word.counted_at()) >= rhythm.interval / 2' 'true'
+mutant start-is-not-asked-soon kernel/judged.rs 'if after < health.interval {' 'if false {'
+mutant grace-ends-over-a-healthy-claim health/fold.rs 'at_grace_end == GraceEnd::HearOut && claim == Claim::Healthy' 'false && at_grace_end == GraceEnd::HearOut'
+mutant doubt-host-stood-still-is-not-told $doubts 'instance.was_not_looked_at(length)' '_ = (instance, length)'
+mutant doubt-late-time-out-counts kernel/judged.rs 'if stood_still_meanwhile(set, &decided) {' 'if false {'
+mutant doubt-never $doubts 'silent >= SILENT_LEAST && silent * 2 > untouched(set)' 'false && silent * 2 > untouched(set)'
+mutant doubt-of-a-start $word 'if self.has_spoken {' 'if true {'
+mutant doubt-for-ever $doubts 'let Some(since) = set.suspicion.take() else { return };' 'let Some(since) = set.suspicion else { return };'
+mutant doubt-restores $gate 'Some(until) if fleet.health(member.watched(id)).is_unhealthy() => {' 'Some(until) if false => {'
+mutant gate-passes-what-has-ended kernel/state/view.rs 'if instance.down && instance.fold.health() == Health::Healthy => Health::Unknown,' 'if false => Health::Unknown,'
+mutant bake-by-time-alone $bake 'if rounds >= bake.probes && over_at <= now' 'if over_at <= now'
+mutant bake-by-answers-alone $bake 'if rounds >= bake.probes && over_at <= now' 'if rounds >= bake.probes'
+mutant bake-judges-nobody $bake '        && gate::is_over_limit(upgrade, fleet)
+' '        && false
+'
+mutant short-deadline plan/feasibility.rs '(deadline < least).then_some(Finding::ShortDeadline { deadline, least })' 'None'
 
 # Guards that only a world with crashes, retries and instances that come and go can miss.
 mutant world-retry-survives-a-start $start 'out.writes.push(Write::Retry(name.clone(), None));' ''

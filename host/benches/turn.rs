@@ -81,6 +81,7 @@ fn scale_set(instances: usize) -> SetConfig {
         checkpoints: Checkpoints::default(),
         decisions: Decisions::Snapshot,
         defer_max: Duration::from_secs(600),
+        bake: None,
         prepare_max: Duration::from_secs(60),
     };
     let spec = ScaleSet {
@@ -185,6 +186,7 @@ impl Site {
             started_at: self.now.at,
             finished_at: self.now.at,
             again: false,
+            heard: Heard::Answer,
             outcome: Arc::new(Outcome {
                 stamp,
                 evaluation: Evaluation { at: self.now.at, ..Evaluation::default() },

@@ -48,6 +48,47 @@ fn boot() -> &'static str {
     })
 }
 
+/// A step of the machine's date, which somebody has set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// By so much.
+    pub by: Duration,
+    /// Whither.
+    pub forward: Direction,
+}
+
+/// Whither a clock was set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// To a later date.
+    Forward,
+    /// To an earlier one.
+    Back,
+}
+
+/// Less than that is a clock that is being brought in line, little by little.
+const STEP_LEAST: Duration = Duration::from_secs(2);
+
+/// Watches how far the date is from the boot clock.
+#[derive(Debug, Default)]
+pub struct Steps {
+    apart: Option<i64>,
+}
+
+impl Steps {
+    /// The step since the last look, if there was one.
+    pub fn look(&mut self, now: Now) -> Option<Step> {
+        let apart = now.wall.0.saturating_sub(now.at.0);
+        let moved = apart.saturating_sub(*self.apart.get_or_insert(apart));
+        let by = Duration::from_millis(moved.unsigned_abs());
+        if by < STEP_LEAST {
+            return None;
+        }
+        self.apart = Some(apart);
+        Some(Step { by, forward: if moved > 0 { Direction::Forward } else { Direction::Back } })
+    }
+}
+
 /// Gives the time. Cheap to copy.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
@@ -159,6 +200,18 @@ mod tests {
         }
         let other = Anchor { boot: "another".to_owned(), at: Timestamp(i64::MAX / 2), ..stood };
         assert!(Clock::resume(Some(&other)).now() >= other.at, "never back, on another boot neither");
+    }
+
+    #[test]
+    fn a_step_of_the_date_is_noticed_once() {
+        let now = |wall: i64, at: i64| Now { wall: WallTime(wall), at: Timestamp(at) };
+        let mut steps = Steps::default();
+        assert_eq!(steps.look(now(1_000_000, 5_000)), None, "wherever the two begin");
+        assert_eq!(steps.look(now(1_061_500, 65_000)), None, "the date is brought in line");
+        let step = steps.look(now(4_662_000, 66_000)).unwrap();
+        assert_eq!((step.by.as_secs(), step.forward), (3_601, Direction::Forward));
+        assert_eq!(steps.look(now(4_663_000, 67_000)), None, "once");
+        assert_eq!(steps.look(now(1_063_000, 68_000)).unwrap().forward, Direction::Back);
     }
 
     #[test]

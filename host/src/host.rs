@@ -97,6 +97,7 @@ impl Host {
             drivers,
             plugins: plugins.clone(),
             probe: parts::set_target(prober.clone(), plugins.clone(), Arc::clone(&by_set)),
+            ask: parts::ask(prober.clone()),
             forget: parts::forget(prober.clone(), plugins.clone(), by_set),
             measures: Arc::clone(&measures),
             keep: parts::keep_used(recorder.clone()),

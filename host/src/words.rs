@@ -5,7 +5,7 @@ use phasegate_core::domain::{
     Health, Participation, PersonsWord, ProcessState, RollingUpgradePolicy, Runs, WordKind,
 };
 use phasegate_core::kernel::report::WaitsFor;
-use phasegate_core::plan::{Finding, HoldReason, Resolved};
+use phasegate_core::plan::{BatchTime, Finding, HoldReason, Resolved};
 use phasegate_core::record::audit::{HoldState, Wait, What, WordNote};
 use phasegate_core::rollout::{BatchState, UpgradeErrorCode, UpgradeState, Wish};
 use phasegate_wire as wire;
@@ -88,6 +88,8 @@ pub(crate) fn wait_code(wait: Wait) -> wire::WaitingCode {
         Wait::Initializing => wire::WaitingCode::Initializing,
         Wait::Deferral => wire::WaitingCode::Deferral,
         Wait::NotAsked => wire::WaitingCode::NotAsked,
+        Wait::SelfDoubt => wire::WaitingCode::SelfDoubt,
+        Wait::Bake => wire::WaitingCode::Bake,
         Wait::Health => wire::WaitingCode::Health,
         Wait::Driver => wire::WaitingCode::Driver,
         Wait::Gate => wire::WaitingCode::Gate,
@@ -119,8 +121,20 @@ pub(crate) fn warning_code(finding: &Finding) -> wire::WarningCode {
         Finding::BatchesCut { .. } => wire::WarningCode::BatchesCut,
         Finding::FirstFailureRollsBack => wire::WarningCode::FirstFailureRollsBack,
         Finding::PauseAfterLast => wire::WarningCode::PauseAfterLast,
+        Finding::ShortDeadline { .. } => wire::WarningCode::ShortDeadline,
         Finding::ShortOpening { .. } => wire::WarningCode::ShortOpening,
         Finding::FleetUnhealthy { .. } => wire::WarningCode::FleetUnhealthy,
+    }
+}
+
+/// What a batch takes.
+pub(crate) fn batch_time(time: BatchTime) -> wire::BatchTime {
+    let BatchTime { evidence_max, wait, stable_for, pause } = time;
+    wire::BatchTime {
+        evidence_seconds_max: evidence_max.as_secs_f64(),
+        wait_seconds: wait.as_secs_f64(),
+        stable_for_seconds: stable_for.as_secs_f64(),
+        pause_seconds: pause.as_secs_f64(),
     }
 }
 

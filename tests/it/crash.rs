@@ -22,8 +22,10 @@ fn kill_9_in_mid_batch_and_on() {
     let host = site.host();
     site.wait_until_healthy();
     let started = site.json(&["upgrade", "start", "orders", "--to", "v2"]);
-    let planned = order(&started);
-    assert_eq!(planned.len(), 6, "the plan is made at once when everybody has answered");
+    let planned = wait_for("the plan, once everybody has answered since the start", || {
+        let planned = order(&site.json(&["upgrade", "status", "orders"]));
+        (planned.len() == 6).then_some(planned)
+    });
 
     // Kill it twice, each time inside a batch.
     let mut host = host;

@@ -35,6 +35,7 @@ mod doors;
 mod drivers;
 mod ends;
 mod events;
+mod evidence;
 mod hostile_instances;
 mod hostile_plugins;
 mod http;

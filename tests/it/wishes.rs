@@ -27,6 +27,12 @@ fn wait_for_versions(site: &Site, wanted: &str) {
     wait_for(&format!("the versions {wanted}"), || (versions(site) == wanted).then_some(()));
 }
 
+/// Healthy, and each with what it is to go back to.
+fn ready(site: &Site) {
+    let all = site.wait_until_healthy();
+    wait_for_versions(site, &vec!["v1"; all.len()].join(" "));
+}
+
 fn wait_for_state(site: &Site, wanted: &str) {
     wait_for(&format!("the state {wanted}"), || {
         let status = site.json(&["upgrade", "status", "orders"]);
@@ -48,12 +54,13 @@ fn a_cancel_at_once_and_a_rollback_leave_the_health_gate() {
         toml(&answers, "healthGate = { stableFor = \"PT1H\", deadline = \"PT2H\" }"),
     );
     let host = site.host();
-    site.wait_until_healthy();
+    ready(&site);
     site.json(&["upgrade", "start", "orders", "--to", "v2"]);
     wait_for_versions(&site, "v2 v1 v1");
-    say(&site, &["upgrade", "cancel", "orders", "--now", "--reason", "enough"]);
+    say(&site, &["upgrade", "cancel", "orders", "--now"]);
     wait_for_state(&site, "Cancelled");
-    assert_eq!(versions(&site), "v1 v1 v1", "what was in flight is back");
+    let log = site.run(&["upgrade", "log", "orders"]).stdout;
+    assert_eq!(versions(&site), "v1 v1 v1", "what was in flight is back: {log}");
 
     site.json(&["upgrade", "start", "orders", "--to", "v2"]);
     wait_for_versions(&site, "v2 v1 v1");
@@ -68,7 +75,7 @@ fn a_rollback_stops_where_it_does_not_help_and_a_person_may_go_on() {
     let site = Site::new();
     site.write("phasegate.toml", toml(&answers, "healthGate = { deadline = \"PT2S\" }"));
     let host = site.host();
-    site.wait_until_healthy();
+    ready(&site);
     assert_eq!(site.run(&["upgrade", "start", "orders", "--to", "v2", "--wait"]).code, 0);
     answers.say(2, UNHEALTHY);
     let back = site.run(&["upgrade", "rollback", "orders", "--wait"]);
@@ -86,9 +93,9 @@ fn what_a_person_says_about_an_instance_counts_until_it_is_taken_back() {
     let site = Site::new();
     site.write("phasegate.toml", toml(&answers, ""));
     let host = site.host();
-    site.wait_until_healthy();
+    ready(&site);
     let stranger = site.run(&["instance", "hold", "orders", "7", "--reason", "a disk"]);
-    assert_eq!(stranger.code, 1, "{stranger:?}");
+    assert_eq!(stranger.code, 2, "{stranger:?}");
     assert_eq!(site.run(&["instance", "hold", "orders", "0"]).code, 2, "why?");
     assert_eq!(site.run(&["instance", "release", "orders", "0"]).code, 1, "nothing was said");
     say(&site, &["instance", "hold", "orders", "0", "--reason", "a disk", "--for", "PT2H"]);
@@ -98,12 +105,12 @@ fn what_a_person_says_about_an_instance_counts_until_it_is_taken_back() {
 
     host.kill();
     let host = site.host();
-    site.wait_until_healthy();
+    ready(&site);
     let held = &site.instances()[0]["override"];
     assert_eq!((&held["kind"], &held["reason"]), (&"hold".into(), &"a disk".into()), "{held}");
     site.json(&["upgrade", "start", "orders", "--to", "v2"]);
     wait_for("the one that is held", || {
-        let status = site.json(&["upgrade", "status", "orders"]);
+        let status = site.json(&["upgrade", "status", "orders", "--detail"]);
         (status["waitingFor"]["code"] == "deferral").then_some(())
     });
     assert_eq!(versions(&site), "v1 v1 v2");
@@ -114,7 +121,7 @@ fn what_a_person_says_about_an_instance_counts_until_it_is_taken_back() {
     say(&site, &["instance", "release", "orders", "1"]);
     assert_eq!(site.run(&["upgrade", "retry", "orders"]).code, 0);
     wait_for_versions(&site, "v2 v2 v2");
-    let log = site.run(&["log"]).stdout;
+    let log = site.run(&["upgrade", "log", "orders"]).stdout;
     assert!(log.contains("a demo") && log.contains("CVE-2026-1"), "{log}");
     host.stop();
 }
@@ -125,17 +132,17 @@ fn an_upgrade_begins_at_its_time_and_a_person_goes_past_one_checkpoint() {
     let site = Site::new();
     site.write("phasegate.toml", toml(&answers, "pauseAfterPhase = [0]"));
     let host = site.host();
-    site.wait_until_healthy();
+    ready(&site);
     let past = site.run(&["upgrade", "start", "orders", "--to", "v2", "--at", "2020-01-01T00:00:00Z"]);
-    assert_eq!(past.code, 1, "{past:?}");
+    assert_eq!(past.code, 2, "{past:?}");
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let at = Timestamp(i64::try_from(now.as_millis()).unwrap() + 4000);
     let at = at.to_string();
     site.json(&["upgrade", "start", "orders", "--to", "v2", "--at", &at]);
-    let status = site.json(&["upgrade", "status", "orders"]);
+    let status = site.json(&["upgrade", "status", "orders", "--detail"]);
     assert_eq!(status["waitingFor"]["code"], "scheduled", "{status}");
     wait_for("the checkpoint", || {
-        let status = site.json(&["upgrade", "status", "orders"]);
+        let status = site.json(&["upgrade", "status", "orders", "--detail"]);
         (status["waitingFor"]["code"] == "paused").then_some(())
     });
     assert_eq!(versions(&site), "v2 v1");

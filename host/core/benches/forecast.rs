@@ -15,7 +15,7 @@
 use std::time::Duration;
 
 use phasegate_core::domain::*;
-use phasegate_core::health::FoldSettings;
+use phasegate_core::health::{FoldSettings, GraceEnd};
 use phasegate_core::sim::forecast::{
     AtTheirWord, Fleet, Invented, Pace, Probes, Rates, Setup, Span, Tell, Watch, plan_of, run,
 };
@@ -58,6 +58,7 @@ fn setup(instances: usize) -> Setup {
             checkpoints: Checkpoints::default(),
             decisions: Decisions::Snapshot,
             defer_max: Duration::from_secs(600),
+            bake: None,
             prepare_max: prepare_max(Duration::from_secs(10), 1, interval, interval),
         },
         freeze: FreezeWindows::default(),
@@ -65,6 +66,7 @@ fn setup(instances: usize) -> Setup {
             number_of_probes: 1,
             grace_period: Duration::from_secs(10),
             fail_state: Claim::Unknown,
+            at_grace_end: GraceEnd::HearOut,
         },
         interval,
         pace: Pace { apply: span(2, 10), start: span(1, 10), person: Duration::from_secs(300) },

@@ -69,7 +69,7 @@ pub fn override_policy(set: &mut ScaleSet, given: &[(&str, &str)]) -> Result<(),
     let mut policy = Policy::of(set);
     apply(&POLICY, &upgrade, &mut policy, given)?;
     apply(&ROLLING, &rolling, &mut policy, given)?;
-    apply(&GATE, &gate, &mut policy.rules.gate, given)?;
+    apply(&GATE, &gate, &mut policy.gate, given)?;
     policy.give(set);
     let mut health = Health::of(&set.health);
     apply(&HEALTH, &probes, &mut health, given)?;

@@ -6,17 +6,67 @@ use super::freeze;
 use super::rules::{batches, phases};
 use crate::keys::{Form, Given, Is, Key, Section, Value, no_check};
 use phasegate_core::domain::{
-    Checkpoints, Decisions, FailureRules, FreezeWindows, HealthGate, OnBreach, OnInstanceFailure, Percent,
-    Phase, RetryRule, RollingUpgradePolicy, ScaleSet, UpgradePolicy,
+    Bake, Checkpoints, Decisions, FailureRules, FreezeWindows, HealthGate, HealthSettings, OnBakeFailure,
+    OnBreach, OnInstanceFailure, Percent, Phase, RetryRule, RollingUpgradePolicy, ScaleSet, UpgradePolicy,
 };
+
+/// What `healthGate` says. What it does not say follows from how instances are probed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct GateKeys {
+    wait: Duration,
+    stable_for: Option<Duration>,
+    deadline: Option<Duration>,
+}
+
+impl GateKeys {
+    fn resolved(self, health: &HealthSettings) -> HealthGate {
+        let Self { wait, stable_for, deadline } = self;
+        let stable_for = stable_for.unwrap_or_else(|| HealthGate::stable_by_default(wait, deadline, health));
+        let by_default = || HealthGate::deadline_by_default(wait, stable_for, health);
+        HealthGate { wait, stable_for, deadline: deadline.unwrap_or_else(by_default) }
+    }
+}
+
+/// What `bake` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct BakeKeys {
+    duration: Option<Duration>,
+    probes: Option<u32>,
+    on_failure: OnBakeFailure,
+}
+
+impl BakeKeys {
+    fn of(bake: Option<Bake>) -> Self {
+        let Some(Bake { duration, probes, on_failure }) = bake else { return Self::default() };
+        Self { duration: Some(duration), probes: Some(probes), on_failure }
+    }
+
+    /// One of the two is enough for a bake.
+    fn resolved(self) -> Option<Bake> {
+        let Self { duration, probes, on_failure } = self;
+        let is_written = duration.is_some() || probes.is_some();
+        is_written.then(|| Bake {
+            duration: duration.unwrap_or_default(),
+            probes: probes.unwrap_or(BAKE_PROBES),
+            on_failure,
+        })
+    }
+}
+
+/// How often everybody is asked where only a time is written.
+const BAKE_PROBES: u32 = 1;
 
 /// Everything that `[scaleSets.upgradePolicy]` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Policy {
     /// What one upgrade goes by; how long it waits before its snapshot is not said here.
     pub(super) rules: UpgradePolicy,
+    /// When an upgraded instance counts as good, as far as that is written.
+    pub(super) gate: GateKeys,
     pub(super) retry: Option<RetryRule>,
     pub(super) freeze: FreezeWindows,
+    /// How long it looks on in the end.
+    bake: BakeKeys,
 }
 
 pub(super) const POLICY: Section<Policy> = Section {
@@ -119,9 +169,26 @@ pub(super) const POLICY: Section<Policy> = Section {
         Key::<Policy>::table(
             "healthGate",
             "{ wait = \"PT0S\", stableFor = \"PT10S\", deadline = \"PT5M\" }",
-            Is::Table(|| GATE.shape(), |policy, table| GATE.read(table, &mut policy.rules.gate)),
+            Is::Table(|| GATE.shape(), |policy, table| GATE.read(table, &mut policy.gate)),
         )
         .doc("when an upgraded instance counts as good"),
+        Key::<Policy>::table(
+            "bake",
+            "{ duration = \"PT10M\", probes = 3 }",
+            Is::Table(|| BAKE.shape(), |policy, table| BAKE.read(table, &mut policy.bake)),
+        )
+        .doc(
+            "how long an upgrade stays in progress and looks on after its last batch; without it, it has Completed then",
+        ),
+        Key::<Policy>::preset(
+            "onBakeFailure",
+            "\"rollback\"",
+            Is::Word(&[
+                ("rollback", |policy| policy.bake.on_failure = OnBakeFailure::RollBack),
+                ("stop", |policy| policy.bake.on_failure = OnBakeFailure::Stop),
+            ]),
+        )
+        .doc("what follows when maxUnhealthyUpgradedInstancePercent is passed during the bake"),
     ],
     check: |_, given| {
         if given.has("retryLimit") && given.are_sound(&["retryLimit"]) && !given.has("retryAfter") {
@@ -211,23 +278,47 @@ pub(super) const ROLLING: Section<Policy> = Section {
     check: no_check,
 };
 
-pub(super) const GATE: Section<HealthGate> = Section {
+pub(super) const GATE: Section<GateKeys> = Section {
     keys: &[
-        Key::<HealthGate>::preset("wait", "\"PT0S\"", Is::Span(None, |gate, wait| gate.wait = wait))
+        Key::<GateKeys>::preset("wait", "\"PT0S\"", Is::Span(None, |gate, wait| gate.wait = wait))
             .doc("health is not looked at before"),
-        Key::<HealthGate>::preset(
+        Key::<GateKeys>::optional(
             "stableFor",
-            "\"PT0S\"",
-            Is::Span(None, |gate, time| gate.stable_for = time),
+            "\"PT10S\"",
+            Is::Span(None, |gate, time| gate.stable_for = Some(time)),
         )
-        .example("\"PT10S\"")
-        .doc("Healthy without a break for this long"),
-        // Azure: an upgraded instance that is not healthy after 5 minutes has failed.
-        Key::<HealthGate>::preset("deadline", "\"PT5M\"", Is::Span(None, |gate, time| gate.deadline = time))
-            .bounds("more than both together")
-            .doc("later the instance counts as failed"),
+        .without("interval × 1.5, and no more than a written `deadline` leaves")
+        .doc("Healthy without a break for this long; `PT0S`: one answer is enough"),
+        Key::<GateKeys>::optional(
+            "deadline",
+            "\"PT5M\"",
+            Is::Span(None, |gate, time| gate.deadline = Some(time)),
+        )
+        .without("`PT5M`, or wait + gracePeriod + interval × probes + stableFor where that is more")
+        .bounds("more than both together")
+        .doc("later the instance counts as failed"),
     ],
     check: check_gate,
+};
+
+const BAKE: Section<BakeKeys> = Section {
+    keys: &[
+        Key::<BakeKeys>::optional(
+            "duration",
+            "\"PT10M\"",
+            Is::Span(None, |bake, time| bake.duration = Some(time)),
+        )
+        .without("no bake, or by `probes` alone")
+        .doc("at least so long"),
+        Key::<BakeKeys>::optional(
+            "probes",
+            "3",
+            Is::Whole(0, 1_000_000, |bake, probes| bake.probes = Some(probes)),
+        )
+        .without("no bake, or 1 with `duration`")
+        .doc("and until everybody has been asked so many times"),
+    ],
+    check: no_check,
 };
 
 fn phase_names() -> Form {
@@ -245,15 +336,17 @@ fn mode(_: &mut Policy, value: &Value<'_>) -> Option<()> {
     if is("Rolling") { Some(()) } else { value.choice(&[("Rolling", ())]) }
 }
 
-fn check_gate(gate: &mut HealthGate, given: &mut Given<'_>) {
+fn check_gate(gate: &mut GateKeys, given: &mut Given<'_>) {
     const KEYS: [&str; 3] = ["deadline", "stableFor", "wait"];
-    let least = gate.wait + gate.stable_for;
-    if !given.are_sound(&KEYS) || least < gate.deadline {
+    let least = gate.wait + gate.stable_for.unwrap_or_default();
+    // Where it is not written it is long enough.
+    let Some(deadline) = gate.deadline else { return };
+    if !given.are_sound(&KEYS) || least < deadline {
         return;
     }
     // One of the three was written, since the presets fit.
     let written = KEYS.into_iter().find(|key| given.has(key)).unwrap_or("deadline");
-    let (least, deadline) = (least.as_secs_f64(), gate.deadline.as_secs_f64());
+    let (least, deadline) = (least.as_secs_f64(), deadline.as_secs_f64());
     given.conflict(
         written,
         format!("leaves no time: wait and stableFor take {least} s, deadline is {deadline} s"),
@@ -279,19 +372,36 @@ impl Policy {
             failure: FailureRules::default(),
             checkpoints: Checkpoints::default(),
             decisions: Decisions::default(),
+            bake: None,
             defer_max: Duration::ZERO,
             prepare_max: Duration::ZERO,
         };
-        Self { rules, retry: None, freeze: FreezeWindows::default() }
+        let (gate, bake) = (GateKeys::default(), BakeKeys::default());
+        Self { rules, gate, bake, retry: None, freeze: FreezeWindows::default() }
     }
 
     /// What a scale set has.
     pub(super) fn of(set: &ScaleSet) -> Self {
-        Self { rules: set.policy.clone(), retry: set.retry, freeze: set.freeze.clone() }
+        let HealthGate { wait, stable_for, deadline } = set.policy.gate;
+        Self {
+            rules: set.policy.clone(),
+            gate: GateKeys { wait, stable_for: Some(stable_for), deadline: Some(deadline) },
+            bake: BakeKeys::of(set.policy.bake),
+            retry: set.retry,
+            freeze: set.freeze.clone(),
+        }
+    }
+
+    /// The rules, where instances are probed so.
+    pub(super) fn rules(&self, health: &HealthSettings) -> UpgradePolicy {
+        let prepare_max = health.prepare_max();
+        let (gate, bake) = (self.gate.resolved(health), self.bake.resolved());
+        UpgradePolicy { gate, bake, prepare_max, ..self.rules.clone() }
     }
 
     /// Gives a scale set all of it.
     pub(super) fn give(self, set: &mut ScaleSet) {
-        (set.policy, set.retry, set.freeze) = (self.rules, self.retry, self.freeze);
+        set.policy = self.rules(&set.health);
+        (set.retry, set.freeze) = (self.retry, self.freeze);
     }
 }

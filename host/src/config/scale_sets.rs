@@ -17,7 +17,7 @@ use crate::keys::{Form, Given, Is, Key, Section, Spot, Value};
 use phasegate_core::domain::ids::NUMBERED_LEN_MAX;
 use phasegate_core::domain::{
     APPLICATION, ExtensionName, FreshIds, Instance, InstanceId, Model, PluginName, ScaleSet, ScaleSetName,
-    UpgradePolicy, Version,
+    Version,
 };
 
 /// The keys of one scale set as they are written.
@@ -222,13 +222,14 @@ pub(super) fn read_all(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<
 
 impl Set {
     fn finish(self) -> Option<ScaleSet<DriverConfig>> {
-        let Policy { rules, retry, freeze } = self.policy;
-        let ModelKeys { version, extensions } = self.model;
         let health = self.health.settings();
+        let rules = self.policy.rules(&health);
+        let Policy { retry, freeze, .. } = self.policy;
+        let ModelKeys { version, extensions } = self.model;
         Some(ScaleSet {
             name: self.name?,
             plugin: self.plugin?,
-            policy: UpgradePolicy { prepare_max: health.prepare_max(), ..rules },
+            policy: rules,
             health,
             retry,
             freeze,

@@ -20,6 +20,7 @@ use crate::probe::{Ended, Prober, Target};
 use crate::recording::{self, Recorder, Used};
 use crate::shell::{Door, Forget};
 use phasegate_core::domain::{InstanceFacts, Origin, Outcome, PluginName, ScaleSetName};
+use phasegate_core::kernel::effect::Ask;
 use phasegate_core::kernel::{Event, SetConfig};
 use phasegate_core::record::Stored;
 use phasegate_wasm::{CodeCache, Runtime, RuntimeError};
@@ -104,6 +105,13 @@ pub(super) fn forget(prober: Arc<Prober>, plugins: PluginHands, plugin_of: Arc<P
         if let Some(name) = plugin_of.get(scale_set) {
             plugins.forget(name, scale_set, instance);
         }
+    })
+}
+
+/// Tells the prober whom to ask out of turn.
+pub(super) fn ask(prober: Arc<Prober>) -> Arc<dyn Fn(Ask) + Send + Sync> {
+    Arc::new(move |Ask { scale_set, instances, after }: Ask| {
+        instances.iter().for_each(|instance| prober.ask(&scale_set, instance, after));
     })
 }
 

@@ -178,7 +178,8 @@ impl PluginWorker {
         let evaluation = Evaluation { at: round.finished_at, ..Evaluation::default() };
         let outcome = Outcome { stamp: self.stamp(), evaluation, result: Err(PluginFailure::Overloaded) };
         let Round { epoch, started_at, finished_at, .. } = *round;
-        Ticket { epoch, started_at, finished_at, again: false }.decided(batch::key(round), outcome)
+        let heard = round.observation.heard();
+        Ticket { epoch, started_at, finished_at, again: false, heard }.decided(batch::key(round), outcome)
     }
 
     /// Exchanges the plugin, after the rounds that wait. Memory survives, and the latest round of each

@@ -1,7 +1,7 @@
 //! The prober: one task keeps all due times and starts a short task for each probe.
 //!
 //! ```text
-//!  set, remove, probe_now ──> runner task: schedule ──> probe tasks (bounded in number)
+//!  set, remove, ask ────────> runner task: schedule ──> probe tasks (bounded in number)
 //!                                  ^  │                        │
 //!                                  │  └──> sink(round)         │
 //!                                  └───────────────────────────┘
@@ -48,7 +48,7 @@ type Name = (ScaleSetName, InstanceId);
 enum Command {
     Set(Target),
     Remove(Name),
-    ProbeNow(Name),
+    Ask(Name, Duration),
 }
 
 impl Prober {
@@ -98,9 +98,9 @@ impl Prober {
         self.send(Command::Remove((scale_set.clone(), instance.clone())));
     }
 
-    /// Probes a target at once, or as soon as its running probe has ended.
-    pub fn probe_now(&self, scale_set: &ScaleSetName, instance: &InstanceId) {
-        self.send(Command::ProbeNow((scale_set.clone(), instance.clone())));
+    /// Probes a target so long from now at the latest, or as soon as its running probe has ended.
+    pub fn ask(&self, scale_set: &ScaleSetName, instance: &InstanceId, after: Duration) {
+        self.send(Command::Ask((scale_set.clone(), instance.clone()), after));
     }
 
     /// How late probes start.
@@ -198,9 +198,9 @@ impl Runner {
                     self.flights.abandon(slot);
                 }
             }
-            Command::ProbeNow(name) => {
+            Command::Ask(name, after) => {
                 if let Some(slot) = self.slots.get(&name) {
-                    self.schedule.hasten(*slot, now);
+                    self.schedule.hasten(*slot, now.saturating_add(after));
                 }
             }
         }

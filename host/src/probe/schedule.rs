@@ -141,7 +141,8 @@ impl Schedule {
         }
     }
 
-    /// Makes a target due now, or as soon as its running probe ends.
+    /// Makes a target due at a time at the latest, or as soon as its running probe ends: it is never asked twice at
+    /// once, and no other target is asked sooner or later for it.
     pub(super) fn hasten(&mut self, slot: Slot, now: Duration) {
         if let Some(Plan { turn: Turn::Running { then, .. }, .. }) = self.plans.get_mut(&slot) {
             *then = Then::AtOnce;

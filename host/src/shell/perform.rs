@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use phasegate_core::domain::{Component, InstanceId, OperationId, ScaleSetName, Seen, Touched};
-use phasegate_core::kernel::effect::{Create, Delete, Ensure, Observe, Target, Used};
+use phasegate_core::kernel::effect::{Ask, Create, Delete, Ensure, Observe, Target, Used};
 use phasegate_core::kernel::event::{Created, Deleted, Done, Observed, Superseded};
 use phasegate_core::kernel::{Effect, Event};
 
@@ -31,6 +31,8 @@ pub struct Hands {
     pub probe: Arc<dyn Fn(Target) + Send + Sync>,
     /// Tells the prober and the plugins that an instance is gone.
     pub forget: Forget,
+    /// Tells the prober to ask out of turn.
+    pub ask: Arc<dyn Fn(Ask) + Send + Sync>,
     /// Takes note of how long things took.
     pub measures: Arc<Measures>,
     /// Tells the recording which decisions an upgrade has gone by.
@@ -42,6 +44,7 @@ pub(super) fn perform(hands: &Hands, effect: Effect) {
     match effect {
         Effect::Probe(announced) => (hands.probe)(announced.target()),
         Effect::Forget(scale_set, instance) => (hands.forget)(&scale_set, &instance),
+        Effect::Ask(ask) => (hands.ask)(ask),
         Effect::Keep(used) => (hands.keep)(used),
         Effect::End(scale_set, operation) => {
             if let Some(driver) = hands.drivers.get(&scale_set) {

@@ -3,9 +3,11 @@
 //! What a driver has said is said once: the lines that follow from it point back.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
+use crate::clock::{Direction, Step};
 use phasegate_core::domain::ScaleSetName;
-use phasegate_core::kernel::Changes;
+use phasegate_core::kernel::{Changes, SelfDoubt};
 use phasegate_core::lifecycle::Loudness;
 use phasegate_core::record::Write;
 use phasegate_core::record::audit::{Entry, What};
@@ -35,6 +37,26 @@ impl Said {
         let quoted = of_set.map(|(_, text)| text).find(|text| line.contains(text.as_str()));
         quoted.map_or_else(|| line.clone(), |text| line.replace(text.as_str(), SAID_BEFORE))
     }
+}
+
+/// Says that nobody was looked at for a while.
+pub(super) fn stood_still(length: Duration) {
+    tracing::warn!(
+        "this host stood still for {:.1} s: it was stopped, its machine slept, or it got no CPU; nobody is judged by that \
+         time",
+        length.as_secs_f64(),
+    );
+}
+
+/// Says that somebody has set the date.
+pub(super) fn clock_step(step: Step) {
+    let Step { by, forward } = step;
+    let whither = if forward == Direction::Forward { "forward" } else { "back" };
+    tracing::warn!(
+        "the machine's clock was set {whither} by {:.1} s: freeze windows, the trail and plugins see the new date; no \
+         order, no id and no duration changes by it",
+        by.as_secs_f64(),
+    );
 }
 
 /// Says what was recorded; the small steps of single instances only to who asks.
@@ -96,6 +118,17 @@ pub(super) fn changed(remembered: &mut Said, changes: &Changes) {
             Loudness::Info => tracing::info!("{said}"),
             Loudness::Warning => tracing::warn!("{said}"),
             Loudness::Error => tracing::error!("{said}"),
+        }
+    }
+    for (scale_set, doubt) in &changes.doubts {
+        match doubt {
+            SelfDoubt::Began { silent, of } => tracing::warn!(
+                %scale_set,
+                "{silent} of {of} instances that nothing has touched went silent at once: this host doubts what it sees, \
+                 admits nothing, and fails and restores nobody for silence until they answer or a person bypasses it; see \
+                 its network, resolver and descriptors",
+            ),
+            SelfDoubt::Ended => tracing::info!(%scale_set, "this host trusts what it sees again"),
         }
     }
     for (scale_set, instance, text) in &changes.troubles {

@@ -55,6 +55,7 @@ fn house(moods: Vec<StoreError>) -> House {
         plugins: PluginHands::new(&[], parts),
         probe: Arc::new(|_| ()),
         forget: Arc::new(|_, _| ()),
+        ask: Arc::new(|_| ()),
         measures: Arc::default(),
         keep: Arc::new(|_| ()),
     };

@@ -16,13 +16,16 @@ use phasegate_core::record::{Commit, Made, Opened, Store, StoreError, Write};
 use super::door::Inside;
 use super::perform::{Hands, perform};
 use super::say;
-use crate::clock::Clock;
+use crate::clock::{Clock, Steps};
 
 /// Events taken in by one turn: one look for many answers.
 const EVENTS_PER_TURN: usize = 1024;
 
-/// How long the loop sleeps when nothing is due.
-const IDLE: Duration = Duration::from_secs(3600);
+/// How long the loop sleeps when nothing is due: it notices that it stood still by having slept too long.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// So much longer than it wanted to sleep is no busy machine: the process or the machine was stopped.
+const STOOD_STILL: Duration = Duration::from_secs(3);
 
 /// The kernel, its record and its hands.
 pub struct Shell {
@@ -38,6 +41,7 @@ pub struct Shell {
     held: Option<Vec<Effect>>,
     /// What its log has quoted.
     said: say::Said,
+    steps: Steps,
     /// When a view was published last, and whether it has changed since in what nobody waits for.
     published: Published,
 }
@@ -78,6 +82,7 @@ impl Shell {
             hands,
             held,
             said: say::Said::default(),
+            steps: Steps::default(),
             published: Published::At(Duration::ZERO),
         }
     }
@@ -138,7 +143,9 @@ async fn turn_until_told(mut shell: Shell) -> Ended {
         };
         let mut ends = false;
         if events.is_empty() {
-            match shell.next(wake_at).await {
+            let (stood_still, next) = shell.next(wake_at).await;
+            events.extend(stood_still.map(Event::StoodStill));
+            match next {
                 Some(Event::Ending) => ends = true,
                 Some(event) => events.push(event),
                 None => {}
@@ -162,13 +169,27 @@ async fn turn_until_told(mut shell: Shell) -> Ended {
 }
 
 impl Shell {
-    /// The next event, or none when something is due.
-    async fn next(&mut self, wake_at: Option<Timestamp>) -> Option<Event> {
-        let wait = wake_at.map_or(IDLE, |at| at.since(self.clock.now())).min(IDLE);
+    /// How long the host stood still, if it did, and the next event, or none when something is due.
+    async fn next(&mut self, wake_at: Option<Timestamp>) -> (Option<Duration>, Option<Event>) {
+        let before = self.clock.now();
+        let wait = wake_at.map_or(IDLE, |at| at.since(before)).min(IDLE);
         let wait = match self.published {
             Published::Due(at) => wait.min(at.saturating_sub(self.clock.elapsed())),
             Published::At(_) => wait,
         };
+        let next = self.event(wait).await;
+        let longer = self.clock.now().since(before).saturating_sub(wait);
+        let stood_still = Some(longer).filter(|longer| *longer >= STOOD_STILL);
+        if let Some(length) = stood_still {
+            say::stood_still(length);
+        }
+        if let Some(step) = self.steps.look(ReadClock::now(&self.clock)) {
+            say::clock_step(step);
+        }
+        (stood_still, next)
+    }
+
+    async fn event(&mut self, wait: Duration) -> Option<Event> {
         tokio::select! {
             // The door is never the last to go: the hands of this loop hold one.
             event = self.inside.events.recv() => Some(event.unwrap_or(Event::Ending)),

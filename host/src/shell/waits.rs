@@ -41,7 +41,7 @@ pub async fn tell_waits(door: Door, trail: Arc<dyn ReadTrail>, clock: Clock) {
         let Ok((news, after)) = look.await else { return };
         told = after;
         for waits in news {
-            door.send(Event::Waits(waits)).await;
+            door.send(Event::Waits(Box::new(waits))).await;
         }
     }
 }

@@ -39,7 +39,9 @@ pub use log::{Log, LogEntry, LogKind};
 pub use past::{
     LatestUpgrade, LatestUpgrades, PastUpgrade, PastUpgrades, QuarantinedVersion, UpgradeInBrief, UpgradeKind,
 };
-pub use plan::{Frozen, Hold, HoldCode, Limits, Plan, PlanBatch, PlanDetail, Unseen, Warning, WarningCode};
+pub use plan::{
+    BatchTime, Frozen, Hold, HoldCode, Limits, Plan, PlanBatch, PlanDetail, Unseen, Warning, WarningCode,
+};
 pub use plugin::{
     Claim, Plugin, PluginChange, PluginCounters, PluginDiff, PluginFailing, PluginGeneration, PluginHistory,
     PluginLoad, PluginStage, PluginStageName, PluginStageState, PluginSwap, PluginVerdict, Plugins,

@@ -43,12 +43,15 @@ pub struct Unseen {
 /// before a start.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
 pub struct PlanDetail {
     /// The plain plan.
     #[serde(flatten)]
     pub plan: Plan,
     /// The policy's percentages as counts.
     pub limits: Limits,
+    /// What each batch takes beside the work of the driver.
+    pub batch_time: BatchTime,
     /// The freeze in force; null when there is none.
     pub frozen: Option<Frozen>,
     /// What to know before a start.
@@ -76,6 +79,22 @@ pub struct Limits {
     pub max_unhealthy_upgraded_instance_percent: u8,
     /// Sizes of the first batches; the last one goes on.
     pub batch_sizes: Vec<usize>,
+}
+
+/// What a batch takes beside the work of the driver, in seconds.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct BatchTime {
+    /// Until everybody has answered a probe that began after the batch before had ended: an interval and the time limit
+    /// of a probe, at most.
+    pub evidence_seconds_max: f64,
+    /// `healthGate.wait`.
+    pub wait_seconds: f64,
+    /// `healthGate.stableFor`.
+    pub stable_for_seconds: f64,
+    /// `pauseTimeBetweenBatches`.
+    pub pause_seconds: f64,
 }
 
 /// A freeze: nothing begins.
@@ -167,6 +186,8 @@ words! {
         FirstFailureRollsBack = "first-failure-rolls-back",
         /// A pause after the last phase has no effect.
         PauseAfterLast = "pause-after-last",
+        /// Less time for an upgraded instance than its probes and the gate take.
+        ShortDeadline = "short-deadline",
         /// Less time between freezes than an upgrade needs.
         ShortOpening = "short-opening",
         /// The fleet is unhealthier than a start allows.

@@ -31,7 +31,7 @@ words! {
         Record = "record",
         /// A person, to adopt the record.
         Holding = "holding",
-        /// The first decision about instances.
+        /// Answers of instances: the first ones, or those to probes that began after the batch before had ended.
         Evidence = "evidence",
         /// A look at what instances run.
         Look = "look",
@@ -53,6 +53,10 @@ words! {
         Deferral = "deferral",
         /// Instances that the host cannot ask, being short of something.
         NotAsked = "notAsked",
+        /// The host, which doubts what it sees: most instances that nothing has touched went silent at once.
+        SelfDoubt = "selfDoubt",
+        /// The bake of what was upgraded.
+        Bake = "bake",
         /// A fleet that is not healthy again after the host's restart.
         Health = "health",
         /// A driver that has an effect in hand.

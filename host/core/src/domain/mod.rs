@@ -53,11 +53,14 @@ pub use limits::{Isolation, OnFailure, PluginLimits};
 pub use membership::{Located, Membership};
 pub use natural::natural_cmp;
 pub use now::{Now, ReadClock, WallTime};
-pub use observation::{Answer, Decided, InstanceFacts, Observation, ProbeFailure, Response, Round};
+pub use observation::{Answer, Decided, Heard, InstanceFacts, Observation, ProbeFailure, Response, Round};
 pub use plugin_spec::{Forbidden, Gate, PluginSpec, Strategy, SwapRules};
 pub use policy::{BatchSize, HealthGate, Percent, RollingUpgradePolicy};
 pub use request::{Actor, By, InvalidRequestKey, RequestId, RequestKey, TEXT_BYTES_MAX};
-pub use rules::{Checkpoints, Decisions, FailureRules, OnBreach, OnInstanceFailure, PhaseName, RetryRule};
+pub use rules::{
+    Bake, Checkpoints, Decisions, FailureRules, OnBakeFailure, OnBreach, OnInstanceFailure, PhaseName,
+    RetryRule,
+};
 pub use runs::{CanTell, Looks, Runs, Seen, Sight};
 pub use shortage::{NotAsked, Shortage, Unasked, Unheard};
 pub use time::Timestamp;

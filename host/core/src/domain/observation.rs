@@ -102,6 +102,30 @@ pub struct Round {
     pub finished_at: Timestamp,
 }
 
+/// Whether an instance has answered a probe at all, whatever it said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// It has.
+    Answer,
+    /// It has not.
+    Silence,
+}
+
+impl Observation {
+    /// Whether any source has answered, be it something that nobody can read.
+    #[must_use]
+    pub fn heard(&self) -> Heard {
+        let is_silent = |answer: &Answer| match &answer.outcome {
+            Err(ProbeFailure::Timeout | ProbeFailure::Unreachable(_)) => true,
+            Ok(_)
+            | Err(ProbeFailure::Tls(_) | ProbeFailure::InvalidResponse(_) | ProbeFailure::BodyTooLarge(_)) => {
+                false
+            }
+        };
+        if self.answers.iter().all(is_silent) { Heard::Silence } else { Heard::Answer }
+    }
+}
+
 /// One evaluated probe round, on its way to the kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decided {
@@ -117,6 +141,8 @@ pub struct Decided {
     pub finished_at: Timestamp,
     /// Whether another plugin has judged this round before: it is no further probe.
     pub again: bool,
+    /// Whether the instance has answered.
+    pub heard: Heard,
     /// What the plugin said. Shared: most answers are the same as many others.
     pub outcome: Arc<Outcome>,
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::health::HealthSettings;
+
 /// Whole percent, 0 to 100.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -107,6 +109,37 @@ pub struct HealthGate {
     /// All of it must be over this long after the effect; else the instance failed. Azure: 5 min.
     pub deadline: Duration,
 }
+
+impl HealthGate {
+    /// What holds where the deadline is not written: as long as in Azure, or as long as an instance may take that is
+    /// slow and well.
+    #[must_use]
+    pub fn deadline_by_default(wait: Duration, stable_for: Duration, health: &HealthSettings) -> Duration {
+        AZURE_DEADLINE.max(Self::least(wait, health).saturating_add(stable_for))
+    }
+
+    /// What holds where it is not written how long an instance has to stay Healthy: one interval and a half, so that a
+    /// second probe is among them, and no more than a deadline leaves that is written.
+    #[must_use]
+    pub fn stable_by_default(
+        wait: Duration,
+        deadline: Option<Duration>,
+        health: &HealthSettings,
+    ) -> Duration {
+        let wanted = health.interval.saturating_add(health.interval / 2);
+        deadline.map_or(wanted, |deadline| wanted.min(deadline.saturating_sub(Self::least(wait, health))))
+    }
+
+    /// How long an instance may take that is slow and well, before it has to stay Healthy.
+    #[must_use]
+    pub fn least(wait: Duration, health: &HealthSettings) -> Duration {
+        let probes = health.interval.saturating_mul(health.number_of_probes);
+        wait.saturating_add(health.grace_period).saturating_add(probes)
+    }
+}
+
+/// Azure: an upgraded instance that is not healthy after 5 minutes has failed.
+const AZURE_DEADLINE: Duration = Duration::from_secs(300);
 
 #[cfg(test)]
 mod tests {

@@ -18,6 +18,29 @@ pub struct FailureRules {
     pub breach: OnBreach,
 }
 
+/// How long what was upgraded is looked at after the last batch before it is called good: both have to be over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Bake {
+    /// So long.
+    pub duration: Duration,
+    /// And so many probes of everybody.
+    pub probes: u32,
+    /// What is done when the limit of upgraded instances is passed meanwhile.
+    pub on_failure: OnBakeFailure,
+}
+
+/// What is done when an upgrade fails in its bake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OnBakeFailure {
+    /// The whole upgrade is rolled back.
+    #[default]
+    RollBack,
+    /// Stop.
+    Stop,
+}
+
 /// What is done about an instance that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -38,6 +38,7 @@ pub(crate) fn upgrade_policy(rolling: RollingUpgradePolicy) -> UpgradePolicy {
         failure: FailureRules::default(),
         checkpoints: Checkpoints::default(),
         decisions: Decisions::Snapshot,
+        bake: None,
         defer_max: Duration::from_secs(1800),
         prepare_max: Duration::from_secs(60),
     }

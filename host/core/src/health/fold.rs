@@ -5,6 +5,7 @@
 //!  Initializing ───────────────────────────────────────────────────> that claim ──┐ a change needs
 //!       │                                                                ^        │ numberOfProbes
 //!       └── grace period over ──> fail state ────────────────────────────┘ <──────┘ equal claims
+//!           (outside of the azure profile not over a Healthy claim: it is heard out)
 //! ```
 //!
 //! One grace period per value: once Initializing was left it never returns. A new life of the
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Claim, Health, HealthSettings, Timestamp};
+use crate::domain::{Claim, Health, HealthSettings, Profile, Timestamp};
 
 /// What the state machine needs to know of the probe settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +38,20 @@ pub struct FoldSettings {
     /// [`ProbeProtocol::fail_state`](crate::domain::ProbeProtocol::fail_state). During the grace
     /// period it means *not yet* and never ends it early.
     pub fail_state: Claim,
+    /// What the end of the grace period does to an instance that is just becoming healthy.
+    #[serde(default)]
+    pub at_grace_end: GraceEnd,
+}
+
+/// What the end of the grace period does to an instance that claims to be Healthy and has not done so often enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum GraceEnd {
+    /// It falls to the fail state, as in Azure.
+    #[default]
+    FailState,
+    /// It is heard out: it stays Initializing until it was Healthy often enough, or claims something else.
+    HearOut,
 }
 
 impl From<&HealthSettings> for FoldSettings {
@@ -45,6 +60,10 @@ impl From<&HealthSettings> for FoldSettings {
             number_of_probes: settings.number_of_probes,
             grace_period: settings.grace_period,
             fail_state: settings.protocol.fail_state(),
+            at_grace_end: match settings.profile {
+                Profile::Azure => GraceEnd::FailState,
+                Profile::Fleet => GraceEnd::HearOut,
+            },
         }
     }
 }
@@ -164,7 +183,7 @@ impl HealthFold {
     /// need not be taken in.
     #[must_use]
     pub fn settled(&self, claim: Claim) -> Settled {
-        let FoldSettings { grace_period, fail_state, number_of_probes: _ } = self.settings;
+        let FoldSettings { grace_period, fail_state, number_of_probes: _, at_grace_end: _ } = self.settings;
         if self.observed != Some(claim) {
             return Settled::No;
         }
@@ -182,10 +201,11 @@ impl HealthFold {
         self.streak >= self.settings.number_of_probes.max(1)
     }
 
-    /// Expiry is looked at before success: a streak that completes at the very end is too late.
+    /// In Azure expiry is looked at before success: a streak that completes at the very end is too late.
     fn judge_in_grace(&mut self, claim: Claim, now: Timestamp) -> Health {
-        let FoldSettings { grace_period, fail_state, number_of_probes: _ } = self.settings;
-        if now.since(self.started_at) >= grace_period {
+        let FoldSettings { grace_period, fail_state, number_of_probes: _, at_grace_end } = self.settings;
+        let heard_out = at_grace_end == GraceEnd::HearOut && claim == Claim::Healthy;
+        if now.since(self.started_at) >= grace_period && !heard_out {
             self.grace = Grace::Over;
             self.observed = Some(fail_state);
             self.streak = 1;

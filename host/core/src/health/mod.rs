@@ -5,4 +5,4 @@
 
 mod fold;
 
-pub use fold::{FoldSettings, HealthFold, Settled};
+pub use fold::{FoldSettings, GraceEnd, HealthFold, Settled};

@@ -8,11 +8,11 @@ use imbl::{OrdMap, OrdSet};
 use super::memory::Memories;
 use super::out::{About, Out};
 use super::perform::{self, Life};
-use super::state::{Census, Fleet, InstanceState, Place, SetState, Startup};
+use super::state::{Census, Evidence, Fleet, InstanceState, Place, SetState, Startup};
 use super::{held, look, sight, surge};
 use crate::domain::{
     By, Change, Component, Custody, DriverTraits, Goal, Instance, InstanceId, Located, Membership, Now,
-    OnFailure, PersonsWord, Runs, ScaleSet, ScaleSetName, Version,
+    OnFailure, PersonsWord, Runs, ScaleSet, ScaleSetName, Timestamp, Version,
 };
 use crate::record::audit::{Leaves, What};
 use crate::record::{Stored, StoredModel, Write};
@@ -114,6 +114,9 @@ fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out
         model,
         instances: OrdMap::new(),
         members: Census::default(),
+        evidence: Evidence::default(),
+        suspicion: None,
+        trusted_at: Timestamp::default(),
         unasked: OrdSet::new(),
         look_due: OrdSet::new(),
         looking: OrdSet::new(),

@@ -1,6 +1,7 @@
 //! Everything that a kernel may want done. Each is plain data and is done after its turn was recorded.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::domain::{
     Address, Component, Fence, HealthSettings, Instance, InstanceFacts, InstanceId, Located, OperationId,
@@ -25,6 +26,8 @@ pub enum Effect {
     Probe(Announced),
     /// An instance is gone: it is probed no longer, and what plugins remember of it is dropped.
     Forget(ScaleSetName, InstanceId),
+    /// Instances are to be asked out of turn.
+    Ask(Ask),
     /// The decisions that an upgrade has gone by are to be kept.
     Keep(Vec<Used>),
     /// The hands of a plugin have something to do.
@@ -170,6 +173,17 @@ impl Target {
     }
 }
 
+/// Instances to be asked out of turn: each once its running probe has ended, and nobody else sooner or later for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// The scale set.
+    pub scale_set: ScaleSetName,
+    /// Which.
+    pub instances: Vec<InstanceId>,
+    /// So long from now, unless their turn comes before.
+    pub after: Duration,
+}
+
 /// A decision that an upgrade has gone by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Used {
@@ -198,6 +212,7 @@ impl Effect {
             | Self::Observe(_)
             | Self::Probe(_)
             | Self::Forget(..)
+            | Self::Ask(_)
             | Self::Keep(_)
             | Self::Plugin(..) => None,
         }

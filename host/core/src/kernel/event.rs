@@ -1,5 +1,7 @@
 //! Everything that a kernel may be told.
 
+use std::time::Duration;
+
 use crate::domain::{
     Address, Component, Decided, Digest, DriverNote, Fence, Generation, InstanceId, NotAsked, OperationId,
     PluginName, ScaleSetName, Seen, Timestamp, Touched, UpgradeId,
@@ -18,6 +20,8 @@ pub enum Event {
     Judged(Vec<Decided>),
     /// A round was due in which nobody was asked: the host was short of something.
     NotAsked(NotAsked),
+    /// The host itself stood still for so long: nobody was looked at, and nothing was decided.
+    StoodStill(Duration),
     /// A driver has answered.
     Done(Done),
     /// A driver has answered to a creation.
@@ -31,7 +35,7 @@ pub enum Event {
     /// A driver reports something that no request was about.
     Note(DriverNote),
     /// An upgrade was seen to wait for something else than before.
-    Waits(Waits),
+    Waits(Box<Waits>),
     /// A plugin fails for most of its instances.
     PluginTrouble(PluginTrouble),
     /// Something happened to a plugin.

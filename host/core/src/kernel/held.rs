@@ -165,6 +165,7 @@ mod tests {
             | Effect::End(..)
             | Effect::Probe(_)
             | Effect::Forget(..)
+            | Effect::Ask(_)
             | Effect::Keep(_)
             | Effect::Plugin(..) => false,
         })

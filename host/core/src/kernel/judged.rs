@@ -1,18 +1,30 @@
 //! A judged probe round: into the health of its instance, and to the upgrade that it concerns.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::doubts;
+use super::effect::{Ask, Effect};
 use super::memory::Memories;
 use super::out::Out;
-use super::state::Fleet;
-use crate::domain::{Decided, NotAsked, Now};
+use super::state::{Fleet, Rhythm, SetState, Word};
+use crate::domain::{Decided, Health, Heard, InstanceId, NotAsked, Now, Profile};
 
 /// Takes in one judged round.
 pub(super) fn judged(fleet: &mut Fleet, memories: &mut Memories, decided: Decided, now: Now, out: &mut Out) {
     let Some(set) = fleet.change(&decided.scale_set) else { return };
     let id = decided.instance.clone();
-    let stands_in = set.stands_in();
+    if stood_still_meanwhile(set, &decided) {
+        let instances = vec![id];
+        let ask = Ask { scale_set: decided.scale_set, instances, after: Duration::ZERO };
+        out.effects.push(Effect::Ask(ask));
+        return;
+    }
+    let rhythm = Rhythm { interval: set.spec.health.interval, stands_in: set.stands_in() };
     let name = decided.scale_set.clone();
+    let word =
+        |set: &SetState| set.instance(&id).map(|instance| (instance.word.clone(), instance.is_doubted()));
+    let before_round = word(set);
     let mut asked_again = false;
     let folded = set.change(&id, |instance| {
         asked_again = instance.is_asked_again(&decided);
@@ -20,7 +32,7 @@ pub(super) fn judged(fleet: &mut Fleet, memories: &mut Memories, decided: Decide
         // Also the first of a generation: what another one has said is not in force.
         let stamp = &decided.outcome.stamp;
         let first = instance.latest.as_ref().is_none_or(|latest| latest.stamp != *stamp);
-        instance.judged(decided, stands_in).map(|(before, after)| (first, before, after))
+        instance.judged(decided, rhythm).map(|(before, after)| (first, before, after))
     });
     if asked_again {
         set.unasked.remove(&id);
@@ -28,6 +40,13 @@ pub(super) fn judged(fleet: &mut Fleet, memories: &mut Memories, decided: Decide
         set.dirty = true;
     }
     let Some((first, before, after)) = folded.flatten() else { return };
+    if let (Some(before), Some(after)) = (before_round, word(set)) {
+        heeded(set, &id, (&before, &after), out);
+        silenced(set, &id, (&before.0, &after.0), now, out);
+    }
+    if after == Health::Initializing {
+        soon_again(set, &id, out);
+    }
     if before != after {
         out.changes.health.push((name, id.clone(), before, after));
     }
@@ -35,6 +54,81 @@ pub(super) fn judged(fleet: &mut Fleet, memories: &mut Memories, decided: Decide
     // said "not now" may say something else.
     let deferred = |upgrade: &Arc<crate::rollout::Upgrade>| upgrade.deferred.contains_key(&id);
     set.dirty |= first || before != after || set.upgrade.as_ref().is_some_and(deferred);
+}
+
+/// Whether a probe took longer than its time limit allows: it was not the instance that let it wait.
+fn stood_still_meanwhile(set: &SetState, decided: &Decided) -> bool {
+    let limit = set.spec.health.timeout.saturating_add(TIMEOUT_LATE);
+    decided.heard == Heard::Silence && decided.finished_at.since(decided.started_at) > limit
+}
+
+/// How late a busy machine may notice that a time limit has passed.
+const TIMEOUT_LATE: Duration = Duration::from_secs(2);
+
+/// Most may have gone silent at once, or answer again.
+fn silenced(set: &mut SetState, id: &InstanceId, (before, after): (&Word, &Word), now: Now, out: &mut Out) {
+    if after.silent_since().is_some() {
+        doubts::suspect(set, now, out);
+    } else if before.is_silent()
+        && !after.is_silent()
+        && let Some(since) = set.suspicion
+    {
+        set.change(id, |instance| instance.was_not_heard(now.at.since(since)));
+        doubts::reconsider(set, now, out);
+    }
+}
+
+/// One that is Initializing is asked again soon: how long it takes to come up says nothing about how often it has to be
+/// asked afterwards. Not as in Azure, where the first verdict comes in the rhythm of all others.
+fn soon_again(set: &SetState, id: &InstanceId, out: &mut Out) {
+    let health = &set.spec.health;
+    let Some(instance) = set.instance(id) else { return };
+    // What a driver is busy with begins another life when it is done.
+    if health.profile == Profile::Azure || !instance.busy.is_empty() {
+        return;
+    }
+    let starting = u64::try_from(set.census().initializing().len()).unwrap_or(u64::MAX);
+    let after = SOON.of(health.interval, instance.word.rounds(), starting);
+    if after < health.interval {
+        let instances = vec![id.clone()];
+        out.effects.push(Effect::Ask(Ask { scale_set: set.spec.name.clone(), instances, after }));
+    }
+}
+
+/// How soon one is asked again that is Initializing: an eighth of the interval, then twice that, and so on.
+struct Soon {
+    least: Duration,
+    most: Duration,
+    /// A whole fleet that starts at once is asked no faster than so many instances a second.
+    a_second: u64,
+}
+
+const SOON: Soon = Soon { least: Duration::from_millis(100), most: Duration::from_secs(1), a_second: 1_000 };
+
+impl Soon {
+    fn of(&self, interval: Duration, rounds: u32, starting: u64) -> Duration {
+        let first = (interval / 8).clamp(self.least, self.most);
+        let grown = first.saturating_mul(1 << rounds.saturating_sub(1).min(16));
+        grown.max(Duration::from_millis(starting.saturating_mul(1_000) / self.a_second)).min(interval)
+    }
+}
+
+/// What an upgrade waits for may have come; what has not is asked for again, out of turn.
+fn heeded(
+    set: &mut SetState,
+    id: &InstanceId,
+    ((before, doubted_before), (after, doubted)): (&(Word, bool), &(Word, bool)),
+    out: &mut Out,
+) {
+    let Some(from) = set.active().and_then(|upgrade| upgrade.waits_for_evidence()) else { return };
+    let came = before.settled_at() < from && after.settled_at() >= from;
+    let answers_again = before.is_silent() && !after.is_silent();
+    set.dirty |= doubted != doubted_before || answers_again || (came && set.evidence().is_complete(from));
+    if after.settled_at() < from && after.is_silent() {
+        let instances = vec![id.clone()];
+        let ask = Ask { scale_set: set.spec.name.clone(), instances, after: Duration::ZERO };
+        out.effects.push(Effect::Ask(ask));
+    }
 }
 
 /// Takes in that an instance was not asked: its health stays as it is, and ages.

@@ -1,8 +1,9 @@
 //! An upgrade looks: one step of the rollout, and everything that follows from it in the same turn.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::effect::Effect;
+use super::effect::{Ask, Effect};
 use super::memory::Memories;
 use super::out::Out;
 use super::perform::{self, Creation, Life, Wish};
@@ -13,6 +14,9 @@ use super::{ended, surge};
 use crate::domain::{Now, ScaleSetName};
 use crate::record::Write;
 use crate::rollout::{Action, Event, Step, Upgrade, step};
+
+/// What begins in the millisecond in which a batch ended may have begun before.
+const A_MOMENT_LATER: Duration = Duration::from_millis(2);
 
 /// Whether the upgrade of a set has a reason to look.
 pub(super) fn is_woken(set: &SetState, now: Now) -> bool {
@@ -45,6 +49,10 @@ pub(super) fn look(
     trail::step(&upgrade, &before, &stepped.changed, set, now, out);
     record(&upgrade, &stepped, out);
     let actions = stepped.actions;
+    if !stepped.ask.is_empty() {
+        let instances = stepped.ask.into_iter().collect();
+        out.effects.push(Effect::Ask(Ask { scale_set: name.clone(), instances, after: A_MOMENT_LATER }));
+    }
     let ended = before.was_active() && !upgrade.is_active();
     set.upgrade = Some(upgrade);
     for action in actions {

@@ -21,9 +21,14 @@ mod boot;
 pub mod command;
 mod commit;
 mod done;
+mod doubts;
+#[cfg(test)]
+mod doubts_tests;
 pub mod effect;
 mod ended;
 pub mod event;
+#[cfg(test)]
+mod evidence_tests;
 mod held;
 mod judged;
 mod line;
@@ -59,7 +64,7 @@ pub use boot::SetConfig;
 pub use command::{Answer, Command, Reply, Request};
 pub use effect::Effect;
 pub use event::{Event, RefusedCommit};
-pub use out::Changes;
+pub use out::{Changes, SelfDoubt};
 pub use refusal::{Kind, Refusal};
 pub use start::{plan_now, wanted};
 pub use state::{Fleet, SetState};
@@ -258,13 +263,14 @@ impl Kernel {
                 }
             }
             Event::NotAsked(missed) => judged::not_asked(fleet, &missed),
+            Event::StoodStill(length) => doubts::stood_still(fleet, length),
             Event::Done(done) => done::done(fleet, done, now, out),
             Event::Created(created) => surge::created(fleet, created, now, out),
             Event::Deleted(deleted) => surge::deleted(fleet, deleted, now, out),
             Event::Observed(observed) => sight::observed(fleet, observed, now, out),
             Event::Superseded(heard) => held::superseded(fleet, heard, now, out),
             Event::Note(note) => note::note(fleet, note, now, out),
-            Event::Waits(waits) => note::waits(fleet, waits, now, out),
+            Event::Waits(waits) => note::waits(fleet, *waits, now, out),
             Event::PluginTrouble(trouble) => note::plugin_trouble(fleet, &trouble, now, out),
             // Dealt with where turns begin; nothing is known of one that comes later.
             Event::Request(_) | Event::Plugin(..) | Event::CommitRefused(_) | Event::Ending => {}

@@ -14,16 +14,24 @@ use crate::record::audit::{PluginWish, What};
 pub(super) fn note(fleet: &mut Fleet, note: DriverNote, now: Now, out: &mut Out) {
     let DriverNote { scale_set: name, instance: id, at, state, text } = note;
     let Some(set) = fleet.change(&name) else { return };
+    let in_gate = set.active().and_then(|upgrade| upgrade.members.behind(&id));
+    let in_gate = in_gate.is_some_and(|(_, member)| member.state.is_in_flight());
     let heard = set.change(&id, |instance| {
         instance.trouble = Some(Arc::new(Trouble { at: now.at, text: text.clone() }));
         // A note about the process before the latest effect comes too late to matter.
         if at >= instance.applied_at {
             instance.down = state == ProcessState::Exited;
+            if instance.down && in_gate {
+                // What the process has said that ended says nothing of the one that may come.
+                instance.fold.stopped();
+            }
         }
     });
     if heard.is_none() {
         return;
     }
+    // The gate looks: what ended has not been healthy without a break.
+    set.dirty = true;
     out.changes.troubles.push((name.clone(), id.clone(), text.clone()));
     let about = About { instance: Some(&id), ..About::set(&name) };
     out.audit(about, By::host(), What::Process { state, text }, now);
@@ -145,6 +153,29 @@ mod tests {
     }
 
     #[test]
+    fn the_gate_does_not_pass_on_the_word_of_a_process_that_has_ended() {
+        let mut set = orders();
+        set.spec.policy.gate.stable_for = Duration::from_secs(7);
+        let mut rig = Rig::new(vec![set]);
+        rig.all_healthy();
+        rig.effects.clear();
+        rig.start("v2");
+        let asked = rig.asked().remove(0);
+        rig.done(asked, Ok(()));
+        rig.judge("0", decision(0));
+        rig.pass(Duration::from_secs(1));
+        rig.turn(vec![note(&rig, ProcessState::Exited, 0)]);
+        rig.turn(vec![note(&rig, ProcessState::Restarted, 0)]);
+        rig.pass(Duration::from_secs(8));
+        assert_eq!(rig.upgrade().progress().successful, 0, "the new process has said nothing");
+        rig.judge("0", decision(0));
+        rig.pass(Duration::from_secs(6));
+        assert_eq!(rig.upgrade().progress().successful, 0, "not for long enough");
+        rig.pass(Duration::from_secs(2));
+        assert_eq!(rig.upgrade().progress().successful, 1);
+    }
+
+    #[test]
     fn what_an_upgrade_waits_for_is_put_down_while_it_runs() {
         let mut rig = Rig::healthy();
         rig.start("v2");
@@ -152,14 +183,14 @@ mod tests {
             let view = rig.kernel.fleet();
             let seen = crate::kernel::report::waiting(view, rig.set(), rig.now).unwrap();
             let (on, few, until) = (seen.wait(), seen.few(), seen.until());
-            Event::Waits(Waits {
+            Event::Waits(Box::new(Waits {
                 scale_set: name("orders"),
                 upgrade: UpgradeId::parse(upgrade).unwrap(),
                 on,
                 instances: few.first.into_iter().cloned().collect(),
                 count: few.count,
                 until,
-            })
+            }))
         };
         let id = rig.upgrade().id.to_string();
         let (other, this) = (waits(&rig, "orders-99"), waits(&rig, &id));

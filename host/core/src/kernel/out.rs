@@ -25,6 +25,20 @@ pub(super) struct Numbers {
     pub(super) operation: u64,
 }
 
+/// Whether the host doubts itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SelfDoubt {
+    /// Most of those that nothing has touched went silent within one interval.
+    Began {
+        /// So many are silent.
+        silent: usize,
+        /// Of so many that nothing has touched.
+        of: usize,
+    },
+    /// They answer again, or a person says that the host is well.
+    Ended,
+}
+
 /// What a watcher of the fleet should look at again.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Changes {
@@ -36,6 +50,8 @@ pub struct Changes {
     pub plugins: BTreeSet<PluginName>,
     /// What plugins have to say, for the log.
     pub said: Vec<Said>,
+    /// Sets of which the host doubts what it sees, or does so no longer.
+    pub doubts: Vec<(ScaleSetName, SelfDoubt)>,
     /// Drivers' complaints about instances.
     pub troubles: Vec<(ScaleSetName, InstanceId, String)>,
 }

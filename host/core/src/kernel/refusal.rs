@@ -197,7 +197,8 @@ pub enum Refusal {
     },
     /// What was to be rolled back was a rollback.
     #[error(
-        "upgrade `{0}` was a rollback itself; start an upgrade instead, or go back further with `--to ID`"
+        "upgrade `{0}` was a rollback itself; go on with what it has left with `--continue`, go back further with `--to ID`, or \
+         start an upgrade"
     )]
     WasRollback(UpgradeId),
     /// There is no way back to what it had brought.

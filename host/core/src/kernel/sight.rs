@@ -230,6 +230,7 @@ mod tests {
             rig.sees(asked, v("v1"));
         }
         rig.sees(late.clone(), v("v1"));
+        rig.everybody_answers();
         let asked = rig.asked().remove(0);
         rig.done(asked, Ok(()));
         rig.sees(late, v("v0"));

@@ -2,10 +2,13 @@
 //! the view that is published, the way back from a refused commit and an explored state are copies.
 
 mod census;
+mod evidence;
 mod instance;
 mod view;
 
 pub use census::Census;
+pub use evidence::{Evidence, Word};
+pub(super) use instance::Rhythm;
 pub use instance::{Answered, Busy, InstanceState, Place, StandIn, Trouble};
 pub use view::SetView;
 
@@ -117,6 +120,12 @@ pub struct SetState {
     pub(super) instances: OrdMap<InstanceId, Arc<InstanceState>>,
     /// Those that count, by health.
     pub(super) members: Census,
+    /// Those that count, by what is known of them.
+    pub(super) evidence: Evidence,
+    /// Since when the host doubts itself: most of those that nothing has touched went silent at once.
+    pub suspicion: Option<Timestamp>,
+    /// Silence that began before says nothing about the host.
+    pub(super) trusted_at: Timestamp,
     /// Those that could not be asked last, some of which may be gone.
     pub(super) unasked: OrdSet<InstanceId>,
     /// When an instance is to be started or deleted again.
@@ -170,6 +179,12 @@ impl SetState {
         &self.members
     }
 
+    /// The instances that count, by what is known of them.
+    #[must_use]
+    pub fn evidence(&self) -> &Evidence {
+        &self.evidence
+    }
+
     /// The latest upgrade that did anything, as far as it has ended.
     #[must_use]
     pub fn touched(&self) -> Option<&Upgrade> {
@@ -190,10 +205,12 @@ impl SetState {
     ) -> Option<T> {
         let instance = Arc::make_mut(self.instances.get_mut(id)?);
         let (before, due_before, look_before) = (instance.counted(), instance.retry_at, instance.look_at);
+        let told_before = instance.told();
         let out = change(instance);
         let (after, due_after, look_after) = (instance.counted(), instance.retry_at, instance.look_at);
-        let looking = !instance.looking.is_empty();
+        let (looking, told_after) = (!instance.looking.is_empty(), instance.told());
         self.members.moved(id, before, after);
+        self.evidence.moved(id, told_before, told_after);
         if looking {
             self.looking.insert(id.clone());
         } else {
@@ -215,6 +232,7 @@ impl SetState {
         let id = instance.spec.id.clone();
         self.take_out(&id);
         self.members.moved(&id, None, instance.counted());
+        self.evidence.moved(&id, None, instance.told());
         instance.retry_at.into_iter().for_each(|at| drop(self.due.insert((at, id.clone()))));
         instance.look_at.into_iter().for_each(|at| drop(self.look_due.insert((at, id.clone()))));
         if !instance.looking.is_empty() {
@@ -242,6 +260,7 @@ impl SetState {
         let gone = self.instances.remove(id)?;
         self.ids_gone.insert(id.clone());
         self.members.moved(id, gone.counted(), None);
+        self.evidence.moved(id, gone.told(), None);
         self.unasked.remove(id);
         self.looking.remove(id);
         gone.look_at.into_iter().for_each(|at| drop(self.look_due.remove(&(at, id.clone()))));

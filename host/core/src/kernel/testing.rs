@@ -172,6 +172,7 @@ impl Rig {
             started_at: self.now.at,
             finished_at: self.now.at,
             again: false,
+            heard: heard(&result),
             outcome: Arc::new(Outcome {
                 stamp: PluginStamp {
                     name: PluginName::parse("db").unwrap(),
@@ -183,6 +184,15 @@ impl Rig {
             }),
         };
         self.turn(vec![Event::Judged(vec![decided])]);
+    }
+
+    /// A probe of each instance that no driver is busy with begins now and finds it healthy.
+    pub(crate) fn everybody_answers(&mut self) {
+        for instance in ["0", "1", "2"] {
+            if self.instance(instance).busy.is_empty() {
+                self.judge(instance, decision(0));
+            }
+        }
     }
 
     pub(crate) fn turn(&mut self, mut events: Vec<Event>) {
@@ -310,6 +320,7 @@ impl Rig {
                 return;
             }
             self.pass(Duration::from_secs(1));
+            self.everybody_answers();
         }
         panic!("no end: {:?}", self.upgrade());
     }
@@ -335,6 +346,12 @@ impl Rig {
     pub(crate) fn last_line(&self) -> String {
         self.disk.trail().last().map(ToString::to_string).unwrap_or_default()
     }
+}
+
+/// Who claims nothing was not heard.
+pub(crate) fn heard(result: &Verdict) -> Heard {
+    let is_silent = result.as_ref().is_ok_and(|decision| decision.claim == Claim::Unknown);
+    if is_silent { Heard::Silence } else { Heard::Answer }
 }
 
 /// To a version of the application, and nothing else.

@@ -138,6 +138,7 @@ impl Host {
                 started_at: self.now,
                 finished_at: self.now,
                 again: false,
+                heard: crate::domain::Heard::Answer,
                 outcome: Arc::new(Outcome { stamp, evaluation: Evaluation::default(), result }),
             }
         };
@@ -170,6 +171,11 @@ impl Host {
         let command = Command::Start(set_name(), options);
         let request = Request { id: RequestId(1), actor: Actor::Host, reason: None, key: None, command };
         host.turn(vec![Event::Request(request)]);
+        assert!(
+            host.effects.iter().all(|effect| !matches!(effect, Effect::Ensure(_))),
+            "nobody was asked since"
+        );
+        host.turn(vec![host.judged()]);
         assert!(host.set().active().is_some_and(|upgrade| upgrade.digest.is_some()));
         host
     }

@@ -183,6 +183,8 @@ mod tests {
                 assert_ne!(instance.as_str(), "0");
                 rig.done(asked, Ok(()));
                 rig.judge(instance.as_str(), decision(0));
+                rig.pass(Duration::from_secs(1));
+                rig.everybody_answers();
             }
             assert!(rig.asked().is_empty() && rig.set().active().is_some(), "it waits");
             if by_itself {

@@ -9,8 +9,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Batch, Hold, PlanInput};
 use crate::domain::{
-    BatchSize, Checkpoints, Decisions, Digest, FailureRules, HealthGate, InstanceId, OnBreach,
-    OnInstanceFailure, PhaseName, RollingUpgradePolicy, UpgradePolicy,
+    Bake, BatchSize, Checkpoints, Decisions, Digest, FailureRules, HealthGate, InstanceId, OnBakeFailure,
+    OnBreach, OnInstanceFailure, PhaseName, RollingUpgradePolicy, UpgradePolicy,
 };
 
 /// Bytes that are hashed at once.
@@ -41,7 +41,8 @@ pub(super) fn of(input: &PlanInput<'_>, batch_max: usize, batches: &[Batch], hol
 }
 
 fn policy(policy: &UpgradePolicy, lines: &mut Lines) {
-    let UpgradePolicy { rolling, gate, failure, checkpoints, decisions, defer_max, prepare_max } = policy;
+    let UpgradePolicy { rolling, gate, failure, checkpoints, decisions, bake, defer_max, prepare_max } =
+        policy;
     limits(rolling, lines);
     let HealthGate { wait, stable_for, deadline } = gate;
     lines.span("wait", *wait);
@@ -58,6 +59,11 @@ fn policy(policy: &UpgradePolicy, lines: &mut Lines) {
         lines.line(["approvalBeforePhase", phase_name(*phase).as_str()]);
     }
     lines.line(["decisions", decisions_name(*decisions)]);
+    if let Some(Bake { duration, probes, on_failure }) = bake {
+        lines.span("bake", *duration);
+        lines.line(["bakeProbes", probes.to_string().as_str()]);
+        lines.line(["onBakeFailure", on_bake_failure(*on_failure)]);
+    }
     lines.span("deferDeadline", *defer_max);
     lines.span("prepare", *prepare_max);
 }
@@ -101,6 +107,13 @@ fn on_instance_failure(rule: OnInstanceFailure) -> &'static str {
     match rule {
         OnInstanceFailure::Restore => "restore",
         OnInstanceFailure::Leave => "leave",
+    }
+}
+
+fn on_bake_failure(rule: OnBakeFailure) -> &'static str {
+    match rule {
+        OnBakeFailure::RollBack => "roll back",
+        OnBakeFailure::Stop => "stop",
     }
 }
 

@@ -8,8 +8,8 @@ mod finding;
 use std::time::Duration;
 
 use crate::domain::{
-    BatchSize, FreezeWindows, InstanceId, OnBreach, Percent, PhaseName, RollingUpgradePolicy, ScaleSet,
-    Timestamp, UpgradePolicy,
+    BatchSize, FreezeWindows, HealthGate, HealthSettings, InstanceId, OnBreach, Percent, PhaseName,
+    RollingUpgradePolicy, ScaleSet, Timestamp, UpgradePolicy,
 };
 
 pub use finding::Finding;
@@ -23,6 +23,8 @@ const OPENINGS_MAX: usize = 64;
 /// Input of [`feasibility`].
 #[derive(Debug, Clone, Copy)]
 pub struct FeasibilityInput<'a> {
+    /// How instances are probed; none where that is not known.
+    pub health: Option<&'a HealthSettings>,
     /// What an upgrade would go by.
     pub policy: &'a UpgradePolicy,
     /// When nothing may begin.
@@ -40,7 +42,8 @@ impl<'a> FeasibilityInput<'a> {
     #[must_use]
     pub fn of<D>(set: &'a ScaleSet<D>, now: Timestamp) -> Self {
         let protected = set.instances.values().filter(|one| one.protection.from_scale_set_actions).count();
-        Self { policy: &set.policy, freeze: &set.freeze, total: set.instances.len(), protected, now }
+        let total = set.instances.len();
+        Self { health: Some(&set.health), policy: &set.policy, freeze: &set.freeze, total, protected, now }
     }
 }
 
@@ -74,6 +77,30 @@ impl Resolved {
     }
 }
 
+/// What a batch takes beside the work of the driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchTime {
+    /// Until everybody has answered a probe that began after the batch before had ended: at most an interval and the
+    /// time limit of a probe.
+    pub evidence_max: Duration,
+    /// The gate looks at nothing before.
+    pub wait: Duration,
+    /// So long each instance has to be Healthy.
+    pub stable_for: Duration,
+    /// The pause behind the batch; evidence comes in it.
+    pub pause: Duration,
+}
+
+impl BatchTime {
+    /// What a policy and the probes of a set say.
+    #[must_use]
+    pub fn of(policy: &UpgradePolicy, health: &HealthSettings) -> Self {
+        let HealthGate { wait, stable_for, deadline: _ } = policy.gate;
+        let evidence_max = health.interval.saturating_add(health.timeout);
+        Self { evidence_max, wait, stable_for, pause: policy.rolling.pause_time_between_batches }
+    }
+}
+
 /// Answer of [`feasibility`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Feasibility {
@@ -103,6 +130,7 @@ pub fn feasibility(input: &FeasibilityInput<'_>) -> Feasibility {
     if policy.checkpoints.pause_after.contains(&PhaseName::Last) {
         findings.push(Finding::PauseAfterLast);
     }
+    findings.extend(short_deadline(input));
     findings.extend(short_opening(input));
     Feasibility { resolved, findings }
 }
@@ -117,6 +145,13 @@ pub fn fleet_unhealthy(
     let limit = policy.max_unhealthy_instance_percent;
     let first = unhealthy.first().filter(|_| limit.is_exceeded_by(unhealthy.len(), total))?.clone();
     Some(Finding::FleetUnhealthy { first, unhealthy: unhealthy.len(), total, limit })
+}
+
+/// A deadline that brings instances back that are slow and well.
+fn short_deadline(input: &FeasibilityInput<'_>) -> Option<Finding> {
+    let HealthGate { wait, stable_for, deadline } = input.policy.gate;
+    let least = HealthGate::least(wait, input.health?).saturating_add(stable_for);
+    (deadline < least).then_some(Finding::ShortDeadline { deadline, least })
 }
 
 /// What a batch takes down against what may be down.

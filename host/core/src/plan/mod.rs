@@ -22,7 +22,9 @@ use crate::domain::{
 use group::{GroupKey, PhaseOrder, Target, cut};
 
 pub use changes::changes;
-pub use feasibility::{Feasibility, FeasibilityInput, Finding, Resolved, feasibility, fleet_unhealthy};
+pub use feasibility::{
+    BatchTime, Feasibility, FeasibilityInput, Finding, Resolved, feasibility, fleet_unhealthy,
+};
 pub use hold::{Hold, HoldReason};
 pub use standing::{Standing, StandingInput, is_answered, reason_line, standing};
 

@@ -13,7 +13,7 @@ use super::state::{Purpose, Stage, Upgrade, UpgradeState};
 use super::step::{Step, end, fault, go};
 use super::view::FleetView;
 use super::waiting::{stopped, unheard, waiting};
-use super::{deferred, gate, live, reasked, surge};
+use super::{bake, deferred, evidence, gate, live, reasked, surge};
 
 /// Waits for answers, then takes the snapshot. Gives whether the stage changed.
 pub(super) fn prepare(
@@ -38,6 +38,12 @@ pub(super) fn prepare(
     }
     if now < until && (fleet.initializing_count() > 0 || fleet.any_undecided()) {
         out.wake(until);
+        return false;
+    }
+    if now < until
+        && let Some(awaited) = evidence::awaited(upgrade, fleet)
+    {
+        out.wake(awaited.until().map_or(until, |awaited| awaited.min(until)));
         return false;
     }
     let candidates = fleet.candidates();
@@ -85,7 +91,8 @@ pub(super) fn between(
             return false;
         }
         // Nothing is admitted before that is over, and then all are asked again.
-        let waits = upgrade.has_more() && fleet.initializing_count() > 0;
+        let waits = upgrade.has_more()
+            && (fleet.initializing_count() > 0 || evidence::awaited(upgrade, fleet).is_some());
         if !waits {
             live::ask_again(upgrade, fleet, now, out);
         }
@@ -113,7 +120,13 @@ pub(super) fn between(
         }
     }
     if upgrade.current >= upgrade.batches.len() {
-        finish(upgrade, now);
+        if !bake::begin(upgrade, now) {
+            finish(upgrade, now);
+        }
+        return true;
+    }
+    // Live, they have been left out by now, and join again when they answer.
+    if upgrade.is_forward() && !is_live && evidence::set_aside(upgrade, fleet, now, out) {
         return true;
     }
     admit(upgrade, fleet, now, out);

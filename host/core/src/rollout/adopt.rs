@@ -65,6 +65,7 @@ impl Upgrade {
                 state: BatchState::Pending,
                 started_at: None,
                 ended_at: None,
+                set_aside_at: None,
             };
             self.batches.insert(self.current + earlier + index, progress);
         }

@@ -49,4 +49,8 @@ pub struct BatchProgress {
     pub started_at: Option<Timestamp>,
     /// When its last member was dealt with.
     pub ended_at: Option<Timestamp>,
+    /// When its members were set aside to the end of their phase, if they were: their turn had come, and they
+    /// had not answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_aside_at: Option<Timestamp>,
 }

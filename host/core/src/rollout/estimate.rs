@@ -46,6 +46,7 @@ pub fn estimate(
                 | Stage::Between { .. }
                 | Stage::InBatch
                 | Stage::Undoing
+                | Stage::Baking { .. }
                 | Stage::Stopping { .. }
                 | Stage::Ended { .. },
                 _,

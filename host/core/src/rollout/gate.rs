@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::{Health, HealthGate, InstanceId, OnBreach, OnInstanceFailure, Timestamp};
+use crate::domain::{Health, HealthGate, InstanceId, OnBakeFailure, OnBreach, OnInstanceFailure, Timestamp};
 
 use super::batch::BatchState;
 use super::error::{UpgradeError, UpgradeErrorCode};
 use super::member::{Member, MemberState};
 use super::state::{Progress, Purpose, Stage, Upgrade, UpgradeState};
 use super::step::{Step, end, fail, go};
-use super::surge;
 use super::view::FleetView;
+use super::{evidence, surge};
 
 /// Watches the members of the batch in flight. Gives whether the batch is over.
 pub(super) fn in_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) -> bool {
@@ -42,7 +42,8 @@ pub(super) fn in_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timest
     if progress.pending + progress.in_progress > 0 {
         return false;
     }
-    if let Some(until) = upgrade.recovering_until.filter(|until| now < *until)
+    let recovering = upgrade.recovering_until.filter(|until| now < *until);
+    if let Some(until) = recovering.or_else(|| fleet.silence_goes_round())
         && upgraded_are_down(upgrade, fleet)
     {
         out.wake(until);
@@ -105,10 +106,17 @@ fn watch(
         Settle::Good if member.is_surge() => MemberState::Ready { applied_at },
         Settle::Good if member.has_failed_part() => MemberState::Failed { at: now },
         Settle::Good => MemberState::Succeeded { at: now },
-        Settle::Bad(reason) => {
-            let why = fleet.trouble(member.watched(id)).map_or_else(String::new, |text| format!(": {text}"));
-            return Watched::Bad(format!("{reason}{why}"));
-        }
+        Settle::Bad(reason) => match fleet.silence_goes_round() {
+            Some(until) if fleet.health(member.watched(id)).is_unhealthy() => {
+                out.wake(until);
+                return Watched::AsItWas;
+            }
+            Some(_) | None => {
+                let trouble = fleet.trouble(member.watched(id));
+                let why = trouble.map_or_else(String::new, |text| format!(": {text}"));
+                return Watched::Bad(format!("{reason}{why}"));
+            }
+        },
     };
     out.changed.insert(id.clone());
     Watched::Becomes(state)
@@ -167,6 +175,8 @@ fn settle(
 fn after_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) {
     upgrade.current += 1;
     upgrade.stage = Stage::Between { resume_at: now + upgrade.policy.rolling.pause_time_between_batches };
+    upgrade.evidence_from = now + evidence::MOMENT;
+    evidence::ask(upgrade, out);
     judge_upgraded(upgrade, fleet, now, out);
 }
 
@@ -176,11 +186,16 @@ pub(super) fn is_over_limit(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
     if upgrade.purpose == Purpose::Manual {
         return false;
     }
-    let down = if fleet.unhealthy_count() > 0 { fleet.unhealthy() } else { Vec::new() };
-    let down = down.iter().filter(|id| upgraded_at(upgrade, id).is_some()).count();
+    let down = upgraded_down(upgrade, fleet);
     let Progress { successful, failed, in_progress: _, pending: _ } = upgrade.members.progress();
     let limit = upgrade.policy.rolling.max_unhealthy_upgraded_instance_percent;
     limit.is_exceeded_by(failed + down, successful + failed)
+}
+
+/// How many instances that were healthy at the new version count as unhealthy now.
+pub(super) fn upgraded_down(upgrade: &Upgrade, fleet: &dyn FleetView) -> usize {
+    let down = if fleet.unhealthy_count() > 0 { fleet.unhealthy() } else { Vec::new() };
+    down.iter().filter(|id| upgraded_at(upgrade, id).is_some()).count()
 }
 
 /// Judges all that has been upgraded so far: tells what is not healthy, and stops over the limit.
@@ -234,7 +249,7 @@ fn upgraded_so_far(upgrade: &Upgrade, fleet: &dyn FleetView) -> (usize, Vec<(Ins
 
 /// The member that was upgraded and in whose place an instance stands; an instance that has been
 /// replaced stands in no place.
-fn upgraded_at<'a>(upgrade: &'a Upgrade, instance: &InstanceId) -> Option<&'a InstanceId> {
+pub(super) fn upgraded_at<'a>(upgrade: &'a Upgrade, instance: &InstanceId) -> Option<&'a InstanceId> {
     let (id, member) = upgrade.members.behind(instance)?;
     let stands = matches!(member.state, MemberState::Succeeded { .. }) && member.occupant(id) == instance;
     stands.then_some(id)
@@ -242,7 +257,14 @@ fn upgraded_at<'a>(upgrade: &'a Upgrade, instance: &InstanceId) -> Option<&'a In
 
 /// A limit was passed. Ends at once, or after the failed instances have been brought back.
 fn breach(upgrade: &mut Upgrade, unhealthy: &[InstanceId], now: Timestamp, out: &mut Step) {
-    match upgrade.policy.failure.breach {
+    let rule = match (upgrade.stage, upgrade.policy.bake) {
+        (Stage::Baking { .. }, Some(bake)) => match bake.on_failure {
+            OnBakeFailure::Stop => OnBreach::Stop,
+            OnBakeFailure::RollBack => OnBreach::RollBack,
+        },
+        (_, _) => upgrade.policy.failure.breach,
+    };
+    match rule {
         OnBreach::Stop => {}
         OnBreach::RollBack => upgrade.then_roll_back = true,
         OnBreach::RestoreFailed => {

@@ -60,6 +60,8 @@ pub enum Rule {
     InForce,
     /// A generation takes over whole and once: recorded before it judges, with its line, or not at all.
     Takeover,
+    /// A batch is admitted on answers to probes that began after the batch before it had ended.
+    Evidence,
 }
 
 impl Rule {
@@ -85,6 +87,7 @@ impl Rule {
             Self::Numbers => 17,
             Self::InForce => 18,
             Self::Takeover => 19,
+            Self::Evidence => 20,
         }
     }
 }

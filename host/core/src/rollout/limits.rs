@@ -1,5 +1,9 @@
 //! Azure's limits over the whole fleet, as integers.
 
+use std::collections::BTreeSet;
+
+use crate::domain::InstanceId;
+
 use super::error::{UpgradeError, UpgradeErrorCode};
 use super::state::Upgrade;
 use super::view::FleetView;
@@ -39,11 +43,12 @@ pub(super) fn unhealthy_fleet(upgrade: &Upgrade, fleet: &dyn FleetView) -> Optio
 pub(super) fn room(upgrade: &Upgrade, batch: u32, fleet: &dyn FleetView) -> usize {
     let budget = upgrade.policy.rolling.max_unhealthy_instance_percent.of(fleet.total());
     let batch_max = upgrade.policy.rolling.batch_max(fleet.total());
-    let mut spare = budget.saturating_sub(fleet.unhealthy_count());
+    let doubted: BTreeSet<InstanceId> = fleet.doubted(upgrade.evidence_from).into_iter().collect();
+    let mut spare = budget.saturating_sub(fleet.unhealthy_count() + doubted.len());
     let mut room = 0;
     for id in upgrade.members.of_batch(batch).take(batch_max) {
         let stays = upgrade.members.get(id).is_some_and(super::Member::is_surge);
-        if !stays && !fleet.health(id).is_unhealthy() {
+        if !stays && !fleet.health(id).is_unhealthy() && !doubted.contains(id) {
             let Some(rest) = spare.checked_sub(1) else { break };
             spare = rest;
         }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use imbl::Vector;
 
-use crate::domain::{InstanceId, Timestamp};
-use crate::plan::{Batch, Candidate, Hold, HoldReason, PlanInput, plan};
+use crate::domain::{InstanceId, Participation, Timestamp};
+use crate::plan::{Batch, Candidate, Hold, HoldReason, PlanInput, Standing, plan};
 
 use super::deferred::out_of_time;
 use super::member::MemberState;
@@ -21,7 +21,21 @@ pub(super) fn ask_again(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Times
     let is_open = |candidate: &Candidate| {
         upgrade.members.get(&candidate.id).is_none_or(|member| member.state == MemberState::Pending)
     };
-    let open: Vec<Candidate> = all.into_iter().filter(is_open).collect();
+    let heard = |candidate: Candidate| {
+        // Who has not answered is no candidate of this batch, and is asked again before the next one. At the end
+        // only who is silent is left out: others may not have had their turn to be asked.
+        let from = if upgrade.has_more() { upgrade.evidence_from } else { Timestamp(i64::MIN) };
+        let first = upgrade.policy.rolling.prioritize_unhealthy_instances;
+        let consents =
+            matches!(candidate.standing, Standing::Decided { participation: Participation::Proceed, .. });
+        if !consents || first || fleet.has_answered(&candidate.id, from) {
+            return candidate;
+        }
+        let detail = "has not answered since the batch before had ended".to_owned();
+        let phase = candidate.standing.phase();
+        Candidate { standing: Standing::Unknown { detail, phase }, ..candidate }
+    };
+    let open: Vec<Candidate> = all.into_iter().filter(is_open).map(heard).collect();
     let again = plan(&PlanInput {
         scale_set: &upgrade.scale_set,
         goal: &upgrade.goal,

@@ -22,10 +22,12 @@ mod action;
 mod admission;
 mod adopt;
 mod back_to;
+mod bake;
 mod batch;
 mod deferred;
 pub mod error;
 mod estimate;
+mod evidence;
 mod gate;
 pub mod invariants;
 mod limits;
@@ -63,7 +65,7 @@ pub use rollback::{Brake, continued, rollback_of};
 pub use state::{Extent, Progress, Purpose, Stage, StartUpgrade, Upgrade, UpgradeState};
 pub use step::{Event, Step, Wish, step};
 pub use surge::Way;
-pub use view::{FleetView, Stop};
+pub use view::{Evidence, FleetView, Stop};
 pub use waiting::{Waiting, waiting_for, waiting_now};
 
 #[cfg(test)]

@@ -67,6 +67,7 @@ impl Upgrade {
             state: self.state,
             stage: self.stage,
             recovering_until: self.recovering_until,
+            evidence_from: self.evidence_from,
             cancel_requested: self.cancel_requested,
             then_roll_back: self.then_roll_back,
             past_brake: self.past_brake,

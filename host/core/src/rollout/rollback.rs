@@ -38,7 +38,14 @@ pub fn rollback_of(upgrade: &Upgrade, id: UpgradeId, now: Timestamp) -> Option<U
         }
         if position > 0 {
             let state = BatchState::Pending;
-            batches.push(BatchProgress { number, state, started_at: None, ended_at: None, ..batch.clone() });
+            batches.push(BatchProgress {
+                number,
+                state,
+                started_at: None,
+                ended_at: None,
+                set_aside_at: None,
+                ..batch.clone()
+            });
         }
     }
     if members.is_empty() {

@@ -62,6 +62,13 @@ pub enum Stage {
     InBatch,
     /// A limit was passed; instances that failed get their previous version back before the end.
     Undoing,
+    /// Every batch has ended; what was upgraded is looked at for a while before it is called good.
+    Baking {
+        /// Since when.
+        since: Timestamp,
+        /// How often everybody has been asked since.
+        rounds: u32,
+    },
     /// A person wants it to end at once: what drivers have in hand is being ended.
     Stopping {
         /// Whether the batch in flight is brought back; it is left where a rollback of everything follows.
@@ -178,6 +185,10 @@ pub struct Upgrade {
     /// After a restart of the host: until then, instances that are not healthy are waited for and
     /// not counted, because the restart itself may have taken them down.
     pub recovering_until: Option<Timestamp>,
+    /// A batch is admitted on answers to probes that began at this time or later: the end of the batch before,
+    /// the start of the upgrade or that of the host, whichever was last.
+    #[serde(default)]
+    pub evidence_from: Timestamp,
     /// A person asked to stop; it stops after the batch in flight.
     pub cancel_requested: bool,
     /// Once it has stopped, it is rolled back.
@@ -264,6 +275,7 @@ impl Upgrade {
             state: UpgradeState::RollingForward,
             stage: Stage::Preparing { until },
             recovering_until: None,
+            evidence_from: now,
             cancel_requested: false,
             then_roll_back: false,
             past_brake: false,
@@ -290,7 +302,7 @@ impl Upgrade {
         for stop in fleet.stops() {
             match stop {
                 Stop::Freeze { since, .. } => self.bypassed_freeze = Some(since),
-                Stop::Line { .. } | Stop::NotAsked => {}
+                Stop::Line { .. } | Stop::NotAsked | Stop::Suspicion => {}
             }
         }
     }
@@ -320,6 +332,24 @@ impl Upgrade {
         self.current == 0 || self.current < self.batches.len() || !self.deferred.is_empty()
     }
 
+    /// Since when everybody has to have been asked before it goes on; none where it waits for nobody, or for
+    /// a batch in flight.
+    #[must_use]
+    pub fn waits_for_evidence(&self) -> Option<Timestamp> {
+        match self.stage {
+            Stage::Preparing { .. } | Stage::Between { .. } | Stage::Baking { .. } if self.is_forward() => {
+                Some(self.evidence_from)
+            }
+            Stage::Preparing { .. }
+            | Stage::Between { .. }
+            | Stage::Baking { .. }
+            | Stage::InBatch
+            | Stage::Undoing
+            | Stage::Stopping { .. }
+            | Stage::Ended { .. } => None,
+        }
+    }
+
     /// Until when instances that say "not now" are asked again.
     #[must_use]
     pub fn defer_until(&self) -> Timestamp {
@@ -335,6 +365,7 @@ impl Upgrade {
             | Stage::Between { .. }
             | Stage::InBatch
             | Stage::Undoing
+            | Stage::Baking { .. }
             | Stage::Stopping { .. } => None,
         }
     }

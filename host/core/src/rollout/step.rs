@@ -4,6 +4,7 @@
 //! `gate` what has ended well.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::domain::{InstanceId, OnInstanceFailure, OperationId, Timestamp, Touched};
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use super::member::{Member, MemberState};
 use super::state::{Stage, Upgrade, UpgradeState};
 use super::view::FleetView;
 use super::waiting::Waiting;
-use super::{admission, gate, stopping, waiting};
+use super::{admission, bake, evidence, gate, stopping, waiting};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub enum Event {
         /// How it went; one line for people when badly.
         result: Result<(), String>,
     },
+    /// The host stood still for so long.
+    StoodStill(Duration),
     /// The driver has failed, and says that it has touched nothing: there is nothing to bring back.
     EffectRefused {
         /// Which.
@@ -89,6 +92,8 @@ pub struct Step {
     pub head_changed: bool,
     /// In order.
     pub actions: Vec<Action>,
+    /// Instances that are to be asked now, out of turn.
+    pub ask: BTreeSet<InstanceId>,
     /// When to look again even if nothing happens.
     pub wake_at: Option<Timestamp>,
 }
@@ -117,6 +122,7 @@ pub fn step(upgrade: &mut Upgrade, fleet: &dyn FleetView, events: &[Event], now:
                 let answer = (&Err(reason.clone()), Touched::No);
                 effect_done(upgrade, (operation, instance), answer, now, &mut out);
             }
+            Event::StoodStill(length) => stood_still(upgrade, *length, now, &mut out),
             Event::Wish(wish) => grant(upgrade, fleet, *wish, now, &mut out),
             Event::Reask(instance) => {
                 // Before it is planned everybody is asked anyway; a way back asks nobody.
@@ -139,6 +145,7 @@ fn advance(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &m
             Stage::Between { resume_at } => admission::between(upgrade, fleet, resume_at, now, out),
             Stage::InBatch => gate::in_batch(upgrade, fleet, now, out),
             Stage::Undoing => gate::undoing(upgrade, now),
+            Stage::Baking { since, rounds } => bake::baking(upgrade, fleet, (since, rounds), now, out),
             Stage::Stopping { .. } => stopping::advance(upgrade, now, out),
             Stage::Ended { .. } => false,
         };
@@ -183,6 +190,7 @@ fn promote(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp) {
         Some(Waiting::Resume { after }) => _ = upgrade.resumed.insert(after),
         Some(Waiting::Approval { before }) => _ = upgrade.approved.insert(before),
         Some(Waiting::Pause { .. }) => upgrade.stage = Stage::Between { resume_at: now },
+        Some(Waiting::Bake { .. }) => end(upgrade, UpgradeState::Completed, now),
         Some(
             Waiting::Scheduled { .. }
             | Waiting::Line
@@ -190,6 +198,10 @@ fn promote(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp) {
             | Waiting::Initializing
             | Waiting::Deferred { .. }
             | Waiting::NotAsked
+            | Waiting::Evidence { .. }
+            | Waiting::Doubted
+            | Waiting::Suspicion
+            | Waiting::Silence { .. }
             | Waiting::Recovery { .. },
         )
         | None => {}
@@ -250,6 +262,9 @@ pub(super) fn fail(
 /// clocks for the health gate, because there was no watch meanwhile.
 fn resume(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) {
     upgrade.recovering_until = Some(now + upgrade.policy.gate.deadline);
+    // What was heard before says nothing of what went on meanwhile.
+    upgrade.evidence_from = now;
+    evidence::ask(upgrade, out);
     out.head_changed = true;
     if let Stage::Preparing { until } = &mut upgrade.stage {
         // No instance has answered yet: a snapshot at the old time would hold the whole fleet.
@@ -274,6 +289,45 @@ fn resume(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) {
     }
 }
 
+/// Nobody looked for so long, so nobody is judged by that time: deadlines move, a stretch of good health has a gap
+/// that counts for nothing, and what was heard before says nothing of now.
+fn stood_still(upgrade: &mut Upgrade, length: Duration, now: Timestamp, out: &mut Step) {
+    match &mut upgrade.stage {
+        Stage::Preparing { until } => *until = *until + length,
+        Stage::Baking { since, .. } => *since = *since + length,
+        Stage::Between { .. }
+        | Stage::InBatch
+        | Stage::Undoing
+        | Stage::Stopping { .. }
+        | Stage::Ended { .. } => {}
+    }
+    upgrade.evidence_from = upgrade.evidence_from.max(now);
+    upgrade.recovering_until = upgrade.recovering_until.map(|until| until + length);
+    out.head_changed = true;
+    let open: Vec<InstanceId> = upgrade.members.in_flight().cloned().collect();
+    for instance in open {
+        let moved = upgrade.members.update(&instance, |member| match &mut member.state {
+            MemberState::Settling { healthy_since: Some(since), .. } => {
+                *since = *since + length;
+                true
+            }
+            MemberState::Settling { healthy_since: None, .. }
+            | MemberState::Pending
+            | MemberState::Applying { .. }
+            | MemberState::Creating { .. }
+            | MemberState::Ready { .. }
+            | MemberState::Deleting { .. }
+            | MemberState::Removing { .. }
+            | MemberState::Succeeded { .. }
+            | MemberState::Restoring { .. }
+            | MemberState::Failed { .. } => false,
+        });
+        if moved == Some(true) {
+            out.changed.insert(instance);
+        }
+    }
+}
+
 fn effect_done(
     upgrade: &mut Upgrade,
     (operation, instance): (&OperationId, &InstanceId),
@@ -286,9 +340,11 @@ fn effect_done(
         // What a breach brings back is brought back whatever the rule for single failures says.
         Stage::Undoing => OnInstanceFailure::Restore,
         Stage::Stopping { batch } => batch,
-        Stage::Preparing { .. } | Stage::Between { .. } | Stage::InBatch | Stage::Ended { .. } => {
-            upgrade.policy.failure.instance
-        }
+        Stage::Preparing { .. }
+        | Stage::Between { .. }
+        | Stage::InBatch
+        | Stage::Baking { .. }
+        | Stage::Ended { .. } => upgrade.policy.failure.instance,
     };
     let stops = matches!(upgrade.stage, Stage::Stopping { .. });
     let next = upgrade.members.update(&instance, |member| {

@@ -35,6 +35,7 @@ pub(super) fn begin(upgrade: &mut Upgrade, batch: OnInstanceFailure, now: Timest
         Stage::Preparing { .. }
         | Stage::Between { .. }
         | Stage::Undoing
+        | Stage::Baking { .. }
         | Stage::Stopping { .. }
         | Stage::Ended { .. } => return,
     }

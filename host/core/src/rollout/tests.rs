@@ -136,6 +136,7 @@ fn world(fleet: Fleet, policy: RollingUpgradePolicy, gate: HealthGate) -> World 
             gate,
             failure: FailureRules { instance: OnInstanceFailure::Leave, breach: OnBreach::Stop },
             defer_max: Duration::from_secs(600),
+            bake: None,
             prepare_max: Duration::from_secs(30),
             ..testing::upgrade_policy(policy)
         },

@@ -40,6 +40,24 @@ pub trait FleetView {
     fn unheard(&self, _: &InstanceId) -> Unheard {
         Unheard::default()
     }
+    /// Whether all of them have been asked in a probe that began at this time or later. Asked at every event.
+    fn evidence(&self, _from: Timestamp) -> Evidence {
+        Evidence::Complete
+    }
+    /// Those that count as Healthy, and of which something worse is known or, where the time for it is over,
+    /// nothing at all; costs no more than those.
+    fn doubted(&self, _from: Timestamp) -> Vec<InstanceId> {
+        Vec::new()
+    }
+    /// Whether one of them has answered a probe that began at this time or later, and is not silent since.
+    fn has_answered(&self, _: &InstanceId, _from: Timestamp) -> bool {
+        true
+    }
+    /// Until when silence may be the host's own: some that nothing has touched went silent within one interval, and
+    /// more may. Nobody fails for it meanwhile.
+    fn silence_goes_round(&self) -> Option<Timestamp> {
+        None
+    }
     /// What its driver has said of one of them since its latest effect, for example that its process ended.
     fn trouble(&self, _: &InstanceId) -> Option<String> {
         None
@@ -56,6 +74,20 @@ pub trait FleetView {
     fn moment(&self, date: Timestamp) -> Timestamp {
         date
     }
+}
+
+/// Whether everybody has been asked since a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Evidence {
+    /// Each has answered, or has been asked as often as silence takes to count.
+    Complete,
+    /// Some have not been asked.
+    Awaited {
+        /// Until when they are waited for.
+        until: Timestamp,
+    },
+    /// Some have not been asked, and the time for it is over.
+    Overdue,
 }
 
 /// Why nothing new may start, whatever the instances say. A person may bypass it.
@@ -75,4 +107,7 @@ pub enum Stop {
     },
     /// What is known of instances is old: the host could not ask them. Holds what goes forward only.
     NotAsked,
+    /// The host doubts itself: most of those that nothing has touched went silent at once. Holds what goes forward
+    /// only.
+    Suspicion,
 }

@@ -6,7 +6,7 @@ use crate::plan::{Candidate, Standing};
 use super::member::MemberState;
 use super::state::{Purpose, Stage, Upgrade};
 use super::view::{FleetView, Stop};
-use super::{deferred, gate, limits};
+use super::{deferred, evidence, gate, limits};
 
 /// What a running upgrade waits for between batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,26 @@ pub enum Waiting {
     },
     /// Instances that the host could not ask.
     NotAsked,
+    /// Answers of instances to probes that began after the batch before had ended.
+    Evidence {
+        /// Until when they are waited for.
+        until: Timestamp,
+    },
+    /// Instances that count as Healthy and have just said something worse, or nothing: with them the limits
+    /// would be passed.
+    Doubted,
+    /// The host, which doubts itself: most of those that nothing has touched went silent at once.
+    Suspicion,
+    /// Instances that went silent a moment ago: whether most do, is to be seen.
+    Silence {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// The bake of what was upgraded.
+    Bake {
+        /// When its time is over.
+        until: Timestamp,
+    },
     /// The fleet, which went down with the host.
     Recovery {
         /// Until when it is waited for.
@@ -65,12 +85,17 @@ impl Waiting {
             | Self::Scheduled { until }
             | Self::Freeze { until }
             | Self::Deferred { until }
+            | Self::Evidence { until }
+            | Self::Silence { until }
+            | Self::Bake { until }
             | Self::Recovery { until } => Some(until),
             Self::Paused
             | Self::Line
             | Self::Resume { .. }
             | Self::Approval { .. }
             | Self::Initializing
+            | Self::Doubted
+            | Self::Suspicion
             | Self::NotAsked => None,
         }
     }
@@ -102,6 +127,9 @@ fn holds(upgrade: &Upgrade, stop: Stop) -> Option<Waiting> {
         Stop::Freeze { until, .. } => Some(Waiting::Freeze { until }),
         Stop::NotAsked if upgrade.bypass.is_some() || !upgrade.is_forward() => None,
         Stop::NotAsked => Some(Waiting::NotAsked),
+        // A person who says go has said that the host is well.
+        Stop::Suspicion if !upgrade.is_forward() => None,
+        Stop::Suspicion => Some(Waiting::Suspicion),
     }
 }
 
@@ -138,9 +166,23 @@ pub(super) fn waiting(
         // It ends with the grace period at the latest, and that is an event.
         return Some(Waiting::Initializing);
     }
+    if let Some(awaited) =
+        evidence::awaited(upgrade, fleet).or_else(|| evidence::patience(upgrade, fleet, now))
+    {
+        return Some(awaited);
+    }
+    if evidence::is_in_doubt(upgrade, fleet) {
+        return Some(Waiting::Doubted);
+    }
+    let down = || limits::is_fleet_over_limit(upgrade, fleet) || gate::is_over_limit(upgrade, fleet);
+    if let Some(until) = fleet.silence_goes_round()
+        && down()
+    {
+        return Some(Waiting::Silence { until });
+    }
     let until = upgrade.recovering_until.filter(|until| now < *until)?;
-    let down = limits::is_fleet_over_limit(upgrade, fleet) || gate::is_over_limit(upgrade, fleet);
-    down.then_some(Waiting::Recovery { until })
+    let down_now = limits::is_fleet_over_limit(upgrade, fleet) || gate::is_over_limit(upgrade, fleet);
+    down_now.then_some(Waiting::Recovery { until })
 }
 
 /// Why instances cannot be asked again now: a host that was started a moment ago has heard of none, and
@@ -180,6 +222,12 @@ pub fn waiting_now(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp) -> 
     match upgrade.stage {
         Stage::Preparing { .. } => stopped(upgrade, fleet, now),
         Stage::Between { resume_at } => waiting_for(upgrade, fleet, resume_at, now),
+        Stage::Baking { since, .. } => {
+            let bake = upgrade.policy.bake?;
+            stopped(upgrade, fleet, now)
+                .filter(|waiting| *waiting == Waiting::Suspicion)
+                .or(Some(Waiting::Bake { until: since + bake.duration }))
+        }
         Stage::InBatch | Stage::Undoing | Stage::Stopping { .. } | Stage::Ended { .. } => None,
     }
 }
@@ -216,6 +264,11 @@ pub(super) fn checkpoint_behind(upgrade: &Upgrade) -> Option<PhaseName> {
         | Waiting::Initializing
         | Waiting::Deferred { .. }
         | Waiting::NotAsked
+        | Waiting::Evidence { .. }
+        | Waiting::Doubted
+        | Waiting::Suspicion
+        | Waiting::Silence { .. }
+        | Waiting::Bake { .. }
         | Waiting::Recovery { .. } => None,
     }
 }

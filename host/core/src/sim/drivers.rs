@@ -71,6 +71,14 @@ impl World {
                 self.told.remove(&key);
                 self.hands_forget(&key);
             }
+            Effect::Ask(ask) => {
+                // The next round of each comes sooner, and the one in its rhythm comes all the same.
+                for id in ask.instances {
+                    let key = (ask.scale_set.clone(), id);
+                    let after = ask.after + self.moments();
+                    self.at(after, Happening::Asked(key, self.fence));
+                }
+            }
             Effect::Keep(_) => {}
             Effect::End(_, operation) => self.end(&operation),
             Effect::Plugin(name, effects) => self.hands(&name, effects),

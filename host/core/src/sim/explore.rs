@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
-    Actor, Claim, Component, Custody, Decided, Evaluation, Generation, Health, InstanceId, Now, OperationId,
-    Outcome, Participation, Phase, RequestId, ScaleSetName, Sight, Timestamp, Touched, Version,
+    Actor, Claim, Component, Custody, Decided, Evaluation, Generation, Health, Heard, InstanceId, Now,
+    OperationId, Outcome, Participation, Phase, RequestId, ScaleSetName, Sight, Timestamp, Touched, Version,
 };
 use crate::kernel::command::{StartOptions, Wanted};
 use crate::kernel::event::Done;
@@ -231,7 +231,7 @@ impl State {
         for (index, instance) in self.set().into_iter().flat_map(SetState::instances).enumerate() {
             for (claim, health) in [(Claim::Healthy, Health::Healthy), (Claim::Unhealthy, Health::Unhealthy)]
             {
-                if instance.fold.health() != health || instance.latest.is_none() {
+                if instance.fold.health() != health || instance.word.settled_at() < upgrade.evidence_from {
                     moves.push(Move::Probe(index, claim));
                 }
             }
@@ -291,7 +291,8 @@ impl State {
         let outcome = Arc::new(Outcome { stamp, evaluation: Evaluation::default(), result });
         let (started_at, finished_at) = (self.now, self.now);
         let scale_set = self.name().clone();
-        let decided = Decided { scale_set, instance, epoch, started_at, finished_at, again: false, outcome };
+        let (again, heard) = (false, Heard::Answer);
+        let decided = Decided { scale_set, instance, epoch, started_at, finished_at, again, heard, outcome };
         self.turn(vec![Event::Judged(vec![decided])]);
     }
 

@@ -45,7 +45,10 @@ impl World {
         let mut touched: BTreeSet<Key> = BTreeSet::new();
         for event in events {
             match event {
-                Event::Judged(batch) => batch.iter().for_each(|decided| self.tell_one(decided, &touched)),
+                Event::Judged(batch) => batch.iter().for_each(|decided| {
+                    self.hear(decided);
+                    self.tell_one(decided, &touched);
+                }),
                 Event::Done(Done { scale_set, instance, .. })
                 | Event::Created(Created { scale_set, instance, .. })
                 | Event::Deleted(Deleted { scale_set, instance, .. })
@@ -54,6 +57,7 @@ impl World {
                 }
                 Event::Note(note) => drop(touched.insert((note.scale_set.clone(), note.instance.clone()))),
                 Event::NotAsked(_)
+                | Event::StoodStill(_)
                 | Event::Superseded(_)
                 | Event::Waits(_)
                 | Event::PluginTrouble(_)

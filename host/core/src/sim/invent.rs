@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::domain::{
-    BatchSize, Checkpoints, Claim, Decisions, FailureRules, HealthGate, OnBreach, OnInstanceFailure, Percent,
-    Phase, PhaseName, RetryRule, RollingUpgradePolicy,
+    Bake, BatchSize, Checkpoints, Claim, Decisions, FailureRules, HealthGate, OnBakeFailure, OnBreach,
+    OnInstanceFailure, Percent, Phase, PhaseName, RetryRule, RollingUpgradePolicy,
 };
-use crate::health::FoldSettings;
+use crate::health::{FoldSettings, GraceEnd};
 
 use super::rng::Rng;
 use super::scenario::{Application, Failing, Faults, Keeper, Kind, Scenario};
@@ -60,6 +60,7 @@ impl Scenario {
                 number_of_probes: small(rng, 3),
                 grace_period: Duration::from_secs(pick(rng, &[0, 20, 60])),
                 fail_state: if rng.chance(500) { Claim::Unknown } else { Claim::Unhealthy },
+                at_grace_end: GraceEnd::HearOut,
             },
             interval: Duration::from_secs(pick(rng, &[5, 10])),
             faults: Faults::random(rng),
@@ -67,6 +68,11 @@ impl Scenario {
             on_failure: *rng.pick(&failing).unwrap_or(&Failing::Hold),
             retry: rng.chance(300).then_some(RetryRule { after, limit }),
             planned: rng.chance(300),
+            bake: rng.chance(200).then(|| Bake {
+                duration: Duration::from_secs(pick(rng, &[0, 30, 120])),
+                probes: small(rng, 4),
+                on_failure: if rng.chance(500) { OnBakeFailure::RollBack } else { OnBakeFailure::Stop },
+            }),
             freeze: rng.chance(200).then(|| {
                 let from = rng.between(0, 120);
                 (Duration::from_secs(from), Duration::from_secs(from + rng.between(1, 600)))
@@ -113,6 +119,7 @@ impl Faults {
             members: pick(rng, &[0, 0, 300]),
             again: pick(rng, &[0, 0, 300]),
             clock: pick(rng, &[0, 0, 50]),
+            stalls: pick(rng, &[0, 0, 50]),
             twice: pick(rng, &[0, 200]),
         }
     }

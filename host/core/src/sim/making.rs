@@ -163,6 +163,7 @@ fn policy(scenario: &Scenario) -> UpgradePolicy {
         checkpoints: scenario.checkpoints.clone(),
         decisions: scenario.decisions,
         defer_max: Duration::from_secs(600),
+        bake: scenario.bake,
         prepare_max: scenario.prepare_max(),
     }
 }

@@ -282,6 +282,10 @@ impl World {
     pub(super) fn people(&mut self) {
         self.at(Duration::from_secs(30), Happening::People);
         let (quiet, faults) = (self.is_quiet(), self.faults());
+        if self.rng.chance(faults.stalls) {
+            let length = self.seconds(3, 120);
+            self.inbox.push(Event::StoodStill(length));
+        }
         if self.rng.chance(faults.clock) {
             let hours = i64::try_from(self.rng.between(0, 4)).unwrap() - 2;
             self.wall_ahead += hours * 3_600_000;

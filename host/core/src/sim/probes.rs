@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
-    Component, Decided, Evaluation, Fence, NotAsked, Outcome, Participation, PluginFailure, PluginName,
-    ProcessState, ScaleSet, Shortage,
+    Component, Decided, Evaluation, Fence, Heard, NotAsked, Outcome, Participation, PluginFailure,
+    PluginName, ProcessState, ScaleSet, Shortage,
 };
 use crate::kernel::Event;
 
@@ -31,7 +31,13 @@ impl World {
                     self.turn(events);
                 }
             }
-            Happening::Probe(key, fence) => self.probe(key, fence),
+            Happening::Probe(key, fence) => {
+                if let Some(interval) = self.interval_of(&key).filter(|_| self.is_up(fence)) {
+                    self.at(interval, Happening::Probe(key.clone(), fence));
+                    self.probe(key, fence);
+                }
+            }
+            Happening::Asked(key, fence) => self.probe(key, fence),
             Happening::Answer(round, fence) => {
                 if self.is_up(fence) {
                     self.judged(*round);
@@ -76,11 +82,16 @@ impl World {
         self.in_use.iter().map(|set| &set.spec).find(|spec| spec.name == key.0)
     }
 
+    /// How often an instance is asked; none that is not probed.
+    fn interval_of(&self, key: &Key) -> Option<Duration> {
+        self.targets.get(key)?;
+        self.set_of(key).map(|spec| spec.health.interval)
+    }
+
     fn probe(&mut self, key: Key, fence: Fence) {
         let Some(epoch) = self.targets.get(&key).copied().filter(|_| self.is_up(fence)) else { return };
         let Some(spec) = self.set_of(&key) else { return };
-        let (interval, plugin) = (spec.health.interval, spec.plugin.clone());
-        self.at(interval, Happening::Probe(key.clone(), fence));
+        let plugin = spec.plugin.clone();
         self.misfortune(&key);
         let faults = self.faults();
         let lost = self.rng.chance(faults.lost_probe);
@@ -123,6 +134,7 @@ impl World {
             started_at: self.now,
             finished_at: self.now + late,
             again: false,
+            heard: if claim.is_some() { Heard::Answer } else { Heard::Silence },
             outcome: Arc::new(outcome),
         };
         let round = Round { decided, found };

@@ -2,15 +2,17 @@
 //! before it is recorded, that replies say what the record says, and that no number is used twice.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::domain::{
-    Actor, Change, Fence, Goal, InstanceId, OperationId, RequestKey, ScaleSetName, Timestamp, UpgradeId,
+    Actor, Change, Decided, Fence, Goal, Heard, InstanceId, OperationId, RequestKey, ScaleSetName, Timestamp,
+    UpgradeId,
 };
 use crate::kernel::Stepped;
 use crate::record::audit::{Entry, What};
 use crate::record::{Commit, Disk, Write};
 use crate::rollout::invariants::{Checker, Rule, Seen, Violation};
-use crate::rollout::{Event as RolloutEvent, Member, MemberState, Upgrade};
+use crate::rollout::{Event as RolloutEvent, FleetView, Member, MemberState, Upgrade};
 
 use super::fleet::Key;
 use super::world::World;
@@ -24,6 +26,14 @@ pub(super) enum Meaning {
     Create(Key),
     /// No instance.
     Delete(Key),
+}
+
+/// When the latest probes of one life of an instance began.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Began {
+    epoch: u64,
+    asked: Timestamp,
+    answered: Timestamp,
 }
 
 /// What is remembered of a world's hosts.
@@ -132,10 +142,63 @@ impl World {
             let found = self.rules.step(stepped);
             self.violations.extend(found);
             self.runs_what_it_says(stepped);
+            self.rests_on_answers(stepped);
             self.is_one_upgrade(&stepped.after);
             if stepped.before.is_active() && !stepped.after.is_active() {
                 self.an_upgrade_ended(&stepped.after);
             }
+        }
+    }
+
+    /// Who goes forward has answered since the batch before ended, and everybody else was asked.
+    fn rests_on_answers(&mut self, stepped: &Stepped) {
+        let Stepped { before, after, now, .. } = stepped;
+        let waits =
+            |id: &InstanceId| before.members.get(id).is_none_or(|it| it.state == MemberState::Pending);
+        let left = |(id, it): &(&InstanceId, &Member)| it.state != MemberState::Pending && waits(id);
+        let admitted: Vec<&InstanceId> = after.members.iter().filter(left).map(|(id, _)| id).collect();
+        if admitted.is_empty() || after.purpose != crate::rollout::Purpose::Forward {
+            return;
+        }
+        let ended = after.batches.iter().filter_map(|batch| batch.ended_at).max();
+        let booted = self.booted_at;
+        let from = ended.unwrap_or(after.started_at).max(after.started_at).max(booted);
+        let silent_may = after.policy.rolling.prioritize_unhealthy_instances;
+        let mut wrong = Vec::new();
+        for id in &admitted {
+            let heard = self.heard.get(&(after.scale_set.clone(), (*id).clone()));
+            if !silent_may && heard.is_none_or(|heard| heard.answered < from) {
+                wrong.push(format!("`{id}` was admitted on {heard:?}, and {from:?} is what counts"));
+            }
+        }
+        // Whoever is waited for in vain is so for an interval and three time limits.
+        let patient = self.scenario.interval * 4 + Duration::from_secs(2);
+        if now.at.since(from) < patient {
+            for (key, epoch) in self.targets.iter().filter(|(key, _)| key.0 == after.scale_set) {
+                let is_member = stepped.view().candidate(&key.1).is_some();
+                let heard = self.heard.get(key).filter(|heard| heard.epoch == *epoch);
+                if is_member && heard.is_none_or(|heard| heard.asked < from) {
+                    wrong.push(format!("`{}` has not been asked since {from:?}: {heard:?}", key.1));
+                }
+            }
+        }
+        wrong.into_iter().for_each(|detail| self.violation(Rule::Evidence, detail));
+    }
+
+    /// Notes when those began that a kernel is told of.
+    pub(super) fn hear(&mut self, decided: &Decided) {
+        let key = (decided.scale_set.clone(), decided.instance.clone());
+        let Decided { epoch, started_at, heard, .. } = *decided;
+        let known = self.heard.entry(key).or_default();
+        if epoch < known.epoch || decided.again {
+            return;
+        }
+        if epoch > known.epoch {
+            *known = Began { epoch, ..Began::default() };
+        }
+        known.asked = known.asked.max(started_at);
+        if heard == Heard::Answer {
+            known.answered = known.answered.max(started_at);
         }
     }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Checkpoints, Claim, Component, Decisions, ExtensionName, FailureRules, Goal, HealthGate, Model,
+    Bake, Checkpoints, Claim, Component, Decisions, ExtensionName, FailureRules, Goal, HealthGate, Model,
     RetryRule, RollingUpgradePolicy, Version, prepare_max, testing,
 };
-use crate::health::FoldSettings;
+use crate::health::{FoldSettings, GraceEnd};
 
 /// A world before it begins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,6 +66,8 @@ pub(super) struct Scenario {
     pub(super) retry: Option<RetryRule>,
     /// Whether people start exactly the plan that they were shown.
     pub(super) planned: bool,
+    /// How long what was upgraded is looked at in the end.
+    pub(super) bake: Option<Bake>,
     /// A person swaps in a component that says skip of some instances: so long after the beginning.
     pub(super) swap_at: Option<Duration>,
     /// One crash at one place, instead of by chance.
@@ -187,6 +189,8 @@ pub(super) struct Faults {
     pub(super) again: u32,
     /// A person steps the wall clock; for each half minute.
     pub(super) clock: u32,
+    /// The host stands still for a while; for each half minute.
+    pub(super) stalls: u32,
     /// A request is sent twice under the same key.
     pub(super) twice: u32,
 }
@@ -257,6 +261,7 @@ impl Default for Scenario {
                 number_of_probes: 1,
                 grace_period: Duration::from_secs(40),
                 fail_state: Claim::Unknown,
+                at_grace_end: GraceEnd::HearOut,
             },
             interval: Duration::from_secs(5),
             freeze: None,
@@ -267,6 +272,7 @@ impl Default for Scenario {
             on_failure: Failing::Hold,
             retry: None,
             planned: false,
+            bake: None,
             swap_at: None,
             crash: None,
             commit: None,
@@ -279,7 +285,7 @@ impl Default for Scenario {
 impl Scenario {
     /// How long an upgrade waits for answers before its snapshot. No probe takes longer than its interval.
     pub(super) fn prepare_max(&self) -> Duration {
-        let FoldSettings { number_of_probes, grace_period, fail_state: _ } = self.health;
+        let FoldSettings { number_of_probes, grace_period, fail_state: _, at_grace_end: _ } = self.health;
         prepare_max(grace_period, number_of_probes, self.interval, self.interval)
     }
 

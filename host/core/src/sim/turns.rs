@@ -32,7 +32,7 @@ pub(super) struct Doubtful {
 /// Whether the host is still there.
 enum Closed {
     Well,
-    Refused(Event),
+    Refused(Box<Event>),
     Crashed,
 }
 
@@ -71,6 +71,8 @@ impl World {
         self.preparing = None;
         self.targets.clear();
         self.rounds.clear();
+        self.heard.clear();
+        self.booted_at = self.now;
         self.is_refused = false;
         let plugins = self.plugins.values().map(|plugin| Arc::clone(&plugin.in_use)).collect();
         let configured = Configured { sets: self.in_use.clone(), plugins, watching: Watching::Steps };
@@ -103,7 +105,7 @@ impl World {
     fn follow(&mut self, closed: Closed) {
         match closed {
             Closed::Well => self.well(),
-            Closed::Refused(event) => self.turn(vec![event]),
+            Closed::Refused(event) => self.turn(vec![*event]),
             Closed::Crashed => self.crash(),
         }
     }
@@ -236,7 +238,7 @@ impl World {
         turn.stepped.clear();
         let made = if fate == Fate::Refused { Made::No } else { Made::NotKnown };
         let why = "disk full".to_owned();
-        Closed::Refused(Event::CommitRefused(Box::new(RefusedCommit { turn, why, made })))
+        Closed::Refused(Box::new(Event::CommitRefused(Box::new(RefusedCommit { turn, why, made }))))
     }
 
     /// How many sets each plugin judges.
@@ -357,6 +359,8 @@ fn is_call(effect: &Effect) -> bool {
         Effect::Plugin(_, effects) => {
             effects.iter().any(|effect| matches!(effect, lifecycle::Effect::Activate { .. }))
         }
-        Effect::Observe(_) | Effect::Probe(_) | Effect::Forget(..) | Effect::Keep(_) => false,
+        Effect::Observe(_) | Effect::Probe(_) | Effect::Forget(..) | Effect::Ask(_) | Effect::Keep(_) => {
+            false
+        }
     }
 }

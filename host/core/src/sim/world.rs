@@ -23,7 +23,7 @@ use super::hands::{Plugin, Work};
 use super::making::{Addresses, Making, on_failure};
 use super::people::Asked;
 use super::rng::Rng;
-use super::rules::Rules;
+use super::rules::{Began, Rules};
 use super::scenario::Scenario;
 use super::turns::Doubtful;
 use super::versions::Versions;
@@ -146,6 +146,8 @@ impl std::ops::AddAssign for Counts {
 pub(super) enum Happening {
     /// The next probe of an instance, by the host with this fence.
     Probe(Key, Fence),
+    /// A probe of an instance out of turn.
+    Asked(Key, Fence),
     /// A probe that took long comes back.
     Answer(Box<Round>, Fence),
     /// The driver has finished a call.
@@ -204,6 +206,10 @@ pub(super) struct World {
     pub(super) nodes: BTreeMap<Key, Node>,
     /// What is probed, and which life of it.
     pub(super) targets: BTreeMap<Key, u64>,
+    /// When the latest probes of each began that the kernel was told of.
+    pub(super) heard: BTreeMap<Key, Began>,
+    /// When the running host started.
+    pub(super) booted_at: Timestamp,
     /// The latest round of each.
     pub(super) rounds: BTreeMap<Key, Round>,
     pub(super) plugins: BTreeMap<PluginName, Plugin>,
@@ -281,6 +287,8 @@ impl World {
             nodes,
             targets: BTreeMap::new(),
             rounds: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            booted_at: BEGIN,
             plugins,
             held: None,
             told: AllTold::new(),
@@ -366,6 +374,11 @@ impl World {
 
     pub(super) fn seconds(&mut self, low: u64, high: u64) -> Duration {
         Duration::from_millis(self.rng.between(low * 1000, high * 1000))
+    }
+
+    /// A short while, as an answer takes.
+    pub(super) fn moments(&mut self) -> Duration {
+        Duration::from_millis(self.rng.between(1, 200))
     }
 
     pub(super) fn violation(&mut self, rule: Rule, detail: String) {

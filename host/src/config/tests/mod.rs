@@ -117,13 +117,14 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
             },
             gate: HealthGate {
                 wait: Duration::ZERO,
-                stable_for: Duration::ZERO,
+                stable_for: Duration::from_millis(7_500),
                 deadline: Duration::from_secs(300),
             },
             failure: FailureRules::default(),
             checkpoints: Checkpoints::default(),
             decisions: Decisions::Snapshot,
             defer_max: Duration::from_secs(1800),
+            bake: None,
             prepare_max: Duration::from_secs(45),
         },
         retry: None,
@@ -203,7 +204,7 @@ alien = 1
 [scaleSets.upgradePolicy]
 mode = "Manual"
 rollingUpgradePolicy = { maxBatchInstancePercent = 4, pauseTimeBetweenBatches = "5s" }
-healthGate = { wait = "PT5M" }
+healthGate = { wait = "PT5M", deadline = "PT1M" }
 [scaleSets.driver]
 kind = "process"
 command = ["./server", "--rack={label.rack}", "{prot}"]
@@ -240,7 +241,7 @@ fn reports_all_problems_at_once() {
     phasegate.toml:20:8: scaleSets[0].upgradePolicy.mode: is "Manual", which is not supported (write "Rolling")
     phasegate.toml:21:52: scaleSets[0].upgradePolicy.rollingUpgradePolicy.maxBatchInstancePercent: is 4 (allowed: 5 to 100)
     phasegate.toml:21:81: scaleSets[0].upgradePolicy.rollingUpgradePolicy.pauseTimeBetweenBatches: "5s" is not an ISO-8601 duration; write for example PT0S, PT30S, PT5M, P1DT12H or P2W
-    phasegate.toml:22:23: scaleSets[0].upgradePolicy.healthGate.wait: leaves no time: wait and stableFor take 300 s, deadline is 300 s (make deadline longer than both together)
+    phasegate.toml:22:42: scaleSets[0].upgradePolicy.healthGate.deadline: leaves no time: wait and stableFor take 300 s, deadline is 60 s (make deadline longer than both together)
     phasegate.toml:25:24: scaleSets[0].driver.command[1]: cannot be filled in: instance "0" has no label "rack" (add it to every instance of the set, or drop the placeholder)
     phasegate.toml:25:47: scaleSets[0].driver.command[2]: "{prot}" has the unknown placeholder {prot}; known: {id}, {name}, {version}, {address}, {host}, {port}, {zone}, {label.NAME}; write {{ and }} for braces
     phasegate.toml:30:6: scaleSets[0].instances[1].id: is "0", as is scaleSets[0].instances[0].id in line 27 (must be unique)

@@ -11,6 +11,7 @@ mod group;
 pub mod guard;
 mod guard_link;
 mod leader;
+pub(in crate::drivers) mod listener;
 pub mod orphans;
 pub(super) mod output;
 mod runner;

@@ -48,4 +48,8 @@ pub(in crate::drivers) struct Prepared {
     pub(in crate::drivers) log: PathBuf,
     /// What it runs.
     pub(in crate::drivers) version: Version,
+    /// Which instance it is for, as its processes are marked.
+    pub(in crate::drivers) mark: String,
+    /// The port of the instance.
+    pub(in crate::drivers) port: u16,
 }

@@ -31,6 +31,11 @@ pub(super) enum ProcessError {
     Start(#[from] StartError),
     #[error(transparent)]
     StillAlive(#[from] StillAliveError),
+    #[error(
+        "port {port} is still held by process {pid} (`{command}`), which the version before has left behind: it would \
+         answer for the new one; end it, and let the version end all that it starts"
+    )]
+    PortHeld { port: u16, pid: u32, command: String },
     /// Found out before anything was touched.
     #[error(transparent)]
     NotPrepared(Box<Self>),

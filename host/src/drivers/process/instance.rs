@@ -24,7 +24,7 @@ use super::command::{CommandLine, Prepared};
 use super::error::ProcessError;
 use crate::clock::Clock;
 use crate::drivers::backoff::{Backoff, in_seconds};
-use crate::drivers::local::{GuardLink, Stage, output, reached};
+use crate::drivers::local::{GuardLink, Stage, listener, output, reached};
 use crate::drivers::{DriverError, DriverNote, Ensure, ProcessState};
 use phasegate_core::domain::{InstanceId, OperationId, ScaleSetName, Version};
 
@@ -158,6 +158,21 @@ impl Life {
     }
 }
 
+/// Who keeps the port of an instance although its process has been stopped: it would answer for the one to come.
+async fn still_held(prepared: &Prepared) -> Option<listener::Holder> {
+    const LOOKS: u32 = 10;
+    let mut holder = None;
+    for _ in 0..LOOKS {
+        holder = listener::holder(prepared.port, &prepared.mark);
+        holder.as_ref()?;
+        tokio::time::sleep(PORT_LOOK_EVERY).await;
+    }
+    holder
+}
+
+/// What was told to end may take a moment to let go.
+const PORT_LOOK_EVERY: Duration = Duration::from_millis(100);
+
 struct Task {
     shared: Rc<Shared>,
     key: InstanceKey,
@@ -197,11 +212,14 @@ impl Task {
     /// Everything that can be found out without touching the running process.
     fn prepare(&self, request: &Ensure) -> Result<Prepared, ProcessError> {
         let Shared { commands, search_path, log_dir, .. } = &*self.shared;
-        let command = commands.render(&request.scale_set, &request.instance, &request.version)?;
+        let mut command = commands.render(&request.scale_set, &request.instance, &request.version)?;
+        let mark = format!("{}/{}", request.scale_set, request.instance.id);
+        command.environment.insert(listener::INSTANCE.to_owned(), mark.clone());
         let program = command.resolve(search_path)?;
         let log = output::log_path(log_dir, &request.scale_set, &request.instance.id);
         output::open_log(&log)?;
-        Ok(Prepared { program, command, log, version: request.version.clone() })
+        let port = request.instance.address.port;
+        Ok(Prepared { program, command, log, version: request.version.clone(), mark, port })
     }
 
     /// Ends what runs. On an error it is still held, for another try.
@@ -218,6 +236,11 @@ impl Task {
     async fn start(&mut self, prepared: Prepared) -> Result<(), ProcessError> {
         if *self.stage.borrow() > Stage::Running {
             return Err(ProcessError::Ending);
+        }
+        if let Some(holder) = still_held(&prepared).await {
+            let Prepared { port, .. } = prepared;
+            let held = ProcessError::PortHeld { port, pid: holder.pid, command: holder.command };
+            return Err(self.retry_later(held).await);
         }
         match Running::spawn(prepared, &self.shared.guard, &self.shared.clock) {
             Ok(running) => {

@@ -151,7 +151,10 @@ fn answers_that_are_no_component_end_with_a_reason() {
         (vec!["HTTP/1.1 404 Not Found\r\nContent-Length: 6\r\n\r\nsecret".to_owned()], "status 404"),
         (vec!["HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n".to_owned()], "it wants credentials"),
         (vec!["HTTP/1.1 200 OK\r\nContent-Length: 68719476736\r\n\r\n".to_owned()], "limit of a component"),
-        (vec!["HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort".to_owned()], "end of file before"),
+        (
+            vec!["HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort".to_owned()],
+            "was closed before the response was complete",
+        ),
         (vec!["SSH-2.0-x\r\n\r\n".to_owned()], "does not speak HTTP"),
         (vec![], "is not complete within 1 s (0 bytes came)"),
     ] {

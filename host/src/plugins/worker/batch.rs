@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Key;
 use super::repeat::Place;
-use phasegate_core::domain::{Decided, Observation, Outcome, PluginStamp, Round, Timestamp};
+use phasegate_core::domain::{Decided, Heard, Observation, Outcome, PluginStamp, Round, Timestamp};
 
 /// What the rounds of a batch have in common.
 pub(super) struct Now {
@@ -36,12 +36,14 @@ pub(super) struct Ticket {
     pub(super) started_at: Timestamp,
     pub(super) finished_at: Timestamp,
     pub(super) again: bool,
+    pub(super) heard: Heard,
 }
 
 impl Ticket {
     pub(super) fn decided(self, (scale_set, instance): Key, outcome: Outcome) -> Decided {
-        let Self { epoch, started_at, finished_at, again } = self;
-        Decided { scale_set, instance, epoch, started_at, finished_at, again, outcome: Arc::new(outcome) }
+        let Self { epoch, started_at, finished_at, again, heard } = self;
+        let outcome = Arc::new(outcome);
+        Decided { scale_set, instance, epoch, started_at, finished_at, again, heard, outcome }
     }
 }
 

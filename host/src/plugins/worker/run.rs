@@ -116,7 +116,8 @@ impl Worker {
         for Entered { key, place, round } in rounds {
             let Round { mut observation, epoch, started_at, finished_at } = *round;
             observation.memory = self.repeats.memory(place).cloned();
-            let ticket = Ticket { epoch, started_at, finished_at, again: false };
+            let heard = observation.heard();
+            let ticket = Ticket { epoch, started_at, finished_at, again: false, heard };
             match self.unchanged(place, &observation, &now) {
                 Some((seen, outcome)) => {
                     self.repeats.judged(place, &seen, ticket);

@@ -129,7 +129,8 @@ async fn probes_of_one_target_never_overlap() {
     bench.prober.set(made_up("a", ms(5), 1));
     let mut last = bench.next().await;
     for _ in 0..8 {
-        bench.prober.probe_now(&last.observation.instance.scale_set, &last.observation.instance.id);
+        let facts = &last.observation.instance;
+        bench.prober.ask(&facts.scale_set, &facts.id, Duration::ZERO);
         let round = bench.next().await;
         assert!(round.started_at >= last.finished_at);
         last = round;
@@ -202,7 +203,7 @@ async fn a_new_epoch_is_probed_at_once_and_the_old_probe_still_reports() {
     bench.prober.set(made_up("a", hour, 3));
     assert_eq!(bench.next().await.epoch, 3);
     let facts = made_up("a", hour, 3).facts;
-    bench.prober.probe_now(&facts.scale_set, &facts.id);
+    bench.prober.ask(&facts.scale_set, &facts.id, Duration::ZERO);
     assert_eq!(bench.next().await.epoch, 3);
     assert_eq!(bench.prober.lateness().started, 4);
 }

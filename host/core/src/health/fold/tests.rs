@@ -67,7 +67,8 @@ fn time_in_which_nobody_could_ask_is_no_part_of_the_grace() {
 }
 
 fn settings(number_of_probes: u32, grace_secs: u64, fail_state: Claim) -> FoldSettings {
-    FoldSettings { number_of_probes, grace_period: Duration::from_secs(grace_secs), fail_state }
+    let grace_period = Duration::from_secs(grace_secs);
+    FoldSettings { number_of_probes, grace_period, fail_state, at_grace_end: GraceEnd::FailState }
 }
 
 fn fail_state(protocol: &str) -> Claim {
@@ -249,7 +250,7 @@ fn descend(fold: &HealthFold, before: &mut Vec<(Claim, Health)>) {
 }
 
 fn assert_promises(fold: &HealthFold, last: Health, elapsed: Duration, seen: &[(Claim, Health)]) {
-    let FoldSettings { number_of_probes, grace_period, fail_state } = fold.settings();
+    let FoldSettings { number_of_probes, grace_period, fail_state, at_grace_end: _ } = fold.settings();
     let number = number_of_probes as usize;
     let health = fold.health();
     let streak = |claim| seen.len() >= number && seen.iter().rev().take(number).all(|(c, _)| *c == claim);
@@ -280,8 +281,12 @@ fn claims_that_are_settled_may_be_left_out() {
         (2, 15, Claim::Unhealthy),
         (3, 20, Claim::Unknown),
     ] {
-        let settings =
-            FoldSettings { number_of_probes, grace_period: Duration::from_secs(grace), fail_state };
+        let settings = FoldSettings {
+            number_of_probes,
+            grace_period: Duration::from_secs(grace),
+            fail_state,
+            at_grace_end: GraceEnd::FailState,
+        };
         for sequence in 0..3_u32.pow(8) {
             let mut all = HealthFold::new(settings, START);
             let mut some = all.clone();
@@ -305,4 +310,37 @@ fn claims_that_are_settled_may_be_left_out() {
         }
     }
     assert!(left_out > 10_000, "{left_out}");
+}
+
+#[test]
+fn outside_of_azure_the_end_of_grace_alone_is_no_verdict_on_a_healthy_claim() {
+    for (at_grace_end, claims, expected) in [
+        // The seed's own settings: 5 s of grace, one probe every 5 s, and the first one came too early.
+        (GraceEnd::FailState, &[(0, Claim::Unknown), (5, Claim::Healthy)][..], Health::Unknown),
+        (GraceEnd::HearOut, &[(0, Claim::Unknown), (5, Claim::Healthy)][..], Health::Healthy),
+        (GraceEnd::HearOut, &[(0, Claim::Unknown), (5, Claim::Unknown)][..], Health::Unknown),
+    ] {
+        let mut fold =
+            HealthFold::new(FoldSettings { at_grace_end, ..settings(1, 5, Claim::Unknown) }, Timestamp(0));
+        let mut health = fold.health();
+        for (at, claim) in claims {
+            health = fold.observe(*claim, Timestamp(at * 1000));
+        }
+        assert_eq!(health, expected, "{at_grace_end:?} {claims:?}");
+    }
+    let two = FoldSettings { at_grace_end: GraceEnd::HearOut, ..settings(2, 5, Claim::Unknown) };
+    let mut fold = HealthFold::new(two, Timestamp(0));
+    let heard: Vec<Health> = [Claim::Unknown, Claim::Healthy, Claim::Healthy]
+        .iter()
+        .zip([0, 6, 12])
+        .map(|(claim, at)| fold.observe(*claim, Timestamp(at * 1000)))
+        .collect();
+    assert_eq!(heard, [Health::Initializing, Health::Initializing, Health::Healthy], "it is heard out");
+    let mut fold = HealthFold::new(two, Timestamp(0));
+    fold.observe(Claim::Healthy, Timestamp(6_000));
+    assert_eq!(
+        fold.observe(Claim::Unhealthy, Timestamp(7_000)),
+        Health::Unknown,
+        "and only while it is Healthy"
+    );
 }

@@ -113,6 +113,8 @@ fn facts_stay_and_nothing_goes_out_until_the_record_takes_writes() {
         assert_eq!(rig.instance(instance.as_str()).fold.health(), Health::Healthy, "decisions go on");
         rig.mood = DiskMood::Takes;
         rig.pass(Duration::from_secs(6));
+        rig.pass(Duration::from_secs(1));
+        rig.everybody_answers();
         let (upgrade, versions, _) = recorded(&rig);
         assert_eq!(upgrade.as_ref(), Some(rig.upgrade()), "{mood:?}: the record is the state");
         assert_eq!(versions.iter().flatten().filter(|seen| **seen == version("v2")).count(), 1);

@@ -5,7 +5,7 @@ use crate::kernel::command::Wanted;
 use crate::kernel::refusal::Refusal;
 use crate::kernel::start::{plan_now, wanted as goal_of};
 use crate::kernel::state::SetState;
-use crate::plan::{FeasibilityInput, Finding, Plan, Resolved, feasibility, fleet_unhealthy};
+use crate::plan::{BatchTime, FeasibilityInput, Finding, Plan, Resolved, feasibility, fleet_unhealthy};
 use crate::record::StoppedLine;
 use crate::rollout::{Extent, FleetView};
 
@@ -25,6 +25,8 @@ pub struct PlanReport<'a> {
     pub plan: Plan,
     /// The policy whose percentages are `limits`.
     pub policy: &'a RollingUpgradePolicy,
+    /// What a batch takes beside the work of the driver.
+    pub batch_time: BatchTime,
     /// Its percentages as counts.
     pub limits: Resolved,
     /// The freeze in force.
@@ -69,6 +71,7 @@ pub fn plan<'a>(
     Ok(PlanReport {
         plan,
         policy,
+        batch_time: BatchTime::of(&set.spec.policy, &set.spec.health),
         limits: found.resolved,
         frozen: set.spec.freeze.frozen_at(date),
         findings: quarantined.chain(found.findings).chain(at_once).collect(),

@@ -156,6 +156,7 @@ impl House {
             started_at: self.now.at,
             finished_at: self.now.at,
             again: false,
+            heard: crate::kernel::testing::heard(&result),
             outcome: Arc::new(Outcome { stamp, evaluation, result }),
         }
     }

@@ -64,6 +64,33 @@ pub enum WaitsFor<'a> {
         /// Which.
         instances: Few<'a>,
     },
+    /// Answers to probes that began after the batch before had ended.
+    Evidence {
+        /// Of which instances.
+        instances: Few<'a>,
+        /// Until when they are waited for.
+        until: Timestamp,
+    },
+    /// Instances that count as Healthy and have just said something worse, or nothing.
+    Doubted(Few<'a>),
+    /// The host, which doubts itself: most of those that nothing has touched went silent at once.
+    Suspicion(Few<'a>),
+    /// Instances that went silent a moment ago: whether most do, is to be seen.
+    Silence {
+        /// Which.
+        instances: Few<'a>,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// The bake of what was upgraded.
+    Bake {
+        /// When its time is over.
+        until: Timestamp,
+        /// How often everybody has been asked since it began.
+        rounds: u32,
+        /// How often everybody is to be asked.
+        of: u32,
+    },
     /// The fleet, which went down with the host.
     Recovery {
         /// Until when it is waited for.
@@ -89,7 +116,7 @@ impl<'a> WaitsFor<'a> {
         match self {
             Self::Record(_) => Wait::Record,
             Self::Adoption(_) => Wait::Adoption,
-            Self::FirstDecision(_) => Wait::Evidence,
+            Self::FirstDecision(_) | Self::Evidence { .. } | Self::Doubted(_) => Wait::Evidence,
             Self::FirstLook(_) => Wait::Look,
             Self::Line(_) => Wait::Line,
             Self::Freeze { .. } => Wait::Freeze,
@@ -100,6 +127,8 @@ impl<'a> WaitsFor<'a> {
             Self::Initializing(_) => Wait::Initializing,
             Self::Deferred { .. } => Wait::Deferral,
             Self::NotAsked { .. } => Wait::NotAsked,
+            Self::Suspicion(_) | Self::Silence { .. } => Wait::SelfDoubt,
+            Self::Bake { .. } => Wait::Bake,
             Self::Recovery { .. } | Self::HealthyAgain => Wait::Health,
             Self::Driver { .. } => Wait::Driver,
             Self::Gate(_) => Wait::Gate,
@@ -115,6 +144,10 @@ impl<'a> WaitsFor<'a> {
             | Self::Initializing(few)
             | Self::Deferred { instances: few, .. }
             | Self::NotAsked { instances: few, .. }
+            | Self::Evidence { instances: few, .. }
+            | Self::Doubted(few)
+            | Self::Suspicion(few)
+            | Self::Silence { instances: few, .. }
             | Self::Driver { instances: few, .. }
             | Self::Gate(few) => few.clone(),
             Self::Record(_)
@@ -126,6 +159,7 @@ impl<'a> WaitsFor<'a> {
             | Self::Paused
             | Self::Resume { .. }
             | Self::Approval { .. }
+            | Self::Bake { .. }
             | Self::Recovery { .. }
             | Self::HealthyAgain => Few::default(),
         }
@@ -139,6 +173,9 @@ impl<'a> WaitsFor<'a> {
             | Self::Scheduled { until }
             | Self::Pause { until }
             | Self::Deferred { until, .. }
+            | Self::Evidence { until, .. }
+            | Self::Silence { until, .. }
+            | Self::Bake { until, .. }
             | Self::Recovery { until } => Some(*until),
             Self::Record(_)
             | Self::Adoption(_)
@@ -150,6 +187,8 @@ impl<'a> WaitsFor<'a> {
             | Self::Approval { .. }
             | Self::Initializing(_)
             | Self::NotAsked { .. }
+            | Self::Doubted(_)
+            | Self::Suspicion(_)
             | Self::Driver { .. }
             | Self::Gate(_)
             | Self::HealthyAgain => None,
@@ -220,6 +259,7 @@ pub(super) fn then(upgrade: &Upgrade) -> Option<Then> {
             Stage::Preparing { .. }
             | Stage::Between { .. }
             | Stage::Undoing
+            | Stage::Baking { .. }
             | Stage::Stopping { .. }
             | Stage::Ended { .. },
             ..,
@@ -237,15 +277,15 @@ pub(super) fn waits_for<'a>(
     let stopped = stopped.map(|waiting| between(waiting, upgrade, set, now));
     match upgrade.stage {
         Stage::Ended { .. } => None,
-        Stage::Between { .. } => stopped,
-        Stage::Preparing { .. } => {
-            let looking = Few::of(set.looking.iter());
-            let first = || match looking.count {
-                0 => WaitsFor::FirstDecision(Few::of(unjudged(set))),
-                1.. => WaitsFor::FirstLook(looking),
-            };
-            Some(stopped.unwrap_or_else(first))
-        }
+        Stage::Between { .. } | Stage::Baking { .. } => stopped,
+        Stage::Preparing { until } => Some(stopped.unwrap_or_else(|| {
+            let (looking, unjudged) = (Few::of(set.looking.iter()), Few::of(unjudged(set)));
+            match (looking.count, unjudged.count) {
+                (1.., _) => WaitsFor::FirstLook(looking),
+                (0, 1..) => WaitsFor::FirstDecision(unjudged),
+                (0, 0) => WaitsFor::Evidence { instances: unanswered(upgrade, set), until },
+            }
+        })),
         Stage::Undoing => Some(driver(upgrade, DriverWork::BringBack)),
         Stage::Stopping { .. } => Some(stopping(upgrade)),
         Stage::InBatch => Some(in_batch(upgrade)),
@@ -322,8 +362,31 @@ fn between<'a>(waiting: Waiting, upgrade: &'a Upgrade, set: &'a SetState, now: N
             let short_of = unheard().find_map(|one| one.unasked).map(|unasked| unasked.short_of);
             WaitsFor::NotAsked { short_of, instances: Few::of(unheard().map(|one| &one.spec.id)) }
         }
+        Waiting::Evidence { until } => WaitsFor::Evidence { instances: unanswered(upgrade, set), until },
+        Waiting::Suspicion => WaitsFor::Suspicion(silent(set)),
+        Waiting::Silence { until } => WaitsFor::Silence { instances: silent(set), until },
+        Waiting::Bake { until } => {
+            let rounds = if let Stage::Baking { rounds, .. } = upgrade.stage { rounds } else { 0 };
+            WaitsFor::Bake { until, rounds, of: upgrade.policy.bake.map_or(0, |bake| bake.probes) }
+        }
+        Waiting::Doubted => WaitsFor::Doubted(Few::of(set.evidence().doubted())),
         Waiting::Recovery { until } => WaitsFor::Recovery { until },
     }
+}
+
+/// Instances that have answered before and are silent.
+fn silent(set: &SetState) -> Few<'_> {
+    Few::of(set.evidence().silent().iter().map(|(_, id)| id))
+}
+
+/// Instances that have not been asked since the batch before ended, or of the next batch those that are silent.
+fn unanswered<'a>(upgrade: &'a Upgrade, set: &'a SetState) -> Few<'a> {
+    let missing = Few::of(set.evidence().missing(upgrade.evidence_from));
+    if missing.count > 0 {
+        return missing;
+    }
+    let next = upgrade.batches.get(upgrade.current).map(|batch| batch.number);
+    Few::of(next.into_iter().flat_map(|number| upgrade.members.of_batch(number)))
 }
 
 /// Instances that cannot be judged yet.

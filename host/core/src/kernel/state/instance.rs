@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::evidence::{Heeded, Told, Word};
 use crate::domain::{
     Claim, Component, Decided, Decision, ExtensionName, Health, Instance, InstanceId, Located, Looks,
     Membership, OperationId, Outcome, Runs, ScaleSet, Shortage, Timestamp, Unasked, Unheard, Version,
@@ -98,6 +99,8 @@ pub struct InstanceState {
     pub epoch: u64,
     /// Its health in this life.
     pub fold: HealthFold,
+    /// What the latest rounds of this life have brought.
+    pub word: Word,
     /// What was judged last.
     pub latest: Option<Arc<Outcome>>,
     /// The last decision that rested on a word of the application.
@@ -140,6 +143,7 @@ impl InstanceState {
             look_at: None,
             epoch: 0,
             fold: HealthFold::new(FoldSettings::from(&set.health), at),
+            word: Word::default(),
             latest: None,
             answered: None,
             unasked: None,
@@ -173,6 +177,21 @@ impl InstanceState {
         self.is_member().then(|| self.fold.health())
     }
 
+    /// Whether it counts as Healthy, and what is known is worse.
+    #[must_use]
+    pub fn is_doubted(&self) -> bool {
+        self.fold.health() == Health::Healthy && self.word.is_worse()
+    }
+
+    /// What the index of its set keeps of it, if it counts.
+    pub(super) fn told(&self) -> Option<Told> {
+        self.is_member().then(|| Told {
+            settled_at: self.word.settled_at(),
+            is_doubted: self.is_doubted(),
+            silent_since: self.word.silent_since(),
+        })
+    }
+
     /// What it has of a component.
     #[must_use]
     pub fn runs_of(&self, component: &Component) -> &Runs {
@@ -198,6 +217,7 @@ impl InstanceState {
     pub(in crate::kernel) fn begin_life(&mut self, set: &ScaleSet, at: Timestamp) {
         self.epoch += 1;
         self.fold = HealthFold::new(FoldSettings::from(&set.health), at);
+        self.word = Word::default();
         self.unasked_before = Duration::ZERO;
         if let Some(unasked) = &mut self.unasked {
             unasked.since = at;
@@ -212,6 +232,18 @@ impl InstanceState {
         let since = self.unasked.map_or(at, |unasked| unasked.since);
         self.unasked = Some(Unasked { since, short_of });
         true
+    }
+
+    /// Nobody looked at it for so long: its grace, its deadline and its silence stand still for that time.
+    pub(in crate::kernel) fn was_not_looked_at(&mut self, length: Duration) {
+        self.was_not_heard(length);
+        self.word.was_not_looked_at();
+    }
+
+    /// It was asked, and the host doubts that it could have been heard.
+    pub(in crate::kernel) fn was_not_heard(&mut self, length: Duration) {
+        self.unasked_before = self.unasked_before.saturating_add(length);
+        self.fold.was_not_asked(length);
     }
 
     /// Whether a round ends a time in which it could not be asked; the grace of its application goes on
@@ -236,11 +268,7 @@ impl InstanceState {
 
     /// Takes in a judged round. Gives the health before and after, or none when the round belongs to an
     /// earlier life. Where the plugin failed, the last good decision may stand in for a time.
-    pub(in crate::kernel) fn judged(
-        &mut self,
-        decided: Decided,
-        stands_in: Option<Duration>,
-    ) -> Option<(Health, Health)> {
+    pub(in crate::kernel) fn judged(&mut self, decided: Decided, rhythm: Rhythm) -> Option<(Health, Health)> {
         if decided.epoch != self.epoch {
             return None;
         }
@@ -252,7 +280,7 @@ impl InstanceState {
         let before_failure = || {
             let answered = self.answered.as_ref()?;
             let claim = answered.decision()?.claim;
-            (decided.finished_at.since(answered.at) <= stands_in?).then_some(claim)
+            (decided.finished_at.since(answered.at) <= rhythm.stands_in?).then_some(claim)
         };
         let claimed = match &decided.outcome.result {
             Ok(decision) => decision.claim,
@@ -260,7 +288,15 @@ impl InstanceState {
         };
         let claim = if self.down { Claim::Unknown } else { claimed };
         // Health follows probes, and this one was counted.
-        let after = if decided.again { before } else { self.fold.observe(claim, decided.finished_at) };
+        let counts = !decided.again && self.is_another_probe(claim, decided.started_at, rhythm);
+        let after = if counts { self.fold.observe(claim, decided.finished_at) } else { before };
+        if counts {
+            self.word.counted(decided.started_at);
+        }
+        if !decided.again {
+            let (began_at, heard) = (decided.started_at, decided.heard);
+            self.word.hear(Heeded { began_at, heard, claim, is_unhealthy: after.is_unhealthy() });
+        }
         if let Ok(decision) = &decided.outcome.result
             && is_answered(decision)
         {
@@ -273,4 +309,20 @@ impl InstanceState {
         }
         Some((before, after))
     }
+
+    /// Whether a round is a probe of its own for the health. What was asked out of turn may say something new at
+    /// once; that it says the same again is no further probe so soon after the one before.
+    fn is_another_probe(&self, claim: Claim, began_at: Timestamp, rhythm: Rhythm) -> bool {
+        let is_first = self.fold.health() == Health::Initializing || self.fold.observed() != Some(claim);
+        is_first || began_at.since(self.word.counted_at()) >= rhythm.interval / 2
+    }
+}
+
+/// How a set is asked, as far as a judged round needs to know.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::kernel) struct Rhythm {
+    /// From one probe to the next.
+    pub(in crate::kernel) interval: Duration,
+    /// How long the last good decision stands in where the plugin fails; none where it does not.
+    pub(in crate::kernel) stands_in: Option<Duration>,
 }

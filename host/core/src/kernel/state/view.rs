@@ -1,9 +1,20 @@
 //! A scale set at one moment, as plan and rollout see it.
 
-use super::{InstanceState, SetState};
+use std::time::Duration;
+
+use super::evidence::ASKED;
 use crate::domain::{FreshIds, Health, InstanceId, Now, Protection, Timestamp, Unheard, WordKind};
+use crate::kernel::doubts;
 use crate::plan::{Candidate, Standing};
-use crate::rollout::{FleetView, Stop};
+use crate::rollout::{Evidence, FleetView, Stop};
+
+use super::{InstanceState, SetState};
+
+/// How soon to look again while the host doubts itself; an answer wakes at once.
+const SUSPICION_LOOK: Duration = Duration::from_secs(5);
+
+/// Beyond an interval and the time limits of probes: what a machine and a plugin may take on top.
+const EVIDENCE_LATE: Duration = Duration::from_secs(2);
 
 /// A scale set at one moment.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +65,12 @@ impl FleetView for SetView<'_> {
     }
 
     fn health(&self, instance: &InstanceId) -> Health {
-        self.set.instance(instance).map_or(Health::Unknown, |instance| instance.fold.health())
+        match self.set.instance(instance) {
+            // The process that was judged has ended; what answers at its address is something else.
+            Some(instance) if instance.down && instance.fold.health() == Health::Healthy => Health::Unknown,
+            Some(instance) => instance.fold.health(),
+            None => Health::Unknown,
+        }
     }
 
     fn total(&self) -> usize {
@@ -93,7 +109,45 @@ impl FleetView for SetView<'_> {
     }
 
     fn unheard(&self, instance: &InstanceId) -> Unheard {
-        self.set.instance(instance).map_or_else(Unheard::default, |instance| instance.unheard(self.now.at))
+        let Some(instance) = self.set.instance(instance) else { return Unheard::default() };
+        let unheard = instance.unheard(self.now.at);
+        match self.set.suspicion.filter(|_| instance.word.is_silent()) {
+            // The host doubts that it could be heard.
+            Some(since) => {
+                Unheard { length: unheard.length.saturating_add(self.now.at.since(since)), goes_on: true }
+            }
+            None => unheard,
+        }
+    }
+
+    fn evidence(&self, from: Timestamp) -> Evidence {
+        if self.set.evidence.is_complete(from) {
+            return Evidence::Complete;
+        }
+        let health = &self.set.spec.health;
+        let limits = health.timeout.saturating_mul(u32::try_from(ASKED).unwrap_or(u32::MAX));
+        let until = from + health.interval.saturating_add(limits).saturating_add(EVIDENCE_LATE);
+        // Whom the host cannot ask it does not count as silent.
+        let unasked = |one: &InstanceState| one.is_member() && one.word.settled_at() < from;
+        if self.set.unasked().any(unasked) {
+            return Evidence::Awaited { until: until.max(self.now.at + EVIDENCE_LATE) };
+        }
+        if self.now.at < until { Evidence::Awaited { until } } else { Evidence::Overdue }
+    }
+
+    fn doubted(&self, from: Timestamp) -> Vec<InstanceId> {
+        let evidence = &self.set.evidence;
+        let mut doubted: Vec<InstanceId> = evidence.doubted().iter().cloned().collect();
+        if self.evidence(from) == Evidence::Overdue {
+            let counts =
+                |id: &&InstanceId| self.health(id) == Health::Healthy && !evidence.doubted().contains(*id);
+            doubted.extend(evidence.missing(from).filter(counts).cloned());
+        }
+        doubted
+    }
+
+    fn has_answered(&self, instance: &InstanceId, from: Timestamp) -> bool {
+        self.set.instance(instance).is_some_and(|instance| instance.word.has_answered(from))
     }
 
     fn trouble(&self, instance: &InstanceId) -> Option<String> {
@@ -111,7 +165,21 @@ impl FleetView for SetView<'_> {
         let frozen =
             frozen.map(|frozen| Stop::Freeze { since: frozen.since, until: self.moment(frozen.until) });
         let unheard = self.set.unheard_too_long(self.now.at).next().map(|_| Stop::NotAsked);
-        line.into_iter().chain(frozen).chain(unheard).collect()
+        let suspicion = self.set.suspicion.map(|_| Stop::Suspicion);
+        line.into_iter().chain(frozen).chain(unheard).chain(suspicion).collect()
+    }
+
+    fn silence_goes_round(&self) -> Option<Timestamp> {
+        if self.set.suspicion.is_some() {
+            return Some(self.now.at + SUSPICION_LOOK);
+        }
+        let (window, now) = (doubts::window(self.set), self.now.at);
+        let is_recent = |since: &Timestamp| now.since(*since) < window && *since > self.set.trusted_at;
+        // From the latest on: of old ones there may be many.
+        let silent = self.set.evidence.silent().iter().rev().take_while(|(since, _)| is_recent(since));
+        let mut recent = silent.filter(|(_, id)| doubts::is_untouched(self.set, id)).map(|(since, _)| *since);
+        let (latest, others) = (recent.next()?, recent.next().is_some());
+        others.then_some(latest + window)
     }
 
     fn moment(&self, date: Timestamp) -> Timestamp {

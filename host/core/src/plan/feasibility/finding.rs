@@ -59,6 +59,13 @@ pub enum Finding {
     FirstFailureRollsBack,
     /// `pauseAfterPhase` names the last phase, after which nothing waits.
     PauseAfterLast,
+    /// Less time than an instance may take that is slow and well.
+    ShortDeadline {
+        /// As it is written.
+        deadline: Duration,
+        /// What the probes and the gate take together.
+        least: Duration,
+    },
     /// Less time between two freezes than a batch may take.
     ShortOpening {
         /// End of the freeze before.
@@ -93,6 +100,7 @@ impl Finding {
             Self::BatchesCut { .. } => "batches-cut",
             Self::FirstFailureRollsBack => "first-failure-rolls-back",
             Self::PauseAfterLast => "pause-after-last",
+            Self::ShortDeadline { .. } => "short-deadline",
             Self::ShortOpening { .. } => "short-opening",
             Self::FleetUnhealthy { .. } => "fleet-unhealthy",
         }
@@ -148,6 +156,13 @@ impl fmt::Display for Finding {
                 f,
                 "pauseAfterPhase names \"last\", after which nothing is left to wait: the upgrade ends without \
                  a pause",
+            ),
+            Self::ShortDeadline { deadline, least } => write!(
+                f,
+                "healthGate.deadline ({} s) is less than wait, gracePeriod, intervalInSeconds times numberOfProbes and \
+                 stableFor together ({} s): a good instance that takes its grace period to come up is brought back",
+                deadline.as_secs_f64(),
+                least.as_secs_f64(),
             ),
             Self::ShortOpening { opens_at, closes_at, deadline } => write!(
                 f,

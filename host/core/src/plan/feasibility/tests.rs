@@ -26,6 +26,7 @@ fn defaults() -> Case {
 impl Case {
     fn look(&self, total: usize) -> Feasibility {
         feasibility(&FeasibilityInput {
+            health: None,
             policy: &self.policy,
             freeze: &self.freeze,
             total,

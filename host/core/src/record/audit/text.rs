@@ -256,7 +256,7 @@ fn waits(
     f.write_str(match on {
         Wait::Record => "waits for the record, which takes no writes",
         Wait::Adoption => "waits for a person to adopt the record",
-        Wait::Evidence => "waits for the first decision",
+        Wait::Evidence => "waits for answers of instances",
         Wait::Look => "waits for the first look at what instances run",
         Wait::Line => "waits for the line, which is stopped",
         Wait::Freeze => "waits for the end of a freeze window",
@@ -267,6 +267,8 @@ fn waits(
         Wait::Initializing => "waits for instances that are Initializing",
         Wait::Deferral => "waits for instances that said \"not now\"",
         Wait::NotAsked => "waits for this host to be able to ask",
+        Wait::SelfDoubt => "waits for this host, which doubts what it sees",
+        Wait::Bake => "waits for the end of the bake",
         Wait::Health => "waits for the fleet to be healthy after the host's restart",
         Wait::Driver => "waits for the driver",
         Wait::Gate => "waits for health",

@@ -316,6 +316,10 @@ pub enum Wait {
     Deferral,
     /// Instances that the host cannot ask.
     NotAsked,
+    /// The host, which doubts what it sees.
+    SelfDoubt,
+    /// The bake of what was upgraded.
+    Bake,
     /// A fleet that is not healthy again after the host's restart.
     Health,
     /// A driver.

@@ -71,6 +71,7 @@ impl Check<'_> {
         match (stop, self.seen.after.bypass) {
             (Stop::Line { since }, Some(bypass)) => since > bypass,
             (Stop::Line { .. }, None) => !self.history.bypassed,
+            (Stop::Suspicion, _) => self.is_forward(),
             (Stop::Freeze { since, .. }, _) => {
                 self.is_forward() && self.seen.after.bypassed_freeze.is_none_or(|bypassed| since > bypassed)
             }

@@ -12,8 +12,9 @@ impl Check<'_> {
             Stage::Preparing { .. } => {
                 // A look ends within its time limit, and that is an event.
                 let looks = self.seen.fleet.looking_count() > 0;
-                let line = self.seen.fleet.stops().iter().any(|stop| matches!(stop, Stop::Line { .. }));
-                wakes || looks || line || after.paused
+                let is_held = |stop: &Stop| matches!(stop, Stop::Line { .. } | Stop::Suspicion);
+                let held = self.seen.fleet.stops().iter().any(is_held);
+                wakes || looks || held || after.paused
             }
             Stage::Between { resume_at } => {
                 match waiting_for(after, self.seen.fleet, resume_at, self.seen.now) {
@@ -27,6 +28,7 @@ impl Check<'_> {
                 let any_settling = after.members.values().any(|member| settling(&member.state));
                 if any_settling { wakes } else { with_driver || wakes }
             }
+            Stage::Baking { .. } => wakes,
             Stage::Undoing | Stage::Stopping { .. } => {
                 after.members.values().any(|member| member.state.is_with_driver())
             }

@@ -22,6 +22,7 @@ pub(in crate::rollout) fn untold(seen: &Seen<'_>) -> Option<String> {
         left_out_changed,
         head_changed,
         actions: _,
+        ask: _,
         wake_at: _,
     } = step;
     if !head_changed && before.head() != after.head() {

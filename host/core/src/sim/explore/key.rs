@@ -1,7 +1,9 @@
 //! When two states of an exploration are the same: numbers that decide what can still happen.
 
+use std::time::Duration;
+
 use crate::domain::{Component, Health, Timestamp};
-use crate::rollout::{MemberState, Part, PartState, Restored, Stage};
+use crate::rollout::{MemberState, Part, PartState, Restored, Stage, Upgrade};
 
 use super::{Next, State};
 
@@ -11,14 +13,7 @@ pub(super) fn of(state: &State) -> Vec<i64> {
     let State { kernel, open, next, wake_at, now, .. } = state;
     // To the second: each move takes a millisecond of its own.
     let ahead = |at: Timestamp| ((at.0 - now.0).max(0) + 999) / 1000;
-    let mut key = match upgrade.stage {
-        Stage::Preparing { until } => vec![0, ahead(until)],
-        Stage::Between { resume_at } => vec![1, ahead(resume_at)],
-        Stage::InBatch => vec![2, 0],
-        Stage::Undoing => vec![3, 0],
-        Stage::Stopping { batch } => vec![5, i64::from(batch == crate::domain::OnInstanceFailure::Restore)],
-        Stage::Ended { .. } => vec![4, 0],
-    };
+    let mut key = stage(upgrade, *now);
     key.extend([
         upgrade.recovering_until.map_or(0, ahead),
         wake_at.map_or(-1, ahead),
@@ -63,6 +58,8 @@ pub(super) fn of(state: &State) -> Vec<i64> {
             i64::from(open.contains_key(&index)),
             i64::from(instance.busy.is_empty()),
             i64::from(instance.latest.is_some()),
+            i64::from(instance.word.settled_at() >= upgrade.evidence_from),
+            i64::from(instance.is_doubted()),
         ]);
     }
     let mood = match next {
@@ -72,6 +69,25 @@ pub(super) fn of(state: &State) -> Vec<i64> {
     };
     key.extend([mood, i64::from(kernel.fleet().refusing.is_some()), i64::from(state.doubtful.is_empty())]);
     key
+}
+
+/// Where in its life an upgrade is.
+fn stage(upgrade: &Upgrade, now: Timestamp) -> Vec<i64> {
+    let ahead = |at: Timestamp| ((at.0 - now.0).max(0) + 999) / 1000;
+    match upgrade.stage {
+        Stage::Preparing { until } => vec![0, ahead(until)],
+        Stage::Between { resume_at } => vec![1, ahead(resume_at)],
+        Stage::InBatch => vec![2, 0],
+        Stage::Undoing => vec![3, 0],
+        Stage::Stopping { batch } => vec![5, i64::from(batch == crate::domain::OnInstanceFailure::Restore)],
+        Stage::Ended { .. } => vec![4, 0],
+        Stage::Baking { since, rounds } => {
+            vec![
+                6 + i64::from(rounds),
+                ahead(since + upgrade.policy.bake.map_or(Duration::ZERO, |bake| bake.duration)),
+            ]
+        }
+    }
 }
 
 fn part(part: &Part) -> i64 {

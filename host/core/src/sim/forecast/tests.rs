@@ -32,6 +32,7 @@ fn setup(scenario: &Scenario, instances: usize) -> Setup {
             checkpoints: scenario.checkpoints.clone(),
             decisions: scenario.decisions,
             defer_max: Duration::from_secs(600),
+            bake: None,
             prepare_max: scenario.prepare_max(),
         },
         freeze: FreezeWindows::default(),

@@ -199,6 +199,13 @@ fn wait(waiting: Waiting, now: Timestamp) -> String {
             format!("instances that say \"not now\", {} at most", left(until))
         }
         Waiting::NotAsked => "instances that the host could not ask".to_owned(),
+        Waiting::Evidence { until } => {
+            format!("answers to probes that began after the batch before, {} at most", left(until))
+        }
+        Waiting::Suspicion => "the host, which doubts what it sees".to_owned(),
+        Waiting::Silence { until } => format!("whether more go silent, {} at most", left(until)),
+        Waiting::Bake { until } => format!("the bake, {} left", left(until)),
+        Waiting::Doubted => "instances that have just said something worse".to_owned(),
         Waiting::Recovery { until } => format!("the fleet to recover, {} at most", left(until)),
     }
 }

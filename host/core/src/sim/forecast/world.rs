@@ -8,7 +8,7 @@ use crate::domain::{
 };
 use crate::health::{HealthFold, Settled};
 use crate::plan::{Candidate, StandingInput, is_answered, standing};
-use crate::rollout::{FleetView, Stop};
+use crate::rollout::{Evidence, FleetView, Stop};
 
 use super::chance::draw;
 use super::decider::{Decider, Sight};
@@ -390,6 +390,17 @@ impl FleetView for World<'_> {
 
     fn any_undecided(&self) -> bool {
         self.nodes.iter().any(|node| node.latest.is_none())
+    }
+
+    /// Everybody is asked once in an interval; nobody out of turn, so that this is the longest that it takes.
+    fn evidence(&self, from: Timestamp) -> Evidence {
+        let until = from + self.setup.interval;
+        if self.now < until { Evidence::Awaited { until } } else { Evidence::Complete }
+    }
+
+    fn has_answered(&self, instance: &InstanceId, _: Timestamp) -> bool {
+        let node = self.crowd.index(instance).and_then(|index| self.nodes.get(index));
+        node.is_some_and(|node| matches!(node.found, Found::Answer(Some(_))))
     }
 
     fn stop(&self) -> Option<Stop> {

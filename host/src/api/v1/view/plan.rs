@@ -11,7 +11,7 @@ use crate::words;
 
 /// A plan with its limits and warnings.
 pub(crate) fn plan(report: PlanReport<'_>) -> wire::PlanDetail {
-    let PlanReport { plan, policy, limits, frozen, findings, line, unseen } = report;
+    let PlanReport { plan, policy, batch_time, limits, frozen, findings, line, unseen } = report;
     let batch = |batch: &Batch| wire::PlanBatch {
         phase: batch.phase.map(Phase::get),
         zone: batch.zone.clone(),
@@ -28,6 +28,7 @@ pub(crate) fn plan(report: PlanReport<'_>) -> wire::PlanDetail {
             unseen: unseen.iter().map(|one| unseen_instance(&one.id, &one.runs)).collect(),
         },
         limits: words::limits(policy, &limits),
+        batch_time: words::batch_time(batch_time),
         frozen: frozen.map(|frozen| wire::Frozen { until: frozen.until.to_string(), reason: frozen.reason }),
         warnings: findings.iter().map(warning).chain(line.map(stopped)).collect(),
     }

@@ -39,6 +39,7 @@ fn actor(waiting: &WaitsFor<'_>, report: &StatusReport<'_>) -> String {
         | WaitsFor::Scheduled { .. }
         | WaitsFor::Pause { .. }
         | WaitsFor::Resume { .. }
+        | WaitsFor::Bake { .. }
         | WaitsFor::Approval { .. } => "policy".to_owned(),
         WaitsFor::FirstDecision(_) | WaitsFor::Initializing(_) | WaitsFor::Deferred { .. } => {
             report.plugin.map_or_else(|| "plugin".to_owned(), |plugin| format!("plugin {plugin}"))
@@ -46,6 +47,10 @@ fn actor(waiting: &WaitsFor<'_>, report: &StatusReport<'_>) -> String {
         WaitsFor::FirstLook(_) | WaitsFor::Driver { .. } => "driver".to_owned(),
         WaitsFor::Record(_) | WaitsFor::Adoption(_) => "record".to_owned(),
         WaitsFor::NotAsked { .. }
+        | WaitsFor::Evidence { .. }
+        | WaitsFor::Doubted(_)
+        | WaitsFor::Suspicion(_)
+        | WaitsFor::Silence { .. }
         | WaitsFor::Recovery { .. }
         | WaitsFor::Gate(_)
         | WaitsFor::HealthyAgain => "host".to_owned(),
@@ -66,8 +71,13 @@ fn detail(waiting: &WaitsFor<'_>) -> Option<String> {
         | WaitsFor::FirstLook(few)
         | WaitsFor::Initializing(few)
         | WaitsFor::Deferred { instances: few, .. }
+        | WaitsFor::Evidence { instances: few, .. }
+        | WaitsFor::Doubted(few)
+        | WaitsFor::Suspicion(few)
+        | WaitsFor::Silence { instances: few, .. }
         | WaitsFor::Driver { instances: few, .. }
         | WaitsFor::Gate(few) => Some(some(few)),
+        WaitsFor::Bake { rounds, of, .. } => Some(format!("asked {rounds} of {of} times")),
         WaitsFor::Pause { .. }
         | WaitsFor::Scheduled { .. }
         | WaitsFor::Paused
@@ -116,6 +126,11 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {
             let short_of = short_of.map_or_else(String::new, |what| format!(", short of {what}"));
             format!("this host to be able to ask {}{short_of}; its log says what to do", some(instances))
         }
+        WaitsFor::Evidence { .. }
+        | WaitsFor::Doubted(_)
+        | WaitsFor::Suspicion(_)
+        | WaitsFor::Silence { .. }
+        | WaitsFor::Bake { .. } => answers(waiting, name, now),
         WaitsFor::Recovery { until } => {
             format!("fleet to be healthy after the host's restart, {} s at most", seconds(*until))
         }
@@ -133,6 +148,38 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {
         WaitsFor::HealthyAgain => {
             "upgraded instances to be healthy again after the host's restart".to_owned()
         }
+    }
+}
+
+/// What is said of waiting for answers.
+fn answers(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {
+    let seconds = |until: Timestamp| until.since(now).as_secs_f32().ceil();
+    match waiting {
+        WaitsFor::Evidence { instances, until } => format!(
+            "an answer of {} to a probe that began after the batch before had ended, {} s at most",
+            some(instances),
+            seconds(*until),
+        ),
+        WaitsFor::Suspicion(few) => format!(
+            "this host, which doubts what it sees: {} went silent at once, and nothing has touched them; see its network, \
+             resolver and descriptors, or say that it is well with `phasegate upgrade bypass {name} --reason TEXT`",
+            some(few),
+        ),
+        WaitsFor::Silence { instances, until } => format!(
+            "{} that went silent a moment ago: whether most do, and it is this host, is known in {} s",
+            some(instances),
+            seconds(*until),
+        ),
+        WaitsFor::Bake { until, rounds, of } => format!(
+            "the bake: everybody was asked {rounds} of {of} times, and {} s are left",
+            seconds(*until),
+        ),
+        WaitsFor::Doubted(few) => format!(
+            "{} to answer as healthy again, or to count as unhealthy: with what was heard last the limits would be \
+             passed",
+            some(few),
+        ),
+        _ => String::new(),
     }
 }
 
@@ -236,6 +283,42 @@ mod tests {
             (driver(DriverWork::Change), "driver to change instances web-0, web-1"),
             (WaitsFor::Gate(few()), "health of instances web-0, web-1"),
             (WaitsFor::HealthyAgain, "upgraded instances to be healthy again after the host's restart"),
+        ] {
+            assert_eq!(line(&waiting, &name, now), expected);
+        }
+    }
+
+    #[test]
+    fn a_wait_for_answers_says_whose_and_how_long() {
+        let (name, now, until) = (ScaleSetName::parse("orders").unwrap(), Timestamp(1_000), Timestamp(3_500));
+        let ids = ids(2);
+        let few = || Few::of(&ids);
+        for (waiting, expected) in [
+            (
+                WaitsFor::Evidence { instances: few(), until },
+                "an answer of instances web-0, web-1 to a probe that began after the batch before had ended, 3 s at \
+                 most",
+            ),
+            (
+                WaitsFor::Doubted(few()),
+                "instances web-0, web-1 to answer as healthy again, or to count as unhealthy: with what was heard \
+                 last the limits would be passed",
+            ),
+            (
+                WaitsFor::Suspicion(few()),
+                "this host, which doubts what it sees: instances web-0, web-1 went silent at once, and nothing has \
+                 touched them; see its network, resolver and descriptors, or say that it is well with `phasegate \
+                 upgrade bypass orders --reason TEXT`",
+            ),
+            (
+                WaitsFor::Silence { instances: few(), until },
+                "instances web-0, web-1 that went silent a moment ago: whether most do, and it is this host, is known \
+                 in 3 s",
+            ),
+            (
+                WaitsFor::Bake { until, rounds: 1, of: 3 },
+                "the bake: everybody was asked 1 of 3 times, and 3 s are left",
+            ),
         ] {
             assert_eq!(line(&waiting, &name, now), expected);
         }

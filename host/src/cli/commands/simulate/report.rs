@@ -40,6 +40,7 @@ impl Report<'_> {
             (None, None) => "nothing ran".to_owned(),
         };
         row(&mut text, "takes", &takes);
+        row(&mut text, "a batch waits", &self.waits());
         if self.setup.regions > 1 {
             self.regions(&mut text);
         }
@@ -65,6 +66,19 @@ impl Report<'_> {
             let _ = writeln!(text, "replay it: {}", self.replay(broken.seed));
         }
         text
+    }
+
+    /// What each batch takes beside the driver, the start of the instance and the time to be Healthy.
+    fn waits(&self) -> String {
+        let rules = &self.setup.rules;
+        let parts = [
+            (self.setup.interval, "for answers since the batch before"),
+            (rules.gate.wait, "before the gate looks"),
+            (rules.gate.stable_for, "of good health"),
+            (rules.rolling.pause_time_between_batches, "of pause"),
+        ];
+        let parts = parts.iter().filter(|(span, _)| !span.is_zero());
+        parts.map(|(span, what)| format!("{} {what}", said(*span))).collect::<Vec<_>>().join(", ")
     }
 
     fn what(&self, text: &mut String) {

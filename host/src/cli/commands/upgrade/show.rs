@@ -16,6 +16,7 @@ pub fn render_plan(detail: &wire::PlanDetail) -> String {
         plan.digest
     );
     text.push_str(&render_limits(&detail.limits));
+    text.push_str(&render_batch_time(&detail.batch_time));
     if let Some(frozen) = &detail.frozen {
         text.push_str(&format!("frozen until {}: {}\n", frozen.until, frozen.reason));
     }
@@ -57,6 +58,17 @@ fn render_limits(limits: &wire::Limits) -> String {
         limits.max_batch_instance_percent,
         limits.unhealthy_max,
         limits.max_unhealthy_instance_percent,
+    )
+}
+
+/// What each batch takes, one line.
+fn render_batch_time(time: &wire::BatchTime) -> String {
+    let wire::BatchTime { evidence_seconds_max, wait_seconds, stable_for_seconds, pause_seconds } = time;
+    let pause = if *pause_seconds > 0.0 { format!(", {pause_seconds} s of pause") } else { String::new() };
+    let wait = if *wait_seconds > 0.0 { format!("{wait_seconds} s of wait, ") } else { String::new() };
+    format!(
+        "a batch takes what the driver takes, {wait}{stable_for_seconds} s of good health{pause}, and at most \
+         {evidence_seconds_max} s until everybody has answered since\n"
     )
 }
 

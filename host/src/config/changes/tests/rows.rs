@@ -200,6 +200,9 @@ pub(super) fn policy_rows() -> Vec<Row> {
         ("healthGate.wait = \"PT0S\"", "healthGate.wait = \"PT1S\""),
         ("healthGate.stableFor = \"PT0S\"", "healthGate.stableFor = \"PT1S\""),
         ("healthGate.deadline = \"PT5M\"", "healthGate.deadline = \"PT6M\""),
+        ("bake.duration = \"PT1M\"", "bake.duration = \"PT2M\""),
+        ("bake.probes = 1", "bake.probes = 2"),
+        ("onBakeFailure = \"stop\"\nbake.probes = 1", "onBakeFailure = \"rollback\"\nbake.probes = 1"),
     ];
     rows.into_iter().map(|(from, to)| ("#policy", from, to, Set("upgradePolicy"))).collect()
 }

@@ -28,6 +28,17 @@ fn body_of_the_guard() {
     }
 }
 
+/// Listens on the port that the flag names, in a session of its own.
+#[test]
+fn body_of_the_orphan() {
+    let Some(port) = std::env::var_os(BODY_FLAG) else { return };
+    rustix::process::setsid().unwrap();
+    let port: u16 = port.to_str().unwrap().parse().unwrap();
+    let _listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    std::fs::write("orphan", format!("{}\n", std::process::id())).unwrap();
+    std::thread::sleep(Duration::from_secs(300));
+}
+
 /// A host that runs until it is killed, in the directory that the flag names.
 #[tokio::test]
 async fn body_of_the_host() {

@@ -123,3 +123,35 @@ impl Rig {
         (note.state, note.text)
     }
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_orphan_that_kept_the_port_is_named_and_does_not_answer_for_the_new_version() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    // It leaves its group, as a daemon does, and survives the stop.
+    let binary = std::env::current_exe().unwrap();
+    let test = "drivers::process::tests::guarded::body_of_the_orphan";
+    let orphan =
+        format!("PHASEGATE_TEST_BODY={port} {} --exact {test} --nocapture & {STEADY}", binary.display());
+    let rig = rig(&[&orphan, STEADY], Setup::default());
+    let ensure = |version: &str, operation: &str| {
+        let mut request = request("1", version, operation);
+        request.instance.address.port = port;
+        rig.driver().ensure(request)
+    };
+    ensure("v1", "a").await.unwrap();
+    let left = rig.dir.path().join("orphan");
+    until("the orphan listens", || left.exists() && !lines(&left).is_empty()).await;
+    let pid: i32 = std::fs::read_to_string(&left).unwrap().trim().parse().unwrap();
+    let error = ensure("v2", "b").await.unwrap_err().to_string();
+    assert!(error.contains(&format!("port {port} is still held by process {pid} (`")), "{error}");
+    assert_eq!(rig.run_count("v2"), 0, "nothing was started beside it");
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(pid).unwrap(),
+        rustix::process::Signal::KILL,
+    )
+    .unwrap();
+    until("it comes up by itself once the port is free", || rig.run_count("v2") == 1).await;
+}

@@ -1,0 +1,98 @@
+//! When the host doubts itself and not its instances: it stood still, or most of those that nothing has touched went
+//! silent at once.
+//!
+//! Deliberately no judgement of an instance: what is silent stays silent, and counts as such once somebody answers
+//! again or a person says that the host is well.
+
+use std::time::Duration;
+
+use super::out::{Out, SelfDoubt};
+use super::state::{Fleet, SetState};
+use crate::domain::{InstanceId, Now, Timestamp};
+use crate::rollout::{Event, Progress};
+
+/// One silent instance proves nothing about the host.
+const SILENT_LEAST: usize = 2;
+
+/// Nobody was looked at for so long, and nobody is judged by that time.
+pub(super) fn stood_still(fleet: &mut Fleet, length: Duration) {
+    for name in fleet.names(|_| true) {
+        let Some(set) = fleet.change(&name) else { continue };
+        let ids: Vec<InstanceId> = set.instances().map(|instance| instance.spec.id.clone()).collect();
+        for id in ids {
+            set.change(&id, |instance| instance.was_not_looked_at(length));
+        }
+        if set.active().is_some() {
+            set.answers.push(Event::StoodStill(length));
+        }
+    }
+}
+
+/// Somebody is silent: most of those that nothing has touched may be.
+pub(super) fn suspect(set: &mut SetState, now: Now, out: &mut Out) {
+    if set.suspicion.is_some() || !is_suspicious(set, now.at) {
+        return;
+    }
+    set.suspicion = Some(now.at);
+    set.dirty = true;
+    let (silent, of) = (set.evidence().silent().len(), untouched(set));
+    out.changes.doubts.push((set.spec.name.clone(), SelfDoubt::Began { silent, of }));
+}
+
+/// Somebody has answered: the others may have been silent by themselves.
+pub(super) fn reconsider(set: &mut SetState, now: Now, out: &mut Out) {
+    if set.suspicion.is_none() || is_most(set, set.evidence().silent().len()) {
+        return;
+    }
+    trust(set, now, out);
+}
+
+/// The host is well again, or a person says so. The time in which it doubted itself is nobody's.
+pub(super) fn trust(set: &mut SetState, now: Now, out: &mut Out) {
+    let Some(since) = set.suspicion.take() else { return };
+    set.trusted_at = now.at;
+    set.dirty = true;
+    let silent = set.instances().filter(|instance| instance.word.is_silent());
+    let silent: Vec<InstanceId> = silent.map(|instance| instance.spec.id.clone()).collect();
+    for id in silent {
+        set.change(&id, |instance| instance.was_not_heard(now.at.since(since)));
+    }
+    out.changes.doubts.push((set.spec.name.clone(), SelfDoubt::Ended));
+}
+
+/// So long after the first round without an answer others may go silent for the same reason.
+pub(super) fn window(set: &SetState) -> Duration {
+    let health = &set.spec.health;
+    health.interval.saturating_add(health.timeout).saturating_add(Duration::from_secs(1))
+}
+
+/// Whether more than half of those that nothing has touched went silent within one interval.
+fn is_suspicious(set: &SetState, now: Timestamp) -> bool {
+    // Cheap, and nearly always all that is asked.
+    if !is_most(set, set.evidence().silent().len()) {
+        return false;
+    }
+    let window = window(set);
+    let recent = |since: &Timestamp| now.since(*since) <= window && *since > set.trusted_at;
+    let silent = set.evidence().silent().iter().filter(|(since, _)| recent(since));
+    is_most(set, silent.filter(|(_, id)| is_untouched(set, id)).count())
+}
+
+fn is_most(set: &SetState, silent: usize) -> bool {
+    silent >= SILENT_LEAST && silent * 2 > untouched(set)
+}
+
+/// How many members no effect of the running upgrade has touched.
+fn untouched(set: &SetState) -> usize {
+    let touched = set.active().map_or(0, |upgrade| {
+        let Progress { successful, failed, in_progress, pending: _ } = upgrade.members.progress();
+        successful + failed + in_progress
+    });
+    set.census().total().saturating_sub(touched)
+}
+
+pub(super) fn is_untouched(set: &SetState, id: &InstanceId) -> bool {
+    let is_busy = set.instance(id).is_none_or(|instance| !instance.busy.is_empty());
+    let member = set.active().and_then(|upgrade| upgrade.members.behind(id));
+    !is_busy && member.is_none_or(|(_, member)| member.attempt == 0)
+}

@@ -1,0 +1,273 @@
+//! Since when each member has been asked, in order: whether everybody has been asked since a moment costs no more
+//! in a set of 50,000 than in one of ten.
+//!
+//! Deliberately no health: that is committed by `health`, probe after probe. This is what a batch is admitted
+//! on, and it rests on rounds that *began* late enough.
+
+use imbl::OrdSet;
+
+use crate::domain::{Claim, Heard, InstanceId, Timestamp};
+
+/// How often in a row an instance that counts as healthy has to miss a probe before its silence counts: asked
+/// once, and twice again.
+pub(in crate::kernel) const ASKED: usize = 3;
+
+/// Before everything: asked never.
+pub(super) const NEVER: Timestamp = Timestamp(i64::MIN);
+
+/// What the latest rounds of one life have brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word {
+    /// Start of the latest round that settled what is known.
+    settled_at: Timestamp,
+    /// Whether that was an answer, and what of the health was claimed in it.
+    settled: Option<(Heard, Claim)>,
+    /// Starts of the latest rounds without an answer, in a row, oldest first; at most [`ASKED`] of them.
+    missed: Vec<Timestamp>,
+    /// Start of the first round of that row, if it had answered before.
+    silent_since: Option<Timestamp>,
+    /// Whether it has answered in this life.
+    has_spoken: bool,
+    /// Start of the latest round that counted for the health.
+    counted_at: Timestamp,
+    /// Rounds so far.
+    rounds: u32,
+}
+
+impl Default for Word {
+    fn default() -> Self {
+        Self {
+            settled_at: NEVER,
+            settled: None,
+            missed: Vec::new(),
+            silent_since: None,
+            has_spoken: false,
+            counted_at: NEVER,
+            rounds: 0,
+        }
+    }
+}
+
+/// A round as far as it matters here.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Heeded {
+    pub(super) began_at: Timestamp,
+    pub(super) heard: Heard,
+    pub(super) claim: Claim,
+    /// Whether the instance counts as unhealthy with this round.
+    pub(super) is_unhealthy: bool,
+}
+
+impl Word {
+    /// Takes in a round of this life.
+    pub(super) fn hear(&mut self, round: Heeded) {
+        let Heeded { began_at, heard, claim, is_unhealthy } = round;
+        self.rounds = self.rounds.saturating_add(1);
+        match heard {
+            Heard::Answer => {
+                self.missed.clear();
+                self.silent_since = None;
+                self.has_spoken = true;
+                self.settle(began_at, heard, claim);
+            }
+            Heard::Silence => {
+                if self.has_spoken {
+                    self.silent_since.get_or_insert(began_at);
+                }
+                if self.missed.len() >= ASKED {
+                    self.missed.remove(0);
+                }
+                self.missed.push(began_at);
+                if is_unhealthy {
+                    // It counts as down already: another silence says nothing new.
+                    self.settle(began_at, heard, claim);
+                } else if self.missed.len() >= ASKED
+                    && let Some(first) = self.missed.first().copied()
+                {
+                    self.settle(first, heard, claim);
+                }
+            }
+        }
+    }
+
+    fn settle(&mut self, began_at: Timestamp, heard: Heard, claim: Claim) {
+        if began_at >= self.settled_at {
+            self.settled_at = began_at;
+            self.settled = Some((heard, claim));
+        }
+    }
+
+    /// A round has counted for the health.
+    pub(super) fn counted(&mut self, began_at: Timestamp) {
+        self.counted_at = self.counted_at.max(began_at);
+    }
+
+    /// Start of the latest round that counted for the health.
+    pub(super) fn counted_at(&self) -> Timestamp {
+        self.counted_at
+    }
+
+    /// Rounds of this life so far.
+    #[must_use]
+    pub fn rounds(&self) -> u32 {
+        self.rounds
+    }
+
+    /// Start of the latest round that settled what is known.
+    #[must_use]
+    pub fn settled_at(&self) -> Timestamp {
+        self.settled_at
+    }
+
+    /// Whether it has answered a probe that began at this time or later, and not gone silent since.
+    #[must_use]
+    pub fn has_answered(&self, since: Timestamp) -> bool {
+        self.settled_at >= since && matches!(self.settled, Some((Heard::Answer, _)))
+    }
+
+    /// Whether it has not answered the latest probe.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        !self.missed.is_empty()
+    }
+
+    /// Since when it has answered nothing, if it had answered before.
+    #[must_use]
+    pub fn silent_since(&self) -> Option<Timestamp> {
+        self.silent_since
+    }
+
+    /// Whether what is known now is worse than Healthy.
+    pub(super) fn is_worse(&self) -> bool {
+        self.settled.is_some_and(|(_, claim)| claim != Claim::Healthy)
+    }
+
+    /// Time in which nobody looked is no silence.
+    pub(super) fn was_not_looked_at(&mut self) {
+        self.missed.clear();
+        self.silent_since = None;
+    }
+}
+
+/// What the index keeps of a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) settled_at: Timestamp,
+    /// It counts as Healthy, and what is known is worse.
+    pub(super) is_doubted: bool,
+    pub(super) silent_since: Option<Timestamp>,
+}
+
+/// Members by what is known of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Evidence {
+    settled: OrdSet<(Timestamp, InstanceId)>,
+    doubted: OrdSet<InstanceId>,
+    silent: OrdSet<(Timestamp, InstanceId)>,
+}
+
+impl Evidence {
+    /// Whether every member has been asked in a round that began at this time or later.
+    #[must_use]
+    pub fn is_complete(&self, since: Timestamp) -> bool {
+        self.settled.get_min().is_none_or(|(at, _)| *at >= since)
+    }
+
+    /// Those that have not; costs no more than those.
+    pub fn missing(&self, since: Timestamp) -> impl Iterator<Item = &InstanceId> {
+        self.settled.iter().take_while(move |(at, _)| *at < since).map(|(_, id)| id)
+    }
+
+    /// Those that count as Healthy, and of which worse is known.
+    #[must_use]
+    pub fn doubted(&self) -> &OrdSet<InstanceId> {
+        &self.doubted
+    }
+
+    /// Those that are silent, by the start of the first round without an answer.
+    #[must_use]
+    pub fn silent(&self) -> &OrdSet<(Timestamp, InstanceId)> {
+        &self.silent
+    }
+
+    /// A member is known otherwise; none before it was a member, and after it was one.
+    pub(super) fn moved(&mut self, id: &InstanceId, before: Option<Told>, after: Option<Told>) {
+        if before == after {
+            return;
+        }
+        if let Some(Told { settled_at, is_doubted, silent_since }) = before {
+            self.settled.remove(&(settled_at, id.clone()));
+            silent_since.into_iter().for_each(|at| drop(self.silent.remove(&(at, id.clone()))));
+            if is_doubted {
+                self.doubted.remove(id);
+            }
+        }
+        if let Some(Told { settled_at, is_doubted, silent_since }) = after {
+            self.settled.insert((settled_at, id.clone()));
+            silent_since.into_iter().for_each(|at| drop(self.silent.insert((at, id.clone()))));
+            if is_doubted {
+                self.doubted.insert(id.clone());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(at: i64, claim: Claim) -> Heeded {
+        Heeded { began_at: Timestamp(at), heard: Heard::Answer, claim, is_unhealthy: false }
+    }
+
+    fn silence(at: i64) -> Heeded {
+        Heeded { began_at: Timestamp(at), heard: Heard::Silence, claim: Claim::Unknown, is_unhealthy: false }
+    }
+
+    #[test]
+    fn silence_counts_when_it_was_asked_twice_again() {
+        let mut word = Word::default();
+        word.hear(answer(10, Claim::Healthy));
+        for (at, settled) in [(20, 10), (30, 10), (40, 20), (50, 30)] {
+            word.hear(silence(at));
+            assert_eq!(word.settled_at(), Timestamp(settled), "after {at}");
+        }
+        assert!(word.is_worse() && !word.has_answered(Timestamp(0)));
+        assert_eq!(word.silent_since(), Some(Timestamp(20)));
+        word.hear(answer(60, Claim::Healthy));
+        assert!(word.has_answered(Timestamp(60)) && !word.has_answered(Timestamp(61)) && !word.is_worse());
+    }
+
+    #[test]
+    fn what_counts_as_down_is_asked_once() {
+        let mut word = Word::default();
+        word.hear(Heeded { is_unhealthy: true, ..silence(10) });
+        assert_eq!(word.settled_at(), Timestamp(10));
+    }
+
+    #[test]
+    fn a_worse_answer_counts_at_once_and_an_old_one_not_at_all() {
+        let mut word = Word::default();
+        word.hear(answer(20, Claim::Unhealthy));
+        assert!(word.is_worse());
+        word.hear(answer(10, Claim::Healthy));
+        assert!(word.is_worse(), "it began before");
+    }
+
+    #[test]
+    fn everybody_has_been_asked_when_the_last_one_has() {
+        let id = |text: &str| InstanceId::parse(text).unwrap();
+        let told = |at: i64| Some(Told { settled_at: Timestamp(at), is_doubted: false, silent_since: None });
+        let mut evidence = Evidence::default();
+        assert!(evidence.is_complete(Timestamp(5)), "there is nobody");
+        evidence.moved(&id("a"), None, told(7));
+        evidence.moved(&id("b"), None, told(3));
+        assert!(!evidence.is_complete(Timestamp(5)));
+        assert_eq!(evidence.missing(Timestamp(5)).collect::<Vec<_>>(), [&id("b")]);
+        evidence.moved(&id("b"), told(3), told(5));
+        assert!(evidence.is_complete(Timestamp(5)));
+        evidence.moved(&id("a"), told(7), None);
+        evidence.moved(&id("b"), told(5), None);
+        assert_eq!(evidence, Evidence::default());
+    }
+}

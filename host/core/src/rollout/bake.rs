@@ -1,0 +1,70 @@
+//! The bake: after the last batch an upgrade stays in progress and looks on, for a time and for a number of probes of
+//! everybody, before it is called good.
+//!
+//! Counted in evidence as well as in time: a night in which nobody could be asked proves nothing.
+
+use std::time::Duration;
+
+use crate::domain::Timestamp;
+
+use super::state::{Stage, Upgrade, UpgradeState};
+use super::step::{Step, end};
+use super::view::{Evidence, FleetView};
+use super::{evidence, gate};
+
+/// How soon to look again where answers do not come.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Begins the bake where one is wanted and something was upgraded; gives whether it did.
+pub(super) fn begin(upgrade: &mut Upgrade, now: Timestamp) -> bool {
+    let is_wanted = upgrade.policy.bake.is_some() && upgrade.is_forward() && !upgrade.cancel_requested;
+    if !is_wanted || upgrade.members.progress().successful == 0 {
+        return false;
+    }
+    upgrade.stage = Stage::Baking { since: now, rounds: 0 };
+    upgrade.evidence_from = now + evidence::MOMENT;
+    true
+}
+
+/// Looks on. Gives whether the stage changed.
+pub(super) fn baking(
+    upgrade: &mut Upgrade,
+    fleet: &dyn FleetView,
+    (since, rounds): (Timestamp, u32),
+    now: Timestamp,
+    out: &mut Step,
+) -> bool {
+    let Some(bake) = upgrade.policy.bake else {
+        end(upgrade, UpgradeState::Completed, now);
+        return true;
+    };
+    if upgrade.cancel_requested {
+        end(upgrade, UpgradeState::Cancelled, now);
+        return true;
+    }
+    if let Some(until) = fleet.silence_goes_round() {
+        out.wake(until);
+        return false;
+    }
+    if fleet.initializing_count() == 0
+        && gate::is_over_limit(upgrade, fleet)
+        && upgrade.recovering_until.is_none_or(|until| until <= now)
+    {
+        gate::judge_upgraded(upgrade, fleet, now, out);
+        return true;
+    }
+    let complete = fleet.evidence(upgrade.evidence_from) == Evidence::Complete;
+    if complete && rounds < bake.probes {
+        upgrade.stage = Stage::Baking { since, rounds: rounds + 1 };
+        upgrade.evidence_from = now + evidence::MOMENT;
+        return true;
+    }
+    let over_at = since + bake.duration;
+    if rounds >= bake.probes && over_at <= now && !evidence::is_in_doubt(upgrade, fleet) {
+        end(upgrade, UpgradeState::Completed, now);
+        return true;
+    }
+    out.wake(if over_at > now { over_at } else { now + LOOK });
+    upgrade.recovering_until.filter(|until| now < *until).into_iter().for_each(|until| out.wake(until));
+    false
+}
