@@ -59,7 +59,13 @@ fn a_bake_is_part_of_the_upgrade_and_a_bad_one_goes_back() {
     for instance in [0, 1] {
         answers.say(instance, r#"{"ApplicationHealthState":"Unhealthy"}"#);
     }
-    site.wait_for_instances("the way back", |instance| instance["version"] == "v2");
+    wait_for("the way back", || {
+        let status = site.json(&["upgrade", "status", "orders", "--detail"]);
+        (!status["rollsBack"].is_null()).then_some(())
+    });
+    // What is brought back is well, or the brake of the way back would stop it.
+    [0, 1].into_iter().for_each(|instance| answers.set(instance, 0, false));
+    site.wait_for_instances("the version before", |instance| instance["version"] == "v2");
     host.stop();
 }
 

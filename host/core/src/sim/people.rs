@@ -246,13 +246,8 @@ impl World {
     pub(super) fn start(&mut self, set: usize, edition: u32, plan: Option<Digest>) {
         let bypassed = self.scenario.bypass;
         let is_again = self.is_quiet() || self.rng.chance(500);
-        let extent = match plan {
-            None if self.rng.chance(60) => Extent::Everything,
-            None if self.rng.chance(60) => Extent::Repair,
-            None | Some(_) => Extent::Missing,
-        };
         let options = StartOptions {
-            extent,
+            extent: Extent::Missing,
             wanted: self.wanted(edition),
             manual: (self.scenario.kind == Kind::Manual).then_some(Selection::All),
             stops: if bypassed { Stops::Bypassed } else { Stops::Hold },

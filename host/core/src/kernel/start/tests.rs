@@ -1,0 +1,202 @@
+//! How upgrades start, and what speaks against it.
+
+use super::super::testing::*;
+use super::super::{Command, Reply};
+use super::*;
+use crate::domain::*;
+
+fn refused(rig: &mut Rig, options: StartOptions) -> String {
+    rig.ask(Command::Start(name("orders"), options)).unwrap().unwrap_err().to_string()
+}
+
+#[test]
+fn one_at_a_time() {
+    let mut rig = Rig::healthy();
+    let id = UpgradeId::parse("orders-1").unwrap();
+    assert_eq!(rig.start("v2"), Some(Ok(Reply::Upgrade { scale_set: name("orders"), id })));
+    assert_eq!(
+        refused(&mut rig, to_version("v3")),
+        "upgrade `orders-1` of scale set `orders` to v2 is still running; wait for it or cancel it first"
+    );
+}
+
+#[test]
+fn ids_go_by_sequence_also_when_the_clock_stands() {
+    let mut rig = Rig::healthy();
+    for number in 1..=3_u64 {
+        rig.start(&format!("v{}", number + 1));
+        rig.run_to_the_end();
+        assert_eq!(
+            (rig.upgrade().number, rig.upgrade().id.to_string()),
+            (number, format!("orders-{number}"))
+        );
+        rig = rig.restart();
+        rig.effects.retain(|effect| matches!(effect, super::super::Effect::Observe(_)));
+        for instance in ["0", "1", "2"] {
+            rig.judge(instance, decision(0));
+        }
+    }
+}
+
+#[test]
+fn exactly_the_plan_that_was_shown_or_nothing() {
+    let mut rig = Rig::healthy();
+    let goal = Goal::application(version("v2"));
+    let shown = plan_now(rig.set(), &goal, Extent::Missing, rig.now).digest;
+    let options = StartOptions { plan: Some(shown), ..to_version("v2") };
+    rig.judge("1", Decision { participation: Participation::Skip, ..decision(0) });
+    assert!(refused(&mut rig, options.clone()).contains("nothing was started"));
+    assert!(rig.set().upgrade.is_none() && rig.trail().is_empty());
+    rig.judge("1", decision(0));
+    assert!(rig.ask(Command::Start(name("orders"), options)).unwrap().is_ok());
+    assert_eq!(rig.upgrade().digest, Some(shown));
+}
+
+#[test]
+fn a_rule_that_changed_since_makes_another_plan() {
+    let mut rig = Rig::healthy();
+    let goal = Goal::application(version("v2"));
+    let shown = plan_now(rig.set(), &goal, Extent::Missing, rig.now).digest;
+    let mut spec = (*rig.set().spec).clone();
+    spec.policy.gate.deadline += std::time::Duration::from_secs(1);
+    let change = super::super::command::Reconfiguration { sets: vec![spec], ..Default::default() };
+    rig.ask(Command::Reconfigure(change));
+    let options = StartOptions { plan: Some(shown), ..to_version("v2") };
+    assert!(refused(&mut rig, options).contains("nothing was started"));
+}
+
+#[test]
+fn a_version_that_faulted_is_not_tried_again_by_itself() {
+    let mut rig = Rig::healthy();
+    rig.start("v2");
+    for _ in 0..4 {
+        for asked in rig.asked() {
+            let failed = asked.version == version("v2");
+            rig.done(asked, if failed { Err("exit code 3") } else { Ok(()) });
+        }
+        rig.pass(std::time::Duration::from_secs(130));
+    }
+    assert_eq!(rig.upgrade().state, crate::rollout::UpgradeState::Faulted);
+    assert!(refused(&mut rig, to_version("v2")).contains("is in quarantine"));
+    let mut rig = rig.restart();
+    assert!(refused(&mut rig, to_version("v2")).contains("is in quarantine"), "also after a restart");
+    let forced = StartOptions { quarantined: Quarantined::Allow, ..to_version("v2") };
+    assert!(rig.ask(Command::Start(name("orders"), forced)).unwrap().is_ok());
+    assert!(rig.disk.stored().quarantined.is_empty());
+}
+
+#[test]
+fn named_instances() {
+    let manual = |ids: &[&str]| StartOptions {
+        manual: Some(Selection::These(ids.iter().map(|text| id(text)).collect())),
+        ..to_version("v2")
+    };
+    let mut rig = Rig::healthy();
+    assert_eq!(refused(&mut rig, manual(&[])), "no instance is named; name them, or `*` for all");
+    assert_eq!(
+        refused(&mut rig, manual(&["1", "7"])),
+        "scale set `orders` has no instance 7; it has: 0, 1, 2"
+    );
+    assert!(rig.ask(Command::Start(name("orders"), manual(&["1"]))).unwrap().is_ok());
+    assert_eq!(rig.asked().iter().map(|asked| asked.instance.id.clone()).collect::<Vec<_>>(), [id("1")]);
+}
+
+#[test]
+fn extensions_are_those_of_the_model() {
+    let mut rig = Rig::healthy();
+    let agent = ExtensionName::parse("agent").unwrap();
+    let mut options = StartOptions::default();
+    options.wanted.extensions = vec![(agent, None)];
+    assert_eq!(
+        refused(&mut rig, options),
+        "scale set `orders` has no extension `agent`; extensions of its model: none"
+    );
+}
+
+#[test]
+fn max_surge_needs_a_driver_that_creates() {
+    let mut set = orders();
+    set.spec.policy.rolling.max_surge = true;
+    let mut rig = Rig::new(vec![set]);
+    assert!(refused(&mut rig, to_version("v2")).contains("its driver cannot create"));
+}
+
+#[test]
+fn a_clock_that_is_set_back_changes_no_order_and_uses_no_id_again() {
+    let mut rig = Rig::healthy();
+    rig.start("v2");
+    rig.run_to_the_end();
+    let set_back = |mut rig: Rig| {
+        let (wall, at) = (rig.now.wall.date().0 - 86_400_000, rig.now.at.0 - 900_000);
+        rig.now = Now { wall: WallTime(wall), at: Timestamp(at) };
+        rig.restart()
+    };
+    let mut rig = set_back(rig);
+    rig.all_healthy();
+    assert_eq!(rig.upgrade().id.as_str(), "orders-1");
+    rig.start("v3");
+    assert_eq!(rig.upgrade().id.as_str(), "orders-2");
+    let operation = rig.asked().remove(0).operation;
+    let mut rig = set_back(rig);
+    assert_eq!(rig.upgrade().id.as_str(), "orders-2", "what is in flight is not lost");
+    let asked = rig.asked().remove(0);
+    assert_eq!(asked.operation, operation);
+    rig.ask(Command::Wish(name("orders"), crate::rollout::Wish::Cancel));
+    let instance = asked.instance.id.clone();
+    rig.done(asked, Ok(()));
+    rig.all_healthy();
+    rig.judge(instance.as_str(), decision(0));
+    rig.run_to_the_end();
+    let mut rig = set_back(rig);
+    rig.all_healthy();
+    rig.start("v4");
+    assert_eq!((rig.upgrade().id.as_str(), rig.upgrade().number), ("orders-3", 3));
+    let seqs: Vec<u64> = rig.disk.trail().map(|entry| entry.seq).collect();
+    assert!(seqs.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{seqs:?}");
+}
+
+#[test]
+fn what_is_there_already_is_done_again_when_a_person_wants_it() {
+    let mut rig = Rig::healthy();
+    rig.start("v2");
+    rig.run_to_the_end();
+    let again = StartOptions { extent: Extent::Everything, ..to_version("v2") };
+    assert!(rig.ask(Command::Start(name("orders"), again)).unwrap().is_ok());
+    rig.run_to_the_end();
+    assert_eq!((rig.upgrade().members.len(), rig.upgrade().already), (3, 0));
+    let parts = rig.upgrade().members.values().flat_map(|member| &member.parts);
+    let mut parts = parts;
+    assert!(parts.all(|part| part.target == version("v2") && part.way_back().is_none()));
+}
+
+#[test]
+fn a_repair_brings_each_instance_what_it_has() {
+    let mut rig = Rig::healthy();
+    let asked = rig.questions();
+    assert!(asked.is_empty());
+    let one = StartOptions { manual: Some(Selection::These(vec![id("1")])), ..to_version("v2") };
+    assert!(rig.ask(Command::Start(name("orders"), one)).unwrap().is_ok());
+    rig.run_to_the_end();
+    let repair = StartOptions { extent: Extent::Repair, ..StartOptions::default() };
+    assert!(rig.ask(Command::Start(name("orders"), repair)).unwrap().is_ok());
+    let (mut brought, ids) = (Vec::new(), ["0", "1", "2"]);
+    for _ in 0..20 {
+        for asked in rig.questions() {
+            let recorded = asked.expected.clone().unwrap();
+            rig.sees(asked, crate::domain::Seen::Version(recorded));
+        }
+        for asked in rig.asked() {
+            let instance = asked.instance.id.clone();
+            brought.push(format!("{instance} {}", asked.version));
+            rig.done(asked, Ok(()));
+            rig.judge(instance.as_str(), decision(0));
+        }
+        rig.pass(std::time::Duration::from_secs(1));
+        // A batch is admitted on answers that began after the one before it.
+        ids.iter().for_each(|one| rig.judge(one, decision(0)));
+        rig.turn(Vec::new());
+    }
+    assert_eq!(brought, ["0 v1", "1 v2", "2 v1"]);
+    assert_eq!(rig.set().model, Goal::application(version("v1")), "what is wanted stays as it was");
+    assert!(rig.disk.stored().quarantined.is_empty());
+}
