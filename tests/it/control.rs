@@ -77,6 +77,11 @@ fn a_rollback_in_the_middle_stops_first_and_then_goes_back() {
     let host = site.host();
     site.wait_until_healthy();
     site.json(&["upgrade", "start", "orders", "--to", "v2"]);
+    // It plans when everybody has been asked.
+    wait_for("the first batch", || {
+        let status = site.json(&["upgrade", "status", "orders"]);
+        (status["progress"]["inProgress"] == 1).then_some(())
+    });
     assert_eq!(site.run(&["upgrade", "pause", "orders"]).code, 0);
     wait_for("the pause", || {
         site.run(&["upgrade", "status", "orders"]).stdout.contains("a person: paused").then_some(())

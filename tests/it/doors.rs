@@ -288,7 +288,11 @@ fn no_route_takes_keys_that_it_does_not_know() {
     };
     let mut tried = 0;
     for (path, item) in document["paths"].as_object().unwrap() {
-        let path = path.replace("{wish}", "cancel").replace("{instance}", "0").replace("{id}", "orders-1");
+        let path = path
+            .replace("{wish}", "cancel")
+            .replace("{word}", "hold")
+            .replace("{instance}", "0")
+            .replace("{id}", "orders-1");
         let name = if path.starts_with("/v1/plugins") { "db" } else { "orders" };
         let path = path.replace("{name}", name);
         for (method, operation) in item.as_object().unwrap() {

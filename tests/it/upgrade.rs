@@ -30,6 +30,7 @@ fn plan_start_status_and_their_exact_shapes() {
             "participation",
             "reason",
             "version",
+            "versionState",
             "desiredVersion",
             "plugin"
         ]
@@ -87,6 +88,11 @@ fn a_second_start_is_refused_and_cancel_finishes_the_batch() {
     assert_eq!(second.code, 1, "{second:?}");
     assert!(second.stderr.contains(first["id"].as_str().unwrap()), "{second:?}");
 
+    // It plans when everybody has been asked.
+    wait_for("the first batch", || {
+        let status = site.json(&["upgrade", "status", "orders"]);
+        (status["progress"]["inProgress"] == 1).then_some(())
+    });
     site.json(&["upgrade", "cancel", "orders"]);
     let watched = site.run(&["upgrade", "watch", "orders", "--json"]);
     assert_eq!(watched.code, 1, "{watched:?}");
