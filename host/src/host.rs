@@ -129,8 +129,7 @@ impl Host {
             lateness: behind_api::lateness(&prober),
         };
         let waits: Arc<dyn ReadTrail> = Arc::clone(&asked.trail);
-        let guard = Guard::new(Arc::clone(&in_force), clock, denials);
-        let router = api::router(Arc::new(asked), guard);
+        let router = api::router(Arc::new(asked), Guard::new(Arc::clone(&in_force), clock, denials));
         let tasks = vec![
             tokio::spawn(parts::pass_notes(noted, door.clone())),
             tokio::spawn(machine::follow_files(Arc::clone(&in_force))),

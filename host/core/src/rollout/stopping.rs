@@ -82,9 +82,14 @@ fn leaves(member: &mut Member, batch: OnInstanceFailure, now: Timestamp) -> Opti
         MemberState::Succeeded { .. } | MemberState::Failed { .. }
             if batch == OnInstanceFailure::Restore && !member.is_surge() =>
         {
-            member.try_again_to_restore();
-            let next = stopped(member, batch, now);
-            next.is_with_driver().then_some(next)
+            // Where there is no way back it stays as it ended, and as it is recorded.
+            let mut back = member.clone();
+            back.try_again_to_restore();
+            let next = stopped(&mut back, batch, now);
+            next.is_with_driver().then(|| {
+                *member = back;
+                next
+            })
         }
         MemberState::Pending
         | MemberState::Applying { .. }

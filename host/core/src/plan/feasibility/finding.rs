@@ -136,10 +136,7 @@ impl fmt::Display for Finding {
                 limit.get(),
             ),
             Self::BatchesCut { index, entry, size, more, limit, batch_max } => {
-                let entry = match entry {
-                    BatchSize::Count(count) => count.to_string(),
-                    BatchSize::Share(share) => format!("\"{}%\" ({size})", share.get()),
-                };
+                let entry = written(*entry, *size);
                 let more = if *more == 0 { String::new() } else { format!(", and {more} more") };
                 write!(
                     f,
@@ -180,6 +177,14 @@ impl fmt::Display for Finding {
                 limit.of(*total),
             ),
         }
+    }
+}
+
+/// An entry of `batches` as it is written, and what it comes to.
+fn written(entry: BatchSize, size: usize) -> String {
+    match entry {
+        BatchSize::Count(count) => count.to_string(),
+        BatchSize::Share(share) => format!("\"{}%\" ({size})", share.get()),
     }
 }
 

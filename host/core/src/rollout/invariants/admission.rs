@@ -71,7 +71,8 @@ impl Check<'_> {
         match (stop, self.seen.after.bypass) {
             (Stop::Line { since }, Some(bypass)) => since > bypass,
             (Stop::Line { .. }, None) => !self.history.bypassed,
-            (Stop::Suspicion, _) => self.is_forward(),
+            // Whoever names instances while the host doubts itself has said go.
+            (Stop::Suspicion, _) => self.seen.after.purpose == Purpose::Forward,
             (Stop::Freeze { since, .. }, _) => {
                 self.is_forward() && self.seen.after.bypassed_freeze.is_none_or(|bypassed| since > bypassed)
             }

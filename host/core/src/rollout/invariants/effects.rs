@@ -41,7 +41,10 @@ impl Check<'_> {
         let mut here = BTreeSet::new();
         for action in &self.seen.step.actions {
             if let Action::End { instance, operation } = action {
-                self.ended(instance, operation);
+                // What began in this very step a driver has got before it hears of the end.
+                if !here.contains(operation) {
+                    self.ended(instance, operation);
+                }
                 continue;
             }
             let operation = action.operation();

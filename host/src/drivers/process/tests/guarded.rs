@@ -36,7 +36,8 @@ fn body_of_the_orphan() {
     let port: u16 = port.to_str().unwrap().parse().unwrap();
     let _listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
     std::fs::write("orphan", format!("{}\n", std::process::id())).unwrap();
-    std::thread::sleep(Duration::from_secs(300));
+    // Until it is killed.
+    std::thread::park_timeout(Duration::from_secs(300));
 }
 
 /// A host that runs until it is killed, in the directory that the flag names.
