@@ -35,6 +35,7 @@ pub(crate) fn hold_code(reason: &HoldReason) -> wire::HoldCode {
         HoldReason::Protected => wire::HoldCode::Protected,
         HoldReason::PersonHold(_) => wire::HoldCode::PersonHold,
         HoldReason::PersonSkip(_) => wire::HoldCode::PersonSkip,
+        HoldReason::Vanished => wire::HoldCode::Vanished,
         HoldReason::Undecided => wire::HoldCode::Undecided,
         HoldReason::PluginFailed(_) => wire::HoldCode::PluginFailed,
         HoldReason::Unknown(_) => wire::HoldCode::Unknown,
@@ -108,6 +109,8 @@ pub(crate) fn error_code(code: UpgradeErrorCode) -> wire::ErrorCode {
             wire::ErrorCode::UnhealthyUpgraded
         }
         UpgradeErrorCode::RollingUpgradeInProgressWithFailedUpgradedVMs => wire::ErrorCode::FailedUpgraded,
+        UpgradeErrorCode::RollingUpgradeTimeoutError => wire::ErrorCode::TimedOut,
+        UpgradeErrorCode::PlanChangedBeforeRollingUpgrade => wire::ErrorCode::PlanChanged,
     }
 }
 
@@ -122,6 +125,13 @@ pub(crate) fn warning_code(finding: &Finding) -> wire::WarningCode {
         Finding::FirstFailureRollsBack => wire::WarningCode::FirstFailureRollsBack,
         Finding::PauseAfterLast => wire::WarningCode::PauseAfterLast,
         Finding::ShortDeadline { .. } => wire::WarningCode::ShortDeadline,
+        Finding::GateNeverPasses { .. } => wire::WarningCode::GateNeverPasses,
+        Finding::ShortBatchTimeout { .. } => wire::WarningCode::ShortBatchTimeout,
+        Finding::ShortUpgradeTimeout { .. } => wire::WarningCode::ShortUpgradeTimeout,
+        Finding::NoApproval => wire::WarningCode::NoApproval,
+        Finding::NoTimeout => wire::WarningCode::NoTimeout,
+        Finding::NeverOpens { .. } => wire::WarningCode::NeverOpens,
+        Finding::EmptyCheckpoint { .. } => wire::WarningCode::EmptyCheckpoint,
         Finding::ShortOpening { .. } => wire::WarningCode::ShortOpening,
         Finding::FleetUnhealthy { .. } => wire::WarningCode::FleetUnhealthy,
     }
@@ -260,6 +270,8 @@ mod tests {
             UpgradeErrorCode::MaxUnhealthyInstancePercentExceededInRollingUpgrade,
             UpgradeErrorCode::MaxUnhealthyUpgradedInstancePercentExceededInRollingUpgrade,
             UpgradeErrorCode::RollingUpgradeInProgressWithFailedUpgradedVMs,
+            UpgradeErrorCode::RollingUpgradeTimeoutError,
+            UpgradeErrorCode::PlanChangedBeforeRollingUpgrade,
         ] {
             assert_eq!(error_code(one).as_str(), one.name());
         }

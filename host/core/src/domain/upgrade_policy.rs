@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::policy::{HealthGate, RollingUpgradePolicy};
-use super::rules::{Bake, Checkpoints, Decisions, FailureRules};
+use super::rules::{Bake, Checkpoints, Decisions, FailureRules, Timeouts};
 
 /// The rules that one upgrade goes by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,9 @@ pub struct UpgradePolicy {
     /// How long what was upgraded is looked at after the last batch; none: not at all.
     #[serde(default)]
     pub bake: Option<Bake>,
+    /// How long it may take.
+    #[serde(default)]
+    pub timeouts: Timeouts,
     /// How long after its start it asks instances again that say "not now".
     pub defer_max: Duration,
     /// How long it waits for instances that have not been judged yet before it takes its snapshot; anew

@@ -25,6 +25,16 @@ pub(super) fn ended(
     if crate::record::left_a_trace(&upgrade) {
         set.touched = Some(Arc::clone(&upgrade));
     }
+    if upgrade.state == UpgradeState::Completed
+        && upgrade.purpose != Purpose::Manual
+        && upgrade.extent != Extent::Repair
+    {
+        for change in upgrade.goal.changes() {
+            set.good.insert(change.component.clone(), change.to.clone());
+            let model = set.stored_model(&change.component);
+            out.writes.extend(model.map(|model| Write::Model(name.clone(), change.component.clone(), model)));
+        }
+    }
     let blamed = upgrade.error.as_ref().filter(|error| error.code.blames_the_version());
     // What was there already is not to blame for a repair.
     let blamed = blamed.filter(|_| upgrade.extent != Extent::Repair);

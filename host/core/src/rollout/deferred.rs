@@ -94,6 +94,7 @@ pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, 
         HoldReason::Skip(_)
         | HoldReason::Protected
         | HoldReason::Undecided
+        | HoldReason::Vanished
         | HoldReason::PluginFailed(_)
         | HoldReason::PersonSkip(_)
         | HoldReason::Unknown(_) => Hold { instance, reason },

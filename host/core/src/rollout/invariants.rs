@@ -11,6 +11,7 @@ mod ending;
 mod history;
 pub(super) mod replay;
 mod surge;
+mod time;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -62,6 +63,8 @@ pub enum Rule {
     Takeover,
     /// A batch is admitted on answers to probes that began after the batch before it had ended.
     Evidence,
+    /// An upgrade ends for its time no sooner than its limits say, and does not go on when one is over.
+    Time,
 }
 
 impl Rule {
@@ -88,6 +91,7 @@ impl Rule {
             Self::InForce => 18,
             Self::Takeover => 19,
             Self::Evidence => 20,
+            Self::Time => 21,
         }
     }
 }
@@ -169,6 +173,7 @@ impl Checker {
         check.effects();
         check.surge();
         check.ending();
+        check.time();
         check.replay();
         let found = check.found;
         if let Some(history) = self.histories.get_mut(id) {

@@ -45,6 +45,9 @@ pub(super) fn ask_again(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Times
         there: upgrade.extent.there(),
         batches_before: upgrade.current,
     });
+    let unproven = upgrade.unproven.clone();
+    upgrade.find_unproven(&again, &open);
+    out.head_changed |= upgrade.unproven != unproven;
     let late = now >= upgrade.defer_until();
     let holds: Vec<Hold> =
         again.holds.into_iter().map(|hold| if late { expired(hold) } else { hold }).collect();
@@ -92,7 +95,8 @@ fn is_same(upgrade: &Upgrade, batches: &[Batch]) -> bool {
 /// The wording of a reason may hold figures that change with every probe.
 fn says_the_same(ours: &Vector<Hold>, theirs: &[Hold]) -> bool {
     let of = |hold: &Hold| (hold.instance.clone(), hold.reason.code());
-    ours.iter().map(of).eq(theirs.iter().map(of))
+    let ours = ours.iter().filter(|hold| hold.reason != HoldReason::Vanished);
+    ours.map(of).eq(theirs.iter().map(of))
 }
 
 /// Puts batches in.

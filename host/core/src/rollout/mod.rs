@@ -46,10 +46,12 @@ pub mod state;
 pub mod step;
 mod stopping;
 mod surge;
+mod timeouts;
 mod view;
 mod waiting;
 
 pub use action::Action;
+pub use adopt::unproven;
 pub use back_to::{BackTo, Whom};
 pub use batch::{BatchProgress, BatchState};
 pub use error::{UpgradeError, UpgradeErrorCode};
@@ -65,6 +67,7 @@ pub use rollback::{Brake, continued, rollback_of};
 pub use state::{Extent, Progress, Purpose, Stage, StartUpgrade, Upgrade, UpgradeState};
 pub use step::{Event, Step, Wish, step};
 pub use surge::Way;
+pub use timeouts::{Limit, LimitName, Spent, nearest};
 pub use view::{Evidence, FleetView, Stop};
 pub use waiting::{Waiting, waiting_for, waiting_now};
 

@@ -15,6 +15,7 @@ use super::back_to::BackTo;
 use super::batch::BatchProgress;
 use super::error::{UpgradeError, UpgradeErrorCode};
 use super::members::Members;
+use super::timeouts::Spent;
 use super::view::{FleetView, Stop};
 
 /// How an upgrade stands, in Azure's words.
@@ -189,6 +190,9 @@ pub struct Upgrade {
     /// the start of the upgrade or that of the host, whichever was last.
     #[serde(default)]
     pub evidence_from: Timestamp,
+    /// How much time has counted for its limits of time.
+    #[serde(default)]
+    pub spent: Spent,
     /// A person asked to stop; it stops after the batch in flight.
     pub cancel_requested: bool,
     /// Once it has stopped, it is rolled back.
@@ -207,6 +211,12 @@ pub struct Upgrade {
     pub approved: BTreeSet<PhaseName>,
     /// Digest of the plan, once there is one.
     pub digest: Option<Digest>,
+    /// The plan that a person was shown: this one, or nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expects: Option<Digest>,
+    /// Instances that a person named.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub named: BTreeSet<InstanceId>,
     /// Batches in order. See [`super::record`] for how this and what is left out are kept.
     #[serde(default, skip_serializing_if = "Vector::is_empty")]
     pub batches: Vector<BatchProgress>,
@@ -225,6 +235,10 @@ pub struct Upgrade {
     pub extent: Extent,
     /// How many instances had all that is wanted when it was planned.
     pub already: usize,
+    /// Phases with a checkpoint that nobody proves where they have no batch: instances of theirs were left out, or have
+    /// what is wanted and are not Healthy.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unproven: BTreeSet<PhaseName>,
     /// What went wrong.
     pub error: Option<UpgradeError>,
     /// Planned instances. Kept apart by the store, one row each, so that a step writes only the
@@ -276,6 +290,7 @@ impl Upgrade {
             stage: Stage::Preparing { until },
             recovering_until: None,
             evidence_from: now,
+            spent: Spent::default(),
             cancel_requested: false,
             then_roll_back: false,
             past_brake: false,
@@ -284,6 +299,8 @@ impl Upgrade {
             resumed: BTreeSet::new(),
             approved: BTreeSet::new(),
             digest: None,
+            expects: None,
+            named: BTreeSet::new(),
             batches: Vector::new(),
             next_number: 0,
             current: 0,
@@ -291,6 +308,7 @@ impl Upgrade {
             deferred: BTreeMap::new(),
             extent: Extent::Missing,
             already: 0,
+            unproven: BTreeSet::new(),
             error: None,
             members: Members::default(),
         }
@@ -330,6 +348,14 @@ impl Upgrade {
     #[must_use]
     pub(super) fn has_more(&self) -> bool {
         self.current == 0 || self.current < self.batches.len() || !self.deferred.is_empty()
+    }
+
+    /// Whether the last phase that it was planned with has begun.
+    #[must_use]
+    pub fn is_in_its_last_phase(&self) -> bool {
+        let Some(last) = self.batches.last().map(|batch| batch.phase) else { return false };
+        let ahead = self.batches.iter().rev().take_while(|batch| batch.phase == last);
+        ahead.into_iter().any(|batch| batch.started_at.is_some())
     }
 
     /// Since when everybody has to have been asked before it goes on; none where it waits for nobody, or for

@@ -15,7 +15,7 @@ use super::member::{Member, MemberState};
 use super::state::{Stage, Upgrade, UpgradeState};
 use super::view::FleetView;
 use super::waiting::Waiting;
-use super::{admission, bake, evidence, gate, stopping, waiting};
+use super::{admission, bake, evidence, gate, stopping, timeouts, waiting};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +111,7 @@ pub fn step(upgrade: &mut Upgrade, fleet: &dyn FleetView, events: &[Event], now:
     if !upgrade.is_active() {
         return out;
     }
+    timeouts::tick(upgrade, fleet, now, &mut out);
     for event in events {
         match event {
             Event::Look => {}
@@ -132,7 +133,10 @@ pub fn step(upgrade: &mut Upgrade, fleet: &dyn FleetView, events: &[Event], now:
             }
         }
     }
+    timeouts::tick(upgrade, fleet, now, &mut out);
     advance(upgrade, fleet, now, &mut out);
+    timeouts::tick(upgrade, fleet, now, &mut out);
+    timeouts::wake(upgrade, fleet, now, &mut out);
     out
 }
 
@@ -140,6 +144,13 @@ pub fn step(upgrade: &mut Upgrade, fleet: &dyn FleetView, events: &[Event], now:
 /// loop is bounded by the number of batches.
 fn advance(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) {
     loop {
+        let begins = matches!(upgrade.stage, Stage::Preparing { .. } | Stage::Between { .. });
+        // Nothing begins for which there is no time.
+        if begins && upgrade.has_more() && timeouts::end_overdue(upgrade, fleet, now, out) {
+            out.head_changed = true;
+            out.wake_at = None;
+            return;
+        }
         let moved = match upgrade.stage {
             Stage::Preparing { until } => admission::prepare(upgrade, fleet, until, now, out),
             Stage::Between { resume_at } => admission::between(upgrade, fleet, resume_at, now, out),
@@ -149,7 +160,8 @@ fn advance(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &m
             Stage::Stopping { .. } => stopping::advance(upgrade, now, out),
             Stage::Ended { .. } => false,
         };
-        if !moved {
+        // What has just ended well is not called late.
+        if !moved && !timeouts::end_overdue(upgrade, fleet, now, out) {
             return;
         }
         out.head_changed = true;
@@ -302,6 +314,7 @@ fn stood_still(upgrade: &mut Upgrade, length: Duration, now: Timestamp, out: &mu
         | Stage::Ended { .. } => {}
     }
     upgrade.evidence_from = upgrade.evidence_from.max(now);
+    upgrade.spent.stood_still(length);
     upgrade.recovering_until = upgrade.recovering_until.map(|until| until + length);
     out.head_changed = true;
     let open: Vec<InstanceId> = upgrade.members.in_flight().cloned().collect();
@@ -346,7 +359,7 @@ fn effect_done(
         | Stage::Baking { .. }
         | Stage::Ended { .. } => upgrade.policy.failure.instance,
     };
-    let stops = matches!(upgrade.stage, Stage::Stopping { .. });
+    let stops = matches!(upgrade.stage, Stage::Stopping { .. }).then(|| stopping::not_judged(upgrade));
     let next = upgrade.members.update(&instance, |member| {
         if matches!(member.state, MemberState::Deleting { .. }) {
             member.deleted(result, now);
@@ -358,7 +371,10 @@ fn effect_done(
         if touched == Touched::No {
             member.was_not_touched();
         }
-        Answered::GoesOn(if stops { stopping::stopped(member, rule, now) } else { member.next(rule, now) })
+        Answered::GoesOn(match &stops {
+            Some(why) => stopping::stopped(member, why, rule, now),
+            None => member.next(rule, now),
+        })
     });
     match next {
         Some(Answered::GoesOn(next)) => go(upgrade, &instance, next, out),

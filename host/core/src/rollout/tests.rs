@@ -137,6 +137,7 @@ fn world(fleet: Fleet, policy: RollingUpgradePolicy, gate: HealthGate) -> World 
             failure: FailureRules { instance: OnInstanceFailure::Leave, breach: OnBreach::Stop },
             defer_max: Duration::from_secs(600),
             bake: None,
+            timeouts: crate::domain::Timeouts::default(),
             prepare_max: Duration::from_secs(30),
             ..testing::upgrade_policy(policy)
         },
@@ -236,3 +237,4 @@ mod recovery;
 mod restart;
 mod stops;
 mod surge;
+mod timeouts;

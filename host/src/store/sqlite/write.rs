@@ -55,8 +55,14 @@ impl Writer<'_> {
                 self.remember((set.as_str(), instance.as_str()), memory.as_ref())
             }
             Write::Model(set, component, model) => self.run(
-                "INSERT OR REPLACE INTO models VALUES (?1, ?2, ?3, ?4)",
-                params![set.as_str(), component.as_str(), model.version.as_str(), model.configured.as_str()],
+                "INSERT OR REPLACE INTO models (scale_set, component, version, configured, good) VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![
+                    set.as_str(),
+                    component.as_str(),
+                    model.version.as_str(),
+                    model.configured.as_str(),
+                    model.good.as_ref().map(Version::as_str),
+                ],
             ),
             Write::Quarantine(set, change, reason) => self.quarantine(set, change, reason.as_deref()),
             Write::Plugin(name, plugin) => {

@@ -152,6 +152,12 @@ fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceI
         What::Leaves { why: Leaves::Removed } => {
             write!(f, "leaves the upgrade: it was removed from the configuration")
         }
+        What::Leaves { why: Leaves::Moved } => {
+            write!(
+                f,
+                "leaves its batch: it is in another zone or update domain now, and goes with one of its own"
+            )
+        }
         What::Apply { component, from, to, attempt } => {
             write!(f, "{}{} -> {to} (attempt {attempt})", Whose(component), version(from.as_ref()))
         }

@@ -202,6 +202,7 @@ impl Check<'_> {
                     HoldReason::Skip(_)
                     | HoldReason::Defer(_)
                     | HoldReason::Undecided
+                    | HoldReason::Vanished
                     | HoldReason::PluginFailed(_)
                     | HoldReason::Unknown(_),
                 ) => false,

@@ -33,6 +33,9 @@ impl Check<'_> {
                 after.members.values().any(|member| member.state.is_with_driver())
             }
         };
+        if after.expects.is_some() && after.digest.is_some() && after.digest != after.expects {
+            self.report(Rule::Record, "goes by another plan than was shown".to_owned());
+        }
         if !waits {
             self.report(Rule::Ending, format!("{:?} waits for nothing", after.stage));
         }

@@ -33,6 +33,7 @@ fn setup(scenario: &Scenario, instances: usize) -> Setup {
             decisions: scenario.decisions,
             defer_max: Duration::from_secs(600),
             bake: None,
+            timeouts: scenario.timeouts,
             prepare_max: scenario.prepare_max(),
         },
         freeze: FreezeWindows::default(),
