@@ -55,6 +55,7 @@ fn is_zone(zone: &str) -> bool {
 
 fn check_host(host: &str) -> Result<(), InvalidAddressError> {
     // A name that ends with a dot is whole: no domain is searched for it.
+    let whole = host;
     let host = host.strip_suffix('.').unwrap_or(host);
     if host.is_empty() {
         return Err(InvalidAddressError("has no host"));
@@ -70,7 +71,7 @@ fn check_host(host: &str) -> Result<(), InvalidAddressError> {
     }
     // No top-level domain is a number, so this was meant to be an IPv4 address.
     let last = host.rsplit('.').next().unwrap_or_default();
-    if last.bytes().all(|byte| byte.is_ascii_digit()) && host.parse::<Ipv4Addr>().is_err() {
+    if last.bytes().all(|byte| byte.is_ascii_digit()) && whole.parse::<Ipv4Addr>().is_err() {
         return Err(InvalidAddressError("has a host that is not a valid IPv4 address"));
     }
     Ok(())

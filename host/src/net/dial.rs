@@ -49,9 +49,11 @@ fn scope(zone: &str) -> io::Result<u32> {
     if let Ok(number) = zone.parse() {
         return Ok(number);
     }
-    let socket = rustix::net::socket(rustix::net::AddressFamily::INET6, rustix::net::SocketType::DGRAM, None)?;
+    let socket =
+        rustix::net::socket(rustix::net::AddressFamily::INET6, rustix::net::SocketType::DGRAM, None)?;
     let number = rustix::net::netdevice::name_to_index(&socket, zone);
-    number.map_err(|_| io::Error::new(io::ErrorKind::NotFound, format!("there is no interface `{zone}` here")))
+    number
+        .map_err(|_| io::Error::new(io::ErrorKind::NotFound, format!("there is no interface `{zone}` here")))
 }
 
 /// The families by turns, each in the order of the resolver.
