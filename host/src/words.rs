@@ -5,7 +5,7 @@ use phasegate_core::domain::{
     Health, Participation, PersonsWord, ProcessState, RollingUpgradePolicy, Runs, WordKind,
 };
 use phasegate_core::kernel::report::WaitsFor;
-use phasegate_core::plan::{BatchTime, Finding, HoldReason, Resolved};
+use phasegate_core::plan::{BatchTime, Finding, HoldReason, Resolved, TimesFinding};
 use phasegate_core::record::audit::{HoldState, Wait, What, WordNote};
 use phasegate_core::rollout::{BatchState, UpgradeErrorCode, UpgradeState, Wish};
 use phasegate_wire as wire;
@@ -125,15 +125,21 @@ pub(crate) fn warning_code(finding: &Finding) -> wire::WarningCode {
         Finding::FirstFailureRollsBack => wire::WarningCode::FirstFailureRollsBack,
         Finding::PauseAfterLast => wire::WarningCode::PauseAfterLast,
         Finding::ShortDeadline { .. } => wire::WarningCode::ShortDeadline,
-        Finding::GateNeverPasses { .. } => wire::WarningCode::GateNeverPasses,
-        Finding::ShortBatchTimeout { .. } => wire::WarningCode::ShortBatchTimeout,
-        Finding::ShortUpgradeTimeout { .. } => wire::WarningCode::ShortUpgradeTimeout,
-        Finding::NoApproval => wire::WarningCode::NoApproval,
-        Finding::NoTimeout => wire::WarningCode::NoTimeout,
-        Finding::NeverOpens { .. } => wire::WarningCode::NeverOpens,
-        Finding::EmptyCheckpoint { .. } => wire::WarningCode::EmptyCheckpoint,
+        Finding::Times(finding) => times_code(finding),
         Finding::ShortOpening { .. } => wire::WarningCode::ShortOpening,
         Finding::FleetUnhealthy { .. } => wire::WarningCode::FleetUnhealthy,
+    }
+}
+
+fn times_code(finding: &TimesFinding) -> wire::WarningCode {
+    match finding {
+        TimesFinding::GateNeverPasses { .. } => wire::WarningCode::GateNeverPasses,
+        TimesFinding::ShortBatchTimeout { .. } => wire::WarningCode::ShortBatchTimeout,
+        TimesFinding::ShortUpgradeTimeout { .. } => wire::WarningCode::ShortUpgradeTimeout,
+        TimesFinding::NoApproval => wire::WarningCode::NoApproval,
+        TimesFinding::NoTimeout => wire::WarningCode::NoTimeout,
+        TimesFinding::NeverOpens { .. } => wire::WarningCode::NeverOpens,
+        TimesFinding::EmptyCheckpoint { .. } => wire::WarningCode::EmptyCheckpoint,
     }
 }
 
@@ -183,6 +189,7 @@ pub(crate) fn log_kind(what: &What) -> wire::LogKind {
         What::Remove { .. } => wire::LogKind::Remove,
         What::Batch { .. } => wire::LogKind::Batch,
         What::End { .. } => wire::LogKind::End,
+        What::ExtensionEnds { .. } => wire::LogKind::Extension,
         What::Retry { .. } => wire::LogKind::Retry,
         What::Wish { wish } => log_wish(*wish),
         What::Waits { .. } => wire::LogKind::Waiting,

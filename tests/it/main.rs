@@ -58,6 +58,7 @@ mod surge;
 mod swap;
 mod taken_back;
 mod tidy;
+mod times;
 mod trust;
 mod upgrade;
 mod ways_back;

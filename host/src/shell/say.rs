@@ -98,6 +98,7 @@ pub(super) fn recorded(said: &Said, write: &Write) {
         | What::Replace { .. }
         | What::Batch { .. }
         | What::End { .. }
+        | What::ExtensionEnds { .. }
         | What::Retry { .. }
         | What::Wish { .. }
         | What::Word { .. }

@@ -18,6 +18,8 @@ pub(super) struct Before {
     told: BTreeMap<InstanceId, Word>,
     /// Batches end in order and never open again, so counting is enough.
     batches_ended: usize,
+    /// Extensions that had ended for themselves.
+    extensions_ended: usize,
 }
 
 impl Before {
@@ -27,6 +29,7 @@ impl Before {
             planned: upgrade.digest.is_some(),
             told: told(upgrade),
             batches_ended: batches_ended(upgrade),
+            extensions_ended: upgrade.ended.len(),
         }
     }
 
@@ -231,6 +234,10 @@ fn ends(upgrade: &Upgrade, before: &Before, now: Now, out: &mut Out) {
         let what = What::Batch { number: index + 1, members, state: batch.state };
         out.audit(About::upgrade(upgrade, None), By::host(), what, now);
     }
+    for ended in upgrade.ended.iter().skip(before.extensions_ended) {
+        let what = What::ExtensionEnds { change: ended.change.clone(), why: ended.why.clone() };
+        out.audit(About::upgrade(upgrade, None), By::host(), what, now);
+    }
     if before.active && !upgrade.is_active() {
         let because = upgrade.error.as_ref().map(|error| error.message.clone());
         let what = What::End { state: upgrade.state, because };
@@ -261,6 +268,7 @@ pub(super) fn used(entry: &Entry) -> Option<Used> {
         | What::Replaced { .. }
         | What::Batch { .. }
         | What::End { .. }
+        | What::ExtensionEnds { .. }
         | What::Retry { .. }
         | What::Wish { .. }
         | What::Waits { .. }

@@ -13,7 +13,8 @@ use crate::domain::{
     RollingUpgradePolicy, ScaleSet, Timestamp, UpgradePolicy,
 };
 
-pub use finding::{Finding, Waits};
+pub use finding::Finding;
+pub use times::{TimesFinding, Waits};
 
 /// How far ahead openings between freeze windows are looked at.
 const OPENINGS_WITHIN: Duration = Duration::from_secs(35 * 24 * 3600);
@@ -144,9 +145,10 @@ pub fn feasibility(input: &FeasibilityInput<'_>) -> Feasibility {
     if policy.checkpoints.pause_after.contains(&PhaseName::Last) {
         findings.push(Finding::PauseAfterLast);
     }
-    findings.extend(times::never_passes(input).or_else(|| short_deadline(input)));
-    findings.extend(times::timeouts(input, &resolved));
-    findings.extend(times::never_opens(input));
+    let never_passes = times::never_passes(input).map(Finding::Times);
+    findings.extend(never_passes.or_else(|| short_deadline(input)));
+    findings.extend(times::timeouts(input, &resolved).into_iter().map(Finding::Times));
+    findings.extend(times::never_opens(input).map(Finding::Times));
     findings.extend(short_opening(input));
     Feasibility { resolved, findings }
 }

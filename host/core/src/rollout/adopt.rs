@@ -62,7 +62,7 @@ impl Upgrade {
             let number = self.new_number();
             for (position, id) in batch.instances.into_iter().enumerate() {
                 let Some(candidate) = candidates.get(&id) else { continue };
-                let mut parts = parts(&self.goal, self.extent, candidate);
+                let mut parts = parts(&self.open_goal(), self.extent, candidate);
                 let way = Way::of(self, &parts);
                 if way == Way::Surge {
                     parts = whole(&self.goal, candidate, parts);

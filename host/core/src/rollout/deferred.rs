@@ -77,7 +77,7 @@ pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, 
     }
     let again = plan(&PlanInput {
         scale_set: &upgrade.scale_set,
-        goal: &upgrade.goal,
+        goal: &upgrade.open_goal(),
         policy: &upgrade.policy,
         candidates: &asked,
         total: fleet.total(),

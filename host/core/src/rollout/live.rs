@@ -38,7 +38,7 @@ pub(super) fn ask_again(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Times
     let open: Vec<Candidate> = all.into_iter().filter(is_open).map(heard).collect();
     let again = plan(&PlanInput {
         scale_set: &upgrade.scale_set,
-        goal: &upgrade.goal,
+        goal: &upgrade.open_goal(),
         policy: &upgrade.policy,
         candidates: &open,
         total,

@@ -87,6 +87,7 @@ impl Upgrade {
             extent: self.extent,
             already: self.already,
             unproven: self.unproven.clone(),
+            ended: self.ended.clone(),
             error: self.error.clone(),
             members: Members::default(),
         }

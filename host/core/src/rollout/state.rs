@@ -16,6 +16,7 @@ use super::batch::BatchProgress;
 use super::error::{UpgradeError, UpgradeErrorCode};
 use super::members::Members;
 use super::timeouts::Spent;
+use super::verdict::EndedExtension;
 use super::view::{FleetView, Stop};
 
 /// How an upgrade stands, in Azure's words.
@@ -239,6 +240,9 @@ pub struct Upgrade {
     /// what is wanted and are not Healthy.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub unproven: BTreeSet<PhaseName>,
+    /// Extensions that ended for themselves while the rest went on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended: Vec<EndedExtension>,
     /// What went wrong.
     pub error: Option<UpgradeError>,
     /// Planned instances. Kept apart by the store, one row each, so that a step writes only the
@@ -309,6 +313,7 @@ impl Upgrade {
             extent: Extent::Missing,
             already: 0,
             unproven: BTreeSet::new(),
+            ended: Vec::new(),
             error: None,
             members: Members::default(),
         }
@@ -348,6 +353,12 @@ impl Upgrade {
     #[must_use]
     pub(super) fn has_more(&self) -> bool {
         self.current == 0 || self.current < self.batches.len() || !self.deferred.is_empty()
+    }
+
+    /// Whether its last batch has ended.
+    #[must_use]
+    pub fn is_through(&self) -> bool {
+        self.digest.is_some() && self.current >= self.batches.len()
     }
 
     /// Whether the last phase that it was planned with has begun.

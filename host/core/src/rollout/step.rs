@@ -15,7 +15,7 @@ use super::member::{Member, MemberState};
 use super::state::{Stage, Upgrade, UpgradeState};
 use super::view::FleetView;
 use super::waiting::Waiting;
-use super::{admission, bake, evidence, gate, stopping, timeouts, waiting};
+use super::{admission, bake, evidence, gate, stopping, timeouts, verdict, waiting};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,7 +221,7 @@ fn promote(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp) {
 }
 
 pub(super) fn end(upgrade: &mut Upgrade, state: UpgradeState, now: Timestamp) {
-    upgrade.state = state;
+    upgrade.state = verdict::state_at_the_end(upgrade, state);
     upgrade.stage = Stage::Ended { at: now };
 }
 

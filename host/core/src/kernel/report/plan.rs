@@ -8,7 +8,7 @@ use crate::kernel::refusal::Refusal;
 use crate::kernel::start::{plan_now, wanted as goal_of};
 use crate::kernel::state::SetState;
 use crate::plan::{
-    BatchTime, FeasibilityInput, Finding, Plan, Resolved, Waits, feasibility, fleet_unhealthy,
+    BatchTime, FeasibilityInput, Finding, Plan, Resolved, TimesFinding, Waits, feasibility, fleet_unhealthy,
 };
 use crate::record::StoppedLine;
 use crate::rollout::{Extent, FleetView, unproven};
@@ -104,7 +104,7 @@ fn empty_checkpoints(set: &SetState, plan: &Plan, now: Now) -> Vec<Finding> {
     });
     let finding = |(key, phase)| {
         let waits = if unproven.contains(&phase) { Waits::Yes } else { Waits::No };
-        Finding::EmptyCheckpoint { key, phase, waits }
+        Finding::Times(TimesFinding::EmptyCheckpoint { key, phase, waits })
     };
     empty.map(finding).collect()
 }

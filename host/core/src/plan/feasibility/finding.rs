@@ -3,7 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::domain::{BatchSize, InstanceId, Percent, PhaseName, Timestamp};
+use crate::domain::{BatchSize, InstanceId, Percent, Timestamp};
+
+use super::times::TimesFinding;
 
 /// Something that a person should know before an upgrade starts. Displayed as one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,49 +68,8 @@ pub enum Finding {
         /// What the probes and the gate take together.
         least: Duration,
     },
-    /// No instance can be Healthy long enough before the deadline.
-    GateNeverPasses {
-        /// As it is written.
-        deadline: Duration,
-        /// What the best one takes.
-        least: Duration,
-    },
-    /// A batch is ended before its slow instances have failed.
-    ShortBatchTimeout {
-        /// As it is written.
-        limit: Duration,
-        /// How long an instance may take to become good.
-        deadline: Duration,
-        /// How long a driver may work on one; none where that is not known.
-        driver: Option<Duration>,
-    },
-    /// An upgrade that goes well takes longer.
-    ShortUpgradeTimeout {
-        /// As it is written.
-        limit: Duration,
-        /// So many batches, at least.
-        batches: usize,
-        /// What they take, at least.
-        least: Duration,
-    },
-    /// `approvalTimeout` without an approval.
-    NoApproval,
-    /// `onTimeout` without a time.
-    NoTimeout,
-    /// Nothing may begin as far as one can see.
-    NeverOpens {
-        /// How far, in days.
-        days: u64,
-    },
-    /// A phase with a checkpoint of which the plan upgrades nobody.
-    EmptyCheckpoint {
-        /// The key that names it.
-        key: &'static str,
-        /// Which.
-        phase: PhaseName,
-        /// Whether the upgrade waits there all the same.
-        waits: Waits,
-    },
+    /// Times or checkpoints that contradict the rest.
+    Times(TimesFinding),
     /// Less time between two freezes than a batch may take.
     ShortOpening {
         /// End of the freeze before.
@@ -131,15 +92,6 @@ pub enum Finding {
     },
 }
 
-/// Whether an upgrade waits at a checkpoint of a phase in which nobody is upgraded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Waits {
-    /// It does: somebody of it was left out, and nothing was shown.
-    Yes,
-    /// It does not: nobody is in it, or all of them have what is wanted and are Healthy.
-    No,
-}
-
 impl Finding {
     /// Stable code.
     #[must_use]
@@ -153,13 +105,7 @@ impl Finding {
             Self::FirstFailureRollsBack => "first-failure-rolls-back",
             Self::PauseAfterLast => "pause-after-last",
             Self::ShortDeadline { .. } => "short-deadline",
-            Self::GateNeverPasses { .. } => "gate-never-passes",
-            Self::ShortBatchTimeout { .. } => "short-batch-timeout",
-            Self::ShortUpgradeTimeout { .. } => "short-upgrade-timeout",
-            Self::NoApproval => "no-approval",
-            Self::NoTimeout => "no-timeout",
-            Self::NeverOpens { .. } => "never-opens",
-            Self::EmptyCheckpoint { .. } => "empty-checkpoint",
+            Self::Times(finding) => finding.code(),
             Self::ShortOpening { .. } => "short-opening",
             Self::FleetUnhealthy { .. } => "fleet-unhealthy",
         }
@@ -220,13 +166,7 @@ impl fmt::Display for Finding {
                 deadline.as_secs_f64(),
                 least.as_secs_f64(),
             ),
-            Self::GateNeverPasses { .. }
-            | Self::ShortBatchTimeout { .. }
-            | Self::ShortUpgradeTimeout { .. }
-            | Self::NoApproval
-            | Self::NoTimeout
-            | Self::NeverOpens { .. }
-            | Self::EmptyCheckpoint { .. } => self.of_times(f),
+            Self::Times(finding) => finding.fmt(f),
             Self::ShortOpening { opens_at, closes_at, deadline } => write!(
                 f,
                 "freeze windows leave only {} s from {opens_at} to {closes_at}, less than healthGate.deadline \
@@ -242,83 +182,6 @@ impl fmt::Display for Finding {
                 limit.get(),
                 limit.of(*total),
             ),
-        }
-    }
-}
-
-impl Finding {
-    /// What is said of times and checkpoints.
-    fn of_times(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::GateNeverPasses { deadline, least } => write!(
-                f,
-                "no instance can ever pass the health gate: intervalInSeconds times numberOfProbes, wait and stableFor take \
-                 {} s, and healthGate.deadline is {} s; make the deadline longer",
-                least.as_secs_f64(),
-                deadline.as_secs_f64(),
-            ),
-            Self::ShortBatchTimeout { limit, deadline, driver } => {
-                let driver = driver.map_or_else(String::new, |driver| {
-                    format!(
-                        " and the driver's time limit together ({} s)",
-                        (*deadline + driver).as_secs_f64()
-                    )
-                });
-                write!(
-                    f,
-                    "batchTimeout ({} s) is less than healthGate.deadline ({} s){driver}: a batch ends the upgrade before its \
-                     slowest instance has failed; make it longer",
-                    limit.as_secs_f64(),
-                    deadline.as_secs_f64(),
-                )
-            }
-            Self::ShortUpgradeTimeout { limit, batches, least } => write!(
-                f,
-                "upgradeTimeout ({} s) can never be kept: {batches} {} with wait, stableFor, pauses and bake take {} s even \
-                 when a driver takes no time; make it longer",
-                limit.as_secs_f64(),
-                if *batches == 1 { "batch" } else { "batches" },
-                least.as_secs_f64(),
-            ),
-            Self::NoApproval => {
-                write!(
-                    f,
-                    "approvalTimeout is set although approvalBeforePhase is not: nothing waits for an approval"
-                )
-            }
-            Self::NoTimeout => write!(
-                f,
-                "onTimeout = \"rollback\" is set although none of batchTimeout, upgradeTimeout and approvalTimeout is: \
-                 nothing is ever too late",
-            ),
-            Self::NeverOpens { days } => write!(
-                f,
-                "freezeWindows and allow leave no time in the next {days} days in which anything may begin: an upgrade waits \
-                 until somebody bypasses them",
-            ),
-            Self::EmptyCheckpoint { key, phase, waits } => {
-                let phase = match phase {
-                    PhaseName::Number(phase) => format!("phase {}", phase.get()),
-                    PhaseName::Last => "the last phase".to_owned(),
-                };
-                let what = match waits {
-                    Waits::Yes => {
-                        "all its instances are left out, so that the upgrade waits there all the same"
-                    }
-                    Waits::No => "no instance of the plan is in it, so that nothing waits there",
-                };
-                write!(f, "{key} names {phase}: {what}")
-            }
-            Self::Quarantined { .. }
-            | Self::AllProtected { .. }
-            | Self::Unsatisfiable { .. }
-            | Self::BatchesShrink { .. }
-            | Self::BatchesCut { .. }
-            | Self::FirstFailureRollsBack
-            | Self::PauseAfterLast
-            | Self::ShortDeadline { .. }
-            | Self::ShortOpening { .. }
-            | Self::FleetUnhealthy { .. } => Ok(()),
         }
     }
 }

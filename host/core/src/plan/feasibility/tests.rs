@@ -300,5 +300,8 @@ fn windows_that_never_open() {
         reason: None,
     };
     let freeze = FreezeWindows { frozen: Vec::new(), allowed: vec![past] };
-    assert_eq!(Case { freeze, ..defaults() }.look(10).findings, [Finding::NeverOpens { days: 400 }]);
+    assert_eq!(
+        Case { freeze, ..defaults() }.look(10).findings,
+        [Finding::Times(TimesFinding::NeverOpens { days: 400 })]
+    );
 }

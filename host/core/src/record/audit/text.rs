@@ -180,6 +180,7 @@ fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceI
             let members: Vec<&str> = members.iter().map(InstanceId::as_str).collect();
             write!(f, "batch {number} [{}] is {}", members.join(","), state.name())
         }
+        What::ExtensionEnds { change: _, why } => f.write_str(why),
         What::End { state, because: None } => write!(f, "{}", state.name()),
         What::End { state, because: Some(why) } => write!(f, "{}: {why}", state.name()),
         What::Retry { note } => retry(f, note),
@@ -340,6 +341,7 @@ fn beside(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceId>
         | What::Failed { .. }
         | What::Batch { .. }
         | What::End { .. }
+        | What::ExtensionEnds { .. }
         | What::Retry { .. }
         | What::Wish { .. }
         | What::Waits { .. }
