@@ -70,6 +70,7 @@ pub(super) fn recorded(said: &Said, write: &Write) {
     match what {
         What::Decision { .. }
         | What::MindChanged { .. }
+        | What::Admitted(_)
         | What::Apply { .. }
         | What::Applied { .. }
         | What::ApplyBeside { .. }
@@ -90,7 +91,7 @@ pub(super) fn recorded(said: &Said, write: &Write) {
         }
         What::PluginTrouble { .. } => tracing::error!(%scale_set, "{code}: {entry}"),
         // Said when it came.
-        What::Process { .. } => {}
+        What::Process { .. } | What::SelfDoubt { .. } => {}
         What::Start { .. }
         | What::Plan { .. }
         | What::Hold { .. }
