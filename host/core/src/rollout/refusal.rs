@@ -61,6 +61,7 @@ pub fn refusal(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp, wish: W
                         | Waiting::Resume { .. }
                         | Waiting::Approval { .. }
                         | Waiting::Pause { .. }
+                        | Waiting::Bake { .. }
                 )
             );
             (!passes).then(|| WishRefusal::NothingToPass(id()))

@@ -37,7 +37,7 @@ pub enum UpgradeVerb {
     Resume(WishArgs),
     /// Go on before an `approvalBeforePhase`
     Approve(WishArgs),
-    /// Go past the one thing that it waits for now: a pause, a checkpoint, an approval
+    /// Go past the one thing that it waits for now: a pause, a checkpoint, an approval, the bake
     Promote(WishArgs),
     /// Start again with what the latest upgrade has left: what failed, was left out or was not reached
     Retry(WishArgs),
