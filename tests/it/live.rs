@@ -66,7 +66,10 @@ fn live_decisions_leave_out_who_says_skip_and_upgrade_the_new_leader_last() {
         "{leader}"
     );
     assert_eq!((&admission["batch"], &admission["health"]), (&3.into(), &"Healthy".into()), "{leader}");
-    assert_eq!(leader["outcome"]["decision"]["phase"], 2, "the word on which it went, not that of the plan: {leader}");
+    assert_eq!(
+        leader["outcome"]["decision"]["phase"], 2,
+        "the word on which it went, not that of the plan: {leader}"
+    );
 }
 
 /// One says something that nobody understands, and all the same when its turn is.
