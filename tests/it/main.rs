@@ -61,5 +61,6 @@ mod tidy;
 mod times;
 mod trust;
 mod upgrade;
+mod views;
 mod ways_back;
 mod wishes;

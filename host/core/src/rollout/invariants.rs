@@ -12,6 +12,7 @@ mod history;
 pub(super) mod replay;
 mod surge;
 mod time;
+mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -65,6 +66,8 @@ pub enum Rule {
     Evidence,
     /// An upgrade ends for its time no sooner than its limits say, and does not go on when one is over.
     Time,
+    /// What is told of an upgrade agrees with its members.
+    Views,
 }
 
 impl Rule {
@@ -91,7 +94,8 @@ impl Rule {
             Self::InForce => 18,
             Self::Takeover => 19,
             Self::Evidence => 20,
-            Self::Time => 21,
+            Self::Time => 22,
+            Self::Views => 21,
         }
     }
 }
@@ -175,6 +179,7 @@ impl Checker {
         check.ending();
         check.time();
         check.replay();
+        check.views();
         let found = check.found;
         if let Some(history) = self.histories.get_mut(id) {
             history.widest = history.widest.max(admitted.len());

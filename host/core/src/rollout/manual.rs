@@ -38,15 +38,13 @@ pub(super) fn adopt(upgrade: &mut Upgrade, candidates: &[Candidate], now: Timest
             Some(word) if !c.protection.from_scale_set_actions => HoldReason::PersonSkip(word.to_string()),
             Some(_) | None => HoldReason::Protected,
         };
-        Hold { instance: c.id.clone(), reason }
+        Hold::new(c.id.clone(), reason, &c.standing)
     };
     let mut holds: Vec<Hold> = wanted().filter(is_protected).map(protected).collect();
     // Of what nobody knows nothing can be brought there again.
     let has_nothing = |candidate: &&Candidate| parts(&upgrade.goal, extent, candidate).is_empty();
-    let nothing = wanted().filter(has_nothing).map(|candidate| Hold {
-        instance: candidate.id.clone(),
-        reason: HoldReason::Unknown("nobody knows what it has".to_owned()),
-    });
+    let unknown = || HoldReason::Unknown("nobody knows what it has".to_owned());
+    let nothing = wanted().filter(has_nothing).map(|c| Hold::new(c.id.clone(), unknown(), &c.standing));
     holds.extend(nothing);
     let mut instances: Vec<InstanceId> =
         wanted().filter(|one| !is_protected(one) && !has_nothing(one)).map(|c| c.id.clone()).collect();
@@ -61,8 +59,7 @@ pub(super) fn adopt(upgrade: &mut Upgrade, candidates: &[Candidate], now: Timest
     // Who was named and is gone has to be told of.
     let there: BTreeSet<&InstanceId> = candidates.iter().map(|candidate| &candidate.id).collect();
     let gone = upgrade.named.iter().filter(|id| !there.contains(id));
-    let gone: Vec<Hold> =
-        gone.map(|id| Hold { instance: id.clone(), reason: HoldReason::Vanished }).collect();
+    let gone: Vec<Hold> = gone.map(|id| Hold::of_host(id.clone(), HoldReason::Vanished)).collect();
     upgrade.holds.extend(gone);
     upgrade.holds.sort_by(|a, b| a.instance.cmp(&b.instance));
 }

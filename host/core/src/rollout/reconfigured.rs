@@ -29,7 +29,7 @@ impl Upgrade {
         }
         let protected = self.leave_out_protected(is_protected);
         let gone = self.take_out_gone(is_there, now);
-        self.holds.extend(gone.iter().map(|id| Hold { instance: id.clone(), reason: HoldReason::Vanished }));
+        self.holds.extend(gone.iter().map(|id| Hold::of_host(id.clone(), HoldReason::Vanished)));
         self.holds.sort_by(|a, b| a.instance.cmp(&b.instance));
         gone.into_iter().chain(protected).collect()
     }
@@ -70,7 +70,7 @@ impl Upgrade {
             self.members.iter().filter(waits).map(|(id, _)| id.clone()).collect();
         for id in &protected {
             self.members.remove(id);
-            self.holds.push_back(Hold { instance: id.clone(), reason: HoldReason::Protected });
+            self.holds.push_back(Hold::of_host(id.clone(), HoldReason::Protected));
         }
         protected
     }
