@@ -30,6 +30,8 @@ fn a_batch_that_takes_too_long_is_brought_back_also_over_a_kill() {
     assert!(checked.stderr.contains("batchTimeout (4 s) is less than"), "{checked:?}");
     let host = site.host();
     site.wait_until_healthy();
+    // What answers is the test; a version without a process before it has no way back.
+    wait_for("the first starts", || (versions(&site) == ["v1", "v1", "v1"]).then_some(()));
     site.json(&["upgrade", "start", "orders", "--to", "v2"]);
     let waiting = wait_for("a batch in flight", || {
         let detail = site.json(&["upgrade", "status", "orders", "--detail"]);
@@ -61,6 +63,7 @@ fn an_approval_that_nobody_gives_ends_it_and_takes_all_of_it_back() {
     site.write("phasegate.toml", toml(&answers, policy));
     let host = site.host();
     site.wait_until_healthy();
+    wait_for("the first starts", || (versions(&site) == ["v1", "v1", "v1"]).then_some(()));
     let ended = site.run(&["upgrade", "start", "orders", "--to", "v2", "--wait"]);
     assert_eq!(ended.code, 1, "{ended:?}");
     let log = site.run(&["upgrade", "log", "orders"]).stdout;
