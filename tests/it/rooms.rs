@@ -28,6 +28,7 @@ const CORE: Arrows = &[
 
 const HOST: Arrows = &[
     // Machinery that decides nothing and knows no room.
+    ("children", &[]),
     ("clock", &[]),
     ("keys", &[]),
     ("log", &[]),
@@ -38,7 +39,7 @@ const HOST: Arrows = &[
     // Hands.
     ("probe", &["clock", "measure", "net"]),
     ("recording", &["clock"]),
-    ("drivers", &["clock", "keys", "net"]),
+    ("drivers", &["children", "clock", "keys", "net"]),
     ("plugins", &["clock", "net", "recording"]),
     // From a file to the hands' own types.
     ("access", &["net"]),
@@ -54,6 +55,7 @@ const HOST: Arrows = &[
         &[
             "access",
             "api",
+            "children",
             "clock",
             "config",
             "drivers",

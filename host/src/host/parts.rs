@@ -8,10 +8,10 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::mpsc;
 
+use crate::children;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::drivers::kind::Premises;
-use crate::drivers::local::orphans;
 use crate::drivers::{Driver, DriverNote};
 use crate::measure::{self, Measures};
 use crate::net::shortage::Shortages;
@@ -178,7 +178,7 @@ fn say(door: &Door, event: Event) {
 
 /// As the first process of a container the host is the parent of every orphan.
 pub(super) async fn collect_orphans() {
-    if let Err(error) = orphans::collect().await {
+    if let Err(error) = children::collect().await {
         tracing::warn!("orphans that have ended are not collected: {error}");
     }
 }
