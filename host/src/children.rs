@@ -50,6 +50,23 @@ pub fn spawn(command: &mut tokio::process::Command) -> io::Result<(tokio::proces
     Ok((child, id.map(OwnChild)))
 }
 
+/// The same for a program that a thread waits for.
+///
+/// # Errors
+/// When the system does not start it.
+pub fn spawn_plain(
+    command: &mut std::process::Command,
+) -> io::Result<(std::process::Child, Option<OwnChild>)> {
+    if !*INHERITS {
+        return Ok((command.spawn()?, None));
+    }
+    let mut own = own();
+    let child = command.spawn()?;
+    let id = i32::try_from(child.id()).ok();
+    own.extend(id);
+    Ok((child, id.map(OwnChild)))
+}
+
 /// Whether orphans come to this process.
 static INHERITS: LazyLock<bool> = LazyLock::new(inherits);
 

@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::drivers::Driver;
 use crate::measure::Measures;
 use crate::net::endpoint::Endpoint;
+use crate::plugins::runtime;
 use crate::probe::Prober;
 use crate::reload::Reloader;
 use crate::shell::{self, Door, Hands, Shell};
@@ -81,7 +82,7 @@ impl Host {
         let tender = opened.store.tender()?;
         let (door, inside) = Door::new();
         let measures = Arc::new(Measures::default());
-        let runtime = parts::plugin_runtime(&config.server.data_dir, clock)?;
+        let runtime = runtime::of_host(&config.server.data_dir, clock)?;
         let recorder = parts::recorder(config, clock);
         let plugins =
             parts::plugin_hands(config, (&door, clock, &measures), runtime.clone(), recorder.clone());

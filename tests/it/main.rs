@@ -26,6 +26,7 @@ mod author;
 mod bad_input;
 mod cases;
 mod check;
+mod compile;
 mod control;
 mod crash;
 mod data;

@@ -40,7 +40,7 @@ const HOST: Arrows = &[
     ("probe", &["clock", "measure", "net"]),
     ("recording", &["clock"]),
     ("drivers", &["children", "clock", "keys", "net"]),
-    ("plugins", &["clock", "net", "recording"]),
+    ("plugins", &["children", "clock", "net", "recording"]),
     // From a file to the hands' own types.
     ("access", &["net"]),
     ("config", &["access", "drivers", "keys", "net", "plugins", "recording"]),

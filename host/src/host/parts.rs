@@ -23,7 +23,7 @@ use phasegate_core::domain::{InstanceFacts, Origin, Outcome, PluginName, ScaleSe
 use phasegate_core::kernel::effect::Ask;
 use phasegate_core::kernel::{Event, SetConfig};
 use phasegate_core::record::Stored;
-use phasegate_wasm::{CodeCache, Runtime, RuntimeError};
+use phasegate_wasm::Runtime;
 
 /// The recording; a host that cannot record decides all the same.
 pub(super) fn recorder(config: &Config, clock: Clock) -> Option<Recorder> {
@@ -38,19 +38,6 @@ pub(super) fn keep_used(recorder: Option<Recorder>) -> Arc<dyn Fn(Vec<Used>) + S
     Arc::new(move |used| {
         if let Some(recorder) = &recorder {
             recorder.keep_used(used);
-        }
-    })
-}
-
-/// The plugin runtime with its cache. Without one a start takes longer, nothing worse.
-pub(super) fn plugin_runtime(data_dir: &std::path::Path, clock: Clock) -> Result<Runtime, RuntimeError> {
-    let runtime = Runtime::new(Arc::new(clock))?;
-    tracing::info!("memory of plugin instances comes from {}", runtime.allocation());
-    Ok(match CodeCache::open(data_dir) {
-        Ok(cache) => runtime.with_cache(cache),
-        Err(error) => {
-            tracing::warn!("compiled code cannot be kept in the data directory: {error}");
-            runtime
         }
     })
 }

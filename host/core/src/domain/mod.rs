@@ -49,7 +49,7 @@ pub use ids::{
     UpgradeId, Version,
 };
 pub use instance_id::InstanceId;
-pub use limits::{Isolation, OnFailure, PluginLimits};
+pub use limits::{CompileLimits, Isolation, OnFailure, PluginLimits};
 pub use membership::{Located, Membership};
 pub use natural::natural_cmp;
 pub use now::{Now, ReadClock, WallTime};
