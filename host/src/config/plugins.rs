@@ -180,10 +180,7 @@ const LIMITS: Section<PluginLimits> = Section {
             "{ cpuSeconds = 300, memoryMiB = 2048 }",
             Is::Table(|| COMPILE.shape(), |limits, table| COMPILE.read(table, &mut limits.compile)),
         )
-        .doc(
-            "what turning the component into machine code may use, in a process of its own; one that runs into \
-             it does not load, and a watched file is not tried again before its bytes change",
-        ),
+        .doc("what turning the component into machine code may use"),
     ],
     check: no_check,
 };
@@ -195,13 +192,16 @@ const COMPILE: Section<CompileLimits> = Section {
             "300",
             Is::Whole(1, 86_400, |limits, seconds| limits.cpu_seconds = seconds),
         )
-        .doc("CPU time of the compiler, all its threads together"),
+        .doc(
+            "CPU time of its compiler, which is a process of its own, one at a time; a component that takes longer \
+             does not load, and a file is not tried again before its bytes change",
+        ),
         Key::<CompileLimits>::preset(
             "memoryMiB",
             "2048",
             Is::Whole(64, 65_536, |limits, mib| limits.memory_mib = mib),
         )
-        .doc("memory of the compiler"),
+        .doc("memory of its compiler"),
     ],
     check: no_check,
 };

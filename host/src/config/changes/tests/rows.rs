@@ -58,6 +58,8 @@ pub(super) fn host_and_plugin_rows() -> Vec<Row> {
         ("#plugin", "limits.timeoutMs = 100", "limits.timeoutMs = 101", Plugin),
         ("#plugin", "limits.fuel = 10000", "limits.fuel = 10001", Plugin),
         ("#plugin", "limits.logLinesPerMinute = 1", "limits.logLinesPerMinute = 2", Plugin),
+        ("#plugin", "limits.compile.cpuSeconds = 1", "limits.compile.cpuSeconds = 2", Plugin),
+        ("#plugin", "limits.compile.memoryMiB = 64", "limits.compile.memoryMiB = 65", Plugin),
         ("#plugin", "onFailure = \"hold\"", "onFailure = \"azure\"", Plugin),
         ("#plugin", "isolation = \"batch\"", "isolation = \"reused\"", Plugin),
         ("#plugin", "", DIGEST, Plugin),
