@@ -164,3 +164,14 @@ fn what_was_compiled_once_is_not_compiled_again() {
     assert_eq!(site.run(&["plugin", "bench", "db.wasm"]).code, 0);
     assert_eq!(kept(), after_check);
 }
+
+#[test]
+fn the_first_start_probes_while_it_compiles() {
+    let (site, answers) = bounded("memoryMiB = 8192");
+    site.write("db.wasm", takes_long());
+    let host = site.spawn(&["run"]);
+    wait_for("a compiler and probes beside it", || {
+        (compilers(&host) == 1 && answers.asked() >= 8).then_some(())
+    });
+    host.stop();
+}
