@@ -6,19 +6,24 @@ use crate::support::answers::Answers;
 use crate::support::plugin::{azure_health, db, edit, generation, guest, site, stage, started};
 use crate::support::{Background, Site, wait_for};
 
-/// A component that carries one more core module, which is valid and never run.
-fn carrying(module: &str) -> Vec<u8> {
-    let module = wat::parse_str(module).unwrap();
-    let mut bytes = guest("good");
-    bytes.push(1);
-    let mut rest = module.len();
+/// A section of a WebAssembly file.
+fn section(kind: u8, content: &[u8]) -> Vec<u8> {
+    [&[kind], &*number(content.len()), content].concat()
+}
+
+fn number(mut rest: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
     while rest >= 0x80 {
         bytes.push(u8::try_from(rest & 0x7f).unwrap() | 0x80);
         rest >>= 7;
     }
     bytes.push(u8::try_from(rest).unwrap());
-    bytes.extend(module);
     bytes
+}
+
+/// A component that carries one more core module, which is valid and never run.
+fn carrying(module: &[u8]) -> Vec<u8> {
+    [guest("good"), section(1, module)].concat()
 }
 
 /// Every loop has a value for every local, which a compiler keeps: the product of two numbers from a file that
@@ -33,15 +38,23 @@ fn eats_memory() -> Vec<u8> {
     }
     text.push_str(&" (br_if 0 (local.get 0)))".repeat(EACH));
     text.push_str("))");
-    carrying(&text)
+    carrying(&wat::parse_str(text).unwrap())
 }
 
-/// Nothing special, but a lot of it.
+/// Nothing special, but a lot of it: the same function of two numbers, over and over.
 fn takes_long() -> Vec<u8> {
-    let body = " (local.set 0 (i32.mul (i32.add (local.get 0) (local.get 1)) (i32.xor (local.get 1) (local.get 0))))"
-        .repeat(100);
-    let function = format!("(func (param i32 i32) (result i32){body} (local.get 0))");
-    carrying(&format!("(module {})", function.repeat(12_000)))
+    const FUNCTIONS: usize = 12_000;
+    // local.set 0 (i32.mul (i32.add 0 1) (i32.xor 1 0))
+    let line = [0x20, 0, 0x20, 1, 0x6a, 0x20, 1, 0x20, 0, 0x73, 0x6c, 0x21, 0];
+    let body = [&[0][..], &line.repeat(100), &[0x20, 0, 0x0b]].concat();
+    let all = |one: &[u8]| [number(FUNCTIONS), one.repeat(FUNCTIONS)].concat();
+    let module = [
+        b"\0asm\x01\0\0\0".to_vec(),
+        section(1, &[1, 0x60, 2, 0x7f, 0x7f, 1, 0x7f]),
+        section(3, &all(&[0])),
+        section(10, &all(&[number(body.len()), body].concat())),
+    ];
+    carrying(&module.concat())
 }
 
 /// A site whose compiler may use no more than this.
