@@ -52,6 +52,11 @@ pub struct HostOptions {
     pub on_stage: Option<OnFirstStage>,
 }
 
+/// Somebody ended the host before it had started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the host was ended while it started")]
+pub struct EndedAtStartError;
+
 /// Is told of a plugin and the stage that it begins.
 pub type OnFirstStage = Arc<dyn Fn(&PluginName, Stage) + Send + Sync>;
 
@@ -71,12 +76,17 @@ pub struct Host {
 }
 
 impl Host {
-    /// Starts everything. On an error nothing is left running.
+    /// Starts everything, unless `ended` comes first: while the plugins are compiled. On an error nothing is left
+    /// running.
     ///
     /// # Errors
-    /// When the port is taken, the data directory cannot be used, a plugin does not load, or the
+    /// [`EndedAtStartError`] when it was ended; when the port is taken, the data directory cannot be used, a plugin does not load, or the
     /// machine gives no resources.
-    pub async fn start(config: &Config, options: HostOptions) -> anyhow::Result<Self> {
+    pub async fn start(
+        config: &Config,
+        options: HostOptions,
+        ended: impl Future<Output = ()>,
+    ) -> anyhow::Result<Self> {
         machine::raise_file_limit();
         let in_force = Arc::new(InForce::start(config.server.access.clone())?);
         let listener = machine::listen(&config.server).await?;
@@ -113,7 +123,11 @@ impl Host {
         let shell = Shell::open(configured, opened, clock, (inside, hands));
         let (loop_thread, loop_ended) = turn(shell)?;
         let (stop, stopped) = watch::channel(false);
-        let starting = all_plugins_decide(&door, options.on_stage).await.and_then(|()| Ok(plugins.look()?));
+        let starting = tokio::select! {
+            decide = all_plugins_decide(&door, options.on_stage) => decide,
+            () = ended => Err(EndedAtStartError.into()),
+        };
+        let starting = starting.and_then(|()| Ok(plugins.look()?));
         let loop_thread = goes_on(starting, &door, loop_thread).await?;
         let tending = Tending::start(tender, config.retention, clock)?;
         let reloader = Arc::new(Reloader::new(config, door.clone(), plugins.clone(), Arc::clone(&in_force)));
