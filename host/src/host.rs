@@ -10,6 +10,7 @@ mod problems;
 mod tending;
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,10 +47,12 @@ const LOOP_ENDS_WITHIN: Duration = Duration::from_secs(3);
 
 /// What is not in the configuration file itself.
 #[derive(Default)]
-pub struct HostOptions {
+pub struct HostOptions<'a> {
     /// Is told how the plugins come along: one that carries a language runtime compiles for most of
     /// a minute.
     pub on_stage: Option<OnFirstStage>,
+    /// Ends when the host is to end: a start, too, does not wait for a compiler then.
+    pub ended: Option<Pin<Box<dyn Future<Output = ()> + 'a>>>,
 }
 
 /// Somebody ended the host before it had started.
@@ -76,17 +79,13 @@ pub struct Host {
 }
 
 impl Host {
-    /// Starts everything, unless `ended` comes first: while the plugins are compiled. On an error nothing is left
+    /// Starts everything, unless its end comes first: while the plugins are compiled. On an error nothing is left
     /// running.
     ///
     /// # Errors
     /// [`EndedAtStartError`] when it was ended; when the port is taken, the data directory cannot be used, a plugin does not load, or the
     /// machine gives no resources.
-    pub async fn start(
-        config: &Config,
-        options: HostOptions,
-        ended: impl Future<Output = ()>,
-    ) -> anyhow::Result<Self> {
+    pub async fn start(config: &Config, options: HostOptions<'_>) -> anyhow::Result<Self> {
         machine::raise_file_limit();
         let in_force = Arc::new(InForce::start(config.server.access.clone())?);
         let listener = machine::listen(&config.server).await?;
@@ -123,11 +122,7 @@ impl Host {
         let shell = Shell::open(configured, opened, clock, (inside, hands));
         let (loop_thread, loop_ended) = turn(shell)?;
         let (stop, stopped) = watch::channel(false);
-        let starting = tokio::select! {
-            decide = all_plugins_decide(&door, options.on_stage) => decide,
-            () = ended => Err(EndedAtStartError.into()),
-        };
-        let starting = starting.and_then(|()| Ok(plugins.look()?));
+        let starting = all_plugins_decide(&door, options).await.and_then(|()| Ok(plugins.look()?));
         let loop_thread = goes_on(starting, &door, loop_thread).await?;
         let tending = Tending::start(tender, config.retention, clock)?;
         let reloader = Arc::new(Reloader::new(config, door.clone(), plugins.clone(), Arc::clone(&in_force)));
@@ -258,8 +253,16 @@ fn why_not(refusal: &lifecycle::Refusal) -> String {
 /// Waits until every plugin has a component that decides, and tells how they come along.
 ///
 /// # Errors
-/// When one of them cannot have one, or the loop ends.
-async fn all_plugins_decide(door: &Door, on_stage: Option<OnFirstStage>) -> anyhow::Result<()> {
+/// When one of them cannot have one, the loop ends, or the host is to end.
+async fn all_plugins_decide(door: &Door, options: HostOptions<'_>) -> anyhow::Result<()> {
+    let ended = options.ended.unwrap_or_else(|| Box::pin(std::future::pending()));
+    tokio::select! {
+        decide = come_along(door, options.on_stage) => decide,
+        () = ended => Err(EndedAtStartError.into()),
+    }
+}
+
+async fn come_along(door: &Door, on_stage: Option<OnFirstStage>) -> anyhow::Result<()> {
     let mut views = door.views();
     let mut told: BTreeMap<PluginName, Stage> = BTreeMap::new();
     loop {

@@ -64,7 +64,7 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<Exit> {
         )
     })?;
     let config = fleet::prepare(&workplace)?;
-    let host = Host::start(&config, HostOptions::default(), std::future::pending()).await?;
+    let host = Host::start(&config, HostOptions::default()).await?;
     let ended = tokio::select! {
         result = show(&host, args) => result.map(Some),
         () = stop.wait() => Ok(None),

@@ -36,7 +36,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let ended = runtime.block_on(async {
         // Asked for before anything starts, so that a signal during the start is not lost.
         let mut stop = StopSignal::listen().context("cannot listen for signals")?;
-        let started = Host::start(&config, HostOptions { on_stage: show_stages() }, stop.wait()).await;
+        let options = HostOptions { on_stage: show_stages(), ended: Some(Box::pin(stop.wait())) };
+        let started = Host::start(&config, options).await;
         if output::stderr_is_terminal() {
             log::draw(CLEAR_LINE);
         }
