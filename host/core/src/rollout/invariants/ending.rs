@@ -24,13 +24,18 @@ impl Check<'_> {
             }
             Stage::InBatch => {
                 let settling = |state: &MemberState| matches!(state, MemberState::Settling { .. });
-                let with_driver = after.members.values().any(|member| member.state.is_with_driver());
+                let with_driver = after
+                    .members
+                    .values()
+                    .any(|member| member.state.is_with_driver() || member.state.is_hooking());
                 let any_settling = after.members.values().any(|member| settling(&member.state));
                 if any_settling { wakes } else { with_driver || wakes }
             }
             Stage::Baking { .. } => wakes,
+            // Whoever runs it has a time limit.
+            Stage::Hooking { .. } => true,
             Stage::Undoing | Stage::Stopping { .. } => {
-                after.members.values().any(|member| member.state.is_with_driver())
+                after.members.values().any(|member| member.state.is_with_driver() || member.state.is_hooking())
             }
         };
         if !waits {
