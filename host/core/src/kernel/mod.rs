@@ -31,6 +31,8 @@ pub mod event;
 mod evidence_tests;
 mod held;
 mod hooks;
+#[cfg(test)]
+mod hooks_tests;
 mod judged;
 mod line;
 mod look;

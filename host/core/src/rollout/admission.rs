@@ -201,6 +201,7 @@ fn split(upgrade: &mut Upgrade, admitted: &[InstanceId], out: &mut Step) {
         upgrade.members.place(id, batch.number, position);
         out.changed.insert(id.clone());
     }
+    out.batches_changed.insert(batch.number);
     upgrade.batches.insert(current, batch);
     out.order_changed = true;
 }

@@ -187,6 +187,13 @@ impl Member {
         Some(Action::Hook(HookAction { hook, direction: told, about, operation }))
     }
 
+    /// Whether it has failed with its batch, before anything of its own had begun.
+    #[must_use]
+    pub fn never_began(&self) -> bool {
+        let failed = matches!(self.state, MemberState::Failed { .. });
+        failed && self.attempt == 0 && self.hooked.is_new()
+    }
+
     /// The version that is brought on a way, of the first thing that is brought.
     fn brought(&self, direction: Direction) -> Option<&Version> {
         match direction {
@@ -276,6 +283,8 @@ pub(super) fn follows(
         (Moment::Before, None) if stops && direction == Direction::Forward => {
             return Some(stopping::untouched(member, rule, now));
         }
+        // Nobody looks at it any more.
+        (Moment::After, None) if stops && then.is_settling() => {}
         (_, None) => return Some(then),
         (Moment::Before, Some(reason)) => member.is_barred(direction, reason),
         (Moment::After, Some(reason)) => {

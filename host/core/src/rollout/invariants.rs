@@ -19,7 +19,7 @@ use std::fmt;
 use crate::domain::{Component, InstanceId, OperationId, PhaseName, Timestamp, UpgradeId, Version};
 
 use self::history::{Fact, History};
-use super::{Action, Event, FleetView, HookAbout, HookAction, Member, MemberState, Purpose, Step, Upgrade, Wish};
+use super::{Action, Event, FleetView, HookAbout, HookAction, MemberState, Purpose, Step, Upgrade, Wish};
 
 /// Which invariant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -318,11 +318,7 @@ impl Check<'_> {
 fn admitted(seen: &Seen<'_>) -> BTreeSet<InstanceId> {
     let waited = |id| seen.before.members.get(id).is_none_or(|member| member.state == MemberState::Pending);
     // One that a hook of its batch has failed was never admitted.
-    let untouched = |member: &Member| {
-        let never = member.attempt == 0 && member.hooked.is_new();
-        never && matches!(member.state, MemberState::Failed { .. })
-    };
     let left = seen.after.members.iter().filter(|(_, member)| member.state != MemberState::Pending);
-    let left = left.filter(|(_, member)| !untouched(member));
+    let left = left.filter(|(_, member)| !member.never_began());
     left.filter(|(id, _)| waited(*id)).map(|(id, _)| id.clone()).collect()
 }

@@ -1,0 +1,1 @@
+//! Hooks as they are run: programs and URLs, good and bad.
