@@ -157,12 +157,7 @@ impl Checker<'_> {
         }
     }
 
-    fn hooks(
-        &mut self,
-        index: usize,
-        set: &ScaleSet<DriverConfig>,
-        search_path: Option<&OsStr>,
-    ) {
+    fn hooks(&mut self, index: usize, set: &ScaleSet<DriverConfig>, search_path: Option<&OsStr>) {
         let hooks = set.driver.hooks();
         // A folder that is not there is reported once.
         if !hooks.working_dir().is_dir() {

@@ -272,7 +272,8 @@ fn check(set: &mut Set, given: &mut Given<'_>) {
         given.conflict("model", message, hint);
     }
     if set.policy.rules.rolling.max_surge && driver.hooks().asks_for_address_before() {
-        let message = "is true, and hook beforeInstance asks for the address of an instance that has none yet";
+        let message =
+            "is true, and hook beforeInstance asks for the address of an instance that has none yet";
         given.conflict(surge, message, "let the hook go by {id}, or leave the placeholder out");
     }
     // So is `maxSurge` where it was not said how instances are created: there is no silent way out.

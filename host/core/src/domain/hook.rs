@@ -74,7 +74,8 @@ pub enum HookKind {
 
 impl HookKind {
     /// All of them, in the order in which they are run.
-    pub const ALL: [Self; 4] = [Self::BeforeBatch, Self::BeforeInstance, Self::AfterInstance, Self::AfterBatch];
+    pub const ALL: [Self; 4] =
+        [Self::BeforeBatch, Self::BeforeInstance, Self::AfterInstance, Self::AfterBatch];
 
     /// Its key in the configuration.
     #[must_use]

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
-    Address, Component, Direction, Fence, Goal, HealthSettings, HookKind, Instance, InstanceFacts, InstanceId, Located,
-    OperationId, PluginName, ScaleSet, ScaleSetName, Timestamp, UpgradeId, Version,
+    Address, Component, Direction, Fence, Goal, HealthSettings, HookKind, Instance, InstanceFacts,
+    InstanceId, Located, OperationId, PluginName, ScaleSet, ScaleSetName, Timestamp, UpgradeId, Version,
 };
 use crate::lifecycle;
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::domain::{
-    Address, Component, Decided, Digest, DriverNote, Fence, Generation, HookKind, InstanceId, NotAsked, OperationId,
-    PluginName, ScaleSetName, Seen, Timestamp, Touched, UpgradeId,
+    Address, Component, Decided, Digest, DriverNote, Fence, Generation, HookKind, InstanceId, NotAsked,
+    OperationId, PluginName, ScaleSetName, Seen, Timestamp, Touched, UpgradeId,
 };
 
 use super::Turn;

@@ -209,10 +209,18 @@ fn a_crash_asks_for_the_same_hook_again_and_for_nothing_that_was_done() {
 fn a_hook_is_recorded_before_it_is_run() {
     let mut rig = rig(&[HookKind::BeforeInstance]);
     rig.start("v2");
-    rig.mood = DiskMood::Refuses;
     rig.pass(Duration::from_secs(1));
     rig.everybody_answers();
+    let (_, Effect::Hook(call)) = taken(&mut rig).remove(0) else { panic!("a hook comes first") };
+    rig.mood = DiskMood::Refuses;
+    over(&mut rig, &call, FAILS);
+    rig.pass(Duration::from_secs(1));
     assert!(taken(&mut rig).is_empty(), "what cannot be recorded is not run");
+    rig.mood = DiskMood::Takes;
+    rig.pass(Duration::from_secs(60));
+    rig.everybody_answers();
+    let next: Vec<String> = taken(&mut rig).into_iter().map(|(line, _)| line).collect();
+    assert_eq!(next, ["beforeInstance 1 v2 forward"]);
 }
 
 #[test]

@@ -157,7 +157,9 @@ fn finish(upgrade: &mut Upgrade, now: Timestamp) {
 
 /// Leaves of the next batch as many members as there is room for; the others stay for the one behind it.
 fn narrow(upgrade: &mut Upgrade, fleet: &dyn FleetView, out: &mut Step) -> Vec<InstanceId> {
-    let Some(number) = upgrade.batches.get(upgrade.current).map(|batch| batch.number) else { return Vec::new() };
+    let Some(number) = upgrade.batches.get(upgrade.current).map(|batch| batch.number) else {
+        return Vec::new();
+    };
     // No limit stops a way back or a person.
     let room = if upgrade.is_forward() { room(upgrade, number, fleet) } else { usize::MAX };
     let admitted: Vec<InstanceId> = upgrade.members.of_batch(number).take(room).cloned().collect();

@@ -54,7 +54,15 @@ impl Upgrade {
                     parts = whole(&self.goal, candidate, parts);
                 }
                 let state = MemberState::Pending;
-                let member = Member { batch: number, position, way, parts, attempt: 0, hooked: Hooked::default(), state };
+                let member = Member {
+                    batch: number,
+                    position,
+                    way,
+                    parts,
+                    attempt: 0,
+                    hooked: Hooked::default(),
+                    state,
+                };
                 joined.push(id.clone());
                 self.members.insert(id, member);
             }

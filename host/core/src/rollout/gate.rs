@@ -7,11 +7,11 @@ use crate::domain::{Health, HealthGate, InstanceId, OnBakeFailure, OnBreach, OnI
 
 use super::batch::BatchState;
 use super::error::{UpgradeError, UpgradeErrorCode};
+use super::hooks::{self, BatchHook};
 use super::member::{Member, MemberState};
 use super::state::{Progress, Purpose, Stage, Upgrade, UpgradeState};
 use super::step::{Step, end, fail, go};
 use super::view::FleetView;
-use super::hooks::{self, BatchHook};
 use super::{evidence, surge};
 
 /// Watches the members of the batch in flight. Gives whether the batch is over.
@@ -304,9 +304,8 @@ fn has_failed_after_all(member: &mut Member, now: Timestamp) -> Option<MemberSta
 
 /// Waits until the failed instances have been brought back, then ends.
 pub(super) fn undoing(upgrade: &mut Upgrade, now: Timestamp) -> bool {
-    let restoring = |member: &Member| {
-        matches!(member.state, MemberState::Restoring { .. } | MemberState::Hooking { .. })
-    };
+    let restoring =
+        |member: &Member| matches!(member.state, MemberState::Restoring { .. } | MemberState::Hooking { .. });
     if upgrade.members.in_flight().filter_map(|id| upgrade.members.get(id)).any(restoring) {
         return false;
     }

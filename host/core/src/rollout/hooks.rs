@@ -27,6 +27,7 @@ use super::part::{PartState, Restored};
 use super::state::{Purpose, Stage, Upgrade};
 use super::step::{Step, go};
 use super::stopping;
+use super::view::FleetView;
 
 /// What a member's hooks have come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -233,6 +234,7 @@ impl Member {
 /// A hook round an instance is over.
 pub(super) fn instance_done(
     upgrade: &mut Upgrade,
+    fleet: &dyn FleetView,
     (operation, instance): (&OperationId, &InstanceId),
     result: &Result<(), String>,
     now: Timestamp,
@@ -243,7 +245,14 @@ pub(super) fn instance_done(
         return;
     };
     let id = id.clone();
-    let failed = result.as_ref().err().map(|why| format!("{kind}: {why}"));
+    let mut failed = result.as_ref().err().map(|why| format!("{kind}: {why}"));
+    if let MemberState::Hooking { moment: Moment::Before, then, .. } = &member.state
+        && matches!(**then, MemberState::Creating { .. })
+        && !fleet.fresh_ids().is_new(instance)
+    {
+        // It was free when the hook began.
+        failed = Some(format!("the id {instance} was given to another instance while {kind} was run"));
+    }
     let (rule, stops) = rule(upgrade);
     let next = upgrade.members.update(&id, |member| follows(member, failed.as_deref(), (rule, stops), now));
     if let Some(Some(next)) = next {
@@ -410,7 +419,8 @@ fn fail_judged(upgrade: &mut Upgrade, reason: &str, now: Timestamp, out: &mut St
             }
             member.applied_have_failed(reason);
             // The one whose place it took is gone.
-            let stays = member.is_surge() || member.last_to_restore().is_none() || rule == OnInstanceFailure::Leave;
+            let stays =
+                member.is_surge() || member.last_to_restore().is_none() || rule == OnInstanceFailure::Leave;
             Some(if stays { MemberState::Failed { at: now } } else { member.next(rule, now) })
         });
         if let Some(Some(next)) = next {

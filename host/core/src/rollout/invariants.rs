@@ -264,7 +264,9 @@ fn decided(upgrade: &UpgradeId, action: &Action, admitted: &BTreeSet<InstanceId>
         Action::Create { version, replaces, .. } => {
             (Some((Component::Application, version.clone())), Some(replaces.clone()))
         }
-        Action::Hook(HookAction { about: HookAbout::Instance { replaces, .. }, .. }) => (None, replaces.clone()),
+        Action::Hook(HookAction { about: HookAbout::Instance { replaces, .. }, .. }) => {
+            (None, replaces.clone())
+        }
         Action::Delete { .. } => (None, None),
         Action::End { .. } | Action::EndHook { .. } | Action::Hook(_) => return None,
     };

@@ -153,7 +153,9 @@ impl MemberState {
     pub(super) fn at(&self, now: Timestamp) -> Self {
         match self.clone() {
             Self::Pending => Self::Pending,
-            Self::Hooking { moment, direction, then, .. } => Self::Hooking { since: now, moment, direction, then },
+            Self::Hooking { moment, direction, then, .. } => {
+                Self::Hooking { since: now, moment, direction, then }
+            }
             Self::Applying { part, .. } => Self::Applying { since: now, part },
             Self::Settling { .. } => Self::Settling { applied_at: now, healthy_since: None },
             Self::Creating { .. } => Self::Creating { since: now },

@@ -132,7 +132,7 @@ pub fn step(upgrade: &mut Upgrade, fleet: &dyn FleetView, events: &[Event], now:
                 effect_done(upgrade, (operation, instance), answer, now, &mut out);
             }
             Event::HookDone { operation, instance: Some(instance), result } => {
-                hooks::instance_done(upgrade, (operation, instance), result, now, &mut out);
+                hooks::instance_done(upgrade, fleet, (operation, instance), result, now, &mut out);
             }
             Event::HookDone { operation, instance: None, result } => {
                 hooks::batch_done(upgrade, operation, result, now, &mut out);

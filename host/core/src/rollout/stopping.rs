@@ -30,7 +30,8 @@ pub(super) fn begin(upgrade: &mut Upgrade, batch: OnInstanceFailure, now: Timest
     match upgrade.stage {
         Stage::InBatch => {}
         Stage::Hooking { hook, stop } => {
-            let batch = stop.map_or(batch, |before| if batch == OnInstanceFailure::Leave { batch } else { before });
+            let batch =
+                stop.map_or(batch, |before| if batch == OnInstanceFailure::Leave { batch } else { before });
             upgrade.stage = Stage::Hooking { hook, stop: Some(batch) };
             out.actions.push(Action::EndHook { operation: upgrade.batch_hook(hook) });
             return;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::domain::{
-    Checkpoints, Decisions, ExtensionName, FailureRules, Goal, Health, HealthGate, HookKinds, InstanceId, OnBreach,
-    OnInstanceFailure, Participation, Percent, Phase, Protection, RollingUpgradePolicy, Runs, ScaleSetName,
-    Timestamp, UpgradeId, UpgradePolicy, Version, testing,
+    Checkpoints, Decisions, ExtensionName, FailureRules, Goal, Health, HealthGate, HookKinds, InstanceId,
+    OnBreach, OnInstanceFailure, Participation, Percent, Phase, Protection, RollingUpgradePolicy, Runs,
+    ScaleSetName, Timestamp, UpgradeId, UpgradePolicy, Version, testing,
 };
 use crate::plan::{Candidate, Standing};
 use crate::rollout::invariants::Seen;

@@ -179,7 +179,8 @@ impl World {
             self.violation(Rule::Record, format!("{} goes out and is not recorded", call.operation));
         }
         let faults = self.driver_faults();
-        let answer = if self.rng.chance(faults.driver_fails) { Err("exit code 1".to_owned()) } else { Ok(()) };
+        let answer =
+            if self.rng.chance(faults.driver_fails) { Err("exit code 1".to_owned()) } else { Ok(()) };
         let hooked = Hooked {
             instance: call.instance().cloned(),
             scale_set: call.scale_set.clone(),
@@ -210,9 +211,10 @@ impl World {
     fn is_hook_recorded(&self, call: &HookCall) -> bool {
         let mut upgrades = self.disk.upgrades().filter(|upgrade| upgrade.scale_set == call.scale_set);
         upgrades.any(|head| {
-            let whole = self.disk.upgrade(&head.id).map(|(head, members)| {
-                crate::rollout::Upgrade { members: members.clone(), ..head.clone() }
-            });
+            let whole = self
+                .disk
+                .upgrade(&head.id)
+                .map(|(head, members)| crate::rollout::Upgrade { members: members.clone(), ..head.clone() });
             whole.is_some_and(|whole| whole.hooks_in_hand().any(|(_, hook)| hook == call.operation))
         })
     }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::domain::{
-    Bake, BatchSize, Checkpoints, Claim, Decisions, FailureRules, HealthGate, HookKind, HookKinds, OnBakeFailure, OnBreach,
-    OnInstanceFailure, Percent, Phase, PhaseName, RetryRule, RollingUpgradePolicy,
+    Bake, BatchSize, Checkpoints, Claim, Decisions, FailureRules, HealthGate, HookKind, HookKinds,
+    OnBakeFailure, OnBreach, OnInstanceFailure, Percent, Phase, PhaseName, RetryRule, RollingUpgradePolicy,
 };
 use crate::health::{FoldSettings, GraceEnd};
 

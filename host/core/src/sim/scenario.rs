@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Bake, Checkpoints, Claim, Component, Decisions, ExtensionName, FailureRules, Goal, HealthGate, HookKinds, Model,
-    RetryRule, RollingUpgradePolicy, Version, prepare_max, testing,
+    Bake, Checkpoints, Claim, Component, Decisions, ExtensionName, FailureRules, Goal, HealthGate, HookKinds,
+    Model, RetryRule, RollingUpgradePolicy, Version, prepare_max, testing,
 };
 use crate::health::{FoldSettings, GraceEnd};
 

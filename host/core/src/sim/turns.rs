@@ -168,7 +168,8 @@ impl World {
     fn perform_all(&mut self, effects: Vec<Effect>) -> Closed {
         for effect in self.released(effects) {
             let is_call = is_call(&effect);
-            let acts = matches!(effect, Effect::Ensure(_) | Effect::Create(_) | Effect::Delete(_) | Effect::Hook(_));
+            let acts =
+                matches!(effect, Effect::Ensure(_) | Effect::Create(_) | Effect::Delete(_) | Effect::Hook(_));
             if acts && self.kernel.as_ref().is_some_and(|kernel| kernel.fleet().held.is_some()) {
                 self.violation(Rule::Record, format!("{effect:?} before the record was adopted"));
             }

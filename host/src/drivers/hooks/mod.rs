@@ -53,7 +53,11 @@ impl WithHooks {
     ///
     /// # Errors
     /// When the thread that runs programs, or its guard, cannot be had.
-    pub fn start(inner: Arc<dyn Driver>, hooks: Hooks, premises: &Premises) -> Result<Self, StartDriverError> {
+    pub fn start(
+        inner: Arc<dyn Driver>,
+        hooks: Hooks,
+        premises: &Premises,
+    ) -> Result<Self, StartDriverError> {
         let runs = Arc::new(Runs::start(hooks, premises)?);
         Ok(Self { inner, runs, ends: Ends::default() })
     }
@@ -87,7 +91,9 @@ impl Driver for WithHooks {
     fn hook(&self, call: HookCall, says: Says) -> BoxFuture<Result<(), String>> {
         let runs = Arc::clone(&self.runs);
         let in_hand = self.ends.begin(&call.operation);
-        Box::pin(async move { runs.run(&call, &says, &in_hand.end()).await.map_err(|error| error.to_string()) })
+        Box::pin(
+            async move { runs.run(&call, &says, &in_hand.end()).await.map_err(|error| error.to_string()) },
+        )
     }
 
     fn end(&self, operation: &OperationId) {

@@ -164,7 +164,11 @@ async fn post(template: &Template, call: &HookCall) -> Result<Try, HookError> {
         Err(error) => return Ok(Try::NotYet(one_line(&format!("{}: {error}", to.address)))),
     };
     let body = first_line(&answer.body);
-    let said = format!("{to} answered {}{}", answer.status, if body.is_empty() { body } else { format!(": {body}") });
+    let said = format!(
+        "{to} answered {}{}",
+        answer.status,
+        if body.is_empty() { body } else { format!(": {body}") }
+    );
     match answer.status {
         200 | 204 => Ok(Try::Done),
         // Those with which a server asks for patience.

@@ -9,7 +9,9 @@ use phasegate_core::kernel::effect::{HookCall, HookRound};
 
 /// Program and arguments.
 pub(super) fn argv(argv: &[Template], call: &HookCall) -> Result<Vec<String>, RenderError> {
-    with_values(call, |values| Ok(argv.iter().map(|text| text.render(values)).collect::<Result<Vec<_>, _>>()?))
+    with_values(call, |values| {
+        Ok(argv.iter().map(|text| text.render(values)).collect::<Result<Vec<_>, _>>()?)
+    })
 }
 
 /// Where a POST goes.
@@ -78,7 +80,8 @@ fn with_values<R>(
     let (direction, fence) = (*direction, *fence);
     match &call.round {
         HookRound::Instance { instance, located, version } => {
-            let wish = Wish::Hook { version: version.as_ref(), located: *located, operation, fence, direction };
+            let wish =
+                Wish::Hook { version: version.as_ref(), located: *located, operation, fence, direction };
             with(&TemplateValues { scale_set, instance, wish })
         }
         HookRound::Batch { number, instances } => {

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use super::{Scope, Template, TemplateValues, Wish};
 use crate::drivers::kind::PortRange;
 use crate::keys::{Form, Given, Source, Spot, Value};
-use phasegate_core::domain::{Component, Direction, Fence, Instance, Located, OperationId, ScaleSetName, Version};
+use phasegate_core::domain::{
+    Component, Direction, Fence, Instance, Located, OperationId, ScaleSetName, Version,
+};
 
 /// The templates of a driver with their places in the file.
 #[derive(Default)]

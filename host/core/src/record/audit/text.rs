@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::{
-    Entry, HoldState, HookEnd, Leaves, LineState, PluginWish, QuarantineState, RetryNote, Stamp, StartWhy, Wait, What,
-    Word, WordNote,
+    Entry, HoldState, HookEnd, Leaves, LineState, PluginWish, QuarantineState, RetryNote, Stamp, StartWhy,
+    Wait, What, Word, WordNote,
 };
 use crate::domain::{
     Change, Component, InstanceId, PhaseName, PluginName, Runs, Timestamp, Version, WordKind,

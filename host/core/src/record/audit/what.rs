@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Leaves, RetryNote, StartWhy, Word, WordNote};
 use crate::domain::{
-    Change, Component, Digest, Direction, Generation, Goal, HookKind, InstanceId, Phase, PluginName, ProcessState, Runs,
-    Timestamp, Version,
+    Change, Component, Digest, Direction, Generation, Goal, HookKind, InstanceId, Phase, PluginName,
+    ProcessState, Runs, Timestamp, Version,
 };
 use crate::plan::HoldReason;
 use crate::rollout::{BatchState, UpgradeState, Wish};

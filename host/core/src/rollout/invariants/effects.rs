@@ -188,9 +188,10 @@ impl Check<'_> {
         if found == Some(&change.to) && !surges && after.extent == Extent::Missing {
             self.report(Rule::OneEffect, format!("`{instance}` gets {change}, which it has"));
         }
-        let goes_on = before.members.get(instance).is_some_and(|member| {
-            member.state.is_with_driver() || member.state.is_hooking()
-        });
+        let goes_on = before
+            .members
+            .get(instance)
+            .is_some_and(|member| member.state.is_with_driver() || member.state.is_hooking());
         if !self.admitted.contains(instance) && !goes_on {
             self.report(Rule::Stopped, format!("`{instance}` gets {change} without admission"));
         }
@@ -221,7 +222,8 @@ impl Check<'_> {
             match former {
                 Some(MemberState::Succeeded { .. }) => continue,
                 // The answer and the health gate may come in one step when there is no wait.
-                Some(MemberState::Applying { .. } | MemberState::Hooking { .. }) if after.policy.gate.wait.is_zero() => {}
+                Some(MemberState::Applying { .. } | MemberState::Hooking { .. })
+                    if after.policy.gate.wait.is_zero() => {}
                 Some(MemberState::Settling { applied_at, .. })
                     if now >= *applied_at + after.policy.gate.wait => {}
                 // It was Healthy when the old one was about to be deleted.

@@ -34,9 +34,10 @@ impl Check<'_> {
             Stage::Baking { .. } => wakes,
             // Whoever runs it has a time limit.
             Stage::Hooking { .. } => true,
-            Stage::Undoing | Stage::Stopping { .. } => {
-                after.members.values().any(|member| member.state.is_with_driver() || member.state.is_hooking())
-            }
+            Stage::Undoing | Stage::Stopping { .. } => after
+                .members
+                .values()
+                .any(|member| member.state.is_with_driver() || member.state.is_hooking()),
         };
         if !waits {
             self.report(Rule::Ending, format!("{:?} waits for nothing", after.stage));

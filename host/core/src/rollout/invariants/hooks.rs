@@ -23,7 +23,10 @@ impl Check<'_> {
             self.report(Rule::Hooks, format!("{} is over and is asked for", action.operation));
         }
         if !after.hooks_in_hand().any(|(_, mine)| mine == action.operation) {
-            self.report(Rule::Record, format!("{} goes out and the upgrade does not say so", action.operation));
+            self.report(
+                Rule::Record,
+                format!("{} goes out and the upgrade does not say so", action.operation),
+            );
         }
         if let HookAbout::Instance { instance, .. } = &action.about
             && after.members.behind(instance).is_none()
@@ -72,7 +75,8 @@ impl Check<'_> {
         let here: Vec<InstanceId> = self.seen.fleet.candidates().into_iter().map(|one| one.id).collect();
         let mut balance: BTreeMap<String, i64> = BTreeMap::new();
         for operation in self.history.hooks_over.keys() {
-            let Some((round, kind)) = operation.0.rsplit_once('/').and_then(|(rest, _)| rest.rsplit_once('/'))
+            let Some((round, kind)) =
+                operation.0.rsplit_once('/').and_then(|(rest, _)| rest.rsplit_once('/'))
             else {
                 continue;
             };
@@ -81,9 +85,10 @@ impl Check<'_> {
                 *counts += if kind.starts_with(name) { count } else { 0 };
             }
         }
-        for (before, next) in
-            [(HookKind::BeforeInstance, HookKind::AfterInstance), (HookKind::BeforeBatch, HookKind::AfterBatch)]
-        {
+        for (before, next) in [
+            (HookKind::BeforeInstance, HookKind::AfterInstance),
+            (HookKind::BeforeBatch, HookKind::AfterBatch),
+        ] {
             if !after.policy.hooks.has(before) || !after.policy.hooks.has(next) {
                 continue;
             }

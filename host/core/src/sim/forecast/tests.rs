@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::domain::{
-    FreezeWindows, HookKinds, OnBreach, Percent, Phase, PhaseName, RollingUpgradePolicy, ScaleSetName, Timestamp,
-    UpgradePolicy, Version,
+    FreezeWindows, HookKinds, OnBreach, Percent, Phase, PhaseName, RollingUpgradePolicy, ScaleSetName,
+    Timestamp, UpgradePolicy, Version,
 };
 use crate::sim::{Rng, Scenario};
 
