@@ -11,10 +11,12 @@ mod tending;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
 
 use crate::access::InForce;
 use crate::api::{self, Guard, server};
@@ -37,6 +39,9 @@ use tending::Tending;
 
 /// Notes of drivers that may wait; a driver that writes more waits.
 const NOTES_MAX: usize = 1024;
+
+/// Longest wait for the loop: its last turn is a commit, and a disk may take none.
+const LOOP_ENDS_WITHIN: Duration = Duration::from_secs(3);
 
 /// What is not in the configuration file itself.
 #[derive(Default)]
@@ -160,25 +165,37 @@ impl Host {
         let _ = never.await;
     }
 
-    /// Stops everything; afterwards no process that the host started is left.
+    /// Stops everything; afterwards no process that the host started is left. Waits for no probe, name, guest or
+    /// agent, and for processes as long as their driver was told to.
     pub async fn stop(self) {
         let Self { door, loop_thread, tending, prober, drivers, stop, tasks, .. } = self;
         // Nobody listening any more is what is wanted.
         let _ = stop.send(true);
-        door.send(Event::Ending).await;
-        // The loop ends after its turn; one that panicked has said so on stderr.
-        let _ = tokio::task::spawn_blocking(move || {
-            tending.stop();
-            loop_thread.join()
-        })
-        .await;
+        let loop_ends = async {
+            door.send(Event::Ending).await;
+            // The loop ends after its turn; one that panicked has said so on stderr.
+            let _ = tokio::task::spawn_blocking(move || {
+                tending.stop();
+                loop_thread.join()
+            })
+            .await;
+        };
+        if timeout(LOOP_ENDS_WITHIN, loop_ends).await.is_err() {
+            tracing::warn!(
+                "the loop has not ended within {} s, most likely because the disk does not take a commit; the host \
+                 ends without it, and what is not recorded was not begun",
+                LOOP_ENDS_WITHIN.as_secs()
+            );
+        }
         // The loop had the other handle; it is gone with its thread.
         if let Some(prober) = Arc::into_inner(prober) {
             prober.stop().await;
         }
+        let mut ending = JoinSet::new();
         for driver in drivers {
-            driver.shutdown().await;
+            ending.spawn(async move { driver.shutdown().await });
         }
+        while ending.join_next().await.is_some() {}
         for task in tasks {
             task.abort();
         }

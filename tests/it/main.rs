@@ -42,6 +42,7 @@ mod http;
 mod kinds;
 mod live;
 mod log;
+mod names;
 mod neighbours;
 mod pipeline;
 mod reload;

@@ -12,6 +12,7 @@ use crate::access::{Tls, TokenSource, secret};
 use crate::config;
 use crate::net::address::parse_address;
 use crate::net::endpoint::Endpoint;
+use crate::net::names::use_resolvers;
 use crate::net::tls::VerifiedTls;
 use phasegate_core::domain::Address;
 
@@ -40,6 +41,9 @@ pub fn client(args: &ServerArgs) -> anyhow::Result<Client> {
         (None, _) => None,
     };
     let config = config.map(|config| config.server);
+    if let Some(config) = &config {
+        use_resolvers(&config.resolvers);
+    }
     let token = match (token, config.as_ref().and_then(|config| config.access.tokens.as_ref())) {
         (Some(token), _) => Some(token.to_owned()),
         (None, Some(TokenSource::Single(path))) => Some(secret::read(path)?),

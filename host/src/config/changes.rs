@@ -14,8 +14,8 @@ use phasegate_core::domain::ScaleSetName;
 pub fn restart_reasons(before: &Config, after: &Config) -> Vec<String> {
     let mut reasons = Vec::new();
     let own = |config: &Config| {
-        let Server { listen, socket, data_dir, access: _ } = config.server.clone();
-        (listen, socket, data_dir, config.recording.clone(), config.retention)
+        let Server { listen, socket, data_dir, resolvers, access: _ } = config.server.clone();
+        (listen, socket, data_dir, resolvers, config.recording.clone(), config.retention)
     };
     if own(before) != own(after) {
         let keys = restarts(before, "", after, "");

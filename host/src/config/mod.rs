@@ -29,6 +29,7 @@ mod server;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
@@ -84,6 +85,8 @@ pub struct Server {
     pub socket: Socket,
     /// Directory of the store.
     pub data_dir: PathBuf,
+    /// Servers that are asked for host names; those of the system where there are none.
+    pub resolvers: Vec<SocketAddr>,
     /// Tokens and TLS.
     pub access: Access,
 }

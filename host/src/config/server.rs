@@ -52,6 +52,38 @@ pub(super) const SERVER: Section<Server> = Section {
                  a time",
         )
         .restart(),
+        Key::<Server>::preset(
+            "resolvers",
+            "[]",
+            Is::Own(
+                || Form::List(Box::new(Form::Text)),
+                |server, value| {
+                    let values = value.array("an array of servers of names")?;
+                    if values.len() > RESOLVERS_MAX {
+                        let hint = format!("write up to {RESOLVERS_MAX}");
+                        value.problem(format!("has {} entries", values.len()), hint);
+                        return None;
+                    }
+                    // All are looked at, so that each that is wrong is told of.
+                    let all: Vec<Option<SocketAddr>> = values
+                        .iter()
+                        .map(|value| {
+                            let text = value.filled()?;
+                            value.parsed(text, resolver(text).ok_or(NO_RESOLVER))
+                        })
+                        .collect();
+                    server.resolvers = all.into_iter().collect::<Option<_>>()?;
+                    Some(())
+                },
+            ),
+        )
+        .example("[\"127.0.0.1:5353\"]")
+        .bounds("IP or IP:port, up to 8; port 53 where there is none")
+        .doc(
+            "the servers that are asked for host names of instances, agents and components, instead of those in \
+             `/etc/resolv.conf`. `/etc/hosts` comes first in any case",
+        )
+        .restart(),
         Key::<Server>::optional(
             "tokenFile",
             "\"phasegate.token\"",
@@ -105,6 +137,20 @@ pub(super) const SERVER: Section<Server> = Section {
     ],
     check,
 };
+
+/// Most servers of names.
+const RESOLVERS_MAX: usize = 8;
+
+/// The port of servers of names.
+const DOMAIN: u16 = 53;
+
+const NO_RESOLVER: &str =
+    "is no address of a server of names; write an IP address, and its port where that is not 53";
+
+fn resolver(text: &str) -> Option<SocketAddr> {
+    let ip = || text.parse().ok().map(|ip: IpAddr| SocketAddr::new(ip, DOMAIN));
+    text.parse().ok().or_else(ip).filter(|address| address.port() != 0)
+}
 
 /// The rights of a socket as they are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,6 +218,7 @@ pub(super) fn blank() -> Server {
         listen: Endpoint::Tcp(NOWHERE),
         socket: Socket { mode: 0o600, group: None },
         data_dir: PathBuf::new(),
+        resolvers: Vec::new(),
         access: Access::default(),
     }
 }

@@ -5,12 +5,13 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use super::names::look_up;
 use phasegate_core::domain::Address;
 
 /// How long one address has the word alone (RFC 8305, section 5).
@@ -24,11 +25,35 @@ const ADDRESSES_MAX: usize = 16;
 /// # Errors
 /// When the name has no address, or the failure of the first one when none accepts.
 pub(crate) async fn dial(address: &Address) -> io::Result<TcpStream> {
-    if let Ok(ip) = address.host.parse::<IpAddr>() {
-        return TcpStream::connect((ip, address.port)).await;
+    if let Some(known) = literal(address) {
+        return TcpStream::connect(known?).await;
     }
-    let found = tokio::net::lookup_host((address.host.as_str(), address.port)).await?;
-    race(in_turn(found)).await
+    let found = look_up(&address.host).await?;
+    race(in_turn(found.iter().map(|ip| SocketAddr::new(*ip, address.port)))).await
+}
+
+/// What an address that is no name means; none for a name.
+///
+/// # Errors
+/// When its zone is no interface of this machine.
+pub(crate) fn literal(address: &Address) -> Option<io::Result<SocketAddr>> {
+    let Some((ip, zone)) = address.host.split_once('%') else {
+        return address.host.parse().ok().map(|ip: IpAddr| Ok(SocketAddr::new(ip, address.port)));
+    };
+    let ip: Ipv6Addr = ip.parse().ok()?;
+    Some(scope(zone).map(|scope| SocketAddrV6::new(ip, address.port, 0, scope).into()))
+}
+
+/// The number of an interface. Asked for each time: an interface may be taken away and come back.
+fn scope(zone: &str) -> io::Result<u32> {
+    if let Ok(number) = zone.parse() {
+        return Ok(number);
+    }
+    let socket =
+        rustix::net::socket(rustix::net::AddressFamily::INET6, rustix::net::SocketType::DGRAM, None)?;
+    let number = rustix::net::netdevice::name_to_index(&socket, zone);
+    number
+        .map_err(|_| io::Error::new(io::ErrorKind::NotFound, format!("there is no interface `{zone}` here")))
 }
 
 /// The families by turns, each in the order of the resolver.
@@ -83,6 +108,17 @@ mod tests {
         let all = parse(&["[::1]:1", "[::2]:1", "127.0.0.1:1", "127.0.0.2:1", "127.0.0.3:1"]);
         let turns: Vec<SocketAddr> = in_turn(all.into_iter()).into();
         assert_eq!(turns, parse(&["[::1]:1", "127.0.0.1:1", "[::2]:1", "127.0.0.2:1", "127.0.0.3:1"]));
+    }
+
+    #[test]
+    fn addresses_that_are_no_names_are_known() {
+        let known = |host: &str| literal(&Address { host: host.to_owned(), port: 1 });
+        assert_eq!(known("127.0.0.1").unwrap().unwrap(), "127.0.0.1:1".parse().unwrap());
+        assert_eq!(known("fe80::1%7").unwrap().unwrap(), "[fe80::1%7]:1".parse().unwrap());
+        assert_eq!(known("::1%lo").unwrap().unwrap(), "[::1%1]:1".parse().unwrap());
+        let missing = known("fe80::1%no-such").unwrap().unwrap_err();
+        assert_eq!(missing.to_string(), "there is no interface `no-such` here");
+        assert!(known("localhost").is_none() && known("a_b.").is_none());
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ pub mod authority;
 pub(crate) mod dial;
 pub mod endpoint;
 pub(crate) mod exchange;
+pub mod names;
 pub mod reference;
 pub mod serve_tls;
 pub mod shortage;

@@ -87,7 +87,9 @@ impl VerifiedTls {
         address: &Address,
         stream: TcpStream,
     ) -> io::Result<TlsStream<TcpStream>> {
-        let name = ServerName::try_from(address.host.clone());
+        // A certificate names no dot at the end.
+        let host = address.host.strip_suffix('.').unwrap_or(&address.host).to_owned();
+        let name = ServerName::try_from(host);
         let name =
             name.map_err(|_| io::Error::other("the host is not a name that a certificate can have"))?;
         self.0.connect(name, stream).await

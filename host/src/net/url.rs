@@ -199,9 +199,7 @@ mod tests {
         ] {
             assert_eq!(HttpUrl::parse(text).unwrap_err().to_string(), message, "{text:?}");
         }
-        for text in
-            ["http://", "http:///a", "http://h:0", "http://h:", "http://[::1", "http://h%2Fa/", "http://a_b/"]
-        {
+        for text in ["http://", "http:///a", "http://h:0", "http://h:", "http://[::1", "http://h%2Fa/"] {
             assert!(HttpUrl::parse(text).is_err(), "{text}");
         }
     }

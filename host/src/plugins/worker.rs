@@ -254,8 +254,10 @@ impl PluginWorker {
 
 impl Drop for PluginWorker {
     fn drop(&mut self) {
+        // Not waited for: a guest may use its whole time, and the end of a host is not to.
         if self.thread.is_some() {
-            self.end();
+            self.shared.stop.store(true, Ordering::Relaxed);
+            self.tell(Job::Stop);
         }
     }
 }

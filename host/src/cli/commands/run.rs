@@ -13,6 +13,7 @@ use crate::host::OnFirstStage;
 use crate::host::{Host, HostOptions};
 use crate::log;
 use crate::net::endpoint::Endpoint;
+use crate::net::names::use_resolvers;
 use phasegate_core::domain::By;
 
 /// Runs the host.
@@ -30,8 +31,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     if problems.list.iter().any(|problem| !config::is_about_a_component(problem)) {
         return Ok(refuse(&problems));
     }
+    use_resolvers(&config.server.resolvers);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         // Asked for before anything starts, so that a signal during the start is not lost.
         let mut stop = StopSignal::listen().context("cannot listen for signals")?;
         let started = Host::start(&config, HostOptions { on_stage: show_stages() }).await;
@@ -60,7 +62,10 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
         host.stop().await;
         anyhow::ensure!(!failed, "the kernel ended by itself; the log above says why; unless another host has taken over, please report it");
         Ok(Exit::Done)
-    })
+    });
+    // What still runs reads or computes for nobody; whoever sent the signal is not to wait for it.
+    runtime.shutdown_background();
+    ended
 }
 
 /// Where the API can be reached.

@@ -152,6 +152,7 @@ fn accepts_the_sample() {
             listen: Endpoint::Tcp("127.0.0.1:8970".parse().unwrap()),
             socket: Socket { mode: 0o600, group: None },
             data_dir: PathBuf::from("/etc/phasegate/phasegate-data"),
+            resolvers: Vec::new(),
             access: Access::default(),
         }
     );

@@ -18,6 +18,7 @@ pub(super) fn host_and_plugin_rows() -> Vec<Row> {
     vec![
         ("#server", "listen = \"127.0.0.1:1\"", "listen = \"127.0.0.1:2\"", Restart("server.listen changed")),
         ("#server", "dataDir = \"a\"", "dataDir = \"b\"", Restart("server.dataDir changed")),
+        ("#server", "resolvers = []", "resolvers = [\"::1\"]", Restart("server.resolvers changed")),
         ("#server", "tokenFile = \"a\"", "tokenFile = \"b\"", Access),
         ("#server", "tokenFile = \"a\"", "tokens = \"a\"", Access),
         ("#server", "tls = \"terminated\"", "tls = { certificate = \"a\", key = \"b\" }", Access),
