@@ -56,9 +56,17 @@ enum Try {
 impl Runs {
     pub(super) fn start(hooks: Hooks, premises: &Premises) -> Result<Self, StartDriverError> {
         let guard = GuardCommand::of_this_program(STOP_TIMEOUT).map_err(StartDriverError::Guard)?;
-        let runner = Runner::start("hooks", Some(guard))
+        Self::start_with(hooks, premises.search_path.clone(), Some(guard))
+    }
+
+    pub(super) fn start_with(
+        hooks: Hooks,
+        search_path: OsString,
+        guard: Option<GuardCommand>,
+    ) -> Result<Self, StartDriverError> {
+        let runner = Runner::start("hooks", guard)
             .map_err(|source| StartDriverError::Thread { what: "the runner of hooks", source })?;
-        Ok(Self { hooks, runner, search_path: premises.search_path.clone() })
+        Ok(Self { hooks, runner, search_path })
     }
 
     /// Ends all programs; the future ends when they are gone.
