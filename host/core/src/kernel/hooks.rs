@@ -46,6 +46,10 @@ pub(super) fn hooked(fleet: &mut Fleet, hooked: Hooked, now: Now, out: &mut Out)
     let Hooked { scale_set, hook, instance, operation, answer } = hooked;
     let Some(set) = fleet.change(&scale_set) else { return };
     set.hooks_say.remove(&operation);
+    // It may be an answer to an upgrade that has ended, or come a second time.
+    if !is_awaited(set, &operation) {
+        return;
+    }
     let Some(upgrade) = set.active().cloned() else { return };
     set.dirty = true;
     if let Err(why) = &answer {

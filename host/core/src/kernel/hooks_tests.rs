@@ -217,10 +217,12 @@ fn a_hook_is_recorded_before_it_is_run() {
     rig.pass(Duration::from_secs(1));
     assert!(taken(&mut rig).is_empty(), "what cannot be recorded is not run");
     rig.mood = DiskMood::Takes;
-    rig.pass(Duration::from_secs(60));
-    rig.everybody_answers();
-    let next: Vec<String> = taken(&mut rig).into_iter().map(|(line, _)| line).collect();
-    assert_eq!(next, ["beforeInstance 1 v2 forward"]);
+    let next = (0..100).find_map(|_| {
+        rig.pass(Duration::from_secs(1));
+        rig.everybody_answers();
+        taken(&mut rig).into_iter().next()
+    });
+    assert_eq!(next.map(|(line, _)| line).as_deref(), Some("beforeInstance 1 v2 forward"));
 }
 
 #[test]

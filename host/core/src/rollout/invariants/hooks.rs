@@ -95,7 +95,11 @@ impl Check<'_> {
             for (round, _) in balance.iter().filter(|(_, balance)| **balance > 0) {
                 let name = round.rsplit_once('/').map_or("", |(_, name)| name);
                 let is_batch = name.starts_with("batch-");
-                let is_there = is_batch || here.iter().any(|id| id.as_str() == name);
+                // What the configuration had not for a while was not asked for.
+                let was_gone = after.members.iter().any(|(id, member)| {
+                    id.as_str() == name && member.failure().is_some_and(|why| why.contains("was removed"))
+                });
+                let is_there = is_batch || (!was_gone && here.iter().any(|id| id.as_str() == name));
                 if is_batch == (before == HookKind::BeforeBatch) && is_there {
                     self.report(Rule::Hooks, format!("{round}: a {before} without its {next}"));
                 }
