@@ -22,13 +22,9 @@ pub mod command;
 mod commit;
 mod done;
 mod doubts;
-#[cfg(test)]
-mod doubts_tests;
 pub mod effect;
 mod ended;
 pub mod event;
-#[cfg(test)]
-mod evidence_tests;
 mod held;
 mod hooks;
 #[cfg(test)]
@@ -266,7 +262,7 @@ impl Kernel {
                 }
             }
             Event::NotAsked(missed) => judged::not_asked(fleet, &missed),
-            Event::StoodStill(length) => doubts::stood_still(fleet, length),
+            Event::StoodStill(length) => doubts::stood_still(fleet, length, now, out),
             Event::Done(done) => done::done(fleet, done, now, out),
             Event::Hooked(hooked) => hooks::hooked(fleet, hooked, now, out),
             Event::HookSays(says) => hooks::says(fleet, says),

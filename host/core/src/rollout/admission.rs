@@ -191,6 +191,7 @@ fn admit(
         let first = member.next(rule, now);
         go(upgrade, instance, first, out);
     }
+    out.admitted.extend_from_slice(admitted);
 }
 
 /// Makes a batch of their own of the members that are admitted, right before those that are left: it

@@ -12,6 +12,7 @@ mod history;
 mod hooks;
 pub(super) mod replay;
 mod surge;
+mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -65,6 +66,8 @@ pub enum Rule {
     Hooks,
     /// A batch is admitted on answers to probes that began after the batch before it had ended.
     Evidence,
+    /// What is told of an upgrade agrees with its members.
+    Views,
 }
 
 impl Rule {
@@ -91,7 +94,8 @@ impl Rule {
             Self::InForce => 18,
             Self::Takeover => 19,
             Self::Evidence => 20,
-            Self::Hooks => 21,
+            Self::Views => 21,
+            Self::Hooks => 22,
         }
     }
 }
@@ -188,6 +192,7 @@ impl Checker {
         check.ending();
         check.hooks();
         check.replay();
+        check.views();
         let found = check.found;
         if let Some(history) = self.histories.get_mut(id) {
             history.widest = history.widest.max(admitted.len());

@@ -1,4 +1,4 @@
-//! What must hold for hooks: invariant 21.
+//! What must hold for hooks: invariant 22.
 //!
 //! Goes by what was asked for and what was answered, by the identities of hooks alone.
 
