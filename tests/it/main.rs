@@ -37,6 +37,7 @@ mod drivers;
 mod ends;
 mod events;
 mod evidence;
+mod hooks;
 mod hostile_instances;
 mod hostile_plugins;
 mod http;
