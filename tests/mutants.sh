@@ -292,6 +292,24 @@ mutant life-watch-ends-unseen lifecycle/watch.rs ' || observations == 0 {' ' {'
 mutant life-reload-takes-over-what-took-over lifecycle/reload/take_up.rs 'before.filter(|before| *before != active.generation) {' 'before.filter(|_| false) {'
 
 # What a batch is admitted on, and when a host doubts itself.
+times=rollout/timeouts.rs verdict=rollout/verdict.rs moved=rollout/reconfigured.rs adopted=rollout/adopt.rs newcomer=kernel/state.rs
+mutant times-never-over $times 'find(|limit| limit.left.is_zero())' 'find(|_| false)'
+mutant times-count-in-a-pause $times '        return Some(now);
+    }
+    let holding' '        return None;
+    }
+    let holding'
+mutant times-stopped-when-somebody-looks $times 'self.counted.saturating_add(held.min(now).since(since))' 'self.counted.saturating_add(now.since(since))'
+mutant times-of-the-batch-before rollout/admission.rs 'upgrade.spent.begin_batch(now);' ''
+mutant times-stop-a-way-back rollout/rollback.rs 'timeouts: Timeouts::default(),' ''
+mutant verdict-one-for-all $verdict 'if guilty.is_empty() || guilty.len() == open.changes().count() {' 'if true {'
+mutant verdict-what-ended-goes-on $verdict 'member.parts.retain(|part| !ended.contains(&part.component));' ''
+mutant moved-stays-in-its-batch $moved 'if here != (batch.zone.clone(), batch.update_domain) {' 'if false {'
+mutant empty-canary-proves-something $adopted 'self.unproven.contains(&phase)' 'false'
+mutant newcomer-gets-what-is-wanted $newcomer 'sound.or(good).unwrap_or(configured).clone()' 'self.model.of(&Component::Application).unwrap_or(configured).clone()'
+mutant newcomer-from-quarantine $newcomer 'all.clone().find(|version| !self.quarantined.contains_key(&of(version)))' 'all.clone().next()'
+mutant plan-whichever-it-is rollout/admission.rs 'upgrade.expects.is_some_and(|expected| expected != plan.digest)' 'false'
+
 evidence=rollout/evidence.rs word=kernel/state/evidence.rs doubts=kernel/doubts.rs bake=rollout/bake.rs
 mutant evidence-is-not-waited-for $evidence 'Evidence::Awaited { until } => Some(Waiting::Evidence { until }),' 'Evidence::Awaited { .. } => None,'
 mutant evidence-of-the-batch-before $gate '    upgrade.evidence_from = now + evidence::MOMENT;

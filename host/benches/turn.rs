@@ -83,6 +83,7 @@ fn scale_set(instances: usize) -> SetConfig {
         defer_max: Duration::from_secs(600),
         bake: None,
         hooks: phasegate_core::domain::HookKinds::default(),
+        timeouts: phasegate_core::domain::Timeouts::default(),
         prepare_max: Duration::from_secs(60),
     };
     let spec = ScaleSet {

@@ -5,7 +5,7 @@ use phasegate_core::domain::{
     Health, Participation, PersonsWord, PluginStamp, ProcessState, RollingUpgradePolicy, Runs, WordKind,
 };
 use phasegate_core::kernel::report::WaitsFor;
-use phasegate_core::plan::{BatchTime, Finding, HoldReason, Resolved};
+use phasegate_core::plan::{BatchTime, Finding, HoldReason, Resolved, TimesFinding};
 use phasegate_core::record::audit::{HoldState, Wait, What, WordNote};
 use phasegate_core::rollout::{BatchState, UpgradeErrorCode, UpgradeState, Wish};
 use phasegate_wire as wire;
@@ -35,6 +35,7 @@ pub(crate) fn hold_code(reason: &HoldReason) -> wire::HoldCode {
         HoldReason::Protected => wire::HoldCode::Protected,
         HoldReason::PersonHold(_) => wire::HoldCode::PersonHold,
         HoldReason::PersonSkip(_) => wire::HoldCode::PersonSkip,
+        HoldReason::Vanished => wire::HoldCode::Vanished,
         HoldReason::Undecided => wire::HoldCode::Undecided,
         HoldReason::PluginFailed(_) => wire::HoldCode::PluginFailed,
         HoldReason::Unknown(_) => wire::HoldCode::Unknown,
@@ -109,6 +110,8 @@ pub(crate) fn error_code(code: UpgradeErrorCode) -> wire::ErrorCode {
             wire::ErrorCode::UnhealthyUpgraded
         }
         UpgradeErrorCode::RollingUpgradeInProgressWithFailedUpgradedVMs => wire::ErrorCode::FailedUpgraded,
+        UpgradeErrorCode::RollingUpgradeTimeoutError => wire::ErrorCode::TimedOut,
+        UpgradeErrorCode::PlanChangedBeforeRollingUpgrade => wire::ErrorCode::PlanChanged,
     }
 }
 
@@ -123,8 +126,21 @@ pub(crate) fn warning_code(finding: &Finding) -> wire::WarningCode {
         Finding::FirstFailureRollsBack => wire::WarningCode::FirstFailureRollsBack,
         Finding::PauseAfterLast => wire::WarningCode::PauseAfterLast,
         Finding::ShortDeadline { .. } => wire::WarningCode::ShortDeadline,
+        Finding::Times(finding) => times_code(finding),
         Finding::ShortOpening { .. } => wire::WarningCode::ShortOpening,
         Finding::FleetUnhealthy { .. } => wire::WarningCode::FleetUnhealthy,
+    }
+}
+
+fn times_code(finding: &TimesFinding) -> wire::WarningCode {
+    match finding {
+        TimesFinding::GateNeverPasses { .. } => wire::WarningCode::GateNeverPasses,
+        TimesFinding::ShortBatchTimeout { .. } => wire::WarningCode::ShortBatchTimeout,
+        TimesFinding::ShortUpgradeTimeout { .. } => wire::WarningCode::ShortUpgradeTimeout,
+        TimesFinding::NoApproval => wire::WarningCode::NoApproval,
+        TimesFinding::NoTimeout => wire::WarningCode::NoTimeout,
+        TimesFinding::NeverOpens { .. } => wire::WarningCode::NeverOpens,
+        TimesFinding::EmptyCheckpoint { .. } => wire::WarningCode::EmptyCheckpoint,
     }
 }
 
@@ -182,6 +198,7 @@ pub(crate) fn log_kind(what: &What) -> wire::LogKind {
         What::Hook { .. } | What::HookEnded { .. } => wire::LogKind::Hook,
         What::Batch { .. } => wire::LogKind::Batch,
         What::End { .. } => wire::LogKind::End,
+        What::ExtensionEnds { .. } => wire::LogKind::Extension,
         What::Retry { .. } => wire::LogKind::Retry,
         What::Wish { wish } => log_wish(*wish),
         What::Waits { .. } => wire::LogKind::Waiting,
@@ -270,6 +287,8 @@ mod tests {
             UpgradeErrorCode::MaxUnhealthyInstancePercentExceededInRollingUpgrade,
             UpgradeErrorCode::MaxUnhealthyUpgradedInstancePercentExceededInRollingUpgrade,
             UpgradeErrorCode::RollingUpgradeInProgressWithFailedUpgradedVMs,
+            UpgradeErrorCode::RollingUpgradeTimeoutError,
+            UpgradeErrorCode::PlanChangedBeforeRollingUpgrade,
         ] {
             assert_eq!(error_code(one).as_str(), one.name());
         }

@@ -60,6 +60,7 @@ mod surge;
 mod swap;
 mod taken_back;
 mod tidy;
+mod times;
 mod trust;
 mod upgrade;
 mod views;

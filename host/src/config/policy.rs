@@ -7,7 +7,8 @@ use super::rules::{batches, phases};
 use crate::keys::{Form, Given, Is, Key, Section, Value, no_check};
 use phasegate_core::domain::{
     Bake, Checkpoints, Decisions, FailureRules, FreezeWindows, HealthGate, HealthSettings, OnBakeFailure,
-    OnBreach, OnInstanceFailure, Percent, Phase, RetryRule, RollingUpgradePolicy, ScaleSet, UpgradePolicy,
+    OnBreach, OnInstanceFailure, OnTimeout, Percent, Phase, RetryRule, RollingUpgradePolicy, ScaleSet,
+    Timeouts, UpgradePolicy,
 };
 
 /// What `healthGate` says. What it does not say follows from how instances are probed.
@@ -52,6 +53,9 @@ impl BakeKeys {
         })
     }
 }
+
+/// Less than a second no batch can keep; a year is for ever.
+const TIMEOUT: Option<(&str, &str)> = Some(("PT1S", "P365D"));
 
 /// How often everybody is asked where only a time is written.
 const BAKE_PROBES: u32 = 1;
@@ -189,6 +193,39 @@ pub(super) const POLICY: Section<Policy> = Section {
             ]),
         )
         .doc("what follows when maxUnhealthyUpgradedInstancePercent is passed during the bake"),
+        Key::<Policy>::optional(
+            "batchTimeout",
+            "\"PT30M\"",
+            Is::Span(TIMEOUT, |policy, time| policy.rules.timeouts.batch = Some(time)),
+        )
+        .without("as long as it takes")
+        .doc(
+            "how long a batch may be in flight; then the upgrade ends with RollingUpgradeTimeoutError, and what is in \
+             flight is ended and brought back. Time in a pause, in a freeze or on a stopped line does not count",
+        ),
+        Key::<Policy>::optional(
+            "upgradeTimeout",
+            "\"PT12H\"",
+            Is::Span(TIMEOUT, |policy, time| policy.rules.timeouts.upgrade = Some(time)),
+        )
+        .without("as long as it takes")
+        .doc("the same for the whole upgrade; time in which it waits for a person does not count"),
+        Key::<Policy>::optional(
+            "approvalTimeout",
+            "\"P1D\"",
+            Is::Span(TIMEOUT, |policy, time| policy.rules.timeouts.approval = Some(time)),
+        )
+        .without("as long as it takes")
+        .doc("the same for the wait for one approval"),
+        Key::<Policy>::preset(
+            "onTimeout",
+            "\"stop\"",
+            Is::Word(&[
+                ("stop", |policy| policy.rules.timeouts.then = OnTimeout::Stop),
+                ("rollback", |policy| policy.rules.timeouts.then = OnTimeout::RollBack),
+            ]),
+        )
+        .doc("what follows when one of the three is over: batches before it stay, or all of it is rolled back"),
     ],
     check: |_, given| {
         if given.has("retryLimit") && given.are_sound(&["retryLimit"]) && !given.has("retryAfter") {
@@ -374,6 +411,7 @@ impl Policy {
             decisions: Decisions::default(),
             bake: None,
             hooks: phasegate_core::domain::HookKinds::default(),
+            timeouts: Timeouts::default(),
             defer_max: Duration::ZERO,
             prepare_max: Duration::ZERO,
         };

@@ -9,6 +9,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -68,6 +69,11 @@ pub trait KindSettings: fmt::Debug + Any + Send + Sync {
 
     /// The program that installs extensions, for a driver that does not do it itself.
     fn extension_program(&self) -> Option<ExtensionProgram> {
+        None
+    }
+
+    /// How long it may work on one instance, where that is said.
+    fn time_limit(&self) -> Option<Duration> {
         None
     }
 

@@ -101,6 +101,7 @@ pub(super) fn recorded(said: &Said, write: &Write) {
         | What::HookEnded { .. }
         | What::Batch { .. }
         | What::End { .. }
+        | What::ExtensionEnds { .. }
         | What::Retry { .. }
         | What::Wish { .. }
         | What::Word { .. }

@@ -293,6 +293,7 @@ impl Shell {
         let touches_nothing = |effect: &Effect| match effect {
             Effect::Plugin(..) | Effect::Probe(_) | Effect::Forget(..) | Effect::Ask(_) => true,
             Effect::Ensure(_)
+            | Effect::Hook(_)
             | Effect::Observe(_)
             | Effect::Create(_)
             | Effect::Delete(_)

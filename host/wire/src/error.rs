@@ -70,6 +70,10 @@ words! {
         UnhealthyUpgraded = "MaxUnhealthyUpgradedInstancePercentExceededInRollingUpgrade",
         /// Instances failed, and nothing else went wrong.
         FailedUpgraded = "RollingUpgradeInProgressWithFailedUpgradedVMs",
+        /// It took longer than `batchTimeout`, `upgradeTimeout` or `approvalTimeout` says.
+        TimedOut = "RollingUpgradeTimeoutError",
+        /// Exactly the plan that was shown was wanted, and it is another one by now.
+        PlanChanged = "PlanChangedBeforeRollingUpgrade",
         /// What happened to one instance.
         InstanceUnhealthy = "RollingUpgradeInstanceUnhealthyError",
     }

@@ -50,8 +50,8 @@ pub use plugin::{
 pub use quarantine::{Lift, Quarantine, Repair};
 pub use reload::Reload;
 pub use upgrade::{
-    BatchState, Estimate, Help, Progress, ReasonRequest, RollsBack, RunsWhere, StartRequest, Status,
-    StatusBatch, StatusDetail, UpgradeState, WishRequest,
+    BatchState, ComponentStatus, Estimate, Help, Progress, ReasonRequest, RollsBack, RunsWhere, StartRequest,
+    Status, StatusBatch, StatusDetail, UpgradeState, WishRequest,
 };
 pub use waiting::{Waiting, WaitingCode};
 pub use word::{InstanceOverride, Override, OverrideKind, OverrideRequest};

@@ -94,6 +94,8 @@ words! {
         Batch = "batch",
         /// The upgrade ended.
         End = "end",
+        /// One extension ended for itself, and the rest went on.
+        Extension = "extension",
         /// It will be, or is, tried again by itself.
         Retry = "retry",
         /// A person ended it.

@@ -164,6 +164,8 @@ words! {
         PersonHold = "person-hold",
         /// A person says: not it.
         PersonSkip = "person-skip",
+        /// It was planned, and the configuration does not have it any more.
+        Vanished = "vanished",
         /// Its plugin has not judged it.
         Undecided = "undecided",
         /// Its plugin failed.
@@ -194,6 +196,20 @@ words! {
         PauseAfterLast = "pause-after-last",
         /// Less time for an upgraded instance than its probes and the gate take.
         ShortDeadline = "short-deadline",
+        /// No instance can be Healthy long enough before `healthGate.deadline`.
+        GateNeverPasses = "gate-never-passes",
+        /// `batchTimeout` ends a batch before its slowest instance has failed.
+        ShortBatchTimeout = "short-batch-timeout",
+        /// `upgradeTimeout` can never be kept.
+        ShortUpgradeTimeout = "short-upgrade-timeout",
+        /// `approvalTimeout` without an approval.
+        NoApproval = "no-approval",
+        /// `onTimeout` without a time.
+        NoTimeout = "no-timeout",
+        /// The windows leave no time in which anything may begin.
+        NeverOpens = "never-opens",
+        /// A phase with a checkpoint of which the plan upgrades nobody.
+        EmptyCheckpoint = "empty-checkpoint",
         /// Less time between freezes than an upgrade needs.
         ShortOpening = "short-opening",
         /// The fleet is unhealthier than a start allows.

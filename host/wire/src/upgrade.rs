@@ -101,6 +101,9 @@ pub struct StatusDetail {
     /// Commands that help now, each with what it does; left out as above.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub helps: Vec<Help>,
+    /// How it stands with each component; left out where there is one alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<ComponentStatus>,
     /// When it was asked for.
     pub started_at: String,
     /// When it ended.
@@ -112,6 +115,23 @@ pub struct StatusDetail {
 
 fn kept() -> bool {
     true
+}
+
+/// How it stands with one component of an upgrade.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct ComponentStatus {
+    /// `application`, or the name of an extension.
+    pub component: String,
+    /// The wanted version.
+    pub to: String,
+    /// How it stands: an extension may have ended before the rest.
+    pub state: UpgradeState,
+    /// Counts of the instances that get it.
+    pub progress: Progress,
+    /// Why it ended before the rest; null where it did not.
+    pub error: Option<String>,
 }
 
 /// What some instances run.

@@ -60,12 +60,12 @@ pub use plugin_spec::{Forbidden, Gate, PluginSpec, Strategy, SwapRules};
 pub use policy::{BatchSize, HealthGate, Percent, RollingUpgradePolicy};
 pub use request::{Actor, By, InvalidRequestKey, RequestId, RequestKey, TEXT_BYTES_MAX};
 pub use rules::{
-    Bake, Checkpoints, Decisions, FailureRules, OnBakeFailure, OnBreach, OnInstanceFailure, PhaseName,
-    RetryRule,
+    Bake, Checkpoints, Decisions, FailureRules, OnBakeFailure, OnBreach, OnInstanceFailure, OnTimeout,
+    PhaseName, RetryRule, Timeouts,
 };
 pub use runs::{CanTell, Looks, Runs, Seen, Sight};
 pub use shortage::{NotAsked, Shortage, Unasked, Unheard};
 pub use time::Timestamp;
 pub use upgrade_policy::UpgradePolicy;
-pub use window::{ClockTime, FreezeWindow, FreezeWindows, Frozen, Weekdays};
+pub use window::{ClockTime, FreezeWindow, FreezeWindows, Frozen, HORIZON, Weekdays};
 pub use word::{PersonsWord, WordKind};

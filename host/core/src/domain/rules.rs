@@ -41,6 +41,39 @@ pub enum OnBakeFailure {
     Stop,
 }
 
+/// How long an upgrade may take, as time counts for it; see `rollout::timeouts`. None: as long as it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Timeouts {
+    /// One batch, from its admission on.
+    pub batch: Option<Duration>,
+    /// All of it, from its start on.
+    pub upgrade: Option<Duration>,
+    /// The wait for one approval.
+    pub approval: Option<Duration>,
+    /// What follows when one of them is over.
+    pub then: OnTimeout,
+}
+
+impl Timeouts {
+    /// Whether none is written.
+    #[must_use]
+    pub fn are_none(&self) -> bool {
+        self.batch.is_none() && self.upgrade.is_none() && self.approval.is_none()
+    }
+}
+
+/// What follows when an upgrade has taken too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OnTimeout {
+    /// It stops: the batch in flight is brought back, the batches before it stay.
+    #[default]
+    Stop,
+    /// The whole upgrade is rolled back.
+    RollBack,
+}
+
 /// What is done about an instance that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{
     Checkpoints, Decisions, FailureRules, HealthGate, HealthSettings, Percent, ProbeProtocol, Profile,
-    RollingUpgradePolicy, UpgradePolicy,
+    RollingUpgradePolicy, Timeouts, UpgradePolicy,
 };
 
 /// All three limits at `percent` %; no pause, no order of its own, nothing created.
@@ -40,6 +40,7 @@ pub(crate) fn upgrade_policy(rolling: RollingUpgradePolicy) -> UpgradePolicy {
         decisions: Decisions::Snapshot,
         bake: None,
         hooks: Default::default(),
+        timeouts: Timeouts::default(),
         defer_max: Duration::from_secs(1800),
         prepare_max: Duration::from_secs(60),
     }

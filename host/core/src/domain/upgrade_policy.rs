@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hook::HookKinds;
 use super::policy::{HealthGate, RollingUpgradePolicy};
-use super::rules::{Bake, Checkpoints, Decisions, FailureRules};
+use super::rules::{Bake, Checkpoints, Decisions, FailureRules, Timeouts};
 
 /// The rules that one upgrade goes by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +33,9 @@ pub struct UpgradePolicy {
     /// What a site wants run round instances and batches.
     #[serde(default, skip_serializing_if = "HookKinds::is_empty")]
     pub hooks: HookKinds,
+    /// How long it may take.
+    #[serde(default)]
+    pub timeouts: Timeouts,
     /// How long after its start it asks instances again that say "not now".
     pub defer_max: Duration,
     /// How long it waits for instances that have not been judged yet before it takes its snapshot; anew

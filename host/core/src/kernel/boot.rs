@@ -94,14 +94,20 @@ fn shares(stored: &Stored) -> BTreeMap<ScaleSetName, Share<'_>> {
 fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out: &mut Out) -> SetState {
     let SetConfig { spec, driver, on_failure } = config;
     let name = spec.name.clone();
+    let mut good_ones = BTreeMap::new();
     let mut wanted = |change: &Change| {
         let configured = change.to.clone();
-        match stored.models.get(&(name.clone(), change.component.clone())) {
+        let recorded = stored.models.get(&(name.clone(), change.component.clone()));
+        // What the file said first is what the set began with, also when it says something else by now.
+        let good = recorded.map_or(&configured, |model| model.good.as_ref().unwrap_or(&model.configured));
+        let good = good.clone();
+        good_ones.insert(change.component.clone(), good.clone());
+        match recorded {
             Some(model) if model.configured == configured => {
                 Change { component: change.component.clone(), to: model.version.clone() }
             }
             Some(_) | None => {
-                let model = StoredModel { version: configured.clone(), configured };
+                let model = StoredModel { version: configured.clone(), configured, good: Some(good) };
                 out.writes.push(Write::Model(name.clone(), change.component.clone(), model));
                 change.clone()
             }
@@ -112,6 +118,7 @@ fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out
     let mut state = SetState {
         in_force: None,
         model,
+        good: good_ones,
         instances: OrdMap::new(),
         members: Census::default(),
         evidence: Evidence::default(),
@@ -247,6 +254,21 @@ fn reconfigured(state: &mut SetState, now: Now, out: &mut Out) {
         let is_there = |id: &InstanceId| state.instance(id).is_some();
         let is_protected =
             |id: &InstanceId| state.instance(id).is_some_and(|instance| state.is_protected(instance));
+        let moving = Arc::make_mut(&mut upgrade);
+        let borders = |id: &InstanceId| {
+            let spec = &state.instance(id)?.spec;
+            Some((spec.zone.clone(), spec.update_domain))
+        };
+        let batch_max = moving.policy.rolling.batch_max(state.members.total());
+        let (moved, numbers) = moving.moved(borders, batch_max);
+        for id in &moved {
+            out.audit(About::upgrade(moving, Some(id)), By::host(), What::Leaves { why: Leaves::Moved }, now);
+            out.writes.push(look::member_write(moving, id));
+        }
+        if !moved.is_empty() {
+            out.writes.extend(numbers.into_iter().map(|number| look::batch_write(moving, number)));
+            out.writes.push(Write::Order(moving.id.clone(), moving.order()));
+        }
         for id in Arc::make_mut(&mut upgrade).reconfigured(is_there, is_protected, now.at) {
             let why = if is_there(&id) { Leaves::Protected } else { Leaves::Removed };
             out.audit(About::upgrade(&upgrade, Some(&id)), By::host(), What::Leaves { why }, now);

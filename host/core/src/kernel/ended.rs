@@ -26,6 +26,16 @@ pub(super) fn ended(
     if crate::record::left_a_trace(&upgrade) {
         set.touched = Some(Arc::clone(&upgrade));
     }
+    // What went through the plan beside an extension that ended for itself has come as far as if there were none.
+    let went_through = upgrade.state == UpgradeState::Completed
+        || (!upgrade.ended.is_empty() && upgrade.state == UpgradeState::Faulted && upgrade.is_through());
+    if went_through && upgrade.purpose != Purpose::Manual && upgrade.extent != Extent::Repair {
+        for change in upgrade.open_goal().changes() {
+            set.good.insert(change.component.clone(), change.to.clone());
+            let model = set.stored_model(&change.component);
+            out.writes.extend(model.map(|model| Write::Model(name.clone(), change.component.clone(), model)));
+        }
+    }
     let blamed = upgrade.error.as_ref().filter(|error| error.code.blames_the_version());
     // What was there already is not to blame for a repair.
     let blamed = blamed.filter(|_| upgrade.extent != Extent::Repair);
@@ -52,6 +62,9 @@ pub(super) fn ended(
 
 /// What of the goal failed on any instance; all of it when that cannot be told.
 fn blamed_changes(upgrade: &Upgrade) -> Vec<Change> {
+    if !upgrade.ended.is_empty() && upgrade.is_through() {
+        return upgrade.ended.iter().map(|ended| ended.change.clone()).collect();
+    }
     let failed = |change: &&Change| {
         let parts = upgrade.members.values().flat_map(|member| &member.parts);
         let mut mine = parts.filter(|part| part.component == change.component);

@@ -33,6 +33,8 @@ mod judged;
 mod line;
 mod look;
 mod memory;
+#[cfg(test)]
+mod newcomers_tests;
 mod note;
 mod out;
 mod perform;

@@ -159,7 +159,7 @@ fn install(
     if let Ok(set) = fleet.set(&ended.scale_set) {
         // What the configuration no longer has stays as it is.
         let is_there = |id: &InstanceId| set.instance(id).is_some_and(InstanceState::is_member);
-        rollback.reconfigured(is_there, |_| false, now.at);
+        rollback.forget_gone(is_there, now.at);
     }
     let why = StartWhy::TakesBack { ended: ended.id.clone(), goal: ended.goal.clone() };
     start::install(fleet, memories, rollback, why, by, now, out);

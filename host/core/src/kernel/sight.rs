@@ -133,7 +133,13 @@ pub(super) fn look_again(fleet: &mut Fleet, name: &ScaleSetName, now: Now, out: 
 
 /// Before a start: looks at every instance of which what is known is old, and at those that would be left alone
 /// because they have what is wanted.
-pub(super) fn look_before(set: &mut SetState, goal: &Goal, now: Now, out: &mut Out) {
+pub(super) fn look_before(
+    set: &mut SetState,
+    goal: &Goal,
+    is_meant: impl Fn(&InstanceId) -> bool,
+    now: Now,
+    out: &mut Out,
+) {
     let asked = |component: &Component| set.can_tell(component) == CanTell::Yes;
     if set.driver.custody == Custody::Host || !goal.changes().any(|change| asked(&change.component)) {
         return;
@@ -146,7 +152,9 @@ pub(super) fn look_before(set: &mut SetState, goal: &Goal, now: Now, out: &mut O
             let at = instance.looked_at.get(&change.component);
             asked(&change.component) && at.is_none_or(|at| now.at.since(*at) > FRESH)
         };
-        instance.located == Located::Yes && (goal.changes().all(has) || goal.changes().any(old))
+        is_meant(&instance.spec.id)
+            && instance.located == Located::Yes
+            && (goal.changes().all(has) || goal.changes().any(old))
     };
     let ids: Vec<InstanceId> =
         set.members().filter(is_old).map(|instance| instance.spec.id.clone()).collect();

@@ -15,8 +15,8 @@ use crate::domain::{
     By, Change, Checkpoints, Component, Creation, Digest, Goal, InstanceId, Now, ScaleSetName,
 };
 use crate::plan::{Candidate, Plan, PlanInput, plan};
+use crate::record::Write;
 use crate::record::audit::{RetryNote, StartWhy, What};
-use crate::record::{StoredModel, Write};
 use crate::rollout::{Brake, Extent, FleetView, Purpose, StartUpgrade, Upgrade, manual};
 
 /// Which try of an upgrade, and why it is made.
@@ -125,7 +125,8 @@ pub(super) fn begin(
             if let Some(wanted) = options.plan {
                 let plan = plan_now(set, &goal, options.extent, now);
                 check_digest(&plan, wanted)?;
-                upgrade.adopt(plan, &set.view(now).candidates());
+                // Everybody is asked before its first batch, as before any other's; then it is this plan or nothing.
+                upgrade.expects = Some(wanted);
             }
             upgrade
         }
@@ -166,15 +167,13 @@ pub(super) fn install(
     let name = upgrade.scale_set.clone();
     let Some(set) = fleet.change(&name) else { return };
     if upgrade.purpose != Purpose::Manual {
-        let configured = set.spec.model.goal();
-        for change in upgrade.goal.changes() {
-            // A component that left the configuration belongs to no model any more.
-            let Some(configured) = configured.of(&change.component).cloned() else { continue };
-            let model = StoredModel { version: change.to.clone(), configured };
-            out.writes.push(Write::Model(name.clone(), change.component.clone(), model));
-        }
         let model = set.model.changes().chain(upgrade.goal.changes()).cloned();
         set.model = Goal::new(model.collect::<Vec<_>>());
+        for change in upgrade.goal.changes() {
+            // A component that left the configuration belongs to no model any more.
+            let Some(model) = set.stored_model(&change.component) else { continue };
+            out.writes.push(Write::Model(name.clone(), change.component.clone(), model));
+        }
     }
     look::record_all(&upgrade, out);
     let what = What::Start { goal: upgrade.goal.clone(), why };
@@ -183,7 +182,10 @@ pub(super) fn install(
         trail::plan(&upgrade, set, now, out);
     }
     if upgrade.is_forward() && upgrade.digest.is_none() {
-        sight::look_before(set, &upgrade.goal, now, out);
+        sight::look_before(set, &upgrade.goal, |_| true, now, out);
+    }
+    if upgrade.purpose == Purpose::Manual {
+        sight::look_before(set, &upgrade.goal, |id| upgrade.named.contains(id), now, out);
     }
     set.upgrade = Some(Arc::new(upgrade));
     set.dirty = true;

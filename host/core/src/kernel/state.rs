@@ -26,7 +26,7 @@ use crate::domain::{
     OperationId, PersonsWord, PluginName, ScaleSet, ScaleSetName, Timestamp, Version, WallTime, WordKind,
 };
 use crate::lifecycle::PluginLife;
-use crate::record::{Hold, Retry, StoppedLine};
+use crate::record::{Hold, Retry, StoppedLine, StoredModel};
 use crate::rollout::{Event as RolloutEvent, Upgrade};
 
 /// The whole fleet at one moment, for whatever reads it.
@@ -115,6 +115,8 @@ pub struct SetState {
     pub in_force: Option<Generation>,
     /// What is wanted: the configuration's model, or what the latest upgrade was started with.
     pub model: Goal,
+    /// What an upgrade that Completed brought last, or what the set began with: what a new instance starts with.
+    pub(super) good: BTreeMap<Component, Version>,
     /// All of them, also those that come and go. Changed through [`SetState::change`] alone, which keeps
     /// the counts.
     pub(super) instances: OrdMap<InstanceId, Arc<InstanceState>>,
@@ -309,10 +311,33 @@ impl SetState {
     }
 
     /// The version that a starting host brings an instance up at: what it ran last, or else what it was last
-    /// asked to run and did not; a new one comes up at the model's.
+    /// asked to run and did not.
     pub(super) fn version_at_start(&self, instance: &InstanceState) -> Version {
-        let model = self.model.of(&Component::Application).unwrap_or(&self.spec.model.version);
-        instance.runs.version().or(instance.asked.as_ref()).unwrap_or(model).clone()
+        let before = instance.runs.version().or(instance.asked.as_ref());
+        before.map_or_else(|| self.version_of_a_new_one(), Clone::clone)
+    }
+
+    /// What a new instance starts with: what last Completed, or else what the set began with. Not what is wanted, which
+    /// may be in quarantine, cancelled or not yet admitted. Its phase is not known before it runs, so what is wanted
+    /// counts from the moment that the last phase of a running upgrade is admitted.
+    pub(super) fn version_of_a_new_one(&self) -> Version {
+        let of = |change: &Version| Change { component: Component::Application, to: change.clone() };
+        let admitted = self.active().filter(|upgrade| {
+            upgrade.is_forward() && !upgrade.cancel_requested && upgrade.is_in_its_last_phase()
+        });
+        let admitted = admitted.and_then(|upgrade| upgrade.goal.of(&Component::Application));
+        let (good, configured) = (self.good.get(&Component::Application), &self.spec.model.version);
+        let all = admitted.into_iter().chain(good).chain([configured]);
+        let sound = all.clone().find(|version| !self.quarantined.contains_key(&of(version)));
+        // Where all of them are in quarantine, the one that has worked before is the least evil.
+        sound.or(good).unwrap_or(configured).clone()
+    }
+
+    /// What is recorded of what is wanted of a component.
+    pub(super) fn stored_model(&self, component: &Component) -> Option<StoredModel> {
+        let configured = self.spec.model.goal().of(component)?.clone();
+        let version = self.model.of(component)?.clone();
+        Some(StoredModel { version, configured, good: self.good.get(component).cloned() })
     }
 
     /// The view that the core gets of this set at this moment.

@@ -283,7 +283,7 @@ fn a_creation_that_is_asked_for_again_stays_as_it_was_recorded() {
 }
 
 #[test]
-fn a_way_back_for_what_the_configuration_lists_no_longer_ends() {
+fn what_is_in_flight_and_leaves_the_configuration_leaves_the_upgrade() {
     let strict = || {
         let mut config = config();
         config.spec.policy.failure.breach = crate::domain::OnBreach::RestoreFailed;
@@ -296,7 +296,8 @@ fn a_way_back_for_what_the_configuration_lists_no_longer_ends() {
     let mut host = Host::boot(config, host.disk, host.now);
     host.turn(Vec::new());
     let upgrade = host.set().upgrade.clone().unwrap();
-    assert!(!upgrade.is_active(), "{:?}", upgrade.stage);
+    assert!(upgrade.is_active() && upgrade.members.in_flight().next().is_none(), "{:?}", upgrade.stage);
+    assert!(upgrade.holds.iter().any(|hold| hold.instance == id("0")), "it is no failure, and it is named");
     assert!(host.is_recorded());
 }
 

@@ -20,6 +20,8 @@ pub(super) struct Before {
     batches_ended: usize,
     /// How many hooks round batches have been asked for.
     hooks_asked: u32,
+    /// Extensions that had ended for themselves.
+    extensions_ended: usize,
 }
 
 impl Before {
@@ -30,6 +32,7 @@ impl Before {
             told: told(upgrade),
             batches_ended: batches_ended(upgrade),
             hooks_asked: upgrade.hooked.asked,
+            extensions_ended: upgrade.ended.len(),
         }
     }
 
@@ -82,6 +85,10 @@ pub(super) fn step(
     {
         let batch = Some(upgrade.current + 1);
         let what = What::Hook { hook: hook.kind(), direction: upgrade.direction(), batch };
+        out.audit(About::upgrade(upgrade, None), By::host(), what, now);
+    }
+    for ended in upgrade.ended.iter().skip(before.extensions_ended) {
+        let what = What::ExtensionEnds { change: ended.change.clone(), why: ended.why.clone() };
         out.audit(About::upgrade(upgrade, None), By::host(), what, now);
     }
     if before.active && !upgrade.is_active() {
@@ -322,6 +329,7 @@ pub(super) fn used(entry: &Entry) -> Option<Used> {
         | What::HookEnded { .. }
         | What::Batch { .. }
         | What::End { .. }
+        | What::ExtensionEnds { .. }
         | What::Retry { .. }
         | What::Wish { .. }
         | What::Waits { .. }

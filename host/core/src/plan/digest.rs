@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Batch, Hold, PlanInput};
 use crate::domain::{
     Bake, BatchSize, Checkpoints, Decisions, Digest, FailureRules, HealthGate, InstanceId, OnBakeFailure,
-    OnBreach, OnInstanceFailure, PhaseName, RollingUpgradePolicy, UpgradePolicy,
+    OnBreach, OnInstanceFailure, OnTimeout, PhaseName, RollingUpgradePolicy, Timeouts, UpgradePolicy,
 };
 
 /// Bytes that are hashed at once.
@@ -41,8 +41,18 @@ pub(super) fn of(input: &PlanInput<'_>, batch_max: usize, batches: &[Batch], hol
 }
 
 fn policy(policy: &UpgradePolicy, lines: &mut Lines) {
-    let UpgradePolicy { rolling, gate, failure, checkpoints, decisions, bake, hooks, defer_max, prepare_max } =
-        policy;
+    let UpgradePolicy {
+        rolling,
+        gate,
+        failure,
+        checkpoints,
+        decisions,
+        bake,
+        hooks,
+        timeouts,
+        defer_max,
+        prepare_max,
+    } = policy;
     limits(rolling, lines);
     let HealthGate { wait, stable_for, deadline } = gate;
     lines.span("wait", *wait);
@@ -66,6 +76,14 @@ fn policy(policy: &UpgradePolicy, lines: &mut Lines) {
     }
     for hook in hooks.iter() {
         lines.line(["hook", hook.name()]);
+    }
+    let Timeouts { batch, upgrade, approval, then } = timeouts;
+    let spans = [("batchTimeout", batch), ("upgradeTimeout", upgrade), ("approvalTimeout", approval)];
+    for (name, span) in spans.into_iter().filter_map(|(name, span)| Some((name, (*span)?))) {
+        lines.span(name, span);
+    }
+    if !timeouts.are_none() {
+        lines.line(["onTimeout", on_timeout(*then)]);
     }
     lines.span("deferDeadline", *defer_max);
     lines.span("prepare", *prepare_max);
@@ -117,6 +135,13 @@ fn on_bake_failure(rule: OnBakeFailure) -> &'static str {
     match rule {
         OnBakeFailure::RollBack => "roll back",
         OnBakeFailure::Stop => "stop",
+    }
+}
+
+fn on_timeout(rule: OnTimeout) -> &'static str {
+    match rule {
+        OnTimeout::Stop => "stop",
+        OnTimeout::RollBack => "roll back",
     }
 }
 

@@ -4,6 +4,7 @@
 //! Pure, and only talk: no plan and no upgrade depends on what is found here.
 
 mod finding;
+mod times;
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::domain::{
 };
 
 pub use finding::Finding;
+pub use times::{TimesFinding, Waits};
 
 /// How far ahead openings between freeze windows are looked at.
 const OPENINGS_WITHIN: Duration = Duration::from_secs(35 * 24 * 3600);
@@ -33,6 +35,10 @@ pub struct FeasibilityInput<'a> {
     pub total: usize,
     /// How many of them no upgrade may touch.
     pub protected: usize,
+    /// How long the driver may work on one instance; none where that is not known.
+    pub driver_limit: Option<Duration>,
+    /// How many batches a plan has; none where there is no plan.
+    pub batches: Option<usize>,
     /// Now; freeze windows are looked at from here on.
     pub now: Timestamp,
 }
@@ -43,7 +49,16 @@ impl<'a> FeasibilityInput<'a> {
     pub fn of<D>(set: &'a ScaleSet<D>, now: Timestamp) -> Self {
         let protected = set.instances.values().filter(|one| one.protection.from_scale_set_actions).count();
         let total = set.instances.len();
-        Self { health: Some(&set.health), policy: &set.policy, freeze: &set.freeze, total, protected, now }
+        Self {
+            health: Some(&set.health),
+            policy: &set.policy,
+            freeze: &set.freeze,
+            total,
+            protected,
+            driver_limit: None,
+            batches: None,
+            now,
+        }
     }
 }
 
@@ -130,7 +145,10 @@ pub fn feasibility(input: &FeasibilityInput<'_>) -> Feasibility {
     if policy.checkpoints.pause_after.contains(&PhaseName::Last) {
         findings.push(Finding::PauseAfterLast);
     }
-    findings.extend(short_deadline(input));
+    let never_passes = times::never_passes(input).map(Finding::Times);
+    findings.extend(never_passes.or_else(|| short_deadline(input)));
+    findings.extend(times::timeouts(input, &resolved).into_iter().map(Finding::Times));
+    findings.extend(times::never_opens(input).map(Finding::Times));
     findings.extend(short_opening(input));
     Feasibility { resolved, findings }
 }

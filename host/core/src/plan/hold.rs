@@ -27,6 +27,8 @@ pub enum HoldReason {
     PersonHold(String),
     /// A person leaves it out; who and why follows.
     PersonSkip(String),
+    /// It was planned, and the configuration does not have it any more.
+    Vanished,
 }
 
 impl HoldReason {
@@ -43,6 +45,7 @@ impl HoldReason {
             Self::Unknown(_) => "unknown",
             Self::PersonHold(_) => "person-hold",
             Self::PersonSkip(_) => "person-skip",
+            Self::Vanished => "vanished",
         }
     }
 
@@ -62,6 +65,7 @@ impl fmt::Display for HoldReason {
             Self::Defer(detail) => write!(f, "not now: {detail}"),
             Self::PersonHold(detail) | Self::PersonSkip(detail) => write!(f, "{detail}"),
             Self::Protected => write!(f, "protectFromScaleSetActions is set"),
+            Self::Vanished => write!(f, "was removed from the configuration while the upgrade ran"),
             Self::Undecided => write!(f, "no probe has been judged by its plugin yet"),
             Self::PluginFailed(detail) => write!(f, "no decision: {detail}"),
             Self::Unknown(detail) if detail.is_empty() => {

@@ -23,7 +23,8 @@ use group::{GroupKey, PhaseOrder, Target, cut};
 
 pub use changes::changes;
 pub use feasibility::{
-    BatchTime, Feasibility, FeasibilityInput, Finding, Resolved, feasibility, fleet_unhealthy,
+    BatchTime, Feasibility, FeasibilityInput, Finding, Resolved, TimesFinding, Waits, feasibility,
+    fleet_unhealthy,
 };
 pub use hold::{Hold, HoldReason};
 pub use standing::{Basis, Standing, StandingInput, is_answered, judged, reason_line, standing};

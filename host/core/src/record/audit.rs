@@ -168,4 +168,6 @@ pub enum Leaves {
     Protected,
     /// The configuration lists it no longer.
     Removed,
+    /// It is in another zone or update domain now, and goes with another batch.
+    Moved,
 }

@@ -42,6 +42,10 @@ pub struct StoredModel {
     pub version: Version,
     /// What the configuration said at that time.
     pub configured: Version,
+    /// What an upgrade that Completed brought last, or what the set began with: what a new instance starts with. None
+    /// in a record of an earlier build.
+    #[serde(default)]
+    pub good: Option<Version>,
 }
 
 /// Which component a plugin ran last.

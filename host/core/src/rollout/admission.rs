@@ -4,17 +4,18 @@
 //! [`super::Waiting`]. Nothing here looks at a batch in flight.
 
 use crate::domain::{Decisions, InstanceId, Timestamp};
-use crate::plan::{PlanInput, plan};
+use crate::plan::{Plan, PlanInput, plan};
 
 use super::batch::BatchState;
 use super::deferred::Deferred;
 use super::hooks::{self, BatchHook};
+use super::error::{UpgradeError, UpgradeErrorCode};
 use super::limits::{room, unhealthy_fleet};
 use super::state::{Purpose, Stage, Upgrade, UpgradeState};
 use super::step::{Step, end, fault, go};
 use super::view::FleetView;
 use super::waiting::{stopped, unheard, waiting};
-use super::{bake, deferred, evidence, gate, live, reasked, surge};
+use super::{bake, deferred, evidence, gate, live, manual, reasked, surge};
 
 /// Waits for answers, then takes the snapshot. Gives whether the stage changed.
 pub(super) fn prepare(
@@ -37,6 +38,12 @@ pub(super) fn prepare(
         // Each look ends, by its time limit at the latest, and that is an event.
         return false;
     }
+    if upgrade.purpose == Purpose::Manual {
+        // Everybody has been named: nobody's health is waited for, and no plugin is asked.
+        manual::adopt(upgrade, &fleet.candidates(), now);
+        told(upgrade, out);
+        return true;
+    }
     if now < until && (fleet.initializing_count() > 0 || fleet.any_undecided()) {
         out.wake(until);
         return false;
@@ -57,12 +64,31 @@ pub(super) fn prepare(
         there: upgrade.extent.there(),
         batches_before: 0,
     });
+    if upgrade.expects.is_some_and(|expected| expected != plan.digest) {
+        fault(upgrade, changed_plan(&plan), now);
+        return true;
+    }
     upgrade.adopt(plan, &candidates);
+    told(upgrade, out);
+    true
+}
+
+/// All of a plan is new.
+fn told(upgrade: &Upgrade, out: &mut Step) {
     out.changed.extend(upgrade.members.keys().cloned());
     out.batches_changed.extend(upgrade.batches.iter().map(|batch| batch.number));
     out.order_changed = true;
     out.left_out_changed = true;
-    true
+}
+
+/// Everybody was asked, and the plan is not the one that a person was shown.
+fn changed_plan(plan: &Plan) -> UpgradeError {
+    let message = format!(
+        "now that everybody was asked the plan is another one than was shown ({}): nothing was started; look at \
+         it with `phasegate upgrade plan {}`",
+        plan.digest, plan.scale_set,
+    );
+    UpgradeError { code: UpgradeErrorCode::PlanChangedBeforeRollingUpgrade, message, details: Vec::new() }
 }
 
 /// Ends, waits, or admits the next batch.
@@ -184,6 +210,7 @@ fn admit(
         out.batches_changed.insert(batch.number);
     }
     upgrade.stage = Stage::InBatch;
+    upgrade.spent.begin_batch(now);
     let rule = upgrade.policy.failure.instance;
     surge::choose_replacements(upgrade, admitted, fleet);
     for instance in admitted {

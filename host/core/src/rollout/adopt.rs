@@ -2,7 +2,7 @@
 //!
 //! Decides nothing: the planner has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::batch::{BatchProgress, BatchState};
 use super::hooks::Hooked;
@@ -10,8 +10,8 @@ use super::member::{Member, MemberState};
 use super::part::{Part, PartState};
 use super::state::{Extent, Stage, Upgrade};
 use super::surge::{Way, whole};
-use crate::domain::{Goal, InstanceId, PhaseName};
-use crate::plan::{Batch, Candidate, Hold, Plan};
+use crate::domain::{Checkpoints, Goal, Health, InstanceId, PhaseName};
+use crate::plan::{Batch, Candidate, Hold, HoldReason, Plan, Standing};
 
 impl Upgrade {
     /// Takes over a plan made from `candidates`.
@@ -19,6 +19,7 @@ impl Upgrade {
         self.digest = Some(plan.digest);
         let running: BTreeMap<&InstanceId, &Candidate> = candidates.iter().map(|c| (&c.id, c)).collect();
         self.already = plan.already.len();
+        self.find_unproven(&plan, candidates);
         self.hold(plan.holds, &running);
         self.insert(plan.batches, &running);
         self.stage = Stage::Between { resume_at: self.started_at };
@@ -30,7 +31,21 @@ impl Upgrade {
             let phase = candidates.get(&hold.instance).and_then(|candidate| candidate.standing.phase());
             self.deferred.insert(hold.instance.clone(), phase.into());
         }
-        self.holds = holds.into();
+        // Who is gone is planned no more, and was planned once.
+        let gone = self.holds.iter().filter(|hold| hold.reason == HoldReason::Vanished).cloned();
+        self.holds = gone.chain(holds).collect();
+        self.holds.sort_by(|a, b| a.instance.cmp(&b.instance));
+    }
+
+    /// Finds phases with a checkpoint that prove nothing by themselves.
+    pub(super) fn find_unproven(&mut self, plan: &Plan, candidates: &[Candidate]) {
+        self.unproven = unproven(&self.policy.checkpoints, plan, candidates);
+    }
+
+    /// Whether a phase with a checkpoint has no batch and is proven by nobody.
+    pub fn is_unproven(&self, phase: PhaseName) -> bool {
+        self.unproven.contains(&phase)
+            && !self.batches.iter().any(|batch| PhaseName::from(batch.phase) == phase)
     }
 
     /// Puts batches in where their phase comes next, before others of that phase, and gives who joined.
@@ -48,7 +63,7 @@ impl Upgrade {
             let number = self.new_number();
             for (position, id) in batch.instances.into_iter().enumerate() {
                 let Some(candidate) = candidates.get(&id) else { continue };
-                let mut parts = parts(&self.goal, self.extent, candidate);
+                let mut parts = parts(&self.open_goal(), self.extent, candidate);
                 let way = Way::of(self, &parts);
                 if way == Way::Surge {
                     parts = whole(&self.goal, candidate, parts);
@@ -103,4 +118,32 @@ pub(super) fn parts(goal: &Goal, extent: Extent, candidate: &Candidate) -> Vec<P
         Some(Part { component: change.component.clone(), previous, target, state: PartState::Waiting })
     };
     goal.changes().filter_map(part).collect()
+}
+
+/// Phases with a checkpoint of which somebody is left out, or is there and not Healthy. Who has not been judged may be of
+/// any phase.
+#[must_use]
+pub fn unproven(checkpoints: &Checkpoints, plan: &Plan, candidates: &[Candidate]) -> BTreeSet<PhaseName> {
+    let Checkpoints { pause_after, approval_before } = checkpoints;
+    let named: BTreeSet<PhaseName> = pause_after.union(approval_before).copied().collect();
+    if named.is_empty() {
+        return named;
+    }
+    let held: BTreeSet<&InstanceId> = plan.holds.iter().map(|hold| &hold.instance).collect();
+    let there: BTreeSet<&InstanceId> = plan.already.iter().collect();
+    let proves_nothing = |one: &&Candidate| {
+        held.contains(&one.id) || (there.contains(&one.id) && one.health != Health::Healthy)
+    };
+    let phases = candidates.iter().filter(proves_nothing).map(|one| match &one.standing {
+        Standing::Decided { phase, .. } => Some(PhaseName::from(*phase)),
+        Standing::PluginFailed { phase, .. } | Standing::Unknown { phase, .. } => {
+            phase.map(PhaseName::Number)
+        }
+        Standing::Undecided => None,
+    });
+    let phases: BTreeSet<Option<PhaseName>> = phases.collect();
+    if phases.contains(&None) {
+        return named;
+    }
+    named.into_iter().filter(|phase| phases.contains(&Some(*phase))).collect()
 }

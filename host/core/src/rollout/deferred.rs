@@ -77,7 +77,7 @@ pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, 
     }
     let again = plan(&PlanInput {
         scale_set: &upgrade.scale_set,
-        goal: &upgrade.goal,
+        goal: &upgrade.open_goal(),
         policy: &upgrade.policy,
         candidates: &asked,
         total: fleet.total(),
@@ -94,6 +94,7 @@ pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, 
         HoldReason::Skip(_)
         | HoldReason::Protected
         | HoldReason::Undecided
+        | HoldReason::Vanished
         | HoldReason::PluginFailed(_)
         | HoldReason::PersonSkip(_)
         | HoldReason::Unknown(_) => hold,

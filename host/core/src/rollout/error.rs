@@ -15,6 +15,10 @@ pub enum UpgradeErrorCode {
     MaxUnhealthyUpgradedInstancePercentExceededInRollingUpgrade,
     /// Within the limits, yet some upgraded instances failed.
     RollingUpgradeInProgressWithFailedUpgradedVMs,
+    /// It took longer than it may.
+    RollingUpgradeTimeoutError,
+    /// Exactly the plan that was shown was wanted, and it is another one by now. Azure knows no such start.
+    PlanChangedBeforeRollingUpgrade,
 }
 
 impl UpgradeErrorCode {
@@ -25,7 +29,10 @@ impl UpgradeErrorCode {
             Self::MaxUnhealthyUpgradedInstancePercentExceededInRollingUpgrade => true,
             Self::MaxUnhealthyInstancePercentExceededBeforeRollingUpgrade
             | Self::MaxUnhealthyInstancePercentExceededInRollingUpgrade
-            | Self::RollingUpgradeInProgressWithFailedUpgradedVMs => false,
+            | Self::RollingUpgradeInProgressWithFailedUpgradedVMs
+            // What is slow may be the driver, the fleet or a person.
+            | Self::RollingUpgradeTimeoutError
+            | Self::PlanChangedBeforeRollingUpgrade => false,
         }
     }
 
@@ -45,6 +52,8 @@ impl UpgradeErrorCode {
             Self::RollingUpgradeInProgressWithFailedUpgradedVMs => {
                 "RollingUpgradeInProgressWithFailedUpgradedVMs"
             }
+            Self::RollingUpgradeTimeoutError => "RollingUpgradeTimeoutError",
+            Self::PlanChangedBeforeRollingUpgrade => "PlanChangedBeforeRollingUpgrade",
         }
     }
 }

@@ -15,7 +15,7 @@ use super::state::{Progress, Upgrade};
 use super::step::Step;
 use super::view::{Evidence, FleetView};
 use super::waiting::Waiting;
-use super::{gate, limits};
+use super::{gate, limits, verdict};
 
 /// Times are whole milliseconds: the answer that ended a batch may have begun in the same one.
 pub(super) const MOMENT: Duration = Duration::from_millis(1);
@@ -47,7 +47,7 @@ pub(super) fn is_in_doubt(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
         || (upgraded > 0
             && rolling
                 .max_unhealthy_upgraded_instance_percent
-                .is_exceeded_by(bad + failed, successful + failed))
+                .is_exceeded_by(bad + verdict::failed(upgrade), successful + failed))
 }
 
 /// Asks the batch that ended and the one that is next, out of turn; everybody else is asked in its rhythm.

@@ -12,7 +12,7 @@ use super::member::{Member, MemberState};
 use super::state::{Progress, Purpose, Stage, Upgrade, UpgradeState};
 use super::step::{Step, end, fail, go};
 use super::view::FleetView;
-use super::{evidence, surge};
+use super::{evidence, surge, verdict};
 
 /// Watches the members of the batch in flight. Gives whether the batch is over.
 pub(super) fn in_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) -> bool {
@@ -193,7 +193,7 @@ pub(super) fn is_over_limit(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
     let down = upgraded_down(upgrade, fleet);
     let Progress { successful, failed, in_progress: _, pending: _ } = upgrade.members.progress();
     let limit = upgrade.policy.rolling.max_unhealthy_upgraded_instance_percent;
-    limit.is_exceeded_by(failed + down, successful + failed)
+    limit.is_exceeded_by(verdict::failed(upgrade) + down, successful + failed)
 }
 
 /// How many instances that were healthy at the new version count as unhealthy now.
@@ -204,6 +204,9 @@ pub(super) fn upgraded_down(upgrade: &Upgrade, fleet: &dyn FleetView) -> usize {
 
 /// Judges all that has been upgraded so far: tells what is not healthy, and stops over the limit.
 pub(super) fn judge_upgraded(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) {
+    if is_over_limit(upgrade, fleet) {
+        verdict::end_guilty(upgrade, now, out);
+    }
     let (upgraded, unhealthy) = upgraded_so_far(upgrade, fleet);
     if unhealthy.is_empty() {
         // Whoever was down for a while is well again, and nothing has failed: the headline says no more.
@@ -240,7 +243,9 @@ pub(super) fn judge_upgraded(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: 
 /// Looks at what failed and at what is down in the fleet, and at nothing else.
 fn upgraded_so_far(upgrade: &Upgrade, fleet: &dyn FleetView) -> (usize, Vec<(InstanceId, String)>) {
     let mut unhealthy: BTreeMap<&InstanceId, (InstanceId, String)> = BTreeMap::new();
-    for id in upgrade.members.failed() {
+    let counts =
+        |id: &&InstanceId| upgrade.members.get(id).is_some_and(|member| verdict::counts(upgrade, member));
+    for id in upgrade.members.failed().filter(counts) {
         let why = upgrade.members.get(id).and_then(Member::failure).unwrap_or_default();
         unhealthy.insert(id, (id.clone(), why));
     }

@@ -254,23 +254,24 @@ pub(super) fn instance_done(
         failed = Some(format!("the id {instance} was given to another instance while {kind} was run"));
     }
     let (rule, stops) = rule(upgrade);
+    let stops = stops.as_deref();
     let next = upgrade.members.update(&id, |member| follows(member, failed.as_deref(), (rule, stops), now));
     if let Some(Some(next)) = next {
         go(upgrade, &id, next, out);
     }
 }
 
-/// What becomes of an instance that fails now, and whether a person wants the upgrade to end at once.
-fn rule(upgrade: &Upgrade) -> (OnInstanceFailure, bool) {
+/// What becomes of an instance that fails now, and what is said of it where the upgrade ends at once.
+fn rule(upgrade: &Upgrade) -> (OnInstanceFailure, Option<String>) {
     match upgrade.stage {
-        Stage::Undoing => (OnInstanceFailure::Restore, false),
-        Stage::Stopping { batch } => (batch, true),
+        Stage::Undoing => (OnInstanceFailure::Restore, None),
+        Stage::Stopping { batch } => (batch, Some(stopping::not_judged(upgrade))),
         Stage::Preparing { .. }
         | Stage::Between { .. }
         | Stage::InBatch
         | Stage::Hooking { .. }
         | Stage::Baking { .. }
-        | Stage::Ended { .. } => (upgrade.policy.failure.instance, false),
+        | Stage::Ended { .. } => (upgrade.policy.failure.instance, None),
     }
 }
 
@@ -278,7 +279,7 @@ fn rule(upgrade: &Upgrade) -> (OnInstanceFailure, bool) {
 pub(super) fn follows(
     member: &mut Member,
     failed: Option<&str>,
-    (rule, stops): (OnInstanceFailure, bool),
+    (rule, stops): (OnInstanceFailure, Option<&str>),
     now: Timestamp,
 ) -> Option<MemberState> {
     let MemberState::Hooking { moment, direction, then, .. } = &member.state else { return None };
@@ -289,11 +290,11 @@ pub(super) fn follows(
     };
     match (moment, failed) {
         // Nothing more is brought to one whose upgrade is to end.
-        (Moment::Before, None) if stops && direction == Direction::Forward => {
-            return Some(stopping::untouched(member, rule, now));
+        (Moment::Before, None) if direction == Direction::Forward && let Some(why) = stops => {
+            return Some(stopping::untouched(member, why, rule, now));
         }
         // Nobody looks at it any more.
-        (Moment::After, None) if stops && then.is_settling() => {}
+        (Moment::After, None) if stops.is_some() && then.is_settling() => {}
         (_, None) => return Some(then),
         (Moment::Before, Some(reason)) => member.is_barred(direction, reason),
         (Moment::After, Some(reason)) => {
@@ -306,7 +307,10 @@ pub(super) fn follows(
             }
         }
     }
-    Some(if stops { stopping::stopped(member, rule, now) } else { member.next(rule, now) })
+    Some(match stops {
+        Some(why) => stopping::stopped(member, why, rule, now),
+        None => member.next(rule, now),
+    })
 }
 
 /// Begins a hook of the next batch, or of the one in flight, where there is one that has not been run.
@@ -344,7 +348,7 @@ pub(super) fn resume(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) {
     if stop.is_none() {
         return run(upgrade, hook, out);
     }
-    let ended = Err(stopping::ENDED_WITH_HOST.to_owned());
+    let ended = Err(stopping::ended_with_the_host(upgrade));
     batch_done(upgrade, &upgrade.batch_hook(hook), &ended, now, out);
 }
 

@@ -12,6 +12,7 @@ mod history;
 mod hooks;
 pub(super) mod replay;
 mod surge;
+mod time;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,6 +69,8 @@ pub enum Rule {
     Evidence,
     /// What is told of an upgrade agrees with its members.
     Views,
+    /// An upgrade ends for its time no sooner than its limits say, and does not go on when one is over.
+    Time,
 }
 
 impl Rule {
@@ -96,6 +99,7 @@ impl Rule {
             Self::Evidence => 20,
             Self::Views => 21,
             Self::Hooks => 22,
+            Self::Time => 23,
         }
     }
 }
@@ -191,6 +195,7 @@ impl Checker {
         check.surge();
         check.ending();
         check.hooks();
+        check.time();
         check.replay();
         check.views();
         let found = check.found;

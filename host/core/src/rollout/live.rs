@@ -39,7 +39,7 @@ pub(super) fn ask_again(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Times
     let open: Vec<Candidate> = all.into_iter().filter(is_open).map(heard).collect();
     let again = plan(&PlanInput {
         scale_set: &upgrade.scale_set,
-        goal: &upgrade.goal,
+        goal: &upgrade.open_goal(),
         policy: &upgrade.policy,
         candidates: &open,
         total,
@@ -51,6 +51,9 @@ pub(super) fn ask_again(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Times
         upgrade.already = again.already.len();
         out.head_changed = true;
     }
+    let unproven = upgrade.unproven.clone();
+    upgrade.find_unproven(&again, &open);
+    out.head_changed |= upgrade.unproven != unproven;
     let late = now >= upgrade.defer_until();
     let holds: Vec<Hold> =
         again.holds.into_iter().map(|hold| if late { expired(hold) } else { hold }).collect();
@@ -84,6 +87,7 @@ fn expired(hold: Hold) -> Hold {
         | HoldReason::Undecided
         | HoldReason::PluginFailed(_)
         | HoldReason::PersonSkip(_)
+        | HoldReason::Vanished
         | HoldReason::Unknown(_) => hold,
     }
 }
@@ -103,7 +107,8 @@ fn is_same(upgrade: &Upgrade, batches: &[Batch]) -> bool {
 /// The wording of a reason may hold figures that change with every probe.
 fn says_the_same(ours: &Vector<Hold>, theirs: &[Hold]) -> bool {
     let of = |hold: &Hold| (hold.instance.clone(), hold.reason.code());
-    ours.iter().map(of).eq(theirs.iter().map(of))
+    let ours = ours.iter().filter(|hold| hold.reason != HoldReason::Vanished);
+    ours.map(of).eq(theirs.iter().map(of))
 }
 
 /// Puts batches in.

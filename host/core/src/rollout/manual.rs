@@ -3,20 +3,31 @@
 //! As Azure's `manualupgrade`: no phases, no batches, no limits, and a skip is overridden, because
 //! the person is there and the plugin is not asked. Protection is not overridden.
 
+use std::collections::BTreeSet;
+
 use crate::domain::{InstanceId, Timestamp};
 use crate::plan::{Batch, Candidate, Hold, HoldReason};
 
 use super::adopt::parts;
 use super::state::{Extent, Purpose, Stage, StartUpgrade, Upgrade};
 
-/// An upgrade of these candidates, all at once. Protected ones are left out, with the reason; those
-/// that have all that is wanted are, too, without one.
+/// An upgrade of these candidates, all at once, once it is known what they run.
 #[must_use]
 pub fn manual(start: StartUpgrade, extent: Extent, candidates: &[Candidate], now: Timestamp) -> Upgrade {
     let mut upgrade = Upgrade::new(start, now);
     upgrade.purpose = Purpose::Manual;
-    upgrade.stage = Stage::Between { resume_at: now };
     upgrade.extent = extent;
+    upgrade.named = candidates.iter().map(|candidate| candidate.id.clone()).collect();
+    upgrade
+}
+
+/// Plans for those that were named. Protected ones are left out, with the reason; those that have all that is wanted
+/// are, too, without one.
+pub(super) fn adopt(upgrade: &mut Upgrade, candidates: &[Candidate], now: Timestamp) {
+    upgrade.stage = Stage::Between { resume_at: now };
+    let extent = upgrade.extent;
+    let candidates: Vec<Candidate> =
+        candidates.iter().filter(|one| upgrade.named.contains(&one.id)).cloned().collect();
     let is_there = |candidate: &&Candidate| extent == Extent::Missing && candidate.is_at(&upgrade.goal);
     upgrade.already = candidates.iter().filter(is_there).count();
     let wanted = || candidates.iter().filter(|candidate| !is_there(candidate));
@@ -45,5 +56,11 @@ pub fn manual(start: StartUpgrade, extent: Extent, candidates: &[Candidate], now
         let by_id = candidates.iter().map(|candidate| (&candidate.id, candidate)).collect();
         upgrade.insert(vec![batch], &by_id);
     }
-    upgrade
+    // Who was named and is gone has to be told of.
+    let there: BTreeSet<&InstanceId> = candidates.iter().map(|candidate| &candidate.id).collect();
+    let gone = upgrade.named.iter().filter(|id| !there.contains(id));
+    let gone: Vec<Hold> =
+        gone.map(|id| Hold::of_host(id.clone(), HoldReason::Vanished)).collect();
+    upgrade.holds.extend(gone);
+    upgrade.holds.sort_by(|a, b| a.instance.cmp(&b.instance));
 }

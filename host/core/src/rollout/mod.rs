@@ -47,10 +47,13 @@ pub mod state;
 pub mod step;
 mod stopping;
 mod surge;
+mod timeouts;
+mod verdict;
 mod view;
 mod waiting;
 
 pub use action::{Action, HookAbout, HookAction};
+pub use adopt::unproven;
 pub use back_to::{BackTo, Whom};
 pub use batch::{BatchProgress, BatchState};
 pub use error::{UpgradeError, UpgradeErrorCode};
@@ -67,6 +70,8 @@ pub use rollback::{Brake, continued, rollback_of};
 pub use state::{Extent, Progress, Purpose, Stage, StartUpgrade, Upgrade, UpgradeState};
 pub use step::{Event, Step, Wish, step};
 pub use surge::Way;
+pub use timeouts::{Limit, LimitName, Spent, nearest};
+pub use verdict::{EndedExtension, Tally};
 pub use view::{Evidence, FleetView, Stop};
 pub use waiting::{Waiting, waiting_for, waiting_now};
 

@@ -34,7 +34,7 @@ pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, out: &mut Step) 
     let again = plan(&PlanInput {
         there: upgrade.extent.there(),
         scale_set: &upgrade.scale_set,
-        goal: &upgrade.goal,
+        goal: &upgrade.open_goal(),
         policy: &upgrade.policy,
         candidates: &asked,
         total: fleet.total(),

@@ -1,14 +1,23 @@
-//! What a changed configuration does to a running upgrade: instances that are gone or protected now.
+//! What a changed configuration does to a running upgrade: instances that are gone, protected or somewhere else now.
+//!
+//! Who is gone is named and counts for no limit: an instance that nobody has any more is no failure of the version.
+//! Who stands in another zone or update domain now goes with a batch of its own, so that no batch reaches over a
+//! border that it was cut at.
 
+use std::collections::BTreeMap;
+
+use super::batch::{BatchProgress, BatchState};
 use super::member::{Member, MemberState};
-use super::state::Upgrade;
+use super::state::{Purpose, Upgrade};
 use crate::domain::{InstanceId, Timestamp};
 use crate::plan::{Hold, HoldReason};
 
+/// Zone and update domain of an instance.
+type Borders = (Option<String>, Option<u32>);
+
 impl Upgrade {
-    /// After a change of the configuration: what it no longer has can never settle. Planned
-    /// instances that are gone or protected now leave the plan; one in flight that is gone has
-    /// failed. Gives those that changed.
+    /// After a change of the configuration: what it no longer has can never settle. Planned instances that are gone or
+    /// protected now leave the plan; so does one in flight that is gone. Gives those that changed.
     pub fn reconfigured(
         &mut self,
         is_there: impl Fn(&InstanceId) -> bool,
@@ -19,20 +28,35 @@ impl Upgrade {
             return Vec::new();
         }
         let protected = self.leave_out_protected(is_protected);
+        let gone = self.take_out_gone(is_there, now);
+        self.holds.extend(gone.iter().map(|id| Hold::of_host(id.clone(), HoldReason::Vanished)));
+        self.holds.sort_by(|a, b| a.instance.cmp(&b.instance));
+        gone.into_iter().chain(protected).collect()
+    }
+
+    /// Leaves what is gone out of a way back that begins: it stays as it is, wherever that is.
+    pub fn forget_gone(&mut self, is_there: impl Fn(&InstanceId) -> bool, now: Timestamp) {
+        self.take_out_gone(is_there, now);
+    }
+
+    /// Who takes the place of another one goes on to: that it is deleted is an end of its own.
+    fn take_out_gone(&mut self, is_there: impl Fn(&InstanceId) -> bool, now: Timestamp) -> Vec<InstanceId> {
         self.deferred.retain(|id, _| is_there(id));
         let open = |(id, member): &(&InstanceId, &Member)| !is_there(id) && !member.state.is_terminal();
         let gone: Vec<InstanceId> = self.members.iter().filter(open).map(|(id, _)| id.clone()).collect();
-        for id in &gone {
-            if self.members.get(id).is_some_and(|member| member.state == MemberState::Pending) {
-                self.members.remove(id);
-            } else {
-                self.members.update(id, |member| {
-                    member.open_have_failed("was removed from the configuration");
-                    member.state = MemberState::Failed { at: now };
-                });
-            }
+        let of_place = |member: &Member| member.is_surge() && member.state != MemberState::Pending;
+        let (surging, gone): (Vec<InstanceId>, Vec<InstanceId>) =
+            gone.into_iter().partition(|id| self.members.get(id).is_some_and(of_place));
+        for id in &surging {
+            self.members.update(id, |member| {
+                member.open_have_failed("was removed from the configuration");
+                member.state = MemberState::Failed { at: now };
+            });
         }
-        gone.into_iter().chain(protected).collect()
+        for id in &gone {
+            self.members.remove(id);
+        }
+        gone.into_iter().chain(surging).collect()
     }
 
     /// A way back and a person who names instances touch only what was touched or named.
@@ -48,7 +72,75 @@ impl Upgrade {
             self.members.remove(id);
             self.holds.push_back(Hold::of_host(id.clone(), HoldReason::Protected));
         }
-        self.holds.sort_by(|a, b| a.instance.cmp(&b.instance));
         protected
+    }
+
+    /// Those whose turn has not come and who stand somewhere else than their batch says go with batches of their own,
+    /// at the end of their phase. Gives who moved, and the numbers of batches that came and went.
+    pub fn moved(
+        &mut self,
+        borders: impl Fn(&InstanceId) -> Option<Borders>,
+        batch_max: usize,
+    ) -> (Vec<InstanceId>, Vec<u32>) {
+        // A person who names instances has no borders.
+        if !self.is_active() || self.purpose == Purpose::Manual {
+            return (Vec::new(), Vec::new());
+        }
+        let crosses = self.policy.rolling.enable_cross_zone_upgrade;
+        let mut apart: BTreeMap<(usize, Borders), Vec<InstanceId>> = BTreeMap::new();
+        for (index, batch) in self.batches.iter().enumerate().skip(self.current) {
+            if batch.state != BatchState::Pending {
+                continue;
+            }
+            let phase_ends = self.batches.iter().skip(index).take_while(|other| other.phase == batch.phase);
+            let behind = index + phase_ends.count();
+            for id in self.members.of_batch(batch.number) {
+                let Some((zone, update_domain)) = borders(id) else { continue };
+                let here = (if crosses { None } else { zone }, update_domain);
+                if here != (batch.zone.clone(), batch.update_domain) {
+                    apart.entry((behind, here)).or_default().push(id.clone());
+                }
+            }
+        }
+        let (mut moved, mut numbers) = (Vec::new(), Vec::new());
+        // The last ones first, so that the places before stay what they are.
+        for ((behind, (zone, update_domain)), ids) in apart.into_iter().rev() {
+            let Some(phase) = self.batches.get(behind.saturating_sub(1)).map(|batch| batch.phase) else {
+                continue;
+            };
+            for some in ids.chunks(batch_max.max(1)) {
+                let number = self.new_number();
+                for (position, id) in some.iter().enumerate() {
+                    self.members.place(id, number, position);
+                }
+                let batch = BatchProgress {
+                    number,
+                    phase,
+                    zone: zone.clone(),
+                    update_domain,
+                    state: BatchState::Pending,
+                    started_at: None,
+                    ended_at: None,
+                    set_aside_at: None,
+                };
+                self.batches.insert(behind, batch);
+                numbers.push(number);
+                moved.extend(some.iter().cloned());
+            }
+        }
+        let members = &self.members;
+        let is_left = |batch: &BatchProgress| {
+            batch.state == BatchState::Pending
+                && !numbers.contains(&batch.number)
+                && members.count_of(batch.number) == 0
+        };
+        let left: Vec<u32> = if moved.is_empty() {
+            Vec::new()
+        } else {
+            self.batches.iter().filter(|batch| is_left(batch)).map(|batch| batch.number).collect()
+        };
+        self.batches.retain(|batch| !left.contains(&batch.number));
+        numbers.extend(left);
+        (moved, numbers)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::domain::{
     Change, Checkpoints, Component, FailureRules, Goal, HealthGate, InstanceId, OnBreach, OnInstanceFailure,
-    Percent, Timestamp, UpgradeId, UpgradePolicy, Version,
+    Percent, Timeouts, Timestamp, UpgradeId, UpgradePolicy, Version,
 };
 
 use super::batch::{BatchProgress, BatchState};
@@ -82,13 +82,15 @@ pub fn rollback_of(upgrade: &Upgrade, id: UpgradeId, now: Timestamp) -> Option<U
     })
 }
 
-/// What a way back goes by: no checkpoints, no second way back. What is brought back is looked at and not watched for
+/// What a way back goes by: no checkpoints, no limits of time, no second way back. What is brought back is looked at and not watched for
 /// long, because the next one waits for it.
 pub(super) fn policy_back(policy: &UpgradePolicy) -> UpgradePolicy {
     UpgradePolicy {
         gate: HealthGate { stable_for: Duration::ZERO, ..policy.gate },
         failure: FailureRules { instance: OnInstanceFailure::Leave, breach: OnBreach::Stop },
         checkpoints: Checkpoints::default(),
+        // What goes back is not stopped half-way for its time.
+        timeouts: Timeouts::default(),
         ..policy.clone()
     }
 }

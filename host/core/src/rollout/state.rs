@@ -16,6 +16,8 @@ use super::batch::BatchProgress;
 use super::error::{UpgradeError, UpgradeErrorCode};
 use super::hooks::{BatchHook, BatchesHooked};
 use super::members::Members;
+use super::timeouts::Spent;
+use super::verdict::EndedExtension;
 use super::view::{FleetView, Stop};
 
 /// How an upgrade stands, in Azure's words.
@@ -197,6 +199,9 @@ pub struct Upgrade {
     /// the start of the upgrade or that of the host, whichever was last.
     #[serde(default)]
     pub evidence_from: Timestamp,
+    /// How much time has counted for its limits of time.
+    #[serde(default)]
+    pub spent: Spent,
     /// A person asked to stop; it stops after the batch in flight.
     pub cancel_requested: bool,
     /// Once it has stopped, it is rolled back.
@@ -215,6 +220,12 @@ pub struct Upgrade {
     pub approved: BTreeSet<PhaseName>,
     /// Digest of the plan, once there is one.
     pub digest: Option<Digest>,
+    /// The plan that a person was shown: this one, or nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expects: Option<Digest>,
+    /// Instances that a person named.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub named: BTreeSet<InstanceId>,
     /// Batches in order. See [`super::record`] for how this and what is left out are kept.
     #[serde(default, skip_serializing_if = "Vector::is_empty")]
     pub batches: Vector<BatchProgress>,
@@ -236,6 +247,13 @@ pub struct Upgrade {
     pub extent: Extent,
     /// How many instances had all that is wanted when it was planned.
     pub already: usize,
+    /// Phases with a checkpoint that nobody proves where they have no batch: instances of theirs were left out, or have
+    /// what is wanted and are not Healthy.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unproven: BTreeSet<PhaseName>,
+    /// Extensions that ended for themselves while the rest went on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended: Vec<EndedExtension>,
     /// What went wrong.
     pub error: Option<UpgradeError>,
     /// Planned instances. Kept apart by the store, one row each, so that a step writes only the
@@ -287,6 +305,7 @@ impl Upgrade {
             stage: Stage::Preparing { until },
             recovering_until: None,
             evidence_from: now,
+            spent: Spent::default(),
             cancel_requested: false,
             then_roll_back: false,
             past_brake: false,
@@ -295,6 +314,8 @@ impl Upgrade {
             resumed: BTreeSet::new(),
             approved: BTreeSet::new(),
             digest: None,
+            expects: None,
+            named: BTreeSet::new(),
             batches: Vector::new(),
             next_number: 0,
             current: 0,
@@ -303,6 +324,8 @@ impl Upgrade {
             deferred: BTreeMap::new(),
             extent: Extent::Missing,
             already: 0,
+            unproven: BTreeSet::new(),
+            ended: Vec::new(),
             error: None,
             members: Members::default(),
         }
@@ -342,6 +365,20 @@ impl Upgrade {
     #[must_use]
     pub(super) fn has_more(&self) -> bool {
         self.current == 0 || self.current < self.batches.len() || !self.deferred.is_empty()
+    }
+
+    /// Whether its last batch has ended.
+    #[must_use]
+    pub fn is_through(&self) -> bool {
+        self.digest.is_some() && self.current >= self.batches.len()
+    }
+
+    /// Whether the last phase that it was planned with has begun.
+    #[must_use]
+    pub fn is_in_its_last_phase(&self) -> bool {
+        let Some(last) = self.batches.last().map(|batch| batch.phase) else { return false };
+        let ahead = self.batches.iter().rev().take_while(|batch| batch.phase == last);
+        ahead.into_iter().any(|batch| batch.started_at.is_some())
     }
 
     /// Since when everybody has to have been asked before it goes on; none where it waits for nobody, or for

@@ -15,7 +15,7 @@ use super::member::{Member, MemberState};
 use super::state::{Stage, Upgrade, UpgradeState};
 use super::view::FleetView;
 use super::waiting::Waiting;
-use super::{admission, bake, evidence, gate, hooks, stopping, waiting};
+use super::{admission, bake, evidence, gate, hooks, stopping, timeouts, verdict, waiting};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,6 +122,7 @@ pub fn step(upgrade: &mut Upgrade, fleet: &dyn FleetView, events: &[Event], now:
     if !upgrade.is_active() {
         return out;
     }
+    timeouts::tick(upgrade, fleet, now, &mut out);
     for event in events {
         match event {
             Event::Look => {}
@@ -149,7 +150,10 @@ pub fn step(upgrade: &mut Upgrade, fleet: &dyn FleetView, events: &[Event], now:
             }
         }
     }
+    timeouts::tick(upgrade, fleet, now, &mut out);
     advance(upgrade, fleet, now, &mut out);
+    timeouts::tick(upgrade, fleet, now, &mut out);
+    timeouts::wake(upgrade, fleet, now, &mut out);
     out
 }
 
@@ -157,6 +161,13 @@ pub fn step(upgrade: &mut Upgrade, fleet: &dyn FleetView, events: &[Event], now:
 /// loop is bounded by the number of batches.
 fn advance(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) {
     loop {
+        let begins = matches!(upgrade.stage, Stage::Preparing { .. } | Stage::Between { .. });
+        // Nothing begins for which there is no time.
+        if begins && upgrade.has_more() && timeouts::end_overdue(upgrade, fleet, now, out) {
+            out.head_changed = true;
+            out.wake_at = None;
+            return;
+        }
         let moved = match upgrade.stage {
             Stage::Preparing { until } => admission::prepare(upgrade, fleet, until, now, out),
             Stage::Between { resume_at } => admission::between(upgrade, fleet, resume_at, now, out),
@@ -167,7 +178,8 @@ fn advance(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &m
             Stage::Stopping { .. } => stopping::advance(upgrade, now, out),
             Stage::Ended { .. } => false,
         };
-        if !moved {
+        // What has just ended well is not called late.
+        if !moved && !timeouts::end_overdue(upgrade, fleet, now, out) {
             return;
         }
         out.head_changed = true;
@@ -227,7 +239,7 @@ fn promote(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp) {
 }
 
 pub(super) fn end(upgrade: &mut Upgrade, state: UpgradeState, now: Timestamp) {
-    upgrade.state = state;
+    upgrade.state = verdict::state_at_the_end(upgrade, state);
     upgrade.stage = Stage::Ended { at: now };
 }
 
@@ -323,6 +335,7 @@ fn stood_still(upgrade: &mut Upgrade, length: Duration, now: Timestamp, out: &mu
         | Stage::Ended { .. } => {}
     }
     upgrade.evidence_from = upgrade.evidence_from.max(now);
+    upgrade.spent.stood_still(length);
     upgrade.recovering_until = upgrade.recovering_until.map(|until| until + length);
     out.head_changed = true;
     let open: Vec<InstanceId> = upgrade.members.in_flight().cloned().collect();
@@ -369,7 +382,7 @@ fn effect_done(
         | Stage::Baking { .. }
         | Stage::Ended { .. } => upgrade.policy.failure.instance,
     };
-    let stops = matches!(upgrade.stage, Stage::Stopping { .. });
+    let stops = matches!(upgrade.stage, Stage::Stopping { .. }).then(|| stopping::not_judged(upgrade));
     let next = upgrade.members.update(&instance, |member| {
         if matches!(member.state, MemberState::Deleting { .. }) {
             member.deleted(result, now);
@@ -381,7 +394,10 @@ fn effect_done(
         if touched == Touched::No {
             member.was_not_touched();
         }
-        Answered::GoesOn(if stops { stopping::stopped(member, rule, now) } else { member.next(rule, now) })
+        Answered::GoesOn(match &stops {
+            Some(why) => stopping::stopped(member, why, rule, now),
+            None => member.next(rule, now),
+        })
     });
     match next {
         Some(Answered::GoesOn(next)) => go(upgrade, &instance, next, out),

@@ -1,8 +1,8 @@
-//! A person wants a running upgrade to end at once: what drivers have in hand is ended, the health gate is left,
-//! and nothing new begins.
+//! A person wants a running upgrade to end at once, or its time is over: what drivers have in hand is ended, the
+//! health gate is left, and nothing new begins.
 //!
 //! ```text
-//! InBatch ─> Stopping ─ what the driver has in hand is ended, and has answered ─> Ended(Cancelled)
+//! InBatch ─> Stopping ─ what the driver has in hand is ended, and has answered ─> Ended(Cancelled, or Faulted)
 //!                └ the batch in flight is brought back, unless a rollback of everything follows
 //! ```
 //!
@@ -17,12 +17,25 @@ use super::hooks::{self, BatchHook};
 use super::member::{Member, MemberState};
 use super::state::{Purpose, Stage, Upgrade, UpgradeState};
 use super::step::{Step, end, go};
+use super::timeouts;
 
 /// What is said of an instance that nobody has judged.
-const NOT_JUDGED: &str = "was stopped by a person before it was judged";
+pub(super) fn not_judged(upgrade: &Upgrade) -> String {
+    if timeouts::is_over(upgrade) {
+        "had not ended when the time for it was over".to_owned()
+    } else {
+        "was stopped by a person before it was judged".to_owned()
+    }
+}
 
-/// What is said of what was being ended when the host ended.
-pub(super) const ENDED_WITH_HOST: &str = "was ended with the host, as a person had asked for";
+/// What is said of work that a host was to end, and that ended with the host.
+pub(super) fn ended_with_the_host(upgrade: &Upgrade) -> String {
+    if timeouts::is_over(upgrade) {
+        "was ended with the host, as the time for it was over".to_owned()
+    } else {
+        "was ended with the host, as a person had asked for".to_owned()
+    }
+}
 
 /// Begins to stop. `batch` says whether the batch in flight is brought back; one that takes an upgrade back never
 /// brings a batch of its own forward again.
@@ -61,8 +74,9 @@ pub(super) fn leave(upgrade: &mut Upgrade, batch: OnInstanceFailure, now: Timest
     };
     upgrade.stage = Stage::Stopping { batch };
     end_work(upgrade, batch, out);
+    let why = not_judged(upgrade);
     for id in in_batch(upgrade) {
-        let next = upgrade.members.update(&id, |member| leaves(member, batch, now)).flatten();
+        let next = upgrade.members.update(&id, |member| leaves(member, &why, batch, now)).flatten();
         if let Some(next) = next {
             go(upgrade, &id, next, out);
         }
@@ -97,16 +111,16 @@ fn end_work(upgrade: &Upgrade, batch: OnInstanceFailure, out: &mut Step) {
 }
 
 /// What becomes of a member of the batch in flight of which the driver has nothing in hand; none when it stays.
-fn leaves(member: &mut Member, batch: OnInstanceFailure, now: Timestamp) -> Option<MemberState> {
+fn leaves(member: &mut Member, why: &str, batch: OnInstanceFailure, now: Timestamp) -> Option<MemberState> {
     match member.state {
-        MemberState::Settling { .. } | MemberState::Ready { .. } => Some(stopped(member, batch, now)),
+        MemberState::Settling { .. } | MemberState::Ready { .. } => Some(stopped(member, why, batch, now)),
         MemberState::Succeeded { .. } | MemberState::Failed { .. }
             if batch == OnInstanceFailure::Restore && !member.is_surge() =>
         {
             // Where there is no way back it stays as it ended, and as it is recorded.
             let mut back = member.clone();
             back.try_again_to_restore();
-            let next = stopped(&mut back, batch, now);
+            let next = stopped(&mut back, why, batch, now);
             next.is_with_driver().then(|| {
                 *member = back;
                 next
@@ -125,17 +139,27 @@ fn leaves(member: &mut Member, batch: OnInstanceFailure, now: Timestamp) -> Opti
 }
 
 /// What follows for a member whose part in hand is over: nothing more is brought to it.
-pub(super) fn stopped(member: &mut Member, batch: OnInstanceFailure, now: Timestamp) -> MemberState {
-    let reason = member.blame(NOT_JUDGED);
+pub(super) fn stopped(
+    member: &mut Member,
+    why: &str,
+    batch: OnInstanceFailure,
+    now: Timestamp,
+) -> MemberState {
+    let reason = member.blame(why);
     member.applied_have_failed(&reason);
     member.drop_waiting_parts(&reason);
     member.next(batch, now)
 }
 
 /// What follows for a member before which a hook was run, and to which nothing was brought.
-pub(super) fn untouched(member: &mut Member, batch: OnInstanceFailure, now: Timestamp) -> MemberState {
-    member.is_barred(Direction::Forward, NOT_JUDGED);
-    stopped(member, batch, now)
+pub(super) fn untouched(
+    member: &mut Member,
+    why: &str,
+    batch: OnInstanceFailure,
+    now: Timestamp,
+) -> MemberState {
+    member.is_barred(Direction::Forward, why);
+    stopped(member, why, batch, now)
 }
 
 /// Ends once nothing is in flight any more.
@@ -152,7 +176,8 @@ pub(super) fn advance(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) -> 
         out.batches_changed.insert(batch.number);
     }
     upgrade.current += 1;
-    end(upgrade, UpgradeState::Cancelled, now);
+    let over = if timeouts::is_over(upgrade) { UpgradeState::Faulted } else { UpgradeState::Cancelled };
+    end(upgrade, over, now);
     true
 }
 
@@ -160,20 +185,23 @@ pub(super) fn advance(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) -> 
 /// name. It is not asked for again only to be ended.
 pub(super) fn resume(upgrade: &mut Upgrade, batch: OnInstanceFailure, now: Timestamp, out: &mut Step) {
     let over: Vec<InstanceId> = upgrade.members.in_flight().cloned().collect();
+    let (why, ended) = (not_judged(upgrade), ended_with_the_host(upgrade));
     for id in over {
         let next = upgrade.members.update(&id, |member| match member.state {
             MemberState::Hooking { moment: Moment::Before, .. } => {
-                hooks::follows(member, Some(ENDED_WITH_HOST), (batch, true), now)
+                hooks::follows(member, Some(&ended), (batch, Some(&why)), now)
             }
             MemberState::Applying { .. } | MemberState::Creating { .. } => {
-                member.answered(&Err(ENDED_WITH_HOST.to_owned()));
-                Some(stopped(member, batch, now))
+                member.answered(&Err(ended.clone()));
+                Some(stopped(member, &why, batch, now))
             }
             MemberState::Restoring { .. } if batch == OnInstanceFailure::Leave => {
-                member.answered(&Err(ENDED_WITH_HOST.to_owned()));
+                member.answered(&Err(ended.clone()));
                 Some(member.next(OnInstanceFailure::Leave, now))
             }
-            MemberState::Settling { .. } | MemberState::Ready { .. } => Some(stopped(member, batch, now)),
+            MemberState::Settling { .. } | MemberState::Ready { .. } => {
+                Some(stopped(member, &why, batch, now))
+            }
             MemberState::Pending
             | MemberState::Hooking { .. }
             | MemberState::Deleting { .. }

@@ -114,7 +114,7 @@ pub(super) fn stopped(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp) 
 }
 
 /// What one stop means for an upgrade. A bypass is good for what was stopped when it was given.
-fn holds(upgrade: &Upgrade, stop: Stop) -> Option<Waiting> {
+pub(super) fn holds(upgrade: &Upgrade, stop: Stop) -> Option<Waiting> {
     match stop {
         // An emergency comes after whatever was good enough for a bypass before.
         Stop::Line { since } if upgrade.bypass.is_some_and(|bypass| since <= bypass) => None,
@@ -279,24 +279,36 @@ pub(super) fn checkpoint_behind(upgrade: &Upgrade) -> Option<PhaseName> {
 
 /// The phase before which it waits for an approval, whatever else it waits for.
 pub(super) fn approval_before(upgrade: &Upgrade) -> Option<PhaseName> {
-    let Border { before, next } = border(upgrade)?;
-    let wanted =
-        upgrade.policy.checkpoints.approval_before.contains(&next) && !upgrade.approved.contains(&next);
-    (wanted && before != Some(next)).then_some(next)
+    let border = border(upgrade)?;
+    let missing = |phase: &PhaseName| !upgrade.approved.contains(phase);
+    let wanted = |phase: &PhaseName| {
+        (*phase == border.next && border.before != Some(border.next))
+            || is_passed_over(upgrade, border, *phase)
+    };
+    upgrade.policy.checkpoints.approval_before.iter().find(|phase| missing(phase) && wanted(phase)).copied()
+}
+
+/// The phase behind which it waits for `resume`.
+fn pause_behind(upgrade: &Upgrade) -> Option<PhaseName> {
+    let border = border(upgrade)?;
+    let missing = |phase: &PhaseName| !upgrade.resumed.contains(phase);
+    let wanted = |phase: &PhaseName| {
+        (border.before == Some(*phase) && *phase != border.next) || is_passed_over(upgrade, border, *phase)
+    };
+    upgrade.policy.checkpoints.pause_after.iter().find(|phase| missing(phase) && wanted(phase)).copied()
+}
+
+/// Whether a phase lies at this border that has no batch and is proven by nobody: a canary whose members were all left
+/// out has shown nothing.
+fn is_passed_over(upgrade: &Upgrade, border: Border, phase: PhaseName) -> bool {
+    phase < border.next && border.before.is_none_or(|before| before < phase) && upgrade.is_unproven(phase)
 }
 
 /// A checkpoint between the phase before and the one that comes next, unless it was passed.
 fn checkpoint(upgrade: &Upgrade) -> Option<Waiting> {
-    let Border { before, next } = border(upgrade)?;
-    if before == Some(next) {
-        return None;
+    match (pause_behind(upgrade), approval_before(upgrade)) {
+        (Some(after), Some(before)) if before <= after => Some(Waiting::Approval { before }),
+        (Some(after), _) => Some(Waiting::Resume { after }),
+        (None, before) => before.map(|before| Waiting::Approval { before }),
     }
-    let checkpoints = &upgrade.policy.checkpoints;
-    if let Some(after) = before
-        && checkpoints.pause_after.contains(&after)
-        && !upgrade.resumed.contains(&after)
-    {
-        return Some(Waiting::Resume { after });
-    }
-    approval_before(upgrade).map(|before| Waiting::Approval { before })
 }

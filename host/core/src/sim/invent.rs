@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::domain::{
     Bake, BatchSize, Checkpoints, Claim, Decisions, FailureRules, HealthGate, HookKind, HookKinds,
-    OnBakeFailure, OnBreach, OnInstanceFailure, Percent, Phase, PhaseName, RetryRule, RollingUpgradePolicy,
+    OnBakeFailure, OnBreach, OnInstanceFailure, OnTimeout, Percent, Phase, PhaseName, RetryRule,
+    RollingUpgradePolicy, Timeouts,
 };
 use crate::health::{FoldSettings, GraceEnd};
 
@@ -73,6 +74,7 @@ impl Scenario {
                 probes: small(rng, 4),
                 on_failure: if rng.chance(500) { OnBakeFailure::RollBack } else { OnBakeFailure::Stop },
             }),
+            timeouts: timeouts(rng),
             freeze: rng.chance(200).then(|| {
                 let from = rng.between(0, 120);
                 (Duration::from_secs(from), Duration::from_secs(from + rng.between(1, 600)))
@@ -88,6 +90,18 @@ impl Scenario {
 /// Some hooks.
 fn hooks(rng: &mut Rng) -> HookKinds {
     HookKind::ALL.into_iter().filter(|_| rng.chance(600)).collect()
+}
+
+/// Few worlds have limits of time, and theirs are short.
+fn timeouts(rng: &mut Rng) -> Timeouts {
+    let limit =
+        |rng: &mut Rng, lengths: &[u64]| rng.chance(120).then(|| Duration::from_secs(pick(rng, lengths)));
+    Timeouts {
+        batch: limit(rng, &[10, 60, 200]),
+        upgrade: limit(rng, &[5, 120, 900]),
+        approval: limit(rng, &[20, 300]),
+        then: if rng.chance(500) { OnTimeout::RollBack } else { OnTimeout::Stop },
+    }
 }
 
 impl Faults {

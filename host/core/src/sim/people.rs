@@ -195,9 +195,8 @@ impl World {
             Ok(Reply::Upgrade { id, .. }) => {
                 let started = self.disk.upgrade(id).map(|(upgrade, _)| upgrade.clone());
                 let Some(upgrade) = started else { return };
-                let is_snapshot = upgrade.policy.decisions == crate::domain::Decisions::Snapshot;
-                if let Some(plan) = plan.filter(|plan| is_snapshot && upgrade.digest != Some(*plan)) {
-                    self.violation(Rule::Record, format!("`{id}` goes by {:?}, not {plan}", upgrade.digest));
+                if let Some(plan) = plan.filter(|plan| upgrade.expects != Some(*plan)) {
+                    self.violation(Rule::Record, format!("`{id}` expects {:?}, not {plan}", upgrade.expects));
                 }
                 self.intentions -= 1;
             }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     Bake, Checkpoints, Claim, Component, Decisions, ExtensionName, FailureRules, Goal, HealthGate, HookKinds,
-    Model, RetryRule, RollingUpgradePolicy, Version, prepare_max, testing,
+    Model, RetryRule, RollingUpgradePolicy, Timeouts, Version, prepare_max, testing,
 };
 use crate::health::{FoldSettings, GraceEnd};
 
@@ -70,6 +70,9 @@ pub(super) struct Scenario {
     pub(super) planned: bool,
     /// How long what was upgraded is looked at in the end.
     pub(super) bake: Option<Bake>,
+    /// How long it may take.
+    #[serde(default)]
+    pub(super) timeouts: Timeouts,
     /// A person swaps in a component that says skip of some instances: so long after the beginning.
     pub(super) swap_at: Option<Duration>,
     /// One crash at one place, instead of by chance.
@@ -276,6 +279,7 @@ impl Default for Scenario {
             retry: None,
             planned: false,
             bake: None,
+            timeouts: Timeouts::default(),
             swap_at: None,
             crash: None,
             commit: None,

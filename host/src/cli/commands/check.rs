@@ -134,7 +134,8 @@ fn checked(problems: &Problems, config: Option<&Config>, network: Network) -> wi
     warnings.extend(config.and_then(about_data_dir));
     let mut scale_sets = Vec::new();
     for set in config.map(|config| config.scale_sets.as_slice()).unwrap_or_default() {
-        let found = feasibility(&FeasibilityInput::of(set, now));
+        let driver_limit = set.driver.settings().time_limit();
+        let found = feasibility(&FeasibilityInput { driver_limit, ..FeasibilityInput::of(set, now) });
         warnings.extend(found.findings.iter().map(|finding| wire::CheckWarning {
             scale_set: Some(set.name.to_string()),
             plugin: None,

@@ -105,6 +105,10 @@ impl KindSettings for CommandConfig {
         None
     }
 
+    fn time_limit(&self) -> Option<Duration> {
+        Some(self.timeout)
+    }
+
     fn is_same(&self, other: &dyn KindSettings) -> bool {
         (other as &dyn Any).downcast_ref() == Some(self)
     }

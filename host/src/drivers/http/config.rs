@@ -110,6 +110,10 @@ impl KindSettings for HttpConfig {
         None
     }
 
+    fn time_limit(&self) -> Option<Duration> {
+        Some(self.timeout)
+    }
+
     fn is_same(&self, other: &dyn KindSettings) -> bool {
         (other as &dyn Any).downcast_ref() == Some(self)
     }

@@ -142,9 +142,16 @@ impl Reader<'_> {
 
     fn models(&self) -> Result<Rows<(ScaleSetName, Component), StoredModel>, SqliteStoreError> {
         let mut models = Vec::new();
-        for row in self.rows("SELECT scale_set, component, version, configured FROM models", &[])? {
+        let columns_of = if self.schema()? >= 7 {
+            "SELECT scale_set, component, version, configured, good FROM models"
+        } else {
+            "SELECT scale_set, component, version, configured, NULL FROM models"
+        };
+        for mut row in self.rows(columns_of, &[])? {
+            let good = row.pop().flatten().map(|text| self.id("models", text)).transpose()?;
             let [set, component, version, configured] = columns(row);
             let model = StoredModel {
+                good,
                 version: self.id("models", version)?,
                 configured: self.id("models", configured)?,
             };

@@ -80,7 +80,7 @@ DROP TABLE members_by_id;
 
 /// From 6 to 7: what an instance has is a version, nothing, or unknown, and `version` is then the one that was recorded
 /// last; what persons have said about single instances; the trail by instance and upgrade together; the counts of upgrades whose members are no longer kept;
-/// and from which line on the trail is whole.
+/// which version new instances start with; and from which line on the trail is whole.
 const SEVEN: &str = "
 ALTER TABLE versions ADD COLUMN state TEXT NOT NULL DEFAULT 'version';
 UPDATE versions SET state = 'unknown' WHERE version IS NULL;
@@ -91,6 +91,7 @@ CREATE TABLE summaries (
   upgrade TEXT PRIMARY KEY, successful INTEGER NOT NULL, failed INTEGER NOT NULL, in_progress INTEGER NOT NULL,
   pending INTEGER NOT NULL) WITHOUT ROWID;
 ALTER TABLE host ADD COLUMN whole_from INTEGER;
+ALTER TABLE models ADD COLUMN good TEXT;
 ";
 
 /// The least version of phasegate that may read what this one writes, and why.

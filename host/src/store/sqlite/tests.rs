@@ -34,7 +34,7 @@ fn line_of_the_trail(seq: u64) -> Write {
 
 /// One of each that a retry, a refusal or a person may write, and their opposites.
 fn writes() -> Vec<Write> {
-    let model = StoredModel { version: id("v2"), configured: id("v1") };
+    let model = StoredModel { version: id("v2"), configured: id("v1"), good: Some(id("v0")) };
     let goal = phasegate_core::domain::Goal::application(id("v2"));
     let retry = Retry { at: Timestamp(7), goal, attempt: 2 };
     let gone = Membership::Deleted { replaced_by: Some(id("7")) };

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use phasegate_core::domain::{Change, Component, InstanceId, Runs, ScaleSetName, UpgradeId, Version};
 use phasegate_core::record::audit::Entry;
-use phasegate_core::record::{StoredMemory, Write};
+use phasegate_core::record::{StoredMemory, StoredModel, Write};
 use phasegate_core::rollout::{BatchProgress, Upgrade};
 
 use super::schema::{ABSENT, UNKNOWN, VERSION};
@@ -22,6 +22,24 @@ pub(super) struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    fn model(
+        &self,
+        set: &ScaleSetName,
+        component: &Component,
+        model: &StoredModel,
+    ) -> Result<(), SqliteStoreError> {
+        self.run(
+                "INSERT OR REPLACE INTO models (scale_set, component, version, configured, good) VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![
+                    set.as_str(),
+                    component.as_str(),
+                    model.version.as_str(),
+                    model.configured.as_str(),
+                    model.good.as_ref().map(Version::as_str),
+                ],
+            )
+    }
+
     /// One write.
     pub(super) fn apply(&self, write: &Write) -> Result<(), SqliteStoreError> {
         match write {
@@ -54,10 +72,7 @@ impl Writer<'_> {
             Write::Memory(set, instance, memory) => {
                 self.remember((set.as_str(), instance.as_str()), memory.as_ref())
             }
-            Write::Model(set, component, model) => self.run(
-                "INSERT OR REPLACE INTO models VALUES (?1, ?2, ?3, ?4)",
-                params![set.as_str(), component.as_str(), model.version.as_str(), model.configured.as_str()],
-            ),
+            Write::Model(set, component, model) => self.model(set, component, model),
             Write::Quarantine(set, change, reason) => self.quarantine(set, change, reason.as_deref()),
             Write::Plugin(name, plugin) => {
                 self.keyed("plugins", "name", name.as_str(), ("a plugin", Some(plugin)))

@@ -76,8 +76,6 @@ impl Kernel {
     }
 
     fn model(&self, name: &ScaleSetName, component: &Component) -> Option<StoredModel> {
-        let set = self.fleet.set(name).ok()?;
-        let configured = set.spec.model.goal().of(component)?.clone();
-        Some(StoredModel { version: set.model.of(component)?.clone(), configured })
+        self.fleet.set(name).ok()?.stored_model(component)
     }
 }

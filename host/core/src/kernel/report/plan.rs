@@ -1,13 +1,17 @@
 //! What an upgrade would do now, and what to know before it starts.
 
-use crate::domain::{Frozen, InstanceId, Now, RollingUpgradePolicy, Runs};
+use std::collections::BTreeSet;
+
+use crate::domain::{Frozen, InstanceId, Now, PhaseName, RollingUpgradePolicy, Runs};
 use crate::kernel::command::Wanted;
 use crate::kernel::refusal::Refusal;
 use crate::kernel::start::{plan_now, wanted as goal_of};
 use crate::kernel::state::SetState;
-use crate::plan::{BatchTime, FeasibilityInput, Finding, Plan, Resolved, feasibility, fleet_unhealthy};
+use crate::plan::{
+    BatchTime, FeasibilityInput, Finding, Plan, Resolved, TimesFinding, Waits, feasibility, fleet_unhealthy,
+};
 use crate::record::StoppedLine;
-use crate::rollout::{Extent, FleetView};
+use crate::rollout::{Extent, FleetView, unproven};
 
 /// A planned instance that runs no version that is known.
 #[derive(Debug, Clone)]
@@ -58,7 +62,9 @@ pub fn plan<'a>(
         .map(|instance| Unseen { id: instance.spec.id.clone(), runs: instance.runs.clone() })
         .collect();
     let date = now.wall.date();
-    let found = feasibility(&FeasibilityInput::of(&set.spec, date));
+    let batches = (!plan.batches.is_empty()).then_some(plan.batches.len());
+    let found = feasibility(&FeasibilityInput { batches, ..FeasibilityInput::of(&set.spec, date) });
+    let empty = empty_checkpoints(set, &plan, now);
     let quarantined = goal.changes().filter_map(|change| {
         let reason = set.quarantined.get(change)?.clone();
         Some(Finding::Quarantined { change: change.to_string(), reason })
@@ -74,8 +80,31 @@ pub fn plan<'a>(
         batch_time: BatchTime::of(&set.spec.policy, &set.spec.health),
         limits: found.resolved,
         frozen: set.spec.freeze.frozen_at(date),
-        findings: quarantined.chain(found.findings).chain(at_once).collect(),
+        findings: quarantined.chain(found.findings).chain(empty).chain(at_once).collect(),
         line: set.line.as_ref(),
         unseen,
     })
+}
+
+/// Phases with a checkpoint of which the plan upgrades nobody.
+fn empty_checkpoints(set: &SetState, plan: &Plan, now: Now) -> Vec<Finding> {
+    let checkpoints = &set.spec.policy.checkpoints;
+    let named = [
+        ("pauseAfterPhase", &checkpoints.pause_after),
+        ("approvalBeforePhase", &checkpoints.approval_before),
+    ];
+    if plan.batches.is_empty() || named.iter().all(|(_, phases)| phases.is_empty()) {
+        return Vec::new();
+    }
+    let unproven = unproven(checkpoints, plan, &set.view(now).candidates());
+    let planned: BTreeSet<PhaseName> = plan.batches.iter().map(|batch| batch.phase.into()).collect();
+    let empty = named.into_iter().flat_map(|(key, phases)| {
+        let missing = phases.iter().filter(|phase| !planned.contains(phase) && **phase != PhaseName::Last);
+        missing.map(move |phase| (key, *phase))
+    });
+    let finding = |(key, phase)| {
+        let waits = if unproven.contains(&phase) { Waits::Yes } else { Waits::No };
+        Finding::Times(TimesFinding::EmptyCheckpoint { key, phase, waits })
+    };
+    empty.map(finding).collect()
 }

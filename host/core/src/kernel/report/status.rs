@@ -6,7 +6,8 @@ use crate::domain::{Change, InstanceId, Now, PluginName, Runs, Timestamp, WallTi
 use crate::kernel::state::{Fleet, SetState};
 use crate::plan::{Hold, HoldReason};
 use crate::rollout::{
-    Estimate, Progress, Upgrade, UpgradeState, Waiting, WhyNot, estimate, waiting_now, why_not_yet,
+    Estimate, Limit, Progress, Upgrade, UpgradeState, Waiting, WhyNot, estimate, nearest, waiting_now,
+    why_not_yet,
 };
 
 use super::waiting::{Few, Then, WaitsFor, then, waits_for};
@@ -34,6 +35,8 @@ pub struct StatusReport<'a> {
     pub runs: Vec<(Runs, Few<'a>)>,
     /// What of its goal is in quarantine.
     pub quarantined: Vec<&'a Change>,
+    /// The limit of time that ends it first; none where none is in force.
+    pub limit: Option<Limit>,
 }
 
 /// What the batches so far let expect.
@@ -67,6 +70,7 @@ pub fn status<'a>(fleet: &'a Fleet, set: &'a SetState, now: Now) -> Option<Statu
         retry_at: set.retry.as_ref().map(|retry| retry.at),
         runs: if ended_otherwise(upgrade) { runs(set) } else { Vec::new() },
         quarantined: quarantined.collect(),
+        limit: nearest(upgrade, now.at),
     })
 }
 
@@ -82,7 +86,10 @@ fn ended_otherwise(upgrade: &Upgrade) -> bool {
 /// Whether an instance was left out because nobody could judge it.
 fn is_unjudged(hold: &Hold) -> bool {
     match hold.reason {
-        HoldReason::Undecided | HoldReason::PluginFailed(_) | HoldReason::Unknown(_) => true,
+        HoldReason::Undecided
+        | HoldReason::PluginFailed(_)
+        | HoldReason::Unknown(_)
+        | HoldReason::Vanished => true,
         HoldReason::Skip(_)
         | HoldReason::Defer(_)
         | HoldReason::Protected
@@ -119,6 +126,7 @@ pub fn past(upgrade: &Upgrade) -> StatusReport<'_> {
         retry_at: None,
         runs: Vec::new(),
         quarantined: Vec::new(),
+        limit: None,
     }
 }
 

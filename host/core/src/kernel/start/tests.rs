@@ -1,5 +1,7 @@
 //! How upgrades start, and what speaks against it.
 
+use std::time::Duration;
+
 use super::super::testing::*;
 use super::super::{Command, Reply};
 use super::*;
@@ -48,8 +50,45 @@ fn exactly_the_plan_that_was_shown_or_nothing() {
     assert!(refused(&mut rig, options.clone()).contains("nothing was started"));
     assert!(rig.set().upgrade.is_none() && rig.trail().is_empty());
     rig.judge("1", decision(0));
+    rig.pass(Duration::from_secs(1));
     assert!(rig.ask(Command::Start(name("orders"), options)).unwrap().is_ok());
-    assert_eq!(rig.upgrade().digest, Some(shown));
+    assert_eq!((rig.upgrade().digest, rig.asked().len()), (None, 0), "everybody is asked first");
+    rig.pass(Duration::from_secs(1));
+    rig.everybody_answers();
+    assert_eq!((rig.upgrade().digest, rig.asked().len()), (Some(shown), 1));
+}
+
+#[test]
+fn a_plan_that_is_another_one_once_everybody_was_asked_starts_nothing() {
+    let mut rig = Rig::healthy();
+    let goal = Goal::application(version("v2"));
+    let shown = plan_now(rig.set(), &goal, Extent::Missing, rig.now).digest;
+    let options = StartOptions { plan: Some(shown), ..to_version("v2") };
+    rig.pass(Duration::from_secs(1));
+    assert!(rig.ask(Command::Start(name("orders"), options)).unwrap().is_ok());
+    rig.pass(Duration::from_secs(1));
+    rig.judge("1", Decision { participation: Participation::Skip, ..decision(0) });
+    rig.judge("0", decision(0));
+    rig.judge("2", decision(0));
+    let ended = rig.upgrade();
+    let code = ended.error.as_ref().map(|error| error.code.name());
+    assert_eq!((ended.state.name(), code), ("Faulted", Some("PlanChangedBeforeRollingUpgrade")));
+    assert!(rig.asked().is_empty() && rig.set().quarantined.is_empty());
+}
+
+#[test]
+fn who_is_named_by_hand_is_looked_at_before() {
+    let mut rig = Rig::healthy();
+    rig.start("v2");
+    rig.run_to_the_end();
+    rig.effects.clear();
+    let named = Selection::These(vec![id("1")]);
+    rig.ask(Command::Start(name("orders"), StartOptions { manual: Some(named), ..to_version("v2") }));
+    let mut questions = rig.questions();
+    assert_eq!(questions.len(), 1, "only the one that was named");
+    assert!(rig.asked().is_empty());
+    rig.sees(questions.remove(0), Seen::Version(version("v1")));
+    assert_eq!(rig.asked().len(), 1, "somebody has put it back");
 }
 
 #[test]

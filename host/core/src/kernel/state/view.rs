@@ -183,6 +183,7 @@ impl FleetView for SetView<'_> {
     }
 
     fn moment(&self, date: Timestamp) -> Timestamp {
-        self.now.at + date.since(self.now.wall.date())
+        let ahead = date.0.saturating_sub(self.now.wall.date().0);
+        Timestamp(self.now.at.0.saturating_add(ahead))
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::domain::{BatchSize, InstanceId, Percent, Timestamp};
 
+use super::times::TimesFinding;
+
 /// Something that a person should know before an upgrade starts. Displayed as one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {
@@ -66,6 +68,8 @@ pub enum Finding {
         /// What the probes and the gate take together.
         least: Duration,
     },
+    /// Times or checkpoints that contradict the rest.
+    Times(TimesFinding),
     /// Less time between two freezes than a batch may take.
     ShortOpening {
         /// End of the freeze before.
@@ -101,6 +105,7 @@ impl Finding {
             Self::FirstFailureRollsBack => "first-failure-rolls-back",
             Self::PauseAfterLast => "pause-after-last",
             Self::ShortDeadline { .. } => "short-deadline",
+            Self::Times(finding) => finding.code(),
             Self::ShortOpening { .. } => "short-opening",
             Self::FleetUnhealthy { .. } => "fleet-unhealthy",
         }
@@ -161,6 +166,7 @@ impl fmt::Display for Finding {
                 deadline.as_secs_f64(),
                 least.as_secs_f64(),
             ),
+            Self::Times(finding) => finding.fmt(f),
             Self::ShortOpening { opens_at, closes_at, deadline } => write!(
                 f,
                 "freeze windows leave only {} s from {opens_at} to {closes_at}, less than healthGate.deadline \

@@ -31,6 +31,8 @@ impl Case {
             freeze: &self.freeze,
             total,
             protected: self.protected,
+            driver_limit: None,
+            batches: None,
             now: Timestamp(1_784_073_600_000),
         })
     }
@@ -215,4 +217,91 @@ fn a_fleet_that_is_over_its_limit_now() {
     let finding = |count, total| fleet_unhealthy(&policy, &ids(count), total).unwrap().to_string();
     insta::assert_snapshot!(finding(3, 10), @"3 of 10 instances are unhealthy right now, more than maxUnhealthyInstancePercent = 20 allows (2): an upgrade that starts now ends Faulted at once; the first is `1`");
     insta::assert_snapshot!(finding(1, 2), @"1 of 2 instances is unhealthy right now, more than maxUnhealthyInstancePercent = 20 allows (0): an upgrade that starts now ends Faulted at once; the first is `1`");
+}
+
+/// With a way of asking, so that times can be reckoned.
+fn timed(
+    policy: &UpgradePolicy,
+    health: &HealthSettings,
+    driver_limit: Option<Duration>,
+) -> Vec<&'static str> {
+    let freeze = FreezeWindows::default();
+    let found = feasibility(&FeasibilityInput {
+        health: Some(health),
+        policy,
+        freeze: &freeze,
+        total: 10,
+        protected: 0,
+        driver_limit,
+        batches: None,
+        now: Timestamp(1_784_073_600_000),
+    });
+    found.findings.iter().map(Finding::code).collect()
+}
+
+#[test]
+fn limits_of_time_that_end_what_goes_well() {
+    use crate::domain::{OnTimeout, Timeouts};
+    let seconds = |length| Some(Duration::from_secs(length));
+    let with = |timeouts| UpgradePolicy { timeouts, ..defaults().policy };
+    let (none, health) = (Timeouts::default(), testing::health());
+    let says = |timeouts| timed(&with(timeouts), &health, None).join(" ");
+    assert_eq!(says(Timeouts { batch: seconds(299), ..none }), "short-batch-timeout", "a gate of 300 s");
+    assert_eq!(says(Timeouts { batch: seconds(300), ..none }), "");
+    let driver = Some(Duration::from_secs(60));
+    let policy = with(Timeouts { batch: seconds(359), ..none });
+    assert_eq!(timed(&policy, &health, driver), ["short-batch-timeout"]);
+    // Five batches of two, with 60 s between them.
+    let mut slow = with(Timeouts { upgrade: seconds(239), ..none });
+    slow.rolling.pause_time_between_batches = Duration::from_secs(60);
+    assert_eq!(timed(&slow, &health, None), ["short-upgrade-timeout"]);
+    slow.timeouts.upgrade = seconds(240);
+    assert_eq!(timed(&slow, &health, None), Vec::<&str>::new());
+    assert_eq!(says(Timeouts { approval: seconds(60), ..none }), "no-approval");
+    let mut asked = with(Timeouts { approval: seconds(60), ..none });
+    asked.checkpoints.approval_before = [PhaseName::Last].into();
+    assert_eq!(timed(&asked, &health, None), Vec::<&str>::new());
+    assert_eq!(says(Timeouts { then: OnTimeout::RollBack, ..none }), "no-timeout");
+}
+
+#[test]
+fn a_gate_that_nobody_can_pass_is_told_from_one_that_is_short() {
+    let policy = defaults().policy;
+    let health = |probes, profile| HealthSettings {
+        number_of_probes: probes,
+        interval: Duration::from_secs(60),
+        profile,
+        ..testing::health()
+    };
+    use crate::domain::Profile::{Azure, Fleet};
+    assert_eq!(
+        timed(&policy, &health(7, Azure), None),
+        ["gate-never-passes"],
+        "the seventh comes after 360 s"
+    );
+    assert_eq!(timed(&policy, &health(6, Azure), None), ["short-deadline"]);
+    assert_eq!(
+        timed(&policy, &health(7, Fleet), None),
+        ["short-deadline"],
+        "the first ones come quickly there"
+    );
+}
+
+#[test]
+fn windows_that_never_open() {
+    let day = jiff::civil::date(2020, 1, 1);
+    let past = FreezeWindow {
+        days: Weekdays::ALL,
+        from: ClockTime::parse("00:00").unwrap(),
+        to: ClockTime::parse("10:00").unwrap(),
+        zone: TimeZone::UTC,
+        first_date: None,
+        last_date: Some(day),
+        reason: None,
+    };
+    let freeze = FreezeWindows { frozen: Vec::new(), allowed: vec![past] };
+    assert_eq!(
+        Case { freeze, ..defaults() }.look(10).findings,
+        [Finding::Times(TimesFinding::NeverOpens { days: 400 })]
+    );
 }

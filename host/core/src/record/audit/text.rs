@@ -188,6 +188,12 @@ fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceI
         What::Leaves { why: Leaves::Removed } => {
             write!(f, "leaves the upgrade: it was removed from the configuration")
         }
+        What::Leaves { why: Leaves::Moved } => {
+            write!(
+                f,
+                "leaves its batch: it is in another zone or update domain now, and goes with one of its own"
+            )
+        }
         What::Apply { component, from, to, attempt } => {
             write!(f, "{}{} -> {to} (attempt {attempt})", Whose(component), version(from.as_ref()))
         }
@@ -215,6 +221,7 @@ fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceI
             let members: Vec<&str> = members.iter().map(InstanceId::as_str).collect();
             write!(f, "batch {number} [{}] is {}", members.join(","), state.name())
         }
+        What::ExtensionEnds { change: _, why } => f.write_str(why),
         What::End { state, because: None } => write!(f, "{}", state.name()),
         What::End { state, because: Some(why) } => write!(f, "{}: {why}", state.name()),
         What::Retry { note } => retry(f, note),
@@ -380,6 +387,7 @@ fn beside(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceId>
         | What::HookEnded { .. }
         | What::Batch { .. }
         | What::End { .. }
+        | What::ExtensionEnds { .. }
         | What::Retry { .. }
         | What::Wish { .. }
         | What::Waits { .. }

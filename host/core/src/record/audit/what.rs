@@ -182,6 +182,13 @@ pub enum What {
         /// Why, when a limit ended it.
         because: Option<String>,
     },
+    /// One extension has ended for itself, and the rest goes on.
+    ExtensionEnds {
+        /// Which, and to which version it was to be brought.
+        change: Change,
+        /// Why.
+        why: String,
+    },
     /// The next try of an upgrade that faulted.
     Retry {
         /// What is said of it.
@@ -448,6 +455,7 @@ impl What {
             Self::Hook { .. } | Self::HookEnded { .. } => "hook",
             Self::Batch { .. } => "batch",
             Self::End { .. } => "end",
+            Self::ExtensionEnds { .. } => "extension",
             Self::Retry { .. } => "retry",
             Self::Wish { wish } => match wish {
                 Wish::Cancel | Wish::CancelNow => "cancel",

@@ -144,7 +144,11 @@ impl Check<'_> {
         for (id, member) in upgrade.members.iter() {
             let bad = match member.state {
                 MemberState::Succeeded { .. } => down.contains(member.occupant(id)),
-                MemberState::Failed { .. } => true,
+                // What has ended for itself counts for itself.
+                MemberState::Failed { .. } => member.parts.iter().any(|part| {
+                    let failed = matches!(part.state, crate::rollout::PartState::Failed { .. });
+                    failed && !upgrade.ended.iter().any(|ended| ended.change.component == part.component)
+                }),
                 MemberState::Pending
                 | MemberState::Hooking { .. }
                 | MemberState::Applying { .. }
@@ -203,6 +207,7 @@ impl Check<'_> {
                     HoldReason::Skip(_)
                     | HoldReason::Defer(_)
                     | HoldReason::Undecided
+                    | HoldReason::Vanished
                     | HoldReason::PluginFailed(_)
                     | HoldReason::Unknown(_),
                 ) => false,

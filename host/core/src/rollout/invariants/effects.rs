@@ -103,7 +103,9 @@ impl Check<'_> {
                 format!("{operation} of `{instance}` is ended, and no driver has it in hand"),
             );
         }
-        if !self.seen.after.cancel_requested {
+        let late = crate::rollout::UpgradeErrorCode::RollingUpgradeTimeoutError;
+        let is_late = self.seen.after.error.as_ref().is_some_and(|error| error.code == late);
+        if !self.seen.after.cancel_requested && !is_late {
             self.report(Rule::Stopped, format!("{operation} is ended, and nobody wanted that"));
         }
     }

@@ -39,6 +39,9 @@ impl Check<'_> {
                 .values()
                 .any(|member| member.state.is_with_driver() || member.state.is_hooking()),
         };
+        if after.expects.is_some() && after.digest.is_some() && after.digest != after.expects {
+            self.report(Rule::Record, "goes by another plan than was shown".to_owned());
+        }
         if !waits {
             self.report(Rule::Ending, format!("{:?} waits for nothing", after.stage));
         }

@@ -71,8 +71,15 @@ impl History {
             let part = |part: &Part| (part.previous.clone(), part.target.clone());
             Some(member.parts.iter().map(part).collect::<Vec<_>>())
         };
-        let joined =
-            |id: &InstanceId| seen.step.changed.contains(id) && parts(before, id) != parts(after, id);
+        // Who gets less than before, because an extension ended for itself, is not planned anew.
+        let less = |id: &InstanceId| {
+            parts(before, id).zip(parts(after, id)).is_some_and(|(before, after)| {
+                after.len() < before.len() && after.iter().all(|part| before.contains(part))
+            })
+        };
+        let joined = |id: &InstanceId| {
+            seen.step.changed.contains(id) && parts(before, id) != parts(after, id) && !less(id)
+        };
         let all = planned || named || asked;
         let any_joined = seen.step.changed.iter().any(joined);
         if !all && !any_joined && !before.deferred.keys().any(asked_again) {

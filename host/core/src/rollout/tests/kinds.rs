@@ -220,3 +220,51 @@ fn a_breach_records_what_of_a_failed_instance_had_gone_well() {
     assert!(world.upgrade.members.get(&id(0)).unwrap().parts.iter().all(failed));
     assert_eq!(out.changed, [id(0), id(1)].into(), "both rows are to be recorded");
 }
+
+#[test]
+fn an_extension_that_fails_ends_for_itself_and_the_others_reach_everybody() {
+    let mut world = two_extensions();
+    world.upgrade.policy.rolling = policy();
+    let broken: Result<(), String> = Err("exit code 1".to_owned());
+    for _ in 0..200 {
+        world.look();
+        let Some(Action::Apply { component, version, .. }) = world.pending.first() else { break };
+        let fails = component.to_string() == "logs" && version.as_str() == "2";
+        let result = if fails { broken.clone() } else { Ok(()) };
+        answer(&mut world, &result);
+        world.all_become_healthy();
+    }
+    assert_eq!(world.upgrade.state, UpgradeState::Faulted, "{:?}", world.upgrade.stage);
+    let tally = |name: &str| {
+        let Tally { successful, failed, in_progress, pending } =
+            world.upgrade.tally_of(&Component::Extension(extension(name)));
+        (successful, failed, in_progress, pending)
+    };
+    assert_eq!((tally("logs"), tally("metrics")), ((0, 2, 0, 0), (10, 0, 0, 0)));
+    let error = world.upgrade.error.clone().unwrap();
+    assert!(error.message.starts_with("logs=2 failed on 2 of 2 instances"), "{}", error.message);
+    assert!(error.code.blames_the_version());
+    let kept = |node: &Node| node.extensions.get(&extension("logs")) == Some(&version("1"));
+    assert!(world.fleet.0.values().all(kept), "and what was there before is there");
+}
+
+#[test]
+fn where_nothing_else_is_left_or_the_application_fails_all_of_it_ends() {
+    for (changes, bad) in
+        [(vec![("logs", "2")], "logs"), (vec![("application", "v2"), ("logs", "2")], "application")]
+    {
+        let mut world = two_extensions();
+        world.upgrade.goal = goal(&changes);
+        world.upgrade.policy.rolling = policy();
+        for _ in 0..20 {
+            world.look();
+            let Some(Action::Apply { component, version, .. }) = world.pending.first() else { break };
+            let forward = matches!(version.as_str(), "2" | "v2");
+            let fails = forward && component.to_string() == bad;
+            answer(&mut world, &if fails { Err("exit code 1".to_owned()) } else { Ok(()) });
+            world.all_become_healthy();
+        }
+        assert_eq!((world.upgrade.state, world.upgrade.ended.len()), (UpgradeState::Faulted, 0), "{bad}");
+        assert_eq!(world.upgrade.progress().pending, 8, "{bad}");
+    }
+}

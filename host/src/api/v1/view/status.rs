@@ -1,8 +1,10 @@
 //! How an upgrade stands.
 
-use phasegate_core::domain::{InstanceId, Now, Phase, Runs, Timestamp};
+use phasegate_core::domain::{Change, InstanceId, Now, Phase, Runs, Timestamp};
 use phasegate_core::kernel::report::{Expected, Few, StatusReport};
-use phasegate_core::rollout::{BatchProgress, Progress, Purpose, Upgrade, UpgradeError, WhyNot};
+use phasegate_core::rollout::{
+    BatchProgress, Progress, Purpose, Tally, Upgrade, UpgradeError, UpgradeState, WhyNot,
+};
 use phasegate_wire as wire;
 
 use super::helps::helps;
@@ -41,10 +43,41 @@ pub(crate) fn status(report: &StatusReport<'_>, now: Now) -> wire::StatusDetail 
         retry_at: retry_at.map(|at| at.to_string()),
         runs: runs.iter().map(|(what, few)| runs_where(what, few)).collect(),
         helps: if runs.is_empty() { Vec::new() } else { helps(report) },
+        components: components(upgrade),
         started_at: upgrade.started_at.to_string(),
         ended_at: upgrade.ended_at().map(|at| at.to_string()),
         members_kept: true,
     }
+}
+
+/// Each component by itself, where there are several.
+fn components(upgrade: &Upgrade) -> Vec<wire::ComponentStatus> {
+    if upgrade.goal.changes().count() < 2 {
+        return Vec::new();
+    }
+    let one = |change: &Change| {
+        let ended = upgrade.ended.iter().find(|ended| ended.change.component == change.component);
+        let Tally { successful, failed, in_progress, pending } = upgrade.tally_of(&change.component);
+        let state = match ended {
+            Some(_) => UpgradeState::Faulted,
+            // Another one has ended before, and this one has gone through.
+            None if upgrade.state == UpgradeState::Faulted
+                && !upgrade.ended.is_empty()
+                && upgrade.is_through() =>
+            {
+                UpgradeState::Completed
+            }
+            None => upgrade.state,
+        };
+        wire::ComponentStatus {
+            component: change.component.to_string(),
+            to: change.to.to_string(),
+            state: words::upgrade_state(state),
+            progress: wire::Progress { successful, failed, in_progress, pending },
+            error: ended.map(|ended| ended.why.clone()),
+        }
+    };
+    upgrade.goal.changes().map(one).collect()
 }
 
 fn runs_where(runs: &Runs, few: &Few<'_>) -> wire::RunsWhere {

@@ -2,6 +2,7 @@
 
 use phasegate_core::domain::{InstanceId, PhaseName, ScaleSetName, Timestamp};
 use phasegate_core::kernel::report::{DriverWork, Few, StatusReport, Then, WaitsFor};
+use phasegate_core::rollout::Limit;
 use phasegate_wire as wire;
 
 use crate::words;
@@ -9,7 +10,12 @@ use crate::words;
 /// The text follows "waits for"; none when it waits for nothing.
 pub(super) fn waiting(report: &StatusReport<'_>, now: Timestamp) -> Option<wire::Waiting> {
     let waiting = report.waiting.as_ref()?;
-    let line = line(waiting, &report.upgrade.scale_set, now);
+    let mut line = line(waiting, &report.upgrade.scale_set, now);
+    if let WaitsFor::Resume { after } | WaitsFor::Approval { before: after } = waiting
+        && report.upgrade.is_unproven(*after)
+    {
+        line = format!("{line} (nobody of {} was upgraded: its instances were left out)", phase(*after));
+    }
     let then = match report.then {
         Some(Then::RollBack) => "; then it is rolled back",
         Some(Then::Cancel) => "; then it is cancelled",
@@ -20,14 +26,29 @@ pub(super) fn waiting(report: &StatusReport<'_>, now: Timestamp) -> Option<wire:
         WaitsFor::Line(line) => *line,
         _ => None,
     };
+    let limit = report.limit.map_or_else(String::new, |limit| limited(&limit, now));
+    // Whichever comes first: it is over by itself, or the upgrade is.
+    let ends = report.limit.and_then(|limit| limit.until);
+    let until = waiting.until().into_iter().chain(ends).min();
     Some(wire::Waiting {
         code: words::waiting_code(waiting),
-        text: format!("{line}{then}"),
+        text: format!("{line}{then}{limit}"),
         since: stopped.map(|line| line.at.to_string()),
-        until: waiting.until().map(|until| until.to_string()),
+        until: until.map(|until| until.to_string()),
         actor: Some(actor(waiting, report)),
         detail: detail(waiting),
     })
+}
+
+/// The limit of time that ends the upgrade first.
+fn limited(limit: &Limit, now: Timestamp) -> String {
+    let name = limit.name.name();
+    match limit.until {
+        Some(until) => {
+            format!("; {name} ends the upgrade in {} s", until.since(now).as_secs_f32().ceil())
+        }
+        None => format!("; {name} stands still, {} s are left", limit.left.as_secs_f32().ceil()),
+    }
 }
 
 /// Who made it wait.

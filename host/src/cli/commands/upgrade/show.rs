@@ -137,6 +137,7 @@ pub fn render_status(detail: &wire::StatusDetail) -> String {
         text.push('\n');
         text.push_str(&table(&["BATCH", "PHASE", "STATE", "INSTANCES", "STARTED", "ENDED"], &rows));
     }
+    text.push_str(&render_components(&detail.components));
     text.push_str(&render_reasons(&detail.not_yet));
     if let Some(error) = &status.error {
         text.push_str(&render_error(error, &detail.not_yet));
@@ -144,6 +145,21 @@ pub fn render_status(detail: &wire::StatusDetail) -> String {
     text.push_str(&render_runs(&detail.runs));
     text.push_str(&render_helps(&detail.helps));
     text
+}
+
+/// How it stands with each component, where there are several.
+fn render_components(components: &[wire::ComponentStatus]) -> String {
+    if components.is_empty() {
+        return String::new();
+    }
+    let row = |one: &wire::ComponentStatus| {
+        let wire::Progress { successful, failed, in_progress, pending } = one.progress;
+        let counts = [successful, failed, in_progress, pending].map(|count| count.to_string());
+        [one.component.clone(), one.to.clone(), one.state.to_string()].into_iter().chain(counts).collect()
+    };
+    let rows: Vec<Vec<String>> = components.iter().map(row).collect();
+    let heads = ["COMPONENT", "TO", "STATE", "SUCCESSFUL", "FAILED", "IN PROGRESS", "PENDING"];
+    format!("\n{}", table(&heads, &rows))
 }
 
 /// What runs where, after an end that was not meant.

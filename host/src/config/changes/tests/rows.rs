@@ -206,6 +206,10 @@ pub(super) fn policy_rows() -> Vec<Row> {
         ("bake.duration = \"PT1M\"", "bake.duration = \"PT2M\""),
         ("bake.probes = 1", "bake.probes = 2"),
         ("onBakeFailure = \"stop\"\nbake.probes = 1", "onBakeFailure = \"rollback\"\nbake.probes = 1"),
+        ("batchTimeout = \"PT10M\"", "batchTimeout = \"PT20M\""),
+        ("upgradeTimeout = \"PT1H\"", "upgradeTimeout = \"PT2H\""),
+        ("approvalTimeout = \"P1D\"", "approvalTimeout = \"P2D\""),
+        ("onTimeout = \"stop\"", "onTimeout = \"rollback\""),
     ];
     rows.into_iter().map(|(from, to)| ("#policy", from, to, Set("upgradePolicy"))).collect()
 }
