@@ -48,7 +48,7 @@ pub struct LogEntry {
     pub text: String,
     /// On which word the instance was let go, where the line is about that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub admission: Option<Admission>,
+    pub admission: Option<Box<Admission>>,
 }
 
 words! {
