@@ -8,8 +8,8 @@ use crate::plan::{Plan, PlanInput, plan};
 
 use super::batch::BatchState;
 use super::deferred::Deferred;
-use super::hooks::{self, BatchHook};
 use super::error::{UpgradeError, UpgradeErrorCode};
+use super::hooks::{self, BatchHook};
 use super::limits::{room, unhealthy_fleet};
 use super::state::{Purpose, Stage, Upgrade, UpgradeState};
 use super::step::{Step, end, fault, go};

@@ -290,7 +290,10 @@ pub(super) fn follows(
     };
     match (moment, failed) {
         // Nothing more is brought to one whose upgrade is to end.
-        (Moment::Before, None) if direction == Direction::Forward && let Some(why) = stops => {
+        (Moment::Before, None)
+            if direction == Direction::Forward
+                && let Some(why) = stops =>
+        {
             return Some(stopping::untouched(member, why, rule, now));
         }
         // Nobody looks at it any more.

@@ -84,6 +84,7 @@ fn expired(hold: Hold) -> Hold {
         }
         HoldReason::Skip(_)
         | HoldReason::Protected
+        | HoldReason::Vanished
         | HoldReason::Undecided
         | HoldReason::PluginFailed(_)
         | HoldReason::PersonSkip(_)

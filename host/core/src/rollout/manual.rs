@@ -59,8 +59,7 @@ pub(super) fn adopt(upgrade: &mut Upgrade, candidates: &[Candidate], now: Timest
     // Who was named and is gone has to be told of.
     let there: BTreeSet<&InstanceId> = candidates.iter().map(|candidate| &candidate.id).collect();
     let gone = upgrade.named.iter().filter(|id| !there.contains(id));
-    let gone: Vec<Hold> =
-        gone.map(|id| Hold::of_host(id.clone(), HoldReason::Vanished)).collect();
+    let gone: Vec<Hold> = gone.map(|id| Hold::of_host(id.clone(), HoldReason::Vanished)).collect();
     upgrade.holds.extend(gone);
     upgrade.holds.sort_by(|a, b| a.instance.cmp(&b.instance));
 }
