@@ -44,12 +44,19 @@ pub(super) async fn probe_http(
     response
 }
 
-fn request(address: &Address, settings: &HealthSettings) -> Result<Vec<u8>, ProbeError> {
+/// The bytes that are sent.
+///
+/// # Errors
+/// When the host is no text for a header.
+pub(super) fn request(address: &Address, settings: &HealthSettings) -> Result<Vec<u8>, ProbeError> {
     let default_port = match settings.protocol {
         ProbeProtocol::Http => Some(80),
         ProbeProtocol::Https => Some(443),
         ProbeProtocol::Tcp => None,
     };
+    // A zone means something on this machine alone (RFC 6874, section 4).
+    let host = address.host.split('%').next().unwrap_or_default().to_owned();
+    let address = Address { host, port: address.port };
     let host = if Some(address.port) == default_port { address.url_host() } else { address.to_string() };
     HeaderValue::try_from(&host).map_err(|_| failure::invalid("the host name is not valid"))?;
     let user_agent = match settings.profile {
@@ -95,19 +102,31 @@ async fn ask<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let answer = exchange::ask(stream, request, reading(settings)).await;
+    response(address, answer)
+}
+
+/// How an answer is read.
+pub(super) fn reading(settings: &HealthSettings) -> Reading<'_> {
     let rules = match settings.profile {
         Profile::Fleet => Rules::Readable,
         Profile::Azure => Rules::AsAzure,
     };
-    let reading = Reading { rules, body_max: settings.body_max, keep: Keep::These(&settings.headers) };
-    let answer = exchange::ask(stream, request, reading).await.map_err(|error| match error {
+    Reading { rules, body_max: settings.body_max, keep: Keep::These(&settings.headers) }
+}
+
+/// What an exchange means.
+pub(super) fn response(
+    address: &Address,
+    answer: Result<Answer, ExchangeError>,
+) -> Result<Response, ProbeError> {
+    let Answer { status, headers, body } = answer.map_err(|error| match error {
         ExchangeError::Io(error) => failure::broken(address, &error),
         ExchangeError::Response(ResponseError::BodyTooLarge(limit)) => {
             ProbeFailure::BodyTooLarge(limit).into()
         }
         ExchangeError::Response(error) => failure::invalid(&error.to_string()),
     })?;
-    let Answer { status, headers, body } = answer;
     Ok(Response { status, headers: pick_headers(&headers), body })
 }
 

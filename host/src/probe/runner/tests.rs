@@ -1,17 +1,18 @@
 //! The runner with answers made up by the test, and once with real sockets. Short real times:
 //! every wait is for a round, with a bound.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{sleep, timeout};
 
 use super::*;
 use crate::probe::failure::ProbeError;
 use crate::probe::testing::{PATIENCE, answer, listen, serve, settings, target};
-use phasegate_core::domain::{Address, HealthSettings, ProbeProtocol, Response, Round};
+use phasegate_core::domain::{Address, HealthSettings, ProbeFailure, ProbeProtocol, Response, Round};
 
-const LIMITS: Limits = Limits { in_flight_max: 100, hung_max: 50 };
+const LIMITS: Limits = Limits { in_flight_max: 100, slow_max: 50 };
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -57,7 +58,8 @@ impl Bench {
             let asking = ask(target);
             Box::pin(async move { asking.await.map_err(ProbeError::from) })
         });
-        Self { prober: Prober::start_with(Clock::start(), sink, ask, limits), rounds }
+        let prober = Prober::start_with(Clock::start(), sink, (ask, Plain::ByTasks), limits).unwrap();
+        Self { prober, rounds }
     }
 
     async fn next(&mut self) -> Round {
@@ -141,7 +143,7 @@ async fn probes_of_one_target_never_overlap() {
 #[tokio::test]
 async fn targets_that_hang_do_not_delay_the_others() {
     // Far more of them than may run at once, and each takes its place for as long as it can.
-    let limits = Limits { in_flight_max: 4, hung_max: 2 };
+    let limits = Limits { in_flight_max: 4, slow_max: 2 };
     let mut bench = Bench::new(limits, |target: Arc<Target>| async move {
         if target.facts.id.as_str().starts_with("hung") {
             sleep(ms(200)).await;
@@ -247,7 +249,7 @@ async fn no_round_comes_after_stop() {
     let sink: RoundSink = Arc::new(move |round| drop(tell.send(round)));
     let alive = Arc::downgrade(&sink);
     let ask: Ask = Arc::new(|_| Box::pin(async { Ok(ok()) }));
-    let prober = Prober::start_with(Clock::start(), sink, ask, LIMITS);
+    let prober = Prober::start_with(Clock::start(), sink, (ask, Plain::ByTasks), LIMITS).unwrap();
     for number in 0..20 {
         prober.set(made_up(&number.to_string(), ms(1), 1));
     }
@@ -265,7 +267,8 @@ async fn whole_way_with_real_sockets() {
         Ended::Round(round) => drop(sender.send(round)),
         Ended::NotAsked(missed) => panic!("{missed:?}"),
     });
-    let mut bench = Bench { prober: Prober::start(Clock::start(), Arc::default(), sink), rounds };
+    let prober = Prober::start(Clock::start(), Arc::default(), sink).unwrap();
+    let mut bench = Bench { prober, rounds };
     let good =
         serve(|stream| answer(stream, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec())).await;
     let (silent, _listener) = listen().await;
