@@ -17,7 +17,7 @@ mod crashes;
 mod tiny;
 
 /// Seeds of a normal run.
-const SEEDS: u64 = if cfg!(debug_assertions) { 500 } else { 10_000 };
+const SEEDS: u64 = if cfg!(debug_assertions) { 100 } else { 10_000 };
 
 /// Seeds that find faults which are known and not cured yet. 5503: a plugin's rollback is told in a turn in which the
 /// record is adopted, too, and what was heard and what is recorded differ. They are replayed by `PHASEGATE_SEED`, and
