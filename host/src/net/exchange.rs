@@ -1,6 +1,6 @@
 //! One HTTP/1.1 request and its whole response on a connection that the caller has opened.
 //!
-//! Deliberately does without redirects and kept connections. The caller limits the time. The reader is our own
+//! Deliberately does without redirects, and keeps no connection. The caller limits the time. The reader is our own
 //! (over `httparse`): what real servers send and browsers read, a client library refuses, and an answer that
 //! is not read is an instance that is not healthy.
 
@@ -40,6 +40,8 @@ pub(crate) struct Answer {
     pub(crate) headers: HeaderMap,
     /// At most as long as asked for; decoded.
     pub(crate) body: Vec<u8>,
+    /// Whether another request may follow on the same connection.
+    pub(crate) keeps: bool,
 }
 
 /// Sends the request and reads the response; a body longer than `body_max` bytes is not read on.

@@ -1,6 +1,6 @@
 //! The http and https probe: one GET on one new connection.
 //!
-//! Deliberately does without redirects, proxies, cookies and kept connections: the answer is the instance's
+//! Deliberately does without redirects, proxies, and cookies: the answer is the instance's
 //! own and the plugin sees it as it came, but for compression.
 
 use hyper::header::{HeaderMap, HeaderValue};
@@ -10,7 +10,9 @@ use super::connect::{Closing, connect};
 use super::failure::{self, ProbeError};
 use super::tls::Tls;
 use crate::net::exchange::{self, Answer, ExchangeError, Keep, Reading, ResponseError, Rules};
-use phasegate_core::domain::{Address, HealthSettings, ProbeFailure, ProbeProtocol, Profile, Response};
+use phasegate_core::domain::{
+    Address, HealthSettings, ProbeConnection, ProbeFailure, ProbeProtocol, Profile, Response,
+};
 
 /// Most response headers that reach a plugin.
 const HEADERS_MAX: usize = 32;
@@ -78,7 +80,8 @@ pub(super) fn request(address: &Address, settings: &HealthSettings) -> Result<Ve
     ];
     let said = &settings.request_headers;
     let is_said = |name: &str| said.iter().any(|(said, _)| said.eq_ignore_ascii_case(name));
-    let own = own.into_iter().filter(|(name, _)| !is_said(name));
+    let keeps = settings.connection == ProbeConnection::Keep;
+    let own = own.into_iter().filter(|(name, _)| !is_said(name) && !(keeps && *name == "Connection"));
     let said = said.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     // Host first, whoever says it: some servers look no further.
     let (hosts, others): (Vec<_>, Vec<_>) =
@@ -120,7 +123,7 @@ pub(super) fn response(
     address: &Address,
     answer: Result<Answer, ExchangeError>,
 ) -> Result<Response, ProbeError> {
-    let Answer { status, headers, body } = answer.map_err(|error| match error {
+    let Answer { status, headers, body, keeps: _ } = answer.map_err(|error| match error {
         ExchangeError::Io(error) => failure::broken(address, &error),
         ExchangeError::Response(ResponseError::BodyTooLarge(limit)) => {
             ProbeFailure::BodyTooLarge(limit).into()

@@ -1,6 +1,6 @@
 //! One plain probe (http or tcp) on a socket that never waits: whoever holds it says when there may be more.
 //!
-//! Knows no times, and no TLS. Keeps nothing when it has ended.
+//! Knows no times, and no TLS.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use super::failure::{ProbeError, unreachable};
 use super::http;
 use crate::net::exchange::{Answer, ExchangeError, Reader, ResponseError};
 use crate::net::shortage::{is_short_of_ports, shortage_at_connect};
-use phasegate_core::domain::{Address, HealthSettings, Profile, Response};
+use phasegate_core::domain::{Address, HealthSettings, ProbeConnection, Profile, Response};
 
 /// Most bytes that are read at one turn: then it is another one's.
 const BYTES_A_TURN: usize = 64 * 1024;
@@ -37,6 +37,8 @@ pub(super) enum Progress {
     More,
     /// It has ended.
     Ended(Result<Response, ProbeError>),
+    /// The connection was kept from a probe before, and was closed meanwhile: that says nothing.
+    Stale,
 }
 
 /// One probe on its connection.
@@ -49,6 +51,10 @@ pub(super) struct Line {
     unsent: Option<io::Error>,
     reader: Reader,
     ends_in_order: bool,
+    /// From a probe before.
+    is_kept: bool,
+    /// Another one may follow.
+    keeps: bool,
 }
 
 impl Line {
@@ -65,7 +71,30 @@ impl Line {
             unsent: None,
             reader: Reader::new(),
             ends_in_order: false,
+            is_kept: false,
+            keeps: false,
         })
+    }
+
+    /// Whether another probe may follow on the connection.
+    pub(super) fn keeps(&self) -> bool {
+        self.keeps
+    }
+
+    /// Whether a probe went before on it.
+    pub(super) fn is_kept(&self) -> bool {
+        self.is_kept
+    }
+
+    /// The same connection for another probe; none when the peer has closed it, or said something unasked.
+    pub(super) fn again(mut self) -> Option<Self> {
+        match self.stream.read(&mut [0]) {
+            Err(error) if waits(&error) => {}
+            Ok(_) | Err(_) => return None,
+        }
+        self.sent = 0;
+        (self.ends_in_order, self.is_kept, self.keeps) = (false, true, false);
+        Some(self)
     }
 
     /// The socket, to wait for it.
@@ -82,6 +111,7 @@ impl Line {
                 Err(error) if !self.is_connected && is_of_connecting(&error) => {
                     return Progress::Ended(Err(refused(&question.endpoint, &error)));
                 }
+                Err(_) if self.is_kept => return Progress::Stale,
                 Err(error) => self.unsent = Some(error),
             }
             // Nothing comes before a connection is there, and mostly nothing right after the request.
@@ -91,13 +121,18 @@ impl Line {
         }
         match self.read(question, room) {
             Ok(Some(answer)) => {
+                self.keeps = answer.keeps && question.settings.connection == ProbeConnection::Keep;
                 let response = http::response(&question.endpoint, Ok(answer));
                 self.ends_in_order = response.is_ok();
+                self.keeps &= response.is_ok() && self.sent == request.len();
                 Progress::Ended(response)
             }
             Ok(None) => Progress::Waits,
             Err(Stopped::Turn) => Progress::More,
             Err(Stopped::Failed(error)) => {
+                if self.is_kept && self.reader.is_untouched() {
+                    return Progress::Stale;
+                }
                 let error = match (error, self.unsent.take()) {
                     // It was closed at once: why, the write knows better.
                     (ExchangeError::Response(ResponseError::Nothing), Some(unsent)) => {
@@ -150,6 +185,9 @@ impl Line {
         let mut taken = 0;
         loop {
             let length = match self.stream.read(room) {
+                Ok(0) if self.is_kept && self.reader.is_untouched() => {
+                    return Err(ResponseError::Nothing.into());
+                }
                 Ok(0) => return Ok(Some(self.reader().closed(reading)?)),
                 Ok(length) => length,
                 Err(error) if waits(&error) => return Ok(None),

@@ -12,8 +12,8 @@ use tokio::time::timeout;
 use super::{Ended, Prober, RoundSink, Target};
 use crate::clock::Clock;
 use phasegate_core::domain::{
-    Address, HealthSettings, InstanceFacts, InstanceId, ProbeFailure, ProbeProtocol, Profile, Response,
-    ScaleSetName,
+    Address, HealthSettings, InstanceFacts, InstanceId, ProbeConnection, ProbeFailure, ProbeProtocol,
+    Profile, Response, ScaleSetName,
 };
 
 /// No test waits longer than this for anything.
@@ -31,6 +31,7 @@ pub(super) fn settings(protocol: ProbeProtocol) -> HealthSettings {
         grace_period: Duration::from_secs(5),
         body_max: 1_000,
         headers: vec!["content-type".to_owned(), "x-phase".to_owned()],
+        connection: ProbeConnection::Close,
         request_headers: Vec::new(),
     }
 }

@@ -81,6 +81,11 @@ impl Reader {
         }
     }
 
+    /// Whether not a byte has come.
+    pub(crate) fn is_untouched(&self) -> bool {
+        !self.anything
+    }
+
     /// Where what comes is put.
     pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.buffer
@@ -156,7 +161,7 @@ impl Reader {
 
     /// The answer, decoded.
     pub(crate) fn whole(self, reading: Reading<'_>) -> Result<Answer, ResponseError> {
-        let Some(Head { status, headers, codings, .. }) = self.head else {
+        let Some(Head { status, headers, codings, keeps, .. }) = self.head else {
             return Err(ResponseError::Closed);
         };
         let mut body = self.body;
@@ -166,7 +171,8 @@ impl Reader {
                 Rules::AsAzure => decode(coding, body, reading.body_max)?,
             };
         }
-        Ok(Answer { status, headers, body })
+        let keeps = keeps && !matches!(self.stage, Stage::ToTheEnd) && status != 101;
+        Ok(Answer { status, headers, body, keeps })
     }
 
     /// Where the head ends, with its empty line. Looks at each byte once, however slowly they come, and at

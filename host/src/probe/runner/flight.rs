@@ -36,6 +36,8 @@ pub(super) struct Limits {
     /// Of those, targets that were slow last time. Less than all, so that however many instances
     /// hang, the others are probed in time.
     pub(super) slow_max: usize,
+    /// Connections that are kept while nobody is asked.
+    pub(super) kept_max: usize,
 }
 
 impl Limits {
@@ -45,7 +47,7 @@ impl Limits {
         let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let half = descriptors.map_or(u64::MAX, |count| count / 2);
         let in_flight_max = usize::try_from(half).unwrap_or(usize::MAX).clamp(2, IN_FLIGHT_MAX);
-        Self { in_flight_max, slow_max: in_flight_max / 2 }
+        Self { in_flight_max, slow_max: in_flight_max / 2, kept_max: in_flight_max / 2 }
     }
 }
 

@@ -21,7 +21,12 @@ const ROOM: usize = 16 * 1024;
 pub(super) struct Place(usize);
 
 /// A probe that has ended.
-pub(super) type Over = (Ticket, Result<Response, ProbeError>);
+pub(super) struct Over {
+    pub(super) ticket: Ticket,
+    pub(super) outcome: Result<Response, ProbeError>,
+    /// Its connection, where another probe may follow on it.
+    pub(super) line: Option<Line>,
+}
 
 /// All sockets.
 pub(super) struct Lines {
@@ -38,7 +43,16 @@ struct Open {
     line: Line,
     ticket: Ticket,
     question: Arc<Question>,
+    to: SocketAddr,
     deadline: Instant,
+}
+
+/// How a probe began.
+pub(super) enum Began {
+    /// It goes on here.
+    At(Place),
+    /// It is over, and its connection may be used again.
+    Over(Result<Response, ProbeError>, Option<Line>),
 }
 
 impl Lines {
@@ -53,51 +67,93 @@ impl Lines {
         }
     }
 
-    /// Begins a probe. Gives where it is, or what has come of it at once.
+    /// Begins a probe, on a connection that was kept or on a new one.
     pub(super) fn open(
         &mut self,
         ticket: Ticket,
         question: &Arc<Question>,
-        to: SocketAddr,
+        (to, kept): (SocketAddr, Option<Line>),
         now: Instant,
-    ) -> Result<Place, Result<Response, ProbeError>> {
-        let mut line = Line::open(question, to).map_err(Err)?;
-        // On this machine a connection is often there at once; its request then needs no waiting for it.
-        match line.advance(question, &mut self.room) {
-            Progress::Ended(outcome) => return Err(outcome),
-            Progress::Waits | Progress::More => {}
+    ) -> Began {
+        let (mut line, progress) = match self.begin(question, to, kept.and_then(Line::again)) {
+            Ok(begun) => begun,
+            Err(error) => return Began::Over(Err(error), None),
+        };
+        if let Progress::Ended(outcome) = progress {
+            let line = line.keeps().then_some(line);
+            return Began::Over(outcome, line);
         }
         let place = Place(self.free.pop().unwrap_or(self.all.len()));
-        let both = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.registry.register(line.stream(), Token(place.0), both) {
+        if place.0 == self.all.len() {
+            self.all.push(None);
+        }
+        if let Err(error) = register(&self.registry, &mut line, place) {
             self.free.push(place.0);
-            if place.0 == self.all.len() {
-                self.all.push(None);
-            }
-            return Err(Err(unreachable(&question.endpoint, &error)));
+            return Began::Over(Err(unreachable(&question.endpoint, &error)), None);
         }
         let deadline = now + question.settings.timeout;
         self.deadlines.insert((deadline, place));
-        let open = Open { line, ticket, question: Arc::clone(question), deadline };
-        match self.all.get_mut(place.0) {
-            Some(free) => *free = Some(open),
-            None => self.all.push(Some(open)),
+        let open = Open { line, ticket, question: Arc::clone(question), to, deadline };
+        if let Some(free) = self.all.get_mut(place.0) {
+            *free = Some(open);
         }
-        Ok(place)
+        Began::At(place)
+    }
+
+    /// The first step of a probe. On this machine a connection is often there at once; its request then needs no
+    /// waiting for it. One that was kept and is closed by now is made anew, once.
+    fn begin(
+        &mut self,
+        question: &Question,
+        to: SocketAddr,
+        kept: Option<Line>,
+    ) -> Result<(Line, Progress), ProbeError> {
+        if let Some(mut line) = kept {
+            match line.advance(question, &mut self.room) {
+                Progress::Stale => {}
+                progress => return Ok((line, progress)),
+            }
+        }
+        let mut line = Line::open(question, to)?;
+        let progress = line.advance(question, &mut self.room);
+        Ok((line, progress))
     }
 
     /// Something happened on a socket. Gives the probe when it has ended.
     pub(super) fn advance(&mut self, token: Token) -> Option<Over> {
         let place = Place(token.0);
         let Open { line, question, .. } = self.all.get_mut(place.0)?.as_mut()?;
-        match line.advance(question, &mut self.room) {
-            Progress::Waits => None,
+        let mut progress = line.advance(question, &mut self.room);
+        if let Progress::Stale = progress {
+            progress = self.renew(place)?;
+        }
+        match progress {
+            // A new connection is never stale.
+            Progress::Waits | Progress::Stale => None,
             Progress::More => {
                 self.more.push(place);
                 None
             }
-            Progress::Ended(outcome) => self.take(place).map(|open| (open.ticket, outcome)),
+            Progress::Ended(outcome) => {
+                let Open { line, ticket, .. } = self.take(place)?;
+                Some(Over { ticket, outcome, line: line.keeps().then_some(line) })
+            }
         }
+    }
+
+    /// A connection that was kept was closed meanwhile: once more on a new one, in what is left of the time.
+    fn renew(&mut self, place: Place) -> Option<Progress> {
+        let Open { question, to, .. } = self.all.get(place.0)?.as_ref()?;
+        let (question, to) = (Arc::clone(question), *to);
+        let (mut line, progress) = match self.begin(&question, to, None) {
+            Ok(begun) => begun,
+            Err(error) => return Some(Progress::Ended(Err(error))),
+        };
+        if let Err(error) = register(&self.registry, &mut line, place) {
+            return Some(Progress::Ended(Err(unreachable(&question.endpoint, &error))));
+        }
+        self.all.get_mut(place.0)?.as_mut()?.line = line;
+        Some(progress)
     }
 
     /// Goes on with those that have more to read; once for each.
@@ -117,7 +173,8 @@ impl Lines {
         if now < deadline {
             return None;
         }
-        self.take(place).map(|open| (open.ticket, Err(ProbeFailure::Timeout.into())))
+        let Open { ticket, .. } = self.take(place)?;
+        Some(Over { ticket, outcome: Err(ProbeFailure::Timeout.into()), line: None })
     }
 
     /// When that is.
@@ -138,6 +195,15 @@ impl Lines {
         // The socket leaves what waits for it when it is closed.
         Some(open)
     }
+}
+
+/// Waits for a socket from now on. One that was kept is known already, under another place.
+fn register(registry: &Registry, line: &mut Line, place: Place) -> io::Result<()> {
+    let both = Interest::READABLE | Interest::WRITABLE;
+    if line.is_kept() && registry.reregister(line.stream(), Token(place.0), both).is_ok() {
+        return Ok(());
+    }
+    registry.register(line.stream(), Token(place.0), both)
 }
 
 /// What can be waited for, and a registry of it for the sockets.

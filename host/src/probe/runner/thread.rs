@@ -15,14 +15,14 @@ use tokio::time::Instant;
 use super::Name;
 use super::flight::{Ask, By, Flights, Limits, ended, send_out};
 use super::inbox::{BELL, Inbox, Message, Messages, inbox};
-use super::lines::{Lines, Over, registry};
+use super::lines::{Began, Lines, Over, registry};
 use crate::clock::Clock;
 use crate::net::dial::literal;
 use crate::net::names;
 use crate::probe::failure::{ProbeError, unreachable};
 use crate::probe::http;
 use crate::probe::lateness::{Keeping, Lateness};
-use crate::probe::line::Question;
+use crate::probe::line::{Line, Question};
 use crate::probe::schedule::{Lane, Schedule, Slot, Start, Ticket, first_due};
 use crate::probe::{RoundSink, Target};
 use phasegate_core::domain::{ProbeFailure, ProbeProtocol, Response};
@@ -73,6 +73,9 @@ pub(super) struct Reactor {
     schedule: Schedule,
     flights: Flights,
     lines: Lines,
+    /// Connections for the next probe, with the life that they are of.
+    kept: BTreeMap<Slot, (u64, Line)>,
+    kept_max: usize,
 }
 
 impl Reactor {
@@ -104,6 +107,8 @@ impl Reactor {
             schedule: Schedule::default(),
             flights: Flights::new(limits),
             lines,
+            kept: BTreeMap::new(),
+            kept_max: limits.kept_max,
         };
         Ok((reactor, inbox))
     }
@@ -188,14 +193,17 @@ impl Reactor {
         let ticket = start.ticket;
         let by = match question.map(|question| (address(&question), question)) {
             Some((Some(to), question)) => {
-                let opened = to
-                    .map_err(|error| Err(unreachable(&question.endpoint, &error)))
-                    .and_then(|to| self.lines.open(ticket, &question, to, Instant::now()));
-                match opened {
-                    Ok(place) => By::Line(place),
-                    Err(outcome) => {
+                let kept = self.kept.remove(&start.slot).filter(|(epoch, _)| *epoch == target.epoch);
+                let kept = kept.map(|(_, line)| line);
+                let began = match to {
+                    Ok(to) => self.lines.open(ticket, &question, (to, kept), Instant::now()),
+                    Err(error) => Began::Over(Err(unreachable(&question.endpoint, &error)), None),
+                };
+                match began {
+                    Began::At(place) => By::Line(place),
+                    Began::Over(outcome, line) => {
                         self.flights.add(start, target, started_at, By::Nobody);
-                        return self.land((ticket, outcome));
+                        return self.land(Over { ticket, outcome, line });
                     }
                 }
             }
@@ -207,11 +215,11 @@ impl Reactor {
         self.flights.add(start, target, started_at, by);
     }
 
-    fn land(&mut self, (ticket, outcome): Over) {
-        self.over(ticket, Some(outcome));
+    fn land(&mut self, over: Over) {
+        self.over(over.ticket, Some(over.outcome), over.line);
     }
 
-    fn over(&mut self, ticket: Ticket, outcome: Option<Result<Response, ProbeError>>) {
+    fn over(&mut self, ticket: Ticket, outcome: Option<Result<Response, ProbeError>>, line: Option<Line>) {
         let Some(landed) = self.flights.land(ticket) else { return };
         let finished_at = self.clock.now();
         let took = finished_at.since(landed.started_at);
@@ -219,6 +227,11 @@ impl Reactor {
         let lane = if has_hung || took > SLOW_AFTER { Lane::Slow } else { Lane::Prompt };
         let now = self.now();
         self.schedule.finish(landed.slot, ticket, now, lane);
+        if let Some(line) = line
+            && self.kept.len() < self.kept_max
+        {
+            self.kept.insert(landed.slot, (landed.target.epoch, line));
+        }
         if let Some(outcome) = outcome {
             self.lateness.ended(took, &outcome);
             (self.sink)(ended(&landed, outcome, finished_at));
@@ -231,6 +244,7 @@ impl Reactor {
             Message::Remove(name) => {
                 if let Some(slot) = self.slots.remove(&name) {
                     self.targets.remove(&slot);
+                    self.kept.remove(&slot);
                     self.schedule.remove(slot);
                     let left = self.flights.abandon(slot);
                     self.give_up(left);
@@ -242,7 +256,7 @@ impl Reactor {
                     self.schedule.hasten(*slot, latest);
                 }
             }
-            Message::Over(ticket, outcome) => self.over(ticket, outcome),
+            Message::Over(ticket, outcome) => self.over(ticket, outcome, None),
             Message::Stop => {}
         }
     }
@@ -256,6 +270,8 @@ impl Reactor {
         let known = Known { target: Arc::new(target), question };
         if let Some(slot) = self.slots.get(&name).copied() {
             let old = self.targets.insert(slot, known);
+            // It may be elsewhere now, or be asked in another way.
+            self.kept.remove(&slot);
             self.schedule.set_interval(slot, interval, now);
             if old.is_some_and(|old| epoch > old.target.epoch) {
                 self.schedule.renew(slot, now);
