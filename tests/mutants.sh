@@ -101,11 +101,11 @@ plan=plan/mod.rs group=plan/group.rs admission=rollout/admission.rs gate=rollout
 limits=rollout/limits.rs waiting=rollout/waiting.rs live=rollout/live.rs member=rollout/member.rs
 rollback=rollout/rollback.rs deferred=rollout/deferred.rs
 
-mutant skip $plan '            return Class::Held(HoldReason::Skip(detail.clone()));' '            { let _ = detail; None }'
+mutant skip $plan '            Err(HoldReason::Skip(detail.clone()))' '            { let _ = detail; Ok(None) }'
 mutant protection $plan 'if candidate.protection.from_scale_set_actions {' 'if false {'
-mutant undecided $plan 'Standing::Undecided => return Class::Held(HoldReason::Undecided),' 'Standing::Undecided => None,'
-mutant unknown $plan 'return Class::Held(HoldReason::Unknown(detail.clone())),' '{ let _ = detail; None }'
-mutant already-there $plan 'if candidate.is_at(input.goal) {' 'if false {'
+mutant undecided $plan 'Standing::Undecided => Err(HoldReason::Undecided),' 'Standing::Undecided => Ok(None),'
+mutant unknown $plan 'Standing::Unknown { detail, .. } => Err(HoldReason::Unknown(detail.clone())),' 'Standing::Unknown { .. } => Ok(None),'
+mutant already-there $plan 'if input.there == There::Stays && candidate.is_at(input.goal) {' 'if false {'
 mutant phase-order $plan 'phase: phase.map_or(PhaseOrder::Last, PhaseOrder::Number),' 'phase: PhaseOrder::Last,'
 mutant phase-last-first $group '    Number(Phase),
     Last,' '    Last,
@@ -114,7 +114,8 @@ mutant zone-border $plan 'zone: if rolling.enable_cross_zone_upgrade {' 'zone: i
 mutant update-domain-border $plan '        update_domain: candidate.update_domain,
     })' '        update_domain: None,
     })'
-mutant silence-takes-back-skip plan/standing.rs 'Some((before, _)) if before.participation != Participation::Proceed => decided(before),' ''
+mutant silence-takes-back-skip plan/standing.rs 'Some((before, _)) if before.participation != Participation::Proceed => stands_in(before),' ''
+mutant phase-is-lost-with-the-health plan/standing.rs 'decision.phase.or(answered_phase)' 'answered_phase'
 mutant budget-check $limits 'limit.is_exceeded_by(fleet.unhealthy_count(), fleet.total())' 'limit.is_exceeded_by(0, fleet.total())'
 mutant room $admission 'if upgrade.is_forward() { room(upgrade, number, fleet) }' 'if false { room(upgrade, number, fleet) }'
 mutant room-forgets-the-rest $limits 'if !stays && !fleet.health(id).is_unhealthy() && !doubted.contains(id) {' 'if !stays && fleet.health(id).is_unhealthy() {'
@@ -141,7 +142,7 @@ mutant live-forgets-the-touched $live 'is_none_or(|member| member.state == Membe
 mutant live-defers-for-ever $live 'if late { expired(hold) } else { hold }' 'hold'
 mutant next-part $member 'return MemberState::Applying { since: now, part };' 'let _ = part;'
 mutant parts-back-in-order $member 'self.parts.iter().rposition(Part::is_to_be_restored)' 'self.parts.iter().position(Part::is_to_be_restored)'
-mutant manual-overrides-protection rollout/manual.rs 'wanted().filter(|candidate| !is_protected(candidate))' 'wanted()'
+mutant manual-overrides-protection rollout/manual.rs 'wanted().filter(|one| !is_protected(one) && !has_nothing(one))' 'wanted().filter(|one| !has_nothing(one))'
 mutant checkpoint $waiting 'if let Some(checkpoint) = checkpoint(upgrade) {' 'if let Some(checkpoint) = checkpoint(upgrade).filter(|_| false) {'
 mutant not-now-joins-too-early rollout/adopt.rs 'take_while(|before| **before < phase)' 'take_while(|before| false && **before < phase)'
 mutant not-now-is-not-asked-again $deferred 'upgrade.deferred.retain(|id, _| !due.contains(id));' 'upgrade.deferred.clear();'
@@ -161,7 +162,7 @@ mutant brake-of-a-rollback $gate 'upgrade.purpose != Purpose::Manual && limit.is
     let code'
 mutant stop-leaves-the-driver-at-it rollout/stopping.rs 'if ends {' 'if false && ends {'
 mutant stop-does-not-wait-for-the-driver rollout/stopping.rs 'if upgrade.members.in_flight().next().is_some() {' 'if false {'
-mutant stop-leaves-the-judged-of-the-batch rollout/stopping.rs 'member.try_again_to_restore();' ''
+mutant stop-leaves-the-judged-of-the-batch rollout/stopping.rs 'back.try_again_to_restore();' ''
 mutant resume-is-for-ever $step 'Wish::Resume if upgrade.paused => upgrade.paused = false,' 'Wish::Resume if upgrade.paused => {
             upgrade.paused = false;
             upgrade.resumed.extend(waiting::checkpoint_behind(upgrade));
@@ -178,7 +179,7 @@ mutant attempt-counts $step 'member.attempt += 1;' 'member.attempt = 1;'
 mutant restore-target $member 'part.way_back().map(|previous| (&part.component, previous))' 'Some((&part.component, &part.target))'
 mutant rollback-target $rollback 'let target = part.way_back()?.clone();' 'let target = part.target.clone();'
 mutant rollback-of-the-untouched $rollback 'Way::InPlace if member.is_touched() => {}' 'Way::InPlace => {}'
-mutant rollback-of-the-restored rollout/part.rs 'PartState::Failed { restored: Restored::Yes, .. } => false,' 'PartState::Failed { restored: Restored::Yes, .. } => true,'
+mutant rollback-of-the-restored rollout/part.rs 'Restored::Yes | Restored::NotNeeded, .. } => false,' 'Restored::NotNeeded, .. } => false,'
 mutant rollback-order $rollback 'for batch in upgrade.batches.iter().rev() {' 'for batch in upgrade.batches.iter() {'
 mutant resume-asks-again $step '        ask(upgrade, &instance, out);
     }
@@ -229,10 +230,12 @@ mutant kernel-requests-are-never-forgotten $requests 'while self.by_key.len() > 
 mutant kernel-epoch-is-not-compared kernel/state/instance.rs 'if decided.epoch != self.epoch {' 'if false {'
 mutant kernel-no-new-life-with-an-effect kernel/perform.rs 'if life == Life::New {' 'if false {'
 mutant kernel-busy-is-not-compared kernel/state.rs 'busy.is_some_and(|busy| busy.operation == *operation)' 'busy.is_some()'
-mutant kernel-in-force-is-ignored kernel/state.rs 'in_force: self.in_force,' 'in_force: None,'
+mutant kernel-in-force-is-ignored kernel/state/standing.rs 'in_force: self.in_force,' 'in_force: None,'
 mutant kernel-first-of-a-generation-wakes-none $judged 'set.dirty |= first || before' 'set.dirty |= before'
-mutant kernel-done-is-believed $done '(Some(seen), Some(wanted)) if seen != wanted => {' '(Some(seen), Some(wanted)) if false && seen != wanted => {'
-mutant kernel-late-sight-is-recorded $done 'if instance.epoch != epoch {' 'if false {'
+mutant kernel-done-is-believed $done '(Seen::Version(seen), Some(wanted), _) if seen != wanted => {' '(Seen::Version(seen), Some(wanted), _) if false && seen != wanted => {'
+mutant kernel-late-sight-is-recorded kernel/sight.rs 'if instance.looking.get(&component) != Some(&epoch) {' 'if false {'
+mutant kernel-admission-names-the-latest kernel/state/standing.rs '(Basis::Answered, Some(answered)) => {' '(Basis::Answered, Some(answered)) if answered.at.0 < 0 => {'
+mutant kernel-doubt-has-no-line kernel/doubts.rs 'told(set, Doubt::Began { silent, of }, now, out);' ''
 mutant kernel-failed-start-is-left $done 'instance.retry_at = Some(now.at + START_AGAIN.after(1, instance.epoch));' ''
 mutant kernel-failed-start-stays-healthy $done 'instance.fold.stopped();' ''
 mutant kernel-failed-start-is-not-down $done 'instance.down = true;' ''
@@ -241,7 +244,7 @@ mutant health-second-grace-period health/fold.rs 'self.observed = Some(fail_stat
         self.streak = 0;'
 mutant kernel-late-note kernel/note.rs 'if at >= instance.applied_at {' 'if true {'
 mutant kernel-another-plan-is-started $start 'check_digest(&plan, wanted)?;' 'let _ = wanted;'
-mutant kernel-quarantine-is-not-asked $start 'check_quarantine(set, &goal, options.quarantined)?;' ''
+mutant kernel-quarantine-is-not-asked $start 'check_quarantine(set, &goal, quarantined)?;' 'let _ = quarantined;'
 mutant kernel-quarantine-is-not-written $ended 'out.writes.push(Write::Quarantine(name.clone(), change, Some(error.message.clone())));' 'let _ = change;'
 mutant kernel-quarantine-is-not-lifted $start 'set.quarantined.remove(change);
         out.writes.push(Write::Quarantine(name.clone(), change.clone(), None));' 'set.quarantined.remove(change);'

@@ -115,7 +115,7 @@ impl Clock {
             let then = Duration::from_millis(stored.since_boot.unsigned_abs());
             stored.at + started.saturating_sub(then)
         } else {
-            date.max(stored.at)
+            over_a_boot(stored, date)
         };
         Self { anchor, started }
     }
@@ -126,7 +126,7 @@ impl Clock {
         let since_boot = read(BOOT);
         let at = self.anchor + since_boot.saturating_sub(self.started);
         let since_boot = i64::try_from(since_boot.as_millis()).unwrap_or(i64::MAX);
-        Anchor { boot: boot().to_owned(), since_boot, at }
+        Anchor { boot: boot().to_owned(), since_boot, at, date: Some(wall()) }
     }
 
     /// A new one, for what is given a clock.
@@ -157,6 +157,15 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.anchor + self.elapsed()
+    }
+}
+
+/// Where the time of a fleet stands after a boot of the machine: as much has passed as the date says, from date to date
+/// and never less than nothing. A step of the date before the boot is no time that has passed.
+fn over_a_boot(stored: &Anchor, date: Timestamp) -> Timestamp {
+    match stored.date {
+        Some(then) => stored.at + date.since(then.date()),
+        None => date.max(stored.at),
     }
 }
 
@@ -200,6 +209,26 @@ mod tests {
         }
         let other = Anchor { boot: "another".to_owned(), at: Timestamp(i64::MAX / 2), ..stood };
         assert!(Clock::resume(Some(&other)).now() >= other.at, "never back, on another boot neither");
+    }
+
+    #[test]
+    fn over_a_boot_only_what_passed_from_date_to_date_counts() {
+        let (noon, hour) = (1_765_000_000_000, 3_600_000);
+        let anchor = |at: i64, date: Option<i64>| Anchor {
+            boot: "the one before".to_owned(),
+            since_boot: 5,
+            at: Timestamp(at),
+            date: date.map(WallTime),
+        };
+        let minute = 60_000;
+        for (moved, what) in [(hour, "set forward"), (-hour, "set back"), (0, "left alone")] {
+            let stored = anchor(noon, Some(noon + moved));
+            let resumed = over_a_boot(&stored, Timestamp(noon + moved + minute));
+            assert_eq!(resumed, Timestamp(noon + minute), "{what} while the host ran, then off for a minute");
+        }
+        let back = over_a_boot(&anchor(noon, Some(noon)), Timestamp(noon - hour));
+        assert_eq!(back, Timestamp(noon), "set back while it was off: nothing, and not less");
+        assert_eq!(over_a_boot(&anchor(noon, None), Timestamp(noon + hour)), Timestamp(noon + hour));
     }
 
     #[test]

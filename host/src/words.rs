@@ -2,7 +2,7 @@
 //! new one does not go out before a word for it was chosen. Makes no sentences.
 
 use phasegate_core::domain::{
-    Health, Participation, PersonsWord, ProcessState, RollingUpgradePolicy, Runs, WordKind,
+    Health, Participation, PersonsWord, PluginStamp, ProcessState, RollingUpgradePolicy, Runs, WordKind,
 };
 use phasegate_core::kernel::report::WaitsFor;
 use phasegate_core::plan::{BatchTime, Finding, HoldReason, Resolved};
@@ -153,12 +153,19 @@ pub(crate) fn limits(policy: &RollingUpgradePolicy, resolved: &Resolved) -> wire
     }
 }
 
+/// Which code decided.
+pub(crate) fn stamp(stamp: &PluginStamp) -> wire::Stamp {
+    let PluginStamp { name, digest, generation } = stamp;
+    wire::Stamp { name: name.to_string(), digest: digest.to_string(), generation: generation.0 }
+}
+
 /// What a line of the trail is called.
 pub(crate) fn log_kind(what: &What) -> wire::LogKind {
     match what {
         What::Start { .. } => wire::LogKind::Start,
         What::Plan { .. } => wire::LogKind::Plan,
         What::Decision { .. } | What::MindChanged { .. } => wire::LogKind::Decision,
+        What::Admitted(_) => wire::LogKind::Admitted,
         What::Hold { .. } | What::Leaves { .. } => wire::LogKind::Hold,
         What::Apply { .. } | What::ApplyBeside { .. } => wire::LogKind::Apply,
         What::Applied { .. } | What::AppliedBeside { .. } => wire::LogKind::Applied,
@@ -179,6 +186,7 @@ pub(crate) fn log_kind(what: &What) -> wire::LogKind {
         What::Word { note: WordNote::Said { kind, .. } } => log_word(*kind),
         What::Word { note: WordNote::Released { .. } | WordNote::Over { .. } } => wire::LogKind::Release,
         What::Line { .. } => wire::LogKind::Line,
+        What::SelfDoubt { .. } => wire::LogKind::SelfDoubt,
         What::Record { state: HoldState::Holds { .. } } => wire::LogKind::Held,
         What::Record { state: HoldState::Adopted { .. } } => wire::LogKind::Adopted,
         What::Process { state: ProcessState::Exited, .. } => wire::LogKind::Exited,

@@ -302,3 +302,25 @@ fn a_check_makes_no_request_that_it_does_not_announce() {
     let inspected = site.json(&["plugin", "inspect", &reference]);
     assert_eq!((&inspected["fits"], &inspected["digest"]), (&true.into(), &digest(&azure_health()).into()));
 }
+
+#[test]
+fn what_it_means_that_nobody_is_asked_is_said() {
+    let site = Site::new();
+    let toml = fleet::databases(1).toml();
+    site.write("phasegate.toml", &toml);
+    let said = |site: &Site| {
+        let all = site.json(&["check"])["warnings"].as_array().unwrap().clone();
+        all.into_iter().find(|one| one["code"] == "not-observed")
+    };
+    assert_eq!(said(&site), None, "the host knows what it runs");
+    let driver = toml.find("[scaleSets.driver]").unwrap();
+    let model = toml.find("[scaleSets.model]").unwrap();
+    let command = "[scaleSets.driver]\nkind = \"command\"\ncommand = [\"true\", \"{version}\"]\n";
+    site.write("phasegate.toml", format!("{}{command}{}", &toml[..driver], &toml[model..]));
+    let warning = said(&site).unwrap();
+    let text = warning["message"].as_str().unwrap();
+    assert!(text.contains("driver.observe") && text.contains("model.version = \"v1\""), "{text}");
+    let seen = format!("{command}observe = [\"cat\", \"v\"]\n");
+    site.write("phasegate.toml", format!("{}{seen}{}", &toml[..driver], &toml[model..]));
+    assert_eq!(said(&site), None);
+}

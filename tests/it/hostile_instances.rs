@@ -118,7 +118,12 @@ fn each_kind_gets_its_reason_and_harms_nobody() {
         let instance = &instances[index];
         let good = *kind == "good";
         assert_eq!(instance["health"], if good { "Healthy" } else { "Unknown" }, "{kind}: {instance}");
-        assert_eq!(instance["participation"], if good { "proceed" } else { "skip" }, "{kind}: {instance}");
+        let held = instance["held"]["code"].as_str().unwrap_or("no");
+        assert_eq!(held, if good { "no" } else { "unknown" }, "{kind}: {instance}");
+        assert_eq!(
+            instance["participation"], "proceed",
+            "the host's doubt is no word of the plugin: {instance}"
+        );
         assert!(instance["reason"].as_str().unwrap().contains(reason), "{kind}: {instance}");
     }
     assert_eq!(instances[8]["health"], "Unknown", "refused");
@@ -144,7 +149,7 @@ fn a_stranger_on_the_port_is_not_the_instance() {
     let host = site.host();
     wait_for("a health that is not the stranger's", || {
         let instance = site.instances().remove(0);
-        let held = instance["participation"] == "skip" && instance["health"] == "Unknown";
+        let held = instance["held"]["code"] == "unknown" && instance["health"] == "Unknown";
         (held && instance["reason"].as_str().unwrap().contains("exited with code 1")).then_some(())
     });
     host.stop();

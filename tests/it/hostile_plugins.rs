@@ -68,11 +68,10 @@ model = {{ version = "v1" }}
         for instance in set["instances"].as_array().unwrap() {
             let good = name == "good";
             assert_eq!(instance["health"], if good { "Healthy" } else { "Unknown" }, "{name}: {instance}");
-            assert_eq!(
-                instance["participation"],
-                if good { "proceed" } else { "skip" },
-                "{name}: {instance}"
-            );
+            let says = instance["participation"].as_str().unwrap_or("nothing");
+            assert_eq!(says, if good { "proceed" } else { "nothing" }, "{name}: {instance}");
+            let held = instance["held"]["code"].as_str().unwrap_or("no");
+            assert_eq!(held, if good { "no" } else { "plugin-failed" }, "{name}: {instance}");
             if !good {
                 let reason = instance["reason"].as_str().unwrap();
                 assert!(reason.contains(&format!("plugin `{name}`")), "names the plugin: {reason}");

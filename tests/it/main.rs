@@ -60,5 +60,6 @@ mod taken_back;
 mod tidy;
 mod trust;
 mod upgrade;
+mod views;
 mod ways_back;
 mod wishes;

@@ -10,16 +10,16 @@ fn what_becomes_of_instances_while_their_plugin_fails_changes_at_once() {
     site.write("db.wasm", guest("poison"));
     let host = started(&site);
     (0..4).for_each(|instance| answers.say(instance, "X"));
-    let all = |participation: &str| {
-        site.wait_for_instances(participation, |instance| {
-            instance["health"] == "Unknown" && instance["participation"] == participation
+    let all = |held: &str| {
+        site.wait_for_instances(held, |instance| {
+            instance["health"] == "Unknown" && instance["held"]["code"].as_str().unwrap_or("no") == held
         });
     };
-    all("proceed");
-    for (from, to, participation) in [("azure", "hold", "skip"), ("hold", "azure", "proceed")] {
+    all("no");
+    for (from, to, held) in [("azure", "hold", "plugin-failed"), ("hold", "azure", "no")] {
         edit(&site, &format!("onFailure = \"{from}\""), &format!("onFailure = \"{to}\""));
         assert_eq!(site.json(&["reload"])["changed"], serde_json::json!(["plugin `db`"]));
-        all(participation);
+        all(held);
         assert_eq!(generation(&site), 1, "the component is the same");
         let plan = site.json(&["upgrade", "plan", "orders", "--to", "v2"]);
         assert_eq!(plan["batches"].as_array().unwrap().is_empty(), to == "hold", "{plan}");

@@ -21,7 +21,7 @@ use crate::demo::database::DatabaseArgs;
 pub use plugin::{PluginArgs, PluginOf, PluginVerb, ReplayArgs, StrategyArg, SwapArgs};
 pub use upgrade::{
     BypassArgs, CancelArgs, ExplainArgs, ListArgs, LogArgs, LogOfArgs, RollbackArgs, StartArgs, StatusArgs,
-    StatusOf, UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb,
+    StatusOf, UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb, WishArgs,
 };
 
 /// Rolls an upgrade through a fleet in the order that the application says is safe.
@@ -308,6 +308,9 @@ pub enum LineVerb {
     },
     /// Let upgrades go on
     Start {
+        /// Why; goes into the audit trail
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
         /// How to print.
         #[command(flatten)]
         output: OutputArgs,

@@ -51,6 +51,11 @@ pub trait KindSettings: fmt::Debug + Any + Send + Sync {
     /// What to add before extensions can be installed; none when they can.
     fn lacks_for_extensions(&self) -> Option<&'static str>;
 
+    /// The key to add before the site can be asked what an instance runs; none when it can be, or the host knows.
+    fn lacks_for_looking(&self) -> Option<&'static str> {
+        None
+    }
+
     /// The program that installs extensions, for a driver that does not do it itself.
     fn extension_program(&self) -> Option<ExtensionProgram> {
         None

@@ -70,6 +70,7 @@ pub(super) fn recorded(said: &Said, write: &Write) {
     match what {
         What::Decision { .. }
         | What::MindChanged { .. }
+        | What::Admitted(_)
         | What::Apply { .. }
         | What::Applied { .. }
         | What::ApplyBeside { .. }
@@ -90,7 +91,7 @@ pub(super) fn recorded(said: &Said, write: &Write) {
         }
         What::PluginTrouble { .. } => tracing::error!(%scale_set, "{code}: {entry}"),
         // Said when it came.
-        What::Process { .. } => {}
+        What::Process { .. } | What::SelfDoubt { .. } => {}
         What::Start { .. }
         | What::Plan { .. }
         | What::Hold { .. }
@@ -108,17 +109,21 @@ pub(super) fn recorded(said: &Said, write: &Write) {
     }
 }
 
-/// Says which instances changed their health, and what drivers complain about.
-pub(super) fn changed(remembered: &mut Said, changes: &Changes) {
-    for (scale_set, instance, before, after) in &changes.health {
-        tracing::info!(%scale_set, %instance, "health {} -> {}", before.name(), after.name());
-    }
+/// Says what plugins have to say: once it is recorded, because a takeover that is not recorded is none.
+pub(super) fn plugins(changes: &Changes) {
     for said in &changes.said {
         match said.loudness() {
             Loudness::Info => tracing::info!("{said}"),
             Loudness::Warning => tracing::warn!("{said}"),
             Loudness::Error => tracing::error!("{said}"),
         }
+    }
+}
+
+/// Says which instances changed their health, and what drivers complain about.
+pub(super) fn changed(remembered: &mut Said, changes: &Changes) {
+    for (scale_set, instance, before, after) in &changes.health {
+        tracing::info!(%scale_set, %instance, "health {} -> {}", before.name(), after.name());
     }
     for (scale_set, doubt) in &changes.doubts {
         match doubt {

@@ -237,6 +237,7 @@ impl Shell {
             }
             recorded = writes;
         }
+        say::plugins(&turn.changed);
         self.inside.announcer.begins();
         self.follow(turn, if recorded.is_empty() { Haste::None } else { Haste::Now });
         // After the view: who hears of a line and looks finds what it tells of.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Stamp;
+use super::{Health, Participation, Stamp};
 
 /// What a plugin has done since the host began.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
@@ -34,6 +34,29 @@ pub struct Evaluation {
     pub unchanged: bool,
 }
 
+/// On which word an instance was let go.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Admission {
+    /// When; RFC 3339, UTC.
+    pub at: String,
+    /// Number of its batch, from 1.
+    pub batch: usize,
+    /// Its phase there; null is the last one.
+    pub phase: Option<u32>,
+    /// Its committed health then.
+    pub health: Health,
+    /// What its plugin had said of its taking part; null where it had said nothing.
+    pub participation: Option<Participation>,
+    /// When the probe had ended that it answered so; null where the application had said nothing.
+    pub answered_at: Option<String>,
+    /// When the plugin was asked about that answer, or about the same one before.
+    pub judged_at: Option<String>,
+    /// Which code had said so.
+    pub plugin: Option<Stamp>,
+}
+
 /// `GET /v1/scale-sets/NAME/explain/INSTANCE`, `upgrade explain --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -49,9 +72,13 @@ pub struct Explanation {
     pub verdict: String,
     /// RFC 3339, UTC.
     pub at: String,
-    /// The plugin had failed, and this older decision of it was used; null where the latest one was.
+    /// The latest probe had brought nothing, or the plugin had failed, and this older decision was used; null where the
+    /// latest one was.
     #[serde(default)]
     pub stands_in: Option<String>,
+    /// On which word it was let go with its batch; null where it was not.
+    #[serde(default)]
+    pub admission: Option<Admission>,
     /// Which code decided.
     pub plugin: Option<Stamp>,
     /// What it was asked; null when that is not in the recording.

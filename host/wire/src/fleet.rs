@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::words::words;
 
-use super::{Evaluation, Override, QuarantinedVersion};
+use super::{Evaluation, HoldCode, Override, QuarantinedVersion};
 
 /// `GET /v1/fleet`, `fleet --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -52,10 +52,14 @@ pub struct Instance {
     pub labels: BTreeMap<String, String>,
     /// As committed.
     pub health: Health,
-    /// Phase; null means the last one, or not known yet.
+    /// Phase, also while the health is Unknown; null means the last one, or not known yet.
     pub phase: Option<u32>,
-    /// Null before the first decision.
+    /// What its plugin says; null before its first decision, and while it fails. Why the host leaves the instance alone
+    /// is `held`.
     pub participation: Option<Participation>,
+    /// Why no upgrade would touch it now; left out when one may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<HeldBack>,
     /// One line for people.
     pub reason: Option<String>,
     /// Version that it runs; null when nothing runs or nobody can tell, as `versionState` says.
@@ -85,6 +89,16 @@ pub struct Instance {
     /// The plugin fails now, and an older decision of it is used (`onFailure = "last-good"`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stands_in: Option<StandsIn>,
+}
+
+/// Why the host leaves an instance alone.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct HeldBack {
+    /// Why, for programs.
+    pub code: HoldCode,
+    /// One line for people.
+    pub reason: String,
 }
 
 /// An older decision that is used because the plugin fails now.

@@ -29,10 +29,10 @@ mod words;
 
 pub use check::{Check, CheckProblem, CheckScaleSet, CheckWarning};
 pub use data::{Data, DataCheck};
-pub use decision::{Evaluation, Explanation, PluginCounts};
+pub use decision::{Admission, Evaluation, Explanation, PluginCounts};
 pub use error::{Error, ErrorBody, ErrorCode, ErrorDetail};
 pub use event::{CurrentBatch, Ending, Event, Following, HealthChange, NotYet, Recorded, UpgradeProgress};
-pub use fleet::{Fleet, Health, Instance, Participation, ScaleSet, Stamp, StandsIn, VersionState};
+pub use fleet::{Fleet, Health, HeldBack, Instance, Participation, ScaleSet, Stamp, StandsIn, VersionState};
 pub use host::{HealthCounts, HostStanding, ScaleSetSummary, ScaleSets, UpgradeSummary, Version};
 pub use line::Line;
 pub use log::{Log, LogEntry, LogKind};

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::decision::Admission;
 use crate::words::words;
 
 /// `GET /v1/scale-sets/NAME/log`, `upgrade log --json`.
@@ -45,6 +46,9 @@ pub struct LogEntry {
     pub reason: Option<String>,
     /// One line for people.
     pub text: String,
+    /// On which word the instance was let go, where the line is about that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admission: Option<Admission>,
 }
 
 words! {
@@ -56,6 +60,8 @@ words! {
         Plan = "plan",
         /// An instance takes part.
         Decision = "decision",
+        /// An instance is let go with its batch, and on which word.
+        Admitted = "admitted",
         /// An instance is left alone.
         Hold = "hold",
         /// A driver is asked to bring a version.
@@ -118,6 +124,8 @@ words! {
         Release = "release",
         /// The line was stopped, or goes on.
         Line = "line",
+        /// The host doubts what it sees, trusts it again, or did not look for a while.
+        SelfDoubt = "self-doubt",
         /// The host holds because of its record.
         Held = "held",
         /// A person adopted the record.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::fleet::VersionState;
+use crate::fleet::{Participation, VersionState};
 use crate::words::words;
 
 /// `upgrade plan --json`.
@@ -143,6 +143,12 @@ pub struct Hold {
     /// Why, for programs; left out where it is not left alone but only not upgraded yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<HoldCode>,
+    /// Its phase, where its plugin has named one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<u32>,
+    /// What its plugin says of its taking part, which is something else than why the host leaves it alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub participation: Option<Participation>,
 }
 
 words! {
@@ -194,6 +200,8 @@ words! {
         FleetUnhealthy = "fleet-unhealthy",
         /// The line is stopped.
         LineStopped = "line-stopped",
+        /// Nobody is asked what instances run, so that the driver's word counts.
+        NotObserved = "not-observed",
         /// Nothing pins a component that is fetched.
         Unpinned = "unpinned",
         /// A component was not fetched, so it was not checked.

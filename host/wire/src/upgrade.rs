@@ -31,6 +31,9 @@ pub struct StartRequest {
     /// Why the freeze and the stopped line of now do not hold it.
     #[serde(default)]
     pub bypass: Option<String>,
+    /// Why, one line for people; a `bypass` says why, too, and goes before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Also bring it to instances that have it already.
     #[serde(default)]
     pub reapply: bool,

@@ -6,16 +6,17 @@
 
 use std::time::Duration;
 
-use super::out::{Out, SelfDoubt};
+use super::out::{About, Out, SelfDoubt};
 use super::state::{Fleet, SetState};
-use crate::domain::{InstanceId, Now, Timestamp};
+use crate::domain::{By, InstanceId, Now, Timestamp};
+use crate::record::audit::{Doubt, What};
 use crate::rollout::{Event, Progress};
 
 /// One silent instance proves nothing about the host.
 const SILENT_LEAST: usize = 2;
 
 /// Nobody was looked at for so long, and nobody is judged by that time.
-pub(super) fn stood_still(fleet: &mut Fleet, length: Duration) {
+pub(super) fn stood_still(fleet: &mut Fleet, length: Duration, now: Now, out: &mut Out) {
     for name in fleet.names(|_| true) {
         let Some(set) = fleet.change(&name) else { continue };
         let ids: Vec<InstanceId> = set.instances().map(|instance| instance.spec.id.clone()).collect();
@@ -25,6 +26,7 @@ pub(super) fn stood_still(fleet: &mut Fleet, length: Duration) {
         if set.active().is_some() {
             set.answers.push(Event::StoodStill(length));
         }
+        told(set, Doubt::StoodStill { seconds: length.as_secs() }, now, out);
     }
 }
 
@@ -37,6 +39,13 @@ pub(super) fn suspect(set: &mut SetState, now: Now, out: &mut Out) {
     set.dirty = true;
     let (silent, of) = (set.evidence().silent().len(), untouched(set));
     out.changes.doubts.push((set.spec.name.clone(), SelfDoubt::Began { silent, of }));
+    told(set, Doubt::Began { silent, of }, now, out);
+}
+
+/// The line of the trail: why an upgrade did not go on.
+fn told(set: &SetState, doubt: Doubt, now: Now, out: &mut Out) {
+    let about = set.active().map_or(About::set(&set.spec.name), |upgrade| About::upgrade(upgrade, None));
+    out.audit(about, By::host(), What::SelfDoubt { doubt }, now);
 }
 
 /// Somebody has answered: the others may have been silent by themselves.
@@ -58,6 +67,7 @@ pub(super) fn trust(set: &mut SetState, now: Now, out: &mut Out) {
         set.change(&id, |instance| instance.was_not_heard(now.at.since(since)));
     }
     out.changes.doubts.push((set.spec.name.clone(), SelfDoubt::Ended));
+    told(set, Doubt::Ended, now, out);
 }
 
 /// So long after the first round without an answer others may go silent for the same reason.
@@ -96,3 +106,6 @@ pub(super) fn is_untouched(set: &SetState, id: &InstanceId) -> bool {
     let member = set.active().and_then(|upgrade| upgrade.members.behind(id));
     !is_busy && member.is_none_or(|(_, member)| member.attempt == 0)
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,7 +46,7 @@ pub(super) fn look(
         out.stepped.push(Stepped::new(before, Arc::clone(&upgrade), seen, (set, now)));
     }
     set.wake_at = stepped.wake_at;
-    trail::step(&upgrade, &before, &stepped.changed, set, now, out);
+    trail::step(&upgrade, &before, &stepped, set, now, out);
     record(&upgrade, &stepped, out);
     let actions = stepped.actions;
     if !stepped.ask.is_empty() {
@@ -129,3 +129,6 @@ fn perform(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

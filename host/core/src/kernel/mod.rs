@@ -22,13 +22,9 @@ pub mod command;
 mod commit;
 mod done;
 mod doubts;
-#[cfg(test)]
-mod doubts_tests;
 pub mod effect;
 mod ended;
 pub mod event;
-#[cfg(test)]
-mod evidence_tests;
 mod held;
 mod judged;
 mod line;
@@ -263,7 +259,7 @@ impl Kernel {
                 }
             }
             Event::NotAsked(missed) => judged::not_asked(fleet, &missed),
-            Event::StoodStill(length) => doubts::stood_still(fleet, length),
+            Event::StoodStill(length) => doubts::stood_still(fleet, length, now, out),
             Event::Done(done) => done::done(fleet, done, now, out),
             Event::Created(created) => surge::created(fleet, created, now, out),
             Event::Deleted(deleted) => surge::deleted(fleet, deleted, now, out),

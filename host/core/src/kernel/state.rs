@@ -4,12 +4,14 @@
 mod census;
 mod evidence;
 mod instance;
+mod standing;
 mod view;
 
 pub use census::Census;
 pub use evidence::{Evidence, Word};
 pub(super) use instance::Rhythm;
 pub use instance::{Answered, Busy, InstanceState, Place, StandIn, Trouble};
+pub use standing::Ground;
 pub use view::SetView;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,11 +23,9 @@ use imbl::{OrdMap, OrdSet};
 use super::refusal::Refusal;
 use crate::domain::{
     CanTell, Change, Component, Custody, DriverTraits, Generation, Goal, InstanceId, Now, OnFailure,
-    OperationId, Outcome, Participation, PersonsWord, PluginName, ScaleSet, ScaleSetName, Timestamp, Version,
-    WallTime, WordKind,
+    OperationId, PersonsWord, PluginName, ScaleSet, ScaleSetName, Timestamp, Version, WallTime, WordKind,
 };
 use crate::lifecycle::PluginLife;
-use crate::plan::{Standing, StandingInput, is_answered, standing};
 use crate::record::{Hold, Retry, StoppedLine};
 use crate::rollout::{Event as RolloutEvent, Upgrade};
 
@@ -299,63 +299,6 @@ impl SetState {
         let word = self.words.get(&instance.spec.id);
         instance.spec.protection.from_scale_set_actions
             || word.is_some_and(|word| word.kind == WordKind::Protect)
-    }
-
-    /// How an instance stands for the planner: with its plugin, unless a person has forced it. What a silent one, or
-    /// one whose plugin fails, has said before stands, whoever forces it.
-    #[must_use]
-    pub fn permitted(&self, instance: &InstanceState, at: Timestamp) -> Standing {
-        let standing = self.standing(instance, at);
-        let forced = self.words.get(&instance.spec.id).filter(|word| word.kind == WordKind::Force);
-        let latest = instance.latest.as_ref().and_then(|latest| latest.result.as_deref().ok());
-        match (forced, standing) {
-            (
-                Some(word),
-                Standing::Decided {
-                    phase, participation: Participation::Skip | Participation::Defer, ..
-                },
-            ) if latest.is_some_and(is_answered) => {
-                Standing::Decided { phase, participation: Participation::Proceed, detail: word.to_string() }
-            }
-            (_, standing) => standing,
-        }
-    }
-
-    /// How an instance stands with the plugin.
-    #[must_use]
-    pub fn standing(&self, instance: &InstanceState, at: Timestamp) -> Standing {
-        let answered = instance.answered.as_ref();
-        let prioritize_unhealthy = self.spec.policy.rolling.prioritize_unhealthy_instances;
-        let judged = standing(&StandingInput {
-            latest: instance.latest.as_deref(),
-            answered: answered.and_then(|answered| Some((answered.decision()?, answered.at))),
-            answered_by: answered.map(|answered| answered.outcome.stamp.generation),
-            in_force: self.in_force,
-            on_failure: self.on_failure,
-            health: instance.fold.health(),
-            prioritize_unhealthy,
-            unasked: instance.unasked,
-            freshness: self.spec.health.freshness(),
-            now: at,
-        });
-        let permits = judged.participation() == Some(Participation::Proceed);
-        if instance.down && permits && !prioritize_unhealthy {
-            let detail = instance.trouble.as_ref().map_or_else(String::new, |trouble| trouble.text.clone());
-            return Standing::Unknown { detail, phase: judged.phase() };
-        }
-        judged
-    }
-
-    /// The older decision that is used for an instance, if the plugin fails now; as [`Self::standing`] has it.
-    #[must_use]
-    pub fn stand_in<'a>(&self, instance: &'a InstanceState, at: Timestamp) -> Option<StandIn<'a>> {
-        let Outcome { stamp, result, .. } = instance.latest.as_deref()?;
-        let failure = result.as_ref().err()?;
-        let answered = instance.answered.as_ref()?;
-        let fresh = at.since(answered.at) <= self.spec.health.freshness();
-        let used = self.on_failure == OnFailure::LastGood && fresh;
-        let failure = format!("plugin `{}` ({}) {failure}", stamp.name, stamp.digest.short());
-        used.then_some(StandIn { answered, failure })
     }
 
     /// How long an answered decision stands in for a missed probe or a failing plugin.

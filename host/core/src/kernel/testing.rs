@@ -100,6 +100,11 @@ pub(crate) fn decision(phase: u32) -> Decision {
     }
 }
 
+/// The same with another claim about the health.
+pub(crate) fn claims(claim: Claim) -> Decision {
+    Decision { claim, ..decision(0) }
+}
+
 impl Rig {
     /// Boots a kernel on an empty disk.
     pub(crate) fn new(sets: Vec<SetConfig>) -> Self {

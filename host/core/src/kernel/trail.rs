@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::effect::Used;
 use super::out::{About, Out};
-use super::state::{SetState, StandIn};
+use super::state::{Ground, SetState};
 use crate::domain::{By, Change, Decisions, InstanceId, Now, Phase, PhaseName};
-use crate::plan::Standing;
-use crate::record::audit::{Entry, Stamp, What, Word};
-use crate::rollout::{Member, MemberState, Part, PartState, Upgrade};
+use crate::plan::{Standing, is_answered};
+use crate::record::audit::{Admission, Entry, Stamp, What, Word};
+use crate::rollout::{Member, MemberState, Part, PartState, Step, Upgrade};
 
 /// What must be known of an upgrade before a step, to tell what the step changed.
 pub(super) struct Before {
@@ -41,11 +41,12 @@ fn batches_ended(upgrade: &Upgrade) -> usize {
     upgrade.current.min(upgrade.batches.len()) + later.take_while(|batch| batch.ended_at.is_some()).count()
 }
 
-/// The lines of one step, in the order in which people read them: the plan, its members, the ends.
+/// The lines of one step, in the order of causes: the plan, then batch after batch its members and its end, and the
+/// end of all.
 pub(super) fn step(
     upgrade: &Upgrade,
     before: &Before,
-    changed: &BTreeSet<InstanceId>,
+    stepped: &Step,
     set: &SetState,
     now: Now,
     out: &mut Out,
@@ -56,11 +57,43 @@ pub(super) fn step(
     if before.planned {
         changed_minds(upgrade, before, set, now, out);
     }
-    for id in changed {
-        let Some(what) = upgrade.members.get(id).and_then(member) else { continue };
-        out.audit(About::upgrade(upgrade, Some(id)), By::host(), what, now);
+    let changed = by_batch(upgrade, &stepped.changed);
+    let ended = before.batches_ended..batches_ended(upgrade);
+    let begins = Some(upgrade.current).filter(|_| !stepped.admitted.is_empty());
+    // One batch after the other: what ends is the cause of what begins.
+    let batches: BTreeSet<usize> = changed.keys().copied().chain(ended.clone()).chain(begins).collect();
+    for index in batches {
+        if begins == Some(index) {
+            admitted(upgrade, &stepped.admitted, set, now, out);
+        }
+        for id in changed.get(&index).into_iter().flatten() {
+            let Some(what) = upgrade.members.get(id).and_then(member) else { continue };
+            out.audit(About::upgrade(upgrade, Some(id)), By::host(), what, now);
+        }
+        if ended.contains(&index) {
+            batch_ended(upgrade, index, now, out);
+        }
     }
-    ends(upgrade, before, now, out);
+    if before.active && !upgrade.is_active() {
+        let because = upgrade.error.as_ref().map(|error| error.message.clone());
+        let what = What::End { state: upgrade.state, because };
+        out.audit(About::upgrade(upgrade, None), By::host(), what, now);
+    }
+}
+
+/// Members that a step has changed, by the index of their batch.
+fn by_batch<'a>(
+    upgrade: &Upgrade,
+    changed: &'a BTreeSet<InstanceId>,
+) -> BTreeMap<usize, Vec<&'a InstanceId>> {
+    let mut numbers: BTreeMap<u32, Vec<&InstanceId>> = BTreeMap::new();
+    for id in changed {
+        if let Some(member) = upgrade.members.get(id) {
+            numbers.entry(member.batch()).or_default().push(id);
+        }
+    }
+    let batches = upgrade.batches.iter().enumerate();
+    batches.filter_map(|(index, batch)| Some((index, numbers.remove(&batch.number)?))).collect()
 }
 
 /// What every instance whose turn has not come was told, for upgrades that ask again.
@@ -97,25 +130,40 @@ fn changed_minds(upgrade: &Upgrade, before: &Before, set: &SetState, now: Now, o
     }
 }
 
-/// Which code decided last, what it took and when it was asked. The one that decided is named, also where
-/// another one has failed since.
+/// Which code decided, what it took and when it was asked. The one by whose word an instance stands is named, also
+/// where another one has failed since, or where a probe has brought nothing.
 fn stamp(set: &SetState, id: &InstanceId, now: Now) -> Option<Stamp> {
-    let instance = set.instance(id)?;
-    if let Some(StandIn { answered, failure }) = set.stand_in(instance, now.at) {
-        return Some(Stamp {
-            plugin: answered.outcome.stamp.clone(),
-            judged_at: answered.outcome.evaluation.at,
-            cost: answered.outcome.evaluation.cost,
-            stands_in: Some(failure),
-        });
+    let Ground { outcome, heard_at: _, stands_in } = set.ground(set.instance(id)?, now.at)?;
+    let (plugin, evaluation) = (outcome.stamp.clone(), outcome.evaluation);
+    Some(Stamp { plugin, judged_at: evaluation.at, cost: evaluation.cost, stands_in })
+}
+
+/// The lines for the members of a batch that begins: on which word of whom each was let go. A way back, and a person
+/// who names instances, ask nobody.
+fn admitted(upgrade: &Upgrade, admitted: &[InstanceId], set: &SetState, now: Now, out: &mut Out) {
+    if !upgrade.is_forward() {
+        return;
     }
-    let latest = instance.latest.as_ref()?;
-    Some(Stamp {
-        plugin: latest.stamp.clone(),
-        judged_at: latest.evaluation.at,
-        cost: latest.evaluation.cost,
-        stands_in: None,
-    })
+    let batch = upgrade.batches.get(upgrade.current);
+    for id in admitted {
+        let Some(instance) = set.instance(id) else { continue };
+        let ground = set.ground(instance, now.at);
+        let said = ground.as_ref().and_then(|ground| ground.outcome.result.as_deref().ok());
+        let standing = set.permitted(instance, now.at);
+        let what = What::Admitted(Admission {
+            batch: upgrade.current + 1,
+            phase: batch.and_then(|batch| batch.phase),
+            health: instance.fold.health(),
+            participation: said.map(|decision| decision.participation),
+            answered_at: ground.as_ref().filter(|_| said.is_some_and(is_answered)).map(|it| it.heard_at),
+            detail: match standing {
+                Standing::Decided { detail, .. } | Standing::Unknown { detail, .. } => detail,
+                Standing::PluginFailed { failure, .. } => failure,
+                Standing::Undecided => String::new(),
+            },
+        });
+        out.audit_stamped(About::upgrade(upgrade, Some(id)), By::host(), stamp(set, id, now), what, now);
+    }
 }
 
 /// The lines for a new plan: the decision on each instance, with the code that made it.
@@ -223,25 +271,18 @@ fn beside(member: &Member) -> Option<What> {
     })
 }
 
-/// The lines for batches that ended and for the end of the whole upgrade.
-fn ends(upgrade: &Upgrade, before: &Before, now: Now, out: &mut Out) {
-    let ended = upgrade.batches.iter().enumerate().skip(before.batches_ended);
-    for (index, batch) in ended.take_while(|(_, batch)| batch.ended_at.is_some()) {
-        let members = upgrade.batch_members(index).into_iter().cloned().collect();
-        let what = What::Batch { number: index + 1, members, state: batch.state };
-        out.audit(About::upgrade(upgrade, None), By::host(), what, now);
-    }
-    if before.active && !upgrade.is_active() {
-        let because = upgrade.error.as_ref().map(|error| error.message.clone());
-        let what = What::End { state: upgrade.state, because };
-        out.audit(About::upgrade(upgrade, None), By::host(), what, now);
-    }
+/// The line for a batch that has ended.
+fn batch_ended(upgrade: &Upgrade, index: usize, now: Now, out: &mut Out) {
+    let Some(batch) = upgrade.batches.get(index) else { return };
+    let members = upgrade.batch_members(index).into_iter().cloned().collect();
+    let what = What::Batch { number: index + 1, members, state: batch.state };
+    out.audit(About::upgrade(upgrade, None), By::host(), what, now);
 }
 
 /// The decision that a line is about, as far as a plugin has made it.
 pub(super) fn used(entry: &Entry) -> Option<Used> {
     let is_decision = match &entry.what {
-        What::Decision { .. } | What::MindChanged { .. } | What::Hold { .. } => true,
+        What::Decision { .. } | What::MindChanged { .. } | What::Hold { .. } | What::Admitted { .. } => true,
         What::Start { .. }
         | What::Plan { .. }
         | What::Seen { .. }
@@ -266,6 +307,7 @@ pub(super) fn used(entry: &Entry) -> Option<Used> {
         | What::Waits { .. }
         | What::Word { .. }
         | What::Line { .. }
+        | What::SelfDoubt { .. }
         | What::Record { .. }
         | What::Process { .. }
         | What::StaysDeleted { .. }
@@ -282,3 +324,6 @@ pub(super) fn used(entry: &Entry) -> Option<Used> {
         at,
     })
 }
+
+#[cfg(test)]
+mod tests;

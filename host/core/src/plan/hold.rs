@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::InstanceId;
+use super::standing::Standing;
+use crate::domain::{InstanceId, Participation, Phase};
 
 /// Why an instance is left alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,4 +80,24 @@ pub struct Hold {
     pub instance: InstanceId,
     /// Why.
     pub reason: HoldReason,
+    /// Its phase, as far as its plugin has named one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// What its plugin says of its taking part, which is something else than why the host leaves it alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub says: Option<Participation>,
+}
+
+impl Hold {
+    /// An instance that the host leaves alone whatever its plugin says.
+    #[must_use]
+    pub fn of_host(instance: InstanceId, reason: HoldReason) -> Self {
+        Self { instance, reason, phase: None, says: None }
+    }
+
+    /// An instance that is left alone, as it stands with its plugin.
+    #[must_use]
+    pub fn new(instance: InstanceId, reason: HoldReason, standing: &Standing) -> Self {
+        Self { instance, reason, phase: standing.phase(), says: standing.said() }
+    }
 }

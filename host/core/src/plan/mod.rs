@@ -26,7 +26,7 @@ pub use feasibility::{
     BatchTime, Feasibility, FeasibilityInput, Finding, Resolved, feasibility, fleet_unhealthy,
 };
 pub use hold::{Hold, HoldReason};
-pub use standing::{Standing, StandingInput, is_answered, reason_line, standing};
+pub use standing::{Basis, Standing, StandingInput, is_answered, judged, reason_line, standing};
 
 /// What the planner knows of one instance at the moment of planning.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,7 +159,7 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     for candidate in input.candidates {
         match classify(candidate, input) {
             Class::Already => already.push(candidate.id.clone()),
-            Class::Held(reason) => holds.push(Hold { instance: candidate.id.clone(), reason }),
+            Class::Held(reason) => holds.push(Hold::new(candidate.id.clone(), reason, &candidate.standing)),
             Class::Target(key) => groups.entry(key).or_default().push(Target::from(candidate)),
         }
     }
@@ -204,28 +204,9 @@ fn classify<'a>(candidate: &'a Candidate, input: &PlanInput<'_>) -> Class<'a> {
         let detail = "nobody knows what it has, so that nothing can be brought there again";
         return Class::Held(HoldReason::Unknown(detail.to_owned()));
     }
-    if candidate.protection.from_scale_set_actions {
-        return Class::Held(HoldReason::Protected);
-    }
-    match candidate.held.as_ref().map(|word| (word.kind, word.to_string())) {
-        Some((WordKind::Skip, said)) => return Class::Held(HoldReason::PersonSkip(said)),
-        Some((WordKind::Hold, said)) => return Class::Held(HoldReason::PersonHold(said)),
-        // In its protection, and in its standing.
-        Some((WordKind::Protect | WordKind::Force, _)) | None => {}
-    }
-    let phase = match &candidate.standing {
-        Standing::Undecided => return Class::Held(HoldReason::Undecided),
-        Standing::PluginFailed { failure, .. } => {
-            return Class::Held(HoldReason::PluginFailed(failure.clone()));
-        }
-        Standing::Unknown { detail, .. } => return Class::Held(HoldReason::Unknown(detail.clone())),
-        Standing::Decided { participation: Participation::Skip, detail, .. } => {
-            return Class::Held(HoldReason::Skip(detail.clone()));
-        }
-        Standing::Decided { participation: Participation::Defer, detail, .. } => {
-            return Class::Held(HoldReason::Defer(detail.clone()));
-        }
-        Standing::Decided { participation: Participation::Proceed, phase, .. } => *phase,
+    let phase = match withheld(candidate) {
+        Ok(phase) => phase,
+        Err(reason) => return Class::Held(reason),
     };
     let rolling = &input.policy.rolling;
     Class::Target(GroupKey {
@@ -234,6 +215,34 @@ fn classify<'a>(candidate: &'a Candidate, input: &PlanInput<'_>) -> Class<'a> {
         zone: if rolling.enable_cross_zone_upgrade { None } else { candidate.zone.as_deref() },
         update_domain: candidate.update_domain,
     })
+}
+
+/// Why the host leaves an instance alone whatever is wanted; else its phase. Nothing overrides protection.
+///
+/// # Errors
+/// The reason.
+pub fn withheld(candidate: &Candidate) -> Result<Option<Phase>, HoldReason> {
+    if candidate.protection.from_scale_set_actions {
+        return Err(HoldReason::Protected);
+    }
+    match candidate.held.as_ref().map(|word| (word.kind, word.to_string())) {
+        Some((WordKind::Skip, said)) => return Err(HoldReason::PersonSkip(said)),
+        Some((WordKind::Hold, said)) => return Err(HoldReason::PersonHold(said)),
+        // In its protection, and in its standing.
+        Some((WordKind::Protect | WordKind::Force, _)) | None => {}
+    }
+    match &candidate.standing {
+        Standing::Undecided => Err(HoldReason::Undecided),
+        Standing::PluginFailed { failure, .. } => Err(HoldReason::PluginFailed(failure.clone())),
+        Standing::Unknown { detail, .. } => Err(HoldReason::Unknown(detail.clone())),
+        Standing::Decided { participation: Participation::Skip, detail, .. } => {
+            Err(HoldReason::Skip(detail.clone()))
+        }
+        Standing::Decided { participation: Participation::Defer, detail, .. } => {
+            Err(HoldReason::Defer(detail.clone()))
+        }
+        Standing::Decided { participation: Participation::Proceed, phase, .. } => Ok(*phase),
+    }
 }
 
 #[cfg(test)]

@@ -25,8 +25,10 @@ pub enum Standing {
     Unknown {
         /// The latest reason.
         detail: String,
-        /// Phase of the last answered decision.
+        /// Phase that the plugin gives, or else that of the last answered decision.
         phase: Option<Phase>,
+        /// What the plugin says of its taking part: that is not why it is left alone.
+        says: Option<Participation>,
     },
     /// The application has spoken.
     Decided {
@@ -51,7 +53,7 @@ impl Standing {
         }
     }
 
-    /// Participation to show: what the planner will do with it. Unknown and failed mean skip.
+    /// What the planner will do with it. Unknown and failed mean skip.
     #[must_use]
     pub fn participation(&self) -> Option<Participation> {
         match self {
@@ -60,6 +62,25 @@ impl Standing {
             Self::Decided { participation, .. } => Some(*participation),
         }
     }
+
+    /// What the plugin says of its taking part, whatever the host makes of it. A plugin that fails says nothing.
+    #[must_use]
+    pub fn said(&self) -> Option<Participation> {
+        match self {
+            Self::Undecided | Self::PluginFailed { .. } => None,
+            Self::Unknown { says, .. } => *says,
+            Self::Decided { participation, .. } => Some(*participation),
+        }
+    }
+}
+
+/// On which of its answers an instance stands as it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Basis {
+    /// The latest round.
+    Latest,
+    /// The last one that rested on a word of the application.
+    Answered,
 }
 
 /// Input of [`standing`].
@@ -100,11 +121,18 @@ pub struct StandingInput<'a> {
 /// - One missed probe does not undo a permission: while the committed health is not Unknown, the
 ///   last answered decision stands in, as long as it is fresh.
 /// - Otherwise, without an answer there is no permission.
+/// - A phase that comes with a health that nobody knows is one all the same: it orders, and permits nothing.
 #[must_use]
 pub fn standing(input: &StandingInput<'_>) -> Standing {
+    judged(input).0
+}
+
+/// As [`standing`], and on which answer that rests.
+#[must_use]
+pub fn judged(input: &StandingInput<'_>) -> (Standing, Basis) {
     let counts = |by: Option<Generation>| input.in_force.is_none() || by == input.in_force;
     let latest = input.latest.filter(|latest| counts(Some(latest.stamp.generation)));
-    let Some(latest) = latest else { return Standing::Undecided };
+    let Some(latest) = latest else { return (Standing::Undecided, Basis::Latest) };
     let holds = |(before, _): &(&Decision, Timestamp)| before.participation != Participation::Proceed;
     let stands =
         |one: &(&Decision, Timestamp)| counts(input.answered_by) || holds(one) || latest.result.is_err();
@@ -115,7 +143,8 @@ pub fn standing(input: &StandingInput<'_>) -> Standing {
         && kept.is_none()
     {
         let detail = format!("was not asked lately: the host is short of {}", unasked.short_of);
-        return Standing::Unknown { detail, phase: answered_phase };
+        let says = input.answered.map(|(decision, _)| decision.participation);
+        return (Standing::Unknown { detail, phase: answered_phase, says }, Basis::Answered);
     }
     let decision = match &latest.result {
         Err(failure) => {
@@ -126,18 +155,24 @@ pub fn standing(input: &StandingInput<'_>) -> Standing {
         Ok(decision) => decision,
     };
     if is_answered(decision) {
-        return decided(decision);
+        return (decided(decision), Basis::Latest);
     }
-    let detail = reason_line(decision);
+    let (detail, phase) = (reason_line(decision), decision.phase.or(answered_phase));
+    let stands_in = |before: &Decision| {
+        let (participation, detail) = (before.participation, reason_line(before));
+        (Standing::Decided { phase, participation, detail }, Basis::Answered)
+    };
     match input.answered {
-        Some((before, _)) if before.participation != Participation::Proceed => decided(before),
+        Some((before, _)) if before.participation != Participation::Proceed => stands_in(before),
         Some((before, at)) if input.health != Health::Unknown && input.now.since(at) <= input.freshness => {
-            decided(before)
+            stands_in(before)
         }
         Some(_) | None if input.prioritize_unhealthy => {
-            Standing::Decided { phase: answered_phase, participation: Participation::Proceed, detail }
+            (Standing::Decided { phase, participation: Participation::Proceed, detail }, Basis::Latest)
         }
-        Some(_) | None => Standing::Unknown { detail, phase: answered_phase },
+        Some(_) | None => {
+            (Standing::Unknown { detail, phase, says: Some(decision.participation) }, Basis::Latest)
+        }
     }
 }
 
@@ -148,16 +183,18 @@ pub fn is_answered(decision: &Decision) -> bool {
     decision.claim != Claim::Unknown || decision.participation != Participation::Proceed
 }
 
-fn failed(input: &StandingInput<'_>, failure: String, phase: Option<Phase>) -> Standing {
+fn failed(input: &StandingInput<'_>, failure: String, phase: Option<Phase>) -> (Standing, Basis) {
     let fresh = input.answered.filter(|(_, at)| input.now.since(*at) <= input.freshness);
     let kept = input.answered.filter(|(before, _)| before.participation != Participation::Proceed);
     match (input.on_failure, fresh, kept) {
-        (OnFailure::LastGood, Some((before, _)), _) => decided(before),
+        (OnFailure::LastGood, Some((before, _)), _) => (decided(before), Basis::Answered),
         (OnFailure::Azure, _, None) => {
-            Standing::Decided { phase: None, participation: Participation::Proceed, detail: failure }
+            let standing =
+                Standing::Decided { phase: None, participation: Participation::Proceed, detail: failure };
+            (standing, Basis::Latest)
         }
         (OnFailure::Hold | OnFailure::LastGood | OnFailure::Azure, _, _) => {
-            Standing::PluginFailed { failure, phase }
+            (Standing::PluginFailed { failure, phase }, Basis::Latest)
         }
     }
 }

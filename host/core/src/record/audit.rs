@@ -8,12 +8,12 @@ mod what;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    By, Cost, Goal, InstanceId, PhaseName, PluginStamp, ScaleSetName, Timestamp, UpgradeId, WallTime,
-    WordKind,
+    By, Cost, Goal, Health, InstanceId, Participation, Phase, PhaseName, PluginStamp, ScaleSetName,
+    Timestamp, UpgradeId, WallTime, WordKind,
 };
 use crate::plan::HoldReason;
 
-pub use what::{HoldState, LineState, PluginWish, QuarantineState, Wait, What};
+pub use what::{Doubt, HoldState, LineState, PluginWish, QuarantineState, Wait, What};
 
 /// One line of the trail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +61,24 @@ pub enum Word {
     Proceed(PhaseName),
     /// It is left alone.
     Hold(HoldReason),
+}
+
+/// On which word an instance was let go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Admission {
+    /// Number of its batch, from 1.
+    pub batch: usize,
+    /// Its phase there.
+    pub phase: Option<Phase>,
+    /// Its committed health.
+    pub health: Health,
+    /// What its plugin has said of its taking part; none where it has said nothing.
+    pub participation: Option<Participation>,
+    /// When the probe had ended that it answered so; none where the application has said nothing.
+    pub answered_at: Option<Timestamp>,
+    /// The reason of the plugin, or the person who has forced it; empty when there is none.
+    pub detail: String,
 }
 
 /// Why an upgrade starts.

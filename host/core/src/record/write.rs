@@ -9,7 +9,7 @@ use super::hold::Hold;
 use super::stored::{Retry, StoppedLine, StoredMemory, StoredModel, StoredPlugin, StoredRequest};
 use crate::domain::{
     Change, Component, Fence, InstanceId, Membership, PersonsWord, PluginName, RequestKey, Runs,
-    ScaleSetName, Timestamp, UpgradeId,
+    ScaleSetName, Timestamp, UpgradeId, WallTime,
 };
 use crate::rollout::{BatchProgress, LeftOut, Member, Upgrade};
 
@@ -72,6 +72,10 @@ pub struct Anchor {
     pub since_boot: i64,
     /// The fleet's own time at that moment.
     pub at: Timestamp,
+    /// The date at that moment; none of a record from before this was kept. Over a boot of the machine only the date
+    /// goes on, and the fleet's own time may be apart from it since somebody set it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<WallTime>,
 }
 
 /// What is made durable together, or not at all.

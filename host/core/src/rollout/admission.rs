@@ -167,6 +167,7 @@ fn admit(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut
         let first = member.next(rule, now);
         go(upgrade, instance, first, out);
     }
+    out.admitted.extend(admitted);
 }
 
 /// Makes a batch of their own of the members that are admitted, right before those that are left: it

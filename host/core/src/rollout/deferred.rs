@@ -86,18 +86,20 @@ pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, 
     });
     upgrade.deferred.retain(|id, _| !due.contains(id));
     upgrade.holds.retain(|hold| !due.contains(&hold.instance));
-    let late = |Hold { instance, reason }: Hold| match reason {
-        HoldReason::Defer(detail) => Hold { instance, reason: HoldReason::Defer(out_of_time(&detail)) },
+    let late = |hold: Hold| match hold.reason {
+        HoldReason::Defer(detail) => Hold { reason: HoldReason::Defer(out_of_time(&detail)), ..hold },
         HoldReason::PersonHold(detail) => {
-            Hold { instance, reason: HoldReason::PersonHold(out_of_time(&detail)) }
+            Hold { reason: HoldReason::PersonHold(out_of_time(&detail)), ..hold }
         }
         HoldReason::Skip(_)
         | HoldReason::Protected
         | HoldReason::Undecided
         | HoldReason::PluginFailed(_)
         | HoldReason::PersonSkip(_)
-        | HoldReason::Unknown(_) => Hold { instance, reason },
+        | HoldReason::Unknown(_) => hold,
     };
+    upgrade.already += again.already.len();
+    out.head_changed |= !again.already.is_empty();
     upgrade.holds.extend(again.holds.into_iter().map(late));
     upgrade.holds.sort_by(|a, b| a.instance.cmp(&b.instance));
     let candidates: BTreeMap<&InstanceId, &Candidate> = asked.iter().map(|c| (&c.id, c)).collect();

@@ -133,7 +133,7 @@ fn leave_out(upgrade: &mut Upgrade, silent: &[InstanceId], waited: u64, out: &mu
         debug_assert!(member.as_ref().is_none_or(|member: &Member| !member.state.is_in_flight()));
         let detail =
             format!("did not answer when its turn came, nor at the end of its phase, {waited} s later");
-        upgrade.holds.push_back(Hold { instance: id.clone(), reason: HoldReason::Unknown(detail) });
+        upgrade.holds.push_back(Hold::of_host(id.clone(), HoldReason::Unknown(detail)));
     }
     upgrade.holds.sort_by(|a, b| a.instance.cmp(&b.instance));
     out.left_out_changed = true;

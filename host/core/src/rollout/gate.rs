@@ -202,6 +202,9 @@ pub(super) fn upgraded_down(upgrade: &Upgrade, fleet: &dyn FleetView) -> usize {
 pub(super) fn judge_upgraded(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) {
     let (upgraded, unhealthy) = upgraded_so_far(upgrade, fleet);
     if unhealthy.is_empty() {
+        // Whoever was down for a while is well again, and nothing has failed: the headline says no more.
+        let failed = UpgradeErrorCode::RollingUpgradeInProgressWithFailedUpgradedVMs;
+        upgrade.error.take_if(|error| error.code == failed);
         return;
     }
     let limit = upgrade.policy.rolling.max_unhealthy_upgraded_instance_percent;
@@ -265,13 +268,18 @@ fn breach(upgrade: &mut Upgrade, unhealthy: &[InstanceId], now: Timestamp, out: 
         (_, _) => upgrade.policy.failure.breach,
     };
     match rule {
-        OnBreach::Stop => {}
-        OnBreach::RollBack => upgrade.then_roll_back = true,
+        OnBreach::Stop | OnBreach::RollBack => {
+            upgrade.then_roll_back |= rule == OnBreach::RollBack;
+            // What the headline names as bad does not count as good.
+            let all = if upgrade.is_forward() { unhealthy } else { &[] };
+            all.iter().for_each(|id| counts_as_failed(upgrade, id, now, out));
+        }
         OnBreach::RestoreFailed => {
             for id in unhealthy {
                 let back = upgrade.members.update(id, |member| has_failed_after_all(member, now));
                 let Some(Some(back)) = back else { continue };
                 out.changed.insert(id.clone());
+                batch_has_failed(upgrade, id, out);
                 let succeeded = |member: &Member| matches!(member.state, MemberState::Succeeded { .. });
                 // Without a way back it has failed all the same.
                 if back.is_with_driver() || upgrade.members.get(id).is_some_and(succeeded) {
@@ -287,13 +295,43 @@ fn breach(upgrade: &mut Upgrade, unhealthy: &[InstanceId], now: Timestamp, out: 
     end(upgrade, UpgradeState::Faulted, now);
 }
 
+/// What was good and is not any more has failed, and stays as it is. With maxSurge it stands where another one was, and
+/// that one is gone.
+fn counts_as_failed(upgrade: &mut Upgrade, id: &InstanceId, now: Timestamp, out: &mut Step) {
+    let failed = upgrade.members.update(id, |member| {
+        let was_good = matches!(member.state, MemberState::Succeeded { .. }) && !member.is_surge();
+        if was_good {
+            member.applied_have_failed(ILL_AFTERWARDS);
+            member.state = MemberState::Failed { at: now };
+        }
+        was_good
+    });
+    if failed == Some(true) {
+        out.changed.insert(id.clone());
+        batch_has_failed(upgrade, id, out);
+    }
+}
+
+/// A batch of which a member has failed after all did not come back healthy.
+fn batch_has_failed(upgrade: &mut Upgrade, id: &InstanceId, out: &mut Step) {
+    let Some(number) = upgrade.members.get(id).map(Member::batch) else { return };
+    let batch = upgrade.batches.iter_mut().find(|batch| batch.number == number);
+    if let Some(batch) = batch.filter(|batch| batch.state == BatchState::Completed) {
+        batch.state = BatchState::Failed;
+        out.batches_changed.insert(number);
+    }
+}
+
+/// Why a member has failed that had come back healthy.
+const ILL_AFTERWARDS: &str = "became unhealthy after it was upgraded";
+
 /// What follows for a member that is to be brought back though it went well; none with maxSurge, where
 /// the one before was never touched, or is gone.
 fn has_failed_after_all(member: &mut Member, now: Timestamp) -> Option<MemberState> {
     if member.is_surge() {
         return None;
     }
-    member.applied_have_failed("became unhealthy after it was upgraded");
+    member.applied_have_failed(ILL_AFTERWARDS);
     member.try_again_to_restore();
     Some(member.next(OnInstanceFailure::Restore, now))
 }

@@ -11,6 +11,7 @@ mod ending;
 mod history;
 pub(super) mod replay;
 mod surge;
+mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -62,6 +63,8 @@ pub enum Rule {
     Takeover,
     /// A batch is admitted on answers to probes that began after the batch before it had ended.
     Evidence,
+    /// What is told of an upgrade agrees with its members.
+    Views,
 }
 
 impl Rule {
@@ -88,6 +91,7 @@ impl Rule {
             Self::InForce => 18,
             Self::Takeover => 19,
             Self::Evidence => 20,
+            Self::Views => 21,
         }
     }
 }
@@ -170,6 +174,7 @@ impl Checker {
         check.surge();
         check.ending();
         check.replay();
+        check.views();
         let found = check.found;
         if let Some(history) = self.histories.get_mut(id) {
             history.widest = history.widest.max(admitted.len());

@@ -33,7 +33,8 @@ pub(super) fn ask_again(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Times
         }
         let detail = "has not answered since the batch before had ended".to_owned();
         let phase = candidate.standing.phase();
-        Candidate { standing: Standing::Unknown { detail, phase }, ..candidate }
+        let says = candidate.standing.said();
+        Candidate { standing: Standing::Unknown { detail, phase, says }, ..candidate }
     };
     let open: Vec<Candidate> = all.into_iter().filter(is_open).map(heard).collect();
     let again = plan(&PlanInput {
@@ -45,6 +46,11 @@ pub(super) fn ask_again(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Times
         there: upgrade.extent.there(),
         batches_before: upgrade.current,
     });
+    if upgrade.already != again.already.len() {
+        // Whatever brought them there: they are no part of it any more, and not forgotten.
+        upgrade.already = again.already.len();
+        out.head_changed = true;
+    }
     let late = now >= upgrade.defer_until();
     let holds: Vec<Hold> =
         again.holds.into_iter().map(|hold| if late { expired(hold) } else { hold }).collect();
@@ -68,12 +74,17 @@ fn expired(hold: Hold) -> Hold {
     match hold.reason {
         HoldReason::Defer(detail) => {
             let detail = if detail.is_empty() { "said \"not now\"" } else { &detail };
-            Hold { instance: hold.instance, reason: HoldReason::Skip(out_of_time(detail)) }
+            Hold { reason: HoldReason::Skip(out_of_time(detail)), ..hold }
         }
         HoldReason::PersonHold(detail) => {
-            Hold { instance: hold.instance, reason: HoldReason::PersonSkip(out_of_time(&detail)) }
+            Hold { reason: HoldReason::PersonSkip(out_of_time(&detail)), ..hold }
         }
-        reason => Hold { instance: hold.instance, reason },
+        HoldReason::Skip(_)
+        | HoldReason::Protected
+        | HoldReason::Undecided
+        | HoldReason::PluginFailed(_)
+        | HoldReason::PersonSkip(_)
+        | HoldReason::Unknown(_) => hold,
     }
 }
 

@@ -27,15 +27,13 @@ pub fn manual(start: StartUpgrade, extent: Extent, candidates: &[Candidate], now
             Some(word) if !c.protection.from_scale_set_actions => HoldReason::PersonSkip(word.to_string()),
             Some(_) | None => HoldReason::Protected,
         };
-        Hold { instance: c.id.clone(), reason }
+        Hold::new(c.id.clone(), reason, &c.standing)
     };
     let mut holds: Vec<Hold> = wanted().filter(is_protected).map(protected).collect();
     // Of what nobody knows nothing can be brought there again.
     let has_nothing = |candidate: &&Candidate| parts(&upgrade.goal, extent, candidate).is_empty();
-    let nothing = wanted().filter(has_nothing).map(|candidate| Hold {
-        instance: candidate.id.clone(),
-        reason: HoldReason::Unknown("nobody knows what it has".to_owned()),
-    });
+    let unknown = || HoldReason::Unknown("nobody knows what it has".to_owned());
+    let nothing = wanted().filter(has_nothing).map(|c| Hold::new(c.id.clone(), unknown(), &c.standing));
     holds.extend(nothing);
     let mut instances: Vec<InstanceId> =
         wanted().filter(|one| !is_protected(one) && !has_nothing(one)).map(|c| c.id.clone()).collect();

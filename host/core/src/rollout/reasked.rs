@@ -1,7 +1,7 @@
 //! Instances about which a person has said something while the upgrade runs: each is planned anew between two
 //! batches, by what it is like then. One whose turn has come is left to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{InstanceId, PhaseName};
 use crate::plan::{Candidate, PlanInput, plan};
@@ -21,9 +21,11 @@ pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, out: &mut Step) 
         |id: &InstanceId| upgrade.members.get(id).is_none_or(|member| member.state == MemberState::Pending);
     let open: Vec<InstanceId> = upgrade.reask.iter().filter(|id| is_open(id)).cloned().collect();
     upgrade.reask.clear();
+    let mut known: BTreeSet<InstanceId> = upgrade.holds.iter().map(|hold| hold.instance.clone()).collect();
     for id in &open {
         if upgrade.members.remove(id).is_some() {
             out.changed.insert(id.clone());
+            known.insert(id.clone());
         }
         upgrade.deferred.remove(id);
     }
@@ -38,6 +40,8 @@ pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, out: &mut Step) 
         total: fleet.total(),
         batches_before: upgrade.current,
     });
+    // Whoever was there at the plan was counted then.
+    upgrade.already += again.already.iter().filter(|id| known.contains(*id)).count();
     let candidates: BTreeMap<&InstanceId, &Candidate> = asked.iter().map(|one| (&one.id, one)).collect();
     for hold in again.holds {
         if hold.reason.is_for_now() {

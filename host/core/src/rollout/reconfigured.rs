@@ -46,7 +46,7 @@ impl Upgrade {
             self.members.iter().filter(waits).map(|(id, _)| id.clone()).collect();
         for id in &protected {
             self.members.remove(id);
-            self.holds.push_back(Hold { instance: id.clone(), reason: HoldReason::Protected });
+            self.holds.push_back(Hold::of_host(id.clone(), HoldReason::Protected));
         }
         self.holds.sort_by(|a, b| a.instance.cmp(&b.instance));
         protected

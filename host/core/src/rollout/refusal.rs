@@ -24,7 +24,9 @@ pub enum WishRefusal {
     #[error("upgrade `{0}` does not stand before a phase that waits for an approval")]
     NoApproval(UpgradeId),
     /// There is nothing to pass.
-    #[error("upgrade `{0}` waits for no pause, no checkpoint and no approval that a person could pass")]
+    #[error(
+        "upgrade `{0}` waits for no pause, no checkpoint, no approval and no bake that a person could pass"
+    )]
     NothingToPass(UpgradeId),
     /// What runs is not started again.
     #[error("upgrade `{0}` is still running; wait for it or cancel it first")]
@@ -61,6 +63,7 @@ pub fn refusal(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp, wish: W
                         | Waiting::Resume { .. }
                         | Waiting::Approval { .. }
                         | Waiting::Pause { .. }
+                        | Waiting::Bake { .. }
                 )
             );
             (!passes).then(|| WishRefusal::NothingToPass(id()))

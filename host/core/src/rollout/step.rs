@@ -92,6 +92,8 @@ pub struct Step {
     pub head_changed: bool,
     /// In order.
     pub actions: Vec<Action>,
+    /// Who was let go by this step: the members of the batch that has begun.
+    pub admitted: Vec<InstanceId>,
     /// Instances that are to be asked now, out of turn.
     pub ask: BTreeSet<InstanceId>,
     /// When to look again even if nothing happens.

@@ -199,7 +199,7 @@ impl World {
     /// The number of a commit is used up either way.
     fn apply(&mut self, writes: Vec<crate::record::Write>) {
         self.seq += 1;
-        let anchor = Anchor { boot: "sim".to_owned(), since_boot: self.now.0, at: self.now };
+        let anchor = Anchor { boot: "sim".to_owned(), since_boot: self.now.0, at: self.now, date: None };
         let commit = Commit { version: Commit::VERSION, seq: self.seq, anchor, writes };
         self.violations.extend(self.rules.writes(&self.disk, &commit, self.now));
         self.violations.extend(takeovers(&self.disk, &commit.writes, &self.sets_of_plugins(), self.now));

@@ -21,7 +21,14 @@ pub(in crate::api) struct Decided {
 
 /// Whether a line of the trail is a decision about its instance.
 fn decides(what: &What) -> bool {
-    matches!(what, What::Decision { .. } | What::MindChanged { .. } | What::Hold { .. } | What::Leaves { .. })
+    matches!(
+        what,
+        What::Decision { .. }
+            | What::MindChanged { .. }
+            | What::Admitted(_)
+            | What::Hold { .. }
+            | What::Leaves { .. }
+    )
 }
 
 impl Host {

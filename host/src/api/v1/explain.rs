@@ -13,6 +13,7 @@ use crate::api::behind::{Again, JudgedAgain, Kept};
 use crate::api::host::{Decided, Host};
 use crate::api::path::{In, Named};
 use crate::api::query::{FromQuery, Key, Query, Times};
+use crate::api::v1::view;
 
 /// Which upgrade decided.
 #[derive(Debug, Default)]
@@ -33,6 +34,7 @@ impl FromQuery for Of {
 /// The decision that the latest upgrade, or that of `upgrade`, took about an instance: observation, outcome, plugin, and the
 /// outcome when it is judged again (null where it cannot be).
 ///
+/// Of an instance that was let go, that is the decision on which it was (`admission`).
 /// `same` is null where nothing can be proved, `note` says why. `standsIn` is null, or says which failure
 /// made an older decision count (`onFailure = "last-good"`).
 #[utoipa::path(
@@ -56,6 +58,7 @@ pub(super) async fn explain(
         verdict: entry.said(),
         at: entry.at.to_string(),
         stands_in: entry.stamp.as_ref().and_then(Stamp::older),
+        admission: view::admission(&entry),
         plugin: None,
         observation: serde_json::Value::Null,
         outcome: serde_json::Value::Null,

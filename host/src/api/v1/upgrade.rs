@@ -109,7 +109,8 @@ fn exactly(wish: Wish, (now, go_on): (bool, bool), to: Option<&str>) -> Result<E
 
 /// What a start asks for, and why freezes and a stopped line do not hold it, if so.
 fn options(request: wire::StartRequest) -> Result<(StartOptions, Option<String>), Refusal> {
-    let wire::StartRequest { to, plan, force, extensions, instances, bypass, reapply, at } = request;
+    let wire::StartRequest { to, plan, force, extensions, instances, bypass, reason: why, reapply, at } =
+        request;
     let digest = |text: &str| {
         Digest::parse(text).ok_or_else(|| Refusal::invalid(format!("plan {text:?} is no `sha256:` digest")))
     };
@@ -131,20 +132,21 @@ fn options(request: wire::StartRequest) -> Result<(StartOptions, Option<String>)
     };
     let extensions =
         extensions.iter().map(|(name, to)| Ok((extension(name)?, to.as_deref().map(version).transpose()?)));
-    let reason = bypass.map(|reason| one_line(reason, "bypass")).transpose()?;
+    let bypass = bypass.map(|reason| one_line(reason, "bypass")).transpose()?;
+    let why = reason(wire::ReasonRequest { reason: why })?;
     let options = StartOptions {
         wanted: Wanted {
             to: to.as_deref().map(version).transpose()?,
             extensions: extensions.collect::<Result<_, Refusal>>()?,
         },
         manual: instances.as_deref().map(selection).transpose()?,
-        stops: if reason.is_some() { Stops::Bypassed } else { Stops::Hold },
+        stops: if bypass.is_some() { Stops::Bypassed } else { Stops::Hold },
         plan: plan.as_deref().map(digest).transpose()?,
         quarantined: if force { Quarantined::Allow } else { Quarantined::Refuse },
         extent: if reapply { Extent::Everything } else { Extent::Missing },
         not_before: at.as_deref().map(date).transpose()?,
     };
-    Ok((options, reason))
+    Ok((options, bypass.or(why)))
 }
 
 pub(super) fn selection(ids: &[String]) -> Result<Selection, Refusal> {

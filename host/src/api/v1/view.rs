@@ -12,13 +12,14 @@ mod status;
 mod waiting;
 
 pub(crate) use fleet::fleet;
-pub(crate) use log::{entry, line, log};
+pub(crate) use log::{admission, entry, line, log};
 pub(crate) use past::{latest_upgrades, past_upgrades, quarantined};
 pub(crate) use plan::plan;
 pub(crate) use progress::progress;
 pub(crate) use sets::scale_sets;
 pub(crate) use status::{in_numbers, status};
 
+use phasegate_core::domain::Phase;
 use phasegate_core::plan::Hold;
 use phasegate_wire as wire;
 
@@ -28,6 +29,8 @@ fn holds<'a>(holds: impl IntoIterator<Item = &'a Hold>) -> Vec<wire::Hold> {
         instance: hold.instance.to_string(),
         reason: hold.reason.to_string(),
         code: Some(crate::words::hold_code(&hold.reason)),
+        phase: hold.phase.map(Phase::get),
+        participation: hold.says.map(crate::words::participation),
     };
     holds.into_iter().map(hold).collect()
 }

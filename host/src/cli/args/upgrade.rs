@@ -32,15 +32,15 @@ pub enum UpgradeVerb {
     /// Finish the batch in flight and stop
     Cancel(CancelArgs),
     /// Finish the batch in flight and admit nothing more for now
-    Pause(UpgradeOf),
+    Pause(WishArgs),
     /// Go on after a pause or a `pauseAfterPhase`
-    Resume(UpgradeOf),
+    Resume(WishArgs),
     /// Go on before an `approvalBeforePhase`
-    Approve(UpgradeOf),
-    /// Go past the one thing that it waits for now: a pause, a checkpoint, an approval
-    Promote(UpgradeOf),
+    Approve(WishArgs),
+    /// Go past the one thing that it waits for now: a pause, a checkpoint, an approval, the bake
+    Promote(WishArgs),
     /// Start again with what the latest upgrade has left: what failed, was left out or was not reached
-    Retry(UpgradeOf),
+    Retry(WishArgs),
     /// Go on in spite of the freeze or the stopped line of now; one that comes later holds it
     Bypass(BypassArgs),
     /// Stop at once, and bring every touched instance back to the version before, newest first
@@ -97,6 +97,9 @@ pub struct StartArgs {
     /// Go on in spite of the freeze and the stopped line of now; the text goes into the audit trail
     #[arg(long, value_name = "WHY")]
     pub bypass: Option<String>,
+    /// Why; goes into the audit trail
+    #[arg(long, value_name = "TEXT", conflicts_with = "bypass")]
+    pub reason: Option<String>,
     /// Begin at this time, RFC 3339 (2026-01-05T22:00:00Z); until then it waits, and `upgrade cancel` gives it up
     #[arg(long, value_name = "TIME", conflicts_with_all = ["plan", "instances"])]
     pub at: Option<String>,
@@ -217,6 +220,20 @@ pub struct CancelArgs {
     /// Do not finish the batch in flight: end what drivers do, and bring it back
     #[arg(long)]
     pub now: bool,
+    /// Why; goes into the audit trail
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// Options of what a person may want of an upgrade.
+#[derive(Debug, Args)]
+pub struct WishArgs {
+    /// Scale set.
+    #[command(flatten)]
+    pub upgrade: UpgradeOf,
+    /// Why; goes into the audit trail
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
 }
 
 /// Options of `upgrade rollback`.
@@ -235,6 +252,9 @@ pub struct RollbackArgs {
     /// To the versions that this Completed upgrade had brought; `upgrade list` has the ids
     #[arg(long, value_name = "ID")]
     pub to: Option<String>,
+    /// Why; goes into the audit trail
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
 }
 
 /// A scale set.

@@ -6,9 +6,11 @@ use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::clock::Clock;
 use crate::config::{self, Config, LoadConfigError, Problem, Problems};
+use crate::drivers::DriverConfig;
 use crate::plugins::check::{Network, is_fetched};
 use crate::plugins::config::ComponentSource;
 use crate::words;
+use phasegate_core::domain::ScaleSet;
 use phasegate_core::plan::{FeasibilityInput, feasibility};
 use phasegate_wire as wire;
 
@@ -90,6 +92,22 @@ fn about_plugins(config: &Config, network: Network) -> Vec<wire::CheckWarning> {
     warnings
 }
 
+/// What it means that nobody is asked what instances run.
+fn about_looking(set: &ScaleSet<DriverConfig>) -> Option<wire::CheckWarning> {
+    let key = set.driver.settings().lacks_for_looking()?;
+    let model = &set.model.version;
+    Some(wire::CheckWarning {
+        scale_set: Some(set.name.to_string()),
+        plugin: None,
+        code: wire::WarningCode::NotObserved,
+        message: format!(
+            "without driver.{key} nobody is asked what an instance runs, and the driver's word counts: it is at what \
+             was last done to it, and where nothing was done, at model.version = \"{model}\"; what anybody else \
+             changes there is not seen, and a \"done\" that is none is believed. Add `{key}`"
+        ),
+    })
+}
+
 /// What to know of the data directory: a host that runs as another user than its owner refuses it.
 fn about_data_dir(config: &Config) -> Option<wire::CheckWarning> {
     use std::os::unix::fs::MetadataExt as _;
@@ -123,6 +141,7 @@ fn checked(problems: &Problems, config: Option<&Config>, network: Network) -> wi
             code: words::warning_code(finding),
             message: finding.to_string(),
         }));
+        warnings.extend(about_looking(set));
         let limits = words::limits(&set.policy.rolling, &found.resolved);
         scale_sets.push(wire::CheckScaleSet { name: set.name.to_string(), limits });
     }

@@ -38,7 +38,19 @@ pub fn render(fleet: &wire::Fleet) -> String {
         }
         let rows: Vec<Vec<String>> = set.instances.iter().map(row).collect();
         text.push_str(&table(
-            &["ID", "ADDRESS", "ZONE", "UD", "HEALTH", "PHASE", "TAKES PART", "VERSION", "WANTED", "REASON"],
+            &[
+                "ID",
+                "ADDRESS",
+                "ZONE",
+                "UD",
+                "HEALTH",
+                "PHASE",
+                "TAKES PART",
+                "HELD",
+                "VERSION",
+                "WANTED",
+                "REASON",
+            ],
             &rows,
         ));
     }
@@ -78,6 +90,7 @@ fn row(instance: &wire::Instance) -> Vec<String> {
         instance.health.to_string(),
         phase,
         or_dash(instance.participation.as_ref()),
+        or_dash(instance.held.as_ref().map(|held| &held.code)),
         version(instance),
         or_dash(instance.desired_version.as_ref()),
         or_dash(instance.reason.as_ref()),

@@ -23,8 +23,9 @@ pub fn run(args: &LineArgs) -> anyhow::Result<Exit> {
             show(&client.post("/v1/line/stop", &request)?, *output)?;
             Ok(Exit::Done)
         }
-        LineVerb::Start { output } => {
-            show(&client.post("/v1/line/start", &wire::ReasonRequest::default())?, *output)?;
+        LineVerb::Start { reason, output } => {
+            let request = wire::ReasonRequest { reason: reason.clone() };
+            show(&client.post("/v1/line/start", &request)?, *output)?;
             Ok(Exit::Done)
         }
     }

@@ -8,7 +8,7 @@ mod show;
 use std::collections::BTreeMap;
 
 use crate::cli::args::{
-    DetailArgs, LogOfArgs, RollbackArgs, StartArgs, UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb,
+    DetailArgs, LogOfArgs, RollbackArgs, StartArgs, UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb, WishArgs,
 };
 use crate::cli::client::Client;
 use crate::cli::exit::Exit;
@@ -34,7 +34,7 @@ pub fn run(args: &UpgradeArgs) -> anyhow::Result<Exit> {
         UpgradeVerb::List(args) => list::run(&client, args),
         UpgradeVerb::Watch(args) => watch(&client, args),
         UpgradeVerb::Cancel(args) => {
-            let request = wire::WishRequest { now: args.now, ..wire::WishRequest::default() };
+            let request = wire::WishRequest { now: args.now, ..because(args.reason.as_ref()) };
             wish_for(&client, &args.upgrade, "cancel", &request)
         }
         UpgradeVerb::Pause(args) => wish(&client, args, "pause"),
@@ -44,9 +44,7 @@ pub fn run(args: &UpgradeArgs) -> anyhow::Result<Exit> {
         UpgradeVerb::Retry(args) => wish(&client, args, "retry"),
         UpgradeVerb::Bypass(args) => {
             let path = format!("{}/bypass", upgrade_path(&args.upgrade.name)?);
-            let request =
-                wire::WishRequest { reason: Some(args.reason.clone()), ..wire::WishRequest::default() };
-            let detail: wire::StatusDetail = client.post(&path, &request)?;
+            let detail: wire::StatusDetail = client.post(&path, &because(Some(&args.reason)))?;
             show(&detail, args.upgrade.output)?;
             Ok(Exit::Done)
         }
@@ -64,8 +62,13 @@ pub fn log(args: &LogOfArgs) -> anyhow::Result<Exit> {
     log::run(&target::client(&args.server)?, &args.log)
 }
 
-fn wish(client: &Client, args: &UpgradeOf, wish: &str) -> anyhow::Result<Exit> {
-    wish_for(client, args, wish, &wire::WishRequest::default())
+fn wish(client: &Client, args: &WishArgs, wish: &str) -> anyhow::Result<Exit> {
+    wish_for(client, &args.upgrade, wish, &because(args.reason.as_ref()))
+}
+
+/// A wish and why.
+fn because(reason: Option<&String>) -> wire::WishRequest {
+    wire::WishRequest { reason: reason.cloned(), ..wire::WishRequest::default() }
 }
 
 fn wish_for(
@@ -82,7 +85,7 @@ fn wish_for(
 
 fn rollback(client: &Client, args: &RollbackArgs) -> anyhow::Result<Exit> {
     let to = args.to.as_deref().map(upgrade_id).transpose()?.map(|id| id.to_string());
-    let request = wire::WishRequest { go_on: args.go_on, to, ..wire::WishRequest::default() };
+    let request = wire::WishRequest { go_on: args.go_on, to, ..because(args.reason.as_ref()) };
     if !args.wait {
         return wish_for(client, &args.upgrade, "rollback", &request);
     }
@@ -194,6 +197,7 @@ fn start(client: &Client, args: &StartArgs) -> anyhow::Result<Exit> {
         extensions: extensions(&args.upgrade.extension)?,
         instances: args.instances.clone(),
         bypass: args.bypass.clone(),
+        reason: args.reason.clone(),
         reapply: args.reapply,
         at: args.at.clone(),
     };

@@ -97,6 +97,10 @@ impl KindSettings for CommandConfig {
         )
     }
 
+    fn lacks_for_looking(&self) -> Option<&'static str> {
+        self.observe.is_none().then_some("observe")
+    }
+
     fn lacks_for_extensions(&self) -> Option<&'static str> {
         None
     }

@@ -102,6 +102,10 @@ impl KindSettings for HttpConfig {
         )
     }
 
+    fn lacks_for_looking(&self) -> Option<&'static str> {
+        self.observe_url.is_none().then_some("observeUrl")
+    }
+
     fn lacks_for_extensions(&self) -> Option<&'static str> {
         None
     }

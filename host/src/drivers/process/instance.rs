@@ -22,6 +22,7 @@ use tokio::time::Sleep;
 use super::child::Running;
 use super::command::{CommandLine, Prepared};
 use super::error::ProcessError;
+use super::short::while_short;
 use crate::clock::Clock;
 use crate::drivers::backoff::{Backoff, in_seconds};
 use crate::drivers::local::{GuardLink, Stage, listener, output, reached};
@@ -194,8 +195,8 @@ impl Task {
         let operation = request.operation.clone();
         let same_version = self.wanted.as_ref().is_some_and(|wanted| wanted.version == request.version);
         if !(same_version && matches!(self.life, Life::Running(_))) {
-            let prepared =
-                self.prepare(&request).map_err(|error| ProcessError::NotPrepared(Box::new(error)))?;
+            let prepared = while_short(self.stage.clone(), || self.prepare(&request)).await;
+            let prepared = prepared.map_err(|error| ProcessError::NotPrepared(Box::new(error)))?;
             self.stop().await?;
             if !same_version {
                 self.backoff.reset();
@@ -242,7 +243,8 @@ impl Task {
             let held = ProcessError::PortHeld { port, pid: holder.pid, command: holder.command };
             return Err(self.retry_later(held).await);
         }
-        match Running::spawn(prepared, &self.shared.guard, &self.shared.clock) {
+        let spawned = || Running::spawn(prepared.clone(), &self.shared.guard, &self.shared.clock);
+        match while_short(self.stage.clone(), spawned).await {
             Ok(running) => {
                 self.life = Life::Running(Box::new(running));
                 Ok(())

@@ -14,6 +14,7 @@ mod error;
 mod instance;
 mod keys;
 mod ports;
+mod short;
 mod supervisor;
 #[cfg(test)]
 mod tests;

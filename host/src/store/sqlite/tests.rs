@@ -15,7 +15,7 @@ fn id<T: DeserializeOwned>(text: &str) -> T {
 }
 
 fn commit(seq: u64, writes: Vec<Write>) -> Commit {
-    let anchor = Anchor { boot: "boot".to_owned(), since_boot: 5, at: Timestamp(7) };
+    let anchor = Anchor { boot: "boot".to_owned(), since_boot: 5, at: Timestamp(7), date: None };
     Commit { version: Commit::VERSION, seq, anchor, writes }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::domain::{Component, Now, PersonsWord, Version};
 use crate::kernel::state::{InstanceState, SetState, StandIn};
-use crate::plan::Standing;
+use crate::plan::{HoldReason, Standing, withheld};
 
 /// One instance, and how it stands with its plugin.
 #[derive(Debug, Clone)]
@@ -11,6 +11,8 @@ pub struct InstanceReport<'a> {
     pub state: &'a InstanceState,
     /// How it stands.
     pub standing: Standing,
+    /// Why the host leaves it alone, if it does: that may be something else than what its plugin says.
+    pub held: Option<HoldReason>,
     /// The older decision that is used, if the plugin fails now.
     pub stand_in: Option<StandIn<'a>>,
     /// Version of the application that the model wants.
@@ -25,6 +27,7 @@ pub fn instance<'a>(set: &'a SetState, state: &'a InstanceState, now: Now) -> In
     InstanceReport {
         state,
         standing: set.standing(state, now.at),
+        held: withheld(&set.view(now).candidate_of(state)).err(),
         stand_in: set.stand_in(state, now.at),
         desired: set.model.of(&Component::Application),
         word: set.words.get(&state.spec.id),

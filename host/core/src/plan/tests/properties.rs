@@ -19,7 +19,7 @@ fn any_standing() -> impl Strategy<Value = Standing> {
         8 => decided,
         1 => Just(Standing::Undecided),
         1 => Just(Standing::PluginFailed { failure: "trapped".to_owned(), phase: None }),
-        1 => Just(Standing::Unknown { detail: "timeout".to_owned(), phase: None }),
+        1 => Just(Standing::Unknown { detail: "timeout".to_owned(), phase: None, says: None }),
     ]
 }
 

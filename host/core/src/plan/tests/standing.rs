@@ -98,6 +98,43 @@ fn silence_is_no_permission_and_takes_back_no_skip() {
 }
 
 #[test]
+fn a_phase_orders_whatever_the_health_is_and_permits_nothing() {
+    use Participation::{Proceed, Skip};
+    let says = |claim, phase, participation| Decision {
+        phase: Phase::new(phase),
+        ..decision(claim, participation, "unknown-state")
+    };
+    let hello = outcome(Ok(Arc::new(says(Claim::Unknown, 7, Proceed))));
+    let before = says(Claim::Healthy, 1, Proceed);
+    let base = StandingInput {
+        unasked: None,
+        on_failure: OnFailure::Hold,
+        latest: Some(&hello),
+        answered: Some((&before, Timestamp(90_000))),
+        answered_by: None,
+        in_force: None,
+        health: Health::Unknown,
+        prioritize_unhealthy: false,
+        freshness: Duration::from_secs(60),
+        now: Timestamp(100_000),
+    };
+    let held = standing(&base);
+    assert_eq!((held.participation(), held.said(), held.phase()), (Some(Skip), Some(Proceed), Phase::new(7)));
+    let (first, basis) = judged(&StandingInput { prioritize_unhealthy: true, ..base });
+    assert_eq!((first.participation(), first.phase()), (Some(Proceed), Phase::new(7)), "in its phase");
+    assert_eq!(basis, Basis::Latest);
+    let (missed, basis) = judged(&StandingInput { health: Health::Healthy, ..base });
+    assert_eq!((missed.participation(), missed.phase()), (Some(Proceed), Phase::new(7)), "it moved");
+    assert_eq!(basis, Basis::Answered);
+
+    let trapped = outcome(Err(PluginFailure::Trapped("unreachable".to_owned())));
+    let failed = standing(&StandingInput { latest: Some(&trapped), ..base });
+    assert_eq!((failed.said(), failed.phase()), (None, Phase::new(1)), "a trap says nothing");
+    let silent = outcome(Ok(Arc::new(Decision { phase: None, ..says(Claim::Unknown, 0, Proceed) })));
+    assert_eq!(standing(&StandingInput { latest: Some(&silent), ..base }).phase(), Phase::new(1));
+}
+
+#[test]
 fn what_another_generation_has_permitted_is_no_permission() {
     use Participation::{Proceed, Skip};
     let go = outcome(Ok(Arc::new(decision(Claim::Healthy, Proceed, "ok"))));

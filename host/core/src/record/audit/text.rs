@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::{
-    Entry, HoldState, Leaves, LineState, PluginWish, QuarantineState, RetryNote, Stamp, StartWhy, Wait, What,
-    Word, WordNote,
+    Admission, Doubt, Entry, HoldState, Leaves, LineState, PluginWish, QuarantineState, RetryNote, Stamp,
+    StartWhy, Wait, What, Word, WordNote,
 };
 use crate::domain::{
     Change, Component, InstanceId, PhaseName, PluginName, Runs, Timestamp, Version, WordKind,
@@ -59,11 +59,22 @@ impl fmt::Display for Stamp {
     }
 }
 
+/// `phase 3`, or `the last phase`.
+struct In(PhaseName);
+
+impl fmt::Display for In {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            PhaseName::Number(phase) => write!(f, "phase {}", phase.get()),
+            PhaseName::Last => f.write_str("the last phase"),
+        }
+    }
+}
+
 impl fmt::Display for Word {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Proceed(PhaseName::Number(phase)) => write!(f, "proceed in phase {}", phase.get()),
-            Self::Proceed(PhaseName::Last) => write!(f, "proceed in the last phase"),
+            Self::Proceed(phase) => write!(f, "proceed in {}", In(*phase)),
             Self::Hold(reason) => write!(f, "{reason}"),
         }
     }
@@ -116,6 +127,21 @@ fn record(f: &mut fmt::Formatter<'_>, state: &HoldState) -> fmt::Result {
     }
 }
 
+/// Why what the host sees says nothing of its instances.
+fn doubts(f: &mut fmt::Formatter<'_>, doubt: Doubt) -> fmt::Result {
+    match doubt {
+        Doubt::Began { silent, of } => write!(
+            f,
+            "the host doubts what it sees, and admits nothing: {silent} of {of} instances that nothing has touched \
+             went silent at once"
+        ),
+        Doubt::Ended => f.write_str("the host trusts what it sees again; the time of its doubt is nobody's"),
+        Doubt::StoodStill { seconds } => {
+            write!(f, "the host did not look for {seconds} s; nobody is judged by that time")
+        }
+    }
+}
+
 /// A version that faulted.
 fn quarantine(f: &mut fmt::Formatter<'_>, change: &Change, state: &QuarantineState) -> fmt::Result {
     match state {
@@ -124,6 +150,20 @@ fn quarantine(f: &mut fmt::Formatter<'_>, change: &Change, state: &QuarantineSta
             write!(f, "the quarantine of {change} was lifted; it was there because {was}")
         }
     }
+}
+
+/// On which word an instance was let go.
+fn admitted(f: &mut fmt::Formatter<'_>, admission: &Admission) -> fmt::Result {
+    let Admission { batch, phase, health, participation, answered_at, detail } = admission;
+    write!(f, "goes in batch {batch}, {}: {}", In((*phase).into()), health.name())?;
+    match participation {
+        Some(said) => write!(f, ", says {}", said.name())?,
+        None => f.write_str(", its plugin says nothing")?,
+    }
+    if let Some(at) = answered_at {
+        write!(f, ", answered {at}")?;
+    }
+    if detail.is_empty() { Ok(()) } else { write!(f, "; {detail}") }
 }
 
 /// What an instance has without anybody having done it.
@@ -138,14 +178,10 @@ fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceI
             write!(f, "{instances} instances in {batches} batches, plan {digest}")
         }
         What::Decision { batch, phase, detail } => {
-            let phase = PhaseName::from(*phase);
-            write!(f, "proceed in batch {batch}, ")?;
-            match phase {
-                PhaseName::Number(phase) => write!(f, "phase {}", phase.get())?,
-                PhaseName::Last => write!(f, "the last phase")?,
-            }
+            write!(f, "proceed in batch {batch}, {}", In((*phase).into()))?;
             if detail.is_empty() { Ok(()) } else { write!(f, ": {detail}") }
         }
+        What::Admitted(admission) => admitted(f, admission),
         What::MindChanged { now, was } => write!(f, "{now} (was: {})", was.short()),
         What::Hold { reason } => write!(f, "{reason}"),
         What::Leaves { why: Leaves::Protected } => write!(f, "leaves the upgrade: it is protected now"),
@@ -182,6 +218,7 @@ fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceI
         What::Word { note } => word(f, note),
         What::Line { state: LineState::Stopped } => write!(f, "the line was stopped for all scale sets"),
         What::Line { state: LineState::GoesOn } => write!(f, "the line goes on"),
+        What::SelfDoubt { doubt } => doubts(f, *doubt),
         What::Record { state } => record(f, state),
         What::Seen { component, was, now } => seen(f, component, was, now),
         What::Quarantine { change, state } => quarantine(f, change, state),
@@ -324,6 +361,7 @@ fn beside(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceId>
         What::Start { .. }
         | What::Plan { .. }
         | What::Decision { .. }
+        | What::Admitted(_)
         | What::MindChanged { .. }
         | What::Hold { .. }
         | What::Leaves { .. }
@@ -339,6 +377,7 @@ fn beside(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceId>
         | What::Waits { .. }
         | What::Word { .. }
         | What::Line { .. }
+        | What::SelfDoubt { .. }
         | What::Record { .. }
         | What::Seen { .. }
         | What::Quarantine { .. }

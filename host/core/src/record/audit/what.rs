@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Leaves, RetryNote, StartWhy, Word, WordNote};
+use super::{Admission, Leaves, RetryNote, StartWhy, Word, WordNote};
 use crate::domain::{
     Change, Component, Digest, Generation, Goal, InstanceId, Phase, PluginName, ProcessState, Runs,
     Timestamp, Version,
@@ -39,6 +39,8 @@ pub enum What {
         /// The plugin's reason; empty when there is none.
         detail: String,
     },
+    /// An instance is let go, with its batch.
+    Admitted(Admission),
     /// An instance that was asked again says something else.
     MindChanged {
         /// What now.
@@ -195,6 +197,11 @@ pub enum What {
         /// Which of them.
         state: LineState,
     },
+    /// The host doubts what it sees, or did not look for a while.
+    SelfDoubt {
+        /// Which of them.
+        doubt: Doubt,
+    },
     /// The host holds because of its record, or a person adopted it.
     Record {
         /// Which of them.
@@ -344,6 +351,26 @@ pub enum HoldState {
     },
 }
 
+/// Why what a host sees says nothing of its instances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Doubt {
+    /// Most of those that nothing has touched went silent within one interval.
+    Began {
+        /// So many are silent.
+        silent: usize,
+        /// Of so many that nothing has touched.
+        of: usize,
+    },
+    /// They answer again, or a person says that the host is well.
+    Ended,
+    /// It stood still.
+    StoodStill {
+        /// For so many seconds.
+        seconds: u64,
+    },
+}
+
 /// Whether a version is in quarantine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -378,6 +405,7 @@ impl What {
             Self::Start { .. } => "start",
             Self::Plan { .. } => "plan",
             Self::Decision { .. } | Self::MindChanged { .. } => "decision",
+            Self::Admitted(_) => "admitted",
             Self::Hold { .. } | Self::Leaves { .. } => "hold",
             Self::Apply { .. } | Self::ApplyBeside { .. } => "apply",
             Self::Applied { .. } | Self::AppliedBeside { .. } => "applied",
@@ -407,6 +435,7 @@ impl What {
             },
             Self::Waits { .. } => "waiting",
             Self::Line { .. } => "line",
+            Self::SelfDoubt { .. } => "self-doubt",
             Self::Record { state: HoldState::Holds { .. } } => "held",
             Self::Record { state: HoldState::Adopted { .. } } => "adopted",
             Self::Seen { .. } => "seen",

@@ -20,6 +20,7 @@ pub(in crate::rollout) fn untold(seen: &Seen<'_>) -> Option<String> {
         batches_changed,
         order_changed,
         left_out_changed,
+        admitted: _,
         head_changed,
         actions: _,
         ask: _,

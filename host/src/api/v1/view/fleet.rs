@@ -24,7 +24,7 @@ fn scale_set(set: &SetState, now: Now) -> wire::ScaleSet {
 }
 
 fn one(report: &InstanceReport<'_>) -> wire::Instance {
-    let InstanceReport { state, standing, stand_in, desired, word } = report;
+    let InstanceReport { state, standing, held, stand_in, desired, word } = report;
     let spec = &state.spec;
     let latest = state.latest.as_ref();
     wire::Instance {
@@ -36,7 +36,10 @@ fn one(report: &InstanceReport<'_>) -> wire::Instance {
         labels: spec.labels.clone(),
         health: words::health(state.fold.health()),
         phase: standing.phase().map(Phase::get),
-        participation: standing.participation().map(words::participation),
+        participation: standing.said().map(words::participation),
+        held: held
+            .as_ref()
+            .map(|reason| wire::HeldBack { code: words::hold_code(reason), reason: reason.to_string() }),
         reason: reason(report),
         version: state.runs.version().map(Version::to_string),
         version_state: words::version_state(&state.runs),
@@ -52,11 +55,7 @@ fn one(report: &InstanceReport<'_>) -> wire::Instance {
             .collect(),
         protected: spec.protection.from_scale_set_actions,
         word: word.map(words::word),
-        plugin: latest.map(|outcome| wire::Stamp {
-            name: outcome.stamp.name.to_string(),
-            digest: outcome.stamp.digest.to_string(),
-            generation: outcome.stamp.generation.0,
-        }),
+        plugin: latest.map(|outcome| words::stamp(&outcome.stamp)),
         evaluation: latest.map(|outcome| wire::Evaluation {
             judged_at: outcome.evaluation.at.to_string(),
             fuel: outcome.evaluation.cost.fuel,
@@ -72,7 +71,7 @@ fn one(report: &InstanceReport<'_>) -> wire::Instance {
 
 /// What a person has said comes first, then the driver's trouble: each explains the rest.
 fn reason(report: &InstanceReport<'_>) -> Option<String> {
-    let InstanceReport { state, standing, stand_in, desired: _, word } = report;
+    let InstanceReport { state, standing, held: _, stand_in, desired: _, word } = report;
     if let Some(word) = word {
         return Some(word.to_string());
     }

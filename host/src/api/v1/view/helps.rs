@@ -2,8 +2,9 @@
 //!
 //! Says what there is to do; does none of it.
 
-use phasegate_core::domain::{Change, Component, Goal};
+use phasegate_core::domain::{Change, Component, Goal, InstanceId};
 use phasegate_core::kernel::report::StatusReport;
+use phasegate_core::plan::HoldReason;
 use phasegate_core::rollout::{Purpose, Upgrade, UpgradeErrorCode, UpgradeState};
 use phasegate_wire as wire;
 
@@ -15,11 +16,22 @@ pub(super) fn helps(report: &StatusReport<'_>) -> Vec<wire::Help> {
     let mut add = |command: String, does: &str| all.push(wire::Help { command, does: does.to_owned() });
     let start = format!("phasegate upgrade start {set}{}", wanted(&upgrade.goal));
     let before = UpgradeErrorCode::MaxUnhealthyInstancePercentExceededBeforeRollingUpgrade;
-    if upgrade.error.as_ref().is_some_and(|error| error.code == before) {
+    if let Some(error) = upgrade.error.as_ref().filter(|error| error.code == before) {
         add("phasegate fleet".to_owned(), "shows who is not Healthy and why; then start it again");
-        add(start, "starts it again, once enough instances are Healthy");
-        let ids = "phasegate upgrade start NAME --instances IDS".replace("NAME", set.as_str());
-        add(ids, "brings it to the instances that you name, whatever their health");
+        add(start.clone(), "starts it again, once enough instances are Healthy");
+        // A protected one is refused, whoever names it.
+        let is_protected = |id: &InstanceId| {
+            upgrade.holds.iter().any(|hold| hold.instance == *id && hold.reason == HoldReason::Protected)
+        };
+        let ids = error.details.iter().map(|(id, _)| id).filter(|id| !is_protected(id));
+        let ids: Vec<&str> = ids.take(NAMED_MAX).map(InstanceId::as_str).collect();
+        if !ids.is_empty() {
+            let named = format!("{start} --instances {}", ids.join(","));
+            add(
+                named,
+                "brings it to these, or to others that you name, without limits and whatever their health",
+            );
+        }
         return all;
     }
     let in_quarantine = !report.quarantined.is_empty();
@@ -53,6 +65,9 @@ pub(super) fn helps(report: &StatusReport<'_>) -> Vec<wire::Help> {
     );
     all
 }
+
+/// Instances that are named in a command.
+const NAMED_MAX: usize = 10;
 
 /// Whether there is anything to take back.
 fn touched(upgrade: &Upgrade) -> bool {

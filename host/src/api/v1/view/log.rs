@@ -1,7 +1,7 @@
 //! The audit trail and the line, as the API shows them.
 
-use phasegate_core::domain::ScaleSetName;
-use phasegate_core::record::audit::Entry;
+use phasegate_core::domain::{Phase, ScaleSetName};
+use phasegate_core::record::audit::{Admission, Entry, What};
 use phasegate_core::record::{StoppedLine, TrailPage};
 use phasegate_wire as wire;
 
@@ -29,7 +29,25 @@ pub(crate) fn entry(entry: &Entry) -> wire::LogEntry {
         actor: entry.by.actor.to_string(),
         reason: entry.by.reason.clone(),
         text: entry.to_string(),
+        admission: admission(entry),
     }
+}
+
+/// On which word an instance was let go, if that is what a line says.
+pub(crate) fn admission(entry: &Entry) -> Option<wire::Admission> {
+    let What::Admitted(admission) = &entry.what else { return None };
+    let Admission { batch, phase, health, participation, answered_at, detail: _ } = admission;
+    let stamp = entry.stamp.as_ref();
+    Some(wire::Admission {
+        at: entry.at.to_string(),
+        batch: *batch,
+        phase: phase.map(Phase::get),
+        health: words::health(*health),
+        participation: participation.map(words::participation),
+        answered_at: answered_at.map(|at| at.to_string()),
+        judged_at: stamp.map(|stamp| stamp.judged_at.to_string()),
+        plugin: stamp.map(|stamp| words::stamp(&stamp.plugin)),
+    })
 }
 
 /// How the line stands.

@@ -93,7 +93,7 @@ pub(super) fn not_yet(
             (WhyNot::Next, Some(waiting)) => format!("{text}, which waits for {}", waiting.text),
             _ => text,
         };
-        wire::Hold { instance: id.to_string(), reason, code: None }
+        wire::Hold { instance: id.to_string(), reason, code: None, phase: None, participation: None }
     };
     all.iter().map(line).collect()
 }

@@ -228,6 +228,8 @@ impl Builder {
             None => None,
         };
         let participation = match &instance.participation {
+            // Whom the host leaves alone, whatever its plugin says, it would leave alone.
+            Some(wire::Participation::Proceed) | None if instance.held.is_some() => Participation::Skip,
             Some(wire::Participation::Proceed) | None => Participation::Proceed,
             Some(wire::Participation::Skip) => Participation::Skip,
             Some(wire::Participation::Defer) => Participation::Defer,

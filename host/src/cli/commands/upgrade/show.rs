@@ -229,9 +229,12 @@ fn render_holds(holds: &[wire::Hold]) -> String {
     if holds.is_empty() {
         return String::new();
     }
-    let rows: Vec<Vec<String>> =
-        holds.iter().map(|hold| vec![hold.instance.clone(), hold.reason.clone()]).collect();
-    format!("\n{}", table(&["LEFT ALONE", "WHY"], &rows))
+    let row = |hold: &wire::Hold| {
+        let phase = hold.phase.map_or_else(|| "-".to_owned(), |phase| phase.to_string());
+        vec![hold.instance.clone(), phase, or_dash(hold.participation.as_ref()), hold.reason.clone()]
+    };
+    let rows: Vec<Vec<String>> = holds.iter().map(row).collect();
+    format!("\n{}", table(&["LEFT ALONE", "PHASE", "PLUGIN SAYS", "WHY"], &rows))
 }
 
 fn phase(phase: Option<u32>) -> String {

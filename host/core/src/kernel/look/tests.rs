@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::Effect;
-use super::effect::Ask;
-use super::testing::*;
 use crate::domain::*;
+use crate::kernel::Effect;
+use crate::kernel::effect::Ask;
+use crate::kernel::testing::*;
 use crate::rollout::UpgradeState;
 
 /// Who was asked out of turn; taken.
@@ -21,7 +21,7 @@ fn asked_out_of_turn(rig: &mut Rig) -> Vec<String> {
 }
 
 /// The first batch has ended well, and nobody was asked since.
-fn after_the_first_batch(set: super::SetConfig) -> Rig {
+fn after_the_first_batch(set: crate::kernel::SetConfig) -> Rig {
     let mut rig = Rig::new(vec![set]);
     rig.all_healthy();
     rig.effects.clear();
@@ -35,7 +35,7 @@ fn after_the_first_batch(set: super::SetConfig) -> Rig {
     rig
 }
 
-fn live() -> super::SetConfig {
+fn live() -> crate::kernel::SetConfig {
     let mut set = orders();
     set.spec.policy.decisions = Decisions::Live;
     set
@@ -43,10 +43,6 @@ fn live() -> super::SetConfig {
 
 fn says(participation: Participation) -> Decision {
     Decision { participation, ..decision(0) }
-}
-
-fn claims(claim: Claim) -> Decision {
-    Decision { claim, ..decision(0) }
 }
 
 #[test]
@@ -236,7 +232,7 @@ fn a_start_and_a_restart_wait_for_answers_of_their_own() {
 fn what_goes_back_and_who_was_named_waits_for_nobody() {
     let mut rig = after_the_first_batch(orders());
     asked_out_of_turn(&mut rig);
-    rig.ask(super::Command::Wish(name("orders"), crate::rollout::Wish::RollBack));
+    rig.ask(crate::kernel::Command::Wish(name("orders"), crate::rollout::Wish::RollBack));
     rig.pass(Duration::from_millis(1));
     assert_eq!(rig.asked().len(), 1, "at once");
 }

@@ -2,14 +2,10 @@
 
 use std::time::Duration;
 
-use super::testing::*;
-use super::{Event, SelfDoubt};
 use crate::domain::*;
+use crate::kernel::testing::*;
+use crate::kernel::{Event, SelfDoubt};
 use crate::rollout::{Stage, UpgradeState, Wish};
-
-fn claims(claim: Claim) -> Decision {
-    Decision { claim, ..decision(0) }
-}
 
 /// Eight instances of which the first is with the driver, done, and not yet answering.
 fn in_the_gate(deadline: u64) -> Rig {
@@ -32,6 +28,11 @@ fn in_the_gate(deadline: u64) -> Rig {
     rig
 }
 
+/// Whether a line of the trail begins so.
+fn tells(rig: &Rig, text: &str) -> bool {
+    rig.disk.trail().any(|entry| entry.to_string().starts_with(text))
+}
+
 fn others(rig: &mut Rig, says: Decision) {
     for instance in ["1", "2", "3", "4", "5", "6", "7"] {
         rig.judge(instance, says.clone());
@@ -44,6 +45,7 @@ fn nobody_is_judged_by_time_in_which_the_host_stood_still() {
     rig.pass(Duration::from_secs(60));
     rig.now = Now { at: rig.now.at + Duration::from_secs(600), ..rig.now };
     rig.turn(vec![Event::StoodStill(Duration::from_secs(600))]);
+    assert_eq!(rig.last_line(), "the host did not look for 600 s; nobody is judged by that time");
     assert_eq!(rig.asked(), [], "its deadline has moved");
     rig.pass(Duration::from_secs(59));
     assert_eq!(rig.asked(), []);
@@ -85,7 +87,10 @@ fn a_probe_that_took_longer_than_it_may_was_held_up_by_the_host() {
     };
     rig.turn(vec![Event::Judged(vec![round])]);
     assert_eq!(rig.instance("0").fold, before);
-    assert!(rig.effects.iter().any(|effect| matches!(effect, super::Effect::Ask(_))), "it is asked again");
+    assert!(
+        rig.effects.iter().any(|effect| matches!(effect, crate::kernel::Effect::Ask(_))),
+        "it is asked again"
+    );
 }
 
 #[test]
@@ -123,8 +128,10 @@ fn a_person_may_say_that_the_host_is_well() {
     rig.judge("0", decision(0));
     rig.pass(Duration::from_secs(30));
     assert!(rig.upgrade().is_active(), "seven of eight are silent, and nothing has failed");
-    rig.ask(super::Command::Wish(name("orders"), Wish::Bypass));
+    assert!(tells(&rig, "the host doubts what it sees, and admits nothing: 4 of 7 instances"));
+    rig.ask(crate::kernel::Command::Wish(name("orders"), Wish::Bypass));
     assert_eq!(rig.set().suspicion, None);
+    assert!(tells(&rig, "the host trusts what it sees again"));
     rig.pass(Duration::from_secs(30));
     others(&mut rig, claims(Claim::Unknown));
     rig.judge("0", decision(0));
@@ -223,7 +230,7 @@ fn what_falls_ill_in_the_bake_goes_back_or_stops() {
 fn a_rollback_in_the_bake_acts_at_once() {
     let mut rig = baked(OnBakeFailure::Stop);
     rig.asked();
-    rig.ask(super::Command::Wish(name("orders"), Wish::RollBack));
+    rig.ask(crate::kernel::Command::Wish(name("orders"), Wish::RollBack));
     rig.pass(Duration::from_millis(1));
     assert_eq!(rig.asked().len(), 1);
 }

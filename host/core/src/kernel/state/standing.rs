@@ -1,0 +1,103 @@
+//! How an instance stands with its plugin and with people, and on which answer that rests.
+//!
+//! Deliberately no rule of its own about what permits what: that is `plan::standing`.
+
+use super::{InstanceState, SetState, StandIn};
+use crate::domain::{OnFailure, Outcome, Participation, Timestamp, WordKind};
+use crate::plan::{Basis, Standing, StandingInput, is_answered, judged, reason_line};
+
+/// The answer that an instance stands by.
+#[derive(Debug, Clone)]
+pub struct Ground<'a> {
+    /// What was decided, and by which code.
+    pub outcome: &'a Outcome,
+    /// When the probe had ended on which that rests, or had begun where nothing was answered.
+    pub heard_at: Timestamp,
+    /// Why this is not the latest one.
+    pub stands_in: Option<String>,
+}
+
+impl SetState {
+    /// How an instance stands for the planner: with its plugin, unless a person has forced it. What a silent one, or
+    /// one whose plugin fails, has said before stands, whoever forces it.
+    #[must_use]
+    pub fn permitted(&self, instance: &InstanceState, at: Timestamp) -> Standing {
+        let standing = self.standing(instance, at);
+        let forced = self.words.get(&instance.spec.id).filter(|word| word.kind == WordKind::Force);
+        let latest = instance.latest.as_ref().and_then(|latest| latest.result.as_deref().ok());
+        match (forced, standing) {
+            (
+                Some(word),
+                Standing::Decided {
+                    phase, participation: Participation::Skip | Participation::Defer, ..
+                },
+            ) if latest.is_some_and(is_answered) => {
+                Standing::Decided { phase, participation: Participation::Proceed, detail: word.to_string() }
+            }
+            (_, standing) => standing,
+        }
+    }
+
+    /// How an instance stands with the plugin.
+    #[must_use]
+    pub fn standing(&self, instance: &InstanceState, at: Timestamp) -> Standing {
+        self.judged(instance, at).0
+    }
+
+    /// The answer by which an instance stands as it does.
+    #[must_use]
+    pub fn ground<'a>(&self, instance: &'a InstanceState, at: Timestamp) -> Option<Ground<'a>> {
+        let latest = instance.latest.as_deref()?;
+        let older = instance.answered.as_ref().filter(|answered| *answered.outcome != *latest);
+        match (self.judged(instance, at).1, older) {
+            (Basis::Answered, Some(answered)) => {
+                let why = match &latest.result {
+                    Ok(decision) => reason_line(decision),
+                    Err(_) => self.stand_in(instance, at).map(|it| it.failure).unwrap_or_default(),
+                };
+                let (outcome, heard_at) = (&*answered.outcome, answered.at);
+                Some(Ground { outcome, heard_at, stands_in: Some(why) })
+            }
+            (Basis::Latest | Basis::Answered, _) => {
+                let answered = instance.answered.as_ref().filter(|answered| *answered.outcome == *latest);
+                let heard_at = answered.map_or(instance.word.settled_at(), |answered| answered.at);
+                Some(Ground { outcome: latest, heard_at, stands_in: None })
+            }
+        }
+    }
+
+    fn judged(&self, instance: &InstanceState, at: Timestamp) -> (Standing, Basis) {
+        let answered = instance.answered.as_ref();
+        let prioritize_unhealthy = self.spec.policy.rolling.prioritize_unhealthy_instances;
+        let (judged, basis) = judged(&StandingInput {
+            latest: instance.latest.as_deref(),
+            answered: answered.and_then(|answered| Some((answered.decision()?, answered.at))),
+            answered_by: answered.map(|answered| answered.outcome.stamp.generation),
+            in_force: self.in_force,
+            on_failure: self.on_failure,
+            health: instance.fold.health(),
+            prioritize_unhealthy,
+            unasked: instance.unasked,
+            freshness: self.spec.health.freshness(),
+            now: at,
+        });
+        let permits = judged.participation() == Some(Participation::Proceed);
+        if instance.down && permits && !prioritize_unhealthy {
+            let detail = instance.trouble.as_ref().map_or_else(String::new, |trouble| trouble.text.clone());
+            return (Standing::Unknown { detail, phase: judged.phase(), says: judged.said() }, basis);
+        }
+        (judged, basis)
+    }
+
+    /// The older decision that is used for an instance, if the plugin fails now; as [`Self::standing`] has it.
+    #[must_use]
+    pub fn stand_in<'a>(&self, instance: &'a InstanceState, at: Timestamp) -> Option<StandIn<'a>> {
+        let Outcome { stamp, result, .. } = instance.latest.as_deref()?;
+        let failure = result.as_ref().err()?;
+        let answered = instance.answered.as_ref()?;
+        let fresh = at.since(answered.at) <= self.spec.health.freshness();
+        let used = self.on_failure == OnFailure::LastGood && fresh;
+        let failure = format!("plugin `{}` ({}) {failure}", stamp.name, stamp.digest.short());
+        used.then_some(StandIn { answered, failure })
+    }
+}
