@@ -87,7 +87,7 @@ impl Line {
     }
 
     /// The same connection for another probe; none when the peer has closed it, or said something unasked.
-    pub(super) fn again(mut self) -> Option<Self> {
+    pub(super) fn again(mut self: Box<Self>) -> Option<Box<Self>> {
         match self.stream.read(&mut [0]) {
             Err(error) if waits(&error) => {}
             Ok(_) | Err(_) => return None,

@@ -25,7 +25,7 @@ pub(super) struct Over {
     pub(super) ticket: Ticket,
     pub(super) outcome: Result<Response, ProbeError>,
     /// Its connection, where another probe may follow on it.
-    pub(super) line: Option<Line>,
+    pub(super) line: Option<Box<Line>>,
 }
 
 /// All sockets.
@@ -40,7 +40,7 @@ pub(super) struct Lines {
 }
 
 struct Open {
-    line: Line,
+    line: Box<Line>,
     ticket: Ticket,
     question: Arc<Question>,
     to: SocketAddr,
@@ -52,7 +52,7 @@ pub(super) enum Began {
     /// It goes on here.
     At(Place),
     /// It is over, and its connection may be used again.
-    Over(Result<Response, ProbeError>, Option<Line>),
+    Over(Result<Response, ProbeError>, Option<Box<Line>>),
 }
 
 impl Lines {
@@ -72,10 +72,10 @@ impl Lines {
         &mut self,
         ticket: Ticket,
         question: &Arc<Question>,
-        (to, kept): (SocketAddr, Option<Line>),
+        (to, kept): (SocketAddr, Option<Box<Line>>),
         now: Instant,
     ) -> Began {
-        let (mut line, progress) = match self.begin(question, to, kept.and_then(Line::again)) {
+        let (mut line, progress) = match self.begin(question, to, kept.and_then(|line| line.again())) {
             Ok(begun) => begun,
             Err(error) => return Began::Over(Err(error), None),
         };
@@ -106,15 +106,15 @@ impl Lines {
         &mut self,
         question: &Question,
         to: SocketAddr,
-        kept: Option<Line>,
-    ) -> Result<(Line, Progress), ProbeError> {
+        kept: Option<Box<Line>>,
+    ) -> Result<(Box<Line>, Progress), ProbeError> {
         if let Some(mut line) = kept {
             match line.advance(question, &mut self.room) {
                 Progress::Stale => {}
                 progress => return Ok((line, progress)),
             }
         }
-        let mut line = Line::open(question, to)?;
+        let mut line = Box::new(Line::open(question, to)?);
         let progress = line.advance(question, &mut self.room);
         Ok((line, progress))
     }

@@ -74,7 +74,7 @@ pub(super) struct Reactor {
     flights: Flights,
     lines: Lines,
     /// Connections for the next probe, with the life that they are of.
-    kept: BTreeMap<Slot, (u64, Line)>,
+    kept: BTreeMap<Slot, (u64, Box<Line>)>,
     kept_max: usize,
 }
 
@@ -219,7 +219,12 @@ impl Reactor {
         self.over(over.ticket, Some(over.outcome), over.line);
     }
 
-    fn over(&mut self, ticket: Ticket, outcome: Option<Result<Response, ProbeError>>, line: Option<Line>) {
+    fn over(
+        &mut self,
+        ticket: Ticket,
+        outcome: Option<Result<Response, ProbeError>>,
+        line: Option<Box<Line>>,
+    ) {
         let Some(landed) = self.flights.land(ticket) else { return };
         let finished_at = self.clock.now();
         let took = finished_at.since(landed.started_at);
