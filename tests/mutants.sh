@@ -325,6 +325,7 @@ mutant evidence-worse-answer-counts-when-committed kernel/state/instance.rs 'sel
 mutant evidence-live-silence-is-consent $live 'if !consents || first || fleet.has_answered(&candidate.id, from) {' 'if true {'
 mutant evidence-asked-twice-counts-twice kernel/state/instance.rs 'is_first || began_at.since(self.word.counted_at()) >= rhythm.interval / 2' 'true'
 mutant start-is-not-asked-soon kernel/judged.rs 'if after < health.interval {' 'if false {'
+mutant grace-ends-by-chance health/fold.rs 'if missing <= interval / 10 { began_at + missing } else { began_at }' 'began_at'
 mutant grace-ends-over-a-healthy-claim health/fold.rs 'at_grace_end == GraceEnd::HearOut && claim == Claim::Healthy' 'false && at_grace_end == GraceEnd::HearOut'
 mutant doubt-host-stood-still-is-not-told $doubts 'instance.was_not_looked_at(length)' '_ = (instance, length)'
 mutant doubt-late-time-out-counts kernel/judged.rs 'if stood_still_meanwhile(set, &decided) {' 'if false {'

@@ -59,6 +59,7 @@ fn scale_set(instances: usize) -> SetConfig {
         grace_period: Duration::from_secs(10),
         body_max: 1 << 16,
         headers: Vec::new(),
+        connection: ProbeConnection::Close,
         request_headers: Vec::new(),
     };
     let policy = UpgradePolicy {

@@ -105,7 +105,7 @@ impl Host {
         let (notes, noted) = mpsc::channel(NOTES_MAX);
         let (sets, drivers) = parts::sets(config, &notes)?;
         let all_drivers = drivers.values().cloned().collect();
-        let (prober, shortages) = parts::prober(clock, &plugins, &by_set, &door);
+        let (prober, shortages) = parts::prober(clock, &plugins, &by_set, &door)?;
         let hands = Hands {
             runtime: tokio::runtime::Handle::current(),
             door: door.clone(),
@@ -141,7 +141,7 @@ impl Host {
             denials: Arc::clone(&denials),
             fleet_json: Arc::default(),
             measures,
-            lateness: behind_api::lateness(&prober),
+            probes: behind_api::probes(&prober),
         };
         let waits: Arc<dyn ReadTrail> = Arc::clone(&asked.trail);
         let router = api::router(Arc::new(asked), Guard::new(Arc::clone(&in_force), clock, denials));

@@ -66,10 +66,11 @@ pub(super) fn prober(
     plugins: &PluginHands,
     plugin_of: &Arc<PluginOfSet>,
     door: &Door,
-) -> (Arc<Prober>, Arc<Shortages>) {
+) -> anyhow::Result<(Arc<Prober>, Arc<Shortages>)> {
     let shortages = Arc::new(Shortages::default());
     let sink = submit(plugins.clone(), Arc::clone(plugin_of), door.clone());
-    (Arc::new(Prober::start(clock, Arc::clone(&shortages), sink)), shortages)
+    let prober = Prober::start(clock, Arc::clone(&shortages), sink);
+    Ok((Arc::new(prober.context("cannot start to probe")?), shortages))
 }
 
 /// What was seen goes to the plugin that judges the set; that nothing could be seen is no plugin's business.

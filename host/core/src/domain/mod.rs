@@ -44,7 +44,9 @@ pub use duration::parse_iso_duration;
 pub use fence::{DeposedError, Fence, InvalidFenceError};
 pub use fleet::{Address, Instance, Model, Protection, ScaleSet};
 pub use fresh_id::FreshIds;
-pub use health::{Claim, Health, HealthSettings, ProbeProtocol, Profile, freshness, prepare_max};
+pub use health::{
+    Claim, Health, HealthSettings, ProbeConnection, ProbeProtocol, Profile, freshness, prepare_max,
+};
 pub use hook::{Direction, HookKind, HookKinds, Moment};
 pub use ids::{
     Digest, ExtensionName, Generation, InvalidIdError, OperationId, Phase, PluginName, ScaleSetName,

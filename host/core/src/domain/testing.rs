@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use super::{
-    Checkpoints, Decisions, FailureRules, HealthGate, HealthSettings, Percent, ProbeProtocol, Profile,
-    RollingUpgradePolicy, Timeouts, UpgradePolicy,
+    Checkpoints, Decisions, FailureRules, HealthGate, HealthSettings, Percent, ProbeConnection,
+    ProbeProtocol, Profile, RollingUpgradePolicy, Timeouts, UpgradePolicy,
 };
 
 /// All three limits at `percent` %; no pause, no order of its own, nothing created.
@@ -59,6 +59,7 @@ pub(crate) fn health() -> HealthSettings {
         grace_period: Duration::from_secs(10),
         body_max: 1 << 16,
         headers: Vec::new(),
+        connection: ProbeConnection::Close,
         request_headers: Vec::new(),
     }
 }

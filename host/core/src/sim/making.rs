@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::domain::{
     Address, Change, ClockTime, Component, Creation, Custody, DriverTraits, Fence, FreezeWindow,
     FreezeWindows, HealthSettings, Instance, InstanceId, OnFailure, Participation, Phase, PluginName,
-    ProbeProtocol, Profile, Protection, ScaleSet, ScaleSetName, Sight, UpgradePolicy, Weekdays,
+    ProbeConnection, ProbeProtocol, Profile, Protection, ScaleSet, ScaleSetName, Sight, UpgradePolicy,
+    Weekdays,
 };
 use crate::kernel::SetConfig;
 
@@ -151,6 +152,7 @@ fn health(scenario: &Scenario) -> HealthSettings {
         grace_period: scenario.health.grace_period,
         body_max: 1024,
         headers: Vec::new(),
+        connection: ProbeConnection::Close,
         request_headers: Vec::new(),
     }
 }

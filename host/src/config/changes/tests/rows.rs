@@ -133,6 +133,7 @@ pub(super) fn set_rows() -> Vec<Row> {
         ("#health", "timeoutInSeconds = 1", "timeoutInSeconds = 2", health.clone()),
         ("#health", "maxBodyBytes = 1", "maxBodyBytes = 2", health.clone()),
         ("#health", "responseHeaders = []", "responseHeaders = [\"a\"]", health.clone()),
+        ("#health", "connection = \"close\"", "connection = \"keep\"", health.clone()),
         ("#health", "requestHeaders = {}", "requestHeaders = { Host = \"a\" }", health),
     ]
 }
