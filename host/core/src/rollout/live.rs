@@ -88,7 +88,6 @@ fn expired(hold: Hold) -> Hold {
         | HoldReason::Undecided
         | HoldReason::PluginFailed(_)
         | HoldReason::PersonSkip(_)
-        | HoldReason::Vanished
         | HoldReason::Unknown(_) => hold,
     }
 }
