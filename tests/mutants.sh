@@ -331,6 +331,14 @@ mutant world-no-tombstone kernel/surge.rs 'out.writes.push(Write::Membership(nam
 mutant world-new-one-counts-at-once kernel/surge.rs 'state.place = Place::Coming { replaces: replaces.clone() };' ''
 mutant world-address-of-another kernel/surge.rs 'one.located == Located::Yes && one.spec.address == *address;' 'false && one.spec.address == *address;'
 
+# Hooks: in their order, each under one name, and each before with its after.
+mutant hooks-driver-does-not-wait rollout/hooks.rs 'if kinds.has(HookKind::BeforeInstance) {' 'if kinds.has(HookKind::BeforeInstance) && false {'
+mutant hooks-none-after rollout/hooks.rs 'if kinds.has(HookKind::AfterInstance) {' 'if kinds.has(HookKind::AfterInstance) && false {'
+mutant hooks-failed-is-well rollout/hooks.rs '(Moment::Before, Some(reason)) => member.is_barred(direction, reason),' '(Moment::Before, Some(_)) => return Some(then),'
+mutant hooks-batch-goes-on rollout/hooks.rs 'if let Some(reason) = failed.filter(|_| !upgrade.cancel_requested) {' 'if let Some(reason) = failed.filter(|_| false) {'
+mutant hooks-batch-stays-open rollout/hooks.rs 'upgrade.hooked.before == Some(upgrade.current) && begin(upgrade, BatchHook::AfterNothing, out)' 'false'
+mutant hooks-late-answer-is-heard kernel/hooks.rs 'if !is_awaited(set, &operation) {' 'if false {'
+
 # Generations of plugins: the worlds' own rules must notice, so only they are asked.
 only_worlds=yes
 mutant swap-any-generation-counts plan/standing.rs 'let counts = |by: Option<Generation>| input.in_force.is_none() || by == input.in_force;' 'let counts = |_: Option<Generation>| true;'
