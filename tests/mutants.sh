@@ -147,7 +147,7 @@ mutant checkpoint $waiting 'if let Some(checkpoint) = checkpoint(upgrade) {' 'if
 mutant not-now-joins-too-early rollout/adopt.rs 'take_while(|before| **before < phase)' 'take_while(|before| false && **before < phase)'
 mutant not-now-is-not-asked-again $deferred 'upgrade.deferred.retain(|id, _| !due.contains(id));' 'upgrade.deferred.clear();'
 mutant unrecorded-breach $gate '                out.changed.insert(id.clone());
-                let succeeded' '                let succeeded'
+                batch_has_failed' '                batch_has_failed'
 mutant cancel-before-the-snapshot $admission '    if upgrade.cancel_requested {
         end(upgrade, UpgradeState::Cancelled, now);
         return true;
