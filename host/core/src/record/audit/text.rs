@@ -7,7 +7,8 @@ use super::{
     Stamp, StartWhy, Wait, What, Word, WordNote,
 };
 use crate::domain::{
-    Change, Component, InstanceId, PhaseName, PluginName, Runs, Timestamp, Version, WordKind,
+    Change, Component, Direction, HookKind, InstanceId, PhaseName, PluginName, Runs, Timestamp, Version,
+    WordKind,
 };
 use crate::rollout::Wish;
 
@@ -171,6 +172,16 @@ fn seen(f: &mut fmt::Formatter<'_>, component: &Component, was: &Runs, now: &Run
     write!(f, "{}found to be {now}, and {was} was recorded", Whose(component))
 }
 
+fn hook_is_run(
+    f: &mut fmt::Formatter<'_>,
+    hook: HookKind,
+    direction: Direction,
+    batch: Option<usize>,
+) -> fmt::Result {
+    let of_batch = batch.map_or_else(String::new, |number| format!(" of batch {number}"));
+    write!(f, "hook {hook}{of_batch} is run ({})", direction.name())
+}
+
 fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceId>) -> fmt::Result {
     match what {
         What::Start { goal, why } => start(f, goal, why),
@@ -212,10 +223,7 @@ fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceI
         | What::Replace { .. }
         | What::Remove { .. }
         | What::Replaced { .. } => beside(f, what, instance),
-        What::Hook { hook, direction, batch: None } => write!(f, "hook {hook} is run ({})", direction.name()),
-        What::Hook { hook, direction, batch: Some(number) } => {
-            write!(f, "hook {hook} of batch {number} is run ({})", direction.name())
-        }
+        What::Hook { hook, direction, batch } => hook_is_run(f, *hook, *direction, *batch),
         What::HookEnded { hook, end: HookEnd::Failed { why } } => write!(f, "hook {hook} failed: {why}"),
         What::Batch { number, members, state } => {
             let members: Vec<&str> = members.iter().map(InstanceId::as_str).collect();
