@@ -83,6 +83,7 @@ fn scale_set(instances: usize) -> SetConfig {
         decisions: Decisions::Snapshot,
         defer_max: Duration::from_secs(600),
         bake: None,
+        hooks: phasegate_core::domain::HookKinds::default(),
         prepare_max: Duration::from_secs(60),
     };
     let spec = ScaleSet {

@@ -36,6 +36,7 @@ mod drivers;
 mod ends;
 mod events;
 mod evidence;
+mod hooks;
 mod hostile_instances;
 mod hostile_plugins;
 mod http;

@@ -373,6 +373,7 @@ impl Policy {
             checkpoints: Checkpoints::default(),
             decisions: Decisions::default(),
             bake: None,
+            hooks: phasegate_core::domain::HookKinds::default(),
             defer_max: Duration::ZERO,
             prepare_max: Duration::ZERO,
         };

@@ -48,7 +48,7 @@ pub struct LogEntry {
     pub text: String,
     /// On which word the instance was let go, where the line is about that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub admission: Option<Admission>,
+    pub admission: Option<Box<Admission>>,
 }
 
 words! {
@@ -88,6 +88,8 @@ words! {
         Quarantine = "quarantine",
         /// An instance runs something else than was recorded, and no upgrade did that.
         Seen = "seen",
+        /// A hook is run, or has failed.
+        Hook = "hook",
         /// A batch ended.
         Batch = "batch",
         /// The upgrade ended.

@@ -12,6 +12,7 @@ pub mod fence;
 pub mod fleet;
 pub mod fresh_id;
 pub mod health;
+pub mod hook;
 pub mod ids;
 pub mod instance_id;
 pub mod limits;
@@ -46,6 +47,7 @@ pub use fresh_id::FreshIds;
 pub use health::{
     Claim, Health, HealthSettings, ProbeConnection, ProbeProtocol, Profile, freshness, prepare_max,
 };
+pub use hook::{Direction, HookKind, HookKinds, Moment};
 pub use ids::{
     Digest, ExtensionName, Generation, InvalidIdError, OperationId, Phase, PluginName, ScaleSetName,
     UpgradeId, Version,

@@ -39,6 +39,7 @@ pub(crate) fn upgrade_policy(rolling: RollingUpgradePolicy) -> UpgradePolicy {
         checkpoints: Checkpoints::default(),
         decisions: Decisions::Snapshot,
         bake: None,
+        hooks: Default::default(),
         defer_max: Duration::from_secs(1800),
         prepare_max: Duration::from_secs(60),
     }

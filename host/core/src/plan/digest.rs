@@ -41,7 +41,7 @@ pub(super) fn of(input: &PlanInput<'_>, batch_max: usize, batches: &[Batch], hol
 }
 
 fn policy(policy: &UpgradePolicy, lines: &mut Lines) {
-    let UpgradePolicy { rolling, gate, failure, checkpoints, decisions, bake, defer_max, prepare_max } =
+    let UpgradePolicy { rolling, gate, failure, checkpoints, decisions, bake, hooks, defer_max, prepare_max } =
         policy;
     limits(rolling, lines);
     let HealthGate { wait, stable_for, deadline } = gate;
@@ -63,6 +63,9 @@ fn policy(policy: &UpgradePolicy, lines: &mut Lines) {
         lines.span("bake", *duration);
         lines.line(["bakeProbes", probes.to_string().as_str()]);
         lines.line(["onBakeFailure", on_bake_failure(*on_failure)]);
+    }
+    for hook in hooks.iter() {
+        lines.line(["hook", hook.name()]);
     }
     lines.span("deferDeadline", *defer_max);
     lines.span("prepare", *prepare_max);

@@ -14,6 +14,7 @@ use crate::plan::{Hold, There};
 use super::back_to::BackTo;
 use super::batch::BatchProgress;
 use super::error::{UpgradeError, UpgradeErrorCode};
+use super::hooks::{BatchHook, BatchesHooked};
 use super::members::Members;
 use super::view::{FleetView, Stop};
 
@@ -60,6 +61,13 @@ pub enum Stage {
     },
     /// A batch is in flight.
     InBatch,
+    /// A hook round a batch is being run.
+    Hooking {
+        /// Which.
+        hook: BatchHook,
+        /// A person wants it to end, and whether the batch in flight is brought back then.
+        stop: Option<OnInstanceFailure>,
+    },
     /// A limit was passed; instances that failed get their previous version back before the end.
     Undoing,
     /// Every batch has ended; what was upgraded is looked at for a while before it is called good.
@@ -214,6 +222,9 @@ pub struct Upgrade {
     pub next_number: u32,
     /// Index of the batch in flight, or of the next one.
     pub current: usize,
+    /// What the hooks round batches have come to.
+    #[serde(default)]
+    pub hooked: BatchesHooked,
     /// Instances that are left out, by id.
     #[serde(default, skip_serializing_if = "Vector::is_empty")]
     pub holds: Vector<Hold>,
@@ -287,6 +298,7 @@ impl Upgrade {
             batches: Vector::new(),
             next_number: 0,
             current: 0,
+            hooked: BatchesHooked::default(),
             holds: Vector::new(),
             deferred: BTreeMap::new(),
             extent: Extent::Missing,
@@ -344,6 +356,7 @@ impl Upgrade {
             | Stage::Between { .. }
             | Stage::Baking { .. }
             | Stage::InBatch
+            | Stage::Hooking { .. }
             | Stage::Undoing
             | Stage::Stopping { .. }
             | Stage::Ended { .. } => None,
@@ -364,6 +377,7 @@ impl Upgrade {
             Stage::Preparing { .. }
             | Stage::Between { .. }
             | Stage::InBatch
+            | Stage::Hooking { .. }
             | Stage::Undoing
             | Stage::Baking { .. }
             | Stage::Stopping { .. } => None,

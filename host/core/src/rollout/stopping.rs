@@ -9,10 +9,11 @@
 //! Waits for each answer: what a driver may still do must be over before the version before is brought back under
 //! an operation of its own. How long a driver may take for that is the driver's business.
 
-use crate::domain::{InstanceId, OnInstanceFailure, Timestamp};
+use crate::domain::{Direction, InstanceId, Moment, OnInstanceFailure, Timestamp};
 
 use super::action::Action;
 use super::batch::BatchState;
+use super::hooks::{self, BatchHook};
 use super::member::{Member, MemberState};
 use super::state::{Purpose, Stage, Upgrade, UpgradeState};
 use super::step::{Step, end, go};
@@ -20,11 +21,21 @@ use super::step::{Step, end, go};
 /// What is said of an instance that nobody has judged.
 const NOT_JUDGED: &str = "was stopped by a person before it was judged";
 
+/// What is said of what was being ended when the host ended.
+pub(super) const ENDED_WITH_HOST: &str = "was ended with the host, as a person had asked for";
+
 /// Begins to stop. `batch` says whether the batch in flight is brought back; one that takes an upgrade back never
 /// brings a batch of its own forward again.
 pub(super) fn begin(upgrade: &mut Upgrade, batch: OnInstanceFailure, now: Timestamp, out: &mut Step) {
     match upgrade.stage {
         Stage::InBatch => {}
+        Stage::Hooking { hook, stop } => {
+            let batch =
+                stop.map_or(batch, |before| if batch == OnInstanceFailure::Leave { batch } else { before });
+            upgrade.stage = Stage::Hooking { hook, stop: Some(batch) };
+            out.actions.push(Action::EndHook { operation: upgrade.batch_hook(hook) });
+            return;
+        }
         // What failed is being brought back: only a driver that hangs is not waited for.
         Stage::Undoing if batch == OnInstanceFailure::Leave => return end_work(upgrade, batch, out),
         Stage::Stopping { .. } if batch == OnInstanceFailure::Leave => {
@@ -39,6 +50,11 @@ pub(super) fn begin(upgrade: &mut Upgrade, batch: OnInstanceFailure, now: Timest
         | Stage::Stopping { .. }
         | Stage::Ended { .. } => return,
     }
+    leave(upgrade, batch, now, out);
+}
+
+/// Leaves the batch in flight.
+pub(super) fn leave(upgrade: &mut Upgrade, batch: OnInstanceFailure, now: Timestamp, out: &mut Step) {
     let batch = match upgrade.purpose {
         Purpose::Rollback { .. } => OnInstanceFailure::Leave,
         Purpose::Forward | Purpose::Manual => batch,
@@ -58,6 +74,10 @@ fn end_work(upgrade: &Upgrade, batch: OnInstanceFailure, out: &mut Step) {
     for id in upgrade.members.in_flight() {
         let Some(member) = upgrade.members.get(id) else { continue };
         let ends = match member.state {
+            MemberState::Hooking { moment: Moment::Before, direction: Direction::Forward, .. } => true,
+            // What the one before took away from an instance that stays as it was is given back.
+            MemberState::Hooking { direction: Direction::Forward, .. } => member.attempt > 0,
+            MemberState::Hooking { .. } => batch == OnInstanceFailure::Leave,
             MemberState::Applying { .. } | MemberState::Creating { .. } => true,
             MemberState::Restoring { .. } => batch == OnInstanceFailure::Leave,
             MemberState::Pending
@@ -69,7 +89,8 @@ fn end_work(upgrade: &Upgrade, batch: OnInstanceFailure, out: &mut Step) {
             | MemberState::Failed { .. } => false,
         };
         if ends {
-            let operation = upgrade.operation(id, member.attempt);
+            let hook = upgrade.instance_hook(id, member).map(|(_, operation)| operation);
+            let operation = hook.unwrap_or_else(|| upgrade.operation(id, member.attempt));
             out.actions.push(Action::End { instance: member.watched(id).clone(), operation });
         }
     }
@@ -92,6 +113,7 @@ fn leaves(member: &mut Member, batch: OnInstanceFailure, now: Timestamp) -> Opti
             })
         }
         MemberState::Pending
+        | MemberState::Hooking { .. }
         | MemberState::Applying { .. }
         | MemberState::Creating { .. }
         | MemberState::Deleting { .. }
@@ -110,10 +132,19 @@ pub(super) fn stopped(member: &mut Member, batch: OnInstanceFailure, now: Timest
     member.next(batch, now)
 }
 
+/// What follows for a member before which a hook was run, and to which nothing was brought.
+pub(super) fn untouched(member: &mut Member, batch: OnInstanceFailure, now: Timestamp) -> MemberState {
+    member.is_barred(Direction::Forward, NOT_JUDGED);
+    stopped(member, batch, now)
+}
+
 /// Ends once nothing is in flight any more.
 pub(super) fn advance(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) -> bool {
     if upgrade.members.in_flight().next().is_some() {
         return false;
+    }
+    if upgrade.hooked.before == Some(upgrade.current) && hooks::begin(upgrade, BatchHook::AfterStop, out) {
+        return true;
     }
     if let Some(batch) = upgrade.batches.get_mut(upgrade.current) {
         batch.state = BatchState::Failed;
@@ -131,16 +162,20 @@ pub(super) fn resume(upgrade: &mut Upgrade, batch: OnInstanceFailure, now: Times
     let over: Vec<InstanceId> = upgrade.members.in_flight().cloned().collect();
     for id in over {
         let next = upgrade.members.update(&id, |member| match member.state {
+            MemberState::Hooking { moment: Moment::Before, .. } => {
+                hooks::follows(member, Some(ENDED_WITH_HOST), (batch, true), now)
+            }
             MemberState::Applying { .. } | MemberState::Creating { .. } => {
-                member.answered(&Err("was ended with the host, as a person had asked for".to_owned()));
+                member.answered(&Err(ENDED_WITH_HOST.to_owned()));
                 Some(stopped(member, batch, now))
             }
             MemberState::Restoring { .. } if batch == OnInstanceFailure::Leave => {
-                member.answered(&Err("was ended with the host, as a person had asked for".to_owned()));
+                member.answered(&Err(ENDED_WITH_HOST.to_owned()));
                 Some(member.next(OnInstanceFailure::Leave, now))
             }
             MemberState::Settling { .. } | MemberState::Ready { .. } => Some(stopped(member, batch, now)),
             MemberState::Pending
+            | MemberState::Hooking { .. }
             | MemberState::Deleting { .. }
             | MemberState::Removing { .. }
             | MemberState::Restoring { .. }

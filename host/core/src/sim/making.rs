@@ -166,6 +166,7 @@ fn policy(scenario: &Scenario) -> UpgradePolicy {
         decisions: scenario.decisions,
         defer_max: Duration::from_secs(600),
         bake: scenario.bake,
+        hooks: scenario.hooks,
         prepare_max: scenario.prepare_max(),
     }
 }

@@ -127,6 +127,7 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
             decisions: Decisions::Snapshot,
             defer_max: Duration::from_secs(1800),
             bake: None,
+            hooks: phasegate_core::domain::HookKinds::default(),
             prepare_max: Duration::from_secs(45),
         },
         retry: None,

@@ -13,11 +13,17 @@ use crate::drivers::local::{Stage, reached};
 use crate::net::shortage::shortage;
 use phasegate_core::domain::Shortage;
 
-/// Between two tries.
-const AGAIN: Duration = Duration::from_millis(250);
+/// How long is waited.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// Between two tries.
+    again: Duration,
+    /// All together; then the failure says what the host was short of.
+    max: Duration,
+}
 
-/// Longest wait; then the failure says what the host was short of. As long as a site is tried again.
-const WAIT_MAX: Duration = Duration::from_secs(600);
+/// As long as a site is tried again.
+const PATIENCE: Patience = Patience { again: Duration::from_millis(250), max: Duration::from_secs(600) };
 
 /// What the host was short of; none of a failure for another reason.
 fn short_of(error: &ProcessError) -> Option<Shortage> {
@@ -40,10 +46,18 @@ fn short_of(error: &ProcessError) -> Option<Shortage> {
 
 /// Tries again for as long as it fails because the host is short of something.
 pub(super) async fn while_short<T>(
+    stage: watch::Receiver<Stage>,
+    attempt: impl FnMut() -> Result<T, ProcessError>,
+) -> Result<T, ProcessError> {
+    patiently(PATIENCE, stage, attempt).await
+}
+
+async fn patiently<T>(
+    Patience { again, max }: Patience,
     mut stage: watch::Receiver<Stage>,
     mut attempt: impl FnMut() -> Result<T, ProcessError>,
 ) -> Result<T, ProcessError> {
-    let mut over = pin!(tokio::time::sleep(WAIT_MAX));
+    let mut over = pin!(tokio::time::sleep(max));
     loop {
         let error = match attempt() {
             Err(error) if short_of(&error).is_some() => error,
@@ -53,7 +67,7 @@ pub(super) async fn while_short<T>(
             biased;
             () = reached(&mut stage, Stage::Ending) => return Err(ProcessError::Ending),
             () = &mut over => return Err(error),
-            () = tokio::time::sleep(AGAIN) => {}
+            () = tokio::time::sleep(again) => {}
         }
     }
 }
@@ -64,12 +78,14 @@ mod tests {
     use crate::drivers::local::StartError;
     use rustix::io::Errno;
 
+    const LITTLE: Patience = Patience { again: Duration::from_millis(1), max: Duration::from_millis(20) };
+
     fn failed(errno: Errno) -> ProcessError {
         let error = std::io::Error::from_raw_os_error(errno.raw_os_error());
         StartError { program: "/bin/db".into(), error }.into()
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn what_the_host_lacks_for_a_moment_is_waited_for_and_nothing_else() {
         let (_running, stage) = watch::channel(Stage::Running);
         let mut left = 3;
@@ -85,11 +101,11 @@ mod tests {
         });
         assert!(other.await.is_err());
         assert_eq!(tries, 1);
-        let for_ever = while_short(stage, || Err::<(), _>(failed(Errno::NFILE))).await;
+        let for_ever = patiently(LITTLE, stage, || Err::<(), _>(failed(Errno::NFILE))).await;
         assert!(matches!(for_ever, Err(ProcessError::Start(_))), "{for_ever:?}");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_driver_that_ends_waits_for_nothing() {
         let (running, stage) = watch::channel(Stage::Running);
         running.send_replace(Stage::Ending);

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::{
-    Admission, Doubt, Entry, HoldState, Leaves, LineState, PluginWish, QuarantineState, RetryNote, Stamp,
-    StartWhy, Wait, What, Word, WordNote,
+    Admission, Doubt, Entry, HoldState, HookEnd, Leaves, LineState, PluginWish, QuarantineState, RetryNote,
+    Stamp, StartWhy, Wait, What, Word, WordNote,
 };
 use crate::domain::{
     Change, Component, InstanceId, PhaseName, PluginName, Runs, Timestamp, Version, WordKind,
@@ -206,6 +206,11 @@ fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceI
         | What::Replace { .. }
         | What::Remove { .. }
         | What::Replaced { .. } => beside(f, what, instance),
+        What::Hook { hook, direction, batch: None } => write!(f, "hook {hook} is run ({})", direction.name()),
+        What::Hook { hook, direction, batch: Some(number) } => {
+            write!(f, "hook {hook} of batch {number} is run ({})", direction.name())
+        }
+        What::HookEnded { hook, end: HookEnd::Failed { why } } => write!(f, "hook {hook} failed: {why}"),
         What::Batch { number, members, state } => {
             let members: Vec<&str> = members.iter().map(InstanceId::as_str).collect();
             write!(f, "batch {number} [{}] is {}", members.join(","), state.name())
@@ -308,6 +313,7 @@ fn waits(
         Wait::Bake => "waits for the end of the bake",
         Wait::Health => "waits for the fleet to be healthy after the host's restart",
         Wait::Driver => "waits for the driver",
+        Wait::Hook => "waits for a hook",
         Wait::Gate => "waits for health",
     })?;
     for (index, id) in instances.iter().enumerate() {
@@ -370,6 +376,8 @@ fn beside(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceId>
         | What::Succeeded { .. }
         | What::Restore { .. }
         | What::Failed { .. }
+        | What::Hook { .. }
+        | What::HookEnded { .. }
         | What::Batch { .. }
         | What::End { .. }
         | What::Retry { .. }

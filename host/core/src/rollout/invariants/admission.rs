@@ -146,6 +146,7 @@ impl Check<'_> {
                 MemberState::Succeeded { .. } => down.contains(member.occupant(id)),
                 MemberState::Failed { .. } => true,
                 MemberState::Pending
+                | MemberState::Hooking { .. }
                 | MemberState::Applying { .. }
                 | MemberState::Settling { .. }
                 | MemberState::Creating { .. }

@@ -29,7 +29,7 @@ pub(crate) fn entry(entry: &Entry) -> wire::LogEntry {
         actor: entry.by.actor.to_string(),
         reason: entry.by.reason.clone(),
         text: entry.to_string(),
-        admission: admission(entry),
+        admission: admission(entry).map(Box::new),
     }
 }
 
