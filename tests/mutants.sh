@@ -147,7 +147,7 @@ mutant checkpoint $waiting 'if let Some(checkpoint) = checkpoint(upgrade) {' 'if
 mutant not-now-joins-too-early rollout/adopt.rs 'take_while(|before| **before < phase)' 'take_while(|before| false && **before < phase)'
 mutant not-now-is-not-asked-again $deferred 'upgrade.deferred.retain(|id, _| !due.contains(id));' 'upgrade.deferred.clear();'
 mutant unrecorded-breach $gate '                out.changed.insert(id.clone());
-                let succeeded' '                let succeeded'
+                batch_has_failed' '                batch_has_failed'
 mutant cancel-before-the-snapshot $admission '    if upgrade.cancel_requested {
         end(upgrade, UpgradeState::Cancelled, now);
         return true;
@@ -325,6 +325,7 @@ mutant evidence-worse-answer-counts-when-committed kernel/state/instance.rs 'sel
 mutant evidence-live-silence-is-consent $live 'if !consents || first || fleet.has_answered(&candidate.id, from) {' 'if true {'
 mutant evidence-asked-twice-counts-twice kernel/state/instance.rs 'is_first || began_at.since(self.word.counted_at()) >= rhythm.interval / 2' 'true'
 mutant start-is-not-asked-soon kernel/judged.rs 'if after < health.interval {' 'if false {'
+mutant grace-ends-by-chance health/fold.rs 'if missing <= interval / 10 { began_at + missing } else { began_at }' 'began_at'
 mutant grace-ends-over-a-healthy-claim health/fold.rs 'at_grace_end == GraceEnd::HearOut && claim == Claim::Healthy' 'false && at_grace_end == GraceEnd::HearOut'
 mutant doubt-host-stood-still-is-not-told $doubts 'instance.was_not_looked_at(length)' '_ = (instance, length)'
 mutant doubt-late-time-out-counts kernel/judged.rs 'if stood_still_meanwhile(set, &decided) {' 'if false {'
@@ -348,6 +349,14 @@ mutant world-leaving-is-not-asked-again kernel/boot.rs '            surge::delet
 mutant world-no-tombstone kernel/surge.rs 'out.writes.push(Write::Membership(name, id.clone(), Some(Box::new(gone))));' 'let _ = (name, gone);'
 mutant world-new-one-counts-at-once kernel/surge.rs 'state.place = Place::Coming { replaces: replaces.clone() };' ''
 mutant world-address-of-another kernel/surge.rs 'one.located == Located::Yes && one.spec.address == *address;' 'false && one.spec.address == *address;'
+
+# Hooks: in their order, each under one name, and each before with its after.
+mutant hooks-driver-does-not-wait rollout/hooks.rs 'if kinds.has(HookKind::BeforeInstance) {' 'if kinds.has(HookKind::BeforeInstance) && false {'
+mutant hooks-none-after rollout/hooks.rs 'if kinds.has(HookKind::AfterInstance) {' 'if kinds.has(HookKind::AfterInstance) && false {'
+mutant hooks-failed-is-well rollout/hooks.rs '(Moment::Before, Some(reason)) => member.is_barred(direction, reason),' '(Moment::Before, Some(_)) => return Some(then),'
+mutant hooks-batch-goes-on rollout/hooks.rs 'if let Some(reason) = failed.filter(|_| !upgrade.cancel_requested) {' 'if let Some(reason) = failed.filter(|_| false) {'
+mutant hooks-batch-stays-open rollout/hooks.rs 'upgrade.hooked.before == Some(upgrade.current) && begin(upgrade, BatchHook::AfterNothing, out)' 'false'
+mutant hooks-late-answer-is-heard kernel/hooks.rs 'if !is_awaited(set, &operation) {' 'if false {'
 
 # Generations of plugins: the worlds' own rules must notice, so only they are asked.
 only_worlds=yes

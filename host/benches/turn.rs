@@ -59,6 +59,7 @@ fn scale_set(instances: usize) -> SetConfig {
         grace_period: Duration::from_secs(10),
         body_max: 1 << 16,
         headers: Vec::new(),
+        connection: ProbeConnection::Close,
         request_headers: Vec::new(),
     };
     let policy = UpgradePolicy {
@@ -82,6 +83,7 @@ fn scale_set(instances: usize) -> SetConfig {
         decisions: Decisions::Snapshot,
         defer_max: Duration::from_secs(600),
         bake: None,
+        hooks: phasegate_core::domain::HookKinds::default(),
         timeouts: phasegate_core::domain::Timeouts::default(),
         prepare_max: Duration::from_secs(60),
     };

@@ -10,6 +10,7 @@ mod problems;
 mod tending;
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use crate::config::Config;
 use crate::drivers::Driver;
 use crate::measure::Measures;
 use crate::net::endpoint::Endpoint;
+use crate::plugins::runtime;
 use crate::probe::Prober;
 use crate::reload::Reloader;
 use crate::shell::{self, Door, Hands, Shell};
@@ -45,11 +47,18 @@ const LOOP_ENDS_WITHIN: Duration = Duration::from_secs(3);
 
 /// What is not in the configuration file itself.
 #[derive(Default)]
-pub struct HostOptions {
+pub struct HostOptions<'a> {
     /// Is told how the plugins come along: one that carries a language runtime compiles for most of
     /// a minute.
     pub on_stage: Option<OnFirstStage>,
+    /// Ends when the host is to end: a start, too, does not wait for a compiler then.
+    pub ended: Option<Pin<Box<dyn Future<Output = ()> + 'a>>>,
 }
+
+/// Somebody ended the host before it had started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the host was ended while it started")]
+pub struct EndedAtStartError;
 
 /// Is told of a plugin and the stage that it begins.
 pub type OnFirstStage = Arc<dyn Fn(&PluginName, Stage) + Send + Sync>;
@@ -70,12 +79,13 @@ pub struct Host {
 }
 
 impl Host {
-    /// Starts everything. On an error nothing is left running.
+    /// Starts everything, unless its end comes first: while the plugins are compiled. On an error nothing is left
+    /// running.
     ///
     /// # Errors
-    /// When the port is taken, the data directory cannot be used, a plugin does not load, or the
+    /// [`EndedAtStartError`] when it was ended; when the port is taken, the data directory cannot be used, a plugin does not load, or the
     /// machine gives no resources.
-    pub async fn start(config: &Config, options: HostOptions) -> anyhow::Result<Self> {
+    pub async fn start(config: &Config, options: HostOptions<'_>) -> anyhow::Result<Self> {
         machine::raise_file_limit();
         let in_force = Arc::new(InForce::start(config.server.access.clone())?);
         let listener = machine::listen(&config.server).await?;
@@ -86,7 +96,7 @@ impl Host {
         let tender = opened.store.tender()?;
         let (door, inside) = Door::new();
         let measures = Arc::new(Measures::default());
-        let runtime = parts::plugin_runtime(&config.server.data_dir, clock)?;
+        let runtime = runtime::of_host(&config.server.data_dir, clock)?;
         let recorder = parts::recorder(config, clock);
         let plugins =
             parts::plugin_hands(config, (&door, clock, &measures), runtime.clone(), recorder.clone());
@@ -95,7 +105,7 @@ impl Host {
         let (notes, noted) = mpsc::channel(NOTES_MAX);
         let (sets, drivers) = parts::sets(config, &notes)?;
         let all_drivers = drivers.values().cloned().collect();
-        let (prober, shortages) = parts::prober(clock, &plugins, &by_set, &door);
+        let (prober, shortages) = parts::prober(clock, &plugins, &by_set, &door)?;
         let hands = Hands {
             runtime: tokio::runtime::Handle::current(),
             door: door.clone(),
@@ -112,7 +122,7 @@ impl Host {
         let shell = Shell::open(configured, opened, clock, (inside, hands));
         let (loop_thread, loop_ended) = turn(shell)?;
         let (stop, stopped) = watch::channel(false);
-        let starting = all_plugins_decide(&door, options.on_stage).await.and_then(|()| Ok(plugins.look()?));
+        let starting = all_plugins_decide(&door, options).await.and_then(|()| Ok(plugins.look()?));
         let loop_thread = goes_on(starting, &door, loop_thread).await?;
         let tending = Tending::start(tender, config.retention, clock)?;
         let reloader = Arc::new(Reloader::new(config, door.clone(), plugins.clone(), Arc::clone(&in_force)));
@@ -131,7 +141,7 @@ impl Host {
             denials: Arc::clone(&denials),
             fleet_json: Arc::default(),
             measures,
-            lateness: behind_api::lateness(&prober),
+            probes: behind_api::probes(&prober),
         };
         let waits: Arc<dyn ReadTrail> = Arc::clone(&asked.trail);
         let router = api::router(Arc::new(asked), Guard::new(Arc::clone(&in_force), clock, denials));
@@ -243,8 +253,16 @@ fn why_not(refusal: &lifecycle::Refusal) -> String {
 /// Waits until every plugin has a component that decides, and tells how they come along.
 ///
 /// # Errors
-/// When one of them cannot have one, or the loop ends.
-async fn all_plugins_decide(door: &Door, on_stage: Option<OnFirstStage>) -> anyhow::Result<()> {
+/// When one of them cannot have one, the loop ends, or the host is to end.
+async fn all_plugins_decide(door: &Door, options: HostOptions<'_>) -> anyhow::Result<()> {
+    let ended = options.ended.unwrap_or_else(|| Box::pin(std::future::pending()));
+    tokio::select! {
+        decide = come_along(door, options.on_stage) => decide,
+        () = ended => Err(EndedAtStartError.into()),
+    }
+}
+
+async fn come_along(door: &Door, on_stage: Option<OnFirstStage>) -> anyhow::Result<()> {
     let mut views = door.views();
     let mut told: BTreeMap<PluginName, Stage> = BTreeMap::new();
     loop {

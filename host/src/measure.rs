@@ -58,6 +58,21 @@ impl Histogram {
     }
 }
 
+/// How probes go, at a moment.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ProbesSeen {
+    /// How late they started.
+    pub late: Distribution,
+    /// How long they took.
+    pub took: Distribution,
+    /// How many are under way.
+    pub in_flight: u64,
+    /// How many were not made at all, because the one before them started an interval late or more.
+    pub skipped: u64,
+    /// How many brought no response, by why.
+    pub failures: Vec<(&'static str, u64)>,
+}
+
 /// How an operation of a driver went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Went {

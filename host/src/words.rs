@@ -93,6 +93,7 @@ pub(crate) fn wait_code(wait: Wait) -> wire::WaitingCode {
         Wait::Bake => wire::WaitingCode::Bake,
         Wait::Health => wire::WaitingCode::Health,
         Wait::Driver => wire::WaitingCode::Driver,
+        Wait::Hook => wire::WaitingCode::Hook,
         Wait::Gate => wire::WaitingCode::Gate,
     }
 }
@@ -194,6 +195,7 @@ pub(crate) fn log_kind(what: &What) -> wire::LogKind {
         What::Ready { .. } => wire::LogKind::Ready,
         What::Replace { .. } => wire::LogKind::Replace,
         What::Remove { .. } => wire::LogKind::Remove,
+        What::Hook { .. } | What::HookEnded { .. } => wire::LogKind::Hook,
         What::Batch { .. } => wire::LogKind::Batch,
         What::End { .. } => wire::LogKind::End,
         What::ExtensionEnds { .. } => wire::LogKind::Extension,

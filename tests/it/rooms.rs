@@ -28,6 +28,7 @@ const CORE: Arrows = &[
 
 const HOST: Arrows = &[
     // Machinery that decides nothing and knows no room.
+    ("children", &[]),
     ("clock", &[]),
     ("keys", &[]),
     ("log", &[]),
@@ -38,8 +39,8 @@ const HOST: Arrows = &[
     // Hands.
     ("probe", &["clock", "measure", "net"]),
     ("recording", &["clock"]),
-    ("drivers", &["clock", "keys", "net"]),
-    ("plugins", &["clock", "net", "recording"]),
+    ("drivers", &["children", "clock", "keys", "net"]),
+    ("plugins", &["children", "clock", "net", "recording"]),
     // From a file to the hands' own types.
     ("access", &["net"]),
     ("config", &["access", "drivers", "keys", "net", "plugins", "recording"]),
@@ -54,6 +55,7 @@ const HOST: Arrows = &[
         &[
             "access",
             "api",
+            "children",
             "clock",
             "config",
             "drivers",

@@ -2,27 +2,35 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Instances in one thread each; all healthy, with a phase and whether they take part.
 pub struct Answers {
     pub ports: Vec<u16>,
     bodies: Vec<Arc<Mutex<String>>>,
+    asked: Arc<AtomicUsize>,
 }
 
 impl Answers {
     /// As many servers as there are phases.
     pub fn start(phases: &[u32]) -> Self {
-        let mut answers = Self { ports: Vec::new(), bodies: Vec::new() };
+        let mut answers = Self { ports: Vec::new(), bodies: Vec::new(), asked: Arc::default() };
         for phase in phases {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             answers.ports.push(listener.local_addr().unwrap().port());
             let body = Arc::new(Mutex::new(String::new()));
             answers.bodies.push(Arc::clone(&body));
             answers.set(answers.bodies.len() - 1, *phase, false);
-            std::thread::spawn(move || serve(&listener, &body));
+            let asked = Arc::clone(&answers.asked);
+            std::thread::spawn(move || serve(&listener, &body, &asked));
         }
         answers
+    }
+
+    /// How often all of them together were asked.
+    pub fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// The whole body that an instance answers with from now on.
@@ -38,8 +46,9 @@ impl Answers {
     }
 }
 
-fn serve(listener: &TcpListener, body: &Mutex<String>) {
+fn serve(listener: &TcpListener, body: &Mutex<String>, asked: &AtomicUsize) {
     for mut stream in listener.incoming().flatten() {
+        asked.fetch_add(1, Ordering::Relaxed);
         let mut buffer = [0; 4096];
         let _ = stream.read(&mut buffer);
         let body = body.lock().unwrap().clone();

@@ -107,6 +107,7 @@ impl Site {
             .env_remove("PHASEGATE_TOKEN")
             .env_remove("PHASEGATE_CA_FILE")
             .env_remove("PHASEGATE_LOG")
+            .env("XDG_CACHE_HOME", self.path("cache"))
             .stdin(Stdio::null());
         command
     }

@@ -59,6 +59,7 @@ fn setup(instances: usize) -> Setup {
             decisions: Decisions::Snapshot,
             defer_max: Duration::from_secs(600),
             bake: None,
+            hooks: phasegate_core::domain::HookKinds::default(),
             timeouts: phasegate_core::domain::Timeouts::default(),
             prepare_max: prepare_max(Duration::from_secs(10), 1, interval, interval),
         },

@@ -41,7 +41,7 @@ use super::shown::Shown;
 use super::uploads::Uploads;
 use super::v1::view;
 use crate::clock::Clock;
-use crate::measure::{Distribution, Measures};
+use crate::measure::{Measures, ProbesSeen};
 use crate::net::shortage::Shortages;
 use crate::shell::Door;
 use crate::words;
@@ -75,7 +75,7 @@ pub struct Host {
     /// What was measured since the host started.
     pub measures: Arc<Measures>,
     /// How late probes start.
-    pub lateness: Arc<dyn Fn() -> Distribution + Send + Sync>,
+    pub probes: Arc<dyn Fn() -> ProbesSeen + Send + Sync>,
 }
 
 /// What a scrape is told of a scale set.

@@ -75,6 +75,9 @@ pub enum Command {
     #[command(name = "__guard", hide = true)]
     /// Ends orphaned process groups when the host is gone
     Guard(GuardArgs),
+    #[command(name = "__compile", hide = true)]
+    /// Turns a component into machine code, for the host that started it
+    Compile(CompileArgs),
     #[command(name = "__demo-database", hide = true)]
     /// One member of the demo's database
     DemoDatabase(DatabaseArgs),
@@ -315,6 +318,20 @@ pub enum LineVerb {
         #[command(flatten)]
         output: OutputArgs,
     },
+}
+
+/// Options of the hidden compiler.
+#[derive(Debug, Args)]
+pub struct CompileArgs {
+    /// CPU time of all threads
+    #[arg(long)]
+    pub cpu_seconds: u32,
+    /// Memory
+    #[arg(long)]
+    pub memory_mib: u32,
+    /// Process id of the host
+    #[arg(long)]
+    pub parent: u32,
 }
 
 /// Options of the hidden guard.

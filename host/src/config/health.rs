@@ -9,7 +9,7 @@ mod request;
 use std::time::Duration;
 
 use crate::keys::{Form, Given, Is, Key, Narrow, Section, Value};
-use phasegate_core::domain::{HealthSettings, ProbeProtocol, Profile};
+use phasegate_core::domain::{HealthSettings, ProbeConnection, ProbeProtocol, Profile};
 use request::{header_names, request_headers, request_path};
 
 /// Azure: limit for `intervalInSeconds` times `numberOfProbes`.
@@ -25,6 +25,7 @@ const TIMEOUT: (f64, f64) = (0.05, 3600.0);
 pub(super) struct Health {
     profile: Profile,
     protocol: ProbeProtocol,
+    connection: ProbeConnection,
     port: Option<u16>,
     request_path: String,
     interval: Duration,
@@ -59,6 +60,20 @@ pub(super) const HEALTH: Section<Health> = Section {
         .doc(
             "certificates are not verified; tcp gives no application data, and needs `port` in the Azure \
              profile",
+        ),
+        Key::<Health>::preset(
+            "connection",
+            "\"close\"",
+            Is::Word(&[
+                ("close", |health| health.connection = ProbeConnection::Close),
+                ("keep", |health| health.connection = ProbeConnection::Keep),
+            ]),
+        )
+        .bounds("`keep` only with http")
+        .doc(
+            "`keep` asks again on the connection of the probe before, which is less work for both sides. It is \
+             made anew for each life of an instance, and when it was closed meanwhile. A connection can outlive the \
+             listener: one that is made for each probe finds out what a new client would meet",
         ),
         Key::<Health>::optional(
             "port",
@@ -170,6 +185,7 @@ impl Health {
         Self {
             profile: Profile::Fleet,
             protocol: ProbeProtocol::Http,
+            connection: ProbeConnection::Close,
             port: None,
             request_path: String::new(),
             interval: Duration::ZERO,
@@ -188,6 +204,7 @@ impl Health {
         Self {
             profile: settings.profile,
             protocol: settings.protocol,
+            connection: settings.connection,
             port: settings.port,
             request_path: settings.request_path,
             interval: settings.interval,
@@ -217,6 +234,7 @@ impl Health {
         HealthSettings {
             profile: self.profile,
             protocol: self.protocol,
+            connection: self.connection,
             port: self.port,
             interval: self.interval,
             timeout: self.timeout.unwrap_or(by_interval),
@@ -235,6 +253,10 @@ fn check(health: &mut Health, given: &mut Given<'_>) {
     if is_tcp && health.is_azure() && !given.has("port") {
         let hint = "required for tcp in the azure profile, for example port = 8080";
         given.conflict("port", "is missing", hint);
+    }
+    if health.connection == ProbeConnection::Keep && health.protocol != ProbeProtocol::Http {
+        let message = format!("is \"keep\" although protocol is \"{}\"", health.protocol.name());
+        given.conflict("connection", message, "leave it out, or write protocol = \"http\"");
     }
     if is_tcp && !health.request_headers.is_empty() {
         given.conflict("requestHeaders", "are set although protocol is \"tcp\"", "leave them out");

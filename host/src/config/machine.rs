@@ -144,6 +144,7 @@ impl Checker<'_> {
     fn driver(&mut self, index: usize, set: &ScaleSet<DriverConfig>, search_path: Option<&OsStr>) {
         let Needs { working_dir, environment, programs, files, certificates, identity: _ } =
             set.driver.settings().needs();
+        self.hooks(index, set, search_path);
         for (name, path) in files.into_iter().chain(certificates) {
             self.readable_file(&format!("scaleSets[{index}].driver.{name}"), path);
         }
@@ -153,6 +154,19 @@ impl Checker<'_> {
         let found = Programs { set, environment, working_dir, search_path };
         for (name, argv) in programs {
             self.programs(&format!("scaleSets[{index}].driver.{name}"), argv, &found);
+        }
+    }
+
+    fn hooks(&mut self, index: usize, set: &ScaleSet<DriverConfig>, search_path: Option<&OsStr>) {
+        let hooks = set.driver.hooks();
+        // A folder that is not there is reported once.
+        if !hooks.working_dir().is_dir() {
+            return;
+        }
+        // The variables of the driver are not those of hooks.
+        let found = Programs { set, environment: None, working_dir: hooks.working_dir(), search_path };
+        for (kind, argv) in hooks.programs() {
+            self.programs(&format!("scaleSets[{index}].driver.hooks.{kind}.command"), argv, &found);
         }
     }
 

@@ -12,7 +12,8 @@ use crate::net::reference::RemoteSource;
 use crate::plugins::config::{ComponentSource, PluginConfig};
 use crate::plugins::fetch::FetchConfig;
 use phasegate_core::domain::{
-    Digest, Gate, Isolation, OnFailure, PluginLimits, PluginName, PluginSpec, Strategy, SwapRules,
+    CompileLimits, Digest, Gate, Isolation, OnFailure, PluginLimits, PluginName, PluginSpec, Strategy,
+    SwapRules,
 };
 
 /// Name of the plugin that exists without being configured, and of its built-in component.
@@ -174,6 +175,33 @@ const LIMITS: Section<PluginLimits> = Section {
             Is::Whole(0, 1_000_000, |limits, lines| limits.log_lines_per_minute = lines),
         )
         .doc("log lines; more are dropped and counted"),
+        Key::<PluginLimits>::table(
+            "compile",
+            "{ cpuSeconds = 300, memoryMiB = 2048 }",
+            Is::Table(|| COMPILE.shape(), |limits, table| COMPILE.read(table, &mut limits.compile)),
+        )
+        .doc("what turning the component into machine code may use"),
+    ],
+    check: no_check,
+};
+
+const COMPILE: Section<CompileLimits> = Section {
+    keys: &[
+        Key::<CompileLimits>::preset(
+            "cpuSeconds",
+            "300",
+            Is::Whole(1, 86_400, |limits, seconds| limits.cpu_seconds = seconds),
+        )
+        .doc(
+            "CPU time of its compiler, which is a process of its own, one at a time; a component that takes longer \
+             does not load, and a file is not tried again before its bytes change",
+        ),
+        Key::<CompileLimits>::preset(
+            "memoryMiB",
+            "2048",
+            Is::Whole(64, 65_536, |limits, mib| limits.memory_mib = mib),
+        )
+        .doc("memory of its compiler"),
     ],
     check: no_check,
 };

@@ -410,6 +410,7 @@ impl Policy {
             checkpoints: Checkpoints::default(),
             decisions: Decisions::default(),
             bake: None,
+            hooks: phasegate_core::domain::HookKinds::default(),
             timeouts: Timeouts::default(),
             defer_max: Duration::ZERO,
             prepare_max: Duration::ZERO,

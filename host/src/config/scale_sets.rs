@@ -17,7 +17,7 @@ use crate::keys::{Form, Given, Is, Key, Section, Spot, Value};
 use phasegate_core::domain::ids::NUMBERED_LEN_MAX;
 use phasegate_core::domain::{
     APPLICATION, ExtensionName, FreshIds, Instance, InstanceId, Model, PluginName, ScaleSet, ScaleSetName,
-    Version,
+    UpgradePolicy, Version,
 };
 
 /// The keys of one scale set as they are written.
@@ -224,6 +224,9 @@ impl Set {
     fn finish(self) -> Option<ScaleSet<DriverConfig>> {
         let health = self.health.settings();
         let rules = self.policy.rules(&health);
+        let driver = self.driver.config?;
+        // What is run belongs to the driver, and that it is run to the plan.
+        let rules = UpgradePolicy { hooks: driver.hooks().kinds(), ..rules };
         let Policy { retry, freeze, .. } = self.policy;
         let ModelKeys { version, extensions } = self.model;
         Some(ScaleSet {
@@ -235,7 +238,7 @@ impl Set {
             freeze,
             model: Model { version: version?, extensions },
             instances: shared(self.instances.valid),
-            driver: self.driver.config?,
+            driver,
         })
     }
 }
@@ -267,6 +270,11 @@ fn check(set: &mut Set, given: &mut Given<'_>) {
     if let (Some((name, _)), Some(hint)) = (extension, driver.settings().lacks_for_extensions()) {
         let message = format!("has the extension \"{name}\", and the driver has no program that installs it");
         given.conflict("model", message, hint);
+    }
+    if set.policy.rules.rolling.max_surge && driver.hooks().asks_for_address_before() {
+        let message =
+            "is true, and hook beforeInstance asks for the address of an instance that has none yet";
+        given.conflict(surge, message, "let the hook go by {id}, or leave the placeholder out");
     }
     // So is `maxSurge` where it was not said how instances are created: there is no silent way out.
     if let (true, Some(hint)) = (set.policy.rules.rolling.max_surge, driver.settings().lacks_for_creation()) {

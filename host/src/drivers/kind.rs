@@ -14,12 +14,19 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::extensions::{ExtensionProgram, with_extensions};
+use super::hooks::{self, Hooks, ReadHooks, WithHooks};
 use super::template::{PlacedTemplates, Template};
 use super::{Driver, DriverNote};
-use crate::keys::{Form, Shape, Source, Spot, Table};
+use crate::keys::shape::KeyShape;
+use crate::keys::{Form, Preset, Reload, Shape, Source, Spot, Table};
 use crate::net::serve_tls::TlsFiles;
 use crate::net::tls::LoadCertificatesError;
 use phasegate_core::domain::{Instance, ScaleSetName};
+
+/// The key of the hooks.
+const HOOKS: &str = "hooks";
+
+const HOOKS_EXAMPLE: &str = "{ beforeInstance = { command = [\"./drain.sh\", \"{id}\"] } }";
 
 /// One kind of driver.
 pub struct Kind {
@@ -33,7 +40,10 @@ pub struct Kind {
 
 /// How an instance is made to run a version: the settings of one driver, whatever its kind.
 #[derive(Debug, Clone)]
-pub struct DriverConfig(Arc<dyn KindSettings>);
+pub struct DriverConfig {
+    settings: Arc<dyn KindSettings>,
+    hooks: Hooks,
+}
 
 /// The settings of one kind of driver.
 pub trait KindSettings: fmt::Debug + Any + Send + Sync {
@@ -139,7 +149,24 @@ impl DriverConfig {
     /// The settings of some kind.
     #[must_use]
     pub fn new(settings: impl KindSettings) -> Self {
-        Self(Arc::new(settings))
+        Self { settings: Arc::new(settings), hooks: Hooks::default() }
+    }
+
+    /// The same with hooks.
+    #[must_use]
+    pub fn with_hooks(self, hooks: Hooks) -> Self {
+        // Where the other programs of the driver run, if it has a place for them.
+        let hooks = match self.settings.needs().working_dir {
+            Some(directory) => hooks.in_directory(directory.to_owned()),
+            None => hooks,
+        };
+        Self { hooks, ..self }
+    }
+
+    /// What is run round instances and batches.
+    #[must_use]
+    pub fn hooks(&self) -> &Hooks {
+        &self.hooks
     }
 
     /// The settings of one kind, if they are of that kind.
@@ -152,7 +179,7 @@ impl DriverConfig {
     /// The settings.
     #[must_use]
     pub fn settings(&self) -> &dyn KindSettings {
-        &*self.0
+        &*self.settings
     }
 
     /// Starts the driver, and beside it what installs extensions.
@@ -160,17 +187,21 @@ impl DriverConfig {
     /// # Errors
     /// When the machine does not give what it needs.
     pub fn start(&self, premises: &Premises) -> Result<Arc<dyn Driver>, StartDriverError> {
-        let application = self.0.start(premises)?;
-        match self.0.extension_program() {
-            None => Ok(application),
-            Some(program) => with_extensions(application, program, premises),
+        let application = self.settings.start(premises)?;
+        let driver = match self.settings.extension_program() {
+            None => application,
+            Some(program) => with_extensions(application, program, premises)?,
+        };
+        if self.hooks.kinds().is_empty() {
+            return Ok(driver);
         }
+        Ok(Arc::new(WithHooks::start(driver, self.hooks.clone(), premises)?))
     }
 }
 
 impl PartialEq for DriverConfig {
     fn eq(&self, other: &Self) -> bool {
-        self.0.is_same(other.settings())
+        self.settings.is_same(other.settings()) && self.hooks == other.hooks
     }
 }
 
@@ -205,7 +236,26 @@ impl ReadDriver {
 /// The table of a driver as a key.
 #[must_use]
 pub fn form(kinds: &[Kind]) -> Form {
-    Form::Kinds("kind", kinds.iter().map(|kind| (kind.name, (kind.shape)())).collect())
+    let shape = |kind: &Kind| {
+        let mut shape = (kind.shape)();
+        shape.keys.push(hooks_key());
+        (kind.name, shape)
+    };
+    Form::Kinds("kind", kinds.iter().map(shape).collect())
+}
+
+/// What every kind has beside its own keys.
+fn hooks_key() -> KeyShape {
+    KeyShape {
+        name: HOOKS,
+        form: Form::Table(hooks::shape()),
+        preset: Preset::Absent("none"),
+        example: HOOKS_EXAMPLE,
+        bounds: "",
+        narrow: None,
+        doc: "what is run round instances and batches",
+        reload: Reload::Restart,
+    }
 }
 
 /// Reads the table of a driver of one of these kinds.
@@ -218,6 +268,12 @@ pub fn read(mut table: Table<'_>, kinds: &[Kind]) -> ReadDriver {
         // The other keys belong to a kind that is not known.
         Some(value) => value.choice(&choices),
     };
+    let hooks = table.optional(HOOKS, HOOKS_EXAMPLE);
     let config = kind.and_then(|kind| (kind.read)(table, &mut templates));
+    let Some(value) = hooks else { return ReadDriver { config, templates } };
+    let mut read = ReadHooks::default();
+    let is_sound = value.table().is_some_and(|table| hooks::read(table, &mut read));
+    templates.take_in(read.templates);
+    let config = config.filter(|_| is_sound).map(|config| config.with_hooks(read.hooks));
     ReadDriver { config, templates }
 }

@@ -8,6 +8,7 @@ pub mod command;
 mod ends;
 mod error;
 mod extensions;
+pub mod hooks;
 pub mod http;
 pub mod kind;
 pub mod local;
@@ -25,9 +26,10 @@ use self::kind::Kind;
 use std::future::Future;
 use std::pin::Pin;
 
+use self::hooks::Says;
 use phasegate_core::domain::{Address, OperationId, Seen, Sight};
 pub use phasegate_core::domain::{Creation, Custody, DriverNote, DriverTraits, ProcessState};
-pub use phasegate_core::kernel::effect::{Create, Delete, Ensure, Observe};
+pub use phasegate_core::kernel::effect::{Create, Delete, Ensure, HookCall, Observe};
 
 /// The kinds of drivers. One more is a folder of its own, and a line here.
 pub const KINDS: [Kind; 3] = [process::KIND, command::KIND, http::KIND];
@@ -72,6 +74,11 @@ pub trait Driver: Send + Sync {
     /// A person wants an operation to end that is in hand: it answers soon, well or badly, and does nothing more
     /// afterwards. Does not wait; nothing happens when it is not in hand.
     fn end(&self, operation: &OperationId);
+
+    /// Runs a hook to its end; one line for people when it ended badly. A driver without hooks has none to run.
+    fn hook(&self, _: HookCall, _: Says) -> BoxFuture<Result<(), String>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 
     /// Who keeps the instances running. Always the same.
     fn custody(&self) -> Custody;

@@ -15,7 +15,7 @@ use placeholder::Placeholder;
 pub use request::{RenderError, asks_for_missing_address, render_command, render_url};
 
 use phasegate_core::domain::{
-    Component, Fence, Instance, InstanceId, Located, OperationId, ScaleSetName, Version,
+    Component, Direction, Fence, Instance, InstanceId, Located, OperationId, ScaleSetName, Version,
 };
 
 /// A text such as `--port={port}`. `{{` and `}}` stand for braces.
@@ -67,6 +67,32 @@ pub enum Wish<'a> {
         /// Which host speaks: `{generation}`.
         fence: Fence,
     },
+    /// That a hook is run round an effect on it: also `{direction}`.
+    Hook {
+        /// The version that is brought.
+        version: Option<&'a Version>,
+        /// Whether anybody knows its address.
+        located: Located,
+        /// Identity of the hook.
+        operation: &'a OperationId,
+        /// Which host speaks: `{generation}`.
+        fence: Fence,
+        /// Whether something is brought, or brought back.
+        direction: Direction,
+    },
+    /// That a hook is run round a batch: `{batch}`, `{instances}` and `{direction}`, and nothing of an instance.
+    Batch {
+        /// Its number, from 1.
+        number: usize,
+        /// Its members.
+        instances: &'a [InstanceId],
+        /// Identity of the hook.
+        operation: &'a OperationId,
+        /// Which host speaks: `{generation}`.
+        fence: Fence,
+        /// Whether something is brought, or brought back.
+        direction: Direction,
+    },
     /// That it goes: `{operation}` and `{generation}`.
     Delete {
         /// Whether anybody knows its address.
@@ -93,6 +119,10 @@ pub enum Scope {
     Create,
     /// For [`Wish::Delete`].
     Delete,
+    /// For [`Wish::Hook`].
+    Hook,
+    /// For [`Wish::Batch`].
+    BatchHook,
 }
 
 impl Scope {
@@ -109,6 +139,11 @@ impl Scope {
                 "{id}, {replaces}, {name}, {version}, {address}, {host}, {port}, {zone}, {label.NAME}, \
                  {component}, {operation}, {generation}"
             }
+            Self::Hook => {
+                "{id}, {name}, {version}, {address}, {host}, {port}, {zone}, {label.NAME}, {operation}, {generation}, \
+                 {direction}"
+            }
+            Self::BatchHook => "{name}, {batch}, {instances}, {operation}, {generation}, {direction}",
             Self::Delete => {
                 "{id}, {name}, {address}, {host}, {port}, {zone}, {label.NAME}, {operation}, {generation}"
             }
@@ -235,6 +270,13 @@ impl Template {
     #[must_use]
     pub fn asks_for_component(&self) -> bool {
         self.parts.contains(&Part::Placeholder(Placeholder::Component))
+    }
+
+    /// Whether it says where the instance is.
+    #[must_use]
+    pub fn asks_for_address(&self) -> bool {
+        let places = [Placeholder::Address, Placeholder::Host, Placeholder::Port];
+        places.into_iter().any(|place| self.parts.contains(&Part::Placeholder(place)))
     }
 
     /// What the instance lacks, if anything.

@@ -9,7 +9,7 @@ use phasegate_core::lifecycle::{Key, Pair, Ticket};
 use phasegate_wasm::Runtime;
 
 use crate::api::{Again, Configuration, Held, JudgedAgain, Kept, Plugins, Recording, Reloading, Work};
-use crate::measure::Distribution;
+use crate::measure::ProbesSeen;
 use crate::plugins::Counts;
 use crate::plugins::hands::{Hands, HandsView};
 use crate::probe::Prober;
@@ -50,11 +50,11 @@ pub(super) fn recording(recorder: Recorder, runtime: Runtime) -> Arc<dyn Recordi
     Arc::new(Recorded { recorder, runtime })
 }
 
-/// How late probes start, for as long as there is a prober.
-pub(super) fn lateness(prober: &Arc<Prober>) -> Arc<dyn Fn() -> Distribution + Send + Sync> {
+/// How probes go, for as long as there is a prober.
+pub(super) fn probes(prober: &Arc<Prober>) -> Arc<dyn Fn() -> ProbesSeen + Send + Sync> {
     // The host takes the prober apart at its end, which nobody else may hold then.
     let prober = Arc::downgrade(prober);
-    Arc::new(move || prober.upgrade().map_or_else(Distribution::default, |prober| prober.late()))
+    Arc::new(move || prober.upgrade().map_or_else(ProbesSeen::default, |prober| prober.seen()))
 }
 
 impl Recording for Recorded {

@@ -8,10 +8,10 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::mpsc;
 
+use crate::children;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::drivers::kind::Premises;
-use crate::drivers::local::orphans;
 use crate::drivers::{Driver, DriverNote};
 use crate::measure::{self, Measures};
 use crate::net::shortage::Shortages;
@@ -23,7 +23,7 @@ use phasegate_core::domain::{InstanceFacts, Origin, Outcome, PluginName, ScaleSe
 use phasegate_core::kernel::effect::Ask;
 use phasegate_core::kernel::{Event, SetConfig};
 use phasegate_core::record::Stored;
-use phasegate_wasm::{CodeCache, Runtime, RuntimeError};
+use phasegate_wasm::Runtime;
 
 /// The recording; a host that cannot record decides all the same.
 pub(super) fn recorder(config: &Config, clock: Clock) -> Option<Recorder> {
@@ -38,19 +38,6 @@ pub(super) fn keep_used(recorder: Option<Recorder>) -> Arc<dyn Fn(Vec<Used>) + S
     Arc::new(move |used| {
         if let Some(recorder) = &recorder {
             recorder.keep_used(used);
-        }
-    })
-}
-
-/// The plugin runtime with its cache. Without one a start takes longer, nothing worse.
-pub(super) fn plugin_runtime(data_dir: &std::path::Path, clock: Clock) -> Result<Runtime, RuntimeError> {
-    let runtime = Runtime::new(Arc::new(clock))?;
-    tracing::info!("memory of plugin instances comes from {}", runtime.allocation());
-    Ok(match CodeCache::open(data_dir) {
-        Ok(cache) => runtime.with_cache(cache),
-        Err(error) => {
-            tracing::warn!("compiled code cannot be kept in the data directory: {error}");
-            runtime
         }
     })
 }
@@ -79,10 +66,11 @@ pub(super) fn prober(
     plugins: &PluginHands,
     plugin_of: &Arc<PluginOfSet>,
     door: &Door,
-) -> (Arc<Prober>, Arc<Shortages>) {
+) -> anyhow::Result<(Arc<Prober>, Arc<Shortages>)> {
     let shortages = Arc::new(Shortages::default());
     let sink = submit(plugins.clone(), Arc::clone(plugin_of), door.clone());
-    (Arc::new(Prober::start(clock, Arc::clone(&shortages), sink)), shortages)
+    let prober = Prober::start(clock, Arc::clone(&shortages), sink);
+    Ok((Arc::new(prober.context("cannot start to probe")?), shortages))
 }
 
 /// What was seen goes to the plugin that judges the set; that nothing could be seen is no plugin's business.
@@ -178,7 +166,7 @@ fn say(door: &Door, event: Event) {
 
 /// As the first process of a container the host is the parent of every orphan.
 pub(super) async fn collect_orphans() {
-    if let Err(error) = orphans::collect().await {
+    if let Err(error) = children::collect().await {
         tracing::warn!("orphans that have ended are not collected: {error}");
     }
 }

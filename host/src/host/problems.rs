@@ -5,7 +5,7 @@ use crate::config::{self, Config, Problems};
 use crate::drivers::http::HttpDriver;
 use crate::net::serve_tls::TlsFiles;
 use crate::plugins::check::{self, Network};
-use phasegate_wasm::Runtime;
+use crate::plugins::runtime;
 
 /// Problems of a configuration that only show on this machine: missing files and commands, and
 /// components that do not load. Fetches components only where `network` lets it; what was not fetched
@@ -34,7 +34,7 @@ pub fn problems(config: &Config, network: Network) -> Problems {
             problems.list.push(config.problem(&key, error.to_string()));
         }
     }
-    let runtime = match Runtime::new(Clock::shared()) {
+    let runtime = match runtime::of_command(Clock::start(), Some(&config.server.data_dir)) {
         Ok(runtime) => runtime,
         Err(error) => {
             problems.list.push(config.problem("plugins", error.to_string()));

@@ -40,7 +40,8 @@ pub fn rewrite(manual: &str, root: &Shape) -> Result<String, ManualError> {
         let shape = root.at(path).ok_or_else(|| ManualError::Unknown(path.to_owned()))?;
         let (_, rest) = rest.split_once(END).ok_or_else(|| ManualError::Open(path.to_owned()))?;
         let mut rows = Vec::new();
-        collect(shape, path, "", &marks, &mut rows);
+        let places: Vec<(&str, Option<&Shape>)> = marks.iter().map(|mark| (*mark, root.at(mark))).collect();
+        collect(shape, path, "", &places, &mut rows);
         written.push_str(&format!("{BEGIN}{path}{BEGIN_END}{}{END}{rest}", table(&rows)));
     }
     Ok(written)
@@ -57,16 +58,29 @@ struct Row<'a> {
     preset: Preset,
 }
 
-/// The rows of a table, and of those within it that have no place of their own.
-fn collect<'a>(shape: &'a Shape, path: &str, prefix: &str, marks: &[&str], rows: &mut Vec<Row<'a>>) {
+/// The rows of a table, and of those within it that have no place of their own. Equal tables have one place: what all
+/// kinds of something share is told once.
+fn collect<'a>(
+    shape: &'a Shape,
+    path: &str,
+    prefix: &str,
+    places: &[(&str, Option<&Shape>)],
+    rows: &mut Vec<Row<'a>>,
+) {
     for key in &shape.keys {
         let (inner, name) = (format!("{path}.{}", key.name), format!("{prefix}{}", key.name));
-        let own_place = marks.iter().any(|mark| *mark == inner || mark.starts_with(&format!("{inner}.")));
+        let within = format!("{inner}.");
+        let own_place = |table: &Shape| {
+            let is_here = |mark: &str, there: Option<&Shape>| {
+                mark == inner || mark.starts_with(&within) || there == Some(table)
+            };
+            places.iter().any(|(mark, there)| is_here(mark, *there))
+        };
         match &key.form {
-            Form::Table(_) if own_place => {}
+            Form::Table(table) if own_place(table) => {}
             Form::Table(shape) => {
                 let first = rows.len();
-                collect(shape, &inner, &format!("{name}."), marks, rows);
+                collect(shape, &inner, &format!("{name}."), places, rows);
                 // What a table must have that may be left out may be left out with it.
                 if let Preset::Absent(_) = key.preset {
                     let inner = rows.iter_mut().skip(first).filter(|row| row.preset == Preset::Required);

@@ -116,7 +116,10 @@ impl Shape {
             (Form::Table(shape) | Form::Tables(shape), None) => Some(shape),
             (Form::Table(shape) | Form::Tables(shape), Some(rest)) => shape.at(rest),
             (Form::Kinds(_, kinds), Some(rest)) => {
-                kinds.iter().find(|(kind, _)| *kind == rest).map(|(_, shape)| shape)
+                let (kind, rest) =
+                    rest.split_once('.').map_or((rest, None), |(kind, rest)| (kind, Some(rest)));
+                let (_, shape) = kinds.iter().find(|(name, _)| *name == kind)?;
+                rest.map_or(Some(shape), |rest| shape.at(rest))
             }
             (_, _) => None,
         }

@@ -1,6 +1,6 @@
 //! One HTTP/1.1 request and its whole response on a connection that the caller has opened.
 //!
-//! Deliberately does without redirects and kept connections. The caller limits the time. The reader is our own
+//! Deliberately does without redirects, and keeps no connection. The caller limits the time. The reader is our own
 //! (over `httparse`): what real servers send and browsers read, a client library refuses, and an answer that
 //! is not read is an instance that is not healthy.
 
@@ -23,9 +23,7 @@ use hyper::header::HeaderMap;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 pub(crate) use error::{ExchangeError, ResponseError};
-pub(crate) use response::{Keep, Reading, Rules};
-
-use response::Reader;
+pub(crate) use response::{Keep, Reader, Reading, Rules};
 
 /// Largest accepted header block in bytes, interim answers included.
 pub(crate) const HEAD_MAX: usize = 1024 * 1024;
@@ -42,6 +40,8 @@ pub(crate) struct Answer {
     pub(crate) headers: HeaderMap,
     /// At most as long as asked for; decoded.
     pub(crate) body: Vec<u8>,
+    /// Whether another request may follow on the same connection.
+    pub(crate) keeps: bool,
 }
 
 /// Sends the request and reads the response; a body longer than `body_max` bytes is not read on.
@@ -119,20 +119,20 @@ async fn read(
     reading: Reading<'_>,
     on_bytes: &mut (dyn FnMut(usize) + Send),
 ) -> Result<Answer, ExchangeError> {
-    let mut reader = Reader::new(reading);
+    let mut reader = Reader::new();
     loop {
         let buffer = reader.buffer();
         buffer.reserve(READ_AT_ONCE);
         match from.read_buf(buffer).await {
-            Ok(0) => return Ok(reader.closed()?),
+            Ok(0) => return Ok(reader.closed(reading)?),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(ExchangeError::Io(error)),
         }
-        let is_whole = reader.take()?;
+        let is_whole = reader.take(reading)?;
         on_bytes(reader.body_len());
         if is_whole {
-            return Ok(reader.whole()?);
+            return Ok(reader.whole(reading)?);
         }
     }
 }

@@ -79,6 +79,11 @@ pub(crate) async fn look_up(host: &str) -> Result<Found, LookUpError> {
     OF_THE_PROCESS.get_or_init(|| Names::new(Vec::new())).look_up(host).await
 }
 
+/// The addresses of a name, where they are known and count: nobody waits for that.
+pub(crate) fn at_hand(host: &str) -> Option<Found> {
+    OF_THE_PROCESS.get_or_init(|| Names::new(Vec::new())).at_hand(host)
+}
+
 /// A question for the thread.
 struct Ask {
     host: Box<str>,
@@ -97,6 +102,18 @@ struct Names {
 impl Names {
     fn new(resolvers: Vec<SocketAddr>) -> Self {
         Self { resolvers, known: Arc::default(), asks: OnceLock::new() }
+    }
+
+    fn at_hand(&self, host: &str) -> Option<Found> {
+        match self.known.standing(host, Instant::now()) {
+            Standing::Fresh(found) => Some(found),
+            Standing::Ageing(found) => {
+                // The thread is there, or there would be no answer.
+                _ = self.ask(Ask { host: host.into(), reply: None });
+                Some(found)
+            }
+            Standing::Failed(_) | Standing::Old(_) | Standing::Unknown => None,
+        }
     }
 
     async fn look_up(&self, host: &str) -> Result<Found, LookUpError> {

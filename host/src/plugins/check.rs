@@ -1,6 +1,7 @@
 //! Checks the component of a plugin without a host: what `phasegate check` says of it.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use phasegate_core::domain::{Digest, PluginLimits, PluginName};
 use phasegate_wasm::{
@@ -159,7 +160,8 @@ pub fn check(
         component: component(),
         source: Box::new(source),
     };
-    let compiled = runtime.compile(&bytes).map_err(load)?;
+    let compiled =
+        runtime.compile_within(&bytes, config.spec.limits.compile, &AtomicBool::new(false)).map_err(load)?;
     compiled.configure(&config.spec.settings, config.spec.limits, config.spec.isolation).map_err(load)?;
     if let Some(folder) = cases_beside(&config.component) {
         self_test(&compiled, &folder, config.spec.limits).map_err(|error| refused(error.into()))?;

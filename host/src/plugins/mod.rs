@@ -1,12 +1,15 @@
 //! The hands of the plugins' lives: fetching components, running them, replacing them.
 //!
 //! Reading order: `worker` (a thread for each plugin), `fetch` (components of other machines), `hands`
-//! (what the lives of plugins want done), `check` (what can be said without a host). What a component is and how it runs is in the crate `phasegate-wasm`.
+//! (what the lives of plugins want done), `compiler` (a process for what may eat memory and time), `check` (what
+//! can be said without a host). What a component is and how it runs is in the crate `phasegate-wasm`.
 
 pub mod check;
+pub mod compiler;
 pub mod config;
 pub mod fetch;
 pub mod hands;
+pub mod runtime;
 mod worker;
 
 #[cfg(test)]

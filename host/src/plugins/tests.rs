@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use phasegate_core::domain::{Decided, Observation, ReadClock, Verdict};
+use phasegate_core::domain::{CompileLimits, Decided, Observation, ReadClock, Verdict};
 
 use observed::{batch, observation, phases};
 use phasegate_wasm::{Isolation, Limits, LoadPluginError, LoadedPlugin, Runtime};
@@ -23,6 +23,7 @@ const LIMITS: Limits = Limits {
     timeout: Duration::from_millis(300),
     fuel: u64::MAX / 16,
     log_lines_per_minute: 60,
+    compile: CompileLimits::DEFAULT,
 };
 
 /// A clock to measure with.

@@ -1,6 +1,6 @@
 //! The http and https probe: one GET on one new connection.
 //!
-//! Deliberately does without redirects, proxies, cookies and kept connections: the answer is the instance's
+//! Deliberately does without redirects, proxies, and cookies: the answer is the instance's
 //! own and the plugin sees it as it came, but for compression.
 
 use hyper::header::{HeaderMap, HeaderValue};
@@ -10,7 +10,9 @@ use super::connect::{Closing, connect};
 use super::failure::{self, ProbeError};
 use super::tls::Tls;
 use crate::net::exchange::{self, Answer, ExchangeError, Keep, Reading, ResponseError, Rules};
-use phasegate_core::domain::{Address, HealthSettings, ProbeFailure, ProbeProtocol, Profile, Response};
+use phasegate_core::domain::{
+    Address, HealthSettings, ProbeConnection, ProbeFailure, ProbeProtocol, Profile, Response,
+};
 
 /// Most response headers that reach a plugin.
 const HEADERS_MAX: usize = 32;
@@ -44,12 +46,19 @@ pub(super) async fn probe_http(
     response
 }
 
-fn request(address: &Address, settings: &HealthSettings) -> Result<Vec<u8>, ProbeError> {
+/// The bytes that are sent.
+///
+/// # Errors
+/// When the host is no text for a header.
+pub(super) fn request(address: &Address, settings: &HealthSettings) -> Result<Vec<u8>, ProbeError> {
     let default_port = match settings.protocol {
         ProbeProtocol::Http => Some(80),
         ProbeProtocol::Https => Some(443),
         ProbeProtocol::Tcp => None,
     };
+    // A zone means something on this machine alone (RFC 6874, section 4).
+    let host = address.host.split('%').next().unwrap_or_default().to_owned();
+    let address = Address { host, port: address.port };
     let host = if Some(address.port) == default_port { address.url_host() } else { address.to_string() };
     HeaderValue::try_from(&host).map_err(|_| failure::invalid("the host name is not valid"))?;
     let user_agent = match settings.profile {
@@ -71,7 +80,8 @@ fn request(address: &Address, settings: &HealthSettings) -> Result<Vec<u8>, Prob
     ];
     let said = &settings.request_headers;
     let is_said = |name: &str| said.iter().any(|(said, _)| said.eq_ignore_ascii_case(name));
-    let own = own.into_iter().filter(|(name, _)| !is_said(name));
+    let keeps = settings.connection == ProbeConnection::Keep;
+    let own = own.into_iter().filter(|(name, _)| !is_said(name) && !(keeps && *name == "Connection"));
     let said = said.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     // Host first, whoever says it: some servers look no further.
     let (hosts, others): (Vec<_>, Vec<_>) =
@@ -95,19 +105,31 @@ async fn ask<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let answer = exchange::ask(stream, request, reading(settings)).await;
+    response(address, answer)
+}
+
+/// How an answer is read.
+pub(super) fn reading(settings: &HealthSettings) -> Reading<'_> {
     let rules = match settings.profile {
         Profile::Fleet => Rules::Readable,
         Profile::Azure => Rules::AsAzure,
     };
-    let reading = Reading { rules, body_max: settings.body_max, keep: Keep::These(&settings.headers) };
-    let answer = exchange::ask(stream, request, reading).await.map_err(|error| match error {
+    Reading { rules, body_max: settings.body_max, keep: Keep::These(&settings.headers) }
+}
+
+/// What an exchange means.
+pub(super) fn response(
+    address: &Address,
+    answer: Result<Answer, ExchangeError>,
+) -> Result<Response, ProbeError> {
+    let Answer { status, headers, body, keeps: _ } = answer.map_err(|error| match error {
         ExchangeError::Io(error) => failure::broken(address, &error),
         ExchangeError::Response(ResponseError::BodyTooLarge(limit)) => {
             ProbeFailure::BodyTooLarge(limit).into()
         }
         ExchangeError::Response(error) => failure::invalid(&error.to_string()),
     })?;
-    let Answer { status, headers, body } = answer;
     Ok(Response { status, headers: pick_headers(&headers), body })
 }
 

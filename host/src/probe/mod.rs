@@ -1,7 +1,8 @@
 //! Probing: asks every instance again and again, and hands each finished round on.
 //!
-//! `schedule` (pure) says when, `runner` is the one task that keeps the times, `http` and `tcp`
-//! ask one instance once. Deliberately says nothing about health: what an answer means is the
+//! `schedule` (pure) says when, `runner` is the one thread that keeps the times and the sockets of plain http and
+//! tcp (`line`); `http` and `tcp` ask one instance once on a runtime: those with TLS, and those whose name has still
+//! to be looked up. Deliberately says nothing about health: what an answer means is the
 //! plugin's word, and what follows from many answers is `health`'s.
 
 mod ask;
@@ -9,6 +10,7 @@ mod connect;
 mod failure;
 mod http;
 mod lateness;
+mod line;
 mod runner;
 mod schedule;
 mod tcp;

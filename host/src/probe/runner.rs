@@ -1,60 +1,56 @@
-//! The prober: one task keeps all due times and starts a short task for each probe.
+//! The prober: one thread keeps all due times and the sockets of all plain probes.
 //!
 //! ```text
-//!  set, remove, ask ────────> runner task: schedule ──> probe tasks (bounded in number)
-//!                                  ^  │                        │
-//!                                  │  └──> sink(round)         │
-//!                                  └───────────────────────────┘
+//!  set, remove, ask ──> inbox ──> the thread: schedule ──> sockets (http, tcp)
+//!                         ^            │         └───────> tasks of the runtime (https, names)
+//!                         │            └──> sink(round)            │
+//!                         └────────────────────────────────────────┘
 //! ```
 //!
 //! Deliberately no task and no timer per target: a target at rest is a few entries in maps.
-//! Rounds leave from the runner task alone, hence none after it has stopped.
+//! Rounds leave from the thread alone, hence none after it has stopped.
 
 mod flight;
+mod inbox;
+mod lines;
+mod thread;
 
-use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::oneshot;
 
-use self::flight::{Ask, Flights, Landed, Limits};
+use self::flight::{Ask, Limits};
+use self::inbox::{Inbox, Message};
+use self::thread::{Plain, Reactor};
 use super::ask::ask;
 use super::lateness::{Lateness, LatenessStats};
-use super::schedule::{Lane, Schedule, Slot, first_offset};
 use super::tls::Tls;
 use super::{Ended, RoundSink, Target};
 use crate::clock::Clock;
-use crate::measure::Distribution;
+use crate::measure::ProbesSeen;
 use crate::net::shortage::{Missed, Shortages};
-use phasegate_core::domain::{InstanceId, ProbeFailure, ScaleSetName};
+use phasegate_core::domain::{InstanceId, ScaleSetName};
 
 /// Probes a changing set of targets until it is stopped or dropped.
 #[derive(Debug)]
 pub struct Prober {
-    // Unbounded, because the one sender is the kernel: a command for each change of an
-    // instance, which the runner takes at once.
-    commands: mpsc::UnboundedSender<Command>,
-    runner: JoinHandle<()>,
+    inbox: Inbox,
+    /// Closes when the thread has ended.
+    ended: Option<oneshot::Receiver<()>>,
     lateness: Arc<Lateness>,
 }
 
 /// Names a target: instance ids are unique within their scale set only.
 type Name = (ScaleSetName, InstanceId);
 
-#[derive(Debug)]
-enum Command {
-    Set(Target),
-    Remove(Name),
-    Ask(Name, Duration),
-}
-
 impl Prober {
     /// Starts without targets. Must be called within a Tokio runtime.
-    #[must_use]
-    pub fn start(clock: Clock, shortages: Arc<Shortages>, sink: RoundSink) -> Self {
+    ///
+    /// # Errors
+    /// When the machine gives no thread, or nothing to wait for sockets with.
+    pub fn start(clock: Clock, shortages: Arc<Shortages>, sink: RoundSink) -> io::Result<Self> {
         let tls = Tls::new();
         let ask: Ask = Arc::new(move |target| Box::pin(ask(target, tls.clone())));
         let sink: RoundSink = Arc::new(move |ended| {
@@ -64,23 +60,26 @@ impl Prober {
             }
             sink(ended);
         });
-        Self::start_with(clock, sink, ask, Limits::for_process())
+        Self::start_with(clock, sink, (ask, Plain::OnSockets), Limits::for_process())
     }
 
-    fn start_with(clock: Clock, sink: RoundSink, ask: Ask, limits: Limits) -> Self {
-        let (commands, receiver) = mpsc::unbounded_channel();
+    fn start_with(
+        clock: Clock,
+        sink: RoundSink,
+        (ask, plain): (Ask, Plain),
+        limits: Limits,
+    ) -> io::Result<Self> {
         let lateness = Arc::new(Lateness::default());
-        let runner = Runner {
-            sink,
-            lateness: Arc::clone(&lateness),
-            zero: Instant::now(),
-            slots: BTreeMap::new(),
-            targets: BTreeMap::new(),
-            slots_used: 0,
-            schedule: Schedule::default(),
-            flights: Flights::new(clock, ask, limits),
-        };
-        Self { commands, runner: tokio::spawn(runner.run(receiver)), lateness }
+        let runtime = tokio::runtime::Handle::current();
+        let (reactor, inbox) =
+            Reactor::new((clock, runtime), (sink, Arc::clone(&lateness)), (ask, plain), limits)?;
+        let (tell, ended) = oneshot::channel::<()>();
+        std::thread::Builder::new().name("probes".to_owned()).spawn(move || {
+            reactor.run();
+            // Only now: nobody calls the sink any more.
+            drop(tell);
+        })?;
+        Ok(Self { inbox, ended: Some(ended), lateness })
     }
 
     /// Adds a target, or replaces the one of the same scale set and id.
@@ -89,18 +88,18 @@ impl Prober {
     /// replaced one keeps its times; but when the epoch rose it is probed at once, even while a
     /// probe of the old epoch is running. That one still ends in a round, with its old epoch.
     pub fn set(&self, target: Target) {
-        self.send(Command::Set(target));
+        self.inbox.tell(Message::Set(target));
     }
 
     /// Forgets a target and abandons its running probe. A round that was already under way to
     /// the sink may still arrive.
     pub fn remove(&self, scale_set: &ScaleSetName, instance: &InstanceId) {
-        self.send(Command::Remove((scale_set.clone(), instance.clone())));
+        self.inbox.tell(Message::Remove((scale_set.clone(), instance.clone())));
     }
 
     /// Probes a target so long from now at the latest, or as soon as its running probe has ended.
     pub fn ask(&self, scale_set: &ScaleSetName, instance: &InstanceId, after: Duration) {
-        self.send(Command::Ask((scale_set.clone(), instance.clone()), after));
+        self.inbox.tell(Message::Ask((scale_set.clone(), instance.clone()), after));
     }
 
     /// How late probes start.
@@ -109,121 +108,25 @@ impl Prober {
         self.lateness.stats()
     }
 
-    /// How late all of them started.
+    /// How they go.
     #[must_use]
-    pub fn late(&self) -> Distribution {
-        self.lateness.all.read()
+    pub fn seen(&self) -> ProbesSeen {
+        self.lateness.seen()
     }
 
     /// Abandons all running probes. The sink is not called after this has returned.
-    pub async fn stop(self) {
-        drop(self.commands);
-        // Fails only when the runtime is going down, which stops the runner as well.
-        let _ = self.runner.await;
-    }
-
-    fn send(&self, command: Command) {
-        // Fails only when the runtime is going down.
-        let _ = self.commands.send(command);
+    pub async fn stop(mut self) {
+        self.inbox.tell(Message::Stop);
+        if let Some(ended) = self.ended.take() {
+            // Nothing is ever sent; the end of the thread closes the channel.
+            let _ = ended.await;
+        }
     }
 }
 
-struct Runner {
-    sink: RoundSink,
-    lateness: Arc<Lateness>,
-    /// The schedule's times count from here.
-    zero: Instant,
-    slots: BTreeMap<Name, Slot>,
-    targets: BTreeMap<Slot, Arc<Target>>,
-    slots_used: u64,
-    schedule: Schedule,
-    flights: Flights,
-}
-
-impl Runner {
-    async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
-        loop {
-            self.start_due();
-            let wake_at = self.schedule.next_due(self.flights.admit()).map(|due| self.zero + due);
-            tokio::select! {
-                command = commands.recv() => match command {
-                    Some(command) => self.obey(command),
-                    None => break,
-                },
-                landed = self.flights.next_landing(), if !self.flights.is_empty() => {
-                    landed.into_iter().for_each(|landed| self.land(landed));
-                }
-                () = sleep_until(wake_at.unwrap_or(self.zero)), if wake_at.is_some() => {}
-            }
-        }
-        self.flights.abandon_all().await;
-    }
-
-    fn now(&self) -> Duration {
-        self.zero.elapsed()
-    }
-
-    fn start_due(&mut self) {
-        let now = self.now();
-        while let Some(start) = self.schedule.take_due(now, self.flights.admit()) {
-            if let Some(target) = self.targets.get(&start.slot) {
-                self.lateness.record(now.saturating_sub(start.due));
-                self.flights.launch(start, Arc::clone(target));
-            }
-        }
-    }
-
-    fn land(&mut self, Landed { slot, ticket, ended }: Landed) {
-        let hung = match &ended {
-            Some(Ended::Round(round)) => {
-                round.observation.answers.iter().any(|answer| answer.outcome == Err(ProbeFailure::Timeout))
-            }
-            Some(Ended::NotAsked(_)) | None => false,
-        };
-        let lane = if hung { Lane::Hung } else { Lane::Prompt };
-        self.schedule.finish(slot, ticket, self.now(), lane);
-        if let Some(ended) = ended {
-            (self.sink)(ended);
-        }
-    }
-
-    fn obey(&mut self, command: Command) {
-        let now = self.now();
-        match command {
-            Command::Set(target) => self.set(target, now),
-            Command::Remove(name) => {
-                if let Some(slot) = self.slots.remove(&name) {
-                    self.targets.remove(&slot);
-                    self.schedule.remove(slot);
-                    self.flights.abandon(slot);
-                }
-            }
-            Command::Ask(name, after) => {
-                if let Some(slot) = self.slots.get(&name) {
-                    self.schedule.hasten(*slot, now.saturating_add(after));
-                }
-            }
-        }
-    }
-
-    fn set(&mut self, target: Target, now: Duration) {
-        let interval = target.settings.interval;
-        let name = (target.facts.scale_set.clone(), target.facts.id.clone());
-        let epoch = target.epoch;
-        if let Some(slot) = self.slots.get(&name).copied() {
-            let old = self.targets.insert(slot, Arc::new(target));
-            self.schedule.set_interval(slot, interval, now);
-            if old.is_some_and(|old| epoch > old.epoch) {
-                self.schedule.renew(slot, now);
-            }
-            return;
-        }
-        let first_due = now + first_offset(&name.0, &name.1, interval);
-        self.slots_used += 1;
-        let slot = Slot(self.slots_used);
-        self.slots.insert(name, slot);
-        self.targets.insert(slot, Arc::new(target));
-        self.schedule.insert(slot, interval, first_due);
+impl Drop for Prober {
+    fn drop(&mut self) {
+        self.inbox.tell(Message::Stop);
     }
 }
 

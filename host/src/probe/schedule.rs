@@ -25,14 +25,14 @@ pub(super) struct Slot(pub(super) u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ticket(u64);
 
-/// How a target's last probe ended. Targets that hang hold their place among the running probes
-/// for the whole time limit; kept apart, they cannot take every place.
+/// How a target's last probe went. Targets that hang hold their place among the running probes
+/// for the whole time limit, and slow ones for long; kept apart, they cannot take every place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lane {
-    /// Answered or failed in time, or was not probed yet.
+    /// Answered or failed soon, or was not probed yet.
     Prompt,
-    /// Ran into its time limit.
-    Hung,
+    /// Took long, or ran into its time limit.
+    Slow,
 }
 
 /// Which lanes may start a probe now.
@@ -58,7 +58,7 @@ pub(super) struct Start {
 pub(super) struct Schedule {
     plans: BTreeMap<Slot, Plan>,
     prompt: BTreeSet<(Duration, Slot)>,
-    hung: BTreeSet<(Duration, Slot)>,
+    slow: BTreeSet<(Duration, Slot)>,
     tickets: u64,
 }
 
@@ -67,6 +67,7 @@ struct Plan {
     interval: Duration,
     lane: Lane,
     turn: Turn,
+    moved: Moved,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -107,26 +108,102 @@ fn mix(hash: u64) -> u64 {
     hash ^ (hash >> 31)
 }
 
-/// When the probe after one that was `due`, `started` and `ended` then is due.
-///
-/// A start that is late by more than a tenth of the interval moves the target's rhythm, because
-/// otherwise the next probe would follow too soon to be a second opinion.
-fn next_due(due: Duration, started: Duration, ended: Duration, interval: Duration) -> Duration {
-    let rhythm = if started.saturating_sub(due) <= interval / 10 { due } else { started };
-    rhythm.saturating_add(interval).max(ended)
+/// Coarsest grid of due times: what is due together is started together.
+const GRID_MAX: Duration = Duration::from_millis(5);
+
+/// The next point of time at which targets of this interval are due.
+fn on_grid(due: Duration, interval: Duration) -> Duration {
+    let grid = nanos((interval / 100).min(GRID_MAX)).max(1);
+    let over = nanos(due).rem_euclid(grid);
+    if over == 0 { due } else { shifted(due, grid - over) }
+}
+
+/// When a new target is first due.
+pub(super) fn first_due(
+    scale_set: &ScaleSetName,
+    id: &InstanceId,
+    interval: Duration,
+    now: Duration,
+) -> Duration {
+    on_grid(now.saturating_add(first_offset(scale_set, id, interval)), interval)
+}
+
+/// How far the rhythm of a target was moved from its own times, in nanoseconds; positive is later. At most half an
+/// interval: the way back is the shorter one.
+#[derive(Debug, Clone, Copy, Default)]
+struct Moved(i64);
+
+impl Moved {
+    /// It is due at another time than it would have been.
+    fn by(self, from: Duration, to: Duration, interval: Duration) -> Self {
+        let interval = nanos(interval).max(1);
+        let sum = self.0.saturating_add(nanos(to)).saturating_sub(nanos(from)).rem_euclid(interval);
+        Self(if sum > interval / 2 { sum - interval } else { sum })
+    }
+
+    /// How much of it is taken back with one probe: a tenth of the interval, so that the next one is no sooner or
+    /// later than it may be.
+    fn step_back(&mut self, interval: Duration) -> i64 {
+        let most = nanos(interval / 10);
+        let step = self.0.clamp(-most, most);
+        self.0 -= step;
+        -step
+    }
+}
+
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+fn shifted(time: Duration, by: i64) -> Duration {
+    let amount = Duration::from_nanos(by.unsigned_abs());
+    if by < 0 { time.saturating_sub(amount) } else { time.saturating_add(amount) }
+}
+
+impl Plan {
+    /// When the probe after one that was `due`, `started` and `ended` then is due.
+    ///
+    /// A start that is late by more than a tenth of the interval moves the target's rhythm, because otherwise the
+    /// next probe would follow too soon to be a second opinion. With the probes after it the rhythm goes back to its
+    /// own times: after a stall, those that were started together are spread again.
+    fn next_due(&mut self, due: Duration, started: Duration, ended: Duration) -> Duration {
+        let interval = self.interval;
+        let mut rhythm = due;
+        if started.saturating_sub(due) > interval / 10 {
+            self.moved = self.moved.by(due, started, interval);
+            rhythm = started;
+        }
+        let exact = shifted(rhythm.saturating_add(interval), self.moved.step_back(interval));
+        let next = on_grid(exact, interval);
+        self.moved = self.moved.by(exact, next, interval);
+        next.max(ended)
+    }
+
+    /// It is due at another time than its rhythm says.
+    fn move_to(&mut self, due: Duration) {
+        let was = match self.turn {
+            Turn::Waiting { due } => due,
+            Turn::Running { due, .. } => due.saturating_add(self.interval),
+        };
+        self.moved = self.moved.by(was, due, self.interval);
+        self.turn = Turn::Waiting { due };
+    }
 }
 
 impl Schedule {
     /// Adds a target that waits for its first probe.
     pub(super) fn insert(&mut self, slot: Slot, interval: Duration, due: Duration) {
         self.remove(slot);
-        self.plans.insert(slot, Plan { interval, lane: Lane::Prompt, turn: Turn::Waiting { due } });
+        self.plans.insert(
+            slot,
+            Plan { interval, lane: Lane::Prompt, turn: Turn::Waiting { due }, moved: Moved::default() },
+        );
         self.prompt.insert((due, slot));
     }
 
     /// Forgets a target; the end of its running probe will change nothing.
     pub(super) fn remove(&mut self, slot: Slot) {
-        if let Some(Plan { turn: Turn::Waiting { due }, lane, interval: _ }) = self.plans.remove(&slot) {
+        if let Some(Plan { turn: Turn::Waiting { due }, lane, .. }) = self.plans.remove(&slot) {
             self.queue(lane).remove(&(due, slot));
         }
     }
@@ -137,6 +214,8 @@ impl Schedule {
             && plan.interval != interval
         {
             plan.interval = interval;
+            // Its own times of before mean nothing now.
+            plan.moved = Moved::default();
             self.advance(slot, now.saturating_add(interval));
         }
     }
@@ -153,13 +232,18 @@ impl Schedule {
 
     /// Begins a new life: due now, even while a probe of the old life is running.
     pub(super) fn renew(&mut self, slot: Slot, now: Duration) {
-        let Some(plan) = self.plans.get(&slot) else { return };
-        let interval = plan.interval;
-        let due = match plan.turn {
-            Turn::Waiting { due } => due.min(now),
-            Turn::Running { .. } => now,
+        let Some(plan) = self.plans.get_mut(&slot) else { return };
+        let (due, waited) = match plan.turn {
+            Turn::Waiting { due } => (due.min(now), Some((due, plan.lane))),
+            Turn::Running { .. } => (now, None),
         };
-        self.insert(slot, interval, due);
+        plan.move_to(due);
+        // A clean slate: what hung is gone.
+        plan.lane = Lane::Prompt;
+        if let Some((due, lane)) = waited {
+            self.queue(lane).remove(&(due, slot));
+        }
+        self.prompt.insert((due, slot));
     }
 
     /// The earliest due time among the admitted lanes.
@@ -187,8 +271,11 @@ impl Schedule {
             return;
         }
         let due = match then {
-            Then::AfterInterval => next_due(due, started, now, plan.interval),
-            Then::AtOnce => now,
+            Then::AfterInterval => plan.next_due(due, started, now),
+            Then::AtOnce => {
+                plan.move_to(now);
+                now
+            }
         };
         plan.lane = lane;
         plan.turn = Turn::Waiting { due };
@@ -197,9 +284,9 @@ impl Schedule {
 
     fn first(&self, admit: Admit) -> Option<(Duration, Slot)> {
         let prompt = self.prompt.first().copied();
-        let hung = self.hung.first().copied();
+        let slow = self.slow.first().copied();
         match admit {
-            Admit::Both => prompt.into_iter().chain(hung).min(),
+            Admit::Both => prompt.into_iter().chain(slow).min(),
             Admit::PromptOnly => prompt,
             Admit::Neither => None,
         }
@@ -212,7 +299,7 @@ impl Schedule {
         if let Turn::Waiting { due } = plan.turn
             && latest < due
         {
-            plan.turn = Turn::Waiting { due: latest };
+            plan.move_to(latest);
             let queue = self.queue(lane);
             queue.remove(&(due, slot));
             queue.insert((latest, slot));
@@ -222,7 +309,7 @@ impl Schedule {
     fn queue(&mut self, lane: Lane) -> &mut BTreeSet<(Duration, Slot)> {
         match lane {
             Lane::Prompt => &mut self.prompt,
-            Lane::Hung => &mut self.hung,
+            Lane::Slow => &mut self.slow,
         }
     }
 }

@@ -6,15 +6,14 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::Target;
-use super::ask::ask;
-use super::failure::ProbeError;
-use super::tls::Tls;
+use super::{Ended, Prober, RoundSink, Target};
+use crate::clock::Clock;
 use phasegate_core::domain::{
-    Address, HealthSettings, InstanceFacts, InstanceId, ProbeFailure, ProbeProtocol, Profile, Response,
-    ScaleSetName,
+    Address, HealthSettings, InstanceFacts, InstanceId, ProbeConnection, ProbeFailure, ProbeProtocol,
+    Profile, Response, ScaleSetName,
 };
 
 /// No test waits longer than this for anything.
@@ -32,6 +31,7 @@ pub(super) fn settings(protocol: ProbeProtocol) -> HealthSettings {
         grace_period: Duration::from_secs(5),
         body_max: 1_000,
         headers: vec!["content-type".to_owned(), "x-phase".to_owned()],
+        connection: ProbeConnection::Close,
         request_headers: Vec::new(),
     }
 }
@@ -51,13 +51,22 @@ pub(super) fn target(id: &str, address: Address, settings: HealthSettings) -> Ta
     Target { facts: Arc::new(facts), address, settings: Arc::new(settings), epoch: 1 }
 }
 
-/// Probes as the runner does, with the settings' time limit.
+/// Probes once, as a host does: plain probes on the sockets of the prober's thread, others by a task.
 pub(super) async fn probe(address: &Address, settings: HealthSettings) -> Result<Response, ProbeFailure> {
-    let asking = ask(Arc::new(target("0", address.clone(), settings)), Tls::new());
-    timeout(PATIENCE, asking).await.unwrap().map_err(|error| match error {
-        ProbeError::Instance(failure) => failure,
-        ProbeError::Host(short_of) => panic!("the host is short of {short_of}"),
-    })
+    let (sender, mut rounds) = mpsc::unbounded_channel();
+    let sink: RoundSink = Arc::new(move |ended| match ended {
+        Ended::Round(round) => drop(sender.send(round)),
+        Ended::NotAsked(missed) => panic!("the host is short of {}", missed.short_of),
+    });
+    let prober = Prober::start(Clock::start(), Arc::default(), sink).unwrap();
+    // A new life is probed at once, and in this interval not again.
+    let settings = HealthSettings { interval: Duration::from_secs(3_600), ..settings };
+    let target = target("0", address.clone(), settings);
+    prober.set(target.clone());
+    prober.set(Target { epoch: 2, ..target });
+    let mut round = timeout(PATIENCE, rounds.recv()).await.unwrap().unwrap();
+    timeout(PATIENCE, prober.stop()).await.unwrap();
+    round.observation.answers.remove(0).outcome
 }
 
 /// A result on one line.

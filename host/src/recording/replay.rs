@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::blobs::{self, Kind};
 use super::{Record, RecordedOutcome};
-use phasegate_core::domain::{Cost, Digest, PluginFailure};
+use phasegate_core::domain::{CompileLimits, Cost, Digest, PluginFailure};
 use phasegate_wasm::{
     CompiledPlugin, Isolation, Limits, LoadPluginError, LoadedPlugin, Runtime, settings_digest,
 };
@@ -120,6 +120,7 @@ impl Replay {
                 fuel: record.fuel_max,
                 timeout: TIMEOUT,
                 log_lines_per_minute: 0,
+                compile: CompileLimits::DEFAULT,
             };
             let plugin = compiled
                 .configure(settings, limits, Isolation::PerBatch)

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use phasegate_core::domain::{Component, InstanceId, OperationId, ScaleSetName, Seen, Touched};
-use phasegate_core::kernel::effect::{Ask, Create, Delete, Ensure, Observe, Target, Used};
-use phasegate_core::kernel::event::{Created, Deleted, Done, Observed, Superseded};
+use phasegate_core::kernel::effect::{Ask, Create, Delete, Ensure, HookCall, Observe, Target, Used};
+use phasegate_core::kernel::event::{Created, Deleted, Done, HookSays, Hooked, Observed, Superseded};
 use phasegate_core::kernel::{Effect, Event};
 
 use super::Door;
+use crate::drivers::hooks::Says;
 use crate::drivers::{Driver, DriverError};
 use crate::measure::{Measures, Went, Work};
 use crate::plugins::hands::Hands as PluginHands;
@@ -50,6 +51,10 @@ pub(super) fn perform(hands: &Hands, effect: Effect) {
             if let Some(driver) = hands.drivers.get(&scale_set) {
                 driver.end(&operation);
             }
+        }
+        Effect::Hook(call) => {
+            let door = hands.door.clone();
+            drive(hands, (&call.scale_set.clone(), None), |driver| hook(driver, *call, door));
         }
         Effect::Plugin(name, effects) => hands.plugins.perform(&name, effects),
         Effect::Ensure(request) => {
@@ -127,6 +132,28 @@ fn ensure(driver: Arc<dyn Driver>, request: Ensure) -> impl Future<Output = Even
             }
         };
         Event::Done(Done { scale_set, instance: instance.id, component, operation, answer, touched, seen })
+    }
+}
+
+/// What it says meanwhile goes in before its end.
+fn hook(driver: Arc<dyn Driver>, call: HookCall, door: Door) -> impl Future<Output = Event> + Send + 'static {
+    let (scale_set, hook, operation) = (call.scale_set.clone(), call.hook, call.operation.clone());
+    let instance = call.instance().cloned();
+    let (says, mut heard) = Says::new();
+    let mut work = driver.hook(call, says);
+    async move {
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut work => {
+                    return Event::Hooked(Hooked { scale_set, hook, instance, operation, answer });
+                }
+                Some(text) = heard.recv() => {
+                    let (scale_set, operation) = (scale_set.clone(), operation.clone());
+                    door.send(Event::HookSays(HookSays { scale_set, operation, text })).await;
+                }
+            }
+        }
     }
 }
 

@@ -97,6 +97,8 @@ pub(super) fn recorded(said: &Said, write: &Write) {
         | What::Hold { .. }
         | What::Leaves { .. }
         | What::Replace { .. }
+        | What::Hook { .. }
+        | What::HookEnded { .. }
         | What::Batch { .. }
         | What::End { .. }
         | What::ExtensionEnds { .. }

@@ -287,17 +287,26 @@ impl Shell {
         }
     }
 
-    /// The effects that may go out now.
+    /// The effects that may go out now. Probing touches nothing and does not wait for a compiler.
     fn released(&mut self, effects: Vec<Effect>) -> Vec<Effect> {
         let Some(held) = &mut self.held else { return effects };
-        let (plugins, others): (Vec<Effect>, Vec<Effect>) =
-            effects.into_iter().partition(|effect| matches!(effect, Effect::Plugin(..)));
+        let touches_nothing = |effect: &Effect| match effect {
+            Effect::Plugin(..) | Effect::Probe(_) | Effect::Forget(..) | Effect::Ask(_) => true,
+            Effect::Ensure(_)
+            | Effect::Hook(_)
+            | Effect::Observe(_)
+            | Effect::Create(_)
+            | Effect::Delete(_)
+            | Effect::End(..)
+            | Effect::Keep(_) => false,
+        };
+        let (harmless, others): (Vec<Effect>, Vec<Effect>) = effects.into_iter().partition(touches_nothing);
         held.extend(others);
         let runs = |life: &Arc<PluginLife>| *life.standing() == Standing::Running;
         if !self.kernel.fleet().plugins().all(runs) {
-            return plugins;
+            return harmless;
         }
-        plugins.into_iter().chain(self.held.take().unwrap_or_default()).collect()
+        harmless.into_iter().chain(self.held.take().unwrap_or_default()).collect()
     }
 
     /// What is only remembered is recorded; no effect goes out any more.

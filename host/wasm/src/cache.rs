@@ -21,6 +21,8 @@ use wasmtime::component::Component;
 
 use phasegate_core::domain::Digest;
 
+use super::compiler;
+
 /// All files together; the least recently used go first.
 const BYTES_MAX: u64 = 512 << 20;
 /// As many files at most.
@@ -41,13 +43,13 @@ pub struct CodeCache {
 }
 
 impl CodeCache {
-    /// Opens the folder `compiled` in the data directory, or makes it.
+    /// Opens the folder `compiled` in a directory, or makes it; the directory, too.
     ///
     /// # Errors
     /// When it cannot be made private, or its key can be neither read nor written.
-    pub fn open(data_dir: &Path) -> io::Result<Self> {
-        let folder = data_dir.join("compiled");
-        match fs::DirBuilder::new().mode(0o700).create(&folder) {
+    pub fn open(directory: &Path) -> io::Result<Self> {
+        let folder = directory.join("compiled");
+        match fs::DirBuilder::new().mode(0o700).recursive(true).create(&folder) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             Ok(()) | Err(_) => {}
         }
@@ -58,6 +60,16 @@ impl CodeCache {
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
         let key = read_key(&folder.join("key"))?;
         Ok(Self { folder, key, bytes_max: BYTES_MAX, writing: Mutex::new(()) })
+    }
+
+    /// Opens the folder of somebody else's host, if it is there: to look into it. Nothing is made or changed.
+    #[must_use]
+    pub fn existing(directory: &Path) -> Option<Self> {
+        let folder = directory.join("compiled");
+        let is_ours = fs::symlink_metadata(&folder).ok()?.is_dir() && is_ours(&folder).is_ok();
+        let path = folder.join("key");
+        let key = fs::read(&path).ok().filter(|_| is_ours && self::is_ours(&path).is_ok())?;
+        Some(Self { key: key.try_into().ok()?, folder, bytes_max: BYTES_MAX, writing: Mutex::new(()) })
     }
 
     /// Whether there is compiled code of a component, harmed or not.
@@ -85,26 +97,30 @@ impl CodeCache {
     }
 
     /// Keeps compiled code. A cache that cannot be written is slower, nothing worse.
-    pub(super) fn store(&self, engine: &Engine, digest: Digest, code: &Component) {
+    pub(super) fn store(&self, engine: &Engine, digest: Digest, code: &[u8]) {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let name = name(engine, digest);
-        let written = code.serialize().map_err(io::Error::other).and_then(|code| self.write(&name, &code));
-        if let Err(error) = written {
-            let _ = fs::remove_file(self.folder.join(format!("{name}.part")));
+        if let Err(error) = self.write(&name, code) {
             tracing::warn!("compiled code is not kept in `{}`: {error}", self.folder.display());
         }
         self.shrink(&name);
     }
 
     fn write(&self, name: &str, code: &[u8]) -> io::Result<()> {
-        let beside = self.folder.join(format!("{name}.part"));
-        let mut file = private().truncate(true).open(&beside)?;
-        file.write_all(MAGIC)?;
-        file.write_all(&self.seal(name, code))?;
-        file.write_all(code)?;
-        // No sync: a file that a crash cuts off has no seal.
-        drop(file);
-        fs::rename(beside, self.folder.join(name))
+        // Two commands of one user may keep the same at the same time.
+        let beside = self.folder.join(format!("{name}.{}.part", std::process::id()));
+        let write = || {
+            let mut file = private().truncate(true).open(&beside)?;
+            file.write_all(MAGIC)?;
+            file.write_all(&self.seal(name, code))?;
+            file.write_all(code)?;
+            // No sync: a file that a crash cuts off has no seal.
+            drop(file);
+            fs::rename(&beside, self.folder.join(name))
+        };
+        write().inspect_err(|_| {
+            let _ = fs::remove_file(&beside);
+        })
     }
 
     fn unsealed<'a>(&self, name: &str, bytes: &'a [u8]) -> Option<&'a [u8]> {
@@ -181,10 +197,15 @@ impl Hasher for EngineHash {
     }
 }
 
+/// What our own compiler gave a moment ago.
+pub(super) fn of_our_compiler(engine: &Engine, code: &[u8]) -> Option<Component> {
+    if compiler::is_machine_code(code) { deserialize(engine, code) } else { None }
+}
+
 #[expect(unsafe_code, reason = "compiled code can only be loaded so; its seal was checked")]
 fn deserialize(engine: &Engine, code: &[u8]) -> Option<Component> {
-    // SAFETY: the bytes carry our seal, so they are what `Component::serialize` gave this host or
-    // an earlier run of it, and they are in memory that nobody else writes to.
+    // SAFETY: the bytes come from our compiler or carry our seal, so they are what `precompile_component` gave
+    // this host or an earlier run of it, and they are in memory that nobody else writes to.
     unsafe { Component::deserialize(engine, code) }.ok()
 }
 
@@ -244,7 +265,7 @@ mod tests {
         let cache = CodeCache::open(directory.path()).unwrap();
         let engine = engine();
         let digest = inspect::component_digest(builtin::AZURE_HEALTH);
-        let code = Component::from_binary(&engine, builtin::AZURE_HEALTH).unwrap();
+        let code = compiler::machine_code(builtin::AZURE_HEALTH).unwrap();
         assert!(cache.load(&engine, digest).is_none());
         cache.store(&engine, digest, &code);
         let path = cache.folder.join(name(&engine, digest));
@@ -306,7 +327,8 @@ mod tests {
         let old = cache.folder.join("old");
         fs::write(&old, vec![0; usize::try_from(one).unwrap()]).unwrap();
         File::open(&old).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
-        let code = cache.load(&engine, digest).unwrap();
+        let code = compiler::machine_code(builtin::AZURE_HEALTH).unwrap();
+        assert!(cache.load(&engine, digest).is_some());
         cache.store(&engine, Digest([7; 32]), &code);
         assert!(!old.exists());
         assert!(path.exists() && cache.load(&engine, digest).is_some());

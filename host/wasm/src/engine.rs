@@ -17,6 +17,7 @@ use wasmtime::{
 use phasegate_core::domain::ReadClock;
 
 use super::cache::CodeCache;
+use super::compiler::{Compiler, Here};
 use super::limits::{INSTANCES_MAX, MEMORIES_MAX, TABLES_MAX};
 use super::recent::Recent;
 use super::text;
@@ -49,7 +50,9 @@ const FRAMES_MAX: usize = 24;
 pub struct Runtime {
     pub(super) engine: Engine,
     pub(super) clock: Arc<dyn ReadClock>,
-    pub(super) cache: Option<Arc<CodeCache>>,
+    /// The first one keeps what is compiled; in all of them it is looked for.
+    pub(super) caches: Vec<Arc<CodeCache>>,
+    pub(super) compiler: Arc<dyn Compiler>,
     /// What was loaded last; none where nothing is kept.
     pub(super) recent: Option<Arc<Recent>>,
     /// Why instances do not come from a pool, if they do not.
@@ -74,13 +77,10 @@ impl Runtime {
         // The pool needs terabytes of address space, which some machines and limits do not have.
         let (engine, no_pool) = match Engine::new(&pooled) {
             Ok(engine) => (engine, None),
-            Err(error) => {
-                let engine = Engine::new(&config()).map_err(|error| RuntimeError(error.to_string()))?;
-                (engine, Some(text::summary(&error).into()))
-            }
+            Err(error) => (plain()?, Some(text::summary(&error).into())),
         };
         start_ticker(engine.weak())?;
-        Ok(Self { engine, clock, cache: None, recent: None, no_pool })
+        Ok(Self { engine, clock, caches: Vec::new(), compiler: Arc::new(Here), recent: None, no_pool })
     }
 
     /// Where the memory of a new instance comes from, in words: decides what one costs.
@@ -93,10 +93,18 @@ impl Runtime {
         }
     }
 
-    /// The same runtime, which keeps compiled code, on disk and the latest of it in memory too.
+    /// The same runtime, which keeps compiled code, on disk and the latest of it in memory too. Of several
+    /// caches the first keeps what is compiled; the others are only looked into.
     #[must_use]
-    pub fn with_cache(self, cache: CodeCache) -> Self {
-        Self { cache: Some(Arc::new(cache)), recent: Some(Arc::default()), ..self }
+    pub fn with_cache(mut self, cache: CodeCache) -> Self {
+        self.caches.push(Arc::new(cache));
+        Self { recent: Some(Arc::default()), ..self }
+    }
+
+    /// The same runtime with another compiler than a thread of this process.
+    #[must_use]
+    pub fn with_compiler(self, compiler: Arc<dyn Compiler>) -> Self {
+        Self { compiler, ..self }
     }
 }
 
@@ -104,6 +112,11 @@ impl Runtime {
 pub(super) fn ticks(timeout: Duration) -> u64 {
     let ticks = timeout.as_millis().div_ceil(TICK.as_millis()).saturating_add(1);
     u64::try_from(ticks).unwrap_or(u64::MAX / 2)
+}
+
+/// An engine for compiling only: what it makes runs on that of [`Runtime::new`].
+pub(super) fn plain() -> Result<Engine, RuntimeError> {
+    Engine::new(&config()).map_err(|error| RuntimeError(error.to_string()))
 }
 
 fn config() -> Config {

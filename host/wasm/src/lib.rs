@@ -1,7 +1,7 @@
 //! The runtime of policy plugins: loads components, runs them within limits, checks what they say.
 //!
 //! How to read this crate: `engine` (how code is compiled and interrupted), `shape` and `world` (what bytes
-//! are, and whether they fit), `load` (bytes to a plugin), `call` (one call into a guest), `batch` (a call
+//! are, and whether they fit), `compiler` and `load` (bytes to a plugin), `call` (one call into a guest), `batch` (a call
 //! that fails costs only the observation that made it fail), `output` (checks), `contract` (the one place
 //! that knows a version of the contract), `stage` and `cache` (what a load went through, and what of it is
 //! kept), `cases` and `trial` (what a component must answer, and whether it does).
@@ -16,6 +16,7 @@ mod cache;
 mod call;
 mod capability;
 pub mod cases;
+mod compiler;
 mod componentize;
 mod contract;
 mod deadline;
@@ -42,6 +43,7 @@ mod tests;
 pub use batch::{BATCH_MAX, Judged};
 pub use cache::CodeCache;
 pub use call::{PanicError, guarded};
+pub use compiler::{Compiler, CompilerError, machine_code};
 pub use componentize::{ComponentizeError, EncoderError, componentize, finish};
 pub use contract::{CONTRACT, World};
 pub use engine::{Runtime, RuntimeError};

@@ -11,11 +11,12 @@ use std::sync::atomic::AtomicBool;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use phasegate_core::domain::{Digest, ReadClock};
+use phasegate_core::domain::{CompileLimits, Digest, ReadClock};
 
 use super::batch::BatchSize;
-use super::call::{self, Code, OpenError, PanicError};
+use super::call::{Code, OpenError};
 use super::capability::GuestLog;
+use super::compiler::CompilerError;
 use super::contract::{self, Contract, Linked};
 use super::engine::Runtime;
 use super::error::LoadPluginError;
@@ -23,7 +24,7 @@ use super::limits::{Isolation, Limits};
 use super::shape::Shape;
 use super::stage::{LoadTrace, Stage, StepState};
 use super::world::{self, Import};
-use super::{difference, inspect, shape, text, wasi};
+use super::{cache, difference, inspect, shape, text, wasi};
 
 pub use loaded::LoadedPlugin;
 
@@ -63,18 +64,33 @@ impl Runtime {
     /// # Errors
     /// When the bytes are not a component that fits the contract.
     pub fn compile(&self, bytes: &[u8]) -> Result<CompiledPlugin, LoadPluginError> {
-        self.compile_traced(bytes, inspect::component_digest(bytes), &LoadTrace::new(Arc::clone(&self.clock)))
+        self.compile_within(bytes, CompileLimits::DEFAULT, &AtomicBool::new(false))
     }
 
-    /// The same, with its stages on record. `digest` is that of these very bytes: compiled code is kept
+    /// The same, within limits of one's own, and until `stop` turns true.
+    ///
+    /// # Errors
+    /// As [`Self::compile`].
+    pub fn compile_within(
+        &self,
+        bytes: &[u8],
+        limits: CompileLimits,
+        stop: &AtomicBool,
+    ) -> Result<CompiledPlugin, LoadPluginError> {
+        let trace = LoadTrace::new(Arc::clone(&self.clock));
+        self.compile_traced((bytes, inspect::component_digest(bytes)), limits, stop, &trace)
+    }
+
+    /// The same, with its stages on record. The digest is that of these very bytes: compiled code is kept
     /// under it.
     ///
     /// # Errors
     /// As [`Self::compile`].
     pub fn compile_traced(
         &self,
-        bytes: &[u8],
-        digest: Digest,
+        (bytes, digest): (&[u8], Digest),
+        limits: CompileLimits,
+        stop: &AtomicBool,
         trace: &LoadTrace,
     ) -> Result<CompiledPlugin, LoadPluginError> {
         if let Some(recent) = self.recent.as_ref().and_then(|recent| recent.get(digest)) {
@@ -84,11 +100,13 @@ impl Runtime {
             }
             return Ok(recent);
         }
-        let compiled = self.cache.as_ref().is_some_and(|cache| cache.has(&self.engine, digest));
+        let compiled = self.caches.iter().any(|cache| cache.has(&self.engine, digest));
         let examine = if compiled { shape::examine_compiled } else { shape::examine };
         let Fits { contract, imports, world } =
             trace.run(Stage::Shape, || check_shape(bytes, &examine(bytes)?))?;
-        let component = trace.run(Stage::Compile, || self.component(bytes, digest, trace))?;
+        let component = trace.run(Stage::Compile, || {
+            self.cached(digest, trace).map_or_else(|| self.component(bytes, digest, limits, stop), Ok)
+        })?;
         let linked = trace.run(Stage::Link, || {
             contract
                 .link(&self.engine, &component)
@@ -110,52 +128,30 @@ impl Runtime {
         Ok(plugin)
     }
 
-    /// Machine code, from the cache or the compiler.
+    fn cached(&self, digest: Digest, trace: &LoadTrace) -> Option<Component> {
+        let found = self.caches.iter().find_map(|cache| cache.load(&self.engine, digest))?;
+        trace.note(Stage::Compile, "cached");
+        Some(found)
+    }
+
+    /// Machine code from the compiler.
     fn component(
         &self,
         bytes: &[u8],
         digest: Digest,
-        trace: &LoadTrace,
+        limits: CompileLimits,
+        stop: &AtomicBool,
     ) -> Result<Component, LoadPluginError> {
-        let cached = self.cache.as_ref().and_then(|cache| cache.load(&self.engine, digest));
-        if let Some(component) = cached {
-            trace.note(Stage::Compile, "cached");
-            return Ok(component);
-        }
-        let component = compile_aside(|| Component::from_binary(&self.engine, bytes))
-            .map_err(|error| LoadPluginError::Compile(error.to_string()))?
-            .map_err(|error| LoadPluginError::Compile(text::summary(&error)))?;
-        if let Some(cache) = &self.cache {
-            cache.store(&self.engine, digest, &component);
+        let refused = |error: CompilerError| LoadPluginError::Compile(error.to_string());
+        let code = self.compiler.compile(bytes, limits, stop).map_err(refused)?;
+        let component = cache::of_our_compiler(&self.engine, &code).ok_or_else(|| {
+            refused(CompilerError::Ended("code that this engine does not take; please report it".to_owned()))
+        })?;
+        if let Some(cache) = self.caches.first() {
+            cache.store(&self.engine, digest, &code);
         }
         Ok(component)
     }
-}
-
-/// Why the compiler did not come to an end.
-#[derive(Debug, thiserror::Error)]
-enum CompilerError {
-    #[error("no thread for the compiler: {0}")]
-    NoThread(std::io::Error),
-    #[error(transparent)]
-    Panicked(#[from] PanicError),
-    #[error("the compiler ended without a result")]
-    NoResult,
-}
-
-/// Runs the compiler on a thread of its own, which gives way to everything that already runs. The
-/// compiler's helpers are begun by it and are as polite.
-fn compile_aside<T: Send>(compile: impl FnOnce() -> T + Send) -> Result<T, CompilerError> {
-    let polite = || {
-        // One that stays as important as the others is no reason not to compile.
-        let _ = rustix::process::nice(10);
-        call::guarded("the compiler", compile)
-    };
-    std::thread::scope(|scope| {
-        let thread =
-            std::thread::Builder::new().name("plugin-compiler".to_owned()).spawn_scoped(scope, polite);
-        Ok(thread.map_err(CompilerError::NoThread)?.join().map_err(|_| CompilerError::NoResult)??)
-    })
 }
 
 /// What is known of bytes that fit the contract by their names and types.

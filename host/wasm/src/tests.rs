@@ -17,7 +17,7 @@ mod wasi;
 use std::sync::Arc;
 use std::time::Duration;
 
-use phasegate_core::domain::{ReadClock, Verdict};
+use phasegate_core::domain::{CompileLimits, ReadClock, Verdict};
 
 use observed::{batch, observation, phases};
 
@@ -29,6 +29,7 @@ const LIMITS: Limits = Limits {
     timeout: Duration::from_millis(300),
     fuel: u64::MAX / 16,
     log_lines_per_minute: 60,
+    compile: CompileLimits::DEFAULT,
 };
 
 /// A clock to measure with.

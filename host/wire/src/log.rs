@@ -88,6 +88,8 @@ words! {
         Quarantine = "quarantine",
         /// An instance runs something else than was recorded, and no upgrade did that.
         Seen = "seen",
+        /// A hook is run, or has failed.
+        Hook = "hook",
         /// A batch ended.
         Batch = "batch",
         /// The upgrade ended.

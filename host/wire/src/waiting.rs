@@ -61,6 +61,8 @@ words! {
         Health = "health",
         /// A driver that has an effect in hand.
         Driver = "driver",
+        /// A hook round instances or a batch, such as a gate that says "not yet"; `detail` is what it said last.
+        Hook = "hook",
         /// The health of upgraded instances.
         Gate = "gate",
     }

@@ -85,6 +85,16 @@ impl ProbeProtocol {
     }
 }
 
+/// What becomes of the connection of a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProbeConnection {
+    /// It is closed: each probe meets what a new client would.
+    Close,
+    /// The next probe of the same life uses it again.
+    Keep,
+}
+
 /// Which set of bounds and quirks the probe follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -106,6 +116,8 @@ pub struct HealthSettings {
     pub port: Option<u16>,
     /// Request target for http(s), starting with `/`; empty for tcp.
     pub request_path: String,
+    /// What becomes of the connection; http only.
+    pub connection: ProbeConnection,
     /// From the start of one probe to the start of the next.
     pub interval: Duration,
     /// Limit for connect, headers and body together.

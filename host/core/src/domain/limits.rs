@@ -15,6 +15,23 @@ pub struct PluginLimits {
     pub fuel: u64,
     /// Log lines in one minute; also the burst.
     pub log_lines_per_minute: u32,
+    /// What its compiler may use.
+    pub compile: CompileLimits,
+}
+
+/// What turning a component into machine code may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompileLimits {
+    /// CPU time of all its threads, 1 to 86,400 seconds.
+    pub cpu_seconds: u32,
+    /// Memory of the compiler in MiB, 64 to 65,536.
+    pub memory_mib: u32,
+}
+
+impl CompileLimits {
+    /// Several times what honest components take that carry a whole language runtime (12 to 18 MB of Python or
+    /// JavaScript: 14 to 41 seconds, 373 MiB).
+    pub const DEFAULT: Self = Self { cpu_seconds: 300, memory_mib: 2048 };
 }
 
 impl PluginLimits {
@@ -26,6 +43,7 @@ impl PluginLimits {
         timeout: Duration::from_millis(100),
         fuel: 50_000_000,
         log_lines_per_minute: 600,
+        compile: CompileLimits::DEFAULT,
     };
 }
 

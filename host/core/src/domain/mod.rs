@@ -12,6 +12,7 @@ pub mod fence;
 pub mod fleet;
 pub mod fresh_id;
 pub mod health;
+pub mod hook;
 pub mod ids;
 pub mod instance_id;
 pub mod limits;
@@ -43,13 +44,16 @@ pub use duration::parse_iso_duration;
 pub use fence::{DeposedError, Fence, InvalidFenceError};
 pub use fleet::{Address, Instance, Model, Protection, ScaleSet};
 pub use fresh_id::FreshIds;
-pub use health::{Claim, Health, HealthSettings, ProbeProtocol, Profile, freshness, prepare_max};
+pub use health::{
+    Claim, Health, HealthSettings, ProbeConnection, ProbeProtocol, Profile, freshness, prepare_max,
+};
+pub use hook::{Direction, HookKind, HookKinds, Moment};
 pub use ids::{
     Digest, ExtensionName, Generation, InvalidIdError, OperationId, Phase, PluginName, ScaleSetName,
     UpgradeId, Version,
 };
 pub use instance_id::InstanceId;
-pub use limits::{Isolation, OnFailure, PluginLimits};
+pub use limits::{CompileLimits, Isolation, OnFailure, PluginLimits};
 pub use membership::{Located, Membership};
 pub use natural::natural_cmp;
 pub use now::{Now, ReadClock, WallTime};

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use super::{
-    Checkpoints, Decisions, FailureRules, HealthGate, HealthSettings, Percent, ProbeProtocol, Profile,
-    RollingUpgradePolicy, Timeouts, UpgradePolicy,
+    Checkpoints, Decisions, FailureRules, HealthGate, HealthSettings, Percent, ProbeConnection,
+    ProbeProtocol, Profile, RollingUpgradePolicy, Timeouts, UpgradePolicy,
 };
 
 /// All three limits at `percent` %; no pause, no order of its own, nothing created.
@@ -39,6 +39,7 @@ pub(crate) fn upgrade_policy(rolling: RollingUpgradePolicy) -> UpgradePolicy {
         checkpoints: Checkpoints::default(),
         decisions: Decisions::Snapshot,
         bake: None,
+        hooks: Default::default(),
         timeouts: Timeouts::default(),
         defer_max: Duration::from_secs(1800),
         prepare_max: Duration::from_secs(60),
@@ -58,6 +59,7 @@ pub(crate) fn health() -> HealthSettings {
         grace_period: Duration::from_secs(10),
         body_max: 1 << 16,
         headers: Vec::new(),
+        connection: ProbeConnection::Close,
         request_headers: Vec::new(),
     }
 }

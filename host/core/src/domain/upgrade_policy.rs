@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::hook::HookKinds;
 use super::policy::{HealthGate, RollingUpgradePolicy};
 use super::rules::{Bake, Checkpoints, Decisions, FailureRules, Timeouts};
 
@@ -29,6 +30,9 @@ pub struct UpgradePolicy {
     /// How long what was upgraded is looked at after the last batch; none: not at all.
     #[serde(default)]
     pub bake: Option<Bake>,
+    /// What a site wants run round instances and batches.
+    #[serde(default, skip_serializing_if = "HookKinds::is_empty")]
+    pub hooks: HookKinds,
     /// How long it may take.
     #[serde(default)]
     pub timeouts: Timeouts,

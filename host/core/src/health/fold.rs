@@ -132,6 +132,31 @@ impl HealthFold {
         committed
     }
 
+    /// Takes the claim of a probe that ran from `began_at` to `ended_at` in a rhythm of `interval`.
+    ///
+    /// Where the end of the grace period is Azure's, it is counted in the slots of the rhythm: a probe that begins some
+    /// milliseconds before its slot, because the first one began as much after its own, belongs to that slot.
+    /// Otherwise chance would decide about the probe that falls on the end.
+    pub fn observe_probe(
+        &mut self,
+        claim: Claim,
+        (began_at, ended_at): (Timestamp, Timestamp),
+        interval: Duration,
+    ) -> Health {
+        match self.settings.at_grace_end {
+            GraceEnd::FailState => self.observe(claim, ended_at.max(self.slot(began_at, interval))),
+            GraceEnd::HearOut => self.observe(claim, ended_at),
+        }
+    }
+
+    /// The slot that a start belongs to: the next one, where that is nearer than a tenth of the interval.
+    fn slot(&self, began_at: Timestamp, interval: Duration) -> Timestamp {
+        let nanos = interval.as_nanos().max(1);
+        let missing = nanos - began_at.since(self.started_at).as_nanos() % nanos;
+        let missing = Duration::from_nanos(u64::try_from(missing).unwrap_or(0));
+        if missing <= interval / 10 { began_at + missing } else { began_at }
+    }
+
     /// The host could not ask for so long, which is no part of the application's grace. What is committed
     /// stays.
     pub fn was_not_asked(&mut self, length: Duration) {

@@ -122,6 +122,7 @@ fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out
         instances: OrdMap::new(),
         members: Census::default(),
         evidence: Evidence::default(),
+        hooks_say: OrdMap::new(),
         suspicion: None,
         trusted_at: Timestamp::default(),
         unasked: OrdSet::new(),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
-    Address, Component, Fence, HealthSettings, Instance, InstanceFacts, InstanceId, Located, OperationId,
-    PluginName, ScaleSet, ScaleSetName, Timestamp, UpgradeId, Version,
+    Address, Component, Direction, Fence, Goal, HealthSettings, HookKind, Instance, InstanceFacts,
+    InstanceId, Located, OperationId, PluginName, ScaleSet, ScaleSetName, Timestamp, UpgradeId, Version,
 };
 use crate::lifecycle;
 
@@ -20,6 +20,8 @@ pub enum Effect {
     Create(Box<Create>),
     /// A driver is to delete an instance.
     Delete(Box<Delete>),
+    /// A hook is to be run.
+    Hook(Box<HookCall>),
     /// A driver is to end what it has in hand under an operation; it answers to that operation all the same.
     End(ScaleSetName, OperationId),
     /// An instance is to be probed so from now on.
@@ -52,6 +54,57 @@ pub struct Ensure {
     pub operation: OperationId,
     /// Which host speaks; a lower one than seen before is refused.
     pub fence: Fence,
+}
+
+/// A hook to be run. A repeat of the same operation is the same hook, which may be run again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HookCall {
+    /// The scale set.
+    pub scale_set: ScaleSetName,
+    /// Which.
+    pub hook: HookKind,
+    /// Whether something is brought, or brought back.
+    pub direction: Direction,
+    /// Round what.
+    pub round: HookRound,
+    /// What the upgrade is to bring.
+    pub goal: Goal,
+    /// Identity of the hook.
+    pub operation: OperationId,
+    /// Which host speaks.
+    pub fence: Fence,
+}
+
+impl HookCall {
+    /// The instance round which it is run; none where it is a batch.
+    #[must_use]
+    pub fn instance(&self) -> Option<&InstanceId> {
+        match &self.round {
+            HookRound::Instance { instance, .. } => Some(&instance.id),
+            HookRound::Batch { .. } => None,
+        }
+    }
+}
+
+/// What a hook is run round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HookRound {
+    /// An instance.
+    Instance {
+        /// Which; one that is yet to be created is where the one is whose place it takes.
+        instance: Box<Instance>,
+        /// Whether its address is its own.
+        located: Located,
+        /// The version that is brought.
+        version: Option<Version>,
+    },
+    /// A batch.
+    Batch {
+        /// Its number, from 1.
+        number: usize,
+        /// Its members.
+        instances: Vec<InstanceId>,
+    },
 }
 
 /// A question what an instance runs; begins no new life.
@@ -209,6 +262,7 @@ impl Effect {
             Self::Delete(delete) => Some((&delete.scale_set, &delete.instance.id)),
             Self::Ensure(_)
             | Self::End(..)
+            | Self::Hook(_)
             | Self::Observe(_)
             | Self::Probe(_)
             | Self::Forget(..)

@@ -22,6 +22,7 @@ pub(super) fn ended(
 ) {
     let Some(set) = fleet.change(name) else { return };
     let Some(upgrade) = set.upgrade.clone() else { return };
+    set.hooks_say.clear();
     if crate::record::left_a_trace(&upgrade) {
         set.touched = Some(Arc::clone(&upgrade));
     }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::domain::{
-    Address, Component, Decided, Digest, DriverNote, Fence, Generation, InstanceId, NotAsked, OperationId,
-    PluginName, ScaleSetName, Seen, Timestamp, Touched, UpgradeId,
+    Address, Component, Decided, Digest, DriverNote, Fence, Generation, HookKind, InstanceId, NotAsked,
+    OperationId, PluginName, ScaleSetName, Seen, Timestamp, Touched, UpgradeId,
 };
 
 use super::Turn;
@@ -28,6 +28,10 @@ pub enum Event {
     Created(Created),
     /// A driver has answered to a deletion.
     Deleted(Deleted),
+    /// A hook is over.
+    Hooked(Hooked),
+    /// A hook says something and is not over.
+    HookSays(HookSays),
     /// A driver has looked at an instance that the site keeps running.
     Observed(Observed),
     /// A driver was refused because a higher generation has been there.
@@ -109,6 +113,32 @@ pub struct Superseded {
     pub operation: OperationId,
     /// The highest generation that has been there.
     pub seen: Fence,
+}
+
+/// The end of a hook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hooked {
+    /// The scale set.
+    pub scale_set: ScaleSetName,
+    /// Which.
+    pub hook: HookKind,
+    /// Round which instance; none where it was a batch.
+    pub instance: Option<InstanceId>,
+    /// Its identity.
+    pub operation: OperationId,
+    /// How it went; one line for people when badly.
+    pub answer: Result<(), String>,
+}
+
+/// What a hook says that is not over, such as "not yet" and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HookSays {
+    /// The scale set.
+    pub scale_set: ScaleSetName,
+    /// Its identity.
+    pub operation: OperationId,
+    /// One line for people.
+    pub text: String,
 }
 
 /// A driver's answer to a creation.

@@ -160,7 +160,7 @@ mod tests {
     /// Whether anything went out that changes an instance.
     fn touches(rig: &Rig) -> bool {
         rig.effects.iter().any(|effect| match effect {
-            Effect::Ensure(_) | Effect::Create(_) | Effect::Delete(_) => true,
+            Effect::Ensure(_) | Effect::Create(_) | Effect::Delete(_) | Effect::Hook(_) => true,
             Effect::Observe(_)
             | Effect::End(..)
             | Effect::Probe(_)

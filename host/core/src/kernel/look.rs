@@ -10,7 +10,7 @@ use super::perform::{self, Creation, Life, Wish};
 use super::state::{Fleet, SetState};
 use super::trail::{self, Before};
 use super::watched::Stepped;
-use super::{ended, surge};
+use super::{ended, hooks, surge};
 use crate::domain::{Now, ScaleSetName};
 use crate::record::Write;
 use crate::rollout::{Action, Event, Step, Upgrade, step};
@@ -122,6 +122,8 @@ fn perform(
             let wanted = Creation { id: instance, replaces, version, operation };
             surge::intend_creation(fleet, name, wanted, now, out);
         }
+        Action::Hook(hook) => hooks::run(fleet, name, hook, out),
+        Action::EndHook { operation } => out.effects.push(Effect::End(name.clone(), operation)),
         Action::End { instance: _, operation } => out.effects.push(Effect::End(name.clone(), operation)),
         Action::Delete { instance, successor, operation } => {
             let Some(set) = fleet.change(name) else { return };

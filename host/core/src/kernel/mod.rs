@@ -26,6 +26,9 @@ pub mod effect;
 mod ended;
 pub mod event;
 mod held;
+mod hooks;
+#[cfg(test)]
+mod hooks_tests;
 mod judged;
 mod line;
 mod look;
@@ -263,6 +266,8 @@ impl Kernel {
             Event::NotAsked(missed) => judged::not_asked(fleet, &missed),
             Event::StoodStill(length) => doubts::stood_still(fleet, length, now, out),
             Event::Done(done) => done::done(fleet, done, now, out),
+            Event::Hooked(hooked) => hooks::hooked(fleet, hooked, now, out),
+            Event::HookSays(says) => hooks::says(fleet, says),
             Event::Created(created) => surge::created(fleet, created, now, out),
             Event::Deleted(deleted) => surge::deleted(fleet, deleted, now, out),
             Event::Observed(observed) => sight::observed(fleet, observed, now, out),

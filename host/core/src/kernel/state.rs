@@ -128,6 +128,8 @@ pub struct SetState {
     pub suspicion: Option<Timestamp>,
     /// Silence that began before says nothing about the host.
     pub(super) trusted_at: Timestamp,
+    /// What hooks that are being run have said last, by operation.
+    pub(super) hooks_say: OrdMap<OperationId, String>,
     /// Those that could not be asked last, some of which may be gone.
     pub(super) unasked: OrdSet<InstanceId>,
     /// When an instance is to be started or deleted again.

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::effect::Used;
 use super::out::{About, Out};
 use super::state::{Ground, SetState};
-use crate::domain::{By, Change, Decisions, InstanceId, Now, Phase, PhaseName};
+use crate::domain::{By, Change, Decisions, Direction, InstanceId, Now, Phase, PhaseName};
 use crate::plan::{Standing, is_answered};
 use crate::record::audit::{Admission, Entry, Stamp, What, Word};
-use crate::rollout::{Member, MemberState, Part, PartState, Step, Upgrade};
+use crate::rollout::{Member, MemberState, Part, PartState, Stage, Step, Upgrade};
 
 /// What must be known of an upgrade before a step, to tell what the step changed.
 pub(super) struct Before {
@@ -18,6 +18,8 @@ pub(super) struct Before {
     told: BTreeMap<InstanceId, Word>,
     /// Batches end in order and never open again, so counting is enough.
     batches_ended: usize,
+    /// How many hooks round batches have been asked for.
+    hooks_asked: u32,
     /// Extensions that had ended for themselves.
     extensions_ended: usize,
 }
@@ -29,6 +31,7 @@ impl Before {
             planned: upgrade.digest.is_some(),
             told: told(upgrade),
             batches_ended: batches_ended(upgrade),
+            hooks_asked: upgrade.hooked.asked,
             extensions_ended: upgrade.ended.len(),
         }
     }
@@ -70,12 +73,19 @@ pub(super) fn step(
             admitted(upgrade, &stepped.admitted, set, now, out);
         }
         for id in changed.get(&index).into_iter().flatten() {
-            let Some(what) = upgrade.members.get(id).and_then(member) else { continue };
+            let Some(what) = upgrade.members.get(id).and_then(|one| member(upgrade, one)) else { continue };
             out.audit(About::upgrade(upgrade, Some(id)), By::host(), what, now);
         }
         if ended.contains(&index) {
             batch_ended(upgrade, index, now, out);
         }
+    }
+    if let Stage::Hooking { hook, .. } = upgrade.stage
+        && before.hooks_asked != upgrade.hooked.asked
+    {
+        let batch = Some(upgrade.current + 1);
+        let what = What::Hook { hook: hook.kind(), direction: upgrade.direction(), batch };
+        out.audit(About::upgrade(upgrade, None), By::host(), what, now);
     }
     for ended in upgrade.ended.iter().skip(before.extensions_ended) {
         let what = What::ExtensionEnds { change: ended.change.clone(), why: ended.why.clone() };
@@ -206,13 +216,21 @@ pub(super) fn plan(upgrade: &Upgrade, set: &SetState, now: Now, out: &mut Out) {
 }
 
 /// The line for a change of one member.
-fn member(member: &Member) -> Option<What> {
+fn member(upgrade: &Upgrade, member: &Member) -> Option<What> {
+    if let MemberState::Hooking { moment, direction, .. } = member.state {
+        let direction = match upgrade.direction() {
+            Direction::Forward => direction,
+            Direction::Back => direction.reversed(),
+        };
+        return Some(What::Hook { hook: moment.of_instance(), direction, batch: None });
+    }
     if member.replacement().is_some() {
         return beside(member);
     }
     let attempt = member.attempt;
     Some(match &member.state {
         MemberState::Pending
+        | MemberState::Hooking { .. }
         | MemberState::Creating { .. }
         | MemberState::Ready { .. }
         | MemberState::Deleting { .. }
@@ -274,7 +292,7 @@ fn beside(member: &Member) -> Option<What> {
         MemberState::Removing { .. } => What::Remove { by, reason: member.failure()?, attempt },
         MemberState::Succeeded { .. } => What::Replaced { by, has: all(member) },
         MemberState::Failed { .. } => What::Failed { reason: member.failure()? },
-        MemberState::Pending | MemberState::Restoring { .. } => return None,
+        MemberState::Pending | MemberState::Hooking { .. } | MemberState::Restoring { .. } => return None,
     })
 }
 
@@ -307,6 +325,8 @@ pub(super) fn used(entry: &Entry) -> Option<Used> {
         | What::Replace { .. }
         | What::Remove { .. }
         | What::Replaced { .. }
+        | What::Hook { .. }
+        | What::HookEnded { .. }
         | What::Batch { .. }
         | What::End { .. }
         | What::ExtensionEnds { .. }

@@ -1,7 +1,6 @@
-//! A person does not want what is on its way.
+//! What is on its way and nobody wants any more: a person says so, or something newer has come.
 
 use super::effect::Effect;
-use super::job::Purpose;
 use super::life::PluginLife;
 use super::reason::Unfit;
 use super::refusal::{Refusal, RefusalReason};
@@ -13,15 +12,19 @@ use super::{prepare, promote, unfit};
 use crate::domain::{Now, RequestId};
 use crate::record::StoredRefusal;
 
+/// Ends a load whose compiler runs, for one that came after it: compiling takes the longest, and nobody wants
+/// what comes of it. A dry run, a reload, a start and a way back go to their ends.
+pub(super) fn superseded(life: &mut PluginLife, out: &mut Out<'_>, now: Now) {
+    let can_go = |job: &mut super::job::Job| job.at == Stage::Compile && job.is_replaceable();
+    if let Some(job) = life.load.take_if(can_go) {
+        unfit::fail(life, out, job, Unfit::Superseded, now);
+    }
+}
+
 /// Ends the load that is under way, else what judges beside the active component. What the hands still say
 /// of it changes nothing.
 pub(super) fn wanted(life: &mut PluginLife, out: &mut Out<'_>, request: RequestId, now: Now) {
-    let can_go = |job: &mut super::job::Job| match job.purpose {
-        Purpose::Swap(..) | Purpose::FileChanged | Purpose::WhileOff => true,
-        // A reload is all or nothing, and a start goes to its end.
-        Purpose::Reload(..) | Purpose::Start(_) | Purpose::Return(_) => false,
-    };
-    if let Some(job) = life.load.take_if(can_go) {
+    if let Some(job) = life.load.take_if(|job| job.is_replaceable()) {
         out.say(Fact::Discarded);
         unfit::fail(life, out, job, Unfit::Discarded, now);
         return out.reply(request, Reply::Discarded);

@@ -201,6 +201,14 @@ impl Job {
         matches!(self.candidate.from, From::Configured | From::Proposed) && !dry
     }
 
+    /// Whether it may be ended before its end. A reload is all or nothing, and a start goes to its end.
+    pub(super) fn is_replaceable(&self) -> bool {
+        match self.purpose {
+            Purpose::Swap(..) | Purpose::FileChanged | Purpose::WhileOff => true,
+            Purpose::Reload(..) | Purpose::Start(_) | Purpose::Return(_) => false,
+        }
+    }
+
     /// How it is run.
     pub(super) fn setting(&self) -> Setting {
         setting(&self.spec, &self.candidate.settings)

@@ -73,6 +73,9 @@ pub enum Unfit {
     /// A person does not want it any more.
     #[error("was discarded by hand")]
     Discarded,
+    /// A newer one came while its compiler ran.
+    #[error("was given up while it was compiled, because a newer one came")]
+    Superseded,
     /// A hand was given up on.
     #[error("was given up after {minutes} min without an answer of stage {}", stage.name())]
     NoAnswer {
@@ -110,6 +113,7 @@ impl Unfit {
             | Self::Gate(_)
             | Self::Unproved(_)
             | Self::Discarded
+            | Self::Superseded
             | Self::NoAnswer { .. }
             | Self::WasBeside => true,
         }

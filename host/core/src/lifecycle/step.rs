@@ -128,7 +128,7 @@ fn deal(life: &mut PluginLife, out: &mut Out<'_>, event: Event, now: Now) {
         Event::Booted(stored) => startup::booted(life, out, stored, now),
         Event::Wanted(request, command) => wanted(life, out, (request, command), now),
         Event::Hand(ticket, answer) => answered(life, out, (ticket, answer), now),
-        Event::FileSeen(digest) => file::seen(life, out, digest),
+        Event::FileSeen(digest) => file::seen(life, out, digest, now),
         Event::Trouble(generation, failing) => circuit::trouble_seen(life, generation, failing),
         Event::Failing(generation, failing) => circuit::failing(life, generation, failing),
         Event::Tick => {}

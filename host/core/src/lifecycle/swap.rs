@@ -1,15 +1,16 @@
 //! A person brings a component in.
 
 use super::effect::From;
-use super::event::{Offer, SwapOptions};
+use super::event::{Offer, SwapMode, SwapOptions};
 use super::job::{Candidate, Purpose};
 use super::life::PluginLife;
-use super::prepare;
 use super::refusal::RefusalReason;
 use super::step::Out;
+use super::{discard, prepare};
 use crate::domain::{Now, RequestId};
 
-/// Begins a load, unless one is under way: a person does not wait for the download of another one.
+/// Begins a load, unless one is under way: a person does not wait for the download of another one. One whose
+/// compiler runs gives way, but not to a dry run.
 pub(super) fn wanted(
     life: &mut PluginLife,
     out: &mut Out<'_>,
@@ -17,6 +18,9 @@ pub(super) fn wanted(
     (offer, options): (Offer, SwapOptions),
     now: Now,
 ) {
+    if options.mode != SwapMode::DryRun {
+        discard::superseded(life, out, now);
+    }
     if let Some(job) = &life.load {
         let load = job.load.trace.running().map(|stage| (job.load.source.clone(), stage));
         return out.refuse(life, request, RefusalReason::Busy { load });

@@ -48,6 +48,7 @@ fn policy(policy: &UpgradePolicy, lines: &mut Lines) {
         checkpoints,
         decisions,
         bake,
+        hooks,
         timeouts,
         defer_max,
         prepare_max,
@@ -72,6 +73,9 @@ fn policy(policy: &UpgradePolicy, lines: &mut Lines) {
         lines.span("bake", *duration);
         lines.line(["bakeProbes", probes.to_string().as_str()]);
         lines.line(["onBakeFailure", on_bake_failure(*on_failure)]);
+    }
+    for hook in hooks.iter() {
+        lines.line(["hook", hook.name()]);
     }
     let Timeouts { batch, upgrade, approval, then } = timeouts;
     let spans = [("batchTimeout", batch), ("upgradeTimeout", upgrade), ("approvalTimeout", approval)];

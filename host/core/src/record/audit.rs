@@ -13,7 +13,7 @@ use crate::domain::{
 };
 use crate::plan::HoldReason;
 
-pub use what::{Doubt, HoldState, LineState, PluginWish, QuarantineState, Wait, What};
+pub use what::{Doubt, HoldState, HookEnd, LineState, PluginWish, QuarantineState, Wait, What};
 
 /// One line of the trail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,6 +9,7 @@ use crate::plan::{Plan, PlanInput, plan};
 use super::batch::BatchState;
 use super::deferred::Deferred;
 use super::error::{UpgradeError, UpgradeErrorCode};
+use super::hooks::{self, BatchHook};
 use super::limits::{room, unhealthy_fleet};
 use super::state::{Purpose, Stage, Upgrade, UpgradeState};
 use super::step::{Step, end, fault, go};
@@ -99,6 +100,9 @@ pub(super) fn between(
     out: &mut Step,
 ) -> bool {
     if upgrade.cancel_requested {
+        if hooks::close(upgrade, out) {
+            return true;
+        }
         let over = upgrade.current >= upgrade.batches.len() && !deferred::is_due(upgrade);
         if over {
             finish(upgrade, now)
@@ -128,6 +132,9 @@ pub(super) fn between(
         return false;
     }
     if upgrade.has_more() && gate::is_over_limit(upgrade, fleet) {
+        if hooks::close(upgrade, out) {
+            return true;
+        }
         // What was healthy after its batch may have gone down during the pause.
         gate::judge_upgraded(upgrade, fleet, now, out);
         return true;
@@ -136,7 +143,9 @@ pub(super) fn between(
         if upgrade.has_more()
             && let Some(error) = unhealthy_fleet(upgrade, fleet)
         {
-            fault(upgrade, error, now);
+            if !hooks::close(upgrade, out) {
+                fault(upgrade, error, now);
+            }
             return true;
         }
         match deferred::ask(upgrade, fleet, now, out) {
@@ -146,7 +155,7 @@ pub(super) fn between(
         }
     }
     if upgrade.current >= upgrade.batches.len() {
-        if !bake::begin(upgrade, now) {
+        if !hooks::close(upgrade, out) && !bake::begin(upgrade, now) {
             finish(upgrade, now);
         }
         return true;
@@ -155,7 +164,10 @@ pub(super) fn between(
     if upgrade.is_forward() && !is_live && evidence::set_aside(upgrade, fleet, now, out) {
         return true;
     }
-    admit(upgrade, fleet, now, out);
+    let admitted = narrow(upgrade, fleet, out);
+    if !hooks::begin(upgrade, BatchHook::Before, out) {
+        admit(upgrade, &admitted, fleet, now, out);
+    }
     true
 }
 
@@ -169,17 +181,29 @@ fn finish(upgrade: &mut Upgrade, now: Timestamp) {
     end(upgrade, state, now);
 }
 
-/// Starts the next batch with as many members as there is room for; the others stay for the one
-/// behind it.
-fn admit(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) {
-    let current = upgrade.current;
-    let Some(number) = upgrade.batches.get(current).map(|batch| batch.number) else { return };
+/// Leaves of the next batch as many members as there is room for; the others stay for the one behind it.
+fn narrow(upgrade: &mut Upgrade, fleet: &dyn FleetView, out: &mut Step) -> Vec<InstanceId> {
+    let Some(number) = upgrade.batches.get(upgrade.current).map(|batch| batch.number) else {
+        return Vec::new();
+    };
     // No limit stops a way back or a person.
     let room = if upgrade.is_forward() { room(upgrade, number, fleet) } else { usize::MAX };
     let admitted: Vec<InstanceId> = upgrade.members.of_batch(number).take(room).cloned().collect();
     if upgrade.members.count_of(number) > room {
         split(upgrade, &admitted, out);
     }
+    admitted
+}
+
+/// Starts the next batch.
+fn admit(
+    upgrade: &mut Upgrade,
+    admitted: &[InstanceId],
+    fleet: &dyn FleetView,
+    now: Timestamp,
+    out: &mut Step,
+) {
+    let current = upgrade.current;
     if let Some(batch) = upgrade.batches.get_mut(current) {
         batch.state = BatchState::InProgress;
         batch.started_at = Some(now);
@@ -188,13 +212,13 @@ fn admit(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut
     upgrade.stage = Stage::InBatch;
     upgrade.spent.begin_batch(now);
     let rule = upgrade.policy.failure.instance;
-    surge::choose_replacements(upgrade, &admitted, fleet);
-    for instance in &admitted {
+    surge::choose_replacements(upgrade, admitted, fleet);
+    for instance in admitted {
         let Some(member) = upgrade.members.get(instance) else { continue };
         let first = member.next(rule, now);
         go(upgrade, instance, first, out);
     }
-    out.admitted.extend(admitted);
+    out.admitted.extend_from_slice(admitted);
 }
 
 /// Makes a batch of their own of the members that are admitted, right before those that are left: it
@@ -207,6 +231,7 @@ fn split(upgrade: &mut Upgrade, admitted: &[InstanceId], out: &mut Step) {
         upgrade.members.place(id, batch.number, position);
         out.changed.insert(id.clone());
     }
+    out.batches_changed.insert(batch.number);
     upgrade.batches.insert(current, batch);
     out.order_changed = true;
 }

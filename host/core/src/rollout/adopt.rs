@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::batch::{BatchProgress, BatchState};
+use super::hooks::Hooked;
 use super::member::{Member, MemberState};
 use super::part::{Part, PartState};
 use super::state::{Extent, Stage, Upgrade};
@@ -68,7 +69,15 @@ impl Upgrade {
                     parts = whole(&self.goal, candidate, parts);
                 }
                 let state = MemberState::Pending;
-                let member = Member { batch: number, position, way, parts, attempt: 0, state };
+                let member = Member {
+                    batch: number,
+                    position,
+                    way,
+                    parts,
+                    attempt: 0,
+                    hooked: Hooked::default(),
+                    state,
+                };
                 joined.push(id.clone());
                 self.members.insert(id, member);
             }

@@ -45,6 +45,7 @@ pub fn estimate(
                 Stage::Preparing { .. }
                 | Stage::Between { .. }
                 | Stage::InBatch
+                | Stage::Hooking { .. }
                 | Stage::Undoing
                 | Stage::Baking { .. }
                 | Stage::Stopping { .. }

@@ -7,6 +7,7 @@ use crate::domain::{Health, HealthGate, InstanceId, OnBakeFailure, OnBreach, OnI
 
 use super::batch::BatchState;
 use super::error::{UpgradeError, UpgradeErrorCode};
+use super::hooks::{self, BatchHook};
 use super::member::{Member, MemberState};
 use super::state::{Progress, Purpose, Stage, Upgrade, UpgradeState};
 use super::step::{Step, end, fail, go};
@@ -48,6 +49,9 @@ pub(super) fn in_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timest
     {
         out.wake(until);
         return false;
+    }
+    if hooks::begin(upgrade, BatchHook::After, out) {
+        return true;
     }
     if let Some(batch) = upgrade.batches.get_mut(upgrade.current) {
         batch.state = if progress.failed > 0 { BatchState::Failed } else { BatchState::Completed };
@@ -343,7 +347,8 @@ fn has_failed_after_all(member: &mut Member, now: Timestamp) -> Option<MemberSta
 
 /// Waits until the failed instances have been brought back, then ends.
 pub(super) fn undoing(upgrade: &mut Upgrade, now: Timestamp) -> bool {
-    let restoring = |member: &Member| matches!(member.state, MemberState::Restoring { .. });
+    let restoring =
+        |member: &Member| matches!(member.state, MemberState::Restoring { .. } | MemberState::Hooking { .. });
     if upgrade.members.in_flight().filter_map(|id| upgrade.members.get(id)).any(restoring) {
         return false;
     }

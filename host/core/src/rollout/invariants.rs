@@ -9,6 +9,7 @@ mod admission;
 mod effects;
 mod ending;
 mod history;
+mod hooks;
 pub(super) mod replay;
 mod surge;
 mod time;
@@ -20,7 +21,7 @@ use std::fmt;
 use crate::domain::{Component, InstanceId, OperationId, PhaseName, Timestamp, UpgradeId, Version};
 
 use self::history::{Fact, History};
-use super::{Action, Event, FleetView, MemberState, Purpose, Step, Upgrade, Wish};
+use super::{Action, Event, FleetView, HookAbout, HookAction, MemberState, Purpose, Step, Upgrade, Wish};
 
 /// Which invariant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,12 +63,14 @@ pub enum Rule {
     InForce,
     /// A generation takes over whole and once: recorded before it judges, with its line, or not at all.
     Takeover,
+    /// A driver is asked when the hook before has done well, and each hook before that is over has one after it.
+    Hooks,
     /// A batch is admitted on answers to probes that began after the batch before it had ended.
     Evidence,
-    /// An upgrade ends for its time no sooner than its limits say, and does not go on when one is over.
-    Time,
     /// What is told of an upgrade agrees with its members.
     Views,
+    /// An upgrade ends for its time no sooner than its limits say, and does not go on when one is over.
+    Time,
 }
 
 impl Rule {
@@ -94,8 +97,9 @@ impl Rule {
             Self::InForce => 18,
             Self::Takeover => 19,
             Self::Evidence => 20,
-            Self::Time => 22,
             Self::Views => 21,
+            Self::Hooks => 22,
+            Self::Time => 23,
         }
     }
 }
@@ -145,6 +149,14 @@ struct Decided {
     /// Whose place the instance is to take.
     replaces: Option<InstanceId>,
     admitted: bool,
+    hook: IsHook,
+}
+
+/// Whether it is a hook, which touches nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum IsHook {
+    Yes,
+    No,
 }
 
 /// Watches one scale set.
@@ -160,6 +172,11 @@ impl Checker {
         let id = &seen.after.id;
         let history = self.histories.entry(id.clone()).or_default();
         history.find_out(seen);
+        for event in seen.events {
+            if let Event::HookDone { operation, result, .. } = event {
+                history.hooks_over.insert(operation.clone(), result.clone());
+            }
+        }
         let empty = History::default();
         let history = self.histories.get(id).unwrap_or(&empty);
         let former = match &seen.after.purpose {
@@ -177,6 +194,7 @@ impl Checker {
         check.effects();
         check.surge();
         check.ending();
+        check.hooks();
         check.time();
         check.replay();
         check.views();
@@ -184,8 +202,7 @@ impl Checker {
         if let Some(history) = self.histories.get_mut(id) {
             history.widest = history.widest.max(admitted.len());
         }
-        let effects = seen.step.actions.iter().filter(|action| !matches!(action, Action::End { .. }));
-        self.decided.extend(effects.map(|action| decided(id, action, &admitted)));
+        self.decided.extend(seen.step.actions.iter().filter_map(|action| decided(id, action, &admitted)));
         found
     }
 
@@ -197,6 +214,10 @@ impl Checker {
             if decided.admitted {
                 let turn = history.turn.len();
                 history.turn.insert(member.clone(), turn);
+            }
+            if decided.hook == IsHook::Yes {
+                history.hooks_asked.insert(decided.operation);
+                continue;
             }
             history.touched.insert(member.clone());
             if decided.replaces.is_some() {
@@ -247,22 +268,29 @@ impl Checker {
     }
 }
 
-fn decided(upgrade: &UpgradeId, action: &Action, admitted: &BTreeSet<InstanceId>) -> Decided {
+fn decided(upgrade: &UpgradeId, action: &Action, admitted: &BTreeSet<InstanceId>) -> Option<Decided> {
     let (change, replaces) = match action {
         Action::Apply { component, version, .. } => (Some((component.clone(), version.clone())), None),
         Action::Create { version, replaces, .. } => {
             (Some((Component::Application, version.clone())), Some(replaces.clone()))
         }
-        Action::Delete { .. } | Action::End { .. } => (None, None),
+        Action::Hook(HookAction { about: HookAbout::Instance { replaces, .. }, .. }) => {
+            (None, replaces.clone())
+        }
+        Action::Delete { .. } => (None, None),
+        Action::End { .. } | Action::EndHook { .. } | Action::Hook(_) => return None,
     };
-    Decided {
+    let instance = action.instance()?.clone();
+    let hook = if matches!(action, Action::Hook(_)) { IsHook::Yes } else { IsHook::No };
+    Some(Decided {
         upgrade: upgrade.clone(),
         operation: action.operation().clone(),
-        instance: action.instance().clone(),
-        admitted: admitted.contains(replaces.as_ref().unwrap_or(action.instance())),
+        admitted: admitted.contains(replaces.as_ref().unwrap_or(&instance)),
+        instance,
         change,
         replaces,
-    }
+        hook,
+    })
 }
 
 /// One step under the eye of one history.
@@ -301,6 +329,8 @@ impl Check<'_> {
 /// Members that left Pending in this step.
 fn admitted(seen: &Seen<'_>) -> BTreeSet<InstanceId> {
     let waited = |id| seen.before.members.get(id).is_none_or(|member| member.state == MemberState::Pending);
+    // One that a hook of its batch has failed was never admitted.
     let left = seen.after.members.iter().filter(|(_, member)| member.state != MemberState::Pending);
+    let left = left.filter(|(_, member)| !member.never_began());
     left.filter(|(id, _)| waited(*id)).map(|(id, _)| id.clone()).collect()
 }

@@ -46,14 +46,14 @@ pub(super) fn ask_again(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Times
         there: upgrade.extent.there(),
         batches_before: upgrade.current,
     });
-    let unproven = upgrade.unproven.clone();
-    upgrade.find_unproven(&again, &open);
-    out.head_changed |= upgrade.unproven != unproven;
     if upgrade.already != again.already.len() {
         // Whatever brought them there: they are no part of it any more, and not forgotten.
         upgrade.already = again.already.len();
         out.head_changed = true;
     }
+    let unproven = upgrade.unproven.clone();
+    upgrade.find_unproven(&again, &open);
+    out.head_changed |= upgrade.unproven != unproven;
     let late = now >= upgrade.defer_until();
     let holds: Vec<Hold> =
         again.holds.into_iter().map(|hold| if late { expired(hold) } else { hold }).collect();

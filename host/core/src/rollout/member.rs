@@ -6,13 +6,14 @@
 //!                       +------------------+--> Restoring (part by part, newest first) -> Failed
 //! ```
 //!
-//! A part that the driver fails on does not stop the parts after it. What failed is brought back;
+//! Hooks come before and after what the driver does, see `hooks`. A part that the driver fails on does not stop the parts after it. What failed is brought back;
 //! what went well goes through the health gate and stays.
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Change, Component, OnInstanceFailure, Timestamp, Version};
+use crate::domain::{Change, Component, Direction, Moment, OnInstanceFailure, Timestamp, Version};
 
+use super::hooks::Hooked;
 use super::part::{Part, PartState, Restored, failure};
 use super::surge::Way;
 
@@ -22,6 +23,17 @@ use super::surge::Way;
 pub enum MemberState {
     /// Its batch has not started.
     Pending,
+    /// A hook is being run.
+    Hooking {
+        /// Since when.
+        since: Timestamp,
+        /// Before or after the driver.
+        moment: Moment,
+        /// On the way there, or on the way back.
+        direction: Direction,
+        /// What comes when it has been run.
+        then: Box<MemberState>,
+    },
     /// The driver has been told; no answer yet.
     Applying {
         /// Since when.
@@ -82,6 +94,7 @@ impl MemberState {
         match self {
             Self::Succeeded { .. } | Self::Failed { .. } => true,
             Self::Pending
+            | Self::Hooking { .. }
             | Self::Applying { .. }
             | Self::Settling { .. }
             | Self::Creating { .. }
@@ -92,11 +105,12 @@ impl MemberState {
         }
     }
 
-    /// The driver or the health gate is busy with it.
+    /// The driver, a hook or the health gate is busy with it.
     #[must_use]
     pub fn is_in_flight(&self) -> bool {
         match self {
-            Self::Applying { .. }
+            Self::Hooking { .. }
+            | Self::Applying { .. }
             | Self::Settling { .. }
             | Self::Creating { .. }
             | Self::Ready { .. }
@@ -104,6 +118,53 @@ impl MemberState {
             | Self::Removing { .. }
             | Self::Restoring { .. } => true,
             Self::Pending | Self::Succeeded { .. } | Self::Failed { .. } => false,
+        }
+    }
+
+    /// A hook is being run.
+    #[must_use]
+    pub fn is_hooking(&self) -> bool {
+        matches!(self, Self::Hooking { .. })
+    }
+
+    /// The health gate watches it, or will when its hook has been run.
+    #[must_use]
+    pub fn is_settling(&self) -> bool {
+        matches!(self, Self::Settling { .. })
+    }
+
+    /// Since when it is so; at the beginning of time while its batch has not started.
+    #[must_use]
+    pub fn since(&self) -> Timestamp {
+        match self {
+            Self::Pending => Timestamp(0),
+            Self::Hooking { since, .. }
+            | Self::Applying { since, .. }
+            | Self::Creating { since }
+            | Self::Deleting { since }
+            | Self::Removing { since }
+            | Self::Restoring { since, .. } => *since,
+            Self::Settling { applied_at, .. } | Self::Ready { applied_at } => *applied_at,
+            Self::Succeeded { at } | Self::Failed { at } => *at,
+        }
+    }
+
+    /// The same, from this time on.
+    pub(super) fn at(&self, now: Timestamp) -> Self {
+        match self.clone() {
+            Self::Pending => Self::Pending,
+            Self::Hooking { moment, direction, then, .. } => {
+                Self::Hooking { since: now, moment, direction, then }
+            }
+            Self::Applying { part, .. } => Self::Applying { since: now, part },
+            Self::Settling { .. } => Self::Settling { applied_at: now, healthy_since: None },
+            Self::Creating { .. } => Self::Creating { since: now },
+            Self::Ready { .. } => Self::Ready { applied_at: now },
+            Self::Deleting { .. } => Self::Deleting { since: now },
+            Self::Removing { .. } => Self::Removing { since: now },
+            Self::Succeeded { .. } => Self::Succeeded { at: now },
+            Self::Restoring { part, .. } => Self::Restoring { since: now, part },
+            Self::Failed { .. } => Self::Failed { at: now },
         }
     }
 
@@ -136,6 +197,9 @@ pub struct Member {
     pub parts: Vec<Part>,
     /// Effects asked for so far; part of the operation id.
     pub attempt: u32,
+    /// What its hooks have come to.
+    #[serde(default, skip_serializing_if = "Hooked::is_new")]
+    pub hooked: Hooked,
     /// How it stands.
     pub state: MemberState,
 }
@@ -163,6 +227,7 @@ impl Member {
                 parts.find(|(component, _)| **component == Component::Application)
             }
             MemberState::Pending
+            | MemberState::Hooking { .. }
             | MemberState::Ready { .. }
             | MemberState::Deleting { .. }
             | MemberState::Removing { .. }
@@ -190,6 +255,7 @@ impl Member {
                 return true;
             }
             MemberState::Pending
+            | MemberState::Hooking { .. }
             | MemberState::Ready { .. }
             | MemberState::Deleting { .. }
             | MemberState::Settling { .. }

@@ -2,7 +2,7 @@
 
 mod text;
 
-use crate::domain::{Health, InstanceId, PhaseName, Timestamp};
+use crate::domain::{Health, HookKind, InstanceId, PhaseName, Timestamp};
 use crate::plan::{Hold, HoldReason};
 
 use super::batch::BatchProgress;
@@ -34,6 +34,13 @@ pub enum WhyNot {
         since: Timestamp,
         /// Why it failed.
         reason: String,
+    },
+    /// A hook is being run for it.
+    Hooking {
+        /// Which.
+        hook: HookKind,
+        /// Since when.
+        since: Timestamp,
     },
     /// The driver is busy with it.
     WithDriver {
@@ -116,7 +123,8 @@ pub fn why_not_yet(upgrade: &Upgrade, fleet: &dyn FleetView) -> Vec<(InstanceId,
             let why = match &member.state {
                 MemberState::Succeeded { .. } => continue,
                 MemberState::Pending => ahead(upgrade, index, batch),
-                MemberState::Applying { .. }
+                MemberState::Hooking { .. }
+                | MemberState::Applying { .. }
                 | MemberState::Settling { .. }
                 | MemberState::Creating { .. }
                 | MemberState::Ready { .. }
@@ -162,6 +170,7 @@ fn surging(upgrade: &Upgrade, member: &Member, health: Health) -> Option<WhyNot>
         MemberState::Deleting { since } => Surging::TakenOver(*since),
         MemberState::Removing { .. } => Surging::Removing(member.failure().unwrap_or_default()),
         MemberState::Pending
+        | MemberState::Hooking { .. }
         | MemberState::Restoring { .. }
         | MemberState::Succeeded { .. }
         | MemberState::Failed { .. } => return None,
@@ -174,6 +183,9 @@ fn in_hand(upgrade: &Upgrade, member: &Member, health: Health) -> WhyNot {
         return surging;
     }
     match &member.state {
+        MemberState::Hooking { since, moment, .. } => {
+            WhyNot::Hooking { hook: moment.of_instance(), since: *since }
+        }
         MemberState::Applying { since, .. } => WhyNot::WithDriver { to: wanted(member), since: *since },
         MemberState::Restoring { since, .. } => WhyNot::Restoring {
             to: wanted(member),

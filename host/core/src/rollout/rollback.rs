@@ -9,6 +9,7 @@ use crate::domain::{
 };
 
 use super::batch::{BatchProgress, BatchState};
+use super::hooks::Hooked;
 use super::member::{Member, MemberState};
 use super::members::Members;
 use super::part::{Part, PartState};
@@ -32,7 +33,8 @@ pub fn rollback_of(upgrade: &Upgrade, id: UpgradeId, now: Timestamp) -> Option<U
             let Some(before) = upgrade.members.get(id) else { continue };
             let Some((way, parts)) = parts_back(before) else { continue };
             let state = MemberState::Pending;
-            let member = Member { batch: number, position, way, parts, attempt: 0, state };
+            let member =
+                Member { batch: number, position, way, parts, attempt: 0, hooked: Hooked::default(), state };
             members.insert(before.occupant(id).clone(), member);
             position += 1;
         }
@@ -124,7 +126,10 @@ pub fn continued(
             let anew = |part: &Part| Part { state: PartState::Waiting, ..part.clone() };
             let parts = before.parts.iter().map(anew).collect();
             let state = MemberState::Pending;
-            members.insert(id.clone(), Member { batch: number, position, way, parts, attempt: 0, state });
+            members.insert(
+                id.clone(),
+                Member { batch: number, position, way, parts, attempt: 0, hooked: Hooked::default(), state },
+            );
             position += 1;
         }
         if position > 0 {

@@ -14,6 +14,7 @@ use crate::plan::{Hold, There};
 use super::back_to::BackTo;
 use super::batch::BatchProgress;
 use super::error::{UpgradeError, UpgradeErrorCode};
+use super::hooks::{BatchHook, BatchesHooked};
 use super::members::Members;
 use super::timeouts::Spent;
 use super::verdict::EndedExtension;
@@ -62,6 +63,13 @@ pub enum Stage {
     },
     /// A batch is in flight.
     InBatch,
+    /// A hook round a batch is being run.
+    Hooking {
+        /// Which.
+        hook: BatchHook,
+        /// A person wants it to end, and whether the batch in flight is brought back then.
+        stop: Option<OnInstanceFailure>,
+    },
     /// A limit was passed; instances that failed get their previous version back before the end.
     Undoing,
     /// Every batch has ended; what was upgraded is looked at for a while before it is called good.
@@ -225,6 +233,9 @@ pub struct Upgrade {
     pub next_number: u32,
     /// Index of the batch in flight, or of the next one.
     pub current: usize,
+    /// What the hooks round batches have come to.
+    #[serde(default)]
+    pub hooked: BatchesHooked,
     /// Instances that are left out, by id.
     #[serde(default, skip_serializing_if = "Vector::is_empty")]
     pub holds: Vector<Hold>,
@@ -308,6 +319,7 @@ impl Upgrade {
             batches: Vector::new(),
             next_number: 0,
             current: 0,
+            hooked: BatchesHooked::default(),
             holds: Vector::new(),
             deferred: BTreeMap::new(),
             extent: Extent::Missing,
@@ -381,6 +393,7 @@ impl Upgrade {
             | Stage::Between { .. }
             | Stage::Baking { .. }
             | Stage::InBatch
+            | Stage::Hooking { .. }
             | Stage::Undoing
             | Stage::Stopping { .. }
             | Stage::Ended { .. } => None,
@@ -401,6 +414,7 @@ impl Upgrade {
             Stage::Preparing { .. }
             | Stage::Between { .. }
             | Stage::InBatch
+            | Stage::Hooking { .. }
             | Stage::Undoing
             | Stage::Baking { .. }
             | Stage::Stopping { .. } => None,

@@ -15,7 +15,7 @@ use super::member::{Member, MemberState};
 use super::state::{Stage, Upgrade, UpgradeState};
 use super::view::FleetView;
 use super::waiting::Waiting;
-use super::{admission, bake, evidence, gate, stopping, timeouts, verdict, waiting};
+use super::{admission, bake, evidence, gate, hooks, stopping, timeouts, verdict, waiting};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,15 @@ pub enum Event {
         instance: InstanceId,
         /// How; one line for people.
         reason: String,
+    },
+    /// A hook has been run.
+    HookDone {
+        /// Which.
+        operation: OperationId,
+        /// Round which instance; none where it was round a batch.
+        instance: Option<InstanceId>,
+        /// How it went; one line for people when badly.
+        result: Result<(), String>,
     },
     /// A person wants something.
     Wish(Wish),
@@ -125,6 +134,12 @@ pub fn step(upgrade: &mut Upgrade, fleet: &dyn FleetView, events: &[Event], now:
                 let answer = (&Err(reason.clone()), Touched::No);
                 effect_done(upgrade, (operation, instance), answer, now, &mut out);
             }
+            Event::HookDone { operation, instance: Some(instance), result } => {
+                hooks::instance_done(upgrade, fleet, (operation, instance), result, now, &mut out);
+            }
+            Event::HookDone { operation, instance: None, result } => {
+                hooks::batch_done(upgrade, operation, result, now, &mut out);
+            }
             Event::StoodStill(length) => stood_still(upgrade, *length, now, &mut out),
             Event::Wish(wish) => grant(upgrade, fleet, *wish, now, &mut out),
             Event::Reask(instance) => {
@@ -157,6 +172,7 @@ fn advance(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &m
             Stage::Preparing { until } => admission::prepare(upgrade, fleet, until, now, out),
             Stage::Between { resume_at } => admission::between(upgrade, fleet, resume_at, now, out),
             Stage::InBatch => gate::in_batch(upgrade, fleet, now, out),
+            Stage::Hooking { .. } => false,
             Stage::Undoing => gate::undoing(upgrade, now),
             Stage::Baking { since, rounds } => bake::baking(upgrade, fleet, (since, rounds), now, out),
             Stage::Stopping { .. } => stopping::advance(upgrade, now, out),
@@ -234,6 +250,7 @@ pub(super) fn fault(upgrade: &mut Upgrade, error: UpgradeError, now: Timestamp) 
 
 /// Brings one member to a state, with a new effect where the state wants one.
 pub(super) fn go(upgrade: &mut Upgrade, instance: &InstanceId, state: MemberState, out: &mut Step) {
+    let state = hooks::on_the_way(upgrade, instance, state);
     let changed = upgrade.members.update(instance, |member| {
         member.state = state;
         if member.state.is_with_driver() {
@@ -250,7 +267,7 @@ pub(super) fn go(upgrade: &mut Upgrade, instance: &InstanceId, state: MemberStat
 pub(super) fn ask(upgrade: &Upgrade, instance: &InstanceId, out: &mut Step) {
     let Some(member) = upgrade.members.get(instance) else { return };
     let operation = upgrade.operation(instance, member.attempt);
-    out.actions.extend(member.action(instance, operation));
+    out.actions.extend(member.hook(upgrade, instance).or_else(|| member.action(instance, operation)));
 }
 
 /// A member did not come back healthy: brings its previous versions back, or leaves it as it is.
@@ -284,6 +301,7 @@ fn resume(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) {
         // No instance has answered yet: a snapshot at the old time would hold the whole fleet.
         *until = (*until).max(now + upgrade.policy.prepare_max);
     }
+    hooks::resume(upgrade, now, out);
     if let Stage::Stopping { batch } = upgrade.stage {
         return stopping::resume(upgrade, batch, now, out);
     }
@@ -311,6 +329,7 @@ fn stood_still(upgrade: &mut Upgrade, length: Duration, now: Timestamp, out: &mu
         Stage::Baking { since, .. } => *since = *since + length,
         Stage::Between { .. }
         | Stage::InBatch
+        | Stage::Hooking { .. }
         | Stage::Undoing
         | Stage::Stopping { .. }
         | Stage::Ended { .. } => {}
@@ -328,6 +347,7 @@ fn stood_still(upgrade: &mut Upgrade, length: Duration, now: Timestamp, out: &mu
             }
             MemberState::Settling { healthy_since: None, .. }
             | MemberState::Pending
+            | MemberState::Hooking { .. }
             | MemberState::Applying { .. }
             | MemberState::Creating { .. }
             | MemberState::Ready { .. }
@@ -358,6 +378,7 @@ fn effect_done(
         Stage::Preparing { .. }
         | Stage::Between { .. }
         | Stage::InBatch
+        | Stage::Hooking { .. }
         | Stage::Baking { .. }
         | Stage::Ended { .. } => upgrade.policy.failure.instance,
     };

@@ -9,10 +9,11 @@
 //! Waits for each answer: what a driver may still do must be over before the version before is brought back under
 //! an operation of its own. How long a driver may take for that is the driver's business.
 
-use crate::domain::{InstanceId, OnInstanceFailure, Timestamp};
+use crate::domain::{Direction, InstanceId, Moment, OnInstanceFailure, Timestamp};
 
 use super::action::Action;
 use super::batch::BatchState;
+use super::hooks::{self, BatchHook};
 use super::member::{Member, MemberState};
 use super::state::{Purpose, Stage, Upgrade, UpgradeState};
 use super::step::{Step, end, go};
@@ -28,7 +29,7 @@ pub(super) fn not_judged(upgrade: &Upgrade) -> String {
 }
 
 /// What is said of work that a host was to end, and that ended with the host.
-fn ended_with_the_host(upgrade: &Upgrade) -> String {
+pub(super) fn ended_with_the_host(upgrade: &Upgrade) -> String {
     if timeouts::is_over(upgrade) {
         "was ended with the host, as the time for it was over".to_owned()
     } else {
@@ -41,6 +42,13 @@ fn ended_with_the_host(upgrade: &Upgrade) -> String {
 pub(super) fn begin(upgrade: &mut Upgrade, batch: OnInstanceFailure, now: Timestamp, out: &mut Step) {
     match upgrade.stage {
         Stage::InBatch => {}
+        Stage::Hooking { hook, stop } => {
+            let batch =
+                stop.map_or(batch, |before| if batch == OnInstanceFailure::Leave { batch } else { before });
+            upgrade.stage = Stage::Hooking { hook, stop: Some(batch) };
+            out.actions.push(Action::EndHook { operation: upgrade.batch_hook(hook) });
+            return;
+        }
         // What failed is being brought back: only a driver that hangs is not waited for.
         Stage::Undoing if batch == OnInstanceFailure::Leave => return end_work(upgrade, batch, out),
         Stage::Stopping { .. } if batch == OnInstanceFailure::Leave => {
@@ -55,6 +63,11 @@ pub(super) fn begin(upgrade: &mut Upgrade, batch: OnInstanceFailure, now: Timest
         | Stage::Stopping { .. }
         | Stage::Ended { .. } => return,
     }
+    leave(upgrade, batch, now, out);
+}
+
+/// Leaves the batch in flight.
+pub(super) fn leave(upgrade: &mut Upgrade, batch: OnInstanceFailure, now: Timestamp, out: &mut Step) {
     let batch = match upgrade.purpose {
         Purpose::Rollback { .. } => OnInstanceFailure::Leave,
         Purpose::Forward | Purpose::Manual => batch,
@@ -75,6 +88,10 @@ fn end_work(upgrade: &Upgrade, batch: OnInstanceFailure, out: &mut Step) {
     for id in upgrade.members.in_flight() {
         let Some(member) = upgrade.members.get(id) else { continue };
         let ends = match member.state {
+            MemberState::Hooking { moment: Moment::Before, direction: Direction::Forward, .. } => true,
+            // What the one before took away from an instance that stays as it was is given back.
+            MemberState::Hooking { direction: Direction::Forward, .. } => member.attempt > 0,
+            MemberState::Hooking { .. } => batch == OnInstanceFailure::Leave,
             MemberState::Applying { .. } | MemberState::Creating { .. } => true,
             MemberState::Restoring { .. } => batch == OnInstanceFailure::Leave,
             MemberState::Pending
@@ -86,7 +103,8 @@ fn end_work(upgrade: &Upgrade, batch: OnInstanceFailure, out: &mut Step) {
             | MemberState::Failed { .. } => false,
         };
         if ends {
-            let operation = upgrade.operation(id, member.attempt);
+            let hook = upgrade.instance_hook(id, member).map(|(_, operation)| operation);
+            let operation = hook.unwrap_or_else(|| upgrade.operation(id, member.attempt));
             out.actions.push(Action::End { instance: member.watched(id).clone(), operation });
         }
     }
@@ -109,6 +127,7 @@ fn leaves(member: &mut Member, why: &str, batch: OnInstanceFailure, now: Timesta
             })
         }
         MemberState::Pending
+        | MemberState::Hooking { .. }
         | MemberState::Applying { .. }
         | MemberState::Creating { .. }
         | MemberState::Deleting { .. }
@@ -132,10 +151,24 @@ pub(super) fn stopped(
     member.next(batch, now)
 }
 
+/// What follows for a member before which a hook was run, and to which nothing was brought.
+pub(super) fn untouched(
+    member: &mut Member,
+    why: &str,
+    batch: OnInstanceFailure,
+    now: Timestamp,
+) -> MemberState {
+    member.is_barred(Direction::Forward, why);
+    stopped(member, why, batch, now)
+}
+
 /// Ends once nothing is in flight any more.
 pub(super) fn advance(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) -> bool {
     if upgrade.members.in_flight().next().is_some() {
         return false;
+    }
+    if upgrade.hooked.before == Some(upgrade.current) && hooks::begin(upgrade, BatchHook::AfterStop, out) {
+        return true;
     }
     if let Some(batch) = upgrade.batches.get_mut(upgrade.current) {
         batch.state = BatchState::Failed;
@@ -155,6 +188,9 @@ pub(super) fn resume(upgrade: &mut Upgrade, batch: OnInstanceFailure, now: Times
     let (why, ended) = (not_judged(upgrade), ended_with_the_host(upgrade));
     for id in over {
         let next = upgrade.members.update(&id, |member| match member.state {
+            MemberState::Hooking { moment: Moment::Before, .. } => {
+                hooks::follows(member, Some(&ended), (batch, Some(&why)), now)
+            }
             MemberState::Applying { .. } | MemberState::Creating { .. } => {
                 member.answered(&Err(ended.clone()));
                 Some(stopped(member, &why, batch, now))
@@ -167,6 +203,7 @@ pub(super) fn resume(upgrade: &mut Upgrade, batch: OnInstanceFailure, now: Times
                 Some(stopped(member, &why, batch, now))
             }
             MemberState::Pending
+            | MemberState::Hooking { .. }
             | MemberState::Deleting { .. }
             | MemberState::Removing { .. }
             | MemberState::Restoring { .. }

@@ -111,6 +111,7 @@ impl Member {
                 Some(Action::Apply { instance: self.watched(id).clone(), component, version, operation })
             }
             MemberState::Pending
+            | MemberState::Hooking { .. }
             | MemberState::Settling { .. }
             | MemberState::Ready { .. }
             | MemberState::Succeeded { .. }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::domain::{
-    Checkpoints, Decisions, ExtensionName, FailureRules, Goal, Health, HealthGate, InstanceId, OnBreach,
-    OnInstanceFailure, Participation, Percent, Phase, Protection, RollingUpgradePolicy, Runs, ScaleSetName,
-    Timestamp, UpgradeId, UpgradePolicy, Version, testing,
+    Checkpoints, Decisions, ExtensionName, FailureRules, Goal, Health, HealthGate, HookKinds, InstanceId,
+    OnBreach, OnInstanceFailure, Participation, Percent, Phase, Protection, RollingUpgradePolicy, Runs,
+    ScaleSetName, Timestamp, UpgradeId, UpgradePolicy, Version, testing,
 };
 use crate::plan::{Candidate, Standing};
 use crate::rollout::invariants::Seen;
@@ -137,6 +137,7 @@ fn world(fleet: Fleet, policy: RollingUpgradePolicy, gate: HealthGate) -> World 
             failure: FailureRules { instance: OnInstanceFailure::Leave, breach: OnBreach::Stop },
             defer_max: Duration::from_secs(600),
             bake: None,
+            hooks: HookKinds::default(),
             timeouts: crate::domain::Timeouts::default(),
             prepare_max: Duration::from_secs(30),
             ..testing::upgrade_policy(policy)
@@ -170,7 +171,7 @@ impl World {
         assert_eq!(untold(&seen), None, "{event:?}");
         self.wake_at = out.wake_at;
         for action in out.actions {
-            self.applied.push(action.instance().to_string());
+            self.applied.push(action.instance().unwrap().to_string());
             self.pending.push(action);
         }
     }
@@ -182,7 +183,7 @@ impl World {
     /// The driver answers for everything it was asked for; instances come back Initializing.
     fn drivers_answer(&mut self, result: &Result<(), String>) {
         for action in std::mem::take(&mut self.pending) {
-            let (instance, operation) = (action.instance().clone(), action.operation().clone());
+            let (instance, operation) = (action.instance().unwrap().clone(), action.operation().clone());
             if let Some(node) = self.fleet.0.get_mut(&instance) {
                 node.health = Health::Initializing;
                 node.version = "v2";

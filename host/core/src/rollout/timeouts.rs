@@ -114,8 +114,15 @@ pub struct Limit {
 fn in_force(upgrade: &Upgrade, now: Timestamp) -> impl Iterator<Item = Limit> {
     let timeouts = upgrade.policy.timeouts;
     let open = match upgrade.stage {
-        Stage::Preparing { .. } | Stage::Between { .. } | Stage::InBatch | Stage::Baking { .. } => true,
-        Stage::Undoing | Stage::Stopping { .. } | Stage::Ended { .. } => false,
+        Stage::Preparing { .. }
+        | Stage::Between { .. }
+        | Stage::InBatch
+        | Stage::Hooking { stop: None, .. }
+        | Stage::Baking { .. } => true,
+        Stage::Hooking { stop: Some(_), .. }
+        | Stage::Undoing
+        | Stage::Stopping { .. }
+        | Stage::Ended { .. } => false,
     };
     let is_in_batch = upgrade.stage == Stage::InBatch;
     let batch = timeouts.batch.filter(|_| is_in_batch);
@@ -160,6 +167,7 @@ pub(super) fn tick(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp,
         }
         Stage::Preparing { .. }
         | Stage::InBatch
+        | Stage::Hooking { .. }
         | Stage::Undoing
         | Stage::Baking { .. }
         | Stage::Stopping { .. }
@@ -208,13 +216,17 @@ pub(super) fn end_overdue(
     }
     let batch = if upgrade.then_roll_back { OnInstanceFailure::Leave } else { OnInstanceFailure::Restore };
     match upgrade.stage {
-        Stage::InBatch => stopping::begin(upgrade, batch, now, out),
+        // A hook has a limit of its own, and is ended when that of the upgrade is over.
+        Stage::InBatch | Stage::Hooking { stop: None, .. } => stopping::begin(upgrade, batch, now, out),
         Stage::Preparing { .. } | Stage::Between { .. } | Stage::Baking { .. } => {
             let state =
                 if upgrade.cancel_requested { UpgradeState::Cancelled } else { UpgradeState::Faulted };
             end(upgrade, state, now);
         }
-        Stage::Undoing | Stage::Stopping { .. } | Stage::Ended { .. } => return false,
+        Stage::Hooking { stop: Some(_), .. }
+        | Stage::Undoing
+        | Stage::Stopping { .. }
+        | Stage::Ended { .. } => return false,
     }
     true
 }

@@ -228,7 +228,11 @@ pub fn waiting_now(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp) -> 
                 .filter(|waiting| *waiting == Waiting::Suspicion)
                 .or(Some(Waiting::Bake { until: since + bake.duration }))
         }
-        Stage::InBatch | Stage::Undoing | Stage::Stopping { .. } | Stage::Ended { .. } => None,
+        Stage::InBatch
+        | Stage::Hooking { .. }
+        | Stage::Undoing
+        | Stage::Stopping { .. }
+        | Stage::Ended { .. } => None,
     }
 }
 

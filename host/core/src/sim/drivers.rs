@@ -8,7 +8,8 @@ use crate::domain::{
     Touched,
 };
 use crate::kernel::Effect;
-use crate::kernel::event::{Created, Deleted, Done, Event, Observed};
+use crate::kernel::effect::HookCall;
+use crate::kernel::event::{Created, Deleted, Done, Event, HookSays, Hooked, Observed};
 use crate::rollout::invariants::Rule;
 
 use super::fleet::{Key, Node, Says};
@@ -81,6 +82,7 @@ impl World {
             }
             Effect::Keep(_) => {}
             Effect::End(_, operation) => self.end(&operation),
+            Effect::Hook(call) => self.hook(*call),
             Effect::Plugin(name, effects) => self.hands(&name, effects),
             Effect::Observe(observe) => {
                 let after = self.seconds(0, 5);
@@ -168,9 +170,72 @@ impl World {
         self.at(takes, Happening::Done(call));
     }
 
+    /// Somebody runs a hook: at times badly, at times without an end, at times saying "not yet" first.
+    fn hook(&mut self, call: HookCall) {
+        if call.fence != self.fence {
+            self.violation(Rule::Generations, format!("{} of an older host", call.operation));
+        }
+        if !self.is_hook_recorded(&call) {
+            self.violation(Rule::Record, format!("{} goes out and is not recorded", call.operation));
+        }
+        let faults = self.driver_faults();
+        let answer =
+            if self.rng.chance(faults.driver_fails) { Err("exit code 1".to_owned()) } else { Ok(()) };
+        let hooked = Hooked {
+            instance: call.instance().cloned(),
+            scale_set: call.scale_set.clone(),
+            hook: call.hook,
+            operation: call.operation.clone(),
+            answer,
+        };
+        self.hooks.insert(call.operation.clone(), (hooked.clone(), call.fence));
+        if self.rng.chance(faults.driver_hangs) {
+            let after = self.seconds(60, 300);
+            self.intend(after, Happening::HostStop(call.fence));
+            return;
+        }
+        if self.rng.chance(300) {
+            let HookCall { scale_set, operation, .. } = call.clone();
+            let text = "error rate 2 %".to_owned();
+            self.inbox.push(Event::HookSays(HookSays { scale_set, operation, text }));
+        }
+        if self.rng.chance(faults.driver_repeats) {
+            let late = self.seconds(61, 120);
+            self.at(late, Happening::Hooked(hooked.clone(), call.fence));
+        }
+        let takes = self.seconds(0, 60);
+        self.at(takes, Happening::Hooked(hooked, call.fence));
+    }
+
+    /// Whether the record has a hook that is about to be run.
+    fn is_hook_recorded(&self, call: &HookCall) -> bool {
+        let mut upgrades = self.disk.upgrades().filter(|upgrade| upgrade.scale_set == call.scale_set);
+        upgrades.any(|head| {
+            let whole = self
+                .disk
+                .upgrade(&head.id)
+                .map(|(head, members)| crate::rollout::Upgrade { members: members.clone(), ..head.clone() });
+            whole.is_some_and(|whole| whole.hooks_in_hand().any(|(_, hook)| hook == call.operation))
+        })
+    }
+
+    /// A hook is over; the host hears of it if it is still there.
+    pub(super) fn hooked(&mut self, hooked: Hooked, fence: Fence) {
+        if self.is_up(fence) {
+            self.hooks.remove(&hooked.operation);
+            self.inbox.push(Event::Hooked(hooked));
+        }
+    }
+
     /// A person wants a call to end: it answers soon that it did not bring about what it was to, and may have left
     /// it half done.
     fn end(&mut self, operation: &OperationId) {
+        if let Some((hooked, fence)) = self.hooks.remove(operation) {
+            let answer = Err("it was ended".to_owned());
+            let takes = self.seconds(0, 30);
+            self.at(takes, Happening::Hooked(Hooked { answer, ..hooked }, fence));
+            return;
+        }
         let Some(call) = self.open.remove(operation).filter(|call| call.fence == self.fence) else { return };
         self.over.insert(call.number);
         let how = if self.rng.chance(500) { How::FailsBefore } else { How::FailsAfter };

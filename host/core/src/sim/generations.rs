@@ -57,6 +57,8 @@ impl World {
                 }
                 Event::Note(note) => drop(touched.insert((note.scale_set.clone(), note.instance.clone()))),
                 Event::NotAsked(_)
+                | Event::Hooked(_)
+                | Event::HookSays(_)
                 | Event::StoodStill(_)
                 | Event::Superseded(_)
                 | Event::Waits(_)

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::domain::{
-    Bake, BatchSize, Checkpoints, Claim, Decisions, FailureRules, HealthGate, OnBakeFailure, OnBreach,
-    OnInstanceFailure, OnTimeout, Percent, Phase, PhaseName, RetryRule, RollingUpgradePolicy, Timeouts,
+    Bake, BatchSize, Checkpoints, Claim, Decisions, FailureRules, HealthGate, HookKind, HookKinds,
+    OnBakeFailure, OnBreach, OnInstanceFailure, OnTimeout, Percent, Phase, PhaseName, RetryRule,
+    RollingUpgradePolicy, Timeouts,
 };
 use crate::health::{FoldSettings, GraceEnd};
 
@@ -80,9 +81,15 @@ impl Scenario {
             }),
             kind: if rng.chance(100) { Kind::Manual } else { Kind::Rolling },
             bypass: rng.chance(100),
+            hooks: if rng.chance(300) { hooks(rng) } else { HookKinds::default() },
             ..Self::default()
         }
     }
+}
+
+/// Some hooks.
+fn hooks(rng: &mut Rng) -> HookKinds {
+    HookKind::ALL.into_iter().filter(|_| rng.chance(600)).collect()
 }
 
 /// Few worlds have limits of time, and theirs are short.

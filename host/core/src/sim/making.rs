@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::domain::{
     Address, Change, ClockTime, Component, Creation, Custody, DriverTraits, Fence, FreezeWindow,
     FreezeWindows, HealthSettings, Instance, InstanceId, OnFailure, Participation, Phase, PluginName,
-    ProbeProtocol, Profile, Protection, ScaleSet, ScaleSetName, Sight, UpgradePolicy, Weekdays,
+    ProbeConnection, ProbeProtocol, Profile, Protection, ScaleSet, ScaleSetName, Sight, UpgradePolicy,
+    Weekdays,
 };
 use crate::kernel::SetConfig;
 
@@ -151,6 +152,7 @@ fn health(scenario: &Scenario) -> HealthSettings {
         grace_period: scenario.health.grace_period,
         body_max: 1024,
         headers: Vec::new(),
+        connection: ProbeConnection::Close,
         request_headers: Vec::new(),
     }
 }
@@ -164,6 +166,7 @@ fn policy(scenario: &Scenario) -> UpgradePolicy {
         decisions: scenario.decisions,
         defer_max: Duration::from_secs(600),
         bake: scenario.bake,
+        hooks: scenario.hooks,
         timeouts: scenario.timeouts,
         prepare_max: scenario.prepare_max(),
     }

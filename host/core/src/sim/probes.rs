@@ -47,6 +47,7 @@ impl World {
             Happening::Hand(name, ticket, work, fence) => self.worked(&name, ticket, *work, fence),
             Happening::HandAgain(name, event, fence) => self.repeated(&name, &event, fence),
             Happening::Done(call) => self.done(call),
+            Happening::Hooked(hooked, fence) => self.hooked(hooked, fence),
             Happening::Repeat(call) => self.repeat(&call),
             Happening::Observed(key, epoch, fence) => {
                 if self.is_up(fence) {

@@ -155,7 +155,9 @@ impl World {
         let Stepped { before, after, now, .. } = stepped;
         let waits =
             |id: &InstanceId| before.members.get(id).is_none_or(|it| it.state == MemberState::Pending);
-        let left = |(id, it): &(&InstanceId, &Member)| it.state != MemberState::Pending && waits(id);
+        let left = |(id, it): &(&InstanceId, &Member)| {
+            it.state != MemberState::Pending && !it.never_began() && waits(id)
+        };
         let admitted: Vec<&InstanceId> = after.members.iter().filter(left).map(|(id, _)| id).collect();
         if admitted.is_empty() || after.purpose != crate::rollout::Purpose::Forward {
             return;

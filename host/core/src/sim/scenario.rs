@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Bake, Checkpoints, Claim, Component, Decisions, ExtensionName, FailureRules, Goal, HealthGate, Model,
-    RetryRule, RollingUpgradePolicy, Timeouts, Version, prepare_max, testing,
+    Bake, Checkpoints, Claim, Component, Decisions, ExtensionName, FailureRules, Goal, HealthGate, HookKinds,
+    Model, RetryRule, RollingUpgradePolicy, Timeouts, Version, prepare_max, testing,
 };
 use crate::health::{FoldSettings, GraceEnd};
 
@@ -62,6 +62,8 @@ pub(super) struct Scenario {
     pub(super) keeper: Keeper,
     /// What a failed evaluation of the plugin means.
     pub(super) on_failure: Failing,
+    /// What is run round instances and batches.
+    pub(super) hooks: HookKinds,
     /// Whether an upgrade that failed is tried again by itself.
     pub(super) retry: Option<RetryRule>,
     /// Whether people start exactly the plan that they were shown.
@@ -273,6 +275,7 @@ impl Default for Scenario {
             faults: Faults::default(),
             keeper: Keeper::Host,
             on_failure: Failing::Hold,
+            hooks: HookKinds::default(),
             retry: None,
             planned: false,
             bake: None,

@@ -168,7 +168,8 @@ impl World {
     fn perform_all(&mut self, effects: Vec<Effect>) -> Closed {
         for effect in self.released(effects) {
             let is_call = is_call(&effect);
-            let acts = matches!(effect, Effect::Ensure(_) | Effect::Create(_) | Effect::Delete(_));
+            let acts =
+                matches!(effect, Effect::Ensure(_) | Effect::Create(_) | Effect::Delete(_) | Effect::Hook(_));
             if acts && self.kernel.as_ref().is_some_and(|kernel| kernel.fleet().held.is_some()) {
                 self.violation(Rule::Record, format!("{effect:?} before the record was adopted"));
             }
@@ -355,7 +356,7 @@ impl World {
 /// Whether an effect is for a driver, or lets another generation decide: a crash there is of interest.
 fn is_call(effect: &Effect) -> bool {
     match effect {
-        Effect::Ensure(_) | Effect::Create(_) | Effect::Delete(_) | Effect::End(..) => true,
+        Effect::Ensure(_) | Effect::Create(_) | Effect::Delete(_) | Effect::Hook(_) | Effect::End(..) => true,
         Effect::Plugin(_, effects) => {
             effects.iter().any(|effect| matches!(effect, lifecycle::Effect::Activate { .. }))
         }

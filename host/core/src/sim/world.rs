@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::domain::{
     Component, Decided, Digest, Fence, Now, OperationId, PluginName, RequestId, Runs, Timestamp, WallTime,
 };
+use crate::kernel::event::Hooked;
 use crate::kernel::{Effect, Event, Kernel, Request, SetConfig, Stepped};
 use crate::lifecycle::{self, Ticket};
 use crate::record::{Commit, Disk, Write};
@@ -152,6 +153,8 @@ pub(super) enum Happening {
     Answer(Box<Round>, Fence),
     /// The driver has finished a call.
     Done(Call),
+    /// A hook is over, for the host with this fence.
+    Hooked(Hooked, Fence),
     /// A late repeat of an answer.
     Repeat(Call),
     /// The driver has looked at an instance in one of its lives.
@@ -240,6 +243,8 @@ pub(super) struct World {
     pub(super) counts: Counts,
     /// Calls of the driver that have not been answered.
     pub(super) open: BTreeMap<OperationId, Call>,
+    /// Hooks that are being run, how each will end, and for which host.
+    pub(super) hooks: BTreeMap<OperationId, (Hooked, Fence)>,
     /// Numbers of those that a person had ended: they do nothing any more.
     pub(super) over: BTreeSet<usize>,
     pub(super) trace: Option<Vec<String>>,
@@ -309,6 +314,7 @@ impl World {
             violations: Vec::new(),
             counts: Counts::default(),
             open: BTreeMap::new(),
+            hooks: BTreeMap::new(),
             over: BTreeSet::new(),
             trace: (traced == Tracing::On).then(Vec::new),
             wake: 0,

@@ -10,7 +10,7 @@ use prometheus_client::metrics::MetricType;
 
 use super::metrics::{Sample, counters, family, gauges};
 use super::process::Process;
-use crate::measure::{Distribution, Measures, Went, Work};
+use crate::measure::{Distribution, Measures, ProbesSeen, Went, Work};
 
 /// A distribution as a metric.
 struct Shown(Distribution);
@@ -40,7 +40,7 @@ fn histograms<const N: usize>(
 pub(super) fn measures(
     encoder: &mut DescriptorEncoder<'_>,
     measures: &Measures,
-    lateness: Distribution,
+    probes: &ProbesSeen,
 ) -> fmt::Result {
     let help = "How long the record took for a commit";
     histograms::<0>(encoder, "store_commit_seconds", help, [([], measures.commits.read())])?;
@@ -48,7 +48,20 @@ pub(super) fn measures(
     let help = "Commits that the record refused, or of which it did not say";
     counters::<0>(encoder, "store_commits_refused", help, [([], refused)])?;
     let help = "How late probes started";
-    histograms::<0>(encoder, "probe_lateness_seconds", help, [([], lateness)])?;
+    let ProbesSeen { late, took, in_flight, skipped, failures } = probes;
+    histograms::<0>(encoder, "probe_lateness_seconds", help, [([], late.clone())])?;
+    histograms::<0>(encoder, "probe_duration_seconds", "How long probes took", [([], took.clone())])?;
+    let help = "Probes that are under way";
+    gauges::<0>(
+        encoder,
+        "probe_in_flight",
+        help,
+        [([], f64::from(u32::try_from(*in_flight).unwrap_or(u32::MAX)))],
+    )?;
+    let help = "Probes that were not made, because the one before them started an interval late or more";
+    counters::<0>(encoder, "probe_skipped", help, [([], *skipped)])?;
+    let samples = failures.iter().map(|(kind, count)| ([("kind", (*kind).to_owned())], *count));
+    counters(encoder, "probe_failures", "Probes that brought no response, by why", samples)?;
     let drivers = measures.drivers.read().into_iter().map(|((set, work, went), seen)| {
         let work = match work {
             Work::Ensure => "ensure",

@@ -24,7 +24,7 @@ use super::process::{self, Process};
 use crate::api::answer::Refusal;
 use crate::api::host::{Host, Standing};
 use crate::api::query::{Nothing, Query};
-use crate::measure::{Distribution, Measures};
+use crate::measure::{Measures, ProbesSeen};
 use crate::net::shortage::{Missed, Shortages};
 use phasegate_core::domain::{Health, Shortage};
 use phasegate_core::kernel::report::Tally;
@@ -61,7 +61,7 @@ pub(super) async fn show(
         followers: host.events.followers(),
         refusing: host.door.view().refusing.is_some(),
         measures: Arc::clone(&host.measures),
-        lateness: (host.lateness)(),
+        probes: (host.probes)(),
         process: process::read(),
     };
     let snapshot =
@@ -119,7 +119,7 @@ struct Own {
     /// Whether the record takes no writes.
     refusing: bool,
     measures: Arc<Measures>,
-    lateness: Distribution,
+    probes: ProbesSeen,
     /// None where the system does not say.
     process: Option<Process>,
 }
@@ -149,7 +149,7 @@ impl Collector for Snapshot {
         self.plugin_gauges(&mut encoder)?;
         self.plugin_counters(&mut encoder)?;
         self.own(&mut encoder)?;
-        measured::measures(&mut encoder, &self.own.measures, self.own.lateness.clone())?;
+        measured::measures(&mut encoder, &self.own.measures, &self.own.probes)?;
         if let Some(lost) = self.lost_records {
             let help = "Records of decisions that were not written to the recording";
             counters::<0>(&mut encoder, "recording_lost", help, [([], lost)])?;

@@ -1,12 +1,15 @@
-//! Commands that the program starts itself: the guard of local processes, and the demo's
-//! database.
+//! Commands that the program starts itself: the guard of local processes, the compiler of plugins, and the
+//! demo's database.
 
 use std::time::Duration;
 
-use crate::cli::args::GuardArgs;
+use crate::cli::args::{CompileArgs, GuardArgs};
 use crate::cli::exit::Exit;
+use crate::cli::output;
 use crate::demo::database::{self, DatabaseArgs};
 use crate::drivers::local::guard;
+use crate::plugins::compiler;
+use phasegate_core::domain::CompileLimits;
 
 /// Waits for the host to end, then ends what it left.
 ///
@@ -15,6 +18,22 @@ use crate::drivers::local::guard;
 pub fn guard(args: &GuardArgs) -> anyhow::Result<Exit> {
     guard::run(std::io::stdin(), Duration::from_millis(args.stop_timeout_ms))?;
     Ok(Exit::Done)
+}
+
+/// Turns the component on standard input into machine code on standard output.
+///
+/// # Errors
+/// When the system refuses a limit, or the streams fail.
+pub fn compile(args: &CompileArgs) -> anyhow::Result<Exit> {
+    let CompileArgs { cpu_seconds, memory_mib, parent } = *args;
+    match compiler::compile(CompileLimits { cpu_seconds, memory_mib }, parent)? {
+        Ok(()) => Ok(Exit::Done),
+        Err(said) => {
+            // Its words are data for the host, not talk for people.
+            output::talk(&said);
+            Ok(Exit::No)
+        }
+    }
 }
 
 /// One member of the demo's database, until it is told to stop.

@@ -10,7 +10,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::config::{self, LoadConfigError};
 use crate::host::OnFirstStage;
-use crate::host::{Host, HostOptions};
+use crate::host::{EndedAtStartError, Host, HostOptions};
 use crate::log;
 use crate::net::endpoint::Endpoint;
 use crate::net::names::use_resolvers;
@@ -36,11 +36,16 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let ended = runtime.block_on(async {
         // Asked for before anything starts, so that a signal during the start is not lost.
         let mut stop = StopSignal::listen().context("cannot listen for signals")?;
-        let started = Host::start(&config, HostOptions { on_stage: show_stages() }).await;
+        let options = HostOptions { on_stage: show_stages(), ended: Some(Box::pin(stop.wait())) };
+        let started = Host::start(&config, options).await;
         if output::stderr_is_terminal() {
             log::draw(CLEAR_LINE);
         }
         let mut host = match started {
+            Err(error) if error.is::<EndedAtStartError>() => {
+                tracing::info!("stopping before anything was started");
+                return Ok(Exit::Done);
+            }
             // Nothing is recorded that could run in place of a component that is not there.
             Err(_) if !problems.is_empty() => return Ok(refuse(&problems)),
             started => started?,

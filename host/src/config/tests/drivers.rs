@@ -120,7 +120,7 @@ kind = 'process' ; command = ['up'] ; surge = { port = '1-2' } | driver.surge.po
 kind = 'http' ; url = 'http://{host}/' ; tokenFile = '' | driver.tokenFile: is empty
 kind = 'http' ; url = 'http://{host}/' ; key = 'k' | driver.key: is given without certificate
 kind = 'http' ; url = 'http://{host}/' ; timeoutInSeconds = 1e9 | driver.timeoutInSeconds: is 1e9 (allowed: 0.1 to 86400)
-kind = 'http' ; url = 'http://{host}/' ; command = ['up'] | driver.command: is not a known key (known here: kind, url, observeUrl, confirm, observeInterval, createUrl, deleteUrl, tokenFile, caFile, certificate, key, timeoutInSeconds, maxConcurrent)
+kind = 'http' ; url = 'http://{host}/' ; command = ['up'] | driver.command: is not a known key (known here: kind, hooks, url, observeUrl, confirm, observeInterval, createUrl, deleteUrl, tokenFile, caFile, certificate, key, timeoutInSeconds, maxConcurrent)
 "##;
 
 #[test]

@@ -19,8 +19,9 @@ use crate::plugins::config::ComponentSource;
 use crate::plugins::fetch::FetchConfig;
 use phasegate_core::domain::{
     Address, Checkpoints, Decisions, FailureRules, FreezeWindows, HealthGate, HealthSettings, Instance,
-    InstanceId, Isolation, Model, OnFailure, Percent, PluginLimits, PluginName, PluginSpec, ProbeProtocol,
-    Profile, Protection, RollingUpgradePolicy, ScaleSetName, SwapRules, UpgradePolicy, Version,
+    InstanceId, Isolation, Model, OnFailure, Percent, PluginLimits, PluginName, PluginSpec, ProbeConnection,
+    ProbeProtocol, Profile, Protection, RollingUpgradePolicy, ScaleSetName, SwapRules, UpgradePolicy,
+    Version,
 };
 
 const SAMPLE: &str = r#"[server]
@@ -102,6 +103,7 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
             grace_period: Duration::from_secs(30),
             body_max: 65_536,
             headers: Vec::new(),
+            connection: ProbeConnection::Close,
             request_headers: Vec::new(),
         },
         policy: UpgradePolicy {
@@ -125,6 +127,7 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
             decisions: Decisions::Snapshot,
             defer_max: Duration::from_secs(1800),
             bake: None,
+            hooks: phasegate_core::domain::HookKinds::default(),
             timeouts: phasegate_core::domain::Timeouts::default(),
             prepare_max: Duration::from_secs(45),
         },
@@ -239,7 +242,7 @@ fn reports_all_problems_at_once() {
     phasegate.toml:15:1: scaleSets[0].health.requestpath: is not a known key (did you mean "requestPath"?)
     phasegate.toml:16:12: scaleSets[0].health.protocol: is "udp" (known: "http", "https", "tcp")
     phasegate.toml:17:21: scaleSets[0].health.intervalInSeconds: is 0.05 (allowed: 0.1 to 3600)
-    phasegate.toml:18:1: scaleSets[0].health.alien: is not a known key (known here: profile, protocol, port, requestPath, intervalInSeconds, numberOfProbes, gracePeriod, timeoutInSeconds, maxBodyBytes, responseHeaders, requestHeaders)
+    phasegate.toml:18:1: scaleSets[0].health.alien: is not a known key (known here: profile, protocol, connection, port, requestPath, intervalInSeconds, numberOfProbes, gracePeriod, timeoutInSeconds, maxBodyBytes, responseHeaders, requestHeaders)
     phasegate.toml:20:8: scaleSets[0].upgradePolicy.mode: is "Manual", which is not supported (write "Rolling")
     phasegate.toml:21:52: scaleSets[0].upgradePolicy.rollingUpgradePolicy.maxBatchInstancePercent: is 4 (allowed: 5 to 100)
     phasegate.toml:21:81: scaleSets[0].upgradePolicy.rollingUpgradePolicy.pauseTimeBetweenBatches: "5s" is not an ISO-8601 duration; write for example PT0S, PT30S, PT5M, P1DT12H or P2W

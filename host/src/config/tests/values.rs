@@ -128,6 +128,7 @@ component = "db.wasm" |  | plugins[0].component: is missing
 #plugin | settings = { a = [{ b = inf }] } | plugins[0].settings.a[0].b: is inf, which JSON cannot hold
 #plugin | settings = { a = 9223372036854775808 } | plugins[0].settings.a: is a number that does not fit
 #plugin | limits = 5 | plugins[0].limits: is the number 5 (write a table
+#plugin | limits.compile = { memoryMiB = 63 } | plugins[0].limits.compile.memoryMiB: is 63 (allowed: 64 to 65536)
 #plugin | limits = { memoryMiB = 0 } | plugins[0].limits.memoryMiB: is 0 (allowed: 1 to 4096)
 #plugin | limits = { memoryMiB = 64.0 } | plugins[0].limits.memoryMiB: is the number 64.0 (write a whole
 #plugin | limits = { timeoutMs = 60001 } | plugins[0].limits.timeoutMs: is 60001 (allowed: 1 to 60000)

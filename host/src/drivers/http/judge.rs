@@ -56,7 +56,7 @@ struct Body {
 
 /// Judges an answer that came from `url`.
 pub(super) fn judge(url: &HttpUrl, asked: Asked, answer: &Answer) -> Verdict {
-    let Answer { status, headers, body } = answer;
+    let Answer { status, headers, body, keeps: _ } = answer;
     let after = retry_after(headers);
     let parsed: Option<Body> = serde_json::from_slice(body).ok();
     let fields = parsed.unwrap_or_default();
@@ -146,7 +146,7 @@ mod tests {
         let seconds = |after: Option<Duration>| {
             after.map_or(String::new(), |after| format!(" in {} s", after.as_secs()))
         };
-        let answer = Answer { status, headers: map, body: body.as_bytes().to_vec() };
+        let answer = Answer { status, headers: map, body: body.as_bytes().to_vec(), keeps: false };
         match judge(&url, asked, &answer) {
             Verdict::Done => "done".to_owned(),
             Verdict::Failed(refusal) => refusal.to_string(),
@@ -247,7 +247,8 @@ mod tests {
             (423, r#"{"generation":9}"#, None),
             (200, r#"{"generation":9}"#, None),
         ] {
-            let answer = Answer { status, headers: HeaderMap::new(), body: body.as_bytes().to_vec() };
+            let answer =
+                Answer { status, headers: HeaderMap::new(), body: body.as_bytes().to_vec(), keeps: false };
             assert_eq!(ahead(&answer, asking).map(Fence::packed), expected, "{status} {body}");
         }
     }

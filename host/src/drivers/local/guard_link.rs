@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use super::group::Group;
 use super::guard::{GUARD_COMMAND, GUARD_TIMEOUT_OPTION};
-use super::orphans::{self, OwnChild};
+use crate::children::{self, OwnChild};
 use crate::clock::Clock;
 use crate::drivers::backoff::Backoff;
 
@@ -99,7 +99,7 @@ impl GuardLink {
             .stderr(Stdio::null())
             .current_dir("/")
             .process_group(0);
-        let (child, own) = orphans::spawn(&mut program)?;
+        let (child, own) = children::spawn(&mut program)?;
         // The host must not hold the other end of the guard's input.
         drop(program);
         let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);

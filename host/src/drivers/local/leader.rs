@@ -14,7 +14,7 @@ use tokio::process::Child;
 use super::error::StillAliveError;
 use super::group::{Group, KILL_WAIT};
 use super::guard_link::GuardLink;
-use super::orphans::{self, OwnChild};
+use crate::children::{self, OwnChild};
 
 /// A running program with its group.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Leader {
     ) -> io::Result<Self> {
         command.stdin(Stdio::null()).process_group(0).kill_on_drop(true);
         end_with_this_process(command);
-        let (child, own) = orphans::spawn(command)?;
+        let (child, own) = children::spawn(command)?;
         let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Group::new);
         let group = id.ok_or_else(|| io::Error::other("it has no process id"))?;
         guard.add(group);

@@ -12,7 +12,6 @@ pub mod guard;
 mod guard_link;
 mod leader;
 pub(in crate::drivers) mod listener;
-pub mod orphans;
 pub(super) mod output;
 mod runner;
 mod thread;

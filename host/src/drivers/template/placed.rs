@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use super::{Scope, Template, TemplateValues, Wish};
 use crate::drivers::kind::PortRange;
 use crate::keys::{Form, Given, Source, Spot, Value};
-use phasegate_core::domain::{Component, Fence, Instance, Located, OperationId, ScaleSetName, Version};
+use phasegate_core::domain::{
+    Component, Direction, Fence, Instance, Located, OperationId, ScaleSetName, Version,
+};
 
 /// The templates of a driver with their places in the file.
 #[derive(Default)]
@@ -77,6 +79,12 @@ impl PlacedTemplates {
         };
         let parsed: Vec<_> = value.table()?.into_entries().into_iter().map(read_one).collect();
         parsed.into_iter().collect()
+    }
+
+    /// Takes in what was read elsewhere.
+    pub(in crate::drivers) fn take_in(&mut self, other: Self) {
+        self.all.extend(other.all);
+        self.urls.extend(other.urls);
     }
 
     /// Reads one text.
@@ -155,6 +163,14 @@ impl PlacedUrl {
                 Scope::Run => Wish::Run(version),
                 Scope::Delete => Wish::Delete { located: Located::Yes, operation, fence },
                 Scope::Apply => Wish::Apply { component: &Component::Application, version, operation, fence },
+                Scope::Hook => {
+                    let (version, located, direction) = (Some(version), Located::Yes, Direction::Forward);
+                    Wish::Hook { version, located, operation, fence, direction }
+                }
+                Scope::BatchHook => {
+                    let (instances, direction) = (std::slice::from_ref(&instance.id), Direction::Forward);
+                    Wish::Batch { number: 1, instances, operation, fence, direction }
+                }
                 Scope::Create => Wish::Create { replaces: &instance.id, version, operation, fence },
             };
             let url = self.template.render_url(&TemplateValues { scale_set, instance, wish }).ok()?;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{InvalidTemplateError, MissingValueError, Scope, TemplateValues, Wish};
 use crate::net::url::escape;
-use phasegate_core::domain::{Component, Fence, Located, OperationId, Version};
+use phasegate_core::domain::{Component, Fence, InstanceId, Located, OperationId, Version};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Placeholder {
@@ -20,16 +20,25 @@ pub(super) enum Placeholder {
     Port,
     Zone,
     Label(String),
+    Direction,
+    Batch,
+    Instances,
 }
 
 impl Placeholder {
     pub(super) fn parse(name: &str, scope: Scope) -> Result<Self, InvalidTemplateError> {
         let unknown = || InvalidTemplateError::Unknown { name: name.to_owned(), known: scope.known() };
         Ok(match (name, scope) {
-            ("id", _) => Self::Id,
             ("name", _) => Self::Name,
+            ("direction", Scope::Hook | Scope::BatchHook) => Self::Direction,
+            ("operation", Scope::Hook | Scope::BatchHook) => Self::Operation,
+            ("generation", Scope::Hook | Scope::BatchHook) => Self::Generation,
+            ("batch", Scope::BatchHook) => Self::Batch,
+            ("instances", Scope::BatchHook) => Self::Instances,
+            (_, Scope::BatchHook) => return Err(unknown()),
+            ("id", _) => Self::Id,
             ("replaces", Scope::Create) => Self::Replaces,
-            ("version", Scope::Run | Scope::Apply | Scope::Create) => Self::Version,
+            ("version", Scope::Run | Scope::Apply | Scope::Create | Scope::Hook) => Self::Version,
             ("component", Scope::Observe | Scope::Apply | Scope::Create) => Self::Component,
             ("operation", Scope::Apply | Scope::Create | Scope::Delete) => Self::Operation,
             ("generation", Scope::Apply | Scope::Create | Scope::Delete) => Self::Generation,
@@ -52,21 +61,48 @@ impl Placeholder {
             Self::Version => wish.version().ok_or(MissingValueError::Wish("version"))?.to_string(),
             Self::Replaces => match wish {
                 Wish::Create { replaces, .. } => replaces.to_string(),
-                Wish::Look | Wish::Observe(_) | Wish::Run(_) | Wish::Apply { .. } | Wish::Delete { .. } => {
+                Wish::Look
+                | Wish::Observe(_)
+                | Wish::Run(_)
+                | Wish::Apply { .. }
+                | Wish::Hook { .. }
+                | Wish::Batch { .. }
+                | Wish::Delete { .. } => {
                     return Err(MissingValueError::Wish("replaces"));
                 }
             },
             Self::Component => match wish {
                 Wish::Observe(component) | Wish::Apply { component, .. } => component.to_string(),
                 Wish::Create { .. } => Component::Application.to_string(),
-                Wish::Look | Wish::Run(_) | Wish::Delete { .. } => {
+                Wish::Look | Wish::Run(_) | Wish::Hook { .. } | Wish::Batch { .. } | Wish::Delete { .. } => {
                     return Err(MissingValueError::Wish("component"));
                 }
             },
             Self::Operation => wish.effect().ok_or(MissingValueError::Wish("operation"))?.0.0.clone(),
             Self::Generation => wish.effect().ok_or(MissingValueError::Wish("generation"))?.1.to_string(),
+            Self::Direction => match wish {
+                Wish::Hook { direction, .. } | Wish::Batch { direction, .. } => direction.name().to_owned(),
+                Wish::Look
+                | Wish::Observe(_)
+                | Wish::Run(_)
+                | Wish::Apply { .. }
+                | Wish::Create { .. }
+                | Wish::Delete { .. } => return Err(MissingValueError::Wish("direction")),
+            },
+            Self::Batch | Self::Instances => {
+                let Wish::Batch { number, instances, .. } = wish else {
+                    return Err(MissingValueError::Wish("batch"));
+                };
+                match self {
+                    Self::Batch => number.to_string(),
+                    _ => instances.iter().map(InstanceId::as_str).collect::<Vec<_>>().join(","),
+                }
+            }
             Self::Address | Self::Host | Self::Port
-                if matches!(wish, Wish::Delete { located: Located::Never, .. }) =>
+                if matches!(
+                    wish,
+                    Wish::Delete { located: Located::Never, .. } | Wish::Hook { located: Located::Never, .. }
+                ) =>
             {
                 return Err(MissingValueError::Address);
             }
@@ -94,7 +130,8 @@ impl Placeholder {
 impl Wish<'_> {
     fn version(&self) -> Option<&Version> {
         match self {
-            Self::Look | Self::Observe(_) | Self::Delete { .. } => None,
+            Self::Look | Self::Observe(_) | Self::Delete { .. } | Self::Batch { .. } => None,
+            Self::Hook { version, .. } => *version,
             Self::Run(version) | Self::Apply { version, .. } | Self::Create { version, .. } => Some(version),
         }
     }
@@ -105,6 +142,8 @@ impl Wish<'_> {
             Self::Look | Self::Observe(_) | Self::Run(_) => None,
             Self::Apply { operation, fence, .. }
             | Self::Create { operation, fence, .. }
+            | Self::Hook { operation, fence, .. }
+            | Self::Batch { operation, fence, .. }
             | Self::Delete { operation, fence, .. } => Some((operation, *fence)),
         }
     }
@@ -124,6 +163,9 @@ impl fmt::Display for Placeholder {
             Self::Host => "host",
             Self::Port => "port",
             Self::Zone => "zone",
+            Self::Direction => "direction",
+            Self::Batch => "batch",
+            Self::Instances => "instances",
             Self::Label(name) => return write!(f, "label.{name}"),
         })
     }

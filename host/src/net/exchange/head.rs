@@ -39,6 +39,8 @@ pub(super) struct Head {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) framing: Framing,
+    /// Whether the peer lets the connection be.
+    pub(super) keeps: bool,
     /// In the order in which they are to be undone.
     pub(super) codings: Vec<Coding>,
 }
@@ -121,7 +123,9 @@ fn read(
         (_, Chunked::ToTheEnd, _) => Framing::ToTheEnd,
         (_, Chunked::No, length) => length?.map_or(Framing::ToTheEnd, Framing::Length),
     };
-    Ok(Head { status, headers: kept(headers, keep), framing, codings })
+    let says_close = |value: &String| value.split(',').any(|word| word.trim().eq_ignore_ascii_case("close"));
+    let keeps = version == Version::Current && !values("connection").iter().any(says_close);
+    Ok(Head { status, headers: kept(headers, keep), framing, keeps, codings })
 }
 
 fn has_blank_behind(bytes: &[u8], name: &str) -> bool {

@@ -54,8 +54,7 @@ enum Stage {
 
 /// A response that is being read.
 #[derive(Debug)]
-pub(super) struct Reader<'a> {
-    reading: Reading<'a>,
+pub(crate) struct Reader {
     stage: Stage,
     buffer: Vec<u8>,
     /// How much of the buffer was searched for the end of the head.
@@ -68,10 +67,9 @@ pub(super) struct Reader<'a> {
     body: Vec<u8>,
 }
 
-impl<'a> Reader<'a> {
-    pub(super) fn new(reading: Reading<'a>) -> Self {
+impl Reader {
+    pub(crate) fn new() -> Self {
         Self {
-            reading,
             stage: Stage::Head,
             buffer: Vec::new(),
             searched: 0,
@@ -83,8 +81,13 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Whether not a byte has come.
+    pub(crate) fn is_untouched(&self) -> bool {
+        !self.anything
+    }
+
     /// Where what comes is put.
-    pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
+    pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.buffer
     }
 
@@ -93,34 +96,34 @@ impl<'a> Reader<'a> {
     }
 
     /// Looks at what was put into the buffer. Gives whether the response is whole.
-    pub(super) fn take(&mut self) -> Result<bool, ResponseError> {
+    pub(crate) fn take(&mut self, reading: Reading<'_>) -> Result<bool, ResponseError> {
         self.anything |= !self.buffer.is_empty();
         while matches!(self.stage, Stage::Head) {
-            let Some(end) = self.end_of_head()? else { return Ok(false) };
+            let Some(end) = self.end_of_head(reading.rules)? else { return Ok(false) };
             let bytes: Vec<u8> = self.buffer.drain(..end).collect();
-            let parsed = head::parse(&bytes, self.reading.rules, self.reading.keep)?;
+            let parsed = head::parse(&bytes, reading.rules, reading.keep)?;
             self.heads += end;
             self.searched = 0;
-            self.begin(parsed)?;
+            self.begin(parsed, reading)?;
         }
-        self.take_body()
+        self.take_body(reading.body_max)
     }
 
     /// Begins the body, or waits for the next head after an interim answer.
-    fn begin(&mut self, head: Head) -> Result<(), ResponseError> {
+    fn begin(&mut self, head: Head, reading: Reading<'_>) -> Result<(), ResponseError> {
         if head.status > 599 {
             return Err(ResponseError::Status(head.status));
         }
         // 101 is an answer: it is not followed by another one.
         if matches!(head.status, 100 | 102..=199) {
             self.interim += 1;
-            let max = self.reading.rules.interim_max();
+            let max = reading.rules.interim_max();
             return if self.interim > max { Err(ResponseError::Interim(max)) } else { Ok(()) };
         }
         self.stage = match head.framing {
             Framing::Length(length) => match usize::try_from(length) {
-                Ok(length) if length <= self.reading.body_max => Stage::Length(length),
-                Ok(_) | Err(_) => return Err(self.too_large()),
+                Ok(length) if length <= reading.body_max => Stage::Length(length),
+                Ok(_) | Err(_) => return Err(too_large(reading.body_max)),
             },
             Framing::Chunked => Stage::Chunked(Chunks::new()),
             Framing::ToTheEnd => Stage::ToTheEnd,
@@ -129,7 +132,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn take_body(&mut self) -> Result<bool, ResponseError> {
+    fn take_body(&mut self, body_max: usize) -> Result<bool, ResponseError> {
         let is_whole = match &mut self.stage {
             Stage::Head => false,
             Stage::Length(length) => {
@@ -137,49 +140,46 @@ impl<'a> Reader<'a> {
                 self.body.extend(self.buffer.drain(..left.min(self.buffer.len())));
                 self.body.len() == *length
             }
-            Stage::Chunked(chunks) => chunks.take(&self.buffer, &mut self.body, self.reading.body_max)?,
+            Stage::Chunked(chunks) => chunks.take(&self.buffer, &mut self.body, body_max)?,
             Stage::ToTheEnd => {
                 self.body.extend_from_slice(&self.buffer);
                 false
             }
         };
         self.buffer.clear();
-        if self.body.len() > self.reading.body_max { Err(self.too_large()) } else { Ok(is_whole) }
+        if self.body.len() > body_max { Err(too_large(body_max)) } else { Ok(is_whole) }
     }
 
     /// The peer has closed.
-    pub(super) fn closed(self) -> Result<Answer, ResponseError> {
+    pub(crate) fn closed(self, reading: Reading<'_>) -> Result<Answer, ResponseError> {
         match self.stage {
-            Stage::ToTheEnd => self.whole(),
+            Stage::ToTheEnd => self.whole(reading),
             Stage::Head if !self.anything => Err(ResponseError::Nothing),
             Stage::Head | Stage::Length(_) | Stage::Chunked(_) => Err(ResponseError::Closed),
         }
     }
 
     /// The answer, decoded.
-    pub(super) fn whole(self) -> Result<Answer, ResponseError> {
-        let Some(Head { status, headers, codings, .. }) = self.head else {
+    pub(crate) fn whole(self, reading: Reading<'_>) -> Result<Answer, ResponseError> {
+        let Some(Head { status, headers, codings, keeps, .. }) = self.head else {
             return Err(ResponseError::Closed);
         };
         let mut body = self.body;
         for coding in &codings {
-            body = match self.reading.rules {
-                Rules::Readable => decode_if_so(coding, body, self.reading.body_max)?,
-                Rules::AsAzure => decode(coding, body, self.reading.body_max)?,
+            body = match reading.rules {
+                Rules::Readable => decode_if_so(coding, body, reading.body_max)?,
+                Rules::AsAzure => decode(coding, body, reading.body_max)?,
             };
         }
-        Ok(Answer { status, headers, body })
-    }
-
-    fn too_large(&self) -> ResponseError {
-        ResponseError::BodyTooLarge(u64::try_from(self.reading.body_max).unwrap_or(u64::MAX))
+        let keeps = keeps && !matches!(self.stage, Stage::ToTheEnd) && status != 101;
+        Ok(Answer { status, headers, body, keeps })
     }
 
     /// Where the head ends, with its empty line. Looks at each byte once, however slowly they come, and at
     /// the first ones at once: something else than HTTP may never send an empty line.
-    fn end_of_head(&mut self) -> Result<Option<usize>, ResponseError> {
+    fn end_of_head(&mut self, rules: Rules) -> Result<Option<usize>, ResponseError> {
         const BEGIN: &[u8] = b"HTTP/";
-        if self.reading.rules == Rules::Readable && self.searched == 0 {
+        if rules == Rules::Readable && self.searched == 0 {
             let blank = self.buffer.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
             self.heads += blank;
             self.buffer.drain(..blank);
@@ -200,6 +200,10 @@ impl<'a> Reader<'a> {
         within_bounds(self.heads, self.buffer.len())?;
         Ok(None)
     }
+}
+
+fn too_large(body_max: usize) -> ResponseError {
+    ResponseError::BodyTooLarge(u64::try_from(body_max).unwrap_or(u64::MAX))
 }
 
 /// The length of a head, if it and those before it are not too long.

@@ -7,14 +7,15 @@ const HEALTHY: &str = r#"{"ApplicationHealthState":"Healthy"}"#;
 
 /// What a response comes to that arrives in pieces of this size before the peer closes.
 fn read(bytes: &[u8], rules: Rules, piece: usize) -> Result<Answer, ResponseError> {
-    let mut reader = Reader::new(Reading { rules, body_max: 1_000, keep: Keep::All });
+    let reading = Reading { rules, body_max: 1_000, keep: Keep::All };
+    let mut reader = Reader::new();
     for piece in bytes.chunks(piece) {
         reader.buffer().extend_from_slice(piece);
-        if reader.take()? {
-            return reader.whole();
+        if reader.take(reading)? {
+            return reader.whole(reading);
         }
     }
-    reader.closed()
+    reader.closed(reading)
 }
 
 /// Whether it is the healthy answer, the same in all pieces.

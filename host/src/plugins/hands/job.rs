@@ -11,7 +11,7 @@ use crate::net::reference::RemoteSource;
 use crate::plugins::check::{self, cases_beside};
 use crate::plugins::config::{ComponentSource, PluginConfig};
 use crate::plugins::{Fetch, FetchError};
-use phasegate_core::domain::{Digest, Gate, Generation, PluginLimits};
+use phasegate_core::domain::{CompileLimits, Digest, Gate, Generation, PluginLimits};
 use phasegate_core::lifecycle::{
     Answer, Event, Facts, From, HandError, Purity, Setting, Stage, StepState, Ticket,
 };
@@ -182,11 +182,20 @@ fn compiled(at: &At<'_>, bytes: &[u8], digest: Digest) -> Result<CompiledPlugin,
         on_event(&name, Event::Hand(ticket, progress));
     });
     let trace = LoadTrace::telling(Arc::new(at.shared.clock), on_stage);
-    let compiled = at.shared.runtime.compile_traced(bytes, digest, &trace);
+    let stop = at.needs(|job| Some(Arc::clone(&job.stop)))?;
+    let compiled = at.shared.runtime.compile_traced((bytes, digest), compile_limits(at), &stop, &trace);
     for step in trace.steps().into_iter().filter(|step| step.state != StepState::Failed) {
         at.say(Answer::Progress(step.stage, step.state, step.note));
     }
     compiled.map_err(|error| unfit(&error))
+}
+
+/// What the compiler may use: as it is configured, or proposed.
+fn compile_limits(at: &At<'_>) -> CompileLimits {
+    let is_proposed = at.with(|job| job.from == Some(From::Proposed)).unwrap_or_default();
+    let configs = lock(&at.plugin.configs);
+    let next = configs.next.as_ref().filter(|_| is_proposed);
+    next.unwrap_or(&configs.now).spec.limits.compile
 }
 
 fn unfit(error: &LoadPluginError) -> HandError {
@@ -203,7 +212,9 @@ pub(super) fn code(at: &At<'_>, digest: Digest) -> Result<CompiledPlugin, HandEr
     }
     let missing = || HandError::Missing(at.shared.disk.path(digest).display().to_string());
     let bytes = at.shared.disk.kept(digest).ok_or_else(missing)?;
-    at.shared.runtime.compile(&bytes).map_err(|error| unfit(&error))
+    let stop = at.with(|job| Arc::clone(&job.stop)).unwrap_or_default();
+    let compiled = at.shared.runtime.compile_within(&bytes, compile_limits(at), &stop);
+    compiled.map_err(|error| unfit(&error))
 }
 
 /// Makes a first instance with its settings.

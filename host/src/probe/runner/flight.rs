@@ -6,22 +6,24 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
 
-use crate::clock::Clock;
+use super::inbox::{Inbox, Message};
+use super::lines::Place;
 use crate::probe::failure::ProbeError;
 use crate::probe::schedule::{Admit, Lane, Slot, Start, Ticket};
 use crate::probe::{Ended, Target};
-use phasegate_core::domain::{Answer, NotAsked, Observation, Response, Round};
+use phasegate_core::domain::{Answer, NotAsked, Observation, Response, Round, Timestamp};
 
-/// Asks one target once; a function so that tests can answer without a network.
+/// Asks one target once, on a runtime; a function so that tests can answer without a network.
 pub(super) type Ask = Arc<dyn Fn(Arc<Target>) -> Asking + Send + Sync>;
 
 /// The answer to come.
 pub(super) type Asking = Pin<Box<dyn Future<Output = Result<Response, ProbeError>> + Send>>;
 
-/// Most probes at once: keeps memory and file descriptors within bounds.
-const IN_FLIGHT_MAX: usize = 1_024;
+/// Most probes at once, however many descriptors there are: each may hold some memory.
+const IN_FLIGHT_MAX: usize = 65_536;
 
 /// Source name of the health probe in an observation.
 const SOURCE: &str = "health";
@@ -31,9 +33,11 @@ const SOURCE: &str = "health";
 pub(super) struct Limits {
     /// All together.
     pub(super) in_flight_max: usize,
-    /// Of those, targets that hung last time. Less than all, so that however many instances
+    /// Of those, targets that were slow last time. Less than all, so that however many instances
     /// hang, the others are probed in time.
-    pub(super) hung_max: usize,
+    pub(super) slow_max: usize,
+    /// Connections that are kept while nobody is asked.
+    pub(super) kept_max: usize,
 }
 
 impl Limits {
@@ -43,105 +47,124 @@ impl Limits {
         let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let half = descriptors.map_or(u64::MAX, |count| count / 2);
         let in_flight_max = usize::try_from(half).unwrap_or(usize::MAX).clamp(2, IN_FLIGHT_MAX);
-        Self { in_flight_max, hung_max: in_flight_max / 2 }
+        Self { in_flight_max, slow_max: in_flight_max / 2, kept_max: in_flight_max / 2 }
     }
 }
 
-/// A probe that has ended; nothing came of it when the probe itself broke down.
+/// A probe that has ended.
 pub(super) struct Landed {
     pub(super) slot: Slot,
-    pub(super) ticket: Ticket,
-    pub(super) ended: Option<Ended>,
+    pub(super) target: Arc<Target>,
+    pub(super) started_at: Timestamp,
 }
 
 /// The running probes.
 pub(super) struct Flights {
-    clock: Clock,
-    ask: Ask,
     limits: Limits,
     running: BTreeMap<Ticket, Flight>,
-    hung: usize,
-    tasks: JoinSet<(Ticket, Ended)>,
+    slow: usize,
 }
 
 struct Flight {
     slot: Slot,
     lane: Lane,
-    task: AbortHandle,
+    target: Arc<Target>,
+    started_at: Timestamp,
+    by: By,
+}
+
+/// Who makes a probe.
+pub(super) enum By {
+    /// The thread of the probes, on a socket of its own.
+    Line(Place),
+    /// A task of the runtime.
+    Task(AbortHandle),
+    /// It was over as soon as it began.
+    Nobody,
 }
 
 impl Flights {
-    pub(super) fn new(clock: Clock, ask: Ask, limits: Limits) -> Self {
-        Self { clock, ask, limits, running: BTreeMap::new(), hung: 0, tasks: JoinSet::new() }
-    }
-
-    /// Nothing will land.
-    pub(super) fn is_empty(&self) -> bool {
-        self.tasks.is_empty()
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, running: BTreeMap::new(), slow: 0 }
     }
 
     /// Which lanes have room.
     pub(super) fn admit(&self) -> Admit {
         if self.running.len() >= self.limits.in_flight_max {
             Admit::Neither
-        } else if self.hung >= self.limits.hung_max {
+        } else if self.slow >= self.limits.slow_max {
             Admit::PromptOnly
         } else {
             Admit::Both
         }
     }
 
-    /// Starts a probe.
-    pub(super) fn launch(&mut self, start: Start, target: Arc<Target>) {
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.running.len()
+    }
+
+    /// Takes note of a probe that runs.
+    pub(super) fn add(&mut self, start: Start, target: Arc<Target>, started_at: Timestamp, by: By) {
         let Start { slot, ticket, lane, due: _ } = start;
-        let asking = (self.ask)(Arc::clone(&target));
-        let clock = self.clock;
-        let task = self.tasks.spawn(async move { (ticket, probe(clock, &target, asking).await) });
-        self.running.insert(ticket, Flight { slot, lane, task });
-        self.hung += usize::from(lane == Lane::Hung);
+        self.running.insert(ticket, Flight { slot, lane, target, started_at, by });
+        self.slow += usize::from(lane == Lane::Slow);
     }
 
-    /// Waits for a probe to end; none for one that was abandoned.
-    pub(super) async fn next_landing(&mut self) -> Option<Landed> {
-        let (ticket, ended) = match self.tasks.join_next().await? {
-            Ok((ticket, ended)) => (ticket, Some(ended)),
-            // A panic is a bug, but its target must be probed again all the same.
-            Err(error) => {
-                let mut all = self.running.iter();
-                let (ticket, _) = all.find(|(_, flight)| flight.task.id() == error.id())?;
-                (*ticket, None)
-            }
-        };
-        self.take(ticket).map(|flight| Landed { slot: flight.slot, ticket, ended })
+    /// A probe has ended; none for one that was abandoned.
+    pub(super) fn land(&mut self, ticket: Ticket) -> Option<Landed> {
+        let Flight { slot, target, started_at, .. } = self.take(ticket)?;
+        Some(Landed { slot, target, started_at })
     }
 
-    /// Abandons the probes of a target.
-    pub(super) fn abandon(&mut self, slot: Slot) {
+    /// Forgets the probes of a target; those who make them are to stop.
+    pub(super) fn abandon(&mut self, slot: Slot) -> Vec<By> {
         let all = self.running.iter().filter(|(_, flight)| flight.slot == slot);
         let tickets: Vec<Ticket> = all.map(|(ticket, _)| *ticket).collect();
-        for ticket in tickets {
-            if let Some(flight) = self.take(ticket) {
-                flight.task.abort();
-            }
-        }
+        tickets.into_iter().filter_map(|ticket| Some(self.take(ticket)?.by)).collect()
     }
 
-    /// Abandons everything and waits until it is gone.
-    pub(super) async fn abandon_all(&mut self) {
-        self.running.clear();
-        self.tasks.shutdown().await;
+    /// Forgets all.
+    pub(super) fn abandon_all(&mut self) -> Vec<By> {
+        std::mem::take(&mut self.running).into_values().map(|flight| flight.by).collect()
     }
 
     fn take(&mut self, ticket: Ticket) -> Option<Flight> {
         let flight = self.running.remove(&ticket)?;
-        self.hung -= usize::from(flight.lane == Lane::Hung);
+        self.slow -= usize::from(flight.lane == Lane::Slow);
         Some(flight)
     }
 }
 
-async fn probe(clock: Clock, target: &Target, asking: Asking) -> Ended {
-    let started_at = clock.now();
-    let outcome = match asking.await {
+/// Lets a task make a probe. What comes of it is a message.
+pub(super) fn send_out(runtime: &Handle, inbox: &Inbox, ticket: Ticket, asking: Asking) -> AbortHandle {
+    let way = Way { inbox: inbox.clone(), ticket, outcome: None };
+    let task = runtime.spawn(async move {
+        // The whole of it goes along, and back when the task ends.
+        let mut way = way;
+        way.outcome = Some(asking.await);
+    });
+    task.abort_handle()
+}
+
+/// The way back of an outcome. A panic is a bug, but its target must be probed again all the same.
+struct Way {
+    inbox: Inbox,
+    ticket: Ticket,
+    outcome: Option<Result<Response, ProbeError>>,
+}
+
+impl Drop for Way {
+    fn drop(&mut self) {
+        self.inbox.tell(Message::Over(self.ticket, self.outcome.take()));
+    }
+}
+
+/// What is told of a probe that has ended.
+pub(super) fn ended(landed: &Landed, outcome: Result<Response, ProbeError>, finished_at: Timestamp) -> Ended {
+    let Landed { target, started_at, .. } = landed;
+    let started_at = *started_at;
+    let outcome = match outcome {
         Ok(response) => Ok(response),
         Err(ProbeError::Instance(failure)) => Err(failure),
         Err(ProbeError::Host(short_of)) => {
@@ -166,6 +189,6 @@ async fn probe(clock: Clock, target: &Target, asking: Asking) -> Ended {
         },
         epoch: target.epoch,
         started_at,
-        finished_at: clock.now(),
+        finished_at,
     })
 }

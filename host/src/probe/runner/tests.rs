@@ -1,17 +1,21 @@
 //! The runner with answers made up by the test, and once with real sockets. Short real times:
 //! every wait is for a round, with a bound.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::Notify;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{sleep, timeout};
 
 use super::*;
 use crate::probe::failure::ProbeError;
 use crate::probe::testing::{PATIENCE, answer, listen, serve, settings, target};
-use phasegate_core::domain::{Address, HealthSettings, ProbeProtocol, Response, Round};
+use phasegate_core::domain::{
+    Address, HealthSettings, ProbeConnection, ProbeFailure, ProbeProtocol, Response, Round,
+};
 
-const LIMITS: Limits = Limits { in_flight_max: 100, hung_max: 50 };
+const LIMITS: Limits = Limits { in_flight_max: 100, slow_max: 50, kept_max: 100 };
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -57,7 +61,8 @@ impl Bench {
             let asking = ask(target);
             Box::pin(async move { asking.await.map_err(ProbeError::from) })
         });
-        Self { prober: Prober::start_with(Clock::start(), sink, ask, limits), rounds }
+        let prober = Prober::start_with(Clock::start(), sink, (ask, Plain::ByTasks), limits).unwrap();
+        Self { prober, rounds }
     }
 
     async fn next(&mut self) -> Round {
@@ -141,7 +146,7 @@ async fn probes_of_one_target_never_overlap() {
 #[tokio::test]
 async fn targets_that_hang_do_not_delay_the_others() {
     // Far more of them than may run at once, and each takes its place for as long as it can.
-    let limits = Limits { in_flight_max: 4, hung_max: 2 };
+    let limits = Limits { in_flight_max: 4, slow_max: 2, kept_max: 100 };
     let mut bench = Bench::new(limits, |target: Arc<Target>| async move {
         if target.facts.id.as_str().starts_with("hung") {
             sleep(ms(200)).await;
@@ -247,7 +252,7 @@ async fn no_round_comes_after_stop() {
     let sink: RoundSink = Arc::new(move |round| drop(tell.send(round)));
     let alive = Arc::downgrade(&sink);
     let ask: Ask = Arc::new(|_| Box::pin(async { Ok(ok()) }));
-    let prober = Prober::start_with(Clock::start(), sink, ask, LIMITS);
+    let prober = Prober::start_with(Clock::start(), sink, (ask, Plain::ByTasks), LIMITS).unwrap();
     for number in 0..20 {
         prober.set(made_up(&number.to_string(), ms(1), 1));
     }
@@ -265,7 +270,8 @@ async fn whole_way_with_real_sockets() {
         Ended::Round(round) => drop(sender.send(round)),
         Ended::NotAsked(missed) => panic!("{missed:?}"),
     });
-    let mut bench = Bench { prober: Prober::start(Clock::start(), Arc::default(), sink), rounds };
+    let prober = Prober::start(Clock::start(), Arc::default(), sink).unwrap();
+    let mut bench = Bench { prober, rounds };
     let good =
         serve(|stream| answer(stream, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec())).await;
     let (silent, _listener) = listen().await;
@@ -294,4 +300,65 @@ async fn whole_way_with_real_sockets() {
     }
     assert!(goods >= 5, "{goods} rounds beside a target that hangs");
     timeout(PATIENCE, bench.prober.stop()).await.unwrap();
+}
+
+/// A server that answers all requests of a connection, up to so many, and counts the connections.
+async fn patient_server(answers: usize) -> (Address, Arc<AtomicUsize>) {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&connections);
+    let address = serve(move |mut stream| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        async move {
+            for _ in 0..answers {
+                if crate::probe::testing::read_request(&mut stream).await.is_empty() {
+                    return;
+                }
+                let whole = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+                if stream.write_all(whole).await.is_err() {
+                    return;
+                }
+            }
+        }
+    })
+    .await;
+    (address, connections)
+}
+
+fn on_sockets() -> Bench {
+    let (sender, rounds) = mpsc::unbounded_channel();
+    let sink: RoundSink = Arc::new(move |ended| match ended {
+        Ended::Round(round) => drop(sender.send(round)),
+        Ended::NotAsked(missed) => panic!("{missed:?}"),
+    });
+    Bench { prober: Prober::start(Clock::start(), Arc::default(), sink).unwrap(), rounds }
+}
+
+#[tokio::test]
+async fn a_kept_connection_serves_one_life_and_is_made_anew_when_it_was_closed() {
+    let kept = |epoch, address: &Address| {
+        let settings = HealthSettings { connection: ProbeConnection::Keep, ..every(ms(10)) };
+        Target { epoch, ..target("a", address.clone(), settings) }
+    };
+    let (address, connections) = patient_server(usize::MAX).await;
+    let mut bench = on_sockets();
+    bench.prober.set(kept(1, &address));
+    for _ in 0..10 {
+        assert!(bench.next().await.observation.answers[0].outcome.is_ok());
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+    bench.prober.set(kept(2, &address));
+    while bench.next().await.epoch == 1 {}
+    bench.next().await;
+    assert_eq!(connections.load(Ordering::SeqCst), 2, "a new life, a new connection");
+    bench.prober.stop().await;
+
+    // Closed after three answers without a word: no probe fails of that.
+    let (address, connections) = patient_server(3).await;
+    let mut bench = on_sockets();
+    bench.prober.set(kept(1, &address));
+    for _ in 0..12 {
+        assert!(bench.next().await.observation.answers[0].outcome.is_ok());
+    }
+    assert!(connections.load(Ordering::SeqCst) >= 4);
+    bench.prober.stop().await;
 }

@@ -39,7 +39,33 @@ fn next_start_is_the_interval_after_the_start_or_the_end_of_the_probe_before() {
 #[test]
 fn small_delays_do_not_add_up_and_great_ones_move_the_rhythm() {
     assert_eq!(starts(1_000, 7, &[1; 5]), [7, 1_007, 2_007, 3_007, 4_007]);
-    assert_eq!(starts(1_000, 900, &[1; 4]), [900, 2_800, 4_700, 6_600]);
+    assert_eq!(starts(1_000, 900, &[1; 4]), [900, 2_900, 4_900, 6_900]);
+}
+
+#[test]
+fn after_a_stall_everybody_goes_back_to_its_own_times() {
+    let (mut schedule, interval) = (Schedule::default(), 1_000);
+    for number in 0..200 {
+        schedule.insert(Slot(number), ms(interval), ms(number * 5));
+    }
+    // Nothing was started for a while, and then all at once.
+    let mut now = ms(5_123);
+    let mut starts: BTreeMap<Slot, Vec<Duration>> = BTreeMap::new();
+    while now < ms(15_000) {
+        while let Some(start) = schedule.take_due(now, Admit::Both) {
+            schedule.finish(start.slot, start.ticket, now, Lane::Prompt);
+            starts.entry(start.slot).or_default().push(now);
+        }
+        now = schedule.next_due(Admit::Both).unwrap();
+    }
+    for (Slot(number), starts) in starts {
+        let own = u128::from(number * 5);
+        assert_eq!(starts.last().unwrap().as_millis() % 1_000, own, "{number}: {starts:?}");
+        for pair in starts.windows(2) {
+            let gap = pair[1] - pair[0];
+            assert!(gap >= ms(900) && gap <= ms(1_105), "{number}: {starts:?}");
+        }
+    }
 }
 
 #[test]
@@ -87,7 +113,7 @@ fn hastening_waits_for_the_running_probe() {
 
     let start = schedule.take_due(ms(30), Admit::Both).unwrap();
     schedule.finish(SLOT, start.ticket, ms(31), Lane::Prompt);
-    assert_eq!(schedule.next_due(Admit::Both), Some(ms(60_030)));
+    assert_eq!(schedule.next_due(Admit::Both), Some(ms(60_000)), "back to its own times");
     schedule.hasten(SLOT, ms(40));
     assert_eq!(schedule.next_due(Admit::Both), Some(ms(40)));
 }
@@ -101,11 +127,11 @@ fn a_new_life_does_not_wait_for_the_probe_of_the_old_one() {
     assert_ne!(old.ticket, new.ticket);
 
     // The old probe ends while the new one runs, and again after it: neither moves the schedule.
-    schedule.finish(SLOT, old.ticket, ms(200), Lane::Hung);
+    schedule.finish(SLOT, old.ticket, ms(200), Lane::Slow);
     assert_eq!(schedule.next_due(Admit::Both), None);
     schedule.finish(SLOT, new.ticket, ms(300), Lane::Prompt);
-    schedule.finish(SLOT, old.ticket, ms(400), Lane::Hung);
-    assert_eq!(schedule.next_due(Admit::PromptOnly), Some(ms(1_100)));
+    schedule.finish(SLOT, old.ticket, ms(400), Lane::Slow);
+    assert_eq!(schedule.next_due(Admit::PromptOnly), Some(ms(1_000)), "back to its own times");
 
     schedule.renew(SLOT, ms(500));
     assert_eq!(schedule.next_due(Admit::Both), Some(ms(500)));
@@ -114,10 +140,10 @@ fn a_new_life_does_not_wait_for_the_probe_of_the_old_one() {
 }
 
 #[test]
-fn hung_targets_are_held_back_alone() {
+fn slow_targets_are_held_back_alone() {
     let mut schedule = scheduled(1_000, 0);
     let start = schedule.take_due(ms(0), Admit::Both).unwrap();
-    schedule.finish(SLOT, start.ticket, ms(1_000), Lane::Hung);
+    schedule.finish(SLOT, start.ticket, ms(1_000), Lane::Slow);
     schedule.insert(Slot(2), ms(1_000), ms(2_000));
 
     assert_eq!(schedule.next_due(Admit::PromptOnly), Some(ms(2_000)));
@@ -126,7 +152,7 @@ fn hung_targets_are_held_back_alone() {
     assert_eq!(schedule.take_due(ms(3_000), Admit::PromptOnly).map(|s| s.slot), Some(Slot(2)));
     assert_eq!(schedule.take_due(ms(3_000), Admit::PromptOnly), None);
     let again = schedule.take_due(ms(3_000), Admit::Both).unwrap();
-    assert_eq!((again.slot, again.lane), (SLOT, Lane::Hung));
+    assert_eq!((again.slot, again.lane), (SLOT, Lane::Slow));
 
     schedule.renew(SLOT, ms(3_100));
     assert_eq!(schedule.next_due(Admit::PromptOnly), Some(ms(3_100)), "a new life starts with a clean slate");

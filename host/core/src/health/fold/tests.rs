@@ -66,6 +66,34 @@ fn time_in_which_nobody_could_ask_is_no_part_of_the_grace() {
     }
 }
 
+#[test]
+fn the_edge_of_the_grace_period_is_a_slot_and_no_matter_of_milliseconds() {
+    let interval = Duration::from_secs(5);
+    for early in [-40, -1, 0, 1, 40] {
+        let at = |seconds: i64, late: i64| Timestamp(START.0 + seconds * 1_000 + late);
+        let probe = |began: Timestamp| (began, began + Duration::from_millis(1));
+        // Azure's defaults, and `Unknown, Healthy`: the second probe falls on the end.
+        let mut fold = HealthFold::new(settings(1, 5, Claim::Unknown), START);
+        assert_eq!(fold.observe_probe(Claim::Unknown, probe(START), interval), Health::Initializing);
+        assert_eq!(
+            fold.observe_probe(Claim::Healthy, probe(at(5, -early)), interval),
+            Health::Unknown,
+            "{early}"
+        );
+        // S12: two in a row within ten seconds are in time, the third slot is the end.
+        let mut fold = HealthFold::new(settings(2, 10, Claim::Unknown), START);
+        let claims = [(0, Claim::Unknown), (5, Claim::Healthy), (10, Claim::Healthy)];
+        let all =
+            claims.map(|(second, claim)| fold.observe_probe(claim, probe(at(second, -early)), interval));
+        assert_eq!(all, [Health::Initializing, Health::Initializing, Health::Unknown], "{early}");
+    }
+    // Whoever begins far from a slot belongs to none.
+    let mut fold = HealthFold::new(settings(2, 5, Claim::Unknown), START);
+    let between = Timestamp(START.0 + 4_000);
+    assert_eq!(fold.observe_probe(Claim::Unknown, (START, START), interval), Health::Initializing);
+    assert_eq!(fold.observe_probe(Claim::Healthy, (between, between), interval), Health::Initializing);
+}
+
 fn settings(number_of_probes: u32, grace_secs: u64, fail_state: Claim) -> FoldSettings {
     let grace_period = Duration::from_secs(grace_secs);
     FoldSettings { number_of_probes, grace_period, fail_state, at_grace_end: GraceEnd::FailState }

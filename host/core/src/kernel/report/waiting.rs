@@ -1,6 +1,6 @@
 //! What a running upgrade waits for at this moment, as a value for each thing that it can be.
 
-use crate::domain::{Health, InstanceId, Now, PhaseName, Shortage, Timestamp};
+use crate::domain::{Health, HookKind, InstanceId, Now, PhaseName, Shortage, Timestamp};
 use crate::kernel::state::{InstanceState, SetState};
 use crate::record::audit::Wait;
 use crate::record::{Hold, StoppedLine};
@@ -103,6 +103,17 @@ pub enum WaitsFor<'a> {
         /// With which.
         instances: Few<'a>,
     },
+    /// A hook.
+    Hook {
+        /// Which.
+        hook: HookKind,
+        /// Of which batch, from 1; none where it is run round instances.
+        batch: Option<usize>,
+        /// Of which instances.
+        instances: Few<'a>,
+        /// What it said last.
+        says: Option<&'a str>,
+    },
     /// The health of upgraded instances.
     Gate(Few<'a>),
     /// Upgraded instances, which were healthy before the host's restart.
@@ -131,6 +142,7 @@ impl<'a> WaitsFor<'a> {
             Self::Bake { .. } => Wait::Bake,
             Self::Recovery { .. } | Self::HealthyAgain => Wait::Health,
             Self::Driver { .. } => Wait::Driver,
+            Self::Hook { .. } => Wait::Hook,
             Self::Gate(_) => Wait::Gate,
         }
     }
@@ -149,6 +161,7 @@ impl<'a> WaitsFor<'a> {
             | Self::Suspicion(few)
             | Self::Silence { instances: few, .. }
             | Self::Driver { instances: few, .. }
+            | Self::Hook { instances: few, .. }
             | Self::Gate(few) => few.clone(),
             Self::Record(_)
             | Self::Adoption(_)
@@ -190,6 +203,7 @@ impl<'a> WaitsFor<'a> {
             | Self::Doubted(_)
             | Self::Suspicion(_)
             | Self::Driver { .. }
+            | Self::Hook { .. }
             | Self::Gate(_)
             | Self::HealthyAgain => None,
         }
@@ -258,6 +272,7 @@ pub(super) fn then(upgrade: &Upgrade) -> Option<Then> {
         | (
             Stage::Preparing { .. }
             | Stage::Between { .. }
+            | Stage::Hooking { .. }
             | Stage::Undoing
             | Stage::Baking { .. }
             | Stage::Stopping { .. }
@@ -286,13 +301,34 @@ pub(super) fn waits_for<'a>(
                 (0, 0) => WaitsFor::Evidence { instances: unanswered(upgrade, set), until },
             }
         })),
-        Stage::Undoing => Some(driver(upgrade, DriverWork::BringBack)),
-        Stage::Stopping { .. } => Some(stopping(upgrade)),
-        Stage::InBatch => Some(in_batch(upgrade)),
+        Stage::Undoing => Some(hook(upgrade, set).unwrap_or_else(|| driver(upgrade, DriverWork::BringBack))),
+        Stage::Stopping { .. } => Some(hook(upgrade, set).unwrap_or_else(|| stopping(upgrade))),
+        Stage::Hooking { hook, .. } => Some(WaitsFor::Hook {
+            hook: hook.kind(),
+            batch: Some(upgrade.current + 1),
+            instances: Few::of(upgrade.batch_members(upgrade.current)),
+            says: says(upgrade, set),
+        }),
+        Stage::InBatch => Some(in_batch(upgrade, set)),
     }
 }
 
-fn in_batch(upgrade: &Upgrade) -> WaitsFor<'_> {
+/// Hooks round instances that are being run.
+fn hook<'a>(upgrade: &'a Upgrade, set: &'a SetState) -> Option<WaitsFor<'a>> {
+    let (hook, _) = upgrade.hooks_in_hand().next()?;
+    let instances = members(upgrade, |member| member.state.is_hooking());
+    Some(WaitsFor::Hook { hook, batch: None, instances, says: says(upgrade, set) })
+}
+
+/// What the first hook says that says anything.
+fn says<'a>(upgrade: &Upgrade, set: &'a SetState) -> Option<&'a str> {
+    upgrade.hooks_in_hand().find_map(|(_, operation)| set.hooks_say.get(&operation)).map(String::as_str)
+}
+
+fn in_batch<'a>(upgrade: &'a Upgrade, set: &'a SetState) -> WaitsFor<'a> {
+    if let Some(hook) = hook(upgrade, set) {
+        return hook;
+    }
     let any = |work: DriverWork| upgrade.members.values().any(|member| is_about(work, &member.state));
     let work =
         [DriverWork::Create, DriverWork::Delete, DriverWork::Change].into_iter().find(|work| any(*work));
@@ -330,6 +366,7 @@ fn members<'a>(upgrade: &'a Upgrade, wanted: impl Fn(&Member) -> bool) -> Few<'a
     Few::of(in_hand.map(|(id, member)| match member.state {
         MemberState::Deleting { .. } => id,
         MemberState::Pending
+        | MemberState::Hooking { .. }
         | MemberState::Creating { .. }
         | MemberState::Applying { .. }
         | MemberState::Settling { .. }

@@ -289,7 +289,8 @@ impl InstanceState {
         let claim = if self.down { Claim::Unknown } else { claimed };
         // Health follows probes, and this one was counted.
         let counts = !decided.again && self.is_another_probe(claim, decided.started_at, rhythm);
-        let after = if counts { self.fold.observe(claim, decided.finished_at) } else { before };
+        let ran = (decided.started_at, decided.finished_at);
+        let after = if counts { self.fold.observe_probe(claim, ran, rhythm.interval) } else { before };
         if counts {
             self.word.counted(decided.started_at);
         }

@@ -261,3 +261,39 @@ fn a_strategy_without_a_rehearsal_asks_for_none() {
     assert_eq!(notes[0], "no cases beside it");
     assert_eq!(notes[1], "strategy immediate");
 }
+
+#[test]
+fn one_whose_compiler_runs_gives_way_to_a_newer_one() {
+    // To a person, whoever had brought it.
+    let mut desk = Desk::started(spec());
+    desk.silent.insert("compile");
+    let first = desk.uploads(b'b');
+    let older = desk.latest();
+    desk.silent.clear();
+    let second = desk.uploads(b'c');
+    assert!(desk.reply(first).contains("because a newer one came"), "{}", desk.reply(first));
+    assert_eq!(desk.reply(second), "ok");
+    assert!(desk.done.contains(&Effect::Cancel(older)));
+    assert_eq!(desk.runs(), b'c');
+
+    // A file to the next writing of it, and never the newer to the older.
+    let mut desk = Desk::started(spec());
+    desk.silent.insert("compile");
+    desk.place = Some(b'b');
+    desk.happens(Event::FileSeen(component(b'b')));
+    let older = desk.latest();
+    desk.happens(Event::FileSeen(component(b'b')));
+    assert!(!desk.done.contains(&Effect::Cancel(older)), "the same bytes");
+    desk.silent.clear();
+    desk.place = Some(b'c');
+    desk.happens(Event::FileSeen(component(b'c')));
+    assert!(desk.done.contains(&Effect::Cancel(older)));
+    assert_eq!(desk.runs(), b'c');
+
+    // Once compiled it goes on.
+    let mut desk = Desk::started(spec());
+    desk.silent.insert("rehearse");
+    desk.uploads(b'b');
+    let refused = desk.uploads(b'c');
+    assert!(desk.reply(refused).contains("is being loaded already"), "{}", desk.reply(refused));
+}

@@ -3,11 +3,12 @@
 use std::fmt;
 
 use super::{
-    Admission, Doubt, Entry, HoldState, Leaves, LineState, PluginWish, QuarantineState, RetryNote, Stamp,
-    StartWhy, Wait, What, Word, WordNote,
+    Admission, Doubt, Entry, HoldState, HookEnd, Leaves, LineState, PluginWish, QuarantineState, RetryNote,
+    Stamp, StartWhy, Wait, What, Word, WordNote,
 };
 use crate::domain::{
-    Change, Component, InstanceId, PhaseName, PluginName, Runs, Timestamp, Version, WordKind,
+    Change, Component, Direction, HookKind, InstanceId, PhaseName, PluginName, Runs, Timestamp, Version,
+    WordKind,
 };
 use crate::rollout::Wish;
 
@@ -171,6 +172,16 @@ fn seen(f: &mut fmt::Formatter<'_>, component: &Component, was: &Runs, now: &Run
     write!(f, "{}found to be {now}, and {was} was recorded", Whose(component))
 }
 
+fn hook_is_run(
+    f: &mut fmt::Formatter<'_>,
+    hook: HookKind,
+    direction: Direction,
+    batch: Option<usize>,
+) -> fmt::Result {
+    let of_batch = batch.map_or_else(String::new, |number| format!(" of batch {number}"));
+    write!(f, "hook {hook}{of_batch} is run ({})", direction.name())
+}
+
 fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceId>) -> fmt::Result {
     match what {
         What::Start { goal, why } => start(f, goal, why),
@@ -212,6 +223,8 @@ fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceI
         | What::Replace { .. }
         | What::Remove { .. }
         | What::Replaced { .. } => beside(f, what, instance),
+        What::Hook { hook, direction, batch } => hook_is_run(f, *hook, *direction, *batch),
+        What::HookEnded { hook, end: HookEnd::Failed { why } } => write!(f, "hook {hook} failed: {why}"),
         What::Batch { number, members, state } => {
             let members: Vec<&str> = members.iter().map(InstanceId::as_str).collect();
             write!(f, "batch {number} [{}] is {}", members.join(","), state.name())
@@ -315,6 +328,7 @@ fn waits(
         Wait::Bake => "waits for the end of the bake",
         Wait::Health => "waits for the fleet to be healthy after the host's restart",
         Wait::Driver => "waits for the driver",
+        Wait::Hook => "waits for a hook",
         Wait::Gate => "waits for health",
     })?;
     for (index, id) in instances.iter().enumerate() {
@@ -377,6 +391,8 @@ fn beside(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceId>
         | What::Succeeded { .. }
         | What::Restore { .. }
         | What::Failed { .. }
+        | What::Hook { .. }
+        | What::HookEnded { .. }
         | What::Batch { .. }
         | What::End { .. }
         | What::ExtensionEnds { .. }

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Admission, Leaves, RetryNote, StartWhy, Word, WordNote};
 use crate::domain::{
-    Change, Component, Digest, Generation, Goal, InstanceId, Phase, PluginName, ProcessState, Runs,
-    Timestamp, Version,
+    Change, Component, Digest, Direction, Generation, Goal, HookKind, InstanceId, Phase, PluginName,
+    ProcessState, Runs, Timestamp, Version,
 };
 use crate::plan::HoldReason;
 use crate::rollout::{BatchState, UpgradeState, Wish};
@@ -149,6 +149,22 @@ pub enum What {
         by: InstanceId,
         /// With this.
         has: Vec<Change>,
+    },
+    /// A hook is to be run.
+    Hook {
+        /// Which.
+        hook: HookKind,
+        /// Whether something is brought, or brought back.
+        direction: Direction,
+        /// Of which batch, from 1; none where it is run round an instance.
+        batch: Option<usize>,
+    },
+    /// A hook has not done well.
+    HookEnded {
+        /// Which.
+        hook: HookKind,
+        /// How it ended.
+        end: HookEnd,
     },
     /// A batch has ended.
     Batch {
@@ -338,6 +354,8 @@ pub enum Wait {
     Health,
     /// A driver.
     Driver,
+    /// A hook.
+    Hook,
     /// The health of upgraded instances.
     Gate,
 }
@@ -355,6 +373,17 @@ pub enum HoldState {
     Adopted {
         /// What spoke against it.
         was: String,
+    },
+}
+
+/// How a hook ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum HookEnd {
+    /// Badly.
+    Failed {
+        /// One line for people.
+        why: String,
     },
 }
 
@@ -423,6 +452,7 @@ impl What {
             Self::Ready { .. } => "ready",
             Self::Replace { .. } => "replace",
             Self::Remove { .. } => "remove",
+            Self::Hook { .. } | Self::HookEnded { .. } => "hook",
             Self::Batch { .. } => "batch",
             Self::End { .. } => "end",
             Self::ExtensionEnds { .. } => "extension",

@@ -150,6 +150,7 @@ impl Check<'_> {
                     failed && !upgrade.ended.iter().any(|ended| ended.change.component == part.component)
                 }),
                 MemberState::Pending
+                | MemberState::Hooking { .. }
                 | MemberState::Applying { .. }
                 | MemberState::Settling { .. }
                 | MemberState::Creating { .. }

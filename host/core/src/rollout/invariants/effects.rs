@@ -40,6 +40,17 @@ impl Check<'_> {
         }
         let mut here = BTreeSet::new();
         for action in &self.seen.step.actions {
+            if let Action::Hook(hook) = action {
+                if !here.insert(&hook.operation) {
+                    self.report(Rule::OneEffect, format!("{} twice in one step", hook.operation));
+                }
+                self.hook(hook);
+                continue;
+            }
+            if let Action::EndHook { operation } = action {
+                self.hook_ended(operation);
+                continue;
+            }
             if let Action::End { instance, operation } = action {
                 // What began in this very step a driver has got before it hears of the end.
                 if !here.contains(operation) {
@@ -51,7 +62,8 @@ impl Check<'_> {
             if !here.insert(operation) {
                 self.report(Rule::OneEffect, format!("{operation} twice in one step"));
             }
-            let member = self.member_of(action);
+            self.hook_comes_first(action);
+            let Some(member) = self.member_of(action) else { continue };
             let change = |component: &Component, version: &Version| Change {
                 component: component.clone(),
                 to: version.clone(),
@@ -59,7 +71,7 @@ impl Check<'_> {
             let change = match action {
                 Action::Apply { component, version, .. } => Some(change(component, version)),
                 Action::Create { version, .. } => Some(change(&Component::Application, version)),
-                Action::Delete { .. } | Action::End { .. } => None,
+                Action::Delete { .. } | Action::End { .. } | Action::Hook(_) | Action::EndHook { .. } => None,
             };
             self.effect(&member, change.as_ref(), operation);
         }
@@ -67,16 +79,13 @@ impl Check<'_> {
     }
 
     /// The member to which an effect belongs: that of a new instance to the one that it replaces.
-    fn member_of(&self, action: &Action) -> InstanceId {
-        match action {
-            Action::Create { replaces, .. } => replaces.clone(),
-            Action::Apply { instance, .. }
-            | Action::Delete { instance, .. }
-            | Action::End { instance, .. } => {
-                let here = self.seen.after.members.get(instance).map(|_| instance);
-                here.unwrap_or_else(|| self.history.first(instance)).clone()
-            }
+    pub(super) fn member_of(&self, action: &Action) -> Option<InstanceId> {
+        if let Action::Create { replaces, .. } = action {
+            return Some(replaces.clone());
         }
+        let instance = action.instance()?;
+        let here = self.seen.after.members.get(instance).map(|_| instance);
+        Some(here.unwrap_or_else(|| self.history.first(instance)).clone())
     }
 
     /// Only what a driver has in hand is ended, and only because a person wants it.
@@ -85,7 +94,8 @@ impl Check<'_> {
         let member = before.members.get(instance).map(|member| (instance, member));
         let member = member.or_else(|| before.members.behind(instance));
         let is_in_hand = |(id, member): &(&InstanceId, &crate::rollout::Member)| {
-            member.state.is_with_driver() && before.operation(id, member.attempt) == *operation
+            let hook = before.instance_hook(id, member).is_some_and(|(_, hook)| hook == *operation);
+            hook || (member.state.is_with_driver() && before.operation(id, member.attempt) == *operation)
         };
         if !member.is_some_and(|one| is_in_hand(&one)) {
             self.report(
@@ -180,7 +190,10 @@ impl Check<'_> {
         if found == Some(&change.to) && !surges && after.extent == Extent::Missing {
             self.report(Rule::OneEffect, format!("`{instance}` gets {change}, which it has"));
         }
-        let goes_on = before.members.get(instance).is_some_and(|member| member.state.is_with_driver());
+        let goes_on = before
+            .members
+            .get(instance)
+            .is_some_and(|member| member.state.is_with_driver() || member.state.is_hooking());
         if !self.admitted.contains(instance) && !goes_on {
             self.report(Rule::Stopped, format!("`{instance}` gets {change} without admission"));
         }
@@ -211,7 +224,8 @@ impl Check<'_> {
             match former {
                 Some(MemberState::Succeeded { .. }) => continue,
                 // The answer and the health gate may come in one step when there is no wait.
-                Some(MemberState::Applying { .. }) if after.policy.gate.wait.is_zero() => {}
+                Some(MemberState::Applying { .. } | MemberState::Hooking { .. })
+                    if after.policy.gate.wait.is_zero() => {}
                 Some(MemberState::Settling { applied_at, .. })
                     if now >= *applied_at + after.policy.gate.wait => {}
                 // It was Healthy when the old one was about to be deleted.

@@ -24,14 +24,20 @@ impl Check<'_> {
             }
             Stage::InBatch => {
                 let settling = |state: &MemberState| matches!(state, MemberState::Settling { .. });
-                let with_driver = after.members.values().any(|member| member.state.is_with_driver());
+                let with_driver = after
+                    .members
+                    .values()
+                    .any(|member| member.state.is_with_driver() || member.state.is_hooking());
                 let any_settling = after.members.values().any(|member| settling(&member.state));
                 if any_settling { wakes } else { with_driver || wakes }
             }
             Stage::Baking { .. } => wakes,
-            Stage::Undoing | Stage::Stopping { .. } => {
-                after.members.values().any(|member| member.state.is_with_driver())
-            }
+            // Whoever runs it has a time limit.
+            Stage::Hooking { .. } => true,
+            Stage::Undoing | Stage::Stopping { .. } => after
+                .members
+                .values()
+                .any(|member| member.state.is_with_driver() || member.state.is_hooking()),
         };
         if after.expects.is_some() && after.digest.is_some() && after.digest != after.expects {
             self.report(Rule::Record, "goes by another plan than was shown".to_owned());

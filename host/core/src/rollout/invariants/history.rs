@@ -38,6 +38,10 @@ pub(super) struct History {
     /// Rises with each admission.
     pub(super) turn: BTreeMap<InstanceId, usize>,
     pub(super) touched: BTreeSet<InstanceId>,
+    /// Hooks that became durable before they were run.
+    pub(super) hooks_asked: BTreeSet<OperationId>,
+    /// Hooks that are over, and how they went.
+    pub(super) hooks_over: BTreeMap<OperationId, Result<(), String>>,
     /// A person named the instances.
     pub(super) by_hand: bool,
     pub(super) paused: bool,

@@ -12,7 +12,7 @@ impl Check<'_> {
         }
         for action in &self.seen.step.actions {
             match action {
-                Action::Apply { .. } | Action::End { .. } => {}
+                Action::Apply { .. } | Action::End { .. } | Action::Hook(_) | Action::EndHook { .. } => {}
                 Action::Create { instance, replaces, .. } => self.creates(instance, replaces),
                 Action::Delete { instance, successor: Some(by), .. } => self.replaces(instance, by),
                 Action::Delete { instance, successor: None, .. } => self.removes(instance),

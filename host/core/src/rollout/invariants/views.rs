@@ -30,7 +30,8 @@ impl Check<'_> {
                     MemberState::Pending => counts.pending += 1,
                     MemberState::Succeeded { .. } => counts.successful += 1,
                     MemberState::Failed { .. } => counts.failed += 1,
-                    MemberState::Applying { .. }
+                    MemberState::Hooking { .. }
+                    | MemberState::Applying { .. }
                     | MemberState::Settling { .. }
                     | MemberState::Creating { .. }
                     | MemberState::Ready { .. }

@@ -43,7 +43,8 @@ impl Counted {
     fn of(member: &Member) -> Self {
         let kind = match member.state {
             MemberState::Pending => Kind::Pending,
-            MemberState::Applying { .. }
+            MemberState::Hooking { .. }
+            | MemberState::Applying { .. }
             | MemberState::Settling { .. }
             | MemberState::Creating { .. }
             | MemberState::Ready { .. }

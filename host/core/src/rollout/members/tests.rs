@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::Timestamp;
-use crate::rollout::{MemberState, Way};
+use crate::rollout::{Hooked, MemberState, Way};
 
 /// Something done to one of a few members.
 #[derive(Debug, Clone)]
@@ -61,7 +61,15 @@ fn any_deed() -> impl Strategy<Value = Deed> {
 fn perform(members: &mut Members, deed: Deed) {
     match deed {
         Deed::Insert { id, batch, position, state } => {
-            let member = Member { batch, position, way: Way::InPlace, parts: Vec::new(), attempt: 0, state };
+            let member = Member {
+                batch,
+                position,
+                way: Way::InPlace,
+                parts: Vec::new(),
+                attempt: 0,
+                hooked: Hooked::default(),
+                state,
+            };
             members.insert(self::id(id), member);
         }
         Deed::Remove { id } => _ = members.remove(&self::id(id)),

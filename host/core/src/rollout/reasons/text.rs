@@ -32,6 +32,9 @@ impl WhyNot {
             Self::Deferred { detail, until } => {
                 format!("not now: {detail}; is asked again for {} s at most", seconds(*until))
             }
+            Self::Hooking { hook, since } => {
+                format!("hook {hook} is being run, since {} s", now.since(*since).as_secs())
+            }
             Self::WithDriver { to, since } => {
                 format!("the driver brings it to {to}, since {} s", now.since(*since).as_secs())
             }

@@ -93,7 +93,7 @@ fn head_after_three_batches(total: usize) -> usize {
         counting.starting.set(BATCH);
         for action in std::mem::take(&mut asked) {
             counting.of_one.set(0);
-            let (instance, operation) = (action.instance().clone(), action.operation().clone());
+            let (instance, operation) = (action.instance().unwrap().clone(), action.operation().clone());
             let out = step(Event::EffectDone { operation, instance, result: Ok(()) }, now);
             assert_eq!((out.changed.len(), out.actions.len(), out.head_changed), (1, 0, false));
             assert!(counting.of_one.get() <= BATCH, "asked about {}", counting.of_one.get());
@@ -130,7 +130,7 @@ fn a_batch_that_is_cut_to_the_budget_moves_only_what_is_admitted() {
     counting.of_one.set(0);
     let finished = planned.actions.iter().map(|action| Event::EffectDone {
         operation: action.operation().clone(),
-        instance: action.instance().clone(),
+        instance: action.instance().unwrap().clone(),
         result: Ok(()),
     });
     let out = step(&mut upgrade, &counting, &finished.collect::<Vec<_>>(), now);

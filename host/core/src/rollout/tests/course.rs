@@ -112,7 +112,7 @@ fn a_failure_within_the_limit_goes_on_and_is_told() {
     let mut world = world(fleet(&[Some(0); 10]), policy, GATE);
     world.look();
     let action = world.pending.remove(0);
-    let (instance, operation) = (action.instance().clone(), action.operation().clone());
+    let (instance, operation) = (action.instance().unwrap().clone(), action.operation().clone());
     world.event(&Event::EffectDone { operation, instance, result: Err("exit code 3".to_owned()) });
     world.run();
     assert_eq!(world.upgrade.state, UpgradeState::Completed);

@@ -7,7 +7,7 @@ fn a_restart_asks_again_with_the_same_operation_and_watches_anew() {
     let mut world = world(fleet(&[Some(0); 10]), policy(), GATE);
     world.look();
     let first = world.pending.remove(0);
-    let (instance, operation) = (first.instance().clone(), first.operation().clone());
+    let (instance, operation) = (first.instance().unwrap().clone(), first.operation().clone());
     world.event(&Event::EffectDone {
         operation: operation.clone(),
         instance: instance.clone(),

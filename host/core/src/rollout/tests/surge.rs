@@ -170,7 +170,7 @@ impl Surge {
                     }
                 }
                 Action::Apply { .. } => {}
-                Action::End { .. } => continue,
+                Action::End { .. } | Action::Hook(_) | Action::EndHook { .. } => continue,
             }
             self.pending.push(action);
         }
@@ -193,7 +193,7 @@ impl Surge {
             (Action::Delete { instance, .. }, Ok(())) => drop(self.site.nodes.remove(instance)),
             (_, _) => {}
         }
-        let (instance, operation) = (action.instance().clone(), action.operation().clone());
+        let (instance, operation) = (action.instance().unwrap().clone(), action.operation().clone());
         self.event(Event::EffectDone { operation, instance, result: result.map_err(str::to_owned) });
     }
 
@@ -249,6 +249,7 @@ impl Surge {
             Action::Delete { instance, .. } => format!("-{instance}"),
             Action::Apply { instance, version, .. } => format!("{instance}={version}"),
             Action::End { instance, .. } => format!("!{instance}"),
+            Action::Hook(_) | Action::EndHook { .. } => action.operation().to_string(),
         };
         self.pending.iter().map(one).collect::<Vec<_>>().join(" ")
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{Component, Health, Timestamp};
+use crate::domain::{Component, Direction, Health, HookKind, Moment, Timestamp};
 use crate::rollout::{MemberState, Part, PartState, Restored, Stage, Upgrade};
 
 use super::{Next, State};
@@ -40,6 +40,9 @@ pub(super) fn of(state: &State) -> Vec<i64> {
             MemberState::Ready { applied_at } => (7, ahead(*applied_at + upgrade.policy.gate.deadline), 0),
             MemberState::Deleting { .. } => (8, 0, 0),
             MemberState::Removing { .. } => (9, 0, 0),
+            MemberState::Hooking { moment, direction, .. } => {
+                (10, i64::from(*moment == Moment::After), i64::from(*direction == Direction::Back))
+            }
         };
         let batch = upgrade.batch_index(member.batch()).map_or(-1, number);
         key.extend([batch, i64::from(member.attempt), kind, a, b]);
@@ -79,6 +82,7 @@ fn stage(upgrade: &Upgrade, now: Timestamp) -> Vec<i64> {
         Stage::Between { resume_at } => vec![1, ahead(resume_at)],
         Stage::InBatch => vec![2, 0],
         Stage::Undoing => vec![3, 0],
+        Stage::Hooking { hook, .. } => vec![-1, i64::from(hook.kind() == HookKind::AfterBatch)],
         Stage::Stopping { batch } => vec![5, i64::from(batch == crate::domain::OnInstanceFailure::Restore)],
         Stage::Ended { .. } => vec![4, 0],
         Stage::Baking { since, rounds } => {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::domain::{
-    FreezeWindows, OnBreach, Percent, Phase, PhaseName, RollingUpgradePolicy, ScaleSetName, Timestamp,
-    UpgradePolicy, Version,
+    FreezeWindows, HookKinds, OnBreach, Percent, Phase, PhaseName, RollingUpgradePolicy, ScaleSetName,
+    Timestamp, UpgradePolicy, Version,
 };
 use crate::sim::{Rng, Scenario};
 
@@ -33,6 +33,7 @@ fn setup(scenario: &Scenario, instances: usize) -> Setup {
             decisions: scenario.decisions,
             defer_max: Duration::from_secs(600),
             bake: None,
+            hooks: HookKinds::default(),
             timeouts: scenario.timeouts,
             prepare_max: scenario.prepare_max(),
         },

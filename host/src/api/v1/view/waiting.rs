@@ -66,6 +66,7 @@ fn actor(waiting: &WaitsFor<'_>, report: &StatusReport<'_>) -> String {
             report.plugin.map_or_else(|| "plugin".to_owned(), |plugin| format!("plugin {plugin}"))
         }
         WaitsFor::FirstLook(_) | WaitsFor::Driver { .. } => "driver".to_owned(),
+        WaitsFor::Hook { hook, .. } => format!("hook {hook}"),
         WaitsFor::Record(_) | WaitsFor::Adoption(_) => "record".to_owned(),
         WaitsFor::NotAsked { .. }
         | WaitsFor::Evidence { .. }
@@ -97,7 +98,9 @@ fn detail(waiting: &WaitsFor<'_>) -> Option<String> {
         | WaitsFor::Suspicion(few)
         | WaitsFor::Silence { instances: few, .. }
         | WaitsFor::Driver { instances: few, .. }
+        | WaitsFor::Hook { instances: few, says: None, .. }
         | WaitsFor::Gate(few) => Some(some(few)),
+        WaitsFor::Hook { says: Some(says), .. } => Some((*says).to_owned()),
         WaitsFor::Bake { rounds, of, .. } => Some(format!("asked {rounds} of {of} times")),
         WaitsFor::Pause { .. }
         | WaitsFor::Scheduled { .. }
@@ -164,6 +167,11 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {
                 DriverWork::Stop => "end what it does with",
             };
             format!("driver to {work} {}", some(instances))
+        }
+        WaitsFor::Hook { hook, batch, instances, says } => {
+            let whose = batch.map_or_else(|| some(instances), |number| format!("batch {number}"));
+            let says = says.map_or_else(String::new, |says| format!(", which says: {says}"));
+            format!("hook {hook} of {whose}{says}")
         }
         WaitsFor::Gate(few) => format!("health of {}", some(few)),
         WaitsFor::HealthyAgain => {

@@ -14,9 +14,10 @@ use crate::cli::output::{self, table};
 use crate::cli::progress::Progress;
 use crate::clock::Clock;
 use crate::log::{self, Format, Writes};
+use crate::plugins::runtime;
 use phasegate_core::domain::{Answer, InstanceFacts, InstanceId, Observation, Response, ScaleSetName};
 use phasegate_wasm::cases::Case;
-use phasegate_wasm::{BATCH_MAX, LoadPluginError, Runtime};
+use phasegate_wasm::{BATCH_MAX, LoadPluginError};
 
 /// The report of `plugin bench --json`.
 #[derive(Debug, Serialize)]
@@ -72,7 +73,7 @@ pub(super) fn run(
     }
     let (settings, observations) = input(subject, settings, cases)?;
     let clock = Clock::start();
-    let runtime = Runtime::new(Arc::new(clock))?;
+    let runtime = runtime::of_command(clock, None)?;
     let measured = Progress::new("measuring").during(|step| {
         step.say("compiling");
         let began = clock.now();

@@ -11,8 +11,9 @@ use crate::cli::progress::Progress;
 use crate::cli::target;
 use crate::clock::Clock;
 use crate::net::url::escape;
+use crate::plugins::runtime;
 use phasegate_core::domain::PluginName;
-use phasegate_wasm::{Runtime, builtin, cases, trial};
+use phasegate_wasm::{builtin, cases, trial};
 use phasegate_wire as wire;
 
 /// Instances of a comparison that are shown to people; `--json` has them all.
@@ -85,7 +86,7 @@ fn self_test(args: &SwapArgs, bytes: &[u8]) -> anyhow::Result<()> {
     let folder = args.file.parent().map(|folder| folder.join("cases")).filter(|folder| folder.is_dir());
     let Some(folder) = folder else { return Ok(()) };
     let cases = cases::read(&folder)?;
-    let runtime = Runtime::new(Clock::shared())?;
+    let runtime = runtime::of_command(Clock::start(), None)?;
     let trial = Progress::new("testing").during(|step| {
         step.say("compiling");
         // What does not load the host refuses, with the stage.

@@ -18,10 +18,10 @@ use crate::log::{self, Format, Writes};
 use crate::net::reference::RemoteSource;
 use crate::plugins::config::ComponentSource;
 use crate::plugins::fetch::FetchConfig;
+use crate::plugins::runtime;
 use crate::recording::{self, Record, RecordedOutcome, Replay, ReplayError, blob_dir};
 use choose::Choice;
 use phasegate_core::domain::{Digest, PluginFailure};
-use phasegate_wasm::Runtime;
 
 /// Configuration that is looked at when none is named.
 const DEFAULT_CONFIG: &str = "phasegate.toml";
@@ -76,7 +76,7 @@ pub(super) fn run(args: &ReplayArgs, config: Option<&Path>) -> anyhow::Result<Ex
     let reading = recording::read(&args.recording)?;
     let damaged = reading.damaged;
     let folder = blob_dir(&args.recording);
-    let mut replay = Replay::new(Runtime::new(Clock::shared())?);
+    let mut replay = Replay::new(runtime::of_command(Clock::start(), None)?);
     let report = Progress::new("replaying").during(|step| {
         step.say("compiling");
         let mut side = |name: Option<&String>| name.map(|name| side(&mut replay, name, config)).transpose();

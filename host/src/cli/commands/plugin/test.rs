@@ -12,9 +12,10 @@ use crate::cli::output;
 use crate::cli::progress::Progress;
 use crate::clock::Clock;
 use crate::log::{self, Format, Writes};
+use crate::plugins::runtime;
 use phasegate_wasm::cases::Difference;
 use phasegate_wasm::trial::{self, Budget, Trial};
-use phasegate_wasm::{BATCH_MAX, Runtime, inspect};
+use phasegate_wasm::{BATCH_MAX, inspect};
 
 /// The report of `plugin test --json`.
 #[derive(Debug, Serialize)]
@@ -70,7 +71,7 @@ pub(super) fn run(subject: &Subject, cases: Option<&Path>, format: OutputArgs) -
     // What is no policy at all needs no cases to say so.
     inspect(&subject.bytes).fits.map_err(|error| Refused(format!("`{}` {error}", subject.name)))?;
     let cases = subject.cases(cases)?;
-    let runtime = Runtime::new(Clock::shared())?;
+    let runtime = runtime::of_command(Clock::start(), None)?;
     let progress = Progress::new("testing");
     let trial = progress.during(|step| {
         step.say("compiling");

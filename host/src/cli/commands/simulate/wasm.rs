@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 
 use crate::cli::args::SimulateArgs;
 use crate::clock::Clock;
+use crate::plugins::runtime;
 use phasegate_core::domain::{
     Answer, Claim, Digest, Evaluation, Generation, InstanceFacts, Observation, Outcome, Participation,
     PluginFailure, PluginName, PluginStamp, ProbeFailure, Response, ScaleSetName, Version,
@@ -61,7 +62,7 @@ impl Judge {
             .with_context(|| format!("`--settings` is `{}`, which is not JSON", args.settings))?;
         let name = PluginName::parse("simulated").map_err(|error| anyhow::anyhow!("plugin name {error}"))?;
         let code = Code {
-            runtime: Runtime::new(Clock::shared())?,
+            runtime: runtime::of_command(Clock::start(), None)?,
             bytes,
             settings: args.settings.clone(),
             bodies: Bodies::parse(&args.body)?,

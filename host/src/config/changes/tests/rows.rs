@@ -59,6 +59,8 @@ pub(super) fn host_and_plugin_rows() -> Vec<Row> {
         ("#plugin", "limits.timeoutMs = 100", "limits.timeoutMs = 101", Plugin),
         ("#plugin", "limits.fuel = 10000", "limits.fuel = 10001", Plugin),
         ("#plugin", "limits.logLinesPerMinute = 1", "limits.logLinesPerMinute = 2", Plugin),
+        ("#plugin", "limits.compile.cpuSeconds = 1", "limits.compile.cpuSeconds = 2", Plugin),
+        ("#plugin", "limits.compile.memoryMiB = 64", "limits.compile.memoryMiB = 65", Plugin),
         ("#plugin", "onFailure = \"hold\"", "onFailure = \"azure\"", Plugin),
         ("#plugin", "isolation = \"batch\"", "isolation = \"reused\"", Plugin),
         ("#plugin", "", DIGEST, Plugin),
@@ -131,6 +133,7 @@ pub(super) fn set_rows() -> Vec<Row> {
         ("#health", "timeoutInSeconds = 1", "timeoutInSeconds = 2", health.clone()),
         ("#health", "maxBodyBytes = 1", "maxBodyBytes = 2", health.clone()),
         ("#health", "responseHeaders = []", "responseHeaders = [\"a\"]", health.clone()),
+        ("#health", "connection = \"close\"", "connection = \"keep\"", health.clone()),
         ("#health", "requestHeaders = {}", "requestHeaders = { Host = \"a\" }", health),
     ]
 }

@@ -1,6 +1,7 @@
-//! As the first process of a container the host inherits every orphan; here it collects those that have ended.
+//! The host's own processes, and the orphans that it inherits as the first process of a container: here those
+//! orphans are collected that have ended.
 //!
-//! Never those that it has started itself: how they ended is what a driver waits for. Deliberately ends nothing.
+//! Never those that it has started itself: how they ended is what somebody waits for. Deliberately ends nothing.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -26,7 +27,7 @@ fn own() -> MutexGuard<'static, BTreeSet<i32>> {
 
 /// A process of our own that is waited for elsewhere.
 #[derive(Debug)]
-pub(super) struct OwnChild(i32);
+pub struct OwnChild(i32);
 
 impl Drop for OwnChild {
     fn drop(&mut self) {
@@ -35,15 +36,33 @@ impl Drop for OwnChild {
 }
 
 /// Starts a process that is waited for elsewhere, for as long as what comes with it is kept.
-pub(super) fn spawn(
-    command: &mut tokio::process::Command,
-) -> io::Result<(tokio::process::Child, Option<OwnChild>)> {
+///
+/// # Errors
+/// When the system does not start it.
+pub fn spawn(command: &mut tokio::process::Command) -> io::Result<(tokio::process::Child, Option<OwnChild>)> {
     if !*INHERITS {
         return Ok((command.spawn()?, None));
     }
     let mut own = own();
     let child = command.spawn()?;
     let id = child.id().and_then(|id| i32::try_from(id).ok());
+    own.extend(id);
+    Ok((child, id.map(OwnChild)))
+}
+
+/// The same for a program that a thread waits for.
+///
+/// # Errors
+/// When the system does not start it.
+pub fn spawn_plain(
+    command: &mut std::process::Command,
+) -> io::Result<(std::process::Child, Option<OwnChild>)> {
+    if !*INHERITS {
+        return Ok((command.spawn()?, None));
+    }
+    let mut own = own();
+    let child = command.spawn()?;
+    let id = i32::try_from(child.id()).ok();
     own.extend(id);
     Ok((child, id.map(OwnChild)))
 }

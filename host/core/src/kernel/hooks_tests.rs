@@ -1,0 +1,275 @@
+//! Hooks from end to end: in which order they are run, what follows when they fail, and what a crash and a person do.
+
+use std::time::Duration;
+
+use super::effect::{HookCall, HookRound};
+use super::event::{HookSays, Hooked};
+use super::report::{self, WaitsFor};
+use super::testing::{DiskMood, Rig, decision, name, orders};
+use super::{Command, Effect, Event};
+use crate::domain::{HookKind, OnBreach, OnInstanceFailure, Percent};
+use crate::rollout::{Member, UpgradeState, Wish};
+
+const FAILS: Result<(), &str> = Err("exit code 1");
+
+/// A healthy fleet with these hooks, in which any number may fail.
+fn rig(hooks: &[HookKind]) -> Rig {
+    let mut set = orders();
+    set.spec.policy.hooks = hooks.iter().copied().collect();
+    set.spec.policy.rolling.max_unhealthy_upgraded_instance_percent = Percent::clamped(100);
+    set.spec.policy.failure.instance = OnInstanceFailure::Restore;
+    set.spec.policy.failure.breach = OnBreach::Stop;
+    let mut rig = Rig::new(vec![set]);
+    rig.all_healthy();
+    rig.effects.clear();
+    rig
+}
+
+/// What went out to drivers and hooks, as the lines of a log.
+fn taken(rig: &mut Rig) -> Vec<(String, Effect)> {
+    let all = std::mem::take(&mut rig.effects);
+    let line = |effect: &Effect| match effect {
+        Effect::Hook(call) => Some(shown(call)),
+        Effect::Ensure(asked) => Some(format!("{}={}", asked.instance.id, asked.version)),
+        Effect::End(_, operation) => Some(format!("end {}", operation.0)),
+        _ => None,
+    };
+    let kept = all.into_iter().filter_map(|effect| Some((line(&effect)?, effect)));
+    kept.collect()
+}
+
+fn shown(call: &HookCall) -> String {
+    let way = call.direction.name();
+    match &call.round {
+        HookRound::Batch { number, .. } => format!("{} {number} {way}", call.hook),
+        HookRound::Instance { instance, version, .. } => {
+            let version = version.as_ref().map_or("-", |version| version.as_str());
+            format!("{} {} {version} {way}", call.hook, instance.id)
+        }
+    }
+}
+
+fn over(rig: &mut Rig, call: &HookCall, answer: Result<(), &str>) {
+    rig.turn(vec![Event::Hooked(Hooked {
+        scale_set: call.scale_set.clone(),
+        hook: call.hook,
+        instance: call.instance().cloned(),
+        operation: call.operation.clone(),
+        answer: answer.map_err(str::to_owned),
+    })]);
+}
+
+/// Goes on until the upgrade has ended; hooks and drivers answer as `answer` says of their line.
+fn walk(rig: &mut Rig, answer: impl Fn(&str) -> Result<(), &'static str>) -> Vec<String> {
+    let mut log = Vec::new();
+    for _ in 0..60 {
+        for (line, effect) in taken(rig) {
+            match effect {
+                Effect::Hook(call) => over(rig, &call, answer(&line)),
+                Effect::Ensure(asked) => {
+                    let instance = asked.instance.id.clone();
+                    rig.done(*asked, answer(&line));
+                    rig.judge(instance.as_str(), decision(0));
+                }
+                _ => {}
+            }
+            log.push(line);
+        }
+        if rig.set().active().is_none() {
+            return log;
+        }
+        rig.pass(Duration::from_secs(1));
+        rig.everybody_answers();
+    }
+    panic!("no end after {log:?}: {:?}", rig.upgrade());
+}
+
+fn failure(rig: &Rig, instance: &str) -> Option<String> {
+    rig.upgrade().members.get(&super::testing::id(instance)).and_then(Member::failure)
+}
+
+#[test]
+fn hooks_are_run_in_their_order_round_each_batch_and_each_instance() {
+    let mut rig = rig(&HookKind::ALL);
+    rig.start("v2");
+    let log = walk(&mut rig, |_| Ok(()));
+    let expected: Vec<String> = ["0", "1", "2"]
+        .iter()
+        .enumerate()
+        .flat_map(|(index, id)| {
+            let batch = index + 1;
+            [
+                format!("beforeBatch {batch} forward"),
+                format!("beforeInstance {id} v2 forward"),
+                format!("{id}=v2"),
+                format!("afterInstance {id} v2 forward"),
+                format!("afterBatch {batch} forward"),
+            ]
+        })
+        .collect();
+    assert_eq!(log, expected);
+    assert_eq!(rig.upgrade().state, UpgradeState::Completed);
+}
+
+#[test]
+fn a_failed_hook_before_an_instance_fails_it_untouched_and_the_one_after_is_run() {
+    let mut rig = rig(&[HookKind::BeforeInstance, HookKind::AfterInstance]);
+    rig.start("v2");
+    let log = walk(&mut rig, |line| if line.starts_with("beforeInstance 1") { FAILS } else { Ok(()) });
+    assert!(!log.iter().any(|line| line == "1=v2" || line == "1=v1"), "the driver is not asked: {log:?}");
+    assert!(log.contains(&"afterInstance 1 v2 forward".to_owned()), "{log:?}");
+    assert!(log.contains(&"2=v2".to_owned()), "the others go on: {log:?}");
+    assert_eq!(failure(&rig, "1").as_deref(), Some("beforeInstance: exit code 1; nothing was touched"));
+    assert!(rig.trail().contains(&"hook"));
+}
+
+#[test]
+fn what_the_hook_after_finds_is_brought_back_between_hooks_of_its_own() {
+    let mut rig = rig(&[HookKind::BeforeInstance, HookKind::AfterInstance]);
+    rig.start("v2");
+    let log = walk(&mut rig, |line| if line == "afterInstance 0 v2 forward" { FAILS } else { Ok(()) });
+    let first: Vec<&str> = log.iter().map(String::as_str).take(6).collect();
+    let expected = [
+        "beforeInstance 0 v2 forward",
+        "0=v2",
+        "afterInstance 0 v2 forward",
+        "beforeInstance 0 v1 back",
+        "0=v1",
+        "afterInstance 0 v1 back",
+    ];
+    assert_eq!(first, expected);
+    assert_eq!(failure(&rig, "0").as_deref(), Some("afterInstance: exit code 1; v1 was brought back"));
+}
+
+#[test]
+fn a_failed_driver_has_its_hook_after_too() {
+    let mut rig = rig(&[HookKind::AfterInstance]);
+    rig.start("v2");
+    let log = walk(&mut rig, |line| if line == "0=v2" { FAILS } else { Ok(()) });
+    let first: Vec<&str> = log.iter().map(String::as_str).take(4).collect();
+    assert_eq!(first, ["0=v2", "afterInstance 0 v2 forward", "0=v1", "afterInstance 0 v1 back"]);
+}
+
+#[test]
+fn a_failed_hook_of_a_batch_fails_the_batch() {
+    let mut before = rig(&[HookKind::BeforeBatch, HookKind::AfterBatch]);
+    before.start("v2");
+    let log = walk(&mut before, |line| if line.starts_with("beforeBatch 2") { FAILS } else { Ok(()) });
+    assert!(!log.contains(&"1=v2".to_owned()), "{log:?}");
+    assert!(log.contains(&"afterBatch 2 forward".to_owned()), "{log:?}");
+    assert_eq!(failure(&before, "1").as_deref(), Some("beforeBatch: exit code 1; nothing was touched"));
+
+    let mut after = rig(&[HookKind::AfterBatch]);
+    after.start("v2");
+    let log = walk(&mut after, |line| if line.starts_with("afterBatch 1") { FAILS } else { Ok(()) });
+    let first: Vec<&str> = log.iter().map(String::as_str).take(4).collect();
+    assert_eq!(first, ["0=v2", "afterBatch 1 forward", "0=v1", "1=v2"]);
+    assert_eq!(failure(&after, "0").as_deref(), Some("afterBatch: exit code 1; v1 was brought back"));
+}
+
+#[test]
+fn a_crash_asks_for_the_same_hook_again_and_for_nothing_that_was_done() {
+    for stop in 0..10 {
+        let mut rig = rig(&HookKind::ALL);
+        rig.start("v2");
+        let mut done = Vec::new();
+        let mut again = None;
+        for _ in 0..40 {
+            rig.pass(Duration::from_secs(1));
+            rig.everybody_answers();
+            let Some((line, effect)) = taken(&mut rig).into_iter().next() else { continue };
+            if done.len() == stop {
+                again = Some((line, effect));
+                break;
+            }
+            match effect {
+                Effect::Hook(call) => over(&mut rig, &call, Ok(())),
+                Effect::Ensure(asked) => {
+                    rig.done((*asked).clone(), Ok(()));
+                    rig.judge(asked.instance.id.as_str(), decision(0));
+                }
+                other => panic!("{other:?}"),
+            }
+            done.push(line);
+        }
+        let (line, before) = again.unwrap_or_else(|| panic!("nothing went out after {done:?}"));
+        let mut rig = rig.restart();
+        let repeated = taken(&mut rig);
+        let is_it = |effect: &Effect| match (effect, &before) {
+            (Effect::Hook(one), Effect::Hook(other)) => one.operation == other.operation,
+            (Effect::Ensure(one), Effect::Ensure(other)) => one.operation == other.operation,
+            _ => false,
+        };
+        assert_eq!(repeated.iter().map(|(line, _)| line.clone()).collect::<Vec<_>>(), [line]);
+        assert!(repeated.iter().all(|(_, effect)| is_it(effect)), "{repeated:?}");
+    }
+}
+
+#[test]
+fn a_hook_is_recorded_before_it_is_run() {
+    let mut rig = rig(&[HookKind::BeforeInstance]);
+    rig.start("v2");
+    rig.pass(Duration::from_secs(1));
+    rig.everybody_answers();
+    let (_, Effect::Hook(call)) = taken(&mut rig).remove(0) else { panic!("a hook comes first") };
+    rig.mood = DiskMood::Refuses;
+    over(&mut rig, &call, FAILS);
+    rig.pass(Duration::from_secs(1));
+    assert!(taken(&mut rig).is_empty(), "what cannot be recorded is not run");
+    rig.mood = DiskMood::Takes;
+    let next = (0..100).find_map(|_| {
+        rig.pass(Duration::from_secs(1));
+        rig.everybody_answers();
+        taken(&mut rig).into_iter().next()
+    });
+    assert_eq!(next.map(|(line, _)| line).as_deref(), Some("beforeInstance 1 v2 forward"));
+}
+
+#[test]
+fn a_rollback_ends_the_hook_that_is_run_and_gives_back_what_it_took() {
+    let mut rig = rig(&[HookKind::BeforeInstance, HookKind::AfterInstance]);
+    rig.start("v2");
+    rig.pass(Duration::from_secs(1));
+    rig.everybody_answers();
+    let (_, Effect::Hook(call)) = taken(&mut rig).remove(0) else { panic!("a hook comes first") };
+    rig.ask(Command::Wish(name("orders"), Wish::CancelNow));
+    let ended: Vec<String> = taken(&mut rig).into_iter().map(|(line, _)| line).collect();
+    assert_eq!(ended, [format!("end {}", call.operation.0)]);
+    over(&mut rig, &call, Err("it was ended"));
+    let log = walk(&mut rig, |_| Ok(()));
+    assert_eq!(log, ["afterInstance 0 v2 forward"]);
+    assert_eq!(rig.upgrade().state, UpgradeState::Cancelled);
+}
+
+#[test]
+fn a_hook_of_a_batch_that_is_ended_ends_the_upgrade_and_has_the_one_after_it() {
+    let mut rig = rig(&HookKind::ALL);
+    rig.start("v2");
+    rig.pass(Duration::from_secs(1));
+    rig.everybody_answers();
+    let (line, Effect::Hook(call)) = taken(&mut rig).remove(0) else { panic!("a hook comes first") };
+    assert_eq!(line, "beforeBatch 1 forward");
+    rig.ask(Command::Wish(name("orders"), Wish::CancelNow));
+    assert_eq!(taken(&mut rig).len(), 1, "it is ended");
+    over(&mut rig, &call, Err("it was ended"));
+    let log = walk(&mut rig, |_| Ok(()));
+    assert_eq!(log, ["afterBatch 1 forward"]);
+    assert_eq!(rig.upgrade().state, UpgradeState::Cancelled);
+}
+
+#[test]
+fn what_a_hook_says_that_is_not_over_is_what_the_upgrade_waits_for() {
+    let mut rig = rig(&[HookKind::BeforeBatch]);
+    rig.start("v2");
+    rig.pass(Duration::from_secs(1));
+    rig.everybody_answers();
+    let (_, Effect::Hook(call)) = taken(&mut rig).remove(0) else { panic!("a hook comes first") };
+    let (scale_set, operation) = (call.scale_set.clone(), call.operation.clone());
+    rig.turn(vec![Event::HookSays(HookSays { scale_set, operation, text: "error rate 2 %".to_owned() })]);
+    let fleet = rig.kernel.fleet();
+    let waits = report::waiting(fleet, rig.set(), rig.now).unwrap();
+    let WaitsFor::Hook { hook, batch, says, .. } = waits else { panic!("{waits:?}") };
+    assert_eq!((hook, batch, says), (HookKind::BeforeBatch, Some(1), Some("error rate 2 %")));
+    over(&mut rig, &call, Ok(()));
+    assert!(rig.set().hooks_say.is_empty());
+}

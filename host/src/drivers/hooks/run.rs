@@ -1,0 +1,200 @@
+//! One hook from its first try to its end: a program or a POST, asked again while it says "not yet".
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use hyper::body::Bytes;
+use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
+use hyper::http::uri::PathAndQuery;
+use hyper::{Method, Request, Uri};
+use tokio::time::Instant;
+
+use super::Says;
+use super::config::{Hooks, What};
+use super::error::HookError;
+use super::told;
+use crate::drivers::BoxFuture;
+use crate::drivers::backoff::Backoff;
+use crate::drivers::ends::End;
+use crate::drivers::kind::{Premises, StartDriverError};
+use crate::drivers::local::{Capture, Command, Cut, GuardCommand, Job, Runner, describe, output};
+use crate::drivers::template::Template;
+use crate::net::dial::dial;
+use crate::net::exchange::exchange;
+use crate::net::text::{first_line, io_text, one_line};
+use crate::net::url::HttpUrl;
+use phasegate_core::kernel::effect::HookCall;
+
+/// `EX_TEMPFAIL` of `sysexits.h`: not now, but later.
+const EXIT_NOT_YET: i32 = 75;
+
+/// From SIGTERM to SIGKILL.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest answer that is read.
+const BODY_MAX: usize = 16 * 1024;
+
+/// Between two tries of one that says "not yet": a gate is asked often enough to lose little time, and seldom enough
+/// to be no load.
+const AGAIN: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10), Duration::MAX);
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// What runs hooks.
+pub(super) struct Runs {
+    hooks: Hooks,
+    runner: Runner,
+    search_path: OsString,
+}
+
+/// How one try ended that did not fail.
+enum Try {
+    Done,
+    NotYet(String),
+}
+
+impl Runs {
+    pub(super) fn start(hooks: Hooks, premises: &Premises) -> Result<Self, StartDriverError> {
+        let guard = GuardCommand::of_this_program(STOP_TIMEOUT).map_err(StartDriverError::Guard)?;
+        Self::start_with(hooks, premises.search_path.clone(), Some(guard))
+    }
+
+    pub(super) fn start_with(
+        hooks: Hooks,
+        search_path: OsString,
+        guard: Option<GuardCommand>,
+    ) -> Result<Self, StartDriverError> {
+        let runner = Runner::start("hooks", guard)
+            .map_err(|source| StartDriverError::Thread { what: "the runner of hooks", source })?;
+        Ok(Self { hooks, runner, search_path })
+    }
+
+    /// Ends all programs; the future ends when they are gone.
+    pub(super) fn shutdown(&self) -> BoxFuture<()> {
+        self.runner.shutdown()
+    }
+
+    /// Runs a hook until it is done, has failed, or its time is over. One that there is no longer is done.
+    pub(super) async fn run(&self, call: &HookCall, says: &Says, end: &End) -> Result<(), HookError> {
+        let Some(hook) = self.hooks.all.get(&call.hook) else { return Ok(()) };
+        let over = Instant::now() + hook.timeout;
+        let mut again = AGAIN.of(&call.operation.0);
+        let mut said: Option<String> = None;
+        loop {
+            let done = match &hook.what {
+                What::Command(argv) => self.program(argv, call, over, end).await?,
+                What::Url(url) => tokio::select! {
+                    biased;
+                    () = end.wanted() => return Err(HookError::EndedOnWish),
+                    done = tokio::time::timeout_at(over, post(url, call)) => match done {
+                        Ok(done) => done.map(Some)?,
+                        Err(_) => None,
+                    },
+                },
+            };
+            match done {
+                Some(Try::Done) => return Ok(()),
+                Some(Try::NotYet(why)) => {
+                    if said.as_ref() != Some(&why) {
+                        says.say(&why);
+                    }
+                    said = Some(why);
+                }
+                None => return Err(late(hook.timeout, said)),
+            }
+            let next = Instant::now() + again.after_failure();
+            tokio::select! {
+                biased;
+                () = end.wanted() => return Err(HookError::EndedOnWish),
+                () = tokio::time::sleep_until(next.min(over)) => {}
+            }
+            if next >= over {
+                return Err(late(hook.timeout, said));
+            }
+        }
+    }
+
+    /// None when its time was over.
+    async fn program(
+        &self,
+        argv: &[Template],
+        call: &HookCall,
+        over: Instant,
+        end: &End,
+    ) -> Result<Option<Try>, HookError> {
+        let argv = told::argv(argv, call)?;
+        let name = argv.first().cloned().unwrap_or_default();
+        let working_dir = self.hooks.working_dir.clone();
+        let command = Command { argv, environment: told::environment(call), working_dir };
+        let program = command.resolve(&self.search_path)?;
+        let job = Job {
+            program,
+            command,
+            capture: Capture::Together,
+            limit: over.saturating_duration_since(Instant::now()),
+            stop_timeout: STOP_TIMEOUT,
+            end: end.clone(),
+        };
+        let finished = self.runner.run(job).await?;
+        let text = output::in_one_line(&finished.output);
+        match finished.status {
+            Ok(status) if status.code() == Some(0) => Ok(Some(Try::Done)),
+            Ok(status) if status.code() == Some(EXIT_NOT_YET) => {
+                Ok(Some(Try::NotYet(if text.is_empty() { format!("`{name}` exited with 75") } else { text })))
+            }
+            Ok(status) => {
+                let output = if text.is_empty() { String::new() } else { format!(": {text}") };
+                Err(HookError::Failed(format!("`{name}` {}{output}", describe(status))))
+            }
+            Err(Cut::Time) => Ok(None),
+            Err(Cut::Wish) => Err(HookError::EndedOnWish),
+        }
+    }
+}
+
+fn late(within: Duration, said: Option<String>) -> HookError {
+    match said {
+        Some(said) => HookError::NotYet { within, said },
+        None => HookError::TooLong(within),
+    }
+}
+
+/// Asks once. Whoever cannot be reached, or is busy, is asked again.
+async fn post(template: &Template, call: &HookCall) -> Result<Try, HookError> {
+    let to = told::url(template, call)?;
+    let request = request(&to, call).ok_or_else(|| HookError::Unsendable(to.to_string()))?;
+    let stream = match dial(&to.address).await {
+        Ok(stream) => stream,
+        Err(error) => return Ok(Try::NotYet(one_line(&format!("{}: {}", to.address, io_text(&error))))),
+    };
+    let answer = match exchange(stream, request, BODY_MAX).await {
+        Ok(answer) => answer,
+        Err(error) => return Ok(Try::NotYet(one_line(&format!("{}: {error}", to.address)))),
+    };
+    let body = first_line(&answer.body);
+    let said = format!(
+        "{to} answered {}{}",
+        answer.status,
+        if body.is_empty() { body } else { format!(": {body}") }
+    );
+    match answer.status {
+        200 | 204 => Ok(Try::Done),
+        // Those with which a server asks for patience.
+        202 | 408 | 409 | 423 | 425 | 429 | 502 | 503 | 504 => Ok(Try::NotYet(said)),
+        _ => Err(HookError::Failed(said)),
+    }
+}
+
+fn request(to: &HttpUrl, call: &HookCall) -> Option<Request<Bytes>> {
+    let mut request = Request::new(Bytes::from(told::body(call)));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = Uri::from(PathAndQuery::try_from(to.target.as_str()).ok()?);
+    let host = if to.address.port == 80 { to.address.url_host() } else { to.address.to_string() };
+    let headers = request.headers_mut();
+    headers.insert(HOST, HeaderValue::try_from(host).ok()?);
+    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("phasegate/", env!("CARGO_PKG_VERSION"))));
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(IDEMPOTENCY_KEY, HeaderValue::try_from(call.operation.0.as_str()).ok()?);
+    Some(request)
+}
