@@ -40,8 +40,10 @@ fn upgrade_with_changed_minds(decisions: &str) -> (Vec<String>, Value, String, V
     answers.set(2, 2, false);
     answers.set(3, 1, false);
     site.wait_for_instances("the new answers", |instance| {
-        let wanted = [("0", 0), ("1", 1), ("2", 2), ("3", 1)];
-        wanted.iter().any(|(id, phase)| instance["id"] == *id && instance["phase"] == *phase)
+        let wanted = [("0", 0, "proceed"), ("1", 1, "skip"), ("2", 2, "proceed"), ("3", 1, "proceed")];
+        wanted.iter().any(|(id, phase, says)| {
+            instance["id"] == *id && instance["phase"] == *phase && instance["participation"] == *says
+        })
     });
     assert_eq!(site.run(&["upgrade", "resume", "orders"]).code, 0);
     let ended = site.run(&["upgrade", "watch", "orders", "--json"]);

@@ -84,6 +84,7 @@ fn a_canary_that_says_skip_keeps_its_checkpoint() {
     site.write("phasegate.toml", toml(&answers, "pauseAfterPhase = [0]"));
     let host = site.host();
     site.wait_until_healthy();
+    wait_for("the first starts", || (versions(&site) == ["v1", "v1", "v1"]).then_some(()));
     answers.set(0, 0, true);
     site.wait_for_instances("the skip", |instance| {
         instance["id"] != "0" || instance["participation"] == "skip"

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::http::request;
 use crate::support::answers::Answers;
-use crate::support::{Site, fleet};
+use crate::support::{Site, fleet, wait_for};
 
 /// One of each kind: 0 and 4 are well, 1 says skip, nobody understands 2, the driver fails on 3, a person skips 5,
 /// and 6 is protected.
@@ -180,6 +180,11 @@ fn what_is_said_to_help_can_be_said() {
         let words: Vec<&str> = command.iter().map(String::as_str).collect();
         let said = site.run(&words);
         assert_ne!(said.code, 2, "{command:?}: {said:?}");
+        // A start asks everybody before it is refused.
+        wait_for("its end", || {
+            let latest = site.json(&["upgrade", "list", "orders"])["upgrades"][0].clone();
+            (latest["state"] != "RollingForward").then_some(())
+        });
     }
     let latest = site.json(&["upgrade", "list", "orders"])["upgrades"][0].clone();
     assert_eq!((&latest["kind"], &latest["to"]), (&"manual".into(), &"v2".into()), "{latest}");

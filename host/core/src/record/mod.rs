@@ -23,6 +23,7 @@ pub use trail::{
 };
 pub use write::{Anchor, Commit, Stored, Write};
 
+use crate::plan::HoldReason;
 use crate::rollout::{Purpose, Upgrade};
 
 /// What a store says when it does not do what it was asked for; the words of whatever keeps the record are
@@ -72,5 +73,7 @@ pub struct Opened<S> {
 #[must_use]
 pub fn left_a_trace(upgrade: &Upgrade) -> bool {
     let is_rollback = matches!(upgrade.purpose, Purpose::Rollback { .. });
-    is_rollback || upgrade.members.values().any(|member| member.attempt > 0)
+    // Of one that has vanished nobody knows any more how far it had come.
+    let has_lost_one = || upgrade.holds.iter().any(|hold| hold.reason == HoldReason::Vanished);
+    is_rollback || upgrade.members.values().any(|member| member.attempt > 0) || has_lost_one()
 }

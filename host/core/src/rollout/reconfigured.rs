@@ -29,7 +29,10 @@ impl Upgrade {
         }
         let protected = self.leave_out_protected(is_protected);
         let gone = self.take_out_gone(is_there, now);
-        self.holds.extend(gone.iter().map(|id| Hold::of_host(id.clone(), HoldReason::Vanished)));
+        // One whose place was being taken stays, as one that has failed.
+        let left = gone.iter().filter(|id| self.members.get(id).is_none());
+        let left: Vec<Hold> = left.map(|id| Hold::of_host(id.clone(), HoldReason::Vanished)).collect();
+        self.holds.extend(left);
         self.holds.sort_by(|a, b| a.instance.cmp(&b.instance));
         gone.into_iter().chain(protected).collect()
     }

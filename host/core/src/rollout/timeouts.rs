@@ -21,9 +21,9 @@ use crate::domain::{InstanceId, OnInstanceFailure, OnTimeout, Timestamp};
 use super::error::{UpgradeError, UpgradeErrorCode};
 use super::state::{Stage, Upgrade, UpgradeState};
 use super::step::{Step, end};
-use super::stopping;
 use super::view::{FleetView, Stop};
 use super::waiting::{Waiting, approval_before, checkpoint_behind, holds, stopped};
+use super::{hooks, stopping};
 
 /// Time that has counted, and since when it goes on to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -114,11 +114,9 @@ pub struct Limit {
 fn in_force(upgrade: &Upgrade, now: Timestamp) -> impl Iterator<Item = Limit> {
     let timeouts = upgrade.policy.timeouts;
     let open = match upgrade.stage {
-        Stage::Preparing { .. }
-        | Stage::Between { .. }
-        | Stage::InBatch
-        | Stage::Hooking { stop: None, .. }
-        | Stage::Baking { .. } => true,
+        Stage::Preparing { .. } | Stage::Between { .. } | Stage::InBatch | Stage::Baking { .. } => true,
+        // What is run after a batch that does not begin comes to its end.
+        Stage::Hooking { stop: None, .. } => !is_over(upgrade),
         Stage::Hooking { stop: Some(_), .. }
         | Stage::Undoing
         | Stage::Stopping { .. }
@@ -213,6 +211,10 @@ pub(super) fn end_overdue(
     if !upgrade.cancel_requested {
         upgrade.error = Some(error(upgrade, limit));
         upgrade.then_roll_back |= then == OnTimeout::RollBack;
+    }
+    // What is run after a batch that does not begin comes first.
+    if matches!(upgrade.stage, Stage::Between { .. }) && hooks::close(upgrade, out) {
+        return true;
     }
     let batch = if upgrade.then_roll_back { OnInstanceFailure::Leave } else { OnInstanceFailure::Restore };
     match upgrade.stage {

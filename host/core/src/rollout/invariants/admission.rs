@@ -201,7 +201,7 @@ impl Check<'_> {
             let hold = after.holds.iter().find(|hold| hold.instance == candidate.id);
             match hold.map(|hold| &hold.reason) {
                 Some(HoldReason::Protected) => candidate.protection.from_scale_set_actions,
-                None => candidate.is_at(&after.goal),
+                None => candidate.is_at(&after.open_goal()),
                 Some(HoldReason::PersonSkip(_) | HoldReason::PersonHold(_)) => candidate.held.is_some(),
                 Some(
                     HoldReason::Skip(_)

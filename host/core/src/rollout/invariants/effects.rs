@@ -88,6 +88,12 @@ impl Check<'_> {
         Some(here.unwrap_or_else(|| self.history.first(instance)).clone())
     }
 
+    /// Whether the upgrade is ending because its time is over.
+    pub(super) fn is_late(&self) -> bool {
+        let late = crate::rollout::UpgradeErrorCode::RollingUpgradeTimeoutError;
+        self.seen.after.error.as_ref().is_some_and(|error| error.code == late)
+    }
+
     /// Only what a driver has in hand is ended, and only because a person wants it.
     fn ended(&mut self, instance: &InstanceId, operation: &OperationId) {
         let before = self.seen.before;
@@ -103,9 +109,7 @@ impl Check<'_> {
                 format!("{operation} of `{instance}` is ended, and no driver has it in hand"),
             );
         }
-        let late = crate::rollout::UpgradeErrorCode::RollingUpgradeTimeoutError;
-        let is_late = self.seen.after.error.as_ref().is_some_and(|error| error.code == late);
-        if !self.seen.after.cancel_requested && !is_late {
+        if !self.seen.after.cancel_requested && !self.is_late() {
             self.report(Rule::Stopped, format!("{operation} is ended, and nobody wanted that"));
         }
     }

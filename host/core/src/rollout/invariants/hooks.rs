@@ -35,12 +35,16 @@ impl Check<'_> {
         }
     }
 
-    /// A hook round a batch is ended only while it is run, and only because a person wants it.
+    /// A hook round a batch is ended only while it is run, and only because a person wants it or its time is over;
+    /// in the step in which it began at the earliest.
     pub(super) fn hook_ended(&mut self, operation: &OperationId) {
-        if !self.seen.before.hooks_in_hand().any(|(_, mine)| mine == *operation) {
+        let begins = |action: &Action| matches!(action, Action::Hook(hook) if hook.operation == *operation);
+        let is_run = self.seen.before.hooks_in_hand().any(|(_, mine)| mine == *operation)
+            || self.seen.step.actions.iter().any(begins);
+        if !is_run {
             self.report(Rule::Hooks, format!("{operation} is ended, and is not being run"));
         }
-        if !self.seen.after.cancel_requested {
+        if !self.seen.after.cancel_requested && !self.is_late() {
             self.report(Rule::Stopped, format!("{operation} is ended, and nobody wanted that"));
         }
     }

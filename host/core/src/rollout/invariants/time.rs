@@ -1,4 +1,4 @@
-//! An upgrade ends for its time when that is over, and not before: invariant 22.
+//! An upgrade ends for its time when that is over, and not before: invariant 23.
 //!
 //! Reckons in the fleet's own time, from outside: time that counts is never more than time that has passed.
 
