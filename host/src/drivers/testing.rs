@@ -11,6 +11,10 @@ use phasegate_core::domain::{
     Version,
 };
 
+/// A server that stands for an agent.
+#[path = "../../../tests/support/agent.rs"]
+pub(super) mod stub;
+
 /// Never reached in a good run; long enough for a busy machine.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 

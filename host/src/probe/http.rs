@@ -81,7 +81,7 @@ pub(super) fn request(address: &Address, settings: &HealthSettings) -> Result<Ve
     let said = &settings.request_headers;
     let is_said = |name: &str| said.iter().any(|(said, _)| said.eq_ignore_ascii_case(name));
     let keeps = settings.connection == ProbeConnection::Keep;
-    let own = own.into_iter().filter(|(name, _)| !is_said(name) && !(keeps && *name == "Connection"));
+    let own = own.into_iter().filter(|(name, _)| !is_said(name) && (!keeps || *name != "Connection"));
     let said = said.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     // Host first, whoever says it: some servers look no further.
     let (hosts, others): (Vec<_>, Vec<_>) =

@@ -13,11 +13,7 @@ use crate::drivers::testing::{PATIENCE, request};
 use phasegate_core::domain::{Change, Component, Direction, Goal, HookKind, InstanceId, Located, Version};
 use phasegate_core::kernel::effect::HookRound;
 
-#[path = "../../../../tests/support/agent.rs"]
-#[expect(dead_code, reason = "hooks meet no server that hangs")]
-mod stub;
-
-use stub::{Agent, answer};
+use crate::drivers::testing::stub::{Agent, answer};
 
 fn call(kind: HookKind) -> HookCall {
     let asked = request("1", "v2", "db-7/1/hook/1");

@@ -8,11 +8,9 @@ use crate::drivers::testing::{CONFIRM, PATIENCE, question, request, until, word}
 
 mod hostile;
 mod secure;
-#[path = "../../../../tests/support/agent.rs"]
-mod stub;
 mod surge;
 
-use stub::{Agent, Reply, Seen, answer};
+use crate::drivers::testing::stub::{Agent, Reply, Seen, answer};
 
 /// Whether the site can be asked for versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

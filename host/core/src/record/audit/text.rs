@@ -195,16 +195,7 @@ fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceI
         What::Admitted(admission) => admitted(f, admission),
         What::MindChanged { now, was } => write!(f, "{now} (was: {})", was.short()),
         What::Hold { reason } => write!(f, "{reason}"),
-        What::Leaves { why: Leaves::Protected } => write!(f, "leaves the upgrade: it is protected now"),
-        What::Leaves { why: Leaves::Removed } => {
-            write!(f, "leaves the upgrade: it was removed from the configuration")
-        }
-        What::Leaves { why: Leaves::Moved } => {
-            write!(
-                f,
-                "leaves its batch: it is in another zone or update domain now, and goes with one of its own"
-            )
-        }
+        What::Leaves { why } => f.write_str(leaves(*why)),
         What::Apply { component, from, to, attempt } => {
             write!(f, "{}{} -> {to} (attempt {attempt})", Whose(component), version(from.as_ref()))
         }
@@ -257,6 +248,16 @@ fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceI
         }
         What::Reloaded { changed } => {
             write!(f, "the configuration was read again; changed: {}", changed.join(", "))
+        }
+    }
+}
+
+fn leaves(why: Leaves) -> &'static str {
+    match why {
+        Leaves::Protected => "leaves the upgrade: it is protected now",
+        Leaves::Removed => "leaves the upgrade: it was removed from the configuration",
+        Leaves::Moved => {
+            "leaves its batch: it is in another zone or update domain now, and goes with one of its own"
         }
     }
 }

@@ -142,7 +142,7 @@ fn the_wait_for_an_approval_has_a_limit_of_its_own_and_is_nobody_elses_time() {
     world.pass(299);
     assert!(world.upgrade.is_active());
     let mut approved = limited(timeouts);
-    std::mem::swap(&mut approved.upgrade, &mut world.upgrade.clone());
+    approved.upgrade = world.upgrade.clone();
     world.pass(1);
     assert_eq!((world.upgrade.state, world.code()), (UpgradeState::Faulted, LATE));
     assert_eq!(world.upgrade.progress().successful, 2, "what was done stays");

@@ -15,7 +15,8 @@ pub(super) type Row = (&'static str, &'static str, &'static str, Effect);
 
 /// Place, one value of a key, another one, and what becomes of the change.
 pub(super) fn host_and_plugin_rows() -> Vec<Row> {
-    vec![
+    let mut rows = limits();
+    rows.extend([
         ("#server", "listen = \"127.0.0.1:1\"", "listen = \"127.0.0.1:2\"", Restart("server.listen changed")),
         ("#server", "dataDir = \"a\"", "dataDir = \"b\"", Restart("server.dataDir changed")),
         ("#server", "resolvers = []", "resolvers = [\"::1\"]", Restart("server.resolvers changed")),
@@ -55,12 +56,6 @@ pub(super) fn host_and_plugin_rows() -> Vec<Row> {
             Plugin,
         ),
         ("#plugin", "settings = {}", "settings = { a = 1 }", Plugin),
-        ("#plugin", "limits.memoryMiB = 64", "limits.memoryMiB = 65", Plugin),
-        ("#plugin", "limits.timeoutMs = 100", "limits.timeoutMs = 101", Plugin),
-        ("#plugin", "limits.fuel = 10000", "limits.fuel = 10001", Plugin),
-        ("#plugin", "limits.logLinesPerMinute = 1", "limits.logLinesPerMinute = 2", Plugin),
-        ("#plugin", "limits.compile.cpuSeconds = 1", "limits.compile.cpuSeconds = 2", Plugin),
-        ("#plugin", "limits.compile.memoryMiB = 64", "limits.compile.memoryMiB = 65", Plugin),
         ("#plugin", "onFailure = \"hold\"", "onFailure = \"azure\"", Plugin),
         ("#plugin", "isolation = \"batch\"", "isolation = \"reused\"", Plugin),
         ("#plugin", "", DIGEST, Plugin),
@@ -85,6 +80,18 @@ pub(super) fn host_and_plugin_rows() -> Vec<Row> {
         ("#plugin", "gate.forbid = []", "gate.forbid = [\"skip-added\"]", Plugin),
         ("#plugin", "gate.minObservations = 1", "gate.minObservations = 2", Plugin),
         ("#plugin", "gate.minTime = \"PT1M\"", "gate.minTime = \"PT2M\"", Plugin),
+    ]);
+    rows
+}
+
+fn limits() -> Vec<Row> {
+    vec![
+        ("#plugin", "limits.memoryMiB = 64", "limits.memoryMiB = 65", Plugin),
+        ("#plugin", "limits.timeoutMs = 100", "limits.timeoutMs = 101", Plugin),
+        ("#plugin", "limits.fuel = 10000", "limits.fuel = 10001", Plugin),
+        ("#plugin", "limits.logLinesPerMinute = 1", "limits.logLinesPerMinute = 2", Plugin),
+        ("#plugin", "limits.compile.cpuSeconds = 1", "limits.compile.cpuSeconds = 2", Plugin),
+        ("#plugin", "limits.compile.memoryMiB = 64", "limits.compile.memoryMiB = 65", Plugin),
     ]
 }
 
@@ -138,79 +145,77 @@ pub(super) fn set_rows() -> Vec<Row> {
     ]
 }
 
+const POLICY: &[(&str, &str)] = &[
+    (
+        "rollingUpgradePolicy.maxBatchInstancePercent = 20",
+        "rollingUpgradePolicy.maxBatchInstancePercent = 21",
+    ),
+    (
+        "rollingUpgradePolicy.maxUnhealthyInstancePercent = 20",
+        "rollingUpgradePolicy.maxUnhealthyInstancePercent = 21",
+    ),
+    (
+        "rollingUpgradePolicy.maxUnhealthyUpgradedInstancePercent = 20",
+        "rollingUpgradePolicy.maxUnhealthyUpgradedInstancePercent = 21",
+    ),
+    (
+        "rollingUpgradePolicy.pauseTimeBetweenBatches = \"PT0S\"",
+        "rollingUpgradePolicy.pauseTimeBetweenBatches = \"PT1S\"",
+    ),
+    (
+        "rollingUpgradePolicy.enableCrossZoneUpgrade = false",
+        "rollingUpgradePolicy.enableCrossZoneUpgrade = true",
+    ),
+    (
+        "rollingUpgradePolicy.prioritizeUnhealthyInstances = false",
+        "rollingUpgradePolicy.prioritizeUnhealthyInstances = true",
+    ),
+    (
+        "rollingUpgradePolicy.rollbackFailedInstancesOnPolicyBreach = false",
+        "rollingUpgradePolicy.rollbackFailedInstancesOnPolicyBreach = true",
+    ),
+    ("rollingUpgradePolicy.batches = [1]", "rollingUpgradePolicy.batches = [2]"),
+    ("rollingUpgradePolicy.maxSurge = false", "rollingUpgradePolicy.maxSurge = true"),
+    ("restoreFailedInstances = true", "restoreFailedInstances = false"),
+    ("rollbackOnPolicyBreach = false", "rollbackOnPolicyBreach = true"),
+    ("pauseAfterPhase = [1]", "pauseAfterPhase = [2]"),
+    ("approvalBeforePhase = [1]", "approvalBeforePhase = [2]"),
+    ("decisions = \"snapshot\"", "decisions = \"live\""),
+    ("retryAfter = \"P1D\"", "retryAfter = \"P2D\""),
+    ("retryLimit = 1\nretryAfter = \"P1D\"", "retryLimit = 2\nretryAfter = \"P1D\""),
+    ("freezeWindows = []", "freezeWindows = [{ days = [\"Sat\"] }]"),
+    ("freezeWindows = [{ days = [\"Sat\"] }]", "freezeWindows = [{ days = [\"Sun\"] }]"),
+    (
+        "freezeWindows = [{ from = \"10:00\", to = \"12:00\" }]",
+        "freezeWindows = [{ from = \"11:00\", to = \"12:00\" }]",
+    ),
+    ("freezeWindows = [{ to = \"10:00\" }]", "freezeWindows = [{ to = \"12:00\" }]"),
+    (
+        "freezeWindows = [{ timeZone = \"UTC\", to = \"10:00\" }]",
+        "freezeWindows = [{ timeZone = \"Europe/Berlin\", to = \"10:00\" }]",
+    ),
+    (
+        "freezeWindows = [{ firstDate = \"2026-12-20\", to = \"10:00\" }]",
+        "freezeWindows = [{ firstDate = \"2026-12-21\", to = \"10:00\" }]",
+    ),
+    ("freezeWindows = [{ lastDate = \"2026-12-20\" }]", "freezeWindows = [{ lastDate = \"2026-12-21\" }]"),
+    (
+        "freezeWindows = [{ reason = \"a\", to = \"10:00\" }]",
+        "freezeWindows = [{ reason = \"b\", to = \"10:00\" }]",
+    ),
+    ("deferDeadline = \"PT1M\"", "deferDeadline = \"PT2M\""),
+    ("healthGate.wait = \"PT0S\"", "healthGate.wait = \"PT1S\""),
+    ("healthGate.stableFor = \"PT0S\"", "healthGate.stableFor = \"PT1S\""),
+    ("healthGate.deadline = \"PT5M\"", "healthGate.deadline = \"PT6M\""),
+    ("bake.duration = \"PT1M\"", "bake.duration = \"PT2M\""),
+    ("bake.probes = 1", "bake.probes = 2"),
+    ("onBakeFailure = \"stop\"\nbake.probes = 1", "onBakeFailure = \"rollback\"\nbake.probes = 1"),
+    ("batchTimeout = \"PT10M\"", "batchTimeout = \"PT20M\""),
+    ("upgradeTimeout = \"PT1H\"", "upgradeTimeout = \"PT2H\""),
+    ("approvalTimeout = \"P1D\"", "approvalTimeout = \"P2D\""),
+    ("onTimeout = \"stop\"", "onTimeout = \"rollback\""),
+];
+
 pub(super) fn policy_rows() -> Vec<Row> {
-    let rows = vec![
-        (
-            "rollingUpgradePolicy.maxBatchInstancePercent = 20",
-            "rollingUpgradePolicy.maxBatchInstancePercent = 21",
-        ),
-        (
-            "rollingUpgradePolicy.maxUnhealthyInstancePercent = 20",
-            "rollingUpgradePolicy.maxUnhealthyInstancePercent = 21",
-        ),
-        (
-            "rollingUpgradePolicy.maxUnhealthyUpgradedInstancePercent = 20",
-            "rollingUpgradePolicy.maxUnhealthyUpgradedInstancePercent = 21",
-        ),
-        (
-            "rollingUpgradePolicy.pauseTimeBetweenBatches = \"PT0S\"",
-            "rollingUpgradePolicy.pauseTimeBetweenBatches = \"PT1S\"",
-        ),
-        (
-            "rollingUpgradePolicy.enableCrossZoneUpgrade = false",
-            "rollingUpgradePolicy.enableCrossZoneUpgrade = true",
-        ),
-        (
-            "rollingUpgradePolicy.prioritizeUnhealthyInstances = false",
-            "rollingUpgradePolicy.prioritizeUnhealthyInstances = true",
-        ),
-        (
-            "rollingUpgradePolicy.rollbackFailedInstancesOnPolicyBreach = false",
-            "rollingUpgradePolicy.rollbackFailedInstancesOnPolicyBreach = true",
-        ),
-        ("rollingUpgradePolicy.batches = [1]", "rollingUpgradePolicy.batches = [2]"),
-        ("rollingUpgradePolicy.maxSurge = false", "rollingUpgradePolicy.maxSurge = true"),
-        ("restoreFailedInstances = true", "restoreFailedInstances = false"),
-        ("rollbackOnPolicyBreach = false", "rollbackOnPolicyBreach = true"),
-        ("pauseAfterPhase = [1]", "pauseAfterPhase = [2]"),
-        ("approvalBeforePhase = [1]", "approvalBeforePhase = [2]"),
-        ("decisions = \"snapshot\"", "decisions = \"live\""),
-        ("retryAfter = \"P1D\"", "retryAfter = \"P2D\""),
-        ("retryLimit = 1\nretryAfter = \"P1D\"", "retryLimit = 2\nretryAfter = \"P1D\""),
-        ("freezeWindows = []", "freezeWindows = [{ days = [\"Sat\"] }]"),
-        ("freezeWindows = [{ days = [\"Sat\"] }]", "freezeWindows = [{ days = [\"Sun\"] }]"),
-        (
-            "freezeWindows = [{ from = \"10:00\", to = \"12:00\" }]",
-            "freezeWindows = [{ from = \"11:00\", to = \"12:00\" }]",
-        ),
-        ("freezeWindows = [{ to = \"10:00\" }]", "freezeWindows = [{ to = \"12:00\" }]"),
-        (
-            "freezeWindows = [{ timeZone = \"UTC\", to = \"10:00\" }]",
-            "freezeWindows = [{ timeZone = \"Europe/Berlin\", to = \"10:00\" }]",
-        ),
-        (
-            "freezeWindows = [{ firstDate = \"2026-12-20\", to = \"10:00\" }]",
-            "freezeWindows = [{ firstDate = \"2026-12-21\", to = \"10:00\" }]",
-        ),
-        (
-            "freezeWindows = [{ lastDate = \"2026-12-20\" }]",
-            "freezeWindows = [{ lastDate = \"2026-12-21\" }]",
-        ),
-        (
-            "freezeWindows = [{ reason = \"a\", to = \"10:00\" }]",
-            "freezeWindows = [{ reason = \"b\", to = \"10:00\" }]",
-        ),
-        ("deferDeadline = \"PT1M\"", "deferDeadline = \"PT2M\""),
-        ("healthGate.wait = \"PT0S\"", "healthGate.wait = \"PT1S\""),
-        ("healthGate.stableFor = \"PT0S\"", "healthGate.stableFor = \"PT1S\""),
-        ("healthGate.deadline = \"PT5M\"", "healthGate.deadline = \"PT6M\""),
-        ("bake.duration = \"PT1M\"", "bake.duration = \"PT2M\""),
-        ("bake.probes = 1", "bake.probes = 2"),
-        ("onBakeFailure = \"stop\"\nbake.probes = 1", "onBakeFailure = \"rollback\"\nbake.probes = 1"),
-        ("batchTimeout = \"PT10M\"", "batchTimeout = \"PT20M\""),
-        ("upgradeTimeout = \"PT1H\"", "upgradeTimeout = \"PT2H\""),
-        ("approvalTimeout = \"P1D\"", "approvalTimeout = \"P2D\""),
-        ("onTimeout = \"stop\"", "onTimeout = \"rollback\""),
-    ];
-    rows.into_iter().map(|(from, to)| ("#policy", from, to, Set("upgradePolicy"))).collect()
+    POLICY.iter().map(|(from, to)| ("#policy", *from, *to, Set("upgradePolicy"))).collect()
 }
