@@ -136,7 +136,7 @@ mutant line-after-a-bypass $waiting 'is_some_and(|bypass| since <= bypass) => No
 mutant freeze $waiting 'Stop::Freeze { until, .. } => Some(Waiting::Freeze { until }),' 'Stop::Freeze { .. } => None,'
 mutant freeze-of-a-rollback $waiting 'if matches!(upgrade.purpose, Purpose::Rollback { .. }) => None,' 'if upgrade.past_brake => None,'
 mutant freeze-before-the-snapshot $admission 'if let Some(stopped) = stopped(upgrade, fleet, now) {' 'if let Some(stopped) = stopped(upgrade, fleet, now).filter(|_| false) {'
-mutant approval $waiting '!upgrade.approved.contains(&next);' 'false;'
+mutant approval $waiting '!upgrade.approved.contains(phase);' 'false;'
 mutant live-asks $admission 'if is_live && now >= resume_at' 'if false && is_live && now >= resume_at'
 mutant live-forgets-the-touched $live 'is_none_or(|member| member.state == MemberState::Pending)' 'is_none_or(|_| true)'
 mutant live-defers-for-ever $live 'if late { expired(hold) } else { hold }' 'hold'
