@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn every_code_but_those_of_upgrades_refuses_something() {
-        let of_upgrades = ["MaxUnhealthy", "RollingUpgrade"];
+        let of_upgrades = ["MaxUnhealthy", "RollingUpgrade", "PlanChanged"];
         for word in ErrorCode::KNOWN {
             let tells = of_upgrades.iter().any(|begin| word.starts_with(begin));
             assert_eq!(ErrorCode::from(*word).as_refusal().is_none(), tells, "{word}");
