@@ -178,13 +178,13 @@ fn what_is_said_to_help_can_be_said() {
     assert_eq!(all.len(), 3, "{all:?}");
     for command in &all {
         let words: Vec<&str> = command.iter().map(String::as_str).collect();
-        let said = site.run(&words);
-        assert_ne!(said.code, 2, "{command:?}: {said:?}");
         // A start asks everybody before it is refused.
-        wait_for("its end", || {
+        wait_for("the end of the one before", || {
             let latest = site.json(&["upgrade", "list", "orders"])["upgrades"][0].clone();
             (latest["state"] != "RollingForward").then_some(())
         });
+        let said = site.run(&words);
+        assert_ne!(said.code, 2, "{command:?}: {said:?}");
     }
     let latest = site.json(&["upgrade", "list", "orders"])["upgrades"][0].clone();
     assert_eq!((&latest["kind"], &latest["to"]), (&"manual".into(), &"v2".into()), "{latest}");
