@@ -194,7 +194,7 @@ const COMPILE: Section<CompileLimits> = Section {
         )
         .doc(
             "CPU time of its compiler, which is a process of its own, one at a time; a component that takes longer \
-             does not load, and a file is not tried again before its bytes change",
+             does not load, and a file is not tried again before its bytes or these limits change",
         ),
         Key::<CompileLimits>::preset(
             "memoryMiB",

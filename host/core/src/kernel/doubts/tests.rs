@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::domain::*;
+use crate::kernel::Event;
 use crate::kernel::testing::*;
-use crate::kernel::{Event, SelfDoubt};
 use crate::rollout::{Stage, UpgradeState, Wish};
 
 /// Eight instances of which the first is with the driver, done, and not yet answering.
@@ -154,7 +154,6 @@ fn a_fleet_that_starts_is_silent_by_itself() {
         rig.judge(instance, claims(Claim::Unknown));
     }
     assert_eq!(rig.set().suspicion, None, "none of them has ever answered");
-    let _ = SelfDoubt::Ended;
 }
 
 fn baked(on_failure: OnBakeFailure) -> Rig {
