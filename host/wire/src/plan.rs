@@ -182,6 +182,8 @@ words! {
         Quarantined = "quarantined",
         /// The data directory belongs to another user than the one who checks.
         ForeignDataDir = "foreign-data-dir",
+        /// The first instance cannot make the round trip that is wanted.
+        RoundTrip = "round-trip",
         /// No instance may be touched.
         AllProtected = "all-protected",
         /// A limit can never pass.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use super::batch::{BatchProgress, BatchState};
 use super::member::{Member, MemberState};
 use super::state::{Purpose, Upgrade};
+use super::trip::Trip;
 use crate::domain::{InstanceId, Timestamp};
 use crate::plan::{Hold, HoldReason};
 
@@ -52,6 +53,7 @@ impl Upgrade {
             gone.into_iter().partition(|id| self.members.get(id).is_some_and(of_place));
         for id in &surging {
             self.members.update(id, |member| {
+                member.trip = Trip::None;
                 member.open_have_failed("was removed from the configuration");
                 member.state = MemberState::Failed { at: now };
             });

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::domain::{
-    Component, Decided, Digest, Fence, Now, OperationId, PluginName, RequestId, Runs, Timestamp, WallTime,
+    Component, Decided, Digest, Fence, Now, OperationId, PluginName, RequestId, Runs, ScaleSetName,
+    Timestamp, WallTime,
 };
 use crate::kernel::event::Hooked;
 use crate::kernel::{Effect, Event, Kernel, Request, SetConfig, Stepped};
@@ -239,6 +240,8 @@ pub(super) struct World {
     pub(super) requests: u64,
     /// What people still want to do.
     pub(super) intentions: usize,
+    /// Sets in which the first instance has nothing to go back to, so that no upgrade with a round trip begins.
+    pub(super) stay_at_home: BTreeSet<ScaleSetName>,
     pub(super) violations: Vec<Violation>,
     pub(super) counts: Counts,
     /// Calls of the driver that have not been answered.
@@ -311,6 +314,7 @@ impl World {
             asked: BTreeMap::new(),
             requests: 0,
             intentions: 0,
+            stay_at_home: BTreeSet::new(),
             violations: Vec::new(),
             counts: Counts::default(),
             open: BTreeMap::new(),
@@ -435,7 +439,7 @@ impl World {
             && self.inbox.is_empty()
             && !self.is_refused
             && kernel.fleet().sets().all(|set| {
-                set.upgrade.is_some()
+                (set.upgrade.is_some() || self.stay_at_home.contains(&set.spec.name))
                     && set.active().is_none()
                     && set.retry.is_none()
                     && set.instances().all(|instance| instance.busy.is_empty() && instance.is_member())

@@ -128,6 +128,7 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
             defer_max: Duration::from_secs(1800),
             bake: None,
             hooks: phasegate_core::domain::HookKinds::default(),
+            round_trip: false,
             timeouts: phasegate_core::domain::Timeouts::default(),
             prepare_max: Duration::from_secs(45),
         },

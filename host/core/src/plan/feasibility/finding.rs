@@ -17,6 +17,13 @@ pub enum Finding {
         /// How.
         reason: String,
     },
+    /// The first instance cannot make the round trip that is wanted.
+    RoundTrip {
+        /// Which.
+        instance: InstanceId,
+        /// Why.
+        why: String,
+    },
     /// No instance may be touched.
     AllProtected {
         /// Number of instances.
@@ -98,6 +105,7 @@ impl Finding {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Quarantined { .. } => "quarantined",
+            Self::RoundTrip { .. } => "round-trip",
             Self::AllProtected { .. } => "all-protected",
             Self::Unsatisfiable { .. } => "unsatisfiable",
             Self::BatchesShrink { .. } => "batches-shrink",
@@ -118,6 +126,10 @@ impl fmt::Display for Finding {
             Self::Quarantined { change, reason } => {
                 write!(f, "{change} is in quarantine, and a start refuses it without --force: {reason}")
             }
+            Self::RoundTrip { instance, why } => write!(
+                f,
+                "canary.roundTrip: `{instance}` cannot go up and back, and a start refuses it: {why}"
+            ),
             Self::AllProtected { total } => write!(
                 f,
                 "protectFromScaleSetActions is set for {}: no upgrade would ever change anything",

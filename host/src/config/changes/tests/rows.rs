@@ -207,6 +207,7 @@ const POLICY: &[(&str, &str)] = &[
     ("healthGate.wait = \"PT0S\"", "healthGate.wait = \"PT1S\""),
     ("healthGate.stableFor = \"PT0S\"", "healthGate.stableFor = \"PT1S\""),
     ("healthGate.deadline = \"PT5M\"", "healthGate.deadline = \"PT6M\""),
+    ("canary.roundTrip = true", "canary.roundTrip = false"),
     ("bake.duration = \"PT1M\"", "bake.duration = \"PT2M\""),
     ("bake.probes = 1", "bake.probes = 2"),
     ("onBakeFailure = \"stop\"\nbake.probes = 1", "onBakeFailure = \"rollback\"\nbake.probes = 1"),
