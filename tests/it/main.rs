@@ -50,6 +50,7 @@ mod pipeline;
 mod reload;
 mod replay;
 mod rooms;
+mod round_trip;
 mod seed;
 mod shadow;
 mod simulate;

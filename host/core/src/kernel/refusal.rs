@@ -297,6 +297,7 @@ impl Refusal {
                 lifecycle::RefusalKind::Unavailable => Kind::Unavailable,
             },
             Self::StillRunning { .. }
+            | Self::RoundTrip { .. }
             | Self::Quarantined { .. }
             | Self::NotQuarantined { .. }
             | Self::PlanChanged { .. }
@@ -316,8 +317,7 @@ impl Refusal {
             | Self::NotHolding
             | Self::LineNotStopped
             | Self::KeyTaken { .. } => Kind::Conflict,
-            Self::RoundTrip { .. }
-            | Self::CannotCreate(_)
+            Self::CannotCreate(_)
             | Self::UpgradeId { .. }
             | Self::NoExtension { .. }
             | Self::ExtensionTwice(_)

@@ -213,11 +213,13 @@ impl Checker {
 
     /// Everything decided so far is durable.
     pub fn committed(&mut self) {
+        let mut turns: BTreeMap<UpgradeId, usize> = BTreeMap::new();
         for decided in std::mem::take(&mut self.decided) {
-            let history = self.histories.entry(decided.upgrade).or_default();
+            let history = self.histories.entry(decided.upgrade.clone()).or_default();
             let member = decided.replaces.clone().unwrap_or_else(|| decided.instance.clone());
             if decided.admitted {
-                let turn = history.turn.len();
+                // Those that are admitted together have one turn.
+                let turn = *turns.entry(decided.upgrade).or_insert(history.turn.len());
                 history.turn.insert(member.clone(), turn);
             }
             if decided.hook == IsHook::Yes {

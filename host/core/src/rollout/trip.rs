@@ -63,6 +63,13 @@ pub fn no_round_trip(candidate: &Candidate, goal: &Goal, rolling: &RollingUpgrad
 }
 
 impl Upgrade {
+    /// On which way of its round trip an instance is.
+    #[must_use]
+    pub fn trip(&self) -> Trip {
+        let in_hand = self.members.in_flight().filter_map(|id| self.members.get(id));
+        in_hand.map(|member| member.trip).find(|trip| !trip.is_none()).unwrap_or_default()
+    }
+
     /// Whether a member has to make the round trip before anybody else is admitted.
     #[must_use]
     pub fn is_trip_due(&self) -> bool {

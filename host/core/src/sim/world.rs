@@ -15,7 +15,7 @@ use crate::kernel::{Effect, Event, Kernel, Request, SetConfig, Stepped};
 use crate::lifecycle::{self, Ticket};
 use crate::record::{Commit, Disk, Write};
 use crate::rollout::invariants::{Rule, Violation};
-use crate::rollout::{Purpose, UpgradeState, Wish};
+use crate::rollout::{FleetView as _, Purpose, UpgradeState, Wish};
 
 use super::code::Found;
 use super::drivers::Call;
@@ -457,7 +457,12 @@ impl World {
                 .filter(|instance| !instance.busy.is_empty() || !instance.is_member())
                 .map(|instance| (&instance.spec.id, &instance.place, &instance.busy))
                 .collect();
-            format!("{}: {upgrade:?}, retry {:?}, busy {busy:?}", set.spec.name, set.retry)
+            let waits =
+                (set.suspicion, set.view(self.moment()).looking_count(), set.evidence().silent().len());
+            format!(
+                "{}: {upgrade:?}, retry {:?}, busy {busy:?}, suspects, looks at and does not hear {waits:?}",
+                set.spec.name, set.retry
+            )
         });
         let sets: Vec<String> = sets.collect();
         let lives = kernel.fleet().plugins();
