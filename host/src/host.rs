@@ -145,6 +145,7 @@ impl Host {
         };
         let waits: Arc<dyn ReadTrail> = Arc::clone(&asked.trail);
         let router = api::router(Arc::new(asked), Guard::new(Arc::clone(&in_force), clock, denials));
+        parts::end_leftovers(config, &door);
         let tasks = vec![
             tokio::spawn(parts::pass_notes(noted, door.clone())),
             tokio::spawn(machine::follow_files(Arc::clone(&in_force))),

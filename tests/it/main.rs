@@ -46,6 +46,7 @@ mod live;
 mod log;
 mod names;
 mod neighbours;
+mod outlive;
 mod pipeline;
 mod reload;
 mod replay;

@@ -1,7 +1,7 @@
 //! The parts of a host, and the ways between them: what one has to say goes to the other by a function that it
 //! was given, so that neither knows the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use crate::children;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::drivers::kind::Premises;
+use crate::drivers::process::{ProcessConfig, leftovers};
 use crate::drivers::{Driver, DriverNote};
 use crate::measure::{self, Measures};
 use crate::net::shortage::Shortages;
@@ -19,7 +20,7 @@ use crate::plugins::hands::{Hands as PluginHands, HandsParts};
 use crate::probe::{Ended, Prober, Target};
 use crate::recording::{self, Recorder, Used};
 use crate::shell::{Door, Forget};
-use phasegate_core::domain::{InstanceFacts, Origin, Outcome, PluginName, ScaleSetName};
+use phasegate_core::domain::{InstanceFacts, InstanceId, Origin, Outcome, PluginName, ScaleSetName};
 use phasegate_core::kernel::effect::Ask;
 use phasegate_core::kernel::{Event, SetConfig};
 use phasegate_core::record::Stored;
@@ -171,6 +172,21 @@ pub(super) async fn collect_orphans() {
     }
 }
 
+/// Ends what a host before this one has left running for instances that no process driver has any more.
+pub(super) fn end_leftovers(config: &Config, door: &Door) {
+    let folder = config.server.data_dir.join("processes");
+    let kinds = config.scale_sets.iter().filter(|set| set.driver.of::<ProcessConfig>().is_some());
+    let sets: BTreeSet<ScaleSetName> = kinds.map(|set| set.name.clone()).collect();
+    let door = door.clone();
+    tokio::spawn(async move {
+        let is_ours = |name: &ScaleSetName, id: &InstanceId| {
+            let fleet = door.view();
+            sets.contains(name) && fleet.set(name).is_ok_and(|set| set.instance(id).is_some())
+        };
+        leftovers::end(&folder, is_ours).await;
+    });
+}
+
 pub(super) async fn pass_notes(mut notes: mpsc::Receiver<DriverNote>, door: Door) {
     while let Some(note) = notes.recv().await {
         door.send(Event::Note(note)).await;
@@ -189,7 +205,14 @@ pub(super) fn sets(
     for set in &config.scale_sets {
         let log_dir = config.server.data_dir.join("logs").join(set.name.as_str());
         let search_path = std::env::var_os("PATH").unwrap_or_default();
-        let premises = Premises { log_dir, search_path, notes: notes.clone() };
+        let premises = Premises {
+            log_dir,
+            kept: config.server.data_dir.join("processes"),
+            on_exit: config.server.on_exit,
+            stop_timeout: config.server.stop_timeout,
+            search_path,
+            notes: notes.clone(),
+        };
         let driver = set
             .driver
             .start(&premises)

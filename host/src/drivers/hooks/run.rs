@@ -133,6 +133,7 @@ impl Runs {
             capture: Capture::Together,
             limit: over.saturating_duration_since(Instant::now()),
             stop_timeout: STOP_TIMEOUT,
+            at_exit: Duration::ZERO,
             end: end.clone(),
         };
         let finished = self.runner.run(job).await?;

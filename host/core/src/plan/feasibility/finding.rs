@@ -135,17 +135,7 @@ impl fmt::Display for Finding {
                 "protectFromScaleSetActions is set for {}: no upgrade would ever change anything",
                 all(*total),
             ),
-            Self::Unsatisfiable { total, limit, enough } => write!(
-                f,
-                "maxUnhealthyInstancePercent = {} can never pass: it allows 0 of {total} {} to be unhealthy, and \
-                 the smallest batch takes 1 down ({} %). Phasegate upgrades one at a time all the same, as Azure \
-                 does, but an upgrade ends when one instance is down before a batch or stays down after a \
-                 failure; {} or more allows one",
-                limit.get(),
-                noun(*total),
-                100 / total.max(&1),
-                enough.get(),
-            ),
+            Self::Unsatisfiable { total, limit, enough } => unsatisfiable(f, *total, *limit, *enough),
             Self::BatchesShrink { size, total, limit, shrunk } => write!(
                 f,
                 "batches of {size} shrink to {shrunk}: maxUnhealthyInstancePercent = {} allows {shrunk} of {total} \
@@ -196,6 +186,21 @@ impl fmt::Display for Finding {
             ),
         }
     }
+}
+
+/// A limit that no batch can keep.
+fn unsatisfiable(f: &mut fmt::Formatter<'_>, total: usize, limit: Percent, enough: Percent) -> fmt::Result {
+    write!(
+        f,
+        "maxUnhealthyInstancePercent = {} can never pass: it allows 0 of {total} {} to be unhealthy, and \
+         the smallest batch takes 1 down ({} %). Phasegate upgrades one at a time all the same, as Azure \
+         does, but an upgrade ends when one instance is down before a batch or stays down after a \
+         failure; {} or more allows one",
+        limit.get(),
+        noun(total),
+        100 / total.max(1),
+        enough.get(),
+    )
 }
 
 /// An entry of `batches` as it is written, and what it comes to.
