@@ -89,8 +89,8 @@ pub struct Server {
     pub data_dir: PathBuf,
     /// Servers that are asked for host names; those of the system where there are none.
     pub resolvers: Vec<SocketAddr>,
-    /// What becomes of processes at the end of the host.
-    pub on_exit: OnExit,
+    /// What becomes of processes at the end of the host; none where the file does not say it.
+    pub on_exit: Option<OnExit>,
     /// How long the host waits at its end for programs that are under way.
     pub stop_timeout: Duration,
     /// Tokens and TLS.

@@ -54,13 +54,13 @@ pub(super) const SERVER: Section<Server> = Section {
                  a time",
         )
         .restart(),
-        Key::<Server>::preset(
+        Key::<Server>::optional(
             "onExit",
-            "\"stop\"",
+            "\"leave\"",
             Is::Own(
                 || Form::Words(vec!["stop", "leave"]),
                 |server, value| {
-                    server.on_exit = match value.filled()? {
+                    server.on_exit = Some(match value.filled()? {
                         "stop" => OnExit::Stop,
                         "leave" if cfg!(target_os = "linux") => OnExit::Leave,
                         "leave" => {
@@ -71,12 +71,13 @@ pub(super) const SERVER: Section<Server> = Section {
                             value.problem(format!("is \"{other}\""), "write \"stop\" or \"leave\"".to_owned());
                             return None;
                         }
-                    };
+                    });
                     Some(())
                 },
             ),
         )
         .bounds("`\"stop\"` or `\"leave\"`")
+        .without("`\"stop\"`")
         .doc(
             "what becomes of the processes of `kind = \"process\"` when the host ends, however it ends: they end with \
              it, or they go on serving and the next host adopts them, for example one of a new version",
@@ -259,7 +260,7 @@ pub(super) fn blank() -> Server {
         socket: Socket { mode: 0o600, group: None },
         data_dir: PathBuf::new(),
         resolvers: Vec::new(),
-        on_exit: OnExit::Stop,
+        on_exit: None,
         stop_timeout: Duration::default(),
         access: Access::default(),
     }

@@ -208,7 +208,7 @@ pub(super) fn sets(
         let premises = Premises {
             log_dir,
             kept: config.server.data_dir.join("processes"),
-            on_exit: config.server.on_exit,
+            on_exit: config.server.on_exit.unwrap_or_default(),
             stop_timeout: config.server.stop_timeout,
             search_path,
             notes: notes.clone(),

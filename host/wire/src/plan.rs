@@ -220,6 +220,8 @@ words! {
         LineStopped = "line-stopped",
         /// Nobody is asked what instances run, so that the driver's word counts.
         NotObserved = "not-observed",
+        /// Processes of the set end with the host.
+        EndsWithHost = "ends-with-host",
         /// Nothing pins a component that is fetched.
         Unpinned = "unpinned",
         /// A component was not fetched, so it was not checked.

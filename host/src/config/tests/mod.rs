@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use crate::drivers::process::{OnExit, ProcessConfig};
+use crate::drivers::process::ProcessConfig;
 use crate::drivers::template::{Scope, Template};
 use crate::plugins::config::ComponentSource;
 use crate::plugins::fetch::FetchConfig;
@@ -157,7 +157,7 @@ fn accepts_the_sample() {
             socket: Socket { mode: 0o600, group: None },
             data_dir: PathBuf::from("/etc/phasegate/phasegate-data"),
             resolvers: Vec::new(),
-            on_exit: OnExit::Stop,
+            on_exit: None,
             stop_timeout: Duration::from_secs(30),
             access: Access::default(),
         }

@@ -19,6 +19,13 @@ pub(super) fn host_and_plugin_rows() -> Vec<Row> {
     rows.extend([
         ("#server", "listen = \"127.0.0.1:1\"", "listen = \"127.0.0.1:2\"", Restart("server.listen changed")),
         ("#server", "dataDir = \"a\"", "dataDir = \"b\"", Restart("server.dataDir changed")),
+        ("#server", "onExit = \"stop\"", "onExit = \"leave\"", Restart("server.onExit changed")),
+        (
+            "#server",
+            "stopTimeout = \"PT30S\"",
+            "stopTimeout = \"PT5S\"",
+            Restart("server.stopTimeout changed"),
+        ),
         ("#server", "resolvers = []", "resolvers = [\"::1\"]", Restart("server.resolvers changed")),
         ("#server", "tokenFile = \"a\"", "tokenFile = \"b\"", Access),
         ("#server", "tokenFile = \"a\"", "tokens = \"a\"", Access),
