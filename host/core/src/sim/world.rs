@@ -4,10 +4,12 @@
 //! is told what happens as its host tells it, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
-    Component, Decided, Digest, Fence, Now, OperationId, PluginName, RequestId, Runs, Timestamp, WallTime,
+    Component, Decided, Digest, Fence, Instance, Now, OperationId, PluginName, RequestId, Runs, Timestamp,
+    WallTime,
 };
 use crate::kernel::event::Hooked;
 use crate::kernel::{Effect, Event, Kernel, Request, SetConfig, Stepped};
@@ -171,6 +173,8 @@ pub(super) enum Happening {
     People,
     /// A person wants the upgrade of a set.
     Start(usize, u32),
+    /// The configuration of a set is read again.
+    Reload(usize),
     /// A person starts the plan that was shown.
     StartPlan(usize, u32, Digest),
     /// A person wants something of the upgrade of a set.
@@ -207,6 +211,10 @@ pub(super) struct World {
     pub(super) in_use: Vec<SetConfig>,
     pub(super) addresses: Addresses,
     pub(super) nodes: BTreeMap<Key, Node>,
+    /// Instances that the configuration had, as they were.
+    pub(super) gone: BTreeMap<Key, Arc<Instance>>,
+    /// Those that nobody lists: not yet, or no longer.
+    pub(super) strays: BTreeMap<Key, Node>,
     /// What is probed, and which life of it.
     pub(super) targets: BTreeMap<Key, u64>,
     /// When the latest probes of each began that the kernel was told of.
@@ -290,6 +298,8 @@ impl World {
             config,
             addresses,
             nodes,
+            gone: BTreeMap::new(),
+            strays: BTreeMap::new(),
             targets: BTreeMap::new(),
             rounds: BTreeMap::new(),
             heard: BTreeMap::new(),
