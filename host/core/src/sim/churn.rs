@@ -60,7 +60,7 @@ impl World {
 
     /// The configuration is read again with other instances, or another model; at times with several of that at once,
     /// and twice in a moment.
-    fn other_members(&mut self, set: usize) {
+    pub(super) fn other_members(&mut self, set: usize) {
         for _ in 0..self.rng.between(1, 3) {
             match self.rng.between(0, 6) {
                 0 => self.remove_an_instance(set),
