@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::freeze;
 use super::health::{HEALTH, Health};
@@ -33,6 +34,7 @@ struct Set {
     driver: ReadDriver,
     model: ModelKeys,
     instances: Instances,
+    forget_after: Duration,
 }
 
 #[derive(Default)]
@@ -63,8 +65,7 @@ const SET: Section<Set> = Section {
         .bounds("letters, digits, `._-`; at most 107")
         .doc("unique"),
         Key::<Set>::preset("plugin", "\"azure-health\"", Is::Own(|| Form::Text, plugin))
-            .doc("which plugin decides")
-            .restart(),
+            .doc("which plugin decides"),
         Key::<Set>::table(
             "health",
             "{ protocol = \"http\", requestPath = \"/health\" }",
@@ -99,15 +100,13 @@ const SET: Section<Set> = Section {
                 },
             ),
         )
-        .doc("how an instance is made to run a version, see below")
-        .restart(),
+        .doc("how an instance is made to run a version, see below"),
         Key::<Set>::required(
             "model",
             "{ version = \"v1\" }",
             Is::Table(|| MODEL.shape(), |set, table| MODEL.read(table, &mut set.model)),
         )
-        .doc("what the instances should run")
-        .restart(),
+        .doc("what the instances should run"),
         Key::<Set>::required(
             "instances",
             "[{ id = \"0\", address = \"127.0.0.1:9100\" }]",
@@ -117,8 +116,16 @@ const SET: Section<Set> = Section {
             }),
         )
         .bounds("1 to 100000")
-        .doc("its members, see below")
-        .restart(),
+        .doc("its members, see below"),
+        Key::<Set>::preset(
+            "forgetAfter",
+            "\"PT1H\"",
+            Is::Span(Some(("PT1S", "P365D")), |set, time| set.forget_after = time),
+        )
+        .doc(
+            "how long what is recorded of an instance is kept after it was removed: one that comes back within it is \
+             what it was",
+        ),
     ],
     check,
 };
@@ -136,8 +143,7 @@ const MODEL: Section<ModelKeys> = Section {
                 },
             ),
         )
-        .doc("version that the set shall run; `upgrade start --to` changes what is wanted until this key changes")
-        .restart(),
+        .doc("version that the set shall run; `upgrade start --to` changes what is wanted until this key changes"),
         Key::<ModelKeys>::optional(
             "extensions",
             "[{ name = \"monitoring\", version = \"1.2.0\" }]",
@@ -146,8 +152,7 @@ const MODEL: Section<ModelKeys> = Section {
         .doc(
             "`[{ name = \"logs\", version = \"1.2\" }, …]`: what is installed beside the application, in the \
              order in which an instance gets it",
-        )
-        .restart(),
+        ),
     ],
     check: crate::keys::no_check,
 };
@@ -155,8 +160,7 @@ const MODEL: Section<ModelKeys> = Section {
 const EXTENSION: Section<ExtensionKeys> = Section {
     keys: &[
         Key::<ExtensionKeys>::required("name", "\"monitoring\"", Is::Own(|| Form::Text, extension_name))
-            .doc("unique in the set; `application` means the application itself")
-            .restart(),
+            .doc("unique in the set; `application` means the application itself"),
         Key::<ExtensionKeys>::required(
             "version",
             "\"1.2.0\"",
@@ -168,8 +172,7 @@ const EXTENSION: Section<ExtensionKeys> = Section {
                 },
             ),
         )
-        .doc("version that each instance gets")
-        .restart(),
+        .doc("version that each instance gets"),
     ],
     check: crate::keys::no_check,
 };
@@ -206,6 +209,7 @@ pub(super) fn read_all(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<
             driver: ReadDriver::default(),
             model: ModelKeys::default(),
             instances: Instances::default(),
+            forget_after: Duration::ZERO,
         };
         let given = SET.read(table, &mut set);
         let is_new = set.name.as_ref().zip(given.at("name")).is_none_or(|(name, spot)| {
@@ -238,6 +242,7 @@ impl Set {
             freeze,
             model: Model { version: version?, extensions },
             instances: shared(self.instances.valid),
+            forget_after: self.forget_after,
             driver,
         })
     }

@@ -1,6 +1,6 @@
 //! The loop with a store that does not do what it is asked for: who hears what, and when it ends.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use phasegate_wasm::Runtime;
 
 use super::*;
 use crate::clock::Clock;
+use crate::drivers::process::OnExit;
 use crate::plugins::hands::{Hands as PluginHands, HandsParts};
 
 /// Does what it is told, commit by commit, and takes everything afterwards.
@@ -51,7 +52,17 @@ fn house(moods: Vec<StoreError>) -> House {
     let hands = Hands {
         runtime: tokio::runtime::Handle::current(),
         door: door.clone(),
-        drivers: BTreeMap::new(),
+        drivers: Drivers::new(
+            Ground {
+                logs: directory.path().to_owned(),
+                kept: directory.path().join("processes"),
+                on_exit: OnExit::Stop,
+                stop_timeout: Duration::ZERO,
+            },
+            tokio::sync::mpsc::channel(1).0,
+            tokio::runtime::Handle::current(),
+        ),
+        remember: Arc::new(|_, _, _| ()),
         plugins: PluginHands::new(&[], parts),
         probe: Arc::new(|_| ()),
         forget: Arc::new(|_, _| ()),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -110,6 +111,8 @@ pub struct ScaleSet<D = ()> {
     pub model: Model,
     /// Members by id.
     pub instances: BTreeMap<InstanceId, Arc<Instance>>,
+    /// How long what is recorded of an instance is kept after it was removed.
+    pub forget_after: Duration,
     /// How one instance is made to run one version.
     pub driver: D,
 }
@@ -118,8 +121,21 @@ impl<D> ScaleSet<D> {
     /// The scale set as the core sees it, and the driver's own settings.
     #[must_use]
     pub fn split(self) -> (ScaleSet, D) {
-        let Self { name, plugin, health, policy, retry, freeze, model, instances, driver } = self;
-        let set = ScaleSet { name, plugin, health, policy, retry, freeze, model, instances, driver: () };
+        let Self { name, plugin, health, policy, retry, freeze, model, instances, forget_after, driver } =
+            self;
+        let driverless = ();
+        let set = ScaleSet {
+            name,
+            plugin,
+            health,
+            policy,
+            retry,
+            freeze,
+            model,
+            instances,
+            forget_after,
+            driver: driverless,
+        };
         (set, driver)
     }
 }

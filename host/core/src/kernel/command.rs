@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::refusal::Refusal;
 use crate::domain::{
-    Actor, By, Change, Digest, ExtensionName, InstanceId, OnFailure, PluginName, RequestId, RequestKey,
-    ScaleSet, ScaleSetName, Timestamp, UpgradeId, Version, WordKind,
+    Actor, By, Change, Digest, DriverTraits, ExtensionName, InstanceId, OnFailure, PluginName, RequestId,
+    RequestKey, ScaleSet, ScaleSetName, Timestamp, UpgradeId, Version, WordKind,
 };
 use crate::lifecycle;
 use crate::record::{StoppedLine, StoredReload};
@@ -129,6 +129,8 @@ pub enum Quarantined {
 pub struct Reconfiguration {
     /// Scale sets that changed, as they are from now on.
     pub sets: Vec<ScaleSet>,
+    /// Sets that another driver drives from now on, and what it is.
+    pub drivers: BTreeMap<ScaleSetName, DriverTraits>,
     /// What becomes of an instance while its plugin fails.
     pub on_failure: BTreeMap<PluginName, OnFailure>,
     /// Plugins that take up what was prepared, and under which request.

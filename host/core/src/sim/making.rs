@@ -58,6 +58,7 @@ impl Making<'_> {
             freeze: freeze(scenario),
             model: scenario.model(Edition(1)),
             instances,
+            forget_after: Duration::from_secs(3600),
             driver: (),
         };
         let custody = match scenario.keeper {
