@@ -218,7 +218,7 @@ fn a_fleet_that_does_not_rest_ends_as_its_file_says() {
         });
     }
     let begun = Instant::now();
-    while site.json(&["upgrade", "status", "orders"])["status"]["runningStatus"]["code"] == "RollingForward" {
+    while site.json(&["upgrade", "status", "orders"])["state"] == "RollingForward" {
         assert!(begun.elapsed() < PATIENCE, "the upgrade has no end");
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -254,7 +254,7 @@ fn an_upgrade_begins_by_itself_when_the_file_says_so() {
     run_by_all(&site, "v2");
     wait_for("its end", || {
         let status = site.json(&["upgrade", "status", "orders"]);
-        (status["status"]["runningStatus"]["code"] == "Completed").then_some(())
+        (status["state"] == "Completed").then_some(())
     });
     let log = site.run(&["log", "orders"]).stdout;
     assert!(log.contains("upgrade to v2 begins by itself"), "{log}");
@@ -266,7 +266,7 @@ fn an_upgrade_begins_by_itself_when_the_file_says_so() {
     run_by_all(&site, "v3");
     wait_for("its end", || {
         let status = site.json(&["upgrade", "status", "orders"]);
-        (status["status"]["runningStatus"]["code"] == "Completed").then_some(())
+        (status["state"] == "Completed").then_some(())
     });
 
     // What was said last counts, until the file says something else.
@@ -291,7 +291,7 @@ fn in_mode_manual_a_person_begins_and_what_is_in_quarantine_waits_for_one() {
     says(&site, "v1", "v2");
     assert_eq!(site.json(&["reload"])["changed"], json!(["scale set `orders` (model)"]));
     assert_eq!(site.instances()[0]["desiredVersion"], "v2");
-    assert_eq!(site.run(&["upgrade", "status", "orders"]).code, 1, "nothing has begun");
+    assert_ne!(site.run(&["upgrade", "status", "orders"]).code, 0, "nothing has begun");
     assert_eq!(site.run(&["upgrade", "start", "orders", "--wait"]).code, 0);
 
     edit(&site, "mode = \"manual\"", "mode = \"Automatic\"");
@@ -299,7 +299,7 @@ fn in_mode_manual_a_person_begins_and_what_is_in_quarantine_waits_for_one() {
     assert_eq!(site.run(&["reload"]).code, 0);
     wait_for("its end", || {
         let status = site.json(&["upgrade", "status", "orders"]);
-        (status["status"]["runningStatus"]["code"] == "Faulted").then_some(())
+        (status["state"] == "Faulted").then_some(())
     });
     let began = calls(&site).into_iter().filter(|(_, operation)| operation.starts_with("orders-2/")).count();
     assert!(began >= 3, "all at once: {:?}", calls(&site));
