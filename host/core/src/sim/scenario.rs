@@ -62,6 +62,8 @@ pub(super) struct Scenario {
     pub(super) keeper: Keeper,
     /// What a failed evaluation of the plugin means.
     pub(super) on_failure: Failing,
+    /// Whether the first instance makes a round trip.
+    pub(super) round_trip: bool,
     /// What is run round instances and batches.
     pub(super) hooks: HookKinds,
     /// What begins an upgrade when the model changes.
@@ -279,6 +281,7 @@ impl Default for Scenario {
             faults: Faults::default(),
             keeper: Keeper::Host,
             on_failure: Failing::Hold,
+            round_trip: false,
             hooks: HookKinds::default(),
             mode: UpgradeMode::Manual,
             retry: None,
