@@ -93,6 +93,7 @@ fn scale_set(instances: usize) -> SetConfig {
         plugin: PluginName::parse("bench").unwrap(),
         health,
         policy,
+        mode: phasegate_core::domain::UpgradeMode::Manual,
         retry: None,
         freeze: FreezeWindows::default(),
         model: Model { version: version("v1"), extensions: Vec::new() },

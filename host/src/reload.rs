@@ -10,8 +10,9 @@ use crate::config::{self, Config, LoadConfigError};
 use crate::plugins::config::PluginConfig;
 use crate::plugins::hands::Hands;
 use crate::shell::{CommandError, CommandErrorKind, Door, Drivers};
+use crate::words;
 use phasegate_core::domain::{By, Digest, DriverTraits, PluginName, RequestId, ScaleSetName};
-use phasegate_core::kernel::command::Reconfiguration;
+use phasegate_core::kernel::command::{Reconfiguration, Rest};
 use phasegate_core::kernel::{Command, Event, Reply};
 use phasegate_core::lifecycle::{self, Part, Place, Said, TakenUp};
 use phasegate_core::record::StoredReload;
@@ -53,6 +54,12 @@ impl Reloader {
             Ok(reload) if reload.changed.is_empty() => tracing::info!("reload: nothing changed"),
             Ok(reload) => tracing::info!("reload: changed {}", reload.changed.join(", ")),
             Err(error) => tracing::warn!("reload refused, nothing was changed: {error}"),
+        }
+        for differs in result.iter().flat_map(|reload| &reload.file_differs) {
+            let wire::FileDiffers { scale_set, key, file, recorded } = differs;
+            tracing::info!(
+                "reload: {key} of scale set `{scale_set}`: the file says {file}, and {recorded} was said since"
+            );
         }
         for refused in result.iter().flat_map(|reload| &reload.not_in_force) {
             tracing::warn!("reload: {refused}");
@@ -113,6 +120,9 @@ impl Reloader {
             }
         }
         let mut changed = sets_changed(&change.changed);
+        if current.server.access != next.server.access {
+            change.rest = Rest::Other;
+        }
         change.drivers = match self.make_ready(current, &next) {
             Ok(drivers) => drivers,
             Err(message) => {
@@ -124,14 +134,16 @@ impl Reloader {
         // Those that took over do not wait any more.
         self.drivers.dismiss_ready();
         let plugins = plugins?;
-        changed.extend(plugins.changed);
+        changed.extend(plugins.changed.iter().cloned());
         if current.server.access != next.server.access {
             changed.push("server (tokens, TLS)".to_owned());
         }
         self.in_force.take_up(next.server.access.clone(), loaded);
         *current = next;
         keys.iter().for_each(|key| tracing::info!("reload: {key}"));
-        Ok(wire::Reload { changed, warnings: plugins.warnings, not_in_force: plugins.not_in_force })
+        let file_differs = self.file_differs();
+        let TakenUpAll { changed: _, warnings, not_in_force } = plugins;
+        Ok(wire::Reload { changed, warnings, not_in_force, file_differs })
     }
 
     /// Starts the driver of each set that names another one; it waits until the change is recorded.
@@ -227,7 +239,13 @@ impl Reloader {
     fn told_again(&self, before: StoredReload) -> wire::Reload {
         let mut changed = sets_changed(&before.sets);
         changed.extend(before.plugins.iter().map(|(name, taken)| named(name, taken.from, taken.to)));
-        wire::Reload { changed, warnings: Vec::new(), not_in_force: self.not_in_force(&[]) }
+        let (not_in_force, file_differs) = (self.not_in_force(&[]), self.file_differs());
+        wire::Reload { changed, warnings: Vec::new(), not_in_force, file_differs }
+    }
+
+    /// Keys of the file that say something else than what is wanted.
+    fn file_differs(&self) -> Vec<wire::FileDiffers> {
+        self.door.view().sets().flat_map(|set| words::file_differs(set)).collect()
     }
 
     fn not_in_force(&self, said_already: &[PluginName]) -> Vec<String> {

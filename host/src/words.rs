@@ -2,9 +2,11 @@
 //! new one does not go out before a word for it was chosen. Makes no sentences.
 
 use phasegate_core::domain::{
-    Health, Participation, PersonsWord, PluginStamp, ProcessState, RollingUpgradePolicy, Runs, WordKind,
+    Component, Health, Participation, PersonsWord, PluginStamp, ProcessState, RollingUpgradePolicy, Runs,
+    WordKind,
 };
 use phasegate_core::kernel::report::WaitsFor;
+use phasegate_core::kernel::state::{FileDiffers, SetState};
 use phasegate_core::plan::{BatchTime, Finding, HoldReason, Resolved, TimesFinding};
 use phasegate_core::record::audit::{HoldState, Wait, What, WordNote};
 use phasegate_core::rollout::{BatchState, UpgradeErrorCode, UpgradeState, Wish};
@@ -177,6 +179,21 @@ pub(crate) fn limits(policy: &RollingUpgradePolicy, resolved: &Resolved) -> wire
 pub(crate) fn stamp(stamp: &PluginStamp) -> wire::Stamp {
     let PluginStamp { name, digest, generation } = stamp;
     wire::Stamp { name: name.to_string(), digest: digest.to_string(), generation: generation.0 }
+}
+
+/// Keys of the file that say something else than what is wanted.
+pub(crate) fn file_differs(set: &SetState) -> Vec<wire::FileDiffers> {
+    let key = |component: &Component| match component {
+        Component::Application => "model.version".to_owned(),
+        Component::Extension(name) => format!("model.extensions.{name}"),
+    };
+    let said = |differs: FileDiffers| wire::FileDiffers {
+        scale_set: set.spec.name.to_string(),
+        key: key(&differs.component),
+        file: differs.file.to_string(),
+        recorded: differs.recorded.to_string(),
+    };
+    set.file_differs().into_iter().map(said).collect()
 }
 
 /// What a line of the trail is called.

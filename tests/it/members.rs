@@ -218,9 +218,101 @@ fn a_fleet_that_does_not_rest_ends_as_its_file_says() {
         });
     }
     let begun = Instant::now();
-    while site.json(&["upgrade", "status", "orders"])["status"]["runningStatus"]["code"] == "RollingForward" {
+    while site.json(&["upgrade", "status", "orders"])["state"] == "RollingForward" {
         assert!(begun.elapsed() < PATIENCE, "the upgrade has no end");
         std::thread::sleep(Duration::from_millis(50));
+    }
+    host.stop();
+}
+
+/// A fleet without a way to look, whose upgrades begin by themselves or not.
+fn in_mode(mode: &str) -> Site {
+    let site = Site::new();
+    let toml = toml(&script(""));
+    let policy = "[scaleSets.upgradePolicy.rollingUpgradePolicy]";
+    site.write(
+        "phasegate.toml",
+        toml.replace(policy, &format!("[scaleSets.upgradePolicy]\nmode = \"{mode}\"\n{policy}")),
+    );
+    site
+}
+
+fn says(site: &Site, from: &str, to: &str) {
+    edit(site, &format!("model = {{ version = \"{from}\" }}"), &format!("model = {{ version = \"{to}\" }}"));
+}
+
+fn run_by_all(site: &Site, version: &str) {
+    site.wait_for_instances(version, |one| one["version"] == version);
+}
+
+#[test]
+fn an_upgrade_begins_by_itself_when_the_file_says_so() {
+    let site = in_mode("Rolling");
+    let host = started(&site);
+    says(&site, "v1", "v2");
+    hang_up(&site, &host);
+    run_by_all(&site, "v2");
+    wait_for("its end", || {
+        let status = site.json(&["upgrade", "status", "orders"]);
+        (status["state"] == "Completed").then_some(())
+    });
+    let log = site.run(&["log", "orders"]).stdout;
+    assert!(log.contains("upgrade to v2 begins by itself"), "{log}");
+    host.stop();
+
+    // At a start with a changed file, too.
+    says(&site, "v2", "v3");
+    let host = started(&site);
+    run_by_all(&site, "v3");
+    wait_for("its end", || {
+        let status = site.json(&["upgrade", "status", "orders"]);
+        (status["state"] == "Completed").then_some(())
+    });
+
+    // What was said last counts, until the file says something else.
+    assert_eq!(site.run(&["upgrade", "start", "orders", "--to", "v4", "--wait"]).code, 0);
+    let reloaded = site.json(&["reload"]);
+    let differs = json!([{ "scaleSet": "orders", "key": "model.version", "file": "v3", "recorded": "v4" }]);
+    assert_eq!((&reloaded["changed"], &reloaded["fileDiffers"]), (&json!([]), &differs));
+    assert_eq!(site.json(&["fleet"])["scaleSets"][0]["fileDiffers"], differs);
+    assert_eq!(site.json(&["upgrade", "plan", "orders"])["fileDiffers"], differs);
+    assert!(site.run(&["fleet"]).stdout.contains("the file says v3, and v4"));
+    run_by_all(&site, "v4");
+    says(&site, "v3", "v5");
+    assert_eq!(site.json(&["reload"]).get("fileDiffers"), None);
+    run_by_all(&site, "v5");
+    host.stop();
+}
+
+#[test]
+fn in_mode_manual_a_person_begins_and_what_is_in_quarantine_waits_for_one() {
+    let site = in_mode("manual");
+    let host = started(&site);
+    says(&site, "v1", "v2");
+    assert_eq!(site.json(&["reload"])["changed"], json!(["scale set `orders` (model)"]));
+    assert_eq!(site.instances()[0]["desiredVersion"], "v2");
+    assert_ne!(site.run(&["upgrade", "status", "orders"]).code, 0, "nothing has begun");
+    assert_eq!(site.run(&["upgrade", "start", "orders", "--wait"]).code, 0);
+
+    edit(&site, "mode = \"manual\"", "mode = \"Automatic\"");
+    says(&site, "v2", "v3-fail");
+    assert_eq!(site.run(&["reload"]).code, 0);
+    wait_for("its end", || {
+        let status = site.json(&["upgrade", "status", "orders"]);
+        (status["state"] == "Faulted").then_some(())
+    });
+    let began = calls(&site).into_iter().filter(|(_, operation)| operation.starts_with("orders-2/")).count();
+    assert!(began >= 3, "all at once: {:?}", calls(&site));
+    let is_quarantined = |site: &Site| site.json(&["fleet"])["scaleSets"][0].get("quarantined").is_some();
+    if is_quarantined(&site) {
+        says(&site, "v3-fail", "v2");
+        assert_eq!(site.run(&["reload"]).code, 0);
+        says(&site, "v2", "v3-fail");
+        assert_eq!(site.run(&["reload"]).code, 0);
+        wait_for("a line about the quarantine", || {
+            site.run(&["log", "orders"]).stdout.contains("does not begin by itself").then_some(())
+        });
+        assert!(is_quarantined(&site));
     }
     host.stop();
 }

@@ -46,7 +46,7 @@ const HOST: Arrows = &[
     ("config", &["access", "drivers", "keys", "net", "plugins", "recording"]),
     ("shell", &["clock", "drivers", "measure", "plugins"]),
     // Doors.
-    ("reload", &["access", "config", "plugins", "shell"]),
+    ("reload", &["access", "config", "plugins", "shell", "words"]),
     ("api", &["access", "clock", "log", "measure", "net", "shell", "words"]),
     ("author", &["clock", "net", "probe"]),
     ("demo", &["clock", "config"]),

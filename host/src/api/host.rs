@@ -184,7 +184,7 @@ impl Host {
     ) -> Result<wire::PlanDetail, CommandError> {
         let read = move |fleet: &Fleet, now| {
             let report = report::plan(fleet.set(&set)?, &wanted, Extent::Missing, now)?;
-            Ok((report.plan.clone(), view::plan(report)))
+            Ok((report.plan.clone(), view::plan(report, fleet.set(&set)?)))
         };
         let (plan, shown) = self.read(read).await?;
         self.shown.remember(plan);

@@ -8,7 +8,7 @@ use crate::keys::{Form, Given, Is, Key, Section, Value, no_check};
 use phasegate_core::domain::{
     Bake, Checkpoints, Decisions, FailureRules, FreezeWindows, HealthGate, HealthSettings, OnBakeFailure,
     OnBreach, OnInstanceFailure, OnTimeout, Percent, Phase, RetryRule, RollingUpgradePolicy, ScaleSet,
-    Timeouts, UpgradePolicy,
+    Timeouts, UpgradeMode, UpgradePolicy,
 };
 
 /// What `healthGate` says. What it does not say follows from how instances are probed.
@@ -67,6 +67,7 @@ pub(super) struct Policy {
     pub(super) rules: UpgradePolicy,
     /// When an upgraded instance counts as good, as far as that is written.
     pub(super) gate: GateKeys,
+    pub(super) mode: UpgradeMode,
     pub(super) retry: Option<RetryRule>,
     pub(super) freeze: FreezeWindows,
     /// How long it looks on in the end.
@@ -75,8 +76,10 @@ pub(super) struct Policy {
 
 pub(super) const POLICY: Section<Policy> = Section {
     keys: &[
-        Key::<Policy>::preset("mode", "\"Rolling\"", Is::Own(|| Form::Words(vec!["Rolling"]), mode))
-            .doc("Azure's other modes are refused"),
+        Key::<Policy>::preset("mode", "\"Manual\"", Is::Own(|| Form::Words(MODES.to_vec()), mode)).doc(
+            "what begins an upgrade when the model changes: a person; with `Rolling` and `Automatic` it begins by \
+             itself, in batches or at all instances at once; see below",
+        ),
         Key::<Policy>::table(
             "rollingUpgradePolicy",
             "{ maxBatchInstancePercent = 20 }",
@@ -142,13 +145,14 @@ pub(super) const POLICY: Section<Policy> = Section {
                 policy.retry = Some(RetryRule { after, limit: policy.retry.map_or(0, |rule| rule.limit) });
             }),
         )
-        .doc("how long after its end an upgrade that failed is tried again by itself; without it, never"),
+        .doc("how long after its end an upgrade that failed is tried again by itself; without it, never in mode `Manual`, \
+             and after `P3D` in the others"),
         Key::<Policy>::preset(
             "retryLimit",
             "3",
             Is::Whole(1, 100, |policy, limit| policy.retry.iter_mut().for_each(|rule| rule.limit = limit)),
         )
-        .bounds("only together with `retryAfter`")
+        .bounds("in mode `Manual` only together with `retryAfter`")
         .doc("how many times"),
         Key::<Policy>::optional(
             "freezeWindows",
@@ -233,8 +237,9 @@ pub(super) const POLICY: Section<Policy> = Section {
         )
         .doc("what follows when one of the three is over: batches before it stay, or all of it is rolled back"),
     ],
-    check: |_, given| {
-        if given.has("retryLimit") && given.are_sound(&["retryLimit"]) && !given.has("retryAfter") {
+    check: |policy, given| {
+        if policy.mode == UpgradeMode::Manual
+            && given.has("retryLimit") && given.are_sound(&["retryLimit"]) && !given.has("retryAfter") {
             given.conflict(
                 "retryLimit",
                 "is set although retryAfter is not: nothing would be tried again",
@@ -381,15 +386,27 @@ fn phase_names() -> Form {
     Form::List(Box::new(Form::Either(vec![Form::Whole(0, Phase::MAX), Form::Words(vec!["last"])])))
 }
 
-fn mode(_: &mut Policy, value: &Value<'_>) -> Option<()> {
+/// As Azure calls them.
+const MODES: [&str; 3] = ["Manual", "Rolling", "Automatic"];
+
+/// When an upgrade that began by itself and failed is tried again, where nothing else is written.
+const RETRY_AFTER: Duration = Duration::from_secs(3 * 24 * 3600);
+
+/// Azure's words in any case.
+fn mode(policy: &mut Policy, value: &Value<'_>) -> Option<()> {
+    let modes = [UpgradeMode::Manual, UpgradeMode::Rolling, UpgradeMode::Automatic];
+    let known: Vec<(&str, UpgradeMode)> = MODES.into_iter().zip(modes).collect();
     let text = value.string()?;
-    let is = |mode: &str| text.eq_ignore_ascii_case(mode);
-    if is("Automatic") || is("Manual") {
-        value.problem(format!("is {text:?}, which is not supported"), "write \"Rolling\"".to_owned());
-        return None;
+    let meant = known.iter().find(|(name, _)| text.eq_ignore_ascii_case(name)).map(|(_, mode)| *mode);
+    policy.mode = match meant {
+        Some(mode) => mode,
+        // A suggestion for a misspelt word comes with the choice.
+        None => value.choice(&known)?,
+    };
+    if policy.mode != UpgradeMode::Manual {
+        policy.retry = Some(RetryRule { after: RETRY_AFTER, limit: 0 });
     }
-    // A suggestion for a misspelt word comes with the choice.
-    if is("Rolling") { Some(()) } else { value.choice(&[("Rolling", ())]) }
+    Some(())
 }
 
 fn check_gate(gate: &mut GateKeys, given: &mut Given<'_>) {
@@ -436,7 +453,8 @@ impl Policy {
             prepare_max: Duration::ZERO,
         };
         let (gate, bake) = (GateKeys::default(), BakeKeys::default());
-        Self { rules, gate, bake, retry: None, freeze: FreezeWindows::default() }
+        let mode = UpgradeMode::Manual;
+        Self { rules, gate, bake, mode, retry: None, freeze: FreezeWindows::default() }
     }
 
     /// What a scale set has.
@@ -446,6 +464,7 @@ impl Policy {
             rules: set.policy.clone(),
             gate: GateKeys { wait, stable_for: Some(stable_for), deadline: Some(deadline) },
             bake: BakeKeys::of(set.policy.bake),
+            mode: set.mode,
             retry: set.retry,
             freeze: set.freeze.clone(),
         }
@@ -461,6 +480,6 @@ impl Policy {
     /// Gives a scale set all of it.
     pub(super) fn give(self, set: &mut ScaleSet) {
         set.policy = self.rules(&set.health);
-        (set.retry, set.freeze) = (self.retry, self.freeze);
+        (set.mode, set.retry, set.freeze) = (self.mode, self.retry, self.freeze);
     }
 }

@@ -231,13 +231,14 @@ impl Set {
         let driver = self.driver.config?;
         // What is run belongs to the driver, and that it is run to the plan.
         let rules = UpgradePolicy { hooks: driver.hooks().kinds(), ..rules };
-        let Policy { retry, freeze, .. } = self.policy;
+        let Policy { mode, retry, freeze, .. } = self.policy;
         let ModelKeys { version, extensions } = self.model;
         Some(ScaleSet {
             name: self.name?,
             plugin: self.plugin?,
             policy: rules,
             health,
+            mode,
             retry,
             freeze,
             model: Model { version: version?, extensions },

@@ -29,8 +29,28 @@ pub struct ScaleSet {
     /// Versions that faulted and are not tried again by themselves; left out when there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quarantined: Vec<QuarantinedVersion>,
+    /// Keys of the file that say something else than what is wanted, because a door has said something since; left out
+    /// when there are none.
+    #[serde(default, rename = "fileDiffers", skip_serializing_if = "Vec::is_empty")]
+    pub file_differs: Vec<FileDiffers>,
     /// Its instances, by id as people count.
     pub instances: Vec<Instance>,
+}
+
+/// A key of the file that says something else than what is wanted: what was said last counts, and the file counts again
+/// when its text changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct FileDiffers {
+    /// The scale set.
+    pub scale_set: String,
+    /// Such as `model.version`.
+    pub key: String,
+    /// What the file says.
+    pub file: String,
+    /// What was said since, and is wanted.
+    pub recorded: String,
 }
 
 /// One instance.

@@ -32,7 +32,9 @@ pub use data::{Data, DataCheck};
 pub use decision::{Admission, Evaluation, Explanation, PluginCounts};
 pub use error::{Error, ErrorBody, ErrorCode, ErrorDetail};
 pub use event::{CurrentBatch, Ending, Event, Following, HealthChange, NotYet, Recorded, UpgradeProgress};
-pub use fleet::{Fleet, Health, HeldBack, Instance, Participation, ScaleSet, Stamp, StandsIn, VersionState};
+pub use fleet::{
+    FileDiffers, Fleet, Health, HeldBack, Instance, Participation, ScaleSet, Stamp, StandsIn, VersionState,
+};
 pub use host::{HealthCounts, HostStanding, ScaleSetSummary, ScaleSets, UpgradeSummary, Version};
 pub use line::Line;
 pub use log::{Log, LogEntry, LogKind};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::fleet::{Participation, VersionState};
+use crate::fleet::{FileDiffers, Participation, VersionState};
 use crate::words::words;
 
 /// `upgrade plan --json`.
@@ -24,6 +24,9 @@ pub struct Plan {
     /// are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unseen: Vec<Unseen>,
+    /// Keys of the file that say something else than what is wanted; left out when there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub file_differs: Vec<FileDiffers>,
 }
 
 /// A planned instance that runs no version that is known.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::fleet::FileDiffers;
+
 /// `POST /v1/reload`, `reload --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -16,4 +18,8 @@ pub struct Reload {
     /// reload leaves as they are.
     #[serde(default)]
     pub not_in_force: Vec<String>,
+    /// Keys of the file that say something else than what is wanted, because a door has said something since; left out
+    /// when there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub file_differs: Vec<FileDiffers>,
 }

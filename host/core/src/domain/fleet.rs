@@ -11,7 +11,7 @@ use super::component::{Change, Component, Goal};
 use super::health::HealthSettings;
 use super::ids::{ExtensionName, PluginName, ScaleSetName, Version};
 use super::instance_id::InstanceId;
-use super::rules::RetryRule;
+use super::rules::{RetryRule, UpgradeMode};
 use super::upgrade_policy::UpgradePolicy;
 use super::window::FreezeWindows;
 
@@ -103,6 +103,8 @@ pub struct ScaleSet<D = ()> {
     pub health: HealthSettings,
     /// What an upgrade that starts now goes by.
     pub policy: UpgradePolicy,
+    /// What begins an upgrade when the model changes.
+    pub mode: UpgradeMode,
     /// Whether an upgrade that failed is tried again by itself; none: never.
     pub retry: Option<RetryRule>,
     /// When nothing may begin.
@@ -121,14 +123,26 @@ impl<D> ScaleSet<D> {
     /// The scale set as the core sees it, and the driver's own settings.
     #[must_use]
     pub fn split(self) -> (ScaleSet, D) {
-        let Self { name, plugin, health, policy, retry, freeze, model, instances, forget_after, driver } =
-            self;
+        let Self {
+            name,
+            plugin,
+            health,
+            policy,
+            mode,
+            retry,
+            freeze,
+            model,
+            instances,
+            forget_after,
+            driver,
+        } = self;
         let driverless = ();
         let set = ScaleSet {
             name,
             plugin,
             health,
             policy,
+            mode,
             retry,
             freeze,
             model,

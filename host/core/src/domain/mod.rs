@@ -63,7 +63,7 @@ pub use policy::{BatchSize, HealthGate, Percent, RollingUpgradePolicy};
 pub use request::{Actor, By, InvalidRequestKey, RequestId, RequestKey, TEXT_BYTES_MAX};
 pub use rules::{
     Bake, Checkpoints, Decisions, FailureRules, OnBakeFailure, OnBreach, OnInstanceFailure, OnTimeout,
-    PhaseName, RetryRule, Timeouts,
+    PhaseName, RetryRule, Timeouts, UpgradeMode,
 };
 pub use runs::{CanTell, Looks, Runs, Seen, Sight};
 pub use shortage::{NotAsked, Shortage, Unasked, Unheard};

@@ -18,6 +18,19 @@ pub struct FailureRules {
     pub breach: OnBreach,
 }
 
+/// What begins an upgrade when the model changes; as in Azure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum UpgradeMode {
+    /// A person.
+    #[default]
+    Manual,
+    /// It begins by itself, and goes in batches.
+    Rolling,
+    /// It begins by itself, and goes to all at once.
+    Automatic,
+}
+
 /// How long what was upgraded is looked at after the last batch before it is called good: both have to be over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

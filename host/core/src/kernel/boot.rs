@@ -9,7 +9,7 @@ use super::memory::Memories;
 use super::out::{About, Out};
 use super::perform::{self, Life};
 use super::state::{Away, Census, Evidence, Fleet, InstanceState, Kept, Place, Removed, SetState, Startup};
-use super::{held, look, members, sight, surge};
+use super::{held, look, members, modes, sight, surge};
 use crate::domain::{
     By, Change, Component, Custody, DriverTraits, Goal, Instance, InstanceId, Located, Membership, Now,
     OnFailure, PersonsWord, Runs, ScaleSet, ScaleSetName, Timestamp, Version,
@@ -95,6 +95,9 @@ fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out
     let SetConfig { spec, driver, on_failure } = config;
     let name = spec.name.clone();
     let mut good_ones = BTreeMap::new();
+    // What the file says of a set that nobody knew is where it begins.
+    let is_known = stored.models.keys().any(|(set, _)| *set == name);
+    let mut said_anew = false;
     let mut wanted = |change: &Change| {
         let configured = change.to.clone();
         let recorded = stored.models.get(&(name.clone(), change.component.clone()));
@@ -107,6 +110,7 @@ fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out
                 Change { component: change.component.clone(), to: model.version.clone() }
             }
             Some(_) | None => {
+                said_anew = is_known;
                 let model = StoredModel { version: configured.clone(), configured, good: Some(good) };
                 out.writes.push(Write::Model(name.clone(), change.component.clone(), model));
                 change.clone()
@@ -149,6 +153,9 @@ fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out
     instances(&mut state, share, now, out);
     members::reconfigured(&mut state, now, out);
     orphans(&mut state, out);
+    if said_anew {
+        modes::said_anew(&mut state, now, out);
+    }
     state
 }
 

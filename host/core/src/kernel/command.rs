@@ -124,6 +124,16 @@ pub enum Quarantined {
     Allow,
 }
 
+/// What of a file is no business of the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Rest {
+    /// It says the same as before.
+    #[default]
+    Same,
+    /// It says something else.
+    Other,
+}
+
 /// What a reload changes; all of it or nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Reconfiguration {
@@ -135,8 +145,17 @@ pub struct Reconfiguration {
     pub on_failure: BTreeMap<PluginName, OnFailure>,
     /// Plugins that take up what was prepared, and under which request.
     pub plugins: Vec<(PluginName, RequestId)>,
+    /// Whether anything else of the file is another one.
+    pub rest: Rest,
     /// What of each scale set is another one, as the configuration calls it; remembered for a repeat.
     pub changed: BTreeMap<ScaleSetName, Vec<String>>,
+}
+
+impl Reconfiguration {
+    /// Whether the file says what it has said before; of plugins only their taking up tells.
+    pub(super) fn is_empty(&self) -> bool {
+        self.sets.is_empty() && self.changed.is_empty() && self.rest == Rest::Same
+    }
 }
 
 /// What was granted.

@@ -34,6 +34,7 @@ mod line;
 mod look;
 mod members;
 mod memory;
+mod modes;
 #[cfg(test)]
 mod newcomers_tests;
 mod note;
@@ -423,6 +424,12 @@ impl Kernel {
                     Err(refusal) => return Err(refusal),
                 }
             }
+        }
+        let is_other = |(_, taken): &(PluginName, Box<lifecycle::TakenUp>)| {
+            taken.changed == lifecycle::Part::Changed || taken.from != taken.to
+        };
+        if change.is_empty() && !taken.iter().any(is_other) {
+            modes::read_again(&mut self.fleet, now, out);
         }
         reload::reconfigure(&mut self.fleet, &mut self.memories, change, by, now, out);
         Ok(Reply::Reconfigured(taken))

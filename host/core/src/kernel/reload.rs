@@ -4,18 +4,21 @@
 //! An upgrade that runs keeps the rules and the goal that it started with; freeze windows, probe settings, who is there
 //! and what becomes of instances while their plugin fails hold from now on.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::command::Reconfiguration;
 use super::effect::Effect;
 use super::members::{self, MayTouch};
 use super::memory::Memories;
+use super::modes;
 use super::out::Out;
 use super::perform::announce;
 use super::sight;
 use super::state::{Fleet, SetState};
 use crate::domain::{
-    By, Change, Custody, DriverTraits, Generation, Goal, InstanceId, Model, Now, PluginName, ScaleSet,
+    By, Change, Component, Custody, DriverTraits, Generation, Goal, InstanceId, Model, Now, PluginName,
+    ScaleSet,
 };
 use crate::health::FoldSettings;
 use crate::record::Write;
@@ -29,7 +32,7 @@ pub(super) fn reconfigure(
     now: Now,
     out: &mut Out,
 ) {
-    let Reconfiguration { sets, mut drivers, on_failure, plugins: _, changed: _ } = change;
+    let Reconfiguration { sets, mut drivers, on_failure, plugins: _, rest: _, changed: _ } = change;
     // Whatever follows is done by them.
     out.effects.extend(drivers.keys().cloned().map(Effect::Drive));
     for spec in sets {
@@ -65,8 +68,19 @@ fn go_by(
     out: &mut Out,
 ) {
     // Every field is named, so that none can be forgotten.
-    let ScaleSet { name, plugin, model, instances, forget_after, driver: (), health, policy, retry, freeze } =
-        next;
+    let ScaleSet {
+        name,
+        plugin,
+        model,
+        instances,
+        forget_after,
+        driver: (),
+        health,
+        policy,
+        mode,
+        retry,
+        freeze,
+    } = next;
     let may_touch = MayTouch::of(fleet);
     let in_force = fleet.plugins.get(&plugin).and_then(|life| life.in_force());
     let Some(set) = fleet.change(&name) else { return };
@@ -74,11 +88,21 @@ fn go_by(
     let counts_anew = FoldSettings::from(&set.spec.health) != FoldSettings::from(&health);
     let live = Arc::make_mut(&mut set.spec);
     (live.health, live.policy, live.retry, live.freeze) = (health, policy, retry, freeze);
-    live.forget_after = forget_after;
+    (live.forget_after, live.mode) = (forget_after, mode);
     set.dirty = true;
-    let looks = take_up_model(set, model, out);
+    let (said, looks) = take_up_model(set, model, out);
+    if said == Said::Anew {
+        modes::said_anew(set, now, out);
+    }
     if set.spec.plugin != plugin {
         judged_by(set, memories, (plugin, in_force), now, out);
+    }
+    let (before, busy) = (set.driver, busy(set));
+    if let Some(driver) = driver {
+        set.driver = driver;
+        if driver.custody == Custody::Host {
+            set.kept_running = Custody::Host;
+        }
     }
     members::go_over(fleet, &name, instances, by, now, out);
     let Some(set) = fleet.change(&name) else { return };
@@ -92,19 +116,23 @@ fn go_by(
             announce(set, id, out);
         }
     }
-    let before = set.driver;
-    if let Some(driver) = driver {
-        set.driver = driver;
-        if driver.custody == Custody::Host {
-            set.kept_running = Custody::Host;
-        }
-    }
     if before.custody != set.driver.custody {
-        // What runs is known to another one now, or to nobody.
-        ids.iter().for_each(|id| members::bring_up(set, id, may_touch, now, out));
+        // What runs is known to another one now, or to nobody. Who came or moved in this turn was brought up already.
+        let is_left = |id: &&InstanceId| busy.get(*id).is_some_and(|before| *before == is_busy(set, id));
+        let left: Vec<InstanceId> = ids.iter().filter(is_left).cloned().collect();
+        left.iter().for_each(|id| members::bring_up(set, id, may_touch, now, out));
     } else if looks == Looks::Again || before.sight != set.driver.sight {
         ids.iter().for_each(|id| sight::look(set, id, now, out));
     }
+}
+
+/// Whether a driver is busy with the application of each instance.
+fn busy(set: &SetState) -> BTreeMap<InstanceId, bool> {
+    set.instances().map(|instance| &instance.spec.id).map(|id| (id.clone(), is_busy(set, id))).collect()
+}
+
+fn is_busy(set: &SetState, id: &InstanceId) -> bool {
+    set.instance(id).is_some_and(|instance| instance.busy.contains_key(&Component::Application))
 }
 
 /// Whether what instances have is to be looked at again.
@@ -114,11 +142,18 @@ enum Looks {
     NotNow,
 }
 
+/// Whether the file says something else of the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Anew,
+    TheSame,
+}
+
 /// Takes over what the file says is wanted. A component of which it says the same as before stays what was wanted of it
 /// last, which a door may have said.
-fn take_up_model(set: &mut SetState, next: Model, out: &mut Out) -> Looks {
+fn take_up_model(set: &mut SetState, next: Model, out: &mut Out) -> (Said, Looks) {
     if set.spec.model == next {
-        return Looks::NotNow;
+        return (Said::TheSame, Looks::NotNow);
     }
     let (before, goal) = (set.spec.model.goal(), next.goal());
     let wanted = |change: &Change| {
@@ -142,7 +177,7 @@ fn take_up_model(set: &mut SetState, next: Model, out: &mut Out) -> Looks {
     }
     let ids: Vec<InstanceId> = set.instances().map(|instance| instance.spec.id.clone()).collect();
     ids.iter().for_each(|id| announce(set, id, out));
-    looks
+    (Said::Anew, looks)
 }
 
 /// Another plugin judges the set: what the one before has said and asked to remember means nothing to it.

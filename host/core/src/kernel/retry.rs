@@ -2,12 +2,13 @@
 
 use super::command::{Quarantined, StartOptions};
 use super::memory::Memories;
+use super::modes;
 use super::out::{About, Out};
 use super::start::{self, Attempt};
 use super::state::{Fleet, SetState};
 use crate::domain::{Backoff, By, Now, ScaleSetName};
 use crate::record::audit::{RetryNote, StartWhy, What};
-use crate::record::{Retry, Write};
+use crate::record::{Retry, RetryWhy, Write};
 use crate::rollout::{Extent, UpgradeState};
 
 /// Between two tries to begin a try, while something speaks against it.
@@ -18,6 +19,10 @@ const BEGIN_AGAIN: Backoff =
 pub(super) fn plan(set: &mut SetState, now: Now, out: &mut Out) {
     let Some(upgrade) = set.upgrade.as_ref().filter(|upgrade| upgrade.is_forward()) else { return };
     let (Some(rule), UpgradeState::Faulted) = (set.spec.retry, upgrade.state) else { return };
+    if set.retry.is_some() {
+        // Something else is wanted since.
+        return;
+    }
     if upgrade.cancel_requested || upgrade.extent != Extent::Missing || upgrade.expects.is_some() {
         // A person wanted it to stop, or exactly this plan or nothing.
         return;
@@ -30,7 +35,8 @@ pub(super) fn plan(set: &mut SetState, now: Now, out: &mut Out) {
     }
     let at = upgrade.ended_at().unwrap_or(upgrade.started_at) + rule.after;
     out.audit(about, By::host(), What::Retry { note: RetryNote::Planned { at } }, now);
-    let retry = Retry { at, goal: upgrade.goal.clone(), attempt: upgrade.attempt + 1 };
+    let retry =
+        Retry { at, goal: upgrade.goal.clone(), attempt: upgrade.attempt + 1, why: RetryWhy::Faulted };
     set.retry = Some(retry.clone());
     out.writes.push(Write::Retry(set.spec.name.clone(), Some(retry)));
 }
@@ -58,6 +64,14 @@ pub(super) fn begin_due(
     let Some(retry) = fleet.set(name).ok().filter(|set| due(set)).and_then(|set| set.retry.clone()) else {
         return;
     };
+    if retry.why == RetryWhy::Wanted {
+        if modes::begin(fleet, memories, name, now, out).is_err()
+            && let Some(planned) = fleet.change(name).and_then(|set| set.retry.as_mut())
+        {
+            planned.at = now.at + BEGIN_AGAIN.after(1, out.numbers.audit);
+        }
+        return;
+    }
     let options = StartOptions { quarantined: Quarantined::Allow, ..StartOptions::default() };
     let attempt = Attempt { number: retry.attempt, why: StartWhy::Again { attempt: retry.attempt } };
     if start::begin(fleet, memories, name, retry.goal, &options, attempt, &By::host(), now, out).is_err()

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::command::{Quarantined, Selection, StartOptions, Stops, Wanted};
 use super::memory::Memories;
+use super::modes;
 use super::out::{About, Out};
 use super::perform::announce;
 use super::refusal::Refusal;
@@ -105,7 +106,7 @@ pub(super) fn begin(
         number,
         scale_set: name.clone(),
         goal: goal.clone(),
-        policy: set.spec.policy.clone(),
+        policy: modes::policy(set, &attempt.why),
         before: set.model.clone(),
         bypass: options.stops == Stops::Bypassed,
     };

@@ -103,6 +103,17 @@ pub(super) enum Startup {
     Waits,
 }
 
+/// A component of which something else is wanted than the file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileDiffers {
+    /// Which.
+    pub component: Component,
+    /// What the file says.
+    pub file: Version,
+    /// What was said since, and is wanted.
+    pub recorded: Version,
+}
+
 /// One scale set.
 #[derive(Debug, Clone)]
 pub struct SetState {
@@ -348,6 +359,19 @@ impl SetState {
         let configured = self.spec.model.goal().of(component)?.clone();
         let version = self.model.of(component)?.clone();
         Some(StoredModel { version, configured, good: self.good.get(component).cloned() })
+    }
+
+    /// Where what is wanted is not what the file says: what a door has said since stands until the file says
+    /// something else.
+    #[must_use]
+    pub fn file_differs(&self) -> Vec<FileDiffers> {
+        let said = self.spec.model.goal();
+        let differs = |change: &Change| {
+            let recorded = self.model.of(&change.component).filter(|wanted| **wanted != change.to)?;
+            let (component, file) = (change.component.clone(), change.to.clone());
+            Some(FileDiffers { component, file, recorded: recorded.clone() })
+        };
+        said.changes().filter_map(differs).collect()
     }
 
     /// The view that the core gets of this set at this moment.

@@ -77,6 +77,7 @@ pub(crate) fn orders() -> SetConfig {
         plugin: PluginName::parse("db").unwrap(),
         health: testing::health(),
         policy,
+        mode: crate::domain::UpgradeMode::Manual,
         retry: None,
         freeze: FreezeWindows::default(),
         model: Model { version: version("v1"), extensions: Vec::new() },
@@ -327,6 +328,18 @@ impl Rig {
             }
             self.pass(Duration::from_secs(1));
             self.everybody_answers();
+        }
+        panic!("no end: {:?}", self.upgrade());
+    }
+
+    /// As [`Self::run_to_the_end`], also through those that begin by themselves.
+    pub(crate) fn run_to_the_end_of_all(&mut self) {
+        for _ in 0..10 {
+            self.run_to_the_end();
+            self.pass(Duration::from_secs(1));
+            if self.set().active().is_none() {
+                return;
+            }
         }
         panic!("no end: {:?}", self.upgrade());
     }

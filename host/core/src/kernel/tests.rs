@@ -59,6 +59,7 @@ fn config() -> SetConfig {
             defer_max: seconds(600),
             ..testing::upgrade_policy(rolling)
         },
+        mode: crate::domain::UpgradeMode::Manual,
         retry: None,
         freeze: FreezeWindows::default(),
         model: Model { version: version("v1"), extensions: Vec::new() },

@@ -34,6 +34,10 @@ pub(super) fn wish(
         // Whoever says go says that the host is well.
         doubts::trust(set, now, out);
     }
+    if goes_back && let Some(set) = fleet.change(name) {
+        // What was to begin by itself behind it, is not wanted by whoever takes it back.
+        retry::drop_planned(set, RetryNote::RolledBack, by, now, out);
+    }
     look::look(fleet, memories, name, &[Event::Wish(wish)], now, out);
     Ok(())
 }
@@ -56,7 +60,7 @@ fn to_ended(
             }
             Ok(())
         }
-        Wish::Cancel | Wish::CancelNow if set.retry.is_some() => {
+        Wish::Cancel | Wish::CancelNow if set.retry_at().is_some() => {
             retry::drop_planned(set, RetryNote::Cancelled, by, now, out);
             Ok(())
         }

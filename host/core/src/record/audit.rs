@@ -116,6 +116,8 @@ pub enum StartWhy {
     Repair,
     /// It was asked for in spite of freeze windows and of a stopped line.
     Bypass,
+    /// The file says that something else is wanted, and the mode that it begins by itself.
+    Wanted,
     /// It faulted before and is tried again by itself.
     Again {
         /// Which try.
@@ -148,6 +150,13 @@ pub enum RetryNote {
     LimitReached {
         /// `retryLimit`.
         limit: u32,
+    },
+    /// What is wanted since does not begin by itself.
+    NotByItself {
+        /// What is wanted.
+        goal: Goal,
+        /// What speaks against it.
+        why: String,
     },
     /// Another upgrade was started.
     Overtaken {

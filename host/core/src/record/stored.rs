@@ -10,7 +10,7 @@ use crate::domain::{
     Actor, Digest, Generation, Goal, PluginName, ScaleSetName, Timestamp, UpgradeId, Version,
 };
 
-/// A faulted upgrade that is tried again by itself.
+/// An upgrade that begins by itself: one that faulted is tried again, or something else is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Retry {
@@ -20,6 +20,20 @@ pub struct Retry {
     pub goal: Goal,
     /// Which try it will be; 1 was the first.
     pub attempt: u32,
+    /// Why.
+    #[serde(default)]
+    pub why: RetryWhy,
+}
+
+/// Why an upgrade begins by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RetryWhy {
+    /// The one before faulted.
+    #[default]
+    Faulted,
+    /// Something else is wanted.
+    Wanted,
 }
 
 /// No upgrade of any scale set admits anything, until a person says otherwise.

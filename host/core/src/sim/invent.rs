@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::{
     Bake, BatchSize, Checkpoints, Claim, Decisions, FailureRules, HealthGate, HookKind, HookKinds,
     OnBakeFailure, OnBreach, OnInstanceFailure, OnTimeout, Percent, Phase, PhaseName, RetryRule,
-    RollingUpgradePolicy, Timeouts,
+    RollingUpgradePolicy, Timeouts, UpgradeMode,
 };
 use crate::health::{FoldSettings, GraceEnd};
 
@@ -39,6 +39,8 @@ impl Scenario {
         let sets = usize::try_from(pick(rng, &[1, 1, 1, 2, 3])).unwrap_or(1);
         let keepers = [Keeper::Host, Keeper::HostAlone, Keeper::Site, Keeper::SiteSilent];
         let failing = [Failing::Hold, Failing::Hold, Failing::LastGood, Failing::Azure];
+        // Drawn aside, so that all worlds in mode Manual stay what they are.
+        let mode = mode(rng);
         let (after, limit) = (Duration::from_secs(pick(rng, &[60, 120])), pick(rng, &[1, 2]));
         Self {
             sets,
@@ -67,6 +69,7 @@ impl Scenario {
             faults: Faults::random(rng),
             keeper: *rng.pick(&keepers).unwrap_or(&Keeper::Host),
             on_failure: *rng.pick(&failing).unwrap_or(&Failing::Hold),
+            mode,
             retry: rng.chance(300).then_some(RetryRule { after, limit }),
             planned: rng.chance(300),
             bake: rng.chance(200).then(|| Bake {
@@ -85,6 +88,12 @@ impl Scenario {
             ..Self::default()
         }
     }
+}
+
+fn mode(rng: &Rng) -> UpgradeMode {
+    let mut aside = rng.clone();
+    let modes = [UpgradeMode::Manual, UpgradeMode::Manual, UpgradeMode::Rolling, UpgradeMode::Automatic];
+    aside.pick(&modes).copied().unwrap_or_default()
 }
 
 /// Some hooks.

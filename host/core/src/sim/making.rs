@@ -54,6 +54,7 @@ impl Making<'_> {
             plugin: PluginName::parse(plugin).unwrap(),
             health: health(scenario),
             policy: policy(scenario),
+            mode: scenario.mode,
             retry: scenario.retry,
             freeze: freeze(scenario),
             model: scenario.model(Edition(1)),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     Bake, Checkpoints, Claim, Component, Decisions, ExtensionName, FailureRules, Goal, HealthGate, HookKinds,
-    Model, RetryRule, RollingUpgradePolicy, Timeouts, Version, prepare_max, testing,
+    Model, RetryRule, RollingUpgradePolicy, Timeouts, UpgradeMode, Version, prepare_max, testing,
 };
 use crate::health::{FoldSettings, GraceEnd};
 
@@ -66,6 +66,8 @@ pub(super) struct Scenario {
     pub(super) round_trip: bool,
     /// What is run round instances and batches.
     pub(super) hooks: HookKinds,
+    /// What begins an upgrade when the model changes.
+    pub(super) mode: UpgradeMode,
     /// Whether an upgrade that failed is tried again by itself.
     pub(super) retry: Option<RetryRule>,
     /// Whether people start exactly the plan that they were shown.
@@ -281,6 +283,7 @@ impl Default for Scenario {
             on_failure: Failing::Hold,
             round_trip: false,
             hooks: HookKinds::default(),
+            mode: UpgradeMode::Manual,
             retry: None,
             planned: false,
             bake: None,

@@ -36,6 +36,7 @@ pub fn render(fleet: &wire::Fleet) -> String {
         for one in &set.quarantined {
             text.push_str(&format!("in quarantine: {} {}: {}\n", one.component, one.version, one.reason));
         }
+        text.push_str(&file_differs(&set.file_differs));
         let rows: Vec<Vec<String>> = set.instances.iter().map(row).collect();
         text.push_str(&table(
             &[
@@ -55,6 +56,18 @@ pub fn render(fleet: &wire::Fleet) -> String {
         ));
     }
     text
+}
+
+/// Where the file says something else than what is wanted.
+#[must_use]
+pub fn file_differs(all: &[wire::FileDiffers]) -> String {
+    let line = |differs: &wire::FileDiffers| {
+        let wire::FileDiffers { scale_set, key, file, recorded } = differs;
+        format!(
+            "{key} of scale set `{scale_set}`: the file says {file}, and {recorded}, which was said since, is wanted\n"
+        )
+    };
+    all.iter().map(line).collect()
 }
 
 /// What goes before everything else: that the host touches nothing.

@@ -1,6 +1,7 @@
 //! `phasegate reload`: the running host reads its configuration file again.
 
 use crate::cli::args::ReloadArgs;
+use crate::cli::commands::fleet::file_differs;
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::cli::target;
@@ -18,6 +19,7 @@ pub fn run(args: &ReloadArgs) -> anyhow::Result<Exit> {
     for refused in &reload.not_in_force {
         output::talk(&format!("{refused}\n"));
     }
+    output::talk(&file_differs(&reload.file_differs));
     if args.output.json {
         output::json(&reload)?;
     } else if reload.changed.is_empty() {

@@ -132,6 +132,7 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
             timeouts: phasegate_core::domain::Timeouts::default(),
             prepare_max: Duration::from_secs(45),
         },
+        mode: phasegate_core::domain::UpgradeMode::Manual,
         retry: None,
         freeze: FreezeWindows::default(),
         model: Model { version: Version::parse("v1").unwrap(), extensions: Vec::new() },
@@ -211,7 +212,7 @@ protocol = "udp"
 intervalInSeconds = 0.05
 alien = 1
 [scaleSets.upgradePolicy]
-mode = "Manual"
+mode = "Manually"
 rollingUpgradePolicy = { maxBatchInstancePercent = 4, pauseTimeBetweenBatches = "5s" }
 healthGate = { wait = "PT5M", deadline = "PT1M" }
 [scaleSets.driver]
@@ -247,7 +248,7 @@ fn reports_all_problems_at_once() {
     phasegate.toml:16:12: scaleSets[0].health.protocol: is "udp" (known: "http", "https", "tcp")
     phasegate.toml:17:21: scaleSets[0].health.intervalInSeconds: is 0.05 (allowed: 0.1 to 3600)
     phasegate.toml:18:1: scaleSets[0].health.alien: is not a known key (known here: profile, protocol, connection, port, requestPath, intervalInSeconds, numberOfProbes, gracePeriod, timeoutInSeconds, maxBodyBytes, responseHeaders, requestHeaders)
-    phasegate.toml:20:8: scaleSets[0].upgradePolicy.mode: is "Manual", which is not supported (write "Rolling")
+    phasegate.toml:20:8: scaleSets[0].upgradePolicy.mode: is "Manually" (did you mean "Manual"? possible: "Manual", "Rolling", "Automatic")
     phasegate.toml:21:52: scaleSets[0].upgradePolicy.rollingUpgradePolicy.maxBatchInstancePercent: is 4 (allowed: 5 to 100)
     phasegate.toml:21:81: scaleSets[0].upgradePolicy.rollingUpgradePolicy.pauseTimeBetweenBatches: "5s" is not an ISO-8601 duration; write for example PT0S, PT30S, PT5M, P1DT12H or P2W
     phasegate.toml:22:42: scaleSets[0].upgradePolicy.healthGate.deadline: leaves no time: wait and stableFor take 300 s, deadline is 60 s (make deadline longer than both together)

@@ -36,7 +36,7 @@ fn line_of_the_trail(seq: u64) -> Write {
 fn writes() -> Vec<Write> {
     let model = StoredModel { version: id("v2"), configured: id("v1"), good: Some(id("v0")) };
     let goal = phasegate_core::domain::Goal::application(id("v2"));
-    let retry = Retry { at: Timestamp(7), goal, attempt: 2 };
+    let retry = Retry { at: Timestamp(7), goal, attempt: 2, why: phasegate_core::record::RetryWhy::Wanted };
     let gone = Membership::Deleted { replaced_by: Some(id("7")) };
     let memory = StoredMemory { plugin: id("db"), bytes: vec![0, 255] };
     let line =

@@ -67,7 +67,11 @@ pub fn status<'a>(fleet: &'a Fleet, set: &'a SetState, now: Now) -> Option<Statu
         then,
         not_yet: why_not_yet(upgrade, &view),
         expected: expected(upgrade, set, stopped, now),
-        retry_at: set.retry.as_ref().map(|retry| retry.at),
+        retry_at: set
+            .retry
+            .as_ref()
+            .filter(|retry| retry.why == crate::record::RetryWhy::Faulted)
+            .map(|retry| retry.at),
         runs: if ended_otherwise(upgrade) { runs(set) } else { Vec::new() },
         quarantined: quarantined.collect(),
         limit: nearest(upgrade, now.at),

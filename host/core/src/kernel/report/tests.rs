@@ -73,6 +73,7 @@ fn spec() -> ScaleSet {
             defer_max: Duration::from_secs(600),
             ..testing::upgrade_policy(rolling)
         },
+        mode: crate::domain::UpgradeMode::Manual,
         retry: None,
         freeze: crate::domain::FreezeWindows::default(),
         model: Model { version: version("v1"), extensions: Vec::new() },

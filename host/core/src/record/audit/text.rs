@@ -373,6 +373,9 @@ fn start(f: &mut fmt::Formatter<'_>, goal: &crate::domain::Goal, why: &StartWhy)
         }
         StartWhy::Repair => write!(f, "a repair was asked for: each instance gets again what it has"),
         StartWhy::Bypass => write!(f, "upgrade to {goal} was asked for in spite of any stop"),
+        StartWhy::Wanted => {
+            write!(f, "upgrade to {goal} begins by itself: the configuration says that it is wanted")
+        }
         StartWhy::Again { attempt } => write!(f, "try {attempt} of the upgrade to {goal}"),
         StartWhy::Left { of } => write!(f, "starts again with what `{of}` has left: upgrade to {goal}"),
         StartWhy::TakesBack { ended, goal } => {
@@ -435,6 +438,7 @@ fn retry(f: &mut fmt::Formatter<'_>, note: &RetryNote) -> fmt::Result {
         RetryNote::Planned { at } => write!(f, "is tried again at {at}"),
         RetryNote::LimitReached { limit } => write!(f, "not tried again: retryLimit = {limit} is reached"),
         RetryNote::Overtaken { by } => write!(f, "is not tried again by itself: `{by}` was started"),
+        RetryNote::NotByItself { goal, why } => write!(f, "{goal} does not begin by itself: {why}"),
         RetryNote::RolledBack => write!(f, "is not tried again: a rollback was asked for"),
         RetryNote::Cancelled => write!(f, "is not tried again: cancel was asked for"),
     }

@@ -19,6 +19,7 @@ fn scale_set(set: &SetState, now: Now) -> wire::ScaleSet {
     wire::ScaleSet {
         name: set.spec.name.to_string(),
         quarantined: super::quarantined(set),
+        file_differs: words::file_differs(set),
         instances: set.instances().map(|state| one(&instance(set, state, now))).collect(),
     }
 }

@@ -1,6 +1,7 @@
 //! Plans, and what to know before one is started.
 
 use phasegate_core::domain::{InstanceId, Phase, Runs, Version};
+use phasegate_core::kernel::SetState;
 use phasegate_core::kernel::report::PlanReport;
 use phasegate_core::plan::{Batch, Finding};
 use phasegate_core::record::StoppedLine;
@@ -10,7 +11,7 @@ use super::holds;
 use crate::words;
 
 /// A plan with its limits and warnings.
-pub(crate) fn plan(report: PlanReport<'_>) -> wire::PlanDetail {
+pub(crate) fn plan(report: PlanReport<'_>, set: &SetState) -> wire::PlanDetail {
     let PlanReport { plan, policy, batch_time, limits, frozen, findings, line, unseen } = report;
     let batch = |batch: &Batch| wire::PlanBatch {
         phase: batch.phase.map(Phase::get),
@@ -25,6 +26,7 @@ pub(crate) fn plan(report: PlanReport<'_>) -> wire::PlanDetail {
             digest: plan.digest.to_string(),
             batches: plan.batches.iter().map(batch).collect(),
             holds: holds(&plan.holds),
+            file_differs: words::file_differs(set),
             unseen: unseen.iter().map(|one| unseen_instance(&one.id, &one.runs)).collect(),
         },
         limits: words::limits(policy, &limits),

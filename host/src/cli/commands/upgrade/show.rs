@@ -37,6 +37,7 @@ pub fn render_plan(detail: &wire::PlanDetail) -> String {
         text.push('\n');
         text.push_str(&table(&["BATCH", "PHASE", "ZONE", "UD", "INSTANCES"], &rows));
     }
+    text.push_str(&crate::cli::commands::fleet::file_differs(&plan.file_differs));
     text.push_str(&render_unseen(&plan.unseen));
     text.push_str(&render_holds(&plan.holds));
     text

@@ -164,6 +164,7 @@ const POLICY: &[(&str, &str)] = &[
     ),
     ("rollingUpgradePolicy.batches = [1]", "rollingUpgradePolicy.batches = [2]"),
     ("rollingUpgradePolicy.maxSurge = false", "rollingUpgradePolicy.maxSurge = true"),
+    ("mode = \"Rolling\"", "mode = \"Automatic\""),
     ("restoreFailedInstances = true", "restoreFailedInstances = false"),
     ("rollbackOnPolicyBreach = false", "rollbackOnPolicyBreach = true"),
     ("pauseAfterPhase = [1]", "pauseAfterPhase = [2]"),
