@@ -23,6 +23,7 @@ use crate::access::InForce;
 use crate::api::{self, Guard, server};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::discovery::Discoveries;
 use crate::drivers::Driver;
 use crate::measure::Measures;
 use crate::net::endpoint::Endpoint;
@@ -73,6 +74,7 @@ pub struct Host {
     loop_ended: tokio::sync::oneshot::Receiver<()>,
     tending: Tending,
     prober: Arc<Prober>,
+    sources: Arc<Discoveries>,
     drivers: Vec<Arc<dyn Driver>>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
@@ -101,6 +103,7 @@ impl Host {
         let plugins =
             parts::plugin_hands(config, (&door, clock, &measures), runtime.clone(), recorder.clone());
         parts::hand_out_memories(config, &mut opened.stored, &plugins);
+        let found_before = parts::found_before(config, &mut opened.stored);
         let by_set = Arc::new(parts::plugin_of_each_set(config));
         let (notes, noted) = mpsc::channel(NOTES_MAX);
         let (sets, drivers) = parts::sets(config, &notes)?;
@@ -122,8 +125,12 @@ impl Host {
         let shell = Shell::open(configured, opened, clock, (inside, hands));
         let (loop_thread, loop_ended) = turn(shell)?;
         let (stop, stopped) = watch::channel(false);
-        let starting = all_plugins_decide(&door, options).await.and_then(|()| Ok(plugins.look()?));
-        let loop_thread = goes_on(starting, &door, loop_thread).await?;
+        let starting = begin(&door, options, (found_before, clock)).await.and_then(|sources| {
+            plugins.look()?;
+            Ok(sources)
+        });
+        let (sources, loop_thread) = goes_on(starting, &door, loop_thread).await?;
+        let sources = Arc::new(sources);
         let tending = Tending::start(tender, config.retention, clock)?;
         let reloader = Arc::new(Reloader::new(config, door.clone(), plugins.clone(), Arc::clone(&in_force)));
         let denials = Arc::new(api::Denials::default());
@@ -135,6 +142,7 @@ impl Host {
             shown: api::Shown::default(),
             hands: Arc::new(plugins),
             configuration: Arc::new(reloader.clone()),
+            sources: behind_api::sources(&sources),
             shortages: Arc::clone(&shortages),
             recording: recorder.map(|recorder| behind_api::recording(recorder, runtime)),
             uploads: api::Uploads::new(config.server.data_dir.join("uploads")),
@@ -153,7 +161,19 @@ impl Host {
             tokio::spawn(shell::tell_waits(door.clone(), waits, clock)),
         ];
         let drivers = all_drivers;
-        Ok(Self { place, door, reloader, loop_thread, loop_ended, tending, prober, drivers, stop, tasks })
+        Ok(Self {
+            place,
+            door,
+            reloader,
+            loop_thread,
+            loop_ended,
+            tending,
+            prober,
+            sources,
+            drivers,
+            stop,
+            tasks,
+        })
     }
 
     /// Where the API listens.
@@ -178,9 +198,11 @@ impl Host {
     /// Stops everything; afterwards no process that the host started is left. Waits for no probe, name, guest or
     /// agent, and for processes as long as their driver was told to.
     pub async fn stop(self) {
-        let Self { door, loop_thread, tending, prober, drivers, stop, tasks, .. } = self;
+        let Self { door, loop_thread, tending, prober, sources, drivers, stop, tasks, .. } = self;
         // Nobody listening any more is what is wanted.
         let _ = stop.send(true);
+        // It waits for no source.
+        sources.stop();
         let loop_ends = async {
             door.send(Event::Ending).await;
             // The loop ends after its turn; one that panicked has said so on stderr.
@@ -227,12 +249,15 @@ fn turn(shell: Shell) -> std::io::Result<(LoopThread, tokio::sync::oneshot::Rece
 }
 
 /// The loop, unless what it starts with cannot start: then it has ended, and no driver was asked for anything.
-async fn goes_on(
-    starting: anyhow::Result<()>,
+async fn goes_on<T>(
+    starting: anyhow::Result<T>,
     door: &Door,
     loop_thread: LoopThread,
-) -> anyhow::Result<LoopThread> {
-    let Err(error) = starting else { return Ok(loop_thread) };
+) -> anyhow::Result<(T, LoopThread)> {
+    let error = match starting {
+        Ok(started) => return Ok((started, loop_thread)),
+        Err(error) => error,
+    };
     door.send(Event::Ending).await;
     let _ = tokio::task::spawn_blocking(move || loop_thread.join()).await;
     Err(error)
@@ -250,14 +275,25 @@ fn why_not(refusal: &lifecycle::Refusal) -> String {
     }
 }
 
-/// Waits until every plugin has a component that decides, and tells how they come along.
+/// Waits until every plugin has a component that decides, and tells how they come along; then until the sources of
+/// instances have been looked at of which nothing is known yet.
 ///
 /// # Errors
-/// When one of them cannot have one, the loop ends, or the host is to end.
-async fn all_plugins_decide(door: &Door, options: HostOptions<'_>) -> anyhow::Result<()> {
+/// When a plugin cannot have one, the loop ends, or the host is to end.
+async fn begin(
+    door: &Door,
+    options: HostOptions<'_>,
+    (found_before, clock): (parts::FoundBefore, Clock),
+) -> anyhow::Result<Discoveries> {
     let ended = options.ended.unwrap_or_else(|| Box::pin(std::future::pending()));
+    let beginning = async {
+        come_along(door, options.on_stage).await?;
+        let sources = parts::discoveries(found_before, clock, door)?;
+        sources.first_looks().await;
+        Ok(sources)
+    };
     tokio::select! {
-        decide = come_along(door, options.on_stage) => decide,
+        begun = beginning => begun,
         () = ended => Err(EndedAtStartError.into()),
     }
 }

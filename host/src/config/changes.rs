@@ -42,6 +42,12 @@ pub fn restart_reasons(before: &Config, after: &Config) -> Vec<String> {
         if old.instances != new.instances {
             reasons.push(change("instances"));
         }
+        if before.discoveries.get(&old.name) != after.discoveries.get(&new.name) {
+            let (old_prefix, prefix) = (format!("scaleSets[{old_index}]."), format!("scaleSets[{index}]."));
+            let keys = restarts(before, &old_prefix, after, &prefix);
+            let keys = keys.into_iter().filter(|key| key.starts_with("discovery.")).collect();
+            or_all("discovery", keys, &mut reasons, change);
+        }
         if (&old.plugin, &old.model, &old.driver) != (&new.plugin, &new.model, &new.driver) {
             let (old_prefix, prefix) = (format!("scaleSets[{old_index}]."), format!("scaleSets[{index}]."));
             let keys = restarts(before, &old_prefix, after, &prefix);

@@ -10,6 +10,7 @@ use super::instances::{self, Instances, SeenAddresses};
 use super::plugins::AZURE_HEALTH;
 use super::policy::{POLICY, Policy};
 use super::ports::{self, SetPorts};
+use crate::discovery::{self, DISCOVERY, DiscoveryConfig};
 use crate::drivers::kind::{self, ReadDriver};
 use crate::drivers::{DriverConfig, KINDS};
 use crate::keys::suggest::suggest;
@@ -33,6 +34,16 @@ struct Set {
     driver: ReadDriver,
     model: ModelKeys,
     instances: Instances,
+    discovery: discovery::Keys,
+}
+
+/// The scale sets of a file.
+#[derive(Default)]
+pub(super) struct ScaleSets {
+    /// In the order of the file.
+    pub(super) sets: Vec<ScaleSet<DriverConfig>>,
+    /// How instances are found, where they are.
+    pub(super) discoveries: BTreeMap<ScaleSetName, DiscoveryConfig>,
 }
 
 #[derive(Default)]
@@ -108,7 +119,7 @@ const SET: Section<Set> = Section {
         )
         .doc("what the instances should run")
         .restart(),
-        Key::<Set>::required(
+        Key::<Set>::optional(
             "instances",
             "[{ id = \"0\", address = \"127.0.0.1:9100\" }]",
             Is::Own(instances::form, |set, value| {
@@ -116,8 +127,16 @@ const SET: Section<Set> = Section {
                 set.instances.complete.then_some(())
             }),
         )
+        .without("required, unless `discovery` finds them")
         .bounds("1 to 100000")
-        .doc("its members, see below")
+        .doc("its members, see below; of one that is found, too, this says what it is like")
+        .restart(),
+        Key::<Set>::optional(
+            "discovery",
+            "{ file = \"targets.json\" }",
+            Is::Table(|| DISCOVERY.shape(), |set, table| DISCOVERY.read(table, &mut set.discovery)),
+        )
+        .doc("where instances are found that come and go, see below")
         .restart(),
     ],
     check,
@@ -180,7 +199,7 @@ pub(super) fn form() -> Form {
 }
 
 /// Reads all of them; nothing when one of them has a problem.
-pub(super) fn read_all(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<Vec<ScaleSet<DriverConfig>>> {
+pub(super) fn read_all(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<ScaleSets> {
     let values = value.array("tables [[scaleSets]]")?;
     if values.is_empty() {
         value.problem("is empty", "at least one scale set".to_owned());
@@ -191,6 +210,7 @@ pub(super) fn read_all(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<
     let mut addresses = SeenAddresses::new();
     let mut ports = Vec::new();
     let mut scale_sets: Vec<Option<ScaleSet<DriverConfig>>> = Vec::new();
+    let mut discoveries = BTreeMap::new();
     for (index, value) in values.iter().enumerate() {
         let Some(table) = value.table() else {
             scale_sets.push(None);
@@ -206,6 +226,7 @@ pub(super) fn read_all(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<
             driver: ReadDriver::default(),
             model: ModelKeys::default(),
             instances: Instances::default(),
+            discovery: discovery::Keys::default(),
         };
         let given = SET.read(table, &mut set);
         let is_new = set.name.as_ref().zip(given.at("name")).is_none_or(|(name, spot)| {
@@ -214,14 +235,19 @@ pub(super) fn read_all(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<
         addresses = std::mem::take(&mut set.addresses);
         let hosts = set.instances.valid.values().map(|instance| &instance.address);
         ports.extend(set.driver.ports().map(|(spot, range)| SetPorts::new(index, spot, range, hosts)));
-        scale_sets.push(if is_new && given.is_sound() { set.finish() } else { None });
+        let finished = if is_new && given.is_sound() { set.finish() } else { None };
+        scale_sets.push(finished.map(|(set, discovery)| {
+            discoveries.extend(discovery.map(|discovery| (set.name.clone(), discovery)));
+            set
+        }));
     }
     ports::check(value.source(), &ports, &addresses);
-    scale_sets.into_iter().collect()
+    let sets = scale_sets.into_iter().collect::<Option<_>>()?;
+    Some(ScaleSets { sets, discoveries })
 }
 
 impl Set {
-    fn finish(self) -> Option<ScaleSet<DriverConfig>> {
+    fn finish(self) -> Option<(ScaleSet<DriverConfig>, Option<DiscoveryConfig>)> {
         let health = self.health.settings();
         let rules = self.policy.rules(&health);
         let driver = self.driver.config?;
@@ -229,7 +255,7 @@ impl Set {
         let rules = UpgradePolicy { hooks: driver.hooks().kinds(), ..rules };
         let Policy { retry, freeze, .. } = self.policy;
         let ModelKeys { version, extensions } = self.model;
-        Some(ScaleSet {
+        let set = ScaleSet {
             name: self.name?,
             plugin: self.plugin?,
             policy: rules,
@@ -239,7 +265,8 @@ impl Set {
             model: Model { version: version?, extensions },
             instances: shared(self.instances.valid),
             driver,
-        })
+        };
+        Some((set, self.discovery.config()))
     }
 }
 
@@ -249,6 +276,10 @@ fn shared(instances: BTreeMap<InstanceId, Instance>) -> BTreeMap<InstanceId, Arc
 }
 
 fn check(set: &mut Set, given: &mut Given<'_>) {
+    if !given.has("instances") && !given.has("discovery") {
+        let hint = "for example instances = [{ id = \"0\", address = \"127.0.0.1:9100\" }], or discovery = { file = … }";
+        given.conflict("instances", "is missing", hint);
+    }
     let instances = &set.instances.valid;
     if !set.driver.check_templates(given.source(), set.name.as_ref(), instances.values()) {
         given.spoil();

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use crate::children;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::discovery::{Behind, Discoveries, DiscoveryConfig, Telling, Told};
 use crate::drivers::kind::Premises;
 use crate::drivers::{Driver, DriverNote};
 use crate::measure::{self, Measures};
@@ -19,9 +20,12 @@ use crate::plugins::hands::{Hands as PluginHands, HandsParts};
 use crate::probe::{Ended, Prober, Target};
 use crate::recording::{self, Recorder, Used};
 use crate::shell::{Door, Forget};
-use phasegate_core::domain::{InstanceFacts, Origin, Outcome, PluginName, ScaleSetName};
+use phasegate_core::domain::{
+    By, Instance, InstanceFacts, InstanceId, Origin, Outcome, PluginName, ScaleSetName,
+};
+use phasegate_core::kernel::command::Discovered;
 use phasegate_core::kernel::effect::Ask;
-use phasegate_core::kernel::{Event, SetConfig};
+use phasegate_core::kernel::{Command, Event, SetConfig};
 use phasegate_core::record::Stored;
 use phasegate_wasm::Runtime;
 
@@ -175,6 +179,46 @@ pub(super) async fn pass_notes(mut notes: mpsc::Receiver<DriverNote>, door: Door
     while let Some(note) = notes.recv().await {
         door.send(Event::Note(note)).await;
     }
+}
+
+/// Longest wait for the record to take what a source says.
+const FOUND_WITHIN: Duration = Duration::from_secs(30);
+
+/// Instances that sources have found before, of the sets that have one.
+pub(super) type FoundBefore = Vec<(ScaleSetName, DiscoveryConfig, BTreeMap<InstanceId, Arc<Instance>>)>;
+
+/// What is recorded of those that sources have found. A set without a source has none.
+pub(super) fn found_before(config: &Config, stored: &mut Stored) -> FoundBefore {
+    stored.discovered.retain(|(set, _), _| config.discoveries.contains_key(set));
+    let of = |(name, discovery): (&ScaleSetName, &DiscoveryConfig)| {
+        let mine = stored.discovered.iter().filter(|((set, _), _)| set == name);
+        let mine = mine.map(|((_, id), found)| (id.clone(), Arc::clone(found)));
+        (name.clone(), discovery.clone(), mine.collect())
+    };
+    config.discoveries.iter().map(of).collect()
+}
+
+/// Starts to look at the sources; what they say goes to the kernel, as one of its members or as one that has gone.
+pub(super) fn discoveries(before: FoundBefore, clock: Clock, door: &Door) -> std::io::Result<Discoveries> {
+    let (views, tells) = (door.clone(), door.clone());
+    let listed = move |name: &ScaleSetName| {
+        let view = views.view();
+        view.set(name).map(|set| Arc::clone(&set.listed)).unwrap_or_default()
+    };
+    let tell = move |told: Told| -> Telling {
+        let door = tells.clone();
+        Box::pin(async move {
+            let Told { scale_set, delta, by, source } = told;
+            let reason = Some(format!("discovery: {source}"));
+            let by = by.unwrap_or(By { reason, ..By::host() });
+            let found = delta.added.into_iter().chain(delta.changed).collect();
+            let change = Discovered { found, gone: delta.removed };
+            let command = Command::Discovered(scale_set, Box::new(change));
+            let answer = door.ask_within(FOUND_WITHIN, by, command).await;
+            answer.map(drop).map_err(|refusal| refusal.to_string())
+        })
+    };
+    Discoveries::start(before, clock, &Behind { listed: Arc::new(listed), tell: Arc::new(tell) })
 }
 
 /// The driver of each scale set.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::words::words;
 
-use super::{Evaluation, HoldCode, Override, QuarantinedVersion};
+use super::{Discovery, Evaluation, HoldCode, Override, QuarantinedVersion};
 
 /// `GET /v1/fleet`, `fleet --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -29,6 +29,9 @@ pub struct ScaleSet {
     /// Versions that faulted and are not tried again by themselves; left out when there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quarantined: Vec<QuarantinedVersion>,
+    /// Where its instances are found, if they are; left out when the configuration lists all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discovery: Option<Discovery>,
     /// Its instances, by id as people count.
     pub instances: Vec<Instance>,
 }

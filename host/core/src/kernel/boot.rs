@@ -70,6 +70,7 @@ struct Share<'a> {
     memories: Vec<(&'a InstanceId, &'a [u8])>,
     versions: Vec<(&'a InstanceId, &'a Component, &'a Runs)>,
     words: Vec<(&'a InstanceId, &'a PersonsWord)>,
+    discovered: Vec<(&'a InstanceId, &'a Arc<Instance>)>,
 }
 
 fn shares(stored: &Stored) -> BTreeMap<ScaleSetName, Share<'_>> {
@@ -79,6 +80,9 @@ fn shares(stored: &Stored) -> BTreeMap<ScaleSetName, Share<'_>> {
     }
     for ((set, id), memory) in &stored.memories {
         shares.entry(set.clone()).or_default().memories.push((id, &memory.bytes));
+    }
+    for ((set, id), found) in &stored.discovered {
+        shares.entry(set.clone()).or_default().discovered.push((id, found));
     }
     for ((set, id), word) in &stored.words {
         shares.entry(set.clone()).or_default().words.push((id, word));
@@ -92,8 +96,12 @@ fn shares(stored: &Stored) -> BTreeMap<ScaleSetName, Share<'_>> {
 /// One scale set from its configuration and its record. A changed configuration of the model wins over an
 /// older `upgrade start --to`; otherwise the record wins.
 fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out: &mut Out) -> SetState {
-    let SetConfig { spec, driver, on_failure } = config;
+    let SetConfig { mut spec, driver, on_failure } = config;
     let name = spec.name.clone();
+    let discovered: OrdMap<InstanceId, Arc<Instance>> =
+        share.discovered.iter().map(|(id, found)| ((*id).clone(), Arc::clone(found))).collect();
+    let listed = Arc::new(std::mem::take(&mut spec.instances));
+    spec.instances = super::discovered::together(&listed, &discovered);
     let mut good_ones = BTreeMap::new();
     let mut wanted = |change: &Change| {
         let configured = change.to.clone();
@@ -143,6 +151,8 @@ fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out
         wake_at: None,
         spec: Arc::new(spec),
         kept_running: driver.custody,
+        listed,
+        discovered,
         driver,
         on_failure,
     };

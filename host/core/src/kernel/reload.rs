@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::command::Reconfiguration;
+use super::discovered;
 use super::effect::Effect;
 use super::members::{self, MayTouch};
 use super::memory::Memories;
@@ -80,7 +81,10 @@ fn go_by(
     if set.spec.plugin != plugin {
         judged_by(set, memories, (plugin, in_force), now, out);
     }
-    members::go_over(fleet, &name, instances, by, now, out);
+    // Those that a source has found stay beside those that are listed.
+    let all = discovered::together(&instances, &set.discovered);
+    set.listed = Arc::new(instances);
+    members::go_over(fleet, &name, all, by, now, out);
     let Some(set) = fleet.change(&name) else { return };
     let ids: Vec<InstanceId> = set.instances().map(|instance| instance.spec.id.clone()).collect();
     if probes_differ {

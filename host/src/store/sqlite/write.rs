@@ -69,6 +69,15 @@ impl Writer<'_> {
                 "DELETE FROM memberships WHERE scale_set = ?1 AND instance = ?2",
                 params![set.as_str(), instance.as_str()],
             ),
+            Write::Discovered(set, instance, Some(found)) => self.row(
+                "INSERT OR REPLACE INTO discovered VALUES (?1, ?2, ?3)",
+                (set.as_str(), instance.as_str()),
+                ("an instance that was found", found),
+            ),
+            Write::Discovered(set, instance, None) => self.run(
+                "DELETE FROM discovered WHERE scale_set = ?1 AND instance = ?2",
+                params![set.as_str(), instance.as_str()],
+            ),
             Write::Memory(set, instance, memory) => {
                 self.remember((set.as_str(), instance.as_str()), memory.as_ref())
             }
