@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use super::freeze;
 use super::health::{HEALTH, Health};
-use super::instances::{self, Instances, SeenAddresses};
+use super::instances::{self, At, Instances, SeenAddresses};
 use super::plugins::AZURE_HEALTH;
 use super::policy::{POLICY, Policy};
 use super::ports::{self, SetPorts};
-use crate::discovery::{self, DISCOVERY, DiscoveryConfig};
+use crate::discovery::{self, DISCOVERY, DiscoveryConfig, Sharing};
 use crate::drivers::kind::{self, ReadDriver};
+use crate::drivers::process::ProcessConfig;
 use crate::drivers::{DriverConfig, KINDS};
 use crate::keys::suggest::suggest;
 use crate::keys::{Form, Given, Is, Key, Section, Spot, Value};
@@ -123,7 +124,7 @@ const SET: Section<Set> = Section {
             "instances",
             "[{ id = \"0\", address = \"127.0.0.1:9100\" }]",
             Is::Own(instances::form, |set, value| {
-                set.instances = instances::read_all(value, &mut set.addresses);
+                set.instances = instances::read_all(value, set.at(), &mut set.addresses);
                 set.instances.complete.then_some(())
             }),
         )
@@ -207,7 +208,7 @@ pub(super) fn read_all(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<
     }
     let plugins = Rc::new(plugins.clone());
     let mut seen: BTreeMap<String, Spot> = BTreeMap::new();
-    let mut addresses = SeenAddresses::new();
+    let mut addresses = SeenAddresses::default();
     let mut ports = Vec::new();
     let mut scale_sets: Vec<Option<ScaleSet<DriverConfig>>> = Vec::new();
     let mut discoveries = BTreeMap::new();
@@ -247,7 +248,34 @@ pub(super) fn read_all(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<
 }
 
 impl Set {
-    fn finish(self) -> Option<(ScaleSet<DriverConfig>, Option<DiscoveryConfig>)> {
+    /// What may be at an address of this set.
+    fn at(&self) -> At {
+        let starts = |config: &DriverConfig| config.of::<ProcessConfig>().is_some();
+        if self.driver.config.as_ref().is_some_and(starts) {
+            At::OneProcess
+        } else if self.health.names_the_instance() {
+            At::Several
+        } else {
+            At::One
+        }
+    }
+
+    /// How instances are found, with what the rest of the set says about them.
+    fn discovery(&mut self) -> Option<DiscoveryConfig> {
+        let sharing = match self.at() {
+            At::OneProcess | At::One => Sharing::Refused,
+            At::Several => Sharing::Allowed,
+        };
+        let needed = self.health.needed_labels().into_iter().collect();
+        std::mem::take(&mut self.discovery).config().map(|config| DiscoveryConfig {
+            sharing,
+            needed,
+            ..config
+        })
+    }
+
+    fn finish(mut self) -> Option<(ScaleSet<DriverConfig>, Option<DiscoveryConfig>)> {
+        let discovery = self.discovery();
         let health = self.health.settings();
         let rules = self.policy.rules(&health);
         let driver = self.driver.config?;
@@ -266,7 +294,7 @@ impl Set {
             instances: shared(self.instances.valid),
             driver,
         };
-        Some((set, self.discovery.config()))
+        Some((set, discovery))
     }
 }
 
@@ -283,6 +311,14 @@ fn check(set: &mut Set, given: &mut Given<'_>) {
     let instances = &set.instances.valid;
     if !set.driver.check_templates(given.source(), set.name.as_ref(), instances.values()) {
         given.spoil();
+    }
+    if given.are_sound(&["health.requestPath", "health.requestHeaders"]) {
+        let lacks = |name: &String| instances.values().find(|one| !one.labels.contains_key(name));
+        let needed = set.health.needed_labels();
+        if let Some((name, one)) = needed.iter().find_map(|name| Some((name, lacks(name)?))) {
+            let message = format!("asks for {{label.{name}}}, and instance `{}` has no label {name}", one.id);
+            given.conflict("health", message, format!("give each instance labels = {{ {name} = \"…\" }}"));
+        }
     }
     let windows = &set.policy.freeze;
     if !windows.allowed.is_empty() && windows.is_endless() {

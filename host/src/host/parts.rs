@@ -17,7 +17,7 @@ use crate::drivers::{Driver, DriverNote};
 use crate::measure::{self, Measures};
 use crate::net::shortage::Shortages;
 use crate::plugins::hands::{Hands as PluginHands, HandsParts};
-use crate::probe::{Ended, Prober, Target};
+use crate::probe::{Ended, Prober, Target, placed};
 use crate::recording::{self, Recorder, Used};
 use crate::shell::{Door, Forget};
 use phasegate_core::domain::{
@@ -118,7 +118,7 @@ pub(super) fn set_target(
         if let Some(name) = plugin_of.get(scale_set) {
             plugins.expect(name, scale_set, id);
         }
-        prober.set(target);
+        prober.set(placed(target));
     })
 }
 

@@ -11,6 +11,7 @@ mod failure;
 mod http;
 mod lateness;
 mod line;
+mod placed;
 mod runner;
 mod schedule;
 mod tcp;
@@ -25,6 +26,7 @@ use phasegate_core::domain::{NotAsked, Round};
 pub use phasegate_core::kernel::effect::Target;
 
 pub use lateness::LatenessStats;
+pub use placed::placed;
 pub use runner::Prober;
 
 /// What came of a round.

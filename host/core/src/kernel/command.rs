@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::refusal::Refusal;
 use crate::domain::{
-    Actor, By, Change, Digest, DriverTraits, ExtensionName, Instance, InstanceId, OnFailure, PluginName, RequestId,
-    RequestKey, ScaleSet, ScaleSetName, Timestamp, UpgradeId, Version, WordKind,
+    Actor, By, Change, Digest, DriverTraits, ExtensionName, Instance, InstanceId, OnFailure, PluginName,
+    RequestId, RequestKey, ScaleSet, ScaleSetName, Timestamp, UpgradeId, Version, WordKind,
 };
 use crate::lifecycle;
 use crate::record::{StoppedLine, StoredReload};

@@ -52,3 +52,6 @@ pub(super) fn together(
     all.extend(listed.iter().map(|(id, listed)| (id.clone(), Arc::clone(listed))));
     all
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! People: what they ask for, how often, and what they make of the answers. And what they do to the
 //! configuration.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,9 @@ use crate::domain::{
     Actor, Component, Digest, InstanceId, Membership, OnFailure, PluginName, RequestId, RequestKey,
     ScaleSetName, UpgradePolicy, WordKind,
 };
-use crate::kernel::command::{Quarantined, Reconfiguration, Selection, StartOptions, Stops, Wanted};
+use crate::kernel::command::{
+    Discovered, Quarantined, Reconfiguration, Selection, StartOptions, Stops, Wanted,
+};
 use crate::kernel::{Answer, Command, Event, Refusal, Reply, Request, plan_now, wanted};
 use crate::lifecycle;
 use crate::rollout::invariants::Rule;
@@ -140,6 +143,9 @@ impl World {
         if let (Command::Reconfigure(change), Ok(Reply::Reconfigured(_))) = (&request.command, &answer) {
             self.reloaded(change, request.key.as_ref());
         }
+        if let (Command::Discovered(..), Ok(_)) = (&request.command, &answer) {
+            self.go_where_they_are_listed();
+        }
     }
 
     /// The host goes by another configuration.
@@ -164,12 +170,14 @@ impl World {
         for set in &self.in_use {
             let name = &set.spec.name;
             let back = set.spec.instances.keys().map(|id| (name.clone(), id.clone()));
-            for key in back {
+            let found = self.disk.stored().discovered.keys().filter(|(of, _)| of == name).cloned();
+            for key in back.chain(found).collect::<Vec<Key>>() {
                 self.nodes.extend(self.strays.remove(&key).map(|node| (key, node)));
             }
         }
         let listed = |(name, id): &Key| {
             self.in_use.iter().any(|set| set.spec.name == *name && set.spec.instances.contains_key(id))
+                || self.disk.stored().discovered.contains_key(&(name.clone(), id.clone()))
         };
         // What an upgrade has created is in the record.
         let stored = self.disk.stored();
@@ -381,7 +389,7 @@ impl World {
         let set =
             usize::try_from(self.rng.between(0, u64::try_from(self.config.len() - 1).unwrap())).unwrap();
         if self.rng.chance(self.faults().churn) {
-            return self.other_members(set);
+            return if self.rng.chance(300) { self.a_source_speaks(set) } else { self.other_members(set) };
         }
         let choice = self.rng.between(0, 4);
         let policy = invent::policy(&mut self.rng);
@@ -435,6 +443,38 @@ impl World {
             let after = self.seconds(0, 1);
             self.at(after, Happening::Reload(set));
         }
+    }
+
+    /// A source of instances names others than before: new ones, some of the list, and some no longer.
+    fn a_source_speaks(&mut self, set: usize) {
+        let name = self.name(set);
+        let mine = |key: &&Key| key.0 == name;
+        let known: Vec<InstanceId> =
+            self.disk.stored().discovered.keys().filter(mine).map(|(_, id)| id.clone()).collect();
+        let mut change = Discovered::default();
+        for _ in 0..self.rng.between(1, 3) {
+            match self.rng.between(0, 3) {
+                0 => change.gone.extend(self.rng.pick(&known).cloned()),
+                1 => {
+                    // One that the list has, too, somewhere else.
+                    let Some(id) = self.configured(set) else { continue };
+                    let mut one = (*self.config[set].spec.instances[&id]).clone();
+                    one.address = self.addresses.next();
+                    change.found.push(Arc::new(one));
+                }
+                _ => {
+                    let before: BTreeSet<InstanceId> =
+                        self.config[set].spec.instances.keys().cloned().collect();
+                    self.add_an_instance(set);
+                    // It is the source that names it, and not the list.
+                    let instances = &mut self.config[set].spec.instances;
+                    let new = instances.keys().find(|id| !before.contains(*id)).cloned();
+                    change.found.extend(new.and_then(|id| instances.remove(&id)));
+                }
+            }
+        }
+        self.rules.left(&name, change.gone.len());
+        self.ask(Command::Discovered(name, Box::new(change)), Why::Whatever);
     }
 
     /// The same file is read once more.
