@@ -24,13 +24,12 @@ use crate::api::{self, Guard, server};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::discovery::Discoveries;
-use crate::drivers::Driver;
 use crate::measure::Measures;
 use crate::net::endpoint::Endpoint;
 use crate::plugins::runtime;
 use crate::probe::Prober;
 use crate::reload::Reloader;
-use crate::shell::{self, Door, Hands, Shell};
+use crate::shell::{self, Door, Drivers, Hands, Shell};
 use crate::store::SqliteStore;
 use phasegate_core::domain::PluginName;
 use phasegate_core::kernel::{Configured, Event};
@@ -75,7 +74,7 @@ pub struct Host {
     tending: Tending,
     prober: Arc<Prober>,
     sources: Arc<Discoveries>,
-    drivers: Vec<Arc<dyn Driver>>,
+    drivers: Drivers,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -104,18 +103,20 @@ impl Host {
             parts::plugin_hands(config, (&door, clock, &measures), runtime.clone(), recorder.clone());
         parts::hand_out_memories(config, &mut opened.stored, &plugins);
         let found_before = parts::found_before(config, &mut opened.stored);
-        let by_set = Arc::new(parts::plugin_of_each_set(config));
+        let by_set = Arc::new(parts::PluginOfSet::of(config));
         let (notes, noted) = mpsc::channel(NOTES_MAX);
-        let (sets, drivers) = parts::sets(config, &notes)?;
-        let all_drivers = drivers.values().cloned().collect();
+        let drivers =
+            Drivers::new(config.server.data_dir.join("logs"), notes, tokio::runtime::Handle::current());
+        let sets = parts::sets(config, &drivers)?;
         let (prober, shortages) = parts::prober(clock, &plugins, &by_set, &door)?;
         let hands = Hands {
             runtime: tokio::runtime::Handle::current(),
             door: door.clone(),
-            drivers,
+            drivers: drivers.clone(),
             plugins: plugins.clone(),
             probe: parts::set_target(prober.clone(), plugins.clone(), Arc::clone(&by_set)),
             ask: parts::ask(prober.clone()),
+            remember: parts::remember(plugins.clone(), Arc::clone(&by_set)),
             forget: parts::forget(prober.clone(), plugins.clone(), by_set),
             measures: Arc::clone(&measures),
             keep: parts::keep_used(recorder.clone()),
@@ -132,7 +133,11 @@ impl Host {
         let (sources, loop_thread) = goes_on(starting, &door, loop_thread).await?;
         let sources = Arc::new(sources);
         let tending = Tending::start(tender, config.retention, clock)?;
-        let reloader = Arc::new(Reloader::new(config, door.clone(), plugins.clone(), Arc::clone(&in_force)));
+        let reloader = Arc::new(Reloader::new(
+            config,
+            (door.clone(), plugins.clone(), drivers.clone()),
+            Arc::clone(&in_force),
+        ));
         let denials = Arc::new(api::Denials::default());
         let asked = api::Host {
             door: door.clone(),
@@ -160,7 +165,6 @@ impl Host {
             tokio::spawn(parts::collect_orphans()),
             tokio::spawn(shell::tell_waits(door.clone(), waits, clock)),
         ];
-        let drivers = all_drivers;
         Ok(Self {
             place,
             door,
@@ -224,7 +228,8 @@ impl Host {
             prober.stop().await;
         }
         let mut ending = JoinSet::new();
-        for driver in drivers {
+        drivers.dismiss_ready();
+        for driver in drivers.at_work() {
             ending.spawn(async move { driver.shutdown().await });
         }
         while ending.join_next().await.is_some() {}

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::freeze;
 use super::health::{HEALTH, Health};
@@ -36,6 +37,7 @@ struct Set {
     model: ModelKeys,
     instances: Instances,
     discovery: discovery::Keys,
+    forget_after: Duration,
 }
 
 /// The scale sets of a file.
@@ -75,8 +77,7 @@ const SET: Section<Set> = Section {
         .bounds("letters, digits, `._-`; at most 107")
         .doc("unique"),
         Key::<Set>::preset("plugin", "\"azure-health\"", Is::Own(|| Form::Text, plugin))
-            .doc("which plugin decides")
-            .restart(),
+            .doc("which plugin decides"),
         Key::<Set>::table(
             "health",
             "{ protocol = \"http\", requestPath = \"/health\" }",
@@ -111,15 +112,13 @@ const SET: Section<Set> = Section {
                 },
             ),
         )
-        .doc("how an instance is made to run a version, see below")
-        .restart(),
+        .doc("how an instance is made to run a version, see below"),
         Key::<Set>::required(
             "model",
             "{ version = \"v1\" }",
             Is::Table(|| MODEL.shape(), |set, table| MODEL.read(table, &mut set.model)),
         )
-        .doc("what the instances should run")
-        .restart(),
+        .doc("what the instances should run"),
         Key::<Set>::optional(
             "instances",
             "[{ id = \"0\", address = \"127.0.0.1:9100\" }]",
@@ -130,8 +129,7 @@ const SET: Section<Set> = Section {
         )
         .without("required, unless `discovery` finds them")
         .bounds("1 to 100000")
-        .doc("its members, see below; of one that is found, too, this says what it is like")
-        .restart(),
+        .doc("its members, see below; of one that is found, too, this says what it is like"),
         Key::<Set>::optional(
             "discovery",
             "{ file = \"targets.json\" }",
@@ -139,6 +137,15 @@ const SET: Section<Set> = Section {
         )
         .doc("where instances are found that come and go, see below")
         .restart(),
+        Key::<Set>::preset(
+            "forgetAfter",
+            "\"PT1H\"",
+            Is::Span(Some(("PT1S", "P365D")), |set, time| set.forget_after = time),
+        )
+        .doc(
+            "how long what is recorded of an instance is kept after it was removed: one that comes back within it is \
+             what it was",
+        ),
     ],
     check,
 };
@@ -156,8 +163,7 @@ const MODEL: Section<ModelKeys> = Section {
                 },
             ),
         )
-        .doc("version that the set shall run; `upgrade start --to` changes what is wanted until this key changes")
-        .restart(),
+        .doc("version that the set shall run; `upgrade start --to` changes what is wanted until this key changes"),
         Key::<ModelKeys>::optional(
             "extensions",
             "[{ name = \"monitoring\", version = \"1.2.0\" }]",
@@ -166,8 +172,7 @@ const MODEL: Section<ModelKeys> = Section {
         .doc(
             "`[{ name = \"logs\", version = \"1.2\" }, …]`: what is installed beside the application, in the \
              order in which an instance gets it",
-        )
-        .restart(),
+        ),
     ],
     check: crate::keys::no_check,
 };
@@ -175,8 +180,7 @@ const MODEL: Section<ModelKeys> = Section {
 const EXTENSION: Section<ExtensionKeys> = Section {
     keys: &[
         Key::<ExtensionKeys>::required("name", "\"monitoring\"", Is::Own(|| Form::Text, extension_name))
-            .doc("unique in the set; `application` means the application itself")
-            .restart(),
+            .doc("unique in the set; `application` means the application itself"),
         Key::<ExtensionKeys>::required(
             "version",
             "\"1.2.0\"",
@@ -188,8 +192,7 @@ const EXTENSION: Section<ExtensionKeys> = Section {
                 },
             ),
         )
-        .doc("version that each instance gets")
-        .restart(),
+        .doc("version that each instance gets"),
     ],
     check: crate::keys::no_check,
 };
@@ -228,6 +231,7 @@ pub(super) fn read_all(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<
             model: ModelKeys::default(),
             instances: Instances::default(),
             discovery: discovery::Keys::default(),
+            forget_after: Duration::ZERO,
         };
         let given = SET.read(table, &mut set);
         let is_new = set.name.as_ref().zip(given.at("name")).is_none_or(|(name, spot)| {
@@ -292,6 +296,7 @@ impl Set {
             freeze,
             model: Model { version: version?, extensions },
             instances: shared(self.instances.valid),
+            forget_after: self.forget_after,
             driver,
         };
         Some((set, discovery))
