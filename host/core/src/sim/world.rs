@@ -8,13 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
-    Component, Decided, Digest, Fence, Instance, Now, OperationId, PluginName, RequestId, Runs, Timestamp,
-    WallTime,
+    Component, Decided, Digest, Fence, Instance, Now, OperationId, PluginName, RequestId, Timestamp, WallTime,
 };
 use crate::kernel::event::Hooked;
 use crate::kernel::{Effect, Event, Kernel, Request, SetConfig, Stepped};
 use crate::lifecycle::{self, Ticket};
-use crate::record::{Commit, Disk, Write};
+use crate::record::Disk;
 use crate::rollout::invariants::{Rule, Violation};
 use crate::rollout::{Purpose, UpgradeState, Wish};
 
@@ -342,23 +341,6 @@ impl World {
             world.intend(after, Happening::Start(set, 2));
         }
         world
-    }
-
-    /// An older host has recorded what it had brought every instance to.
-    fn remember_what_ran(&mut self) {
-        let mut writes = Vec::new();
-        for ((set, id), node) in &self.nodes {
-            let application = (Component::Application, node.running.application.clone());
-            let extensions = node.running.extensions.iter();
-            let extensions =
-                extensions.map(|(name, to)| (Component::Extension(name.clone()), Some(to.clone())));
-            for (component, version) in std::iter::once(application).chain(extensions) {
-                let runs = version.map_or(Runs::UNKNOWN, Runs::at);
-                writes.push(Write::Runs(set.clone(), id.clone(), component, runs));
-            }
-        }
-        self.seq = 1;
-        self.disk.apply(&Commit { version: Commit::VERSION, seq: 1, anchor: Default::default(), writes });
     }
 
     /// Both clocks.
