@@ -33,7 +33,7 @@ protectLabel = "protected"
 refreshInterval = "PT1S"
 [scaleSets.driver]
 kind = "command"
-apply = ["true"]
+command = ["true"]
 [scaleSets.model]
 version = "v1"
 "#
@@ -81,7 +81,7 @@ fn instances_are_found_and_followed_and_too_many_that_go_are_held_also_over_a_cr
     assert_eq!(found.len(), 6);
     assert_eq!((&found[1]["zone"], &found[1]["labels"]), (&json!("1"), &json!({"shard": "7"})));
     let one = source(&site);
-    assert_eq!((&one["source"], &one["instances"]), (&json!("file ./targets.json"), &json!(6)), "{one}");
+    assert_eq!((&one["source"], &one["instances"]), (&json!("file targets.json"), &json!(6)), "{one}");
     assert!(one["refreshedAt"].is_string() && one["held"].is_null() && one["failing"].is_null(), "{one}");
     // One of six may go at once, and half of a file says nothing.
     write(&site, &[0, 1, 2, 3, 4], &answers);
@@ -108,18 +108,18 @@ fn instances_are_found_and_followed_and_too_many_that_go_are_held_also_over_a_cr
     }
     let shown = site.run(&["fleet"]).stdout;
     assert!(
-        shown.contains("discovery: file ./targets.json, read at ") && shown.contains("held since"),
+        shown.contains("discovery: file targets.json, read at ") && shown.contains("held since"),
         "{shown}"
     );
     let listed = site.run(&["discovery", "list"]);
-    assert!(listed.stdout.starts_with("orders: file ./targets.json"), "{listed:?}");
+    assert!(listed.stdout.starts_with("orders: file targets.json"), "{listed:?}");
     let now = site.json(&["discovery", "accept", "orders", "--reason", "they were sold"]);
     assert_eq!((&now["instances"], &now["held"]), (&json!(3), &Value::Null), "{now}");
     until(&site, &[0, 1, 5]);
     let again = site.run(&["discovery", "accept", "orders"]);
     assert!(again.code != 0 && again.stderr.contains("nothing is held"), "{again:?}");
     let log = site.run(&["log", "orders"]).stdout;
-    assert!(log.contains("they were sold") && log.contains("discovery: file ./targets.json"), "{log}");
+    assert!(log.contains("they were sold") && log.contains("discovery: file targets.json"), "{log}");
     host.stop();
 }
 
@@ -162,7 +162,7 @@ fn a_server_is_a_source_and_two_sets_may_look_at_one_address() {
     let site = site(&answers, &url, "");
     let other = format!(
         "\n[[scaleSets]]\nname = \"others\"\n[scaleSets.health]\nintervalInSeconds = 0.1\n[scaleSets.driver]\nkind = \
-         \"command\"\napply = [\"true\"]\n[scaleSets.model]\nversion = \"v1\"\n[[scaleSets.instances]]\nid = \"0\"\n\
+         \"command\"\ncommand = [\"true\"]\n[scaleSets.model]\nversion = \"v1\"\n[[scaleSets.instances]]\nid = \"0\"\n\
          address = \"127.0.0.1:{}\"\n",
         answers.ports[0]
     );
@@ -180,7 +180,7 @@ fn a_server_is_a_source_and_two_sets_may_look_at_one_address() {
     list.say(0, "<html>not a list</html>");
     until_source(&site, "it is no list", |one| one["failing"]["reason"].is_string());
     until(&site, &[0, 1]);
-    assert_eq!(site.run(&["discovery", "list", "others"]).code, 1, "the file lists its instances");
+    assert_ne!(site.run(&["discovery", "list", "others"]).code, 0, "the file lists its instances");
     host.stop();
 }
 
