@@ -24,15 +24,17 @@ use crate::api::{self, Guard, server};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::discovery::Discoveries;
+use crate::drivers::DriverNote;
 use crate::measure::Measures;
 use crate::net::endpoint::Endpoint;
+use crate::plugins::hands::Hands as PluginHands;
 use crate::plugins::runtime;
 use crate::probe::Prober;
 use crate::reload::Reloader;
-use crate::shell::{self, Door, Drivers, Hands, Shell};
+use crate::shell::{self, Door, Drivers, Shell};
 use crate::store::SqliteStore;
 use phasegate_core::domain::PluginName;
-use phasegate_core::kernel::{Configured, Event};
+use phasegate_core::kernel::Event;
 use phasegate_core::lifecycle::{self, RefusalReason, Stage, Standing};
 use phasegate_core::record::ReadTrail;
 
@@ -107,37 +109,21 @@ impl Host {
         let (notes, noted) = mpsc::channel(NOTES_MAX);
         let drivers =
             Drivers::new(config.server.data_dir.join("logs"), notes, tokio::runtime::Handle::current());
-        let sets = parts::sets(config, &drivers)?;
+        let configured = parts::configured(config, &drivers)?;
         let (prober, shortages) = parts::prober(clock, &plugins, &by_set, &door)?;
-        let hands = Hands {
-            runtime: tokio::runtime::Handle::current(),
-            door: door.clone(),
-            drivers: drivers.clone(),
-            plugins: plugins.clone(),
-            probe: parts::set_target(prober.clone(), plugins.clone(), Arc::clone(&by_set)),
-            ask: parts::ask(prober.clone()),
-            remember: parts::remember(plugins.clone(), Arc::clone(&by_set)),
-            forget: parts::forget(prober.clone(), plugins.clone(), by_set),
-            measures: Arc::clone(&measures),
-            keep: parts::keep_used(recorder.clone()),
-        };
-        let specs = config.plugins.iter().map(|plugin| Arc::new(plugin.spec.clone())).collect();
-        let configured = Configured { sets, plugins: specs, ..Configured::default() };
+        let hands = parts::hands(
+            (door.clone(), drivers.clone(), plugins.clone(), Arc::clone(&measures)),
+            (&prober, by_set),
+            recorder.clone(),
+        );
         let shell = Shell::open(configured, opened, clock, (inside, hands));
         let (loop_thread, loop_ended) = turn(shell)?;
         let (stop, stopped) = watch::channel(false);
-        let starting = begin(&door, options, (found_before, clock)).await.and_then(|sources| {
-            plugins.look()?;
-            Ok(sources)
-        });
+        let starting = begin(&door, options, &plugins, (found_before, clock)).await;
         let (sources, loop_thread) = goes_on(starting, &door, loop_thread).await?;
-        let sources = Arc::new(sources);
         let tending = Tending::start(tender, config.retention, clock)?;
-        let reloader = Arc::new(Reloader::new(
-            config,
-            (door.clone(), plugins.clone(), drivers.clone()),
-            Arc::clone(&in_force),
-        ));
+        let behind = (door.clone(), plugins.clone(), drivers.clone());
+        let reloader = Arc::new(Reloader::new(config, behind, Arc::clone(&in_force)));
         let denials = Arc::new(api::Denials::default());
         let asked = api::Host {
             door: door.clone(),
@@ -158,13 +144,9 @@ impl Host {
         };
         let waits: Arc<dyn ReadTrail> = Arc::clone(&asked.trail);
         let router = api::router(Arc::new(asked), Guard::new(Arc::clone(&in_force), clock, denials));
-        let tasks = vec![
-            tokio::spawn(parts::pass_notes(noted, door.clone())),
-            tokio::spawn(machine::follow_files(Arc::clone(&in_force))),
-            tokio::spawn(server::serve(listener, router, (in_force, shortages), stopped)),
-            tokio::spawn(parts::collect_orphans()),
-            tokio::spawn(shell::tell_waits(door.clone(), waits, clock)),
-        ];
+        let serving = server::serve(listener, router, (Arc::clone(&in_force), shortages), stopped);
+        let mut tasks = beside(noted, &door, in_force, (waits, clock));
+        tasks.push(tokio::spawn(serving));
         Ok(Self {
             place,
             door,
@@ -239,6 +221,21 @@ impl Host {
     }
 }
 
+/// What goes on beside the loop and the door, until the host ends.
+fn beside(
+    noted: mpsc::Receiver<DriverNote>,
+    door: &Door,
+    in_force: Arc<InForce>,
+    (trail, clock): (Arc<dyn ReadTrail>, Clock),
+) -> Vec<JoinHandle<()>> {
+    vec![
+        tokio::spawn(parts::pass_notes(noted, door.clone())),
+        tokio::spawn(machine::follow_files(in_force)),
+        tokio::spawn(parts::collect_orphans()),
+        tokio::spawn(shell::tell_waits(door.clone(), trail, clock)),
+    ]
+}
+
 /// The thread of the loop.
 type LoopThread = std::thread::JoinHandle<std::io::Result<()>>;
 
@@ -288,14 +285,16 @@ fn why_not(refusal: &lifecycle::Refusal) -> String {
 async fn begin(
     door: &Door,
     options: HostOptions<'_>,
+    plugins: &PluginHands,
     (found_before, clock): (parts::FoundBefore, Clock),
-) -> anyhow::Result<Discoveries> {
+) -> anyhow::Result<Arc<Discoveries>> {
     let ended = options.ended.unwrap_or_else(|| Box::pin(std::future::pending()));
     let beginning = async {
         come_along(door, options.on_stage).await?;
         let sources = parts::discoveries(found_before, clock, door)?;
         sources.first_looks().await;
-        Ok(sources)
+        plugins.look()?;
+        Ok(Arc::new(sources))
     };
     tokio::select! {
         begun = beginning => begun,

@@ -18,13 +18,13 @@ use crate::net::shortage::Shortages;
 use crate::plugins::hands::{Hands as PluginHands, HandsParts};
 use crate::probe::{Ended, Prober, Target, placed};
 use crate::recording::{self, Recorder, Used};
-use crate::shell::{Door, Drivers, Forget, Remember};
+use crate::shell::{self, Door, Drivers, Forget, Remember};
 use phasegate_core::domain::{
     By, Instance, InstanceFacts, InstanceId, Origin, Outcome, PluginName, ScaleSetName,
 };
 use phasegate_core::kernel::command::Discovered;
 use phasegate_core::kernel::effect::Ask;
-use phasegate_core::kernel::{Command, Event, SetConfig};
+use phasegate_core::kernel::{Command, Configured, Event, SetConfig};
 use phasegate_core::record::Stored;
 use phasegate_wasm::Runtime;
 
@@ -106,6 +106,26 @@ pub(super) fn prober(
     let sink = submit(plugins.clone(), Arc::clone(plugin_of), door.clone());
     let prober = Prober::start(clock, Arc::clone(&shortages), sink);
     Ok((Arc::new(prober.context("cannot start to probe")?), shortages))
+}
+
+/// Everything that does things for the loop.
+pub(super) fn hands(
+    (door, drivers, plugins, measures): (Door, Drivers, PluginHands, Arc<Measures>),
+    (prober, by_set): (&Arc<Prober>, Arc<PluginOfSet>),
+    recorder: Option<Recorder>,
+) -> shell::Hands {
+    shell::Hands {
+        runtime: tokio::runtime::Handle::current(),
+        door,
+        drivers,
+        plugins: plugins.clone(),
+        probe: set_target(prober.clone(), plugins.clone(), Arc::clone(&by_set)),
+        ask: ask(prober.clone()),
+        remember: remember(plugins.clone(), Arc::clone(&by_set)),
+        forget: forget(prober.clone(), plugins, by_set),
+        measures,
+        keep: keep_used(recorder),
+    }
 }
 
 /// What was seen goes to the plugin that judges the set; that nothing could be seen is no plugin's business.
@@ -262,8 +282,14 @@ pub(super) fn discoveries(before: FoundBefore, clock: Clock, door: &Door) -> std
     Discoveries::start(before, clock, &Behind { listed: Arc::new(listed), tell: Arc::new(tell) })
 }
 
+/// What the kernel is made of, beside its record.
+pub(super) fn configured(config: &Config, drivers: &Drivers) -> anyhow::Result<Configured> {
+    let plugins = config.plugins.iter().map(|plugin| Arc::new(plugin.spec.clone())).collect();
+    Ok(Configured { sets: sets(config, drivers)?, plugins, ..Configured::default() })
+}
+
 /// Scale sets for the kernel; their drivers are at work.
-pub(super) fn sets(config: &Config, drivers: &Drivers) -> anyhow::Result<Vec<SetConfig>> {
+fn sets(config: &Config, drivers: &Drivers) -> anyhow::Result<Vec<SetConfig>> {
     let mut sets = Vec::new();
     for set in &config.scale_sets {
         let driver = drivers
