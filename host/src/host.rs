@@ -111,11 +111,8 @@ impl Host {
             Drivers::new(config.server.data_dir.join("logs"), notes, tokio::runtime::Handle::current());
         let configured = parts::configured(config, &drivers)?;
         let (prober, shortages) = parts::prober(clock, &plugins, &by_set, &door)?;
-        let hands = parts::hands(
-            (door.clone(), drivers.clone(), plugins.clone(), Arc::clone(&measures)),
-            (&prober, by_set),
-            recorder.clone(),
-        );
+        let told = (door.clone(), drivers.clone(), plugins.clone(), Arc::clone(&measures));
+        let hands = parts::hands(told, (&prober, by_set), recorder.clone());
         let shell = Shell::open(configured, opened, clock, (inside, hands));
         let (loop_thread, loop_ended) = turn(shell)?;
         let (stop, stopped) = watch::channel(false);
