@@ -107,8 +107,7 @@ impl Host {
         let found_before = parts::found_before(config, &mut opened.stored);
         let by_set = Arc::new(parts::PluginOfSet::of(config));
         let (notes, noted) = mpsc::channel(NOTES_MAX);
-        let drivers =
-            Drivers::new(config.server.data_dir.join("logs"), notes, tokio::runtime::Handle::current());
+        let drivers = Drivers::new(parts::ground(config), notes, tokio::runtime::Handle::current());
         let configured = parts::configured(config, &drivers)?;
         let (prober, shortages) = parts::prober(clock, &plugins, &by_set, &door)?;
         let told = (door.clone(), drivers.clone(), plugins.clone(), Arc::clone(&measures));
@@ -141,6 +140,7 @@ impl Host {
         };
         let waits: Arc<dyn ReadTrail> = Arc::clone(&asked.trail);
         let router = api::router(Arc::new(asked), Guard::new(Arc::clone(&in_force), clock, denials));
+        parts::end_leftovers(config, &door);
         let serving = server::serve(listener, router, (Arc::clone(&in_force), shortages), stopped);
         let mut tasks = beside(noted, &door, in_force, (waits, clock));
         tasks.push(tokio::spawn(serving));

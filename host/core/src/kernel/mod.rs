@@ -62,6 +62,8 @@ mod word;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trip_tests;
 
 pub use boot::SetConfig;
 pub use command::{Answer, Command, Reply, Request};
