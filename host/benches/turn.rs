@@ -94,6 +94,7 @@ fn scale_set(instances: usize) -> SetConfig {
         policy,
         retry: None,
         freeze: FreezeWindows::default(),
+        estate: Default::default(),
         model: Model { version: version("v1"), extensions: Vec::new() },
         instances: (0..instances).map(instance).map(|one| (one.id.clone(), Arc::new(one))).collect(),
         driver: (),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::component::{Change, Component, Goal};
+use super::estate::Estate;
 use super::health::HealthSettings;
 use super::ids::{ExtensionName, PluginName, ScaleSetName, Version};
 use super::instance_id::InstanceId;
@@ -108,6 +109,8 @@ pub struct ScaleSet<D = ()> {
     pub freeze: FreezeWindows,
     /// Wanted version.
     pub model: Model,
+    /// Where it stands in the estate, and what of it is released by itself.
+    pub estate: Estate,
     /// Members by id.
     pub instances: BTreeMap<InstanceId, Arc<Instance>>,
     /// How one instance is made to run one version.
@@ -118,8 +121,9 @@ impl<D> ScaleSet<D> {
     /// The scale set as the core sees it, and the driver's own settings.
     #[must_use]
     pub fn split(self) -> (ScaleSet, D) {
-        let Self { name, plugin, health, policy, retry, freeze, model, instances, driver } = self;
-        let set = ScaleSet { name, plugin, health, policy, retry, freeze, model, instances, driver: () };
+        let Self { name, plugin, health, policy, retry, freeze, model, estate, instances, driver } = self;
+        let set =
+            ScaleSet { name, plugin, health, policy, retry, freeze, model, estate, instances, driver: () };
         (set, driver)
     }
 }

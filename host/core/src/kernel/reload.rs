@@ -43,8 +43,18 @@ fn go_by(set: &mut SetState, next: ScaleSet, now: Now, out: &mut Out) {
     let probes_differ = set.spec.health != next.health;
     let counts_anew = FoldSettings::from(&set.spec.health) != FoldSettings::from(&next.health);
     // Every field is named, so that none can be forgotten. The first ones need a restart.
-    let ScaleSet { name: _, plugin: _, model: _, instances: _, driver: (), health, policy, retry, freeze } =
-        next;
+    let ScaleSet {
+        name: _,
+        plugin: _,
+        model: _,
+        estate: _,
+        instances: _,
+        driver: (),
+        health,
+        policy,
+        retry,
+        freeze,
+    } = next;
     let live = Arc::make_mut(&mut set.spec);
     (live.health, live.policy, live.retry, live.freeze) = (health, policy, retry, freeze);
     set.dirty = true;

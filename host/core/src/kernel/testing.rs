@@ -79,6 +79,7 @@ pub(crate) fn orders() -> SetConfig {
         policy,
         retry: None,
         freeze: FreezeWindows::default(),
+        estate: Default::default(),
         model: Model { version: version("v1"), extensions: Vec::new() },
         instances: (0..3).map(instance).map(|instance| (instance.id.clone(), Arc::new(instance))).collect(),
         driver: (),

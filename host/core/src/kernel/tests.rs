@@ -61,6 +61,7 @@ fn config() -> SetConfig {
         },
         retry: None,
         freeze: FreezeWindows::default(),
+        estate: Default::default(),
         model: Model { version: version("v1"), extensions: Vec::new() },
         instances: (0..4).map(instance).map(|one| (one.id.clone(), Arc::new(one))).collect(),
         driver: (),

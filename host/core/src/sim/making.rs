@@ -56,6 +56,7 @@ impl Making<'_> {
             policy: policy(scenario),
             retry: scenario.retry,
             freeze: freeze(scenario),
+            estate: Default::default(),
             model: scenario.model(Edition(1)),
             instances,
             driver: (),

@@ -133,6 +133,7 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
         },
         retry: None,
         freeze: FreezeWindows::default(),
+        estate: Default::default(),
         model: Model { version: Version::parse("v1").unwrap(), extensions: Vec::new() },
         instances: [(instance.id.clone(), std::sync::Arc::new(instance))].into(),
         driver: DriverConfig::new(ProcessConfig {

@@ -75,6 +75,7 @@ fn spec() -> ScaleSet {
         },
         retry: None,
         freeze: crate::domain::FreezeWindows::default(),
+        estate: Default::default(),
         model: Model { version: version("v1"), extensions: Vec::new() },
         instances: BTreeMap::from(instances),
         driver: (),
