@@ -118,7 +118,8 @@ impl Host {
             keep: parts::keep_used(recorder.clone()),
         };
         let specs = config.plugins.iter().map(|plugin| Arc::new(plugin.spec.clone())).collect();
-        let configured = Configured { sets, plugins: specs, ..Configured::default() };
+        let releases = config.releases.clone();
+        let configured = Configured { sets, plugins: specs, releases, ..Configured::default() };
         let shell = Shell::open(configured, opened, clock, (inside, hands));
         let (loop_thread, loop_ended) = turn(shell)?;
         let (stop, stopped) = watch::channel(false);

@@ -3,9 +3,10 @@
 //! Which keys those are is declared with the keys.
 
 use super::{Config, Server};
+use crate::drivers::DriverConfig;
 use crate::keys::Reload;
 use crate::keys::changes::{Changed, changed};
-use phasegate_core::domain::ScaleSetName;
+use phasegate_core::domain::{ScaleSet, ScaleSetName};
 
 /// Why a host that runs `before` cannot go over to `after` without a restart, key by key; empty when
 /// it can. Everything else of a configuration is taken over: a scale set by [`live_changes`], a plugin
@@ -15,11 +16,12 @@ pub fn restart_reasons(before: &Config, after: &Config) -> Vec<String> {
     let mut reasons = Vec::new();
     let own = |config: &Config| {
         let Server { listen, socket, data_dir, resolvers, access: _ } = config.server.clone();
-        (listen, socket, data_dir, resolvers, config.recording.clone(), config.retention)
+        let releases = config.releases.clone();
+        (listen, socket, data_dir, resolvers, config.recording.clone(), config.retention, releases)
     };
     if own(before) != own(after) {
         let keys = restarts(before, "", after, "");
-        let own = ["server.", "recording.", "retention."];
+        let own = ["server.", "recording.", "retention.", "releases.", "extensionTypes"];
         let keys = keys.into_iter().filter(|key| own.iter().any(|part| key.starts_with(part)));
         or_all("the host's own part", keys.collect(), &mut reasons, |key| format!("{key} changed"));
     }
@@ -42,7 +44,10 @@ pub fn restart_reasons(before: &Config, after: &Config) -> Vec<String> {
         if old.instances != new.instances {
             reasons.push(change("instances"));
         }
-        if (&old.plugin, &old.model, &old.driver) != (&new.plugin, &new.model, &new.driver) {
+        let needs_restart = |set: &ScaleSet<DriverConfig>| {
+            (set.plugin.clone(), set.model.clone(), set.driver.clone(), set.estate.clone())
+        };
+        if needs_restart(old) != needs_restart(new) {
             let (old_prefix, prefix) = (format!("scaleSets[{old_index}]."), format!("scaleSets[{index}]."));
             let keys = restarts(before, &old_prefix, after, &prefix);
             let keys = keys.into_iter().filter(|key| !is_part_of_another(key)).collect();

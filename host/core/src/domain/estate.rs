@@ -81,6 +81,8 @@ pub struct Enrolment {
     pub minor: bool,
     /// `typeHandlerVersion`.
     pub handler: HandlerVersion,
+    /// The model names no version of its own: the catalogue says what it begins with.
+    pub resolves: bool,
 }
 
 #[cfg(test)]

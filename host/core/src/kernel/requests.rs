@@ -54,6 +54,7 @@ impl Requests {
                 | Command::RollBackTo(..)
                 | Command::Word(..)
                 | Command::Release(..)
+                | Command::Releases(_)
                 | Command::Plugin(..) => Reply::Recorded,
                 Command::Reconfigure(_) | Command::Recall => {
                     Reply::Recalled(Some(known.reload.clone().unwrap_or_default()))
@@ -121,6 +122,7 @@ fn asked(command: &Command) -> String {
             format!("{} {id} for {length:?}", about(kind.name(), name))
         }
         Command::Release(name, id) => format!("{} {id}", about("release", name)),
+        Command::Releases(wanted) => format!("releases: {wanted:?}"),
         Command::StopLine => "stop the line".to_owned(),
         Command::StartLine => "start the line".to_owned(),
         Command::Adopt => "adopt the record".to_owned(),

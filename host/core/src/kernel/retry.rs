@@ -18,8 +18,12 @@ const BEGIN_AGAIN: Backoff =
 pub(super) fn plan(set: &mut SetState, now: Now, out: &mut Out) {
     let Some(upgrade) = set.upgrade.as_ref().filter(|upgrade| upgrade.is_forward()) else { return };
     let (Some(rule), UpgradeState::Faulted) = (set.spec.retry, upgrade.state) else { return };
-    if upgrade.cancel_requested || upgrade.extent != Extent::Missing || upgrade.expects.is_some() {
-        // A person wanted it to stop, or exactly this plan or nothing.
+    if !upgrade.releases.is_empty()
+        || upgrade.cancel_requested
+        || upgrade.extent != Extent::Missing
+        || upgrade.expects.is_some()
+    {
+        // Its release tries it again, a person wanted it to stop, or exactly this plan or nothing.
         return;
     }
     let about = About::upgrade(upgrade, None);

@@ -15,8 +15,8 @@ pub use disk::Disk;
 pub use hold::{Doubt, Hold};
 pub use retention::Retention;
 pub use stored::{
-    Forced, Retry, StoppedLine, StoredGeneration, StoredHeed, StoredMemory, StoredModel, StoredPlugin,
-    StoredRefusal, StoredReload, StoredRequest, StoredShadow, StoredTakeUp, StoredWatch,
+    Forced, OptOut, Registered, Retry, StoppedLine, StoredGeneration, StoredHeed, StoredMemory, StoredModel,
+    StoredPlugin, StoredRefusal, StoredReload, StoredRequest, StoredShadow, StoredTakeUp, StoredWatch,
 };
 pub use trail::{
     PastUpgrade, Place, ReadTrail, TrailPage, TrailPiece, TrailQuery, UpgradesPage, UpgradesQuery,

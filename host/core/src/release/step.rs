@@ -108,13 +108,15 @@ pub(super) fn is_retried(part: &Part, now: Timestamp) -> bool {
     matches!(part.run, Run::Ended { retry_at: Some(at), .. } if at <= now)
 }
 
-/// Whether an upgrade of a release that is under way may admit another batch.
-#[must_use]
-pub fn is_held(release: &Release, part: &Part, now: Timestamp) -> bool {
-    let halted = release.state == ReleaseState::Halted && !part.passed_over;
-    release.is_active()
-        && part.run == Run::Runs
-        && (release.paused || halted || Gates::of(release, now).shut(part.phase).is_some())
+/// The sets whose upgrade is under way and may not admit another batch now.
+pub fn held(release: &Release, now: Timestamp) -> Vec<ScaleSetName> {
+    let gates = Gates::of(release, now);
+    let is_held = |part: &Part| {
+        let halted = release.state == ReleaseState::Halted && !part.passed_over;
+        part.run == Run::Runs && (release.paused || halted || gates.shut(part.phase).is_some())
+    };
+    let all = release.parts.iter().filter(|(_, part)| release.is_active() && is_held(part));
+    all.map(|(name, _)| name.clone()).collect()
 }
 
 /// Takes in what has become of the sets that are named, then looks at all of it once.

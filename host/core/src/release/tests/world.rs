@@ -35,6 +35,7 @@ pub(super) fn enrolment() -> Enrolment {
         automatic: true,
         minor: true,
         handler: HandlerVersion { major: 1, minor: 0 },
+        resolves: true,
     }
 }
 
@@ -253,6 +254,12 @@ impl World {
     pub(super) fn running(&self) -> Vec<&str> {
         let all = self.release.parts.iter().filter(|(_, part)| part.is_in_flight());
         all.map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// Sets whose upgrade the release holds.
+    pub(super) fn held(&self) -> Vec<&str> {
+        let held = held(&self.release, self.now);
+        self.release.parts.keys().filter(|name| held.contains(name)).map(ScaleSetName::as_str).collect()
     }
 
     /// Why a set has not begun.
