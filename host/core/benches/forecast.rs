@@ -64,7 +64,6 @@ fn setup(instances: usize) -> Setup {
             prepare_max: prepare_max(Duration::from_secs(10), 1, interval, interval),
         },
         freeze: FreezeWindows::default(),
-        estate: Default::default(),
         health: FoldSettings {
             number_of_probes: 1,
             grace_period: Duration::from_secs(10),

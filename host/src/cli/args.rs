@@ -3,6 +3,7 @@
 mod data;
 mod instance;
 mod plugin;
+mod release;
 mod simulate;
 mod token;
 mod upgrade;
@@ -13,6 +14,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use data::{DataArgs, DataVerb};
 pub use instance::{InstanceArgs, InstanceVerb, SayArgs};
+pub use release::{
+    EnrolArgs, ExtensionArgs, ExtensionVerb, FeatureArgs, FeatureVerb, ReleaseArgs, ReleaseOf, ReleaseVerb,
+    ReleaseWishArgs,
+};
 pub use simulate::SimulateArgs;
 pub use token::{TokenArgs, TokenVerb};
 
@@ -66,6 +71,12 @@ pub enum Command {
     Plugin(PluginArgs),
     /// Versions that faulted and are not tried again by themselves
     Quarantine(QuarantineArgs),
+    /// Publish versions of extension types, and say who gets them
+    Extension(ExtensionArgs),
+    /// Releases of extension versions through regions: plan, start, follow, hold and end them
+    Release(ReleaseArgs),
+    /// Register the feature AutomaticExtensionUpgradePreview for subscriptions
+    Feature(FeatureArgs),
     /// Run the driver again for the version that is there
     Repair(RepairArgs),
     /// Let the running host read its configuration file again: plugins, probes and policies

@@ -145,6 +145,67 @@ pub(super) fn set_rows() -> Vec<Row> {
     ]
 }
 
+/// Where a set stands, what of it is published, and how a release goes through regions.
+pub(super) fn release_rows() -> Vec<Row> {
+    const ONE: &str = "[[extensionTypes]]\npublisher = \"a\"\ntype = \"b\"\nmaxVersions = 5\n[recording]";
+    let mut rows = vec![
+        ("[recording]", ONE, "[recording]", Restart("extensionTypes changed")),
+        (
+            "#set",
+            "kind = \"uniform\"",
+            "kind = \"serviceFabric\"",
+            Restart("kind of scale set `orders` changed"),
+        ),
+        ("#set", "location = \"a\"", "location = \"b\"", Restart("location of scale set `orders` changed")),
+        (
+            "#set",
+            "subscription = \"a\"",
+            "subscription = \"b\"",
+            Restart("subscription of scale set `orders` changed"),
+        ),
+        (
+            "#set",
+            "resourceGroup = \"a\"",
+            "resourceGroup = \"b\"",
+            Restart("resourceGroup of scale set `orders` changed"),
+        ),
+        (
+            "model.version = \"v1\"",
+            "model = { version = \"1.0\", application = { publisher = \"a\", type = \"b\" } }",
+            "model = { version = \"1.0\", application = { publisher = \"a\", type = \"b\", enableAutomaticUpgrade = true } }",
+            Restart("model.application of scale set `orders` changed"),
+        ),
+        (
+            "instances = [{ id = \"0\", address = \"127.0.0.1:1\" }]",
+            "after = []\ninstances = [{ id = \"0\", address = \"127.0.0.1:1\" }]\n[[scaleSets]]\nname = \"db\"\n\
+             driver = { kind = \"process\", command = [\"sleep\", \"9\"] }\nmodel.version = \"v1\"\n\
+             instances = [{ id = \"0\", address = \"127.0.0.1:2\" }]",
+            "after = [\"db\"]\ninstances = [{ id = \"0\", address = \"127.0.0.1:1\" }]\n[[scaleSets]]\nname = \"db\"\n\
+             driver = { kind = \"process\", command = [\"sleep\", \"9\"] }\nmodel.version = \"v1\"\n\
+             instances = [{ id = \"0\", address = \"127.0.0.1:2\" }]",
+            Restart("after of scale set `orders` changed"),
+        ),
+    ];
+    let of_releases: [(&str, &str, &str); 10] = [
+        ("name = \"a\"", "name = \"b\"", "releases.name changed"),
+        ("version = 1", "version = 2", "releases.version changed"),
+        ("regionPhases = []", "regionPhases = [[\"local\"]]", "releases.regionPhases changed"),
+        ("geoPairs = []", "geoPairs = [[\"a\", \"b\"]]", "releases.geoPairs changed"),
+        ("bake = \"PT1M\"", "bake = \"PT2M\"", "releases.bake changed"),
+        (
+            "unlisted = \"last\"\nregionPhases = [[\"local\"]]",
+            "unlisted = \"refuse\"\nregionPhases = [[\"local\"]]",
+            "releases.unlisted changed",
+        ),
+        ("maxFailedSets = 1", "maxFailedSets = 2", "releases.maxFailedSets changed"),
+        ("retryAfter = \"P1D\"", "retryAfter = \"P2D\"", "releases.retryAfter changed"),
+        ("retryLimit = 1", "retryLimit = 2", "releases.retryLimit changed"),
+        ("requireFeature = false", "requireFeature = true", "releases.requireFeature changed"),
+    ];
+    rows.extend(of_releases.map(|(from, to, effect)| ("#releases", from, to, Restart(effect))));
+    rows
+}
+
 const POLICY: &[(&str, &str)] = &[
     (
         "rollingUpgradePolicy.maxBatchInstancePercent = 20",
