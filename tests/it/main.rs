@@ -47,6 +47,7 @@ mod log;
 mod names;
 mod neighbours;
 mod pipeline;
+mod releases;
 mod reload;
 mod replay;
 mod rooms;

@@ -88,6 +88,9 @@ use out::{Numbers, Out};
 use requests::Requests;
 use timers::Timers;
 
+/// How often a turn lets releases look again after zones were handed on; what is left goes with the next one.
+const HANDED_ON_MAX: usize = 3;
+
 /// Everything that follows from a turn.
 #[derive(Debug, Default)]
 pub struct Turn {
@@ -451,7 +454,12 @@ impl Kernel {
             sight::look_again(fleet, &name, now, out);
             retry::begin_due(fleet, memories, &name, now, out);
         }
-        release::look(fleet, memories, now, out);
-        zones::hand_on(fleet, memories, now, out);
+        // What is handed on may end something, and what ends may begin the next.
+        for _ in 0..HANDED_ON_MAX {
+            release::look(fleet, memories, now, out);
+            if !zones::hand_on(fleet, memories, now, out) {
+                break;
+            }
+        }
     }
 }

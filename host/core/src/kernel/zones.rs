@@ -204,12 +204,20 @@ pub(in crate::kernel) fn note(fleet: &mut Fleet, name: &ScaleSetName, waits: boo
     }
 }
 
-/// Lets those look whose turn has come, until nobody's has.
-pub(in crate::kernel) fn hand_on(fleet: &mut Fleet, memories: &mut Memories, now: Now, out: &mut Out) {
+/// Lets those look whose turn has come, until nobody's has; gives whether anybody did.
+pub(in crate::kernel) fn hand_on(
+    fleet: &mut Fleet,
+    memories: &mut Memories,
+    now: Now,
+    out: &mut Out,
+) -> bool {
+    let mut has_looked = false;
     while let Some(name) = fleet.regions.woken.get_min().cloned() {
         fleet.regions.woken.remove(&name);
         if fleet.set(&name).is_ok_and(|set| set.active().is_some()) {
             look::look(fleet, memories, &name, &[], now, out);
+            has_looked = true;
         }
     }
+    has_looked
 }

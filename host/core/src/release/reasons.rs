@@ -1,11 +1,15 @@
 //! Why a set of a release has not begun: one look at the same state that decides it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::estate::{EstateView, Facts};
 use super::state::{How, Release, ReleaseState, Run};
 use super::step::{Gates, is_retried};
 use crate::domain::{Location, ScaleSetName, Timestamp, UpgradeId};
+
+/// Between two tries to start an upgrade that was refused.
+pub(super) const REFUSED_AGAIN: Duration = Duration::from_secs(60);
 
 /// Why a set has not begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -189,7 +193,7 @@ pub(super) fn judge(
         return NotBegun::Initializing { count: facts.initializing };
     }
     match &part.refused {
-        Some(why) => NotBegun::Refused { why: why.clone() },
-        None => NotBegun::Now,
+        Some((at, why)) if now < *at + REFUSED_AGAIN => NotBegun::Refused { why: why.clone() },
+        Some(_) | None => NotBegun::Now,
     }
 }

@@ -130,9 +130,9 @@ pub struct Part {
     /// Instances that were unhealthy before it began: nobody waits for them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub held_unhealthy: BTreeSet<InstanceId>,
-    /// Why its upgrade could not be started last.
+    /// When and why its upgrade could not be started last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refused: Option<String>,
+    pub refused: Option<(Timestamp, String)>,
     /// Whether that is so now; nobody knows before everybody has been asked.
     #[serde(skip)]
     pub seen_well: bool,

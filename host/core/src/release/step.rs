@@ -7,12 +7,9 @@ use std::collections::BTreeSet;
 
 use super::enrolment::{Left, Moves};
 use super::estate::{Child, ChildEnd, EstateView, Facts, Well};
-use super::reasons::{NotBegun, judge};
+use super::reasons::{NotBegun, REFUSED_AGAIN, judge};
 use super::state::{End, How, Part, Release, ReleaseState, Run};
 use crate::domain::{Location, ScaleSetName, Timestamp};
-
-/// Between two tries to start an upgrade that was refused.
-const REFUSED_AGAIN: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// What follows from a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -306,8 +303,8 @@ fn go_on(release: &mut Release, estate: &dyn EstateView, now: Timestamp, out: &m
         {
             out.wake(at);
         }
-        if part.refused.is_some() {
-            out.wake(now + REFUSED_AGAIN);
+        if let Some((at, _)) = &part.refused {
+            out.wake((*at + REFUSED_AGAIN).max(now));
         }
     }
     let is_over = |part: &Part| match &part.run {
@@ -375,6 +372,9 @@ fn begin(release: &mut Release, estate: &dyn EstateView, now: Timestamp, out: &m
     let mut flying: BTreeSet<Location> = release.regions_in_flight().cloned().collect();
     for (_, name) in may {
         let Some(part) = release.parts.get(&name) else { continue };
+        if gates.shut(part.phase).is_some() {
+            continue;
+        }
         let borrowed: BTreeSet<&Location> = flying.iter().collect();
         // What is the same for all comes first: the set itself is looked at only when it could begin.
         let first = judge(release, &gates, &borrowed, (&name, None), estate, now);
@@ -384,7 +384,7 @@ fn begin(release: &mut Release, estate: &dyn EstateView, now: Timestamp, out: &m
         let facts = estate.facts(&name, part);
         let Some(facts) = facts.filter(|facts| facts.standing.is_ok()) else { continue };
         let verdict = judge(release, &gates, &borrowed, (&name, Some(&facts)), estate, now);
-        if matches!(verdict, NotBegun::Now | NotBegun::Refused { .. }) {
+        if verdict == NotBegun::Now {
             flying.insert(part.location.clone());
             out.actions.push(Action::Start(name));
         }

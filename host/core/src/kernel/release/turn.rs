@@ -68,7 +68,7 @@ fn round(
     out: &mut Out,
 ) -> bool {
     let numbers: Vec<u64> = fleet.releases.active().map(|release| release.number).collect();
-    let mut starts: BTreeMap<ScaleSetName, Vec<u64>> = BTreeMap::new();
+    let mut starts: BTreeMap<ScaleSetName, Vec<Begun>> = BTreeMap::new();
     let mut rest: Vec<(u64, Action)> = Vec::new();
     let mut wake_at = None;
     for number in numbers {
@@ -94,10 +94,9 @@ fn round(
             match action {
                 Action::Start(name) => {
                     // So that the releases behind it see it, and can join.
-                    if let Some(part) = next.parts.get_mut(&name) {
-                        part.run = Run::Runs;
-                    }
-                    starts.entry(name).or_default().push(number);
+                    let Some(part) = next.parts.get_mut(&name) else { continue };
+                    let before = std::mem::replace(&mut part.run, Run::Runs);
+                    starts.entry(name).or_default().push(Begun { number, before });
                 }
                 other => rest.push((number, other)),
             }
@@ -105,9 +104,9 @@ fn round(
         fleet.releases.all.insert(number, Arc::new(next));
     }
     fleet.releases.wake_at = wake_at;
-    let has_acted = !starts.is_empty() || !rest.is_empty();
-    for (name, numbers) in starts {
-        begin(fleet, memories, &name, &numbers, now, out);
+    let mut has_acted = !rest.is_empty();
+    for (name, begun) in starts {
+        has_acted |= begin(fleet, memories, &name, &begun, now, out);
     }
     for (number, action) in rest {
         perform(fleet, memories, number, action, now, out);
@@ -169,22 +168,28 @@ fn change(
     out.writes.push(Write::ReleaseSet(number, name.clone(), Some(Box::new(part.clone()))));
 }
 
-/// Begins one upgrade of a set for all releases that have come to it.
+/// A release that has come to a set, and where the set was before.
+struct Begun {
+    number: u64,
+    before: Run,
+}
+
+/// Begins one upgrade of a set for all releases that have come to it. Gives whether it has begun.
 fn begin(
     fleet: &mut Fleet,
     memories: &mut Memories,
     name: &ScaleSetName,
-    numbers: &[u64],
+    all_begun: &[Begun],
     now: Now,
     out: &mut Out,
-) {
-    let of = |number: &u64| {
-        let release = fleet.releases.all.get(number)?;
+) -> bool {
+    let of = |begun: &Begun| {
+        let release = fleet.releases.all.get(&begun.number)?;
         let part = release.parts.get(name)?;
         let change = Change { component: part.component.clone(), to: release.version.version().clone() };
         Some((release.id.clone(), change, part.tries))
     };
-    let all: Vec<(ReleaseId, Change, u32)> = numbers.iter().filter_map(of).collect();
+    let all: Vec<(ReleaseId, Change, u32)> = all_begun.iter().filter_map(of).collect();
     let is_again = all.iter().any(|(_, _, tries)| *tries > 0);
     let options = StartOptions {
         // What has failed in this very release is tried again, as it says.
@@ -197,7 +202,7 @@ fn begin(
     let held_unhealthy = fleet.set(name).map(|set| estate::unhealthy(set)).unwrap_or_default();
     let begun = start::begin(fleet, memories, name, goal, &options, attempt, &By::host(), now, out);
     let upgrade = fleet.set(name).ok().and_then(|set| set.upgrade.as_ref()).map(|upgrade| upgrade.id.clone());
-    for number in numbers {
+    for Begun { number, before } in all_begun {
         let said = match &begun {
             Ok(()) => {
                 change(fleet, (*number, name), out, |part| {
@@ -211,12 +216,11 @@ fn begin(
             }
             Err(refusal) => {
                 let why = refusal.to_string();
-                let before =
-                    fleet.releases.all.get(number).and_then(|it| it.parts.get(name)?.refused.clone());
-                let is_new = before.as_ref() != Some(&why);
+                let said = fleet.releases.all.get(number).and_then(|it| it.parts.get(name)?.refused.clone());
+                let is_new = said.is_none_or(|(_, said)| said != why);
                 change(fleet, (*number, name), out, |part| {
-                    part.run = Run::Waits;
-                    part.refused = Some(why.clone());
+                    part.run = before.clone();
+                    part.refused = Some((now.at, why.clone()));
                 });
                 is_new.then(|| ("set-refused", format!("scale set `{name}` cannot begin: {why}")))
             }
@@ -225,6 +229,7 @@ fn begin(
             say(fleet, *number, (code, text), &By::host(), now, out);
         }
     }
+    begun.is_ok()
 }
 
 fn perform(fleet: &mut Fleet, memories: &mut Memories, number: u64, action: Action, now: Now, out: &mut Out) {
