@@ -23,13 +23,12 @@ use crate::access::InForce;
 use crate::api::{self, Guard, server};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::drivers::Driver;
 use crate::measure::Measures;
 use crate::net::endpoint::Endpoint;
 use crate::plugins::runtime;
 use crate::probe::Prober;
 use crate::reload::Reloader;
-use crate::shell::{self, Door, Hands, Shell};
+use crate::shell::{self, Door, Drivers, Hands, Shell};
 use crate::store::SqliteStore;
 use phasegate_core::domain::PluginName;
 use phasegate_core::kernel::{Configured, Event};
@@ -73,7 +72,7 @@ pub struct Host {
     loop_ended: tokio::sync::oneshot::Receiver<()>,
     tending: Tending,
     prober: Arc<Prober>,
-    drivers: Vec<Arc<dyn Driver>>,
+    drivers: Drivers,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -101,18 +100,20 @@ impl Host {
         let plugins =
             parts::plugin_hands(config, (&door, clock, &measures), runtime.clone(), recorder.clone());
         parts::hand_out_memories(config, &mut opened.stored, &plugins);
-        let by_set = Arc::new(parts::plugin_of_each_set(config));
+        let by_set = Arc::new(parts::PluginOfSet::of(config));
         let (notes, noted) = mpsc::channel(NOTES_MAX);
-        let (sets, drivers) = parts::sets(config, &notes)?;
-        let all_drivers = drivers.values().cloned().collect();
+        let drivers =
+            Drivers::new(config.server.data_dir.join("logs"), notes, tokio::runtime::Handle::current());
+        let sets = parts::sets(config, &drivers)?;
         let (prober, shortages) = parts::prober(clock, &plugins, &by_set, &door)?;
         let hands = Hands {
             runtime: tokio::runtime::Handle::current(),
             door: door.clone(),
-            drivers,
+            drivers: drivers.clone(),
             plugins: plugins.clone(),
             probe: parts::set_target(prober.clone(), plugins.clone(), Arc::clone(&by_set)),
             ask: parts::ask(prober.clone()),
+            remember: parts::remember(plugins.clone(), Arc::clone(&by_set)),
             forget: parts::forget(prober.clone(), plugins.clone(), by_set),
             measures: Arc::clone(&measures),
             keep: parts::keep_used(recorder.clone()),
@@ -126,7 +127,11 @@ impl Host {
         let starting = all_plugins_decide(&door, options).await.and_then(|()| Ok(plugins.look()?));
         let loop_thread = goes_on(starting, &door, loop_thread).await?;
         let tending = Tending::start(tender, config.retention, clock)?;
-        let reloader = Arc::new(Reloader::new(config, door.clone(), plugins.clone(), Arc::clone(&in_force)));
+        let reloader = Arc::new(Reloader::new(
+            config,
+            (door.clone(), plugins.clone(), drivers.clone()),
+            Arc::clone(&in_force),
+        ));
         let denials = Arc::new(api::Denials::default());
         let asked = api::Host {
             door: door.clone(),
@@ -153,7 +158,6 @@ impl Host {
             tokio::spawn(parts::collect_orphans()),
             tokio::spawn(shell::tell_waits(door.clone(), waits, clock)),
         ];
-        let drivers = all_drivers;
         Ok(Self { place, door, reloader, loop_thread, loop_ended, tending, prober, drivers, stop, tasks })
     }
 
@@ -203,7 +207,8 @@ impl Host {
             prober.stop().await;
         }
         let mut ending = JoinSet::new();
-        for driver in drivers {
+        drivers.dismiss_ready();
+        for driver in drivers.at_work() {
             ending.spawn(async move { driver.shutdown().await });
         }
         while ending.join_next().await.is_some() {}

@@ -9,8 +9,8 @@ use crate::access::in_force::Loaded;
 use crate::config::{self, Config, LoadConfigError};
 use crate::plugins::config::PluginConfig;
 use crate::plugins::hands::Hands;
-use crate::shell::{CommandError, CommandErrorKind, Door};
-use phasegate_core::domain::{By, Digest, PluginName, RequestId, ScaleSetName};
+use crate::shell::{CommandError, CommandErrorKind, Door, Drivers};
+use phasegate_core::domain::{By, Digest, DriverTraits, PluginName, RequestId, ScaleSetName};
 use phasegate_core::kernel::command::Reconfiguration;
 use phasegate_core::kernel::{Command, Event, Reply};
 use phasegate_core::lifecycle::{self, Part, Place, Said, TakenUp};
@@ -20,6 +20,7 @@ use phasegate_core::record::StoredReload;
 pub struct Reloader {
     door: Door,
     hands: Hands,
+    drivers: Drivers,
     in_force: Arc<InForce>,
     /// What the host goes by; one reload at a time.
     current: tokio::sync::Mutex<Config>,
@@ -28,8 +29,12 @@ pub struct Reloader {
 impl Reloader {
     /// For a host that runs this configuration.
     #[must_use]
-    pub fn new(config: &Config, door: Door, hands: Hands, in_force: Arc<InForce>) -> Self {
-        Self { door, hands, in_force, current: tokio::sync::Mutex::new(config.clone()) }
+    pub fn new(
+        config: &Config,
+        (door, hands, drivers): (Door, Hands, Drivers),
+        in_force: Arc<InForce>,
+    ) -> Self {
+        Self { door, hands, drivers, in_force, current: tokio::sync::Mutex::new(config.clone()) }
     }
 
     /// Reads the file and goes over to it, for whoever asks for it. The outcome is in the log, too.
@@ -98,16 +103,31 @@ impl Reloader {
         let mut change = Reconfiguration::default();
         let mut keys = Vec::new();
         for after in &next.scale_sets {
-            let changes = config::live_changes(current, &next, &after.name);
-            if !changes.is_empty() {
-                let parts = config::parts(&changes).into_iter().map(str::to_owned).collect();
+            let parts = config::parts(current, &next, &after.name);
+            if !parts.is_empty() {
                 change.changed.insert(after.name.clone(), parts);
                 change.sets.push(after.clone().split().0);
-                keys.extend(changes.iter().map(|change| format!("scale set `{}`: {change}", after.name)));
+                let changes = config::live_changes(current, &next, &after.name);
+                let each = changes.iter().filter(|change| !["driver", "instances"].contains(&change.key));
+                keys.extend(each.map(|change| format!("scale set `{}`: {change}", after.name)));
             }
         }
         let mut changed = sets_changed(&change.changed);
-        let plugins = self.take_up((&current.plugins, &next.plugins), change, by).await?;
+        if current.releases != next.releases {
+            change.releases = Some(next.releases.clone());
+            changed.push("releases".to_owned());
+        }
+        change.drivers = match self.make_ready(current, &next) {
+            Ok(drivers) => drivers,
+            Err(message) => {
+                self.drivers.dismiss_ready();
+                return Err(refused(message));
+            }
+        };
+        let plugins = self.take_up((&current.plugins, &next.plugins), change, by).await;
+        // Those that took over do not wait any more.
+        self.drivers.dismiss_ready();
+        let plugins = plugins?;
         changed.extend(plugins.changed);
         if current.server.access != next.server.access {
             changed.push("server (tokens, TLS)".to_owned());
@@ -116,6 +136,30 @@ impl Reloader {
         *current = next;
         keys.iter().for_each(|key| tracing::info!("reload: {key}"));
         Ok(wire::Reload { changed, warnings: plugins.warnings, not_in_force: plugins.not_in_force })
+    }
+
+    /// Starts the driver of each set that names another one; it waits until the change is recorded.
+    fn make_ready(
+        &self,
+        before: &Config,
+        after: &Config,
+    ) -> Result<BTreeMap<ScaleSetName, DriverTraits>, String> {
+        let mut ready = BTreeMap::new();
+        for next in &after.scale_sets {
+            let known = before.scale_sets.iter().find(|known| known.name == next.name);
+            if known.is_none_or(|known| known.driver == next.driver) {
+                continue;
+            }
+            let traits = self.drivers.make_ready(&next.name, &next.driver).map_err(|error| {
+                format!(
+                    "cannot start the driver of scale set `{}`: {:#}",
+                    next.name,
+                    anyhow::Error::from(error)
+                )
+            })?;
+            ready.insert(next.name.clone(), traits);
+        }
+        Ok(ready)
     }
 
     /// Lets every plugin that changed, or whose place may hold other bytes, prepare what the file says, and
@@ -213,7 +257,12 @@ struct TakenUpAll {
 }
 
 fn sets_changed(sets: &BTreeMap<ScaleSetName, Vec<String>>) -> Vec<String> {
-    sets.iter().map(|(name, parts)| format!("scale set `{name}` ({})", parts.join(", "))).collect()
+    let all = |parts: &[String]| {
+        // What says more than a word has commas of its own.
+        let between = if parts.iter().any(|part| part.contains(':')) { "; " } else { ", " };
+        parts.join(between)
+    };
+    sets.iter().map(|(name, parts)| format!("scale set `{name}` ({})", all(parts))).collect()
 }
 
 fn named(name: &PluginName, from: Digest, to: Digest) -> String {

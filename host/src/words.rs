@@ -216,6 +216,7 @@ pub(crate) fn log_kind(what: &What) -> wire::LogKind {
         What::PluginTrouble { .. } => wire::LogKind::PluginTrouble,
         What::PluginAsked { .. } => wire::LogKind::Plugin,
         What::Reloaded { .. } => wire::LogKind::Reload,
+        What::Members { .. } => wire::LogKind::Members,
         What::PluginReverted { .. } => wire::LogKind::PluginReverted,
     }
 }

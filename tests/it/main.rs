@@ -44,6 +44,7 @@ mod http;
 mod kinds;
 mod live;
 mod log;
+mod members;
 mod names;
 mod neighbours;
 mod pipeline;

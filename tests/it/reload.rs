@@ -105,11 +105,6 @@ fn a_reload_takes_over_all_or_nothing() {
 
     // What needs a restart or is wrong takes the rest down with it.
     for (from, to, message) in [
-        (
-            "stopTimeoutInSeconds = 2",
-            "stopTimeoutInSeconds = 3",
-            "driver.stopTimeoutInSeconds of scale set `orders` changed",
-        ),
         ("dataDir = \"./data\"", "dataDir = \"./other\"", "server.dataDir changed"),
         ("settings = {}", "settings = {}\nsetings = 1", "setings"),
         ("component = \"db.wasm\"", "component = \"new.wasm\"", "stage rehearse"),
@@ -140,7 +135,7 @@ fn a_reload_takes_over_all_or_nothing() {
 }
 
 /// Under `nohup` every program that is started has SIGHUP ignored, and the host respects that.
-fn hangup_is_ignored() -> bool {
+pub(crate) fn hangup_is_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 != 0)

@@ -3,10 +3,11 @@
 //! Which keys those are is declared with the keys.
 
 use super::{Config, Server};
-use crate::drivers::DriverConfig;
 use crate::keys::Reload;
 use crate::keys::changes::{Changed, changed};
-use phasegate_core::domain::{ScaleSet, ScaleSetName};
+use phasegate_core::domain::{Instance, InstanceId, ScaleSetName};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Why a host that runs `before` cannot go over to `after` without a restart, key by key; empty when
 /// it can. Everything else of a configuration is taken over: a scale set by [`live_changes`], a plugin
@@ -16,12 +17,11 @@ pub fn restart_reasons(before: &Config, after: &Config) -> Vec<String> {
     let mut reasons = Vec::new();
     let own = |config: &Config| {
         let Server { listen, socket, data_dir, resolvers, access: _ } = config.server.clone();
-        let releases = config.releases.clone();
-        (listen, socket, data_dir, resolvers, config.recording.clone(), config.retention, releases)
+        (listen, socket, data_dir, resolvers, config.recording.clone(), config.retention)
     };
     if own(before) != own(after) {
         let keys = restarts(before, "", after, "");
-        let own = ["server.", "recording.", "retention.", "releases.", "extensionTypes"];
+        let own = ["server.", "recording.", "retention."];
         let keys = keys.into_iter().filter(|key| own.iter().any(|part| key.starts_with(part)));
         or_all("the host's own part", keys.collect(), &mut reasons, |key| format!("{key} changed"));
     }
@@ -35,25 +35,6 @@ pub fn restart_reasons(before: &Config, after: &Config) -> Vec<String> {
     {
         reasons.push("the list of scale sets changed".to_owned());
     }
-    for (old_index, old) in before.scale_sets.iter().enumerate() {
-        let Some((index, new)) = after.scale_sets.iter().enumerate().find(|(_, new)| new.name == old.name)
-        else {
-            continue;
-        };
-        let change = |key: &str| format!("{key} of scale set `{}` changed", old.name);
-        if old.instances != new.instances {
-            reasons.push(change("instances"));
-        }
-        let needs_restart = |set: &ScaleSet<DriverConfig>| {
-            (set.plugin.clone(), set.model.clone(), set.driver.clone(), set.estate.clone())
-        };
-        if needs_restart(old) != needs_restart(new) {
-            let (old_prefix, prefix) = (format!("scaleSets[{old_index}]."), format!("scaleSets[{index}]."));
-            let keys = restarts(before, &old_prefix, after, &prefix);
-            let keys = keys.into_iter().filter(|key| !is_part_of_another(key)).collect();
-            or_all("plugin, model or driver", keys, &mut reasons, change);
-        }
-    }
     reasons
 }
 
@@ -61,12 +42,6 @@ pub fn restart_reasons(before: &Config, after: &Config) -> Vec<String> {
 fn restarts<'a>(before: &'a Config, old: &str, after: &'a Config, new: &str) -> Vec<&'a str> {
     let changed = changed((&before.noted, old), (&after.noted, new));
     changed.iter().filter(|changed| changed.reload == Reload::Restart).map(|changed| changed.key).collect()
-}
-
-/// Arrays and whole drivers are noted, and their elements and keys, too; the latter say more. Instances
-/// are compared by themselves.
-fn is_part_of_another(key: &str) -> bool {
-    key == "driver" || key == "instances" || is_element(key)
 }
 
 /// Whether a key is in an array of tables, which is noted as a whole, too.
@@ -82,8 +57,8 @@ fn or_all(all: &str, keys: Vec<&str>, reasons: &mut Vec<String>, say: impl Fn(&s
     reasons.extend(keys.into_iter().map(say));
 }
 
-/// What a reload takes over of a scale set, key by key: the keys of `health` and `upgradePolicy` that say
-/// something else, each with its path below the set. Empty when the set is new, or gone.
+/// What a reload takes over of a scale set, key by key: each that says something else, with its path below the set.
+/// Empty when the set is new, or gone.
 #[must_use]
 pub fn live_changes<'a>(before: &'a Config, after: &'a Config, set: &ScaleSetName) -> Vec<Changed<'a>> {
     let prefix = |config: &Config| {
@@ -92,16 +67,45 @@ pub fn live_changes<'a>(before: &'a Config, after: &'a Config, set: &ScaleSetNam
     };
     let (Some(old), Some(new)) = (prefix(before), prefix(after)) else { return Vec::new() };
     let changed = changed((&before.noted, &old), (&after.noted, &new));
-    changed.into_iter().filter(|changed| changed.reload == Reload::Live && !is_element(changed.key)).collect()
+    changed.into_iter().filter(|changed| !is_element(changed.key)).collect()
 }
 
-/// The parts of a scale set that changed keys are in, in order: `health`, `upgradePolicy`, or both.
+/// The parts of a scale set that say something else, in order, such as `health` and `instances: 1 added`.
 #[must_use]
-pub fn parts<'a>(changes: &[Changed<'a>]) -> Vec<&'a str> {
-    let part = |changed: &Changed<'a>| changed.key.split('.').next().unwrap_or(changed.key);
-    let mut parts: Vec<&str> = changes.iter().map(part).collect();
-    parts.dedup();
-    parts
+pub fn parts(before: &Config, after: &Config, set: &ScaleSetName) -> Vec<String> {
+    let changes = live_changes(before, after, set);
+    let mut parts: BTreeSet<&str> =
+        changes.iter().map(|changed| changed.key.split('.').next().unwrap_or(changed.key)).collect();
+    let old = before.scale_sets.iter().find(|known| known.name == *set);
+    let new = after.scale_sets.iter().find(|known| known.name == *set);
+    let (Some(old), Some(new)) = (old, new) else { return Vec::new() };
+    // What differs although no key says so is not passed over.
+    let differs = [
+        ("driver", old.driver != new.driver),
+        ("model", (&old.model, &old.estate.enrolments) != (&new.model, &new.estate.enrolments)),
+        ("plugin", old.plugin != new.plugin),
+    ];
+    parts.extend(differs.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part));
+    parts.remove("instances");
+    let mut said: Vec<String> = parts.into_iter().map(str::to_owned).collect();
+    said.extend(instances(&old.instances, &new.instances));
+    said.sort_unstable();
+    said
+}
+
+/// The instances of a scale set.
+type Members = BTreeMap<InstanceId, Arc<Instance>>;
+
+/// `instances: 1 added, 1 removed`; none when they are the same.
+fn instances(before: &Members, after: &Members) -> Option<String> {
+    let added = after.keys().filter(|id| !before.contains_key(id)).count();
+    let removed = before.keys().filter(|id| !after.contains_key(id)).count();
+    let is_other = |(id, one): &(&InstanceId, &Arc<Instance>)| before.get(*id).is_some_and(|old| old != *one);
+    let changed = after.iter().filter(is_other).count();
+    let counts = [(added, "added"), (removed, "removed"), (changed, "changed")];
+    let said = counts.into_iter().filter(|(count, _)| *count > 0);
+    let said: Vec<String> = said.map(|(count, what)| format!("{count} {what}")).collect();
+    (!said.is_empty()).then(|| format!("instances: {}", said.join(", ")))
 }
 
 fn names<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {

@@ -37,8 +37,7 @@ pub(super) const SUBSCRIPTION: Key<Set> = Key::<Set>::preset(
     ),
 )
 .bounds("letters, digits, `._-`")
-.doc("what is enrolled together, for `releases.requireFeature`")
-.restart();
+.doc("what is enrolled together, for `releases.requireFeature`");
 
 pub(super) const RESOURCE_GROUP: Key<Set> = Key::<Set>::preset(
     "resourceGroup",
@@ -52,8 +51,7 @@ pub(super) const RESOURCE_GROUP: Key<Set> = Key::<Set>::preset(
     ),
 )
 .bounds("letters, digits, `._-`")
-.doc("for people")
-.restart();
+.doc("for people");
 
 pub(super) const LOCATION: Key<Set> = Key::<Set>::optional(
     "location",
@@ -72,8 +70,7 @@ pub(super) const LOCATION: Key<Set> = Key::<Set>::optional(
 .doc(
     "its region: within one at most one zone has anything in flight, over all sets. The plugin gets to see it as \
      the region of instances that name none",
-)
-.restart();
+);
 
 pub(super) const KIND: Key<Set> = Key::<Set>::preset(
     "kind",
@@ -83,8 +80,7 @@ pub(super) const KIND: Key<Set> = Key::<Set>::preset(
         ("serviceFabric", |set| set.estate.kind = SetKind::ServiceFabric),
     ]),
 )
-.doc("what kind of set it is; `serviceFabric` can enrol nothing for automatic upgrades")
-.restart();
+.doc("what kind of set it is; `serviceFabric` can enrol nothing for automatic upgrades");
 
 pub(super) const AFTER: Key<Set> = Key::<Set>::optional(
     "after",
@@ -99,8 +95,7 @@ pub(super) const AFTER: Key<Set> = Key::<Set>::optional(
         },
     ),
 )
-.doc("sets that a release goes to before this one; when one of them fails, this one ends with it")
-.restart();
+.doc("sets that a release goes to before this one; when one of them fails, this one ends with it");
 
 /// The keys that say who publishes a component, of whatever is read.
 macro_rules! published {
@@ -118,7 +113,6 @@ macro_rules! published {
         )
         .bounds("letters, digits, `._-`; together with `type`")
         .doc("who publishes its versions")
-        .restart()
     };
     (type $of:ty) => {
         Key::<$of>::optional(
@@ -134,7 +128,6 @@ macro_rules! published {
         )
         .bounds("letters, digits, `._-`; together with `publisher`")
         .doc("under which name they are published")
-        .restart()
     };
     (automatic $of:ty) => {
         Key::<$of>::preset(
@@ -144,7 +137,6 @@ macro_rules! published {
         )
         .example("true")
         .doc("a release moves it to any newer version of the same major, see RELEASES.md")
-        .restart()
     };
 }
 
@@ -168,8 +160,7 @@ pub(super) const APPLICATION: Section<Application> = Section {
 pub(super) const EXTENSION: Section<ExtensionKeys> = Section {
     keys: &[
         Key::<ExtensionKeys>::required("name", "\"monitoring\"", Is::Own(|| Form::Text, super::scale_sets::extension_name))
-            .doc("unique in the set; `application` means the application itself")
-            .restart(),
+            .doc("unique in the set; `application` means the application itself"),
         Key::<ExtensionKeys>::optional(
             "version",
             "\"1.2.0\"",
@@ -182,8 +173,7 @@ pub(super) const EXTENSION: Section<ExtensionKeys> = Section {
             ),
         )
         .without("what the catalogue has for `typeHandlerVersion`")
-        .doc("version that each instance gets; required without `typeHandlerVersion`")
-        .restart(),
+        .doc("version that each instance gets; required without `typeHandlerVersion`"),
         published!(publisher ExtensionKeys),
         published!(type ExtensionKeys),
         Key::<ExtensionKeys>::optional(
@@ -203,16 +193,14 @@ pub(super) const EXTENSION: Section<ExtensionKeys> = Section {
         .doc(
             "major and minor: without `version` the set begins with the newest of exactly these in the catalogue, \
              and gets it again when this key changes",
-        )
-        .restart(),
+        ),
         Key::<ExtensionKeys>::preset(
             "autoUpgradeMinorVersion",
             "false",
             Is::Flag(|extension, yes| extension.published.minor = yes),
         )
         .example("true")
-        .doc("the set begins with the newest of the major instead")
-        .restart(),
+        .doc("the set begins with the newest of the major instead"),
         published!(automatic ExtensionKeys),
     ],
     check: |extension, given| {

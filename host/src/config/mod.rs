@@ -150,8 +150,7 @@ const FILE: Section<File> = Section {
                 Some(())
             }),
         )
-        .doc("what may be published beside what scale sets have in their models; see RELEASES.md")
-        .restart(),
+        .doc("what may be published beside what scale sets have in their models; see RELEASES.md"),
         Key::<File>::table(
             "releases",
             "{ regionPhases = [[\"canary\"], [\"westeurope\"]] }",

@@ -24,15 +24,13 @@ pub(super) const RELEASES: Section<ReleaseRules> = Section {
                 },
             ),
         )
-        .doc("by which people know the strategy; part of the digest of a plan")
-        .restart(),
+        .doc("by which people know the strategy; part of the digest of a plan"),
         Key::<ReleaseRules>::preset(
             "version",
             "1",
             Is::Whole(1, 1_000_000, |rules, version| rules.strategy.version = version),
         )
-        .doc("raise it with each change of the strategy; a release goes by the one that it was started with")
-        .restart(),
+        .doc("raise it with each change of the strategy; a release goes by the one that it was started with"),
         Key::<ReleaseRules>::preset(
             "regionPhases",
             "[]",
@@ -51,8 +49,7 @@ pub(super) const RELEASES: Section<ReleaseRules> = Section {
             ),
         )
         .example("[[\"canary\"], [\"westeurope\", \"eastus\"]]")
-        .doc("regions that are entered together, in order; a region phase begins when the one before did well")
-        .restart(),
+        .doc("regions that are entered together, in order; a region phase begins when the one before did well"),
         Key::<ReleaseRules>::preset(
             "geoPairs",
             "[]",
@@ -66,11 +63,9 @@ pub(super) const RELEASES: Section<ReleaseRules> = Section {
             ),
         )
         .example("[[\"northeurope\", \"westeurope\"]]")
-        .doc("regions that are never in flight together, not even through two releases")
-        .restart(),
+        .doc("regions that are never in flight together, not even through two releases"),
         Key::<ReleaseRules>::preset("bake", "\"PT1H\"", Is::Span(None, |rules, span| rules.strategy.bake = span))
-            .doc("how long every eligible instance of a region phase stays Healthy before the next one begins")
-            .restart(),
+            .doc("how long every eligible instance of a region phase stays Healthy before the next one begins"),
         Key::<ReleaseRules>::preset(
             "unlisted",
             "\"last\"",
@@ -79,29 +74,25 @@ pub(super) const RELEASES: Section<ReleaseRules> = Section {
                 ("refuse", |rules| rules.strategy.unlisted = Unlisted::Refuse),
             ]),
         )
-        .doc("what becomes of regions that no region phase names: they come last, or the file is refused")
-        .restart(),
+        .doc("what becomes of regions that no region phase names: they come last, or the file is refused"),
         Key::<ReleaseRules>::preset(
             "maxFailedSets",
             "0",
             Is::Whole(0, 100_000, |rules, sets| rules.strategy.max_failed_sets = sets),
         )
-        .doc("so many sets may fail; one more halts the release everywhere and puts the version into quarantine")
-        .restart(),
+        .doc("so many sets may fail; one more halts the release everywhere and puts the version into quarantine"),
         Key::<ReleaseRules>::preset(
             "retryAfter",
             "\"P3D\"",
             Is::Span(Some(("PT1S", "P365D")), |rules, span| rules.strategy.retry_after = span),
         )
-        .doc("a failed set is tried again after so long, where its own `upgradePolicy.retryAfter` says nothing")
-        .restart(),
+        .doc("a failed set is tried again after so long, where its own `upgradePolicy.retryAfter` says nothing"),
         Key::<ReleaseRules>::preset(
             "retryLimit",
             "5",
             Is::Whole(0, 100, |rules, limit| rules.strategy.retry_limit = limit),
         )
-        .doc("so many times")
-        .restart(),
+        .doc("so many times"),
         Key::<ReleaseRules>::preset(
             "requireFeature",
             "false",
@@ -111,8 +102,7 @@ pub(super) const RELEASES: Section<ReleaseRules> = Section {
         .doc(
             "leave sets out whose subscription has not registered the feature `AutomaticExtensionUpgradePreview` \
              with `phasegate feature register`",
-        )
-        .restart(),
+        ),
     ],
     check: no_check,
 };
@@ -139,8 +129,7 @@ const TYPE: Section<TypeKeys> = Section {
             ),
         )
         .bounds("letters, digits, `._-`")
-        .doc("who publishes it")
-        .restart(),
+        .doc("who publishes it"),
         Key::<TypeKeys>::required(
             "type",
             "\"agent\"",
@@ -153,15 +142,13 @@ const TYPE: Section<TypeKeys> = Section {
             ),
         )
         .bounds("letters, digits, `._-`")
-        .doc("its name; two publishers may use the same one")
-        .restart(),
+        .doc("its name; two publishers may use the same one"),
         Key::<TypeKeys>::preset(
             "maxVersions",
             "1000",
             Is::Whole(1, 10_000, |keys, max| keys.versions_max = max),
         )
-        .doc("most versions in the catalogue; a publication beyond is refused")
-        .restart(),
+        .doc("most versions in the catalogue; a publication beyond is refused"),
     ],
     check: |keys, given| {
         if let (Some(publisher), Some(kind)) = (&keys.publisher, &keys.kind)

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::estate::{self, EXTENSION, ExtensionKeys, Published, as_version};
 use super::freeze;
@@ -37,6 +38,7 @@ pub(super) struct Set {
     /// Whether it says in which region it is.
     pub(super) is_located: bool,
     instances: Instances,
+    forget_after: Duration,
 }
 
 #[derive(Default)]
@@ -62,8 +64,7 @@ const SET: Section<Set> = Section {
         .bounds("letters, digits, `._-`; at most 107")
         .doc("unique"),
         Key::<Set>::preset("plugin", "\"azure-health\"", Is::Own(|| Form::Text, plugin))
-            .doc("which plugin decides")
-            .restart(),
+            .doc("which plugin decides"),
         Key::<Set>::table(
             "health",
             "{ protocol = \"http\", requestPath = \"/health\" }",
@@ -98,15 +99,13 @@ const SET: Section<Set> = Section {
                 },
             ),
         )
-        .doc("how an instance is made to run a version, see below")
-        .restart(),
+        .doc("how an instance is made to run a version, see below"),
         Key::<Set>::required(
             "model",
             "{ version = \"v1\" }",
             Is::Table(|| MODEL.shape(), |set, table| MODEL.read(table, &mut set.model)),
         )
-        .doc("what the instances should run")
-        .restart(),
+        .doc("what the instances should run"),
         estate::SUBSCRIPTION,
         estate::RESOURCE_GROUP,
         estate::LOCATION,
@@ -121,8 +120,16 @@ const SET: Section<Set> = Section {
             }),
         )
         .bounds("1 to 100000")
-        .doc("its members, see below")
-        .restart(),
+        .doc("its members, see below"),
+        Key::<Set>::preset(
+            "forgetAfter",
+            "\"PT1H\"",
+            Is::Span(Some(("PT1S", "P365D")), |set, time| set.forget_after = time),
+        )
+        .doc(
+            "how long what is recorded of an instance is kept after it was removed: one that comes back within it is \
+             what it was",
+        ),
     ],
     check,
 };
@@ -140,8 +147,7 @@ const MODEL: Section<ModelKeys> = Section {
                 },
             ),
         )
-        .doc("version that the set shall run; `upgrade start --to` changes what is wanted until this key changes")
-        .restart(),
+        .doc("version that the set shall run; `upgrade start --to` changes what is wanted until this key changes"),
         Key::<ModelKeys>::optional(
             "extensions",
             "[{ name = \"monitoring\", version = \"1.2.0\" }]",
@@ -150,8 +156,7 @@ const MODEL: Section<ModelKeys> = Section {
         .doc(
             "`[{ name = \"logs\", version = \"1.2\" }, …]`: what is installed beside the application, in the \
              order in which an instance gets it",
-        )
-        .restart(),
+        ),
         Key::<ModelKeys>::optional(
             "application",
             "{ publisher = \"contoso\", type = \"orders\" }",
@@ -163,8 +168,7 @@ const MODEL: Section<ModelKeys> = Section {
                 },
             ),
         )
-        .doc("who publishes the application itself, if releases are to move it; `version` is then two to four numbers")
-        .restart(),
+        .doc("who publishes the application itself, if releases are to move it; `version` is then two to four numbers"),
     ],
     check: crate::keys::no_check,
 };
@@ -203,6 +207,7 @@ pub(super) fn read_all(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<
             estate: Estate::default(),
             is_located: false,
             instances: Instances::default(),
+            forget_after: Duration::ZERO,
         };
         let given = SET.read(table, &mut set);
         let is_new = set.name.as_ref().zip(given.at("name")).is_none_or(|(name, spot)| {
@@ -240,6 +245,7 @@ impl Set {
             model: Model { version: version?, extensions },
             instances: shared(self.instances.valid, located.as_ref()),
             estate: self.estate,
+            forget_after: self.forget_after,
             driver,
         })
     }

@@ -254,7 +254,7 @@ fn hooks_key() -> KeyShape {
         bounds: "",
         narrow: None,
         doc: "what is run round instances and batches",
-        reload: Reload::Restart,
+        reload: Reload::Live,
     }
 }
 

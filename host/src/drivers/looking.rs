@@ -46,15 +46,13 @@ impl Looking {
 pub(super) const CONFIRM: Section<Confirm> = Section {
     keys: &[
         Key::<Confirm>::preset("answers", "5", Is::Whole(1, 100, |confirm, answers| confirm.answers = answers))
-            .doc("so many answers in a row must name a version before it counts")
-            .restart(),
+            .doc("so many answers in a row must name a version before it counts"),
         Key::<Confirm>::preset(
             "over",
             "\"PT2S\"",
             Is::Span(Some(("PT0S", "PT10M")), |confirm, over| confirm.over = over),
         )
-        .doc("over at least so long: while a graceful reload goes on, old and new answer side by side")
-        .restart(),
+        .doc("over at least so long: while a graceful reload goes on, old and new answer side by side"),
         Key::<Confirm>::preset(
             "within",
             "\"PT10S\"",
@@ -63,8 +61,7 @@ pub(super) const CONFIRM: Section<Confirm> = Section {
         .doc(
             "so long after \"done\" no answer may name the wanted version; then it has failed. Old and new side by \
              side are waited for as long as the operation may take",
-        )
-        .restart(),
+        ),
     ],
     check: no_check,
 };
@@ -83,7 +80,6 @@ pub(super) const fn confirm_key<T: HasLooking>() -> Key<T> {
         Is::Table(|| CONFIRM.shape(), |keys, table| CONFIRM.read(table, &mut keys.looking().confirm)),
     )
     .doc("when it counts what an instance says that it runs")
-    .restart()
 }
 
 /// The key `observeInterval`.
@@ -97,5 +93,4 @@ pub(super) const fn interval_key<T: HasLooking>() -> Key<T> {
         "how often each instance is asked what it runs, spread over this time; and before a start, whenever the last \
          answer is older than a minute or says that nothing is left to do",
     )
-    .restart()
 }

@@ -14,6 +14,7 @@ pub mod kind;
 pub mod local;
 pub mod looking;
 pub mod process;
+pub mod relay;
 mod site;
 pub mod template;
 #[cfg(test)]

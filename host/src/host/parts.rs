@@ -1,8 +1,8 @@
 //! The parts of a host, and the ways between them: what one has to say goes to the other by a function that it
 //! was given, so that neither knows the other.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -11,14 +11,13 @@ use tokio::sync::mpsc;
 use crate::children;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::drivers::kind::Premises;
-use crate::drivers::{Driver, DriverNote};
+use crate::drivers::DriverNote;
 use crate::measure::{self, Measures};
 use crate::net::shortage::Shortages;
 use crate::plugins::hands::{Hands as PluginHands, HandsParts};
 use crate::probe::{Ended, Prober, Target};
 use crate::recording::{self, Recorder, Used};
-use crate::shell::{Door, Forget};
+use crate::shell::{Door, Drivers, Forget, Remember};
 use phasegate_core::domain::{InstanceFacts, Origin, Outcome, PluginName, ScaleSetName};
 use phasegate_core::kernel::effect::Ask;
 use phasegate_core::kernel::{Event, SetConfig};
@@ -42,11 +41,43 @@ pub(super) fn keep_used(recorder: Option<Recorder>) -> Arc<dyn Fn(Vec<Used>) + S
     })
 }
 
-/// Which plugin judges each scale set.
-pub(super) type PluginOfSet = BTreeMap<ScaleSetName, PluginName>;
+/// Which plugin judges each scale set, and which ones did before.
+#[derive(Default)]
+pub(super) struct PluginOfSet(RwLock<BTreeMap<ScaleSetName, Judges>>);
 
-pub(super) fn plugin_of_each_set(config: &Config) -> PluginOfSet {
-    config.scale_sets.iter().map(|set| (set.name.clone(), set.plugin.clone())).collect()
+struct Judges {
+    now: PluginName,
+    before: BTreeSet<PluginName>,
+}
+
+impl PluginOfSet {
+    pub(super) fn of(config: &Config) -> Self {
+        let judges = |plugin: &PluginName| Judges { now: plugin.clone(), before: BTreeSet::new() };
+        let sets = config.scale_sets.iter().map(|set| (set.name.clone(), judges(&set.plugin)));
+        Self(RwLock::new(sets.collect()))
+    }
+
+    fn get(&self, set: &ScaleSetName) -> Option<PluginName> {
+        let sets = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        sets.get(set).map(|judges| judges.now.clone())
+    }
+
+    /// Goes by what a target says; gives those that have judged the set before.
+    fn is_judged_by(&self, set: &ScaleSetName, plugin: &PluginName) -> Vec<PluginName> {
+        {
+            let sets = self.0.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(judges) = sets.get(set).filter(|judges| judges.now == *plugin) {
+                return judges.before.iter().cloned().collect();
+            }
+        }
+        let mut sets = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let new = || Judges { now: plugin.clone(), before: BTreeSet::new() };
+        let judges = sets.entry(set.clone()).or_insert_with(new);
+        let before = std::mem::replace(&mut judges.now, plugin.clone());
+        judges.before.insert(before);
+        judges.before.remove(plugin);
+        judges.before.iter().cloned().collect()
+    }
 }
 
 /// Gives the plugins back what they remembered.
@@ -81,7 +112,7 @@ fn submit(plugins: PluginHands, plugin_of: Arc<PluginOfSet>, door: Door) -> Arc<
             Ended::NotAsked(missed) => return say(&door, Event::NotAsked(missed)),
         };
         if let Some(name) = plugin_of.get(&round.observation.instance.scale_set) {
-            plugins.submit(name, round);
+            plugins.submit(&name, round);
         }
     })
 }
@@ -91,7 +122,16 @@ pub(super) fn forget(prober: Arc<Prober>, plugins: PluginHands, plugin_of: Arc<P
     Arc::new(move |scale_set, instance| {
         prober.remove(scale_set, instance);
         if let Some(name) = plugin_of.get(scale_set) {
-            plugins.forget(name, scale_set, instance);
+            plugins.forget(&name, scale_set, instance);
+        }
+    })
+}
+
+/// Tells the plugin of a set what it had asked to remember of an instance that is back.
+pub(super) fn remember(plugins: PluginHands, plugin_of: Arc<PluginOfSet>) -> Remember {
+    Arc::new(move |scale_set, instance, memory| {
+        if let Some(name) = plugin_of.get(scale_set) {
+            plugins.remember(&name, scale_set.clone(), instance.clone(), memory.to_vec());
         }
     })
 }
@@ -111,9 +151,10 @@ pub(super) fn set_target(
 ) -> Arc<dyn Fn(Target) + Send + Sync> {
     Arc::new(move |target: Target| {
         let InstanceFacts { scale_set, id, .. } = &*target.facts;
-        if let Some(name) = plugin_of.get(scale_set) {
-            plugins.expect(name, scale_set, id);
+        for before in plugin_of.is_judged_by(scale_set, &target.plugin) {
+            plugins.forget(&before, scale_set, id);
         }
+        plugins.expect(&target.plugin, scale_set, id);
         prober.set(target);
     })
 }
@@ -177,28 +218,17 @@ pub(super) async fn pass_notes(mut notes: mpsc::Receiver<DriverNote>, door: Door
     }
 }
 
-/// The driver of each scale set.
-pub(super) type Drivers = BTreeMap<ScaleSetName, Arc<dyn Driver>>;
-
-/// Scale sets for the kernel, and their drivers.
-pub(super) fn sets(
-    config: &Config,
-    notes: &mpsc::Sender<DriverNote>,
-) -> anyhow::Result<(Vec<SetConfig>, Drivers)> {
-    let (mut sets, mut drivers) = (Vec::new(), Drivers::new());
+/// Scale sets for the kernel; their drivers are at work.
+pub(super) fn sets(config: &Config, drivers: &Drivers) -> anyhow::Result<Vec<SetConfig>> {
+    let mut sets = Vec::new();
     for set in &config.scale_sets {
-        let log_dir = config.server.data_dir.join("logs").join(set.name.as_str());
-        let search_path = std::env::var_os("PATH").unwrap_or_default();
-        let premises = Premises { log_dir, search_path, notes: notes.clone() };
-        let driver = set
-            .driver
-            .start(&premises)
+        let driver = drivers
+            .start(&set.name, &set.driver)
             .with_context(|| format!("cannot start the driver of scale set `{}`", set.name))?;
         let (spec, _) = set.clone().split();
         let plugin = config.plugins.iter().find(|plugin| plugin.spec.name == spec.plugin);
         let on_failure = plugin.map(|plugin| plugin.spec.on_failure).unwrap_or_default();
-        drivers.insert(spec.name.clone(), driver.clone());
-        sets.push(SetConfig { spec, driver: driver.traits(), on_failure });
+        sets.push(SetConfig { spec, driver, on_failure });
     }
-    Ok((sets, drivers))
+    Ok(sets)
 }

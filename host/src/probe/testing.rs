@@ -48,7 +48,8 @@ pub(super) fn target(id: &str, address: Address, settings: HealthSettings) -> Ta
         desired_version: None,
         labels: BTreeMap::new(),
     };
-    Target { facts: Arc::new(facts), address, settings: Arc::new(settings), epoch: 1 }
+    let plugin = phasegate_core::domain::PluginName::parse("db").unwrap();
+    Target { plugin, facts: Arc::new(facts), address, settings: Arc::new(settings), epoch: 1 }
 }
 
 /// Probes once, as a host does: plain probes on the sockets of the prober's thread, others by a task.

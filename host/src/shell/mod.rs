@@ -8,6 +8,7 @@
 //! It decides nothing: what is refused, tried again or admitted is the kernel's word.
 
 mod door;
+mod drivers;
 mod error;
 mod feed;
 mod perform;
@@ -19,9 +20,10 @@ mod turning;
 mod waits;
 
 pub use door::{Door, Inside};
+pub use drivers::Drivers;
 pub use error::{CommandError, CommandErrorKind};
 pub use feed::{Feed, News};
-pub use perform::{Forget, Hands};
+pub use perform::{Forget, Hands, Remember};
 pub use publish::View;
 pub use turning::{Ended, Shell, run};
 pub use waits::tell_waits;

@@ -1,7 +1,6 @@
 //! From an effect to the hand that does it. Nothing here waits: a driver works in a task of its own, and its
 //! answer comes back through the door.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use phasegate_core::domain::{Component, InstanceId, OperationId, ScaleSetName, Seen, Touched};
@@ -9,14 +8,18 @@ use phasegate_core::kernel::effect::{Ask, Create, Delete, Ensure, HookCall, Obse
 use phasegate_core::kernel::event::{Created, Deleted, Done, HookSays, Hooked, Observed, Superseded};
 use phasegate_core::kernel::{Effect, Event};
 
-use super::Door;
+use super::{Door, Drivers};
 use crate::drivers::hooks::Says;
+use crate::drivers::relay::Relay;
 use crate::drivers::{Driver, DriverError};
 use crate::measure::{Measures, Went, Work};
 use crate::plugins::hands::Hands as PluginHands;
 
 /// Is told of an instance that is gone.
 pub type Forget = Arc<dyn Fn(&ScaleSetName, &InstanceId) + Send + Sync>;
+
+/// Is told what was to be remembered of an instance.
+pub type Remember = Arc<dyn Fn(&ScaleSetName, &InstanceId, &[u8]) + Send + Sync>;
 
 /// Everything that does things. The functions must not block.
 pub struct Hands {
@@ -25,13 +28,15 @@ pub struct Hands {
     /// The way back.
     pub door: Door,
     /// The driver of each scale set.
-    pub drivers: BTreeMap<ScaleSetName, Arc<dyn Driver>>,
+    pub drivers: Drivers,
     /// What the lives of plugins want done.
     pub plugins: PluginHands,
     /// Tells the prober about an instance.
     pub probe: Arc<dyn Fn(Target) + Send + Sync>,
     /// Tells the prober and the plugins that an instance is gone.
     pub forget: Forget,
+    /// Tells the plugin of a set what it had asked to remember of an instance that is back.
+    pub remember: Remember,
     /// Tells the prober to ask out of turn.
     pub ask: Arc<dyn Fn(Ask) + Send + Sync>,
     /// Takes note of how long things took.
@@ -45,10 +50,15 @@ pub(super) fn perform(hands: &Hands, effect: Effect) {
     match effect {
         Effect::Probe(announced) => (hands.probe)(announced.target()),
         Effect::Forget(scale_set, instance) => (hands.forget)(&scale_set, &instance),
+        Effect::Remember(scale_set, instance, memory) => (hands.remember)(&scale_set, &instance, &memory),
+        Effect::Drive(scale_set) => hands.drivers.take_over(&scale_set),
+        Effect::Dismiss(request) => {
+            drive(hands, (&request.scale_set.clone(), Some(Work::Delete)), |driver| dismiss(driver, *request))
+        }
         Effect::Ask(ask) => (hands.ask)(ask),
         Effect::Keep(used) => (hands.keep)(used),
         Effect::End(scale_set, operation) => {
-            if let Some(driver) = hands.drivers.get(&scale_set) {
+            if let Some(driver) = hands.drivers.of(&scale_set) {
                 driver.end(&operation);
             }
         }
@@ -77,13 +87,13 @@ pub(super) fn perform(hands: &Hands, effect: Effect) {
 fn drive<F>(
     hands: &Hands,
     (scale_set, what): (&ScaleSetName, Option<Work>),
-    work: impl FnOnce(Arc<dyn Driver>) -> F,
+    work: impl FnOnce(Arc<Relay>) -> F,
 ) where
     F: Future<Output = Event> + Send + 'static,
 {
     // Each set of a kernel has its driver, for as long as the host runs.
-    let Some(driver) = hands.drivers.get(scale_set) else { return };
-    let (work, door) = (work(Arc::clone(driver)), hands.door.clone());
+    let Some(driver) = hands.drivers.of(scale_set) else { return };
+    let (work, door) = (work(driver), hands.door.clone());
     let (measures, scale_set) = (Arc::clone(&hands.measures), scale_set.clone());
     hands.runtime.spawn(async move {
         let begun = tokio::time::Instant::now();
@@ -107,7 +117,7 @@ fn went(event: &Event) -> Option<Went> {
 }
 
 /// The driver has it in hand when this returns: a wish that it ends may follow at once.
-fn ensure(driver: Arc<dyn Driver>, request: Ensure) -> impl Future<Output = Event> + Send + 'static {
+fn ensure(driver: Arc<Relay>, request: Ensure) -> impl Future<Output = Event> + Send + 'static {
     let Ensure { scale_set, instance, component, operation, previous, .. } = request.clone();
     let work = driver.ensure(request);
     async move {
@@ -136,7 +146,7 @@ fn ensure(driver: Arc<dyn Driver>, request: Ensure) -> impl Future<Output = Even
 }
 
 /// What it says meanwhile goes in before its end.
-fn hook(driver: Arc<dyn Driver>, call: HookCall, door: Door) -> impl Future<Output = Event> + Send + 'static {
+fn hook(driver: Arc<Relay>, call: HookCall, door: Door) -> impl Future<Output = Event> + Send + 'static {
     let (scale_set, hook, operation) = (call.scale_set.clone(), call.hook, call.operation.clone());
     let instance = call.instance().cloned();
     let (says, mut heard) = Says::new();
@@ -157,13 +167,13 @@ fn hook(driver: Arc<dyn Driver>, call: HookCall, door: Door) -> impl Future<Outp
     }
 }
 
-async fn observe(driver: Arc<dyn Driver>, request: Observe) -> Event {
+async fn observe(driver: Arc<Relay>, request: Observe) -> Event {
     let Observe { scale_set, instance, component, expected: _, epoch } = request.clone();
     let seen = driver.observe(request).await;
     Event::Observed(Observed { scale_set, instance: instance.id.clone(), component, epoch, seen })
 }
 
-fn create(driver: Arc<dyn Driver>, request: Create) -> impl Future<Output = Event> + Send + 'static {
+fn create(driver: Arc<Relay>, request: Create) -> impl Future<Output = Event> + Send + 'static {
     let Create { scale_set, instance, operation, .. } = request.clone();
     let work = driver.create(request);
     async move {
@@ -180,7 +190,7 @@ fn create(driver: Arc<dyn Driver>, request: Create) -> impl Future<Output = Even
     }
 }
 
-fn delete(driver: Arc<dyn Driver>, request: Delete) -> impl Future<Output = Event> + Send + 'static {
+fn delete(driver: Arc<Relay>, request: Delete) -> impl Future<Output = Event> + Send + 'static {
     let Delete { scale_set, instance, operation, .. } = request.clone();
     let work = driver.delete(request);
     async move {
@@ -189,6 +199,16 @@ fn delete(driver: Arc<dyn Driver>, request: Delete) -> impl Future<Output = Even
             Ok(answer) => answer,
             Err(superseded) => return *superseded,
         };
+        Event::Deleted(Deleted { scale_set, instance: instance.id, operation, answer })
+    }
+}
+
+/// Ends what the host keeps running of one that nobody lists any more.
+fn dismiss(driver: Arc<Relay>, request: Delete) -> impl Future<Output = Event> + Send + 'static {
+    let Delete { scale_set, instance, operation, .. } = request.clone();
+    let work = driver.dismiss(request);
+    async move {
+        let answer = work.await.map_err(|error| error.to_string());
         Event::Deleted(Deleted { scale_set, instance: instance.id, operation, answer })
     }
 }

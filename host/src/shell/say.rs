@@ -108,6 +108,7 @@ pub(super) fn recorded(said: &Said, write: &Write) {
         | What::StaysDeleted { .. }
         | What::PluginAsked { .. }
         | What::Reloaded { .. }
+        | What::Members { .. }
         | What::PluginReverted { .. } => tracing::info!(%scale_set, upgrade, instance, "{code}: {entry}"),
     }
 }

@@ -1,6 +1,6 @@
 //! The loop with a store that does not do what it is asked for: who hears what, and when it ends.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -51,7 +51,12 @@ fn house(moods: Vec<StoreError>) -> House {
     let hands = Hands {
         runtime: tokio::runtime::Handle::current(),
         door: door.clone(),
-        drivers: BTreeMap::new(),
+        drivers: Drivers::new(
+            directory.path().to_owned(),
+            tokio::sync::mpsc::channel(1).0,
+            tokio::runtime::Handle::current(),
+        ),
+        remember: Arc::new(|_, _, _| ()),
         plugins: PluginHands::new(&[], parts),
         probe: Arc::new(|_| ()),
         forget: Arc::new(|_, _| ()),

@@ -291,12 +291,18 @@ impl Shell {
     fn released(&mut self, effects: Vec<Effect>) -> Vec<Effect> {
         let Some(held) = &mut self.held else { return effects };
         let touches_nothing = |effect: &Effect| match effect {
-            Effect::Plugin(..) | Effect::Probe(_) | Effect::Forget(..) | Effect::Ask(_) => true,
+            Effect::Plugin(..)
+            | Effect::Probe(_)
+            | Effect::Forget(..)
+            | Effect::Remember(..)
+            | Effect::Ask(_) => true,
             Effect::Ensure(_)
             | Effect::Hook(_)
             | Effect::Observe(_)
             | Effect::Create(_)
             | Effect::Delete(_)
+            | Effect::Dismiss(_)
+            | Effect::Drive(_)
             | Effect::End(..)
             | Effect::Keep(_) => false,
         };

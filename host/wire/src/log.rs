@@ -116,6 +116,8 @@ words! {
         Plugin = "plugin",
         /// The configuration was read again.
         Reload = "reload",
+        /// Instances of a scale set came, went or stand elsewhere, by its configuration.
+        Members = "members",
         /// A person let it go past what it waited for.
         Promote = "promote",
         /// A person leaves an instance out.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -113,6 +114,8 @@ pub struct ScaleSet<D = ()> {
     pub estate: Estate,
     /// Members by id.
     pub instances: BTreeMap<InstanceId, Arc<Instance>>,
+    /// How long what is recorded of an instance is kept after it was removed.
+    pub forget_after: Duration,
     /// How one instance is made to run one version.
     pub driver: D,
 }
@@ -121,9 +124,33 @@ impl<D> ScaleSet<D> {
     /// The scale set as the core sees it, and the driver's own settings.
     #[must_use]
     pub fn split(self) -> (ScaleSet, D) {
-        let Self { name, plugin, health, policy, retry, freeze, model, estate, instances, driver } = self;
-        let set =
-            ScaleSet { name, plugin, health, policy, retry, freeze, model, estate, instances, driver: () };
+        let Self {
+            name,
+            plugin,
+            health,
+            policy,
+            retry,
+            freeze,
+            model,
+            estate,
+            instances,
+            forget_after,
+            driver,
+        } = self;
+        let driverless = ();
+        let set = ScaleSet {
+            name,
+            plugin,
+            health,
+            policy,
+            retry,
+            freeze,
+            model,
+            estate,
+            instances,
+            forget_after,
+            driver: driverless,
+        };
         (set, driver)
     }
 }

@@ -1,15 +1,17 @@
-//! Instances that an upgrade with `maxSurge` created or deleted, as they are recorded.
+//! Instances that an upgrade with `maxSurge` created or deleted, and those that were removed, as they are recorded.
 //!
 //! ```text
 //! Creating ─> Created ─> Leaving ─> Deleted          (an instance that an upgrade created)
 //!     └───────────────────^
 //!            configured ─> Leaving ─> Deleted        (one that the configuration has)
+//!            configured ─> Removed                   (one that it has no longer)
 //! ```
 
 use serde::{Deserialize, Serialize};
 
 use super::fleet::Instance;
 use super::instance_id::InstanceId;
+use super::time::Timestamp;
 
 /// How an instance stands whose being there does not follow from the configuration alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +39,12 @@ pub enum Membership {
         located: Located,
         /// Which instance is there in its place, if any.
         replaced_by: Option<InstanceId>,
+    },
+    /// The configuration, or a source of instances, lists it no longer. What is recorded of it is kept for a while, so
+    /// that one that comes back is what it was.
+    Removed {
+        /// When that is forgotten.
+        forget_at: Timestamp,
     },
     /// It is gone for good, and its id is never used again.
     Deleted {

@@ -9,14 +9,14 @@ use super::memory::Memories;
 use super::out::{About, Out};
 use super::perform::{self, Life};
 use super::release::{self, Releases};
-use super::state::{Census, Evidence, Fleet, InstanceState, Place, SetState, Startup};
+use super::state::{Away, Census, Evidence, Fleet, InstanceState, Kept, Place, Removed, SetState, Startup};
 use super::zones::Neighbours;
-use super::{held, look, sight, surge};
+use super::{held, look, members, sight, surge};
 use crate::domain::{
     By, Change, Component, Custody, DriverTraits, Goal, Instance, InstanceId, Located, Membership, Now,
     OnFailure, PersonsWord, Runs, ScaleSet, ScaleSetName, Timestamp, Version,
 };
-use crate::record::audit::{Leaves, What};
+use crate::record::audit::What;
 use crate::record::{Stored, StoredModel, Write};
 use crate::rollout::{Event, MemberState, PartState, Purpose, Restored, Upgrade};
 
@@ -137,6 +137,8 @@ fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out
         look_due: OrdSet::new(),
         looking: OrdSet::new(),
         due: OrdSet::new(),
+        away: OrdMap::new(),
+        away_due: OrdSet::new(),
         ids_gone: OrdSet::new(),
         upgrade: stored.upgrades.get(&spec.name).cloned().map(Arc::new),
         touched: stored.touched.get(&spec.name).cloned().map(Arc::new),
@@ -150,11 +152,12 @@ fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out
         dirty: true,
         wake_at: None,
         spec: Arc::new(spec),
+        kept_running: driver.custody,
         driver,
         on_failure,
     };
     instances(&mut state, share, now, out);
-    reconfigured(&mut state, now, out);
+    members::reconfigured(&mut state, now, out);
     orphans(&mut state, out);
     state
 }
@@ -165,11 +168,13 @@ fn instances(state: &mut SetState, share: Share<'_>, now: Now, out: &mut Out) {
     for instance in spec.instances.values() {
         state.insert(InstanceState::new(&spec, Arc::clone(instance), now.at));
     }
-    for (id, membership) in share.memberships {
+    for (id, membership) in &share.memberships {
         recorded(state, id, membership, now, out);
     }
+    removed_meanwhile(state, &share, now, out);
     for (id, bytes) in share.memories {
         state.change(id, |instance| instance.memory = Some(Arc::from(bytes)));
+        state.change_removed(id, |removed| removed.kept.memory = Some(Arc::from(bytes)));
     }
     for (id, component, runs) in share.versions {
         state.ids_gone.insert(id.clone());
@@ -178,6 +183,7 @@ fn instances(state: &mut SetState, share: Share<'_>, now: Now, out: &mut Out) {
             instance.set_runs(component, runs.clone());
             instance.lost |= lost;
         });
+        state.change_removed(id, |removed| removed.kept.set_runs(component, runs.clone()));
     }
     let Some(upgrade) = state.upgrade.clone() else { return };
     let unknown = state.instances().filter(|instance| instance.runs.version().is_none());
@@ -186,6 +192,25 @@ fn instances(state: &mut SetState, share: Share<'_>, now: Now, out: &mut Out) {
         .collect();
     for (id, version) in asked {
         state.change(&id, |instance| instance.asked = Some(version));
+    }
+}
+
+/// What is recorded of instances that nobody lists any more since the host ended is kept for a while, as of those that
+/// go while it runs.
+fn removed_meanwhile(state: &mut SetState, share: &Share<'_>, now: Now, out: &mut Out) {
+    let known = share.versions.iter().filter(|(_, _, runs)| **runs != Runs::UNKNOWN);
+    let all = known.map(|(id, _, _)| *id);
+    let all =
+        all.chain(share.memories.iter().map(|(id, _)| *id)).chain(share.words.iter().map(|(id, _)| *id));
+    let is_gone = |id: &&InstanceId| state.instance(id).is_none() && state.away(id).is_none();
+    let gone: BTreeSet<InstanceId> = all.filter(is_gone).cloned().collect();
+    for id in gone {
+        let removed =
+            Removed { forget_at: now.at + state.spec.forget_after, end: None, kept: Kept::default() };
+        let away = Away::Removed(Box::new(removed));
+        let row = Some(Box::new(away.membership()));
+        out.writes.push(Write::Membership(state.spec.name.clone(), id.clone(), row));
+        state.put_away(&id, away);
     }
 }
 
@@ -225,7 +250,18 @@ fn asked_before(upgrade: &Upgrade, instance: &InstanceState) -> Option<Version> 
 fn recorded(state: &mut SetState, id: &InstanceId, membership: &Membership, now: Now, out: &mut Out) {
     state.ids_gone.insert(id.clone());
     let (instance, place, located): (&Instance, Place, Located) = match membership {
+        Membership::Removed { forget_at } => {
+            if state.instance(id).is_some() {
+                // It is listed again.
+                out.writes.push(Write::Membership(state.spec.name.clone(), id.clone(), None));
+            } else {
+                let removed = Removed { forget_at: *forget_at, end: None, kept: Kept::default() };
+                state.put_away(id, Away::Removed(Box::new(removed)));
+            }
+            return;
+        }
         Membership::Deleted { replaced_by } => {
+            state.put_away(id, Away::Deleted { replaced_by: replaced_by.clone() });
             if state.take_out(id).is_some() {
                 let about = About { instance: Some(id), ..About::set(&state.spec.name) };
                 let what = What::StaysDeleted { replaced_by: replaced_by.clone() };
@@ -255,39 +291,6 @@ fn recorded(state: &mut SetState, id: &InstanceId, membership: &Membership, now:
     let mut back = InstanceState::new(&state.spec, spec, now.at);
     (back.place, back.located) = (place, located);
     state.insert(back);
-}
-
-/// What the configuration no longer has, or protects now, leaves the running upgrade.
-fn reconfigured(state: &mut SetState, now: Now, out: &mut Out) {
-    let Some(mut upgrade) = state.upgrade.take() else { return };
-    if upgrade.is_active() {
-        let is_there = |id: &InstanceId| state.instance(id).is_some();
-        let is_protected =
-            |id: &InstanceId| state.instance(id).is_some_and(|instance| state.is_protected(instance));
-        let moving = Arc::make_mut(&mut upgrade);
-        let borders = |id: &InstanceId| {
-            let spec = &state.instance(id)?.spec;
-            Some((spec.zone.clone(), spec.update_domain))
-        };
-        let batch_max = moving.policy.rolling.batch_max(state.members.total());
-        let (moved, numbers) = moving.moved(borders, batch_max);
-        for id in &moved {
-            out.audit(About::upgrade(moving, Some(id)), By::host(), What::Leaves { why: Leaves::Moved }, now);
-            out.writes.push(look::member_write(moving, id));
-        }
-        if !moved.is_empty() {
-            out.writes.extend(numbers.into_iter().map(|number| look::batch_write(moving, number)));
-            out.writes.push(Write::Order(moving.id.clone(), moving.order()));
-        }
-        for id in Arc::make_mut(&mut upgrade).reconfigured(is_there, is_protected, now.at) {
-            let why = if is_there(&id) { Leaves::Protected } else { Leaves::Removed };
-            out.audit(About::upgrade(&upgrade, Some(&id)), By::host(), What::Leaves { why }, now);
-            out.writes.push(look::member_write(&upgrade, &id));
-        }
-        out.writes.push(Write::LeftOut(upgrade.id.clone(), Box::new(upgrade.left_out())));
-        out.writes.push(Write::Upgrade(Box::new(upgrade.head())));
-    }
-    state.upgrade = Some(upgrade);
 }
 
 /// What came beside another one and belongs to no running upgrade has to go.
@@ -331,7 +334,7 @@ fn start_instances(fleet: &mut Fleet, memories: &mut Memories, name: &ScaleSetNa
     let idle: Vec<(InstanceId, bool)> = set
         .instances()
         .filter(|instance| !in_flight.contains(&instance.spec.id))
-        .map(|instance| (instance.spec.id.clone(), matches!(instance.place, Place::Leaving { .. })))
+        .map(|instance| (instance.spec.id.clone(), members::is_leaving(instance)))
         .collect();
     for (id, is_leaving) in idle {
         if is_leaving {

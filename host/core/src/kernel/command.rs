@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::refusal::Refusal;
+use super::release::ReleaseRules;
 use crate::domain::{
-    Actor, By, Change, Digest, ExtensionName, ExtensionType, InstanceId, OnFailure, PluginName, ReleaseId,
-    ReleaseVersion, RequestId, RequestKey, ScaleSet, ScaleSetName, Subscription, Timestamp, UpgradeId,
-    Version, WordKind,
+    Actor, By, Change, Digest, DriverTraits, ExtensionName, ExtensionType, InstanceId, OnFailure, PluginName,
+    ReleaseId, ReleaseVersion, RequestId, RequestKey, ScaleSet, ScaleSetName, Subscription, Timestamp,
+    UpgradeId, Version, WordKind,
 };
 use crate::lifecycle;
 use crate::record::{StoppedLine, StoredReload};
@@ -216,10 +217,14 @@ pub enum Quarantined {
 pub struct Reconfiguration {
     /// Scale sets that changed, as they are from now on.
     pub sets: Vec<ScaleSet>,
+    /// Sets that another driver drives from now on, and what it is.
+    pub drivers: BTreeMap<ScaleSetName, DriverTraits>,
     /// What becomes of an instance while its plugin fails.
     pub on_failure: BTreeMap<PluginName, OnFailure>,
     /// Plugins that take up what was prepared, and under which request.
     pub plugins: Vec<(PluginName, RequestId)>,
+    /// What releases go by from now on, where that is another one.
+    pub releases: Option<ReleaseRules>,
     /// What of each scale set is another one, as the configuration calls it; remembered for a repeat.
     pub changed: BTreeMap<ScaleSetName, Vec<String>>,
 }

@@ -118,6 +118,7 @@ impl Kernel {
             let touched = std::mem::take(&mut self.fleet.touched);
             (self.fleet, self.requests, self.numbers) = (fleet, requests, numbers);
             self.fleet.touched.extend(touched);
+            self.memories.correct(&self.fleet);
             self.note_timers();
         }
         self.fleet.refusing = Some(why.as_str().into());
@@ -222,6 +223,7 @@ fn used(write: &Write) -> Option<super::effect::Used> {
         | Write::MemberLeft(..)
         | Write::Runs(..)
         | Write::Membership(..)
+        | Write::Forgotten(..)
         | Write::Memory(..)
         | Write::Model(..)
         | Write::Plugin(..)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::event::Done;
+use super::members;
 use super::out::Out;
 use super::perform::announce;
 use super::state::{Fleet, Trouble};
@@ -17,8 +18,11 @@ pub(super) const START_AGAIN: Backoff =
 
 /// Takes in the answer to one effect.
 pub(super) fn done(fleet: &mut Fleet, done: Done, now: Now, out: &mut Out) {
+    let Some(set) = fleet.change(&done.scale_set) else { return };
+    if set.instance(&done.instance).is_none() {
+        return members::done(set, done, out);
+    }
     let Done { scale_set: name, instance: id, component, operation, answer, touched, seen } = done;
-    let Some(set) = fleet.change(&name) else { return };
     if !set.is_busy(&id, &component, &operation) {
         return;
     }
@@ -42,6 +46,9 @@ pub(super) fn done(fleet: &mut Fleet, done: Done, now: Now, out: &mut Out) {
             instance.begin_life(&spec, now.at);
         }
         let moved = instance.set_runs(&component, runs.clone()).then_some(runs);
+        if std::mem::take(&mut instance.starts_again) && custody == Custody::Host {
+            instance.retry_at = Some(now.at);
+        }
         if let Err(text) = &result {
             instance.trouble = Some(Arc::new(Trouble { at: now.at, text: text.clone() }));
             if instance.runs.version().is_none() && custody == Custody::Host {
@@ -102,7 +109,7 @@ pub(super) fn runs_what_was_wanted(
 }
 
 /// What is there once a driver has failed. One that has touched nothing leaves what was there.
-fn after_failure(recorded: &Runs, touched: Touched, seen: Seen) -> Runs {
+pub(super) fn after_failure(recorded: &Runs, touched: Touched, seen: Seen) -> Runs {
     match (touched, seen) {
         (Touched::No, Seen::Nothing | Seen::Unknown) => recorded.clone(),
         (Touched::No | Touched::Perhaps, seen) => recorded.after(seen),

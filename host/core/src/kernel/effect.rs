@@ -20,6 +20,11 @@ pub enum Effect {
     Create(Box<Create>),
     /// A driver is to delete an instance.
     Delete(Box<Delete>),
+    /// Nobody lists an instance any more: its driver ends what the host keeps running of it, and answers as to a
+    /// deletion. What the site keeps running goes on.
+    Dismiss(Box<Delete>),
+    /// The driver of a set that has been made ready takes over; what the one before has in hand it finishes.
+    Drive(ScaleSetName),
     /// A hook is to be run.
     Hook(Box<HookCall>),
     /// A driver is to end what it has in hand under an operation; it answers to that operation all the same.
@@ -28,6 +33,8 @@ pub enum Effect {
     Probe(Announced),
     /// An instance is gone: it is probed no longer, and what plugins remember of it is dropped.
     Forget(ScaleSetName, InstanceId),
+    /// An instance is back: the plugin of its set gets what it had asked to remember of it.
+    Remember(ScaleSetName, InstanceId, Arc<[u8]>),
     /// Instances are to be asked out of turn.
     Ask(Ask),
     /// The decisions that an upgrade has gone by are to be kept.
@@ -197,6 +204,7 @@ impl Announced {
             labels: labels.clone(),
         };
         Target {
+            plugin: self.set.plugin.clone(),
             facts: Arc::new(facts),
             address: address.clone(),
             settings: Arc::new(self.set.health.clone()),
@@ -208,6 +216,8 @@ impl Announced {
 /// One instance to be probed, with all that a probe needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
+    /// Which plugin judges it.
+    pub plugin: PluginName,
     /// What the plugin is told about it; scale set and id in it name the target.
     pub facts: Arc<InstanceFacts>,
     /// Where it listens; the port of `settings` goes before the one in here.
@@ -265,7 +275,10 @@ impl Effect {
             | Self::Hook(_)
             | Self::Observe(_)
             | Self::Probe(_)
+            | Self::Dismiss(_)
+            | Self::Drive(_)
             | Self::Forget(..)
+            | Self::Remember(..)
             | Self::Ask(_)
             | Self::Keep(_)
             | Self::Plugin(..) => None,

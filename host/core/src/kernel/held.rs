@@ -160,11 +160,17 @@ mod tests {
     /// Whether anything went out that changes an instance.
     fn touches(rig: &Rig) -> bool {
         rig.effects.iter().any(|effect| match effect {
-            Effect::Ensure(_) | Effect::Create(_) | Effect::Delete(_) | Effect::Hook(_) => true,
+            Effect::Ensure(_)
+            | Effect::Create(_)
+            | Effect::Delete(_)
+            | Effect::Dismiss(_)
+            | Effect::Hook(_) => true,
             Effect::Observe(_)
             | Effect::End(..)
             | Effect::Probe(_)
+            | Effect::Drive(_)
             | Effect::Forget(..)
+            | Effect::Remember(..)
             | Effect::Ask(_)
             | Effect::Keep(_)
             | Effect::Plugin(..) => false,

@@ -13,6 +13,10 @@ use crate::domain::{Decided, Health, Heard, InstanceId, NotAsked, Now, Profile};
 /// Takes in one judged round.
 pub(super) fn judged(fleet: &mut Fleet, memories: &mut Memories, decided: Decided, now: Now, out: &mut Out) {
     let Some(set) = fleet.change(&decided.scale_set) else { return };
+    if decided.outcome.stamp.name != set.spec.plugin {
+        // Another one judges the set since.
+        return;
+    }
     let id = decided.instance.clone();
     if stood_still_meanwhile(set, &decided) {
         let instances = vec![id];

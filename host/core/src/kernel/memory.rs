@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::state::InstanceState;
+use super::state::{Fleet, InstanceState};
 use crate::domain::{InstanceId, Outcome, ScaleSetName, Timestamp};
 use crate::record::{StoredMemory, Write};
 
@@ -49,6 +49,16 @@ impl Memories {
     pub(super) fn forget(&mut self, set: &ScaleSetName, instance: &InstanceId, at: Timestamp) {
         self.waiting.insert((set.clone(), instance.clone()), None);
         self.due.get_or_insert(at + KEPT_AFTER);
+    }
+
+    /// What was to be forgotten was not: its instance is as it was.
+    pub(super) fn correct(&mut self, fleet: &Fleet) {
+        for ((name, id), memory) in self.waiting.iter_mut().filter(|(_, memory)| memory.is_none()) {
+            let Ok(set) = fleet.set(name) else { continue };
+            let bytes = set.instance(id).and_then(|instance| instance.memory.as_deref());
+            let plugin = || set.spec.plugin.clone();
+            *memory = bytes.map(|bytes| StoredMemory { plugin: plugin(), bytes: bytes.to_vec() });
+        }
     }
 
     /// When they must be recorded at last.

@@ -32,6 +32,7 @@ mod hooks_tests;
 mod judged;
 mod line;
 mod look;
+mod members;
 mod memory;
 #[cfg(test)]
 mod newcomers_tests;
@@ -77,7 +78,7 @@ pub use watched::{Stepped, Watching};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::domain::{Now, PluginName, PluginSpec, RequestId, ScaleSetName, TEXT_BYTES_MAX, Timestamp};
+use crate::domain::{By, Now, PluginName, PluginSpec, RequestId, ScaleSetName, TEXT_BYTES_MAX, Timestamp};
 use crate::lifecycle::{self, PluginLife};
 use crate::record::{Stored, Write};
 
@@ -324,7 +325,7 @@ impl Kernel {
             Some(answer) => answer,
             None => {
                 let answer = if let Command::Reconfigure(change) = &request.command {
-                    let answer = self.reconfigure(change.clone(), now, out, turn);
+                    let answer = self.reconfigure(change.clone(), &by, now, out, turn);
                     if answer.is_ok() {
                         note::reloaded(&self.fleet, &change.changed, &by, now, out);
                     }
@@ -402,7 +403,14 @@ impl Kernel {
     }
 
     /// Goes by a changed configuration: all of it, in this turn.
-    fn reconfigure(&mut self, change: Reconfiguration, now: Now, out: &mut Out, turn: &mut Turn) -> Answer {
+    fn reconfigure(
+        &mut self,
+        change: Reconfiguration,
+        by: &By,
+        now: Now,
+        out: &mut Out,
+        turn: &mut Turn,
+    ) -> Answer {
         // All of it or nothing: none takes anything up where another one would refuse.
         let mut lives = change.plugins.iter();
         if let Some(refusal) = lives.find_map(|(name, id)| plugin::not_taken_up(&self.fleet, name, *id, now))
@@ -427,7 +435,7 @@ impl Kernel {
                 }
             }
         }
-        reload::reconfigure(&mut self.fleet, change, now, out);
+        reload::reconfigure(&mut self.fleet, &mut self.memories, change, by, now, out);
         Ok(Reply::Reconfigured(taken))
     }
 
@@ -451,6 +459,7 @@ impl Kernel {
                 look::look(fleet, memories, &name, &[], now, out);
             }
             boot::try_again(fleet, memories, &name, now, out);
+            members::settle(fleet, memories, &name, now, out);
             sight::look_again(fleet, &name, now, out);
             retry::begin_due(fleet, memories, &name, now, out);
         }

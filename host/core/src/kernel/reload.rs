@@ -1,23 +1,41 @@
-//! Takes over probe settings, upgrade policies and `onFailure` of a changed configuration.
+//! Goes over to a changed configuration: members, model, driver and plugin of scale sets, probe settings, policies and
+//! `onFailure`; all of it in one turn, and undone as a whole where it cannot be recorded.
 //!
-//! An upgrade that runs keeps the rules that it started with; freeze windows, probe settings and what
-//! becomes of instances while their plugin fails hold from now on.
+//! An upgrade that runs keeps the rules and the goal that it started with; freeze windows, probe settings, who is there
+//! and what becomes of instances while their plugin fails hold from now on.
 
 use std::sync::Arc;
 
 use super::command::Reconfiguration;
+use super::effect::Effect;
+use super::members::{self, MayTouch};
+use super::memory::Memories;
 use super::out::Out;
 use super::perform::announce;
+use super::release;
+use super::sight;
 use super::state::{Fleet, SetState};
-use crate::domain::{Generation, InstanceId, Now, PluginName, ScaleSet};
+use crate::domain::{
+    By, Change, Custody, DriverTraits, Generation, Goal, InstanceId, Model, Now, PluginName, ScaleSet,
+};
 use crate::health::FoldSettings;
+use crate::record::Write;
 
-/// Goes by the new sets. The caller has checked that members, model and driver are the same.
-pub(super) fn reconfigure(fleet: &mut Fleet, change: Reconfiguration, now: Now, out: &mut Out) {
-    let Reconfiguration { sets, on_failure, plugins: _, changed: _ } = change;
+/// Goes by the new sets. One that the kernel does not have is passed over.
+pub(super) fn reconfigure(
+    fleet: &mut Fleet,
+    memories: &mut Memories,
+    change: Reconfiguration,
+    by: &By,
+    now: Now,
+    out: &mut Out,
+) {
+    let Reconfiguration { sets, mut drivers, on_failure, plugins: _, releases, changed: _ } = change;
+    // Whatever follows is done by them.
+    out.effects.extend(drivers.keys().cloned().map(Effect::Drive));
     for spec in sets {
-        let Some(set) = fleet.change(&spec.name.clone()) else { continue };
-        go_by(set, spec, now, out);
+        let driver = drivers.remove(&spec.name);
+        go_by(fleet, memories, (spec, driver), by, now, out);
     }
     for (plugin, next) in on_failure {
         for name in fleet.names(|set| set.spec.plugin == plugin && set.on_failure != next) {
@@ -27,6 +45,7 @@ pub(super) fn reconfigure(fleet: &mut Fleet, change: Reconfiguration, now: Now, 
             set.on_failure = next;
         }
     }
+    release::go_on_by(fleet, releases, by, now, out);
 }
 
 /// Goes by no other generation of a plugin from now on: whom it has not judged yet is not upgraded. It is
@@ -39,35 +58,137 @@ pub(super) fn in_force(fleet: &mut Fleet, plugin: &PluginName, generation: Gener
     }
 }
 
-fn go_by(set: &mut SetState, next: ScaleSet, now: Now, out: &mut Out) {
-    let probes_differ = set.spec.health != next.health;
-    let counts_anew = FoldSettings::from(&set.spec.health) != FoldSettings::from(&next.health);
-    // Every field is named, so that none can be forgotten. The first ones need a restart.
+fn go_by(
+    fleet: &mut Fleet,
+    memories: &mut Memories,
+    (next, driver): (ScaleSet, Option<DriverTraits>),
+    by: &By,
+    now: Now,
+    out: &mut Out,
+) {
+    // Every field is named, so that none can be forgotten.
     let ScaleSet {
-        name: _,
-        plugin: _,
-        model: _,
-        estate: _,
-        instances: _,
+        name,
+        plugin,
+        model,
+        estate,
+        instances,
+        forget_after,
         driver: (),
         health,
         policy,
         retry,
         freeze,
     } = next;
+    let may_touch = MayTouch::of(fleet);
+    let in_force = fleet.plugins.get(&plugin).and_then(|life| life.in_force());
+    let Some(set) = fleet.change(&name) else { return };
+    let probes_differ = set.spec.health != health;
+    let counts_anew = FoldSettings::from(&set.spec.health) != FoldSettings::from(&health);
     let live = Arc::make_mut(&mut set.spec);
     (live.health, live.policy, live.retry, live.freeze) = (health, policy, retry, freeze);
+    live.forget_after = forget_after;
     set.dirty = true;
-    if !probes_differ {
-        return;
+    let looks = take_up_model(set, model, out);
+    release::go_by(fleet, &name, estate, out);
+    let Some(set) = fleet.change(&name) else { return };
+    if set.spec.plugin != plugin {
+        judged_by(set, memories, (plugin, in_force), now, out);
+    }
+    members::go_over(fleet, &name, instances, by, now, out);
+    let Some(set) = fleet.change(&name) else { return };
+    let ids: Vec<InstanceId> = set.instances().map(|instance| instance.spec.id.clone()).collect();
+    if probes_differ {
+        for id in &ids {
+            if counts_anew {
+                let spec = Arc::clone(&set.spec);
+                set.change(id, |instance| instance.begin_life(&spec, now.at));
+            }
+            announce(set, id, out);
+        }
+    }
+    let before = set.driver;
+    if let Some(driver) = driver {
+        set.driver = driver;
+        if driver.custody == Custody::Host {
+            set.kept_running = Custody::Host;
+        }
+    }
+    if before.custody != set.driver.custody {
+        // What runs is known to another one now, or to nobody.
+        ids.iter().for_each(|id| members::bring_up(set, id, may_touch, now, out));
+    } else if looks == Looks::Again || before.sight != set.driver.sight {
+        ids.iter().for_each(|id| sight::look(set, id, now, out));
+    }
+}
+
+/// Whether what instances have is to be looked at again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Looks {
+    Again,
+    NotNow,
+}
+
+/// Takes over what the file says is wanted. A component of which it says the same as before stays what was wanted of it
+/// last, which a door may have said.
+fn take_up_model(set: &mut SetState, next: Model, out: &mut Out) -> Looks {
+    if set.spec.model == next {
+        return Looks::NotNow;
+    }
+    let (before, goal) = (set.spec.model.goal(), next.goal());
+    let wanted = |change: &Change| {
+        let said = before.of(&change.component) == Some(&change.to);
+        let recorded = set.model.of(&change.component).filter(|_| said);
+        Change { component: change.component.clone(), to: recorded.unwrap_or(&change.to).clone() }
+    };
+    set.model = Goal::new(goal.changes().map(wanted).collect::<Vec<_>>());
+    Arc::make_mut(&mut set.spec).model = next;
+    let mut looks = Looks::NotNow;
+    for Change { component, to } in goal.changes() {
+        if before.of(component) == Some(to) {
+            continue;
+        }
+        set.good.entry(component.clone()).or_insert_with(|| to.clone());
+        if before.of(component).is_none() {
+            looks = Looks::Again;
+        }
+        let Some(model) = set.stored_model(component) else { continue };
+        out.writes.push(Write::Model(set.spec.name.clone(), component.clone(), model));
     }
     let ids: Vec<InstanceId> = set.instances().map(|instance| instance.spec.id.clone()).collect();
-    for id in ids {
-        if counts_anew {
-            let spec = Arc::clone(&set.spec);
-            set.change(&id, |instance| instance.begin_life(&spec, now.at));
+    ids.iter().for_each(|id| announce(set, id, out));
+    looks
+}
+
+/// Another plugin judges the set: what the one before has said and asked to remember means nothing to it.
+fn judged_by(
+    set: &mut SetState,
+    memories: &mut Memories,
+    (plugin, in_force): (PluginName, Option<Generation>),
+    now: Now,
+    out: &mut Out,
+) {
+    Arc::make_mut(&mut set.spec).plugin = plugin;
+    set.in_force = in_force;
+    let spec = Arc::clone(&set.spec);
+    let ids: Vec<InstanceId> = set.instances().map(|instance| instance.spec.id.clone()).collect();
+    for id in &ids {
+        let forgets = set.change(id, |instance| {
+            instance.begin_life(&spec, now.at);
+            (instance.answered, instance.latest) = (None, None);
+            instance.memory.take().is_some()
+        });
+        if forgets == Some(true) {
+            memories.forget(&spec.name, id, now.at);
         }
-        announce(set, &id, out);
+        announce(set, id, out);
+    }
+    let away: Vec<InstanceId> = set.away.keys().cloned().collect();
+    for id in away {
+        let forgets = set.change_removed(&id, |removed| removed.kept.memory.take().is_some());
+        if forgets == Some(true) {
+            memories.forget(&spec.name, &id, now.at);
+        }
     }
 }
 

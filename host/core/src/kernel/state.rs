@@ -1,12 +1,14 @@
 //! What a kernel knows of the fleet. All of it is shared data: a copy costs nothing and stays as it is, so
 //! the view that is published, the way back from a refused commit and an explored state are copies.
 
+mod away;
 mod census;
 mod evidence;
 mod instance;
 mod standing;
 mod view;
 
+pub(super) use away::{Away, End, Kept, Removed};
 pub use census::Census;
 pub use evidence::{Evidence, Word};
 pub(super) use instance::Rhythm;
@@ -114,6 +116,8 @@ pub struct SetState {
     pub spec: Arc<ScaleSet>,
     /// What its driver is.
     pub driver: DriverTraits,
+    /// Who has kept its instances running: the host, once one of its drivers in this life of the host has.
+    pub(super) kept_running: Custody,
     /// What becomes of an instance while its plugin fails.
     pub on_failure: OnFailure,
     /// Generation of its plugin whose decisions count; none since the start of the host, when there was
@@ -144,6 +148,10 @@ pub struct SetState {
     pub(super) look_due: OrdSet<(Timestamp, InstanceId)>,
     /// Those that are being looked at.
     pub(in crate::kernel) looking: OrdSet<InstanceId>,
+    /// Those that were deleted or removed.
+    pub(super) away: OrdMap<InstanceId, Away>,
+    /// When something of those is due.
+    pub(super) away_due: OrdSet<(Timestamp, InstanceId)>,
     /// Every id that was used by what is gone; those that are there may be among them.
     pub(super) ids_gone: OrdSet<InstanceId>,
     /// The latest upgrade, running or ended.
@@ -298,7 +306,9 @@ impl SetState {
             return Some(Timestamp::default());
         }
         let words = self.words.values().filter_map(|word| word.until).min();
-        self.wake_at.into_iter().chain(due).chain(look).chain(words).chain(self.retry_at()).min()
+        let away = self.away_due.get_min().map(|(at, _)| *at);
+        let all = self.wake_at.into_iter().chain(due).chain(look).chain(away).chain(words);
+        all.chain(self.retry_at()).min()
     }
 
     /// End of the freeze window that is open at a date.

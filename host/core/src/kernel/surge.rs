@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use super::done::runs_what_was_wanted;
 use super::event::{Created, Deleted};
+use super::members;
 use super::memory::Memories;
 use super::out::Out;
 use super::perform::{self, Creation, announce};
-use super::state::{Fleet, InstanceState, Place, SetState, Trouble};
+use super::state::{Away, Fleet, InstanceState, Place, SetState, Trouble};
 use crate::domain::{
     Address, Backoff, Component, Instance, InstanceId, Located, Membership, Now, OperationId, ScaleSetName,
 };
@@ -20,7 +21,8 @@ use crate::record::Write;
 use crate::rollout::Event as RolloutEvent;
 
 /// Between two tries to delete what has to go and is no upgrade's business any more.
-const DELETE_AGAIN: Backoff = Backoff { first: Duration::from_secs(60), max: Duration::from_secs(600) };
+pub(super) const DELETE_AGAIN: Backoff =
+    Backoff { first: Duration::from_secs(60), max: Duration::from_secs(600) };
 
 /// Records that an instance is about to be created, and tells the driver.
 pub(super) fn intend_creation(
@@ -160,6 +162,9 @@ fn free(fleet: &Fleet, address: &Address, name: &ScaleSetName, id: &InstanceId) 
 
 /// Takes in the driver's answer to a deletion.
 pub(super) fn deleted(fleet: &mut Fleet, deleted: Deleted, now: Now, out: &mut Out) {
+    if members::ended(fleet, &deleted, now, out) {
+        return;
+    }
     let Deleted { scale_set: name, instance: id, operation, answer } = deleted;
     let Some(set) = fleet.change(&name) else { return };
     if !set.is_busy(&id, &Component::Application, &operation) {
@@ -175,8 +180,9 @@ pub(super) fn deleted(fleet: &mut Fleet, deleted: Deleted, now: Now, out: &mut O
                 // No id is used twice.
                 out.writes.push(Write::Word(name.clone(), id.clone(), None));
             }
-            let gone = Membership::Deleted { replaced_by };
-            out.writes.push(Write::Membership(name, id.clone(), Some(Box::new(gone))));
+            let away = Away::Deleted { replaced_by };
+            out.writes.push(Write::Membership(name, id.clone(), Some(Box::new(away.membership()))));
+            set.put_away(&id, away);
         }
         Err(reason) => {
             let text = format!("could not be deleted: {reason}");

@@ -342,6 +342,7 @@ pub(super) fn used(entry: &Entry) -> Option<Used> {
         | What::PluginTrouble { .. }
         | What::PluginAsked { .. }
         | What::Reloaded { .. }
+        | What::Members { .. }
         | What::PluginReverted { .. } => false,
     };
     let at = entry.stamp.as_ref().filter(|_| is_decision)?.judged_at;

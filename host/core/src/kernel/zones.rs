@@ -76,6 +76,17 @@ impl Regions {
         }
     }
 
+    /// A set is in another region from now on; what it has in flight there is noted anew.
+    pub(in crate::kernel) fn leave(&mut self, name: &ScaleSetName, location: &Location) {
+        let Some(region) = self.by_location.get_mut(location) else { return };
+        region.fly(name, OrdSet::new());
+        if let Some(ticket) = region.tickets.remove(name) {
+            region.waiting.remove(&ticket);
+        }
+        let next = region.next();
+        self.woken.extend(next);
+    }
+
     fn neighbours(&self, location: &Location, name: &ScaleSetName) -> Neighbours {
         let Some(region) = self.by_location.get(location) else { return Neighbours::default() };
         let mine = region.flying.get(name);

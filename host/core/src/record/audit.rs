@@ -83,6 +83,29 @@ pub struct Admission {
     pub detail: String,
 }
 
+/// Several instances: how many, and the first of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Several {
+    /// How many.
+    pub count: usize,
+    /// The first of them.
+    pub first: Vec<InstanceId>,
+}
+
+impl Several {
+    /// So many are named.
+    const NAMED: usize = 20;
+
+    /// Of these.
+    #[must_use]
+    pub fn of(mut all: Vec<InstanceId>) -> Self {
+        let count = all.len();
+        all.truncate(Self::NAMED);
+        Self { count, first: all }
+    }
+}
+
 /// Why an upgrade starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -10,7 +10,7 @@ use imbl::OrdMap;
 use super::audit::Entry;
 use super::retention::{LOOKED_AT, Past, Retention, Seen, needed_from};
 use super::{Commit, Doubt, Stored, Write, left_a_trace};
-use crate::domain::{Fence, Membership, ScaleSetName, UpgradeId, WallTime};
+use crate::domain::{Fence, InstanceId, Membership, ScaleSetName, UpgradeId, WallTime};
 use crate::release::{Part, Release};
 use crate::rollout::{Course, Members, Progress, Upgrade};
 
@@ -156,6 +156,13 @@ impl Disk {
             }
             Write::Membership(set, id, membership) => {
                 put(&mut stored.memberships, (set, id), membership.map(|m| *m))
+            }
+            Write::Forgotten(set, id) => {
+                let is_other = |of: &ScaleSetName, one: &InstanceId| (of, one) != (&set, &id);
+                stored.versions.retain(|(of, one, _), _| is_other(of, one));
+                stored.memberships.retain(|(of, one), _| is_other(of, one));
+                stored.memories.retain(|(of, one), _| is_other(of, one));
+                stored.words.retain(|(of, one), _| is_other(of, one));
             }
             Write::Memory(set, id, memory) => put(&mut stored.memories, (set, id), memory),
             Write::Model(set, component, model) => drop(stored.models.insert((set, component), model)),

@@ -38,6 +38,9 @@ pub enum Write {
     Runs(ScaleSetName, InstanceId, Component, Runs),
     /// An instance that was created or deleted; none when it was never to be.
     Membership(ScaleSetName, InstanceId, Option<Box<Membership>>),
+    /// Everything of an instance that nobody has listed for long enough: its row, what it had, what was said of it and
+    /// what a plugin asked to remember.
+    Forgotten(ScaleSetName, InstanceId),
     /// What a plugin asked to remember of an instance; none when it forgets.
     Memory(ScaleSetName, InstanceId, Option<StoredMemory>),
     /// What is wanted of a component in a scale set.

@@ -306,7 +306,10 @@ pub(super) fn follows(
                 member.applied_have_failed(&blamed);
             } else {
                 member.also(reason);
-                return Some(then);
+                // Nobody looks at it any more, either.
+                if stops.is_none() || !then.is_settling() {
+                    return Some(then);
+                }
             }
         }
     }

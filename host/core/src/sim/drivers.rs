@@ -33,8 +33,13 @@ pub(super) struct Call {
 #[derive(Debug, Clone)]
 enum What {
     Ensure(Change),
-    Create { change: Change, replaces: Key },
+    Create {
+        change: Change,
+        replaces: Key,
+    },
     Delete,
+    /// The end of what runs of one that was removed, and no more.
+    Dismiss,
 }
 
 /// How a call will end.
@@ -80,7 +85,11 @@ impl World {
                     self.at(after, Happening::Asked(key, self.fence));
                 }
             }
-            Effect::Keep(_) => {}
+            Effect::Keep(_) | Effect::Drive(_) | Effect::Remember(..) => {}
+            Effect::Dismiss(delete) => {
+                let key = (delete.scale_set, delete.instance.id);
+                self.call(key.clone(), delete.operation, delete.fence, Meaning::Delete(key), What::Dismiss);
+            }
             Effect::End(_, operation) => self.end(&operation),
             Effect::Hook(call) => self.hook(*call),
             Effect::Plugin(name, effects) => self.hands(&name, effects),
@@ -128,7 +137,7 @@ impl World {
         }
         let component = match &what {
             What::Ensure(change) => change.component.clone(),
-            What::Create { .. } | What::Delete => Component::Application,
+            What::Create { .. } | What::Delete | What::Dismiss => Component::Application,
         };
         let number = self.counts.calls;
         if let Some(node) = self.nodes.get_mut(&key) {
@@ -242,7 +251,7 @@ impl World {
         let number = self.counts.calls;
         let component = match &call.what {
             What::Ensure(change) => change.component.clone(),
-            What::Create { .. } | What::Delete => Component::Application,
+            What::Create { .. } | What::Delete | What::Dismiss => Component::Application,
         };
         if let Some(node) = self.nodes.get_mut(&call.key) {
             node.calls.insert(component, number);
@@ -257,8 +266,10 @@ impl World {
         match what {
             What::Ensure(_) if can_lie && self.rng.chance(faults.driver_lies) => How::Lies,
             What::Create { .. } if self.rng.chance(faults.taken_address) => How::ElsewhereTaken,
-            What::Create { .. } | What::Delete if self.rng.chance(faults.driver_fails) => How::FailsBefore,
-            What::Create { .. } | What::Delete => How::Well,
+            What::Create { .. } | What::Delete | What::Dismiss if self.rng.chance(faults.driver_fails) => {
+                How::FailsBefore
+            }
+            What::Create { .. } | What::Delete | What::Dismiss => How::Well,
             What::Ensure(_) if self.rng.chance(faults.driver_fails) => How::FailsBefore,
             What::Ensure(_) if self.rng.chance(faults.driver_fails) => How::FailsAfter,
             What::Ensure(_) => How::Well,
@@ -284,6 +295,7 @@ impl World {
             What::Ensure(change) => self.ensured(&call, change, up_at),
             What::Create { change, replaces } => self.created(&call, change, replaces, up_at),
             What::Delete => self.deleted(&call),
+            What::Dismiss => self.dismissed(&call),
         };
         if let Some(event) = event.filter(|_| self.is_up(call.fence)) {
             self.inbox.push(event);
@@ -392,6 +404,31 @@ impl World {
         }))
     }
 
+    /// What ran of one that was removed has ended, unless it was started again since.
+    fn dismissed(&mut self, call: &Call) -> Option<Event> {
+        let answer = match call.how {
+            How::FailsBefore | How::FailsAfter => Err("still in use".to_owned()),
+            How::Well | How::Lies | How::ElsewhereTaken => {
+                let there = self.nodes.get_mut(&call.key);
+                if let Some(node) =
+                    there.filter(|node| node.calls.get(&Component::Application) == Some(&call.number))
+                {
+                    node.running.application = None;
+                }
+                if let Some(node) = self.strays.get_mut(&call.key) {
+                    node.running.application = None;
+                }
+                Ok(())
+            }
+        };
+        Some(Event::Deleted(Deleted {
+            scale_set: call.key.0.clone(),
+            instance: call.key.1.clone(),
+            operation: call.operation.clone(),
+            answer,
+        }))
+    }
+
     /// An answer comes a second time, long after the first.
     pub(super) fn repeat(&mut self, call: &Call) {
         if !self.is_up(call.fence) {
@@ -413,7 +450,7 @@ impl World {
                     .ok_or_else(|| "it is gone".to_owned()),
                 seen: Seen::Unknown,
             }),
-            What::Delete => Event::Deleted(Deleted {
+            What::Delete | What::Dismiss => Event::Deleted(Deleted {
                 scale_set: call.key.0.clone(),
                 instance: call.key.1.clone(),
                 operation: call.operation.clone(),
@@ -449,7 +486,7 @@ impl World {
     /// What becomes of instances and calls when the host is gone.
     pub(super) fn drivers_lose_their_host(&mut self) {
         if self.scenario.keeper == Keeper::HostAlone {
-            for node in self.nodes.values_mut() {
+            for node in self.nodes.values_mut().chain(self.strays.values_mut()) {
                 node.running.application = None;
                 node.calls.clear();
             }

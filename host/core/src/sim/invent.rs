@@ -137,10 +137,22 @@ impl Faults {
             refuses: pick(rng, &[0, 0, 30, 150]),
             loses: pick(rng, &[0, 0, 30, 150]),
             members: pick(rng, &[0, 0, 300]),
+            churn: 0,
             again: pick(rng, &[0, 0, 300]),
             clock: pick(rng, &[0, 0, 50]),
             stalls: pick(rng, &[0, 0, 50]),
             twice: pick(rng, &[0, 200]),
+        }
+        .with_churn(rng)
+    }
+
+    /// Drawn aside, so that all worlds without it stay what they are.
+    fn with_churn(self, rng: &Rng) -> Self {
+        let mut aside = rng.clone();
+        Self {
+            churn: pick(&mut aside, &[0, 0, 0, 700]),
+            reloads: if aside.chance(250) { 200 } else { self.reloads },
+            ..self
         }
     }
 }

@@ -59,6 +59,7 @@ impl Making<'_> {
             estate: Default::default(),
             model: scenario.model(Edition(1)),
             instances,
+            forget_after: Duration::from_secs(3600),
             driver: (),
         };
         let custody = match scenario.keeper {

@@ -19,6 +19,8 @@ mod rng;
 pub use rng::Rng;
 
 #[cfg(test)]
+mod churn;
+#[cfg(test)]
 mod code;
 #[cfg(test)]
 mod drivers;

@@ -1,12 +1,11 @@
-//! People: what they ask for, how often, and what they make of the answers. And what they do to the
-//! configuration.
+//! People: what they ask for, how often, and what they make of the answers. What they do to
+//! members and model of a set is in `churn`.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
-    Actor, Component, Digest, InstanceId, OnFailure, PluginName, RequestId, RequestKey, ScaleSet,
-    ScaleSetName, UpgradePolicy, WordKind,
+    Actor, Component, Digest, InstanceId, OnFailure, PluginName, RequestId, RequestKey, ScaleSetName,
+    UpgradePolicy, WordKind,
 };
 use crate::kernel::command::{Quarantined, Reconfiguration, Selection, StartOptions, Stops, Wanted};
 use crate::kernel::{Answer, Command, Event, Refusal, Reply, Request, plan_now, wanted};
@@ -15,7 +14,7 @@ use crate::rollout::invariants::Rule;
 use crate::rollout::{Extent, Purpose, Upgrade, Wish};
 
 use super::invent;
-use super::making::{Making, on_failure};
+use super::making::on_failure;
 use super::scenario::{Edition, Failing, Kind};
 use super::world::{Happening, World};
 
@@ -149,14 +148,13 @@ impl World {
         }
         for set in &mut self.in_use {
             if let Some(spec) = change.sets.iter().find(|spec| spec.name == set.spec.name) {
-                // A request that is sent again may be older than a restart, and this is what needs one.
-                let (instances, model) = (set.spec.instances.clone(), set.spec.model.clone());
-                set.spec = ScaleSet { instances, model, ..spec.clone() };
+                set.spec = spec.clone();
             }
             if let Some(next) = change.on_failure.get(&set.spec.plugin) {
                 set.on_failure = *next;
             }
         }
+        self.go_where_they_are_listed();
     }
 
     /// What the record says against a reply.
@@ -208,7 +206,7 @@ impl World {
         }
     }
 
-    fn name(&self, set: usize) -> ScaleSetName {
+    pub(super) fn name(&self, set: usize) -> ScaleSetName {
         self.config[set].spec.name.clone()
     }
 
@@ -354,6 +352,9 @@ impl World {
     fn reload(&mut self) {
         let set =
             usize::try_from(self.rng.between(0, u64::try_from(self.config.len() - 1).unwrap())).unwrap();
+        if self.rng.chance(self.faults().churn) {
+            return self.other_members(set);
+        }
         let choice = self.rng.between(0, 4);
         let policy = invent::policy(&mut self.rng);
         let failing = [Failing::Hold, Failing::LastGood, Failing::Azure];
@@ -375,67 +376,6 @@ impl World {
             }
         }
         change.sets.push(self.config[set].spec.clone());
-        // What needs a restart stays as it is until then.
-        let live = &self.in_use[set].spec;
-        let next = &mut change.sets[0];
-        next.instances.clone_from(&live.instances);
-        next.model.clone_from(&live.model);
         self.ask(Command::Reconfigure(change), Why::Whatever);
-    }
-
-    /// While the host was down, instances may have come and gone, and another model may be wanted.
-    pub(super) fn reconfigure_at_start(&mut self) {
-        let members = self.faults().members;
-        for set in 0..self.config.len() {
-            if !self.rng.chance(members) {
-                continue;
-            }
-            match self.rng.between(0, 3) {
-                0 => self.remove_an_instance(set),
-                1 => self.add_an_instance(set),
-                2 => self.protect_an_instance(set),
-                _ => {
-                    let edition = Edition(u32::try_from(self.rng.between(1, 3)).unwrap());
-                    self.config[set].spec.model = self.scenario.model(edition);
-                }
-            }
-        }
-    }
-
-    fn configured(&mut self, set: usize) -> Option<InstanceId> {
-        let ids: Vec<InstanceId> = self.config[set].spec.instances.keys().cloned().collect();
-        self.rng.pick(&ids).cloned()
-    }
-
-    fn remove_an_instance(&mut self, set: usize) {
-        let Some(id) = self.configured(set).filter(|_| self.config[set].spec.instances.len() > 1) else {
-            return;
-        };
-        let name = self.name(set);
-        self.note(|| format!("`{name}` loses `{id}`"));
-        self.config[set].spec.instances.remove(&id);
-        self.nodes.remove(&(name.clone(), id));
-        self.rules.left(&name, 1);
-    }
-
-    fn add_an_instance(&mut self, set: usize) {
-        self.requests += 1;
-        let id = InstanceId::parse(&format!("x{}", self.requests)).unwrap();
-        let mut made =
-            Making { rng: &mut self.rng, scenario: &self.scenario, addresses: &mut self.addresses };
-        let (instance, mut node) = made.instance(id.clone());
-        node.up_at = self.now;
-        let name = self.name(set);
-        self.note(|| format!("`{name}` gets `{id}`"));
-        self.config[set].spec.instances.insert(id.clone(), Arc::new(instance));
-        self.nodes.insert((name, id), node);
-    }
-
-    fn protect_an_instance(&mut self, set: usize) {
-        let Some(id) = self.configured(set) else { return };
-        if let Some(instance) = self.config[set].spec.instances.get_mut(&id) {
-            let protection = &mut Arc::make_mut(instance).protection;
-            protection.from_scale_set_actions = !protection.from_scale_set_actions;
-        }
     }
 }

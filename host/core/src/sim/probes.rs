@@ -66,6 +66,7 @@ impl World {
                 self.intentions -= 1;
                 self.wish(set, wish);
             }
+            Happening::Reload(set) => self.read_again(set),
             Happening::Resend(request) => self.resend(*request),
             Happening::JudgeAgain(plugin, fence) => {
                 if self.is_up(fence) {

@@ -289,7 +289,7 @@ impl World {
 
 /// Whether an operation is one of an upgrade's.
 pub(super) fn is_of_an_upgrade(operation: &OperationId) -> bool {
-    !operation.0.starts_with("start/") && !operation.0.starts_with("delete/")
+    ["start/", "delete/", "end/"].into_iter().all(|own| !operation.0.starts_with(own))
 }
 
 fn upgrade_of<'a>(

@@ -190,6 +190,8 @@ pub(super) struct Faults {
     pub(super) loses: u32,
     /// Instances come, go and are protected, or another model is wanted; for each start of the host.
     pub(super) members: u32,
+    /// A configuration that is read again has other instances, or another model; for each such.
+    pub(super) churn: u32,
     /// A person starts another upgrade when one has ended.
     pub(super) again: u32,
     /// A person steps the wall clock; for each half minute.

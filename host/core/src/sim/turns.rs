@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::{PluginName, WallTime};
-use crate::kernel::{Configured, Effect, Event, Kernel, RefusedCommit, Stepped, Turn, Watching};
+use crate::domain::{Membership, PluginName, WallTime};
+use crate::kernel::{Configured, Effect, Event, Kernel, RefusedCommit, SetConfig, Stepped, Turn, Watching};
 use crate::lifecycle::{self, Standing};
 use crate::record::audit::What;
 use crate::record::{Anchor, Commit, Doubt, Made, Retention, Write};
@@ -62,6 +62,7 @@ impl World {
         }
         self.fence = stored.fence;
         self.in_use = self.config.clone();
+        self.go_where_they_are_listed();
         for plugin in self.plugins.values_mut() {
             plugin.in_use = Arc::new(plugin.file.clone());
             plugin.hands = Hands::default();
@@ -169,8 +170,14 @@ impl World {
     fn perform_all(&mut self, effects: Vec<Effect>) -> Closed {
         for effect in self.released(effects) {
             let is_call = is_call(&effect);
-            let acts =
-                matches!(effect, Effect::Ensure(_) | Effect::Create(_) | Effect::Delete(_) | Effect::Hook(_));
+            let acts = matches!(
+                effect,
+                Effect::Ensure(_)
+                    | Effect::Create(_)
+                    | Effect::Delete(_)
+                    | Effect::Dismiss(_)
+                    | Effect::Hook(_)
+            );
             if acts && self.kernel.as_ref().is_some_and(|kernel| kernel.fleet().held.is_some()) {
                 self.violation(Rule::Record, format!("{effect:?} before the record was adopted"));
             }
@@ -210,6 +217,9 @@ impl World {
                 Write::Plugin(name, stored) if !self.plugins[name].is_kept(&stored.digest) => {
                     let detail = format!("`{name}`: the bytes of {:?} are not kept", stored.generation);
                     self.violation(Rule::Takeover, detail);
+                }
+                Write::Membership(set, _, Some(row)) if matches!(**row, Membership::Removed { .. }) => {
+                    self.rules.left(set, 1);
                 }
                 Write::Audit(entry) if matches!(entry.what, What::PluginReverted { .. }) => {
                     self.counts.reverts += 1;
@@ -280,7 +290,14 @@ impl World {
             return;
         }
         let Some(kernel) = &self.kernel else { return };
-        if let Some(detail) = same::differs(kernel, &self.disk, &self.in_use, self.moment()) {
+        // A reload that was granted in this turn has not been heard of yet.
+        let config = |set: &Arc<crate::kernel::SetState>| SetConfig {
+            spec: (*set.spec).clone(),
+            driver: set.driver,
+            on_failure: set.on_failure,
+        };
+        let config: Vec<SetConfig> = kernel.fleet().sets().map(config).collect();
+        if let Some(detail) = same::differs(kernel, &self.disk, &config, self.moment()) {
             self.violation(Rule::Replay, format!("the record is not the state: {detail}"));
         }
     }
@@ -357,12 +374,21 @@ impl World {
 /// Whether an effect is for a driver, or lets another generation decide: a crash there is of interest.
 fn is_call(effect: &Effect) -> bool {
     match effect {
-        Effect::Ensure(_) | Effect::Create(_) | Effect::Delete(_) | Effect::Hook(_) | Effect::End(..) => true,
+        Effect::Ensure(_)
+        | Effect::Create(_)
+        | Effect::Delete(_)
+        | Effect::Dismiss(_)
+        | Effect::Hook(_)
+        | Effect::End(..) => true,
         Effect::Plugin(_, effects) => {
             effects.iter().any(|effect| matches!(effect, lifecycle::Effect::Activate { .. }))
         }
-        Effect::Observe(_) | Effect::Probe(_) | Effect::Forget(..) | Effect::Ask(_) | Effect::Keep(_) => {
-            false
-        }
+        Effect::Observe(_)
+        | Effect::Probe(_)
+        | Effect::Forget(..)
+        | Effect::Remember(..)
+        | Effect::Drive(_)
+        | Effect::Ask(_)
+        | Effect::Keep(_) => false,
     }
 }

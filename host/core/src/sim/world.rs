@@ -4,15 +4,16 @@
 //! is told what happens as its host tells it, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
-    Component, Decided, Digest, Fence, Now, OperationId, PluginName, RequestId, Runs, Timestamp, WallTime,
+    Component, Decided, Digest, Fence, Instance, Now, OperationId, PluginName, RequestId, Timestamp, WallTime,
 };
 use crate::kernel::event::Hooked;
 use crate::kernel::{Effect, Event, Kernel, Request, SetConfig, Stepped};
 use crate::lifecycle::{self, Ticket};
-use crate::record::{Commit, Disk, Write};
+use crate::record::Disk;
 use crate::rollout::invariants::{Rule, Violation};
 use crate::rollout::{Purpose, UpgradeState, Wish};
 
@@ -171,6 +172,8 @@ pub(super) enum Happening {
     People,
     /// A person wants the upgrade of a set.
     Start(usize, u32),
+    /// The configuration of a set is read again.
+    Reload(usize),
     /// A person starts the plan that was shown.
     StartPlan(usize, u32, Digest),
     /// A person wants something of the upgrade of a set.
@@ -207,6 +210,10 @@ pub(super) struct World {
     pub(super) in_use: Vec<SetConfig>,
     pub(super) addresses: Addresses,
     pub(super) nodes: BTreeMap<Key, Node>,
+    /// Instances that the configuration had, as they were.
+    pub(super) gone: BTreeMap<Key, Arc<Instance>>,
+    /// Those that nobody lists: not yet, or no longer.
+    pub(super) strays: BTreeMap<Key, Node>,
     /// What is probed, and which life of it.
     pub(super) targets: BTreeMap<Key, u64>,
     /// When the latest probes of each began that the kernel was told of.
@@ -290,6 +297,8 @@ impl World {
             config,
             addresses,
             nodes,
+            gone: BTreeMap::new(),
+            strays: BTreeMap::new(),
             targets: BTreeMap::new(),
             rounds: BTreeMap::new(),
             heard: BTreeMap::new(),
@@ -332,23 +341,6 @@ impl World {
             world.intend(after, Happening::Start(set, 2));
         }
         world
-    }
-
-    /// An older host has recorded what it had brought every instance to.
-    fn remember_what_ran(&mut self) {
-        let mut writes = Vec::new();
-        for ((set, id), node) in &self.nodes {
-            let application = (Component::Application, node.running.application.clone());
-            let extensions = node.running.extensions.iter();
-            let extensions =
-                extensions.map(|(name, to)| (Component::Extension(name.clone()), Some(to.clone())));
-            for (component, version) in std::iter::once(application).chain(extensions) {
-                let runs = version.map_or(Runs::UNKNOWN, Runs::at);
-                writes.push(Write::Runs(set.clone(), id.clone(), component, runs));
-            }
-        }
-        self.seq = 1;
-        self.disk.apply(&Commit { version: Commit::VERSION, seq: 1, anchor: Default::default(), writes });
     }
 
     /// Both clocks.

@@ -45,8 +45,10 @@ fn config(text: &str) -> Config {
 fn effects(before: &Config, after: &Config) -> Vec<String> {
     let mut effects = restart_reasons(before, after);
     for set in &after.scale_sets {
-        let changes = live_changes(before, after, &set.name);
-        effects.extend(parts(&changes).into_iter().map(str::to_owned));
+        effects.extend(parts(before, after, &set.name));
+    }
+    if before.releases != after.releases {
+        effects.push("releases".to_owned());
     }
     if before.server.access != after.server.access {
         effects.push("access".to_owned());
@@ -131,6 +133,10 @@ fn a_live_change_names_its_key_and_what_it_said_and_says() {
     let mut told = BTreeSet::new();
     for (place, from, to, effect) in [set_rows(), policy_rows()].concat() {
         let Set(part) = effect else { continue };
+        // Of the others there is no one key to be named.
+        if !place.starts_with('#') || from.is_empty() {
+            continue;
+        }
         let file = |value: &str| config(&FILE.replacen(place, value, 1));
         let (before, after) = (file(from), file(to));
         let changes = live_changes(&before, &after, &before.scale_sets[0].name);

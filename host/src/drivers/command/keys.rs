@@ -72,8 +72,7 @@ const COMMAND: Section<Command> = Section {
         .doc(
             "program and arguments; no shell. Also knows `{component}` (`application` or an extension's \
              name), `{operation}` and `{generation}`",
-        )
-        .restart(),
+        ),
         Key::<Command>::optional(
             "observe",
             "[\"./version.sh\", \"{address}\"]",
@@ -86,8 +85,7 @@ const COMMAND: Section<Command> = Section {
             "program and arguments that print the version of the instance: exit 0 and one line is a version, exit 69 \
              says that nothing runs, anything else that nobody can tell. Without `{version}`, `{operation}` and \
              `{generation}`; with `{component}` it is asked for extensions, too",
-        )
-        .restart(),
+        ),
         confirm_key(),
         interval_key(),
         Key::<Command>::optional(
@@ -99,8 +97,7 @@ const COMMAND: Section<Command> = Section {
             }),
         )
         .bounds("both or none")
-        .doc("program for `maxSurge` that creates an instance; see below")
-        .restart(),
+        .doc("program for `maxSurge` that creates an instance; see below"),
         Key::<Command>::optional(
             "delete",
             "[\"./delete.sh\", \"{id}\"]",
@@ -110,8 +107,7 @@ const COMMAND: Section<Command> = Section {
             }),
         )
         .bounds("both or none")
-        .doc("program for `maxSurge` that deletes one; see below")
-        .restart(),
+        .doc("program for `maxSurge` that deletes one; see below"),
         Key::<Command>::optional(
             "environment",
             "{ RACK = \"{label.rack}\" }",
@@ -120,16 +116,14 @@ const COMMAND: Section<Command> = Section {
                 Some(())
             }),
         )
-        .doc("additional variables of all; placeholders as in `observe`")
-        .restart(),
+        .doc("additional variables of all; placeholders as in `observe`"),
         Key::<Command>::optional(
             "workingDir",
             "\"scripts\"",
             Is::Path(|keys, path| keys.working_dir = Some(path)),
         )
         .without("folder of this file")
-        .doc("where programs run")
-        .restart(),
+        .doc("where programs run"),
         Key::<Command>::preset(
             "timeoutInSeconds",
             WAIT_DEFAULT,
@@ -138,22 +132,19 @@ const COMMAND: Section<Command> = Section {
         .doc(
             "longest run of one program (of `observe`: at most 60); then its process group gets SIGTERM, and \
              SIGKILL 10 s later",
-        )
-        .restart(),
+        ),
         Key::<Command>::preset(
             "retryForInSeconds",
             WAIT_DEFAULT,
             Is::Seconds(0.0, WAIT_MAX_SECONDS, |keys, time| keys.retry_for = time),
         )
-        .doc("how long a busy site is tried again")
-        .restart(),
+        .doc("how long a busy site is tried again"),
         Key::<Command>::preset(
             "maxConcurrent",
             MAX_CONCURRENT,
             Is::Whole(1, 1024, |keys, count| keys.max_concurrent = count),
         )
-        .doc("programs at once")
-        .restart(),
+        .doc("programs at once"),
     ],
     check,
 };

@@ -27,29 +27,25 @@ const HOOKS: Section<ReadHooks> = Section {
             INSTANCE,
             Is::Table(|| HOOK.shape(), |read, table| one(read, table, HookKind::BeforeInstance)),
         )
-        .doc("run before the driver is told anything of an instance; see below")
-        .restart(),
+        .doc("run before the driver is told anything of an instance; see below"),
         Key::<ReadHooks>::optional(
             "afterInstance",
             INSTANCE,
             Is::Table(|| HOOK.shape(), |read, table| one(read, table, HookKind::AfterInstance)),
         )
-        .doc("run when the driver has answered for an instance, well or badly, and before its health gate")
-        .restart(),
+        .doc("run when the driver has answered for an instance, well or badly, and before its health gate"),
         Key::<ReadHooks>::optional(
             "beforeBatch",
             BATCH,
             Is::Table(|| HOOK.shape(), |read, table| one(read, table, HookKind::BeforeBatch)),
         )
-        .doc("run when a batch could begin")
-        .restart(),
+        .doc("run when a batch could begin"),
         Key::<ReadHooks>::optional(
             "afterBatch",
             BATCH,
             Is::Table(|| HOOK.shape(), |read, table| one(read, table, HookKind::AfterBatch)),
         )
-        .doc("run when all of a batch have been judged")
-        .restart(),
+        .doc("run when all of a batch have been judged"),
     ],
     check: |read, given| read.hooks.working_dir = working_dir(None, given),
 };
@@ -94,8 +90,7 @@ const HOOK: Section<HookKeys> = Section {
             }),
         )
         .bounds("this or `url`")
-        .doc("program and arguments; exit 0 is done, 75 not yet, anything else failed")
-        .restart(),
+        .doc("program and arguments; exit 0 is done, 75 not yet, anything else failed"),
         Key::<HookKeys>::optional(
             "url",
             "\"http://127.0.0.1:9200/drain/{id}\"",
@@ -109,15 +104,13 @@ const HOOK: Section<HookKeys> = Section {
             ),
         )
         .bounds("this or `command`; http")
-        .doc("where a POST goes; 200 and 204 are done, 202 is not yet; values are escaped")
-        .restart(),
+        .doc("where a POST goes; 200 and 204 are done, 202 is not yet; values are escaped"),
         Key::<HookKeys>::preset(
             "timeout",
             "\"PT5M\"",
             Is::Span(Some(("PT0.1S", "PT24H")), |keys, timeout| keys.timeout = timeout),
         )
-        .doc("from its first try to its end, everything that says \"not yet\" included; then it has failed")
-        .restart(),
+        .doc("from its first try to its end, everything that says \"not yet\" included; then it has failed"),
     ],
     check,
 };

@@ -73,8 +73,7 @@ const HTTP: Section<Http> = Section {
             ),
         )
         .bounds("http, https")
-        .doc("placeholders as in `command`; values are escaped")
-        .restart(),
+        .doc("placeholders as in `command`; values are escaped"),
         Key::<Http>::optional(
             "observeUrl",
             "\"http://{host}:8080/version/{id}\"",
@@ -90,8 +89,7 @@ const HTTP: Section<Http> = Section {
         .doc(
             "placeholders as in `observe`; 200 with `{\"version\":\"…\"}` is a version, 200 with \
              `{\"version\":null,\"state\":\"absent\"}` says that nothing runs, anything else that nobody can tell",
-        )
-        .restart(),
+        ),
         confirm_key(),
         interval_key(),
         Key::<Http>::optional(
@@ -106,8 +104,7 @@ const HTTP: Section<Http> = Section {
             ),
         )
         .bounds("both or none")
-        .doc("for `maxSurge`; placeholders as in `create`")
-        .restart(),
+        .doc("for `maxSurge`; placeholders as in `create`"),
         Key::<Http>::optional(
             "deleteUrl",
             "\"http://{host}:8080/delete/{id}\"",
@@ -120,49 +117,42 @@ const HTTP: Section<Http> = Section {
             ),
         )
         .bounds("both or none")
-        .doc("for `maxSurge`; placeholders as in `delete`")
-        .restart(),
+        .doc("for `maxSurge`; placeholders as in `delete`"),
         Key::<Http>::optional(
             "tokenFile",
             "\"agent.token\"",
             Is::Path(|keys, path| keys.token_file = Some(path)),
         )
-        .doc("every request carries `Authorization: Bearer …`; read anew each time")
-        .restart(),
+        .doc("every request carries `Authorization: Bearer …`; read anew each time"),
         Key::<Http>::optional(
             "caFile",
             "\"/etc/ssl/certs/ca-certificates.crt\"",
             Is::Path(|keys, path| keys.ca_file = Some(path)),
         )
         .bounds("PEM")
-        .doc("certificates that are trusted; https needs it, because certificates are always verified here")
-        .restart(),
+        .doc("certificates that are trusted; https needs it, because certificates are always verified here"),
         Key::<Http>::optional(
             "certificate",
             "\"phasegate.pem\"",
             Is::Path(|keys, path| keys.certificate = Some(path)),
         )
         .bounds("PEM; both or none")
-        .doc("shown to an agent that asks who the host is; with `caFile`")
-        .restart(),
+        .doc("shown to an agent that asks who the host is; with `caFile`"),
         Key::<Http>::optional("key", "\"phasegate.key\"", Is::Path(|keys, path| keys.key = Some(path)))
             .bounds("PEM; both or none")
-            .doc("its key, without a password")
-            .restart(),
+            .doc("its key, without a password"),
         Key::<Http>::preset(
             "timeoutInSeconds",
             WAIT_DEFAULT,
             Is::Seconds(0.1, WAIT_MAX_SECONDS, |keys, timeout| keys.timeout = timeout),
         )
-        .doc("one operation, tries and polls included")
-        .restart(),
+        .doc("one operation, tries and polls included"),
         Key::<Http>::preset(
             "maxConcurrent",
             MAX_CONCURRENT,
             Is::Whole(1, 1024, |keys, count| keys.max_concurrent = count),
         )
-        .doc("requests at once")
-        .restart(),
+        .doc("requests at once"),
     ],
     check,
 };

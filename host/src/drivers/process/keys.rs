@@ -51,8 +51,7 @@ const PROCESS: Section<Process> = Section {
                 Some(())
             }),
         )
-        .doc("program and arguments; no shell")
-        .restart(),
+        .doc("program and arguments; no shell"),
         Key::<Process>::optional(
             "environment",
             "{ PORT = \"{port}\" }",
@@ -61,31 +60,27 @@ const PROCESS: Section<Process> = Section {
                 Some(())
             }),
         )
-        .doc("additional variables")
-        .restart(),
+        .doc("additional variables"),
         Key::<Process>::optional(
             "workingDir",
             "\"servers\"",
             Is::Path(|keys, path| keys.working_dir = Some(path)),
         )
         .without("folder of this file")
-        .doc("where processes run")
-        .restart(),
+        .doc("where processes run"),
         // Long enough for a server to finish its requests, short enough to wait for.
         Key::<Process>::preset(
             "stopTimeoutInSeconds",
             "10",
             Is::Seconds(0.1, 3600.0, |keys, timeout| keys.stop_timeout = timeout),
         )
-        .doc("from SIGTERM to SIGKILL")
-        .restart(),
+        .doc("from SIGTERM to SIGKILL"),
         Key::<Process>::optional(
             "surge",
             "{ ports = \"9100-9199\" }",
             Is::Table(|| SURGE.shape(), |keys, table| SURGE.read(table, keys)),
         )
-        .doc("how new instances are created")
-        .restart(),
+        .doc("how new instances are created"),
         Key::<Process>::optional(
             "extensionCommand",
             "[\"./install.sh\", \"{component}\", \"{version}\"]",
@@ -99,8 +94,7 @@ const PROCESS: Section<Process> = Section {
             "program and arguments that bring an extension to a version; `{component}`, `{version}`, \
              `{operation}` and `{generation}` besides the others; environment, exit codes and limits as the \
              command driver's defaults",
-        )
-        .restart(),
+        ),
     ],
     check: |keys, given| keys.working_dir = Some(working_dir(keys.working_dir.take(), given)),
 };
@@ -111,8 +105,7 @@ const SURGE: Section<Process> = Section {
         .doc(
             "ports for new instances (`maxSurge`), at the host of the one that each replaces: the lowest that \
              no instance has and on which nobody listens. None that another set has or may get",
-        )
-        .restart()],
+        )],
     check: no_check,
 };
 

@@ -71,6 +71,10 @@ impl Dispatcher {
         let Some(answer) = self.admit(request.fence, answer) else { return };
         let key = (request.scale_set.clone(), request.instance.id.clone());
         let Self { shared, stage, instances, tasks, .. } = self;
+        // One that was ended comes again: its task is over.
+        if instances.get(&key).is_some_and(|handle| handle.requests.is_closed()) {
+            instances.remove(&key);
+        }
         let handle = instances.entry(key).or_insert_with_key(|key| {
             let (requests, inbox) = mpsc::channel(INSTANCE_QUEUE_LEN);
             let (version, observed_version) = watch::channel(None);

@@ -69,6 +69,13 @@ impl Writer<'_> {
                 "DELETE FROM memberships WHERE scale_set = ?1 AND instance = ?2",
                 params![set.as_str(), instance.as_str()],
             ),
+            Write::Forgotten(set, instance) => {
+                for table in ["versions", "memberships", "memories", "words"] {
+                    let sql = format!("DELETE FROM {table} WHERE scale_set = ?1 AND instance = ?2");
+                    self.run(&sql, params![set.as_str(), instance.as_str()])?;
+                }
+                Ok(())
+            }
             Write::Memory(set, instance, memory) => {
                 self.remember((set.as_str(), instance.as_str()), memory.as_ref())
             }

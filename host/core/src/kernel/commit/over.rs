@@ -1,7 +1,7 @@
 //! What is to be recorded where refused intents may stand in the record: each row as it is without them.
 
 use super::super::look;
-use super::super::surge;
+use super::super::members;
 use super::Kernel;
 use crate::domain::{Component, Runs, ScaleSetName, UpgradeId};
 use crate::record::{StoredModel, Write};
@@ -11,11 +11,21 @@ use crate::rollout::Upgrade;
 impl Kernel {
     /// What the record is to say where refused intents may stand in it.
     pub(super) fn written_over(&self, intents: &[Write]) -> Vec<Write> {
-        let mut writes: Vec<Write> = intents.iter().filter_map(|write| self.as_it_is(write)).collect();
+        let mut writes: Vec<Write> = intents.iter().flat_map(|write| self.all_as_it_is(write)).collect();
         if intents.iter().any(|write| matches!(write, Write::Audit(_))) {
             writes.push(Write::TrailEnds(self.numbers.audit));
         }
         writes
+    }
+
+    /// The same rows as they are without the intent.
+    fn all_as_it_is(&self, write: &Write) -> Vec<Write> {
+        match write {
+            Write::Forgotten(name, id) => {
+                self.fleet.set(name).map(|set| members::rows(set, id)).unwrap_or_default()
+            }
+            row => self.as_it_is(row).into_iter().collect(),
+        }
     }
 
     /// The same row as it is without the intent.
@@ -33,13 +43,14 @@ impl Kernel {
             Write::Order(id, _) => Write::Order(id.clone(), self.latest_with(id)?.order()),
             Write::LeftOut(id, _) => Write::LeftOut(id.clone(), Box::new(self.latest_with(id)?.left_out())),
             Write::Runs(name, id, component, _) => {
-                let instance = self.fleet.set(name).ok()?.instance(id);
-                let runs = instance.map_or(Runs::UNKNOWN, |instance| instance.runs_of(component).clone());
+                let set = self.fleet.set(name).ok()?;
+                let kept = || Some(set.away(id)?.removed()?.kept.runs_of(component).clone());
+                let there = set.instance(id).map(|instance| instance.runs_of(component).clone());
+                let runs = there.or_else(kept).unwrap_or(Runs::UNKNOWN);
                 Write::Runs(name.clone(), id.clone(), component.clone(), runs)
             }
             Write::Membership(name, id, _) => {
-                let instance = self.fleet.set(name).ok()?.instance(id);
-                let membership = instance.and_then(surge::membership).map(Box::new);
+                let membership = members::membership(self.fleet.set(name).ok()?, id).map(Box::new);
                 Write::Membership(name.clone(), id.clone(), membership)
             }
             Write::Model(name, component, _) => {
@@ -84,7 +95,11 @@ impl Kernel {
                 Write::Feature(subscription.clone(), said)
             }
             // Memories wait where each instance has one; the trail is cut as a whole.
-            Write::Memory(..) | Write::UpgradeGone(_) | Write::Audit(_) | Write::TrailEnds(_) => return None,
+            Write::Forgotten(..)
+            | Write::Memory(..)
+            | Write::UpgradeGone(_)
+            | Write::Audit(_)
+            | Write::TrailEnds(_) => return None,
         })
     }
 

@@ -15,10 +15,13 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 
+use super::out::Out;
+use super::state::Fleet;
 use crate::domain::{
-    Component, ExtensionType, ReleaseId, ScaleSet, ScaleSetName, Subscription, Timestamp, Version,
+    By, Change, Component, Enrolment, Estate, ExtensionType, Goal, Now, ReleaseId, ScaleSet, ScaleSetName,
+    Subscription, Timestamp, Version,
 };
-use crate::record::{OptOut, Registered, Stored};
+use crate::record::{OptOut, Registered, Stored, Write};
 use crate::release::{Published, Release, Strategy, resolve};
 
 pub(super) use commands::grant;
@@ -88,6 +91,50 @@ impl Releases {
     /// Those that have not ended, oldest first.
     pub fn active(&self) -> impl Iterator<Item = &Arc<Release>> {
         self.all.values().filter(|release| release.is_active())
+    }
+}
+
+/// Goes by where a set stands from now on, and by what of it is published: at a change of a definition the catalogue says
+/// what it stands for.
+pub(super) fn go_by(fleet: &mut Fleet, name: &ScaleSetName, next: Estate, out: &mut Out) {
+    let Ok(set) = fleet.set(name) else { return };
+    let before = set.spec.estate.clone();
+    if before == next {
+        return;
+    }
+    if before.location != next.location {
+        fleet.regions.leave(name, &before.location);
+    }
+    let differs = |one: &&Enrolment| {
+        let was = before.enrolment(&one.subject);
+        one.resolves && was.is_none_or(|was| (was.handler, was.minor) != (one.handler, one.minor))
+    };
+    let resolved = next.enrolments.iter().filter(differs).filter_map(|one| {
+        let version = resolve(fleet.releases.catalogue.get(&one.subject)?, one)?;
+        Some(Change { component: one.component.clone(), to: version.version().clone() })
+    });
+    let resolved: Vec<Change> = resolved.collect();
+    let Some(set) = fleet.change(name) else { return };
+    Arc::make_mut(&mut set.spec).estate = next;
+    let kept = set.model.changes().cloned().collect::<Vec<_>>();
+    set.model = Goal::new(kept.into_iter().chain(resolved.iter().cloned()));
+    for change in resolved {
+        let model = set.stored_model(&change.component);
+        out.writes.extend(model.map(|model| Write::Model(name.clone(), change.component, model)));
+    }
+    if let Some(set) = fleet.sets.get(name).cloned() {
+        fleet.regions.note(&set);
+    }
+}
+
+/// Goes by other rules from now on, and lets what is enrolled now join. A release that runs keeps its strategy.
+pub(super) fn go_on_by(fleet: &mut Fleet, rules: Option<ReleaseRules>, by: &By, now: Now, out: &mut Out) {
+    if let Some(rules) = rules {
+        fleet.releases.rules = Arc::new(rules);
+    }
+    fleet.releases.dirty = true;
+    if fleet.held.is_none() {
+        commands::begin_by_itself(fleet, by, now, out);
     }
 }
 

@@ -124,6 +124,8 @@ pub struct InstanceState {
     /// The effects that the driver is busy with. After a restart the application may be started while an
     /// extension is being installed.
     pub busy: BTreeMap<Component, Busy>,
+    /// It stands somewhere else than its driver is starting it, and is started again when that has answered.
+    pub(in crate::kernel) starts_again: bool,
     /// When it is to be started or deleted again, after a failure.
     pub retry_at: Option<Timestamp>,
 }
@@ -155,6 +157,7 @@ impl InstanceState {
             lost: false,
             asked: None,
             busy: BTreeMap::new(),
+            starts_again: false,
             retry_at: None,
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{
     Admission, Doubt, Entry, HoldState, HookEnd, Leaves, LineState, PluginWish, QuarantineState, RetryNote,
-    Stamp, StartWhy, Wait, What, Word, WordNote,
+    Several, Stamp, StartWhy, Wait, What, Word, WordNote,
 };
 use crate::domain::{
     Change, Component, Direction, HookKind, InstanceId, PhaseName, PluginName, ReleaseId, Runs, Timestamp,
@@ -234,6 +234,7 @@ fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceI
         What::Seen { component, was, now } => seen(f, component, was, now),
         What::Quarantine { change, state } => quarantine(f, change, state),
         What::Process { text, .. } => f.write_str(text),
+        What::Members { added, removed, changed } => members(f, [added, removed, changed]),
         What::StaysDeleted { replaced_by } => stays_deleted(f, replaced_by.as_ref()),
         What::PluginTrouble { plugin, digest, generation, failed, judged, rounds, cause } => write!(
             f,
@@ -250,6 +251,19 @@ fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceI
             write!(f, "the configuration was read again; changed: {}", changed.join(", "))
         }
     }
+}
+
+/// `instances: 2 added (7, 8), 1 removed (3)`
+fn members(f: &mut fmt::Formatter<'_>, all: [&Several; 3]) -> fmt::Result {
+    f.write_str("instances: ")?;
+    let some = all.into_iter().zip(["added", "removed", "changed"]).filter(|(several, _)| several.count > 0);
+    for (index, (several, what)) in some.enumerate() {
+        let comma = if index == 0 { "" } else { ", " };
+        let first: Vec<&str> = several.first.iter().map(InstanceId::as_str).collect();
+        let more = if several.count > first.len() { ", …" } else { "" };
+        write!(f, "{comma}{} {what} ({}{more})", several.count, first.join(", "))?;
+    }
+    Ok(())
 }
 
 fn leaves(why: Leaves) -> &'static str {
@@ -417,6 +431,7 @@ fn beside(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceId>
         | What::PluginTrouble { .. }
         | What::PluginAsked { .. }
         | What::Reloaded { .. }
+        | What::Members { .. }
         | What::PluginReverted { .. } => Ok(()),
     }
 }

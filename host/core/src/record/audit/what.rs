@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Admission, Leaves, RetryNote, StartWhy, Word, WordNote};
+use super::{Admission, Leaves, RetryNote, Several, StartWhy, Word, WordNote};
 use crate::domain::{
     Change, Component, Digest, Direction, Generation, Goal, HookKind, InstanceId, Phase, PluginName,
     ProcessState, Runs, Timestamp, Version,
@@ -287,6 +287,15 @@ pub enum What {
         /// The parts of the scale set that say something else.
         changed: Vec<String>,
     },
+    /// A scale set has other instances from now on.
+    Members {
+        /// Those that are new, or came back.
+        added: Several,
+        /// Those that nobody lists any more.
+        removed: Several,
+        /// Those that stand somewhere else, or of which something else is said.
+        changed: Several,
+    },
     /// A plugin went back to a former generation by itself.
     PluginReverted {
         /// Which.
@@ -488,6 +497,7 @@ impl What {
             Self::PluginTrouble { .. } => "plugin-trouble",
             Self::PluginAsked { .. } => "plugin",
             Self::Reloaded { .. } => "reload",
+            Self::Members { .. } => "members",
             Self::PluginReverted { .. } => "plugin-reverted",
         }
     }

@@ -104,32 +104,13 @@ pub(super) fn set_rows() -> Vec<Row> {
             "name = \"stock\"",
             Restart("the list of scale sets changed"),
         ),
-        (
-            "plugin = \"db\"",
-            "plugin = \"db\"",
-            "plugin = \"azure-health\"",
-            Restart("plugin of scale set `orders` changed"),
-        ),
-        (
-            "model.version = \"v1\"",
-            "model.version = \"v1\"",
-            "model.version = \"v2\"",
-            Restart("model.version of scale set `orders` changed"),
-        ),
-        (
-            "#set",
-            "",
-            "model.extensions = [{ name = \"logs\", version = \"1\" }]",
-            Restart("model.extensions of scale set `orders` changed"),
-        ),
-        (
-            "[\"sleep\", \"9\"]",
-            "[\"sleep\", \"9\"]",
-            "[\"sleep\", \"8\"]",
-            Restart("driver.command of scale set `orders` changed"),
-        ),
-        ("127.0.0.1:1", "127.0.0.1:1", "127.0.0.1:2", Restart("instances of scale set `orders` changed")),
+        ("plugin = \"db\"", "plugin = \"db\"", "plugin = \"azure-health\"", Set("plugin")),
+        ("model.version = \"v1\"", "model.version = \"v1\"", "model.version = \"v2\"", Set("model")),
+        ("#set", "", "model.extensions = [{ name = \"logs\", version = \"1\" }]", Set("model")),
+        ("[\"sleep\", \"9\"]", "[\"sleep\", \"9\"]", "[\"sleep\", \"8\"]", Set("driver")),
+        ("127.0.0.1:1", "127.0.0.1:1", "127.0.0.1:2", Set("instances: 1 changed")),
         ("#set", "allow = [{ days = [\"Sat\"] }]", "allow = [{ days = [\"Sun\"] }]", Set("allow")),
+        ("#set", "forgetAfter = \"PT1H\"", "forgetAfter = \"PT2H\"", Set("forgetAfter")),
         ("#health", "profile = \"fleet\"", "profile = \"azure\"", health.clone()),
         ("#health", "protocol = \"http\"", "protocol = \"https\"", health.clone()),
         ("#health", "port = 1", "port = 2", health.clone()),
@@ -149,31 +130,16 @@ pub(super) fn set_rows() -> Vec<Row> {
 pub(super) fn release_rows() -> Vec<Row> {
     const ONE: &str = "[[extensionTypes]]\npublisher = \"a\"\ntype = \"b\"\nmaxVersions = 5\n[recording]";
     let mut rows = vec![
-        ("[recording]", ONE, "[recording]", Restart("extensionTypes changed")),
-        (
-            "#set",
-            "kind = \"uniform\"",
-            "kind = \"serviceFabric\"",
-            Restart("kind of scale set `orders` changed"),
-        ),
-        ("#set", "location = \"a\"", "location = \"b\"", Restart("location of scale set `orders` changed")),
-        (
-            "#set",
-            "subscription = \"a\"",
-            "subscription = \"b\"",
-            Restart("subscription of scale set `orders` changed"),
-        ),
-        (
-            "#set",
-            "resourceGroup = \"a\"",
-            "resourceGroup = \"b\"",
-            Restart("resourceGroup of scale set `orders` changed"),
-        ),
+        ("[recording]", ONE, "[recording]", Set("releases")),
+        ("#set", "kind = \"uniform\"", "kind = \"serviceFabric\"", Set("kind")),
+        ("#set", "location = \"a\"", "location = \"b\"", Set("location")),
+        ("#set", "subscription = \"a\"", "subscription = \"b\"", Set("subscription")),
+        ("#set", "resourceGroup = \"a\"", "resourceGroup = \"b\"", Set("resourceGroup")),
         (
             "model.version = \"v1\"",
             "model = { version = \"1.0\", application = { publisher = \"a\", type = \"b\" } }",
             "model = { version = \"1.0\", application = { publisher = \"a\", type = \"b\", enableAutomaticUpgrade = true } }",
-            Restart("model.application of scale set `orders` changed"),
+            Set("model"),
         ),
         (
             "instances = [{ id = \"0\", address = \"127.0.0.1:1\" }]",
@@ -183,26 +149,25 @@ pub(super) fn release_rows() -> Vec<Row> {
             "after = [\"db\"]\ninstances = [{ id = \"0\", address = \"127.0.0.1:1\" }]\n[[scaleSets]]\nname = \"db\"\n\
              driver = { kind = \"process\", command = [\"sleep\", \"9\"] }\nmodel.version = \"v1\"\n\
              instances = [{ id = \"0\", address = \"127.0.0.1:2\" }]",
-            Restart("after of scale set `orders` changed"),
+            Set("after"),
         ),
     ];
-    let of_releases: [(&str, &str, &str); 10] = [
-        ("name = \"a\"", "name = \"b\"", "releases.name changed"),
-        ("version = 1", "version = 2", "releases.version changed"),
-        ("regionPhases = []", "regionPhases = [[\"local\"]]", "releases.regionPhases changed"),
-        ("geoPairs = []", "geoPairs = [[\"a\", \"b\"]]", "releases.geoPairs changed"),
-        ("bake = \"PT1M\"", "bake = \"PT2M\"", "releases.bake changed"),
+    let of_releases: [(&str, &str); 10] = [
+        ("name = \"a\"", "name = \"b\""),
+        ("version = 1", "version = 2"),
+        ("regionPhases = []", "regionPhases = [[\"local\"]]"),
+        ("geoPairs = []", "geoPairs = [[\"a\", \"b\"]]"),
+        ("bake = \"PT1M\"", "bake = \"PT2M\""),
         (
             "unlisted = \"last\"\nregionPhases = [[\"local\"]]",
             "unlisted = \"refuse\"\nregionPhases = [[\"local\"]]",
-            "releases.unlisted changed",
         ),
-        ("maxFailedSets = 1", "maxFailedSets = 2", "releases.maxFailedSets changed"),
-        ("retryAfter = \"P1D\"", "retryAfter = \"P2D\"", "releases.retryAfter changed"),
-        ("retryLimit = 1", "retryLimit = 2", "releases.retryLimit changed"),
-        ("requireFeature = false", "requireFeature = true", "releases.requireFeature changed"),
+        ("maxFailedSets = 1", "maxFailedSets = 2"),
+        ("retryAfter = \"P1D\"", "retryAfter = \"P2D\""),
+        ("retryLimit = 1", "retryLimit = 2"),
+        ("requireFeature = false", "requireFeature = true"),
     ];
-    rows.extend(of_releases.map(|(from, to, effect)| ("#releases", from, to, Restart(effect))));
+    rows.extend(of_releases.map(|(from, to)| ("#releases", from, to, Set("releases"))));
     rows
 }
 

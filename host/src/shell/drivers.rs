@@ -1,0 +1,111 @@
+//! The driver of each scale set: started when the host does, and exchanged while it runs.
+//!
+//! A driver that a changed configuration names is started and waits; it takes over with the effect of the turn in which
+//! that was recorded, or is ended when it was refused. Decides nothing.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use phasegate_core::domain::{DriverTraits, ScaleSetName};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use crate::drivers::kind::{Premises, StartDriverError};
+use crate::drivers::relay::Relay;
+use crate::drivers::{Driver, DriverConfig, DriverNote};
+
+/// All of them.
+#[derive(Clone)]
+pub struct Drivers {
+    /// Where their output goes: a folder for each set.
+    logs: PathBuf,
+    notes: mpsc::Sender<DriverNote>,
+    runtime: Handle,
+    seats: Arc<Mutex<Seats>>,
+}
+
+#[derive(Default)]
+struct Seats {
+    at_work: BTreeMap<ScaleSetName, Arc<Relay>>,
+    ready: BTreeMap<ScaleSetName, Arc<dyn Driver>>,
+}
+
+impl Drivers {
+    /// None yet.
+    #[must_use]
+    pub fn new(logs: PathBuf, notes: mpsc::Sender<DriverNote>, runtime: Handle) -> Self {
+        Self { logs, notes, runtime, seats: Arc::default() }
+    }
+
+    /// Starts the driver of a set, which is at work at once.
+    ///
+    /// # Errors
+    /// When the machine does not give what it needs.
+    pub fn start(&self, set: &ScaleSetName, config: &DriverConfig) -> Result<DriverTraits, StartDriverError> {
+        let driver = config.start(&self.premises(set))?;
+        let traits = driver.traits();
+        let relay = Arc::new(Relay::new(driver, self.runtime.clone()));
+        self.lock().at_work.insert(set.clone(), relay);
+        Ok(traits)
+    }
+
+    /// Starts another driver of a set, which waits until it takes over.
+    ///
+    /// # Errors
+    /// When the machine does not give what it needs.
+    pub fn make_ready(
+        &self,
+        set: &ScaleSetName,
+        config: &DriverConfig,
+    ) -> Result<DriverTraits, StartDriverError> {
+        let driver = config.start(&self.premises(set))?;
+        let traits = driver.traits();
+        let before = self.lock().ready.insert(set.clone(), driver);
+        before.into_iter().for_each(|before| self.let_end(before));
+        Ok(traits)
+    }
+
+    /// The one that waits takes over.
+    pub(super) fn take_over(&self, set: &ScaleSetName) {
+        let mut seats = self.lock();
+        let Some(next) = seats.ready.remove(set) else { return };
+        if let Some(relay) = seats.at_work.get(set) {
+            relay.hand_over(next);
+        }
+    }
+
+    /// Those that wait are not wanted after all.
+    pub fn dismiss_ready(&self) {
+        let ready = std::mem::take(&mut self.lock().ready);
+        ready.into_values().for_each(|driver| self.let_end(driver));
+    }
+
+    fn let_end(&self, driver: Arc<dyn Driver>) {
+        self.runtime.spawn(async move { driver.shutdown().await });
+    }
+
+    /// The driver of a set.
+    pub(super) fn of(&self, set: &ScaleSetName) -> Option<Arc<Relay>> {
+        self.lock().at_work.get(set).map(Arc::clone)
+    }
+
+    /// Those at work.
+    #[must_use]
+    pub fn at_work(&self) -> Vec<Arc<dyn Driver>> {
+        let relays = self.lock().at_work.values().map(Arc::clone).collect::<Vec<_>>();
+        relays.into_iter().map(|relay| -> Arc<dyn Driver> { relay }).collect()
+    }
+
+    fn premises(&self, set: &ScaleSetName) -> Premises {
+        Premises {
+            log_dir: self.logs.join(set.as_str()),
+            search_path: std::env::var_os("PATH").unwrap_or_default(),
+            notes: self.notes.clone(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seats> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
