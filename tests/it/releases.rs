@@ -215,7 +215,7 @@ fn a_release_goes_on_after_a_kill_and_an_opted_out_set_stays() {
     assert_eq!(sets.iter().filter(|set| set["state"] == "Done").count(), 5, "{status}");
     assert!(!calls(&site).iter().any(|call| call.contains("westeurope-b")));
     let back = site.run(&["release", "rollback", "--wait", "--reason", "it is slow"]);
-    assert_eq!(back.code, 1, "it did not complete: {back:?}");
+    assert_eq!(back.code, 0, "{back:?}");
     let status = site.json(&["release", "status"]);
     assert_eq!(status["state"], "RolledBack", "{status}");
     host.stop();

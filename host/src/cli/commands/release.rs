@@ -70,7 +70,12 @@ fn wish(
     let request = wire::ReleaseWishRequest { region_phase, reason: args.reason.clone() };
     let detail: wire::ReleaseDetail = client.post(&format!("{route}/{word}"), &request)?;
     if args.wait {
-        return follow(client, &detail.brief.id, args.of.output);
+        let wanted = match word {
+            "stop" => ReleaseState::Stopped,
+            "rollback" => ReleaseState::RolledBack,
+            _ => ReleaseState::Completed,
+        };
+        return follow_to(client, &detail.brief.id, &wanted, args.of.output);
     }
     show(&detail, args.of.output)
 }
@@ -115,6 +120,11 @@ pub(super) fn of_version(
 
 /// Follows a release until it has ended, or nothing goes on before a person or a retry: 0 when it completed.
 pub(super) fn follow(client: &Client, id: &str, format: OutputArgs) -> anyhow::Result<Exit> {
+    follow_to(client, id, &ReleaseState::Completed, format)
+}
+
+/// As [`follow`]; 0 when it ended as was wanted.
+fn follow_to(client: &Client, id: &str, wanted: &ReleaseState, format: OutputArgs) -> anyhow::Result<Exit> {
     let timer = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let mut told = 0;
     loop {
@@ -134,7 +144,7 @@ pub(super) fn follow(client: &Client, id: &str, format: OutputArgs) -> anyhow::R
             } else {
                 output::data(&render(&detail))?;
             }
-            let is_done = detail.brief.state == ReleaseState::Completed;
+            let is_done = detail.brief.state == *wanted;
             return Ok(if is_done { Exit::Done } else { Exit::No });
         }
         timer.block_on(async { tokio::time::sleep(LOOK).await });
