@@ -351,6 +351,11 @@ mutant world-new-one-counts-at-once kernel/surge.rs 'state.place = Place::Coming
 mutant world-address-of-another kernel/surge.rs 'one.located == Located::Yes && one.spec.address == *address;' 'false && one.spec.address == *address;'
 
 # Hooks: in their order, each under one name, and each before with its after.
+mutant trip-all-at-once rollout/admission.rs 'let room = if upgrade.is_trip_due() { 1 } else { room };' ''
+mutant trip-no-way-back rollout/trip.rs 'Trip::Up => !self.has_failed_part(),' 'Trip::Up => false,'
+mutant trip-failed-back-is-well rollout/trip.rs 'if matches!(member.state, MemberState::Succeeded { .. }) {' 'if true {'
+mutant trip-up-again-in-spite-of-skip rollout/trip.rs 'if member.trip == Trip::Back { may_not(upgrade, fleet, id) } else { None }' 'None::<String>'
+mutant trip-not-held kernel/ended.rs '    hold_without_way_back(set, &upgrade, now, out);' ''
 mutant hooks-driver-does-not-wait rollout/hooks.rs 'if kinds.has(HookKind::BeforeInstance) {' 'if kinds.has(HookKind::BeforeInstance) && false {'
 mutant hooks-none-after rollout/hooks.rs 'if kinds.has(HookKind::AfterInstance) {' 'if kinds.has(HookKind::AfterInstance) && false {'
 mutant hooks-failed-is-well rollout/hooks.rs '(Moment::Before, Some(reason)) => member.is_barred(direction, reason),' '(Moment::Before, Some(_)) => return Some(then),'

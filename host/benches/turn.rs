@@ -84,6 +84,7 @@ fn scale_set(instances: usize) -> SetConfig {
         defer_max: Duration::from_secs(600),
         bake: None,
         hooks: phasegate_core::domain::HookKinds::default(),
+        round_trip: false,
         timeouts: phasegate_core::domain::Timeouts::default(),
         prepare_max: Duration::from_secs(60),
     };

@@ -102,8 +102,7 @@ impl Host {
         parts::hand_out_memories(config, &mut opened.stored, &plugins);
         let by_set = Arc::new(parts::PluginOfSet::of(config));
         let (notes, noted) = mpsc::channel(NOTES_MAX);
-        let drivers =
-            Drivers::new(config.server.data_dir.join("logs"), notes, tokio::runtime::Handle::current());
+        let drivers = Drivers::new(parts::ground(config), notes, tokio::runtime::Handle::current());
         let sets = parts::sets(config, &drivers)?;
         let (prober, shortages) = parts::prober(clock, &plugins, &by_set, &door)?;
         let hands = Hands {
@@ -151,6 +150,7 @@ impl Host {
         };
         let waits: Arc<dyn ReadTrail> = Arc::clone(&asked.trail);
         let router = api::router(Arc::new(asked), Guard::new(Arc::clone(&in_force), clock, denials));
+        parts::end_leftovers(config, &door);
         let tasks = vec![
             tokio::spawn(parts::pass_notes(noted, door.clone())),
             tokio::spawn(machine::follow_files(Arc::clone(&in_force))),

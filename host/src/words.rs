@@ -112,6 +112,8 @@ pub(crate) fn error_code(code: UpgradeErrorCode) -> wire::ErrorCode {
             wire::ErrorCode::UnhealthyUpgraded
         }
         UpgradeErrorCode::RollingUpgradeInProgressWithFailedUpgradedVMs => wire::ErrorCode::FailedUpgraded,
+        UpgradeErrorCode::RollingUpgradeRoundTripFailed => wire::ErrorCode::RoundTripFailed,
+        UpgradeErrorCode::RollingUpgradeRoundTripImpossible => wire::ErrorCode::RoundTripImpossible,
         UpgradeErrorCode::RollingUpgradeTimeoutError => wire::ErrorCode::TimedOut,
         UpgradeErrorCode::PlanChangedBeforeRollingUpgrade => wire::ErrorCode::PlanChanged,
     }
@@ -121,6 +123,7 @@ pub(crate) fn error_code(code: UpgradeErrorCode) -> wire::ErrorCode {
 pub(crate) fn warning_code(finding: &Finding) -> wire::WarningCode {
     match finding {
         Finding::Quarantined { .. } => wire::WarningCode::Quarantined,
+        Finding::RoundTrip { .. } => wire::WarningCode::RoundTrip,
         Finding::AllProtected { .. } => wire::WarningCode::AllProtected,
         Finding::Unsatisfiable { .. } => wire::WarningCode::Unsatisfiable,
         Finding::BatchesShrink { .. } => wire::WarningCode::BatchesShrink,
@@ -290,6 +293,8 @@ mod tests {
             UpgradeErrorCode::MaxUnhealthyInstancePercentExceededInRollingUpgrade,
             UpgradeErrorCode::MaxUnhealthyUpgradedInstancePercentExceededInRollingUpgrade,
             UpgradeErrorCode::RollingUpgradeInProgressWithFailedUpgradedVMs,
+            UpgradeErrorCode::RollingUpgradeRoundTripFailed,
+            UpgradeErrorCode::RollingUpgradeRoundTripImpossible,
             UpgradeErrorCode::RollingUpgradeTimeoutError,
             UpgradeErrorCode::PlanChangedBeforeRollingUpgrade,
         ] {

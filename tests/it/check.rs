@@ -184,6 +184,10 @@ fn json_holds_problems_warnings_and_counts() {
 
     databases = fleet::databases(5);
     site.write("phasegate.toml", databases.toml());
+    let large = site.json(&["check"]);
+    assert_eq!(large["warnings"][0]["code"], "ends-with-host", "{large}");
+    let said = databases.toml().replace("dataDir = \"./data\"", "dataDir = \"./data\"\nonExit = \"stop\"");
+    site.write("phasegate.toml", said);
     let large = site.run(&["check"]);
     assert_eq!((large.code, large.stderr.as_str()), (0, "phasegate.toml: ok\n"), "{large:?}");
 

@@ -60,6 +60,7 @@ fn setup(instances: usize) -> Setup {
             defer_max: Duration::from_secs(600),
             bake: None,
             hooks: phasegate_core::domain::HookKinds::default(),
+            round_trip: false,
             timeouts: phasegate_core::domain::Timeouts::default(),
             prepare_max: prepare_max(Duration::from_secs(10), 1, interval, interval),
         },

@@ -86,6 +86,9 @@ pub enum Command {
     #[command(name = "__guard", hide = true)]
     /// Ends orphaned process groups when the host is gone
     Guard(GuardArgs),
+    #[command(name = "__keep", hide = true)]
+    /// Starts a process that outlives the host, waits for it, and writes down how it ended
+    Keep(KeepArgs),
     #[command(name = "__compile", hide = true)]
     /// Turns a component into machine code, for the host that started it
     Compile(CompileArgs),
@@ -343,6 +346,23 @@ pub struct CompileArgs {
     /// Process id of the host
     #[arg(long)]
     pub parent: u32,
+}
+
+/// Options of the hidden keeper.
+#[derive(Debug, Args)]
+pub struct KeepArgs {
+    /// File in which it writes down what it knows
+    #[arg(long)]
+    pub record: std::path::PathBuf,
+    /// Whose the process is, as JSON
+    #[arg(long)]
+    pub about: String,
+    /// The file to execute
+    #[arg(long)]
+    pub program: std::path::PathBuf,
+    /// Its arguments, the name first
+    #[arg(last = true)]
+    pub arguments: Vec<std::ffi::OsString>,
 }
 
 /// Options of the hidden guard.

@@ -57,6 +57,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Reload(args) => commands::reload::run(&args),
         Command::Simulate(args) => commands::simulate::run(&args),
         Command::Guard(args) => commands::hidden::guard(&args),
+        Command::Keep(args) => commands::hidden::keep(args),
         Command::Compile(args) => commands::hidden::compile(&args),
         Command::DemoDatabase(args) => commands::hidden::demo_database(args),
     };

@@ -16,8 +16,18 @@ use std::sync::Arc;
 pub fn restart_reasons(before: &Config, after: &Config) -> Vec<String> {
     let mut reasons = Vec::new();
     let own = |config: &Config| {
-        let Server { listen, socket, data_dir, resolvers, access: _ } = config.server.clone();
-        (listen, socket, data_dir, resolvers, config.recording.clone(), config.retention)
+        let Server { listen, socket, data_dir, resolvers, on_exit, stop_timeout, access: _ } =
+            config.server.clone();
+        (
+            listen,
+            socket,
+            data_dir,
+            resolvers,
+            on_exit,
+            stop_timeout,
+            config.recording.clone(),
+            config.retention,
+        )
     };
     if own(before) != own(after) {
         let keys = restarts(before, "", after, "");

@@ -159,6 +159,9 @@ impl Checker<'_> {
 
     fn hooks(&mut self, index: usize, set: &ScaleSet<DriverConfig>, search_path: Option<&OsStr>) {
         let hooks = set.driver.hooks();
+        for (kind, path) in hooks.certificates() {
+            self.readable_file(&format!("scaleSets[{index}].driver.hooks.{kind}.caFile"), path);
+        }
         // A folder that is not there is reported once.
         if !hooks.working_dir().is_dir() {
             return;

@@ -33,6 +33,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use toml::de::DeTable;
 
@@ -45,6 +46,7 @@ pub use plugins::AZURE_HEALTH;
 
 use crate::access::Access;
 use crate::drivers::DriverConfig;
+use crate::drivers::process::OnExit;
 use crate::keys::changes::Noted;
 pub use crate::keys::{Again, Place, Problem, Problems};
 use crate::keys::{Given, Is, Key, Section, Source, Table};
@@ -93,6 +95,10 @@ pub struct Server {
     pub data_dir: PathBuf,
     /// Servers that are asked for host names; those of the system where there are none.
     pub resolvers: Vec<SocketAddr>,
+    /// What becomes of processes at the end of the host; none where the file does not say it.
+    pub on_exit: Option<OnExit>,
+    /// How long the host waits at its end for programs that are under way.
+    pub stop_timeout: Duration,
     /// Tokens and TLS.
     pub access: Access,
 }

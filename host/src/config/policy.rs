@@ -184,6 +184,12 @@ pub(super) const POLICY: Section<Policy> = Section {
         .doc(
             "how long an upgrade stays in progress and looks on after its last batch; without it, it has Completed then",
         ),
+        Key::<Policy>::table(
+            "canary",
+            "{ roundTrip = true }",
+            Is::Table(|| CANARY.shape(), |policy, table| CANARY.read(table, policy)),
+        )
+        .doc("what the first instance has to prove before anybody else"),
         Key::<Policy>::preset(
             "onBakeFailure",
             "\"rollback\"",
@@ -338,6 +344,19 @@ pub(super) const GATE: Section<GateKeys> = Section {
     check: check_gate,
 };
 
+const CANARY: Section<Policy> = Section {
+    keys: &[Key::<Policy>::preset(
+        "roundTrip",
+        "false",
+        Is::Flag(|policy, wanted| policy.rules.round_trip = wanted),
+    )
+    .doc(
+        "the first instance of the first phase goes up, back and up again, each time with its gate, before anybody else; \
+         see below",
+    )],
+    check: no_check,
+};
+
 const BAKE: Section<BakeKeys> = Section {
     keys: &[
         Key::<BakeKeys>::optional(
@@ -411,6 +430,7 @@ impl Policy {
             decisions: Decisions::default(),
             bake: None,
             hooks: phasegate_core::domain::HookKinds::default(),
+            round_trip: false,
             timeouts: Timeouts::default(),
             defer_max: Duration::ZERO,
             prepare_max: Duration::ZERO,

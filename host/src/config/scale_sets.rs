@@ -275,6 +275,13 @@ fn check(set: &mut Set, given: &mut Given<'_>) {
             "change the one or the other",
         );
     }
+    if set.policy.rules.round_trip && set.policy.rules.rolling.max_surge {
+        given.conflict(
+            "upgradePolicy.canary.roundTrip",
+            "is true, and with maxSurge a new instance takes the place of the first one: nothing goes back",
+            "leave one of the two out",
+        );
+    }
     if set.policy.rules.rolling.max_surge {
         has_room_for_replacements(set, given);
     }

@@ -2,9 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::Server;
 use crate::access::{Access, Tls, TokenSource};
+use crate::drivers::process::OnExit;
 use crate::keys::{Form, Given, Is, Key, Section, no_check};
 use crate::net::endpoint::Endpoint;
 use crate::net::serve_tls::TlsFiles;
@@ -50,6 +52,45 @@ pub(super) const SERVER: Section<Server> = Section {
         .doc(
             "store, logs of processes, components of the latest generations, compiled code; one host at \
                  a time",
+        )
+        .restart(),
+        Key::<Server>::optional(
+            "onExit",
+            "\"leave\"",
+            Is::Own(
+                || Form::Words(vec!["stop", "leave"]),
+                |server, value| {
+                    server.on_exit = Some(match value.filled()? {
+                        "stop" => OnExit::Stop,
+                        "leave" if cfg!(target_os = "linux") => OnExit::Leave,
+                        "leave" => {
+                            value.problem("is \"leave\"".to_owned(), "write \"stop\": only Linux tells of processes that are no children".to_owned());
+                            return None;
+                        }
+                        other => {
+                            value.problem(format!("is \"{other}\""), "write \"stop\" or \"leave\"".to_owned());
+                            return None;
+                        }
+                    });
+                    Some(())
+                },
+            ),
+        )
+        .bounds("`\"stop\"` or `\"leave\"`")
+        .without("`\"stop\"`")
+        .doc(
+            "what becomes of the processes of `kind = \"process\"` when the host ends, however it ends: they end with \
+             it, or they go on serving and the next host adopts them, for example one of a new version",
+        )
+        .restart(),
+        Key::<Server>::preset(
+            "stopTimeout",
+            "\"PT30S\"",
+            Is::Span(Some(("PT0S", "PT1H")), |server, time| server.stop_timeout = time),
+        )
+        .doc(
+            "how long the host waits at SIGTERM for programs of `kind = \"command\"` that are under way, before it ends \
+             them. What was under way is repeated by the next host under the same operation id",
         )
         .restart(),
         Key::<Server>::preset(
@@ -219,6 +260,8 @@ pub(super) fn blank() -> Server {
         socket: Socket { mode: 0o600, group: None },
         data_dir: PathBuf::new(),
         resolvers: Vec::new(),
+        on_exit: None,
+        stop_timeout: Duration::default(),
         access: Access::default(),
     }
 }

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use super::extensions::{ExtensionProgram, with_extensions};
 use super::hooks::{self, Hooks, ReadHooks, WithHooks};
+use super::process::OnExit;
 use super::template::{PlacedTemplates, Template};
 use super::{Driver, DriverNote};
 use crate::keys::shape::KeyShape;
@@ -86,6 +87,12 @@ pub trait KindSettings: fmt::Debug + Any + Send + Sync {
 pub struct Premises {
     /// Where output goes, as `<scale set>-<instance>.log`; created if need be.
     pub log_dir: PathBuf,
+    /// Where it stands which processes outlive their host.
+    pub kept: PathBuf,
+    /// What becomes of processes at the end of the host.
+    pub on_exit: OnExit,
+    /// How long the host waits at its end for programs that are under way.
+    pub stop_timeout: Duration,
     /// The host's `PATH`, for programs that do not set it.
     pub search_path: OsString,
     /// Receives what happens outside of any request.

@@ -1,5 +1,7 @@
 //! What the tests of several drivers share: requests, and waiting for conditions.
 
+pub(super) mod tls;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;

@@ -12,13 +12,14 @@ use crate::children;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::drivers::DriverNote;
+use crate::drivers::process::{ProcessConfig, leftovers};
 use crate::measure::{self, Measures};
 use crate::net::shortage::Shortages;
 use crate::plugins::hands::{Hands as PluginHands, HandsParts};
 use crate::probe::{Ended, Prober, Target};
 use crate::recording::{self, Recorder, Used};
-use crate::shell::{Door, Drivers, Forget, Remember};
-use phasegate_core::domain::{InstanceFacts, Origin, Outcome, PluginName, ScaleSetName};
+use crate::shell::{Door, Drivers, Forget, Ground, Remember};
+use phasegate_core::domain::{InstanceFacts, InstanceId, Origin, Outcome, PluginName, ScaleSetName};
 use phasegate_core::kernel::effect::Ask;
 use phasegate_core::kernel::{Event, SetConfig};
 use phasegate_core::record::Stored;
@@ -212,9 +213,35 @@ pub(super) async fn collect_orphans() {
     }
 }
 
+/// Ends what a host before this one has left running for instances that no process driver has any more.
+pub(super) fn end_leftovers(config: &Config, door: &Door) {
+    let folder = config.server.data_dir.join("processes");
+    let kinds = config.scale_sets.iter().filter(|set| set.driver.of::<ProcessConfig>().is_some());
+    let sets: BTreeSet<ScaleSetName> = kinds.map(|set| set.name.clone()).collect();
+    let door = door.clone();
+    tokio::spawn(async move {
+        let is_ours = |name: &ScaleSetName, id: &InstanceId| {
+            let fleet = door.view();
+            sets.contains(name) && fleet.set(name).is_ok_and(|set| set.instance(id).is_some())
+        };
+        leftovers::end(&folder, is_ours).await;
+    });
+}
+
 pub(super) async fn pass_notes(mut notes: mpsc::Receiver<DriverNote>, door: Door) {
     while let Some(note) = notes.recv().await {
         door.send(Event::Note(note)).await;
+    }
+}
+
+/// What all drivers are given.
+pub(super) fn ground(config: &Config) -> Ground {
+    let data_dir = &config.server.data_dir;
+    Ground {
+        logs: data_dir.join("logs"),
+        kept: data_dir.join("processes"),
+        on_exit: config.server.on_exit.unwrap_or_default(),
+        stop_timeout: config.server.stop_timeout,
     }
 }
 

@@ -6,23 +6,37 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use phasegate_core::domain::{DriverTraits, ScaleSetName};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::drivers::kind::{Premises, StartDriverError};
+use crate::drivers::process::OnExit;
 use crate::drivers::relay::Relay;
 use crate::drivers::{Driver, DriverConfig, DriverNote};
 
 /// All of them.
 #[derive(Clone)]
 pub struct Drivers {
-    /// Where their output goes: a folder for each set.
-    logs: PathBuf,
+    ground: Arc<Ground>,
     notes: mpsc::Sender<DriverNote>,
     runtime: Handle,
     seats: Arc<Mutex<Seats>>,
+}
+
+/// What the host gives to all of them.
+#[derive(Debug, Clone)]
+pub struct Ground {
+    /// Where their output goes: a folder for each set.
+    pub logs: PathBuf,
+    /// Where it stands which processes outlive their host.
+    pub kept: PathBuf,
+    /// What becomes of processes at the end of the host.
+    pub on_exit: OnExit,
+    /// How long the host waits at its end for programs that are under way.
+    pub stop_timeout: Duration,
 }
 
 #[derive(Default)]
@@ -34,8 +48,8 @@ struct Seats {
 impl Drivers {
     /// None yet.
     #[must_use]
-    pub fn new(logs: PathBuf, notes: mpsc::Sender<DriverNote>, runtime: Handle) -> Self {
-        Self { logs, notes, runtime, seats: Arc::default() }
+    pub fn new(ground: Ground, notes: mpsc::Sender<DriverNote>, runtime: Handle) -> Self {
+        Self { ground: Arc::new(ground), notes, runtime, seats: Arc::default() }
     }
 
     /// Starts the driver of a set, which is at work at once.
@@ -98,8 +112,12 @@ impl Drivers {
     }
 
     fn premises(&self, set: &ScaleSetName) -> Premises {
+        let Ground { logs, kept, on_exit, stop_timeout } = &*self.ground;
         Premises {
-            log_dir: self.logs.join(set.as_str()),
+            log_dir: logs.join(set.as_str()),
+            kept: kept.clone(),
+            on_exit: *on_exit,
+            stop_timeout: *stop_timeout,
             search_path: std::env::var_os("PATH").unwrap_or_default(),
             notes: self.notes.clone(),
         }

@@ -20,7 +20,7 @@ mod turning;
 mod waits;
 
 pub use door::{Door, Inside};
-pub use drivers::Drivers;
+pub use drivers::{Drivers, Ground};
 pub use error::{CommandError, CommandErrorKind};
 pub use feed::{Feed, News};
 pub use perform::{Forget, Hands, Remember};

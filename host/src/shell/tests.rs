@@ -12,6 +12,7 @@ use phasegate_wasm::Runtime;
 
 use super::*;
 use crate::clock::Clock;
+use crate::drivers::process::OnExit;
 use crate::plugins::hands::{Hands as PluginHands, HandsParts};
 
 /// Does what it is told, commit by commit, and takes everything afterwards.
@@ -52,7 +53,12 @@ fn house(moods: Vec<StoreError>) -> House {
         runtime: tokio::runtime::Handle::current(),
         door: door.clone(),
         drivers: Drivers::new(
-            directory.path().to_owned(),
+            Ground {
+                logs: directory.path().to_owned(),
+                kept: directory.path().join("processes"),
+                on_exit: OnExit::Stop,
+                stop_timeout: Duration::ZERO,
+            },
             tokio::sync::mpsc::channel(1).0,
             tokio::runtime::Handle::current(),
         ),

@@ -74,6 +74,10 @@ words! {
         TimedOut = "RollingUpgradeTimeoutError",
         /// Exactly the plan that was shown was wanted, and it is another one by now.
         PlanChanged = "PlanChangedBeforeRollingUpgrade",
+        /// The first instance did not come up, back and up again.
+        RoundTripFailed = "RollingUpgradeRoundTripFailed",
+        /// The first instance has nothing to go back to.
+        RoundTripImpossible = "RollingUpgradeRoundTripImpossible",
         /// What happened to one instance.
         InstanceUnhealthy = "RollingUpgradeInstanceUnhealthyError",
     }

@@ -182,6 +182,8 @@ words! {
         Quarantined = "quarantined",
         /// The data directory belongs to another user than the one who checks.
         ForeignDataDir = "foreign-data-dir",
+        /// The first instance cannot make the round trip that is wanted.
+        RoundTrip = "round-trip",
         /// No instance may be touched.
         AllProtected = "all-protected",
         /// A limit can never pass.
@@ -218,6 +220,8 @@ words! {
         LineStopped = "line-stopped",
         /// Nobody is asked what instances run, so that the driver's word counts.
         NotObserved = "not-observed",
+        /// Processes of the set end with the host.
+        EndsWithHost = "ends-with-host",
         /// Nothing pins a component that is fetched.
         Unpinned = "unpinned",
         /// A component was not fetched, so it was not checked.

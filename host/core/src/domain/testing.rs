@@ -40,6 +40,7 @@ pub(crate) fn upgrade_policy(rolling: RollingUpgradePolicy) -> UpgradePolicy {
         decisions: Decisions::Snapshot,
         bake: None,
         hooks: Default::default(),
+        round_trip: false,
         timeouts: Timeouts::default(),
         defer_max: Duration::from_secs(1800),
         prepare_max: Duration::from_secs(60),

@@ -36,6 +36,9 @@ pub struct UpgradePolicy {
     /// How long it may take.
     #[serde(default)]
     pub timeouts: Timeouts,
+    /// Whether the first instance goes up, back and up again before anybody else.
+    #[serde(default)]
+    pub round_trip: bool,
     /// How long after its start it asks instances again that say "not now".
     pub defer_max: Duration,
     /// How long it waits for instances that have not been judged yet before it takes its snapshot; anew

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::memory::Memories;
 use super::out::{About, Out};
-use super::state::Fleet;
-use super::{retry, rollback};
-use crate::domain::{By, Change, Now, ScaleSetName};
+use super::state::{Fleet, SetState};
+use super::{retry, rollback, word};
+use crate::domain::{Actor, By, Change, Now, PersonsWord, Runs, ScaleSetName, WordKind};
 use crate::record::Write;
-use crate::record::audit::{QuarantineState, What};
+use crate::record::audit::{QuarantineState, What, WordNote};
 use crate::rollout::{Brake, Extent, PartState, Purpose, Upgrade, UpgradeState};
 
 /// Follows the end of the latest upgrade of a set.
@@ -49,6 +49,7 @@ pub(super) fn ended(
             out.writes.push(Write::Quarantine(name.clone(), change, Some(error.message.clone())));
         }
     }
+    hold_without_way_back(set, &upgrade, now, out);
     retry::plan(set, now, out);
     if let Some(target) = &upgrade.then_to {
         // Everybody may be there already.
@@ -57,6 +58,23 @@ pub(super) fn ended(
         let brake = if upgrade.past_brake { Brake::Off } else { Brake::On };
         // An upgrade that touched nothing leaves nothing to take back.
         let _ = rollback::roll_back(fleet, memories, (&upgrade, brake), &By::host(), now, out);
+    }
+}
+
+/// An instance that could not go back on its round trip stays as it is, until a person has looked at it.
+fn hold_without_way_back(set: &mut SetState, upgrade: &Upgrade, now: Now, out: &mut Out) {
+    let lost = upgrade.members.iter().filter(|(_, member)| member.has_no_way_back());
+    for (id, _) in lost {
+        let runs = set.instance(id).map_or(Runs::UNKNOWN, |instance| instance.runs.clone());
+        let runs = match &runs {
+            Runs::Version { version } => format!("{version} runs on it"),
+            Runs::Nothing { .. } => "nothing runs on it".to_owned(),
+            Runs::Unknown { .. } => "nobody knows what runs on it".to_owned(),
+        };
+        let reason = format!("its way back from {} failed on its round trip; {runs}", upgrade.goal);
+        let kind = WordKind::Hold;
+        let word = PersonsWord { kind, by: Actor::Host, reason, since: now.at, until: None };
+        word::put(set, id, Some(word), WordNote::Said { kind, until: None }, &By::host(), now, out);
     }
 }
 

@@ -73,11 +73,11 @@ const TIMEOUT_LATE: Duration = Duration::from_secs(2);
 fn silenced(set: &mut SetState, id: &InstanceId, (before, after): (&Word, &Word), now: Now, out: &mut Out) {
     if after.silent_since().is_some() {
         doubts::suspect(set, now, out);
-    } else if before.is_silent()
-        && !after.is_silent()
-        && let Some(since) = set.suspicion
-    {
-        set.change(id, |instance| instance.was_not_heard(now.at.since(since)));
+    } else if let Some(since) = set.suspicion.filter(|_| !after.is_silent()) {
+        if before.is_silent() {
+            set.change(id, |instance| instance.was_not_heard(now.at.since(since)));
+        }
+        // Whoever was silent may be so no more without an answer: an effect began a life of its own.
         doubts::reconsider(set, now, out);
     }
 }

@@ -63,6 +63,8 @@ mod zones;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trip_tests;
 
 pub use boot::SetConfig;
 pub use command::{Answer, Command, Reply, Request};

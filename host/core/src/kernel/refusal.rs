@@ -76,6 +76,18 @@ pub enum Refusal {
         /// How it faulted.
         reason: String,
     },
+    /// The first instance has nothing to go back to.
+    #[error(
+        "scale set `{scale_set}` wants a round trip (canary.roundTrip), and `{instance}` cannot go up and back: {why}; set roundTrip = false for this upgrade, or bring this instance up by name first"
+    )]
+    RoundTrip {
+        /// The set.
+        scale_set: ScaleSetName,
+        /// The instance that would make it.
+        instance: InstanceId,
+        /// Why it cannot.
+        why: String,
+    },
     /// The driver cannot create instances.
     #[error("scale set `{0}` wants maxSurge, and its driver cannot create")]
     CannotCreate(ScaleSetName),
@@ -292,6 +304,7 @@ impl Refusal {
                 lifecycle::RefusalKind::Unavailable => Kind::Unavailable,
             },
             Self::StillRunning { .. }
+            | Self::RoundTrip { .. }
             | Self::Quarantined { .. }
             | Self::NotQuarantined { .. }
             | Self::PlanChanged { .. }

@@ -18,7 +18,7 @@ use crate::domain::{
 use crate::plan::{Candidate, Plan, PlanInput, plan};
 use crate::record::Write;
 use crate::record::audit::{RetryNote, StartWhy, What};
-use crate::rollout::{Brake, Extent, FleetView, Purpose, StartUpgrade, Upgrade, manual};
+use crate::rollout::{Brake, Extent, FleetView, Purpose, StartUpgrade, Upgrade, manual, no_round_trip};
 
 /// Which try of an upgrade, and why it is made.
 pub(super) struct Attempt {
@@ -110,6 +110,13 @@ pub(super) fn begin(
         before: set.model.clone(),
         bypass: options.stops == Stops::Bypassed,
     };
+    // A try that nobody asked for anew begins, and says so in its end.
+    if options.manual.is_none()
+        && attempt.number == 1
+        && let Some((instance, why)) = no_round_trip_now(set, &goal, options.extent, now)
+    {
+        return Err(Refusal::RoundTrip { scale_set: name.clone(), instance, why });
+    }
     if let Some(at) = options.not_before.filter(|at| *at <= now.wall.date()) {
         return Err(Refusal::StartInThePast { at, now: now.wall.date() });
     }
@@ -237,6 +244,24 @@ pub fn wanted(set: &SetState, wanted: &Wanted) -> Result<Goal, Refusal> {
     let place = |change: &Change| set.model.changes().position(|model| model.component == change.component);
     changes.sort_by_key(place);
     Ok(Goal::new(changes))
+}
+
+/// The instance that would make the round trip, and why it cannot; none where it can, or where that is not known yet.
+pub(super) fn no_round_trip_now(
+    set: &SetState,
+    goal: &Goal,
+    extent: Extent,
+    now: Now,
+) -> Option<(InstanceId, String)> {
+    if !set.spec.policy.round_trip || extent != Extent::Missing || !set.looking.is_empty() {
+        return None;
+    }
+    let plan = plan_now(set, goal, extent, now);
+    let first = plan.batches.first()?.instances.first()?.clone();
+    let candidates = set.view(now).candidates();
+    let candidate = candidates.iter().find(|candidate| candidate.id == first)?;
+    let why = no_round_trip(candidate, goal, &set.spec.policy.rolling)?;
+    Some((first, why))
 }
 
 /// What an upgrade would do at this moment.

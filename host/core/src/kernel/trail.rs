@@ -8,7 +8,7 @@ use super::state::{Ground, SetState};
 use crate::domain::{By, Change, Decisions, Direction, InstanceId, Now, Phase, PhaseName};
 use crate::plan::{Standing, is_answered};
 use crate::record::audit::{Admission, Entry, Stamp, What, Word};
-use crate::rollout::{Member, MemberState, Part, PartState, Stage, Step, Upgrade};
+use crate::rollout::{Member, MemberState, Part, PartState, Stage, Step, Trip, Upgrade};
 
 /// What must be known of an upgrade before a step, to tell what the step changed.
 pub(super) struct Before {
@@ -240,6 +240,13 @@ fn member(upgrade: &Upgrade, member: &Member) -> Option<What> {
             let Part { component, previous, target, .. } = member.parts.get(*part)?;
             let (component, from, to) = (component.clone(), previous.clone(), target.clone());
             What::Apply { component, from, to, attempt }
+        }
+        MemberState::Settling { healthy_since: None, .. } if member.trip == Trip::Back => {
+            let back = |part: &Part| {
+                let to = part.way_back()?.clone();
+                Some(Change { component: part.component.clone(), to })
+            };
+            What::Applied { has: member.parts.iter().filter_map(back).collect(), failed: Vec::new() }
         }
         MemberState::Settling { healthy_since: None, .. } => {
             let (failed, has): (Vec<&Part>, Vec<&Part>) = member.parts.iter().partition(has_failed);

@@ -48,6 +48,7 @@ fn policy(policy: &UpgradePolicy, lines: &mut Lines) {
         checkpoints,
         decisions,
         bake,
+        round_trip,
         hooks,
         timeouts,
         defer_max,
@@ -84,6 +85,9 @@ fn policy(policy: &UpgradePolicy, lines: &mut Lines) {
     }
     if !timeouts.are_none() {
         lines.line(["onTimeout", on_timeout(*then)]);
+    }
+    if *round_trip {
+        lines.line(["roundTrip"]);
     }
     lines.span("deferDeadline", *defer_max);
     lines.span("prepare", *prepare_max);

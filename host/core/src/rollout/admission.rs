@@ -15,7 +15,7 @@ use super::state::{Purpose, Stage, Upgrade, UpgradeState};
 use super::step::{Step, end, fault, go};
 use super::view::FleetView;
 use super::waiting::{Waiting, stopped, unheard, waiting};
-use super::{bake, deferred, evidence, gate, live, manual, reasked, surge};
+use super::{bake, deferred, evidence, gate, live, manual, reasked, surge, trip};
 
 /// Waits for answers, then takes the snapshot. Gives whether the stage changed.
 pub(super) fn prepare(
@@ -166,6 +166,9 @@ pub(super) fn between(
         return true;
     }
     let admitted = narrow(upgrade, fleet, out);
+    if trip::begin(upgrade, &admitted, fleet, now, out) {
+        return true;
+    }
     if !hooks::begin(upgrade, BatchHook::Before, out) {
         admit(upgrade, &admitted, fleet, now, out);
     }
@@ -189,6 +192,7 @@ fn narrow(upgrade: &mut Upgrade, fleet: &dyn FleetView, out: &mut Step) -> Vec<I
     };
     // No limit stops a way back or a person.
     let room = if upgrade.is_forward() { room(upgrade, number, fleet) } else { usize::MAX };
+    let room = if upgrade.is_trip_due() { 1 } else { room };
     let admitted: Vec<InstanceId> = upgrade.members.of_batch(number).take(room).cloned().collect();
     if upgrade.members.count_of(number) > room {
         split(upgrade, &admitted, out);

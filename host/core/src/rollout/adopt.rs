@@ -10,6 +10,7 @@ use super::member::{Member, MemberState};
 use super::part::{Part, PartState};
 use super::state::{Extent, Stage, Upgrade};
 use super::surge::{Way, whole};
+use super::trip::Trip;
 use crate::domain::{Checkpoints, Goal, Health, InstanceId, PhaseName};
 use crate::plan::{Batch, Candidate, Hold, HoldReason, Plan, Standing};
 
@@ -75,6 +76,7 @@ impl Upgrade {
                     way,
                     parts,
                     attempt: 0,
+                    trip: Trip::None,
                     hooked: Hooked::default(),
                     state,
                 };

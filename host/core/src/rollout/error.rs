@@ -15,6 +15,10 @@ pub enum UpgradeErrorCode {
     MaxUnhealthyUpgradedInstancePercentExceededInRollingUpgrade,
     /// Within the limits, yet some upgraded instances failed.
     RollingUpgradeInProgressWithFailedUpgradedVMs,
+    /// Not one of Azure's: the first instance did not come up, back and up again.
+    RollingUpgradeRoundTripFailed,
+    /// Not one of Azure's: the first instance has nothing to go back to, or must not go up again.
+    RollingUpgradeRoundTripImpossible,
     /// It took longer than it may.
     RollingUpgradeTimeoutError,
     /// Exactly the plan that was shown was wanted, and it is another one by now. Azure knows no such start.
@@ -26,10 +30,12 @@ impl UpgradeErrorCode {
     #[must_use]
     pub fn blames_the_version(self) -> bool {
         match self {
-            Self::MaxUnhealthyUpgradedInstancePercentExceededInRollingUpgrade => true,
+            Self::MaxUnhealthyUpgradedInstancePercentExceededInRollingUpgrade
+            | Self::RollingUpgradeRoundTripFailed => true,
             Self::MaxUnhealthyInstancePercentExceededBeforeRollingUpgrade
             | Self::MaxUnhealthyInstancePercentExceededInRollingUpgrade
             | Self::RollingUpgradeInProgressWithFailedUpgradedVMs
+            | Self::RollingUpgradeRoundTripImpossible
             // What is slow may be the driver, the fleet or a person.
             | Self::RollingUpgradeTimeoutError
             | Self::PlanChangedBeforeRollingUpgrade => false,
@@ -49,6 +55,8 @@ impl UpgradeErrorCode {
             Self::MaxUnhealthyUpgradedInstancePercentExceededInRollingUpgrade => {
                 "MaxUnhealthyUpgradedInstancePercentExceededInRollingUpgrade"
             }
+            Self::RollingUpgradeRoundTripFailed => "RollingUpgradeRoundTripFailed",
+            Self::RollingUpgradeRoundTripImpossible => "RollingUpgradeRoundTripImpossible",
             Self::RollingUpgradeInProgressWithFailedUpgradedVMs => {
                 "RollingUpgradeInProgressWithFailedUpgradedVMs"
             }

@@ -12,7 +12,7 @@ use super::member::{Member, MemberState};
 use super::state::{Progress, Purpose, Stage, Upgrade, UpgradeState};
 use super::step::{Step, end, fail, go};
 use super::view::FleetView;
-use super::{evidence, surge, verdict};
+use super::{evidence, surge, trip, verdict};
 
 /// Watches the members of the batch in flight. Gives whether the batch is over.
 pub(super) fn in_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) -> bool {
@@ -24,15 +24,22 @@ pub(super) fn in_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timest
         surge::recheck(upgrade, &ids, fleet, out);
     }
     let gate = upgrade.policy.gate;
-    let mut bad = Vec::new();
+    let (mut bad, mut turns) = (Vec::new(), Vec::new());
     upgrade.members.visit_batch(number, |id, member| match watch(gate, id, member, fleet, now, out) {
         Watched::AsItWas => None,
         Watched::Becomes(state) => Some(state),
+        Watched::Turns => {
+            turns.push(id.clone());
+            None
+        }
         Watched::Bad(reason) => {
             bad.push((id.clone(), reason));
             None
         }
     });
+    for id in turns {
+        trip::turn(upgrade, fleet, &id, now, out);
+    }
     for (id, reason) in bad {
         fail(upgrade, &id, &reason, now, out);
     }
@@ -58,6 +65,10 @@ pub(super) fn in_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timest
         batch.ended_at = Some(now);
         out.batches_changed.insert(number);
     }
+    if trip::judge(upgrade, now) {
+        upgrade.current += 1;
+        return true;
+    }
     after_batch(upgrade, fleet, now, out);
     true
 }
@@ -73,6 +84,8 @@ fn upgraded_are_down(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
 enum Watched {
     AsItWas,
     Becomes(MemberState),
+    /// It is healthy, and goes the next way of its round trip.
+    Turns,
     /// It has failed just now, and why.
     Bad(String),
 }
@@ -107,6 +120,7 @@ fn watch(
             }
             MemberState::Settling { applied_at, healthy_since }
         }
+        Settle::Good if member.turns() => return Watched::Turns,
         Settle::Good if member.is_surge() => MemberState::Ready { applied_at },
         Settle::Good if member.has_failed_part() => MemberState::Failed { at: now },
         Settle::Good => MemberState::Succeeded { at: now },

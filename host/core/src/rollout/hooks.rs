@@ -27,6 +27,7 @@ use super::part::{PartState, Restored};
 use super::state::{Purpose, Stage, Upgrade};
 use super::step::{Step, go};
 use super::stopping;
+use super::trip::Trip;
 use super::view::FleetView;
 
 /// What a member's hooks have come to.
@@ -301,7 +302,9 @@ pub(super) fn follows(
         (_, None) => return Some(then),
         (Moment::Before, Some(reason)) => member.is_barred(direction, reason),
         (Moment::After, Some(reason)) => {
-            if direction == Direction::Forward && then.is_settling() {
+            if direction == Direction::Back && member.trip == Trip::Back {
+                member.way_back_has_failed(reason);
+            } else if direction == Direction::Forward && then.is_settling() {
                 let blamed = member.blame(reason);
                 member.applied_have_failed(&blamed);
             } else {

@@ -13,6 +13,7 @@ mod hooks;
 pub(super) mod replay;
 mod surge;
 mod time;
+mod trip;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,6 +64,8 @@ pub enum Rule {
     InForce,
     /// A generation takes over whole and once: recorded before it judges, with its line, or not at all.
     Takeover,
+    /// Nobody else is admitted before one instance has come up, back and up again, where that is wanted.
+    RoundTrip,
     /// A driver is asked when the hook before has done well, and each hook before that is over has one after it.
     Hooks,
     /// A batch is admitted on answers to probes that began after the batch before it had ended.
@@ -100,6 +103,7 @@ impl Rule {
             Self::Views => 21,
             Self::Hooks => 22,
             Self::Time => 23,
+            Self::RoundTrip => 24,
         }
     }
 }
@@ -187,6 +191,7 @@ impl Checker {
         let mut check = Check { seen, history, former, admitted: &admitted, found: Vec::new() };
         if !admitted.is_empty() {
             check.admission();
+            check.round_trip();
         }
         check.bypass();
         check.asked_again();
@@ -208,11 +213,13 @@ impl Checker {
 
     /// Everything decided so far is durable.
     pub fn committed(&mut self) {
+        let mut turns: BTreeMap<UpgradeId, usize> = BTreeMap::new();
         for decided in std::mem::take(&mut self.decided) {
-            let history = self.histories.entry(decided.upgrade).or_default();
+            let history = self.histories.entry(decided.upgrade.clone()).or_default();
             let member = decided.replaces.clone().unwrap_or_else(|| decided.instance.clone());
             if decided.admitted {
-                let turn = history.turn.len();
+                // Those that are admitted together have one turn.
+                let turn = *turns.entry(decided.upgrade).or_insert(history.turn.len());
                 history.turn.insert(member.clone(), turn);
             }
             if decided.hook == IsHook::Yes {

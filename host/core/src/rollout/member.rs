@@ -16,6 +16,7 @@ use crate::domain::{Change, Component, Direction, Moment, OnInstanceFailure, Tim
 use super::hooks::Hooked;
 use super::part::{Part, PartState, Restored, failure};
 use super::surge::Way;
+use super::trip::Trip;
 
 /// How one planned instance stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -197,6 +198,9 @@ pub struct Member {
     pub parts: Vec<Part>,
     /// Effects asked for so far; part of the operation id.
     pub attempt: u32,
+    /// Which way of its round trip it is on.
+    #[serde(default, skip_serializing_if = "Trip::is_none")]
+    pub trip: Trip,
     /// What its hooks have come to.
     #[serde(default, skip_serializing_if = "Hooked::is_new")]
     pub hooked: Hooked,
@@ -326,6 +330,11 @@ impl Member {
         if self.is_surge() {
             return self.next_of_surge(now);
         }
+        if let Some(next) = self.next_on_the_way_back(now) {
+            return next;
+        }
+        // What goes back on a round trip goes back as a whole.
+        let rule = if self.trip == Trip::Back { OnInstanceFailure::Restore } else { rule };
         if let Some(part) = self.parts.iter().position(|part| part.state == PartState::Waiting) {
             return MemberState::Applying { since: now, part };
         }

@@ -48,6 +48,7 @@ pub mod step;
 mod stopping;
 mod surge;
 mod timeouts;
+pub mod trip;
 mod verdict;
 mod view;
 mod waiting;
@@ -71,6 +72,7 @@ pub use state::{Extent, Progress, Purpose, Stage, StartUpgrade, Upgrade, Upgrade
 pub use step::{Event, Step, Wish, step};
 pub use surge::Way;
 pub use timeouts::{Limit, LimitName, Spent, nearest};
+pub use trip::{Trip, no_round_trip};
 pub use verdict::{EndedExtension, Tally};
 pub use view::{Evidence, FleetView, Stop};
 pub use waiting::{Waiting, waiting_for, waiting_now};

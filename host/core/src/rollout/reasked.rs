@@ -19,7 +19,9 @@ pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, out: &mut Step) 
     }
     let is_open =
         |id: &InstanceId| upgrade.members.get(id).is_none_or(|member| member.state == MemberState::Pending);
-    let open: Vec<InstanceId> = upgrade.reask.iter().filter(|id| is_open(id)).cloned().collect();
+    // One that is gone meanwhile stays counted as one that has vanished.
+    let open = upgrade.reask.iter().filter(|id| is_open(id) && fleet.candidate(id).is_some());
+    let open: Vec<InstanceId> = open.cloned().collect();
     upgrade.reask.clear();
     let mut known: BTreeSet<InstanceId> = upgrade.holds.iter().map(|hold| hold.instance.clone()).collect();
     for id in &open {

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use super::batch::{BatchProgress, BatchState};
 use super::member::{Member, MemberState};
 use super::state::{Purpose, Upgrade};
+use super::trip::Trip;
 use crate::domain::{InstanceId, Timestamp};
 use crate::plan::{Hold, HoldReason};
 
@@ -52,6 +53,7 @@ impl Upgrade {
             gone.into_iter().partition(|id| self.members.get(id).is_some_and(of_place));
         for id in &surging {
             self.members.update(id, |member| {
+                member.trip = Trip::None;
                 member.open_have_failed("was removed from the configuration");
                 member.state = MemberState::Failed { at: now };
             });
@@ -79,7 +81,7 @@ impl Upgrade {
     }
 
     /// Those whose turn has not come and who stand somewhere else than their batch says go with batches of their own,
-    /// at the end of their phase. Gives who moved, and the numbers of batches that came and went.
+    /// at the end of their phase, or on a way back right behind it. Gives who moved, and the numbers of batches that came and went.
     pub fn moved(
         &mut self,
         borders: impl Fn(&InstanceId) -> Option<Borders>,
@@ -96,7 +98,8 @@ impl Upgrade {
                 continue;
             }
             let phase_ends = self.batches.iter().skip(index).take_while(|other| other.phase == batch.phase);
-            let behind = index + phase_ends.count();
+            // A way back goes newest first, whatever the phase.
+            let behind = if self.is_forward() { index + phase_ends.count() } else { index + 1 };
             for id in self.members.of_batch(batch.number) {
                 let Some((zone, update_domain)) = borders(id) else { continue };
                 let here = (if crosses { None } else { zone }, update_domain);

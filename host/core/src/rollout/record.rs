@@ -82,6 +82,7 @@ impl Upgrade {
             batches: Vector::new(),
             next_number: self.next_number,
             current: self.current,
+            tripped: self.tripped,
             hooked: self.hooked,
             holds: Vector::new(),
             deferred: BTreeMap::new(),

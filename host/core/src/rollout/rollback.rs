@@ -15,6 +15,7 @@ use super::members::Members;
 use super::part::{Part, PartState};
 use super::state::{Purpose, Stage, StartUpgrade, Upgrade};
 use super::surge::Way;
+use super::trip::Trip;
 
 /// An upgrade that undoes an ended one: the batches that it touched in reverse order, so that
 /// their zone and update-domain borders hold on the way back too. Where new instances took over,
@@ -33,8 +34,16 @@ pub fn rollback_of(upgrade: &Upgrade, id: UpgradeId, now: Timestamp) -> Option<U
             let Some(before) = upgrade.members.get(id) else { continue };
             let Some((way, parts)) = parts_back(before) else { continue };
             let state = MemberState::Pending;
-            let member =
-                Member { batch: number, position, way, parts, attempt: 0, hooked: Hooked::default(), state };
+            let member = Member {
+                batch: number,
+                position,
+                way,
+                parts,
+                attempt: 0,
+                trip: Trip::None,
+                hooked: Hooked::default(),
+                state,
+            };
             members.insert(before.occupant(id).clone(), member);
             position += 1;
         }
@@ -128,7 +137,16 @@ pub fn continued(
             let state = MemberState::Pending;
             members.insert(
                 id.clone(),
-                Member { batch: number, position, way, parts, attempt: 0, hooked: Hooked::default(), state },
+                Member {
+                    batch: number,
+                    position,
+                    way,
+                    parts,
+                    attempt: 0,
+                    trip: Trip::None,
+                    hooked: Hooked::default(),
+                    state,
+                },
             );
             position += 1;
         }

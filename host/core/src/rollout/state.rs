@@ -233,6 +233,9 @@ pub struct Upgrade {
     pub next_number: u32,
     /// Index of the batch in flight, or of the next one.
     pub current: usize,
+    /// Whether an instance has made its round trip.
+    #[serde(default)]
+    pub tripped: bool,
     /// What the hooks round batches have come to.
     #[serde(default)]
     pub hooked: BatchesHooked,
@@ -322,6 +325,7 @@ impl Upgrade {
             batches: Vector::new(),
             next_number: 0,
             current: 0,
+            tripped: false,
             hooked: BatchesHooked::default(),
             holds: Vector::new(),
             deferred: BTreeMap::new(),

@@ -13,6 +13,7 @@ use super::action::Action;
 use super::error::UpgradeError;
 use super::member::{Member, MemberState};
 use super::state::{Stage, Upgrade, UpgradeState};
+use super::trip::Trip;
 use super::view::FleetView;
 use super::waiting::Waiting;
 use super::{admission, bake, evidence, gate, hooks, stopping, timeouts, verdict, waiting};
@@ -285,6 +286,9 @@ pub(super) fn fail(
     let rule = upgrade.policy.failure.instance;
     let next = upgrade.members.update(instance, |member| {
         let reason = member.blame(reason);
+        if member.trip == Trip::Back {
+            member.way_back_has_failed(&reason);
+        }
         member.applied_have_failed(&reason);
         member.next(rule, now)
     });

@@ -18,6 +18,7 @@ use super::member::{Member, MemberState};
 use super::state::{Purpose, Stage, Upgrade, UpgradeState};
 use super::step::{Step, end, go};
 use super::timeouts;
+use super::trip::Trip;
 
 /// What is said of an instance that nobody has judged.
 pub(super) fn not_judged(upgrade: &Upgrade) -> String {
@@ -145,6 +146,8 @@ pub(super) fn stopped(
     batch: OnInstanceFailure,
     now: Timestamp,
 ) -> MemberState {
+    // Where it goes from here is the business of whoever stopped it.
+    member.trip = Trip::None;
     let reason = member.blame(why);
     member.applied_have_failed(&reason);
     member.drop_waiting_parts(&reason);

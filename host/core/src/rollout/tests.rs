@@ -138,6 +138,7 @@ fn world(fleet: Fleet, policy: RollingUpgradePolicy, gate: HealthGate) -> World 
             defer_max: Duration::from_secs(600),
             bake: None,
             hooks: HookKinds::default(),
+            round_trip: false,
             timeouts: crate::domain::Timeouts::default(),
             prepare_max: Duration::from_secs(30),
             ..testing::upgrade_policy(policy)

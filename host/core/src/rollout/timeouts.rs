@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{InstanceId, OnInstanceFailure, OnTimeout, Timestamp};
 
 use super::error::{UpgradeError, UpgradeErrorCode};
+use super::hooks::BatchHook;
 use super::state::{Stage, Upgrade, UpgradeState};
 use super::step::{Step, end};
 use super::view::{FleetView, Stop};
@@ -115,7 +116,8 @@ fn in_force(upgrade: &Upgrade, now: Timestamp) -> impl Iterator<Item = Limit> {
     let timeouts = upgrade.policy.timeouts;
     let open = match upgrade.stage {
         Stage::Preparing { .. } | Stage::Between { .. } | Stage::InBatch | Stage::Baking { .. } => true,
-        // What is run after a batch that does not begin comes to its end.
+        // What is run after a batch that does not begin comes to its end, which is near: nothing follows it.
+        Stage::Hooking { hook: BatchHook::AfterNothing, .. } => false,
         Stage::Hooking { stop: None, .. } => !is_over(upgrade),
         Stage::Hooking { stop: Some(_), .. }
         | Stage::Undoing

@@ -307,11 +307,12 @@ fn joined<'a>(before: Option<&'a Upgrade>, after: &'a Upgrade) -> impl Iterator<
     after.members.iter().map(|(id, _)| id).filter(move |id| !waited(id))
 }
 
-/// Members whose turn has come in a step.
+/// Members whose turn has come in a step; one that a hook of its batch has failed was never admitted.
 fn admitted<'a>(before: &'a Upgrade, after: &'a Upgrade) -> impl Iterator<Item = &'a InstanceId> {
     let waited =
         |id: &InstanceId| before.members.get(id).is_none_or(|member| member.state == MemberState::Pending);
     let left = after.members.iter().filter(|(_, member)| member.state != MemberState::Pending);
+    let left = left.filter(|(_, member)| !member.never_began());
     left.map(|(id, _)| id).filter(move |id| waited(id))
 }
 

@@ -169,6 +169,7 @@ fn policy(scenario: &Scenario) -> UpgradePolicy {
         defer_max: Duration::from_secs(600),
         bake: scenario.bake,
         hooks: scenario.hooks,
+        round_trip: scenario.round_trip,
         timeouts: scenario.timeouts,
         prepare_max: scenario.prepare_max(),
     }

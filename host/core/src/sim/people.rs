@@ -202,6 +202,10 @@ impl World {
                 let after = self.seconds(5, 30);
                 self.at(after, Happening::Start(set, edition));
             }
+            Err(Refusal::RoundTrip { scale_set, .. }) => {
+                self.stay_at_home.insert(scale_set.clone());
+                self.intentions -= 1;
+            }
             Ok(_) | Err(_) => self.intentions -= 1,
         }
     }

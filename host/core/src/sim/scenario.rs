@@ -62,6 +62,8 @@ pub(super) struct Scenario {
     pub(super) keeper: Keeper,
     /// What a failed evaluation of the plugin means.
     pub(super) on_failure: Failing,
+    /// Whether the first instance makes a round trip.
+    pub(super) round_trip: bool,
     /// What is run round instances and batches.
     pub(super) hooks: HookKinds,
     /// Whether an upgrade that failed is tried again by itself.
@@ -277,6 +279,7 @@ impl Default for Scenario {
             faults: Faults::default(),
             keeper: Keeper::Host,
             on_failure: Failing::Hold,
+            round_trip: false,
             hooks: HookKinds::default(),
             retry: None,
             planned: false,

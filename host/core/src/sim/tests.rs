@@ -21,11 +21,8 @@ const SEEDS: u64 = if cfg!(debug_assertions) { 100 } else { 10_000 };
 
 /// Seeds that find faults which are known and not cured yet, in the kernel or in its checker. 5503 and 7450: a plugin's
 /// rollback is told in a turn in which the record is adopted, too, and what was heard and what is recorded differ.
-/// 428: after a crash in an upgrade whose last members vanish, the latest that did anything is another one in the
-/// record. 2959: a batch of the last phase while one of an earlier phase is open. 7003: an upgrade without an end.
-/// 7732: a way back that does not go newest first. 8679: an upgrade that outlives `upgradeTimeout` by a step.
 /// They are replayed by `PHASEGATE_SEED`, and leave this list with their cure.
-const OPEN_FAULTS: [u64; 7] = [428, 2959, 5503, 7003, 7450, 7732, 8679];
+const OPEN_FAULTS: [u64; 2] = [5503, 7450];
 
 /// Where regression tests go.
 const REGRESSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/sim/regressions.rs");
@@ -39,7 +36,9 @@ fn setting(name: &str) -> Option<u64> {
 fn world_of(seed: u64) -> (Scenario, u64) {
     let mut rng = Rng::new(seed);
     let scenario = Scenario::random(&mut rng);
-    (scenario, rng.next_u64())
+    // Not drawn, so that the worlds of all other seeds stay what they were.
+    let round_trip = seed % 7 == 3 && !scenario.policy.max_surge;
+    (Scenario { round_trip, ..scenario }, rng.next_u64())
 }
 
 /// CPU time of this thread so far; none where the system does not say.

@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
-    Component, Decided, Digest, Fence, Instance, Now, OperationId, PluginName, RequestId, Timestamp, WallTime,
+    Component, Decided, Digest, Fence, Instance, Now, OperationId, PluginName, RequestId, ScaleSetName,
+    Timestamp, WallTime,
 };
 use crate::kernel::event::Hooked;
 use crate::kernel::{Effect, Event, Kernel, Request, SetConfig, Stepped};
 use crate::lifecycle::{self, Ticket};
 use crate::record::Disk;
 use crate::rollout::invariants::{Rule, Violation};
-use crate::rollout::{Purpose, UpgradeState, Wish};
+use crate::rollout::{FleetView as _, Purpose, UpgradeState, Wish};
 
 use super::code::Found;
 use super::drivers::Call;
@@ -246,6 +247,8 @@ pub(super) struct World {
     pub(super) requests: u64,
     /// What people still want to do.
     pub(super) intentions: usize,
+    /// Sets in which the first instance has nothing to go back to, so that no upgrade with a round trip begins.
+    pub(super) stay_at_home: BTreeSet<ScaleSetName>,
     pub(super) violations: Vec<Violation>,
     pub(super) counts: Counts,
     /// Calls of the driver that have not been answered.
@@ -320,6 +323,7 @@ impl World {
             asked: BTreeMap::new(),
             requests: 0,
             intentions: 0,
+            stay_at_home: BTreeSet::new(),
             violations: Vec::new(),
             counts: Counts::default(),
             open: BTreeMap::new(),
@@ -427,7 +431,7 @@ impl World {
             && self.inbox.is_empty()
             && !self.is_refused
             && kernel.fleet().sets().all(|set| {
-                set.upgrade.is_some()
+                (set.upgrade.is_some() || self.stay_at_home.contains(&set.spec.name))
                     && set.active().is_none()
                     && set.retry.is_none()
                     && set.instances().all(|instance| instance.busy.is_empty() && instance.is_member())
@@ -445,7 +449,12 @@ impl World {
                 .filter(|instance| !instance.busy.is_empty() || !instance.is_member())
                 .map(|instance| (&instance.spec.id, &instance.place, &instance.busy))
                 .collect();
-            format!("{}: {upgrade:?}, retry {:?}, busy {busy:?}", set.spec.name, set.retry)
+            let waits =
+                (set.suspicion, set.view(self.moment()).looking_count(), set.evidence().silent().len());
+            format!(
+                "{}: {upgrade:?}, retry {:?}, busy {busy:?}, suspects, looks at and does not hear {waits:?}",
+                set.spec.name, set.retry
+            )
         });
         let sets: Vec<String> = sets.collect();
         let lives = kernel.fleet().plugins();

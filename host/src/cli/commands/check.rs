@@ -7,6 +7,7 @@ use crate::cli::output;
 use crate::clock::Clock;
 use crate::config::{self, Config, LoadConfigError, Problem, Problems};
 use crate::drivers::DriverConfig;
+use crate::drivers::process::ProcessConfig;
 use crate::plugins::check::{Network, is_fetched};
 use crate::plugins::config::ComponentSource;
 use crate::words;
@@ -108,6 +109,23 @@ fn about_looking(set: &ScaleSet<DriverConfig>) -> Option<wire::CheckWarning> {
     })
 }
 
+/// What the end of the host means for processes.
+fn about_exit(config: &Config, set: &ScaleSet<DriverConfig>) -> Option<wire::CheckWarning> {
+    set.driver.of::<ProcessConfig>().filter(|_| config.server.on_exit.is_none())?;
+    let count = set.instances.len();
+    Some(wire::CheckWarning {
+        scale_set: Some(set.name.to_string()),
+        plugin: None,
+        code: wire::WarningCode::EndsWithHost,
+        message: format!(
+            "server.onExit is not written, so its {count} {} with the host, also when that is exchanged for a new \
+             version; with \"leave\" they go on, and the next host adopts them. Write \"leave\", or \"stop\" if that is \
+             wanted",
+            if count == 1 { "process ends" } else { "processes end" },
+        ),
+    })
+}
+
 /// What to know of the data directory: a host that runs as another user than its owner refuses it.
 fn about_data_dir(config: &Config) -> Option<wire::CheckWarning> {
     use std::os::unix::fs::MetadataExt as _;
@@ -143,6 +161,7 @@ fn checked(problems: &Problems, config: Option<&Config>, network: Network) -> wi
             message: finding.to_string(),
         }));
         warnings.extend(about_looking(set));
+        warnings.extend(config.and_then(|config| about_exit(config, set)));
         let limits = words::limits(&set.policy.rolling, &found.resolved);
         scale_sets.push(wire::CheckScaleSet { name: set.name.to_string(), limits });
     }

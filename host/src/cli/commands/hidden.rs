@@ -1,13 +1,13 @@
-//! Commands that the program starts itself: the guard of local processes, the compiler of plugins, and the
+//! Commands that the program starts itself: the guard and the keepers of local processes, the compiler of plugins, and the
 //! demo's database.
 
 use std::time::Duration;
 
-use crate::cli::args::{CompileArgs, GuardArgs};
+use crate::cli::args::{CompileArgs, GuardArgs, KeepArgs};
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::demo::database::{self, DatabaseArgs};
-use crate::drivers::local::guard;
+use crate::drivers::local::{guard, keeper};
 use crate::plugins::compiler;
 use phasegate_core::domain::CompileLimits;
 
@@ -17,6 +17,16 @@ use phasegate_core::domain::CompileLimits;
 /// When standard input cannot be read.
 pub fn guard(args: &GuardArgs) -> anyhow::Result<Exit> {
     guard::run(std::io::stdin(), Duration::from_millis(args.stop_timeout_ms))?;
+    Ok(Exit::Done)
+}
+
+/// Starts a process that outlives the host, and waits for it.
+///
+/// # Errors
+/// When it cannot be written down that there is one.
+pub fn keep(args: KeepArgs) -> anyhow::Result<Exit> {
+    let KeepArgs { record, about, program, arguments } = args;
+    keeper::run(keeper::Task { record, about: serde_json::from_str(&about)?, program, arguments })?;
     Ok(Exit::Done)
 }
 

@@ -128,6 +128,7 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
             defer_max: Duration::from_secs(1800),
             bake: None,
             hooks: phasegate_core::domain::HookKinds::default(),
+            round_trip: false,
             timeouts: phasegate_core::domain::Timeouts::default(),
             prepare_max: Duration::from_secs(45),
         },
@@ -158,6 +159,8 @@ fn accepts_the_sample() {
             socket: Socket { mode: 0o600, group: None },
             data_dir: PathBuf::from("/etc/phasegate/phasegate-data"),
             resolvers: Vec::new(),
+            on_exit: None,
+            stop_timeout: Duration::from_secs(30),
             access: Access::default(),
         }
     );

@@ -73,6 +73,7 @@ impl KindSettings for CommandConfig {
             search_path: premises.search_path.clone(),
             log_dir: premises.log_dir.clone(),
             timeout: self.timeout,
+            at_exit: premises.stop_timeout,
             retry_for: self.retry_for,
             max_concurrent: usize::try_from(self.max_concurrent).unwrap_or(usize::MAX),
             guard: Some(GuardCommand::of_this_program(STOP_TIMEOUT).map_err(StartDriverError::Guard)?),

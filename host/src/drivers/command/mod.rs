@@ -80,6 +80,8 @@ pub struct CommandSettings {
     pub log_dir: PathBuf,
     /// Longest run of one program.
     pub timeout: Duration,
+    /// How long the end of the host waits for a program before it is asked to end.
+    pub at_exit: Duration,
     /// How long a program that says "busy" is started again.
     pub retry_for: Duration,
     /// Most programs at once.

@@ -177,7 +177,9 @@ impl Shared {
     async fn look(&self, command: Command) -> Result<Seen, ProgramError> {
         let program = command.argv.first().cloned().unwrap_or_default();
         let limit = self.settings.timeout.min(LOOK_TIMEOUT);
-        let finished = self.run(command, Capture::Apart, limit, &End::never()).await?;
+        // What only looks is not waited for.
+        let never = End::never();
+        let finished = self.run_at_exit(command, Capture::Apart, limit, &never, Duration::ZERO).await?;
         let how = Ending::of(&finished, limit);
         match how.code() {
             Some(0) => {
@@ -196,12 +198,24 @@ impl Shared {
         }
     }
 
+    /// Runs a program that changes something: the end of the host waits for it.
     pub(super) async fn run(
         &self,
         command: Command,
         capture: Capture,
         limit: Duration,
         end: &End,
+    ) -> Result<Finished, ProgramError> {
+        self.run_at_exit(command, capture, limit, end, self.settings.at_exit).await
+    }
+
+    async fn run_at_exit(
+        &self,
+        command: Command,
+        capture: Capture,
+        limit: Duration,
+        end: &End,
+        at_exit: Duration,
     ) -> Result<Finished, ProgramError> {
         let program = command.resolve(&self.settings.search_path)?;
         // Never closed.
@@ -211,7 +225,7 @@ impl Shared {
             permit = self.permits.acquire() => permit,
         };
         let stop_timeout = self.timing.stop_timeout;
-        let job = Job { program, command, capture, limit, stop_timeout, end: end.clone() };
+        let job = Job { program, command, capture, limit, stop_timeout, at_exit, end: end.clone() };
         Ok(self.runner.run(job).await?)
     }
 

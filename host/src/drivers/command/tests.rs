@@ -84,6 +84,7 @@ fn site(setup: Setup) -> Site {
     let dir = tempfile::tempdir().unwrap();
     let Setup { looks, timeout, retry_for, max_concurrent } = setup;
     let settings = CommandSettings {
+        at_exit: Duration::ZERO,
         commands: Box::new(Script { dir: dir.path().to_owned(), looks }),
         creation: Creation::Possible,
         sight: Sight::APPLICATION,
@@ -263,6 +264,7 @@ fn what_cannot_be_had_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("log"), "a file").unwrap();
     let settings = |log_dir: &Path, guard| CommandSettings {
+        at_exit: Duration::ZERO,
         commands: Box::new(Script { dir: dir.path().to_owned(), looks: Looks::No }),
         creation: Creation::NotTold,
         sight: Sight::NONE,

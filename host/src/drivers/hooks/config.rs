@@ -31,7 +31,12 @@ pub(super) enum What {
     /// Program and arguments; at least one.
     Command(Vec<Template>),
     /// Where a POST goes.
-    Url(Template),
+    Url {
+        /// Where.
+        to: Template,
+        /// Certificates that count besides those that browsers trust.
+        ca_file: Option<PathBuf>,
+    },
 }
 
 impl Hooks {
@@ -57,7 +62,15 @@ impl Hooks {
     pub fn programs(&self) -> impl Iterator<Item = (HookKind, &[Template])> {
         self.all.iter().filter_map(|(kind, hook)| match &hook.what {
             What::Command(argv) => Some((*kind, argv.as_slice())),
-            What::Url(_) => None,
+            What::Url { .. } => None,
+        })
+    }
+
+    /// Files with certificates, and the key that names each hook.
+    pub fn certificates(&self) -> impl Iterator<Item = (HookKind, &std::path::Path)> {
+        self.all.iter().filter_map(|(kind, hook)| match &hook.what {
+            What::Command(_) => None,
+            What::Url { ca_file, .. } => ca_file.as_deref().map(|path| (*kind, path)),
         })
     }
 
@@ -66,7 +79,7 @@ impl Hooks {
     pub fn asks_for_address_before(&self) -> bool {
         let asks = |hook: &Hook| match &hook.what {
             What::Command(argv) => argv.iter().any(Template::asks_for_address),
-            What::Url(url) => url.asks_for_address(),
+            What::Url { to, .. } => to.asks_for_address(),
         };
         self.all.get(&HookKind::BeforeInstance).is_some_and(asks)
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::drivers::local::{ResolveError, RunError};
 use crate::drivers::template::RenderError;
+use crate::net::tls::LoadCertificatesError;
 
 /// One line for people.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +15,8 @@ pub(super) enum HookError {
     Resolve(#[from] ResolveError),
     #[error(transparent)]
     Run(#[from] RunError),
+    #[error(transparent)]
+    Certificates(#[from] LoadCertificatesError),
     #[error("`{0}` cannot be asked")]
     Unsendable(String),
     #[error("{0}")]

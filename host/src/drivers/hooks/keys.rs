@@ -1,11 +1,12 @@
 //! Declares `[scaleSets.driver.hooks]`, which every kind of driver has.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::config::{Hook, Hooks, What};
 use crate::drivers::template::{PlacedTemplates, Scope, Template, argv_form, working_dir};
 use crate::keys::{Form, Given, Is, Key, Section, Shape, Table};
-use crate::net::url::{HttpUrl, Scheme};
+use crate::net::url::HttpUrl;
 use phasegate_core::domain::HookKind;
 
 /// Hooks as they were read.
@@ -67,6 +68,7 @@ struct HookKeys {
     scope: Option<Scope>,
     command: Option<Vec<Template>>,
     url: Option<Template>,
+    ca_file: Option<PathBuf>,
     timeout: Duration,
     templates: PlacedTemplates,
 }
@@ -93,7 +95,7 @@ const HOOK: Section<HookKeys> = Section {
         .doc("program and arguments; exit 0 is done, 75 not yet, anything else failed"),
         Key::<HookKeys>::optional(
             "url",
-            "\"http://127.0.0.1:9200/drain/{id}\"",
+            "\"https://gate.example/drain/{id}\"",
             Is::Own(
                 || Form::Text,
                 |keys, value| {
@@ -103,8 +105,13 @@ const HOOK: Section<HookKeys> = Section {
                 },
             ),
         )
-        .bounds("this or `command`; http")
+        .bounds("this or `command`; http or https")
         .doc("where a POST goes; 200 and 204 are done, 202 is not yet; values are escaped"),
+        Key::<HookKeys>::optional("caFile", "\"ca.pem\"", Is::Path(|keys, path| keys.ca_file = Some(path)))
+            .bounds("only with an https `url`")
+            .doc(
+                "certificates that count besides the authorities that browsers trust, PEM; read at each try",
+            ),
         Key::<HookKeys>::preset(
             "timeout",
             "\"PT5M\"",
@@ -122,6 +129,10 @@ fn check(keys: &mut HookKeys, given: &mut Given<'_>) {
         given.source().conflict(&table, both, "give it one of the two");
         given.spoil();
     }
+    if given.has("caFile") && !given.has("url") {
+        let why = "counts for a url alone".to_owned();
+        given.conflict("caFile", why, "leave it out: a command sees to its own certificates");
+    }
     let (url, scope) = (keys.url.clone(), keys.scope());
     keys.templates.refuse(given.at("url"), url.as_ref(), scope, refuse);
 }
@@ -129,9 +140,6 @@ fn check(keys: &mut HookKeys, given: &mut Given<'_>) {
 fn refuse(text: &str) -> Option<(String, &'static str)> {
     match HttpUrl::parse(text) {
         Err(error) => Some((error.to_string(), "for example http://127.0.0.1:9200/drain/{id}")),
-        Ok(url) if url.scheme == Scheme::Https => {
-            Some(("is https, which hooks do not speak".to_owned(), "use http on this machine, or a command"))
-        }
         Ok(_) => None,
     }
 }
@@ -144,7 +152,8 @@ fn one<'a>(read: &mut ReadHooks, table: Table<'a>, kind: HookKind) -> Given<'a> 
     let mut keys = HookKeys { scope: Some(scope), ..HookKeys::default() };
     let given = HOOK.read(table, &mut keys);
     read.templates.take_in(keys.templates);
-    let what = keys.command.map(What::Command).or_else(|| keys.url.map(What::Url));
+    let ca_file = keys.ca_file;
+    let what = keys.command.map(What::Command).or_else(|| keys.url.map(|to| What::Url { to, ca_file }));
     if let Some(what) = what.filter(|_| given.is_sound()) {
         read.hooks.all.insert(kind, Hook { what, timeout: keys.timeout });
     }

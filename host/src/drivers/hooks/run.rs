@@ -1,6 +1,7 @@
 //! One hook from its first try to its end: a program or a POST, asked again while it says "not yet".
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::time::Duration;
 
 use hyper::body::Bytes;
@@ -22,7 +23,8 @@ use crate::drivers::template::Template;
 use crate::net::dial::dial;
 use crate::net::exchange::exchange;
 use crate::net::text::{first_line, io_text, one_line};
-use crate::net::url::HttpUrl;
+use crate::net::tls::VerifiedTls;
+use crate::net::url::{HttpUrl, Scheme};
 use phasegate_core::kernel::effect::HookCall;
 
 /// `EX_TEMPFAIL` of `sysexits.h`: not now, but later.
@@ -83,10 +85,10 @@ impl Runs {
         loop {
             let done = match &hook.what {
                 What::Command(argv) => self.program(argv, call, over, end).await?,
-                What::Url(url) => tokio::select! {
+                What::Url { to, ca_file } => tokio::select! {
                     biased;
                     () = end.wanted() => return Err(HookError::EndedOnWish),
-                    done = tokio::time::timeout_at(over, post(url, call)) => match done {
+                    done = tokio::time::timeout_at(over, post((to, ca_file.as_deref()), call)) => match done {
                         Ok(done) => done.map(Some)?,
                         Err(_) => None,
                     },
@@ -133,6 +135,7 @@ impl Runs {
             capture: Capture::Together,
             limit: over.saturating_duration_since(Instant::now()),
             stop_timeout: STOP_TIMEOUT,
+            at_exit: Duration::ZERO,
             end: end.clone(),
         };
         let finished = self.runner.run(job).await?;
@@ -160,14 +163,27 @@ fn late(within: Duration, said: Option<String>) -> HookError {
 }
 
 /// Asks once. Whoever cannot be reached, or is busy, is asked again.
-async fn post(template: &Template, call: &HookCall) -> Result<Try, HookError> {
+async fn post((template, ca_file): (&Template, Option<&Path>), call: &HookCall) -> Result<Try, HookError> {
     let to = told::url(template, call)?;
     let request = request(&to, call).ok_or_else(|| HookError::Unsendable(to.to_string()))?;
     let stream = match dial(&to.address).await {
         Ok(stream) => stream,
         Err(error) => return Ok(Try::NotYet(one_line(&format!("{}: {}", to.address, io_text(&error))))),
     };
-    let answer = match exchange(stream, request, BODY_MAX).await {
+    let answer = match to.scheme {
+        Scheme::Http => exchange(stream, request, BODY_MAX).await,
+        Scheme::Https => {
+            // Read each time: a file that was exchanged counts, and a gate is asked seldom.
+            let tls = VerifiedTls::web(ca_file)?;
+            match tls.handshake(&to.address, stream).await {
+                Ok(stream) => exchange(stream, request, BODY_MAX).await,
+                Err(error) => {
+                    return Ok(Try::NotYet(one_line(&format!("{}: TLS: {}", to.address, io_text(&error)))));
+                }
+            }
+        }
+    };
+    let answer = match answer {
         Ok(answer) => answer,
         Err(error) => return Ok(Try::NotYet(one_line(&format!("{}: {error}", to.address)))),
     };
@@ -189,7 +205,8 @@ fn request(to: &HttpUrl, call: &HookCall) -> Option<Request<Bytes>> {
     let mut request = Request::new(Bytes::from(told::body(call)));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = Uri::from(PathAndQuery::try_from(to.target.as_str()).ok()?);
-    let host = if to.address.port == 80 { to.address.url_host() } else { to.address.to_string() };
+    let default = if to.scheme == Scheme::Https { 443 } else { 80 };
+    let host = if to.address.port == default { to.address.url_host() } else { to.address.to_string() };
     let headers = request.headers_mut();
     headers.insert(HOST, HeaderValue::try_from(host).ok()?);
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("phasegate/", env!("CARGO_PKG_VERSION"))));

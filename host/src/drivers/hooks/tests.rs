@@ -9,7 +9,7 @@ use super::run::Runs;
 use super::*;
 use crate::drivers::ends::End;
 use crate::drivers::template::{Scope, Template};
-use crate::drivers::testing::{PATIENCE, request};
+use crate::drivers::testing::{PATIENCE, request, tls};
 use phasegate_core::domain::{Change, Component, Direction, Goal, HookKind, InstanceId, Located, Version};
 use phasegate_core::kernel::effect::HookRound;
 
@@ -115,7 +115,7 @@ async fn a_url_is_posted_to_under_its_key_until_it_is_done() {
     let kind = HookKind::BeforeInstance;
     let url = template(&format!("http://127.0.0.1:{}/drain/{{id}}?way={{direction}}", agent.port), kind);
     let dir = tempfile::tempdir().unwrap();
-    let runs = runs(dir.path(), kind, What::Url(url), PATIENCE);
+    let runs = runs(dir.path(), kind, What::Url { to: url, ca_file: None }, PATIENCE);
     let (says, mut heard) = Says::new();
     runs.run(&call(kind), &says, &End::never()).await.unwrap();
     let seen = agent.seen();
@@ -135,10 +135,32 @@ async fn a_url_that_refuses_has_failed_and_one_that_is_dead_is_asked_until_its_t
     let limit = Duration::from_millis(700);
     for (port, part) in [(agent.port, "answered 500: no such pool"), (1, "said \"not yet\" for 0.7 s")] {
         let url = template(&format!("http://127.0.0.1:{port}/gate?batch={{batch}}"), kind);
-        let runs = runs(dir.path(), kind, What::Url(url), limit);
+        let runs = runs(dir.path(), kind, What::Url { to: url, ca_file: None }, limit);
         let failed = runs.run(&call(kind), &Says::new().0, &End::never()).await.unwrap_err().to_string();
         assert!(failed.contains(part), "{failed}");
         runs.shutdown().await;
     }
     assert_eq!(agent.seen().len(), 1, "it is not asked again");
+}
+
+#[tokio::test]
+async fn a_gate_behind_tls_is_asked_and_a_stranger_is_not_believed() {
+    let port = tls::serve_tls("127.0.0.1").await;
+    let kind = HookKind::BeforeBatch;
+    let dir = tempfile::tempdir().unwrap();
+    let ca_file = dir.path().join("ca.pem");
+    std::fs::write(&ca_file, tls::CA).unwrap();
+    let to = template(&format!("https://127.0.0.1:{port}/gate"), kind);
+    let trusts = |ca_file| What::Url { to: to.clone(), ca_file };
+    let known = runs(dir.path(), kind, trusts(Some(ca_file)), PATIENCE);
+    known.run(&call(kind), &Says::new().0, &End::never()).await.unwrap();
+    known.shutdown().await;
+    let stranger = runs(dir.path(), kind, trusts(None), Duration::from_millis(700));
+    let failed = stranger.run(&call(kind), &Says::new().0, &End::never()).await.unwrap_err().to_string();
+    assert!(failed.contains("UnknownIssuer"), "{failed}");
+    stranger.shutdown().await;
+    let nothing = runs(dir.path(), kind, trusts(Some(dir.path().join("gone.pem"))), PATIENCE);
+    let failed = nothing.run(&call(kind), &Says::new().0, &End::never()).await.unwrap_err().to_string();
+    assert!(failed.contains("gone.pem"), "{failed}");
+    nothing.shutdown().await;
 }

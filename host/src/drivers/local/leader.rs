@@ -2,27 +2,86 @@
 //!
 //! Does not choose the program, and does not touch its output.
 
+use std::ffi::OsString;
 use std::future::Future;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::net::unix::pipe;
 use tokio::process::Child;
 
+use super::command::Command;
 use super::error::StillAliveError;
 use super::group::{Group, KILL_WAIT};
 use super::guard_link::GuardLink;
+use super::keeper::KEEP_COMMAND;
+use super::kept::{About, Kept};
+use super::watched::Watched;
 use crate::children::{self, OwnChild};
 
 /// A running program with its group.
 #[derive(Debug)]
 pub(in crate::drivers) struct Leader {
-    child: Child,
+    body: Body,
     group: Group,
-    /// Nobody else collects it.
-    _own: Option<OwnChild>,
+}
+
+/// How its end is noticed.
+#[derive(Debug)]
+enum Body {
+    /// A child of this host.
+    Child {
+        child: Child,
+        /// Nobody else collects it.
+        _own: Option<OwnChild>,
+    },
+    /// It has a keeper, and outlives this host.
+    Kept(Watched),
+}
+
+/// A keeper that was started and has not said yet which process it keeps.
+#[derive(Debug)]
+pub(in crate::drivers) struct Starting {
+    said: pipe::Receiver,
+    record: PathBuf,
+}
+
+/// Longest wait for the word of a keeper; a busy machine may need a while to start two programs.
+const KEEPER_SAYS_WITHIN: Duration = Duration::from_secs(20);
+
+/// Longest word of a keeper.
+const WORD_MAX: u64 = 1024;
+
+impl Starting {
+    /// The process that it keeps, once it runs.
+    pub(in crate::drivers) async fn begun(self) -> io::Result<Leader> {
+        let mut word = String::new();
+        let mut said = BufReader::new(self.said.take(WORD_MAX));
+        tokio::time::timeout(KEEPER_SAYS_WITHIN, said.read_line(&mut word))
+            .await
+            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "its keeper says nothing"))??;
+        let word = word.trim();
+        if let Some(error) = word.strip_prefix("error ") {
+            let (number, text) = error.split_once(' ').unwrap_or((error, ""));
+            let number = number.parse().ok().filter(|number| *number != 0);
+            return Err(
+                number.map_or_else(|| io::Error::other(text.to_owned()), io::Error::from_raw_os_error)
+            );
+        }
+        let kept = Kept::read(&self.record)?;
+        if word.parse() != Ok(kept.pid) {
+            return Err(io::Error::other(format!(
+                "its keeper says `{word}`, and its file process {}",
+                kept.pid
+            )));
+        }
+        Leader::adopt(&kept, &self.record)?.ok_or_else(|| io::Error::other("it has no process id"))
+    }
 }
 
 impl Leader {
@@ -40,7 +99,42 @@ impl Leader {
         let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Group::new);
         let group = id.ok_or_else(|| io::Error::other("it has no process id"))?;
         guard.add(group);
-        Ok(Self { child, group, _own: own })
+        Ok(Self { body: Body::Child { child, _own: own }, group })
+    }
+
+    /// Starts a keeper for a program that is to outlive this host; both streams go where the command says.
+    pub(in crate::drivers) fn keep(
+        (command, program): (&Command, &Path),
+        log: std::fs::File,
+        about: &About,
+        record: &Path,
+    ) -> io::Result<Starting> {
+        let (said, word) = io::pipe()?;
+        let own = PathBuf::from("/proc/self/exe");
+        let mut keeper = tokio::process::Command::new(&own);
+        keeper.arg0("phasegate").arg(KEEP_COMMAND).arg("--record").arg(record);
+        keeper.arg("--about").arg(serde_json::to_string(about)?).arg("--program").arg(program).arg("--");
+        keeper.args(command.argv.iter().map(OsString::from));
+        keeper.envs(&command.environment).current_dir(&command.working_dir);
+        keeper.stdin(word).stdout(log.try_clone()?).stderr(log);
+        in_a_session_of_its_own(&mut keeper);
+        let (_, _own) = children::spawn(&mut keeper)?;
+        // The end of the word is that of the keeper's end of the pipe.
+        drop(keeper);
+        let said = pipe::Receiver::from_owned_fd(said.into())?;
+        Ok(Starting { said, record: record.to_owned() })
+    }
+
+    /// One that runs, whoever started it; none when it has ended.
+    pub(in crate::drivers) fn adopt(kept: &Kept, record: &Path) -> io::Result<Option<Self>> {
+        let Some(group) = kept.group() else { return Ok(None) };
+        let watched = Watched::new(kept, record)?;
+        Ok(Some(Self { body: Body::Kept(watched), group }))
+    }
+
+    /// The guard ends it when this host is killed.
+    pub(in crate::drivers) fn guarded(&self, guard: &GuardLink) {
+        guard.add(self.group);
     }
 
     /// Its process id, which is also the id of the group.
@@ -50,7 +144,10 @@ impl Leader {
 
     /// Ends when the program does. Can be dropped and called again.
     pub(in crate::drivers) async fn exited(&mut self) -> io::Result<ExitStatus> {
-        self.child.wait().await
+        match &mut self.body {
+            Body::Child { child, .. } => child.wait().await,
+            Body::Kept(watched) => watched.ended().await,
+        }
     }
 
     /// Ends the program and its group: SIGTERM, and SIGKILL after the timeout or as soon as
@@ -66,7 +163,7 @@ impl Leader {
     ) -> Result<(), StillAliveError> {
         let group = self.group;
         if self.is_collected() && !group.is_alive() {
-            guard.remove(group);
+            self.forget(guard);
             return Ok(());
         }
         group.terminate();
@@ -82,8 +179,16 @@ impl Leader {
                 waited.map_err(|_| StillAliveError(group.id()))?;
             }
         }
-        guard.remove(group);
+        self.forget(guard);
         Ok(())
+    }
+
+    /// Nothing of it is left to guard or to adopt.
+    fn forget(&self, guard: &GuardLink) {
+        guard.remove(self.group);
+        if let Body::Kept(watched) = &self.body {
+            watched.forget();
+        }
     }
 
     async fn gone(&mut self) {
@@ -94,7 +199,10 @@ impl Leader {
 
     /// Whether the first process was waited for, so that its number is no longer reserved.
     fn is_collected(&self) -> bool {
-        self.child.id().is_none()
+        match &self.body {
+            Body::Child { child, .. } => child.id().is_none(),
+            Body::Kept(watched) => watched.has_ended(),
+        }
     }
 }
 
@@ -120,6 +228,14 @@ fn end_with_this_process(command: &mut tokio::process::Command) {
         }
     };
     // SAFETY: the hook neither allocates nor takes locks; it captures one number.
+    unsafe { command.pre_exec(hook) };
+}
+
+/// So that neither the end of the terminal nor a signal for its processes reaches it.
+#[expect(unsafe_code, reason = "the hook runs between fork and exec and makes one system call")]
+fn in_a_session_of_its_own(command: &mut tokio::process::Command) {
+    let hook = || rustix::process::setsid().map(drop).map_err(io::Error::from);
+    // SAFETY: the hook neither allocates nor takes locks, and captures nothing.
     unsafe { command.pre_exec(hook) };
 }
 

@@ -52,6 +52,8 @@ pub(in crate::drivers) struct Job {
     pub(in crate::drivers) limit: Duration,
     /// From SIGTERM to SIGKILL.
     pub(in crate::drivers) stop_timeout: Duration,
+    /// How long the end of the host waits for it before it is asked to end.
+    pub(in crate::drivers) at_exit: Duration,
     /// Ends it before its time.
     pub(in crate::drivers) end: End,
 }
@@ -171,7 +173,7 @@ async fn run(job: Job, mut answer: Answer, guard: Rc<GuardLink>, mut stage: watc
     let status = tokio::select! {
         biased;
         status = started.leader.exited() => Ok(status),
-        () = reached(&mut stage, Stage::Ending) => Err(Cut::Time),
+        () = host_waits_no_longer(&mut stage, job.at_exit) => Err(Cut::Time),
         () = answer.closed() => Err(Cut::Time),
         () = job.end.wanted() => Err(Cut::Wish),
         () = tokio::time::sleep(job.limit) => Err(Cut::Time),
@@ -191,6 +193,17 @@ async fn run(job: Job, mut answer: Answer, guard: Rc<GuardLink>, mut stage: watc
         Err(cut) => Ok(Finished { status: Err(cut), output, errors }),
     };
     _ = answer.send(finished);
+}
+
+/// Ends when the host ends and has waited for so long, or is to end by force.
+async fn host_waits_no_longer(stage: &mut watch::Receiver<Stage>, at_exit: Duration) {
+    let mut forced = stage.clone();
+    reached(stage, Stage::Ending).await;
+    tokio::select! {
+        biased;
+        () = reached(&mut forced, Stage::Forced) => {}
+        () = tokio::time::sleep(at_exit) => {}
+    }
 }
 
 struct Started {

@@ -4,22 +4,34 @@
 
 use std::future::Future;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::command::Prepared;
 use super::error::ProcessError;
+use super::instance::InstanceKey;
 use crate::clock::Clock;
-use crate::drivers::local::{GuardLink, Leader, StartError, StillAliveError, describe, output};
-use phasegate_core::domain::Timestamp;
+use crate::drivers::local::kept::{self, About, Kept};
+use crate::drivers::local::{GuardLink, Leader, StartError, Starting, StillAliveError, describe, output};
+use phasegate_core::domain::{Timestamp, Version};
 
 /// A process that was started, with the group of processes that it leads.
 #[derive(Debug)]
 pub(super) struct Running {
     leader: Leader,
-    /// What was started.
-    pub(super) prepared: Prepared,
-    /// When.
+    /// What it runs.
+    pub(super) version: Version,
+    /// Where its output goes.
+    pub(super) log: PathBuf,
+    /// When it was started, or adopted.
     pub(super) started_at: Timestamp,
+    output_start: u64,
+}
+
+/// A process that is to outlive this host, and of which its keeper has not told yet.
+pub(super) struct Coming {
+    starting: Starting,
+    prepared: Prepared,
     output_start: u64,
 }
 
@@ -31,7 +43,39 @@ impl Running {
         let mut command = prepared.command.to_spawn(&prepared.program);
         command.stdout(log.try_clone().map_err(failed)?).stderr(log);
         let leader = Leader::spawn(&mut command, guard).map_err(failed)?;
-        Ok(Self { leader, prepared, started_at: clock.now(), output_start })
+        let Prepared { version, log, .. } = prepared;
+        Ok(Self { leader, version, log, started_at: clock.now(), output_start })
+    }
+
+    /// Starts a process that is to outlive this host.
+    pub(super) fn keep(
+        prepared: Prepared,
+        (scale_set, instance): &InstanceKey,
+        folder: &Path,
+    ) -> Result<Coming, ProcessError> {
+        let (log, output_start) = output::open_log_for_start(&prepared.log)?;
+        let about = About {
+            scale_set: scale_set.clone(),
+            instance: instance.clone(),
+            version: prepared.version.clone(),
+            output_start,
+        };
+        let record = kept::path(folder, scale_set, instance);
+        let failed = |error: io::Error| StartError { program: prepared.program.clone(), error };
+        let starting =
+            Leader::keep((&prepared.command, &prepared.program), log, &about, &record).map_err(failed)?;
+        Ok(Coming { starting, prepared, output_start })
+    }
+
+    /// One that a host before this one has started.
+    pub(super) fn adopted(leader: Leader, kept: &Kept, log: PathBuf, clock: &Clock) -> Self {
+        let About { version, output_start, .. } = kept.about.clone();
+        Self { leader, version, log, started_at: clock.now(), output_start }
+    }
+
+    /// The guard ends it when this host is killed.
+    pub(super) fn guarded(&self, guard: &GuardLink) {
+        self.leader.guarded(guard);
     }
 
     /// The process id.
@@ -50,7 +94,7 @@ impl Running {
 
     /// The last lines of its output as one line.
     pub(super) fn output_tail(&self) -> String {
-        output::tail(&self.prepared.log, self.output_start)
+        output::tail(&self.log, self.output_start)
     }
 
     /// Ends the process and its group as `Leader::stop` does.
@@ -64,5 +108,15 @@ impl Running {
         guard: &GuardLink,
     ) -> Result<(), StillAliveError> {
         self.leader.stop(timeout, forced, guard).await
+    }
+}
+
+impl Coming {
+    /// The process, once it runs.
+    pub(super) async fn begun(self, clock: &Clock) -> Result<Running, ProcessError> {
+        let Self { starting, prepared, output_start } = self;
+        let Prepared { program, version, log, .. } = prepared;
+        let leader = starting.begun().await.map_err(|error| StartError { program, error })?;
+        Ok(Running { leader, version, log, started_at: clock.now(), output_start })
     }
 }

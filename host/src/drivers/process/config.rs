@@ -45,6 +45,8 @@ impl KindSettings for ProcessConfig {
             search_path: premises.search_path.clone(),
             log_dir: premises.log_dir.clone(),
             stop_timeout: self.stop_timeout,
+            kept: premises.kept.clone(),
+            on_exit: premises.on_exit,
             surge_ports: self.surge.map(|ports| (ports.first, ports.last)),
             guard: Some(GuardCommand::of_this_program(self.stop_timeout).map_err(StartDriverError::Guard)?),
         };

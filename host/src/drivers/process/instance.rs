@@ -19,13 +19,15 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Sleep;
 
+use super::OnExit;
 use super::child::Running;
 use super::command::{CommandLine, Prepared};
 use super::error::ProcessError;
 use super::short::while_short;
 use crate::clock::Clock;
 use crate::drivers::backoff::{Backoff, in_seconds};
-use crate::drivers::local::{GuardLink, Stage, listener, output, reached};
+use crate::drivers::local::kept::{self, Kept};
+use crate::drivers::local::{GuardLink, Leader, Stage, describe, listener, output, reached};
 use crate::drivers::{DriverError, DriverNote, Ensure, ProcessState};
 use phasegate_core::domain::{InstanceId, OperationId, ScaleSetName, Version};
 
@@ -67,6 +69,10 @@ pub(super) struct Shared {
     pub(super) timing: Timing,
     pub(super) notes: mpsc::Sender<DriverNote>,
     pub(super) guard: Rc<GuardLink>,
+    /// Where it stands what processes that outlive their host are.
+    pub(super) kept: PathBuf,
+    /// What becomes of processes at the end of the host.
+    pub(super) on_exit: OnExit,
     pub(super) clock: Clock,
 }
 
@@ -81,7 +87,7 @@ pub(super) async fn supervise_instance(
     let mut stopping = stage.clone();
     let backoff = shared.timing.backoff.of(&format!("{key:?}"));
     let mut task =
-        Task { shared, key, observed_version, stage, wanted: None, done: None, life: Life::Idle, backoff };
+        Task { shared, key, observed_version, stage, wanted: None, done: None, life: Life::New, backoff };
     loop {
         tokio::select! {
             biased;
@@ -110,6 +116,9 @@ pub(super) async fn supervise_instance(
             },
         }
     }
+    if task.shared.on_exit == OnExit::Leave {
+        return;
+    }
     if let Err(error) = task.stop().await {
         tracing::warn!(scale_set = %task.key.0, instance = %task.key.1, %error, "left behind");
     }
@@ -127,6 +136,8 @@ fn told(error: ProcessError) -> DriverError {
 const LOG_LOOK_EVERY: Duration = Duration::from_secs(1);
 
 enum Life {
+    /// A host before this one may have left a process.
+    New,
     Idle,
     Running(Box<Running>),
     Waiting(Pin<Box<Sleep>>),
@@ -140,13 +151,13 @@ enum Event {
 impl Life {
     async fn next(&mut self) -> Event {
         match self {
-            Self::Idle => std::future::pending().await,
+            Self::New | Self::Idle => std::future::pending().await,
             Self::Running(running) => loop {
                 match tokio::time::timeout(LOG_LOOK_EVERY, running.exited()).await {
                     Ok(how) => return Event::Exited(how),
                     Err(_) => {
-                        if let Err(error) = output::keep_small(&running.prepared.log) {
-                            tracing::debug!(log = %running.prepared.log.display(), %error, "could not be cut");
+                        if let Err(error) = output::keep_small(&running.log) {
+                            tracing::debug!(log = %running.log.display(), %error, "could not be cut");
                         }
                     }
                 }
@@ -193,6 +204,9 @@ impl Task {
             return Ok(());
         }
         let operation = request.operation.clone();
+        if matches!(self.life, Life::New) {
+            self.adopt(&request).await;
+        }
         let same_version = self.wanted.as_ref().is_some_and(|wanted| wanted.version == request.version);
         if !(same_version && matches!(self.life, Life::Running(_))) {
             let prepared = while_short(self.stage.clone(), || self.prepare(&request)).await;
@@ -223,6 +237,44 @@ impl Task {
         Ok(Prepared { program, command, log, version: request.version.clone(), mark, port })
     }
 
+    /// Takes over what a host before this one has left running, whatever version that is; says how it ended if it has.
+    async fn adopt(&mut self, request: &Ensure) {
+        self.life = Life::Idle;
+        let record = kept::path(&self.shared.kept, &self.key.0, &self.key.1);
+        let kept = match Kept::read(&record) {
+            Ok(kept) => kept,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
+            Err(error) => {
+                tracing::warn!(file = %record.display(), %error, "what a host before this one has left is not known");
+                return;
+            }
+        };
+        let version = kept.about.version.clone();
+        let log = output::log_path(&self.shared.log_dir, &self.key.0, &self.key.1);
+        match Leader::adopt(&kept, &record) {
+            Ok(Some(leader)) if kept.is_alive() => {
+                let running = Running::adopted(leader, &kept, log, &self.shared.clock);
+                if self.shared.on_exit == OnExit::Stop {
+                    running.guarded(&self.shared.guard);
+                }
+                let (scale_set, instance) = &self.key;
+                tracing::info!(%scale_set, %instance, "adopted process {} of version {version}", kept.pid);
+                self.observed_version.send_replace(Some(version.clone()));
+                self.wanted = Some(Ensure { version, ..request.clone() });
+                self.life = Life::Running(Box::new(running));
+            }
+            Ok(_) => {
+                let how = kept.exit().map_or_else(|| "ended, nobody saw how,".to_owned(), describe);
+                let text = format!("process {} of version {version} {how} while no host watched", kept.pid);
+                self.note(ProcessState::Exited, text).await;
+                _ = std::fs::remove_file(record);
+            }
+            Err(error) => {
+                tracing::warn!(file = %record.display(), %error, "cannot adopt process {}", kept.pid)
+            }
+        }
+    }
+
     /// Ends what runs. On an error it is still held, for another try.
     async fn stop(&mut self) -> Result<(), ProcessError> {
         if let Life::Running(running) = &mut self.life {
@@ -235,7 +287,8 @@ impl Task {
 
     /// Starts a process where none runs; a failure is tried again later.
     async fn start(&mut self, prepared: Prepared) -> Result<(), ProcessError> {
-        if *self.stage.borrow() > Stage::Running {
+        // What is to outlive the host is not left without a process because that ends.
+        if *self.stage.borrow() > Stage::Running && self.shared.on_exit == OnExit::Stop {
             return Err(ProcessError::Ending);
         }
         if let Some(holder) = still_held(&prepared).await {
@@ -243,13 +296,24 @@ impl Task {
             let held = ProcessError::PortHeld { port, pid: holder.pid, command: holder.command };
             return Err(self.retry_later(held).await);
         }
-        let spawned = || Running::spawn(prepared.clone(), &self.shared.guard, &self.shared.clock);
-        match while_short(self.stage.clone(), spawned).await {
+        match self.spawn(&prepared).await {
             Ok(running) => {
                 self.life = Life::Running(Box::new(running));
                 Ok(())
             }
             Err(error) => Err(self.retry_later(error).await),
+        }
+    }
+
+    async fn spawn(&self, prepared: &Prepared) -> Result<Running, ProcessError> {
+        let Shared { guard, clock, kept, on_exit, .. } = &*self.shared;
+        let stage = self.stage.clone();
+        match on_exit {
+            OnExit::Stop => while_short(stage, || Running::spawn(prepared.clone(), guard, clock)).await,
+            OnExit::Leave => {
+                let coming = || Running::keep(prepared.clone(), &self.key, kept);
+                while_short(stage, coming).await?.begun(clock).await
+            }
         }
     }
 
@@ -264,7 +328,7 @@ impl Task {
             () = reached(&mut self.stage, Stage::Ending) => return Err(ProcessError::Ending),
         };
         let (pid, output) = (running.pid(), running.output_tail());
-        let Prepared { version, log, .. } = running.prepared.clone();
+        let (version, log) = (running.version.clone(), running.log.clone());
         self.after_exit(&how).await;
         Err(ProcessError::EndedAtOnce { pid, version, how, output, log })
     }
@@ -274,7 +338,7 @@ impl Task {
         let Life::Running(running) = &self.life else { return };
         let ran = self.shared.clock.now().since(running.started_at);
         let delay = self.backoff.after_run(ran);
-        let version = &running.prepared.version;
+        let version = &running.version;
         let output = running.output_tail();
         let said = if output.is_empty() { String::new() } else { format!(", its output: {output}") };
         let text = format!(

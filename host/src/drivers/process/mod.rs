@@ -1,11 +1,13 @@
 //! The process driver: one local process per instance, started, kept running and ended here.
 //!
 //! Each process leads a group of its own, so that Ctrl-C at the host's terminal does not reach it
-//! and everything that it starts ends with it. No process outlives the host: one that ends in good
-//! order stops them; one that is killed leaves it to the kernel (on Linux) and to the guard.
+//! and everything that it starts ends with it. With `onExit = "stop"` no process outlives the host:
+//! one that ends in good order stops them; one that is killed leaves it to the kernel (on Linux) and to
+//! the guard. With `"leave"` each has a keeper, goes on whatever becomes of the host, and is adopted by
+//! the next one.
 //!
-//! Does not judge health, does not retry an upgrade, and remembers nothing across a restart of
-//! the host: afterwards nothing runs, and nothing is said to.
+//! Does not judge health, does not retry an upgrade, and remembers nothing else across a restart of
+//! the host.
 
 mod child;
 mod command;
@@ -13,6 +15,7 @@ pub mod config;
 mod error;
 mod instance;
 mod keys;
+pub mod leftovers;
 mod ports;
 mod short;
 mod supervisor;
@@ -35,7 +38,7 @@ use self::ports::Ports;
 use self::supervisor::Request;
 use super::backoff::Backoff;
 use super::kind::StartDriverError;
-use super::local::{GuardCommand, OwnThread, output};
+use super::local::{GuardCommand, OwnThread, kept, output};
 use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, DriverNote, Ensure, Observe};
 use crate::clock::Clock;
 use phasegate_core::domain::{Address, Component, Instance, OperationId, Seen, Sight};
@@ -46,6 +49,16 @@ const SETTLE: Duration = Duration::from_millis(150);
 
 /// Requests that may wait to be handed out; handing out does not block.
 const INBOX_LEN: usize = 64;
+
+/// What becomes of processes at the end of their host, however it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnExit {
+    /// They end with it.
+    #[default]
+    Stop,
+    /// They go on, and the next host adopts them.
+    Leave,
+}
 
 /// What a process driver needs to know.
 pub struct ProcessSettings {
@@ -59,6 +72,10 @@ pub struct ProcessSettings {
     pub stop_timeout: Duration,
     /// Lowest and highest port for new instances; without them none can be created.
     pub surge_ports: Option<(u16, u16)>,
+    /// Where it stands what processes that outlive their host are.
+    pub kept: PathBuf,
+    /// What becomes of processes at the end of the host.
+    pub on_exit: OnExit,
     /// How to start the guard. Without one, processes of a killed host get only the kernel's
     /// SIGTERM, and what they started gets nothing.
     pub guard: Option<GuardCommand>,
@@ -119,7 +136,17 @@ impl ProcessDriver {
         notes: mpsc::Sender<DriverNote>,
         timing: Timing,
     ) -> Result<Self, StartDriverError> {
-        let ProcessSettings { commands, search_path, log_dir, stop_timeout, surge_ports, guard } = settings;
+        let ProcessSettings {
+            commands,
+            search_path,
+            log_dir,
+            stop_timeout,
+            surge_ports,
+            kept,
+            on_exit,
+            guard,
+        } = settings;
+        kept::make_folder(&kept).map_err(|source| StartDriverError::LogDir { path: kept.clone(), source })?;
         // Absolute, because it is also shown to people who are elsewhere.
         let log_dir = output::make_folder(&log_dir)
             .and_then(|()| log_dir.canonicalize())
@@ -127,7 +154,18 @@ impl ProcessDriver {
         let (inbox, requests) = mpsc::channel(INBOX_LEN);
         let thread = OwnThread::start("processes", guard, move |guard, stage| {
             let clock = Clock::start();
-            let shared = Shared { commands, search_path, log_dir, stop_timeout, timing, notes, guard, clock };
+            let shared = Shared {
+                commands,
+                search_path,
+                log_dir,
+                stop_timeout,
+                timing,
+                notes,
+                guard,
+                kept,
+                on_exit,
+                clock,
+            };
             supervisor::supervise(shared, requests, stage)
         })
         .map_err(|source| StartDriverError::Thread { what: "the supervisor of processes", source })?;

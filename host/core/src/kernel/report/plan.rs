@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::domain::{Frozen, InstanceId, Now, PhaseName, RollingUpgradePolicy, Runs};
 use crate::kernel::command::Wanted;
 use crate::kernel::refusal::Refusal;
-use crate::kernel::start::{plan_now, wanted as goal_of};
+use crate::kernel::start::{no_round_trip_now, plan_now, wanted as goal_of};
 use crate::kernel::state::SetState;
 use crate::plan::{
     BatchTime, FeasibilityInput, Finding, Plan, Resolved, TimesFinding, Waits, feasibility, fleet_unhealthy,
@@ -69,6 +69,8 @@ pub fn plan<'a>(
         let reason = set.quarantined.get(change)?.clone();
         Some(Finding::Quarantined { change: change.to_string(), reason })
     });
+    let trip = no_round_trip_now(set, &goal, extent, now);
+    let trip = trip.map(|(instance, why)| Finding::RoundTrip { instance, why });
     let policy = &set.spec.policy.rolling;
     let view = set.view(now);
     // A plan without batches ends before anything is counted.
@@ -80,7 +82,7 @@ pub fn plan<'a>(
         batch_time: BatchTime::of(&set.spec.policy, &set.spec.health),
         limits: found.resolved,
         frozen: set.spec.freeze.frozen_at(date),
-        findings: quarantined.chain(found.findings).chain(empty).chain(at_once).collect(),
+        findings: quarantined.chain(trip).chain(found.findings).chain(empty).chain(at_once).collect(),
         line: set.line.as_ref(),
         unseen,
     })

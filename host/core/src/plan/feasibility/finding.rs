@@ -17,6 +17,13 @@ pub enum Finding {
         /// How.
         reason: String,
     },
+    /// The first instance cannot make the round trip that is wanted.
+    RoundTrip {
+        /// Which.
+        instance: InstanceId,
+        /// Why.
+        why: String,
+    },
     /// No instance may be touched.
     AllProtected {
         /// Number of instances.
@@ -98,6 +105,7 @@ impl Finding {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Quarantined { .. } => "quarantined",
+            Self::RoundTrip { .. } => "round-trip",
             Self::AllProtected { .. } => "all-protected",
             Self::Unsatisfiable { .. } => "unsatisfiable",
             Self::BatchesShrink { .. } => "batches-shrink",
@@ -118,22 +126,16 @@ impl fmt::Display for Finding {
             Self::Quarantined { change, reason } => {
                 write!(f, "{change} is in quarantine, and a start refuses it without --force: {reason}")
             }
+            Self::RoundTrip { instance, why } => write!(
+                f,
+                "canary.roundTrip: `{instance}` cannot go up and back, and a start refuses it: {why}"
+            ),
             Self::AllProtected { total } => write!(
                 f,
                 "protectFromScaleSetActions is set for {}: no upgrade would ever change anything",
                 all(*total),
             ),
-            Self::Unsatisfiable { total, limit, enough } => write!(
-                f,
-                "maxUnhealthyInstancePercent = {} can never pass: it allows 0 of {total} {} to be unhealthy, and \
-                 the smallest batch takes 1 down ({} %). Phasegate upgrades one at a time all the same, as Azure \
-                 does, but an upgrade ends when one instance is down before a batch or stays down after a \
-                 failure; {} or more allows one",
-                limit.get(),
-                noun(*total),
-                100 / total.max(&1),
-                enough.get(),
-            ),
+            Self::Unsatisfiable { total, limit, enough } => unsatisfiable(f, *total, *limit, *enough),
             Self::BatchesShrink { size, total, limit, shrunk } => write!(
                 f,
                 "batches of {size} shrink to {shrunk}: maxUnhealthyInstancePercent = {} allows {shrunk} of {total} \
@@ -184,6 +186,21 @@ impl fmt::Display for Finding {
             ),
         }
     }
+}
+
+/// A limit that no batch can keep.
+fn unsatisfiable(f: &mut fmt::Formatter<'_>, total: usize, limit: Percent, enough: Percent) -> fmt::Result {
+    write!(
+        f,
+        "maxUnhealthyInstancePercent = {} can never pass: it allows 0 of {total} {} to be unhealthy, and \
+         the smallest batch takes 1 down ({} %). Phasegate upgrades one at a time all the same, as Azure \
+         does, but an upgrade ends when one instance is down before a batch or stays down after a \
+         failure; {} or more allows one",
+        limit.get(),
+        noun(total),
+        100 / total.max(1),
+        enough.get(),
+    )
 }
 
 /// An entry of `batches` as it is written, and what it comes to.

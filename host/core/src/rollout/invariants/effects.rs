@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 
 use super::{Check, History, Rule, Seen};
 use crate::domain::{Change, Component, Health, InstanceId, OperationId, Version};
-use crate::rollout::{Action, Event, Extent, MemberState, Purpose, Stage};
+use crate::rollout::{Action, Event, Extent, Member, MemberState, Purpose, Stage, Trip};
 
 /// Effects for one part of an instance in one upgrade: there, back, and back once more when a breach finds that
 /// the first way back failed.
 const ATTEMPTS_MAX: u32 = 3;
+
+/// Up, back and up again before those.
+const TRIP_MAX: u32 = 2;
 
 impl Check<'_> {
     /// After a limit was passed, everything that failed goes back at the same time: it is down
@@ -99,7 +102,7 @@ impl Check<'_> {
         let before = self.seen.before;
         let member = before.members.get(instance).map(|member| (instance, member));
         let member = member.or_else(|| before.members.behind(instance));
-        let is_in_hand = |(id, member): &(&InstanceId, &crate::rollout::Member)| {
+        let is_in_hand = |(id, member): &(&InstanceId, &Member)| {
             let hook = before.instance_hook(id, member).is_some_and(|(_, hook)| hook == *operation);
             hook || (member.state.is_with_driver() && before.operation(id, member.attempt) == *operation)
         };
@@ -126,7 +129,8 @@ impl Check<'_> {
         if *operation != after.operation(instance, member.attempt) {
             self.report(Rule::OneEffect, format!("{operation} is not attempt {}", member.attempt));
         }
-        let most = ATTEMPTS_MAX * u32::try_from(member.parts.len()).unwrap_or(u32::MAX / ATTEMPTS_MAX);
+        let each = if after.policy.round_trip { ATTEMPTS_MAX + TRIP_MAX } else { ATTEMPTS_MAX };
+        let most = each * u32::try_from(member.parts.len()).unwrap_or(u32::MAX / each);
         let surges = member.is_surge();
         if member.attempt > most {
             self.report(Rule::OneEffect, format!("attempt {} on `{instance}`", member.attempt));
@@ -147,7 +151,7 @@ impl Check<'_> {
             self.report(Rule::OneEffect, format!("attempt {} after {former}", member.attempt));
         }
         let Some(change) = change else { return };
-        self.not_too_often(member.watched(instance), change, &member.state);
+        self.not_too_often(member.watched(instance), change, member);
         if surges && after.goal.of(&change.component).is_none() {
             self.what_the_one_before_had(instance, change);
             return;
@@ -170,13 +174,14 @@ impl Check<'_> {
 
     /// Each part goes there once, and back once, or twice when a breach finds that the first way back
     /// failed.
-    fn not_too_often(&mut self, instance: &InstanceId, change: &Change, state: &MemberState) {
+    fn not_too_often(&mut self, instance: &InstanceId, change: &Change, member: &Member) {
         let same = |(id, meant): &&(InstanceId, Option<(Component, Version)>)| {
             let (component, to) = (&change.component, &change.to);
             id == instance && meant.as_ref().is_some_and(|meant| (&meant.0, &meant.1) == (component, to))
         };
         let before = self.history.effects.values().filter(same).count();
-        let most = if matches!(state, MemberState::Restoring { .. }) { 2 } else { 1 };
+        let most = if matches!(member.state, MemberState::Restoring { .. }) { 2 } else { 1 };
+        let most = if member.trip.is_none() { most } else { most + 1 };
         if before >= most {
             self.report(Rule::OneEffect, format!("`{instance}` gets {change} for the {}th time", before + 1));
         }
@@ -190,14 +195,15 @@ impl Check<'_> {
         }
         let found = self.fact(instance).and_then(|fact| fact.versions.get(&change.component));
         // A new instance gets all of it, also what the one before it had.
-        let surges = after.members.get(instance).is_some_and(crate::rollout::Member::is_surge);
+        let surges = after.members.get(instance).is_some_and(Member::is_surge);
         if found == Some(&change.to) && !surges && after.extent == Extent::Missing {
             self.report(Rule::OneEffect, format!("`{instance}` gets {change}, which it has"));
         }
-        let goes_on = before
-            .members
-            .get(instance)
-            .is_some_and(|member| member.state.is_with_driver() || member.state.is_hooking());
+        let goes_on = self.turns_again(instance)
+            || before
+                .members
+                .get(instance)
+                .is_some_and(|member| member.state.is_with_driver() || member.state.is_hooking());
         if !self.admitted.contains(instance) && !goes_on {
             self.report(Rule::Stopped, format!("`{instance}` gets {change} without admission"));
         }
@@ -205,6 +211,12 @@ impl Check<'_> {
         if !consented && after.purpose == Purpose::Forward {
             self.report(Rule::Consent, format!("`{instance}` gets {change} and did not consent"));
         }
+    }
+
+    /// Whether it is healthy again with what it had, on its round trip.
+    fn turns_again(&self, instance: &InstanceId) -> bool {
+        let before = self.seen.before.members.get(instance);
+        before.is_some_and(|member| member.trip == Trip::Back)
     }
 
     /// `there` is the history of the way there.

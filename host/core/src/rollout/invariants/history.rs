@@ -80,8 +80,11 @@ impl History {
         let joined = |id: &InstanceId| {
             seen.step.changed.contains(id) && parts(before, id) != parts(after, id) && !less(id)
         };
+        // Somebody has said something about it; it is planned anew, with what it lacked before, too.
+        let reasked = |id: &InstanceId| before.reask.contains(id) && !after.reask.contains(id);
+        let joined = |id: &InstanceId| joined(id) || reasked(id);
         let all = planned || named || asked;
-        let any_joined = seen.step.changed.iter().any(joined);
+        let any_joined = seen.step.changed.iter().chain(&before.reask).any(joined);
         if !all && !any_joined && !before.deferred.keys().any(asked_again) {
             return;
         }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::Timestamp;
-use crate::rollout::{Hooked, MemberState, Way};
+use crate::rollout::{Hooked, MemberState, Trip, Way};
 
 /// Something done to one of a few members.
 #[derive(Debug, Clone)]
@@ -67,6 +67,7 @@ fn perform(members: &mut Members, deed: Deed) {
                 way: Way::InPlace,
                 parts: Vec::new(),
                 attempt: 0,
+                trip: Trip::None,
                 hooked: Hooked::default(),
                 state,
             };

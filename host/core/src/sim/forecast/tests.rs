@@ -34,6 +34,7 @@ fn setup(scenario: &Scenario, instances: usize) -> Setup {
             defer_max: Duration::from_secs(600),
             bake: None,
             hooks: HookKinds::default(),
+            round_trip: false,
             timeouts: scenario.timeouts,
             prepare_max: scenario.prepare_max(),
         },

@@ -2,7 +2,7 @@
 
 use phasegate_core::domain::{InstanceId, PhaseName, ScaleSetName, Timestamp};
 use phasegate_core::kernel::report::{DriverWork, Few, StatusReport, Then, WaitsFor};
-use phasegate_core::rollout::Limit;
+use phasegate_core::rollout::{Limit, Trip};
 use phasegate_wire as wire;
 
 use crate::words;
@@ -16,6 +16,12 @@ pub(super) fn waiting(report: &StatusReport<'_>, now: Timestamp) -> Option<wire:
     {
         line = format!("{line} (nobody of {} was upgraded: its instances were left out)", phase(*after));
     }
+    line.push_str(match report.upgrade.trip() {
+        Trip::None => "",
+        Trip::Up => " (round trip: up)",
+        Trip::Back => " (round trip: back)",
+        Trip::Again => " (round trip: up again)",
+    });
     let then = match report.then {
         Some(Then::RollBack) => "; then it is rolled back",
         Some(Then::Cancel) => "; then it is cancelled",

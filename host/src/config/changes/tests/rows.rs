@@ -19,6 +19,13 @@ pub(super) fn host_and_plugin_rows() -> Vec<Row> {
     rows.extend([
         ("#server", "listen = \"127.0.0.1:1\"", "listen = \"127.0.0.1:2\"", Restart("server.listen changed")),
         ("#server", "dataDir = \"a\"", "dataDir = \"b\"", Restart("server.dataDir changed")),
+        ("#server", "onExit = \"stop\"", "onExit = \"leave\"", Restart("server.onExit changed")),
+        (
+            "#server",
+            "stopTimeout = \"PT30S\"",
+            "stopTimeout = \"PT5S\"",
+            Restart("server.stopTimeout changed"),
+        ),
         ("#server", "resolvers = []", "resolvers = [\"::1\"]", Restart("server.resolvers changed")),
         ("#server", "tokenFile = \"a\"", "tokenFile = \"b\"", Access),
         ("#server", "tokenFile = \"a\"", "tokens = \"a\"", Access),
@@ -233,6 +240,7 @@ const POLICY: &[(&str, &str)] = &[
     ("healthGate.wait = \"PT0S\"", "healthGate.wait = \"PT1S\""),
     ("healthGate.stableFor = \"PT0S\"", "healthGate.stableFor = \"PT1S\""),
     ("healthGate.deadline = \"PT5M\"", "healthGate.deadline = \"PT6M\""),
+    ("canary.roundTrip = true", "canary.roundTrip = false"),
     ("bake.duration = \"PT1M\"", "bake.duration = \"PT2M\""),
     ("bake.probes = 1", "bake.probes = 2"),
     ("onBakeFailure = \"stop\"\nbake.probes = 1", "onBakeFailure = \"rollback\"\nbake.probes = 1"),

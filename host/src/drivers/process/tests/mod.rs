@@ -82,6 +82,8 @@ fn settings(
         log_dir: dir.join("log"),
         stop_timeout,
         surge_ports: None,
+        kept: dir.join("processes"),
+        on_exit: OnExit::Stop,
         guard,
     }
 }
