@@ -303,8 +303,10 @@ fn go_on(release: &mut Release, estate: &dyn EstateView, now: Timestamp, out: &m
         {
             out.wake(at);
         }
-        if let Some((at, _)) = &part.refused {
-            out.wake((*at + REFUSED_AGAIN).max(now));
+        if let Some((at, _)) = &part.refused
+            && *at + REFUSED_AGAIN > now
+        {
+            out.wake(*at + REFUSED_AGAIN);
         }
     }
     let is_over = |part: &Part| match &part.run {
