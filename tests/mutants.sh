@@ -393,6 +393,20 @@ mutant kernel-reload-in-parts kernel/mod.rs 'return Err(refusal);
         }
         let mut taken'
 
+mutant release-gate-never-shuts release/step.rs '(phase > *first && !self.approved.contains(&phase)).then_some((*first, set))' '(phase > *first && !self.approved.contains(&phase) && phase > 99).then_some((*first, set))'
+mutant release-bake-does-not-count release/step.rs 'part.seen_well && part.well_since.is_some_and(baked)' 'part.well_since.is_some()'
+mutant release-what-nobody-asked-counts release/step.rs 'part.seen_well && part.well_since.is_some_and(baked)' 'part.well_since.is_some_and(baked)'
+mutant release-evidence-is-not-revoked release/step.rs 'if part.well_since.take().is_some() {' 'if part.well_since.is_none() {'
+mutant release-pair-of-its-own release/reasons.rs 'flying.contains(pair) || estate' 'estate'
+mutant release-pair-of-another release/reasons.rs 'flying.contains(pair) || estate.is_in_flight_elsewhere(pair)' 'flying.contains(pair)'
+mutant release-opt-out-goes-on release/step.rs 'if opted_out.is_some() && !part.cancelling {' 'if opted_out.is_some() && part.cancelling {'
+mutant release-never-halts release/step.rs 'let is_over = failed.len() > release.allowed;' 'let is_over = failed.len() > release.allowed + 99;'
+mutant release-retried-for-ever release/step.rs 'part.tries <= limit' 'part.tries <= limit + 99'
+mutant release-past-the-major release/enrolment.rs 'std::cmp::Ordering::Less if from.major() != to.major()' 'std::cmp::Ordering::Less if from.major() > to.major()'
+mutant release-other-content release/catalogue.rs 'if known.digest != new.digest {' 'if known.digest != new.digest && known.digest.is_none() {'
+mutant kernel-zones-side-by-side kernel/zones.rs 'self.zones.iter().any(|other| other.as_deref() != zone)' 'self.zones.len() > 99 && self.zones.iter().any(|other| other.as_deref() != zone)'
+mutant kernel-release-hold-is-forgotten kernel/release/turn.rs 'set.release_hold = wanted.contains(&name);' 'set.release_hold = false;'
+
 if [[ $applies_only == yes ]]; then
     echo "$fits apply, $broken do not"
 else

@@ -96,6 +96,7 @@ fn scale_set(instances: usize) -> SetConfig {
         mode: phasegate_core::domain::UpgradeMode::Manual,
         retry: None,
         freeze: FreezeWindows::default(),
+        estate: Default::default(),
         model: Model { version: version("v1"), extensions: Vec::new() },
         instances: (0..instances).map(instance).map(|one| (one.id.clone(), Arc::new(one))).collect(),
         forget_after: Duration::from_secs(3600),

@@ -123,6 +123,10 @@ impl Reloader {
         if current.server.access != next.server.access {
             change.rest = Rest::Other;
         }
+        if current.releases != next.releases {
+            change.releases = Some(next.releases.clone());
+            changed.push("releases".to_owned());
+        }
         change.drivers = match self.make_ready(current, &next) {
             Ok(drivers) => drivers,
             Err(message) => {

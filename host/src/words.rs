@@ -92,6 +92,8 @@ pub(crate) fn wait_code(wait: Wait) -> wire::WaitingCode {
         Wait::Deferral => wire::WaitingCode::Deferral,
         Wait::NotAsked => wire::WaitingCode::NotAsked,
         Wait::SelfDoubt => wire::WaitingCode::SelfDoubt,
+        Wait::Release => wire::WaitingCode::Release,
+        Wait::Zone => wire::WaitingCode::Zone,
         Wait::Bake => wire::WaitingCode::Bake,
         Wait::Health => wire::WaitingCode::Health,
         Wait::Driver => wire::WaitingCode::Driver,

@@ -20,10 +20,11 @@ const CORE: Arrows = &[
     ("health", &["domain"]),
     ("plan", &["domain"]),
     ("rollout", &["domain", "plan"]),
-    ("record", &["domain", "plan", "rollout"]),
+    ("release", &["domain"]),
+    ("record", &["domain", "plan", "release", "rollout"]),
     ("lifecycle", &["domain", "record"]),
-    ("kernel", &["domain", "health", "lifecycle", "plan", "record", "rollout"]),
-    ("sim", &["domain", "health", "kernel", "lifecycle", "plan", "record", "rollout"]),
+    ("kernel", &["domain", "health", "lifecycle", "plan", "record", "release", "rollout"]),
+    ("sim", &["domain", "health", "kernel", "lifecycle", "plan", "record", "release", "rollout"]),
 ];
 
 const HOST: Arrows = &[

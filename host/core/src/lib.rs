@@ -12,5 +12,6 @@ pub mod kernel;
 pub mod lifecycle;
 pub mod plan;
 pub mod record;
+pub mod release;
 pub mod rollout;
 pub mod sim;

@@ -34,6 +34,26 @@ impl JsonBody for wire::StartRequest {
     const WANTED: &'static str = "{\"to\": \"VERSION\"}, an object of a start's keys";
 }
 
+impl JsonBody for wire::PublishRequest {
+    const WANTED: &'static str = "{\"version\": \"1.2.3\", \"digest\": \"sha256:…\"}";
+}
+
+impl JsonBody for wire::WithdrawRequest {
+    const WANTED: &'static str = "{\"version\": \"1.2.3\", \"rollback\": false}";
+}
+
+impl JsonBody for wire::EnrolRequest {
+    const WANTED: &'static str = "{\"type\": \"PUBLISHER/TYPE\"}";
+}
+
+impl JsonBody for wire::ReleaseRequest {
+    const WANTED: &'static str = "{\"type\": \"PUBLISHER/TYPE\", \"version\": \"1.2.3\"}";
+}
+
+impl JsonBody for wire::ReleaseWishRequest {
+    const WANTED: &'static str = "{\"regionPhase\": 2, \"reason\": \"…\"}";
+}
+
 impl JsonBody for wire::OverrideRequest {
     const WANTED: &'static str = "{\"reason\": \"…\", \"for\": \"PT2H\"}";
 }

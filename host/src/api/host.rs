@@ -6,6 +6,7 @@
 mod explain;
 mod past;
 mod plugins;
+mod releases;
 mod since;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ pub(super) use explain::Decided;
 pub(super) use past::{Bound, Lines, Page};
 pub(super) use phasegate_core::lifecycle::{SwapMode, SwapOptions};
 pub(super) use plugins::Offered;
+pub(super) use releases::ReleaseStart;
 pub(super) use since::add as add_since;
 
 use super::behind::{Configuration, Plugins, Recording, Source, Sources};

@@ -4,7 +4,7 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::Uri;
 use axum::http::request::Parts;
 use percent_encoding::percent_decode_str;
-use phasegate_core::domain::{InstanceId, PluginName, ScaleSetName, UpgradeId};
+use phasegate_core::domain::{InstanceId, PluginName, ReleaseId, ScaleSetName, Subscription, UpgradeId};
 use phasegate_core::rollout::Wish;
 use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
@@ -90,6 +90,48 @@ impl Named for UpgradeId {
 
     fn parse(text: &str) -> Result<Self, Refusal> {
         Self::parse(text).map_err(|error| Refusal::invalid(format!("upgrade id {text:?} {error}")))
+    }
+}
+
+impl Named for ReleaseId {
+    const PLACE: &'static str = "id";
+    const ABOUT: &'static str = "Id of a release.";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        Self::parse(text).map_err(|error| Refusal::invalid(format!("release id {text:?} {error}")))
+    }
+}
+
+impl Named for Subscription {
+    const PLACE: &'static str = "subscription";
+    const ABOUT: &'static str = "A subscription.";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        Self::parse(text).map_err(|error| Refusal::invalid(format!("subscription {text:?} {error}")))
+    }
+}
+
+/// Who publishes a type.
+pub(super) struct Publisher(pub(super) String);
+
+impl Named for Publisher {
+    const PLACE: &'static str = "publisher";
+    const ABOUT: &'static str = "Who publishes the type.";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// The name of a type.
+pub(super) struct TypeName(pub(super) String);
+
+impl Named for TypeName {
+    const PLACE: &'static str = "type";
+    const ABOUT: &'static str = "Name of the type.";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        Ok(Self(text.to_owned()))
     }
 }
 

@@ -58,6 +58,21 @@ pub(super) const ROLES: &[(&str, &str, Need)] = &[
     ("POST", "/v1/plugins/{name}/discard", ADMIN),
     ("POST", "/v1/plugins/{name}/rollback", ADMIN),
     ("POST", "/v1/reload", ADMIN),
+    ("GET", "/v1/extensionTypes", READ),
+    ("GET", "/v1/extensionTypes/{publisher}/{type}", READ),
+    ("GET", "/v1/extensionTypes/{publisher}/{type}/plan", READ),
+    ("POST", "/v1/extensionTypes/{publisher}/{type}/publish", OPERATE),
+    ("POST", "/v1/extensionTypes/{publisher}/{type}/withdraw", OPERATE),
+    ("POST", "/v1/scale-sets/{name}/opt-out", OPERATE),
+    ("POST", "/v1/scale-sets/{name}/opt-in", OPERATE),
+    ("GET", "/v1/features", READ),
+    ("POST", "/v1/features/{subscription}/register", ADMIN),
+    ("POST", "/v1/features/{subscription}/unregister", ADMIN),
+    ("GET", "/v1/releases", READ),
+    ("POST", "/v1/releases", OPERATE),
+    ("GET", "/v1/releases/{id}", READ),
+    ("GET", "/v1/releases/{id}/log", READ),
+    ("POST", "/v1/releases/{id}/{wish}", Unless(Role::Operate, "approve", Role::Approve)),
 ];
 
 /// What a route needs.

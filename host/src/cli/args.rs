@@ -4,6 +4,7 @@ mod data;
 mod discovery;
 mod instance;
 mod plugin;
+mod release;
 mod simulate;
 mod token;
 mod upgrade;
@@ -15,6 +16,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use data::{DataArgs, DataVerb};
 pub use discovery::{DiscoveryArgs, DiscoveryVerb};
 pub use instance::{InstanceArgs, InstanceVerb, SayArgs};
+pub use release::{
+    EnrolArgs, ExtensionArgs, ExtensionVerb, FeatureArgs, FeatureVerb, ReleaseArgs, ReleaseOf, ReleaseVerb,
+    ReleaseWishArgs,
+};
 pub use simulate::SimulateArgs;
 pub use token::{TokenArgs, TokenVerb};
 
@@ -68,6 +73,12 @@ pub enum Command {
     Plugin(PluginArgs),
     /// Versions that faulted and are not tried again by themselves
     Quarantine(QuarantineArgs),
+    /// Publish versions of extension types, and say who gets them
+    Extension(ExtensionArgs),
+    /// Releases of extension versions through regions: plan, start, follow, hold and end them
+    Release(ReleaseArgs),
+    /// Register the feature AutomaticExtensionUpgradePreview for subscriptions
+    Feature(FeatureArgs),
     /// Run the driver again for the version that is there
     Repair(RepairArgs),
     /// Where instances are found, and those that stay although they are named no longer

@@ -8,6 +8,7 @@
 //! connects to anything.
 
 mod changes;
+mod estate;
 mod fetch;
 mod freeze;
 mod gate;
@@ -21,6 +22,7 @@ mod plugins;
 mod policy;
 mod ports;
 mod recording;
+mod releases;
 mod retention;
 mod rules;
 mod scale_sets;
@@ -53,9 +55,11 @@ use crate::net::endpoint::Endpoint;
 use crate::plugins::config::PluginConfig;
 use crate::recording::RecordingConfig;
 use phasegate_core::domain::{ScaleSet, ScaleSetName};
+use phasegate_core::kernel::ReleaseRules;
 use phasegate_core::record::Retention;
 use plugins::Plugins;
 use recording::{RECORDING, Recording};
+use releases::RELEASES;
 use retention::RETENTION;
 use scale_sets::ScaleSets;
 use server::SERVER;
@@ -78,6 +82,8 @@ pub struct Config {
     pub scale_sets: Vec<ScaleSet<DriverConfig>>,
     /// How instances of scale sets are found that the file does not list.
     pub discoveries: BTreeMap<ScaleSetName, DiscoveryConfig>,
+    /// What may be published, and how a release goes through regions.
+    pub releases: ReleaseRules,
     /// What the file says at each key but those of instances, and where.
     noted: BTreeMap<String, Noted>,
 }
@@ -108,6 +114,7 @@ struct File {
     retention: Retention,
     plugins: Plugins,
     scale_sets: ScaleSets,
+    releases: ReleaseRules,
 }
 
 const FILE: Section<File> = Section {
@@ -145,8 +152,27 @@ const FILE: Section<File> = Section {
             }),
         )
         .doc("the scale sets, at least one"),
+        Key::<File>::optional(
+            "extensionTypes",
+            "[{ publisher = \"contoso\", type = \"agent\" }]",
+            Is::Own(releases::types_form, |file, value| {
+                file.releases.types = releases::read_types(value)?;
+                Some(())
+            }),
+        )
+        .doc("what may be published beside what scale sets have in their models; see RELEASES.md"),
+        Key::<File>::table(
+            "releases",
+            "{ regionPhases = [[\"canary\"], [\"westeurope\"]] }",
+            Is::Table(|| RELEASES.shape(), |file, table| RELEASES.read(table, &mut file.releases)),
+        )
+        .doc("how a release goes through regions"),
     ],
-    check: |_: &mut File, _: &mut Given<'_>| {},
+    check: |file: &mut File, given: &mut Given<'_>| {
+        if given.are_sound(&["scaleSets", "releases"]) {
+            releases::check(&file.releases, &file.scale_sets.sets, given);
+        }
+    },
 };
 
 impl Config {
@@ -179,12 +205,13 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Problems> {
         retention: retention::blank(),
         plugins: Plugins::implicit(),
         scale_sets: ScaleSets::default(),
+        releases: ReleaseRules::default(),
     };
     let is_sound =
         FILE.read(Table::new(&source, String::new(), 0, Some(root.get_ref())), &mut file).is_sound();
     let (mut problems, noted) = source.finish(path);
     if is_sound && problems.is_empty() {
-        let File { server, recording, retention, plugins, scale_sets } = file;
+        let File { server, recording, retention, plugins, scale_sets, releases } = file;
         let recording = recording.config();
         return Ok(Config {
             path: path.to_owned(),
@@ -194,6 +221,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Problems> {
             plugins: plugins.configs,
             scale_sets: scale_sets.sets,
             discoveries: scale_sets.discoveries,
+            releases,
             noted,
         });
     }

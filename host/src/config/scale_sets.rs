@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::estate::{self, EXTENSION, ExtensionKeys, Published, as_version};
 use super::freeze;
 use super::health::{HEALTH, Health};
 use super::instances::{self, At, Instances, SeenAddresses};
@@ -19,12 +20,12 @@ use crate::keys::suggest::suggest;
 use crate::keys::{Form, Given, Is, Key, Section, Spot, Value};
 use phasegate_core::domain::ids::NUMBERED_LEN_MAX;
 use phasegate_core::domain::{
-    APPLICATION, ExtensionName, FreshIds, Instance, InstanceId, Model, PluginName, ScaleSet, ScaleSetName,
-    UpgradePolicy, Version,
+    APPLICATION, Component, Estate, ExtensionName, FreshIds, Instance, InstanceId, Model, PluginName,
+    ScaleSet, ScaleSetName, UpgradePolicy, Version,
 };
 
 /// The keys of one scale set as they are written.
-struct Set {
+pub(super) struct Set {
     /// Names that `plugin` may have.
     plugins: Rc<BTreeSet<String>>,
     /// Addresses of this set and those before it.
@@ -35,6 +36,9 @@ struct Set {
     policy: Policy,
     driver: ReadDriver,
     model: ModelKeys,
+    pub(super) estate: Estate,
+    /// Whether it says in which region it is.
+    pub(super) is_located: bool,
     instances: Instances,
     discovery: discovery::Keys,
     forget_after: Duration,
@@ -52,13 +56,8 @@ pub(super) struct ScaleSets {
 #[derive(Default)]
 struct ModelKeys {
     version: Option<Version>,
-    extensions: Vec<(ExtensionName, Version)>,
-}
-
-#[derive(Default)]
-struct ExtensionKeys {
-    name: Option<ExtensionName>,
-    version: Option<Version>,
+    extensions: Vec<ExtensionKeys>,
+    application: Published,
 }
 
 const SET: Section<Set> = Section {
@@ -119,6 +118,11 @@ const SET: Section<Set> = Section {
             Is::Table(|| MODEL.shape(), |set, table| MODEL.read(table, &mut set.model)),
         )
         .doc("what the instances should run"),
+        estate::SUBSCRIPTION,
+        estate::RESOURCE_GROUP,
+        estate::LOCATION,
+        estate::KIND,
+        estate::AFTER,
         Key::<Set>::optional(
             "instances",
             "[{ id = \"0\", address = \"127.0.0.1:9100\" }]",
@@ -173,26 +177,18 @@ const MODEL: Section<ModelKeys> = Section {
             "`[{ name = \"logs\", version = \"1.2\" }, …]`: what is installed beside the application, in the \
              order in which an instance gets it",
         ),
-    ],
-    check: crate::keys::no_check,
-};
-
-const EXTENSION: Section<ExtensionKeys> = Section {
-    keys: &[
-        Key::<ExtensionKeys>::required("name", "\"monitoring\"", Is::Own(|| Form::Text, extension_name))
-            .doc("unique in the set; `application` means the application itself"),
-        Key::<ExtensionKeys>::required(
-            "version",
-            "\"1.2.0\"",
+        Key::<ModelKeys>::optional(
+            "application",
+            "{ publisher = \"contoso\", type = \"orders\" }",
             Is::Own(
-                || Form::Text,
-                |extension, value| {
-                    extension.version = Some(value.id(Version::parse)?);
+                || Form::Table(estate::APPLICATION.shape()),
+                |model, value| {
+                    model.application = estate::application(value)?;
                     Some(())
                 },
             ),
         )
-        .doc("version that each instance gets"),
+        .doc("who publishes the application itself, if releases are to move it; `version` is then two to four numbers"),
     ],
     check: crate::keys::no_check,
 };
@@ -229,6 +225,8 @@ pub(super) fn read_all(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<
             policy: Policy::blank(),
             driver: ReadDriver::default(),
             model: ModelKeys::default(),
+            estate: Estate::default(),
+            is_located: false,
             instances: Instances::default(),
             discovery: discovery::Keys::default(),
             forget_after: Duration::ZERO,
@@ -286,7 +284,11 @@ impl Set {
         // What is run belongs to the driver, and that it is run to the plan.
         let rules = UpgradePolicy { hooks: driver.hooks().kinds(), ..rules };
         let Policy { mode, retry, freeze, .. } = self.policy;
-        let ModelKeys { version, extensions } = self.model;
+        let ModelKeys { version, extensions, application: _ } = self.model;
+        let extensions =
+            extensions.into_iter().filter_map(|keys| Some((keys.name.clone()?, as_version(&keys)?)));
+        let extensions = extensions.collect();
+        let located = self.is_located.then(|| self.estate.location.to_string());
         let set = ScaleSet {
             name: self.name?,
             plugin: self.plugin?,
@@ -296,7 +298,8 @@ impl Set {
             retry,
             freeze,
             model: Model { version: version?, extensions },
-            instances: shared(self.instances.valid),
+            instances: shared(self.instances.valid, located.as_ref()),
+            estate: self.estate,
             forget_after: self.forget_after,
             driver,
         };
@@ -305,8 +308,13 @@ impl Set {
 }
 
 /// As the kernel shares them.
-fn shared(instances: BTreeMap<InstanceId, Instance>) -> BTreeMap<InstanceId, Arc<Instance>> {
-    instances.into_iter().map(|(id, instance)| (id, Arc::new(instance))).collect()
+fn shared(
+    instances: BTreeMap<InstanceId, Instance>,
+    located: Option<&String>,
+) -> BTreeMap<InstanceId, Arc<Instance>> {
+    let placed =
+        |instance: Instance| Instance { region: instance.region.or_else(|| located.cloned()), ..instance };
+    instances.into_iter().map(|(id, instance)| (id, Arc::new(placed(instance)))).collect()
 }
 
 fn check(set: &mut Set, given: &mut Given<'_>) {
@@ -314,6 +322,7 @@ fn check(set: &mut Set, given: &mut Given<'_>) {
         let hint = "for example instances = [{ id = \"0\", address = \"127.0.0.1:9100\" }], or discovery = { file = … }";
         given.conflict("instances", "is missing", hint);
     }
+    enrol(set, given);
     let instances = &set.instances.valid;
     if !set.driver.check_templates(given.source(), set.name.as_ref(), instances.values()) {
         given.spoil();
@@ -347,7 +356,9 @@ fn check(set: &mut Set, given: &mut Given<'_>) {
     let Some(driver) = &set.driver.config else { return };
     let (extension, surge) = (set.model.extensions.first(), "upgradePolicy.rollingUpgradePolicy.maxSurge");
     // What nothing could install is refused.
-    if let (Some((name, _)), Some(hint)) = (extension, driver.settings().lacks_for_extensions()) {
+    if let (Some(name), Some(hint)) =
+        (extension.and_then(|keys| keys.name.as_ref()), driver.settings().lacks_for_extensions())
+    {
         let message = format!("has the extension \"{name}\", and the driver has no program that installs it");
         given.conflict("model", message, hint);
     }
@@ -360,6 +371,23 @@ fn check(set: &mut Set, given: &mut Given<'_>) {
     if let (true, Some(hint)) = (set.policy.rules.rolling.max_surge, driver.settings().lacks_for_creation()) {
         given.conflict(surge, "is true, and the driver has not been told how to create instances", hint);
     }
+}
+
+/// What of the model releases may move.
+fn enrol(set: &mut Set, given: &mut Given<'_>) {
+    let ModelKeys { version, extensions, application } = &set.model;
+    let mut all = vec![application.enrolment(Component::Application, version.as_ref())];
+    for keys in extensions {
+        let Some(name) = keys.name.clone() else { continue };
+        all.push(keys.published.enrolment(Component::Extension(name), keys.version.as_ref()));
+    }
+    for one in all {
+        match one {
+            Ok(one) => set.estate.enrolments.extend(one),
+            Err(error) => given.conflict("model", error, "give it a version such as \"1.2.0\""),
+        }
+    }
+    estate::check(set, given);
 }
 
 /// The name of a set, if the ids of its upgrades have room behind it.
@@ -417,7 +445,11 @@ fn extensions(model: &mut ModelKeys, value: &Value<'_>) -> Option<()> {
     for value in value.array("an array of tables")? {
         let mut keys = ExtensionKeys::default();
         let mut given = EXTENSION.read(value.table()?, &mut keys);
-        if keys.name.as_ref().is_some_and(|name| model.extensions.iter().any(|(known, _)| known == name)) {
+        if keys
+            .name
+            .as_ref()
+            .is_some_and(|name| model.extensions.iter().any(|known| known.name.as_ref() == Some(name)))
+        {
             let name = keys.name.as_ref().map(ToString::to_string).unwrap_or_default();
             given.conflict(
                 "name",
@@ -428,12 +460,12 @@ fn extensions(model: &mut ModelKeys, value: &Value<'_>) -> Option<()> {
         if !given.is_sound() {
             return None;
         }
-        model.extensions.extend(keys.name.zip(keys.version));
+        model.extensions.push(keys);
     }
     Some(())
 }
 
-fn extension_name(extension: &mut ExtensionKeys, value: &Value<'_>) -> Option<()> {
+pub(super) fn extension_name(extension: &mut ExtensionKeys, value: &Value<'_>) -> Option<()> {
     let name = value.id(ExtensionName::parse)?;
     if name.as_str() == APPLICATION {
         value.problem(

@@ -301,7 +301,8 @@ pub(super) fn discoveries(before: FoundBefore, clock: Clock, door: &Door) -> std
 /// What the kernel is made of, beside its record.
 pub(super) fn configured(config: &Config, drivers: &Drivers) -> anyhow::Result<Configured> {
     let plugins = config.plugins.iter().map(|plugin| Arc::new(plugin.spec.clone())).collect();
-    Ok(Configured { sets: sets(config, drivers)?, plugins, ..Configured::default() })
+    let releases = config.releases.clone();
+    Ok(Configured { sets: sets(config, drivers)?, plugins, releases, ..Configured::default() })
 }
 
 /// What all drivers are given.

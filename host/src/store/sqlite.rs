@@ -8,6 +8,7 @@ mod every;
 mod past;
 mod read;
 mod reader;
+mod releases;
 pub(in crate::store) mod schema;
 mod tend;
 mod write;

@@ -20,6 +20,7 @@ mod past;
 mod plan;
 mod plugin;
 mod quarantine;
+mod release;
 mod reload;
 #[cfg(feature = "schema")]
 mod schema;
@@ -52,6 +53,12 @@ pub use plugin::{
     SwapStrategy,
 };
 pub use quarantine::{Lift, Quarantine, Repair};
+pub use release::{
+    EnrolRequest, ExtensionType, ExtensionTypes, ExtensionUse, ExtensionVersion, Feature, Features,
+    PublishRequest, ReleaseDetail, ReleaseInBrief, ReleaseLog, ReleaseLogEntry, ReleasePhase, ReleasePlan,
+    ReleaseRequest, ReleaseSet, ReleaseSetState, ReleaseState, ReleaseStrategy, ReleaseWishRequest, Releases,
+    WithdrawRequest,
+};
 pub use reload::Reload;
 pub use upgrade::{
     BatchState, ComponentStatus, Estimate, Help, Progress, ReasonRequest, RollsBack, RunsWhere, StartRequest,

@@ -55,6 +55,10 @@ words! {
         NotAsked = "notAsked",
         /// The host, which doubts what it sees: most instances that nothing has touched went silent at once.
         SelfDoubt = "selfDoubt",
+        /// The release that it belongs to: a pause, a halt, or an earlier region phase that is not well.
+        Release = "release",
+        /// Another zone of its region, in which something is in flight or comes first.
+        Zone = "zone",
         /// The bake of what was upgraded.
         Bake = "bake",
         /// A fleet that is not healthy again after the host's restart.

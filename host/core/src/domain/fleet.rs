@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::component::{Change, Component, Goal};
+use super::estate::Estate;
 use super::health::HealthSettings;
 use super::ids::{ExtensionName, PluginName, ScaleSetName, Version};
 use super::instance_id::InstanceId;
@@ -111,6 +112,8 @@ pub struct ScaleSet<D = ()> {
     pub freeze: FreezeWindows,
     /// Wanted version.
     pub model: Model,
+    /// Where it stands in the estate, and what of it is released by itself.
+    pub estate: Estate,
     /// Members by id.
     pub instances: BTreeMap<InstanceId, Arc<Instance>>,
     /// How long what is recorded of an instance is kept after it was removed.
@@ -132,6 +135,7 @@ impl<D> ScaleSet<D> {
             retry,
             freeze,
             model,
+            estate,
             instances,
             forget_after,
             driver,
@@ -146,6 +150,7 @@ impl<D> ScaleSet<D> {
             retry,
             freeze,
             model,
+            estate,
             instances,
             forget_after,
             driver: driverless,

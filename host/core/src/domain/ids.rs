@@ -152,6 +152,48 @@ string_id!(
 );
 plain_order!(UpgradeId);
 
+string_id!(
+    /// A region, as the estate names it.
+    Location,
+    "._-"
+);
+plain_order!(Location);
+
+string_id!(
+    /// A subscription: what is counted and enrolled together.
+    Subscription,
+    "._-"
+);
+plain_order!(Subscription);
+
+string_id!(
+    /// A resource group.
+    ResourceGroup,
+    "._-"
+);
+plain_order!(ResourceGroup);
+
+string_id!(
+    /// Id of one release; unique within a data directory.
+    ReleaseId,
+    "._-"
+);
+plain_order!(ReleaseId);
+
+/// What holds where a file names none.
+macro_rules! preset {
+    ($($name:ident)*) => {
+        $(impl $name {
+            /// A name that is known to be one.
+            pub(super) fn preset(text: &'static str) -> Self {
+                Self(text.into())
+            }
+        })*
+    };
+}
+
+preset!(Location Subscription ResourceGroup);
+
 /// Most digits of a number that follows a name in an id.
 const NUMBER_DIGITS_MAX: usize = 20;
 

@@ -8,6 +8,8 @@ pub mod component;
 pub mod decision;
 pub mod driver;
 pub mod duration;
+pub mod estate;
+pub mod extension_type;
 pub mod fence;
 pub mod fleet;
 pub mod fresh_id;
@@ -22,6 +24,7 @@ pub mod now;
 pub mod observation;
 pub mod plugin_spec;
 pub mod policy;
+pub mod release_version;
 pub mod request;
 pub mod rules;
 pub mod runs;
@@ -41,6 +44,8 @@ pub use decision::{
 };
 pub use driver::{Creation, Custody, DriverNote, DriverTraits, ProcessState, Touched};
 pub use duration::parse_iso_duration;
+pub use estate::{Enrolment, Estate, SetKind};
+pub use extension_type::{ExtensionType, InvalidExtensionType};
 pub use fence::{DeposedError, Fence, InvalidFenceError};
 pub use fleet::{Address, Instance, Model, Protection, ScaleSet};
 pub use fresh_id::FreshIds;
@@ -49,8 +54,8 @@ pub use health::{
 };
 pub use hook::{Direction, HookKind, HookKinds, Moment};
 pub use ids::{
-    Digest, ExtensionName, Generation, InvalidIdError, OperationId, Phase, PluginName, ScaleSetName,
-    UpgradeId, Version,
+    Digest, ExtensionName, Generation, InvalidIdError, Location, OperationId, Phase, PluginName, ReleaseId,
+    ResourceGroup, ScaleSetName, Subscription, UpgradeId, Version,
 };
 pub use instance_id::InstanceId;
 pub use limits::{CompileLimits, Isolation, OnFailure, PluginLimits};
@@ -60,6 +65,7 @@ pub use now::{Now, ReadClock, WallTime};
 pub use observation::{Answer, Decided, Heard, InstanceFacts, Observation, ProbeFailure, Response, Round};
 pub use plugin_spec::{Forbidden, Gate, PluginSpec, Strategy, SwapRules};
 pub use policy::{BatchSize, HealthGate, Percent, RollingUpgradePolicy};
+pub use release_version::{HandlerVersion, InvalidReleaseVersion, ReleaseVersion};
 pub use request::{Actor, By, InvalidRequestKey, RequestId, RequestKey, TEXT_BYTES_MAX};
 pub use rules::{
     Bake, Checkpoints, Decisions, FailureRules, OnBakeFailure, OnBreach, OnInstanceFailure, OnTimeout,

@@ -9,7 +9,9 @@ use imbl::{OrdMap, OrdSet};
 use super::memory::Memories;
 use super::out::{About, Out};
 use super::perform::{self, Life};
+use super::release::{self, Releases};
 use super::state::{Away, Census, Evidence, Fleet, InstanceState, Kept, Place, Removed, SetState, Startup};
+use super::zones::Neighbours;
 use super::{held, look, members, modes, sight, surge};
 use crate::domain::{
     By, Change, Component, Custody, DriverTraits, Goal, Instance, InstanceId, Located, Membership, Now,
@@ -36,22 +38,25 @@ pub struct SetConfig {
 /// Builds the state, starts or looks at every instance, and takes up the upgrades that were under way.
 pub(super) fn boot(
     sets: Vec<SetConfig>,
+    releases: Releases,
     stored: &Stored,
     memories: &mut Memories,
     now: Now,
     out: &mut Out,
 ) -> Fleet {
-    let mut fleet = Fleet { line: stored.line.clone(), ..Fleet::default() };
+    let mut fleet = Fleet { line: stored.line.clone(), releases, ..Fleet::default() };
     let mut shares = shares(stored);
     for set in sets {
         let share = shares.remove(&set.spec.name).unwrap_or_default();
         let state = set_state(set, stored, share, now, out);
+        fleet.regions.note(&state);
         fleet.sets.insert(state.spec.name.clone(), Arc::new(state));
     }
     match &stored.hold {
         Some(hold) => held::begin(&mut fleet, hold, now, out),
         None => take_up(&mut fleet, memories, Startup::Waits, now, out),
     }
+    release::taken_up(&mut fleet, memories, now, out);
     fleet
 }
 
@@ -123,9 +128,12 @@ fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out
             }
             Some(_) | None => {
                 said_anew = is_known;
-                let model = StoredModel { version: configured.clone(), configured, good: Some(good) };
+                // At creation, and at a change of the definition, the catalogue says what a type stands for.
+                let version =
+                    release::resolved(&spec, &change.component, stored).unwrap_or_else(|| configured.clone());
+                let model = StoredModel { version: version.clone(), configured, good: Some(good) };
                 out.writes.push(Write::Model(name.clone(), change.component.clone(), model));
-                change.clone()
+                Change { component: change.component.clone(), to: version }
             }
         }
     };
@@ -154,6 +162,8 @@ fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out
         words: share.words.iter().map(|(id, word)| ((*id).clone(), (*word).clone())).collect(),
         retry: stored.retries.get(&spec.name).cloned(),
         line: stored.line.clone(),
+        release_hold: false,
+        neighbours: Neighbours::default(),
         answers: Vec::new(),
         dirty: true,
         wake_at: None,

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::refusal::Refusal;
+use super::release::ReleaseRules;
 use crate::domain::{
-    Actor, By, Change, Digest, DriverTraits, ExtensionName, Instance, InstanceId, OnFailure, PluginName,
-    RequestId, RequestKey, ScaleSet, ScaleSetName, Timestamp, UpgradeId, Version, WordKind,
+    Actor, By, Change, Digest, DriverTraits, ExtensionName, ExtensionType, Instance, InstanceId, OnFailure,
+    PluginName, ReleaseId, ReleaseVersion, RequestId, RequestKey, ScaleSet, ScaleSetName, Subscription,
+    Timestamp, UpgradeId, Version, WordKind,
 };
 use crate::lifecycle;
 use crate::record::{StoppedLine, StoredReload};
@@ -53,6 +55,8 @@ pub enum Command {
     Word(ScaleSetName, InstanceId, WordKind, Option<Duration>),
     /// Take back what was said about an instance.
     Release(ScaleSetName, InstanceId),
+    /// Something is wanted of the catalogue, or of a release.
+    Releases(Box<ReleaseCommand>),
     /// Stop the line for the request's reason.
     StopLine,
     /// Let the line go on.
@@ -77,6 +81,90 @@ pub struct Discovered {
     pub found: Vec<Arc<Instance>>,
     /// Those that it names no longer.
     pub gone: Vec<InstanceId>,
+}
+
+/// What may be wanted of the catalogue, and of releases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReleaseCommand {
+    /// Take a version into the catalogue.
+    Publish {
+        /// Of what.
+        subject: ExtensionType,
+        /// Which.
+        version: ReleaseVersion,
+        /// Of its bytes, where the publisher gives one.
+        digest: Option<Digest>,
+        /// Whether a release of it begins at once, where sets are enrolled.
+        begins: Begins,
+    },
+    /// Nobody gets a version any more.
+    Withdraw {
+        /// Of what.
+        subject: ExtensionType,
+        /// Which.
+        version: ReleaseVersion,
+        /// What becomes of those that have it.
+        then: ThenBack,
+    },
+    /// Start a release.
+    Start {
+        /// Of what.
+        subject: ExtensionType,
+        /// Which.
+        version: ReleaseVersion,
+        /// Exactly the plan with this digest.
+        plan: Option<Digest>,
+        /// Whether a quarantined version may be tried again.
+        quarantined: Quarantined,
+    },
+    /// Tell a release something.
+    Wish(ReleaseId, ReleaseWish),
+    /// Keep a type in a set as it is, or let releases move it again.
+    Enrol(ScaleSetName, ExtensionType, Enrol),
+    /// Register the feature for a subscription, or take that back.
+    Feature(Subscription, Enrol),
+}
+
+/// Whether a release begins at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begins {
+    /// It does, where sets are enrolled.
+    ByItself,
+    /// A person starts it.
+    WhenStarted,
+}
+
+/// What becomes of instances that have a version which nobody is to get any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ThenBack {
+    /// They keep it.
+    Stay,
+    /// They go back.
+    GoBack,
+}
+
+/// In or out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Enrol {
+    /// In.
+    In,
+    /// Out.
+    Out,
+}
+
+/// What may be wanted of a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReleaseWish {
+    /// Begin nothing more for now.
+    Pause,
+    /// Go on, also past the sets that failed.
+    Resume,
+    /// Let a region phase begin, whatever the ones before have shown; from 0.
+    Approve(usize),
+    /// End after the batches in flight.
+    Stop,
+    /// End, and take everything back.
+    RollBack,
 }
 
 /// How an upgrade is to be started.
@@ -159,6 +247,8 @@ pub struct Reconfiguration {
     pub plugins: Vec<(PluginName, RequestId)>,
     /// Whether anything else of the file is another one.
     pub rest: Rest,
+    /// What releases go by from now on, where that is another one.
+    pub releases: Option<ReleaseRules>,
     /// What of each scale set is another one, as the configuration calls it; remembered for a repeat.
     pub changed: BTreeMap<ScaleSetName, Vec<String>>,
 }

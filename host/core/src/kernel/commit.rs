@@ -205,7 +205,8 @@ impl Kernel {
             return Some(again_at.max(now.at));
         }
         // What is due of the sets waits until a person has adopted the record.
-        let sets = self.timers.next().filter(|_| self.fleet.held.is_none());
+        let sets = self.timers.next().into_iter().chain(self.fleet.releases.wake_at);
+        let sets = sets.min().filter(|_| self.fleet.held.is_none());
         sets.into_iter().chain(self.plugin_timers.next()).chain(self.memories.due()).min()
     }
 }
@@ -234,6 +235,11 @@ fn used(write: &Write) -> Option<super::effect::Used> {
         | Write::Hold(_)
         | Write::Fence(_)
         | Write::Request(..)
+        | Write::Published(..)
+        | Write::Release(..)
+        | Write::ReleaseSet(..)
+        | Write::OptOut(..)
+        | Write::Feature(..)
         | Write::TrailEnds(_) => None,
     }
 }

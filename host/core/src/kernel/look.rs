@@ -10,7 +10,7 @@ use super::perform::{self, Creation, Life, Wish};
 use super::state::{Fleet, SetState};
 use super::trail::{self, Before};
 use super::watched::Stepped;
-use super::{ended, hooks, surge};
+use super::{ended, hooks, surge, zones};
 use crate::domain::{Now, ScaleSetName};
 use crate::record::Write;
 use crate::rollout::{Action, Event, Step, Upgrade, step};
@@ -33,6 +33,7 @@ pub(super) fn look(
     now: Now,
     out: &mut Out,
 ) {
+    zones::look_beside(fleet, name);
     let Some(set) = fleet.change(name) else { return };
     set.dirty = false;
     let mut all = std::mem::take(&mut set.answers);
@@ -48,13 +49,14 @@ pub(super) fn look(
     set.wake_at = stepped.wake_at;
     trail::step(&upgrade, &before, &stepped, set, now, out);
     record(&upgrade, &stepped, out);
-    let actions = stepped.actions;
+    let (actions, waits_for_zone) = (stepped.actions, stepped.waits_for_zone);
     if !stepped.ask.is_empty() {
         let instances = stepped.ask.into_iter().collect();
         out.effects.push(Effect::Ask(Ask { scale_set: name.clone(), instances, after: A_MOMENT_LATER }));
     }
     let ended = before.was_active() && !upgrade.is_active();
     set.upgrade = Some(upgrade);
+    zones::note(fleet, name, waits_for_zone);
     for action in actions {
         perform(fleet, memories, name, action, now, out);
     }

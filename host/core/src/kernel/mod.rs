@@ -44,6 +44,7 @@ mod perform;
 mod plugin;
 mod quarantine;
 pub mod refusal;
+mod release;
 mod reload;
 pub mod report;
 mod requests;
@@ -60,6 +61,7 @@ mod trail;
 mod watched;
 mod wish;
 mod word;
+mod zones;
 
 #[cfg(test)]
 mod tests;
@@ -72,6 +74,7 @@ pub use effect::Effect;
 pub use event::{Event, RefusedCommit};
 pub use out::{Changes, SelfDoubt};
 pub use refusal::{Kind, Refusal};
+pub use release::{Planned, ReleaseRules, Releases, TypeRules, released};
 pub use start::{plan_now, wanted};
 pub use state::{Fleet, SetState};
 pub use watched::{Stepped, Watching};
@@ -89,6 +92,9 @@ use memory::Memories;
 use out::{Numbers, Out};
 use requests::Requests;
 use timers::Timers;
+
+/// How often a turn lets releases look again after zones were handed on; what is left goes with the next one.
+const HANDED_ON_MAX: usize = 3;
 
 /// Everything that follows from a turn.
 #[derive(Debug, Default)]
@@ -148,6 +154,8 @@ pub struct Configured {
     pub plugins: Vec<Arc<PluginSpec>>,
     /// Whether turns hand out the steps that upgrades take.
     pub watching: Watching,
+    /// What releases go by.
+    pub releases: ReleaseRules,
 }
 
 impl Kernel {
@@ -160,13 +168,13 @@ impl Kernel {
     /// As [`Self::boot`]; every turn, the first one too, hands out the steps that upgrades take.
     #[must_use]
     pub fn boot_watched(sets: Vec<SetConfig>, stored: &Stored, now: Now, watching: Watching) -> (Self, Turn) {
-        Self::boot_with(Configured { sets, plugins: Vec::new(), watching }, stored, now)
+        Self::boot_with(Configured { sets, watching, ..Configured::default() }, stored, now)
     }
 
     /// As [`Self::boot`], with everything that is configured.
     #[must_use]
     pub fn boot_with(configured: Configured, stored: &Stored, now: Now) -> (Self, Turn) {
-        let Configured { sets, plugins, watching } = configured;
+        let Configured { sets, plugins, watching, releases } = configured;
         let numbers = Numbers {
             fence: stored.fence,
             audit: stored.audit_seq,
@@ -175,7 +183,7 @@ impl Kernel {
         };
         let mut memories = Memories::default();
         let mut out = Out::new(numbers, watching);
-        let fleet = boot::boot(sets, stored, &mut memories, now, &mut out);
+        let fleet = boot::boot(sets, Releases::new(releases, stored), stored, &mut memories, now, &mut out);
         let mut kernel = Self {
             fleet,
             memories,
@@ -392,6 +400,11 @@ impl Kernel {
                 line::start(fleet, &by, now, out)?;
                 Ok(Reply::Line(None))
             }
+            Command::Releases(wanted) => {
+                held::check(fleet)?;
+                release::grant(fleet, memories, wanted, &by, now, out)?;
+                Ok(Reply::Recorded)
+            }
             // Dealt with where requests come in.
             Command::Plugin(..) | Command::Reconfigure(_) => Ok(Reply::Recorded),
             Command::Recall => Ok(Reply::Recalled(None)),
@@ -464,6 +477,13 @@ impl Kernel {
             members::settle(fleet, memories, &name, now, out);
             sight::look_again(fleet, &name, now, out);
             retry::begin_due(fleet, memories, &name, now, out);
+        }
+        // What is handed on may end something, and what ends may begin the next.
+        for _ in 0..HANDED_ON_MAX {
+            release::look(fleet, memories, now, out);
+            if !zones::hand_on(fleet, memories, now, out) {
+                break;
+            }
         }
     }
 }

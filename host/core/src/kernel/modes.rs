@@ -131,6 +131,7 @@ pub(super) fn policy(set: &SetState, why: &StartWhy) -> UpgradePolicy {
         | StartWhy::Repair
         | StartWhy::Bypass
         | StartWhy::Left { .. }
+        | StartWhy::Release { .. }
         | StartWhy::TakesBack { .. } => false,
     };
     if !by_itself || set.spec.mode != UpgradeMode::Automatic {

@@ -1,11 +1,14 @@
 //! Why a request was not granted. Each message is a whole sentence and says what to do next.
 
+mod release;
+
 use crate::domain::{
     Digest, ExtensionName, Goal, InstanceId, PluginName, RequestKey, ScaleSetName, TEXT_BYTES_MAX, Timestamp,
     UpgradeId,
 };
 use crate::lifecycle;
 use crate::rollout::WishRefusal;
+pub use release::ReleaseRefusal;
 
 /// Kinds of refusals; a door turns them into status codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -264,6 +267,9 @@ pub enum Refusal {
         /// All that there are.
         known: Vec<PluginName>,
     },
+    /// The catalogue or a release does not grant it.
+    #[error("{0}")]
+    Release(Box<ReleaseRefusal>),
     /// The plugin's life does not grant it.
     #[error("{0}")]
     Plugin(Box<lifecycle::Refusal>),
@@ -290,6 +296,7 @@ impl Refusal {
     pub fn kind(&self) -> Kind {
         match self {
             Self::NoScaleSet { .. } | Self::NoInstances { .. } | Self::NoPlugin { .. } => Kind::NotFound,
+            Self::Release(refusal) => refusal.kind(),
             Self::Plugin(refusal) => match refusal.kind() {
                 lifecycle::RefusalKind::NotFound => Kind::NotFound,
                 lifecycle::RefusalKind::Refused => Kind::Refused,

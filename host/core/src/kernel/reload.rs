@@ -15,6 +15,7 @@ use super::memory::Memories;
 use super::modes;
 use super::out::Out;
 use super::perform::announce;
+use super::release;
 use super::sight;
 use super::state::{Fleet, SetState};
 use crate::domain::{
@@ -33,7 +34,7 @@ pub(super) fn reconfigure(
     now: Now,
     out: &mut Out,
 ) {
-    let Reconfiguration { sets, mut drivers, on_failure, plugins: _, rest: _, changed: _ } = change;
+    let Reconfiguration { sets, mut drivers, on_failure, plugins: _, releases, rest: _, changed: _ } = change;
     // Whatever follows is done by them.
     out.effects.extend(drivers.keys().cloned().map(Effect::Drive));
     for spec in sets {
@@ -48,6 +49,7 @@ pub(super) fn reconfigure(
             set.on_failure = next;
         }
     }
+    release::go_on_by(fleet, releases, by, now, out);
 }
 
 /// Goes by no other generation of a plugin from now on: whom it has not judged yet is not upgraded. It is
@@ -73,6 +75,7 @@ fn go_by(
         name,
         plugin,
         model,
+        estate,
         instances,
         forget_after,
         driver: (),
@@ -95,6 +98,8 @@ fn go_by(
     if said == Said::Anew {
         modes::said_anew(set, now, out);
     }
+    release::go_by(fleet, &name, estate, out);
+    let Some(set) = fleet.change(&name) else { return };
     if set.spec.plugin != plugin {
         judged_by(set, memories, (plugin, in_force), now, out);
     }

@@ -55,6 +55,7 @@ impl Requests {
                 | Command::Word(..)
                 | Command::Release(..)
                 | Command::Discovered(..)
+                | Command::Releases(_)
                 | Command::Plugin(..) => Reply::Recorded,
                 Command::Reconfigure(_) | Command::Recall => {
                     Reply::Recalled(Some(known.reload.clone().unwrap_or_default()))
@@ -125,6 +126,7 @@ fn asked(command: &Command) -> String {
         Command::Discovered(name, found) => {
             format!("{}: {} found, {} gone", about("discovered", name), found.found.len(), found.gone.len())
         }
+        Command::Releases(wanted) => format!("releases: {wanted:?}"),
         Command::StopLine => "stop the line".to_owned(),
         Command::StartLine => "start the line".to_owned(),
         Command::Adopt => "adopt the record".to_owned(),

@@ -23,8 +23,12 @@ pub(super) fn plan(set: &mut SetState, now: Now, out: &mut Out) {
         // Something else is wanted since.
         return;
     }
-    if upgrade.cancel_requested || upgrade.extent != Extent::Missing || upgrade.expects.is_some() {
-        // A person wanted it to stop, or exactly this plan or nothing.
+    if !upgrade.releases.is_empty()
+        || upgrade.cancel_requested
+        || upgrade.extent != Extent::Missing
+        || upgrade.expects.is_some()
+    {
+        // Its release tries it again, a person wanted it to stop, or exactly this plan or nothing.
         return;
     }
     let about = About::upgrade(upgrade, None);

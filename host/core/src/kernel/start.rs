@@ -13,7 +13,8 @@ use super::state::{Fleet, SetState};
 use super::trail;
 use super::{look, rollback};
 use crate::domain::{
-    By, Change, Checkpoints, Component, Creation, Digest, Goal, InstanceId, Now, ScaleSetName,
+    By, Change, Checkpoints, Component, Creation, Digest, Goal, InstanceId, Now, Percent, ScaleSetName,
+    UpgradePolicy,
 };
 use crate::plan::{Candidate, Plan, PlanInput, plan};
 use crate::record::Write;
@@ -120,6 +121,10 @@ pub(super) fn begin(
     if let Some(at) = options.not_before.filter(|at| *at <= now.wall.date()) {
         return Err(Refusal::StartInThePast { at, now: now.wall.date() });
     }
+    let releases = attempt.why.releases();
+    if !releases.is_empty() {
+        in_a_release(&mut start.policy);
+    }
     let mut upgrade = match &options.manual {
         Some(selection) => {
             // Everybody has been named: nothing is waited for, and no plugin is asked.
@@ -139,6 +144,7 @@ pub(super) fn begin(
             upgrade
         }
     };
+    upgrade.releases = releases;
     let view = set.view(now);
     if options.stops == Stops::Bypassed {
         upgrade.bypass_stops(&view, now.at);
@@ -159,6 +165,14 @@ pub(super) fn begin(
     }
     install(fleet, memories, upgrade, attempt.why, by, now, out);
     Ok(())
+}
+
+/// What a release changes of a set's policy: zones are never crossed, and never all of the set is one batch.
+fn in_a_release(policy: &mut UpgradePolicy) {
+    policy.rolling.enable_cross_zone_upgrade = false;
+    // 99 % rounded down leaves one of any number, and one of one stays one.
+    policy.rolling.max_batch_instance_percent =
+        policy.rolling.max_batch_instance_percent.min(Percent::clamped(99));
 }
 
 /// Records a new upgrade, makes it the set's own, tells every plugin of the new wanted version, and lets it

@@ -23,6 +23,8 @@ use std::time::Duration;
 use imbl::{OrdMap, OrdSet};
 
 use super::refusal::Refusal;
+use super::release::Releases;
+use super::zones::{Neighbours, Regions};
 use crate::domain::{
     CanTell, Change, Component, Custody, DriverTraits, Generation, Goal, Instance, InstanceId, Now,
     OnFailure, OperationId, PersonsWord, PluginName, ScaleSet, ScaleSetName, Timestamp, Version, WallTime,
@@ -48,6 +50,10 @@ pub struct Fleet {
     pub refusing: Option<Arc<str>>,
     /// Sets that this turn has changed.
     pub(super) touched: BTreeSet<ScaleSetName>,
+    /// What was published, and what is on its way.
+    pub releases: Releases,
+    /// Which zones are in flight.
+    pub(super) regions: Regions,
 }
 
 impl Fleet {
@@ -176,6 +182,10 @@ pub struct SetState {
     pub retry: Option<Retry>,
     /// A person stopped the line for all sets.
     pub line: Option<StoppedLine>,
+    /// A release holds its upgrade.
+    pub(super) release_hold: bool,
+    /// What is in flight beside it in its region, as of its latest look.
+    pub(super) neighbours: Neighbours,
     /// Answers of drivers that the upgrade has not heard yet.
     pub(super) answers: Vec<RolloutEvent>,
     /// Something changed that the upgrade must look at.

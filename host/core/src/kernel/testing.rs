@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::command::{Answer, Command, Request, StartOptions, Wanted};
 use super::effect::{Effect, Ensure, Observe};
 use super::event::{Done, Event, RefusedCommit};
-use super::{Kernel, SetConfig, Turn};
+use super::{Configured, Kernel, ReleaseRules, SetConfig, Turn};
 use crate::domain::*;
 use crate::record::{Anchor, Commit, Disk, Made};
 use crate::rollout::Upgrade;
@@ -33,6 +33,7 @@ pub(crate) struct Rig {
     pub(crate) mood: DiskMood,
     pub(crate) now: Now,
     pub(crate) sets: Vec<SetConfig>,
+    pub(crate) releases: ReleaseRules,
     /// Went out, and nobody has looked at them yet.
     pub(crate) effects: Vec<Effect>,
     /// Answers, by request.
@@ -80,6 +81,7 @@ pub(crate) fn orders() -> SetConfig {
         mode: crate::domain::UpgradeMode::Manual,
         retry: None,
         freeze: FreezeWindows::default(),
+        estate: Default::default(),
         model: Model { version: version("v1"), extensions: Vec::new() },
         instances: (0..3).map(instance).map(|instance| (instance.id.clone(), Arc::new(instance))).collect(),
         forget_after: Duration::from_secs(3600),
@@ -114,15 +116,23 @@ impl Rig {
     }
 
     /// Boots a kernel on what a disk holds.
-    pub(crate) fn on(mut disk: Disk, sets: Vec<SetConfig>, now: Now) -> Self {
+    pub(crate) fn on(disk: Disk, sets: Vec<SetConfig>, now: Now) -> Self {
+        Self::with(disk, sets, ReleaseRules::default(), now)
+    }
+
+    /// As [`Self::on`], with what releases go by.
+    pub(crate) fn with(mut disk: Disk, sets: Vec<SetConfig>, releases: ReleaseRules, now: Now) -> Self {
         let stored = disk.open();
-        let (kernel, turn) = Kernel::boot(sets.clone(), &stored, now);
+        let configured =
+            Configured { sets: sets.clone(), releases: releases.clone(), ..Configured::default() };
+        let (kernel, turn) = Kernel::boot_with(configured, &stored, now);
         let mut rig = Self {
             kernel,
             disk,
             mood: DiskMood::Takes,
             now,
             sets,
+            releases,
             effects: Vec::new(),
             replies: BTreeMap::new(),
             wake_at: None,
@@ -136,7 +146,7 @@ impl Rig {
 
     /// The host is killed and started again; what it had not written is gone.
     pub(crate) fn restart(self) -> Self {
-        Self::on(self.disk, self.sets, self.now)
+        Self::with(self.disk, self.sets, self.releases, self.now)
     }
 
     /// The one set, in which every instance has been seen to run v1 and is healthy in phase 0.

@@ -62,6 +62,7 @@ fn config() -> SetConfig {
         mode: crate::domain::UpgradeMode::Manual,
         retry: None,
         freeze: FreezeWindows::default(),
+        estate: Default::default(),
         model: Model { version: version("v1"), extensions: Vec::new() },
         instances: (0..4).map(instance).map(|one| (one.id.clone(), Arc::new(one))).collect(),
         forget_after: Duration::from_secs(3600),

@@ -5,11 +5,13 @@
 mod text;
 mod what;
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    By, Cost, Goal, Health, InstanceId, Participation, Phase, PhaseName, PluginStamp, ScaleSetName,
-    Timestamp, UpgradeId, WallTime, WordKind,
+    By, Cost, Goal, Health, InstanceId, Participation, Phase, PhaseName, PluginStamp, ReleaseId,
+    ScaleSetName, Timestamp, UpgradeId, WallTime, WordKind,
 };
 use crate::plan::HoldReason;
 
@@ -128,6 +130,11 @@ pub enum StartWhy {
         /// Which.
         of: UpgradeId,
     },
+    /// Releases have come to the set.
+    Release {
+        /// Which.
+        releases: BTreeSet<ReleaseId>,
+    },
     /// It takes an ended one back.
     TakesBack {
         /// Which.
@@ -135,6 +142,24 @@ pub enum StartWhy {
         /// What that one was to bring.
         goal: Goal,
     },
+}
+
+impl StartWhy {
+    /// The releases that want it.
+    #[must_use]
+    pub fn releases(&self) -> BTreeSet<ReleaseId> {
+        match self {
+            Self::Release { releases } => releases.clone(),
+            Self::Asked
+            | Self::Everything
+            | Self::Repair
+            | Self::Bypass
+            | Self::Wanted
+            | Self::Again { .. }
+            | Self::Left { .. }
+            | Self::TakesBack { .. } => BTreeSet::new(),
+        }
+    }
 }
 
 /// What is said of the next try of an upgrade that faulted.

@@ -11,6 +11,7 @@ use super::audit::Entry;
 use super::retention::{LOOKED_AT, Past, Retention, Seen, needed_from};
 use super::{Commit, Doubt, Stored, Write, left_a_trace};
 use crate::domain::{Fence, InstanceId, Membership, ScaleSetName, UpgradeId, WallTime};
+use crate::release::{Part, Release};
 use crate::rollout::{Course, Members, Progress, Upgrade};
 
 /// What survives the end of a host, however it ends.
@@ -176,6 +177,23 @@ impl Disk {
             Write::Hold(hold) => stored.hold = hold,
             Write::Fence(fence) => stored.fence = fence,
             Write::Request(key, request) => put(&mut stored.requests, key, request),
+            Write::Published(subject, published) => {
+                put(&mut stored.published, subject, published.map(|published| *published));
+            }
+            Write::Release(number, Some(head)) => {
+                let parts = stored.releases.remove(&number).map(|known| known.parts).unwrap_or_default();
+                stored.releases.insert(number, Release { parts, ..*head });
+            }
+            Write::Release(number, None) => drop(stored.releases.remove(&number)),
+            Write::ReleaseSet(number, set, part) => {
+                let Some(release) = stored.releases.get_mut(&number) else { return };
+                match part {
+                    Some(part) => release.parts.insert(set, Part { seen_well: false, ..*part }),
+                    None => release.parts.remove(&set),
+                };
+            }
+            Write::OptOut(set, subject, said) => put(&mut stored.opted_out, (set, subject), said),
+            Write::Feature(subscription, said) => put(&mut stored.registered, subscription, said),
             Write::Audit(entry) => drop(self.trail.insert(entry.seq, Arc::from(entry))),
             Write::TrailEnds(seq) => self.trail = self.trail.split(&(seq + 1)).0,
         }

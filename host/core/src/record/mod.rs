@@ -15,8 +15,9 @@ pub use disk::Disk;
 pub use hold::{Doubt, Hold};
 pub use retention::Retention;
 pub use stored::{
-    Forced, Retry, RetryWhy, StoppedLine, StoredGeneration, StoredHeed, StoredMemory, StoredModel,
-    StoredPlugin, StoredRefusal, StoredReload, StoredRequest, StoredShadow, StoredTakeUp, StoredWatch,
+    Forced, OptOut, Registered, Retry, RetryWhy, StoppedLine, StoredGeneration, StoredHeed, StoredMemory,
+    StoredModel, StoredPlugin, StoredRefusal, StoredReload, StoredRequest, StoredShadow, StoredTakeUp,
+    StoredWatch,
 };
 pub use trail::{
     PastUpgrade, Place, ReadTrail, TrailPage, TrailPiece, TrailQuery, UpgradesPage, UpgradesQuery,

@@ -48,6 +48,28 @@ pub struct StoppedLine {
     pub by: Actor,
 }
 
+/// A person keeps a type in a set as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OptOut {
+    /// Since when, a date.
+    pub at: Timestamp,
+    /// Who said so.
+    pub by: Actor,
+    /// One line for people.
+    pub reason: Option<String>,
+}
+
+/// A subscription has registered the feature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Registered {
+    /// Since when, a date.
+    pub at: Timestamp,
+    /// Who said so.
+    pub by: Actor,
+}
+
 /// What is wanted of a component, and what the configuration said when that was decided: a later
 /// change of the configuration wins over an older `upgrade start --to`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,11 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::audit::Entry;
 use super::hold::Hold;
-use super::stored::{Retry, StoppedLine, StoredMemory, StoredModel, StoredPlugin, StoredRequest};
-use crate::domain::{
-    Change, Component, Fence, Instance, InstanceId, Membership, PersonsWord, PluginName, RequestKey, Runs,
-    ScaleSetName, Timestamp, UpgradeId, WallTime,
+use super::stored::{
+    OptOut, Registered, Retry, StoppedLine, StoredMemory, StoredModel, StoredPlugin, StoredRequest,
 };
+use crate::domain::{
+    Change, Component, ExtensionType, Fence, Instance, InstanceId, Membership, PersonsWord, PluginName,
+    RequestKey, Runs, ScaleSetName, Subscription, Timestamp, UpgradeId, WallTime,
+};
+use crate::release::{Part, Published, Release};
 use crate::rollout::{BatchProgress, LeftOut, Member, Upgrade};
 
 /// One change of the durable state. Applied twice it gives what it gives once, and none names a file.
@@ -62,6 +65,16 @@ pub enum Write {
     Hold(Option<Hold>),
     /// The generation of the host that writes, when it has risen while it runs.
     Fence(Fence),
+    /// What was published of a type; none when nothing is.
+    Published(ExtensionType, Option<Box<Published>>),
+    /// A release without its sets; none when it never began or is too old to be told of.
+    Release(u64, Option<Box<Release>>),
+    /// One set of a release; none when it is no part of it.
+    ReleaseSet(u64, ScaleSetName, Option<Box<Part>>),
+    /// A person keeps a type in a set as it is; none takes that back.
+    OptOut(ScaleSetName, ExtensionType, Option<OptOut>),
+    /// A subscription has registered the feature; none takes that back.
+    Feature(Subscription, Option<Registered>),
     /// A line of the audit trail.
     Audit(Box<Entry>),
     /// The trail ends with this line: what may have been recorded behind it never happened.
@@ -142,6 +155,14 @@ pub struct Stored {
     pub line: Option<StoppedLine>,
     /// Components in use.
     pub plugins: BTreeMap<PluginName, StoredPlugin>,
+    /// What was published.
+    pub published: BTreeMap<ExtensionType, Published>,
+    /// Releases by number, with their sets.
+    pub releases: BTreeMap<u64, Release>,
+    /// What persons keep as it is.
+    pub opted_out: BTreeMap<(ScaleSetName, ExtensionType), OptOut>,
+    /// Subscriptions that have registered the feature.
+    pub registered: BTreeMap<Subscription, Registered>,
     /// Requests that were granted, by their keys.
     pub requests: BTreeMap<RequestKey, StoredRequest>,
 }

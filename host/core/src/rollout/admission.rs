@@ -14,7 +14,7 @@ use super::limits::{room, unhealthy_fleet};
 use super::state::{Purpose, Stage, Upgrade, UpgradeState};
 use super::step::{Step, end, fault, go};
 use super::view::FleetView;
-use super::waiting::{stopped, unheard, waiting};
+use super::waiting::{Waiting, stopped, unheard, waiting};
 use super::{bake, deferred, evidence, gate, live, manual, reasked, surge, trip};
 
 /// Waits for answers, then takes the snapshot. Gives whether the stage changed.
@@ -129,6 +129,7 @@ pub(super) fn between(
     }
     if let Some(waiting) = waiting(upgrade, fleet, resume_at, now) {
         waiting.until().into_iter().for_each(|until| out.wake(until));
+        out.waits_for_zone = waiting == Waiting::Zone;
         return false;
     }
     if upgrade.has_more() && gate::is_over_limit(upgrade, fleet) {

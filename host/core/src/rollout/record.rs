@@ -90,6 +90,7 @@ impl Upgrade {
             already: self.already,
             unproven: self.unproven.clone(),
             ended: self.ended.clone(),
+            releases: self.releases.clone(),
             error: self.error.clone(),
             members: Members::default(),
         }

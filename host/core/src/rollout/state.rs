@@ -6,8 +6,8 @@ use imbl::Vector;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Digest, Goal, InstanceId, OnInstanceFailure, OperationId, PhaseName, ScaleSetName, Timestamp, UpgradeId,
-    UpgradePolicy,
+    Digest, Goal, InstanceId, OnInstanceFailure, OperationId, PhaseName, ReleaseId, ScaleSetName, Timestamp,
+    UpgradeId, UpgradePolicy,
 };
 use crate::plan::{Hold, There};
 
@@ -257,6 +257,9 @@ pub struct Upgrade {
     /// Extensions that ended for themselves while the rest went on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ended: Vec<EndedExtension>,
+    /// The releases that it is part of.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub releases: BTreeSet<ReleaseId>,
     /// What went wrong.
     pub error: Option<UpgradeError>,
     /// Planned instances. Kept apart by the store, one row each, so that a step writes only the
@@ -330,6 +333,7 @@ impl Upgrade {
             already: 0,
             unproven: BTreeSet::new(),
             ended: Vec::new(),
+            releases: BTreeSet::new(),
             error: None,
             members: Members::default(),
         }
@@ -341,7 +345,7 @@ impl Upgrade {
         for stop in fleet.stops() {
             match stop {
                 Stop::Freeze { since, .. } => self.bypassed_freeze = Some(since),
-                Stop::Line { .. } | Stop::NotAsked | Stop::Suspicion => {}
+                Stop::Line { .. } | Stop::NotAsked | Stop::Suspicion | Stop::Release => {}
             }
         }
     }

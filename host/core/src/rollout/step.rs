@@ -106,6 +106,8 @@ pub struct Step {
     pub admitted: Vec<InstanceId>,
     /// Instances that are to be asked now, out of turn.
     pub ask: BTreeSet<InstanceId>,
+    /// Whether the next batch waits for nothing but its zone.
+    pub waits_for_zone: bool,
     /// When to look again even if nothing happens.
     pub wake_at: Option<Timestamp>,
 }
@@ -232,6 +234,8 @@ fn promote(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp) {
             | Waiting::Evidence { .. }
             | Waiting::Doubted
             | Waiting::Suspicion
+            | Waiting::Release
+            | Waiting::Zone
             | Waiting::Silence { .. }
             | Waiting::Recovery { .. },
         )

@@ -192,7 +192,7 @@ fn held_since(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp) -> Optio
     let since = holding.map(|stop| match stop {
         Stop::Line { since } => since,
         Stop::Freeze { since, .. } => fleet.moment(since),
-        Stop::NotAsked | Stop::Suspicion => now,
+        Stop::NotAsked | Stop::Suspicion | Stop::Release => now,
     });
     Some(since.min().unwrap_or(now))
 }

@@ -70,6 +70,14 @@ pub trait FleetView {
     fn stops(&self) -> Vec<Stop> {
         self.stop().into_iter().collect()
     }
+    /// Whether a batch in one zone has to wait, because another zone of the region is in flight or comes first.
+    fn is_zone_taken(&self, _zone: Option<&str>) -> bool {
+        false
+    }
+    /// The same of a batch of these instances, which may be in several zones.
+    fn are_zones_taken(&self, _members: &mut dyn Iterator<Item = &InstanceId>) -> bool {
+        false
+    }
     /// The moment on the fleet's own time at which the wall clock, as it goes now, shows a date.
     fn moment(&self, date: Timestamp) -> Timestamp {
         date
@@ -110,4 +118,6 @@ pub enum Stop {
     /// The host doubts itself: most of those that nothing has touched went silent at once. Holds what goes forward
     /// only.
     Suspicion,
+    /// The release that it belongs to holds it. Holds what goes forward only.
+    Release,
 }

@@ -59,6 +59,10 @@ pub enum Waiting {
     Doubted,
     /// The host, which doubts itself: most of those that nothing has touched went silent at once.
     Suspicion,
+    /// The release that it belongs to.
+    Release,
+    /// Another zone of its region, in which something is in flight or comes first.
+    Zone,
     /// Instances that went silent a moment ago: whether most do, is to be seen.
     Silence {
         /// Until when.
@@ -96,6 +100,8 @@ impl Waiting {
             | Self::Initializing
             | Self::Doubted
             | Self::Suspicion
+            | Self::Release
+            | Self::Zone
             | Self::NotAsked => None,
         }
     }
@@ -130,6 +136,8 @@ pub(super) fn holds(upgrade: &Upgrade, stop: Stop) -> Option<Waiting> {
         // A person who says go has said that the host is well.
         Stop::Suspicion if !upgrade.is_forward() => None,
         Stop::Suspicion => Some(Waiting::Suspicion),
+        Stop::Release if !upgrade.is_forward() => None,
+        Stop::Release => Some(Waiting::Release),
     }
 }
 
@@ -180,9 +188,23 @@ pub(super) fn waiting(
     {
         return Some(Waiting::Silence { until });
     }
-    let until = upgrade.recovering_until.filter(|until| now < *until)?;
-    let down_now = limits::is_fleet_over_limit(upgrade, fleet) || gate::is_over_limit(upgrade, fleet);
-    down_now.then_some(Waiting::Recovery { until })
+    if let Some(until) = upgrade.recovering_until.filter(|until| now < *until)
+        && down()
+    {
+        return Some(Waiting::Recovery { until });
+    }
+    is_zone_taken(upgrade, fleet).then_some(Waiting::Zone)
+}
+
+/// Whether another zone of the region is in flight. A person who bypasses stops does not wait for that.
+fn is_zone_taken(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
+    let Some(batch) = upgrade.batches.get(upgrade.current).filter(|_| upgrade.bypass.is_none()) else {
+        return false;
+    };
+    if upgrade.policy.rolling.enable_cross_zone_upgrade {
+        return fleet.are_zones_taken(&mut upgrade.members.of_batch(batch.number));
+    }
+    fleet.is_zone_taken(batch.zone.as_deref())
 }
 
 /// Why instances cannot be asked again now: a host that was started a moment ago has heard of none, and
@@ -271,6 +293,8 @@ pub(super) fn checkpoint_behind(upgrade: &Upgrade) -> Option<PhaseName> {
         | Waiting::Evidence { .. }
         | Waiting::Doubted
         | Waiting::Suspicion
+        | Waiting::Release
+        | Waiting::Zone
         | Waiting::Silence { .. }
         | Waiting::Bake { .. }
         | Waiting::Recovery { .. } => None,

@@ -57,6 +57,7 @@ impl Making<'_> {
             mode: scenario.mode,
             retry: scenario.retry,
             freeze: freeze(scenario),
+            estate: Default::default(),
             model: scenario.model(Edition(1)),
             instances,
             forget_after: Duration::from_secs(3600),

@@ -76,7 +76,8 @@ impl World {
         self.booted_at = self.now;
         self.is_refused = false;
         let plugins = self.plugins.values().map(|plugin| Arc::clone(&plugin.in_use)).collect();
-        let configured = Configured { sets: self.in_use.clone(), plugins, watching: Watching::Steps };
+        let (sets, watching) = (self.in_use.clone(), Watching::Steps);
+        let configured = Configured { sets, plugins, watching, ..Configured::default() };
         let (kernel, turn) = Kernel::boot_with(configured, &stored, self.moment());
         self.kernel = Some(kernel);
         let fence = self.fence;

@@ -7,6 +7,7 @@ mod discovery;
 mod document;
 mod events;
 mod explain;
+mod extensions;
 mod fleet;
 mod found;
 mod health;
@@ -20,6 +21,7 @@ mod plan;
 mod plugins;
 mod process;
 mod quarantine;
+mod releases;
 mod reload;
 mod scale_sets;
 mod upgrade;
@@ -75,6 +77,20 @@ fn table() -> OpenApiRouter<Arc<Host>> {
         .routes(routes!(plugins::history))
         .routes(routes!(plugins::roll_back))
         .routes(routes!(reload::reload))
+        .routes(routes!(extensions::list))
+        .routes(routes!(extensions::show))
+        .routes(routes!(extensions::publish))
+        .routes(routes!(extensions::withdraw))
+        .routes(routes!(extensions::plan))
+        .routes(routes!(extensions::opt_out))
+        .routes(routes!(extensions::opt_in))
+        .routes(routes!(extensions::features))
+        .routes(routes!(extensions::register))
+        .routes(routes!(extensions::unregister))
+        .routes(routes!(releases::list, releases::start))
+        .routes(routes!(releases::show))
+        .routes(routes!(releases::log))
+        .routes(routes!(releases::wish))
         .routes(routes!(document::show))
 }
 
@@ -134,7 +150,7 @@ mod tests {
             ),
             (
                 "/v1/scale-sets/db/planet",
-                "there is no /v1/scale-sets/db/planet; known in place of \"planet\": discovery, log, plan, \
+                "there is no /v1/scale-sets/db/planet; known in place of \"planet\": discovery, log, opt-in, opt-out, plan, \
                  quarantine, repair, upgrade, upgrades",
             ),
         ] {

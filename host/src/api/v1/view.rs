@@ -7,6 +7,7 @@ mod log;
 mod past;
 mod plan;
 mod progress;
+pub(crate) mod release;
 mod sets;
 mod status;
 mod waiting;

@@ -9,7 +9,7 @@ use super::*;
 use crate::keys::{Form, Reload, Shape};
 use crate::plugins::config::PluginConfig;
 use rows::Effect::{self, Plugin, Restart, Set};
-use rows::{Row, host_and_plugin_rows, policy_rows, set_rows};
+use rows::{Row, host_and_plugin_rows, policy_rows, release_rows, set_rows};
 
 /// `#…` are the places for one more key.
 const FILE: &str = r##"
@@ -34,6 +34,8 @@ instances = [{ id = "0", address = "127.0.0.1:1" }]
 #health
 [scaleSets.upgradePolicy]
 #policy
+[releases]
+#releases
 "##;
 
 fn config(text: &str) -> Config {
@@ -44,6 +46,9 @@ fn effects(before: &Config, after: &Config) -> Vec<String> {
     let mut effects = restart_reasons(before, after);
     for set in &after.scale_sets {
         effects.extend(parts(before, after, &set.name));
+    }
+    if before.releases != after.releases {
+        effects.push("releases".to_owned());
     }
     if before.server.access != after.server.access {
         effects.push("access".to_owned());
@@ -57,7 +62,7 @@ fn effects(before: &Config, after: &Config) -> Vec<String> {
 
 #[test]
 fn every_change_has_an_effect_or_needs_a_restart() {
-    let rows = [host_and_plugin_rows(), set_rows(), policy_rows()].concat();
+    let rows = [host_and_plugin_rows(), set_rows(), policy_rows(), release_rows()].concat();
     for (place, from, to, expected) in &rows {
         let file = |value: &str| config(&FILE.replacen(place, value, 1));
         let seen = effects(&file(from), &file(to));
@@ -90,7 +95,7 @@ fn no_declared_key_is_left_out() {
     let mut keys = BTreeSet::new();
     keys_of(&crate::config::shape(), &mut keys);
     assert!(keys.len() > 60, "{keys:?}");
-    let rows = [host_and_plugin_rows(), set_rows(), policy_rows()].concat();
+    let rows = [host_and_plugin_rows(), set_rows(), policy_rows(), release_rows()].concat();
     for (key, reload) in &keys {
         let says = |(_, from, to, effect): &&Row| {
             let restarts = matches!(effect, Restart(_));

@@ -135,6 +135,7 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
         mode: phasegate_core::domain::UpgradeMode::Manual,
         retry: None,
         freeze: FreezeWindows::default(),
+        estate: Default::default(),
         model: Model { version: Version::parse("v1").unwrap(), extensions: Vec::new() },
         instances: [(instance.id.clone(), std::sync::Arc::new(instance))].into(),
         forget_after: Duration::from_secs(3600),

@@ -54,6 +54,10 @@ impl Reader<'_> {
             retries: self.retries()?.into_iter().collect(),
             words: self.words()?.into_iter().collect(),
             requests: self.requests()?.into_iter().collect(),
+            published: self.published()?.into_iter().collect(),
+            releases: self.releases()?,
+            opted_out: self.opt_outs()?.into_iter().collect(),
+            registered: self.registered()?.into_iter().collect(),
             line: self.line()?,
             upgrades: latest.into_iter().map(|upgrade| (upgrade.scale_set.clone(), upgrade)).collect(),
             touched: touched.into_iter().map(|upgrade| (upgrade.scale_set.clone(), upgrade)).collect(),
@@ -256,7 +260,7 @@ impl Reader<'_> {
     }
 
     /// A copy that is only looked at may be of an earlier build.
-    fn schema(&self) -> Result<i64, SqliteStoreError> {
+    pub(super) fn schema(&self) -> Result<i64, SqliteStoreError> {
         self.connection
             .pragma_query_value(None, "user_version", |row| row.get(0))
             .map_err(|source| SqliteStoreError::sqlite(self.path, source))

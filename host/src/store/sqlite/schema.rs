@@ -79,8 +79,9 @@ DROP TABLE members_by_id;
 ";
 
 /// From 6 to 7: what an instance has is a version, nothing, or unknown, and `version` is then the one that was recorded
-/// last; what persons have said about single instances; whom sources of instances have found; the trail by instance and upgrade together; the counts of upgrades whose members are no longer kept;
-/// which version new instances start with; and from which line on the trail is whole.
+/// last; what persons have said about single instances; whom sources of instances have found; the trail by instance and
+/// upgrade together; the counts of upgrades whose members are no longer kept; which version new instances start with; from
+/// which line on the trail is whole; and the catalogue, releases with their sets, and who was opted out or registered.
 const SEVEN: &str = "
 ALTER TABLE versions ADD COLUMN state TEXT NOT NULL DEFAULT 'version';
 UPDATE versions SET state = 'unknown' WHERE version IS NULL;
@@ -94,6 +95,13 @@ CREATE TABLE summaries (
   pending INTEGER NOT NULL) WITHOUT ROWID;
 ALTER TABLE host ADD COLUMN whole_from INTEGER;
 ALTER TABLE models ADD COLUMN good TEXT;
+CREATE TABLE catalogue (subject TEXT PRIMARY KEY, published TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE releases (number INTEGER PRIMARY KEY, release TEXT NOT NULL);
+CREATE TABLE release_sets (
+  release INTEGER, scale_set TEXT, part TEXT NOT NULL, PRIMARY KEY (release, scale_set)) WITHOUT ROWID;
+CREATE TABLE opt_outs (
+  scale_set TEXT, subject TEXT, said TEXT NOT NULL, PRIMARY KEY (scale_set, subject)) WITHOUT ROWID;
+CREATE TABLE features (subscription TEXT PRIMARY KEY, registered TEXT NOT NULL) WITHOUT ROWID;
 ";
 
 /// The least version of phasegate that may read what this one writes, and why.

@@ -103,6 +103,21 @@ impl Writer<'_> {
             Write::Fence(fence) => {
                 self.run("UPDATE host SET generation = ?1", params![as_integer(fence.packed())])
             }
+            Write::Published(subject, published) => self.keyed(
+                "catalogue",
+                "subject",
+                &subject.to_string(),
+                ("what was published", published.as_deref()),
+            ),
+            Write::Release(number, release) => self.release(*number, release.as_deref()),
+            Write::ReleaseSet(number, set, part) => self.release_set(*number, set, part.as_deref()),
+            Write::OptOut(set, subject, said) => self.opt_out(set, subject, said.as_ref()),
+            Write::Feature(subscription, said) => self.keyed(
+                "features",
+                "subscription",
+                subscription.as_str(),
+                ("a registration", said.as_ref()),
+            ),
             Write::Audit(entry) => self.append(entry),
             Write::TrailEnds(seq) => {
                 self.run("DELETE FROM audit WHERE seq > ?1", params![i64::try_from(*seq).unwrap_or(i64::MAX)])

@@ -76,6 +76,7 @@ fn spec() -> ScaleSet {
         mode: crate::domain::UpgradeMode::Manual,
         retry: None,
         freeze: crate::domain::FreezeWindows::default(),
+        estate: Default::default(),
         model: Model { version: version("v1"), extensions: Vec::new() },
         instances: BTreeMap::from(instances),
         forget_after: Duration::from_secs(3600),

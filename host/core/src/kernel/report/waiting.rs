@@ -1,6 +1,8 @@
 //! What a running upgrade waits for at this moment, as a value for each thing that it can be.
 
-use crate::domain::{Health, HookKind, InstanceId, Now, PhaseName, Shortage, Timestamp};
+use std::collections::BTreeSet;
+
+use crate::domain::{Health, HookKind, InstanceId, Location, Now, PhaseName, ReleaseId, Shortage, Timestamp};
 use crate::kernel::state::{InstanceState, SetState};
 use crate::record::audit::Wait;
 use crate::record::{Hold, StoppedLine};
@@ -75,6 +77,15 @@ pub enum WaitsFor<'a> {
     Doubted(Few<'a>),
     /// The host, which doubts itself: most of those that nothing has touched went silent at once.
     Suspicion(Few<'a>),
+    /// The release that it belongs to.
+    Release(&'a BTreeSet<ReleaseId>),
+    /// Another zone of its region.
+    Zone {
+        /// The region.
+        region: &'a Location,
+        /// Zones that are in flight there, or come first.
+        zones: Vec<String>,
+    },
     /// Instances that went silent a moment ago: whether most do, is to be seen.
     Silence {
         /// Which.
@@ -139,6 +150,8 @@ impl<'a> WaitsFor<'a> {
             Self::Deferred { .. } => Wait::Deferral,
             Self::NotAsked { .. } => Wait::NotAsked,
             Self::Suspicion(_) | Self::Silence { .. } => Wait::SelfDoubt,
+            Self::Release(_) => Wait::Release,
+            Self::Zone { .. } => Wait::Zone,
             Self::Bake { .. } => Wait::Bake,
             Self::Recovery { .. } | Self::HealthyAgain => Wait::Health,
             Self::Driver { .. } => Wait::Driver,
@@ -172,6 +185,8 @@ impl<'a> WaitsFor<'a> {
             | Self::Paused
             | Self::Resume { .. }
             | Self::Approval { .. }
+            | Self::Release(_)
+            | Self::Zone { .. }
             | Self::Bake { .. }
             | Self::Recovery { .. }
             | Self::HealthyAgain => Few::default(),
@@ -202,6 +217,8 @@ impl<'a> WaitsFor<'a> {
             | Self::NotAsked { .. }
             | Self::Doubted(_)
             | Self::Suspicion(_)
+            | Self::Release(_)
+            | Self::Zone { .. }
             | Self::Driver { .. }
             | Self::Hook { .. }
             | Self::Gate(_)
@@ -401,6 +418,10 @@ fn between<'a>(waiting: Waiting, upgrade: &'a Upgrade, set: &'a SetState, now: N
         }
         Waiting::Evidence { until } => WaitsFor::Evidence { instances: unanswered(upgrade, set), until },
         Waiting::Suspicion => WaitsFor::Suspicion(silent(set)),
+        Waiting::Release => WaitsFor::Release(&upgrade.releases),
+        Waiting::Zone => {
+            WaitsFor::Zone { region: &set.spec.estate.location, zones: set.neighbours.zones().collect() }
+        }
         Waiting::Silence { until } => WaitsFor::Silence { instances: silent(set), until },
         Waiting::Bake { until } => {
             let rounds = if let Stage::Baking { rounds, .. } = upgrade.stage { rounds } else { 0 };

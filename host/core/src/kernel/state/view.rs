@@ -1,10 +1,12 @@
 //! A scale set at one moment, as plan and rollout see it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::evidence::ASKED;
 use crate::domain::{FreshIds, Health, InstanceId, Now, Protection, Timestamp, Unheard, WordKind};
 use crate::kernel::doubts;
+use crate::kernel::zones::Zone;
 use crate::plan::{Candidate, Standing};
 use crate::rollout::{Evidence, FleetView, Stop};
 
@@ -166,7 +168,8 @@ impl FleetView for SetView<'_> {
             frozen.map(|frozen| Stop::Freeze { since: frozen.since, until: self.moment(frozen.until) });
         let unheard = self.set.unheard_too_long(self.now.at).next().map(|_| Stop::NotAsked);
         let suspicion = self.set.suspicion.map(|_| Stop::Suspicion);
-        line.into_iter().chain(frozen).chain(unheard).chain(suspicion).collect()
+        let release = self.set.release_hold.then_some(Stop::Release);
+        line.into_iter().chain(frozen).chain(unheard).chain(suspicion).chain(release).collect()
     }
 
     fn silence_goes_round(&self) -> Option<Timestamp> {
@@ -180,6 +183,16 @@ impl FleetView for SetView<'_> {
         let mut recent = silent.filter(|(_, id)| doubts::is_untouched(self.set, id)).map(|(since, _)| *since);
         let (latest, others) = (recent.next()?, recent.next().is_some());
         others.then_some(latest + window)
+    }
+
+    fn is_zone_taken(&self, zone: Option<&str>) -> bool {
+        self.set.neighbours.is_taken(zone)
+    }
+
+    fn are_zones_taken(&self, members: &mut dyn Iterator<Item = &InstanceId>) -> bool {
+        let zone = |id: &InstanceId| self.set.instance(id).and_then(|instance| instance.spec.zone.clone());
+        let zones: BTreeSet<Zone> = members.map(zone).collect();
+        self.set.neighbours.are_taken(&zones)
     }
 
     fn moment(&self, date: Timestamp) -> Timestamp {

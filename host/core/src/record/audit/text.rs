@@ -7,8 +7,8 @@ use super::{
     Several, Stamp, StartWhy, Wait, What, Word, WordNote,
 };
 use crate::domain::{
-    Change, Component, Direction, HookKind, InstanceId, PhaseName, PluginName, Runs, Timestamp, Version,
-    WordKind,
+    Change, Component, Direction, HookKind, InstanceId, PhaseName, PluginName, ReleaseId, Runs, Timestamp,
+    Version, WordKind,
 };
 use crate::rollout::Wish;
 
@@ -340,6 +340,8 @@ fn waits(
         Wait::Deferral => "waits for instances that said \"not now\"",
         Wait::NotAsked => "waits for this host to be able to ask",
         Wait::SelfDoubt => "waits for this host, which doubts what it sees",
+        Wait::Release => "waits for the release that it belongs to",
+        Wait::Zone => "waits for another zone of its region",
         Wait::Bake => "waits for the end of the bake",
         Wait::Health => "waits for the fleet to be healthy after the host's restart",
         Wait::Driver => "waits for the driver",
@@ -377,6 +379,10 @@ fn start(f: &mut fmt::Formatter<'_>, goal: &crate::domain::Goal, why: &StartWhy)
             write!(f, "upgrade to {goal} begins by itself: the configuration says that it is wanted")
         }
         StartWhy::Again { attempt } => write!(f, "try {attempt} of the upgrade to {goal}"),
+        StartWhy::Release { releases } => {
+            let names: Vec<&str> = releases.iter().map(ReleaseId::as_str).collect();
+            write!(f, "upgrade to {goal} begins, as release {} wants it", names.join(", "))
+        }
         StartWhy::Left { of } => write!(f, "starts again with what `{of}` has left: upgrade to {goal}"),
         StartWhy::TakesBack { ended, goal } => {
             write!(f, "takes `{ended}` (to {goal}) back to what each instance had before")

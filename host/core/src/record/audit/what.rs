@@ -357,6 +357,10 @@ pub enum Wait {
     NotAsked,
     /// The host, which doubts what it sees.
     SelfDoubt,
+    /// The release that it belongs to.
+    Release,
+    /// Another zone of its region.
+    Zone,
     /// The bake of what was upgraded.
     Bake,
     /// A fleet that is not healthy again after the host's restart.

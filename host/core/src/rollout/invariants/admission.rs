@@ -72,7 +72,7 @@ impl Check<'_> {
             (Stop::Line { since }, Some(bypass)) => since > bypass,
             (Stop::Line { .. }, None) => !self.history.bypassed,
             // Whoever names instances while the host doubts itself has said go.
-            (Stop::Suspicion, _) => self.seen.after.purpose == Purpose::Forward,
+            (Stop::Suspicion | Stop::Release, _) => self.seen.after.purpose == Purpose::Forward,
             (Stop::Freeze { since, .. }, _) => {
                 self.is_forward() && self.seen.after.bypassed_freeze.is_none_or(|bypassed| since > bypassed)
             }

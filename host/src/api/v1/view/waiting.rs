@@ -68,6 +68,7 @@ fn actor(waiting: &WaitsFor<'_>, report: &StatusReport<'_>) -> String {
         | WaitsFor::Resume { .. }
         | WaitsFor::Bake { .. }
         | WaitsFor::Approval { .. } => "policy".to_owned(),
+        WaitsFor::Release(_) => "release".to_owned(),
         WaitsFor::FirstDecision(_) | WaitsFor::Initializing(_) | WaitsFor::Deferred { .. } => {
             report.plugin.map_or_else(|| "plugin".to_owned(), |plugin| format!("plugin {plugin}"))
         }
@@ -79,6 +80,7 @@ fn actor(waiting: &WaitsFor<'_>, report: &StatusReport<'_>) -> String {
         | WaitsFor::Doubted(_)
         | WaitsFor::Suspicion(_)
         | WaitsFor::Silence { .. }
+        | WaitsFor::Zone { .. }
         | WaitsFor::Recovery { .. }
         | WaitsFor::Gate(_)
         | WaitsFor::HealthyAgain => "host".to_owned(),
@@ -107,6 +109,8 @@ fn detail(waiting: &WaitsFor<'_>) -> Option<String> {
         | WaitsFor::Hook { instances: few, says: None, .. }
         | WaitsFor::Gate(few) => Some(some(few)),
         WaitsFor::Hook { says: Some(says), .. } => Some((*says).to_owned()),
+        WaitsFor::Release(releases) => releases.first().map(ToString::to_string),
+        WaitsFor::Zone { zones, .. } => Some(zones.join(", ")),
         WaitsFor::Bake { rounds, of, .. } => Some(format!("asked {rounds} of {of} times")),
         WaitsFor::Pause { .. }
         | WaitsFor::Scheduled { .. }
@@ -142,6 +146,17 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {
             format!("the time of its start, {until}; give it up with `phasegate upgrade cancel {name}`")
         }
         WaitsFor::Paused => format!("a person: paused; go on with `phasegate upgrade resume {name}`"),
+        WaitsFor::Release(releases) => {
+            let id = releases.first().map_or_else(String::new, ToString::to_string);
+            format!(
+                "the release that it belongs to, which is paused or halted, or whose earlier region phases are not \
+                 well; see `phasegate release status {id}`"
+            )
+        }
+        WaitsFor::Zone { region, zones } => format!(
+            "another zone of region {region}: {} is in flight, or comes first",
+            if zones.is_empty() { "it".to_owned() } else { format!("zone {}", zones.join(", ")) },
+        ),
         WaitsFor::Resume { after } => {
             format!("a person: {} is done; go on with `phasegate upgrade resume {name}`", phase(*after))
         }

@@ -207,6 +207,51 @@ pub(super) fn set_rows() -> Vec<Row> {
     rows
 }
 
+/// Where a set stands, what of it is published, and how a release goes through regions.
+pub(super) fn release_rows() -> Vec<Row> {
+    const ONE: &str = "[[extensionTypes]]\npublisher = \"a\"\ntype = \"b\"\nmaxVersions = 5\n[recording]";
+    let mut rows = vec![
+        ("[recording]", ONE, "[recording]", Set("releases")),
+        ("#set", "kind = \"uniform\"", "kind = \"serviceFabric\"", Set("kind")),
+        ("#set", "location = \"a\"", "location = \"b\"", Set("location")),
+        ("#set", "subscription = \"a\"", "subscription = \"b\"", Set("subscription")),
+        ("#set", "resourceGroup = \"a\"", "resourceGroup = \"b\"", Set("resourceGroup")),
+        (
+            "model.version = \"v1\"",
+            "model = { version = \"1.0\", application = { publisher = \"a\", type = \"b\" } }",
+            "model = { version = \"1.0\", application = { publisher = \"a\", type = \"b\", enableAutomaticUpgrade = true } }",
+            Set("model"),
+        ),
+        (
+            "instances = [{ id = \"0\", address = \"127.0.0.1:1\" }]",
+            "after = []\ninstances = [{ id = \"0\", address = \"127.0.0.1:1\" }]\n[[scaleSets]]\nname = \"db\"\n\
+             driver = { kind = \"process\", command = [\"sleep\", \"9\"] }\nmodel.version = \"v1\"\n\
+             instances = [{ id = \"0\", address = \"127.0.0.1:2\" }]",
+            "after = [\"db\"]\ninstances = [{ id = \"0\", address = \"127.0.0.1:1\" }]\n[[scaleSets]]\nname = \"db\"\n\
+             driver = { kind = \"process\", command = [\"sleep\", \"9\"] }\nmodel.version = \"v1\"\n\
+             instances = [{ id = \"0\", address = \"127.0.0.1:2\" }]",
+            Set("after"),
+        ),
+    ];
+    let of_releases: [(&str, &str); 10] = [
+        ("name = \"a\"", "name = \"b\""),
+        ("version = 1", "version = 2"),
+        ("regionPhases = []", "regionPhases = [[\"local\"]]"),
+        ("geoPairs = []", "geoPairs = [[\"a\", \"b\"]]"),
+        ("bake = \"PT1M\"", "bake = \"PT2M\""),
+        (
+            "unlisted = \"last\"\nregionPhases = [[\"local\"]]",
+            "unlisted = \"refuse\"\nregionPhases = [[\"local\"]]",
+        ),
+        ("maxFailedSets = 1", "maxFailedSets = 2"),
+        ("retryAfter = \"P1D\"", "retryAfter = \"P2D\""),
+        ("retryLimit = 1", "retryLimit = 2"),
+        ("requireFeature = false", "requireFeature = true"),
+    ];
+    rows.extend(of_releases.map(|(from, to)| ("#releases", from, to, Set("releases"))));
+    rows
+}
+
 const POLICY: &[(&str, &str)] = &[
     (
         "rollingUpgradePolicy.maxBatchInstancePercent = 20",

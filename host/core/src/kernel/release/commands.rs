@@ -1,0 +1,437 @@
+//! What people and publishers want: to publish, to withdraw, to start, to hold and to end.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::turn::{self, part_of};
+use super::view::{self, Planned};
+use crate::domain::{
+    By, Digest, ExtensionType, Location, Now, ReleaseId, ReleaseVersion, ScaleSetName, Subscription,
+};
+use crate::kernel::command::{Begins, Enrol, Quarantined, ReleaseCommand, ReleaseWish, ThenBack};
+use crate::kernel::memory::Memories;
+use crate::kernel::out::Out;
+use crate::kernel::refusal::{Refusal, ReleaseRefusal};
+use crate::kernel::state::Fleet;
+use crate::record::{OptOut, Registered, Write};
+use crate::release::catalogue::VERSIONS_MAX;
+use crate::release::{End, Published, PublishedVersion, Publishing, Release, ReleaseState, Withdrawn};
+
+/// Ended releases that are kept.
+const KEPT_MAX: usize = 200;
+
+/// Grants what is wanted of the catalogue or of a release.
+pub(in crate::kernel) fn grant(
+    fleet: &mut Fleet,
+    _memories: &mut Memories,
+    wanted: &ReleaseCommand,
+    by: &By,
+    now: Now,
+    out: &mut Out,
+) -> Result<(), Refusal> {
+    fleet.releases.dirty = true;
+    let done = match wanted {
+        ReleaseCommand::Publish { subject, version, digest, begins } => {
+            publish(fleet, (subject, version, *digest), *begins, by, now, out)
+        }
+        ReleaseCommand::Withdraw { subject, version, then } => {
+            withdraw(fleet, (subject, version), *then, by, now, out)
+        }
+        ReleaseCommand::Start { subject, version, plan, quarantined } => {
+            start(fleet, (subject, version), *plan, *quarantined, by, now, out)
+        }
+        ReleaseCommand::Wish(id, wish) => wish_for(fleet, id, *wish, by, now, out),
+        ReleaseCommand::Enrol(name, subject, enrol) => {
+            fleet.set(name)?;
+            opt(fleet, (name, subject), *enrol, by, now, out)
+        }
+        ReleaseCommand::Feature(subscription, enrol) => {
+            register(fleet, subscription, *enrol, by, now, out);
+            Ok(())
+        }
+    };
+    done.map_err(|refusal| Refusal::Release(Box::new(refusal)))
+}
+
+/// Whether anybody knows a type.
+pub(super) fn known(fleet: &Fleet, subject: &ExtensionType) -> Result<(), ReleaseRefusal> {
+    let mut all: BTreeSet<ExtensionType> = fleet.releases.rules.types.keys().cloned().collect();
+    all.extend(fleet.sets().flat_map(|set| set.spec.estate.enrolments.iter().map(|one| one.subject.clone())));
+    if all.contains(subject) {
+        return Ok(());
+    }
+    Err(ReleaseRefusal::NoType { subject: subject.clone(), known: all.into_iter().collect() })
+}
+
+fn publish(
+    fleet: &mut Fleet,
+    (subject, version, digest): (&ExtensionType, &ReleaseVersion, Option<Digest>),
+    begins: Begins,
+    by: &By,
+    now: Now,
+    out: &mut Out,
+) -> Result<(), ReleaseRefusal> {
+    known(fleet, subject)?;
+    let limit = fleet.releases.rules.types.get(subject).map_or(VERSIONS_MAX, |rules| rules.versions_max);
+    let before = fleet.releases.catalogue.get(subject);
+    let mut published = before.map_or_else(|| Published::new(subject.clone()), |it| Published::clone(it));
+    let entry = PublishedVersion {
+        digest,
+        at: now.wall.date(),
+        by: by.actor.clone(),
+        withdrawn: None,
+        quarantined: None,
+    };
+    match published.publish(version, entry, limit)? {
+        Publishing::Known => return Ok(()),
+        Publishing::New => {}
+    }
+    put(fleet, published, out);
+    if begins == Begins::ByItself {
+        begin_by_itself(fleet, by, now, out);
+    }
+    Ok(())
+}
+
+fn put(fleet: &mut Fleet, published: Published, out: &mut Out) {
+    let subject = published.subject.clone();
+    out.writes.push(Write::Published(subject.clone(), Some(Box::new(published.clone()))));
+    fleet.releases.catalogue.insert(subject, Arc::new(published));
+}
+
+/// One version of the catalogue.
+pub(super) fn version<'a>(
+    fleet: &'a Fleet,
+    subject: &ExtensionType,
+    version: &ReleaseVersion,
+) -> Result<(&'a ReleaseVersion, &'a PublishedVersion), ReleaseRefusal> {
+    known(fleet, subject)?;
+    let published = fleet.releases.catalogue.get(subject);
+    let found = published.and_then(|published| published.versions.get_key_value(version));
+    found.ok_or_else(|| ReleaseRefusal::NotPublished {
+        subject: subject.clone(),
+        version: version.clone(),
+        newest: published.and_then(|published| published.newest(|_| true)).cloned(),
+    })
+}
+
+fn withdraw(
+    fleet: &mut Fleet,
+    (subject, which): (&ExtensionType, &ReleaseVersion),
+    then: ThenBack,
+    by: &By,
+    now: Now,
+    out: &mut Out,
+) -> Result<(), ReleaseRefusal> {
+    let (key, _) = version(fleet, subject, which)?;
+    let key = key.clone();
+    if let Some(published) = fleet.releases.catalogue.get(subject) {
+        let mut published = Published::clone(published);
+        if let Some(entry) = published.versions.get_mut(&key) {
+            let (at, by) = (now.wall.date(), by.clone());
+            entry.withdrawn.get_or_insert(Withdrawn { at, by: by.actor, reason: by.reason });
+        }
+        put(fleet, published, out);
+    }
+    let (end, code) = match then {
+        ThenBack::Stay => (End::Withdrawn, "withdrawn"),
+        ThenBack::GoBack => (End::RolledBack, "rollback"),
+    };
+    let mut with_it =
+        fleet.releases.all.values().rev().filter(|it| it.subject == *subject && it.version == key);
+    let latest = with_it.next().filter(|it| it.is_active() || then == ThenBack::GoBack).map(|it| it.number);
+    if let Some(number) = latest {
+        end_with(fleet, number, end, out);
+        turn::say(fleet, number, (code, format!("{subject} {key} was withdrawn")), by, now, out);
+    }
+    Ok(())
+}
+
+fn change(fleet: &mut Fleet, number: u64, out: &mut Out, change: impl FnOnce(&mut Release)) {
+    let Some(release) = fleet.releases.all.get_mut(&number) else { return };
+    let release = Arc::make_mut(release);
+    change(release);
+    out.writes.push(Write::Release(number, Some(Box::new(release.head()))));
+}
+
+fn end_with(fleet: &mut Fleet, number: u64, end: End, out: &mut Out) {
+    change(fleet, number, out, |release| {
+        release.state = ReleaseState::Ending(end);
+        release.paused = false;
+    });
+}
+
+/// Puts the version of a release into quarantine in the catalogue, or lets it out.
+pub(super) fn quarantine(fleet: &mut Fleet, number: u64, why: Option<String>, out: &mut Out) {
+    let Some(release) = fleet.releases.all.get(&number).cloned() else { return };
+    let Some(published) = fleet.releases.catalogue.get(&release.subject) else { return };
+    let mut published = Published::clone(published);
+    if let Some(entry) = published.versions.get_mut(&release.version) {
+        entry.quarantined = why;
+        put(fleet, published, out);
+    }
+}
+
+/// Starts what enrolled sets wait for: of each type the newest version of each major that anybody may get.
+pub(super) fn begin_by_itself(fleet: &mut Fleet, by: &By, now: Now, out: &mut Out) {
+    let newest = |published: &Arc<Published>| {
+        let subject = published.subject.clone();
+        published.newest_of_each_major().into_iter().map(move |version| (subject.clone(), version))
+    };
+    let all: Vec<(ExtensionType, ReleaseVersion)> =
+        fleet.releases.catalogue.values().flat_map(newest).collect();
+    for (subject, version) in all {
+        let mut before = fleet.releases.all.values().filter(|it| it.subject == subject);
+        // What a person or a failure has ended does not begin again by itself, and what runs takes sets in that join.
+        let speaks_against = before.any(|it| {
+            let same = it.version == version;
+            let newer = it.is_active() && it.version > version && it.version.major() == version.major();
+            newer || (same && !matches!(it.state, ReleaseState::Ended(End::Completed | End::Superseded, _)))
+        });
+        if speaks_against {
+            continue;
+        }
+        let planned = view::planned(fleet, &subject, &version, now);
+        if planned.moves() > 0 {
+            // Whatever speaks against it speaks against a person's start, too, and is told then.
+            let _ = begin(fleet, planned, by, now, out);
+        }
+    }
+}
+
+fn start(
+    fleet: &mut Fleet,
+    (subject, which): (&ExtensionType, &ReleaseVersion),
+    plan: Option<Digest>,
+    quarantined: Quarantined,
+    by: &By,
+    now: Now,
+    out: &mut Out,
+) -> Result<(), ReleaseRefusal> {
+    let (key, entry) = version(fleet, subject, which)?;
+    let key = key.clone();
+    if entry.withdrawn.is_some() {
+        return Err(ReleaseRefusal::Withdrawn { subject: subject.clone(), version: key });
+    }
+    if let (Some(why), Quarantined::Refuse) = (&entry.quarantined, quarantined) {
+        let (subject, why) = (subject.clone(), why.clone());
+        return Err(ReleaseRefusal::Quarantined { subject, version: key, why });
+    }
+    let stands_in_the_way =
+        |it: &&Arc<Release>| it.subject == *subject && it.version >= key && it.version.major() == key.major();
+    if let Some(running) = fleet.releases.active().find(stands_in_the_way) {
+        return Err(ReleaseRefusal::StillReleasing {
+            id: running.id.clone(),
+            version: running.version.clone(),
+        });
+    }
+    let planned = view::planned(fleet, subject, &key, now);
+    if let Some(wanted) = plan.filter(|wanted| *wanted != planned.plan.digest) {
+        return Err(ReleaseRefusal::PlanChanged { wanted, now: planned.plan.digest });
+    }
+    if planned.moves() == 0 {
+        let (subject, reasons) = (subject.clone(), planned.reasons());
+        return Err(ReleaseRefusal::NothingToMove { subject, version: key, reasons });
+    }
+    if quarantined == Quarantined::Allow {
+        let mut published = fleet
+            .releases
+            .catalogue
+            .get(subject)
+            .map(|it| Published::clone(it))
+            .unwrap_or_else(|| Published::new(subject.clone()));
+        if let Some(entry) = published.versions.get_mut(&key) {
+            entry.quarantined = None;
+        }
+        put(fleet, published, out);
+    }
+    begin(fleet, planned, by, now, out)
+}
+
+/// Begins a release; one of an older version that runs gives way to it.
+fn begin(
+    fleet: &mut Fleet,
+    planned: Planned,
+    by: &By,
+    now: Now,
+    out: &mut Out,
+) -> Result<(), ReleaseRefusal> {
+    let (subject, version) = (planned.plan.subject.clone(), planned.plan.version.clone());
+    let older: Vec<u64> = fleet
+        .releases
+        .active()
+        .filter(|it| it.subject == subject && it.version.major() == version.major() && it.version < version)
+        .map(|it| it.number)
+        .collect();
+    let number = fleet.releases.all.get_max().map_or(1, |(number, _)| number + 1);
+    let text = format!("{}-{version}-{number}", subject.name());
+    let id = ReleaseId::parse(&text)
+        .map_err(|why| ReleaseRefusal::Id { id: text.clone(), why: why.to_string() })?;
+    for older in older {
+        end_with(fleet, older, End::Superseded, out);
+        turn::say(fleet, older, ("superseded", format!("release {id} takes its place")), by, now, out);
+    }
+    let strategy = fleet.releases.rules.strategy.clone();
+    let regions: BTreeSet<Location> = planned.regions();
+    let mut release = Release {
+        id: id.clone(),
+        number,
+        subject,
+        version,
+        phases: strategy.phases(&regions),
+        allowed: usize::try_from(strategy.max_failed_sets).unwrap_or(usize::MAX),
+        strategy,
+        digest: planned.plan.digest,
+        by: by.actor.clone(),
+        reason: by.reason.clone(),
+        started_at: now.at,
+        started_on: now.wall.date(),
+        state: ReleaseState::Running,
+        paused: false,
+        approved: BTreeSet::new(),
+        log: imbl::Vector::new(),
+        parts: imbl::OrdMap::new(),
+    };
+    out.writes.push(Write::Release(number, Some(Box::new(release.head()))));
+    for set in fleet.sets.values() {
+        if let Some(part) = part_of(&mut release, set) {
+            let name = set.spec.name.clone();
+            out.writes.push(Write::ReleaseSet(number, name.clone(), Some(Box::new(part.clone()))));
+            release.parts.insert(name, part);
+        }
+    }
+    fleet.releases.all.insert(number, Arc::new(release));
+    fleet.releases.dirty = true;
+    turn::say(fleet, number, ("start", format!("release {id} begins")), by, now, out);
+    forget_old(fleet, out);
+    Ok(())
+}
+
+fn forget_old(fleet: &mut Fleet, out: &mut Out) {
+    let ended: Vec<u64> =
+        fleet.releases.all.values().filter(|it| !it.is_active()).map(|it| it.number).collect();
+    for number in ended.iter().take(ended.len().saturating_sub(KEPT_MAX)) {
+        fleet.releases.all.remove(number);
+        out.writes.push(Write::Release(*number, None));
+    }
+}
+
+fn wish_for(
+    fleet: &mut Fleet,
+    id: &ReleaseId,
+    wish: ReleaseWish,
+    by: &By,
+    now: Now,
+    out: &mut Out,
+) -> Result<(), ReleaseRefusal> {
+    let release = fleet.releases.release(id).cloned().ok_or_else(|| ReleaseRefusal::NoRelease {
+        id: id.clone(),
+        known: fleet.releases.all.values().rev().take(20).map(|release| release.id.clone()).collect(),
+    })?;
+    let number = release.number;
+    let not_now =
+        |what: &'static str| ReleaseRefusal::NotNow { id: id.clone(), what, state: release.state_name() };
+    let running = matches!(release.state, ReleaseState::Running | ReleaseState::Halted);
+    let (code, text) = match wish {
+        ReleaseWish::Pause if running && !release.paused => {
+            change(fleet, number, out, |release| release.paused = true);
+            ("pause", "the release is paused".to_owned())
+        }
+        ReleaseWish::Pause => return Err(not_now("paused")),
+        ReleaseWish::Resume if running && (release.paused || release.state == ReleaseState::Halted) => {
+            resume(fleet, &release, out);
+            ("resume", "the release goes on".to_owned())
+        }
+        ReleaseWish::Resume => return Err(not_now("resumed")),
+        ReleaseWish::Approve(phase) if running => {
+            if phase >= release.phases.len() {
+                let (id, phases) = (id.clone(), release.phases.len());
+                return Err(ReleaseRefusal::NoPhase { id, phase: phase + 1, phases });
+            }
+            if release.state == ReleaseState::Halted {
+                resume(fleet, &release, out);
+            }
+            change(fleet, number, out, |release| _ = release.approved.insert(phase));
+            ("approve", format!("region phase {} may begin, whatever the ones before have shown", phase + 1))
+        }
+        ReleaseWish::Approve(_) => return Err(not_now("approved")),
+        ReleaseWish::Stop if running => {
+            end_with(fleet, number, End::Stopped, out);
+            ("stop", "the release ends after the batches in flight".to_owned())
+        }
+        ReleaseWish::Stop => return Err(not_now("stopped")),
+        ReleaseWish::RollBack => {
+            let goes_back = |state| {
+                matches!(
+                    state,
+                    ReleaseState::Ending(End::RolledBack) | ReleaseState::Ended(End::RolledBack, _)
+                )
+            };
+            let newer = fleet.releases.active().any(|it| it.subject == release.subject && it.number > number);
+            if goes_back(release.state) || newer {
+                return Err(not_now("rolled back"));
+            }
+            end_with(fleet, number, End::RolledBack, out);
+            ("rollback", "what the release has brought is taken back".to_owned())
+        }
+    };
+    turn::say(fleet, number, (code, text), by, now, out);
+    Ok(())
+}
+
+/// Goes on after a pause, and past the sets that have failed so far.
+fn resume(fleet: &mut Fleet, release: &Release, out: &mut Out) {
+    let failed = release.failed().count();
+    let halted = release.state == ReleaseState::Halted;
+    change(fleet, release.number, out, |release| {
+        release.paused = false;
+        if halted {
+            release.allowed = release.allowed.max(failed);
+        }
+    });
+}
+
+fn opt(
+    fleet: &mut Fleet,
+    (name, subject): (&ScaleSetName, &ExtensionType),
+    enrol: Enrol,
+    by: &By,
+    now: Now,
+    out: &mut Out,
+) -> Result<(), ReleaseRefusal> {
+    let has = fleet.sets.get(name).map(|set| set.spec.estate.enrolments.clone()).unwrap_or_default();
+    if !has.iter().any(|one| one.subject == *subject) {
+        let known = has.into_iter().map(|one| one.subject).collect();
+        return Err(ReleaseRefusal::NotInModel { scale_set: name.clone(), subject: subject.clone(), known });
+    }
+    let key = (name.clone(), subject.clone());
+    let said = match enrol {
+        Enrol::Out => Some(OptOut { at: now.wall.date(), by: by.actor.clone(), reason: by.reason.clone() }),
+        Enrol::In => None,
+    };
+    match said.clone() {
+        Some(said) => _ = fleet.releases.opted_out.insert(key, said),
+        None => _ = fleet.releases.opted_out.remove(&key),
+    }
+    out.writes.push(Write::OptOut(name.clone(), subject.clone(), said));
+    let _ = fleet.change(name);
+    if enrol == Enrol::In {
+        begin_by_itself(fleet, by, now, out);
+    }
+    Ok(())
+}
+
+fn register(fleet: &mut Fleet, subscription: &Subscription, enrol: Enrol, by: &By, now: Now, out: &mut Out) {
+    let said = match enrol {
+        Enrol::In => Some(Registered { at: now.wall.date(), by: by.actor.clone() }),
+        Enrol::Out => None,
+    };
+    match said.clone() {
+        Some(said) => _ = fleet.releases.registered.insert(subscription.clone(), said),
+        None => _ = fleet.releases.registered.remove(subscription),
+    }
+    out.writes.push(Write::Feature(subscription.clone(), said));
+    if enrol == Enrol::In {
+        begin_by_itself(fleet, by, now, out);
+    }
+}

@@ -1,0 +1,204 @@
+//! The estate as a step of a release sees it: facts of one set, from its instances and its latest upgrade.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::domain::{
+    Component, Enrolment, Health, InstanceId, Location, Now, ReleaseVersion, ScaleSetName, SetKind,
+};
+use crate::kernel::state::{Fleet, SetState};
+use crate::plan::{Candidate, HoldReason, withheld};
+use crate::release::{
+    Child, ChildEnd, EstateView, Facts, Left, Moves, Part, Release, Run, Tally, Well, may_move,
+};
+use crate::rollout::{Purpose, Upgrade, UpgradeState};
+
+/// The fleet, as one release sees it.
+pub(super) struct Estate<'a> {
+    pub(super) fleet: &'a Fleet,
+    pub(super) release: &'a Release,
+    pub(super) now: Now,
+}
+
+impl EstateView for Estate<'_> {
+    fn facts(&self, name: &ScaleSetName, part: &Part) -> Option<Facts> {
+        let set = self.fleet.set(name).ok()?;
+        let to = &self.release.version;
+        let enrolment = set.spec.estate.enrolment(&self.release.subject);
+        let standing = match enrolment {
+            None => Err(Left::NotEnrolled),
+            Some(enrolment) => standing(self.fleet, set, enrolment, to),
+        };
+        let looked = looked_at(set, part, to, self.now);
+        let standing = standing.and_then(|moves| match moves {
+            Moves::Up if part.run != Run::Runs && is_too_unhealthy(set) => Err(Left::HeldUnhealthy),
+            Moves::Up | Moves::There => Ok(moves),
+        });
+        Some(Facts {
+            standing,
+            child: child(set, part),
+            busy: set.active().filter(|one| part.upgrade.as_ref() != Some(&one.id)).map(|one| one.id.clone()),
+            initializing: set.census().initializing().len(),
+            unhealthy: set.census().unhealthy().iter().cloned().collect(),
+            well: looked.well,
+            complete: looked.complete,
+            retry: set.spec.retry,
+        })
+    }
+
+    fn is_in_flight_elsewhere(&self, region: &Location) -> bool {
+        let others = self.fleet.releases.active().filter(|other| other.number != self.release.number);
+        others.into_iter().any(|other: &Arc<Release>| other.regions_in_flight().any(|there| there == region))
+    }
+}
+
+/// Whether a release may move a set, whatever the moment.
+///
+/// # Errors
+/// Why not.
+pub(super) fn standing(
+    fleet: &Fleet,
+    set: &SetState,
+    enrolment: &Enrolment,
+    to: &ReleaseVersion,
+) -> Result<Moves, Left> {
+    let estate = &set.spec.estate;
+    if estate.kind == SetKind::ServiceFabric {
+        return Err(Left::ServiceFabric);
+    }
+    if !enrolment.automatic {
+        return Err(Left::NotEnrolled);
+    }
+    if fleet.releases.opted_out.contains_key(&(set.spec.name.clone(), enrolment.subject.clone())) {
+        return Err(Left::OptedOut);
+    }
+    if fleet.releases.rules.require_feature && !fleet.releases.registered.contains_key(&estate.subscription) {
+        return Err(Left::NotRegistered);
+    }
+    let from = set.model.of(&enrolment.component).ok_or(Left::NotComparable)?;
+    may_move(enrolment, from, to)
+}
+
+/// Whether too much of a set is unhealthy for its first batch.
+fn is_too_unhealthy(set: &SetState) -> bool {
+    let limit = set.spec.policy.rolling.max_unhealthy_instance_percent;
+    let census = set.census();
+    census.initializing().is_empty() && limit.is_exceeded_by(census.unhealthy().len(), census.total())
+}
+
+/// The latest upgrade of a set, as far as it is that of the release.
+fn child(set: &SetState, part: &Part) -> Option<Child> {
+    let (id, latest) = (part.upgrade.clone()?, set.upgrade.as_ref()?);
+    let end = if latest.id == id {
+        end_of(latest, &part.component)
+    } else {
+        match &latest.purpose {
+            Purpose::Rollback { of, because, .. } if *of == id && part.run == Run::Runs => {
+                if latest.is_active() {
+                    ChildEnd::Running
+                } else {
+                    ChildEnd::Faulted(because.clone().unwrap_or_else(|| "it was rolled back".to_owned()))
+                }
+            }
+            Purpose::Forward | Purpose::Manual | Purpose::Rollback { .. } => {
+                ChildEnd::Cancelled(format!("upgrade `{}` was started in its place", latest.id))
+            }
+        }
+    };
+    Some(Child { id, end })
+}
+
+/// How an upgrade ended for one component: what is due together shares batches, and each has its own end.
+fn end_of(upgrade: &Upgrade, component: &Component) -> ChildEnd {
+    let ended_alone = upgrade.ended.iter().find(|ended| ended.change.component == *component);
+    let why = || {
+        upgrade.error.as_ref().map_or_else(|| "it ended Faulted".to_owned(), |error| error.message.clone())
+    };
+    match (upgrade.state, ended_alone) {
+        (UpgradeState::RollingForward, _) => ChildEnd::Running,
+        (UpgradeState::Completed | UpgradeState::Faulted, Some(ended)) => {
+            ChildEnd::Faulted(ended.why.clone())
+        }
+        (UpgradeState::Completed, None) => ChildEnd::Completed,
+        // Another extension ended for itself, and this one went through the plan.
+        (UpgradeState::Faulted, None) if !upgrade.ended.is_empty() && upgrade.is_through() => {
+            ChildEnd::Completed
+        }
+        (UpgradeState::Faulted, None) => ChildEnd::Faulted(why()),
+        (UpgradeState::Cancelled, _) => ChildEnd::Cancelled("it was cancelled".to_owned()),
+    }
+}
+
+/// What a look at the instances of a set has found.
+pub(super) struct Looked {
+    pub(super) tally: Tally,
+    pub(super) well: Well,
+    pub(super) complete: bool,
+}
+
+/// Counts who counts, who has the version, and who is Healthy.
+pub(super) fn looked_at(set: &SetState, part: &Part, to: &ReleaseVersion, now: Now) -> Looked {
+    let view = set.view(now);
+    let mut tally = Tally::default();
+    let (mut unwell, mut unknown) = (false, false);
+    for instance in set.members() {
+        let candidate = view.candidate_of(instance);
+        tally.total += 1;
+        *tally.zones.entry(candidate.zone.clone().unwrap_or_default()).or_default() += 1;
+        let has_it = candidate.version_of(&part.component).is_some_and(|has| is_version(has.as_str(), to));
+        let out = not_eligible(&candidate, set, part).filter(|_| !has_it);
+        if let Some(code) = out {
+            *tally.not_eligible.entry(code).or_default() += 1;
+            continue;
+        }
+        tally.eligible += 1;
+        tally.at_version += usize::from(has_it);
+        match candidate.health {
+            Health::Healthy => tally.healthy += usize::from(has_it),
+            Health::Initializing => unknown = true,
+            Health::Unhealthy | Health::Unknown => unwell |= !part.held_unhealthy.contains(&candidate.id),
+        }
+    }
+    let complete = tally.at_version == tally.eligible;
+    let well = match (complete && !unwell, unknown) {
+        (false, _) => Well::No,
+        (true, true) => Well::NotKnown,
+        (true, false) => Well::Yes,
+    };
+    Looked { tally, well, complete }
+}
+
+/// Whether a version is the one that is released: compared as numbers.
+fn is_version(has: &str, to: &ReleaseVersion) -> bool {
+    ReleaseVersion::parse(has).is_ok_and(|has| has == *to)
+}
+
+/// Why an instance does not count; a code. Whom nobody has heard counts: silence is no word of the application.
+fn not_eligible(candidate: &Candidate, set: &SetState, part: &Part) -> Option<String> {
+    if part.held_unhealthy.contains(&candidate.id) {
+        return Some(Left::HeldUnhealthy.code().to_owned());
+    }
+    let child = set.upgrade.as_ref().filter(|upgrade| part.upgrade.as_ref() == Some(&upgrade.id));
+    let reason = match withheld(candidate) {
+        Err(reason) => reason,
+        Ok(_) => child?.holds.iter().find(|hold| hold.instance == candidate.id)?.reason.clone(),
+    };
+    said(&reason).then(|| reason.code().to_owned())
+}
+
+/// Whether somebody has said that the instance is left out.
+fn said(reason: &HoldReason) -> bool {
+    matches!(
+        reason,
+        HoldReason::Protected
+            | HoldReason::Skip(_)
+            | HoldReason::Defer(_)
+            | HoldReason::PersonSkip(_)
+            | HoldReason::PersonHold(_)
+    )
+}
+
+/// Members that are unhealthy now.
+pub(super) fn unhealthy(set: &SetState) -> BTreeSet<InstanceId> {
+    set.census().unhealthy().iter().cloned().collect()
+}

@@ -1,0 +1,147 @@
+//! Releases in the kernel: the catalogue, what people want of releases, and what each turn makes of them.
+//!
+//! What a release decides is `crate::release`; what runs in a scale set is an ordinary upgrade of it.
+
+mod commands;
+mod estate;
+mod turn;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet};
+
+use super::out::Out;
+use super::state::Fleet;
+use crate::domain::{
+    By, Change, Component, Enrolment, Estate, ExtensionType, Goal, Now, ReleaseId, ScaleSet, ScaleSetName,
+    Subscription, Timestamp, Version,
+};
+use crate::record::{OptOut, Registered, Stored, Write};
+use crate::release::{Published, Release, Strategy, resolve};
+
+pub(super) use commands::grant;
+pub(super) use turn::{look, taken_up};
+pub use view::{Planned, released};
+
+/// What releases go by: the part of the configuration that is about them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReleaseRules {
+    /// How a release that starts now goes through regions.
+    pub strategy: Strategy,
+    /// What may be published.
+    pub types: BTreeMap<ExtensionType, TypeRules>,
+    /// Whether subscriptions have to register the feature.
+    pub require_feature: bool,
+}
+
+/// What the configuration says of a type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TypeRules {
+    /// Most versions that are kept.
+    pub versions_max: usize,
+}
+
+/// The catalogue and all releases.
+#[derive(Debug, Clone, Default)]
+pub struct Releases {
+    /// From the configuration.
+    pub rules: Arc<ReleaseRules>,
+    /// What was published.
+    pub catalogue: OrdMap<ExtensionType, Arc<Published>>,
+    /// By number, oldest first.
+    pub all: OrdMap<u64, Arc<Release>>,
+    /// What persons keep as it is.
+    pub opted_out: OrdMap<(ScaleSetName, ExtensionType), OptOut>,
+    /// Subscriptions that have registered the feature.
+    pub registered: OrdMap<Subscription, Registered>,
+    /// When a release wants to look again.
+    pub(super) wake_at: Option<Timestamp>,
+    /// Releases look at all of their sets in this turn.
+    pub(super) dirty: bool,
+    /// Sets whose upgrade a release holds.
+    holding: OrdSet<ScaleSetName>,
+}
+
+impl Releases {
+    pub(super) fn new(rules: ReleaseRules, stored: &Stored) -> Self {
+        let published = stored.published.iter();
+        Self {
+            rules: Arc::new(rules),
+            catalogue: published.map(|(subject, it)| (subject.clone(), Arc::new(it.clone()))).collect(),
+            all: stored.releases.iter().map(|(number, it)| (*number, Arc::new(it.clone()))).collect(),
+            opted_out: stored.opted_out.iter().map(|(key, it)| (key.clone(), it.clone())).collect(),
+            registered: stored.registered.iter().map(|(key, it)| (key.clone(), it.clone())).collect(),
+            wake_at: None,
+            dirty: true,
+            holding: OrdSet::new(),
+        }
+    }
+
+    /// The release with an id; of one that is named by its type and version the latest.
+    #[must_use]
+    pub fn release(&self, id: &ReleaseId) -> Option<&Arc<Release>> {
+        self.all.values().rev().find(|release| release.id == *id)
+    }
+
+    /// Those that have not ended, oldest first.
+    pub fn active(&self) -> impl Iterator<Item = &Arc<Release>> {
+        self.all.values().filter(|release| release.is_active())
+    }
+}
+
+/// Goes by where a set stands from now on, and by what of it is published: at a change of a definition the catalogue says
+/// what it stands for.
+pub(super) fn go_by(fleet: &mut Fleet, name: &ScaleSetName, next: Estate, out: &mut Out) {
+    let Ok(set) = fleet.set(name) else { return };
+    let before = set.spec.estate.clone();
+    if before == next {
+        return;
+    }
+    if before.location != next.location {
+        fleet.regions.leave(name, &before.location);
+    }
+    let differs = |one: &&Enrolment| {
+        let was = before.enrolment(&one.subject);
+        one.resolves && was.is_none_or(|was| (was.handler, was.minor) != (one.handler, one.minor))
+    };
+    let resolved = next.enrolments.iter().filter(differs).filter_map(|one| {
+        let version = resolve(fleet.releases.catalogue.get(&one.subject)?, one)?;
+        Some(Change { component: one.component.clone(), to: version.version().clone() })
+    });
+    let resolved: Vec<Change> = resolved.collect();
+    let Some(set) = fleet.change(name) else { return };
+    Arc::make_mut(&mut set.spec).estate = next;
+    let kept = set.model.changes().cloned().collect::<Vec<_>>();
+    set.model = Goal::new(kept.into_iter().chain(resolved.iter().cloned()));
+    for change in resolved {
+        let model = set.stored_model(&change.component);
+        out.writes.extend(model.map(|model| Write::Model(name.clone(), change.component, model)));
+    }
+    if let Some(set) = fleet.sets.get(name).cloned() {
+        fleet.regions.note(&set);
+    }
+}
+
+/// Goes by other rules from now on, and lets what is enrolled now join. A release that runs keeps its strategy.
+pub(super) fn go_on_by(fleet: &mut Fleet, rules: Option<ReleaseRules>, by: &By, now: Now, out: &mut Out) {
+    if let Some(rules) = rules {
+        fleet.releases.rules = Arc::new(rules);
+    }
+    fleet.releases.dirty = true;
+    if fleet.held.is_none() {
+        commands::begin_by_itself(fleet, by, now, out);
+    }
+}
+
+/// The version that a component of a set begins with, where its model names none: what the catalogue has for it.
+pub(super) fn resolved(set: &ScaleSet, component: &Component, stored: &Stored) -> Option<Version> {
+    let mut enrolments = set.estate.enrolments.iter();
+    let enrolment = enrolments.find(|enrolment| enrolment.component == *component && enrolment.resolves)?;
+    let published = stored.published.get(&enrolment.subject)?;
+    resolve(published, enrolment).map(|version| version.version().clone())
+}

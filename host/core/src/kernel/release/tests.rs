@@ -1,0 +1,5 @@
+//! Releases in a whole kernel: sets in several regions, drivers that answer, probes that tell what runs.
+
+mod course;
+mod estate;
+mod people;

@@ -1,0 +1,122 @@
+//! The course of releases: good versions, bad ones, several at once, and a host that is killed.
+
+use super::estate::*;
+use crate::domain::*;
+use crate::kernel::command::{Begins, Command, ReleaseCommand};
+use crate::kernel::testing::DiskMood;
+use crate::kernel::{Refusal, released};
+use crate::release::Run;
+
+fn change(name: &str, number: &str) -> Change {
+    Change { component: extension(name), to: Version::parse(number).unwrap() }
+}
+
+#[test]
+fn a_published_version_goes_everywhere_by_itself_region_phase_by_region_phase() {
+    let mut world = World::new();
+    world.publish("contoso/agent", "1.1").unwrap();
+    world.until(|world| world.at("1.1").len() == 2);
+    assert_eq!(world.at("1.1"), ["canary-a", "canary-b"].map(str::to_owned).into());
+    world.until(|world| world.is("Completed"));
+    assert_eq!(world.at("1.1").len(), 8);
+    let mut regions: Vec<&str> = world.told.iter().map(|(set, _)| set.split('-').next().unwrap()).collect();
+    regions.dedup();
+    let first_of = |region: &str| regions.iter().position(|one| *one == region).unwrap();
+    assert!(first_of("canary") < first_of("eastus") && first_of("eastus") < first_of("northeurope"));
+    assert_eq!(world.told.len(), 32, "each instance once");
+}
+
+#[test]
+fn a_bad_version_is_stopped_where_it_was_first() {
+    let mut world = World::new();
+    world.bad.insert(change("agent", "1.1"));
+    world.publish("contoso/agent", "1.1").unwrap();
+    world.until(|world| world.is("Halted"));
+    assert!(world.told.iter().all(|(set, _)| set.starts_with("canary")), "{:?}", world.told);
+    let catalogue = &world.rig.kernel.fleet().releases.catalogue;
+    assert!(
+        catalogue.get(&subject("contoso/agent")).unwrap().versions[&version("1.1")].quarantined.is_some()
+    );
+    world.until(|world| world.at("1.0").is_empty() && world.set("canary-a").active().is_none());
+    // A newer version takes its place, and begins at the first region phase.
+    world.publish("contoso/agent", "1.2").unwrap();
+    world.until(|world| world.is("Completed"));
+    assert_eq!(world.at("1.2").len(), 8);
+}
+
+#[test]
+fn line_246_what_is_due_together_shares_batches_and_one_failure_stops_no_other() {
+    let mut world = World::new();
+    world.broken.insert(change("logs", "1.1"));
+    world.publish("contoso/logs", "1.1").unwrap();
+    world.publish("contoso/agent", "1.1").unwrap();
+    world.until(|world| world.is("Completed"));
+    assert_eq!(world.at("1.1").len(), 8, "the agent went everywhere");
+    let releases = &world.rig.kernel.fleet().releases.all;
+    assert_eq!(releases.get(&1).unwrap().state_name(), "Halted", "the other one did not");
+}
+
+#[test]
+fn a_kill_at_any_moment_changes_nothing_of_where_it_ends() {
+    let mut world = World::new();
+    world.publish("contoso/agent", "1.1").unwrap();
+    for moment in 0..2_000 {
+        if world.is("Completed") {
+            break;
+        }
+        if moment % 3 == 0 {
+            world = world.restart();
+        }
+        world.step();
+    }
+    assert!(world.is("Completed"), "{:?}", world.release().map(|it| (it.state_name(), it.parts.clone())));
+    assert_eq!(world.at("1.1").len(), 8);
+}
+
+#[test]
+fn what_cannot_be_recorded_is_not_begun() {
+    let mut world = World::new();
+    world.rig.mood = DiskMood::Refuses;
+    assert!(matches!(world.publish("contoso/agent", "1.1"), Err(Refusal::NotRecorded { .. })));
+    assert!(world.release().is_none() && world.rig.kernel.fleet().releases.catalogue.is_empty());
+    world.rig.mood = DiskMood::Lies;
+    let (subject, version) = (subject("contoso/agent"), version("1.1"));
+    let publish = ReleaseCommand::Publish { subject, version, digest: None, begins: Begins::ByItself };
+    assert!(world.rig.ask(Command::Releases(Box::new(publish))).is_none(), "nobody knows yet");
+    world.rig.mood = DiskMood::Takes;
+    world.step();
+    assert!(world.rig.disk.open().releases.is_empty(), "it is written over");
+    assert!(world.rig.disk.open().published.is_empty());
+}
+
+#[test]
+fn evidence_that_is_revoked_holds_what_is_under_way() {
+    let mut world = World::new();
+    world.publish("contoso/agent", "1.1").unwrap();
+    world.until(|world| world.set("eastus-a").active().is_some_and(|upgrade| upgrade.current == 1));
+    world.sick.insert(ScaleSetName::parse("canary-a").unwrap());
+    for _ in 0..30 {
+        world.step();
+    }
+    let told = world.told.len();
+    for _ in 0..120 {
+        world.step();
+    }
+    assert_eq!(world.told.len(), told, "nothing more begins");
+    world.sick.clear();
+    world.until(|world| world.is("Completed"));
+}
+
+#[test]
+fn every_set_that_has_not_begun_has_a_reason() {
+    let mut world = World::new();
+    world.publish("contoso/agent", "1.1").unwrap();
+    let fleet = world.rig.kernel.fleet();
+    let sets = released::sets(fleet, world.release().unwrap(), world.rig.now);
+    for (name, standing) in sets {
+        let code = standing.why.map(|why| why.code());
+        let begun = standing.part.run == Run::Runs;
+        assert_eq!(begun, name.as_str().starts_with("canary"), "{name}");
+        assert_eq!(code, (!begun).then_some("region-phase"), "{name}");
+    }
+}

@@ -1,0 +1,346 @@
+//! What each turn makes of the releases that are under way: they look at the sets that changed, and begin, end and
+//! hold upgrades.
+//!
+//! What is due together in a set, through several releases, is begun as one upgrade.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::commands;
+use super::estate::{self, Estate};
+use crate::domain::{By, Change, Goal, Now, ReleaseId, ScaleSetName};
+use crate::kernel::command::{Quarantined, StartOptions};
+use crate::kernel::memory::Memories;
+use crate::kernel::out::Out;
+use crate::kernel::start::{self, Attempt};
+use crate::kernel::state::{Fleet, SetState};
+use crate::kernel::{look as set_look, rollback};
+use crate::record::Write;
+use crate::record::audit::StartWhy;
+use crate::release::{Action, Line, Part, Release, Run, Step, held, step};
+use crate::rollout::{Brake, Event, Wish};
+
+/// Rounds of a turn at most: each begins or ends something, and what is left goes with the next turn.
+const ROUNDS: usize = 50;
+
+/// After a start: releases join what is configured now, and go on.
+pub(in crate::kernel) fn taken_up(fleet: &mut Fleet, memories: &mut Memories, now: Now, out: &mut Out) {
+    if fleet.held.is_none() {
+        commands::begin_by_itself(fleet, &By::host(), now, out);
+        fleet.releases.dirty = true;
+        look(fleet, memories, now, out);
+    }
+}
+
+/// Lets every release look that has a reason to.
+pub(in crate::kernel) fn look(fleet: &mut Fleet, memories: &mut Memories, now: Now, out: &mut Out) {
+    let due = fleet.releases.wake_at.is_some_and(|at| at <= now.at);
+    let mut all = std::mem::take(&mut fleet.releases.dirty) || due;
+    if fleet.releases.active().next().is_none() && fleet.releases.holding.is_empty() {
+        fleet.releases.wake_at = None;
+        return;
+    }
+    let mut touched: BTreeSet<ScaleSetName> = fleet.touched.clone();
+    for _ in 0..ROUNDS {
+        if !all && touched.is_empty() {
+            return;
+        }
+        let known = fleet.touched.clone();
+        let has_acted = round(fleet, memories, (&touched, all), now, out);
+        hold(fleet, memories, now, out);
+        touched = fleet.touched.difference(&known).cloned().chain(touched.clone()).collect();
+        all = std::mem::take(&mut fleet.releases.dirty);
+        if !has_acted && !all {
+            return;
+        }
+    }
+    // More than a turn can take: the next one goes on at once.
+    fleet.releases.wake_at = Some(now.at);
+    fleet.releases.dirty = true;
+}
+
+/// One look of every release; gives whether anything followed from it.
+fn round(
+    fleet: &mut Fleet,
+    memories: &mut Memories,
+    (touched, all): (&BTreeSet<ScaleSetName>, bool),
+    now: Now,
+    out: &mut Out,
+) -> bool {
+    let numbers: Vec<u64> = fleet.releases.active().map(|release| release.number).collect();
+    let mut starts: BTreeMap<ScaleSetName, Vec<Begun>> = BTreeMap::new();
+    let mut rest: Vec<(u64, Action)> = Vec::new();
+    let mut wake_at = None;
+    for number in numbers {
+        let Some(release) = fleet.releases.all.get(&number).cloned() else { continue };
+        let mut next = Release::clone(&release);
+        join(fleet, &mut next, (touched, all), out);
+        let mine: BTreeSet<ScaleSetName> = match all {
+            true => next.parts.keys().cloned().collect(),
+            false => touched.iter().filter(|name| next.parts.contains_key(*name)).cloned().collect(),
+        };
+        let estate = Estate { fleet, release: &release, now };
+        let stepped = step(&mut next, &estate, &mine, now.at);
+        let Step { actions, changed, head_changed, wake_at: wakes } = stepped;
+        wake_at = wake_at.into_iter().chain(wakes).min();
+        if head_changed {
+            out.writes.push(Write::Release(number, Some(Box::new(next.head()))));
+        }
+        for name in changed {
+            let part = next.parts.get(&name).cloned().map(Box::new);
+            out.writes.push(Write::ReleaseSet(number, name, part));
+        }
+        for action in actions {
+            match action {
+                Action::Start(name) => {
+                    // So that the releases behind it see it, and can join.
+                    let Some(part) = next.parts.get_mut(&name) else { continue };
+                    let before = std::mem::replace(&mut part.run, Run::Runs);
+                    starts.entry(name).or_default().push(Begun { number, before });
+                }
+                other => rest.push((number, other)),
+            }
+        }
+        fleet.releases.all.insert(number, Arc::new(next));
+    }
+    fleet.releases.wake_at = wake_at;
+    let mut has_acted = !rest.is_empty();
+    for (name, begun) in starts {
+        has_acted |= begin(fleet, memories, &name, &begun, now, out);
+    }
+    for (number, action) in rest {
+        perform(fleet, memories, number, action, now, out);
+    }
+    has_acted
+}
+
+/// Sets that have the type in their model and are not known to a release join it at their place.
+fn join(
+    fleet: &Fleet,
+    release: &mut Release,
+    (touched, all): (&BTreeSet<ScaleSetName>, bool),
+    out: &mut Out,
+) {
+    let names: Vec<&ScaleSetName> = match all {
+        true => fleet.sets.keys().collect(),
+        false => touched.iter().collect(),
+    };
+    for name in names {
+        let Some(set) = fleet.sets.get(name).filter(|_| !release.parts.contains_key(name)) else { continue };
+        if let Some(part) = part_of(release, set) {
+            out.writes.push(Write::ReleaseSet(release.number, name.clone(), Some(Box::new(part.clone()))));
+            release.parts.insert(name.clone(), part);
+        }
+    }
+}
+
+/// The row of a set that is new to a release.
+pub(super) fn part_of(release: &mut Release, set: &SetState) -> Option<Part> {
+    let enrolment = set.spec.estate.enrolment(&release.subject)?;
+    Some(Part {
+        phase: release.phase_of(&set.spec.estate.location),
+        location: set.spec.estate.location.clone(),
+        component: enrolment.component.clone(),
+        from: set.model.of(&enrolment.component).cloned(),
+        after: set.spec.estate.after.clone(),
+        run: Run::Waits,
+        upgrade: None,
+        tries: 0,
+        passed_over: false,
+        cancelling: false,
+        well_since: None,
+        held_unhealthy: BTreeSet::new(),
+        refused: None,
+        seen_well: false,
+    })
+}
+
+/// Changes one set of a release, and records it.
+fn change(
+    fleet: &mut Fleet,
+    (number, name): (u64, &ScaleSetName),
+    out: &mut Out,
+    change: impl FnOnce(&mut Part),
+) {
+    let Some(release) = fleet.releases.all.get_mut(&number) else { return };
+    let Some(part) = Arc::make_mut(release).parts.get_mut(name) else { return };
+    change(part);
+    out.writes.push(Write::ReleaseSet(number, name.clone(), Some(Box::new(part.clone()))));
+}
+
+/// A release that has come to a set, and where the set was before.
+struct Begun {
+    number: u64,
+    before: Run,
+}
+
+/// Begins one upgrade of a set for all releases that have come to it. Gives whether it has begun.
+fn begin(
+    fleet: &mut Fleet,
+    memories: &mut Memories,
+    name: &ScaleSetName,
+    all_begun: &[Begun],
+    now: Now,
+    out: &mut Out,
+) -> bool {
+    let of = |begun: &Begun| {
+        let release = fleet.releases.all.get(&begun.number)?;
+        let part = release.parts.get(name)?;
+        let change = Change { component: part.component.clone(), to: release.version.version().clone() };
+        Some((release.id.clone(), change, part.tries))
+    };
+    let all: Vec<(ReleaseId, Change, u32)> = all_begun.iter().filter_map(of).collect();
+    let is_again = all.iter().any(|(_, _, tries)| *tries > 0);
+    let options = StartOptions {
+        // What has failed in this very release is tried again, as it says.
+        quarantined: if is_again { Quarantined::Allow } else { Quarantined::Refuse },
+        ..StartOptions::default()
+    };
+    let goal = Goal::new(all.iter().map(|(_, change, _)| change.clone()));
+    let releases: BTreeSet<ReleaseId> = all.into_iter().map(|(id, _, _)| id).collect();
+    let attempt = Attempt { number: 1, why: StartWhy::Release { releases } };
+    let held_unhealthy = fleet.set(name).map(|set| estate::unhealthy(set)).unwrap_or_default();
+    let begun = start::begin(fleet, memories, name, goal, &options, attempt, &By::host(), now, out);
+    let upgrade = fleet.set(name).ok().and_then(|set| set.upgrade.as_ref()).map(|upgrade| upgrade.id.clone());
+    for Begun { number, before } in all_begun {
+        let said = match &begun {
+            Ok(()) => {
+                change(fleet, (*number, name), out, |part| {
+                    part.run = Run::Runs;
+                    part.upgrade.clone_from(&upgrade);
+                    part.tries += 1;
+                    part.held_unhealthy.clone_from(&held_unhealthy);
+                    (part.cancelling, part.refused) = (false, None);
+                });
+                Some(("set-begins", format!("scale set `{name}` begins")))
+            }
+            Err(refusal) => {
+                let why = refusal.to_string();
+                let said = fleet.releases.all.get(number).and_then(|it| it.parts.get(name)?.refused.clone());
+                let is_new = said.is_none_or(|(_, said)| said != why);
+                change(fleet, (*number, name), out, |part| {
+                    part.run = before.clone();
+                    part.refused = Some((now.at, why.clone()));
+                });
+                is_new.then(|| ("set-refused", format!("scale set `{name}` cannot begin: {why}")))
+            }
+        };
+        if let Some((code, text)) = said {
+            say(fleet, *number, (code, text), &By::host(), now, out);
+        }
+    }
+    begun.is_ok()
+}
+
+fn perform(fleet: &mut Fleet, memories: &mut Memories, number: u64, action: Action, now: Now, out: &mut Out) {
+    match action {
+        // Begun before, together with what is due in the same set.
+        Action::Start(_) => {}
+        Action::Cancel(name) => cancel(fleet, memories, (number, &name), now, out),
+        Action::RollBack(name) => roll_back(fleet, memories, (number, &name), now, out),
+        Action::Quarantine(why) => commands::quarantine(fleet, number, Some(why), out),
+        Action::LiftQuarantine => commands::quarantine(fleet, number, None, out),
+        Action::Say(code, text) => say(fleet, number, (code, text), &By::host(), now, out),
+    }
+}
+
+/// Adds a line to what a release tells of itself.
+pub(super) fn say(
+    fleet: &mut Fleet,
+    number: u64,
+    (code, text): (&str, String),
+    by: &By,
+    now: Now,
+    out: &mut Out,
+) {
+    let Some(release) = fleet.releases.all.get_mut(&number) else { return };
+    let release = Arc::make_mut(release);
+    let text = by.reason.as_ref().map_or_else(|| text.clone(), |reason| format!("{text}: {reason}"));
+    release.say(Line { at: now.wall.date(), by: by.actor.clone(), code: code.to_owned(), text });
+    out.writes.push(Write::Release(number, Some(Box::new(release.head()))));
+}
+
+/// Ends the upgrade of a set after the batch in flight; other releases that share it begin it again.
+fn cancel(
+    fleet: &mut Fleet,
+    memories: &mut Memories,
+    (number, name): (u64, &ScaleSetName),
+    now: Now,
+    out: &mut Out,
+) {
+    let of = |release: &Arc<Release>| release.parts.get(name).and_then(|part| part.upgrade.clone());
+    let Some(upgrade) = fleet.releases.all.get(&number).and_then(of) else { return };
+    let sharing: Vec<u64> = fleet
+        .releases
+        .active()
+        .filter(|release| of(release).as_ref() == Some(&upgrade))
+        .map(|release| release.number)
+        .collect();
+    for other in sharing {
+        change(fleet, (other, name), out, |part| part.cancelling |= part.run == Run::Runs);
+    }
+    let runs = |set: &SetState| set.active().is_some_and(|active| active.id == upgrade);
+    if fleet.set(name).is_ok_and(|set| runs(set)) {
+        set_look::look(fleet, memories, name, &[Event::Wish(Wish::Cancel)], now, out);
+    }
+}
+
+/// Takes back what a release has brought to a set: its upgrade, or what several of them have brought, by going to the
+/// version that was there before.
+fn roll_back(
+    fleet: &mut Fleet,
+    memories: &mut Memories,
+    (number, name): (u64, &ScaleSetName),
+    now: Now,
+    out: &mut Out,
+) {
+    let Some(release) = fleet.releases.all.get(&number).cloned() else { return };
+    let Some(part) = release.parts.get(name) else { return };
+    let latest = fleet.set(name).ok().and_then(|set| set.upgrade.clone());
+    let is_latest = latest.as_ref().map(|upgrade| &upgrade.id) == part.upgrade.as_ref();
+    let by = By { reason: Some(format!("release {} goes back", release.id)), ..By::host() };
+    let begun = if is_latest && part.tries == 1 {
+        rollback::latest(fleet, memories, (name, Brake::On), &by, now, out)
+    } else if let Some(from) = &part.from {
+        let goal = Goal::new([Change { component: part.component.clone(), to: from.clone() }]);
+        let options = StartOptions { quarantined: Quarantined::Allow, ..StartOptions::default() };
+        let releases = [release.id.clone()].into();
+        let attempt = Attempt { number: 1, why: StartWhy::Release { releases } };
+        start::begin(fleet, memories, name, goal, &options, attempt, &by, now, out)
+    } else {
+        Ok(())
+    };
+    let upgrade = fleet.set(name).ok().and_then(|set| set.upgrade.as_ref()).map(|upgrade| upgrade.id.clone());
+    match begun {
+        Ok(()) => change(fleet, (number, name), out, |part| part.upgrade = upgrade),
+        Err(refusal) => {
+            change(fleet, (number, name), out, |part| part.run = Run::Back);
+            let text = format!("scale set `{name}` stays as it is: {refusal}");
+            say(fleet, number, ("set-stays", text), &By::host(), now, out);
+        }
+    }
+    fleet.releases.dirty = true;
+}
+
+/// Holds the upgrades that a release wants held, and lets the others go on.
+fn hold(fleet: &mut Fleet, memories: &mut Memories, now: Now, out: &mut Out) {
+    let releases = fleet.releases.active();
+    let wanted: imbl::OrdSet<ScaleSetName> = releases.flat_map(|release| held(release, now.at)).collect();
+    if wanted == fleet.releases.holding {
+        return;
+    }
+    let before = std::mem::replace(&mut fleet.releases.holding, wanted.clone());
+    let differ: Vec<ScaleSetName> = before
+        .iter()
+        .filter(|name| !wanted.contains(*name))
+        .chain(wanted.iter().filter(|name| !before.contains(*name)))
+        .cloned()
+        .collect();
+    for name in differ {
+        let Some(set) = fleet.change(&name) else { continue };
+        set.release_hold = wanted.contains(&name);
+        if set.active().is_some() {
+            set_look::look(fleet, memories, &name, &[], now, out);
+        }
+    }
+}

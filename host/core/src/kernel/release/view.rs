@@ -1,0 +1,174 @@
+//! What readers are told of releases: plans, and how each set stands.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::commands;
+use super::estate::{Estate, looked_at, standing};
+use crate::domain::{ExtensionType, Location, Now, ReleaseVersion, ScaleSetName};
+use crate::kernel::refusal::Refusal;
+use crate::kernel::state::Fleet;
+use crate::plan::PlanInput;
+use crate::release::EstateView as _;
+use crate::release::{
+    Facts, Moves, NotBegun, Part, PlannedSet, Release, ReleasePlan, Run, Tally, plan, why_not_begun,
+};
+use crate::rollout::FleetView as _;
+
+/// What a release would do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Planned {
+    /// Region phases and sets.
+    pub plan: ReleasePlan,
+    /// How many batches each set would take, and how long one of them takes at least.
+    pub batches: BTreeMap<ScaleSetName, (usize, Duration)>,
+    /// How long a region phase is looked at.
+    pub bake: Duration,
+}
+
+impl Planned {
+    /// How many sets it would move.
+    pub(super) fn moves(&self) -> usize {
+        let sets = self.plan.phases.iter().flat_map(|phase| &phase.sets);
+        sets.filter(|set| set.standing == Ok(Moves::Up)).count()
+    }
+
+    /// The regions of all of its sets.
+    pub(super) fn regions(&self) -> BTreeSet<Location> {
+        self.plan.phases.iter().flat_map(|phase| &phase.sets).map(|set| set.location.clone()).collect()
+    }
+
+    /// Why its sets are not moved, counted.
+    pub(super) fn reasons(&self) -> Vec<String> {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for set in self.plan.phases.iter().flat_map(|phase| &phase.sets) {
+            *counts.entry(set.standing.map_or_else(|left| left.code(), |_| "already")).or_default() += 1;
+        }
+        counts.into_iter().map(|(code, count)| format!("{count} {code}")).collect()
+    }
+
+    /// How long it takes at least, where every batch does well: sets of a region phase side by side, their zones one
+    /// after the other.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        let mut all = Duration::ZERO;
+        for phase in &self.plan.phases {
+            let moved = phase.sets.iter().filter(|set| set.standing == Ok(Moves::Up));
+            let longest = moved.filter_map(|set| {
+                let (batches, one) = self.batches.get(&set.name)?;
+                Some(one.saturating_mul(u32::try_from(*batches).unwrap_or(u32::MAX)))
+            });
+            if let Some(longest) = longest.max() {
+                all = all.saturating_add(longest).saturating_add(self.bake);
+            }
+        }
+        all
+    }
+}
+
+/// What a release of a version would do at this moment.
+pub(super) fn planned(fleet: &Fleet, subject: &ExtensionType, version: &ReleaseVersion, now: Now) -> Planned {
+    let mut batches = BTreeMap::new();
+    let mut sets = Vec::new();
+    for set in fleet.sets.values() {
+        let Some(enrolment) = set.spec.estate.enrolment(subject) else { continue };
+        let part = blank(enrolment.component.clone(), &set.spec.estate.location);
+        let looked = looked_at(set, &part, version, now);
+        let standing = standing(fleet, set, enrolment, version);
+        if standing == Ok(Moves::Up) {
+            let change = crate::domain::Change {
+                component: enrolment.component.clone(),
+                to: version.version().clone(),
+            };
+            let candidates = set.view(now).candidates();
+            let planned = crate::plan::plan(&PlanInput {
+                scale_set: &set.spec.name,
+                goal: &crate::domain::Goal::new([change]),
+                policy: &set.spec.policy,
+                candidates: &candidates,
+                total: candidates.len(),
+                there: crate::plan::There::Stays,
+                batches_before: 0,
+            });
+            let rules = &set.spec.policy;
+            let one = rules.gate.wait + rules.gate.stable_for + rules.rolling.pause_time_between_batches;
+            batches.insert(set.spec.name.clone(), (planned.batches.len(), one));
+        }
+        sets.push(PlannedSet {
+            name: set.spec.name.clone(),
+            location: set.spec.estate.location.clone(),
+            from: set.model.of(&enrolment.component).cloned(),
+            standing,
+            tally: looked.tally,
+        });
+    }
+    let strategy = &fleet.releases.rules.strategy;
+    Planned { plan: plan(subject, version, strategy, sets), batches, bake: strategy.bake }
+}
+
+fn blank(component: crate::domain::Component, location: &Location) -> Part {
+    Part {
+        location: location.clone(),
+        phase: 0,
+        component,
+        from: None,
+        after: Vec::new(),
+        run: Run::Waits,
+        upgrade: None,
+        tries: 0,
+        passed_over: false,
+        cancelling: false,
+        well_since: None,
+        held_unhealthy: BTreeSet::new(),
+        refused: None,
+        seen_well: false,
+    }
+}
+
+/// What readers are told.
+pub mod released {
+    use super::*;
+
+    /// One set of a release, for readers.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Standing {
+        /// Its row.
+        pub part: Part,
+        /// Its instances now; none when the configuration has it no longer.
+        pub tally: Option<Tally>,
+        /// Why it has not begun, where it is part and has not.
+        pub why: Option<NotBegun>,
+    }
+
+    /// What a release of a version would do at this moment.
+    ///
+    /// # Errors
+    /// When nobody knows the type.
+    pub fn plan(
+        fleet: &Fleet,
+        subject: &ExtensionType,
+        version: &ReleaseVersion,
+        now: Now,
+    ) -> Result<Planned, Refusal> {
+        commands::known(fleet, subject).map_err(|refusal| Refusal::Release(Box::new(refusal)))?;
+        Ok(planned(fleet, subject, version, now))
+    }
+
+    /// How each set of a release stands.
+    #[must_use]
+    pub fn sets(fleet: &Fleet, release: &Release, now: Now) -> BTreeMap<ScaleSetName, Standing> {
+        let estate = Estate { fleet, release, now };
+        let of = |(name, part): (&ScaleSetName, &Part)| {
+            let facts: Option<Facts> = estate.facts(name, part);
+            let open = match &part.run {
+                Run::Waits | Run::Ended { .. } => true,
+                Run::Left(_) | Run::Runs | Run::Done | Run::GoesBack | Run::Back => false,
+            };
+            let why = open.then(|| why_not_begun(release, (name, facts.as_ref()), &estate, now.at));
+            let set = fleet.sets.get(name);
+            let tally = set.map(|set| looked_at(set, part, &release.version, now).tally);
+            (name.clone(), Standing { part: part.clone(), tally, why })
+        };
+        release.parts.iter().map(of).collect()
+    }
+}

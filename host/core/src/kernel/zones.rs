@@ -1,0 +1,234 @@
+//! One zone of a region at a time: over all scale sets, over releases and over upgrades that people start, unless they
+//! say `--bypass`.
+//!
+//! A batch is admitted only while nothing of another zone of the region is in flight, and nobody waits for another
+//! zone longer. So the zone that may act changes hands between batches, in the order in which sets came to wait.
+//! What goes back, and what people do to instances that they name, waits for nobody, and the others wait for it.
+//!
+//! Nothing of it is recorded: it follows from the upgrades, and is made anew at a start.
+
+use std::collections::BTreeSet;
+
+use imbl::{OrdMap, OrdSet};
+
+use super::look;
+use super::memory::Memories;
+use super::out::Out;
+use super::state::{Fleet, SetState};
+use crate::domain::{InstanceId, Location, Now, ScaleSetName};
+use crate::rollout::{Purpose, Stage, Upgrade};
+
+/// A zone; instances without one are a zone of their own.
+pub(in crate::kernel) type Zone = Option<String>;
+
+/// Which zones are in flight, region by region.
+#[derive(Debug, Clone, Default)]
+pub(in crate::kernel) struct Regions {
+    by_location: OrdMap<Location, Region>,
+    tickets: u64,
+    /// Sets whose turn may have come.
+    woken: OrdSet<ScaleSetName>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Region {
+    flying: OrdMap<ScaleSetName, OrdSet<Zone>>,
+    /// How many sets are in flight in each zone.
+    counts: OrdMap<Zone, usize>,
+    /// Who waits, in the order in which they came.
+    waiting: OrdMap<u64, (ScaleSetName, OrdSet<Zone>)>,
+    tickets: OrdMap<ScaleSetName, u64>,
+}
+
+/// What is in flight beside a set, and what comes before it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::kernel) struct Neighbours {
+    zones: BTreeSet<Zone>,
+}
+
+impl Neighbours {
+    /// Whether a batch in a zone has to wait.
+    pub(in crate::kernel) fn is_taken(&self, zone: Option<&str>) -> bool {
+        self.zones.iter().any(|other| other.as_deref() != zone)
+    }
+
+    /// Whether a batch in these zones has to wait.
+    pub(in crate::kernel) fn are_taken(&self, zones: &BTreeSet<Zone>) -> bool {
+        match zones.len() {
+            0 | 1 => self.zones.iter().any(|other| !zones.contains(other)),
+            _ => !self.zones.is_empty(),
+        }
+    }
+
+    /// Their names, for people.
+    pub(in crate::kernel) fn zones(&self) -> impl Iterator<Item = String> {
+        self.zones.iter().map(|zone| zone.clone().unwrap_or_else(|| "none".to_owned()))
+    }
+}
+
+impl Regions {
+    /// Takes note of what a set has in flight, without waking anybody: for a start.
+    pub(in crate::kernel) fn note(&mut self, set: &SetState) {
+        let (location, name) = (set.spec.estate.location.clone(), set.spec.name.clone());
+        let flying = flying(set);
+        if !flying.is_empty() {
+            self.by_location.entry(location).or_default().fly(&name, flying);
+        }
+    }
+
+    /// A set is in another region from now on; what it has in flight there is noted anew.
+    pub(in crate::kernel) fn leave(&mut self, name: &ScaleSetName, location: &Location) {
+        let Some(region) = self.by_location.get_mut(location) else { return };
+        region.fly(name, OrdSet::new());
+        if let Some(ticket) = region.tickets.remove(name) {
+            region.waiting.remove(&ticket);
+        }
+        let next = region.next();
+        self.woken.extend(next);
+    }
+
+    fn neighbours(&self, location: &Location, name: &ScaleSetName) -> Neighbours {
+        let Some(region) = self.by_location.get(location) else { return Neighbours::default() };
+        let mine = region.flying.get(name);
+        let counts = region.counts.iter();
+        let others =
+            counts.filter(|(zone, count)| **count > usize::from(mine.is_some_and(|m| m.contains(*zone))));
+        let mut zones: BTreeSet<Zone> = others.map(|(zone, _)| zone.clone()).collect();
+        let ticket = region.tickets.get(name).copied().unwrap_or(u64::MAX);
+        let before = region.waiting.iter().take_while(|(other, _)| **other < ticket);
+        zones.extend(
+            before.filter(|(_, (who, _))| who != name).flat_map(|(_, (_, zones))| zones.iter().cloned()),
+        );
+        Neighbours { zones }
+    }
+}
+
+impl Region {
+    fn fly(&mut self, name: &ScaleSetName, zones: OrdSet<Zone>) {
+        for zone in self.flying.remove(name).into_iter().flatten() {
+            let left = self.counts.get(&zone).copied().unwrap_or(0).saturating_sub(1);
+            if left == 0 {
+                self.counts.remove(&zone);
+            } else {
+                self.counts.insert(zone, left);
+            }
+        }
+        if zones.is_empty() {
+            return;
+        }
+        for zone in &zones {
+            *self.counts.entry(zone.clone()).or_default() += 1;
+        }
+        self.flying.insert(name.clone(), zones);
+    }
+
+    /// Those whose turn may have come: the first who waits, and whoever waits for the same.
+    fn next(&self) -> Vec<ScaleSetName> {
+        let Some((_, (_, first))) = self.waiting.get_min() else { return Vec::new() };
+        let same = self.waiting.values().filter(|(_, zones)| zones == first);
+        same.map(|(name, _)| name.clone()).collect()
+    }
+}
+
+/// Whether anything of an upgrade is in flight.
+fn is_flying(upgrade: &Upgrade) -> bool {
+    match upgrade.stage {
+        Stage::InBatch | Stage::Hooking { .. } | Stage::Undoing | Stage::Stopping { .. } => {
+            upgrade.is_active()
+        }
+        Stage::Preparing { .. } | Stage::Between { .. } | Stage::Baking { .. } | Stage::Ended { .. } => false,
+    }
+}
+
+/// The zones that a set has in flight.
+fn flying(set: &SetState) -> OrdSet<Zone> {
+    let Some(upgrade) = set.upgrade.as_ref().filter(|upgrade| is_flying(upgrade)) else {
+        return OrdSet::new();
+    };
+    let zone = |id: &InstanceId| set.instance(id).and_then(|instance| instance.spec.zone.clone());
+    let crosses = upgrade.policy.rolling.enable_cross_zone_upgrade || upgrade.purpose == Purpose::Manual;
+    if crosses {
+        // Of those in flight alone: what is only planned keeps nobody waiting.
+        return upgrade.members.in_flight().map(zone).collect();
+    }
+    upgrade.batches.get(upgrade.current).map(|batch| batch.zone.clone()).into_iter().collect()
+}
+
+/// The zones of the batch that a set waits to begin.
+fn wanted(set: &SetState) -> OrdSet<Zone> {
+    let Some(upgrade) = &set.upgrade else { return OrdSet::new() };
+    let Some(batch) = upgrade.batches.get(upgrade.current) else { return OrdSet::new() };
+    if upgrade.policy.rolling.enable_cross_zone_upgrade {
+        let zone = |id: &InstanceId| set.instance(id).and_then(|instance| instance.spec.zone.clone());
+        return upgrade.members.of_batch(batch.number).map(zone).collect();
+    }
+    [batch.zone.clone()].into_iter().collect()
+}
+
+/// Tells a set what is in flight beside it, before it looks.
+pub(in crate::kernel) fn look_beside(fleet: &mut Fleet, name: &ScaleSetName) {
+    let Ok(set) = fleet.set(name) else { return };
+    let neighbours = fleet.regions.neighbours(&set.spec.estate.location, name);
+    if set.neighbours != neighbours
+        && let Some(set) = fleet.change(name)
+    {
+        set.neighbours = neighbours;
+    }
+}
+
+/// Takes note of what a set has in flight, and of whether it waits for its zone, after it has looked.
+pub(in crate::kernel) fn note(fleet: &mut Fleet, name: &ScaleSetName, waits: bool) {
+    let Ok(set) = fleet.set(name) else { return };
+    let location = set.spec.estate.location.clone();
+    let flying = flying(set);
+    let wants = if waits { wanted(set) } else { OrdSet::new() };
+    let regions = &mut fleet.regions;
+    let before = regions.by_location.get(&location);
+    let flew = before.and_then(|region| region.flying.get(name)).cloned().unwrap_or_default();
+    let ticket = before.and_then(|region| region.tickets.get(name)).copied();
+    if flew == flying && ticket.is_none() && !waits {
+        return;
+    }
+    let region = regions.by_location.entry(location).or_default();
+    let has_left = flew.iter().any(|zone| !flying.contains(zone));
+    region.fly(name, flying);
+    let mut has_moved = has_left;
+    match (ticket, waits) {
+        (None, true) => {
+            regions.tickets += 1;
+            region.tickets.insert(name.clone(), regions.tickets);
+            region.waiting.insert(regions.tickets, (name.clone(), wants));
+        }
+        (Some(ticket), true) => {
+            region.waiting.insert(ticket, (name.clone(), wants));
+        }
+        (Some(ticket), false) => {
+            region.tickets.remove(name);
+            region.waiting.remove(&ticket);
+            has_moved = true;
+        }
+        (None, false) => {}
+    }
+    if has_moved {
+        let next = region.next();
+        regions.woken.extend(next);
+    }
+}
+
+/// Lets those look whose turn has come, until nobody's has; gives whether anybody did.
+pub(in crate::kernel) fn hand_on(
+    fleet: &mut Fleet,
+    memories: &mut Memories,
+    now: Now,
+    out: &mut Out,
+) -> bool {
+    let mut has_looked = false;
+    while let Some(name) = fleet.regions.woken.get_min().cloned() {
+        fleet.regions.woken.remove(&name);
+        if fleet.set(&name).is_ok_and(|set| set.active().is_some()) {
+            look::look(fleet, memories, &name, &[], now, out);
+            has_looked = true;
+        }
+    }
+    has_looked
+}

@@ -1,0 +1,102 @@
+//! What a release would do: region phases, sets and counts, and why a set is or is not part of it.
+
+use std::collections::BTreeSet;
+
+use sha2::{Digest as _, Sha256};
+
+use super::enrolment::{Left, Moves};
+use super::estate::Tally;
+use super::strategy::Strategy;
+use crate::domain::{Digest, ExtensionType, Location, ReleaseVersion, ScaleSetName, Version};
+
+/// One set of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedSet {
+    /// Its name.
+    pub name: ScaleSetName,
+    /// Its region.
+    pub location: Location,
+    /// What it has.
+    pub from: Option<Version>,
+    /// Whether it is part of the release, and what has to be done there.
+    pub standing: Result<Moves, Left>,
+    /// Its instances.
+    pub tally: Tally,
+}
+
+/// One region phase of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedPhase {
+    /// Its regions.
+    pub regions: Vec<Location>,
+    /// The sets in them that have the type in their model, by name.
+    pub sets: Vec<PlannedSet>,
+}
+
+/// What a release would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleasePlan {
+    /// Of what.
+    pub subject: ExtensionType,
+    /// Which version.
+    pub version: ReleaseVersion,
+    /// In order.
+    pub phases: Vec<PlannedPhase>,
+    /// SHA-256 of everything that decides what happens. The health of the moment is no part of it.
+    pub digest: Digest,
+}
+
+/// Plans a release. The sets are those that have the type in their model.
+#[must_use]
+pub fn plan(
+    subject: &ExtensionType,
+    version: &ReleaseVersion,
+    strategy: &Strategy,
+    sets: Vec<PlannedSet>,
+) -> ReleasePlan {
+    let regions: BTreeSet<Location> = sets.iter().map(|set| set.location.clone()).collect();
+    let mut phases: Vec<PlannedPhase> = strategy
+        .phases(&regions)
+        .into_iter()
+        .map(|regions| PlannedPhase { regions, sets: Vec::new() })
+        .collect();
+    for set in sets {
+        if let Some(phase) = phases.iter_mut().find(|phase| phase.regions.contains(&set.location)) {
+            phase.sets.push(set);
+        }
+    }
+    phases.iter_mut().for_each(|phase| phase.sets.sort_by(|a, b| a.name.cmp(&b.name)));
+    let digest = digest(subject, version, strategy, &phases);
+    ReleasePlan { subject: subject.clone(), version: version.clone(), phases, digest }
+}
+
+fn digest(
+    subject: &ExtensionType,
+    version: &ReleaseVersion,
+    strategy: &Strategy,
+    phases: &[PlannedPhase],
+) -> Digest {
+    let mut hash = Sha256::new();
+    let mut line = |text: String| {
+        hash.update(text.len().to_be_bytes());
+        hash.update(text.as_bytes());
+    };
+    line(format!("release 1 {subject} {version} {}", strategy.digest()));
+    for phase in phases {
+        line(format!("phase {}", phase.regions.iter().map(Location::as_str).collect::<Vec<_>>().join(" ")));
+        for set in &phase.sets {
+            let PlannedSet { name, location, from, standing, tally } = set;
+            let from = from.as_ref().map_or("", Version::as_str);
+            let standing = match standing {
+                Ok(Moves::Up) => "up",
+                Ok(Moves::There) => "there",
+                // It comes and goes by itself, and the set joins when it is well.
+                Err(Left::HeldUnhealthy) => "up",
+                Err(left) => left.code(),
+            };
+            line(format!("set {name} {location} {from} {standing} {}", tally.total));
+            tally.zones.iter().for_each(|(zone, count)| line(format!("zone {zone} {count}")));
+        }
+    }
+    Digest(hash.finalize().into())
+}

@@ -1,0 +1,271 @@
+//! One release: everything that a restart needs to go on.
+
+use std::collections::BTreeSet;
+
+use imbl::{OrdMap, Vector};
+use serde::{Deserialize, Serialize};
+
+use super::enrolment::Left;
+use super::strategy::Strategy;
+use crate::domain::{
+    Actor, Component, Digest, ExtensionType, InstanceId, Location, ReleaseId, ReleaseVersion, ScaleSetName,
+    Timestamp, UpgradeId, Version,
+};
+
+/// Lines of its own that a release keeps; the trail of each set has all of its upgrades.
+const LINES_MAX: usize = 300;
+
+/// How a release stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ReleaseState {
+    /// Under way.
+    Running,
+    /// More sets failed than it allows: nothing begins until a retry does well or a person says so.
+    Halted,
+    /// What is in flight ends, then it has ended like this.
+    Ending(End),
+    /// Over.
+    Ended(End, Timestamp),
+}
+
+/// How a release ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum End {
+    /// Every set was dealt with.
+    Completed,
+    /// A person stopped it.
+    Stopped,
+    /// A newer version took its place.
+    Superseded,
+    /// Its version was withdrawn.
+    Withdrawn,
+    /// What it had brought was taken back.
+    RolledBack,
+}
+
+impl End {
+    /// As our JSON writes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Completed => "Completed",
+            Self::Stopped => "Stopped",
+            Self::Superseded => "Superseded",
+            Self::Withdrawn => "Withdrawn",
+            Self::RolledBack => "RolledBack",
+        }
+    }
+}
+
+/// How the upgrade of a set ended that did not end well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum How {
+    /// A limit ended it.
+    Faulted,
+    /// It came to its end, and an eligible instance does not have the version.
+    Incomplete,
+    /// A person ended it.
+    Cancelled,
+}
+
+/// Where a set is in a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Run {
+    /// It has not begun.
+    Waits,
+    /// It is no part of it.
+    Left(Left),
+    /// Its upgrade is under way.
+    Runs,
+    /// Every eligible instance has the version.
+    Done,
+    /// Its upgrade ended otherwise.
+    Ended {
+        /// How.
+        how: How,
+        /// One line for people.
+        why: String,
+        /// When it is tried again by itself.
+        retry_at: Option<Timestamp>,
+    },
+    /// It is being taken back.
+    GoesBack,
+    /// It was taken back.
+    Back,
+}
+
+/// One set of a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Part {
+    /// Its region.
+    pub location: Location,
+    /// Its region phase, from 0.
+    pub phase: usize,
+    /// What of it.
+    pub component: Component,
+    /// What it had before.
+    pub from: Option<Version>,
+    /// Sets that come before it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<ScaleSetName>,
+    /// Where it is.
+    pub run: Run,
+    /// Its latest upgrade.
+    pub upgrade: Option<UpgradeId>,
+    /// How often it was begun.
+    pub tries: u32,
+    /// The latest try but this one ended Faulted, and the release goes on all the same.
+    #[serde(default)]
+    pub passed_over: bool,
+    /// The release wants its upgrade to end.
+    #[serde(default)]
+    pub cancelling: bool,
+    /// Since when every eligible instance has the version and is Healthy.
+    pub well_since: Option<Timestamp>,
+    /// Instances that were unhealthy before it began: nobody waits for them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub held_unhealthy: BTreeSet<InstanceId>,
+    /// When and why its upgrade could not be started last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<(Timestamp, String)>,
+    /// Whether that is so now; nobody knows before everybody has been asked.
+    #[serde(skip)]
+    pub seen_well: bool,
+}
+
+/// One line of a release's own log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Line {
+    /// When, as a date.
+    pub at: Timestamp,
+    /// Who.
+    pub by: Actor,
+    /// Stable code.
+    pub code: String,
+    /// One line for people.
+    pub text: String,
+}
+
+/// One version of one type on its way through the estate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Release {
+    /// Unique within a data directory.
+    pub id: ReleaseId,
+    /// Rises with each release.
+    pub number: u64,
+    /// Of what.
+    pub subject: ExtensionType,
+    /// Which version.
+    pub version: ReleaseVersion,
+    /// What it goes by, as it was when it started.
+    pub strategy: Strategy,
+    /// Its region phases.
+    pub phases: Vec<Vec<Location>>,
+    /// Digest of its plan.
+    pub digest: Digest,
+    /// Who started it.
+    pub by: Actor,
+    /// Why; one line for people.
+    pub reason: Option<String>,
+    /// When.
+    pub started_at: Timestamp,
+    /// The same as a date.
+    pub started_on: Timestamp,
+    /// How it stands.
+    pub state: ReleaseState,
+    /// Nothing begins until a person says so.
+    pub paused: bool,
+    /// Region phases that a person let begin whatever the ones before have shown.
+    pub approved: BTreeSet<usize>,
+    /// So many failed sets are allowed: the strategy's number, or as many as a person has passed over.
+    pub allowed: usize,
+    /// What happened, oldest first.
+    #[serde(default)]
+    pub log: Vector<Line>,
+    /// Its sets. Kept apart by the store, one row each.
+    #[serde(skip)]
+    pub parts: OrdMap<ScaleSetName, Part>,
+}
+
+impl Release {
+    /// Whether it has not ended.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        !matches!(self.state, ReleaseState::Ended(..))
+    }
+
+    /// A copy without its sets.
+    #[must_use]
+    pub fn head(&self) -> Self {
+        Self { parts: OrdMap::new(), ..self.clone() }
+    }
+
+    /// How it stands, as our JSON writes it.
+    #[must_use]
+    pub fn state_name(&self) -> &'static str {
+        match self.state {
+            ReleaseState::Running if self.paused => "Paused",
+            ReleaseState::Running => "Running",
+            ReleaseState::Halted => "Halted",
+            ReleaseState::Ending(_) => "Ending",
+            ReleaseState::Ended(end, _) => end.name(),
+        }
+    }
+
+    /// Adds a line; the oldest go.
+    pub fn say(&mut self, line: Line) {
+        self.log.push_back(line);
+        while self.log.len() > LINES_MAX {
+            self.log.pop_front();
+        }
+    }
+
+    /// Sets whose latest upgrade ended Faulted, and those that are tried again after that.
+    pub fn failed(&self) -> impl Iterator<Item = (&ScaleSetName, &Part)> {
+        self.parts.iter().filter(|(_, part)| part.has_failed())
+    }
+
+    /// The names of the regions in which an upgrade of it is under way.
+    pub fn regions_in_flight(&self) -> impl Iterator<Item = &Location> {
+        self.parts.values().filter(|part| part.is_in_flight()).map(|part| &part.location)
+    }
+
+    /// The region phase of a region; a new one is put behind those that are named.
+    pub fn phase_of(&mut self, region: &Location) -> usize {
+        let is_there = |phases: &[Vec<Location>]| phases.iter().position(|phase| phase.contains(region));
+        if let Some(phase) = is_there(&self.phases) {
+            return phase;
+        }
+        let first = self.strategy.region_phases.len();
+        self.strategy.put_last(&mut self.phases, region, first);
+        is_there(&self.phases).unwrap_or(0)
+    }
+}
+
+impl Part {
+    /// Whether its upgrade, or its way back, is under way.
+    #[must_use]
+    pub fn is_in_flight(&self) -> bool {
+        matches!(self.run, Run::Runs | Run::GoesBack)
+    }
+
+    /// Whether it counts as a failed set.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        matches!(self.run, Run::Ended { how: How::Faulted, .. })
+            || (self.passed_over && self.run == Run::Runs)
+    }
+
+    /// Whether the upgrade that it had left anything that could be taken back.
+    #[must_use]
+    pub fn was_touched(&self) -> bool {
+        self.upgrade.is_some()
+    }
+}

@@ -1,0 +1,456 @@
+//! One step of a release: what its sets have come to, which gates are open, and what begins or ends.
+//!
+//! Total: it may be called at any time, and gives the same for the same. Sets that changed are named by the caller,
+//! so that an event of one set costs what that set costs.
+
+use std::collections::BTreeSet;
+
+use super::enrolment::{Left, Moves};
+use super::estate::{Child, ChildEnd, EstateView, Facts, Well};
+use super::reasons::{NotBegun, REFUSED_AGAIN, judge};
+use super::state::{End, How, Part, Release, ReleaseState, Run};
+use crate::domain::{Location, ScaleSetName, Timestamp};
+
+/// What follows from a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Start the upgrade of a set.
+    Start(ScaleSetName),
+    /// End the upgrade of a set after the batch in flight.
+    Cancel(ScaleSetName),
+    /// Take back what the release has brought to a set.
+    RollBack(ScaleSetName),
+    /// Nobody gets the version by itself any more; why.
+    Quarantine(String),
+    /// The version is no longer in quarantine.
+    LiftQuarantine,
+    /// Something that people want to know.
+    Say(&'static str, String),
+}
+
+/// Result of a step.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Step {
+    /// In order.
+    pub actions: Vec<Action>,
+    /// Sets whose row changed.
+    pub changed: BTreeSet<ScaleSetName>,
+    /// Whether anything else changed.
+    pub head_changed: bool,
+    /// When to look again even if nothing happens.
+    pub wake_at: Option<Timestamp>,
+}
+
+impl Step {
+    fn wake(&mut self, at: Timestamp) {
+        self.wake_at = Some(self.wake_at.map_or(at, |before| before.min(at)));
+    }
+}
+
+/// Which region phases may begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Gates {
+    /// The first region phase that is not through, and the first of its sets.
+    first_open: Option<(usize, ScaleSetName)>,
+    approved: BTreeSet<usize>,
+    /// When the gate may open by time alone.
+    wake_at: Option<Timestamp>,
+}
+
+impl Gates {
+    pub(super) fn of(release: &Release, now: Timestamp) -> Self {
+        let mut first_open: Option<(usize, ScaleSetName)> = None;
+        let mut wake_at: Option<Timestamp> = None;
+        for (name, part) in &release.parts {
+            if is_through(release, part, now) {
+                continue;
+            }
+            if let (Run::Done, Some(since)) = (&part.run, part.well_since) {
+                let until = since + release.strategy.bake;
+                if until > now {
+                    wake_at = Some(wake_at.map_or(until, |before| before.min(until)));
+                }
+            }
+            if first_open.as_ref().is_none_or(|(phase, _)| part.phase < *phase) {
+                first_open = Some((part.phase, name.clone()));
+            }
+        }
+        Self { first_open, approved: release.approved.clone(), wake_at }
+    }
+
+    /// What a region phase waits for; none when it may begin.
+    pub(super) fn shut(&self, phase: usize) -> Option<(usize, &ScaleSetName)> {
+        let (first, set) = self.first_open.as_ref()?;
+        (phase > *first && !self.approved.contains(&phase)).then_some((*first, set))
+    }
+}
+
+/// Whether later region phases need not wait for a set.
+fn is_through(release: &Release, part: &Part, now: Timestamp) -> bool {
+    match &part.run {
+        Run::Left(_) | Run::Back => true,
+        Run::Done => {
+            let baked = |since: Timestamp| since + release.strategy.bake <= now;
+            part.seen_well && part.well_since.is_some_and(baked)
+        }
+        Run::Ended { how: How::Faulted, .. } => true,
+        Run::Runs => part.passed_over,
+        Run::Waits | Run::Ended { how: How::Incomplete | How::Cancelled, .. } | Run::GoesBack => false,
+    }
+}
+
+/// Whether a set has failed and its next try is due.
+pub(super) fn is_retried(part: &Part, now: Timestamp) -> bool {
+    matches!(part.run, Run::Ended { retry_at: Some(at), .. } if at <= now)
+}
+
+/// The sets whose upgrade is under way and may not admit another batch now.
+pub fn held(release: &Release, now: Timestamp) -> Vec<ScaleSetName> {
+    let gates = Gates::of(release, now);
+    let is_held = |part: &Part| {
+        let halted = release.state == ReleaseState::Halted && !part.passed_over;
+        part.run == Run::Runs && (release.paused || halted || gates.shut(part.phase).is_some())
+    };
+    let all = release.parts.iter().filter(|(_, part)| release.is_active() && is_held(part));
+    all.map(|(name, _)| name.clone()).collect()
+}
+
+/// Takes in what has become of the sets that are named, then looks at all of it once.
+pub fn step(
+    release: &mut Release,
+    estate: &dyn EstateView,
+    touched: &BTreeSet<ScaleSetName>,
+    now: Timestamp,
+) -> Step {
+    let mut out = Step::default();
+    if !release.is_active() {
+        return out;
+    }
+    for name in touched {
+        let Some(before) = release.parts.get(name).cloned() else { continue };
+        let mut part = before.clone();
+        take_in(release, &mut part, (name, estate.facts(name, &before)), now, &mut out);
+        if part != before {
+            if differs(&part, &before) {
+                out.changed.insert(name.clone());
+            }
+            release.parts.insert(name.clone(), part);
+        }
+    }
+    abort_together(release, &mut out);
+    match release.state {
+        ReleaseState::Running | ReleaseState::Halted => go_on(release, estate, now, &mut out),
+        ReleaseState::Ending(end) => wind_up(release, estate, end, now, &mut out),
+        ReleaseState::Ended(..) => {}
+    }
+    out
+}
+
+/// Whether what is recorded of a part differs.
+fn differs(a: &Part, b: &Part) -> bool {
+    Part { seen_well: b.seen_well, ..a.clone() } != *b
+}
+
+/// What has become of one set.
+fn take_in(
+    release: &Release,
+    part: &mut Part,
+    (name, facts): (&ScaleSetName, Option<Facts>),
+    now: Timestamp,
+    out: &mut Step,
+) {
+    let Some(facts) = facts else {
+        if !matches!(part.run, Run::Left(Left::Gone)) {
+            part.run = Run::Left(Left::Gone);
+            out.actions.push(Action::Say("left", format!("scale set `{name}` left the configuration")));
+        }
+        return;
+    };
+    match part.run.clone() {
+        Run::Waits | Run::Left(_) => part.run = of_standing(&facts),
+        Run::Runs => runs(release, part, (name, &facts), now, out),
+        Run::Ended { .. } => {
+            if let Err(left) = facts.standing
+                && left != Left::HeldUnhealthy
+            {
+                part.run = Run::Left(left);
+            }
+        }
+        Run::GoesBack => match &facts.child {
+            Some(Child { end: ChildEnd::Running, .. }) => {}
+            Some(_) | None => part.run = Run::Back,
+        },
+        Run::Done | Run::Back => {}
+    }
+    if part.run == Run::Done {
+        part.seen_well = facts.well == Well::Yes;
+        match facts.well {
+            Well::Yes => part.well_since = part.well_since.or(Some(now)),
+            Well::No => {
+                if part.well_since.take().is_some() {
+                    let text = format!("scale set `{name}` is no longer well; later region phases wait");
+                    out.actions.push(Action::Say("revoked", text));
+                }
+            }
+            Well::NotKnown => {}
+        }
+    }
+}
+
+fn of_standing(facts: &Facts) -> Run {
+    match facts.standing {
+        Ok(Moves::Up) => Run::Waits,
+        Ok(Moves::There) if facts.complete => Run::Done,
+        Ok(Moves::There) => Run::Waits,
+        Err(left) => Run::Left(left),
+    }
+}
+
+/// A set whose upgrade is under way, or has just ended.
+fn runs(
+    release: &Release,
+    part: &mut Part,
+    (name, facts): (&ScaleSetName, &Facts),
+    now: Timestamp,
+    out: &mut Step,
+) {
+    let end = facts.child.as_ref().map_or_else(
+        || ChildEnd::Cancelled("its upgrade is not known any more".to_owned()),
+        |child| child.end.clone(),
+    );
+    let opted_out = facts.standing.err().filter(|left| is_decided_by_people(*left));
+    let again = |how: How, why: String| {
+        let (after, limit) =
+            facts.retry.map_or((release.strategy.retry_after, release.strategy.retry_limit), |rule| {
+                (rule.after, rule.limit)
+            });
+        let retry_at = (how != How::Cancelled && part.tries <= limit).then_some(now + after);
+        Run::Ended { how, why, retry_at }
+    };
+    let next = match end {
+        ChildEnd::Running => {
+            if opted_out.is_some() && !part.cancelling {
+                part.cancelling = true;
+                out.actions.push(Action::Cancel(name.clone()));
+            }
+            return;
+        }
+        ChildEnd::Completed if facts.complete => Run::Done,
+        ChildEnd::Completed => {
+            again(How::Incomplete, "an eligible instance does not have the version".to_owned())
+        }
+        ChildEnd::Faulted(why) => again(How::Faulted, why),
+        ChildEnd::Cancelled(_) if part.cancelling => opted_out.map_or(Run::Waits, Run::Left),
+        ChildEnd::Cancelled(why) => again(How::Cancelled, why),
+    };
+    let (code, text) = match &next {
+        Run::Done => ("set-done", format!("scale set `{name}` has {} {}", release.subject, release.version)),
+        Run::Ended { how: How::Faulted, why, .. } => {
+            ("set-failed", format!("scale set `{name}` failed: {why}"))
+        }
+        Run::Ended { why, .. } => ("set-ended", format!("scale set `{name}` ended: {why}")),
+        Run::Waits | Run::Left(_) | Run::Runs | Run::GoesBack | Run::Back => {
+            ("set-ended", format!("scale set `{name}` was ended by the release"))
+        }
+    };
+    out.actions.push(Action::Say(code, text));
+    part.cancelling = false;
+    part.passed_over = matches!(next, Run::Ended { how: How::Faulted, .. });
+    part.run = next;
+}
+
+/// Whether people have decided that a set is no part, whatever it has.
+fn is_decided_by_people(left: Left) -> bool {
+    match left {
+        Left::NotEnrolled | Left::OptedOut | Left::NotRegistered | Left::ServiceFabric | Left::Gone => true,
+        // While its upgrade runs, the version is wanted there already.
+        Left::OtherMajor | Left::Newer | Left::NotComparable | Left::HeldUnhealthy | Left::Ended => false,
+    }
+}
+
+/// What comes after a set that has failed ends with it: its upgrade, if it runs again, waits for that set once more.
+fn abort_together(release: &mut Release, out: &mut Step) {
+    let has_failed = |name: &ScaleSetName| {
+        let run = release.parts.get(name).map(|part| &part.run);
+        matches!(run, Some(Run::Ended { how: How::Faulted, .. }))
+    };
+    let bound = |part: &Part| part.run == Run::Runs && part.after.iter().any(has_failed);
+    let running: Vec<ScaleSetName> =
+        release.parts.iter().filter(|(_, part)| bound(part)).map(|(name, _)| name.clone()).collect();
+    for name in running {
+        cancel(release, &name, out);
+    }
+}
+
+fn cancel(release: &mut Release, name: &ScaleSetName, out: &mut Step) {
+    if let Some(part) = release.parts.get_mut(name).filter(|part| part.run == Run::Runs && !part.cancelling) {
+        part.cancelling = true;
+        out.changed.insert(name.clone());
+        out.actions.push(Action::Cancel(name.clone()));
+    }
+}
+
+/// Halts or goes on, begins sets, and ends when nothing is left.
+fn go_on(release: &mut Release, estate: &dyn EstateView, now: Timestamp, out: &mut Step) {
+    halt(release, out);
+    begin(release, estate, now, out);
+    let gates = Gates::of(release, now);
+    gates.wake_at.into_iter().for_each(|at| out.wake(at));
+    for part in release.parts.values() {
+        if let Run::Ended { retry_at: Some(at), .. } = part.run
+            && at > now
+        {
+            out.wake(at);
+        }
+        if let Some((at, _)) = &part.refused
+            && *at + REFUSED_AGAIN > now
+        {
+            out.wake(*at + REFUSED_AGAIN);
+        }
+    }
+    let is_over = |part: &Part| match &part.run {
+        Run::Left(_) | Run::Done | Run::Back | Run::Ended { how: How::Faulted, retry_at: None, .. } => true,
+        Run::Waits | Run::Runs | Run::GoesBack | Run::Ended { .. } => false,
+    };
+    if release.state == ReleaseState::Running && release.parts.values().all(is_over) {
+        end(release, End::Completed, now, out);
+    }
+}
+
+fn end(release: &mut Release, end: End, now: Timestamp, out: &mut Step) {
+    release.state = ReleaseState::Ended(end, now);
+    out.head_changed = true;
+    out.wake_at = None;
+    out.actions.push(Action::Say("end", format!("the release has ended: {}", end.name())));
+}
+
+/// More failed sets than allowed halt it everywhere; fewer again let it go on.
+fn halt(release: &mut Release, out: &mut Step) {
+    let failed: Vec<String> = release.failed().map(|(name, _)| format!("`{name}`")).collect();
+    let is_over = failed.len() > release.allowed;
+    match release.state {
+        ReleaseState::Running if is_over => {
+            let why = format!(
+                "{} of its scale sets failed ({}), and {} may",
+                failed.len(),
+                failed.join(", "),
+                release.allowed
+            );
+            release.state = ReleaseState::Halted;
+            out.head_changed = true;
+            out.actions.push(Action::Quarantine(why.clone()));
+            out.actions.push(Action::Say("halted", format!("the release is halted: {why}")));
+            let others: Vec<ScaleSetName> = release
+                .parts
+                .iter()
+                .filter(|(_, part)| part.run == Run::Runs && !part.passed_over)
+                .map(|(name, _)| name.clone())
+                .collect();
+            for name in others {
+                cancel(release, &name, out);
+            }
+        }
+        ReleaseState::Halted if !is_over => {
+            release.state = ReleaseState::Running;
+            out.head_changed = true;
+            out.actions.push(Action::LiftQuarantine);
+            out.actions.push(Action::Say("goes-on", "the release goes on".to_owned()));
+        }
+        ReleaseState::Running | ReleaseState::Halted | ReleaseState::Ending(_) | ReleaseState::Ended(..) => {}
+    }
+}
+
+/// Begins what nothing speaks against, in the order of region phase and name.
+fn begin(release: &mut Release, estate: &dyn EstateView, now: Timestamp, out: &mut Step) {
+    let mut may: Vec<(usize, ScaleSetName)> = release
+        .parts
+        .iter()
+        .filter(|(_, part)| part.run == Run::Waits || is_retried(part, now))
+        .map(|(name, part)| (part.phase, name.clone()))
+        .collect();
+    may.sort();
+    let gates = Gates::of(release, now);
+    let mut flying: BTreeSet<Location> = release.regions_in_flight().cloned().collect();
+    for (_, name) in may {
+        let Some(part) = release.parts.get(&name) else { continue };
+        if gates.shut(part.phase).is_some() {
+            continue;
+        }
+        let borrowed: BTreeSet<&Location> = flying.iter().collect();
+        // What is the same for all comes first: the set itself is looked at only when it could begin.
+        let first = judge(release, &gates, &borrowed, (&name, None), estate, now);
+        if first != NotBegun::Now {
+            continue;
+        }
+        let facts = estate.facts(&name, part);
+        let Some(facts) = facts.filter(|facts| facts.standing.is_ok()) else { continue };
+        let verdict = judge(release, &gates, &borrowed, (&name, Some(&facts)), estate, now);
+        if verdict == NotBegun::Now {
+            flying.insert(part.location.clone());
+            out.actions.push(Action::Start(name));
+        }
+    }
+}
+
+/// Ends what is in flight, takes back what is to be taken back, region by region, and ends.
+fn wind_up(release: &mut Release, estate: &dyn EstateView, how: End, now: Timestamp, out: &mut Step) {
+    let running: Vec<ScaleSetName> = release
+        .parts
+        .iter()
+        .filter(|(_, part)| part.run == Run::Runs)
+        .map(|(name, _)| name.clone())
+        .collect();
+    for name in &running {
+        cancel(release, name, out);
+    }
+    if !running.is_empty() {
+        return;
+    }
+    if how == End::RolledBack && take_back(release, estate, out) {
+        return;
+    }
+    let open: Vec<ScaleSetName> = release
+        .parts
+        .iter()
+        .filter(|(_, part)| part.run == Run::Waits)
+        .map(|(name, _)| name.clone())
+        .collect();
+    for name in open {
+        if let Some(part) = release.parts.get_mut(&name) {
+            part.run = Run::Left(Left::Ended);
+            out.changed.insert(name);
+        }
+    }
+    end(release, how, now, out);
+}
+
+/// Takes one region after the other back, the latest region phase first. Gives whether that goes on.
+fn take_back(release: &mut Release, estate: &dyn EstateView, out: &mut Step) -> bool {
+    if release.parts.values().any(|part| part.run == Run::GoesBack) {
+        return true;
+    }
+    // Whoever is out by now, by a person's word or by the file, stays as it is.
+    let is_left = |part: &Part| part.was_touched() && !matches!(part.run, Run::Back | Run::Left(_));
+    let next = release.parts.values().filter(|part| is_left(part));
+    let next = next.max_by(|a, b| a.phase.cmp(&b.phase).then_with(|| b.location.cmp(&a.location)));
+    let Some(region) = next.map(|part| part.location.clone()) else { return false };
+    if release.strategy.paired(&region).any(|pair| estate.is_in_flight_elsewhere(pair)) {
+        return true;
+    }
+    let names: Vec<ScaleSetName> = release
+        .parts
+        .iter()
+        .filter(|(_, part)| part.location == region && is_left(part))
+        .map(|(name, _)| name.clone())
+        .collect();
+    out.actions.push(Action::Say("goes-back", format!("region {region} goes back")));
+    for name in names {
+        if let Some(part) = release.parts.get_mut(&name) {
+            part.run = Run::GoesBack;
+            out.changed.insert(name.clone());
+            out.actions.push(Action::RollBack(name));
+        }
+    }
+    true
+}

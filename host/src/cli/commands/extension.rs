@@ -1,0 +1,193 @@
+//! `phasegate extension` and `phasegate feature`: the catalogue, and who gets what of it.
+
+use crate::cli::args::{EnrolArgs, ExtensionArgs, ExtensionVerb, FeatureArgs, FeatureVerb, OutputArgs};
+use crate::cli::client::Client;
+use crate::cli::exit::Exit;
+use crate::cli::output::{self, or_dash, table};
+use crate::cli::target;
+use phasegate_core::domain::{ExtensionType, ScaleSetName, Subscription};
+use phasegate_wire as wire;
+
+use super::release;
+
+/// Runs one verb.
+///
+/// # Errors
+/// When the host cannot be reached or refuses.
+pub fn run(args: &ExtensionArgs) -> anyhow::Result<Exit> {
+    let client = target::client(&args.server)?;
+    match &args.verb {
+        ExtensionVerb::Publish { subject, version, digest, no_release, reason, wait, output } => {
+            let request = wire::PublishRequest {
+                version: version.clone(),
+                digest: digest.clone(),
+                no_release: *no_release,
+                reason: reason.clone(),
+            };
+            let published: wire::ExtensionType =
+                client.post(&format!("{}/publish", path(subject)?), &request)?;
+            let release = release::of_version(&client, subject, version)?;
+            if *wait && let Some(release) = &release {
+                return release::follow(&client, &release.id, *output);
+            }
+            if output.json {
+                output::json(&published)?;
+            } else {
+                let then = release.map_or_else(
+                    || "no release of it is under way".to_owned(),
+                    |release| format!("release {} is {}", release.id, release.state),
+                );
+                output::data(&format!("{subject} {version} is published; {then}\n"))?;
+            }
+            Ok(Exit::Done)
+        }
+        ExtensionVerb::List { output } => list(&client, *output),
+        ExtensionVerb::Versions { subject, output } => {
+            let one: wire::ExtensionType = client.get(&path(subject)?)?;
+            if output.json {
+                output::json(&one)?;
+            } else {
+                output::data(&versions(&one))?;
+            }
+            Ok(Exit::Done)
+        }
+        ExtensionVerb::Withdraw { subject, version, rollback, reason, output } => {
+            let request = wire::WithdrawRequest {
+                version: version.clone(),
+                rollback: *rollback,
+                reason: reason.clone(),
+            };
+            let one: wire::ExtensionType = client.post(&format!("{}/withdraw", path(subject)?), &request)?;
+            if output.json {
+                output::json(&one)?;
+            } else {
+                let then = if *rollback { ", and goes back where it is" } else { "" };
+                output::data(&format!("{subject} {version} is withdrawn{then}\n"))?;
+            }
+            Ok(Exit::Done)
+        }
+        ExtensionVerb::OptOut(args) => enrol(&client, args, "opt-out", "is opted out of"),
+        ExtensionVerb::OptIn(args) => enrol(&client, args, "opt-in", "takes part again in"),
+    }
+}
+
+/// Runs one verb about the feature.
+///
+/// # Errors
+/// As [`run`].
+pub fn feature(args: &FeatureArgs) -> anyhow::Result<Exit> {
+    let client = target::client(&args.server)?;
+    let change = |subscription: &str, word: &str, output: OutputArgs| {
+        let name = Subscription::parse(subscription)
+            .map_err(|error| anyhow::anyhow!("subscription `{subscription}` {error}"))?;
+        let all: wire::Features =
+            client.post(&format!("/v1/features/{name}/{word}"), &wire::ReasonRequest::default())?;
+        show(&all, Some(subscription), output)?;
+        Ok(Exit::Done)
+    };
+    match &args.verb {
+        FeatureVerb::Register { subscription, output } => change(subscription, "register", *output),
+        FeatureVerb::Unregister { subscription, output } => change(subscription, "unregister", *output),
+        FeatureVerb::Show { subscription, output } => {
+            let all: wire::Features = client.get("/v1/features")?;
+            show(&all, subscription.as_deref(), *output)?;
+            let registered =
+                |one: &wire::Feature| subscription.as_ref() == Some(&one.subscription) && one.registered;
+            let is_no = subscription.is_some() && !all.subscriptions.iter().any(registered);
+            Ok(if is_no { Exit::No } else { Exit::Done })
+        }
+    }
+}
+
+fn show(all: &wire::Features, only: Option<&str>, format: OutputArgs) -> anyhow::Result<()> {
+    let mut all = all.clone();
+    if let Some(only) = only {
+        all.subscriptions.retain(|one| one.subscription == only);
+    }
+    if format.json {
+        return output::json(&all);
+    }
+    let state = |one: &wire::Feature| if one.registered { "Registered" } else { "NotRegistered" };
+    let rows: Vec<Vec<String>> = all
+        .subscriptions
+        .iter()
+        .map(|one| {
+            vec![
+                one.subscription.clone(),
+                one.feature.clone(),
+                state(one).to_owned(),
+                or_dash(one.since.as_ref()),
+            ]
+        })
+        .collect();
+    let note =
+        if all.required { "" } else { "releases do not ask for it (releases.requireFeature = false)\n" };
+    Ok(output::data(&format!("{}{note}", table(&["SUBSCRIPTION", "FEATURE", "STATE", "SINCE"], &rows)))?)
+}
+
+/// The route of a type.
+pub(super) fn path(subject: &str) -> anyhow::Result<String> {
+    let subject = ExtensionType::parse(subject).map_err(|error| anyhow::anyhow!("`{subject}` {error}"))?;
+    Ok(format!("/v1/extensionTypes/{subject}"))
+}
+
+fn enrol(client: &Client, args: &EnrolArgs, word: &str, says: &str) -> anyhow::Result<Exit> {
+    let EnrolArgs { name, subject, reason, output } = args;
+    let set =
+        ScaleSetName::parse(name).map_err(|error| anyhow::anyhow!("scale set name `{name}` {error}"))?;
+    let request = wire::EnrolRequest { subject: subject.clone(), reason: reason.clone() };
+    let one: wire::ExtensionType = client.post(&format!("/v1/scale-sets/{set}/{word}"), &request)?;
+    if output.json {
+        output::json(&one)?;
+    } else {
+        output::data(&format!("{name} {says} releases of {subject}\n"))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn list(client: &Client, format: OutputArgs) -> anyhow::Result<Exit> {
+    let all: wire::ExtensionTypes = client.get("/v1/extensionTypes")?;
+    if format.json {
+        output::json(&all)?;
+        return Ok(Exit::Done);
+    }
+    let row = |one: &wire::ExtensionType| {
+        let enrolled = one.scale_sets.iter().filter(|it| it.enable_automatic_upgrade && !it.opted_out);
+        vec![
+            format!("{}/{}", one.publisher, one.name),
+            or_dash(one.newest.as_ref()),
+            one.versions.len().to_string(),
+            format!("{} of {}", enrolled.count(), one.scale_sets.len()),
+        ]
+    };
+    let rows: Vec<Vec<String>> = all.extension_types.iter().map(row).collect();
+    let text = match rows.is_empty() {
+        true => "no extension type is known; name publisher and type in a model, or in [[extensionTypes]]\n"
+            .to_owned(),
+        false => table(&["TYPE", "NEWEST", "VERSIONS", "ENROLLED SETS"], &rows),
+    };
+    output::data(&text)?;
+    Ok(Exit::Done)
+}
+
+fn versions(one: &wire::ExtensionType) -> String {
+    let state = |version: &wire::ExtensionVersion| match (&version.quarantined, version.withdrawn) {
+        (_, true) => "withdrawn".to_owned(),
+        (Some(why), false) => format!("quarantined: {why}"),
+        (None, false) => "published".to_owned(),
+    };
+    let row = |version: &wire::ExtensionVersion| {
+        vec![
+            version.version.clone(),
+            version.published_at.clone(),
+            version.published_by.clone(),
+            state(version),
+            or_dash(version.digest.as_ref()),
+        ]
+    };
+    let rows: Vec<Vec<String>> = one.versions.iter().map(row).collect();
+    if rows.is_empty() {
+        return format!("no version of {}/{} is published\n", one.publisher, one.name);
+    }
+    table(&["VERSION", "PUBLISHED", "BY", "STATE", "DIGEST"], &rows)
+}
