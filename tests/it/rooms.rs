@@ -48,7 +48,7 @@ const HOST: Arrows = &[
     // Doors.
     ("reload", &["access", "config", "plugins", "shell", "words"]),
     ("api", &["access", "clock", "log", "measure", "net", "shell", "words"]),
-    ("author", &["clock"]),
+    ("author", &["clock", "net", "probe"]),
     ("demo", &["clock", "config"]),
     (
         "host",
