@@ -59,6 +59,7 @@ fn accepts_the_edges() {
         ("#health", "maxBodyBytes = 1_048_576\nport = 0xffff"),
         ("#health", "protocol = 'tcp'"),
         ("#mode", "mode = 'rolling'"),
+        ("#mode", "mode = 'AUTOMATIC'\nretryLimit = 2"),
         // Rows R02 and R03: the accepted edges.
         ("#policy", "maxBatchInstancePercent = 5\nmaxUnhealthyInstancePercent = 5"),
         ("#policy", "maxBatchInstancePercent = 100\nmaxUnhealthyInstancePercent = 100"),
@@ -153,7 +154,7 @@ component = "db.wasm" |  | plugins[0].component: is missing
 #health | responseHeaders = 'a' | responseHeaders: is a string "a" (write an array of strings
 #health | responseHeaders = ['a:'] | responseHeaders[0]: contains ':', which a header name
 #health | responseHeaders = ['a', 'A'] | responseHeaders[1]: names "a" a second time
-#mode | mode = 'automatic' | upgradePolicy.mode: is "automatic", which is not supported
+#mode | mode = 'auto' | upgradePolicy.mode: is "auto"
 #mode | mode = 'roling' | upgradePolicy.mode: is "roling" (did you mean "Rolling"?
 #policy | maxBatchInstancePercent = 4 | maxBatchInstancePercent: is 4 (allowed: 5 to 100)
 #policy | maxBatchInstancePercent = 101 | maxBatchInstancePercent: is 101 (allowed: 5 to 100)
