@@ -65,6 +65,7 @@ mod swap;
 mod taken_back;
 mod tidy;
 mod times;
+mod tries;
 mod trust;
 mod upgrade;
 mod views;

@@ -49,7 +49,7 @@ const HOST: Arrows = &[
     // Doors.
     ("reload", &["access", "config", "plugins", "shell"]),
     ("api", &["access", "clock", "log", "measure", "net", "shell", "words"]),
-    ("author", &["clock"]),
+    ("author", &["clock", "net", "probe"]),
     ("demo", &["clock", "config"]),
     (
         "host",

@@ -9,6 +9,7 @@
 pub mod bench;
 pub mod build;
 mod language;
+pub mod live;
 pub mod project;
 mod template;
 mod wrong;

@@ -20,7 +20,7 @@ pub use token::{TokenArgs, TokenVerb};
 
 use crate::demo::database::DatabaseArgs;
 
-pub use plugin::{PluginArgs, PluginOf, PluginVerb, ReplayArgs, StrategyArg, SwapArgs};
+pub use plugin::{AskArgs, PluginArgs, PluginOf, PluginVerb, ReplayArgs, StrategyArg, SwapArgs};
 pub use upgrade::{
     BypassArgs, CancelArgs, ExplainArgs, ListArgs, LogArgs, LogOfArgs, RollbackArgs, StartArgs, StatusArgs,
     StatusOf, UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb, WishArgs,

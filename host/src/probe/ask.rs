@@ -9,7 +9,23 @@ use super::failure::ProbeError;
 use super::http::probe_http;
 use super::tcp::probe_tcp;
 use super::tls::Tls;
-use phasegate_core::domain::{ProbeFailure, ProbeProtocol, Response};
+use phasegate_core::domain::{Answer, ProbeFailure, ProbeProtocol, Response, Shortage};
+
+/// Asks once, for somebody who waits for the answer.
+///
+/// # Errors
+/// When this machine is short of what it takes to ask.
+pub async fn once(target: Target) -> Result<Answer, Shortage> {
+    let outcome = match ask(Arc::new(target), Tls::new()).await {
+        Ok(response) => Ok(response),
+        Err(ProbeError::Instance(failure)) => Err(failure),
+        Err(ProbeError::Host(short_of)) => return Err(short_of),
+    };
+    Ok(Answer { source: SOURCE.to_owned(), outcome })
+}
+
+/// Source name of the health probe in an observation.
+pub(super) const SOURCE: &str = "health";
 
 /// Asks once. The settings' time limit covers looking up the name, connecting, the TLS handshake,
 /// headers and body together.

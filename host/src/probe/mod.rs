@@ -25,6 +25,7 @@ use std::sync::Arc;
 use phasegate_core::domain::{NotAsked, Round};
 pub use phasegate_core::kernel::effect::Target;
 
+pub use ask::once;
 pub use lateness::LatenessStats;
 pub use placed::placed;
 pub use runner::Prober;

@@ -5,6 +5,7 @@
 pub mod base64;
 mod expect;
 mod typed;
+mod written;
 mod wrong;
 
 use std::io;
@@ -14,6 +15,7 @@ use phasegate_core::domain::Observation;
 
 pub use expect::{Difference, Expectation, Got, show};
 use typed::Typed;
+pub use written::written;
 pub use wrong::WrongCaseError;
 
 /// What the clock shows in a case that does not say: 2026-01-01T12:00:00Z, a Thursday.

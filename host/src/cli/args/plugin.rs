@@ -18,6 +18,47 @@ pub struct PluginArgs {
     pub verb: PluginVerb,
 }
 
+/// Whom `plugin try` and `plugin case` ask, and what the plugin is told of it.
+#[derive(Debug, Args)]
+pub struct AskArgs {
+    /// Where the application answers: http://…, https://…, or tcp://host:port
+    #[arg(long)]
+    pub url: Option<String>,
+    /// A header that is sent; may be repeated
+    #[arg(long, value_name = "NAME: VALUE")]
+    pub request_header: Vec<String>,
+    /// A header of the answer that the plugin gets to see; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub header: Vec<String>,
+    /// Limit for the whole exchange, in seconds
+    #[arg(long, default_value_t = 5.0)]
+    pub timeout: f64,
+    /// Settings as JSON
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    pub settings: String,
+    /// Scale set that the plugin is told, or that is taken from a recording
+    #[arg(long, value_name = "NAME")]
+    pub scale_set: Option<String>,
+    /// Instance that the plugin is told, or that is taken from a recording
+    #[arg(long, value_name = "ID")]
+    pub instance: Option<String>,
+    /// A label that the plugin is told; may be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub label: Vec<String>,
+    /// Zone that the plugin is told
+    #[arg(long)]
+    pub zone: Option<String>,
+    /// Version that the plugin is told the instance runs
+    #[arg(long)]
+    pub version: Option<String>,
+    /// Version that the plugin is told is wanted
+    #[arg(long)]
+    pub desired_version: Option<String>,
+    /// Certificates of an authority of your own, in PEM, for a plugin that is a reference
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+}
+
 /// What to do with plugins.
 #[derive(Debug, Subcommand)]
 pub enum PluginVerb {
@@ -49,6 +90,36 @@ pub enum PluginVerb {
         /// How to print.
         #[command(flatten)]
         output: OutputArgs,
+    },
+    /// Ask one instance now, as a host would, and show what the plugin makes of the answer; nothing is changed
+    Try {
+        /// Component, folder of a project, builtin:azure-health, oci://… or https://…
+        #[arg(default_value = ".")]
+        plugin: PathBuf,
+        /// Whom to ask, and as what.
+        #[command(flatten)]
+        ask: AskArgs,
+        /// How to print.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Write what an instance answers, and what the plugin makes of it, as a case
+    Case {
+        /// Component, folder of a project, builtin:azure-health, oci://… or https://…
+        #[arg(default_value = ".")]
+        plugin: PathBuf,
+        /// Name of the case [default: what came]
+        #[arg(long)]
+        name: Option<String>,
+        /// Folder or file of a recording; its latest record is taken, in place of a live answer
+        #[arg(long, value_name = "PATH", conflicts_with = "url")]
+        from_recording: Option<PathBuf>,
+        /// Write it into this file, which must not exist [default: standard output]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Whom to ask, and as what.
+        #[command(flatten)]
+        ask: AskArgs,
     },
     /// Measure time for each evaluation, memory, and the time to compile
     Bench {

@@ -3,6 +3,7 @@
 mod bench;
 mod fresh;
 mod inspect;
+mod live;
 mod operate;
 mod project;
 mod replay;
@@ -29,6 +30,13 @@ pub fn run(args: &PluginArgs) -> anyhow::Result<Exit> {
         PluginVerb::Build { project } => project::build(project),
         PluginVerb::Test { plugin, cases, ca_file, output } => {
             test::run(&read_subject(plugin, ca_file)?, cases.as_deref(), *output)
+        }
+        PluginVerb::Try { plugin, ask, output } => {
+            live::attempt(&read_subject(plugin, &ask.ca_file)?, ask, *output)
+        }
+        PluginVerb::Case { plugin, name, from_recording, out, ask } => {
+            let subject = read_subject(plugin, &ask.ca_file)?;
+            live::case(&subject, ask, from_recording.as_deref(), (name.as_deref(), out.as_deref()))
         }
         PluginVerb::Bench { plugin, settings, cases, ca_file, output } => {
             bench::run(&read_subject(plugin, ca_file)?, settings.as_deref(), cases.as_deref(), *output)

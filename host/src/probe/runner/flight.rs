@@ -11,6 +11,7 @@ use tokio::task::AbortHandle;
 
 use super::inbox::{Inbox, Message};
 use super::lines::Place;
+use crate::probe::ask::SOURCE;
 use crate::probe::failure::ProbeError;
 use crate::probe::schedule::{Admit, Lane, Slot, Start, Ticket};
 use crate::probe::{Ended, Target};
@@ -24,9 +25,6 @@ pub(super) type Asking = Pin<Box<dyn Future<Output = Result<Response, ProbeError
 
 /// Most probes at once, however many descriptors there are: each may hold some memory.
 const IN_FLIGHT_MAX: usize = 65_536;
-
-/// Source name of the health probe in an observation.
-const SOURCE: &str = "health";
 
 /// How many probes may run at once.
 #[derive(Debug, Clone, Copy)]
