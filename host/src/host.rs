@@ -23,15 +23,18 @@ use crate::access::InForce;
 use crate::api::{self, Guard, server};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::discovery::Discoveries;
+use crate::drivers::DriverNote;
 use crate::measure::Measures;
 use crate::net::endpoint::Endpoint;
+use crate::plugins::hands::Hands as PluginHands;
 use crate::plugins::runtime;
 use crate::probe::Prober;
 use crate::reload::Reloader;
-use crate::shell::{self, Door, Drivers, Hands, Shell};
+use crate::shell::{self, Door, Drivers, Shell};
 use crate::store::SqliteStore;
 use phasegate_core::domain::PluginName;
-use phasegate_core::kernel::{Configured, Event};
+use phasegate_core::kernel::Event;
 use phasegate_core::lifecycle::{self, RefusalReason, Stage, Standing};
 use phasegate_core::record::ReadTrail;
 
@@ -72,6 +75,7 @@ pub struct Host {
     loop_ended: tokio::sync::oneshot::Receiver<()>,
     tending: Tending,
     prober: Arc<Prober>,
+    sources: Arc<Discoveries>,
     drivers: Drivers,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
@@ -100,36 +104,22 @@ impl Host {
         let plugins =
             parts::plugin_hands(config, (&door, clock, &measures), runtime.clone(), recorder.clone());
         parts::hand_out_memories(config, &mut opened.stored, &plugins);
+        let found_before = parts::found_before(config, &mut opened.stored);
         let by_set = Arc::new(parts::PluginOfSet::of(config));
         let (notes, noted) = mpsc::channel(NOTES_MAX);
         let drivers = Drivers::new(parts::ground(config), notes, tokio::runtime::Handle::current());
-        let sets = parts::sets(config, &drivers)?;
+        let configured = parts::configured(config, &drivers)?;
         let (prober, shortages) = parts::prober(clock, &plugins, &by_set, &door)?;
-        let hands = Hands {
-            runtime: tokio::runtime::Handle::current(),
-            door: door.clone(),
-            drivers: drivers.clone(),
-            plugins: plugins.clone(),
-            probe: parts::set_target(prober.clone(), plugins.clone(), Arc::clone(&by_set)),
-            ask: parts::ask(prober.clone()),
-            remember: parts::remember(plugins.clone(), Arc::clone(&by_set)),
-            forget: parts::forget(prober.clone(), plugins.clone(), by_set),
-            measures: Arc::clone(&measures),
-            keep: parts::keep_used(recorder.clone()),
-        };
-        let specs = config.plugins.iter().map(|plugin| Arc::new(plugin.spec.clone())).collect();
-        let configured = Configured { sets, plugins: specs, ..Configured::default() };
+        let told = (door.clone(), drivers.clone(), plugins.clone(), Arc::clone(&measures));
+        let hands = parts::hands(told, (&prober, by_set), recorder.clone());
         let shell = Shell::open(configured, opened, clock, (inside, hands));
         let (loop_thread, loop_ended) = turn(shell)?;
         let (stop, stopped) = watch::channel(false);
-        let starting = all_plugins_decide(&door, options).await.and_then(|()| Ok(plugins.look()?));
-        let loop_thread = goes_on(starting, &door, loop_thread).await?;
+        let starting = begin(&door, options, &plugins, (found_before, clock)).await;
+        let (sources, loop_thread) = goes_on(starting, &door, loop_thread).await?;
         let tending = Tending::start(tender, config.retention, clock)?;
-        let reloader = Arc::new(Reloader::new(
-            config,
-            (door.clone(), plugins.clone(), drivers.clone()),
-            Arc::clone(&in_force),
-        ));
+        let behind = (door.clone(), plugins.clone(), drivers.clone());
+        let reloader = Arc::new(Reloader::new(config, behind, Arc::clone(&in_force)));
         let denials = Arc::new(api::Denials::default());
         let asked = api::Host {
             door: door.clone(),
@@ -139,6 +129,7 @@ impl Host {
             shown: api::Shown::default(),
             hands: Arc::new(plugins),
             configuration: Arc::new(reloader.clone()),
+            sources: behind_api::sources(&sources),
             shortages: Arc::clone(&shortages),
             recording: recorder.map(|recorder| behind_api::recording(recorder, runtime)),
             uploads: api::Uploads::new(config.server.data_dir.join("uploads")),
@@ -150,14 +141,22 @@ impl Host {
         let waits: Arc<dyn ReadTrail> = Arc::clone(&asked.trail);
         let router = api::router(Arc::new(asked), Guard::new(Arc::clone(&in_force), clock, denials));
         parts::end_leftovers(config, &door);
-        let tasks = vec![
-            tokio::spawn(parts::pass_notes(noted, door.clone())),
-            tokio::spawn(machine::follow_files(Arc::clone(&in_force))),
-            tokio::spawn(server::serve(listener, router, (in_force, shortages), stopped)),
-            tokio::spawn(parts::collect_orphans()),
-            tokio::spawn(shell::tell_waits(door.clone(), waits, clock)),
-        ];
-        Ok(Self { place, door, reloader, loop_thread, loop_ended, tending, prober, drivers, stop, tasks })
+        let serving = server::serve(listener, router, (Arc::clone(&in_force), shortages), stopped);
+        let mut tasks = beside(noted, &door, in_force, (waits, clock));
+        tasks.push(tokio::spawn(serving));
+        Ok(Self {
+            place,
+            door,
+            reloader,
+            loop_thread,
+            loop_ended,
+            tending,
+            prober,
+            sources,
+            drivers,
+            stop,
+            tasks,
+        })
     }
 
     /// Where the API listens.
@@ -182,9 +181,11 @@ impl Host {
     /// Stops everything; afterwards no process that the host started is left. Waits for no probe, name, guest or
     /// agent, and for processes as long as their driver was told to.
     pub async fn stop(self) {
-        let Self { door, loop_thread, tending, prober, drivers, stop, tasks, .. } = self;
+        let Self { door, loop_thread, tending, prober, sources, drivers, stop, tasks, .. } = self;
         // Nobody listening any more is what is wanted.
         let _ = stop.send(true);
+        // It waits for no source.
+        sources.stop();
         let loop_ends = async {
             door.send(Event::Ending).await;
             // The loop ends after its turn; one that panicked has said so on stderr.
@@ -217,6 +218,21 @@ impl Host {
     }
 }
 
+/// What goes on beside the loop and the door, until the host ends.
+fn beside(
+    noted: mpsc::Receiver<DriverNote>,
+    door: &Door,
+    in_force: Arc<InForce>,
+    (trail, clock): (Arc<dyn ReadTrail>, Clock),
+) -> Vec<JoinHandle<()>> {
+    vec![
+        tokio::spawn(parts::pass_notes(noted, door.clone())),
+        tokio::spawn(machine::follow_files(in_force)),
+        tokio::spawn(parts::collect_orphans()),
+        tokio::spawn(shell::tell_waits(door.clone(), trail, clock)),
+    ]
+}
+
 /// The thread of the loop.
 type LoopThread = std::thread::JoinHandle<std::io::Result<()>>;
 
@@ -232,12 +248,15 @@ fn turn(shell: Shell) -> std::io::Result<(LoopThread, tokio::sync::oneshot::Rece
 }
 
 /// The loop, unless what it starts with cannot start: then it has ended, and no driver was asked for anything.
-async fn goes_on(
-    starting: anyhow::Result<()>,
+async fn goes_on<T>(
+    starting: anyhow::Result<T>,
     door: &Door,
     loop_thread: LoopThread,
-) -> anyhow::Result<LoopThread> {
-    let Err(error) = starting else { return Ok(loop_thread) };
+) -> anyhow::Result<(T, LoopThread)> {
+    let error = match starting {
+        Ok(started) => return Ok((started, loop_thread)),
+        Err(error) => error,
+    };
     door.send(Event::Ending).await;
     let _ = tokio::task::spawn_blocking(move || loop_thread.join()).await;
     Err(error)
@@ -255,14 +274,27 @@ fn why_not(refusal: &lifecycle::Refusal) -> String {
     }
 }
 
-/// Waits until every plugin has a component that decides, and tells how they come along.
+/// Waits until every plugin has a component that decides, and tells how they come along; then until the sources of
+/// instances have been looked at of which nothing is known yet.
 ///
 /// # Errors
-/// When one of them cannot have one, the loop ends, or the host is to end.
-async fn all_plugins_decide(door: &Door, options: HostOptions<'_>) -> anyhow::Result<()> {
+/// When a plugin cannot have one, the loop ends, or the host is to end.
+async fn begin(
+    door: &Door,
+    options: HostOptions<'_>,
+    plugins: &PluginHands,
+    (found_before, clock): (parts::FoundBefore, Clock),
+) -> anyhow::Result<Arc<Discoveries>> {
     let ended = options.ended.unwrap_or_else(|| Box::pin(std::future::pending()));
+    let beginning = async {
+        come_along(door, options.on_stage).await?;
+        let sources = parts::discoveries(found_before, clock, door)?;
+        sources.first_looks().await;
+        plugins.look()?;
+        Ok(Arc::new(sources))
+    };
     tokio::select! {
-        decide = come_along(door, options.on_stage) => decide,
+        begun = beginning => begun,
         () = ended => Err(EndedAtStartError.into()),
     }
 }

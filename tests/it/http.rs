@@ -54,6 +54,8 @@ fn wrong_requests_get_the_right_status_and_an_error_body() {
         ("GET /v1/plugins/azure-health/explode", "", "404"),
         ("GET /nowhere", "", "404"),
         ("GET /v1/scale-sets/nope/plan", "", "404"),
+        ("GET /v1/scale-sets/orders/discovery", "", "404"),
+        ("POST /v1/scale-sets/orders/discovery/accept", "", "404"),
         ("POST /v1/scale-sets/orders/upgrade/explode", "", "404"),
         ("GET /v1/scale-sets/orders/plan?to=v%zz", "", "400"),
         ("GET /v1/scale-sets/orders/plan?to=v2&to=v3", "", "400"),

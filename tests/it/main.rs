@@ -32,6 +32,7 @@ mod crash;
 mod data;
 mod data_killed;
 mod demo;
+mod discovery;
 mod doors;
 mod drivers;
 mod ends;

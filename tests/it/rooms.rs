@@ -39,11 +39,12 @@ const HOST: Arrows = &[
     // Hands.
     ("probe", &["clock", "measure", "net"]),
     ("recording", &["clock"]),
+    ("discovery", &["clock", "keys", "net"]),
     ("drivers", &["children", "clock", "keys", "net"]),
     ("plugins", &["children", "clock", "net", "recording"]),
     // From a file to the hands' own types.
     ("access", &["net"]),
-    ("config", &["access", "drivers", "keys", "net", "plugins", "recording"]),
+    ("config", &["access", "discovery", "drivers", "keys", "net", "plugins", "recording"]),
     ("shell", &["clock", "drivers", "measure", "plugins"]),
     // Doors.
     ("reload", &["access", "config", "plugins", "shell", "words"]),
@@ -58,6 +59,7 @@ const HOST: Arrows = &[
             "children",
             "clock",
             "config",
+            "discovery",
             "drivers",
             "measure",
             "net",
@@ -77,6 +79,7 @@ const HOST: Arrows = &[
             "clock",
             "config",
             "demo",
+            "discovery",
             "drivers",
             "host",
             "log",

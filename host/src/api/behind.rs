@@ -7,7 +7,7 @@ use std::error::Error;
 use std::pin::Pin;
 
 use axum::body::Bytes;
-use phasegate_core::domain::{By, Digest, PluginName, PluginStamp};
+use phasegate_core::domain::{By, Digest, PluginName, PluginStamp, ScaleSetName, WallTime};
 use phasegate_core::kernel::effect::Used;
 use phasegate_core::lifecycle::{Failing, Key, Pair, Ticket};
 use phasegate_wire as wire;
@@ -98,6 +98,47 @@ pub struct Again {
     pub same: bool,
     /// Whether the component promises the same answer.
     pub pure: bool,
+}
+
+/// Where instances are found that no configuration lists.
+pub trait Sources: Send + Sync {
+    /// How it stands with that of a scale set; none where it has none.
+    fn of(&self, set: &ScaleSetName) -> Option<Source>;
+
+    /// Lets those go that are held. The trail says by whom.
+    fn accept(&self, set: ScaleSetName, by: By) -> Accepting<'_>;
+}
+
+/// How it stands with a source.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// As it is shown.
+    pub shown: wire::Discovery,
+    /// When it last gave an answer that could be read.
+    pub refreshed_at: Option<WallTime>,
+    /// Looks that were good, since the host started.
+    pub looks: u64,
+    /// Looks that were not.
+    pub failures: u64,
+}
+
+/// Instances that are let go.
+pub type Accepting<'a> = Pin<Box<dyn Future<Output = Result<(), CommandError>> + Send + 'a>>;
+
+/// For tests: no set has a source.
+#[cfg(test)]
+pub(crate) struct NoSources;
+
+#[cfg(test)]
+impl Sources for NoSources {
+    fn of(&self, _: &ScaleSetName) -> Option<Source> {
+        None
+    }
+
+    fn accept(&self, set: ScaleSetName, _: By) -> Accepting<'_> {
+        let error = CommandError::new(crate::shell::CommandErrorKind::NotFound, set.to_string());
+        Box::pin(async move { Err(error) })
+    }
 }
 
 /// The configuration file that the host runs by.

@@ -7,6 +7,7 @@ use axum::body::Bytes;
 use phasegate_core::domain::Now;
 use phasegate_core::domain::shown::visible_json;
 
+use super::behind::Sources;
 use super::v1::view;
 use crate::shell::View;
 
@@ -30,14 +31,14 @@ impl FleetJson {
     ///
     /// # Errors
     /// When the fleet is no JSON, which it always is.
-    pub(super) fn of(&self, view: &View, now: Now) -> serde_json::Result<Bytes> {
+    pub(super) fn of(&self, view: &View, sources: &dyn Sources, now: Now) -> serde_json::Result<Bytes> {
         let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let fits =
             |written: &&Written| Arc::ptr_eq(&written.view, view) && now.at.since(written.now.at) < SHOWN_FOR;
         if let Some(written) = written.as_ref().filter(fits) {
             return Ok(written.json.clone());
         }
-        let json = serde_json::to_string(&view::fleet(view, now))?;
+        let json = serde_json::to_string(&view::fleet(view, sources, now))?;
         let json = Bytes::from(visible_json(&json).into_owned());
         *written = Some(Written { view: Arc::clone(view), now, json: json.clone() });
         Ok(json)
@@ -55,12 +56,13 @@ mod tests {
     fn readers_of_a_view_share_its_json_for_a_while() {
         let (shared, view) = (FleetJson::default(), View::new(Fleet::default()));
         let at = |millis| Now::same(Timestamp(millis));
-        let first = shared.of(&view, at(0)).unwrap();
+        let none = crate::api::behind::NoSources;
+        let first = shared.of(&view, &none, at(0)).unwrap();
         let same = |other: &Bytes| first.as_ptr() == other.as_ptr();
-        assert!(same(&shared.of(&view, at(999)).unwrap()), "the same bytes");
-        assert!(!same(&shared.of(&view, at(1_000)).unwrap()), "a second later");
+        assert!(same(&shared.of(&view, &none, at(999)).unwrap()), "the same bytes");
+        assert!(!same(&shared.of(&view, &none, at(1_000)).unwrap()), "a second later");
         let another = View::new(Fleet::default());
-        assert!(!same(&shared.of(&another, at(1_001)).unwrap()), "another view");
+        assert!(!same(&shared.of(&another, &none, at(1_001)).unwrap()), "another view");
         assert_eq!(&first[..], b"{\"scaleSets\":[]}");
     }
 }

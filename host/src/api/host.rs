@@ -33,7 +33,7 @@ pub(super) use phasegate_core::lifecycle::{SwapMode, SwapOptions};
 pub(super) use plugins::Offered;
 pub(super) use since::add as add_since;
 
-use super::behind::{Configuration, Plugins, Recording};
+use super::behind::{Configuration, Plugins, Recording, Source, Sources};
 use super::denials::Denials;
 use super::events::Events;
 use super::fleet_json::FleetJson;
@@ -62,6 +62,8 @@ pub struct Host {
     pub hands: Arc<dyn Plugins>,
     /// Takes over a changed configuration.
     pub configuration: Arc<dyn Configuration>,
+    /// Where instances are found.
+    pub sources: Arc<dyn Sources>,
     /// What the host was short of.
     pub shortages: Arc<Shortages>,
     /// The recording; none when nothing is recorded.
@@ -145,7 +147,8 @@ impl Host {
     pub(super) async fn fleet(&self) -> Result<Bytes, CommandError> {
         let (view, now, shared) =
             (self.door.view(), ReadClock::now(&self.clock), Arc::clone(&self.fleet_json));
-        let work = tokio::task::spawn_blocking(move || shared.of(&view, now));
+        let sources = Arc::clone(&self.sources);
+        let work = tokio::task::spawn_blocking(move || shared.of(&view, &*sources, now));
         let why = |error: String| {
             let message = format!("the fleet could not be read: {error}");
             CommandError::new(CommandErrorKind::Unavailable, message)
@@ -355,6 +358,39 @@ impl Host {
                 Err(Refusal::NotKnown { why }.into())
             }
         }
+    }
+
+    /// Where the instances of a set are found.
+    pub(super) fn discovery(&self, set: &ScaleSetName) -> Result<wire::Discovery, CommandError> {
+        self.known(set)?;
+        self.sources.of(set).map(|source| source.shown).ok_or_else(|| {
+            let message =
+                format!("scale set `{set}` has no discovery: the configuration lists its instances");
+            CommandError::new(CommandErrorKind::NotFound, message)
+        })
+    }
+
+    /// Lets those go that are held.
+    pub(super) async fn accept_removed(
+        &self,
+        set: ScaleSetName,
+        asked: Asked,
+    ) -> Result<wire::Discovery, CommandError> {
+        self.discovery(&set)?;
+        let accepting = self.sources.accept(set.clone(), asked.by());
+        match tokio::time::timeout(RELOADED_WITHIN, accepting).await {
+            Ok(accepted) => accepted?,
+            Err(_) => {
+                let why = format!("the source has not answered within {} s", RELOADED_WITHIN.as_secs());
+                return Err(Refusal::NotKnown { why }.into());
+            }
+        }
+        self.discovery(&set)
+    }
+
+    /// All sources by scale set.
+    pub(super) fn sources(&self) -> Vec<Source> {
+        self.door.view().sets().filter_map(|set| self.sources.of(&set.spec.name)).collect()
     }
 
     /// Records of decisions that were lost; none when nothing is recorded.

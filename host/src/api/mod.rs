@@ -31,7 +31,10 @@ mod v1;
 
 use std::sync::Arc;
 
-pub use behind::{Again, Cause, Configuration, Held, JudgedAgain, Kept, Plugins, Recording, Reloading, Work};
+pub use behind::{
+    Accepting, Again, Cause, Configuration, Held, JudgedAgain, Kept, Plugins, Recording, Reloading, Source,
+    Sources, Work,
+};
 pub use denials::Denials;
 pub use events::Events;
 pub use guard::Guard;

@@ -42,6 +42,8 @@ pub(super) const ROLES: &[(&str, &str, Need)] = &[
     ("GET", "/v1/scale-sets/{name}/quarantine", READ),
     ("POST", "/v1/scale-sets/{name}/quarantine/lift", OPERATE),
     ("POST", "/v1/scale-sets/{name}/repair", OPERATE),
+    ("GET", "/v1/scale-sets/{name}/discovery", READ),
+    ("POST", "/v1/scale-sets/{name}/discovery/accept", OPERATE),
     ("POST", "/v1/scale-sets/{name}/instances/{instance}/{word}", OPERATE),
     ("GET", "/v1/line", READ),
     ("POST", "/v1/line/stop", OPERATE),

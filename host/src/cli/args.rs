@@ -1,6 +1,7 @@
 //! The arguments as typed. Nothing is looked up or checked here beyond their form.
 
 mod data;
+mod discovery;
 mod instance;
 mod plugin;
 mod simulate;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use data::{DataArgs, DataVerb};
+pub use discovery::{DiscoveryArgs, DiscoveryVerb};
 pub use instance::{InstanceArgs, InstanceVerb, SayArgs};
 pub use simulate::SimulateArgs;
 pub use token::{TokenArgs, TokenVerb};
@@ -68,6 +70,8 @@ pub enum Command {
     Quarantine(QuarantineArgs),
     /// Run the driver again for the version that is there
     Repair(RepairArgs),
+    /// Where instances are found, and those that stay although they are named no longer
+    Discovery(DiscoveryArgs),
     /// Let the running host read its configuration file again: plugins, probes and policies
     Reload(ReloadArgs),
     /// Run an upgrade thousands of times on a virtual clock: how long, how often it faults

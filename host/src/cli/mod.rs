@@ -51,6 +51,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Plugin(args) => commands::plugin::run(&args),
         Command::Quarantine(args) => commands::quarantine::run(&args),
         Command::Repair(args) => commands::quarantine::repair(&args),
+        Command::Discovery(args) => commands::discovery::run(&args),
         Command::Reload(args) => commands::reload::run(&args),
         Command::Simulate(args) => commands::simulate::run(&args),
         Command::Guard(args) => commands::hidden::guard(&args),

@@ -45,6 +45,16 @@ pub fn restart_reasons(before: &Config, after: &Config) -> Vec<String> {
     {
         reasons.push("the list of scale sets changed".to_owned());
     }
+    for (index, new) in after.scale_sets.iter().enumerate() {
+        let Some(old_index) = before.scale_sets.iter().position(|old| old.name == new.name) else { continue };
+        if before.discoveries.get(&new.name) != after.discoveries.get(&new.name) {
+            let (old_prefix, prefix) = (format!("scaleSets[{old_index}]."), format!("scaleSets[{index}]."));
+            let keys = restarts(before, &old_prefix, after, &prefix);
+            let keys = keys.into_iter().filter(|key| key.starts_with("discovery.")).collect();
+            let change = |key: &str| format!("{key} of scale set `{}` changed", new.name);
+            or_all("discovery", keys, &mut reasons, change);
+        }
+    }
     reasons
 }
 

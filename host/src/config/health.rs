@@ -6,9 +6,11 @@
 
 mod request;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::keys::{Form, Given, Is, Key, Narrow, Section, Value};
+use crate::net::placed;
 use phasegate_core::domain::{HealthSettings, ProbeConnection, ProbeProtocol, Profile};
 use request::{header_names, request_headers, request_path};
 
@@ -95,7 +97,10 @@ pub(super) const HEALTH: Section<Health> = Section {
         )
         .without("`/`")
         .bounds("printable ASCII; not with tcp")
-        .doc("path and query of the request"),
+        .doc(
+            "path and query of the request; `{id}`, `{host}`, `{port}` and `{label.NAME}` stand for what the instance \
+             has (not in the azure profile), so that one exporter may speak for many",
+        ),
         Key::<Health>::preset(
             "intervalInSeconds",
             "5",
@@ -160,7 +165,7 @@ pub(super) const HEALTH: Section<Health> = Section {
         .bounds("at most 32, 8 KiB together; not with tcp")
         .doc(
             "headers that are sent, `Host` too, for applications that answer by name; `Connection`, \
-             `Content-Length` and `Transfer-Encoding` are the host's own",
+             `Content-Length` and `Transfer-Encoding` are the host's own. Placeholders as in `requestPath`",
         ),
     ],
     check,
@@ -215,6 +220,22 @@ impl Health {
             headers: settings.headers,
             request_headers: settings.request_headers,
         }
+    }
+
+    /// Texts into which something of the instance is put.
+    fn placed(&self) -> impl Iterator<Item = &str> {
+        let path = (!self.is_azure()).then_some(self.request_path.as_str());
+        path.into_iter().chain(self.request_headers.iter().map(|(_, value)| value.as_str()))
+    }
+
+    /// Whether instances at one address are told apart by what is asked there.
+    pub(super) fn names_the_instance(&self) -> bool {
+        self.placed().any(placed::names_the_instance)
+    }
+
+    /// Labels without which an instance cannot be asked.
+    pub(super) fn needed_labels(&self) -> BTreeSet<String> {
+        self.placed().flat_map(placed::labels).map(str::to_owned).collect()
     }
 
     fn is_azure(&self) -> bool {

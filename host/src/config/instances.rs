@@ -12,8 +12,28 @@ const INSTANCES_MAX: usize = 100_000;
 /// Largest number of an update or fault domain.
 const DOMAIN_MAX: u32 = 1_000_000;
 
-/// Where each address was first used, by host in lower case and port.
-pub(super) type SeenAddresses = BTreeMap<(String, u16), Spot>;
+/// A host in lower case, and a port.
+type Place = (String, u16);
+
+/// Where each address was first used.
+#[derive(Default)]
+pub(super) struct SeenAddresses {
+    /// By anybody.
+    pub(super) all: BTreeMap<Place, Spot>,
+    /// By a set whose processes the host starts: there no other one can.
+    started: BTreeMap<Place, Spot>,
+}
+
+/// What may be at an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum At {
+    /// One process, which the host starts.
+    OneProcess,
+    /// One instance of a set.
+    One,
+    /// Several: what is asked there names the instance.
+    Several,
+}
 
 /// The instances of one scale set that have no problem.
 #[derive(Default)]
@@ -143,17 +163,17 @@ pub(super) fn form() -> Form {
     Form::Tables(INSTANCE.shape())
 }
 
-pub(super) fn read_all(value: &Value<'_>, addresses: &mut SeenAddresses) -> Instances {
+pub(super) fn read_all(value: &Value<'_>, at: At, addresses: &mut SeenAddresses) -> Instances {
     let Some(values) = value.array("tables [[scaleSets.instances]]") else { return Instances::default() };
     if values.is_empty() || values.len() > INSTANCES_MAX {
         value.problem(format!("has {} instances", values.len()), format!("allowed: 1 to {INSTANCES_MAX}"));
         return Instances::default();
     }
-    let mut seen: BTreeMap<String, Spot> = BTreeMap::new();
+    let (mut seen, mut own) = (BTreeMap::new(), BTreeMap::new());
     // They are compared as a whole.
     let valid: BTreeMap<InstanceId, Instance> = value.source().without_notes(|| {
         let read_one = |value: &Value<'_>| {
-            let instance = read(value, &mut seen, addresses)?;
+            let instance = read(value, &mut seen, (at, &mut own, addresses))?;
             Some((instance.id.clone(), instance))
         };
         values.iter().filter_map(read_one).collect()
@@ -165,7 +185,7 @@ pub(super) fn read_all(value: &Value<'_>, addresses: &mut SeenAddresses) -> Inst
 fn read(
     value: &Value<'_>,
     seen: &mut BTreeMap<String, Spot>,
-    addresses: &mut SeenAddresses,
+    (at, own, addresses): (At, &mut BTreeMap<Place, Spot>, &mut SeenAddresses),
 ) -> Option<Instance> {
     let mut keys = Keys::default();
     let given = INSTANCE.read(value.table()?, &mut keys);
@@ -177,7 +197,12 @@ fn read(
         .is_none_or(|(id, spot)| source.unique(spot, id.as_str(), id.to_string(), seen));
     let is_new_address = keys.address.as_ref().zip(given.at("address")).is_none_or(|(address, spot)| {
         let identity = (address.host.to_ascii_lowercase(), address.port);
-        source.unique(spot, &address.to_string(), identity, addresses)
+        addresses.all.entry(identity.clone()).or_insert_with(|| spot.clone());
+        match at {
+            At::OneProcess => source.unique(spot, &address.to_string(), identity, &mut addresses.started),
+            At::One => source.unique(spot, &address.to_string(), identity, own),
+            At::Several => true,
+        }
     });
     if !(is_new_id && is_new_address && given.is_sound()) {
         return None;

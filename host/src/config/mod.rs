@@ -43,6 +43,7 @@ pub use override_policy::{OverrideError, override_policy};
 pub use plugins::AZURE_HEALTH;
 
 use crate::access::Access;
+use crate::discovery::DiscoveryConfig;
 use crate::drivers::DriverConfig;
 use crate::drivers::process::OnExit;
 use crate::keys::changes::Noted;
@@ -51,11 +52,12 @@ use crate::keys::{Given, Is, Key, Section, Source, Table};
 use crate::net::endpoint::Endpoint;
 use crate::plugins::config::PluginConfig;
 use crate::recording::RecordingConfig;
-use phasegate_core::domain::ScaleSet;
+use phasegate_core::domain::{ScaleSet, ScaleSetName};
 use phasegate_core::record::Retention;
 use plugins::Plugins;
 use recording::{RECORDING, Recording};
 use retention::RETENTION;
+use scale_sets::ScaleSets;
 use server::SERVER;
 pub use server::Socket;
 
@@ -74,6 +76,8 @@ pub struct Config {
     pub plugins: Vec<PluginConfig>,
     /// The scale sets in the order of the file; at least one.
     pub scale_sets: Vec<ScaleSet<DriverConfig>>,
+    /// How instances of scale sets are found that the file does not list.
+    pub discoveries: BTreeMap<ScaleSetName, DiscoveryConfig>,
     /// What the file says at each key but those of instances, and where.
     noted: BTreeMap<String, Noted>,
 }
@@ -103,7 +107,7 @@ struct File {
     recording: Recording,
     retention: Retention,
     plugins: Plugins,
-    scale_sets: Vec<ScaleSet<DriverConfig>>,
+    scale_sets: ScaleSets,
 }
 
 const FILE: Section<File> = Section {
@@ -174,7 +178,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Problems> {
         recording: Recording::default(),
         retention: retention::blank(),
         plugins: Plugins::implicit(),
-        scale_sets: Vec::new(),
+        scale_sets: ScaleSets::default(),
     };
     let is_sound =
         FILE.read(Table::new(&source, String::new(), 0, Some(root.get_ref())), &mut file).is_sound();
@@ -188,7 +192,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Problems> {
             recording,
             retention,
             plugins: plugins.configs,
-            scale_sets,
+            scale_sets: scale_sets.sets,
+            discoveries: scale_sets.discoveries,
             noted,
         });
     }

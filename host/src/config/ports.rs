@@ -33,7 +33,7 @@ impl SetPorts {
 pub(super) fn check(source: &Source<'_>, all: &[SetPorts], addresses: &SeenAddresses) {
     for (position, ports) in all.iter().enumerate() {
         let SetPorts { set, spot, range, hosts } = ports;
-        let taken = addresses.iter().find(|((host, port), used)| {
+        let taken = addresses.all.iter().find(|((host, port), used)| {
             (range.first..=range.last).contains(port) && hosts.contains(host) && !used.key.starts_with(set)
         });
         if let Some(((_, port), used)) = taken {

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use super::freeze;
 use super::health::{HEALTH, Health};
-use super::instances::{self, Instances, SeenAddresses};
+use super::instances::{self, At, Instances, SeenAddresses};
 use super::plugins::AZURE_HEALTH;
 use super::policy::{POLICY, Policy};
 use super::ports::{self, SetPorts};
+use crate::discovery::{self, DISCOVERY, DiscoveryConfig, Sharing};
 use crate::drivers::kind::{self, ReadDriver};
+use crate::drivers::process::ProcessConfig;
 use crate::drivers::{DriverConfig, KINDS};
 use crate::keys::suggest::suggest;
 use crate::keys::{Form, Given, Is, Key, Section, Spot, Value};
@@ -34,7 +36,17 @@ struct Set {
     driver: ReadDriver,
     model: ModelKeys,
     instances: Instances,
+    discovery: discovery::Keys,
     forget_after: Duration,
+}
+
+/// The scale sets of a file.
+#[derive(Default)]
+pub(super) struct ScaleSets {
+    /// In the order of the file.
+    pub(super) sets: Vec<ScaleSet<DriverConfig>>,
+    /// How instances are found, where they are.
+    pub(super) discoveries: BTreeMap<ScaleSetName, DiscoveryConfig>,
 }
 
 #[derive(Default)]
@@ -107,16 +119,24 @@ const SET: Section<Set> = Section {
             Is::Table(|| MODEL.shape(), |set, table| MODEL.read(table, &mut set.model)),
         )
         .doc("what the instances should run"),
-        Key::<Set>::required(
+        Key::<Set>::optional(
             "instances",
             "[{ id = \"0\", address = \"127.0.0.1:9100\" }]",
             Is::Own(instances::form, |set, value| {
-                set.instances = instances::read_all(value, &mut set.addresses);
+                set.instances = instances::read_all(value, set.at(), &mut set.addresses);
                 set.instances.complete.then_some(())
             }),
         )
+        .without("required, unless `discovery` finds them")
         .bounds("1 to 100000")
-        .doc("its members, see below"),
+        .doc("its members, see below; of one that is found, too, this says what it is like"),
+        Key::<Set>::optional(
+            "discovery",
+            "{ file = \"targets.json\" }",
+            Is::Table(|| DISCOVERY.shape(), |set, table| DISCOVERY.read(table, &mut set.discovery)),
+        )
+        .doc("where instances are found that come and go, see below")
+        .restart(),
         Key::<Set>::preset(
             "forgetAfter",
             "\"PT1H\"",
@@ -183,7 +203,7 @@ pub(super) fn form() -> Form {
 }
 
 /// Reads all of them; nothing when one of them has a problem.
-pub(super) fn read_all(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<Vec<ScaleSet<DriverConfig>>> {
+pub(super) fn read_all(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<ScaleSets> {
     let values = value.array("tables [[scaleSets]]")?;
     if values.is_empty() {
         value.problem("is empty", "at least one scale set".to_owned());
@@ -191,9 +211,10 @@ pub(super) fn read_all(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<
     }
     let plugins = Rc::new(plugins.clone());
     let mut seen: BTreeMap<String, Spot> = BTreeMap::new();
-    let mut addresses = SeenAddresses::new();
+    let mut addresses = SeenAddresses::default();
     let mut ports = Vec::new();
     let mut scale_sets: Vec<Option<ScaleSet<DriverConfig>>> = Vec::new();
+    let mut discoveries = BTreeMap::new();
     for (index, value) in values.iter().enumerate() {
         let Some(table) = value.table() else {
             scale_sets.push(None);
@@ -209,6 +230,7 @@ pub(super) fn read_all(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<
             driver: ReadDriver::default(),
             model: ModelKeys::default(),
             instances: Instances::default(),
+            discovery: discovery::Keys::default(),
             forget_after: Duration::ZERO,
         };
         let given = SET.read(table, &mut set);
@@ -218,14 +240,46 @@ pub(super) fn read_all(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<
         addresses = std::mem::take(&mut set.addresses);
         let hosts = set.instances.valid.values().map(|instance| &instance.address);
         ports.extend(set.driver.ports().map(|(spot, range)| SetPorts::new(index, spot, range, hosts)));
-        scale_sets.push(if is_new && given.is_sound() { set.finish() } else { None });
+        let finished = if is_new && given.is_sound() { set.finish() } else { None };
+        scale_sets.push(finished.map(|(set, discovery)| {
+            discoveries.extend(discovery.map(|discovery| (set.name.clone(), discovery)));
+            set
+        }));
     }
     ports::check(value.source(), &ports, &addresses);
-    scale_sets.into_iter().collect()
+    let sets = scale_sets.into_iter().collect::<Option<_>>()?;
+    Some(ScaleSets { sets, discoveries })
 }
 
 impl Set {
-    fn finish(self) -> Option<ScaleSet<DriverConfig>> {
+    /// What may be at an address of this set.
+    fn at(&self) -> At {
+        let starts = |config: &DriverConfig| config.of::<ProcessConfig>().is_some();
+        if self.driver.config.as_ref().is_some_and(starts) {
+            At::OneProcess
+        } else if self.health.names_the_instance() {
+            At::Several
+        } else {
+            At::One
+        }
+    }
+
+    /// How instances are found, with what the rest of the set says about them.
+    fn discovery(&mut self) -> Option<DiscoveryConfig> {
+        let sharing = match self.at() {
+            At::OneProcess | At::One => Sharing::Refused,
+            At::Several => Sharing::Allowed,
+        };
+        let needed = self.health.needed_labels().into_iter().collect();
+        std::mem::take(&mut self.discovery).config().map(|config| DiscoveryConfig {
+            sharing,
+            needed,
+            ..config
+        })
+    }
+
+    fn finish(mut self) -> Option<(ScaleSet<DriverConfig>, Option<DiscoveryConfig>)> {
+        let discovery = self.discovery();
         let health = self.health.settings();
         let rules = self.policy.rules(&health);
         let driver = self.driver.config?;
@@ -233,7 +287,7 @@ impl Set {
         let rules = UpgradePolicy { hooks: driver.hooks().kinds(), ..rules };
         let Policy { mode, retry, freeze, .. } = self.policy;
         let ModelKeys { version, extensions } = self.model;
-        Some(ScaleSet {
+        let set = ScaleSet {
             name: self.name?,
             plugin: self.plugin?,
             policy: rules,
@@ -245,7 +299,8 @@ impl Set {
             instances: shared(self.instances.valid),
             forget_after: self.forget_after,
             driver,
-        })
+        };
+        Some((set, discovery))
     }
 }
 
@@ -255,9 +310,21 @@ fn shared(instances: BTreeMap<InstanceId, Instance>) -> BTreeMap<InstanceId, Arc
 }
 
 fn check(set: &mut Set, given: &mut Given<'_>) {
+    if !given.has("instances") && !given.has("discovery") {
+        let hint = "for example instances = [{ id = \"0\", address = \"127.0.0.1:9100\" }], or discovery = { file = … }";
+        given.conflict("instances", "is missing", hint);
+    }
     let instances = &set.instances.valid;
     if !set.driver.check_templates(given.source(), set.name.as_ref(), instances.values()) {
         given.spoil();
+    }
+    if given.are_sound(&["health.requestPath", "health.requestHeaders"]) {
+        let lacks = |name: &String| instances.values().find(|one| !one.labels.contains_key(name));
+        let needed = set.health.needed_labels();
+        if let Some((name, one)) = needed.iter().find_map(|name| Some((name, lacks(name)?))) {
+            let message = format!("asks for {{label.{name}}}, and instance `{}` has no label {name}", one.id);
+            given.conflict("health", message, format!("give each instance labels = {{ {name} = \"…\" }}"));
+        }
     }
     let windows = &set.policy.freeze;
     if !windows.allowed.is_empty() && windows.is_endless() {

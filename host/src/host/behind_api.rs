@@ -3,18 +3,24 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use phasegate_core::domain::{By, PluginName, PluginStamp};
+use phasegate_core::domain::{By, PluginName, PluginStamp, ScaleSetName};
 use phasegate_core::kernel::effect::Used;
 use phasegate_core::lifecycle::{Key, Pair, Ticket};
 use phasegate_wasm::Runtime;
+use phasegate_wire as wire;
 
-use crate::api::{Again, Configuration, Held, JudgedAgain, Kept, Plugins, Recording, Reloading, Work};
+use crate::api::{
+    Accepting, Again, Configuration, Held, JudgedAgain, Kept, Plugins, Recording, Reloading, Source, Sources,
+    Work,
+};
+use crate::discovery::{AcceptError, Discoveries, HeldView, Seen, View};
 use crate::measure::ProbesSeen;
 use crate::plugins::Counts;
 use crate::plugins::hands::{Hands, HandsView};
 use crate::probe::Prober;
 use crate::recording::{self, RecordedOutcome, Recorder, Replay};
 use crate::reload::Reloader;
+use crate::shell::{CommandError, CommandErrorKind};
 
 impl Plugins for Hands {
     fn hold(&self, bytes: Bytes) -> Held {
@@ -36,6 +42,53 @@ impl Plugins for Hands {
 impl Configuration for Arc<Reloader> {
     fn reload(&self, by: By) -> Reloading<'_> {
         Box::pin(Reloader::reload(self, by))
+    }
+}
+
+/// Where instances are found, as the API is given it.
+pub(super) fn sources(of: &Arc<Discoveries>) -> Arc<dyn Sources> {
+    Arc::new(Found(Arc::clone(of)))
+}
+
+struct Found(Arc<Discoveries>);
+
+impl Sources for Found {
+    fn of(&self, set: &ScaleSetName) -> Option<Source> {
+        let View { source, instances, refreshed_at, failure, held, refused, problems, looks, failures } =
+            self.0.view(set)?;
+        let shown = wire::Discovery {
+            scale_set: set.to_string(),
+            source,
+            instances,
+            refreshed_at: refreshed_at.map(|at| at.to_string()),
+            failing: failure.map(|Seen { since, text }| wire::DiscoveryFailing {
+                since: since.to_string(),
+                reason: text,
+            }),
+            held: held.map(|HeldView { seen, removed, of, ids }| wire::DiscoveryHeld {
+                since: seen.since.to_string(),
+                removed,
+                of,
+                instances: ids,
+                reason: seen.text,
+            }),
+            refused,
+            problems,
+        };
+        Some(Source { shown, refreshed_at, looks, failures })
+    }
+
+    fn accept(&self, set: ScaleSetName, by: By) -> Accepting<'_> {
+        Box::pin(async move {
+            self.0.accept(&set, by).await.map(drop).map_err(|error| {
+                let kind = match &error {
+                    AcceptError::NoDiscovery(_) => CommandErrorKind::NotFound,
+                    AcceptError::NothingHeld(_) | AcceptError::Source(_) => CommandErrorKind::Conflict,
+                    AcceptError::Refused(_) | AcceptError::Ending => CommandErrorKind::Unavailable,
+                };
+                CommandError::new(kind, error.to_string())
+            })
+        })
     }
 }
 

@@ -11,17 +11,21 @@ use tokio::sync::mpsc;
 use crate::children;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::discovery::{Behind, Discoveries, DiscoveryConfig, Telling, Told};
 use crate::drivers::DriverNote;
 use crate::drivers::process::{ProcessConfig, leftovers};
 use crate::measure::{self, Measures};
 use crate::net::shortage::Shortages;
 use crate::plugins::hands::{Hands as PluginHands, HandsParts};
-use crate::probe::{Ended, Prober, Target};
+use crate::probe::{Ended, Prober, Target, placed};
 use crate::recording::{self, Recorder, Used};
-use crate::shell::{Door, Drivers, Forget, Ground, Remember};
-use phasegate_core::domain::{InstanceFacts, InstanceId, Origin, Outcome, PluginName, ScaleSetName};
+use crate::shell::{self, Door, Drivers, Forget, Ground, Remember};
+use phasegate_core::domain::{
+    By, Instance, InstanceFacts, InstanceId, Origin, Outcome, PluginName, ScaleSetName,
+};
+use phasegate_core::kernel::command::Discovered;
 use phasegate_core::kernel::effect::Ask;
-use phasegate_core::kernel::{Event, SetConfig};
+use phasegate_core::kernel::{Command, Configured, Event, SetConfig};
 use phasegate_core::record::Stored;
 use phasegate_wasm::Runtime;
 
@@ -105,6 +109,26 @@ pub(super) fn prober(
     Ok((Arc::new(prober.context("cannot start to probe")?), shortages))
 }
 
+/// Everything that does things for the loop.
+pub(super) fn hands(
+    (door, drivers, plugins, measures): (Door, Drivers, PluginHands, Arc<Measures>),
+    (prober, by_set): (&Arc<Prober>, Arc<PluginOfSet>),
+    recorder: Option<Recorder>,
+) -> shell::Hands {
+    shell::Hands {
+        runtime: tokio::runtime::Handle::current(),
+        door,
+        drivers,
+        plugins: plugins.clone(),
+        probe: set_target(prober.clone(), plugins.clone(), Arc::clone(&by_set)),
+        ask: ask(prober.clone()),
+        remember: remember(plugins.clone(), Arc::clone(&by_set)),
+        forget: forget(prober.clone(), plugins, by_set),
+        measures,
+        keep: keep_used(recorder),
+    }
+}
+
 /// What was seen goes to the plugin that judges the set; that nothing could be seen is no plugin's business.
 fn submit(plugins: PluginHands, plugin_of: Arc<PluginOfSet>, door: Door) -> Arc<dyn Fn(Ended) + Send + Sync> {
     Arc::new(move |ended| {
@@ -156,7 +180,7 @@ pub(super) fn set_target(
             plugins.forget(&before, scale_set, id);
         }
         plugins.expect(&target.plugin, scale_set, id);
-        prober.set(target);
+        prober.set(placed(target));
     })
 }
 
@@ -234,6 +258,52 @@ pub(super) async fn pass_notes(mut notes: mpsc::Receiver<DriverNote>, door: Door
     }
 }
 
+/// Longest wait for the record to take what a source says.
+const FOUND_WITHIN: Duration = Duration::from_secs(30);
+
+/// Instances that sources have found before, of the sets that have one.
+pub(super) type FoundBefore = Vec<(ScaleSetName, DiscoveryConfig, BTreeMap<InstanceId, Arc<Instance>>)>;
+
+/// What is recorded of those that sources have found. A set without a source has none.
+pub(super) fn found_before(config: &Config, stored: &mut Stored) -> FoundBefore {
+    stored.discovered.retain(|(set, _), _| config.discoveries.contains_key(set));
+    let of = |(name, discovery): (&ScaleSetName, &DiscoveryConfig)| {
+        let mine = stored.discovered.iter().filter(|((set, _), _)| set == name);
+        let mine = mine.map(|((_, id), found)| (id.clone(), Arc::clone(found)));
+        (name.clone(), discovery.clone(), mine.collect())
+    };
+    config.discoveries.iter().map(of).collect()
+}
+
+/// Starts to look at the sources; what they say goes to the kernel, as one of its members or as one that has gone.
+pub(super) fn discoveries(before: FoundBefore, clock: Clock, door: &Door) -> std::io::Result<Discoveries> {
+    let (views, tells) = (door.clone(), door.clone());
+    let listed = move |name: &ScaleSetName| {
+        let view = views.view();
+        view.set(name).map(|set| Arc::clone(&set.listed)).unwrap_or_default()
+    };
+    let tell = move |told: Told| -> Telling {
+        let door = tells.clone();
+        Box::pin(async move {
+            let Told { scale_set, delta, by, source } = told;
+            let reason = Some(format!("discovery: {source}"));
+            let by = by.unwrap_or(By { reason, ..By::host() });
+            let found = delta.added.into_iter().chain(delta.changed).collect();
+            let change = Discovered { found, gone: delta.removed };
+            let command = Command::Discovered(scale_set, Box::new(change));
+            let answer = door.ask_within(FOUND_WITHIN, by, command).await;
+            answer.map(drop).map_err(|refusal| refusal.to_string())
+        })
+    };
+    Discoveries::start(before, clock, &Behind { listed: Arc::new(listed), tell: Arc::new(tell) })
+}
+
+/// What the kernel is made of, beside its record.
+pub(super) fn configured(config: &Config, drivers: &Drivers) -> anyhow::Result<Configured> {
+    let plugins = config.plugins.iter().map(|plugin| Arc::new(plugin.spec.clone())).collect();
+    Ok(Configured { sets: sets(config, drivers)?, plugins, ..Configured::default() })
+}
+
 /// What all drivers are given.
 pub(super) fn ground(config: &Config) -> Ground {
     let data_dir = &config.server.data_dir;
@@ -246,7 +316,7 @@ pub(super) fn ground(config: &Config) -> Ground {
 }
 
 /// Scale sets for the kernel; their drivers are at work.
-pub(super) fn sets(config: &Config, drivers: &Drivers) -> anyhow::Result<Vec<SetConfig>> {
+fn sets(config: &Config, drivers: &Drivers) -> anyhow::Result<Vec<SetConfig>> {
     let mut sets = Vec::new();
     for set in &config.scale_sets {
         let driver = drivers

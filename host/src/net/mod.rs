@@ -10,6 +10,7 @@ pub(crate) mod dial;
 pub mod endpoint;
 pub(crate) mod exchange;
 pub mod names;
+pub mod placed;
 pub mod reference;
 pub mod serve_tls;
 pub mod shortage;

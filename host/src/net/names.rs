@@ -2,10 +2,12 @@
 //!
 //! One thread asks the servers of names. What they answered is kept as long as they say, and asked for again before
 //! that is over while it is in use. A server that does not answer touches names alone: not the one who asks for an
-//! address, and not the end of the program. Connects to nothing, and looks up no services (SRV).
+//! address, and not the end of the program. Lists of names (SRV, and all addresses of one) are asked for anew each time, and
+//! whole: who counts members by them must not miss one. Connects to nothing.
 
 mod ask;
 mod known;
+mod lists;
 #[cfg(test)]
 mod tests;
 mod thread;
@@ -28,7 +30,7 @@ const OLD_AFTER: Duration = Duration::from_millis(500);
 
 /// Why a name has no address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum LookUpError {
+pub enum LookUpError {
     /// A server of names says so.
     #[error("the name does not exist")]
     NoSuchName,
@@ -82,6 +84,22 @@ pub(crate) async fn look_up(host: &str) -> Result<Found, LookUpError> {
 /// The addresses of a name, where they are known and count: nobody waits for that.
 pub(crate) fn at_hand(host: &str) -> Option<Found> {
     OF_THE_PROCESS.get_or_init(|| Names::new(Vec::new())).at_hand(host)
+}
+
+/// The services that a name has (SRV): host and port of each, anew.
+///
+/// # Errors
+/// When there are none, or nobody says which.
+pub(crate) async fn services(name: &str) -> Result<Vec<(String, u16)>, LookUpError> {
+    lists::services(&OF_THE_PROCESS.get_or_init(|| Names::new(Vec::new())).resolvers, name).await
+}
+
+/// All addresses of a name, of both families, anew.
+///
+/// # Errors
+/// When it has none, or it is not known whether those are all.
+pub(crate) async fn all_addresses(host: &str) -> Result<Vec<IpAddr>, LookUpError> {
+    lists::addresses(&OF_THE_PROCESS.get_or_init(|| Names::new(Vec::new())).resolvers, host).await
 }
 
 /// A question for the thread.

@@ -11,6 +11,7 @@ mod failure;
 mod http;
 mod lateness;
 mod line;
+mod placed;
 mod runner;
 mod schedule;
 mod tcp;
@@ -26,6 +27,7 @@ pub use phasegate_core::kernel::effect::Target;
 
 pub use ask::once;
 pub use lateness::LatenessStats;
+pub use placed::placed;
 pub use runner::Prober;
 
 /// What came of a round.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Limits, WarningCode};
+use super::{CheckDiscovery, Limits, WarningCode};
 
 /// `check --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -67,4 +67,7 @@ pub struct CheckScaleSet {
     /// Its policy's percentages as counts.
     #[serde(flatten)]
     pub limits: Limits,
+    /// What its source of instances says; left out when it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discovery: Option<CheckDiscovery>,
 }

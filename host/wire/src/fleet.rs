@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::words::words;
 
-use super::{Evaluation, HoldCode, Override, QuarantinedVersion};
+use super::{Discovery, Evaluation, HoldCode, Override, QuarantinedVersion};
 
 /// `GET /v1/fleet`, `fleet --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -33,6 +33,9 @@ pub struct ScaleSet {
     /// when there are none.
     #[serde(default, rename = "fileDiffers", skip_serializing_if = "Vec::is_empty")]
     pub file_differs: Vec<FileDiffers>,
+    /// Where its instances are found, if they are; left out when the configuration lists all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discovery: Option<Discovery>,
     /// Its instances, by id as people count.
     pub instances: Vec<Instance>,
 }

@@ -9,6 +9,7 @@ mod check;
 pub mod codes;
 mod data;
 mod decision;
+mod discovery;
 mod error;
 mod event;
 mod fleet;
@@ -30,6 +31,7 @@ mod words;
 pub use check::{Check, CheckProblem, CheckScaleSet, CheckWarning};
 pub use data::{Data, DataCheck};
 pub use decision::{Admission, Evaluation, Explanation, PluginCounts};
+pub use discovery::{CheckDiscovery, Discovery, DiscoveryFailing, DiscoveryHeld};
 pub use error::{Error, ErrorBody, ErrorCode, ErrorDetail};
 pub use event::{CurrentBatch, Ending, Event, Following, HealthChange, NotYet, Recorded, UpgradeProgress};
 pub use fleet::{

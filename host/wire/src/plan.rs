@@ -229,5 +229,11 @@ words! {
         Unpinned = "unpinned",
         /// A component was not fetched, so it was not checked.
         NotFetched = "not-fetched",
+        /// A source of instances says nothing that can be read.
+        DiscoveryFailed = "discovery-failed",
+        /// A source of instances names nobody.
+        DiscoveryEmpty = "discovery-empty",
+        /// An entry of a source makes no instance.
+        DiscoveryEntry = "discovery-entry",
     }
 }

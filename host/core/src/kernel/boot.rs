@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use imbl::{OrdMap, OrdSet};
 
@@ -17,6 +18,9 @@ use crate::domain::{
 use crate::record::audit::What;
 use crate::record::{Stored, StoredModel, Write};
 use crate::rollout::{Event, MemberState, PartState, Purpose, Restored, Upgrade};
+
+/// When one that has to go is looked at again whose driver is at something else.
+const BUSY_AGAIN: Duration = Duration::from_secs(5);
 
 /// A scale set as configured, and what its driver is.
 #[derive(Debug, Clone)]
@@ -70,6 +74,7 @@ struct Share<'a> {
     memories: Vec<(&'a InstanceId, &'a [u8])>,
     versions: Vec<(&'a InstanceId, &'a Component, &'a Runs)>,
     words: Vec<(&'a InstanceId, &'a PersonsWord)>,
+    discovered: Vec<(&'a InstanceId, &'a Arc<Instance>)>,
 }
 
 fn shares(stored: &Stored) -> BTreeMap<ScaleSetName, Share<'_>> {
@@ -79,6 +84,9 @@ fn shares(stored: &Stored) -> BTreeMap<ScaleSetName, Share<'_>> {
     }
     for ((set, id), memory) in &stored.memories {
         shares.entry(set.clone()).or_default().memories.push((id, &memory.bytes));
+    }
+    for ((set, id), found) in &stored.discovered {
+        shares.entry(set.clone()).or_default().discovered.push((id, found));
     }
     for ((set, id), word) in &stored.words {
         shares.entry(set.clone()).or_default().words.push((id, word));
@@ -92,8 +100,12 @@ fn shares(stored: &Stored) -> BTreeMap<ScaleSetName, Share<'_>> {
 /// One scale set from its configuration and its record. A changed configuration of the model wins over an
 /// older `upgrade start --to`; otherwise the record wins.
 fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out: &mut Out) -> SetState {
-    let SetConfig { spec, driver, on_failure } = config;
+    let SetConfig { mut spec, driver, on_failure } = config;
     let name = spec.name.clone();
+    let discovered: OrdMap<InstanceId, Arc<Instance>> =
+        share.discovered.iter().map(|(id, found)| ((*id).clone(), Arc::clone(found))).collect();
+    let listed = Arc::new(std::mem::take(&mut spec.instances));
+    spec.instances = super::discovered::together(&listed, &discovered);
     let mut good_ones = BTreeMap::new();
     // What the file says of a set that nobody knew is where it begins.
     let is_known = stored.models.keys().any(|(set, _)| *set == name);
@@ -147,6 +159,8 @@ fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out
         wake_at: None,
         spec: Arc::new(spec),
         kept_running: driver.custody,
+        listed,
+        discovered,
         driver,
         on_failure,
     };
@@ -291,7 +305,7 @@ fn recorded(state: &mut SetState, id: &InstanceId, membership: &Membership, now:
 }
 
 /// What came beside another one and belongs to no running upgrade has to go.
-fn orphans(state: &mut SetState, out: &mut Out) {
+pub(super) fn orphans(state: &mut SetState, out: &mut Out) -> Vec<InstanceId> {
     let upgrade = state.upgrade.clone();
     let is_orphan = |instance: &&InstanceState| match &instance.place {
         Place::Coming { replaces } => {
@@ -301,13 +315,14 @@ fn orphans(state: &mut SetState, out: &mut Out) {
     };
     let orphans: Vec<InstanceId> =
         state.instances().filter(is_orphan).map(|instance| instance.spec.id.clone()).collect();
-    for id in orphans {
-        let membership = state.change(&id, |instance| {
+    for id in &orphans {
+        let membership = state.change(id, |instance| {
             instance.place = Place::Leaving { replaced_by: None };
             surge::membership(instance).map(Box::new)
         });
-        out.writes.push(Write::Membership(state.spec.name.clone(), id, membership.flatten()));
+        out.writes.push(Write::Membership(state.spec.name.clone(), id.clone(), membership.flatten()));
     }
+    orphans
 }
 
 /// Whether a running upgrade has an instance in hand that is to take the place of another.
@@ -364,8 +379,9 @@ pub(super) fn try_again(
         set.due.iter().take_while(|(at, _)| *at <= now.at).map(|(_, id)| id.clone()).collect();
     for id in due {
         let again = set.change(&id, |instance| {
-            instance.retry_at = None;
             let is_leaving = matches!(instance.place, Place::Leaving { .. });
+            // What its driver is at comes to an end first.
+            instance.retry_at = (is_leaving && !instance.busy.is_empty()).then_some(now.at + BUSY_AGAIN);
             // Not the model: that may be the target of an upgrade that left this one out.
             let asked = instance.asked.clone();
             instance.busy.is_empty().then_some((is_leaving, asked))

@@ -1,12 +1,13 @@
 //! Everything that a person or a program may ask a kernel for, and what it answers: plain data.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::refusal::Refusal;
 use crate::domain::{
-    Actor, By, Change, Digest, DriverTraits, ExtensionName, InstanceId, OnFailure, PluginName, RequestId,
-    RequestKey, ScaleSet, ScaleSetName, Timestamp, UpgradeId, Version, WordKind,
+    Actor, By, Change, Digest, DriverTraits, ExtensionName, Instance, InstanceId, OnFailure, PluginName,
+    RequestId, RequestKey, ScaleSet, ScaleSetName, Timestamp, UpgradeId, Version, WordKind,
 };
 use crate::lifecycle;
 use crate::record::{StoppedLine, StoredReload};
@@ -62,9 +63,20 @@ pub enum Command {
     Plugin(PluginName, Box<lifecycle::Command>),
     /// Go by a changed configuration from now on.
     Reconfigure(Reconfiguration),
+    /// Go by what a source of instances says now.
+    Discovered(ScaleSetName, Box<Discovered>),
     /// Say what a reload under this request's key has changed, if one was granted; it changes nothing. A
     /// reload begins with it: what it prepares would be in vain.
     Recall,
+}
+
+/// What a source of instances says that it did not say before.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Discovered {
+    /// Those that are new, or of which something is another.
+    pub found: Vec<Arc<Instance>>,
+    /// Those that it names no longer.
+    pub gone: Vec<InstanceId>,
 }
 
 /// How an upgrade is to be started.

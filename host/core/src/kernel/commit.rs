@@ -223,6 +223,7 @@ fn used(write: &Write) -> Option<super::effect::Used> {
         | Write::Runs(..)
         | Write::Membership(..)
         | Write::Forgotten(..)
+        | Write::Discovered(..)
         | Write::Memory(..)
         | Write::Model(..)
         | Write::Plugin(..)

@@ -15,7 +15,7 @@ use super::out::{About, Out};
 use super::perform::{self, Life, announce};
 use super::state::{Away, End, Fleet, InstanceState, Kept, Place, Removed, SetState};
 use super::surge::{self, DELETE_AGAIN};
-use super::{doubts, look, sight};
+use super::{boot, doubts, look, sight};
 use crate::domain::{By, Component, Custody, Instance, InstanceId, Located, Membership, Now, ScaleSetName};
 use crate::record::Write;
 use crate::record::audit::{Leaves, Several, What};
@@ -54,6 +54,10 @@ pub(super) fn go_over(
     let [added, removed, changed] = [added, removed, changed].map(Several::of);
     out.audit(About::set(name), by.clone(), What::Members { added, removed, changed }, now);
     reconfigured(set, now, out);
+    // Whose place somebody was to take is gone, and so has that one to go.
+    for id in boot::orphans(set, out) {
+        set.change(&id, |instance| instance.retry_at = Some(now.at));
+    }
     doubts::reconsider(set, now, out);
     set.dirty = true;
 }

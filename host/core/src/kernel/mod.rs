@@ -20,6 +20,7 @@
 mod boot;
 pub mod command;
 mod commit;
+mod discovered;
 mod done;
 mod doubts;
 pub mod effect;
@@ -368,6 +369,11 @@ impl Kernel {
             Command::Release(name, id) => {
                 held::check(fleet)?;
                 word::release(fleet, memories, (name, id), &by, now, out)?;
+                Ok(Reply::Recorded)
+            }
+            Command::Discovered(name, change) => {
+                held::check(fleet)?;
+                discovered::take_over(fleet, name, change, &by, now, out)?;
                 Ok(Reply::Recorded)
             }
             Command::Adopt => {

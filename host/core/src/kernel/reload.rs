@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::command::Reconfiguration;
+use super::discovered;
 use super::effect::Effect;
 use super::members::{self, MayTouch};
 use super::memory::Memories;
@@ -104,7 +105,10 @@ fn go_by(
             set.kept_running = Custody::Host;
         }
     }
-    members::go_over(fleet, &name, instances, by, now, out);
+    // Those that a source has found stay beside those that are listed.
+    let all = discovered::together(&instances, &set.discovered);
+    set.listed = Arc::new(instances);
+    members::go_over(fleet, &name, all, by, now, out);
     let Some(set) = fleet.change(&name) else { return };
     let ids: Vec<InstanceId> = set.instances().map(|instance| instance.spec.id.clone()).collect();
     if probes_differ {

@@ -54,6 +54,7 @@ impl Requests {
                 | Command::RollBackTo(..)
                 | Command::Word(..)
                 | Command::Release(..)
+                | Command::Discovered(..)
                 | Command::Plugin(..) => Reply::Recorded,
                 Command::Reconfigure(_) | Command::Recall => {
                     Reply::Recalled(Some(known.reload.clone().unwrap_or_default()))
@@ -121,6 +122,9 @@ fn asked(command: &Command) -> String {
             format!("{} {id} for {length:?}", about(kind.name(), name))
         }
         Command::Release(name, id) => format!("{} {id}", about("release", name)),
+        Command::Discovered(name, found) => {
+            format!("{}: {} found, {} gone", about("discovered", name), found.found.len(), found.gone.len())
+        }
         Command::StopLine => "stop the line".to_owned(),
         Command::StartLine => "start the line".to_owned(),
         Command::Adopt => "adopt the record".to_owned(),

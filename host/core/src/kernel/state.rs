@@ -24,8 +24,9 @@ use imbl::{OrdMap, OrdSet};
 
 use super::refusal::Refusal;
 use crate::domain::{
-    CanTell, Change, Component, Custody, DriverTraits, Generation, Goal, InstanceId, Now, OnFailure,
-    OperationId, PersonsWord, PluginName, ScaleSet, ScaleSetName, Timestamp, Version, WallTime, WordKind,
+    CanTell, Change, Component, Custody, DriverTraits, Generation, Goal, Instance, InstanceId, Now,
+    OnFailure, OperationId, PersonsWord, PluginName, ScaleSet, ScaleSetName, Timestamp, Version, WallTime,
+    WordKind,
 };
 use crate::lifecycle::PluginLife;
 use crate::record::{Hold, Retry, StoppedLine, StoredModel};
@@ -119,6 +120,10 @@ pub struct FileDiffers {
 pub struct SetState {
     /// From the configuration.
     pub spec: Arc<ScaleSet>,
+    /// Members that the configuration lists; `spec` has those that a source has found, too.
+    pub listed: Arc<BTreeMap<InstanceId, Arc<Instance>>>,
+    /// Those that a source has found, as it said last.
+    pub discovered: OrdMap<InstanceId, Arc<Instance>>,
     /// What its driver is.
     pub driver: DriverTraits,
     /// Who has kept its instances running: the host, once one of its drivers in this life of the host has.

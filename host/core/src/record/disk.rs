@@ -163,6 +163,9 @@ impl Disk {
                 stored.memories.retain(|(of, one), _| is_other(of, one));
                 stored.words.retain(|(of, one), _| is_other(of, one));
             }
+            Write::Discovered(set, id, found) => {
+                put(&mut stored.discovered, (set, id), found.map(Arc::from));
+            }
             Write::Memory(set, id, memory) => put(&mut stored.memories, (set, id), memory),
             Write::Model(set, component, model) => drop(stored.models.insert((set, component), model)),
             Write::Plugin(name, plugin) => drop(stored.plugins.insert(name, *plugin)),

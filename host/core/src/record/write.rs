@@ -1,6 +1,7 @@
 //! One change of the durable state, what a commit is, and what a start reads back.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +9,7 @@ use super::audit::Entry;
 use super::hold::Hold;
 use super::stored::{Retry, StoppedLine, StoredMemory, StoredModel, StoredPlugin, StoredRequest};
 use crate::domain::{
-    Change, Component, Fence, InstanceId, Membership, PersonsWord, PluginName, RequestKey, Runs,
+    Change, Component, Fence, Instance, InstanceId, Membership, PersonsWord, PluginName, RequestKey, Runs,
     ScaleSetName, Timestamp, UpgradeId, WallTime,
 };
 use crate::rollout::{BatchProgress, LeftOut, Member, Upgrade};
@@ -38,6 +39,8 @@ pub enum Write {
     /// Everything of an instance that nobody has listed for long enough: its row, what it had, what was said of it and
     /// what a plugin asked to remember.
     Forgotten(ScaleSetName, InstanceId),
+    /// An instance that a source has found, as it was found last; none when it names it no longer.
+    Discovered(ScaleSetName, InstanceId, Option<Box<Instance>>),
     /// What a plugin asked to remember of an instance; none when it forgets.
     Memory(ScaleSetName, InstanceId, Option<StoredMemory>),
     /// What is wanted of a component in a scale set.
@@ -121,6 +124,8 @@ pub struct Stored {
     pub versions: BTreeMap<(ScaleSetName, InstanceId, Component), Runs>,
     /// Instances that were created or deleted.
     pub memberships: BTreeMap<(ScaleSetName, InstanceId), Membership>,
+    /// Instances that sources have found, as they were found last.
+    pub discovered: BTreeMap<(ScaleSetName, InstanceId), Arc<Instance>>,
     /// What plugins asked to remember.
     pub memories: BTreeMap<(ScaleSetName, InstanceId), StoredMemory>,
     /// The latest upgrade of each scale set, with its members.

@@ -33,7 +33,10 @@ impl Upgrade {
             self.deferred.insert(hold.instance.clone(), phase.into());
         }
         // Who is gone is planned no more, and was planned once.
-        let gone = self.holds.iter().filter(|hold| hold.reason == HoldReason::Vanished).cloned();
+        // One that has come back is there like any other.
+        let is_gone =
+            |hold: &&Hold| hold.reason == HoldReason::Vanished && !candidates.contains_key(&hold.instance);
+        let gone = self.holds.iter().filter(is_gone).cloned();
         self.holds = gone.chain(holds).collect();
         self.holds.sort_by(|a, b| a.instance.cmp(&b.instance));
     }

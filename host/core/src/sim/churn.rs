@@ -1,11 +1,12 @@
 //! Who is in a set: what an older host has recorded of it, and how its configuration changes it, while a host runs and
 //! while none does.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::domain::{Component, InstanceId, Membership, PluginName, Runs};
 use crate::kernel::Command;
-use crate::kernel::command::Reconfiguration;
+use crate::kernel::command::{Discovered, Reconfiguration};
 use crate::record::{Commit, Write};
 
 use super::fleet::Key;
@@ -37,12 +38,14 @@ impl World {
         for set in &self.in_use {
             let name = &set.spec.name;
             let back = set.spec.instances.keys().map(|id| (name.clone(), id.clone()));
-            for key in back {
+            let found = self.disk.stored().discovered.keys().filter(|(of, _)| of == name).cloned();
+            for key in back.chain(found).collect::<Vec<Key>>() {
                 self.nodes.extend(self.strays.remove(&key).map(|node| (key, node)));
             }
         }
         let listed = |(name, id): &Key| {
             self.in_use.iter().any(|set| set.spec.name == *name && set.spec.instances.contains_key(id))
+                || self.disk.stored().discovered.contains_key(&(name.clone(), id.clone()))
         };
         // What an upgrade has created is in the record.
         let stored = self.disk.stored();
@@ -86,6 +89,38 @@ impl World {
             let after = self.seconds(0, 1);
             self.at(after, Happening::Reload(set));
         }
+    }
+
+    /// A source of instances names others than before: new ones, some of the list, and some no longer.
+    pub(super) fn a_source_speaks(&mut self, set: usize) {
+        let name = self.name(set);
+        let mine = |key: &&Key| key.0 == name;
+        let known: Vec<InstanceId> =
+            self.disk.stored().discovered.keys().filter(mine).map(|(_, id)| id.clone()).collect();
+        let mut change = Discovered::default();
+        for _ in 0..self.rng.between(1, 3) {
+            match self.rng.between(0, 3) {
+                0 => change.gone.extend(self.rng.pick(&known).cloned()),
+                1 => {
+                    // One that the list has, too, somewhere else.
+                    let Some(id) = self.configured(set) else { continue };
+                    let mut one = (*self.config[set].spec.instances[&id]).clone();
+                    one.address = self.addresses.next();
+                    change.found.push(Arc::new(one));
+                }
+                _ => {
+                    let before: BTreeSet<InstanceId> =
+                        self.config[set].spec.instances.keys().cloned().collect();
+                    self.add_an_instance(set);
+                    // It is the source that names it, and not the list.
+                    let instances = &mut self.config[set].spec.instances;
+                    let new = instances.keys().find(|id| !before.contains(*id)).cloned();
+                    change.found.extend(new.and_then(|id| instances.remove(&id)));
+                }
+            }
+        }
+        self.rules.left(&name, change.gone.len());
+        self.ask(Command::Discovered(name, Box::new(change)), Why::Whatever);
     }
 
     /// The same file is read once more.

@@ -138,6 +138,9 @@ impl World {
         if let (Command::Reconfigure(change), Ok(Reply::Reconfigured(_))) = (&request.command, &answer) {
             self.reloaded(change, request.key.as_ref());
         }
+        if let (Command::Discovered(..), Ok(_)) = (&request.command, &answer) {
+            self.go_where_they_are_listed();
+        }
     }
 
     /// The host goes by another configuration.
@@ -357,7 +360,7 @@ impl World {
         let set =
             usize::try_from(self.rng.between(0, u64::try_from(self.config.len() - 1).unwrap())).unwrap();
         if self.rng.chance(self.faults().churn) {
-            return self.other_members(set);
+            return if self.rng.chance(300) { self.a_source_speaks(set) } else { self.other_members(set) };
         }
         let choice = self.rng.between(0, 4);
         let policy = invent::policy(&mut self.rng);

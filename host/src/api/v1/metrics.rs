@@ -19,9 +19,10 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use super::measured;
 use super::process::{self, Process};
+use super::{found, measured};
 use crate::api::answer::Refusal;
+use crate::api::behind::Source;
 use crate::api::host::{Host, Standing};
 use crate::api::query::{Nothing, Query};
 use crate::measure::{Measures, ProbesSeen};
@@ -64,8 +65,14 @@ pub(super) async fn show(
         probes: (host.probes)(),
         process: process::read(),
     };
-    let snapshot =
-        Snapshot { tally, standing, plugins: host.plugins(), lost_records: host.lost_records(), own };
+    let snapshot = Snapshot {
+        tally,
+        standing,
+        sources: host.sources(),
+        plugins: host.plugins(),
+        lost_records: host.lost_records(),
+        own,
+    };
     let text = render(snapshot)
         .map_err(|error| Refusal::internal(format!("the metrics cannot be written: {error}")))?;
     let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or("");
@@ -101,6 +108,8 @@ fn classic(open_metrics: &str) -> String {
 struct Snapshot {
     tally: Tally,
     standing: Vec<Standing>,
+    /// Where instances are found.
+    sources: Vec<Source>,
     plugins: wire::Plugins,
     /// Records of decisions that were lost; none when nothing is recorded.
     lost_records: Option<u64>,
@@ -146,6 +155,7 @@ impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         self.fleet(&mut encoder)?;
         self.standing(&mut encoder)?;
+        found::sources(&mut encoder, &self.sources)?;
         self.plugin_gauges(&mut encoder)?;
         self.plugin_counters(&mut encoder)?;
         self.own(&mut encoder)?;
@@ -357,7 +367,7 @@ pub(super) fn family<const N: usize>(
     Ok(())
 }
 
-fn as_f64(count: usize) -> f64 {
+pub(super) fn as_f64(count: usize) -> f64 {
     u32::try_from(count).map_or(f64::from(u32::MAX), f64::from)
 }
 

@@ -3,10 +3,12 @@
 //! and a line in [`table`].
 
 mod data;
+mod discovery;
 mod document;
 mod events;
 mod explain;
 mod fleet;
+mod found;
 mod health;
 mod instances;
 mod line;
@@ -57,6 +59,8 @@ fn table() -> OpenApiRouter<Arc<Host>> {
         .routes(routes!(quarantine::show))
         .routes(routes!(quarantine::lift))
         .routes(routes!(quarantine::repair))
+        .routes(routes!(discovery::show))
+        .routes(routes!(discovery::accept))
         .routes(routes!(instances::say))
         .routes(routes!(line::show))
         .routes(routes!(line::stop))
@@ -130,8 +134,8 @@ mod tests {
             ),
             (
                 "/v1/scale-sets/db/planet",
-                "there is no /v1/scale-sets/db/planet; known in place of \"planet\": log, plan, quarantine, \
-                 repair, upgrade, upgrades",
+                "there is no /v1/scale-sets/db/planet; known in place of \"planet\": discovery, log, plan, \
+                 quarantine, repair, upgrade, upgrades",
             ),
         ] {
             assert_eq!(no_such_route(path, &paths).message, expected);

@@ -1,17 +1,21 @@
 //! `phasegate check`: every problem of a configuration at once, and what its policies amount to.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use crate::access::people;
 use crate::cli::args::CheckArgs;
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::clock::Clock;
 use crate::config::{self, Config, LoadConfigError, Problem, Problems};
+use crate::discovery::{DiscoveryConfig, Once, look_once};
 use crate::drivers::DriverConfig;
 use crate::drivers::process::ProcessConfig;
 use crate::plugins::check::{Network, is_fetched};
 use crate::plugins::config::ComponentSource;
 use crate::words;
-use phasegate_core::domain::ScaleSet;
+use phasegate_core::domain::{Instance, InstanceId, ScaleSet};
 use phasegate_core::plan::{FeasibilityInput, feasibility};
 use phasegate_wire as wire;
 
@@ -41,6 +45,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<Exit> {
 }
 
 fn show(checked: &wire::Check, problems: &Problems) -> anyhow::Result<()> {
+    say_what_was_found(checked);
     for warning in &checked.warnings {
         let about = match (&warning.scale_set, &warning.plugin) {
             (Some(name), _) => format!("scale set \"{name}\": "),
@@ -109,6 +114,76 @@ fn about_looking(set: &ScaleSet<DriverConfig>) -> Option<wire::CheckWarning> {
     })
 }
 
+/// What a source of instances says now.
+#[derive(Default)]
+struct Found {
+    warnings: Vec<wire::CheckWarning>,
+    /// Those of the file, and those that were found; none where nothing was.
+    instances: Option<BTreeMap<InstanceId, Arc<Instance>>>,
+}
+
+/// Reads the source of a set once.
+fn about_source(
+    set: &ScaleSet<DriverConfig>,
+    config: &DiscoveryConfig,
+    network: Network,
+) -> (Found, Option<wire::CheckDiscovery>) {
+    let source = config.source.to_string();
+    let warn = |code: wire::WarningCode, message: String| wire::CheckWarning {
+        scale_set: Some(set.name.to_string()),
+        plugin: None,
+        code,
+        message,
+    };
+    if network == Network::Forbidden && !config.source.is_here() {
+        let warning =
+            warn(wire::WarningCode::NotFetched, format!("{source} was not asked, so it was not checked"));
+        let checked = wire::CheckDiscovery { source, instances: None, refused: 0 };
+        return (Found { warnings: vec![warning], instances: None }, Some(checked));
+    }
+    match look_once(config, &Arc::new(set.instances.clone())) {
+        Ok(Once { instances, refused, problems }) => {
+            let checked =
+                wire::CheckDiscovery { source: source.clone(), instances: Some(instances.len()), refused };
+            let mut warnings: Vec<wire::CheckWarning> = problems
+                .into_iter()
+                .map(|problem| warn(wire::WarningCode::DiscoveryEntry, format!("{source}: {problem}")))
+                .collect();
+            if refused > warnings.len() {
+                let message = format!("{source}: and {} more entries are refused", refused - warnings.len());
+                warnings.push(warn(wire::WarningCode::DiscoveryEntry, message));
+            }
+            if instances.is_empty() {
+                let message = format!("{source} names nobody; a source that names nobody removes nobody");
+                warnings.push(warn(wire::WarningCode::DiscoveryEmpty, message));
+            }
+            let mut all = (*instances).clone();
+            all.extend(set.instances.iter().map(|(id, listed)| (id.clone(), Arc::clone(listed))));
+            (Found { warnings, instances: Some(all) }, Some(checked))
+        }
+        Err(error) => {
+            let message = format!(
+                "{source} {error}: a host that starts now has the instances that it found last, and none where it \
+                 found none before"
+            );
+            let warnings = vec![warn(wire::WarningCode::DiscoveryFailed, message)];
+            let checked = wire::CheckDiscovery { source, instances: None, refused: 0 };
+            (Found { warnings, instances: None }, Some(checked))
+        }
+    }
+}
+
+/// How many a source gave.
+fn say_what_was_found(checked: &wire::Check) {
+    for set in &checked.scale_sets {
+        if let Some(wire::CheckDiscovery { source, instances: Some(count), refused }) = &set.discovery {
+            let name = &set.name;
+            let refused = if *refused > 0 { format!(", {refused} entries refused") } else { String::new() };
+            output::talk(&format!("scale set \"{name}\": {source} gives {count} instances{refused}\n"));
+        }
+    }
+}
+
 /// What the end of the host means for processes.
 fn about_exit(config: &Config, set: &ScaleSet<DriverConfig>) -> Option<wire::CheckWarning> {
     set.driver.of::<ProcessConfig>().filter(|_| config.server.on_exit.is_none())?;
@@ -153,6 +228,12 @@ fn checked(problems: &Problems, config: Option<&Config>, network: Network) -> wi
     let mut scale_sets = Vec::new();
     for set in config.map(|config| config.scale_sets.as_slice()).unwrap_or_default() {
         let driver_limit = set.driver.settings().time_limit();
+        let source = config.and_then(|config| config.discoveries.get(&set.name));
+        let (found, discovery) =
+            source.map_or_else(Default::default, |source| about_source(set, source, network));
+        warnings.extend(found.warnings);
+        let set =
+            &ScaleSet { instances: found.instances.unwrap_or_else(|| set.instances.clone()), ..set.clone() };
         let found = feasibility(&FeasibilityInput { driver_limit, ..FeasibilityInput::of(set, now) });
         warnings.extend(found.findings.iter().map(|finding| wire::CheckWarning {
             scale_set: Some(set.name.to_string()),
@@ -163,7 +244,7 @@ fn checked(problems: &Problems, config: Option<&Config>, network: Network) -> wi
         warnings.extend(about_looking(set));
         warnings.extend(config.and_then(|config| about_exit(config, set)));
         let limits = words::limits(&set.policy.rolling, &found.resolved);
-        scale_sets.push(wire::CheckScaleSet { name: set.name.to_string(), limits });
+        scale_sets.push(wire::CheckScaleSet { name: set.name.to_string(), limits, discovery });
     }
     let file = problems.path.display().to_string();
     let problem = |Problem { place, key, message, hint, again }: &Problem| wire::CheckProblem {

@@ -33,6 +33,9 @@ pub fn render(fleet: &wire::Fleet) -> String {
             text.push('\n');
         }
         text.push_str(&format!("{} ({} instances)\n", set.name, set.instances.len()));
+        if let Some(source) = &set.discovery {
+            text.push_str(&format!("discovery: {}", super::discovery::standing(source)));
+        }
         for one in &set.quarantined {
             text.push_str(&format!("in quarantine: {} {}: {}\n", one.component, one.version, one.reason));
         }

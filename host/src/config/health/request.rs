@@ -6,6 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Health;
 use crate::keys::{Given, Value};
+use crate::net::placed;
 use phasegate_core::domain::{ProbeProtocol, Profile};
 
 /// Longest request path in bytes; servers commonly refuse request lines above 8 KiB.
@@ -29,7 +30,12 @@ pub(super) fn request_path(health: &mut Health, given: &mut Given<'_>) {
         Profile::Fleet => format!("{slash}{text}"),
         Profile::Azure => utf8_percent_encode(&format!("{slash}{text}"), AZURE_PATH).to_string(),
     };
-    if let Some(seen) = path.chars().find(|c| !is_request_target(*c)) {
+    // What is put in is escaped.
+    let own = match health.profile {
+        Profile::Fleet => placed::without(&path),
+        Profile::Azure => path.clone(),
+    };
+    if let Some(seen) = own.chars().find(|c| !is_request_target(*c)) {
         let hint = format!("write {}", utf8_percent_encode(&seen.to_string(), NON_ALPHANUMERIC));
         given.problem(
             "requestPath",

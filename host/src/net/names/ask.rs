@@ -129,13 +129,13 @@ pub(super) async fn ask(resolver: &TokioResolver, host: &str) -> Result<Fresh, L
     Err(error.unwrap_or(LookUpError::NoAddress))
 }
 
-type OfFamily = Result<(Vec<IpAddr>, Duration), LookUpError>;
+pub(super) type OfFamily = Result<(Vec<IpAddr>, Duration), LookUpError>;
 
 async fn second(first: &OfFamily, other: impl Future<Output = OfFamily>) -> Option<OfFamily> {
     if first.is_ok() { timeout(SECOND_FAMILY, other).await.ok() } else { Some(other.await) }
 }
 
-async fn family(resolver: &TokioResolver, name: &Name, kind: RecordType) -> OfFamily {
+pub(super) async fn family(resolver: &TokioResolver, name: &Name, kind: RecordType) -> OfFamily {
     let lookup = resolver.lookup(name.clone(), kind).await.map_err(|error| refused(&error))?;
     let addresses = lookup.answers().iter().filter_map(|record| match &record.data {
         RData::A(address) => Some(IpAddr::V4(address.0)),
@@ -149,7 +149,7 @@ async fn family(resolver: &TokioResolver, name: &Name, kind: RecordType) -> OfFa
     Ok((addresses, lookup.valid_until().saturating_duration_since(Instant::now().into_std())))
 }
 
-fn refused(error: &NetError) -> LookUpError {
+pub(super) fn refused(error: &NetError) -> LookUpError {
     if error.is_nx_domain() {
         LookUpError::NoSuchName
     } else if error.is_no_records_found() {
@@ -162,7 +162,7 @@ fn refused(error: &NetError) -> LookUpError {
 }
 
 /// Names of the loopback, which no server has to know (RFC 6761, 6.3).
-fn is_loopback_name(host: &str) -> bool {
+pub(super) fn is_loopback_name(host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
     host == "localhost" || host.ends_with(".localhost")
 }

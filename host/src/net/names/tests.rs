@@ -20,6 +20,8 @@ enum Says {
     Nothing,
     /// An address of IPv4, and silence when asked for IPv6.
     OnlyV4Answers([u8; 4]),
+    /// Two services, and one that is decidedly not there.
+    Services,
 }
 
 /// A server of names.
@@ -72,8 +74,11 @@ fn answer(question: &[u8], says: &BTreeMap<String, Says>) -> Option<Vec<u8>> {
     }
     let is_v4 = question[at + 2] == 1;
     let said = says.get(&labels.join(".")).copied().unwrap_or(Says::NoSuchName);
+    if matches!(said, Says::Services) {
+        return Some(services(&question[..at + 5]));
+    }
     let address = match said {
-        Says::Nothing => return None,
+        Says::Services | Says::Nothing => return None,
         Says::OnlyV4Answers(_) if !is_v4 => return None,
         Says::OnlyV4Answers(address) => Some((address, 60)),
         Says::V4(address, ttl) => is_v4.then_some((address, ttl)),
@@ -90,6 +95,32 @@ fn answer(question: &[u8], says: &BTreeMap<String, Says>) -> Option<Vec<u8>> {
         bytes.extend(address);
     }
     Some(bytes)
+}
+
+/// `a.test:80` and `b.test:81`, and the root.
+fn services(question: &[u8]) -> Vec<u8> {
+    let mut bytes = question[..2].to_vec();
+    bytes.extend([0x81, 0x80, 0, 1, 0, 3, 0, 0, 0, 0]);
+    bytes.extend(&question[12..]);
+    let named = |host: u8| vec![1, host, 4, b't', b'e', b's', b't', 0];
+    for (target, port) in [(named(b'a'), 80_u8), (named(b'b'), 81), (vec![0], 82)] {
+        bytes.extend([0xc0, 12, 0, 33, 0, 1, 0, 0, 0, 60, 0, u8::try_from(target.len() + 6).unwrap()]);
+        bytes.extend([0, 0, 0, 0, 0, port]);
+        bytes.extend(target);
+    }
+    bytes
+}
+
+#[tokio::test]
+async fn services_are_listed_but_those_that_are_decidedly_not_there() {
+    let server = Server::start().await;
+    server.say("_db._tcp.test", Says::Services);
+    let found = lists::services(&server.names.resolvers, "_db._tcp.test.");
+    let mut found = timeout(PATIENCE, found).await.unwrap().unwrap();
+    found.sort();
+    assert_eq!(found, [("a.test".to_owned(), 80), ("b.test".to_owned(), 81)]);
+    let none = timeout(PATIENCE, lists::services(&server.names.resolvers, "_no._tcp.test.")).await.unwrap();
+    assert_eq!(none.unwrap_err(), LookUpError::NoSuchName);
 }
 
 #[tokio::test]
@@ -131,4 +162,20 @@ async fn the_machine_knows_itself_without_a_server() {
     let server = Server::start().await;
     assert!(server.look_up("localhost").await.contains("127.0.0.1"));
     assert!(server.look_up("a.localhost.").await.contains("127.0.0.1"));
+}
+
+#[tokio::test]
+async fn half_a_list_is_none() {
+    let server = Server::start().await;
+    server.say("v4.test", Says::V4([10, 0, 0, 9], 60));
+    let all = |name: &'static str| {
+        let resolvers = server.names.resolvers.clone();
+        async move { timeout(PATIENCE, lists::addresses(&resolvers, name)).await.unwrap() }
+    };
+    assert_eq!(all("v4.test.").await.unwrap(), [IpAddr::from([10, 0, 0, 9])]);
+    assert_eq!(all("no.test.").await.unwrap_err(), LookUpError::NoSuchName);
+    assert!(all("localhost").await.unwrap().contains(&IpAddr::from([127, 0, 0, 1])));
+    // Who has addresses of one family may have some of the other, and nobody says so.
+    server.say("half.test", Says::OnlyV4Answers([10, 0, 0, 8]));
+    assert_eq!(all("half.test.").await.unwrap_err(), LookUpError::Silent);
 }

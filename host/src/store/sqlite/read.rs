@@ -1,14 +1,15 @@
 //! Reads tables into domain types; every text that does not parse is damage, said as such.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use phasegate_core::domain::{
-    Change, Component, InstanceId, Membership, PersonsWord, PluginName, RequestKey, Runs, ScaleSetName,
-    Version,
+    Change, Component, Instance, InstanceId, Membership, PersonsWord, PluginName, RequestKey, Runs,
+    ScaleSetName, Version,
 };
 use phasegate_core::record::{
     Anchor, Retry, StoppedLine, Stored, StoredMemory, StoredModel, StoredPlugin, StoredRequest, left_a_trace,
@@ -46,6 +47,7 @@ impl Reader<'_> {
             models: self.models()?.into_iter().collect(),
             versions: self.versions()?.into_iter().collect(),
             memberships: self.memberships()?.into_iter().collect(),
+            discovered: self.discovered()?.into_iter().collect(),
             memories: self.memories()?.into_iter().collect(),
             plugins: self.plugins()?.into_iter().collect(),
             quarantined: self.quarantined()?.into_iter().collect(),
@@ -183,6 +185,19 @@ impl Reader<'_> {
             versions.push((key, runs));
         }
         Ok(versions)
+    }
+
+    fn discovered(&self) -> Result<Rows<(ScaleSetName, InstanceId), Arc<Instance>>, SqliteStoreError> {
+        let mut discovered = Vec::new();
+        if self.schema()? < 7 {
+            return Ok(discovered);
+        }
+        for row in self.rows("SELECT scale_set, instance, found FROM discovered", &[])? {
+            let [set, instance, found] = columns(row);
+            let key = (self.id("discovered", set)?, self.id("discovered", instance)?);
+            discovered.push((key, Arc::new(self.parse::<Instance>("discovered", &found)?)));
+        }
+        Ok(discovered)
     }
 
     fn memberships(&self) -> Result<Rows<(ScaleSetName, InstanceId), Membership>, SqliteStoreError> {

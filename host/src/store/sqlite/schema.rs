@@ -79,13 +79,15 @@ DROP TABLE members_by_id;
 ";
 
 /// From 6 to 7: what an instance has is a version, nothing, or unknown, and `version` is then the one that was recorded
-/// last; what persons have said about single instances; the trail by instance and upgrade together; the counts of upgrades whose members are no longer kept;
+/// last; what persons have said about single instances; whom sources of instances have found; the trail by instance and upgrade together; the counts of upgrades whose members are no longer kept;
 /// which version new instances start with; and from which line on the trail is whole.
 const SEVEN: &str = "
 ALTER TABLE versions ADD COLUMN state TEXT NOT NULL DEFAULT 'version';
 UPDATE versions SET state = 'unknown' WHERE version IS NULL;
 CREATE TABLE words (
   scale_set TEXT, instance TEXT, word TEXT NOT NULL, PRIMARY KEY (scale_set, instance)) WITHOUT ROWID;
+CREATE TABLE discovered (
+  scale_set TEXT, instance TEXT, found TEXT NOT NULL, PRIMARY KEY (scale_set, instance)) WITHOUT ROWID;
 CREATE INDEX audit_by_both ON audit (upgrade, instance, seq) WHERE upgrade IS NOT NULL AND instance IS NOT NULL;
 CREATE TABLE summaries (
   upgrade TEXT PRIMARY KEY, successful INTEGER NOT NULL, failed INTEGER NOT NULL, in_progress INTEGER NOT NULL,

@@ -60,19 +60,17 @@ impl Writer<'_> {
                 params![upgrade.as_str(), instance.as_str()],
             ),
             Write::Runs(set, instance, component, runs) => self.runs(set, instance, component, runs),
-            Write::Membership(set, instance, Some(membership)) => self.row(
-                "INSERT OR REPLACE INTO memberships VALUES (?1, ?2, ?3)",
-                (set.as_str(), instance.as_str()),
-                ("a membership", membership),
-            ),
-            Write::Membership(set, instance, None) => self.run(
-                "DELETE FROM memberships WHERE scale_set = ?1 AND instance = ?2",
-                params![set.as_str(), instance.as_str()],
+            Write::Membership(set, instance, membership) => {
+                self.of_instance("memberships", (set, instance), ("a membership", membership.as_deref()))
+            }
+            Write::Discovered(set, instance, found) => self.of_instance(
+                "discovered",
+                (set, instance),
+                ("an instance that was found", found.as_deref()),
             ),
             Write::Forgotten(set, instance) => {
                 for table in ["versions", "memberships", "memories", "words"] {
-                    let sql = format!("DELETE FROM {table} WHERE scale_set = ?1 AND instance = ?2");
-                    self.run(&sql, params![set.as_str(), instance.as_str()])?;
+                    self.remove(table, (set, instance))?;
                 }
                 Ok(())
             }
@@ -84,14 +82,9 @@ impl Writer<'_> {
             Write::Plugin(name, plugin) => {
                 self.keyed("plugins", "name", name.as_str(), ("a plugin", Some(plugin)))
             }
-            Write::Word(set, instance, Some(word)) => self.run(
-                "INSERT OR REPLACE INTO words VALUES (?1, ?2, ?3)",
-                params![set.as_str(), instance.as_str(), self.json("what a person has said", word)?],
-            ),
-            Write::Word(set, instance, None) => self.run(
-                "DELETE FROM words WHERE scale_set = ?1 AND instance = ?2",
-                params![set.as_str(), instance.as_str()],
-            ),
+            Write::Word(set, instance, word) => {
+                self.of_instance("words", (set, instance), ("what a person has said", word.as_ref()))
+            }
             Write::Retry(set, retry) => {
                 self.keyed("retries", "scale_set", set.as_str(), ("a retry", retry.as_ref()))
             }
@@ -115,6 +108,29 @@ impl Writer<'_> {
                 self.run("DELETE FROM audit WHERE seq > ?1", params![i64::try_from(*seq).unwrap_or(i64::MAX)])
             }
         }
+    }
+
+    /// The one row that a table has of an instance, or that it has none.
+    fn of_instance<T: Serialize>(
+        &self,
+        table: &str,
+        (set, instance): (&ScaleSetName, &InstanceId),
+        (what, value): (&str, Option<&T>),
+    ) -> Result<(), SqliteStoreError> {
+        let Some(value) = value else { return self.remove(table, (set, instance)) };
+        let json = self.json(what, value)?;
+        let sql = format!("INSERT OR REPLACE INTO {table} VALUES (?1, ?2, ?3)");
+        self.run(&sql, params![set.as_str(), instance.as_str(), json])
+    }
+
+    /// Removes what a table has of an instance.
+    fn remove(
+        &self,
+        table: &str,
+        (set, instance): (&ScaleSetName, &InstanceId),
+    ) -> Result<(), SqliteStoreError> {
+        let sql = format!("DELETE FROM {table} WHERE scale_set = ?1 AND instance = ?2");
+        self.run(&sql, params![set.as_str(), instance.as_str()])
     }
 
     /// The head of an upgrade.

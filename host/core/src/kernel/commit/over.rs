@@ -52,6 +52,10 @@ impl Kernel {
                 let membership = members::membership(self.fleet.set(name).ok()?, id).map(Box::new);
                 Write::Membership(name.clone(), id.clone(), membership)
             }
+            Write::Discovered(name, id, _) => {
+                let found = self.fleet.set(name).ok()?.discovered.get(id);
+                Write::Discovered(name.clone(), id.clone(), found.map(|found| Box::new((**found).clone())))
+            }
             Write::Model(name, component, _) => {
                 Write::Model(name.clone(), component.clone(), self.model(name, component)?)
             }

@@ -7,19 +7,21 @@ use phasegate_core::kernel::state::{Place, SetState, StandIn};
 use phasegate_core::plan::Standing;
 use phasegate_wire as wire;
 
+use crate::api::behind::Sources;
 use crate::words;
 
-/// The whole fleet.
-pub(crate) fn fleet(fleet: &Fleet, now: Now) -> wire::Fleet {
+/// The whole fleet, and where its instances are found.
+pub(crate) fn fleet(fleet: &Fleet, sources: &dyn Sources, now: Now) -> wire::Fleet {
     let holding = fleet.held.as_ref().map(|hold| hold.to_string());
-    wire::Fleet { holding, scale_sets: fleet.sets().map(|set| scale_set(set, now)).collect() }
+    wire::Fleet { holding, scale_sets: fleet.sets().map(|set| scale_set(set, sources, now)).collect() }
 }
 
-fn scale_set(set: &SetState, now: Now) -> wire::ScaleSet {
+fn scale_set(set: &SetState, sources: &dyn Sources, now: Now) -> wire::ScaleSet {
     wire::ScaleSet {
         name: set.spec.name.to_string(),
         quarantined: super::quarantined(set),
         file_differs: words::file_differs(set),
+        discovery: sources.of(&set.spec.name).map(|source| source.shown),
         instances: set.instances().map(|state| one(&instance(set, state, now))).collect(),
     }
 }

@@ -102,9 +102,82 @@ fn limits() -> Vec<Row> {
     ]
 }
 
+/// Keys of a source of instances; each needs a restart.
+fn discovery() -> Vec<Row> {
+    let row = |from, to, says| ("#set", from, to, Restart(says));
+    macro_rules! key {
+        ($name:literal, $from:literal, $to:literal) => {
+            row(
+                concat!("discovery.file = \"a\"\ndiscovery.", $name, " = ", $from),
+                concat!("discovery.file = \"a\"\ndiscovery.", $name, " = ", $to),
+                concat!("discovery.", $name, " of scale set `orders` changed"),
+            )
+        };
+    }
+    macro_rules! http {
+        ($name:literal, $from:literal, $to:literal) => {
+            row(
+                concat!("discovery.http = { url = \"http://h:1/\", ", $from, " }"),
+                concat!("discovery.http = { url = \"http://h:1/\", ", $to, " }"),
+                concat!("discovery.http.", $name, " of scale set `orders` changed"),
+            )
+        };
+    }
+    vec![
+        row(
+            "discovery.file = \"a\"",
+            "discovery.file = \"b\"",
+            "discovery.file of scale set `orders` changed",
+        ),
+        row(
+            "discovery.dns = { srv = \"a\" }",
+            "discovery.dns = { srv = \"b\" }",
+            "discovery.dns.srv of scale set `orders` changed",
+        ),
+        row(
+            "discovery.dns = { host = \"a\", port = 1 }",
+            "discovery.dns = { host = \"b\", port = 1 }",
+            "discovery.dns.host of scale set `orders` changed",
+        ),
+        row(
+            "discovery.dns = { host = \"a\", port = 1 }",
+            "discovery.dns = { host = \"a\", port = 2 }",
+            "discovery.dns.port of scale set `orders` changed",
+        ),
+        row(
+            "discovery.http = { url = \"http://h:1/\" }",
+            "discovery.http = { url = \"http://h:2/\" }",
+            "discovery.http.url of scale set `orders` changed",
+        ),
+        http!("headers", "headers = { A = \"a\" }", "headers = { A = \"b\" }"),
+        http!("tokenFile", "tokenFile = \"a\"", "tokenFile = \"b\""),
+        http!(
+            "usernameFile",
+            "usernameFile = \"a\", passwordFile = \"p\"",
+            "usernameFile = \"b\", passwordFile = \"p\""
+        ),
+        http!(
+            "passwordFile",
+            "usernameFile = \"a\", passwordFile = \"p\"",
+            "usernameFile = \"a\", passwordFile = \"q\""
+        ),
+        http!("caFile", "caFile = \"a\"", "caFile = \"b\""),
+        key!("idLabel", "\"a\"", "\"b\""),
+        key!("regionLabel", "\"a\"", "\"b\""),
+        key!("zoneLabel", "\"a\"", "\"b\""),
+        key!("updateDomainLabel", "\"a\"", "\"b\""),
+        key!("faultDomainLabel", "\"a\"", "\"b\""),
+        key!("protectLabel", "\"a\"", "\"b\""),
+        key!("refreshInterval", "\"PT1S\"", "\"PT2S\""),
+        key!("timeout", "\"PT1S\"", "\"PT2S\""),
+        key!("maxRemovedPercent", "1", "2"),
+    ]
+}
+
 pub(super) fn set_rows() -> Vec<Row> {
     let health = Set("health");
-    vec![
+    let mut rows = discovery();
+    rows.extend(vec![
         (
             "name = \"orders\"",
             "name = \"orders\"",
@@ -130,7 +203,8 @@ pub(super) fn set_rows() -> Vec<Row> {
         ("#health", "responseHeaders = []", "responseHeaders = [\"a\"]", health.clone()),
         ("#health", "connection = \"close\"", "connection = \"keep\"", health.clone()),
         ("#health", "requestHeaders = {}", "requestHeaders = { Host = \"a\" }", health),
-    ]
+    ]);
+    rows
 }
 
 const POLICY: &[(&str, &str)] = &[
