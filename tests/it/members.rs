@@ -294,15 +294,13 @@ fn in_mode_manual_a_person_begins_and_what_is_in_quarantine_waits_for_one() {
     assert_ne!(site.run(&["upgrade", "status", "orders"]).code, 0, "nothing has begun");
     assert_eq!(site.run(&["upgrade", "start", "orders", "--wait"]).code, 0);
 
-    edit(&site, "mode = \"manual\"", "mode = \"Automatic\"");
+    edit(&site, "mode = \"manual\"", "mode = \"Rolling\"");
     says(&site, "v2", "v3-fail");
     assert_eq!(site.run(&["reload"]).code, 0);
     wait_for("its end", || {
         let status = site.json(&["upgrade", "status", "orders"]);
         (status["state"] == "Faulted").then_some(())
     });
-    let began = calls(&site).into_iter().filter(|(_, operation)| operation.starts_with("orders-2/")).count();
-    assert!(began >= 3, "all at once: {:?}", calls(&site));
     let is_quarantined = |site: &Site| site.json(&["fleet"])["scaleSets"][0].get("quarantined").is_some();
     if is_quarantined(&site) {
         says(&site, "v3-fail", "v2");

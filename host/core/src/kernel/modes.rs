@@ -121,7 +121,8 @@ fn quarantined(set: &SetState, goal: &Goal) -> Option<String> {
 }
 
 /// By which rules an upgrade goes. What begins by itself in mode Automatic goes to all at once: without limits of
-/// batches and of who may be unhealthy, without pauses, over the borders of zones.
+/// batches and of who is unhealthy before, without pauses, over the borders of zones. How many may fail is heeded, so that
+/// a version that works nowhere is blamed.
 pub(super) fn policy(set: &SetState, why: &StartWhy) -> UpgradePolicy {
     let mut policy = set.spec.policy.clone();
     let by_itself = match why {
@@ -141,7 +142,6 @@ pub(super) fn policy(set: &SetState, why: &StartWhy) -> UpgradePolicy {
     let rolling = &mut policy.rolling;
     rolling.max_batch_instance_percent = all;
     rolling.max_unhealthy_instance_percent = all;
-    rolling.max_unhealthy_upgraded_instance_percent = all;
     rolling.pause_time_between_batches = std::time::Duration::ZERO;
     rolling.enable_cross_zone_upgrade = true;
     rolling.batches.clear();

@@ -175,7 +175,19 @@ fn automatic_goes_to_all_at_once() {
         rig.sees(question, Seen::Version(version("v1")));
     }
     rig.everybody_answers();
-    assert_eq!(rig.asked().len(), 3);
+    let asked = rig.asked();
+    assert_eq!(asked.len(), 3);
+    for one in asked {
+        rig.done(one, Err("disk is full"));
+    }
+    for _ in 0..5 {
+        for one in rig.asked() {
+            rig.done(one, Ok(()));
+        }
+        rig.pass(Duration::from_secs(1));
+        rig.everybody_answers();
+    }
+    assert_eq!((rig.upgrade().state.name(), rig.set().quarantined.len()), ("Faulted", 1), "it works nowhere");
     let SetConfig { spec, .. } = orders();
     assert_eq!(rig.set().spec.policy, spec.policy, "what a person starts goes by the file's limits");
 }
