@@ -15,7 +15,7 @@ use crate::domain::{
 };
 use crate::plan::HoldReason;
 
-pub use what::{Doubt, HoldState, HookEnd, LineState, PluginWish, QuarantineState, Wait, What};
+pub use what::{Doubt, HoldState, PluginWish, QuarantineState, Wait, What};
 
 /// One line of the trail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -227,4 +227,25 @@ pub enum Leaves {
     Removed,
     /// It is in another zone or update domain now, and goes with another batch.
     Moved,
+}
+
+/// How a hook ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum HookEnd {
+    /// Badly.
+    Failed {
+        /// One line for people.
+        why: String,
+    },
+}
+
+/// Whether the line is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LineState {
+    /// Nothing more starts anywhere.
+    Stopped,
+    /// It goes on.
+    GoesOn,
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Admission, Leaves, RetryNote, Several, StartWhy, Word, WordNote};
+use super::{Admission, HookEnd, Leaves, LineState, RetryNote, Several, StartWhy, Word, WordNote};
 use crate::domain::{
     Change, Component, Digest, Direction, Generation, Goal, HookKind, InstanceId, Phase, PluginName,
     ProcessState, Runs, Timestamp, Version,
@@ -389,17 +389,6 @@ pub enum HoldState {
     },
 }
 
-/// How a hook ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum HookEnd {
-    /// Badly.
-    Failed {
-        /// One line for people.
-        why: String,
-    },
-}
-
 /// Why what a host sees says nothing of its instances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -434,16 +423,6 @@ pub enum QuarantineState {
         /// How it had faulted.
         was: String,
     },
-}
-
-/// Whether the line is stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum LineState {
-    /// Nothing more starts anywhere.
-    Stopped,
-    /// It goes on.
-    GoesOn,
 }
 
 impl What {
