@@ -73,6 +73,7 @@ pub(super) fn begin_due(
             && let Some(planned) = fleet.change(name).and_then(|set| set.retry.as_mut())
         {
             planned.at = now.at + BEGIN_AGAIN.after(1, out.numbers.audit);
+            out.writes.push(Write::Retry(name.clone(), Some(planned.clone())));
         }
         return;
     }

@@ -111,9 +111,9 @@ pub(super) fn begin(
         before: set.model.clone(),
         bypass: options.stops == Stops::Bypassed,
     };
-    // A try that nobody asked for anew begins, and says so in its end.
+    // What begins by itself begins, and says so in its end.
     if options.manual.is_none()
-        && attempt.number == 1
+        && attempt.why.is_a_persons()
         && let Some((instance, why)) = no_round_trip_now(set, &goal, options.extent, now)
     {
         return Err(Refusal::RoundTrip { scale_set: name.clone(), instance, why });

@@ -145,6 +145,15 @@ pub enum StartWhy {
 }
 
 impl StartWhy {
+    /// Whether a person asked for it, who hears at once what speaks against it.
+    #[must_use]
+    pub fn is_a_persons(&self) -> bool {
+        match self {
+            Self::Asked | Self::Everything | Self::Repair | Self::Bypass | Self::Left { .. } => true,
+            Self::Wanted | Self::Again { .. } | Self::Release { .. } | Self::TakesBack { .. } => false,
+        }
+    }
+
     /// The releases that want it.
     #[must_use]
     pub fn releases(&self) -> BTreeSet<ReleaseId> {
