@@ -15,6 +15,7 @@ use crate::domain::{Goal, InstanceId, RollingUpgradePolicy, Runs, Timestamp};
 use crate::plan::{Candidate, PlanInput, plan};
 
 use super::error::{UpgradeError, UpgradeErrorCode};
+use super::hooks;
 use super::member::{Member, MemberState};
 use super::part::{Part, PartState, Restored};
 use super::state::{Extent, Upgrade};
@@ -211,6 +212,10 @@ pub(super) fn begin(
     let candidate = fleet.candidate(&id);
     let why = candidate.and_then(|found| no_round_trip(&found, &upgrade.goal, &upgrade.policy.rolling));
     if let Some(why) = why {
+        // What was run before the batch has what is run after it.
+        if hooks::close(upgrade, out) {
+            return true;
+        }
         let message = format!("roundTrip: `{id}` cannot go up and back: {why}");
         let code = UpgradeErrorCode::RollingUpgradeRoundTripImpossible;
         fault(upgrade, UpgradeError { code, message, details: vec![(id, why)] }, now);

@@ -12,8 +12,9 @@ impl Check<'_> {
             Stage::Preparing { .. } => {
                 // A look ends within its time limit, and that is an event.
                 let looks = self.seen.fleet.looking_count() > 0;
-                let is_held =
-                    |stop: &Stop| matches!(stop, Stop::Line { .. } | Stop::Suspicion | Stop::Release);
+                let is_held = |stop: &Stop| {
+                    matches!(stop, Stop::Line { .. } | Stop::Suspicion | Stop::Release | Stop::NotAsked)
+                };
                 let held = self.seen.fleet.stops().iter().any(is_held);
                 wakes || looks || held || after.paused
             }
