@@ -124,7 +124,7 @@ impl Reloader {
             change.rest = Rest::Other;
         }
         if current.releases != next.releases {
-            change.releases = Some(next.releases.clone());
+            change.releases = Some(Box::new(next.releases.clone()));
             changed.push("releases".to_owned());
         }
         change.drivers = match self.make_ready(current, &next) {

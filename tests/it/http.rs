@@ -23,6 +23,59 @@ pub fn request(port: u16, line: &str, headers: &str) -> String {
     )
 }
 
+/// What is asked, with which headers, and the status that it gets.
+const ASKED: &[(&str, &str, &str)] = &[
+    ("GET /healthz", "", "200"),
+    ("GET /v1/fleet", "", "200"),
+    ("GET /readyz", "", "200"),
+    ("GET /v1/version", "", "200"),
+    ("GET /v1/scale-sets", "", "200"),
+    ("GET /metrics", "", "200"),
+    ("POST /metrics", "", "405"),
+    ("GET /v1/scale-sets/orders/log?instance=0", "", "200"),
+    ("GET /v1/scale-sets/orders/log?instance=..%2f", "", "400"),
+    ("GET /v1/scale-sets/orders/log?id=0", "", "400"),
+    ("GET /v1/scale-sets/%6frders/plan?to=v%32", "", "200"),
+    ("DELETE /v1/fleet", "", "405"),
+    ("POST /v1/fleet", "", "405"),
+    ("GET /v1/scale-sets/orders/upgrade/cancel", "", "405"),
+    ("GET /v1/reload", "", "405"),
+    ("HEAD /v1/reload", "", "405"),
+    ("HEAD /v1/fleet", "", "200"),
+    ("GET /v1/openapi.json", "", "200"),
+    ("GET /v1/fleet?set=orders", "", "400"),
+    ("POST /v1/line/stop?reason=x", "", "400"),
+    ("GET /v1/plugins/azure-health/explode", "", "404"),
+    ("GET /v1/extensionTypes", "", "200"),
+    ("GET /v1/extensionTypes/contoso/agent", "", "404"),
+    ("GET /v1/extensionTypes/contoso/agent/plan?version=1.2", "", "404"),
+    ("GET /v1/extensionTypes/contoso/agent/plan?version=v2", "", "400"),
+    (
+        "POST /v1/extensionTypes/contoso/agent/publish",
+        "Content-Length: 17\r\n\r\n{\"version\":\"1.2\"}",
+        "404",
+    ),
+    ("GET /v1/features", "", "200"),
+    ("GET /v1/releases", "", "200"),
+    ("GET /v1/releases/nope", "", "404"),
+    ("POST /v1/releases/nope/explode", "", "404"),
+    ("POST /v1/releases/nope/approve", "", "400"),
+    ("GET /nowhere", "", "404"),
+    ("GET /v1/scale-sets/nope/plan", "", "404"),
+    ("GET /v1/scale-sets/orders/discovery", "", "404"),
+    ("POST /v1/scale-sets/orders/discovery/accept", "", "404"),
+    ("POST /v1/scale-sets/orders/upgrade/explode", "", "404"),
+    ("GET /v1/scale-sets/orders/plan?to=v%zz", "", "400"),
+    ("GET /v1/scale-sets/orders/plan?to=v2&to=v3", "", "400"),
+    ("GET /v1/scale-sets/orders/plan?from=v1", "", "400"),
+    ("GET /v1/scale-sets/..%2f..%2fetc/plan", "", "400"),
+    ("GET /v1/fleet", "Origin: http://evil.example\r\n", "403"),
+    ("POST /v1/scale-sets/orders/upgrade", "Content-Length: 5\r\n\r\n[1,2]", "400"),
+    ("POST /v1/scale-sets/orders/upgrade", "Content-Length: 14\r\n\r\n{\"too\": \"v2\"}x", "400"),
+    ("POST /v1/scale-sets/orders/upgrade", "Content-Length: 1000000000\r\n", "413"),
+    ("POST /v1/scale-sets/orders/upgrade", "Content-Length: 9\r\n", "408"),
+];
+
 #[test]
 fn wrong_requests_get_the_right_status_and_an_error_body() {
     let site = Site::new();
@@ -30,57 +83,7 @@ fn wrong_requests_get_the_right_status_and_an_error_body() {
     let port = databases.api_port;
     site.write("phasegate.toml", databases.toml());
     let host = site.host();
-    for (line, headers, status) in [
-        ("GET /healthz", "", "200"),
-        ("GET /v1/fleet", "", "200"),
-        ("GET /readyz", "", "200"),
-        ("GET /v1/version", "", "200"),
-        ("GET /v1/scale-sets", "", "200"),
-        ("GET /metrics", "", "200"),
-        ("POST /metrics", "", "405"),
-        ("GET /v1/scale-sets/orders/log?instance=0", "", "200"),
-        ("GET /v1/scale-sets/orders/log?instance=..%2f", "", "400"),
-        ("GET /v1/scale-sets/orders/log?id=0", "", "400"),
-        ("GET /v1/scale-sets/%6frders/plan?to=v%32", "", "200"),
-        ("DELETE /v1/fleet", "", "405"),
-        ("POST /v1/fleet", "", "405"),
-        ("GET /v1/scale-sets/orders/upgrade/cancel", "", "405"),
-        ("GET /v1/reload", "", "405"),
-        ("HEAD /v1/reload", "", "405"),
-        ("HEAD /v1/fleet", "", "200"),
-        ("GET /v1/openapi.json", "", "200"),
-        ("GET /v1/fleet?set=orders", "", "400"),
-        ("POST /v1/line/stop?reason=x", "", "400"),
-        ("GET /v1/plugins/azure-health/explode", "", "404"),
-        ("GET /v1/extensionTypes", "", "200"),
-        ("GET /v1/extensionTypes/contoso/agent", "", "404"),
-        ("GET /v1/extensionTypes/contoso/agent/plan?version=1.2", "", "404"),
-        ("GET /v1/extensionTypes/contoso/agent/plan?version=v2", "", "400"),
-        (
-            "POST /v1/extensionTypes/contoso/agent/publish",
-            "Content-Length: 17\r\n\r\n{\"version\":\"1.2\"}",
-            "404",
-        ),
-        ("GET /v1/features", "", "200"),
-        ("GET /v1/releases", "", "200"),
-        ("GET /v1/releases/nope", "", "404"),
-        ("POST /v1/releases/nope/explode", "", "404"),
-        ("POST /v1/releases/nope/approve", "", "400"),
-        ("GET /nowhere", "", "404"),
-        ("GET /v1/scale-sets/nope/plan", "", "404"),
-        ("GET /v1/scale-sets/orders/discovery", "", "404"),
-        ("POST /v1/scale-sets/orders/discovery/accept", "", "404"),
-        ("POST /v1/scale-sets/orders/upgrade/explode", "", "404"),
-        ("GET /v1/scale-sets/orders/plan?to=v%zz", "", "400"),
-        ("GET /v1/scale-sets/orders/plan?to=v2&to=v3", "", "400"),
-        ("GET /v1/scale-sets/orders/plan?from=v1", "", "400"),
-        ("GET /v1/scale-sets/..%2f..%2fetc/plan", "", "400"),
-        ("GET /v1/fleet", "Origin: http://evil.example\r\n", "403"),
-        ("POST /v1/scale-sets/orders/upgrade", "Content-Length: 5\r\n\r\n[1,2]", "400"),
-        ("POST /v1/scale-sets/orders/upgrade", "Content-Length: 14\r\n\r\n{\"too\": \"v2\"}x", "400"),
-        ("POST /v1/scale-sets/orders/upgrade", "Content-Length: 1000000000\r\n", "413"),
-        ("POST /v1/scale-sets/orders/upgrade", "Content-Length: 9\r\n", "408"),
-    ] {
+    for (line, headers, status) in ASKED {
         let answer = request(port, line, headers);
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{line} {headers}: {answer}");
         let says_why = status != "200" && !line.starts_with("HEAD ");

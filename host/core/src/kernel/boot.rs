@@ -106,43 +106,16 @@ fn shares(stored: &Stored) -> BTreeMap<ScaleSetName, Share<'_>> {
 /// older `upgrade start --to`; otherwise the record wins.
 fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out: &mut Out) -> SetState {
     let SetConfig { mut spec, driver, on_failure } = config;
-    let name = spec.name.clone();
     let discovered: OrdMap<InstanceId, Arc<Instance>> =
         share.discovered.iter().map(|(id, found)| ((*id).clone(), Arc::clone(found))).collect();
     let listed = Arc::new(std::mem::take(&mut spec.instances));
     spec.instances = super::discovered::together(&listed, &discovered);
-    let mut good_ones = BTreeMap::new();
-    // What the file says of a set that nobody knew is where it begins.
-    let is_known = stored.models.keys().any(|(set, _)| *set == name);
-    let mut said_anew = false;
-    let mut wanted = |change: &Change| {
-        let configured = change.to.clone();
-        let recorded = stored.models.get(&(name.clone(), change.component.clone()));
-        // What the file said first is what the set began with, also when it says something else by now.
-        let good = recorded.map_or(&configured, |model| model.good.as_ref().unwrap_or(&model.configured));
-        let good = good.clone();
-        good_ones.insert(change.component.clone(), good.clone());
-        match recorded {
-            Some(model) if model.configured == configured => {
-                Change { component: change.component.clone(), to: model.version.clone() }
-            }
-            Some(_) | None => {
-                said_anew = is_known;
-                // At creation, and at a change of the definition, the catalogue says what a type stands for.
-                let version =
-                    release::resolved(&spec, &change.component, stored).unwrap_or_else(|| configured.clone());
-                let model = StoredModel { version: version.clone(), configured, good: Some(good) };
-                out.writes.push(Write::Model(name.clone(), change.component.clone(), model));
-                Change { component: change.component.clone(), to: version }
-            }
-        }
-    };
-    let model = Goal::new(spec.model.goal().changes().map(&mut wanted).collect::<Vec<_>>());
+    let (model, good, said_anew) = model(&spec, stored, out);
     let quarantined = stored.quarantined.iter().filter(|((set, _), _)| *set == spec.name);
     let mut state = SetState {
         in_force: None,
         model,
-        good: good_ones,
+        good,
         instances: OrdMap::new(),
         members: Census::default(),
         evidence: Evidence::default(),
@@ -177,10 +150,50 @@ fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out
     instances(&mut state, share, now, out);
     members::reconfigured(&mut state, now, out);
     orphans(&mut state, out);
-    if said_anew {
+    if said_anew == SaidAnew::Yes {
         modes::said_anew(&mut state, now, out);
     }
     state
+}
+
+/// Whether the file says something else of a set that was known than it said before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SaidAnew {
+    Yes,
+    No,
+}
+
+/// What is wanted of a set, and what it began with or what last Completed.
+fn model(spec: &ScaleSet, stored: &Stored, out: &mut Out) -> (Goal, BTreeMap<Component, Version>, SaidAnew) {
+    let name = &spec.name;
+    let mut good_ones = BTreeMap::new();
+    // What the file says of a set that nobody knew is where it begins.
+    let is_known = stored.models.keys().any(|(set, _)| set == name);
+    let mut said_anew = SaidAnew::No;
+    let mut wanted = |change: &Change| {
+        let configured = change.to.clone();
+        let recorded = stored.models.get(&(name.clone(), change.component.clone()));
+        // What the file said first is what the set began with, also when it says something else by now.
+        let good = recorded.map_or(&configured, |model| model.good.as_ref().unwrap_or(&model.configured));
+        let good = good.clone();
+        good_ones.insert(change.component.clone(), good.clone());
+        match recorded {
+            Some(model) if model.configured == configured => {
+                Change { component: change.component.clone(), to: model.version.clone() }
+            }
+            Some(_) | None => {
+                said_anew = if is_known { SaidAnew::Yes } else { said_anew };
+                // At creation, and at a change of the definition, the catalogue says what a type stands for.
+                let version =
+                    release::resolved(spec, &change.component, stored).unwrap_or_else(|| configured.clone());
+                let model = StoredModel { version: version.clone(), configured, good: Some(good) };
+                out.writes.push(Write::Model(name.clone(), change.component.clone(), model));
+                Change { component: change.component.clone(), to: version }
+            }
+        }
+    };
+    let model = Goal::new(spec.model.goal().changes().map(&mut wanted).collect::<Vec<_>>());
+    (model, good_ones, said_anew)
 }
 
 /// Puts in what the configuration lists and what was created, without what was deleted.

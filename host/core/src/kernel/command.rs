@@ -248,7 +248,7 @@ pub struct Reconfiguration {
     /// Whether anything else of the file is another one.
     pub rest: Rest,
     /// What releases go by from now on, where that is another one.
-    pub releases: Option<ReleaseRules>,
+    pub releases: Option<Box<ReleaseRules>>,
     /// What of each scale set is another one, as the configuration calls it; remembered for a repeat.
     pub changed: BTreeMap<ScaleSetName, Vec<String>>,
 }

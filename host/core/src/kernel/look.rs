@@ -10,6 +10,7 @@ use super::perform::{self, Creation, Life, Wish};
 use super::state::{Fleet, SetState};
 use super::trail::{self, Before};
 use super::watched::Stepped;
+use super::zones::Waits;
 use super::{ended, hooks, surge, zones};
 use crate::domain::{Now, ScaleSetName};
 use crate::record::Write;
@@ -56,7 +57,8 @@ pub(super) fn look(
     }
     let ended = before.was_active() && !upgrade.is_active();
     set.upgrade = Some(upgrade);
-    zones::note(fleet, name, waits_for_zone);
+    let waits = if waits_for_zone { Waits::ForItsZone } else { Waits::No };
+    zones::note(fleet, name, waits);
     for action in actions {
         perform(fleet, memories, name, action, now, out);
     }

@@ -49,7 +49,7 @@ pub(super) fn reconfigure(
             set.on_failure = next;
         }
     }
-    release::go_on_by(fleet, releases, by, now, out);
+    release::go_on_by(fleet, releases.map(|rules| *rules), by, now, out);
 }
 
 /// Goes by no other generation of a plugin from now on: whom it has not judged yet is not upgraded. It is

@@ -176,17 +176,27 @@ pub(in crate::kernel) fn look_beside(fleet: &mut Fleet, name: &ScaleSetName) {
     }
 }
 
+/// Whether the next batch of a set waits for nothing but its zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::kernel) enum Waits {
+    ForItsZone,
+    No,
+}
+
 /// Takes note of what a set has in flight, and of whether it waits for its zone, after it has looked.
-pub(in crate::kernel) fn note(fleet: &mut Fleet, name: &ScaleSetName, waits: bool) {
+pub(in crate::kernel) fn note(fleet: &mut Fleet, name: &ScaleSetName, waits: Waits) {
     let Ok(set) = fleet.set(name) else { return };
     let location = set.spec.estate.location.clone();
     let flying = flying(set);
-    let wants = if waits { wanted(set) } else { OrdSet::new() };
+    let wants = match waits {
+        Waits::ForItsZone => wanted(set),
+        Waits::No => OrdSet::new(),
+    };
     let regions = &mut fleet.regions;
     let before = regions.by_location.get(&location);
     let flew = before.and_then(|region| region.flying.get(name)).cloned().unwrap_or_default();
     let ticket = before.and_then(|region| region.tickets.get(name)).copied();
-    if flew == flying && ticket.is_none() && !waits {
+    if flew == flying && ticket.is_none() && waits == Waits::No {
         return;
     }
     let region = regions.by_location.entry(location).or_default();
@@ -194,20 +204,20 @@ pub(in crate::kernel) fn note(fleet: &mut Fleet, name: &ScaleSetName, waits: boo
     region.fly(name, flying);
     let mut has_moved = has_left;
     match (ticket, waits) {
-        (None, true) => {
+        (None, Waits::ForItsZone) => {
             regions.tickets += 1;
             region.tickets.insert(name.clone(), regions.tickets);
             region.waiting.insert(regions.tickets, (name.clone(), wants));
         }
-        (Some(ticket), true) => {
+        (Some(ticket), Waits::ForItsZone) => {
             region.waiting.insert(ticket, (name.clone(), wants));
         }
-        (Some(ticket), false) => {
+        (Some(ticket), Waits::No) => {
             region.tickets.remove(name);
             region.waiting.remove(&ticket);
             has_moved = true;
         }
-        (None, false) => {}
+        (None, Waits::No) => {}
     }
     if has_moved {
         let next = region.next();

@@ -100,15 +100,7 @@ pub(super) fn between(
     out: &mut Step,
 ) -> bool {
     if upgrade.cancel_requested {
-        if hooks::close(upgrade, out) {
-            return true;
-        }
-        let over = upgrade.current >= upgrade.batches.len() && !deferred::is_due(upgrade);
-        if over {
-            finish(upgrade, now)
-        } else {
-            end(upgrade, UpgradeState::Cancelled, now)
-        }
+        cancelled(upgrade, now, out);
         return true;
     }
     if upgrade.is_forward() && reasked::ask(upgrade, fleet, out) {
@@ -173,6 +165,15 @@ pub(super) fn between(
         admit(upgrade, &admitted, fleet, now, out);
     }
     true
+}
+
+/// A person wanted the end after the batch that was in flight.
+fn cancelled(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) {
+    if hooks::close(upgrade, out) {
+        return;
+    }
+    let over = upgrade.current >= upgrade.batches.len() && !deferred::is_due(upgrade);
+    if over { finish(upgrade, now) } else { end(upgrade, UpgradeState::Cancelled, now) }
 }
 
 /// The end of the plan. What has no limits has not completed where an instance failed.

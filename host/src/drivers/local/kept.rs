@@ -156,7 +156,7 @@ fn ticks_of(stat: &str) -> Option<u64> {
     fields.nth(18)?.parse().ok()
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

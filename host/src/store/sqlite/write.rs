@@ -103,6 +103,21 @@ impl Writer<'_> {
             Write::Fence(fence) => {
                 self.run("UPDATE host SET generation = ?1", params![as_integer(fence.packed())])
             }
+            Write::Published(..)
+            | Write::Release(..)
+            | Write::ReleaseSet(..)
+            | Write::OptOut(..)
+            | Write::Feature(..) => self.of_releases(write),
+            Write::Audit(entry) => self.append(entry),
+            Write::TrailEnds(seq) => {
+                self.run("DELETE FROM audit WHERE seq > ?1", params![i64::try_from(*seq).unwrap_or(i64::MAX)])
+            }
+        }
+    }
+
+    /// One write about the catalogue or a release.
+    fn of_releases(&self, write: &Write) -> Result<(), SqliteStoreError> {
+        match write {
             Write::Published(subject, published) => self.keyed(
                 "catalogue",
                 "subject",
@@ -118,10 +133,7 @@ impl Writer<'_> {
                 subscription.as_str(),
                 ("a registration", said.as_ref()),
             ),
-            Write::Audit(entry) => self.append(entry),
-            Write::TrailEnds(seq) => {
-                self.run("DELETE FROM audit WHERE seq > ?1", params![i64::try_from(*seq).unwrap_or(i64::MAX)])
-            }
+            other => self.apply(other),
         }
     }
 

@@ -77,33 +77,46 @@ impl Kernel {
             Write::Hold(_) => Write::Hold(self.fleet.held.as_deref().cloned()),
             Write::Fence(_) => Write::Fence(self.numbers.fence),
             Write::Request(key, _) => Write::Request(key.clone(), self.requests.get(key).cloned()),
-            Write::Published(subject, _) => {
-                let published = self.fleet.releases.catalogue.get(subject);
-                Write::Published(subject.clone(), published.map(|it| Box::new(Published::clone(it))))
-            }
-            Write::Release(number, _) => {
-                let release = self.fleet.releases.all.get(number);
-                Write::Release(*number, release.map(|release| Box::new(release.head())))
-            }
-            // Of a release that never began everything goes with its head.
-            Write::ReleaseSet(number, set, _) => {
-                let part = self.fleet.releases.all.get(number)?.parts.get(set);
-                Write::ReleaseSet(*number, set.clone(), part.map(|part| Box::new(part.clone())))
-            }
-            Write::OptOut(set, subject, _) => {
-                let said = self.fleet.releases.opted_out.get(&(set.clone(), subject.clone())).cloned();
-                Write::OptOut(set.clone(), subject.clone(), said)
-            }
-            Write::Feature(subscription, _) => {
-                let said = self.fleet.releases.registered.get(subscription).cloned();
-                Write::Feature(subscription.clone(), said)
-            }
+            Write::Published(..)
+            | Write::Release(..)
+            | Write::ReleaseSet(..)
+            | Write::OptOut(..)
+            | Write::Feature(..) => return self.release_as_it_is(write),
             // Memories wait where each instance has one; the trail is cut as a whole.
             Write::Forgotten(..)
             | Write::Memory(..)
             | Write::UpgradeGone(_)
             | Write::Audit(_)
             | Write::TrailEnds(_) => return None,
+        })
+    }
+
+    /// The same for the rows of releases.
+    fn release_as_it_is(&self, write: &Write) -> Option<Write> {
+        let releases = &self.fleet.releases;
+        Some(match write {
+            Write::Published(subject, _) => {
+                let published = releases.catalogue.get(subject);
+                Write::Published(subject.clone(), published.map(|it| Box::new(Published::clone(it))))
+            }
+            Write::Release(number, _) => {
+                let release = releases.all.get(number);
+                Write::Release(*number, release.map(|release| Box::new(release.head())))
+            }
+            // Of a release that never began everything goes with its head.
+            Write::ReleaseSet(number, set, _) => {
+                let part = releases.all.get(number)?.parts.get(set);
+                Write::ReleaseSet(*number, set.clone(), part.map(|part| Box::new(part.clone())))
+            }
+            Write::OptOut(set, subject, _) => {
+                let said = releases.opted_out.get(&(set.clone(), subject.clone())).cloned();
+                Write::OptOut(set.clone(), subject.clone(), said)
+            }
+            Write::Feature(subscription, _) => {
+                let said = releases.registered.get(subscription).cloned();
+                Write::Feature(subscription.clone(), said)
+            }
+            other => return self.as_it_is(other),
         })
     }
 

@@ -173,7 +173,7 @@ fn whatever_happens_no_region_phase_begins_before_its_turn_and_no_pair_together(
                     "failed" | "incomplete" | "cancelled" | "halted" | "after" | "region-phase" | "retry"
                 )
             };
-            assert!(!codes.is_empty() && codes.iter().all(|code| is_true(&code)), "seed {seed}: {codes:?}");
+            assert!(!codes.is_empty() && codes.iter().all(is_true), "seed {seed}: {codes:?}");
         }
     }
 }

@@ -146,17 +146,7 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {
             format!("the time of its start, {until}; give it up with `phasegate upgrade cancel {name}`")
         }
         WaitsFor::Paused => format!("a person: paused; go on with `phasegate upgrade resume {name}`"),
-        WaitsFor::Release(releases) => {
-            let id = releases.first().map_or_else(String::new, ToString::to_string);
-            format!(
-                "the release that it belongs to, which is paused or halted, or whose earlier region phases are not \
-                 well; see `phasegate release status {id}`"
-            )
-        }
-        WaitsFor::Zone { region, zones } => format!(
-            "another zone of region {region}: {} is in flight, or comes first",
-            if zones.is_empty() { "it".to_owned() } else { format!("zone {}", zones.join(", ")) },
-        ),
+        WaitsFor::Release(_) | WaitsFor::Zone { .. } => others(waiting),
         WaitsFor::Resume { after } => {
             format!("a person: {} is done; go on with `phasegate upgrade resume {name}`", phase(*after))
         }
@@ -198,6 +188,24 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {
         WaitsFor::HealthyAgain => {
             "upgraded instances to be healthy again after the host's restart".to_owned()
         }
+    }
+}
+
+/// What is said of waiting for what goes on elsewhere.
+fn others(waiting: &WaitsFor<'_>) -> String {
+    match waiting {
+        WaitsFor::Release(releases) => {
+            let id = releases.first().map_or_else(String::new, ToString::to_string);
+            format!(
+                "the release that it belongs to, which is paused or halted, or whose earlier region phases are not \
+                 well; see `phasegate release status {id}`"
+            )
+        }
+        WaitsFor::Zone { region, zones } => format!(
+            "another zone of region {region}: {} is in flight, or comes first",
+            if zones.is_empty() { "it".to_owned() } else { format!("zone {}", zones.join(", ")) },
+        ),
+        _ => String::new(),
     }
 }
 

@@ -13,10 +13,8 @@ use Effect::{Access, Plugin, Restart, Set};
 
 pub(super) type Row = (&'static str, &'static str, &'static str, Effect);
 
-/// Place, one value of a key, another one, and what becomes of the change.
-pub(super) fn host_and_plugin_rows() -> Vec<Row> {
-    let mut rows = limits();
-    rows.extend([
+fn server_rows() -> Vec<Row> {
+    vec![
         ("#server", "listen = \"127.0.0.1:1\"", "listen = \"127.0.0.1:2\"", Restart("server.listen changed")),
         ("#server", "dataDir = \"a\"", "dataDir = \"b\"", Restart("server.dataDir changed")),
         ("#server", "onExit = \"stop\"", "onExit = \"leave\"", Restart("server.onExit changed")),
@@ -42,6 +40,13 @@ pub(super) fn host_and_plugin_rows() -> Vec<Row> {
             "listen = \"unix:/s\"\nsocket = { group = \"b\" }",
             Restart("server.socket.group changed"),
         ),
+    ]
+}
+
+/// Place, one value of a key, another one, and what becomes of the change.
+pub(super) fn host_and_plugin_rows() -> Vec<Row> {
+    let mut rows = [limits(), server_rows()].concat();
+    rows.extend([
         ("#recording", "maxMiB = 4", "maxMiB = 1", Restart("recording.maxMiB changed")),
         ("#recording", "maxMiB = 4", "maxMiB = 0", Restart("recording.maxMiB changed")),
         ("#recording", "maxAge = \"P1D\"", "maxAge = \"P2D\"", Restart("recording.maxAge changed")),
