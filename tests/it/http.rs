@@ -83,7 +83,7 @@ fn wrong_requests_get_the_right_status_and_an_error_body() {
     let port = databases.api_port;
     site.write("phasegate.toml", databases.toml());
     let host = site.host();
-    for (line, headers, status) in ASKED {
+    for &(line, headers, status) in ASKED {
         let answer = request(port, line, headers);
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{line} {headers}: {answer}");
         let says_why = status != "200" && !line.starts_with("HEAD ");
