@@ -235,10 +235,13 @@ impl World {
     /// Whether the lives of all plugins have come to rest.
     pub(super) fn lives_rest(&self) -> bool {
         let Some(kernel) = &self.kernel else { return false };
-        kernel
-            .fleet()
-            .plugins()
-            .all(|life| *life.standing() == Standing::Running && life.report().stage.is_none())
+        kernel.fleet().plugins().all(|life| {
+            // A watch that saw nothing proves nothing: over a plugin that no set has, it waits until one has.
+            let is_used = kernel.fleet().sets().any(|set| set.spec.plugin == *life.name());
+            let stage = life.report().stage;
+            let rests = stage.is_none() || (stage == Some(lifecycle::Stage::Watch) && !is_used);
+            *life.standing() == Standing::Running && rests
+        })
     }
 }
 
