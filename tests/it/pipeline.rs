@@ -92,8 +92,19 @@ fn compiled_code_is_kept_and_never_trusted_blindly() {
     };
     started(&site).stop();
     assert_eq!(compiled().len(), 1, "the built-in component is the same one");
+    // Where two plugins have it, the second one finds it in memory, whichever that is.
+    let notes = || -> Vec<String> {
+        let plugins = site.json(&["plugin", "list"])["plugins"].as_array().unwrap().clone();
+        let stages = plugins.iter().map(|plugin| stage(plugin, "compile"));
+        stages.inspect(|(state, _)| assert_eq!(state, "passed")).map(|(_, note)| note).collect()
+    };
+    let all_are = |expected: &str| {
+        let notes = notes();
+        assert!(notes.iter().any(|note| note == expected), "{notes:?}");
+        assert!(notes.iter().all(|note| note == expected || note == "in memory"), "{notes:?}");
+    };
     let host = started(&site);
-    assert_eq!(stage(&db(&site), "compile"), ("passed".to_owned(), "cached".to_owned()));
+    all_are("cached");
     host.stop();
     for harm in ["cut", "changed"] {
         for path in compiled() {
@@ -107,7 +118,7 @@ fn compiled_code_is_kept_and_never_trusted_blindly() {
             std::fs::write(path, bytes).unwrap();
         }
         let host = started(&site);
-        assert_eq!(stage(&db(&site), "compile"), ("passed".to_owned(), String::new()), "{harm}");
+        all_are("");
         assert!(site.log().contains("damaged or not ours"), "{harm}: {}", site.log());
         host.stop();
     }
