@@ -81,6 +81,18 @@ pub(super) fn again(
     begin(fleet, memories, name, ended.goal.clone(), &options, attempt, by, now, out)
 }
 
+/// What was wanted before an upgrade. Where the file has said something else already, that is what last Completed.
+fn wanted_before(set: &SetState, why: &StartWhy) -> Goal {
+    if *why != StartWhy::Wanted {
+        return set.model.clone();
+    }
+    let before = |change: &Change| {
+        let to = set.good.get(&change.component).unwrap_or(&change.to).clone();
+        Change { component: change.component.clone(), to }
+    };
+    Goal::new(set.model.changes().map(before).collect::<Vec<_>>())
+}
+
 /// Starts an upgrade, unless something speaks against it.
 #[expect(clippy::too_many_arguments, reason = "each is one part of the state, or of the wish")]
 pub(super) fn begin(
@@ -108,7 +120,7 @@ pub(super) fn begin(
         scale_set: name.clone(),
         goal: goal.clone(),
         policy: modes::policy(set, &attempt.why),
-        before: set.model.clone(),
+        before: wanted_before(set, &attempt.why),
         bypass: options.stops == Stops::Bypassed,
     };
     // What begins by itself begins, and says so in its end.

@@ -53,6 +53,8 @@ fn only_rolling_and_automatic_begin_by_themselves() {
         wants(&mut rig, "v2");
         assert_eq!(goal(&rig), begins, "{mode:?}");
         assert_eq!(rig.set().model.of(&Component::Application), Some(&version("v2")), "{mode:?}");
+        let before = rig.set().upgrade.as_ref().map(|upgrade| upgrade.before.to_string());
+        assert_eq!(before.as_deref().unwrap_or("v1"), "v1", "{mode:?}: what was wanted before it");
     }
 }
 
