@@ -352,11 +352,11 @@ mutant members-one-that-comes-back-is-new kernel/members.rs 'removed.kept.give(&
 mutant members-an-old-life-counts-for-one-that-comes-back kernel/state/away.rs 'instance.epoch = epoch + 1;' 'let _ = epoch;'
 mutant members-one-that-moves-goes-on-living kernel/members.rs 'instance.spec.address != next.address && instance.is_member()' 'false && instance.is_member()'
 mutant members-one-that-goes-stays-in-the-upgrade kernel/members.rs 'reconfigured(set, now, out);
-    doubts' 'doubts'
+    // Whose' '// Whose'
 mutant members-what-is-forgotten-is-not-written-over kernel/commit/over.rs 'self.fleet.set(name).map(|set| members::rows(set, id)).unwrap_or_default()' 'Vec::new()'
 mutant modes-manual-begins-by-itself kernel/modes.rs 'if set.spec.mode == UpgradeMode::Manual {' 'if false {'
 mutant modes-a-quarantine-is-lifted kernel/modes.rs 'UpgradeMode::Rolling | UpgradeMode::Automatic => quarantined(set, &planned.goal),' 'UpgradeMode::Rolling | UpgradeMode::Automatic => None,'
-mutant modes-nothing-is-planned-at-a-start kernel/boot.rs 'said_anew = is_known;' ''
+mutant modes-nothing-is-planned-at-a-start kernel/boot.rs 'if is_known { SaidAnew::Yes } else { said_anew }' 'said_anew'
 mutant modes-a-door-is-forgotten kernel/reload.rs 'set.model.of(&change.component).filter(|_| said)' 'set.model.of(&change.component).filter(|_| false && said)'
 mutant reload-another-plugins-word-counts kernel/judged.rs 'if decided.outcome.stamp.name != set.spec.plugin {' 'if false {'
 mutant world-no-tombstone kernel/surge.rs 'out.writes.push(Write::Membership(name, id.clone(), Some(Box::new(away.membership()))));' 'let _ = name;'
