@@ -178,7 +178,8 @@ impl Host {
         let _ = never.await;
     }
 
-    /// Stops everything; afterwards no process that the host started is left. Waits for no probe, name, guest or
+    /// Stops everything; afterwards no process that the host started is left, but those that are to outlive it
+    /// (`server.onExit`). Waits for no probe, name, guest or
     /// agent, and for processes as long as their driver was told to.
     pub async fn stop(self) {
         let Self { door, loop_thread, tending, prober, sources, drivers, stop, tasks, .. } = self;

@@ -138,6 +138,29 @@ pub struct Part {
     pub seen_well: bool,
 }
 
+impl Part {
+    /// Of a set that has not begun.
+    #[must_use]
+    pub fn waiting(location: Location, phase: usize, component: Component) -> Self {
+        Self {
+            location,
+            phase,
+            component,
+            from: None,
+            after: Vec::new(),
+            run: Run::Waits,
+            upgrade: None,
+            tries: 0,
+            passed_over: false,
+            cancelling: false,
+            well_since: None,
+            held_unhealthy: BTreeSet::new(),
+            refused: None,
+            seen_well: false,
+        }
+    }
+}
+
 /// One line of a release's own log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

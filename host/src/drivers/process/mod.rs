@@ -110,7 +110,8 @@ async fn seen(inbox: mpsc::Sender<Request>, key: InstanceKey) -> Seen {
 /// growing delay, each exit with its note, and `observe` names it, until another `ensure` says
 /// otherwise. So it does when the start itself fails after the old process was stopped.
 ///
-/// Dropping the driver ends all processes by force and blocks until they are gone.
+/// Dropping the driver ends all processes by force and blocks until they are gone; those that are to outlive the host
+/// go on.
 #[derive(Debug)]
 pub struct ProcessDriver {
     inbox: mpsc::Sender<Request>,

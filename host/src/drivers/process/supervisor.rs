@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use super::error::ProcessError;
 use super::instance::{Answer, Handle, InstanceKey, Order, Shared, supervise_instance};
 use crate::drivers::local::Stage;
+use crate::drivers::local::kept::{self, Kept};
 use crate::drivers::{DriverError, Ensure};
 use phasegate_core::domain::{Fence, Version};
 
@@ -105,8 +106,15 @@ impl Dispatcher {
         Some(answer)
     }
 
+    /// Of one that nobody has asked for yet, what a host before this one has left running.
     fn observe(&self, key: &InstanceKey) -> Option<Version> {
-        self.instances.get(key).and_then(|handle| handle.observed_version.borrow().clone())
+        match self.instances.get(key) {
+            Some(handle) => handle.observed_version.borrow().clone(),
+            None => {
+                let left = Kept::read(&kept::path(&self.shared.kept, &key.0, &key.1)).ok()?;
+                left.is_alive().then_some(left.about.version)
+            }
+        }
     }
 }
 

@@ -5,9 +5,12 @@ use std::path::Path;
 use rusqlite::{Transaction, params};
 use serde::Serialize;
 
-use phasegate_core::domain::{Change, Component, InstanceId, Runs, ScaleSetName, UpgradeId, Version};
+use phasegate_core::domain::{
+    Change, Component, ExtensionType, InstanceId, Runs, ScaleSetName, Subscription, UpgradeId, Version,
+};
 use phasegate_core::record::audit::Entry;
-use phasegate_core::record::{StoredMemory, StoredModel, Write};
+use phasegate_core::record::{Registered, StoredMemory, StoredModel, Write};
+use phasegate_core::release::Published;
 use phasegate_core::rollout::{BatchProgress, Upgrade};
 
 use super::schema::{ABSENT, UNKNOWN, VERSION};
@@ -103,11 +106,11 @@ impl Writer<'_> {
             Write::Fence(fence) => {
                 self.run("UPDATE host SET generation = ?1", params![as_integer(fence.packed())])
             }
-            Write::Published(..)
-            | Write::Release(..)
-            | Write::ReleaseSet(..)
-            | Write::OptOut(..)
-            | Write::Feature(..) => self.of_releases(write),
+            Write::Published(subject, published) => self.published(subject, published.as_deref()),
+            Write::Release(number, release) => self.release(*number, release.as_deref()),
+            Write::ReleaseSet(number, set, part) => self.release_set(*number, set, part.as_deref()),
+            Write::OptOut(set, subject, said) => self.opt_out(set, subject, said.as_ref()),
+            Write::Feature(subscription, said) => self.feature(subscription, said.as_ref()),
             Write::Audit(entry) => self.append(entry),
             Write::TrailEnds(seq) => {
                 self.run("DELETE FROM audit WHERE seq > ?1", params![i64::try_from(*seq).unwrap_or(i64::MAX)])
@@ -115,26 +118,20 @@ impl Writer<'_> {
         }
     }
 
-    /// One write about the catalogue or a release.
-    fn of_releases(&self, write: &Write) -> Result<(), SqliteStoreError> {
-        match write {
-            Write::Published(subject, published) => self.keyed(
-                "catalogue",
-                "subject",
-                &subject.to_string(),
-                ("what was published", published.as_deref()),
-            ),
-            Write::Release(number, release) => self.release(*number, release.as_deref()),
-            Write::ReleaseSet(number, set, part) => self.release_set(*number, set, part.as_deref()),
-            Write::OptOut(set, subject, said) => self.opt_out(set, subject, said.as_ref()),
-            Write::Feature(subscription, said) => self.keyed(
-                "features",
-                "subscription",
-                subscription.as_str(),
-                ("a registration", said.as_ref()),
-            ),
-            other => self.apply(other),
-        }
+    fn published(
+        &self,
+        subject: &ExtensionType,
+        published: Option<&Published>,
+    ) -> Result<(), SqliteStoreError> {
+        self.keyed("catalogue", "subject", &subject.to_string(), ("what was published", published))
+    }
+
+    fn feature(
+        &self,
+        subscription: &Subscription,
+        said: Option<&Registered>,
+    ) -> Result<(), SqliteStoreError> {
+        self.keyed("features", "subscription", subscription.as_str(), ("a registration", said))
     }
 
     /// The one row that a table has of an instance, or that it has none.

@@ -3,7 +3,7 @@
 use super::super::look;
 use super::super::members;
 use super::Kernel;
-use crate::domain::{Component, Runs, ScaleSetName, UpgradeId};
+use crate::domain::{Component, ExtensionType, Runs, ScaleSetName, Subscription, UpgradeId};
 use crate::record::{StoredModel, Write};
 use crate::release::Published;
 use crate::rollout::Upgrade;
@@ -77,11 +77,12 @@ impl Kernel {
             Write::Hold(_) => Write::Hold(self.fleet.held.as_deref().cloned()),
             Write::Fence(_) => Write::Fence(self.numbers.fence),
             Write::Request(key, _) => Write::Request(key.clone(), self.requests.get(key).cloned()),
-            Write::Published(..)
-            | Write::Release(..)
-            | Write::ReleaseSet(..)
-            | Write::OptOut(..)
-            | Write::Feature(..) => return self.release_as_it_is(write),
+            Write::Published(subject, _) => self.published(subject),
+            Write::Release(number, _) => self.release(*number),
+            // Of a release that never began everything goes with its head.
+            Write::ReleaseSet(number, set, _) => self.release_set(*number, set)?,
+            Write::OptOut(set, subject, _) => self.opt_out(set, subject),
+            Write::Feature(subscription, _) => self.feature(subscription),
             // Memories wait where each instance has one; the trail is cut as a whole.
             Write::Forgotten(..)
             | Write::Memory(..)
@@ -91,33 +92,29 @@ impl Kernel {
         })
     }
 
-    /// The same for the rows of releases.
-    fn release_as_it_is(&self, write: &Write) -> Option<Write> {
-        let releases = &self.fleet.releases;
-        Some(match write {
-            Write::Published(subject, _) => {
-                let published = releases.catalogue.get(subject);
-                Write::Published(subject.clone(), published.map(|it| Box::new(Published::clone(it))))
-            }
-            Write::Release(number, _) => {
-                let release = releases.all.get(number);
-                Write::Release(*number, release.map(|release| Box::new(release.head())))
-            }
-            // Of a release that never began everything goes with its head.
-            Write::ReleaseSet(number, set, _) => {
-                let part = releases.all.get(number)?.parts.get(set);
-                Write::ReleaseSet(*number, set.clone(), part.map(|part| Box::new(part.clone())))
-            }
-            Write::OptOut(set, subject, _) => {
-                let said = releases.opted_out.get(&(set.clone(), subject.clone())).cloned();
-                Write::OptOut(set.clone(), subject.clone(), said)
-            }
-            Write::Feature(subscription, _) => {
-                let said = releases.registered.get(subscription).cloned();
-                Write::Feature(subscription.clone(), said)
-            }
-            other => return self.as_it_is(other),
-        })
+    fn published(&self, subject: &ExtensionType) -> Write {
+        let published = self.fleet.releases.catalogue.get(subject);
+        Write::Published(subject.clone(), published.map(|it| Box::new(Published::clone(it))))
+    }
+
+    fn release(&self, number: u64) -> Write {
+        let release = self.fleet.releases.all.get(&number);
+        Write::Release(number, release.map(|release| Box::new(release.head())))
+    }
+
+    fn release_set(&self, number: u64, set: &ScaleSetName) -> Option<Write> {
+        let part = self.fleet.releases.all.get(&number)?.parts.get(set);
+        Some(Write::ReleaseSet(number, set.clone(), part.map(|part| Box::new(part.clone()))))
+    }
+
+    fn opt_out(&self, set: &ScaleSetName, subject: &ExtensionType) -> Write {
+        let said = self.fleet.releases.opted_out.get(&(set.clone(), subject.clone())).cloned();
+        Write::OptOut(set.clone(), subject.clone(), said)
+    }
+
+    fn feature(&self, subscription: &Subscription) -> Write {
+        let said = self.fleet.releases.registered.get(subscription).cloned();
+        Write::Feature(subscription.clone(), said)
     }
 
     fn upgrade(&self, name: &ScaleSetName, id: &UpgradeId) -> Option<&Upgrade> {

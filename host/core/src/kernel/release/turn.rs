@@ -137,21 +137,12 @@ fn join(
 /// The row of a set that is new to a release.
 pub(super) fn part_of(release: &mut Release, set: &SetState) -> Option<Part> {
     let enrolment = set.spec.estate.enrolment(&release.subject)?;
+    let estate = &set.spec.estate;
+    let phase = release.phase_of(&estate.location);
     Some(Part {
-        phase: release.phase_of(&set.spec.estate.location),
-        location: set.spec.estate.location.clone(),
-        component: enrolment.component.clone(),
         from: set.model.of(&enrolment.component).cloned(),
-        after: set.spec.estate.after.clone(),
-        run: Run::Waits,
-        upgrade: None,
-        tries: 0,
-        passed_over: false,
-        cancelling: false,
-        well_since: None,
-        held_unhealthy: BTreeSet::new(),
-        refused: None,
-        seen_well: false,
+        after: estate.after.clone(),
+        ..Part::waiting(estate.location.clone(), phase, enrolment.component.clone())
     })
 }
 

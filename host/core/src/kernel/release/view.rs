@@ -72,7 +72,7 @@ pub(super) fn planned(fleet: &Fleet, subject: &ExtensionType, version: &ReleaseV
     let mut sets = Vec::new();
     for set in fleet.sets.values() {
         let Some(enrolment) = set.spec.estate.enrolment(subject) else { continue };
-        let part = blank(enrolment.component.clone(), &set.spec.estate.location);
+        let part = Part::waiting(set.spec.estate.location.clone(), 0, enrolment.component.clone());
         let looked = looked_at(set, &part, version, now);
         let standing = standing(fleet, set, enrolment, version);
         if standing == Ok(Moves::Up) {
@@ -104,25 +104,6 @@ pub(super) fn planned(fleet: &Fleet, subject: &ExtensionType, version: &ReleaseV
     }
     let strategy = &fleet.releases.rules.strategy;
     Planned { plan: plan(subject, version, strategy, sets), batches, bake: strategy.bake }
-}
-
-fn blank(component: crate::domain::Component, location: &Location) -> Part {
-    Part {
-        location: location.clone(),
-        phase: 0,
-        component,
-        from: None,
-        after: Vec::new(),
-        run: Run::Waits,
-        upgrade: None,
-        tries: 0,
-        passed_over: false,
-        cancelling: false,
-        well_since: None,
-        held_unhealthy: BTreeSet::new(),
-        refused: None,
-        seen_well: false,
-    }
 }
 
 /// What readers are told.

@@ -280,20 +280,10 @@ impl World {
 
 /// The row of a set that is new to a release.
 pub(super) fn part(release: &mut Release, set: &Set) -> Part {
+    let phase = release.phase_of(&set.location);
     Part {
-        location: set.location.clone(),
-        phase: release.phase_of(&set.location),
-        component: set.enrolment.component.clone(),
         from: Some(set.has.clone()),
         after: set.after.clone(),
-        run: Run::Waits,
-        upgrade: None,
-        tries: 0,
-        passed_over: false,
-        cancelling: false,
-        well_since: None,
-        held_unhealthy: BTreeSet::new(),
-        refused: None,
-        seen_well: false,
+        ..Part::waiting(set.location.clone(), phase, set.enrolment.component.clone())
     }
 }

@@ -1,6 +1,6 @@
 //! What an upgrade waits for, in one line that also says what a person can do about it.
 
-use phasegate_core::domain::{InstanceId, PhaseName, ScaleSetName, Timestamp};
+use phasegate_core::domain::{InstanceId, Location, PhaseName, ScaleSetName, Timestamp};
 use phasegate_core::kernel::report::{DriverWork, Few, StatusReport, Then, WaitsFor};
 use phasegate_core::rollout::{Limit, Trip};
 use phasegate_wire as wire;
@@ -146,7 +146,12 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {
             format!("the time of its start, {until}; give it up with `phasegate upgrade cancel {name}`")
         }
         WaitsFor::Paused => format!("a person: paused; go on with `phasegate upgrade resume {name}`"),
-        WaitsFor::Release(_) | WaitsFor::Zone { .. } => others(waiting),
+        WaitsFor::Release(releases) => format!(
+            "the release that it belongs to, which is paused or halted, or whose earlier region phases are not well; see \
+             `phasegate release status {}`",
+            releases.first().map_or_else(String::new, ToString::to_string),
+        ),
+        WaitsFor::Zone { region, zones } => zone(region, zones),
         WaitsFor::Resume { after } => {
             format!("a person: {} is done; go on with `phasegate upgrade resume {name}`", phase(*after))
         }
@@ -191,22 +196,9 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {
     }
 }
 
-/// What is said of waiting for what goes on elsewhere.
-fn others(waiting: &WaitsFor<'_>) -> String {
-    match waiting {
-        WaitsFor::Release(releases) => {
-            let id = releases.first().map_or_else(String::new, ToString::to_string);
-            format!(
-                "the release that it belongs to, which is paused or halted, or whose earlier region phases are not \
-                 well; see `phasegate release status {id}`"
-            )
-        }
-        WaitsFor::Zone { region, zones } => format!(
-            "another zone of region {region}: {} is in flight, or comes first",
-            if zones.is_empty() { "it".to_owned() } else { format!("zone {}", zones.join(", ")) },
-        ),
-        _ => String::new(),
-    }
+fn zone(region: &Location, zones: &[String]) -> String {
+    let which = if zones.is_empty() { "it".to_owned() } else { format!("zone {}", zones.join(", ")) };
+    format!("another zone of region {region}: {which} is in flight, or comes first")
 }
 
 /// What is said of waiting for answers.

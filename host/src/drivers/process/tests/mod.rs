@@ -1,6 +1,8 @@
 //! Tests with real processes: shells that write down what they are.
 
 mod guarded;
+#[cfg(target_os = "linux")]
+mod left;
 mod upgrade;
 
 use std::path::{Path, PathBuf};
