@@ -1,6 +1,6 @@
 //! What an upgrade waits for, in one line that also says what a person can do about it.
 
-use phasegate_core::domain::{InstanceId, Location, PhaseName, ScaleSetName, Timestamp};
+use phasegate_core::domain::{InstanceId, Location, PhaseName, ReleaseId, ScaleSetName, Timestamp};
 use phasegate_core::kernel::report::{DriverWork, Few, StatusReport, Then, WaitsFor};
 use phasegate_core::rollout::{Limit, Trip};
 use phasegate_wire as wire;
@@ -146,11 +146,7 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {
             format!("the time of its start, {until}; give it up with `phasegate upgrade cancel {name}`")
         }
         WaitsFor::Paused => format!("a person: paused; go on with `phasegate upgrade resume {name}`"),
-        WaitsFor::Release(releases) => format!(
-            "the release that it belongs to, which is paused or halted, or whose earlier region phases are not well; see \
-             `phasegate release status {}`",
-            releases.first().map_or_else(String::new, ToString::to_string),
-        ),
+        WaitsFor::Release(releases) => release(releases.first()),
         WaitsFor::Zone { region, zones } => zone(region, zones),
         WaitsFor::Resume { after } => {
             format!("a person: {} is done; go on with `phasegate upgrade resume {name}`", phase(*after))
@@ -194,6 +190,14 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {
             "upgraded instances to be healthy again after the host's restart".to_owned()
         }
     }
+}
+
+fn release(id: Option<&ReleaseId>) -> String {
+    let id = id.map_or_else(String::new, ToString::to_string);
+    format!(
+        "the release that it belongs to, which is paused or halted, or whose earlier region phases are not well; see \
+         `phasegate release status {id}`"
+    )
 }
 
 fn zone(region: &Location, zones: &[String]) -> String {
