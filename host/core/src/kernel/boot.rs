@@ -271,7 +271,9 @@ fn asked_before(upgrade: &Upgrade, instance: &InstanceState) -> Option<Version> 
     });
     let Some(part) = part else { return untouched.cloned() };
     match &part.state {
-        PartState::Applied | PartState::Failed { restored: Restored::NotTried | Restored::No(_), .. } => {
+        PartState::Applied
+        | PartState::Proven
+        | PartState::Failed { restored: Restored::NotTried | Restored::No(_), .. } => {
             Some(part.target.clone())
         }
         PartState::Waiting | PartState::Failed { restored: Restored::Yes | Restored::NotNeeded, .. } => {

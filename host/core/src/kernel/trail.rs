@@ -249,9 +249,11 @@ fn member(upgrade: &Upgrade, member: &Member) -> Option<What> {
             What::Applied { has: member.parts.iter().filter_map(back).collect(), failed: Vec::new() }
         }
         MemberState::Settling { healthy_since: None, .. } => {
-            let (failed, has): (Vec<&Part>, Vec<&Part>) = member.parts.iter().partition(has_failed);
-            let changes = |parts: Vec<&Part>| parts.into_iter().map(change).collect();
-            What::Applied { has: changes(has), failed: changes(failed) }
+            let failed = member.parts.iter().filter(has_failed).map(change).collect();
+            What::Applied {
+                has: member.parts.iter().filter(|part| part.is_there()).map(change).collect(),
+                failed,
+            }
         }
         MemberState::Succeeded { .. } => What::Succeeded { has: all(member) },
         MemberState::Restoring { part, .. } => {

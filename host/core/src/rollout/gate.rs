@@ -38,7 +38,9 @@ pub(super) fn in_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timest
         }
     });
     for id in turns {
-        trip::turn(upgrade, fleet, &id, now, out);
+        if !next_part(upgrade, &id, now, out) {
+            trip::turn(upgrade, fleet, &id, now, out);
+        }
     }
     for (id, reason) in bad {
         fail(upgrade, &id, &reason, now, out);
@@ -73,6 +75,20 @@ pub(super) fn in_batch(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timest
     true
 }
 
+/// A member that has come back healthy gets its next part; gives whether it has one.
+fn next_part(upgrade: &mut Upgrade, id: &InstanceId, now: Timestamp, out: &mut Step) -> bool {
+    let rule = upgrade.policy.failure.instance;
+    let next = upgrade.members.update(id, |member| {
+        member.is_between_parts().then(|| {
+            member.latest_is_proven();
+            member.next(rule, now)
+        })
+    });
+    let Some(Some(next)) = next else { return false };
+    go(upgrade, id, next, out);
+    true
+}
+
 /// Whether an instance that was healthy at the new version is not healthy now.
 fn upgraded_are_down(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
     let is_upgraded = |id: &InstanceId| upgraded_at(upgrade, id).is_some();
@@ -84,7 +100,7 @@ fn upgraded_are_down(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
 enum Watched {
     AsItWas,
     Becomes(MemberState),
-    /// It is healthy, and goes the next way of its round trip.
+    /// It is healthy, and gets its next part or goes the next way of its round trip.
     Turns,
     /// It has failed just now, and why.
     Bad(String),
@@ -120,7 +136,7 @@ fn watch(
             }
             MemberState::Settling { applied_at, healthy_since }
         }
-        Settle::Good if member.turns() => return Watched::Turns,
+        Settle::Good if member.is_between_parts() || member.turns() => return Watched::Turns,
         Settle::Good if member.is_surge() => MemberState::Ready { applied_at },
         Settle::Good if member.has_failed_part() => MemberState::Failed { at: now },
         Settle::Good => MemberState::Succeeded { at: now },

@@ -147,6 +147,9 @@ pub(super) fn on_the_way(upgrade: &mut Upgrade, id: &InstanceId, state: MemberSt
         | MemberState::Succeeded { .. }
         | MemberState::Failed { .. } => None,
     };
+    // Between two parts it is on the same way still.
+    let goes_on = state.is_settling() && upgrade.members.get(id).is_some_and(Member::is_between_parts);
+    let wants = if goes_on { Some(Direction::Forward) } else { wants };
     let since = state.since();
     let hooking = |moment, direction, then| MemberState::Hooking { since, moment, direction, then };
     let way = upgrade.members.update(id, |member| {
@@ -214,7 +217,10 @@ impl Member {
                 (PartState::Failed { restored, .. }, Direction::Back) if *restored == Restored::NotTried => {
                     *restored = Restored::No(reason.to_owned());
                 }
-                (PartState::Waiting | PartState::Applied | PartState::Failed { .. }, _) => {}
+                (
+                    PartState::Waiting | PartState::Applied | PartState::Proven | PartState::Failed { .. },
+                    _,
+                ) => {}
             }
         }
     }
@@ -223,7 +229,7 @@ impl Member {
     fn also(&mut self, reason: &str) {
         let failed = self.parts.iter_mut().find_map(|part| match &mut part.state {
             PartState::Failed { reason, .. } => Some(reason),
-            PartState::Waiting | PartState::Applied => None,
+            PartState::Waiting | PartState::Applied | PartState::Proven => None,
         });
         if let Some(text) = failed {
             text.push_str("; ");

@@ -1,13 +1,15 @@
 //! One planned instance on its way, and the parts that it gets one after the other.
 //!
 //! ```text
-//! Pending -> Applying (part by part) -> Settling -> Succeeded
-//!                       |                  |
-//!                       +------------------+--> Restoring (part by part, newest first) -> Failed
+//! Pending -> Applying (a part) -> Settling -> Succeeded
+//!              ^    |                 |  |
+//!              +----|--- next part ---+  |
+//!              |    +--------------------+--> Restoring (newest first) -> Failed
+//!              +--------- next part ------------+
 //! ```
 //!
-//! Hooks come before and after what the driver does, see `hooks`. A part that the driver fails on does not stop the parts after it. What failed is brought back;
-//! what went well goes through the health gate and stays.
+//! Hooks come before and after what the driver does, see `hooks`. Each part has a verdict of its own: it goes through the health gate before
+//! the next one is brought, and one that fails is brought back and does not stop those after it.
 
 use serde::{Deserialize, Serialize};
 
@@ -301,9 +303,30 @@ impl Member {
 
     /// Everything that went well so far has failed after all.
     pub(super) fn applied_have_failed(&mut self, reason: &str) {
+        for part in self.parts.iter_mut().filter(|part| part.is_there()) {
+            part.state = PartState::Failed { reason: reason.to_owned(), restored: Restored::NotTried };
+        }
+    }
+
+    /// It did not come back healthy: what it got last is to blame, and not what it was healthy with.
+    pub(super) fn latest_has_failed(&mut self, reason: &str) {
         for part in self.parts.iter_mut().filter(|part| part.state == PartState::Applied) {
             part.state = PartState::Failed { reason: reason.to_owned(), restored: Restored::NotTried };
         }
+    }
+
+    /// It came back healthy with what it got last.
+    pub(super) fn latest_is_proven(&mut self) {
+        for part in self.parts.iter_mut().filter(|part| part.state == PartState::Applied) {
+            part.state = PartState::Proven;
+        }
+    }
+
+    /// Whether it gets more when it has come back healthy with what it got last. A new instance gets all at once.
+    pub(super) fn is_between_parts(&self) -> bool {
+        !self.is_surge()
+            && self.parts.iter().any(|part| part.state == PartState::Applied)
+            && self.parts.iter().any(|part| part.state == PartState::Waiting)
     }
 
     /// Everything that is not over has failed.
@@ -335,9 +358,7 @@ impl Member {
         }
         // What goes back on a round trip goes back as a whole.
         let rule = if self.trip == Trip::Back { OnInstanceFailure::Restore } else { rule };
-        if let Some(part) = self.parts.iter().position(|part| part.state == PartState::Waiting) {
-            return MemberState::Applying { since: now, part };
-        }
+        // What comes next is not judged beside something that has failed.
         if rule == OnInstanceFailure::Restore
             && let Some(part) = self.last_to_restore()
         {
@@ -345,6 +366,9 @@ impl Member {
         }
         if self.parts.iter().any(|part| part.state == PartState::Applied) {
             return MemberState::Settling { applied_at: now, healthy_since: None };
+        }
+        if let Some(part) = self.parts.iter().position(|part| part.state == PartState::Waiting) {
+            return MemberState::Applying { since: now, part };
         }
         MemberState::Failed { at: now }
     }
@@ -378,7 +402,7 @@ impl Member {
             self.parts.iter().filter_map(|part| failure(part, self.replacement())).collect();
         let stays = |part: &Part| {
             let change = Change { component: part.component.clone(), to: part.target.clone() };
-            (part.state == PartState::Applied).then(|| change.to_string())
+            part.is_there().then(|| change.to_string())
         };
         let stays: Vec<String> = self.parts.iter().filter_map(stays).collect();
         let in_place = self.replacement().is_none() && !stays.is_empty();

@@ -28,6 +28,8 @@ pub enum PartState {
     Waiting,
     /// The driver is done.
     Applied,
+    /// Its instance came back healthy with it, and got what comes next.
+    Proven,
     /// The driver failed, or the instance did not come back healthy.
     Failed {
         /// One line for people.
@@ -64,12 +66,21 @@ impl Part {
         failed && self.way_back().is_some()
     }
 
+    /// Whether the driver has brought it, and nothing has spoken against it.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        match self.state {
+            PartState::Applied | PartState::Proven => true,
+            PartState::Waiting | PartState::Failed { .. } => false,
+        }
+    }
+
     /// Whether our effect on a part may be there still.
     pub(super) fn leaves_a_trace(&self) -> bool {
         let touched = match &self.state {
             PartState::Failed { restored: Restored::Yes | Restored::NotNeeded, .. } => false,
             // Waiting may be with the driver.
-            PartState::Waiting | PartState::Applied | PartState::Failed { .. } => true,
+            PartState::Waiting | PartState::Applied | PartState::Proven | PartState::Failed { .. } => true,
         };
         touched && self.way_back().is_some()
     }

@@ -289,7 +289,7 @@ pub(super) fn fail(
         if member.trip == Trip::Back {
             member.way_back_has_failed(&reason);
         }
-        member.applied_have_failed(&reason);
+        member.latest_has_failed(&reason);
         member.next(rule, now)
     });
     if let Some(next) = next {

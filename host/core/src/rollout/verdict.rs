@@ -62,6 +62,7 @@ impl Upgrade {
             match (&part.state, &member.state) {
                 (PartState::Failed { .. }, _) => tally.failed += 1,
                 (_, MemberState::Pending) => tally.pending += 1,
+                (PartState::Proven, _) => tally.successful += 1,
                 (PartState::Applied, state) if state.is_terminal() => tally.successful += 1,
                 (PartState::Applied | PartState::Waiting, _) => tally.in_progress += 1,
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{Check, History, Rule, Seen};
 use crate::domain::{Change, Component, Health, InstanceId, OperationId, Version};
-use crate::rollout::{Action, Event, Extent, Member, MemberState, Purpose, Stage, Trip};
+use crate::rollout::{Action, Event, Extent, Member, MemberState, PartState, Purpose, Stage, Trip};
 
 /// Effects for one part of an instance in one upgrade: there, back, and back once more when a breach finds that
 /// the first way back failed.
@@ -200,6 +200,7 @@ impl Check<'_> {
             self.report(Rule::OneEffect, format!("`{instance}` gets {change}, which it has"));
         }
         let goes_on = self.turns_again(instance)
+            || self.is_between_parts(instance)
             || before
                 .members
                 .get(instance)
@@ -219,6 +220,12 @@ impl Check<'_> {
         before.is_some_and(|member| member.trip == Trip::Back)
     }
 
+    /// It was admitted, and gets one part after the other.
+    pub(super) fn is_between_parts(&self, instance: &InstanceId) -> bool {
+        let before = self.seen.before.members.get(instance);
+        before.is_some_and(|member| member.state.is_settling() && member.is_between_parts())
+    }
+
     /// `there` is the history of the way there.
     fn way_back(&mut self, instance: &InstanceId, change: &Change, there: &History) {
         let recorded = self.fact(instance).and_then(|fact| fact.before.get(&change.component).cloned());
@@ -231,11 +238,23 @@ impl Check<'_> {
         }
     }
 
+    /// Whether something that an instance got has passed the health gate in this step.
+    fn is_newly_proven(&self, id: &InstanceId, member: &Member) -> bool {
+        let proven =
+            |member: &Member| member.parts.iter().filter(|part| part.state == PartState::Proven).count();
+        let before = self.seen.before.members.get(id).map_or(0, proven);
+        // A copy that was repaired, or one that goes another way of its round trip, may have fewer.
+        proven(member) > before
+    }
+
     /// Who passed the health gate in this step must be Healthy now, after the wait.
     fn settled(&mut self) {
         let Seen { before, after, fleet, now, .. } = *self.seen;
         for (id, member) in after.members.iter() {
-            let MemberState::Succeeded { .. } = member.state else { continue };
+            let is_good = matches!(member.state, MemberState::Succeeded { .. });
+            if !is_good && !self.is_newly_proven(id, member) {
+                continue;
+            }
             let former = before.members.get(id).map(|member| &member.state);
             match former {
                 Some(MemberState::Succeeded { .. }) => continue,

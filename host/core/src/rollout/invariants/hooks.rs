@@ -63,7 +63,8 @@ impl Check<'_> {
             let well = self.history.hooks_over.get(&operation) == Some(&Ok(()));
             Some(kind == HookKind::BeforeInstance && well)
         });
-        let goes_on = before.is_some_and(|before| before.state.is_with_driver());
+        let goes_on =
+            before.is_some_and(|before| before.state.is_with_driver()) || self.is_between_parts(&member);
         if !goes_on && done_well != Some(true) {
             let operation = action.operation();
             self.report(Rule::Hooks, format!("{operation} of `{member}` without the hook before it"));

@@ -69,10 +69,10 @@ fn one_that_fails_does_not_stop_the_other() {
     let mut world = two_extensions();
     world.look();
     answer(&mut world, &Err("no such package".to_owned()));
-    assert_eq!(asked(&world), "1:logs=2 0:metrics=7");
+    assert_eq!(asked(&world), "1:logs=2 0:logs=1", "what failed is brought back");
     world.pending.swap(0, 1);
     answer(&mut world, &Ok(()));
-    assert_eq!(asked(&world), "1:logs=2 0:logs=1", "then what failed is brought back");
+    assert_eq!(asked(&world), "1:logs=2 0:metrics=7", "and then the other one comes");
     world.pending.swap(0, 1);
     answer(&mut world, &Ok(()));
     let member = world.upgrade.members.get(&id(0)).unwrap();
@@ -84,21 +84,64 @@ fn one_that_fails_does_not_stop_the_other() {
 }
 
 #[test]
-fn an_instance_that_does_not_come_back_gets_all_of_them_back_newest_first() {
+fn each_has_a_verdict_of_its_own_by_health_too() {
     let mut world = two_extensions();
-    world.upgrade.goal = goal(&[("logs", "2"), ("application", "v2")]);
     world.look();
-    for _ in 0..4 {
-        answer(&mut world, &Ok(()));
-        world.set_health(0, Health::Unhealthy);
-    }
-    world.pass(300);
-    assert_eq!(asked(&world), "0:application=v1");
+    world.set_health(0, Health::Unhealthy);
     answer(&mut world, &Ok(()));
-    assert_eq!(asked(&world), "0:logs=1");
+    assert_eq!(asked(&world), "1:logs=2", "the next one waits until the instance is well with this one");
+    world.pass(300);
+    assert_eq!(asked(&world), "1:logs=2 0:logs=1");
+    world.set_health(0, Health::Healthy);
+    world.pending.swap(0, 1);
+    answer(&mut world, &Ok(()));
+    assert_eq!(asked(&world), "1:logs=2 0:metrics=7");
+    world.pending.swap(0, 1);
     answer(&mut world, &Ok(()));
     let member = world.upgrade.members.get(&id(0)).unwrap();
     assert!(matches!(member.state, MemberState::Failed { .. }), "{member:?}");
+    let failure = member.failure().unwrap();
+    assert!(failure.starts_with("extension logs: "), "{failure}");
+    assert!(failure.ends_with("; 1 was brought back; metrics=7 stays"), "{failure}");
+}
+
+#[test]
+fn what_an_instance_was_healthy_with_stays_when_the_next_one_fails() {
+    let mut world = two_extensions();
+    world.upgrade.goal = goal(&[("logs", "2"), ("application", "v2")]);
+    world.look();
+    assert_eq!(asked(&world), "0:application=v2 1:application=v2");
+    answer(&mut world, &Ok(()));
+    world.pending.swap(0, 1);
+    assert_eq!(asked(&world), "0:logs=2 1:application=v2");
+    world.set_health(0, Health::Unhealthy);
+    answer(&mut world, &Ok(()));
+    world.pass(300);
+    world.pending.swap(0, 1);
+    assert_eq!(asked(&world), "0:logs=1 1:application=v2", "only what it got last goes back");
+    answer(&mut world, &Ok(()));
+    let member = world.upgrade.members.get(&id(0)).unwrap();
+    assert!(matches!(member.state, MemberState::Failed { .. }), "{member:?}");
+    assert!(member.failure().unwrap().ends_with("application=v2 stays"), "{member:?}");
+}
+
+#[test]
+fn what_is_stopped_goes_back_with_everything_it_has_newest_first() {
+    let mut world = two_extensions();
+    world.upgrade.goal = goal(&[("logs", "2"), ("application", "v2")]);
+    world.look();
+    answer(&mut world, &Ok(()));
+    world.pending.swap(0, 1);
+    world.event(&Event::Wish(Wish::CancelNow));
+    let ended = world.pending.iter().filter(|action| matches!(action, Action::End { .. })).count();
+    assert_eq!(ended, 2);
+    world.pending.retain(|action| matches!(action, Action::Apply { .. }));
+    answer(&mut world, &Err("ended".to_owned()));
+    world.pending.swap(0, 1);
+    assert_eq!(asked(&world), "0:logs=1 1:application=v2");
+    answer(&mut world, &Ok(()));
+    world.pending.swap(0, 1);
+    assert_eq!(asked(&world), "0:application=v1 1:application=v2");
 }
 
 #[test]

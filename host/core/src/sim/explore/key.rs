@@ -98,6 +98,7 @@ fn part(part: &Part) -> i64 {
     match &part.state {
         PartState::Waiting => 0,
         PartState::Applied => 1,
+        PartState::Proven => 6,
         PartState::Failed { restored: Restored::NotTried, .. } => 2,
         PartState::Failed { restored: Restored::Yes, .. } => 3,
         PartState::Failed { restored: Restored::No(_), .. } => 4,
