@@ -2,13 +2,16 @@
 //!
 //! A connection is a stranger's until its first request was let in. When there are as many of those as there may
 //! be, the oldest goes for a new one, so that silence keeps nobody out. Known ones have slots of their own;
-//! when those are full, one that rests goes, and the last of them are kept for what must always get through.
+//! when those are full, one that rests goes, and the last of them are kept for what must always get through. Who follows
+//! the events stays for long, and takes no slot of those who only ask.
 //! Counts only; it reads nothing and closes nothing itself.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+
+use super::events::FOLLOWERS_MAX;
 
 /// Connections whose first request was not let in yet.
 pub(super) const STRANGERS_MAX: usize = 128;
@@ -31,6 +34,8 @@ pub(super) enum Room {
     Operators,
     /// It must always get through.
     Urgent,
+    /// It follows the events.
+    Follower,
 }
 
 impl Room {
@@ -39,6 +44,7 @@ impl Room {
             Self::Ordinary => KNOWN_MAX,
             Self::Operators => KNOWN_MAX + OPERATORS_RESERVE,
             Self::Urgent => KNOWN_MAX + OPERATORS_RESERVE + URGENT_RESERVE,
+            Self::Follower => FOLLOWERS_MAX,
         }
     }
 }
@@ -65,8 +71,19 @@ struct Known {
     gone: Arc<Notify>,
     /// Requests that are being answered.
     busy: usize,
+    /// What it takes: a follower is one until its answer has ended.
+    takes: Takes,
     /// Given anew at the end of each answer: the smallest has rested longest.
     rests_since: u64,
+}
+
+/// Which slots a known connection takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    /// One of those who ask.
+    Asker,
+    /// One of those who follow.
+    Follower,
 }
 
 /// A place among the connections, for as long as it lives.
@@ -107,8 +124,14 @@ impl Table {
         self.next
     }
 
+    /// How many take slots of a kind.
+    fn count(&self, takes: Takes) -> usize {
+        self.known.values().filter(|known| known.takes == takes).count()
+    }
+
     /// Lets the known connection go that has rested longest, if one rests.
     fn make_room(&mut self) -> bool {
+        // A follower is busy for as long as it is one.
         let resting = self.known.iter().filter(|(_, known)| known.busy == 0);
         let Some(longest) = resting.min_by_key(|(_, known)| known.rests_since).map(|(number, _)| *number)
         else {
@@ -128,16 +151,22 @@ impl Seat {
     /// When all connections that it may count on are busy.
     pub(super) fn admit(self: &Arc<Self>, room: Room) -> Result<Busy, Full> {
         let mut table = self.connections.table();
-        if !table.known.contains_key(&self.number) {
-            if table.known.len() >= room.connections_max() && !table.make_room() {
+        let takes = if room == Room::Follower { Takes::Follower } else { Takes::Asker };
+        let before = table.known.get(&self.number).map(|known| known.takes);
+        // A connection that is in stays in, and a second request on one that follows takes nothing more.
+        let is_in = before.is_some_and(|before| before == takes || before == Takes::Follower);
+        if !is_in && table.count(takes) >= room.connections_max() {
+            let freed = takes == Takes::Asker && table.make_room();
+            if !freed {
                 return Err(Full);
             }
-            table.strangers.remove(&self.number);
-            let known = Known { gone: Arc::clone(&self.gone), busy: 0, rests_since: 0 };
-            table.known.insert(self.number, known);
         }
-        if let Some(known) = table.known.get_mut(&self.number) {
-            known.busy += 1;
+        table.strangers.remove(&self.number);
+        let new = || Known { gone: Arc::clone(&self.gone), busy: 0, takes, rests_since: 0 };
+        let known = table.known.entry(self.number).or_insert_with(new);
+        known.busy += 1;
+        if takes == Takes::Follower {
+            known.takes = takes;
         }
         Ok(Busy(Arc::clone(self)))
     }
@@ -169,6 +198,9 @@ impl Drop for Busy {
         if let Some(known) = table.known.get_mut(&seat.number) {
             known.busy = known.busy.saturating_sub(1);
             known.rests_since = rests_since;
+            if known.busy == 0 {
+                known.takes = Takes::Asker;
+            }
         }
     }
 }
@@ -223,6 +255,9 @@ mod tests {
         assert_eq!(admit(Room::Operators).err(), Some(Full));
         let urgent: Vec<_> = (0..URGENT_RESERVE).map(|_| admit(Room::Urgent).unwrap()).collect();
         assert_eq!(admit(Room::Urgent).err(), Some(Full));
+        let followers: Vec<_> = (0..FOLLOWERS_MAX).map(|_| admit(Room::Follower).unwrap()).collect();
+        assert_eq!(admit(Room::Follower).err(), Some(Full), "they have slots of their own, and no more");
+        drop(followers);
         let (seat, _busy) = &all[0];
         assert!(seat.admit(Room::Ordinary).is_ok(), "a connection that is in stays in");
         drop((operators, urgent, all));

@@ -256,6 +256,7 @@ fn room(head: &Parts, route: Option<&MatchedPath>) -> Room {
         Some("/healthz" | "/readyz" | "/v1/line/stop") => Room::Urgent,
         // It holds its connection for as long as a component takes.
         Some("/v1/plugins/{name}/swap") => Room::Ordinary,
+        Some("/v1/events") => Room::Follower,
         Some(_) | None if head.method == Method::POST => Room::Operators,
         Some(_) | None => Room::Ordinary,
     }

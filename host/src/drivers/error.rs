@@ -9,10 +9,10 @@ use phasegate_core::domain::{DeposedError, Fence, Touched, Version};
 #[derive(Debug, thiserror::Error)]
 pub enum DriverError {
     /// A person wanted it to end.
-    #[error("it was ended, because a person asked for that")]
+    #[error("it was ended, because its upgrade is to end")]
     EndedOnWish,
     /// The same, and what works on it did not end in time.
-    #[error("it was given up, because a person asked for its end and it did not end within {} s", .0.as_secs())]
+    #[error("it was given up, because its upgrade is to end and it did not end within {} s", .0.as_secs())]
     GivenUp(Duration),
     /// It takes no requests any more.
     #[error("the driver has ended")]

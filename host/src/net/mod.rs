@@ -10,6 +10,7 @@ pub(crate) mod dial;
 pub mod endpoint;
 pub(crate) mod exchange;
 pub mod names;
+mod own_certificate;
 pub mod placed;
 pub mod reference;
 pub mod serve_tls;

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -14,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::own_certificate::OwnCertificate;
 use super::serve_tls::{self, ServeTlsError, TlsFiles};
 use phasegate_core::domain::Address;
 
@@ -52,25 +54,32 @@ impl VerifiedTls {
     /// The same, and shows this certificate to a server that asks for one.
     pub(crate) fn load_as(path: &Path, identity: Option<&TlsFiles>) -> Result<Self, LoadCertificatesError> {
         let mut roots = RootCertStore::empty();
-        add(&mut roots, path)?;
-        Self::trusting(roots, identity)
+        let named = add(&mut roots, path)?;
+        Self::trusting(roots, named, identity)
     }
 
     /// Trusts the authorities that browsers trust, and the certificates in the file.
     pub(crate) fn web(path: Option<&Path>) -> Result<Self, LoadCertificatesError> {
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        if let Some(path) = path {
-            add(&mut roots, path)?;
-        }
-        Self::trusting(roots, None)
+        let named = path.map(|path| add(&mut roots, path)).transpose()?;
+        Self::trusting(roots, named.unwrap_or_default(), None)
     }
 
-    fn trusting(roots: RootCertStore, identity: Option<&TlsFiles>) -> Result<Self, LoadCertificatesError> {
+    fn trusting(
+        roots: RootCertStore,
+        named: Vec<CertificateDer<'static>>,
+        identity: Option<&TlsFiles>,
+    ) -> Result<Self, LoadCertificatesError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .build()
+            .map_err(|error| LoadCertificatesError::Setup(rustls::Error::General(error.to_string())))?;
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(LoadCertificatesError::Setup)?
-            .with_root_certificates(roots);
+            // Verifies as rustls does by itself, and takes one certificate more; see there.
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(OwnCertificate::new(usual, named)));
         let config = match identity {
             None => config.with_no_client_auth(),
             Some(files) => {
@@ -98,10 +107,13 @@ impl VerifiedTls {
 
 /// Adds the certificates of a file. Ones that cannot be used as roots are passed over: the bundles of
 /// many systems hold some.
-fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), LoadCertificatesError> {
+fn add(
+    roots: &mut RootCertStore,
+    path: &Path,
+) -> Result<Vec<CertificateDer<'static>>, LoadCertificatesError> {
     let unreadable = |source| LoadCertificatesError::Unreadable { path: path.to_owned(), source };
     let certificates = CertificateDer::pem_file_iter(path).map_err(unreadable)?;
     let certificates = certificates.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
-    let (added, _) = roots.add_parsable_certificates(certificates);
-    if added == 0 { Err(LoadCertificatesError::Empty(path.to_owned())) } else { Ok(()) }
+    let (added, _) = roots.add_parsable_certificates(certificates.iter().cloned());
+    if added == 0 { Err(LoadCertificatesError::Empty(path.to_owned())) } else { Ok(certificates) }
 }

@@ -84,6 +84,7 @@ impl SqliteStore {
         let origin = reader.origin()?;
         let hold = doubts(&origin, &stored, &lock);
         stored.fence = above(origin.generation, lock.seen.generation);
+        stored.upgrade_number = number_above(&stored, &hold, &lock);
         let written_beside = if hold.is_empty() { Some(lock.identity) } else { origin.lock };
         stored.hold = Some(hold).filter(|hold| !hold.is_empty());
         let json =
@@ -200,6 +201,16 @@ fn above(recorded: u64, seen: Option<u64>) -> Fence {
     let highest = highest.unwrap_or_default();
     // One that has no next stays: it takes sixteen million starts.
     Fence::new(highest.incarnation() + 1, highest.term()).unwrap_or(highest)
+}
+
+/// The number of the latest upgrade. What went on beside another record may have begun more of them, each with a commit
+/// of its own at least: their numbers are passed over, so that no agent and no program takes a new operation for one
+/// that it knows.
+fn number_above(stored: &Stored, hold: &Hold, lock: &DirectoryLock) -> u64 {
+    if hold.is_empty() {
+        return stored.upgrade_number;
+    }
+    stored.upgrade_number.max(stored.seq).max(lock.seen.commit.unwrap_or_default())
 }
 
 /// A lock as two columns.

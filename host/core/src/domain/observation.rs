@@ -107,7 +107,8 @@ pub struct Round {
 pub enum Heard {
     /// It has.
     Answer,
-    /// It has not.
+    /// It has not: nothing came back, or something that is no response: what stands between may have closed the
+    /// connection.
     Silence,
 }
 
@@ -116,11 +117,13 @@ impl Observation {
     #[must_use]
     pub fn heard(&self) -> Heard {
         let is_silent = |answer: &Answer| match &answer.outcome {
-            Err(ProbeFailure::Timeout | ProbeFailure::Unreachable(_)) => true,
-            Ok(_)
-            | Err(ProbeFailure::Tls(_) | ProbeFailure::InvalidResponse(_) | ProbeFailure::BodyTooLarge(_)) => {
-                false
-            }
+            Err(
+                ProbeFailure::Timeout
+                | ProbeFailure::Unreachable(_)
+                | ProbeFailure::Tls(_)
+                | ProbeFailure::InvalidResponse(_),
+            ) => true,
+            Ok(_) | Err(ProbeFailure::BodyTooLarge(_)) => false,
         };
         if self.answers.iter().all(is_silent) { Heard::Silence } else { Heard::Answer }
     }

@@ -23,7 +23,7 @@ pub(super) fn ended(
     let Some(set) = fleet.change(name) else { return };
     let Some(upgrade) = set.upgrade.clone() else { return };
     set.hooks_say.clear();
-    if crate::record::left_a_trace(&upgrade) {
+    if upgrade.left_a_trace() {
         set.touched = Some(Arc::clone(&upgrade));
     }
     // What went through the plan beside an extension that ended for itself has come as far as if there were none.

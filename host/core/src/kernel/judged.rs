@@ -24,7 +24,8 @@ pub(super) fn judged(fleet: &mut Fleet, memories: &mut Memories, decided: Decide
         out.effects.push(Effect::Ask(ask));
         return;
     }
-    let rhythm = Rhythm { interval: set.spec.health.interval, stands_in: set.stands_in() };
+    let rhythm =
+        Rhythm { interval: set.spec.health.interval, on_failure: set.on_failure, stands_in: set.stands_in() };
     let name = decided.scale_set.clone();
     let word =
         |set: &SetState| set.instance(&id).map(|instance| (instance.word.clone(), instance.is_doubted()));

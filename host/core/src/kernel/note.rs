@@ -9,6 +9,7 @@ use super::state::{Fleet, Trouble};
 use crate::domain::{By, DriverNote, Now, PluginName, ProcessState, ScaleSetName};
 use crate::lifecycle::{self, Offer};
 use crate::record::audit::{PluginWish, What};
+use crate::rollout::Stage;
 
 /// Takes in a note of a driver.
 pub(super) fn note(fleet: &mut Fleet, note: DriverNote, now: Now, out: &mut Out) {
@@ -29,6 +30,13 @@ pub(super) fn note(fleet: &mut Fleet, note: DriverNote, now: Now, out: &mut Out)
     });
     if heard.is_none() {
         return;
+    }
+    if state == ProcessState::Exited
+        && let Some(upgrade) = set.upgrade.as_mut()
+        && matches!(upgrade.stage, Stage::Baking { .. })
+    {
+        let why = format!("ended by itself in the bake: {text}");
+        Arc::make_mut(upgrade).ended_in_bake.insert(id.clone(), why);
     }
     // The gate looks: what ended has not been healthy without a break.
     set.dirty = true;

@@ -33,7 +33,7 @@ pub(super) fn latest(
         (Purpose::Rollback { .. }, Brake::Off) => go_on(fleet, memories, &latest, brake, by, now, out),
         (Purpose::Rollback { .. }, Brake::On) => Err(Refusal::WasRollback(latest.id.clone())),
         (Purpose::Forward | Purpose::Manual, _) => {
-            if !crate::record::left_a_trace(&latest) {
+            if !latest.left_a_trace() {
                 return Err(Refusal::NothingToRollBack(latest.id.clone()));
             }
             roll_back(fleet, memories, (&latest, brake), by, now, out)

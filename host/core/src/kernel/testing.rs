@@ -182,6 +182,18 @@ impl Rig {
 
     /// A round of any life was judged.
     pub(crate) fn judge_in(&mut self, instance: &str, epoch: u64, generation: u64, result: Verdict) {
+        let heard = heard(&result);
+        self.judge_heard(instance, (epoch, generation), heard, result);
+    }
+
+    /// A round was judged that brought an answer, or none.
+    pub(crate) fn judge_heard(
+        &mut self,
+        instance: &str,
+        (epoch, generation): (u64, u64),
+        heard: Heard,
+        result: Verdict,
+    ) {
         let decided = Decided {
             scale_set: name("orders"),
             instance: id(instance),
@@ -189,7 +201,7 @@ impl Rig {
             started_at: self.now.at,
             finished_at: self.now.at,
             again: false,
-            heard: heard(&result),
+            heard,
             outcome: Arc::new(Outcome {
                 stamp: PluginStamp {
                     name: PluginName::parse("db").unwrap(),

@@ -224,6 +224,13 @@ mod tests {
         rig.start("v2");
         rig.run_to_the_end();
         assert_eq!(versions(&rig), "v2 v1 v2", "unknown is no permission, whoever says so");
+        let mut rig = Rig::healthy();
+        let unread = Decision { claim: Claim::Unknown, participation: Participation::Skip, ..decision(0) };
+        rig.judge("1", unread);
+        say(&mut rig, "1", WordKind::Force, None);
+        rig.start("v2");
+        rig.run_to_the_end();
+        assert_eq!(versions(&rig), "v2 v1 v2", "nor is the word of one that nobody can read");
     }
 
     #[test]

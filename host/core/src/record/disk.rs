@@ -9,7 +9,7 @@ use imbl::OrdMap;
 
 use super::audit::Entry;
 use super::retention::{LOOKED_AT, Past, Retention, Seen, needed_from};
-use super::{Commit, Doubt, Stored, Write, left_a_trace};
+use super::{Commit, Doubt, Stored, Write};
 use crate::domain::{Fence, InstanceId, Membership, ScaleSetName, UpgradeId, WallTime};
 use crate::release::{Part, Release};
 use crate::rollout::{Course, Members, Progress, Upgrade};
@@ -40,7 +40,7 @@ impl Disk {
         all.sort_by_key(|upgrade| upgrade.number);
         for upgrade in all {
             stored.upgrade_number = stored.upgrade_number.max(upgrade.number);
-            if left_a_trace(&upgrade) {
+            if upgrade.left_a_trace() {
                 stored.touched.insert(upgrade.scale_set.clone(), upgrade.clone());
             }
             stored.upgrades.insert(upgrade.scale_set.clone(), upgrade);

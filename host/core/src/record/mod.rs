@@ -24,9 +24,6 @@ pub use trail::{
 };
 pub use write::{Anchor, Commit, Stored, Write};
 
-use crate::plan::HoldReason;
-use crate::rollout::{Purpose, Upgrade};
-
 /// What a store says when it does not do what it was asked for; the words of whatever keeps the record are
 /// its cause.
 #[derive(Debug, thiserror::Error)]
@@ -67,14 +64,4 @@ pub struct Opened<S> {
     pub store: S,
     /// What was recorded before.
     pub stored: Stored,
-}
-
-/// Whether an upgrade did anything: one that found all instances there already does not hide the one before
-/// it from a rollback.
-#[must_use]
-pub fn left_a_trace(upgrade: &Upgrade) -> bool {
-    let is_rollback = matches!(upgrade.purpose, Purpose::Rollback { .. });
-    // Of one that has vanished nobody knows any more how far it had come.
-    let has_lost_one = || upgrade.holds.iter().any(|hold| hold.reason == HoldReason::Vanished);
-    is_rollback || upgrade.members.values().any(|member| member.attempt > 0) || has_lost_one()
 }

@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use super::left_a_trace;
 use crate::domain::UpgradeId;
 use crate::rollout::{Purpose, Upgrade};
 
@@ -53,7 +52,7 @@ impl Past {
     /// Of an upgrade with its members.
     #[must_use]
     pub fn of(upgrade: &Upgrade) -> Self {
-        Self::of_head(upgrade, if left_a_trace(upgrade) { Trace::Left } else { Trace::None })
+        Self::of_head(upgrade, if upgrade.left_a_trace() { Trace::Left } else { Trace::None })
     }
 
     /// Of the head of one whose members have been looked at.

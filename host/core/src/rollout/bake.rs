@@ -46,21 +46,26 @@ pub(super) fn baking(
         out.wake(until);
         return false;
     }
-    if fleet.initializing_count() == 0
-        && gate::is_over_limit(upgrade, fleet)
-        && upgrade.recovering_until.is_none_or(|until| until <= now)
-    {
+    if gate::is_over_limit(upgrade, fleet) && upgrade.recovering_until.is_none_or(|until| until <= now) {
         gate::judge_upgraded(upgrade, fleet, now, out);
         return true;
     }
-    let complete = fleet.evidence(upgrade.evidence_from) == Evidence::Complete;
+    // After a restart nobody is judged for a while; what was seen of them then is no good evidence either.
+    let is_good = !gate::is_over_limit(upgrade, fleet) && !gate::upgraded_come_up(upgrade, fleet);
+    if !is_good && rounds > 0 {
+        // What counts was seen in a row.
+        upgrade.stage = Stage::Baking { since, rounds: 0 };
+        upgrade.evidence_from = now + evidence::MOMENT;
+        return true;
+    }
+    let complete = is_good && fleet.evidence(upgrade.evidence_from) == Evidence::Complete;
     if complete && rounds < bake.probes {
         upgrade.stage = Stage::Baking { since, rounds: rounds + 1 };
         upgrade.evidence_from = now + evidence::MOMENT;
         return true;
     }
     let over_at = since + bake.duration;
-    if rounds >= bake.probes && over_at <= now && !evidence::is_in_doubt(upgrade, fleet) {
+    if is_good && rounds >= bake.probes && over_at <= now && !evidence::is_in_doubt(upgrade, fleet) {
         end(upgrade, UpgradeState::Completed, now);
         return true;
     }

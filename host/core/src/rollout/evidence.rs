@@ -131,8 +131,9 @@ fn leave_out(upgrade: &mut Upgrade, silent: &[InstanceId], waited: u64, out: &mu
     for id in silent {
         let member = upgrade.members.remove(id);
         debug_assert!(member.as_ref().is_none_or(|member: &Member| !member.state.is_in_flight()));
-        let detail =
-            format!("did not answer when its turn came, nor at the end of its phase, {waited} s later");
+        let detail = format!(
+            "gave no answer that says how it is, neither when its turn came nor at the end of its phase, {waited} s later"
+        );
         upgrade.holds.push_back(Hold::of_host(id.clone(), HoldReason::Unknown(detail)));
     }
     upgrade.holds.sort_by(|a, b| a.instance.cmp(&b.instance));

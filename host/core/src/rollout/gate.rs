@@ -89,11 +89,17 @@ fn next_part(upgrade: &mut Upgrade, id: &InstanceId, now: Timestamp, out: &mut S
     true
 }
 
+/// Whether an instance that was healthy at the new version is Initializing now: nobody has heard of it yet.
+pub(super) fn upgraded_come_up(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
+    let is_upgraded = |id: &InstanceId| upgraded_at(upgrade, id).is_some();
+    fleet.initializing_count() > 0 && fleet.initializing().iter().any(is_upgraded)
+}
+
 /// Whether an instance that was healthy at the new version is not healthy now.
 fn upgraded_are_down(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
     let is_upgraded = |id: &InstanceId| upgraded_at(upgrade, id).is_some();
     (fleet.unhealthy_count() > 0 && fleet.unhealthy().iter().any(is_upgraded))
-        || (fleet.initializing_count() > 0 && fleet.initializing().iter().any(is_upgraded))
+        || upgraded_come_up(upgrade, fleet)
 }
 
 /// What a look at one member of the batch makes of it.
@@ -228,8 +234,22 @@ pub(super) fn is_over_limit(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
 
 /// How many instances that were healthy at the new version count as unhealthy now.
 pub(super) fn upgraded_down(upgrade: &Upgrade, fleet: &dyn FleetView) -> usize {
-    let down = if fleet.unhealthy_count() > 0 { fleet.unhealthy() } else { Vec::new() };
-    down.iter().filter(|id| upgraded_at(upgrade, id).is_some()).count()
+    down(upgrade, fleet).keys().filter(|id| upgraded_at(upgrade, id).is_some()).count()
+}
+
+/// Who is not healthy, and why: also one that is Initializing because it has ended by itself and was started again,
+/// and one that did so in the bake, however well it is between two ends.
+fn down(upgrade: &Upgrade, fleet: &dyn FleetView) -> BTreeMap<InstanceId, String> {
+    let mut down = upgrade.ended_in_bake.clone();
+    let ill = if fleet.unhealthy_count() > 0 { fleet.unhealthy() } else { Vec::new() };
+    let starting = if fleet.initializing_count() > 0 { fleet.initializing() } else { Vec::new() };
+    let started_again = starting.into_iter().filter(|id| fleet.trouble(id).is_some());
+    for id in ill.into_iter().chain(started_again) {
+        let trouble = fleet.trouble(&id).map_or_else(String::new, |text| format!(": {text}"));
+        let why = format!("became {} after it was upgraded{trouble}", fleet.health(&id).name());
+        down.entry(id).or_insert(why);
+    }
+    down
 }
 
 /// Judges all that has been upgraded so far: tells what is not healthy, and stops over the limit.
@@ -262,10 +282,9 @@ pub(super) fn judge_upgraded(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: 
         unhealthy.len(),
         limit.get(),
     );
-    let ids: Vec<InstanceId> = unhealthy.iter().map(|(id, _)| id.clone()).collect();
-    upgrade.error = Some(UpgradeError { code, message, details: unhealthy });
+    upgrade.error = Some(UpgradeError { code, message, details: unhealthy.clone() });
     if exceeded {
-        breach(upgrade, &ids, now, out);
+        breach(upgrade, &unhealthy, now, out);
     }
 }
 
@@ -279,10 +298,8 @@ fn upgraded_so_far(upgrade: &Upgrade, fleet: &dyn FleetView) -> (usize, Vec<(Ins
         let why = upgrade.members.get(id).and_then(Member::failure).unwrap_or_default();
         unhealthy.insert(id, (id.clone(), why));
     }
-    let down = if fleet.unhealthy_count() > 0 { fleet.unhealthy() } else { Vec::new() };
-    for here in down {
+    for (here, why) in down(upgrade, fleet) {
         let Some(id) = upgraded_at(upgrade, &here) else { continue };
-        let why = format!("became {} after it was upgraded", fleet.health(&here).name());
         unhealthy.insert(id, (here, why));
     }
     let Progress { successful, failed, in_progress: _, pending: _ } = upgrade.members.progress();
@@ -298,7 +315,7 @@ pub(super) fn upgraded_at<'a>(upgrade: &'a Upgrade, instance: &InstanceId) -> Op
 }
 
 /// A limit was passed. Ends at once, or after the failed instances have been brought back.
-fn breach(upgrade: &mut Upgrade, unhealthy: &[InstanceId], now: Timestamp, out: &mut Step) {
+fn breach(upgrade: &mut Upgrade, unhealthy: &[(InstanceId, String)], now: Timestamp, out: &mut Step) {
     let rule = match (upgrade.stage, upgrade.policy.bake) {
         (Stage::Baking { .. }, Some(bake)) => match bake.on_failure {
             OnBakeFailure::Stop => OnBreach::Stop,
@@ -311,11 +328,11 @@ fn breach(upgrade: &mut Upgrade, unhealthy: &[InstanceId], now: Timestamp, out: 
             upgrade.then_roll_back |= rule == OnBreach::RollBack;
             // What the headline names as bad does not count as good.
             let all = if upgrade.is_forward() { unhealthy } else { &[] };
-            all.iter().for_each(|id| counts_as_failed(upgrade, id, now, out));
+            all.iter().for_each(|(id, why)| counts_as_failed(upgrade, id, why, now, out));
         }
         OnBreach::RestoreFailed => {
-            for id in unhealthy {
-                let back = upgrade.members.update(id, |member| has_failed_after_all(member, now));
+            for (id, why) in unhealthy {
+                let back = upgrade.members.update(id, |member| has_failed_after_all(member, why, now));
                 let Some(Some(back)) = back else { continue };
                 out.changed.insert(id.clone());
                 batch_has_failed(upgrade, id, out);
@@ -336,11 +353,11 @@ fn breach(upgrade: &mut Upgrade, unhealthy: &[InstanceId], now: Timestamp, out: 
 
 /// What was good and is not any more has failed, and stays as it is. With maxSurge it stands where another one was, and
 /// that one is gone.
-fn counts_as_failed(upgrade: &mut Upgrade, id: &InstanceId, now: Timestamp, out: &mut Step) {
+fn counts_as_failed(upgrade: &mut Upgrade, id: &InstanceId, why: &str, now: Timestamp, out: &mut Step) {
     let failed = upgrade.members.update(id, |member| {
         let was_good = matches!(member.state, MemberState::Succeeded { .. }) && !member.is_surge();
         if was_good {
-            member.applied_have_failed(ILL_AFTERWARDS);
+            member.applied_have_failed(why);
             member.state = MemberState::Failed { at: now };
         }
         was_good
@@ -361,16 +378,13 @@ fn batch_has_failed(upgrade: &mut Upgrade, id: &InstanceId, out: &mut Step) {
     }
 }
 
-/// Why a member has failed that had come back healthy.
-const ILL_AFTERWARDS: &str = "became unhealthy after it was upgraded";
-
 /// What follows for a member that is to be brought back though it went well; none with maxSurge, where
 /// the one before was never touched, or is gone.
-fn has_failed_after_all(member: &mut Member, now: Timestamp) -> Option<MemberState> {
+fn has_failed_after_all(member: &mut Member, why: &str, now: Timestamp) -> Option<MemberState> {
     if member.is_surge() {
         return None;
     }
-    member.applied_have_failed(ILL_AFTERWARDS);
+    member.applied_have_failed(why);
     member.try_again_to_restore();
     Some(member.next(OnInstanceFailure::Restore, now))
 }

@@ -16,11 +16,11 @@ use imbl::Vector;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{InstanceId, PhaseName};
-use crate::plan::Hold;
+use crate::plan::{Hold, HoldReason};
 
 use super::batch::BatchProgress;
 use super::members::Members;
-use super::state::Upgrade;
+use super::state::{Purpose, Upgrade};
 
 /// Instances that an upgrade leaves out.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -46,6 +46,16 @@ pub struct Course {
 }
 
 impl Upgrade {
+    /// Whether it did anything: one that found all instances there already does not hide the one before it from a
+    /// rollback.
+    #[must_use]
+    pub fn left_a_trace(&self) -> bool {
+        let is_rollback = matches!(self.purpose, Purpose::Rollback { .. });
+        // Of one that has vanished nobody knows any more how far it had come.
+        let has_lost_one = || self.holds.iter().any(|hold| hold.reason == HoldReason::Vanished);
+        is_rollback || self.members.values().any(|member| member.attempt > 0) || has_lost_one()
+    }
+
     /// A copy without batches, members and those left out: as small for a large fleet as for a small one.
     #[must_use]
     pub fn head(&self) -> Self {
@@ -89,6 +99,7 @@ impl Upgrade {
             extent: self.extent,
             already: self.already,
             unproven: self.unproven.clone(),
+            ended_in_bake: self.ended_in_bake.clone(),
             ended: self.ended.clone(),
             releases: self.releases.clone(),
             error: self.error.clone(),

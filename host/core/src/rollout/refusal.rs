@@ -31,6 +31,11 @@ pub enum WishRefusal {
     /// What runs is not started again.
     #[error("upgrade `{0}` is still running; wait for it or cancel it first")]
     StillRuns(UpgradeId),
+    /// There is nothing to take back.
+    #[error(
+        "upgrade `{0}` has touched nothing, so there is nothing to take back; `phasegate upgrade cancel` ends it"
+    )]
+    TouchedNothing(UpgradeId),
     /// There is nothing to bypass.
     #[error("neither a freeze window nor a stopped line holds upgrade `{0}`")]
     NotStopped(UpgradeId),
@@ -41,6 +46,9 @@ pub enum WishRefusal {
 pub fn refusal(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp, wish: Wish) -> Option<WishRefusal> {
     let id = || upgrade.id.clone();
     match wish {
+        Wish::RollBack | Wish::RollBackOn if !upgrade.left_a_trace() => {
+            Some(WishRefusal::TouchedNothing(id()))
+        }
         Wish::Cancel | Wish::CancelNow | Wish::RollBack | Wish::RollBackOn => None,
         Wish::Pause | Wish::Resume | Wish::Approve | Wish::Bypass | Wish::Promote
             if upgrade.cancel_requested =>

@@ -9,6 +9,7 @@ use crate::domain::{
     UpgradeId,
 };
 use crate::kernel::Stepped;
+use crate::plan::is_answered;
 use crate::record::audit::{Entry, What};
 use crate::record::{Commit, Disk, Write};
 use crate::rollout::invariants::{Checker, Rule, Seen, Violation};
@@ -199,7 +200,10 @@ impl World {
             *known = Began { epoch, ..Began::default() };
         }
         known.asked = known.asked.max(started_at);
-        if heard == Heard::Answer {
+        // An answer without a word of the application permits nothing.
+        let says = decided.outcome.result.as_deref().is_ok_and(is_answered);
+        let may_stand_in = decided.outcome.result.is_err();
+        if heard == Heard::Answer && (says || may_stand_in) {
             known.answered = known.answered.max(started_at);
         }
     }

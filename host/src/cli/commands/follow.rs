@@ -151,7 +151,8 @@ fn line_of(recorded: &wire::Recorded) -> String {
 /// What of a standing is worth a line when it changes, and that line.
 fn essence(progress: &UpgradeProgress) -> (String, String) {
     let Progress { successful, failed, .. } = progress.progress;
-    let done = format!("{} of {} done", successful + failed, total(progress.progress));
+    let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
+    let done = format!("{successful} of {} done{failed}", total(progress.progress));
     let batch = progress.batch.as_ref().map_or_else(String::new, |batch| {
         format!(", batch {} of {}, {}", batch.number, batch.of, phase(batch.phase))
     });

@@ -16,7 +16,7 @@ use phasegate_core::domain::InvalidIdError;
 pub(super) enum ProgramError {
     #[error("the driver has not been told how to create instances")]
     NoCreation,
-    #[error("it was ended, because a person asked for that")]
+    #[error("it was ended, because its upgrade is to end")]
     EndedOnWish,
     #[error(transparent)]
     Render(#[from] RenderError),
@@ -103,7 +103,7 @@ impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ByItself(status) => f.write_str(&describe(*status)),
-            Self::OnWish => f.write_str("was ended, because a person asked for that"),
+            Self::OnWish => f.write_str("was ended, because its upgrade is to end"),
             Self::ByForce { limit } => {
                 write!(f, "did not end within {} s and was ended by force", limit.as_secs_f64())
             }

@@ -25,6 +25,6 @@ pub(super) enum HookError {
     NotYet { within: Duration, said: String },
     #[error("did not end within {} s", .0.as_secs_f64())]
     TooLong(Duration),
-    #[error("it was ended, because a person asked for that")]
+    #[error("it was ended, because its upgrade is to end")]
     EndedOnWish,
 }

@@ -101,7 +101,7 @@ async fn a_wish_ends_a_program_and_a_gate_that_says_not_yet() {
         let (ended, ()) = tokio::join!(script(HookKind::BeforeBatch, text, PATIENCE, &end), async {
             ends.end(&call(HookKind::BeforeBatch).operation);
         });
-        assert_eq!(ended.0, Err("it was ended, because a person asked for that".to_owned()), "{text}");
+        assert_eq!(ended.0, Err("it was ended, because its upgrade is to end".to_owned()), "{text}");
     }
 }
 

@@ -12,7 +12,7 @@ use phasegate_core::domain::{
     ScaleSetName, Version,
 };
 use phasegate_core::record::{
-    Anchor, Retry, StoppedLine, Stored, StoredMemory, StoredModel, StoredPlugin, StoredRequest, left_a_trace,
+    Anchor, Retry, StoppedLine, Stored, StoredMemory, StoredModel, StoredPlugin, StoredRequest,
 };
 use phasegate_core::rollout::{Course, LeftOut, Member, Upgrade};
 
@@ -302,7 +302,7 @@ impl Reader<'_> {
             for (index, row) in self.rows(sql, params![set, IDLE_MAX])?.into_iter().enumerate() {
                 let [head] = columns(row);
                 let upgrade = self.assembled(self.parse("upgrades", &head)?)?;
-                let did_something = left_a_trace(&upgrade);
+                let did_something = upgrade.left_a_trace();
                 if index == 0 {
                     latest.push(upgrade.clone());
                 }

@@ -260,7 +260,7 @@ impl Reader<'_> {
         })
     }
 
-    /// As `record::left_a_trace`, of a head alone.
+    /// As `Upgrade::left_a_trace`, of a head alone.
     fn left_a_trace(&self, head: &Upgrade) -> Result<Trace, SqliteStoreError> {
         if matches!(head.purpose, Purpose::Rollback { .. }) {
             return Ok(Trace::Left);

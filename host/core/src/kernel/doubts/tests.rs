@@ -200,6 +200,11 @@ fn a_bake_counts_time_and_answers() {
     rig.effects.clear();
     rig.pass(Duration::from_secs(60));
     rig.all_healthy();
+    for _ in 0..2 {
+        assert!(rig.upgrade().is_active(), "what was seen before was another host's");
+        rig.pass(Duration::from_secs(5));
+        rig.everybody_answers();
+    }
     rig.pass(Duration::from_secs(5));
     assert_eq!(rig.upgrade().state, UpgradeState::Completed);
 }
@@ -223,6 +228,42 @@ fn what_falls_ill_in_the_bake_goes_back_or_stops() {
             rig.set().instances().map(|one| one.runs.version().unwrap().to_string()).collect();
         assert_eq!(versions, [version_after; 3], "{rule:?}");
     }
+}
+
+#[test]
+fn a_bake_that_has_seen_nobody_well_since_a_restart_does_not_end_well() {
+    let mut rig = baked(OnBakeFailure::Stop).restart();
+    rig.effects.clear();
+    for _ in 0..200 {
+        rig.pass(Duration::from_secs(5));
+        for instance in ["0", "1", "2"] {
+            rig.judge(instance, claims(Claim::Unhealthy));
+        }
+        assert_ne!(rig.upgrade().state, UpgradeState::Completed);
+    }
+    assert_eq!(rig.upgrade().state, UpgradeState::Faulted);
+}
+
+#[test]
+fn a_version_that_ends_by_itself_in_the_bake_has_failed_however_well_it_is_in_between() {
+    let mut rig = baked(OnBakeFailure::Stop);
+    for _ in 0..10 {
+        for instance in ["0", "1", "2"] {
+            let note = DriverNote {
+                scale_set: name("orders"),
+                instance: id(instance),
+                at: rig.now.at,
+                state: ProcessState::Exited,
+                text: "exited with code 3, last line: boom".to_owned(),
+            };
+            rig.turn(vec![Event::Note(note)]);
+        }
+        rig.pass(Duration::from_secs(5));
+        rig.everybody_answers();
+    }
+    assert_eq!(rig.upgrade().state, UpgradeState::Faulted);
+    let error = rig.upgrade().error.clone().unwrap();
+    assert!(error.message.contains("ended by itself in the bake: exited with code 3"), "{error:?}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What a batch is admitted on, from the start of an upgrade to its last batch.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::*;
@@ -133,6 +134,34 @@ fn a_missed_answer_is_asked_again_twice_and_costs_the_batch_not_the_upgrade() {
     assert_eq!(rig.asked().remove(0).instance.id, id("1"), "it has its turn when it answers");
 }
 
+/// Three instances, the first of which has been upgraded; another one answers no more.
+fn one_says_less(heard: Heard, result: crate::domain::Verdict) -> Rig {
+    let mut set = orders();
+    set.spec.policy.rolling.max_unhealthy_instance_percent = Percent::clamped(70);
+    let mut rig = after_the_first_batch(set);
+    rig.pass(Duration::from_millis(100));
+    rig.judge("0", decision(0));
+    rig.judge("2", decision(0));
+    for _ in 0..3 {
+        let epoch = rig.instance("1").epoch;
+        rig.judge_heard("1", (epoch, 1), heard, result.clone());
+    }
+    rig
+}
+
+#[test]
+fn an_answer_without_a_word_of_the_application_permits_nothing() {
+    let unknown = || Ok(Arc::new(claims(Claim::Unknown)));
+    let trapped = Err(PluginFailure::Trapped("unreachable".to_owned()));
+    for (heard, result) in [(Heard::Answer, unknown()), (Heard::Silence, unknown()), (Heard::Answer, trapped)]
+    {
+        let mut rig = one_says_less(heard, result.clone());
+        let next: Vec<InstanceId> = rig.asked().into_iter().map(|asked| asked.instance.id).collect();
+        assert_eq!(next, [id("2")], "{heard:?} {result:?}");
+        assert!(rig.upgrade().members.get(&id("1")).is_some(), "it has its turn at the end of the phase");
+    }
+}
+
 #[test]
 fn who_never_answers_is_left_out_in_the_end() {
     let mut set = orders();
@@ -159,7 +188,8 @@ fn who_never_answers_is_left_out_in_the_end() {
         rig.upgrade().holds.iter().map(|hold| format!("{}: {}", hold.instance, hold.reason)).collect();
     assert_eq!(holds.len(), 1);
     assert!(
-        holds[0].starts_with("1: ") && holds[0].contains("did not answer when its turn came"),
+        holds[0].starts_with("1: ")
+            && holds[0].contains("gave no answer that says how it is, neither when its turn came"),
         "{holds:?}"
     );
 }

@@ -354,6 +354,10 @@ fn in_batch<'a>(upgrade: &'a Upgrade, set: &'a SetState) -> WaitsFor<'a> {
     }
     let settling = |member: &Member| matches!(member.state, MemberState::Settling { .. });
     let few = members(upgrade, settling);
+    if few.count > 0 && set.suspicion.is_some() {
+        // Nobody fails for silence now, and nobody passes.
+        return WaitsFor::Suspicion(silent(set));
+    }
     if few.count > 0 { WaitsFor::Gate(few) } else { WaitsFor::HealthyAgain }
 }
 

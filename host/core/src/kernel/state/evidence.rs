@@ -20,8 +20,8 @@ pub(super) const NEVER: Timestamp = Timestamp(i64::MIN);
 pub struct Word {
     /// Start of the latest round that settled what is known.
     settled_at: Timestamp,
-    /// Whether that was an answer, and what of the health was claimed in it.
-    settled: Option<(Heard, Claim)>,
+    /// What that round was.
+    settled: Option<Settled>,
     /// Starts of the latest rounds without an answer, in a row, oldest first; at most [`ASKED`] of them.
     missed: Vec<Timestamp>,
     /// Start of the first round of that row, if it had answered before.
@@ -48,12 +48,23 @@ impl Default for Word {
     }
 }
 
+/// What is known of the round that settled what is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Settled {
+    /// What of the health was claimed in it.
+    claim: Claim,
+    /// Whether the application has said something in it.
+    is_answer: bool,
+}
+
 /// A round as far as it matters here.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Heeded {
     pub(super) began_at: Timestamp,
     pub(super) heard: Heard,
     pub(super) claim: Claim,
+    /// Whether the application has said something: an answer without a word of it permits nothing.
+    pub(super) has_word: bool,
     /// Whether the instance counts as unhealthy with this round.
     pub(super) is_unhealthy: bool,
 }
@@ -61,14 +72,15 @@ pub(super) struct Heeded {
 impl Word {
     /// Takes in a round of this life.
     pub(super) fn hear(&mut self, round: Heeded) {
-        let Heeded { began_at, heard, claim, is_unhealthy } = round;
+        let Heeded { began_at, heard, claim, has_word, is_unhealthy } = round;
+        let settled = Settled { claim, is_answer: heard == Heard::Answer && has_word };
         self.rounds = self.rounds.saturating_add(1);
         match heard {
             Heard::Answer => {
                 self.missed.clear();
                 self.silent_since = None;
                 self.has_spoken = true;
-                self.settle(began_at, heard, claim);
+                self.settle(began_at, settled);
             }
             Heard::Silence => {
                 if self.has_spoken {
@@ -80,20 +92,20 @@ impl Word {
                 self.missed.push(began_at);
                 if is_unhealthy {
                     // It counts as down already: another silence says nothing new.
-                    self.settle(began_at, heard, claim);
+                    self.settle(began_at, settled);
                 } else if self.missed.len() >= ASKED
                     && let Some(first) = self.missed.first().copied()
                 {
-                    self.settle(first, heard, claim);
+                    self.settle(first, settled);
                 }
             }
         }
     }
 
-    fn settle(&mut self, began_at: Timestamp, heard: Heard, claim: Claim) {
+    fn settle(&mut self, began_at: Timestamp, settled: Settled) {
         if began_at >= self.settled_at {
             self.settled_at = began_at;
-            self.settled = Some((heard, claim));
+            self.settled = Some(settled);
         }
     }
 
@@ -119,10 +131,10 @@ impl Word {
         self.settled_at
     }
 
-    /// Whether it has answered a probe that began at this time or later, and not gone silent since.
+    /// Whether its application has answered a probe that began at this time or later, and said nothing less since.
     #[must_use]
     pub fn has_answered(&self, since: Timestamp) -> bool {
-        self.settled_at >= since && matches!(self.settled, Some((Heard::Answer, _)))
+        self.settled_at >= since && self.settled.is_some_and(|settled| settled.is_answer)
     }
 
     /// Whether it has not answered the latest probe.
@@ -139,7 +151,7 @@ impl Word {
 
     /// Whether what is known now is worse than Healthy.
     pub(super) fn is_worse(&self) -> bool {
-        self.settled.is_some_and(|(_, claim)| claim != Claim::Healthy)
+        self.settled.is_some_and(|settled| settled.claim != Claim::Healthy)
     }
 
     /// Time in which nobody looked is no silence.
@@ -217,11 +229,21 @@ mod tests {
     use super::*;
 
     fn answer(at: i64, claim: Claim) -> Heeded {
-        Heeded { began_at: Timestamp(at), heard: Heard::Answer, claim, is_unhealthy: false }
+        let has_word = claim != Claim::Unknown;
+        Heeded { began_at: Timestamp(at), heard: Heard::Answer, claim, has_word, is_unhealthy: false }
     }
 
     fn silence(at: i64) -> Heeded {
-        Heeded { began_at: Timestamp(at), heard: Heard::Silence, claim: Claim::Unknown, is_unhealthy: false }
+        Heeded { heard: Heard::Silence, ..answer(at, Claim::Unknown) }
+    }
+
+    #[test]
+    fn an_answer_without_a_word_counts_at_once_and_permits_nothing() {
+        let mut word = Word::default();
+        word.hear(answer(10, Claim::Healthy));
+        word.hear(answer(20, Claim::Unknown));
+        assert_eq!(word.settled_at(), Timestamp(20));
+        assert!(word.is_worse() && !word.has_answered(Timestamp(0)));
     }
 
     #[test]

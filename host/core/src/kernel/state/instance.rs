@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::evidence::{Heeded, Told, Word};
 use crate::domain::{
     Claim, Component, Decided, Decision, ExtensionName, Health, Instance, InstanceId, Located, Looks,
-    Membership, OperationId, Outcome, Runs, ScaleSet, Shortage, Timestamp, Unasked, Unheard, Version,
+    Membership, OnFailure, OperationId, Outcome, Runs, ScaleSet, Shortage, Timestamp, Unasked, Unheard,
+    Version,
 };
 use crate::health::{FoldSettings, HealthFold};
 use crate::plan::is_answered;
@@ -298,8 +299,21 @@ impl InstanceState {
             self.word.counted(decided.started_at);
         }
         if !decided.again {
-            let (began_at, heard) = (decided.started_at, decided.heard);
-            self.word.hear(Heeded { began_at, heard, claim, is_unhealthy: after.is_unhealthy() });
+            self.word.hear(Heeded {
+                began_at: decided.started_at,
+                heard: decided.heard,
+                claim,
+                has_word: match &decided.outcome.result {
+                    Ok(decision) => is_answered(decision),
+                    // A failure permits something only where somebody has configured what it means.
+                    Err(_) => match rhythm.on_failure {
+                        OnFailure::Hold => false,
+                        OnFailure::LastGood => before_failure().is_some(),
+                        OnFailure::Azure => true,
+                    },
+                },
+                is_unhealthy: after.is_unhealthy(),
+            });
         }
         if let Ok(decision) = &decided.outcome.result
             && is_answered(decision)
@@ -327,6 +341,8 @@ impl InstanceState {
 pub(in crate::kernel) struct Rhythm {
     /// From one probe to the next.
     pub(in crate::kernel) interval: Duration,
+    /// What a failure of the plugin means.
+    pub(in crate::kernel) on_failure: OnFailure,
     /// How long the last good decision stands in where the plugin fails; none where it does not.
     pub(in crate::kernel) stands_in: Option<Duration>,
 }

@@ -3,8 +3,8 @@
 //! Deliberately no rule of its own about what permits what: that is `plan::standing`.
 
 use super::{InstanceState, SetState, StandIn};
-use crate::domain::{OnFailure, Outcome, Participation, Timestamp, WordKind};
-use crate::plan::{Basis, Standing, StandingInput, is_answered, judged, reason_line};
+use crate::domain::{Claim, OnFailure, Outcome, Participation, Timestamp, WordKind};
+use crate::plan::{Basis, Standing, StandingInput, judged, reason_line};
 
 /// The answer that an instance stands by.
 #[derive(Debug, Clone)]
@@ -25,13 +25,15 @@ impl SetState {
         let standing = self.standing(instance, at);
         let forced = self.words.get(&instance.spec.id).filter(|word| word.kind == WordKind::Force);
         let latest = instance.latest.as_ref().and_then(|latest| latest.result.as_deref().ok());
+        // Of one that says "not now" because it cannot be read, nothing is known.
+        let unhealthy_first = self.spec.policy.rolling.prioritize_unhealthy_instances;
         match (forced, standing) {
             (
                 Some(word),
                 Standing::Decided {
                     phase, participation: Participation::Skip | Participation::Defer, ..
                 },
-            ) if latest.is_some_and(is_answered) => {
+            ) if latest.is_some_and(|said| said.claim != Claim::Unknown || unhealthy_first) => {
                 Standing::Decided { phase, participation: Participation::Proceed, detail: word.to_string() }
             }
             (_, standing) => standing,

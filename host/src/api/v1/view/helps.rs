@@ -53,6 +53,18 @@ pub(super) fn helps(report: &StatusReport<'_>) -> Vec<wire::Help> {
         | UpgradeState::Cancelled
         | UpgradeState::Completed => {}
     }
+    if upgrade.state == UpgradeState::Faulted && matches!(upgrade.purpose, Purpose::Rollback { .. }) {
+        add(
+            format!("phasegate upgrade rollback {set} --continue"),
+            "goes on bringing back, whatever becomes of those that were brought back",
+        );
+    }
+    if let Some((id, _)) = stays_held(upgrade) {
+        add(
+            format!("phasegate instance release {set} {id}"),
+            "lets upgrades take it again, which its failed round trip holds",
+        );
+    }
     if touched(upgrade) {
         add(
             format!("phasegate upgrade rollback {set}"),
@@ -68,6 +80,12 @@ pub(super) fn helps(report: &StatusReport<'_>) -> Vec<wire::Help> {
 
 /// Instances that are named in a command.
 const NAMED_MAX: usize = 10;
+
+/// The instance that a failed round trip holds, and why.
+fn stays_held(upgrade: &Upgrade) -> Option<&(InstanceId, String)> {
+    let failed = UpgradeErrorCode::RollingUpgradeRoundTripFailed;
+    upgrade.error.as_ref().filter(|error| error.code == failed)?.details.first()
+}
 
 /// Whether there is anything to take back.
 fn touched(upgrade: &Upgrade) -> bool {
