@@ -169,6 +169,8 @@ words! {
         PersonSkip = "person-skip",
         /// It was planned, and the configuration does not have it any more.
         Vanished = "vanished",
+        /// A rollback leaves it: nothing ran there before.
+        NoWayBack = "no-way-back",
         /// Its plugin has not judged it.
         Undecided = "undecided",
         /// Its plugin failed.

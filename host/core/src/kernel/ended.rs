@@ -51,13 +51,15 @@ pub(super) fn ended(
     }
     hold_without_way_back(set, &upgrade, now, out);
     retry::plan(set, now, out);
+    // Whoever asked for it begins it.
+    let by = upgrade.asked_back.clone().unwrap_or_else(By::host);
     if let Some(target) = &upgrade.then_to {
         // Everybody may be there already.
-        let _ = rollback::begin_to(fleet, memories, name, target, &By::host(), now, out);
+        let _ = rollback::begin_to(fleet, memories, name, target, &by, now, out);
     } else if upgrade.then_roll_back {
         let brake = if upgrade.past_brake { Brake::Off } else { Brake::On };
         // An upgrade that touched nothing leaves nothing to take back.
-        let _ = rollback::roll_back(fleet, memories, (&upgrade, brake), &By::host(), now, out);
+        let _ = rollback::roll_back(fleet, memories, (&upgrade, brake), &by, now, out);
     }
 }
 

@@ -242,6 +242,34 @@ fn a_rollback_ends_the_hook_that_is_run_and_gives_back_what_it_took() {
 }
 
 #[test]
+fn a_crash_in_the_hook_before_a_way_back_runs_it_again_and_goes_back() {
+    let mut rig = rig(&[HookKind::BeforeInstance, HookKind::AfterInstance]);
+    rig.start("v2");
+    rig.pass(Duration::from_secs(1));
+    rig.everybody_answers();
+    for _ in 0..3 {
+        match taken(&mut rig).remove(0).1 {
+            Effect::Hook(call) => over(&mut rig, &call, Ok(())),
+            Effect::Ensure(asked) => rig.done((*asked).clone(), Ok(())),
+            other => panic!("{other:?}"),
+        }
+    }
+    rig.ask(Command::Wish(name("orders"), Wish::CancelNow));
+    let (line, before) = taken(&mut rig).remove(0);
+    assert_eq!(line, "beforeInstance 0 v1 back");
+    let mut rig = rig.restart();
+    let mut again = taken(&mut rig);
+    assert_eq!(again.iter().map(|(line, _)| line.as_str()).collect::<Vec<_>>(), [line.as_str()]);
+    let (Effect::Hook(call), Effect::Hook(former)) = (again.remove(0).1, before) else { panic!() };
+    assert_eq!(call.operation, former.operation);
+    over(&mut rig, &call, Ok(()));
+    assert_eq!(walk(&mut rig, |_| Ok(()))[..2], ["0=v1", "afterInstance 0 v1 back"]);
+    assert_eq!(rig.upgrade().state, UpgradeState::Cancelled);
+    let runs = rig.instance("0").runs.version().map(ToString::to_string);
+    assert_eq!(runs.as_deref(), Some("v1"));
+}
+
+#[test]
 fn a_hook_of_a_batch_that_is_ended_ends_the_upgrade_and_has_the_one_after_it() {
     let mut rig = rig(&HookKind::ALL);
     rig.start("v2");

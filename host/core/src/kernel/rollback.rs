@@ -60,7 +60,8 @@ pub(super) fn to(
     }
     out.audit(About::upgrade(running, None), by.clone(), What::Wish { wish: Wish::RollBack }, now);
     if let Some(upgrade) = fleet.change(name).and_then(|set| set.upgrade.as_mut()) {
-        Arc::make_mut(upgrade).then_to = Some(Box::new(target));
+        let upgrade = Arc::make_mut(upgrade);
+        (upgrade.then_to, upgrade.asked_back) = (Some(Box::new(target)), Some(by.clone()));
     }
     look::look(fleet, memories, name, &[Event::Wish(Wish::RollBack)], now, out);
     Ok(())

@@ -1,5 +1,7 @@
 //! What a person tells an upgrade that runs, or one that has ended.
 
+use std::sync::Arc;
+
 use super::memory::Memories;
 use super::out::{About, Out};
 use super::refusal::Refusal;
@@ -37,6 +39,9 @@ pub(super) fn wish(
     if goes_back && let Some(set) = fleet.change(name) {
         // What was to begin by itself behind it, is not wanted by whoever takes it back.
         retry::drop_planned(set, RetryNote::RolledBack, by, now, out);
+        if let Some(upgrade) = set.upgrade.as_mut() {
+            Arc::make_mut(upgrade).asked_back = Some(by.clone());
+        }
     }
     look::look(fleet, memories, name, &[Event::Wish(wish)], now, out);
     Ok(())

@@ -29,6 +29,8 @@ pub enum HoldReason {
     PersonSkip(String),
     /// It was planned, and the configuration does not have it any more.
     Vanished,
+    /// A way back has nothing to bring back to it, because nothing ran there before; what stays follows.
+    NoWayBack(String),
 }
 
 impl HoldReason {
@@ -46,6 +48,7 @@ impl HoldReason {
             Self::PersonHold(_) => "person-hold",
             Self::PersonSkip(_) => "person-skip",
             Self::Vanished => "vanished",
+            Self::NoWayBack(_) => "no-way-back",
         }
     }
 
@@ -66,6 +69,9 @@ impl fmt::Display for HoldReason {
             Self::PersonHold(detail) | Self::PersonSkip(detail) => write!(f, "{detail}"),
             Self::Protected => write!(f, "protectFromScaleSetActions is set"),
             Self::Vanished => write!(f, "was removed from the configuration while the upgrade ran"),
+            Self::NoWayBack(stays) => {
+                write!(f, "nothing ran there before, so there is nothing to bring back: {stays} stays")
+            }
             Self::Undecided => write!(f, "no probe has been judged by its plugin yet"),
             Self::PluginFailed(detail) => write!(f, "no decision: {detail}"),
             Self::Unknown(detail) if detail.is_empty() => {

@@ -85,6 +85,7 @@ fn expired(hold: Hold) -> Hold {
         HoldReason::Skip(_)
         | HoldReason::Protected
         | HoldReason::Vanished
+        | HoldReason::NoWayBack(_)
         | HoldReason::Undecided
         | HoldReason::PluginFailed(_)
         | HoldReason::PersonSkip(_)

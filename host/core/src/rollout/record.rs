@@ -81,6 +81,7 @@ impl Upgrade {
             spent: self.spent,
             cancel_requested: self.cancel_requested,
             then_roll_back: self.then_roll_back,
+            asked_back: self.asked_back.clone(),
             past_brake: self.past_brake,
             then_to: self.then_to.clone(),
             paused: self.paused,

@@ -8,11 +8,15 @@ use crate::domain::{
     Percent, Timeouts, Timestamp, UpgradeId, UpgradePolicy, Version,
 };
 
+use imbl::Vector;
+
+use crate::plan::{Hold, HoldReason};
+
 use super::batch::{BatchProgress, BatchState};
 use super::hooks::Hooked;
 use super::member::{Member, MemberState};
 use super::members::Members;
-use super::part::{Part, PartState};
+use super::part::{Part, PartState, Restored};
 use super::state::{Purpose, Stage, StartUpgrade, Upgrade};
 use super::surge::Way;
 use super::trip::Trip;
@@ -27,11 +31,13 @@ pub fn rollback_of(upgrade: &Upgrade, id: UpgradeId, now: Timestamp) -> Option<U
     }
     let mut batches: Vec<BatchProgress> = Vec::new();
     let mut members = Members::default();
+    let mut holds = Vec::new();
     for batch in upgrade.batches.iter().rev() {
         let number = u32::try_from(batches.len()).ok()?;
         let mut position = 0;
         for id in upgrade.members.of_batch(batch.number).rev() {
             let Some(before) = upgrade.members.get(id) else { continue };
+            holds.extend(without_way_back(before.occupant(id), before));
             let Some((way, parts)) = parts_back(before) else { continue };
             let state = MemberState::Pending;
             let member = Member {
@@ -86,9 +92,32 @@ pub fn rollback_of(upgrade: &Upgrade, id: UpgradeId, now: Timestamp) -> Option<U
         stage: Stage::Between { resume_at: now },
         next_number: u32::try_from(batches.len()).ok()?,
         batches: batches.into(),
+        holds: sorted(holds),
         members,
         ..Upgrade::new(start, now)
     })
+}
+
+/// What stays on a member, because nothing was there before; none where that is nothing.
+fn without_way_back(id: &InstanceId, member: &Member) -> Option<Hold> {
+    let stays = |part: &&Part| {
+        let is_over = match &part.state {
+            PartState::Waiting | PartState::Failed { restored: Restored::Yes | Restored::NotNeeded, .. } => {
+                true
+            }
+            PartState::Applied | PartState::Proven | PartState::Failed { .. } => false,
+        };
+        part.previous.is_none() && !is_over
+    };
+    let change = |part: &Part| Change { component: part.component.clone(), to: part.target.clone() };
+    let stays: Vec<String> = member.parts.iter().filter(stays).map(|part| change(part).to_string()).collect();
+    let any = member.attempt > 0 && !stays.is_empty();
+    any.then(|| Hold::of_host(id.clone(), HoldReason::NoWayBack(stays.join(", "))))
+}
+
+fn sorted(mut holds: Vec<Hold>) -> Vector<Hold> {
+    holds.sort_by(|a, b| a.instance.cmp(&b.instance));
+    holds.into()
 }
 
 /// What a way back goes by: no checkpoints, no limits of time, no second way back. What is brought back is looked at and not watched for

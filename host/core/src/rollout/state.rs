@@ -6,8 +6,8 @@ use imbl::Vector;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Digest, Goal, InstanceId, OnInstanceFailure, OperationId, PhaseName, ReleaseId, ScaleSetName, Timestamp,
-    UpgradeId, UpgradePolicy,
+    By, Digest, Goal, InstanceId, OnInstanceFailure, OperationId, PhaseName, ReleaseId, ScaleSetName,
+    Timestamp, UpgradeId, UpgradePolicy,
 };
 use crate::plan::{Hold, There};
 
@@ -206,6 +206,9 @@ pub struct Upgrade {
     pub cancel_requested: bool,
     /// Once it has stopped, it is rolled back.
     pub then_roll_back: bool,
+    /// Who asked for that, if a person did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_back: Option<By>,
     /// That rollback goes on whatever becomes of what it has brought back.
     #[serde(default)]
     pub past_brake: bool,
@@ -317,6 +320,7 @@ impl Upgrade {
             spent: Spent::default(),
             cancel_requested: false,
             then_roll_back: false,
+            asked_back: None,
             past_brake: false,
             then_to: None,
             paused: false,

@@ -191,7 +191,10 @@ pub(super) fn resume(upgrade: &mut Upgrade, batch: OnInstanceFailure, now: Times
     let (why, ended) = (not_judged(upgrade), ended_with_the_host(upgrade));
     for id in over {
         let next = upgrade.members.update(&id, |member| match member.state {
-            MemberState::Hooking { moment: Moment::Before, .. } => {
+            // The one before a way back that is to come is run again, as that is.
+            MemberState::Hooking { moment: Moment::Before, direction, .. }
+                if direction == Direction::Forward || batch == OnInstanceFailure::Leave =>
+            {
                 hooks::follows(member, Some(&ended), (batch, Some(&why)), now)
             }
             MemberState::Applying { .. } | MemberState::Creating { .. } => {

@@ -93,7 +93,8 @@ fn is_unjudged(hold: &Hold) -> bool {
         HoldReason::Undecided
         | HoldReason::PluginFailed(_)
         | HoldReason::Unknown(_)
-        | HoldReason::Vanished => true,
+        | HoldReason::Vanished
+        | HoldReason::NoWayBack(_) => true,
         HoldReason::Skip(_)
         | HoldReason::Defer(_)
         | HoldReason::Protected

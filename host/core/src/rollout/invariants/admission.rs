@@ -208,6 +208,7 @@ impl Check<'_> {
                     | HoldReason::Defer(_)
                     | HoldReason::Undecided
                     | HoldReason::Vanished
+                    | HoldReason::NoWayBack(_)
                     | HoldReason::PluginFailed(_)
                     | HoldReason::Unknown(_),
                 ) => false,
