@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::discovery::Discoveries;
 use crate::drivers::DriverNote;
+use crate::drivers::local::former;
 use crate::measure::Measures;
 use crate::net::endpoint::Endpoint;
 use crate::plugins::hands::Hands as PluginHands;
@@ -88,12 +89,13 @@ impl Host {
     /// # Errors
     /// [`EndedAtStartError`] when it was ended; when the port is taken, the data directory cannot be used, a plugin does not load, or the
     /// machine gives no resources.
-    pub async fn start(config: &Config, options: HostOptions<'_>) -> anyhow::Result<Self> {
+    pub async fn start(config: &Config, mut options: HostOptions<'_>) -> anyhow::Result<Self> {
         machine::raise_file_limit();
         let in_force = Arc::new(InForce::start(config.server.access.clone())?);
         let listener = machine::listen(&config.server).await?;
         let place = listener.place()?;
         let mut opened = SqliteStore::open(&config.server.data_dir)?;
+        nobody_is_left(config, &mut options).await?;
         let clock = Clock::resume(opened.stored.anchor.as_ref());
         let trail = Arc::new(opened.store.reader(Arc::new(clock))?);
         let tender = opened.store.tender()?;
@@ -280,6 +282,20 @@ fn why_not(refusal: &lifecycle::Refusal) -> String {
 ///
 /// # Errors
 /// When a plugin cannot have one, the loop ends, or the host is to end.
+/// Waits until what a killed host has left running on the instances is gone.
+async fn nobody_is_left(config: &Config, options: &mut HostOptions<'_>) -> Result<(), EndedAtStartError> {
+    let guards = parts::guards(config);
+    let gone = former::gone(&guards);
+    match options.ended.as_mut() {
+        None => gone.await,
+        Some(ended) => tokio::select! {
+            () = gone => {}
+            () = ended => return Err(EndedAtStartError),
+        },
+    }
+    Ok(())
+}
+
 async fn begin(
     door: &Door,
     options: HostOptions<'_>,

@@ -375,4 +375,7 @@ pub struct GuardArgs {
     /// Milliseconds between the gentle and the forceful end
     #[arg(long)]
     pub stop_timeout_ms: u64,
+    /// A file that is held while it lives
+    #[arg(long)]
+    pub holds: Option<std::path::PathBuf>,
 }

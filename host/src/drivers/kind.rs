@@ -89,6 +89,8 @@ pub struct Premises {
     pub log_dir: PathBuf,
     /// Where it stands which processes outlive their host.
     pub kept: PathBuf,
+    /// The file that guards hold while they live.
+    pub guards: PathBuf,
     /// What becomes of processes at the end of the host.
     pub on_exit: OnExit,
     /// How long the host waits at its end for programs that are under way.

@@ -1,6 +1,7 @@
 //! The parts of a host, and the ways between them: what one has to say goes to the other by a function that it
 //! was given, so that neither knows the other.
 
+use std::path::PathBuf;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -305,12 +306,18 @@ pub(super) fn configured(config: &Config, drivers: &Drivers) -> anyhow::Result<C
     Ok(Configured { sets: sets(config, drivers)?, plugins, releases, ..Configured::default() })
 }
 
+/// The file that guards hold while they live.
+pub(super) fn guards(config: &Config) -> PathBuf {
+    config.server.data_dir.join("guards")
+}
+
 /// What all drivers are given.
 pub(super) fn ground(config: &Config) -> Ground {
     let data_dir = &config.server.data_dir;
     Ground {
         logs: data_dir.join("logs"),
         kept: data_dir.join("processes"),
+        guards: guards(config),
         on_exit: config.server.on_exit.unwrap_or_default(),
         stop_timeout: config.server.stop_timeout,
     }

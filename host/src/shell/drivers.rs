@@ -33,6 +33,8 @@ pub struct Ground {
     pub logs: PathBuf,
     /// Where it stands which processes outlive their host.
     pub kept: PathBuf,
+    /// The file that guards hold while they live.
+    pub guards: PathBuf,
     /// What becomes of processes at the end of the host.
     pub on_exit: OnExit,
     /// How long the host waits at its end for programs that are under way.
@@ -112,10 +114,11 @@ impl Drivers {
     }
 
     fn premises(&self, set: &ScaleSetName) -> Premises {
-        let Ground { logs, kept, on_exit, stop_timeout } = &*self.ground;
+        let Ground { logs, kept, guards, on_exit, stop_timeout } = &*self.ground;
         Premises {
             log_dir: logs.join(set.as_str()),
             kept: kept.clone(),
+            guards: guards.clone(),
             on_exit: *on_exit,
             stop_timeout: *stop_timeout,
             search_path: std::env::var_os("PATH").unwrap_or_default(),

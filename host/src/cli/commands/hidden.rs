@@ -16,7 +16,7 @@ use phasegate_core::domain::CompileLimits;
 /// # Errors
 /// When standard input cannot be read.
 pub fn guard(args: &GuardArgs) -> anyhow::Result<Exit> {
-    guard::run(std::io::stdin(), Duration::from_millis(args.stop_timeout_ms))?;
+    guard::run(std::io::stdin(), Duration::from_millis(args.stop_timeout_ms), args.holds.as_deref())?;
     Ok(Exit::Done)
 }
 

@@ -57,7 +57,7 @@ enum Try {
 
 impl Runs {
     pub(super) fn start(hooks: Hooks, premises: &Premises) -> Result<Self, StartDriverError> {
-        let guard = GuardCommand::of_this_program(STOP_TIMEOUT).map_err(StartDriverError::Guard)?;
+        let guard = GuardCommand::of_this_program(STOP_TIMEOUT, &premises.guards).map_err(StartDriverError::Guard)?;
         Self::start_with(hooks, premises.search_path.clone(), Some(guard))
     }
 

@@ -7,17 +7,22 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::former;
 use super::group::{Group, KILL_WAIT};
 
 /// First argument of the host's program that makes it a guard.
 pub const GUARD_COMMAND: &str = "__guard";
 /// Option of that command: milliseconds between SIGTERM and SIGKILL.
 pub const GUARD_TIMEOUT_OPTION: &str = "--stop-timeout-ms";
+
+/// Option of that command: the file that it holds while it lives, see `former`.
+pub const GUARD_HOLDS_OPTION: &str = "--holds";
 
 /// A sign and ten digits; longer lines are not from a host.
 const LINE_LEN_MAX: usize = 16;
@@ -28,7 +33,9 @@ const LINE_LEN_MAX: usize = 16;
 ///
 /// # Errors
 /// When the runtime or the signal handlers cannot be set up.
-pub fn run(input: impl Read, stop_timeout: Duration) -> io::Result<()> {
+pub fn run(input: impl Read, stop_timeout: Duration, holds: Option<&Path>) -> io::Result<()> {
+    // A guard that cannot say that it is there guards all the same.
+    let _held = holds.map(former::hold).transpose().ok();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut ignored = Vec::new();

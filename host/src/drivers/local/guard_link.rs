@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, PipeWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use tokio::process::Child;
 use tokio::sync::oneshot;
 
 use super::group::Group;
-use super::guard::{GUARD_COMMAND, GUARD_TIMEOUT_OPTION};
+use super::guard::{GUARD_COMMAND, GUARD_HOLDS_OPTION, GUARD_TIMEOUT_OPTION};
 use crate::children::{self, OwnChild};
 use crate::clock::Clock;
 use crate::drivers::backoff::Backoff;
@@ -36,17 +36,23 @@ pub struct GuardCommand {
 
 impl GuardCommand {
     /// The running program itself with [`GUARD_COMMAND`] as its first argument. It is found even
-    /// after the file was replaced by a newer one, where the system allows that.
+    /// after the file was replaced by a newer one, where the system allows that. It holds that file while it lives.
     ///
     /// # Errors
     /// When the system does not say which file this program is.
-    pub fn of_this_program(stop_timeout: Duration) -> io::Result<Self> {
+    pub fn of_this_program(stop_timeout: Duration, holds: &Path) -> io::Result<Self> {
         let alias = PathBuf::from("/proc/self/exe");
         let program = if alias.exists() { alias } else { std::env::current_exe()? };
         let timeout = stop_timeout.as_millis().to_string();
         Ok(Self {
             program,
-            arguments: vec![GUARD_COMMAND.into(), GUARD_TIMEOUT_OPTION.into(), timeout.into()],
+            arguments: vec![
+                GUARD_COMMAND.into(),
+                GUARD_TIMEOUT_OPTION.into(),
+                timeout.into(),
+                GUARD_HOLDS_OPTION.into(),
+                holds.into(),
+            ],
         })
     }
 }

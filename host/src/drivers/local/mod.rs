@@ -8,6 +8,7 @@
 mod command;
 mod error;
 mod group;
+pub mod former;
 pub mod guard;
 mod guard_link;
 pub mod keeper;

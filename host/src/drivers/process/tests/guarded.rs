@@ -24,7 +24,7 @@ fn body(name: &str, flag: &str) -> GuardCommand {
 #[test]
 fn body_of_the_guard() {
     if std::env::var_os(BODY_FLAG).is_some() {
-        guard::run(std::io::stdin(), Duration::from_millis(500)).unwrap();
+        guard::run(std::io::stdin(), Duration::from_millis(500), None).unwrap();
     }
 }
 
