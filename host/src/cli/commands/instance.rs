@@ -66,7 +66,10 @@ fn show_one(instance: &wire::Instance, format: OutputArgs) -> anyhow::Result<()>
     if let Some(held) = &instance.held {
         lines.push(("held", format!("{}: {}", held.code, held.reason)));
     }
-    lines.push(("custom metrics", instance.custom_metrics.as_ref().map_or_else(|| "none".to_owned(), received)));
+    lines.push((
+        "custom metrics",
+        instance.custom_metrics.as_ref().map_or_else(|| "none".to_owned(), received),
+    ));
     let line = |(name, value): (&str, String)| format!("{name:<15} {}\n", visible(&value));
     Ok(output::data(&lines.into_iter().map(line).collect::<String>())?)
 }

@@ -34,7 +34,10 @@ mod tests {
         assert_eq!(custom_metrics(&[pair("diagnostics", "x")], 10), None);
         let all = [pair("custom-metrics", "{\"a\":\"ü\"}"), pair("custom-metrics-status", "error")];
         let whole = custom_metrics(&all, 100).unwrap();
-        assert_eq!((whole.text.as_str(), whole.status.as_deref(), whole.cut), ("{\"a\":\"ü\"}", Some("error"), None));
+        assert_eq!(
+            (whole.text.as_str(), whole.status.as_deref(), whole.cut),
+            ("{\"a\":\"ü\"}", Some("error"), None)
+        );
         // Never within a character.
         let cut = custom_metrics(&all, 7).unwrap();
         assert_eq!((cut.text.as_str(), cut.cut), ("{\"a\":\"", Some(4)));
