@@ -77,8 +77,9 @@ fn percent(value: u8) -> Percent {
     Percent::new(value).unwrap()
 }
 
+const COMMAND: [&str; 6] = ["python3", "server.py", "--port", "{port}", "--version", "{version}"];
+
 fn expected_scale_set() -> ScaleSet<DriverConfig> {
-    let command = ["python3", "server.py", "--port", "{port}", "--version", "{version}"];
     let instance = Instance {
         id: InstanceId::parse("0").unwrap(),
         address: Address { host: "127.0.0.1".to_owned(), port: 9100 },
@@ -141,7 +142,7 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
         instances: [(instance.id.clone(), std::sync::Arc::new(instance))].into(),
         forget_after: Duration::from_secs(3600),
         driver: DriverConfig::new(ProcessConfig {
-            command: command.iter().map(|text| Template::parse(text, Scope::Run).unwrap()).collect(),
+            command: COMMAND.iter().map(|text| Template::parse(text, Scope::Run).unwrap()).collect(),
             environment: BTreeMap::new(),
             working_dir: PathBuf::from("/etc/phasegate"),
             stop_timeout: Duration::from_secs(10),
