@@ -105,3 +105,63 @@ fn what_a_plugin_remembers_outlives_the_host() {
     assert!((before_stop..before_stop + 20).contains(&after_stop), "{before_stop}, then {after_stop}");
     host.stop();
 }
+
+/// A program that does not end when it is asked to, and takes its time.
+const STUBBORN: &str = r#"#!/bin/sh
+trap '' TERM
+echo "begins" >> calls
+count=0
+while [ $count -lt 30 ]; do
+    sleep 0.1
+    count=$((count + 1))
+done
+echo "ends" >> calls
+"#;
+
+/// One instance behind that program, in the middle of its upgrade.
+fn at_work(site: &Site, answers: &Answers, keys: &str) -> String {
+    site.write("stubborn.sh", STUBBORN);
+    let toml = fleet::answered_by_the_test(&answers.ports, "builtin:azure-health").toml();
+    let process = "kind = \"process\"\ncommand = [\"sleep\", \"1000\"]\nstopTimeoutInSeconds = 2";
+    let stubborn = format!("kind = \"command\"\ncommand = [\"/bin/sh\", \"stubborn.sh\"]\n{keys}");
+    assert!(toml.contains(process));
+    toml.replace(process, &stubborn)
+}
+
+fn calls(site: &Site) -> String {
+    std::fs::read_to_string(site.path("calls")).unwrap_or_default()
+}
+
+#[test]
+fn the_next_host_does_not_work_beside_a_program_of_the_one_that_was_killed() {
+    let (site, answers) = (Site::new(), Answers::start(&[0]));
+    site.write("phasegate.toml", at_work(&site, &answers, ""));
+    let host = site.host();
+    site.wait_until_healthy();
+    site.json(&["upgrade", "start", "orders", "--to", "v2"]);
+    wait_for("the program", || calls(&site).contains("begins").then_some(()));
+    host.kill();
+    let host = site.host();
+    let ended = site.run(&["upgrade", "watch", "orders", "--json"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(calls(&site), "begins\nends\nbegins\nends\n", "one after the other");
+    host.stop();
+}
+
+#[test]
+fn time_in_which_the_host_stood_still_is_not_that_of_a_program() {
+    let (site, answers) = (Site::new(), Answers::start(&[0]));
+    site.write("phasegate.toml", at_work(&site, &answers, "timeoutInSeconds = 10"));
+    let host = site.host();
+    site.wait_until_healthy();
+    site.json(&["upgrade", "start", "orders", "--to", "v2"]);
+    wait_for("the program", || calls(&site).contains("begins").then_some(()));
+    host.signal(rustix::process::Signal::STOP);
+    // The length of the stop; nothing is waited for by it.
+    std::thread::sleep(std::time::Duration::from_secs(12));
+    host.signal(rustix::process::Signal::CONT);
+    let ended = site.run(&["upgrade", "watch", "orders", "--json"]);
+    assert_eq!((ended.code, ended.json()["progress"]["failed"].as_u64()), (0, Some(0)), "{ended:?}");
+    assert_eq!(calls(&site), "begins\nends\n");
+    host.stop();
+}

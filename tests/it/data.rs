@@ -224,6 +224,12 @@ fn a_restored_record_takes_nothing_back() {
     let host = site.host();
     assert_eq!(site.run(&["upgrade", "watch", "orders"]).code, 0);
     assert_eq!(site.json(&["fleet"])["holding"], Value::Null);
+    // An agent or a program that remembers an operation has never heard of these.
+    let id = |upgrade: &Value| upgrade["id"].as_str().unwrap_or_default().to_owned();
+    let before: Vec<String> = calls(&site);
+    upgraded(&site, "v4");
+    let new = id(&site.json(&["upgrade", "status", "orders"]));
+    assert!(!before.iter().any(|call| call.contains(&format!("{new}/"))), "{new}: {before:?}");
     host.stop();
 }
 

@@ -87,3 +87,23 @@ fn a_host_that_was_stopped_says_so_and_judges_nobody_by_it() {
     assert_eq!(ended.json()["progress"]["failed"], 0);
     host.stop();
 }
+
+#[test]
+fn who_says_nothing_that_can_be_read_does_not_go_on_what_it_said_before() {
+    let answers = Answers::start(&[0, 0, 0]);
+    let site = site(&answers, "healthGate = { stableFor = \"PT3S\" }");
+    let host = site.host();
+    site.wait_until_healthy();
+    site.json(&["upgrade", "start", "orders", "--to", "v2"]);
+    wait_for("the first batch in its gate", || (waits_for(&site) == "gate").then_some(()));
+    answers.say(1, "{}");
+    let batches = wait_for("the second batch", || {
+        let batches = site.json(&["upgrade", "status", "orders"])["batches"].clone();
+        (!batches[1]["startedAt"].is_null()).then_some(batches)
+    });
+    assert_eq!(batches[1]["instances"][0], "2", "the one that nobody can read comes later: {batches}");
+    answers.set(1, 0, false);
+    let ended = site.run(&["upgrade", "watch", "orders", "--json"]);
+    assert_eq!((ended.code, ended.json()["progress"]["successful"].as_u64()), (0, Some(3)), "{ended:?}");
+    host.stop();
+}

@@ -3,6 +3,7 @@
 //! A driver decides nothing: it is told instance, version, operation and fence, does it, and
 //! says how it went. Order, limits and retries belong to the core.
 
+mod awake;
 mod backoff;
 pub mod command;
 mod ends;

@@ -1,8 +1,8 @@
 //! The parts of a host, and the ways between them: what one has to say goes to the other by a function that it
 //! was given, so that neither knows the other.
 
-use std::path::PathBuf;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 

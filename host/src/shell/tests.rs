@@ -56,6 +56,7 @@ fn house(moods: Vec<StoreError>) -> House {
             Ground {
                 logs: directory.path().to_owned(),
                 kept: directory.path().join("processes"),
+                guards: directory.path().join("guards"),
                 on_exit: OnExit::Stop,
                 stop_timeout: Duration::ZERO,
             },

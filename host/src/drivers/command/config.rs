@@ -76,7 +76,10 @@ impl KindSettings for CommandConfig {
             at_exit: premises.stop_timeout,
             retry_for: self.retry_for,
             max_concurrent: usize::try_from(self.max_concurrent).unwrap_or(usize::MAX),
-            guard: Some(GuardCommand::of_this_program(STOP_TIMEOUT, &premises.guards).map_err(StartDriverError::Guard)?),
+            guard: Some(
+                GuardCommand::of_this_program(STOP_TIMEOUT, &premises.guards)
+                    .map_err(StartDriverError::Guard)?,
+            ),
         };
         Ok(Arc::new(CommandDriver::start(settings)?))
     }

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::error::{Ending, Log, ProgramError, Report};
 use super::{CommandSettings, environment};
+use crate::drivers::awake;
 use crate::drivers::backoff::Backoff;
 use crate::drivers::ends::End;
 use crate::drivers::local::{Capture, Command, Finished, Job, Runner, output};
@@ -136,7 +137,7 @@ impl Shared {
         F: Future<Output = Result<Attempt<T>, ProgramError>>,
     {
         let mut backoff = self.timing.retry.of(&format!("{scale_set}/{instance}"));
-        let mut over = pin!(tokio::time::sleep(self.settings.retry_for));
+        let mut over = pin!(awake::sleep(self.settings.retry_for));
         loop {
             let report = match attempt().await? {
                 Attempt::Done(value) => return Ok(value),

@@ -4,17 +4,12 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use hyper::body::Bytes;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
-use hyper::http::uri::PathAndQuery;
-use hyper::{Method, Request, Uri};
-use tokio::time::Instant;
-
 use super::Says;
-use super::config::{Hooks, What};
+use super::config::{Hook, Hooks, What};
 use super::error::HookError;
 use super::told;
 use crate::drivers::BoxFuture;
+use crate::drivers::awake::{self, Over, Spent};
 use crate::drivers::backoff::Backoff;
 use crate::drivers::ends::End;
 use crate::drivers::kind::{Premises, StartDriverError};
@@ -25,6 +20,10 @@ use crate::net::exchange::exchange;
 use crate::net::text::{first_line, io_text, one_line};
 use crate::net::tls::VerifiedTls;
 use crate::net::url::{HttpUrl, Scheme};
+use hyper::body::Bytes;
+use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
+use hyper::http::uri::PathAndQuery;
+use hyper::{Method, Request, Uri};
 use phasegate_core::kernel::effect::HookCall;
 
 /// `EX_TEMPFAIL` of `sysexits.h`: not now, but later.
@@ -39,6 +38,9 @@ const BODY_MAX: usize = 16 * 1024;
 /// Between two tries of one that says "not yet": a gate is asked often enough to lose little time, and seldom enough
 /// to be no load.
 const AGAIN: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10), Duration::MAX);
+
+/// With less time than that left it is not asked again.
+const AGAIN_AT_LEAST: Duration = Duration::from_millis(500);
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -57,7 +59,8 @@ enum Try {
 
 impl Runs {
     pub(super) fn start(hooks: Hooks, premises: &Premises) -> Result<Self, StartDriverError> {
-        let guard = GuardCommand::of_this_program(STOP_TIMEOUT, &premises.guards).map_err(StartDriverError::Guard)?;
+        let guard =
+            GuardCommand::of_this_program(STOP_TIMEOUT, &premises.guards).map_err(StartDriverError::Guard)?;
         Self::start_with(hooks, premises.search_path.clone(), Some(guard))
     }
 
@@ -79,18 +82,29 @@ impl Runs {
     /// Runs a hook until it is done, has failed, or its time is over. One that there is no longer is done.
     pub(super) async fn run(&self, call: &HookCall, says: &Says, end: &End) -> Result<(), HookError> {
         let Some(hook) = self.hooks.all.get(&call.hook) else { return Ok(()) };
-        let over = Instant::now() + hook.timeout;
+        let spent = Spent::default();
+        let mut said = None;
+        spent.during(self.until_done(hook, call, (says, end), (&spent, &mut said))).await
+    }
+
+    async fn until_done(
+        &self,
+        hook: &Hook,
+        call: &HookCall,
+        (says, end): (&Says, &End),
+        (spent, said): (&Spent, &mut Option<String>),
+    ) -> Result<(), HookError> {
         let mut again = AGAIN.of(&call.operation.0);
-        let mut said: Option<String> = None;
         loop {
+            let left = spent.left_of(hook.timeout);
             let done = match &hook.what {
-                What::Command(argv) => self.program(argv, call, over, end).await?,
+                What::Command(argv) => self.program(argv, call, left, end).await?,
                 What::Url { to, ca_file } => tokio::select! {
                     biased;
                     () = end.wanted() => return Err(HookError::EndedOnWish),
-                    done = tokio::time::timeout_at(over, post((to, ca_file.as_deref()), call)) => match done {
+                    done = awake::timeout(left, post((to, ca_file.as_deref()), call)) => match done {
                         Ok(done) => done.map(Some)?,
-                        Err(_) => None,
+                        Err(Over) => None,
                     },
                 },
             };
@@ -100,18 +114,20 @@ impl Runs {
                     if said.as_ref() != Some(&why) {
                         says.say(&why);
                     }
-                    said = Some(why);
+                    *said = Some(why);
                 }
-                None => return Err(late(hook.timeout, said)),
+                None => return Err(late(hook.timeout, said.take())),
             }
-            let next = Instant::now() + again.after_failure();
+            let pause = again.after_failure();
+            let left = spent.left_of(hook.timeout);
             tokio::select! {
                 biased;
                 () = end.wanted() => return Err(HookError::EndedOnWish),
-                () = tokio::time::sleep_until(next.min(over)) => {}
+                () = tokio::time::sleep(pause.min(left)) => {}
             }
-            if next >= over {
-                return Err(late(hook.timeout, said));
+            // Where the host stood still meanwhile there is time left, and it asks once more.
+            if pause >= left && spent.left_of(hook.timeout) < AGAIN_AT_LEAST {
+                return Err(late(hook.timeout, said.take()));
             }
         }
     }
@@ -121,7 +137,7 @@ impl Runs {
         &self,
         argv: &[Template],
         call: &HookCall,
-        over: Instant,
+        limit: Duration,
         end: &End,
     ) -> Result<Option<Try>, HookError> {
         let argv = told::argv(argv, call)?;
@@ -133,7 +149,7 @@ impl Runs {
             program,
             command,
             capture: Capture::Together,
-            limit: over.saturating_duration_since(Instant::now()),
+            limit,
             stop_timeout: STOP_TIMEOUT,
             at_exit: Duration::ZERO,
             end: end.clone(),

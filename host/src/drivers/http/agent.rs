@@ -13,6 +13,7 @@ use super::client::{Ask, Client};
 use super::error::{AgentError, Busy, Heard, Refusal, Retry};
 use super::judge::{Asked, Verdict, ahead, judge, no_room};
 use super::{AgentUrls, HttpSettings, LoadCertificatesError};
+use crate::drivers::awake;
 use crate::drivers::backoff::Backoff;
 use crate::drivers::ends::End;
 use crate::drivers::site::Reach;
@@ -195,7 +196,7 @@ impl Shared {
     async fn post(&self, wish: Posting<'_>) -> Result<Vec<u8>, AgentError> {
         let mut latest = Heard::Nothing;
         let operation = self.operate(wish, &mut latest);
-        match tokio::time::timeout(self.timeout, operation).await {
+        match awake::timeout(self.timeout, operation).await {
             Ok(result) => result,
             Err(_) => Err(AgentError::NotDone { within: self.timeout, latest }),
         }

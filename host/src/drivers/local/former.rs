@@ -42,7 +42,9 @@ pub async fn gone(path: &Path) {
         }
         let waited = began.elapsed();
         if waited > WAIT_MAX {
-            return tracing::warn!("programs of the host that was killed still run, and are waited for no longer");
+            return tracing::warn!(
+                "programs of the host that was killed still run, and are waited for no longer"
+            );
         }
         if waited > SAID_AFTER && !said {
             said = true;

@@ -7,8 +7,8 @@
 
 mod command;
 mod error;
-mod group;
 pub mod former;
+mod group;
 pub mod guard;
 mod guard_link;
 pub mod keeper;

@@ -23,6 +23,7 @@ use super::guard_link::{GuardCommand, GuardLink};
 use super::leader::Leader;
 use super::thread::{OwnThread, Stage, reached};
 use crate::drivers::BoxFuture;
+use crate::drivers::awake;
 use crate::drivers::ends::End;
 use crate::net::shortage::shortage;
 
@@ -176,7 +177,7 @@ async fn run(job: Job, mut answer: Answer, guard: Rc<GuardLink>, mut stage: watc
         () = host_waits_no_longer(&mut stage, job.at_exit) => Err(Cut::Time),
         () = answer.closed() => Err(Cut::Time),
         () = job.end.wanted() => Err(Cut::Wish),
-        () = tokio::time::sleep(job.limit) => Err(Cut::Time),
+        () = awake::sleep(job.limit) => Err(Cut::Time),
     };
     let forced = reached(&mut stage, Stage::Forced);
     if let Err(error) = started.leader.stop(job.stop_timeout, forced, &guard).await {

@@ -48,7 +48,10 @@ impl KindSettings for ProcessConfig {
             kept: premises.kept.clone(),
             on_exit: premises.on_exit,
             surge_ports: self.surge.map(|ports| (ports.first, ports.last)),
-            guard: Some(GuardCommand::of_this_program(self.stop_timeout, &premises.guards).map_err(StartDriverError::Guard)?),
+            guard: Some(
+                GuardCommand::of_this_program(self.stop_timeout, &premises.guards)
+                    .map_err(StartDriverError::Guard)?,
+            ),
         };
         Ok(Arc::new(ProcessDriver::start(settings, premises.notes.clone())?))
     }
