@@ -48,6 +48,7 @@ mod log;
 mod members;
 mod names;
 mod neighbours;
+mod observed;
 mod outlive;
 mod pipeline;
 mod releases;

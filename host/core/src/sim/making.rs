@@ -159,6 +159,7 @@ fn health(scenario: &Scenario) -> HealthSettings {
         headers: Vec::new(),
         connection: ProbeConnection::Close,
         request_headers: Vec::new(),
+        sources: Vec::new(),
     }
 }
 

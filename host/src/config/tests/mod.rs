@@ -93,11 +93,13 @@ fn expected_health() -> HealthSettings {
         headers: Vec::new(),
         connection: ProbeConnection::Close,
         request_headers: Vec::new(),
+        sources: Vec::new(),
     }
 }
 
+const COMMAND: [&str; 6] = ["python3", "server.py", "--port", "{port}", "--version", "{version}"];
+
 fn expected_scale_set() -> ScaleSet<DriverConfig> {
-    let command = ["python3", "server.py", "--port", "{port}", "--version", "{version}"];
     let instance = Instance {
         id: InstanceId::parse("0").unwrap(),
         address: Address { host: "127.0.0.1".to_owned(), port: 9100 },
@@ -146,7 +148,7 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
         instances: [(instance.id.clone(), std::sync::Arc::new(instance))].into(),
         forget_after: Duration::from_secs(3600),
         driver: DriverConfig::new(ProcessConfig {
-            command: command.iter().map(|text| Template::parse(text, Scope::Run).unwrap()).collect(),
+            command: COMMAND.iter().map(|text| Template::parse(text, Scope::Run).unwrap()).collect(),
             environment: BTreeMap::new(),
             working_dir: PathBuf::from("/etc/phasegate"),
             stop_timeout: Duration::from_secs(10),
@@ -254,7 +256,7 @@ fn reports_all_problems_at_once() {
     phasegate.toml:15:1: scaleSets[0].health.requestpath: is not a known key (did you mean "requestPath"?)
     phasegate.toml:16:12: scaleSets[0].health.protocol: is "udp" (known: "http", "https", "tcp", "h2", "h2c", "grpc", "grpcs")
     phasegate.toml:17:21: scaleSets[0].health.intervalInSeconds: is 0.05 (allowed: 0.1 to 3600)
-    phasegate.toml:18:1: scaleSets[0].health.alien: is not a known key (known here: profile, protocol, connection, port, requestPath, grpcService, certificate, key, intervalInSeconds, numberOfProbes, gracePeriod, timeoutInSeconds, maxBodyBytes, responseHeaders, requestHeaders)
+    phasegate.toml:18:1: scaleSets[0].health.alien: is not a known key (known here: profile, protocol, connection, port, requestPath, grpcService, certificate, key, intervalInSeconds, numberOfProbes, gracePeriod, timeoutInSeconds, maxBodyBytes, responseHeaders, requestHeaders, sources)
     phasegate.toml:20:8: scaleSets[0].upgradePolicy.mode: is "Manually" (did you mean "Manual"? known: "Manual", "Rolling", "Automatic")
     phasegate.toml:21:52: scaleSets[0].upgradePolicy.rollingUpgradePolicy.maxBatchInstancePercent: is 4 (allowed: 5 to 100)
     phasegate.toml:21:81: scaleSets[0].upgradePolicy.rollingUpgradePolicy.pauseTimeBetweenBatches: "5s" is not an ISO-8601 duration; write for example PT0S, PT30S, PT5M, P1DT12H or P2W

@@ -153,7 +153,7 @@ async fn a_certificate_that_was_renewed_is_read_again() {
     let tls = Tls::new();
     let ask = || async {
         let target = crate::probe::testing::target("0", address.clone(), settings.clone());
-        crate::probe::ask::ask(Arc::new(target), tls.clone()).await
+        crate::probe::ask::ask(Arc::new(target), tls.clone()).await.outcome
     };
     assert!(ask().await.is_err());
     // Half of the new pair: the one before stays.

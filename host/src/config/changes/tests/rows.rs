@@ -224,6 +224,16 @@ pub(super) fn set_rows() -> Vec<Row> {
             "#health",
             "protocol = \"grpcs\"\ncertificate = \"a\"\nkey = \"k\"",
             "protocol = \"grpcs\"\ncertificate = \"a\"\nkey = \"l\"",
+            health.clone(),
+        ),
+        ("#health", "sources = [{ name = \"a\" }]", "sources = [{ name = \"b\" }]", health.clone()),
+        (
+            "#health",
+            "sources = [{ name = \"a\", protocol = \"https\", host = \"a\", port = 1, method = \"POST\", body = \"a\", \
+             requestPath = \"/a\", requestHeaders = {}, responseHeaders = [], tokenFile = \"a\", caFile = \"a\", \
+             serverName = \"a\", timeoutInSeconds = 1, maxBodyBytes = 1 }]",
+            "sources = [{ name = \"a\", protocol = \"tcp\", send = \"a\", expect = [\"a\"], usernameFile = \"a\", \
+             passwordFile = \"a\" }, { name = \"b\", protocol = \"exec\", command = [\"a\"], environment = { A = \"a\" } }]",
             health,
         ),
     ]);
