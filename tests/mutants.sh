@@ -334,11 +334,23 @@ mutant doubt-of-a-start $word 'if self.has_spoken {' 'if true {'
 mutant doubt-for-ever $doubts 'let Some(since) = set.suspicion.take() else { return };' 'let Some(since) = set.suspicion else { return };'
 mutant doubt-restores $gate 'Some(until) if fleet.health(member.watched(id)).is_unhealthy() => {' 'Some(until) if false => {'
 mutant gate-passes-what-has-ended kernel/state/view.rs 'if instance.down && instance.fold.health() == Health::Healthy => Health::Unknown,' 'if false => Health::Unknown,'
-mutant bake-by-time-alone $bake 'if rounds >= bake.probes && over_at <= now' 'if over_at <= now'
-mutant bake-by-answers-alone $bake 'if rounds >= bake.probes && over_at <= now' 'if rounds >= bake.probes'
-mutant bake-judges-nobody $bake '        && gate::is_over_limit(upgrade, fleet)
-' '        && false
-'
+mutant bake-by-time-alone $bake 'if is_good && rounds >= bake.probes && over_at <= now' 'if is_good && over_at <= now'
+mutant bake-by-answers-alone $bake 'if is_good && rounds >= bake.probes && over_at <= now' 'if is_good && rounds >= bake.probes'
+mutant bake-judges-nobody $bake 'if gate::is_over_limit(upgrade, fleet) && upgrade' 'if false && upgrade'
+mutant bake-ends-well-whoever-is-down $bake 'let is_good = !gate::is_over_limit(upgrade, fleet) && !gate::upgraded_come_up(upgrade, fleet);' 'let is_good = true;'
+mutant bake-forgets-who-ended-in-it kernel/note.rs 'Arc::make_mut(upgrade).ended_in_bake.insert(id.clone(), why);' 'drop(why);'
+mutant evidence-an-answer-without-a-word $word 'is_answer: heard == Heard::Answer && has_word' 'is_answer: heard == Heard::Answer'
+mutant evidence-closed-connections-are-answers domain/observation.rs '                | ProbeFailure::InvalidResponse(_),
+            ) => true,
+            Ok(_)' '            ) => true,
+            Ok(_) | Err(ProbeFailure::InvalidResponse(_))'
+mutant force-overrides-unknown-health kernel/state/standing.rs 'said.claim != Claim::Unknown || unhealthy_first' 'true || unhealthy_first'
+mutant parts-are-all-blamed $step 'member.latest_has_failed(&reason);' 'member.applied_have_failed(&reason);'
+mutant parts-are-not-judged-apart rollout/member.rs '        if self.parts.iter().any(|part| part.state == PartState::Applied) {
+            return MemberState::Settling' '        if !self.parts.iter().any(|part| part.state == PartState::Waiting) && self.parts.iter().any(|part| part.state == PartState::Applied) {
+            return MemberState::Settling'
+mutant rollback-says-nothing-of-who-stays rollout/rollback.rs 'holds.extend(without_way_back(before.occupant(id), before));' ''
+mutant stopping-bars-a-way-back rollout/stopping.rs 'if direction == Direction::Forward || batch == OnInstanceFailure::Leave =>' 'if direction == Direction::Forward || true =>'
 mutant short-deadline plan/feasibility.rs '(deadline < least).then_some(Finding::ShortDeadline { deadline, least })' 'None'
 
 # Guards that only a world with crashes, retries and instances that come and go can miss.

@@ -20,6 +20,9 @@ pub struct Plan {
     pub batches: Vec<PlanBatch>,
     /// Instances left alone.
     pub holds: Vec<Hold>,
+    /// Who goes up, back and up again before anybody else; left out where there is no round trip.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round_trip: Option<String>,
     /// Planned instances of which nobody can tell what they run, and on which nothing runs; left out when there
     /// are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

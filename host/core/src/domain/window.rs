@@ -269,7 +269,7 @@ impl FreezeWindows {
     /// When alone something may begin, for people.
     fn when_allowed(&self) -> String {
         let said = |window: &FreezeWindow| match &window.reason {
-            Some(reason) => format!("{reason}:{window}"),
+            Some(reason) => format!(" {reason}:{window}"),
             None => window.to_string(),
         };
         let all: Vec<String> = self.allowed.iter().take(SHOWN_MAX).map(said).collect();

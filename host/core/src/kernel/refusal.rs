@@ -252,7 +252,7 @@ pub enum Refusal {
     #[error("the line is not stopped")]
     LineNotStopped,
     /// The key was used for another request.
-    #[error("request key `{}` was used for another request ({asked}); give this one a key of its own", key.as_str())]
+    #[error("request key `{}` was used for another request; give this one a key of its own", key.as_str())]
     KeyTaken {
         /// The key.
         key: RequestKey,
@@ -339,5 +339,8 @@ impl Refusal {
 }
 
 fn listed<T: ToString>(all: &[T]) -> String {
+    if all.is_empty() {
+        return "nothing".to_owned();
+    }
     all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

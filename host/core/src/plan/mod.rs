@@ -168,7 +168,12 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     holds.sort_by(|a, b| a.instance.cmp(&b.instance));
     let rolling = &input.policy.rolling;
     let batch_max = rolling.batch_max(input.total);
-    let size = |index| rolling.batch_size(input.batches_before + index, input.total);
+    // Who makes the round trip makes it alone.
+    let trips = input.policy.round_trip && input.there == There::Stays && input.batches_before == 0;
+    let size = |index: usize| match index.checked_sub(usize::from(trips)) {
+        Some(index) => rolling.batch_size(input.batches_before + index, input.total),
+        None => 1,
+    };
     let mut batches = Vec::new();
     let mut groups: Vec<(GroupKey<'_>, Vec<Target<'_>>)> = groups.into_iter().collect();
     groups.sort_by(|(a, _), (b, _)| a.turn(b));

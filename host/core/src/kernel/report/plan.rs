@@ -39,6 +39,8 @@ pub struct PlanReport<'a> {
     pub findings: Vec<Finding>,
     /// A stopped line holds a start, too.
     pub line: Option<&'a StoppedLine>,
+    /// Who makes the round trip.
+    pub round_trip: Option<InstanceId>,
     /// Those of its batches that run no version that is known.
     pub unseen: Vec<Unseen>,
 }
@@ -71,6 +73,9 @@ pub fn plan<'a>(
     });
     let trip = no_round_trip_now(set, &goal, extent, now);
     let trip = trip.map(|(instance, why)| Finding::RoundTrip { instance, why });
+    let trips = set.spec.policy.round_trip && extent == Extent::Missing;
+    let first = plan.batches.first().and_then(|batch| batch.instances.first());
+    let round_trip = first.filter(|_| trips).cloned();
     let policy = &set.spec.policy.rolling;
     let view = set.view(now);
     // A plan without batches ends before anything is counted.
@@ -84,6 +89,7 @@ pub fn plan<'a>(
         frozen: set.spec.freeze.frozen_at(date),
         findings: quarantined.chain(trip).chain(found.findings).chain(empty).chain(at_once).collect(),
         line: set.line.as_ref(),
+        round_trip,
         unseen,
     })
 }

@@ -17,6 +17,9 @@ pub fn render_plan(detail: &wire::PlanDetail) -> String {
     );
     text.push_str(&render_limits(&detail.limits));
     text.push_str(&render_batch_time(&detail.batch_time));
+    if let Some(instance) = &plan.round_trip {
+        text.push_str(&format!("round trip: {instance} goes up, back and up again before anybody else\n"));
+    }
     if let Some(frozen) = &detail.frozen {
         text.push_str(&format!("frozen until {}: {}\n", frozen.until, frozen.reason));
     }
