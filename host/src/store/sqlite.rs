@@ -85,14 +85,17 @@ impl SqliteStore {
         let hold = doubts(&origin, &stored, &lock);
         stored.fence = above(origin.generation, lock.seen.generation);
         stored.upgrade_number = number_above(&stored, &hold, &lock);
+        // Also where nobody starts an upgrade before the next host opens it.
+        let passed_over = if hold.is_empty() { 0 } else { as_integer(stored.upgrade_number) };
         let written_beside = if hold.is_empty() { Some(lock.identity) } else { origin.lock };
         stored.hold = Some(hold).filter(|hold| !hold.is_empty());
         let json =
             stored.hold.as_ref().map(|hold| reader.json("what speaks against it", hold)).transpose()?;
-        let next = "UPDATE host SET generation = ?1, hold = ?2, lock_inode = ?3, lock_born = ?4";
+        let next = "UPDATE host SET generation = ?1, hold = ?2, lock_inode = ?3, lock_born = ?4, \
+                    numbers_to = MAX(numbers_to, ?5)";
         let (inode, born) = numbers(written_beside);
         connection
-            .execute(next, params![as_integer(stored.fence.packed()), json, inode, born])
+            .execute(next, params![as_integer(stored.fence.packed()), json, inode, born, passed_over])
             .map_err(|source| SqliteStoreError::sqlite(&path, source))?;
         // Only now: a lock that was ahead of its record would speak against it.
         lock.note(Seen { generation: Some(stored.fence.packed()), commit: Some(stored.seq) }, Durable::Yes)?;

@@ -43,7 +43,10 @@ impl Reader<'_> {
             seq,
             anchor,
             audit_seq: self.highest("SELECT CAST(MAX(seq) AS TEXT) FROM audit")?,
-            upgrade_number: self.highest("SELECT CAST(MAX(number) AS TEXT) FROM upgrades")?,
+            upgrade_number: self.highest(
+                "SELECT CAST(MAX(number) AS TEXT) FROM \
+                 (SELECT number FROM upgrades UNION ALL SELECT numbers_to FROM host)",
+            )?,
             models: self.models()?.into_iter().collect(),
             versions: self.versions()?.into_iter().collect(),
             memberships: self.memberships()?.into_iter().collect(),

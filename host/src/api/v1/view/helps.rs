@@ -38,7 +38,10 @@ pub(super) fn helps(report: &StatusReport<'_>) -> Vec<wire::Help> {
     match upgrade.state {
         UpgradeState::Faulted if in_quarantine => {
             add(format!("{start} --force"), "tries the version again, although it is in quarantine");
-            add(format!("phasegate upgrade retry {set}"), "does the same where it has failed or did not come to");
+            add(
+                format!("phasegate upgrade retry {set}"),
+                "does the same where it has failed or did not come to",
+            );
             for change in &report.quarantined {
                 let command = format!("phasegate quarantine lift {set} {}", lifted(change));
                 add(command, "lets a start take it as any other version");

@@ -12,8 +12,7 @@ use crate::words;
 
 /// A plan with its limits and warnings.
 pub(crate) fn plan(report: PlanReport<'_>, set: &SetState) -> wire::PlanDetail {
-    let PlanReport { plan, policy, batch_time, limits, frozen, findings, line, round_trip, unseen } =
-        report;
+    let PlanReport { plan, policy, batch_time, limits, frozen, findings, line, round_trip, unseen } = report;
     let batch = |batch: &Batch| wire::PlanBatch {
         phase: batch.phase.map(Phase::get),
         zone: batch.zone.clone(),
