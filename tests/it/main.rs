@@ -50,6 +50,7 @@ mod names;
 mod neighbours;
 mod outlive;
 mod pipeline;
+mod provision;
 mod releases;
 mod reload;
 mod replay;

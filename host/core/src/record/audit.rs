@@ -15,7 +15,7 @@ use crate::domain::{
 };
 use crate::plan::HoldReason;
 
-pub use what::{Doubt, HoldState, PluginWish, QuarantineState, Wait, What};
+pub use what::{Doubt, HoldState, PluginWish, ProvisionNote, QuarantineState, Wait, What};
 
 /// One line of the trail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -163,6 +163,7 @@ impl Disk {
                 stored.memberships.retain(|(of, one), _| is_other(of, one));
                 stored.memories.retain(|(of, one), _| is_other(of, one));
                 stored.words.retain(|(of, one), _| is_other(of, one));
+                stored.provisions.retain(|(of, one), _| is_other(of, one));
             }
             Write::Discovered(set, id, found) => {
                 put(&mut stored.discovered, (set, id), found.map(Arc::from));
@@ -172,6 +173,9 @@ impl Disk {
             Write::Plugin(name, plugin) => drop(stored.plugins.insert(name, *plugin)),
             Write::Quarantine(set, change, reason) => put(&mut stored.quarantined, (set, change), reason),
             Write::Word(set, id, word) => put(&mut stored.words, (set, id), word),
+            Write::Provision(set, id, provision) => {
+                put(&mut stored.provisions, (set, id), provision.map(|provision| *provision));
+            }
             Write::Retry(set, retry) => put(&mut stored.retries, set, retry),
             Write::Line(line) => stored.line = line,
             Write::Hold(hold) => stored.hold = hold,

@@ -138,6 +138,7 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
         estate: Default::default(),
         model: Model { version: Version::parse("v1").unwrap(), extensions: Vec::new() },
         instances: [(instance.id.clone(), std::sync::Arc::new(instance))].into(),
+        provisioning: Default::default(),
         forget_after: Duration::from_secs(3600),
         driver: DriverConfig::new(ProcessConfig {
             command: command.iter().map(|text| Template::parse(text, Scope::Run).unwrap()).collect(),

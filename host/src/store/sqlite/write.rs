@@ -72,7 +72,7 @@ impl Writer<'_> {
                 ("an instance that was found", found.as_deref()),
             ),
             Write::Forgotten(set, instance) => {
-                for table in ["versions", "memberships", "memories", "words"] {
+                for table in ["versions", "memberships", "memories", "words", "provisions"] {
                     self.remove(table, (set, instance))?;
                 }
                 Ok(())
@@ -87,6 +87,9 @@ impl Writer<'_> {
             }
             Write::Word(set, instance, word) => {
                 self.of_instance("words", (set, instance), ("what a person has said", word.as_ref()))
+            }
+            Write::Provision(set, instance, provision) => {
+                self.of_instance("provisions", (set, instance), ("a first deployment", provision.as_deref()))
             }
             Write::Retry(set, retry) => {
                 self.keyed("retries", "scale_set", set.as_str(), ("a retry", retry.as_ref()))

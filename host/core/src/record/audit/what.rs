@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Admission, HookEnd, Leaves, LineState, RetryNote, Several, StartWhy, Word, WordNote};
 use crate::domain::{
-    Change, Component, Digest, Direction, Generation, Goal, HookKind, InstanceId, Phase, PluginName,
-    ProcessState, Runs, Timestamp, Version,
+    Change, Component, Digest, Direction, ExtensionName, Generation, Goal, HookKind, InstanceId, Phase,
+    PluginName, ProcessState, Runs, Timestamp, Version,
 };
 use crate::plan::HoldReason;
 use crate::rollout::{BatchState, UpgradeState, Wish};
@@ -246,6 +246,11 @@ pub enum What {
         /// Which of them.
         state: QuarantineState,
     },
+    /// The first deployment of an instance.
+    Provision {
+        /// What is said of it.
+        note: ProvisionNote,
+    },
     /// A process ended by itself, or a new one runs.
     Process {
         /// Which of them.
@@ -409,6 +414,36 @@ pub enum Doubt {
     },
 }
 
+/// What is said of the first deployment of an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ProvisionNote {
+    /// An extension is being installed.
+    Begins {
+        /// Which.
+        change: Change,
+    },
+    /// One could not be installed.
+    Failed {
+        /// Which.
+        change: Change,
+        /// Why.
+        why: String,
+    },
+    /// One is not installed, because another one failed.
+    LeftOut {
+        /// Which.
+        change: Change,
+        /// Which failed, or was left out.
+        after: ExtensionName,
+    },
+    /// All have been dealt with, and its health counts from now on.
+    Ends {
+        /// What it has.
+        has: Vec<Change>,
+    },
+}
+
 /// Whether a version is in quarantine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -470,6 +505,7 @@ impl What {
             Self::Record { state: HoldState::Adopted { .. } } => "adopted",
             Self::Seen { .. } => "seen",
             Self::Quarantine { .. } => "quarantine",
+            Self::Provision { .. } => "provision",
             Self::Process { state: ProcessState::Exited, .. } => "exited",
             Self::Process { state: ProcessState::Restarted, .. } => "restarted",
             Self::StaysDeleted { .. } => "deleted",

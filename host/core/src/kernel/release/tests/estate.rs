@@ -8,7 +8,7 @@ use crate::domain::*;
 use crate::kernel::command::ReleaseCommand;
 use crate::kernel::command::{Begins, Command};
 use crate::kernel::event::Event;
-use crate::kernel::state::SetState;
+use crate::kernel::state::{InstanceState, SetState};
 use crate::kernel::testing::{Rig, claims, decision, heard, orders};
 use crate::kernel::{Refusal, ReleaseRules, SetConfig, TypeRules};
 use crate::record::Disk;
@@ -109,6 +109,15 @@ impl World {
         };
         world.step();
         world.step();
+        // Everybody is new, and gets the extensions first.
+        for _ in 0..20 {
+            let mut sets = world.rig.kernel.fleet().sets();
+            if !sets.any(|set| set.members().any(InstanceState::is_provisioned_first)) {
+                break;
+            }
+            world.step();
+        }
+        world.told.clear();
         world
     }
 
