@@ -164,7 +164,7 @@ impl Provision {
     }
 
     /// What is to be done next. Those that come after one that failed are left out first; gives them, too.
-    pub fn next(&mut self) -> (NextPart, Vec<usize>) {
+    pub fn next_part(&mut self) -> (NextPart, Vec<usize>) {
         let left_out = self.leave_out();
         if self.is_installing() {
             return (NextPart::Wait, left_out);
@@ -306,13 +306,13 @@ mod tests {
     #[test]
     fn one_that_fails_stops_those_after_it_and_nobody_else() {
         let mut all = provision(&[("a", &[]), ("b", &["a"]), ("c", &["b"]), ("d", &[])]);
-        assert_eq!(all.next(), (NextPart::Install(0), vec![]));
+        assert_eq!(all.next_part(), (NextPart::Install(0), vec![]));
         all.parts[0].state = Provisioned::Installing;
-        assert_eq!(all.next(), (NextPart::Wait, vec![]));
+        assert_eq!(all.next_part(), (NextPart::Wait, vec![]));
         all.parts[0].state = Provisioned::Failed { why: "exit code 1".to_owned() };
-        assert_eq!(all.next(), (NextPart::Install(3), vec![1, 2]));
+        assert_eq!(all.next_part(), (NextPart::Install(3), vec![1, 2]));
         all.parts[3].state = Provisioned::Installed;
-        assert_eq!(all.next(), (NextPart::Nothing, vec![]));
+        assert_eq!(all.next_part(), (NextPart::Nothing, vec![]));
         all.ended_at = Some(Timestamp(1));
         assert_eq!(
             all.to_string(),
@@ -327,7 +327,7 @@ mod tests {
         all.parts[0].state = Provisioned::Installing;
         assert_eq!(all.to_string(), "extension `a` 1 is being installed (1 of 2)");
         assert_eq!(all.expire(), [OperationId("provision/a".to_owned())]);
-        assert_eq!(all.next(), (NextPart::Nothing, vec![]));
+        assert_eq!(all.next_part(), (NextPart::Nothing, vec![]));
         assert!(all.to_string().is_empty() || all.to_string().contains("are to be installed"));
         all.ended_at = Some(Timestamp(900_000));
         assert!(all.to_string().contains("`b` could not be installed: was not begun within"), "{all}");

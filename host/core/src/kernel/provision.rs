@@ -131,7 +131,7 @@ fn step(set: &mut SetState, id: &InstanceId, now: Now, out: &mut Out) {
             }
         }
     }
-    let (next, left_out) = provision.next();
+    let (next, left_out) = provision.next_part();
     for part in left_out.into_iter().filter_map(|index| provision.parts.get(index)) {
         if let Provisioned::NotInstalled { after } = &part.state {
             let note = ProvisionNote::LeftOut { change: part.change(), after: after.clone() };

@@ -128,6 +128,17 @@ impl Disk {
         self.whole_from
     }
 
+    /// Everything of an instance goes.
+    fn forget(&mut self, set: &ScaleSetName, id: &InstanceId) {
+        let stored = &mut self.stored;
+        let is_other = |of: &ScaleSetName, one: &InstanceId| (of, one) != (set, id);
+        stored.versions.retain(|(of, one, _), _| is_other(of, one));
+        stored.memberships.retain(|(of, one), _| is_other(of, one));
+        stored.memories.retain(|(of, one), _| is_other(of, one));
+        stored.words.retain(|(of, one), _| is_other(of, one));
+        stored.provisions.retain(|(of, one), _| is_other(of, one));
+    }
+
     fn write(&mut self, write: Write) {
         let stored = &mut self.stored;
         match write {
@@ -157,14 +168,7 @@ impl Disk {
             Write::Membership(set, id, membership) => {
                 put(&mut stored.memberships, (set, id), membership.map(|m| *m))
             }
-            Write::Forgotten(set, id) => {
-                let is_other = |of: &ScaleSetName, one: &InstanceId| (of, one) != (&set, &id);
-                stored.versions.retain(|(of, one, _), _| is_other(of, one));
-                stored.memberships.retain(|(of, one), _| is_other(of, one));
-                stored.memories.retain(|(of, one), _| is_other(of, one));
-                stored.words.retain(|(of, one), _| is_other(of, one));
-                stored.provisions.retain(|(of, one), _| is_other(of, one));
-            }
+            Write::Forgotten(set, id) => self.forget(&set, &id),
             Write::Discovered(set, id, found) => {
                 put(&mut stored.discovered, (set, id), found.map(Arc::from));
             }

@@ -77,9 +77,8 @@ fn percent(value: u8) -> Percent {
     Percent::new(value).unwrap()
 }
 
-fn expected_scale_set() -> ScaleSet<DriverConfig> {
-    let command = ["python3", "server.py", "--port", "{port}", "--version", "{version}"];
-    let instance = Instance {
+fn expected_instance() -> Instance {
+    Instance {
         id: InstanceId::parse("0").unwrap(),
         address: Address { host: "127.0.0.1".to_owned(), port: 9100 },
         region: None,
@@ -88,7 +87,12 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
         fault_domain: Some(0),
         labels: [("role".to_owned(), "replica".to_owned())].into(),
         protection: Protection::default(),
-    };
+    }
+}
+
+fn expected_scale_set() -> ScaleSet<DriverConfig> {
+    let command = ["python3", "server.py", "--port", "{port}", "--version", "{version}"];
+    let instance = expected_instance();
     ScaleSet {
         name: ScaleSetName::parse("orders").unwrap(),
         plugin: PluginName::parse("db").unwrap(),

@@ -43,6 +43,12 @@ impl Writer<'_> {
             )
     }
 
+    /// Everything of an instance goes.
+    fn forget(&self, set: &ScaleSetName, instance: &InstanceId) -> Result<(), SqliteStoreError> {
+        let mut tables = ["versions", "memberships", "memories", "words", "provisions"].into_iter();
+        tables.try_for_each(|table| self.remove(table, (set, instance)))
+    }
+
     /// One write.
     pub(super) fn apply(&self, write: &Write) -> Result<(), SqliteStoreError> {
         match write {
@@ -71,12 +77,7 @@ impl Writer<'_> {
                 (set, instance),
                 ("an instance that was found", found.as_deref()),
             ),
-            Write::Forgotten(set, instance) => {
-                for table in ["versions", "memberships", "memories", "words", "provisions"] {
-                    self.remove(table, (set, instance))?;
-                }
-                Ok(())
-            }
+            Write::Forgotten(set, instance) => self.forget(set, instance),
             Write::Memory(set, instance, memory) => {
                 self.remember((set.as_str(), instance.as_str()), memory.as_ref())
             }

@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Admission, HookEnd, Leaves, LineState, RetryNote, Several, StartWhy, Word, WordNote};
+use super::{
+    Admission, HookEnd, Leaves, LineState, ProvisionNote, RetryNote, Several, StartWhy, Word, WordNote,
+};
 use crate::domain::{
-    Change, Component, Digest, Direction, ExtensionName, Generation, Goal, HookKind, InstanceId, Phase,
-    PluginName, ProcessState, Runs, Timestamp, Version,
+    Change, Component, Digest, Direction, Generation, Goal, HookKind, InstanceId, Phase, PluginName,
+    ProcessState, Runs, Timestamp, Version,
 };
 use crate::plan::HoldReason;
 use crate::rollout::{BatchState, UpgradeState, Wish};
@@ -411,36 +413,6 @@ pub enum Doubt {
     StoodStill {
         /// For so many seconds.
         seconds: u64,
-    },
-}
-
-/// What is said of the first deployment of an instance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum ProvisionNote {
-    /// An extension is being installed.
-    Begins {
-        /// Which.
-        change: Change,
-    },
-    /// One could not be installed.
-    Failed {
-        /// Which.
-        change: Change,
-        /// Why.
-        why: String,
-    },
-    /// One is not installed, because another one failed.
-    LeftOut {
-        /// Which.
-        change: Change,
-        /// Which failed, or was left out.
-        after: ExtensionName,
-    },
-    /// All have been dealt with, and its health counts from now on.
-    Ends {
-        /// What it has.
-        has: Vec<Change>,
     },
 }
 

@@ -110,15 +110,16 @@ impl World {
         world.step();
         world.step();
         // Everybody is new, and gets the extensions first.
-        for _ in 0..20 {
-            let mut sets = world.rig.kernel.fleet().sets();
-            if !sets.any(|set| set.members().any(InstanceState::is_provisioned_first)) {
-                break;
-            }
+        while world.any_is_new() {
             world.step();
         }
         world.told.clear();
         world
+    }
+
+    fn any_is_new(&self) -> bool {
+        let mut sets = self.rig.kernel.fleet().sets();
+        sets.any(|set| set.members().any(InstanceState::is_provisioned_first))
     }
 
     pub(super) fn set(&self, name: &str) -> &SetState {
