@@ -201,9 +201,9 @@ fn three_redis_are_upgraded_replicas_first_and_the_leader_last_after_a_failover(
         upgraded(&site, "cache", to);
         let log = site.json(&["log", "cache"]);
         let lines = log["entries"].as_array().unwrap();
-        let applied =
-            lines.iter().filter(|line| line["kind"] == "apply").filter_map(|line| line["instance"].as_str());
-        let last = applied.last().unwrap().to_owned();
+        let applied = lines.iter().filter(|line| line["kind"] == "apply");
+        let applied: Vec<&str> = applied.filter_map(|line| line["instance"].as_str()).collect();
+        let last = applied[applied.len() - 1].to_owned();
         let index = ports.iter().position(|port| *port == before).unwrap();
         assert_eq!(last, format!("cache-{}", index + 1), "the leader went last");
         assert_ne!(leader(ports), before, "another one leads since");
