@@ -61,6 +61,7 @@ fn scale_set(instances: usize) -> SetConfig {
         headers: Vec::new(),
         connection: ProbeConnection::Close,
         request_headers: Vec::new(),
+        sources: Vec::new(),
     };
     let policy = UpgradePolicy {
         rolling: RollingUpgradePolicy {

@@ -50,6 +50,7 @@ mod log;
 mod members;
 mod names;
 mod neighbours;
+mod observed;
 mod outlive;
 mod pipeline;
 mod provision;

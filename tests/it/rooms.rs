@@ -38,7 +38,7 @@ const HOST: Arrows = &[
     ("store", &[]),
     ("words", &[]),
     // Hands.
-    ("probe", &["clock", "measure", "net"]),
+    ("probe", &["children", "clock", "measure", "net"]),
     ("recording", &["clock"]),
     ("discovery", &["clock", "keys", "net"]),
     ("drivers", &["children", "clock", "keys", "net"]),

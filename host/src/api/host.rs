@@ -158,6 +158,15 @@ impl Host {
         work.await.map_err(|error| why(error.to_string()))?.map_err(|error| why(error.to_string()))
     }
 
+    /// One instance; none where the set has none of that id.
+    pub(super) async fn instance(
+        &self,
+        set: ScaleSetName,
+        id: InstanceId,
+    ) -> Result<Option<wire::Instance>, CommandError> {
+        self.read(move |fleet, now| Ok(view::one_of(fleet.set(&set)?, &id, now))).await
+    }
+
     pub(super) fn tally(&self) -> Tally {
         report::tally(&self.door.view())
     }

@@ -44,6 +44,7 @@ pub(super) const ROLES: &[(&str, &str, Need)] = &[
     ("POST", "/v1/scale-sets/{name}/repair", OPERATE),
     ("GET", "/v1/scale-sets/{name}/discovery", READ),
     ("POST", "/v1/scale-sets/{name}/discovery/accept", OPERATE),
+    ("GET", "/v1/scale-sets/{name}/instances/{instance}", READ),
     ("POST", "/v1/scale-sets/{name}/instances/{instance}/{word}", OPERATE),
     ("GET", "/v1/line", READ),
     ("POST", "/v1/line/stop", OPERATE),

@@ -66,10 +66,12 @@ impl Question<'_> {
             body_max: BODY_MAX,
             headers,
             request_headers,
+            sources: Vec::new(),
         };
         let plugin = PluginName::parse("try").map_err(|error| wrong("try", &error))?;
         let target =
             Target { plugin, facts: Arc::clone(&facts), address, settings: Arc::new(settings), epoch: 0 };
+        let at = target.address.to_string();
         let answer = once(target).await.map_err(AskError::Short)?;
         let protocol = match protocol {
             ProbeProtocol::Tcp => "tcp",
@@ -80,7 +82,7 @@ impl Question<'_> {
             instance: facts,
             answers: vec![answer],
             memory: None,
-            attributes: vec![("probe-protocol".to_owned(), protocol.to_owned())],
+            attributes: vec![("probe-protocol".to_owned(), protocol.to_owned()), ("address".to_owned(), at)],
         })
     }
 }

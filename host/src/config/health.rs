@@ -5,12 +5,14 @@
 //! means http, not "always healthy", and an absent port is that of the instance's address.
 
 mod request;
+mod source;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::keys::{Form, Given, Is, Key, Narrow, Section, Value};
 use crate::net::placed;
+use phasegate_core::domain::source::{HEALTH_SOURCE, SourceKind};
 use phasegate_core::domain::{HealthSettings, ProbeConnection, ProbeProtocol, Profile};
 use request::{header_names, request_headers, request_path};
 
@@ -37,6 +39,7 @@ pub(super) struct Health {
     body_max: u32,
     headers: Vec<String>,
     request_headers: Vec<(String, String)>,
+    sources: Vec<source::Named>,
 }
 
 pub(super) const HEALTH: Section<Health> = Section {
@@ -167,6 +170,16 @@ pub(super) const HEALTH: Section<Health> = Section {
             "headers that are sent, `Host` too, for applications that answer by name; `Connection`, \
              `Content-Length` and `Transfer-Encoding` are the host's own. Placeholders as in `requestPath`",
         ),
+        Key::<Health>::optional(
+            "sources",
+            "[{ name = \"replication\", protocol = \"tcp\", send = \"INFO\\r\\nQUIT\\r\\n\" }]",
+            Is::Own(source::form, |health, value| {
+                health.sources = source::read(value)?;
+                Some(())
+            }),
+        )
+        .bounds("at most 8; not in the azure profile")
+        .doc("who else is asked in the same round, [below](#scalesetshealthsources)"),
     ],
     check,
 };
@@ -200,6 +213,7 @@ impl Health {
             body_max: 0,
             headers: Vec::new(),
             request_headers: Vec::new(),
+            sources: Vec::new(),
         }
     }
 
@@ -219,13 +233,15 @@ impl Health {
             body_max: u32::try_from(settings.body_max).unwrap_or(u32::MAX),
             headers: settings.headers,
             request_headers: settings.request_headers,
+            sources: settings.sources.iter().map(source::Named::of).collect(),
         }
     }
 
     /// Texts into which something of the instance is put.
     fn placed(&self) -> impl Iterator<Item = &str> {
         let path = (!self.is_azure()).then_some(self.request_path.as_str());
-        path.into_iter().chain(self.request_headers.iter().map(|(_, value)| value.as_str()))
+        let headers = self.request_headers.iter().map(|(_, value)| value.as_str());
+        path.into_iter().chain(headers).chain(self.sources.iter().flat_map(source::Named::placed))
     }
 
     /// Whether instances at one address are told apart by what is asked there.
@@ -247,24 +263,43 @@ impl Health {
         self.interval.saturating_mul(self.number_of_probes)
     }
 
-    pub(super) fn settings(self) -> HealthSettings {
+    /// Limit for one probe.
+    fn time(&self) -> Duration {
         let by_interval = match self.profile {
             Profile::Fleet => self.interval.clamp(Duration::from_secs(1), AZURE_TIMEOUT),
             Profile::Azure => AZURE_TIMEOUT,
         };
+        self.timeout.unwrap_or(by_interval)
+    }
+
+    /// How it is asked first: what is expected of that when the grace period ends.
+    fn first_protocol(&self) -> ProbeProtocol {
+        match self.sources.first().filter(|first| first.name() == HEALTH_SOURCE).map(source::Named::ask) {
+            None => self.protocol,
+            Some(SourceKind::Http(http)) if http.tls.is_some() => ProbeProtocol::Https,
+            // A dialogue and a program bring data of the application, as a request does.
+            Some(SourceKind::Http(_) | SourceKind::Exec(_)) => ProbeProtocol::Http,
+            Some(SourceKind::Tcp(tcp)) if tcp.send.is_empty() && tcp.expect.is_empty() => ProbeProtocol::Tcp,
+            Some(SourceKind::Tcp(_)) => ProbeProtocol::Http,
+        }
+    }
+
+    pub(super) fn settings(self) -> HealthSettings {
+        let (timeout, protocol) = (self.time(), self.first_protocol());
         HealthSettings {
             profile: self.profile,
-            protocol: self.protocol,
+            protocol,
             connection: self.connection,
             port: self.port,
             interval: self.interval,
-            timeout: self.timeout.unwrap_or(by_interval),
+            timeout,
             number_of_probes: self.number_of_probes,
             grace_period: self.grace_period.unwrap_or_else(|| self.confirm_after()),
             body_max: usize::try_from(self.body_max).unwrap_or(usize::MAX),
             request_path: self.request_path,
             headers: self.headers,
             request_headers: self.request_headers,
+            sources: self.sources.into_iter().map(|source| source.with(timeout)).collect(),
         }
     }
 }
@@ -285,6 +320,7 @@ fn check(health: &mut Health, given: &mut Given<'_>) {
     if given.are_sound(&["requestPath"]) {
         request_path(health, given);
     }
+    check_sources(health, given);
     let confirm_after = health.confirm_after();
     if given.are_sound(&["intervalInSeconds", "numberOfProbes"])
         && given.has("numberOfProbes")
@@ -297,6 +333,37 @@ fn check(health: &mut Health, given: &mut Given<'_>) {
             "numberOfProbes",
             format!("is {probes} with intervalInSeconds = {interval}, together {together} s"),
             "allowed: up to 240 s in the azure profile",
+        );
+    }
+}
+
+/// Keys of the probe in whose place a source may stand.
+const OF_THE_PROBE: [&str; 7] =
+    ["protocol", "connection", "port", "requestPath", "requestHeaders", "responseHeaders", "maxBodyBytes"];
+
+fn check_sources(health: &Health, given: &mut Given<'_>) {
+    let Some(first) = health.sources.first() else { return };
+    if health.is_azure() {
+        given.conflict("sources", "are set in the azure profile, which asks one place", "leave them out");
+    }
+    if first.name() == HEALTH_SOURCE {
+        for key in OF_THE_PROBE {
+            if given.has(key) {
+                let message = "is there although the first source stands in the place of the probe";
+                given.conflict(key, message, "leave it out, or give the first source another name");
+            }
+        }
+    }
+    if !given.are_sound(&["timeoutInSeconds", "intervalInSeconds"]) {
+        return;
+    }
+    let limit = health.time();
+    if let Some((name, own)) = health.sources.iter().find_map(|source| source.outlasts(limit)) {
+        let message = format!("give `{name}` {own:?}, and a probe has {limit:?} in all");
+        given.conflict(
+            "sources",
+            message,
+            "make timeoutInSeconds of the probe longer, or that of the source shorter",
         );
     }
 }

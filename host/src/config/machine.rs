@@ -17,8 +17,10 @@ use crate::drivers::kind::Needs;
 use crate::drivers::settings::{Settings, SettingsError, SettingsFiles, read_protected};
 use crate::drivers::template::{Template, TemplateValues, Wish};
 use crate::keys::{Problem, Problems};
+use crate::net::placed::is_placed;
 use crate::plugins::config::ComponentSource;
 use crate::plugins::fetch::{Credentials, FetchConfig};
+use phasegate_core::domain::source::{ExecSource, SOURCE_PATH, Source, SourceCredentials, SourceKind};
 use phasegate_core::domain::{Component, Fence, OperationId, ScaleSet};
 
 /// Where `execvp` looks when there is no `PATH`.
@@ -41,6 +43,7 @@ pub fn machine_problems(config: &Config, search_path: Option<&OsStr>) -> Problem
         checker.fetch(index, &plugin.fetch);
     }
     for (index, set) in config.scale_sets.iter().enumerate() {
+        checker.sources(index, &set.health.sources);
         checker.driver(index, set, search_path);
     }
     Problems::new(&config.path, checker.problems)
@@ -139,6 +142,49 @@ impl Checker<'_> {
             if let Some(path) = path {
                 self.readable_file(&format!("plugins[{index}].fetch.{name}"), path);
             }
+        }
+    }
+
+    /// Files and programs of the sources of a scale set.
+    fn sources(&mut self, index: usize, sources: &[Source]) {
+        for (place, source) in sources.iter().enumerate() {
+            let key = format!("scaleSets[{index}].health.sources[{place}]");
+            let (tls, credentials) = match &source.ask {
+                SourceKind::Http(http) => (http.tls.as_ref(), http.credentials.as_ref()),
+                SourceKind::Tcp(tcp) => (None, tcp.credentials.as_ref()),
+                SourceKind::Exec(exec) => {
+                    self.source_program(&format!("{key}.command"), exec);
+                    (None, None)
+                }
+            };
+            let (token, username, password) = match credentials {
+                None => (None, None, None),
+                Some(SourceCredentials::Token(token)) => (Some(token), None, None),
+                Some(SourceCredentials::Password { username, password }) => {
+                    (None, username.as_ref(), Some(password))
+                }
+            };
+            let ca_file = tls.and_then(|tls| tls.ca_file.as_ref());
+            let files = [
+                ("tokenFile", token),
+                ("usernameFile", username),
+                ("passwordFile", password),
+                ("caFile", ca_file),
+            ];
+            for (name, path) in files {
+                if let Some(path) = path {
+                    self.readable_file(&format!("{key}.{name}"), path);
+                }
+            }
+        }
+    }
+
+    fn source_program(&mut self, key: &str, exec: &ExecSource) {
+        let Some(program) = exec.command.first().filter(|program| !is_placed(program)) else { return };
+        // As the program is started: nothing of the host's own environment.
+        let search_path = exec.environment.get("PATH").map_or(SOURCE_PATH, String::as_str);
+        if let Err(error) = find_program(program, Path::new("/"), OsStr::new(search_path)) {
+            self.report(key, error.to_string());
         }
     }
 

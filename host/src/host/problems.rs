@@ -1,11 +1,15 @@
 //! What is wrong with a configuration on this machine. Starts nothing.
 
+use std::sync::Arc;
+
 use crate::clock::Clock;
 use crate::config::{self, Config, Problems};
 use crate::drivers::http::HttpDriver;
 use crate::net::serve_tls::TlsFiles;
-use crate::plugins::check::{self, Network};
+use crate::plugins::check::{self, Checked, Network};
 use crate::plugins::runtime;
+use phasegate_core::domain::source::HEALTH_SOURCE;
+use phasegate_core::domain::{Answer, InstanceFacts, Observation, PluginName, Response};
 
 /// Problems of a configuration that only show on this machine: missing files and commands, and
 /// components that do not load. Fetches components only where `network` lets it; what was not fetched
@@ -48,12 +52,57 @@ pub fn problems(config: &Config, network: Network) -> Problems {
         if problems.list.iter().any(|problem| problem.key == known || problem.key.starts_with(&files)) {
             continue;
         }
-        if let Err(error) = check::check(plugin, &runtime, &config.server.data_dir, network) {
-            let key = if error.is_about_settings() { format!("plugins[{index}].settings") } else { known };
-            let why = std::error::Error::source(&error).map_or_else(String::new, |why| format!(": it {why}"));
-            problems.list.push(config.problem(&key, format!("{error}{why}")));
+        let of_tcp = port_alone(config, &plugin.spec.name);
+        let good = of_tcp.as_ref().map(|(_, observation)| observation);
+        match check::check(plugin, &runtime, &config.server.data_dir, network, good) {
+            Ok(Checked::Loads { never_healthy: Some(why) }) => {
+                let at = of_tcp.map_or(0, |(at, _)| at);
+                let message = format!(
+                    "is \"tcp\", which brings nothing but that a port is open, and plugin `{}` needs more: {why}",
+                    plugin.spec.name
+                );
+                problems.list.push(config.problem(&format!("scaleSets[{at}].health.protocol"), message));
+            }
+            Ok(Checked::Loads { never_healthy: None } | Checked::NotFetched) => {}
+            Err(error) => {
+                let key =
+                    if error.is_about_settings() { format!("plugins[{index}].settings") } else { known };
+                let why =
+                    std::error::Error::source(&error).map_or_else(String::new, |why| format!(": it {why}"));
+                problems.list.push(config.problem(&key, format!("{error}{why}")));
+            }
         }
     }
     problems.list.sort();
     problems
+}
+
+/// What a plugin sees of an open port, where a set that it judges is asked for no more than that; with the place of
+/// that set in the file.
+fn port_alone(config: &Config, plugin: &PluginName) -> Option<(usize, Observation)> {
+    let mut sets = config.scale_sets.iter().enumerate();
+    let (at, set) = sets.find(|(_, set)| set.plugin == *plugin && set.health.is_port_alone())?;
+    let instance = set.instances.values().next()?;
+    let facts = InstanceFacts {
+        id: instance.id.clone(),
+        scale_set: set.name.clone(),
+        region: instance.region.clone(),
+        zone: instance.zone.clone(),
+        fault_domain: instance.fault_domain,
+        update_domain: instance.update_domain,
+        version: Some(set.model.version.clone()),
+        desired_version: Some(set.model.version.clone()),
+        labels: instance.labels.clone(),
+    };
+    let open = Response { status: 0, headers: Vec::new(), body: Vec::new() };
+    let observation = Observation {
+        instance: Arc::new(facts),
+        answers: vec![Answer { source: HEALTH_SOURCE.to_owned(), outcome: Ok(open) }],
+        memory: None,
+        attributes: vec![
+            ("probe-protocol".to_owned(), set.health.protocol_name().to_owned()),
+            ("address".to_owned(), instance.address.to_string()),
+        ],
+    };
+    Some((at, observation))
 }

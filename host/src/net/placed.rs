@@ -100,6 +100,12 @@ pub fn in_header(text: &str, facts: Facts<'_>) -> String {
     fill(text, facts, |value| if is_held(&value) { value } else { escape(&value) })
 }
 
+/// A text that goes out as it is: what is put in is not escaped.
+#[must_use]
+pub fn in_text(text: &str, facts: Facts<'_>) -> String {
+    fill(text, facts, |value| value)
+}
+
 fn fill(text: &str, facts: Facts<'_>, put: impl Fn(String) -> String) -> String {
     let Facts { id, address, labels } = facts;
     let one = |piece: Piece<'_>| match piece {

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use phasegate_core::domain::{Digest, PluginLimits, PluginName};
+use phasegate_core::domain::{Claim, Digest, Observation, PluginFailure, PluginLimits, PluginName};
 use phasegate_wasm::{
-    CompiledPlugin, LoadPluginError, Runtime, builtin, cases, component_digest, read_component, trial,
+    CompiledPlugin, LoadPluginError, LoadedPlugin, Runtime, builtin, cases, component_digest, read_component,
+    trial,
 };
 
 use super::config::{ComponentSource, PluginConfig};
@@ -26,7 +27,11 @@ pub enum Network {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Checked {
     /// The component loads.
-    Loads,
+    Loads {
+        /// Why it never calls an instance healthy of which it was given as an example of a good answer; none where it
+        /// does, or no example was given.
+        never_healthy: Option<String>,
+    },
     /// It would have had to be fetched.
     NotFetched,
 }
@@ -139,6 +144,7 @@ pub fn check(
     runtime: &Runtime,
     data_dir: &Path,
     network: Network,
+    good: Option<&Observation>,
 ) -> Result<Checked, CheckError> {
     if network == Network::Forbidden && is_fetched(config, data_dir) {
         return Ok(Checked::NotFetched);
@@ -162,11 +168,27 @@ pub fn check(
     };
     let compiled =
         runtime.compile_within(&bytes, config.spec.limits.compile, &AtomicBool::new(false)).map_err(load)?;
-    compiled.configure(&config.spec.settings, config.spec.limits, config.spec.isolation).map_err(load)?;
+    let configured = compiled.configure(&config.spec.settings, config.spec.limits, config.spec.isolation);
+    let mut loaded = configured.map_err(load)?;
     if let Some(folder) = cases_beside(&config.component) {
         self_test(&compiled, &folder, config.spec.limits).map_err(|error| refused(error.into()))?;
     }
-    Ok(Checked::Loads)
+    Ok(Checked::Loads { never_healthy: good.and_then(|good| never_healthy(&mut loaded, good)) })
+}
+
+/// Why a plugin does not call an instance healthy that has answered so; none where it does, or where its limits are why
+/// it says nothing.
+fn never_healthy(plugin: &mut LoadedPlugin, good: &Observation) -> Option<String> {
+    let verdict = plugin.judge(std::slice::from_ref(good), 0).results.pop()?;
+    match verdict {
+        Ok(decision) if decision.claim == Claim::Healthy => None,
+        Ok(decision) => {
+            let why = decision.reason.as_ref().map_or("no reason", |reason| reason.detail.as_str());
+            Some(format!("it calls such an instance {:?} ({why})", decision.claim))
+        }
+        Err(failure @ PluginFailure::Refused { .. }) => Some(format!("it {failure}")),
+        Err(_) => None,
+    }
 }
 
 fn read(config: &PluginConfig, data_dir: &Path) -> Result<Vec<u8>, Why> {

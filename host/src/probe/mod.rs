@@ -1,8 +1,8 @@
 //! Probing: asks every instance again and again, and hands each finished round on.
 //!
 //! `schedule` (pure) says when, `runner` is the one thread that keeps the times and the sockets of plain http and
-//! tcp (`line`); `http` and `tcp` ask one instance once on a runtime: those with TLS, and those whose name has still
-//! to be looked up. Deliberately says nothing about health: what an answer means is the
+//! tcp (`line`); `http` and `tcp` ask one instance once on a runtime: those with TLS, those whose name has still
+//! to be looked up, and those of targets with further `sources`. Deliberately says nothing about health: what an answer means is the
 //! plugin's word, and what follows from many answers is `health`'s.
 
 mod ask;
@@ -14,6 +14,7 @@ mod line;
 mod placed;
 mod runner;
 mod schedule;
+mod sources;
 mod tcp;
 mod tls;
 

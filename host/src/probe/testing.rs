@@ -33,6 +33,7 @@ pub(super) fn settings(protocol: ProbeProtocol) -> HealthSettings {
         headers: vec!["content-type".to_owned(), "x-phase".to_owned()],
         connection: ProbeConnection::Close,
         request_headers: Vec::new(),
+        sources: Vec::new(),
     }
 }
 

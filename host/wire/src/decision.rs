@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Health, Participation, Stamp};
+use super::{CustomMetrics, Health, Participation, Stamp};
 
 /// What a plugin has done since the host began.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
@@ -85,6 +85,9 @@ pub struct Explanation {
     pub observation: serde_json::Value,
     /// What it said.
     pub outcome: serde_json::Value,
+    /// The custom metrics that it had received; left out where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom_metrics: Option<CustomMetrics>,
     /// What it says when it is asked again.
     pub again: serde_json::Value,
     /// Fuel of that.

@@ -85,6 +85,13 @@ pub struct Instance {
     pub held: Option<HeldBack>,
     /// One line for people.
     pub reason: Option<String>,
+    /// The code of what its plugin says of it, one of few; left out where it has given none, or fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason_code: Option<String>,
+    /// What the application has sent of itself for the plugin, as that has received it; left out where there is none. In
+    /// the fleet its beginning, at one instance all that there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom_metrics: Option<CustomMetrics>,
     /// Version that it runs; null when nothing runs or nobody can tell, as `versionState` says.
     pub version: Option<String>,
     /// What is known of what it runs.
@@ -146,6 +153,21 @@ pub struct ProvisionedExtension {
     /// Why it failed, or is not installed; left out otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// Custom metrics of the application, as its plugin has received them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct CustomMetrics {
+    /// The raw text, or its beginning.
+    pub text: String,
+    /// Whether the plugin could read it: `success` or `error`; left out where the plugin does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// How many bytes of the whole text were left out; left out itself where none were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<u64>,
 }
 
 /// Why the host leaves an instance alone.

@@ -223,6 +223,8 @@ words! {
         LineStopped = "line-stopped",
         /// Nobody is asked what instances run, so that the driver's word counts.
         NotObserved = "not-observed",
+        /// The application can say nothing of itself, phases and skips among it.
+        PortAlone = "port-alone",
         /// Processes of the set end with the host.
         EndsWithHost = "ends-with-host",
         /// Nothing pins a component that is fetched.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::source::Source;
+
 /// What one evaluation claims about an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Claim {
@@ -132,6 +134,8 @@ pub struct HealthSettings {
     pub headers: Vec<String>,
     /// Headers that are sent, by name; one that the host would send itself is sent as it stands here.
     pub request_headers: Vec<(String, String)>,
+    /// Who else is asked in the same round; the first may stand in the place of the probe.
+    pub sources: Vec<Source>,
 }
 
 impl HealthSettings {

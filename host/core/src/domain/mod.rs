@@ -31,6 +31,7 @@ pub mod rules;
 pub mod runs;
 pub mod shortage;
 pub mod shown;
+pub mod source;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod time;

@@ -62,5 +62,6 @@ pub(crate) fn health() -> HealthSettings {
         headers: Vec::new(),
         connection: ProbeConnection::Close,
         request_headers: Vec::new(),
+        sources: Vec::new(),
     }
 }

@@ -168,6 +168,7 @@ fn health(scenario: &Scenario) -> HealthSettings {
         headers: Vec::new(),
         connection: ProbeConnection::Close,
         request_headers: Vec::new(),
+        sources: Vec::new(),
     }
 }
 

@@ -62,6 +62,7 @@ pub(super) async fn explain(
         plugin: None,
         observation: serde_json::Value::Null,
         outcome: serde_json::Value::Null,
+        custom_metrics: None,
         again: serde_json::Value::Null,
         fuel: None,
         same: None,
@@ -107,6 +108,7 @@ fn fill(answer: &mut wire::Explanation, judged: JudgedAgain) {
         generation: stamp.generation.0,
     });
     answer.observation = observation;
+    answer.custom_metrics = view::recorded_custom_metrics(&outcome);
     answer.outcome = outcome;
     match again {
         Ok(Again { outcome, fuel, same, pure }) => {

@@ -1,4 +1,4 @@
-//! What persons say about single instances: hold, skip, protect, force, and release.
+//! Single instances: how one stands, and what persons say about it: hold, skip, protect, force, and release.
 
 use std::sync::Arc;
 
@@ -37,6 +37,25 @@ impl Named for Said {
             ))
         })
     }
+}
+
+/// One instance as in the fleet, with all that its application has sent as custom metrics.
+#[utoipa::path(
+    get,
+    path = "/v1/scale-sets/{name}/instances/{instance}",
+    params(In<ScaleSetName>, In<InstanceId>),
+    responses((status = 200, description = "The instance.", body = wire::Instance))
+)]
+pub(super) async fn show(
+    State(host): State<Arc<Host>>,
+    In(set): In<ScaleSetName>,
+    In(instance): In<InstanceId>,
+    Query(Nothing): Query<Nothing>,
+) -> Result<Json<wire::Instance>, Refusal> {
+    let missing = || {
+        Refusal::not_found(format!("scale set `{set}` has no instance `{instance}`; see `phasegate fleet`"))
+    };
+    Ok(Json(host.instance(set.clone(), instance.clone()).await?.ok_or_else(missing)?))
 }
 
 /// With `{"reason", "for"}`: `hold` (not now), `skip` (left out), `protect` or `force` (whatever its plugin says); a new

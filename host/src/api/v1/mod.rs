@@ -63,6 +63,7 @@ fn table() -> OpenApiRouter<Arc<Host>> {
         .routes(routes!(quarantine::repair))
         .routes(routes!(discovery::show))
         .routes(routes!(discovery::accept))
+        .routes(routes!(instances::show))
         .routes(routes!(instances::say))
         .routes(routes!(line::show))
         .routes(routes!(line::stop))

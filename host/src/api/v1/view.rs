@@ -7,16 +7,18 @@ mod log;
 mod past;
 mod plan;
 mod progress;
+mod received;
 pub(crate) mod release;
 mod sets;
 mod status;
 mod waiting;
 
-pub(crate) use fleet::fleet;
+pub(crate) use fleet::{fleet, one_of};
 pub(crate) use log::{admission, entry, line, log};
 pub(crate) use past::{latest_upgrades, past_upgrades, quarantined};
 pub(crate) use plan::plan;
 pub(crate) use progress::progress;
+pub(crate) use received::recorded_custom_metrics;
 pub(crate) use sets::scale_sets;
 pub(crate) use status::{in_numbers, status};
 

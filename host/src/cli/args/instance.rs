@@ -18,6 +18,16 @@ pub struct InstanceArgs {
 /// What a person says about an instance.
 #[derive(Debug, Subcommand)]
 pub enum InstanceVerb {
+    /// Show how it stands, with all that its application has sent as custom metrics
+    Show {
+        /// Scale set
+        name: String,
+        /// Instance
+        instance: String,
+        /// How to print.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
     /// Not now: it is asked again until the time for that is over, as one whose plugin says "not now"
     Hold(SayArgs),
     /// Leave it out of upgrades

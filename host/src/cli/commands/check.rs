@@ -114,6 +114,20 @@ fn about_looking(set: &ScaleSet<DriverConfig>) -> Option<wire::CheckWarning> {
     })
 }
 
+/// What it means that only a port is looked at. A plugin that can do nothing with that is a problem, no warning.
+fn about_port(set: &ScaleSet<DriverConfig>) -> Option<wire::CheckWarning> {
+    set.health.is_port_alone().then(|| wire::CheckWarning {
+        scale_set: Some(set.name.to_string()),
+        plugin: None,
+        code: wire::WarningCode::PortAlone,
+        message: format!(
+            "health.protocol is \"tcp\", which brings nothing of the application: plugin `{}` sees an open port and no \
+             custom metrics, so no phase and no skip; with protocol = \"http\", or with health.sources, it sees more",
+            set.plugin
+        ),
+    })
+}
+
 /// What a source of instances says now.
 #[derive(Default)]
 struct Found {
@@ -242,6 +256,7 @@ fn checked(problems: &Problems, config: Option<&Config>, network: Network) -> wi
             message: finding.to_string(),
         }));
         warnings.extend(about_looking(set));
+        warnings.extend(about_port(set));
         warnings.extend(config.and_then(|config| about_exit(config, set)));
         let limits = words::limits(&set.policy.rolling, &found.resolved);
         scale_sets.push(wire::CheckScaleSet { name: set.name.to_string(), limits, discovery });

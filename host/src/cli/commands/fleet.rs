@@ -14,7 +14,10 @@ pub fn run(args: &FleetArgs) -> anyhow::Result<Exit> {
     let mut fleet: wire::Fleet = target::client(&args.server)?.get("/v1/fleet")?;
     if !args.output.detail {
         let instances = fleet.scale_sets.iter_mut().flat_map(|set| &mut set.instances);
-        instances.for_each(|instance| instance.evaluation = None);
+        instances.for_each(|instance| {
+            instance.evaluation = None;
+            instance.custom_metrics = None;
+        });
     }
     if args.output.json {
         output::json(&fleet)?;

@@ -10,7 +10,7 @@ use crate::net::placed;
 use phasegate_core::domain::{ProbeProtocol, Profile};
 
 /// Longest request path in bytes; servers commonly refuse request lines above 8 KiB.
-const PATH_LEN_MAX: usize = 4096;
+pub(super) const PATH_LEN_MAX: usize = 4096;
 
 /// Most headers that a plugin gets to see.
 const HEADERS_MAX: usize = 32;
@@ -50,7 +50,7 @@ pub(super) fn request_path(health: &mut Health, given: &mut Given<'_>) {
 }
 
 /// Printable ASCII without what RFC 3986 keeps out of paths and queries.
-fn is_request_target(c: char) -> bool {
+pub(super) fn is_request_target(c: char) -> bool {
     c.is_ascii_graphic() && !"\"#<>\\^`{|}".contains(c)
 }
 

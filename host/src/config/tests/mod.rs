@@ -77,6 +77,8 @@ fn percent(value: u8) -> Percent {
     Percent::new(value).unwrap()
 }
 
+const COMMAND: [&str; 6] = ["python3", "server.py", "--port", "{port}", "--version", "{version}"];
+
 fn expected_instance() -> Instance {
     Instance {
         id: InstanceId::parse("0").unwrap(),
@@ -91,7 +93,6 @@ fn expected_instance() -> Instance {
 }
 
 fn expected_scale_set() -> ScaleSet<DriverConfig> {
-    let command = ["python3", "server.py", "--port", "{port}", "--version", "{version}"];
     let instance = expected_instance();
     ScaleSet {
         name: ScaleSetName::parse("orders").unwrap(),
@@ -109,6 +110,7 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
             headers: Vec::new(),
             connection: ProbeConnection::Close,
             request_headers: Vec::new(),
+            sources: Vec::new(),
         },
         policy: UpgradePolicy {
             rolling: RollingUpgradePolicy {
@@ -145,7 +147,7 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
         provisioning: Default::default(),
         forget_after: Duration::from_secs(3600),
         driver: DriverConfig::new(ProcessConfig {
-            command: command.iter().map(|text| Template::parse(text, Scope::Run).unwrap()).collect(),
+            command: COMMAND.iter().map(|text| Template::parse(text, Scope::Run).unwrap()).collect(),
             environment: BTreeMap::new(),
             working_dir: PathBuf::from("/etc/phasegate"),
             stop_timeout: Duration::from_secs(10),
@@ -253,7 +255,7 @@ fn reports_all_problems_at_once() {
     phasegate.toml:15:1: scaleSets[0].health.requestpath: is not a known key (did you mean "requestPath"?)
     phasegate.toml:16:12: scaleSets[0].health.protocol: is "udp" (known: "http", "https", "tcp")
     phasegate.toml:17:21: scaleSets[0].health.intervalInSeconds: is 0.05 (allowed: 0.1 to 3600)
-    phasegate.toml:18:1: scaleSets[0].health.alien: is not a known key (known here: profile, protocol, connection, port, requestPath, intervalInSeconds, numberOfProbes, gracePeriod, timeoutInSeconds, maxBodyBytes, responseHeaders, requestHeaders)
+    phasegate.toml:18:1: scaleSets[0].health.alien: is not a known key (known here: profile, protocol, connection, port, requestPath, intervalInSeconds, numberOfProbes, gracePeriod, timeoutInSeconds, maxBodyBytes, responseHeaders, requestHeaders, sources)
     phasegate.toml:20:8: scaleSets[0].upgradePolicy.mode: is "Manually" (did you mean "Manual"? known: "Manual", "Rolling", "Automatic")
     phasegate.toml:21:52: scaleSets[0].upgradePolicy.rollingUpgradePolicy.maxBatchInstancePercent: is 4 (allowed: 5 to 100)
     phasegate.toml:21:81: scaleSets[0].upgradePolicy.rollingUpgradePolicy.pauseTimeBetweenBatches: "5s" is not an ISO-8601 duration; write for example PT0S, PT30S, PT5M, P1DT12H or P2W

@@ -58,6 +58,16 @@ fn accepts_the_edges() {
         ("#health", "intervalInSeconds = 3600\ngracePeriod = 14400\ntimeoutInSeconds = 3600.0"),
         ("#health", "maxBodyBytes = 1_048_576\nport = 0xffff"),
         ("#health", "protocol = 'tcp'"),
+        (
+            "#health",
+            "sources = [{ protocol = 'exec', command = ['psql', '{host}'], environment = { A = '{id}' } }, { name = 'b', \
+             protocol = 'tcp', send = 'PING\\r\\n', expect = ['+PONG'], passwordFile = 'p' }]",
+        ),
+        (
+            "#health",
+            "sources = [{ name = 'a', protocol = 'https', method = 'POST', body = '{}', tokenFile = 't', caFile = 'c', \
+             serverName = '{host}', requestHeaders = { Host = 'h' }, timeoutInSeconds = 5 }]",
+        ),
         ("#mode", "mode = 'rolling'"),
         ("#mode", "mode = 'AUTOMATIC'\nretryLimit = 2"),
         // Rows R02 and R03: the accepted edges.
@@ -153,6 +163,21 @@ component = "db.wasm" |  | plugins[0].component: is missing
 #health | protocol = 'tcp' ; requestPath = '/' | requestPath: is "/" although protocol is "tcp"
 #health | responseHeaders = 'a' | responseHeaders: is a string "a" (write an array of strings
 #health | responseHeaders = ['a:'] | responseHeaders[0]: contains ':', which a header name
+#health | sources = [{ name = 'a' }, { name = 'health' }] | sources[1].name: is "health", which only the first
+#health | sources = [{}, {}] | sources[1].name: is missing
+#health | sources = [{ name = 'a' }, { name = 'a' }] | sources[1].name: 
+#health | sources = [{ name = 'a b' }] | sources[0].name: is "a b", which is no name
+#health | sources = [{ protocol = 'exec' }] | sources[0].command: is missing
+#health | sources = [{ protocol = 'exec', command = ['./a'] }] | sources[0].command: begins with "./a"
+#health | sources = [{ protocol = 'tcp', requestPath = '/' }] | sources[0].requestPath: goes with protocol http or https
+#health | sources = [{ send = 'a' }] | sources[0].send: goes with protocol tcp
+#health | sources = [{ caFile = 'a' }] | sources[0].caFile: goes with protocol https
+#health | sources = [{ passwordFile = 'a' }] | sources[0].passwordFile: is there without usernameFile
+#health | sources = [{ tokenFile = 'b', usernameFile = 'a', passwordFile = 'a' }] | sources[0].tokenFile: is at odds
+#health | sources = [{ requestPath = '/a b' }] | sources[0].requestPath: contains ' '
+#health | sources = [{ name = 'a', timeoutInSeconds = 60 }] | health.sources: give `a` 60s
+#health | requestPath = '/a' ; sources = [{ }] | health.requestPath: is there although the first source
+#health | profile = 'azure' ; sources = [{ name = 'a' }] | health.sources: are set in the azure profile
 #health | responseHeaders = ['a', 'A'] | responseHeaders[1]: names "a" a second time
 #mode | mode = 'auto' | upgradePolicy.mode: is "auto"
 #mode | mode = 'roling' | upgradePolicy.mode: is "roling" (did you mean "Rolling"?

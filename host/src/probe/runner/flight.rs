@@ -11,17 +11,18 @@ use tokio::task::AbortHandle;
 
 use super::inbox::{Inbox, Message};
 use super::lines::Place;
-use crate::probe::ask::SOURCE;
+use crate::probe::ask::Asked;
 use crate::probe::failure::ProbeError;
 use crate::probe::schedule::{Admit, Lane, Slot, Start, Ticket};
 use crate::probe::{Ended, Target};
-use phasegate_core::domain::{Answer, NotAsked, Observation, Response, Round, Timestamp};
+use phasegate_core::domain::source::HEALTH_SOURCE;
+use phasegate_core::domain::{Answer, NotAsked, Observation, Round, Timestamp};
 
 /// Asks one target once, on a runtime; a function so that tests can answer without a network.
 pub(super) type Ask = Arc<dyn Fn(Arc<Target>) -> Asking + Send + Sync>;
 
 /// The answer to come.
-pub(super) type Asking = Pin<Box<dyn Future<Output = Result<Response, ProbeError>> + Send>>;
+pub(super) type Asking = Pin<Box<dyn Future<Output = Asked> + Send>>;
 
 /// Most probes at once, however many descriptors there are: each may hold some memory.
 const IN_FLIGHT_MAX: usize = 65_536;
@@ -149,7 +150,7 @@ pub(super) fn send_out(runtime: &Handle, inbox: &Inbox, ticket: Ticket, asking: 
 struct Way {
     inbox: Inbox,
     ticket: Ticket,
-    outcome: Option<Result<Response, ProbeError>>,
+    outcome: Option<Asked>,
 }
 
 impl Drop for Way {
@@ -159,7 +160,8 @@ impl Drop for Way {
 }
 
 /// What is told of a probe that has ended.
-pub(super) fn ended(landed: &Landed, outcome: Result<Response, ProbeError>, finished_at: Timestamp) -> Ended {
+pub(super) fn ended(landed: &Landed, asked: Asked, finished_at: Timestamp) -> Ended {
+    let Asked { outcome, more } = asked;
     let Landed { target, started_at, .. } = landed;
     let started_at = *started_at;
     let outcome = match outcome {
@@ -177,13 +179,17 @@ pub(super) fn ended(landed: &Landed, outcome: Result<Response, ProbeError>, fini
             });
         }
     };
-    let protocol = target.settings.protocol.name();
+    let first = Answer { source: HEALTH_SOURCE.to_owned(), outcome };
+    let attributes = vec![
+        ("probe-protocol".to_owned(), target.settings.protocol_name().to_owned()),
+        ("address".to_owned(), target.address.to_string()),
+    ];
     Ended::Round(Round {
         observation: Observation {
             instance: Arc::clone(&target.facts),
-            answers: vec![Answer { source: SOURCE.to_owned(), outcome }],
+            answers: std::iter::once(first).chain(more).collect(),
             memory: None,
-            attributes: vec![("probe-protocol".to_owned(), protocol.to_owned())],
+            attributes,
         },
         epoch: target.epoch,
         started_at,

@@ -12,9 +12,8 @@ use mio::{Poll, Token, Waker};
 
 use super::Name;
 use crate::probe::Target;
-use crate::probe::failure::ProbeError;
+use crate::probe::ask::Asked;
 use crate::probe::schedule::Ticket;
-use phasegate_core::domain::Response;
 
 /// The bell among the sockets.
 pub(super) const BELL: Token = Token(usize::MAX);
@@ -26,7 +25,7 @@ pub(super) enum Message {
     Remove(Name),
     Ask(Name, Duration),
     /// A task has made a probe; nothing came of it when the task itself broke down.
-    Over(Ticket, Option<Result<Response, ProbeError>>),
+    Over(Ticket, Option<Asked>),
     Stop,
 }
 

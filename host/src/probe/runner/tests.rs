@@ -9,6 +9,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{sleep, timeout};
 
 use super::*;
+use crate::probe::ask::Asked;
 use crate::probe::failure::ProbeError;
 use crate::probe::testing::{PATIENCE, answer, listen, serve, settings, target};
 use phasegate_core::domain::{
@@ -59,7 +60,7 @@ impl Bench {
         });
         let ask: Ask = Arc::new(move |target| {
             let asking = ask(target);
-            Box::pin(async move { asking.await.map_err(ProbeError::from) })
+            Box::pin(async move { Asked::alone(asking.await.map_err(ProbeError::from)) })
         });
         let prober = Prober::start_with(Clock::start(), sink, (ask, Plain::ByTasks), limits).unwrap();
         Self { prober, rounds }
@@ -112,7 +113,9 @@ async fn a_round_says_what_was_asked_when_and_of_which_life() {
     assert_eq!(observation.answers[0].source, "health");
     assert_eq!(observation.answers[0].outcome, Err(ProbeFailure::BodyTooLarge(7)));
     assert_eq!(observation.memory, None);
-    assert_eq!(observation.attributes, [("probe-protocol".to_owned(), "http".to_owned())]);
+    let address = target.address.to_string();
+    let expected = [("probe-protocol", "http"), ("address", address.as_str())];
+    assert_eq!(observation.attributes, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
     assert_eq!(epoch, 42);
     assert!(before <= started_at && started_at <= finished_at);
 }
@@ -251,7 +254,7 @@ async fn no_round_comes_after_stop() {
     let (tell, mut told) = mpsc::unbounded_channel();
     let sink: RoundSink = Arc::new(move |round| drop(tell.send(round)));
     let alive = Arc::downgrade(&sink);
-    let ask: Ask = Arc::new(|_| Box::pin(async { Ok(ok()) }));
+    let ask: Ask = Arc::new(|_| Box::pin(async { Asked::alone(Ok(ok())) }));
     let prober = Prober::start_with(Clock::start(), sink, (ask, Plain::ByTasks), LIMITS).unwrap();
     for number in 0..20 {
         prober.set(made_up(&number.to_string(), ms(1), 1));

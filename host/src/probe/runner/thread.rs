@@ -19,13 +19,14 @@ use super::lines::{Began, Lines, Over, registry};
 use crate::clock::Clock;
 use crate::net::dial::literal;
 use crate::net::names;
+use crate::probe::ask::Asked;
 use crate::probe::failure::{ProbeError, unreachable};
 use crate::probe::http;
 use crate::probe::lateness::{Keeping, Lateness};
 use crate::probe::line::{Line, Question};
 use crate::probe::schedule::{Lane, Schedule, Slot, Start, Ticket, first_due};
 use crate::probe::{RoundSink, Target};
-use phasegate_core::domain::{ProbeFailure, ProbeProtocol, Response};
+use phasegate_core::domain::{ProbeFailure, ProbeProtocol};
 
 /// Events that are taken at once.
 const EVENTS_MAX: usize = 1_024;
@@ -216,19 +217,16 @@ impl Reactor {
     }
 
     fn land(&mut self, over: Over) {
-        self.over(over.ticket, Some(over.outcome), over.line);
+        self.over(over.ticket, Some(Asked::alone(over.outcome)), over.line);
     }
 
-    fn over(
-        &mut self,
-        ticket: Ticket,
-        outcome: Option<Result<Response, ProbeError>>,
-        line: Option<Box<Line>>,
-    ) {
+    fn over(&mut self, ticket: Ticket, asked: Option<Asked>, line: Option<Box<Line>>) {
         let Some(landed) = self.flights.land(ticket) else { return };
         let finished_at = self.clock.now();
         let took = finished_at.since(landed.started_at);
-        let has_hung = matches!(outcome, Some(Err(ProbeError::Instance(ProbeFailure::Timeout))));
+        let has_hung = asked
+            .as_ref()
+            .is_some_and(|asked| matches!(asked.outcome, Err(ProbeError::Instance(ProbeFailure::Timeout))));
         let lane = if has_hung || took > SLOW_AFTER { Lane::Slow } else { Lane::Prompt };
         let now = self.now();
         self.schedule.finish(landed.slot, ticket, now, lane);
@@ -237,9 +235,9 @@ impl Reactor {
         {
             self.kept.insert(landed.slot, (landed.target.epoch, line));
         }
-        if let Some(outcome) = outcome {
-            self.lateness.ended(took, &outcome);
-            (self.sink)(ended(&landed, outcome, finished_at));
+        if let Some(asked) = asked {
+            self.lateness.ended(took, &asked.outcome);
+            (self.sink)(ended(&landed, asked, finished_at));
         }
     }
 
@@ -293,7 +291,7 @@ impl Reactor {
 
     /// What the thread asks a target by itself; none where that is a task's affair.
     fn question(&self, target: &Target) -> Option<Arc<Question>> {
-        if self.plain != Plain::OnSockets {
+        if self.plain != Plain::OnSockets || !target.settings.sources.is_empty() {
             return None;
         }
         let (endpoint, settings) = (target.endpoint(), Arc::clone(&target.settings));

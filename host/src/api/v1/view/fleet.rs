@@ -1,14 +1,18 @@
 //! Instances, and in one line each why they are as they are.
 
-use phasegate_core::domain::{Now, Origin, Phase, Runs, Version};
+use phasegate_core::domain::{Decision, InstanceId, Now, Origin, Phase, Runs, Version};
 use phasegate_core::kernel::Fleet;
 use phasegate_core::kernel::report::{InstanceReport, instance};
-use phasegate_core::kernel::state::{Place, SetState, StandIn};
+use phasegate_core::kernel::state::{InstanceState, Place, SetState, StandIn};
 use phasegate_core::plan::Standing;
 use phasegate_wire as wire;
 
+use super::received::custom_metrics;
 use crate::api::behind::Sources;
 use crate::words;
+
+/// How much of an instance's custom metrics is in the view of the whole fleet, in bytes.
+const CUSTOM_METRICS_BRIEF: usize = 1024;
 
 /// The whole fleet, and where its instances are found.
 pub(crate) fn fleet(fleet: &Fleet, sources: &dyn Sources, now: Now) -> wire::Fleet {
@@ -24,6 +28,20 @@ fn scale_set(set: &SetState, sources: &dyn Sources, now: Now) -> wire::ScaleSet 
         discovery: sources.of(&set.spec.name).map(|source| source.shown),
         instances: set.instances().map(|state| one(&instance(set, state, now))).collect(),
     }
+}
+
+/// One instance of a set, whole; none where the set has none of that id.
+pub(crate) fn one_of(set: &SetState, id: &InstanceId, now: Now) -> Option<wire::Instance> {
+    let state = set.instance(id)?;
+    let mut shown = one(&instance(set, state, now));
+    let attributes = decision(state).map(|decision| decision.attributes.as_slice());
+    shown.custom_metrics = custom_metrics(attributes.unwrap_or_default(), usize::MAX);
+    Some(shown)
+}
+
+/// What the plugin has said last, unless it fails.
+fn decision(state: &InstanceState) -> Option<&Decision> {
+    state.latest.as_ref()?.result.as_deref().ok()
 }
 
 fn one(report: &InstanceReport<'_>) -> wire::Instance {
@@ -44,6 +62,9 @@ fn one(report: &InstanceReport<'_>) -> wire::Instance {
             .as_ref()
             .map(|reason| wire::HeldBack { code: words::hold_code(reason), reason: reason.to_string() }),
         reason: reason(report),
+        reason_code: decision(state).and_then(|said| Some(said.reason.as_ref()?.code.clone())),
+        custom_metrics: decision(state)
+            .and_then(|said| custom_metrics(&said.attributes, CUSTOM_METRICS_BRIEF)),
         version: state.runs.version().map(Version::to_string),
         version_state: words::version_state(&state.runs),
         last_version: match &state.runs {

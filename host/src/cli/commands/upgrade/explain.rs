@@ -2,6 +2,7 @@
 
 use crate::cli::args::ExplainArgs;
 use crate::cli::client::Client;
+use crate::cli::commands::instance::received;
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use phasegate_wire as wire;
@@ -31,6 +32,9 @@ fn render(answer: &wire::Explanation) -> anyhow::Result<String> {
     if let Some(plugin) = &answer.plugin {
         let (name, digest, generation) = (&plugin.name, &plugin.digest, plugin.generation);
         text.push_str(&format!("plugin {name} {digest} generation {generation}\n"));
+    }
+    if let Some(metrics) = &answer.custom_metrics {
+        text.push_str(&format!("custom metrics {}\n", received(metrics)));
     }
     let parts =
         [("observation", &answer.observation), ("said", &answer.outcome), ("says now", &answer.again)];

@@ -213,7 +213,17 @@ pub(super) fn set_rows() -> Vec<Row> {
         ("#health", "maxBodyBytes = 1", "maxBodyBytes = 2", health.clone()),
         ("#health", "responseHeaders = []", "responseHeaders = [\"a\"]", health.clone()),
         ("#health", "connection = \"close\"", "connection = \"keep\"", health.clone()),
-        ("#health", "requestHeaders = {}", "requestHeaders = { Host = \"a\" }", health),
+        ("#health", "requestHeaders = {}", "requestHeaders = { Host = \"a\" }", health.clone()),
+        ("#health", "sources = [{ name = \"a\" }]", "sources = [{ name = \"b\" }]", health.clone()),
+        (
+            "#health",
+            "sources = [{ name = \"a\", protocol = \"https\", host = \"a\", port = 1, method = \"POST\", body = \"a\", \
+             requestPath = \"/a\", requestHeaders = {}, responseHeaders = [], tokenFile = \"a\", caFile = \"a\", \
+             serverName = \"a\", timeoutInSeconds = 1, maxBodyBytes = 1 }]",
+            "sources = [{ name = \"a\", protocol = \"tcp\", send = \"a\", expect = [\"a\"], usernameFile = \"a\", \
+             passwordFile = \"a\" }, { name = \"b\", protocol = \"exec\", command = [\"a\"], environment = { A = \"a\" } }]",
+            health,
+        ),
     ]);
     rows
 }
