@@ -1,4 +1,4 @@
-//! The examples of the documentation are accepted, and those with real programs run: nginx and Redis.
+//! The examples of the documentation are accepted, and those with real programs run: nginx, Redis and PostgreSQL.
 //!
 //! Where a program is not there a test says so and ends well, unless `PHASEGATE_REQUIRE_SERVICES=1` insists.
 
@@ -163,12 +163,36 @@ fn redis(port: u16, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-fn leader(ports: &[u16]) -> u16 {
+/// The one that leads.
+fn leader(ports: &[u16], leads: impl Fn(u16) -> bool) -> u16 {
     wait_for("one leader", || {
-        let leads = |port: &&u16| redis(**port, &["role"]).starts_with("master");
-        let all: Vec<&u16> = ports.iter().filter(leads).collect();
-        (all.len() == 1).then(|| *all[0])
+        let all: Vec<u16> = ports.iter().copied().filter(|port| leads(*port)).collect();
+        (all.len() == 1).then(|| all[0])
     })
+}
+
+/// Two upgrades of three with a leader, which goes last each time; gives who leads in the end.
+fn the_leader_goes_last(site: &Site, (set, ports): (&str, &[u16]), leads: impl Fn(u16) -> bool) -> u16 {
+    for to in ["v2", "v3"] {
+        let before = leader(ports, &leads);
+        site.wait_until_healthy();
+        let phase = |index: usize| Value::from(u8::from(ports[index] == before));
+        wait_for("the phases", || {
+            let instances = site.instances();
+            instances.iter().enumerate().all(|(index, one)| one["phase"] == phase(index)).then_some(())
+        });
+        upgraded(site, set, to);
+        let log = site.json(&["log", set]);
+        let lines = log["entries"].as_array().unwrap();
+        let applied = lines.iter().filter(|line| line["kind"] == "apply");
+        let applied: Vec<&str> = applied.filter_map(|line| line["instance"].as_str()).collect();
+        let index = ports.iter().position(|port| *port == before).unwrap();
+        let last = applied[applied.len() - 1];
+        assert!(last.ends_with(&format!("-{}", index + 1)), "the leader went last: {applied:?}");
+        assert_ne!(leader(ports, &leads), before, "another one leads since");
+    }
+    site.wait_until_healthy();
+    leader(ports, leads)
 }
 
 #[test]
@@ -193,25 +217,78 @@ fn three_redis_are_upgraded_replicas_first_and_the_leader_last_after_a_failover(
     redis(ports[0], &["set", "key", "kept"]);
     let host = site.host();
     site.wait_until_healthy();
-    for to in ["v2", "v3"] {
-        let before = leader(ports);
-        let phases: Vec<Value> = site.instances().iter().map(|one| one["phase"].clone()).collect();
-        let leads = |index: usize| if ports[index] == before { 1 } else { 0 };
-        assert_eq!(phases, [0, 1, 2].map(|index| Value::from(leads(index))));
-        upgraded(&site, "cache", to);
-        let log = site.json(&["log", "cache"]);
-        let lines = log["entries"].as_array().unwrap();
-        let applied = lines.iter().filter(|line| line["kind"] == "apply");
-        let applied: Vec<&str> = applied.filter_map(|line| line["instance"].as_str()).collect();
-        let last = applied[applied.len() - 1].to_owned();
-        let index = ports.iter().position(|port| *port == before).unwrap();
-        assert_eq!(last, format!("cache-{}", index + 1), "the leader went last");
-        assert_ne!(leader(ports), before, "another one leads since");
-        site.wait_until_healthy();
-    }
-    assert_eq!(redis(leader(ports), &["get", "key"]), "kept");
+    let leads = |port: u16| redis(port, &["role"]).starts_with("master");
+    let last = the_leader_goes_last(&site, ("cache", ports), leads);
+    assert_eq!(redis(last, &["get", "key"]), "kept");
     let _ = answers.kill();
     let _ = answers.wait();
     services.end_all();
+    host.stop();
+}
+
+/// PostgreSQL runs as somebody else than root, in a folder of his own.
+struct Clusters<'a> {
+    site: &'a Site,
+    home: tempfile::TempDir,
+    ports: &'a [u16],
+}
+
+impl Clusters<'_> {
+    fn sh(&self, script: &str) -> bool {
+        let mut sh = Command::new("sh");
+        sh.args(["-c", &format!(". ./lib.sh; {script}")]).current_dir(self.site.path(""));
+        sh.env("PG_HOME", self.home.path())
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .status()
+            .unwrap()
+            .success()
+    }
+}
+
+impl Drop for Clusters<'_> {
+    fn drop(&mut self) {
+        for port in self.ports {
+            self.sh(&format!("ctl {port} stop -m immediate 2>/dev/null"));
+        }
+    }
+}
+
+fn sql(port: u16, text: &str) -> String {
+    let port = port.to_string();
+    let arguments = ["-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-d", "postgres", "-tAXc", text];
+    let output = Command::new("psql").args(arguments).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+#[test]
+fn three_postgresql_are_upgraded_standbys_first_and_the_primary_last_after_a_promotion() {
+    let is_server_there = fs::read_dir("/usr/lib/postgresql").is_ok_and(|mut all| all.next().is_some());
+    if !are_there(if is_server_there { &["psql", "python3"] } else { &["pg_ctl of Debian"] }) {
+        return;
+    }
+    let ports = free_ports(5);
+    let (api, exporter, ports) = (ports[4], ports[3], &ports[..3]);
+    let others = [(5441, ports[0]), (5442, ports[1]), (5443, ports[2])];
+    let site = example("postgresql", &[&[(8970, api), (9187, exporter)], &others[..]].concat());
+    let clusters = Clusters { site: &site, home: tempfile::tempdir().unwrap(), ports };
+    let _ = Command::new("chown").arg("postgres").arg(clusters.home.path()).stderr(Stdio::null()).status();
+    let text = fs::read_to_string(site.path("phasegate.toml")).unwrap();
+    let home = format!("environment = {{ PG_HOME = \"{}\", ", clusters.home.path().display());
+    site.write("phasegate.toml", text.replace("environment = { ", &home));
+    for (port, of) in [(ports[0], ""), (ports[1], &*ports[0].to_string()), (ports[2], &*ports[0].to_string())]
+    {
+        assert!(clusters.sh(&format!("./create.sh {port} '{of}' v1")));
+    }
+    let mut answers =
+        Command::new("python3").arg(site.path("exporter.py")).arg(exporter.to_string()).spawn().unwrap();
+    sql(ports[0], "create table t (v text); insert into t values ('kept')");
+    let host = site.host();
+    site.wait_until_healthy();
+    let last =
+        the_leader_goes_last(&site, ("db", ports), |port| sql(port, "select pg_is_in_recovery()") == "f");
+    assert_eq!(sql(last, "select v from t"), "kept");
+    let _ = answers.kill();
+    let _ = answers.wait();
+    drop(clusters);
     host.stop();
 }
