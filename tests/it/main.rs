@@ -75,4 +75,5 @@ mod trust;
 mod upgrade;
 mod views;
 mod ways_back;
+mod wires;
 mod wishes;
