@@ -314,7 +314,10 @@ pub(super) fn guards(config: &Config) -> PathBuf {
 /// What all drivers are given.
 pub(super) fn ground(config: &Config) -> Ground {
     let data_dir = &config.server.data_dir;
+    let settings = data_dir.join("settings");
+    crate::drivers::settings::sweep(&settings);
     Ground {
+        settings,
         logs: data_dir.join("logs"),
         kept: data_dir.join("processes"),
         guards: guards(config),

@@ -58,6 +58,7 @@ fn house(moods: Vec<StoreError>) -> House {
                 kept: directory.path().join("processes"),
                 guards: directory.path().join("guards"),
                 on_exit: OnExit::Stop,
+                settings: directory.path().join("settings"),
                 stop_timeout: Duration::ZERO,
             },
             tokio::sync::mpsc::channel(1).0,
