@@ -75,6 +75,9 @@ pub enum PluginVerb {
         /// Folder of the project
         #[arg(default_value = ".")]
         project: PathBuf,
+        /// Put the cases of the project into the component, where every host runs them before it takes it up
+        #[arg(long)]
+        with_cases: bool,
     },
     /// Run the cases beside a component; look for hidden state; say how near it came to the limits
     Test {

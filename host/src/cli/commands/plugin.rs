@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use crate::author::build::Within;
 use crate::cli::args::{PluginArgs, PluginVerb};
 use crate::cli::exit::{Exit, Refused};
 use crate::plugins::fetch::FetchConfig;
@@ -27,7 +28,10 @@ use subject::Subject;
 pub fn run(args: &PluginArgs) -> anyhow::Result<Exit> {
     match &args.verb {
         PluginVerb::New { name, lang } => project::new(name, *lang),
-        PluginVerb::Build { project } => project::build(project),
+        PluginVerb::Build { project, with_cases } => {
+            let within = if *with_cases { Within::Cases } else { Within::CodeAlone };
+            project::build(project, within)
+        }
         PluginVerb::Test { plugin, cases, ca_file, output } => {
             test::run(&read_subject(plugin, ca_file)?, cases.as_deref(), *output)
         }
