@@ -124,6 +124,15 @@ pub enum PluginVerb {
         #[command(flatten)]
         ask: AskArgs,
     },
+    /// Build, test and rehearse a project each time that one of its files is saved, until Ctrl-C; nothing is swapped in
+    Watch {
+        /// Folder of a project; of a folder without one, its component is watched
+        #[arg(default_value = ".")]
+        project: PathBuf,
+        /// Plugin of the running host with whose last observations it is rehearsed
+        #[arg(long, value_name = "NAME")]
+        into: String,
+    },
     /// Measure time for each evaluation, memory, and the time to compile
     Bench {
         /// Component, folder of a project, oci://… or https://…

@@ -9,6 +9,7 @@ mod project;
 mod replay;
 mod subject;
 mod test;
+mod watch;
 
 use std::path::{Path, PathBuf};
 
@@ -42,6 +43,7 @@ pub fn run(args: &PluginArgs) -> anyhow::Result<Exit> {
             let subject = read_subject(plugin, &ask.ca_file)?;
             live::case(&subject, ask, from_recording.as_deref(), (name.as_deref(), out.as_deref()))
         }
+        PluginVerb::Watch { project, into } => watch::run(&args.server, project, into),
         PluginVerb::Bench { plugin, settings, cases, ca_file, output } => {
             bench::run(&read_subject(plugin, ca_file)?, settings.as_deref(), cases.as_deref(), *output)
         }
