@@ -78,7 +78,8 @@ impl Site {
     fn start(instances: usize) -> Self {
         let answers = Answers::start(1);
         let interval = Duration::from_secs_f64(instances as f64 / RATE);
-        let made = Made { instances, interval, batch: BATCH as usize, ports: answers.ports.clone() };
+        let made =
+            Made { instances, interval, batch: BATCH as usize, ports: answers.ports.clone(), health: "" };
         let host = Running::start(&made);
         Self { answers, host, made }
     }

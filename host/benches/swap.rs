@@ -49,7 +49,8 @@ struct Site {
 impl Site {
     fn start() -> Self {
         let answers = Answers::start(FLEET);
-        let made = Made { instances: FLEET, interval: INTERVAL, batch: 1, ports: answers.ports.clone() };
+        let made =
+            Made { instances: FLEET, interval: INTERVAL, batch: 1, ports: answers.ports.clone(), health: "" };
         let mut host = Running::start(&made);
         host.wait_until_healthy(FLEET);
         Self { answers, host, clock: Clock::start() }

@@ -53,6 +53,8 @@ fn scale_set(instances: usize) -> SetConfig {
         protocol: ProbeProtocol::Http,
         port: None,
         request_path: "/health".to_owned(),
+        grpc_service: String::new(),
+        identity: None,
         interval: Duration::from_secs(5),
         timeout: Duration::from_secs(5),
         number_of_probes: 1,

@@ -73,4 +73,5 @@ mod trust;
 mod upgrade;
 mod views;
 mod ways_back;
+mod wires;
 mod wishes;

@@ -3,7 +3,9 @@
 //! Deliberately measures nothing by itself and knows no goal.
 
 pub(crate) mod answers;
+pub(crate) mod peers;
 pub(crate) mod running;
+pub(crate) mod target;
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -18,12 +20,14 @@ pub(crate) struct Made {
     pub(crate) batch: usize,
     /// Ports at which instances answer: one for each, or one for all. The first one is the agent's, too.
     pub(crate) ports: Vec<u16>,
+    /// Further keys of its probes, a line each.
+    pub(crate) health: &'static str,
 }
 
 impl Made {
     /// The configuration, with the API at this port.
     pub(crate) fn toml(&self, api: u16) -> String {
-        let Self { instances, interval, batch, ports } = self;
+        let Self { instances, interval, batch, ports, health } = self;
         let (interval, agent) = (interval.as_secs_f64(), ports[0]);
         // No two instances have the same address; what answers for all of them stands behind one port.
         let (addresses, probed): (Vec<u16>, String) = match &ports[..] {
@@ -49,6 +53,7 @@ timeoutInSeconds = 10
 gracePeriod = 60
 requestPath = "/health"
 {probed}
+{health}
 [scaleSets.upgradePolicy.rollingUpgradePolicy]
 maxBatchInstancePercent = 100
 maxUnhealthyInstancePercent = 100

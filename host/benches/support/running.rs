@@ -23,12 +23,18 @@ pub(crate) struct Running {
 impl Running {
     /// Starts a host with this fleet, and waits until every instance has been judged.
     pub(crate) fn start(made: &Made) -> Self {
+        Self::start_under(&[], made)
+    }
+
+    /// The same, started by another program: the first of `under`, with the rest before the host's own name.
+    pub(crate) fn start_under(under: &[&str], made: &Made) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         fs::write(directory.path().join("phasegate.toml"), made.toml(port)).unwrap();
         let log = fs::File::create(directory.path().join("log")).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_phasegate"))
-            .arg("run")
+        let whole = [under, &[env!("CARGO_BIN_EXE_phasegate"), "run"]].concat();
+        let child = Command::new(whole[0])
+            .args(&whole[1..])
             .current_dir(directory.path())
             .env_remove("PHASEGATE_TOKEN")
             .env_remove("PHASEGATE_LOG")
@@ -103,6 +109,11 @@ impl Running {
         let ticks: u64 = fields[11..=12].iter().map(|field| field.parse::<u64>().unwrap()).sum();
         // `USER_HZ` is 100 on every architecture that Rust's standard library has a Linux for.
         Duration::from_millis(ticks * 10)
+    }
+
+    /// The process, by its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// What it has written.

@@ -16,7 +16,8 @@ const BODY_MAX: usize = 64 * 1024;
 
 /// Whom to ask, how, and what the plugin is told of it.
 pub struct Question<'a> {
-    /// `http://`, `https://` or `tcp://`.
+    /// `http://`, `https://`, `tcp://`, `h2://`, `h2c://`, `grpc://` or `grpcs://`; with gRPC, its path is the
+    /// name of the service.
     pub url: &'a str,
     /// Limit for the whole exchange.
     pub timeout: Duration,
@@ -50,7 +51,7 @@ impl Question<'_> {
     /// # Errors
     /// When nobody can be asked.
     pub async fn ask(self) -> Result<Observation, AskError> {
-        let (protocol, address, request_path) = place(self.url)?;
+        let Place { protocol, address, request_path, grpc_service } = place(self.url)?;
         let Self { url: _, timeout, request_headers, headers, facts } = self;
         let facts = Arc::new(facts);
         let settings = HealthSettings {
@@ -58,6 +59,8 @@ impl Question<'_> {
             protocol,
             port: None,
             request_path,
+            grpc_service,
+            identity: None,
             connection: ProbeConnection::Close,
             interval: timeout,
             timeout,
@@ -73,16 +76,14 @@ impl Question<'_> {
             Target { plugin, facts: Arc::clone(&facts), address, settings: Arc::new(settings), epoch: 0 };
         let at = target.address.to_string();
         let answer = once(target).await.map_err(AskError::Short)?;
-        let protocol = match protocol {
-            ProbeProtocol::Tcp => "tcp",
-            ProbeProtocol::Http => "http",
-            ProbeProtocol::Https => "https",
-        };
         Ok(Observation {
             instance: facts,
             answers: vec![answer],
             memory: None,
-            attributes: vec![("probe-protocol".to_owned(), protocol.to_owned()), ("address".to_owned(), at)],
+            attributes: vec![
+                ("probe-protocol".to_owned(), protocol.name().to_owned()),
+                ("address".to_owned(), at),
+            ],
         })
     }
 }
@@ -91,15 +92,46 @@ fn wrong(url: &str, why: &impl ToString) -> AskError {
     AskError::Url { url: url.to_owned(), why: why.to_string() }
 }
 
-fn place(url: &str) -> Result<(ProbeProtocol, Address, String), AskError> {
+/// What a URL says.
+struct Place {
+    protocol: ProbeProtocol,
+    address: Address,
+    request_path: String,
+    grpc_service: String,
+}
+
+/// How each scheme is asked that is none of HTTP/1.1's, and which of those says what it looks like.
+const SCHEMES: [(&str, ProbeProtocol, &str); 2] =
+    [("h2://", ProbeProtocol::H2, "https://"), ("h2c://", ProbeProtocol::H2c, "http://")];
+
+fn place(url: &str) -> Result<Place, AskError> {
+    let blank = |protocol, address| Place {
+        protocol,
+        address,
+        request_path: String::new(),
+        grpc_service: String::new(),
+    };
     if let Some(rest) = url.strip_prefix("tcp://") {
         let address = parse_address(rest).map_err(|error| wrong(url, &error))?;
-        return Ok((ProbeProtocol::Tcp, address, String::new()));
+        return Ok(blank(ProbeProtocol::Tcp, address));
+    }
+    for (scheme, protocol) in [("grpc://", ProbeProtocol::Grpc), ("grpcs://", ProbeProtocol::Grpcs)] {
+        if let Some(rest) = url.strip_prefix(scheme) {
+            let (address, service) = rest.split_once('/').unwrap_or((rest, ""));
+            let address = parse_address(address).map_err(|error| wrong(url, &error))?;
+            return Ok(Place { grpc_service: service.to_owned(), ..blank(protocol, address) });
+        }
+    }
+    for (scheme, protocol, like) in SCHEMES {
+        if let Some(rest) = url.strip_prefix(scheme) {
+            let parsed = HttpUrl::parse(&format!("{like}{rest}")).map_err(|error| wrong(url, &error))?;
+            return Ok(Place { request_path: parsed.target, ..blank(protocol, parsed.address) });
+        }
     }
     let parsed = HttpUrl::parse(url).map_err(|error| wrong(url, &error))?;
     let protocol = match parsed.scheme {
         Scheme::Http => ProbeProtocol::Http,
         Scheme::Https => ProbeProtocol::Https,
     };
-    Ok((protocol, parsed.address, parsed.target))
+    Ok(Place { request_path: parsed.target, ..blank(protocol, parsed.address) })
 }

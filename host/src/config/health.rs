@@ -6,15 +6,18 @@
 
 mod request;
 mod source;
+mod wire;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::keys::{Form, Given, Is, Key, Narrow, Section, Value};
 use crate::net::placed;
 use phasegate_core::domain::source::{HEALTH_SOURCE, SourceKind};
-use phasegate_core::domain::{HealthSettings, ProbeConnection, ProbeProtocol, Profile};
+use phasegate_core::domain::{HealthSettings, ProbeConnection, ProbeIdentity, ProbeProtocol, Profile};
 use request::{header_names, request_headers, request_path};
+use wire::{grpc_service, wire};
 
 /// Azure: limit for `intervalInSeconds` times `numberOfProbes`.
 const AZURE_CONFIRM_MAX: Duration = Duration::from_secs(240);
@@ -32,6 +35,9 @@ pub(super) struct Health {
     connection: ProbeConnection,
     port: Option<u16>,
     request_path: String,
+    grpc_service: String,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
     interval: Duration,
     number_of_probes: u32,
     grace_period: Option<Duration>,
@@ -60,11 +66,17 @@ pub(super) const HEALTH: Section<Health> = Section {
                 ("http", |health| health.protocol = ProbeProtocol::Http),
                 ("https", |health| health.protocol = ProbeProtocol::Https),
                 ("tcp", |health| health.protocol = ProbeProtocol::Tcp),
+                ("h2", |health| health.protocol = ProbeProtocol::H2),
+                ("h2c", |health| health.protocol = ProbeProtocol::H2c),
+                ("grpc", |health| health.protocol = ProbeProtocol::Grpc),
+                ("grpcs", |health| health.protocol = ProbeProtocol::Grpcs),
             ]),
         )
+        .bounds("in the Azure profile the first three")
         .doc(
             "certificates are not verified; tcp gives no application data, and needs `port` in the Azure \
-             profile",
+             profile. `h2` is HTTP/2 over TLS, agreed upon by ALPN, `h2c` the same without TLS and without asking \
+             before; `grpc` and, over TLS, `grpcs` ask `grpc.health.v1.Health/Check`, see below",
         ),
         Key::<Health>::preset(
             "connection",
@@ -99,11 +111,33 @@ pub(super) const HEALTH: Section<Health> = Section {
             ),
         )
         .without("`/`")
-        .bounds("printable ASCII; not with tcp")
+        .bounds("printable ASCII; not with tcp and gRPC")
         .doc(
             "path and query of the request; `{id}`, `{host}`, `{port}` and `{label.NAME}` stand for what the instance \
              has (not in the azure profile), so that one exporter may speak for many",
         ),
+        Key::<Health>::optional(
+            "grpcService",
+            "\"orders.v1.Orders\"",
+            Is::Own(|| Form::Text, grpc_service),
+        )
+        .without("the whole server")
+        .bounds("1 to 1024 characters; only with grpc and grpcs")
+        .doc("the service that is asked after"),
+        Key::<Health>::optional(
+            "certificate",
+            "\"phasegate.pem\"",
+            Is::Path(|health, path| health.certificate = Some(path)),
+        )
+        .bounds("PEM; both or none; only over TLS")
+        .doc("shown to an instance that asks who the host is; read again when the file has changed"),
+        Key::<Health>::optional(
+            "key",
+            "\"phasegate.key\"",
+            Is::Path(|health, path| health.key = Some(path)),
+        )
+        .bounds("PEM; both or none")
+        .doc("the private key of `certificate`, without a password; not one that every user may write"),
         Key::<Health>::preset(
             "intervalInSeconds",
             "5",
@@ -206,6 +240,9 @@ impl Health {
             connection: ProbeConnection::Close,
             port: None,
             request_path: String::new(),
+            grpc_service: String::new(),
+            certificate: None,
+            key: None,
             interval: Duration::ZERO,
             number_of_probes: 0,
             grace_period: None,
@@ -220,12 +257,17 @@ impl Health {
     /// The keys that would give these settings.
     pub(super) fn of(settings: &HealthSettings) -> Self {
         let settings = settings.clone();
+        let (certificate, key) =
+            settings.identity.map(|ProbeIdentity { certificate, key }| (certificate, key)).unzip();
         Self {
             profile: settings.profile,
             protocol: settings.protocol,
             connection: settings.connection,
             port: settings.port,
             request_path: settings.request_path,
+            grpc_service: settings.grpc_service,
+            certificate,
+            key,
             interval: settings.interval,
             number_of_probes: settings.number_of_probes,
             grace_period: Some(settings.grace_period),
@@ -297,6 +339,11 @@ impl Health {
             grace_period: self.grace_period.unwrap_or_else(|| self.confirm_after()),
             body_max: usize::try_from(self.body_max).unwrap_or(usize::MAX),
             request_path: self.request_path,
+            grpc_service: self.grpc_service,
+            identity: self
+                .certificate
+                .zip(self.key)
+                .map(|(certificate, key)| ProbeIdentity { certificate, key }),
             headers: self.headers,
             request_headers: self.request_headers,
             sources: self.sources.into_iter().map(|source| source.with(timeout)).collect(),
@@ -317,6 +364,7 @@ fn check(health: &mut Health, given: &mut Given<'_>) {
     if is_tcp && !health.request_headers.is_empty() {
         given.conflict("requestHeaders", "are set although protocol is \"tcp\"", "leave them out");
     }
+    wire(health, given);
     if given.are_sound(&["requestPath"]) {
         request_path(health, given);
     }
@@ -338,8 +386,18 @@ fn check(health: &mut Health, given: &mut Given<'_>) {
 }
 
 /// Keys of the probe in whose place a source may stand.
-const OF_THE_PROBE: [&str; 7] =
-    ["protocol", "connection", "port", "requestPath", "requestHeaders", "responseHeaders", "maxBodyBytes"];
+const OF_THE_PROBE: [&str; 10] = [
+    "protocol",
+    "connection",
+    "port",
+    "requestPath",
+    "grpcService",
+    "certificate",
+    "key",
+    "requestHeaders",
+    "responseHeaders",
+    "maxBodyBytes",
+];
 
 fn check_sources(health: &Health, given: &mut Given<'_>) {
     let Some(first) = health.sources.first() else { return };

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access as Right, access};
@@ -17,11 +18,12 @@ use crate::drivers::kind::Needs;
 use crate::drivers::template::{Template, TemplateValues, Wish};
 use crate::keys::{Problem, Problems};
 use crate::net::placed::is_placed;
+use crate::net::serve_tls::{self, TlsFiles};
 use crate::plugins::config::ComponentSource;
 use crate::plugins::fetch::{Credentials, FetchConfig};
 use crate::plugins::signature;
 use phasegate_core::domain::source::{ExecSource, SOURCE_PATH, Source, SourceCredentials, SourceKind};
-use phasegate_core::domain::{Component, Fence, OperationId, ScaleSet};
+use phasegate_core::domain::{Component, Fence, OperationId, ProbeIdentity, ScaleSet};
 
 /// Where `execvp` looks when there is no `PATH`.
 const SEARCH_PATH_DEFAULT: &str = "/bin:/usr/bin";
@@ -46,6 +48,7 @@ pub fn machine_problems(config: &Config, search_path: Option<&OsStr>) -> Problem
         }
     }
     for (index, set) in config.scale_sets.iter().enumerate() {
+        checker.identity(index, set);
         checker.sources(index, &set.health.sources);
         checker.driver(index, set, search_path);
     }
@@ -145,6 +148,29 @@ impl Checker<'_> {
             if let Some(path) = path {
                 self.readable_file(&format!("plugins[{index}].fetch.{name}"), path);
             }
+        }
+    }
+
+    /// What probes show of the host. A key that others may exchange shows nothing.
+    fn identity(&mut self, index: usize, set: &ScaleSet<DriverConfig>) {
+        let Some(ProbeIdentity { certificate, key }) = &set.health.identity else { return };
+        let before = self.problems.len();
+        for (name, path) in [("certificate", certificate), ("key", key)] {
+            self.readable_file(&format!("scaleSets[{index}].health.{name}"), path);
+        }
+        if self.problems.len() > before {
+            return;
+        }
+        if std::fs::metadata(key).is_ok_and(|metadata| metadata.mode() & 0o002 != 0) {
+            let message = format!(
+                "`{}` can be written by every user of this machine; take that right away: chmod o-w",
+                key.display()
+            );
+            self.report(&format!("scaleSets[{index}].health.key"), message);
+        }
+        let files = TlsFiles { certificate: certificate.clone(), key: key.clone() };
+        if let Err(error) = serve_tls::load(&files) {
+            self.report(&format!("scaleSets[{index}].health.certificate"), error.line());
         }
     }
 

@@ -19,9 +19,10 @@ use std::pin::pin;
 
 use hyper::Request;
 use hyper::body::Bytes;
-use hyper::header::HeaderMap;
+use hyper::header::{CONTENT_ENCODING, HeaderMap};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use coding::{Coding, decode_if_so};
 pub(crate) use error::{ExchangeError, ResponseError};
 pub(crate) use response::{Keep, Reader, Reading, Rules};
 
@@ -81,6 +82,22 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     talk(stream, &[request], reading, &mut |_| ()).await
+}
+
+/// Undoes what `Content-Encoding` names, where the body bears it out.
+pub(crate) fn decoded(
+    headers: &HeaderMap,
+    mut body: Vec<u8>,
+    body_max: usize,
+) -> Result<Vec<u8>, ResponseError> {
+    let named: Vec<&str> =
+        headers.get_all(CONTENT_ENCODING).iter().filter_map(|value| value.to_str().ok()).collect();
+    for name in named.iter().flat_map(|value| value.split(',')).rev() {
+        if let Some(coding) = Coding::of(name.trim()) {
+            body = decode_if_so(&coding, body, body_max)?;
+        }
+    }
+    Ok(body)
 }
 
 /// Writes and reads side by side: an answer may be there before the request was written.

@@ -49,6 +49,17 @@ pub enum ServeTlsError {
     },
 }
 
+impl ServeTlsError {
+    /// The error with its causes, in one line.
+    #[must_use]
+    pub fn line(&self) -> String {
+        match std::error::Error::source(self) {
+            Some(cause) => format!("{self}: {cause}"),
+            None => self.to_string(),
+        }
+    }
+}
+
 /// A certificate chain and its key.
 pub(crate) type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 

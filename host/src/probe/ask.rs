@@ -6,7 +6,9 @@ use tokio::time::timeout;
 
 use super::Target;
 use super::failure::ProbeError;
+use super::grpc::probe_grpc;
 use super::http::probe_http;
+use super::http2::probe_http2;
 use super::sources;
 use super::tcp::probe_tcp;
 use super::tls::Tls;
@@ -73,6 +75,10 @@ async fn own(target: &Target, tls: &Tls) -> Result<Response, ProbeError> {
             ProbeProtocol::Tcp => probe_tcp(&endpoint, settings.profile).await,
             ProbeProtocol::Http => probe_http(&endpoint, settings, None).await,
             ProbeProtocol::Https => probe_http(&endpoint, settings, Some(tls)).await,
+            ProbeProtocol::H2c => probe_http2(&endpoint, settings, None).await,
+            ProbeProtocol::H2 => probe_http2(&endpoint, settings, Some(tls)).await,
+            ProbeProtocol::Grpc => probe_grpc(&endpoint, settings, None).await,
+            ProbeProtocol::Grpcs => probe_grpc(&endpoint, settings, Some(tls)).await,
         }
     };
     timeout(settings.timeout, exchange).await.unwrap_or_else(|_| Err(ProbeFailure::Timeout.into()))

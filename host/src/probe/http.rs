@@ -21,7 +21,7 @@ const HEADERS_MAX: usize = 32;
 /// value would be a different one.
 const HEADER_VALUE_MAX: usize = 4 * 1024;
 
-const USER_AGENT_FLEET: &str = concat!("phasegate/", env!("CARGO_PKG_VERSION"));
+pub(super) const USER_AGENT_FLEET: &str = concat!("phasegate/", env!("CARGO_PKG_VERSION"));
 const USER_AGENT_AZURE: &str = "ApplicationHealthExtension/1.0";
 
 /// Sends one GET to `address` and reads the whole response; over TLS when `tls` is given.
@@ -35,7 +35,7 @@ pub(super) async fn probe_http(
     let mut stream = connect(address, Closing::WithReset).await?;
     let response = match tls {
         Some(tls) => {
-            let mut secure = tls.handshake(address, &mut stream).await?;
+            let mut secure = tls.handshake(address, settings, &mut stream).await?;
             ask(&mut secure, address, settings, &request).await
         }
         None => ask(&mut stream, address, settings, &request).await,
@@ -51,26 +51,13 @@ pub(super) async fn probe_http(
 /// # Errors
 /// When the host is no text for a header.
 pub(super) fn request(address: &Address, settings: &HealthSettings) -> Result<Vec<u8>, ProbeError> {
-    let default_port = match settings.protocol {
-        ProbeProtocol::Http => Some(80),
-        ProbeProtocol::Https => Some(443),
-        ProbeProtocol::Tcp => None,
-    };
-    // A zone means something on this machine alone (RFC 6874, section 4).
-    let host = address.host.split('%').next().unwrap_or_default().to_owned();
-    let address = Address { host, port: address.port };
-    let host = if Some(address.port) == default_port { address.url_host() } else { address.to_string() };
+    let host = host(address, settings.protocol);
     HeaderValue::try_from(&host).map_err(|_| failure::invalid("the host name is not valid"))?;
     let user_agent = match settings.profile {
         Profile::Fleet => USER_AGENT_FLEET,
         Profile::Azure => USER_AGENT_AZURE,
     };
-    // The configuration has checked and escaped the target; only its two short forms are left.
-    let target = match settings.request_path.as_str() {
-        "" => "/".to_owned(),
-        path if path.starts_with('/') => path.to_owned(),
-        path => format!("/{path}"),
-    };
+    let target = target(settings);
     let mut head = format!("GET {target} HTTP/1.1\r\n");
     let own = [
         ("Host", host.as_str()),
@@ -94,6 +81,28 @@ pub(super) fn request(address: &Address, settings: &HealthSettings) -> Result<Ve
     }
     head.push_str("\r\n");
     Ok(head.into_bytes())
+}
+
+/// The host as a request names it.
+pub(super) fn host(address: &Address, protocol: ProbeProtocol) -> String {
+    let default_port = match protocol {
+        ProbeProtocol::Http | ProbeProtocol::H2c | ProbeProtocol::Grpc => Some(80),
+        ProbeProtocol::Https | ProbeProtocol::H2 | ProbeProtocol::Grpcs => Some(443),
+        ProbeProtocol::Tcp => None,
+    };
+    // A zone means something on this machine alone (RFC 6874, section 4).
+    let host = address.host.split('%').next().unwrap_or_default().to_owned();
+    let address = Address { host, port: address.port };
+    if Some(address.port) == default_port { address.url_host() } else { address.to_string() }
+}
+
+/// What is asked for. The configuration has checked and escaped it; only its two short forms are left.
+pub(super) fn target(settings: &HealthSettings) -> String {
+    match settings.request_path.as_str() {
+        "" => "/".to_owned(),
+        path if path.starts_with('/') => path.to_owned(),
+        path => format!("/{path}"),
+    }
 }
 
 async fn ask<S>(
@@ -133,7 +142,8 @@ pub(super) fn response(
     Ok(Response { status, headers: pick_headers(&headers), body })
 }
 
-fn pick_headers(headers: &HeaderMap) -> Vec<(String, String)> {
+/// Headers as a plugin gets them.
+pub(super) fn pick_headers(headers: &HeaderMap) -> Vec<(String, String)> {
     headers
         .iter()
         .filter(|(_, value)| value.len() <= HEADER_VALUE_MAX)

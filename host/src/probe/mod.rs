@@ -1,14 +1,18 @@
 //! Probing: asks every instance again and again, and hands each finished round on.
 //!
 //! `schedule` (pure) says when, `runner` is the one thread that keeps the times and the sockets of plain http and
-//! tcp (`line`); `http` and `tcp` ask one instance once on a runtime: those with TLS, those whose name has still
-//! to be looked up, and those of targets with further `sources`. Deliberately says nothing about health: what an answer means is the
+//! tcp (`line`); `http`, `http2`, `grpc` and `tcp` ask one instance once on a runtime: those with TLS or frames, those
+//! whose name has still to be looked up, and those of targets with further `sources`. Deliberately says nothing about
+//! health: what an answer means is the
 //! plugin's word, and what follows from many answers is `health`'s.
 
 mod ask;
 mod connect;
 mod failure;
+mod grpc;
 mod http;
+mod http2;
+mod identity;
 mod lateness;
 mod line;
 mod placed;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  set, remove, ask ──> inbox ──> the thread: schedule ──> sockets (http, tcp)
-//!                         ^            │         └───────> tasks of the runtime (https, names)
+//!                         ^            │         └───────> tasks of the runtime (TLS, HTTP/2, names)
 //!                         │            └──> sink(round)            │
 //!                         └────────────────────────────────────────┘
 //! ```
@@ -13,6 +13,7 @@
 mod flight;
 mod inbox;
 mod lines;
+mod places;
 mod thread;
 
 use std::io;
@@ -132,3 +133,5 @@ impl Drop for Prober {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod world;

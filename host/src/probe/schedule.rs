@@ -25,9 +25,13 @@ pub(super) struct Slot(pub(super) u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ticket(u64);
 
+/// The scale set of a target, as a small number. Places for running probes are shared by scale set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Group(pub(super) u32);
+
 /// How a target's last probe went. Targets that hang hold their place among the running probes
 /// for the whole time limit, and slow ones for long; kept apart, they cannot take every place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Lane {
     /// Answered or failed soon, or was not probed yet.
     Prompt,
@@ -35,12 +39,23 @@ pub(super) enum Lane {
     Slow,
 }
 
-/// Which lanes may start a probe now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Admit {
-    Both,
-    PromptOnly,
-    Neither,
+/// The whole of a place, in millionths.
+pub(super) const WHOLE: u64 = 1_000_000;
+
+/// Targets of one group in one lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Members {
+    pub(super) count: usize,
+    /// How many places they need at once on average, in millionths, by what their last probes took.
+    pub(super) busy: u64,
+}
+
+/// Who may start a probe now.
+pub(super) trait Admission {
+    /// Whether anybody of this lane may.
+    fn lane(&self, lane: Lane) -> bool;
+    /// Whether somebody of this group and lane may; asked only where the lane may.
+    fn group(&self, group: Group, lane: Lane) -> bool;
 }
 
 /// A probe that is to start now.
@@ -48,6 +63,7 @@ pub(super) enum Admit {
 pub(super) struct Start {
     pub(super) slot: Slot,
     pub(super) ticket: Ticket,
+    pub(super) group: Group,
     pub(super) lane: Lane,
     /// When it should have started.
     pub(super) due: Duration,
@@ -59,13 +75,19 @@ pub(super) struct Schedule {
     plans: BTreeMap<Slot, Plan>,
     prompt: BTreeSet<(Duration, Slot)>,
     slow: BTreeSet<(Duration, Slot)>,
+    /// Those that were due while their group had no place: out of the way of the others.
+    held: BTreeMap<(Lane, Group), BTreeSet<(Duration, Slot)>>,
+    members: BTreeMap<(Lane, Group), Members>,
     tickets: u64,
 }
 
 #[derive(Debug)]
 struct Plan {
+    group: Group,
     interval: Duration,
     lane: Lane,
+    /// Millionths of the interval that its last probe took.
+    busy: u64,
     turn: Turn,
     moved: Moved,
 }
@@ -151,6 +173,12 @@ impl Moved {
     }
 }
 
+/// What a probe that took so long needs of a place, in millionths.
+fn busy(took: Duration, interval: Duration) -> u64 {
+    let share = took.as_nanos().saturating_mul(u128::from(WHOLE)) / interval.as_nanos().max(1);
+    u64::try_from(share).unwrap_or(WHOLE).min(WHOLE)
+}
+
 fn nanos(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
@@ -192,20 +220,46 @@ impl Plan {
 
 impl Schedule {
     /// Adds a target that waits for its first probe.
-    pub(super) fn insert(&mut self, slot: Slot, interval: Duration, due: Duration) {
+    pub(super) fn insert(&mut self, (slot, group): (Slot, Group), interval: Duration, due: Duration) {
         self.remove(slot);
-        self.plans.insert(
-            slot,
-            Plan { interval, lane: Lane::Prompt, turn: Turn::Waiting { due }, moved: Moved::default() },
-        );
+        let (lane, turn, moved) = (Lane::Prompt, Turn::Waiting { due }, Moved::default());
+        self.plans.insert(slot, Plan { group, interval, lane, busy: 0, turn, moved });
         self.prompt.insert((due, slot));
+        self.count(group, None, Some((lane, 0)));
+    }
+
+    /// The targets of a group in a lane.
+    pub(super) fn members(&self, group: Group, lane: Lane) -> Members {
+        self.members.get(&(lane, group)).copied().unwrap_or_default()
+    }
+
+    /// A target is in another lane from now on, or is busy for another part of its interval.
+    fn count(&mut self, group: Group, from: Option<(Lane, u64)>, to: Option<(Lane, u64)>) {
+        if from == to {
+            return;
+        }
+        if let Some((lane, busy)) = to {
+            let members = self.members.entry((lane, group)).or_default();
+            members.count += 1;
+            members.busy += busy;
+        }
+        let Some((lane, busy)) = from else { return };
+        if let Some(members) = self.members.get_mut(&(lane, group)) {
+            members.count = members.count.saturating_sub(1);
+            members.busy = members.busy.saturating_sub(busy);
+            if members.count == 0 {
+                self.members.remove(&(lane, group));
+            }
+        }
     }
 
     /// Forgets a target; the end of its running probe will change nothing.
     pub(super) fn remove(&mut self, slot: Slot) {
-        if let Some(Plan { turn: Turn::Waiting { due }, lane, .. }) = self.plans.remove(&slot) {
-            self.queue(lane).remove(&(due, slot));
+        let Some(Plan { group, turn, lane, busy, .. }) = self.plans.remove(&slot) else { return };
+        if let Turn::Waiting { due } = turn {
+            self.unqueue(group, lane, (due, slot));
         }
+        self.count(group, Some((lane, busy)), None);
     }
 
     /// Changes the interval. A waiting target waits for no longer than the new one.
@@ -233,42 +287,52 @@ impl Schedule {
     /// Begins a new life: due now, even while a probe of the old life is running.
     pub(super) fn renew(&mut self, slot: Slot, now: Duration) {
         let Some(plan) = self.plans.get_mut(&slot) else { return };
+        let (group, before, busy) = (plan.group, plan.lane, plan.busy);
         let (due, waited) = match plan.turn {
-            Turn::Waiting { due } => (due.min(now), Some((due, plan.lane))),
+            Turn::Waiting { due } => (due.min(now), Some(due)),
             Turn::Running { .. } => (now, None),
         };
         plan.move_to(due);
         // A clean slate: what hung is gone.
-        plan.lane = Lane::Prompt;
-        if let Some((due, lane)) = waited {
-            self.queue(lane).remove(&(due, slot));
+        (plan.lane, plan.busy) = (Lane::Prompt, 0);
+        if let Some(due) = waited {
+            self.unqueue(group, before, (due, slot));
         }
         self.prompt.insert((due, slot));
+        self.count(group, Some((before, busy)), Some((Lane::Prompt, 0)));
     }
 
-    /// The earliest due time among the admitted lanes.
-    pub(super) fn next_due(&self, admit: Admit) -> Option<Duration> {
-        self.first(admit).map(|(due, _)| due)
+    /// The earliest due time among those that may start.
+    pub(super) fn next_due(&self, admission: &impl Admission) -> Option<Duration> {
+        self.first(admission).map(|(due, _)| due)
     }
 
-    /// Takes the target that has been due for longest at `now`, if any; it is running then.
-    pub(super) fn take_due(&mut self, now: Duration, admit: Admit) -> Option<Start> {
-        let (due, slot) = self.first(admit).filter(|(due, _)| *due <= now)?;
-        self.tickets += 1;
-        let ticket = Ticket(self.tickets);
+    /// Takes the target that has been due for longest at `now` and may start, if any; it is running then.
+    pub(super) fn take_due(&mut self, now: Duration, admission: &impl Admission) -> Option<Start> {
+        loop {
+            let (due, slot) = self.first(admission).filter(|(due, _)| *due <= now)?;
+            let plan = self.plans.get_mut(&slot)?;
+            let (group, lane) = (plan.group, plan.lane);
+            if !admission.group(group, lane) {
+                self.queue(lane).remove(&(due, slot));
+                self.held.entry((lane, group)).or_default().insert((due, slot));
+                continue;
+            }
+            self.tickets += 1;
+            let ticket = Ticket(self.tickets);
+            plan.turn = Turn::Running { ticket, due, started: now, then: Then::AfterInterval };
+            self.unqueue(group, lane, (due, slot));
+            return Some(Start { slot, ticket, group, lane, due });
+        }
+    }
+
+    /// A probe ended. Changes nothing when its target is gone or lives a new life. Tells the target's group when its
+    /// members want other places than before.
+    pub(super) fn finish(&mut self, slot: Slot, ticket: Ticket, now: Duration, lane: Lane) -> Option<Group> {
         let plan = self.plans.get_mut(&slot)?;
-        let lane = plan.lane;
-        plan.turn = Turn::Running { ticket, due, started: now, then: Then::AfterInterval };
-        self.queue(lane).remove(&(due, slot));
-        Some(Start { slot, ticket, lane, due })
-    }
-
-    /// A probe ended. Changes nothing when its target is gone or lives a new life.
-    pub(super) fn finish(&mut self, slot: Slot, ticket: Ticket, now: Duration, lane: Lane) {
-        let Some(plan) = self.plans.get_mut(&slot) else { return };
-        let Turn::Running { ticket: running, due, started, then } = plan.turn else { return };
+        let Turn::Running { ticket: running, due, started, then } = plan.turn else { return None };
         if running != ticket {
-            return;
+            return None;
         }
         let due = match then {
             Then::AfterInterval => plan.next_due(due, started, now),
@@ -277,32 +341,46 @@ impl Schedule {
                 now
             }
         };
-        plan.lane = lane;
+        let busy = busy(now.saturating_sub(started), plan.interval);
+        let (group, before) = (plan.group, (plan.lane, plan.busy));
+        (plan.lane, plan.busy) = (lane, busy);
         plan.turn = Turn::Waiting { due };
         self.queue(lane).insert((due, slot));
+        self.count(group, Some(before), Some((lane, busy)));
+        (before != (lane, busy)).then_some(group)
     }
 
-    fn first(&self, admit: Admit) -> Option<(Duration, Slot)> {
-        let prompt = self.prompt.first().copied();
-        let slow = self.slow.first().copied();
-        match admit {
-            Admit::Both => prompt.into_iter().chain(slow).min(),
-            Admit::PromptOnly => prompt,
-            Admit::Neither => None,
+    fn first(&self, admission: &impl Admission) -> Option<(Duration, Slot)> {
+        let prompt = self.prompt.first().filter(|_| admission.lane(Lane::Prompt));
+        let slow = self.slow.first().filter(|_| admission.lane(Lane::Slow));
+        let may = |(lane, group): &(Lane, Group)| admission.lane(*lane) && admission.group(*group, *lane);
+        let held = self.held.iter().filter(|(of, _)| may(of)).filter_map(|(_, held)| held.first());
+        prompt.into_iter().chain(slow).chain(held).min().copied()
+    }
+
+    /// Takes a waiting target out of wherever it waits.
+    fn unqueue(&mut self, group: Group, lane: Lane, entry: (Duration, Slot)) {
+        if self.queue(lane).remove(&entry) {
+            return;
+        }
+        if let Some(held) = self.held.get_mut(&(lane, group)) {
+            held.remove(&entry);
+            if held.is_empty() {
+                self.held.remove(&(lane, group));
+            }
         }
     }
 
     /// Moves a waiting target forward to `latest`, never back.
     fn advance(&mut self, slot: Slot, latest: Duration) {
         let Some(plan) = self.plans.get_mut(&slot) else { return };
-        let lane = plan.lane;
+        let (group, lane) = (plan.group, plan.lane);
         if let Turn::Waiting { due } = plan.turn
             && latest < due
         {
             plan.move_to(latest);
-            let queue = self.queue(lane);
-            queue.remove(&(due, slot));
-            queue.insert((latest, slot));
+            self.unqueue(group, lane, (due, slot));
+            self.queue(lane).insert((latest, slot));
         }
     }
 

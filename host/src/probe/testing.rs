@@ -1,5 +1,7 @@
 //! What the tests of this module share: small servers that send given bytes, and targets.
 
+pub(super) mod frames;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +27,8 @@ pub(super) fn settings(protocol: ProbeProtocol) -> HealthSettings {
         protocol,
         port: None,
         request_path: "/health".to_owned(),
+        grpc_service: String::new(),
+        identity: None,
         interval: Duration::from_secs(5),
         timeout: Duration::from_secs(10),
         number_of_probes: 1,

@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
@@ -21,41 +21,106 @@ use tokio_rustls::client::TlsStream;
 
 use super::connect::Connection;
 use super::failure::{self, ProbeError};
-use phasegate_core::domain::{Address, ProbeFailure};
+use super::identity::Identities;
+use crate::net::text::one_line;
+use phasegate_core::domain::{Address, HealthSettings, ProbeFailure, ProbeProtocol};
+
+/// HTTP/2 as ALPN names it.
+const H2: &[u8] = b"h2";
+
+/// What is spoken over TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Speaks {
+    /// HTTP/1.1, which needs no agreement.
+    Http1,
+    /// HTTP/2, to which both sides have to agree.
+    Http2,
+}
+
+impl Speaks {
+    fn of(protocol: ProbeProtocol) -> Self {
+        match protocol {
+            ProbeProtocol::Http | ProbeProtocol::Https | ProbeProtocol::Tcp => Self::Http1,
+            ProbeProtocol::H2 | ProbeProtocol::H2c | ProbeProtocol::Grpc | ProbeProtocol::Grpcs => {
+                Self::Http2
+            }
+        }
+    }
+}
 
 /// Makes handshakes; cheap to clone.
 #[derive(Clone)]
-pub(super) struct Tls(Result<TlsConnector, rustls::Error>);
+pub(super) struct Tls {
+    http1: Result<TlsConnector, rustls::Error>,
+    http2: Result<TlsConnector, rustls::Error>,
+    identities: Arc<Identities>,
+}
+
+/// What connections are made with.
+pub(super) fn connector(
+    speaks: Speaks,
+    identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+) -> Result<TlsConnector, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AcceptAny));
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some((chain, key)) => builder.with_client_auth_cert(chain, key)?,
+    };
+    // Each probe is a full handshake: it tests what a new client would meet.
+    config.resumption = Resumption::disabled();
+    if speaks == Speaks::Http2 {
+        config.alpn_protocols = vec![H2.to_vec()];
+    }
+    Ok(TlsConnector::from(Arc::new(config)))
+}
 
 impl Tls {
     pub(super) fn new() -> Self {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        Self(config.map(|builder| {
-            let mut config = builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(AcceptAny))
-                .with_no_client_auth();
-            // Each probe is a full handshake: it tests what a new client would meet.
-            config.resumption = Resumption::disabled();
-            TlsConnector::from(Arc::new(config))
-        }))
+        Self {
+            http1: connector(Speaks::Http1, None),
+            http2: connector(Speaks::Http2, None),
+            identities: Arc::default(),
+        }
+    }
+
+    /// What asks in this way, for an instance that may want to know who does.
+    async fn connector(&self, settings: &HealthSettings) -> Result<TlsConnector, ProbeError> {
+        let speaks = Speaks::of(settings.protocol);
+        if let Some(identity) = &settings.identity {
+            let found = self.identities.connector(identity, speaks).await;
+            return found.map_err(|error| ProbeFailure::Tls(one_line(&error.line())).into());
+        }
+        let connector = match speaks {
+            Speaks::Http1 => &self.http1,
+            Speaks::Http2 => &self.http2,
+        };
+        connector.clone().map_err(|error| ProbeFailure::Tls(error.to_string()).into())
     }
 
     /// Shakes hands. The name is sent when it is a DNS name, and never compared.
     pub(super) async fn handshake<'a>(
         &self,
         address: &Address,
+        settings: &HealthSettings,
         stream: &'a mut Connection,
     ) -> Result<Lenient<TlsStream<&'a mut Connection>>, ProbeError> {
-        let connector = self.0.as_ref().map_err(|error| ProbeFailure::Tls(error.to_string()))?;
+        let connector = self.connector(settings).await?;
         let name = match ServerName::try_from(address.host.clone()) {
             Ok(name) => name,
             Err(_) => stream.peer_ip().map_err(|error| failure::unreachable(address, &error))?.into(),
         };
         // The request follows the handshake as a second small write, which must not wait.
         stream.set_nodelay();
-        connector.connect(name, stream).await.map(Lenient).map_err(|error| failure::tls(&error))
+        let stream = connector.connect(name, stream).await.map_err(|error| failure::tls(&error))?;
+        if Speaks::of(settings.protocol) == Speaks::Http2 && stream.get_ref().1.alpn_protocol() != Some(H2) {
+            let text = "the server does not offer HTTP/2: it agreed to no `h2` (ALPN)";
+            return Err(ProbeFailure::Tls(text.to_owned()).into());
+        }
+        Ok(Lenient(stream))
     }
 }
 

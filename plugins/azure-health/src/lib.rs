@@ -14,6 +14,9 @@ use phasegate_sdk::{Decision, Failure, Observation, Policy};
 /// The contract's bound on the value of an attribute, in bytes.
 const ATTRIBUTE_MAX: usize = 16 * 1024;
 
+/// Most characters of what a gRPC server says that are shown.
+const GRPC_SAID_MAX: usize = 300;
+
 /// Settings of the plugin; see its README.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -52,6 +55,7 @@ impl Policy for AzureHealth {
             Ok(response) if response.is_open_port() => {
                 Decision::healthy().reason("port-open", "TCP port is open; no custom metrics")
             }
+            Ok(response) if is_grpc(observation) => judge_grpc(&response.body),
             Ok(response) if response.is_success() => judge(azure::read(&response.body, &self.options)),
             Ok(response) => {
                 let detail = format!("HTTP status is {}, expected 200 to 299", response.status);
@@ -62,6 +66,24 @@ impl Policy for AzureHealth {
 }
 
 phasegate_sdk::export_policy!(AzureHealth);
+
+fn is_grpc(observation: &Observation) -> bool {
+    matches!(observation.attribute("probe-protocol"), Some("grpc" | "grpcs"))
+}
+
+/// What the health service of gRPC says, as the host writes it. There are no metrics in it.
+fn judge_grpc(body: &[u8]) -> Decision {
+    match body {
+        br#"{"status":"SERVING"}"# => Decision::healthy().reason("grpc-serving", "the service is SERVING"),
+        br#"{"status":"NOT_SERVING"}"# => {
+            Decision::unhealthy().reason("grpc-not-serving", "the service is NOT_SERVING")
+        }
+        other => {
+            let said: String = String::from_utf8_lossy(other).chars().take(GRPC_SAID_MAX).collect();
+            Decision::unknown().reason("grpc-status", format!("the health service says {said}"))
+        }
+    }
+}
 
 /// Turns what a body says into a decision. Metrics count in every state, as upstream has it.
 fn judge(reading: Reading) -> Decision {

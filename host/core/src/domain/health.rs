@@ -1,5 +1,6 @@
 //! Health: what one probe claims, what the host commits to, and how it is probed.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -63,6 +64,14 @@ pub enum ProbeProtocol {
     Https,
     /// A connection that opens is healthy; no application data.
     Tcp,
+    /// GET over HTTP/2 and TLS, agreed upon by ALPN.
+    H2,
+    /// GET over HTTP/2 without TLS, with prior knowledge.
+    H2c,
+    /// `grpc.health.v1.Health/Check` without TLS.
+    Grpc,
+    /// `grpc.health.v1.Health/Check` over TLS.
+    Grpcs,
 }
 
 impl ProbeProtocol {
@@ -73,6 +82,37 @@ impl ProbeProtocol {
             Self::Http => "http",
             Self::Https => "https",
             Self::Tcp => "tcp",
+            Self::H2 => "h2",
+            Self::H2c => "h2c",
+            Self::Grpc => "grpc",
+            Self::Grpcs => "grpcs",
+        }
+    }
+
+    /// Whether it is spoken over TLS.
+    #[must_use]
+    pub fn is_over_tls(self) -> bool {
+        match self {
+            Self::Https | Self::H2 | Self::Grpcs => true,
+            Self::Http | Self::Tcp | Self::H2c | Self::Grpc => false,
+        }
+    }
+
+    /// Whether the request is a path.
+    #[must_use]
+    pub fn has_path(self) -> bool {
+        match self {
+            Self::Http | Self::Https | Self::H2 | Self::H2c => true,
+            Self::Tcp | Self::Grpc | Self::Grpcs => false,
+        }
+    }
+
+    /// Whether a service is asked after by name.
+    #[must_use]
+    pub fn is_grpc(self) -> bool {
+        match self {
+            Self::Grpc | Self::Grpcs => true,
+            Self::Http | Self::Https | Self::Tcp | Self::H2 | Self::H2c => false,
         }
     }
 
@@ -81,7 +121,7 @@ impl ProbeProtocol {
     #[must_use]
     pub fn fail_state(self) -> Claim {
         match self {
-            Self::Http | Self::Https => Claim::Unknown,
+            Self::Http | Self::Https | Self::H2 | Self::H2c | Self::Grpc | Self::Grpcs => Claim::Unknown,
             Self::Tcp => Claim::Unhealthy,
         }
     }
@@ -95,6 +135,15 @@ pub enum ProbeConnection {
     Close,
     /// The next probe of the same life uses it again.
     Keep,
+}
+
+/// Files that show an instance who asks, where it wants to know: PEM, each by its path.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ProbeIdentity {
+    /// The certificate, with its chain.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// Which set of bounds and quirks the probe follows.
@@ -116,8 +165,12 @@ pub struct HealthSettings {
     pub protocol: ProbeProtocol,
     /// Port for all instances; absent: the port of each instance's address.
     pub port: Option<u16>,
-    /// Request target for http(s), starting with `/`; empty for tcp.
+    /// Request target where there is one, starting with `/`; else empty.
     pub request_path: String,
+    /// The service that gRPC is asked after; empty for the whole server.
+    pub grpc_service: String,
+    /// Who asks; only over TLS.
+    pub identity: Option<ProbeIdentity>,
     /// What becomes of the connection; http only.
     pub connection: ProbeConnection,
     /// From the start of one probe to the start of the next.

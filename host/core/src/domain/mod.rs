@@ -51,7 +51,8 @@ pub use fence::{DeposedError, Fence, InvalidFenceError};
 pub use fleet::{Address, Instance, Model, Protection, ScaleSet};
 pub use fresh_id::FreshIds;
 pub use health::{
-    Claim, Health, HealthSettings, ProbeConnection, ProbeProtocol, Profile, freshness, prepare_max,
+    Claim, Health, HealthSettings, ProbeConnection, ProbeIdentity, ProbeProtocol, Profile, freshness,
+    prepare_max,
 };
 pub use hook::{Direction, HookKind, HookKinds, Moment};
 pub use ids::{

@@ -54,6 +54,8 @@ pub(crate) fn health() -> HealthSettings {
         protocol: ProbeProtocol::Http,
         port: None,
         request_path: "/health".to_owned(),
+        grpc_service: String::new(),
+        identity: None,
         interval: Duration::from_secs(5),
         timeout: Duration::from_secs(5),
         number_of_probes: 1,

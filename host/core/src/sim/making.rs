@@ -149,6 +149,8 @@ fn health(scenario: &Scenario) -> HealthSettings {
         protocol,
         port: None,
         request_path: "/health".to_owned(),
+        grpc_service: String::new(),
+        identity: None,
         interval: scenario.interval,
         timeout: scenario.interval,
         number_of_probes: scenario.health.number_of_probes,

@@ -21,7 +21,8 @@ pub struct PluginArgs {
 /// Whom `plugin try` and `plugin case` ask, and what the plugin is told of it.
 #[derive(Debug, Args)]
 pub struct AskArgs {
-    /// Where the application answers: http://…, https://…, or tcp://host:port
+    /// Where the application answers: http://…, https://…, h2://… or h2c://… (HTTP/2 with and without TLS),
+    /// grpc://host:port/service (grpcs:// over TLS), or tcp://host:port
     #[arg(long)]
     pub url: Option<String>,
     /// A header that is sent; may be repeated

@@ -7,7 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::Health;
 use crate::keys::{Given, Value};
 use crate::net::placed;
-use phasegate_core::domain::{ProbeProtocol, Profile};
+use phasegate_core::domain::Profile;
 
 /// Longest request path in bytes; servers commonly refuse request lines above 8 KiB.
 pub(super) const PATH_LEN_MAX: usize = 4096;
@@ -18,10 +18,11 @@ const HEADERS_MAX: usize = 32;
 /// Makes the path what is asked for.
 pub(super) fn request_path(health: &mut Health, given: &mut Given<'_>) {
     let text = std::mem::take(&mut health.request_path);
-    if health.protocol == ProbeProtocol::Tcp {
+    if !health.protocol.has_path() {
         if !text.is_empty() {
             let hint = "leave it out, or use protocol = \"http\"";
-            given.conflict("requestPath", format!("is {text:?} although protocol is \"tcp\""), hint);
+            let message = format!("is {text:?} although protocol is \"{}\"", health.protocol.name());
+            given.conflict("requestPath", message, hint);
         }
         return;
     }

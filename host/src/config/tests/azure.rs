@@ -66,7 +66,13 @@ fn accepts_the_valid_rows() {
 fn refuses_the_invalid_rows() {
     for (row, settings, expected) in [
         ("V02", "protocol = ['foo']", "protocol is an array (write a string"),
-        ("V03", "protocol = 'udp'", "protocol is \"udp\" (known: \"http\", \"https\", \"tcp\")"),
+        ("V03", "protocol = 'udp'", "protocol is \"udp\" (known: \"http\", \"https\", \"tcp\","),
+        (
+            "-",
+            "protocol = 'h2'",
+            "protocol is \"h2\" in the azure profile (\"http\", \"https\" and \"tcp\" there",
+        ),
+        ("-", "protocol = 'grpc'", "protocol is \"grpc\" in the azure profile"),
         ("V03", "protocol = 'HTTP'", "protocol is \"HTTP\" (did you mean \"http\"?"),
         ("V05", "port = 'foo'", "port is a string \"foo\" (write a whole number"),
         ("V06", "port = 0", "port is 0 (allowed: 1 to 65535)"),

@@ -77,6 +77,26 @@ fn percent(value: u8) -> Percent {
     Percent::new(value).unwrap()
 }
 
+fn expected_health() -> HealthSettings {
+    HealthSettings {
+        profile: Profile::Fleet,
+        protocol: ProbeProtocol::Http,
+        port: None,
+        request_path: "/health".to_owned(),
+        grpc_service: String::new(),
+        identity: None,
+        interval: Duration::from_secs(5),
+        timeout: Duration::from_secs(5),
+        number_of_probes: 1,
+        grace_period: Duration::from_secs(30),
+        body_max: 65_536,
+        headers: Vec::new(),
+        connection: ProbeConnection::Close,
+        request_headers: Vec::new(),
+        sources: Vec::new(),
+    }
+}
+
 const COMMAND: [&str; 6] = ["python3", "server.py", "--port", "{port}", "--version", "{version}"];
 
 fn expected_scale_set() -> ScaleSet<DriverConfig> {
@@ -93,21 +113,7 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
     ScaleSet {
         name: ScaleSetName::parse("orders").unwrap(),
         plugin: PluginName::parse("db").unwrap(),
-        health: HealthSettings {
-            profile: Profile::Fleet,
-            protocol: ProbeProtocol::Http,
-            port: None,
-            request_path: "/health".to_owned(),
-            interval: Duration::from_secs(5),
-            timeout: Duration::from_secs(5),
-            number_of_probes: 1,
-            grace_period: Duration::from_secs(30),
-            body_max: 65_536,
-            headers: Vec::new(),
-            connection: ProbeConnection::Close,
-            request_headers: Vec::new(),
-            sources: Vec::new(),
-        },
+        health: expected_health(),
         policy: UpgradePolicy {
             rolling: RollingUpgradePolicy {
                 max_batch_instance_percent: percent(20),
@@ -254,9 +260,9 @@ fn reports_all_problems_at_once() {
     phasegate.toml:11:1: scaleSets[0].model: is missing (for example model = { version = "v1" })
     phasegate.toml:13:10: scaleSets[0].plugin: is "bd", which is not defined (did you mean "db"? defined: "azure-health", "db")
     phasegate.toml:15:1: scaleSets[0].health.requestpath: is not a known key (did you mean "requestPath"?)
-    phasegate.toml:16:12: scaleSets[0].health.protocol: is "udp" (known: "http", "https", "tcp")
+    phasegate.toml:16:12: scaleSets[0].health.protocol: is "udp" (known: "http", "https", "tcp", "h2", "h2c", "grpc", "grpcs")
     phasegate.toml:17:21: scaleSets[0].health.intervalInSeconds: is 0.05 (allowed: 0.1 to 3600)
-    phasegate.toml:18:1: scaleSets[0].health.alien: is not a known key (known here: profile, protocol, connection, port, requestPath, intervalInSeconds, numberOfProbes, gracePeriod, timeoutInSeconds, maxBodyBytes, responseHeaders, requestHeaders, sources)
+    phasegate.toml:18:1: scaleSets[0].health.alien: is not a known key (known here: profile, protocol, connection, port, requestPath, grpcService, certificate, key, intervalInSeconds, numberOfProbes, gracePeriod, timeoutInSeconds, maxBodyBytes, responseHeaders, requestHeaders, sources)
     phasegate.toml:20:8: scaleSets[0].upgradePolicy.mode: is "Manually" (did you mean "Manual"? known: "Manual", "Rolling", "Automatic")
     phasegate.toml:21:52: scaleSets[0].upgradePolicy.rollingUpgradePolicy.maxBatchInstancePercent: is 4 (allowed: 5 to 100)
     phasegate.toml:21:81: scaleSets[0].upgradePolicy.rollingUpgradePolicy.pauseTimeBetweenBatches: "5s" is not an ISO-8601 duration; write for example PT0S, PT30S, PT5M, P1DT12H or P2W

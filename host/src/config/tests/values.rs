@@ -58,6 +58,10 @@ fn accepts_the_edges() {
         ("#health", "intervalInSeconds = 3600\ngracePeriod = 14400\ntimeoutInSeconds = 3600.0"),
         ("#health", "maxBodyBytes = 1_048_576\nport = 0xffff"),
         ("#health", "protocol = 'tcp'"),
+        ("#health", "protocol = 'h2'\nrequestPath = '/a?b'\ncertificate = 'c'\nkey = 'k'"),
+        ("#health", "protocol = 'h2c'\nrequestHeaders = { Host = 'a', content-type = 'x' }"),
+        ("#health", "protocol = 'grpc'\ngrpcService = 'orders.v1.Orders'"),
+        ("#health", "protocol = 'grpcs'\nrequestHeaders = { authorization = 'Bearer x' }"),
         (
             "#health",
             "sources = [{ protocol = 'exec', command = ['psql', '{host}'], environment = { A = '{id}' } }, { name = 'b', \
@@ -161,6 +165,16 @@ component = "db.wasm" |  | plugins[0].component: is missing
 #health | requestPath = '/a#b' | requestPath: contains '#', which a request path cannot hold (write %23)
 #health | requestPath = '/é' | requestPath: contains 'é', which a request path cannot hold (write %C3%A9)
 #health | protocol = 'tcp' ; requestPath = '/' | requestPath: is "/" although protocol is "tcp"
+#health | protocol = 'grpc' ; requestPath = '/' | requestPath: is "/" although protocol is "grpc"
+#health | protocol = 'grpc' ; grpcService = '' | grpcService: is empty (for example grpcService = "orders.v1.Orders")
+#health | protocol = 'grpc' ; grpcService = 'a b' | grpcService: contains ' ' (printable ASCII without blanks)
+#health | grpcService = 'a' | grpcService: is set although protocol is "http" (leave it out, or write protocol = "grpc")
+#health | certificate = 'c' ; key = 'k' | certificate: is set although protocol is "http"
+#health | protocol = 'https' ; certificate = 'c' | certificate: is given without key
+#health | protocol = 'grpcs' ; key = 'k' | key: is given without certificate
+#health | protocol = 'h2' ; connection = 'keep' | connection: is "keep" although protocol is "h2"
+#health | protocol = 'h2c' ; requestHeaders = { TE = 'a' } | requestHeaders: set TE although protocol is "h2c" (leave it out)
+#health | protocol = 'grpc' ; requestHeaders = { Content-Type = 'a' } | requestHeaders: set Content-Type although protocol
 #health | responseHeaders = 'a' | responseHeaders: is a string "a" (write an array of strings
 #health | responseHeaders = ['a:'] | responseHeaders[0]: contains ':', which a header name
 #health | sources = [{ name = 'a' }, { name = 'health' }] | sources[1].name: is "health", which only the first

@@ -11,9 +11,10 @@ use tokio::task::AbortHandle;
 
 use super::inbox::{Inbox, Message};
 use super::lines::Place;
+use super::places::Places;
 use crate::probe::ask::Asked;
 use crate::probe::failure::ProbeError;
-use crate::probe::schedule::{Admit, Lane, Slot, Start, Ticket};
+use crate::probe::schedule::{Admission, Group, Lane, Members, Slot, Start, Ticket};
 use crate::probe::{Ended, Target};
 use phasegate_core::domain::source::HEALTH_SOURCE;
 use phasegate_core::domain::{Answer, NotAsked, Observation, Round, Timestamp};
@@ -59,13 +60,14 @@ pub(super) struct Landed {
 
 /// The running probes.
 pub(super) struct Flights {
-    limits: Limits,
     running: BTreeMap<Ticket, Flight>,
-    slow: usize,
+    all: Places,
+    slow: Places,
 }
 
 struct Flight {
     slot: Slot,
+    group: Group,
     lane: Lane,
     target: Arc<Target>,
     started_at: Timestamp,
@@ -84,18 +86,15 @@ pub(super) enum By {
 
 impl Flights {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, running: BTreeMap::new(), slow: 0 }
+        let (all, slow) = (Places::new(limits.in_flight_max), Places::new(limits.slow_max));
+        Self { running: BTreeMap::new(), all, slow }
     }
 
-    /// Which lanes have room.
-    pub(super) fn admit(&self) -> Admit {
-        if self.running.len() >= self.limits.in_flight_max {
-            Admit::Neither
-        } else if self.slow >= self.limits.slow_max {
-            Admit::PromptOnly
-        } else {
-            Admit::Both
-        }
+    /// A group has these members in each lane.
+    pub(super) fn wanted(&mut self, group: Group, prompt: Members, slow: Members) {
+        let all = Members { count: prompt.count + slow.count, busy: prompt.busy + slow.busy };
+        self.all.wanted(group, all);
+        self.slow.wanted(group, slow);
     }
 
     /// How many there are.
@@ -105,9 +104,12 @@ impl Flights {
 
     /// Takes note of a probe that runs.
     pub(super) fn add(&mut self, start: Start, target: Arc<Target>, started_at: Timestamp, by: By) {
-        let Start { slot, ticket, lane, due: _ } = start;
-        self.running.insert(ticket, Flight { slot, lane, target, started_at, by });
-        self.slow += usize::from(lane == Lane::Slow);
+        let Start { slot, ticket, group, lane, due: _ } = start;
+        self.running.insert(ticket, Flight { slot, group, lane, target, started_at, by });
+        self.all.take(group);
+        if lane == Lane::Slow {
+            self.slow.take(group);
+        }
     }
 
     /// A probe has ended; none for one that was abandoned.
@@ -125,13 +127,27 @@ impl Flights {
 
     /// Forgets all.
     pub(super) fn abandon_all(&mut self) -> Vec<By> {
-        std::mem::take(&mut self.running).into_values().map(|flight| flight.by).collect()
+        let tickets: Vec<Ticket> = self.running.keys().copied().collect();
+        tickets.into_iter().filter_map(|ticket| Some(self.take(ticket)?.by)).collect()
     }
 
     fn take(&mut self, ticket: Ticket) -> Option<Flight> {
         let flight = self.running.remove(&ticket)?;
-        self.slow -= usize::from(flight.lane == Lane::Slow);
+        self.all.give_back(flight.group);
+        if flight.lane == Lane::Slow {
+            self.slow.give_back(flight.group);
+        }
         Some(flight)
+    }
+}
+
+impl Admission for Flights {
+    fn lane(&self, lane: Lane) -> bool {
+        self.all.are_free() && (lane == Lane::Prompt || self.slow.are_free())
+    }
+
+    fn group(&self, group: Group, lane: Lane) -> bool {
+        self.all.admit(group) && (lane == Lane::Prompt || self.slow.admit(group))
     }
 }
 

@@ -24,9 +24,9 @@ use crate::probe::failure::{ProbeError, unreachable};
 use crate::probe::http;
 use crate::probe::lateness::{Keeping, Lateness};
 use crate::probe::line::{Line, Question};
-use crate::probe::schedule::{Lane, Schedule, Slot, Start, Ticket, first_due};
+use crate::probe::schedule::{Group, Lane, Schedule, Slot, Start, Ticket, first_due};
 use crate::probe::{RoundSink, Target};
-use phasegate_core::domain::{ProbeFailure, ProbeProtocol};
+use phasegate_core::domain::{ProbeFailure, ProbeProtocol, ScaleSetName};
 
 /// Events that are taken at once.
 const EVENTS_MAX: usize = 1_024;
@@ -71,6 +71,7 @@ pub(super) struct Reactor {
     slots: BTreeMap<Name, Slot>,
     targets: BTreeMap<Slot, Known>,
     slots_used: u64,
+    groups: BTreeMap<ScaleSetName, Group>,
     schedule: Schedule,
     flights: Flights,
     lines: Lines,
@@ -105,6 +106,7 @@ impl Reactor {
             slots: BTreeMap::new(),
             targets: BTreeMap::new(),
             slots_used: 0,
+            groups: BTreeMap::new(),
             schedule: Schedule::default(),
             flights: Flights::new(limits),
             lines,
@@ -166,14 +168,14 @@ impl Reactor {
             return Duration::ZERO;
         }
         let now = Instant::now();
-        let due = self.schedule.next_due(self.flights.admit()).map(|due| self.zero + due);
+        let due = self.schedule.next_due(&self.flights).map(|due| self.zero + due);
         let next = [due, self.lines.next_deadline()].into_iter().flatten().min();
         next.map_or(WAIT_MAX, |next| next.saturating_duration_since(now)).min(WAIT_MAX)
     }
 
     fn start_due(&mut self) {
         let now = self.now();
-        while let Some(start) = self.schedule.take_due(now, self.flights.admit()) {
+        while let Some(start) = self.schedule.take_due(now, &self.flights) {
             let late = now.saturating_sub(start.due);
             self.lateness.record(late);
             if let Some(Known { target, .. }) = self.targets.get(&start.slot) {
@@ -229,7 +231,9 @@ impl Reactor {
             .is_some_and(|asked| matches!(asked.outcome, Err(ProbeError::Instance(ProbeFailure::Timeout))));
         let lane = if has_hung || took > SLOW_AFTER { Lane::Slow } else { Lane::Prompt };
         let now = self.now();
-        self.schedule.finish(landed.slot, ticket, now, lane);
+        if let Some(group) = self.schedule.finish(landed.slot, ticket, now, lane) {
+            self.count(group);
+        }
         if let Some(line) = line
             && self.kept.len() < self.kept_max
         {
@@ -251,6 +255,8 @@ impl Reactor {
                     self.schedule.remove(slot);
                     let left = self.flights.abandon(slot);
                     self.give_up(left);
+                    let group = self.group(&name.0);
+                    self.count(group);
                 }
             }
             Message::Ask(name, after) => {
@@ -278,15 +284,32 @@ impl Reactor {
             self.schedule.set_interval(slot, interval, now);
             if old.is_some_and(|old| epoch > old.target.epoch) {
                 self.schedule.renew(slot, now);
+                let group = self.group(&name.0);
+                self.count(group);
             }
             return;
         }
         let due = first_due(&name.0, &name.1, interval, now);
         self.slots_used += 1;
         let slot = Slot(self.slots_used);
+        let group = self.group(&name.0);
         self.slots.insert(name, slot);
         self.targets.insert(slot, known);
-        self.schedule.insert(slot, interval, due);
+        self.schedule.insert((slot, group), interval, due);
+        self.count(group);
+    }
+
+    /// The number of a scale set; there are few of them, and each keeps its own.
+    fn group(&mut self, scale_set: &ScaleSetName) -> Group {
+        let next = Group(u32::try_from(self.groups.len()).unwrap_or(u32::MAX));
+        *self.groups.entry(scale_set.clone()).or_insert(next)
+    }
+
+    /// Says how many of a scale set want places.
+    fn count(&mut self, group: Group) {
+        let prompt = self.schedule.members(group, Lane::Prompt);
+        let slow = self.schedule.members(group, Lane::Slow);
+        self.flights.wanted(group, prompt, slow);
     }
 
     /// What the thread asks a target by itself; none where that is a task's affair.
@@ -299,7 +322,11 @@ impl Reactor {
             ProbeProtocol::Tcp => None,
             // A request that cannot be made is told of by the task.
             ProbeProtocol::Http => Some(http::request(&endpoint, &settings).ok()?),
-            ProbeProtocol::Https => return None,
+            ProbeProtocol::Https
+            | ProbeProtocol::H2
+            | ProbeProtocol::H2c
+            | ProbeProtocol::Grpc
+            | ProbeProtocol::Grpcs => return None,
         };
         Some(Arc::new(Question { endpoint, request, settings }))
     }

@@ -4,13 +4,35 @@ use super::*;
 
 const SLOT: Slot = Slot(1);
 
+/// Which lanes may start a probe now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Admit {
+    Both,
+    PromptOnly,
+    Neither,
+}
+
+impl Admission for Admit {
+    fn lane(&self, lane: Lane) -> bool {
+        match self {
+            Self::Both => true,
+            Self::PromptOnly => lane == Lane::Prompt,
+            Self::Neither => false,
+        }
+    }
+
+    fn group(&self, _: Group, _: Lane) -> bool {
+        true
+    }
+}
+
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
 fn scheduled(interval: u64, due: u64) -> Schedule {
     let mut schedule = Schedule::default();
-    schedule.insert(SLOT, ms(interval), ms(due));
+    schedule.insert((SLOT, Group(0)), ms(interval), ms(due));
     schedule
 }
 
@@ -20,9 +42,9 @@ fn starts(interval: u64, late: u64, lasts: &[u64]) -> Vec<u64> {
     let mut schedule = scheduled(interval, 0);
     let mut started = Vec::new();
     for last in lasts {
-        let now = schedule.next_due(Admit::Both).unwrap() + ms(late);
-        let start = schedule.take_due(now, Admit::Both).unwrap();
-        assert_eq!(schedule.next_due(Admit::Both), None, "two probes of one target at once");
+        let now = schedule.next_due(&Admit::Both).unwrap() + ms(late);
+        let start = schedule.take_due(now, &Admit::Both).unwrap();
+        assert_eq!(schedule.next_due(&Admit::Both), None, "two probes of one target at once");
         started.push(u64::try_from(now.as_millis()).unwrap());
         schedule.finish(SLOT, start.ticket, now + ms(*last), Lane::Prompt);
     }
@@ -46,17 +68,17 @@ fn small_delays_do_not_add_up_and_great_ones_move_the_rhythm() {
 fn after_a_stall_everybody_goes_back_to_its_own_times() {
     let (mut schedule, interval) = (Schedule::default(), 1_000);
     for number in 0..200 {
-        schedule.insert(Slot(number), ms(interval), ms(number * 5));
+        schedule.insert((Slot(number), Group(0)), ms(interval), ms(number * 5));
     }
     // Nothing was started for a while, and then all at once.
     let mut now = ms(5_123);
     let mut starts: BTreeMap<Slot, Vec<Duration>> = BTreeMap::new();
     while now < ms(15_000) {
-        while let Some(start) = schedule.take_due(now, Admit::Both) {
+        while let Some(start) = schedule.take_due(now, &Admit::Both) {
             schedule.finish(start.slot, start.ticket, now, Lane::Prompt);
             starts.entry(start.slot).or_default().push(now);
         }
-        now = schedule.next_due(Admit::Both).unwrap();
+        now = schedule.next_due(&Admit::Both).unwrap();
     }
     for (Slot(number), starts) in starts {
         let own = u128::from(number * 5);
@@ -71,91 +93,95 @@ fn after_a_stall_everybody_goes_back_to_its_own_times() {
 #[test]
 fn nothing_is_taken_before_it_is_due_and_the_longest_waiting_first() {
     let mut schedule = scheduled(1_000, 50);
-    schedule.insert(Slot(2), ms(1_000), ms(20));
-    assert_eq!(schedule.take_due(ms(19), Admit::Both), None);
-    assert_eq!(schedule.take_due(ms(60), Admit::Both).map(|s| (s.slot, s.due)), Some((Slot(2), ms(20))));
-    assert_eq!(schedule.take_due(ms(60), Admit::Both).map(|s| (s.slot, s.due)), Some((SLOT, ms(50))));
-    assert_eq!(schedule.take_due(ms(9_999), Admit::Both), None);
+    schedule.insert((Slot(2), Group(0)), ms(1_000), ms(20));
+    assert_eq!(schedule.take_due(ms(19), &Admit::Both), None);
+    assert_eq!(schedule.take_due(ms(60), &Admit::Both).map(|s| (s.slot, s.due)), Some((Slot(2), ms(20))));
+    assert_eq!(schedule.take_due(ms(60), &Admit::Both).map(|s| (s.slot, s.due)), Some((SLOT, ms(50))));
+    assert_eq!(schedule.take_due(ms(9_999), &Admit::Both), None);
 }
 
 #[test]
 fn a_removed_target_is_never_due_again() {
     let mut schedule = scheduled(1_000, 0);
-    let start = schedule.take_due(ms(0), Admit::Both).unwrap();
+    let start = schedule.take_due(ms(0), &Admit::Both).unwrap();
     schedule.remove(SLOT);
     schedule.finish(SLOT, start.ticket, ms(5), Lane::Prompt);
-    assert_eq!(schedule.next_due(Admit::Both), None);
+    assert_eq!(schedule.next_due(&Admit::Both), None);
 
-    schedule.insert(SLOT, ms(1_000), ms(10));
+    schedule.insert((SLOT, Group(0)), ms(1_000), ms(10));
     schedule.remove(SLOT);
-    assert_eq!(schedule.next_due(Admit::Both), None);
+    assert_eq!(schedule.next_due(&Admit::Both), None);
 }
 
 #[test]
 fn a_new_interval_shortens_the_wait_and_never_lengthens_it() {
     let mut schedule = scheduled(60_000, 50_000);
     schedule.set_interval(SLOT, ms(1_000), ms(10));
-    assert_eq!(schedule.next_due(Admit::Both), Some(ms(1_010)));
+    assert_eq!(schedule.next_due(&Admit::Both), Some(ms(1_010)));
     schedule.set_interval(SLOT, ms(60_000), ms(20));
-    assert_eq!(schedule.next_due(Admit::Both), Some(ms(1_010)));
+    assert_eq!(schedule.next_due(&Admit::Both), Some(ms(1_010)));
     schedule.set_interval(SLOT, ms(60_000), ms(900));
-    assert_eq!(schedule.next_due(Admit::Both), Some(ms(1_010)), "the same interval keeps the schedule");
+    assert_eq!(schedule.next_due(&Admit::Both), Some(ms(1_010)), "the same interval keeps the schedule");
 }
 
 #[test]
 fn hastening_waits_for_the_running_probe() {
     let mut schedule = scheduled(60_000, 0);
-    let start = schedule.take_due(ms(0), Admit::Both).unwrap();
+    let start = schedule.take_due(ms(0), &Admit::Both).unwrap();
     schedule.hasten(SLOT, ms(10));
-    assert_eq!(schedule.next_due(Admit::Both), None);
+    assert_eq!(schedule.next_due(&Admit::Both), None);
     schedule.finish(SLOT, start.ticket, ms(30), Lane::Prompt);
-    assert_eq!(schedule.next_due(Admit::Both), Some(ms(30)));
+    assert_eq!(schedule.next_due(&Admit::Both), Some(ms(30)));
 
-    let start = schedule.take_due(ms(30), Admit::Both).unwrap();
+    let start = schedule.take_due(ms(30), &Admit::Both).unwrap();
     schedule.finish(SLOT, start.ticket, ms(31), Lane::Prompt);
-    assert_eq!(schedule.next_due(Admit::Both), Some(ms(60_000)), "back to its own times");
+    assert_eq!(schedule.next_due(&Admit::Both), Some(ms(60_000)), "back to its own times");
     schedule.hasten(SLOT, ms(40));
-    assert_eq!(schedule.next_due(Admit::Both), Some(ms(40)));
+    assert_eq!(schedule.next_due(&Admit::Both), Some(ms(40)));
 }
 
 #[test]
 fn a_new_life_does_not_wait_for_the_probe_of_the_old_one() {
     let mut schedule = scheduled(1_000, 0);
-    let old = schedule.take_due(ms(0), Admit::Both).unwrap();
+    let old = schedule.take_due(ms(0), &Admit::Both).unwrap();
     schedule.renew(SLOT, ms(100));
-    let new = schedule.take_due(ms(100), Admit::Both).unwrap();
+    let new = schedule.take_due(ms(100), &Admit::Both).unwrap();
     assert_ne!(old.ticket, new.ticket);
 
     // The old probe ends while the new one runs, and again after it: neither moves the schedule.
     schedule.finish(SLOT, old.ticket, ms(200), Lane::Slow);
-    assert_eq!(schedule.next_due(Admit::Both), None);
+    assert_eq!(schedule.next_due(&Admit::Both), None);
     schedule.finish(SLOT, new.ticket, ms(300), Lane::Prompt);
     schedule.finish(SLOT, old.ticket, ms(400), Lane::Slow);
-    assert_eq!(schedule.next_due(Admit::PromptOnly), Some(ms(1_000)), "back to its own times");
+    assert_eq!(schedule.next_due(&Admit::PromptOnly), Some(ms(1_000)), "back to its own times");
 
     schedule.renew(SLOT, ms(500));
-    assert_eq!(schedule.next_due(Admit::Both), Some(ms(500)));
+    assert_eq!(schedule.next_due(&Admit::Both), Some(ms(500)));
     schedule.renew(SLOT, ms(600));
-    assert_eq!(schedule.next_due(Admit::Both), Some(ms(500)), "never later than it was");
+    assert_eq!(schedule.next_due(&Admit::Both), Some(ms(500)), "never later than it was");
 }
 
 #[test]
 fn slow_targets_are_held_back_alone() {
     let mut schedule = scheduled(1_000, 0);
-    let start = schedule.take_due(ms(0), Admit::Both).unwrap();
+    let start = schedule.take_due(ms(0), &Admit::Both).unwrap();
     schedule.finish(SLOT, start.ticket, ms(1_000), Lane::Slow);
-    schedule.insert(Slot(2), ms(1_000), ms(2_000));
+    schedule.insert((Slot(2), Group(0)), ms(1_000), ms(2_000));
 
-    assert_eq!(schedule.next_due(Admit::PromptOnly), Some(ms(2_000)));
-    assert_eq!(schedule.next_due(Admit::Neither), None);
-    assert_eq!(schedule.take_due(ms(3_000), Admit::Neither), None);
-    assert_eq!(schedule.take_due(ms(3_000), Admit::PromptOnly).map(|s| s.slot), Some(Slot(2)));
-    assert_eq!(schedule.take_due(ms(3_000), Admit::PromptOnly), None);
-    let again = schedule.take_due(ms(3_000), Admit::Both).unwrap();
+    assert_eq!(schedule.next_due(&Admit::PromptOnly), Some(ms(2_000)));
+    assert_eq!(schedule.next_due(&Admit::Neither), None);
+    assert_eq!(schedule.take_due(ms(3_000), &Admit::Neither), None);
+    assert_eq!(schedule.take_due(ms(3_000), &Admit::PromptOnly).map(|s| s.slot), Some(Slot(2)));
+    assert_eq!(schedule.take_due(ms(3_000), &Admit::PromptOnly), None);
+    let again = schedule.take_due(ms(3_000), &Admit::Both).unwrap();
     assert_eq!((again.slot, again.lane), (SLOT, Lane::Slow));
 
     schedule.renew(SLOT, ms(3_100));
-    assert_eq!(schedule.next_due(Admit::PromptOnly), Some(ms(3_100)), "a new life starts with a clean slate");
+    assert_eq!(
+        schedule.next_due(&Admit::PromptOnly),
+        Some(ms(3_100)),
+        "a new life starts with a clean slate"
+    );
 }
 
 #[test]

@@ -215,6 +215,24 @@ pub(super) fn set_rows() -> Vec<Row> {
         ("#health", "responseHeaders = []", "responseHeaders = [\"a\"]", health.clone()),
         ("#health", "connection = \"close\"", "connection = \"keep\"", health.clone()),
         ("#health", "requestHeaders = {}", "requestHeaders = { Host = \"a\" }", health.clone()),
+        (
+            "#health",
+            "protocol = \"grpc\"\ngrpcService = \"a\"",
+            "protocol = \"grpc\"\ngrpcService = \"b\"",
+            health.clone(),
+        ),
+        (
+            "#health",
+            "protocol = \"h2\"\ncertificate = \"a\"\nkey = \"k\"",
+            "protocol = \"h2\"\ncertificate = \"b\"\nkey = \"k\"",
+            health.clone(),
+        ),
+        (
+            "#health",
+            "protocol = \"grpcs\"\ncertificate = \"a\"\nkey = \"k\"",
+            "protocol = \"grpcs\"\ncertificate = \"a\"\nkey = \"l\"",
+            health.clone(),
+        ),
         ("#health", "sources = [{ name = \"a\" }]", "sources = [{ name = \"b\" }]", health.clone()),
         (
             "#health",
