@@ -37,8 +37,10 @@ pub fn rollback_of(upgrade: &Upgrade, id: UpgradeId, now: Timestamp) -> Option<U
         let mut position = 0;
         for id in upgrade.members.of_batch(batch.number).rev() {
             let Some(before) = upgrade.members.get(id) else { continue };
-            holds.extend(without_way_back(before.occupant(id), before));
-            let Some((way, parts)) = parts_back(before) else { continue };
+            let Some((way, parts)) = parts_back(before) else {
+                holds.extend(without_way_back(before.occupant(id), before));
+                continue;
+            };
             let state = MemberState::Pending;
             let member = Member {
                 batch: number,

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::evidence::{Heeded, Told, Word};
 use crate::domain::{
     Claim, Component, Decided, Decision, ExtensionName, Health, Instance, InstanceId, Located, Looks,
-    Membership, OnFailure, OperationId, Outcome, Provision, Runs, ScaleSet, Shortage, Timestamp, Unasked, Unheard,
-    Version,
+    Membership, OnFailure, OperationId, Outcome, Provision, Runs, ScaleSet, Shortage, Timestamp, Unasked,
+    Unheard, Version,
 };
 use crate::health::{FoldSettings, HealthFold};
 use crate::plan::is_answered;
