@@ -38,6 +38,7 @@ mod drivers;
 mod ends;
 mod events;
 mod evidence;
+mod grace;
 mod hooks;
 mod hostile_instances;
 mod hostile_plugins;
