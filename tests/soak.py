@@ -13,6 +13,7 @@ upgrades and swaps. Ends with 1 also when a good instance is not Healthy at the 
 import argparse
 import asyncio
 import json
+import multiprocessing
 import os
 import pathlib
 import shutil
@@ -97,6 +98,32 @@ def hostile(manner):
     return answer
 
 
+def serve(manners, pipe):
+    """Servers in a process of their own, which ends with the one that began it."""
+
+    async def serving():
+        servers = [await asyncio.start_server(hostile(manner), "127.0.0.1", 0, backlog=4096) for manner in manners]
+        pipe.send([server.sockets[0].getsockname()[1] for server in servers])
+        await asyncio.Event().wait()
+
+    # Clients that hang up are what they are here for.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    asyncio.run(serving())
+
+
+def start_servers():
+    """Where each manner is met, and the processes. Those that are good have one that nobody keeps busy."""
+    polite = [manner for manner in MANNERS if manner in ("good", "slow")]
+    ports, processes = {}, []
+    for manners in (polite, [manner for manner in MANNERS if manner not in polite]):
+        here, there = multiprocessing.Pipe()
+        process = multiprocessing.Process(target=serve, args=(manners, there), daemon=True)
+        process.start()
+        processes.append(process)
+        ports.update(zip(manners, here.recv()))
+    return ports, processes
+
+
 def hostile_configuration(folder, api, ports, instances):
     text = [f'[server]\nlisten = "127.0.0.1:{api}"\ndataDir = "data"\n[recording]\nmaxMiB = 16\n']
     for manner, port in ports.items():
@@ -122,8 +149,7 @@ async def soak_hostile(arguments):
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         os.chdir(folder)
-        servers = {manner: await asyncio.start_server(hostile(manner), "127.0.0.1", 0, backlog=4096) for manner in MANNERS}
-        ports = {manner: server.sockets[0].getsockname()[1] for manner, server in servers.items()}
+        ports, processes = start_servers()
         each = arguments.instances // len(MANNERS)
         hostile_configuration(folder, 19_299, ports, each)
         log = open("log", "w")
@@ -154,8 +180,8 @@ async def soak_hostile(arguments):
             if host.returncode is None:
                 host.terminate()
                 await asyncio.wait_for(host.wait(), 60)
-            for server in servers.values():
-                server.close()
+            for process in processes:
+                process.terminate()
         said = pathlib.Path("log").read_text()
         good = good and "panicked" not in said and host.returncode == 0
         for name, (before, after, is_flat) in flat(samples).items():

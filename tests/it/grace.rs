@@ -12,6 +12,9 @@ use crate::support::{Site, fleet, wait_for};
 
 const INSTANCES: usize = 60;
 
+/// The one that is there before.
+const WARM: usize = 99;
+
 /// A row: its name, its settings, what each instance says one after the other, and the changes of its health.
 struct Row {
     name: &'static str,
@@ -82,11 +85,7 @@ fn server() -> (u16, Asked) {
     (port, asked)
 }
 
-#[test]
-fn the_probe_at_the_end_of_the_grace_period_is_too_late_for_everybody() {
-    let site = Site::new();
-    let (port, asked) = server();
-    let api = fleet::free_ports(1)[0];
+fn toml(api: u16, port: u16, numbers: &[usize]) -> String {
     let mut toml = format!("[server]\nlisten = \"127.0.0.1:{api}\"\n");
     for Row { name, health, .. } in &ROWS {
         toml.push_str(&format!(
@@ -94,13 +93,27 @@ fn the_probe_at_the_end_of_the_grace_period_is_too_late_for_everybody() {
              driver = {{ kind = \"command\", command = [\"true\"] }}\n\
              health = {{ profile = \"azure\", {health}requestHeaders = {{ X-Who = \"{{id}}\" }} }}\n"
         ));
-        for number in 0..INSTANCES {
+        for number in numbers {
             let instance = format!("id = \"{name}-{number}\"\naddress = \"127.0.0.1:{port}\"\n");
             toml.push_str(&format!("[[scaleSets.instances]]\n{instance}"));
         }
     }
-    site.write("phasegate.toml", toml);
+    toml
+}
+
+#[test]
+fn the_probe_at_the_end_of_the_grace_period_is_too_late_for_everybody() {
+    let site = Site::new();
+    let (port, asked) = server();
+    let api = fleet::free_ports(1)[0];
+    // What is asked while the plugin is still compiled is judged once more and is no probe for the health: everybody
+    // comes when it decides.
+    site.write("phasegate.toml", toml(api, port, &[WARM]));
     let host = site.host();
+    let everybody: Vec<usize> = (0..INSTANCES).chain([WARM]).collect();
+    site.write("phasegate.toml", toml(api, port, &everybody));
+    let reloaded = site.run(&["reload"]);
+    assert_eq!(reloaded.code, 0, "{reloaded:?}");
     // One after the last answer of the row: that one was judged before it was asked for again.
     for part in [2, 1] {
         wait_for("everybody to be asked to the end of its row", || {
@@ -114,6 +127,7 @@ fn the_probe_at_the_end_of_the_grace_period_is_too_late_for_everybody() {
     }
     host.stop();
     let log = site.log();
+    let mut wrong = Vec::new();
     for Row { name, changes, says, .. } in &ROWS {
         for number in 0..INSTANCES {
             let of = format!("scale_set={name} instance={name}-{number}");
@@ -124,7 +138,10 @@ fn the_probe_at_the_end_of_the_grace_period_is_too_late_for_everybody() {
                     line.split_once("health ")?.1.split_once(" scale_set=").map(|(change, _)| change)
                 })
                 .collect();
-            assert_eq!(&seen, changes, "{name}-{number}, {says}");
+            if &seen != changes {
+                wrong.push(format!("{name}-{number}, {says}: {seen:?}"));
+            }
         }
     }
+    assert!(wrong.is_empty(), "{} of {}: {wrong:#?}", wrong.len(), ROWS.len() * INSTANCES);
 }
