@@ -4,12 +4,16 @@
 300 instances that are asked every half second, upgrades there and back, swaps of a plugin, readers and followers. Ends
 with 1 when one of the four figures rises from the second third to the last one by more than its measure allows.
 
-    tests/soak.py [--minutes 5] [--binary target/release/phasegate]
+With --hostile: 5,000 instances in as many scale sets as there are ways to misbehave, beside good ones, without
+upgrades and swaps. Ends with 1 also when a good instance is not Healthy at the end.
+
+    tests/soak.py [--hostile] [--minutes 5] [--binary target/release/phasegate]
 """
 
 import argparse
 import asyncio
 import json
+import multiprocessing
 import os
 import pathlib
 import shutil
@@ -17,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 INSTANCES = 300
@@ -37,6 +42,154 @@ async def instance(reader, writer):
         pass
     finally:
         writer.close()
+
+
+GOOD = (b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 36\r\n\r\n"
+        b'{"ApplicationHealthState":"Healthy"}')
+
+
+def frame(kind, flags, stream, payload=b""):
+    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+
+# What a server says at once, what it says then, how often, and how long it waits before each of those.
+FOR_EVER = 1 << 40
+MANNERS = {
+    "good": ("http", GOOD, b"", 0, 0),
+    "slow": ("http", b"", GOOD, 1, 0.8),
+    "silent": ("http", b"", b"", FOR_EVER, 3600),
+    "cut": ("http", GOOD[:-9], b"", 0, 0),
+    "garbage": ("http", b"\x00\xffno HTTP at all\r\n\r\n", b"", 0, 0),
+    "drips": ("http", GOOD[:40], b"X", FOR_EVER, 0.2),
+    "interim": ("http", b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 50, FOR_EVER, 0),
+    "headers": ("http", b"HTTP/1.1 200 OK\r\n", b"X-A: " + b"a" * 4000 + b"\r\n", FOR_EVER, 0),
+    "chunks": ("http", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1;x=" + b"a" * 500 + b"\r\na\r\n",
+               FOR_EVER, 0),
+    "body": ("http", b"HTTP/1.1 200 OK\r\n\r\n", b"a" * 4096, FOR_EVER, 0),
+    "settings": ("h2c", frame(4, 0, 0), frame(4, 0, 0) * 50, FOR_EVER, 0),
+    "pings": ("h2c", frame(4, 0, 0), frame(6, 0, 0, b"12345678") * 50, FOR_EVER, 0),
+    "continuations": ("h2c", frame(4, 0, 0) + frame(1, 0, 1, b"\x88"), frame(9, 0, 1, b"\x40\x01a\x01b") * 50, FOR_EVER, 0),
+    "resets": ("h2c", frame(4, 0, 0) + frame(3, 0, 1, b"\x00\x00\x00\x07"), b"", 0, 0),
+    "windows": ("grpc", frame(4, 0, 0, b"\x00\x04\x00\x00\x00\x00"), b"", FOR_EVER, 3600),
+    "no-tls": ("https", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", 0, 0),
+}
+
+
+def hostile(manner):
+    """A server of this manner."""
+    _, first, then, times, pause = MANNERS[manner]
+
+    async def answer(reader, writer):
+        try:
+            await reader.read(4096)
+            writer.write(first)
+            for _ in range(times):
+                await asyncio.sleep(pause)
+                writer.write(then)
+                await writer.drain()
+                if writer.is_closing() or reader.at_eof():
+                    break
+            await writer.drain()
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+    return answer
+
+
+def serve(manners, pipe):
+    """Servers in a process of their own, which ends with the one that began it."""
+
+    async def serving():
+        servers = [await asyncio.start_server(hostile(manner), "127.0.0.1", 0, backlog=4096) for manner in manners]
+        pipe.send([server.sockets[0].getsockname()[1] for server in servers])
+        await asyncio.Event().wait()
+
+    # Clients that hang up are what they are here for.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    asyncio.run(serving())
+
+
+def start_servers():
+    """Where each manner is met, and the processes. Those that are good have one that nobody keeps busy."""
+    polite = [manner for manner in MANNERS if manner in ("good", "slow")]
+    ports, processes = {}, []
+    for manners in (polite, [manner for manner in MANNERS if manner not in polite]):
+        here, there = multiprocessing.Pipe()
+        process = multiprocessing.Process(target=serve, args=(manners, there), daemon=True)
+        process.start()
+        processes.append(process)
+        ports.update(zip(manners, here.recv()))
+    return ports, processes
+
+
+def hostile_configuration(folder, api, ports, instances):
+    text = [f'[server]\nlisten = "127.0.0.1:{api}"\ndataDir = "data"\n[recording]\nmaxMiB = 16\n']
+    for manner, port in ports.items():
+        text.append(
+            f'[[scaleSets]]\nname = "{manner}"\nmodel = {{ version = "v1" }}\n'
+            'driver = { kind = "command", command = ["true"] }\n'
+            f'[scaleSets.health]\nprotocol = "{MANNERS[manner][0]}"\nport = {port}\nintervalInSeconds = 5\n'
+            "timeoutInSeconds = 3\n")
+        text += [f'[[scaleSets.instances]]\nid = "{number}"\naddress = "127.0.0.1:{1 + number}"\n'
+                 for number in range(instances)]
+    (folder / "phasegate.toml").write_text("".join(text))
+
+
+def measured(api, name):
+    """The sum of one of the host's metrics, by its labels."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{api}/metrics", timeout=30) as answer:
+        lines = answer.read().decode().splitlines()
+    return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name)}
+
+
+async def soak_hostile(arguments):
+    phasegate = str(pathlib.Path(arguments.binary).resolve())
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        os.chdir(folder)
+        ports, processes = start_servers()
+        each = arguments.instances // len(MANNERS)
+        hostile_configuration(folder, 19_299, ports, each)
+        log = open("log", "w")
+        host = await asyncio.create_subprocess_exec(phasegate, "run", stdout=log, stderr=log)
+        samples, good = [], True
+        try:
+            ends = time.monotonic() + 120
+            while (await run(phasegate, "fleet"))[0] != 0:
+                if time.monotonic() > ends or host.returncode is not None:
+                    raise SystemExit("the host did not begin:\n" + pathlib.Path("log").read_text())
+                await asyncio.sleep(0.5)
+            # What is new is not flat: three intervals.
+            await asyncio.sleep(15)
+            ends = time.monotonic() + arguments.minutes * 60
+            while time.monotonic() < ends:
+                await asyncio.sleep(min(5, arguments.minutes * 60 / 12))
+                samples.append(figures(host.pid, folder / "data"))
+                print("  ".join(f"{key} {value}" for key, value in samples[-1].items()), flush=True)
+            seen = await asyncio.to_thread(measured, 19_299, "phasegate_")
+            late = {key.split('le="')[1].rstrip('"}'): count for key, count in seen.items()
+                    if key.startswith("phasegate_probe_lateness_seconds_bucket")}
+            print("late by at most (seconds): probes", json.dumps(late))
+            for manner in ("good", "slow"):
+                healthy = seen.get(f'phasegate_instances{{scale_set="{manner}",health="Healthy"}}', 0)
+                print(f"{manner}: {healthy:.0f} of {each} Healthy")
+                good = good and healthy == each
+        finally:
+            if host.returncode is None:
+                host.terminate()
+                await asyncio.wait_for(host.wait(), 60)
+            for process in processes:
+                process.terminate()
+        said = pathlib.Path("log").read_text()
+        good = good and "panicked" not in said and host.returncode == 0
+        for name, (before, after, is_flat) in flat(samples).items():
+            print(f"{name}: {before:.0f} in the second third, {after:.0f} in the last: {'flat' if is_flat else 'RISES'}")
+            good = good and is_flat
+        if not good:
+            print(said[-4000:], file=sys.stderr)
+        return 0 if good else 1
 
 
 async def request(port, method, path):
@@ -204,5 +357,8 @@ async def main(arguments):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=5)
+    parser.add_argument("--hostile", action="store_true")
+    parser.add_argument("--instances", type=int, default=5_000)
     parser.add_argument("--binary", default=str(ROOT / "target/release/phasegate"))
-    sys.exit(asyncio.run(main(parser.parse_args())))
+    chosen = parser.parse_args()
+    sys.exit(asyncio.run(soak_hostile(chosen) if chosen.hostile else main(chosen)))

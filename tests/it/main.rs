@@ -39,6 +39,7 @@ mod ends;
 mod events;
 mod evidence;
 mod examples;
+mod grace;
 mod hooks;
 mod hostile_instances;
 mod hostile_plugins;

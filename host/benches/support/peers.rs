@@ -50,8 +50,11 @@ impl Peer {
         let folder = tempfile::tempdir().unwrap();
         let mut text = String::from(
             "global\n  nbthread 1\ndefaults\n  mode http\n  timeout connect 10s\n  timeout client 10s\n  \
-             timeout server 10s\n  timeout check 10s\nbackend fleet\n  option httpchk GET /health\n",
+             timeout server 10s\n  timeout check 10s\nfrontend nobody\n  default_backend fleet\nbackend fleet\n  option httpchk GET /health\n",
         );
+        // It does not begin without anything to listen to.
+        text = text
+            .replace("frontend nobody\n", &format!("frontend nobody\n  bind 127.0.0.1:{}\n", free_port()));
         for number in 0..servers {
             text.push_str(&format!(
                 "  server s{number} 127.0.0.1:{port} check inter {} fall 3 rise 1\n",

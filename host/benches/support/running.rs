@@ -21,7 +21,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts a host with this fleet, and waits until every instance has been judged.
+    /// Starts a host with this fleet: the program of this build, or the one that `PHASEGATE_BIN` names.
     pub(crate) fn start(made: &Made) -> Self {
         Self::start_under(&[], made)
     }
@@ -32,7 +32,9 @@ impl Running {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         fs::write(directory.path().join("phasegate.toml"), made.toml(port)).unwrap();
         let log = fs::File::create(directory.path().join("log")).unwrap();
-        let whole = [under, &[env!("CARGO_BIN_EXE_phasegate"), "run"]].concat();
+        let other = std::env::var("PHASEGATE_BIN").ok();
+        let program = other.as_deref().unwrap_or(env!("CARGO_BIN_EXE_phasegate"));
+        let whole = [under, &[program, "run"]].concat();
         let child = Command::new(whole[0])
             .args(&whole[1..])
             .current_dir(directory.path())

@@ -25,7 +25,7 @@ use crate::probe::http;
 use crate::probe::lateness::{Keeping, Lateness};
 use crate::probe::line::{Line, Question};
 use crate::probe::schedule::{Group, Lane, Schedule, Slot, Start, Ticket, first_due};
-use crate::probe::{RoundSink, Target};
+use crate::probe::{Ended, RoundSink, Target};
 use phasegate_core::domain::{ProbeFailure, ProbeProtocol, ScaleSetName};
 
 /// Events that are taken at once.
@@ -33,6 +33,12 @@ const EVENTS_MAX: usize = 1_024;
 
 /// An answer that takes longer comes from a slow instance. Those have a lane of their own.
 const SLOW_AFTER: Duration = Duration::from_millis(500);
+
+/// Rounds that follow each other sooner are handed on together: each hand-over wakes the one who judges.
+const HAND_OVER_EVERY: Duration = Duration::from_millis(4);
+
+/// Most rounds that wait for it.
+const HAND_OVER_MAX: usize = 256;
 
 /// Longest wait for the sockets; only so that a lost bell is no end.
 const WAIT_MAX: Duration = Duration::from_secs(1);
@@ -78,6 +84,9 @@ pub(super) struct Reactor {
     /// Connections for the next probe, with the life that they are of.
     kept: BTreeMap<Slot, (u64, Box<Line>)>,
     kept_max: usize,
+    /// Rounds that are over and not handed on.
+    rounds: Vec<Ended>,
+    handed_on: Instant,
 }
 
 impl Reactor {
@@ -112,6 +121,8 @@ impl Reactor {
             lines,
             kept: BTreeMap::new(),
             kept_max: limits.kept_max,
+            rounds: Vec::new(),
+            handed_on: Instant::now(),
         };
         Ok((reactor, inbox))
     }
@@ -155,6 +166,20 @@ impl Reactor {
             while let Some(over) = self.lines.expire(now) {
                 self.land(over);
             }
+            self.hand_on();
+        }
+    }
+
+    /// Hands on what is over: at once after a quiet time, and else together with what comes soon.
+    fn hand_on(&mut self) {
+        let now = Instant::now();
+        let is_soon = now.saturating_duration_since(self.handed_on) < HAND_OVER_EVERY;
+        if self.rounds.is_empty() || (is_soon && self.rounds.len() < HAND_OVER_MAX) {
+            return;
+        }
+        self.handed_on = now;
+        for round in self.rounds.drain(..) {
+            (self.sink)(round);
         }
     }
 
@@ -169,7 +194,8 @@ impl Reactor {
         }
         let now = Instant::now();
         let due = self.schedule.next_due(&self.flights).map(|due| self.zero + due);
-        let next = [due, self.lines.next_deadline()].into_iter().flatten().min();
+        let hand_on = (!self.rounds.is_empty()).then(|| self.handed_on + HAND_OVER_EVERY);
+        let next = [due, self.lines.next_deadline(), hand_on].into_iter().flatten().min();
         next.map_or(WAIT_MAX, |next| next.saturating_duration_since(now)).min(WAIT_MAX)
     }
 
@@ -241,7 +267,7 @@ impl Reactor {
         }
         if let Some(asked) = asked {
             self.lateness.ended(took, &asked.outcome);
-            (self.sink)(ended(&landed, asked, finished_at));
+            self.rounds.push(ended(&landed, asked, finished_at));
         }
     }
 
