@@ -102,6 +102,7 @@ fn scale_set(instances: usize) -> SetConfig {
         estate: Default::default(),
         model: Model { version: version("v1"), extensions: Vec::new() },
         instances: (0..instances).map(instance).map(|one| (one.id.clone(), Arc::new(one))).collect(),
+        provisioning: Default::default(),
         forget_after: Duration::from_secs(3600),
         driver: (),
     };

@@ -2,8 +2,8 @@
 //! new one does not go out before a word for it was chosen. Makes no sentences.
 
 use phasegate_core::domain::{
-    Component, Health, Participation, PersonsWord, PluginStamp, ProcessState, RollingUpgradePolicy, Runs,
-    WordKind,
+    Component, Health, Participation, PersonsWord, PluginStamp, ProcessState, Provision, ProvisionPart,
+    Provisioned, RollingUpgradePolicy, Runs, WordKind,
 };
 use phasegate_core::kernel::report::WaitsFor;
 use phasegate_core::kernel::state::{FileDiffers, SetState};
@@ -237,6 +237,7 @@ pub(crate) fn log_kind(what: &What) -> wire::LogKind {
         What::PluginAsked { .. } => wire::LogKind::Plugin,
         What::Reloaded { .. } => wire::LogKind::Reload,
         What::Members { .. } => wire::LogKind::Members,
+        What::Provision { .. } => wire::LogKind::Provision,
         What::PluginReverted { .. } => wire::LogKind::PluginReverted,
     }
 }
@@ -247,6 +248,32 @@ fn log_word(kind: WordKind) -> wire::LogKind {
         WordKind::Skip => wire::LogKind::Skip,
         WordKind::Protect => wire::LogKind::Protect,
         WordKind::Force => wire::LogKind::Force,
+    }
+}
+
+/// The first deployment of an instance.
+pub(crate) fn provisioning(provision: &Provision) -> wire::Provisioning {
+    let extension = |part: &ProvisionPart| {
+        let (state, reason) = match &part.state {
+            Provisioned::Waiting => (wire::ProvisionedState::Waiting, None),
+            Provisioned::Installing => (wire::ProvisionedState::Installing, None),
+            Provisioned::Installed => (wire::ProvisionedState::Installed, None),
+            Provisioned::Failed { why } => (wire::ProvisionedState::Failed, Some(why.clone())),
+            Provisioned::NotInstalled { after } => (
+                wire::ProvisionedState::NotInstalled,
+                Some(format!("it comes after `{after}`, which is not there")),
+            ),
+        };
+        let (name, version) = (part.extension.to_string(), part.version.to_string());
+        wire::ProvisionedExtension { name, version, state, reason }
+    };
+    wire::Provisioning {
+        state: match provision.is_open() {
+            true => wire::ProvisioningState::Creating,
+            false => wire::ProvisioningState::Failed,
+        },
+        until: provision.due().map(|due| due.to_string()),
+        extensions: provision.parts.iter().map(extension).collect(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod data;
 mod discovery;
+mod init;
 mod instance;
 mod plugin;
 mod release;
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use data::{DataArgs, DataVerb};
 pub use discovery::{DiscoveryArgs, DiscoveryVerb};
+pub use init::{InitArgs, InitDriver, InitProtocol};
 pub use instance::{InstanceArgs, InstanceVerb, SayArgs};
 pub use release::{
     EnrolArgs, ExtensionArgs, ExtensionVerb, FeatureArgs, FeatureVerb, ReleaseArgs, ReleaseOf, ReleaseVerb,
@@ -46,6 +48,8 @@ pub struct Cli {
 pub enum Command {
     /// Watch a dozen local processes upgrade themselves, leader last; needs nothing
     Demo(DemoArgs),
+    /// Write a commented configuration for instances that are there, and ask each of them once
+    Init(InitArgs),
     /// Probe the fleet and serve the API until stopped
     Run(RunArgs),
     /// Check a configuration: 0 when it is good, 1 with every problem when it is not

@@ -37,6 +37,7 @@ pub fn main() -> std::process::ExitCode {
     }
     let result = match cli.command {
         Command::Run(args) => commands::run::run(&args),
+        Command::Init(args) => commands::init::run(&args),
         Command::Check(args) => commands::check::run(&args),
         Command::Config(command) => commands::config::run(&command),
         Command::Data(args) => commands::data::run(&args),

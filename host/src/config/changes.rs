@@ -102,7 +102,11 @@ pub fn parts(before: &Config, after: &Config, set: &ScaleSetName) -> Vec<String>
     // What differs although no key says so is not passed over.
     let differs = [
         ("driver", old.driver != new.driver),
-        ("model", (&old.model, &old.estate.enrolments) != (&new.model, &new.estate.enrolments)),
+        (
+            "model",
+            (&old.model, &old.provisioning, &old.estate.enrolments)
+                != (&new.model, &new.provisioning, &new.estate.enrolments),
+        ),
         ("plugin", old.plugin != new.plugin),
     ];
     parts.extend(differs.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part));

@@ -1,11 +1,13 @@
 //! Declares where a set stands, and what of its model is moved by releases.
 
 use super::scale_sets::Set;
-use crate::keys::{Form, Given, Is, Key, Section, Value};
+use crate::drivers::settings::{Configured, Settings};
+use crate::keys::{Form, Given, Is, Key, Section, Value, json_object};
 use phasegate_core::domain::{
     Component, Enrolment, ExtensionName, ExtensionType, HandlerVersion, Location, ReleaseVersion,
     ResourceGroup, ScaleSetName, SetKind, Subscription, Version,
 };
+use toml::de::DeValue;
 
 /// What a component says of its publisher.
 #[derive(Default)]
@@ -23,6 +25,9 @@ pub(super) struct ExtensionKeys {
     pub(super) name: Option<ExtensionName>,
     pub(super) version: Option<Version>,
     pub(super) published: Published,
+    /// After which others a new instance gets it.
+    pub(super) after: Vec<ExtensionName>,
+    pub(super) configured: Configured,
 }
 
 pub(super) const SUBSCRIPTION: Key<Set> = Key::<Set>::preset(
@@ -174,6 +179,53 @@ pub(super) const EXTENSION: Section<ExtensionKeys> = Section {
         )
         .without("what the catalogue has for `typeHandlerVersion`")
         .doc("version that each instance gets; required without `typeHandlerVersion`"),
+        Key::<ExtensionKeys>::preset(
+            "provisionAfterExtensions",
+            "[]",
+            Is::Own(
+                || Form::List(Box::new(Form::Text)),
+                |extension, value| {
+                    let values = value.array("an array of names of extensions")?;
+                    extension.after =
+                        values.iter().map(|value| value.id(ExtensionName::parse)).collect::<Option<_>>()?;
+                    Some(())
+                },
+            ),
+        )
+        .example("[\"base\"]")
+        .doc(
+            "others of the model that a new instance gets before it; each of them needs `settings` or \
+             `protectedSettings`. One that fails stops those that come after it. Upgrades know no order",
+        ),
+        Key::<ExtensionKeys>::optional(
+            "settings",
+            "{ level = \"info\" }",
+            Is::Own(
+                || Form::Either(vec![Form::Free, Form::Text]),
+                |extension, value| {
+                    extension.configured.settings = Some(match value.raw {
+                        DeValue::Table(_) => Settings::Inline(json_object(value)?),
+                        _ => Settings::File(value.path()?),
+                    });
+                    Some(())
+                },
+            ),
+        )
+        .bounds("a table, or a file of at most 1 MiB")
+        .doc(
+            "what it is configured with: a program finds it as a file (`{settingsFile}`), an agent as `settings` in \
+             its request",
+        ),
+        Key::<ExtensionKeys>::optional(
+            "protectedSettings",
+            "\"agent.secret\"",
+            Is::Path(|extension, path| extension.configured.protected = Some(path)),
+        )
+        .bounds("a file of at most 1 MiB that nobody else may read")
+        .doc(
+            "secrets: a program finds them as a file of mode 0600 (`{protectedSettingsFile}`), an agent as \
+             `protectedSettings` in its request; they are no argument and in no log and no record",
+        ),
         published!(publisher ExtensionKeys),
         published!(type ExtensionKeys),
         Key::<ExtensionKeys>::optional(

@@ -15,6 +15,7 @@ use super::Config;
 use crate::access::{Access, TokenSource};
 use crate::drivers::DriverConfig;
 use crate::drivers::kind::Needs;
+use crate::drivers::settings::{Settings, SettingsError, SettingsFiles, read_protected};
 use crate::drivers::template::{Template, TemplateValues, Wish};
 use crate::keys::{Problem, Problems};
 use crate::net::placed::is_placed;
@@ -217,6 +218,7 @@ impl Checker<'_> {
         let Needs { working_dir, environment, programs, files, certificates, identity: _ } =
             set.driver.settings().needs();
         self.hooks(index, set, search_path);
+        self.settings(index, set);
         for (name, path) in files.into_iter().chain(certificates) {
             self.readable_file(&format!("scaleSets[{index}].driver.{name}"), path);
         }
@@ -245,6 +247,24 @@ impl Checker<'_> {
         }
     }
 
+    /// What extensions are configured with.
+    fn settings(&mut self, index: usize, set: &ScaleSet<DriverConfig>) {
+        for (name, configured) in set.driver.extensions().all() {
+            let place = set.model.extensions.iter().position(|(one, _)| one == name).unwrap_or_default();
+            let key = |key: &str| format!("scaleSets[{index}].model.extensions[{place}].{key}");
+            let line = |error: SettingsError| match &error {
+                SettingsError::Unreadable { source, .. } => format!("{error}: {}", cause(source)),
+                _ => error.to_string(),
+            };
+            if let Some(Err(error)) = configured.settings.as_ref().map(Settings::read) {
+                self.report(&key("settings"), line(error));
+            }
+            if let Some(Err(error)) = configured.protected.as_deref().map(read_protected) {
+                self.report(&key("protectedSettings"), line(error));
+            }
+        }
+    }
+
     /// Whether programs can run there. A relative one would only be missed for the same reason.
     fn directory(&mut self, index: usize, directory: &Path) -> bool {
         let found = std::fs::metadata(directory).is_ok_and(|metadata| metadata.is_dir());
@@ -266,6 +286,7 @@ impl Checker<'_> {
                 version: &set.model.version,
                 operation: &operation,
                 fence: Fence::NONE,
+                settings: SettingsFiles::NONE,
             };
             let values = TemplateValues { scale_set: &set.name, instance, wish };
             let Some(Ok(program)) = argv.first().map(|program| program.render(&values)) else {

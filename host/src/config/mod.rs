@@ -21,6 +21,7 @@ mod override_policy;
 mod plugins;
 mod policy;
 mod ports;
+mod provisioning;
 mod recording;
 mod releases;
 mod retention;

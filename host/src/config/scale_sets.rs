@@ -15,6 +15,7 @@ use super::ports::{self, SetPorts};
 use crate::discovery::{self, DISCOVERY, DiscoveryConfig, Sharing};
 use crate::drivers::kind::{self, ReadDriver};
 use crate::drivers::process::ProcessConfig;
+use crate::drivers::settings::ExtensionSettings;
 use crate::drivers::{DriverConfig, KINDS};
 use crate::keys::suggest::suggest;
 use crate::keys::{Form, Given, Is, Key, Section, Spot, Value};
@@ -57,6 +58,7 @@ pub(super) struct ScaleSets {
 struct ModelKeys {
     version: Option<Version>,
     extensions: Vec<ExtensionKeys>,
+    budget: Duration,
     application: Published,
 }
 
@@ -177,6 +179,12 @@ const MODEL: Section<ModelKeys> = Section {
             "`[{ name = \"logs\", version = \"1.2\" }, …]`: what is installed beside the application, in the \
              order in which an instance gets it",
         ),
+        Key::<ModelKeys>::preset(
+            "extensionsTimeBudget",
+            "\"PT1H30M\"",
+            Is::Span(Some(("PT15M", "PT2H")), |model, time| model.budget = time),
+        )
+        .doc("how long all extensions of a new instance together may take; what is not there then has failed"),
         Key::<ModelKeys>::optional(
             "application",
             "{ publisher = \"contoso\", type = \"orders\" }",
@@ -284,7 +292,11 @@ impl Set {
         // What is run belongs to the driver, and that it is run to the plan.
         let rules = UpgradePolicy { hooks: driver.hooks().kinds(), ..rules };
         let Policy { mode, retry, freeze, .. } = self.policy;
-        let ModelKeys { version, extensions, application: _ } = self.model;
+        let ModelKeys { version, extensions, budget, application: _ } = self.model;
+        let provisioning = super::provisioning::of(&extensions, budget);
+        let configured =
+            extensions.iter().filter_map(|keys| Some((keys.name.clone()?, keys.configured.clone())));
+        let driver = driver.with_extensions(ExtensionSettings::new(configured));
         let extensions =
             extensions.into_iter().filter_map(|keys| Some((keys.name.clone()?, as_version(&keys)?)));
         let extensions = extensions.collect();
@@ -298,6 +310,7 @@ impl Set {
             retry,
             freeze,
             model: Model { version: version?, extensions },
+            provisioning,
             instances: shared(self.instances.valid, located.as_ref()),
             estate: self.estate,
             forget_after: self.forget_after,
@@ -375,7 +388,7 @@ fn check(set: &mut Set, given: &mut Given<'_>) {
 
 /// What of the model releases may move.
 fn enrol(set: &mut Set, given: &mut Given<'_>) {
-    let ModelKeys { version, extensions, application } = &set.model;
+    let ModelKeys { version, extensions, application, budget: _ } = &set.model;
     let mut all = vec![application.enrolment(Component::Application, version.as_ref())];
     for keys in extensions {
         let Some(name) = keys.name.clone() else { continue };
@@ -442,6 +455,7 @@ fn plugin(set: &mut Set, value: &Value<'_>) -> Option<()> {
 }
 
 fn extensions(model: &mut ModelKeys, value: &Value<'_>) -> Option<()> {
+    let mut all = Vec::new();
     for value in value.array("an array of tables")? {
         let mut keys = ExtensionKeys::default();
         let mut given = EXTENSION.read(value.table()?, &mut keys);
@@ -461,8 +475,9 @@ fn extensions(model: &mut ModelKeys, value: &Value<'_>) -> Option<()> {
             return None;
         }
         model.extensions.push(keys);
+        all.push(given);
     }
-    Some(())
+    super::provisioning::check(&model.extensions, all).then_some(())
 }
 
 pub(super) fn extension_name(extension: &mut ExtensionKeys, value: &Value<'_>) -> Option<()> {

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use super::extensions::{ExtensionProgram, with_extensions};
 use super::hooks::{self, Hooks, ReadHooks, WithHooks};
 use super::process::OnExit;
+use super::settings::ExtensionSettings;
 use super::template::{PlacedTemplates, Template};
 use super::{Driver, DriverNote};
 use crate::keys::shape::KeyShape;
@@ -44,6 +45,7 @@ pub struct Kind {
 pub struct DriverConfig {
     settings: Arc<dyn KindSettings>,
     hooks: Hooks,
+    extensions: ExtensionSettings,
 }
 
 /// The settings of one kind of driver.
@@ -91,6 +93,10 @@ pub struct Premises {
     pub kept: PathBuf,
     /// What becomes of processes at the end of the host.
     pub on_exit: OnExit,
+    /// What the extensions of the set are configured with.
+    pub extensions: ExtensionSettings,
+    /// Where programs find that, for as long as they run.
+    pub settings_dir: PathBuf,
     /// How long the host waits at its end for programs that are under way.
     pub stop_timeout: Duration,
     /// The host's `PATH`, for programs that do not set it.
@@ -156,7 +162,11 @@ impl DriverConfig {
     /// The settings of some kind.
     #[must_use]
     pub fn new(settings: impl KindSettings) -> Self {
-        Self { settings: Arc::new(settings), hooks: Hooks::default() }
+        Self {
+            settings: Arc::new(settings),
+            hooks: Hooks::default(),
+            extensions: ExtensionSettings::default(),
+        }
     }
 
     /// The same with hooks.
@@ -168,6 +178,18 @@ impl DriverConfig {
             None => hooks,
         };
         Self { hooks, ..self }
+    }
+
+    /// The same for a model with extensions that are configured so.
+    #[must_use]
+    pub fn with_extensions(self, extensions: ExtensionSettings) -> Self {
+        Self { extensions, ..self }
+    }
+
+    /// What extensions are configured with.
+    #[must_use]
+    pub fn extensions(&self) -> &ExtensionSettings {
+        &self.extensions
     }
 
     /// What is run round instances and batches.
@@ -194,6 +216,7 @@ impl DriverConfig {
     /// # Errors
     /// When the machine does not give what it needs.
     pub fn start(&self, premises: &Premises) -> Result<Arc<dyn Driver>, StartDriverError> {
+        let premises = &Premises { extensions: self.extensions.clone(), ..premises.clone() };
         let application = self.settings.start(premises)?;
         let driver = match self.settings.extension_program() {
             None => application,
@@ -208,7 +231,9 @@ impl DriverConfig {
 
 impl PartialEq for DriverConfig {
     fn eq(&self, other: &Self) -> bool {
-        self.settings.is_same(other.settings()) && self.hooks == other.hooks
+        self.settings.is_same(other.settings())
+            && self.hooks == other.hooks
+            && self.extensions == other.extensions
     }
 }
 

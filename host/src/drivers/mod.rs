@@ -15,6 +15,7 @@ pub mod local;
 pub mod looking;
 pub mod process;
 pub mod relay;
+pub mod settings;
 mod site;
 pub mod template;
 #[cfg(test)]

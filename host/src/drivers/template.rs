@@ -14,6 +14,7 @@ pub(in crate::drivers) use placed::{both_or_none, working_dir};
 use placeholder::Placeholder;
 pub use request::{RenderError, asks_for_missing_address, render_command, render_url};
 
+use super::settings::SettingsFiles;
 use phasegate_core::domain::{
     Component, Direction, Fence, Instance, InstanceId, Located, OperationId, ScaleSetName, Version,
 };
@@ -54,6 +55,8 @@ pub enum Wish<'a> {
         operation: &'a OperationId,
         /// Which host speaks: `{generation}`.
         fence: Fence,
+        /// Where its settings are: `{settingsFile}`, `{protectedSettingsFile}`.
+        settings: &'a SettingsFiles,
     },
     /// That it comes into being: as an effect on the application, and `{replaces}`. Its address is
     /// still that of the one that it replaces.
@@ -113,8 +116,10 @@ pub enum Scope {
     Observe,
     /// For [`Wish::Run`].
     Run,
-    /// For [`Wish::Apply`].
+    /// For [`Wish::Apply`], somewhere else.
     Apply,
+    /// For [`Wish::Apply`], by a program on this machine.
+    ApplyHere,
     /// For [`Wish::Create`].
     Create,
     /// For [`Wish::Delete`].
@@ -134,6 +139,10 @@ impl Scope {
             Self::Apply => {
                 "{id}, {name}, {version}, {address}, {host}, {port}, {zone}, {label.NAME}, {component}, \
                  {operation}, {generation}"
+            }
+            Self::ApplyHere => {
+                "{id}, {name}, {version}, {address}, {host}, {port}, {zone}, {label.NAME}, {component}, \
+                 {operation}, {generation}, {settingsFile}, {protectedSettingsFile}"
             }
             Self::Create => {
                 "{id}, {replaces}, {name}, {version}, {address}, {host}, {port}, {zone}, {label.NAME}, \

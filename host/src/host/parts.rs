@@ -308,7 +308,10 @@ pub(super) fn configured(config: &Config, drivers: &Drivers) -> anyhow::Result<C
 /// What all drivers are given.
 pub(super) fn ground(config: &Config) -> Ground {
     let data_dir = &config.server.data_dir;
+    let settings = data_dir.join("settings");
+    crate::drivers::settings::sweep(&settings);
     Ground {
+        settings,
         logs: data_dir.join("logs"),
         kept: data_dir.join("processes"),
         on_exit: config.server.on_exit.unwrap_or_default(),

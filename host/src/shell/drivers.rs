@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use crate::drivers::kind::{Premises, StartDriverError};
 use crate::drivers::process::OnExit;
 use crate::drivers::relay::Relay;
+use crate::drivers::settings::ExtensionSettings;
 use crate::drivers::{Driver, DriverConfig, DriverNote};
 
 /// All of them.
@@ -35,6 +36,8 @@ pub struct Ground {
     pub kept: PathBuf,
     /// What becomes of processes at the end of the host.
     pub on_exit: OnExit,
+    /// Where programs find the settings of extensions, for as long as they run.
+    pub settings: PathBuf,
     /// How long the host waits at its end for programs that are under way.
     pub stop_timeout: Duration,
 }
@@ -112,11 +115,13 @@ impl Drivers {
     }
 
     fn premises(&self, set: &ScaleSetName) -> Premises {
-        let Ground { logs, kept, on_exit, stop_timeout } = &*self.ground;
+        let Ground { logs, kept, on_exit, settings, stop_timeout } = &*self.ground;
         Premises {
             log_dir: logs.join(set.as_str()),
             kept: kept.clone(),
             on_exit: *on_exit,
+            extensions: ExtensionSettings::default(),
+            settings_dir: settings.clone(),
             stop_timeout: *stop_timeout,
             search_path: std::env::var_os("PATH").unwrap_or_default(),
             notes: self.notes.clone(),

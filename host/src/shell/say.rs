@@ -10,7 +10,7 @@ use phasegate_core::domain::ScaleSetName;
 use phasegate_core::kernel::{Changes, SelfDoubt};
 use phasegate_core::lifecycle::Loudness;
 use phasegate_core::record::Write;
-use phasegate_core::record::audit::{Entry, What};
+use phasegate_core::record::audit::{Entry, ProvisionNote, What};
 
 /// Words of drivers that later lines may quote.
 const QUOTED_MAX: usize = 64;
@@ -90,6 +90,12 @@ pub(super) fn recorded(said: &Said, write: &Write) {
             tracing::warn!(%scale_set, upgrade, instance, "{code}: {entry}");
         }
         What::PluginTrouble { .. } => tracing::error!(%scale_set, "{code}: {entry}"),
+        What::Provision { note: ProvisionNote::Failed { .. } | ProvisionNote::LeftOut { .. } } => {
+            tracing::warn!(%scale_set, instance, "{code}: {entry}");
+        }
+        What::Provision { note: ProvisionNote::Begins { .. } | ProvisionNote::Ends { .. } } => {
+            tracing::info!(%scale_set, instance, "{code}: {entry}");
+        }
         // Said when it came.
         What::Process { .. } | What::SelfDoubt { .. } => {}
         What::Start { .. }

@@ -57,6 +57,7 @@ fn house(moods: Vec<StoreError>) -> House {
                 logs: directory.path().to_owned(),
                 kept: directory.path().join("processes"),
                 on_exit: OnExit::Stop,
+                settings: directory.path().join("settings"),
                 stop_timeout: Duration::ZERO,
             },
             tokio::sync::mpsc::channel(1).0,

@@ -105,6 +105,10 @@ pub struct Instance {
     /// Versions of its extensions, as far as known.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub extensions: BTreeMap<String, String>,
+    /// Its first deployment: while that goes on it is not ready, and afterwards what of it has failed; left out when
+    /// there is nothing to say of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provisioning: Option<Provisioning>,
     /// Whether `protectFromScaleSetActions` is set; left out when it is not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub protected: bool,
@@ -119,6 +123,36 @@ pub struct Instance {
     /// The plugin fails now, and an older decision of it is used (`onFailure = "last-good"`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stands_in: Option<StandsIn>,
+}
+
+/// The first deployment of an instance.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Provisioning {
+    /// How it stands.
+    pub state: ProvisioningState,
+    /// When its time is over (`extensionsTimeBudget`); left out when it has ended. RFC 3339, UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Its extensions, in the order in which they are installed.
+    pub extensions: Vec<ProvisionedExtension>,
+}
+
+/// One extension of a new instance.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct ProvisionedExtension {
+    /// Its name.
+    pub name: String,
+    /// The version that it is to have.
+    pub version: String,
+    /// How it stands.
+    pub state: ProvisionedState,
+    /// Why it failed, or is not installed; left out otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Custom metrics of the application, as its plugin has received them.
@@ -209,5 +243,31 @@ words! {
         Skip = "skip",
         /// It is asked again.
         Defer = "defer",
+    }
+}
+
+words! {
+    /// How the first deployment of an instance stands, by Azure's names of provisioning states.
+    ProvisioningState {
+        /// Its extensions are being installed.
+        Creating = "Creating",
+        /// It is over, and not all of them are there.
+        Failed = "Failed",
+    }
+}
+
+words! {
+    /// How an extension of a new instance stands.
+    ProvisionedState {
+        /// Its turn has not come.
+        Waiting = "waiting",
+        /// Its driver has been told.
+        Installing = "installing",
+        /// It is there.
+        Installed = "installed",
+        /// It could not be installed.
+        Failed = "failed",
+        /// It comes after one that failed.
+        NotInstalled = "not-installed",
     }
 }

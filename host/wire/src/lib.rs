@@ -36,8 +36,8 @@ pub use discovery::{CheckDiscovery, Discovery, DiscoveryFailing, DiscoveryHeld};
 pub use error::{Error, ErrorBody, ErrorCode, ErrorDetail};
 pub use event::{CurrentBatch, Ending, Event, Following, HealthChange, NotYet, Recorded, UpgradeProgress};
 pub use fleet::{
-    CustomMetrics, FileDiffers, Fleet, Health, HeldBack, Instance, Participation, ScaleSet, Stamp, StandsIn,
-    VersionState,
+    CustomMetrics, FileDiffers, Fleet, Health, HeldBack, Instance, Participation, ProvisionedExtension,
+    ProvisionedState, Provisioning, ProvisioningState, ScaleSet, Stamp, StandsIn, VersionState,
 };
 pub use host::{HealthCounts, HostStanding, ScaleSetSummary, ScaleSets, UpgradeSummary, Version};
 pub use line::Line;

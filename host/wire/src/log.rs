@@ -118,6 +118,8 @@ words! {
         Reload = "reload",
         /// Instances of a scale set came, went or stand elsewhere, by its configuration.
         Members = "members",
+        /// The first deployment of an instance: one of its extensions, or its end.
+        Provision = "provision",
         /// A person let it go past what it waited for.
         Promote = "promote",
         /// A person leaves an instance out.

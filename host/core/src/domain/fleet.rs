@@ -12,6 +12,7 @@ use super::estate::Estate;
 use super::health::HealthSettings;
 use super::ids::{ExtensionName, PluginName, ScaleSetName, Version};
 use super::instance_id::InstanceId;
+use super::provision::Provisioning;
 use super::rules::{RetryRule, UpgradeMode};
 use super::upgrade_policy::UpgradePolicy;
 use super::window::FreezeWindows;
@@ -112,6 +113,8 @@ pub struct ScaleSet<D = ()> {
     pub freeze: FreezeWindows,
     /// Wanted version.
     pub model: Model,
+    /// How a new instance gets the extensions of the model.
+    pub provisioning: Provisioning,
     /// Where it stands in the estate, and what of it is released by itself.
     pub estate: Estate,
     /// Members by id.
@@ -135,6 +138,7 @@ impl<D> ScaleSet<D> {
             retry,
             freeze,
             model,
+            provisioning,
             estate,
             instances,
             forget_after,
@@ -150,6 +154,7 @@ impl<D> ScaleSet<D> {
             retry,
             freeze,
             model,
+            provisioning,
             estate,
             instances,
             forget_after,

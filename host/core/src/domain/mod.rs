@@ -24,6 +24,7 @@ pub mod now;
 pub mod observation;
 pub mod plugin_spec;
 pub mod policy;
+pub mod provision;
 pub mod release_version;
 pub mod request;
 pub mod rules;
@@ -67,6 +68,7 @@ pub use now::{Now, ReadClock, WallTime};
 pub use observation::{Answer, Decided, Heard, InstanceFacts, Observation, ProbeFailure, Response, Round};
 pub use plugin_spec::{Forbidden, Gate, PluginSpec, Strategy, SwapRules};
 pub use policy::{BatchSize, HealthGate, Percent, RollingUpgradePolicy};
+pub use provision::{Provision, ProvisionPart, Provisioned, Provisioning};
 pub use release_version::{HandlerVersion, InvalidReleaseVersion, ReleaseVersion};
 pub use request::{Actor, By, InvalidRequestKey, RequestId, RequestKey, TEXT_BYTES_MAX};
 pub use rules::{

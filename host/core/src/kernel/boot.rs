@@ -12,10 +12,10 @@ use super::perform::{self, Life};
 use super::release::{self, Releases};
 use super::state::{Away, Census, Evidence, Fleet, InstanceState, Kept, Place, Removed, SetState, Startup};
 use super::zones::Neighbours;
-use super::{held, look, members, modes, sight, surge};
+use super::{held, look, members, modes, provision, sight, surge};
 use crate::domain::{
     By, Change, Component, Custody, DriverTraits, Goal, Instance, InstanceId, Located, Membership, Now,
-    OnFailure, PersonsWord, Runs, ScaleSet, ScaleSetName, Timestamp, Version,
+    OnFailure, PersonsWord, Provision, Runs, ScaleSet, ScaleSetName, Timestamp, Version,
 };
 use crate::record::audit::What;
 use crate::record::{Stored, StoredModel, Write};
@@ -69,6 +69,7 @@ pub(super) fn take_up(fleet: &mut Fleet, memories: &mut Memories, startup: Start
             Startup::Waits => start_instances(fleet, memories, &name, now, out),
             Startup::Done => try_again(fleet, memories, &name, now, out),
         }
+        provision::go_on(fleet, &name, now, out);
     }
 }
 
@@ -80,6 +81,7 @@ struct Share<'a> {
     versions: Vec<(&'a InstanceId, &'a Component, &'a Runs)>,
     words: Vec<(&'a InstanceId, &'a PersonsWord)>,
     discovered: Vec<(&'a InstanceId, &'a Arc<Instance>)>,
+    provisions: Vec<(&'a InstanceId, &'a Provision)>,
 }
 
 fn shares(stored: &Stored) -> BTreeMap<ScaleSetName, Share<'_>> {
@@ -89,6 +91,9 @@ fn shares(stored: &Stored) -> BTreeMap<ScaleSetName, Share<'_>> {
     }
     for ((set, id), memory) in &stored.memories {
         shares.entry(set.clone()).or_default().memories.push((id, &memory.bytes));
+    }
+    for ((set, id), provision) in &stored.provisions {
+        shares.entry(set.clone()).or_default().provisions.push((id, provision));
     }
     for ((set, id), found) in &stored.discovered {
         shares.entry(set.clone()).or_default().discovered.push((id, found));
@@ -126,6 +131,8 @@ fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out
         look_due: OrdSet::new(),
         looking: OrdSet::new(),
         due: OrdSet::new(),
+        to_provision: OrdSet::new(),
+        provision_due: OrdSet::new(),
         away: OrdMap::new(),
         away_due: OrdSet::new(),
         ids_gone: OrdSet::new(),
@@ -206,6 +213,7 @@ fn instances(state: &mut SetState, share: Share<'_>, now: Now, out: &mut Out) {
         recorded(state, id, membership, now, out);
     }
     removed_meanwhile(state, &share, now, out);
+    let new = new_ones(state, &share);
     for (id, bytes) in share.memories {
         state.change(id, |instance| instance.memory = Some(Arc::from(bytes)));
         state.change_removed(id, |removed| removed.kept.memory = Some(Arc::from(bytes)));
@@ -219,6 +227,14 @@ fn instances(state: &mut SetState, share: Share<'_>, now: Now, out: &mut Out) {
         });
         state.change_removed(id, |removed| removed.kept.set_runs(component, runs.clone()));
     }
+    for (id, recorded) in share.provisions {
+        let recorded = Some(Arc::new(recorded.clone()));
+        state.change(id, |instance| instance.provision.clone_from(&recorded));
+        state.change_removed(id, |removed| removed.kept.provision.clone_from(&recorded));
+    }
+    for id in new {
+        provision::begin(state, &id, now, out);
+    }
     let Some(upgrade) = state.upgrade.clone() else { return };
     let unknown = state.instances().filter(|instance| instance.runs.version().is_none());
     let asked: Vec<(InstanceId, Version)> = unknown
@@ -229,6 +245,20 @@ fn instances(state: &mut SetState, share: Share<'_>, now: Now, out: &mut Out) {
     }
 }
 
+/// Those of which nothing is recorded: they have never been here.
+fn new_ones(state: &SetState, share: &Share<'_>) -> Vec<InstanceId> {
+    if state.spec.model.extensions.is_empty() {
+        return Vec::new();
+    }
+    let versions = share.versions.iter().map(|(id, _, _)| *id);
+    let memberships = share.memberships.iter().map(|(id, _)| *id);
+    let memories = share.memories.iter().map(|(id, _)| *id);
+    let provisions = share.provisions.iter().map(|(id, _)| *id);
+    let known: BTreeSet<&InstanceId> =
+        versions.chain(memberships).chain(memories).chain(provisions).collect();
+    state.spec.instances.keys().filter(|id| !known.contains(id)).cloned().collect()
+}
+
 /// What is recorded of instances that nobody lists any more since the host ended is kept for a while, as of those that
 /// go while it runs.
 fn removed_meanwhile(state: &mut SetState, share: &Share<'_>, now: Now, out: &mut Out) {
@@ -236,6 +266,7 @@ fn removed_meanwhile(state: &mut SetState, share: &Share<'_>, now: Now, out: &mu
     let all = known.map(|(id, _, _)| *id);
     let all =
         all.chain(share.memories.iter().map(|(id, _)| *id)).chain(share.words.iter().map(|(id, _)| *id));
+    let all = all.chain(share.provisions.iter().map(|(id, _)| *id));
     let is_gone = |id: &&InstanceId| state.instance(id).is_none() && state.away(id).is_none();
     let gone: BTreeSet<InstanceId> = all.filter(is_gone).cloned().collect();
     for id in gone {

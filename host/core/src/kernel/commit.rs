@@ -231,6 +231,7 @@ fn used(write: &Write) -> Option<super::effect::Used> {
         | Write::Quarantine(..)
         | Write::Retry(..)
         | Write::Word(..)
+        | Write::Provision(..)
         | Write::Line(_)
         | Write::Hold(_)
         | Write::Fence(_)

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::event::Done;
-use super::members;
 use super::out::Out;
 use super::perform::announce;
 use super::state::{Fleet, Trouble};
+use super::{members, provision};
 use crate::domain::{Backoff, CanTell, Custody, Now, Runs, Seen, Touched, Version};
 use crate::record::Write;
 use crate::rollout::Event as RolloutEvent;
@@ -46,6 +46,7 @@ pub(super) fn done(fleet: &mut Fleet, done: Done, now: Now, out: &mut Out) {
             instance.begin_life(&spec, now.at);
         }
         let moved = instance.set_runs(&component, runs.clone()).then_some(runs);
+        let provisioned = provision::answered(instance, &component, (&operation, &result));
         if std::mem::take(&mut instance.starts_again) && custody == Custody::Host {
             instance.retry_at = Some(now.at);
         }
@@ -58,9 +59,10 @@ pub(super) fn done(fleet: &mut Fleet, done: Done, now: Now, out: &mut Out) {
                 instance.fold.stopped();
             }
         }
-        (moved, result, (before, instance.fold.health()))
+        (moved, provisioned, result, (before, instance.fold.health()))
     });
-    let Some((moved, result, (before, after))) = heard else { return };
+    let Some((moved, provisioned, result, (before, after))) = heard else { return };
+    out.writes.extend(provision::row(set, &id).filter(|_| provisioned));
     if before != after {
         set.dirty = true;
         out.changes.health.push((name.clone(), id.clone(), before, after));

@@ -22,6 +22,9 @@ pub(super) fn stood_still(fleet: &mut Fleet, length: Duration, now: Now, out: &m
         let ids: Vec<InstanceId> = set.instances().map(|instance| instance.spec.id.clone()).collect();
         for id in ids {
             set.change(&id, |instance| instance.was_not_looked_at(length));
+            if set.instance(&id).is_some_and(super::state::InstanceState::is_provisioned_first) {
+                out.writes.extend(super::provision::row(set, &id));
+            }
         }
         if set.active().is_some() {
             set.answers.push(Event::StoodStill(length));

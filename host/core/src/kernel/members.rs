@@ -15,7 +15,7 @@ use super::out::{About, Out};
 use super::perform::{self, Life, announce};
 use super::state::{Away, End, Fleet, InstanceState, Kept, Place, Removed, SetState};
 use super::surge::{self, DELETE_AGAIN};
-use super::{boot, doubts, look, sight};
+use super::{boot, doubts, look, provision, sight};
 use crate::domain::{By, Component, Custody, Instance, InstanceId, Located, Membership, Now, ScaleSetName};
 use crate::record::Write;
 use crate::record::audit::{Leaves, Several, What};
@@ -132,6 +132,7 @@ fn add(set: &mut SetState, id: &InstanceId, may_touch: MayTouch, now: Now, out: 
         return;
     };
     let mut state = InstanceState::new(&set.spec, spec, now.at);
+    let was_away = set.away(id).is_some();
     match set.away(id) {
         Some(Away::Deleted { replaced_by }) => {
             let what = What::StaysDeleted { replaced_by: replaced_by.clone() };
@@ -153,6 +154,9 @@ fn add(set: &mut SetState, id: &InstanceId, may_touch: MayTouch, now: Now, out: 
         None => {}
     }
     set.insert(state);
+    if !was_away {
+        provision::begin(set, id, now, out);
+    }
     bring_up(set, id, may_touch, now, out);
 }
 
@@ -256,6 +260,7 @@ pub(super) fn rows(set: &SetState, id: &InstanceId) -> Vec<Write> {
     let mut rows = vec![Write::Membership(name(), id.clone(), Some(Box::new(membership)))];
     let runs = removed.kept.all_runs();
     rows.extend(runs.map(|(component, runs)| Write::Runs(name(), id.clone(), component, runs.clone())));
+    rows.extend(provision::row(set, id));
     rows.extend(set.words.get(id).map(|word| Write::Word(name(), id.clone(), Some(word.clone()))));
     let memory = removed.kept.memory.as_ref();
     rows.extend(memory.map(|bytes| {

@@ -42,6 +42,7 @@ mod note;
 mod out;
 mod perform;
 mod plugin;
+mod provision;
 mod quarantine;
 pub mod refusal;
 mod release;
@@ -474,6 +475,7 @@ impl Kernel {
                 look::look(fleet, memories, &name, &[], now, out);
             }
             boot::try_again(fleet, memories, &name, now, out);
+            provision::go_on(fleet, &name, now, out);
             members::settle(fleet, memories, &name, now, out);
             sight::look_again(fleet, &name, now, out);
             retry::begin_due(fleet, memories, &name, now, out);

@@ -75,6 +75,7 @@ fn go_by(
         name,
         plugin,
         model,
+        provisioning,
         estate,
         instances,
         forget_after,
@@ -92,7 +93,7 @@ fn go_by(
     let counts_anew = FoldSettings::from(&set.spec.health) != FoldSettings::from(&health);
     let live = Arc::make_mut(&mut set.spec);
     (live.health, live.policy, live.retry, live.freeze) = (health, policy, retry, freeze);
-    (live.forget_after, live.mode) = (forget_after, mode);
+    (live.forget_after, live.mode, live.provisioning) = (forget_after, mode, provisioning);
     set.dirty = true;
     let (said, looks) = take_up_model(set, model, out);
     if said == Said::Anew {

@@ -160,6 +160,10 @@ pub struct SetState {
     pub(super) unasked: OrdSet<InstanceId>,
     /// When an instance is to be started or deleted again.
     pub(super) due: OrdSet<(Timestamp, InstanceId)>,
+    /// New ones whose next extension may be installed, as far as they themselves can tell.
+    pub(super) to_provision: OrdSet<InstanceId>,
+    /// When the time for the extensions of new ones is over.
+    pub(super) provision_due: OrdSet<(Timestamp, InstanceId)>,
     /// When instances are to be looked at again.
     pub(super) look_due: OrdSet<(Timestamp, InstanceId)>,
     /// Those that are being looked at.
@@ -242,11 +246,13 @@ impl SetState {
         change: impl FnOnce(&mut InstanceState) -> T,
     ) -> Option<T> {
         let instance = Arc::make_mut(self.instances.get_mut(id)?);
+        let provision_before = instance.provision_due();
         let (before, due_before, look_before) = (instance.counted(), instance.retry_at, instance.look_at);
         let told_before = instance.told();
         let out = change(instance);
         let (after, due_after, look_after) = (instance.counted(), instance.retry_at, instance.look_at);
         let (looking, told_after) = (!instance.looking.is_empty(), instance.told());
+        let (provision_after, wants_provision) = (instance.provision_due(), instance.wants_provision());
         self.members.moved(id, before, after);
         self.evidence.moved(id, told_before, told_after);
         if looking {
@@ -257,6 +263,15 @@ impl SetState {
         if look_before != look_after {
             look_before.into_iter().for_each(|at| drop(self.look_due.remove(&(at, id.clone()))));
             look_after.into_iter().for_each(|at| drop(self.look_due.insert((at, id.clone()))));
+        }
+        if provision_before != provision_after {
+            provision_before.into_iter().for_each(|at| drop(self.provision_due.remove(&(at, id.clone()))));
+            provision_after.into_iter().for_each(|at| drop(self.provision_due.insert((at, id.clone()))));
+        }
+        if wants_provision {
+            self.to_provision.insert(id.clone());
+        } else if provision_before.is_some() {
+            self.to_provision.remove(id);
         }
         if due_before != due_after {
             due_before.into_iter().for_each(|at| drop(self.due.remove(&(at, id.clone()))));
@@ -275,6 +290,11 @@ impl SetState {
         instance.look_at.into_iter().for_each(|at| drop(self.look_due.insert((at, id.clone()))));
         if !instance.looking.is_empty() {
             self.looking.insert(id.clone());
+        }
+        let provision_due = instance.provision_due();
+        provision_due.into_iter().for_each(|at| drop(self.provision_due.insert((at, id.clone()))));
+        if instance.wants_provision() {
+            self.to_provision.insert(id.clone());
         }
         self.instances.insert(id, Arc::new(instance));
     }
@@ -301,6 +321,9 @@ impl SetState {
         self.evidence.moved(id, gone.told(), None);
         self.unasked.remove(id);
         self.looking.remove(id);
+        self.to_provision.remove(id);
+        let provision_due = gone.provision_due();
+        provision_due.into_iter().for_each(|at| drop(self.provision_due.remove(&(at, id.clone()))));
         gone.look_at.into_iter().for_each(|at| drop(self.look_due.remove(&(at, id.clone()))));
         gone.retry_at.into_iter().for_each(|at| drop(self.due.remove(&(at, id.clone()))));
         Some(gone)
@@ -323,7 +346,8 @@ impl SetState {
         }
         let words = self.words.values().filter_map(|word| word.until).min();
         let away = self.away_due.get_min().map(|(at, _)| *at);
-        let all = self.wake_at.into_iter().chain(due).chain(look).chain(away).chain(words);
+        let provision = self.provision_due.get_min().map(|(at, _)| *at);
+        let all = self.wake_at.into_iter().chain(due).chain(look).chain(away).chain(words).chain(provision);
         all.chain(self.retry_at()).min()
     }
 
@@ -350,23 +374,26 @@ impl SetState {
     /// asked to run and did not.
     pub(super) fn version_at_start(&self, instance: &InstanceState) -> Version {
         let before = instance.runs.version().or(instance.asked.as_ref());
-        before.map_or_else(|| self.version_of_a_new_one(), Clone::clone)
+        let new = || self.version_of_a_new_one(&Component::Application);
+        before.cloned().or_else(new).unwrap_or_else(|| self.spec.model.version.clone())
     }
 
     /// What a new instance starts with: what last Completed, or else what the set began with. Not what is wanted, which
     /// may be in quarantine, cancelled or not yet admitted. Its phase is not known before it runs, so what is wanted
     /// counts from the moment that the last phase of a running upgrade is admitted.
-    pub(super) fn version_of_a_new_one(&self) -> Version {
-        let of = |change: &Version| Change { component: Component::Application, to: change.clone() };
+    /// None of what the model does not have.
+    pub(super) fn version_of_a_new_one(&self, component: &Component) -> Option<Version> {
+        let of = |change: &Version| Change { component: component.clone(), to: change.clone() };
         let admitted = self.active().filter(|upgrade| {
             upgrade.is_forward() && !upgrade.cancel_requested && upgrade.is_in_its_last_phase()
         });
-        let admitted = admitted.and_then(|upgrade| upgrade.goal.of(&Component::Application));
-        let (good, configured) = (self.good.get(&Component::Application), &self.spec.model.version);
-        let all = admitted.into_iter().chain(good).chain([configured]);
+        let admitted = admitted.and_then(|upgrade| upgrade.goal.of(component));
+        let said = self.spec.model.goal();
+        let (good, configured) = (self.good.get(component), said.of(component));
+        let all = admitted.into_iter().chain(good).chain(configured);
         let sound = all.clone().find(|version| !self.quarantined.contains_key(&of(version)));
         // Where all of them are in quarantine, the one that has worked before is the least evil.
-        sound.or(good).unwrap_or(configured).clone()
+        sound.or(good).or(configured).cloned()
     }
 
     /// What is recorded of what is wanted of a component.

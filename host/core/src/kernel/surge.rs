@@ -172,7 +172,11 @@ pub(super) fn deleted(fleet: &mut Fleet, deleted: Deleted, now: Now, out: &mut O
     }
     match &answer {
         Ok(()) => {
-            let replaced_by = match set.take_out(&id).map(|gone| gone.place.clone()) {
+            let gone = set.take_out(&id);
+            if gone.as_ref().is_some_and(|gone| gone.provision.is_some()) {
+                out.writes.push(Write::Provision(name.clone(), id.clone(), None));
+            }
+            let replaced_by = match gone.map(|gone| gone.place.clone()) {
                 Some(Place::Leaving { replaced_by }) => replaced_by,
                 Some(Place::Member { .. } | Place::Coming { .. }) | None => None,
             };

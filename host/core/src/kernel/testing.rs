@@ -84,6 +84,7 @@ pub(crate) fn orders() -> SetConfig {
         estate: Default::default(),
         model: Model { version: version("v1"), extensions: Vec::new() },
         instances: (0..3).map(instance).map(|instance| (instance.id.clone(), Arc::new(instance))).collect(),
+        provisioning: Default::default(),
         forget_after: Duration::from_secs(3600),
         driver: (),
     };

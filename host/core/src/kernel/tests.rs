@@ -65,6 +65,7 @@ fn config() -> SetConfig {
         estate: Default::default(),
         model: Model { version: version("v1"), extensions: Vec::new() },
         instances: (0..4).map(instance).map(|one| (one.id.clone(), Arc::new(one))).collect(),
+        provisioning: Default::default(),
         forget_after: Duration::from_secs(3600),
         driver: (),
     };

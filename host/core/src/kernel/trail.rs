@@ -350,6 +350,7 @@ pub(super) fn used(entry: &Entry) -> Option<Used> {
         | What::PluginAsked { .. }
         | What::Reloaded { .. }
         | What::Members { .. }
+        | What::Provision { .. }
         | What::PluginReverted { .. } => false,
     };
     let at = entry.stamp.as_ref().filter(|_| is_decision)?.judged_at;

@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    By, Cost, Goal, Health, InstanceId, Participation, Phase, PhaseName, PluginStamp, ReleaseId,
-    ScaleSetName, Timestamp, UpgradeId, WallTime, WordKind,
+    By, Change, Cost, ExtensionName, Goal, Health, InstanceId, Participation, Phase, PhaseName, PluginStamp,
+    ReleaseId, ScaleSetName, Timestamp, UpgradeId, WallTime, WordKind,
 };
 use crate::plan::HoldReason;
 
@@ -104,6 +104,36 @@ impl Several {
         all.truncate(Self::NAMED);
         Self { count, first: all }
     }
+}
+
+/// What is said of the first deployment of an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ProvisionNote {
+    /// An extension is being installed.
+    Begins {
+        /// Which.
+        change: Change,
+    },
+    /// One could not be installed.
+    Failed {
+        /// Which.
+        change: Change,
+        /// Why.
+        why: String,
+    },
+    /// One is not installed, because another one failed.
+    LeftOut {
+        /// Which.
+        change: Change,
+        /// Which failed, or was left out.
+        after: ExtensionName,
+    },
+    /// All have been dealt with, and its health counts from now on.
+    Ends {
+        /// What it has.
+        has: Vec<Change>,
+    },
 }
 
 /// Why an upgrade starts.

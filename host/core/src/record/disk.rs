@@ -128,6 +128,17 @@ impl Disk {
         self.whole_from
     }
 
+    /// Everything of an instance goes.
+    fn forget(&mut self, set: &ScaleSetName, id: &InstanceId) {
+        let stored = &mut self.stored;
+        let is_other = |of: &ScaleSetName, one: &InstanceId| (of, one) != (set, id);
+        stored.versions.retain(|(of, one, _), _| is_other(of, one));
+        stored.memberships.retain(|(of, one), _| is_other(of, one));
+        stored.memories.retain(|(of, one), _| is_other(of, one));
+        stored.words.retain(|(of, one), _| is_other(of, one));
+        stored.provisions.retain(|(of, one), _| is_other(of, one));
+    }
+
     fn write(&mut self, write: Write) {
         let stored = &mut self.stored;
         match write {
@@ -157,13 +168,7 @@ impl Disk {
             Write::Membership(set, id, membership) => {
                 put(&mut stored.memberships, (set, id), membership.map(|m| *m))
             }
-            Write::Forgotten(set, id) => {
-                let is_other = |of: &ScaleSetName, one: &InstanceId| (of, one) != (&set, &id);
-                stored.versions.retain(|(of, one, _), _| is_other(of, one));
-                stored.memberships.retain(|(of, one), _| is_other(of, one));
-                stored.memories.retain(|(of, one), _| is_other(of, one));
-                stored.words.retain(|(of, one), _| is_other(of, one));
-            }
+            Write::Forgotten(set, id) => self.forget(&set, &id),
             Write::Discovered(set, id, found) => {
                 put(&mut stored.discovered, (set, id), found.map(Arc::from));
             }
@@ -172,6 +177,9 @@ impl Disk {
             Write::Plugin(name, plugin) => drop(stored.plugins.insert(name, *plugin)),
             Write::Quarantine(set, change, reason) => put(&mut stored.quarantined, (set, change), reason),
             Write::Word(set, id, word) => put(&mut stored.words, (set, id), word),
+            Write::Provision(set, id, provision) => {
+                put(&mut stored.provisions, (set, id), provision.map(|provision| *provision));
+            }
             Write::Retry(set, retry) => put(&mut stored.retries, set, retry),
             Write::Line(line) => stored.line = line,
             Write::Hold(hold) => stored.hold = hold,

@@ -12,7 +12,7 @@ use super::stored::{
 };
 use crate::domain::{
     Change, Component, ExtensionType, Fence, Instance, InstanceId, Membership, PersonsWord, PluginName,
-    RequestKey, Runs, ScaleSetName, Subscription, Timestamp, UpgradeId, WallTime,
+    Provision, RequestKey, Runs, ScaleSetName, Subscription, Timestamp, UpgradeId, WallTime,
 };
 use crate::release::{Part, Published, Release};
 use crate::rollout::{BatchProgress, LeftOut, Member, Upgrade};
@@ -54,6 +54,8 @@ pub enum Write {
     Quarantine(ScaleSetName, Change, Option<String>),
     /// When a faulted upgrade is tried again; none drops the plan.
     Retry(ScaleSetName, Option<Retry>),
+    /// The first deployment of an instance; none when all of it is there.
+    Provision(ScaleSetName, InstanceId, Option<Box<Provision>>),
     /// What a person has said about an instance; none when it is over.
     Word(ScaleSetName, InstanceId, Option<PersonsWord>),
     /// A stopped line; none lets it go on.
@@ -151,6 +153,8 @@ pub struct Stored {
     pub retries: BTreeMap<ScaleSetName, Retry>,
     /// What persons have said about single instances.
     pub words: BTreeMap<(ScaleSetName, InstanceId), PersonsWord>,
+    /// First deployments that go on, or of which something has failed.
+    pub provisions: BTreeMap<(ScaleSetName, InstanceId), Provision>,
     /// Whether the line is stopped.
     pub line: Option<StoppedLine>,
     /// Components in use.

@@ -72,6 +72,9 @@ pub enum Rule {
     Evidence,
     /// What is told of an upgrade agrees with its members.
     Views,
+    /// An extension of a new instance is installed after those that it comes after, once, and the instance is not
+    /// ready before.
+    Provision,
     /// An upgrade ends for its time no sooner than its limits say, and does not go on when one is over.
     Time,
 }
@@ -104,6 +107,7 @@ impl Rule {
             Self::Hooks => 22,
             Self::Time => 23,
             Self::RoundTrip => 24,
+            Self::Provision => 25,
         }
     }
 }

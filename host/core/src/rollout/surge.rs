@@ -196,10 +196,18 @@ pub(super) fn choose_replacements(upgrade: &mut Upgrade, members: &[InstanceId],
     if surging.is_empty() {
         return;
     }
-    let mut fresh = fleet.fresh_ids();
+    let (mut fresh, order) = (fleet.fresh_ids(), fleet.provision_order());
+    // A new instance is deployed for the first time.
+    let turn = |part: &Part| match &part.component {
+        Component::Application => None,
+        Component::Extension(name) => Some(order.iter().position(|one| one == name).unwrap_or(order.len())),
+    };
     for id in &surging {
         upgrade.members.update(id, |member| match fresh.next_like(id) {
-            Some(by) => member.way = Way::Beside { by },
+            Some(by) => {
+                member.way = Way::Beside { by };
+                member.parts.sort_by_key(turn);
+            }
             None => member.open_have_failed("no id is left for an instance in its place"),
         });
     }

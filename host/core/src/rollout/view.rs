@@ -1,6 +1,6 @@
 //! What a step may know of the fleet, and what may hold everything in it. Asked, never changed.
 
-use crate::domain::{FreshIds, Health, InstanceId, Timestamp, Unheard};
+use crate::domain::{ExtensionName, FreshIds, Health, InstanceId, Timestamp, Unheard};
 use crate::plan::{Candidate, Standing};
 
 /// What a step may know of the fleet. A trait, so that the loop, the simulator and the tests give
@@ -61,6 +61,10 @@ pub trait FleetView {
     /// What its driver has said of one of them since its latest effect, for example that its process ended.
     fn trouble(&self, _: &InstanceId) -> Option<String> {
         None
+    }
+    /// The names of extensions in the order in which a new instance gets them.
+    fn provision_order(&self) -> Vec<ExtensionName> {
+        Vec::new()
     }
     /// Why nothing new may start anywhere, or in this scale set, at this moment.
     fn stop(&self) -> Option<Stop> {

@@ -128,6 +128,7 @@ impl World {
     }
 
     fn call(&mut self, key: Key, operation: OperationId, fence: Fence, meaning: Meaning, what: What) {
+        self.is_its_turn(&key, &operation);
         let of_upgrade = is_of_an_upgrade(&operation);
         if of_upgrade && !self.is_recorded(&operation, &meaning) {
             self.violation(Rule::Record, format!("{operation} goes out and is not recorded: {meaning:?}"));

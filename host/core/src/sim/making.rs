@@ -1,14 +1,14 @@
 //! How the scale sets of a world come into being: what the configuration says, and what runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
     Address, Change, ClockTime, Component, Creation, Custody, DriverTraits, Fence, FreezeWindow,
     FreezeWindows, HealthSettings, Instance, InstanceId, OnFailure, Participation, Phase, PluginName,
-    ProbeConnection, ProbeProtocol, Profile, Protection, ScaleSet, ScaleSetName, Sight, UpgradePolicy,
-    Weekdays,
+    ProbeConnection, ProbeProtocol, Profile, Protection, Provisioning, ScaleSet, ScaleSetName, Sight,
+    UpgradePolicy, Weekdays,
 };
 use crate::kernel::SetConfig;
 
@@ -60,6 +60,7 @@ impl Making<'_> {
             estate: Default::default(),
             model: scenario.model(Edition(1)),
             instances,
+            provisioning: provisioning(scenario),
             forget_after: Duration::from_secs(3600),
             driver: (),
         };
@@ -137,6 +138,16 @@ impl Making<'_> {
         let last = u64::from(count.checked_sub(1)?);
         u32::try_from(self.rng.between(0, last)).ok()
     }
+}
+
+/// The first of several comes after the last.
+fn provisioning(scenario: &Scenario) -> Provisioning {
+    let names: Vec<_> = scenario.model(Edition(1)).extensions.into_iter().map(|(name, _)| name).collect();
+    let after = match names.as_slice() {
+        [first, .., last] => BTreeMap::from([(first.clone(), BTreeSet::from([last.clone()]))]),
+        [] | [_] => BTreeMap::new(),
+    };
+    Provisioning { after, ..Provisioning::default() }
 }
 
 fn health(scenario: &Scenario) -> HealthSettings {

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::domain::{
-    Actor, Change, Decided, Fence, Goal, Heard, InstanceId, OperationId, RequestKey, ScaleSetName, Timestamp,
-    UpgradeId,
+    Actor, Change, Decided, ExtensionName, Fence, Goal, Health, Heard, InstanceId, OperationId,
+    ProvisionPart, Provisioned, RequestKey, ScaleSetName, Timestamp, UpgradeId,
 };
-use crate::kernel::Stepped;
+use crate::kernel::state::InstanceState;
+use crate::kernel::{Fleet, Stepped};
 use crate::record::audit::{Entry, What};
 use crate::record::{Commit, Disk, Write};
 use crate::rollout::invariants::{Checker, Rule, Seen, Violation};
@@ -267,6 +268,40 @@ impl World {
         })
     }
 
+    /// An extension of a new instance is asked for when that is recorded, and those are there that it comes after.
+    pub(super) fn is_its_turn(&mut self, key: &Key, operation: &OperationId) {
+        if !operation.0.starts_with("provision/") {
+            return;
+        }
+        let provision = self.disk.stored().provisions.get(key).cloned();
+        let parts = provision.map(|provision| provision.parts).unwrap_or_default();
+        let is_there = |name: &ExtensionName| {
+            let is_it = |part: &&ProvisionPart| part.extension == *name;
+            parts.iter().find(is_it).is_some_and(|part| part.state == Provisioned::Installed)
+        };
+        let part = parts.iter().find(|part| part.operation == *operation);
+        let is_next =
+            |part: &ProvisionPart| part.state == Provisioned::Installing && part.after.iter().all(is_there);
+        if !part.is_some_and(is_next) {
+            self.violation(Rule::Provision, format!("{operation} goes out, and the record has {parts:?}"));
+        }
+        self.counts.provisioned += 1;
+    }
+
+    /// Nobody is ready whose extensions are still to come.
+    pub(super) fn none_is_ready_too_soon(&mut self, fleet: &Fleet) {
+        let mut wrong = Vec::new();
+        for set in fleet.sets() {
+            let is_wrong = |one: &&InstanceState| {
+                one.is_provisioned_first() && one.fold.health() != Health::Initializing
+            };
+            wrong.extend(
+                set.instances().find(is_wrong).map(|one| format!("`{}` counts too soon", one.spec.id)),
+            );
+        }
+        wrong.into_iter().for_each(|detail| self.violation(Rule::Provision, detail));
+    }
+
     /// The end: nothing of what was refused has happened, and what was asked for twice was done once.
     pub(super) fn look_back(&mut self) {
         let mut started: BTreeMap<&RequestKey, usize> = BTreeMap::new();
@@ -289,7 +324,7 @@ impl World {
 
 /// Whether an operation is one of an upgrade's.
 pub(super) fn is_of_an_upgrade(operation: &OperationId) -> bool {
-    ["start/", "delete/", "end/"].into_iter().all(|own| !operation.0.starts_with(own))
+    ["start/", "delete/", "end/", "provision/"].into_iter().all(|own| !operation.0.starts_with(own))
 }
 
 fn upgrade_of<'a>(

@@ -78,6 +78,9 @@ fn rows_differ(set: &SetState, stored: &Stored) -> Option<String> {
         if recorded != instance.membership() {
             return Some(format!("{recorded:?} / {:?} {:?}", instance.place, instance.located));
         }
+        if stored.provisions.get(&key) != instance.provision.as_deref() {
+            return Some(format!("{:?} / {:?}", stored.provisions.get(&key), instance.provision));
+        }
         let component = Component::Application;
         let runs = stored.versions.get(&(key.0, key.1, component)).cloned().unwrap_or(Runs::UNKNOWN);
         if runs != instance.runs {

@@ -140,7 +140,18 @@ fn every_seed_keeps_the_invariants() {
         let states = ["Completed", "Faulted", "Cancelled"];
         assert!(states.iter().all(|state| all.states.get(state) > Some(&least)), "{:?}", all.states);
         let Counts {
-            crashes, copies, refused, created, swaps, reloads, retries, reverts, back, late, ..
+            crashes,
+            copies,
+            refused,
+            created,
+            swaps,
+            reloads,
+            retries,
+            reverts,
+            back,
+            late,
+            provisioned,
+            ..
         } = all.counts;
         let seen = [
             all.rolled_back,
@@ -154,6 +165,7 @@ fn every_seed_keeps_the_invariants() {
             reverts,
             back,
             late,
+            provisioned,
         ];
         assert!(seen.iter().all(|times| *times as u64 > least), "{:?}", all.counts);
     }

@@ -290,6 +290,9 @@ impl World {
             return;
         }
         let Some(kernel) = &self.kernel else { return };
+        let fleet = kernel.fleet().clone();
+        self.none_is_ready_too_soon(&fleet);
+        let Some(kernel) = &self.kernel else { return };
         // A reload that was granted in this turn has not been heard of yet.
         let config = |set: &Arc<crate::kernel::SetState>| SetConfig {
             spec: (*set.spec).clone(),

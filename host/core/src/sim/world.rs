@@ -105,6 +105,8 @@ pub(super) struct Counts {
     pub(super) back: usize,
     /// Answers of hands that came too late, or twice.
     pub(super) late: usize,
+    /// Extensions of new instances that a driver was asked for.
+    pub(super) provisioned: usize,
 }
 
 impl std::ops::AddAssign for Counts {
@@ -125,6 +127,7 @@ impl std::ops::AddAssign for Counts {
             reverts,
             back,
             late,
+            provisioned,
         } = other;
         self.turns += turns;
         self.steps += steps;
@@ -141,6 +144,7 @@ impl std::ops::AddAssign for Counts {
         self.reverts += reverts;
         self.back += back;
         self.late += late;
+        self.provisioned += provisioned;
     }
 }
 

@@ -9,6 +9,7 @@ pub mod extension;
 pub mod fleet;
 pub mod follow;
 pub mod hidden;
+pub mod init;
 pub mod instance;
 pub mod line;
 pub mod plugin;

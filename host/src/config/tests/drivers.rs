@@ -84,7 +84,7 @@ kind = 'command' | driver.command: is missing (for example command = ["./upgrade
 kind = 'command' ; command = [] | driver.command: is empty (for example command = ["./upgrade.sh"
 kind = 'command' ; command = [''] | driver.command[0]: is empty
 kind = 'command' ; command = 'up' | driver.command: is a string "up" (write an array of strings
-kind = 'command' ; command = ['up', '{nope}'] | known: {id}, {name}, {version}, {address}, {host}, {port}, {zone}, {label.NAME}, {component}, {operation}, {generation};
+kind = 'command' ; command = ['up', '{nope}'] | known: {id}, {name}, {version}, {address}, {host}, {port}, {zone}, {label.NAME}, {component}, {operation}, {generation}, {settingsFile}, {protectedSettingsFile};
 kind = 'command' ; command = ['up', '{label.a}'] | driver.command[1]: cannot be filled in: instance "1" has no label "a"
 kind = 'command' ; command = ['up'] ; observe = [] | driver.observe: is empty (for example observe = ["./version.sh"
 kind = 'command' ; command = ['up'] ; observe = ['look', '{version}'] | driver.observe[1]: "{version}" has the unknown placeholder {version}

@@ -99,8 +99,8 @@ fn expected_health() -> HealthSettings {
 
 const COMMAND: [&str; 6] = ["python3", "server.py", "--port", "{port}", "--version", "{version}"];
 
-fn expected_scale_set() -> ScaleSet<DriverConfig> {
-    let instance = Instance {
+fn expected_instance() -> Instance {
+    Instance {
         id: InstanceId::parse("0").unwrap(),
         address: Address { host: "127.0.0.1".to_owned(), port: 9100 },
         region: None,
@@ -109,7 +109,11 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
         fault_domain: Some(0),
         labels: [("role".to_owned(), "replica".to_owned())].into(),
         protection: Protection::default(),
-    };
+    }
+}
+
+fn expected_scale_set() -> ScaleSet<DriverConfig> {
+    let instance = expected_instance();
     ScaleSet {
         name: ScaleSetName::parse("orders").unwrap(),
         plugin: PluginName::parse("db").unwrap(),
@@ -146,6 +150,7 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
         estate: Default::default(),
         model: Model { version: Version::parse("v1").unwrap(), extensions: Vec::new() },
         instances: [(instance.id.clone(), std::sync::Arc::new(instance))].into(),
+        provisioning: Default::default(),
         forget_after: Duration::from_secs(3600),
         driver: DriverConfig::new(ProcessConfig {
             command: COMMAND.iter().map(|text| Template::parse(text, Scope::Run).unwrap()).collect(),

@@ -12,6 +12,7 @@ use super::{CommandDriver, CommandLines, CommandSettings};
 use crate::drivers::kind::{KindSettings, Needs, Premises, StartDriverError};
 use crate::drivers::local::{Command, GuardCommand};
 use crate::drivers::looking::Looking;
+use crate::drivers::settings::SettingsFiles;
 use crate::drivers::template::{
     RenderError, Template, TemplateValues, Wish, asks_for_missing_address, render_command,
 };
@@ -72,6 +73,8 @@ impl KindSettings for CommandConfig {
             confirm: self.looking.confirm,
             search_path: premises.search_path.clone(),
             log_dir: premises.log_dir.clone(),
+            extensions: premises.extensions.clone(),
+            settings_dir: premises.settings_dir.clone(),
             timeout: self.timeout,
             at_exit: premises.stop_timeout,
             retry_for: self.retry_for,
@@ -119,9 +122,9 @@ impl KindSettings for CommandConfig {
 struct Commands(CommandConfig);
 
 impl CommandLines for Commands {
-    fn apply(&self, request: &Ensure) -> Result<Command, RenderError> {
+    fn apply(&self, request: &Ensure, settings: &SettingsFiles) -> Result<Command, RenderError> {
         let CommandConfig { command, environment, working_dir, .. } = &self.0;
-        render_command(command, environment, working_dir, &TemplateValues::of_request(request))
+        render_command(command, environment, working_dir, &TemplateValues::of_request(request, settings))
     }
 
     fn create(&self, request: &Create) -> Result<Option<Command>, RenderError> {

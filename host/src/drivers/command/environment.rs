@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::drivers::settings::SettingsFiles;
 use crate::drivers::{Create, Delete, Ensure};
 use phasegate_core::domain::{APPLICATION, Instance, Located, ScaleSetName};
 
@@ -20,6 +21,14 @@ pub(super) fn of_request(request: &Ensure) -> BTreeMap<String, String> {
     set("OPERATION", operation.0.clone());
     set("GENERATION", fence.to_string());
     environment
+}
+
+/// Where the settings of an extension are: never what stands in them.
+pub(super) fn of_settings(files: &SettingsFiles) -> BTreeMap<String, String> {
+    let SettingsFiles { settings, protected } = files;
+    let all = [("SETTINGS_FILE", settings), ("PROTECTED_SETTINGS_FILE", protected)];
+    let there = all.into_iter().filter_map(|(name, path)| Some((name, path.as_ref()?)));
+    there.map(|(name, path)| (format!("PHASEGATE_{name}"), path.display().to_string())).collect()
 }
 
 /// For a program that creates an instance; its address is not known yet.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::drivers::DriverError;
 use crate::drivers::local::{Cut, Finished, ResolveError, RunError, describe, output};
+use crate::drivers::settings::SettingsError;
 use crate::drivers::template::RenderError;
 use crate::net::address::InvalidAddressError;
 use phasegate_core::domain::InvalidIdError;
@@ -20,6 +21,8 @@ pub(super) enum ProgramError {
     EndedOnWish,
     #[error(transparent)]
     Render(#[from] RenderError),
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     #[error(transparent)]
     Resolve(#[from] ResolveError),
     #[error(transparent)]
@@ -122,9 +125,10 @@ impl From<ProgramError> for DriverError {
             | ProgramError::Failed(Report { how: Ending::OnWish, .. })
             | ProgramError::NoRoom(Report { how: Ending::OnWish, .. }) => Self::EndedOnWish,
             // None of these programs has begun, or it says so itself.
-            ProgramError::Render(_) | ProgramError::Resolve(_) | ProgramError::Untouched(_) => {
-                Self::untouched(error)
-            }
+            ProgramError::Render(_)
+            | ProgramError::Settings(_)
+            | ProgramError::Resolve(_)
+            | ProgramError::Untouched(_) => Self::untouched(error),
             other => Self::of_kind(other),
         }
     }

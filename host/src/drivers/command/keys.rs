@@ -65,13 +65,14 @@ const COMMAND: Section<Command> = Section {
             "command",
             "[\"./upgrade.sh\", \"{address}\", \"{version}\"]",
             Is::Own(argv_form, |keys, value| {
-                keys.command = keys.templates.argv(value, Scope::Apply)?;
+                keys.command = keys.templates.argv(value, Scope::ApplyHere)?;
                 Some(())
             }),
         )
         .doc(
             "program and arguments; no shell. Also knows `{component}` (`application` or an extension's \
-             name), `{operation}` and `{generation}`",
+             name), `{operation}`, `{generation}`, and of an extension `{settingsFile}` and `{protectedSettingsFile}`: \
+             paths of files of mode 0600 that are there while the program runs",
         ),
         Key::<Command>::optional(
             "observe",

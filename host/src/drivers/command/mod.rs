@@ -26,6 +26,7 @@ use self::run::{Programs, Timing};
 use super::kind::StartDriverError;
 use super::local::{Command, GuardCommand, Runner, output};
 use super::looking::Confirm;
+use super::settings::{ExtensionSettings, SettingsFiles};
 use super::site::{Patience, Site};
 use super::template::RenderError;
 use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, Ensure, Observe};
@@ -37,7 +38,7 @@ pub trait CommandLines: Send + Sync {
     ///
     /// # Errors
     /// When there is none; one line for people.
-    fn apply(&self, request: &Ensure) -> Result<Command, RenderError>;
+    fn apply(&self, request: &Ensure, settings: &SettingsFiles) -> Result<Command, RenderError>;
 
     /// The program that creates an instance; none when the site has none.
     ///
@@ -78,6 +79,10 @@ pub struct CommandSettings {
     pub search_path: OsString,
     /// Where the output of programs goes, as `<scale set>-<instance>.log`; created if need be.
     pub log_dir: PathBuf,
+    /// What extensions are configured with.
+    pub extensions: ExtensionSettings,
+    /// Where programs find that.
+    pub settings_dir: PathBuf,
     /// Longest run of one program.
     pub timeout: Duration,
     /// How long the end of the host waits for a program before it is asked to end.

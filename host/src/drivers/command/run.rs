@@ -158,10 +158,14 @@ impl Shared {
     }
 
     async fn attempt(&self, request: &Ensure, end: &End) -> Result<Attempt<()>, ProgramError> {
-        let mut command = self.settings.commands.apply(request)?;
+        // They are there until the program has ended.
+        let handed = self.settings.extensions.hand_out(request, &self.settings.settings_dir)?;
+        let mut command = self.settings.commands.apply(request, handed.files())?;
         command.environment.extend(environment::of_request(request));
+        command.environment.extend(environment::of_settings(handed.files()));
         let program = command.argv.first().cloned().unwrap_or_default();
         let finished = self.run(command, Capture::Together, self.settings.timeout, end).await?;
+        drop(handed);
         let how = Ending::of(&finished, self.settings.timeout);
         let title = format!("operation {} to version {}: {how}", request.operation.0, request.version);
         let log = self.keep(&request.scale_set, &request.instance.id, &finished.output, &title);

@@ -38,7 +38,11 @@ impl Script {
 }
 
 impl CommandLines for Script {
-    fn apply(&self, request: &Ensure) -> Result<Command, RenderError> {
+    fn apply(
+        &self,
+        request: &Ensure,
+        _: &crate::drivers::settings::SettingsFiles,
+    ) -> Result<Command, RenderError> {
         match request.version.as_str() {
             "v-missing" => {
                 let mut command = self.command("upgrade");
@@ -84,6 +88,8 @@ fn site(setup: Setup) -> Site {
     let dir = tempfile::tempdir().unwrap();
     let Setup { looks, timeout, retry_for, max_concurrent } = setup;
     let settings = CommandSettings {
+        extensions: crate::drivers::settings::ExtensionSettings::default(),
+        settings_dir: PathBuf::new(),
         at_exit: Duration::ZERO,
         commands: Box::new(Script { dir: dir.path().to_owned(), looks }),
         creation: Creation::Possible,
@@ -264,6 +270,8 @@ fn what_cannot_be_had_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("log"), "a file").unwrap();
     let settings = |log_dir: &Path, guard| CommandSettings {
+        extensions: crate::drivers::settings::ExtensionSettings::default(),
+        settings_dir: PathBuf::new(),
         at_exit: Duration::ZERO,
         commands: Box::new(Script { dir: dir.path().to_owned(), looks: Looks::No }),
         creation: Creation::NotTold,

@@ -15,6 +15,7 @@ use super::judge::{Asked, Verdict, ahead, judge, no_room};
 use super::{AgentUrls, HttpSettings, LoadCertificatesError};
 use crate::drivers::backoff::Backoff;
 use crate::drivers::ends::End;
+use crate::drivers::settings::ExtensionSettings;
 use crate::drivers::site::Reach;
 use crate::drivers::{BoxFuture, Create, Delete, Ensure};
 use crate::net::address::parse_address;
@@ -63,6 +64,7 @@ pub(super) struct Agents(Arc<Shared>);
 
 struct Shared {
     urls: Box<dyn AgentUrls>,
+    extensions: ExtensionSettings,
     timeout: Duration,
     client: Client,
     timing: Timing,
@@ -99,10 +101,11 @@ impl Agents {
             identity,
             timeout,
             max_concurrent,
+            extensions,
         } = settings;
         let tls = ca_file.as_deref().map(|path| VerifiedTls::load_as(path, identity.as_ref())).transpose()?;
         let client = Client { tls, token_file, permits: Semaphore::new(max_concurrent) };
-        Ok(Self(Arc::new(Shared { urls, timeout, client, timing })))
+        Ok(Self(Arc::new(Shared { urls, extensions, timeout, client, timing })))
     }
 }
 
@@ -145,7 +148,7 @@ impl Shared {
     async fn apply(&self, request: &Ensure) -> Result<(), AgentError> {
         let wish = Posting {
             url: self.urls.apply(request)?,
-            body: body(request)?,
+            body: body(request, self.extensions.texts(request)?)?,
             operation: &request.operation,
             instance: (&request.scale_set, &request.instance.id),
             conflict: Conflict::Wait,

@@ -2,7 +2,9 @@
 
 use hyper::body::Bytes;
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
+use crate::drivers::settings::Texts;
 use crate::drivers::{Create, Delete, Ensure};
 use phasegate_core::domain::{APPLICATION, Located};
 
@@ -18,6 +20,10 @@ struct RequestBody<'a> {
     version: &'a str,
     operation: &'a str,
     generation: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settings: Option<Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    protected_settings: Option<Json>,
 }
 
 #[derive(Serialize)]
@@ -85,9 +91,16 @@ pub(super) fn body_of_deletion(request: &Delete) -> serde_json::Result<Bytes> {
     serde_json::to_vec(&body).map(Bytes::from)
 }
 
-pub(super) fn body(request: &Ensure) -> serde_json::Result<Bytes> {
+/// Settings as what they are; a text that is no JSON is a text.
+fn as_json(text: String) -> Json {
+    serde_json::from_str(&text).unwrap_or(Json::String(text))
+}
+
+pub(super) fn body(request: &Ensure, texts: Texts) -> serde_json::Result<Bytes> {
     let Ensure { scale_set, instance, component, version, previous: _, operation, fence } = request;
     let body = RequestBody {
+        settings: texts.settings.map(as_json),
+        protected_settings: texts.protected.map(as_json),
         scale_set: scale_set.as_str(),
         instance: instance.id.as_str(),
         address: instance.address.to_string(),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::{AgentUrls, HttpDriver, HttpSettings};
 use crate::drivers::kind::{KindSettings, Needs, Premises, StartDriverError};
 use crate::drivers::looking::Looking;
+use crate::drivers::settings::SettingsFiles;
 use crate::drivers::template::{
     RenderError, Template, TemplateValues, Wish, asks_for_missing_address, render_url,
 };
@@ -60,7 +61,7 @@ impl HttpConfig {
 }
 
 impl KindSettings for HttpConfig {
-    fn start(&self, _: &Premises) -> Result<Arc<dyn Driver>, StartDriverError> {
+    fn start(&self, premises: &Premises) -> Result<Arc<dyn Driver>, StartDriverError> {
         let settings = HttpSettings {
             urls: Box::new(Urls {
                 apply: self.url.clone(),
@@ -74,6 +75,7 @@ impl KindSettings for HttpConfig {
             token_file: self.token_file.clone(),
             ca_file: self.ca_file.clone(),
             identity: self.identity.clone(),
+            extensions: premises.extensions.clone(),
             timeout: self.timeout,
             max_concurrent: usize::try_from(self.max_concurrent).unwrap_or(usize::MAX),
         };
@@ -129,7 +131,7 @@ struct Urls {
 
 impl AgentUrls for Urls {
     fn apply(&self, request: &Ensure) -> Result<HttpUrl, RenderError> {
-        render_url(&self.apply, &TemplateValues::of_request(request))
+        render_url(&self.apply, &TemplateValues::of_request(request, SettingsFiles::NONE))
     }
 
     fn create(&self, request: &Create) -> Result<Option<HttpUrl>, RenderError> {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::drivers::DriverError;
+use crate::drivers::settings::SettingsError;
 use crate::drivers::template::RenderError;
 use crate::net::address::InvalidAddressError;
 use crate::net::exchange::ResponseError;
@@ -20,6 +21,8 @@ pub(super) enum AgentError {
     Render(#[from] RenderError),
     #[error(transparent)]
     Body(#[from] serde_json::Error),
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     #[error(transparent)]
     Send(#[from] SendError),
     #[error(transparent)]
@@ -48,6 +51,7 @@ impl From<AgentError> for DriverError {
     fn from(error: AgentError) -> Self {
         match error {
             AgentError::Superseded(seen) => Self::Superseded(seen),
+            AgentError::Settings(error) => Self::untouched(error),
             AgentError::Refused(refusal @ Refusal::Untouched(_)) => Self::untouched(refusal),
             other => Self::of_kind(other),
         }

@@ -27,6 +27,7 @@ use super::looking::Confirm;
 use super::site::{Patience, Site};
 use super::template::RenderError;
 use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, Ensure, Observe};
+use crate::drivers::settings::ExtensionSettings;
 use crate::net::serve_tls::{self, ServeTlsError, TlsFiles};
 pub use crate::net::tls::LoadCertificatesError;
 use crate::net::tls::VerifiedTls;
@@ -76,6 +77,8 @@ pub struct HttpSettings {
     pub sight: Sight,
     /// When it counts what they say.
     pub confirm: Confirm,
+    /// What extensions are configured with.
+    pub extensions: ExtensionSettings,
     /// File with a token that every request carries; read anew each time, so that it can change.
     pub token_file: Option<PathBuf>,
     /// Certificates that are trusted, in PEM. Without it nothing is spoken over https.

@@ -55,6 +55,7 @@ struct Site {
 
 fn driver(base: String, looks: Looks, change: impl FnOnce(&mut HttpSettings)) -> HttpDriver {
     let mut settings = HttpSettings {
+        extensions: crate::drivers::settings::ExtensionSettings::default(),
         urls: Box::new(Urls { base, looks }),
         creation: Creation::Possible,
         sight: Sight::APPLICATION,

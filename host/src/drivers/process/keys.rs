@@ -85,13 +85,13 @@ const PROCESS: Section<Process> = Section {
             "extensionCommand",
             "[\"./install.sh\", \"{component}\", \"{version}\"]",
             Is::Own(argv_form, |keys, value| {
-                keys.extension_command = Some(keys.templates.argv(value, Scope::Apply)?);
+                keys.extension_command = Some(keys.templates.argv(value, Scope::ApplyHere)?);
                 Some(())
             }),
         )
         .bounds("needed when the model has extensions")
         .doc(
-            "program and arguments that bring an extension to a version; `{component}`, `{version}`, \
+            "program and arguments that bring an extension to a version; `{component}`, `{version}`, `{settingsFile}`, `{protectedSettingsFile}`, \
              `{operation}` and `{generation}` besides the others; environment, exit codes and limits as the \
              command driver's defaults",
         ),

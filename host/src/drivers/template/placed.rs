@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::{Scope, Template, TemplateValues, Wish};
 use crate::drivers::kind::PortRange;
+use crate::drivers::settings::SettingsFiles;
 use crate::keys::{Form, Given, Source, Spot, Value};
 use phasegate_core::domain::{
     Component, Direction, Fence, Instance, Located, OperationId, ScaleSetName, Version,
@@ -162,7 +163,13 @@ impl PlacedUrl {
                 Scope::Observe => Wish::Observe(&Component::Application),
                 Scope::Run => Wish::Run(version),
                 Scope::Delete => Wish::Delete { located: Located::Yes, operation, fence },
-                Scope::Apply => Wish::Apply { component: &Component::Application, version, operation, fence },
+                Scope::Apply | Scope::ApplyHere => Wish::Apply {
+                    component: &Component::Application,
+                    version,
+                    operation,
+                    fence,
+                    settings: SettingsFiles::NONE,
+                },
                 Scope::Hook => {
                     let (version, located, direction) = (Some(version), Located::Yes, Direction::Forward);
                     Wish::Hook { version, located, operation, fence, direction }

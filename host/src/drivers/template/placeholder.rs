@@ -1,8 +1,10 @@
 //! What may stand between braces, and what it stands for.
 
 use std::fmt;
+use std::path::Path;
 
 use super::{InvalidTemplateError, MissingValueError, Scope, TemplateValues, Wish};
+use crate::drivers::settings::SettingsFiles;
 use crate::net::url::escape;
 use phasegate_core::domain::{Component, Fence, InstanceId, Located, OperationId, Version};
 
@@ -23,6 +25,8 @@ pub(super) enum Placeholder {
     Direction,
     Batch,
     Instances,
+    Settings,
+    ProtectedSettings,
 }
 
 impl Placeholder {
@@ -38,10 +42,18 @@ impl Placeholder {
             (_, Scope::BatchHook) => return Err(unknown()),
             ("id", _) => Self::Id,
             ("replaces", Scope::Create) => Self::Replaces,
-            ("version", Scope::Run | Scope::Apply | Scope::Create | Scope::Hook) => Self::Version,
-            ("component", Scope::Observe | Scope::Apply | Scope::Create) => Self::Component,
-            ("operation", Scope::Apply | Scope::Create | Scope::Delete) => Self::Operation,
-            ("generation", Scope::Apply | Scope::Create | Scope::Delete) => Self::Generation,
+            ("settingsFile", Scope::ApplyHere) => Self::Settings,
+            ("protectedSettingsFile", Scope::ApplyHere) => Self::ProtectedSettings,
+            ("version", Scope::Run | Scope::Apply | Scope::ApplyHere | Scope::Create | Scope::Hook) => {
+                Self::Version
+            }
+            ("component", Scope::Observe | Scope::Apply | Scope::ApplyHere | Scope::Create) => {
+                Self::Component
+            }
+            ("operation", Scope::Apply | Scope::ApplyHere | Scope::Create | Scope::Delete) => Self::Operation,
+            ("generation", Scope::Apply | Scope::ApplyHere | Scope::Create | Scope::Delete) => {
+                Self::Generation
+            }
             ("address", _) => Self::Address,
             ("host", _) => Self::Host,
             ("port", _) => Self::Port,
@@ -89,6 +101,8 @@ impl Placeholder {
                 | Wish::Create { .. }
                 | Wish::Delete { .. } => return Err(MissingValueError::Wish("direction")),
             },
+            Self::Settings => file(wish.files()?.settings.as_deref()),
+            Self::ProtectedSettings => file(wish.files()?.protected.as_deref()),
             Self::Batch | Self::Instances => {
                 let Wish::Batch { number, instances, .. } = wish else {
                     return Err(MissingValueError::Wish("batch"));
@@ -127,12 +141,31 @@ impl Placeholder {
     }
 }
 
+/// What there is none of is empty.
+fn file(path: Option<&Path>) -> String {
+    path.map_or_else(String::new, |path| path.display().to_string())
+}
+
 impl Wish<'_> {
     fn version(&self) -> Option<&Version> {
         match self {
             Self::Look | Self::Observe(_) | Self::Delete { .. } | Self::Batch { .. } => None,
             Self::Hook { version, .. } => *version,
             Self::Run(version) | Self::Apply { version, .. } | Self::Create { version, .. } => Some(version),
+        }
+    }
+
+    /// Where the settings of what is brought are.
+    fn files(&self) -> Result<&SettingsFiles, MissingValueError> {
+        match self {
+            Self::Apply { settings, .. } => Ok(settings),
+            Self::Look
+            | Self::Observe(_)
+            | Self::Run(_)
+            | Self::Create { .. }
+            | Self::Hook { .. }
+            | Self::Batch { .. }
+            | Self::Delete { .. } => Err(MissingValueError::Wish("settingsFile")),
         }
     }
 
@@ -166,6 +199,8 @@ impl fmt::Display for Placeholder {
             Self::Direction => "direction",
             Self::Batch => "batch",
             Self::Instances => "instances",
+            Self::Settings => "settingsFile",
+            Self::ProtectedSettings => "protectedSettingsFile",
             Self::Label(name) => return write!(f, "label.{name}"),
         })
     }

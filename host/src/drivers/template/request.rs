@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::{MissingValueError, Template, TemplateValues, Wish};
 use crate::drivers::local::Command;
+use crate::drivers::settings::SettingsFiles;
 use crate::drivers::{Create, Delete, Ensure};
 use crate::net::url::{HttpUrl, InvalidUrlError};
 
@@ -27,9 +28,9 @@ pub enum RenderError {
 impl<'a> TemplateValues<'a> {
     /// The values for an effect on an instance.
     #[must_use]
-    pub fn of_request(request: &'a Ensure) -> Self {
+    pub fn of_request(request: &'a Ensure, settings: &'a SettingsFiles) -> Self {
         let Ensure { scale_set, instance, component, version, operation, fence, previous: _ } = request;
-        let wish = Wish::Apply { component, version, operation, fence: *fence };
+        let wish = Wish::Apply { component, version, operation, fence: *fence, settings };
         Self { scale_set, instance, wish }
     }
 

@@ -92,6 +92,7 @@ fn no_value_changes_the_structure_of_a_url() {
         version: &version,
         operation: &operation,
         fence: Fence::new(3, 0).unwrap(),
+        settings: crate::drivers::settings::SettingsFiles::NONE,
     };
     let values = TemplateValues { scale_set: &scale_set, instance: &instance, wish };
     for (text, expected) in [

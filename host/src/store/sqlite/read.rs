@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use phasegate_core::domain::{
-    Change, Component, Instance, InstanceId, Membership, PersonsWord, PluginName, RequestKey, Runs,
-    ScaleSetName, Version,
+    Change, Component, Instance, InstanceId, Membership, PersonsWord, PluginName, Provision, RequestKey,
+    Runs, ScaleSetName, Version,
 };
 use phasegate_core::record::{
     Anchor, Retry, StoppedLine, Stored, StoredMemory, StoredModel, StoredPlugin, StoredRequest, left_a_trace,
@@ -53,6 +53,7 @@ impl Reader<'_> {
             quarantined: self.quarantined()?.into_iter().collect(),
             retries: self.retries()?.into_iter().collect(),
             words: self.words()?.into_iter().collect(),
+            provisions: self.provisions()?.into_iter().collect(),
             requests: self.requests()?.into_iter().collect(),
             published: self.published()?.into_iter().collect(),
             releases: self.releases()?,
@@ -276,6 +277,19 @@ impl Reader<'_> {
             words.push(((self.id("words", set)?, self.id("words", instance)?), self.parse("words", &word)?));
         }
         Ok(words)
+    }
+
+    fn provisions(&self) -> Result<Rows<(ScaleSetName, InstanceId), Provision>, SqliteStoreError> {
+        let mut provisions = Vec::new();
+        if self.schema()? < 7 {
+            return Ok(provisions);
+        }
+        for row in self.rows("SELECT scale_set, instance, provision FROM provisions", &[])? {
+            let [set, instance, provision] = columns(row);
+            let key = (self.id("provisions", set)?, self.id("provisions", instance)?);
+            provisions.push((key, self.parse("provisions", &provision)?));
+        }
+        Ok(provisions)
     }
 
     fn requests(&self) -> Result<Rows<RequestKey, StoredRequest>, SqliteStoreError> {

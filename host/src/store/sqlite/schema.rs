@@ -81,7 +81,7 @@ DROP TABLE members_by_id;
 /// From 6 to 7: what an instance has is a version, nothing, or unknown, and `version` is then the one that was recorded
 /// last; what persons have said about single instances; whom sources of instances have found; the trail by instance and
 /// upgrade together; the counts of upgrades whose members are no longer kept; which version new instances start with; from
-/// which line on the trail is whole; and the catalogue, releases with their sets, and who was opted out or registered.
+/// which line on the trail is whole; first deployments that go on; and the catalogue, releases with their sets, and who was opted out or registered.
 const SEVEN: &str = "
 ALTER TABLE versions ADD COLUMN state TEXT NOT NULL DEFAULT 'version';
 UPDATE versions SET state = 'unknown' WHERE version IS NULL;
@@ -101,6 +101,8 @@ CREATE TABLE release_sets (
   release INTEGER, scale_set TEXT, part TEXT NOT NULL, PRIMARY KEY (release, scale_set)) WITHOUT ROWID;
 CREATE TABLE opt_outs (
   scale_set TEXT, subject TEXT, said TEXT NOT NULL, PRIMARY KEY (scale_set, subject)) WITHOUT ROWID;
+CREATE TABLE provisions (
+  scale_set TEXT, instance TEXT, provision TEXT NOT NULL, PRIMARY KEY (scale_set, instance)) WITHOUT ROWID;
 CREATE TABLE features (subscription TEXT PRIMARY KEY, registered TEXT NOT NULL) WITHOUT ROWID;
 ";
 

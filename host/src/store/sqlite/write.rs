@@ -43,6 +43,12 @@ impl Writer<'_> {
             )
     }
 
+    /// Everything of an instance goes.
+    fn forget(&self, set: &ScaleSetName, instance: &InstanceId) -> Result<(), SqliteStoreError> {
+        let mut tables = ["versions", "memberships", "memories", "words", "provisions"].into_iter();
+        tables.try_for_each(|table| self.remove(table, (set, instance)))
+    }
+
     /// One write.
     pub(super) fn apply(&self, write: &Write) -> Result<(), SqliteStoreError> {
         match write {
@@ -71,12 +77,7 @@ impl Writer<'_> {
                 (set, instance),
                 ("an instance that was found", found.as_deref()),
             ),
-            Write::Forgotten(set, instance) => {
-                for table in ["versions", "memberships", "memories", "words"] {
-                    self.remove(table, (set, instance))?;
-                }
-                Ok(())
-            }
+            Write::Forgotten(set, instance) => self.forget(set, instance),
             Write::Memory(set, instance, memory) => {
                 self.remember((set.as_str(), instance.as_str()), memory.as_ref())
             }
@@ -87,6 +88,9 @@ impl Writer<'_> {
             }
             Write::Word(set, instance, word) => {
                 self.of_instance("words", (set, instance), ("what a person has said", word.as_ref()))
+            }
+            Write::Provision(set, instance, provision) => {
+                self.of_instance("provisions", (set, instance), ("a first deployment", provision.as_deref()))
             }
             Write::Retry(set, retry) => {
                 self.keyed("retries", "scale_set", set.as_str(), ("a retry", retry.as_ref()))

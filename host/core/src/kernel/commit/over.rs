@@ -1,7 +1,7 @@
 //! What is to be recorded where refused intents may stand in the record: each row as it is without them.
 
 use super::super::look;
-use super::super::members;
+use super::super::{members, provision};
 use super::Kernel;
 use crate::domain::{Component, ExtensionType, Runs, ScaleSetName, Subscription, UpgradeId};
 use crate::record::{StoredModel, Write};
@@ -71,6 +71,10 @@ impl Kernel {
             Write::Word(name, id, _) => {
                 let word = self.fleet.set(name).ok()?.words.get(id).cloned();
                 Write::Word(name.clone(), id.clone(), word)
+            }
+            Write::Provision(name, id, _) => {
+                let gone = || Write::Provision(name.clone(), id.clone(), None);
+                provision::row(self.fleet.set(name).ok()?, id).unwrap_or_else(gone)
             }
             Write::Retry(name, _) => Write::Retry(name.clone(), self.fleet.set(name).ok()?.retry.clone()),
             Write::Line(_) => Write::Line(self.fleet.line.clone()),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Change, InstanceId, Now, PluginName, Runs, Timestamp, WallTime};
+use crate::domain::{Change, InstanceId, Now, PluginName, Provision, Runs, Timestamp, WallTime};
 use crate::kernel::state::{Fleet, SetState};
 use crate::plan::{Hold, HoldReason};
 use crate::rollout::{
@@ -23,6 +23,8 @@ pub struct StatusReport<'a> {
     pub progress: Progress,
     /// What it waits for right now; none when it has ended, or waits for nothing.
     pub waiting: Option<WaitsFor<'a>>,
+    /// A new instance that it waits for, and what is being done to it.
+    pub new: Option<(&'a InstanceId, &'a Provision)>,
     /// What a person wished for once that is over.
     pub then: Option<Then>,
     /// Why not yet, for every instance that does not have what is wanted.
@@ -63,6 +65,7 @@ pub fn status<'a>(fleet: &'a Fleet, set: &'a SetState, now: Now) -> Option<Statu
         upgrade,
         plugin: Some(&set.spec.plugin),
         progress: upgrade.progress(),
+        new: new_one(set, waiting.as_ref()),
         waiting,
         then,
         not_yet: why_not_yet(upgrade, &view),
@@ -75,6 +78,16 @@ pub fn status<'a>(fleet: &'a Fleet, set: &'a SetState, now: Now) -> Option<Statu
         runs: if ended_otherwise(upgrade) { runs(set) } else { Vec::new() },
         quarantined: quarantined.collect(),
         limit: nearest(upgrade, now.at),
+    })
+}
+
+/// The first instance that is waited for because it is new; costs no more than those that are Initializing.
+fn new_one<'a>(set: &'a SetState, waiting: Option<&WaitsFor<'_>>) -> Option<(&'a InstanceId, &'a Provision)> {
+    let is_it = matches!(waiting, Some(WaitsFor::FirstDecision(_) | WaitsFor::Initializing(_)));
+    let mut initializing = set.census().initializing().iter().filter(|_| is_it);
+    initializing.find_map(|id| {
+        let provision = set.instance(id)?.provision.as_deref()?;
+        provision.is_open().then_some((id, provision))
     })
 }
 
@@ -124,6 +137,7 @@ pub fn past(upgrade: &Upgrade) -> StatusReport<'_> {
         plugin,
         progress,
         waiting: None,
+        new: None,
         then: None,
         not_yet,
         expected: None,

@@ -79,6 +79,7 @@ fn spec() -> ScaleSet {
         estate: Default::default(),
         model: Model { version: version("v1"), extensions: Vec::new() },
         instances: BTreeMap::from(instances),
+        provisioning: Default::default(),
         forget_after: Duration::from_secs(3600),
         driver: (),
     }

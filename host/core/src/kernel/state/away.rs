@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use super::{Busy, InstanceState, SetState};
 use crate::domain::{
-    Component, ExtensionName, Instance, InstanceId, Located, Membership, OperationId, Runs, Timestamp,
-    Version,
+    Component, ExtensionName, Instance, InstanceId, Located, Membership, OperationId, Provision, Runs,
+    Timestamp, Version,
 };
 
 /// An instance that is not there.
@@ -55,6 +55,7 @@ pub(in crate::kernel) struct Kept {
     pub(in crate::kernel) extensions: BTreeMap<ExtensionName, Runs>,
     pub(in crate::kernel) memory: Option<Arc<[u8]>>,
     pub(in crate::kernel) lost: bool,
+    pub(in crate::kernel) provision: Option<Arc<Provision>>,
     pub(in crate::kernel) asked: Option<Version>,
     /// A driver that still works on it answers all the same.
     pub(in crate::kernel) busy: BTreeMap<Component, Busy>,
@@ -98,6 +99,7 @@ impl Kept {
             extensions: instance.extensions.clone(),
             memory: instance.memory.clone(),
             lost: instance.lost,
+            provision: instance.provision.clone(),
             asked: instance.asked.clone(),
             busy: instance.busy.clone(),
             epoch: instance.epoch,
@@ -106,10 +108,11 @@ impl Kept {
 
     /// Gives it back to one that came again.
     pub(in crate::kernel) fn give(self, instance: &mut InstanceState) {
-        let Self { runs, extensions, memory, lost, asked, busy, epoch } = self;
+        let Self { runs, extensions, memory, lost, provision, asked, busy, epoch } = self;
         instance.runs = runs.unwrap_or(Runs::UNKNOWN);
         (instance.extensions, instance.memory) = (extensions, memory);
         (instance.lost, instance.asked, instance.busy) = (lost, asked, busy);
+        instance.provision = provision;
         instance.epoch = epoch + 1;
     }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::evidence::{Heeded, Told, Word};
 use crate::domain::{
     Claim, Component, Decided, Decision, ExtensionName, Health, Instance, InstanceId, Located, Looks,
-    Membership, OperationId, Outcome, Runs, ScaleSet, Shortage, Timestamp, Unasked, Unheard, Version,
+    Membership, OperationId, Outcome, Provision, Runs, ScaleSet, Shortage, Timestamp, Unasked, Unheard,
+    Version,
 };
 use crate::health::{FoldSettings, HealthFold};
 use crate::plan::is_answered;
@@ -126,6 +127,8 @@ pub struct InstanceState {
     pub busy: BTreeMap<Component, Busy>,
     /// It stands somewhere else than its driver is starting it, and is started again when that has answered.
     pub(in crate::kernel) starts_again: bool,
+    /// Its first deployment, while that goes on; and what of it has failed, until that is brought.
+    pub provision: Option<Arc<Provision>>,
     /// When it is to be started or deleted again, after a failure.
     pub retry_at: Option<Timestamp>,
 }
@@ -158,6 +161,7 @@ impl InstanceState {
             asked: None,
             busy: BTreeMap::new(),
             starts_again: false,
+            provision: None,
             retry_at: None,
         }
     }
@@ -173,6 +177,24 @@ impl InstanceState {
     #[must_use]
     pub fn is_member(&self) -> bool {
         matches!(self.place, Place::Member { .. })
+    }
+
+    /// Whether it is new, and its extensions are not there yet: it is not ready, whatever it answers.
+    #[must_use]
+    pub fn is_provisioned_first(&self) -> bool {
+        self.provision.as_ref().is_some_and(|provision| provision.is_open())
+    }
+
+    /// Whether the next of its extensions may be installed: no driver is at it, and what it has is known.
+    pub(in crate::kernel) fn wants_provision(&self) -> bool {
+        let is_known = !matches!(self.runs, Runs::Unknown { .. });
+        let is_idle = self.busy.is_empty() && self.looking.is_empty();
+        self.is_provisioned_first() && is_known && is_idle && self.located == Located::Yes && self.is_member()
+    }
+
+    /// When the time for its extensions is over, if they are being installed.
+    pub(super) fn provision_due(&self) -> Option<Timestamp> {
+        self.provision.as_ref()?.due()
     }
 
     /// Its health, if it counts.
@@ -241,6 +263,10 @@ impl InstanceState {
     pub(in crate::kernel) fn was_not_looked_at(&mut self, length: Duration) {
         self.was_not_heard(length);
         self.word.was_not_looked_at();
+        if let Some(provision) = self.provision.as_mut().filter(|provision| provision.is_open()) {
+            let provision = Arc::make_mut(provision);
+            provision.since = provision.since + length;
+        }
     }
 
     /// It was asked, and the host doubts that it could have been heard.
@@ -291,7 +317,9 @@ impl InstanceState {
         };
         let claim = if self.down { Claim::Unknown } else { claimed };
         // Health follows probes, and this one was counted.
-        let counts = !decided.again && self.is_another_probe(claim, decided.started_at, rhythm);
+        let counts = !decided.again
+            && !self.is_provisioned_first()
+            && self.is_another_probe(claim, decided.started_at, rhythm);
         let ran = (decided.started_at, decided.finished_at);
         let after = if counts { self.fold.observe_probe(claim, ran, rhythm.interval) } else { before };
         if counts {

@@ -67,6 +67,10 @@ impl SetState {
     }
 
     fn judged(&self, instance: &InstanceState, at: Timestamp) -> (Standing, Basis) {
+        if instance.is_provisioned_first() {
+            // Whatever it says, it is not what it is to be.
+            return (Standing::Undecided, Basis::Latest);
+        }
         let answered = instance.answered.as_ref();
         let prioritize_unhealthy = self.spec.policy.rolling.prioritize_unhealthy_instances;
         let (judged, basis) = judged(&StandingInput {

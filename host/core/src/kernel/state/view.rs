@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::evidence::ASKED;
-use crate::domain::{FreshIds, Health, InstanceId, Now, Protection, Timestamp, Unheard, WordKind};
+use crate::domain::{
+    ExtensionName, FreshIds, Health, InstanceId, Now, Protection, Timestamp, Unheard, WordKind,
+};
 use crate::kernel::doubts;
 use crate::kernel::zones::Zone;
 use crate::plan::{Candidate, Standing};
@@ -155,6 +157,12 @@ impl FleetView for SetView<'_> {
     fn trouble(&self, instance: &InstanceId) -> Option<String> {
         let trouble = self.set.instance(instance)?.trouble.as_ref()?;
         Some(trouble.text.clone())
+    }
+
+    fn provision_order(&self) -> Vec<ExtensionName> {
+        let spec = &self.set.spec;
+        let names: Vec<ExtensionName> = spec.model.extensions.iter().map(|(name, _)| name.clone()).collect();
+        spec.provisioning.in_order(&names).unwrap_or(names)
     }
 
     fn stop(&self) -> Option<Stop> {

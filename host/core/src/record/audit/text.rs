@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::{
-    Admission, Doubt, Entry, HoldState, HookEnd, Leaves, LineState, PluginWish, QuarantineState, RetryNote,
-    Several, Stamp, StartWhy, Wait, What, Word, WordNote,
+    Admission, Doubt, Entry, HoldState, HookEnd, Leaves, LineState, PluginWish, ProvisionNote,
+    QuarantineState, RetryNote, Several, Stamp, StartWhy, Wait, What, Word, WordNote,
 };
 use crate::domain::{
     Change, Component, Direction, HookKind, InstanceId, PhaseName, PluginName, ReleaseId, Runs, Timestamp,
@@ -153,6 +153,23 @@ fn quarantine(f: &mut fmt::Formatter<'_>, change: &Change, state: &QuarantineSta
     }
 }
 
+/// The first deployment of an instance.
+fn provision(f: &mut fmt::Formatter<'_>, note: &ProvisionNote) -> fmt::Result {
+    match note {
+        ProvisionNote::Begins { change } => write!(f, "extension {change} is installed: the instance is new"),
+        ProvisionNote::Failed { change, why } => {
+            write!(f, "extension {change} could not be installed: {why}")
+        }
+        ProvisionNote::LeftOut { change, after } => {
+            write!(f, "extension {change} is not installed: it comes after `{after}`, which is not there")
+        }
+        ProvisionNote::Ends { has } if has.is_empty() => {
+            f.write_str("its health counts from now on; it has no extension")
+        }
+        ProvisionNote::Ends { has } => write!(f, "its health counts from now on; it has {}", All(has)),
+    }
+}
+
 /// On which word an instance was let go.
 fn admitted(f: &mut fmt::Formatter<'_>, admission: &Admission) -> fmt::Result {
     let Admission { batch, phase, health, participation, answered_at, detail } = admission;
@@ -233,6 +250,7 @@ fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceI
         What::Record { state } => record(f, state),
         What::Seen { component, was, now } => seen(f, component, was, now),
         What::Quarantine { change, state } => quarantine(f, change, state),
+        What::Provision { note } => provision(f, note),
         What::Process { text, .. } => f.write_str(text),
         What::Members { added, removed, changed } => members(f, [added, removed, changed]),
         What::StaysDeleted { replaced_by } => stays_deleted(f, replaced_by.as_ref()),
@@ -430,6 +448,7 @@ fn beside(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceId>
         | What::Seen { .. }
         | What::Quarantine { .. }
         | What::Process { .. }
+        | What::Provision { .. }
         | What::StaysDeleted { .. }
         | What::PluginTrouble { .. }
         | What::PluginAsked { .. }

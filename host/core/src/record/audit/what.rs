@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Admission, HookEnd, Leaves, LineState, RetryNote, Several, StartWhy, Word, WordNote};
+use super::{
+    Admission, HookEnd, Leaves, LineState, ProvisionNote, RetryNote, Several, StartWhy, Word, WordNote,
+};
 use crate::domain::{
     Change, Component, Digest, Direction, Generation, Goal, HookKind, InstanceId, Phase, PluginName,
     ProcessState, Runs, Timestamp, Version,
@@ -246,6 +248,11 @@ pub enum What {
         /// Which of them.
         state: QuarantineState,
     },
+    /// The first deployment of an instance.
+    Provision {
+        /// What is said of it.
+        note: ProvisionNote,
+    },
     /// A process ended by itself, or a new one runs.
     Process {
         /// Which of them.
@@ -470,6 +477,7 @@ impl What {
             Self::Record { state: HoldState::Adopted { .. } } => "adopted",
             Self::Seen { .. } => "seen",
             Self::Quarantine { .. } => "quarantine",
+            Self::Provision { .. } => "provision",
             Self::Process { state: ProcessState::Exited, .. } => "exited",
             Self::Process { state: ProcessState::Restarted, .. } => "restarted",
             Self::StaysDeleted { .. } => "deleted",

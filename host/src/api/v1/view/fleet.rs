@@ -77,6 +77,7 @@ fn one(report: &InstanceReport<'_>) -> wire::Instance {
             .iter()
             .filter_map(|(name, runs)| Some((name.to_string(), runs.version()?.to_string())))
             .collect(),
+        provisioning: state.provision.as_deref().map(words::provisioning),
         protected: spec.protection.from_scale_set_actions,
         word: word.map(words::word),
         plugin: latest.map(|outcome| words::stamp(&outcome.stamp)),
@@ -98,6 +99,9 @@ fn reason(report: &InstanceReport<'_>) -> Option<String> {
     let InstanceReport { state, standing, held: _, stand_in, desired: _, word } = report;
     if let Some(word) = word {
         return Some(word.to_string());
+    }
+    if let Some(provision) = &state.provision {
+        return Some(provision.to_string());
     }
     if let Some(trouble) = &state.trouble {
         return Some(trouble.text.clone());

@@ -16,6 +16,9 @@ pub(super) fn waiting(report: &StatusReport<'_>, now: Timestamp) -> Option<wire:
     {
         line = format!("{line} (nobody of {} was upgraded: its instances were left out)", phase(*after));
     }
+    if let Some((id, provision)) = report.new {
+        line = format!("{line} (instance {id} is new: {provision})");
+    }
     line.push_str(match report.upgrade.trip() {
         Trip::None => "",
         Trip::Up => " (round trip: up)",

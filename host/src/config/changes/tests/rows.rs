@@ -192,6 +192,12 @@ pub(super) fn set_rows() -> Vec<Row> {
         ("plugin = \"db\"", "plugin = \"db\"", "plugin = \"azure-health\"", Set("plugin")),
         ("model.version = \"v1\"", "model.version = \"v1\"", "model.version = \"v2\"", Set("model")),
         ("#set", "", "model.extensions = [{ name = \"logs\", version = \"1\" }]", Set("model")),
+        (
+            "#set",
+            "model.extensionsTimeBudget = \"PT20M\"",
+            "model.extensionsTimeBudget = \"PT30M\"",
+            Set("model"),
+        ),
         ("[\"sleep\", \"9\"]", "[\"sleep\", \"9\"]", "[\"sleep\", \"8\"]", Set("driver")),
         ("127.0.0.1:1", "127.0.0.1:1", "127.0.0.1:2", Set("instances: 1 changed")),
         ("#set", "allow = [{ days = [\"Sat\"] }]", "allow = [{ days = [\"Sun\"] }]", Set("allow")),

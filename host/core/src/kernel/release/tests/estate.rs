@@ -8,7 +8,7 @@ use crate::domain::*;
 use crate::kernel::command::ReleaseCommand;
 use crate::kernel::command::{Begins, Command};
 use crate::kernel::event::Event;
-use crate::kernel::state::SetState;
+use crate::kernel::state::{InstanceState, SetState};
 use crate::kernel::testing::{Rig, claims, decision, heard, orders};
 use crate::kernel::{Refusal, ReleaseRules, SetConfig, TypeRules};
 use crate::record::Disk;
@@ -109,7 +109,17 @@ impl World {
         };
         world.step();
         world.step();
+        // Everybody is new, and gets the extensions first.
+        while world.any_is_new() {
+            world.step();
+        }
+        world.told.clear();
         world
+    }
+
+    fn any_is_new(&self) -> bool {
+        let mut sets = self.rig.kernel.fleet().sets();
+        sets.any(|set| set.members().any(InstanceState::is_provisioned_first))
     }
 
     pub(super) fn set(&self, name: &str) -> &SetState {
