@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::{Finished, Site, contracts, guests};
+use crate::support::{Finished, Site, contracts, guests, plugin, repository, wait_for};
 
 const LANGUAGES: [&str; 7] = ["rust", "c", "zig", "go", "python", "javascript", "typescript"];
 
@@ -290,4 +290,37 @@ fn bench_measures_four_ways() {
         fails.stdout.contains("128 of 128 in a batch bring no decision, the first: trapped"),
         "{fails:?}"
     );
+}
+
+#[test]
+fn watch_tests_and_rehearses_what_is_saved_and_swaps_nothing_in() {
+    let (site, _answers) = plugin::site("");
+    let host = site.host();
+    site.wait_until_healthy();
+    let folder = site.path("next");
+    std::fs::create_dir_all(folder.join("cases")).unwrap();
+    let cases = repository().join("plugins/azure-health/cases/seed.json");
+    std::fs::copy(cases, folder.join("cases/seed.json")).unwrap();
+    site.write("next/next.wasm", plugin::variant(1));
+    let out = site.path("watch.out");
+    let told = std::fs::File::create(&out).unwrap();
+    let mut watch = site.command(&["plugin", "watch", "next", "--into", "db"]).stdout(told).spawn().unwrap();
+    let says = |what: &str| {
+        wait_for(what, || std::fs::read_to_string(&out).unwrap().contains(what).then_some(()));
+    };
+    says("round 1: built, tested and rehearsed");
+    site.write("next/next.wasm", plugin::variant(2));
+    says("round 2: built, tested and rehearsed");
+    let wrong = r#"[{"name":"never","observation":{"instance":{"id":"0","scaleSet":"s"},"answers":[{"source":"health",
+        "response":{"status":200}}]},"expect":{"failure":{"kind":"internal"}}}]"#;
+    site.write("next/cases/wrong.json", wrong);
+    says("round 3: cases fail, so it was not rehearsed");
+    site.write("next/next.wasm", "no component");
+    says("round 4: stopped");
+    assert_eq!(plugin::generation(&site), 1, "nothing was swapped in");
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+    host.stop();
+    let wrong = site.run(&["plugin", "watch", "nowhere", "--into", "db"]);
+    assert!(wrong.code == 2 && wrong.stderr.contains("is no folder"), "{wrong:?}");
 }

@@ -62,6 +62,7 @@ mod rooms;
 mod round_trip;
 mod seed;
 mod shadow;
+mod signed;
 mod simulate;
 mod sources;
 mod start;

@@ -16,8 +16,9 @@ use crate::shell::CommandError;
 
 /// What the hands have of the plugins besides their lives.
 pub trait Plugins: Send + Sync {
-    /// Holds uploaded bytes for as long as what is given back lives: a swap names their digest.
-    fn hold(&self, bytes: Bytes) -> Held;
+    /// Holds uploaded bytes for as long as what is given back lives: a swap names their digest. Their signatures come
+    /// in base64, with commas between them.
+    fn hold(&self, bytes: Bytes, signatures: &str) -> Held;
 
     /// What a plugin has done since the host started.
     fn work(&self, plugin: &PluginName) -> Work;

@@ -10,6 +10,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::project::Project;
+use phasegate_wasm::cases::{EmbedCasesError, with_cases};
 use phasegate_wasm::{ComponentizeError, LoadPluginError, finish, inspect, read_component};
 use recipe::{Artifact, Recipe};
 
@@ -38,6 +39,9 @@ pub enum BuildError {
     /// The module does not become a component.
     #[error("the module that the compiler wrote {0}")]
     Componentize(ComponentizeError),
+    /// The cases do not go in.
+    #[error(transparent)]
+    Cases(#[from] EmbedCasesError),
     /// A host would refuse it.
     #[error("the component {0}")]
     Refused(LoadPluginError),
@@ -52,11 +56,20 @@ pub struct Built {
     pub warnings: String,
 }
 
+/// What goes into a component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Within {
+    /// The policy.
+    CodeAlone,
+    /// The policy, and the cases of the project.
+    Cases,
+}
+
 /// Builds a component. `doing` is told of each step before it begins.
 ///
 /// # Errors
 /// See [`BuildError`]. An older component stays as it is.
-pub fn build(project: &Project, doing: &dyn Fn(&str)) -> Result<Built, BuildError> {
+pub fn build(project: &Project, within: Within, doing: &dyn Fn(&str)) -> Result<Built, BuildError> {
     let Recipe { steps, artifact } = recipe::of(project)?;
     let mut warnings = String::new();
     for step in &steps {
@@ -76,6 +89,10 @@ pub fn build(project: &Project, doing: &dyn Fn(&str)) -> Result<Built, BuildErro
             let bytes = read_component(&path).map_err(failed(&path))?;
             (path, bytes)
         }
+    };
+    let bytes = match within {
+        Within::CodeAlone => bytes,
+        Within::Cases => with_cases(&bytes, &project.folder.join("cases"))?,
     };
     inspect(&bytes).fits.map_err(BuildError::Refused)?;
     let path = project.component();

@@ -22,6 +22,7 @@ use crate::net::placed::is_placed;
 use crate::net::serve_tls::{self, TlsFiles};
 use crate::plugins::config::ComponentSource;
 use crate::plugins::fetch::{Credentials, FetchConfig};
+use crate::plugins::signature;
 use phasegate_core::domain::source::{ExecSource, SOURCE_PATH, Source, SourceCredentials, SourceKind};
 use phasegate_core::domain::{Component, Fence, OperationId, ProbeIdentity, ScaleSet};
 
@@ -43,6 +44,9 @@ pub fn machine_problems(config: &Config, search_path: Option<&OsStr>) -> Problem
             ComponentSource::Builtin(_) | ComponentSource::Remote(_) => {}
         }
         checker.fetch(index, &plugin.fetch);
+        if let Some(Err(error)) = plugin.signature.as_ref().map(signature::keys) {
+            checker.report(&format!("plugins[{index}].signature"), error.to_string());
+        }
     }
     for (index, set) in config.scale_sets.iter().enumerate() {
         checker.identity(index, set);

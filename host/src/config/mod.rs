@@ -28,6 +28,7 @@ mod retention;
 mod rules;
 mod scale_sets;
 mod server;
+mod signature;
 #[cfg(test)]
 mod tests;
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use super::fetch::{FETCH, Fetch};
 use super::gate::{self, GATE};
+use super::signature::{SIGNATURE, Signature};
 use crate::keys::{Form, Given, Is, Key, Section, Spot, Value, json_object, no_check};
 use crate::net::reference::RemoteSource;
-use crate::plugins::config::{ComponentSource, PluginConfig};
+use crate::plugins::config::{Cases, ComponentSource, PluginConfig};
 use crate::plugins::fetch::FetchConfig;
 use phasegate_core::domain::{
     CompileLimits, Digest, Gate, Isolation, OnFailure, PluginLimits, PluginName, PluginSpec, Strategy,
@@ -40,6 +41,8 @@ pub(super) struct Plugin {
     strategy: Strategy,
     watch_time: Duration,
     gate: Option<Gate>,
+    pub(super) signature: Option<Signature>,
+    cases: Cases,
 }
 
 pub(super) const PLUGIN: Section<Plugin> = Section {
@@ -138,6 +141,24 @@ pub(super) const PLUGIN: Section<Plugin> = Section {
             ),
         )
         .doc("what a new component may change"),
+        Key::<Plugin>::optional(
+            "signature",
+            "{ publicKeyFiles = [\"release.pub\"] }",
+            Is::Table(
+                || SIGNATURE.shape(),
+                |plugin, table| SIGNATURE.read(table, plugin.signature.get_or_insert_with(Signature::default)),
+            ),
+        )
+        .doc("by whom every component must be signed that is loaded for this plugin"),
+        Key::<Plugin>::preset(
+            "requireCases",
+            "false",
+            Is::Flag(|plugin, wanted| plugin.cases = if wanted { Cases::Required } else { Cases::Optional }),
+        )
+        .doc(
+            "whether a component is refused that carries no cases (`phasegate plugin build --with-cases`); those that it \
+             carries must pass in any case",
+        ),
     ],
     check,
 };
@@ -219,6 +240,8 @@ fn blank() -> Plugin {
         strategy: Strategy::Rehearse,
         watch_time: Duration::ZERO,
         gate: None,
+        signature: None,
+        cases: Cases::Optional,
     }
 }
 
@@ -260,7 +283,13 @@ fn implicit() -> Option<PluginConfig> {
         digest: None,
         swap: SwapRules::default(),
     };
-    Some(PluginConfig { spec, component, fetch: FetchConfig::default() })
+    Some(PluginConfig {
+        spec,
+        component,
+        fetch: FetchConfig::default(),
+        signature: None,
+        cases: Cases::Optional,
+    })
 }
 
 fn read(value: &Value<'_>, seen: &mut BTreeMap<String, Spot>) -> Option<PluginConfig> {
@@ -279,12 +308,19 @@ fn read(value: &Value<'_>, seen: &mut BTreeMap<String, Spot>) -> Option<PluginCo
     let component = component?;
     let source = component.to_string();
     let spec = PluginSpec { name: name?, source, settings, limits, isolation, on_failure, digest, swap };
-    Some(PluginConfig { spec, component, fetch: plugin.fetch.config() })
+    let (fetch, cases) = (plugin.fetch.config(), plugin.cases);
+    Some(PluginConfig { spec, component, fetch, signature: plugin.signature.map(Signature::rule), cases })
 }
 
 fn check(plugin: &mut Plugin, given: &mut Given<'_>) {
     if let (Some(_), Some(ComponentSource::Builtin(_))) = (plugin.digest, &plugin.component) {
         given.problem("digest", "goes with a file, not with a built-in component", None);
+    }
+    if let (Some(_), Some(ComponentSource::Builtin(_))) = (&plugin.signature, &plugin.component) {
+        given.problem("signature", "goes with a file or a reference, not with a built-in component", None);
+    }
+    if let (Cases::Required, Some(ComponentSource::Builtin(_))) = (plugin.cases, &plugin.component) {
+        given.problem("requireCases", "goes with a file or a reference, not with a built-in component", None);
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) struct Recording {
 pub(super) const RECORDING: Section<Recording> = Section {
     keys: &[
         Key::<Recording>::preset("maxMiB", "64", Is::Whole(0, 65_536, |recording, mib| recording.mib = mib))
-            .doc("size of all records together; 0 records nothing")
+            .doc("size of the whole folder; 0 records nothing")
             .restart(),
         Key::<Recording>::preset(
             "maxAge",

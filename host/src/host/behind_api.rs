@@ -15,16 +15,16 @@ use crate::api::{
 };
 use crate::discovery::{AcceptError, Discoveries, HeldView, Seen, View};
 use crate::measure::ProbesSeen;
-use crate::plugins::Counts;
 use crate::plugins::hands::{Hands, HandsView};
+use crate::plugins::{Counts, signature};
 use crate::probe::Prober;
 use crate::recording::{self, RecordedOutcome, Recorder, Replay};
 use crate::reload::Reloader;
 use crate::shell::{CommandError, CommandErrorKind};
 
 impl Plugins for Hands {
-    fn hold(&self, bytes: Bytes) -> Held {
-        let held = Self::hold(self, bytes);
+    fn hold(&self, bytes: Bytes, signatures: &str) -> Held {
+        let held = Self::hold(self, bytes, signature::lines(signatures.replace(',', "\n").as_bytes()));
         Held { digest: held.digest(), hold: Box::new(held) }
     }
 

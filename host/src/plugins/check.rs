@@ -4,14 +4,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use phasegate_core::domain::{Claim, Digest, Observation, PluginFailure, PluginLimits, PluginName};
+use phasegate_wasm::cases::Case;
 use phasegate_wasm::{
     CompiledPlugin, LoadPluginError, LoadedPlugin, Runtime, builtin, cases, component_digest, read_component,
     trial,
 };
 
-use super::config::{ComponentSource, PluginConfig};
-use super::fetch::OtherDigestError;
-use super::hands::kept_path;
+use super::config::{Cases, ComponentSource, PluginConfig};
+use super::fetch::{OtherDigestError, Signatures};
+use super::hands::{kept_path, signature_place};
+use super::signature::{self, SignatureError, Signed};
 use super::{Fetch, FetchError};
 
 /// Whether a check may make requests.
@@ -75,6 +77,9 @@ pub enum Why {
     /// It is another one.
     #[error(transparent)]
     OtherDigest(#[from] OtherDigestError),
+    /// Not enough of those who count have signed it.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
     /// It does not do what its author expects.
     #[error(transparent)]
     SelfTest(#[from] SelfTestError),
@@ -86,6 +91,7 @@ impl Why {
         match self {
             Self::Read(_) | Self::Fetch(FetchError::Transfer(_)) => "fetch",
             Self::Fetch(FetchError::Digest(_)) | Self::OtherDigest(_) => "digest",
+            Self::Signature(_) => "signature",
             Self::SelfTest(_) => "self-test",
         }
     }
@@ -97,6 +103,11 @@ pub enum SelfTestError {
     /// They are no cases.
     #[error("has cases that cannot be run: {0}")]
     Cases(cases::CasesError),
+    /// It carries none.
+    #[error(
+        "carries no cases, and requireCases wants some; put them in with `phasegate plugin build --with-cases`"
+    )]
+    Missing,
     /// The component does not take them.
     #[error("cannot run its cases: it {0}")]
     Trial(LoadPluginError),
@@ -156,10 +167,14 @@ pub fn check(
         stage: source.stage(),
         source: Box::new(source),
     };
-    let bytes = read(config, data_dir).map_err(refused)?;
+    let (bytes, signed) = read(config, data_dir).map_err(refused)?;
     let digest = component_digest(&bytes);
     if let Some(wanted) = config.spec.digest.filter(|wanted| *wanted != digest) {
         return Err(refused(OtherDigestError::Configured { seen: digest, wanted }.into()));
+    }
+    if let Some(rule) = &config.signature {
+        let place = signature_place(&component());
+        signature::verify(rule, &bytes, &signed, &place).map_err(|error| refused(error.into()))?;
     }
     let load = |source| CheckError::Load {
         name: config.spec.name.clone(),
@@ -170,9 +185,9 @@ pub fn check(
         runtime.compile_within(&bytes, config.spec.limits.compile, &AtomicBool::new(false)).map_err(load)?;
     let configured = compiled.configure(&config.spec.settings, config.spec.limits, config.spec.isolation);
     let mut loaded = configured.map_err(load)?;
-    if let Some(folder) = cases_beside(&config.component) {
-        self_test(&compiled, &folder, config.spec.limits).map_err(|error| refused(error.into()))?;
-    }
+    let folder = cases_beside(&config.component);
+    let tested = self_test(&compiled, (&bytes, folder.as_deref()), config.cases, config.spec.limits);
+    tested.map_err(|error| refused(error.into()))?;
     Ok(Checked::Loads { never_healthy: good.and_then(|good| never_healthy(&mut loaded, good)) })
 }
 
@@ -191,25 +206,30 @@ fn never_healthy(plugin: &mut LoadedPlugin, good: &Observation) -> Option<String
     }
 }
 
-fn read(config: &PluginConfig, data_dir: &Path) -> Result<Vec<u8>, Why> {
+fn read(config: &PluginConfig, data_dir: &Path) -> Result<(Vec<u8>, Vec<Signed>), Why> {
     let source = match &config.component {
-        ComponentSource::Builtin(_) => return Ok(builtin::AZURE_HEALTH.to_vec()),
+        ComponentSource::Builtin(_) => return Ok((builtin::AZURE_HEALTH.to_vec(), Vec::new())),
         ComponentSource::File(path) => {
-            return read_component(path).map_err(Why::Read);
+            let bytes = read_component(path).map_err(Why::Read)?;
+            let signed = config.signature.as_ref().map(|_| signature::read_beside(path));
+            return Ok((bytes, signed.transpose().map_err(Why::Read)?.unwrap_or_default()));
         }
         ComponentSource::Remote(source) => source,
     };
-    if let Some(bytes) = config.spec.digest.and_then(|wanted| kept(data_dir, wanted)) {
-        return Ok(bytes);
+    let pinned = config.spec.digest.filter(|_| config.signature.is_none());
+    if let Some(bytes) = pinned.and_then(|wanted| kept(data_dir, wanted)) {
+        return Ok((bytes, Vec::new()));
     }
     let fetch = Fetch {
         source,
         settings: &config.fetch_of(source),
         wanted: config.spec.digest,
+        signatures: if config.signature.is_some() { Signatures::Wanted } else { Signatures::Left },
         kept: &|digest| kept(data_dir, digest),
         on_bytes: &|_| (),
     };
-    Ok(fetch.run()?.bytes)
+    let fetched = fetch.run()?;
+    Ok((fetched.bytes, fetched.signed))
 }
 
 /// Reads kept bytes back; what no longer has its digest is not there.
@@ -224,24 +244,32 @@ pub(super) fn cases_beside(component: &ComponentSource) -> Option<PathBuf> {
     folder.is_dir().then_some(folder)
 }
 
-/// Runs the cases of a folder; gives how many they are.
+/// Runs the cases that a component carries, and those of a folder; gives how many they are, none where there are none.
 ///
 /// # Errors
-/// When one of them fails, or they cannot be run.
+/// When one of them fails, or they cannot be run, or it must carry some and does not.
 pub(super) fn self_test(
     compiled: &CompiledPlugin,
-    folder: &Path,
+    (component, folder): (&[u8], Option<&Path>),
+    rule: Cases,
     limits: PluginLimits,
-) -> Result<usize, SelfTestError> {
-    let cases = match cases::read(folder) {
-        Ok(cases) => cases,
-        Err(cases::CasesError::None(_)) => return Ok(0),
-        Err(error) => return Err(SelfTestError::Cases(error)),
+) -> Result<Option<usize>, SelfTestError> {
+    let carried = cases::embedded(component).map_err(SelfTestError::Cases)?;
+    if rule == Cases::Required && carried.is_none() {
+        return Err(SelfTestError::Missing);
+    }
+    let beside = match folder.map(cases::read) {
+        None | Some(Err(cases::CasesError::None(_))) => None,
+        Some(read) => Some(read.map_err(SelfTestError::Cases)?),
     };
+    if carried.is_none() && beside.is_none() {
+        return Ok(folder.map(|_| 0));
+    }
+    let cases: Vec<Case> = carried.into_iter().chain(beside).flatten().collect();
     let trial = trial::run(compiled, &cases, limits).map_err(SelfTestError::Trial)?;
     let mut failed = trial.outcomes.iter().filter(|outcome| !outcome.differences.is_empty());
     let count = failed.clone().count();
-    let Some(first) = failed.next() else { return Ok(cases.len()) };
+    let Some(first) = failed.next() else { return Ok(Some(cases.len())) };
     Err(SelfTestError::Fails {
         failed: count,
         all: cases.len(),

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use super::fetch::FetchConfig;
+use super::signature::SignatureRule;
 use crate::net::reference::RemoteSource;
 use phasegate_core::domain::PluginSpec;
 
@@ -17,6 +18,19 @@ pub struct PluginConfig {
     pub component: ComponentSource,
     /// How it is fetched, when it is, and whatever else is swapped in by reference.
     pub fetch: FetchConfig,
+    /// By whom it must be signed; none where anybody's will do.
+    pub signature: Option<SignatureRule>,
+    /// Whether it must carry cases.
+    pub cases: Cases,
+}
+
+/// Whether a component must carry cases of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cases {
+    /// Those that it carries must pass.
+    Optional,
+    /// It must carry some, and they must pass.
+    Required,
 }
 
 /// Where a plugin's code comes from.

@@ -2,7 +2,7 @@
 //!
 //! Reading order: `worker` (a thread for each plugin), `fetch` (components of other machines), `hands`
 //! (what the lives of plugins want done), `compiler` (a process for what may eat memory and time), `check` (what
-//! can be said without a host). What a component is and how it runs is in the crate `phasegate-wasm`.
+//! can be said without a host), `signature` (who has signed a component). What a component is and how it runs is in the crate `phasegate-wasm`.
 
 pub mod check;
 pub mod compiler;
@@ -10,6 +10,7 @@ pub mod config;
 pub mod fetch;
 pub mod hands;
 pub mod runtime;
+pub mod signature;
 mod worker;
 
 #[cfg(test)]

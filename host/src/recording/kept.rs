@@ -60,6 +60,11 @@ pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
+/// Bytes of all that is kept.
+pub(super) fn size(folder: &Path) -> u64 {
+    files(folder).iter().map(|path| fs::metadata(path).map_or(0, |metadata| metadata.len())).sum()
+}
+
 impl Keeper {
     /// Starts the thread, which ends with the last sender. `flush` waits until the ring is written.
     ///

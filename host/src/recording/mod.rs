@@ -45,7 +45,7 @@ pub use ring::SEGMENTS;
 /// How the recording is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordingConfig {
-    /// Bytes of all records together, 1 MiB to 64 GiB.
+    /// Bytes of the whole folder, 1 MiB to 64 GiB: records, and the components that they name.
     pub bytes_max: u64,
     /// Age of a record, a minute to a year.
     pub age_max: Duration,

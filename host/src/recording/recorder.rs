@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::clock::Clock;
 use phasegate_core::domain::{Digest, PluginName};
 
-use super::blobs::{self, Kind};
+use super::blobs::{self, Kind, Room};
 use super::kept::{Keeper, Used};
 use super::redact::Pointer;
 use super::ring::{Ring, private_folder};
@@ -21,6 +21,11 @@ use super::{Judgement, Record, RecordingConfig};
 
 /// Records that wait to be written; more are dropped.
 const WAITING_MAX: usize = 4096;
+
+/// Components may take this part of the folder, and records that are kept for upgrades that part of it; the ring has
+/// what they leave.
+const BLOBS_SHARE: u64 = 2;
+const KEPT_SHARE: u64 = 4;
 
 /// The way into the recording. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -34,6 +39,8 @@ pub struct Recorder {
 pub(super) struct Shared {
     pub(super) folder: PathBuf,
     redact: Vec<Pointer>,
+    /// Of the whole folder.
+    bytes_max: u64,
     pub(super) segment: AtomicU64,
     pub(super) lost: AtomicU64,
     /// What each plugin runs: component and settings.
@@ -67,13 +74,14 @@ impl Recorder {
         let shared = Arc::new(Shared {
             folder: folder.to_owned(),
             redact: config.redact.clone(),
+            bytes_max: config.bytes_max,
             segment: AtomicU64::new(newest + 1),
             lost: AtomicU64::new(0),
             active: Mutex::new(BTreeMap::new()),
             kept: Arc::default(),
         });
         Ring::start(Arc::clone(&shared), config, clock, segments, queue)?;
-        let keeper = shared.keeper(config.bytes_max);
+        let keeper = shared.keeper(config.bytes_max / KEPT_SHARE);
         let for_keeper = lines.clone();
         let used = keeper.start(move || flush(&for_keeper))?;
         Ok(Self { lines, used, shared })
@@ -106,6 +114,30 @@ impl Recorder {
         let folder = &self.shared.folder;
         // Held while it is written: the ring would remove what nobody names yet.
         let mut active = self.shared.active.lock().unwrap_or_else(PoisonError::into_inner);
+        let run: BTreeSet<Digest> = active
+            .iter()
+            .filter(|(name, _)| *name != plugin)
+            .flat_map(|(_, (component, settings))| [*component, *settings])
+            .chain([component.0, settings_digest])
+            .collect();
+        let more = [
+            (component.0, Kind::Component, component.1.len()),
+            (settings_digest, Kind::Settings, settings.len()),
+        ]
+        .into_iter()
+        .filter(|(digest, kind, _)| !blobs::path(folder, *digest, *kind).exists())
+        .fold(0_u64, |all, (_, _, bytes)| all.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX)));
+        let limit = self.shared.bytes_max / BLOBS_SHARE;
+        if blobs::make_room(folder, more, limit, &run) == Room::TooLittle {
+            tracing::warn!(
+                %plugin,
+                "its component of {} bytes is not kept beside the recording, where components may have {limit} bytes in \
+                 all: what it decides is recorded, and cannot be judged again; raise recording.maxMiB",
+                component.1.len()
+            );
+            active.insert(plugin.clone(), (component.0, settings_digest));
+            return;
+        }
         let kept = blobs::keep(folder, component.0, Kind::Component, component.1)
             .and_then(|()| blobs::keep(folder, settings_digest, Kind::Settings, settings.as_bytes()));
         if let Err(error) = kept {

@@ -165,7 +165,9 @@ impl Ring {
 
     /// Removes the segments that are too old or too much.
     fn drop_old(&mut self) {
+        let others = blobs::size(&self.shared.folder).saturating_add(kept::size(&self.shared.folder));
         let room = self.config.bytes_max - self.config.bytes_max / SEGMENTS;
+        let room = room.saturating_sub(others);
         self.segments.drop_old(room, self.config.age_max, self.clock.now());
     }
 

@@ -291,3 +291,26 @@ fn a_redacted_record_says_so() {
     let (_, path) = segments::files(folder.path()).unwrap().pop().unwrap();
     assert!(!fs::read_to_string(path).unwrap().contains("hunter2"));
 }
+
+#[test]
+fn components_of_former_generations_go_before_they_fill_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = RecordingConfig { bytes_max: 1 << 20, ..RecordingConfig::default() };
+    let recorder = Recorder::start(folder.path(), &config, Clock::start()).unwrap();
+    let plugin = PluginName::parse("db").unwrap();
+    let size = || {
+        let blobs = std::fs::read_dir(folder.path().join("blobs")).unwrap().flatten();
+        blobs.map(|file| file.metadata().unwrap().len()).sum::<u64>()
+    };
+    for mark in 0..12_u8 {
+        let bytes = vec![mark; 100 << 10];
+        recorder.keep(&plugin, (phasegate_wasm::component_digest(&bytes), &bytes), "{}");
+        assert!(size() <= 512 << 10, "generation {mark}: {} bytes", size());
+        let path = format!("{}.wasm", phasegate_wasm::component_digest(&bytes)).replace("sha256:", "");
+        assert!(folder.path().join("blobs").join(path).exists(), "the one that runs is there");
+    }
+    // One that is too large by itself is not kept, and nothing is lost for it but that it can be judged again.
+    let large = vec![0xff; 600 << 10];
+    recorder.keep(&plugin, (phasegate_wasm::component_digest(&large), &large), "{}");
+    assert!(size() <= 512 << 10);
+}

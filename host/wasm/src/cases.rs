@@ -3,6 +3,7 @@
 //! Strict: an unknown key is an error, so that a misspelt expectation never passes.
 
 pub mod base64;
+mod embedded;
 mod expect;
 mod typed;
 mod written;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use phasegate_core::domain::Observation;
 
+pub use embedded::{EmbedCasesError, SECTION, embedded, with_cases};
 pub use expect::{Difference, Expectation, Got, show};
 use typed::Typed;
 pub use written::written;
@@ -59,6 +61,9 @@ pub enum CasesError {
         /// What is wrong.
         error: WrongCaseError,
     },
+    /// What a component carries is no cases.
+    #[error("the section `phasegate:cases` of the component: {0}")]
+    Embedded(String),
     /// No such folder.
     #[error(
         "there is no folder `{}` with cases; write `*.json` files there, see plugins/README.md for the format, or \
@@ -100,16 +105,22 @@ pub fn read(folder: &Path) -> Result<Vec<Case>, CasesError> {
         let text = read_bounded(&path).map_err(failed(&path))?;
         let malformed = |error| CasesError::Malformed { path: path.clone(), error };
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let begin = cases.len();
-        for typed in typed::parse(&text).map_err(malformed)? {
-            let case = build(&file, typed).map_err(malformed)?;
-            if cases.iter().skip(begin).any(|earlier| earlier.name == case.name) {
-                return Err(malformed(WrongCaseError::Twice(case.name)));
-            }
-            cases.push(case);
-        }
+        cases.extend(of_text(&file, &text).map_err(malformed)?);
     }
     if cases.is_empty() { Err(CasesError::None(folder.to_owned())) } else { Ok(cases) }
+}
+
+/// The cases of one file.
+fn of_text(file: &str, text: &str) -> Result<Vec<Case>, WrongCaseError> {
+    let mut cases: Vec<Case> = Vec::new();
+    for typed in typed::parse(text)? {
+        let case = build(file, typed)?;
+        if cases.iter().any(|earlier| earlier.name == case.name) {
+            return Err(WrongCaseError::Twice(case.name));
+        }
+        cases.push(case);
+    }
+    Ok(cases)
 }
 
 fn read_bounded(path: &Path) -> io::Result<String> {

@@ -39,6 +39,18 @@ pub enum LoadPluginError {
         /// Where.
         offset: usize,
     },
+    /// WebAssembly that is valid, with a part that this host does not run.
+    #[error(
+        "uses {name}, a proposal of WebAssembly that this host does not run: {message} at byte {offset}; build it without"
+    )]
+    Proposal {
+        /// The proposal.
+        name: String,
+        /// What the parser said.
+        message: String,
+        /// Where.
+        offset: usize,
+    },
     /// A core module.
     #[error(
         "is a core module, not a component; {}",

@@ -60,8 +60,42 @@ fn examine_with(
         message: text::one_line(error.message(), 256),
         offset: error.offset(),
     };
-    let types = validate(&mut Validator::new_with_features(features())).map_err(damaged)?;
+    let types = validate(&mut Validator::new_with_features(features()));
+    let types = types.map_err(|error| proposal(bytes, &error).unwrap_or_else(|| damaged(error)))?;
     read_names(bytes, types).map_err(damaged)
+}
+
+/// What of WebAssembly is known and not turned on, by the name of its proposal.
+const PROPOSALS: [(&str, WasmFeatures); 7] = [
+    ("garbage collection", WasmFeatures::GC_TYPES.union(WasmFeatures::GC)),
+    ("exception handling", WasmFeatures::EXCEPTIONS.union(WasmFeatures::GC_TYPES)),
+    ("legacy exception handling", WasmFeatures::LEGACY_EXCEPTIONS.union(WasmFeatures::EXCEPTIONS)),
+    ("threads", WasmFeatures::THREADS.union(WasmFeatures::SHARED_EVERYTHING_THREADS)),
+    ("stack switching", WasmFeatures::STACK_SWITCHING),
+    ("async components", ASYNC),
+    ("values in components", WasmFeatures::CM_VALUES.union(WasmFeatures::CM_GC)),
+];
+
+/// Tasks, streams and futures of components.
+const ASYNC: WasmFeatures = WasmFeatures::CM_ASYNC
+    .union(WasmFeatures::CM_ASYNC_STACKFUL)
+    .union(WasmFeatures::CM_MORE_ASYNC_BUILTINS)
+    .union(WasmFeatures::CM_ERROR_CONTEXT)
+    .union(WasmFeatures::CM_THREADING);
+
+/// Names the proposal of which these bytes make use, if that alone is why they are not valid here.
+fn proposal(bytes: &[u8], error: &wasmparser::Error) -> Option<LoadPluginError> {
+    let is_valid = |features| Validator::new_with_features(features).validate_all(bytes).is_ok();
+    let uses = |name: String| LoadPluginError::Proposal {
+        name,
+        message: text::one_line(error.message(), 256),
+        offset: error.offset(),
+    };
+    if !is_valid(WasmFeatures::all()) {
+        return None;
+    }
+    let one = PROPOSALS.iter().find(|(_, proposal)| is_valid(features() | *proposal));
+    Some(uses(one.map_or_else(|| "several proposals".to_owned(), |(name, _)| (*name).to_owned())))
 }
 
 /// Whether the first bytes are those of WebAssembly that this host knows.

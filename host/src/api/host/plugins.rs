@@ -32,6 +32,8 @@ pub(in crate::api) enum Offered {
         bytes: Bytes,
         /// What the client calls it.
         file: Option<String>,
+        /// Its signatures, base64 with commas between them.
+        signatures: String,
     },
     /// One that the host fetches.
     Reference(RemoteSource),
@@ -89,8 +91,8 @@ impl Host {
         // Held until the swap has come to its end.
         let (_held, offer) = match offer {
             Offered::Reference(source) => (None, Offer::Reference(source.to_string())),
-            Offered::Bytes { bytes, file } => {
-                let held = self.hands.hold(bytes);
+            Offered::Bytes { bytes, file, signatures } => {
+                let held = self.hands.hold(bytes, &signatures);
                 let offer = Offer::Held { digest: held.digest, source: uploaded(file.as_deref()) };
                 (Some(held), offer)
             }

@@ -178,6 +178,13 @@ impl Snapshot {
             })
         });
         gauges(encoder, "instances", "Instances by committed health", health)?;
+        let reasons = sets.iter().flat_map(|set| {
+            set.reasons.iter().map(|(code, count)| {
+                ([("scale_set", set.name.to_string()), ("code", code.clone())], as_f64(*count))
+            })
+        });
+        let help = "Instances by the code of what their plugin says of them, the most frequent ones";
+        gauges(encoder, "instance_reasons", help, reasons)?;
         let upgrades = || sets.iter().filter_map(|set| Some((set.name.to_string(), set.upgrade?)));
         let states = upgrades().flat_map(|(name, (state, _))| {
             let all = [

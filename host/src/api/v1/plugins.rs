@@ -24,6 +24,8 @@ pub(super) struct Swap {
     source: Option<RemoteSource>,
     /// What the client calls the file whose bytes it sends; shown to people and nothing else.
     file: Option<String>,
+    /// Signatures of the bytes, base64 with commas between them.
+    signature: Option<String>,
     /// Why, one line.
     reason: Option<String>,
 }
@@ -39,11 +41,17 @@ impl FromQuery for Swap {
             times: Times::Once,
         },
         Key { name: "file", about: "What messages call the bytes of the body.", times: Times::Once },
+        Key {
+            name: "signature",
+            about: "Signatures of the bytes of the body, base64, with commas between them.",
+            times: Times::Once,
+        },
         Key { name: "reason", about: "Why, one line.", times: Times::Once },
     ];
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), Refusal> {
         match key {
+            "signature" => self.signature = Some(value.to_owned()),
             "strategy" => self.strategy = Some(strategy(value)?),
             "force" => self.force = boolean("force", value)?,
             "dryRun" => self.dry_run = boolean("dryRun", value)?,
@@ -133,13 +141,18 @@ pub(super) async fn swap(
     State(host): State<Arc<Host>>,
     caller: Caller,
     In(plugin): In<PluginName>,
-    Query(Swap { strategy, force, dry_run, source, file, reason }): Query<Swap>,
+    Query(Swap { strategy, force, dry_run, source, file, signature, reason }): Query<Swap>,
     Component(uploaded): Component,
 ) -> Result<Json<wire::PluginSwap>, Refusal> {
     let asked = by(caller, wire::ReasonRequest { reason })?;
     let bytes = uploaded.bytes.clone();
     let offer = match source {
-        None => Offered::Bytes { bytes, file },
+        None => Offered::Bytes { bytes, file, signatures: signature.unwrap_or_default() },
+        Some(_) if signature.is_some() => {
+            return Err(Refusal::invalid(
+                "`signature` goes with bytes; of a `source` the host fetches its signatures",
+            ));
+        }
         Some(source) if bytes.is_empty() => Offered::Reference(source),
         Some(_) => {
             return Err(Refusal::invalid("`source` and bytes exclude each other: the host fetches one"));

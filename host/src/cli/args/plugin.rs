@@ -76,6 +76,9 @@ pub enum PluginVerb {
         /// Folder of the project
         #[arg(default_value = ".")]
         project: PathBuf,
+        /// Put the cases of the project into the component, where every host runs them before it takes it up
+        #[arg(long)]
+        with_cases: bool,
     },
     /// Run the cases beside a component; look for hidden state; say how near it came to the limits
     Test {
@@ -121,6 +124,15 @@ pub enum PluginVerb {
         /// Whom to ask, and as what.
         #[command(flatten)]
         ask: AskArgs,
+    },
+    /// Build, test and rehearse a project each time that one of its files is saved, until Ctrl-C; nothing is swapped in
+    Watch {
+        /// Folder of a project; of a folder without one, its component is watched
+        #[arg(default_value = ".")]
+        project: PathBuf,
+        /// Plugin of the running host with whose last observations it is rehearsed
+        #[arg(long, value_name = "NAME")]
+        into: String,
     },
     /// Measure time for each evaluation, memory, and the time to compile
     Bench {

@@ -9,11 +9,13 @@ mod project;
 mod replay;
 mod subject;
 mod test;
+mod watch;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use crate::author::build::Within;
 use crate::cli::args::{PluginArgs, PluginVerb};
 use crate::cli::exit::{Exit, Refused};
 use crate::plugins::fetch::FetchConfig;
@@ -27,7 +29,10 @@ use subject::Subject;
 pub fn run(args: &PluginArgs) -> anyhow::Result<Exit> {
     match &args.verb {
         PluginVerb::New { name, lang } => project::new(name, *lang),
-        PluginVerb::Build { project } => project::build(project),
+        PluginVerb::Build { project, with_cases } => {
+            let within = if *with_cases { Within::Cases } else { Within::CodeAlone };
+            project::build(project, within)
+        }
         PluginVerb::Test { plugin, cases, ca_file, output } => {
             test::run(&read_subject(plugin, ca_file)?, cases.as_deref(), *output)
         }
@@ -38,6 +43,7 @@ pub fn run(args: &PluginArgs) -> anyhow::Result<Exit> {
             let subject = read_subject(plugin, &ask.ca_file)?;
             live::case(&subject, ask, from_recording.as_deref(), (name.as_deref(), out.as_deref()))
         }
+        PluginVerb::Watch { project, into } => watch::run(&args.server, project, into),
         PluginVerb::Bench { plugin, settings, cases, ca_file, output } => {
             bench::run(&read_subject(plugin, ca_file)?, settings.as_deref(), cases.as_deref(), *output)
         }

@@ -199,7 +199,13 @@ fn accepts_the_sample() {
         digest: None,
         swap: SwapRules::default(),
     };
-    let plugin = |spec, component| PluginConfig { spec, component, fetch: FetchConfig::default() };
+    let plugin = |spec, component| PluginConfig {
+        spec,
+        component,
+        fetch: FetchConfig::default(),
+        signature: None,
+        cases: crate::plugins::config::Cases::Optional,
+    };
     let db = plugin(db, ComponentSource::File(file.into()));
     let azure_health = plugin(azure_health, ComponentSource::Builtin("azure-health".to_owned()));
     assert_eq!(config.plugins, [db, azure_health]);

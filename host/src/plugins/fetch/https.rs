@@ -14,13 +14,14 @@ use hyper::{Request, Uri};
 
 use super::credentials::Authorization;
 use super::error::{Advice, TransferError, refusal};
-use super::{FetchError, Fetched};
+use super::{FetchError, Fetched, Signatures};
 use crate::net::dial::dial;
 use crate::net::exchange::{Answer, ExchangeError, ResponseError, exchange_watched};
 use crate::net::reference::is_loopback;
 use crate::net::text::{io_text, one_line};
 use crate::net::tls::VerifiedTls;
 use crate::net::url::{HttpUrl, Scheme};
+use crate::plugins::signature::{self, SIGNATURES_BYTES_MAX, Signed};
 use phasegate_wasm::COMPONENT_BYTES_MAX;
 
 /// Redirects of one request: registries and mirrors need one or two.
@@ -176,6 +177,7 @@ pub(super) async fn component(
     client: &Client<'_>,
     url: &HttpUrl,
     told: &Authorization,
+    signatures: Signatures,
 ) -> Result<Fetched, FetchError> {
     let get = Get {
         url: url.clone(),
@@ -189,5 +191,35 @@ pub(super) async fn component(
         return Err(refusal(&url.address, answer.status, told).into());
     }
     let note = format!("{} bytes from {}", answer.body.len(), url.address);
-    Ok(Fetched { bytes: answer.body, note })
+    let signed = match signatures {
+        Signatures::Left => Vec::new(),
+        Signatures::Wanted => self::signatures(client, url, told).await?,
+    };
+    Ok(Fetched { bytes: answer.body, note, signed })
+}
+
+/// The file of signatures beside a file: none where there is none.
+async fn signatures(
+    client: &Client<'_>,
+    url: &HttpUrl,
+    told: &Authorization,
+) -> Result<Vec<Signed>, FetchError> {
+    // Before a query: that may be a key to the folder.
+    let target = match url.target.split_once('?') {
+        Some((path, query)) => format!("{path}.sig?{query}"),
+        None => format!("{}.sig", url.target),
+    };
+    let get = Get {
+        url: HttpUrl { target, ..url.clone() },
+        accept: "text/plain, */*;q=0.5",
+        authorization: told.header(),
+        body_max: SIGNATURES_BYTES_MAX,
+        what: "a file of signatures",
+    };
+    let answer = client.get(get).await?;
+    match answer.status {
+        200 => Ok(signature::lines(&answer.body)),
+        404 | 410 => Ok(Vec::new()),
+        status => Err(refusal(&url.address, status, told).into()),
+    }
 }

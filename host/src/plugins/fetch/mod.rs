@@ -17,6 +17,7 @@ mod error;
 mod https;
 mod manifest;
 mod oci;
+mod signatures;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use config::{Credentials, FetchConfig};
 pub use error::{FetchError, OtherDigestError, TransferError};
 
+use super::signature::Signed;
 use crate::net::reference::{RemotePlace, RemoteSource};
 use crate::net::tls::VerifiedTls;
 use https::Client;
@@ -40,6 +42,17 @@ pub struct Fetched {
     pub bytes: Vec<u8>,
     /// How it came, for people.
     pub note: String,
+    /// Its signatures, where they were asked for.
+    pub signed: Vec<Signed>,
+}
+
+/// Whether signatures are to be fetched, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signatures {
+    /// Nobody looks at them.
+    Left,
+    /// Those that the server has.
+    Wanted,
 }
 
 /// What to fetch, and how.
@@ -50,6 +63,8 @@ pub struct Fetch<'a> {
     pub settings: &'a FetchConfig,
     /// What the component must be; what is known to be another one is not downloaded.
     pub wanted: Option<Digest>,
+    /// Whether its signatures are to come along.
+    pub signatures: Signatures,
     /// Looks for bytes that need not come again.
     pub kept: &'a (dyn Fn(Digest) -> Option<Vec<u8>> + Sync),
     /// Is told how many bytes have come.
@@ -95,7 +110,7 @@ impl Fetch<'_> {
         let authorizations = credentials::read(self.settings.credentials.clone()).await?;
         let client = Client { tls, on_bytes: &on_bytes };
         match self.source.place() {
-            RemotePlace::Url(url) => https::component(&client, url, &authorizations).await,
+            RemotePlace::Url(url) => https::component(&client, url, &authorizations, self.signatures).await,
             RemotePlace::Oci(reference) => {
                 let trust = match self.settings.ca_file {
                     Some(_) => oci::Loopback::Https,

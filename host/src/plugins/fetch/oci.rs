@@ -11,7 +11,7 @@ use super::challenge::{self, Challenge};
 use super::credentials::{self, Authorization};
 use super::error::{OtherDigestError, TokenServerError, TransferError, refusal};
 use super::https::{Client, Get};
-use super::{Fetch, FetchError, Fetched, manifest};
+use super::{Fetch, FetchError, Fetched, Signatures, manifest, signatures};
 use crate::net::exchange::Answer;
 use crate::net::reference::{OciReference, is_loopback};
 use crate::net::url::{HttpUrl, Scheme};
@@ -43,11 +43,11 @@ pub(super) struct Registry<'a> {
 }
 
 /// One question to it.
-struct Question {
-    path: String,
-    accept: &'static str,
-    body_max: usize,
-    what: &'static str,
+pub(super) struct Question {
+    pub(super) path: String,
+    pub(super) accept: &'static str,
+    pub(super) body_max: usize,
+    pub(super) what: &'static str,
 }
 
 impl<'a> Registry<'a> {
@@ -74,13 +74,32 @@ impl<'a> Registry<'a> {
 
     /// Asks; logs in when that is wanted.
     async fn get(&mut self, client: &Client<'_>, question: &Question) -> Result<Answer, FetchError> {
+        let answer = self.get_any(client, question).await?;
+        if answer.status != 200 {
+            return Err(refusal(&self.base.address, answer.status, &self.told).into());
+        }
+        Ok(answer)
+    }
+
+    /// The same, of what may not be there: none then.
+    pub(super) async fn find(
+        &mut self,
+        client: &Client<'_>,
+        question: &Question,
+    ) -> Result<Option<Answer>, FetchError> {
+        let answer = self.get_any(client, question).await?;
+        match answer.status {
+            200 => Ok(Some(answer)),
+            404 => Ok(None),
+            status => Err(refusal(&self.base.address, status, &self.told).into()),
+        }
+    }
+
+    async fn get_any(&mut self, client: &Client<'_>, question: &Question) -> Result<Answer, FetchError> {
         let mut answer = self.ask(client, question).await?;
         if answer.status == 401 && !matches!(self.told, Authorization::Bearer(_)) {
             self.authorization = self.log_in(client, &answer.headers).await?;
             answer = self.ask(client, question).await?;
-        }
-        if answer.status != 200 {
-            return Err(refusal(&self.base.address, answer.status, &self.told).into());
         }
         Ok(answer)
     }
@@ -174,8 +193,12 @@ pub(super) async fn component(
     if let Some(wanted) = fetch.wanted.filter(|wanted| *wanted != layer.digest) {
         return Err(OtherDigestError::Configured { seen: layer.digest, wanted }.into());
     }
+    let signed = match fetch.signatures {
+        Signatures::Left => Vec::new(),
+        Signatures::Wanted => signatures::of(&mut registry, client, component_digest(&answer.body)).await?,
+    };
     if let Some(bytes) = (fetch.kept)(layer.digest) {
-        return Ok(Fetched { bytes, note: format!("{address} still names the bytes that are kept") });
+        return Ok(Fetched { bytes, note: format!("{address} still names the bytes that are kept"), signed });
     }
     let (size, limit) = (usize::try_from(layer.size).unwrap_or(usize::MAX), COMPONENT_BYTES_MAX);
     if size > limit {
@@ -192,7 +215,7 @@ pub(super) async fn component(
     if seen != layer.digest {
         return Err(OtherDigestError::Component { seen, wanted: layer.digest }.into());
     }
-    Ok(Fetched { note: format!("{} bytes from {address}", bytes.len()), bytes })
+    Ok(Fetched { note: format!("{} bytes from {address}", bytes.len()), bytes, signed })
 }
 
 /// A manifest is what the reference names by digest; under a tag, what the registry itself says.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::FetchConfig;
 use super::challenge::{self, Challenge};
 use super::manifest::{self, Layer};
-use super::{Fetch, FetchError, Fetched};
+use super::{Fetch, FetchError, Fetched, Signatures};
 use crate::net::reference::RemoteSource;
 use phasegate_core::domain::Digest;
 
@@ -133,8 +133,14 @@ fn server(answers: Vec<String>) -> u16 {
 fn fetch(reference: &str, timeout: Duration) -> Result<Fetched, FetchError> {
     let source = RemoteSource::parse(reference).unwrap();
     let settings = FetchConfig { timeout, ..FetchConfig::default() };
-    let fetch =
-        Fetch { source: &source, settings: &settings, wanted: None, kept: &|_| None, on_bytes: &|_| () };
+    let fetch = Fetch {
+        source: &source,
+        settings: &settings,
+        wanted: None,
+        signatures: Signatures::Left,
+        kept: &|_| None,
+        on_bytes: &|_| (),
+    };
     fetch.run()
 }
 

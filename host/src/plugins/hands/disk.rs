@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use hyper::body::Bytes;
 
 use super::lock;
+use crate::plugins::signature::Signed;
 use phasegate_core::domain::{Digest, PluginName};
 use phasegate_wasm::{component_digest, read_component};
 
@@ -107,11 +108,18 @@ fn holds(path: &Path, bytes: &[u8]) -> bool {
 
 /// Uploads by their digest, each with how often it is held.
 #[derive(Default)]
-pub(super) struct Holding(Mutex<BTreeMap<Digest, (Bytes, usize)>>);
+pub(super) struct Holding(Mutex<BTreeMap<Digest, Upload>>);
+
+struct Upload {
+    bytes: Bytes,
+    signed: Vec<Signed>,
+    /// How often it is held.
+    count: usize,
+}
 
 impl Holding {
-    pub(super) fn get(&self, digest: Digest) -> Option<Bytes> {
-        lock(&self.0).get(&digest).map(|(bytes, _)| bytes.clone())
+    pub(super) fn get(&self, digest: Digest) -> Option<(Bytes, Vec<Signed>)> {
+        lock(&self.0).get(&digest).map(|upload| (upload.bytes.clone(), upload.signed.clone()))
     }
 }
 
@@ -132,18 +140,23 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         let mut all = lock(&self.holding.0);
-        if let Some((_, count)) = all.get_mut(&self.digest) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
+        if let Some(upload) = all.get_mut(&self.digest) {
+            upload.count = upload.count.saturating_sub(1);
+            if upload.count == 0 {
                 all.remove(&self.digest);
             }
         }
     }
 }
 
-pub(super) fn hold(holding: &Arc<Holding>, bytes: Bytes) -> Held {
+/// Of the same bytes, all signatures that came with them count.
+pub(super) fn hold(holding: &Arc<Holding>, bytes: Bytes, signed: Vec<Signed>) -> Held {
     let digest = component_digest(&bytes);
-    lock(&holding.0).entry(digest).or_insert((bytes, 0)).1 += 1;
+    let mut all = lock(&holding.0);
+    let upload = all.entry(digest).or_insert(Upload { bytes, signed: Vec::new(), count: 0 });
+    upload.signed.extend(signed);
+    upload.count += 1;
+    drop(all);
     Held { digest, holding: Arc::clone(holding) }
 }
 
@@ -187,7 +200,8 @@ mod tests {
     #[test]
     fn an_upload_is_held_for_as_long_as_one_waits_for_it() {
         let holding = Arc::<Holding>::default();
-        let (one, other) = (hold(&holding, Bytes::from("x")), hold(&holding, Bytes::from("x")));
+        let (one, other) =
+            (hold(&holding, Bytes::from("x"), Vec::new()), hold(&holding, Bytes::from("x"), Vec::new()));
         let digest = one.digest();
         drop(one);
         assert!(holding.get(digest).is_some());

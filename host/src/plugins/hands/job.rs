@@ -9,7 +9,9 @@ use super::tap::{Evidence, rehearse as judge};
 use super::{Plugin, Shared, lock};
 use crate::net::reference::RemoteSource;
 use crate::plugins::check::{self, cases_beside};
-use crate::plugins::config::{ComponentSource, PluginConfig};
+use crate::plugins::config::{Cases, ComponentSource, PluginConfig};
+use crate::plugins::fetch::Signatures;
+use crate::plugins::signature::{self, Signed};
 use crate::plugins::{Fetch, FetchError};
 use phasegate_core::domain::{CompileLimits, Digest, Gate, Generation, PluginLimits};
 use phasegate_core::lifecycle::{
@@ -106,18 +108,25 @@ pub(super) fn fetch(at: &At<'_>) -> Result<Answer, HandError> {
         let next = configs.next.as_ref().filter(|_| from == From::Proposed);
         next.unwrap_or(&configs.now).clone()
     };
-    let plain = |bytes: Bytes| Ok((bytes, None));
-    let (bytes, note): (Bytes, Option<String>) = match &from {
+    let plain = |bytes: Bytes| Ok((bytes, None, Vec::new()));
+    let (bytes, note, signed): Came = match &from {
         From::Configured | From::Proposed => match &config.component {
             ComponentSource::Builtin(_) => plain(Bytes::from_static(builtin::AZURE_HEALTH)),
             ComponentSource::File(path) => match read_component(path) {
-                Ok(bytes) => plain(bytes.into()),
+                Ok(bytes) => match config.signature {
+                    None => plain(bytes.into()),
+                    Some(_) => signature::read_beside(path)
+                        .map(|signed| (bytes.into(), None, signed))
+                        .map_err(|error| {
+                            HandError::Unreadable(format!("has signatures that cannot be read: {error}"))
+                        }),
+                },
                 Err(error) => Err(HandError::Unreadable(format!("cannot be read: {error}"))),
             },
             ComponentSource::Remote(source) => download(at, source, &config),
         },
         From::Held(digest) => match at.shared.holding.get(*digest) {
-            Some(bytes) => plain(bytes),
+            Some((bytes, signed)) => Ok((bytes, None, signed)),
             None => Err(HandError::Broken("its upload is not held any more".to_owned())),
         },
         From::Reference(text) => match RemoteSource::parse(text) {
@@ -130,6 +139,8 @@ pub(super) fn fetch(at: &At<'_>) -> Result<Answer, HandError> {
         },
     }?;
     let (digest, size) = (component_digest(&bytes), bytes.len());
+    let note = note.into_iter().chain(signatures_of(&from, &config, &bytes, &signed)?);
+    let note = Some(note.collect::<Vec<_>>().join(", ")).filter(|note| !note.is_empty());
     at.with(|job| job.bytes = Some((bytes, digest)));
     if let Some(note) = note {
         at.note(Stage::Fetch, note);
@@ -137,29 +148,62 @@ pub(super) fn fetch(at: &At<'_>) -> Result<Answer, HandError> {
     Ok(Answer::Fetched { digest, size })
 }
 
+/// Bytes, how they came, and their signatures.
+type Came = (Bytes, Option<String>, Vec<Signed>);
+
+/// Whether what came is signed as the plugin wants it; with what there is to tell of it. What is kept was looked at
+/// when it came, and goes on to decide.
+fn signatures_of(
+    from: &From,
+    config: &PluginConfig,
+    bytes: &[u8],
+    signed: &[Signed],
+) -> Result<Option<String>, HandError> {
+    let is_builtin =
+        matches!((from, &config.component), (From::Configured | From::Proposed, ComponentSource::Builtin(_)));
+    let Some(rule) = config.signature.as_ref().filter(|_| !is_builtin) else { return Ok(None) };
+    let place = match from {
+        From::Kept(_) => return Ok(None),
+        From::Held(_) => "signature with the upload".to_owned(),
+        From::Reference(text) => signature_place(text),
+        From::Configured | From::Proposed => signature_place(&config.component.to_string()),
+    };
+    let count = signature::verify(rule, bytes, signed, &place);
+    let count = count.map_err(|error| HandError::OtherBytes(error.to_string()))?;
+    Ok(Some(format!("signed by {count}")))
+}
+
+/// Where the signatures of a component are, for people.
+pub(in crate::plugins) fn signature_place(component: &str) -> String {
+    match component.starts_with("oci://") {
+        true => format!("tag `sha256-….sig` beside `{component}`"),
+        false => format!("`{component}.sig`"),
+    }
+}
+
 /// Fetches a component, unless the very bytes that the configuration asks for in this place are here.
 /// Of another place nothing is known before it was asked.
-fn download(
-    at: &At<'_>,
-    source: &RemoteSource,
-    config: &PluginConfig,
-) -> Result<(Bytes, Option<String>), HandError> {
+fn download(at: &At<'_>, source: &RemoteSource, config: &PluginConfig) -> Result<Came, HandError> {
     let is_configured = config.component == ComponentSource::Remote(source.clone());
-    let pinned = config.spec.digest.filter(|_| is_configured);
+    // Who has signed it today, the server knows.
+    let pinned = config.spec.digest.filter(|_| is_configured && config.signature.is_none());
     if let Some(bytes) = pinned.and_then(|wanted| at.shared.disk.kept(wanted)) {
-        return Ok((bytes.into(), Some("kept; no request was made".to_owned())));
+        return Ok((bytes.into(), Some("kept; no request was made".to_owned()), Vec::new()));
     }
     let fetch = Fetch {
         source,
         settings: &config.fetch_of(source),
         wanted: config.spec.digest,
+        signatures: if config.signature.is_some() { Signatures::Wanted } else { Signatures::Left },
         kept: &|digest| at.shared.disk.kept(digest),
         on_bytes: &|bytes| at.note(Stage::Fetch, format!("{bytes} bytes so far")),
     };
     let fetched = at.shared.fetches.pass(|| fetch.run());
-    fetched.map(|fetched| (fetched.bytes.into(), Some(fetched.note))).map_err(|error| match error {
-        FetchError::Digest(other) => HandError::OtherBytes(other.to_string()),
-        FetchError::Transfer(_) => HandError::Away(error.to_string()),
+    fetched.map(|fetched| (fetched.bytes.into(), Some(fetched.note), fetched.signed)).map_err(|error| {
+        match error {
+            FetchError::Digest(other) => HandError::OtherBytes(other.to_string()),
+            FetchError::Transfer(_) => HandError::Away(error.to_string()),
+        }
     })
 }
 
@@ -233,7 +277,7 @@ pub(super) fn configure(at: &At<'_>, setting: &Setting) -> Result<Answer, HandEr
     Ok(Answer::Configured)
 }
 
-/// Runs the cases beside a file.
+/// Runs the cases that a component carries, and those beside a file.
 pub(super) fn self_test(at: &At<'_>, limits: PluginLimits) -> Result<Answer, HandError> {
     let from = at.needs(|job| job.from.clone())?;
     let component = {
@@ -244,13 +288,20 @@ pub(super) fn self_test(at: &At<'_>, limits: PluginLimits) -> Result<Answer, Han
             From::Held(_) | From::Reference(_) | From::Kept(_) => None,
         }
     };
-    let Some(folder) = component.as_ref().and_then(cases_beside) else {
-        return Ok(Answer::SelfTested(None));
+    let (bytes, _) = at.needs(|job| job.bytes.clone())?;
+    let rule = match from {
+        // They have passed when they came.
+        From::Kept(_) => Cases::Optional,
+        From::Configured | From::Proposed | From::Held(_) | From::Reference(_) => {
+            let configs = lock(&at.plugin.configs);
+            let next = configs.next.as_ref().filter(|_| from == From::Proposed);
+            next.unwrap_or(&configs.now).cases
+        }
     };
+    let folder = component.as_ref().and_then(cases_beside);
     let compiled = at.needs(|job| job.compiled())?;
-    let count =
-        check::self_test(&compiled, &folder, limits).map_err(|error| HandError::Unfit(error.to_string()))?;
-    Ok(Answer::SelfTested(Some(count)))
+    let count = check::self_test(&compiled, (&bytes, folder.as_deref()), rule, limits);
+    Ok(Answer::SelfTested(count.map_err(|error| HandError::Unfit(error.to_string()))?))
 }
 
 /// Lets it judge what was observed last, once.

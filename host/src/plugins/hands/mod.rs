@@ -27,11 +27,13 @@ use hyper::body::Bytes;
 use super::config::PluginConfig;
 use super::{PluginTrouble, PluginWorker};
 use crate::clock::Clock;
+use crate::plugins::signature::Signed;
 use crate::recording::Recorder;
 use beside::Shadow;
 pub(crate) use disk::kept_path;
 use disk::{Disk, Held, Holding};
 use job::Job;
+pub(in crate::plugins) use job::signature_place;
 use phasegate_core::domain::{Decided, InstanceId, PluginName, Round, ScaleSetName};
 use phasegate_core::lifecycle::{Comparison, Event, Key, Ticket};
 use phasegate_wasm::Runtime;
@@ -153,8 +155,8 @@ impl Hands {
 
     /// Holds uploaded bytes for as long as what is given back lives: the offer of a swap names their digest.
     #[must_use]
-    pub fn hold(&self, bytes: Bytes) -> Held {
-        disk::hold(&self.shared.holding, bytes)
+    pub fn hold(&self, bytes: Bytes, signed: Vec<Signed>) -> Held {
+        disk::hold(&self.shared.holding, bytes, signed)
     }
 
     /// What a reload proposes: what `Command::Prepare` fetches.

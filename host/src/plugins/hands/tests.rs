@@ -88,7 +88,7 @@ impl Driver {
     }
 
     fn uploads(&mut self, bytes: Vec<u8>, options: SwapOptions) -> (RequestId, Held) {
-        let held = self.hands.hold(bytes.into());
+        let held = self.hands.hold(bytes.into(), Vec::new());
         let offer = Offer::Held { digest: held.digest(), source: "upload".to_owned() };
         (self.wants(Command::Swap(offer, options)), held)
     }
@@ -135,6 +135,8 @@ fn config(component: ComponentSource, strategy: Strategy) -> PluginConfig {
         },
         component,
         fetch: FetchConfig::default(),
+        signature: None,
+        cases: crate::plugins::config::Cases::Optional,
     }
 }
 

@@ -227,3 +227,21 @@ fn inspection_reports_a_policy() {
     let report = inspect(&guests::component("good").unwrap());
     assert_eq!((report.pure, report.fits), (true, Ok(())));
 }
+
+#[test]
+fn a_proposal_that_is_not_run_is_named() {
+    for (text, expected) in [
+        ("(component (core module (tag)))", "uses exception handling, a proposal of WebAssembly"),
+        ("(component (core module (type (struct))))", "uses garbage collection, a proposal"),
+        ("(component (core module (memory 1 1 shared)))", "uses threads, a proposal"),
+        ("(component (core func (canon task.cancel)))", "uses async components, a proposal"),
+        ("(component (core module (tag) (memory 1 1 shared)))", "uses several proposals, a proposal"),
+    ] {
+        let said = refusal(&wat::parse_str(text).unwrap());
+        assert!(said.starts_with(expected) && said.ends_with("build it without"), "{text}: {said}");
+    }
+    // What is not valid at all stays damaged.
+    let mut bytes = wat::parse_str("(component (core module (tag)))").unwrap();
+    bytes.extend([1, 1, 1]);
+    assert!(refusal(&bytes).starts_with("is damaged or incomplete"));
+}

@@ -310,3 +310,21 @@ fn of_many_instances_the_first_are_named_and_all_are_counted() {
     let few = few(&many);
     assert_eq!((few.first.len(), few.count), (Few::SHOWN, 7));
 }
+
+#[test]
+fn what_plugins_say_is_counted_by_its_code_and_few_of_them() {
+    let mut house = House::judged();
+    let reasons = |house: &House| tally(house.kernel.fleet()).sets[0].reasons.clone();
+    assert_eq!(reasons(&house), [("backup".to_owned(), 1)], "those without a code are not counted");
+    let mut said = house.says("2", Ok(Claim::Healthy));
+    let outcome = Arc::make_mut(&mut said.outcome);
+    if let Ok(decision) = &mut outcome.result {
+        let decision = Arc::make_mut(decision);
+        decision.reason = Some(Reason { code: "other".to_owned(), detail: String::new() });
+    }
+    house.turn(vec![Event::Judged(vec![said])]);
+    assert_eq!(reasons(&house), [("other".to_owned(), 1)], "the latest word alone");
+    let failed = house.says("2", Err(PluginFailure::Overloaded));
+    house.turn(vec![Event::Judged(vec![failed])]);
+    assert_eq!(reasons(&house), []);
+}

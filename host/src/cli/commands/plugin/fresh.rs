@@ -15,6 +15,23 @@ pub(super) fn newer_source(folder: &Path, component: &Path) -> Option<PathBuf> {
     newer(folder, built, DEPTH_MAX)
 }
 
+/// The files of a project of which its component is made.
+pub(super) fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    collect(folder, DEPTH_MAX, &mut files);
+    files
+}
+
+fn collect(folder: &Path, depth: u32, files: &mut Vec<PathBuf>) {
+    for path in std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        match (is_source(&path), path.is_dir()) {
+            (true, true) if depth > 0 => collect(&path, depth - 1, files),
+            (true, false) => files.push(path),
+            (true, true) | (false, _) => {}
+        }
+    }
+}
+
 fn newer(folder: &Path, built: SystemTime, depth: u32) -> Option<PathBuf> {
     let entries = std::fs::read_dir(folder).ok()?;
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();

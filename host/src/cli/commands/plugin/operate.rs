@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use anyhow::Context as _;
+use data_encoding::BASE64;
+
 use super::subject;
 use crate::author::DEFAULT_LIMITS;
 use crate::cli::args::{OutputArgs, PluginOf, ServerArgs, StrategyArg, SwapArgs};
@@ -11,7 +14,7 @@ use crate::cli::progress::Progress;
 use crate::cli::target;
 use crate::clock::Clock;
 use crate::net::url::escape;
-use crate::plugins::runtime;
+use crate::plugins::{runtime, signature};
 use phasegate_core::domain::PluginName;
 use phasegate_wasm::{builtin, cases, trial};
 use phasegate_wire as wire;
@@ -54,6 +57,12 @@ pub(super) fn swap(server: &ServerArgs, args: &SwapArgs) -> anyhow::Result<Exit>
                 self_test(args, &bytes)?;
             }
             query.push(format!("file={}", escape(&args.file.to_string_lossy())));
+            let signed = signature::read_beside(&args.file)
+                .with_context(|| format!("cannot read `{}`", signature::beside(&args.file).display()))?;
+            let signed: Vec<String> = signed.iter().map(|one| BASE64.encode(&one.signature)).collect();
+            if !signed.is_empty() {
+                query.push(format!("signature={}", escape(&signed.join(","))));
+            }
             bytes
         }
     };

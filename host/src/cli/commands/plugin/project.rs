@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use crate::author::Language;
-use crate::author::build::{self, BuildError, Built};
+use crate::author::build::{self, BuildError, Built, Within};
 use crate::author::project::{self, Project};
 use crate::cli::exit::{Exit, Refused};
 use crate::cli::output;
@@ -28,10 +28,10 @@ pub(super) fn new(name: &str, language: Language) -> anyhow::Result<Exit> {
 }
 
 /// Builds a project.
-pub(super) fn build(folder: &Path) -> anyhow::Result<Exit> {
+pub(super) fn build(folder: &Path, within: Within) -> anyhow::Result<Exit> {
     let project = Project::open(folder)?;
     let progress = Progress::new(&format!("building {}", project.name));
-    let built = progress.during(|step| build::build(&project, &|what| step.say(what)));
+    let built = progress.during(|step| build::build(&project, within, &|what| step.say(what)));
     let Built { path, warnings } = match built {
         Ok(built) => built,
         Err(BuildError::Failed { command, output: said }) => {

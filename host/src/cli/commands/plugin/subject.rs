@@ -11,7 +11,7 @@ use crate::author::project::{MANIFEST, Project};
 use crate::cli::output;
 use crate::net::reference::RemoteSource;
 use crate::plugins::Fetch;
-use crate::plugins::fetch::FetchConfig;
+use crate::plugins::fetch::{FetchConfig, Signatures};
 use phasegate_core::domain::Digest;
 use phasegate_wasm::cases::{self, Case, CasesError};
 use phasegate_wasm::{builtin, inspect, read_component};
@@ -62,7 +62,14 @@ impl Subject {
         settings: &FetchConfig,
         wanted: Option<Digest>,
     ) -> anyhow::Result<Self> {
-        let fetch = Fetch { source, settings, wanted, kept: &|_| None, on_bytes: &|_| () };
+        let fetch = Fetch {
+            source,
+            settings,
+            wanted,
+            signatures: Signatures::Left,
+            kept: &|_| None,
+            on_bytes: &|_| (),
+        };
         let fetched = fetch.run().map_err(|error| anyhow::anyhow!("`{source}` {error}"))?;
         if let Some(wanted) = wanted {
             let seen = inspect(&fetched.bytes).digest;
@@ -80,9 +87,16 @@ impl Subject {
         }
     }
 
-    /// The cases beside it, or in the folder that the arguments name.
+    /// The cases in the folder that the arguments name, or beside it, or else those that it carries.
     pub(super) fn cases(&self, named: Option<&Path>) -> anyhow::Result<Vec<Case>> {
         let beside = self.folder.as_ref().map(|folder| folder.join("cases"));
+        let is_there = beside.as_ref().is_some_and(|folder| folder.is_dir());
+        if named.is_none()
+            && !is_there
+            && let Some(carried) = cases::embedded(&self.bytes)?
+        {
+            return Ok(carried);
+        }
         let folder = named.or(beside.as_deref());
         let folder = folder.with_context(|| {
             format!("`{}` has no cases beside it; name their folder with `--cases DIR`", self.name)

@@ -88,6 +88,13 @@ pub(super) fn host_and_plugin_rows() -> Vec<Row> {
             "fetch = { passwordFile = \"b\", usernameFile = \"u\" }",
             Plugin,
         ),
+        ("#plugin", "requireCases = false", "requireCases = true", Plugin),
+        (
+            "#plugin",
+            "signature = { publicKeyFiles = [\"a\"], threshold = 1 }",
+            "signature = { publicKeyFiles = [\"a\"], threshold = 2 }",
+            Plugin,
+        ),
         ("#plugin", "gate.maxChangedPercent = 1", "gate.maxChangedPercent = 2", Plugin),
         ("#plugin", "gate.forbid = []", "gate.forbid = [\"skip-added\"]", Plugin),
         ("#plugin", "gate.minObservations = 1", "gate.minObservations = 2", Plugin),

@@ -1,0 +1,1 @@
+MEUCIQD9anm4zpfPNYYZFt4jmpdwNyfc3zW8buNJOscTAV0+NAIgPrk5fWm7emoiXFurzQ7gvePhQxL28PP4dbXj91o/yuY=
