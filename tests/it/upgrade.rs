@@ -29,6 +29,7 @@ fn plan_start_status_and_their_exact_shapes() {
             "phase",
             "participation",
             "reason",
+            "reasonCode",
             "version",
             "versionState",
             "desiredVersion",
