@@ -32,11 +32,15 @@ pub(super) fn note(fleet: &mut Fleet, note: DriverNote, now: Now, out: &mut Out)
         return;
     }
     if state == ProcessState::Exited
-        && let Some(upgrade) = set.upgrade.as_mut()
+        && let Some(upgrade) = set.upgrade.as_ref()
         && matches!(upgrade.stage, Stage::Baking { .. })
     {
-        let why = format!("ended by itself in the bake: {text}");
-        Arc::make_mut(upgrade).ended_in_bake.insert(id.clone(), why);
+        if set.ended_in_bake.as_ref().is_none_or(|(bake, _)| *bake != upgrade.id) {
+            set.ended_in_bake = Some((upgrade.id.clone(), BTreeMap::new()));
+        }
+        if let Some((_, ended)) = &mut set.ended_in_bake {
+            ended.insert(id.clone(), format!("ended by itself in the bake: {text}"));
+        }
     }
     // The gate looks: what ended has not been healthy without a break.
     set.dirty = true;

@@ -27,8 +27,8 @@ use super::release::Releases;
 use super::zones::{Neighbours, Regions};
 use crate::domain::{
     CanTell, Change, Component, Custody, DriverTraits, Generation, Goal, Instance, InstanceId, Now,
-    OnFailure, OperationId, PersonsWord, PluginName, ScaleSet, ScaleSetName, Timestamp, Version, WallTime,
-    WordKind,
+    OnFailure, OperationId, PersonsWord, PluginName, ScaleSet, ScaleSetName, Timestamp, UpgradeId, Version,
+    WallTime, WordKind,
 };
 use crate::lifecycle::PluginLife;
 use crate::record::{Hold, Retry, StoppedLine, StoredModel};
@@ -156,6 +156,8 @@ pub struct SetState {
     pub(super) trusted_at: Timestamp,
     /// What hooks that are being run have said last, by operation.
     pub(super) hooks_say: OrdMap<OperationId, String>,
+    /// Who has ended by itself in the bake of an upgrade, and how. Not recorded: a host that starts counts anew.
+    pub(super) ended_in_bake: Option<(UpgradeId, BTreeMap<InstanceId, String>)>,
     /// Those that could not be asked last, some of which may be gone.
     pub(super) unasked: OrdSet<InstanceId>,
     /// When an instance is to be started or deleted again.

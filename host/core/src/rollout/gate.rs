@@ -240,7 +240,8 @@ pub(super) fn upgraded_down(upgrade: &Upgrade, fleet: &dyn FleetView) -> usize {
 /// Who is not healthy, and why: also one that is Initializing because it has ended by itself and was started again,
 /// and one that did so in the bake, however well it is between two ends.
 fn down(upgrade: &Upgrade, fleet: &dyn FleetView) -> BTreeMap<InstanceId, String> {
-    let mut down = upgrade.ended_in_bake.clone();
+    let in_bake = matches!(upgrade.stage, Stage::Baking { .. });
+    let mut down = if in_bake { fleet.ended_by_themselves() } else { BTreeMap::new() };
     let ill = if fleet.unhealthy_count() > 0 { fleet.unhealthy() } else { Vec::new() };
     let starting = if fleet.initializing_count() > 0 { fleet.initializing() } else { Vec::new() };
     let started_again = starting.into_iter().filter(|id| fleet.trouble(id).is_some());

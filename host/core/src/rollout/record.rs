@@ -100,7 +100,6 @@ impl Upgrade {
             extent: self.extent,
             already: self.already,
             unproven: self.unproven.clone(),
-            ended_in_bake: self.ended_in_bake.clone(),
             ended: self.ended.clone(),
             releases: self.releases.clone(),
             error: self.error.clone(),

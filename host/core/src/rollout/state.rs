@@ -257,9 +257,6 @@ pub struct Upgrade {
     /// what is wanted and are not Healthy.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub unproven: BTreeSet<PhaseName>,
-    /// Instances that ended by themselves in the bake, and how.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub ended_in_bake: BTreeMap<InstanceId, String>,
     /// Extensions that ended for themselves while the rest went on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ended: Vec<EndedExtension>,
@@ -339,7 +336,6 @@ impl Upgrade {
             extent: Extent::Missing,
             already: 0,
             unproven: BTreeSet::new(),
-            ended_in_bake: BTreeMap::new(),
             ended: Vec::new(),
             releases: BTreeSet::new(),
             error: None,

@@ -1,5 +1,7 @@
 //! What a step may know of the fleet, and what may hold everything in it. Asked, never changed.
 
+use std::collections::BTreeMap;
+
 use crate::domain::{ExtensionName, FreshIds, Health, InstanceId, Timestamp, Unheard};
 use crate::plan::{Candidate, Standing};
 
@@ -57,6 +59,11 @@ pub trait FleetView {
     /// more may. Nobody fails for it meanwhile.
     fn silence_goes_round(&self) -> Option<Timestamp> {
         None
+    }
+
+    /// Who has ended by itself since the bake began, and how.
+    fn ended_by_themselves(&self) -> BTreeMap<InstanceId, String> {
+        BTreeMap::new()
     }
     /// What its driver has said of one of them since its latest effect, for example that its process ended.
     fn trouble(&self, _: &InstanceId) -> Option<String> {

@@ -43,10 +43,7 @@ impl Reader<'_> {
             seq,
             anchor,
             audit_seq: self.highest("SELECT CAST(MAX(seq) AS TEXT) FROM audit")?,
-            upgrade_number: self.highest(
-                "SELECT CAST(MAX(number) AS TEXT) FROM \
-                 (SELECT number FROM upgrades UNION ALL SELECT numbers_to FROM host)",
-            )?,
+            upgrade_number: self.upgrade_number()?,
             models: self.models()?.into_iter().collect(),
             versions: self.versions()?.into_iter().collect(),
             memberships: self.memberships()?.into_iter().collect(),
@@ -114,10 +111,7 @@ impl Reader<'_> {
 
     /// Where the record was written. Also of a record of schema 5, which does not say.
     pub(in crate::store) fn origin(&self) -> Result<Origin, SqliteStoreError> {
-        let says = "SELECT COUNT(*) FROM pragma_table_info('host') WHERE name = 'hold'";
-        let says: i64 =
-            self.connection.query_row(says, [], |row| row.get(0)).map_err(|source| self.sqlite(source))?;
-        let rest = if says == 0 { "NULL, NULL, NULL" } else { "lock_inode, lock_born, hold" };
+        let rest = if self.host_has("hold")? { "lock_inode, lock_born, hold" } else { "NULL, NULL, NULL" };
         let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
         let sql = format!("SELECT generation, {rest} FROM host");
         let (generation, inode, born, hold): (i64, Option<i64>, Option<i64>, Option<String>) =
@@ -127,6 +121,25 @@ impl Reader<'_> {
             lock: inode.map(|inode| LockIdentity { inode: inode.cast_unsigned(), born }),
             hold: hold.map(|json| self.parse("what speaks against the record", &json)).transpose()?,
         })
+    }
+
+    /// Whether the record is new enough to say something of its host.
+    fn host_has(&self, column: &str) -> Result<bool, SqliteStoreError> {
+        let says = "SELECT COUNT(*) FROM pragma_table_info('host') WHERE name = ?1";
+        let count: i64 = self
+            .connection
+            .query_row(says, [column], |row| row.get(0))
+            .map_err(|source| self.sqlite(source))?;
+        Ok(count > 0)
+    }
+
+    /// The number of the latest upgrade, or of the last one that was passed over.
+    fn upgrade_number(&self) -> Result<u64, SqliteStoreError> {
+        let given = "SELECT CAST(MAX(number) AS TEXT) FROM upgrades";
+        if !self.host_has("numbers_to")? {
+            return self.highest(given);
+        }
+        Ok(self.highest(given)?.max(self.highest("SELECT CAST(MAX(numbers_to) AS TEXT) FROM host")?))
     }
 
     /// A value as JSON.

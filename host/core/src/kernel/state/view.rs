@@ -1,6 +1,6 @@
 //! A scale set at one moment, as plan and rollout see it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::evidence::ASKED;
@@ -152,6 +152,12 @@ impl FleetView for SetView<'_> {
 
     fn has_answered(&self, instance: &InstanceId, from: Timestamp) -> bool {
         self.set.instance(instance).is_some_and(|instance| instance.word.has_answered(from))
+    }
+
+    fn ended_by_themselves(&self) -> BTreeMap<InstanceId, String> {
+        let running = self.set.upgrade.as_ref().map(|upgrade| &upgrade.id);
+        let ended = self.set.ended_in_bake.as_ref().filter(|(bake, _)| Some(bake) == running);
+        ended.map(|(_, ended)| ended.clone()).unwrap_or_default()
     }
 
     fn trouble(&self, instance: &InstanceId) -> Option<String> {

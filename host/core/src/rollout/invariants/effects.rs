@@ -130,7 +130,9 @@ impl Check<'_> {
             self.report(Rule::OneEffect, format!("{operation} is not attempt {}", member.attempt));
         }
         let each = if after.policy.round_trip { ATTEMPTS_MAX + TRIP_MAX } else { ATTEMPTS_MAX };
-        let most = each * u32::try_from(member.parts.len()).unwrap_or(u32::MAX / each);
+        // Parts that will not be brought any more were once.
+        let parts = member.parts.len().max(after.goal.changes().count());
+        let most = each * u32::try_from(parts).unwrap_or(u32::MAX / each);
         let surges = member.is_surge();
         if member.attempt > most {
             self.report(Rule::OneEffect, format!("attempt {} on `{instance}`", member.attempt));

@@ -68,8 +68,11 @@ impl History {
         // One that is planned, or planned anew, gets what it lacks now.
         let parts = |upgrade: &Upgrade, id: &InstanceId| {
             let member = upgrade.members.get(id)?;
-            let part = |part: &Part| (part.previous.clone(), part.target.clone());
-            Some(member.parts.iter().map(part).collect::<Vec<_>>())
+            let part = |part: &Part| (part.component.clone(), part.previous.clone(), part.target.clone());
+            let mut parts = member.parts.iter().map(part).collect::<Vec<_>>();
+            // In which order they come is no part of what it was planned with.
+            parts.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+            Some(parts)
         };
         // Who gets less than before, because an extension ended for itself, is not planned anew.
         let less = |id: &InstanceId| {
