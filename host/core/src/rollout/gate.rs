@@ -241,7 +241,7 @@ pub(super) fn upgraded_down(upgrade: &Upgrade, fleet: &dyn FleetView) -> usize {
 /// and one that did so in the bake, however well it is between two ends.
 fn down(upgrade: &Upgrade, fleet: &dyn FleetView) -> BTreeMap<InstanceId, String> {
     let in_bake = matches!(upgrade.stage, Stage::Baking { .. });
-    let mut down = if in_bake { fleet.ended_by_themselves() } else { BTreeMap::new() };
+    let mut down = if in_bake { fleet.ended_by_themselves(&upgrade.id) } else { BTreeMap::new() };
     let ill = if fleet.unhealthy_count() > 0 { fleet.unhealthy() } else { Vec::new() };
     let starting = if fleet.initializing_count() > 0 { fleet.initializing() } else { Vec::new() };
     let started_again = starting.into_iter().filter(|id| fleet.trouble(id).is_some());

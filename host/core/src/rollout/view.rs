@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{ExtensionName, FreshIds, Health, InstanceId, Timestamp, Unheard};
+use crate::domain::{ExtensionName, FreshIds, Health, InstanceId, Timestamp, Unheard, UpgradeId};
 use crate::plan::{Candidate, Standing};
 
 /// What a step may know of the fleet. A trait, so that the loop, the simulator and the tests give
@@ -61,8 +61,8 @@ pub trait FleetView {
         None
     }
 
-    /// Who has ended by itself since the bake began, and how.
-    fn ended_by_themselves(&self) -> BTreeMap<InstanceId, String> {
+    /// Who has ended by itself since the bake of an upgrade began, and how.
+    fn ended_by_themselves(&self, _upgrade: &UpgradeId) -> BTreeMap<InstanceId, String> {
         BTreeMap::new()
     }
     /// What its driver has said of one of them since its latest effect, for example that its process ended.

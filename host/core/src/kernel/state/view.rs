@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::evidence::ASKED;
 use crate::domain::{
-    ExtensionName, FreshIds, Health, InstanceId, Now, Protection, Timestamp, Unheard, WordKind,
+    ExtensionName, FreshIds, Health, InstanceId, Now, Protection, Timestamp, Unheard, UpgradeId, WordKind,
 };
 use crate::kernel::doubts;
 use crate::kernel::zones::Zone;
@@ -154,9 +154,8 @@ impl FleetView for SetView<'_> {
         self.set.instance(instance).is_some_and(|instance| instance.word.has_answered(from))
     }
 
-    fn ended_by_themselves(&self) -> BTreeMap<InstanceId, String> {
-        let running = self.set.upgrade.as_ref().map(|upgrade| &upgrade.id);
-        let ended = self.set.ended_in_bake.as_ref().filter(|(bake, _)| Some(bake) == running);
+    fn ended_by_themselves(&self, upgrade: &UpgradeId) -> BTreeMap<InstanceId, String> {
+        let ended = self.set.ended_in_bake.as_ref().filter(|(bake, _)| bake == upgrade);
         ended.map(|(_, ended)| ended.clone()).unwrap_or_default()
     }
 
