@@ -79,7 +79,7 @@ impl Drop for Services<'_> {
         let folders = entries.flatten().map(|entry| entry.path());
         let files = folders.flat_map(|folder| ["nginx.pid", "redis.pid"].map(|file| folder.join(file)));
         for pid in files.filter_map(|file| Self::pid(&file)) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
     }
 }
@@ -137,6 +137,14 @@ fn three_nginx_are_deployed_upgraded_thirty_times_and_repaired() {
     }
     let ports = free_ports(4);
     let site = example("nginx", &[(8970, ports[3]), (8081, ports[0]), (8082, ports[1]), (8083, ports[2])]);
+    // Thirty upgrades with two batches each: every answer is asked for as often, and sooner.
+    let toml = fs::read_to_string(site.path("phasegate.toml")).unwrap();
+    let observe = "observe = [\"./observe.sh\"]";
+    assert!(toml.contains(observe));
+    site.write(
+        "phasegate.toml",
+        toml.replace(observe, &format!("{observe}\nconfirm = {{ over = \"PT0.2S\" }}")),
+    );
     let services = Services(&site);
     let host = site.host();
     site.wait_for_instances("nothing to run", |one| one["versionState"] == "absent");

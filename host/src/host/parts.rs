@@ -308,7 +308,9 @@ pub(super) fn configured(config: &Config, drivers: &Drivers) -> anyhow::Result<C
 
 /// The file that guards hold while they live.
 pub(super) fn guards(config: &Config) -> PathBuf {
-    config.server.data_dir.join("guards")
+    let path = config.server.data_dir.join("guards");
+    // A guard works in no folder of ours.
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 /// What all drivers are given.

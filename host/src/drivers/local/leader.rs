@@ -51,6 +51,10 @@ pub(in crate::drivers) struct Starting {
     record: PathBuf,
 }
 
+/// How long what a program has started may take to leave its group once the program has ended by itself: a daemon that
+/// forks calls `setsid` only then.
+const LEAVES_WITHIN: Duration = Duration::from_millis(500);
+
 /// Longest wait for the word of a keeper; a busy machine may need a while to start two programs.
 const KEEPER_SAYS_WITHIN: Duration = Duration::from_secs(20);
 
@@ -162,9 +166,13 @@ impl Leader {
         guard: &GuardLink,
     ) -> Result<(), StillAliveError> {
         let group = self.group;
-        if self.is_collected() && !group.is_alive() {
-            self.forget(guard);
-            return Ok(());
+        if self.is_collected() {
+            // A daemon leaves the group a moment after its parent has ended.
+            let left = tokio::time::timeout(LEAVES_WITHIN, group.gone()).await;
+            if left.is_ok() {
+                self.forget(guard);
+                return Ok(());
+            }
         }
         group.terminate();
         tokio::select! {
