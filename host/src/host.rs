@@ -37,7 +37,7 @@ use crate::store::SqliteStore;
 use phasegate_core::domain::PluginName;
 use phasegate_core::kernel::Event;
 use phasegate_core::lifecycle::{self, RefusalReason, Stage, Standing};
-use phasegate_core::record::ReadTrail;
+use phasegate_core::record::{Opened, ReadTrail};
 
 pub use problems::problems;
 use tending::Tending;
@@ -94,8 +94,7 @@ impl Host {
         let in_force = Arc::new(InForce::start(config.server.access.clone())?);
         let listener = machine::listen(&config.server).await?;
         let place = listener.place()?;
-        let mut opened = SqliteStore::open(&config.server.data_dir)?;
-        nobody_is_left(config, &mut options).await?;
+        let mut opened = open(config, &mut options).await?;
         let clock = Clock::resume(opened.stored.anchor.as_ref());
         let trail = Arc::new(opened.store.reader(Arc::new(clock))?);
         let tender = opened.store.tender()?;
@@ -282,18 +281,19 @@ fn why_not(refusal: &lifecycle::Refusal) -> String {
 ///
 /// # Errors
 /// When a plugin cannot have one, the loop ends, or the host is to end.
-/// Waits until what a killed host has left running on the instances is gone.
-async fn nobody_is_left(config: &Config, options: &mut HostOptions<'_>) -> Result<(), EndedAtStartError> {
+/// Opens the record, and waits until what a killed host has left running on the instances is gone.
+async fn open(config: &Config, options: &mut HostOptions<'_>) -> anyhow::Result<Opened<SqliteStore>> {
+    let opened = SqliteStore::open(&config.server.data_dir)?;
     let guards = parts::guards(config);
     let gone = former::gone(&guards);
     match options.ended.as_mut() {
         None => gone.await,
         Some(ended) => tokio::select! {
             () = gone => {}
-            () = ended => return Err(EndedAtStartError),
+            () = ended => return Err(EndedAtStartError.into()),
         },
     }
-    Ok(())
+    Ok(opened)
 }
 
 async fn begin(

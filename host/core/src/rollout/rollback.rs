@@ -41,7 +41,6 @@ pub fn rollback_of(upgrade: &Upgrade, id: UpgradeId, now: Timestamp) -> Option<U
                 holds.extend(without_way_back(before.occupant(id), before));
                 continue;
             };
-            let state = MemberState::Pending;
             let member = Member {
                 batch: number,
                 position,
@@ -50,7 +49,7 @@ pub fn rollback_of(upgrade: &Upgrade, id: UpgradeId, now: Timestamp) -> Option<U
                 attempt: 0,
                 trip: Trip::None,
                 hooked: Hooked::default(),
-                state,
+                state: MemberState::Pending,
             };
             members.insert(before.occupant(id).clone(), member);
             position += 1;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::domain::{
     Component, Decided, Evaluation, Fence, Heard, NotAsked, Outcome, Participation, PluginFailure,
-    PluginName, ProcessState, ScaleSet, Shortage, Timestamp,
+    PluginName, ProcessState, ScaleSet, Shortage,
 };
 use crate::kernel::Event;
 
@@ -136,7 +136,12 @@ impl World {
             started_at: self.now,
             finished_at: self.now + late,
             again: false,
-            heard: heard(claim.is_some(), lost, self.now),
+            // What is lost is so in two ways: an answer without a word of the application, and silence.
+            heard: match (claim, self.now.0 % 2) {
+                (Some(_), _) => Heard::Answer,
+                (None, 0) if lost => Heard::Answer,
+                (None, _) => Heard::Silence,
+            },
             outcome: Arc::new(outcome),
         };
         let round = Round { decided, found };
@@ -227,14 +232,5 @@ impl World {
                 node.says = super::fleet::Says { phase, participation };
             }
         }
-    }
-}
-
-/// Whether a round brought an answer. What is lost is so in two ways: an answer without a word of the application, and
-/// silence.
-fn heard(has_claim: bool, lost: bool, now: Timestamp) -> Heard {
-    match (has_claim, lost, now.0 % 2) {
-        (true, _, _) | (false, true, 0) => Heard::Answer,
-        (false, _, _) => Heard::Silence,
     }
 }
