@@ -336,8 +336,8 @@ mutant doubt-restores $gate 'Some(until) if fleet.health(member.watched(id)).is_
 mutant gate-passes-what-has-ended kernel/state/view.rs 'if instance.down && instance.fold.health() == Health::Healthy => Health::Unknown,' 'if false => Health::Unknown,'
 mutant bake-by-time-alone $bake 'if is_good && rounds >= bake.probes && over_at <= now' 'if is_good && over_at <= now'
 mutant bake-by-answers-alone $bake 'if is_good && rounds >= bake.probes && over_at <= now' 'if is_good && rounds >= bake.probes'
-mutant bake-judges-nobody $bake 'if gate::is_over_limit(upgrade, fleet) && upgrade' 'if false && upgrade'
-mutant bake-ends-well-whoever-is-down $bake 'let is_good = !gate::is_over_limit(upgrade, fleet) && !gate::upgraded_come_up(upgrade, fleet);' 'let is_good = true;'
+mutant bake-judges-nobody $bake 'if is_over && upgrade' 'if false && upgrade'
+mutant bake-ends-well-whoever-is-down $bake 'let is_good = !is_over && !gate::upgraded_come_up(upgrade, fleet);' 'let is_good = true;'
 mutant bake-forgets-who-ended-in-it kernel/note.rs 'ended.insert(id.clone(), format!("ended by itself in the bake: {text}"));' 'ended.clear();'
 mutant evidence-an-answer-without-a-word $word 'is_answer: heard == Heard::Answer && has_word' 'is_answer: heard == Heard::Answer'
 mutant evidence-closed-connections-are-answers domain/observation.rs '                | ProbeFailure::InvalidResponse(_),

@@ -46,12 +46,13 @@ pub(super) fn baking(
         out.wake(until);
         return false;
     }
-    if gate::is_over_limit(upgrade, fleet) && upgrade.recovering_until.is_none_or(|until| until <= now) {
+    let is_over = gate::is_over_limit(upgrade, fleet);
+    if is_over && upgrade.recovering_until.is_none_or(|until| until <= now) {
         gate::judge_upgraded(upgrade, fleet, now, out);
         return true;
     }
     // After a restart nobody is judged for a while; what was seen of them then is no good evidence either.
-    let is_good = !gate::is_over_limit(upgrade, fleet) && !gate::upgraded_come_up(upgrade, fleet);
+    let is_good = !is_over && !gate::upgraded_come_up(upgrade, fleet);
     if !is_good && rounds > 0 {
         // What counts was seen in a row.
         upgrade.stage = Stage::Baking { since, rounds: 0 };

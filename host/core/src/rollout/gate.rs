@@ -1,6 +1,6 @@
 //! The health gate: watches the batch in flight, and judges what has been upgraded so far.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::domain::{Health, HealthGate, InstanceId, OnBakeFailure, OnBreach, OnInstanceFailure, Timestamp};
@@ -234,23 +234,34 @@ pub(super) fn is_over_limit(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
 
 /// How many instances that were healthy at the new version count as unhealthy now.
 pub(super) fn upgraded_down(upgrade: &Upgrade, fleet: &dyn FleetView) -> usize {
-    down(upgrade, fleet).keys().filter(|id| upgraded_at(upgrade, id).is_some()).count()
+    down(upgrade, fleet).iter().filter(|id| upgraded_at(upgrade, id).is_some()).count()
 }
 
-/// Who is not healthy, and why: also one that is Initializing because it has ended by itself and was started again,
-/// and one that did so in the bake, however well it is between two ends.
-fn down(upgrade: &Upgrade, fleet: &dyn FleetView) -> BTreeMap<InstanceId, String> {
-    let in_bake = matches!(upgrade.stage, Stage::Baking { .. });
-    let mut down = if in_bake { fleet.ended_by_themselves(&upgrade.id) } else { BTreeMap::new() };
-    let ill = if fleet.unhealthy_count() > 0 { fleet.unhealthy() } else { Vec::new() };
-    let starting = if fleet.initializing_count() > 0 { fleet.initializing() } else { Vec::new() };
-    let started_again = starting.into_iter().filter(|id| fleet.trouble(id).is_some());
-    for id in ill.into_iter().chain(started_again) {
-        let trouble = fleet.trouble(&id).map_or_else(String::new, |text| format!(": {text}"));
-        let why = format!("became {} after it was upgraded{trouble}", fleet.health(&id).name());
-        down.entry(id).or_insert(why);
+/// Who is not healthy: also one that is Initializing because it has ended by itself and was started again, and one that
+/// did so in the bake, however well it is between two ends.
+fn down(upgrade: &Upgrade, fleet: &dyn FleetView) -> BTreeSet<InstanceId> {
+    let mut down: BTreeSet<InstanceId> = ended_in_bake(upgrade, fleet).into_keys().collect();
+    if fleet.unhealthy_count() > 0 {
+        down.extend(fleet.unhealthy());
+    }
+    if fleet.initializing_count() > 0 {
+        down.extend(fleet.initializing().into_iter().filter(|id| fleet.trouble(id).is_some()));
     }
     down
+}
+
+/// Who has ended by itself in the bake, and how.
+fn ended_in_bake(upgrade: &Upgrade, fleet: &dyn FleetView) -> BTreeMap<InstanceId, String> {
+    match upgrade.stage {
+        Stage::Baking { .. } => fleet.ended_by_themselves(&upgrade.id),
+        Stage::Preparing { .. }
+        | Stage::Between { .. }
+        | Stage::InBatch
+        | Stage::Hooking { .. }
+        | Stage::Undoing
+        | Stage::Stopping { .. }
+        | Stage::Ended { .. } => BTreeMap::new(),
+    }
 }
 
 /// Judges all that has been upgraded so far: tells what is not healthy, and stops over the limit.
@@ -299,8 +310,13 @@ fn upgraded_so_far(upgrade: &Upgrade, fleet: &dyn FleetView) -> (usize, Vec<(Ins
         let why = upgrade.members.get(id).and_then(Member::failure).unwrap_or_default();
         unhealthy.insert(id, (id.clone(), why));
     }
-    for (here, why) in down(upgrade, fleet) {
+    let mut ended = ended_in_bake(upgrade, fleet);
+    for here in down(upgrade, fleet) {
         let Some(id) = upgraded_at(upgrade, &here) else { continue };
+        let why = ended.remove(&here).unwrap_or_else(|| {
+            let trouble = fleet.trouble(&here).map_or_else(String::new, |text| format!(": {text}"));
+            format!("became {} after it was upgraded{trouble}", fleet.health(&here).name())
+        });
         unhealthy.insert(id, (here, why));
     }
     let Progress { successful, failed, in_progress: _, pending: _ } = upgrade.members.progress();

@@ -303,3 +303,30 @@ fn what_has_no_way_back_stays_as_it_ended_and_as_it_is_recorded() {
     let again = rig.restart();
     assert_eq!(again.upgrade().members.get(&id("0")).unwrap().state, state);
 }
+
+#[test]
+fn who_asks_for_a_way_back_in_the_middle_of_an_upgrade_begins_it() {
+    let mut rig = Rig::healthy();
+    rig.start("v2");
+    let asked = rig.asked().remove(0);
+    rig.done(asked, Ok(()));
+    let ann =
+        By { actor: Actor::Operator("ann".to_owned()), reason: Some("it is slow".to_owned()), request: None };
+    let answer = rig.ask_as(ann.clone(), Command::Wish(name("orders"), Wish::RollBack));
+    assert!(answer.unwrap().is_ok());
+    rig.run_to_the_end();
+    let start = rig.disk.trail().filter(|entry| entry.what.code() == "start").last().unwrap();
+    assert_eq!((start.upgrade.as_ref(), &start.by), (Some(&rig.upgrade().id), &ann));
+}
+
+#[test]
+fn there_is_nothing_to_take_back_before_anything_was_touched() {
+    let mut rig = Rig::healthy();
+    let ann =
+        By { actor: Actor::Operator("ann".to_owned()), reason: Some("not now".to_owned()), request: None };
+    assert!(rig.ask_as(ann, Command::StopLine).unwrap().is_ok());
+    rig.start("v2");
+    let refused = tell(&mut rig, Wish::RollBack);
+    assert!(matches!(refused, Err(Refusal::Wish { .. })), "{refused:?}");
+    assert!(rig.upgrade().is_active() && tell(&mut rig, Wish::Cancel).is_ok());
+}

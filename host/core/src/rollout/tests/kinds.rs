@@ -311,3 +311,21 @@ fn where_nothing_else_is_left_or_the_application_fails_all_of_it_ends() {
         assert_eq!(world.upgrade.progress().pending, 8, "{bad}");
     }
 }
+
+#[test]
+fn a_rollback_names_those_to_which_it_has_nothing_to_bring_back() {
+    let mut world = two_extensions();
+    world.fleet.0.get_mut(&id(0)).unwrap().extensions.clear();
+    world.upgrade.goal = goal(&[("logs", "2")]);
+    world.look();
+    world.event(&Event::Wish(Wish::Cancel));
+    for _ in 0..2 {
+        answer(&mut world, &Ok(()));
+    }
+    assert_eq!(world.upgrade.state, UpgradeState::Cancelled);
+    let back = rollback_of(&world.upgrade, UpgradeId::parse("orders-2").unwrap(), world.now).unwrap();
+    assert_eq!(back.members.keys().collect::<Vec<_>>(), [&id(1)]);
+    let holds: Vec<String> =
+        back.holds.iter().map(|hold| format!("{}: {}", hold.instance, hold.reason)).collect();
+    assert_eq!(holds, ["0: nothing ran there before, so there is nothing to bring back: logs=2 stays"]);
+}
