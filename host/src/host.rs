@@ -284,6 +284,7 @@ fn why_not(refusal: &lifecycle::Refusal) -> String {
 /// Opens the record, and waits until what a killed host has left running on the instances is gone.
 async fn open(config: &Config, options: &mut HostOptions<'_>) -> anyhow::Result<Opened<SqliteStore>> {
     let opened = SqliteStore::open(&config.server.data_dir)?;
+    crate::probe::end_what_was_left();
     let guards = parts::guards(config);
     let gone = former::gone(&guards);
     match options.ended.as_mut() {

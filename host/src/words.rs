@@ -2,7 +2,7 @@
 //! new one does not go out before a word for it was chosen. Makes no sentences.
 
 use phasegate_core::domain::{
-    Component, Health, Participation, PersonsWord, PluginStamp, ProcessState, Provision, ProvisionPart,
+    Component, Health, Now, Participation, PersonsWord, PluginStamp, ProcessState, Provision, ProvisionPart,
     Provisioned, RollingUpgradePolicy, Runs, WordKind,
 };
 use phasegate_core::kernel::report::WaitsFor;
@@ -145,6 +145,7 @@ fn times_code(finding: &TimesFinding) -> wire::WarningCode {
         TimesFinding::GateNeverPasses { .. } => wire::WarningCode::GateNeverPasses,
         TimesFinding::ShortBatchTimeout { .. } => wire::WarningCode::ShortBatchTimeout,
         TimesFinding::ShortUpgradeTimeout { .. } => wire::WarningCode::ShortUpgradeTimeout,
+        TimesFinding::UpgradeBelowBatch { .. } => wire::WarningCode::UpgradeBelowBatch,
         TimesFinding::NoApproval => wire::WarningCode::NoApproval,
         TimesFinding::NoTimeout => wire::WarningCode::NoTimeout,
         TimesFinding::NeverOpens { .. } => wire::WarningCode::NeverOpens,
@@ -253,7 +254,7 @@ fn log_word(kind: WordKind) -> wire::LogKind {
 }
 
 /// The first deployment of an instance.
-pub(crate) fn provisioning(provision: &Provision) -> wire::Provisioning {
+pub(crate) fn provisioning(provision: &Provision, now: Now) -> wire::Provisioning {
     let extension = |part: &ProvisionPart| {
         let (state, reason) = match &part.state {
             Provisioned::Waiting => (wire::ProvisionedState::Waiting, None),
@@ -273,14 +274,14 @@ pub(crate) fn provisioning(provision: &Provision) -> wire::Provisioning {
             true => wire::ProvisioningState::Creating,
             false => wire::ProvisioningState::Failed,
         },
-        until: provision.due().map(|due| due.to_string()),
+        until: provision.due().map(|due| now.date_of(due).to_string()),
         extensions: provision.parts.iter().map(extension).collect(),
     }
 }
 
 /// What a person has said about an instance.
-pub(crate) fn word(word: &PersonsWord) -> wire::Override {
-    let PersonsWord { kind, by, reason, since, until } = word;
+pub(crate) fn word(word: &PersonsWord, now: Now) -> wire::Override {
+    let PersonsWord { kind, by, reason, since, until, date: _ } = word;
     wire::Override {
         kind: match kind {
             WordKind::Hold => wire::OverrideKind::Hold,
@@ -290,8 +291,8 @@ pub(crate) fn word(word: &PersonsWord) -> wire::Override {
         },
         actor: by.to_string(),
         reason: reason.clone(),
-        since: since.to_string(),
-        until: until.map(|until| until.to_string()),
+        since: now.date_of(*since).to_string(),
+        until: until.map(|until| now.date_of(until).to_string()),
     }
 }
 

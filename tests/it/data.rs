@@ -329,6 +329,23 @@ fn a_check_says_what_a_record_is_and_what_is_wrong_with_it() {
     assert_eq!(data(&["check"]).code, 0);
 }
 
+#[test]
+fn a_look_into_the_record_of_a_running_host_takes_nothing_of_it_away() {
+    let site = Site::new();
+    site.write("phasegate.toml", by_script());
+    let host = site.host();
+    let visited = rusqlite::Connection::open(site.path("data/phasegate.db")).unwrap();
+    let tables: i64 = visited.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0)).unwrap();
+    assert!(tables > 0);
+    drop(visited);
+    assert!(site.path("data/phasegate.db-wal").exists(), "it is the host's log, and holds what comes");
+    assert_eq!(site.run(&["line", "stop", "--reason", "a test"]).code, 0);
+    host.kill();
+    let _host = site.host();
+    let line = site.run(&["line", "status", "--json"]).json();
+    assert_eq!(line["stopped"], true, "what was acknowledged is there after kill -9");
+}
+
 /// A host of the build before schema 6 was killed in the middle of an upgrade.
 #[test]
 fn a_record_of_the_build_before_goes_on_where_it_was() {

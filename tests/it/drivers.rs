@@ -205,3 +205,19 @@ fn an_agent_upgrades_and_is_asked_what_runs() {
     assert_eq!(agent.seen().iter().filter(|seen| seen.method == "POST").count(), 3);
     host.stop();
 }
+
+#[test]
+fn the_end_of_the_host_waits_for_programs_that_are_under_way() {
+    let site = Site::new();
+    let program = "echo begin >> under-way; sleep 2; echo end >> under-way";
+    site.write("phasegate.toml", toml(&format!("kind = \"command\"\ncommand = [\"sh\", \"-c\", \"{program}\"]")));
+    let host = site.host();
+    site.wait_until_healthy();
+    assert_eq!(site.run(&["upgrade", "start", "orders", "--to", "v2"]).code, 0);
+    let said = || std::fs::read_to_string(site.path("under-way")).unwrap_or_default();
+    wait_for("a program under way", || said().contains("begin").then_some(()));
+    assert!(!said().contains("end"));
+    let ended = host.stop();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(said(), "begin\nend\n", "it was let end, and no other was begun");
+}

@@ -198,7 +198,7 @@ impl Host {
     ) -> Result<wire::PlanDetail, CommandError> {
         let read = move |fleet: &Fleet, now| {
             let report = report::plan(fleet.set(&set)?, &wanted, Extent::Missing, now)?;
-            Ok((report.plan.clone(), view::plan(report, fleet.set(&set)?)))
+            Ok((report.plan.clone(), view::plan(report, fleet.set(&set)?, now)))
         };
         let (plan, shown) = self.read(read).await?;
         self.shown.remember(plan);
@@ -223,7 +223,7 @@ impl Host {
     }
 
     pub(super) fn line(&self) -> wire::Line {
-        view::line(self.door.view().line.as_ref())
+        view::line(self.door.view().line.as_ref(), ReadClock::now(&self.clock))
     }
 
     pub(super) async fn start(
@@ -302,7 +302,8 @@ impl Host {
         instance: &InstanceId,
     ) -> Result<wire::InstanceOverride, CommandError> {
         let view = self.door.view();
-        let word = view.set(set)?.words.get(instance).map(words::word);
+        let now = ReadClock::now(&self.clock);
+        let word = view.set(set)?.words.get(instance).map(|word| words::word(word, now));
         Ok(wire::InstanceOverride { scale_set: set.to_string(), instance: instance.to_string(), word })
     }
 

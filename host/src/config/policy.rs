@@ -171,8 +171,9 @@ pub(super) const POLICY: Section<Policy> = Section {
             Is::Span(None, |policy, time| policy.rules.defer_max = time),
         )
         .doc(
-            "how long after the start of an upgrade instances that say \"not now\" are asked again, each at \
-             the end of its phase; then they are left out",
+            "how long after the snapshot of an upgrade instances that say \"not now\" are asked again, each at \
+             the end of its phase; then they are left out. Time in a pause, in a freeze, on a stopped line or before its \
+             date does not count",
         ),
         Key::<Policy>::table(
             "healthGate",
@@ -244,6 +245,13 @@ pub(super) const POLICY: Section<Policy> = Section {
                 "retryLimit",
                 "is set although retryAfter is not: nothing would be tried again",
                 "add for example retryAfter = \"P3D\", or leave retryLimit out",
+            );
+        }
+        if given.has("onBakeFailure") && given.are_sound(&["onBakeFailure"]) && !given.has("bake") {
+            given.conflict(
+                "onBakeFailure",
+                "is set although bake is not: without a bake none can fail",
+                "add for example bake = { duration = \"PT10M\", probes = 3 }, or leave onBakeFailure out",
             );
         }
     },

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::keys::{Is, Key, Section, no_check};
+use crate::keys::{Given, Is, Key, Section, no_check};
 use phasegate_core::domain::{CanTell, Sight};
 
 /// When an answer counts.
@@ -80,6 +80,19 @@ pub(super) const fn confirm_key<T: HasLooking>() -> Key<T> {
         Is::Table(|| CONFIRM.shape(), |keys, table| CONFIRM.read(table, &mut keys.looking().confirm)),
     )
     .doc("when it counts what an instance says that it runs")
+}
+
+/// Reports settings for a look that nobody takes, where the key that says how to look is left out.
+pub(super) fn only_with(observe: &'static str, given: &mut Given<'_>) {
+    for key in ["confirm", "observeInterval"] {
+        if given.has(key) && !given.has(observe) {
+            given.conflict(
+                key,
+                format!("is set although {observe} is not: nobody is asked what an instance runs"),
+                format!("add {observe}, or leave {key} out"),
+            );
+        }
+    }
 }
 
 /// The key `observeInterval`.

@@ -32,7 +32,7 @@ use std::pin::Pin;
 use self::hooks::Says;
 use phasegate_core::domain::{Address, OperationId, Seen, Sight};
 pub use phasegate_core::domain::{Creation, Custody, DriverNote, DriverTraits, ProcessState};
-pub use phasegate_core::kernel::effect::{Create, Delete, Ensure, HookCall, Observe};
+pub use phasegate_core::kernel::effect::{Again, Create, Delete, Ensure, HookCall, Observe};
 
 /// The kinds of drivers. One more is a folder of its own, and a line here.
 pub const KINDS: [Kind; 3] = [process::KIND, command::KIND, http::KIND];

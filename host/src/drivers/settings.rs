@@ -244,6 +244,7 @@ pub fn sweep(folder: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drivers::Again;
     use phasegate_core::domain::{
         Address, Fence, Instance, InstanceId, OperationId, Protection, ScaleSetName, Version,
     };
@@ -264,6 +265,7 @@ mod tests {
             component: Component::try_from(component.to_owned()).unwrap(),
             version: Version::parse("1").unwrap(),
             previous: None,
+            again: Again::No,
             operation: OperationId("provision/1/web/0/1".to_owned()),
             fence: Fence::NONE,
         }

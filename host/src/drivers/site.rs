@@ -208,7 +208,13 @@ impl<R: Reach> Site<R> {
 
     /// Lets go of everything that is under way, and refuses what comes later.
     pub(super) fn end(&self) {
-        self.ending.send_replace(Ending::Yes);
+        self.ender()();
+    }
+
+    /// The same, for later.
+    pub(super) fn ender(&self) -> impl FnOnce() + Send + 'static {
+        let ending = self.ending.clone();
+        move || _ = ending.send_replace(Ending::Yes)
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::looking::Confirm;
-use super::{Create, Delete, Ensure, Observe};
+use super::{Again, Create, Delete, Ensure, Observe};
 use phasegate_core::domain::{
     Address, Component, Fence, Instance, InstanceId, Located, OperationId, Protection, ScaleSetName, Seen,
     Version,
@@ -38,6 +38,7 @@ pub(super) fn request(instance: &str, version: &str, operation: &str) -> Ensure 
         component: Component::Application,
         version: Version::parse(version).unwrap(),
         previous: None,
+        again: Again::No,
         operation: OperationId(operation.to_owned()),
         fence: fence(1),
     }

@@ -48,6 +48,27 @@ pub(super) fn open(path: &Path) -> Result<File, SqliteStoreError> {
     checked(path, &options)
 }
 
+/// Sees that a file is there and ours; makes it when it is not there. One that is there is not opened: whoever closes
+/// a file gives up all locks that its process holds on it (POSIX), those of SQLite too, and the next program that
+/// only looks into a data file then takes its log ahead away.
+pub(super) fn make(path: &Path) -> Result<(), SqliteStoreError> {
+    let unusable = |source| SqliteStoreError::Unusable { path: path.to_owned(), source };
+    let found = match fs::symlink_metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create_new(true).mode(0o600);
+            return checked(path, &options).map(drop);
+        }
+        Err(source) => return Err(unusable(source)),
+    };
+    is_ours(path, &found)?;
+    if !found.is_file() {
+        return Err(unusable(io::Error::other("it is no regular file")));
+    }
+    Ok(())
+}
+
 /// Opens a file of ours for reading.
 pub(super) fn read(path: &Path) -> Result<File, SqliteStoreError> {
     checked(path, OpenOptions::new().read(true))

@@ -230,7 +230,7 @@ fn as_integer(number: u64) -> i64 {
 /// Opens a data file of ours for writing; makes it when it is not there.
 pub(in crate::store) fn open_file(path: &Path) -> Result<Connection, SqliteStoreError> {
     // SQLite gives the files beside it the same mode.
-    drop(private::open(path)?);
+    private::make(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let opened = Connection::open_with_flags(path, flags).and_then(|connection| {
         prepare(&connection)?;

@@ -212,6 +212,8 @@ words! {
         ShortBatchTimeout = "short-batch-timeout",
         /// `upgradeTimeout` can never be kept.
         ShortUpgradeTimeout = "short-upgrade-timeout",
+        /// `upgradeTimeout` is over before the first batch is late.
+        UpgradeBelowBatch = "upgrade-below-batch",
         /// `approvalTimeout` without an approval.
         NoApproval = "no-approval",
         /// `onTimeout` without a time.

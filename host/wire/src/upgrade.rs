@@ -139,6 +139,8 @@ pub struct ComponentStatus {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RunsWhere {
+    /// Of what: `application`, or the name of an extension.
+    pub component: String,
     /// A version, `absent` or `unknown`; with the version before, where one is recorded.
     pub runs: String,
     /// How many.

@@ -37,7 +37,18 @@ pub struct Now {
     pub at: Timestamp,
 }
 
+/// Clocks that are no further apart count as one.
+const APART: i64 = 2_000;
+
 impl Now {
+    /// The date of a moment of the fleet's own time, which no person's setting of the clock has moved. While the clocks
+    /// go together it is what was written down then; one that is slewed wanders by milliseconds.
+    #[must_use]
+    pub fn date_of(self, at: Timestamp) -> Timestamp {
+        let ahead = self.wall.0.saturating_sub(self.at.0);
+        if ahead.abs() < APART { at } else { Timestamp(at.0.saturating_add(ahead)) }
+    }
+
     /// A moment at which both clocks say the same, as in an invented world.
     #[must_use]
     pub fn same(at: Timestamp) -> Self {

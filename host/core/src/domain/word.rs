@@ -49,12 +49,15 @@ pub struct PersonsWord {
     pub since: Timestamp,
     /// When it ends by itself; none until it is taken back.
     pub until: Option<Timestamp>,
+    /// The date of that, as the clock said it then; for people.
+    #[serde(default)]
+    pub date: Option<Timestamp>,
 }
 
 /// For people: `held by ann: waits for a disk`.
 impl std::fmt::Display for PersonsWord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { kind, by, reason, since: _, until } = self;
+        let Self { kind, by, reason, since: _, until, date } = self;
         let word = match kind {
             WordKind::Hold => "held",
             WordKind::Skip => "left out",
@@ -62,6 +65,6 @@ impl std::fmt::Display for PersonsWord {
             WordKind::Force => "forced",
         };
         write!(f, "{word} by {by}: {reason}")?;
-        until.map_or(Ok(()), |until| write!(f, " (until {until})"))
+        date.or(*until).map_or(Ok(()), |until| write!(f, " (until {until})"))
     }
 }

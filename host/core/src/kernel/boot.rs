@@ -12,7 +12,7 @@ use super::perform::{self, Life};
 use super::release::{self, Releases};
 use super::state::{Away, Census, Evidence, Fleet, InstanceState, Kept, Place, Removed, SetState, Startup};
 use super::zones::Neighbours;
-use super::{held, look, members, modes, provision, sight, surge};
+use super::{doubts, held, look, members, modes, provision, sight, surge};
 use crate::domain::{
     By, Change, Component, Custody, DriverTraits, Goal, Instance, InstanceId, Located, Membership, Now,
     OnFailure, PersonsWord, Provision, Runs, ScaleSet, ScaleSetName, Timestamp, Version,
@@ -64,6 +64,11 @@ pub(super) fn boot(
 /// starts or looks at every one of them.
 pub(super) fn take_up(fleet: &mut Fleet, memories: &mut Memories, startup: Startup, now: Now, out: &mut Out) {
     for name in fleet.names(|_| true) {
+        if startup == Startup::Waits
+            && let Some(set) = fleet.change(&name)
+        {
+            doubts::resume(set);
+        }
         look::look(fleet, memories, &name, &[Event::Resumed], now, out);
         match startup {
             Startup::Waits => start_instances(fleet, memories, &name, now, out),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::out::{About, Out, SelfDoubt};
 use super::state::{Fleet, SetState};
-use crate::domain::{By, InstanceId, Now, Timestamp};
+use crate::domain::{By, Custody, InstanceId, Now, Timestamp};
 use crate::record::audit::{Doubt, What};
 use crate::rollout::{Event, Progress};
 
@@ -30,6 +30,19 @@ pub(super) fn stood_still(fleet: &mut Fleet, length: Duration, now: Now, out: &m
             set.answers.push(Event::StoodStill(length));
         }
         told(set, Doubt::StoodStill { seconds: length.as_secs() }, now, out);
+    }
+}
+
+/// A host has started in the middle of an upgrade: whoever is planned had been heard when it was, so that most of them
+/// may be silent at once from the first look on. What the host starts itself has yet to say something.
+pub(super) fn resume(set: &mut SetState) {
+    if set.driver.custody == Custody::Host {
+        return;
+    }
+    let Some(upgrade) = set.active() else { return };
+    let planned: Vec<InstanceId> = upgrade.members.keys().cloned().collect();
+    for id in planned {
+        set.change(&id, |instance| instance.word.has_spoken_before());
     }
 }
 
@@ -57,6 +70,9 @@ pub(super) fn reconsider(set: &mut SetState, now: Now, out: &mut Out) {
         return;
     }
     trust(set, now, out);
+    if set.active().is_some() {
+        set.answers.push(Event::Trusted);
+    }
 }
 
 /// The host is well again, or a person says so. The time in which it doubted itself is nobody's.

@@ -57,10 +57,21 @@ pub struct Ensure {
     pub version: Version,
     /// The version that it had before as far as the host knows.
     pub previous: Option<Version>,
+    /// Whether it is done also where it seems to be there.
+    pub again: Again,
     /// Identity of the effect.
     pub operation: OperationId,
     /// Which host speaks; a lower one than seen before is refused.
     pub fence: Fence,
+}
+
+/// Whether a driver does once more what it has done before under another name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// What is there stays as it is.
+    No,
+    /// A person wants it done again for what is there: what runs is exchanged for one of the same version.
+    Yes,
 }
 
 /// A hook to be run. A repeat of the same operation is the same hook, which may be run again.

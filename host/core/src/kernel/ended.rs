@@ -75,7 +75,7 @@ fn hold_without_way_back(set: &mut SetState, upgrade: &Upgrade, now: Now, out: &
         };
         let reason = format!("its way back from {} failed on its round trip; {runs}", upgrade.goal);
         let kind = WordKind::Hold;
-        let word = PersonsWord { kind, by: Actor::Host, reason, since: now.at, until: None };
+        let word = PersonsWord { kind, by: Actor::Host, reason, since: now.at, until: None, date: None };
         word::put(set, id, Some(word), WordNote::Said { kind, until: None }, &By::host(), now, out);
     }
 }

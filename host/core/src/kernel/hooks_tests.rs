@@ -301,3 +301,36 @@ fn what_a_hook_says_that_is_not_over_is_what_the_upgrade_waits_for() {
     over(&mut rig, &call, Ok(()));
     assert!(rig.set().hooks_say.is_empty());
 }
+
+#[test]
+fn a_cancel_waits_for_no_batch_that_has_not_begun() {
+    let mut rig = rig(&HookKind::ALL);
+    rig.start("v2");
+    rig.pass(Duration::from_secs(1));
+    rig.everybody_answers();
+    let (line, Effect::Hook(call)) = taken(&mut rig).remove(0) else { panic!("a hook comes first") };
+    assert_eq!(line, "beforeBatch 1 forward");
+    rig.ask(Command::Wish(name("orders"), Wish::Cancel));
+    let ended: Vec<String> = taken(&mut rig).into_iter().map(|(line, _)| line).collect();
+    assert_eq!(ended, [format!("end {}", call.operation.0)], "it may say \"not yet\" for a day");
+    over(&mut rig, &call, Err("it was ended"));
+    assert_eq!(walk(&mut rig, |_| Ok(())), ["afterBatch 1 forward"]);
+    assert_eq!(rig.upgrade().state, UpgradeState::Cancelled);
+    assert_eq!(rig.upgrade().members.progress().failed, 0, "nobody was touched");
+}
+
+#[test]
+fn a_cancel_ends_the_hooks_before_instances_of_which_none_is_touched() {
+    let mut rig = rig(&[HookKind::BeforeInstance, HookKind::AfterInstance]);
+    rig.start("v2");
+    rig.pass(Duration::from_secs(1));
+    rig.everybody_answers();
+    let (_, Effect::Hook(call)) = taken(&mut rig).remove(0) else { panic!("a hook comes first") };
+    rig.ask(Command::Wish(name("orders"), Wish::Cancel));
+    let ended: Vec<String> = taken(&mut rig).into_iter().map(|(line, _)| line).collect();
+    assert_eq!(ended, [format!("end {}", call.operation.0)]);
+    over(&mut rig, &call, Err("it was ended"));
+    assert_eq!(walk(&mut rig, |_| Ok(())), ["afterInstance 0 v2 forward"]);
+    assert_eq!(rig.upgrade().state, UpgradeState::Cancelled);
+    assert!(rig.set().quarantined.is_empty(), "a person has ended it");
+}

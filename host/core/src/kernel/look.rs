@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::effect::{Ask, Effect};
+use super::effect::{Again, Ask, Effect};
 use super::memory::Memories;
 use super::out::Out;
 use super::perform::{self, Creation, Life, Wish};
@@ -14,7 +14,7 @@ use super::zones::Waits;
 use super::{ended, hooks, surge, zones};
 use crate::domain::{Now, ScaleSetName};
 use crate::record::Write;
-use crate::rollout::{Action, Event, Step, Upgrade, step};
+use crate::rollout::{Action, Event, Extent, Step, Upgrade, step};
 
 /// What begins in the millisecond in which a batch ended may have begun before.
 const A_MOMENT_LATER: Duration = Duration::from_millis(2);
@@ -119,7 +119,11 @@ fn perform(
     match action {
         Action::Apply { instance, component, version, operation } => {
             let Some(set) = fleet.change(name) else { return };
-            let wish = Wish { component, version, operation, life: Life::New };
+            let again = match set.upgrade.as_ref().map(|upgrade| upgrade.extent) {
+                Some(Extent::Everything | Extent::Repair) => Again::Yes,
+                Some(Extent::Missing) | None => Again::No,
+            };
+            let wish = Wish { component, version, operation, life: Life::New, again };
             perform::ensure(set, &instance, wish, now, out);
         }
         Action::Create { instance, replaces, version, operation } => {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::effect::{Announced, Create, Delete, Effect, Ensure};
+use super::effect::{Again, Announced, Create, Delete, Effect, Ensure};
 use super::memory::Memories;
 use super::out::Out;
 use super::state::{Busy, Fleet, Place, SetState};
@@ -26,11 +26,12 @@ pub(super) struct Wish {
     pub(super) version: Version,
     pub(super) operation: OperationId,
     pub(super) life: Life,
+    pub(super) again: Again,
 }
 
 /// Tells a driver to bring an instance to a version.
 pub(super) fn ensure(set: &mut SetState, id: &InstanceId, wish: Wish, now: Now, out: &mut Out) {
-    let Wish { component, version, operation, life } = wish;
+    let Wish { component, version, operation, life, again } = wish;
     let spec = Arc::clone(&set.spec);
     let told = operation.clone();
     let request = set.change(id, |instance| {
@@ -51,6 +52,7 @@ pub(super) fn ensure(set: &mut SetState, id: &InstanceId, wish: Wish, now: Now, 
             previous: instance.runs_of(&component).last().cloned(),
             component,
             version,
+            again,
             operation,
             fence: out.numbers.fence,
         }
@@ -76,7 +78,8 @@ pub(super) fn start(
     out: &mut Out,
 ) {
     let operation = out.operation("start", &set.spec.name, id);
-    ensure(set, id, Wish { component: Component::Application, version, operation, life }, now, out);
+    let wish = Wish { component: Component::Application, version, operation, life, again: Again::No };
+    ensure(set, id, wish, now, out);
 }
 
 /// A creation, as the rollout wants it.

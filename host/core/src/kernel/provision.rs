@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::effect::Effect;
+use super::effect::{Again, Effect};
 use super::out::{About, Out};
 use super::perform::{self, Life, Wish, announce};
 use super::state::{Fleet, InstanceState, SetState, Trouble};
@@ -146,7 +146,7 @@ fn step(set: &mut SetState, id: &InstanceId, now: Now, out: &mut Out) {
         let part = provision.parts.get_mut(index)?;
         part.state = Provisioned::Installing;
         let (component, version) = (part.component(), part.version.clone());
-        Some(Wish { component, version, operation: part.operation.clone(), life: Life::Same })
+        Some(Wish { component, version, operation: part.operation.clone(), life: Life::Same, again: Again::No })
     });
     let changed = set.change(id, |instance| {
         let changed = instance.provision.as_deref() != Some(&provision);

@@ -26,9 +26,10 @@ pub(super) fn say(
     let reason = by.reason.clone().map(|reason| reason.trim().to_owned()).filter(|reason| !reason.is_empty());
     let reason = reason.ok_or(Refusal::Reason)?;
     let until = length.map(|length| now.at + length);
-    let word = PersonsWord { kind, by: by.actor.clone(), reason, since: now.at, until };
+    let date = until.map(|until| now.date_of(until));
+    let word = PersonsWord { kind, by: by.actor.clone(), reason, since: now.at, until, date };
     let Some(set) = fleet.change(name) else { return Ok(()) };
-    put(set, id, Some(word), WordNote::Said { kind, until }, by, now, out);
+    put(set, id, Some(word), WordNote::Said { kind, until: date }, by, now, out);
     look::look(fleet, memories, name, &[Event::Reask(id.clone())], now, out);
     Ok(())
 }

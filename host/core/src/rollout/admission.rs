@@ -3,7 +3,7 @@
 //! Every "not yet" leaves the stage as it is; the reason can be read off the same state, see
 //! [`super::Waiting`]. Nothing here looks at a batch in flight.
 
-use crate::domain::{Decisions, InstanceId, Timestamp};
+use crate::domain::{Decisions, InstanceId, PhaseName, Timestamp};
 use crate::plan::{Plan, PlanInput, plan};
 
 use super::batch::BatchState;
@@ -106,6 +106,9 @@ pub(super) fn between(
     if upgrade.is_forward() && reasked::ask(upgrade, fleet, out) {
         return true;
     }
+    if pass_empty(upgrade, out) {
+        return true;
+    }
     let is_live = upgrade.is_forward() && upgrade.policy.decisions == Decisions::Live;
     if is_live && now >= resume_at && stopped(upgrade, fleet, now).is_none() {
         if let Some(waiting) = unheard(upgrade, fleet, now) {
@@ -164,6 +167,25 @@ pub(super) fn between(
     if !hooks::begin(upgrade, BatchHook::Before, out) {
         admit(upgrade, &admitted, fleet, now, out);
     }
+    true
+}
+
+/// A batch all of whose members have left in the meantime is none: it costs no pause and no hook. A checkpoint of its
+/// phase stays where it is, as nobody has proven anything. Gives whether it was so.
+fn pass_empty(upgrade: &mut Upgrade, out: &mut Step) -> bool {
+    let Some(batch) = upgrade.batches.get(upgrade.current) else { return false };
+    let (number, phase) = (batch.number, PhaseName::from(batch.phase));
+    if upgrade.members.count_of(number) > 0 {
+        return false;
+    }
+    if hooks::close(upgrade, out) {
+        return true;
+    }
+    upgrade.batches.remove(upgrade.current);
+    upgrade.unproven.insert(phase);
+    out.batches_changed.insert(number);
+    out.order_changed = true;
+    out.head_changed = true;
     true
 }
 

@@ -21,9 +21,34 @@ pub(super) fn begin(upgrade: &mut Upgrade, now: Timestamp) -> bool {
     if !is_wanted || upgrade.members.progress().successful == 0 {
         return false;
     }
-    upgrade.stage = Stage::Baking { since: now, rounds: 0 };
+    // Whoever paused the upgrade in its last batch has paused what comes next.
+    upgrade.stage = Stage::Baking { since: now, rounds: 0, held: upgrade.paused.then_some(now) };
     upgrade.evidence_from = now + evidence::MOMENT;
     true
+}
+
+/// After a restart: nobody looked since the last round that counted, and what counts is seen in a row from now on.
+pub(super) fn resume(upgrade: &mut Upgrade, now: Timestamp) {
+    let unseen = now.since(upgrade.evidence_from);
+    if let Stage::Baking { since, rounds, held: None } = &mut upgrade.stage {
+        *since = *since + unseen;
+        *rounds = 0;
+    }
+}
+
+/// A person pauses: the bake is neither called good nor undone before that person says go.
+pub(super) fn hold(upgrade: &mut Upgrade, now: Timestamp) {
+    if let Stage::Baking { held, .. } = &mut upgrade.stage {
+        *held = held.or(Some(now));
+    }
+}
+
+/// The pause is over: its time does not count, and what counts is seen in a row from now on.
+pub(super) fn go_on(upgrade: &mut Upgrade, now: Timestamp) {
+    if let Stage::Baking { since, held: Some(held), .. } = upgrade.stage {
+        upgrade.stage = Stage::Baking { since: since + now.since(held), rounds: 0, held: None };
+        upgrade.evidence_from = now + evidence::MOMENT;
+    }
 }
 
 /// Looks on. Gives whether the stage changed.
@@ -42,6 +67,9 @@ pub(super) fn baking(
         end(upgrade, UpgradeState::Cancelled, now);
         return true;
     }
+    if upgrade.paused {
+        return false;
+    }
     if let Some(until) = fleet.silence_goes_round() {
         out.wake(until);
         return false;
@@ -55,13 +83,13 @@ pub(super) fn baking(
     let is_good = !is_over && !gate::upgraded_come_up(upgrade, fleet);
     if !is_good && rounds > 0 {
         // What counts was seen in a row.
-        upgrade.stage = Stage::Baking { since, rounds: 0 };
+        upgrade.stage = Stage::Baking { since, rounds: 0, held: None };
         upgrade.evidence_from = now + evidence::MOMENT;
         return true;
     }
     let complete = is_good && fleet.evidence(upgrade.evidence_from) == Evidence::Complete;
     if complete && rounds < bake.probes {
-        upgrade.stage = Stage::Baking { since, rounds: rounds + 1 };
+        upgrade.stage = Stage::Baking { since, rounds: rounds + 1, held: None };
         upgrade.evidence_from = now + evidence::MOMENT;
         return true;
     }

@@ -52,7 +52,7 @@ fn in_turn(upgrade: &Upgrade) -> impl Iterator<Item = &InstanceId> {
 /// Asks those again whose turn has come. Who says something else by now goes at once: the others may say "not now" for
 /// a long time.
 pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) -> Deferred {
-    let until = upgrade.defer_until();
+    let until = upgrade.defer_until(now);
     let waits = is_due(upgrade);
     if upgrade.policy.decisions == Decisions::Live && now < until {
         // All have just been asked.

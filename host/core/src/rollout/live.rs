@@ -54,7 +54,7 @@ pub(super) fn ask_again(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Times
     let unproven = upgrade.unproven.clone();
     upgrade.find_unproven(&again, &open);
     out.head_changed |= upgrade.unproven != unproven;
-    let late = now >= upgrade.defer_until();
+    let late = now >= upgrade.defer_until(now);
     let holds: Vec<Hold> =
         again.holds.into_iter().map(|hold| if late { expired(hold) } else { hold }).collect();
     let same_order = is_same(upgrade, &again.batches);

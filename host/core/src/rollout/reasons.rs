@@ -114,9 +114,9 @@ pub enum After {
 
 /// Every instance of the upgrade that does not have what is wanted, by id, with the reason.
 #[must_use]
-pub fn why_not_yet(upgrade: &Upgrade, fleet: &dyn FleetView) -> Vec<(InstanceId, WhyNot)> {
+pub fn why_not_yet(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp) -> Vec<(InstanceId, WhyNot)> {
     let mut all: Vec<(InstanceId, WhyNot)> =
-        upgrade.holds.iter().map(|hold| (hold.instance.clone(), held(upgrade, hold))).collect();
+        upgrade.holds.iter().map(|hold| (hold.instance.clone(), held(upgrade, hold, now))).collect();
     for (index, batch) in upgrade.batches.iter().enumerate() {
         for id in upgrade.members.of_batch(batch.number) {
             let Some(member) = upgrade.members.get(id) else { continue };
@@ -144,12 +144,12 @@ pub fn why_not_yet(upgrade: &Upgrade, fleet: &dyn FleetView) -> Vec<(InstanceId,
     all
 }
 
-fn held(upgrade: &Upgrade, hold: &Hold) -> WhyNot {
+fn held(upgrade: &Upgrade, hold: &Hold, now: Timestamp) -> WhyNot {
     match &hold.reason {
         HoldReason::Defer(detail) | HoldReason::PersonHold(detail)
             if upgrade.is_active() && upgrade.deferred.contains_key(&hold.instance) =>
         {
-            WhyNot::Deferred { detail: detail.clone(), until: upgrade.defer_until() }
+            WhyNot::Deferred { detail: detail.clone(), until: upgrade.defer_until(now) }
         }
         reason => WhyNot::Held(reason.clone()),
     }

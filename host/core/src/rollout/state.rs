@@ -78,6 +78,9 @@ pub enum Stage {
         since: Timestamp,
         /// How often everybody has been asked since.
         rounds: u32,
+        /// Since when a person's pause holds it; that time does not count.
+        #[serde(default)]
+        held: Option<Timestamp>,
     },
     /// A person wants it to end at once: what drivers have in hand is being ended.
     Stopping {
@@ -412,10 +415,11 @@ impl Upgrade {
         }
     }
 
-    /// Until when instances that say "not now" are asked again.
+    /// Until when instances that say "not now" are asked again, as things go on now: in a pause, a freeze or before
+    /// its date that time stands still.
     #[must_use]
-    pub fn defer_until(&self) -> Timestamp {
-        self.started_at + self.policy.defer_max
+    pub fn defer_until(&self, now: Timestamp) -> Timestamp {
+        now + self.policy.defer_max.saturating_sub(self.spent.asking(now))
     }
 
     /// When it ended.

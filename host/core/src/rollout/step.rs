@@ -36,6 +36,8 @@ pub enum Event {
     },
     /// The host stood still for so long.
     StoodStill(Duration),
+    /// The host doubted itself and does no more: most answer again, the others have yet to be asked.
+    Trusted,
     /// The driver has failed, and says that it has touched nothing: there is nothing to bring back.
     EffectRefused {
         /// Which.
@@ -144,6 +146,7 @@ pub fn step(upgrade: &mut Upgrade, fleet: &dyn FleetView, events: &[Event], now:
                 hooks::batch_done(upgrade, operation, result, now, &mut out);
             }
             Event::StoodStill(length) => stood_still(upgrade, *length, now, &mut out),
+            Event::Trusted => trusted(upgrade, now, &mut out),
             Event::Wish(wish) => grant(upgrade, fleet, *wish, now, &mut out),
             Event::Reask(instance) => {
                 // Before it is planned everybody is asked anyway; a way back asks nobody.
@@ -177,7 +180,7 @@ fn advance(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &m
             Stage::InBatch => gate::in_batch(upgrade, fleet, now, out),
             Stage::Hooking { .. } => false,
             Stage::Undoing => gate::undoing(upgrade, now),
-            Stage::Baking { since, rounds } => bake::baking(upgrade, fleet, (since, rounds), now, out),
+            Stage::Baking { since, rounds, held: _ } => bake::baking(upgrade, fleet, (since, rounds), now, out),
             Stage::Stopping { .. } => stopping::advance(upgrade, now, out),
             Stage::Ended { .. } => false,
         };
@@ -192,7 +195,10 @@ fn advance(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &m
 
 fn grant(upgrade: &mut Upgrade, fleet: &dyn FleetView, wish: Wish, now: Timestamp, out: &mut Step) {
     match wish {
-        Wish::Cancel => upgrade.cancel_requested = true,
+        Wish::Cancel => {
+            upgrade.cancel_requested = true;
+            stopping::wait_no_longer(upgrade, now, out);
+        }
         Wish::CancelNow => {
             upgrade.cancel_requested = true;
             stopping::begin(upgrade, OnInstanceFailure::Restore, now, out);
@@ -203,9 +209,12 @@ fn grant(upgrade: &mut Upgrade, fleet: &dyn FleetView, wish: Wish, now: Timestam
             upgrade.past_brake = wish == Wish::RollBackOn;
             stopping::begin(upgrade, OnInstanceFailure::Leave, now, out);
         }
-        Wish::Pause => upgrade.paused = true,
+        Wish::Pause => {
+            upgrade.paused = true;
+            bake::hold(upgrade, now);
+        }
         // It ends the pause that waits now; a checkpoint that comes later is one of its own.
-        Wish::Resume if upgrade.paused => upgrade.paused = false,
+        Wish::Resume if upgrade.paused => end_pause(upgrade, now),
         Wish::Resume => upgrade.resumed.extend(waiting::checkpoint_behind(upgrade)),
         Wish::Approve => upgrade.approved.extend(waiting::approval_before(upgrade)),
         Wish::Bypass => upgrade.bypass_stops(fleet, now),
@@ -216,10 +225,15 @@ fn grant(upgrade: &mut Upgrade, fleet: &dyn FleetView, wish: Wish, now: Timestam
     out.head_changed = true;
 }
 
+fn end_pause(upgrade: &mut Upgrade, now: Timestamp) {
+    upgrade.paused = false;
+    bake::go_on(upgrade, now);
+}
+
 /// Passes the one thing that it waits for now.
 fn promote(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp) {
     match waiting::waiting_now(upgrade, fleet, now) {
-        Some(Waiting::Paused) => upgrade.paused = false,
+        Some(Waiting::Paused) => end_pause(upgrade, now),
         Some(Waiting::Resume { after }) => _ = upgrade.resumed.insert(after),
         Some(Waiting::Approval { before }) => _ = upgrade.approved.insert(before),
         Some(Waiting::Pause { .. }) => upgrade.stage = Stage::Between { resume_at: now },
@@ -301,6 +315,7 @@ pub(super) fn fail(
 /// clocks for the health gate, because there was no watch meanwhile.
 fn resume(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) {
     upgrade.recovering_until = Some(now + upgrade.policy.gate.deadline);
+    bake::resume(upgrade, now);
     // What was heard before says nothing of what went on meanwhile.
     upgrade.evidence_from = now;
     evidence::ask(upgrade, out);
@@ -329,12 +344,28 @@ fn resume(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) {
     }
 }
 
+/// Those that were not heard are heard one after the other, and need as many probes as ever to count as healthy: until
+/// they had the time for it the fleet is waited for, as after a restart.
+fn trusted(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) {
+    let until = now + upgrade.policy.gate.deadline;
+    upgrade.recovering_until = Some(upgrade.recovering_until.map_or(until, |before| before.max(until)));
+    upgrade.evidence_from = upgrade.evidence_from.max(now);
+    if let Stage::Preparing { until } = &mut upgrade.stage {
+        *until = (*until).max(now + upgrade.policy.prepare_max);
+    }
+    evidence::ask(upgrade, out);
+    out.head_changed = true;
+}
+
 /// Nobody looked for so long, so nobody is judged by that time: deadlines move, a stretch of good health has a gap
 /// that counts for nothing, and what was heard before says nothing of now.
 fn stood_still(upgrade: &mut Upgrade, length: Duration, now: Timestamp, out: &mut Step) {
     match &mut upgrade.stage {
         Stage::Preparing { until } => *until = *until + length,
-        Stage::Baking { since, .. } => *since = *since + length,
+        Stage::Baking { since, held, .. } => {
+            *since = *since + length;
+            *held = held.map(|held| held + length);
+        }
         Stage::Between { .. }
         | Stage::InBatch
         | Stage::Hooking { .. }

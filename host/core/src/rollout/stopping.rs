@@ -67,6 +67,32 @@ pub(super) fn begin(upgrade: &mut Upgrade, batch: OnInstanceFailure, now: Timest
     leave(upgrade, batch, now, out);
 }
 
+/// A person cancels while the next batch, or everybody in it, waits for the hook before: nothing is in flight that
+/// would be waited for, and a hook may say "not yet" for a day.
+pub(super) fn wait_no_longer(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) {
+    match upgrade.stage {
+        Stage::Hooking { hook: BatchHook::Before, stop: None } => {
+            upgrade.stage = Stage::Hooking { hook: BatchHook::Before, stop: Some(OnInstanceFailure::Leave) };
+            out.actions.push(Action::EndHook { operation: upgrade.batch_hook(BatchHook::Before) });
+        }
+        Stage::InBatch if nobody_is_touched(upgrade) => leave(upgrade, OnInstanceFailure::Restore, now, out),
+        Stage::Preparing { .. }
+        | Stage::Between { .. }
+        | Stage::InBatch
+        | Stage::Hooking { .. }
+        | Stage::Undoing
+        | Stage::Baking { .. }
+        | Stage::Stopping { .. }
+        | Stage::Ended { .. } => {}
+    }
+}
+
+/// Whether no driver was told anything yet of the batch in flight.
+fn nobody_is_touched(upgrade: &Upgrade) -> bool {
+    let in_batch = upgrade.batch_members(upgrade.current);
+    in_batch.into_iter().filter_map(|id| upgrade.members.get(id)).all(|member| member.attempt == 0)
+}
+
 /// Leaves the batch in flight.
 pub(super) fn leave(upgrade: &mut Upgrade, batch: OnInstanceFailure, now: Timestamp, out: &mut Step) {
     let batch = match upgrade.purpose {

@@ -6,6 +6,8 @@
 //! InBatch             ─────────────────────────────────────────────> Stopping ─> Ended(Faulted)
 //! ```
 //!
+//! For as long as `deferDeadline` says, counted from the snapshot on, instances are asked again that say "not now".
+//!
 //! Time counts while the upgrade can go on: not in a pause or behind a checkpoint, where a person is waited for, not
 //! in a freeze, on a stopped line or before its date, and not while the host stood still or doubts itself. The wait
 //! for an approval has a watch of its own. Over a restart the fleet's own time goes on, and this with it.
@@ -59,6 +61,9 @@ pub struct Spent {
     upgrade: Watch,
     batch: Watch,
     approval: Watch,
+    /// Since the snapshot: for as long are instances asked again that say "not now".
+    #[serde(default)]
+    asking: Watch,
 }
 
 impl Spent {
@@ -67,9 +72,14 @@ impl Spent {
         self.batch = Watch { counted: Duration::ZERO, since: Some(now) };
     }
 
+    /// How much time has counted of that in which instances are asked again.
+    pub(super) fn asking(&self, now: Timestamp) -> Duration {
+        self.asking.elapsed(now)
+    }
+
     /// The host stood still for so long: that was nobody's time.
     pub(super) fn stood_still(&mut self, length: Duration) {
-        for watch in [&mut self.upgrade, &mut self.batch, &mut self.approval] {
+        for watch in [&mut self.upgrade, &mut self.batch, &mut self.approval, &mut self.asking] {
             watch.since = watch.since.map(|since| since + length);
         }
     }
@@ -154,11 +164,15 @@ pub(super) fn is_over(upgrade: &Upgrade) -> bool {
 
 /// Brings the watches to this moment: what they counted is counted, and they run or stand by what holds now.
 pub(super) fn tick(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) {
-    if upgrade.policy.timeouts.are_none() {
-        return;
-    }
     let before = upgrade.spent;
     let held = held_since(upgrade, fleet, now);
+    // What has not begun asks nobody.
+    let asks = matches!(upgrade.stage, Stage::Preparing { .. } | Stage::Ended { .. });
+    upgrade.spent.asking.set(if asks { held.or(Some(now)) } else { held }, now);
+    if upgrade.policy.timeouts.are_none() {
+        out.head_changed |= upgrade.spent != before;
+        return;
+    }
     let for_a_person = checkpoint_behind(upgrade).or_else(|| approval_before(upgrade)).is_some();
     let stands = |stands: bool| if stands { held.or(Some(now)) } else { held };
     let is_asked_for = match upgrade.stage {

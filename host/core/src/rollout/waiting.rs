@@ -233,7 +233,7 @@ pub fn waiting_for(
     resume_at: Timestamp,
     now: Timestamp,
 ) -> Option<Waiting> {
-    let deferred = || deferred::is_due(upgrade).then(|| Waiting::Deferred { until: upgrade.defer_until() });
+    let deferred = || deferred::is_due(upgrade).then(|| Waiting::Deferred { until: upgrade.defer_until(now) });
     waiting(upgrade, fleet, resume_at, now).or_else(deferred)
 }
 
@@ -247,7 +247,7 @@ pub fn waiting_now(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp) -> 
         Stage::Baking { since, .. } => {
             let bake = upgrade.policy.bake?;
             stopped(upgrade, fleet, now)
-                .filter(|waiting| *waiting == Waiting::Suspicion)
+                .filter(|waiting| matches!(waiting, Waiting::Suspicion | Waiting::Paused))
                 .or(Some(Waiting::Bake { until: since + bake.duration }))
         }
         Stage::InBatch

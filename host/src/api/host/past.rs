@@ -129,7 +129,8 @@ impl Host {
     ) -> Result<wire::PastUpgrades, CommandError> {
         self.door.view().set(&set)?;
         let query = UpgradesQuery { scale_set: set, before, limit };
-        self.record(move |trail| Ok(view::past_upgrades(&query.scale_set, &trail.upgrades(&query)?))).await
+        let now = ReadClock::now(&self.clock);
+        self.record(move |trail| Ok(view::past_upgrades(&query.scale_set, &trail.upgrades(&query)?, now))).await
     }
 
     /// How an upgrade stands or stood.

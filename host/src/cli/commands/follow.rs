@@ -46,6 +46,8 @@ pub fn run_to_the_end(
     let mut screen = Screen::new(&first, voice);
     let timer = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let mut detail = first;
+    let followed = detail.status.id.clone();
+    let mut begun = false;
     // What ended when it was first looked at may still have lines that were not told.
     let mut untold = since.is_some();
     while detail.status.state == UpgradeState::RollingForward || untold {
@@ -57,7 +59,13 @@ pub fn run_to_the_end(
                     Event::Recorded(recorded) => wanted.since = Some(recorded.entry.seq),
                     _ => {}
                 }
-                screen.tell(event, json)?;
+                // Until the host has looked at what was asked for, its latest upgrade is the one before.
+                let before = matches!(event, Event::Progress(now)
+                    if !begun && now.upgrade != followed && now.state != UpgradeState::RollingForward);
+                begun |= matches!(event, Event::Progress(now) if now.upgrade == followed);
+                if !before {
+                    screen.tell(event, json)?;
+                }
                 let over = matches!(event, Event::Progress(now) if now.state != UpgradeState::RollingForward);
                 Ok(if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
             }

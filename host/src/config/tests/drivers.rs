@@ -108,6 +108,8 @@ kind = 'http' ; url = 'http://{host}/' ; observeUrl = 'http://{host}/{generation
 kind = 'http' ; url = 'http://{host}/' ; observeUrl = 'ftp://{host}/' | driver.observeUrl: cannot be used for instance "0": `ftp://[::1]/` does not begin
 kind = 'command' ; command = ['up'] ; create = ['new', '{id}'] | driver.create: is given without delete (add delete, or leave both out
 kind = 'command' ; command = ['up'] ; delete = ['del', '{id}'] | driver.delete: is given without create
+kind = 'command' ; command = ['up'] ; confirm = { answers = 3 } | driver.confirm: is set although observe is not: nobody is asked what an instance runs (add observe, or leave confirm out
+kind = 'http' ; url = 'http://{host}/' ; observeInterval = 'PT1M' | driver.observeInterval: is set although observeUrl is not
 kind = 'command' ; command = ['up', '{replaces}'] | driver.command[1]: "{replaces}" has the unknown placeholder {replaces}
 kind = 'command' ; command = ['up'] ; create = ['new'] ; delete = ['del', '{version}'] | driver.delete[1]: "{version}" has the unknown placeholder {version}
 kind = 'http' ; url = 'http://{host}/' ; createUrl = 'http://{host}/' | driver.createUrl: is given without deleteUrl

@@ -10,7 +10,7 @@ use phasegate_core::domain::{APPLICATION, Instance, Located, ScaleSetName};
 
 /// For a program that applies something.
 pub(super) fn of_request(request: &Ensure) -> BTreeMap<String, String> {
-    let Ensure { scale_set, instance, component, version, previous, operation, fence } = request;
+    let Ensure { scale_set, instance, component, version, previous, operation, fence, again: _ } = request;
     let mut environment = of_instance(scale_set, instance);
     let mut set = |name: &str, value: String| environment.insert(format!("PHASEGATE_{name}"), value);
     set("COMPONENT", component.to_string());

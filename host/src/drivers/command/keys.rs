@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{CommandConfig, SurgeCommands};
 use crate::drivers::kind::{DriverConfig, Kind};
-use crate::drivers::looking::{HasLooking, Looking, confirm_key, interval_key};
+use crate::drivers::looking::{HasLooking, Looking, confirm_key, interval_key, only_with};
 use crate::drivers::template::{
     PlacedTemplates, Scope, Template, argv_form, both_or_none, environment_form, working_dir,
 };
@@ -152,5 +152,6 @@ const COMMAND: Section<Command> = Section {
 
 fn check(keys: &mut Command, given: &mut Given<'_>) {
     both_or_none(given, "create", "delete");
+    only_with("observe", given);
     keys.working_dir = Some(working_dir(keys.working_dir.take(), given));
 }

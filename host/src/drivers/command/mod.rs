@@ -166,7 +166,11 @@ impl Driver for CommandDriver {
     }
 
     fn shutdown(&self) -> BoxFuture<()> {
-        self.site.end();
-        self.programs.shutdown()
+        // Programs that are under way have their time; only then is everything let go, and they with it.
+        let (programs, end) = (self.programs.shutdown(), self.site.ender());
+        Box::pin(async move {
+            programs.await;
+            end();
+        })
     }
 }

@@ -97,7 +97,7 @@ fn as_json(text: String) -> Json {
 }
 
 pub(super) fn body(request: &Ensure, texts: Texts) -> serde_json::Result<Bytes> {
-    let Ensure { scale_set, instance, component, version, previous: _, operation, fence } = request;
+    let Ensure { scale_set, instance, component, version, previous: _, operation, fence, again: _ } = request;
     let body = RequestBody {
         settings: texts.settings.map(as_json),
         protected_settings: texts.protected.map(as_json),

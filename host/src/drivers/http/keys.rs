@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{HttpConfig, SurgeUrls};
 use crate::drivers::kind::{DriverConfig, Kind};
-use crate::drivers::looking::{HasLooking, Looking, confirm_key, interval_key};
+use crate::drivers::looking::{HasLooking, Looking, confirm_key, interval_key, only_with};
 use crate::drivers::template::{PlacedTemplates, Scope, Template, both_or_none};
 use crate::drivers::{MAX_CONCURRENT, WAIT_DEFAULT, WAIT_MAX_SECONDS};
 use crate::keys::{Form, Given, Is, Key, Section, Value};
@@ -164,6 +164,7 @@ fn url(keys: &mut Http, value: &Value<'_>, scope: Scope) -> Option<Template> {
 
 fn check(keys: &mut Http, given: &mut Given<'_>) {
     both_or_none(given, "createUrl", "deleteUrl");
+    only_with("observeUrl", given);
     both_or_none(given, "certificate", "key");
     let Http { url, observe_url, create, delete, ca_file, templates, .. } = keys;
     let refuse = if given.are_sound(&["caFile"]) && ca_file.is_none() { without_trust } else { not_a_url };

@@ -28,6 +28,9 @@ pub struct About {
     pub instance: InstanceId,
     /// What it runs.
     pub version: Version,
+    /// Where it listens; not known of one that was begun by a host of before.
+    #[serde(default)]
+    pub port: Option<u16>,
     /// Where its log file stood when it began, in bytes.
     pub output_start: u64,
 }
@@ -165,6 +168,7 @@ mod tests {
             scale_set: ScaleSetName::parse("orders").unwrap(),
             instance: InstanceId::parse("0").unwrap(),
             version: Version::parse("v1").unwrap(),
+            port: Some(9),
             output_start: 7,
         }
     }

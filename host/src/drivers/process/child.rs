@@ -58,6 +58,7 @@ impl Running {
             scale_set: scale_set.clone(),
             instance: instance.clone(),
             version: prepared.version.clone(),
+            port: Some(prepared.port),
             output_start,
         };
         let record = kept::path(folder, scale_set, instance);

@@ -28,7 +28,7 @@ use crate::clock::Clock;
 use crate::drivers::backoff::{Backoff, in_seconds};
 use crate::drivers::local::kept::{self, Kept};
 use crate::drivers::local::{GuardLink, Leader, Stage, describe, listener, output, reached};
-use crate::drivers::{DriverError, DriverNote, Ensure, ProcessState};
+use crate::drivers::{Again, DriverError, DriverNote, Ensure, ProcessState};
 use phasegate_core::domain::{InstanceId, OperationId, ScaleSetName, Version};
 
 /// Which instance.
@@ -208,7 +208,10 @@ impl Task {
             self.adopt(&request).await;
         }
         let same_version = self.wanted.as_ref().is_some_and(|wanted| wanted.version == request.version);
-        if !(same_version && matches!(self.life, Life::Running(_))) {
+        let same_place =
+            self.wanted.as_ref().is_some_and(|wanted| wanted.instance.address == request.instance.address);
+        let stays = same_version && same_place && request.again == Again::No;
+        if !(stays && matches!(self.life, Life::Running(_))) {
             let prepared = while_short(self.stage.clone(), || self.prepare(&request)).await;
             let prepared = prepared.map_err(|error| ProcessError::NotPrepared(Box::new(error)))?;
             self.stop().await?;
@@ -260,7 +263,11 @@ impl Task {
                 let (scale_set, instance) = &self.key;
                 tracing::info!(%scale_set, %instance, "adopted process {} of version {version}", kept.pid);
                 self.observed_version.send_replace(Some(version.clone()));
-                self.wanted = Some(Ensure { version, ..request.clone() });
+                let mut wanted = Ensure { version, ..request.clone() };
+                if let Some(port) = kept.about.port {
+                    wanted.instance.address.port = port;
+                }
+                self.wanted = Some(wanted);
                 self.life = Life::Running(Box::new(running));
             }
             Ok(_) => {

@@ -39,7 +39,7 @@ use self::supervisor::Request;
 use super::backoff::Backoff;
 use super::kind::StartDriverError;
 use super::local::{GuardCommand, OwnThread, kept, output};
-use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, DriverNote, Ensure, Observe};
+use super::{Again, BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, DriverNote, Ensure, Observe};
 use crate::clock::Clock;
 use phasegate_core::domain::{Address, Component, Instance, OperationId, Seen, Sight};
 
@@ -205,6 +205,7 @@ impl Driver for ProcessDriver {
                 component: Component::Application,
                 version,
                 previous: None,
+                again: Again::No,
                 operation,
                 fence,
             };

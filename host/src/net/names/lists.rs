@@ -22,7 +22,8 @@ pub(super) async fn services(
     let services = lookup.answers().iter().filter_map(|record| match &record.data {
         // The root means that the service is decidedly not there (RFC 2782).
         RData::SRV(service) if !service.target.is_root() => {
-            let host = service.target.to_ascii();
+            // A name knows no case (RFC 4343), and who comes back in another one is the same.
+            let host = service.target.to_ascii().to_ascii_lowercase();
             Some((host.strip_suffix('.').unwrap_or(&host).to_owned(), service.port))
         }
         _ => None,

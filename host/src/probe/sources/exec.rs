@@ -2,7 +2,8 @@
 //!
 //! It runs in a group of its own, at `/`, with nothing on its input and nothing of the host's environment. When it is
 //! over, out of time, or not wanted any more, everything of its group is ended, and whoever left the group and still
-//! holds its output, too. Runs no shell, and keeps nothing between two runs.
+//! holds its output, too. A host that is killed can end nobody any more: the next one on the machine does. Runs no
+//! shell, and keeps nothing between two runs.
 
 use std::convert::Infallible;
 use std::io;
@@ -70,14 +71,8 @@ impl Group {
 
     /// Ends those that have left the group; a look through all processes, for the rare case alone.
     fn end_strays(&self) {
-        let mark = format!("{MARK}={}", self.mark);
-        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let pid = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
-            let Some(pid) = pid else { continue };
-            let Ok(environment) = std::fs::read(entry.path().join("environ")) else { continue };
-            if environment.split(|byte| *byte == 0).any(|entry| entry == mark.as_bytes()) {
-                _ = kill_process(pid, Signal::KILL);
-            }
+        for (pid, _) in marked().filter(|(_, mark)| *mark == self.mark) {
+            _ = kill_process(pid, Signal::KILL);
         }
     }
 }
@@ -90,6 +85,33 @@ impl Drop for Group {
             self.end_strays();
         }
     }
+}
+
+/// Ends programs whose host is gone without having ended them.
+pub(super) fn end_what_was_left() {
+    let ours = std::fs::read_to_string("/proc/self/comm").unwrap_or_default();
+    // A host of its own that runs beside this one keeps what it has begun.
+    let is_gone = |host: &str| match std::fs::read_to_string(format!("/proc/{host}/comm")) {
+        Ok(name) => !name.starts_with(ours.trim_end()) || host == std::process::id().to_string(),
+        Err(_) => true,
+    };
+    for (pid, mark) in marked() {
+        if mark.split_once('-').is_some_and(|(host, _)| is_gone(host)) {
+            tracing::info!("process {pid}, the program of a source, was left by a host that is gone, and is ended");
+            _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+/// Processes that carry a mark, and which.
+fn marked() -> impl Iterator<Item = (Pid, String)> {
+    std::fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| {
+        let pid = entry.file_name().to_str()?.parse().ok().and_then(Pid::from_raw)?;
+        let environment = std::fs::read(entry.path().join("environ")).ok()?;
+        let mut all = environment.split(|byte| *byte == 0);
+        let mark = all.find_map(|entry| entry.strip_prefix(MARK.as_bytes())?.strip_prefix(b"="))?;
+        Some((pid, String::from_utf8_lossy(mark).into_owned()))
+    })
 }
 
 /// Runs the program to its end.

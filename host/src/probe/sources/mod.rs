@@ -29,6 +29,11 @@ use phasegate_core::domain::{Address, Answer, ProbeFailure, Response, Shortage};
 /// What came of a source: an answer, or why there is none.
 pub(super) type Outcome = Result<Response, ProbeError>;
 
+/// Ends programs of sources that a host left which was killed.
+pub fn end_what_was_left() {
+    exec::end_what_was_left();
+}
+
 /// Asks all further sources of a target side by side; the answers come in the order of the configuration.
 ///
 /// # Errors

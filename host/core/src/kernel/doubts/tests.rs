@@ -274,3 +274,97 @@ fn a_rollback_in_the_bake_acts_at_once() {
     rig.pass(Duration::from_millis(1));
     assert_eq!(rig.asked().len(), 1);
 }
+
+#[test]
+fn a_restart_in_an_outage_of_the_host_forgets_no_doubt() {
+    let mut rig = in_the_gate(60).restart();
+    for asked in rig.asked() {
+        rig.done(asked, Ok(()));
+    }
+    for _ in 0..40 {
+        rig.pass(Duration::from_secs(5));
+        rig.judge("0", claims(Claim::Unknown));
+        others(&mut rig, claims(Claim::Unknown));
+    }
+    assert!(rig.set().suspicion.is_some(), "those that were planned have been heard before");
+    assert!(rig.upgrade().is_active(), "nobody fails for silence");
+    assert_eq!(rig.upgrade().members.progress().failed, 0);
+}
+
+#[test]
+fn a_bake_does_not_count_the_time_in_which_its_host_was_off() {
+    let mut rig = baked(OnBakeFailure::RollBack);
+    for _ in 0..4 {
+        rig.pass(Duration::from_secs(5));
+        rig.everybody_answers();
+    }
+    rig.now.at = rig.now.at + Duration::from_secs(3600);
+    let mut rig = rig.restart();
+    for _ in 0..6 {
+        assert!(rig.upgrade().is_active(), "about 40 s of its minute are left");
+        rig.pass(Duration::from_secs(5));
+        rig.everybody_answers();
+    }
+    for _ in 0..6 {
+        rig.pass(Duration::from_secs(5));
+        rig.everybody_answers();
+    }
+    assert_eq!(rig.upgrade().state, UpgradeState::Completed);
+}
+
+#[test]
+fn who_was_not_heard_is_waited_for_when_the_others_answer_again() {
+    let mut rig = in_the_gate(60);
+    rig.judge("0", decision(0));
+    rig.pass(Duration::from_secs(1));
+    others(&mut rig, claims(Claim::Unknown));
+    for _ in 0..20 {
+        rig.pass(Duration::from_secs(5));
+        rig.judge("0", claims(Claim::Unknown));
+        others(&mut rig, claims(Claim::Unknown));
+    }
+    assert!(rig.set().suspicion.is_some());
+    for instance in ["0", "1", "2", "3", "4"] {
+        rig.judge(instance, decision(0));
+    }
+    assert_eq!(rig.set().suspicion, None, "most answer again");
+    rig.pass(Duration::from_secs(2));
+    assert!(rig.upgrade().is_active(), "three have not been asked yet: {:?}", rig.upgrade().error);
+    assert_eq!(rig.asked(), [], "and nothing is admitted before");
+    rig.judge("0", decision(0));
+    others(&mut rig, decision(0));
+    rig.pass(Duration::from_secs(1));
+    assert_eq!(rig.asked().len(), 1, "it goes on");
+}
+
+#[test]
+fn an_upgrade_that_is_asked_for_in_an_outage_is_planned_with_everybody() {
+    let mut rig = in_the_gate(60);
+    rig.judge("0", decision(0));
+    rig.ask(crate::kernel::Command::Wish(name("orders"), Wish::CancelNow));
+    rig.pass(Duration::from_secs(1));
+    others(&mut rig, claims(Claim::Unknown));
+    assert!(rig.set().suspicion.is_some());
+    rig.effects.clear();
+    rig.start("v3");
+    for _ in 0..20 {
+        rig.pass(Duration::from_secs(5));
+        others(&mut rig, claims(Claim::Unknown));
+    }
+    for instance in ["0", "4", "5", "6", "7"] {
+        rig.judge(instance, decision(1));
+    }
+    assert_eq!(rig.set().suspicion, None);
+    rig.pass(Duration::from_secs(1));
+    assert!(rig.upgrade().digest.is_none(), "three have yet to be asked");
+    for instance in ["1", "2", "3"] {
+        rig.judge(instance, decision(0));
+    }
+    rig.judge("0", decision(1));
+    for instance in ["4", "5", "6", "7"] {
+        rig.judge(instance, decision(1));
+    }
+    rig.pass(Duration::from_secs(1));
+    assert_eq!(rig.upgrade().holds.len(), 0, "{:?}", rig.upgrade().holds);
+    assert_eq!(rig.upgrade().members.len(), 8);
+}

@@ -394,3 +394,26 @@ fn all_of_them_may_go_and_come_back() {
     reload(&mut rig, |set| set.instances = all);
     assert_eq!(rig.asked().len(), 3);
 }
+
+#[test]
+fn a_batch_that_has_lost_all_its_members_costs_nothing() {
+    let mut set = orders();
+    set.spec.policy.rolling.pause_time_between_batches = Duration::from_secs(600);
+    let mut rig = Rig::new(vec![set]);
+    rig.all_healthy();
+    rig.effects.clear();
+    rig.start("v2");
+    rig.pass(Duration::from_secs(1));
+    rig.everybody_answers();
+    let first = rig.asked().remove(0);
+    assert_eq!(first.instance.id, id("0"));
+    reload(&mut rig, |set| drop(without(set, "1")));
+    rig.done(first, Ok(()));
+    rig.pass(Duration::from_secs(1));
+    rig.everybody_answers();
+    rig.pass(Duration::from_secs(601));
+    rig.everybody_answers();
+    let next: Vec<InstanceId> = rig.asked().into_iter().map(|asked| asked.instance.id).collect();
+    assert_eq!(next, [id("2")], "one pause, after the batch that was one");
+    assert_eq!(rig.upgrade().batches.len(), 2);
+}

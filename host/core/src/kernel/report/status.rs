@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Change, InstanceId, Now, PluginName, Provision, Runs, Timestamp, WallTime};
+use crate::domain::{Change, Component, InstanceId, Now, PluginName, Provision, Runs, Timestamp, WallTime};
 use crate::kernel::state::{Fleet, SetState};
 use crate::plan::{Hold, HoldReason};
 use crate::rollout::{
@@ -34,7 +34,7 @@ pub struct StatusReport<'a> {
     /// When it is tried again by itself.
     pub retry_at: Option<Timestamp>,
     /// What runs where; told where an upgrade has not ended as it was meant to.
-    pub runs: Vec<(Runs, Few<'a>)>,
+    pub runs: Vec<(Component, Runs, Few<'a>)>,
     /// What of its goal is in quarantine.
     pub quarantined: Vec<&'a Change>,
     /// The limit of time that ends it first; none where none is in force.
@@ -68,14 +68,14 @@ pub fn status<'a>(fleet: &'a Fleet, set: &'a SetState, now: Now) -> Option<Statu
         new: new_one(set, waiting.as_ref()),
         waiting,
         then,
-        not_yet: why_not_yet(upgrade, &view),
+        not_yet: why_not_yet(upgrade, &view, now.at),
         expected: expected(upgrade, set, stopped, now),
         retry_at: set
             .retry
             .as_ref()
             .filter(|retry| retry.why == crate::record::RetryWhy::Faulted)
             .map(|retry| retry.at),
-        runs: if ended_otherwise(upgrade) { runs(set) } else { Vec::new() },
+        runs: if ended_otherwise(upgrade) { runs(set, upgrade) } else { Vec::new() },
         quarantined: quarantined.collect(),
         limit: nearest(upgrade, now.at),
     })
@@ -116,15 +116,19 @@ fn is_unjudged(hold: &Hold) -> bool {
     }
 }
 
-/// What the members of a set run, the same together.
-fn runs(set: &SetState) -> Vec<(Runs, Few<'_>)> {
-    let mut all: BTreeMap<String, (Runs, Vec<&InstanceId>)> = BTreeMap::new();
-    for instance in set.members() {
-        let same =
-            all.entry(instance.runs.to_string()).or_insert_with(|| (instance.runs.clone(), Vec::new()));
-        same.1.push(&instance.spec.id);
+/// What the members of a set have of each thing that the upgrade was about, the same together.
+fn runs<'a>(set: &'a SetState, upgrade: &Upgrade) -> Vec<(Component, Runs, Few<'a>)> {
+    let mut rows = Vec::new();
+    for Change { component, to: _ } in upgrade.goal.changes() {
+        let mut all: BTreeMap<String, (Runs, Vec<&InstanceId>)> = BTreeMap::new();
+        for instance in set.members() {
+            let runs = instance.runs_of(component);
+            let same = all.entry(runs.to_string()).or_insert_with(|| (runs.clone(), Vec::new()));
+            same.1.push(&instance.spec.id);
+        }
+        rows.extend(all.into_values().map(|(runs, ids)| (component.clone(), runs, Few::of(ids))));
     }
-    all.into_values().map(|(runs, ids)| (runs, Few::of(ids))).collect()
+    rows
 }
 
 /// An upgrade that is over and was followed by others: it waits for nothing, and nothing is expected of it.

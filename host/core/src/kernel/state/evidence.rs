@@ -102,6 +102,11 @@ impl Word {
         }
     }
 
+    /// A host before this one has heard it: that it says nothing now is silence.
+    pub(in crate::kernel) fn has_spoken_before(&mut self) {
+        self.has_spoken = true;
+    }
+
     fn settle(&mut self, began_at: Timestamp, settled: Settled) {
         if began_at >= self.settled_at {
             self.settled_at = began_at;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::*;
+use crate::kernel::report::{self, WaitsFor};
 use crate::kernel::testing::*;
 use crate::kernel::{Command, Effect, Reply};
 use crate::rollout::{MemberState, Stage, UpgradeState};
@@ -221,9 +222,12 @@ fn a_resume_ends_the_pause_of_now_and_no_checkpoint_to_come() {
 
 /// Everything is upgraded, and the bake has begun.
 fn baking() -> Rig {
+    baking_for(Duration::from_secs(3_600), 100)
+}
+
+fn baking_for(duration: Duration, probes: u32) -> Rig {
     let mut set = orders();
-    let bake =
-        Bake { duration: Duration::from_secs(3_600), probes: 100, on_failure: OnBakeFailure::default() };
+    let bake = Bake { duration, probes, on_failure: OnBakeFailure::default() };
     set.spec.policy.bake = Some(bake);
     let mut rig = Rig::new(vec![set]);
     rig.all_healthy();
@@ -329,4 +333,30 @@ fn there_is_nothing_to_take_back_before_anything_was_touched() {
     let refused = tell(&mut rig, Wish::RollBack);
     assert!(matches!(refused, Err(Refusal::Wish { .. })), "{refused:?}");
     assert!(rig.upgrade().is_active() && tell(&mut rig, Wish::Cancel).is_ok());
+}
+
+#[test]
+fn a_pause_holds_a_bake_and_its_time_does_not_count() {
+    let second = Duration::from_secs(1);
+    let mut rig = baking_for(Duration::from_secs(60), 1);
+    let looks = |rig: &mut Rig, seconds: u32| {
+        for _ in 0..seconds {
+            rig.pass(second);
+            rig.everybody_answers();
+        }
+    };
+    looks(&mut rig, 30);
+    assert!(tell(&mut rig, Wish::Pause).is_ok());
+    looks(&mut rig, 40);
+    assert!(rig.upgrade().is_active(), "a person has paused it");
+    let waits = report::waiting(rig.kernel.fleet(), rig.set(), rig.now);
+    assert!(matches!(waits, Some(WaitsFor::Paused)), "{waits:?}");
+    let mut rig = rig.restart();
+    looks(&mut rig, 40);
+    assert!(rig.upgrade().is_active(), "a restart ends no pause");
+    assert!(tell(&mut rig, Wish::Resume).is_ok());
+    looks(&mut rig, 15);
+    assert!(rig.upgrade().is_active(), "about half of its minute had passed before the pause");
+    looks(&mut rig, 30);
+    assert_eq!(rig.upgrade().state, UpgradeState::Completed);
 }

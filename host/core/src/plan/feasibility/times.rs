@@ -36,6 +36,13 @@ pub enum TimesFinding {
         /// What they take, at least.
         least: Duration,
     },
+    /// Less time for all batches than for one.
+    UpgradeBelowBatch {
+        /// `upgradeTimeout` as it is written.
+        limit: Duration,
+        /// `batchTimeout` as it is written.
+        batch: Duration,
+    },
     /// `approvalTimeout` without an approval.
     NoApproval,
     /// `onTimeout` without a time.
@@ -73,6 +80,7 @@ impl TimesFinding {
             Self::GateNeverPasses { .. } => "gate-never-passes",
             Self::ShortBatchTimeout { .. } => "short-batch-timeout",
             Self::ShortUpgradeTimeout { .. } => "short-upgrade-timeout",
+            Self::UpgradeBelowBatch { .. } => "upgrade-below-batch",
             Self::NoApproval => "no-approval",
             Self::NoTimeout => "no-timeout",
             Self::NeverOpens { .. } => "never-opens",
@@ -113,6 +121,13 @@ impl fmt::Display for TimesFinding {
                 limit.as_secs_f64(),
                 if *batches == 1 { "batch" } else { "batches" },
                 least.as_secs_f64(),
+            ),
+            Self::UpgradeBelowBatch { limit, batch } => write!(
+                f,
+                "upgradeTimeout ({} s) is less than batchTimeout ({} s): the upgrade is over before its first batch is \
+                 late, so that batchTimeout never counts; make upgradeTimeout the longer one",
+                limit.as_secs_f64(),
+                batch.as_secs_f64(),
             ),
             Self::NoApproval => {
                 write!(
@@ -173,6 +188,9 @@ pub(super) fn timeouts(input: &FeasibilityInput<'_>, resolved: &Resolved) -> Vec
         if batches > 0 && limit < least {
             findings.push(TimesFinding::ShortUpgradeTimeout { limit, batches, least });
         }
+    }
+    if let Some((limit, batch)) = upgrade.zip(batch).filter(|(upgrade, batch)| upgrade < batch) {
+        findings.push(TimesFinding::UpgradeBelowBatch { limit, batch });
     }
     if approval.is_some() && input.policy.checkpoints.approval_before.is_empty() {
         findings.push(TimesFinding::NoApproval);

@@ -193,7 +193,7 @@ impl Check<'_> {
     pub(super) fn asked_again(&mut self) {
         let Seen { before, after, fleet, now, .. } = *self.seen;
         let left = |id: &InstanceId| before.deferred.contains_key(id) && !after.deferred.contains_key(id);
-        if now >= after.defer_until() || !before.deferred.keys().any(left) {
+        if now >= after.defer_until(now) || !before.deferred.keys().any(left) {
             return;
         }
         // What is protected now is not asked any more, and the report says so; nor is what is there already.

@@ -33,7 +33,7 @@ impl Check<'_> {
                 let any_settling = after.members.values().any(|member| settling(&member.state));
                 if any_settling { wakes } else { with_driver || wakes }
             }
-            Stage::Baking { .. } => wakes,
+            Stage::Baking { .. } => wakes || after.paused,
             // Whoever runs it has a time limit.
             Stage::Hooking { .. } => true,
             Stage::Undoing | Stage::Stopping { .. } => after

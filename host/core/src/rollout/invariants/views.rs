@@ -12,7 +12,7 @@ use crate::rollout::{BatchState, MemberState, Progress, UpgradeState, why_not_ye
 impl Check<'_> {
     pub(super) fn views(&mut self) {
         let upgrade = self.seen.after;
-        let reasons = why_not_yet(upgrade, self.seen.fleet);
+        let reasons = why_not_yet(upgrade, self.seen.fleet, self.seen.now);
         let ids: BTreeSet<&InstanceId> = reasons.iter().map(|(id, _)| id).collect();
         if ids.len() != reasons.len() {
             self.report(Rule::Views, format!("an instance has two reasons: {reasons:?}"));

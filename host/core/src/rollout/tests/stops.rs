@@ -7,7 +7,7 @@ fn two_batches() -> World {
 }
 
 fn reasons(world: &World) -> Vec<String> {
-    let all = why_not_yet(&world.upgrade, &world.fleet);
+    let all = why_not_yet(&world.upgrade, &world.fleet, world.now);
     all.iter().map(|(id, why)| format!("{id}: {}", why.line(world.now))).collect()
 }
 

@@ -85,9 +85,10 @@ fn stage(upgrade: &Upgrade, now: Timestamp) -> Vec<i64> {
         Stage::Hooking { hook, .. } => vec![-1, i64::from(hook.kind() == HookKind::AfterBatch)],
         Stage::Stopping { batch } => vec![5, i64::from(batch == crate::domain::OnInstanceFailure::Restore)],
         Stage::Ended { .. } => vec![4, 0],
-        Stage::Baking { since, rounds } => {
+        Stage::Baking { since, rounds, held } => {
             vec![
                 6 + i64::from(rounds),
+                held.map_or(-1, ahead),
                 ahead(since + upgrade.policy.bake.map_or(Duration::ZERO, |bake| bake.duration)),
             ]
         }

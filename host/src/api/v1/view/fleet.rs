@@ -26,14 +26,14 @@ fn scale_set(set: &SetState, sources: &dyn Sources, now: Now) -> wire::ScaleSet 
         quarantined: super::quarantined(set),
         file_differs: words::file_differs(set),
         discovery: sources.of(&set.spec.name).map(|source| source.shown),
-        instances: set.instances().map(|state| one(&instance(set, state, now))).collect(),
+        instances: set.instances().map(|state| one(&instance(set, state, now), now)).collect(),
     }
 }
 
 /// One instance of a set, whole; none where the set has none of that id.
 pub(crate) fn one_of(set: &SetState, id: &InstanceId, now: Now) -> Option<wire::Instance> {
     let state = set.instance(id)?;
-    let mut shown = one(&instance(set, state, now));
+    let mut shown = one(&instance(set, state, now), now);
     let attributes = decision(state).map(|decision| decision.attributes.as_slice());
     shown.custom_metrics = custom_metrics(attributes.unwrap_or_default(), usize::MAX);
     Some(shown)
@@ -44,7 +44,7 @@ fn decision(state: &InstanceState) -> Option<&Decision> {
     state.latest.as_ref()?.result.as_deref().ok()
 }
 
-fn one(report: &InstanceReport<'_>) -> wire::Instance {
+fn one(report: &InstanceReport<'_>, now: Now) -> wire::Instance {
     let InstanceReport { state, standing, held, stand_in, desired, word } = report;
     let spec = &state.spec;
     let latest = state.latest.as_ref();
@@ -77,9 +77,9 @@ fn one(report: &InstanceReport<'_>) -> wire::Instance {
             .iter()
             .filter_map(|(name, runs)| Some((name.to_string(), runs.version()?.to_string())))
             .collect(),
-        provisioning: state.provision.as_deref().map(words::provisioning),
+        provisioning: state.provision.as_deref().map(|provision| words::provisioning(provision, now)),
         protected: spec.protection.from_scale_set_actions,
-        word: word.map(words::word),
+        word: word.map(|word| words::word(word, now)),
         plugin: latest.map(|outcome| words::stamp(&outcome.stamp)),
         evaluation: latest.map(|outcome| wire::Evaluation {
             judged_at: outcome.evaluation.at.to_string(),

@@ -1,6 +1,6 @@
 //! The audit trail and the line, as the API shows them.
 
-use phasegate_core::domain::{Phase, ScaleSetName};
+use phasegate_core::domain::{Now, Phase, ScaleSetName};
 use phasegate_core::record::audit::{Admission, Entry, What};
 use phasegate_core::record::{StoppedLine, TrailPage};
 use phasegate_wire as wire;
@@ -51,10 +51,10 @@ pub(crate) fn admission(entry: &Entry) -> Option<wire::Admission> {
 }
 
 /// How the line stands.
-pub(crate) fn line(line: Option<&StoppedLine>) -> wire::Line {
+pub(crate) fn line(line: Option<&StoppedLine>, now: Now) -> wire::Line {
     wire::Line {
         stopped: line.is_some(),
-        since: line.map(|line| line.at.to_string()),
+        since: line.map(|line| now.date_of(line.at).to_string()),
         actor: line.map(|line| line.by.to_string()),
         reason: line.map(|line| line.reason.clone()),
     }

@@ -11,17 +11,17 @@ use super::waiting::waiting;
 use crate::words;
 
 /// Some upgrades of a scale set, newest first.
-pub(crate) fn past_upgrades(name: &ScaleSetName, page: &UpgradesPage) -> wire::PastUpgrades {
+pub(crate) fn past_upgrades(name: &ScaleSetName, page: &UpgradesPage, now: Now) -> wire::PastUpgrades {
     let last = page.upgrades.last().filter(|_| page.more);
     wire::PastUpgrades {
         scale_set: name.to_string(),
-        upgrades: page.upgrades.iter().map(past).collect(),
+        upgrades: page.upgrades.iter().map(|upgrade| past(upgrade, now)).collect(),
         truncated: page.more,
         next: last.map(|upgrade| upgrade.head.number),
     }
 }
 
-fn past(upgrade: &PastUpgrade) -> wire::PastUpgrade {
+fn past(upgrade: &PastUpgrade, now: Now) -> wire::PastUpgrade {
     let PastUpgrade { head, progress, by } = upgrade;
     wire::PastUpgrade {
         id: head.id.to_string(),
@@ -34,8 +34,8 @@ fn past(upgrade: &PastUpgrade) -> wire::PastUpgrade {
         from: head.before.to_string(),
         to: head.goal.to_string(),
         state: words::upgrade_state(head.state),
-        started_at: head.started_at.to_string(),
-        ended_at: head.ended_at().map(|at| at.to_string()),
+        started_at: now.date_of(head.started_at).to_string(),
+        ended_at: head.ended_at().map(|at| now.date_of(at).to_string()),
         progress: counts(*progress),
         already_latest: head.already,
         why: why(head),
@@ -82,7 +82,7 @@ pub(crate) fn quarantined(set: &SetState) -> Vec<wire::QuarantinedVersion> {
 
 fn in_brief(report: &StatusReport<'_>, now: Now) -> wire::UpgradeInBrief {
     let upgrade = report.upgrade;
-    let waiting_for = waiting(report, now.at);
+    let waiting_for = waiting(report, now);
     wire::UpgradeInBrief {
         id: upgrade.id.to_string(),
         from: upgrade.before.to_string(),
@@ -91,8 +91,8 @@ fn in_brief(report: &StatusReport<'_>, now: Now) -> wire::UpgradeInBrief {
         progress: counts(report.progress),
         waiting: waiting_for.as_ref().map(|waiting| waiting.text.clone()),
         waiting_for,
-        started_at: upgrade.started_at.to_string(),
-        ended_at: upgrade.ended_at().map(|at| at.to_string()),
-        retry_at: report.retry_at.map(|at| at.to_string()),
+        started_at: now.date_of(upgrade.started_at).to_string(),
+        ended_at: upgrade.ended_at().map(|at| now.date_of(at).to_string()),
+        retry_at: report.retry_at.map(|at| now.date_of(at).to_string()),
     }
 }

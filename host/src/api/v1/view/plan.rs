@@ -1,6 +1,6 @@
 //! Plans, and what to know before one is started.
 
-use phasegate_core::domain::{InstanceId, Phase, Runs, Version};
+use phasegate_core::domain::{InstanceId, Now, Phase, Runs, Version};
 use phasegate_core::kernel::SetState;
 use phasegate_core::kernel::report::PlanReport;
 use phasegate_core::plan::{Batch, Finding};
@@ -11,7 +11,7 @@ use super::holds;
 use crate::words;
 
 /// A plan with its limits and warnings.
-pub(crate) fn plan(report: PlanReport<'_>, set: &SetState) -> wire::PlanDetail {
+pub(crate) fn plan(report: PlanReport<'_>, set: &SetState, now: Now) -> wire::PlanDetail {
     let PlanReport { plan, policy, batch_time, limits, frozen, findings, line, round_trip, unseen } = report;
     let batch = |batch: &Batch| wire::PlanBatch {
         phase: batch.phase.map(Phase::get),
@@ -33,7 +33,7 @@ pub(crate) fn plan(report: PlanReport<'_>, set: &SetState) -> wire::PlanDetail {
         limits: words::limits(policy, &limits),
         batch_time: words::batch_time(batch_time),
         frozen: frozen.map(|frozen| wire::Frozen { until: frozen.until.to_string(), reason: frozen.reason }),
-        warnings: findings.iter().map(warning).chain(line.map(stopped)).collect(),
+        warnings: findings.iter().map(warning).chain(line.map(|line| stopped(line, now))).collect(),
     }
 }
 
@@ -50,7 +50,7 @@ fn warning(finding: &Finding) -> wire::Warning {
 }
 
 /// A stopped line holds a start.
-fn stopped(line: &StoppedLine) -> wire::Warning {
-    let message = format!("the line is stopped since {}: {}", line.at, line.reason);
+fn stopped(line: &StoppedLine, now: Now) -> wire::Warning {
+    let message = format!("the line is stopped since {}: {}", now.date_of(line.at), line.reason);
     wire::Warning { code: wire::WarningCode::LineStopped, message }
 }

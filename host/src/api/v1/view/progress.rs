@@ -16,7 +16,7 @@ const NAMED_MAX: usize = 12;
 pub(crate) fn progress(report: &StatusReport<'_>, now: Now) -> wire::UpgradeProgress {
     let Progress { successful, failed, in_progress, pending } = report.progress;
     let upgrade = report.upgrade;
-    let waiting = waiting(report, now.at);
+    let waiting = waiting(report, now);
     let first = report.not_yet.get(..NAMED_MAX).unwrap_or(&report.not_yet);
     wire::UpgradeProgress {
         scale_set: upgrade.scale_set.to_string(),

@@ -1,6 +1,6 @@
 //! How an upgrade stands.
 
-use phasegate_core::domain::{Change, InstanceId, Now, Phase, Runs, Timestamp};
+use phasegate_core::domain::{Change, Component, InstanceId, Now, Phase, Runs, Timestamp};
 use phasegate_core::kernel::report::{Expected, Few, StatusReport};
 use phasegate_core::rollout::{
     BatchProgress, Progress, Purpose, Tally, Upgrade, UpgradeError, UpgradeState, WhyNot,
@@ -17,7 +17,7 @@ pub(crate) fn status(report: &StatusReport<'_>, now: Now) -> wire::StatusDetail 
     let StatusReport { upgrade, progress, waiting: _, then: _, not_yet, expected, retry_at, runs, .. } =
         report;
     let Progress { successful, failed, in_progress, pending } = *progress;
-    let waiting = waiting(report, now.at);
+    let waiting = waiting(report, now);
     wire::StatusDetail {
         status: wire::Status {
             scale_set: upgrade.scale_set.to_string(),
@@ -28,7 +28,7 @@ pub(crate) fn status(report: &StatusReport<'_>, now: Now) -> wire::StatusDetail 
                 .batches
                 .iter()
                 .enumerate()
-                .map(|(index, one)| batch(upgrade, index, one))
+                .map(|(index, one)| batch(upgrade, index, one, now))
                 .collect(),
             holds: holds(&upgrade.holds),
             error: upgrade.error.as_ref().map(|error| self::error(upgrade, error)),
@@ -40,12 +40,12 @@ pub(crate) fn status(report: &StatusReport<'_>, now: Now) -> wire::StatusDetail 
         waiting: waiting.as_ref().map(|waiting| waiting.text.clone()),
         waiting_for: waiting,
         estimate: expected.map(|expected| estimate(expected, now.at)),
-        retry_at: retry_at.map(|at| at.to_string()),
-        runs: runs.iter().map(|(what, few)| runs_where(what, few)).collect(),
+        retry_at: retry_at.map(|at| now.date_of(at).to_string()),
+        runs: runs.iter().map(|(component, what, few)| runs_where(component, what, few)).collect(),
         helps: if runs.is_empty() { Vec::new() } else { helps(report) },
         components: components(upgrade),
-        started_at: upgrade.started_at.to_string(),
-        ended_at: upgrade.ended_at().map(|at| at.to_string()),
+        started_at: now.date_of(upgrade.started_at).to_string(),
+        ended_at: upgrade.ended_at().map(|at| now.date_of(at).to_string()),
         members_kept: true,
     }
 }
@@ -80,8 +80,9 @@ fn components(upgrade: &Upgrade) -> Vec<wire::ComponentStatus> {
     upgrade.goal.changes().map(one).collect()
 }
 
-fn runs_where(runs: &Runs, few: &Few<'_>) -> wire::RunsWhere {
+fn runs_where(component: &Component, runs: &Runs, few: &Few<'_>) -> wire::RunsWhere {
     wire::RunsWhere {
+        component: component.to_string(),
         runs: runs.to_string(),
         count: few.count,
         instances: few.first.iter().map(ToString::to_string).collect(),
@@ -95,13 +96,13 @@ pub(crate) fn in_numbers(status: wire::StatusDetail, counts: Progress) -> wire::
     wire::StatusDetail { status: wire::Status { progress, ..status.status }, members_kept: false, ..status }
 }
 
-fn batch(upgrade: &Upgrade, index: usize, batch: &BatchProgress) -> wire::StatusBatch {
+fn batch(upgrade: &Upgrade, index: usize, batch: &BatchProgress, now: Now) -> wire::StatusBatch {
     wire::StatusBatch {
         phase: batch.phase.map(Phase::get),
         instances: upgrade.batch_members(index).into_iter().map(InstanceId::to_string).collect(),
         state: words::batch_state(batch.state),
-        started_at: batch.started_at.map(|at| at.to_string()),
-        ended_at: batch.ended_at.map(|at| at.to_string()),
+        started_at: batch.started_at.map(|at| now.date_of(at).to_string()),
+        ended_at: batch.ended_at.map(|at| now.date_of(at).to_string()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What an upgrade waits for, in one line that also says what a person can do about it.
 
-use phasegate_core::domain::{InstanceId, Location, PhaseName, ReleaseId, ScaleSetName, Timestamp};
+use phasegate_core::domain::{InstanceId, Location, Now, PhaseName, ReleaseId, ScaleSetName, Timestamp};
 use phasegate_core::kernel::report::{DriverWork, Few, StatusReport, Then, WaitsFor};
 use phasegate_core::rollout::{Limit, Trip};
 use phasegate_wire as wire;
@@ -8,7 +8,7 @@ use phasegate_wire as wire;
 use crate::words;
 
 /// The text follows "waits for"; none when it waits for nothing.
-pub(super) fn waiting(report: &StatusReport<'_>, now: Timestamp) -> Option<wire::Waiting> {
+pub(super) fn waiting(report: &StatusReport<'_>, now: Now) -> Option<wire::Waiting> {
     let waiting = report.waiting.as_ref()?;
     let mut line = line(waiting, &report.upgrade.scale_set, now);
     if let WaitsFor::Resume { after } | WaitsFor::Approval { before: after } = waiting
@@ -35,14 +35,19 @@ pub(super) fn waiting(report: &StatusReport<'_>, now: Timestamp) -> Option<wire:
         WaitsFor::Line(line) => *line,
         _ => None,
     };
-    let limit = report.limit.map_or_else(String::new, |limit| limited(&limit, now));
+    let limit = report.limit.map_or_else(String::new, |limit| limited(&limit, now.at));
     // Whichever comes first: it is over by itself, or the upgrade is.
     let ends = report.limit.and_then(|limit| limit.until);
-    let until = waiting.until().into_iter().chain(ends).min();
+    let own = match waiting {
+        // Dates as they are.
+        WaitsFor::Freeze { until, .. } | WaitsFor::Scheduled { until } => Some(*until),
+        other => other.until().map(|until| now.date_of(until)),
+    };
+    let until = own.into_iter().chain(ends.map(|end| now.date_of(end))).min();
     Some(wire::Waiting {
         code: words::waiting_code(waiting),
         text: format!("{line}{then}{limit}"),
-        since: stopped.map(|line| line.at.to_string()),
+        since: stopped.map(|line| now.date_of(line.at).to_string()),
         until: until.map(|until| until.to_string()),
         actor: Some(actor(waiting, report)),
         detail: detail(waiting),
@@ -123,8 +128,8 @@ fn detail(waiting: &WaitsFor<'_>) -> Option<String> {
     }
 }
 
-fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {
-    let seconds = |until: Timestamp| until.since(now).as_secs_f32().ceil();
+fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Now) -> String {
+    let seconds = |until: Timestamp| until.since(now.at).as_secs_f32().ceil();
     match waiting {
         WaitsFor::Record(why) => (*why).to_owned(),
         WaitsFor::Adoption(hold) => format!(
@@ -134,7 +139,7 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {
         WaitsFor::FirstDecision(few) => format!("first decision of {} (Initializing)", some(few)),
         WaitsFor::FirstLook(few) => format!("a look at what {} run", some(few)),
         WaitsFor::Line(line) => {
-            let why = line.map_or_else(String::new, |line| format!(" since {}: {}", line.at, line.reason));
+            let why = line.map_or_else(String::new, |line| format!(" since {}: {}", now.date_of(line.at), line.reason));
             format!(
                 "a person: the line is stopped for all scale sets{why}; let it go on with \
                  `phasegate line start`, or bypass it with `phasegate upgrade bypass {name} --reason TEXT`"
@@ -169,7 +174,7 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {
         | WaitsFor::Doubted(_)
         | WaitsFor::Suspicion(_)
         | WaitsFor::Silence { .. }
-        | WaitsFor::Bake { .. } => answers(waiting, name, now),
+        | WaitsFor::Bake { .. } => answers(waiting, name, now.at),
         WaitsFor::Recovery { until } => {
             format!("fleet to be healthy after the host's restart, {} s at most", seconds(*until))
         }
@@ -341,7 +346,7 @@ mod tests {
             (WaitsFor::Gate(few()), "health of instances web-0, web-1"),
             (WaitsFor::HealthyAgain, "upgraded instances to be healthy again after the host's restart"),
         ] {
-            assert_eq!(line(&waiting, &name, now), expected);
+            assert_eq!(line(&waiting, &name, Now::same(now)), expected);
         }
     }
 
@@ -377,7 +382,7 @@ mod tests {
                 "the bake: everybody was asked 1 of 3 times, and 3 s are left",
             ),
         ] {
-            assert_eq!(line(&waiting, &name, now), expected);
+            assert_eq!(line(&waiting, &name, Now::same(now)), expected);
         }
     }
 }

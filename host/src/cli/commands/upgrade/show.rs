@@ -174,10 +174,19 @@ fn render_runs(runs: &[wire::RunsWhere]) -> String {
     let row = |one: &wire::RunsWhere| {
         let more = one.count - one.instances.len().min(one.count);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        vec![one.runs.clone(), one.count.to_string(), format!("{}{more}", one.instances.join(" "))]
+        vec![
+            one.component.clone(),
+            one.runs.clone(),
+            one.count.to_string(),
+            format!("{}{more}", one.instances.join(" ")),
+        ]
     };
     let rows: Vec<Vec<String>> = runs.iter().map(row).collect();
-    format!("\n{}", table(&["RUNS", "COUNT", "INSTANCES"], &rows))
+    if runs.iter().all(|one| one.component == "application") {
+        let rows: Vec<Vec<String>> = rows.into_iter().map(|row| row.into_iter().skip(1).collect()).collect();
+        return format!("\n{}", table(&["RUNS", "COUNT", "INSTANCES"], &rows));
+    }
+    format!("\n{}", table(&["COMPONENT", "RUNS", "COUNT", "INSTANCES"], &rows))
 }
 
 fn render_helps(helps: &[wire::Help]) -> String {

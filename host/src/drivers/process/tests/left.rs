@@ -12,6 +12,7 @@ async fn what_was_left_running_is_seen_before_anybody_asks_for_it() {
         scale_set: asked.scale_set.clone(),
         instance: asked.instance.id.clone(),
         version: asked.version.clone(),
+        port: None,
         output_start: 0,
     };
     // This process stands in for the one that was left.

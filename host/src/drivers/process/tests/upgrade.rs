@@ -220,3 +220,23 @@ fn a_bad_log_directory_is_reported() {
     let error = ProcessDriver::start(settings(dir.path(), &[], PATIENCE, None), notes).unwrap_err();
     assert_eq!(error.to_string(), format!("log directory `{}/log` cannot be created", dir.path().display()));
 }
+
+#[tokio::test]
+async fn what_a_person_wants_again_is_begun_anew_and_what_stands_elsewhere_is_begun_there() {
+    let rig = rig(&[STEADY], Setup::default());
+    rig.ensure("1", "v1", "a").await.unwrap();
+    let first = rig.runs("v1", 1).await[0];
+    rig.ensure("1", "v1", "b").await.unwrap();
+    assert!(first.is_alive(), "it is there");
+    let driver = rig.driver.as_ref().unwrap();
+    driver.ensure(Ensure { again: Again::Yes, ..request("1", "v1", "c") }).await.unwrap();
+    let second = rig.runs("v1", 2).await[1];
+    assert!(!first.is_alive() && second.is_alive());
+    driver.ensure(Ensure { again: Again::Yes, ..request("1", "v1", "c") }).await.unwrap();
+    assert!(second.is_alive(), "the same once more is done");
+    let mut elsewhere = request("1", "v1", "d");
+    elsewhere.instance.address.port += 1;
+    driver.ensure(elsewhere).await.unwrap();
+    let third = rig.runs("v1", 3).await[2];
+    assert!(!second.is_alive() && third.is_alive());
+}
