@@ -17,6 +17,7 @@ fn in_the_gate(deadline: u64) -> Rig {
     }
     set.spec.policy.rolling = testing::limits(20);
     set.spec.policy.gate.deadline = Duration::from_secs(deadline);
+    set.spec.policy.prepare_max = Duration::from_secs(30);
     let mut rig = Rig::new(vec![set]);
     rig.all_healthy();
     others(&mut rig, decision(0));
@@ -342,15 +343,23 @@ fn an_upgrade_that_is_asked_for_in_an_outage_is_planned_with_everybody() {
     let mut rig = in_the_gate(60);
     rig.judge("0", decision(0));
     rig.ask(crate::kernel::Command::Wish(name("orders"), Wish::CancelNow));
+    for asked in rig.asked() {
+        rig.done(asked, Ok(()));
+    }
+    assert!(!rig.upgrade().is_active(), "{:?}", rig.upgrade().stage);
     rig.pass(Duration::from_secs(1));
     others(&mut rig, claims(Claim::Unknown));
     assert!(rig.set().suspicion.is_some());
     rig.effects.clear();
-    rig.start("v3");
+    assert!(rig.start("v3").unwrap().is_ok());
     for _ in 0..20 {
         rig.pass(Duration::from_secs(5));
         others(&mut rig, claims(Claim::Unknown));
+        for question in rig.questions() {
+            rig.sees(question, Seen::Version(version("v1")));
+        }
     }
+    rig.pass(Duration::from_secs(1));
     for instance in ["0", "4", "5", "6", "7"] {
         rig.judge(instance, decision(1));
     }
